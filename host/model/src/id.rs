@@ -1,0 +1,283 @@
+//! Identifiers: the host's own are made here, a sender's are wrapped here.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+/// The namespace under which order ids are derived (RFC 9562 version 5); chosen
+/// once, at random, and never changed: every order id depends on it.
+const ORDER_NAMESPACE: uuid::Uuid = uuid::Uuid::from_u128(0x8f4e_1b0a_5d7c_4c3e_9a52_6d1f_0c7b_e2a4);
+
+/// What is wrong with an identifier.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum IdError {
+    /// A name with characters that names cannot have.
+    #[error("`{0}` is not a name; use 1 to 64 lower-case letters, digits and dashes, a letter first")]
+    Name(String),
+    /// Text that is no digest.
+    #[error("`{0}` is not a digest; expected `sha256:` and 64 lower-case hexadecimal digits")]
+    Digest(String),
+    /// Text that is no order id.
+    #[error("`{0}` is not an order id; expected a UUID such as `3f0c…`")]
+    OrderId(String),
+    /// A kind of plugin that does not exist.
+    #[error("`{0}` is not a kind of plugin; expected `connector`, `transformer` or `scorer`")]
+    Kind(String),
+}
+
+/// SHA-256 of some bytes.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Digest([u8; 32]);
+
+impl Digest {
+    /// The digest of these bytes.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(Sha256::digest(bytes).into())
+    }
+
+    /// The digest of several parts; each is preceded by its length, so that
+    /// moving a byte from one part to the next changes the result.
+    #[must_use]
+    pub fn of_parts(parts: &[&[u8]]) -> Self {
+        let mut hasher = Sha256::new();
+        for part in parts {
+            hasher.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+            hasher.update(part);
+        }
+        Self(hasher.finalize().into())
+    }
+
+    /// Wraps 32 bytes that a hash function made.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The 32 bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// Parses `sha256:…`.
+    ///
+    /// # Errors
+    /// When the text has another form.
+    pub fn parse(text: &str) -> Result<Self, IdError> {
+        let wrong = || IdError::Digest(text.chars().take(80).collect());
+        let digits = text.strip_prefix("sha256:").ok_or_else(wrong)?;
+        if digits.len() != 64 || digits.bytes().any(|b| b.is_ascii_uppercase()) {
+            return Err(wrong());
+        }
+        let mut bytes = [0; 32];
+        hex::decode_to_slice(digits, &mut bytes).map_err(|_| wrong())?;
+        Ok(Self(bytes))
+    }
+
+    /// The first 12 hexadecimal digits, for people.
+    #[must_use]
+    pub fn short(&self) -> String {
+        self.0.iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "sha256:{}", hex::encode(self.0))
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+impl TryFrom<String> for Digest {
+    type Error = IdError;
+    fn try_from(text: String) -> Result<Self, IdError> {
+        Self::parse(&text)
+    }
+}
+
+impl From<Digest> for String {
+    fn from(digest: Digest) -> Self {
+        digest.to_string()
+    }
+}
+
+/// The host's identifier of an order: UUIDv5 of channel, authenticated sender
+/// and the sender's business key, so that the same order has the same id on
+/// every host and in every run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct OrderId(uuid::Uuid);
+
+impl OrderId {
+    /// Derives the id. `partner` tells the parties behind one authenticated
+    /// sender apart; it is empty when there is only one. The parts are framed by
+    /// their lengths, so that no sender can move text from one part to another
+    /// and claim somebody else's order.
+    #[must_use]
+    pub fn derive(channel: &ChannelId, sender: &SenderId, partner: &str, order_number: &str) -> Self {
+        let name = Digest::of_parts(&[
+            channel.as_str().as_bytes(),
+            sender.as_str().as_bytes(),
+            partner.as_bytes(),
+            order_number.as_bytes(),
+        ]);
+        Self(uuid::Uuid::new_v5(&ORDER_NAMESPACE, name.as_bytes()))
+    }
+
+    /// Parses the hyphenated form.
+    ///
+    /// # Errors
+    /// When the text is no UUID.
+    pub fn parse(text: &str) -> Result<Self, IdError> {
+        uuid::Uuid::parse_str(text).map(Self).map_err(|_| IdError::OrderId(text.chars().take(48).collect()))
+    }
+}
+
+impl fmt::Display for OrderId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0.hyphenated())
+    }
+}
+
+impl TryFrom<String> for OrderId {
+    type Error = IdError;
+    fn try_from(text: String) -> Result<Self, IdError> {
+        Self::parse(&text)
+    }
+}
+
+impl From<OrderId> for String {
+    fn from(id: OrderId) -> Self {
+        id.to_string()
+    }
+}
+
+/// Declares an identifier that is a name: lower-case letters, digits, dashes.
+macro_rules! name {
+    ($(#[$doc:meta])* $type:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $type(String);
+
+        impl $type {
+            /// Checks the form.
+            ///
+            /// # Errors
+            /// When the text is not 1 to 64 lower-case letters, digits and dashes.
+            pub fn parse(text: &str) -> Result<Self, IdError> {
+                let well_formed = (1..=64).contains(&text.len())
+                    && text.starts_with(|c: char| c.is_ascii_lowercase())
+                    && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+                if well_formed { Ok(Self(text.to_owned())) } else { Err(IdError::Name(text.chars().take(80).collect())) }
+            }
+
+            /// The text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl TryFrom<String> for $type {
+            type Error = IdError;
+            fn try_from(text: String) -> Result<Self, IdError> {
+                Self::parse(&text)
+            }
+        }
+
+        impl From<$type> for String {
+            fn from(name: $type) -> Self {
+                name.0
+            }
+        }
+    };
+}
+
+name!(
+    /// A channel that orders come in by, as the configuration names it.
+    ChannelId
+);
+name!(
+    /// A plugin, as its manifest names it.
+    PluginName
+);
+
+/// The sender as the host authenticated it: never what the payload claims.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SenderId(String);
+
+impl SenderId {
+    /// Wraps the name that authentication established.
+    #[must_use]
+    pub fn authenticated(name: impl Into<String>) -> Self {
+        Self(name.into())
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for SenderId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What a plugin is for; each kind has a world of its own in `wit/`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PluginKind {
+    /// Speaks a protocol with an outside system.
+    Connector,
+    /// Turns documents into canonical events and back.
+    Transformer,
+    /// Assesses orders.
+    Scorer,
+}
+
+impl PluginKind {
+    /// The word used in manifests, logs and records.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Connector => "connector",
+            Self::Transformer => "transformer",
+            Self::Scorer => "scorer",
+        }
+    }
+}
+
+impl std::str::FromStr for PluginKind {
+    type Err = IdError;
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        [Self::Connector, Self::Transformer, Self::Scorer]
+            .into_iter()
+            .find(|kind| kind.as_str() == text)
+            .ok_or_else(|| IdError::Kind(text.chars().take(48).collect()))
+    }
+}
+
+impl fmt::Display for PluginKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

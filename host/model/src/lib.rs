@@ -1,0 +1,25 @@
+//! The nouns of the host: what an order, an event, an amount, an assessment and
+//! an identifier are. No I/O, no clock, nothing asynchronous.
+//!
+//! The same shapes exist three times, on purpose: here, in `wit/` (what guests
+//! see, converted by `sandbox`), and as JSON (beside the types here, golden-tested).
+//! Values are checked where they are made, so that a [`Currency`] or a
+//! [`Digest`] needs no second look.
+
+pub mod value;
+
+pub mod event;
+
+pub mod advice;
+
+pub mod document;
+
+pub mod id;
+
+pub mod reference;
+
+pub use advice::{Assessment, Proposal, Recommendation};
+pub use document::{Document, Failure, Inbound, Problem, Received, Reply};
+pub use event::{Event, Order, OrderLine};
+pub use id::{ChannelId, Digest, OrderId, PluginKind, PluginName, SenderId};
+pub use value::{Currency, Date, Instant, Money, Quantity, UnitPrice};

@@ -1,0 +1,91 @@
+//! Rows of reference tables: what customers, items and stock look like to
+//! validation and to plugins. Typed values, so that nobody parses text twice.
+
+use serde::{Deserialize, Serialize};
+
+use crate::value::{Date, Decimal, text};
+
+/// One value of a row.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "type", content = "value")]
+pub enum FieldValue {
+    /// Text.
+    Text(String),
+    /// A whole number.
+    Whole(#[serde(with = "text")] i64),
+    /// A decimal number.
+    Number(Decimal),
+    /// A date.
+    Day(Date),
+    /// Yes or no.
+    Flag(bool),
+}
+
+/// One named value of a row.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Field {
+    /// The column's name.
+    pub name: String,
+    /// Its value in this row.
+    pub value: FieldValue,
+}
+
+/// A row, without its key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Row(pub Vec<Field>);
+
+impl Row {
+    /// The value of a column.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&FieldValue> {
+        self.0.iter().find(|field| field.name == name).map(|field| &field.value)
+    }
+
+    /// The text in a column.
+    #[must_use]
+    pub fn text(&self, name: &str) -> Option<&str> {
+        match self.get(name)? {
+            FieldValue::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The decimal number in a column.
+    #[must_use]
+    pub fn number(&self, name: &str) -> Option<Decimal> {
+        match self.get(name)? {
+            FieldValue::Number(number) => Some(*number),
+            FieldValue::Whole(units) => Some(Decimal { units: *units, scale: 0 }),
+            _ => None,
+        }
+    }
+
+    /// The flag in a column.
+    #[must_use]
+    pub fn flag(&self, name: &str) -> Option<bool> {
+        match self.get(name)? {
+            FieldValue::Flag(flag) => Some(*flag),
+            _ => None,
+        }
+    }
+}
+
+impl Row {
+    /// Its JSON, as the store keeps it.
+    ///
+    /// # Errors
+    /// None in practice; the serializer's signature has one.
+    pub fn to_json(&self) -> Result<Vec<u8>, serde_json::Error> {
+        serde_json::to_vec(self)
+    }
+
+    /// Reads what [`Row::to_json`] wrote.
+    ///
+    /// # Errors
+    /// When the bytes are something else.
+    pub fn from_json(bytes: &[u8]) -> Result<Self, serde_json::Error> {
+        serde_json::from_slice(bytes)
+    }
+}

@@ -1,0 +1,478 @@
+//! Amounts, dates and addresses: integers with a unit, checked when they are made.
+//!
+//! No floating-point number occurs anywhere on the road: `0.1 + 0.2` in an
+//! invoice is a dispute. Arithmetic that can overflow goes through `i128` and
+//! says so when the result does not fit.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Decimal places that a quantity, price or decimal may have. A guest that sends
+/// scale 255 would make `10^scale` overflow.
+pub const SCALE_MAX: u8 = 9;
+
+/// What is wrong with a value.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ValueError {
+    /// A currency code that ISO 4217 does not list.
+    #[error("`{0}` is not an ISO 4217 currency code; use three upper-case letters such as `USD`")]
+    UnknownCurrency(String),
+    /// A day that the calendar does not have.
+    #[error("{year:04}-{month:02}-{day:02} is not a date of the calendar")]
+    NoSuchDate {
+        /// The year that was given.
+        year: u16,
+        /// The month that was given.
+        month: u8,
+        /// The day that was given.
+        day: u8,
+    },
+    /// A scale beyond [`SCALE_MAX`].
+    #[error("scale {0} is more than the {SCALE_MAX} decimal places that are allowed")]
+    ScaleTooLarge(u8),
+    /// A price for nothing.
+    #[error("a unit price is for 0 units; expected 1 or more")]
+    PriceForNothing,
+    /// Two amounts in different currencies met.
+    #[error("amounts in `{0}` and `{1}` cannot be combined")]
+    MixedCurrencies(Currency, Currency),
+    /// The result does not fit 64 bits.
+    #[error("an amount is larger than 9.2 × 10^18 minor units")]
+    Overflow,
+    /// Text that is no decimal number.
+    #[error("`{0}` is not a decimal number")]
+    NotANumber(String),
+    /// More decimal places than the currency has.
+    #[error("`{text}` has more decimal places than {currency} allows")]
+    TooPrecise {
+        /// The number as it was written.
+        text: String,
+        /// The currency whose minor unit is coarser.
+        currency: Currency,
+    },
+}
+
+/// A currency of ISO 4217.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Currency([u8; 3]);
+
+impl Currency {
+    /// Parses an alphabetic code.
+    ///
+    /// # Errors
+    /// When ISO 4217 does not list it.
+    pub fn parse(code: &str) -> Result<Self, ValueError> {
+        let unknown = || ValueError::UnknownCurrency(code.chars().take(16).collect());
+        iso_currency::Currency::from_code(code).ok_or_else(unknown)?;
+        code.as_bytes().try_into().map(Self).map_err(|_| unknown())
+    }
+
+    /// The three letters.
+    #[must_use]
+    pub fn code(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or("XXX")
+    }
+
+    /// Decimal places of the minor unit: 2 for USD, 0 for JPY. Currencies
+    /// without a minor unit (gold, testing) count as 0.
+    #[must_use]
+    pub fn minor_digits(&self) -> u8 {
+        iso_currency::Currency::from_code(self.code())
+            .and_then(iso_currency::Currency::exponent)
+            .and_then(|digits| u8::try_from(digits).ok())
+            .unwrap_or(0)
+    }
+}
+
+impl fmt::Display for Currency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}
+
+impl fmt::Debug for Currency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}
+
+impl TryFrom<String> for Currency {
+    type Error = ValueError;
+    fn try_from(code: String) -> Result<Self, ValueError> {
+        Self::parse(&code)
+    }
+}
+
+impl From<Currency> for String {
+    fn from(currency: Currency) -> Self {
+        currency.code().to_owned()
+    }
+}
+
+/// An amount in minor units of its currency.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Money {
+    /// Minor units; negative for credits.
+    #[serde(with = "text")]
+    pub minor: i64,
+    /// The currency.
+    pub currency: Currency,
+}
+
+impl Money {
+    /// Reads a decimal number of major units, exactly as it was written.
+    ///
+    /// # Errors
+    /// When it is no number, does not fit, or is finer than the minor unit
+    /// (trailing zeros are fine: `200.0000` USD is 20000 cents).
+    pub fn from_major(text: &str, currency: Currency) -> Result<Self, ValueError> {
+        let decimal = parse_decimal(text)?.normalize();
+        let digits = u32::from(currency.minor_digits());
+        if decimal.scale() > digits {
+            return Err(ValueError::TooPrecise { text: clip(text), currency });
+        }
+        let factor = 10_i128.pow(digits - decimal.scale());
+        let minor = decimal.mantissa().checked_mul(factor).ok_or(ValueError::Overflow)?;
+        Ok(Self { minor: i64::try_from(minor).map_err(|_| ValueError::Overflow)?, currency })
+    }
+
+    /// The sum of two amounts.
+    ///
+    /// # Errors
+    /// When the currencies differ or the sum does not fit.
+    pub fn plus(self, other: Self) -> Result<Self, ValueError> {
+        if self.currency != other.currency {
+            return Err(ValueError::MixedCurrencies(self.currency, other.currency));
+        }
+        let minor = self.minor.checked_add(other.minor).ok_or(ValueError::Overflow)?;
+        Ok(Self { minor, currency: self.currency })
+    }
+}
+
+impl fmt::Display for Money {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", scaled(self.minor, self.currency.minor_digits()), self.currency)
+    }
+}
+
+/// A decimal number: `units` × 10^−`scale`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Decimal {
+    /// The digits, with their sign.
+    #[serde(with = "text")]
+    pub units: i64,
+    /// Decimal places, at most [`SCALE_MAX`].
+    pub scale: u8,
+}
+
+impl Decimal {
+    /// Reads a decimal number as it was written, keeping its scale.
+    ///
+    /// # Errors
+    /// When it is no number or has more than [`SCALE_MAX`] places.
+    pub fn parse(text: &str) -> Result<Self, ValueError> {
+        let decimal = parse_decimal(text)?;
+        let scale = u8::try_from(decimal.scale()).map_err(|_| ValueError::Overflow)?;
+        if scale > SCALE_MAX {
+            return Err(ValueError::ScaleTooLarge(scale));
+        }
+        Ok(Self { units: i64::try_from(decimal.mantissa()).map_err(|_| ValueError::Overflow)?, scale })
+    }
+}
+
+impl fmt::Display for Decimal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&scaled(self.units, self.scale))
+    }
+}
+
+/// How much of something, in a named unit of measure.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Quantity {
+    /// `value` × 10^−`scale` units.
+    #[serde(with = "text")]
+    pub value: i64,
+    /// Decimal places, at most [`SCALE_MAX`].
+    pub scale: u8,
+    /// Unit code, for example `EA`.
+    pub unit: String,
+}
+
+impl fmt::Display for Quantity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", scaled(self.value, self.scale), self.unit)
+    }
+}
+
+/// A price for a number of units.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct UnitPrice {
+    /// `amount` × 10^−`scale` major units of `currency`.
+    #[serde(with = "text")]
+    pub amount: i64,
+    /// Decimal places, at most [`SCALE_MAX`].
+    pub scale: u8,
+    /// The currency.
+    pub currency: Currency,
+    /// The number of units that the price is for, at least 1.
+    pub per_quantity: u32,
+}
+
+impl UnitPrice {
+    /// The price of a quantity, rounded half away from zero to the minor unit.
+    ///
+    /// # Errors
+    /// When a scale is too large, the price is for nothing, or the amount does not fit.
+    pub fn extended(&self, quantity: &Quantity) -> Result<Money, ValueError> {
+        for scale in [self.scale, quantity.scale] {
+            if scale > SCALE_MAX {
+                return Err(ValueError::ScaleTooLarge(scale));
+            }
+        }
+        if self.per_quantity == 0 {
+            return Err(ValueError::PriceForNothing);
+        }
+        // i64 × i64 × 10^4 is below 2^140: only the first product is sure to fit, so check.
+        let numerator = i128::from(self.amount)
+            .checked_mul(i128::from(quantity.value))
+            .and_then(|n| n.checked_mul(10_i128.pow(u32::from(self.currency.minor_digits()))))
+            .ok_or(ValueError::Overflow)?;
+        let denominator =
+            10_i128.pow(u32::from(self.scale) + u32::from(quantity.scale)) * i128::from(self.per_quantity);
+        let half = if numerator < 0 { -(denominator / 2) } else { denominator / 2 };
+        let rounded = numerator.checked_add(half).ok_or(ValueError::Overflow)? / denominator;
+        let minor = i64::try_from(rounded).map_err(|_| ValueError::Overflow)?;
+        Ok(Money { minor, currency: self.currency })
+    }
+}
+
+impl fmt::Display for UnitPrice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", scaled(self.amount, self.scale), self.currency)?;
+        if self.per_quantity == 1 { Ok(()) } else { write!(f, " per {}", self.per_quantity) }
+    }
+}
+
+/// A calendar date without a time zone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Date {
+    year: u16,
+    month: u8,
+    day: u8,
+}
+
+impl Date {
+    /// Makes a date.
+    ///
+    /// # Errors
+    /// When the calendar does not have it.
+    pub fn new(year: u16, month: u8, day: u8) -> Result<Self, ValueError> {
+        let wrong = || ValueError::NoSuchDate { year, month, day };
+        let (y, m, d) = (i16::try_from(year), i8::try_from(month), i8::try_from(day));
+        let (Ok(y), Ok(m), Ok(d)) = (y, m, d) else {
+            return Err(wrong());
+        };
+        if y < 1 {
+            return Err(wrong());
+        }
+        jiff::civil::Date::new(y, m, d).map_err(|_| wrong())?;
+        Ok(Self { year, month, day })
+    }
+
+    /// 1 to 9999.
+    #[must_use]
+    pub fn year(self) -> u16 {
+        self.year
+    }
+
+    /// 1 to 12.
+    #[must_use]
+    pub fn month(self) -> u8 {
+        self.month
+    }
+
+    /// 1 to 31.
+    #[must_use]
+    pub fn day(self) -> u8 {
+        self.day
+    }
+}
+
+impl fmt::Display for Date {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:04}-{:02}-{:02}", self.year, self.month, self.day)
+    }
+}
+
+impl TryFrom<String> for Date {
+    type Error = ValueError;
+    fn try_from(text: String) -> Result<Self, ValueError> {
+        let mut parts = text.splitn(3, '-').map(str::parse::<u16>);
+        let (Some(Ok(year)), Some(Ok(month)), Some(Ok(day))) = (parts.next(), parts.next(), parts.next()) else {
+            return Err(ValueError::NotANumber(clip(&text)));
+        };
+        let (Ok(month), Ok(day)) = (u8::try_from(month), u8::try_from(day)) else {
+            return Err(ValueError::NotANumber(clip(&text)));
+        };
+        Self::new(year, month, day)
+    }
+}
+
+impl From<Date> for String {
+    fn from(date: Date) -> Self {
+        date.to_string()
+    }
+}
+
+/// A point in time: milliseconds since 1970-01-01T00:00:00Z.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Instant(#[serde(with = "text")] pub i64);
+
+impl Instant {
+    /// This many milliseconds later; stops at the ends of the range.
+    #[must_use]
+    pub fn plus_ms(self, ms: i64) -> Self {
+        Self(self.0.saturating_add(ms))
+    }
+
+    /// The UTC date.
+    #[must_use]
+    pub fn date(self) -> Option<Date> {
+        let date = jiff::Timestamp::from_millisecond(self.0).ok()?.to_zoned(jiff::tz::TimeZone::UTC).date();
+        Date::new(u16::try_from(date.year()).ok()?, u8::try_from(date.month()).ok()?, u8::try_from(date.day()).ok()?)
+            .ok()
+    }
+}
+
+impl fmt::Display for Instant {
+    /// RFC 3339, UTC.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match jiff::Timestamp::from_millisecond(self.0) {
+            Ok(timestamp) => write!(f, "{timestamp:.3}"),
+            Err(_) => write!(f, "{} ms", self.0),
+        }
+    }
+}
+
+/// A field that this version has no name for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Extension {
+    /// A name in the sender's vocabulary.
+    pub name: String,
+    /// Its value as text.
+    pub value: String,
+}
+
+/// A postal address. Every field is personal data.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Address {
+    /// The identifier that the sender gives this place.
+    pub id: Option<String>,
+    /// Addressee.
+    pub name: Option<String>,
+    /// Street lines in order.
+    pub lines: Vec<String>,
+    /// City.
+    pub city: Option<String>,
+    /// State or province.
+    pub region: Option<String>,
+    /// Postal code.
+    pub postal_code: Option<String>,
+    /// ISO 3166-1 alpha-2.
+    pub country: Option<String>,
+}
+
+/// Who orders.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Customer {
+    /// The sender's identifier.
+    pub id: String,
+    /// Name, personal data.
+    pub name: Option<String>,
+    /// E-mail address, personal data.
+    pub email: Option<String>,
+    /// Telephone number, personal data.
+    pub phone: Option<String>,
+}
+
+/// 64-bit integers as text in JSON: a reader that uses floating-point numbers
+/// would change them silently beyond 2^53.
+pub mod text {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    /// Writes the integer as decimal text.
+    ///
+    /// # Errors
+    /// Those of the serializer.
+    pub fn serialize<S: Serializer, T: std::fmt::Display>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(value)
+    }
+
+    /// Reads an integer from decimal text.
+    ///
+    /// # Errors
+    /// When the text is no integer of the type.
+    pub fn deserialize<'de, D: Deserializer<'de>, T: std::str::FromStr>(deserializer: D) -> Result<T, D::Error> {
+        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+        text.parse().map_err(|_| D::Error::custom(format!("`{text}` is not an integer in decimal text")))
+    }
+}
+
+/// As [`text`], for integers that may be missing.
+pub mod text_option {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    /// Writes the integer as decimal text, or null.
+    ///
+    /// # Errors
+    /// Those of the serializer.
+    pub fn serialize<S: Serializer, T: std::fmt::Display>(value: &Option<T>, serializer: S) -> Result<S::Ok, S::Error> {
+        match value {
+            Some(value) => serializer.collect_str(value),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    /// Reads an integer from decimal text, or null.
+    ///
+    /// # Errors
+    /// When the text is no integer of the type.
+    pub fn deserialize<'de, D: Deserializer<'de>, T: std::str::FromStr>(
+        deserializer: D,
+    ) -> Result<Option<T>, D::Error> {
+        let Some(text) = Option::<std::borrow::Cow<'de, str>>::deserialize(deserializer)? else {
+            return Ok(None);
+        };
+        text.parse().map(Some).map_err(|_| D::Error::custom(format!("`{text}` is not an integer in decimal text")))
+    }
+}
+
+fn parse_decimal(text: &str) -> Result<rust_decimal::Decimal, ValueError> {
+    let parsed = if text.contains(['e', 'E']) {
+        rust_decimal::Decimal::from_scientific(text)
+    } else {
+        rust_decimal::Decimal::from_str_exact(text)
+    };
+    parsed.map_err(|_| ValueError::NotANumber(clip(text)))
+}
+
+fn scaled(units: i64, scale: u8) -> String {
+    rust_decimal::Decimal::try_from_i128_with_scale(i128::from(units), u32::from(scale))
+        .map_or_else(|_| format!("{units}e-{scale}"), |decimal| decimal.to_string())
+}
+
+/// The beginning of a hostile text, short enough for an error message.
+fn clip(text: &str) -> String {
+    text.chars().take(48).collect()
+}
