@@ -1,0 +1,784 @@
+//! What each stage writes into the audit log: one record, one leaf.
+//!
+//! ```json
+//! {"at":"1767225600000","body":{"kind":"receipt",…},"host":"host-1","v":1}
+//! ```
+//!
+//! Danger: a leaf can never be taken back, so nothing that a person may ask us
+//! to forget belongs in it. Leaves hold codes, digests and positions. A guest
+//! chooses some of those texts, and could put a name where a code belongs or
+//! make a leaf too large to commit (which would lose the input): so each text
+//! has a type ([`Code`], [`Place`], [`Label`]) that replaces what does not look
+//! like one by its digest, and each list is a [`Listed`] that keeps the first
+//! items and the digest of all. With both, no leaf exceeds [`LEAF_BYTES_MAX`].
+//!
+//! Payloads (inputs, documents, events, messages, the full record of a decision)
+//! are referred to by the commitment that [`mod@crate::seal`] gave them. This module
+//! does not decide which leaf a stage writes, and does not order them.
+
+use std::fmt;
+
+use portreeve_model::value::text;
+use portreeve_model::{ChannelId, Digest, Instant, OrderId, PluginName};
+use serde::{Deserialize, Serialize};
+
+use crate::canonical::{RecordError, canonical_digest, canonical_json, parse_canonical};
+use crate::merkle;
+
+/// Canonical bytes of a leaf. A reader of the log holds a leaf in memory, and a
+/// tile of 256 of them; the writer's lists are cut so that they always fit.
+pub const LEAF_BYTES_MAX: usize = 16 * 1024;
+
+/// The version of the record in a leaf that is written and read here.
+pub const LEAF_VERSION: u32 = 1;
+
+/// A record with its canonical bytes, ready to be committed with the state
+/// change that it is about. Made by [`Leaf::new`] alone, so that whatever takes
+/// a leaf knows that it is well-formed and fits.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Leaf {
+    id: Digest,
+    bytes: Vec<u8>,
+}
+
+impl Leaf {
+    /// Writes down what happened on this host at this time of the store's clock.
+    ///
+    /// # Errors
+    /// When the record has no canonical form or exceeds [`LEAF_BYTES_MAX`].
+    pub fn new(host: &str, at: Instant, body: LeafBody) -> Result<Self, RecordError> {
+        let bytes = canonical_json(&LeafRecord { v: LEAF_VERSION, host: Label::of(host), at, body })?;
+        refuse_large(&bytes)?;
+        Ok(Self { id: merkle::leaf_hash(&bytes), bytes })
+    }
+
+    /// Reads a leaf's bytes.
+    ///
+    /// # Errors
+    /// When they are too many, of another version, no record, or not the
+    /// canonical form of their record.
+    pub fn parse(bytes: &[u8]) -> Result<LeafRecord, RecordError> {
+        refuse_large(bytes)?;
+        refuse_other_version(bytes)?;
+        parse_canonical(bytes)
+    }
+
+    /// The RFC 6962 hash of the bytes, by which the log knows the leaf.
+    #[must_use]
+    pub fn id(&self) -> Digest {
+        self.id
+    }
+
+    /// The canonical bytes.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// What a leaf says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LeafRecord {
+    /// The record's version.
+    pub v: u32,
+    /// The host that committed it.
+    pub host: Label,
+    /// When, by the store's clock.
+    pub at: Instant,
+    /// What happened.
+    pub body: LeafBody,
+}
+
+/// What happened, one case for each stage that commits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum LeafBody {
+    /// Another version of the configuration became active.
+    Configuration(ConfigurationLeaf),
+    /// Another version of a reference table became active.
+    Reference(ReferenceLeaf),
+    /// An input was journaled.
+    Accept(AcceptLeaf),
+    /// A document was decided on.
+    Decide(DecideLeaf),
+    /// A message is about to leave.
+    Attempt(AttemptLeaf),
+    /// An attempt ended.
+    Receipt(ReceiptLeaf),
+    /// Something waits for a person.
+    Exception(ExceptionLeaf),
+}
+
+impl LeafBody {
+    /// The word that stands in the record.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Configuration(_) => "configuration",
+            Self::Reference(_) => "reference",
+            Self::Accept(_) => "accept",
+            Self::Decide(_) => "decide",
+            Self::Attempt(_) => "attempt",
+            Self::Receipt(_) => "receipt",
+            Self::Exception(_) => "exception",
+        }
+    }
+}
+
+/// Another version of the configuration became active.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ConfigurationLeaf {
+    /// The version, from 1.
+    #[serde(with = "text")]
+    pub version: u64,
+    /// SHA-256 of its canonical form.
+    pub digest: Digest,
+    /// The account that activated it; an account, not a person's name.
+    pub who: Label,
+}
+
+/// Another version of a reference table became active.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ReferenceLeaf {
+    /// The table's name.
+    pub table: Code,
+    /// Its version, from 1.
+    #[serde(with = "text")]
+    pub version: u64,
+    /// SHA-256 of its content.
+    pub digest: Digest,
+    /// How many rows it has.
+    #[serde(with = "text")]
+    pub rows: u64,
+}
+
+/// An input was journaled.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AcceptLeaf {
+    /// The host's id of the input: a digest of channel, sender and all bytes.
+    pub input: Digest,
+    /// The channel that it came in by.
+    pub channel: ChannelId,
+    /// The sender as the host authenticated it.
+    pub sender: Label,
+    /// Commitment to the sealed input.
+    pub content: Digest,
+    /// The connector's call; none when no connector was asked (a quarantined one).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crossing: Option<CrossingRecord>,
+    /// The documents in it, by index.
+    pub documents: Listed<DocumentRecord>,
+    /// What the connector found wrong.
+    pub problems: Listed<ProblemRecord>,
+    /// Numbers that the reply used up.
+    pub numbers: Listed<NumberRecord>,
+    /// What became of the input.
+    pub outcome: AcceptOutcome,
+}
+
+/// What became of an input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AcceptOutcome {
+    /// Its documents were journaled.
+    Documents,
+    /// The connector rejected it with problems.
+    Rejected,
+    /// It was kept as bytes for a person; an exception says why.
+    Unparsed,
+    /// A known key came with another content and was refused.
+    DuplicateRefused,
+}
+
+/// One document of an input.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DocumentRecord {
+    /// Its index in the input, from 0.
+    pub index: u32,
+    /// [`crate::PayloadKey::blind`] of its business key. Keys can be personal (an
+    /// e-mail address, a name in an order number) and short enough to be guessed
+    /// from a plain digest; the key itself is sealed with the document.
+    pub key_digest: Digest,
+    /// What it is, for example `x12/850`.
+    pub kind: Code,
+    /// Commitment to the sealed document.
+    pub commitment: Digest,
+}
+
+/// One thing that is wrong with an input. The sentence for people is sealed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ProblemRecord {
+    /// Its code.
+    pub code: Code,
+    /// Byte offset in the input, where known.
+    #[serde(default, with = "portreeve_model::value::text_option", skip_serializing_if = "Option::is_none")]
+    pub offset_bytes: Option<u64>,
+    /// One-based segment, line or element, where the format has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub segment: Option<u32>,
+    /// The path in the format's own notation.
+    pub path: Place,
+}
+
+/// A number that was taken from a range.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NumberRecord {
+    /// The range's name.
+    pub range: Code,
+    /// The number.
+    #[serde(with = "text")]
+    pub number: u64,
+}
+
+/// One document's place: an input, and an index in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DocumentPosition {
+    /// The host's id of the input, as its accept leaf says.
+    pub input: Digest,
+    /// The document's index in the input, from 0.
+    pub index: u32,
+}
+
+impl fmt::Display for DocumentPosition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of input {}", self.index, self.input)
+    }
+}
+
+/// A document was decided on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DecideLeaf {
+    /// The order that it became; none for a duplicate and for what could not be
+    /// mapped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<OrderId>,
+    /// The document.
+    pub document: DocumentPosition,
+    /// Commitment to the sealed event; none when there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event: Option<Digest>,
+    /// The configuration that was active.
+    #[serde(with = "text")]
+    pub configuration: u64,
+    /// The transformer's call and those of the scorers, in order.
+    pub crossings: Listed<CrossingRecord>,
+    /// What scorers proposed, and what became of each proposal.
+    pub proposals: Listed<ProposalRecord>,
+    /// Codes of the host's own rules that hold the order.
+    pub policy_holds: Listed<Code>,
+    /// What became of the order.
+    pub state: DecidedState,
+    /// Commitment to the sealed full record of the decision; none when nothing
+    /// was scored or decided beyond what stands here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decision: Option<Digest>,
+    /// The clock that windows and expiry were computed with: the input's receipt
+    /// or the store's time, as the full record says.
+    pub clock: Instant,
+}
+
+/// What became of a document and its order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DecidedState {
+    /// It goes on to its targets.
+    Released,
+    /// It waits: a policy hold or an advice hold.
+    Held,
+    /// It waits in a queue that somebody looks at first.
+    Routed,
+    /// It was answered with a business rejection.
+    Refused,
+    /// It could not be decided; a person has to.
+    Exception,
+    /// It repeats an earlier document and has no effect.
+    Duplicate,
+}
+
+/// What a scorer proposed and what became of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ProposalRecord {
+    /// The scorer.
+    pub scorer: PluginName,
+    /// The proposal's kind, for example `hold`.
+    pub proposal: Code,
+    /// What authority made of it.
+    pub outcome: ProposalOutcome,
+    /// The policy or grant that decided.
+    pub policy: Code,
+    /// The effect that it had, or why it had none.
+    pub effect: Code,
+}
+
+/// What authority made of a proposal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProposalOutcome {
+    /// It has the effect that was proposed.
+    Granted,
+    /// It has less effect than was proposed.
+    Narrowed,
+    /// It has no effect.
+    Refused,
+}
+
+/// A message is about to leave. Commits before anything is sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AttemptLeaf {
+    /// Digest of the outbox row's id.
+    pub outbox: Digest,
+    /// The order.
+    pub order: OrderId,
+    /// The target, as the configuration names it.
+    pub target: Code,
+    /// Which attempt of this row, from 1.
+    pub attempt: u32,
+    /// Commitment to the sealed message; none when rendering failed and there
+    /// is nothing to send.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<Digest>,
+    /// The transformer's call that rendered it; none when an earlier rendering
+    /// is sent again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crossing: Option<CrossingRecord>,
+    /// Numbers that the message uses.
+    pub numbers: Listed<NumberRecord>,
+}
+
+/// An attempt ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ReceiptLeaf {
+    /// Digest of the outbox row's id.
+    pub outbox: Digest,
+    /// The order.
+    pub order: OrderId,
+    /// Which attempt of this row, from 1. Where nothing was attempted (a look-up,
+    /// a failed rendering), the attempt that it was for.
+    pub attempt: u32,
+    /// How it ended.
+    pub outcome: ReceiptOutcome,
+    /// Digest of the target's identifier for the effect.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external_id: Option<Digest>,
+    /// The connector's call; none when the host ended the attempt by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crossing: Option<CrossingRecord>,
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ReceiptOutcome {
+    /// The target took it.
+    Applied,
+    /// The target refused it for good.
+    Rejected,
+    /// Nothing happened; there will be another attempt.
+    Retry,
+    /// Nobody knows; the target will be asked before anything is sent again.
+    Unknown,
+    /// The target was asked and has it already.
+    Found,
+    /// Given up; a person has to look at it.
+    Dead,
+}
+
+/// Something waits for a person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ExceptionLeaf {
+    /// The exception's number.
+    #[serde(with = "text")]
+    pub exception: u64,
+    /// The stage that it arose in.
+    pub stage: Code,
+    /// What happened to it or why it arose.
+    pub code: Code,
+}
+
+/// One call into a plugin.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CrossingRecord {
+    /// The plugin's name.
+    pub plugin: PluginName,
+    /// Digest of the component.
+    pub component: Digest,
+    /// The export that was called.
+    pub call: Code,
+    /// Digest of what went in, or a commitment to it where it is personal.
+    pub input: Digest,
+    /// Digest of what came out; none when the call failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<Digest>,
+    /// Digest over the host calls, each with its answer, in order.
+    pub transcript: Digest,
+    /// How many host calls there were.
+    pub host_calls: u32,
+    /// Fuel used, where the plugin runs on fuel.
+    #[serde(default, with = "portreeve_model::value::text_option", skip_serializing_if = "Option::is_none")]
+    pub fuel_used: Option<u64>,
+    /// Why the call failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Code>,
+}
+
+/// A list in a leaf: how many items there were, the first of them, and, when
+/// that is not all, the digest of the canonical list of all.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Listed<T> {
+    count: u32,
+    items: Vec<T>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    all: Option<Digest>,
+}
+
+/// An item that leaves list.
+pub trait ListedItem: Serialize {
+    /// How many of them a leaf shows. An interchange can have thousands of
+    /// documents and a hostile connector thousands of problems; all of them
+    /// would make a leaf that cannot be committed.
+    const SHOWN_MAX: usize;
+}
+
+impl ListedItem for DocumentRecord {
+    const SHOWN_MAX: usize = 24;
+}
+impl ListedItem for ProblemRecord {
+    const SHOWN_MAX: usize = 12;
+}
+impl ListedItem for NumberRecord {
+    const SHOWN_MAX: usize = 12;
+}
+impl ListedItem for CrossingRecord {
+    const SHOWN_MAX: usize = 8;
+}
+impl ListedItem for ProposalRecord {
+    const SHOWN_MAX: usize = 16;
+}
+impl ListedItem for Code {
+    const SHOWN_MAX: usize = 16;
+}
+
+impl<T: ListedItem> Listed<T> {
+    /// Lists these items.
+    ///
+    /// # Errors
+    /// When they have no canonical form, or there are more than 2^32 − 1.
+    pub fn of(mut items: Vec<T>) -> Result<Self, RecordError> {
+        let count = u32::try_from(items.len())
+            .map_err(|_| RecordError::Unserialisable("a list has over 2^32 - 1 items".into()))?;
+        let all = if items.len() > T::SHOWN_MAX { Some(canonical_digest(&items)?) } else { None };
+        items.truncate(T::SHOWN_MAX);
+        Ok(Self { count, items, all })
+    }
+
+    /// A list without items.
+    #[must_use]
+    pub fn none() -> Self {
+        Self { count: 0, items: Vec::new(), all: None }
+    }
+
+    /// How many items there were.
+    #[must_use]
+    pub fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// The first of them.
+    #[must_use]
+    pub fn shown(&self) -> &[T] {
+        &self.items
+    }
+}
+
+/// Declares a text that a leaf may hold: what has another form is replaced by
+/// its digest.
+macro_rules! leaf_text {
+    ($(#[$doc:meta])* $type:ident, $bytes_max:literal, $allowed:expr) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $type(String);
+
+        impl $type {
+            /// Keeps the text if it has the form, otherwise its digest (`sha256:…`).
+            #[must_use]
+            pub fn of(text: &str) -> Self {
+                if Self::fits(text) {
+                    Self(text.to_owned())
+                } else {
+                    Self(Digest::of(text.as_bytes()).to_string())
+                }
+            }
+
+            /// The text, or its digest.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+
+            fn fits(text: &str) -> bool {
+                let allowed: fn(u8) -> bool = $allowed;
+                (1..=$bytes_max).contains(&text.len()) && text.bytes().all(allowed)
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl TryFrom<String> for $type {
+            type Error = String;
+            fn try_from(text: String) -> Result<Self, String> {
+                if Self::fits(&text) || Digest::parse(&text).is_ok() {
+                    Ok(Self(text))
+                } else {
+                    let shown: String = text.chars().take(80).collect();
+                    Err(format!("`{shown}` does not belong in a leaf; expected a code or a digest"))
+                }
+            }
+        }
+
+        impl From<$type> for String {
+            fn from(text: $type) -> Self {
+                text.0
+            }
+        }
+    };
+}
+
+leaf_text!(
+    /// A code: at most 64 lower-case letters, digits and `-./_:`.
+    Code,
+    64,
+    |byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-./_:".contains(&byte)
+);
+leaf_text!(
+    /// A place in an input, in the format's notation (`PO1[3]/04`,
+    /// `items[2].price`): at most 96 letters, digits and `-._/[]:#*`.
+    Place,
+    96,
+    |byte| byte.is_ascii_alphanumeric() || b"-._/[]:#*".contains(&byte)
+);
+leaf_text!(
+    /// A host, an account or an authenticated sender: at most 96 printable
+    /// ASCII characters, without quotes and backslashes.
+    Label,
+    96,
+    |byte| (b' '..=b'~').contains(&byte) && byte != b'"' && byte != b'\\'
+);
+
+fn refuse_large(bytes: &[u8]) -> Result<(), RecordError> {
+    if bytes.len() <= LEAF_BYTES_MAX {
+        return Ok(());
+    }
+    Err(RecordError::LeafTooLarge { found_bytes: bytes.len(), allowed_bytes: LEAF_BYTES_MAX })
+}
+
+/// A later version may have other fields; say so instead of "unknown field".
+fn refuse_other_version(bytes: &[u8]) -> Result<(), RecordError> {
+    #[derive(Deserialize)]
+    struct Versioned {
+        v: u32,
+    }
+    let found =
+        serde_json::from_slice::<Versioned>(bytes).map_err(|error| RecordError::Unreadable(error.to_string()))?.v;
+    if found == LEAF_VERSION {
+        return Ok(());
+    }
+    Err(RecordError::UnknownVersion { found, expected: LEAF_VERSION })
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    fn crossing() -> CrossingRecord {
+        CrossingRecord {
+            plugin: PluginName::parse(&"p".repeat(64)).unwrap(),
+            component: Digest::of(b"component"),
+            call: Code::of(&"c".repeat(65)),
+            input: Digest::of(b"input"),
+            output: Some(Digest::of(b"output")),
+            transcript: Digest::of(b"transcript"),
+            host_calls: u32::MAX,
+            fuel_used: Some(u64::MAX),
+            failure: Some(Code::of("Not A Code")),
+        }
+    }
+
+    fn order() -> OrderId {
+        OrderId::parse("3f0c1b0a-5d7c-4c3e-9a52-6d1f0c7be2a4").unwrap()
+    }
+
+    /// Every list full, every text as long as it can be.
+    fn largest() -> Vec<LeafBody> {
+        let number = || NumberRecord { range: Code::of("Not A Code"), number: u64::MAX };
+        let document = || DocumentRecord {
+            index: u32::MAX,
+            key_digest: Digest::of(b"key"),
+            kind: Code::of("Not A Code"),
+            commitment: Digest::of(b"document"),
+        };
+        let problem = || ProblemRecord {
+            code: Code::of("Not A Code"),
+            offset_bytes: Some(u64::MAX),
+            segment: Some(u32::MAX),
+            path: Place::of(&"x".repeat(96)),
+        };
+        let proposal = || ProposalRecord {
+            scorer: PluginName::parse(&"p".repeat(64)).unwrap(),
+            proposal: Code::of("Not A Code"),
+            outcome: ProposalOutcome::Narrowed,
+            policy: Code::of("Not A Code"),
+            effect: Code::of("Not A Code"),
+        };
+        vec![
+            LeafBody::Configuration(ConfigurationLeaf {
+                version: u64::MAX,
+                digest: Digest::of(b"configuration"),
+                who: Label::of(&"x".repeat(96)),
+            }),
+            LeafBody::Reference(ReferenceLeaf {
+                table: Code::of("customer"),
+                version: 1,
+                digest: Digest::of(b"table"),
+                rows: u64::MAX,
+            }),
+            LeafBody::Accept(AcceptLeaf {
+                input: Digest::of(b"input"),
+                channel: ChannelId::parse(&"c".repeat(64)).unwrap(),
+                sender: Label::of(&"x".repeat(96)),
+                content: Digest::of(b"content"),
+                crossing: Some(crossing()),
+                documents: Listed::of((0..1000).map(|_| document()).collect()).unwrap(),
+                problems: Listed::of((0..1000).map(|_| problem()).collect()).unwrap(),
+                numbers: Listed::of((0..1000).map(|_| number()).collect()).unwrap(),
+                outcome: AcceptOutcome::DuplicateRefused,
+            }),
+            LeafBody::Decide(DecideLeaf {
+                order: Some(order()),
+                document: DocumentPosition { input: Digest::of(b"input"), index: u32::MAX },
+                event: Some(Digest::of(b"event")),
+                configuration: u64::MAX,
+                crossings: Listed::of((0..1000).map(|_| crossing()).collect()).unwrap(),
+                proposals: Listed::of((0..1000).map(|_| proposal()).collect()).unwrap(),
+                policy_holds: Listed::of((0..1000).map(|_| Code::of("Not A Code")).collect()).unwrap(),
+                state: DecidedState::Exception,
+                decision: Some(Digest::of(b"decision")),
+                clock: Instant(i64::MIN),
+            }),
+            LeafBody::Attempt(AttemptLeaf {
+                outbox: Digest::of(b"outbox"),
+                order: order(),
+                target: Code::of("Not A Code"),
+                attempt: u32::MAX,
+                message: Some(Digest::of(b"message")),
+                crossing: Some(crossing()),
+                numbers: Listed::of((0..1000).map(|_| number()).collect()).unwrap(),
+            }),
+            LeafBody::Receipt(ReceiptLeaf {
+                outbox: Digest::of(b"outbox"),
+                order: order(),
+                attempt: u32::MAX,
+                outcome: ReceiptOutcome::Rejected,
+                external_id: Some(Digest::of(b"external")),
+                crossing: Some(crossing()),
+            }),
+            LeafBody::Exception(ExceptionLeaf {
+                exception: u64::MAX,
+                stage: Code::of("Not A Code"),
+                code: Code::of("Not A Code"),
+            }),
+        ]
+    }
+
+    #[test]
+    fn reads_back_every_kind_and_fits_the_largest() {
+        for body in largest() {
+            let leaf = Leaf::new(&"x".repeat(96), Instant(i64::MIN), body.clone()).unwrap();
+            assert!(leaf.bytes().len() <= LEAF_BYTES_MAX);
+            assert_eq!(leaf.id(), merkle::leaf_hash(leaf.bytes()));
+            let record = Leaf::parse(leaf.bytes()).unwrap();
+            let kind = format!("\"kind\":\"{}\"", body.kind());
+            assert!(String::from_utf8_lossy(leaf.bytes()).contains(&kind));
+            assert_eq!(record.body, body);
+        }
+    }
+
+    #[test]
+    fn keeps_the_bytes_of_a_record_for_ever() {
+        let body = LeafBody::Exception(ExceptionLeaf {
+            exception: 7,
+            stage: Code::of("deliver"),
+            code: Code::of("unknown-outcome"),
+        });
+        let leaf = Leaf::new("host-1", Instant(1_767_225_600_000), body).unwrap();
+        assert_eq!(
+            String::from_utf8_lossy(leaf.bytes()),
+            r#"{"at":"1767225600000","body":{"code":"unknown-outcome","exception":"7","kind":"exception","stage":"deliver"},"host":"host-1","v":1}"#
+        );
+    }
+
+    #[test]
+    fn replaces_text_that_is_no_code_by_its_digest() {
+        for text in ["Ada Lovelace", "", "a b", "ada@example.com", &"x".repeat(65)] {
+            let code = Code::of(text);
+            assert_eq!(code.as_str(), Digest::of(text.as_bytes()).to_string());
+        }
+        assert_eq!(Code::of("count-mismatch").as_str(), "count-mismatch");
+        assert_eq!(Place::of("PO1[3]/04").as_str(), "PO1[3]/04");
+        assert!(Place::of("items[Ada Lovelace]").as_str().starts_with("sha256:"));
+        assert!(Label::of("a\"b").as_str().starts_with("sha256:"));
+    }
+
+    #[test]
+    fn refuses_bytes_that_are_not_canonical_or_of_another_version() {
+        let good = r#"{"at":"0","body":{"code":"c","exception":"7","kind":"exception","stage":"s"},"host":"h","v":1}"#;
+        Leaf::parse(good.as_bytes()).unwrap();
+        for (from, to) in [
+            ("\"v\":1", "\"v\":1 "),
+            ("\"7\"", "\"07\""),
+            ("\"c\"", "\"Ada Lovelace\""),
+            ("\"c\"", "\"\\u0063\""),
+            ("\"host\"", "\"extra\":1,\"host\""),
+            ("\"stage\":\"s\"", "\"stage\":\"s\",\"x\":1"),
+        ] {
+            let changed = good.replace(from, to);
+            assert!(Leaf::parse(changed.as_bytes()).is_err(), "{changed}");
+        }
+        let later = Leaf::parse(good.replace("\"v\":1", "\"v\":2").as_bytes());
+        assert_eq!(later.unwrap_err(), RecordError::UnknownVersion { found: 2, expected: 1 });
+        assert!(Leaf::parse(&vec![b' '; LEAF_BYTES_MAX + 1]).is_err());
+    }
+
+    #[test]
+    fn tells_two_long_lists_apart_that_begin_alike() {
+        let list = |last: &str| {
+            let mut codes: Vec<Code> = (0..100).map(|_| Code::of("same")).collect();
+            codes.push(Code::of(last));
+            Listed::of(codes).unwrap()
+        };
+        assert_eq!(list("a").shown(), list("b").shown());
+        assert_eq!(list("a").count(), 101);
+        assert_ne!(list("a"), list("b"));
+    }
+}

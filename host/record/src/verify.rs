@@ -1,0 +1,646 @@
+//! Going through a whole log: what anybody can do who has its leaves, a
+//! checkpoint and the log's public key. No store, no host, no secrets.
+//!
+//! It checks that the leaves are exactly those that the checkpoint was signed
+//! over; that a checkpoint kept elsewhere is a prefix of them, so that nothing
+//! was cut off or rewritten since; that each leaf is the canonical form of a
+//! record; and that the stages come in order: accept before decide, decide
+//! before attempt, attempt before receipt, and nothing sent again after it was
+//! applied. What a decision should have been is not its business; re-deriving
+//! that needs the sealed payloads.
+//!
+//! It reads leaves one by one. Memory grows with the number of inputs, orders
+//! and outbox rows (some tens of bytes each), not with the size of the leaves.
+
+use std::collections::{HashMap, HashSet};
+
+use portreeve_model::{Digest, OrderId};
+
+use crate::canonical::RecordError;
+use crate::checkpoint::{Checkpoint, CheckpointError, SignedCheckpoint, VerifierKey};
+use crate::leaf::{
+    AcceptLeaf, AcceptOutcome, AttemptLeaf, DecideLeaf, DocumentPosition, Leaf, LeafBody, ReceiptLeaf, ReceiptOutcome,
+};
+use crate::merkle::{Edge, MerkleError, leaf_hash};
+
+/// Where a log differs from what its checkpoint promises.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum VerifyError {
+    /// The checkpoint itself is wrong.
+    #[error("the checkpoint does not verify: {0}")]
+    Checkpoint(CheckpointError),
+    /// The checkpoint that was kept elsewhere is wrong.
+    #[error("the outside checkpoint does not verify: {0}")]
+    OutsideCheckpoint(CheckpointError),
+    /// The log is shorter than it once was.
+    #[error(
+        "the log was rolled back: its checkpoint has {found} leaves, the outside checkpoint has {expected}; restore the newer data"
+    )]
+    RolledBack {
+        /// Leaves under the log's own checkpoint.
+        found: u64,
+        /// Leaves under the checkpoint that was kept elsewhere.
+        expected: u64,
+    },
+    /// A leaf's bytes are not those that were appended.
+    #[error("leaf {index} was changed: its bytes hash to {found}; expected {expected}")]
+    LeafChanged {
+        /// Index of the leaf, from 0.
+        index: u64,
+        /// The hash of its bytes.
+        found: Digest,
+        /// The hash that the log kept for this index.
+        expected: Digest,
+    },
+    /// A leaf's bytes are no record.
+    #[error("leaf {index} is no readable record: {reason}")]
+    LeafUnreadable {
+        /// Index of the leaf, from 0.
+        index: u64,
+        /// What is wrong with it.
+        reason: RecordError,
+    },
+    /// A stage is out of order.
+    #[error("leaf {index} is out of order: {fault}")]
+    OutOfOrder {
+        /// Index of the leaf, from 0.
+        index: u64,
+        /// What is missing before it.
+        fault: OrderFault,
+    },
+    /// Fewer leaves than the checkpoint says.
+    #[error("the log ends after leaf {found}; its checkpoint has {expected} leaves")]
+    TooShort {
+        /// Leaves that were read.
+        found: u64,
+        /// Leaves under the checkpoint.
+        expected: u64,
+    },
+    /// More leaves than the checkpoint says.
+    #[error("the log goes on after the {expected} leaves of its checkpoint")]
+    TooLong {
+        /// Leaves under the checkpoint.
+        expected: u64,
+    },
+    /// The leaves are not the checkpoint's.
+    #[error("the first {size} leaves have root {found}; the checkpoint says {expected}")]
+    RootDiffers {
+        /// Leaves under the root.
+        size: u64,
+        /// The root over the leaves that were read.
+        found: Digest,
+        /// The root that was signed.
+        expected: Digest,
+    },
+    /// The leaves are not those of the checkpoint that was kept elsewhere.
+    #[error("the log was rewritten: its first {size} leaves have root {found}; the outside checkpoint says {expected}")]
+    Rewritten {
+        /// Leaves under the root.
+        size: u64,
+        /// The root over the leaves that were read.
+        found: Digest,
+        /// The root that was signed.
+        expected: Digest,
+    },
+    /// More leaves than a tree can have.
+    #[error(transparent)]
+    Tree(#[from] MerkleError),
+}
+
+/// What a stage lacks before it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OrderFault {
+    /// An input whose documents were accepted came again.
+    #[error("the documents of input {input} were accepted before")]
+    AcceptedTwice {
+        /// The host's id of the input.
+        input: Digest,
+    },
+    /// A decision about nothing.
+    #[error("a decision on document {document}, which no earlier leaf accepted")]
+    DecidedUnaccepted {
+        /// The document.
+        document: DocumentPosition,
+    },
+    /// A delivery that nobody decided.
+    #[error("a delivery for order {order}, which no earlier leaf decided on")]
+    DeliveredUndecided {
+        /// The order.
+        order: OrderId,
+    },
+    /// An attempt number that does not follow.
+    #[error("attempt {found} of outbox row {outbox} after attempt {last}")]
+    AttemptNumber {
+        /// Digest of the outbox row's id.
+        outbox: Digest,
+        /// The attempt in the leaf.
+        found: u32,
+        /// The last attempt before it; 0 for none.
+        last: u32,
+    },
+    /// An outbox row that changed hands.
+    #[error("outbox row {outbox} is for order {found}; its first attempt was for {expected}")]
+    OtherOrder {
+        /// Digest of the outbox row's id.
+        outbox: Digest,
+        /// The order in the leaf.
+        found: OrderId,
+        /// The order in the first attempt.
+        expected: OrderId,
+    },
+    /// Something was sent again though it had arrived.
+    #[error("outbox row {outbox} goes on after the target took it")]
+    AfterApplied {
+        /// Digest of the outbox row's id.
+        outbox: Digest,
+    },
+    /// An effect that no attempt preceded.
+    #[error("a receipt for attempt {attempt} of outbox row {outbox}, which no earlier leaf announced")]
+    ReceiptWithoutAttempt {
+        /// Digest of the outbox row's id.
+        outbox: Digest,
+        /// The attempt in the leaf.
+        attempt: u32,
+    },
+}
+
+/// What was found in a log that verifies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VerifyReport {
+    /// The log's name.
+    pub origin: String,
+    /// Leaves in the log.
+    pub entries: u64,
+    /// The root over them, as signed.
+    pub root: Digest,
+    /// Leaves under the checkpoint that was kept elsewhere, if one was given.
+    pub outside_entries: Option<u64>,
+    /// How many leaves there are of each kind.
+    pub kinds: KindCounts,
+    /// Outbox rows whose last attempt has no receipt yet, or one that says
+    /// `retry` or `unknown`.
+    pub unsettled: u64,
+}
+
+/// How many leaves there are of each kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct KindCounts {
+    /// `configuration` and `reference`.
+    pub configuration: u64,
+    /// `accept`.
+    pub accept: u64,
+    /// `decide`.
+    pub decide: u64,
+    /// `attempt`.
+    pub attempt: u64,
+    /// `receipt`.
+    pub receipt: u64,
+    /// `exception`.
+    pub exception: u64,
+}
+
+/// Verifies a log from first leaf to last.
+///
+/// # Errors
+/// At the first difference, with the index of the leaf where there is one.
+pub fn verify_log<Bytes: AsRef<[u8]>>(
+    leaves: impl IntoIterator<Item = Bytes>,
+    checkpoint: &SignedCheckpoint,
+    key: &VerifierKey,
+    outside: Option<&SignedCheckpoint>,
+) -> Result<VerifyReport, VerifyError> {
+    let mut verifier = Verifier::new(checkpoint, key, outside)?;
+    for bytes in leaves {
+        verifier.leaf(None, bytes.as_ref())?;
+    }
+    verifier.finish()
+}
+
+/// A verification under way, for a caller that reads leaves in batches.
+#[derive(Debug)]
+pub struct Verifier {
+    checkpoint: Checkpoint,
+    outside: Option<Checkpoint>,
+    edge: Edge,
+    stages: StageOrder,
+    kinds: KindCounts,
+}
+
+impl Verifier {
+    /// Starts with the checkpoints.
+    ///
+    /// # Errors
+    /// When one of them does not verify, or the log is shorter than the one that
+    /// was kept elsewhere.
+    pub fn new(
+        checkpoint: &SignedCheckpoint,
+        key: &VerifierKey,
+        outside: Option<&SignedCheckpoint>,
+    ) -> Result<Self, VerifyError> {
+        let checkpoint = checkpoint.verify(key).map_err(VerifyError::Checkpoint)?;
+        let outside = outside.map(|outside| outside.verify(key)).transpose().map_err(VerifyError::OutsideCheckpoint)?;
+        if let Some(outside) = &outside
+            && outside.size() > checkpoint.size()
+        {
+            return Err(VerifyError::RolledBack { found: checkpoint.size(), expected: outside.size() });
+        }
+        let verifier = Self {
+            checkpoint,
+            outside,
+            edge: Edge::new(),
+            stages: StageOrder::default(),
+            kinds: KindCounts::default(),
+        };
+        verifier.compare_roots()?;
+        Ok(verifier)
+    }
+
+    /// How many leaves have been read; the index of the next one.
+    #[must_use]
+    pub fn next_index(&self) -> u64 {
+        self.edge.size()
+    }
+
+    /// Takes the next leaf. `stored_hash` is what the log keeps for this index,
+    /// where it keeps that apart from the bytes; it names the leaf that was
+    /// changed, which a root alone cannot.
+    ///
+    /// # Errors
+    /// When the leaf differs from its hash, is no record or is out of order, and
+    /// when the leaves so far are not those of a checkpoint that ends here.
+    pub fn leaf(&mut self, stored_hash: Option<&Digest>, bytes: &[u8]) -> Result<(), VerifyError> {
+        let index = self.edge.size();
+        if index >= self.checkpoint.size() {
+            return Err(VerifyError::TooLong { expected: self.checkpoint.size() });
+        }
+        let found = leaf_hash(bytes);
+        if let Some(expected) = stored_hash
+            && *expected != found
+        {
+            return Err(VerifyError::LeafChanged { index, found, expected: *expected });
+        }
+        let record = Leaf::parse(bytes).map_err(|reason| VerifyError::LeafUnreadable { index, reason })?;
+        self.stages.take(&record.body).map_err(|fault| VerifyError::OutOfOrder { index, fault })?;
+        self.kinds.count(&record.body);
+        self.edge.append(found)?;
+        self.compare_roots()
+    }
+
+    /// Ends: all leaves of the checkpoint must have been read.
+    ///
+    /// # Errors
+    /// When there were fewer.
+    pub fn finish(self) -> Result<VerifyReport, VerifyError> {
+        if self.edge.size() != self.checkpoint.size() {
+            return Err(VerifyError::TooShort { found: self.edge.size(), expected: self.checkpoint.size() });
+        }
+        Ok(VerifyReport {
+            origin: self.checkpoint.origin().to_owned(),
+            entries: self.edge.size(),
+            root: self.checkpoint.root(),
+            outside_entries: self.outside.as_ref().map(Checkpoint::size),
+            kinds: self.kinds,
+            unsettled: self.stages.unsettled(),
+        })
+    }
+
+    /// Check: where a checkpoint ends, the leaves so far have its root.
+    fn compare_roots(&self) -> Result<(), VerifyError> {
+        let size = self.edge.size();
+        if let Some(outside) = &self.outside
+            && outside.size() == size
+            && outside.root() != self.edge.root()
+        {
+            return Err(VerifyError::Rewritten { size, found: self.edge.root(), expected: outside.root() });
+        }
+        if self.checkpoint.size() == size && self.checkpoint.root() != self.edge.root() {
+            return Err(VerifyError::RootDiffers { size, found: self.edge.root(), expected: self.checkpoint.root() });
+        }
+        Ok(())
+    }
+}
+
+impl KindCounts {
+    fn count(&mut self, body: &LeafBody) {
+        let counter = match body {
+            LeafBody::Configuration(_) | LeafBody::Reference(_) => &mut self.configuration,
+            LeafBody::Accept(_) => &mut self.accept,
+            LeafBody::Decide(_) => &mut self.decide,
+            LeafBody::Attempt(_) => &mut self.attempt,
+            LeafBody::Receipt(_) => &mut self.receipt,
+            LeafBody::Exception(_) => &mut self.exception,
+        };
+        *counter = counter.saturating_add(1);
+    }
+}
+
+/// What has happened so far, as far as the order of stages depends on it.
+#[derive(Debug, Default)]
+struct StageOrder {
+    /// Input → documents of it that were accepted.
+    accepted: HashMap<Digest, u32>,
+    decided: HashSet<OrderId>,
+    outbox: HashMap<Digest, OutboxRow>,
+}
+
+#[derive(Debug)]
+struct OutboxRow {
+    order: OrderId,
+    last_attempt: u32,
+    progress: Progress,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    /// No receipt yet, or one that leaves the outcome open.
+    Open,
+    /// The target took it.
+    Applied,
+    /// Ended otherwise; a person may have it sent again.
+    Ended,
+}
+
+impl StageOrder {
+    fn take(&mut self, body: &LeafBody) -> Result<(), OrderFault> {
+        match body {
+            LeafBody::Accept(accept) => self.accept(accept),
+            LeafBody::Decide(decide) => self.decide(decide),
+            LeafBody::Attempt(attempt) => self.attempt(attempt),
+            LeafBody::Receipt(receipt) => self.receipt(receipt),
+            LeafBody::Configuration(_) | LeafBody::Reference(_) | LeafBody::Exception(_) => Ok(()),
+        }
+    }
+
+    fn accept(&mut self, accept: &AcceptLeaf) -> Result<(), OrderFault> {
+        let documents = match accept.outcome {
+            AcceptOutcome::Documents => accept.documents.count(),
+            AcceptOutcome::Rejected | AcceptOutcome::Unparsed | AcceptOutcome::DuplicateRefused => 0,
+        };
+        // What was kept unread may be read later; what was read is not read again.
+        match self.accepted.insert(accept.input, documents) {
+            None | Some(0) => Ok(()),
+            Some(_) => Err(OrderFault::AcceptedTwice { input: accept.input }),
+        }
+    }
+
+    fn decide(&mut self, decide: &DecideLeaf) -> Result<(), OrderFault> {
+        let document = decide.document;
+        let documents = self.accepted.get(&document.input).copied().unwrap_or(0);
+        if document.index >= documents {
+            return Err(OrderFault::DecidedUnaccepted { document });
+        }
+        self.decided.extend(decide.order);
+        Ok(())
+    }
+
+    fn attempt(&mut self, leaf: &AttemptLeaf) -> Result<(), OrderFault> {
+        let row = self.row(leaf.outbox, leaf.order)?;
+        if leaf.attempt <= row.last_attempt {
+            return Err(OrderFault::AttemptNumber { outbox: leaf.outbox, found: leaf.attempt, last: row.last_attempt });
+        }
+        row.last_attempt = leaf.attempt;
+        row.progress = Progress::Open;
+        Ok(())
+    }
+
+    fn receipt(&mut self, leaf: &ReceiptLeaf) -> Result<(), OrderFault> {
+        let row = self.row(leaf.outbox, leaf.order)?;
+        // A target's answer needs the attempt that it answers; what a look-up
+        // says needs some attempt before; only giving up and waiting need none.
+        let announced = match leaf.outcome {
+            ReceiptOutcome::Applied | ReceiptOutcome::Rejected => leaf.attempt != 0 && leaf.attempt == row.last_attempt,
+            ReceiptOutcome::Found | ReceiptOutcome::Unknown => row.last_attempt != 0,
+            ReceiptOutcome::Retry | ReceiptOutcome::Dead => true,
+        };
+        if !announced {
+            return Err(OrderFault::ReceiptWithoutAttempt { outbox: leaf.outbox, attempt: leaf.attempt });
+        }
+        row.progress = match leaf.outcome {
+            ReceiptOutcome::Applied | ReceiptOutcome::Found => Progress::Applied,
+            ReceiptOutcome::Rejected | ReceiptOutcome::Dead => Progress::Ended,
+            ReceiptOutcome::Retry | ReceiptOutcome::Unknown => Progress::Open,
+        };
+        Ok(())
+    }
+
+    /// Check: the order was decided on, the row is that order's, and the target
+    /// has not taken it yet.
+    fn row(&mut self, outbox: Digest, order: OrderId) -> Result<&mut OutboxRow, OrderFault> {
+        if !self.decided.contains(&order) {
+            return Err(OrderFault::DeliveredUndecided { order });
+        }
+        let row = self.outbox.entry(outbox).or_insert(OutboxRow { order, last_attempt: 0, progress: Progress::Open });
+        if row.order != order {
+            return Err(OrderFault::OtherOrder { outbox, found: order, expected: row.order });
+        }
+        if row.progress == Progress::Applied {
+            return Err(OrderFault::AfterApplied { outbox });
+        }
+        Ok(row)
+    }
+
+    fn unsettled(&self) -> u64 {
+        let open = self.outbox.values().filter(|row| row.progress == Progress::Open).count();
+        u64::try_from(open).unwrap_or(u64::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail loudly")]
+
+    use portreeve_model::{ChannelId, Instant};
+
+    use super::*;
+    use crate::leaf::{Code, DecidedState, DocumentRecord, Label, Listed};
+    use crate::{LogKey, merkle};
+
+    fn key() -> LogKey {
+        LogKey::from_bytes("example.com/log", &[3; 32]).unwrap()
+    }
+
+    fn order() -> OrderId {
+        OrderId::parse("3f0c1b0a-5d7c-4c3e-9a52-6d1f0c7be2a4").unwrap()
+    }
+
+    fn input(number: u8) -> Digest {
+        Digest::of(&[number])
+    }
+
+    fn accept(number: u8) -> LeafBody {
+        let document = DocumentRecord {
+            index: 0,
+            key_digest: Digest::of(b"key"),
+            kind: Code::of("x12/850"),
+            commitment: Digest::of(b"document"),
+        };
+        LeafBody::Accept(AcceptLeaf {
+            input: input(number),
+            channel: ChannelId::parse("edi").unwrap(),
+            sender: Label::of("ACME"),
+            content: Digest::of(b"content"),
+            crossing: None,
+            documents: Listed::of(vec![document]).unwrap(),
+            problems: Listed::none(),
+            numbers: Listed::none(),
+            outcome: AcceptOutcome::Documents,
+        })
+    }
+
+    fn decide(number: u8, index: u32) -> LeafBody {
+        LeafBody::Decide(DecideLeaf {
+            order: Some(order()),
+            document: DocumentPosition { input: input(number), index },
+            event: Some(Digest::of(b"event")),
+            configuration: 1,
+            crossings: Listed::none(),
+            proposals: Listed::none(),
+            policy_holds: Listed::none(),
+            state: DecidedState::Released,
+            decision: Some(Digest::of(b"decision")),
+            clock: Instant(0),
+        })
+    }
+
+    fn attempt(attempt: u32) -> LeafBody {
+        LeafBody::Attempt(AttemptLeaf {
+            outbox: Digest::of(b"order/erp/sales-order"),
+            order: order(),
+            target: Code::of("erp"),
+            attempt,
+            message: Some(Digest::of(b"message")),
+            crossing: None,
+            numbers: Listed::none(),
+        })
+    }
+
+    fn receipt(attempt: u32, outcome: ReceiptOutcome) -> LeafBody {
+        LeafBody::Receipt(ReceiptLeaf {
+            outbox: Digest::of(b"order/erp/sales-order"),
+            order: order(),
+            attempt,
+            outcome,
+            external_id: None,
+            crossing: None,
+        })
+    }
+
+    fn bytes_of(bodies: Vec<LeafBody>) -> Vec<Vec<u8>> {
+        bodies.into_iter().map(|body| Leaf::new("host-1", Instant(5), body).unwrap().bytes().to_vec()).collect()
+    }
+
+    fn head(leaves: &[Vec<u8>]) -> SignedCheckpoint {
+        let hashes: Vec<Digest> = leaves.iter().map(|bytes| leaf_hash(bytes)).collect();
+        key().sign(leaves.len() as u64, merkle::root(&hashes).unwrap())
+    }
+
+    fn usual() -> Vec<Vec<u8>> {
+        bytes_of(vec![
+            accept(1),
+            decide(1, 0),
+            attempt(1),
+            receipt(1, ReceiptOutcome::Unknown),
+            attempt(2),
+            receipt(2, ReceiptOutcome::Applied),
+        ])
+    }
+
+    fn check(leaves: &[Vec<u8>]) -> Result<VerifyReport, VerifyError> {
+        verify_log(leaves, &head(leaves), &key().verifier(), None)
+    }
+
+    #[test]
+    fn verifies_a_log_and_counts_it() {
+        let leaves = usual();
+        let outside = head(&leaves[..3]);
+        let report = verify_log(&leaves, &head(&leaves), &key().verifier(), Some(&outside)).unwrap();
+        assert_eq!((report.entries, report.outside_entries), (6, Some(3)));
+        assert_eq!((report.kinds.attempt, report.unsettled), (2, 0));
+        assert_eq!(check(&leaves[..5]).unwrap().unsettled, 1);
+        assert_eq!(check(&[]).unwrap().entries, 0);
+    }
+
+    #[test]
+    fn names_the_leaf_whose_bytes_were_changed() {
+        let leaves = usual();
+        let head = head(&leaves);
+        for changed in 0..leaves.len() {
+            let mut verifier = Verifier::new(&head, &key().verifier(), None).unwrap();
+            let found = leaves.iter().enumerate().try_for_each(|(at, bytes)| {
+                let stored = leaf_hash(bytes);
+                let mut bytes = bytes.clone();
+                if at == changed {
+                    bytes[20] ^= 1;
+                }
+                verifier.leaf(Some(&stored), &bytes)
+            });
+            let index = changed as u64;
+            assert!(matches!(found, Err(VerifyError::LeafChanged { index: at, .. }) if at == index));
+        }
+    }
+
+    #[test]
+    fn finds_leaves_that_were_cut_off_added_or_exchanged() {
+        let leaves = usual();
+        let key = key().verifier();
+        let whole = head(&leaves);
+        let cut = verify_log(&leaves[..5], &whole, &key, None);
+        assert_eq!(cut, Err(VerifyError::TooShort { found: 5, expected: 6 }));
+        let added = verify_log(&leaves, &head(&leaves[..5]), &key, None);
+        assert_eq!(added, Err(VerifyError::TooLong { expected: 5 }));
+        let mut exchanged = leaves.clone();
+        exchanged[0] = bytes_of(vec![accept(1), accept(2)]).remove(0);
+        exchanged[5] = bytes_of(vec![receipt(2, ReceiptOutcome::Found)]).remove(0);
+        let found = verify_log(&exchanged, &whole, &key, None);
+        assert!(matches!(found, Err(VerifyError::RootDiffers { size: 6, .. })), "{found:?}");
+    }
+
+    #[test]
+    fn finds_a_log_that_was_rewritten_and_signed_again() {
+        let leaves = usual();
+        let key = key().verifier();
+        let outside = head(&leaves);
+        // Whoever owns the database and the key can sign another past ...
+        let mut rewritten = usual();
+        rewritten[5] = bytes_of(vec![receipt(2, ReceiptOutcome::Found)]).remove(0);
+        let found = verify_log(&rewritten, &head(&rewritten), &key, Some(&outside));
+        assert!(matches!(found, Err(VerifyError::Rewritten { size: 6, .. })), "{found:?}");
+        // ... or a shorter one.
+        let shorter = &leaves[..4];
+        let found = verify_log(shorter, &head(shorter), &key, Some(&outside));
+        assert_eq!(found, Err(VerifyError::RolledBack { found: 4, expected: 6 }));
+    }
+
+    #[test]
+    fn finds_stages_out_of_order() {
+        for (bodies, index) in [
+            (vec![accept(1), accept(1)], 1),
+            (vec![decide(1, 0)], 0),
+            (vec![accept(1), decide(1, 1)], 1),
+            (vec![accept(1), attempt(1)], 1),
+            (vec![accept(1), decide(1, 0), receipt(1, ReceiptOutcome::Applied)], 2),
+            (vec![accept(1), decide(1, 0), attempt(1), receipt(2, ReceiptOutcome::Applied)], 3),
+            (vec![accept(1), decide(1, 0), attempt(1), attempt(1)], 3),
+            (vec![accept(1), decide(1, 0), attempt(1), receipt(1, ReceiptOutcome::Applied), attempt(2)], 4),
+        ] {
+            let found = check(&bytes_of(bodies));
+            assert!(matches!(found, Err(VerifyError::OutOfOrder { index: at, .. }) if at == index), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn lets_a_delivery_end_that_nothing_was_attempted_for() {
+        let report = check(&bytes_of(vec![accept(1), decide(1, 0), receipt(1, ReceiptOutcome::Dead)]));
+        assert_eq!(report.unwrap().unsettled, 0);
+        let found = check(&bytes_of(vec![accept(1), decide(1, 0), attempt(1), receipt(2, ReceiptOutcome::Found)]));
+        assert_eq!(found.unwrap().unsettled, 0);
+        let unasked = check(&bytes_of(vec![accept(1), decide(1, 0), receipt(1, ReceiptOutcome::Found)]));
+        assert!(unasked.is_err());
+    }
+
+    #[test]
+    fn refuses_a_leaf_that_is_no_record() {
+        let found = check(&[b"{}".to_vec()]);
+        assert!(matches!(found, Err(VerifyError::LeafUnreadable { index: 0, .. })), "{found:?}");
+    }
+}

@@ -1,0 +1,719 @@
+//! What the host relies on, whatever keeps it.
+//!
+//! ```text
+//!   journal ──▶ undecided ──▶ commit_decision ──▶ claim ──▶ begin_attempt ──▶ settle
+//!   one tx       read           one tx             one tx     one tx           one tx
+//!      └── leaf ──────────────── leaf ───────────────────────── leaf ─────────── leaf ──▶ unsequenced ──▶ append_sequenced
+//! ```
+//!
+//! **Durability.** When a write returns `Ok`, it survives the loss of the process
+//! and of the machine's power. When it returns [`StoreError::Unknown`], it may or
+//! may not have persisted: the caller reads before it writes again. After any
+//! other error nothing of the write persisted.
+//!
+//! **Atomicity.** A write's rows and its leaf are one transaction.
+//!
+//! **Ordering.** Documents get ascending positions in commit order; a reader that
+//! saw position *n* will never later see a lower position appear. Leaves are
+//! handed to the sequencer in commit order.
+//!
+//! **Concurrency.** Every method may be called from any task. Claims are
+//! exclusive until their lease ends; a holder whose lease has passed to another
+//! gets [`StoreError::LeaseLost`] and has changed nothing.
+//!
+//! **Retry.** `journal` and `commit_decision` are idempotent by their natural keys:
+//! repeating one that persisted reports the first result and writes nothing.
+//!
+//! **Bounds.** Reads take a limit. When the writer's queue is full, a write fails
+//! with [`StoreError::Busy`] at once; the front door answers 429.
+
+use async_trait::async_trait;
+use portreeve_model::reference::Row;
+use portreeve_model::{ChannelId, Digest, Instant, Money, OrderId, PluginName, Reply, SenderId};
+use portreeve_record::{Leaf, PayloadKey, Sealed};
+
+use crate::proof::{Attempt, Committed, Journaled, Permit, Settled};
+
+/// A document's place in the journal, from 1, without order across stores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DocumentPosition(pub u64);
+
+/// An input: derived from channel, sender and content, so that the same bytes
+/// have the same id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct InputId(pub Digest);
+
+impl InputId {
+    /// Derives the id.
+    #[must_use]
+    pub fn derive(channel: &ChannelId, sender: &SenderId, content: Digest) -> Self {
+        Self(Digest::of_parts(&[channel.as_str().as_bytes(), sender.as_str().as_bytes(), content.as_bytes()]))
+    }
+}
+
+/// An outbox row: one effect of one order on one target.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OutboxId(pub String);
+
+impl OutboxId {
+    /// Derives the id; it is also the delivery's idempotency key.
+    #[must_use]
+    pub fn derive(order: OrderId, target: &str, kind: &str) -> Self {
+        Self(format!("{order}/{target}/{kind}"))
+    }
+}
+
+/// Why a store did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Too much is waiting to be written.
+    #[error("the store's queue of {queued} writes is full; try again shortly")]
+    Busy {
+        /// How many writes may wait.
+        queued: usize,
+    },
+    /// The claim passed to another worker.
+    #[error("the lease on delivery `{outbox}` passed to another worker; this one stops")]
+    LeaseLost {
+        /// The outbox row.
+        outbox: String,
+    },
+    /// Another process has the folder.
+    #[error(
+        "the data folder `{folder}` is in use by another process; stop it, or choose another folder with --data-dir"
+    )]
+    InUse {
+        /// The folder.
+        folder: String,
+    },
+    /// The data were written by a newer version.
+    #[error(
+        "the data folder has schema {found}, and this version of portreeve knows schemas up to {known}; use the newer version"
+    )]
+    NewerSchema {
+        /// The schema in the folder.
+        found: i64,
+        /// The newest schema this program knows.
+        known: i64,
+    },
+    /// A row contradicts what the host wrote: damage or tampering.
+    #[error("the store is damaged: {0}; restore it from a backup and run `portreeve audit verify`")]
+    Damaged(String),
+    /// A payload's key was destroyed on purpose.
+    #[error("payload {0} was erased; its commitment and its audit record remain")]
+    Erased(Digest),
+    /// A write may or may not have persisted.
+    #[error("a commit failed and may have persisted: {0}; read before writing again")]
+    Unknown(String),
+    /// The write did not persist.
+    #[error("the store failed: {0}")]
+    Failed(String),
+}
+
+/// A payload to keep under its own key.
+#[derive(Debug)]
+pub struct NewPayload {
+    /// Commitment and ciphertext.
+    pub sealed: Sealed,
+    /// The key that erasure destroys.
+    pub key: PayloadKey,
+    /// Whom it is about: a digest, for erasure by subject.
+    pub subject: Option<Digest>,
+}
+
+/// What a received input amounts to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Disposition {
+    /// It holds documents, perhaps with problems beside them.
+    Documents,
+    /// The connector refused it with a protocol answer.
+    Rejected,
+    /// The connector failed; the bytes are kept for a person.
+    Unparsed,
+}
+
+impl Disposition {
+    /// The word in records and tables.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Documents => "documents",
+            Self::Rejected => "rejected",
+            Self::Unparsed => "unparsed",
+        }
+    }
+}
+
+/// Numbers that a call took from a range: from `first` up to, not including, `next`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NumberUse {
+    /// The range's name.
+    pub range: String,
+    /// The first number taken.
+    pub first: u64,
+    /// The next one to be given.
+    pub next: u64,
+}
+
+/// Something for a person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewException {
+    /// Stage: `accept`, `decide`, `deliver`.
+    pub stage: &'static str,
+    /// Stable code.
+    pub code: String,
+    /// One sentence without personal data.
+    pub detail: String,
+    /// The queue that works on it.
+    pub queue: String,
+}
+
+/// A document of a new input.
+#[derive(Debug)]
+pub struct NewDocument {
+    /// Business key within channel and sender.
+    pub key: String,
+    /// Whose it is within the sender's traffic; empty when the sender is one party.
+    pub partner: String,
+    /// What it is.
+    pub kind: String,
+    /// Digest of the bytes.
+    pub content: Digest,
+    /// The sealed bytes.
+    pub payload: NewPayload,
+}
+
+/// Everything that one accepted input writes.
+#[derive(Debug)]
+pub struct JournalEntry {
+    /// The channel.
+    pub channel: ChannelId,
+    /// The authenticated sender.
+    pub sender: SenderId,
+    /// When it was received.
+    pub received_at: Instant,
+    /// Digest of the bytes as they were received.
+    pub content: Digest,
+    /// Envelope keys within channel and sender.
+    pub envelopes: Vec<String>,
+    /// What it amounts to.
+    pub disposition: Disposition,
+    /// The sealed bytes.
+    pub payload: NewPayload,
+    /// The reply, returned unchanged to a duplicate.
+    pub reply: Reply,
+    /// The documents in the input, in order.
+    pub documents: Vec<NewDocument>,
+    /// What a person has to look at.
+    pub exceptions: Vec<NewException>,
+    /// Numbers that the reply uses.
+    pub numbers: Vec<NumberUse>,
+    /// The accept leaf.
+    pub leaf: Leaf,
+}
+
+/// What became of a journal entry.
+#[derive(Debug)]
+pub enum JournalOutcome {
+    /// It is durable.
+    Committed {
+        /// The input.
+        input: InputId,
+        /// Documents that now wait for a decision.
+        documents: usize,
+    },
+    /// The same bytes are already there; nothing was written.
+    Duplicate {
+        /// The first input.
+        input: InputId,
+        /// The reply that the first one got.
+        reply: Reply,
+    },
+    /// The same envelope came before with other bytes; nothing was written.
+    Conflict {
+        /// The envelope key.
+        envelope: String,
+    },
+    /// A number range moved in the meantime; nothing was written, receive again.
+    NumbersMoved {
+        /// The range.
+        range: String,
+    },
+}
+
+/// Where an order stands after its decision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum OrderState {
+    /// On its way to its target.
+    Released,
+    /// Kept back by at least one hold.
+    Held,
+    /// Sent to a queue.
+    Routed,
+    /// Refused by the host's rules; the sender gets a business answer.
+    Refused,
+    /// Something failed; a person decides.
+    Exception,
+}
+
+impl OrderState {
+    /// All states.
+    pub const ALL: [Self; 5] = [Self::Released, Self::Held, Self::Routed, Self::Refused, Self::Exception];
+
+    /// The word in records, tables and answers.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Released => "released",
+            Self::Held => "held",
+            Self::Routed => "routed",
+            Self::Refused => "refused",
+            Self::Exception => "exception",
+        }
+    }
+}
+
+/// Who holds: the host's rules, or a model within its grant. Never confused:
+/// only the second consumes a budget.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HoldOwner {
+    /// A deterministic rule of the host.
+    Policy,
+    /// A scorer's proposal.
+    Advice(PluginName),
+}
+
+/// A hold on an order or some of its lines.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewHold {
+    /// Who holds.
+    pub owner: HoldOwner,
+    /// Stable reason code.
+    pub reason: String,
+    /// The queue that may release it.
+    pub queue: String,
+    /// Line numbers; empty means the whole order.
+    pub lines: Vec<String>,
+    /// When it escalates. It never releases by itself.
+    pub expires_at: Instant,
+}
+
+/// An effect to cause, once the decision is committed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewOutbox {
+    /// The target system.
+    pub target: String,
+    /// The kind of message that it takes.
+    pub kind: String,
+    /// The sealed event.
+    pub event: Digest,
+}
+
+/// What later decisions about the same customer may see.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CustomerEvent {
+    /// Digest of the customer's id.
+    pub customer: Digest,
+    /// When its input was received.
+    pub received_at: Instant,
+    /// What the order is worth.
+    pub value: Money,
+    /// Digest of the ship-to place.
+    pub ship_to: Option<Digest>,
+}
+
+/// A new order with everything that its decision causes.
+#[derive(Debug)]
+pub struct NewOrder {
+    /// The host's id.
+    pub id: OrderId,
+    /// The sender's number.
+    pub number: String,
+    /// Where it stands.
+    pub state: OrderState,
+    /// The queue that works on it, unless it is released or refused.
+    pub queue: Option<String>,
+    /// What it is worth.
+    pub value: Money,
+    /// Whether it carries a recommendation.
+    pub recommended: bool,
+    /// One line for people: why.
+    pub why: String,
+    /// The sealed canonical event.
+    pub event: Digest,
+    /// The sealed decision record.
+    pub decision: Digest,
+    /// A digest of what was decided, without times, keys and salts.
+    pub fingerprint: Digest,
+    /// Holds, additive.
+    pub holds: Vec<NewHold>,
+    /// Effects; only for a released order.
+    pub outbox: Vec<NewOutbox>,
+    /// For later decisions about this customer.
+    pub customer_event: CustomerEvent,
+    /// Set when the state is `exception`.
+    pub exception: Option<NewException>,
+}
+
+/// What was decided about a document.
+#[derive(Debug)]
+pub enum Decided {
+    /// A new order.
+    Order(Box<NewOrder>),
+    /// The same business key and content as an earlier document: no order.
+    Duplicate {
+        /// The first one.
+        of: DocumentPosition,
+    },
+    /// The document did not become an order; a person decides.
+    Unmapped(NewException),
+}
+
+/// Everything that one decision writes.
+#[derive(Debug)]
+pub struct DecisionCommit {
+    /// The document; the proof is used up.
+    pub document: Journaled,
+    /// What was decided.
+    pub decided: Decided,
+    /// Sealed event and decision record.
+    pub payloads: Vec<NewPayload>,
+    /// The configuration version that decided.
+    pub configuration: u64,
+    /// When it was decided, by the store's clock.
+    pub at: Instant,
+    /// The decide leaf.
+    pub leaf: Leaf,
+}
+
+/// How a delivery attempt ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Settlement {
+    /// The effect happened.
+    Applied {
+        /// The target's identifier.
+        external_id: String,
+    },
+    /// It did not happen; try again at this time.
+    Retry {
+        /// Not before.
+        due_at: Instant,
+        /// Stable code.
+        code: String,
+    },
+    /// It may have happened: look it up at this time, before anything is sent.
+    Unknown {
+        /// Not before.
+        due_at: Instant,
+        /// Stable code.
+        code: String,
+    },
+    /// It will not happen without a person.
+    Dead(NewException),
+}
+
+/// Aggregates over a customer's orders at lower journal positions.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CustomerAggregate {
+    /// Orders in the hour before.
+    pub orders_1h: u32,
+    /// Orders in the day before.
+    pub orders_24h: u32,
+    /// Orders in the 30 days before.
+    pub orders_30d: u32,
+    /// Value of the day, minor units, in the currency asked for.
+    pub value_24h_minor: i64,
+    /// Value of the 30 days.
+    pub value_30d_minor: i64,
+    /// The largest order of the 30 days.
+    pub largest_30d_minor: i64,
+    /// When the first order was received.
+    pub first_order_at: Option<Instant>,
+    /// Ship-to places of the 30 days, at most [`SHIP_TO_PLACES_MAX`].
+    pub ship_to_places: Vec<Digest>,
+    /// Whether any earlier order went to the place asked for.
+    pub ship_to_known: bool,
+}
+
+/// Ship-to places that history counts. A customer who ships to ever new places
+/// would otherwise make every later decision slower.
+pub const SHIP_TO_PLACES_MAX: usize = 256;
+
+/// A question for a customer's history.
+#[derive(Debug, Clone)]
+pub struct HistoryQuery {
+    /// Digest of the customer's id.
+    pub customer: Digest,
+    /// Only documents below this position count.
+    pub below: DocumentPosition,
+    /// The end of the windows.
+    pub at: Instant,
+    /// Sums are of orders in this currency.
+    pub currency: String,
+    /// The place that `ship_to_known` is about.
+    pub ship_to: Option<Digest>,
+}
+
+/// What a plugin's grants have caused lately.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PluginUsage {
+    /// Advice holds since the hour's start.
+    pub holds: u32,
+    /// Value held since the day's start, minor units.
+    pub value_held_minor: i64,
+    /// All orders decided since the hour's start.
+    pub orders: u32,
+}
+
+/// A leaf without an index yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnsequencedLeaf {
+    /// Its RFC 6962 leaf hash.
+    pub id: Digest,
+    /// The canonical record.
+    pub bytes: Vec<u8>,
+}
+
+/// The committed head of the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TreeHead {
+    /// Entries.
+    pub size: u64,
+    /// The right edge, as `record::Edge` writes it.
+    pub edge: Vec<u8>,
+    /// The signed checkpoint, as text.
+    pub checkpoint: String,
+}
+
+/// A configuration that is or was active.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Configuration {
+    /// From 1.
+    pub version: u64,
+    /// Digest of `bytes`.
+    pub digest: Digest,
+    /// The files, in the form that the binary wrote.
+    pub bytes: Vec<u8>,
+}
+
+/// An order as people see it.
+#[derive(Debug, Clone)]
+pub struct OrderView {
+    /// The host's id.
+    pub id: OrderId,
+    /// The journal position of its document.
+    pub position: DocumentPosition,
+    /// The sender's number.
+    pub number: String,
+    /// The channel.
+    pub channel: ChannelId,
+    /// Where it stands.
+    pub state: OrderState,
+    /// The queue that works on it.
+    pub queue: Option<String>,
+    /// What it is worth.
+    pub value: Money,
+    /// Whether it carries a recommendation.
+    pub recommended: bool,
+    /// One line: why.
+    pub why: String,
+    /// The sealed decision record.
+    pub decision: Digest,
+    /// The configuration version that decided.
+    pub configuration: u64,
+    /// State of its deliveries, one word each (`pending`, `delivered`, `dead`), with attempts.
+    pub deliveries: Vec<DeliveryView>,
+}
+
+/// A delivery as people see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeliveryView {
+    /// The target system.
+    pub target: String,
+    /// `pending`, `delivered` or `dead`.
+    pub state: String,
+    /// Attempts so far.
+    pub attempts: u32,
+    /// The target's identifier.
+    pub external_id: Option<String>,
+}
+
+/// An open exception as people see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExceptionView {
+    /// From 1.
+    pub id: u64,
+    /// The order, where there is one.
+    pub order: Option<OrderId>,
+    /// The stage that failed.
+    pub stage: String,
+    /// Stable code.
+    pub code: String,
+    /// One sentence.
+    pub detail: String,
+    /// The queue.
+    pub queue: String,
+    /// When it was opened.
+    pub opened_at: Instant,
+}
+
+/// Counts over the whole store, for people and for the demo's sums.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Inputs that were kept.
+    pub inputs: u64,
+    /// Orders per state.
+    pub orders: Vec<(OrderState, u64)>,
+    /// Documents that did not become orders and wait for a person.
+    pub unmapped: u64,
+    /// Documents that repeat an earlier one.
+    pub duplicates: u64,
+    /// Inputs that the connector refused.
+    pub rejected_inputs: u64,
+    /// Inputs that the connector failed on.
+    pub unparsed_inputs: u64,
+    /// Orders that carry a recommendation.
+    pub recommended: u64,
+    /// Documents without a decision.
+    pub undecided: u64,
+    /// Deliveries done.
+    pub delivered: u64,
+    /// Attempts beyond the first, over all deliveries.
+    pub retried: u64,
+    /// Deliveries that a person has to look at.
+    pub dead: u64,
+    /// Deliveries that are still to be made.
+    pub pending: u64,
+    /// Leaves without an index.
+    pub unsequenced: u64,
+}
+
+/// The durability contract. See the module's description for what every method
+/// has in common.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// Makes a configuration the active one. The same bytes as the active
+    /// configuration change nothing and report its version.
+    async fn activate_configuration(&self, bytes: Vec<u8>, at: Instant, leaf: Leaf) -> Result<u64, StoreError>;
+
+    /// The active configuration; none before the first.
+    async fn active_configuration(&self) -> Result<Option<Configuration>, StoreError>;
+
+    /// Replaces a reference table; readers see all of the old rows or all of the
+    /// new ones. Returns the table's version, from 1.
+    async fn load_reference(&self, table: &str, rows: Vec<(String, Row)>, leaf: Leaf) -> Result<u64, StoreError>;
+
+    /// A table's version and rows, in key order. None when it was never loaded.
+    async fn reference(&self, table: &str) -> Result<Option<(u64, Vec<(String, Row)>)>, StoreError>;
+
+    /// Keeps an input with its documents, reply, exceptions, numbers and leaf.
+    async fn journal(&self, entry: JournalEntry) -> Result<JournalOutcome, StoreError>;
+
+    /// The reply that exactly these bytes got before, if they were received before.
+    async fn reply_to(&self, input: InputId) -> Result<Option<Reply>, StoreError>;
+
+    /// The next number of a range, from 1. It is taken by the journal entry or
+    /// settlement that names it, not by this read.
+    async fn next_number(&self, range: &str) -> Result<u64, StoreError>;
+
+    /// Documents without a decision, lowest position first.
+    async fn undecided(&self, limit: u32) -> Result<Vec<Journaled>, StoreError>;
+
+    /// What is known about a customer below a position.
+    async fn customer_history(&self, query: HistoryQuery) -> Result<CustomerAggregate, StoreError>;
+
+    /// What a plugin's grants have caused since the two times.
+    async fn plugin_usage(
+        &self,
+        plugin: &PluginName,
+        hour_start: Instant,
+        day_start: Instant,
+    ) -> Result<PluginUsage, StoreError>;
+
+    /// Writes decisions in one transaction, each under its own savepoint: one
+    /// that fails leaves the others. As many results as decisions, in order.
+    async fn commit_decisions(
+        &self,
+        decisions: Vec<DecisionCommit>,
+    ) -> Result<Vec<Result<Committed, StoreError>>, StoreError>;
+
+    /// Claims due deliveries: at most one per order, that order's oldest, until
+    /// `lease_until`. Rows whose lease has passed are claimed again.
+    async fn claim(&self, now: Instant, lease_until: Instant, limit: u32) -> Result<Vec<Permit>, StoreError>;
+
+    /// Records that an attempt begins. The effect may happen only after it.
+    async fn begin_attempt(&self, permit: Permit, leaf: Leaf) -> Result<Attempt, StoreError>;
+
+    /// Records how an attempt ended.
+    async fn settle(
+        &self,
+        attempt: Attempt,
+        settlement: Settlement,
+        at: Instant,
+        leaf: Leaf,
+    ) -> Result<Settled, StoreError>;
+
+    /// Records an outcome without a new attempt: an earlier one was found to
+    /// have happened, or the look-up failed, or the message could not be made.
+    async fn settle_unattempted(
+        &self,
+        permit: Permit,
+        settlement: Settlement,
+        at: Instant,
+        leaf: Leaf,
+    ) -> Result<Settled, StoreError>;
+
+    /// When the next delivery falls due; none when none is pending.
+    async fn next_due(&self) -> Result<Option<Instant>, StoreError>;
+
+    /// Opens a sealed payload.
+    ///
+    /// # Errors
+    /// [`StoreError::Erased`] when its key was destroyed.
+    async fn payload(&self, commitment: Digest) -> Result<Vec<u8>, StoreError>;
+
+    /// A connector's small state.
+    async fn kv(&self, plugin: &PluginName, scope: &str, key: &str) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// Leaves without an index, in commit order.
+    async fn unsequenced(&self, limit: u32) -> Result<Vec<UnsequencedLeaf>, StoreError>;
+
+    /// The head of the log; none before the first.
+    async fn tree_head(&self) -> Result<Option<TreeHead>, StoreError>;
+
+    /// Gives the leaves the next indices and moves the head, if the head's size
+    /// is still `expected_size` (0 before the first). False when it is not:
+    /// another sequencer was faster, nothing was written.
+    async fn append_sequenced(
+        &self,
+        expected_size: u64,
+        leaves: Vec<Digest>,
+        head: TreeHead,
+    ) -> Result<bool, StoreError>;
+
+    /// Leaves with an index, from one on, in order: index, id, canonical record.
+    async fn sequenced(&self, from: u64, limit: u32) -> Result<Vec<(u64, Digest, Vec<u8>)>, StoreError>;
+
+    /// A leaf's index; none when it has none yet or is unknown.
+    async fn leaf_index(&self, id: Digest) -> Result<Option<u64>, StoreError>;
+
+    /// Counts.
+    async fn summary(&self) -> Result<Summary, StoreError>;
+
+    /// Orders with a position above `after`, in order.
+    async fn orders(&self, after: DocumentPosition, limit: u32) -> Result<Vec<OrderView>, StoreError>;
+
+    /// One order.
+    async fn order(&self, id: OrderId) -> Result<Option<OrderView>, StoreError>;
+
+    /// Open exceptions, oldest first.
+    async fn exceptions(&self, limit: u32) -> Result<Vec<ExceptionView>, StoreError>;
+
+    /// Fingerprints of all decisions, in journal order: what was decided,
+    /// without times, keys and salts.
+    async fn decision_fingerprints(
+        &self,
+        after: DocumentPosition,
+        limit: u32,
+    ) -> Result<Vec<(DocumentPosition, Digest)>, StoreError>;
+}

@@ -1,0 +1,231 @@
+//! The proofs that a store mints: each says that something is durable.
+//!
+//! INVARIANT: constructors are `pub(crate)`, fields private, and no type here
+//! derives `Clone`, `Default` or `Deserialize`. A permit is consumed by the
+//! attempt that it allows, an attempt by its settlement.
+
+use portreeve_model::{ChannelId, Digest, Instant, OrderId, SenderId};
+
+use crate::contract::{DocumentPosition, InputId, OutboxId};
+
+/// A document that is durable in the journal, with its accept leaf.
+#[derive(Debug)]
+pub struct Journaled {
+    pub(crate) position: DocumentPosition,
+    pub(crate) input: InputId,
+    pub(crate) input_commitment: Digest,
+    pub(crate) index: u32,
+    pub(crate) channel: ChannelId,
+    pub(crate) sender: SenderId,
+    pub(crate) received_at: Instant,
+    pub(crate) key: String,
+    pub(crate) partner: String,
+    pub(crate) kind: String,
+    pub(crate) content: Digest,
+    pub(crate) body: Vec<u8>,
+    pub(crate) first: Option<FirstDocument>,
+}
+
+/// The first document with the same business key, where there is one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FirstDocument {
+    /// Where it stands in the journal.
+    pub position: DocumentPosition,
+    /// Whether its bytes are the same.
+    pub same_content: bool,
+}
+
+impl Journaled {
+    /// Its place in the journal; decisions see only what stands lower.
+    #[must_use]
+    pub fn position(&self) -> DocumentPosition {
+        self.position
+    }
+
+    /// The input that it came in.
+    #[must_use]
+    pub fn input(&self) -> InputId {
+        self.input
+    }
+
+    /// The input's commitment, by which records name it: the id could be guessed
+    /// from the bytes, and would outlive their erasure.
+    #[must_use]
+    pub fn input_commitment(&self) -> Digest {
+        self.input_commitment
+    }
+
+    /// Its number in that input, from 0.
+    #[must_use]
+    pub fn index(&self) -> u32 {
+        self.index
+    }
+
+    /// The channel.
+    #[must_use]
+    pub fn channel(&self) -> &ChannelId {
+        &self.channel
+    }
+
+    /// The authenticated sender.
+    #[must_use]
+    pub fn sender(&self) -> &SenderId {
+        &self.sender
+    }
+
+    /// When the input was received: a guest's clock.
+    #[must_use]
+    pub fn received_at(&self) -> Instant {
+        self.received_at
+    }
+
+    /// The business key.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// Whose it is within the sender's traffic; empty when the sender is one party.
+    #[must_use]
+    pub fn partner(&self) -> &str {
+        &self.partner
+    }
+
+    /// What it is, for example `x12/850`.
+    #[must_use]
+    pub fn kind(&self) -> &str {
+        &self.kind
+    }
+
+    /// Digest of its bytes.
+    #[must_use]
+    pub fn content(&self) -> Digest {
+        self.content
+    }
+
+    /// Its bytes.
+    #[must_use]
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// The first document with this business key, if this one is not the first.
+    #[must_use]
+    pub fn first(&self) -> Option<&FirstDocument> {
+        self.first.as_ref()
+    }
+}
+
+/// A decision that is durable together with its effects and its leaf.
+#[derive(Debug)]
+pub struct Committed {
+    pub(crate) position: DocumentPosition,
+    pub(crate) order: Option<OrderId>,
+}
+
+impl Committed {
+    /// The document that was decided.
+    #[must_use]
+    pub fn position(&self) -> DocumentPosition {
+        self.position
+    }
+
+    /// The order, unless the document was a duplicate or could not be read.
+    #[must_use]
+    pub fn order(&self) -> Option<OrderId> {
+        self.order
+    }
+}
+
+/// The right to attempt one delivery: a claimed row of the committed outbox.
+#[derive(Debug)]
+pub struct Permit {
+    pub(crate) outbox: OutboxId,
+    pub(crate) order: OrderId,
+    pub(crate) target: String,
+    pub(crate) kind: String,
+    pub(crate) event: Digest,
+    pub(crate) attempt: u32,
+    pub(crate) epoch: i64,
+    pub(crate) unresolved: bool,
+    pub(crate) first_due_at: Instant,
+}
+
+impl Permit {
+    /// The outbox row.
+    #[must_use]
+    pub fn outbox(&self) -> &OutboxId {
+        &self.outbox
+    }
+
+    /// The order.
+    #[must_use]
+    pub fn order(&self) -> OrderId {
+        self.order
+    }
+
+    /// The target system, as the configuration names it.
+    #[must_use]
+    pub fn target(&self) -> &str {
+        &self.target
+    }
+
+    /// The kind of message that the target takes.
+    #[must_use]
+    pub fn kind(&self) -> &str {
+        &self.kind
+    }
+
+    /// The sealed event that is to be delivered.
+    #[must_use]
+    pub fn event(&self) -> Digest {
+        self.event
+    }
+
+    /// The number of the attempt that this permit allows, from 1.
+    #[must_use]
+    pub fn attempt(&self) -> u32 {
+        self.attempt
+    }
+
+    /// Whether an earlier attempt ended without a known outcome: look the
+    /// effect up before sending it again.
+    #[must_use]
+    pub fn unresolved(&self) -> bool {
+        self.unresolved
+    }
+
+    /// When the delivery first fell due; its deadline counts from here.
+    #[must_use]
+    pub fn first_due_at(&self) -> Instant {
+        self.first_due_at
+    }
+}
+
+/// An attempt that is on record, with its leaf: now the effect may happen.
+#[derive(Debug)]
+pub struct Attempt {
+    pub(crate) permit: Permit,
+}
+
+impl Attempt {
+    /// What the attempt is for.
+    #[must_use]
+    pub fn permit(&self) -> &Permit {
+        &self.permit
+    }
+}
+
+/// A delivery's outcome that is on record, with its leaf.
+#[derive(Debug)]
+pub struct Settled {
+    pub(crate) outbox: OutboxId,
+}
+
+impl Settled {
+    /// The outbox row.
+    #[must_use]
+    pub fn outbox(&self) -> &OutboxId {
+        &self.outbox
+    }
+}

@@ -1,0 +1,282 @@
+//! The contract on SQLite: one file, one writer thread, group commit.
+//!
+//! Writes queue up (bounded) for the writer thread, which takes all that wait,
+//! runs each under a savepoint in one transaction, commits, and only then
+//! answers: sixty-four orders cost one fsync instead of sixty-four. A write that
+//! fails rolls back to its savepoint and leaves its neighbours alone; a commit
+//! that fails answers everybody with [`StoreError::Unknown`].
+//!
+//! Reads use a connection of their own: WAL readers see what is committed and
+//! never wait for the writer.
+
+mod rows;
+
+mod writer;
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use portreeve_model::reference::Row;
+use portreeve_model::{Digest, Instant, OrderId, PluginName, Reply};
+use portreeve_record::Leaf;
+use rusqlite::Connection;
+
+use crate::contract::{
+    Configuration, CustomerAggregate, DecisionCommit, DocumentPosition, ExceptionView, HistoryQuery, InputId,
+    JournalEntry, JournalOutcome, OrderView, PluginUsage, Settlement, Store, StoreError, Summary, TreeHead,
+    UnsequencedLeaf,
+};
+use crate::proof::{Attempt, Committed, Journaled, Permit, Settled};
+use writer::Writer;
+
+/// The schema that this program writes.
+const SCHEMA_VERSION: i64 = 1;
+
+/// The store in one SQLite file.
+pub struct SqliteStore {
+    writer: Writer,
+    reader: Arc<Mutex<Connection>>,
+    /// Held as long as the store lives: a second process is refused.
+    _lock: File,
+}
+
+impl SqliteStore {
+    /// Opens or creates the store in a folder.
+    ///
+    /// # Errors
+    /// [`StoreError::InUse`] when another process has the folder,
+    /// [`StoreError::NewerSchema`] when a newer program wrote it,
+    /// [`StoreError::Failed`] when it cannot be opened.
+    pub fn open(folder: &Path) -> Result<Self, StoreError> {
+        std::fs::create_dir_all(folder).map_err(|error| {
+            StoreError::Failed(format!("the folder `{}` cannot be made: {error}", folder.display()))
+        })?;
+        let lock = lock(folder)?;
+        let file = folder.join("portreeve.db");
+        let mut connection = connect(&file)?;
+        migrate(&mut connection)?;
+        let reader = Arc::new(Mutex::new(connect(&file)?));
+        Ok(Self { writer: Writer::start(connection)?, reader, _lock: lock })
+    }
+
+    /// Runs a read on a blocking thread: SQLite's calls are not asynchronous.
+    async fn read<T, F>(&self, read: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    {
+        let reader = Arc::clone(&self.reader);
+        let task = tokio::task::spawn_blocking(move || {
+            // A reader that panicked changed nothing: its connection is still good.
+            let connection = reader.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            read(&connection)
+        });
+        task.await.map_err(|error| StoreError::Failed(format!("a read was cut short: {error}")))?
+    }
+}
+
+/// One process per folder: two sequencers or two writers would each be right alone.
+fn lock(folder: &Path) -> Result<File, StoreError> {
+    let path: PathBuf = folder.join("lock");
+    let failed = |error: &dyn std::fmt::Display| {
+        StoreError::Failed(format!("the lock file `{}` cannot be used: {error}", path.display()))
+    };
+    let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(|error| failed(&error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => Err(StoreError::InUse { folder: folder.display().to_string() }),
+        Err(std::fs::TryLockError::Error(error)) => Err(failed(&error)),
+    }
+}
+
+fn connect(file: &Path) -> Result<Connection, StoreError> {
+    let connection = Connection::open(file).map_err(failed)?;
+    // FULL: a commit is acknowledged after its fsync. secure_delete: an erased
+    // key must not survive in a free page.
+    connection
+        .execute_batch(
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON;
+             PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 5000;",
+        )
+        .map_err(failed)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
+}
+
+fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
+    let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(failed)?;
+    if found > SCHEMA_VERSION {
+        return Err(StoreError::NewerSchema { found, known: SCHEMA_VERSION });
+    }
+    if found == 0 {
+        let transaction = connection.transaction().map_err(failed)?;
+        transaction.execute_batch(include_str!("schema.sql")).map_err(failed)?;
+        transaction.pragma_update(None, "user_version", SCHEMA_VERSION).map_err(failed)?;
+        transaction.commit().map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// SQLite's error as ours; its text names tables and constraints, never values.
+#[expect(clippy::needless_pass_by_value, reason = "the shape that map_err wants")]
+fn failed(error: rusqlite::Error) -> StoreError {
+    StoreError::Failed(error.to_string())
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn activate_configuration(&self, bytes: Vec<u8>, at: Instant, leaf: Leaf) -> Result<u64, StoreError> {
+        self.writer.write(move |tx| rows::activate_configuration(tx, &bytes, at, &leaf)).await
+    }
+
+    async fn active_configuration(&self) -> Result<Option<Configuration>, StoreError> {
+        self.read(rows::active_configuration).await
+    }
+
+    async fn load_reference(&self, table: &str, rows: Vec<(String, Row)>, leaf: Leaf) -> Result<u64, StoreError> {
+        let table = table.to_owned();
+        self.writer.write(move |tx| rows::load_reference(tx, &table, &rows, &leaf)).await
+    }
+
+    async fn reference(&self, table: &str) -> Result<Option<(u64, Vec<(String, Row)>)>, StoreError> {
+        let table = table.to_owned();
+        self.read(move |connection| rows::reference(connection, &table)).await
+    }
+
+    async fn journal(&self, entry: JournalEntry) -> Result<JournalOutcome, StoreError> {
+        self.writer.write(move |tx| rows::journal(tx, &entry)).await
+    }
+
+    async fn reply_to(&self, input: InputId) -> Result<Option<Reply>, StoreError> {
+        self.read(move |connection| rows::reply_to(connection, input)).await
+    }
+
+    async fn next_number(&self, range: &str) -> Result<u64, StoreError> {
+        let range = range.to_owned();
+        self.read(move |connection| rows::next_number(connection, &range)).await
+    }
+
+    async fn undecided(&self, limit: u32) -> Result<Vec<Journaled>, StoreError> {
+        self.read(move |connection| rows::undecided(connection, limit)).await
+    }
+
+    async fn customer_history(&self, query: HistoryQuery) -> Result<CustomerAggregate, StoreError> {
+        self.read(move |connection| rows::customer_history(connection, &query)).await
+    }
+
+    async fn plugin_usage(
+        &self,
+        plugin: &PluginName,
+        hour_start: Instant,
+        day_start: Instant,
+    ) -> Result<PluginUsage, StoreError> {
+        let plugin = plugin.clone();
+        self.read(move |connection| rows::plugin_usage(connection, &plugin, hour_start, day_start)).await
+    }
+
+    async fn commit_decisions(
+        &self,
+        decisions: Vec<DecisionCommit>,
+    ) -> Result<Vec<Result<Committed, StoreError>>, StoreError> {
+        self.writer
+            .write(move |tx| {
+                Ok(decisions
+                    .iter()
+                    .map(|decision| writer::savepoint(tx, |tx| rows::commit_decision(tx, decision)))
+                    .collect())
+            })
+            .await
+    }
+
+    async fn claim(&self, now: Instant, lease_until: Instant, limit: u32) -> Result<Vec<Permit>, StoreError> {
+        self.writer.write(move |tx| rows::claim(tx, now, lease_until, limit)).await
+    }
+
+    async fn begin_attempt(&self, permit: Permit, leaf: Leaf) -> Result<Attempt, StoreError> {
+        self.writer.write(move |tx| rows::begin_attempt(tx, permit, &leaf)).await
+    }
+
+    async fn settle(
+        &self,
+        attempt: Attempt,
+        settlement: Settlement,
+        at: Instant,
+        leaf: Leaf,
+    ) -> Result<Settled, StoreError> {
+        self.writer.write(move |tx| rows::settle(tx, &attempt.permit, &settlement, at, &leaf)).await
+    }
+
+    async fn settle_unattempted(
+        &self,
+        permit: Permit,
+        settlement: Settlement,
+        at: Instant,
+        leaf: Leaf,
+    ) -> Result<Settled, StoreError> {
+        self.writer.write(move |tx| rows::settle(tx, &permit, &settlement, at, &leaf)).await
+    }
+
+    async fn next_due(&self) -> Result<Option<Instant>, StoreError> {
+        self.read(rows::next_due).await
+    }
+
+    async fn payload(&self, commitment: Digest) -> Result<Vec<u8>, StoreError> {
+        self.read(move |connection| rows::payload(connection, commitment)).await
+    }
+
+    async fn kv(&self, plugin: &PluginName, scope: &str, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let (plugin, scope, key) = (plugin.clone(), scope.to_owned(), key.to_owned());
+        self.read(move |connection| rows::kv(connection, &plugin, &scope, &key)).await
+    }
+
+    async fn unsequenced(&self, limit: u32) -> Result<Vec<UnsequencedLeaf>, StoreError> {
+        self.read(move |connection| rows::unsequenced(connection, limit)).await
+    }
+
+    async fn tree_head(&self) -> Result<Option<TreeHead>, StoreError> {
+        self.read(rows::tree_head).await
+    }
+
+    async fn append_sequenced(
+        &self,
+        expected_size: u64,
+        leaves: Vec<Digest>,
+        head: TreeHead,
+    ) -> Result<bool, StoreError> {
+        self.writer.write(move |tx| rows::append_sequenced(tx, expected_size, &leaves, &head)).await
+    }
+
+    async fn sequenced(&self, from: u64, limit: u32) -> Result<Vec<(u64, Digest, Vec<u8>)>, StoreError> {
+        self.read(move |connection| rows::sequenced(connection, from, limit)).await
+    }
+
+    async fn leaf_index(&self, id: Digest) -> Result<Option<u64>, StoreError> {
+        self.read(move |connection| rows::leaf_index(connection, id)).await
+    }
+
+    async fn summary(&self) -> Result<Summary, StoreError> {
+        self.read(rows::summary).await
+    }
+
+    async fn orders(&self, after: DocumentPosition, limit: u32) -> Result<Vec<OrderView>, StoreError> {
+        self.read(move |connection| rows::orders(connection, after, limit)).await
+    }
+
+    async fn order(&self, id: OrderId) -> Result<Option<OrderView>, StoreError> {
+        self.read(move |connection| rows::order(connection, id)).await
+    }
+
+    async fn exceptions(&self, limit: u32) -> Result<Vec<ExceptionView>, StoreError> {
+        self.read(move |connection| rows::exceptions(connection, limit)).await
+    }
+
+    async fn decision_fingerprints(
+        &self,
+        after: DocumentPosition,
+        limit: u32,
+    ) -> Result<Vec<(DocumentPosition, Digest)>, StoreError> {
+        self.read(move |connection| rows::decision_fingerprints(connection, after, limit)).await
+    }
+}

@@ -1,0 +1,943 @@
+//! Rows: each function is one operation of the contract, inside somebody
+//! else's transaction (writes) or on the reading connection (reads).
+//!
+//! INVARIANT: a function that changes state takes a leaf and inserts it; nothing
+//! here begins or commits.
+
+use portreeve_model::reference::Row as ReferenceRow;
+use portreeve_model::{ChannelId, Currency, Digest, Instant, Money, OrderId, PluginName, Reply, SenderId};
+use portreeve_record::{Leaf, PayloadKey, Sealed};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use crate::contract::{
+    Configuration, CustomerAggregate, Decided, DecisionCommit, DeliveryView, DocumentPosition, ExceptionView,
+    HistoryQuery, HoldOwner, InputId, JournalEntry, JournalOutcome, NewException, NewOrder, NewPayload, OrderState,
+    OrderView, OutboxId, PluginUsage, SHIP_TO_PLACES_MAX, Settlement, StoreError, Summary, TreeHead, UnsequencedLeaf,
+};
+use crate::proof::{Attempt, Committed, FirstDocument, Journaled, Permit, Settled};
+use crate::sqlite::failed;
+
+type Result<T> = std::result::Result<T, StoreError>;
+
+const HOUR_MS: i64 = 3_600_000;
+const DAY_MS: i64 = 24 * HOUR_MS;
+
+// --- configuration and reference tables -------------------------------------------------------
+
+pub(super) fn activate_configuration(tx: &Connection, bytes: &[u8], at: Instant, leaf: &Leaf) -> Result<u64> {
+    let digest = Digest::of(bytes);
+    if let Some(active) = active_configuration(tx)?
+        && active.digest == digest
+    {
+        return Ok(active.version);
+    }
+    tx.execute(
+        "INSERT INTO configuration (digest, bytes, activated_at) VALUES (?1, ?2, ?3)",
+        params![digest.as_bytes(), bytes, at.0],
+    )
+    .map_err(failed)?;
+    let version = unsigned(tx.last_insert_rowid())?;
+    insert_leaf(tx, leaf)?;
+    Ok(version)
+}
+
+pub(super) fn active_configuration(connection: &Connection) -> Result<Option<Configuration>> {
+    connection
+        .prepare_cached("SELECT version, digest, bytes FROM configuration ORDER BY version DESC LIMIT 1")
+        .map_err(failed)?
+        .query_row([], |row| Ok((row.get::<_, i64>(0)?, digest(row, 1)?, row.get(2)?)))
+        .optional()
+        .map_err(failed)?
+        .map(|(version, digest, bytes)| Ok(Configuration { version: unsigned(version)?, digest, bytes }))
+        .transpose()
+}
+
+pub(super) fn load_reference(
+    tx: &Connection,
+    table: &str,
+    rows: &[(String, ReferenceRow)],
+    leaf: &Leaf,
+) -> Result<u64> {
+    tx.execute("DELETE FROM reference_row WHERE name = ?1", [table]).map_err(failed)?;
+    let mut insert =
+        tx.prepare_cached("INSERT INTO reference_row (name, key, row) VALUES (?1, ?2, ?3)").map_err(failed)?;
+    for (key, row) in rows {
+        let json = row.to_json().map_err(|error| StoreError::Failed(error.to_string()))?;
+        insert.execute(params![table, key, json]).map_err(failed)?;
+    }
+    let version: i64 = tx
+        .query_row(
+            "INSERT INTO reference_table (name, version) VALUES (?1, 1)
+             ON CONFLICT (name) DO UPDATE SET version = version + 1 RETURNING version",
+            [table],
+            |row| row.get(0),
+        )
+        .map_err(failed)?;
+    insert_leaf(tx, leaf)?;
+    unsigned(version)
+}
+
+pub(super) fn reference(connection: &Connection, table: &str) -> Result<Option<(u64, Vec<(String, ReferenceRow)>)>> {
+    let version: Option<i64> = connection
+        .query_row("SELECT version FROM reference_table WHERE name = ?1", [table], |row| row.get(0))
+        .optional()
+        .map_err(failed)?;
+    let Some(version) = version else { return Ok(None) };
+    let mut statement =
+        connection.prepare_cached("SELECT key, row FROM reference_row WHERE name = ?1 ORDER BY key").map_err(failed)?;
+    let rows = statement
+        .query_map([table], |row| Ok((row.get::<_, String>(0)?, row.get::<_, Vec<u8>>(1)?)))
+        .map_err(failed)?
+        .map(|row| {
+            let (key, json) = row.map_err(failed)?;
+            let row = ReferenceRow::from_json(&json).map_err(|error| damaged("a reference row", &error))?;
+            Ok((key, row))
+        })
+        .collect::<Result<Vec<_>>>()?;
+    Ok(Some((unsigned(version)?, rows)))
+}
+
+// --- accept ------------------------------------------------------------------------------------
+
+pub(super) fn journal(tx: &Connection, entry: &JournalEntry) -> Result<JournalOutcome> {
+    let input = InputId::derive(&entry.channel, &entry.sender, entry.content);
+    if let Some(reply) = reply_to(tx, input)? {
+        return Ok(JournalOutcome::Duplicate { input, reply });
+    }
+    if let Some(envelope) = known_envelope(tx, entry)? {
+        return Ok(JournalOutcome::Conflict { envelope });
+    }
+    for used in &entry.numbers {
+        if !take_numbers(tx, &used.range, used.first, used.next)? {
+            return Ok(JournalOutcome::NumbersMoved { range: used.range.clone() });
+        }
+    }
+    insert_payload(tx, &entry.payload)?;
+    let reply = entry.reply.to_json().map_err(|error| StoreError::Failed(error.to_string()))?;
+    tx.prepare_cached(
+        "INSERT INTO input (id, channel, sender, received_at, disposition, payload, reply) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    )
+    .and_then(|mut insert| {
+        insert.execute(params![
+            input.0.as_bytes(),
+            entry.channel.as_str(),
+            entry.sender.as_str(),
+            entry.received_at.0,
+            entry.disposition.as_str(),
+            entry.payload.sealed.commitment().as_bytes(),
+            reply,
+        ])
+    })
+    .map_err(failed)?;
+    for envelope in &entry.envelopes {
+        // One input may repeat an interchange; its documents are told apart by key.
+        tx.prepare_cached("INSERT OR IGNORE INTO envelope (channel, sender, key, input) VALUES (?1, ?2, ?3, ?4)")
+            .and_then(|mut insert| {
+                insert.execute(params![entry.channel.as_str(), entry.sender.as_str(), envelope, input.0.as_bytes()])
+            })
+            .map_err(failed)?;
+    }
+    for (index, document) in entry.documents.iter().enumerate() {
+        insert_payload(tx, &document.payload)?;
+        tx.prepare_cached(
+            "INSERT INTO document (input, idx, channel, sender, received_at, key, partner, kind, content, payload)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        )
+        .and_then(|mut insert| {
+            insert.execute(params![
+                input.0.as_bytes(),
+                i64::try_from(index).unwrap_or(i64::MAX),
+                entry.channel.as_str(),
+                entry.sender.as_str(),
+                entry.received_at.0,
+                document.key,
+                document.partner,
+                document.kind,
+                document.content.as_bytes(),
+                document.payload.sealed.commitment().as_bytes(),
+            ])
+        })
+        .map_err(failed)?;
+    }
+    for exception in &entry.exceptions {
+        insert_exception(tx, exception, &About { input: Some(input), ..About::default() }, entry.received_at)?;
+    }
+    insert_leaf(tx, &entry.leaf)?;
+    Ok(JournalOutcome::Committed { input, documents: entry.documents.len() })
+}
+
+pub(super) fn reply_to(connection: &Connection, input: InputId) -> Result<Option<Reply>> {
+    connection
+        .prepare_cached("SELECT reply FROM input WHERE id = ?1")
+        .map_err(failed)?
+        .query_row([input.0.as_bytes()], |row| row.get::<_, Vec<u8>>(0))
+        .optional()
+        .map_err(failed)?
+        .map(|json| Reply::from_json(&json).map_err(|error| damaged("a stored reply", &error)))
+        .transpose()
+}
+
+fn known_envelope(tx: &Connection, entry: &JournalEntry) -> Result<Option<String>> {
+    let mut statement =
+        tx.prepare_cached("SELECT 1 FROM envelope WHERE channel = ?1 AND sender = ?2 AND key = ?3").map_err(failed)?;
+    for envelope in &entry.envelopes {
+        if statement.exists(params![entry.channel.as_str(), entry.sender.as_str(), envelope]).map_err(failed)? {
+            return Ok(Some(envelope.clone()));
+        }
+    }
+    Ok(None)
+}
+
+pub(super) fn next_number(connection: &Connection, range: &str) -> Result<u64> {
+    connection
+        .prepare_cached("SELECT next FROM number_range WHERE name = ?1")
+        .map_err(failed)?
+        .query_row([range], |row| row.get::<_, i64>(0))
+        .optional()
+        .map_err(failed)?
+        .map_or(Ok(1), unsigned)
+}
+
+/// Compare and set: false when somebody else took numbers since `first` was read.
+fn take_numbers(tx: &Connection, range: &str, first: u64, next: u64) -> Result<bool> {
+    if next_number(tx, range)? != first {
+        return Ok(false);
+    }
+    tx.execute(
+        "INSERT INTO number_range (name, next) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET next = ?2",
+        params![range, signed(next)?],
+    )
+    .map_err(failed)?;
+    Ok(true)
+}
+
+// --- decide ------------------------------------------------------------------------------------
+
+pub(super) fn undecided(connection: &Connection, limit: u32) -> Result<Vec<Journaled>> {
+    let mut statement = connection
+        .prepare_cached(
+            "SELECT position, input, idx, document.channel, document.sender, document.received_at, key, partner,
+                    kind, content, document.payload, input.payload
+             FROM document JOIN input ON input.id = document.input
+             WHERE state = 'undecided' ORDER BY position LIMIT ?1",
+        )
+        .map_err(failed)?;
+    let found = statement
+        .query_map([limit], |row| {
+            Ok((
+                row.get::<_, i64>(0)?,
+                digest(row, 1)?,
+                row.get::<_, u32>(2)?,
+                row.get::<_, String>(3)?,
+                row.get::<_, String>(4)?,
+                row.get::<_, i64>(5)?,
+                row.get::<_, String>(6)?,
+                row.get::<_, String>(7)?,
+                row.get::<_, String>(8)?,
+                digest(row, 9)?,
+                digest(row, 10)?,
+                digest(row, 11)?,
+            ))
+        })
+        .map_err(failed)?;
+    let mut documents = Vec::new();
+    for row in found {
+        let (
+            position,
+            input,
+            index,
+            channel,
+            sender,
+            received_at,
+            key,
+            partner,
+            kind,
+            content,
+            commitment,
+            input_commitment,
+        ) = row.map_err(failed)?;
+        let first = first_document(connection, &channel, &sender, &key, position, content)?;
+        documents.push(Journaled {
+            position: DocumentPosition(unsigned(position)?),
+            input: InputId(input),
+            input_commitment,
+            index,
+            channel: ChannelId::parse(&channel).map_err(|error| damaged("a channel", &error))?,
+            sender: SenderId::authenticated(sender),
+            received_at: Instant(received_at),
+            key,
+            partner,
+            kind,
+            content,
+            body: payload(connection, commitment)?,
+            first,
+        });
+    }
+    Ok(documents)
+}
+
+fn first_document(
+    connection: &Connection,
+    channel: &str,
+    sender: &str,
+    key: &str,
+    below: i64,
+    content: Digest,
+) -> Result<Option<FirstDocument>> {
+    connection
+        .prepare_cached(
+            "SELECT position, content FROM document
+             WHERE channel = ?1 AND sender = ?2 AND key = ?3 AND position < ?4 ORDER BY position LIMIT 1",
+        )
+        .map_err(failed)?
+        .query_row(params![channel, sender, key, below], |row| Ok((row.get::<_, i64>(0)?, digest(row, 1)?)))
+        .optional()
+        .map_err(failed)?
+        .map(|(position, first_content)| {
+            Ok(FirstDocument {
+                position: DocumentPosition(unsigned(position)?),
+                same_content: first_content == content,
+            })
+        })
+        .transpose()
+}
+
+pub(super) fn customer_history(connection: &Connection, query: &HistoryQuery) -> Result<CustomerAggregate> {
+    let below = signed(query.below.0)?;
+    let since = |ms: i64| query.at.plus_ms(-ms).0;
+    let mut aggregate = connection
+        .prepare_cached(
+            "SELECT count(*) FILTER (WHERE received_at >= ?3),
+                    count(*) FILTER (WHERE received_at >= ?4),
+                    count(*) FILTER (WHERE received_at >= ?5),
+                    coalesce(sum(value_minor) FILTER (WHERE received_at >= ?4 AND currency = ?6), 0),
+                    coalesce(sum(value_minor) FILTER (WHERE received_at >= ?5 AND currency = ?6), 0),
+                    coalesce(max(value_minor) FILTER (WHERE received_at >= ?5 AND currency = ?6), 0),
+                    min(received_at),
+                    coalesce(max(ship_to = ?7), 0)
+             FROM customer_event WHERE customer = ?1 AND position < ?2",
+        )
+        .map_err(failed)?
+        .query_row(
+            params![
+                query.customer.as_bytes(),
+                below,
+                since(HOUR_MS),
+                since(DAY_MS),
+                since(30 * DAY_MS),
+                query.currency,
+                query.ship_to.map(|place| place.as_bytes().to_vec()),
+            ],
+            |row| {
+                Ok(CustomerAggregate {
+                    orders_1h: row.get(0)?,
+                    orders_24h: row.get(1)?,
+                    orders_30d: row.get(2)?,
+                    value_24h_minor: row.get(3)?,
+                    value_30d_minor: row.get(4)?,
+                    largest_30d_minor: row.get(5)?,
+                    first_order_at: row.get::<_, Option<i64>>(6)?.map(Instant),
+                    ship_to_places: Vec::new(),
+                    ship_to_known: row.get(7)?,
+                })
+            },
+        )
+        .map_err(failed)?;
+    aggregate.ship_to_places = connection
+        .prepare_cached(
+            "SELECT DISTINCT ship_to FROM customer_event
+             WHERE customer = ?1 AND position < ?2 AND received_at >= ?3 AND ship_to IS NOT NULL LIMIT ?4",
+        )
+        .map_err(failed)?
+        .query_map(
+            params![
+                query.customer.as_bytes(),
+                below,
+                since(30 * DAY_MS),
+                i64::try_from(SHIP_TO_PLACES_MAX).unwrap_or(i64::MAX)
+            ],
+            |row| digest(row, 0),
+        )
+        .map_err(failed)?
+        .collect::<rusqlite::Result<_>>()
+        .map_err(failed)?;
+    Ok(aggregate)
+}
+
+pub(super) fn plugin_usage(
+    connection: &Connection,
+    plugin: &PluginName,
+    hour_start: Instant,
+    day_start: Instant,
+) -> Result<PluginUsage> {
+    let (holds, value_held_minor) = connection
+        .query_row(
+            "SELECT count(*) FILTER (WHERE opened_at >= ?2), coalesce(sum(value_minor), 0)
+             FROM hold WHERE plugin = ?1 AND opened_at >= ?3",
+            params![plugin.as_str(), hour_start.0, day_start.0.min(hour_start.0)],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
+        .map_err(failed)?;
+    let orders = connection
+        .query_row("SELECT count(*) FROM orders WHERE decided_at >= ?1", [hour_start.0], |row| row.get(0))
+        .map_err(failed)?;
+    Ok(PluginUsage { holds, value_held_minor, orders })
+}
+
+pub(super) fn commit_decision(tx: &Connection, decision: &DecisionCommit) -> Result<Committed> {
+    let position = signed(decision.document.position.0)?;
+    let state = match &decision.decided {
+        Decided::Order(_) => "decided",
+        Decided::Duplicate { .. } => "duplicate",
+        Decided::Unmapped(_) => "unmapped",
+    };
+    let fingerprint = match &decision.decided {
+        Decided::Order(order) => order.fingerprint,
+        Decided::Duplicate { of } => Digest::of(format!("duplicate of {}", of.0).as_bytes()),
+        Decided::Unmapped(exception) => Digest::of(format!("unmapped {}", exception.code).as_bytes()),
+    };
+    let changed = tx
+        .prepare_cached("UPDATE document SET state = ?2, fingerprint = ?3 WHERE position = ?1 AND state = 'undecided'")
+        .and_then(|mut update| update.execute(params![position, state, fingerprint.as_bytes()]))
+        .map_err(failed)?;
+    let order = match &decision.decided {
+        Decided::Order(order) => Some(order.id),
+        Decided::Duplicate { .. } | Decided::Unmapped(_) => None,
+    };
+    let committed = Committed { position: decision.document.position, order };
+    // Decided before: the same decision again has no second effect.
+    if changed == 0 {
+        return Ok(committed);
+    }
+    for payload in &decision.payloads {
+        insert_payload(tx, payload)?;
+    }
+    match &decision.decided {
+        Decided::Order(order) => insert_order(tx, decision, order, position)?,
+        Decided::Duplicate { .. } => {}
+        Decided::Unmapped(exception) => {
+            let about = About { position: Some(position), input: Some(decision.document.input), ..About::default() };
+            insert_exception(tx, exception, &about, decision.at)?;
+        }
+    }
+    insert_leaf(tx, &decision.leaf)?;
+    Ok(committed)
+}
+
+fn insert_order(tx: &Connection, decision: &DecisionCommit, order: &NewOrder, position: i64) -> Result<()> {
+    let document = &decision.document;
+    let id = order.id.to_string();
+    tx.prepare_cached(
+        "INSERT INTO orders (id, position, channel, sender, number, state, queue, value_minor, currency, recommended,
+                             why, event, decision, configuration, decided_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+    )
+    .and_then(|mut insert| {
+        insert.execute(params![
+            id,
+            position,
+            document.channel.as_str(),
+            document.sender.as_str(),
+            order.number,
+            order.state.as_str(),
+            order.queue,
+            order.value.minor,
+            order.value.currency.code(),
+            order.recommended,
+            order.why,
+            order.event.as_bytes(),
+            order.decision.as_bytes(),
+            i64::try_from(decision.configuration).unwrap_or(i64::MAX),
+            decision.at.0,
+        ])
+    })
+    .map_err(failed)?;
+    for hold in &order.holds {
+        let (owner, plugin) = match &hold.owner {
+            HoldOwner::Policy => ("policy", None),
+            HoldOwner::Advice(plugin) => ("advice", Some(plugin.as_str())),
+        };
+        tx.prepare_cached(
+            "INSERT INTO hold (order_id, owner, plugin, reason, queue, lines, opened_at, expires_at, value_minor)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        )
+        .and_then(|mut insert| {
+            insert.execute(params![
+                id,
+                owner,
+                plugin,
+                hold.reason,
+                hold.queue,
+                hold.lines.join("\n"),
+                decision.at.0,
+                hold.expires_at.0,
+                order.value.minor,
+            ])
+        })
+        .map_err(failed)?;
+    }
+    for row in &order.outbox {
+        tx.prepare_cached(
+            "INSERT INTO outbox (id, order_id, target, kind, event, due_at, first_due_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6)",
+        )
+        .and_then(|mut insert| {
+            insert.execute(params![
+                OutboxId::derive(order.id, &row.target, &row.kind).0,
+                id,
+                row.target,
+                row.kind,
+                row.event.as_bytes(),
+                decision.at.0,
+            ])
+        })
+        .map_err(failed)?;
+    }
+    let event = &order.customer_event;
+    tx.prepare_cached(
+        "INSERT INTO customer_event (customer, position, received_at, value_minor, currency, ship_to) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )
+    .and_then(|mut insert| {
+        insert.execute(params![
+            event.customer.as_bytes(),
+            position,
+            event.received_at.0,
+            event.value.minor,
+            event.value.currency.code(),
+            event.ship_to.map(|place| place.as_bytes().to_vec()),
+        ])
+    })
+    .map_err(failed)?;
+    if let Some(exception) = &order.exception {
+        let about = About { order: Some(order.id), position: Some(position), ..About::default() };
+        insert_exception(tx, exception, &about, decision.at)?;
+    }
+    Ok(())
+}
+
+pub(super) fn decision_fingerprints(
+    connection: &Connection,
+    after: DocumentPosition,
+    limit: u32,
+) -> Result<Vec<(DocumentPosition, Digest)>> {
+    let mut statement = connection
+        .prepare_cached("SELECT position, fingerprint FROM document WHERE position > ?1 AND fingerprint IS NOT NULL ORDER BY position LIMIT ?2")
+        .map_err(failed)?;
+    let rows = statement
+        .query_map(params![signed(after.0)?, limit], |row| Ok((row.get::<_, i64>(0)?, digest(row, 1)?)))
+        .map_err(failed)?;
+    rows.map(|row| {
+        let (position, fingerprint) = row.map_err(failed)?;
+        Ok((DocumentPosition(unsigned(position)?), fingerprint))
+    })
+    .collect()
+}
+
+// --- deliver -----------------------------------------------------------------------------------
+
+pub(super) fn claim(tx: &Connection, now: Instant, lease_until: Instant, limit: u32) -> Result<Vec<Permit>> {
+    // The head of each order's outbox: an earlier row that is pending or dead
+    // keeps the later ones back.
+    let ids: Vec<i64> = tx
+        .prepare_cached(
+            "SELECT seq FROM outbox AS head
+             WHERE state = 'pending' AND due_at <= ?1 AND lease_until <= ?1
+               AND NOT EXISTS (SELECT 1 FROM outbox AS earlier
+                               WHERE earlier.order_id = head.order_id AND earlier.seq < head.seq AND earlier.state <> 'delivered')
+             ORDER BY due_at, seq LIMIT ?2",
+        )
+        .map_err(failed)?
+        .query_map(params![now.0, limit], |row| row.get(0))
+        .map_err(failed)?
+        .collect::<rusqlite::Result<_>>()
+        .map_err(failed)?;
+    ids.into_iter().map(|seq| claim_one(tx, seq, lease_until)).collect()
+}
+
+fn claim_one(tx: &Connection, seq: i64, lease_until: Instant) -> Result<Permit> {
+    let (outbox, order, target, kind, event, attempts, epoch, unresolved, first_due_at) = tx
+        .prepare_cached(
+            "UPDATE outbox SET lease_until = ?2, epoch = epoch + 1 WHERE seq = ?1
+             RETURNING id, order_id, target, kind, event, attempts, epoch, unresolved, first_due_at",
+        )
+        .map_err(failed)?
+        .query_row(params![seq, lease_until.0], |row| {
+            Ok((
+                row.get::<_, String>(0)?,
+                row.get::<_, String>(1)?,
+                row.get(2)?,
+                row.get(3)?,
+                digest(row, 4)?,
+                row.get::<_, u32>(5)?,
+                row.get(6)?,
+                row.get(7)?,
+                row.get(8)?,
+            ))
+        })
+        .map_err(failed)?;
+    let order = OrderId::parse(&order).map_err(|error| damaged("an order id", &error))?;
+    Ok(Permit {
+        outbox: OutboxId(outbox),
+        order,
+        target,
+        kind,
+        event,
+        attempt: attempts.saturating_add(1),
+        epoch,
+        unresolved,
+        first_due_at: Instant(first_due_at),
+    })
+}
+
+pub(super) fn begin_attempt(tx: &Connection, permit: Permit, leaf: &Leaf) -> Result<Attempt> {
+    // From here until the settlement the outcome is unknown: a crash in between
+    // leaves the mark, and the next permit asks the target before it sends.
+    let changed = tx
+        .prepare_cached(
+            "UPDATE outbox SET attempts = ?3, unresolved = 1 WHERE id = ?1 AND epoch = ?2 AND state = 'pending'",
+        )
+        .and_then(|mut update| update.execute(params![permit.outbox.0, permit.epoch, permit.attempt]))
+        .map_err(failed)?;
+    held(changed, &permit)?;
+    insert_leaf(tx, leaf)?;
+    Ok(Attempt { permit })
+}
+
+pub(super) fn settle(
+    tx: &Connection,
+    permit: &Permit,
+    settlement: &Settlement,
+    at: Instant,
+    leaf: &Leaf,
+) -> Result<Settled> {
+    let (state, unresolved, due_at, external_id, code) = match settlement {
+        Settlement::Applied { external_id } => ("delivered", false, at, Some(external_id.as_str()), None),
+        Settlement::Retry { due_at, code } => ("pending", false, *due_at, None, Some(code.as_str())),
+        Settlement::Unknown { due_at, code } => ("pending", true, *due_at, None, Some(code.as_str())),
+        Settlement::Dead(exception) => ("dead", false, at, None, Some(exception.code.as_str())),
+    };
+    let changed = tx
+        .prepare_cached(
+            "UPDATE outbox SET state = ?3, unresolved = ?4, due_at = ?5, external_id = ?6, last_code = ?7, lease_until = 0
+             WHERE id = ?1 AND epoch = ?2 AND state = 'pending'",
+        )
+        .and_then(|mut update| {
+            update.execute(params![permit.outbox.0, permit.epoch, state, unresolved, due_at.0, external_id, code])
+        })
+        .map_err(failed)?;
+    held(changed, permit)?;
+    if let Settlement::Dead(exception) = settlement {
+        let about = About { order: Some(permit.order), outbox: Some(&permit.outbox.0), ..About::default() };
+        insert_exception(tx, exception, &about, at)?;
+    }
+    insert_leaf(tx, leaf)?;
+    Ok(Settled { outbox: permit.outbox.clone() })
+}
+
+fn held(changed: usize, permit: &Permit) -> Result<()> {
+    if changed == 1 { Ok(()) } else { Err(StoreError::LeaseLost { outbox: permit.outbox.0.clone() }) }
+}
+
+pub(super) fn next_due(connection: &Connection) -> Result<Option<Instant>> {
+    connection
+        .query_row("SELECT min(max(due_at, lease_until)) FROM outbox WHERE state = 'pending'", [], |row| {
+            row.get::<_, Option<i64>>(0)
+        })
+        .map(|due| due.map(Instant))
+        .map_err(failed)
+}
+
+// --- payloads and small state --------------------------------------------------------------------
+
+fn insert_payload(tx: &Connection, payload: &NewPayload) -> Result<()> {
+    let commitment = payload.sealed.commitment();
+    tx.prepare_cached("INSERT INTO payload (commitment, ciphertext) VALUES (?1, ?2)")
+        .and_then(|mut insert| insert.execute(params![commitment.as_bytes(), payload.sealed.ciphertext()]))
+        .map_err(failed)?;
+    tx.prepare_cached("INSERT INTO payload_key (commitment, key, subject) VALUES (?1, ?2, ?3)")
+        .and_then(|mut insert| {
+            let subject = payload.subject.map(|subject| subject.as_bytes().to_vec());
+            insert.execute(params![commitment.as_bytes(), payload.key.to_bytes().as_slice(), subject])
+        })
+        .map_err(failed)?;
+    Ok(())
+}
+
+pub(super) fn payload(connection: &Connection, commitment: Digest) -> Result<Vec<u8>> {
+    let found = connection
+        .prepare_cached(
+            "SELECT payload.ciphertext, payload_key.key FROM payload
+             LEFT JOIN payload_key ON payload_key.commitment = payload.commitment WHERE payload.commitment = ?1",
+        )
+        .map_err(failed)?
+        .query_row([commitment.as_bytes()], |row| Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, Option<Vec<u8>>>(1)?)))
+        .optional()
+        .map_err(failed)?;
+    let Some((ciphertext, key)) = found else {
+        return Err(StoreError::Damaged(format!("payload {commitment} is missing")));
+    };
+    let Some(key) = key else { return Err(StoreError::Erased(commitment)) };
+    let key = PayloadKey::from_bytes(&key).map_err(|error| damaged("a payload key", &error))?;
+    let sealed = Sealed::from_parts(commitment, ciphertext);
+    portreeve_record::open(&sealed, &key).map_err(|error| damaged("a sealed payload", &error))
+}
+
+pub(super) fn kv(connection: &Connection, plugin: &PluginName, scope: &str, key: &str) -> Result<Option<Vec<u8>>> {
+    connection
+        .query_row(
+            "SELECT value FROM kv WHERE plugin = ?1 AND scope = ?2 AND key = ?3",
+            params![plugin.as_str(), scope, key],
+            |row| row.get(0),
+        )
+        .optional()
+        .map_err(failed)
+}
+
+// --- audit -------------------------------------------------------------------------------------
+
+fn insert_leaf(tx: &Connection, leaf: &Leaf) -> Result<()> {
+    tx.prepare_cached("INSERT INTO leaf (id, bytes) VALUES (?1, ?2)")
+        .and_then(|mut insert| insert.execute(params![leaf.id().as_bytes(), leaf.bytes()]))
+        .map_err(failed)?;
+    Ok(())
+}
+
+pub(super) fn unsequenced(connection: &Connection, limit: u32) -> Result<Vec<UnsequencedLeaf>> {
+    connection
+        .prepare_cached("SELECT id, bytes FROM leaf WHERE idx IS NULL ORDER BY seq LIMIT ?1")
+        .map_err(failed)?
+        .query_map([limit], |row| Ok(UnsequencedLeaf { id: digest(row, 0)?, bytes: row.get(1)? }))
+        .map_err(failed)?
+        .collect::<rusqlite::Result<_>>()
+        .map_err(failed)
+}
+
+pub(super) fn tree_head(connection: &Connection) -> Result<Option<TreeHead>> {
+    connection
+        .prepare_cached("SELECT size, edge, checkpoint FROM tree_head")
+        .map_err(failed)?
+        .query_row([], |row| Ok((row.get::<_, i64>(0)?, row.get(1)?, row.get(2)?)))
+        .optional()
+        .map_err(failed)?
+        .map(|(size, edge, checkpoint)| Ok(TreeHead { size: unsigned(size)?, edge, checkpoint }))
+        .transpose()
+}
+
+pub(super) fn append_sequenced(
+    tx: &Connection,
+    expected_size: u64,
+    leaves: &[Digest],
+    head: &TreeHead,
+) -> Result<bool> {
+    let size = tree_head(tx)?.map_or(0, |head| head.size);
+    if size != expected_size {
+        return Ok(false);
+    }
+    let added = u64::try_from(leaves.len()).map_err(|_| StoreError::Failed("too many leaves at once".to_owned()))?;
+    if size.checked_add(added) != Some(head.size) {
+        return Err(StoreError::Failed(format!(
+            "a head of size {} does not fit {size} entries and {added} more",
+            head.size
+        )));
+    }
+    let mut update = tx.prepare_cached("UPDATE leaf SET idx = ?2 WHERE id = ?1 AND idx IS NULL").map_err(failed)?;
+    for (index, leaf) in (size..).zip(leaves) {
+        if update.execute(params![leaf.as_bytes(), signed(index)?]).map_err(failed)? != 1 {
+            return Err(StoreError::Damaged(format!("leaf {leaf} is missing or has an index already")));
+        }
+    }
+    tx.execute(
+        "INSERT INTO tree_head (only_row, size, edge, checkpoint) VALUES (1, ?1, ?2, ?3)
+         ON CONFLICT (only_row) DO UPDATE SET size = ?1, edge = ?2, checkpoint = ?3",
+        params![signed(head.size)?, head.edge, head.checkpoint],
+    )
+    .map_err(failed)?;
+    Ok(true)
+}
+
+pub(super) fn sequenced(connection: &Connection, from: u64, limit: u32) -> Result<Vec<(u64, Digest, Vec<u8>)>> {
+    let mut statement = connection
+        .prepare_cached("SELECT idx, id, bytes FROM leaf WHERE idx >= ?1 ORDER BY idx LIMIT ?2")
+        .map_err(failed)?;
+    let rows = statement
+        .query_map(params![signed(from)?, limit], |row| Ok((row.get::<_, i64>(0)?, digest(row, 1)?, row.get(2)?)))
+        .map_err(failed)?;
+    rows.map(|row| {
+        let (index, id, bytes) = row.map_err(failed)?;
+        Ok((unsigned(index)?, id, bytes))
+    })
+    .collect()
+}
+
+pub(super) fn leaf_index(connection: &Connection, id: Digest) -> Result<Option<u64>> {
+    connection
+        .query_row("SELECT idx FROM leaf WHERE id = ?1", [id.as_bytes()], |row| row.get::<_, Option<i64>>(0))
+        .optional()
+        .map_err(failed)?
+        .flatten()
+        .map(unsigned)
+        .transpose()
+}
+
+// --- for people --------------------------------------------------------------------------------
+
+pub(super) fn summary(connection: &Connection) -> Result<Summary> {
+    let count = |sql: &str| -> Result<u64> {
+        connection.query_row(sql, [], |row| row.get::<_, i64>(0)).map_err(failed).and_then(unsigned)
+    };
+    let mut orders = Vec::new();
+    for state in OrderState::ALL {
+        let counted: i64 = connection
+            .query_row("SELECT count(*) FROM orders WHERE state = ?1", [state.as_str()], |row| row.get(0))
+            .map_err(failed)?;
+        orders.push((state, unsigned(counted)?));
+    }
+    Ok(Summary {
+        inputs: count("SELECT count(*) FROM input")?,
+        orders,
+        unmapped: count("SELECT count(*) FROM document WHERE state = 'unmapped'")?,
+        duplicates: count("SELECT count(*) FROM document WHERE state = 'duplicate'")?,
+        rejected_inputs: count("SELECT count(*) FROM input WHERE disposition = 'rejected'")?,
+        unparsed_inputs: count("SELECT count(*) FROM input WHERE disposition = 'unparsed'")?,
+        recommended: count("SELECT count(*) FROM orders WHERE recommended = 1")?,
+        undecided: count("SELECT count(*) FROM document WHERE state = 'undecided'")?,
+        delivered: count("SELECT count(*) FROM outbox WHERE state = 'delivered'")?,
+        retried: count("SELECT coalesce(sum(attempts - 1), 0) FROM outbox WHERE attempts > 1")?,
+        dead: count("SELECT count(*) FROM outbox WHERE state = 'dead'")?,
+        pending: count("SELECT count(*) FROM outbox WHERE state = 'pending'")?,
+        unsequenced: count("SELECT count(*) FROM leaf WHERE idx IS NULL")?,
+    })
+}
+
+const ORDER_COLUMNS: &str =
+    "id, position, number, channel, state, queue, value_minor, currency, recommended, why, decision, configuration";
+
+pub(super) fn orders(connection: &Connection, after: DocumentPosition, limit: u32) -> Result<Vec<OrderView>> {
+    let mut statement = connection
+        .prepare_cached(&format!("SELECT {ORDER_COLUMNS} FROM orders WHERE position > ?1 ORDER BY position LIMIT ?2"))
+        .map_err(failed)?;
+    let mut rows = statement.query(params![signed(after.0)?, limit]).map_err(failed)?;
+    let mut orders = Vec::new();
+    while let Some(row) = rows.next().map_err(failed)? {
+        orders.push(order_view(connection, row)?);
+    }
+    Ok(orders)
+}
+
+pub(super) fn order(connection: &Connection, id: OrderId) -> Result<Option<OrderView>> {
+    let mut statement =
+        connection.prepare_cached(&format!("SELECT {ORDER_COLUMNS} FROM orders WHERE id = ?1")).map_err(failed)?;
+    let mut rows = statement.query([id.to_string()]).map_err(failed)?;
+    rows.next().map_err(failed)?.map(|row| order_view(connection, row)).transpose()
+}
+
+fn order_view(connection: &Connection, row: &Row<'_>) -> Result<OrderView> {
+    let id: String = row.get(0).map_err(failed)?;
+    let state: String = row.get(4).map_err(failed)?;
+    let state = OrderState::ALL
+        .into_iter()
+        .find(|known| known.as_str() == state)
+        .ok_or_else(|| StoreError::Damaged(format!("an order has the unknown state `{state}`")))?;
+    let currency: String = row.get(7).map_err(failed)?;
+    let currency = Currency::parse(&currency).map_err(|error| damaged("a currency", &error))?;
+    let channel: String = row.get(3).map_err(failed)?;
+    let deliveries = connection
+        .prepare_cached("SELECT target, state, attempts, external_id FROM outbox WHERE order_id = ?1 ORDER BY seq")
+        .map_err(failed)?
+        .query_map([&id], |row| {
+            Ok(DeliveryView {
+                target: row.get(0)?,
+                state: row.get(1)?,
+                attempts: row.get(2)?,
+                external_id: row.get(3)?,
+            })
+        })
+        .map_err(failed)?
+        .collect::<rusqlite::Result<_>>()
+        .map_err(failed)?;
+    Ok(OrderView {
+        id: OrderId::parse(&id).map_err(|error| damaged("an order id", &error))?,
+        position: DocumentPosition(unsigned(row.get(1).map_err(failed)?)?),
+        number: row.get(2).map_err(failed)?,
+        channel: ChannelId::parse(&channel).map_err(|error| damaged("a channel", &error))?,
+        state,
+        queue: row.get(5).map_err(failed)?,
+        value: Money { minor: row.get(6).map_err(failed)?, currency },
+        recommended: row.get(8).map_err(failed)?,
+        why: row.get(9).map_err(failed)?,
+        decision: digest(row, 10).map_err(failed)?,
+        configuration: unsigned(row.get(11).map_err(failed)?)?,
+        deliveries,
+    })
+}
+
+/// What an exception is about.
+#[derive(Default)]
+struct About<'a> {
+    order: Option<OrderId>,
+    input: Option<InputId>,
+    position: Option<i64>,
+    outbox: Option<&'a str>,
+}
+
+fn insert_exception(tx: &Connection, exception: &NewException, about: &About<'_>, at: Instant) -> Result<()> {
+    tx.prepare_cached(
+        "INSERT INTO exception (order_id, input, position, outbox, stage, code, detail, queue, opened_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+    )
+    .and_then(|mut insert| {
+        insert.execute(params![
+            about.order.map(|order| order.to_string()),
+            about.input.map(|input| input.0.as_bytes().to_vec()),
+            about.position,
+            about.outbox,
+            exception.stage,
+            exception.code,
+            exception.detail,
+            exception.queue,
+            at.0,
+        ])
+    })
+    .map_err(failed)?;
+    Ok(())
+}
+
+pub(super) fn exceptions(connection: &Connection, limit: u32) -> Result<Vec<ExceptionView>> {
+    let mut statement = connection
+        .prepare_cached(
+            "SELECT id, order_id, stage, code, detail, queue, opened_at FROM exception WHERE closed_at IS NULL ORDER BY id LIMIT ?1",
+        )
+        .map_err(failed)?;
+    let mut rows = statement.query([limit]).map_err(failed)?;
+    let mut exceptions = Vec::new();
+    while let Some(row) = rows.next().map_err(failed)? {
+        let order: Option<String> = row.get(1).map_err(failed)?;
+        exceptions.push(ExceptionView {
+            id: unsigned(row.get(0).map_err(failed)?)?,
+            order: order.map(|id| OrderId::parse(&id).map_err(|error| damaged("an order id", &error))).transpose()?,
+            stage: row.get(2).map_err(failed)?,
+            code: row.get(3).map_err(failed)?,
+            detail: row.get(4).map_err(failed)?,
+            queue: row.get(5).map_err(failed)?,
+            opened_at: Instant(row.get(6).map_err(failed)?),
+        });
+    }
+    Ok(exceptions)
+}
+
+// --- small conversions ---------------------------------------------------------------------------
+
+fn digest(row: &Row<'_>, column: usize) -> rusqlite::Result<Digest> {
+    row.get::<_, [u8; 32]>(column).map(Digest::from_bytes)
+}
+
+fn damaged(what: &str, error: &dyn std::fmt::Display) -> StoreError {
+    StoreError::Damaged(format!("{what} cannot be read: {error}"))
+}
+
+fn unsigned(value: i64) -> Result<u64> {
+    u64::try_from(value).map_err(|_| StoreError::Damaged(format!("a count is negative: {value}")))
+}
+
+fn signed(value: u64) -> Result<i64> {
+    i64::try_from(value).map_err(|_| StoreError::Failed(format!("{value} does not fit the database")))
+}

@@ -1,0 +1,178 @@
+-- Schema 1. Migrations expand, then contract; a newer schema refuses an older program.
+-- Times are milliseconds since 1970-01-01T00:00:00Z, amounts minor units.
+
+CREATE TABLE configuration (
+  version      INTEGER PRIMARY KEY,
+  digest       BLOB NOT NULL,
+  bytes        BLOB NOT NULL,
+  activated_at INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE reference_table (
+  name    TEXT PRIMARY KEY,
+  version INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE reference_row (
+  name TEXT NOT NULL,
+  key  TEXT NOT NULL,
+  row  BLOB NOT NULL,
+  PRIMARY KEY (name, key)
+) STRICT, WITHOUT ROWID;
+
+-- A payload and its key live apart: erasing a subject deletes keys only.
+CREATE TABLE payload (
+  commitment BLOB PRIMARY KEY,
+  ciphertext BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE payload_key (
+  commitment BLOB PRIMARY KEY,
+  key        BLOB NOT NULL,
+  subject    BLOB
+) STRICT;
+CREATE INDEX payload_key_subject ON payload_key (subject) WHERE subject IS NOT NULL;
+
+CREATE TABLE input (
+  id            BLOB PRIMARY KEY,
+  channel       TEXT NOT NULL,
+  sender        TEXT NOT NULL,
+  received_at   INTEGER NOT NULL,
+  disposition   TEXT NOT NULL,
+  payload       BLOB NOT NULL,
+  reply         BLOB NOT NULL
+) STRICT;
+CREATE INDEX input_disposition ON input (disposition) WHERE disposition <> 'documents';
+
+CREATE TABLE envelope (
+  channel TEXT NOT NULL,
+  sender  TEXT NOT NULL,
+  key     TEXT NOT NULL,
+  input   BLOB NOT NULL,
+  PRIMARY KEY (channel, sender, key)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE document (
+  position    INTEGER PRIMARY KEY AUTOINCREMENT,
+  input       BLOB NOT NULL,
+  idx         INTEGER NOT NULL,
+  channel     TEXT NOT NULL,
+  sender      TEXT NOT NULL,
+  received_at INTEGER NOT NULL,
+  key         TEXT NOT NULL,
+  partner     TEXT NOT NULL,
+  kind        TEXT NOT NULL,
+  content     BLOB NOT NULL,
+  payload     BLOB NOT NULL,
+  state       TEXT NOT NULL DEFAULT 'undecided',
+  fingerprint BLOB
+) STRICT;
+CREATE INDEX document_undecided ON document (position) WHERE state = 'undecided';
+CREATE INDEX document_key ON document (channel, sender, key, position);
+
+CREATE TABLE orders (
+  id            TEXT PRIMARY KEY,
+  position      INTEGER NOT NULL UNIQUE,
+  channel       TEXT NOT NULL,
+  sender        TEXT NOT NULL,
+  number        TEXT NOT NULL,
+  state         TEXT NOT NULL,
+  queue         TEXT,
+  value_minor   INTEGER NOT NULL,
+  currency      TEXT NOT NULL,
+  recommended   INTEGER NOT NULL,
+  why           TEXT NOT NULL,
+  event         BLOB NOT NULL,
+  decision      BLOB NOT NULL,
+  configuration INTEGER NOT NULL,
+  decided_at    INTEGER NOT NULL
+) STRICT;
+CREATE INDEX orders_decided ON orders (decided_at);
+
+CREATE TABLE customer_event (
+  customer    BLOB NOT NULL,
+  position    INTEGER NOT NULL,
+  received_at INTEGER NOT NULL,
+  value_minor INTEGER NOT NULL,
+  currency    TEXT NOT NULL,
+  ship_to     BLOB,
+  PRIMARY KEY (customer, position)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE hold (
+  id         INTEGER PRIMARY KEY,
+  order_id   TEXT NOT NULL,
+  owner      TEXT NOT NULL,
+  plugin     TEXT,
+  reason     TEXT NOT NULL,
+  queue      TEXT NOT NULL,
+  lines      TEXT NOT NULL,
+  opened_at  INTEGER NOT NULL,
+  expires_at INTEGER NOT NULL,
+  value_minor INTEGER NOT NULL
+) STRICT;
+CREATE INDEX hold_order ON hold (order_id);
+CREATE INDEX hold_plugin ON hold (plugin, opened_at) WHERE plugin IS NOT NULL;
+
+CREATE TABLE exception (
+  id        INTEGER PRIMARY KEY AUTOINCREMENT,
+  order_id  TEXT,
+  input     BLOB,
+  position  INTEGER,
+  outbox    TEXT,
+  stage     TEXT NOT NULL,
+  code      TEXT NOT NULL,
+  detail    TEXT NOT NULL,
+  queue     TEXT NOT NULL,
+  opened_at INTEGER NOT NULL,
+  closed_at INTEGER
+) STRICT;
+
+CREATE TABLE outbox (
+  seq          INTEGER PRIMARY KEY AUTOINCREMENT,
+  id           TEXT NOT NULL UNIQUE,
+  order_id     TEXT NOT NULL,
+  target       TEXT NOT NULL,
+  kind         TEXT NOT NULL,
+  event        BLOB NOT NULL,
+  state        TEXT NOT NULL DEFAULT 'pending',
+  attempts     INTEGER NOT NULL DEFAULT 0,
+  unresolved   INTEGER NOT NULL DEFAULT 0,
+  due_at       INTEGER NOT NULL,
+  first_due_at INTEGER NOT NULL,
+  lease_until  INTEGER NOT NULL DEFAULT 0,
+  epoch        INTEGER NOT NULL DEFAULT 0,
+  external_id  TEXT,
+  last_code    TEXT
+) STRICT;
+CREATE INDEX outbox_pending ON outbox (due_at) WHERE state = 'pending';
+CREATE INDEX outbox_order ON outbox (order_id, seq);
+
+CREATE TABLE number_range (
+  name TEXT PRIMARY KEY,
+  next INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE kv (
+  plugin TEXT NOT NULL,
+  scope  TEXT NOT NULL,
+  key    TEXT NOT NULL,
+  value  BLOB NOT NULL,
+  PRIMARY KEY (plugin, scope, key)
+) STRICT, WITHOUT ROWID;
+
+-- `seq` is commit order: one writer, so no row becomes visible behind a reader.
+CREATE TABLE leaf (
+  seq   INTEGER PRIMARY KEY AUTOINCREMENT,
+  id    BLOB NOT NULL UNIQUE,
+  bytes BLOB NOT NULL,
+  idx   INTEGER UNIQUE
+) STRICT;
+CREATE INDEX leaf_unsequenced ON leaf (seq) WHERE idx IS NULL;
+
+CREATE TABLE tree_head (
+  only_row   INTEGER PRIMARY KEY CHECK (only_row = 1),
+  size       INTEGER NOT NULL,
+  edge       BLOB NOT NULL,
+  checkpoint TEXT NOT NULL
+) STRICT;

@@ -1,0 +1,119 @@
+//! The writer thread: takes what waits, commits it together, then answers.
+//!
+//! The queue is bounded. A full queue refuses at once instead of growing: the
+//! sender hears 429 and keeps its order, which is better than a host that runs
+//! out of memory with ten thousand acknowledged-soon promises.
+
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use crate::contract::StoreError;
+use crate::sqlite::failed;
+
+/// Writes that may wait for the writer. A burst beyond it is answered with busy.
+const QUEUE_MAX: usize = 1024;
+
+/// Writes in one transaction; more would make the first one wait too long.
+const GROUP_MAX: usize = 64;
+
+/// A write: runs inside the transaction, and returns what to do after the commit.
+/// Without a transaction it hears why, and must not touch the connection: a
+/// savepoint outside a transaction would commit by itself.
+type Job = Box<dyn FnOnce(Result<&Connection, &str>) -> Answer + Send>;
+
+/// Answers the caller, given whether the transaction committed.
+type Answer = Box<dyn FnOnce(Result<(), &str>) + Send>;
+
+/// The sending side of the writer's queue.
+pub(super) struct Writer {
+    jobs: SyncSender<Job>,
+}
+
+impl Writer {
+    /// Starts the thread; it ends when the last sender is gone.
+    pub(super) fn start(connection: Connection) -> Result<Self, StoreError> {
+        let (jobs, queue) = sync_channel(QUEUE_MAX);
+        std::thread::Builder::new()
+            .name("portreeve-store".to_owned())
+            .spawn(move || run(&connection, &queue))
+            .map_err(|error| StoreError::Failed(format!("the writer thread cannot start: {error}")))?;
+        Ok(Self { jobs })
+    }
+
+    /// Queues a write and waits until it is durable or has failed.
+    pub(super) async fn write<T, F>(&self, write: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    {
+        let (sender, receiver) = oneshot::channel();
+        let job: Job = Box::new(move |transaction| {
+            let result = match transaction {
+                Ok(connection) => savepoint(connection, write),
+                Err(why) => Err(StoreError::Failed(why.to_owned())),
+            };
+            Box::new(move |committed| {
+                let answer = match committed {
+                    Ok(()) => result,
+                    Err(why) => Err(StoreError::Unknown(why.to_owned())),
+                };
+                // A caller that went away loses the answer, not the write: it is
+                // committed, and idempotency tells a later caller so.
+                drop(sender.send(answer));
+            })
+        });
+        self.jobs.try_send(job).map_err(|error| match error {
+            TrySendError::Full(_) => StoreError::Busy { queued: QUEUE_MAX },
+            TrySendError::Disconnected(_) => StoreError::Failed("the writer thread has ended".to_owned()),
+        })?;
+        receiver.await.map_err(|_| StoreError::Unknown("the writer thread ended during the write".to_owned()))?
+    }
+}
+
+fn run(connection: &Connection, queue: &Receiver<Job>) {
+    while let Ok(first) = queue.recv() {
+        let group: Vec<Job> = std::iter::once(first).chain(queue.try_iter().take(GROUP_MAX - 1)).collect();
+        commit_group(connection, group);
+    }
+}
+
+fn commit_group(connection: &Connection, group: Vec<Job>) {
+    if let Err(error) = connection.execute_batch("BEGIN IMMEDIATE") {
+        let why = format!("no transaction could begin: {error}");
+        for job in group {
+            job(Err(&why))(Ok(()));
+        }
+        return;
+    }
+    let answers: Vec<Answer> = group.into_iter().map(|job| job(Ok(connection))).collect();
+    let committed = connection.execute_batch("COMMIT").map_err(|error| {
+        let why = format!("the transaction could not commit: {error}");
+        match connection.execute_batch("ROLLBACK") {
+            Ok(()) => why,
+            Err(also) => format!("{why}; nor roll back: {also}"),
+        }
+    });
+    for answer in answers {
+        answer(committed.as_ref().map(|()| ()).map_err(String::as_str));
+    }
+}
+
+/// Runs a write so that its failure undoes it and nothing else.
+pub(super) fn savepoint<T>(
+    connection: &Connection,
+    write: impl FnOnce(&Connection) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    connection.execute_batch("SAVEPOINT write_of_one").map_err(failed)?;
+    match write(connection) {
+        Ok(value) => {
+            connection.execute_batch("RELEASE write_of_one").map_err(failed)?;
+            Ok(value)
+        }
+        Err(error) => {
+            connection.execute_batch("ROLLBACK TO write_of_one; RELEASE write_of_one").map_err(failed)?;
+            Err(error)
+        }
+    }
+}
