@@ -1,0 +1,505 @@
+//! The decision: advice, an order, counters and the time go in, a verdict comes out.
+//!
+//! The function is pure: it reserves no budget, it reads no clock. The caller passes
+//! fresh counters, commits the effect with the reservation in one transaction, and
+//! asks again with new counters when the reservation fails.
+//!
+//! **Several grants for one plugin.** Each is tried on its own; the verdict on the
+//! highest rung wins, and among equal rungs the first in file order. When all
+//! refuse, the one that met most clauses explains why, again the first in file
+//! order. A grant therefore never takes away what another one gives: to narrow a
+//! plugin, change its grant or write a `forbid`.
+
+use portreeve_model::advice::{DateProposal, Hold, HoldScope};
+use portreeve_model::{ChannelId, Digest, Instant, Money, OrderId, PluginName, Proposal, Recommendation};
+
+use crate::grant::{self, Beyond, BudgetSpent, Grant, HOLD_MINUTES_MAX, HoldCeiling, RecommendKind, Rung};
+use crate::policy::{Answer, Fact, Policies, Question, SCHEMA};
+use crate::strict::{Known, LoadErrors, SourceFile};
+use crate::verdict::{Code, Draft, Effect, Verdict, shown};
+
+/// Ranked nodes in one recommendation (`wit/`, `advice.recommendation`): people read
+/// three, a plugin could send thousands.
+const RANKED_NODES_MAX: usize = 3;
+
+/// Milliseconds of a minute.
+const MINUTE_MS: i64 = 60_000;
+
+/// The grants and policies that are in force.
+#[derive(Debug)]
+pub struct Authority {
+    grants: Vec<Grant>,
+    policies: Policies,
+    digest: Digest,
+}
+
+/// What a plugin says, and who it is; the host fills in everything but the proposal
+/// and the score.
+#[derive(Debug, Clone, Copy)]
+pub struct Advice<'a> {
+    /// The plugin's name.
+    pub plugin: &'a PluginName,
+    /// Its publisher, as its package was verified.
+    pub publisher: &'a str,
+    /// The component that ran.
+    pub digest: Digest,
+    /// Its score in basis points, 0 to 10000.
+    pub score_bp: u16,
+    /// What it asks for.
+    pub proposal: &'a Proposal,
+}
+
+/// The facts of an order that a decision needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subject {
+    /// The host's id of the order.
+    pub order: OrderId,
+    /// The channel that it came by.
+    pub channel: ChannelId,
+    /// The customer's class; none when the customer is not known.
+    pub customer_class: Option<String>,
+    /// What the order is worth.
+    pub value: Money,
+    /// The numbers of its lines.
+    pub line_numbers: Vec<String>,
+    /// Where it goes, ISO 3166-1 alpha-2, where that is known.
+    pub ship_country: Option<String>,
+}
+
+/// What the plugin caused so far, as the caller's transaction sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counters {
+    /// Holds within the last hour.
+    pub holds_last_hour: u32,
+    /// Value held since midnight UTC, minor units of the grant's currency.
+    pub value_held_today_minor: i64,
+    /// Orders that were decided within the last hour, at least this many.
+    pub orders_last_hour: u32,
+}
+
+/// What a clause-by-clause look at one grant came to, before Cedar is asked.
+type Landing = Result<(Effect, Code), Code>;
+
+impl Authority {
+    /// Reads grants (TOML) and policies (Cedar), in the order given, which is the
+    /// grants' precedence. No file at all is fine: everything is then refused.
+    ///
+    /// # Errors
+    /// Everything that is wrong in any of the files.
+    pub fn load(grants: &[SourceFile<'_>], policies: &[SourceFile<'_>], known: &Known) -> Result<Self, LoadErrors> {
+        let mut problems = Vec::new();
+        let digest = digest(grants, policies);
+        let grants = grant::load(grants, known, &mut problems);
+        match Policies::load(policies, known, &mut problems) {
+            Some(policies) if problems.is_empty() => Ok(Self { grants, policies, digest }),
+            _ => Err(LoadErrors::new(problems)),
+        }
+    }
+
+    /// Decides what one proposal about one order may cause, at `now`.
+    #[must_use]
+    pub fn decide(&self, advice: &Advice<'_>, subject: &Subject, counters: &Counters, now: Instant) -> Verdict {
+        // Check: this version has a word for the proposal.
+        let Some(proposed) = rung_of(advice.proposal) else {
+            return self.draft(advice, subject).refuse(Code::UnknownProposal, None, Vec::new());
+        };
+
+        // Check: each grant that names the plugin, in file order.
+        let mut best: Option<Verdict> = None;
+        for grant in self.grants.iter().filter(|g| g.plugin == *advice.plugin) {
+            let verdict = self.decide_under(grant, proposed, advice, subject, counters, now);
+            if best.as_ref().is_none_or(|best| verdict.rank() > best.rank()) {
+                best = Some(verdict);
+            }
+        }
+        best.unwrap_or_else(|| {
+            let mut draft = self.draft(advice, subject);
+            draft.note(Code::NoGrant, "plugin", false, advice.plugin, "a grant that names it");
+            draft.refuse(Code::NoGrant, None, Vec::new())
+        })
+    }
+
+    /// The grants in force, in file order.
+    #[must_use]
+    pub fn grants(&self) -> &[Grant] {
+        &self.grants
+    }
+
+    /// The digest of all grants and policies, which every decision records.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    fn decide_under(
+        &self,
+        grant: &Grant,
+        proposed: Rung,
+        advice: &Advice<'_>,
+        subject: &Subject,
+        counters: &Counters,
+        now: Instant,
+    ) -> Verdict {
+        let mut draft = self.draft(advice, subject);
+
+        // Check: the grant is for this component, this order and this day.
+        check_bearer(grant, advice, subject, now, &mut draft);
+        // Check: the proposal fits the order that it is about.
+        check_shape(advice.proposal, subject, &mut draft);
+        if let Some(code) = draft.failed() {
+            return draft.refuse(code, Some(grant), Vec::new());
+        }
+
+        // Check: rung, ceilings, queues, budget; what is beyond lands lower or nowhere.
+        let landing = match advice.proposal {
+            Proposal::Hold(hold) => land_hold(grant, hold, subject, counters, now, &mut draft),
+            Proposal::Route(queue) => land_route(grant, queue, &mut draft),
+            Proposal::Recommend(what) => land_recommendation(grant, what, &mut draft),
+            Proposal::Other(_) => Err(Code::UnknownProposal),
+        };
+        let (effect, code) = match landing {
+            Ok(landed) => landed,
+            Err(code) => return draft.refuse(code, Some(grant), Vec::new()),
+        };
+
+        // Check: Cedar permits what is left of it. It is asked about the rung that was
+        // reached, so that a fall never passes by a policy.
+        let reached = effect.rung().unwrap_or(proposed);
+        let answer = self.policies.ask(Question {
+            plugin: advice.plugin,
+            action: reached,
+            order: subject.order,
+            facts: facts(&effect, advice, subject, counters),
+        });
+        let permitted = matches!(answer, Answer::Permitted(_));
+        let (code, policies) = match answer {
+            Answer::Permitted(policies) => (code, policies),
+            Answer::Denied(policies) => (Code::PolicyDenied, policies),
+            Answer::Erred(policies) => (Code::PolicyError, policies),
+        };
+        let found = if permitted { "permitted" } else { code.as_str() };
+        let required = format!("a policy that permits `{}`, and no error", reached.as_str());
+        draft.note(code, "policy", permitted, found, required);
+        draft.close(effect, code, Some(grant), policies)
+    }
+
+    fn draft(&self, advice: &Advice<'_>, subject: &Subject) -> Draft {
+        Draft::new(subject.order, advice.plugin, self.digest, rung_of(advice.proposal))
+    }
+}
+
+fn rung_of(proposal: &Proposal) -> Option<Rung> {
+    match proposal {
+        Proposal::Hold(_) => Some(Rung::Hold),
+        Proposal::Route(_) => Some(Rung::Route),
+        Proposal::Recommend(_) => Some(Rung::Recommend),
+        Proposal::Other(_) => None,
+    }
+}
+
+/// Whether the grant is for this component, this kind of order and this day. All
+/// clauses are looked at, so that a refusal names everything that is missing.
+fn check_bearer(grant: &Grant, advice: &Advice<'_>, subject: &Subject, now: Instant, draft: &mut Draft) {
+    // Check: the component comes from the publisher that the grant names.
+    if let Some(publisher) = &grant.publisher {
+        let held = publisher == advice.publisher;
+        draft.note(Code::PublisherNotGranted, "publisher", held, shown(advice.publisher), shown(publisher));
+    }
+
+    // Check: it is one of the components that the grant names, or the grant names none.
+    if !grant.digests.is_empty() {
+        let held = grant.digests.contains(&advice.digest);
+        let required = format!("one of {} digests", grant.digests.len());
+        draft.note(Code::DigestNotGranted, "digests", held, advice.digest, required);
+    }
+
+    // Check: the grant's last day is not over; a time without a date is after all days.
+    let today = now.date();
+    let held = today.is_some_and(|today| today <= grant.expires);
+    let found = today.map_or_else(|| "no date".to_owned(), |today| today.to_string());
+    draft.note(Code::GrantExpired, "expires", held, found, format!("{} or earlier", grant.expires));
+
+    // Check: the order came by a channel that the grant names, or it names none.
+    if !grant.channels.is_empty() {
+        let held = grant.channels.contains(&subject.channel);
+        let required = grant::one_of(grant.channels.iter().map(ChannelId::as_str));
+        draft.note(Code::ChannelNotGranted, "channels", held, format!("`{}`", subject.channel), required);
+    }
+
+    // Check: the customer's class is one that the grant names, or it names none.
+    if !grant.customer_classes.is_empty() {
+        let class = subject.customer_class.as_ref();
+        let held = class.is_some_and(|class| grant.customer_classes.contains(class));
+        let found = class.map_or_else(|| "not known".to_owned(), |class| shown(class));
+        let required = grant::one_of(grant.customer_classes.iter().map(String::as_str));
+        draft.note(Code::CustomerClassNotGranted, "customer_classes", held, found, required);
+    }
+}
+
+/// Whether the proposal is possible for this order at all. What is not is refused
+/// without a fall: the plugin is wrong, not bold.
+fn check_shape(proposal: &Proposal, subject: &Subject, draft: &mut Draft) {
+    let code = Code::MalformedProposal;
+    match proposal {
+        Proposal::Hold(hold) => {
+            // Check: the hold lasts, and not beyond what the contract has.
+            let held = (1..=HOLD_MINUTES_MAX).contains(&hold.minutes);
+            let required = format!("1 to {HOLD_MINUTES_MAX} minutes");
+            draft.note(code, "minutes", held, hold.minutes, required);
+            // Check: it names lines of this order, each once.
+            if let HoldScope::Lines(lines) = &hold.scope {
+                check_lines(lines.iter(), subject, draft);
+            }
+        }
+        Proposal::Recommend(Recommendation::AlternateShipNode(nodes)) => {
+            // Check: as many nodes as a person reads.
+            let held = (1..=RANKED_NODES_MAX).contains(&nodes.len());
+            let required = format!("1 to {RANKED_NODES_MAX}");
+            draft.note(code, "nodes", held, nodes.len(), required);
+        }
+        Proposal::Recommend(Recommendation::NewDate(date)) => {
+            // Check: the date lies in its own interval.
+            let held = date.earliest <= date.date && date.date <= date.latest;
+            draft.note(code, "date", held, date_text(date), "a date within its interval");
+            if let Some(line) = &date.line_number {
+                check_lines([line].into_iter(), subject, draft);
+            }
+        }
+        Proposal::Recommend(Recommendation::ExceptionPrice(price)) => {
+            // Check: the price is for a line of this order, in its currency.
+            check_lines([&price.line_number].into_iter(), subject, draft);
+            let held = price.price.currency == subject.value.currency;
+            draft.note(code, "currency", held, price.price.currency, subject.value.currency);
+        }
+        Proposal::Recommend(
+            Recommendation::Review(_)
+            | Recommendation::Disposition(_)
+            | Recommendation::Draft(_)
+            | Recommendation::Other(_),
+        )
+        | Proposal::Route(_)
+        | Proposal::Other(_) => {}
+    }
+}
+
+fn check_lines<'a>(lines: impl Iterator<Item = &'a String>, subject: &Subject, draft: &mut Draft) {
+    let named: Vec<&String> = lines.collect();
+    let distinct: std::collections::BTreeSet<&String> = named.iter().copied().collect();
+    let known = named.iter().filter(|line| subject.line_numbers.contains(line)).count();
+    let held = !named.is_empty() && known == named.len() && distinct.len() == named.len();
+    draft.note(
+        Code::MalformedProposal,
+        "lines",
+        held,
+        format!("{} lines, {known} of them in the order", named.len()),
+        "lines of the order, each once",
+    );
+}
+
+fn land_hold(
+    grant: &Grant,
+    hold: &Hold,
+    subject: &Subject,
+    counters: &Counters,
+    now: Instant,
+    draft: &mut Draft,
+) -> Landing {
+    // Check: the grant allows holds at all.
+    let ceiling = grant.hold.as_ref().zip(grant.hold_queue());
+    note_rung(grant, Rung::Hold, ceiling.is_some(), draft);
+    let Some((ceiling, queue)) = ceiling else {
+        return fall(grant, Rung::Hold, Code::RungNotGranted);
+    };
+
+    // Check: the order's value. It has no smaller version, so beyond it the hold falls.
+    if !note_value(ceiling, subject, draft) {
+        return fall(grant, Rung::Hold, Code::ValueBeyondCeiling);
+    }
+
+    // Check: how long.
+    let within = hold.minutes <= ceiling.minutes_max;
+    let required = format!("{} or less", ceiling.minutes_max);
+    let code = Code::MinutesBeyondCeiling;
+    draft.note(code, "hold_minutes_max", within, hold.minutes, required);
+    let (minutes, code) = match grant.beyond {
+        _ if within => (hold.minutes, Code::Granted),
+        Beyond::Narrow => (ceiling.minutes_max, Code::MinutesNarrowed),
+        Beyond::Fall | Beyond::Refuse => return fall(grant, Rung::Hold, code),
+    };
+
+    // Check: the budgets, with this hold counted in.
+    if !note_budgets(ceiling, subject, counters, draft) {
+        return spent(grant, ceiling);
+    }
+
+    let effect = Effect::Hold {
+        scope: hold.scope.clone(),
+        minutes,
+        until: now.plus_ms(i64::from(minutes) * MINUTE_MS),
+        queue: queue.clone(),
+    };
+    Ok((effect, code))
+}
+
+fn land_route(grant: &Grant, queue: &String, draft: &mut Draft) -> Landing {
+    // Check: the grant allows routes.
+    let allowed = grant.may.contains(&Rung::Route);
+    note_rung(grant, Rung::Route, allowed, draft);
+    if !allowed {
+        return fall(grant, Rung::Route, Code::RungNotGranted);
+    }
+
+    // Check: the queue is one of the grant's.
+    if !note_queue(grant, queue, draft) {
+        return Err(Code::QueueNotGranted);
+    }
+    let queue = queue.clone();
+    Ok((Effect::Route { queue }, Code::Granted))
+}
+
+fn land_recommendation(grant: &Grant, what: &Recommendation, draft: &mut Draft) -> Landing {
+    // Check: the grant allows recommendations; there is no lower rung to fall to.
+    let allowed = grant.may.contains(&Rung::Recommend);
+    note_rung(grant, Rung::Recommend, allowed, draft);
+    if !allowed {
+        return Err(Code::RungNotGranted);
+    }
+
+    // Check: the kind is one of the grant's.
+    let kind = RecommendKind::of(what);
+    let held = kind.is_some_and(|kind| grant.recommend.contains(&kind));
+    let found = kind.map_or("a kind without a word here", RecommendKind::as_str);
+    let required = grant::one_of(grant.recommend.iter().map(|kind| kind.as_str()));
+    let code = Code::RecommendationNotGranted;
+    if !draft.note(code, "recommend", held, found, required) {
+        return Err(code);
+    }
+
+    // Check: a queue that it names is one of the grant's.
+    if let Recommendation::Review(queue) | Recommendation::Disposition(queue) = what
+        && !note_queue(grant, queue, draft)
+    {
+        return Err(Code::QueueNotGranted);
+    }
+    Ok((Effect::Recommend(what.clone()), Code::Granted))
+}
+
+/// Where a proposal lands that is beyond a ceiling: the next rung below that the
+/// grant allows, in the fallback queue; nowhere when the grant says so.
+fn fall(grant: &Grant, from: Rung, code: Code) -> Landing {
+    let queue = match (grant.beyond, &grant.fallback_queue) {
+        (Beyond::Refuse, _) | (_, None) => return Err(code),
+        (Beyond::Narrow | Beyond::Fall, Some(queue)) => queue.clone(),
+    };
+    let effect = if from > Rung::Route && grant.may.contains(&Rung::Route) {
+        Effect::Route { queue }
+    } else if grant.recommend.contains(&RecommendKind::Review) {
+        Effect::Recommend(Recommendation::Review(queue))
+    } else {
+        return Err(code);
+    };
+    Ok((effect, Code::FellBelowCeiling))
+}
+
+/// What becomes of a hold without a budget. INVARIANT: only the grant's own word
+/// `release` lets the order pass.
+fn spent(grant: &Grant, ceiling: &HoldCeiling) -> Landing {
+    match (ceiling.budget_spent, grant.hold_queue()) {
+        (BudgetSpent::Queue, Some(queue)) => {
+            let queue = queue.clone();
+            Ok((Effect::Route { queue }, Code::BudgetSpentQueued))
+        }
+        (BudgetSpent::Queue, None) | (BudgetSpent::Release, _) => Err(Code::BudgetSpentReleased),
+    }
+}
+
+fn note_rung(grant: &Grant, rung: Rung, held: bool, draft: &mut Draft) {
+    let required = grant::one_of(grant.may.iter().map(|rung| rung.as_str()));
+    draft.note(Code::RungNotGranted, "may", held, rung.as_str(), required);
+}
+
+fn note_value(ceiling: &HoldCeiling, subject: &Subject, draft: &mut Draft) -> bool {
+    let most = ceiling.order_value_max;
+    let comparable = subject.value.currency == most.currency;
+    let within = comparable && subject.value.minor <= most.minor;
+    draft.note(Code::ValueBeyondCeiling, "order_value_max_minor", within, subject.value, format!("{most} or less"))
+}
+
+fn note_queue(grant: &Grant, queue: &String, draft: &mut Draft) -> bool {
+    let required = grant::one_of(grant.queues.iter().map(String::as_str));
+    draft.note(Code::QueueNotGranted, "queues", grant.queues.contains(queue), shown(queue), required)
+}
+
+fn note_budgets(ceiling: &HoldCeiling, subject: &Subject, counters: &Counters, draft: &mut Draft) -> bool {
+    let code = Code::BudgetSpentQueued;
+    let mut within = true;
+    if let Some(most) = ceiling.holds_per_hour_max {
+        let held = counters.holds_last_hour < most;
+        let found = format!("{} holds and this one", counters.holds_last_hour);
+        let required = format!("{most} or less");
+        within &= draft.note(code, "holds_per_hour_max", held, found, required);
+    }
+    if let Some(most) = ceiling.value_held_per_day_max_minor {
+        // A credit order must not refill the budget, so it counts as nothing.
+        let total = counters.value_held_today_minor.checked_add(subject.value.minor.max(0));
+        let held = total.is_some_and(|total| total <= most);
+        let found = total.map_or_else(
+            || "more than can be counted".to_owned(),
+            |total| format!("{total} minor units with this order"),
+        );
+        let required = format!("{most} or less");
+        within &= draft.note(code, "value_held_per_day_max_minor", held, found, required);
+    }
+    within
+}
+
+/// The context of the question to Cedar: what every action has, and the effect's own.
+fn facts(effect: &Effect, advice: &Advice<'_>, subject: &Subject, counters: &Counters) -> Vec<(&'static str, Fact)> {
+    let mut facts = vec![
+        ("order_value_minor", Fact::Whole(subject.value.minor)),
+        ("currency", Fact::Text(subject.value.currency.code().to_owned())),
+        ("channel", Fact::Text(subject.channel.to_string())),
+        ("score_bp", Fact::Whole(i64::from(advice.score_bp))),
+        ("holds_last_hour", Fact::Whole(i64::from(counters.holds_last_hour))),
+        ("orders_last_hour", Fact::Whole(i64::from(counters.orders_last_hour))),
+        ("value_held_today_minor", Fact::Whole(counters.value_held_today_minor)),
+    ];
+    if let Some(class) = &subject.customer_class {
+        facts.push(("customer_class", Fact::Text(class.clone())));
+    }
+    if let Some(country) = &subject.ship_country {
+        facts.push(("ship_country", Fact::Text(country.clone())));
+    }
+    match effect {
+        Effect::Hold { scope, minutes, queue, .. } => {
+            facts.push(("minutes", Fact::Whole(i64::from(*minutes))));
+            facts.push(("whole_order", Fact::Flag(*scope == HoldScope::Order)));
+            facts.push(("queue", Fact::Queue(queue.clone())));
+        }
+        Effect::Route { queue } => facts.push(("queue", Fact::Queue(queue.clone()))),
+        Effect::Recommend(what) => {
+            if let Some(kind) = RecommendKind::of(what) {
+                facts.push(("kind", Fact::Text(kind.as_str().to_owned())));
+            }
+            if let Recommendation::Review(queue) | Recommendation::Disposition(queue) = what {
+                facts.push(("queue", Fact::Queue(queue.clone())));
+            }
+        }
+        Effect::RecordOnly => {}
+    }
+    facts
+}
+
+fn date_text(date: &DateProposal) -> String {
+    format!("{} in {} to {}", date.date, date.earliest, date.latest)
+}
+
+/// Precedence is the files' order, so the digest depends on it; names of files do
+/// not decide anything and are left out.
+fn digest(grants: &[SourceFile<'_>], policies: &[SourceFile<'_>]) -> Digest {
+    let mut parts: Vec<&[u8]> = vec![b"portreeve authority", SCHEMA.as_bytes(), b"grants"];
+    parts.extend(grants.iter().map(|file| file.text.as_bytes()));
+    parts.push(b"policies");
+    parts.extend(policies.iter().map(|file| file.text.as_bytes()));
+    Digest::of_parts(&parts)
+}

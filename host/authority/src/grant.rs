@@ -1,0 +1,444 @@
+//! Grants: what people wrote down that a plugin may cause, and its ceilings.
+//!
+//! ```toml
+//! [[grant]]
+//! id = "fraud-hold"
+//! plugin = "fraud"
+//! publisher = "portreeve"                  # optional
+//! digests = []                             # empty: any component of that name
+//! owner = "risk@distributor.example"
+//! expires = 2027-06-30                     # the last day, UTC
+//! may = ["hold", "route", "recommend"]
+//! order_value_max_minor = 2500000          # with `hold`: up to this value an order may be held
+//! currency = "USD"                         # of both values here; orders in others are beyond the ceiling
+//! hold_minutes_max = 2880
+//! holds_per_hour_max = 50                  # optional budget
+//! value_held_per_day_max_minor = 100000000 # optional budget
+//! budget_spent = "queue"                   # queue (default) or release
+//! queues = ["fraud-review"]                # for routes, reviews, dispositions and held orders
+//! recommend = ["review"]
+//! customer_classes = ["standard", "new"]   # empty: all, also unknown ones
+//! channels = []                            # empty: all
+//! beyond = "narrow"                        # narrow, fall or refuse
+//! fallback_queue = "fraud-review"          # where held orders and fallen proposals go
+//! ```
+//!
+//! The ceilings bind holds, the strongest thing that advice can cause. Above one of
+//! them `refuse` refuses; `fall` goes down the ladder to the next rung of `may`;
+//! `narrow` shortens a hold that is only too long, and falls for what has no smaller
+//! version (the order's value, a rung that is not in `may`).
+//!
+//! A key that could have no effect in its grant is refused: its author would believe
+//! in a limit that is not there.
+
+use std::collections::BTreeSet;
+
+use portreeve_model::{ChannelId, Currency, Date, Digest, Money, PluginName, Recommendation};
+
+use crate::strict::{Known, Problems, SourceFile, Table, choice, date, text, whole};
+
+/// A rung of the ladder, lowest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Rung {
+    /// Tell a person; the order goes on.
+    Recommend,
+    /// Put the order in front of people before it is released.
+    Route,
+    /// Keep the order or lines of it for a while.
+    Hold,
+}
+
+const RUNGS: [(&str, Rung); 3] = [("hold", Rung::Hold), ("route", Rung::Route), ("recommend", Rung::Recommend)];
+
+impl Rung {
+    /// The word in grants, in records, and of the Cedar action.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Recommend => "recommend",
+            Self::Route => "route",
+            Self::Hold => "hold",
+        }
+    }
+}
+
+/// A kind of recommendation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RecommendKind {
+    /// Look at the order.
+    Review,
+    /// Serve it from another node.
+    AlternateShipNode,
+    /// Promise another date.
+    NewDate,
+    /// A queue for a return.
+    Disposition,
+    /// Another price for a line.
+    ExceptionPrice,
+    /// A text to send.
+    Draft,
+}
+
+const RECOMMEND_KINDS: [(&str, RecommendKind); 6] = [
+    ("review", RecommendKind::Review),
+    ("alternate-ship-node", RecommendKind::AlternateShipNode),
+    ("new-date", RecommendKind::NewDate),
+    ("disposition", RecommendKind::Disposition),
+    ("exception-price", RecommendKind::ExceptionPrice),
+    ("draft", RecommendKind::Draft),
+];
+
+impl RecommendKind {
+    /// The kind of a recommendation; none for one that this version has no word for.
+    #[must_use]
+    pub fn of(recommendation: &Recommendation) -> Option<Self> {
+        match recommendation {
+            Recommendation::Review(_) => Some(Self::Review),
+            Recommendation::AlternateShipNode(_) => Some(Self::AlternateShipNode),
+            Recommendation::NewDate(_) => Some(Self::NewDate),
+            Recommendation::Disposition(_) => Some(Self::Disposition),
+            Recommendation::ExceptionPrice(_) => Some(Self::ExceptionPrice),
+            Recommendation::Draft(_) => Some(Self::Draft),
+            Recommendation::Other(_) => None,
+        }
+    }
+
+    /// The word in grants, records and Cedar contexts.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Review => "review",
+            Self::AlternateShipNode => "alternate-ship-node",
+            Self::NewDate => "new-date",
+            Self::Disposition => "disposition",
+            Self::ExceptionPrice => "exception-price",
+            Self::Draft => "draft",
+        }
+    }
+}
+
+/// What happens above a ceiling.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Beyond {
+    /// Shorten what is too long; what has no smaller version falls.
+    Narrow,
+    /// Go down the ladder.
+    Fall,
+    /// Record only.
+    Refuse,
+}
+
+const BEYOND: [(&str, Beyond); 3] = [("narrow", Beyond::Narrow), ("fall", Beyond::Fall), ("refuse", Beyond::Refuse)];
+
+impl Beyond {
+    /// The word in grants.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Narrow => "narrow",
+            Self::Fall => "fall",
+            Self::Refuse => "refuse",
+        }
+    }
+}
+
+/// What happens to a hold when a budget is spent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BudgetSpent {
+    /// The order goes to people: a wave of fraud must not open the gate.
+    Queue,
+    /// The order passes.
+    Release,
+}
+
+const BUDGET_SPENT: [(&str, BudgetSpent); 2] = [("queue", BudgetSpent::Queue), ("release", BudgetSpent::Release)];
+
+/// How far holds may go. A grant has one exactly when it allows holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HoldCeiling {
+    /// The most valuable order that may be held.
+    pub order_value_max: Money,
+    /// The longest hold.
+    pub minutes_max: u32,
+    /// Holds of the plugin within an hour.
+    pub holds_per_hour_max: Option<u32>,
+    /// Value that the plugin may hold within a day, minor units of the ceiling's currency.
+    pub value_held_per_day_max_minor: Option<i64>,
+    /// What happens when one of the two is spent; without a budget it never does.
+    pub budget_spent: BudgetSpent,
+}
+
+/// What one plugin may cause. Made by loading only.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Grant {
+    /// Its name, unique in the configuration.
+    pub id: String,
+    /// The plugin that it is for.
+    pub plugin: PluginName,
+    /// The publisher that the plugin has to come from.
+    pub publisher: Option<String>,
+    /// The components that it is for; empty means all of that name.
+    pub digests: Vec<Digest>,
+    /// Who answers for it.
+    pub owner: String,
+    /// The last day on which it is valid, UTC.
+    pub expires: Date,
+    /// The rungs that it allows, at least one.
+    pub may: BTreeSet<Rung>,
+    /// The ceilings of holds.
+    pub hold: Option<HoldCeiling>,
+    /// The queues that routes, reviews and dispositions may name.
+    pub queues: Vec<String>,
+    /// The kinds of recommendation that it allows.
+    pub recommend: BTreeSet<RecommendKind>,
+    /// The customer classes that it is for; empty means all.
+    pub customer_classes: Vec<String>,
+    /// The channels that it is for; empty means all.
+    pub channels: Vec<ChannelId>,
+    /// What happens above a ceiling.
+    pub beyond: Beyond,
+    /// Where held orders and fallen proposals go.
+    pub fallback_queue: Option<String>,
+}
+
+impl Grant {
+    /// The queue in which people see an order that this grant holds.
+    pub(crate) fn hold_queue(&self) -> Option<&String> {
+        self.fallback_queue.as_ref().or(self.queues.first())
+    }
+
+    /// One line for people: who may do what, how far, until when.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let rungs: Vec<&str> = self.may.iter().rev().map(|rung| rung.as_str()).collect();
+        let mut line = format!("{}: `{}` may {}", self.id, self.plugin, rungs.join(", "));
+        if let Some(hold) = &self.hold {
+            line.push_str(&format!(" (hold up to {} min, orders up to {})", hold.minutes_max, hold.order_value_max));
+        }
+        line.push_str(&format!(", until {}, owner {}", self.expires, self.owner));
+        line
+    }
+}
+
+/// Reads the grants of all files, in file order, which is their precedence.
+pub(crate) fn load(files: &[SourceFile<'_>], known: &Known, problems: &mut Problems) -> Vec<Grant> {
+    let mut grants: Vec<Grant> = Vec::new();
+    let mut ids = BTreeSet::new();
+    for file in files {
+        let Some(mut root) = Table::parse(*file, problems) else {
+            continue;
+        };
+        for table in root.tables("grant", problems) {
+            grants.extend(read_grant(table, known, &mut ids, problems));
+        }
+        root.finish(problems);
+    }
+    grants
+}
+
+/// Thirty days, the longest hold of the contract (`wit/`, `advice.hold`): a longer
+/// one is a cancellation in disguise.
+pub(crate) const HOLD_MINUTES_MAX: u32 = 43_200;
+
+/// A budget above this is a typing error, no budget.
+const HOLDS_PER_HOUR_MAX: i64 = 1_000_000;
+
+fn read_grant(
+    mut table: Table<'_>,
+    known: &Known,
+    ids: &mut BTreeSet<String>,
+    problems: &mut Problems,
+) -> Option<Grant> {
+    let before = problems.len();
+
+    // Who, by whom, until when.
+    let id = table.required("id", "a name of letters, digits and dashes", problems, |v| {
+        text(v).filter(|id| PluginName::parse(id).is_ok())
+    });
+    if let Some(id) = &id
+        && !ids.insert(id.clone())
+    {
+        table.wrong("id", &format!("`{id}` a second time"), "an id of its own", problems);
+    }
+    let plugins = one_of(known.plugins.iter().map(PluginName::as_str));
+    let plugin = table.required("plugin", &plugins, problems, |v| {
+        let name = PluginName::parse(v.as_str()?).ok()?;
+        known.plugins.contains(&name).then_some(name)
+    });
+    let publisher = table.optional("publisher", "a publisher's name", problems, text);
+    let digests = table.list("digests", "`sha256:…`", problems, |v| Digest::parse(v.as_str()?).ok());
+    let owner = table.required("owner", "a person's or a team's address", problems, text);
+    let expires = table.required("expires", "a date such as 2027-06-30", problems, date);
+
+    // What, and where.
+    let may: BTreeSet<Rung> = table.list("may", &words(&RUNGS), problems, |v| choice(v, &RUNGS)).into_iter().collect();
+    if may.is_empty() {
+        table.wrong("may", "empty", &words(&RUNGS), problems);
+    }
+    let recommend = recommend(&mut table, &may, problems);
+    let queues = queues(&mut table, &may, &recommend, known, problems);
+    let customer_classes = table.list("customer_classes", "a customer class", problems, text);
+    let channels = table.list("channels", "a channel's name", problems, |v| ChannelId::parse(v.as_str()?).ok());
+
+    // How far, and what happens beyond.
+    let hold = if may.contains(&Rung::Hold) {
+        hold_ceiling(&mut table, &may, problems)
+    } else {
+        for key in HOLD_KEYS {
+            table.no_effect(key, "`may` does not have `hold`", problems);
+        }
+        None
+    };
+    let beyond = table.required("beyond", &words(&BEYOND), problems, |v| choice(v, &BEYOND));
+    let fallback_queue = fallback_queue(&mut table, &may, &recommend, &queues, hold.as_ref(), beyond, problems);
+
+    table.finish(problems);
+    if problems.len() > before {
+        return None;
+    }
+    Some(Grant {
+        id: id?,
+        plugin: plugin?,
+        publisher,
+        digests,
+        owner: owner?,
+        expires: expires?,
+        may,
+        hold,
+        queues,
+        recommend,
+        customer_classes,
+        channels,
+        beyond: beyond?,
+        fallback_queue,
+    })
+}
+
+fn recommend(table: &mut Table<'_>, may: &BTreeSet<Rung>, problems: &mut Problems) -> BTreeSet<RecommendKind> {
+    if !may.contains(&Rung::Recommend) {
+        table.no_effect("recommend", "`may` does not have `recommend`", problems);
+        return BTreeSet::new();
+    }
+    let allowed = words(&RECOMMEND_KINDS);
+    let kinds: BTreeSet<RecommendKind> =
+        table.list("recommend", &allowed, problems, |v| choice(v, &RECOMMEND_KINDS)).into_iter().collect();
+    if kinds.is_empty() {
+        table.wrong("recommend", "empty", &allowed, problems);
+    }
+    kinds
+}
+
+fn queues(
+    table: &mut Table<'_>,
+    may: &BTreeSet<Rung>,
+    recommend: &BTreeSet<RecommendKind>,
+    known: &Known,
+    problems: &mut Problems,
+) -> Vec<String> {
+    let used = may.contains(&Rung::Hold)
+        || may.contains(&Rung::Route)
+        || recommend.contains(&RecommendKind::Review)
+        || recommend.contains(&RecommendKind::Disposition);
+    if !used {
+        table.no_effect("queues", "nothing in `may` or `recommend` uses a queue", problems);
+        return Vec::new();
+    }
+    let allowed = one_of(known.queues.iter().map(String::as_str));
+    let queues = table.list("queues", &allowed, problems, |v| text(v).filter(|queue| known.queues.contains(queue)));
+    if queues.is_empty() {
+        table.wrong("queues", "empty", &allowed, problems);
+    }
+    queues
+}
+
+/// The keys that have a meaning only where holds are allowed.
+const HOLD_KEYS: [&str; 6] = [
+    "order_value_max_minor",
+    "currency",
+    "hold_minutes_max",
+    "holds_per_hour_max",
+    "value_held_per_day_max_minor",
+    "budget_spent",
+];
+
+fn hold_ceiling(table: &mut Table<'_>, may: &BTreeSet<Rung>, problems: &mut Problems) -> Option<HoldCeiling> {
+    let minor = "minor units, 1 or more";
+    let value = table.required("order_value_max_minor", minor, problems, |v| whole(v, &(1..=i64::MAX)));
+    let currency = table.required("currency", "an ISO 4217 code", problems, |v| Currency::parse(v.as_str()?).ok());
+    let minutes_allowed = format!("minutes, 1 to {HOLD_MINUTES_MAX}");
+    let minutes = table.required("hold_minutes_max", &minutes_allowed, problems, |v| {
+        u32::try_from(whole(v, &(1..=i64::from(HOLD_MINUTES_MAX)))?).ok()
+    });
+    let per_hour = table.optional("holds_per_hour_max", "1 to 1000000", problems, |v| {
+        u32::try_from(whole(v, &(1..=HOLDS_PER_HOUR_MAX))?).ok()
+    });
+    let per_day = table.optional("value_held_per_day_max_minor", minor, problems, |v| whole(v, &(1..=i64::MAX)));
+    let budget_spent = budget_spent(table, may, per_hour.is_some() || per_day.is_some(), problems);
+    Some(HoldCeiling {
+        order_value_max: Money { minor: value?, currency: currency? },
+        minutes_max: minutes?,
+        holds_per_hour_max: per_hour,
+        value_held_per_day_max_minor: per_day,
+        budget_spent,
+    })
+}
+
+fn budget_spent(table: &mut Table<'_>, may: &BTreeSet<Rung>, has_budget: bool, problems: &mut Problems) -> BudgetSpent {
+    if !has_budget {
+        table.no_effect("budget_spent", "the grant has no budget", problems);
+        return BudgetSpent::Queue;
+    }
+    let allowed = words(&BUDGET_SPENT);
+    let then =
+        table.optional("budget_spent", &allowed, problems, |v| choice(v, &BUDGET_SPENT)).unwrap_or(BudgetSpent::Queue);
+    if then == BudgetSpent::Queue && !may.contains(&Rung::Route) {
+        let allowed = "`release`, or `route` among `may`";
+        table.wrong("budget_spent", "`queue`", allowed, problems);
+    }
+    then
+}
+
+fn fallback_queue(
+    table: &mut Table<'_>,
+    may: &BTreeSet<Rung>,
+    recommend: &BTreeSet<RecommendKind>,
+    queues: &[String],
+    hold: Option<&HoldCeiling>,
+    beyond: Option<Beyond>,
+    problems: &mut Problems,
+) -> Option<String> {
+    let can_land = may.contains(&Rung::Route) || recommend.contains(&RecommendKind::Review);
+    let falls = can_land && beyond.is_some_and(|beyond| beyond != Beyond::Refuse);
+    let queued = hold.is_some_and(|hold| hold.has_budget() && hold.budget_spent == BudgetSpent::Queue);
+    let allowed = one_of(queues.iter().map(String::as_str));
+    let read = |v: &toml::de::DeValue<'_>| text(v).filter(|queue| queues.contains(queue));
+    if falls || queued {
+        return table.required("fallback_queue", &allowed, problems, read);
+    }
+    if !may.contains(&Rung::Hold) {
+        table.no_effect("fallback_queue", "nothing is held and nothing can fall", problems);
+    }
+    table.optional("fallback_queue", &allowed, problems, read)
+}
+
+impl HoldCeiling {
+    fn has_budget(&self) -> bool {
+        self.holds_per_hour_max.is_some() || self.value_held_per_day_max_minor.is_some()
+    }
+}
+
+fn words<T>(words: &[(&str, T)]) -> String {
+    one_of(words.iter().map(|(word, _)| *word))
+}
+
+/// "one of `a`, `b`", for messages.
+pub(crate) fn one_of<'a>(words: impl Iterator<Item = &'a str>) -> String {
+    let quoted: Vec<String> = words.map(|word| format!("`{word}`")).collect();
+    if quoted.is_empty() {
+        "a name that the configuration knows; it knows none".to_owned()
+    } else {
+        format!("one of {}", quoted.join(", "))
+    }
+}

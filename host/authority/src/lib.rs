@@ -1,0 +1,46 @@
+//! Bounded authority: what a plugin's advice may cause.
+//!
+//! A scorer says "hold this order"; whether anything is held is decided here, by
+//! people's written words: a *grant* (who may cause what, under which ceilings,
+//! until when) and *policies* in Cedar (conditions that a ceiling cannot express).
+//! Both must agree, and the answer explains itself: a [`Verdict`] names the grant,
+//! the policies and every clause with what was found and what was required.
+//!
+//! ```text
+//! proposal ─▶ grant's clauses ─▶ ceilings ─▶ budget ─▶ Cedar ─▶ Verdict
+//!             who, when, where   narrow or   queue or   allow, without
+//!                                fall        release    a single error
+//! ```
+//!
+//! The ladder has four rungs: hold, route, recommend, record only. A proposal never
+//! climbs; above a ceiling it is narrowed, or falls to a lower rung that the grant
+//! allows and Cedar permits, or is refused, as the grant says.
+//!
+//! INVARIANT: there is no rung, and no Cedar action, for release, cancel, allocate,
+//! re-price or priority. What cannot be said needs no check.
+//!
+//! Beside it, [`rules`] holds the host's own deterministic rules; they consume no
+//! model's budget. Nothing here reads a file or a clock or keeps a counter: the
+//! caller supplies texts, the time and the counters, and reserves the budget in the
+//! transaction that commits the effect. [`Authority::decide`] is a pure function, so
+//! a decision can be derived again from its record.
+
+mod decide;
+
+mod verdict;
+
+mod grant;
+
+mod policy;
+
+mod strict;
+
+pub mod rules;
+
+#[cfg(test)]
+mod tests;
+
+pub use decide::{Advice, Authority, Counters, Subject};
+pub use grant::{Beyond, BudgetSpent, Grant, HoldCeiling, RecommendKind, Rung};
+pub use strict::{Known, LoadError, LoadErrors, SourceFile};
+pub use verdict::{Clause, Code, Effect, Outcome, Verdict};

@@ -1,0 +1,426 @@
+//! One test per clause of a grant, per rung of the ladder, and per way in which
+//! Cedar can say no.
+
+use portreeve_model::advice::{DateProposal, HoldScope, OtherAdvice, PriceProposal, RankedNode};
+use portreeve_model::value::UnitPrice;
+use portreeve_model::{Currency, Date, Digest, Instant, PluginName, Proposal, Recommendation};
+
+use super::{GRANT, NOW, PERMIT_ALL, decide, decide_at, grant_with, hold, hold_of, load, route, subject, usd};
+use crate::{Advice, Authority, Code, Counters, Effect, Outcome, Rung, Verdict};
+
+fn usual() -> Authority {
+    load(GRANT, PERMIT_ALL)
+}
+
+fn route_to(queue: &str) -> Effect {
+    Effect::Route { queue: queue.to_owned() }
+}
+
+fn review(queue: &str) -> Proposal {
+    Proposal::Recommend(Recommendation::Review(queue.to_owned()))
+}
+
+fn check_refused(verdict: &Verdict, code: Code) {
+    assert_eq!(verdict.code(), code, "{}", verdict.summary());
+    assert_eq!(verdict.outcome(), Outcome::Refused);
+    assert_eq!(*verdict.effect(), Effect::RecordOnly);
+}
+
+#[test]
+fn grants_a_hold_within_its_ceilings_and_says_who_decided() {
+    let verdict = decide(&usual(), &hold(60), &subject());
+    let expected = Effect::Hold {
+        scope: HoldScope::Order,
+        minutes: 60,
+        until: Instant(NOW.0 + 3_600_000),
+        queue: "fraud-review".to_owned(),
+    };
+    assert_eq!(*verdict.effect(), expected);
+    assert_eq!(verdict.outcome(), Outcome::Granted);
+    assert_eq!(verdict.grant(), Some("fraud-hold"));
+    assert_eq!(verdict.owner(), Some("risk@distributor.example"));
+    assert_eq!(verdict.policies(), ["all"]);
+    assert_eq!(verdict.order(), subject().order);
+    assert!(verdict.clauses().iter().all(|clause| clause.held));
+    let summary = "granted: `fraud` asked to hold, hold the order for 60 min in `fraud-review` \
+                   (granted; grant fraud-hold)";
+    assert_eq!(verdict.summary(), summary);
+}
+
+#[test]
+fn looks_at_the_clauses_in_reading_order() {
+    let names: Vec<_> = decide(&usual(), &hold(60), &subject()).clauses().iter().map(|clause| clause.name).collect();
+    let expected = [
+        "publisher",
+        "expires",
+        "customer_classes",
+        "minutes",
+        "may",
+        "order_value_max_minor",
+        "hold_minutes_max",
+        "holds_per_hour_max",
+        "value_held_per_day_max_minor",
+        "policy",
+    ];
+    assert_eq!(names, expected);
+}
+
+#[test]
+fn refuses_a_plugin_without_a_grant() {
+    let plugin = PluginName::parse("margin").unwrap();
+    let proposal = hold(60);
+    let advice = Advice {
+        plugin: &plugin,
+        publisher: "portreeve",
+        digest: Digest::of(b"component"),
+        score_bp: 1,
+        proposal: &proposal,
+    };
+    let verdict = usual().decide(&advice, &subject(), &Counters::default(), NOW);
+    check_refused(&verdict, Code::NoGrant);
+    assert_eq!(verdict.grant(), None);
+}
+
+#[test]
+fn refuses_another_publisher() {
+    let authority = load(&grant_with(&[("publisher = \"portreeve\"", "publisher = \"acme\"")]), PERMIT_ALL);
+    check_refused(&decide(&authority, &hold(60), &subject()), Code::PublisherNotGranted);
+}
+
+#[test]
+fn refuses_a_component_that_the_grant_does_not_name() {
+    let with = |digest: Digest| {
+        let digests = format!("digests = [\"{digest}\"]");
+        load(&grant_with(&[("digests = []", &digests)]), PERMIT_ALL)
+    };
+    let other = with(Digest::of(b"other"));
+    check_refused(&decide(&other, &hold(60), &subject()), Code::DigestNotGranted);
+    let named = with(Digest::of(b"component"));
+    assert_eq!(decide(&named, &hold(60), &subject()).code(), Code::Granted);
+}
+
+#[test]
+fn refuses_from_the_day_after_the_last() {
+    let last_ms = 1_814_399_999_999; // 2027-06-30T23:59:59.999Z
+    let at = |ms| decide_at(&usual(), &hold(60), &subject(), &Counters::default(), Instant(ms));
+    assert_eq!(at(last_ms).code(), Code::Granted);
+    check_refused(&at(last_ms + 1), Code::GrantExpired);
+    check_refused(&at(i64::MAX), Code::GrantExpired);
+}
+
+#[test]
+fn refuses_a_channel_that_the_grant_does_not_name() {
+    let with = |channels| load(&grant_with(&[("channels = []", channels)]), PERMIT_ALL);
+    let edi = with("channels = [\"edi\"]");
+    check_refused(&decide(&edi, &hold(60), &subject()), Code::ChannelNotGranted);
+    let webshop = with("channels = [\"edi\", \"webshop\"]");
+    assert_eq!(decide(&webshop, &hold(60), &subject()).code(), Code::Granted);
+}
+
+#[test]
+fn refuses_a_customer_class_that_the_grant_does_not_name_and_an_unknown_one() {
+    for class in [Some("key-account".to_owned()), None] {
+        let mut subject = subject();
+        subject.customer_class = class;
+        check_refused(&decide(&usual(), &hold(60), &subject), Code::CustomerClassNotGranted);
+    }
+}
+
+#[test]
+fn narrows_a_hold_that_is_too_long() {
+    let verdict = decide(&usual(), &hold(2881), &subject());
+    assert_eq!(verdict.code(), Code::MinutesNarrowed);
+    assert_eq!(verdict.outcome(), Outcome::Narrowed);
+    assert!(matches!(verdict.effect(), Effect::Hold { minutes: 2880, .. }));
+}
+
+#[test]
+fn a_hold_that_is_too_long_falls_to_a_route_where_the_grant_says_fall() {
+    let authority = load(&grant_with(&[("\"narrow\"", "\"fall\"")]), PERMIT_ALL);
+    let verdict = decide(&authority, &hold(2881), &subject());
+    assert_eq!(verdict.code(), Code::FellBelowCeiling);
+    assert_eq!(*verdict.effect(), route_to("fraud-review"));
+}
+
+#[test]
+fn refuses_a_hold_above_the_ceiling_where_the_grant_says_refuse() {
+    let authority = load(&grant_with(&[("\"narrow\"", "\"refuse\"")]), PERMIT_ALL);
+    check_refused(&decide(&authority, &hold(2881), &subject()), Code::MinutesBeyondCeiling);
+    let mut dear = subject();
+    dear.value = usd(2_500_001);
+    check_refused(&decide(&authority, &hold(60), &dear), Code::ValueBeyondCeiling);
+}
+
+#[test]
+fn a_hold_of_an_order_above_the_value_falls_to_a_route() {
+    let mut dear = subject();
+    dear.value = usd(2_500_000);
+    assert_eq!(decide(&usual(), &hold(60), &dear).code(), Code::Granted);
+    dear.value = usd(2_500_001);
+    let verdict = decide(&usual(), &hold(60), &dear);
+    assert_eq!(verdict.outcome(), Outcome::Narrowed);
+    assert_eq!(*verdict.effect(), route_to("fraud-review"));
+}
+
+#[test]
+fn a_value_in_another_currency_is_beyond_the_ceiling() {
+    let mut yen = subject();
+    yen.value.currency = Currency::parse("JPY").unwrap();
+    assert_eq!(*decide(&usual(), &hold(60), &yen).effect(), route_to("fraud-review"));
+}
+
+#[test]
+fn falls_to_a_review_where_routes_are_not_granted() {
+    let grant = grant_with(&[
+        ("\"hold\", \"route\", \"recommend\"", "\"hold\", \"recommend\""),
+        ("budget_spent = \"queue\"", "budget_spent = \"release\""),
+    ]);
+    let mut dear = subject();
+    dear.value = usd(2_500_001);
+    let verdict = decide(&load(&grant, PERMIT_ALL), &hold(60), &dear);
+    let expected = Recommendation::Review("fraud-review".to_owned());
+    assert_eq!(*verdict.effect(), Effect::Recommend(expected));
+    let verdict = decide(&load(&grant, PERMIT_ALL), &route("fraud-review"), &subject());
+    assert_eq!(verdict.code(), Code::FellBelowCeiling);
+    assert_eq!(verdict.effect().rung(), Some(Rung::Recommend));
+}
+
+#[test]
+fn falls_to_nothing_where_no_lower_rung_is_granted() {
+    let grant = grant_with(&[
+        ("\"hold\", \"route\", \"recommend\"", "\"hold\""),
+        ("budget_spent = \"queue\"", "budget_spent = \"release\""),
+        ("recommend = [\"review\"]", ""),
+    ]);
+    let mut dear = subject();
+    dear.value = usd(2_500_001);
+    check_refused(&decide(&load(&grant, PERMIT_ALL), &hold(60), &dear), Code::ValueBeyondCeiling);
+}
+
+#[test]
+fn a_hold_without_the_rung_falls_and_a_recommendation_without_it_is_refused() {
+    let grant = r#"
+[[grant]]
+id = "routes"
+plugin = "fraud"
+owner = "risk@distributor.example"
+expires = 2027-06-30
+may = ["route"]
+queues = ["fraud-review"]
+beyond = "fall"
+fallback_queue = "fraud-review"
+"#;
+    let authority = load(grant, PERMIT_ALL);
+    let verdict = decide(&authority, &hold(60), &subject());
+    assert_eq!(*verdict.effect(), route_to("fraud-review"));
+    assert_eq!(verdict.outcome(), Outcome::Narrowed);
+    check_refused(&decide(&authority, &review("fraud-review"), &subject()), Code::RungNotGranted);
+}
+
+#[test]
+fn routes_only_to_queues_of_the_grant() {
+    assert_eq!(*decide(&usual(), &route("pricing"), &subject()).effect(), route_to("pricing"));
+    check_refused(&decide(&usual(), &route("credit"), &subject()), Code::QueueNotGranted);
+    check_refused(&decide(&usual(), &review("credit"), &subject()), Code::QueueNotGranted);
+}
+
+#[test]
+fn refuses_a_recommendation_of_a_kind_that_is_not_granted() {
+    let price = Proposal::Recommend(Recommendation::ExceptionPrice(PriceProposal {
+        line_number: "1".to_owned(),
+        price: UnitPrice { amount: 100, scale: 2, currency: usd(0).currency, per_quantity: 1 },
+        approver_tier: "manager".to_owned(),
+    }));
+    check_refused(&decide(&usual(), &price, &subject()), Code::RecommendationNotGranted);
+    let granted = load(&grant_with(&[("[\"review\"]", "[\"exception-price\", \"review\"]")]), PERMIT_ALL);
+    assert_eq!(decide(&granted, &price, &subject()).code(), Code::Granted);
+}
+
+#[test]
+fn refuses_what_has_no_word_here() {
+    let other = || OtherAdvice { kind: "release".to_owned(), body: Vec::new() };
+    let verdict = decide(&usual(), &Proposal::Other(other()), &subject());
+    check_refused(&verdict, Code::UnknownProposal);
+    let inner = Proposal::Recommend(Recommendation::Other(other()));
+    check_refused(&decide(&usual(), &inner, &subject()), Code::RecommendationNotGranted);
+}
+
+#[test]
+fn refuses_proposals_that_contradict_the_order_or_themselves() {
+    let lines = |lines: &[&str]| hold_of(HoldScope::Lines(lines.iter().map(ToString::to_string).collect()), 60);
+    let date = |day| Date::new(2027, 2, day).unwrap();
+    let new_date = Proposal::Recommend(Recommendation::NewDate(DateProposal {
+        line_number: None,
+        date: date(9),
+        earliest: date(1),
+        latest: date(5),
+    }));
+    let node = RankedNode {
+        node: "east".to_owned(),
+        suitability_bp: 1,
+        freight_delta: usd(0),
+        country: "US".to_owned(),
+        splits: 0,
+    };
+    let nodes = Proposal::Recommend(Recommendation::AlternateShipNode(vec![node; 4]));
+    let wrong = [hold(0), hold(43_201), lines(&[]), lines(&["3"]), lines(&["1", "1"]), new_date, nodes];
+    for proposal in wrong {
+        check_refused(&decide(&usual(), &proposal, &subject()), Code::MalformedProposal);
+    }
+    let verdict = decide(&usual(), &lines(&["2"]), &subject());
+    assert!(matches!(verdict.effect(), Effect::Hold { scope: HoldScope::Lines(_), .. }));
+}
+
+#[test]
+fn a_spent_budget_of_holds_sends_the_order_to_people() {
+    let with = |holds_last_hour| {
+        let counters = Counters { holds_last_hour, ..Counters::default() };
+        decide_at(&usual(), &hold(60), &subject(), &counters, NOW)
+    };
+    assert_eq!(with(49).code(), Code::Granted);
+    let verdict = with(50);
+    assert_eq!(verdict.code(), Code::BudgetSpentQueued);
+    assert_eq!(*verdict.effect(), route_to("fraud-review"));
+    assert!(verdict.budget_spent());
+}
+
+#[test]
+fn a_spent_budget_of_value_counts_this_order_in() {
+    let with = |value_held_today_minor| {
+        let counters = Counters { value_held_today_minor, ..Counters::default() };
+        decide_at(&usual(), &hold(60), &subject(), &counters, NOW)
+    };
+    assert_eq!(with(100_000_000 - 120_000).code(), Code::Granted);
+    assert_eq!(with(100_000_000 - 119_999).code(), Code::BudgetSpentQueued);
+    assert_eq!(with(i64::MAX).code(), Code::BudgetSpentQueued);
+}
+
+#[test]
+fn a_spent_budget_lets_the_order_pass_only_where_the_grant_says_release() {
+    let authority = load(&grant_with(&[("budget_spent = \"queue\"", "budget_spent = \"release\"")]), PERMIT_ALL);
+    let counters = Counters { holds_last_hour: 50, ..Counters::default() };
+    let verdict = decide_at(&authority, &hold(60), &subject(), &counters, NOW);
+    check_refused(&verdict, Code::BudgetSpentReleased);
+    assert!(verdict.budget_spent());
+}
+
+#[test]
+fn refuses_without_a_policy_that_permits() {
+    let verdict = decide(&load(GRANT, ""), &hold(60), &subject());
+    check_refused(&verdict, Code::PolicyDenied);
+    assert!(verdict.policies().is_empty());
+}
+
+#[test]
+fn a_forbid_wins_and_is_named() {
+    let policies = format!(
+        "{PERMIT_ALL}\n@id(\"no-long-holds\") forbid (principal, action == Action::\"hold\", resource)\n\
+         when {{ context.minutes > 30 }};"
+    );
+    let authority = load(GRANT, &policies);
+    let verdict = decide(&authority, &hold(31), &subject());
+    check_refused(&verdict, Code::PolicyDenied);
+    assert_eq!(verdict.policies(), ["no-long-holds"]);
+    assert_eq!(decide(&authority, &hold(30), &subject()).code(), Code::Granted);
+}
+
+#[test]
+fn policies_see_the_narrowed_minutes_and_every_fact() {
+    let policies = r#"@id("exact") permit (
+        principal == Plugin::"fraud", action == Action::"hold",
+        resource == Order::"3f0c6a51-6d7e-5b1a-9f44-0a8f5c1d2e3b"
+    ) when {
+        context.minutes == 2880 && context.whole_order && context.queue == Queue::"fraud-review"
+        && context.order_value_minor == 120000 && context.currency == "USD"
+        && context has customer_class && context.customer_class == "new"
+        && context has ship_country && context.ship_country == "US"
+        && context.channel == "webshop" && context.score_bp == 9000
+        && context.holds_last_hour == 7 && context.orders_last_hour == 8
+        && context.value_held_today_minor == 9
+    };"#;
+    let counters = Counters { holds_last_hour: 7, value_held_today_minor: 9, orders_last_hour: 8 };
+    let verdict = decide_at(&load(GRANT, policies), &hold(9999), &subject(), &counters, NOW);
+    assert_eq!(verdict.code(), Code::MinutesNarrowed, "{}", verdict.summary());
+}
+
+#[test]
+fn a_fall_is_checked_by_cedar_on_the_rung_that_it_reaches() {
+    let holds_only = r#"@id("holds") permit (principal, action == Action::"hold", resource);"#;
+    let mut dear = subject();
+    dear.value = usd(2_500_001);
+    check_refused(&decide(&load(GRANT, holds_only), &hold(60), &dear), Code::PolicyDenied);
+    let routes_only = r#"@id("routes") permit (principal, action == Action::"route", resource);"#;
+    let verdict = decide(&load(GRANT, routes_only), &hold(60), &dear);
+    assert_eq!(verdict.policies(), ["routes"]);
+    check_refused(&decide(&load(GRANT, routes_only), &hold(60), &subject()), Code::PolicyDenied);
+}
+
+#[test]
+fn a_spent_budget_is_checked_by_cedar_too() {
+    let holds_only = r#"@id("holds") permit (principal, action == Action::"hold", resource);"#;
+    let counters = Counters { holds_last_hour: 50, ..Counters::default() };
+    let verdict = decide_at(&load(GRANT, holds_only), &hold(60), &subject(), &counters, NOW);
+    check_refused(&verdict, Code::PolicyDenied);
+}
+
+#[test]
+fn a_forbid_that_cannot_be_evaluated_refuses() {
+    let policies = format!(
+        "{PERMIT_ALL}\n@id(\"overflows\") forbid (principal, action, resource)\n\
+         when {{ context.order_value_minor * 9223372036854775807 > 5 }};"
+    );
+    let verdict = decide(&load(GRANT, &policies), &hold(60), &subject());
+    check_refused(&verdict, Code::PolicyError);
+    assert_eq!(verdict.policies(), ["overflows"]);
+}
+
+#[test]
+fn a_permit_that_cannot_be_evaluated_refuses_although_another_permits() {
+    let policies = format!(
+        "{PERMIT_ALL}\n@id(\"overflows\") permit (principal, action, resource)\n\
+         when {{ context.value_held_today_minor + context.order_value_minor > 5 }};"
+    );
+    let grant = grant_with(&[("value_held_per_day_max_minor = 100000000", "")]);
+    let counters = Counters { value_held_today_minor: i64::MAX, ..Counters::default() };
+    let verdict = decide_at(&load(&grant, &policies), &hold(60), &subject(), &counters, NOW);
+    check_refused(&verdict, Code::PolicyError);
+}
+
+#[test]
+fn among_several_grants_the_highest_rung_wins_and_then_the_first() {
+    let routes = r#"
+[[grant]]
+id = "routes"
+plugin = "fraud"
+owner = "desk@distributor.example"
+expires = 2027-06-30
+may = ["route"]
+queues = ["pricing"]
+beyond = "fall"
+fallback_queue = "pricing"
+"#;
+    let second = grant_with(&[("\"fraud-hold\"", "\"second\"")]);
+    let authority = load(&format!("{routes}{GRANT}{second}"), PERMIT_ALL);
+    assert_eq!(decide(&authority, &hold(60), &subject()).grant(), Some("fraud-hold"));
+    let mut dear = subject();
+    dear.value = usd(2_500_001);
+    let verdict = decide(&authority, &hold(60), &dear);
+    assert_eq!(verdict.grant(), Some("routes"));
+    assert_eq!(*verdict.effect(), route_to("pricing"));
+}
+
+#[test]
+fn when_all_grants_refuse_the_nearest_miss_explains() {
+    let other = grant_with(&[("\"fraud-hold\"", "\"other\""), ("\"portreeve\"", "\"acme\"")]);
+    let authority = load(&format!("{other}{GRANT}"), "");
+    let verdict = decide(&authority, &hold(60), &subject());
+    assert_eq!(verdict.grant(), Some("fraud-hold"));
+    check_refused(&verdict, Code::PolicyDenied);
+}
+
+#[test]
+fn a_refusal_holds_no_text_that_a_plugin_chose() {
+    let verdict = decide(&usual(), &route("Jane Doe, 5 Elm Street"), &subject());
+    assert!(!format!("{verdict:?}").contains("Elm"));
+    assert!(verdict.summary().contains("text of 22 bytes"), "{}", verdict.summary());
+}

@@ -1,0 +1,293 @@
+//! Each of the host's own rules, with its consequence, and the file that they come from.
+
+use std::collections::BTreeMap;
+
+use portreeve_model::event::OrderTotals;
+use portreeve_model::value::{Customer, Decimal};
+use portreeve_model::{Currency, Date, Money, Order, OrderLine, Quantity, UnitPrice};
+
+use super::{NOW, known, usd};
+use crate::SourceFile;
+use crate::rules::{Consequence, CustomerFacts, Finding, ItemFacts, ReferenceFacts, Rules};
+
+const RULES: &str = r#"
+[rules]
+price_tolerance_bp = 500
+totals_tolerance_minor = 2
+blocked_customer = true
+unknown_item = "refuse"
+unknown_customer = "hold"
+unreleasable_sender_states = ["payment_review", "fraud"]
+hold_minutes = 1440
+queue = { price = "pricing", credit = "credit", customer = "customer-service", totals = "order-desk", item = "order-desk", payment = "fraud-review" }
+"#;
+
+fn rules(text: &str) -> Rules {
+    Rules::load(&SourceFile { name: "rules.toml", text }, &known()).unwrap()
+}
+
+/// Two lines of 10.00 and 3 × 1.179 USD, and shipping of 5.00.
+fn order() -> Order {
+    Order {
+        number: "PO-1".to_owned(),
+        release: None,
+        customer: Customer { id: "C1".to_owned(), name: Some("Jane Doe".to_owned()), email: None, phone: None },
+        bill_to: None,
+        ship_to: None,
+        placed_at: None,
+        requested_delivery: Some(Date::new(2027, 1, 15).unwrap()),
+        cancel_after: None,
+        currency: usd(0).currency,
+        lines: vec![line("1", "BOLT", 1, 10_000, Some(1000)), line("2", "NUT", 3, 1179, None)],
+        totals: OrderTotals {
+            lines: Some(usd(1354)),
+            shipping: Some(usd(500)),
+            tax: None,
+            discount: None,
+            grand: Some(usd(1854)),
+        },
+        payment: None,
+        sender_state: Some("processing".to_owned()),
+        notes: Vec::new(),
+        extensions: Vec::new(),
+    }
+}
+
+fn line(number: &str, sku: &str, pieces: i64, price_milli: i64, extended: Option<i64>) -> OrderLine {
+    OrderLine {
+        number: number.to_owned(),
+        sku: sku.to_owned(),
+        buyer_sku: None,
+        description: None,
+        quantity: Quantity { value: pieces, scale: 0, unit: "EA".to_owned() },
+        unit_price: UnitPrice { amount: price_milli, scale: 3, currency: usd(0).currency, per_quantity: 1 },
+        extended: extended.map(usd),
+        requested_delivery: None,
+        extensions: Vec::new(),
+    }
+}
+
+fn reference() -> ReferenceFacts {
+    let item = |price: &str| ItemFacts {
+        list_price: Decimal::parse(price).unwrap(),
+        unit: "EA".to_owned(),
+        currency: usd(0).currency,
+    };
+    ReferenceFacts {
+        received_at: NOW,
+        customer: Some(CustomerFacts {
+            class: "standard".to_owned(),
+            blocked: false,
+            currency: Some(usd(0).currency),
+            country: Some("US".to_owned()),
+        }),
+        items: BTreeMap::from([("BOLT".to_owned(), item("10.00")), ("NUT".to_owned(), item("1.179"))]),
+    }
+}
+
+fn held(queue: &str) -> Consequence {
+    Consequence::PolicyHold { queue: queue.to_owned(), minutes: 1440 }
+}
+
+/// The findings of the usual order and facts after a change.
+fn findings(change: impl FnOnce(&mut Order, &mut ReferenceFacts)) -> Vec<Finding> {
+    let (mut order, mut reference) = (order(), reference());
+    change(&mut order, &mut reference);
+    rules(RULES).check(&order, &reference)
+}
+
+/// The codes that a change leads to, with the consequence of the first.
+fn check(change: impl FnOnce(&mut Order, &mut ReferenceFacts), codes: &[&str], consequence: Consequence) {
+    let findings = findings(change);
+    let found: Vec<&str> = findings.iter().map(|finding| finding.code).collect();
+    assert_eq!(found, codes, "{findings:?}");
+    assert_eq!(findings.first().unwrap().consequence, consequence);
+    assert!(!format!("{findings:?}").contains("Jane"));
+}
+
+/// A line's unit price in thousandths, with totals that nobody states.
+fn price(order: &mut Order, milli: i64) {
+    let line = order.lines.first_mut().unwrap();
+    line.unit_price.amount = milli;
+    line.extended = None;
+    order.totals.lines = None;
+    order.totals.grand = None;
+}
+
+#[test]
+fn finds_nothing_wrong_with_a_good_order() {
+    assert_eq!(findings(|_, _| ()), []);
+}
+
+#[test]
+fn holds_orders_of_blocked_customers() {
+    let block = |_: &mut Order, reference: &mut ReferenceFacts| {
+        reference.customer.as_mut().unwrap().blocked = true;
+    };
+    check(block, &["customer-blocked"], held("credit"));
+    let off = rules(&RULES.replace("blocked_customer = true", "blocked_customer = false"));
+    let mut facts = reference();
+    block(&mut order(), &mut facts);
+    assert_eq!(off.check(&order(), &facts), []);
+}
+
+#[test]
+fn holds_or_refuses_unknown_customers_and_items() {
+    check(|_, facts| facts.customer = None, &["customer-unknown"], held("customer-service"));
+    let forget = |_: &mut Order, facts: &mut ReferenceFacts| facts.items.retain(|sku, _| sku != "NUT");
+    check(forget, &["item-unknown"], Consequence::Refuse);
+    let swapped = RULES
+        .replace("unknown_item = \"refuse\"", "unknown_item = \"hold\"")
+        .replace("unknown_customer = \"hold\"", "unknown_customer = \"refuse\"");
+    let mut facts = reference();
+    facts.customer = None;
+    facts.items.clear();
+    let consequences: Vec<Consequence> =
+        rules(&swapped).check(&order(), &facts).into_iter().map(|finding| finding.consequence).collect();
+    assert_eq!(consequences, [Consequence::Refuse, held("order-desk"), held("order-desk")]);
+}
+
+#[test]
+fn holds_an_order_in_another_currency_than_the_customers() {
+    let change = |_: &mut Order, facts: &mut ReferenceFacts| {
+        facts.customer.as_mut().unwrap().currency = Some(Currency::parse("EUR").unwrap());
+    };
+    check(change, &["currency-differs"], held("customer-service"));
+}
+
+#[test]
+fn holds_an_order_that_the_senders_own_state_stops() {
+    check(
+        |order, _| order.sender_state = Some("payment_review".to_owned()),
+        &["sender-state-unreleasable"],
+        held("fraud-review"),
+    );
+}
+
+#[test]
+fn holds_what_is_wanted_before_it_was_received() {
+    let yesterday = Date::new(2027, 1, 14).ok();
+    let past = &["requested-in-the-past"];
+    check(|order, _| order.requested_delivery = yesterday, past, held("order-desk"));
+    let of_line = |order: &mut Order, _: &mut ReferenceFacts| {
+        order.lines.last_mut().unwrap().requested_delivery = yesterday;
+    };
+    check(of_line, past, held("order-desk"));
+    assert_eq!(findings(of_line).first().unwrap().line.as_deref(), Some("2"));
+}
+
+#[test]
+fn refuses_quantities_that_are_not_positive() {
+    for value in [0, -3] {
+        let change = |order: &mut Order, _: &mut ReferenceFacts| {
+            price(order, 10_000);
+            order.lines.last_mut().unwrap().quantity.value = value;
+        };
+        check(change, &["quantity-not-positive"], Consequence::Refuse);
+    }
+}
+
+#[test]
+fn holds_another_unit_of_measure_without_comparing_prices() {
+    let change = |order: &mut Order, _: &mut ReferenceFacts| {
+        price(order, 120_000);
+        order.lines.first_mut().unwrap().quantity.unit = "CA".to_owned();
+    };
+    check(change, &["unit-differs"], held("order-desk"));
+}
+
+#[test]
+fn holds_prices_out_of_tolerance_in_both_directions() {
+    for milli in [9_500, 10_500] {
+        assert_eq!(findings(|order, _| price(order, milli)), []);
+    }
+    for milli in [9_499, 10_501, 0, -10_000] {
+        check(|order, _| price(order, milli), &["price-out-of-tolerance"], held("pricing"));
+    }
+    let tight = rules(&RULES.replace("price_tolerance_bp = 500", "price_tolerance_bp = 0"));
+    let mut dearer = order();
+    price(&mut dearer, 10_001);
+    assert_eq!(tight.check(&dearer, &reference()).len(), 1);
+}
+
+#[test]
+fn compares_prices_per_hundred_and_takes_what_overflows_for_a_difference() {
+    let per_hundred = |amount| {
+        move |order: &mut Order, _: &mut ReferenceFacts| {
+            price(order, amount);
+            order.lines.first_mut().unwrap().unit_price.per_quantity = 100;
+        }
+    };
+    assert_eq!(findings(per_hundred(1_000_000)), []);
+    check(per_hundred(10_000), &["price-out-of-tolerance"], held("pricing"));
+    let vast = |_: &mut Order, facts: &mut ReferenceFacts| {
+        facts.items.get_mut("NUT").unwrap().list_price = Decimal { units: i64::MAX, scale: 0 };
+    };
+    check(vast, &["price-out-of-tolerance"], held("pricing"));
+    let euros = |_: &mut Order, facts: &mut ReferenceFacts| {
+        facts.items.get_mut("NUT").unwrap().currency = Currency::parse("EUR").unwrap();
+    };
+    check(euros, &["price-out-of-tolerance"], held("pricing"));
+}
+
+#[test]
+fn holds_totals_that_differ_from_computed_ones() {
+    let desk = || held("order-desk");
+    check(|o, _| o.totals.grand = Some(usd(1857)), &["grand-total-differs"], desk());
+    assert_eq!(findings(|o, _| o.totals.grand = Some(usd(1856))), []);
+    check(|o, _| o.totals.lines = Some(usd(1350)), &["lines-total-differs"], desk());
+    check(|o, _| o.totals.tax = Some(usd(100)), &["grand-total-differs"], desk());
+    let stated = |o: &mut Order, _: &mut ReferenceFacts| o.lines.first_mut().unwrap().extended = Some(usd(1003));
+    check(stated, &["line-amount-differs"], desk());
+    let exact = rules(&RULES.replace("totals_tolerance_minor = 2", "totals_tolerance_minor = 0"));
+    let mut off_by_one = order();
+    off_by_one.totals.grand = Some(usd(1855));
+    assert_eq!(exact.check(&off_by_one, &reference()).len(), 1);
+}
+
+#[test]
+fn a_discount_lowers_the_total_whatever_its_sign() {
+    for discount in [200, -200] {
+        let change = |order: &mut Order, _: &mut ReferenceFacts| {
+            order.totals.discount = Some(usd(discount));
+            order.totals.grand = Some(usd(1654));
+        };
+        assert_eq!(findings(change), []);
+    }
+}
+
+#[test]
+fn amounts_that_cannot_be_computed_are_findings() {
+    let euros = Currency::parse("EUR").unwrap();
+    let mixed = |order: &mut Order, _: &mut ReferenceFacts| {
+        order.totals.tax = Some(Money { minor: 1, currency: euros });
+    };
+    check(mixed, &["grand-total-not-computable"], held("order-desk"));
+    let line_currency = |order: &mut Order, _: &mut ReferenceFacts| {
+        order.lines.first_mut().unwrap().unit_price.currency = euros;
+    };
+    check(line_currency, &["line-amount-not-computable", "price-out-of-tolerance"], held("order-desk"));
+    let huge = |order: &mut Order, _: &mut ReferenceFacts| {
+        order.lines.first_mut().unwrap().quantity.value = i64::MAX;
+    };
+    check(huge, &["line-amount-not-computable"], held("order-desk"));
+}
+
+#[test]
+fn reads_its_file_strictly() {
+    let broken = RULES
+        .replace("price_tolerance_bp = 500", "price_tolerance_bp = 10001")
+        .replace("hold_minutes", "hold_minute")
+        .replace("credit = \"credit\"", "credit = \"credits\"");
+    let errors = Rules::load(&SourceFile { name: "rules.toml", text: &broken }, &known()).unwrap_err();
+    let text = errors.to_string();
+    for part in [
+        "rules.toml:3: `rules.price_tolerance_bp` is 10001; expected basis points, 0 to 10000",
+        "`rules.hold_minutes` is missing",
+        "`rules.hold_minute` is an unknown key",
+        "`rules.queue.credit` is `credits`; expected one of",
+    ] {
+        assert!(text.contains(part), "expected `{part}` in:\n{text}");
+    }
+    assert_ne!(rules(RULES).digest(), rules(&RULES.replace("1440", "1441")).digest());
+}

@@ -1,0 +1,380 @@
+//! The answer: what an order's advice may cause, and why.
+//!
+//! A [`Verdict`] is proof that authority decided: its fields are private and only
+//! this crate makes one, so that an effect without a decision cannot be written
+//! down. Its codes and clauses go into audit leaves, so they hold names from
+//! configuration and numbers, and never text that a plugin or a sender was free to
+//! choose. The effect of a granted recommendation does hold such text (a draft, a
+//! node's name): that part is payload, for people, not for leaves.
+
+use std::fmt;
+
+use portreeve_model::advice::HoldScope;
+use portreeve_model::{Digest, Instant, OrderId, PluginName, Recommendation};
+
+use crate::grant::{Grant, Rung};
+
+/// What became of a proposal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// As it was proposed.
+    Granted,
+    /// Less than was proposed: fewer minutes, or a lower rung.
+    Narrowed,
+    /// Nothing but a record.
+    Refused,
+}
+
+impl Outcome {
+    /// The word used in records.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Granted => "granted",
+            Self::Narrowed => "narrowed",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+/// What the host is to do. Additive: an effect adds caution and takes none away.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Keep the order, or lines of it, for a while.
+    Hold {
+        /// The order, or some of its lines.
+        scope: HoldScope,
+        /// How long, after narrowing.
+        minutes: u32,
+        /// When the hold expires; expiry escalates, it never releases.
+        until: Instant,
+        /// Where people see the held order.
+        queue: String,
+    },
+    /// Put the order in front of people before it is released.
+    Route {
+        /// A queue that the grant names.
+        queue: String,
+    },
+    /// Advice for a person; the order goes on.
+    Recommend(Recommendation),
+    /// Write it down, nothing else.
+    RecordOnly,
+}
+
+impl Effect {
+    /// The rung of the ladder; none for [`Effect::RecordOnly`], which is below all.
+    #[must_use]
+    pub fn rung(&self) -> Option<Rung> {
+        match self {
+            Self::Hold { .. } => Some(Rung::Hold),
+            Self::Route { .. } => Some(Rung::Route),
+            Self::Recommend(_) => Some(Rung::Recommend),
+            Self::RecordOnly => None,
+        }
+    }
+}
+
+/// Why the verdict is what it is; stable words for records and metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Code {
+    /// Every clause held.
+    Granted,
+    /// The hold is shorter than proposed.
+    MinutesNarrowed,
+    /// Above a ceiling of the grant, and fell to a lower rung.
+    FellBelowCeiling,
+    /// A budget is spent; the order goes to people instead of a hold.
+    BudgetSpentQueued,
+    /// A budget is spent and the grant says that orders then pass.
+    BudgetSpentReleased,
+    /// No grant names the plugin.
+    NoGrant,
+    /// The grant is for another publisher.
+    PublisherNotGranted,
+    /// The grant is for other components.
+    DigestNotGranted,
+    /// The grant's last day is over.
+    GrantExpired,
+    /// The grant is for other channels.
+    ChannelNotGranted,
+    /// The grant is for other customer classes.
+    CustomerClassNotGranted,
+    /// The grant does not allow this rung.
+    RungNotGranted,
+    /// The grant does not name this queue.
+    QueueNotGranted,
+    /// The grant does not name this kind of recommendation.
+    RecommendationNotGranted,
+    /// The order's value is above the ceiling or in another currency.
+    ValueBeyondCeiling,
+    /// More minutes than the ceiling.
+    MinutesBeyondCeiling,
+    /// The proposal contradicts the order or itself.
+    MalformedProposal,
+    /// No Cedar policy permits it, or one forbids it.
+    PolicyDenied,
+    /// A Cedar policy could not be evaluated.
+    PolicyError,
+    /// A proposal that this version has no word for.
+    UnknownProposal,
+}
+
+impl Code {
+    /// The word used in records: lower case with dashes, never changed.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Granted => "granted",
+            Self::MinutesNarrowed => "minutes-narrowed",
+            Self::FellBelowCeiling => "fell-below-ceiling",
+            Self::BudgetSpentQueued => "budget-spent-queued",
+            Self::BudgetSpentReleased => "budget-spent-released",
+            Self::NoGrant => "no-grant",
+            Self::PublisherNotGranted => "publisher-not-granted",
+            Self::DigestNotGranted => "digest-not-granted",
+            Self::GrantExpired => "grant-expired",
+            Self::ChannelNotGranted => "channel-not-granted",
+            Self::CustomerClassNotGranted => "customer-class-not-granted",
+            Self::RungNotGranted => "rung-not-granted",
+            Self::QueueNotGranted => "queue-not-granted",
+            Self::RecommendationNotGranted => "recommendation-not-granted",
+            Self::ValueBeyondCeiling => "value-beyond-ceiling",
+            Self::MinutesBeyondCeiling => "minutes-beyond-ceiling",
+            Self::MalformedProposal => "malformed-proposal",
+            Self::PolicyDenied => "policy-denied",
+            Self::PolicyError => "policy-error",
+            Self::UnknownProposal => "unknown-proposal",
+        }
+    }
+
+    fn outcome(self) -> Outcome {
+        match self {
+            Self::Granted => Outcome::Granted,
+            Self::MinutesNarrowed | Self::FellBelowCeiling | Self::BudgetSpentQueued => Outcome::Narrowed,
+            _ => Outcome::Refused,
+        }
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// One thing that was checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Clause {
+    /// The grant's key, or `policy`.
+    pub name: &'static str,
+    /// What the order, the plugin or the proposal has; no personal data.
+    pub found: String,
+    /// What the grant requires.
+    pub required: String,
+    /// Whether it was met. A clause that was not met narrows or refuses.
+    pub held: bool,
+}
+
+/// What one proposal about one order may cause.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Verdict {
+    order: OrderId,
+    plugin: PluginName,
+    authority: Digest,
+    proposed: Option<Rung>,
+    effect: Effect,
+    code: Code,
+    grant: Option<String>,
+    owner: Option<String>,
+    policies: Vec<String>,
+    clauses: Vec<Clause>,
+}
+
+impl Verdict {
+    /// The order that it is about; it says nothing about any other.
+    #[must_use]
+    pub fn order(&self) -> OrderId {
+        self.order
+    }
+
+    /// The plugin whose advice this answers.
+    #[must_use]
+    pub fn plugin(&self) -> &PluginName {
+        &self.plugin
+    }
+
+    /// The digest of the grants and policies that decided.
+    #[must_use]
+    pub fn authority(&self) -> Digest {
+        self.authority
+    }
+
+    /// The rung that was asked for; none for a proposal without a word here.
+    #[must_use]
+    pub fn proposed(&self) -> Option<Rung> {
+        self.proposed
+    }
+
+    /// Granted, narrowed or refused.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        self.code.outcome()
+    }
+
+    /// What the host is to do; [`Effect::RecordOnly`] when refused.
+    #[must_use]
+    pub fn effect(&self) -> &Effect {
+        &self.effect
+    }
+
+    /// The reason, for records and metrics.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        self.code
+    }
+
+    /// The id of the grant that decided; none when no grant names the plugin.
+    #[must_use]
+    pub fn grant(&self) -> Option<&str> {
+        self.grant.as_deref()
+    }
+
+    /// Who answers for that grant.
+    #[must_use]
+    pub fn owner(&self) -> Option<&str> {
+        self.owner.as_deref()
+    }
+
+    /// The Cedar policies that decided, sorted; those that failed when one failed.
+    #[must_use]
+    pub fn policies(&self) -> &[String] {
+        &self.policies
+    }
+
+    /// Every clause that was checked, in the order of checking.
+    #[must_use]
+    pub fn clauses(&self) -> &[Clause] {
+        &self.clauses
+    }
+
+    /// Whether a budget is spent: somebody has to be told, whatever the effect is.
+    #[must_use]
+    pub fn budget_spent(&self) -> bool {
+        matches!(self.code, Code::BudgetSpentQueued | Code::BudgetSpentReleased)
+    }
+
+    /// One line for people.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let what = &self.effect;
+        let asked = self.proposed.map_or("something unknown", Rung::as_str);
+        let grant = self.grant.as_deref().unwrap_or("none");
+        let outcome = self.outcome().as_str();
+        let mut line = format!("{outcome}: `{}` asked to {asked}, {what} ({}; grant {grant})", self.plugin, self.code);
+        if let Some(clause) = self.clauses.iter().find(|clause| !clause.held) {
+            line.push_str(&format!("; {} is {}, required {}", clause.name, clause.found, clause.required));
+        }
+        line
+    }
+
+    /// How far it got: a higher rung first, and among refusals the one that met most
+    /// clauses, so that the explanation is the nearest miss.
+    pub(crate) fn rank(&self) -> (Option<Rung>, usize) {
+        let rung = self.effect.rung();
+        let met = self.clauses.iter().filter(|clause| clause.held).count();
+        (rung, if rung.is_none() { met } else { 0 })
+    }
+}
+
+/// What happens, without when it ends: the end moves with the clock.
+impl fmt::Display for Effect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Hold { scope, minutes, queue, .. } => {
+                write!(f, "hold {} for {minutes} min in `{queue}`", scope_text(scope))
+            }
+            Self::Route { queue } => write!(f, "route to `{queue}`"),
+            Self::Recommend(_) => f.write_str("recommend to a person"),
+            Self::RecordOnly => f.write_str("record only"),
+        }
+    }
+}
+
+fn scope_text(scope: &HoldScope) -> String {
+    match scope {
+        HoldScope::Order => "the order".to_owned(),
+        HoldScope::Lines(lines) => format!("{} lines", lines.len()),
+    }
+}
+
+/// A verdict in the making: the clauses so far, and what every ending shares.
+pub(crate) struct Draft {
+    pub(crate) order: OrderId,
+    pub(crate) plugin: PluginName,
+    pub(crate) authority: Digest,
+    pub(crate) proposed: Option<Rung>,
+    clauses: Vec<Clause>,
+    failed: Option<Code>,
+}
+
+impl Draft {
+    pub(crate) fn new(order: OrderId, plugin: &PluginName, authority: Digest, proposed: Option<Rung>) -> Self {
+        Self { order, plugin: plugin.clone(), authority, proposed, clauses: Vec::new(), failed: None }
+    }
+
+    /// Notes a clause, and the code of the first that was not met.
+    pub(crate) fn note(
+        &mut self,
+        code: Code,
+        name: &'static str,
+        held: bool,
+        found: impl fmt::Display,
+        required: impl fmt::Display,
+    ) -> bool {
+        if !held && self.failed.is_none() {
+            self.failed = Some(code);
+        }
+        self.clauses.push(Clause { name, found: found.to_string(), required: required.to_string(), held });
+        held
+    }
+
+    /// The code of the first clause that was not met.
+    pub(crate) fn failed(&self) -> Option<Code> {
+        self.failed
+    }
+
+    pub(crate) fn refuse(self, code: Code, grant: Option<&Grant>, policies: Vec<String>) -> Verdict {
+        self.close(Effect::RecordOnly, code, grant, policies)
+    }
+
+    pub(crate) fn close(self, effect: Effect, code: Code, grant: Option<&Grant>, policies: Vec<String>) -> Verdict {
+        // INVARIANT: a code of refusal and an effect never meet.
+        let effect = match code.outcome() {
+            Outcome::Refused => Effect::RecordOnly,
+            Outcome::Granted | Outcome::Narrowed => effect,
+        };
+        Verdict {
+            order: self.order,
+            plugin: self.plugin,
+            authority: self.authority,
+            proposed: self.proposed,
+            effect,
+            code,
+            grant: grant.map(|grant| grant.id.clone()),
+            owner: grant.map(|grant| grant.owner.clone()),
+            policies,
+            clauses: self.clauses,
+        }
+    }
+}
+
+/// Text from a plugin or a sender as it may stand in a record: a short code as it
+/// is, anything else by its length. A plugin could otherwise write a customer's
+/// address into the audit log as the name of a queue.
+pub(crate) fn shown(text: &str) -> String {
+    const CODE_BYTES_MAX: usize = 64;
+    let code = (1..=CODE_BYTES_MAX).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_./".contains(&byte));
+    if code { format!("`{text}`") } else { format!("text of {} bytes", text.len()) }
+}
