@@ -1,0 +1,86 @@
+//! What the platform team grants a plugin: one method per act, and a denial
+//! names the act and the line that would allow it.
+//!
+//! Declared *and* granted: the manifest asks, this answers. An ask beyond the
+//! grant refuses the installation, so a new import in an upgrade is noticed even
+//! in a patch version.
+
+use portreeve_model::{Digest, PluginName};
+use portreeve_sandbox::LimitChoices;
+use serde::{Deserialize, Serialize};
+
+use crate::InstallError;
+use crate::manifest::Imports;
+
+/// A grant, as the configuration states it. Everything is off by default.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlatformGrant {
+    /// Exact components; empty means any of that name.
+    #[serde(default)]
+    pub digests: Vec<Digest>,
+    /// May write log lines.
+    #[serde(default)]
+    pub log: bool,
+    /// Reference tables it may read.
+    #[serde(default)]
+    pub lookup: Vec<String>,
+    /// Number ranges it may take from.
+    #[serde(default)]
+    pub numbers: Vec<String>,
+    /// Model files it may read.
+    #[serde(default)]
+    pub artifact: Vec<Digest>,
+    /// May keep small state.
+    #[serde(default)]
+    pub kv: bool,
+    /// HTTP methods it may send.
+    #[serde(default)]
+    pub http: Vec<String>,
+    /// Limits below the defaults.
+    #[serde(default)]
+    pub limits: LimitChoices,
+}
+
+impl PlatformGrant {
+    /// Checks that every ask is granted.
+    ///
+    /// # Errors
+    /// [`InstallError::NotGranted`] for the first ask that is not.
+    pub fn covers(&self, name: &PluginName, asks: &Imports) -> Result<(), InstallError> {
+        self.covers_flag(name, "log", asks.log, self.log)?;
+        self.covers_flag(name, "kv", asks.kv, self.kv)?;
+        self.covers_list(name, "lookup", &asks.lookup, &self.lookup)?;
+        self.covers_list(name, "numbers", &asks.numbers, &self.numbers)?;
+        self.covers_list(name, "artifact", &asks.artifact, &self.artifact)?;
+        self.covers_list(name, "http", &asks.http, &self.http)
+    }
+
+    fn covers_flag(&self, name: &PluginName, act: &str, asked: bool, granted: bool) -> Result<(), InstallError> {
+        if asked && !granted {
+            return Err(InstallError::NotGranted {
+                name: name.clone(),
+                asked: format!("`{act}`"),
+                allow: format!("`{act} = true` in its grant would allow it"),
+            });
+        }
+        Ok(())
+    }
+
+    fn covers_list<T: PartialEq + std::fmt::Display>(
+        &self,
+        name: &PluginName,
+        act: &str,
+        asked: &[T],
+        granted: &[T],
+    ) -> Result<(), InstallError> {
+        match asked.iter().find(|ask| !granted.contains(ask)) {
+            None => Ok(()),
+            Some(ask) => Err(InstallError::NotGranted {
+                name: name.clone(),
+                asked: format!("`{act}` of `{ask}`"),
+                allow: format!("`{ask}` in `{act}` of its grant would allow it"),
+            }),
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! Packages: what a component says of itself, what the platform team grants it,
+//! and the code compiled from it.
+//!
+//! [`Registry::install`] is the story: read the manifest out of the component
+//! (one digest covers code and asks), compare the asks with the grant, take the
+//! compiled code from the cache or compile it, and load it. Nothing is found out
+//! later: what is not granted is refused here, with the line that would allow it.
+//!
+//! Signatures and trust in publishers are not here yet; a digest list in the
+//! grant pins exact components meanwhile.
+
+pub mod manifest;
+
+pub mod grant;
+
+pub mod cache;
+
+use portreeve_model::{Digest, PluginName};
+use portreeve_sandbox::{CompileError, Declared, InspectError, Limits, LoadError, Plugin, PluginSpec, Sandbox};
+
+pub use cache::CodeCache;
+pub use grant::PlatformGrant;
+pub use manifest::{Manifest, ManifestError};
+
+/// A plugin that can be called.
+#[derive(Clone)]
+pub struct Installed {
+    /// What it says of itself.
+    pub manifest: Manifest,
+    /// Digest of the component, manifest included.
+    pub digest: Digest,
+    /// The loaded plugin.
+    pub plugin: Plugin,
+}
+
+/// Why a component cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum InstallError {
+    /// It is no component, or a damaged one.
+    #[error("plugin `{name}`: {source}")]
+    Inspect {
+        /// The name in the configuration.
+        name: PluginName,
+        /// What is wrong.
+        source: InspectError,
+    },
+    /// Its manifest cannot be used.
+    #[error("plugin `{name}`: {source}")]
+    Manifest {
+        /// The name in the configuration.
+        name: PluginName,
+        /// What is wrong.
+        source: ManifestError,
+    },
+    /// The configuration means another plugin.
+    #[error("the component configured as `{name}` calls itself `{found}`; correct `name` or `component`")]
+    OtherName {
+        /// The name in the configuration.
+        name: PluginName,
+        /// The name in the manifest.
+        found: PluginName,
+    },
+    /// The platform team pinned other digests.
+    #[error("plugin `{name}` has digest {found}, which its grant does not list; add it to `digests` after a review")]
+    OtherDigest {
+        /// The plugin.
+        name: PluginName,
+        /// The digest of the component.
+        found: Digest,
+    },
+    /// It asks for something that it was not granted.
+    #[error("plugin `{name}` asks for {asked}, which it is not granted; {allow}")]
+    NotGranted {
+        /// The plugin.
+        name: PluginName,
+        /// The act.
+        asked: String,
+        /// What would allow it.
+        allow: String,
+    },
+    /// It does not compile.
+    #[error("plugin `{name}` does not compile: {source}")]
+    Compile {
+        /// The plugin.
+        name: PluginName,
+        /// What is wrong.
+        source: CompileError,
+    },
+    /// It cannot be loaded.
+    #[error("plugin `{name}` cannot be loaded: {source}")]
+    Load {
+        /// The plugin.
+        name: PluginName,
+        /// What is wrong.
+        source: LoadError,
+    },
+    /// The cache of compiled code cannot be used.
+    #[error("plugin `{name}`: {source}")]
+    Cache {
+        /// The plugin.
+        name: PluginName,
+        /// What is wrong.
+        source: cache::CodeCacheError,
+    },
+}
+
+/// Installs plugins into one sandbox.
+pub struct Registry {
+    sandbox: Sandbox,
+    cache: CodeCache,
+}
+
+impl Registry {
+    /// A registry over a sandbox and a cache of compiled code.
+    #[must_use]
+    pub fn new(sandbox: Sandbox, cache: CodeCache) -> Self {
+        Self { sandbox, cache }
+    }
+
+    /// The sandbox that plugins are loaded into.
+    #[must_use]
+    pub fn sandbox(&self) -> &Sandbox {
+        &self.sandbox
+    }
+
+    /// Makes a component callable, within what it was granted.
+    ///
+    /// # Errors
+    /// When it is damaged, asks for more than its grant, or does not load.
+    pub fn install(
+        &self,
+        name: &PluginName,
+        component: &[u8],
+        grant: &PlatformGrant,
+    ) -> Result<Installed, InstallError> {
+        let inspection = portreeve_sandbox::inspect(component)
+            .map_err(|source| InstallError::Inspect { name: name.clone(), source })?;
+        let manifest = Manifest::parse_embedded(&inspection)
+            .map_err(|source| InstallError::Manifest { name: name.clone(), source })?;
+        if manifest.plugin.name != *name {
+            return Err(InstallError::OtherName { name: name.clone(), found: manifest.plugin.name });
+        }
+        let digest = inspection.digest;
+        if !grant.digests.is_empty() && !grant.digests.contains(&digest) {
+            return Err(InstallError::OtherDigest { name: name.clone(), found: digest });
+        }
+        grant.covers(name, &manifest.imports)?;
+
+        let kind = manifest.plugin.kind;
+        let code = match self.cache.read(&self.sandbox, kind, digest) {
+            Ok(Some(code)) => code,
+            Ok(None) => self.compile(name, kind, digest, component)?,
+            Err(source @ cache::CodeCacheError::Rejected { .. }) => {
+                // Tampered or stale: said aloud, then made anew from the component.
+                tracing::warn!(plugin = %name, %source, "compiled code was rejected and is compiled again");
+                self.compile(name, kind, digest, component)?
+            }
+            Err(source) => return Err(InstallError::Cache { name: name.clone(), source }),
+        };
+
+        let limits = Limits::smallest(&manifest.limits, &grant.limits);
+        let declared: Declared = manifest.imports.declared();
+        let spec = PluginSpec { name: name.clone(), kind, digest, limits, declared };
+        let plugin =
+            self.sandbox.load(spec, &code).map_err(|source| InstallError::Load { name: name.clone(), source })?;
+        Ok(Installed { manifest, digest, plugin })
+    }
+
+    fn compile(
+        &self,
+        name: &PluginName,
+        kind: portreeve_model::PluginKind,
+        digest: Digest,
+        component: &[u8],
+    ) -> Result<portreeve_sandbox::CompiledCode, InstallError> {
+        let code = self
+            .sandbox
+            .compile(kind, component)
+            .map_err(|source| InstallError::Compile { name: name.clone(), source })?;
+        self.cache
+            .write(&self.sandbox, kind, digest, &code)
+            .map_err(|source| InstallError::Cache { name: name.clone(), source })?;
+        Ok(code)
+    }
+}

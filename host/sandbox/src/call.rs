@@ -1,0 +1,441 @@
+//! The story of a governed call.
+//!
+//! ```text
+//! permit ─▶ fresh store ─▶ arm fuel, epochs, wall clock ─▶ instantiate ─▶ call ─▶ check the result ─▶ crossing
+//! ```
+//!
+//! The clocks are armed after the permit, so that queueing is billed to nobody.
+//! CPU is what the call's own thread spends while it polls the call: waiting in a
+//! host function is free, a busy machine does not kill a guest. Since a guest can
+//! also wait for ever, the wall clock binds twice: as the runtime's timeout for a
+//! call that waits, and at each tick for a call that spins, because a spinning
+//! guest may sit on the very thread that would notice the timeout.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use rustix::time::{ClockId, clock_gettime};
+use tokio::sync::SemaphorePermit;
+use tokio::time::error::Elapsed;
+use wasmtime::component::{ComponentType, Lift, Lower, ResourceTableError};
+use wasmtime::{Store, Trap, UpdateDeadline};
+use wasmtime_wasi_http::FieldMapError;
+
+use portreeve_model::document::Failure;
+
+use crate::bindings::values as wit_values;
+use crate::capability::CallContext;
+use crate::convert::{FromGuest, Meter, Refused, ToGuest};
+use crate::engine::{Pool, Ticking};
+use crate::host::{Border, Record, Stop};
+use crate::limits::{HTTP_FIELDS_BYTES_MAX, Limits, STACK_BYTES, TRANSFER_BYTES_MIN, to_u64, to_usize};
+use crate::outcome::{Call, CallError, CallFailure, Crossed, Crossing, RecordedRequest, TimeLimit};
+use crate::plugin::Loaded;
+
+/// Calls one export with one item, in a fresh instance, within the plugin's limits.
+pub(crate) async fn governed<M, R, T>(
+    plugin: &Loaded,
+    call: Call,
+    context: &CallContext,
+    item: &M,
+) -> Crossed<Result<T, Failure>>
+where
+    M: ToGuest,
+    M::Guest: ComponentType + Lower + Send + Sync + 'static,
+    R: ComponentType + Lift + Send + Sync + 'static,
+    T: FromGuest<R>,
+{
+    let mut room = match Room::prepare(plugin, call, context).await {
+        Ok(room) => room,
+        Err(failure) => return unstarted(plugin, call, failure),
+    };
+    let arguments = (vec![item.to_guest()],);
+
+    // The guest runs in here and nowhere else.
+    let store = &mut room.store;
+    let run = async {
+        let instance = plugin.instance.instantiate_async(&mut *store).await?;
+        let export = plugin.exports.get(call.as_str()).ok_or_else(|| not_in_world(call))?;
+        let function = instance
+            .get_typed_func::<_, (Vec<Result<R, wit_values::Failure>>,)>(&mut *store, export)
+            .map_err(|_| another_signature(call))?;
+        function.call_async(&mut *store, arguments).await
+    };
+    let ended = room.clock.bounded(run).await;
+
+    room.close(plugin, call, ended, |(results,), limits| one_result(results, limits))
+}
+
+/// A store with everything that bounds the call, and the right to use it.
+pub(crate) struct Room<'a> {
+    // Fields are dropped in order: a slot is empty before the next call gets it.
+    store: Store<Border>,
+    pub(crate) clock: Arc<Clock>,
+    _ticking: Ticking<'a>,
+    _permit: SemaphorePermit<'a>,
+}
+
+impl<'a> Room<'a> {
+    /// Waits for a free sandbox, then starts the clocks.
+    pub(crate) async fn prepare(plugin: &'a Loaded, call: Call, context: &CallContext) -> Result<Self, CallFailure> {
+        let limits = plugin.spec.limits;
+        let pool = plugin.engines.pool(plugin.spec.kind);
+        let permit = pool.permit().await.map_err(|waited_ms| CallFailure::Busy { waited_ms })?;
+        let ticking = plugin.engines.tick();
+        let clock = Arc::new(Clock::start(&limits));
+        let store = armed_store(plugin, call, context, pool, &clock).map_err(|error| explain(&error, &limits))?;
+        Ok(Self { store, clock, _ticking: ticking, _permit: permit })
+    }
+
+    /// Frees the sandbox, then judges how the call ended.
+    pub(crate) fn close<V, T>(
+        self,
+        plugin: &Loaded,
+        call: Call,
+        ended: Result<wasmtime::Result<V>, Elapsed>,
+        judge: impl FnOnce(V, &Limits) -> Result<T, CallFailure>,
+    ) -> Crossed<T> {
+        let Self { store, clock, _ticking, _permit } = self;
+        let limits = &plugin.spec.limits;
+        let fuel_used = store.get_fuel().ok().map(|left| limits.fuel.saturating_sub(left));
+        let (record, requests) = store.into_data().into_record();
+        drop(_permit);
+
+        let outcome = match ended {
+            Ok(Ok(value)) => judge(value, limits),
+            Ok(Err(error)) => Err(explain(&error, limits)),
+            Err(_) => Err(out_of_wall_time(limits)),
+        };
+        let spent = Spent { fuel: fuel_used, cpu_us: clock.cpu_us(), wall_us: clock.wall_us() };
+        finish(plugin, call, outcome, record, requests, spent)
+    }
+}
+
+/// Fuel, epochs, memory and whatever else wasmtime counts.
+fn armed_store(
+    plugin: &Loaded,
+    call: Call,
+    context: &CallContext,
+    pool: &Pool,
+    clock: &Arc<Clock>,
+) -> wasmtime::Result<Store<Border>> {
+    let limits = &plugin.spec.limits;
+    let mut store = Store::new(&pool.engine, Border::new(plugin.spec.clone(), call, context));
+    store.limiter(Border::limiter);
+    store.set_hostcall_fuel(to_usize(transfer_bytes_max(limits)));
+    store.set_max_component_handles(to_usize(limits.handles));
+    if pool.fueled {
+        store.set_fuel(limits.fuel)?;
+    }
+    store.set_epoch_deadline(1);
+    let (clock, limits, fueled) = (clock.clone(), *limits, pool.fueled);
+    store.epoch_deadline_callback(move |_| {
+        if clock.wall_us() > micros(clock.wall_allowed) {
+            return Err(Stop(out_of_wall_time(&limits)).into());
+        }
+        // Where fuel binds, CPU time would only make the end unrepeatable.
+        if !fueled && clock.cpu_us() > limits.cpu_ms.saturating_mul(1_000) {
+            return Err(
+                Stop(CallFailure::OutOfTime { limit: TimeLimit::Cpu, allowed: limits.cpu_ms, unit: "ms" }).into()
+            );
+        }
+        Ok(UpdateDeadline::Yield(1))
+    });
+    Ok(store)
+}
+
+/// Bytes that one transfer out of the guest may take in the host, counted while
+/// wasmtime copies; `convert` counts again, without the floor.
+fn transfer_bytes_max(limits: &Limits) -> u64 {
+    limits.output_bytes.max(TRANSFER_BYTES_MIN)
+}
+
+/// The item's answer: as many results as requests, so exactly one, checked.
+fn one_result<R, T>(
+    results: Vec<Result<R, wit_values::Failure>>,
+    limits: &Limits,
+) -> Result<Result<T, Failure>, CallFailure>
+where
+    T: FromGuest<R>,
+{
+    let found = results.len();
+    let mut results = results.into_iter();
+    let (Some(result), None) = (results.next(), results.next()) else {
+        return Err(CallFailure::ContractViolation { message: format!("{found} results for one request") });
+    };
+    Ok(<Result<T, Failure>>::from_guest(result, &mut Meter::new(limits))?)
+}
+
+impl From<Refused> for CallFailure {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::TooLarge { what, found, allowed } => Self::TooLarge { what, found, allowed },
+            Refused::Broken { path, problem } => {
+                Self::ContractViolation { message: Refused::describe(&path, &problem) }
+            }
+        }
+    }
+}
+
+/// What a call cost.
+struct Spent {
+    fuel: Option<u64>,
+    cpu_us: u64,
+    wall_us: u64,
+}
+
+fn finish<T>(
+    plugin: &Loaded,
+    call: Call,
+    outcome: Result<T, CallFailure>,
+    mut record: Record,
+    requests: Vec<RecordedRequest>,
+    spent: Spent,
+) -> Crossed<T> {
+    record.fold_requests(&requests);
+    // State and numbers belong to an effect; without a result there is none.
+    let kv_writes = if outcome.is_ok() { record.take_kv_writes() } else { Vec::new() };
+    let crossing = Crossing {
+        plugin: plugin.spec.name.clone(),
+        digest: plugin.spec.digest,
+        call,
+        transcript: record.transcript(),
+        host_calls: record.host_calls,
+        fuel_used: spent.fuel,
+        cpu_us: spent.cpu_us,
+        wall_us: spent.wall_us,
+        lookups: record.lookups,
+        numbers: record.numbers,
+        kv_writes,
+        requests,
+        logs: record.logs,
+        logs_dropped: record.logs_dropped,
+    };
+    let outcome = outcome.map_err(|failure| CallError { plugin: plugin.spec.name.clone(), call, failure });
+    if let Err(error) = &outcome {
+        tracing::debug!(plugin = %error.plugin, %call, failure = %error.failure, cpu_us = crossing.cpu_us, "call failed");
+    }
+    Crossed { outcome, crossing }
+}
+
+/// A call that ended before a guest ran.
+pub(crate) fn unstarted<T>(plugin: &Loaded, call: Call, failure: CallFailure) -> Crossed<T> {
+    let nothing = Spent { fuel: None, cpu_us: 0, wall_us: 0 };
+    finish(plugin, call, Err(failure), Record::new(plugin.spec.limits), Vec::new(), nothing)
+}
+
+// --- what an error means ---
+
+/// Gives an error of wasmtime its type. Only sentences of known origin get out: a
+/// trap's name, or the root cause of a value that could not be read.
+fn explain(error: &wasmtime::Error, limits: &Limits) -> CallFailure {
+    if let Some(Stop(failure)) = error.downcast_ref() {
+        return failure.clone();
+    }
+    if let Some(trap) = error.downcast_ref::<Trap>() {
+        return match trap {
+            Trap::OutOfFuel => CallFailure::OutOfTime { limit: TimeLimit::Fuel, allowed: limits.fuel, unit: "units" },
+            Trap::Interrupt => out_of_wall_time(limits),
+            Trap::StackOverflow => CallFailure::StackOverflow { allowed_bytes: STACK_BYTES },
+            trap => CallFailure::Trap { message: trap.to_string() },
+        };
+    }
+    if error.is::<wasmtime::PoolConcurrencyLimitError>() {
+        return CallFailure::Busy { waited_ms: 0 };
+    }
+    if let Some(ResourceTableError::Full) = error.downcast_ref() {
+        return beyond("handles", limits.handles);
+    }
+    if let Some(FieldMapError::TooManyFields | FieldMapError::TotalSizeTooBig) = error.downcast_ref() {
+        return beyond("bytes of HTTP headers", to_u64(HTTP_FIELDS_BYTES_MAX));
+    }
+
+    // The rest has no type of its own, only a sentence.
+    let message: String = error.root_cause().to_string().chars().filter(|c| !c.is_control()).take(200).collect();
+    if message.contains("fuel allocated for hostcalls") {
+        beyond("output bytes", transfer_bytes_max(limits))
+    } else if message.starts_with("resource limit exceeded: instance") {
+        beyond("core instances", limits.instances)
+    } else if message.ends_with("store handle limit exceeded") {
+        beyond("handles", limits.handles)
+    } else {
+        CallFailure::ContractViolation { message }
+    }
+}
+
+/// One more than allowed is where counting stopped.
+fn beyond(what: &'static str, allowed: u64) -> CallFailure {
+    CallFailure::TooLarge { what, found: allowed.saturating_add(1), allowed }
+}
+
+fn out_of_wall_time(limits: &Limits) -> CallFailure {
+    CallFailure::OutOfTime { limit: TimeLimit::Wall, allowed: limits.wall_ms, unit: "ms" }
+}
+
+fn not_in_world(call: Call) -> Stop {
+    Stop(CallFailure::ContractViolation { message: format!("its kind has no `{call}`") })
+}
+
+fn another_signature(call: Call) -> Stop {
+    let message = format!("`{call}` has another signature than in {}", crate::plugin::CONTRACT);
+    Stop(CallFailure::ContractViolation { message })
+}
+
+// --- clocks ---
+
+/// The CPU and wall clocks of one call.
+pub(crate) struct Clock {
+    started: Instant,
+    wall_allowed: Duration,
+    /// CPU of the polls that have ended, microseconds.
+    polled_us: AtomicU64,
+    /// The thread's CPU clock when the poll under way began, plus one; 0 between polls.
+    poll_began_us: AtomicU64,
+}
+
+impl Clock {
+    fn start(limits: &Limits) -> Self {
+        Self {
+            started: Instant::now(),
+            wall_allowed: Duration::from_millis(limits.wall_ms),
+            polled_us: AtomicU64::new(0),
+            poll_began_us: AtomicU64::new(0),
+        }
+    }
+
+    /// Runs a future for as long as the wall clock allows.
+    pub(crate) async fn bounded<F: Future>(&self, future: F) -> Result<F::Output, Elapsed> {
+        tokio::time::timeout(self.wall_allowed, self.metered(future)).await
+    }
+
+    /// Runs a future and adds up the CPU of its polls. Between two polls it may
+    /// move to another thread, within one it cannot.
+    async fn metered<F: Future>(&self, future: F) -> F::Output {
+        let mut future = pin!(future);
+        std::future::poll_fn(|context| {
+            self.poll_began_us.store(thread_cpu_us().saturating_add(1), Ordering::Relaxed);
+            let polled = future.as_mut().poll(context);
+            self.polled_us.store(self.cpu_us(), Ordering::Relaxed);
+            self.poll_began_us.store(0, Ordering::Relaxed);
+            polled
+        })
+        .await
+    }
+
+    /// CPU so far; called on the thread of the poll under way, or between polls.
+    fn cpu_us(&self) -> u64 {
+        let ended = self.polled_us.load(Ordering::Relaxed);
+        match self.poll_began_us.load(Ordering::Relaxed) {
+            0 => ended,
+            began => ended.saturating_add(thread_cpu_us().saturating_add(1).saturating_sub(began)),
+        }
+    }
+
+    fn wall_us(&self) -> u64 {
+        micros(self.started.elapsed())
+    }
+}
+
+fn thread_cpu_us() -> u64 {
+    let now = clock_gettime(ClockId::ThreadCPUTime);
+    let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
+    let nanos = u64::try_from(now.tv_nsec).unwrap_or(0);
+    seconds.saturating_mul(1_000_000).saturating_add(nanos / 1_000)
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use portreeve_model::document::CheckRequest;
+    use portreeve_model::id::{Digest, PluginKind, PluginName};
+    use portreeve_model::value;
+
+    use super::*;
+    use crate::{Declared, LimitChoices, Plugin, PluginSpec, Sandbox, SandboxOptions};
+
+    /// A connector whose functions have the wrong types, with a core module of
+    /// the test's choice: what happens before the call is what is tested.
+    fn connector(core: &str) -> Vec<u8> {
+        let exports: String = ["receive", "deliver", "find", "poll", "check"]
+            .iter()
+            .map(|name| format!(r#"(func (export "{name}") (canon lift (core func $i "f")))"#))
+            .collect();
+        let text = format!("(component (core module $m {core}) (core instance $i (instantiate $m)) {exports})");
+        wat::parse_str(text).unwrap()
+    }
+
+    fn load(core: &str, manifest: LimitChoices) -> Plugin {
+        let bytes = connector(core);
+        let sandbox = Sandbox::new(SandboxOptions { calls_at_once_max: 2, ..SandboxOptions::default() }).unwrap();
+        let spec = PluginSpec {
+            name: PluginName::parse("test").unwrap(),
+            kind: PluginKind::Connector,
+            digest: Digest::of(&bytes),
+            limits: Limits::smallest(&manifest, &LimitChoices::default()),
+            declared: Declared::default(),
+        };
+        sandbox.load(spec, &sandbox.compile(PluginKind::Connector, &bytes).unwrap()).unwrap()
+    }
+
+    async fn check(core: &str, manifest: LimitChoices) -> CallFailure {
+        let context = CallContext::with_nothing(value::Instant(0));
+        let crossed = load(core, manifest).check(&context, &CheckRequest { settings: vec![] }).await;
+        crossed.outcome.unwrap_err().failure
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_spinning_start_function_is_stopped_by_cpu_time_on_a_single_thread() {
+        let spin = r#"(func $spin (loop br 0)) (start $spin) (func (export "f"))"#;
+        let asked = LimitChoices { cpu_ms: Some(20), ..LimitChoices::default() };
+        assert_eq!(check(spin, asked).await, CallFailure::OutOfTime { limit: TimeLimit::Cpu, allowed: 20, unit: "ms" });
+        let asked = LimitChoices { wall_ms: Some(20), ..LimitChoices::default() };
+        assert_eq!(
+            check(spin, asked).await,
+            CallFailure::OutOfTime { limit: TimeLimit::Wall, allowed: 20, unit: "ms" }
+        );
+    }
+
+    #[tokio::test]
+    async fn memory_and_tables_are_refused_with_what_was_asked_and_allowed() {
+        let memory = r#"(memory 1) (func $grow (drop (memory.grow (i32.const 9)))) (start $grow) (func (export "f"))"#;
+        let asked = LimitChoices { memory_bytes: Some(5 * 65_536), ..LimitChoices::default() };
+        assert_eq!(
+            check(memory, asked).await,
+            CallFailure::OutOfMemory { asked_bytes: 10 * 65_536, allowed_bytes: 5 * 65_536 }
+        );
+        let table = r#"(table 50 funcref) (func (export "f"))"#;
+        let asked = LimitChoices { table_elements: Some(10), ..LimitChoices::default() };
+        let refused = CallFailure::TooLarge { what: "table elements", found: 50, allowed: 10 };
+        assert_eq!(check(table, asked).await, refused);
+    }
+
+    #[tokio::test]
+    async fn core_instances_are_counted() {
+        let asked = LimitChoices { instances: Some(0), ..LimitChoices::default() };
+        let refused = CallFailure::TooLarge { what: "core instances", found: 1, allowed: 0 };
+        assert_eq!(check(r#"(func (export "f"))"#, asked).await, refused);
+    }
+
+    #[tokio::test]
+    async fn an_export_of_another_type_breaks_the_contract() {
+        let failure = check(r#"(func (export "f"))"#, LimitChoices::default()).await;
+        assert!(matches!(failure, CallFailure::ContractViolation { message } if message.contains("another signature")));
+    }
+
+    #[tokio::test]
+    async fn a_trap_leaves_the_next_call_alone() {
+        let plugin = load(r#"(func $no unreachable) (start $no) (func (export "f"))"#, LimitChoices::default());
+        let context = CallContext::with_nothing(value::Instant(0));
+        for _ in 0..10 {
+            let crossed = plugin.check(&context, &CheckRequest { settings: vec![] }).await;
+            assert!(matches!(crossed.outcome.unwrap_err().failure, CallFailure::Trap { .. }));
+        }
+    }
+}

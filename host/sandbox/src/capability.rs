@@ -1,0 +1,196 @@
+//! What the host can do for a guest, as small traits that the pipeline implements.
+//!
+//! The sandbox checks the declaration, counts, limits and records; an
+//! implementation only answers. Its answers are trusted to be of a sane size.
+//! Futures are dropped when a call's time is up, so an implementation must not
+//! leave anything half done at an `await`. [`Nothing`] denies everything.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use portreeve_model::id::{Digest, PluginName};
+use portreeve_model::reference::Field;
+use portreeve_model::value::Instant;
+
+use crate::outcome::Call;
+
+/// Everything around one call.
+#[derive(Clone)]
+pub struct CallContext {
+    /// The guest's clock: when the input was received.
+    pub received_at: Instant,
+    /// Reference tables.
+    pub lookup: Arc<dyn Lookup>,
+    /// Number ranges.
+    pub numbers: Arc<dyn Numbers>,
+    /// Model files.
+    pub artifacts: Arc<dyn Artifacts>,
+    /// The connector's state, in the scope of this call's order or poll.
+    pub kv: Arc<dyn Kv>,
+    /// The way to the network.
+    pub egress: Arc<dyn Egress>,
+}
+
+impl CallContext {
+    /// A context in which every capability denies.
+    #[must_use]
+    pub fn with_nothing(received_at: Instant) -> Self {
+        let nothing = Arc::new(Nothing);
+        Self {
+            received_at,
+            lookup: nothing.clone(),
+            numbers: nothing.clone(),
+            artifacts: nothing.clone(),
+            kv: nothing.clone(),
+            egress: nothing,
+        }
+    }
+}
+
+/// Why a look-up has no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LookupError {
+    /// The platform team did not grant it.
+    #[error("table `{0}` is not granted to this plugin")]
+    Denied(String),
+    /// There is no such table.
+    #[error("there is no reference table `{0}`")]
+    UnknownTable(String),
+    /// It cannot be read now.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+/// Reference tables, read-only. The same question within one call must get the
+/// same answer, and the answer of the decision is recorded with it.
+#[async_trait]
+pub trait Lookup: Send + Sync {
+    /// The row with this key, keys compared byte by byte.
+    ///
+    /// # Errors
+    /// See [`LookupError`].
+    async fn get(&self, table: &str, key: &str) -> Result<Option<Vec<Field>>, LookupError>;
+}
+
+/// Why there is no number.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NumbersError {
+    /// The platform team did not grant it.
+    #[error("number range `{0}` is not granted to this plugin")]
+    Denied(String),
+    /// The range is used up, or cannot be read; one sentence.
+    #[error("{0}")]
+    Exhausted(String),
+}
+
+/// Number ranges. A number is used up only when the caller commits the crossing
+/// that lists it; dropped otherwise, and given again.
+#[async_trait]
+pub trait Numbers: Send + Sync {
+    /// The next number of a range, within this call.
+    ///
+    /// # Errors
+    /// See [`NumbersError`].
+    async fn next(&self, range: &str) -> Result<u64, NumbersError>;
+}
+
+/// Model files by digest, read-only and immutable.
+#[async_trait]
+pub trait Artifacts: Send + Sync {
+    /// The file's size in bytes; none when there is no such file.
+    async fn size(&self, digest: &Digest) -> Option<u64>;
+
+    /// Up to `length_bytes` from `offset_bytes`, fewer only at the end; none when
+    /// there is no such file.
+    async fn read(&self, digest: &Digest, offset_bytes: u64, length_bytes: u64) -> Option<Vec<u8>>;
+}
+
+/// A connector's state, read here and written through [`crate::Crossing::kv_writes`]:
+/// nothing that a guest sets exists before the caller commits it.
+#[async_trait]
+pub trait Kv: Send + Sync {
+    /// The committed value.
+    ///
+    /// # Errors
+    /// One sentence when it cannot be read now.
+    async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, String>;
+}
+
+/// An HTTP request that wants to leave.
+#[derive(Debug, Clone, Copy)]
+pub struct EgressRequest<'a> {
+    /// Who wants to send it.
+    pub plugin: &'a PluginName,
+    /// In which export; the method already is within what the export and the
+    /// manifest allow.
+    pub call: Call,
+    /// Upper case.
+    pub method: &'a str,
+    /// The whole URL, as the guest wrote it.
+    pub url: &'a str,
+}
+
+/// Permission to send one request to one address.
+#[derive(Debug, Clone)]
+pub struct Pinned {
+    /// The address to connect to. The host resolves and checks the name once;
+    /// resolving again at connect time would let a name change its mind.
+    pub address: SocketAddr,
+    /// Headers that the host sets over the guest's, credentials above all.
+    /// They never reach the guest.
+    pub headers: Vec<(String, String)>,
+}
+
+/// The way to the network.
+#[async_trait]
+pub trait Egress: Send + Sync {
+    /// Decides on one request.
+    ///
+    /// # Errors
+    /// One sentence: what is refused and what would allow it.
+    async fn authorize(&self, request: EgressRequest<'_>) -> Result<Pinned, String>;
+}
+
+/// Denies everything.
+#[derive(Debug, Clone, Copy)]
+pub struct Nothing;
+
+#[async_trait]
+impl Lookup for Nothing {
+    async fn get(&self, table: &str, _key: &str) -> Result<Option<Vec<Field>>, LookupError> {
+        Err(LookupError::Denied(table.to_owned()))
+    }
+}
+
+#[async_trait]
+impl Numbers for Nothing {
+    async fn next(&self, range: &str) -> Result<u64, NumbersError> {
+        Err(NumbersError::Denied(range.to_owned()))
+    }
+}
+
+#[async_trait]
+impl Artifacts for Nothing {
+    async fn size(&self, _digest: &Digest) -> Option<u64> {
+        None
+    }
+
+    async fn read(&self, _: &Digest, _offset_bytes: u64, _length_bytes: u64) -> Option<Vec<u8>> {
+        None
+    }
+}
+
+#[async_trait]
+impl Kv for Nothing {
+    async fn get(&self, _key: &str) -> Result<Option<Vec<u8>>, String> {
+        Err("this call has no state".to_owned())
+    }
+}
+
+#[async_trait]
+impl Egress for Nothing {
+    async fn authorize(&self, request: EgressRequest<'_>) -> Result<Pinned, String> {
+        Err(format!("`{}` has no destination; the platform team grants one with `portreeve grant`", request.plugin))
+    }
+}

@@ -1,0 +1,743 @@
+//! The model's nouns to the contract's and back.
+//!
+//! To a guest everything converts. From a guest nothing is believed: each field
+//! passes one conversion that counts it against the output limits and checks what
+//! its description in `wit/types.wit` promises (a currency of ISO 4217, a scale
+//! that does not overflow, a score of at most 10000). The first broken promise
+//! refuses the whole result and names the field; nothing is repaired or dropped.
+//!
+//! Records convert field by field, so a macro writes them; whatever has a rule of
+//! its own is written out, and the rules stand together at the end.
+
+use portreeve_model::{advice, document, event, id, value};
+
+use crate::bindings::{advice as wit_advice, documents as wit_documents, events as wit_events, values as wit_values};
+use crate::limits::{Limits, to_u64};
+
+/// Makes the guest's form of a value.
+pub(crate) trait ToGuest {
+    /// The contract's type.
+    type Guest;
+    /// Copies the value into it.
+    fn to_guest(&self) -> Self::Guest;
+}
+
+/// Makes a value of what a guest returned, or refuses it.
+pub(crate) trait FromGuest<G>: Sized {
+    /// Checks and moves.
+    fn from_guest(guest: G, meter: &mut Meter) -> Result<Self, Refused>;
+}
+
+/// Counts a result against its limits while it is converted.
+#[derive(Debug)]
+pub(crate) struct Meter {
+    bytes: u64,
+    items: u64,
+    bytes_max: u64,
+    items_max: u64,
+}
+
+impl Meter {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self { bytes: 0, items: 0, bytes_max: limits.output_bytes, items_max: limits.output_items }
+    }
+
+    fn count_bytes(&mut self, bytes: usize) -> Result<(), Refused> {
+        self.bytes = self.bytes.saturating_add(to_u64(bytes));
+        within("output bytes", self.bytes, self.bytes_max)
+    }
+
+    fn count_items(&mut self, items: usize) -> Result<(), Refused> {
+        self.items = self.items.saturating_add(to_u64(items));
+        within("output items", self.items, self.items_max)
+    }
+}
+
+/// Why a result was refused.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// It is beyond a limit.
+    TooLarge { what: &'static str, found: u64, allowed: u64 },
+    /// A field breaks its promise; the path is written from the inside out.
+    Broken { path: Vec<&'static str>, problem: String },
+}
+
+impl Refused {
+    fn broken(problem: impl std::fmt::Display) -> Self {
+        Self::Broken { path: Vec::new(), problem: problem.to_string() }
+    }
+
+    /// Adds the field that contains the refused value.
+    pub(crate) fn inside(mut self, field: &'static str) -> Self {
+        if let Self::Broken { path, .. } = &mut self {
+            path.push(field);
+        }
+        self
+    }
+
+    /// `lines.unit-price.currency: …`, as the contract spells it.
+    pub(crate) fn describe(path: &[&'static str], problem: &str) -> String {
+        let names: Vec<String> = path.iter().rev().map(|name| name.replace('_', "-")).collect();
+        format!("`{}`: {problem}", names.join("."))
+    }
+}
+
+/// Writes conversions of records whose fields have the same names on both sides.
+macro_rules! record {
+    (to $wit:ident, $model:ident: $($name:ident { $($field:ident),* })*) => { $(
+        impl ToGuest for $model::$name {
+            type Guest = $wit::$name;
+            fn to_guest(&self) -> Self::Guest {
+                $wit::$name { $($field: self.$field.to_guest()),* }
+            }
+        }
+    )* };
+    (from $wit:ident, $model:ident: $($name:ident { $($field:ident),* } $(=> $check:ident)?)*) => { $(
+        impl FromGuest<$wit::$name> for $model::$name {
+            fn from_guest(guest: $wit::$name, meter: &mut Meter) -> Result<Self, Refused> {
+                let value = Self {
+                    $($field: FromGuest::from_guest(guest.$field, meter).map_err(|r| r.inside(stringify!($field)))?,)*
+                };
+                $($check(&value)?;)?
+                Ok(value)
+            }
+        }
+    )* };
+    (both $wit:ident, $model:ident: $($name:ident { $($field:ident),* } $(=> $check:ident)?)*) => {
+        record!(to $wit, $model: $($name { $($field),* })*);
+        record!(from $wit, $model: $($name { $($field),* } $(=> $check)?)*);
+    };
+}
+
+/// Writes conversions of variants whose cases have the same names on both sides.
+macro_rules! variant {
+    (to $wit:ident, $model:ident: $($name:ident { $($case:ident),* })*) => { $(
+        impl ToGuest for $model::$name {
+            type Guest = $wit::$name;
+            fn to_guest(&self) -> Self::Guest {
+                match self { $(Self::$case(payload) => $wit::$name::$case(payload.to_guest()),)* }
+            }
+        }
+    )* };
+    (from $wit:ident, $model:ident: $($name:ident { $($case:ident),* } $(=> $check:ident)?)*) => { $(
+        impl FromGuest<$wit::$name> for $model::$name {
+            fn from_guest(guest: $wit::$name, meter: &mut Meter) -> Result<Self, Refused> {
+                let value = match guest {
+                    $($wit::$name::$case(payload) => Self::$case(FromGuest::from_guest(payload, meter)?),)*
+                };
+                $($check(&value)?;)?
+                Ok(value)
+            }
+        }
+    )* };
+}
+
+/// Writes conversions of enumerations whose cases have the same names on both sides.
+macro_rules! enumeration {
+    ($wit:ident, $model:ident: $($name:ident { $($case:ident),* })*) => { $(
+        impl ToGuest for $model::$name {
+            type Guest = $wit::$name;
+            fn to_guest(&self) -> Self::Guest {
+                match self { $(Self::$case => $wit::$name::$case,)* }
+            }
+        }
+        impl FromGuest<$wit::$name> for $model::$name {
+            fn from_guest(guest: $wit::$name, _meter: &mut Meter) -> Result<Self, Refused> {
+                Ok(match guest { $($wit::$name::$case => Self::$case,)* })
+            }
+        }
+    )* };
+}
+
+// --- values ---
+
+record!(both wit_values, value:
+    Money { minor, currency }
+    Extension { name, value } => extension_is_short
+    Address { id, name, lines, city, region, postal_code, country }
+    Customer { id, name, email, phone }
+);
+
+/// A scale has a rule, so what carries one is written out.
+macro_rules! scaled {
+    ($($name:ident { $($field:ident),* })*) => { $(
+        impl ToGuest for value::$name {
+            type Guest = wit_values::$name;
+            fn to_guest(&self) -> Self::Guest {
+                wit_values::$name { scale: self.scale, $($field: self.$field.to_guest()),* }
+            }
+        }
+        impl FromGuest<wit_values::$name> for value::$name {
+            fn from_guest(guest: wit_values::$name, meter: &mut Meter) -> Result<Self, Refused> {
+                let value = Self {
+                    scale: checked_scale(guest.scale)?,
+                    $($field: FromGuest::from_guest(guest.$field, meter).map_err(|r| r.inside(stringify!($field)))?,)*
+                };
+                value.promise()?;
+                Ok(value)
+            }
+        }
+    )* };
+}
+
+scaled!(
+    Decimal { units }
+    Quantity { value, unit }
+    UnitPrice { amount, currency, per_quantity }
+);
+
+impl ToGuest for value::Date {
+    type Guest = wit_values::Date;
+    fn to_guest(&self) -> Self::Guest {
+        wit_values::Date { year: self.year(), month: self.month(), day: self.day() }
+    }
+}
+
+impl FromGuest<wit_values::Date> for value::Date {
+    fn from_guest(guest: wit_values::Date, _meter: &mut Meter) -> Result<Self, Refused> {
+        Self::new(guest.year, guest.month, guest.day).map_err(Refused::broken)
+    }
+}
+
+impl ToGuest for value::Instant {
+    type Guest = i64;
+    fn to_guest(&self) -> i64 {
+        self.0
+    }
+}
+
+impl FromGuest<i64> for value::Instant {
+    fn from_guest(guest: i64, _meter: &mut Meter) -> Result<Self, Refused> {
+        Ok(Self(guest))
+    }
+}
+
+impl ToGuest for value::Currency {
+    type Guest = String;
+    fn to_guest(&self) -> String {
+        self.code().to_owned()
+    }
+}
+
+impl FromGuest<String> for value::Currency {
+    fn from_guest(guest: String, _meter: &mut Meter) -> Result<Self, Refused> {
+        Self::parse(&guest).map_err(Refused::broken)
+    }
+}
+
+impl FromGuest<String> for id::Digest {
+    fn from_guest(guest: String, _meter: &mut Meter) -> Result<Self, Refused> {
+        Self::parse(&guest).map_err(Refused::broken)
+    }
+}
+
+impl ToGuest for id::SenderId {
+    type Guest = String;
+    fn to_guest(&self) -> String {
+        self.as_str().to_owned()
+    }
+}
+
+impl ToGuest for id::OrderId {
+    type Guest = String;
+    fn to_guest(&self) -> String {
+        self.to_string()
+    }
+}
+
+// --- events ---
+
+record!(both wit_events, event:
+    OrderLine { number, sku, buyer_sku, description, quantity, unit_price, extended, requested_delivery, extensions }
+    Payment { method, state, authorised, authorisation_expires_at, issuer_country, address_check, terms }
+    OrderTotals { lines, shipping, tax, discount, grand }
+    Order {
+        number, release, customer, bill_to, ship_to, placed_at, requested_delivery, cancel_after, currency, lines,
+        totals, payment, sender_state, notes, extensions
+    }
+    OrderChange { order, revision }
+    CancelRequest { order_number, reason, line_numbers, extensions }
+    LineAnswer { line_number, status, quantity, unit_price, promised, substitute_sku, reason }
+    OrderAnswer { order_number, external_id, answered_at, lines, reason, extensions }
+    InventoryLevel { sku, node, on_hand, available, as_of, extensions }
+    AllocationLine { line_number, sku, node, quantity }
+    Allocation { order_number, lines, extensions }
+    ShipmentLine { line_number, sku, ordered, shipped, short, lot, serials }
+    Shipment { order_number, shipment_number, node, carrier, tracking, at, lines, ship_to, extensions }
+    ShipmentDelay { order_number, shipment_number, expected, reason, extensions }
+    InvoiceLine { line_number, sku, quantity, unit_price, extended, tax }
+    Invoice {
+        invoice_number, order_number, shipment_number, corrects, posted_on, due_on, lines, tax, total, extensions
+    }
+    Settlement { payment_reference, order_number, invoice_number, amount, fee, settled_at, extensions }
+    ReturnLine { line_number, sku, quantity, reason, condition }
+    GoodsReturn { return_number, order_number, lines, at, extensions }
+    Refund { refund_number, order_number, cause, return_number, amount, issued_at, extensions }
+    RemittanceLine { invoice_number, paid, adjustment, adjustment_reason }
+    Remittance { reference, payer, total, lines, pays_on, extensions }
+    SupplierDelay { purchase_order, supplier_id, sku, earliest, latest, confidence_bp, extensions } => confidence_is_a_share
+    OtherEvent { kind, body }
+);
+
+enumeration!(wit_events, event:
+    LineStatus { Accepted, Backordered, QuantityChanged, PriceChanged, DateChanged, Substituted, Rejected }
+    ShortReason { None, Backorder, NoBackorder, Substitution, Damaged, Unknown }
+    RefundCause { GoodsReturn, CancelledPrepayment, ShortShipment, PriceCorrection, Other }
+);
+
+/// An event is the one variant that goes both ways.
+macro_rules! event_cases {
+    ($($case:ident),*) => {
+        variant!(to wit_events, event: Event { $($case),* });
+        variant!(from wit_events, event: Event { $($case),* });
+    };
+}
+
+event_cases!(
+    OrderCreated,
+    OrderChanged,
+    OrderCancelRequested,
+    OrderAccepted,
+    OrderRejected,
+    InventoryLevel,
+    InventoryAllocated,
+    ShipmentPicked,
+    ShipmentPacked,
+    ShipmentDispatched,
+    ShipmentConfirmed,
+    ShipmentDelayed,
+    InvoicePosted,
+    PaymentSettled,
+    ReturnRequested,
+    ReturnReceived,
+    RefundIssued,
+    RemittanceReceived,
+    SupplierDelayPredicted,
+    Other
+);
+
+// --- advice ---
+
+record!(to wit_advice, advice:
+    CustomerHistory {
+        orders_1h, orders_24h, orders_30d, value_24h_minor, value_30d_minor, largest_30d_minor, first_order_at,
+        ship_to_places_30d, ship_to_known
+    }
+    ScoringRequest { order, received_at, history, seed, extensions }
+);
+
+record!(from wit_advice, advice:
+    Assessment { score_bp, reasons, proposals, model } => assessment_is_bounded
+    Reason { code, contribution_bp, line_number } => reason_has_a_code
+    Hold { scope, minutes, reason } => hold_is_bounded
+    DateProposal { line_number, date, earliest, latest }
+    PriceProposal { line_number, price, approver_tier }
+    Draft { audience, text, facts }
+    OtherAdvice { kind, body }
+);
+
+variant!(from wit_advice, advice:
+    Proposal { Recommend, Route, Hold, Other }
+    Recommendation { Review, AlternateShipNode, NewDate, Disposition, ExceptionPrice, Draft, Other } => nodes_are_few
+);
+
+impl FromGuest<wit_advice::HoldScope> for advice::HoldScope {
+    fn from_guest(guest: wit_advice::HoldScope, meter: &mut Meter) -> Result<Self, Refused> {
+        match guest {
+            wit_advice::HoldScope::Order => Ok(Self::Order),
+            wit_advice::HoldScope::Lines(lines) if lines.is_empty() => {
+                Err(Refused::broken("a hold of lines names no line"))
+            }
+            wit_advice::HoldScope::Lines(lines) => Ok(Self::Lines(FromGuest::from_guest(lines, meter)?)),
+        }
+    }
+}
+
+impl FromGuest<wit_advice::RankedNode> for advice::RankedNode {
+    fn from_guest(guest: wit_advice::RankedNode, meter: &mut Meter) -> Result<Self, Refused> {
+        basis_points(guest.suitability_bp).map_err(|r| r.inside("suitability_bp"))?;
+        Ok(Self {
+            node: FromGuest::from_guest(guest.node, meter)?,
+            suitability_bp: guest.suitability_bp,
+            freight_delta: FromGuest::from_guest(guest.freight_delta, meter).map_err(|r| r.inside("freight_delta"))?,
+            country: FromGuest::from_guest(guest.country, meter)?,
+            splits: guest.splits,
+        })
+    }
+}
+
+// --- documents ---
+
+record!(both wit_documents, document:
+    Header { name, value } => header_is_safe
+);
+
+record!(to wit_documents, document:
+    Inbound { method, path, headers, body, received_at, sender, settings }
+    MappingRequest { kind, body, received_at, sender, settings }
+    RenderingRequest { event, order_id, kind, settings }
+    Message { kind, content_type, body }
+    Delivery { message, idempotency_key, natural_key, attempt, settings }
+    FindQuery { kind, natural_key, settings }
+    PollRequest { cursor, now, settings }
+    CheckRequest { settings }
+);
+
+record!(to wit_values, document: Setting { name, value });
+
+record!(from wit_values, document:
+    Position { offset_bytes, segment, path }
+    Problem { code, message, position } => problem_has_a_code
+);
+
+record!(from wit_documents, document:
+    Reply { status, headers, body } => status_is_final
+    Document { key, partner, kind, position, body }
+    Received { envelopes, documents, problems, reply }
+    Message { kind, content_type, body } => content_type_is_safe
+    Receipt { external_id, detail } => detail_is_short
+    Polled { documents, problems, cursor }
+    CheckReport { ok, detail }
+);
+
+variant!(from wit_values, document:
+    Failure { Invalid, Retry, Permanent, UnknownOutcome } => failure_is_usable
+);
+
+// --- what everything is made of ---
+
+/// Values that are the same on both sides. Not `u8`: lists of it are bodies and
+/// convert in one piece.
+macro_rules! same {
+    ($($type:ty),*) => { $(
+        impl ToGuest for $type {
+            type Guest = $type;
+            fn to_guest(&self) -> $type {
+                *self
+            }
+        }
+        impl FromGuest<$type> for $type {
+            fn from_guest(guest: $type, _meter: &mut Meter) -> Result<Self, Refused> {
+                Ok(guest)
+            }
+        }
+    )* };
+}
+
+same!(bool, u16, u32, u64, i32, i64);
+
+impl ToGuest for String {
+    type Guest = String;
+    fn to_guest(&self) -> String {
+        self.clone()
+    }
+}
+
+impl FromGuest<String> for String {
+    fn from_guest(guest: String, meter: &mut Meter) -> Result<Self, Refused> {
+        meter.count_bytes(guest.len())?;
+        Ok(guest)
+    }
+}
+
+impl ToGuest for Vec<u8> {
+    type Guest = Vec<u8>;
+    fn to_guest(&self) -> Vec<u8> {
+        self.clone()
+    }
+}
+
+impl FromGuest<Vec<u8>> for Vec<u8> {
+    fn from_guest(guest: Vec<u8>, meter: &mut Meter) -> Result<Self, Refused> {
+        meter.count_bytes(guest.len())?;
+        Ok(guest)
+    }
+}
+
+impl<T: ToGuest> ToGuest for Vec<T> {
+    type Guest = Vec<T::Guest>;
+    fn to_guest(&self) -> Self::Guest {
+        self.iter().map(ToGuest::to_guest).collect()
+    }
+}
+
+impl<G, T: FromGuest<G>> FromGuest<Vec<G>> for Vec<T> {
+    fn from_guest(guest: Vec<G>, meter: &mut Meter) -> Result<Self, Refused> {
+        meter.count_items(guest.len())?;
+        guest.into_iter().map(|item| T::from_guest(item, meter)).collect()
+    }
+}
+
+impl<T: ToGuest> ToGuest for Option<T> {
+    type Guest = Option<T::Guest>;
+    fn to_guest(&self) -> Self::Guest {
+        self.as_ref().map(ToGuest::to_guest)
+    }
+}
+
+impl<G, T: FromGuest<G>> FromGuest<Option<G>> for Option<T> {
+    fn from_guest(guest: Option<G>, meter: &mut Meter) -> Result<Self, Refused> {
+        guest.map(|inner| T::from_guest(inner, meter)).transpose()
+    }
+}
+
+/// A plugin's own answer: a value or a failure that it reports.
+impl<G, T: FromGuest<G>> FromGuest<Result<G, wit_values::Failure>> for Result<T, document::Failure> {
+    fn from_guest(guest: Result<G, wit_values::Failure>, meter: &mut Meter) -> Result<Self, Refused> {
+        match guest {
+            Ok(value) => Ok(Ok(T::from_guest(value, meter)?)),
+            Err(failure) => Ok(Err(FromGuest::from_guest(failure, meter)?)),
+        }
+    }
+}
+
+// --- the promises of `wit/types.wit` ---
+
+/// Bytes of an extension's name: it becomes part of a feature's name.
+const EXTENSION_NAME_BYTES_MAX: usize = 128;
+/// Bytes of an extension's value: extensions go into every record of the event.
+const EXTENSION_VALUE_BYTES_MAX: usize = 4096;
+/// Bytes of a code. Codes go into audit leaves, where a guest must not be able to
+/// put a name or an address.
+const CODE_BYTES_MAX: usize = 64;
+/// Bytes of a target's own words in a receipt.
+const RECEIPT_DETAIL_BYTES_MAX: usize = 1024;
+/// Milliseconds that a failure may ask to wait: a day. Longer, and a guest could
+/// park an order for ever.
+const RETRY_MS_MAX: u32 = 86_400_000;
+/// Reasons of an assessment; people read them.
+const REASONS_MAX: usize = 32;
+/// Proposals of an assessment; each is judged and recorded.
+const PROPOSALS_MAX: usize = 8;
+/// Minutes of a hold: 30 days. The host's grant is often shorter.
+const HOLD_MINUTES_MAX: u32 = 43_200;
+/// Ship nodes of a recommendation.
+const RANKED_NODES_MAX: usize = 3;
+/// The whole, in basis points.
+const BASIS_POINTS: u16 = 10_000;
+
+/// What a scaled value promises beyond its scale.
+trait Promise {
+    fn promise(&self) -> Result<(), Refused> {
+        Ok(())
+    }
+}
+
+impl Promise for value::Decimal {}
+impl Promise for value::Quantity {}
+impl Promise for value::UnitPrice {
+    fn promise(&self) -> Result<(), Refused> {
+        if self.per_quantity == 0 {
+            return Err(Refused::broken(value::ValueError::PriceForNothing).inside("per_quantity"));
+        }
+        Ok(())
+    }
+}
+
+fn checked_scale(scale: u8) -> Result<u8, Refused> {
+    if scale > value::SCALE_MAX {
+        return Err(Refused::broken(value::ValueError::ScaleTooLarge(scale)).inside("scale"));
+    }
+    Ok(scale)
+}
+
+fn within(what: &'static str, found: u64, allowed: u64) -> Result<(), Refused> {
+    if found > allowed {
+        return Err(Refused::TooLarge { what, found, allowed });
+    }
+    Ok(())
+}
+
+fn at_most(field: &'static str, what: &'static str, found: usize, allowed: usize) -> Result<(), Refused> {
+    if found > allowed {
+        return Err(Refused::broken(format!("{found} {what}; at most {allowed} are allowed")).inside(field));
+    }
+    Ok(())
+}
+
+fn extension_is_short(extension: &value::Extension) -> Result<(), Refused> {
+    at_most("name", "bytes", extension.name.len(), EXTENSION_NAME_BYTES_MAX)?;
+    at_most("value", "bytes", extension.value.len(), EXTENSION_VALUE_BYTES_MAX)
+}
+
+fn basis_points(value: u16) -> Result<(), Refused> {
+    if value > BASIS_POINTS {
+        return Err(Refused::broken(format!("{value} basis points; expected 0 to {BASIS_POINTS}")));
+    }
+    Ok(())
+}
+
+fn confidence_is_a_share(delay: &event::SupplierDelay) -> Result<(), Refused> {
+    basis_points(delay.confidence_bp).map_err(|r| r.inside("confidence_bp"))
+}
+
+fn code(code: &str) -> Result<(), Refused> {
+    let well_formed = (1..=CODE_BYTES_MAX).contains(&code.len())
+        && code.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    if !well_formed {
+        return Err(Refused::broken(format!("expected 1 to {CODE_BYTES_MAX} lower-case letters, digits and dashes"))
+            .inside("code"));
+    }
+    Ok(())
+}
+
+fn problem_has_a_code(problem: &document::Problem) -> Result<(), Refused> {
+    code(&problem.code)
+}
+
+fn reason_has_a_code(reason: &advice::Reason) -> Result<(), Refused> {
+    code(&reason.code)
+}
+
+fn hold_is_bounded(hold: &advice::Hold) -> Result<(), Refused> {
+    if !(1..=HOLD_MINUTES_MAX).contains(&hold.minutes) {
+        let problem = format!("{} minutes; expected 1 to {HOLD_MINUTES_MAX}", hold.minutes);
+        return Err(Refused::broken(problem).inside("minutes"));
+    }
+    Ok(())
+}
+
+fn nodes_are_few(recommendation: &advice::Recommendation) -> Result<(), Refused> {
+    match recommendation {
+        advice::Recommendation::AlternateShipNode(nodes) => {
+            at_most("alternate-ship-node", "ship nodes", nodes.len(), RANKED_NODES_MAX)
+        }
+        _ => Ok(()),
+    }
+}
+
+fn assessment_is_bounded(assessment: &advice::Assessment) -> Result<(), Refused> {
+    basis_points(assessment.score_bp).map_err(|r| r.inside("score_bp"))?;
+    at_most("reasons", "reasons", assessment.reasons.len(), REASONS_MAX)?;
+    at_most("proposals", "proposals", assessment.proposals.len(), PROPOSALS_MAX)?;
+    for proposal in &assessment.proposals {
+        if let advice::Proposal::Hold(hold) = proposal
+            && !assessment.reasons.iter().any(|reason| reason.code == hold.reason)
+        {
+            let problem = "a hold names a reason that the assessment does not give";
+            return Err(Refused::broken(problem).inside("reason").inside("proposals"));
+        }
+    }
+    Ok(())
+}
+
+fn status_is_final(reply: &document::Reply) -> Result<(), Refused> {
+    if !(200..=599).contains(&reply.status) {
+        return Err(
+            Refused::broken(format!("{} is no final HTTP status; expected 200 to 599", reply.status)).inside("status")
+        );
+    }
+    Ok(())
+}
+
+/// A name or value with a line break would write headers, or a body, of its own.
+fn header_is_safe(header: &document::Header) -> Result<(), Refused> {
+    if http::HeaderName::from_lowercase(header.name.as_bytes()).is_err() {
+        return Err(Refused::broken("expected a lower-case header name").inside("name"));
+    }
+    header_value(&header.value).map_err(|r| r.inside("value"))
+}
+
+fn content_type_is_safe(message: &document::Message) -> Result<(), Refused> {
+    header_value(&message.content_type).map_err(|r| r.inside("content_type"))
+}
+
+fn header_value(value: &str) -> Result<(), Refused> {
+    if http::HeaderValue::from_str(value).is_err() {
+        return Err(Refused::broken("expected a header value without control characters"));
+    }
+    Ok(())
+}
+
+fn detail_is_short(receipt: &document::Receipt) -> Result<(), Refused> {
+    let bytes = receipt.detail.as_ref().map_or(0, String::len);
+    at_most("detail", "bytes", bytes, RECEIPT_DETAIL_BYTES_MAX)
+}
+
+fn failure_is_usable(failure: &document::Failure) -> Result<(), Refused> {
+    match failure {
+        document::Failure::Invalid(problems) if problems.is_empty() => {
+            Err(Refused::broken("an invalid input without a problem; expected at least one").inside("invalid"))
+        }
+        document::Failure::Retry(ms) if *ms > RETRY_MS_MAX => {
+            Err(Refused::broken(format!("{ms} ms; expected at most {RETRY_MS_MAX}")).inside("retry"))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    fn assess(change: impl FnOnce(&mut wit_advice::Assessment)) -> Result<advice::Assessment, Refused> {
+        let mut guest = wit_advice::Assessment {
+            score_bp: 10_000,
+            reasons: vec![wit_advice::Reason { code: "velocity".into(), contribution_bp: 10, line_number: None }],
+            proposals: vec![wit_advice::Proposal::Hold(wit_advice::Hold {
+                scope: wit_advice::HoldScope::Order,
+                minutes: 5,
+                reason: "velocity".into(),
+            })],
+            model: None,
+        };
+        change(&mut guest);
+        FromGuest::from_guest(guest, &mut Meter::new(&Limits::DEFAULT))
+    }
+
+    fn path(result: Result<advice::Assessment, Refused>) -> String {
+        match result.unwrap_err() {
+            Refused::Broken { path, problem } => Refused::describe(&path, &problem),
+            Refused::TooLarge { what, .. } => what.to_owned(),
+        }
+    }
+
+    #[test]
+    fn accepts_an_assessment_at_its_bounds() {
+        assert_eq!(assess(|_| {}).unwrap().score_bp, 10_000);
+    }
+
+    #[test]
+    fn names_the_field_that_breaks_its_promise() {
+        assert!(path(assess(|a| a.score_bp = 10_001)).starts_with("`score-bp`: 10001 basis points"));
+        assert!(path(assess(|a| a.reasons.clear())).starts_with("`proposals.reason`"));
+        assert!(path(assess(|a| a.model = Some("sha256:no".into()))).starts_with("`model`"));
+        assert!(
+            path(assess(|a| a.reasons.iter_mut().for_each(|reason| reason.code = "Jane Doe".into())))
+                .starts_with("`reasons.code`")
+        );
+    }
+
+    #[test]
+    fn refuses_a_price_for_nothing_and_a_scale_that_overflows() {
+        let price =
+            |scale, per_quantity| wit_values::UnitPrice { amount: 1, scale, currency: "USD".into(), per_quantity };
+        let convert = |guest| <value::UnitPrice as FromGuest<_>>::from_guest(guest, &mut Meter::new(&Limits::DEFAULT));
+        assert!(convert(price(2, 1)).is_ok());
+        assert!(convert(price(2, 0)).is_err());
+        assert!(convert(price(255, 1)).is_err());
+    }
+
+    #[test]
+    fn counts_what_a_guest_returns() {
+        let limits = Limits { output_bytes: 4, output_items: 2, ..Limits::DEFAULT };
+        let convert = |list: Vec<String>| <Vec<String> as FromGuest<_>>::from_guest(list, &mut Meter::new(&limits));
+        assert!(convert(vec!["ab".into(), "cd".into()]).is_ok());
+        assert_eq!(
+            convert(vec!["abc".into(), "de".into()]),
+            Err(Refused::TooLarge { what: "output bytes", found: 5, allowed: 4 })
+        );
+        assert_eq!(
+            convert(vec![String::new(); 3]),
+            Err(Refused::TooLarge { what: "output items", found: 3, allowed: 2 })
+        );
+    }
+
+    #[test]
+    fn refuses_a_reply_that_smuggles_a_header() {
+        let header = wit_documents::Header { name: "x-a".into(), value: "1\r\nset-cookie: a".into() };
+        assert!(<document::Header as FromGuest<_>>::from_guest(header, &mut Meter::new(&Limits::DEFAULT)).is_err());
+    }
+}

@@ -1,0 +1,267 @@
+//! The two engines, their pools, and the clock that interrupts guests.
+//!
+//! Connectors talk to the network, so no two runs are alike: they are stopped by
+//! CPU time, which a ticker raises as epochs. Scorers and transformers must give
+//! the same answer on every machine, so they are stopped by fuel, with canonical
+//! NaNs and deterministic SIMD; they tick as well, to let the runtime breathe and
+//! the wall clock bind.
+//!
+//! Every call gets a fresh instance out of a pool. A semaphore stands in front
+//! of each pool: waiting for a permit is bounded and billed to nobody, and a pool
+//! that has a permit free has a slot free.
+
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::{self, Thread};
+use std::time::Duration;
+
+use portreeve_model::id::{Digest, PluginKind};
+use sha2::{Digest as _, Sha256};
+use tokio::sync::{Semaphore, SemaphorePermit};
+use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
+
+use crate::limits::{Limits, STACK_BYTES, to_u64, to_usize};
+
+/// How often guests are interrupted. Finer, and interrupting costs more than it
+/// saves; coarser, and a spinning guest keeps its thread from others for longer.
+const TICK: Duration = Duration::from_millis(1);
+
+/// Memory that a slot keeps mapped between calls. A small plugin then finds its
+/// pages resident instead of faulting them in at every call.
+const KEEP_RESIDENT_BYTES: usize = 64 * 1024;
+
+/// Memories of one component. Toolchains make one; a second is an adapter's.
+const MEMORIES_PER_COMPONENT: u32 = 2;
+
+/// Tables of one component: one per core instance that has indirect calls.
+const TABLES_PER_COMPONENT: u32 = 8;
+
+/// Goes into the engine hash: raise it when a change here or in the host
+/// functions could change what a recorded call returns or what its fuel is.
+const SETTINGS: &str = "portreeve sandbox settings 1";
+
+/// Sizes of a sandbox.
+#[derive(Debug, Clone, Copy)]
+pub struct SandboxOptions {
+    /// Calls that run at once, per engine. Each reserves address space for the
+    /// hard maximum of memory, and uses what its guest touches.
+    pub calls_at_once_max: u32,
+    /// How long a call waits for a free sandbox, in milliseconds.
+    pub busy_wait_ms_max: u64,
+}
+
+impl Default for SandboxOptions {
+    fn default() -> Self {
+        Self { calls_at_once_max: 64, busy_wait_ms_max: 2_000 }
+    }
+}
+
+/// A sandbox that could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum SandboxError {
+    /// The machine cannot run it; often address space, or a limit on it.
+    #[error(
+        "the sandbox for {kind}s cannot be made: {message}; lower `calls_at_once_max` or raise the limit on address space"
+    )]
+    Engine {
+        /// For which kinds.
+        kind: &'static str,
+        /// In wasmtime's words.
+        message: String,
+    },
+    /// No thread for the clock.
+    #[error("the sandbox's clock cannot start: {0}")]
+    Ticker(#[source] std::io::Error),
+}
+
+/// Both engines, and the clock over them. Plugins hold it, so the clock runs as
+/// long as anything can be called.
+pub(crate) struct Engines {
+    clocked: Pool,
+    fueled: Pool,
+    ticker: Ticker,
+}
+
+/// An engine and the permits for its instances.
+pub(crate) struct Pool {
+    pub(crate) engine: Engine,
+    pub(crate) hash: Digest,
+    /// Whether fuel is what stops guests.
+    pub(crate) fueled: bool,
+    permits: Semaphore,
+    busy_wait: Duration,
+}
+
+impl Engines {
+    pub(crate) fn new(options: &SandboxOptions) -> Result<Arc<Self>, SandboxError> {
+        let clocked = Pool::new(false, options)?;
+        let fueled = Pool::new(true, options)?;
+        let ticker = Ticker::start([clocked.engine.clone(), fueled.engine.clone()])?;
+        Ok(Arc::new(Self { clocked, fueled, ticker }))
+    }
+
+    pub(crate) fn pool(&self, kind: PluginKind) -> &Pool {
+        match kind {
+            PluginKind::Connector => &self.clocked,
+            PluginKind::Transformer | PluginKind::Scorer => &self.fueled,
+        }
+    }
+
+    /// Keeps the clock ticking until it is dropped.
+    pub(crate) fn tick(&self) -> Ticking<'_> {
+        self.ticker.hold()
+    }
+}
+
+impl Pool {
+    fn new(fueled: bool, options: &SandboxOptions) -> Result<Self, SandboxError> {
+        let engine = Engine::new(&config(fueled, options.calls_at_once_max)).map_err(|error| SandboxError::Engine {
+            kind: if fueled { "scorer and transformer" } else { "connector" },
+            message: error.to_string(),
+        })?;
+        Ok(Self {
+            hash: engine_hash(&engine),
+            engine,
+            fueled,
+            permits: Semaphore::new(usize::try_from(options.calls_at_once_max).unwrap_or(1)),
+            busy_wait: Duration::from_millis(options.busy_wait_ms_max),
+        })
+    }
+
+    /// Waits for a free instance; the error is the milliseconds that it waited in vain.
+    pub(crate) async fn permit(&self) -> Result<SemaphorePermit<'_>, u64> {
+        let waited_ms = || u64::try_from(self.busy_wait.as_millis()).unwrap_or(u64::MAX);
+        match tokio::time::timeout(self.busy_wait, self.permits.acquire()).await {
+            Ok(Ok(permit)) => Ok(permit),
+            // The semaphore is never closed; if it were, nothing would run here again.
+            Ok(Err(_)) | Err(_) => Err(waited_ms()),
+        }
+    }
+}
+
+pub(crate) fn config(fueled: bool, calls_at_once: u32) -> Config {
+    let mut config = Config::new();
+    config
+        .allocation_strategy(InstanceAllocationStrategy::Pooling(pooling(calls_at_once)))
+        .max_wasm_stack(to_usize(STACK_BYTES))
+        .epoch_interruption(true)
+        // Asynchronous host functions work without it, and synchronous component
+        // calls are many times faster.
+        .concurrency_support(false)
+        // What we do not need is not there to be attacked; threads and GC are not
+        // even compiled into this wasmtime.
+        .wasm_memory64(false)
+        // Frames of a trap name the guest's functions and cost time; we report neither.
+        .wasm_backtrace_max_frames(None);
+    if fueled {
+        config.consume_fuel(true).cranelift_nan_canonicalization(true).relaxed_simd_deterministic(true);
+    }
+    config
+}
+
+fn pooling(calls_at_once: u32) -> PoolingAllocationConfig {
+    let most = Limits::HARD_MAX;
+    let instances = u32::try_from(most.instances).unwrap_or(u32::MAX);
+    let mut pooling = PoolingAllocationConfig::new();
+    pooling
+        // Where the kernel has it (Linux 6.7), a slot is reset by looking at the
+        // pages that were touched: half the time of a call.
+        .pagemap_scan(Enabled::Auto)
+        .linear_memory_keep_resident(KEEP_RESIDENT_BYTES)
+        .table_keep_resident(KEEP_RESIDENT_BYTES)
+        .async_stack_keep_resident(KEEP_RESIDENT_BYTES)
+        .max_memory_size(to_usize(most.memory_bytes))
+        .table_elements(to_usize(most.table_elements))
+        .max_core_instances_per_component(instances)
+        .max_memories_per_component(MEMORIES_PER_COMPONENT)
+        .max_tables_per_component(TABLES_PER_COMPONENT)
+        .total_component_instances(calls_at_once)
+        .total_core_instances(calls_at_once.saturating_mul(instances))
+        .total_memories(calls_at_once.saturating_mul(MEMORIES_PER_COMPONENT))
+        .total_tables(calls_at_once.saturating_mul(TABLES_PER_COMPONENT))
+        .total_stacks(calls_at_once);
+    pooling
+}
+
+/// What compiled code depends on: wasmtime's version and settings, the machine's
+/// features, and our own settings.
+fn engine_hash(engine: &Engine) -> Digest {
+    let mut hasher = ShaHasher(Sha256::new());
+    SETTINGS.hash(&mut hasher);
+    engine.precompile_compatibility_hash().hash(&mut hasher);
+    Digest::from_bytes(hasher.0.finalize().into())
+}
+
+/// SHA-256 as the standard library's hasher: its own gives 64 bits, and other
+/// ones in the next release.
+struct ShaHasher(Sha256);
+
+impl Hasher for ShaHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.update(to_u64(bytes.len()).to_le_bytes());
+        self.0.update(bytes);
+    }
+
+    fn finish(&self) -> u64 {
+        0
+    }
+}
+
+/// Raises the epochs, from a thread of the operating system: as a task of the
+/// runtime it would wait behind the guest that it is to interrupt. It sleeps while
+/// nothing runs.
+struct Ticker {
+    shared: Arc<TickerShared>,
+    thread: Thread,
+}
+
+#[derive(Default)]
+struct TickerShared {
+    running: AtomicUsize,
+    ended: AtomicBool,
+}
+
+impl Ticker {
+    fn start(engines: [Engine; 2]) -> Result<Self, SandboxError> {
+        let shared = Arc::new(TickerShared::default());
+        let seen = shared.clone();
+        let handle = thread::Builder::new()
+            .name("portreeve-ticker".to_owned())
+            .spawn(move || {
+                while !seen.ended.load(Ordering::SeqCst) {
+                    if seen.running.load(Ordering::SeqCst) == 0 {
+                        thread::park();
+                    } else {
+                        thread::sleep(TICK);
+                        engines.iter().for_each(Engine::increment_epoch);
+                    }
+                }
+            })
+            .map_err(SandboxError::Ticker)?;
+        Ok(Self { shared, thread: handle.thread().clone() })
+    }
+
+    fn hold(&self) -> Ticking<'_> {
+        if self.shared.running.fetch_add(1, Ordering::SeqCst) == 0 {
+            self.thread.unpark();
+        }
+        Ticking(&self.shared)
+    }
+}
+
+impl Drop for Ticker {
+    fn drop(&mut self) {
+        self.shared.ended.store(true, Ordering::SeqCst);
+        self.thread.unpark();
+    }
+}
+
+/// The clock ticks while one of these exists.
+pub(crate) struct Ticking<'a>(&'a TickerShared);
+
+impl Drop for Ticking<'_> {
+    fn drop(&mut self) {
+        self.0.running.fetch_sub(1, Ordering::SeqCst);
+    }
+}

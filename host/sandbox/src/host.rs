@@ -1,0 +1,514 @@
+//! The host's side of one call: what the guest's store holds, and the functions
+//! that the guest can call.
+//!
+//! Every host function does the same five things: count the call and its
+//! arguments, check the declaration, ask the capability, count the answer, fold
+//! all of it into the transcript. A refusal is an ordinary answer that the guest
+//! can handle; going beyond a limit ends the call.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use portreeve_model::id::Digest;
+use sha2::{Digest as _, Sha256};
+use wasmtime::component::ResourceTable;
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
+use wasmtime_wasi_io::IoView;
+
+use crate::bindings::{artifact, kv, log, lookup, numbers};
+use portreeve_model::reference::{Field, FieldValue};
+
+use crate::capability::{CallContext, LookupError, NumbersError};
+use crate::convert::ToGuest;
+use crate::egress::Sender;
+use crate::limits::{
+    HTTP_FIELDS_BYTES_MAX, KV_KEY_BYTES_MAX, KV_VALUE_BYTES_MAX, KV_WRITES_MAX, LOG_LINE_BYTES_MAX, Limits, to_u64,
+    to_usize,
+};
+use crate::outcome::{
+    Call, CallFailure, KvWrite, LogLevel, LogLine, LookupAnswer, RecordedLookup, RecordedRequest, RequestOutcome,
+};
+use crate::plugin::PluginSpec;
+
+/// Ends a call from inside a host function, the limiter or the clock.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Stop(pub(crate) CallFailure);
+
+/// What the store of one call holds.
+pub(crate) struct Border {
+    spec: Arc<PluginSpec>,
+    context: CallContext,
+    record: Record,
+    memory: MemoryLimiter,
+    resources: ResourceTable,
+    http: WasiHttpCtx,
+    sender: Sender,
+}
+
+/// What happened at the border so far.
+pub(crate) struct Record {
+    limits: Limits,
+    transcript: Sha256,
+    pub(crate) host_calls: u64,
+    host_call_bytes: u64,
+    pub(crate) lookups: Vec<RecordedLookup>,
+    pub(crate) numbers: Vec<(String, u64)>,
+    kv: BTreeMap<String, Option<Vec<u8>>>,
+    pub(crate) logs: Vec<LogLine>,
+    log_bytes: u64,
+    pub(crate) logs_dropped: u64,
+}
+
+impl Border {
+    pub(crate) fn new(spec: Arc<PluginSpec>, call: Call, context: &CallContext) -> Self {
+        let mut resources = ResourceTable::new();
+        resources.set_max_capacity(to_usize(spec.limits.handles));
+        let mut http = WasiHttpCtx::new();
+        http.set_field_size_limit(HTTP_FIELDS_BYTES_MAX);
+        Self {
+            record: Record::new(spec.limits),
+            memory: MemoryLimiter { limits: spec.limits, memory_bytes: 0, table_elements: 0 },
+            resources,
+            http,
+            sender: Sender::new(&spec, call, context.egress.clone()),
+            context: context.clone(),
+            spec,
+        }
+    }
+
+    pub(crate) fn limiter(&mut self) -> &mut dyn wasmtime::ResourceLimiter {
+        &mut self.memory
+    }
+
+    /// The record of the call, and the requests that it sent.
+    pub(crate) fn into_record(self) -> (Record, Vec<RecordedRequest>) {
+        let requests = self.sender.into_requests();
+        (self.record, requests)
+    }
+}
+
+impl Record {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            transcript: Sha256::new(),
+            host_calls: 0,
+            host_call_bytes: 0,
+            lookups: Vec::new(),
+            numbers: Vec::new(),
+            kv: BTreeMap::new(),
+            logs: Vec::new(),
+            log_bytes: 0,
+            logs_dropped: 0,
+        }
+    }
+
+    /// Counts a call and its arguments; the host does nothing for a guest before this.
+    fn enter(&mut self, arguments: &[&[u8]]) -> Result<(), Stop> {
+        self.host_calls = self.host_calls.saturating_add(1);
+        if self.host_calls > self.limits.host_calls {
+            return Err(too_large("host calls", self.host_calls, self.limits.host_calls));
+        }
+        self.count(arguments)
+    }
+
+    /// Counts the answer and folds the call into the transcript.
+    fn leave(&mut self, function: &str, arguments: &[&[u8]], answer: &[&[u8]]) -> Result<(), Stop> {
+        self.count(answer)?;
+        self.fold(&[function.as_bytes()]);
+        self.fold(arguments);
+        self.fold(answer);
+        Ok(())
+    }
+
+    fn count(&mut self, parts: &[&[u8]]) -> Result<(), Stop> {
+        let bytes = parts.iter().map(|part| to_u64(part.len())).fold(0, u64::saturating_add);
+        self.host_call_bytes = self.host_call_bytes.saturating_add(bytes);
+        if self.host_call_bytes > self.limits.host_call_bytes {
+            return Err(too_large("bytes of host calls", self.host_call_bytes, self.limits.host_call_bytes));
+        }
+        Ok(())
+    }
+
+    /// Number of parts, then each part behind its length: no byte can move from
+    /// one to the next unnoticed.
+    fn fold(&mut self, parts: &[&[u8]]) {
+        self.transcript.update(to_u64(parts.len()).to_be_bytes());
+        for part in parts {
+            self.transcript.update(to_u64(part.len()).to_be_bytes());
+            self.transcript.update(part);
+        }
+    }
+
+    /// Folds the HTTP exchanges, which end in any order, in the order of their requests.
+    pub(crate) fn fold_requests(&mut self, requests: &[RecordedRequest]) {
+        for request in requests {
+            let body = request.body.as_ref().map_or_else(String::new, Digest::to_string);
+            let outcome = outcome_text(&request.outcome);
+            self.fold(&[
+                b"http",
+                request.method.as_bytes(),
+                request.url.as_bytes(),
+                body.as_bytes(),
+                outcome.as_bytes(),
+            ]);
+        }
+    }
+
+    pub(crate) fn transcript(&self) -> Digest {
+        Digest::from_bytes(self.transcript.clone().finalize().into())
+    }
+
+    pub(crate) fn take_kv_writes(&mut self) -> Vec<KvWrite> {
+        std::mem::take(&mut self.kv).into_iter().map(|(key, value)| KvWrite { key, value }).collect()
+    }
+}
+
+/// How a request ended, as the transcript spells it.
+fn outcome_text(outcome: &RequestOutcome) -> String {
+    match outcome {
+        RequestOutcome::Unfinished => "unfinished".to_owned(),
+        RequestOutcome::Refused(why) => format!("refused:{why}"),
+        RequestOutcome::Failed(why) => format!("failed:{why}"),
+        RequestOutcome::Answered { status, body, .. } => format!("answered:{status}:{body}"),
+    }
+}
+
+fn too_large(what: &'static str, found: u64, allowed: u64) -> Stop {
+    Stop(CallFailure::TooLarge { what, found, allowed })
+}
+
+// --- log ---
+
+impl log::Host for Border {
+    fn write(&mut self, level: log::Level, message: String) -> wasmtime::Result<()> {
+        let record = &mut self.record;
+        record.enter(&[message.as_bytes()])?;
+
+        let message = one_line(&message);
+        let bytes = record.log_bytes.saturating_add(to_u64(message.len()));
+        if to_u64(record.logs.len()) >= record.limits.log_lines || bytes > record.limits.log_bytes {
+            record.logs_dropped = record.logs_dropped.saturating_add(1);
+            return Ok(());
+        }
+        record.log_bytes = bytes;
+        record.leave("log.write", &[message.as_bytes()], &[])?;
+        let level = match level {
+            log::Level::Debug => LogLevel::Debug,
+            log::Level::Info => LogLevel::Info,
+            log::Level::Warn => LogLevel::Warn,
+            log::Level::Error => LogLevel::Error,
+        };
+        record.logs.push(LogLine { level, message });
+        Ok(())
+    }
+}
+
+/// Cut to the limit at a character's boundary; control characters, with which a
+/// guest could forge lines or drive a terminal, become spaces.
+fn one_line(message: &str) -> String {
+    let end = message.floor_char_boundary(LOG_LINE_BYTES_MAX);
+    let kept = message.get(..end).unwrap_or_default();
+    kept.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+// --- numbers ---
+
+impl numbers::Host for Border {
+    async fn next(&mut self, range: String) -> wasmtime::Result<Result<u64, numbers::NumbersError>> {
+        self.record.enter(&[range.as_bytes()])?;
+        let answer = if self.spec.declared.numbers.contains(&range) {
+            self.context.numbers.next(&range).await
+        } else {
+            Err(NumbersError::Denied(not_declared("number range", &range, "numbers")))
+        };
+        let folded = answer.as_ref().map_or_else(|error| format!("!{error}"), u64::to_string);
+        self.record.leave("numbers.next", &[range.as_bytes()], &[folded.as_bytes()])?;
+
+        if let Ok(number) = answer {
+            self.record.numbers.push((range, number));
+        }
+        Ok(answer.map_err(|error| match error {
+            NumbersError::Denied(why) => numbers::NumbersError::Denied(why),
+            NumbersError::Exhausted(why) => numbers::NumbersError::Exhausted(why),
+        }))
+    }
+}
+
+// --- lookup ---
+
+impl lookup::Host for Border {
+    async fn get(
+        &mut self,
+        table: String,
+        key: String,
+    ) -> wasmtime::Result<Result<Option<Vec<lookup::Field>>, lookup::LookupError>> {
+        self.record.enter(&[table.as_bytes(), key.as_bytes()])?;
+        let answer = if self.spec.declared.lookup.contains(&table) {
+            self.context.lookup.get(&table, &key).await
+        } else {
+            Err(LookupError::Denied(not_declared("table", &table, "lookup")))
+        };
+        Ok(self.record.looked_up(table, key, answer)?)
+    }
+}
+
+impl Record {
+    /// Folds and keeps an answer, and gives it the guest's form.
+    pub(crate) fn looked_up(
+        &mut self,
+        table: String,
+        key: String,
+        answer: Result<Option<Vec<Field>>, LookupError>,
+    ) -> Result<Result<Option<Vec<lookup::Field>>, lookup::LookupError>, Stop> {
+        let folded = lookup_parts(&answer);
+        let folded: Vec<&[u8]> = folded.iter().map(String::as_bytes).collect();
+        self.leave("lookup.get", &[table.as_bytes(), key.as_bytes()], &folded)?;
+
+        let to_guest = match &answer {
+            Ok(row) => Ok(row.as_ref().map(|row| row.iter().map(ToGuest::to_guest).collect())),
+            Err(LookupError::Denied(why)) => Err(lookup::LookupError::Denied(why.clone())),
+            Err(LookupError::UnknownTable(why)) => Err(lookup::LookupError::UnknownTable(why.clone())),
+            Err(LookupError::Unavailable(why)) => Err(lookup::LookupError::Unavailable(why.clone())),
+        };
+        let answer = match answer {
+            Ok(Some(row)) => LookupAnswer::Row(row),
+            Ok(None) => LookupAnswer::NoRow,
+            Err(LookupError::Denied(_)) => LookupAnswer::Denied,
+            Err(LookupError::UnknownTable(_)) => LookupAnswer::UnknownTable,
+            Err(LookupError::Unavailable(_)) => LookupAnswer::Unavailable,
+        };
+        self.lookups.push(RecordedLookup { table, key, answer });
+        Ok(to_guest)
+    }
+}
+
+impl ToGuest for Field {
+    type Guest = lookup::Field;
+    fn to_guest(&self) -> lookup::Field {
+        let value = match &self.value {
+            FieldValue::Text(text) => lookup::FieldValue::Text(text.clone()),
+            FieldValue::Whole(whole) => lookup::FieldValue::Whole(*whole),
+            FieldValue::Number(number) => lookup::FieldValue::Number(number.to_guest()),
+            FieldValue::Day(day) => lookup::FieldValue::Day(day.to_guest()),
+            FieldValue::Flag(flag) => lookup::FieldValue::Flag(*flag),
+        };
+        lookup::Field { name: self.name.clone(), value }
+    }
+}
+
+/// An answer as texts for the transcript: a sign, then names and typed values.
+fn lookup_parts(answer: &Result<Option<Vec<Field>>, LookupError>) -> Vec<String> {
+    let row = match answer {
+        Ok(Some(row)) => row,
+        Ok(None) => return vec!["-".to_owned()],
+        Err(error) => return vec![format!("!{error}")],
+    };
+    let mut parts = vec!["+".to_owned()];
+    for field in row {
+        parts.push(field.name.clone());
+        parts.push(match &field.value {
+            FieldValue::Text(text) => format!("text:{text}"),
+            FieldValue::Whole(whole) => format!("whole:{whole}"),
+            FieldValue::Number(number) => format!("number:{}e-{}", number.units, number.scale),
+            FieldValue::Day(day) => format!("day:{day}"),
+            FieldValue::Flag(flag) => format!("flag:{flag}"),
+        });
+    }
+    parts
+}
+
+// --- artifact ---
+
+impl artifact::Host for Border {
+    async fn size(&mut self, digest: String) -> wasmtime::Result<Result<u64, artifact::ArtifactError>> {
+        self.record.enter(&[digest.as_bytes()])?;
+        let answer = match self.artifact(&digest) {
+            Ok(known) => {
+                let size = self.context.artifacts.size(&known).await;
+                size.ok_or_else(|| artifact::ArtifactError::Missing(digest.clone()))
+            }
+            Err(denied) => Err(denied),
+        };
+        let folded = answer.as_ref().map_or_else(|_| "!".to_owned(), u64::to_string);
+        self.record.leave("artifact.size", &[digest.as_bytes()], &[folded.as_bytes()])?;
+        Ok(answer)
+    }
+
+    async fn read(
+        &mut self,
+        digest: String,
+        offset: u64,
+        length: u32,
+    ) -> wasmtime::Result<Result<Vec<u8>, artifact::ArtifactError>> {
+        let range = format!("{offset}+{length}");
+        let arguments = [digest.as_bytes(), range.as_bytes()];
+        self.record.enter(&arguments)?;
+        let answer = match self.artifact(&digest) {
+            Ok(known) => {
+                // The answer is counted before it is made: the limit is on the
+                // host's memory, too.
+                let left = self.record.limits.host_call_bytes.saturating_sub(self.record.host_call_bytes);
+                let length = u64::from(length).min(left.saturating_add(1));
+                let bytes = self.context.artifacts.read(&known, offset, length).await;
+                bytes.ok_or_else(|| artifact::ArtifactError::Missing(digest.clone()))
+            }
+            Err(denied) => Err(denied),
+        };
+        let folded: &[u8] = answer.as_ref().map_or(b"!", Vec::as_slice);
+        self.record.leave("artifact.read", &arguments, &[folded])?;
+        Ok(answer)
+    }
+}
+
+impl Border {
+    fn artifact(&self, text: &str) -> Result<Digest, artifact::ArtifactError> {
+        let digest = Digest::parse(text).map_err(|error| artifact::ArtifactError::Denied(error.to_string()))?;
+        if self.spec.declared.artifacts.contains(&digest) {
+            Ok(digest)
+        } else {
+            Err(artifact::ArtifactError::Denied(not_declared("artifact", text, "artifact")))
+        }
+    }
+}
+
+// --- kv ---
+
+impl kv::Host for Border {
+    async fn get(&mut self, key: String) -> wasmtime::Result<Result<Option<Vec<u8>>, kv::KvError>> {
+        self.record.enter(&[key.as_bytes()])?;
+        let answer = if key.len() > KV_KEY_BYTES_MAX {
+            Err(kv::KvError::TooLarge(key_too_large(&key)))
+        } else if let Some(written) = self.record.kv.get(&key) {
+            Ok(written.clone())
+        } else {
+            self.context.kv.get(&key).await.map_err(kv::KvError::Unavailable)
+        };
+        let (sign, folded): (&[u8], &[u8]) = match &answer {
+            Ok(Some(value)) => (b"+", value),
+            Ok(None) => (b"-", b""),
+            Err(_) => (b"!", b""),
+        };
+        self.record.leave("kv.get", &[key.as_bytes()], &[sign, folded])?;
+        Ok(answer)
+    }
+
+    async fn set(&mut self, key: String, value: Vec<u8>) -> wasmtime::Result<Result<(), kv::KvError>> {
+        let arguments = [key.as_bytes(), value.as_slice()];
+        self.record.enter(&arguments)?;
+        if value.len() > KV_VALUE_BYTES_MAX {
+            self.record.leave("kv.set", &arguments, &[b"!"])?;
+            let why = format!("the value has {} bytes; at most {KV_VALUE_BYTES_MAX} are allowed", value.len());
+            return Ok(Err(kv::KvError::TooLarge(why)));
+        }
+        self.record.leave("kv.set", &arguments, &[])?;
+        Ok(self.write(key, Some(value)))
+    }
+
+    async fn delete(&mut self, key: String) -> wasmtime::Result<Result<(), kv::KvError>> {
+        self.record.enter(&[key.as_bytes()])?;
+        self.record.leave("kv.delete", &[key.as_bytes()], &[])?;
+        Ok(self.write(key, None))
+    }
+}
+
+impl Border {
+    /// Keeps a write for the crossing; nothing reaches the store from here.
+    fn write(&mut self, key: String, value: Option<Vec<u8>>) -> Result<(), kv::KvError> {
+        let writes = &mut self.record.kv;
+        if key.len() > KV_KEY_BYTES_MAX {
+            return Err(kv::KvError::TooLarge(key_too_large(&key)));
+        }
+        if writes.len() >= KV_WRITES_MAX && !writes.contains_key(&key) {
+            return Err(kv::KvError::TooLarge(format!("one call may write {KV_WRITES_MAX} keys")));
+        }
+        writes.insert(key, value);
+        Ok(())
+    }
+}
+
+fn key_too_large(key: &str) -> String {
+    format!("the key has {} bytes; at most {KV_KEY_BYTES_MAX} are allowed", key.len())
+}
+
+fn not_declared(what: &str, name: &str, table: &str) -> String {
+    let name: String = name.chars().take(80).collect();
+    format!("{what} `{name}` is not declared; name it in the manifest under `imports.{table}`")
+}
+
+// --- memory ---
+
+/// Bounds memories and tables, all of a component's together.
+struct MemoryLimiter {
+    limits: Limits,
+    memory_bytes: u64,
+    table_elements: u64,
+}
+
+impl wasmtime::ResourceLimiter for MemoryLimiter {
+    /// A refusal ends the call here: told "no", most guests would run into an
+    /// `unreachable` that says nothing about memory.
+    fn memory_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
+        let asked = self.memory_bytes.saturating_sub(to_u64(current)).saturating_add(to_u64(desired));
+        let allowed = self.limits.memory_bytes;
+        if asked > allowed {
+            return Err(Stop(CallFailure::OutOfMemory { asked_bytes: asked, allowed_bytes: allowed }).into());
+        }
+        self.memory_bytes = asked;
+        Ok(true)
+    }
+
+    fn table_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
+        let asked = self.table_elements.saturating_sub(to_u64(current)).saturating_add(to_u64(desired));
+        let allowed = self.limits.table_elements;
+        if asked > allowed {
+            return Err(too_large("table elements", asked, allowed).into());
+        }
+        self.table_elements = asked;
+        Ok(true)
+    }
+
+    fn instances(&self) -> usize {
+        to_usize(self.limits.instances)
+    }
+}
+
+// --- what wasi:http and wasi:io need of the store ---
+
+impl IoView for Border {
+    fn table(&mut self) -> &mut ResourceTable {
+        &mut self.resources
+    }
+}
+
+impl WasiHttpView for Border {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView { hooks: &mut self.sender, table: &mut self.resources, ctx: &mut self.http }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_line_is_cut_at_a_character_and_forges_no_line() {
+        let long = "é".repeat(LOG_LINE_BYTES_MAX);
+        assert_eq!(one_line(&long).len(), LOG_LINE_BYTES_MAX);
+        let odd = format!("a{long}");
+        assert_eq!(one_line(&odd).len(), LOG_LINE_BYTES_MAX - 1);
+        assert_eq!(one_line("a\nERROR b\u{1b}[2J"), "a ERROR b [2J");
+    }
+
+    #[test]
+    fn the_transcript_tells_where_one_argument_ends() {
+        let fold = |parts: &[&[u8]]| {
+            let mut record = Record::new(Limits::DEFAULT);
+            record.fold(parts);
+            record.transcript()
+        };
+        assert_ne!(fold(&[b"ab", b"c"]), fold(&[b"a", b"bc"]));
+        assert_ne!(fold(&[b"ab"]), fold(&[b"ab", b""]));
+    }
+}

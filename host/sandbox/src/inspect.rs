@@ -1,0 +1,204 @@
+//! Reads a component's outside without compiling it: what it imports, what it
+//! exports, and the manifest that is embedded in it.
+//!
+//! Only the outermost level counts. A manifest inside a nested module is somebody
+//! else's; two manifests are a choice that a signature does not settle, so both are
+//! refused. Function bodies are not validated here: compiling does that.
+
+use portreeve_model::id::Digest;
+use wasmparser::{ComponentTypeRef, Encoding, Parser, Payload};
+
+use crate::limits::{COMPONENT_BYTES_MAX, to_u64};
+
+/// The name of the custom section that holds the manifest.
+pub const MANIFEST_SECTION: &str = "portreeve:manifest";
+
+/// Bytes of a manifest. It is parsed before anything is trusted.
+pub const MANIFEST_BYTES_MAX: u64 = 64 * 1024;
+
+/// Imports and exports of a component, each. They are listed, stored and compared
+/// with grants.
+const NAMES_MAX: usize = 256;
+
+/// A component's outside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inspection {
+    /// Digest of the whole file: code and manifest.
+    pub digest: Digest,
+    /// Names of what it imports: interfaces with their versions, without mere
+    /// names of types.
+    pub imports: Vec<String>,
+    /// Names of what it exports.
+    pub exports: Vec<String>,
+    /// The manifest, TOML as `wit/README.md` describes it. Not parsed.
+    pub manifest: String,
+}
+
+/// Why a file is no plugin.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InspectError {
+    /// It is too large to look at.
+    #[error("the component has {found} bytes; at most {COMPONENT_BYTES_MAX} are allowed")]
+    TooLarge {
+        /// Its size.
+        found: u64,
+    },
+    /// It is a core module.
+    #[error("this is a core module; build a component, for Rust with the linker `wasm-component-ld`")]
+    CoreModule,
+    /// It is cut off, or no WebAssembly at all.
+    #[error("this is no component: {message}")]
+    Malformed {
+        /// What is wrong and where.
+        message: String,
+    },
+    /// It imports or exports too much.
+    #[error("the component has more than {NAMES_MAX} {what}")]
+    TooMany {
+        /// Imports or exports.
+        what: &'static str,
+    },
+    /// There is no manifest.
+    #[error("the component has no section `{MANIFEST_SECTION}`; build it with `portreeve plugin build`")]
+    NoManifest,
+    /// There is more than one.
+    #[error("the component has more than one section `{MANIFEST_SECTION}`; expected exactly one")]
+    SeveralManifests,
+    /// It is too large to read.
+    #[error("the manifest has {found} bytes; at most {MANIFEST_BYTES_MAX} are allowed")]
+    ManifestTooLarge {
+        /// Its size.
+        found: u64,
+    },
+    /// It is not text.
+    #[error("the manifest is not UTF-8")]
+    ManifestNotText,
+}
+
+/// Reads a component's outside.
+///
+/// # Errors
+/// One sentence when the bytes are no component, or have not exactly one manifest.
+pub fn inspect(bytes: &[u8]) -> Result<Inspection, InspectError> {
+    if to_u64(bytes.len()) > COMPONENT_BYTES_MAX {
+        return Err(InspectError::TooLarge { found: to_u64(bytes.len()) });
+    }
+
+    let mut outside = Outside::default();
+    let mut depth = 0_usize;
+    for payload in Parser::new(0).parse_all(bytes) {
+        let payload = payload.map_err(malformed)?;
+        match payload {
+            Payload::Version { encoding: Encoding::Module, .. } if depth == 0 => return Err(InspectError::CoreModule),
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth = depth.saturating_add(1),
+            Payload::End(_) => depth = depth.saturating_sub(1),
+            payload if depth == 0 => outside.note(payload)?,
+            _ => {}
+        }
+    }
+
+    let manifest = outside.manifest.ok_or(InspectError::NoManifest)?;
+    Ok(Inspection { digest: Digest::of(bytes), imports: outside.imports, exports: outside.exports, manifest })
+}
+
+/// What was seen at the outermost level so far.
+#[derive(Default)]
+struct Outside {
+    imports: Vec<String>,
+    exports: Vec<String>,
+    manifest: Option<String>,
+}
+
+impl Outside {
+    fn note(&mut self, payload: Payload<'_>) -> Result<(), InspectError> {
+        match payload {
+            Payload::ComponentImportSection(section) => {
+                for import in section {
+                    let import = import.map_err(malformed)?;
+                    // The name of a type gives no access to anything.
+                    if !matches!(import.ty, ComponentTypeRef::Type(_)) {
+                        push("imports", &mut self.imports, import.name.name)?;
+                    }
+                }
+            }
+            Payload::ComponentExportSection(section) => {
+                for export in section {
+                    push("exports", &mut self.exports, export.map_err(malformed)?.name.name)?;
+                }
+            }
+            Payload::CustomSection(section) if section.name() == MANIFEST_SECTION => {
+                if self.manifest.is_some() {
+                    return Err(InspectError::SeveralManifests);
+                }
+                self.manifest = Some(manifest(section.data())?);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+fn push(what: &'static str, names: &mut Vec<String>, name: &str) -> Result<(), InspectError> {
+    if names.len() >= NAMES_MAX {
+        return Err(InspectError::TooMany { what });
+    }
+    names.push(name.to_owned());
+    Ok(())
+}
+
+fn manifest(data: &[u8]) -> Result<String, InspectError> {
+    if to_u64(data.len()) > MANIFEST_BYTES_MAX {
+        return Err(InspectError::ManifestTooLarge { found: to_u64(data.len()) });
+    }
+    String::from_utf8(data.to_vec()).map_err(|_| InspectError::ManifestNotText)
+}
+
+fn malformed(error: wasmparser::BinaryReaderError) -> InspectError {
+    InspectError::Malformed { message: format!("{} at byte {}", error.message(), error.offset()) }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    fn component(text: &str) -> Vec<u8> {
+        wat::parse_str(text).unwrap()
+    }
+
+    #[test]
+    fn finds_the_manifest_the_imports_and_the_exports() {
+        let bytes = component(
+            r#"(component
+                (import "portreeve:plugin/log@0.1.0" (instance))
+                (import "order" (type (sub resource)))
+                (core module (@custom "portreeve:manifest" "somebody else's"))
+                (@custom "portreeve:manifest" "[plugin]"))"#,
+        );
+        let seen = inspect(&bytes).unwrap();
+        assert_eq!(seen.manifest, "[plugin]");
+        assert_eq!(seen.imports, ["portreeve:plugin/log@0.1.0"]);
+        assert_eq!(seen.digest, Digest::of(&bytes));
+    }
+
+    #[test]
+    fn refuses_what_is_no_component_with_one_manifest() {
+        let twice = component(r#"(component (@custom "portreeve:manifest" "a") (@custom "portreeve:manifest" "b"))"#);
+        assert_eq!(inspect(&twice), Err(InspectError::SeveralManifests));
+        assert_eq!(inspect(&component("(component)")), Err(InspectError::NoManifest));
+        assert_eq!(inspect(&component("(module)")), Err(InspectError::CoreModule));
+        let nested = component(r#"(component (core module (@custom "portreeve:manifest" "a")))"#);
+        assert_eq!(inspect(&nested), Err(InspectError::NoManifest));
+    }
+
+    #[test]
+    fn refuses_every_cut_and_every_garbage_without_panicking() {
+        let whole = component(r#"(component (core module (func)) (@custom "portreeve:manifest" "[plugin]"))"#);
+        for length in 0..whole.len() {
+            let cut: Vec<u8> = whole.iter().copied().take(length).collect();
+            assert!(inspect(&cut).is_err(), "cut to {length} bytes");
+        }
+        assert!(matches!(inspect(b"not wasm"), Err(InspectError::Malformed { .. })));
+    }
+}

@@ -1,0 +1,101 @@
+//! Runs plugins that nobody trusts.
+//!
+//! This is the only room that knows wasmtime. It compiles components, loads them
+//! behind exactly the imports that they may have, and calls them: every call in a
+//! fresh instance, under limits that bind, with a record of everything that
+//! crossed the border. It owns no data: what a guest may ask for comes through
+//! the small traits of [`capability`], which the pipeline implements; what a guest
+//! says comes back as the model's nouns, checked.
+//!
+//! It does not decide whether a plugin is trusted (`registry`), when it is called
+//! (`pipeline`) or what its advice may cause (`authority`).
+//!
+//! Reading order: [`outcome`] and [`limits`] say what a call may use and leaves
+//! behind; `call` is the story of one; `engine`, `plugin` and [`code`] make
+//! one possible; `host` and `egress` are the other side of the border, `convert`
+//! the customs.
+
+pub mod outcome;
+
+pub mod limits;
+
+mod call;
+
+pub mod capability;
+
+mod plugin;
+
+mod engine;
+
+pub mod code;
+
+pub mod inspect;
+
+mod host;
+
+mod egress;
+
+mod convert;
+
+mod bindings;
+
+#[doc(hidden)]
+pub mod measure;
+
+use std::sync::Arc;
+
+use portreeve_model::id::{Digest, PluginKind};
+
+pub use capability::{
+    Artifacts, CallContext, Egress, EgressRequest, Kv, Lookup, LookupError, Nothing, Numbers, NumbersError, Pinned,
+};
+pub use code::{CacheError, CompileError, CompiledCode, SealingKey};
+pub use engine::{SandboxError, SandboxOptions};
+pub use inspect::{InspectError, Inspection, inspect};
+pub use limits::{LOG_LINE_BYTES_MAX, LimitChoices, Limits};
+pub use outcome::{
+    Call, CallError, CallFailure, Crossed, Crossing, KvWrite, LogLevel, LogLine, LookupAnswer, RecordedLookup,
+    RecordedRequest, RequestOutcome, TimeLimit,
+};
+pub use plugin::{CONTRACT, Declared, LoadError, Plugin, PluginSpec, check_import};
+
+/// The engines that plugins run in. One for a host; cheap to clone.
+#[derive(Clone)]
+pub struct Sandbox {
+    engines: Arc<engine::Engines>,
+}
+
+impl Sandbox {
+    /// Makes the engines, their pools and their clock.
+    ///
+    /// # Errors
+    /// When the machine does not give the address space or the thread.
+    pub fn new(options: SandboxOptions) -> Result<Self, SandboxError> {
+        Ok(Self { engines: engine::Engines::new(&options)? })
+    }
+
+    /// What compiled code of this kind of plugin depends on. Code, and recorded
+    /// fuel, are comparable only under the same hash.
+    #[must_use]
+    pub fn engine_hash(&self, kind: PluginKind) -> Digest {
+        self.engines.pool(kind).hash
+    }
+
+    /// Compiles a component. Takes up to seconds of CPU: not on a thread that
+    /// serves requests.
+    ///
+    /// # Errors
+    /// When it is too large, invalid, or uses what the sandbox does not offer.
+    pub fn compile(&self, kind: PluginKind, component: &[u8]) -> Result<CompiledCode, CompileError> {
+        CompiledCode::compile(&self.engines, kind, component)
+    }
+
+    /// Makes a plugin that can be called.
+    ///
+    /// # Errors
+    /// When it imports what it may not have, lacks an export, or the code is not
+    /// this component's for this engine.
+    pub fn load(&self, spec: PluginSpec, code: &CompiledCode) -> Result<Plugin, LoadError> {
+        Plugin::load(self.engines.clone(), spec, code)
+    }
+}

@@ -1,0 +1,355 @@
+//! A plugin that can be called: its imports were checked, its code is loaded.
+//!
+//! An import is allowed when its kind may have it *and* the manifest declares it
+//! (the grant of the platform team is checked before, by the registry). Whatever
+//! else a component imports, ambient WASI included, refuses it here, by name and
+//! with what would allow it; only what is declared is linked, so a gap in this
+//! check would still find nothing behind the import.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use portreeve_model::advice::{Assessment, ScoringRequest};
+use portreeve_model::document::{
+    CheckReport, CheckRequest, Delivery, Failure, FindQuery, Inbound, MappingRequest, Message, PollRequest, Polled,
+    Receipt, Received, RenderingRequest,
+};
+use portreeve_model::event::Event;
+use portreeve_model::id::{Digest, PluginKind, PluginName};
+use wasmtime::component::{Component, ComponentExportIndex, HasSelf, InstancePre, Linker};
+
+use crate::bindings::{self, advice as wit_advice, documents as wit_documents, events as wit_events};
+use crate::call::governed;
+use crate::capability::CallContext;
+use crate::code::CompiledCode;
+use crate::engine::{Engines, Pool};
+use crate::host::Border;
+use crate::limits::Limits;
+use crate::outcome::{Call, Crossed};
+
+/// The contract that this host speaks.
+pub const CONTRACT: &str = "portreeve:plugin@0.1.0";
+
+/// What is known about a plugin before its code is loaded.
+#[derive(Debug, Clone)]
+pub struct PluginSpec {
+    /// Its name.
+    pub name: PluginName,
+    /// What it is for.
+    pub kind: PluginKind,
+    /// The component's digest.
+    pub digest: Digest,
+    /// What a call may use.
+    pub limits: Limits,
+    /// What it may import: declared in its manifest and granted.
+    pub declared: Declared,
+}
+
+/// The imports that a manifest declares and the platform team granted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Declared {
+    /// Whether it writes log lines.
+    pub log: bool,
+    /// Reference tables.
+    pub lookup: Vec<String>,
+    /// Number ranges.
+    pub numbers: Vec<String>,
+    /// Model files.
+    pub artifacts: Vec<Digest>,
+    /// Whether it keeps state.
+    pub kv: bool,
+    /// HTTP methods, upper case.
+    pub http: Vec<String>,
+}
+
+/// A plugin that cannot be loaded.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LoadError {
+    /// It imports what it may not have.
+    #[error("`{plugin}` imports `{import}`, {why}")]
+    RefusedImport {
+        /// Who.
+        plugin: PluginName,
+        /// What.
+        import: String,
+        /// Why not, and what would allow it.
+        why: String,
+    },
+    /// It lacks a function of its world.
+    #[error("`{plugin}` does not export `{export}`; a {kind} exports every function of its world in {CONTRACT}")]
+    MissingExport {
+        /// Who.
+        plugin: PluginName,
+        /// Which function.
+        export: Call,
+        /// The kind whose world it is.
+        kind: PluginKind,
+    },
+    /// The code is another component's, or was made for another engine.
+    #[error("the compiled code of `{plugin}` is not for this component and engine; compile it again")]
+    WrongCode {
+        /// Who.
+        plugin: PluginName,
+    },
+    /// Wasmtime refuses it.
+    #[error("`{plugin}` cannot be loaded: {message}")]
+    Unloadable {
+        /// Who.
+        plugin: PluginName,
+        /// In wasmtime's words.
+        message: String,
+    },
+}
+
+/// A plugin, ready to be called. Cheap to clone. Every call gets a fresh instance,
+/// so nothing that a guest remembers reaches the next call.
+#[derive(Clone)]
+pub struct Plugin(Arc<Loaded>);
+
+/// What the clones share.
+pub(crate) struct Loaded {
+    pub(crate) spec: Arc<PluginSpec>,
+    pub(crate) engines: Arc<Engines>,
+    pub(crate) instance: InstancePre<Border>,
+    pub(crate) exports: BTreeMap<&'static str, ComponentExportIndex>,
+}
+
+impl Plugin {
+    pub(crate) fn load(engines: Arc<Engines>, spec: PluginSpec, code: &CompiledCode) -> Result<Self, LoadError> {
+        let pool = engines.pool(spec.kind);
+        if code.component() != spec.digest || code.engine() != pool.hash {
+            return Err(LoadError::WrongCode { plugin: spec.name });
+        }
+        let unloadable =
+            |error: wasmtime::Error| LoadError::Unloadable { plugin: spec.name.clone(), message: format!("{error:#}") };
+        let component = code.load(pool).map_err(unloadable)?;
+
+        let imported = component.component_type();
+        for (import, _) in imported.imports(&pool.engine) {
+            check_import(&spec, import)?;
+        }
+        let exports = find_exports(&spec, &component)?;
+        let linker = link(pool, &spec.declared).map_err(unloadable)?;
+        let instance = linker.instantiate_pre(&component).map_err(unloadable)?;
+
+        Ok(Self(Arc::new(Loaded { spec: Arc::new(spec), engines, instance, exports })))
+    }
+
+    /// What it was loaded with.
+    #[must_use]
+    pub fn spec(&self) -> &PluginSpec {
+        &self.0.spec
+    }
+
+    pub(crate) fn loaded(&self) -> &Loaded {
+        &self.0
+    }
+
+    /// Has a connector judge the syntax of an input. It has no network meanwhile.
+    pub async fn receive(&self, context: &CallContext, input: &Inbound) -> Crossed<Result<Received, Failure>> {
+        governed::<_, wit_documents::Received, _>(&self.0, Call::Receive, context, input).await
+    }
+
+    /// Has a connector cause an effect. The caller holds a permit, and the attempt
+    /// is on record. After a failure that is not the plugin's own word, the effect
+    /// may have happened: [`Crossing::requests`](crate::Crossing::requests) tells
+    /// whether anything was sent.
+    pub async fn deliver(&self, context: &CallContext, delivery: &Delivery) -> Crossed<Result<Receipt, Failure>> {
+        governed::<_, wit_documents::Receipt, _>(&self.0, Call::Deliver, context, delivery).await
+    }
+
+    /// Has a connector look an effect up; none means that it did not happen.
+    pub async fn find(&self, context: &CallContext, query: &FindQuery) -> Crossed<Result<Option<Receipt>, Failure>> {
+        governed::<_, Option<wit_documents::Receipt>, _>(&self.0, Call::Find, context, query).await
+    }
+
+    /// Has a connector fetch what is new. The caller sees to it that there is one
+    /// poll at a time.
+    pub async fn poll(&self, context: &CallContext, request: &PollRequest) -> Crossed<Result<Polled, Failure>> {
+        governed::<_, wit_documents::Polled, _>(&self.0, Call::Poll, context, request).await
+    }
+
+    /// Has a connector test its target.
+    pub async fn check(&self, context: &CallContext, request: &CheckRequest) -> Crossed<Result<CheckReport, Failure>> {
+        governed::<_, wit_documents::CheckReport, _>(&self.0, Call::Check, context, request).await
+    }
+
+    /// Has a transformer read a document.
+    pub async fn to_canonical(
+        &self,
+        context: &CallContext,
+        request: &MappingRequest,
+    ) -> Crossed<Result<Vec<Event>, Failure>> {
+        governed::<_, Vec<wit_events::Event>, _>(&self.0, Call::ToCanonical, context, request).await
+    }
+
+    /// Has a transformer write a message.
+    pub async fn from_canonical(
+        &self,
+        context: &CallContext,
+        request: &RenderingRequest,
+    ) -> Crossed<Result<Message, Failure>> {
+        governed::<_, wit_documents::Message, _>(&self.0, Call::FromCanonical, context, request).await
+    }
+
+    /// Has a scorer assess an order. What it returns is advice.
+    pub async fn score(&self, context: &CallContext, request: &ScoringRequest) -> Crossed<Result<Assessment, Failure>> {
+        governed::<_, wit_advice::Assessment, _>(&self.0, Call::Score, context, request).await
+    }
+}
+
+/// The functions of a kind's world.
+fn world(kind: PluginKind) -> &'static [Call] {
+    match kind {
+        PluginKind::Connector => &[Call::Receive, Call::Deliver, Call::Find, Call::Poll, Call::Check],
+        PluginKind::Transformer => &[Call::ToCanonical, Call::FromCanonical],
+        PluginKind::Scorer => &[Call::Score],
+    }
+}
+
+fn find_exports(
+    spec: &PluginSpec,
+    component: &Component,
+) -> Result<BTreeMap<&'static str, ComponentExportIndex>, LoadError> {
+    let mut exports = BTreeMap::new();
+    for call in world(spec.kind) {
+        let index = component.get_export_index(None, call.as_str()).ok_or_else(|| LoadError::MissingExport {
+            plugin: spec.name.clone(),
+            export: *call,
+            kind: spec.kind,
+        })?;
+        exports.insert(call.as_str(), index);
+    }
+    Ok(exports)
+}
+
+/// Refuses an import that the kind may not have, or the manifest does not declare.
+///
+/// # Errors
+/// [`LoadError::RefusedImport`].
+pub fn check_import(spec: &PluginSpec, import: &str) -> Result<(), LoadError> {
+    judge_import(spec.kind, &spec.declared, import).map_err(|why| LoadError::RefusedImport {
+        plugin: spec.name.clone(),
+        import: import.chars().take(128).collect(),
+        why,
+    })
+}
+
+fn judge_import(kind: PluginKind, declared: &Declared, import: &str) -> Result<(), String> {
+    let (interface, version) = import.split_once('@').unwrap_or((import, ""));
+    if interface.starts_with("portreeve:plugin/") && version != "0.1.0" {
+        return Err(format!("of another version of the contract; this host speaks {CONTRACT}"));
+    }
+
+    let connector = kind == PluginKind::Connector;
+    let (allowed_for_kind, is_declared, key) = match interface {
+        // Types only; there is nothing behind them.
+        "portreeve:plugin/values"
+        | "portreeve:plugin/events"
+        | "portreeve:plugin/advice"
+        | "portreeve:plugin/documents" => {
+            return Ok(());
+        }
+        "portreeve:plugin/log" => (true, declared.log, "log"),
+        "portreeve:plugin/lookup" => (true, !declared.lookup.is_empty(), "lookup"),
+        "portreeve:plugin/numbers" => (connector, !declared.numbers.is_empty(), "numbers"),
+        "portreeve:plugin/artifact" => (!connector, !declared.artifacts.is_empty(), "artifact"),
+        "portreeve:plugin/kv" => (connector, declared.kv, "kv"),
+        // What `wasi:http/types` is made of comes with it; the clock for its durations.
+        "wasi:http/outgoing-handler"
+        | "wasi:http/types"
+        | "wasi:io/error"
+        | "wasi:io/poll"
+        | "wasi:io/streams"
+        | "wasi:clocks/monotonic-clock"
+            if version.starts_with("0.2.") =>
+        {
+            (connector, !declared.http.is_empty(), "http")
+        }
+        _ => return Err("which no plugin gets; build without it, for Rust for `wasm32-unknown-unknown`".to_owned()),
+    };
+    if !allowed_for_kind {
+        return Err(format!("which a {kind} may not have; that would need another kind of plugin"));
+    }
+    if !is_declared {
+        return Err(format!(
+            "which it may not use; declare `{key}` in the manifest under `[imports]` and have it granted"
+        ));
+    }
+    Ok(())
+}
+
+/// Links what is declared, and nothing else.
+fn link(pool: &Pool, declared: &Declared) -> wasmtime::Result<Linker<Border>> {
+    let mut linker = Linker::new(&pool.engine);
+    if declared.log {
+        bindings::log::add_to_linker::<Border, HasSelf<Border>>(&mut linker, |border| border)?;
+    }
+    if !declared.lookup.is_empty() {
+        bindings::lookup::add_to_linker::<Border, HasSelf<Border>>(&mut linker, |border| border)?;
+    }
+    if !declared.numbers.is_empty() {
+        bindings::numbers::add_to_linker::<Border, HasSelf<Border>>(&mut linker, |border| border)?;
+    }
+    if !declared.artifacts.is_empty() {
+        bindings::artifact::add_to_linker::<Border, HasSelf<Border>>(&mut linker, |border| border)?;
+    }
+    if declared.kv {
+        bindings::kv::add_to_linker::<Border, HasSelf<Border>>(&mut linker, |border| border)?;
+    }
+    if !declared.http.is_empty() {
+        wasmtime_wasi_io::add_to_linker_async(&mut linker)?;
+        wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+    }
+    Ok(linker)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn everything() -> Declared {
+        Declared {
+            log: true,
+            lookup: vec!["customer".into()],
+            numbers: vec!["x12".into()],
+            artifacts: vec![Digest::of(b"model")],
+            kv: true,
+            http: vec!["GET".into()],
+        }
+    }
+
+    #[test]
+    fn a_scorer_gets_no_network_no_state_and_no_numbers_whatever_it_declares() {
+        for import in [
+            "portreeve:plugin/kv@0.1.0",
+            "portreeve:plugin/numbers@0.1.0",
+            "wasi:http/outgoing-handler@0.2.12",
+            "wasi:io/streams@0.2.12",
+        ] {
+            let why = judge_import(PluginKind::Scorer, &everything(), import).err().unwrap_or_default();
+            assert!(why.contains("a scorer may not have"), "{import}: {why}");
+        }
+    }
+
+    #[test]
+    fn an_import_that_is_not_declared_is_refused_with_what_would_allow_it() {
+        let why = judge_import(PluginKind::Connector, &Declared::default(), "wasi:http/types@0.2.12").err();
+        assert!(why.unwrap_or_default().contains("declare `http`"));
+        assert_eq!(judge_import(PluginKind::Connector, &everything(), "wasi:http/types@0.2.4"), Ok(()));
+    }
+
+    #[test]
+    fn ambient_imports_and_other_versions_are_refused() {
+        for import in [
+            "wasi:cli/environment@0.2.6",
+            "wasi:filesystem/types@0.2.6",
+            "wasi:http/types@0.3.0",
+            "env",
+            "portreeve:plugin/log@0.2.0",
+        ] {
+            assert!(judge_import(PluginKind::Connector, &everything(), import).is_err(), "{import}");
+        }
+        assert_eq!(judge_import(PluginKind::Scorer, &Declared::default(), "portreeve:plugin/advice@0.1.0"), Ok(()));
+    }
+}
