@@ -1,0 +1,77 @@
+//! One purchase order as a document that needs no delimiters any more.
+//!
+//! ```json
+//! {"version":"004010","usage":"P","sender":"ZZ:ACME","receiver":"ZZ:PORTREEVE",
+//!  "groupSender":"ACME","groupReceiver":"PORTREEVE",
+//!  "segments":[["BEG","00","SA","4711","","20260302"],["PO1","1","5","EA","12.50"]]}
+//! ```
+//!
+//! INVARIANT: no control number, date or time of an envelope is in the body.
+//! The same order in another envelope has the same key and the same bytes, so
+//! the host knows it as a duplicate; with other bytes it would be refused.
+
+use portreeve_guest_x12::{Group, Interchange, Segment, Set};
+use portreeve_sdk::connector::{Document, Position, Problem};
+use serde::Serialize;
+
+/// ST01 of a purchase order.
+pub(crate) const PURCHASE_ORDER: &str = "850";
+
+const KIND: &str = "x12/850";
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Body<'a> {
+    version: &'a str,
+    usage: &'a str,
+    sender: String,
+    receiver: String,
+    group_sender: &'a str,
+    group_receiver: &'a str,
+    segments: Vec<Vec<&'a str>>,
+}
+
+/// Makes the document of a set.
+pub(crate) fn of(interchange: &Interchange, group: &Group, set: &Set) -> Result<Document, Problem> {
+    let body = Body {
+        version: group.version(),
+        usage: interchange.isa.usage(),
+        sender: interchange.isa.sender().unwrap_or_default(),
+        receiver: interchange.isa.receiver().unwrap_or_default(),
+        group_sender: group.sender(),
+        group_receiver: group.receiver(),
+        segments: set.segments.iter().map(row).collect(),
+    };
+    let body = serde_json::to_vec(&body)
+        .map_err(|error| Problem::new("document-unwritable", error.to_string(), set.path.clone()))?;
+    let position = Position {
+        offset_bytes: u64::try_from(set.header.offset).ok(),
+        segment: Some(set.header.number),
+        path: set.path.clone(),
+    };
+    let partner = partner(interchange, group);
+    let key = key(&partner, set);
+    Ok(Document { key, partner, kind: KIND.to_owned(), position, body })
+}
+
+fn row(segment: &Segment) -> Vec<&str> {
+    std::iter::once(segment.tag.as_str()).chain(segment.elements.iter().map(String::as_str)).collect()
+}
+
+/// `ISA05:ISA06:GS02`: who sends orders through the gateway.
+fn partner(interchange: &Interchange, group: &Group) -> String {
+    [interchange.isa.element(5), interchange.isa.element(6), group.sender()].map(escaped).join(":")
+}
+
+/// `PARTNER/BEG03/BEG01/BEG04`: partner, order number, purpose, release.
+fn key(partner: &str, set: &Set) -> String {
+    let begin = set.segments.iter().find(|segment| segment.tag == "BEG");
+    let element = |number| escaped(begin.map_or("", |segment| segment.trimmed(number)));
+    [partner.to_owned(), element(3), element(1), element(4)].join("/")
+}
+
+/// A part of a key in which the key's own separators cannot occur: an order
+/// number `1/05` would otherwise be a change of order `1`.
+fn escaped(part: &str) -> String {
+    part.replace('%', "%25").replace('/', "%2F").replace(':', "%3A")
+}

@@ -1,0 +1,303 @@
+//! Acknowledgements: a 997 for what was read, a TA1 for an envelope that was not.
+//!
+//! They confirm syntax and transport, never business. A set with a wrong count
+//! or control number is accepted with errors (`E`), because the default
+//! agreement takes such orders and raises an exception; a set without its
+//! trailer, or with content that X12 itself forbids, is rejected (`R`) and the
+//! partner sends it again. A 997 is never acknowledged.
+
+use crate::check::SegmentFault;
+use crate::clock::Stamp;
+use crate::fault::{Fault, FaultCode};
+use crate::isa::{Isa, Undelimited};
+use crate::read::{Group, Interchange, Set};
+use crate::write::{Envelope, NumberTooLarge, Writer};
+
+/// GS01 of acknowledgements.
+pub const FUNCTIONAL_ACKNOWLEDGEMENT: &str = "FA";
+
+/// Syntax error codes that fit AK5 and AK9.
+const CODES_MAX: usize = 5;
+
+/// AK3 segments of one set. A set of ten thousand wrong lines would otherwise
+/// be answered with twenty thousand segments.
+const SEGMENT_FAULTS_MAX: usize = 50;
+
+/// The version of a reply when the sender states none that can be mirrored.
+const VERSION_DEFAULT: (&str, &str) = ("00401", "004010");
+
+/// What is said of a set or a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// `A`.
+    Accepted,
+    /// `E`: accepted, but errors were noted.
+    AcceptedWithErrors,
+    /// `P`: at least one set of the group was rejected. Groups only.
+    PartlyAccepted,
+    /// `R`.
+    Rejected,
+}
+
+impl Status {
+    fn code(self) -> &'static str {
+        match self {
+            Self::Accepted => "A",
+            Self::AcceptedWithErrors => "E",
+            Self::PartlyAccepted => "P",
+            Self::Rejected => "R",
+        }
+    }
+}
+
+/// The answer to one set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SetOutcome {
+    kind: String,
+    control: String,
+    segments: Vec<SegmentFault>,
+    codes: Vec<u8>,
+    /// Whether the set is taken.
+    pub status: Status,
+}
+
+/// The answer to one group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupOutcome {
+    functional: String,
+    control: String,
+    version: String,
+    declared: u64,
+    codes: Vec<u8>,
+    /// Per set, in order.
+    pub sets: Vec<SetOutcome>,
+}
+
+impl SetOutcome {
+    /// Judges a set by its own faults, those of a content check, and whether
+    /// anything handles it.
+    #[must_use]
+    pub fn of(set: &Set, segments: Vec<SegmentFault>, content: &[Fault]) -> Self {
+        let codes = distinct(set.faults.iter().chain(content).filter_map(|fault| fault.code.set_syntax()));
+        let rejects = |code: &u8| !matches!(code, 3 | 4);
+        let status = match (codes.is_empty(), codes.iter().any(rejects)) {
+            (_, true) => Status::Rejected,
+            (false, false) => Status::AcceptedWithErrors,
+            (true, false) => Status::Accepted,
+        };
+        Self { kind: set.kind().to_owned(), control: set.control().to_owned(), segments, codes, status }
+    }
+}
+
+impl GroupOutcome {
+    /// Judges a group from the answers to its sets.
+    #[must_use]
+    pub fn of(group: &Group, sets: Vec<SetOutcome>) -> Self {
+        Self {
+            functional: group.functional().to_owned(),
+            control: group.control().to_owned(),
+            version: group.version().to_owned(),
+            declared: group.declared.unwrap_or_default(),
+            codes: distinct(group.faults.iter().filter_map(|fault| fault.code.group_syntax())),
+            sets,
+        }
+    }
+
+    /// AK901.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let accepted = self.accepted();
+        if accepted == 0 && !self.sets.is_empty() {
+            Status::Rejected
+        } else if accepted < self.sets.len() {
+            Status::PartlyAccepted
+        } else if self.codes.is_empty() && self.sets.iter().all(|set| set.status == Status::Accepted) {
+            Status::Accepted
+        } else {
+            Status::AcceptedWithErrors
+        }
+    }
+
+    fn accepted(&self) -> usize {
+        self.sets.iter().filter(|set| set.status != Status::Rejected).count()
+    }
+}
+
+/// The numbers of one reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReplyNumbers {
+    /// ISA13.
+    pub interchange: u64,
+    /// GS06.
+    pub group: u64,
+}
+
+/// The answer to an interchange: a TA1 where its envelope has faults or asks
+/// for one, and a 997 per group that is no acknowledgement itself. Empty when
+/// there is nothing to answer; [`needs_reply`] tells before numbers are drawn.
+///
+/// # Errors
+/// [`NumberTooLarge`] when a number does not fit its envelope.
+pub fn reply(
+    interchange: &Interchange,
+    groups: &[GroupOutcome],
+    numbers: ReplyNumbers,
+    stamp: Stamp,
+) -> Result<Vec<u8>, NumberTooLarge> {
+    let mut writer = Writer::default();
+    open(&mut writer, &interchange.isa, numbers.interchange, stamp)?;
+    if let Some((status, note)) = ta1_of(interchange) {
+        ta1(&mut writer, &interchange.isa, status, note);
+    }
+    let first = interchange.groups.iter().find(|group| group.functional() != FUNCTIONAL_ACKNOWLEDGEMENT);
+    let grouped = first.is_some() && !groups.is_empty();
+    if let Some(group) = first.filter(|_| grouped) {
+        if numbers.group > crate::write::CONTROL_NUMBER_MAX {
+            return Err(NumberTooLarge { found: numbers.group });
+        }
+        functional_group(&mut writer, group, groups, numbers.group, stamp);
+    }
+    let count = if grouped { "1" } else { "0" };
+    writer.segment("IEA", &[count, &format!("{:09}", numbers.interchange)]);
+    Ok(writer.finish())
+}
+
+/// Whether an interchange is answered at all: not when all that it carries are
+/// acknowledgements.
+#[must_use]
+pub fn needs_reply(interchange: &Interchange) -> bool {
+    let only_acknowledges = (!interchange.groups.is_empty() || !interchange.acknowledgements.is_empty())
+        && interchange.groups.iter().all(|group| group.functional() == FUNCTIONAL_ACKNOWLEDGEMENT);
+    !only_acknowledges
+}
+
+/// The answer to an ISA that cannot be delimited; none when it does not say who sent it.
+///
+/// # Errors
+/// [`NumberTooLarge`] when the number does not fit the envelope.
+pub fn refusal(undelimited: &Undelimited, number: u64, stamp: Stamp) -> Result<Vec<u8>, NumberTooLarge> {
+    let mut writer = Writer::default();
+    open(&mut writer, &undelimited.isa, number, stamp)?;
+    ta1(&mut writer, &undelimited.isa, Status::Rejected, undelimited.fault.code.ta1_note().unwrap_or("022"));
+    writer.segment("IEA", &["0", &format!("{number:09}")]);
+    Ok(writer.finish())
+}
+
+/// Whether a TA1 can be addressed to the sender of a broken ISA.
+#[must_use]
+pub fn can_refuse(undelimited: &Undelimited) -> bool {
+    undelimited.isa.sender().is_some() && undelimited.isa.receiver().is_some()
+}
+
+/// Opens an interchange back to the sender of `inbound`.
+fn open(writer: &mut Writer, inbound: &Isa, number: u64, stamp: Stamp) -> Result<(), NumberTooLarge> {
+    let version = Some(inbound.element(12)).filter(|version| is_digits(version, 5)).unwrap_or(VERSION_DEFAULT.0);
+    let usage = Some(inbound.usage()).filter(|usage| matches!(*usage, "P" | "T")).unwrap_or("P");
+    writer.isa(&Envelope {
+        sender: (inbound.element(7), inbound.element(8)),
+        receiver: (inbound.element(5), inbound.element(6)),
+        version,
+        usage,
+        number,
+        stamp,
+    })
+}
+
+/// Status and note of the TA1 that an interchange gets, if it gets one.
+fn ta1_of(interchange: &Interchange) -> Option<(Status, &'static str)> {
+    let note = interchange.faults.iter().find_map(|fault: &Fault| fault.code.ta1_note());
+    let empty = interchange.faults.iter().any(|fault| fault.code == FaultCode::InterchangeEmpty);
+    match note {
+        Some(note) if empty => Some((Status::Rejected, note)),
+        Some(note) => Some((Status::AcceptedWithErrors, note)),
+        None => interchange.isa.asks_for_ta1().then_some((Status::Accepted, "000")),
+    }
+}
+
+fn ta1(writer: &mut Writer, inbound: &Isa, status: Status, note: &str) {
+    let control = Some(inbound.control()).filter(|control| is_digits(control, 9)).unwrap_or("000000000");
+    writer.segment("TA1", &[control, inbound.element(9), inbound.element(10), status.code(), note]);
+}
+
+fn functional_group(writer: &mut Writer, inbound: &Group, groups: &[GroupOutcome], number: u64, stamp: Stamp) {
+    let version = inbound.version().get(..6).filter(|version| is_digits(version, 6)).unwrap_or(VERSION_DEFAULT.1);
+    let number = number.to_string();
+    let header = [
+        FUNCTIONAL_ACKNOWLEDGEMENT,
+        inbound.receiver(),
+        inbound.sender(),
+        &stamp.date(),
+        &stamp.time(),
+        &number,
+        "X",
+        version,
+    ];
+    writer.segment("GS", &header);
+    for (index, group) in groups.iter().enumerate() {
+        functional_set(writer, group, &format!("{:04}", index + 1));
+    }
+    writer.segment("GE", &[&groups.len().to_string(), &number]);
+}
+
+fn functional_set(writer: &mut Writer, group: &GroupOutcome, control: &str) {
+    let mut segments = Counted { writer, count: 0 };
+    segments.put("ST", &["997", control]);
+    // AK103 names the version since 5010; older readers refuse it.
+    let version = if group.version.as_str() >= "005010" { group.version.as_str() } else { "" };
+    segments.put("AK1", &[&group.functional, &group.control, version]);
+    for set in &group.sets {
+        segments.set(set);
+    }
+    let (received, accepted) = (group.sets.len().to_string(), group.accepted().to_string());
+    let declared = group.declared.to_string();
+    let mut elements = vec![group.status().code(), &declared, &received, &accepted];
+    let codes = texts(&group.codes);
+    elements.extend(codes.iter().map(String::as_str));
+    segments.put("AK9", &elements);
+    let total = (segments.count + 1).to_string();
+    writer.segment("SE", &[&total, control]);
+}
+
+/// Counts the segments of a set as they are written.
+struct Counted<'a> {
+    writer: &'a mut Writer,
+    count: usize,
+}
+
+impl Counted<'_> {
+    fn put(&mut self, tag: &str, elements: &[&str]) {
+        self.writer.segment(tag, elements);
+        self.count += 1;
+    }
+
+    fn set(&mut self, set: &SetOutcome) {
+        self.put("AK2", &[&set.kind, &set.control]);
+        for segment in set.segments.iter().take(SEGMENT_FAULTS_MAX) {
+            self.put("AK3", &[segment.tag, &segment.position.to_string(), "", &segment.code.to_string()]);
+            for element in &segment.elements {
+                let (position, reference) = (element.position.to_string(), element.reference.to_string());
+                self.put("AK4", &[&position, &reference, &element.code.to_string()]);
+            }
+        }
+        let codes = texts(&set.codes);
+        let mut elements = vec![set.status.code()];
+        elements.extend(codes.iter().map(String::as_str));
+        self.put("AK5", &elements);
+    }
+}
+
+fn texts(codes: &[u8]) -> Vec<String> {
+    codes.iter().map(ToString::to_string).collect()
+}
+
+fn distinct(codes: impl Iterator<Item = u8>) -> Vec<u8> {
+    let mut codes: Vec<u8> = codes.collect();
+    codes.sort_unstable();
+    codes.dedup();
+    codes.truncate(CODES_MAX);
+    codes
+}
+
+fn is_digits(text: &str, length: usize) -> bool {
+    text.len() == length && text.bytes().all(|byte| byte.is_ascii_digit())
+}

@@ -1,0 +1,499 @@
+//! Reads an input into interchanges, groups and sets.
+//!
+//! Segments are cut at the terminator of their own interchange; blanks and
+//! newlines before a segment are skipped, because partners indent. A tag counts
+//! only at the start of a segment, so the letters `ISA` in a company's name
+//! start nothing. Trailers that are missing or count wrongly are faults of
+//! their level; whether that makes a set unacceptable is [`crate::acknowledge`]'s
+//! question.
+
+use crate::fault::{Fault, FaultCode};
+use crate::isa::{self, Delimiters, Isa, Undelimited};
+use crate::{ELEMENTS_MAX, FAULTS_MAX, INTERCHANGES_MAX, SEGMENTS_MAX};
+
+/// The UTF-8 byte order mark, which a third of public samples start with.
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+
+/// Everything that was found in an input.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reading {
+    /// Readable interchanges in their order.
+    pub interchanges: Vec<Interchange>,
+    /// Interchanges that cannot be delimited.
+    pub undelimited: Vec<Undelimited>,
+    /// What is wrong outside of interchanges.
+    pub faults: Vec<Fault>,
+}
+
+/// One ISA … IEA.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Interchange {
+    /// Its header.
+    pub isa: Isa,
+    /// How it is delimited.
+    pub delimiters: Delimiters,
+    /// Its groups in their order.
+    pub groups: Vec<Group>,
+    /// TA1 segments about interchanges that were sent to this sender.
+    pub acknowledgements: Vec<Segment>,
+    /// What is wrong with the envelope.
+    pub faults: Vec<Fault>,
+}
+
+/// One GS … GE.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    /// The GS segment.
+    pub header: Segment,
+    /// Its sets in their order.
+    pub sets: Vec<Set>,
+    /// The number of sets that GE01 states.
+    pub declared: Option<u64>,
+    /// What is wrong with the group.
+    pub faults: Vec<Fault>,
+}
+
+impl Group {
+    /// GS01, the functional identifier: `PO` for purchase orders, `FA` for acknowledgements.
+    #[must_use]
+    pub fn functional(&self) -> &str {
+        self.header.trimmed(1)
+    }
+
+    /// GS02, the application sender.
+    #[must_use]
+    pub fn sender(&self) -> &str {
+        self.header.trimmed(2)
+    }
+
+    /// GS03, the application receiver.
+    #[must_use]
+    pub fn receiver(&self) -> &str {
+        self.header.trimmed(3)
+    }
+
+    /// GS06, the control number.
+    #[must_use]
+    pub fn control(&self) -> &str {
+        self.header.trimmed(6)
+    }
+
+    /// GS08, the version that the group's sets follow.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        self.header.trimmed(8)
+    }
+}
+
+/// One ST … SE.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Set {
+    /// The ST segment.
+    pub header: Segment,
+    /// The segments between ST and SE.
+    pub segments: Vec<Segment>,
+    /// Where it is: `ISA[1]/GS[1]/ST[2]`.
+    pub path: String,
+    /// What is wrong with the set.
+    pub faults: Vec<Fault>,
+}
+
+impl Set {
+    /// ST01, for example `850`.
+    #[must_use]
+    pub fn kind(&self) -> &str {
+        self.header.trimmed(1)
+    }
+
+    /// ST02, the control number.
+    #[must_use]
+    pub fn control(&self) -> &str {
+        self.header.trimmed(2)
+    }
+}
+
+/// A tag and its elements.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Segment {
+    /// The tag, for example `BEG`.
+    pub tag: String,
+    /// The elements after the tag, as they were sent.
+    pub elements: Vec<String>,
+    /// Byte offset of the tag.
+    pub offset: usize,
+    /// One-based number in the input.
+    pub number: u32,
+}
+
+impl Segment {
+    /// Element `number`, from 1; empty when it is not there.
+    #[must_use]
+    pub fn element(&self, number: usize) -> &str {
+        number.checked_sub(1).and_then(|index| self.elements.get(index)).map_or("", String::as_str)
+    }
+
+    /// The same without blanks around it.
+    #[must_use]
+    pub fn trimmed(&self, number: usize) -> &str {
+        self.element(number).trim()
+    }
+}
+
+/// Reads an input; never fails, says in faults what it could not use.
+#[must_use]
+pub fn read(input: &[u8]) -> Reading {
+    let mut reader = Reader { input, at: 0, segments: 0, faults_left: FAULTS_MAX, overflowed: false };
+    let mut reading = Reading::default();
+    let mut ordinal = 0;
+    while reader.skip_blanks() {
+        if !reader.at_isa() {
+            reader.skip_junk(&mut reading);
+        } else if ordinal == INTERCHANGES_MAX {
+            let message = format!("more than {INTERCHANGES_MAX} interchanges; send the rest in another input");
+            reader.fault(&mut reading.faults, FaultCode::TooManyInterchanges, message, String::new());
+            break;
+        } else {
+            ordinal += 1;
+            reader.segments = reader.segments.saturating_add(1);
+            match isa::open(input, reader.at, ordinal) {
+                Ok(opened) => reading.interchanges.push(reader.interchange(opened, ordinal)),
+                Err(mut undelimited) => {
+                    undelimited.fault.segment = reader.segments;
+                    reading.undelimited.push(undelimited);
+                    reader.at += 3;
+                    reader.seek_isa();
+                }
+            }
+        }
+        if reader.overflowed {
+            break;
+        }
+    }
+    if ordinal == 0 {
+        let message = "no interchange was found; expected the input to start with `ISA`".to_owned();
+        reader.fault(&mut reading.faults, FaultCode::NoInterchange, message, String::new());
+    }
+    reading
+}
+
+struct Reader<'a> {
+    input: &'a [u8],
+    at: usize,
+    segments: u32,
+    faults_left: usize,
+    overflowed: bool,
+}
+
+impl Reader<'_> {
+    /// Notes a fault at the current position, within the limit of all faults.
+    fn fault(&mut self, faults: &mut Vec<Fault>, code: FaultCode, message: String, path: String) {
+        let (offset, segment) = (self.at, self.segments);
+        self.fault_at(faults, Fault { code, message, offset, segment, path });
+    }
+
+    fn fault_at(&mut self, faults: &mut Vec<Fault>, mut fault: Fault) {
+        if self.faults_left == 0 {
+            return;
+        }
+        self.faults_left -= 1;
+        if self.faults_left == 0 {
+            fault.code = FaultCode::MoreFaults;
+            fault.message = format!("more than {FAULTS_MAX} faults; the rest is not listed");
+        }
+        faults.push(fault);
+    }
+
+    /// Moves past blanks, newlines and byte order marks; false at the end.
+    fn skip_blanks(&mut self) -> bool {
+        loop {
+            let rest = self.rest();
+            if rest.starts_with(BYTE_ORDER_MARK) {
+                self.at += BYTE_ORDER_MARK.len();
+            } else if rest.first().is_some_and(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | 0)) {
+                self.at += 1;
+            } else {
+                return !rest.is_empty();
+            }
+        }
+    }
+
+    fn rest(&self) -> &[u8] {
+        self.input.get(self.at..).unwrap_or_default()
+    }
+
+    fn at_isa(&self) -> bool {
+        is_isa(self.rest())
+    }
+
+    fn skip_junk(&mut self, reading: &mut Reading) {
+        let message = "data outside of an interchange was skipped; expected `ISA`".to_owned();
+        self.fault(&mut reading.faults, FaultCode::DataOutsideInterchange, message, String::new());
+        self.seek_isa();
+    }
+
+    /// Moves to the next `ISA` that can start an interchange: after a newline or
+    /// after a character that can be a terminator and is not its separator.
+    fn seek_isa(&mut self) {
+        let starts = |at: &usize| {
+            let before = at.checked_sub(1).and_then(|index| self.input.get(index)).copied();
+            let separator = self.input.get(at + 3).copied();
+            is_isa(self.input.get(*at..).unwrap_or_default())
+                && before.is_none_or(|byte| !byte.is_ascii_alphanumeric() && byte != b' ' && Some(byte) != separator)
+        };
+        self.at = (self.at..self.input.len()).find(starts).unwrap_or(self.input.len());
+    }
+
+    /// Reads from behind the ISA up to its IEA, the next ISA or the end.
+    fn interchange(&mut self, opened: isa::Opened, ordinal: usize) -> Interchange {
+        let isa::Opened { isa, delimiters, repairs, next } = opened;
+        let mut builder = Builder::new(isa, delimiters, ordinal);
+        for (code, message) in repairs {
+            let fault = Fault { code, message, offset: self.at, segment: self.segments, path: builder.path() };
+            self.fault_at(&mut builder.interchange.faults, fault);
+        }
+        self.at = next;
+        while self.skip_blanks() && !self.at_isa() && !builder.closed {
+            if self.segments >= SEGMENTS_MAX {
+                let message = format!("more than {SEGMENTS_MAX} segments; send the sets in several inputs");
+                let path = builder.path();
+                self.fault(&mut builder.interchange.faults, FaultCode::TooManySegments, message, path);
+                self.overflowed = true;
+                break;
+            }
+            if let Some(segment) = self.segment(&mut builder) {
+                builder.take(self, segment);
+            }
+        }
+        builder.finish(self)
+    }
+
+    /// Cuts the next segment; none when it is empty.
+    fn segment(&mut self, builder: &mut Builder) -> Option<Segment> {
+        let offset = self.at;
+        let terminator = &builder.interchange.delimiters.terminator;
+        let rest = self.rest();
+        let found = rest.windows(terminator.len().max(1)).position(|window| window == terminator.as_slice());
+        let length = found.unwrap_or(rest.len());
+        let bytes = rest.get(..length).unwrap_or_default().trim_ascii_end();
+        let separator = builder.interchange.delimiters.element;
+        let mut parts = bytes.split(|byte| *byte == separator);
+        let tag = isa::text(parts.next().unwrap_or_default()).trim().to_owned();
+        let elements: Vec<String> = parts.by_ref().take(ELEMENTS_MAX).map(isa::text).collect();
+        let more = parts.next().is_some();
+        self.at = offset + length + found.map_or(0, |_| terminator.len());
+        if tag.is_empty() && elements.is_empty() {
+            return None;
+        }
+        self.segments += 1;
+        let segment = Segment { tag, elements, offset, number: self.segments };
+        if found.is_none() && segment.tag != "IEA" {
+            let message = "the input ends within a segment; send the whole interchange".to_owned();
+            builder.fault(self, FaultCode::SegmentUnterminated, message, &segment);
+        }
+        if more {
+            let message = format!("a segment has more than {ELEMENTS_MAX} elements; the rest was not read");
+            builder.fault(self, FaultCode::TooManyElements, message, &segment);
+        }
+        Some(segment)
+    }
+}
+
+fn is_isa(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"ISA") && bytes.get(3).is_none_or(|byte| !byte.is_ascii_alphanumeric() && *byte != b' ')
+}
+
+/// An interchange while its segments arrive.
+struct Builder {
+    interchange: Interchange,
+    ordinal: usize,
+    group: Option<Group>,
+    set: Option<Set>,
+    closed: bool,
+}
+
+impl Builder {
+    fn new(isa: Isa, delimiters: Delimiters, ordinal: usize) -> Self {
+        let interchange = Interchange { isa, delimiters, groups: vec![], acknowledgements: vec![], faults: vec![] };
+        Self { interchange, ordinal, group: None, set: None, closed: false }
+    }
+
+    /// The path of the innermost open part.
+    fn path(&self) -> String {
+        let mut path = format!("ISA[{}]", self.ordinal);
+        if let Some(group) = &self.group {
+            path.push_str(&format!("/GS[{}]", self.interchange.groups.len() + 1));
+            if self.set.is_some() {
+                path.push_str(&format!("/ST[{}]", group.sets.len() + 1));
+            }
+        }
+        path
+    }
+
+    /// Notes a fault of the innermost open part.
+    fn fault(&mut self, reader: &mut Reader<'_>, code: FaultCode, message: String, at: &Segment) {
+        let path = self.path();
+        let faults = match (&mut self.set, &mut self.group) {
+            (Some(set), _) => &mut set.faults,
+            (None, Some(group)) => &mut group.faults,
+            (None, None) => &mut self.interchange.faults,
+        };
+        reader.fault_at(faults, Fault { code, message, offset: at.offset, segment: at.number, path });
+    }
+
+    fn take(&mut self, reader: &mut Reader<'_>, segment: Segment) {
+        match segment.tag.as_str() {
+            "GS" => self.open_group(reader, segment),
+            "GE" => self.close_group(reader, &segment),
+            "ST" => self.open_set(reader, segment),
+            "SE" => self.close_set(reader, &segment),
+            "IEA" => self.close_interchange(reader, &segment),
+            "TA1" if self.group.is_none() => self.interchange.acknowledgements.push(segment),
+            _ => match &mut self.set {
+                Some(set) => set.segments.push(segment),
+                None => {
+                    let message = "a segment stands outside of a transaction set and was skipped".to_owned();
+                    self.fault(reader, FaultCode::SegmentOutsideSet, message, &segment);
+                }
+            },
+        }
+    }
+
+    fn open_group(&mut self, reader: &mut Reader<'_>, header: Segment) {
+        self.end_group(reader, &header);
+        self.group = Some(Group { header, sets: vec![], declared: None, faults: vec![] });
+    }
+
+    fn open_set(&mut self, reader: &mut Reader<'_>, header: Segment) {
+        self.end_set(reader, &header);
+        if self.group.is_none() {
+            let message =
+                "a transaction set stands outside of a group and was skipped; expected `GS` before it".to_owned();
+            return self.fault(reader, FaultCode::SegmentOutsideSet, message, &header);
+        }
+        let set = Set { header, segments: vec![], path: String::new(), faults: vec![] };
+        let unnumbered = set.control().is_empty().then(|| set.header.clone());
+        self.set = Some(set);
+        let path = self.path();
+        if let Some(set) = &mut self.set {
+            set.path = path;
+        }
+        if let Some(header) = unnumbered {
+            let message = "ST02 is empty; expected a control number".to_owned();
+            self.fault(reader, FaultCode::SetControlMissing, message, &header);
+        }
+    }
+
+    fn close_set(&mut self, reader: &mut Reader<'_>, trailer: &Segment) {
+        let Some(set) = &self.set else {
+            let message = "`SE` without `ST` was skipped".to_owned();
+            return self.fault(reader, FaultCode::SegmentOutsideSet, message, trailer);
+        };
+        let actual = count(set.segments.len()) + 2;
+        let same = set.control() == trailer.trimmed(2);
+        if number(trailer.trimmed(1)) != Some(actual) {
+            let message = format!("SE01 is not the number of segments; counted {actual}");
+            self.fault(reader, FaultCode::SetCountMismatch, message, trailer);
+        }
+        if !same {
+            let message = "SE02 is not the control number of ST02".to_owned();
+            self.fault(reader, FaultCode::SetControlMismatch, message, trailer);
+        }
+        self.store_set();
+    }
+
+    fn close_group(&mut self, reader: &mut Reader<'_>, trailer: &Segment) {
+        self.end_set(reader, trailer);
+        let Some(group) = &mut self.group else {
+            let message = "`GE` without `GS` was skipped".to_owned();
+            return self.fault(reader, FaultCode::SegmentOutsideSet, message, trailer);
+        };
+        let actual = count(group.sets.len());
+        group.declared = number(trailer.trimmed(1));
+        let (declared, same) = (group.declared, same_number(group.control(), trailer.trimmed(2)));
+        if declared != Some(actual) {
+            let message = format!("GE01 is not the number of sets; counted {actual}");
+            self.fault(reader, FaultCode::GroupCountMismatch, message, trailer);
+        }
+        if !same {
+            let message = "GE02 is not the control number of GS06".to_owned();
+            self.fault(reader, FaultCode::GroupControlMismatch, message, trailer);
+        }
+        self.store_group();
+    }
+
+    fn close_interchange(&mut self, reader: &mut Reader<'_>, trailer: &Segment) {
+        self.end_group(reader, trailer);
+        let actual = count(self.interchange.groups.len());
+        if number(trailer.trimmed(1)) != Some(actual) {
+            let message = format!("IEA01 is not the number of groups; counted {actual}");
+            self.fault(reader, FaultCode::InterchangeCountMismatch, message, trailer);
+        }
+        if !same_number(self.interchange.isa.control(), trailer.trimmed(2)) {
+            let message = "IEA02 is not the control number of ISA13".to_owned();
+            self.fault(reader, FaultCode::InterchangeControlMismatch, message, trailer);
+        }
+        self.closed = true;
+    }
+
+    /// Ends an open set whose SE never came.
+    fn end_set(&mut self, reader: &mut Reader<'_>, at: &Segment) {
+        if self.set.is_some() {
+            let message = format!("the transaction set ends without `SE`; found `{}`", shown(&at.tag));
+            self.fault(reader, FaultCode::SetTrailerMissing, message, at);
+            self.store_set();
+        }
+    }
+
+    /// Ends an open group whose GE never came.
+    fn end_group(&mut self, reader: &mut Reader<'_>, at: &Segment) {
+        self.end_set(reader, at);
+        if self.group.is_some() {
+            let message = format!("the group ends without `GE`; found `{}`", shown(&at.tag));
+            self.fault(reader, FaultCode::GroupTrailerMissing, message, at);
+            self.store_group();
+        }
+    }
+
+    fn store_set(&mut self) {
+        if let (Some(group), Some(set)) = (&mut self.group, self.set.take()) {
+            group.sets.push(set);
+        }
+    }
+
+    fn store_group(&mut self) {
+        self.interchange.groups.extend(self.group.take());
+    }
+
+    fn finish(mut self, reader: &mut Reader<'_>) -> Interchange {
+        let end = Segment { tag: "the end".to_owned(), elements: vec![], offset: reader.at, number: reader.segments };
+        self.end_group(reader, &end);
+        if !self.closed {
+            let message = "the interchange ends without `IEA`".to_owned();
+            self.fault(reader, FaultCode::InterchangeTrailerMissing, message, &end);
+        }
+        if self.interchange.groups.is_empty() && self.interchange.acknowledgements.is_empty() {
+            let message = "the interchange has no groups".to_owned();
+            self.fault(reader, FaultCode::InterchangeEmpty, message, &end);
+        }
+        self.interchange
+    }
+}
+
+/// A tag for a message: tags have two or three characters, anything longer is data.
+fn shown(tag: &str) -> &str {
+    if tag.len() <= 3 || tag == "the end" { tag } else { "data" }
+}
+
+fn count(length: usize) -> u64 {
+    u64::try_from(length).unwrap_or(u64::MAX)
+}
+
+/// A count of a trailer; leading zeros are allowed.
+fn number(text: &str) -> Option<u64> {
+    (!text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())).then(|| text.parse().ok()).flatten()
+}
+
+/// Interchange and group control numbers are numbers: `0001` is `1`.
+fn same_number(left: &str, right: &str) -> bool {
+    left == right || matches!((number(left), number(right)), (Some(left), Some(right)) if left == right)
+}

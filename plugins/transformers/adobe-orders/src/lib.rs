@@ -1,0 +1,56 @@
+//! Orders of Adobe Commerce as canonical events.
+//!
+//! Amounts are read from the digits of the JSON text. Commerce mixes types in
+//! one object (`"price":200,"base_price":"200.0000"`), and both are the same
+//! decimal here; a float never occurs. Amounts are those of the order's own
+//! currency (`price`), not of the shop's (`base_price`).
+//!
+//! A configurable or bundled product is a parent line with the price and child
+//! lines with the parts; the parent is what was sold, so children are left out.
+//! An order in state `canceled` is a wish to cancel, every other one a created
+//! order with its state beside it (`payment_review` is the host's to judge). What
+//! was created before and comes again with other content, the host knows as a change.
+//!
+//! Commerce names no unit of measure: an item is sold in the unit that the item
+//! table states, an item that the table does not have in the setting `unit`, or `EA`.
+
+mod order;
+mod payment;
+mod source;
+
+use portreeve_sdk::transformer::*;
+
+use crate::source::SourceOrder;
+
+const KIND: &str = "adobe/order";
+const UNIT_DEFAULT: &str = "EA";
+
+struct AdobeOrders;
+
+impl Transformer for AdobeOrders {
+    fn to_canonical(request: MappingRequest) -> Result<Vec<Event>, Failure> {
+        if request.kind != KIND {
+            return Err(Failure::permanent(format!(
+                "this transformer does not map documents of kind `{}`",
+                request.kind
+            )));
+        }
+        let source: SourceOrder<'_> = serde_json::from_slice(&request.body).map_err(|error| {
+            let message = format!("the order cannot be read at line {}, column {}", error.line(), error.column());
+            Failure::invalid(Problem::new("malformed-document", message, ""))
+        })?;
+        if source.state.is_some_and(|state| state.text().as_deref() == Some("canceled")) {
+            return Ok(vec![Event::OrderCancelRequested(order::cancellation(&source)?)]);
+        }
+        let unit = setting(&request.settings, "unit").unwrap_or(UNIT_DEFAULT);
+        let mut order = order::read(&source, unit)?;
+        for line in &mut order.lines {
+            if let Some(unit) = lookup("item", &line.sku)?.as_ref().and_then(|row| row.text("unit")) {
+                line.quantity.unit = unit.to_owned();
+            }
+        }
+        Ok(vec![Event::OrderCreated(order)])
+    }
+}
+
+portreeve_sdk::transformer!(AdobeOrders);

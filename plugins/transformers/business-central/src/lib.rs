@@ -1,0 +1,189 @@
+//! A created order as a sales order of Business Central v2.0.
+//!
+//! ```json
+//! {"externalDocumentNumber":"6fa459eaee8a3ca4894edb77e160355e","customerNumber":"C-1001",
+//!  "orderDate":"2026-03-02","currencyCode":"USD","shipToName":"…",
+//!  "salesOrderLines":[{"lineType":"Comment","description":"Order 4711"},
+//!   {"lineType":"Item","lineObjectNumber":"SKU-1","quantity":5,"unitPrice":12.50,"unitOfMeasureCode":"EA"}]}
+//! ```
+//!
+//! `externalDocumentNumber` is the host's order id without hyphens: the ERP
+//! allows 35 characters, and by it an earlier attempt is found again. The
+//! customer's own order number goes into a comment line. Decimals are written
+//! from integers digit by digit; a float would turn 1.179 into another price.
+
+use portreeve_sdk::transformer::*;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+const KIND: &str = "business-central/sales-order";
+
+/// Widths of the ERP's fields, in characters. It refuses longer values.
+const CUSTOMER_NUMBER_CHARS_MAX: usize = 20;
+const ITEM_NUMBER_CHARS_MAX: usize = 20;
+const DOCUMENT_NUMBER_CHARS_MAX: usize = 35;
+const UNIT_CHARS_MAX: usize = 10;
+/// Free text is cut to this instead of refused.
+const TEXT_CHARS_MAX: usize = 100;
+const CITY_CHARS_MAX: usize = 30;
+const POST_CODE_CHARS_MAX: usize = 20;
+
+struct BusinessCentral;
+
+impl Transformer for BusinessCentral {
+    fn from_canonical(request: RenderingRequest) -> Result<Message, Failure> {
+        if request.kind != KIND {
+            return Err(Failure::permanent(format!(
+                "this transformer does not render messages of kind `{}`",
+                request.kind
+            )));
+        }
+        let Event::OrderCreated(order) = &request.event else {
+            return Err(Failure::permanent("a sales order is made of a created order; found another event"));
+        };
+        let sales_order = sales_order(order, &request.order_id)?;
+        let body = serde_json::to_vec(&sales_order).map_err(|error| Failure::permanent(error.to_string()))?;
+        Ok(Message { kind: KIND.to_owned(), content_type: "application/json".to_owned(), body })
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SalesOrder {
+    external_document_number: String,
+    customer_number: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    order_date: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    requested_delivery_date: Option<String>,
+    currency_code: String,
+    #[serde(flatten)]
+    ship_to: Option<ShipTo>,
+    sales_order_lines: Vec<SalesOrderLine>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ShipTo {
+    ship_to_name: String,
+    ship_to_address_line1: String,
+    ship_to_address_line2: String,
+    ship_to_city: String,
+    ship_to_state: String,
+    ship_to_post_code: String,
+    ship_to_country: String,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "lineType")]
+enum SalesOrderLine {
+    Comment {
+        description: String,
+    },
+    #[serde(rename_all = "camelCase")]
+    Item {
+        line_object_number: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        description: Option<String>,
+        quantity: Box<RawValue>,
+        unit_price: Box<RawValue>,
+        unit_of_measure_code: String,
+    },
+}
+
+fn sales_order(order: &Order, order_id: &str) -> Result<SalesOrder, Failure> {
+    let mut problems = Vec::new();
+    let document = order_id.replace('-', "");
+    within(&document, DOCUMENT_NUMBER_CHARS_MAX, "order-id", &mut problems);
+    within(&order.customer.id, CUSTOMER_NUMBER_CHARS_MAX, "customer.id", &mut problems);
+    let comment = SalesOrderLine::Comment { description: cut(&format!("Order {}", order.number), TEXT_CHARS_MAX) };
+    let mut lines = vec![comment];
+    for (index, line) in order.lines.iter().enumerate() {
+        match item_line(line, &format!("lines[{index}]"), &mut problems) {
+            Ok(line) => lines.push(line),
+            Err(problem) => problems.push(*problem),
+        }
+    }
+    if !problems.is_empty() {
+        return Err(Failure::Invalid(problems));
+    }
+    Ok(SalesOrder {
+        external_document_number: document,
+        customer_number: order.customer.id.clone(),
+        order_date: order.placed_at.and_then(date::of_instant).map(date::to_text),
+        requested_delivery_date: requested(order).map(date::to_text),
+        currency_code: order.currency.clone(),
+        ship_to: order.ship_to.as_ref().map(ship_to),
+        sales_order_lines: lines,
+    })
+}
+
+/// A sales order has one requested date, its lines have none: the earliest counts.
+fn requested(order: &Order) -> Option<Date> {
+    let of_lines = || order.lines.iter().filter_map(|line| line.requested_delivery);
+    order.requested_delivery.or_else(|| of_lines().min_by_key(|date| (date.year, date.month, date.day)))
+}
+
+fn item_line(line: &OrderLine, path: &str, problems: &mut Vec<Problem>) -> Result<SalesOrderLine, Box<Problem>> {
+    within(&line.sku, ITEM_NUMBER_CHARS_MAX, &format!("{path}.sku"), problems);
+    within(&line.quantity.unit, UNIT_CHARS_MAX, &format!("{path}.quantity.unit"), problems);
+    Ok(SalesOrderLine::Item {
+        line_object_number: line.sku.clone(),
+        description: line.description.as_deref().map(|text| cut(text, TEXT_CHARS_MAX)),
+        quantity: number(line.quantity.value, line.quantity.scale, &format!("{path}.quantity"))?,
+        unit_price: price(&line.unit_price, &format!("{path}.unit-price"))?,
+        unit_of_measure_code: line.quantity.unit.clone(),
+    })
+}
+
+/// The price of one unit. A price per ten, hundred or thousand moves the point;
+/// anything else might not end.
+fn price(price: &UnitPrice, path: &str) -> Result<Box<RawValue>, Box<Problem>> {
+    let places = match price.per_quantity {
+        1 => 0,
+        10 => 1,
+        100 => 2,
+        1_000 => 3,
+        other => {
+            let message = format!("the price is for {other} units; expected 1, 10, 100 or 1000");
+            return Err(Box::new(Problem::new("price-per-quantity", message, path)));
+        }
+    };
+    number(price.amount, price.scale.saturating_add(places), path)
+}
+
+/// A JSON number with exactly these digits.
+fn number(units: i64, scale: u8, path: &str) -> Result<Box<RawValue>, Box<Problem>> {
+    RawValue::from_string(money::to_text(units, scale))
+        .map_err(|error| Box::new(Problem::new("bad-number", error.to_string(), path)))
+}
+
+fn ship_to(address: &Address) -> ShipTo {
+    let line = |index: usize| address.lines.get(index).map(String::as_str);
+    // The ERP has two lines; what is beyond them joins the second.
+    let rest: Vec<&str> = address.lines.iter().skip(1).map(String::as_str).collect();
+    let text = |value: Option<&str>, chars| cut(value.unwrap_or_default(), chars);
+    ShipTo {
+        ship_to_name: text(address.name.as_deref(), TEXT_CHARS_MAX),
+        ship_to_address_line1: text(line(0), TEXT_CHARS_MAX),
+        ship_to_address_line2: text(Some(&rest.join(", ")), TEXT_CHARS_MAX),
+        ship_to_city: text(address.city.as_deref(), CITY_CHARS_MAX),
+        ship_to_state: text(address.region.as_deref(), CITY_CHARS_MAX),
+        ship_to_post_code: text(address.postal_code.as_deref(), POST_CODE_CHARS_MAX),
+        ship_to_country: text(address.country.as_deref(), UNIT_CHARS_MAX),
+    }
+}
+
+fn within(value: &str, chars_max: usize, path: &str, problems: &mut Vec<Problem>) {
+    let found = value.chars().count();
+    if found == 0 || found > chars_max {
+        let message = format!("found {found} characters; Business Central takes 1 to {chars_max}");
+        problems.push(Problem::new("length", message, path));
+    }
+}
+
+fn cut(text: &str, chars_max: usize) -> String {
+    text.chars().take(chars_max).collect()
+}
+
+portreeve_sdk::transformer!(BusinessCentral);

@@ -1,0 +1,163 @@
+//! One line of a purchase order: PO1 and what follows it up to the next PO1.
+//!
+//! ```text
+//! PO1*1*5*EA*12.50*PE*VP*SKU-1*BP*4711*UP*012345678905
+//!     │ │ │  │     │  └ pairs of qualifier and item number
+//!     │ │ │  │     └ basis of the price: each, per ten, hundred, thousand
+//!     │ │ │  └ unit price     └ … in PO106 and after
+//!     │ │ └ unit of measure
+//!     │ └ quantity
+//!     └ line number
+//! ```
+
+use portreeve_guest_x12::clock;
+use portreeve_sdk::transformer::*;
+
+use crate::segments::{Segment, keep};
+
+/// Where the item numbers start in PO1.
+const ITEM_NUMBERS_FROM: usize = 6;
+
+/// Item numbers of the seller, best first: vendor's number, its catalogue
+/// number, stock keeping unit, then the codes that both sides know.
+const SELLER_NUMBERS: [&str; 9] = ["VP", "VN", "VC", "SK", "MG", "UP", "UA", "UK", "EN"];
+
+/// Item numbers of the buyer.
+const BUYER_NUMBERS: [&str; 4] = ["BP", "IN", "CB", "PI"];
+
+/// Reads the line that `first` (a PO1) starts; `index` counts lines from 1.
+pub(crate) fn read(first: &Segment, rest: &[Segment], index: usize, currency: &str) -> Result<OrderLine, Vec<Problem>> {
+    let mut problems = Problems { index, found: vec![] };
+    let quantity = quantity(first, &mut problems);
+    let unit_price = unit_price(first, currency, &mut problems);
+    let (sku, buyer_sku) = item_numbers(first, &mut problems);
+    let (Some(quantity), Some(unit_price), Some(sku)) = (quantity, unit_price, sku) else {
+        return Err(problems.found);
+    };
+    let mut line = OrderLine {
+        number: first.filled(1).unwrap_or_else(|| index.to_string()),
+        sku,
+        buyer_sku,
+        description: None,
+        quantity,
+        unit_price,
+        extended: None,
+        requested_delivery: None,
+        extensions: other_numbers(first),
+    };
+    for segment in rest {
+        detail(&mut line, segment, &mut problems);
+    }
+    if problems.found.is_empty() { Ok(line) } else { Err(problems.found) }
+}
+
+/// Line numbers name lines in answers and holds, so they occur once.
+pub(crate) fn check_numbers(lines: &[OrderLine], problems: &mut Vec<Problem>) {
+    let mut numbers: Vec<&str> = lines.iter().map(|line| line.number.as_str()).collect();
+    numbers.sort_unstable();
+    if numbers.windows(2).any(|pair| pair.first() == pair.last()) {
+        let message = "a line number occurs twice; expected each once in an order";
+        problems.push(Problem::new("line-number-twice", message, "PO1/01"));
+    }
+}
+
+struct Problems {
+    index: usize,
+    found: Vec<Problem>,
+}
+
+impl Problems {
+    fn add(&mut self, code: &str, message: &str, element: usize) {
+        let path =
+            if element == 0 { format!("PO1[{}]", self.index) } else { format!("PO1[{}]/{element:02}", self.index) };
+        self.found.push(Problem::new(code, message, path));
+    }
+}
+
+fn quantity(first: &Segment, problems: &mut Problems) -> Option<Quantity> {
+    let unit = first.element(3);
+    if unit.is_empty() {
+        problems.add("unit-missing", "PO103 is empty; expected a unit of measure such as `EA`", 3);
+    }
+    match money::quantity(first.element(2), unit) {
+        Ok(quantity) => Some(quantity),
+        Err(error) => {
+            problems.add("bad-quantity", &error.to_string(), 2);
+            None
+        }
+    }
+}
+
+fn unit_price(first: &Segment, currency: &str, problems: &mut Problems) -> Option<UnitPrice> {
+    let per_quantity = match first.element(5) {
+        "PN" => 10,
+        "HP" => 100,
+        "TP" => 1_000,
+        _ => 1,
+    };
+    match money::unit_price(first.element(4), currency, per_quantity) {
+        Ok(price) => Some(price),
+        Err(error) => {
+            problems.add("bad-price", &error.to_string(), 4);
+            None
+        }
+    }
+}
+
+/// Qualifier and number of each pair.
+fn pairs(first: &Segment) -> impl Iterator<Item = (&str, &str)> {
+    (ITEM_NUMBERS_FROM..=first.len())
+        .step_by(2)
+        .map(|at| (first.element(at), first.element(at + 1)))
+        .filter(|(qualifier, number)| !qualifier.is_empty() && !number.is_empty())
+}
+
+fn number_of<'a>(first: &'a Segment, qualifiers: &[&str]) -> Option<&'a str> {
+    qualifiers.iter().find_map(|wanted| pairs(first).find(|(found, _)| found == wanted)).map(|(_, number)| number)
+}
+
+fn item_numbers(first: &Segment, problems: &mut Problems) -> (Option<String>, Option<String>) {
+    let seller = number_of(first, &SELLER_NUMBERS).map(str::to_owned);
+    let buyer = number_of(first, &BUYER_NUMBERS).map(str::to_owned);
+    match (seller, buyer) {
+        (Some(sku), buyer) => (Some(sku), buyer),
+        // Only the buyer's own number: the host's validation says whether it is known.
+        (None, Some(own)) => (Some(own), None),
+        (None, None) => {
+            problems.add(
+                "item-missing",
+                "PO1 names no item; expected a qualifier such as `VP` and a number",
+                ITEM_NUMBERS_FROM,
+            );
+            (None, None)
+        }
+    }
+}
+
+/// The item numbers that became neither the line's nor the buyer's.
+fn other_numbers(first: &Segment) -> Vec<Extension> {
+    let used = [number_of(first, &SELLER_NUMBERS), number_of(first, &BUYER_NUMBERS)];
+    let mut extensions = Vec::new();
+    for (qualifier, number) in pairs(first).filter(|(_, number)| !used.contains(&Some(*number))) {
+        keep(&mut extensions, &format!("x12:PO1:{qualifier}"), number);
+    }
+    extensions
+}
+
+fn detail(line: &mut OrderLine, segment: &Segment, problems: &mut Problems) {
+    match segment.tag() {
+        "PID" if line.description.is_none() => line.description = segment.filled(5),
+        "DTM" if segment.element(1) == "002" => match clock::date(segment.element(2)) {
+            Some((year, month, day)) => line.requested_delivery = Some(Date { year, month, day }),
+            None => problems.add("bad-date", "the line's DTM02 is not a date of the calendar", 0),
+        },
+        "AMT" if segment.element(1) == "1" => {
+            let currency = &line.unit_price.currency;
+            match money::from_major(segment.element(2), currency, money::minor_digits(currency)) {
+                Ok(amount) => line.extended = Some(amount),
+                Err(error) => problems.add("bad-amount", &error.to_string(), 0),
+            }
+        }
+        _ => segment.keep(&mut line.extensions),
+    }
+}

@@ -1,0 +1,373 @@
+//! `plugin.toml` as an author writes it; the grammar is in `wit/README.md`.
+//!
+//! The host reads the manifest again, from the component, and believes only
+//! what it read itself. This reader is here so that an author hears of a slip
+//! before the compiler runs, and with its line.
+
+use serde::Deserialize;
+
+/// The contract that this version builds for.
+pub const CONTRACT: &str = "portreeve:plugin@0.1.0";
+
+/// The host refuses longer ones: a manifest is read before anything is trusted.
+pub const MANIFEST_BYTES_MAX: usize = 64 * 1024;
+
+const NAME_BYTES_MAX: usize = 64;
+const SENTENCE_BYTES_MAX: usize = 1_024;
+const METHODS: [&str; 6] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
+
+/// Why a manifest was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ManifestError {
+    /// Too long.
+    #[error("found {found} bytes, at most {MANIFEST_BYTES_MAX} are allowed")]
+    TooLong {
+        /// Its length.
+        found: usize,
+    },
+    /// No UTF-8.
+    #[error("it is not UTF-8 text; save it as UTF-8")]
+    NotText,
+    /// No TOML, a missing or an unknown key, a wrong type; with line and column.
+    #[error("{0}")]
+    Syntax(String),
+    /// A value that its key doesn't take.
+    #[error("`{key}` is `{found}`; expected {expected}")]
+    Value {
+        /// The key's path.
+        key: String,
+        /// What was found.
+        found: String,
+        /// What is taken.
+        expected: String,
+    },
+    /// An import or limit that plugins of this kind don't have.
+    #[error("`{key}` is not for a {kind}; only a {only} has it, so remove the line")]
+    NotForKind {
+        /// The key's path.
+        key: &'static str,
+        /// The plugin's kind.
+        kind: Kind,
+        /// The kinds that have it.
+        only: &'static str,
+    },
+}
+
+/// A plugin's manifest.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// Who it is.
+    pub plugin: PluginTable,
+    /// What it asks to import.
+    #[serde(default)]
+    pub imports: Imports,
+    /// What it asks for at most.
+    #[serde(default)]
+    pub limits: Limits,
+    /// Which documents and messages it is for.
+    #[serde(default)]
+    pub handles: Handles,
+}
+
+/// Who a plugin is.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PluginTable {
+    /// 1 to 64 lower-case letters, digits and dashes.
+    pub name: String,
+    /// Semantic version.
+    pub version: String,
+    /// Its kind.
+    pub kind: Kind,
+    /// [`CONTRACT`].
+    pub contract: String,
+    /// One sentence.
+    pub description: String,
+    /// Who publishes it; by the same rule as the name.
+    pub publisher: String,
+    /// SPDX expression.
+    pub license: String,
+}
+
+/// The kinds of plugin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// Speaks a protocol.
+    Connector,
+    /// Maps documents and events.
+    Transformer,
+    /// Assesses orders.
+    Scorer,
+}
+
+impl std::fmt::Display for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Connector => "connector",
+            Self::Transformer => "transformer",
+            Self::Scorer => "scorer",
+        })
+    }
+}
+
+/// What a plugin asks to import; absent means not imported.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Imports {
+    /// Lines in the operator's log.
+    #[serde(default)]
+    pub log: bool,
+    /// Reference tables.
+    #[serde(default)]
+    pub lookup: Vec<String>,
+    /// Number ranges; connectors.
+    #[serde(default)]
+    pub numbers: Vec<String>,
+    /// Model files by digest (`sha256:…`); transformers and scorers.
+    #[serde(default)]
+    pub artifact: Vec<String>,
+    /// State per order or poll; connectors.
+    #[serde(default)]
+    pub kv: bool,
+    /// HTTP methods; connectors.
+    #[serde(default)]
+    pub http: Vec<String>,
+}
+
+/// What a plugin asks for at most. The smallest of the host's default, this and
+/// the platform team's grant counts.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// Linear memory in bytes.
+    pub memory_bytes: Option<u64>,
+    /// Fuel per call; transformers and scorers.
+    pub fuel: Option<u64>,
+    /// CPU per call in milliseconds; connectors.
+    pub cpu_ms: Option<u64>,
+    /// Time per call in milliseconds.
+    pub wall_ms: Option<u64>,
+    /// Bytes that a call returns.
+    pub output_bytes: Option<u64>,
+}
+
+/// Which documents and messages a plugin is for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Handles {
+    /// Kinds of documents that a connector makes.
+    #[serde(default)]
+    pub receives: Vec<String>,
+    /// Kinds of messages that a connector takes.
+    #[serde(default)]
+    pub delivers: Vec<String>,
+    /// Kinds of documents that a transformer maps.
+    #[serde(default)]
+    pub maps: Vec<String>,
+    /// Kinds of messages that a transformer renders.
+    #[serde(default)]
+    pub renders: Vec<String>,
+}
+
+impl Manifest {
+    /// Reads and checks a manifest.
+    ///
+    /// # Errors
+    /// At the first thing that is wrong; see [`ManifestError`].
+    pub fn parse(bytes: &[u8]) -> Result<Self, ManifestError> {
+        if bytes.len() > MANIFEST_BYTES_MAX {
+            return Err(ManifestError::TooLong { found: bytes.len() });
+        }
+        let text = std::str::from_utf8(bytes).map_err(|_| ManifestError::NotText)?;
+        let manifest: Self =
+            toml::from_str(text).map_err(|error| ManifestError::Syntax(error.to_string().trim_end().to_owned()))?;
+        manifest.check_plugin()?;
+        manifest.check_imports()?;
+        manifest.check_limits()?;
+        manifest.check_handles()?;
+        Ok(manifest)
+    }
+
+    fn check_plugin(&self) -> Result<(), ManifestError> {
+        let plugin = &self.plugin;
+        let name = "1 to 64 lower-case letters, digits and dashes";
+        expect("plugin.name", &plugin.name, is_name, name)?;
+        expect("plugin.publisher", &plugin.publisher, is_name, name)?;
+        let is_version = |text: &str| semver::Version::parse(text).is_ok();
+        let version = "a semantic version such as 0.1.0";
+        expect("plugin.version", &plugin.version, is_version, version)?;
+        let is_contract = |text: &str| text == CONTRACT;
+        expect("plugin.contract", &plugin.contract, is_contract, CONTRACT)?;
+        let sentence = "text of 1 to 1024 bytes";
+        expect("plugin.description", &plugin.description, is_sentence, sentence)?;
+        expect("plugin.license", &plugin.license, is_sentence, sentence)
+    }
+
+    fn check_imports(&self) -> Result<(), ManifestError> {
+        let imports = &self.imports;
+        let connector = self.plugin.kind == Kind::Connector;
+        let only = "connector";
+        self.check_kind("imports.numbers", !imports.numbers.is_empty(), connector, only)?;
+        self.check_kind("imports.kv", imports.kv, connector, only)?;
+        self.check_kind("imports.http", !imports.http.is_empty(), connector, only)?;
+        let only = "transformer or scorer";
+        self.check_kind("imports.artifact", !imports.artifact.is_empty(), !connector, only)?;
+
+        let name = "1 to 64 lower-case letters, digits and dashes";
+        expect_each("imports.lookup", &imports.lookup, is_name, name)?;
+        expect_each("imports.numbers", &imports.numbers, is_name, name)?;
+        let digest = "`sha256:` and 64 lower-case hexadecimal digits";
+        expect_each("imports.artifact", &imports.artifact, is_digest, digest)?;
+        let is_method = |text: &str| METHODS.contains(&text);
+        let method = "one of GET, HEAD, POST, PUT, PATCH, DELETE";
+        expect_each("imports.http", &imports.http, is_method, method)
+    }
+
+    fn check_limits(&self) -> Result<(), ManifestError> {
+        let limits = &self.limits;
+        let connector = self.plugin.kind == Kind::Connector;
+        let only = "transformer or scorer";
+        self.check_kind("limits.fuel", limits.fuel.is_some(), !connector, only)?;
+        self.check_kind("limits.cpu_ms", limits.cpu_ms.is_some(), connector, "connector")?;
+        for (key, limit) in [
+            ("limits.memory_bytes", limits.memory_bytes),
+            ("limits.fuel", limits.fuel),
+            ("limits.cpu_ms", limits.cpu_ms),
+            ("limits.wall_ms", limits.wall_ms),
+            ("limits.output_bytes", limits.output_bytes),
+        ] {
+            let text = limit.unwrap_or(1).to_string();
+            expect(key, &text, |text| text != "0", "1 or more")?;
+        }
+        Ok(())
+    }
+
+    fn check_handles(&self) -> Result<(), ManifestError> {
+        let handles = &self.handles;
+        let connector = self.plugin.kind == Kind::Connector;
+        let transformer = self.plugin.kind == Kind::Transformer;
+        for (key, kinds, allowed, only) in [
+            ("handles.receives", &handles.receives, connector, "connector"),
+            ("handles.delivers", &handles.delivers, connector, "connector"),
+            ("handles.maps", &handles.maps, transformer, "transformer"),
+            ("handles.renders", &handles.renders, transformer, "transformer"),
+        ] {
+            self.check_kind(key, !kinds.is_empty(), allowed, only)?;
+            let kind = "a kind such as x12/850: lower-case letters, digits, dashes, dots and slashes";
+            expect_each(key, kinds, is_document_kind, kind)?;
+        }
+        Ok(())
+    }
+
+    fn check_kind(
+        &self,
+        key: &'static str,
+        present: bool,
+        allowed: bool,
+        only: &'static str,
+    ) -> Result<(), ManifestError> {
+        if present && !allowed {
+            let kind = self.plugin.kind;
+            return Err(ManifestError::NotForKind { key, kind, only });
+        }
+        Ok(())
+    }
+}
+
+fn expect_each(key: &str, found: &[String], fits: impl Fn(&str) -> bool, expected: &str) -> Result<(), ManifestError> {
+    found.iter().try_for_each(|one| expect(key, one, &fits, expected))
+}
+
+fn expect(key: &str, found: &str, fits: impl Fn(&str) -> bool, expected: &str) -> Result<(), ManifestError> {
+    if fits(found) {
+        return Ok(());
+    }
+    Err(ManifestError::Value {
+        key: key.to_owned(),
+        found: found.chars().take(80).collect(),
+        expected: expected.to_owned(),
+    })
+}
+
+fn is_name(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (1..=NAME_BYTES_MAX).contains(&text.len()) && text.bytes().all(allowed)
+}
+
+fn is_document_kind(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-./".contains(&byte);
+    (1..=NAME_BYTES_MAX).contains(&text.len()) && text.bytes().all(allowed)
+}
+
+fn is_sentence(text: &str) -> bool {
+    (1..=SENTENCE_BYTES_MAX).contains(&text.len()) && !text.chars().any(char::is_control)
+}
+
+fn is_digest(text: &str) -> bool {
+    let hexadecimal = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    text.strip_prefix("sha256:").is_some_and(|digits| digits.len() == 64 && digits.bytes().all(hexadecimal))
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    const SCORER: &str = r#"
+[plugin]
+name = "fraud"
+version = "0.1.0"
+kind = "scorer"
+contract = "portreeve:plugin@0.1.0"
+description = "Scores."
+publisher = "portreeve"
+license = "Apache-2.0"
+"#;
+
+    fn check(added: &str, expected: &str) {
+        let text = format!("{SCORER}{added}");
+        let error = Manifest::parse(text.as_bytes()).unwrap_err().to_string();
+        assert!(error.contains(expected), "{added:?} gave {error:?}");
+    }
+
+    #[test]
+    fn reads_a_manifest_without_imports() {
+        let manifest = Manifest::parse(SCORER.as_bytes()).unwrap();
+        assert_eq!(manifest.plugin.kind, Kind::Scorer);
+        assert_eq!(manifest.imports, Imports::default());
+    }
+
+    #[test]
+    fn refuses_unknown_keys_with_their_line() {
+        check("[imports]\nnetwork = true", "line 11");
+        check("[imports]\nnetwork = true", "network");
+        check("[wishes]\n", "wishes");
+    }
+
+    #[test]
+    fn refuses_what_the_kind_does_not_have() {
+        check("[imports]\nhttp = [\"GET\"]", "`imports.http` is not for a scorer");
+        check("[imports]\nkv = true", "only a connector");
+        check("[limits]\ncpu_ms = 5", "`limits.cpu_ms`");
+        check("[handles]\nmaps = [\"x12/850\"]", "only a transformer");
+    }
+
+    #[test]
+    fn refuses_values_that_a_key_does_not_take() {
+        check("[imports]\nartifact = [\"sha256:ABC\"]", "64 lower-case");
+        check("[imports]\nlookup = [\"Customer\"]", "`imports.lookup` is `Customer`");
+        check("[limits]\nfuel = 0", "1 or more");
+        let wrong_contract = SCORER.replace("plugin@0.1.0", "plugin@9.0.0");
+        let error = Manifest::parse(wrong_contract.as_bytes()).unwrap_err();
+        assert!(error.to_string().contains(CONTRACT), "{error}");
+    }
+
+    #[test]
+    fn refuses_a_manifest_over_the_limit_before_reading_it() {
+        let long = vec![b'#'; MANIFEST_BYTES_MAX + 1];
+        assert!(matches!(Manifest::parse(&long), Err(ManifestError::TooLong { .. })));
+    }
+}
