@@ -1,0 +1,337 @@
+//! Accept: bytes of an authenticated sender become durable documents, and only
+//! then does the sender get its reply.
+//!
+//! Accepted bytes always commit: as documents, as a rejection, or, when the
+//! connector failed, as they are, with an exception. A connector judges syntax;
+//! what fails later never changes the reply.
+
+use portreeve_model::document::{Header, Inbound};
+use portreeve_model::{Digest, Failure, Instant, Problem, Received, Reply};
+use portreeve_record::leaf::AcceptOutcome;
+use portreeve_record::{RecordError, SealError};
+use portreeve_sandbox::{CallError, Crossed, Crossing};
+use portreeve_store::StoreError;
+use portreeve_store::contract::{
+    Disposition, InputId, JournalEntry, JournalOutcome, NewDocument, NewException, NewPayload,
+};
+
+use crate::capability::{NumberLease, Tables};
+use crate::leaf::{self, AcceptFacts};
+use crate::route::{self, Channel};
+use crate::{Pipeline, Sender};
+
+/// How often an input is received again because its numbers were taken by
+/// another one in the meantime.
+const RECEIVE_ATTEMPTS_MAX: u32 = 5;
+
+/// An input as it came off the wire.
+#[derive(Debug, Clone)]
+pub struct Input {
+    /// HTTP method, or the equivalent of another transport.
+    pub method: String,
+    /// Path and query below the channel.
+    pub path: String,
+    /// Headers, names in lower case; credentials are taken out by the transport.
+    pub headers: Vec<Header>,
+    /// The bytes.
+    pub body: Vec<u8>,
+}
+
+/// What the sender gets to know.
+#[derive(Debug)]
+pub struct Accepted {
+    /// The input's id.
+    pub input: InputId,
+    /// The protocol's reply.
+    pub reply: Reply,
+    /// Whether the input had been received before.
+    pub duplicate: bool,
+}
+
+/// Why an input was not accepted. Nothing was kept.
+#[derive(Debug, thiserror::Error)]
+pub enum AcceptError {
+    /// The channel is not configured.
+    #[error("there is no channel `{0}`; use one of the configured channels")]
+    UnknownChannel(String),
+    /// The envelope came before with other content.
+    #[error("envelope `{envelope}` came before with other content; send a new control number or event id")]
+    Conflict {
+        /// The envelope key.
+        envelope: String,
+    },
+    /// Other inputs kept taking the numbers that this one's reply needs.
+    #[error("number range `{range}` is busy; send the input again")]
+    NumbersBusy {
+        /// The range.
+        range: String,
+    },
+    /// The store did not take it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The audit record could not be made.
+    #[error("the audit record could not be made: {0}")]
+    Record(#[from] RecordError),
+    /// The payload could not be sealed.
+    #[error("the input could not be sealed: {0}")]
+    Seal(#[from] SealError),
+}
+
+impl Pipeline {
+    /// Takes an input of an authenticated sender.
+    ///
+    /// When this returns `Ok`, the input is durable with its leaf. When it
+    /// returns an error, nothing was kept and the sender may send again.
+    ///
+    /// # Errors
+    /// See [`AcceptError`].
+    pub async fn accept(&self, sender: &Sender, input: Input) -> Result<Accepted, AcceptError> {
+        let channel = self
+            .routes
+            .channel(sender.channel())
+            .ok_or_else(|| AcceptError::UnknownChannel(sender.channel().to_string()))?;
+        let content = Digest::of(&input.body);
+        let id = InputId::derive(sender.channel(), sender.id(), content);
+        // The same bytes again: the same reply, and no second look at them.
+        if let Some(reply) = self.store.reply_to(id).await? {
+            return Ok(Accepted { input: id, reply, duplicate: true });
+        }
+
+        let received_at = self.clock.now();
+        let mut busy_range = String::new();
+        for _ in 0..RECEIVE_ATTEMPTS_MAX {
+            let received = self.receive(channel, sender, &input, received_at).await;
+            let entry = self.journal_entry(channel, sender, id, content, &input, received_at, received)?;
+            let reply = entry.reply.clone();
+            match self.store.journal(entry).await? {
+                JournalOutcome::Committed { input, .. } => return Ok(Accepted { input, reply, duplicate: false }),
+                JournalOutcome::Duplicate { input, reply } => return Ok(Accepted { input, reply, duplicate: true }),
+                JournalOutcome::Conflict { envelope } => return Err(AcceptError::Conflict { envelope }),
+                JournalOutcome::NumbersMoved { range } => busy_range = range,
+            }
+        }
+        Err(AcceptError::NumbersBusy { range: busy_range })
+    }
+
+    async fn receive(
+        &self,
+        channel: &Channel,
+        sender: &Sender,
+        input: &Input,
+        received_at: Instant,
+    ) -> Option<Crossed<Result<Received, Failure>>> {
+        let connector = self.plugin(&channel.connector)?;
+        let mut context = self.context(received_at);
+        context.numbers = NumberLease::new(self.store.clone());
+        context.lookup = Tables::of(&self.store, &connector.manifest.imports.lookup).await;
+        let inbound = Inbound {
+            method: input.method.clone(),
+            path: input.path.clone(),
+            headers: input.headers.clone(),
+            body: input.body.clone(),
+            received_at,
+            sender: sender.id().clone(),
+            settings: route::settings(&channel.settings),
+        };
+        Some(connector.plugin.receive(&context, &inbound).await)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "an entry is made of everything that is known about an input")]
+    fn journal_entry(
+        &self,
+        channel: &Channel,
+        sender: &Sender,
+        id: InputId,
+        content: Digest,
+        input: &Input,
+        received_at: Instant,
+        received: Option<Crossed<Result<Received, Failure>>>,
+    ) -> Result<JournalEntry, AcceptError> {
+        let judged = Judged::of(channel, id, received);
+        let payload = sealed(&input.body, sender)?;
+        let documents = judged
+            .documents
+            .into_iter()
+            .map(|document| {
+                Ok(NewDocument {
+                    content: Digest::of(&document.body),
+                    payload: sealed(&document.body, sender)?,
+                    key: document.key,
+                    partner: document.partner,
+                    kind: document.kind,
+                })
+            })
+            .collect::<Result<Vec<_>, SealError>>()?;
+        let numbers = judged.crossing.as_ref().map(leaf::number_uses).unwrap_or_default();
+        let leaf = leaf::accept(
+            &self.host,
+            received_at,
+            &AcceptFacts {
+                channel: sender.channel(),
+                sender: sender.id(),
+                content: payload.sealed.commitment(),
+                crossing: judged.crossing.as_ref(),
+                failure: judged.failure.as_deref(),
+                documents: &documents,
+                problems: &judged.problems,
+                outcome: judged.outcome,
+            },
+        )?;
+        Ok(JournalEntry {
+            channel: sender.channel().clone(),
+            sender: sender.id().clone(),
+            received_at,
+            content,
+            envelopes: judged.envelopes,
+            disposition: judged.disposition,
+            payload,
+            reply: judged.reply,
+            documents,
+            exceptions: judged.exceptions,
+            numbers,
+            leaf,
+        })
+    }
+}
+
+fn sealed(bytes: &[u8], sender: &Sender) -> Result<NewPayload, SealError> {
+    let (sealed, key) = portreeve_record::seal::seal(bytes)?;
+    Ok(NewPayload { sealed, key, subject: Some(Digest::of(sender.id().as_str().as_bytes())) })
+}
+
+/// What an input amounts to, whatever the connector did.
+struct Judged {
+    disposition: Disposition,
+    outcome: AcceptOutcome,
+    envelopes: Vec<String>,
+    documents: Vec<portreeve_model::Document>,
+    problems: Vec<Problem>,
+    reply: Reply,
+    exceptions: Vec<NewException>,
+    crossing: Option<Crossing>,
+    failure: Option<String>,
+}
+
+impl Judged {
+    fn of(channel: &Channel, id: InputId, received: Option<Crossed<Result<Received, Failure>>>) -> Self {
+        match received {
+            None => Self::unparsed(
+                channel,
+                id,
+                None,
+                "connector-missing".to_owned(),
+                "the channel's connector is not installed".to_owned(),
+            ),
+            Some(Crossed { outcome: Ok(Ok(received)), crossing }) => Self::received(channel, received, crossing),
+            Some(Crossed { outcome: Ok(Err(Failure::Invalid(problems))), crossing }) => {
+                Self::rejected(problems, crossing)
+            }
+            Some(Crossed { outcome: Ok(Err(failure)), crossing }) => {
+                let (code, detail) = leaf::failure_words(&failure);
+                Self::unparsed(channel, id, Some(crossing), code, detail)
+            }
+            Some(Crossed { outcome: Err(error), crossing }) => {
+                let code = call_error_code(&error);
+                Self::unparsed(channel, id, Some(crossing), code, error.to_string())
+            }
+        }
+    }
+
+    fn received(channel: &Channel, received: Received, crossing: Crossing) -> Self {
+        let nothing_usable = received.documents.is_empty() && !received.problems.is_empty();
+        let (disposition, outcome) = if nothing_usable {
+            (Disposition::Rejected, AcceptOutcome::Rejected)
+        } else {
+            (Disposition::Documents, AcceptOutcome::Documents)
+        };
+        // Accepted with problems: somebody has to know, though nothing stops.
+        let exceptions = if nothing_usable {
+            Vec::new()
+        } else {
+            received
+                .problems
+                .first()
+                .map(|problem| accepted_with_problems(channel, problem, received.problems.len()))
+                .into_iter()
+                .collect()
+        };
+        Self {
+            disposition,
+            outcome,
+            envelopes: received.envelopes,
+            documents: received.documents,
+            problems: received.problems,
+            reply: received.reply,
+            exceptions,
+            crossing: Some(crossing),
+            failure: None,
+        }
+    }
+
+    /// The connector could not make a protocol's answer; the host makes one.
+    fn rejected(problems: Vec<Problem>, crossing: Crossing) -> Self {
+        let text = problems.iter().map(|problem| problem.message.as_str()).collect::<Vec<_>>().join("\n");
+        Self {
+            disposition: Disposition::Rejected,
+            outcome: AcceptOutcome::Rejected,
+            envelopes: Vec::new(),
+            documents: Vec::new(),
+            problems,
+            reply: plain_reply(400, &text),
+            exceptions: Vec::new(),
+            crossing: Some(crossing),
+            failure: Some("invalid".to_owned()),
+        }
+    }
+
+    /// The connector failed: the bytes are kept for a person, and the sender
+    /// hears success with the input's id, for sending again would change nothing.
+    fn unparsed(channel: &Channel, id: InputId, crossing: Option<Crossing>, code: String, detail: String) -> Self {
+        Self {
+            disposition: Disposition::Unparsed,
+            outcome: AcceptOutcome::Unparsed,
+            envelopes: Vec::new(),
+            documents: Vec::new(),
+            problems: Vec::new(),
+            reply: plain_reply(202, &format!("kept for a person as input {}\n", id.0)),
+            exceptions: vec![NewException {
+                stage: "accept",
+                code: code.clone(),
+                detail,
+                queue: channel.exception_queue.clone(),
+            }],
+            crossing,
+            failure: Some(code),
+        }
+    }
+}
+
+fn accepted_with_problems(channel: &Channel, first: &Problem, count: usize) -> NewException {
+    NewException {
+        stage: "accept",
+        code: "accepted-with-problems".to_owned(),
+        detail: format!("{count} problem(s), the first at {}: `{}`", first.position.path, first.code),
+        queue: channel.exception_queue.clone(),
+    }
+}
+
+fn plain_reply(status: u16, text: &str) -> Reply {
+    let header = Header { name: "content-type".to_owned(), value: "text/plain; charset=utf-8".to_owned() };
+    Reply { status, headers: vec![header], body: text.as_bytes().to_vec() }
+}
+
+/// The stable code of a failed call, for exceptions, leaves and metrics.
+pub(crate) fn call_error_code(error: &CallError) -> String {
+    use portreeve_sandbox::CallFailure as F;
+    let code = match &error.failure {
+        F::Trap { .. } => "trap",
+        F::OutOfTime { .. } => "out-of-time",
+        F::OutOfMemory { .. } => "out-of-memory",
+        F::StackOverflow { .. } => "stack-overflow",
+        F::TooLarge { .. } => "too-large",
+        F::ContractViolation { .. } => "contract-violation",
+        F::RefusedImport { .. } => "refused-import",
+        F::Busy { .. } => "busy",
+    };
+    code.to_owned()
+}

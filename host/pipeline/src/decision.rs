@@ -1,0 +1,237 @@
+//! The full record of a decision: everything that deciding again needs.
+//!
+//! It is sealed, for it holds what the order holds; the leaf keeps its
+//! commitment. Canonical JSON, so that the same decision has the same bytes.
+
+use std::collections::BTreeMap;
+
+use portreeve_authority::Verdict;
+use portreeve_authority::rules::{Consequence, Finding};
+use portreeve_model::advice::{Assessment, CustomerHistory};
+use portreeve_model::reference::Field;
+use portreeve_model::value::text;
+use portreeve_model::{Digest, Instant, OrderId, PluginName};
+use portreeve_sandbox::{LookupAnswer, RecordedLookup};
+use serde::{Deserialize, Serialize};
+
+/// A decision about an order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DecisionRecord {
+    /// The record's version.
+    pub v: u32,
+    /// The order.
+    pub order: OrderId,
+    /// Commitment to the sealed event that was decided on.
+    pub event: Digest,
+    /// When its input was received: the scorers' clock.
+    pub received_at: Instant,
+    /// When it was decided: the clock of grants and windows.
+    pub decided_at: Instant,
+    /// The active configuration.
+    #[serde(with = "text")]
+    pub configuration: u64,
+    /// Digest of grants and policies.
+    pub authority: Digest,
+    /// Versions of the reference tables.
+    pub reference: BTreeMap<String, String>,
+    /// What the scorers knew about the customer.
+    pub history: Option<CustomerHistory>,
+    /// What the host's rules found.
+    pub findings: Vec<FindingRecord>,
+    /// What each scorer was given and said.
+    pub scorings: Vec<Scoring>,
+    /// What each proposal may cause.
+    pub verdicts: Vec<VerdictRecord>,
+    /// Where the order stands.
+    pub state: String,
+}
+
+/// A finding of the host's rules.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct FindingRecord {
+    /// Stable code.
+    pub code: String,
+    /// The line.
+    pub line: Option<String>,
+    /// What was found.
+    pub found: String,
+    /// What was expected.
+    pub expected: String,
+    /// `hold` or `refuse`.
+    pub consequence: String,
+}
+
+/// One call of a scorer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Scoring {
+    /// Who.
+    pub plugin: PluginName,
+    /// The component.
+    pub component: Digest,
+    /// The engine: fuel is compared under the same one only.
+    pub engine: Digest,
+    /// Repeatable randomness that it got.
+    #[serde(with = "text")]
+    pub seed: u64,
+    /// Digest of its input.
+    pub input: Digest,
+    /// What it looked up, with the answers.
+    pub lookups: Vec<LookupRecord>,
+    /// Digest over its host calls.
+    pub transcript: Digest,
+    /// Fuel it burned.
+    #[serde(with = "portreeve_model::value::text_option")]
+    pub fuel_used: Option<u64>,
+    /// What it said; none when it failed.
+    pub assessment: Option<Assessment>,
+    /// Why it failed.
+    pub failure: Option<String>,
+}
+
+/// A look-up and its answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LookupRecord {
+    /// The table.
+    pub table: String,
+    /// The key.
+    pub key: String,
+    /// `row`, `no-row`, `denied`, `unknown-table`, `unavailable`.
+    pub answer: String,
+    /// The row, when there was one.
+    pub row: Option<Vec<Field>>,
+}
+
+/// What a proposal may cause.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct VerdictRecord {
+    /// Who proposed.
+    pub plugin: PluginName,
+    /// What: `hold`, `route`, `recommend`, or nothing known.
+    pub proposed: Option<String>,
+    /// `granted`, `narrowed`, `refused`.
+    pub outcome: String,
+    /// Stable code.
+    pub code: String,
+    /// The grant that decided.
+    pub grant: Option<String>,
+    /// The policies that decided.
+    pub policies: Vec<String>,
+    /// What it may cause, for example `hold the order for 480 min in pricing`.
+    pub effect: String,
+    /// One line for people: effect and the clause that narrowed or refused.
+    pub summary: String,
+    /// Every clause: name, found, required, met.
+    pub clauses: Vec<ClauseRecord>,
+}
+
+/// A clause of a verdict.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ClauseRecord {
+    /// The grant's key.
+    pub name: String,
+    /// What was found.
+    pub found: String,
+    /// What is required.
+    pub required: String,
+    /// Whether it was met.
+    pub held: bool,
+}
+
+impl DecisionRecord {
+    /// Reads a sealed record.
+    ///
+    /// # Errors
+    /// When the bytes are something else.
+    pub fn parse(bytes: &[u8]) -> Result<Self, portreeve_record::RecordError> {
+        portreeve_record::parse_canonical(bytes)
+    }
+
+    /// A digest of what was decided: without clocks, commitments and components,
+    /// so that it is equal wherever the same orders are decided alike.
+    ///
+    /// # Errors
+    /// When the record has no canonical form.
+    pub fn fingerprint(&self) -> Result<Digest, portreeve_record::RecordError> {
+        let scores: Vec<_> = self.scorings.iter().map(|s| (&s.plugin, &s.assessment, &s.failure, &s.lookups)).collect();
+        // Clauses are left out: they quote counters of the last hour, which move with the clock.
+        let verdicts: Vec<_> = self
+            .verdicts
+            .iter()
+            .map(|v| (&v.plugin, &v.proposed, &v.outcome, &v.code, &v.grant, &v.policies, &v.effect))
+            .collect();
+        portreeve_record::canonical_digest(&(&self.order, &self.state, &self.history, &self.findings, scores, verdicts))
+    }
+}
+
+impl From<&Finding> for FindingRecord {
+    fn from(finding: &Finding) -> Self {
+        Self {
+            code: finding.code.to_owned(),
+            line: finding.line.clone(),
+            found: finding.found.clone(),
+            expected: finding.expected.clone(),
+            consequence: match finding.consequence {
+                Consequence::PolicyHold { .. } => "hold".to_owned(),
+                Consequence::Refuse => "refuse".to_owned(),
+            },
+        }
+    }
+}
+
+impl From<&Verdict> for VerdictRecord {
+    fn from(verdict: &Verdict) -> Self {
+        Self {
+            plugin: verdict.plugin().clone(),
+            proposed: verdict.proposed().map(|rung| rung.as_str().to_owned()),
+            outcome: verdict.outcome().as_str().to_owned(),
+            code: verdict.code().as_str().to_owned(),
+            grant: verdict.grant().map(str::to_owned),
+            policies: verdict.policies().to_vec(),
+            effect: verdict.effect().to_string(),
+            summary: verdict.summary(),
+            clauses: verdict
+                .clauses()
+                .iter()
+                .map(|clause| ClauseRecord {
+                    name: clause.name.to_owned(),
+                    found: clause.found.clone(),
+                    required: clause.required.clone(),
+                    held: clause.held,
+                })
+                .collect(),
+        }
+    }
+}
+
+impl From<&RecordedLookup> for LookupRecord {
+    fn from(lookup: &RecordedLookup) -> Self {
+        let (answer, row) = match &lookup.answer {
+            LookupAnswer::Row(row) => ("row", Some(row.clone())),
+            LookupAnswer::NoRow => ("no-row", None),
+            LookupAnswer::Denied => ("denied", None),
+            LookupAnswer::UnknownTable => ("unknown-table", None),
+            LookupAnswer::Unavailable => ("unavailable", None),
+        };
+        Self { table: lookup.table.clone(), key: lookup.key.clone(), answer: answer.to_owned(), row }
+    }
+}
+
+impl LookupRecord {
+    /// As the sandbox states it.
+    pub(crate) fn recorded(&self) -> RecordedLookup {
+        let answer = match (self.answer.as_str(), &self.row) {
+            ("row", Some(row)) => LookupAnswer::Row(row.clone()),
+            ("no-row", _) => LookupAnswer::NoRow,
+            ("denied", _) => LookupAnswer::Denied,
+            ("unknown-table", _) => LookupAnswer::UnknownTable,
+            _ => LookupAnswer::Unavailable,
+        };
+        RecordedLookup { table: self.table.clone(), key: self.key.clone(), answer }
+    }
+}

@@ -1,0 +1,319 @@
+//! Deliver: a permit becomes an effect on a target, and the outcome a receipt.
+//!
+//! First delivery, retry and recovery after a crash are this one path: whoever
+//! wants an effect needs a [`Permit`], and permits come from claimed rows of the
+//! committed outbox only. The attempt is on record before the first byte leaves;
+//! after an unknown outcome the target is asked by the order's natural key
+//! before anything is sent again, for many targets ignore idempotency keys.
+
+use std::sync::Arc;
+
+use portreeve_model::document::{Delivery, FindQuery, Message, Receipt, RenderingRequest};
+use portreeve_model::{Digest, Event, Failure, Instant};
+use portreeve_record::leaf::{CrossingRecord, ReceiptOutcome};
+use portreeve_record::{RecordError, canonical_digest};
+use portreeve_registry::Installed;
+use portreeve_sandbox::{CallContext, CallFailure, Crossed};
+use portreeve_store::contract::{NewException, Settlement};
+use portreeve_store::{Permit, Settled, StoreError};
+
+use crate::accept::call_error_code;
+use crate::capability::{Tables, TargetEgress};
+use crate::route::{self, Target};
+use crate::{Pipeline, leaf, parallel};
+
+/// How long a claim lasts: longer than a call with its wall-clock limit, so that
+/// no second worker claims a delivery that is still under way.
+const LEASE_MS: i64 = 600_000;
+
+/// A back-off never grows beyond this.
+const BACKOFF_MS_MAX: u64 = 3_600_000;
+
+/// Why a delivery came to no outcome. Its row is still pending: the lease ends
+/// and it is claimed again.
+#[derive(Debug, thiserror::Error)]
+pub enum DeliverError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A record could not be made.
+    #[error("an audit record could not be made: {0}")]
+    Record(#[from] RecordError),
+}
+
+impl Pipeline {
+    /// Claims due deliveries, at most `limit`, and carries them out side by side.
+    ///
+    /// # Errors
+    /// When nothing could be claimed; a single delivery's error is in its place.
+    pub async fn deliver_due(self: &Arc<Self>, limit: u32) -> Result<Vec<Result<Settled, DeliverError>>, DeliverError> {
+        let now = self.clock.now();
+        let permits = self.store.claim(now, now.plus_ms(LEASE_MS), limit).await?;
+        let pipeline = Arc::clone(self);
+        let settled = parallel::in_order(permits, self.workers, move |permit| {
+            let pipeline = Arc::clone(&pipeline);
+            async move { pipeline.deliver(permit).await }
+        })
+        .await;
+        Ok(settled.into_iter().flatten().collect())
+    }
+
+    /// One permitted delivery, up to its settlement.
+    async fn deliver(&self, permit: Permit) -> Result<Settled, DeliverError> {
+        let Some((target, connector, transformer)) = self.target(&permit) else {
+            let why =
+                format!("target `{}` or one of its plugins is not configured; add it and replay", permit.target());
+            return self.give_up(permit, "integration", "no-target", &why, None).await;
+        };
+        if permit.attempt() > target.attempts_max {
+            let why = format!("{} attempts without success; look at the target and replay", target.attempts_max);
+            return self.give_up(permit, &target.exception_queue, "attempts-exhausted", &why, None).await;
+        }
+        let context = self.target_context(target, connector, transformer).await;
+
+        // An earlier attempt may have worked: look before sending.
+        if permit.unresolved() {
+            if !target.find {
+                let why = "an attempt ended without a known outcome and the target cannot be asked; ask its people";
+                return self.give_up(permit, &target.exception_queue, "unknown-outcome", why, None).await;
+            }
+            match self.find(&permit, target, connector, &context).await {
+                Found::Yes(receipt, crossing) => return self.found(permit, &receipt, crossing).await,
+                Found::No => {}
+                Found::Unclear { code, crossing } => return self.ask_later(permit, target, code, crossing).await,
+            }
+        }
+
+        let event = match self.event(&permit).await? {
+            Ok(event) => event,
+            Err(why) => return self.give_up(permit, &target.exception_queue, "event-unreadable", &why, None).await,
+        };
+        let rendering = RenderingRequest {
+            event,
+            order_id: permit.order(),
+            kind: target.kind.clone(),
+            settings: route::settings(&target.settings),
+        };
+        let rendered = transformer.plugin.from_canonical(&context, &rendering).await;
+        let (message, rendering) = match rendered {
+            Crossed { outcome: Ok(Ok(message)), crossing } => (message, crossing),
+            Crossed { outcome, crossing } => {
+                let (code, why) = failed(outcome);
+                let crossing = leaf::crossed(&crossing, permit.event(), None, Some(&code));
+                return self.give_up(permit, &target.exception_queue, &code, &why, Some(crossing)).await;
+            }
+        };
+
+        let now = self.clock.now();
+        let attempt_leaf = leaf::attempt(&self.host, now, &permit, digest_of(&message), &rendering)?;
+        let attempt = self.store.begin_attempt(permit, attempt_leaf).await?;
+
+        let delivery = delivery(attempt.permit(), target, message);
+        let input = digest_of(&delivery.message);
+        let crossed = connector.plugin.deliver(&context, &delivery).await;
+        let now = self.clock.now();
+        let settlement = settlement(&crossed.outcome, attempt.permit(), target, now);
+        let code = settlement_code(&settlement);
+        let output = match &crossed.outcome {
+            Ok(Ok(receipt)) => Some(canonical_digest(receipt)?),
+            _ => None,
+        };
+        let crossing = leaf::crossed(&crossed.crossing, input, output, code);
+        let receipt_leaf = leaf::receipt(
+            &self.host,
+            now,
+            attempt.permit(),
+            receipt_outcome(&settlement, &crossed.outcome),
+            external_id(&settlement),
+            Some(crossing),
+        )?;
+        Ok(self.store.settle(attempt, settlement, now, receipt_leaf).await?)
+    }
+
+    fn target(&self, permit: &Permit) -> Option<(&Target, &Installed, &Installed)> {
+        let target = self.routes.target(permit.target())?;
+        Some((target, self.plugin(&target.connector)?, self.plugin(&target.transformer)?))
+    }
+
+    async fn target_context(&self, target: &Target, connector: &Installed, transformer: &Installed) -> CallContext {
+        let tables = [connector.manifest.imports.lookup.as_slice(), &transformer.manifest.imports.lookup].concat();
+        let mut context = self.context(self.clock.now());
+        context.lookup = Tables::of(&self.store, &tables).await;
+        context.egress = TargetEgress::new(target);
+        context
+    }
+
+    /// The event to deliver, or why it cannot be read any more.
+    async fn event(&self, permit: &Permit) -> Result<Result<Event, String>, DeliverError> {
+        match self.store.payload(permit.event()).await {
+            Ok(bytes) => {
+                Ok(Event::from_json(&bytes).map_err(|error| format!("the stored event cannot be read: {error}")))
+            }
+            Err(error @ (StoreError::Erased(_) | StoreError::Damaged(_))) => Ok(Err(error.to_string())),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn find(&self, permit: &Permit, target: &Target, connector: &Installed, context: &CallContext) -> Found {
+        let query = FindQuery {
+            kind: target.kind.clone(),
+            natural_key: permit.order().to_string(),
+            settings: route::settings(&target.settings),
+        };
+        let input = Digest::of(query.natural_key.as_bytes());
+        let Crossed { outcome, crossing } = connector.plugin.find(context, &query).await;
+        match outcome {
+            Ok(Ok(Some(receipt))) => {
+                let crossing = leaf::crossed(&crossing, input, Some(Digest::of(receipt.external_id.as_bytes())), None);
+                Found::Yes(receipt, crossing)
+            }
+            Ok(Ok(None)) => Found::No,
+            other => {
+                let code = failed(other).0;
+                let crossing = leaf::crossed(&crossing, input, None, Some(&code));
+                Found::Unclear { code, crossing }
+            }
+        }
+    }
+
+    async fn found(
+        &self,
+        permit: Permit,
+        receipt: &Receipt,
+        crossing: CrossingRecord,
+    ) -> Result<Settled, DeliverError> {
+        let now = self.clock.now();
+        let settlement = Settlement::Applied { external_id: receipt.external_id.clone() };
+        let leaf =
+            leaf::receipt(&self.host, now, &permit, ReceiptOutcome::Found, Some(&receipt.external_id), Some(crossing))?;
+        Ok(self.store.settle_unattempted(permit, settlement, now, leaf).await?)
+    }
+
+    /// The target could not even be asked. Nothing is sent blindly; the question
+    /// waits as long as a retry would.
+    async fn ask_later(
+        &self,
+        permit: Permit,
+        target: &Target,
+        code: String,
+        crossing: CrossingRecord,
+    ) -> Result<Settled, DeliverError> {
+        let now = self.clock.now();
+        let due_at = now.plus_ms(backoff_ms(target, &permit));
+        let leaf = leaf::receipt(&self.host, now, &permit, ReceiptOutcome::Unknown, None, Some(crossing))?;
+        Ok(self.store.settle_unattempted(permit, Settlement::Unknown { due_at, code }, now, leaf).await?)
+    }
+
+    async fn give_up(
+        &self,
+        permit: Permit,
+        queue: &str,
+        code: &str,
+        why: &str,
+        crossing: Option<CrossingRecord>,
+    ) -> Result<Settled, DeliverError> {
+        let now = self.clock.now();
+        let leaf = leaf::receipt(&self.host, now, &permit, ReceiptOutcome::Dead, None, crossing)?;
+        let exception = exception(queue, code, why);
+        Ok(self.store.settle_unattempted(permit, Settlement::Dead(exception), now, leaf).await?)
+    }
+}
+
+/// What a target said about an earlier attempt.
+enum Found {
+    Yes(Receipt, CrossingRecord),
+    No,
+    Unclear { code: String, crossing: CrossingRecord },
+}
+
+fn delivery(permit: &Permit, target: &Target, message: Message) -> Delivery {
+    Delivery {
+        message,
+        idempotency_key: permit.outbox().0.clone(),
+        natural_key: permit.order().to_string(),
+        attempt: permit.attempt(),
+        settings: route::settings(&target.settings),
+    }
+}
+
+/// What an attempt's end means. A call that failed may have sent something
+/// before: only a call that never began is surely without effect.
+fn settlement(
+    outcome: &Result<Result<Receipt, Failure>, portreeve_sandbox::CallError>,
+    permit: &Permit,
+    target: &Target,
+    now: Instant,
+) -> Settlement {
+    let backoff = backoff_ms(target, permit);
+    let retry = |after_ms: i64, code: &str| Settlement::Retry { due_at: now.plus_ms(after_ms), code: code.to_owned() };
+    let unknown = |code: String| Settlement::Unknown { due_at: now.plus_ms(backoff), code };
+    let dead = |code: &str, why: &str| Settlement::Dead(exception(&target.exception_queue, code, why));
+    match outcome {
+        Ok(Ok(receipt)) => Settlement::Applied { external_id: receipt.external_id.clone() },
+        Ok(Err(Failure::Retry(after_ms))) => retry(i64::from(*after_ms).max(backoff), "retry"),
+        Ok(Err(Failure::UnknownOutcome(_))) => unknown("unknown-outcome".to_owned()),
+        Ok(Err(failure @ (Failure::Invalid(_) | Failure::Permanent(_)))) => {
+            let (code, why) = leaf::failure_words(failure);
+            dead(&code, &why)
+        }
+        Err(error) => match &error.failure {
+            CallFailure::Busy { .. } | CallFailure::RefusedImport { .. } => retry(backoff, &call_error_code(error)),
+            _ => unknown(call_error_code(error)),
+        },
+    }
+}
+
+/// Doubles with every attempt, with a spread of a quarter that depends on the
+/// order, so that a thousand orders do not come back in the same second.
+fn backoff_ms(target: &Target, permit: &Permit) -> i64 {
+    let doublings = permit.attempt().saturating_sub(1).min(20);
+    let base = u64::from(target.backoff_ms).saturating_mul(1 << doublings).min(BACKOFF_MS_MAX);
+    let seed = Digest::of_parts(&[permit.outbox().0.as_bytes(), &permit.attempt().to_be_bytes()]);
+    let spread = seed.as_bytes().first().copied().map_or(0, u64::from);
+    i64::try_from(base + base * spread / 1024).unwrap_or(i64::MAX)
+}
+
+fn receipt_outcome<T>(
+    settlement: &Settlement,
+    outcome: &Result<Result<T, Failure>, portreeve_sandbox::CallError>,
+) -> ReceiptOutcome {
+    match settlement {
+        Settlement::Applied { .. } => ReceiptOutcome::Applied,
+        Settlement::Retry { .. } => ReceiptOutcome::Retry,
+        Settlement::Unknown { .. } => ReceiptOutcome::Unknown,
+        Settlement::Dead(_) if matches!(outcome, Ok(Err(_))) => ReceiptOutcome::Rejected,
+        Settlement::Dead(_) => ReceiptOutcome::Dead,
+    }
+}
+
+fn settlement_code(settlement: &Settlement) -> Option<&str> {
+    match settlement {
+        Settlement::Applied { .. } => None,
+        Settlement::Retry { code, .. } | Settlement::Unknown { code, .. } => Some(code),
+        Settlement::Dead(exception) => Some(&exception.code),
+    }
+}
+
+fn external_id(settlement: &Settlement) -> Option<&str> {
+    match settlement {
+        Settlement::Applied { external_id } => Some(external_id),
+        Settlement::Retry { .. } | Settlement::Unknown { .. } | Settlement::Dead(_) => None,
+    }
+}
+
+/// Code and sentence of a call without a usable result.
+fn failed<T>(outcome: Result<Result<T, Failure>, portreeve_sandbox::CallError>) -> (String, String) {
+    match outcome {
+        Ok(Ok(_)) => ("unexpected".to_owned(), "the call succeeded".to_owned()),
+        Ok(Err(failure)) => leaf::failure_words(&failure),
+        Err(error) => (call_error_code(&error), error.to_string()),
+    }
+}
+
+fn exception(queue: &str, code: &str, why: &str) -> NewException {
+    NewException { stage: "deliver", code: code.to_owned(), detail: why.to_owned(), queue: queue.to_owned() }
+}
+
+fn digest_of(message: &Message) -> Digest {
+    Digest::of_parts(&[message.kind.as_bytes(), message.content_type.as_bytes(), &message.body])
+}

@@ -1,0 +1,249 @@
+//! The road's facts as audit records: codes, digests and positions.
+
+use portreeve_authority::rules::Finding;
+use portreeve_authority::{Outcome, Verdict};
+use portreeve_model::advice::Proposal;
+use portreeve_model::{ChannelId, Digest, Failure, Instant, OrderId, Problem, SenderId};
+use portreeve_record::leaf::{
+    AcceptLeaf, AcceptOutcome, AttemptLeaf, Code, CrossingRecord, DecideLeaf, DecidedState, DocumentPosition,
+    DocumentRecord, Label, Listed, NumberRecord, Place, ProblemRecord, ProposalOutcome, ProposalRecord, ReceiptLeaf,
+    ReceiptOutcome,
+};
+use portreeve_record::{Leaf, LeafBody, RecordError};
+use portreeve_sandbox::Crossing;
+use portreeve_store::contract::{NewDocument, NumberUse, OrderState};
+use portreeve_store::{Journaled, Permit};
+
+/// What an accept leaf is made of.
+pub(crate) struct AcceptFacts<'a> {
+    pub(crate) channel: &'a ChannelId,
+    pub(crate) sender: &'a SenderId,
+    pub(crate) content: Digest,
+    pub(crate) crossing: Option<&'a Crossing>,
+    pub(crate) failure: Option<&'a str>,
+    pub(crate) documents: &'a [NewDocument],
+    pub(crate) problems: &'a [Problem],
+    pub(crate) outcome: AcceptOutcome,
+}
+
+pub(crate) fn accept(host: &str, at: Instant, facts: &AcceptFacts<'_>) -> Result<Leaf, RecordError> {
+    let documents = facts
+        .documents
+        .iter()
+        .zip(0_u32..)
+        .map(|(document, index)| DocumentRecord {
+            index,
+            key_digest: document.payload.key.blind(&document.key),
+            kind: Code::of(&document.kind),
+            commitment: document.payload.sealed.commitment(),
+        })
+        .collect();
+    let problems = facts
+        .problems
+        .iter()
+        .map(|problem| ProblemRecord {
+            code: Code::of(&problem.code),
+            offset_bytes: problem.position.offset_bytes,
+            segment: problem.position.segment,
+            path: Place::of(&problem.position.path),
+        })
+        .collect();
+    // The input's digest is not in the leaf: unsalted, it could be guessed. The
+    // commitment to the sealed input stands for it.
+    let crossing = facts.crossing.map(|crossing| crossed(crossing, facts.content, None, facts.failure));
+    Leaf::new(
+        host,
+        at,
+        LeafBody::Accept(AcceptLeaf {
+            input: facts.content,
+            channel: facts.channel.clone(),
+            sender: Label::of(facts.sender.as_str()),
+            content: facts.content,
+            crossing,
+            documents: Listed::of(documents)?,
+            problems: Listed::of(problems)?,
+            numbers: numbers(facts.crossing)?,
+            outcome: facts.outcome,
+        }),
+    )
+}
+
+/// A crossing as a record.
+pub(crate) fn crossed(
+    crossing: &Crossing,
+    input: Digest,
+    output: Option<Digest>,
+    failure: Option<&str>,
+) -> CrossingRecord {
+    CrossingRecord {
+        plugin: crossing.plugin.clone(),
+        component: crossing.digest,
+        call: Code::of(crossing.call.as_str()),
+        input,
+        output,
+        transcript: crossing.transcript,
+        host_calls: u32::try_from(crossing.host_calls).unwrap_or(u32::MAX),
+        fuel_used: crossing.fuel_used,
+        failure: failure.map(Code::of),
+    }
+}
+
+pub(crate) fn numbers(crossing: Option<&Crossing>) -> Result<Listed<NumberRecord>, RecordError> {
+    let drawn = crossing.map(|crossing| crossing.numbers.as_slice()).unwrap_or_default();
+    Listed::of(drawn.iter().map(|(range, number)| NumberRecord { range: Code::of(range), number: *number }).collect())
+}
+
+/// The numbers of a call, per range, from the first to the one after the last.
+pub(crate) fn number_uses(crossing: &Crossing) -> Vec<NumberUse> {
+    let mut uses: Vec<NumberUse> = Vec::new();
+    for (range, number) in &crossing.numbers {
+        let next = number.saturating_add(1);
+        match uses.iter_mut().find(|used| used.range == *range) {
+            Some(used) => used.next = used.next.max(next),
+            None => uses.push(NumberUse { range: range.clone(), first: *number, next }),
+        }
+    }
+    uses
+}
+
+/// A plugin's failure as a code and a sentence.
+pub(crate) fn failure_words(failure: &Failure) -> (String, String) {
+    match failure {
+        Failure::Invalid(problems) => {
+            let first = problems.first();
+            let code = first.map_or("invalid", |problem| problem.code.as_str());
+            let message = first.map_or("without saying why", |problem| problem.message.as_str());
+            (Code::of(code).to_string(), format!("{} problem(s): {message}", problems.len()))
+        }
+        Failure::Retry(ms) => ("retry".to_owned(), format!("asks to try again after {ms} ms")),
+        Failure::Permanent(why) => ("permanent".to_owned(), why.clone()),
+        Failure::UnknownOutcome(why) => ("unknown-outcome".to_owned(), why.clone()),
+    }
+}
+
+/// What a decide leaf is made of.
+pub(crate) struct DecideFacts<'a> {
+    pub(crate) order: Option<OrderId>,
+    pub(crate) document: &'a Journaled,
+    pub(crate) event: Option<Digest>,
+    pub(crate) configuration: u64,
+    pub(crate) mapping: Option<&'a (Crossing, Option<String>)>,
+    pub(crate) scoring: &'a [(Crossing, Digest, Option<Digest>, Option<String>)],
+    pub(crate) verdicts: &'a [(Verdict, Proposal)],
+    pub(crate) policy_holds: &'a [Finding],
+    pub(crate) state: DecidedState,
+    pub(crate) decision: Option<Digest>,
+    pub(crate) clock: Instant,
+}
+
+pub(crate) fn decide(host: &str, at: Instant, facts: &DecideFacts<'_>) -> Result<Leaf, RecordError> {
+    let document = DocumentPosition { input: facts.document.input_commitment(), index: facts.document.index() };
+    // The document stands under its commitment in the accept leaf; here its
+    // place is enough, so the crossing's input is the digest of that place.
+    let place = Digest::of_parts(&[document.input.as_bytes(), &document.index.to_be_bytes()]);
+    let mapping = facts.mapping.map(|(crossing, failure)| crossed(crossing, place, facts.event, failure.as_deref()));
+    let scoring = facts
+        .scoring
+        .iter()
+        .map(|(crossing, input, output, failure)| crossed(crossing, *input, *output, failure.as_deref()));
+    let proposals = facts
+        .verdicts
+        .iter()
+        .map(|(verdict, _)| ProposalRecord {
+            scorer: verdict.plugin().clone(),
+            proposal: Code::of(verdict.proposed().map_or("unknown", |rung| rung.as_str())),
+            outcome: match verdict.outcome() {
+                Outcome::Granted => ProposalOutcome::Granted,
+                Outcome::Narrowed => ProposalOutcome::Narrowed,
+                Outcome::Refused => ProposalOutcome::Refused,
+            },
+            policy: Code::of(&deciding(verdict)),
+            effect: Code::of(verdict.effect().rung().map_or("record-only", |rung| rung.as_str())),
+        })
+        .collect();
+    let policy_holds = facts.policy_holds.iter().map(|finding| Code::of(finding.code)).collect();
+    Leaf::new(
+        host,
+        at,
+        LeafBody::Decide(DecideLeaf {
+            order: facts.order,
+            document,
+            event: facts.event,
+            configuration: facts.configuration,
+            crossings: Listed::of(mapping.into_iter().chain(scoring).collect())?,
+            proposals: Listed::of(proposals)?,
+            policy_holds: Listed::of(policy_holds)?,
+            state: facts.state,
+            decision: facts.decision,
+            clock: facts.clock,
+        }),
+    )
+}
+
+/// The grant and the policies that decided, or the code where neither did.
+fn deciding(verdict: &Verdict) -> String {
+    let mut names: Vec<&str> = verdict.grant().into_iter().collect();
+    names.extend(verdict.policies().iter().map(String::as_str));
+    if names.is_empty() { verdict.code().as_str().to_owned() } else { names.join(":") }
+}
+
+pub(crate) fn decided_state(state: OrderState) -> DecidedState {
+    match state {
+        OrderState::Released => DecidedState::Released,
+        OrderState::Held => DecidedState::Held,
+        OrderState::Routed => DecidedState::Routed,
+        OrderState::Refused => DecidedState::Refused,
+        OrderState::Exception => DecidedState::Exception,
+    }
+}
+
+/// The leaf that commits before a message leaves.
+pub(crate) fn attempt(
+    host: &str,
+    at: Instant,
+    permit: &Permit,
+    message: Digest,
+    crossing: &Crossing,
+) -> Result<Leaf, RecordError> {
+    Leaf::new(
+        host,
+        at,
+        LeafBody::Attempt(AttemptLeaf {
+            outbox: outbox(permit),
+            order: permit.order(),
+            target: Code::of(permit.target()),
+            attempt: permit.attempt(),
+            message: Some(message),
+            crossing: Some(crossed(crossing, permit.event(), Some(message), None)),
+            numbers: numbers(Some(crossing))?,
+        }),
+    )
+}
+
+/// The leaf that commits with an outcome.
+pub(crate) fn receipt(
+    host: &str,
+    at: Instant,
+    permit: &Permit,
+    outcome: ReceiptOutcome,
+    external_id: Option<&str>,
+    crossing: Option<CrossingRecord>,
+) -> Result<Leaf, RecordError> {
+    Leaf::new(
+        host,
+        at,
+        LeafBody::Receipt(ReceiptLeaf {
+            outbox: outbox(permit),
+            order: permit.order(),
+            attempt: permit.attempt(),
+            outcome,
+            external_id: external_id.map(|id| Digest::of(id.as_bytes())),
+            crossing,
+        }),
+    )
+}
+
+/// An outbox row in records: its id can be longer than a code.
+fn outbox(permit: &Permit) -> Digest {
+    Digest::of(permit.outbox().0.as_bytes())
+}

@@ -1,0 +1,128 @@
+//! The road of an event: three stories, each one function.
+//!
+//! ```text
+//! accept   sender ─▶ authenticate ─▶ receive ─▶ journal ─▶ reply
+//! decide   journal ─▶ to-canonical ─▶ validate ─▶ score ─▶ decide ─▶ commit
+//! deliver  outbox ─claim─▶ Permit ─▶ from-canonical ─▶ deliver ─▶ commit
+//! ```
+//!
+//! Each stage takes what the last one returned and nobody else can make:
+//! [`Sender`] comes from authentication, [`portreeve_store::Journaled`] and
+//! [`portreeve_store::Permit`] from the store. Plugins are called through the
+//! sandbox only; what a score may cause is asked of authority only.
+//!
+//! What is absent on purpose: no stage order in configuration, no callback from
+//! a plugin into a stage, no effect outside `deliver`, no clock but [`Clock`].
+
+pub mod route;
+
+pub mod sender;
+
+pub mod accept;
+
+pub mod decide;
+
+pub mod deliver;
+
+pub mod decision;
+
+pub mod rederive;
+
+mod capability;
+
+mod history;
+
+mod leaf;
+
+mod parallel;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use portreeve_authority::Authority;
+use portreeve_authority::rules::Rules;
+use portreeve_model::{Digest, Instant, PluginKind, PluginName};
+use portreeve_registry::Installed;
+use portreeve_sandbox::CallContext;
+use portreeve_store::Store;
+
+pub use accept::{AcceptError, Accepted};
+pub use decide::DecideError;
+pub use deliver::DeliverError;
+pub use route::{Channel, Routes, Target};
+pub use sender::{Credential, Sender, SenderRefused, Senders};
+
+/// The host's clock. Windows, leases and expiry use it; a guest sees the
+/// journaled time of receipt instead.
+pub trait Clock: Send + Sync + 'static {
+    /// Now.
+    fn now(&self) -> Instant;
+}
+
+/// Everything that the road is made of.
+pub struct Pipeline {
+    /// The host's name in audit records.
+    pub host: String,
+    /// Durability.
+    pub store: Arc<dyn Store>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Channels, scorers and targets.
+    pub routes: Routes,
+    /// Who may send on which channel.
+    pub senders: Senders,
+    /// Plugins by name.
+    pub plugins: BTreeMap<PluginName, Installed>,
+    /// Compatibility hashes of the engines, for records.
+    pub engines: BTreeMap<PluginKind, Digest>,
+    /// What advice may cause.
+    pub authority: Authority,
+    /// The host's own rules.
+    pub rules: Rules,
+    /// The active configuration's version.
+    pub configuration: u64,
+    /// Orders that are mapped and scored side by side, at least 1.
+    pub workers: usize,
+}
+
+/// The configuration names a plugin that is not installed: found at start, by
+/// [`Pipeline::check`].
+#[derive(Debug, thiserror::Error)]
+#[error("{user} uses plugin `{plugin}`, which is not installed as a {kind}; add a [[plugin]] with that name")]
+pub struct MissingPlugin {
+    /// The route that uses it.
+    user: String,
+    /// The plugin.
+    plugin: PluginName,
+    /// What it has to be.
+    kind: PluginKind,
+}
+
+impl Pipeline {
+    /// Checks that every plugin that a route uses is there and of the right kind.
+    ///
+    /// # Errors
+    /// Every one that is not.
+    pub fn check(&self) -> Result<(), Vec<MissingPlugin>> {
+        let missing: Vec<MissingPlugin> = self
+            .routes
+            .plugins()
+            .into_iter()
+            .filter(|(_, plugin, kind)| {
+                self.plugins.get(plugin).is_none_or(|installed| installed.manifest.plugin.kind != *kind)
+            })
+            .map(|(user, plugin, kind)| MissingPlugin { user, plugin, kind })
+            .collect();
+        if missing.is_empty() { Ok(()) } else { Err(missing) }
+    }
+
+    /// A plugin that [`Pipeline::check`] has seen.
+    fn plugin(&self, name: &PluginName) -> Option<&Installed> {
+        self.plugins.get(name)
+    }
+
+    /// A call's surroundings with nothing allowed; stages add what the call may use.
+    fn context(&self, received_at: Instant) -> CallContext {
+        CallContext::with_nothing(received_at)
+    }
+}

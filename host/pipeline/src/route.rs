@@ -1,0 +1,167 @@
+//! Routes: which connector listens on a channel, which transformer reads its
+//! documents, which scorers are asked, and where released orders go.
+//!
+//! The order of stages is not configurable; only who does the work of each is.
+
+use std::collections::BTreeMap;
+
+use portreeve_model::value::Extension;
+use portreeve_model::{ChannelId, PluginKind, PluginName};
+use serde::{Deserialize, Serialize};
+
+/// All routes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Routes {
+    /// Where orders come in.
+    #[serde(default, rename = "channel")]
+    pub channels: Vec<Channel>,
+    /// Where released orders go.
+    #[serde(default, rename = "target")]
+    pub targets: Vec<Target>,
+}
+
+/// A channel.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Channel {
+    /// Its name, also the last part of its URL.
+    pub id: ChannelId,
+    /// The connector that receives.
+    pub connector: PluginName,
+    /// Kind of document to the transformer that reads it.
+    pub documents: BTreeMap<String, PluginName>,
+    /// Scorers, asked in this order.
+    #[serde(default)]
+    pub scorers: Vec<PluginName>,
+    /// The target of released orders.
+    pub target: String,
+    /// The queue of failures on this channel.
+    pub exception_queue: String,
+    /// What happens to an order whose scorer failed.
+    #[serde(default)]
+    pub failed_scorer: FailedScorer,
+    /// Non-secret settings for the connector and the transformers.
+    #[serde(default)]
+    pub settings: BTreeMap<String, String>,
+}
+
+/// What happens to an order whose scorer failed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FailedScorer {
+    /// It waits for a person: the default.
+    #[default]
+    FailClosed,
+    /// It goes on with the other scorers' advice; the failure is on record.
+    FailOpen,
+}
+
+/// A target.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Target {
+    /// Its name.
+    pub id: String,
+    /// The connector that delivers.
+    pub connector: PluginName,
+    /// The transformer that writes the message.
+    pub transformer: PluginName,
+    /// The kind of message.
+    pub kind: String,
+    /// Scheme, host and port that the connector may talk to, nothing else.
+    pub origin: String,
+    /// The queue of failed deliveries.
+    pub exception_queue: String,
+    /// Whether `find` can be asked after an unknown outcome. A target without
+    /// such a look-up gets an exception instead of a blind retry.
+    pub find: bool,
+    /// Attempts before a delivery is given up.
+    #[serde(default = "attempts_max_default")]
+    pub attempts_max: u32,
+    /// Milliseconds before the second attempt; doubles with every further one.
+    #[serde(default = "backoff_ms_default")]
+    pub backoff_ms: u32,
+    /// Non-secret settings for connector and transformer.
+    #[serde(default)]
+    pub settings: BTreeMap<String, String>,
+}
+
+fn attempts_max_default() -> u32 {
+    8
+}
+
+fn backoff_ms_default() -> u32 {
+    1_000
+}
+
+impl Routes {
+    /// A channel by name.
+    #[must_use]
+    pub fn channel(&self, id: &ChannelId) -> Option<&Channel> {
+        self.channels.iter().find(|channel| channel.id == *id)
+    }
+
+    /// A target by name.
+    #[must_use]
+    pub fn target(&self, id: &str) -> Option<&Target> {
+        self.targets.iter().find(|target| target.id == id)
+    }
+
+    /// Every plugin that a route uses: who uses it, its name, what it has to be.
+    #[must_use]
+    pub fn plugins(&self) -> Vec<(String, PluginName, PluginKind)> {
+        let mut used = Vec::new();
+        for channel in &self.channels {
+            let user = format!("channel `{}`", channel.id);
+            used.push((user.clone(), channel.connector.clone(), PluginKind::Connector));
+            used.extend(channel.documents.values().map(|name| (user.clone(), name.clone(), PluginKind::Transformer)));
+            used.extend(channel.scorers.iter().map(|name| (user.clone(), name.clone(), PluginKind::Scorer)));
+        }
+        for target in &self.targets {
+            let user = format!("target `{}`", target.id);
+            used.push((user.clone(), target.connector.clone(), PluginKind::Connector));
+            used.push((user, target.transformer.clone(), PluginKind::Transformer));
+        }
+        used
+    }
+
+    /// What contradicts itself: doubled names, targets that do not exist.
+    #[must_use]
+    pub fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        for (index, channel) in self.channels.iter().enumerate() {
+            if self.channels.iter().take(index).any(|earlier| earlier.id == channel.id) {
+                problems.push(format!("channel `{}` is there twice; give each its own id", channel.id));
+            }
+            if self.target(&channel.target).is_none() {
+                problems.push(format!(
+                    "channel `{}` sends to target `{}`, which does not exist; add a [[target]] with that id",
+                    channel.id, channel.target
+                ));
+            }
+        }
+        for (index, target) in self.targets.iter().enumerate() {
+            if self.targets.iter().take(index).any(|earlier| earlier.id == target.id) {
+                problems.push(format!("target `{}` is there twice; give each its own id", target.id));
+            }
+            if target.attempts_max == 0 {
+                problems.push(format!("target `{}` allows 0 attempts; expected 1 or more", target.id));
+            }
+        }
+        problems
+    }
+}
+
+/// Settings as plugins get them.
+pub(crate) fn settings(settings: &BTreeMap<String, String>) -> Vec<portreeve_model::document::Setting> {
+    settings
+        .iter()
+        .map(|(name, value)| portreeve_model::document::Setting { name: name.clone(), value: value.clone() })
+        .collect()
+}
+
+/// Extensions of scoring requests: none of its own yet.
+pub(crate) fn no_extensions() -> Vec<Extension> {
+    Vec::new()
+}

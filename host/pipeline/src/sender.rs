@@ -1,0 +1,163 @@
+//! Senders: who may send on a channel, and how it is proved.
+//!
+//! A [`Sender`] is the proof. It comes from [`Senders::authenticate`] and from
+//! nowhere else, so an input without an authenticated sender does not compile.
+//! Tokens are kept as digests; comparison takes the same time whatever differs.
+
+use hmac::{Hmac, KeyInit, Mac};
+use portreeve_model::{ChannelId, Digest, SenderId};
+use sha2::Sha256;
+use subtle::ConstantTimeEq;
+
+/// Somebody who was authenticated on a channel.
+#[derive(Debug)]
+pub struct Sender {
+    channel: ChannelId,
+    id: SenderId,
+}
+
+impl Sender {
+    /// The channel.
+    #[must_use]
+    pub fn channel(&self) -> &ChannelId {
+        &self.channel
+    }
+
+    /// Who.
+    #[must_use]
+    pub fn id(&self) -> &SenderId {
+        &self.id
+    }
+}
+
+/// What a sender shows.
+#[derive(Debug, Clone, Copy)]
+pub enum Credential<'a> {
+    /// A bearer token.
+    Bearer(&'a str),
+    /// HMAC-SHA256 over the raw body, hexadecimal.
+    Signature {
+        /// The signature.
+        hex: &'a str,
+        /// The bytes as they were received.
+        body: &'a [u8],
+    },
+    /// Nothing.
+    None,
+}
+
+/// How a sender proves who it is.
+pub enum Proof {
+    /// SHA-256 of its token.
+    Token(Digest),
+    /// The secret that it signs bodies with.
+    SignedBody(Vec<u8>),
+}
+
+/// A sender that is known on a channel.
+pub struct KnownSender {
+    /// The channel.
+    pub channel: ChannelId,
+    /// Its name.
+    pub id: SenderId,
+    /// What it has to show.
+    pub proof: Proof,
+}
+
+impl std::fmt::Debug for KnownSender {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KnownSender").field("channel", &self.channel).field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// Nobody could be authenticated. Says nothing about which part was wrong.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the sender could not be authenticated on channel `{channel}`; send the channel's token or body signature")]
+pub struct SenderRefused {
+    /// The channel, as it was asked for.
+    pub channel: String,
+}
+
+/// Everybody who may send.
+#[derive(Debug, Default)]
+pub struct Senders(Vec<KnownSender>);
+
+impl Senders {
+    /// Knows these senders and nobody else.
+    #[must_use]
+    pub fn new(known: Vec<KnownSender>) -> Self {
+        Self(known)
+    }
+
+    /// Finds out who sends.
+    ///
+    /// # Errors
+    /// [`SenderRefused`] when nobody on that channel matches.
+    pub fn authenticate(&self, channel: &str, credential: Credential<'_>) -> Result<Sender, SenderRefused> {
+        let mut found = None;
+        // All candidates are compared, so that time does not tell how many there are before a match.
+        for known in self.0.iter().filter(|known| known.channel.as_str() == channel) {
+            if known.proof.matches(credential) {
+                found = Some(known);
+            }
+        }
+        match found {
+            Some(known) => Ok(Sender { channel: known.channel.clone(), id: known.id.clone() }),
+            None => Err(SenderRefused { channel: channel.chars().take(64).collect() }),
+        }
+    }
+}
+
+impl Proof {
+    fn matches(&self, credential: Credential<'_>) -> bool {
+        match (self, credential) {
+            (Self::Token(expected), Credential::Bearer(token)) => {
+                Digest::of(token.as_bytes()).as_bytes().ct_eq(expected.as_bytes()).into()
+            }
+            (Self::SignedBody(secret), Credential::Signature { hex, body }) => {
+                let Ok(signature) = hex::decode(hex) else { return false };
+                let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret) else { return false };
+                mac.update(body);
+                mac.verify_slice(&signature).is_ok()
+            }
+            _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    fn senders() -> Senders {
+        let channel = ChannelId::parse("edi").unwrap();
+        Senders::new(vec![
+            KnownSender {
+                channel: channel.clone(),
+                id: SenderId::authenticated("acme"),
+                proof: Proof::Token(Digest::of(b"correct")),
+            },
+            KnownSender { channel, id: SenderId::authenticated("shop"), proof: Proof::SignedBody(b"secret".to_vec()) },
+        ])
+    }
+
+    #[test]
+    fn a_token_names_its_sender_on_its_channel_only() {
+        assert_eq!(senders().authenticate("edi", Credential::Bearer("correct")).unwrap().id().as_str(), "acme");
+        assert!(senders().authenticate("web", Credential::Bearer("correct")).is_err());
+        assert!(senders().authenticate("edi", Credential::Bearer("wrong")).is_err());
+        assert!(senders().authenticate("edi", Credential::None).is_err());
+    }
+
+    #[test]
+    fn a_signature_is_checked_over_the_raw_bytes() {
+        let mut mac = Hmac::<Sha256>::new_from_slice(b"secret").unwrap();
+        mac.update(b"{\"a\": 1}");
+        let signature = hex::encode(mac.finalize().into_bytes());
+        let with = |body| Credential::Signature { hex: &signature, body };
+        assert_eq!(senders().authenticate("edi", with(b"{\"a\": 1}")).unwrap().id().as_str(), "shop");
+        assert!(senders().authenticate("edi", with(b"{\"a\":1}")).is_err());
+    }
+}

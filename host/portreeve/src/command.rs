@@ -1,0 +1,177 @@
+//! The command line.
+//!
+//! Every command prints its result on stdout, as text or with `--json` as one
+//! JSON value per line, and progress on stderr.
+
+mod audit;
+
+mod order;
+
+mod plugin;
+
+mod serve;
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context;
+use clap::{Args, Parser, Subcommand};
+use portreeve_pipeline::Clock;
+use portreeve_store::Store;
+
+use crate::clock::SystemClock;
+use crate::config::Proposed;
+use crate::demo::{self, DemoOptions};
+use crate::host::{self, Host, Locations};
+use crate::output::Output;
+
+/// Portreeve: a WebAssembly plugin host for a distributor's integration layer.
+#[derive(Debug, Parser)]
+#[command(version, about, arg_required_else_help = true)]
+pub struct CommandLine {
+    /// JSON instead of text.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Build the plugins and walk a morning of sample orders down the whole road.
+    Demo {
+        /// Keep the folder of the run here.
+        #[arg(long)]
+        data_dir: Option<PathBuf>,
+        /// Orders that are mapped and scored side by side.
+        #[arg(long)]
+        workers: Option<usize>,
+    },
+    /// Import a folder of configuration as the active version.
+    Init {
+        /// The folder with portreeve.toml, grants.toml, policies.cedar, rules.toml.
+        #[arg(long)]
+        config: PathBuf,
+        #[command(flatten)]
+        data: Data,
+    },
+    /// Run the host.
+    Serve {
+        #[command(flatten)]
+        data: Data,
+    },
+    /// Build plugins, or look into components.
+    #[command(subcommand)]
+    Plugin(plugin::Command),
+    /// Look at orders.
+    #[command(subcommand)]
+    Order(order::Command),
+    /// Look at what waits for a person.
+    #[command(subcommand)]
+    Exception(order::ExceptionCommand),
+    /// Look at what plugins may cause.
+    #[command(subcommand)]
+    Grant(order::GrantCommand),
+    /// Verify the audit log, or prove an entry.
+    #[command(subcommand)]
+    Audit(audit::Command),
+}
+
+/// Which data.
+#[derive(Debug, Args)]
+pub struct Data {
+    /// The data folder.
+    #[arg(long, default_value = "portreeve-data")]
+    data_dir: PathBuf,
+}
+
+impl Data {
+    /// A folder that `demo --data-dir` kept has its state beside its data.
+    fn locations(&self) -> anyhow::Result<Locations> {
+        let kept = self.data_dir.join("data").is_dir() && self.data_dir.join("state").is_dir();
+        if kept {
+            let folder = self
+                .data_dir
+                .canonicalize()
+                .with_context(|| format!("`{}` cannot be used", self.data_dir.display()))?;
+            return Ok(Locations::below(&folder, &folder.join("code")));
+        }
+        Locations::standard(&self.data_dir)
+    }
+
+    /// The store of a folder that exists already.
+    fn open(&self) -> anyhow::Result<(Locations, Arc<dyn Store>)> {
+        let locations = self.locations()?;
+        if !locations.data.join("store").is_dir() {
+            anyhow::bail!(
+                "`{}` holds no Portreeve data; run `portreeve init --config FOLDER --data-dir {}` first",
+                self.data_dir.display(),
+                self.data_dir.display()
+            );
+        }
+        let store = locations.store()?;
+        Ok((locations, store))
+    }
+}
+
+/// Runs a command.
+///
+/// # Errors
+/// When it fails; the error says what was found, what was expected and what to do.
+pub fn run(line: CommandLine) -> anyhow::Result<()> {
+    log_to_stderr(matches!(line.command, Command::Serve { .. }))?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no threads could be started")?;
+    runtime.block_on(dispatch(line))
+}
+
+async fn dispatch(line: CommandLine) -> anyhow::Result<()> {
+    let mut output = Output::standard();
+    let json = line.json;
+    match line.command {
+        Command::Demo { data_dir, workers } => {
+            demo::run(&DemoOptions { data_dir, workers, json }, &mut output).await?;
+            Ok(())
+        }
+        Command::Init { config, data } => init(&config, &data, json, &mut output).await,
+        Command::Serve { data } => serve::run(&data, &mut output).await,
+        Command::Plugin(command) => plugin::run(command, json, &mut output),
+        Command::Order(command) => order::run(command, json, &mut output).await,
+        Command::Exception(command) => order::run_exception(command, json, &mut output).await,
+        Command::Grant(command) => order::run_grant(command, json, &mut output).await,
+        Command::Audit(command) => audit::run(command, json, &mut output).await,
+    }
+}
+
+async fn init(config: &std::path::Path, data: &Data, json: bool, output: &mut Output) -> anyhow::Result<()> {
+    let proposed = Proposed::read(config)?;
+    proposed.files.check()?;
+    let locations = data.locations()?;
+    let store: Arc<dyn Store> = locations.store()?;
+    let version = host::activate(&store, &locations, &proposed, SystemClock.now()).await?;
+    // Opening proves that the plugins load, and sequences the new leaves before the exit.
+    let host = Host::open(store, &locations, Arc::new(SystemClock), None).await?;
+    host.sequencer.sequence_all().await?;
+    if json {
+        return output.json(&serde_json::json!({ "configuration": version, "verifier": host.verifier.to_string() }));
+    }
+    output.line(&format!("configuration {version} is active in `{}`", locations.data.display()))?;
+    output.line(&format!("the audit log is verified with {}", host.verifier))?;
+    output.line(&format!("run it with `portreeve serve --data-dir {}`", data.data_dir.display()))
+}
+
+fn log_to_stderr(serving: bool) -> anyhow::Result<()> {
+    let default = if serving { "info" } else { "error" };
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .or_else(|_| tracing_subscriber::EnvFilter::try_new(default))
+        .context("the log filter in RUST_LOG cannot be understood")?;
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    Ok(())
+}
+
+/// Writes an error with its causes as one sentence to stderr.
+pub fn report(error: &anyhow::Error) {
+    // Nothing is left to tell when stderr itself is closed.
+    writeln!(std::io::stderr(), "portreeve: {error:#}").unwrap_or_default();
+}

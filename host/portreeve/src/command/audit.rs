@@ -1,0 +1,107 @@
+//! `audit`: verify the log, prove an entry, show the checkpoint.
+
+use anyhow::Context;
+use portreeve_audit::LogReader;
+use portreeve_model::Digest;
+use portreeve_record::VerifierKey;
+
+use super::Data;
+use crate::config::Files;
+use crate::output::Output;
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    /// Check every entry, the root, the signature and the checkpoint kept outside.
+    Verify {
+        #[command(flatten)]
+        data: Data,
+        /// The log's public key (`name+hash+key`); default: that of the key on this machine.
+        #[arg(long)]
+        key: Option<String>,
+    },
+    /// Prove that an entry is in the log, as C2SP tlog-proof text.
+    Prove {
+        /// The entry's id (`sha256:…`).
+        entry: String,
+        #[command(flatten)]
+        data: Data,
+    },
+    /// The last signed checkpoint.
+    Checkpoint {
+        #[command(flatten)]
+        data: Data,
+    },
+    /// The entries, one canonical record a line.
+    Show {
+        /// From this index on.
+        #[arg(long, default_value_t = 0)]
+        from: u64,
+        /// At most so many.
+        #[arg(long, default_value_t = 100)]
+        limit: u32,
+        #[command(flatten)]
+        data: Data,
+    },
+}
+
+pub(super) async fn run(command: Command, json: bool, output: &mut Output) -> anyhow::Result<()> {
+    match command {
+        Command::Verify { data, key } => verify(&data, key.as_deref(), json, output).await,
+        Command::Prove { entry, data } => prove(&entry, &data, output).await,
+        Command::Checkpoint { data } => {
+            let (_, store) = data.open()?;
+            let checkpoint = LogReader::new(store).checkpoint().await?;
+            output.line(checkpoint.as_str().trim_end())
+        }
+        Command::Show { from, limit, data } => {
+            let (_, store) = data.open()?;
+            for (index, id, bytes) in store.sequenced(from, limit).await? {
+                let record = String::from_utf8(bytes).context("an entry is not text; run `portreeve audit verify`")?;
+                if json {
+                    output.line(&record)?;
+                } else {
+                    output.line(&format!("{index:>6}  {id}  {record}"))?;
+                }
+            }
+            Ok(())
+        }
+    }
+}
+
+async fn verify(data: &Data, key: Option<&str>, json: bool, output: &mut Output) -> anyhow::Result<()> {
+    let (locations, store) = data.open()?;
+    let origin = origin(&store).await?;
+    let key = match key {
+        Some(text) => VerifierKey::parse(text)?,
+        None => locations.log_key(&origin)?.verifier(),
+    };
+    let outside = locations.outside(&origin).read()?;
+    let report = LogReader::new(store).verify(&key, outside.as_ref()).await?;
+    if json {
+        return output.json(&serde_json::json!({
+            "verified": true,
+            "origin": report.origin,
+            "entries": report.entries,
+            "root": report.root,
+            "outside": report.outside_entries,
+        }));
+    }
+    output.line(&format!("{} entries of `{}` verified, root {}", report.entries, report.origin, report.root))?;
+    match report.outside_entries {
+        Some(entries) => output.line(&format!("they continue the checkpoint kept outside, which covers {entries}")),
+        None => output.line("there is no checkpoint outside: nothing rules out that the whole log was replaced"),
+    }
+}
+
+async fn prove(entry: &str, data: &Data, output: &mut Output) -> anyhow::Result<()> {
+    let (locations, store) = data.open()?;
+    let key = locations.log_key(&origin(&store).await?)?.verifier();
+    let proof = LogReader::new(store).prove(Digest::parse(entry)?, &key).await?;
+    output.line(proof.to_text().trim_end())
+}
+
+async fn origin(store: &std::sync::Arc<dyn portreeve_store::Store>) -> anyhow::Result<String> {
+    let active =
+        store.active_configuration().await?.context("there is no active configuration; run `portreeve init`")?;
+    Ok(Files::from_bytes(&active.bytes)?.check()?.host.host.origin)
+}

@@ -1,0 +1,229 @@
+//! `order`, `exception`, `grant`: what operators look at.
+
+use anyhow::{Context, bail};
+use portreeve_model::OrderId;
+use portreeve_pipeline::decision::DecisionRecord;
+use portreeve_pipeline::rederive::Rederived;
+use portreeve_store::Store;
+use portreeve_store::contract::{DocumentPosition, OrderView};
+
+use super::Data;
+use crate::clock::SystemClock;
+use crate::config::Files;
+use crate::host::Host;
+use crate::output::Output;
+
+/// Rows that are read at once.
+const PAGE: u32 = 256;
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    /// All orders, in journal order.
+    List {
+        #[command(flatten)]
+        data: Data,
+    },
+    /// One order with its decision: findings, scores, verdicts clause by clause.
+    Show {
+        /// The host's order id, or the sender's order number.
+        order: String,
+        #[command(flatten)]
+        data: Data,
+    },
+    /// Decide orders again from their records and compare, bit for bit.
+    Rederive {
+        /// The host's order id, or the sender's order number; default: all orders.
+        order: Option<String>,
+        #[command(flatten)]
+        data: Data,
+    },
+}
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum ExceptionCommand {
+    /// Open exceptions, oldest first.
+    List {
+        #[command(flatten)]
+        data: Data,
+    },
+}
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum GrantCommand {
+    /// The grants in force.
+    Show {
+        #[command(flatten)]
+        data: Data,
+    },
+}
+
+pub(super) async fn run(command: Command, json: bool, output: &mut Output) -> anyhow::Result<()> {
+    match command {
+        Command::List { data } => list(&data, json, output).await,
+        Command::Show { order, data } => show(&order, &data, json, output).await,
+        Command::Rederive { order, data } => rederive(order.as_deref(), &data, json, output).await,
+    }
+}
+
+async fn list(data: &Data, json: bool, output: &mut Output) -> anyhow::Result<()> {
+    let (_, store) = data.open()?;
+    for order in all(store.as_ref()).await? {
+        if json {
+            output.json(&serde_json::json!({
+                "id": order.id, "number": order.number, "channel": order.channel, "state": order.state.as_str(),
+                "queue": order.queue, "value": order.value, "recommended": order.recommended, "why": order.why,
+            }))?;
+        } else {
+            output.line(&format!(
+                "{}  {:<16}  {:<9}  {:>16}  {}",
+                order.id,
+                order.number,
+                order.state.as_str(),
+                order.value,
+                order.why
+            ))?;
+        }
+    }
+    Ok(())
+}
+
+async fn show(text: &str, data: &Data, json: bool, output: &mut Output) -> anyhow::Result<()> {
+    let (_, store) = data.open()?;
+    let order = find(store.as_ref(), text).await?;
+    let record = DecisionRecord::parse(&store.payload(order.decision).await?)?;
+    if json {
+        return output.json(&record);
+    }
+    output.line(&format!("order {} ({}), {}, {}", order.number, order.id, order.channel, order.value))?;
+    output.line(&format!("{}: {}", order.state.as_str(), order.why))?;
+    if let Some(queue) = &order.queue {
+        output.line(&format!("works on it: queue `{queue}`"))?;
+    }
+    for finding in &record.findings {
+        let place = finding.line.as_ref().map_or_else(String::new, |line| format!(" line {line}"));
+        output.line(&format!(
+            "rule {}{place}: found {}, expected {}; {}",
+            finding.code, finding.found, finding.expected, finding.consequence
+        ))?;
+    }
+    for scoring in &record.scorings {
+        match &scoring.assessment {
+            None => output.line(&format!(
+                "{} failed: {}",
+                scoring.plugin,
+                scoring.failure.as_deref().unwrap_or("unknown")
+            ))?,
+            Some(said) => {
+                let reasons: Vec<String> =
+                    said.reasons.iter().map(|reason| format!("{} {:+}", reason.code, reason.contribution_bp)).collect();
+                output.line(&format!("{} scores {} bp: {}", scoring.plugin, said.score_bp, reasons.join(", ")))?;
+            }
+        }
+    }
+    for verdict in &record.verdicts {
+        output.line(&verdict.summary)?;
+        for clause in &verdict.clauses {
+            let mark = if clause.held { "met" } else { "NOT met" };
+            output.line(&format!(
+                "    {:<24} found {}, required {}: {mark}",
+                clause.name, clause.found, clause.required
+            ))?;
+        }
+    }
+    for delivery in &order.deliveries {
+        let id = delivery.external_id.as_deref().unwrap_or("-");
+        output.line(&format!(
+            "delivery to {}: {} after {} attempt(s), {id}",
+            delivery.target, delivery.state, delivery.attempts
+        ))?;
+    }
+    output.line(&format!("decided under configuration {} and authority {}", record.configuration, record.authority))
+}
+
+async fn rederive(order: Option<&str>, data: &Data, json: bool, output: &mut Output) -> anyhow::Result<()> {
+    let (locations, store) = data.open()?;
+    let orders = match order {
+        Some(text) => vec![find(store.as_ref(), text).await?],
+        None => all(store.as_ref()).await?,
+    };
+    let host = Host::open(store, &locations, std::sync::Arc::new(SystemClock), None).await?;
+    let (mut same, mut erased, mut different) = (0_u64, 0_u64, Vec::new());
+    for order in orders {
+        match host.pipeline.rederive(order.id).await? {
+            Rederived::Same { .. } => same += 1,
+            Rederived::Erased => erased += 1,
+            Rederived::Different(differences) => {
+                different
+                    .extend(differences.into_iter().map(|difference| format!("order {}: {difference}", order.number)));
+            }
+        }
+    }
+    if json {
+        output.json(&serde_json::json!({ "same": same, "erased": erased, "different": different }))?;
+    } else {
+        output.line(&format!("{same} decided alike, {erased} erased, {} differences", different.len()))?;
+    }
+    if different.is_empty() { Ok(()) } else { bail!("{}", different.join("\n")) }
+}
+
+pub(super) async fn run_exception(command: ExceptionCommand, json: bool, output: &mut Output) -> anyhow::Result<()> {
+    let ExceptionCommand::List { data } = command;
+    let (_, store) = data.open()?;
+    for exception in store.exceptions(u32::MAX).await? {
+        if json {
+            output.json(&serde_json::json!({
+                "id": exception.id, "order": exception.order, "stage": exception.stage, "code": exception.code,
+                "detail": exception.detail, "queue": exception.queue, "openedAt": exception.opened_at.to_string(),
+            }))?;
+        } else {
+            output.line(&format!(
+                "{:>4}  {:<8}  {:<14}  {}: {}",
+                exception.id, exception.stage, exception.queue, exception.code, exception.detail
+            ))?;
+        }
+    }
+    Ok(())
+}
+
+pub(super) async fn run_grant(command: GrantCommand, json: bool, output: &mut Output) -> anyhow::Result<()> {
+    let GrantCommand::Show { data } = command;
+    let (_, store) = data.open()?;
+    let active =
+        store.active_configuration().await?.context("there is no active configuration; run `portreeve init`")?;
+    let configuration = Files::from_bytes(&active.bytes)?.check()?;
+    for grant in configuration.authority.grants() {
+        if json {
+            output.json(&serde_json::json!({ "id": grant.id, "plugin": grant.plugin, "owner": grant.owner, "summary": grant.summary() }))?;
+        } else {
+            output.line(&grant.summary())?;
+        }
+    }
+    Ok(())
+}
+
+async fn all(store: &dyn Store) -> anyhow::Result<Vec<OrderView>> {
+    let mut orders = Vec::new();
+    let mut after = DocumentPosition(0);
+    loop {
+        let page = store.orders(after, PAGE).await?;
+        let Some(last) = page.last() else { return Ok(orders) };
+        after = last.position;
+        orders.extend(page);
+    }
+}
+
+/// By id, or by the sender's number where only one order has it.
+async fn find(store: &dyn Store, text: &str) -> anyhow::Result<OrderView> {
+    if let Ok(id) = OrderId::parse(text) {
+        return store
+            .order(id)
+            .await?
+            .with_context(|| format!("there is no order `{id}`; `portreeve order list` shows all"));
+    }
+    let mut found: Vec<OrderView> = all(store).await?.into_iter().filter(|order| order.number == text).collect();
+    match (found.pop(), found.len()) {
+        (Some(order), 0) => Ok(order),
+        (None, _) => bail!("there is no order `{text}`; `portreeve order list` shows all"),
+        (Some(_), others) => bail!("{} orders have the number `{text}`; name one by its id", others + 1),
+    }
+}

@@ -1,0 +1,313 @@
+//! Configuration: files that are proposed, checked as a whole, and then active
+//! as a version in the store.
+//!
+//! A folder of configuration holds `portreeve.toml` (host, plugins, senders,
+//! channels, targets), `grants.toml`, `policies.cedar`, `rules.toml` and
+//! `reference/*.csv`. Reading one changes nothing. What is active is what the
+//! store says, and every decision names its version.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use portreeve_authority::rules::Rules;
+use portreeve_authority::{Authority, Known, SourceFile};
+use portreeve_model::{ChannelId, Digest, PluginName, SenderId};
+use portreeve_pipeline::sender::{KnownSender, Proof};
+use portreeve_pipeline::{Channel, Routes, Senders, Target};
+use portreeve_record::canonical_json;
+use portreeve_registry::PlatformGrant;
+use serde::{Deserialize, Serialize};
+
+/// The main file's name.
+const HOST_FILE: &str = "portreeve.toml";
+/// What advice may cause.
+const GRANTS_FILE: &str = "grants.toml";
+/// Conditions on it.
+const POLICIES_FILE: &str = "policies.cedar";
+/// The host's own rules.
+const RULES_FILE: &str = "rules.toml";
+
+/// `portreeve.toml`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HostFile {
+    /// The host.
+    pub host: HostSection,
+    /// Work queues; every queue that is named elsewhere has to be here.
+    pub queues: Vec<String>,
+    /// Plugins.
+    #[serde(default, rename = "plugin")]
+    pub plugins: Vec<PluginEntry>,
+    /// Senders.
+    #[serde(default, rename = "sender")]
+    pub senders: Vec<SenderEntry>,
+    /// Channels.
+    #[serde(default, rename = "channel")]
+    pub channels: Vec<Channel>,
+    /// Targets.
+    #[serde(default, rename = "target")]
+    pub targets: Vec<Target>,
+}
+
+/// The host.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HostSection {
+    /// Its name in audit records.
+    pub name: String,
+    /// The origin of its audit log: a name without a scheme, unique for ever.
+    pub origin: String,
+    /// Where it listens.
+    #[serde(default = "listen_default")]
+    pub listen: SocketAddr,
+    /// SHA-256 of the operator token; none closes the operator routes.
+    pub operator_token_sha256: Option<Digest>,
+    /// Orders that are mapped and scored side by side.
+    #[serde(default = "workers_default")]
+    pub workers: usize,
+}
+
+fn listen_default() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 8080))
+}
+
+fn workers_default() -> usize {
+    std::thread::available_parallelism().map_or(2, usize::from)
+}
+
+/// A plugin.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PluginEntry {
+    /// Its name, as its manifest has it.
+    pub name: PluginName,
+    /// The component's file; without a folder it lies beside the configuration.
+    pub component: PathBuf,
+    /// What the platform team grants it.
+    #[serde(default)]
+    pub grant: PlatformGrant,
+}
+
+/// A sender.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SenderEntry {
+    /// The channel.
+    pub channel: ChannelId,
+    /// Who it is.
+    pub id: String,
+    /// SHA-256 of its bearer token.
+    pub token_sha256: Option<Digest>,
+    /// The file with the secret that it signs bodies with.
+    pub secret_file: Option<PathBuf>,
+}
+
+/// The texts of the files and the digests of the components: what a version is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Files {
+    host: String,
+    grants: String,
+    policies: String,
+    rules: String,
+    /// Plugin to the digest of its component.
+    pub components: BTreeMap<PluginName, Digest>,
+}
+
+/// A checked configuration.
+pub struct Configuration {
+    /// The main file.
+    pub host: HostFile,
+    /// Routes.
+    pub routes: Routes,
+    /// What advice may cause.
+    pub authority: Authority,
+    /// The host's own rules.
+    pub rules: Rules,
+    /// Digests of the components.
+    pub components: BTreeMap<PluginName, Digest>,
+}
+
+/// A folder of configuration that was read and not yet activated.
+pub struct Proposed {
+    /// The files.
+    pub files: Files,
+    /// The components' bytes by digest.
+    pub components: BTreeMap<Digest, Vec<u8>>,
+    /// Reference files by table.
+    pub reference: Vec<(String, PathBuf)>,
+}
+
+impl Proposed {
+    /// Reads a folder.
+    ///
+    /// # Errors
+    /// When a file is missing or cannot be read.
+    pub fn read(folder: &Path) -> anyhow::Result<Self> {
+        let host = read_text(&folder.join(HOST_FILE))?;
+        Self::with_host_text(folder, host)
+    }
+
+    /// Reads a folder whose main file's text is given.
+    ///
+    /// # Errors
+    /// When another file is missing or cannot be read.
+    pub fn with_host_text(folder: &Path, host: String) -> anyhow::Result<Self> {
+        let parsed = parse_host(&host)?;
+        let mut digests = BTreeMap::new();
+        let mut components = BTreeMap::new();
+        for plugin in &parsed.plugins {
+            let path = folder.join(&plugin.component);
+            let bytes = std::fs::read(&path).with_context(|| {
+                format!("the component of plugin `{}` cannot be read from `{}`", plugin.name, path.display())
+            })?;
+            let digest = Digest::of(&bytes);
+            digests.insert(plugin.name.clone(), digest);
+            components.insert(digest, bytes);
+        }
+        let files = Files {
+            host,
+            grants: read_text(&folder.join(GRANTS_FILE))?,
+            policies: read_text(&folder.join(POLICIES_FILE))?,
+            rules: read_text(&folder.join(RULES_FILE))?,
+            components: digests,
+        };
+        Ok(Self { files, components, reference: reference_files(&folder.join("reference"))? })
+    }
+}
+
+impl Files {
+    /// The bytes that the store keeps.
+    ///
+    /// # Errors
+    /// None in practice.
+    pub fn to_bytes(&self) -> anyhow::Result<Vec<u8>> {
+        canonical_json(self).context("the configuration could not be written down")
+    }
+
+    /// Reads a stored version.
+    ///
+    /// # Errors
+    /// When the bytes are something else.
+    pub fn from_bytes(bytes: &[u8]) -> anyhow::Result<Self> {
+        portreeve_record::parse_canonical(bytes).context("the stored configuration cannot be read")
+    }
+
+    /// Checks everything against everything, and says all that is wrong at once.
+    ///
+    /// # Errors
+    /// When anything is wrong; nothing is changed by it.
+    pub fn check(&self) -> anyhow::Result<Configuration> {
+        let host = parse_host(&self.host)?;
+        let known = Known {
+            queues: host.queues.iter().cloned().collect(),
+            plugins: host.plugins.iter().map(|plugin| plugin.name.clone()).collect(),
+        };
+        let routes = Routes { channels: host.channels.clone(), targets: host.targets.clone() };
+        let mut problems = host_problems(&host, &routes);
+        let authority = Authority::load(
+            &[SourceFile { name: GRANTS_FILE, text: &self.grants }],
+            &[SourceFile { name: POLICIES_FILE, text: &self.policies }],
+            &known,
+        );
+        let rules = Rules::load(&SourceFile { name: RULES_FILE, text: &self.rules }, &known);
+        for errors in [authority.as_ref().err(), rules.as_ref().err()].into_iter().flatten() {
+            problems.extend(errors.errors().iter().map(ToString::to_string));
+        }
+        match (authority, rules) {
+            (Ok(authority), Ok(rules)) if problems.is_empty() => {
+                Ok(Configuration { host, routes, authority, rules, components: self.components.clone() })
+            }
+            _ => bail!("the configuration has {} problem(s):\n{}", problems.len(), problems.join("\n")),
+        }
+    }
+}
+
+impl Configuration {
+    /// The senders, with their secrets read from their files.
+    ///
+    /// # Errors
+    /// When a secret cannot be read.
+    pub fn senders(&self) -> anyhow::Result<Senders> {
+        let mut known = Vec::new();
+        for sender in &self.host.senders {
+            let proof = match (&sender.token_sha256, &sender.secret_file) {
+                (Some(digest), _) => Proof::Token(*digest),
+                (None, Some(file)) => {
+                    let secret = std::fs::read(file).with_context(|| {
+                        format!("the secret of sender `{}` cannot be read from `{}`", sender.id, file.display())
+                    })?;
+                    Proof::SignedBody(secret.trim_ascii().to_vec())
+                }
+                (None, None) => bail!("sender `{}` has neither `token_sha256` nor `secret_file`; set one", sender.id),
+            };
+            known.push(KnownSender { channel: sender.channel.clone(), id: SenderId::authenticated(&sender.id), proof });
+        }
+        Ok(Senders::new(known))
+    }
+}
+
+fn parse_host(text: &str) -> anyhow::Result<HostFile> {
+    toml::from_str(text)
+        .map_err(|error| anyhow::anyhow!("`{HOST_FILE}` cannot be understood: {}", error.to_string().trim_end()))
+}
+
+/// What the main file gets wrong beyond its grammar.
+fn host_problems(host: &HostFile, routes: &Routes) -> Vec<String> {
+    let mut problems = routes.problems();
+    if !host.host.listen.ip().is_loopback() {
+        problems.push(format!(
+            "`listen` is {}, which is not loopback; put a proxy with TLS in front and listen on 127.0.0.1",
+            host.host.listen
+        ));
+    }
+    if host.host.workers == 0 {
+        problems.push("`workers` is 0; expected 1 or more".to_owned());
+    }
+    for (index, plugin) in host.plugins.iter().enumerate() {
+        if host.plugins.iter().take(index).any(|earlier| earlier.name == plugin.name) {
+            problems.push(format!("plugin `{}` is there twice; name each once", plugin.name));
+        }
+    }
+    for sender in &host.senders {
+        if routes.channel(&sender.channel).is_none() {
+            problems
+                .push(format!("sender `{}` sends on channel `{}`, which does not exist", sender.id, sender.channel));
+        }
+        if sender.token_sha256.is_some() == sender.secret_file.is_some() {
+            problems.push(format!("sender `{}` needs exactly one of `token_sha256` and `secret_file`", sender.id));
+        }
+    }
+    let queues = routes.channels.iter().map(|channel| &channel.exception_queue);
+    for queue in queues.chain(routes.targets.iter().map(|target| &target.exception_queue)) {
+        if !host.queues.contains(queue) {
+            problems.push(format!("queue `{queue}` is not in `queues`; add it or correct the name"));
+        }
+    }
+    problems
+}
+
+fn reference_files(folder: &Path) -> anyhow::Result<Vec<(String, PathBuf)>> {
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error).with_context(|| format!("the folder `{}` cannot be read", folder.display())),
+    };
+    let mut files = Vec::new();
+    for entry in entries {
+        let path = entry.with_context(|| format!("the folder `{}` cannot be read", folder.display()))?.path();
+        if path.extension().is_some_and(|extension| extension == "csv")
+            && let Some(table) = path.file_stem().and_then(|stem| stem.to_str())
+        {
+            files.push((table.to_owned(), path.clone()));
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn read_text(path: &Path) -> anyhow::Result<String> {
+    std::fs::read_to_string(path).with_context(|| format!("`{}` cannot be read", path.display()))
+}

@@ -1,0 +1,292 @@
+//! What happened, in numbers that add up and one row per order.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use portreeve_audit::AuditError;
+use portreeve_model::Digest;
+use portreeve_pipeline::decision::DecisionRecord;
+use portreeve_record::VerifyReport;
+use portreeve_store::contract::{DocumentPosition, OrderState, OrderView};
+use portreeve_store::{Store, StoreError};
+use serde::Serialize;
+
+use super::feed::Fed;
+use crate::output::Output;
+
+/// Rows that are read at once.
+const PAGE: u32 = 256;
+
+/// The demo's result: `orders` is the sum of the five states; `recommended`
+/// counts those of them that carry a recommendation; rejected inputs and
+/// duplicates are no orders.
+#[derive(Debug, Clone, Serialize)]
+pub struct Report {
+    /// All orders.
+    pub orders: u64,
+    /// On their way to the ERP.
+    pub released: u64,
+    /// Kept back.
+    pub held: u64,
+    /// Sent to a queue.
+    pub routed: u64,
+    /// Refused by the host's rules.
+    pub refused: u64,
+    /// Waiting for a person because something failed.
+    pub exceptions: u64,
+    /// With a recommendation.
+    pub recommended: u64,
+    /// Inputs that were no orders.
+    pub rejected_inputs: u64,
+    /// Inputs and documents that came before.
+    pub duplicates: u64,
+    /// What became of the scorers' proposals.
+    pub proposals: Proposals,
+    /// What became of the deliveries.
+    pub deliveries: Deliveries,
+    /// The audit log.
+    pub audit: Audit,
+    /// A digest of everything that was decided, in journal order.
+    pub decisions_digest: Digest,
+    /// Wall clock of the whole run.
+    pub seconds: f64,
+    /// One row per order, for the table.
+    #[serde(skip)]
+    pub rows: Vec<OrderRow>,
+}
+
+/// What became of the scorers' proposals.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub struct Proposals {
+    /// As proposed.
+    pub granted: u64,
+    /// Less than proposed.
+    pub narrowed: u64,
+    /// Nothing but a record.
+    pub refused: u64,
+}
+
+/// What became of the deliveries.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Deliveries {
+    /// Done.
+    pub delivered: u64,
+    /// Attempts beyond the first.
+    pub retried: u64,
+    /// For a person.
+    pub dead: u64,
+    /// Sales orders in the ERP: as many as were delivered, or something was sent twice.
+    #[serde(skip)]
+    pub booked: u64,
+}
+
+/// The audit log.
+#[derive(Debug, Clone, Serialize)]
+pub struct Audit {
+    /// Leaves.
+    pub entries: u64,
+    /// The root over them.
+    pub root: String,
+    /// Whether every leaf, the root and the checkpoint kept outside agree.
+    pub verified: bool,
+    /// Why not.
+    #[serde(skip)]
+    pub fault: Option<String>,
+}
+
+/// An order in the table.
+#[derive(Debug, Clone)]
+pub struct OrderRow {
+    /// The sender's number.
+    pub number: String,
+    /// The channel.
+    pub channel: String,
+    /// Scores in basis points, in the order of the scorers.
+    pub scores: String,
+    /// What the scorers proposed.
+    pub proposal: String,
+    /// Where the order stands.
+    pub verdict: &'static str,
+    /// Why.
+    pub why: String,
+    /// Its delivery.
+    pub delivery: String,
+}
+
+/// Reads the store and counts.
+///
+/// # Errors
+/// When the store cannot be read.
+pub(super) async fn make(
+    store: &Arc<dyn Store>,
+    fed: &Fed,
+    verified: Result<VerifyReport, AuditError>,
+    booked: usize,
+    elapsed: Duration,
+) -> anyhow::Result<Report> {
+    let summary = store.summary().await?;
+    let in_state = |state| summary.orders.iter().find(|(known, _)| *known == state).map_or(0, |(_, count)| *count);
+    let mut proposals = Proposals::default();
+    let mut rows = Vec::new();
+    let mut after = DocumentPosition(0);
+    loop {
+        let page = store.orders(after, PAGE).await?;
+        let Some(last) = page.last() else { break };
+        after = last.position;
+        for order in page {
+            let record = decision(store, &order).await?;
+            count(&mut proposals, record.as_ref());
+            rows.push(row(order, record.as_ref()));
+        }
+    }
+    let exceptions = in_state(OrderState::Exception) + summary.unmapped;
+    let (released, held) = (in_state(OrderState::Released), in_state(OrderState::Held));
+    let (routed, refused) = (in_state(OrderState::Routed), in_state(OrderState::Refused));
+    let repeated_inputs = fed.inputs.saturating_sub(summary.inputs).saturating_sub(fed.refused);
+    let audit = match verified {
+        Ok(report) => Audit { entries: report.entries, root: report.root.to_string(), verified: true, fault: None },
+        Err(error) => Audit { entries: 0, root: String::new(), verified: false, fault: Some(error.to_string()) },
+    };
+    Ok(Report {
+        orders: released + held + routed + refused + exceptions,
+        released,
+        held,
+        routed,
+        refused,
+        exceptions,
+        recommended: summary.recommended,
+        rejected_inputs: summary.rejected_inputs + fed.refused,
+        duplicates: summary.duplicates + repeated_inputs,
+        proposals,
+        deliveries: Deliveries {
+            delivered: summary.delivered,
+            retried: summary.retried,
+            dead: summary.dead,
+            booked: u64::try_from(booked).unwrap_or(u64::MAX),
+        },
+        audit,
+        decisions_digest: decisions_digest(store).await?,
+        seconds: (elapsed.as_secs_f64() * 10.0).round() / 10.0,
+        rows,
+    })
+}
+
+async fn decision(store: &Arc<dyn Store>, order: &OrderView) -> anyhow::Result<Option<DecisionRecord>> {
+    match store.payload(order.decision).await {
+        Ok(bytes) => Ok(Some(DecisionRecord::parse(&bytes)?)),
+        Err(StoreError::Erased(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn count(proposals: &mut Proposals, record: Option<&DecisionRecord>) {
+    for verdict in record.iter().flat_map(|record| &record.verdicts) {
+        match verdict.outcome.as_str() {
+            "granted" => proposals.granted += 1,
+            "narrowed" => proposals.narrowed += 1,
+            _ => proposals.refused += 1,
+        }
+    }
+}
+
+fn row(order: OrderView, record: Option<&DecisionRecord>) -> OrderRow {
+    let scorings = record.map(|record| record.scorings.as_slice()).unwrap_or_default();
+    let scores = scorings
+        .iter()
+        .map(|scoring| {
+            scoring.assessment.as_ref().map_or_else(|| "failed".to_owned(), |said| said.score_bp.to_string())
+        })
+        .collect::<Vec<_>>()
+        .join("/");
+    let proposal = record
+        .iter()
+        .flat_map(|record| &record.verdicts)
+        .map(|verdict| format!("{} {}", verdict.proposed.as_deref().unwrap_or("other"), verdict.outcome))
+        .collect::<Vec<_>>()
+        .join(", ");
+    let delivery = order.deliveries.first().map_or_else(
+        || "-".to_owned(),
+        |delivery| match &delivery.external_id {
+            Some(id) if delivery.attempts > 1 => format!("{id} after {} attempts", delivery.attempts),
+            Some(id) => id.clone(),
+            None => delivery.state.clone(),
+        },
+    );
+    OrderRow {
+        number: order.number,
+        channel: order.channel.to_string(),
+        scores,
+        proposal,
+        verdict: order.state.as_str(),
+        why: order.why,
+        delivery,
+    }
+}
+
+/// Over the fingerprints of all decisions, in journal order.
+async fn decisions_digest(store: &Arc<dyn Store>) -> anyhow::Result<Digest> {
+    let mut all = Vec::new();
+    let mut after = DocumentPosition(0);
+    loop {
+        let page = store.decision_fingerprints(after, PAGE).await?;
+        let Some((last, _)) = page.last() else { return Ok(Digest::of(&all)) };
+        after = *last;
+        for (position, fingerprint) in page {
+            all.extend_from_slice(&position.0.to_be_bytes());
+            all.extend_from_slice(fingerprint.as_bytes());
+        }
+    }
+}
+
+/// Prints the table and the sums.
+///
+/// # Errors
+/// When the output is closed.
+pub(super) fn print(report: &Report, output: &mut Output) -> anyhow::Result<()> {
+    output.line("")?;
+    let header = ["order", "channel", "fraud/margin/fulfilment", "proposals", "verdict", "why", "delivery"];
+    let rows: Vec<[String; 7]> = report
+        .rows
+        .iter()
+        .map(|row| {
+            let verdict = row.verdict.to_owned();
+            [
+                row.number.clone(),
+                row.channel.clone(),
+                row.scores.clone(),
+                row.proposal.clone(),
+                verdict,
+                row.why.clone(),
+                row.delivery.clone(),
+            ]
+        })
+        .collect();
+    output.table(&header, &rows, &[16, 8, 23, 34, 9, 76, 24])?;
+    output.line("")?;
+    output.line(&format!(
+        "{} orders: {} released, {} held, {} routed, {} refused, {} exceptions; {} with a recommendation",
+        report.orders,
+        report.released,
+        report.held,
+        report.routed,
+        report.refused,
+        report.exceptions,
+        report.recommended
+    ))?;
+    output.line(&format!("{} inputs rejected, {} duplicates: no orders", report.rejected_inputs, report.duplicates))?;
+    output.line(&format!(
+        "proposals: {} granted, {} narrowed, {} refused",
+        report.proposals.granted, report.proposals.narrowed, report.proposals.refused
+    ))?;
+    output.line(&format!(
+        "deliveries: {} delivered ({} sales orders in the ERP), {} further attempts, {} for a person",
+        report.deliveries.delivered, report.deliveries.booked, report.deliveries.retried, report.deliveries.dead
+    ))?;
+    output.line(&format!(
+        "audit log: {} entries, root {}, {}",
+        report.audit.entries,
+        report.audit.root,
+        if report.audit.verified { "verified against the checkpoint kept outside" } else { "NOT verified" }
+    ))?;
+    output.line(&format!("decisions digest {}; {} s", report.decisions_digest, report.seconds))
+}

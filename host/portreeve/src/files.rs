@@ -1,0 +1,45 @@
+//! Files that must be whole: written to a new name, synced, renamed.
+
+use std::io::Write;
+use std::path::Path;
+
+use anyhow::Context;
+
+/// Reads a file that may be missing.
+///
+/// # Errors
+/// When it is there and cannot be read.
+pub fn read_if_there(path: &Path) -> anyhow::Result<Option<Vec<u8>>> {
+    match std::fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("`{}` cannot be read", path.display())),
+    }
+}
+
+/// Writes a file that only its owner can read (mode 0600: the temporary file's).
+///
+/// # Errors
+/// When the folder or the file cannot be made.
+pub fn write_private(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let failed = || format!("`{}` cannot be written", path.display());
+    std::fs::create_dir_all(folder).with_context(failed)?;
+    let mut file = tempfile::NamedTempFile::new_in(folder).with_context(failed)?;
+    file.write_all(bytes).with_context(failed)?;
+    file.as_file().sync_all().with_context(failed)?;
+    file.persist(path).with_context(failed)?;
+    std::fs::File::open(folder).and_then(|folder| folder.sync_all()).with_context(failed)?;
+    Ok(())
+}
+
+/// As [`write_private`], unless the same bytes are already there.
+///
+/// # Errors
+/// As [`write_private`].
+pub fn write_new(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    if read_if_there(path)?.as_deref() == Some(bytes) {
+        return Ok(());
+    }
+    write_private(path, bytes)
+}

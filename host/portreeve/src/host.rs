@@ -1,0 +1,378 @@
+//! One host: the store, the plugins, the road and the log, wired together.
+//!
+//! ```text
+//! data/    store/portreeve.db  components/SHA256.wasm
+//! state/   log.key  ORIGIN.checkpoint                (kept apart from the data)
+//! cache/   compiled code, sealed with a key that is kept beside the folder
+//! ```
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use portreeve_api::Front;
+use portreeve_audit::{OutsideCheckpoint, Sequencer};
+use portreeve_model::{Digest, Instant, PluginKind, PluginName};
+use portreeve_pipeline::{Clock, Pipeline};
+use portreeve_record::leaf::{Code, ConfigurationLeaf, Label, ReferenceLeaf};
+use portreeve_record::{Leaf, LeafBody, LogKey, VerifierKey, canonical_digest};
+use portreeve_registry::{CodeCache, Installed, Registry};
+use portreeve_sandbox::{Sandbox, SandboxOptions};
+use portreeve_store::{SqliteStore, Store};
+use tokio::sync::{Notify, watch};
+
+use crate::config::{Configuration, Files, PluginEntry, Proposed};
+use crate::{files, reference};
+
+/// Documents in one decided batch: enough for a group commit, few enough that
+/// the first order does not wait for the last.
+const DECIDE_BATCH: u32 = 64;
+
+/// Deliveries that are claimed at once.
+const DELIVER_BATCH: u32 = 32;
+
+/// How long a worker waits when there is nothing to do and nobody wakes it.
+const IDLE: Duration = Duration::from_millis(200);
+
+/// How often leaves get their index.
+const SEQUENCE_EVERY: Duration = Duration::from_millis(500);
+
+/// Where a host keeps what.
+#[derive(Debug, Clone)]
+pub struct Locations {
+    /// The store and the components.
+    pub data: PathBuf,
+    /// Keys and the outside checkpoint: never inside `data`.
+    pub state: PathBuf,
+    /// Compiled code; may be shared by hosts and may be deleted.
+    pub cache: PathBuf,
+    /// What compiled code is sealed with; never inside `cache`.
+    pub cache_key: PathBuf,
+}
+
+impl Locations {
+    /// The places for a data folder: keys and checkpoint under
+    /// `$XDG_STATE_HOME/portreeve`, else `~/.local/state/portreeve`.
+    ///
+    /// # Errors
+    /// When the environment names no such folder.
+    pub fn standard(data: &Path) -> anyhow::Result<Self> {
+        let base = match (std::env::var_os("XDG_STATE_HOME"), std::env::var_os("HOME")) {
+            (Some(state), _) if !state.is_empty() => PathBuf::from(state),
+            (_, Some(home)) => PathBuf::from(home).join(".local/state"),
+            _ => bail!("neither XDG_STATE_HOME nor HOME is set; set one, for keys and checkpoints are kept there"),
+        };
+        let data = std::path::absolute(data).context("the data folder has no absolute path")?;
+        // One state folder per data folder: two hosts on one machine do not share keys.
+        let name = Digest::of(data.as_os_str().as_encoded_bytes()).short();
+        let state = base.join("portreeve").join(name);
+        let (cache, cache_key) = (state.join("cache"), state.join("cache.key"));
+        Ok(Self { data, state, cache, cache_key })
+    }
+
+    /// Data and state side by side in one folder, for a host that is looked at
+    /// and thrown away; compiled code is shared by all of them.
+    #[must_use]
+    pub fn below(folder: &Path, shared: &Path) -> Self {
+        Self {
+            data: folder.join("data"),
+            state: folder.join("state"),
+            cache: shared.join("cache"),
+            cache_key: shared.join("cache.key"),
+        }
+    }
+
+    fn components(&self) -> PathBuf {
+        self.data.join("components")
+    }
+
+    /// Opens the store.
+    ///
+    /// # Errors
+    /// When another process has it, or it is damaged or newer.
+    pub fn store(&self) -> anyhow::Result<Arc<SqliteStore>> {
+        Ok(Arc::new(SqliteStore::open(&self.data.join("store"))?))
+    }
+
+    /// The log's key, made at the first use.
+    ///
+    /// # Errors
+    /// When it cannot be read or made.
+    pub fn log_key(&self, origin: &str) -> anyhow::Result<LogKey> {
+        let path = self.state.join("log.key");
+        if let Some(bytes) = files::read_if_there(&path)? {
+            let secret: [u8; 32] = bytes.try_into().map_err(|_| {
+                anyhow::anyhow!("`{}` does not hold a key of 32 bytes; restore it from a backup", path.display())
+            })?;
+            return Ok(LogKey::from_bytes(origin, &secret)?);
+        }
+        let key = LogKey::generate(origin)?;
+        files::write_private(&path, &key.to_bytes())?;
+        Ok(key)
+    }
+
+    /// The last checkpoint, kept away from the data.
+    #[must_use]
+    pub fn outside(&self, origin: &str) -> OutsideCheckpoint {
+        OutsideCheckpoint::at(self.state.join(format!("{}.checkpoint", origin.replace('/', "_"))))
+    }
+}
+
+/// Makes a proposed configuration the active one: components, reference tables,
+/// then the version, each with its leaf.
+///
+/// # Errors
+/// When anything in it is wrong; the active configuration is then untouched.
+pub async fn activate(
+    store: &Arc<dyn Store>,
+    locations: &Locations,
+    proposed: &Proposed,
+    at: Instant,
+) -> anyhow::Result<u64> {
+    let configuration = proposed.files.check()?;
+    let name = &configuration.host.host.name;
+    let tables = proposed
+        .reference
+        .iter()
+        .map(|(table, path)| Ok((table, reference::read(path)?)))
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    for (digest, bytes) in &proposed.components {
+        files::write_new(&component_path(&locations.components(), *digest), bytes)?;
+    }
+    for (table, rows) in tables {
+        let version = store.reference(table).await?.map_or(1, |(version, _)| version.saturating_add(1));
+        let rows_count = u64::try_from(rows.len()).context("too many rows")?;
+        let body = LeafBody::Reference(ReferenceLeaf {
+            table: Code::of(table),
+            version,
+            digest: canonical_digest(&rows)?,
+            rows: rows_count,
+        });
+        store.load_reference(table, rows, Leaf::new(name, at, body)?).await?;
+    }
+    let bytes = proposed.files.to_bytes()?;
+    let version = store.active_configuration().await?.map_or(1, |active| active.version.saturating_add(1));
+    let who = Label::of(&std::env::var("USER").unwrap_or_else(|_| "unknown".to_owned()));
+    let body = LeafBody::Configuration(ConfigurationLeaf { version, digest: Digest::of(&bytes), who });
+    Ok(store.activate_configuration(bytes, at, Leaf::new(name, at, body)?).await?)
+}
+
+/// A host that can work.
+pub struct Host {
+    /// The road.
+    pub pipeline: Arc<Pipeline>,
+    /// The log.
+    pub sequencer: Arc<Sequencer>,
+    /// Whoever checks the log needs this.
+    pub verifier: VerifierKey,
+    /// The active configuration.
+    pub configuration: Configuration,
+    accepted: Arc<Notify>,
+    ready: Arc<AtomicBool>,
+}
+
+impl Host {
+    /// Opens a host on its active configuration.
+    ///
+    /// # Errors
+    /// When there is none, a plugin cannot be installed, or the log does not
+    /// continue its checkpoints.
+    pub async fn open(
+        store: Arc<dyn Store>,
+        locations: &Locations,
+        clock: Arc<dyn Clock>,
+        workers: Option<usize>,
+    ) -> anyhow::Result<Self> {
+        let active = store
+            .active_configuration()
+            .await?
+            .context("the data folder has no configuration; run `portreeve init --config FOLDER` first")?;
+        let files = Files::from_bytes(&active.bytes)?;
+        let (configuration, again) = (files.check()?, files.check()?);
+
+        let sandbox = Sandbox::new(SandboxOptions::default()).context("the sandbox cannot start")?;
+        let engines = [PluginKind::Connector, PluginKind::Transformer, PluginKind::Scorer]
+            .into_iter()
+            .map(|kind| (kind, sandbox.engine_hash(kind)))
+            .collect();
+        let cache = CodeCache::open(&locations.cache, &locations.cache_key)?;
+        let registry = Registry::new(sandbox, cache);
+        let plugins = install_all(&registry, &configuration, &locations.components())?;
+
+        let origin = &configuration.host.host.origin;
+        let key = locations.log_key(origin)?;
+        let verifier = key.verifier();
+        let (sequencer, recovered) = Sequencer::recover(Arc::clone(&store), key, locations.outside(origin)).await?;
+        tracing::info!(entries = recovered.size, outside = ?recovered.outside, "the audit log continues");
+
+        let pipeline = Pipeline {
+            host: configuration.host.host.name.clone(),
+            store,
+            clock,
+            routes: configuration.routes.clone(),
+            senders: configuration.senders()?,
+            plugins,
+            engines,
+            authority: again.authority,
+            rules: again.rules,
+            configuration: active.version,
+            workers: workers.unwrap_or(configuration.host.host.workers),
+        };
+        if let Err(missing) = pipeline.check() {
+            bail!("{}", missing.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"));
+        }
+        Ok(Self {
+            pipeline: Arc::new(pipeline),
+            sequencer: Arc::new(sequencer),
+            verifier,
+            configuration,
+            accepted: Arc::new(Notify::new()),
+            ready: Arc::new(AtomicBool::new(false)),
+        })
+    }
+
+    /// The front door of this host.
+    #[must_use]
+    pub fn front(&self) -> Arc<Front> {
+        Arc::new(Front {
+            pipeline: Arc::clone(&self.pipeline),
+            operator_token: self.configuration.host.host.operator_token_sha256,
+            ready: Arc::clone(&self.ready),
+            accepted: Arc::clone(&self.accepted),
+        })
+    }
+
+    /// Decides and delivers and sequences until `stop` says so, then finishes
+    /// what is under way. A failure is logged and tried again: what was accepted
+    /// is durable and waits.
+    ///
+    /// # Errors
+    /// When the audit log is damaged: the host stops rather than sign damage.
+    pub async fn work(&self, stop: watch::Receiver<bool>) -> anyhow::Result<()> {
+        self.ready.store(true, Ordering::Release);
+        let sequenced = self.sequencer.run(SEQUENCE_EVERY, stopped(stop.clone()), |result| {
+            if let Err(error) = result {
+                tracing::error!(%error, "leaves could not be sequenced");
+            }
+        });
+        let (sequenced, (), ()) =
+            tokio::join!(sequenced, self.decide_until(stop.clone()), self.deliver_until(stop.clone()));
+        self.ready.store(false, Ordering::Release);
+        sequenced.context("the audit log cannot go on")?;
+        // Decisions and receipts of the last moments get their index before the exit.
+        self.sequencer.sequence_all().await.context("the last leaves could not be sequenced")?;
+        Ok(())
+    }
+
+    async fn decide_until(&self, stop: watch::Receiver<bool>) {
+        while !*stop.borrow() {
+            match self.pipeline.decide(DECIDE_BATCH).await {
+                Ok(decided) if decided.is_empty() => self.wait(&stop).await,
+                Ok(decided) => {
+                    let mut all_failed = true;
+                    for decision in decided {
+                        match decision {
+                            Ok(_) => all_failed = false,
+                            Err(error) => tracing::error!(%error, "a decision was not committed"),
+                        }
+                    }
+                    if all_failed {
+                        self.wait(&stop).await;
+                    }
+                }
+                Err(error) => {
+                    tracing::error!(%error, "a batch could not be decided");
+                    self.wait(&stop).await;
+                }
+            }
+        }
+    }
+
+    async fn deliver_until(&self, stop: watch::Receiver<bool>) {
+        while !*stop.borrow() {
+            match self.pipeline.deliver_due(DELIVER_BATCH).await {
+                Ok(settled) if settled.is_empty() => self.wait(&stop).await,
+                Ok(settled) => {
+                    for error in settled.into_iter().filter_map(Result::err) {
+                        tracing::error!(%error, "a delivery came to no outcome");
+                    }
+                }
+                Err(error) => {
+                    tracing::error!(%error, "deliveries could not be claimed");
+                    self.wait(&stop).await;
+                }
+            }
+        }
+    }
+
+    async fn wait(&self, stop: &watch::Receiver<bool>) {
+        tokio::select! {
+            () = self.accepted.notified() => {}
+            () = tokio::time::sleep(IDLE) => {}
+            () = stopped(stop.clone()) => {}
+        }
+    }
+}
+
+/// Installs every plugin. Compiling takes seconds of CPU each, so the machine's
+/// cores share the work; what is in the cache takes milliseconds.
+fn install_all(
+    registry: &Registry,
+    configuration: &Configuration,
+    components: &Path,
+) -> anyhow::Result<BTreeMap<PluginName, Installed>> {
+    let waiting = Mutex::new(configuration.host.plugins.iter());
+    let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let install = |entry: &PluginEntry| {
+        let digest = configuration
+            .components
+            .get(&entry.name)
+            .with_context(|| format!("the stored configuration has no component for plugin `{}`", entry.name))?;
+        let bytes = read_component(components, *digest)?;
+        anyhow::Ok((entry.name.clone(), registry.install(&entry.name, &bytes, &entry.grant)?))
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads)
+            .map(|_| scope.spawn(|| std::iter::from_fn(next).map(install).collect::<anyhow::Result<Vec<_>>>()))
+            .collect();
+        let mut plugins = BTreeMap::new();
+        for worker in workers {
+            let installed =
+                worker.join().map_err(|_| anyhow::anyhow!("a plugin could not be installed: its thread panicked"))?;
+            plugins.extend(installed?);
+        }
+        Ok(plugins)
+    })
+}
+
+/// Completes when the host is told to stop.
+pub async fn stopped(mut stop: watch::Receiver<bool>) {
+    // The sender being gone is a stop as well.
+    while !*stop.borrow_and_update() {
+        if stop.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+fn component_path(folder: &Path, digest: Digest) -> PathBuf {
+    folder.join(format!("{}.wasm", hex::encode(digest.as_bytes())))
+}
+
+/// The digest in the configuration decides, not the file's name.
+fn read_component(folder: &Path, digest: Digest) -> anyhow::Result<Vec<u8>> {
+    let path = component_path(folder, digest);
+    let bytes = std::fs::read(&path).with_context(|| format!("the component `{}` cannot be read", path.display()))?;
+    let found = Digest::of(&bytes);
+    if found != digest {
+        bail!(
+            "the component `{}` has digest {found}, the configuration names {digest}; run `portreeve init` again",
+            path.display()
+        );
+    }
+    Ok(bytes)
+}

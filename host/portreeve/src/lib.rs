@@ -1,0 +1,27 @@
+//! The binary's library: configuration, wiring, commands, the demo, and the
+//! stand-ins for vendors' servers that demo, tests and benchmarks talk to.
+//!
+//! Everything that Portreeve does is in the other rooms; here it is put together
+//! ([`host`]), described ([`config`]) and driven ([`command`]).
+
+pub mod command;
+
+pub mod config;
+
+pub mod host;
+
+pub mod demo;
+
+pub mod client;
+
+pub mod clock;
+
+pub mod files;
+
+pub mod output;
+
+pub mod reference;
+
+pub mod source_tree;
+
+pub mod standins;

@@ -1,0 +1,765 @@
+//! An ERP in the shape of Business Central's API v2.0, as far as sales orders go.
+//!
+//! ```text
+//! GET  /api/v2.0/companies                          200 {"value":[{"id","name"}]}
+//! POST /api/v2.0/companies(ID)/salesOrders          201 {"id","number","externalDocumentNumber",…}
+//! GET  /api/v2.0/companies(ID)/salesOrders?$filter=externalDocumentNumber eq '…'
+//!                                                   200 {"value":[…]}
+//! any refusal                                       4xx/5xx {"error":{"code","message"}}
+//! ```
+//!
+//! Like the original it documents no idempotency key and ignores one that is sent:
+//! the second `POST` of a document makes a second sales order, so that a test can
+//! count doubles. [`Mischief`] adds what makes targets hard: throttling, failures
+//! with and without an effect, refusals.
+//!
+//! It keeps the fields that orders are compared by and drops the rest; unlike the
+//! original it accepts properties that it does not know, and any credentials.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{DefaultBodyLimit, Path, RawQuery, State};
+use axum::http::{HeaderName, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use bytes::Bytes;
+use hyper::body::{Body, Frame};
+use portreeve_model::Digest;
+use portreeve_model::value::Decimal;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+/// The id of the one company that this ERP has.
+pub const COMPANY: &str = "6b3a3a3e-6c1f-4a0e-9a53-0d1c5a7e2f10";
+
+/// The path in front of `/companies`.
+const BASE_PATH: &str = "/api/v2.0";
+
+/// Bytes of a request's body. A larger one would only fill the memory of the
+/// process that is being tested.
+const BODY_BYTES_MAX: usize = 256 * 1024;
+
+/// Sales orders that are kept, doubles included, and documents whose attempts are
+/// counted. A sender in a loop meets a refusal before the process runs out of memory.
+const SALES_ORDERS_MAX: usize = 50_000;
+
+/// Lines of one sales order; as many lines as [`SALES_ORDERS_MAX`] × 1000 would not
+/// fit, hence the total below.
+const LINES_MAX: usize = 1_000;
+
+/// Lines that are kept over all sales orders: less than 100 MB.
+const LINES_TOTAL_MAX: usize = 400_000;
+
+/// Widths of the original's fields, in characters.
+const DOCUMENT_NUMBER_CHARS_MAX: usize = 35;
+const CODE_CHARS_MAX: usize = 20;
+const UNIT_CHARS_MAX: usize = 10;
+
+/// Attempts of one document that may meet mischief. From the next one on it is
+/// served, so that whoever repeats properly arrives.
+const ATTEMPTS_MISCHIEVOUS: u32 = 2;
+
+/// What a throttled caller is told to wait; the original counts in five-minute
+/// windows, a demo has no such patience.
+const RETRY_AFTER_S: &str = "1";
+
+/// The first number that is given to a sales order.
+const NUMBER_FIRST: usize = 101_001;
+
+/// How often an attempt goes wrong, in thousandths of all attempts, each kind apart;
+/// together at most 1000, what is beyond never happens. What happens to an attempt
+/// is a hash of document number and attempt, hence the same in every run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Mischief {
+    /// 429 with `Retry-After`, without an effect.
+    pub throttle_per_mille: u16,
+    /// 500 without an effect, which the caller cannot know.
+    pub fail_before_per_mille: u16,
+    /// The sales order is made, then the connection is closed without an answer.
+    pub drop_after_per_mille: u16,
+    /// 422 without an effect: somebody has to look at the order.
+    pub reject_per_mille: u16,
+}
+
+/// A sales order as the ERP keeps it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SalesOrder {
+    /// The sender's number of the document; not unique, as in the original.
+    pub external_document_number: String,
+    /// The ERP's own number.
+    pub number: String,
+    /// Who ordered.
+    pub customer_number: String,
+    /// The item lines; comment lines are not kept.
+    pub lines: Vec<SalesOrderLine>,
+}
+
+/// An item line of a sales order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SalesOrderLine {
+    /// The item.
+    pub item_number: String,
+    /// How much, in `unit`; more than 0.
+    pub quantity: Decimal,
+    /// Major units of the order's currency for one `unit`; 0 or more.
+    pub unit_price: Decimal,
+    /// The unit of measure.
+    pub unit: String,
+}
+
+/// A running ERP. It stops when this is dropped; [`Erp::stop`] also waits for it.
+#[derive(Debug)]
+pub struct Erp {
+    address: SocketAddr,
+    ledger: Ledger,
+    running: oneshot::Sender<Infallible>,
+    server: JoinHandle<io::Result<()>>,
+}
+
+impl Erp {
+    /// Starts on a free loopback port.
+    ///
+    /// # Errors
+    /// When no port can be bound.
+    pub async fn start(mischief: Mischief) -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let address = listener.local_addr()?;
+        let ledger = Ledger::new(mischief);
+        let (running, dropped) = oneshot::channel::<Infallible>();
+        let server = axum::serve(listener, routes(ledger.clone()))
+            // Nothing is ever sent: the end of the channel is the signal.
+            .with_graceful_shutdown(async move { drop(dropped.await) });
+        Ok(Self { address, ledger, running, server: tokio::spawn(server.into_future()) })
+    }
+
+    /// Scheme, host and port: `http://127.0.0.1:PORT`.
+    #[must_use]
+    pub fn origin(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The address in front of `/companies`, for the setting `base-url` of a connector.
+    #[must_use]
+    pub fn base_url(&self) -> String {
+        format!("{}{BASE_PATH}", self.origin())
+    }
+
+    /// All sales orders, in the order in which they were made.
+    #[must_use]
+    pub fn sales_orders(&self) -> Vec<SalesOrder> {
+        self.ledger.lock().orders.clone()
+    }
+
+    /// Stops: requests under way are answered, new ones find the port closed.
+    ///
+    /// # Errors
+    /// When the server had failed before.
+    pub async fn stop(self) -> io::Result<()> {
+        drop(self.running);
+        self.server.await.map_err(io::Error::other)?
+    }
+}
+
+fn routes(ledger: Ledger) -> Router {
+    Router::new()
+        .route(&format!("{BASE_PATH}/companies"), get(companies))
+        .route(&format!("{BASE_PATH}/{{company}}/salesOrders"), get(find_sales_orders).post(create_sales_order))
+        .fallback(async || Refusal::not_found("there is no such resource"))
+        .method_not_allowed_fallback(async || Refusal {
+            status: StatusCode::METHOD_NOT_ALLOWED,
+            code: "BadRequest_MethodNotAllowed",
+            message: "the resource does not have this method".to_owned(),
+        })
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .with_state(ledger)
+}
+
+async fn companies() -> Response {
+    let value = vec![CompanyAnswer { id: COMPANY, name: "Stand-in Distribution" }];
+    Json(List { value }).into_response()
+}
+
+async fn find_sales_orders(
+    State(ledger): State<Ledger>,
+    Path(company): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Refusal> {
+    check_company(&company)?;
+    let document = filtered_document(query.as_deref().unwrap_or_default())?;
+    let books = ledger.lock();
+    let value: Vec<SalesOrderAnswer<'_>> = books
+        .orders
+        .iter()
+        .filter(|order| order.external_document_number == document)
+        .map(SalesOrderAnswer::of)
+        .collect();
+    Ok(Json(List { value }).into_response())
+}
+
+async fn create_sales_order(
+    State(ledger): State<Ledger>,
+    Path(company): Path<String>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Refusal> {
+    check_company(&company)?;
+    let body = body.map_err(|error| Refusal {
+        status: error.status(),
+        code: "RequestEntityTooLarge",
+        message: error.body_text(),
+    })?;
+    let asked = checked(&body)?;
+
+    let mut books = ledger.lock();
+    let trick = ledger.trick(&asked.external_document_number, &mut books)?;
+    match trick {
+        Some(Trick::Throttle) => return Ok(throttled()),
+        Some(Trick::FailBefore) => {
+            return Err(Refusal {
+                status: StatusCode::INTERNAL_SERVER_ERROR,
+                code: "Internal_ServerError",
+                message: "something went wrong; nothing was said about what happened".to_owned(),
+            });
+        }
+        Some(Trick::Reject) => {
+            return Err(Refusal {
+                status: StatusCode::UNPROCESSABLE_ENTITY,
+                code: "Application_DialogException",
+                message: "the posting date is not within the allowed range".to_owned(),
+            });
+        }
+        Some(Trick::DropAfter) | None => {}
+    }
+
+    let order = books.post(asked)?;
+    if trick == Some(Trick::DropAfter) {
+        return Ok(Response::new(axum::body::Body::new(HangUp)));
+    }
+    Ok((StatusCode::CREATED, Json(SalesOrderAnswer::of(order))).into_response())
+}
+
+/// The path segment is `companies(ID)`.
+fn check_company(segment: &str) -> Result<(), Refusal> {
+    let id = segment.strip_prefix("companies(").and_then(|rest| rest.strip_suffix(')'));
+    match id {
+        Some(id) if id.eq_ignore_ascii_case(COMPANY) => Ok(()),
+        Some(_) => Err(Refusal {
+            status: StatusCode::NOT_FOUND,
+            code: "Internal_CompanyNotFound",
+            message: "the company does not exist; ask for `companies`".to_owned(),
+        }),
+        None => Err(Refusal::not_found("there is no such resource")),
+    }
+}
+
+fn throttled() -> Response {
+    let refusal = Refusal {
+        status: StatusCode::TOO_MANY_REQUESTS,
+        code: "Application_TooManyRequests",
+        message: "too many requests reached the service; wait and try again".to_owned(),
+    };
+    let retry_after: [(HeaderName, &str); 1] = [(header::RETRY_AFTER, RETRY_AFTER_S)];
+    (retry_after, refusal).into_response()
+}
+
+/// What happens to an attempt instead of the usual.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Trick {
+    Throttle,
+    FailBefore,
+    DropAfter,
+    Reject,
+}
+
+impl Mischief {
+    /// The trick for an attempt, counted from 0.
+    fn trick(&self, document: &str, attempt: u32) -> Option<Trick> {
+        if attempt >= ATTEMPTS_MISCHIEVOUS {
+            return None;
+        }
+        let digest = Digest::of_parts(&[document.as_bytes(), &attempt.to_be_bytes()]);
+        let draw = digest.as_bytes().first_chunk().copied().map_or(0, u64::from_be_bytes) % 1_000;
+        let shares = [
+            (self.throttle_per_mille, Trick::Throttle),
+            (self.fail_before_per_mille, Trick::FailBefore),
+            (self.drop_after_per_mille, Trick::DropAfter),
+            (self.reject_per_mille, Trick::Reject),
+        ];
+        let mut end = 0;
+        shares.into_iter().find_map(|(share, trick)| {
+            end += u64::from(share);
+            (draw < end).then_some(trick)
+        })
+    }
+}
+
+/// The ERP's memory, shared with the handlers. Its lock is never held across an
+/// `await`: no handler waits for anything after it has the body.
+#[derive(Debug, Clone)]
+struct Ledger {
+    mischief: Mischief,
+    books: Arc<Mutex<Books>>,
+}
+
+#[derive(Debug, Default)]
+struct Books {
+    orders: Vec<SalesOrder>,
+    lines_total: usize,
+    attempts: BTreeMap<String, u32>,
+}
+
+impl Ledger {
+    fn new(mischief: Mischief) -> Self {
+        Self { mischief, books: Arc::default() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Books> {
+        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts an attempt and says what happens to it.
+    fn trick(&self, document: &str, books: &mut Books) -> Result<Option<Trick>, Refusal> {
+        let attempts = &mut books.attempts;
+        if attempts.len() >= SALES_ORDERS_MAX && !attempts.contains_key(document) {
+            return Err(Refusal::full());
+        }
+        let count = attempts.entry(document.to_owned()).or_default();
+        let attempt = *count;
+        *count = count.saturating_add(1);
+        Ok(self.mischief.trick(document, attempt))
+    }
+}
+
+impl Books {
+    fn post(&mut self, asked: Checked) -> Result<&SalesOrder, Refusal> {
+        let lines_total = self.lines_total.saturating_add(asked.lines.len());
+        if self.orders.len() >= SALES_ORDERS_MAX || lines_total > LINES_TOTAL_MAX {
+            return Err(Refusal::full());
+        }
+        self.lines_total = lines_total;
+        let number = NUMBER_FIRST.saturating_add(self.orders.len());
+        self.orders.push(SalesOrder {
+            external_document_number: asked.external_document_number,
+            number: format!("S-ORD{number}"),
+            customer_number: asked.customer_number,
+            lines: asked.lines,
+        });
+        self.orders.last().ok_or_else(Refusal::full)
+    }
+}
+
+/// A sales order that the ERP could take.
+struct Checked {
+    external_document_number: String,
+    customer_number: String,
+    lines: Vec<SalesOrderLine>,
+}
+
+/// The part of a request's body that is read.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct NewSalesOrder {
+    #[serde(default)]
+    external_document_number: String,
+    #[serde(default)]
+    customer_number: String,
+    #[serde(default)]
+    sales_order_lines: Vec<NewLine>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct NewLine {
+    #[serde(default)]
+    line_type: String,
+    #[serde(default)]
+    line_object_number: String,
+    quantity: Option<Box<RawValue>>,
+    unit_price: Option<Box<RawValue>>,
+    #[serde(default)]
+    unit_of_measure_code: String,
+}
+
+fn checked(body: &[u8]) -> Result<Checked, Refusal> {
+    let asked: NewSalesOrder = serde_json::from_slice(body)
+        .map_err(|error| Refusal::bad("BadRequest", format!("the body is no sales order: {error}")))?;
+    within("externalDocumentNumber", &asked.external_document_number, DOCUMENT_NUMBER_CHARS_MAX)?;
+    within("customerNumber", &asked.customer_number, CODE_CHARS_MAX)?;
+    if asked.sales_order_lines.len() > LINES_MAX {
+        let found = asked.sales_order_lines.len();
+        return Err(Refusal::invalid(format!("salesOrderLines has {found} lines; at most {LINES_MAX} are allowed")));
+    }
+    let mut lines = Vec::new();
+    for line in asked.sales_order_lines {
+        match line.line_type.as_str() {
+            "Comment" => {}
+            "Item" => lines.push(checked_line(line)?),
+            other => {
+                let other: String = other.chars().take(CODE_CHARS_MAX).collect();
+                return Err(Refusal::invalid(format!("lineType is `{other}`; it must be Item or Comment")));
+            }
+        }
+    }
+    if lines.is_empty() {
+        return Err(Refusal::invalid("salesOrderLines has no line of type Item".to_owned()));
+    }
+    Ok(Checked {
+        external_document_number: asked.external_document_number,
+        customer_number: asked.customer_number,
+        lines,
+    })
+}
+
+fn checked_line(line: NewLine) -> Result<SalesOrderLine, Refusal> {
+    within("lineObjectNumber", &line.line_object_number, CODE_CHARS_MAX)?;
+    within("unitOfMeasureCode", &line.unit_of_measure_code, UNIT_CHARS_MAX)?;
+    let quantity = decimal("quantity", line.quantity)?;
+    if quantity.units <= 0 {
+        return Err(Refusal::invalid(format!("quantity is {quantity}; it must be more than 0")));
+    }
+    let unit_price = decimal("unitPrice", line.unit_price)?;
+    if unit_price.units < 0 {
+        return Err(Refusal::invalid(format!("unitPrice is {unit_price}; it must be 0 or more")));
+    }
+    Ok(SalesOrderLine { item_number: line.line_object_number, quantity, unit_price, unit: line.unit_of_measure_code })
+}
+
+/// Reads the digits that were sent; through a float 1.179 would be another price.
+fn decimal(field: &str, raw: Option<Box<RawValue>>) -> Result<Decimal, Refusal> {
+    let raw = raw.ok_or_else(|| Refusal::invalid(format!("{field} is missing")))?;
+    Decimal::parse(raw.get()).map_err(|error| Refusal::bad("BadRequest", format!("{field}: {error}")))
+}
+
+fn within(field: &str, value: &str, chars_max: usize) -> Result<(), Refusal> {
+    match value.chars().count() {
+        0 => Err(Refusal::invalid(format!("{field} must be filled in"))),
+        found if found > chars_max => Err(Refusal::bad(
+            "Application_StringExceededLength",
+            format!("{field} has {found} characters; at most {chars_max} are allowed"),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// The document number in `$filter=externalDocumentNumber eq '…'`, the one filter
+/// that this ERP knows. A quote within the number is doubled.
+fn filtered_document(query: &str) -> Result<String, Refusal> {
+    let unknown = || Refusal::bad("BadRequest", "expected $filter=externalDocumentNumber eq '…'".to_owned());
+    let filter = query
+        .split('&')
+        .filter_map(|pair| pair.split_once('='))
+        .find(|(name, _)| matches!(*name, "$filter" | "%24filter"))
+        .and_then(|(_, value)| unescaped(value))
+        .ok_or_else(unknown)?;
+    let quoted = filter
+        .strip_prefix("externalDocumentNumber eq '")
+        .and_then(|rest| rest.strip_suffix('\''))
+        .ok_or_else(unknown)?;
+    if quoted.replace("''", "").contains('\'') {
+        return Err(unknown());
+    }
+    Ok(quoted.replace("''", "'"))
+}
+
+/// Undoes the escapes of a query: `%20`, and `+` for a space.
+fn unescaped(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'+' => b' ',
+            b'%' => {
+                let high = char::from(rest.next()?).to_digit(16)?;
+                let low = char::from(rest.next()?).to_digit(16)?;
+                u8::try_from(high * 16 + low).ok()?
+            }
+            other => other,
+        });
+    }
+    String::from_utf8(bytes).ok()
+}
+
+#[derive(Serialize)]
+struct List<T> {
+    value: Vec<T>,
+}
+
+#[derive(Serialize)]
+struct CompanyAnswer {
+    id: &'static str,
+    name: &'static str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SalesOrderAnswer<'a> {
+    id: String,
+    number: &'a str,
+    external_document_number: &'a str,
+    customer_number: &'a str,
+    status: &'static str,
+}
+
+impl<'a> SalesOrderAnswer<'a> {
+    fn of(order: &'a SalesOrder) -> Self {
+        // The original's ids are random; one that follows from the number can be repeated.
+        let digits = order.number.trim_start_matches(|c: char| !c.is_ascii_digit());
+        Self {
+            id: format!("00000000-0000-4000-8000-{digits:0>12}"),
+            number: &order.number,
+            external_document_number: &order.external_document_number,
+            customer_number: &order.customer_number,
+            status: "Draft",
+        }
+    }
+}
+
+/// An answer that says no, in the original's words and shape.
+#[derive(Debug)]
+struct Refusal {
+    status: StatusCode,
+    code: &'static str,
+    message: String,
+}
+
+impl Refusal {
+    fn bad(code: &'static str, message: String) -> Self {
+        Self { status: StatusCode::BAD_REQUEST, code, message }
+    }
+
+    fn invalid(message: String) -> Self {
+        Self::bad("Application_FieldValidationException", message)
+    }
+
+    fn not_found(message: &str) -> Self {
+        Self { status: StatusCode::NOT_FOUND, code: "BadRequest_ResourceNotFound", message: message.to_owned() }
+    }
+
+    fn full() -> Self {
+        Self {
+            status: StatusCode::INSUFFICIENT_STORAGE,
+            code: "Internal_DatabaseFull",
+            message: "the stand-in keeps no more sales orders; start a new one".to_owned(),
+        }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        #[derive(Serialize)]
+        struct Answer {
+            error: Error,
+        }
+        #[derive(Serialize)]
+        struct Error {
+            code: &'static str,
+            message: String,
+        }
+        let error = Error { code: self.code, message: self.message };
+        (self.status, Json(Answer { error })).into_response()
+    }
+}
+
+/// A body that fails before its first byte. The server has not yet written the
+/// response's head by then, and closes the connection without a word.
+struct HangUp;
+
+impl Body for HangUp {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        Poll::Ready(Some(Err(io::ErrorKind::ConnectionAborted.into())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+
+    use std::collections::BTreeSet;
+    use std::io::{Read, Write};
+    use std::net::TcpStream;
+
+    use super::*;
+
+    /// Everything that comes back until the ERP closes the connection.
+    async fn exchange(erp: &Erp, method: &str, path: &str, body: &str) -> String {
+        let address = erp.address;
+        let length = body.len();
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nhost: erp\r\nconnection: close\r\n\
+             idempotency-key: always-the-same\r\ncontent-length: {length}\r\n\r\n{body}"
+        );
+        let exchanged = tokio::task::spawn_blocking(move || {
+            let mut socket = TcpStream::connect(address)?;
+            socket.write_all(request.as_bytes())?;
+            let mut answer = Vec::new();
+            // A refused body may reset the connection after the answer, which is here by then.
+            match socket.read_to_end(&mut answer) {
+                Err(error) if answer.is_empty() => Err(error),
+                _ => Ok(answer),
+            }
+        });
+        String::from_utf8(exchanged.await.unwrap().unwrap()).unwrap()
+    }
+
+    async fn post(erp: &Erp, document: &str) -> String {
+        exchange(erp, "POST", &sales_orders_path(), &body(document)).await
+    }
+
+    fn status(answer: &str) -> Option<&str> {
+        answer.split(' ').nth(1)
+    }
+
+    fn sales_orders_path() -> String {
+        format!("{BASE_PATH}/companies({COMPANY})/salesOrders")
+    }
+
+    fn body(document: &str) -> String {
+        format!(
+            r#"{{"externalDocumentNumber":"{document}","customerNumber":"C-1001","currencyCode":"USD",
+                "salesOrderLines":[{{"lineType":"Comment","description":"Order 4711"}},
+                {{"lineType":"Item","lineObjectNumber":"SKU-1","quantity":5,"unitPrice":1.179,"unitOfMeasureCode":"EA"}}]}}"#
+        )
+    }
+
+    fn only(kind: fn(&mut Mischief) -> &mut u16) -> Mischief {
+        let mut mischief = Mischief::default();
+        *kind(&mut mischief) = 1_000;
+        mischief
+    }
+
+    #[tokio::test]
+    async fn makes_a_second_sales_order_of_the_same_document_and_finds_both() {
+        let erp = Erp::start(Mischief::default()).await.unwrap();
+        assert_eq!(status(&post(&erp, "it's").await), Some("201"));
+        assert_eq!(status(&post(&erp, "it's").await), Some("201"));
+
+        let orders = erp.sales_orders();
+        assert_eq!(orders.len(), 2);
+        assert_eq!(orders[0].lines, orders[1].lines);
+        assert_eq!(orders[0].lines[0].unit_price.to_string(), "1.179");
+        assert_ne!(orders[0].number, orders[1].number);
+
+        let filter = "?%24filter=externalDocumentNumber%20eq%20%27it%27%27s%27";
+        let found = exchange(&erp, "GET", &format!("{}{filter}", sales_orders_path()), "").await;
+        assert_eq!(found.matches("\"number\":\"S-ORD").count(), 2, "{found}");
+        erp.stop().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn lists_its_company_and_knows_no_other() {
+        let erp = Erp::start(Mischief::default()).await.unwrap();
+        let companies = exchange(&erp, "GET", &format!("{BASE_PATH}/companies"), "").await;
+        assert!(companies.contains(COMPANY), "{companies}");
+        let elsewhere = format!("{BASE_PATH}/companies(other)/salesOrders");
+        let answer = exchange(&erp, "POST", &elsewhere, &body("D")).await;
+        assert_eq!(status(&answer), Some("404"));
+        assert!(answer.contains("Internal_CompanyNotFound"));
+        assert_eq!(erp.sales_orders(), []);
+        erp.stop().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn refuses_nonsense_with_an_error_that_names_the_field() {
+        let erp = Erp::start(Mischief::default()).await.unwrap();
+        let good = body("D");
+        let cases = [
+            (r#""customerNumber":"C-1001""#, r#""customerNumber":"""#, "customerNumber"),
+            (r#""quantity":5"#, r#""quantity":0"#, "quantity"),
+            (r#""quantity":5"#, r#""quantity":"5""#, "quantity"),
+            (r#""unitPrice":1.179"#, r#""unitPrice":-1"#, "unitPrice"),
+            (r#""lineType":"Item""#, r#""lineType":"Comment""#, "salesOrderLines"),
+            (r#""lineType":"Item""#, r#""lineType":"Resource""#, "lineType"),
+            (r#""lineObjectNumber":"SKU-1""#, r#""lineObjectNumber":"a-number-of-21-letters""#, "lineObjectNumber"),
+            ("{", "[", "no sales order"),
+        ];
+        for (from, to, named) in cases {
+            let answer = exchange(&erp, "POST", &sales_orders_path(), &good.replacen(from, to, 1)).await;
+            assert_eq!(status(&answer), Some("400"), "{to}: {answer}");
+            assert!(answer.contains(r#"{"error":{"code":"#) && answer.contains(named), "{answer}");
+        }
+        let too_large = " ".repeat(BODY_BYTES_MAX + 1);
+        let answer = exchange(&erp, "POST", &sales_orders_path(), &too_large).await;
+        assert_eq!(status(&answer), Some("413"), "{answer}");
+        let answer = exchange(&erp, "GET", &format!("{}?$filter=number%20eq%20'1'", sales_orders_path()), "").await;
+        assert_eq!(status(&answer), Some("400"), "{answer}");
+        assert_eq!(erp.sales_orders(), []);
+        erp.stop().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn closes_the_connection_without_a_word_after_the_effect() {
+        let erp = Erp::start(only(|m| &mut m.drop_after_per_mille)).await.unwrap();
+        assert_eq!(post(&erp, "D").await, "");
+        assert_eq!(erp.sales_orders().len(), 1);
+        erp.stop().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn misbehaves_without_an_effect_and_serves_the_attempts_after() {
+        let kinds: [(Mischief, &str); 3] = [
+            (only(|m| &mut m.throttle_per_mille), "429"),
+            (only(|m| &mut m.fail_before_per_mille), "500"),
+            (only(|m| &mut m.reject_per_mille), "422"),
+        ];
+        for (mischief, expected) in kinds {
+            let erp = Erp::start(mischief).await.unwrap();
+            for _ in 0..ATTEMPTS_MISCHIEVOUS {
+                let answer = post(&erp, "D").await;
+                assert_eq!(status(&answer), Some(expected));
+                assert_eq!(answer.contains("retry-after: 1"), expected == "429");
+                assert_eq!(erp.sales_orders(), []);
+            }
+            assert_eq!(status(&post(&erp, "D").await), Some("201"));
+            erp.stop().await.unwrap();
+        }
+    }
+
+    #[test]
+    fn the_same_document_and_attempt_always_meet_the_same_trick_at_about_the_rate_asked() {
+        let mischief = Mischief {
+            throttle_per_mille: 100,
+            fail_before_per_mille: 50,
+            drop_after_per_mille: 50,
+            reject_per_mille: 10,
+        };
+        let draw = || -> Vec<Option<Trick>> { (0..2_000).map(|n| mischief.trick(&format!("D{n}"), 0)).collect() };
+        let tricks = draw();
+        assert_eq!(tricks, draw());
+        let met = tricks.iter().flatten().count();
+        assert!((350..490).contains(&met), "{met} of 2000");
+        let second: BTreeSet<bool> = (0..2_000).map(|n| mischief.trick(&format!("D{n}"), 1) == tricks[n]).collect();
+        assert_eq!(second.len(), 2, "the second attempt draws anew");
+    }
+
+    #[test]
+    fn reads_a_doubled_quote_as_one_and_refuses_a_single_one() {
+        let read = |filter: &str| filtered_document(filter).ok();
+        let of = |quoted: &str| format!("$filter=externalDocumentNumber+eq+'{quoted}'");
+        assert_eq!(read(&of("a''b")), Some("a'b".to_owned()));
+        assert_eq!(read(&of("a'b")), None);
+        assert_eq!(read(&of("%zz")), None);
+        assert_eq!(read("$top=1"), None);
+    }
+
+    #[test]
+    fn keeps_no_more_lines_than_it_has_memory_for() {
+        let mut books = Books::default();
+        let asked = || checked(body("D").as_bytes()).unwrap();
+        books.lines_total = LINES_TOTAL_MAX - 1;
+        assert!(books.post(asked()).is_ok());
+        assert_eq!(books.post(asked()).unwrap_err().status, StatusCode::INSUFFICIENT_STORAGE);
+    }
+}

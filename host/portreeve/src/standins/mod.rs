@@ -1,0 +1,11 @@
+//! Stand-ins: small servers in the shape of vendors' systems, for the demo, the
+//! tests and the benchmark.
+//!
+//! A stand-in speaks real HTTP over a loopback socket, because what has to be shown
+//! happens there: throttling, lost answers, a second effect. It is no mock of our
+//! own code and imports nothing of it but nouns. Misbehaviour is chosen by content
+//! and attempt, never by time, so that a run can be repeated.
+
+pub mod erp;
+
+pub use erp::{Erp, Mischief, SalesOrder, SalesOrderLine};
