@@ -273,7 +273,7 @@ impl Verdict {
         let outcome = self.outcome().as_str();
         let mut line = format!("{outcome}: `{}` asked to {asked}, {what} ({}; grant {grant})", self.plugin, self.code);
         if let Some(clause) = self.clauses.iter().find(|clause| !clause.held) {
-            line.push_str(&format!("; {} is {}, required {}", clause.name, clause.found, clause.required));
+            line.push_str(&format!("; {}: found {}, required {}", clause.name, clause.found, clause.required));
         }
         line
     }

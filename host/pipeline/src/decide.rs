@@ -23,7 +23,7 @@ use portreeve_record::{RecordError, SealError, canonical_json};
 use portreeve_sandbox::Crossing;
 use portreeve_store::contract::{
     CustomerEvent, Decided, DecisionCommit, HoldOwner, NewException, NewHold, NewOrder, NewOutbox, NewPayload,
-    OrderState,
+    OrderState, SUM_MINOR_MAX,
 };
 use portreeve_store::{Committed, Journaled, StoreError};
 
@@ -350,12 +350,15 @@ impl Pipeline {
         let now = self.clock.now();
         let mut counters: BTreeMap<PluginName, Counters> = BTreeMap::new();
         let mut decisions = Vec::new();
-        for order in scored {
+        for (order, orders_before) in scored.into_iter().zip(0_u32..) {
             let mut verdicts = Vec::new();
             for scoring in &order.scorings {
                 let Some(assessment) = &scoring.assessment else { continue };
                 if !counters.contains_key(&scoring.plugin) {
-                    counters.insert(scoring.plugin.clone(), self.counters(&scoring.plugin, now).await?);
+                    let mut stored = self.counters(&scoring.plugin, now).await?;
+                    // Orders of this batch count from its first on, whoever was asked about them.
+                    stored.orders_last_hour = stored.orders_last_hour.saturating_add(orders_before);
+                    counters.insert(scoring.plugin.clone(), stored);
                 }
                 let Some(counters) = counters.get_mut(&scoring.plugin) else { continue };
                 verdicts.extend(self.verdicts(&order.validated, scoring, assessment, counters, now));
@@ -390,7 +393,8 @@ impl Pipeline {
             let verdict = self.authority.decide(&advice, &subject, counters, now);
             if matches!(verdict.effect(), Effect::Hold { .. }) {
                 counters.holds_last_hour = counters.holds_last_hour.saturating_add(1);
-                counters.value_held_today_minor = counters.value_held_today_minor.saturating_add(order.value.minor);
+                let held_minor = counters.value_held_today_minor.saturating_add(order.value.minor);
+                counters.value_held_today_minor = held_minor.clamp(-SUM_MINOR_MAX, SUM_MINOR_MAX);
             }
             verdicts.push((verdict, proposal.clone()));
         }

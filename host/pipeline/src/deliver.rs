@@ -65,13 +65,10 @@ impl Pipeline {
                 format!("target `{}` or one of its plugins is not configured; add it and replay", permit.target());
             return self.give_up(permit, "integration", "no-target", &why, None).await;
         };
-        if permit.attempt() > target.attempts_max {
-            let why = format!("{} attempts without success; look at the target and replay", target.attempts_max);
-            return self.give_up(permit, &target.exception_queue, "attempts-exhausted", &why, None).await;
-        }
         let context = self.target_context(target, connector, transformer).await;
 
         // An earlier attempt may have worked: look before sending.
+        let mut looked_up = None;
         if permit.unresolved() {
             if !target.find {
                 let why = "an attempt ended without a known outcome and the target cannot be asked; ask its people";
@@ -79,9 +76,14 @@ impl Pipeline {
             }
             match self.find(&permit, target, connector, &context).await {
                 Found::Yes(receipt, crossing) => return self.found(permit, &receipt, crossing).await,
-                Found::No => {}
+                Found::No(crossing) => looked_up = Some(crossing),
                 Found::Unclear { code, crossing } => return self.ask_later(permit, target, code, crossing).await,
             }
+        }
+        // Only now: the last attempt may have worked as well.
+        if permit.attempt() > target.attempts_max {
+            let why = format!("{} attempts without success; look at the target and replay", target.attempts_max);
+            return self.give_up(permit, &target.exception_queue, "attempts-exhausted", &why, None).await;
         }
 
         let event = match self.event(&permit).await? {
@@ -105,7 +107,7 @@ impl Pipeline {
         };
 
         let now = self.clock.now();
-        let attempt_leaf = leaf::attempt(&self.host, now, &permit, digest_of(&message), &rendering)?;
+        let attempt_leaf = leaf::attempt(&self.host, now, &permit, digest_of(&message), looked_up, &rendering)?;
         let attempt = self.store.begin_attempt(permit, attempt_leaf).await?;
 
         let delivery = delivery(attempt.permit(), target, message);
@@ -167,7 +169,7 @@ impl Pipeline {
                 let crossing = leaf::crossed(&crossing, input, Some(Digest::of(receipt.external_id.as_bytes())), None);
                 Found::Yes(receipt, crossing)
             }
-            Ok(Ok(None)) => Found::No,
+            Ok(Ok(None)) => Found::No(leaf::crossed(&crossing, input, Some(Digest::of(b"")), None)),
             other => {
                 let code = failed(other).0;
                 let crossing = leaf::crossed(&crossing, input, None, Some(&code));
@@ -222,7 +224,7 @@ impl Pipeline {
 /// What a target said about an earlier attempt.
 enum Found {
     Yes(Receipt, CrossingRecord),
-    No,
+    No(CrossingRecord),
     Unclear { code: String, crossing: CrossingRecord },
 }
 

@@ -6,7 +6,9 @@
 
 use portreeve_model::advice::CustomerHistory;
 use portreeve_model::{Digest, Order};
-use portreeve_store::contract::{CustomerAggregate, CustomerEvent, DocumentPosition, HistoryQuery, SHIP_TO_PLACES_MAX};
+use portreeve_store::contract::{
+    CustomerAggregate, CustomerEvent, DocumentPosition, HistoryQuery, SHIP_TO_PLACES_MAX, SUM_MINOR_MAX,
+};
 
 const HOUR_MS: i64 = 3_600_000;
 const DAY_MS: i64 = 24 * HOUR_MS;
@@ -84,11 +86,11 @@ fn add(known: &mut CustomerAggregate, of: &CustomerEvent, event: &CustomerEvent)
     }
     if age_ms <= DAY_MS {
         known.orders_24h = known.orders_24h.saturating_add(1);
-        known.value_24h_minor = known.value_24h_minor.saturating_add(value_minor);
+        known.value_24h_minor = known.value_24h_minor.saturating_add(value_minor).clamp(-SUM_MINOR_MAX, SUM_MINOR_MAX);
     }
     if age_ms <= 30 * DAY_MS {
         known.orders_30d = known.orders_30d.saturating_add(1);
-        known.value_30d_minor = known.value_30d_minor.saturating_add(value_minor);
+        known.value_30d_minor = known.value_30d_minor.saturating_add(value_minor).clamp(-SUM_MINOR_MAX, SUM_MINOR_MAX);
         known.largest_30d_minor = known.largest_30d_minor.max(value_minor);
         if let Some(place) = event.ship_to
             && known.ship_to_places.len() < SHIP_TO_PLACES_MAX

@@ -203,6 +203,7 @@ pub(crate) fn attempt(
     at: Instant,
     permit: &Permit,
     message: Digest,
+    looked_up: Option<CrossingRecord>,
     crossing: &Crossing,
 ) -> Result<Leaf, RecordError> {
     Leaf::new(
@@ -214,6 +215,7 @@ pub(crate) fn attempt(
             target: Code::of(permit.target()),
             attempt: permit.attempt(),
             message: Some(message),
+            looked_up,
             crossing: Some(crossed(crossing, permit.event(), Some(message), None)),
             numbers: numbers(Some(crossing))?,
         }),

@@ -25,6 +25,7 @@ use crate::config::Proposed;
 use crate::demo::{self, DemoOptions};
 use crate::host::{self, Host, Locations};
 use crate::output::Output;
+use crate::source_tree::SourceTree;
 
 /// Portreeve: a WebAssembly plugin host for a distributor's integration layer.
 #[derive(Debug, Parser)]
@@ -95,7 +96,10 @@ impl Data {
                 .data_dir
                 .canonicalize()
                 .with_context(|| format!("`{}` cannot be used", self.data_dir.display()))?;
-            return Ok(Locations::below(&folder, &folder.join("code")));
+            // In a checkout the compiled code of the demo is there already.
+            let shared =
+                SourceTree::find().map_or_else(|_| folder.join("code"), |tree| tree.target().join("portreeve"));
+            return Ok(Locations::below(&folder, &shared));
         }
         Locations::standard(&self.data_dir)
     }
@@ -172,6 +176,11 @@ fn log_to_stderr(serving: bool) -> anyhow::Result<()> {
 
 /// Writes an error with its causes as one sentence to stderr.
 pub fn report(error: &anyhow::Error) {
+    let io = error.root_cause().downcast_ref::<std::io::Error>();
+    if io.is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe) {
+        // The reader has seen enough (`… | head`): nobody is left to tell.
+        return;
+    }
     // Nothing is left to tell when stderr itself is closed.
     writeln!(std::io::stderr(), "portreeve: {error:#}").unwrap_or_default();
 }

@@ -105,6 +105,12 @@ pub async fn run(options: &DemoOptions, output: &mut Output) -> anyhow::Result<R
         report::print(&report, output)?;
         output.line(&folder.farewell())?;
     }
+    if report.orders == 0 {
+        bail!(
+            "no input became an order, {} were kept unread; `exception list` says why (were plugins built for this version of `wit/`?)",
+            report.unparsed_inputs
+        );
+    }
     if !report.audit.verified {
         bail!("the audit log does not verify: {}", report.audit.fault.as_deref().unwrap_or("no reason given"));
     }

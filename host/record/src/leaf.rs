@@ -348,6 +348,10 @@ pub struct AttemptLeaf {
     /// is nothing to send.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<Digest>,
+    /// The connector's answer that an earlier attempt left no effect; none at a
+    /// first attempt, where nothing is asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub looked_up: Option<CrossingRecord>,
     /// The transformer's call that rendered it; none when an earlier rendering
     /// is sent again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -692,6 +696,7 @@ mod tests {
                 target: Code::of("Not A Code"),
                 attempt: u32::MAX,
                 message: Some(Digest::of(b"message")),
+                looked_up: Some(crossing()),
                 crossing: Some(crossing()),
                 numbers: Listed::of((0..1000).map(|_| number()).collect()).unwrap(),
             }),

@@ -509,6 +509,7 @@ mod tests {
             target: Code::of("erp"),
             attempt,
             message: Some(Digest::of(b"message")),
+            looked_up: None,
             crossing: None,
             numbers: Listed::none(),
         })

@@ -31,4 +31,40 @@ wasmtime::component::bindgen!({
     require_store_data_send: true,
 });
 
+/// The same types as a call is given them: they borrow, since wasmtime copies them
+/// into the guest anyway. Nothing calls the functions: they tell the generator which
+/// types are given, and it wants to know that of every type.
+pub(crate) mod borrowed {
+    wasmtime::component::bindgen!({
+        path: "../../wit",
+        inline: "
+            package portreeve:host;
+
+            world requests {
+                use portreeve:plugin/advice@0.1.0.{scoring-request, assessment};
+                use portreeve:plugin/values@0.1.0.{failure};
+                use portreeve:plugin/documents@0.1.0.{
+                    inbound, delivery, find-query, poll-request, check-request, mapping-request, rendering-request,
+                    received, receipt, polled, check-report,
+                };
+
+                export receive: func(of: inbound);
+                export deliver: func(of: delivery);
+                export find: func(of: find-query);
+                export poll: func(of: poll-request);
+                export check: func(of: check-request);
+                export to-canonical: func(of: mapping-request);
+                export from-canonical: func(of: rendering-request);
+                export score: func(of: scoring-request);
+                export not-given: func(a: assessment, b: received, c: receipt);
+                export nor-given: func(a: polled, b: check-report, c: failure);
+            }
+        ",
+        world: "portreeve:host/requests",
+        ownership: Borrowing { duplicate_if_necessary: false },
+    });
+
+    pub(crate) use portreeve::plugin::{advice, documents, events, values};
+}
+
 pub(crate) use portreeve::plugin::{advice, artifact, documents, events, kv, log, lookup, numbers, values};

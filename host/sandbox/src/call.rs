@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use bumpalo::Bump;
 use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::SemaphorePermit;
 use tokio::time::error::Elapsed;
@@ -34,6 +35,9 @@ use crate::limits::{HTTP_FIELDS_BYTES_MAX, Limits, STACK_BYTES, TRANSFER_BYTES_M
 use crate::outcome::{Call, CallError, CallFailure, Crossed, Crossing, RecordedRequest, TimeLimit};
 use crate::plugin::Loaded;
 
+/// Room for the lists of a usual request; larger ones get more.
+const ARENA_BYTES: usize = 4096;
+
 /// Calls one export with one item, in a fresh instance, within the plugin's limits.
 pub(crate) async fn governed<M, R, T>(
     plugin: &Loaded,
@@ -42,8 +46,8 @@ pub(crate) async fn governed<M, R, T>(
     item: &M,
 ) -> Crossed<Result<T, Failure>>
 where
-    M: ToGuest,
-    M::Guest: ComponentType + Lower + Send + Sync + 'static,
+    M: ToGuest + Sync + 'static,
+    for<'a> M::Guest<'a>: ComponentType + Lower + Send + Sync,
     R: ComponentType + Lift + Send + Sync + 'static,
     T: FromGuest<R>,
 {
@@ -51,7 +55,8 @@ where
         Ok(room) => room,
         Err(failure) => return unstarted(plugin, call, failure),
     };
-    let arguments = (vec![item.to_guest()],);
+    let arena = Bump::with_capacity(ARENA_BYTES);
+    let items = [item.to_guest(&arena)];
 
     // The guest runs in here and nowhere else.
     let store = &mut room.store;
@@ -61,7 +66,7 @@ where
         let function = instance
             .get_typed_func::<_, (Vec<Result<R, wit_values::Failure>>,)>(&mut *store, export)
             .map_err(|_| another_signature(call))?;
-        function.call_async(&mut *store, arguments).await
+        function.call_async(&mut *store, (items.as_slice(),)).await
     };
     let ended = room.clock.bounded(run).await;
 

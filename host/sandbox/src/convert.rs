@@ -9,17 +9,24 @@
 //! Records convert field by field, so a macro writes them; whatever has a rule of
 //! its own is written out, and the rules stand together at the end.
 
+use bumpalo::Bump;
 use portreeve_model::{advice, document, event, id, value};
 
+use crate::bindings::borrowed::{
+    advice as given_advice, documents as given_documents, events as given_events, values as given_values,
+};
 use crate::bindings::{advice as wit_advice, documents as wit_documents, events as wit_events, values as wit_values};
 use crate::limits::{Limits, to_u64};
 
 /// Makes the guest's form of a value.
 pub(crate) trait ToGuest {
     /// The contract's type.
-    type Guest;
-    /// Copies the value into it.
-    fn to_guest(&self) -> Self::Guest;
+    type Guest<'a>
+    where
+        Self: 'a;
+    /// Borrows what is text or bytes: wasmtime copies it into the guest, and one
+    /// copy is enough. Lists are laid out in the arena.
+    fn to_guest<'a>(&'a self, arena: &'a Bump) -> Self::Guest<'a>;
 }
 
 /// Makes a value of what a guest returned, or refuses it.
@@ -84,11 +91,11 @@ impl Refused {
 
 /// Writes conversions of records whose fields have the same names on both sides.
 macro_rules! record {
-    (to $wit:ident, $model:ident: $($name:ident { $($field:ident),* })*) => { $(
+    (to $given:ident, $model:ident: $($name:ident { $($field:ident),* })*) => { $(
         impl ToGuest for $model::$name {
-            type Guest = $wit::$name;
-            fn to_guest(&self) -> Self::Guest {
-                $wit::$name { $($field: self.$field.to_guest()),* }
+            type Guest<'a> = $given::$name<'a>;
+            fn to_guest<'a>(&'a self, arena: &'a Bump) -> Self::Guest<'a> {
+                $given::$name { $($field: self.$field.to_guest(arena)),* }
             }
         }
     )* };
@@ -103,19 +110,19 @@ macro_rules! record {
             }
         }
     )* };
-    (both $wit:ident, $model:ident: $($name:ident { $($field:ident),* } $(=> $check:ident)?)*) => {
-        record!(to $wit, $model: $($name { $($field),* })*);
+    (both $given:ident, $wit:ident, $model:ident: $($name:ident { $($field:ident),* } $(=> $check:ident)?)*) => {
+        record!(to $given, $model: $($name { $($field),* })*);
         record!(from $wit, $model: $($name { $($field),* } $(=> $check)?)*);
     };
 }
 
 /// Writes conversions of variants whose cases have the same names on both sides.
 macro_rules! variant {
-    (to $wit:ident, $model:ident: $($name:ident { $($case:ident),* })*) => { $(
+    (to $given:ident, $model:ident: $($name:ident { $($case:ident),* })*) => { $(
         impl ToGuest for $model::$name {
-            type Guest = $wit::$name;
-            fn to_guest(&self) -> Self::Guest {
-                match self { $(Self::$case(payload) => $wit::$name::$case(payload.to_guest()),)* }
+            type Guest<'a> = $given::$name<'a>;
+            fn to_guest<'a>(&'a self, arena: &'a Bump) -> Self::Guest<'a> {
+                match self { $(Self::$case(payload) => $given::$name::$case(payload.to_guest(arena)),)* }
             }
         }
     )* };
@@ -134,11 +141,11 @@ macro_rules! variant {
 
 /// Writes conversions of enumerations whose cases have the same names on both sides.
 macro_rules! enumeration {
-    ($wit:ident, $model:ident: $($name:ident { $($case:ident),* })*) => { $(
+    ($given:ident, $wit:ident, $model:ident: $($name:ident { $($case:ident),* })*) => { $(
         impl ToGuest for $model::$name {
-            type Guest = $wit::$name;
-            fn to_guest(&self) -> Self::Guest {
-                match self { $(Self::$case => $wit::$name::$case,)* }
+            type Guest<'a> = $given::$name;
+            fn to_guest<'a>(&'a self, _arena: &'a Bump) -> Self::Guest<'a> {
+                match self { $(Self::$case => $given::$name::$case,)* }
             }
         }
         impl FromGuest<$wit::$name> for $model::$name {
@@ -151,7 +158,7 @@ macro_rules! enumeration {
 
 // --- values ---
 
-record!(both wit_values, value:
+record!(both given_values, wit_values, value:
     Money { minor, currency }
     Extension { name, value } => extension_is_short
     Address { id, name, lines, city, region, postal_code, country }
@@ -160,13 +167,15 @@ record!(both wit_values, value:
 
 /// A scale has a rule, so what carries one is written out.
 macro_rules! scaled {
-    ($($name:ident { $($field:ident),* })*) => { $(
+    (to $($name:ident { $($field:ident),* })*) => { $(
         impl ToGuest for value::$name {
-            type Guest = wit_values::$name;
-            fn to_guest(&self) -> Self::Guest {
-                wit_values::$name { scale: self.scale, $($field: self.$field.to_guest()),* }
+            type Guest<'a> = given_values::$name<'a>;
+            fn to_guest<'a>(&'a self, arena: &'a Bump) -> Self::Guest<'a> {
+                given_values::$name { scale: self.scale, $($field: self.$field.to_guest(arena)),* }
             }
         }
+    )* };
+    (from $($name:ident { $($field:ident),* })*) => { $(
         impl FromGuest<wit_values::$name> for value::$name {
             fn from_guest(guest: wit_values::$name, meter: &mut Meter) -> Result<Self, Refused> {
                 let value = Self {
@@ -180,16 +189,20 @@ macro_rules! scaled {
     )* };
 }
 
-scaled!(
-    Decimal { units }
+scaled!(to
+    Quantity { value, unit }
+    UnitPrice { amount, currency, per_quantity }
+);
+
+scaled!(from
     Quantity { value, unit }
     UnitPrice { amount, currency, per_quantity }
 );
 
 impl ToGuest for value::Date {
-    type Guest = wit_values::Date;
-    fn to_guest(&self) -> Self::Guest {
-        wit_values::Date { year: self.year(), month: self.month(), day: self.day() }
+    type Guest<'a> = given_values::Date;
+    fn to_guest<'a>(&'a self, _arena: &'a Bump) -> Self::Guest<'a> {
+        given_values::Date { year: self.year(), month: self.month(), day: self.day() }
     }
 }
 
@@ -200,8 +213,8 @@ impl FromGuest<wit_values::Date> for value::Date {
 }
 
 impl ToGuest for value::Instant {
-    type Guest = i64;
-    fn to_guest(&self) -> i64 {
+    type Guest<'a> = i64;
+    fn to_guest<'a>(&'a self, _arena: &'a Bump) -> i64 {
         self.0
     }
 }
@@ -213,9 +226,9 @@ impl FromGuest<i64> for value::Instant {
 }
 
 impl ToGuest for value::Currency {
-    type Guest = String;
-    fn to_guest(&self) -> String {
-        self.code().to_owned()
+    type Guest<'a> = &'a str;
+    fn to_guest<'a>(&'a self, _arena: &'a Bump) -> &'a str {
+        self.code()
     }
 }
 
@@ -232,22 +245,22 @@ impl FromGuest<String> for id::Digest {
 }
 
 impl ToGuest for id::SenderId {
-    type Guest = String;
-    fn to_guest(&self) -> String {
-        self.as_str().to_owned()
+    type Guest<'a> = &'a str;
+    fn to_guest<'a>(&'a self, _arena: &'a Bump) -> &'a str {
+        self.as_str()
     }
 }
 
 impl ToGuest for id::OrderId {
-    type Guest = String;
-    fn to_guest(&self) -> String {
-        self.to_string()
+    type Guest<'a> = &'a str;
+    fn to_guest<'a>(&'a self, arena: &'a Bump) -> &'a str {
+        arena.alloc_str(&self.to_string())
     }
 }
 
 // --- events ---
 
-record!(both wit_events, event:
+record!(both given_events, wit_events, event:
     OrderLine { number, sku, buyer_sku, description, quantity, unit_price, extended, requested_delivery, extensions }
     Payment { method, state, authorised, authorisation_expires_at, issuer_country, address_check, terms }
     OrderTotals { lines, shipping, tax, discount, grand }
@@ -279,7 +292,7 @@ record!(both wit_events, event:
     OtherEvent { kind, body }
 );
 
-enumeration!(wit_events, event:
+enumeration!(given_events, wit_events, event:
     LineStatus { Accepted, Backordered, QuantityChanged, PriceChanged, DateChanged, Substituted, Rejected }
     ShortReason { None, Backorder, NoBackorder, Substitution, Damaged, Unknown }
     RefundCause { GoodsReturn, CancelledPrepayment, ShortShipment, PriceCorrection, Other }
@@ -288,7 +301,7 @@ enumeration!(wit_events, event:
 /// An event is the one variant that goes both ways.
 macro_rules! event_cases {
     ($($case:ident),*) => {
-        variant!(to wit_events, event: Event { $($case),* });
+        variant!(to given_events, event: Event { $($case),* });
         variant!(from wit_events, event: Event { $($case),* });
     };
 }
@@ -318,13 +331,26 @@ event_cases!(
 
 // --- advice ---
 
-record!(to wit_advice, advice:
-    CustomerHistory {
-        orders_1h, orders_24h, orders_30d, value_24h_minor, value_30d_minor, largest_30d_minor, first_order_at,
-        ship_to_places_30d, ship_to_known
-    }
+record!(to given_advice, advice:
     ScoringRequest { order, received_at, history, seed, extensions }
 );
+
+impl ToGuest for advice::CustomerHistory {
+    type Guest<'a> = given_advice::CustomerHistory;
+    fn to_guest<'a>(&'a self, arena: &'a Bump) -> Self::Guest<'a> {
+        given_advice::CustomerHistory {
+            orders_1h: self.orders_1h,
+            orders_24h: self.orders_24h,
+            orders_30d: self.orders_30d,
+            value_24h_minor: self.value_24h_minor,
+            value_30d_minor: self.value_30d_minor,
+            largest_30d_minor: self.largest_30d_minor,
+            first_order_at: self.first_order_at.to_guest(arena),
+            ship_to_places_30d: self.ship_to_places_30d,
+            ship_to_known: self.ship_to_known,
+        }
+    }
+}
 
 record!(from wit_advice, advice:
     Assessment { score_bp, reasons, proposals, model } => assessment_is_bounded
@@ -368,11 +394,11 @@ impl FromGuest<wit_advice::RankedNode> for advice::RankedNode {
 
 // --- documents ---
 
-record!(both wit_documents, document:
+record!(both given_documents, wit_documents, document:
     Header { name, value } => header_is_safe
 );
 
-record!(to wit_documents, document:
+record!(to given_documents, document:
     Inbound { method, path, headers, body, received_at, sender, settings }
     MappingRequest { kind, body, received_at, sender, settings }
     RenderingRequest { event, order_id, kind, settings }
@@ -383,7 +409,7 @@ record!(to wit_documents, document:
     CheckRequest { settings }
 );
 
-record!(to wit_values, document: Setting { name, value });
+record!(to given_values, document: Setting { name, value });
 
 record!(from wit_values, document:
     Position { offset_bytes, segment, path }
@@ -411,8 +437,8 @@ variant!(from wit_values, document:
 macro_rules! same {
     ($($type:ty),*) => { $(
         impl ToGuest for $type {
-            type Guest = $type;
-            fn to_guest(&self) -> $type {
+            type Guest<'a> = $type;
+            fn to_guest<'a>(&'a self, _arena: &'a Bump) -> $type {
                 *self
             }
         }
@@ -427,9 +453,9 @@ macro_rules! same {
 same!(bool, u16, u32, u64, i32, i64);
 
 impl ToGuest for String {
-    type Guest = String;
-    fn to_guest(&self) -> String {
-        self.clone()
+    type Guest<'a> = &'a str;
+    fn to_guest<'a>(&'a self, _arena: &'a Bump) -> &'a str {
+        self
     }
 }
 
@@ -441,9 +467,9 @@ impl FromGuest<String> for String {
 }
 
 impl ToGuest for Vec<u8> {
-    type Guest = Vec<u8>;
-    fn to_guest(&self) -> Vec<u8> {
-        self.clone()
+    type Guest<'a> = &'a [u8];
+    fn to_guest<'a>(&'a self, _arena: &'a Bump) -> &'a [u8] {
+        self
     }
 }
 
@@ -455,9 +481,12 @@ impl FromGuest<Vec<u8>> for Vec<u8> {
 }
 
 impl<T: ToGuest> ToGuest for Vec<T> {
-    type Guest = Vec<T::Guest>;
-    fn to_guest(&self) -> Self::Guest {
-        self.iter().map(ToGuest::to_guest).collect()
+    type Guest<'a>
+        = &'a [T::Guest<'a>]
+    where
+        T: 'a;
+    fn to_guest<'a>(&'a self, arena: &'a Bump) -> Self::Guest<'a> {
+        arena.alloc_slice_fill_iter(self.iter().map(|item| item.to_guest(arena)))
     }
 }
 
@@ -469,9 +498,12 @@ impl<G, T: FromGuest<G>> FromGuest<Vec<G>> for Vec<T> {
 }
 
 impl<T: ToGuest> ToGuest for Option<T> {
-    type Guest = Option<T::Guest>;
-    fn to_guest(&self) -> Self::Guest {
-        self.as_ref().map(ToGuest::to_guest)
+    type Guest<'a>
+        = Option<T::Guest<'a>>
+    where
+        T: 'a;
+    fn to_guest<'a>(&'a self, arena: &'a Bump) -> Self::Guest<'a> {
+        self.as_ref().map(|inner| inner.to_guest(arena))
     }
 }
 

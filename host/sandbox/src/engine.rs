@@ -131,6 +131,10 @@ impl Pool {
 
     /// Waits for a free instance; the error is the milliseconds that it waited in vain.
     pub(crate) async fn permit(&self) -> Result<SemaphorePermit<'_>, u64> {
+        // Mostly one is free, and needs no timer.
+        if let Ok(permit) = self.permits.try_acquire() {
+            return Ok(permit);
+        }
         let waited_ms = || u64::try_from(self.busy_wait.as_millis()).unwrap_or(u64::MAX);
         match tokio::time::timeout(self.busy_wait, self.permits.acquire()).await {
             Ok(Ok(permit)) => Ok(permit),

@@ -15,11 +15,10 @@ use wasmtime::component::ResourceTable;
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 use wasmtime_wasi_io::IoView;
 
-use crate::bindings::{artifact, kv, log, lookup, numbers};
+use crate::bindings::{artifact, kv, log, lookup, numbers, values};
 use portreeve_model::reference::{Field, FieldValue};
 
 use crate::capability::{CallContext, LookupError, NumbersError};
-use crate::convert::ToGuest;
 use crate::egress::Sender;
 use crate::limits::{
     HTTP_FIELDS_BYTES_MAX, KV_KEY_BYTES_MAX, KV_VALUE_BYTES_MAX, KV_WRITES_MAX, LOG_LINE_BYTES_MAX, Limits, to_u64,
@@ -123,7 +122,10 @@ impl Record {
     }
 
     fn count(&mut self, parts: &[&[u8]]) -> Result<(), Stop> {
-        let bytes = parts.iter().map(|part| to_u64(part.len())).fold(0, u64::saturating_add);
+        self.count_bytes(parts.iter().map(|part| to_u64(part.len())).fold(0, u64::saturating_add))
+    }
+
+    fn count_bytes(&mut self, bytes: u64) -> Result<(), Stop> {
         self.host_call_bytes = self.host_call_bytes.saturating_add(bytes);
         if self.host_call_bytes > self.limits.host_call_bytes {
             return Err(too_large("bytes of host calls", self.host_call_bytes, self.limits.host_call_bytes));
@@ -162,6 +164,32 @@ impl Record {
 
     pub(crate) fn take_kv_writes(&mut self) -> Vec<KvWrite> {
         std::mem::take(&mut self.kv).into_iter().map(|(key, value)| KvWrite { key, value }).collect()
+    }
+}
+
+/// Many small parts, framed for the transcript in one piece: hashing them one by
+/// one costs more than copying them together.
+#[derive(Default)]
+struct Parts {
+    count: u64,
+    /// Of the parts, their lengths aside.
+    bytes: u64,
+    framed: Vec<u8>,
+}
+
+impl Parts {
+    /// Adds one part, given in pieces.
+    fn push(&mut self, pieces: &[&[u8]]) {
+        let bytes = pieces.iter().map(|piece| to_u64(piece.len())).fold(0, u64::saturating_add);
+        self.count = self.count.saturating_add(1);
+        self.bytes = self.bytes.saturating_add(bytes);
+        self.framed.extend_from_slice(&bytes.to_be_bytes());
+        pieces.iter().for_each(|piece| self.framed.extend_from_slice(piece));
+    }
+
+    fn fold_into(&self, transcript: &mut Sha256) {
+        transcript.update(self.count.to_be_bytes());
+        transcript.update(&self.framed);
     }
 }
 
@@ -263,11 +291,13 @@ impl Record {
         answer: Result<Option<Vec<Field>>, LookupError>,
     ) -> Result<Result<Option<Vec<lookup::Field>>, lookup::LookupError>, Stop> {
         let folded = lookup_parts(&answer);
-        let folded: Vec<&[u8]> = folded.iter().map(String::as_bytes).collect();
-        self.leave("lookup.get", &[table.as_bytes(), key.as_bytes()], &folded)?;
+        self.count_bytes(folded.bytes)?;
+        self.fold(&[b"lookup.get"]);
+        self.fold(&[table.as_bytes(), key.as_bytes()]);
+        folded.fold_into(&mut self.transcript);
 
         let to_guest = match &answer {
-            Ok(row) => Ok(row.as_ref().map(|row| row.iter().map(ToGuest::to_guest).collect())),
+            Ok(row) => Ok(row.as_ref().map(|row| row.iter().map(field_to_guest).collect())),
             Err(LookupError::Denied(why)) => Err(lookup::LookupError::Denied(why.clone())),
             Err(LookupError::UnknownTable(why)) => Err(lookup::LookupError::UnknownTable(why.clone())),
             Err(LookupError::Unavailable(why)) => Err(lookup::LookupError::Unavailable(why.clone())),
@@ -284,37 +314,47 @@ impl Record {
     }
 }
 
-impl ToGuest for Field {
-    type Guest = lookup::Field;
-    fn to_guest(&self) -> lookup::Field {
-        let value = match &self.value {
-            FieldValue::Text(text) => lookup::FieldValue::Text(text.clone()),
-            FieldValue::Whole(whole) => lookup::FieldValue::Whole(*whole),
-            FieldValue::Number(number) => lookup::FieldValue::Number(number.to_guest()),
-            FieldValue::Day(day) => lookup::FieldValue::Day(day.to_guest()),
-            FieldValue::Flag(flag) => lookup::FieldValue::Flag(*flag),
-        };
-        lookup::Field { name: self.name.clone(), value }
-    }
+fn field_to_guest(field: &Field) -> lookup::Field {
+    let value = match &field.value {
+        FieldValue::Text(text) => lookup::FieldValue::Text(text.clone()),
+        FieldValue::Whole(whole) => lookup::FieldValue::Whole(*whole),
+        FieldValue::Number(number) => {
+            lookup::FieldValue::Number(values::Decimal { units: number.units, scale: number.scale })
+        }
+        FieldValue::Day(day) => {
+            lookup::FieldValue::Day(values::Date { year: day.year(), month: day.month(), day: day.day() })
+        }
+        FieldValue::Flag(flag) => lookup::FieldValue::Flag(*flag),
+    };
+    lookup::Field { name: field.name.clone(), value }
 }
 
-/// An answer as texts for the transcript: a sign, then names and typed values.
-fn lookup_parts(answer: &Result<Option<Vec<Field>>, LookupError>) -> Vec<String> {
+/// An answer for the transcript: a sign, then names and typed values.
+fn lookup_parts(answer: &Result<Option<Vec<Field>>, LookupError>) -> Parts {
+    let mut parts = Parts::default();
     let row = match answer {
         Ok(Some(row)) => row,
-        Ok(None) => return vec!["-".to_owned()],
-        Err(error) => return vec![format!("!{error}")],
+        Ok(None) => {
+            parts.push(&[b"-"]);
+            return parts;
+        }
+        Err(error) => {
+            parts.push(&[b"!", error.to_string().as_bytes()]);
+            return parts;
+        }
     };
-    let mut parts = vec!["+".to_owned()];
+    parts.push(&[b"+"]);
     for field in row {
-        parts.push(field.name.clone());
-        parts.push(match &field.value {
-            FieldValue::Text(text) => format!("text:{text}"),
-            FieldValue::Whole(whole) => format!("whole:{whole}"),
-            FieldValue::Number(number) => format!("number:{}e-{}", number.units, number.scale),
-            FieldValue::Day(day) => format!("day:{day}"),
-            FieldValue::Flag(flag) => format!("flag:{flag}"),
-        });
+        parts.push(&[field.name.as_bytes()]);
+        match &field.value {
+            FieldValue::Text(text) => parts.push(&[b"text:", text.as_bytes()]),
+            FieldValue::Whole(whole) => parts.push(&[b"whole:", whole.to_string().as_bytes()]),
+            FieldValue::Number(number) => {
+                parts.push(&[format!("number:{}e-{}", number.units, number.scale).as_bytes()]);
+            }
+            FieldValue::Day(day) => parts.push(&[b"day:", day.to_string().as_bytes()]),
+            FieldValue::Flag(flag) => parts.push(&[b"flag:", if *flag { b"true" } else { b"false" }]),
+        }
     }
     parts
 }

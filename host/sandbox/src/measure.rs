@@ -23,6 +23,12 @@ pub fn engine_config(kind: PluginKind, calls_at_once_max: u32) -> wasmtime::Conf
     crate::engine::config(kind != PluginKind::Connector, calls_at_once_max)
 }
 
+/// Keeps the clock of the plugin's engines ticking until it is dropped, as a call does.
+#[must_use]
+pub fn ticking(plugin: &Plugin) -> impl Drop + '_ {
+    plugin.loaded().engines.tick()
+}
+
 /// A call in which no guest runs: permit, store, limits, clocks, crossing.
 pub async fn limits(plugin: &Plugin, context: &CallContext) -> Crossed<()> {
     match Room::prepare(plugin.loaded(), Call::Score, context).await {
@@ -36,7 +42,8 @@ pub async fn limits(plugin: &Plugin, context: &CallContext) -> Crossed<()> {
 
 /// Converts a request as a call does.
 pub fn to_guest(request: &ScoringRequest) -> usize {
-    let converted = request.to_guest();
+    let arena = bumpalo::Bump::with_capacity(4096);
+    let converted = request.to_guest(&arena);
     std::hint::black_box(&converted).order.lines.len()
 }
 

@@ -421,9 +421,9 @@ pub struct CustomerAggregate {
     pub orders_24h: u32,
     /// Orders in the 30 days before.
     pub orders_30d: u32,
-    /// Value of the day, minor units, in the currency asked for.
+    /// Value of the day, minor units, in the currency asked for, at most [`SUM_MINOR_MAX`].
     pub value_24h_minor: i64,
-    /// Value of the 30 days.
+    /// Value of the 30 days, at most [`SUM_MINOR_MAX`].
     pub value_30d_minor: i64,
     /// The largest order of the 30 days.
     pub largest_30d_minor: i64,
@@ -438,6 +438,11 @@ pub struct CustomerAggregate {
 /// Ship-to places that history counts. A customer who ships to ever new places
 /// would otherwise make every later decision slower.
 pub const SHIP_TO_PLACES_MAX: usize = 256;
+
+/// Where sums of values stop, in minor units: 2^53 − 1, up to which every way of
+/// adding agrees. Two absurd orders would otherwise overflow the sum, and with it
+/// fail every later decision about their customer, and whatever shares its batch.
+pub const SUM_MINOR_MAX: i64 = (1 << 53) - 1;
 
 /// A question for a customer's history.
 #[derive(Debug, Clone)]
@@ -459,7 +464,7 @@ pub struct HistoryQuery {
 pub struct PluginUsage {
     /// Advice holds since the hour's start.
     pub holds: u32,
-    /// Value held since the day's start, minor units.
+    /// Value held since the day's start, minor units, at most [`SUM_MINOR_MAX`].
     pub value_held_minor: i64,
     /// All orders decided since the hour's start.
     pub orders: u32,

@@ -1,8 +1,9 @@
 //! What an author writes a Portreeve plugin with.
 //!
-//! There are three kinds of plugin and one module for each: [`scorer`],
-//! [`transformer`] and [`connector`]. A plugin implements the kind's trait and
-//! names itself to the kind's macro; everything else here is optional help.
+//! There are three kinds of plugin and one module for each:
+//! [`scorer`](mod@scorer), [`transformer`](mod@transformer) and
+//! [`connector`](mod@connector). A plugin implements the kind's trait and names
+//! itself to the kind's macro; everything else here is optional help.
 //!
 //! ```
 //! use portreeve_sdk::scorer::*;

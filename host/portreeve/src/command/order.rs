@@ -116,7 +116,8 @@ async fn show(text: &str, data: &Data, json: bool, output: &mut Output) -> anyho
             Some(said) => {
                 let reasons: Vec<String> =
                     said.reasons.iter().map(|reason| format!("{} {:+}", reason.code, reason.contribution_bp)).collect();
-                output.line(&format!("{} scores {} bp: {}", scoring.plugin, said.score_bp, reasons.join(", ")))?;
+                let because = if reasons.is_empty() { String::new() } else { format!(": {}", reasons.join(", ")) };
+                output.line(&format!("{} scores {} bp{because}", scoring.plugin, said.score_bp))?;
             }
         }
     }

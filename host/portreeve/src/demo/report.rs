@@ -50,6 +50,9 @@ pub struct Report {
     pub decisions_digest: Digest,
     /// Wall clock of the whole run.
     pub seconds: f64,
+    /// Inputs that a connector failed on, kept for a person.
+    #[serde(skip)]
+    pub unparsed_inputs: u64,
     /// One row per order, for the table.
     #[serde(skip)]
     pub rows: Vec<OrderRow>,
@@ -165,6 +168,7 @@ pub(super) async fn make(
             booked: u64::try_from(booked).unwrap_or(u64::MAX),
         },
         audit,
+        unparsed_inputs: summary.unparsed_inputs,
         decisions_digest: decisions_digest(store).await?,
         seconds: (elapsed.as_secs_f64() * 10.0).round() / 10.0,
         rows,
@@ -274,6 +278,9 @@ pub(super) fn print(report: &Report, output: &mut Output) -> anyhow::Result<()> 
         report.recommended
     ))?;
     output.line(&format!("{} inputs rejected, {} duplicates: no orders", report.rejected_inputs, report.duplicates))?;
+    if report.unparsed_inputs > 0 {
+        output.line(&format!("{} inputs kept unread: a connector failed on them", report.unparsed_inputs))?;
+    }
     output.line(&format!(
         "proposals: {} granted, {} narrowed, {} refused",
         report.proposals.granted, report.proposals.narrowed, report.proposals.refused

@@ -12,7 +12,8 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use crate::contract::{
     Configuration, CustomerAggregate, Decided, DecisionCommit, DeliveryView, DocumentPosition, ExceptionView,
     HistoryQuery, HoldOwner, InputId, JournalEntry, JournalOutcome, NewException, NewOrder, NewPayload, OrderState,
-    OrderView, OutboxId, PluginUsage, SHIP_TO_PLACES_MAX, Settlement, StoreError, Summary, TreeHead, UnsequencedLeaf,
+    OrderView, OutboxId, PluginUsage, SHIP_TO_PLACES_MAX, SUM_MINOR_MAX, Settlement, StoreError, Summary, TreeHead,
+    UnsequencedLeaf,
 };
 use crate::proof::{Attempt, Committed, FirstDocument, Journaled, Permit, Settled};
 use crate::sqlite::failed;
@@ -77,7 +78,10 @@ pub(super) fn load_reference(
     unsigned(version)
 }
 
-pub(super) fn reference(connection: &Connection, table: &str) -> Result<Option<(u64, Vec<(String, ReferenceRow)>)>> {
+/// A table's version and its rows by key.
+type ReferenceTable = (u64, Vec<(String, ReferenceRow)>);
+
+pub(super) fn reference(connection: &Connection, table: &str) -> Result<Option<ReferenceTable>> {
     let version: Option<i64> = connection
         .query_row("SELECT version FROM reference_table WHERE name = ?1", [table], |row| row.get(0))
         .optional()
@@ -310,8 +314,8 @@ pub(super) fn customer_history(connection: &Connection, query: &HistoryQuery) ->
             "SELECT count(*) FILTER (WHERE received_at >= ?3),
                     count(*) FILTER (WHERE received_at >= ?4),
                     count(*) FILTER (WHERE received_at >= ?5),
-                    coalesce(sum(value_minor) FILTER (WHERE received_at >= ?4 AND currency = ?6), 0),
-                    coalesce(sum(value_minor) FILTER (WHERE received_at >= ?5 AND currency = ?6), 0),
+                    total(value_minor) FILTER (WHERE received_at >= ?4 AND currency = ?6),
+                    total(value_minor) FILTER (WHERE received_at >= ?5 AND currency = ?6),
                     coalesce(max(value_minor) FILTER (WHERE received_at >= ?5 AND currency = ?6), 0),
                     min(received_at),
                     coalesce(max(ship_to = ?7), 0)
@@ -333,8 +337,8 @@ pub(super) fn customer_history(connection: &Connection, query: &HistoryQuery) ->
                     orders_1h: row.get(0)?,
                     orders_24h: row.get(1)?,
                     orders_30d: row.get(2)?,
-                    value_24h_minor: row.get(3)?,
-                    value_30d_minor: row.get(4)?,
+                    value_24h_minor: sum_minor(row.get(3)?),
+                    value_30d_minor: sum_minor(row.get(4)?),
                     largest_30d_minor: row.get(5)?,
                     first_order_at: row.get::<_, Option<i64>>(6)?.map(Instant),
                     ship_to_places: Vec::new(),
@@ -372,16 +376,24 @@ pub(super) fn plugin_usage(
 ) -> Result<PluginUsage> {
     let (holds, value_held_minor) = connection
         .query_row(
-            "SELECT count(*) FILTER (WHERE opened_at >= ?2), coalesce(sum(value_minor), 0)
-             FROM hold WHERE plugin = ?1 AND opened_at >= ?3",
-            params![plugin.as_str(), hour_start.0, day_start.0.min(hour_start.0)],
-            |row| Ok((row.get(0)?, row.get(1)?)),
+            // Shortly after midnight the hour begins before the day does.
+            "SELECT count(*) FILTER (WHERE opened_at >= ?2), total(value_minor) FILTER (WHERE opened_at >= ?3)
+             FROM hold WHERE plugin = ?1 AND opened_at >= min(?2, ?3)",
+            params![plugin.as_str(), hour_start.0, day_start.0],
+            |row| Ok((row.get(0)?, sum_minor(row.get(1)?))),
         )
         .map_err(failed)?;
     let orders = connection
         .query_row("SELECT count(*) FROM orders WHERE decided_at >= ?1", [hour_start.0], |row| row.get(0))
         .map_err(failed)?;
     Ok(PluginUsage { holds, value_held_minor, orders })
+}
+
+/// SQLite's `sum` of integers fails when it overflows, its `total` does not, and is
+/// exact as far as [`SUM_MINOR_MAX`].
+#[expect(clippy::cast_possible_truncation, reason = "a float is converted by saturating, and cut at the maximum")]
+fn sum_minor(total: f64) -> i64 {
+    (total as i64).clamp(-SUM_MINOR_MAX, SUM_MINOR_MAX)
 }
 
 pub(super) fn commit_decision(tx: &Connection, decision: &DecisionCommit) -> Result<Committed> {

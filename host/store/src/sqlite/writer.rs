@@ -96,7 +96,7 @@ fn commit_group(connection: &Connection, group: Vec<Job>) {
         }
     });
     for answer in answers {
-        answer(committed.as_ref().map(|()| ()).map_err(String::as_str));
+        answer(committed.as_ref().copied().map_err(String::as_str));
     }
 }
 
