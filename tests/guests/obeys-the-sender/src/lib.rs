@@ -25,7 +25,9 @@ impl Scorer for ObeysTheSender {
         }
         let mut assessment = card.into_assessment();
         if number.contains("WISH") {
-            let wish = |kind: &&str| Proposal::Other(OtherAdvice { kind: (*kind).to_owned(), body: number.as_bytes().to_vec() });
+            let wish = |kind: &&str| {
+                Proposal::Other(OtherAdvice { kind: (*kind).to_owned(), body: number.as_bytes().to_vec() })
+            };
             assessment.proposals.extend(WISHES.iter().map(wish));
         }
         Ok(assessment)

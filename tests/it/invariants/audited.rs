@@ -1,0 +1,192 @@
+//! Invariant 1: no audit, no action. A state change and its leaf are one
+//! transaction, and an effect follows its committed attempt.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, OnceLock};
+
+use portreeve::standins::Mischief;
+use portreeve_model::{Digest, OrderId};
+use portreeve_record::{Leaf, LeafBody, LeafRecord};
+use portreeve_store::contract::{DocumentPosition, JournalEntry, JournalOutcome, NewDocument, NumberUse, Settlement};
+use portreeve_store::{Store, StoreError};
+
+use super::{commit, decision_by_hand, leaf, sealed};
+use crate::support::{MORNING, PurchaseOrder, ScriptedTarget, Setup, TestHost, sample, x12};
+
+/// Leaves about an order: accepts, decisions, attempts, receipts.
+type PerOrder = BTreeMap<OrderId, [usize; 4]>;
+
+#[tokio::test]
+async fn invariant_1_no_audit_no_action_every_state_change_has_its_leaf() {
+    let mischief = Mischief { throttle_per_mille: 300, drop_after_per_mille: 300, ..Mischief::default() };
+    let host = Setup::demo().mischief(mischief).start().await;
+    for order in 1..=6 {
+        host.send_edi(&x12(order, &PurchaseOrder::clean(&format!("PO-{order}")))).await.unwrap();
+    }
+    let junk = [sample("x12", "0087"), sample("x12", "0091"), x12(7, &PurchaseOrder::clean("PO-1"))];
+    for body in &junk {
+        host.send_edi(body).await.unwrap();
+    }
+    for start in ["0001", "0122", "0123"] {
+        host.send_shop(&sample("adobe-commerce", start)).await.unwrap();
+    }
+    host.decide_all().await;
+    host.deliver_all().await;
+
+    let leaves = host.leaves().await;
+    let kinds = host.verify().await.unwrap().kinds;
+    let (summary, orders) = (host.summary().await, host.orders().await);
+    assert_eq!(kinds.accept, summary.inputs);
+    assert_eq!(kinds.accept, 12);
+    let decided: u64 =
+        summary.orders.iter().map(|(_, count)| count).sum::<u64>() + summary.duplicates + summary.unmapped;
+    assert_eq!(kinds.decide, decided);
+
+    let per_order = per_order(&leaves);
+    assert_eq!(per_order.len(), orders.len());
+    for order in &orders {
+        let attempts = order.deliveries.iter().map(|delivery| delivery.attempts).sum::<u32>();
+        let attempts = usize::try_from(attempts).unwrap();
+        let [accepts, decisions, attempted, receipts] = per_order[&order.id];
+        assert_eq!((accepts, decisions, attempted), (1, 1, attempts), "order `{}`", order.number);
+        // An attempt without an answer has a second receipt: what the target said when it was asked.
+        assert!(receipts >= attempts, "order `{}`", order.number);
+    }
+    let without_retries = orders.iter().filter(|order| order.deliveries.iter().all(|delivery| delivery.attempts == 1));
+    let four: Vec<_> = without_retries.filter(|order| per_order[&order.id] == [1, 1, 1, 1]).collect();
+    assert!(!four.is_empty() && four.len() < orders.len(), "the ERP was to misbehave for some and not for all");
+}
+
+#[tokio::test]
+async fn invariant_1_no_audit_no_action_the_attempt_is_on_record_before_the_target_hears_of_it() {
+    let (store, heard) = (Arc::new(OnceLock::<Arc<dyn Store>>::new()), Arc::new(Mutex::new(Vec::new())));
+    let target = ScriptedTarget::start({
+        let (store, heard) = (Arc::clone(&store), Arc::clone(&heard));
+        move |_, body| {
+            let (store, heard) = (Arc::clone(&store), Arc::clone(&heard));
+            async move {
+                let leaves = store.get().unwrap().unsequenced(1_000).await.unwrap();
+                let on_record = leaves.iter().filter_map(|leaf| match Leaf::parse(&leaf.bytes).unwrap().body {
+                    LeafBody::Attempt(attempt) => attempt.message,
+                    _ => None,
+                });
+                let sent = Digest::of_parts(&[b"business-central/sales-order", b"application/json", &body]);
+                heard.lock().unwrap().push(on_record.filter(|message| *message == sent).count());
+                (201, r#"{"id":"1","number":"S-1"}"#.to_owned())
+            }
+        }
+    })
+    .await;
+    let host = Setup::demo().erp_origin(target.origin()).start().await;
+    store.set(Arc::clone(&host.store)).ok().unwrap();
+    host.decide_orders(&[PurchaseOrder::clean("PO-1"), PurchaseOrder::clean("PO-2")]).await;
+    host.deliver_all().await;
+    assert_eq!(*heard.lock().unwrap(), [1, 1], "the bytes that arrived are those of one attempt on record");
+    assert_eq!(host.summary().await.delivered, 2);
+}
+
+#[tokio::test]
+async fn invariant_1_no_audit_no_action_an_attempt_without_an_effect_is_on_record_too() {
+    // A port that was free a moment ago: nobody answers there.
+    let gone = ScriptedTarget::start(|_, _| async { (500, String::new()) }).await.origin().to_owned();
+    tokio::task::yield_now().await;
+    let host = Setup::demo().erp_origin(&gone).start().await;
+    host.decide_orders(&[PurchaseOrder::clean("PO-1")]).await;
+    host.deliver_all().await;
+    let order = host.order("PO-1").await;
+    assert_eq!((order.deliveries[0].state.as_str(), order.deliveries[0].attempts), ("dead", 6));
+    // The last receipt is of the permit that was given up.
+    assert_eq!(per_order(&host.leaves().await)[&order.id], [1, 1, 6, 7]);
+    host.verify().await.unwrap();
+}
+
+#[tokio::test]
+async fn invariant_1_no_audit_no_action_what_cannot_be_recorded_is_not_done() {
+    let host = TestHost::demo().await;
+    host.send_edi(&x12(1, &PurchaseOrder::clean("PO-1"))).await.unwrap();
+    host.send_edi(&x12(2, &PurchaseOrder::clean("PO-2"))).await.unwrap();
+
+    // A leaf that is in the log already cannot be committed a second time.
+    let taken = 7;
+    let first = host.store.undecided(1).await.unwrap().pop().unwrap();
+    commit(&host, decision_by_hand(first, &["first"], leaf(taken))).await.unwrap();
+    let before = host.summary().await;
+
+    let second = || async { host.store.undecided(1).await.unwrap().pop().unwrap() };
+    let refused = commit(&host, decision_by_hand(second().await, &["first"], leaf(taken))).await;
+    assert!(matches!(refused, Err(StoreError::Failed(_))), "{refused:?}");
+    assert_eq!(host.summary().await, before, "neither order nor outbox nor the document's state");
+
+    let refused = host.store.journal(input(b"input", leaf(taken))).await;
+    assert!(matches!(refused, Err(StoreError::Failed(_))), "{refused:?}");
+    assert_eq!(host.summary().await, before);
+    assert_eq!(host.store.next_number("a-range").await.unwrap(), 1, "numbers are not used up");
+    let taken_by_journal = host.store.journal(input(b"input", leaf(8))).await.unwrap();
+    assert!(matches!(taken_by_journal, JournalOutcome::Committed { .. }), "{taken_by_journal:?}");
+    assert_eq!(host.store.next_number("a-range").await.unwrap(), 2);
+
+    let claim = || host.store.claim(MORNING, MORNING, 1);
+    let permit = claim().await.unwrap().pop().unwrap();
+    let refused = host.store.begin_attempt(permit, leaf(taken)).await;
+    assert!(matches!(refused, Err(StoreError::Failed(_))), "{refused:?}");
+    let permit = claim().await.unwrap().pop().unwrap();
+    assert_eq!((permit.attempt(), permit.unresolved()), (1, false), "the attempt was not begun");
+
+    let attempt = host.store.begin_attempt(permit, leaf(9)).await.unwrap();
+    let applied = Settlement::Applied { external_id: "S-1".to_owned() };
+    let refused = host.store.settle(attempt, applied, MORNING, leaf(taken)).await;
+    assert!(matches!(refused, Err(StoreError::Failed(_))), "{refused:?}");
+    let permit = claim().await.unwrap().pop().unwrap();
+    assert!(permit.unresolved(), "without its leaf the outcome is as unknown as before");
+
+    host.store.load_reference("a-table", Vec::new(), leaf(taken)).await.unwrap_err();
+    assert_eq!(host.store.reference("a-table").await.unwrap(), None);
+    let active = host.store.active_configuration().await.unwrap();
+    host.store.activate_configuration(b"other".to_vec(), MORNING, leaf(taken)).await.unwrap_err();
+    assert_eq!(host.store.active_configuration().await.unwrap(), active);
+    assert_eq!(host.store.orders(DocumentPosition(0), 10).await.unwrap().len(), 1);
+}
+
+fn input(bytes: &[u8], leaf: Leaf) -> JournalEntry {
+    let document = NewDocument {
+        key: "key".to_owned(),
+        partner: "partner".to_owned(),
+        kind: "x12/850".to_owned(),
+        content: Digest::of(bytes),
+        payload: sealed(bytes),
+    };
+    JournalEntry {
+        channel: portreeve_model::ChannelId::parse("edi").unwrap(),
+        sender: portreeve_model::SenderId::authenticated("edi-gateway"),
+        received_at: MORNING,
+        content: Digest::of(bytes),
+        envelopes: vec!["an-envelope".to_owned()],
+        disposition: portreeve_store::contract::Disposition::Documents,
+        payload: sealed(bytes),
+        reply: portreeve_model::Reply { status: 200, headers: Vec::new(), body: Vec::new() },
+        documents: vec![document],
+        exceptions: Vec::new(),
+        numbers: vec![NumberUse { range: "a-range".to_owned(), first: 1, next: 2 }],
+        leaf,
+    }
+}
+
+fn per_order(leaves: &[LeafRecord]) -> PerOrder {
+    let mut inputs = BTreeMap::new();
+    let mut counts = PerOrder::new();
+    for leaf in leaves {
+        match &leaf.body {
+            LeafBody::Accept(accept) => *inputs.entry(accept.input).or_insert(0) += 1,
+            LeafBody::Decide(decide) => {
+                let Some(order) = decide.order else { continue };
+                let count = counts.entry(order).or_default();
+                count[0] = inputs[&decide.document.input];
+                count[1] += 1;
+            }
+            LeafBody::Attempt(attempt) => counts.entry(attempt.order).or_default()[2] += 1,
+            LeafBody::Receipt(receipt) => counts.entry(receipt.order).or_default()[3] += 1,
+            LeafBody::Configuration(_) | LeafBody::Reference(_) | LeafBody::Exception(_) => {}
+        }
+    }
+    counts
+}

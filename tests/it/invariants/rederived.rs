@@ -1,0 +1,145 @@
+//! Invariant 7: re-derivable. The record of a decision is enough to score again,
+//! and the answer is the same bit for bit; what differs is noticed. How many worked
+//! on a batch, and where it was cut, changes nothing.
+
+use std::path::{Path, PathBuf};
+
+use portreeve_pipeline::rederive::Rederived;
+use portreeve_store::contract::{DocumentPosition, OrderState};
+
+use super::leaf;
+use crate::support::{PurchaseOrder, Setup, TestHost, component, sample, x12};
+
+/// A policy that looks at a counter of all orders: whoever counts the orders of a
+/// batch otherwise than those of earlier batches, decides otherwise.
+const COUNTING: &str = r#"
+@id("every-second-order-of-the-hour")
+permit (principal == Plugin::"obeys-the-sender", action == Action::"route", resource)
+when { [1, 3, 5, 7, 9, 11].contains(context.orders_last_hour) };
+"#;
+
+const ROUTE_GRANT: &str = r#"
+[[grant]]
+id = "obeys-routes"
+plugin = "obeys-the-sender"
+owner = "tests@distributor.example"
+expires = 2027-12-31
+may = ["route"]
+queues = ["order-desk"]
+customer_classes = []
+channels = []
+beyond = "refuse"
+"#;
+
+#[tokio::test]
+async fn invariant_7_rederivable_every_decision_comes_out_the_same_after_a_restart() {
+    let host = TestHost::demo().await;
+    feed_samples(&host, 20).await;
+    host.decide_all().await;
+    let host = host.restart().await;
+    let (mut scorers, mut orders_scored) = (0, 0);
+    for order in host.orders().await {
+        match host.host.pipeline.rederive(order.id).await.unwrap() {
+            Rederived::Same { scorers: 0 } => assert_eq!(order.state, OrderState::Refused, "{}", order.number),
+            Rederived::Same { scorers: asked } => (scorers, orders_scored) = (scorers + asked, orders_scored + 1),
+            other => panic!("{}: {other:?}", order.number),
+        }
+    }
+    assert!(orders_scored >= 15 && scorers == orders_scored * 3, "{orders_scored} orders, {scorers} assessments");
+}
+
+#[tokio::test]
+async fn invariant_7_rederivable_what_differs_is_noticed() {
+    let host = TestHost::demo().await;
+    let order = host.decide_orders(&[PurchaseOrder::clean("PO-1")]).await.remove(0);
+    assert_eq!(host.host.pipeline.rederive(order.id).await.unwrap(), Rederived::Same { scorers: 3 });
+
+    // Less fuel: the scorer no longer comes to its assessment.
+    let starved = Setup::demo().grant("margin", "{ lookup = [\"item\"], limits = { fuel = 1000 } }");
+    let host = host.restart_as(starved).await;
+    let Rederived::Different(differences) = host.host.pipeline.rederive(order.id).await.unwrap() else {
+        panic!("no difference")
+    };
+    assert!(differences.iter().any(|difference| difference.contains("`margin`: the assessment")), "{differences:?}");
+    assert!(differences.iter().all(|difference| difference.contains("margin")), "{differences:?}");
+
+    // Another component of the same behaviour: the record names the digest.
+    let folder = tempfile::tempdir().unwrap();
+    let other = with_another_section(&component("fraud"), folder.path());
+    let replaced = Setup::demo().replace(
+        "portreeve.toml",
+        "component = \"fraud.wasm\"",
+        &format!("component = \"{}\"", other.display()),
+    );
+    let host = host.restart_as(replaced).await;
+    let Rederived::Different(differences) = host.host.pipeline.rederive(order.id).await.unwrap() else {
+        panic!("no difference")
+    };
+    assert_eq!(differences.len(), 1, "{differences:?}");
+    assert!(differences[0].contains("`fraud` is component"), "{differences:?}");
+
+    // With what was installed then, it is the same again: looked-up answers are those on record.
+    let host = host.restart_as(Setup::demo()).await;
+    host.store.load_reference("item", Vec::new(), leaf(1)).await.unwrap();
+    assert_eq!(host.host.pipeline.rederive(order.id).await.unwrap(), Rederived::Same { scorers: 3 });
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn invariant_7_rederivable_workers_and_the_cut_of_batches_change_no_decision() {
+    let mut decided = Vec::new();
+    for (workers, batch) in [(1, 64), (4, 64), (1, 1), (4, 3)] {
+        let host = Setup::demo()
+            .scorers(&["obeys-the-sender", "fraud", "margin", "fulfilment"])
+            .plugin("obeys-the-sender", "{}")
+            .append("grants.toml", ROUTE_GRANT)
+            .append("policies.cedar", COUNTING)
+            .workers(workers)
+            .start()
+            .await;
+        feed_orders_that_count(&host).await;
+        feed_samples(&host, 12).await;
+        host.decide_in_batches(batch).await;
+        let fingerprints = host.store.decision_fingerprints(DocumentPosition(0), 500).await.unwrap();
+        let orders: Vec<_> =
+            host.orders().await.into_iter().map(|order| (order.number, order.state, order.why)).collect();
+        let routed =
+            orders.iter().filter(|(number, state, _)| number.starts_with("ROUTE") && *state == OrderState::Routed);
+        assert_eq!(routed.count(), 4, "{orders:?}");
+        decided.push((workers, batch, orders, fingerprints));
+    }
+    let (_, _, orders, fingerprints) = &decided[0];
+    assert!(fingerprints.len() >= 30, "{}", fingerprints.len());
+    for (workers, batch, other_orders, other) in &decided[1..] {
+        assert_eq!(orders, other_orders, "{workers} workers, batches of {batch}");
+        assert_eq!(fingerprints, other, "{workers} workers, batches of {batch}");
+    }
+}
+
+/// The first samples of both channels.
+async fn feed_samples(host: &TestHost, of_each: usize) {
+    for number in 1..=of_each {
+        host.send_edi(&sample("x12", &format!("{number:04}-"))).await.unwrap();
+        host.send_shop(&sample("adobe-commerce", &format!("{number:04}-"))).await.unwrap();
+    }
+}
+
+/// Orders of which some are refused before they are scored, and others wish for a
+/// route, which a counter decides about.
+async fn feed_orders_that_count(host: &TestHost) {
+    for number in 0..12_u32 {
+        let mut order = PurchaseOrder::clean(&format!("ROUTE-{number}"));
+        if number % 3 == 0 {
+            order = order.with_lines(&[("NO-SUCH-ITEM", 1, "EA", "1.00")]);
+        }
+        host.send_edi(&x12(900 + number, &order)).await.unwrap();
+    }
+}
+
+/// A component with one more custom section: other bytes, the same behaviour.
+fn with_another_section(component: &Path, folder: &Path) -> PathBuf {
+    let mut bytes = std::fs::read(component).unwrap();
+    bytes.extend_from_slice(b"\x00\x05\x04more");
+    let path = folder.join("fraud-again.wasm");
+    std::fs::write(&path, bytes).unwrap();
+    path
+}

@@ -1,0 +1,29 @@
+//! Tests over more than one room, as one binary: it links once.
+//!
+//! Names are sentences. Nothing here sleeps, uses a fixed port or leaves the
+//! loopback; what cannot be tested on a machine says so and fails.
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on has failed"
+)]
+
+mod support;
+
+mod invariants;
+
+mod tidy;
+
+mod golden;
+
+mod demo_files;
+
+mod hostile;
+
+mod road;
+
+mod fixtures;
+
+mod airgap;

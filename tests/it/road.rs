@@ -1,0 +1,89 @@
+//! The main job, as its first reader runs it: sums that add up, a leaf for every
+//! verdict, one sales order per delivery, and the same decisions every time.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use portreeve::demo::{self, DemoOptions, Report};
+use portreeve::host::Locations;
+use portreeve::output::Output;
+use portreeve_model::OrderId;
+use portreeve_record::leaf::DecideLeaf;
+use portreeve_record::{Leaf, LeafBody};
+use portreeve_store::Store;
+use portreeve_store::contract::DocumentPosition;
+
+async fn run(folder: &std::path::Path, workers: usize) -> Report {
+    let options = DemoOptions { data_dir: Some(folder.to_owned()), workers: Some(workers), json: false };
+    demo::run(&options, &mut Output::silent()).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_demo_adds_up_is_on_record_and_decides_alike_with_one_worker_and_four() {
+    let folder = tempfile::tempdir().unwrap();
+    let (one, four) = (folder.path().join("one"), folder.path().join("four"));
+    let report = run(&one, 1).await;
+    let again = run(&four, 4).await;
+
+    assert!(report.orders >= 200, "{}", report.orders);
+    let sum = report.released + report.held + report.routed + report.refused + report.exceptions;
+    assert_eq!(report.orders, sum);
+    for (what, count) in [
+        ("released", report.released),
+        ("held", report.held),
+        ("routed", report.routed),
+        ("refused", report.refused),
+        ("exceptions", report.exceptions),
+        ("recommended", report.recommended),
+        ("rejected inputs", report.rejected_inputs),
+        ("duplicates", report.duplicates),
+        ("granted", report.proposals.granted),
+        ("narrowed", report.proposals.narrowed),
+        ("refused proposals", report.proposals.refused),
+        ("further attempts", report.deliveries.retried),
+    ] {
+        assert!(count > 0, "the samples show no {what}");
+    }
+    assert!(report.recommended <= report.orders);
+    assert_eq!(report.deliveries.delivered + report.deliveries.dead, report.released);
+    assert_eq!(report.deliveries.booked, report.deliveries.delivered, "something was sent twice or not at all");
+    assert!(report.audit.verified);
+    assert_eq!(report.decisions_digest, again.decisions_digest);
+    every_verdict_has_its_leaf(&one, &report).await;
+}
+
+async fn every_verdict_has_its_leaf(folder: &std::path::Path, report: &Report) {
+    let locations = Locations::below(folder, &folder.join("unused"));
+    let store: Arc<dyn Store> = locations.store().unwrap();
+    let mut leaves: BTreeMap<OrderId, DecideLeaf> = BTreeMap::new();
+    let mut from = 0;
+    loop {
+        let page = store.sequenced(from, 256).await.unwrap();
+        let Some((last, _, _)) = page.last() else { break };
+        from = last + 1;
+        for (_, _, bytes) in &page {
+            if let LeafBody::Decide(leaf) = Leaf::parse(bytes).unwrap().body
+                && let Some(order) = leaf.order
+            {
+                assert!(leaves.insert(order, leaf).is_none(), "order {order} was decided twice");
+            }
+        }
+    }
+    assert_eq!(from, report.audit.entries);
+    let (mut orders, mut proposals) = (0, 0);
+    let mut after = DocumentPosition(0);
+    loop {
+        let page = store.orders(after, 256).await.unwrap();
+        let Some(last) = page.last() else { break };
+        after = last.position;
+        for order in page {
+            let leaf = &leaves[&order.id];
+            assert_eq!(leaf.decision, Some(order.decision));
+            assert_eq!(leaf.configuration, order.configuration);
+            orders += 1;
+            proposals += u64::from(leaf.proposals.count());
+        }
+    }
+    assert_eq!(orders, leaves.len());
+    assert_eq!(proposals, report.proposals.granted + report.proposals.narrowed + report.proposals.refused);
+}

@@ -1,0 +1,613 @@
+//! A whole host in a folder of its own: what the other tests start, feed and look at.
+//!
+//! Everything is real but the ERP and the time: components that were built from
+//! their sources, the store on a disk, the demo's configuration with the changes
+//! that a test asks for. Nothing works in the background: a test accepts, decides
+//! and delivers by itself, and moves the clock to the next delivery instead of
+//! waiting for it.
+//!
+//! Components are built once per process and compiled once per machine: hosts share
+//! the folder of compiled code, and nothing else.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use hmac::{Hmac, KeyInit, Mac};
+use hyper::{Method, StatusCode};
+use portreeve::client::{self, Answer};
+use portreeve::clock::SetClock;
+use portreeve::config::Proposed;
+use portreeve::host::{self, Host, Locations};
+use portreeve::source_tree::SourceTree;
+use portreeve::standins::{Erp, Mischief};
+use portreeve_audit::{AuditError, LogReader};
+use portreeve_build::BuildOptions;
+use portreeve_model::{Digest, Instant};
+use portreeve_pipeline::accept::Input;
+use portreeve_pipeline::decision::DecisionRecord;
+use portreeve_pipeline::{AcceptError, Accepted, Clock, Credential};
+use portreeve_record::{Leaf, LeafRecord, VerifyReport};
+use portreeve_store::contract::{DocumentPosition, ExceptionView, OrderState, OrderView, Summary};
+use portreeve_store::{Committed, Store};
+use sha2::Sha256;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+/// When a test begins: 2026-03-02T08:00:00Z, as the samples do.
+pub(crate) const MORNING: Instant = Instant(1_772_438_400_000);
+
+/// What the EDI gateway shows.
+pub(crate) const EDI_TOKEN: &str = "edi-token-of-the-tests";
+
+/// What operators show.
+pub(crate) const OPERATOR_TOKEN: &str = "operator-token-of-the-tests";
+
+const SHOP_SECRET: &str = "shop-secret-of-the-tests";
+
+/// Documents in a batch, unless a test cuts them otherwise.
+const DECIDE_BATCH: u32 = 64;
+
+/// Rounds after which deliveries should have come to rest; a bug must not hang.
+const DELIVERY_ROUNDS_MAX: usize = 500;
+
+/// How often a restart looks whether the store is free.
+const YIELDS_MAX: usize = 100_000;
+
+/// Tells whoever runs the tests, also when the test passes: what was skipped and
+/// what was read is not for the captured output.
+pub(crate) fn say(text: &str) {
+    writeln!(std::io::stderr(), "{text}").unwrap();
+}
+
+/// The checkout that these tests are of.
+pub(crate) fn tree() -> SourceTree {
+    SourceTree::find_from(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap()
+}
+
+/// The component of a plugin or hostile guest, built at the first call.
+pub(crate) fn component(name: &str) -> PathBuf {
+    static BUILT: OnceLock<BTreeMap<String, PathBuf>> = OnceLock::new();
+    let built = BUILT.get_or_init(|| {
+        let tree = tree();
+        let mut folders = tree.plugins().unwrap();
+        folders.extend(guests(&tree));
+        let options = BuildOptions { target_dir: &tree.target().join("guests"), offline: false, progress: &|_| {} };
+        let built = portreeve_build::build(&folders, &options).unwrap_or_else(|error| panic!("{error}"));
+        built.into_iter().map(|built| (built.manifest.plugin.name, built.component)).collect()
+    });
+    built.get(name).unwrap_or_else(|| panic!("there is no plugin `{name}` under plugins/ or tests/guests/")).clone()
+}
+
+fn guests(tree: &SourceTree) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(tree.root().join("tests/guests")).unwrap();
+    let mut folders: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    folders.retain(|folder| folder.join("plugin.toml").is_file());
+    folders.sort();
+    folders
+}
+
+/// A file of a connector's samples, by the beginning of its name.
+pub(crate) fn sample(connector: &str, start: &str) -> Vec<u8> {
+    let folder = tree().root().join("plugins/connectors").join(connector).join("samples");
+    let mut found = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let path = found.find(|path| path.file_name().unwrap().to_str().unwrap().starts_with(start));
+    std::fs::read(path.unwrap_or_else(|| panic!("`{connector}` has no sample `{start}…`"))).unwrap()
+}
+
+/// A purchase order that nothing is wrong with: catalogue items at list price, in
+/// stock, for a customer of good standing.
+#[derive(Debug, Clone)]
+pub(crate) struct PurchaseOrder {
+    /// BEG03.
+    pub(crate) number: String,
+    /// The customer's number without its hyphen.
+    pub(crate) customer: &'static str,
+    /// SKU, quantity, unit, unit price.
+    pub(crate) lines: Vec<(&'static str, u32, &'static str, &'static str)>,
+}
+
+impl PurchaseOrder {
+    /// A clean order.
+    pub(crate) fn clean(number: &str) -> Self {
+        Self {
+            number: number.to_owned(),
+            customer: "C1201",
+            lines: vec![("FST-1007", 10, "BX", "18.40"), ("ELC-1049", 4, "EA", "11.75")],
+        }
+    }
+
+    /// The same order from somebody else.
+    pub(crate) fn of_customer(mut self, customer: &'static str) -> Self {
+        self.customer = customer;
+        self
+    }
+
+    /// The same order with other lines.
+    pub(crate) fn with_lines(mut self, lines: &[(&'static str, u32, &'static str, &'static str)]) -> Self {
+        self.lines = lines.to_vec();
+        self
+    }
+}
+
+/// One interchange with one order: the control number is the envelope's.
+pub(crate) fn x12(control: u32, order: &PurchaseOrder) -> Vec<u8> {
+    x12_of(control, std::slice::from_ref(order))
+}
+
+/// One interchange with several orders of one customer.
+pub(crate) fn x12_of(control: u32, orders: &[PurchaseOrder]) -> Vec<u8> {
+    let customer = orders[0].customer;
+    let (letter, number) = customer.split_at(1);
+    let hyphened = format!("{letter}-{number}");
+    let mut segments = vec![
+        format!(
+            "ISA*00*          *00*          *ZZ*{customer:<15}*ZZ*PORTREEVE      *260302*0800*U*00401*{control:09}*0*P*>"
+        ),
+        format!("GS*PO*{customer}*PORTREEVE*20260302*0800*{control}*X*004010"),
+    ];
+    for (set, order) in (1_u32..).zip(orders) {
+        let mut body = vec![
+            format!("ST*850*{set:04}"),
+            format!("BEG*00*SA*{}**20260302", order.number),
+            "DTM*002*20260330".to_owned(),
+            format!("N1*BY*The Customer*92*{hyphened}"),
+            format!("N1*ST*The Customer*92*{hyphened}-01"),
+            "N3*230 Commerce Ave".to_owned(),
+            "N4*Tucson*AZ*85701*US".to_owned(),
+        ];
+        for (line, (sku, quantity, unit, price)) in (1_u32..).zip(&order.lines) {
+            body.push(format!("PO1*{line}*{quantity}*{unit}*{price}*PE*VP*{sku}"));
+        }
+        body.push(format!("CTT*{}", order.lines.len()));
+        body.push(format!("SE*{}*{set:04}", body.len() + 1));
+        segments.extend(body);
+    }
+    segments.push(format!("GE*{}*{control}", orders.len()));
+    segments.push(format!("IEA*1*{control:09}"));
+    segments.iter().map(|segment| format!("{segment}~\n")).collect::<String>().into_bytes()
+}
+
+/// What a test's host has that the demo's has not.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Setup {
+    changes: Vec<Change>,
+    workers: usize,
+    mischief: Mischief,
+    origin: Option<String>,
+}
+
+#[derive(Debug, Clone)]
+enum Change {
+    Append { file: &'static str, text: String },
+    Replace { file: &'static str, from: String, to: String },
+    Grant { name: String, grant: String },
+}
+
+impl Setup {
+    /// The demo's configuration, two workers and an ERP in a good mood.
+    pub(crate) fn demo() -> Self {
+        Self { workers: 2, ..Self::default() }
+    }
+
+    /// Adds text to the end of a file of the configuration.
+    pub(crate) fn append(mut self, file: &'static str, text: &str) -> Self {
+        self.changes.push(Change::Append { file, text: text.to_owned() });
+        self
+    }
+
+    /// Changes a file of the configuration wherever the text occurs; it has to.
+    pub(crate) fn replace(mut self, file: &'static str, from: &str, to: &str) -> Self {
+        self.changes.push(Change::Replace { file, from: from.to_owned(), to: to.to_owned() });
+        self
+    }
+
+    /// Adds a plugin with what it is granted, as inline TOML: `{ log = true }`.
+    pub(crate) fn plugin(self, name: &str, grant: &str) -> Self {
+        let component = component(name);
+        let entry =
+            format!("\n[[plugin]]\nname = \"{name}\"\ncomponent = \"{}\"\ngrant = {grant}\n", component.display());
+        self.append("portreeve.toml", &entry)
+    }
+
+    /// Channels ask these scorers and no others.
+    pub(crate) fn scorers(self, names: &[&str]) -> Self {
+        let list: Vec<String> = names.iter().map(|name| format!("\"{name}\"")).collect();
+        self.replace(
+            "portreeve.toml",
+            "scorers = [\"fraud\", \"margin\", \"fulfilment\"]",
+            &format!("scorers = [{}]", list.join(", ")),
+        )
+    }
+
+    /// Changes what a plugin of the demo is granted, as inline TOML.
+    pub(crate) fn grant(mut self, name: &str, grant: &str) -> Self {
+        self.changes.push(Change::Grant { name: name.to_owned(), grant: grant.to_owned() });
+        self
+    }
+
+    /// Orders whose scorer failed go on with the other scorers' advice.
+    pub(crate) fn fail_open(self) -> Self {
+        self.replace("portreeve.toml", "target = \"erp\"\n", "target = \"erp\"\nfailed_scorer = \"fail-open\"\n")
+    }
+
+    /// Orders that are mapped, scored and delivered side by side.
+    pub(crate) fn workers(mut self, workers: usize) -> Self {
+        self.workers = workers;
+        self
+    }
+
+    /// How the ERP stand-in misbehaves.
+    pub(crate) fn mischief(mut self, mischief: Mischief) -> Self {
+        self.mischief = mischief;
+        self
+    }
+
+    /// Delivers to this origin instead of the ERP stand-in.
+    pub(crate) fn erp_origin(mut self, origin: &str) -> Self {
+        self.origin = Some(origin.to_owned());
+        self
+    }
+
+    /// Writes the configuration into a folder.
+    fn write(&self, folder: &Path, erp_origin: &str) -> PathBuf {
+        let (from, config) = (tree().demo(), folder.join("config"));
+        std::fs::create_dir_all(config.join("reference")).unwrap();
+        for table in ["customer", "item", "stock"] {
+            let file = format!("reference/{table}.csv");
+            std::fs::copy(from.join(&file), config.join(&file)).unwrap();
+        }
+        for file in ["portreeve.toml", "grants.toml", "policies.cedar", "rules.toml"] {
+            let text = std::fs::read_to_string(from.join(file)).unwrap();
+            std::fs::write(config.join(file), self.changed(file, text, erp_origin, folder)).unwrap();
+        }
+        for folder in tree().plugins().unwrap() {
+            let name = folder.file_name().unwrap().to_str().unwrap();
+            std::fs::copy(component(name), config.join(format!("{name}.wasm"))).unwrap();
+        }
+        config
+    }
+
+    fn changed(&self, name: &str, mut text: String, erp_origin: &str, folder: &Path) -> String {
+        for change in &self.changes {
+            match change {
+                Change::Append { file, text: more } if *file == name => text.push_str(more),
+                Change::Replace { file, from, to } if *file == name => {
+                    assert!(text.contains(from), "`{name}` of the demo has no `{from}` any more");
+                    text = text.replace(from, to);
+                }
+                Change::Grant { name: plugin, grant } if name == "portreeve.toml" => {
+                    text = granted(&text, plugin, grant)
+                }
+                Change::Append { .. } | Change::Replace { .. } | Change::Grant { .. } => {}
+            }
+        }
+        let operator = format!("[host]\noperator_token_sha256 = \"{}\"\n", Digest::of(OPERATOR_TOKEN.as_bytes()));
+        text.replace("${ERP_ORIGIN}", erp_origin)
+            .replace("${EDI_TOKEN_SHA256}", &Digest::of(EDI_TOKEN.as_bytes()).to_string())
+            .replace("${SHOP_SECRET_FILE}", &shop_secret_file(folder).display().to_string())
+            .replace("[host]\n", &operator)
+    }
+
+    /// Starts a host with it.
+    pub(crate) async fn start(self) -> TestHost {
+        self.try_start().await.unwrap_or_else(|error| panic!("the host does not start: {error:#}"))
+    }
+
+    /// Starts a host with it, or says why not.
+    pub(crate) async fn try_start(self) -> anyhow::Result<TestHost> {
+        let folder = tempfile::Builder::new().prefix("portreeve-test-").tempdir().unwrap();
+        let erp = Erp::start(self.mischief).await.unwrap();
+        let clock = Arc::new(SetClock::at(MORNING));
+        open(folder, self, erp, clock).await
+    }
+}
+
+/// The main file with another grant for a plugin.
+fn granted(text: &str, plugin: &str, grant: &str) -> String {
+    let entry = format!("component = \"{plugin}.wasm\"\n");
+    let (before, after) =
+        text.split_once(&entry).unwrap_or_else(|| panic!("the demo has no plugin `{plugin}` any more"));
+    let after = match after.split_once('\n') {
+        Some((old, rest)) if old.starts_with("grant = ") => rest,
+        _ => after,
+    };
+    format!("{before}{entry}grant = {grant}\n{after}")
+}
+
+/// Activates what the setup says and opens a host on it.
+async fn open(folder: TempDir, setup: Setup, erp: Erp, clock: Arc<SetClock>) -> anyhow::Result<TestHost> {
+    std::fs::write(shop_secret_file(folder.path()), SHOP_SECRET).unwrap();
+    let config = setup.write(folder.path(), setup.origin.as_deref().unwrap_or(&erp.origin()));
+    let locations = Locations::below(folder.path(), &tree().target().join("portreeve"));
+    let store: Arc<dyn Store> = locations.store()?;
+    host::activate(&store, &locations, &Proposed::read(&config)?, clock.now()).await?;
+    let host = Host::open(Arc::clone(&store), &locations, clock.clone(), Some(setup.workers)).await?;
+    Ok(TestHost { setup, locations, clock, erp, host, store, folder })
+}
+
+fn shop_secret_file(folder: &Path) -> PathBuf {
+    folder.join("shop-secret")
+}
+
+/// A host without workers of its own.
+pub(crate) struct TestHost {
+    setup: Setup,
+    locations: Locations,
+    /// Its time; nobody else moves it.
+    pub(crate) clock: Arc<SetClock>,
+    /// Where released orders go.
+    pub(crate) erp: Erp,
+    /// The host.
+    pub(crate) host: Host,
+    /// Its store.
+    pub(crate) store: Arc<dyn Store>,
+    // Last: removed after everything that has files in it is closed.
+    folder: TempDir,
+}
+
+impl TestHost {
+    /// The demo's host.
+    pub(crate) async fn demo() -> Self {
+        Setup::demo().start().await
+    }
+
+    /// The folder that holds everything of it.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Ends this host as a crash would and opens another one on the same folder.
+    pub(crate) async fn restart(self) -> Self {
+        let setup = self.setup.clone();
+        self.restart_as(setup).await
+    }
+
+    /// The same, with another configuration. The ERP goes on as it is.
+    pub(crate) async fn restart_as(self, setup: Setup) -> Self {
+        let Self { folder, erp, clock, host, store, .. } = self;
+        drop(host);
+        // Work that was cut short lets go of the store when the runtime gets to it.
+        for _ in 0..YIELDS_MAX {
+            if Arc::strong_count(&store) == 1 {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        drop(store);
+        open(folder, setup, erp, clock).await.unwrap_or_else(|error| panic!("the host does not start again: {error:#}"))
+    }
+
+    /// Sends bytes as the EDI gateway.
+    pub(crate) async fn send_edi(&self, body: &[u8]) -> Result<Accepted, AcceptError> {
+        self.send("edi", Credential::Bearer(EDI_TOKEN), body).await
+    }
+
+    /// Sends JSON as the shop.
+    pub(crate) async fn send_shop(&self, body: &[u8]) -> Result<Accepted, AcceptError> {
+        self.send("shop", Credential::Signature { hex: &shop_signature(body), body }, body).await
+    }
+
+    /// Sends bytes on a channel, with whatever the sender shows.
+    pub(crate) async fn send(
+        &self,
+        channel: &str,
+        credential: Credential<'_>,
+        body: &[u8],
+    ) -> Result<Accepted, AcceptError> {
+        let pipeline = &self.host.pipeline;
+        let sender = pipeline.senders.authenticate(channel, credential).unwrap();
+        let path = format!("/v1/channels/{channel}/inputs");
+        let input = Input { method: "POST".to_owned(), path, headers: Vec::new(), body: body.to_vec() };
+        pipeline.accept(&sender, input).await
+    }
+
+    /// Sends orders, each in an interchange of its own, and decides them.
+    pub(crate) async fn decide_orders(&self, orders: &[PurchaseOrder]) -> Vec<OrderView> {
+        for (control, order) in (1..).zip(orders) {
+            assert_eq!(self.send_edi(&x12(control, order)).await.unwrap().reply.status, 200);
+        }
+        self.decide_all().await;
+        self.orders().await
+    }
+
+    /// Decides everything that waits.
+    pub(crate) async fn decide_all(&self) -> Vec<Committed> {
+        self.decide_in_batches(DECIDE_BATCH).await
+    }
+
+    /// Decides everything that waits, so many documents at once.
+    pub(crate) async fn decide_in_batches(&self, documents: u32) -> Vec<Committed> {
+        let mut decided = Vec::new();
+        loop {
+            let batch = self.host.pipeline.decide(documents).await.unwrap();
+            if batch.is_empty() {
+                return decided;
+            }
+            decided.extend(batch.into_iter().map(|decision| decision.unwrap()));
+        }
+    }
+
+    /// Delivers what is due now, once.
+    pub(crate) async fn deliver_due(&self) -> usize {
+        let settled = self.host.pipeline.deliver_due(DECIDE_BATCH).await.unwrap();
+        let count = settled.len();
+        settled.into_iter().for_each(|settled| drop(settled.unwrap()));
+        count
+    }
+
+    /// Delivers until every delivery has its outcome; the clock moves to the next
+    /// one whenever none is due.
+    pub(crate) async fn deliver_all(&self) {
+        for _ in 0..DELIVERY_ROUNDS_MAX {
+            if self.deliver_due().await == 0 {
+                let Some(due) = self.store.next_due().await.unwrap() else { return };
+                self.clock.advance_to(due);
+            }
+        }
+        panic!("deliveries did not come to rest: {:?}", self.summary().await);
+    }
+
+    /// All orders, in the order of the journal.
+    pub(crate) async fn orders(&self) -> Vec<OrderView> {
+        let mut orders: Vec<OrderView> = Vec::new();
+        loop {
+            let after = orders.last().map_or(DocumentPosition(0), |order| order.position);
+            let page = self.store.orders(after, 500).await.unwrap();
+            if page.is_empty() {
+                return orders;
+            }
+            orders.extend(page);
+        }
+    }
+
+    /// The order with the sender's number.
+    pub(crate) async fn order(&self, number: &str) -> OrderView {
+        let found = self.orders().await.into_iter().find(|order| order.number == number);
+        found.unwrap_or_else(|| panic!("there is no order with number `{number}`"))
+    }
+
+    /// What was decided about an order, in full.
+    pub(crate) async fn decision(&self, order: &OrderView) -> DecisionRecord {
+        DecisionRecord::parse(&self.store.payload(order.decision).await.unwrap()).unwrap()
+    }
+
+    /// Open exceptions.
+    pub(crate) async fn exceptions(&self) -> Vec<ExceptionView> {
+        self.store.exceptions(500).await.unwrap()
+    }
+
+    /// Counts.
+    pub(crate) async fn summary(&self) -> Summary {
+        self.store.summary().await.unwrap()
+    }
+
+    /// How many orders are in a state.
+    pub(crate) async fn count(&self, state: OrderState) -> usize {
+        self.orders().await.iter().filter(|order| order.state == state).count()
+    }
+
+    /// All leaves of the log, in its order, after giving an index to the last ones.
+    pub(crate) async fn leaves(&self) -> Vec<LeafRecord> {
+        self.host.sequencer.sequence_all().await.unwrap();
+        let mut leaves = Vec::new();
+        loop {
+            let page = self.store.sequenced(u64::try_from(leaves.len()).unwrap(), 256).await.unwrap();
+            if page.is_empty() {
+                return leaves;
+            }
+            leaves.extend(page.iter().map(|(_, _, bytes)| Leaf::parse(bytes).unwrap()));
+        }
+    }
+
+    /// Verifies the whole log, also against the checkpoint that is kept outside.
+    pub(crate) async fn verify(&self) -> Result<VerifyReport, AuditError> {
+        self.host.sequencer.sequence_all().await?;
+        let outside = self.locations.outside(&self.host.configuration.host.host.origin).read()?;
+        LogReader::new(Arc::clone(&self.store)).verify(&self.host.verifier, outside.as_ref()).await
+    }
+
+    /// Opens the front door on a free port.
+    pub(crate) async fn front_door(&self) -> FrontDoor {
+        let listener = portreeve_api::listen(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (close, closed) = oneshot::channel::<()>();
+        let served = portreeve_api::serve(listener, self.host.front(), async move { drop(closed.await) });
+        FrontDoor { address, close, served: tokio::spawn(served) }
+    }
+}
+
+/// HMAC-SHA256 over a body, as the shop sends it.
+pub(crate) fn shop_signature(body: &[u8]) -> String {
+    let mut mac = Hmac::<Sha256>::new_from_slice(SHOP_SECRET.as_bytes()).unwrap();
+    mac.update(body);
+    hex::encode(mac.finalize().into_bytes())
+}
+
+/// A host's front door, open.
+pub(crate) struct FrontDoor {
+    address: SocketAddr,
+    close: oneshot::Sender<()>,
+    served: JoinHandle<std::io::Result<()>>,
+}
+
+impl FrontDoor {
+    /// Sends an input with these headers.
+    pub(crate) async fn post(&self, channel: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+        let path = format!("/v1/channels/{channel}/inputs");
+        client::send(self.address, Method::POST, &path, headers, Bytes::from(body.to_vec())).await.unwrap()
+    }
+
+    /// Asks with these headers.
+    pub(crate) async fn get(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+        client::send(self.address, Method::GET, path, headers, Bytes::new()).await.unwrap()
+    }
+
+    /// Asks as an operator.
+    pub(crate) async fn ask(&self, path: &str) -> String {
+        let answer = self.get(path, &[("authorization", &format!("Bearer {OPERATOR_TOKEN}"))]).await;
+        assert_eq!(answer.status, 200, "{path}");
+        String::from_utf8(answer.body.to_vec()).unwrap()
+    }
+
+    /// Closes it: a host that is to be restarted must not be held by it.
+    pub(crate) async fn close(self) {
+        drop(self.close);
+        self.served.await.unwrap().unwrap();
+    }
+}
+
+/// A target whose answers a test writes: status and body.
+pub(crate) struct ScriptedTarget {
+    origin: String,
+    serving: JoinHandle<()>,
+}
+
+impl ScriptedTarget {
+    /// Starts on a free loopback port. An answer that never comes is one, too.
+    pub(crate) async fn start<F, R>(answer: F) -> Self
+    where
+        F: Fn(Method, Bytes) -> R + Clone + Send + Sync + 'static,
+        R: Future<Output = (u16, String)> + Send + 'static,
+    {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let origin = format!("http://{}", listener.local_addr().unwrap());
+        let routes = axum::Router::new().fallback(move |method: Method, body: Bytes| {
+            let answer = answer(method, body);
+            async move {
+                let (status, body) = answer.await;
+                (StatusCode::from_u16(status).unwrap(), body)
+            }
+        });
+        let serving = tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() });
+        Self { origin, serving }
+    }
+
+    /// Scheme, host and port.
+    pub(crate) fn origin(&self) -> &str {
+        &self.origin
+    }
+}
+
+impl Drop for ScriptedTarget {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+#[tokio::test]
+async fn a_clean_order_walks_the_whole_road() {
+    let host = TestHost::demo().await;
+    let orders = host.decide_orders(&[PurchaseOrder::clean("PO-1")]).await;
+    assert_eq!(orders.len(), 1, "{:?}", host.exceptions().await);
+    assert_eq!(orders[0].state, OrderState::Released, "{}", orders[0].why);
+    host.deliver_all().await;
+    assert_eq!(host.erp.sales_orders().len(), 1);
+    assert_eq!(host.orders().await[0].deliveries[0].state, "delivered");
+    assert_eq!(host.verify().await.unwrap().kinds.receipt, 1);
+}
