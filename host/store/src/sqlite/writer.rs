@@ -5,6 +5,7 @@
 //! out of memory with ten thousand acknowledged-soon promises.
 
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
 
 use rusqlite::Connection;
 use tokio::sync::oneshot;
@@ -28,18 +29,34 @@ type Answer = Box<dyn FnOnce(Result<(), &str>) + Send>;
 
 /// The sending side of the writer's queue.
 pub(super) struct Writer {
-    jobs: SyncSender<Job>,
+    /// Taken when the writer is dropped: the thread ends when the queue is gone.
+    jobs: Option<SyncSender<Job>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// The file is closed when this returns, not some time later: whoever opens,
+/// copies or removes the folder next must not meet a connection that is still
+/// writing its last page.
+impl Drop for Writer {
+    fn drop(&mut self) {
+        drop(self.jobs.take());
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the store's writer thread panicked");
+        }
+    }
 }
 
 impl Writer {
     /// Starts the thread; it ends when the last sender is gone.
     pub(super) fn start(connection: Connection) -> Result<Self, StoreError> {
         let (jobs, queue) = sync_channel(QUEUE_MAX);
-        std::thread::Builder::new()
+        let thread = std::thread::Builder::new()
             .name("portreeve-store".to_owned())
             .spawn(move || run(&connection, &queue))
             .map_err(|error| StoreError::Failed(format!("the writer thread cannot start: {error}")))?;
-        Ok(Self { jobs })
+        Ok(Self { jobs: Some(jobs), thread: Some(thread) })
     }
 
     /// Queues a write and waits until it is durable or has failed.
@@ -64,9 +81,11 @@ impl Writer {
                 drop(sender.send(answer));
             })
         });
-        self.jobs.try_send(job).map_err(|error| match error {
+        let ended = || StoreError::Failed("the writer thread has ended".to_owned());
+        let jobs = self.jobs.as_ref().ok_or_else(ended)?;
+        jobs.try_send(job).map_err(|error| match error {
             TrySendError::Full(_) => StoreError::Busy { queued: QUEUE_MAX },
-            TrySendError::Disconnected(_) => StoreError::Failed("the writer thread has ended".to_owned()),
+            TrySendError::Disconnected(_) => ended(),
         })?;
         receiver.await.map_err(|_| StoreError::Unknown("the writer thread ended during the write".to_owned()))?
     }
