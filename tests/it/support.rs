@@ -62,7 +62,8 @@ const YIELDS_MAX: usize = 100_000;
 /// Tells whoever runs the tests, also when the test passes: what was skipped and
 /// what was read is not for the captured output.
 pub(crate) fn say(text: &str) {
-    writeln!(std::io::stderr(), "{text}").unwrap();
+    // Written as it is: the macros' output is captured.
+    std::io::stderr().write_all(format!("{text}\n").as_bytes()).unwrap();
 }
 
 /// The checkout that these tests are of.
