@@ -509,7 +509,7 @@ impl TestHost {
     /// Verifies the whole log, also against the checkpoint that is kept outside.
     pub(crate) async fn verify(&self) -> Result<VerifyReport, AuditError> {
         self.host.sequencer.sequence_all().await?;
-        let outside = self.locations.outside(&self.host.configuration.host.host.origin).read()?;
+        let outside = self.locations.outside(&self.host.settings.origin).read()?;
         LogReader::new(Arc::clone(&self.store)).verify(&self.host.verifier, outside.as_ref()).await
     }
 

@@ -148,14 +148,15 @@ impl Pipeline {
         received: Option<Crossed<Result<Received, Failure>>>,
     ) -> Result<JournalEntry, AcceptError> {
         let judged = Judged::of(channel, id, received);
-        let payload = sealed(&input.body, sender)?;
+        let subject = Some(Digest::of(sender.id().as_str().as_bytes()));
+        let payload = NewPayload::seal(&input.body, subject)?;
         let documents = judged
             .documents
             .into_iter()
             .map(|document| {
                 Ok(NewDocument {
                     content: Digest::of(&document.body),
-                    payload: sealed(&document.body, sender)?,
+                    payload: NewPayload::seal(&document.body, subject)?,
                     key: document.key,
                     partner: document.partner,
                     kind: document.kind,
@@ -192,11 +193,6 @@ impl Pipeline {
             leaf,
         })
     }
-}
-
-fn sealed(bytes: &[u8], sender: &Sender) -> Result<NewPayload, SealError> {
-    let (sealed, key) = portreeve_record::seal::seal(bytes)?;
-    Ok(NewPayload { sealed, key, subject: Some(Digest::of(sender.id().as_str().as_bytes())) })
 }
 
 /// What an input amounts to, whatever the connector did.

@@ -95,6 +95,34 @@ struct Scored {
     crossings: Vec<(Crossing, Digest, Option<Digest>, Option<String>)>,
 }
 
+/// What the scorers of an order are asked: the same for all of them but the seed.
+pub(crate) struct Question {
+    request: ScoringRequest,
+    event: Digest,
+    /// Canonical JSON of what is asked beside the event.
+    beside: Vec<u8>,
+}
+
+impl Question {
+    pub(crate) fn new(
+        order: Order,
+        event: Digest,
+        history: CustomerHistory,
+        received_at: Instant,
+    ) -> Result<Self, RecordError> {
+        let beside = canonical_json(&(&history, received_at))?;
+        let request = ScoringRequest { order, received_at, history, seed: 0, extensions: Vec::new() };
+        Ok(Self { request, event, beside })
+    }
+
+    /// The request of one scorer, and its digest.
+    fn with_seed(&mut self, seed: u64) -> (&ScoringRequest, Digest) {
+        self.request.seed = seed;
+        let input = Digest::of_parts(&[self.event.as_bytes(), &self.beside, &seed.to_be_bytes()]);
+        (&self.request, input)
+    }
+}
+
 impl Pipeline {
     /// Decides the next documents, at most `limit`; returns how many.
     ///
@@ -269,13 +297,13 @@ impl Pipeline {
         if scored.validated.findings.iter().any(|finding| matches!(finding.consequence, Consequence::Refuse)) {
             return Ok(scored);
         }
-        let event_digest = Digest::of(&scored.validated.event_json);
+        let mut context = self.context(scored.validated.document.received_at());
+        context.lookup = tables;
+        let order = Order::clone(&scored.validated.order);
+        let mut question =
+            Question::new(order, Digest::of(&scored.validated.event_json), history, context.received_at)?;
         for name in self.scorers(&scored.validated.document) {
-            let received_at = scored.validated.document.received_at();
-            let mut context = self.context(received_at);
-            context.lookup = tables.clone();
-            let (scoring, crossing) =
-                self.score_once(name, &scored.validated.order, event_digest, &history, &context).await?;
+            let (scoring, crossing) = self.score_once(name, &mut question, &context).await;
             if let Some(crossing) = crossing {
                 let output = scoring.assessment.as_ref().map(portreeve_record::canonical_digest).transpose()?;
                 scored.crossings.push((crossing, scoring.input, output, scoring.failure.clone()));
@@ -289,11 +317,9 @@ impl Pipeline {
     pub(crate) async fn score_once(
         &self,
         name: &PluginName,
-        order: &Order,
-        event: Digest,
-        history: &CustomerHistory,
+        question: &mut Question,
         context: &portreeve_sandbox::CallContext,
-    ) -> Result<(Scoring, Option<Crossing>), DecideError> {
+    ) -> (Scoring, Option<Crossing>) {
         let engine = self.engines.get(&PluginKind::Scorer).copied().unwrap_or_else(|| Digest::of(b"no engine"));
         let Some(installed) = self.plugin(name) else {
             let scoring = Scoring {
@@ -301,29 +327,18 @@ impl Pipeline {
                 component: Digest::of(b""),
                 engine,
                 seed: 0,
-                input: event,
+                input: question.event,
                 lookups: Vec::new(),
                 transcript: Digest::of(b""),
                 fuel_used: None,
                 assessment: None,
                 failure: Some("not-installed".to_owned()),
             };
-            return Ok((scoring, None));
+            return (scoring, None);
         };
-        let seed = seed_of(installed.digest, event);
-        let request = ScoringRequest {
-            order: order.clone(),
-            received_at: context.received_at,
-            history: history.clone(),
-            seed,
-            extensions: route::no_extensions(),
-        };
-        let input = Digest::of_parts(&[
-            event.as_bytes(),
-            &canonical_json(&(history, context.received_at))?,
-            &seed.to_be_bytes(),
-        ]);
-        let crossed = installed.plugin.score(context, &request).await;
+        let seed = seed_of(installed.digest, question.event);
+        let (request, input) = question.with_seed(seed);
+        let crossed = installed.plugin.score(context, request).await;
         let (assessment, failure) = match crossed.outcome {
             Ok(Ok(assessment)) => (Some(assessment), None),
             Ok(Err(failure)) => (None, Some(leaf::failure_words(&failure).0)),
@@ -341,7 +356,7 @@ impl Pipeline {
             assessment,
             failure,
         };
-        Ok((scoring, Some(crossed.crossing)))
+        (scoring, Some(crossed.crossing))
     }
 
     /// Asks authority about every proposal, in journal order, so that counters
@@ -422,7 +437,7 @@ impl Pipeline {
         let Scored { validated, scorings, crossings } = scored;
         let standing = self.standing(&validated, &scorings, &verdicts, now);
         let subject = Some(history::customer_digest(&validated.order));
-        let event = sealed(&validated.event_json, subject)?;
+        let event = NewPayload::seal(&validated.event_json, subject)?;
         let record = DecisionRecord {
             v: 1,
             order: validated.id,
@@ -439,7 +454,7 @@ impl Pipeline {
             state: standing.state.as_str().to_owned(),
         };
         let fingerprint = record.fingerprint()?;
-        let decision = sealed(&canonical_json(&record)?, subject)?;
+        let decision = NewPayload::seal(&canonical_json(&record)?, subject)?;
         let leaf = leaf::decide(
             &self.host,
             now,
@@ -750,9 +765,4 @@ fn seed_of(component: Digest, event: Digest) -> u64 {
     let mut seed = [0; 8];
     seed.iter_mut().zip(digest.as_bytes()).for_each(|(to, from)| *to = *from);
     u64::from_be_bytes(seed)
-}
-
-fn sealed(bytes: &[u8], subject: Option<Digest>) -> Result<NewPayload, SealError> {
-    let (sealed, key) = portreeve_record::seal::seal(bytes)?;
-    Ok(NewPayload { sealed, key, subject })
 }

@@ -10,7 +10,7 @@ use portreeve_store::StoreError;
 
 use crate::Pipeline;
 use crate::capability::Recorded;
-use crate::decide::DecideError;
+use crate::decide::Question;
 use crate::decision::{DecisionRecord, LookupRecord, Scoring};
 
 /// What deciding again came to.
@@ -42,9 +42,6 @@ pub enum RederiveError {
     /// The event cannot be read.
     #[error("the event cannot be read: {0}")]
     Event(String),
-    /// A scorer could not be asked.
-    #[error(transparent)]
-    Decide(#[from] DecideError),
 }
 
 impl Pipeline {
@@ -65,14 +62,15 @@ impl Pipeline {
             Err(error) => return Err(error.into()),
         };
         let event = Event::from_json(&event_json).map_err(|error| RederiveError::Event(error.to_string()))?;
-        let (Event::OrderCreated(order), Some(history)) = (event, &record.history) else {
+        let (Event::OrderCreated(order), Some(history)) = (event, record.history) else {
             return Ok(Rederived::Same { scorers: 0 });
         };
+        let mut question = Question::new(order, Digest::of(&event_json), history, record.received_at)?;
         let mut differences = Vec::new();
         for then in &record.scorings {
             let mut context = self.context(record.received_at);
             context.lookup = std::sync::Arc::new(Recorded(then.lookups.iter().map(LookupRecord::recorded).collect()));
-            let (now, _) = self.score_once(&then.plugin, &order, Digest::of(&event_json), history, &context).await?;
+            let (now, _) = self.score_once(&then.plugin, &mut question, &context).await;
             differences.extend(compare(then, &now));
         }
         if differences.is_empty() {

@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 
-use portreeve_model::value::Extension;
 use portreeve_model::{ChannelId, PluginKind, PluginName};
 use serde::{Deserialize, Serialize};
 
@@ -159,9 +158,4 @@ pub(crate) fn settings(settings: &BTreeMap<String, String>) -> Vec<portreeve_mod
         .iter()
         .map(|(name, value)| portreeve_model::document::Setting { name: name.clone(), value: value.clone() })
         .collect()
-}
-
-/// Extensions of scoring requests: none of its own yet.
-pub(crate) fn no_extensions() -> Vec<Extension> {
-    Vec::new()
 }

@@ -96,7 +96,7 @@ pub async fn run(options: &DemoOptions, output: &mut Output) -> anyhow::Result<R
     let booked = erp.sales_orders().len();
     erp.stop().await.context("the ERP stand-in failed")?;
 
-    let outside = locations.outside(&host.configuration.host.host.origin).read()?;
+    let outside = locations.outside(&host.settings.origin).read()?;
     let verified = LogReader::new(Arc::clone(&store)).verify(&host.verifier, outside.as_ref()).await;
     let report = report::make(&store, &fed, verified, booked, started.elapsed()).await?;
     if options.json {

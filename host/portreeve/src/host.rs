@@ -24,7 +24,7 @@ use portreeve_sandbox::{Sandbox, SandboxOptions};
 use portreeve_store::{SqliteStore, Store};
 use tokio::sync::{Notify, watch};
 
-use crate::config::{Configuration, Files, PluginEntry, Proposed};
+use crate::config::{Configuration, Files, HostSection, PluginEntry, Proposed};
 use crate::{files, reference};
 
 /// Documents in one decided batch: enough for a group commit, few enough that
@@ -168,8 +168,8 @@ pub struct Host {
     pub sequencer: Arc<Sequencer>,
     /// Whoever checks the log needs this.
     pub verifier: VerifierKey,
-    /// The active configuration.
-    pub configuration: Configuration,
+    /// Name, origin and address, as the active configuration has them.
+    pub settings: HostSection,
     accepted: Arc<Notify>,
     ready: Arc<AtomicBool>,
 }
@@ -191,7 +191,7 @@ impl Host {
             .await?
             .context("the data folder has no configuration; run `portreeve init --config FOLDER` first")?;
         let files = Files::from_bytes(&active.bytes)?;
-        let (configuration, again) = (files.check()?, files.check()?);
+        let configuration = files.check()?;
 
         let sandbox = Sandbox::new(SandboxOptions::default()).context("the sandbox cannot start")?;
         let engines = [PluginKind::Connector, PluginKind::Transformer, PluginKind::Scorer]
@@ -212,12 +212,12 @@ impl Host {
             host: configuration.host.host.name.clone(),
             store,
             clock,
-            routes: configuration.routes.clone(),
             senders: configuration.senders()?,
+            routes: configuration.routes,
             plugins,
             engines,
-            authority: again.authority,
-            rules: again.rules,
+            authority: configuration.authority,
+            rules: configuration.rules,
             configuration: active.version,
             workers: workers.unwrap_or(configuration.host.host.workers),
         };
@@ -228,7 +228,7 @@ impl Host {
             pipeline: Arc::new(pipeline),
             sequencer: Arc::new(sequencer),
             verifier,
-            configuration,
+            settings: configuration.host.host,
             accepted: Arc::new(Notify::new()),
             ready: Arc::new(AtomicBool::new(false)),
         })
@@ -239,7 +239,7 @@ impl Host {
     pub fn front(&self) -> Arc<Front> {
         Arc::new(Front {
             pipeline: Arc::clone(&self.pipeline),
-            operator_token: self.configuration.host.host.operator_token_sha256,
+            operator_token: self.settings.operator_token_sha256,
             ready: Arc::clone(&self.ready),
             accepted: Arc::clone(&self.accepted),
         })

@@ -30,7 +30,7 @@
 use async_trait::async_trait;
 use portreeve_model::reference::Row;
 use portreeve_model::{ChannelId, Digest, Instant, Money, OrderId, PluginName, Reply, SenderId};
-use portreeve_record::{Leaf, PayloadKey, Sealed};
+use portreeve_record::{Leaf, PayloadKey, SealError, Sealed};
 
 use crate::proof::{Attempt, Committed, Journaled, Permit, Settled};
 
@@ -119,6 +119,17 @@ pub struct NewPayload {
     pub key: PayloadKey,
     /// Whom it is about: a digest, for erasure by subject.
     pub subject: Option<Digest>,
+}
+
+impl NewPayload {
+    /// Seals bytes under a key of their own.
+    ///
+    /// # Errors
+    /// When the system has no random numbers.
+    pub fn seal(bytes: &[u8], subject: Option<Digest>) -> Result<Self, SealError> {
+        let (sealed, key) = portreeve_record::seal::seal(bytes)?;
+        Ok(Self { sealed, key, subject })
+    }
 }
 
 /// What a received input amounts to.

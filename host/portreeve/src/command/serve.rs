@@ -13,7 +13,7 @@ use crate::output::Output;
 pub(super) async fn run(data: &Data, output: &mut Output) -> anyhow::Result<()> {
     let (locations, store) = data.open()?;
     let host = Arc::new(Host::open(store, &locations, Arc::new(SystemClock), None).await?);
-    let listen = host.configuration.host.host.listen;
+    let listen = host.settings.listen;
     let listener = portreeve_api::listen(listen).await.with_context(|| format!("{listen} cannot be listened on"))?;
     let address = listener.local_addr().context("the listener has no address")?;
     output.line(&format!("listening on http://{address}"))?;
