@@ -53,6 +53,7 @@ async fn accept(
         Ok(sender) => sender,
         Err(refused @ SenderRefused { .. }) => {
             tracing::warn!(%refused, "an input was refused");
+            front.pipeline.metrics.refused("unauthenticated");
             return Problem::unauthorized(refused.to_string()).into_response();
         }
     };
@@ -67,7 +68,10 @@ async fn accept(
             front.accepted.notify_one();
             reply(accepted)
         }
-        Err(error) => refusal(error).into_response(),
+        Err(error) => {
+            front.pipeline.metrics.refused(error.code());
+            refusal(error).into_response()
+        }
     }
 }
 

@@ -1,6 +1,5 @@
 //! What operators read: orders, exceptions, counts, the checkpoint, metrics.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use axum::Json;
@@ -8,6 +7,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use portreeve_model::{Digest, OrderId};
+use portreeve_pipeline::metrics::CONTENT_TYPE;
 use portreeve_store::contract::{DocumentPosition, ExceptionView, OrderView, Summary};
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
@@ -114,17 +114,12 @@ pub(crate) async fn checkpoint(State(front): State<Arc<Front>>, headers: HeaderM
     }
 }
 
-/// Prometheus text, version 0.0.4: gauges of the store's counts.
+/// OpenMetrics text: what happened since the start, and what the store holds.
 pub(crate) async fn metrics(State(front): State<Arc<Front>>, headers: HeaderMap) -> Result<Response, Problem> {
     authorize(&front, &headers)?;
     let summary = front.pipeline.store.summary().await?;
-    let mut text =
-        String::from("# TYPE portreeve_count gauge\n# HELP portreeve_count Rows in the store, by what they are.\n");
-    for (name, count) in counts(&summary) {
-        // Writing to a String does not fail.
-        writeln!(text, "portreeve_count{{what=\"{name}\"}} {count}").unwrap_or_default();
-    }
-    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
+    let text = front.pipeline.metrics.text(&counts(&summary));
+    Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response())
 }
 
 pub(crate) async fn healthz() -> &'static str {

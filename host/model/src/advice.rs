@@ -40,6 +40,42 @@ pub struct CustomerHistory {
     pub ship_to_known: bool,
 }
 
+impl CustomerHistory {
+    /// A digest of all fields, for records: eight bytes each, big-endian, in the
+    /// order of their declaration, behind a byte that says whether there is a value.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        // Taken apart in full: a new field cannot be forgotten here.
+        let Self {
+            orders_1h,
+            orders_24h,
+            orders_30d,
+            value_24h_minor,
+            value_30d_minor,
+            largest_30d_minor,
+            first_order_at,
+            ship_to_places_30d,
+            ship_to_known,
+        } = self;
+        let fields = [
+            Some(i64::from(*orders_1h)),
+            Some(i64::from(*orders_24h)),
+            Some(i64::from(*orders_30d)),
+            Some(*value_24h_minor),
+            Some(*value_30d_minor),
+            Some(*largest_30d_minor),
+            first_order_at.map(|at| at.0),
+            Some(i64::from(*ship_to_places_30d)),
+            Some(i64::from(*ship_to_known)),
+        ];
+        let bytes = fields.map(|field| {
+            let [a, b, c, d, e, f, g, h] = field.unwrap_or_default().to_be_bytes();
+            [u8::from(field.is_some()), a, b, c, d, e, f, g, h]
+        });
+        Digest::of(bytes.as_flattened())
+    }
+}
+
 /// One order to be scored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

@@ -7,8 +7,8 @@
 
 use portreeve_model::document::{Header, Inbound};
 use portreeve_model::{Digest, Failure, Instant, Problem, Received, Reply};
-use portreeve_record::leaf::AcceptOutcome;
-use portreeve_record::{RecordError, SealError};
+use portreeve_record::leaf::{AcceptLeaf, AcceptOutcome};
+use portreeve_record::{Leaf, LeafBody, RecordError, SealError};
 use portreeve_sandbox::{CallError, Crossed, Crossing};
 use portreeve_store::StoreError;
 use portreeve_store::contract::{
@@ -48,7 +48,8 @@ pub struct Accepted {
     pub duplicate: bool,
 }
 
-/// Why an input was not accepted. Nothing was kept.
+/// Why an input was not accepted. Nothing of it was kept but, where its envelope
+/// was the reason, the record of the refusal.
 #[derive(Debug, thiserror::Error)]
 pub enum AcceptError {
     /// The channel is not configured.
@@ -77,6 +78,20 @@ pub enum AcceptError {
     Seal(#[from] SealError),
 }
 
+impl AcceptError {
+    /// A stable word for monitors.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::UnknownChannel(_) => "unknown-channel",
+            Self::Conflict { .. } => "conflict",
+            Self::NumbersBusy { .. } | Self::Store(StoreError::Busy { .. }) => "busy",
+            Self::Store(_) => "store",
+            Self::Record(_) | Self::Seal(_) => "internal",
+        }
+    }
+}
+
 impl Pipeline {
     /// Takes an input of an authenticated sender.
     ///
@@ -101,12 +116,16 @@ impl Pipeline {
         let mut busy_range = String::new();
         for _ in 0..RECEIVE_ATTEMPTS_MAX {
             let received = self.receive(channel, sender, &input, received_at).await;
-            let entry = self.journal_entry(channel, sender, id, content, &input, received_at, received)?;
+            let (entry, record) = self.journal_entry(channel, sender, id, content, &input, received_at, received)?;
             let reply = entry.reply.clone();
             match self.store.journal(entry).await? {
                 JournalOutcome::Committed { input, .. } => return Ok(Accepted { input, reply, duplicate: false }),
                 JournalOutcome::Duplicate { input, reply } => return Ok(Accepted { input, reply, duplicate: true }),
-                JournalOutcome::Conflict { envelope } => return Err(AcceptError::Conflict { envelope }),
+                JournalOutcome::Conflict { envelope } => {
+                    let refused = LeafBody::Accept(leaf::refused(record)?);
+                    self.store.refuse(Leaf::new(&self.host, received_at, refused)?).await?;
+                    return Err(AcceptError::Conflict { envelope });
+                }
                 JournalOutcome::NumbersMoved { range } => busy_range = range,
             }
         }
@@ -133,7 +152,7 @@ impl Pipeline {
             sender: sender.id().clone(),
             settings: route::settings(&channel.settings),
         };
-        Some(connector.plugin.receive(&context, &inbound).await)
+        Some(self.metrics.called(connector.plugin.receive(&context, &inbound).await))
     }
 
     #[expect(clippy::too_many_arguments, reason = "an entry is made of everything that is known about an input")]
@@ -146,7 +165,7 @@ impl Pipeline {
         input: &Input,
         received_at: Instant,
         received: Option<Crossed<Result<Received, Failure>>>,
-    ) -> Result<JournalEntry, AcceptError> {
+    ) -> Result<(JournalEntry, AcceptLeaf), AcceptError> {
         let judged = Judged::of(channel, id, received);
         let subject = Some(Digest::of(sender.id().as_str().as_bytes()));
         let payload = NewPayload::seal(&input.body, subject)?;
@@ -164,21 +183,18 @@ impl Pipeline {
             })
             .collect::<Result<Vec<_>, SealError>>()?;
         let numbers = judged.crossing.as_ref().map(leaf::number_uses).unwrap_or_default();
-        let leaf = leaf::accept(
-            &self.host,
-            received_at,
-            &AcceptFacts {
-                channel: sender.channel(),
-                sender: sender.id(),
-                content: payload.sealed.commitment(),
-                crossing: judged.crossing.as_ref(),
-                failure: judged.failure.as_deref(),
-                documents: &documents,
-                problems: &judged.problems,
-                outcome: judged.outcome,
-            },
-        )?;
-        Ok(JournalEntry {
+        let record = leaf::accept(&AcceptFacts {
+            channel: sender.channel(),
+            sender: sender.id(),
+            content: payload.sealed.commitment(),
+            crossing: judged.crossing.as_ref(),
+            failure: judged.failure.as_deref(),
+            documents: &documents,
+            problems: &judged.problems,
+            outcome: judged.outcome,
+        })?;
+        let leaf = Leaf::new(&self.host, received_at, LeafBody::Accept(record.clone()))?;
+        let entry = JournalEntry {
             channel: sender.channel().clone(),
             sender: sender.id().clone(),
             received_at,
@@ -191,7 +207,8 @@ impl Pipeline {
             exceptions: judged.exceptions,
             numbers,
             leaf,
-        })
+        };
+        Ok((entry, record))
     }
 }
 

@@ -11,7 +11,7 @@
 //! order to a person while the others go on.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use portreeve_authority::rules::{Consequence, CustomerFacts, Finding, ItemFacts, ReferenceFacts};
 use portreeve_authority::{Advice, Counters, Effect, Subject, Verdict};
@@ -22,8 +22,8 @@ use portreeve_model::{Assessment, Currency, Digest, Event, Instant, Money, Order
 use portreeve_record::{RecordError, SealError, canonical_json};
 use portreeve_sandbox::Crossing;
 use portreeve_store::contract::{
-    CustomerEvent, Decided, DecisionCommit, HoldOwner, NewException, NewHold, NewOrder, NewOutbox, NewPayload,
-    OrderState, SUM_MINOR_MAX,
+    CustomerEvent, Decided, DecisionCommit, DocumentPosition, HoldOwner, NewException, NewHold, NewOrder, NewOutbox,
+    NewPayload, OrderState, SUM_MINOR_MAX,
 };
 use portreeve_store::{Committed, Journaled, StoreError};
 
@@ -57,6 +57,42 @@ pub enum DecideError {
     /// An event has no JSON.
     #[error("an event could not be written down: {0}")]
     Event(String),
+    /// The host failed on one document; the next batch gives it to a person.
+    #[error("document {} could not be decided and is set aside for a person; the host's log says why", .0.0)]
+    SetAside(DocumentPosition),
+}
+
+/// An error of the store stops a batch; any other is one document's, whose
+/// neighbours go on.
+fn of_one<T>(result: Result<T, DecideError>) -> Result<Option<T>, DecideError> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error @ DecideError::Store(_)) => Err(error),
+        Err(error) => {
+            tracing::error!(%error, "a document cannot be decided");
+            Ok(None)
+        }
+    }
+}
+
+/// Documents that the host itself failed on, by an error or a panic. They would
+/// fail again and again, so the next batch does nothing with them but open an
+/// exception. A restart forgets them, and tries once more.
+#[derive(Default)]
+pub struct SetAside(Mutex<BTreeSet<DocumentPosition>>);
+
+impl SetAside {
+    fn add(&self, positions: &BTreeSet<DocumentPosition>) {
+        self.locked().extend(positions);
+    }
+
+    fn has(&self, position: DocumentPosition) -> bool {
+        self.locked().contains(&position)
+    }
+
+    fn locked(&self) -> MutexGuard<'_, BTreeSet<DocumentPosition>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// A document that was read, or why not.
@@ -71,7 +107,7 @@ enum Reading {
     /// A new order.
     Order(Box<Order>, Money),
     /// The first document with this key and content came earlier.
-    Duplicate(portreeve_store::contract::DocumentPosition),
+    Duplicate(DocumentPosition),
 }
 
 /// An order with what the host's rules found.
@@ -99,43 +135,39 @@ struct Scored {
 pub(crate) struct Question {
     request: ScoringRequest,
     event: Digest,
-    /// Canonical JSON of what is asked beside the event.
-    beside: Vec<u8>,
+    history: Digest,
 }
 
 impl Question {
-    pub(crate) fn new(
-        order: Order,
-        event: Digest,
-        history: CustomerHistory,
-        received_at: Instant,
-    ) -> Result<Self, RecordError> {
-        let beside = canonical_json(&(&history, received_at))?;
+    pub(crate) fn new(order: Order, event: Digest, history: CustomerHistory, received_at: Instant) -> Self {
+        let digest = history.digest();
         let request = ScoringRequest { order, received_at, history, seed: 0, extensions: Vec::new() };
-        Ok(Self { request, event, beside })
+        Self { request, event, history: digest }
     }
 
     /// The request of one scorer, and its digest.
     fn with_seed(&mut self, seed: u64) -> (&ScoringRequest, Digest) {
         self.request.seed = seed;
-        let input = Digest::of_parts(&[self.event.as_bytes(), &self.beside, &seed.to_be_bytes()]);
+        let times = [self.request.received_at.0.to_be_bytes(), seed.to_be_bytes()];
+        let input = Digest::of_parts(&[self.event.as_bytes(), self.history.as_bytes(), times.as_flattened()]);
         (&self.request, input)
     }
 }
 
 impl Pipeline {
-    /// Decides the next documents, at most `limit`; returns how many.
+    /// Decides the next documents, at most `limit`; as many results as documents.
     ///
     /// Repeating it after a crash is safe: what was committed is no longer
     /// undecided, what was not is decided again, alike.
     ///
     /// # Errors
-    /// See [`DecideError`].
-    pub async fn decide(self: &Arc<Self>, limit: u32) -> Result<Vec<Result<Committed, StoreError>>, DecideError> {
+    /// When the store fails; a single document's error is in its place.
+    pub async fn decide(self: &Arc<Self>, limit: u32) -> Result<Vec<Result<Committed, DecideError>>, DecideError> {
         let documents = self.store.undecided(limit).await?;
         if documents.is_empty() {
             return Ok(Vec::new());
         }
+        let mut left: BTreeSet<DocumentPosition> = documents.iter().map(Journaled::position).collect();
         let tables = Tables::of(&self.store, &self.tables_in_use()).await;
 
         let pipeline = Arc::clone(self);
@@ -150,9 +182,10 @@ impl Pipeline {
         let mut validated = Vec::new();
         let mut in_batch = BTreeSet::new();
         for mapped in mapped.into_iter().flatten() {
-            match self.validate(mapped, &tables, &mut in_batch).await? {
-                Ok(order) => validated.push(order),
-                Err(other) => unread.push(other),
+            match of_one(self.validate(mapped, &tables, &mut in_batch).await)? {
+                Some(Ok(order)) => validated.push(order),
+                Some(Err(other)) => unread.push(other),
+                None => {}
             }
         }
         self.add_history(&mut validated).await?;
@@ -165,14 +198,30 @@ impl Pipeline {
         })
         .await;
 
+        let mut asked = Vec::new();
+        for scored in scored.into_iter().flatten() {
+            asked.extend(of_one(scored)?);
+        }
+
         let mut decisions = unread;
-        decisions.extend(self.weigh(scored.into_iter().flatten().collect::<Result<Vec<_>, _>>()?, &tables).await?);
+        decisions.extend(self.weigh(asked, &tables).await?);
         decisions.sort_by_key(|decision| decision.document.position());
-        Ok(self.store.commit_decisions(decisions).await?)
+        for decision in &decisions {
+            left.remove(&decision.document.position());
+        }
+        let committed = self.store.commit_decisions(decisions).await?;
+        self.set_aside.add(&left);
+        let set_aside = left.into_iter().map(|position| Err(DecideError::SetAside(position)));
+        Ok(committed.into_iter().map(|result| result.map_err(DecideError::from)).chain(set_aside).collect())
     }
 
     /// Reads a document: the first stage, without side effects.
     async fn to_canonical(&self, document: Journaled, tables: Arc<Tables>) -> Mapped {
+        if self.set_aside.has(document.position()) {
+            let detail = "the host itself failed on this document; decide about it yourself and report the fault";
+            let outcome = Err(for_a_person(self.queue(&document), "host-fault", detail));
+            return Mapped { document, crossing: None, outcome };
+        }
         if let Some(first) = document.first() {
             let outcome = if first.same_content {
                 Ok(Reading::Duplicate(first.position))
@@ -211,7 +260,7 @@ impl Pipeline {
                 .map(|channel| route::settings(&channel.settings))
                 .unwrap_or_default(),
         };
-        let crossed = transformer.plugin.to_canonical(&context, &request).await;
+        let crossed = self.metrics.called(transformer.plugin.to_canonical(&context, &request).await);
         let queue = self.queue(&document);
         let (outcome, failure) = match crossed.outcome {
             Ok(Ok(events)) => (one_order(events, queue), None),
@@ -300,8 +349,8 @@ impl Pipeline {
         let mut context = self.context(scored.validated.document.received_at());
         context.lookup = tables;
         let order = Order::clone(&scored.validated.order);
-        let mut question =
-            Question::new(order, Digest::of(&scored.validated.event_json), history, context.received_at)?;
+        let event = Digest::of(&scored.validated.event_json);
+        let mut question = Question::new(order, event, history, context.received_at);
         for name in self.scorers(&scored.validated.document) {
             let (scoring, crossing) = self.score_once(name, &mut question, &context).await;
             if let Some(crossing) = crossing {
@@ -338,7 +387,7 @@ impl Pipeline {
         };
         let seed = seed_of(installed.digest, question.event);
         let (request, input) = question.with_seed(seed);
-        let crossed = installed.plugin.score(context, request).await;
+        let crossed = self.metrics.called(installed.plugin.score(context, request).await);
         let (assessment, failure) = match crossed.outcome {
             Ok(Ok(assessment)) => (Some(assessment), None),
             Ok(Err(failure)) => (None, Some(leaf::failure_words(&failure).0)),
@@ -381,7 +430,7 @@ impl Pipeline {
             for counters in counters.values_mut() {
                 counters.orders_last_hour = counters.orders_last_hour.saturating_add(1);
             }
-            decisions.push(self.decision(order, verdicts, tables, now)?);
+            decisions.extend(of_one(self.decision(order, verdicts, tables, now))?);
         }
         Ok(decisions)
     }

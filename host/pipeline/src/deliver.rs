@@ -26,6 +26,11 @@ use crate::{Pipeline, leaf, parallel};
 /// no second worker claims a delivery that is still under way.
 const LEASE_MS: i64 = 600_000;
 
+const MINUTE_MS: i64 = 60_000;
+
+/// A target that cannot be asked is asked again after this long at the latest.
+const ASK_EVERY_MS_MAX: i64 = 3_600_000;
+
 /// A back-off never grows beyond this.
 const BACKOFF_MS_MAX: u64 = 3_600_000;
 
@@ -83,7 +88,11 @@ impl Pipeline {
         // Only now: the last attempt may have worked as well.
         if permit.attempt() > target.attempts_max {
             let why = format!("{} attempts without success; look at the target and replay", target.attempts_max);
-            return self.give_up(permit, &target.exception_queue, "attempts-exhausted", &why, None).await;
+            return self.give_up(permit, &target.exception_queue, "attempts-exhausted", &why, looked_up).await;
+        }
+        if permit.attempt() > 1 && self.clock.now() > deadline(&permit, target) {
+            let why = format!("no success within {} minutes; look at the target and replay", target.deadline_minutes);
+            return self.give_up(permit, &target.exception_queue, "deadline", &why, looked_up).await;
         }
 
         let event = match self.event(&permit).await? {
@@ -96,7 +105,7 @@ impl Pipeline {
             kind: target.kind.clone(),
             settings: route::settings(&target.settings),
         };
-        let rendered = transformer.plugin.from_canonical(&context, &rendering).await;
+        let rendered = self.metrics.called(transformer.plugin.from_canonical(&context, &rendering).await);
         let (message, rendering) = match rendered {
             Crossed { outcome: Ok(Ok(message)), crossing } => (message, crossing),
             Crossed { outcome, crossing } => {
@@ -112,7 +121,7 @@ impl Pipeline {
 
         let delivery = delivery(attempt.permit(), target, message);
         let input = digest_of(&delivery.message);
-        let crossed = connector.plugin.deliver(&context, &delivery).await;
+        let crossed = self.metrics.called(connector.plugin.deliver(&context, &delivery).await);
         let now = self.clock.now();
         let settlement = settlement(&crossed.outcome, attempt.permit(), target, now);
         let code = settlement_code(&settlement);
@@ -163,7 +172,7 @@ impl Pipeline {
             settings: route::settings(&target.settings),
         };
         let input = Digest::of(query.natural_key.as_bytes());
-        let Crossed { outcome, crossing } = connector.plugin.find(context, &query).await;
+        let Crossed { outcome, crossing } = self.metrics.called(connector.plugin.find(context, &query).await);
         match outcome {
             Ok(Ok(Some(receipt))) => {
                 let crossing = leaf::crossed(&crossing, input, Some(Digest::of(receipt.external_id.as_bytes())), None);
@@ -201,7 +210,16 @@ impl Pipeline {
         crossing: CrossingRecord,
     ) -> Result<Settled, DeliverError> {
         let now = self.clock.now();
-        let due_at = now.plus_ms(backoff_ms(target, &permit));
+        // The longer it waits, the rarer it is asked; no attempt counts meanwhile.
+        let waited_ms = now.0.saturating_sub(permit.first_due_at().0);
+        let due_at = now.plus_ms(backoff_ms(target, &permit).max((waited_ms / 2).min(ASK_EVERY_MS_MAX)));
+        if due_at > deadline(&permit, target) {
+            let why = format!(
+                "an attempt ended without a known outcome, and the target could not be asked for {} minutes; ask its people",
+                target.deadline_minutes
+            );
+            return self.give_up(permit, &target.exception_queue, "unknown-outcome", &why, Some(crossing)).await;
+        }
         let leaf = leaf::receipt(&self.host, now, &permit, ReceiptOutcome::Unknown, None, Some(crossing))?;
         Ok(self.store.settle_unattempted(permit, Settlement::Unknown { due_at, code }, now, leaf).await?)
     }
@@ -236,6 +254,11 @@ fn delivery(permit: &Permit, target: &Target, message: Message) -> Delivery {
         attempt: permit.attempt(),
         settings: route::settings(&target.settings),
     }
+}
+
+/// When patience ends.
+fn deadline(permit: &Permit, target: &Target) -> Instant {
+    permit.first_due_at().plus_ms(i64::from(target.deadline_minutes) * MINUTE_MS)
 }
 
 /// What an attempt's end means. A call that failed may have sent something

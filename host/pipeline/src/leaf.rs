@@ -26,7 +26,8 @@ pub(crate) struct AcceptFacts<'a> {
     pub(crate) outcome: AcceptOutcome,
 }
 
-pub(crate) fn accept(host: &str, at: Instant, facts: &AcceptFacts<'_>) -> Result<Leaf, RecordError> {
+/// The record of an input that was taken.
+pub(crate) fn accept(facts: &AcceptFacts<'_>) -> Result<AcceptLeaf, RecordError> {
     let documents = facts
         .documents
         .iter()
@@ -51,21 +52,24 @@ pub(crate) fn accept(host: &str, at: Instant, facts: &AcceptFacts<'_>) -> Result
     // The input's digest is not in the leaf: unsalted, it could be guessed. The
     // commitment to the sealed input stands for it.
     let crossing = facts.crossing.map(|crossing| crossed(crossing, facts.content, None, facts.failure));
-    Leaf::new(
-        host,
-        at,
-        LeafBody::Accept(AcceptLeaf {
-            input: facts.content,
-            channel: facts.channel.clone(),
-            sender: Label::of(facts.sender.as_str()),
-            content: facts.content,
-            crossing,
-            documents: Listed::of(documents)?,
-            problems: Listed::of(problems)?,
-            numbers: numbers(facts.crossing)?,
-            outcome: facts.outcome,
-        }),
-    )
+    Ok(AcceptLeaf {
+        input: facts.content,
+        channel: facts.channel.clone(),
+        sender: Label::of(facts.sender.as_str()),
+        content: facts.content,
+        crossing,
+        documents: Listed::of(documents)?,
+        problems: Listed::of(problems)?,
+        numbers: numbers(facts.crossing)?,
+        outcome: facts.outcome,
+    })
+}
+
+/// The record of the same input after it was refused: neither documents nor
+/// numbers of it remain.
+pub(crate) fn refused(taken: AcceptLeaf) -> Result<AcceptLeaf, RecordError> {
+    let (documents, numbers) = (Listed::of(Vec::new())?, Listed::of(Vec::new())?);
+    Ok(AcceptLeaf { documents, numbers, outcome: AcceptOutcome::DuplicateRefused, ..taken })
 }
 
 /// A crossing as a record.

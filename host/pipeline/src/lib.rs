@@ -28,6 +28,8 @@ pub mod decision;
 
 pub mod rederive;
 
+pub mod metrics;
+
 mod capability;
 
 mod history;
@@ -47,8 +49,9 @@ use portreeve_sandbox::CallContext;
 use portreeve_store::Store;
 
 pub use accept::{AcceptError, Accepted};
-pub use decide::DecideError;
+pub use decide::{DecideError, SetAside};
 pub use deliver::DeliverError;
+pub use metrics::Metrics;
 pub use route::{Channel, Routes, Target};
 pub use sender::{Credential, Sender, SenderRefused, Senders};
 
@@ -83,6 +86,10 @@ pub struct Pipeline {
     pub configuration: u64,
     /// Orders that are mapped and scored side by side, at least 1.
     pub workers: usize,
+    /// What monitors read.
+    pub metrics: Metrics,
+    /// Documents that the host failed on.
+    pub set_aside: SetAside,
 }
 
 /// The configuration names a plugin that is not installed: found at start, by

@@ -65,7 +65,7 @@ impl Pipeline {
         let (Event::OrderCreated(order), Some(history)) = (event, record.history) else {
             return Ok(Rederived::Same { scorers: 0 });
         };
-        let mut question = Question::new(order, Digest::of(&event_json), history, record.received_at)?;
+        let mut question = Question::new(order, Digest::of(&event_json), history, record.received_at);
         let mut differences = Vec::new();
         for then in &record.scorings {
             let mut context = self.context(record.received_at);

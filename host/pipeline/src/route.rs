@@ -81,6 +81,10 @@ pub struct Target {
     /// Milliseconds before the second attempt; doubles with every further one.
     #[serde(default = "backoff_ms_default")]
     pub backoff_ms: u32,
+    /// Minutes from the release after which nothing is tried or asked again: a
+    /// person decides. A first attempt is always made.
+    #[serde(default = "deadline_minutes_default")]
+    pub deadline_minutes: u32,
     /// Non-secret settings for connector and transformer.
     #[serde(default)]
     pub settings: BTreeMap<String, String>,
@@ -88,6 +92,11 @@ pub struct Target {
 
 fn attempts_max_default() -> u32 {
     8
+}
+
+/// A day: a target that is down over night is no reason to wake a person.
+fn deadline_minutes_default() -> u32 {
+    24 * 60
 }
 
 fn backoff_ms_default() -> u32 {

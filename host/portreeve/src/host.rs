@@ -16,7 +16,7 @@ use anyhow::{Context, bail};
 use portreeve_api::Front;
 use portreeve_audit::{OutsideCheckpoint, Sequencer};
 use portreeve_model::{Digest, Instant, PluginKind, PluginName};
-use portreeve_pipeline::{Clock, Pipeline};
+use portreeve_pipeline::{Clock, Metrics, Pipeline, SetAside};
 use portreeve_record::leaf::{Code, ConfigurationLeaf, Label, ReferenceLeaf};
 use portreeve_record::{Leaf, LeafBody, LogKey, VerifierKey, canonical_digest};
 use portreeve_registry::{CodeCache, Installed, Registry};
@@ -220,6 +220,8 @@ impl Host {
             rules: configuration.rules,
             configuration: active.version,
             workers: workers.unwrap_or(configuration.host.host.workers),
+            metrics: Metrics::default(),
+            set_aside: SetAside::default(),
         };
         if let Err(missing) = pipeline.check() {
             bail!("{}", missing.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"));

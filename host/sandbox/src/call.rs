@@ -5,21 +5,21 @@
 //! ```
 //!
 //! The clocks are armed after the permit, so that queueing is billed to nobody.
-//! CPU is what the call's own thread spends while it polls the call: waiting in a
-//! host function is free, a busy machine does not kill a guest. Since a guest can
-//! also wait for ever, the wall clock binds twice: as the runtime's timeout for a
-//! call that waits, and at each tick for a call that spins, because a spinning
-//! guest may sit on the very thread that would notice the timeout.
+//! A connector's CPU is what the call's own thread spends while it polls the call:
+//! waiting in a host function is free, a busy machine does not kill a guest. Since a
+//! guest can also wait for ever, the wall clock binds twice: as a timer of the runtime
+//! for a call that waits, and at each tick for a call that spins, because a spinning
+//! guest may sit on the very thread that would notice the timer.
 
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bumpalo::Bump;
 use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::SemaphorePermit;
-use tokio::time::error::Elapsed;
 use wasmtime::component::{ComponentType, Lift, Lower, ResourceTableError};
 use wasmtime::{Store, Trap, UpdateDeadline};
 use wasmtime_wasi_http::FieldMapError;
@@ -37,6 +37,9 @@ use crate::plugin::Loaded;
 
 /// Room for the lists of a usual request; larger ones get more.
 const ARENA_BYTES: usize = 4096;
+
+/// What every export returns.
+pub(crate) type Results<R> = (Vec<Result<R, wit_values::Failure>>,);
 
 /// Calls one export with one item, in a fresh instance, within the plugin's limits.
 pub(crate) async fn governed<M, R, T>(
@@ -63,9 +66,8 @@ where
     let run = async {
         let instance = plugin.instance.instantiate_async(&mut *store).await?;
         let export = plugin.exports.get(call.as_str()).ok_or_else(|| not_in_world(call))?;
-        let function = instance
-            .get_typed_func::<_, (Vec<Result<R, wit_values::Failure>>,)>(&mut *store, export)
-            .map_err(|_| another_signature(call))?;
+        let function =
+            instance.get_typed_func::<_, Results<R>>(&mut *store, export).map_err(|_| another_signature(call))?;
         function.call_async(&mut *store, (items.as_slice(),)).await
     };
     let ended = room.clock.bounded(run).await;
@@ -89,7 +91,7 @@ impl<'a> Room<'a> {
         let pool = plugin.engines.pool(plugin.spec.kind);
         let permit = pool.permit().await.map_err(|waited_ms| CallFailure::Busy { waited_ms })?;
         let ticking = plugin.engines.tick();
-        let clock = Arc::new(Clock::start(&limits));
+        let clock = Arc::new(Clock::start(&limits, !pool.fueled));
         let store = armed_store(plugin, call, context, pool, &clock).map_err(|error| explain(&error, &limits))?;
         Ok(Self { store, clock, _ticking: ticking, _permit: permit })
     }
@@ -99,21 +101,21 @@ impl<'a> Room<'a> {
         self,
         plugin: &Loaded,
         call: Call,
-        ended: Result<wasmtime::Result<V>, Elapsed>,
+        ended: Result<wasmtime::Result<V>, TimeUp>,
         judge: impl FnOnce(V, &Limits) -> Result<T, CallFailure>,
     ) -> Crossed<T> {
-        let Self { store, clock, _ticking, _permit } = self;
+        let Self { store, clock, _ticking, _permit: permit } = self;
         let limits = &plugin.spec.limits;
         let fuel_used = store.get_fuel().ok().map(|left| limits.fuel.saturating_sub(left));
         let (record, requests) = store.into_data().into_record();
-        drop(_permit);
+        drop(permit);
 
         let outcome = match ended {
             Ok(Ok(value)) => judge(value, limits),
             Ok(Err(error)) => Err(explain(&error, limits)),
-            Err(_) => Err(out_of_wall_time(limits)),
+            Err(TimeUp) => Err(out_of_wall_time(limits)),
         };
-        let spent = Spent { fuel: fuel_used, cpu_us: clock.cpu_us(), wall_us: clock.wall_us() };
+        let spent = Spent { fuel: fuel_used, cpu_us: clock.metered.then(|| clock.cpu_us()), wall_us: clock.wall_us() };
         finish(plugin, call, outcome, record, requests, spent)
     }
 }
@@ -135,13 +137,13 @@ fn armed_store(
         store.set_fuel(limits.fuel)?;
     }
     store.set_epoch_deadline(1);
-    let (clock, limits, fueled) = (clock.clone(), *limits, pool.fueled);
+    let (clock, limits) = (clock.clone(), *limits);
     store.epoch_deadline_callback(move |_| {
         if clock.wall_us() > micros(clock.wall_allowed) {
             return Err(Stop(out_of_wall_time(&limits)).into());
         }
         // Where fuel binds, CPU time would only make the end unrepeatable.
-        if !fueled && clock.cpu_us() > limits.cpu_ms.saturating_mul(1_000) {
+        if clock.metered && clock.cpu_us() > limits.cpu_ms.saturating_mul(1_000) {
             return Err(
                 Stop(CallFailure::OutOfTime { limit: TimeLimit::Cpu, allowed: limits.cpu_ms, unit: "ms" }).into()
             );
@@ -187,7 +189,7 @@ impl From<Refused> for CallFailure {
 /// What a call cost.
 struct Spent {
     fuel: Option<u64>,
-    cpu_us: u64,
+    cpu_us: Option<u64>,
     wall_us: u64,
 }
 
@@ -220,14 +222,14 @@ fn finish<T>(
     };
     let outcome = outcome.map_err(|failure| CallError { plugin: plugin.spec.name.clone(), call, failure });
     if let Err(error) = &outcome {
-        tracing::debug!(plugin = %error.plugin, %call, failure = %error.failure, cpu_us = crossing.cpu_us, "call failed");
+        tracing::debug!(plugin = %error.plugin, %call, failure = %error.failure, wall_us = crossing.wall_us, "call failed");
     }
     Crossed { outcome, crossing }
 }
 
 /// A call that ended before a guest ran.
 pub(crate) fn unstarted<T>(plugin: &Loaded, call: Call, failure: CallFailure) -> Crossed<T> {
-    let nothing = Spent { fuel: None, cpu_us: 0, wall_us: 0 };
+    let nothing = Spent { fuel: None, cpu_us: None, wall_us: 0 };
     finish(plugin, call, Err(failure), Record::new(plugin.spec.limits), Vec::new(), nothing)
 }
 
@@ -294,39 +296,55 @@ fn another_signature(call: Call) -> Stop {
 pub(crate) struct Clock {
     started: Instant,
     wall_allowed: Duration,
+    /// Whether CPU is what stops the guest. Asking for it costs a microsecond.
+    metered: bool,
     /// CPU of the polls that have ended, microseconds.
     polled_us: AtomicU64,
     /// The thread's CPU clock when the poll under way began, plus one; 0 between polls.
     poll_began_us: AtomicU64,
 }
 
+/// The wall clock of a call that waited ran out.
+pub(crate) struct TimeUp;
+
 impl Clock {
-    fn start(limits: &Limits) -> Self {
+    fn start(limits: &Limits, metered: bool) -> Self {
         Self {
             started: Instant::now(),
             wall_allowed: Duration::from_millis(limits.wall_ms),
+            metered,
             polled_us: AtomicU64::new(0),
             poll_began_us: AtomicU64::new(0),
         }
     }
 
     /// Runs a future for as long as the wall clock allows.
-    pub(crate) async fn bounded<F: Future>(&self, future: F) -> Result<F::Output, Elapsed> {
-        tokio::time::timeout(self.wall_allowed, self.metered(future)).await
-    }
-
-    /// Runs a future and adds up the CPU of its polls. Between two polls it may
-    /// move to another thread, within one it cannot.
-    async fn metered<F: Future>(&self, future: F) -> F::Output {
+    pub(crate) async fn bounded<F: Future>(&self, future: F) -> Result<F::Output, TimeUp> {
         let mut future = pin!(future);
+        let mut timer = None;
         std::future::poll_fn(|context| {
-            self.poll_began_us.store(thread_cpu_us().saturating_add(1), Ordering::Relaxed);
-            let polled = future.as_mut().poll(context);
-            self.polled_us.store(self.cpu_us(), Ordering::Relaxed);
-            self.poll_began_us.store(0, Ordering::Relaxed);
-            polled
+            if let Poll::Ready(output) = self.poll(future.as_mut(), context) {
+                return Poll::Ready(Ok(output));
+            }
+            // Most calls end in their first poll; only the others need a timer.
+            let left = || self.wall_allowed.saturating_sub(self.started.elapsed());
+            let timer = timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(left())));
+            timer.as_mut().poll(context).map(|()| Err(TimeUp))
         })
         .await
+    }
+
+    /// Polls a future and adds up its CPU. Between two polls it may move to another
+    /// thread, within one it cannot.
+    fn poll<F: Future>(&self, future: Pin<&mut F>, context: &mut Context<'_>) -> Poll<F::Output> {
+        if !self.metered {
+            return future.poll(context);
+        }
+        self.poll_began_us.store(thread_cpu_us().saturating_add(1), Ordering::Relaxed);
+        let polled = future.poll(context);
+        self.polled_us.store(self.cpu_us(), Ordering::Relaxed);
+        self.poll_began_us.store(0, Ordering::Relaxed);
+        polled
     }
 
     /// CPU so far; called on the thread of the poll under way, or between polls.
@@ -363,10 +381,11 @@ mod tests {
     use portreeve_model::value;
 
     use super::*;
-    use crate::{Declared, LimitChoices, Plugin, PluginSpec, Sandbox, SandboxOptions};
+    use crate::{Declared, LimitChoices, LoadError, Plugin, PluginSpec, Sandbox, SandboxOptions};
 
     /// A connector whose functions have the wrong types, with a core module of
-    /// the test's choice: what happens before the call is what is tested.
+    /// the test's choice: what happens before the call is what is tested, so it
+    /// is linked without the check that would refuse it.
     fn connector(core: &str) -> Vec<u8> {
         let exports: String = ["receive", "deliver", "find", "poll", "check"]
             .iter()
@@ -379,14 +398,18 @@ mod tests {
     fn load(core: &str, manifest: LimitChoices) -> Plugin {
         let bytes = connector(core);
         let sandbox = Sandbox::new(SandboxOptions { calls_at_once_max: 2, ..SandboxOptions::default() }).unwrap();
-        let spec = PluginSpec {
+        let code = sandbox.compile(PluginKind::Connector, &bytes).unwrap();
+        Plugin(Arc::new(Loaded::link(sandbox.engines, spec(&bytes, &manifest), &code).unwrap()))
+    }
+
+    fn spec(component: &[u8], manifest: &LimitChoices) -> PluginSpec {
+        PluginSpec {
             name: PluginName::parse("test").unwrap(),
             kind: PluginKind::Connector,
-            digest: Digest::of(&bytes),
-            limits: Limits::smallest(&manifest, &LimitChoices::default()),
+            digest: Digest::of(component),
+            limits: Limits::smallest(manifest, &LimitChoices::default()),
             declared: Declared::default(),
-        };
-        sandbox.load(spec, &sandbox.compile(PluginKind::Connector, &bytes).unwrap()).unwrap()
+        }
     }
 
     async fn check(core: &str, manifest: LimitChoices) -> CallFailure {
@@ -422,10 +445,34 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_call_that_waits_for_ever_is_stopped_by_the_wall_clock() {
+        let limits = Limits { wall_ms: 20, ..Limits::DEFAULT };
+        for metered in [false, true] {
+            let clock = Clock::start(&limits, metered);
+            assert!(clock.bounded(std::future::pending::<()>()).await.is_err());
+        }
+    }
+
+    #[test]
+    fn a_call_can_move_to_another_thread_between_two_polls() {
+        fn movable<F: Send>(_: impl FnOnce(&'static Plugin, &'static CallContext, &'static CheckRequest) -> F) {}
+        movable(Plugin::check);
+    }
+
+    #[tokio::test]
     async fn core_instances_are_counted() {
         let asked = LimitChoices { instances: Some(0), ..LimitChoices::default() };
         let refused = CallFailure::TooLarge { what: "core instances", found: 1, allowed: 0 };
         assert_eq!(check(r#"(func (export "f"))"#, asked).await, refused);
+    }
+
+    #[test]
+    fn an_export_of_another_type_is_refused_when_it_is_loaded() {
+        let bytes = connector(r#"(func (export "f"))"#);
+        let sandbox = Sandbox::new(SandboxOptions { calls_at_once_max: 2, ..SandboxOptions::default() }).unwrap();
+        let code = sandbox.compile(PluginKind::Connector, &bytes).unwrap();
+        let refused = sandbox.load(spec(&bytes, &LimitChoices::default()), &code).err().unwrap();
+        assert!(matches!(&refused, LoadError::WrongSignature { export: Call::Receive, .. }), "{refused}");
     }
 
     #[tokio::test]

@@ -169,7 +169,6 @@ impl Record {
 
 /// Many small parts, framed for the transcript in one piece: hashing them one by
 /// one costs more than copying them together.
-#[derive(Default)]
 struct Parts {
     count: u64,
     /// Of the parts, their lengths aside.
@@ -178,6 +177,13 @@ struct Parts {
 }
 
 impl Parts {
+    /// Room for an ordinary row.
+    const USUAL_BYTES: usize = 512;
+
+    fn new() -> Self {
+        Self { count: 0, bytes: 0, framed: Vec::with_capacity(Self::USUAL_BYTES) }
+    }
+
     /// Adds one part, given in pieces.
     fn push(&mut self, pieces: &[&[u8]]) {
         let bytes = pieces.iter().map(|piece| to_u64(piece.len())).fold(0, u64::saturating_add);
@@ -331,7 +337,7 @@ fn field_to_guest(field: &Field) -> lookup::Field {
 
 /// An answer for the transcript: a sign, then names and typed values.
 fn lookup_parts(answer: &Result<Option<Vec<Field>>, LookupError>) -> Parts {
-    let mut parts = Parts::default();
+    let mut parts = Parts::new();
     let row = match answer {
         Ok(Some(row)) => row,
         Ok(None) => {

@@ -76,8 +76,9 @@ pub struct Crossing {
     pub host_calls: u64,
     /// Fuel that was burned; none for connectors, which run on a clock.
     pub fuel_used: Option<u64>,
-    /// Microseconds of CPU, instantiation and conversion of arguments included.
-    pub cpu_us: u64,
+    /// Microseconds of CPU, instantiation included; none for scorers and
+    /// transformers, which run on fuel.
+    pub cpu_us: Option<u64>,
     /// Microseconds from the permit to the end.
     pub wall_us: u64,
     /// Look-ups with their answers, in order: deciding again needs them.

@@ -16,12 +16,15 @@ use portreeve_model::document::{
 };
 use portreeve_model::event::Event;
 use portreeve_model::id::{Digest, PluginKind, PluginName};
-use wasmtime::component::{Component, ComponentExportIndex, HasSelf, InstancePre, Linker};
+use wasmtime::component::__internal::InstanceType;
+use wasmtime::component::types::{ComponentFunc, ComponentItem};
+use wasmtime::component::{Component, ComponentExportIndex, ComponentType, HasSelf, InstancePre, Lift, Linker, Lower};
 
 use crate::bindings::{self, advice as wit_advice, documents as wit_documents, events as wit_events};
-use crate::call::governed;
+use crate::call::{Results, governed};
 use crate::capability::CallContext;
 use crate::code::CompiledCode;
+use crate::convert::ToGuest;
 use crate::engine::{Engines, Pool};
 use crate::host::Border;
 use crate::limits::Limits;
@@ -85,6 +88,18 @@ pub enum LoadError {
         /// The kind whose world it is.
         kind: PluginKind,
     },
+    /// A function of its world has other parameters or results.
+    #[error(
+        "`{plugin}` exports `{export}` with another signature than {CONTRACT}: {message}; build it against that version"
+    )]
+    WrongSignature {
+        /// Who.
+        plugin: PluginName,
+        /// Which function.
+        export: Call,
+        /// In wasmtime's words.
+        message: String,
+    },
     /// The code is another component's, or was made for another engine.
     #[error("the compiled code of `{plugin}` is not for this component and engine; compile it again")]
     WrongCode {
@@ -104,7 +119,7 @@ pub enum LoadError {
 /// A plugin, ready to be called. Cheap to clone. Every call gets a fresh instance,
 /// so nothing that a guest remembers reaches the next call.
 #[derive(Clone)]
-pub struct Plugin(Arc<Loaded>);
+pub struct Plugin(pub(crate) Arc<Loaded>);
 
 /// What the clones share.
 pub(crate) struct Loaded {
@@ -114,8 +129,9 @@ pub(crate) struct Loaded {
     pub(crate) exports: BTreeMap<&'static str, ComponentExportIndex>,
 }
 
-impl Plugin {
-    pub(crate) fn load(engines: Arc<Engines>, spec: PluginSpec, code: &CompiledCode) -> Result<Self, LoadError> {
+impl Loaded {
+    /// Checks what it imports and that its exports are there, and links what is declared.
+    pub(crate) fn link(engines: Arc<Engines>, spec: PluginSpec, code: &CompiledCode) -> Result<Self, LoadError> {
         let pool = engines.pool(spec.kind);
         if code.component() != spec.digest || code.engine() != pool.hash {
             return Err(LoadError::WrongCode { plugin: spec.name });
@@ -131,8 +147,39 @@ impl Plugin {
         let exports = find_exports(&spec, &component)?;
         let linker = link(pool, &spec.declared).map_err(unloadable)?;
         let instance = linker.instantiate_pre(&component).map_err(unloadable)?;
+        Ok(Self { spec: Arc::new(spec), engines, instance, exports })
+    }
 
-        Ok(Self(Arc::new(Loaded { spec: Arc::new(spec), engines, instance, exports })))
+    /// Compares the exports with the types that the host will call them with. They
+    /// would show at the first call, but then an order hangs on it.
+    fn check_signatures(&self) -> Result<(), LoadError> {
+        let (component, types) = (self.instance.component(), self.instance.instance_type());
+        for call in world(self.spec.kind) {
+            let wrong = |message| LoadError::WrongSignature { plugin: self.spec.name.clone(), export: *call, message };
+            let Some((ComponentItem::ComponentFunc(function), _)) = component.get_export(None, call.as_str()) else {
+                return Err(wrong("it is no function".to_owned()));
+            };
+            let checked = match call {
+                Call::Receive => typecheck::<Inbound, wit_documents::Received>(&function, &types),
+                Call::Deliver => typecheck::<Delivery, wit_documents::Receipt>(&function, &types),
+                Call::Find => typecheck::<FindQuery, Option<wit_documents::Receipt>>(&function, &types),
+                Call::Poll => typecheck::<PollRequest, wit_documents::Polled>(&function, &types),
+                Call::Check => typecheck::<CheckRequest, wit_documents::CheckReport>(&function, &types),
+                Call::ToCanonical => typecheck::<MappingRequest, Vec<wit_events::Event>>(&function, &types),
+                Call::FromCanonical => typecheck::<RenderingRequest, wit_documents::Message>(&function, &types),
+                Call::Score => typecheck::<ScoringRequest, wit_advice::Assessment>(&function, &types),
+            };
+            checked.map_err(|error| wrong(format!("{error:#}")))?;
+        }
+        Ok(())
+    }
+}
+
+impl Plugin {
+    pub(crate) fn load(engines: Arc<Engines>, spec: PluginSpec, code: &CompiledCode) -> Result<Self, LoadError> {
+        let loaded = Loaded::link(engines, spec, code)?;
+        loaded.check_signatures()?;
+        Ok(Self(Arc::new(loaded)))
     }
 
     /// What it was loaded with.
@@ -221,6 +268,16 @@ fn find_exports(
         exports.insert(call.as_str(), index);
     }
     Ok(exports)
+}
+
+/// A list of requests in, as many results out: the shape of every export.
+fn typecheck<M, R>(function: &ComponentFunc, types: &InstanceType<'_>) -> wasmtime::Result<()>
+where
+    M: ToGuest + 'static,
+    M::Guest<'static>: ComponentType + Lower,
+    R: ComponentType + Lift + 'static,
+{
+    function.typecheck::<(&[M::Guest<'static>],), Results<R>>(types)
 }
 
 /// Refuses an import that the kind may not have, or the manifest does not declare.

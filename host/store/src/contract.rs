@@ -625,6 +625,9 @@ pub trait Store: Send + Sync + 'static {
     /// Keeps an input with its documents, reply, exceptions, numbers and leaf.
     async fn journal(&self, entry: JournalEntry) -> Result<JournalOutcome, StoreError>;
 
+    /// Puts it on record that an input was refused. Nothing else of it is kept.
+    async fn refuse(&self, leaf: Leaf) -> Result<(), StoreError>;
+
     /// The reply that exactly these bytes got before, if they were received before.
     async fn reply_to(&self, input: InputId) -> Result<Option<Reply>, StoreError>;
 

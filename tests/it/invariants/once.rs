@@ -16,8 +16,8 @@ use tokio::sync::Notify;
 use super::leaf;
 use crate::support::{EDI_TOKEN, MORNING, PurchaseOrder, ScriptedTarget, Setup, TestHost, sample, shop_signature, x12};
 
-/// Longer than any lease.
-const LONG_MS: i64 = 24 * 3_600_000;
+/// Longer than any lease, shorter than a target's deadline.
+const LONG_MS: i64 = 2 * 3_600_000;
 
 const DROPS_EVERY_ANSWER: Mischief =
     Mischief { throttle_per_mille: 0, fail_before_per_mille: 0, drop_after_per_mille: 1_000, reject_per_mille: 0 };
@@ -141,6 +141,29 @@ async fn invariant_4_nothing_twice_a_target_that_cannot_be_asked_gets_an_excepti
     let exceptions = host.exceptions().await;
     assert_eq!(exceptions.len(), 1);
     assert_eq!((exceptions[0].code.as_str(), exceptions[0].order), ("unknown-outcome", Some(order.id)));
+}
+
+#[tokio::test]
+async fn invariant_4_nothing_lost_a_target_that_never_answers_again_ends_with_a_person_not_with_a_question_for_ever() {
+    let (asked, posted) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
+    let target = ScriptedTarget::start({
+        let (asked, posted) = (Arc::clone(&asked), Arc::clone(&posted));
+        move |method, _| {
+            if method == Method::POST { &posted } else { &asked }.fetch_add(1, Ordering::Relaxed);
+            async { (500, String::new()) }
+        }
+    })
+    .await;
+    let host = Setup::demo().erp_origin(target.origin()).start().await;
+    host.decide_orders(&[PurchaseOrder::clean("PO-1")]).await;
+    host.deliver_all().await;
+    assert_eq!(posted.load(Ordering::Relaxed), 1, "nothing is sent blindly");
+    assert!((2..100).contains(&asked.load(Ordering::Relaxed)), "{asked:?}");
+    let exceptions = host.exceptions().await;
+    assert_eq!((exceptions.len(), exceptions[0].code.as_str()), (1, "unknown-outcome"));
+    assert!(exceptions[0].detail.contains("1440 minutes"), "{}", exceptions[0].detail);
+    assert_eq!((host.summary().await.dead, host.summary().await.pending), (1, 0));
+    host.verify().await.unwrap();
 }
 
 #[tokio::test]

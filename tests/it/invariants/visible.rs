@@ -6,7 +6,7 @@ use portreeve_record::leaf::{AcceptOutcome, DecidedState, ReceiptOutcome};
 use portreeve_record::{LeafBody, LeafRecord};
 use portreeve_store::contract::OrderState;
 
-use crate::support::{PurchaseOrder, Setup, TestHost, sample, x12, x12_of};
+use crate::support::{EDI_TOKEN, PurchaseOrder, Setup, TestHost, sample, x12, x12_of};
 
 #[tokio::test]
 async fn invariant_6_a_failure_is_visible_a_rejected_input() {
@@ -57,6 +57,28 @@ async fn invariant_6_a_failure_is_visible_an_input_that_the_connector_fails_on()
 }
 
 #[tokio::test]
+async fn invariant_6_a_failure_is_visible_an_input_that_is_refused() {
+    let host = TestHost::demo().await;
+    host.send_edi(&x12(1, &PurchaseOrder::clean("PO-1"))).await.unwrap();
+    let door = host.front_door().await;
+    let bearer = format!("Bearer {EDI_TOKEN}");
+    // The same envelope with other content; twice, for each time somebody was refused.
+    let other = x12(1, &PurchaseOrder::clean("PO-2"));
+    for _ in 0..2 {
+        assert_eq!(door.post("edi", &[("authorization", &bearer)], &other).await.status, 422);
+    }
+    assert_eq!(door.post("edi", &[("authorization", "Bearer wrong")], &other).await.status, 401);
+    door.close().await;
+    let refused = |body: &LeafBody| {
+        matches!(body, LeafBody::Accept(accept) if accept.outcome == AcceptOutcome::DuplicateRefused
+            && accept.crossing.is_some() && accept.documents.count() == 0 && accept.numbers.count() == 0)
+    };
+    assert_eq!(count(&host.leaves().await, refused), 2);
+    assert_eq!(number(&host, "portreeve_refused_total{reason=\"conflict\"}").await, 2);
+    assert_eq!(number(&host, "portreeve_refused_total{reason=\"unauthenticated\"}").await, 1);
+}
+
+#[tokio::test]
 async fn invariant_6_a_failure_is_visible_a_document_that_becomes_no_order() {
     let host = TestHost::demo().await;
     let changed = PurchaseOrder::clean("PO-1").with_lines(&[("FST-1007", 1, "BX", "18.40")]);
@@ -93,6 +115,8 @@ async fn invariant_6_a_failure_is_visible_a_scorer_that_fails() {
         assert_eq!(count(&host.leaves().await, failed), 1);
         let record = host.decision(&orders[0]).await;
         assert_eq!(record.scorings[0].failure.as_deref(), Some("trap"));
+        let calls = "portreeve_calls_total{plugin=\"obeys-the-sender\",call=\"score\",result=\"trap\"}";
+        assert_eq!(number(&host, calls).await, 1);
         if open {
             assert_eq!(orders[0].state, OrderState::Released, "{}", orders[0].why);
         } else {
@@ -143,12 +167,16 @@ fn count(leaves: &[LeafRecord], such: impl Fn(&LeafBody) -> bool) -> usize {
     leaves.iter().filter(|leaf| such(&leaf.body)).count()
 }
 
-/// A number as a monitor reads it.
+/// Rows in the store as a monitor reads them.
 async fn metric(host: &TestHost, what: &str) -> u64 {
+    number(host, &format!("portreeve_count{{what=\"{what}\"}}")).await
+}
+
+/// A number as a monitor reads it.
+async fn number(host: &TestHost, series: &str) -> u64 {
     let door = host.front_door().await;
     let text = door.ask("/metrics").await;
     door.close().await;
-    let start = format!("portreeve_count{{what=\"{what}\"}} ");
-    let value = text.lines().find_map(|line| line.strip_prefix(&start));
-    value.unwrap_or_else(|| panic!("no metric `{what}` in:\n{text}")).parse().unwrap()
+    let value = text.lines().find_map(|line| line.strip_prefix(series));
+    value.unwrap_or_else(|| panic!("no `{series}` in:\n{text}")).trim().parse().unwrap()
 }

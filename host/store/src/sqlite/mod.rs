@@ -149,6 +149,10 @@ impl Store for SqliteStore {
         self.writer.write(move |tx| rows::journal(tx, &entry)).await
     }
 
+    async fn refuse(&self, leaf: Leaf) -> Result<(), StoreError> {
+        self.writer.write(move |tx| rows::insert_leaf(tx, &leaf)).await
+    }
+
     async fn reply_to(&self, input: InputId) -> Result<Option<Reply>, StoreError> {
         self.read(move |connection| rows::reply_to(connection, input)).await
     }

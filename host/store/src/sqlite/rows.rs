@@ -706,7 +706,7 @@ pub(super) fn kv(connection: &Connection, plugin: &PluginName, scope: &str, key:
 
 // --- audit -------------------------------------------------------------------------------------
 
-fn insert_leaf(tx: &Connection, leaf: &Leaf) -> Result<()> {
+pub(super) fn insert_leaf(tx: &Connection, leaf: &Leaf) -> Result<()> {
     tx.prepare_cached("INSERT INTO leaf (id, bytes) VALUES (?1, ?2)")
         .and_then(|mut insert| insert.execute(params![leaf.id().as_bytes(), leaf.bytes()]))
         .map_err(failed)?;

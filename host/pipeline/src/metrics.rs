@@ -1,0 +1,93 @@
+//! Counts since the start, for monitors: calls by plugin and result, refused
+//! inputs by reason, and rows of the store as they are now.
+//!
+//! INVARIANT: no label's value comes from a guest or a sender. Their codes would
+//! make ever new time series, and could carry what nobody should read.
+
+use portreeve_model::Failure;
+use portreeve_sandbox::{CallError, Crossed};
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+use crate::accept::call_error_code;
+
+/// The content type of [`Metrics::text`].
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// What is counted.
+pub struct Metrics {
+    registry: Registry,
+    calls: Family<CallLabels, Counter>,
+    refused: Family<RefusedLabels, Counter>,
+    rows: Family<RowLabels, Gauge>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CallLabels {
+    plugin: String,
+    call: &'static str,
+    result: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RefusedLabels {
+    reason: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RowLabels {
+    what: &'static str,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::default();
+        let (calls, refused, rows) = (Family::default(), Family::default(), Family::default());
+        registry.register("portreeve_calls", "Calls of plugins, by result", calls.clone());
+        registry.register("portreeve_refused", "Inputs that were refused, by reason", refused.clone());
+        registry.register("portreeve_count", "Rows in the store, by what they are", rows.clone());
+        Self { registry, calls, refused, rows }
+    }
+}
+
+impl Metrics {
+    /// Counts a call, and hands it on.
+    pub(crate) fn called<T>(&self, crossed: Crossed<Result<T, Failure>>) -> Crossed<Result<T, Failure>> {
+        let plugin = crossed.crossing.plugin.to_string();
+        let labels = CallLabels { plugin, call: crossed.crossing.call.as_str(), result: result(&crossed.outcome) };
+        self.calls.get_or_create(&labels).inc();
+        crossed
+    }
+
+    /// Counts an input that was refused.
+    pub fn refused(&self, reason: &'static str) {
+        self.refused.get_or_create(&RefusedLabels { reason }).inc();
+    }
+
+    /// Everything in the `OpenMetrics` text format, with the given counts of rows.
+    #[must_use]
+    pub fn text(&self, rows: &[(&'static str, u64)]) -> String {
+        for (what, count) in rows {
+            self.rows.get_or_create(&RowLabels { what }).set(i64::try_from(*count).unwrap_or(i64::MAX));
+        }
+        let mut text = String::new();
+        // Writing to a String does not fail.
+        encode(&mut text, &self.registry).unwrap_or_default();
+        text
+    }
+}
+
+fn result<T>(outcome: &Result<Result<T, Failure>, CallError>) -> String {
+    match outcome {
+        Ok(Ok(_)) => "ok".to_owned(),
+        Ok(Err(Failure::Invalid(_))) => "invalid".to_owned(),
+        Ok(Err(Failure::Retry(_))) => "retry".to_owned(),
+        Ok(Err(Failure::Permanent(_))) => "permanent".to_owned(),
+        Ok(Err(Failure::UnknownOutcome(_))) => "unknown-outcome".to_owned(),
+        Err(error) => call_error_code(error),
+    }
+}
