@@ -76,6 +76,10 @@ impl Border {
         }
     }
 
+    pub(crate) fn sender(&self) -> &Sender {
+        &self.sender
+    }
+
     pub(crate) fn limiter(&mut self) -> &mut dyn wasmtime::ResourceLimiter {
         &mut self.memory
     }
@@ -252,6 +256,10 @@ fn one_line(message: &str) -> String {
 impl numbers::Host for Border {
     async fn next(&mut self, range: String) -> wasmtime::Result<Result<u64, numbers::NumbersError>> {
         self.record.enter(&[range.as_bytes()])?;
+        let drawn = to_u64(self.record.numbers.len());
+        if drawn >= self.record.limits.numbers {
+            return Err(too_large("numbers", drawn.saturating_add(1), self.record.limits.numbers).into());
+        }
         let answer = if self.spec.declared.numbers.contains(&range) {
             self.context.numbers.next(&range).await
         } else {

@@ -12,8 +12,8 @@
 //!
 //! Reading order: [`outcome`] and [`limits`] say what a call may use and leaves
 //! behind; `call` is the story of one; `engine`, `plugin` and [`code`] make
-//! one possible; `host` and `egress` are the other side of the border, `convert`
-//! the customs.
+//! one possible; `host`, `egress` and `request` are the other side of the border,
+//! `convert` the customs.
 
 pub mod outcome;
 
@@ -34,6 +34,8 @@ pub mod inspect;
 mod host;
 
 mod egress;
+
+mod request;
 
 mod convert;
 

@@ -137,7 +137,7 @@ pub struct KvWrite {
 pub struct RecordedRequest {
     /// The method.
     pub method: String,
-    /// Scheme, host and path; the query is left out.
+    /// Scheme, host with its port, and path; credentials and query are left out.
     pub url: String,
     /// Digest of the request's body, once it was complete.
     pub body: Option<Digest>,

@@ -29,6 +29,7 @@ use crate::engine::{Engines, Pool};
 use crate::host::Border;
 use crate::limits::Limits;
 use crate::outcome::{Call, Crossed};
+use crate::request;
 
 /// The contract that this host speaks.
 pub const CONTRACT: &str = "portreeve:plugin@0.1.0";
@@ -357,6 +358,7 @@ fn link(pool: &Pool, declared: &Declared) -> wasmtime::Result<Linker<Border>> {
     if !declared.http.is_empty() {
         wasmtime_wasi_io::add_to_linker_async(&mut linker)?;
         wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+        request::bound_setters(&mut linker)?;
     }
     Ok(linker)
 }
