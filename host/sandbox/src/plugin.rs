@@ -16,6 +16,7 @@ use portreeve_model::document::{
 };
 use portreeve_model::event::Event;
 use portreeve_model::id::{Digest, PluginKind, PluginName};
+use tokio::sync::Semaphore;
 use wasmtime::component::__internal::InstanceType;
 use wasmtime::component::types::{ComponentFunc, ComponentItem};
 use wasmtime::component::{Component, ComponentExportIndex, ComponentType, HasSelf, InstancePre, Lift, Linker, Lower};
@@ -126,6 +127,8 @@ pub struct Plugin(pub(crate) Arc<Loaded>);
 pub(crate) struct Loaded {
     pub(crate) spec: Arc<PluginSpec>,
     pub(crate) engines: Arc<Engines>,
+    /// How many of its calls run at once.
+    pub(crate) share: Semaphore,
     pub(crate) instance: InstancePre<Border>,
     pub(crate) exports: BTreeMap<&'static str, ComponentExportIndex>,
 }
@@ -148,7 +151,8 @@ impl Loaded {
         let exports = find_exports(&spec, &component)?;
         let linker = link(pool, &spec.declared).map_err(unloadable)?;
         let instance = linker.instantiate_pre(&component).map_err(unloadable)?;
-        Ok(Self { spec: Arc::new(spec), engines, instance, exports })
+        let share = pool.share();
+        Ok(Self { spec: Arc::new(spec), engines, share, instance, exports })
     }
 
     /// Compares the exports with the types that the host will call them with. They
