@@ -2,14 +2,9 @@
 //! specified in `wit/README.md`; the build tool writes it, this reads it.
 
 use portreeve_model::{Digest, PluginKind, PluginName};
-use portreeve_sandbox::{Declared, Inspection, LimitChoices};
+use portreeve_sandbox::inspect::MANIFEST_BYTES_MAX;
+use portreeve_sandbox::{CONTRACT, Declared, Inspection, LimitChoices};
 use serde::{Deserialize, Serialize};
-
-/// The contract that this host runs.
-pub const CONTRACT: &str = "portreeve:plugin@0.1.0";
-
-/// A manifest is read into memory before anything is known about its author.
-pub const MANIFEST_BYTES_MAX: usize = 64 * 1024;
 
 /// What is wrong with a manifest.
 #[derive(Debug, thiserror::Error)]

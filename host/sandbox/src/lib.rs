@@ -13,7 +13,7 @@
 //! Reading order: [`outcome`] and [`limits`] say what a call may use and leaves
 //! behind; `call` is the story of one; `engine`, `plugin` and [`code`] make
 //! one possible; `host`, `egress` and `request` are the other side of the border,
-//! `convert` the customs.
+//! `convert` the customs, `promise` their rules.
 
 pub mod outcome;
 
@@ -38,6 +38,8 @@ mod egress;
 mod request;
 
 mod convert;
+
+mod promise;
 
 mod bindings;
 
