@@ -22,6 +22,8 @@ mod demo_files;
 
 mod hostile;
 
+mod manifests;
+
 mod road;
 
 mod fixtures;

@@ -40,12 +40,14 @@ const ARENA_BYTES: usize = 4096;
 /// What every export returns.
 pub(crate) type Results<R> = (Vec<Result<R, wit_values::Failure>>,);
 
-/// Calls one export with one item, in a fresh instance, within the plugin's limits.
+/// Calls one export with one item, in a fresh instance, within the plugin's limits;
+/// `allowed` judges what came back by what the plugin declared.
 pub(crate) async fn governed<M, R, T>(
     plugin: &Loaded,
     call: Call,
     context: &CallContext,
     item: &M,
+    allowed: impl FnOnce(&T) -> Result<(), CallFailure>,
 ) -> Crossed<Result<T, Failure>>
 where
     M: ToGuest + Sync + 'static,
@@ -71,7 +73,11 @@ where
     };
     let ended = room.clock.bounded(run).await;
 
-    room.close(plugin, call, ended, |(results,), limits| one_result(results, limits))
+    room.close(plugin, call, ended, |(results,), limits| {
+        let result = one_result(results, limits)?;
+        result.as_ref().map_or(Ok(()), allowed)?;
+        Ok(result)
+    })
 }
 
 /// A store with everything that bounds the call, and the right to use it.

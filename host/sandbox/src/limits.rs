@@ -85,6 +85,13 @@ macro_rules! limits {
             )*
         }
 
+        impl LimitChoices {
+            /// Each limit's name and what was chosen.
+            pub fn named(&self) -> impl Iterator<Item = (&'static str, Option<u64>)> {
+                [$((stringify!($name), self.$name)),*].into_iter()
+            }
+        }
+
         impl Limits {
             /// The most that any grant can give; the pools are sized for it.
             pub const HARD_MAX: Self = Self { $($name: $max,)* };

@@ -420,3 +420,22 @@ async fn nothing_that_a_guest_remembers_reaches_the_next_call() {
         assert_eq!(border.try_act(&[("act", "remember")]).await.unwrap(), "1");
     }
 }
+
+#[tokio::test]
+async fn a_document_of_a_kind_that_is_not_declared_breaks_the_contract() {
+    let border = Border::new("{}").await;
+    for call in [Call::Receive, Call::Poll] {
+        let (told, _) = border.act(call, &[("act", "remember"), ("kind", "some/kind")]).await;
+        assert_eq!(told.unwrap(), "1");
+        let (told, _) = border.act(call, &[("act", "remember"), ("kind", "bank/payment")]).await;
+        let Err(CallFailure::ContractViolation { message }) = told else { panic!("{call}: {told:?}") };
+        assert!(message.contains("`bank/payment` in `handles.receives`"), "{message}");
+    }
+
+    // And a message of another kind is not even given to it.
+    let mut delivery = delivery(Vec::new());
+    delivery.message.kind = "bank/payment".to_owned();
+    let crossed = border.plugin.deliver(&border.context(), &delivery).await;
+    let failure = crossed.outcome.unwrap_err().failure;
+    assert!(failure.to_string().contains("`handles.delivers`"), "{failure}");
+}

@@ -20,7 +20,8 @@ impl Connector for HostileConnector {
     fn receive(input: Inbound) -> Result<Received, Failure> {
         let told = act(&input.settings);
         let reply = Reply { status: 200, headers: Vec::new(), body: told.into_bytes() };
-        Ok(Received { envelopes: Vec::new(), documents: Vec::new(), problems: Vec::new(), reply })
+        let documents = documents(&input.settings);
+        Ok(Received { envelopes: Vec::new(), documents, problems: Vec::new(), reply })
     }
 
     fn deliver(delivery: Delivery) -> Result<Receipt, Failure> {
@@ -33,12 +34,25 @@ impl Connector for HostileConnector {
 
     fn poll(request: PollRequest) -> Result<Polled, Failure> {
         let told = act(&request.settings);
-        Ok(Polled { documents: Vec::new(), problems: Vec::new(), cursor: Some(told.into_bytes()) })
+        let documents = documents(&request.settings);
+        Ok(Polled { documents, problems: Vec::new(), cursor: Some(told.into_bytes()) })
     }
 
     fn check(request: CheckRequest) -> Result<CheckReport, Failure> {
         Ok(CheckReport { ok: true, detail: act(&request.settings) })
     }
+}
+
+/// A document of the kind that the settings name.
+fn documents(settings: &[Setting]) -> Vec<Document> {
+    let document = |kind: &str| Document {
+        key: "1".to_owned(),
+        partner: String::new(),
+        kind: kind.to_owned(),
+        position: Position { offset_bytes: None, segment: None, path: String::new() },
+        body: Vec::new(),
+    };
+    setting(settings, "kind").map(document).into_iter().collect()
 }
 
 fn receipt(settings: &[Setting]) -> Receipt {
