@@ -28,6 +28,8 @@ mod demo_files;
 
 mod hostile;
 
+mod manifests;
+
 mod road;
 
 mod fixtures;

@@ -10,6 +10,7 @@
 //! order. A grant therefore never takes away what another one gives: to narrow a
 //! plugin, change its grant or write a `forbid`.
 
+use portreeve_model::advice::RANKED_NODES_MAX;
 use portreeve_model::advice::{DateProposal, Hold, HoldScope};
 use portreeve_model::{ChannelId, Digest, Instant, Money, OrderId, PluginName, Proposal, Recommendation};
 
@@ -17,10 +18,6 @@ use crate::grant::{self, Beyond, BudgetSpent, Grant, HOLD_MINUTES_MAX, HoldCeili
 use crate::policy::{Answer, Fact, Policies, Question, SCHEMA};
 use crate::strict::{Known, LoadErrors, SourceFile};
 use crate::verdict::{Code, Draft, Effect, Verdict, shown};
-
-/// Ranked nodes in one recommendation (`wit/`, `advice.recommendation`): people read
-/// three, a plugin could send thousands.
-const RANKED_NODES_MAX: usize = 3;
 
 /// Milliseconds of a minute.
 const MINUTE_MS: i64 = 60_000;

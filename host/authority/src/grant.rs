@@ -238,9 +238,8 @@ pub(crate) fn load(files: &[SourceFile<'_>], known: &Known, problems: &mut Probl
     grants
 }
 
-/// Thirty days, the longest hold of the contract (`wit/`, `advice.hold`): a longer
-/// one is a cancellation in disguise.
-pub(crate) const HOLD_MINUTES_MAX: u32 = 43_200;
+/// A longer hold is a cancellation in disguise.
+pub(crate) use portreeve_model::advice::HOLD_MINUTES_MAX;
 
 /// A budget above this is a typing error, no budget.
 const HOLDS_PER_HOUR_MAX: i64 = 1_000_000;
