@@ -10,6 +10,7 @@
 //! [rules]
 //! price_tolerance_bp = 500         # unit price against list price, both directions
 //! totals_tolerance_minor = 2       # minor units, stated against computed
+//! discount_max_bp = 2500           # the whole discount against the sum of lines
 //! blocked_customer = true          # hold orders of blocked customers
 //! unknown_item = "refuse"          # hold or refuse
 //! unknown_customer = "hold"        # hold or refuse
@@ -21,26 +22,28 @@
 //! Every key is required: a rule is off because somebody wrote so. Findings carry
 //! codes, amounts and positions, and no personal data.
 
+mod amounts;
+
+mod file;
+
 use std::collections::BTreeMap;
 
-use portreeve_model::value::{Decimal, ValueError};
-use portreeve_model::{Currency, Digest, Instant, Money, Order, OrderLine, UnitPrice};
+use portreeve_model::value::Decimal;
+use portreeve_model::{Currency, Digest, Instant, Order, OrderLine};
 
-use crate::grant::{HOLD_MINUTES_MAX, one_of};
-use crate::strict::{Known, LoadErrors, Problems, SourceFile, Table, choice, text, whole};
+use self::amounts::{amount, within_tolerance};
+use crate::strict::{Known, LoadErrors, SourceFile};
 use crate::verdict::shown;
 
 /// Basis points of one.
 const ONE_BP: i64 = 10_000;
-
-/// A tolerance above this, in minor units, is a typing error.
-const TOTALS_TOLERANCE_MAX: i64 = 100_000;
 
 /// The rules in force.
 #[derive(Debug)]
 pub struct Rules {
     price_tolerance_bp: i64,
     totals_tolerance_minor: i64,
+    discount_max_bp: i64,
     blocked_customer: bool,
     unknown_item: Unknown,
     unknown_customer: Unknown,
@@ -127,6 +130,10 @@ pub enum Rule {
     Price,
     /// Stated amounts agree with computed ones.
     Totals,
+    /// The discount is one that the distributor gives.
+    Discount,
+    /// No charge and no total is below nothing.
+    NegativeAmount,
 }
 
 impl Rule {
@@ -144,6 +151,8 @@ impl Rule {
             Self::UnitOfMeasure => "unit-of-measure",
             Self::Price => "price",
             Self::Totals => "totals",
+            Self::Discount => "discount",
+            Self::NegativeAmount => "negative-amount",
         }
     }
 }
@@ -186,7 +195,7 @@ impl Rules {
     /// Everything that is wrong with the file.
     pub fn load(file: &SourceFile<'_>, known: &Known) -> Result<Self, LoadErrors> {
         let mut problems = Vec::new();
-        let rules = read_file(*file, known, &mut problems);
+        let rules = file::read_file(*file, known, &mut problems);
         match rules {
             Some(rules) if problems.is_empty() => Ok(rules),
             _ => Err(LoadErrors::new(problems)),
@@ -354,76 +363,6 @@ impl Rules {
         }
     }
 
-    fn check_extended(&self, order: &Order, line: &OrderLine, findings: &mut Vec<Finding>) {
-        // Check: the line's amount can be computed in the order's currency, and is what the sender states.
-        let computed = line.unit_price.extended(&line.quantity).and_then(|money| in_currency(money, order.currency));
-        let difference = match (line.extended, computed) {
-            (_, Err(error)) => Some(("line-amount-not-computable", None, error.to_string())),
-            (Some(stated), Ok(computed)) if !self.agrees(stated, computed) => {
-                Some(("line-amount-differs", Some(stated), computed.to_string()))
-            }
-            (_, Ok(_)) => None,
-        };
-        let Some((code, stated, expected)) = difference else {
-            return;
-        };
-        findings.push(Finding {
-            rule: Rule::Totals,
-            code,
-            line: Some(line.number.clone()),
-            found: stated.map_or_else(|| line.unit_price.to_string(), |money| money.to_string()),
-            expected,
-            consequence: self.hold(&self.queues.totals),
-        });
-    }
-
-    fn check_totals(&self, order: &Order, findings: &mut Vec<Finding>) {
-        // A line that cannot be computed has its own finding; without it there is no sum.
-        let Ok(lines) = order.computed_total() else {
-            return;
-        };
-
-        // Check: the stated sum of lines.
-        if let Some(stated) = order.totals.lines {
-            self.compare_total("lines-total-differs", stated, lines, findings);
-        }
-
-        // Check: the stated grand total against lines, shipping, tax and discount.
-        if let Some(stated) = order.totals.grand {
-            match computed_grand(order, lines) {
-                Ok(computed) => {
-                    self.compare_total("grand-total-differs", stated, computed, findings);
-                }
-                Err(error) => findings.push(Finding {
-                    rule: Rule::Totals,
-                    code: "grand-total-not-computable",
-                    line: None,
-                    found: stated.to_string(),
-                    expected: error.to_string(),
-                    consequence: self.hold(&self.queues.totals),
-                }),
-            }
-        }
-    }
-
-    fn compare_total(&self, code: &'static str, stated: Money, computed: Money, findings: &mut Vec<Finding>) {
-        if !self.agrees(stated, computed) {
-            findings.push(Finding {
-                rule: Rule::Totals,
-                code,
-                line: None,
-                found: stated.to_string(),
-                expected: format!("{computed} within {} minor units", self.totals_tolerance_minor),
-                consequence: self.hold(&self.queues.totals),
-            });
-        }
-    }
-
-    fn agrees(&self, stated: Money, computed: Money) -> bool {
-        let difference = i128::from(stated.minor) - i128::from(computed.minor);
-        stated.currency == computed.currency && difference.abs() <= i128::from(self.totals_tolerance_minor)
-    }
-
     fn hold(&self, queue: &str) -> Consequence {
         Consequence::PolicyHold { queue: queue.to_owned(), minutes: self.hold_minutes }
     }
@@ -434,110 +373,4 @@ impl Rules {
             Unknown::Refuse => Consequence::Refuse,
         }
     }
-}
-
-/// Whether `|price − list| ≤ list × tolerance`, in integers: both sides are brought to
-/// nine decimal places and to the price's quantity. What overflows is not within.
-fn within_tolerance(price: &UnitPrice, item: &ItemFacts, tolerance_bp: i64) -> bool {
-    if price.currency != item.currency || price.per_quantity == 0 {
-        return false;
-    }
-    let compare = || {
-        let stated = nano(price.amount, price.scale)?;
-        let listed = nano(item.list_price.units, item.list_price.scale)?.checked_mul(i128::from(price.per_quantity))?;
-        let difference = stated.checked_sub(listed)?.checked_abs()?;
-        let scaled = difference.checked_mul(i128::from(ONE_BP))?;
-        let allowed = listed.checked_abs()?.checked_mul(i128::from(tolerance_bp))?;
-        Some(scaled <= allowed)
-    };
-    compare().unwrap_or(false)
-}
-
-/// `units` × 10^−`scale` in billionths; none for a scale that values cannot have.
-fn nano(units: i64, scale: u8) -> Option<i128> {
-    let places = portreeve_model::value::SCALE_MAX.checked_sub(scale)?;
-    i128::from(units).checked_mul(10_i128.checked_pow(u32::from(places))?)
-}
-
-/// Lines + shipping + tax − discount. Some senders state a discount as a negative
-/// amount (Adobe's `discount_amount`), others as a positive one: it always lowers.
-fn computed_grand(order: &Order, lines: Money) -> Result<Money, ValueError> {
-    let totals = &order.totals;
-    let mut sum = lines;
-    for part in [totals.shipping, totals.tax].into_iter().flatten() {
-        sum = sum.plus(part)?;
-    }
-    if let Some(discount) = totals.discount {
-        let lowered = discount.minor.checked_abs().and_then(i64::checked_neg).ok_or(ValueError::Overflow)?;
-        sum = sum.plus(Money { minor: lowered, currency: discount.currency })?;
-    }
-    Ok(sum)
-}
-
-fn in_currency(money: Money, currency: Currency) -> Result<Money, ValueError> {
-    if money.currency == currency { Ok(money) } else { Err(ValueError::MixedCurrencies(money.currency, currency)) }
-}
-
-fn amount(units: i64, scale: u8) -> String {
-    Decimal { units, scale }.to_string()
-}
-
-fn read_file(file: SourceFile<'_>, known: &Known, problems: &mut Problems) -> Option<Rules> {
-    let mut root = Table::parse(file, problems)?;
-    let table = root.table("rules", problems);
-    root.finish(problems);
-    read_rules(table?, Digest::of(file.text.as_bytes()), known, problems)
-}
-
-fn read_rules(mut table: Table<'_>, digest: Digest, known: &Known, problems: &mut Problems) -> Option<Rules> {
-    let hold_or_refuse = one_of(UNKNOWN.iter().map(|(word, _)| *word));
-    let minutes = format!("minutes, 1 to {HOLD_MINUTES_MAX}");
-    let minor = format!("minor units, 0 to {TOTALS_TOLERANCE_MAX}");
-
-    let price_tolerance_bp =
-        table.required("price_tolerance_bp", "basis points, 0 to 10000", problems, |v| whole(v, &(0..=ONE_BP)));
-    let totals_tolerance_minor =
-        table.required("totals_tolerance_minor", &minor, problems, |v| whole(v, &(0..=TOTALS_TOLERANCE_MAX)));
-    let blocked_customer = table.required("blocked_customer", "true or false", problems, |v| v.as_bool());
-    let unknown_item = table.required("unknown_item", &hold_or_refuse, problems, |v| choice(v, &UNKNOWN));
-    let unknown_customer = table.required("unknown_customer", &hold_or_refuse, problems, |v| choice(v, &UNKNOWN));
-    if !table.has("unreleasable_sender_states") {
-        let allowed = "a list of the sender's states; `[]` for none";
-        table.wrong("unreleasable_sender_states", "missing", allowed, problems);
-    }
-    let unreleasable_sender_states = table.list("unreleasable_sender_states", "a sender's state", problems, text);
-    let hold_minutes = table.required("hold_minutes", &minutes, problems, |v| {
-        u32::try_from(whole(v, &(1..=i64::from(HOLD_MINUTES_MAX)))?).ok()
-    });
-    let queues = table.table("queue", problems).and_then(|queues| read_queues(queues, known, problems));
-    table.finish(problems);
-
-    Some(Rules {
-        price_tolerance_bp: price_tolerance_bp?,
-        totals_tolerance_minor: totals_tolerance_minor?,
-        blocked_customer: blocked_customer?,
-        unknown_item: unknown_item?,
-        unknown_customer: unknown_customer?,
-        unreleasable_sender_states,
-        hold_minutes: hold_minutes?,
-        queues: queues?,
-        digest,
-    })
-}
-
-fn read_queues(mut table: Table<'_>, known: &Known, problems: &mut Problems) -> Option<Queues> {
-    let allowed = one_of(known.queues.iter().map(String::as_str));
-    let mut queue =
-        |key| table.required(key, &allowed, problems, |v| text(v).filter(|queue| known.queues.contains(queue)));
-    let queues = (queue("price"), queue("credit"), queue("customer"), queue("totals"), queue("item"), queue("payment"));
-    table.finish(problems);
-    let (price, credit, customer, totals, item, payment) = queues;
-    Some(Queues {
-        price: price?,
-        credit: credit?,
-        customer: customer?,
-        totals: totals?,
-        item: item?,
-        payment: payment?,
-    })
 }

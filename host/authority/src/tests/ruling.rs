@@ -14,6 +14,7 @@ const RULES: &str = r#"
 [rules]
 price_tolerance_bp = 500
 totals_tolerance_minor = 2
+discount_max_bp = 2500
 blocked_customer = true
 unknown_item = "refuse"
 unknown_customer = "hold"
@@ -257,6 +258,53 @@ fn a_discount_lowers_the_total_whatever_its_sign() {
 }
 
 #[test]
+fn holds_a_discount_above_the_largest_although_the_totals_agree() {
+    let discounted = |minor: i64, grand: i64| {
+        move |order: &mut Order, _: &mut ReferenceFacts| {
+            order.totals.discount = Some(usd(minor));
+            order.totals.grand = Some(usd(grand));
+        }
+    };
+    // Lines of 13.54: 25 % are 3.385.
+    assert_eq!(findings(discounted(338, 1516)), []);
+    check(discounted(339, 1515), &["discount-too-high"], held("pricing"));
+    check(discounted(-339, 1515), &["discount-too-high"], held("pricing"));
+    // Everything at list price, and the order for nothing.
+    check(discounted(1854, 0), &["discount-too-high"], held("pricing"));
+    check(discounted(i64::MIN + 1, 0), &["discount-too-high", "grand-total-differs"], held("pricing"));
+    let unstated = |order: &mut Order, _: &mut ReferenceFacts| {
+        order.totals.discount = Some(usd(1854));
+        order.totals.grand = None;
+    };
+    check(unstated, &["discount-too-high"], held("pricing"));
+    let euros = |order: &mut Order, _: &mut ReferenceFacts| {
+        order.totals.discount = Some(Money { minor: 1, currency: Currency::parse("EUR").unwrap() });
+        order.totals.grand = None;
+    };
+    check(euros, &["discount-too-high"], held("pricing"));
+}
+
+#[test]
+fn holds_charges_and_totals_below_nothing_although_they_agree() {
+    let shipped = |order: &mut Order, _: &mut ReferenceFacts| {
+        order.totals.shipping = Some(usd(-1354));
+        order.totals.grand = Some(usd(0));
+    };
+    check(shipped, &["shipping-negative"], held("order-desk"));
+    let taxed = |order: &mut Order, _: &mut ReferenceFacts| {
+        order.totals.tax = Some(usd(-2000));
+        order.totals.grand = Some(usd(-146));
+    };
+    check(taxed, &["tax-negative", "grand-total-negative"], held("order-desk"));
+    // Also where the lines have no sum to compare with.
+    let uncountable = |order: &mut Order, _: &mut ReferenceFacts| {
+        order.lines.first_mut().unwrap().quantity.value = i64::MAX;
+        order.totals.shipping = Some(usd(-1));
+    };
+    check(uncountable, &["line-amount-not-computable", "shipping-negative"], held("order-desk"));
+}
+
+#[test]
 fn amounts_that_cannot_be_computed_are_findings() {
     let euros = Currency::parse("EUR").unwrap();
     let mixed = |order: &mut Order, _: &mut ReferenceFacts| {
@@ -290,4 +338,21 @@ fn reads_its_file_strictly() {
         assert!(text.contains(part), "expected `{part}` in:\n{text}");
     }
     assert_ne!(rules(RULES).digest(), rules(&RULES.replace("1440", "1441")).digest());
+}
+
+#[test]
+fn an_order_is_worth_the_larger_of_its_stated_and_its_computed_total() {
+    let worth = |grand: Option<Money>| {
+        let mut order = order();
+        order.totals.grand = grand;
+        order.value().unwrap()
+    };
+    assert_eq!(worth(None), usd(1354));
+    assert_eq!(worth(Some(usd(1854))), usd(1854));
+    assert_eq!(worth(Some(usd(0))), usd(1354));
+    assert_eq!(worth(Some(usd(i64::MIN))), usd(1354));
+    // Two currencies have no larger one; a rule holds such an order.
+    let euros = Money { minor: 5, currency: Currency::parse("EUR").unwrap() };
+    assert_eq!(worth(Some(euros)), euros);
+    check(|order, _| order.totals.grand = Some(euros), &["grand-total-differs"], held("order-desk"));
 }
