@@ -16,6 +16,8 @@ mod validating;
 
 mod scoring;
 
+mod counting;
+
 mod weighing;
 
 mod standing;

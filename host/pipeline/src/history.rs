@@ -19,6 +19,8 @@ pub(crate) fn customer_event(
     received_at: portreeve_model::Instant,
     value: portreeve_model::Money,
 ) -> CustomerEvent {
+    // An order below nothing would hide the worth of the others in every later sum.
+    let value = portreeve_model::Money { minor: value.minor.max(0), ..value };
     CustomerEvent { customer: customer_digest(order), received_at, value, ship_to: ship_to_digest(order) }
 }
 

@@ -8,7 +8,7 @@ use portreeve_store::contract::{HoldOwner, NewException, NewHold, OrderState};
 
 use super::validating::Validated;
 use crate::Pipeline;
-use crate::decision::Scoring;
+use crate::decision::{Scoring, Weighed};
 use crate::route::FailedScorer;
 
 const MINUTE_MS: i64 = 60_000;
@@ -30,15 +30,15 @@ impl Pipeline {
         &self,
         order: &Validated,
         scorings: &[Scoring],
-        verdicts: &[(Verdict, Proposal)],
+        verdicts: &[Weighed],
         now: Instant,
     ) -> Standing {
         let mut standing = Standing::released();
         for finding in &order.findings {
             standing.add_finding(finding, now);
         }
-        for (verdict, proposal) in verdicts {
-            standing.add_verdict(verdict, proposal);
+        for weighed in verdicts {
+            standing.add_verdict(&weighed.verdict, &weighed.proposal);
         }
         let fails_closed = self
             .routes
@@ -101,7 +101,18 @@ impl Standing {
         match verdict.effect() {
             Effect::RecordOnly => {}
             Effect::Recommend(_) => self.recommended = true,
-            Effect::Route { queue } => self.raise(OrderState::Routed, Some(queue.clone()), verdict.summary()),
+            Effect::Route { queue, until, .. } => {
+                let plugin = verdict.plugin().clone();
+                let by_host = verdict.kept_by_host();
+                self.holds.push(NewHold {
+                    owner: if by_host { HoldOwner::SpentBudget(plugin) } else { HoldOwner::Route(plugin) },
+                    reason: reason(proposal),
+                    queue: queue.clone(),
+                    lines: Vec::new(),
+                    expires_at: *until,
+                });
+                self.raise(OrderState::Routed, Some(queue.clone()), verdict.summary());
+            }
             Effect::Hold { scope, until, queue, .. } => {
                 let lines = match scope {
                     HoldScope::Order => Vec::new(),

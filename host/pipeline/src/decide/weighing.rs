@@ -1,65 +1,52 @@
 //! What advice may cause: authority is asked about every proposal, in journal
 //! order, and everything that was found out about an order becomes one commit.
 
-use std::collections::BTreeMap;
-
-use portreeve_authority::{Advice, Counters, Effect, Subject, Verdict};
-use portreeve_model::advice::Proposal;
-use portreeve_model::{Assessment, Digest, Instant, PluginName};
+use portreeve_authority::{Advice, Effect, Subject};
+use portreeve_model::{Assessment, Digest, Instant};
 use portreeve_record::canonical_json;
-use portreeve_store::contract::{Decided, DecisionCommit, NewOrder, NewOutbox, NewPayload, OrderState, SUM_MINOR_MAX};
+use portreeve_store::contract::{Decided, DecisionCommit, NewOrder, NewOutbox, NewPayload, OrderState};
 
+use super::counting::Used;
 use super::scoring::Scored;
 use super::validating::Validated;
 use super::{DecideError, of_one};
 use crate::capability::Tables;
-use crate::decision::{DecisionRecord, FindingRecord, Scoring, VerdictRecord};
+use crate::decision::{DecisionRecord, FindingRecord, Scoring, VerdictRecord, Weighed};
 use crate::leaf::{self, DecideFacts};
 use crate::route::Channel;
 use crate::{Pipeline, history};
-
-const HOUR_MS: i64 = 3_600_000;
-const DAY_MS: i64 = 24 * HOUR_MS;
 
 impl Pipeline {
     /// Asks authority about every proposal, in journal order, so that counters
     /// count the same way whoever scored first.
     pub(super) async fn weigh(&self, scored: Vec<Scored>, tables: &Tables) -> Result<Vec<DecisionCommit>, DecideError> {
         let now = self.clock.now();
-        let mut counters: BTreeMap<PluginName, Counters> = BTreeMap::new();
+        let mut used = Used::default();
         let mut decisions = Vec::new();
         for (order, orders_before) in scored.into_iter().zip(0_u32..) {
-            let mut verdicts = Vec::new();
+            let mut weighed = Vec::new();
             for scoring in &order.scorings {
                 let Some(assessment) = &scoring.assessment else { continue };
-                if !counters.contains_key(&scoring.plugin) {
-                    let mut stored = self.counters(&scoring.plugin, now).await?;
-                    // Orders of this batch count from its first on, whoever was asked about them.
-                    stored.orders_last_hour = stored.orders_last_hour.saturating_add(orders_before);
-                    counters.insert(scoring.plugin.clone(), stored);
-                }
-                let Some(counters) = counters.get_mut(&scoring.plugin) else { continue };
-                verdicts.extend(self.verdicts(&order.validated, scoring, assessment, counters, now));
+                weighed
+                    .extend(self.verdicts(&order.validated, scoring, assessment, &mut used, orders_before, now).await?);
             }
-            for counters in counters.values_mut() {
-                counters.orders_last_hour = counters.orders_last_hour.saturating_add(1);
-            }
-            decisions.extend(of_one(self.decision(order, verdicts, tables, now))?);
+            decisions.extend(of_one(self.decision(order, weighed, tables, now))?);
         }
         Ok(decisions)
     }
 
-    fn verdicts(
+    async fn verdicts(
         &self,
         order: &Validated,
         scoring: &Scoring,
         assessment: &Assessment,
-        counters: &mut Counters,
+        used: &mut Used,
+        orders_before: u32,
         now: Instant,
-    ) -> Vec<(Verdict, Proposal)> {
-        let Some(installed) = self.plugin(&scoring.plugin) else { return Vec::new() };
+    ) -> Result<Vec<Weighed>, DecideError> {
+        let Some(installed) = self.plugin(&scoring.plugin) else { return Ok(Vec::new()) };
         let subject = subject(order);
-        let mut verdicts = Vec::new();
+        let mut weighed = Vec::new();
         for proposal in &assessment.proposals {
             let advice = Advice {
                 plugin: &scoring.plugin,
@@ -68,32 +55,26 @@ impl Pipeline {
                 score_bp: assessment.score_bp,
                 proposal,
             };
-            let verdict = self.authority.decide(&advice, &subject, counters, now);
-            if matches!(verdict.effect(), Effect::Hold { .. }) {
-                counters.holds_last_hour = counters.holds_last_hour.saturating_add(1);
-                let held_minor = counters.value_held_today_minor.saturating_add(order.value.minor);
-                counters.value_held_today_minor = held_minor.clamp(-SUM_MINOR_MAX, SUM_MINOR_MAX);
+            let counters = self.counters(used, &scoring.plugin, order.value.currency, orders_before, now).await?;
+            let verdict = self.authority.decide(&advice, &subject, &counters, now);
+            if verdict.budget_spent() {
+                self.metrics.budget_spent(&scoring.plugin);
+                tracing::warn!(plugin = %scoring.plugin, order = %order.id, "a budget of the plugin is spent");
             }
-            verdicts.push((verdict, proposal.clone()));
+            used.caused(&verdict);
+            weighed.push(Weighed { verdict, proposal: proposal.clone(), counters });
         }
-        verdicts
-    }
-
-    async fn counters(&self, plugin: &PluginName, now: Instant) -> Result<Counters, DecideError> {
-        let day_start = Instant(now.0 - now.0.rem_euclid(DAY_MS));
-        let usage = self.store.plugin_usage(plugin, now.plus_ms(-HOUR_MS), day_start).await?;
-        Ok(Counters {
-            holds_last_hour: usage.holds,
-            value_held_today_minor: usage.value_held_minor,
-            orders_last_hour: usage.orders,
-        })
+        if weighed.iter().any(|weighed| matches!(weighed.verdict.effect(), Effect::Hold { .. })) {
+            used.held(&scoring.plugin, order.value);
+        }
+        Ok(weighed)
     }
 
     /// Everything that was found out about an order, as one commit.
     fn decision(
         &self,
         scored: Scored,
-        verdicts: Vec<(Verdict, Proposal)>,
+        verdicts: Vec<Weighed>,
         tables: &Tables,
         now: Instant,
     ) -> Result<DecisionCommit, DecideError> {
@@ -113,7 +94,7 @@ impl Pipeline {
             history: validated.history.clone(),
             findings: validated.findings.iter().map(FindingRecord::from).collect(),
             scorings,
-            verdicts: verdicts.iter().map(|(verdict, _)| VerdictRecord::from(verdict)).collect(),
+            verdicts: verdicts.iter().map(VerdictRecord::from).collect(),
             state: standing.state.as_str().to_owned(),
         };
         let fingerprint = record.fingerprint()?;

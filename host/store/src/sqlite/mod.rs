@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use portreeve_model::reference::Row;
-use portreeve_model::{Digest, Instant, OrderId, PluginName, Reply};
+use portreeve_model::{Currency, Digest, Instant, OrderId, PluginName, Reply};
 use portreeve_record::Leaf;
 use rusqlite::Connection;
 
@@ -173,11 +173,12 @@ impl Store for SqliteStore {
     async fn plugin_usage(
         &self,
         plugin: &PluginName,
+        currency: Currency,
         hour_start: Instant,
         day_start: Instant,
     ) -> Result<PluginUsage, StoreError> {
         let plugin = plugin.clone();
-        self.read(move |connection| rows::plugin_usage(connection, &plugin, hour_start, day_start)).await
+        self.read(move |connection| rows::plugin_usage(connection, &plugin, currency, hour_start, day_start)).await
     }
 
     async fn commit_decisions(

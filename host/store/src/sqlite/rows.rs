@@ -371,22 +371,33 @@ pub(super) fn customer_history(connection: &Connection, query: &HistoryQuery) ->
 pub(super) fn plugin_usage(
     connection: &Connection,
     plugin: &PluginName,
+    currency: Currency,
     hour_start: Instant,
     day_start: Instant,
 ) -> Result<PluginUsage> {
-    let (holds, value_held_minor) = connection
+    let (holds, routes) = connection
         .query_row(
-            // Shortly after midnight the hour begins before the day does.
-            "SELECT count(*) FILTER (WHERE opened_at >= ?2), total(value_minor) FILTER (WHERE opened_at >= ?3)
-             FROM hold WHERE plugin = ?1 AND opened_at >= min(?2, ?3)",
-            params![plugin.as_str(), hour_start.0, day_start.0],
-            |row| Ok((row.get(0)?, sum_minor(row.get(1)?))),
+            "SELECT count(*) FILTER (WHERE owner = 'advice'), count(*) FILTER (WHERE owner = 'route')
+             FROM hold WHERE plugin = ?1 AND opened_at >= ?2",
+            params![plugin.as_str(), hour_start.0],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
+        .map_err(failed)?;
+    let value_held_minor = connection
+        .query_row(
+            // Several holds of an order keep its value once.
+            "SELECT total(value) FROM (
+               SELECT max(0, max(hold.value_minor)) AS value FROM hold JOIN orders ON orders.id = hold.order_id
+               WHERE hold.plugin = ?1 AND hold.opened_at >= ?2 AND hold.owner = 'advice' AND orders.currency = ?3
+               GROUP BY hold.order_id)",
+            params![plugin.as_str(), day_start.0, currency.code()],
+            |row| Ok(sum_minor(row.get(0)?)),
         )
         .map_err(failed)?;
     let orders = connection
         .query_row("SELECT count(*) FROM orders WHERE decided_at >= ?1", [hour_start.0], |row| row.get(0))
         .map_err(failed)?;
-    Ok(PluginUsage { holds, value_held_minor, orders })
+    Ok(PluginUsage { holds, routes, value_held_minor, orders })
 }
 
 /// SQLite's `sum` of integers fails when it overflows, its `total` does not, and is
@@ -468,6 +479,8 @@ fn insert_order(tx: &Connection, decision: &DecisionCommit, order: &NewOrder, po
         let (owner, plugin) = match &hold.owner {
             HoldOwner::Policy => ("policy", None),
             HoldOwner::Advice(plugin) => ("advice", Some(plugin.as_str())),
+            HoldOwner::Route(plugin) => ("route", Some(plugin.as_str())),
+            HoldOwner::SpentBudget(plugin) => ("spent-budget", Some(plugin.as_str())),
         };
         tx.prepare_cached(
             "INSERT INTO hold (order_id, owner, plugin, reason, queue, lines, opened_at, expires_at, value_minor)
@@ -483,7 +496,8 @@ fn insert_order(tx: &Connection, decision: &DecisionCommit, order: &NewOrder, po
                 hold.lines.join("\n"),
                 decision.at.0,
                 hold.expires_at.0,
-                order.value.minor,
+                // An order below nothing would give budget back.
+                order.value.minor.max(0),
             ])
         })
         .map_err(failed)?;
