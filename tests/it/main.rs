@@ -24,6 +24,8 @@ mod hostile;
 
 mod road;
 
+mod authority;
+
 mod fixtures;
 
 mod airgap;

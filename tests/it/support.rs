@@ -384,6 +384,13 @@ impl TestHost {
         open(folder, setup, erp, clock).await.unwrap_or_else(|error| panic!("the host does not start again: {error:#}"))
     }
 
+    /// The same host with another clock.
+    pub(crate) async fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        let workers = Some(self.setup.workers);
+        self.host = Host::open(Arc::clone(&self.store), &self.locations, clock, workers).await.unwrap();
+        self
+    }
+
     /// Sends bytes as the EDI gateway.
     pub(crate) async fn send_edi(&self, body: &[u8]) -> Result<Accepted, AcceptError> {
         self.send("edi", Credential::Bearer(EDI_TOKEN), body).await

@@ -77,10 +77,38 @@ struct Queues {
 pub struct ReferenceFacts {
     /// When the order was received.
     pub received_at: Instant,
-    /// The customer; none when the reference table does not have it.
-    pub customer: Option<CustomerFacts>,
+    /// Whether it came by a channel for tests.
+    pub test_channel: bool,
+    /// The customer.
+    pub customer: Looked<CustomerFacts>,
     /// The items by `sku`; those missing are unknown.
-    pub items: BTreeMap<String, ItemFacts>,
+    pub items: BTreeMap<String, Looked<ItemFacts>>,
+}
+
+/// What a reference table says about a key. Only the table's own "no such row" may
+/// count against a sender: a table that was never loaded, or a row without a column,
+/// is a mistake of ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Looked<T> {
+    /// The row.
+    Found(T),
+    /// The table has no such row.
+    Unknown,
+    /// The row lacks a column that a rule needs.
+    Incomplete,
+    /// There is no such table.
+    NotLoaded,
+}
+
+impl<T> Looked<T> {
+    /// The row, where there is a whole one.
+    #[must_use]
+    pub fn found(&self) -> Option<&T> {
+        match self {
+            Self::Found(row) => Some(row),
+            Self::Unknown | Self::Incomplete | Self::NotLoaded => None,
+        }
+    }
 }
 
 /// What the host knows about a customer.
@@ -134,6 +162,10 @@ pub enum Rule {
     Discount,
     /// No charge and no total is below nothing.
     NegativeAmount,
+    /// The tables that the rules need are there and whole.
+    Reference,
+    /// A test is no order.
+    TestOrder,
 }
 
 impl Rule {
@@ -153,6 +185,8 @@ impl Rule {
             Self::Totals => "totals",
             Self::Discount => "discount",
             Self::NegativeAmount => "negative-amount",
+            Self::Reference => "reference",
+            Self::TestOrder => "test-order",
         }
     }
 }
@@ -167,8 +201,12 @@ pub enum Consequence {
         /// Until it escalates.
         minutes: u32,
     },
-    /// The sender is told no.
-    Refuse,
+    /// The order goes nowhere. Nothing answers the sender by itself: people of the
+    /// queue tell it, by an exception.
+    Refuse {
+        /// Whose work it is.
+        queue: String,
+    },
 }
 
 /// One thing that is wrong with an order.
@@ -213,9 +251,11 @@ impl Rules {
     #[must_use]
     pub fn check(&self, order: &Order, reference: &ReferenceFacts) -> Vec<Finding> {
         let mut findings = Vec::new();
+        self.check_test(order, reference, &mut findings);
         self.check_customer(order, reference, &mut findings);
         self.check_sender_state(order, &mut findings);
         self.check_date(order.requested_delivery, None, reference, &mut findings);
+        self.check_item_table(reference, &mut findings);
         for line in &order.lines {
             self.check_line(order, line, reference, &mut findings);
         }
@@ -223,18 +263,65 @@ impl Rules {
         findings
     }
 
+    fn check_test(&self, order: &Order, reference: &ReferenceFacts, findings: &mut Vec<Finding>) {
+        // Check: a test ships nothing. Only a channel for tests takes one for an order.
+        if order.is_test() && !reference.test_channel {
+            findings.push(Finding {
+                rule: Rule::TestOrder,
+                code: "test-order",
+                line: None,
+                found: "marked as a test by its sender".to_owned(),
+                expected: "an order, or a channel with `test = true`".to_owned(),
+                consequence: self.hold(&self.queues.item),
+            });
+        }
+    }
+
+    fn check_item_table(&self, reference: &ReferenceFacts, findings: &mut Vec<Finding>) {
+        // Check: there is a table of items at all; otherwise no line can be judged.
+        if reference.items.values().any(|item| *item == Looked::NotLoaded) {
+            findings.push(self.of_reference(
+                "item-table-not-loaded",
+                None,
+                "a reference table `item`",
+                &self.queues.item,
+            ));
+        }
+    }
+
     fn check_customer(&self, order: &Order, reference: &ReferenceFacts, findings: &mut Vec<Finding>) {
         // Check: the customer is known. Without facts the next two cannot be checked.
-        let Some(customer) = &reference.customer else {
-            findings.push(Finding {
-                rule: Rule::UnknownCustomer,
-                code: "customer-unknown",
-                line: None,
-                found: "no such customer".to_owned(),
-                expected: "a customer of the reference table".to_owned(),
-                consequence: self.unknown(self.unknown_customer, &self.queues.customer),
-            });
-            return;
+        let customer = match &reference.customer {
+            Looked::Found(customer) => customer,
+            Looked::Unknown => {
+                findings.push(Finding {
+                    rule: Rule::UnknownCustomer,
+                    code: "customer-unknown",
+                    line: None,
+                    found: "no such customer".to_owned(),
+                    expected: "a customer of the reference table".to_owned(),
+                    consequence: self.unknown(self.unknown_customer, &self.queues.customer),
+                });
+                return;
+            }
+            Looked::Incomplete => {
+                findings.push(self.of_reference(
+                    "customer-row-incomplete",
+                    None,
+                    "a row with class and blocked",
+                    &self.queues.customer,
+                ));
+                return;
+            }
+            Looked::NotLoaded => {
+                findings.push(self.of_reference(
+                    "customer-table-not-loaded",
+                    None,
+                    "a reference table `customer`",
+                    &self.queues.customer,
+                ));
+                return;
+            }
         };
 
         // Check: the customer is not blocked.
@@ -321,22 +408,37 @@ impl Rules {
                 "quantity-not-positive",
                 amount(line.quantity.value, line.quantity.scale),
                 "more than 0".to_owned(),
-                Consequence::Refuse,
+                Consequence::Refuse { queue: self.queues.item.clone() },
             ));
         }
         self.check_date(line.requested_delivery, Some(line), reference, findings);
         self.check_extended(order, line, findings);
 
         // Check: the item is known. Without facts the next two cannot be checked.
-        let Some(item) = reference.items.get(&line.sku) else {
-            findings.push(finding(
-                Rule::UnknownItem,
-                "item-unknown",
-                shown(&line.sku),
-                "an item of the reference table".to_owned(),
-                self.unknown(self.unknown_item, &self.queues.item),
-            ));
-            return;
+        let item = match reference.items.get(&line.sku) {
+            Some(Looked::Found(item)) => item,
+            None | Some(Looked::Unknown) => {
+                findings.push(finding(
+                    Rule::UnknownItem,
+                    "item-unknown",
+                    shown(&line.sku),
+                    "an item of the reference table".to_owned(),
+                    self.unknown(self.unknown_item, &self.queues.item),
+                ));
+                return;
+            }
+            Some(Looked::Incomplete) => {
+                let line = Some(line.number.clone());
+                findings.push(self.of_reference(
+                    "item-row-incomplete",
+                    line,
+                    "a row with list-price, unit and currency",
+                    &self.queues.item,
+                ));
+                return;
+            }
+            // Said once for the whole order.
+            Some(Looked::NotLoaded) => return,
         };
 
         // Check: it is ordered in the unit that it is sold in; the list price is for that unit.
@@ -363,6 +465,18 @@ impl Rules {
         }
     }
 
+    /// A finding about our own tables: never a refusal.
+    fn of_reference(&self, code: &'static str, line: Option<String>, expected: &str, queue: &str) -> Finding {
+        Finding {
+            rule: Rule::Reference,
+            code,
+            line,
+            found: "nothing to compare with".to_owned(),
+            expected: expected.to_owned(),
+            consequence: self.hold(queue),
+        }
+    }
+
     fn hold(&self, queue: &str) -> Consequence {
         Consequence::PolicyHold { queue: queue.to_owned(), minutes: self.hold_minutes }
     }
@@ -370,7 +484,7 @@ impl Rules {
     fn unknown(&self, what: Unknown, queue: &str) -> Consequence {
         match what {
             Unknown::Hold => self.hold(queue),
-            Unknown::Refuse => Consequence::Refuse,
+            Unknown::Refuse => Consequence::Refuse { queue: queue.to_owned() },
         }
     }
 }

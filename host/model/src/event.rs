@@ -619,6 +619,15 @@ impl Event {
 }
 
 impl Order {
+    /// Whether its sender marks it as a test, in the words of its own format: X12
+    /// ISA15 `T`, which transformers keep as the extension `x12:usage`. Any other
+    /// format's transformer says `test` = `true`.
+    #[must_use]
+    pub fn is_test(&self) -> bool {
+        let marks = [("x12:usage", "T"), ("test", "true")];
+        self.extensions.iter().any(|extension| marks.contains(&(extension.name.as_str(), extension.value.as_str())))
+    }
+
     /// The sum of the lines in minor units, computed from quantity and price.
     ///
     /// # Errors

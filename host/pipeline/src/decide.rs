@@ -8,7 +8,8 @@
 //!
 //! The standard path is the host's: an order without a hold is released by
 //! default. A plugin can only add caution, and a plugin that fails leaves its
-//! order to a person while the others go on.
+//! order to a person while the others go on, unless it failed for a reason that
+//! passes: then the document waits, and later ones go before it.
 
 mod reading;
 
@@ -77,7 +78,8 @@ fn of_one<T>(result: Result<T, DecideError>) -> Result<Option<T>, DecideError> {
 }
 
 impl Pipeline {
-    /// Decides the next documents, at most `limit`; as many results as documents.
+    /// Decides the next documents, at most `limit`. A document whose plugin failed for
+    /// a reason that passes has no result yet: it is tried again, with growing waits.
     ///
     /// Repeating it after a crash is safe: what was committed is no longer
     /// undecided, what was not is decided again, alike.
@@ -85,12 +87,15 @@ impl Pipeline {
     /// # Errors
     /// When the store fails; a single document's error is in its place.
     pub async fn decide(self: &Arc<Self>, limit: u32) -> Result<Vec<Result<Committed, DecideError>>, DecideError> {
-        let documents = self.store.undecided(limit).await?;
+        let now = self.clock.now();
+        let mut documents = self.store.undecided(self.set_aside.beyond_waiting(limit)).await?;
+        documents.retain(|document| !self.set_aside.waits(document.position(), now));
+        documents.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
         if documents.is_empty() {
             return Ok(Vec::new());
         }
         let mut left: BTreeSet<DocumentPosition> = documents.iter().map(Journaled::position).collect();
-        let tables = Tables::of(&self.store, &self.tables_in_use()).await;
+        let tables = Tables::read(&self.store, &self.tables_in_use()).await?;
 
         let pipeline = Arc::clone(self);
         let its_tables = Arc::clone(&tables);
@@ -103,7 +108,7 @@ impl Pipeline {
         let mut unread = Vec::new();
         let mut validated = Vec::new();
         let mut in_batch = BTreeSet::new();
-        for mapped in mapped.into_iter().flatten() {
+        for mapped in mapped.into_iter().flatten().flatten() {
             match of_one(self.validate(mapped, &tables, &mut in_batch).await)? {
                 Some(Ok(order)) => validated.push(order),
                 Some(Err(other)) => unread.push(other),
@@ -122,7 +127,7 @@ impl Pipeline {
 
         let mut asked = Vec::new();
         for scored in scored.into_iter().flatten() {
-            asked.extend(of_one(scored)?);
+            asked.extend(of_one(scored)?.flatten());
         }
 
         let mut decisions = unread;
@@ -130,7 +135,9 @@ impl Pipeline {
         decisions.sort_by_key(|decision| decision.document.position());
         for decision in &decisions {
             left.remove(&decision.document.position());
+            self.set_aside.decided(decision.document.position());
         }
+        left.retain(|position| !self.set_aside.waits(*position, now));
         let committed = self.store.commit_decisions(decisions).await?;
         self.set_aside.add(&left);
         let set_aside = left.into_iter().map(|position| Err(DecideError::SetAside(position)));

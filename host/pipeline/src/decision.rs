@@ -222,7 +222,7 @@ impl From<&Finding> for FindingRecord {
             expected: finding.expected.clone(),
             consequence: match finding.consequence {
                 Consequence::PolicyHold { .. } => "hold".to_owned(),
-                Consequence::Refuse => "refuse".to_owned(),
+                Consequence::Refuse { .. } => "refuse".to_owned(),
             },
         }
     }

@@ -261,7 +261,8 @@ pub enum OrderState {
     Held,
     /// Sent to a queue.
     Routed,
-    /// Refused by the host's rules; the sender gets a business answer.
+    /// Refused by the host's rules. Nothing answers the sender by itself; an exception
+    /// asks people to.
     Refused,
     /// Something failed; a person decides.
     Exception,
@@ -346,7 +347,7 @@ pub struct NewOrder {
     pub number: String,
     /// Where it stands.
     pub state: OrderState,
-    /// The queue that works on it, unless it is released or refused.
+    /// The queue that works on it, unless it is released.
     pub queue: Option<String>,
     /// What it is worth.
     pub value: Money,
@@ -366,7 +367,8 @@ pub struct NewOrder {
     pub outbox: Vec<NewOutbox>,
     /// For later decisions about this customer.
     pub customer_event: CustomerEvent,
-    /// Set when the state is `exception`.
+    /// Set when the state is `exception`, and when it is `refused`: somebody decides,
+    /// or tells the sender.
     pub exception: Option<NewException>,
 }
 

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use portreeve_model::event::OrderTotals;
-use portreeve_model::value::{Customer, Decimal};
+use portreeve_model::value::{Customer, Decimal, Extension};
 use portreeve_model::{Currency, Date, Money, Order, OrderLine, Quantity, UnitPrice};
 
 use super::{NOW, known, usd};
 use crate::SourceFile;
-use crate::rules::{Consequence, CustomerFacts, Finding, ItemFacts, ReferenceFacts, Rules};
+use crate::rules::{Consequence, CustomerFacts, Finding, ItemFacts, Looked, ReferenceFacts, Rules};
 
 const RULES: &str = r#"
 [rules]
@@ -69,14 +69,17 @@ fn line(number: &str, sku: &str, pieces: i64, price_milli: i64, extended: Option
 }
 
 fn reference() -> ReferenceFacts {
-    let item = |price: &str| ItemFacts {
-        list_price: Decimal::parse(price).unwrap(),
-        unit: "EA".to_owned(),
-        currency: usd(0).currency,
+    let item = |price: &str| {
+        Looked::Found(ItemFacts {
+            list_price: Decimal::parse(price).unwrap(),
+            unit: "EA".to_owned(),
+            currency: usd(0).currency,
+        })
     };
     ReferenceFacts {
         received_at: NOW,
-        customer: Some(CustomerFacts {
+        test_channel: false,
+        customer: Looked::Found(CustomerFacts {
             class: "standard".to_owned(),
             blocked: false,
             currency: Some(usd(0).currency),
@@ -84,6 +87,20 @@ fn reference() -> ReferenceFacts {
         }),
         items: BTreeMap::from([("BOLT".to_owned(), item("10.00")), ("NUT".to_owned(), item("1.179"))]),
     }
+}
+
+fn customer(facts: &mut ReferenceFacts) -> &mut CustomerFacts {
+    let Looked::Found(customer) = &mut facts.customer else { panic!("no customer") };
+    customer
+}
+
+fn nut(facts: &mut ReferenceFacts) -> &mut ItemFacts {
+    let Some(Looked::Found(item)) = facts.items.get_mut("NUT") else { panic!("no item") };
+    item
+}
+
+fn refused(queue: &str) -> Consequence {
+    Consequence::Refuse { queue: queue.to_owned() }
 }
 
 fn held(queue: &str) -> Consequence {
@@ -123,7 +140,7 @@ fn finds_nothing_wrong_with_a_good_order() {
 #[test]
 fn holds_orders_of_blocked_customers() {
     let block = |_: &mut Order, reference: &mut ReferenceFacts| {
-        reference.customer.as_mut().unwrap().blocked = true;
+        customer(reference).blocked = true;
     };
     check(block, &["customer-blocked"], held("credit"));
     let off = rules(&RULES.replace("blocked_customer = true", "blocked_customer = false"));
@@ -134,24 +151,24 @@ fn holds_orders_of_blocked_customers() {
 
 #[test]
 fn holds_or_refuses_unknown_customers_and_items() {
-    check(|_, facts| facts.customer = None, &["customer-unknown"], held("customer-service"));
+    check(|_, facts| facts.customer = Looked::Unknown, &["customer-unknown"], held("customer-service"));
     let forget = |_: &mut Order, facts: &mut ReferenceFacts| facts.items.retain(|sku, _| sku != "NUT");
-    check(forget, &["item-unknown"], Consequence::Refuse);
+    check(forget, &["item-unknown"], refused("order-desk"));
     let swapped = RULES
         .replace("unknown_item = \"refuse\"", "unknown_item = \"hold\"")
         .replace("unknown_customer = \"hold\"", "unknown_customer = \"refuse\"");
     let mut facts = reference();
-    facts.customer = None;
+    facts.customer = Looked::Unknown;
     facts.items.clear();
     let consequences: Vec<Consequence> =
         rules(&swapped).check(&order(), &facts).into_iter().map(|finding| finding.consequence).collect();
-    assert_eq!(consequences, [Consequence::Refuse, held("order-desk"), held("order-desk")]);
+    assert_eq!(consequences, [refused("customer-service"), held("order-desk"), held("order-desk")]);
 }
 
 #[test]
 fn holds_an_order_in_another_currency_than_the_customers() {
     let change = |_: &mut Order, facts: &mut ReferenceFacts| {
-        facts.customer.as_mut().unwrap().currency = Some(Currency::parse("EUR").unwrap());
+        customer(facts).currency = Some(Currency::parse("EUR").unwrap());
     };
     check(change, &["currency-differs"], held("customer-service"));
 }
@@ -184,7 +201,7 @@ fn refuses_quantities_that_are_not_positive() {
             price(order, 10_000);
             order.lines.last_mut().unwrap().quantity.value = value;
         };
-        check(change, &["quantity-not-positive"], Consequence::Refuse);
+        check(change, &["quantity-not-positive"], refused("order-desk"));
     }
 }
 
@@ -222,11 +239,11 @@ fn compares_prices_per_hundred_and_takes_what_overflows_for_a_difference() {
     assert_eq!(findings(per_hundred(1_000_000)), []);
     check(per_hundred(10_000), &["price-out-of-tolerance"], held("pricing"));
     let vast = |_: &mut Order, facts: &mut ReferenceFacts| {
-        facts.items.get_mut("NUT").unwrap().list_price = Decimal { units: i64::MAX, scale: 0 };
+        nut(facts).list_price = Decimal { units: i64::MAX, scale: 0 };
     };
     check(vast, &["price-out-of-tolerance"], held("pricing"));
     let euros = |_: &mut Order, facts: &mut ReferenceFacts| {
-        facts.items.get_mut("NUT").unwrap().currency = Currency::parse("EUR").unwrap();
+        nut(facts).currency = Currency::parse("EUR").unwrap();
     };
     check(euros, &["price-out-of-tolerance"], held("pricing"));
 }
@@ -355,4 +372,43 @@ fn an_order_is_worth_the_larger_of_its_stated_and_its_computed_total() {
     let euros = Money { minor: 5, currency: Currency::parse("EUR").unwrap() };
     assert_eq!(worth(Some(euros)), euros);
     check(|order, _| order.totals.grand = Some(euros), &["grand-total-differs"], held("order-desk"));
+}
+
+#[test]
+fn a_table_that_was_never_loaded_or_a_row_without_a_column_is_no_fault_of_the_senders() {
+    let refusing = rules(&RULES.replace("unknown_customer = \"hold\"", "unknown_customer = \"refuse\""));
+    let found = |change: &dyn Fn(&mut ReferenceFacts)| {
+        let mut facts = reference();
+        change(&mut facts);
+        let findings = refusing.check(&order(), &facts);
+        findings.into_iter().map(|finding| (finding.code, finding.consequence)).collect::<Vec<_>>()
+    };
+    let all = |facts: &mut ReferenceFacts, item: &Looked<ItemFacts>| {
+        facts.items.values_mut().for_each(|known| *known = item.clone());
+    };
+    // Once per order, not once per line.
+    let expected = [("item-table-not-loaded", held("order-desk"))];
+    assert_eq!(found(&|facts| all(facts, &Looked::NotLoaded)), expected);
+    let of_line = ("item-row-incomplete", held("order-desk"));
+    assert_eq!(found(&|facts| all(facts, &Looked::Incomplete)), [of_line.clone(), of_line]);
+    let expected = [("customer-table-not-loaded", held("customer-service"))];
+    assert_eq!(found(&|facts| facts.customer = Looked::NotLoaded), expected);
+    let expected = [("customer-row-incomplete", held("customer-service"))];
+    assert_eq!(found(&|facts| facts.customer = Looked::Incomplete), expected);
+}
+
+#[test]
+fn holds_a_test_unless_the_channel_is_for_tests() {
+    let mark = |name: &str, value: &str| {
+        let extension = Extension { name: name.to_owned(), value: value.to_owned() };
+        move |order: &mut Order, _: &mut ReferenceFacts| order.extensions.push(extension.clone())
+    };
+    check(mark("x12:usage", "T"), &["test-order"], held("order-desk"));
+    check(mark("test", "true"), &["test-order"], held("order-desk"));
+    assert_eq!(findings(mark("x12:usage", "P")), []);
+    let on_test_channel = |order: &mut Order, facts: &mut ReferenceFacts| {
+        mark("x12:usage", "T")(order, facts);
+        facts.test_channel = true;
+    };
+    assert_eq!(findings(on_test_channel), []);
 }

@@ -9,6 +9,7 @@ use portreeve_sandbox::Crossing;
 use portreeve_store::Journaled;
 use portreeve_store::contract::{DocumentPosition, NewException};
 
+use super::set_aside::passing;
 use crate::accept::call_error_code;
 use crate::capability::Tables;
 use crate::{Pipeline, leaf, route};
@@ -29,12 +30,13 @@ pub(super) enum Reading {
 }
 
 impl Pipeline {
-    /// Reads a document: the first stage, without side effects.
-    pub(super) async fn to_canonical(&self, document: Journaled, tables: Arc<Tables>) -> Mapped {
+    /// Reads a document: the first stage, without side effects. None when the
+    /// transformer failed for a reason that passes: it is asked again later.
+    pub(super) async fn to_canonical(&self, document: Journaled, tables: Arc<Tables>) -> Option<Mapped> {
         if self.set_aside.has(document.position()) {
             let detail = "the host itself failed on this document; decide about it yourself and report the fault";
             let outcome = Err(for_a_person(self.queue(&document), "host-fault", detail));
-            return Mapped { document, crossing: None, outcome };
+            return Some(Mapped { document, crossing: None, outcome });
         }
         if let Some(first) = document.first() {
             let outcome = if first.same_content {
@@ -46,7 +48,7 @@ impl Pipeline {
                     "the same business key came before with other content; compare the two documents",
                 ))
             };
-            return Mapped { document, crossing: None, outcome };
+            return Some(Mapped { document, crossing: None, outcome });
         }
         let Some(transformer) = self
             .routes
@@ -59,7 +61,7 @@ impl Pipeline {
                 document.kind()
             );
             let outcome = Err(for_a_person(self.queue(&document), "no-transformer", &detail));
-            return Mapped { document, crossing: None, outcome };
+            return Some(Mapped { document, crossing: None, outcome });
         };
         let mut context = self.context(document.received_at());
         context.lookup = tables;
@@ -76,6 +78,11 @@ impl Pipeline {
         };
         let crossed = self.metrics.called(transformer.plugin.to_canonical(&context, &request).await);
         let queue = self.queue(&document);
+        if let Some(asked_ms) = passing(&crossed.outcome)
+            && self.set_aside.wait(document.position(), asked_ms, self.clock.now())
+        {
+            return None;
+        }
         let (outcome, failure) = match crossed.outcome {
             Ok(Ok(events)) => (one_order(events, queue), None),
             Ok(Err(failure)) => {
@@ -87,7 +94,7 @@ impl Pipeline {
                 (Err(for_a_person(queue, &code, &error.to_string())), Some(code))
             }
         };
-        Mapped { document, crossing: Some((crossed.crossing, failure)), outcome }
+        Some(Mapped { document, crossing: Some((crossed.crossing, failure)), outcome })
     }
 }
 

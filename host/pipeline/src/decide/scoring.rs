@@ -9,6 +9,7 @@ use portreeve_model::{Digest, Instant, Order, PluginKind, PluginName};
 use portreeve_sandbox::Crossing;
 
 use super::DecideError;
+use super::set_aside::passing;
 use super::validating::Validated;
 use crate::accept::call_error_code;
 use crate::capability::Tables;
@@ -47,12 +48,13 @@ impl Question {
 
 impl Pipeline {
     /// Asks every scorer of the channel. A refused order is not scored: there is
-    /// nothing left for advice to add.
-    pub(super) async fn score(&self, validated: Validated, tables: Arc<Tables>) -> Result<Scored, DecideError> {
+    /// nothing left for advice to add. None when one of them failed for a reason that
+    /// passes: all of them are asked again later.
+    pub(super) async fn score(&self, validated: Validated, tables: Arc<Tables>) -> Result<Option<Scored>, DecideError> {
         let mut scored = Scored { scorings: Vec::new(), crossings: Vec::new(), validated };
-        let Some(history) = scored.validated.history.clone() else { return Ok(scored) };
-        if scored.validated.findings.iter().any(|finding| matches!(finding.consequence, Consequence::Refuse)) {
-            return Ok(scored);
+        let Some(history) = scored.validated.history.clone() else { return Ok(Some(scored)) };
+        if scored.validated.findings.iter().any(|finding| matches!(finding.consequence, Consequence::Refuse { .. })) {
+            return Ok(Some(scored));
         }
         let mut context = self.context(scored.validated.document.received_at());
         context.lookup = tables;
@@ -60,23 +62,29 @@ impl Pipeline {
         let event = Digest::of(&scored.validated.event_json);
         let mut question = Question::new(order, event, history, context.received_at);
         for name in self.scorers(&scored.validated.document) {
-            let (scoring, crossing) = self.score_once(name, &mut question, &context).await;
+            let (scoring, crossing, passing) = self.score_once(name, &mut question, &context).await;
+            if let Some(asked_ms) = passing
+                && self.set_aside.wait(scored.validated.document.position(), asked_ms, self.clock.now())
+            {
+                return Ok(None);
+            }
             if let Some(crossing) = crossing {
                 let output = scoring.assessment.as_ref().map(portreeve_record::canonical_digest).transpose()?;
                 scored.crossings.push((crossing, scoring.input, output, scoring.failure.clone()));
             }
             scored.scorings.push(scoring);
         }
-        Ok(scored)
+        Ok(Some(scored))
     }
 
-    /// One call of one scorer, with everything that doing it again needs.
+    /// One call of one scorer, with everything that doing it again needs, and for how
+    /// many milliseconds to wait where its failure passes.
     pub(crate) async fn score_once(
         &self,
         name: &PluginName,
         question: &mut Question,
         context: &portreeve_sandbox::CallContext,
-    ) -> (Scoring, Option<Crossing>) {
+    ) -> (Scoring, Option<Crossing>, Option<u32>) {
         let engine = self.engines.get(&PluginKind::Scorer).copied().unwrap_or_else(|| Digest::of(b"no engine"));
         let Some(installed) = self.plugin(name) else {
             let scoring = Scoring {
@@ -91,11 +99,12 @@ impl Pipeline {
                 assessment: None,
                 failure: Some("not-installed".to_owned()),
             };
-            return (scoring, None);
+            return (scoring, None, None);
         };
         let seed = seed_of(installed.digest, question.event);
         let (request, input) = question.with_seed(seed);
         let crossed = self.metrics.called(installed.plugin.score(context, request).await);
+        let passing = passing(&crossed.outcome);
         let (assessment, failure) = match crossed.outcome {
             Ok(Ok(assessment)) => (Some(assessment), None),
             Ok(Err(failure)) => (None, Some(leaf::failure_words(&failure).0)),
@@ -113,7 +122,7 @@ impl Pipeline {
             assessment,
             failure,
         };
-        (scoring, Some(crossed.crossing))
+        (scoring, Some(crossed.crossing), passing)
     }
 }
 

@@ -83,7 +83,19 @@ impl Standing {
         let place = finding.line.as_ref().map_or_else(String::new, |line| format!(" (line {line})"));
         let why = format!("{}{place}: found {}, expected {}", finding.code, finding.found, finding.expected);
         match &finding.consequence {
-            Consequence::Refuse => self.raise(OrderState::Refused, None, why),
+            Consequence::Refuse { queue } => {
+                // Nothing answers the sender by itself. Without a row for people the
+                // order would be gone, and the sender would wait for it.
+                if self.state != OrderState::Refused {
+                    self.exception = Some(NewException {
+                        stage: "decide",
+                        code: "refused-order".to_owned(),
+                        detail: format!("{why}; tell the sender that the order is refused"),
+                        queue: queue.clone(),
+                    });
+                }
+                self.raise(OrderState::Refused, Some(queue.clone()), why);
+            }
             Consequence::PolicyHold { queue, minutes } => {
                 self.holds.push(NewHold {
                     owner: HoldOwner::Policy,

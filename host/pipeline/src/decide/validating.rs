@@ -3,10 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use portreeve_authority::rules::{CustomerFacts, Finding, ItemFacts, ReferenceFacts};
+use portreeve_authority::rules::{CustomerFacts, Finding, ItemFacts, Looked, ReferenceFacts};
 use portreeve_model::advice::CustomerHistory;
 use portreeve_model::reference::Row;
-use portreeve_model::{Currency, Event, Instant, Money, Order, OrderId};
+use portreeve_model::{Currency, Event, Money, Order, OrderId};
 use portreeve_sandbox::Crossing;
 use portreeve_store::Journaled;
 use portreeve_store::contract::{CustomerEvent, Decided, DecisionCommit};
@@ -46,14 +46,11 @@ impl Pipeline {
             }
             Err(exception) => return Ok(Err(self.without_order(document, crossing, Decided::Unmapped(exception))?)),
         };
-        let facts = reference_facts(&order, document.received_at(), tables);
-        let class = facts.customer.as_ref().map(|customer| customer.class.clone());
+        let facts = self.reference_facts(&order, &document, tables);
+        let class = facts.customer.found().map(|customer| customer.class.clone());
         let findings = self.rules.check(&order, &facts);
-        let number = order
-            .release
-            .as_ref()
-            .map_or_else(|| order.number.clone(), |release| format!("{}/{release}", order.number));
-        let id = OrderId::derive(document.channel(), document.sender(), document.partner(), &number);
+        let release = order.release.as_deref();
+        let id = OrderId::derive(document.channel(), document.sender(), document.partner(), &order.number, release);
         // Another key, but an order that exists: a second release of it, or a
         // sender that counts anew. Nothing is overwritten.
         if !in_batch.insert(id) || self.store.order(id).await?.is_some() {
@@ -81,6 +78,18 @@ impl Pipeline {
         }))
     }
 
+    /// What the tables say about an order's customer and items.
+    fn reference_facts(&self, order: &Order, document: &Journaled, tables: &Tables) -> ReferenceFacts {
+        let items =
+            order.lines.iter().map(|line| (line.sku.clone(), looked(tables, "item", &line.sku, item_facts))).collect();
+        ReferenceFacts {
+            received_at: document.received_at(),
+            test_channel: self.routes.channel(document.channel()).is_some_and(|channel| channel.test),
+            customer: looked(tables, "customer", &order.customer.id, customer_facts),
+            items,
+        }
+    }
+
     pub(super) async fn add_history(&self, orders: &mut [Validated]) -> Result<(), DecideError> {
         for index in 0..orders.len() {
             let (lower, rest) = orders.split_at_mut(index);
@@ -94,30 +103,35 @@ impl Pipeline {
     }
 }
 
-/// What the tables say about an order's customer and items. A row that lacks a
-/// column counts as no row: the rules then hold or refuse, they do not guess.
-fn reference_facts(order: &Order, received_at: Instant, tables: &Tables) -> ReferenceFacts {
-    let currency = |row: &Row| row.text("currency").and_then(|code| Currency::parse(code).ok());
-    let customer = tables.row("customer", &order.customer.id).and_then(|row| {
-        Some(CustomerFacts {
-            class: row.text("class")?.to_owned(),
-            blocked: row.flag("blocked")?,
-            currency: currency(row),
-            country: row.text("country").map(str::to_owned),
-        })
-    });
-    let items = order
-        .lines
-        .iter()
-        .filter_map(|line| {
-            let row = tables.row("item", &line.sku)?;
-            let facts = ItemFacts {
-                list_price: row.number("list-price")?,
-                unit: row.text("unit")?.to_owned(),
-                currency: currency(row)?,
-            };
-            Some((line.sku.clone(), facts))
-        })
-        .collect();
-    ReferenceFacts { received_at, customer, items }
+/// A row as facts. A row that lacks a column is told apart from no row: the one is
+/// our mistake and never the sender's.
+fn looked<T>(tables: &Tables, table: &str, key: &str, facts: impl FnOnce(&Row) -> Option<T>) -> Looked<T> {
+    if !tables.has(table) {
+        return Looked::NotLoaded;
+    }
+    match tables.row(table, key) {
+        None => Looked::Unknown,
+        Some(row) => facts(row).map_or(Looked::Incomplete, Looked::Found),
+    }
+}
+
+fn customer_facts(row: &Row) -> Option<CustomerFacts> {
+    Some(CustomerFacts {
+        class: row.text("class")?.to_owned(),
+        blocked: row.flag("blocked")?,
+        currency: currency(row),
+        country: row.text("country").map(str::to_owned),
+    })
+}
+
+fn item_facts(row: &Row) -> Option<ItemFacts> {
+    Some(ItemFacts {
+        list_price: row.number("list-price")?,
+        unit: row.text("unit")?.to_owned(),
+        currency: currency(row)?,
+    })
+}
+
+fn currency(row: &Row) -> Option<Currency> {
+    row.text("currency").and_then(|code| Currency::parse(code).ok())
 }
