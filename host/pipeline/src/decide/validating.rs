@@ -14,6 +14,7 @@ use portreeve_store::contract::{CustomerEvent, Decided, DecisionCommit};
 use super::DecideError;
 use super::reading::{Mapped, Reading, for_a_person};
 use crate::capability::Tables;
+use crate::history::Origin;
 use crate::{Pipeline, history};
 
 /// An order with what the host's rules found.
@@ -63,7 +64,7 @@ impl Pipeline {
         }
         let event = Event::OrderCreated(*order.clone());
         let event_json = event.to_json().map_err(|error| DecideError::Event(error.to_string()))?;
-        let customer_event = history::customer_event(&order, document.received_at(), value);
+        let customer_event = history::customer_event(&order, &origin(&document, id), document.received_at(), value);
         Ok(Ok(Validated {
             document,
             crossing,
@@ -101,6 +102,10 @@ impl Pipeline {
         }
         Ok(())
     }
+}
+
+pub(super) fn origin(document: &Journaled, order: OrderId) -> Origin<'_> {
+    Origin { channel: document.channel(), sender: document.sender(), partner: document.partner(), order }
 }
 
 /// A row as facts. A row that lacks a column is told apart from no row: the one is

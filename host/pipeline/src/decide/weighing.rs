@@ -10,11 +10,11 @@ use super::counting::Used;
 use super::scoring::Scored;
 use super::validating::Validated;
 use super::{DecideError, of_one};
+use crate::Pipeline;
 use crate::capability::Tables;
 use crate::decision::{DecisionRecord, FindingRecord, Scoring, VerdictRecord, Weighed};
 use crate::leaf::{self, DecideFacts};
 use crate::route::Channel;
-use crate::{Pipeline, history};
 
 impl Pipeline {
     /// Asks authority about every proposal, in journal order, so that counters
@@ -80,7 +80,7 @@ impl Pipeline {
     ) -> Result<DecisionCommit, DecideError> {
         let Scored { validated, scorings, crossings } = scored;
         let standing = self.standing(&validated, &scorings, &verdicts, now);
-        let subject = Some(history::customer_digest(&validated.order));
+        let subject = Some(validated.customer_event.customer);
         let event = NewPayload::seal(&validated.event_json, subject)?;
         let record = DecisionRecord {
             v: 1,

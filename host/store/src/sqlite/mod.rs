@@ -11,6 +11,8 @@
 
 mod rows;
 
+mod history;
+
 mod writer;
 
 use std::fs::File;
@@ -167,7 +169,7 @@ impl Store for SqliteStore {
     }
 
     async fn customer_history(&self, query: HistoryQuery) -> Result<CustomerAggregate, StoreError> {
-        self.read(move |connection| rows::customer_history(connection, &query)).await
+        self.read(move |connection| history::customer_history(connection, &query)).await
     }
 
     async fn plugin_usage(

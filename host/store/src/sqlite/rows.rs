@@ -10,18 +10,14 @@ use portreeve_record::{Leaf, PayloadKey, Sealed};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::contract::{
-    Configuration, CustomerAggregate, Decided, DecisionCommit, DeliveryView, DocumentPosition, ExceptionView,
-    HistoryQuery, HoldOwner, InputId, JournalEntry, JournalOutcome, NewException, NewOrder, NewPayload, OrderState,
-    OrderView, OutboxId, PluginUsage, SHIP_TO_PLACES_MAX, SUM_MINOR_MAX, Settlement, StoreError, Summary, TreeHead,
-    UnsequencedLeaf,
+    Configuration, Decided, DecisionCommit, DeliveryView, DocumentPosition, ExceptionView, HoldOwner, InputId,
+    JournalEntry, JournalOutcome, NewException, NewOrder, NewPayload, OrderState, OrderView, OutboxId, PluginUsage,
+    SUM_MINOR_MAX, Settlement, StoreError, Summary, TreeHead, UnsequencedLeaf,
 };
 use crate::proof::{Attempt, Committed, FirstDocument, Journaled, Permit, Settled};
 use crate::sqlite::failed;
 
 type Result<T> = std::result::Result<T, StoreError>;
-
-const HOUR_MS: i64 = 3_600_000;
-const DAY_MS: i64 = 24 * HOUR_MS;
 
 // --- configuration and reference tables -------------------------------------------------------
 
@@ -306,68 +302,6 @@ fn first_document(
         .transpose()
 }
 
-pub(super) fn customer_history(connection: &Connection, query: &HistoryQuery) -> Result<CustomerAggregate> {
-    let below = signed(query.below.0)?;
-    let since = |ms: i64| query.at.plus_ms(-ms).0;
-    let mut aggregate = connection
-        .prepare_cached(
-            "SELECT count(*) FILTER (WHERE received_at >= ?3),
-                    count(*) FILTER (WHERE received_at >= ?4),
-                    count(*) FILTER (WHERE received_at >= ?5),
-                    total(value_minor) FILTER (WHERE received_at >= ?4 AND currency = ?6),
-                    total(value_minor) FILTER (WHERE received_at >= ?5 AND currency = ?6),
-                    coalesce(max(value_minor) FILTER (WHERE received_at >= ?5 AND currency = ?6), 0),
-                    min(received_at),
-                    coalesce(max(ship_to = ?7), 0)
-             FROM customer_event WHERE customer = ?1 AND position < ?2",
-        )
-        .map_err(failed)?
-        .query_row(
-            params![
-                query.customer.as_bytes(),
-                below,
-                since(HOUR_MS),
-                since(DAY_MS),
-                since(30 * DAY_MS),
-                query.currency,
-                query.ship_to.map(|place| place.as_bytes().to_vec()),
-            ],
-            |row| {
-                Ok(CustomerAggregate {
-                    orders_1h: row.get(0)?,
-                    orders_24h: row.get(1)?,
-                    orders_30d: row.get(2)?,
-                    value_24h_minor: sum_minor(row.get(3)?),
-                    value_30d_minor: sum_minor(row.get(4)?),
-                    largest_30d_minor: row.get(5)?,
-                    first_order_at: row.get::<_, Option<i64>>(6)?.map(Instant),
-                    ship_to_places: Vec::new(),
-                    ship_to_known: row.get(7)?,
-                })
-            },
-        )
-        .map_err(failed)?;
-    aggregate.ship_to_places = connection
-        .prepare_cached(
-            "SELECT DISTINCT ship_to FROM customer_event
-             WHERE customer = ?1 AND position < ?2 AND received_at >= ?3 AND ship_to IS NOT NULL LIMIT ?4",
-        )
-        .map_err(failed)?
-        .query_map(
-            params![
-                query.customer.as_bytes(),
-                below,
-                since(30 * DAY_MS),
-                i64::try_from(SHIP_TO_PLACES_MAX).unwrap_or(i64::MAX)
-            ],
-            |row| digest(row, 0),
-        )
-        .map_err(failed)?
-        .collect::<rusqlite::Result<_>>()
-        .map_err(failed)?;
-    Ok(aggregate)
-}
-
 pub(super) fn plugin_usage(
     connection: &Connection,
     plugin: &PluginName,
@@ -403,7 +337,7 @@ pub(super) fn plugin_usage(
 /// SQLite's `sum` of integers fails when it overflows, its `total` does not, and is
 /// exact as far as [`SUM_MINOR_MAX`].
 #[expect(clippy::cast_possible_truncation, reason = "a float is converted by saturating, and cut at the maximum")]
-fn sum_minor(total: f64) -> i64 {
+pub(super) fn sum_minor(total: f64) -> i64 {
     (total as i64).clamp(-SUM_MINOR_MAX, SUM_MINOR_MAX)
 }
 
@@ -952,7 +886,7 @@ pub(super) fn exceptions(connection: &Connection, limit: u32) -> Result<Vec<Exce
 
 // --- small conversions ---------------------------------------------------------------------------
 
-fn digest(row: &Row<'_>, column: usize) -> rusqlite::Result<Digest> {
+pub(super) fn digest(row: &Row<'_>, column: usize) -> rusqlite::Result<Digest> {
     row.get::<_, [u8; 32]>(column).map(Digest::from_bytes)
 }
 
@@ -964,6 +898,6 @@ fn unsigned(value: i64) -> Result<u64> {
     u64::try_from(value).map_err(|_| StoreError::Damaged(format!("a count is negative: {value}")))
 }
 
-fn signed(value: u64) -> Result<i64> {
+pub(super) fn signed(value: u64) -> Result<i64> {
     i64::try_from(value).map_err(|_| StoreError::Failed(format!("{value} does not fit the database")))
 }
