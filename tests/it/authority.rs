@@ -180,3 +180,25 @@ async fn a_document_that_the_host_fails_on_goes_to_a_person_and_its_neighbours_g
     assert_eq!(host.orders().await.len(), 1);
     assert_eq!(host.summary().await.undecided, 0);
 }
+
+#[tokio::test]
+async fn a_place_that_is_not_the_customers_is_held_and_a_number_of_theirs_becomes_ours() {
+    let host = TestHost::demo().await;
+    let text = String::from_utf8(x12(1, &PurchaseOrder::clean("PO-1"))).unwrap();
+    let elsewhere = text.replace("*92*C-1201-01~", "*92*C-1201-77~");
+    assert_ne!(elsewhere, text);
+    host.send_edi(elsewhere.as_bytes()).await.unwrap();
+    // The buyer's number only, as reference/cross-reference.csv knows it.
+    let theirs =
+        String::from_utf8(x12(2, &PurchaseOrder::clean("PO-2"))).unwrap().replace("*VP*FST-1007~", "*BP*NG-1007~");
+    host.send_edi(theirs.as_bytes()).await.unwrap();
+    host.decide_all().await;
+    let held = host.order("PO-1").await;
+    assert_eq!((held.state, held.queue.as_deref()), (OrderState::Held, Some("customer-service")));
+    assert!(held.why.contains("ship-to-unknown"), "{}", held.why);
+    let translated = host.order("PO-2").await;
+    assert_eq!(translated.state, OrderState::Released, "{}", translated.why);
+    let record = host.decision(&translated).await;
+    let event = String::from_utf8(host.store.payload(record.event).await.unwrap()).unwrap();
+    assert!(event.contains("\"sku\":\"FST-1007\",\"buyerSku\":\"NG-1007\""), "{event}");
+}

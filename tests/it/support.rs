@@ -259,7 +259,7 @@ impl Setup {
     fn write(&self, folder: &Path, erp_origin: &str) -> PathBuf {
         let (from, config) = (tree().demo(), folder.join("config"));
         std::fs::create_dir_all(config.join("reference")).unwrap();
-        for table in ["customer", "item", "stock"] {
+        for table in ["customer", "item", "ship-to", "cross-reference", "stock"] {
             let file = format!("reference/{table}.csv");
             std::fs::copy(from.join(&file), config.join(&file)).unwrap();
         }

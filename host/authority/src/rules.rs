@@ -14,6 +14,9 @@
 //! blocked_customer = true          # hold orders of blocked customers
 //! unknown_item = "refuse"          # hold or refuse
 //! unknown_customer = "hold"        # hold or refuse
+//! unknown_ship_to = "hold"         # hold, refuse or off: places that the customer has no agreement for
+//! cross_reference = true           # hold lines whose two item numbers mean different items
+//! short_stock = false              # hold lines that ask for more than is available
 //! unreleasable_sender_states = ["payment_review", "fraud"]
 //! hold_minutes = 1440              # then the hold escalates
 //! queue = { price = "pricing", credit = "credit", customer = "customer-service", totals = "order-desk", item = "order-desk", payment = "fraud-review" }
@@ -23,6 +26,8 @@
 //! codes, amounts and positions, and no personal data.
 
 mod amounts;
+
+mod partner;
 
 mod file;
 
@@ -47,6 +52,9 @@ pub struct Rules {
     blocked_customer: bool,
     unknown_item: Unknown,
     unknown_customer: Unknown,
+    unknown_ship_to: Option<Unknown>,
+    cross_reference: bool,
+    short_stock: bool,
     unreleasable_sender_states: Vec<String>,
     hold_minutes: u32,
     queues: Queues,
@@ -61,6 +69,10 @@ enum Unknown {
 }
 
 const UNKNOWN: [(&str, Unknown); 2] = [("hold", Unknown::Hold), ("refuse", Unknown::Refuse)];
+
+/// The same for a rule that may be off.
+const UNKNOWN_OR_OFF: [(&str, Option<Unknown>); 3] =
+    [("hold", Some(Unknown::Hold)), ("refuse", Some(Unknown::Refuse)), ("off", None)];
 
 #[derive(Debug)]
 struct Queues {
@@ -83,6 +95,13 @@ pub struct ReferenceFacts {
     pub customer: Looked<CustomerFacts>,
     /// The items by `sku`; those missing are unknown.
     pub items: BTreeMap<String, Looked<ItemFacts>>,
+    /// The agreement with the customer about the place; none when the order names
+    /// its place by an address only.
+    pub ship_to: Option<Looked<()>>,
+    /// Our item for each of the customer's own item numbers, where both stand in a line.
+    pub cross_references: BTreeMap<String, Looked<String>>,
+    /// What is available of an item, in the unit that it is sold in, by `sku`.
+    pub available: BTreeMap<String, Looked<i64>>,
 }
 
 /// What a reference table says about a key. Only the table's own "no such row" may
@@ -166,6 +185,12 @@ pub enum Rule {
     Reference,
     /// A test is no order.
     TestOrder,
+    /// The customer may have goods sent to this place.
+    UnknownShipTo,
+    /// The customer's item number and ours mean the same item.
+    CrossReference,
+    /// There is enough of the item.
+    Availability,
 }
 
 impl Rule {
@@ -187,6 +212,9 @@ impl Rule {
             Self::NegativeAmount => "negative-amount",
             Self::Reference => "reference",
             Self::TestOrder => "test-order",
+            Self::UnknownShipTo => "unknown-ship-to",
+            Self::CrossReference => "cross-reference",
+            Self::Availability => "availability",
         }
     }
 }
@@ -253,6 +281,7 @@ impl Rules {
         let mut findings = Vec::new();
         self.check_test(order, reference, &mut findings);
         self.check_customer(order, reference, &mut findings);
+        self.check_ship_to(reference, &mut findings);
         self.check_sender_state(order, &mut findings);
         self.check_date(order.requested_delivery, None, reference, &mut findings);
         self.check_item_table(reference, &mut findings);
@@ -413,6 +442,7 @@ impl Rules {
         }
         self.check_date(line.requested_delivery, Some(line), reference, findings);
         self.check_extended(order, line, findings);
+        self.check_cross_reference(line, reference, findings);
 
         // Check: the item is known. Without facts the next two cannot be checked.
         let item = match reference.items.get(&line.sku) {
@@ -452,6 +482,8 @@ impl Rules {
             ));
             return;
         }
+
+        self.check_available(line, reference, findings);
 
         // Check: the price is near the list price, in both directions.
         if !within_tolerance(&line.unit_price, item, self.price_tolerance_bp) {

@@ -41,7 +41,7 @@ use crate::leaf::{self, DecideFacts};
 use crate::{Pipeline, parallel};
 
 /// Tables that the host's own rules read.
-const RULE_TABLES: [&str; 2] = ["customer", "item"];
+const RULE_TABLES: [&str; 5] = ["customer", "item", "ship-to", "cross-reference", "stock"];
 
 /// Why a batch could not be decided. Nothing of it is lost: its documents are
 /// still undecided.

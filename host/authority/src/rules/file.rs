@@ -2,7 +2,7 @@
 
 use portreeve_model::Digest;
 
-use super::{ONE_BP, Queues, Rules, UNKNOWN};
+use super::{ONE_BP, Queues, Rules, UNKNOWN, UNKNOWN_OR_OFF};
 use crate::grant::{HOLD_MINUTES_MAX, one_of};
 use crate::strict::{Known, Problems, SourceFile, Table, choice, text, whole};
 
@@ -30,6 +30,10 @@ fn read_rules(mut table: Table<'_>, digest: Digest, known: &Known, problems: &mu
     let blocked_customer = table.required("blocked_customer", "true or false", problems, |v| v.as_bool());
     let unknown_item = table.required("unknown_item", &hold_or_refuse, problems, |v| choice(v, &UNKNOWN));
     let unknown_customer = table.required("unknown_customer", &hold_or_refuse, problems, |v| choice(v, &UNKNOWN));
+    let with_off = one_of(UNKNOWN_OR_OFF.iter().map(|(word, _)| *word));
+    let unknown_ship_to = table.required("unknown_ship_to", &with_off, problems, |v| choice(v, &UNKNOWN_OR_OFF));
+    let cross_reference = table.required("cross_reference", "true or false", problems, |v| v.as_bool());
+    let short_stock = table.required("short_stock", "true or false", problems, |v| v.as_bool());
     if !table.has("unreleasable_sender_states") {
         let allowed = "a list of the sender's states; `[]` for none";
         table.wrong("unreleasable_sender_states", "missing", allowed, problems);
@@ -48,6 +52,9 @@ fn read_rules(mut table: Table<'_>, digest: Digest, known: &Known, problems: &mu
         blocked_customer: blocked_customer?,
         unknown_item: unknown_item?,
         unknown_customer: unknown_customer?,
+        unknown_ship_to: unknown_ship_to?,
+        cross_reference: cross_reference?,
+        short_stock: short_stock?,
         unreleasable_sender_states,
         hold_minutes: hold_minutes?,
         queues: queues?,

@@ -18,6 +18,9 @@ discount_max_bp = 2500
 blocked_customer = true
 unknown_item = "refuse"
 unknown_customer = "hold"
+unknown_ship_to = "hold"
+cross_reference = true
+short_stock = true
 unreleasable_sender_states = ["payment_review", "fraud"]
 hold_minutes = 1440
 queue = { price = "pricing", credit = "credit", customer = "customer-service", totals = "order-desk", item = "order-desk", payment = "fraud-review" }
@@ -85,6 +88,9 @@ fn reference() -> ReferenceFacts {
             currency: Some(usd(0).currency),
             country: Some("US".to_owned()),
         }),
+        ship_to: Some(Looked::Found(())),
+        cross_references: BTreeMap::from([("B-1".to_owned(), Looked::Found("BOLT".to_owned()))]),
+        available: BTreeMap::from([("NUT".to_owned(), Looked::Found(3))]),
         items: BTreeMap::from([("BOLT".to_owned(), item("10.00")), ("NUT".to_owned(), item("1.179"))]),
     }
 }
@@ -411,4 +417,52 @@ fn holds_a_test_unless_the_channel_is_for_tests() {
         facts.test_channel = true;
     };
     assert_eq!(findings(on_test_channel), []);
+}
+
+#[test]
+fn holds_or_refuses_a_place_that_the_customer_has_no_agreement_for() {
+    let unknown = |_: &mut Order, facts: &mut ReferenceFacts| facts.ship_to = Some(Looked::Unknown);
+    check(unknown, &["ship-to-unknown"], held("customer-service"));
+    let missing = |_: &mut Order, facts: &mut ReferenceFacts| facts.ship_to = Some(Looked::NotLoaded);
+    check(missing, &["ship-to-table-not-loaded"], held("customer-service"));
+    assert_eq!(findings(|_, facts| facts.ship_to = None), []);
+    let with = |word: &str| {
+        let mut facts = reference();
+        facts.ship_to = Some(Looked::Unknown);
+        let rules = rules(&RULES.replace("unknown_ship_to = \"hold\"", &format!("unknown_ship_to = \"{word}\"")));
+        rules.check(&order(), &facts).into_iter().map(|finding| finding.consequence).collect::<Vec<_>>()
+    };
+    assert_eq!(with("refuse"), [refused("customer-service")]);
+    assert_eq!(with("off"), []);
+}
+
+#[test]
+fn holds_a_line_whose_two_item_numbers_mean_different_items() {
+    let both = |theirs: &'static str| {
+        move |order: &mut Order, _: &mut ReferenceFacts| {
+            order.lines.last_mut().unwrap().buyer_sku = Some(theirs.to_owned());
+        }
+    };
+    check(both("B-1"), &["cross-reference-differs"], held("order-desk"));
+    assert_eq!(findings(both("B-1")).first().unwrap().line.as_deref(), Some("2"));
+    assert_eq!(findings(both("B-2")), []);
+    let off = rules(&RULES.replace("cross_reference = true", "cross_reference = false"));
+    let mut crossed = order();
+    both("B-1")(&mut crossed, &mut reference());
+    assert_eq!(off.check(&crossed, &reference()), []);
+}
+
+#[test]
+fn holds_a_line_that_asks_for_more_than_is_available() {
+    let more = |order: &mut Order, _: &mut ReferenceFacts| {
+        price(order, 10_000);
+        let quantity = &mut order.lines.last_mut().unwrap().quantity;
+        (quantity.value, quantity.scale) = (301, 2);
+    };
+    check(more, &["not-available"], held("order-desk"));
+    let off = rules(&RULES.replace("short_stock = true", "short_stock = false"));
+    let mut short = order();
+    more(&mut short, &mut reference());
+    assert_eq!(off.check(&short, &reference()), []);
+    assert_eq!(findings(|_, facts| facts.available.clear()), []);
 }

@@ -40,13 +40,14 @@ impl Pipeline {
         in_batch: &mut BTreeSet<OrderId>,
     ) -> Result<Result<Validated, DecisionCommit>, DecideError> {
         let Mapped { document, crossing, outcome } = mapped;
-        let (order, value) = match outcome {
+        let (mut order, value) = match outcome {
             Ok(Reading::Order(order, value)) => (order, value),
             Ok(Reading::Duplicate(of)) => {
                 return Ok(Err(self.without_order(document, crossing, Decided::Duplicate { of })?));
             }
             Err(exception) => return Ok(Err(self.without_order(document, crossing, Decided::Unmapped(exception))?)),
         };
+        translate_items(&mut order, tables);
         let facts = self.reference_facts(&order, &document, tables);
         let class = facts.customer.found().map(|customer| customer.class.clone());
         let findings = self.rules.check(&order, &facts);
@@ -79,15 +80,22 @@ impl Pipeline {
         }))
     }
 
-    /// What the tables say about an order's customer and items.
+    /// What the tables say about an order.
     fn reference_facts(&self, order: &Order, document: &Journaled, tables: &Tables) -> ReferenceFacts {
-        let items =
-            order.lines.iter().map(|line| (line.sku.clone(), looked(tables, "item", &line.sku, item_facts))).collect();
+        let customer = &order.customer.id;
+        let skus = || order.lines.iter().map(|line| &line.sku);
+        let theirs = order.lines.iter().filter_map(|line| line.buyer_sku.as_ref());
+        let place = order.ship_to.as_ref().and_then(|place| place.id.as_ref());
         ReferenceFacts {
             received_at: document.received_at(),
             test_channel: self.routes.channel(document.channel()).is_some_and(|channel| channel.test),
-            customer: looked(tables, "customer", &order.customer.id, customer_facts),
-            items,
+            customer: looked(tables, "customer", customer, customer_facts),
+            items: skus().map(|sku| (sku.clone(), looked(tables, "item", sku, item_facts))).collect(),
+            ship_to: place.map(|place| looked(tables, "ship-to", &of_customer(customer, place), |_| Some(()))),
+            cross_references: theirs.map(|number| (number.clone(), our_item(tables, customer, number))).collect(),
+            available: skus()
+                .map(|sku| (sku.clone(), looked(tables, "stock", sku, |row| row.whole("available"))))
+                .collect(),
         }
     }
 
@@ -117,6 +125,31 @@ fn looked<T>(tables: &Tables, table: &str, key: &str, facts: impl FnOnce(&Row) -
     match tables.row(table, key) {
         None => Looked::Unknown,
         Some(row) => facts(row).map_or(Looked::Incomplete, Looked::Found),
+    }
+}
+
+/// The key of what was agreed with one customer.
+fn of_customer(customer: &str, what: &str) -> String {
+    format!("{customer}/{what}")
+}
+
+/// Our item for a customer's own number.
+fn our_item(tables: &Tables, customer: &str, number: &str) -> Looked<String> {
+    looked(tables, "cross-reference", &of_customer(customer, number), |row| row.text("sku").map(str::to_owned))
+}
+
+/// Lines that name an item by the customer's own number get ours, where the two are
+/// known to be the same. A number that is one of ours is never replaced.
+fn translate_items(order: &mut Order, tables: &Tables) {
+    for line in &mut order.lines {
+        if tables.row("item", &line.sku).is_some() {
+            continue;
+        }
+        let theirs = line.buyer_sku.as_ref().unwrap_or(&line.sku);
+        if let Looked::Found(ours) = our_item(tables, &order.customer.id, theirs) {
+            let stated = std::mem::replace(&mut line.sku, ours);
+            line.buyer_sku.get_or_insert(stated);
+        }
     }
 }
 
