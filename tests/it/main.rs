@@ -32,6 +32,8 @@ mod manifests;
 
 mod road;
 
+mod authority;
+
 mod fixtures;
 
 mod airgap;

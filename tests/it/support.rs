@@ -259,7 +259,7 @@ impl Setup {
     fn write(&self, folder: &Path, erp_origin: &str) -> PathBuf {
         let (from, config) = (tree().demo(), folder.join("config"));
         std::fs::create_dir_all(config.join("reference")).unwrap();
-        for table in ["customer", "item", "stock"] {
+        for table in ["customer", "item", "ship-to", "cross-reference", "stock"] {
             let file = format!("reference/{table}.csv");
             std::fs::copy(from.join(&file), config.join(&file)).unwrap();
         }
@@ -425,6 +425,13 @@ impl TestHost {
         let store: Arc<dyn Store> = front.clone();
         let host = Host::open(Arc::clone(&store), &locations, clock.clone(), Some(setup.workers)).await.unwrap();
         (Self { setup, locations, clock, erp, host, store, folder }, front)
+    }
+
+    /// The same host with another clock.
+    pub(crate) async fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        let workers = Some(self.setup.workers);
+        self.host = Host::open(Arc::clone(&self.store), &self.locations, clock, workers).await.unwrap();
+        self
     }
 
     /// Sends bytes as the EDI gateway.

@@ -367,10 +367,12 @@ fn plain_reply(status: u16, text: &str) -> Reply {
 
 /// The stable code of a failed call, for exceptions, leaves and metrics.
 pub(crate) fn call_error_code(error: &CallError) -> String {
-    use portreeve_sandbox::CallFailure as F;
+    use portreeve_sandbox::{CallFailure as F, TimeLimit};
     let code = match &error.failure {
         F::Trap { .. } => "trap",
-        F::OutOfTime { .. } => "out-of-time",
+        F::OutOfTime { limit: TimeLimit::Fuel, .. } => "out-of-time",
+        // The host's outcome: it depends on how busy the machine is.
+        F::OutOfTime { limit: TimeLimit::Cpu | TimeLimit::Wall, .. } => "host-out-of-time",
         F::OutOfMemory { .. } => "out-of-memory",
         F::StackOverflow { .. } => "stack-overflow",
         F::TooLarge { .. } => "too-large",

@@ -2,7 +2,6 @@
 
 use portreeve_authority::rules::Finding;
 use portreeve_authority::{Outcome, Verdict};
-use portreeve_model::advice::Proposal;
 use portreeve_model::{ChannelId, Digest, Failure, Instant, OrderId, Problem, SenderId};
 use portreeve_record::leaf::{
     AcceptLeaf, AcceptOutcome, AttemptLeaf, Code, CrossingRecord, DecideLeaf, DecidedState, DocumentPosition,
@@ -13,6 +12,8 @@ use portreeve_record::{Leaf, LeafBody, RecordError};
 use portreeve_sandbox::Crossing;
 use portreeve_store::contract::{NewDocument, OrderState};
 use portreeve_store::{Journaled, Permit};
+
+use crate::decision::Weighed;
 
 /// What an accept leaf is made of.
 pub(crate) struct AcceptFacts<'a> {
@@ -120,7 +121,7 @@ pub(crate) struct DecideFacts<'a> {
     pub(crate) configuration: u64,
     pub(crate) mapping: Option<&'a (Crossing, Option<String>)>,
     pub(crate) scoring: &'a [(Crossing, Digest, Option<Digest>, Option<String>)],
-    pub(crate) verdicts: &'a [(Verdict, Proposal)],
+    pub(crate) verdicts: &'a [Weighed],
     pub(crate) policy_holds: &'a [Finding],
     pub(crate) state: DecidedState,
     pub(crate) decision: Option<Digest>,
@@ -140,7 +141,8 @@ pub(crate) fn decide(host: &str, at: Instant, facts: &DecideFacts<'_>) -> Result
     let proposals = facts
         .verdicts
         .iter()
-        .map(|(verdict, _)| ProposalRecord {
+        .map(|weighed| &weighed.verdict)
+        .map(|verdict| ProposalRecord {
             scorer: verdict.plugin().clone(),
             proposal: Code::of(verdict.proposed().map_or("unknown", |rung| rung.as_str())),
             outcome: match verdict.outcome() {

@@ -23,6 +23,7 @@ pub struct Metrics {
     registry: Registry,
     calls: Family<CallLabels, Counter>,
     refused: Family<RefusedLabels, Counter>,
+    budget_spent: Family<PluginLabels, Counter>,
     rows: Family<RowLabels, Gauge>,
 }
 
@@ -39,6 +40,11 @@ struct RefusedLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PluginLabels {
+    plugin: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RowLabels {
     what: &'static str,
 }
@@ -47,10 +53,16 @@ impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::default();
         let (calls, refused, rows) = (Family::default(), Family::default(), Family::default());
+        let budget_spent = Family::default();
         registry.register("portreeve_calls", "Calls of plugins, by result", calls.clone());
         registry.register("portreeve_refused", "Inputs that were refused, by reason", refused.clone());
+        registry.register(
+            "portreeve_budget_spent",
+            "Proposals of plugins that met a spent budget",
+            budget_spent.clone(),
+        );
         registry.register("portreeve_count", "Rows in the store, by what they are", rows.clone());
-        Self { registry, calls, refused, rows }
+        Self { registry, calls, refused, budget_spent, rows }
     }
 }
 
@@ -66,6 +78,12 @@ impl Metrics {
     /// Counts an input that was refused.
     pub fn refused(&self, reason: &'static str) {
         self.refused.get_or_create(&RefusedLabels { reason }).inc();
+    }
+
+    /// Counts a proposal that met a spent budget: somebody has to look, whatever
+    /// the grant says about the order.
+    pub(crate) fn budget_spent(&self, plugin: &portreeve_model::PluginName) {
+        self.budget_spent.get_or_create(&PluginLabels { plugin: plugin.to_string() }).inc();
     }
 
     /// Everything in the `OpenMetrics` text format, with the given counts of rows.

@@ -70,7 +70,7 @@ impl Pipeline {
         for then in &record.scorings {
             let mut context = self.context(record.received_at);
             context.lookup = std::sync::Arc::new(Recorded(then.lookups.iter().map(LookupRecord::recorded).collect()));
-            let (now, _) = self.score_once(&then.plugin, &mut question, &context).await;
+            let (now, _, _) = self.score_once(&then.plugin, &mut question, &context).await;
             differences.extend(compare(then, &now));
         }
         if differences.is_empty() {

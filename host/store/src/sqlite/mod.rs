@@ -13,6 +13,8 @@ mod rows;
 
 mod dead_letter;
 
+mod history;
+
 mod writer;
 
 use std::fs::File;
@@ -21,7 +23,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use portreeve_model::reference::Row;
-use portreeve_model::{Digest, Instant, OrderId, PluginName, Reply};
+use portreeve_model::{Currency, Digest, Instant, OrderId, PluginName, Reply};
 use portreeve_record::Leaf;
 use rusqlite::Connection;
 
@@ -169,17 +171,18 @@ impl Store for SqliteStore {
     }
 
     async fn customer_history(&self, query: HistoryQuery) -> Result<CustomerAggregate, StoreError> {
-        self.read(move |connection| rows::customer_history(connection, &query)).await
+        self.read(move |connection| history::customer_history(connection, &query)).await
     }
 
     async fn plugin_usage(
         &self,
         plugin: &PluginName,
+        currency: Currency,
         hour_start: Instant,
         day_start: Instant,
     ) -> Result<PluginUsage, StoreError> {
         let plugin = plugin.clone();
-        self.read(move |connection| rows::plugin_usage(connection, &plugin, hour_start, day_start)).await
+        self.read(move |connection| rows::plugin_usage(connection, &plugin, currency, hour_start, day_start)).await
     }
 
     async fn commit_decisions(
