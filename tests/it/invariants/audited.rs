@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
 
 use portreeve::standins::Mischief;
 use portreeve_model::{Digest, OrderId};
@@ -10,8 +11,14 @@ use portreeve_record::{Leaf, LeafBody, LeafRecord};
 use portreeve_store::contract::{DocumentPosition, JournalEntry, JournalOutcome, NewDocument, NumberUse, Settlement};
 use portreeve_store::{Store, StoreError};
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::{oneshot, watch};
+
 use super::{commit, decision_by_hand, leaf, sealed};
-use crate::support::{MORNING, PurchaseOrder, ScriptedTarget, Setup, TestHost, sample, x12};
+use crate::support::{EDI_TOKEN, MORNING, PurchaseOrder, ScriptedTarget, Setup, TestHost, sample, x12};
+
+/// Longer than anything here takes; only a failing test waits for it.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Leaves about an order: accepts, decisions, attempts, receipts.
 type PerOrder = BTreeMap<OrderId, [usize; 4]>;
@@ -145,6 +152,75 @@ async fn invariant_1_no_audit_no_action_what_cannot_be_recorded_is_not_done() {
     host.store.activate_configuration(b"other".to_vec(), MORNING, leaf(taken)).await.unwrap_err();
     assert_eq!(host.store.active_configuration().await.unwrap(), active);
     assert_eq!(host.store.orders(DocumentPosition(0), 10).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn invariant_1_no_audit_no_action_a_host_with_a_damaged_log_stops() {
+    let host = TestHost::demo().await;
+    let door = host.front_door().await;
+    let (stop, stopping) = watch::channel(false);
+    let stranger = async {
+        until(|| async { door.get("/readyz", &[]).await.status == 200 }).await;
+        // From now on somebody changes every record at the moment when it is written.
+        let database = rusqlite::Connection::open(host.folder().join("data/store/portreeve.db")).unwrap();
+        let trigger = "CREATE TRIGGER forge AFTER INSERT ON leaf
+                       BEGIN UPDATE leaf SET bytes = x'7b7d' WHERE seq = NEW.seq; END";
+        database.execute_batch(trigger).unwrap();
+        host.send_edi(&x12(1, &PurchaseOrder::clean("PO-1"))).await.unwrap();
+    };
+    let worked = tokio::time::timeout(PATIENCE, async { tokio::join!(host.host.work(stopping), stranger).0 });
+    let ended = worked.await.expect("the host goes on over a damaged log");
+    let error = format!("{:#}", ended.unwrap_err());
+    assert!(error.contains("was changed"), "{error}");
+    assert_eq!(door.get("/readyz", &[]).await.status, 503);
+    assert!(!*stop.borrow(), "nobody told it to");
+    door.close().await;
+}
+
+#[tokio::test]
+async fn invariant_1_no_audit_no_action_what_comes_in_while_the_host_stops_gets_its_index() {
+    let host = TestHost::demo().await;
+    let listener = portreeve_api::listen(([127, 0, 0, 1], 0).into()).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, stopping) = oneshot::channel::<()>();
+    let told = async {
+        stopping.await.unwrap();
+        Ok(())
+    };
+    let sender = async {
+        let body = x12(1, &PurchaseOrder::clean("PO-1"));
+        let head = format!(
+            "POST /v1/channels/edi/inputs HTTP/1.1\r\nhost: portreeve\r\nauthorization: Bearer {EDI_TOKEN}\r\n\
+             content-length: {}\r\nexpect: 100-continue\r\nconnection: close\r\n\r\n",
+            body.len()
+        );
+        let mut connection = tokio::net::TcpStream::connect(address).await.unwrap();
+        connection.write_all(head.as_bytes()).await.unwrap();
+        let mut go_on = [0; 12];
+        connection.read_exact(&mut go_on).await.unwrap();
+        assert_eq!(&go_on, b"HTTP/1.1 100");
+        // The request is under way. Now the host is told to stop, and does not yet.
+        stop.send(()).unwrap();
+        until(|| async { tokio::net::TcpStream::connect(address).await.is_err() }).await;
+        connection.write_all(&body).await.unwrap();
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.contains("HTTP/1.1 200"), "{answer}");
+    };
+    let (served, ()) = tokio::join!(host.host.serve(listener, told), sender);
+    served.unwrap();
+    let summary = host.summary().await;
+    assert_eq!((summary.inputs, summary.unsequenced), (1, 0));
+}
+
+/// Lets others work until something is so.
+async fn until<F: Future<Output = bool>>(is_so: impl Fn() -> F) {
+    let waited = tokio::time::timeout(PATIENCE, async {
+        while !is_so().await {
+            tokio::task::yield_now().await;
+        }
+    });
+    waited.await.expect("it never came to be so");
 }
 
 fn input(bytes: &[u8], leaf: Leaf) -> JournalEntry {
