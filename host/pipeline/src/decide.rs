@@ -156,6 +156,7 @@ impl Pipeline {
                 event: None,
                 configuration: self.configuration,
                 mapping: crossing.as_ref(),
+                key: document.payload_key(),
                 scoring: &[],
                 verdicts: &[],
                 policy_holds: &[],

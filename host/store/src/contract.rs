@@ -691,6 +691,12 @@ pub trait Store: Send + Sync + 'static {
     /// [`StoreError::Erased`] when its key was destroyed.
     async fn payload(&self, commitment: Digest) -> Result<Vec<u8>, StoreError>;
 
+    /// Opens a sealed payload, with the key that blinds what is made of it.
+    ///
+    /// # Errors
+    /// [`StoreError::Erased`] when its key was destroyed.
+    async fn payload_with_key(&self, commitment: Digest) -> Result<(Vec<u8>, PayloadKey), StoreError>;
+
     /// A connector's small state.
     async fn kv(&self, plugin: &PluginName, scope: &str, key: &str) -> Result<Option<Vec<u8>>, StoreError>;
 

@@ -5,6 +5,7 @@
 //! attempt that it allows, an attempt by its settlement.
 
 use portreeve_model::{ChannelId, Digest, Instant, OrderId, SenderId};
+use portreeve_record::PayloadKey;
 
 use crate::contract::{DocumentPosition, InputId, OutboxId};
 
@@ -23,6 +24,7 @@ pub struct Journaled {
     pub(crate) kind: String,
     pub(crate) content: Digest,
     pub(crate) body: Vec<u8>,
+    pub(crate) payload_key: PayloadKey,
     pub(crate) first: Option<FirstDocument>,
 }
 
@@ -107,6 +109,12 @@ impl Journaled {
     #[must_use]
     pub fn body(&self) -> &[u8] {
         &self.body
+    }
+
+    /// The key that its bytes are sealed under; it blinds what is made of them.
+    #[must_use]
+    pub fn payload_key(&self) -> &PayloadKey {
+        &self.payload_key
     }
 
     /// The first document with this business key, if this one is not the first.

@@ -8,7 +8,9 @@ use std::time::Duration;
 use portreeve::standins::Mischief;
 use portreeve_model::{Digest, OrderId};
 use portreeve_record::{Leaf, LeafBody, LeafRecord};
-use portreeve_store::contract::{DocumentPosition, JournalEntry, JournalOutcome, NewDocument, NumberUse, Settlement};
+use portreeve_store::contract::{
+    DocumentPosition, JournalEntry, JournalOutcome, NewDocument, NumberUse, Settlement, UnsequencedLeaf,
+};
 use portreeve_store::{Store, StoreError};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -77,8 +79,17 @@ async fn invariant_1_no_audit_no_action_the_attempt_is_on_record_before_the_targ
                     LeafBody::Attempt(attempt) => attempt.message,
                     _ => None,
                 });
+                // With the key of the order's event, what arrived can be told in the record; without it, it cannot.
                 let sent = Digest::of_parts(&[b"business-central/sales-order", b"application/json", &body]);
-                heard.lock().unwrap().push(on_record.filter(|message| *message == sent).count());
+                let mut confirmed = 0;
+                for message in on_record {
+                    for event in events_on_record(&leaves) {
+                        let (_, key) = store.get().unwrap().payload_with_key(event).await.unwrap();
+                        confirmed += usize::from(key.blind_digest(&sent) == message);
+                    }
+                    assert_ne!(message, sent);
+                }
+                heard.lock().unwrap().push(confirmed);
                 (201, r#"{"id":"1","number":"S-1"}"#.to_owned())
             }
         }
@@ -90,6 +101,43 @@ async fn invariant_1_no_audit_no_action_the_attempt_is_on_record_before_the_targ
     host.deliver_all().await;
     assert_eq!(*heard.lock().unwrap(), [1, 1], "the bytes that arrived are those of one attempt on record");
     assert_eq!(host.summary().await.delivered, 2);
+}
+
+fn events_on_record(leaves: &[UnsequencedLeaf]) -> Vec<Digest> {
+    let event = |leaf: &UnsequencedLeaf| match Leaf::parse(&leaf.bytes).unwrap().body {
+        LeafBody::Decide(decide) => decide.event,
+        _ => None,
+    };
+    leaves.iter().filter_map(event).collect()
+}
+
+#[tokio::test]
+async fn invariant_1_no_audit_no_action_and_nobody_can_guess_from_the_log_what_an_order_said() {
+    let host = TestHost::demo().await;
+    host.decide_orders(&[PurchaseOrder::clean("PO-1")]).await;
+    host.deliver_all().await;
+    let order = host.order("PO-1").await;
+    let record = host.decision(&order).await;
+    let leaves = host.leaves().await;
+    let log = serde_json::to_string(&leaves).unwrap();
+
+    let external_id = order.deliveries[0].external_id.as_ref().unwrap();
+    let (event, _) = host.store.payload_with_key(record.event).await.unwrap();
+    let mut guesses = vec![Digest::of(external_id.as_bytes()), Digest::of(&event)];
+    for scoring in &record.scorings {
+        let assessment = portreeve_record::canonical_digest(scoring.assessment.as_ref().unwrap()).unwrap();
+        guesses.extend([scoring.input, scoring.transcript, assessment]);
+    }
+    assert!(guesses.len() > 7, "the demo asks three scorers");
+    for guess in guesses {
+        assert!(!log.contains(&guess.to_string()), "{guess}");
+    }
+
+    // Who may open the decision can compare.
+    let (_, key) = host.store.payload_with_key(order.decision).await.unwrap();
+    for scoring in &record.scorings {
+        assert!(log.contains(&key.blind_digest(&scoring.transcript).to_string()), "{}", scoring.plugin);
+    }
 }
 
 #[tokio::test]

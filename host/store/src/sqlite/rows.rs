@@ -261,6 +261,7 @@ pub(super) fn undecided(connection: &Connection, limit: u32) -> Result<Vec<Journ
             input_commitment,
         ) = row.map_err(failed)?;
         let first = first_document(connection, &channel, &sender, &key, position, content)?;
+        let (body, payload_key) = payload(connection, commitment)?;
         documents.push(Journaled {
             position: DocumentPosition(unsigned(position)?),
             input: InputId(input),
@@ -273,7 +274,8 @@ pub(super) fn undecided(connection: &Connection, limit: u32) -> Result<Vec<Journ
             partner,
             kind,
             content,
-            body: payload(connection, commitment)?,
+            body,
+            payload_key,
             first,
         });
     }
@@ -674,7 +676,7 @@ fn insert_payload(tx: &Connection, payload: &NewPayload) -> Result<()> {
     Ok(())
 }
 
-pub(super) fn payload(connection: &Connection, commitment: Digest) -> Result<Vec<u8>> {
+pub(super) fn payload(connection: &Connection, commitment: Digest) -> Result<(Vec<u8>, PayloadKey)> {
     let found = connection
         .prepare_cached(
             "SELECT payload.ciphertext, payload_key.key FROM payload
@@ -690,7 +692,8 @@ pub(super) fn payload(connection: &Connection, commitment: Digest) -> Result<Vec
     let Some(key) = key else { return Err(StoreError::Erased(commitment)) };
     let key = PayloadKey::from_bytes(&key).map_err(|error| damaged("a payload key", &error))?;
     let sealed = Sealed::from_parts(commitment, ciphertext);
-    portreeve_record::open(&sealed, &key).map_err(|error| damaged("a sealed payload", &error))
+    let bytes = portreeve_record::open(&sealed, &key).map_err(|error| damaged("a sealed payload", &error))?;
+    Ok((bytes, key))
 }
 
 pub(super) fn kv(connection: &Connection, plugin: &PluginName, scope: &str, key: &str) -> Result<Option<Vec<u8>>> {
