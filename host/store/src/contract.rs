@@ -495,7 +495,7 @@ pub struct UnsequencedLeaf {
 pub struct TreeHead {
     /// Entries.
     pub size: u64,
-    /// The right edge, as `record::Edge` writes it.
+    /// The right edge and two earlier ones, in the sequencer's form.
     pub edge: Vec<u8>,
     /// The signed checkpoint, as text.
     pub checkpoint: String,
