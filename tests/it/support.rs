@@ -363,6 +363,11 @@ impl TestHost {
         self.folder.path()
     }
 
+    /// Where it keeps what.
+    pub(crate) fn locations(&self) -> &Locations {
+        &self.locations
+    }
+
     /// Ends this host as a crash would and opens another one on the same folder.
     pub(crate) async fn restart(self) -> Self {
         let setup = self.setup.clone();

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use portreeve_api::Front;
-use portreeve_audit::{OutsideCheckpoint, Sequencer};
+use portreeve_audit::{OutsideCheckpoint, OutsideFound, Sequencer};
 use portreeve_model::{Digest, Instant, PluginKind, PluginName};
 use portreeve_pipeline::{Clock, Metrics, Pipeline, SetAside};
 use portreeve_record::leaf::{Code, ConfigurationLeaf, Label, ReferenceLeaf};
@@ -102,27 +102,47 @@ impl Locations {
         Ok(Arc::new(SqliteStore::open(&self.data.join("store"))?))
     }
 
-    /// The log's key, made at the first use.
+    /// The log's key.
     ///
     /// # Errors
-    /// When it cannot be read or made.
+    /// When there is none, or it cannot be read. Whoever only reads a log must
+    /// not make a key for it: everything would then fail to verify.
     pub fn log_key(&self, origin: &str) -> anyhow::Result<LogKey> {
-        let path = self.state.join("log.key");
-        if let Some(bytes) = files::read_if_there(&path)? {
-            let secret: [u8; 32] = bytes.try_into().map_err(|_| {
-                anyhow::anyhow!("`{}` does not hold a key of 32 bytes; restore it from a backup", path.display())
-            })?;
-            return Ok(LogKey::from_bytes(origin, &secret)?);
+        let path = self.log_key_path();
+        let bytes = files::read_if_there(&path)?.with_context(|| {
+            format!(
+                "there is no log key in `{}`; restore it from a backup, or give the log's public key with --key",
+                path.display()
+            )
+        })?;
+        let secret: [u8; 32] = bytes.try_into().map_err(|_| {
+            anyhow::anyhow!("`{}` does not hold a key of 32 bytes; restore it from a backup", path.display())
+        })?;
+        Ok(LogKey::from_bytes(origin, &secret)?)
+    }
+
+    /// The log's key, made before the first entry.
+    ///
+    /// # Errors
+    /// When a log that has a head has lost its key, or the key cannot be read or made.
+    async fn signing_key(&self, store: &dyn Store, origin: &str) -> anyhow::Result<LogKey> {
+        let path = self.log_key_path();
+        if files::read_if_there(&path)?.is_some() || store.tree_head().await?.is_some() {
+            return self.log_key(origin);
         }
         let key = LogKey::generate(origin)?;
         files::write_private(&path, &key.to_bytes())?;
         Ok(key)
     }
 
+    fn log_key_path(&self) -> PathBuf {
+        self.state.join("log.key")
+    }
+
     /// The last checkpoint, kept away from the data.
     #[must_use]
     pub fn outside(&self, origin: &str) -> OutsideCheckpoint {
-        OutsideCheckpoint::at(self.state.join(format!("{}.checkpoint", origin.replace('/', "_"))))
+        OutsideCheckpoint::in_folder(&self.state, origin)
     }
 }
 
@@ -208,10 +228,20 @@ impl Host {
         let plugins = install_all(&registry, &configuration, &locations.components())?;
 
         let origin = &configuration.host.host.origin;
-        let key = locations.log_key(origin)?;
+        let key = locations.signing_key(store.as_ref(), origin).await?;
         let verifier = key.verifier();
         let (sequencer, recovered) = Sequencer::recover(Arc::clone(&store), key, locations.outside(origin)).await?;
         tracing::info!(entries = recovered.size, outside = ?recovered.outside, "the audit log continues");
+        let metrics = Metrics::default();
+        if recovered.outside == OutsideFound::Missing {
+            metrics.outside_checkpoint_missing();
+            tracing::error!(
+                entries = recovered.size,
+                checkpoint = %locations.outside(origin).path().display(),
+                "there was no checkpoint outside, so nothing rules out that the log was rolled back or replaced; \
+                 compare its size and root with a copy that you trust (`portreeve audit checkpoint`)"
+            );
+        }
 
         let pipeline = Pipeline {
             host: configuration.host.host.name.clone(),
@@ -225,7 +255,7 @@ impl Host {
             rules: configuration.rules,
             configuration: active.version,
             workers: workers.unwrap_or(configuration.host.host.workers),
-            metrics: Metrics::default(),
+            metrics,
             set_aside: SetAside::default(),
         };
         if let Err(missing) = pipeline.check() {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
+use portreeve::host::Host;
 use portreeve::standins::Mischief;
 use portreeve_model::{Digest, OrderId};
 use portreeve_record::{Leaf, LeafBody, LeafRecord};
@@ -259,6 +260,33 @@ async fn invariant_1_no_audit_no_action_what_comes_in_while_the_host_stops_gets_
     served.unwrap();
     let summary = host.summary().await;
     assert_eq!((summary.inputs, summary.unsequenced), (1, 0));
+}
+
+#[tokio::test]
+async fn invariant_1_no_audit_no_action_a_log_that_lost_its_key_gets_no_other_one() {
+    let host = TestHost::demo().await;
+    host.verify().await.unwrap();
+    let key = host.folder().join("state/log.key");
+    std::fs::remove_file(&key).unwrap();
+    let reading = host.locations().log_key(&host.host.settings.origin).map(drop);
+    let opening = Host::open(Arc::clone(&host.store), host.locations(), host.clock.clone(), None).await.map(drop);
+    for refused in [reading, opening] {
+        let error = refused.unwrap_err().to_string();
+        assert!(error.contains("there is no log key") && error.contains("restore it"), "{error}");
+    }
+    assert!(!key.exists(), "a new key would make the old log look forged");
+}
+
+#[tokio::test]
+async fn invariant_1_no_audit_no_action_a_checkpoint_that_is_gone_is_told_to_monitors() {
+    const GONE: &str = "portreeve_audit_outside_checkpoint_missing 1\n";
+    let host = TestHost::demo().await;
+    host.verify().await.unwrap();
+    assert!(!host.host.pipeline.metrics.text(&[]).contains(GONE));
+    std::fs::remove_file(host.locations().outside(&host.host.settings.origin).path()).unwrap();
+    let again = Host::open(Arc::clone(&host.store), host.locations(), host.clock.clone(), None).await.unwrap();
+    let text = again.pipeline.metrics.text(&[]);
+    assert!(text.contains(GONE), "{text}");
 }
 
 /// Lets others work until something is so.
