@@ -36,6 +36,8 @@ mod history;
 
 mod leaf;
 
+mod on_record;
+
 mod parallel;
 
 use std::collections::BTreeMap;

@@ -537,6 +537,8 @@ pub struct OrderView {
     pub decision: Digest,
     /// The configuration version that decided.
     pub configuration: u64,
+    /// The id of the decide leaf.
+    pub leaf: Digest,
     /// State of its deliveries, one word each (`pending`, `delivered`, `dead`), with attempts.
     pub deliveries: Vec<DeliveryView>,
 }

@@ -443,8 +443,8 @@ fn insert_order(tx: &Connection, decision: &DecisionCommit, order: &NewOrder, po
     let id = order.id.to_string();
     tx.prepare_cached(
         "INSERT INTO orders (id, position, channel, sender, number, state, queue, value_minor, currency, recommended,
-                             why, event, decision, configuration, decided_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+                             why, event, decision, configuration, decided_at, leaf)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
     )
     .and_then(|mut insert| {
         insert.execute(params![
@@ -463,6 +463,7 @@ fn insert_order(tx: &Connection, decision: &DecisionCommit, order: &NewOrder, po
             order.decision.as_bytes(),
             i64::try_from(decision.configuration).unwrap_or(i64::MAX),
             decision.at.0,
+            decision.leaf.id().as_bytes(),
         ])
     })
     .map_err(failed)?;
@@ -823,8 +824,7 @@ pub(super) fn summary(connection: &Connection) -> Result<Summary> {
     })
 }
 
-const ORDER_COLUMNS: &str =
-    "id, position, number, channel, state, queue, value_minor, currency, recommended, why, decision, configuration";
+const ORDER_COLUMNS: &str = "id, position, number, channel, state, queue, value_minor, currency, recommended, why, decision, configuration, leaf";
 
 pub(super) fn orders(connection: &Connection, after: DocumentPosition, limit: u32) -> Result<Vec<OrderView>> {
     let mut statement = connection
@@ -881,6 +881,7 @@ fn order_view(connection: &Connection, row: &Row<'_>) -> Result<OrderView> {
         why: row.get(9).map_err(failed)?,
         decision: digest(row, 10).map_err(failed)?,
         configuration: unsigned(row.get(11).map_err(failed)?)?,
+        leaf: digest(row, 12).map_err(failed)?,
         deliveries,
     })
 }
