@@ -122,7 +122,7 @@ fn refusal(error: AcceptError) -> Problem {
             "Same envelope, other content",
             error.to_string(),
         ),
-        AcceptError::NumbersBusy { .. } => {
+        AcceptError::Later { .. } => {
             Problem::new(StatusCode::TOO_MANY_REQUESTS, "busy", "Too many requests", error.to_string())
         }
         AcceptError::Store(error) => error.into(),
