@@ -20,6 +20,10 @@ mod golden;
 
 mod deliveries;
 
+mod faults;
+
+mod killed;
+
 mod demo_files;
 
 mod hostile;

@@ -333,6 +333,38 @@ async fn open(folder: TempDir, setup: Setup, erp: Erp, clock: Arc<SetClock>) -> 
     Ok(TestHost { setup, locations, clock, erp, host, store, folder })
 }
 
+/// Waits until nobody else has the store: work that was cut short lets go of it
+/// when the runtime gets to it.
+async fn closed(store: Arc<dyn Store>) {
+    for _ in 0..YIELDS_MAX {
+        if Arc::strong_count(&store) == 1 {
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+/// The folder of a host that does not run, and the ERP that goes on.
+pub(crate) struct Stopped {
+    folder: TempDir,
+    erp: Erp,
+    setup: Setup,
+}
+
+impl Stopped {
+    /// The folder.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Starts a host on it, at this time.
+    pub(crate) async fn start_at(self, now: Instant) -> TestHost {
+        let clock = Arc::new(SetClock::at(now));
+        let Self { folder, erp, setup } = self;
+        open(folder, setup, erp, clock).await.unwrap_or_else(|error| panic!("the host does not start again: {error:#}"))
+    }
+}
+
 fn shop_secret_file(folder: &Path) -> PathBuf {
     folder.join("shop-secret")
 }
@@ -385,15 +417,26 @@ impl TestHost {
     pub(crate) async fn restart_as(self, setup: Setup) -> Self {
         let Self { folder, erp, clock, host, store, .. } = self;
         drop(host);
-        // Work that was cut short lets go of the store when the runtime gets to it.
-        for _ in 0..YIELDS_MAX {
-            if Arc::strong_count(&store) == 1 {
-                break;
-            }
-            tokio::task::yield_now().await;
-        }
-        drop(store);
+        closed(store).await;
         open(folder, setup, erp, clock).await.unwrap_or_else(|error| panic!("the host does not start again: {error:#}"))
+    }
+
+    /// Ends this host and leaves its folder and its ERP.
+    pub(crate) async fn stop(self) -> Stopped {
+        let Self { folder, erp, host, store, setup, .. } = self;
+        drop(host);
+        closed(store).await;
+        Stopped { folder, erp, setup }
+    }
+
+    /// The same host over its store with something in front of it.
+    pub(crate) async fn restart_behind<S: Store>(self, front: impl FnOnce(Arc<dyn Store>) -> Arc<S>) -> (Self, Arc<S>) {
+        let Self { folder, erp, clock, host, store, setup, locations } = self;
+        drop(host);
+        let front = front(store);
+        let store: Arc<dyn Store> = front.clone();
+        let host = Host::open(Arc::clone(&store), &locations, clock.clone(), Some(setup.workers)).await.unwrap();
+        (Self { setup, locations, clock, erp, host, store, folder }, front)
     }
 
     /// Sends bytes as the EDI gateway.

@@ -161,6 +161,12 @@ impl Erp {
         self.ledger.lock().orders.clone()
     }
 
+    /// How many sales orders there are.
+    #[must_use]
+    pub fn sales_order_count(&self) -> usize {
+        self.ledger.lock().orders.len()
+    }
+
     /// Stops: requests under way are answered, new ones find the port closed.
     ///
     /// # Errors
