@@ -26,9 +26,10 @@ use portreeve::source_tree::SourceTree;
 use portreeve::standins::{Erp, Mischief};
 use portreeve_audit::{AuditError, LogReader};
 use portreeve_build::BuildOptions;
-use portreeve_model::{Digest, Instant};
+use portreeve_model::{Digest, Instant, OrderId};
 use portreeve_pipeline::accept::Input;
 use portreeve_pipeline::decision::DecisionRecord;
+use portreeve_pipeline::rederive::{RederiveError, Rederived};
 use portreeve_pipeline::{AcceptError, Accepted, Clock, Credential};
 use portreeve_record::{Leaf, LeafRecord, VerifyReport};
 use portreeve_store::contract::{DocumentPosition, ExceptionView, OrderState, OrderView, Summary};
@@ -393,6 +394,17 @@ impl TestHost {
     /// The folder that holds everything of it.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// Decides an order again, with everything in the log.
+    pub(crate) async fn rederive(&self, order: OrderId) -> Result<Rederived, RederiveError> {
+        self.host.sequencer.sequence_all().await.unwrap();
+        self.host.pipeline.rederive(order).await
+    }
+
+    /// Where it keeps what.
+    pub(crate) fn locations(&self) -> &Locations {
+        &self.locations
     }
 
     /// Ends this host as a crash would and opens another one on the same folder.

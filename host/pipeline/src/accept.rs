@@ -200,6 +200,8 @@ impl Pipeline {
             channel: sender.channel(),
             sender: sender.id(),
             content: payload.sealed.commitment(),
+            key: &payload.key,
+            kinds: &channel.documents,
             crossing: judged.crossing.as_ref(),
             failure: judged.failure.as_deref(),
             documents: &documents,

@@ -165,6 +165,7 @@ impl Pipeline {
                 event: None,
                 configuration: self.configuration,
                 mapping: crossing.as_ref(),
+                key: document.payload_key(),
                 scoring: &[],
                 verdicts: &[],
                 policy_holds: &[],

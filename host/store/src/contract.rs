@@ -561,7 +561,7 @@ pub struct UnsequencedLeaf {
 pub struct TreeHead {
     /// Entries.
     pub size: u64,
-    /// The right edge, as `record::Edge` writes it.
+    /// The right edge and two earlier ones, in the sequencer's form.
     pub edge: Vec<u8>,
     /// The signed checkpoint, as text.
     pub checkpoint: String,
@@ -603,6 +603,8 @@ pub struct OrderView {
     pub decision: Digest,
     /// The configuration version that decided.
     pub configuration: u64,
+    /// The id of the decide leaf.
+    pub leaf: Digest,
     /// State of its deliveries, one word each (`pending`, `delivered`, `dead`), with attempts.
     pub deliveries: Vec<DeliveryView>,
 }
@@ -785,6 +787,12 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// [`StoreError::Erased`] when its key was destroyed.
     async fn payload(&self, commitment: Digest) -> Result<Vec<u8>, StoreError>;
+
+    /// Opens a sealed payload, with the key that blinds what is made of it.
+    ///
+    /// # Errors
+    /// [`StoreError::Erased`] when its key was destroyed.
+    async fn payload_with_key(&self, commitment: Digest) -> Result<(Vec<u8>, PayloadKey), StoreError>;
 
     /// A connector's small state.
     async fn kv(&self, plugin: &PluginName, scope: &str, key: &str) -> Result<Option<Vec<u8>>, StoreError>;

@@ -108,6 +108,7 @@ impl Pipeline {
                 event: Some(event.sealed.commitment()),
                 configuration: self.configuration,
                 mapping: validated.crossing.as_ref(),
+                key: &decision.key,
                 scoring: &crossings,
                 verdicts: &verdicts,
                 policy_holds: &validated.findings,

@@ -24,7 +24,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use portreeve_model::reference::Row;
 use portreeve_model::{Currency, Digest, Instant, OrderId, PluginName, Reply};
-use portreeve_record::Leaf;
+use portreeve_record::{Leaf, PayloadKey};
 use rusqlite::Connection;
 
 use crate::contract::{
@@ -250,6 +250,10 @@ impl Store for SqliteStore {
     }
 
     async fn payload(&self, commitment: Digest) -> Result<Vec<u8>, StoreError> {
+        self.read(move |connection| rows::payload(connection, commitment)).await.map(|(bytes, _)| bytes)
+    }
+
+    async fn payload_with_key(&self, commitment: Digest) -> Result<(Vec<u8>, PayloadKey), StoreError> {
         self.read(move |connection| rows::payload(connection, commitment)).await
     }
 

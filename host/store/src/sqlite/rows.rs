@@ -245,6 +245,7 @@ pub(super) fn undecided(connection: &Connection, limit: u32) -> Result<Vec<Journ
             input_commitment,
         ) = row.map_err(failed)?;
         let first = first_document(connection, &channel, &sender, &key, position, content)?;
+        let (body, payload_key) = readable(payload(connection, commitment))?;
         documents.push(Journaled {
             position: DocumentPosition(unsigned(position)?),
             input: InputId(input),
@@ -257,18 +258,23 @@ pub(super) fn undecided(connection: &Connection, limit: u32) -> Result<Vec<Journ
             partner,
             kind,
             content,
-            body: readable(payload(connection, commitment))?,
+            body,
+            payload_key,
             first,
         });
     }
     Ok(documents)
 }
 
-/// What is wrong with one payload is that document's fate, not the batch's.
-fn readable(payload: Result<Vec<u8>>) -> Result<std::result::Result<Vec<u8>, String>> {
+/// What is wrong with one payload is that document's fate, not the batch's. What
+/// is recorded about it is then blinded with a key that nobody keeps.
+fn readable(payload: Result<(Vec<u8>, PayloadKey)>) -> Result<(std::result::Result<Vec<u8>, String>, PayloadKey)> {
     match payload {
-        Ok(bytes) => Ok(Ok(bytes)),
-        Err(error @ (StoreError::Erased(_) | StoreError::Damaged(_))) => Ok(Err(error.to_string())),
+        Ok((bytes, key)) => Ok((Ok(bytes), key)),
+        Err(error @ (StoreError::Erased(_) | StoreError::Damaged(_))) => {
+            let key = PayloadKey::random().map_err(|error| StoreError::Failed(error.to_string()))?;
+            Ok((Err(error.to_string()), key))
+        }
         Err(error) => Err(error),
     }
 }
@@ -386,8 +392,8 @@ fn insert_order(tx: &Connection, decision: &DecisionCommit, order: &NewOrder, po
     let id = order.id.to_string();
     tx.prepare_cached(
         "INSERT INTO orders (id, position, channel, sender, number, state, queue, value_minor, currency, recommended,
-                             why, event, decision, configuration, decided_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+                             why, event, decision, configuration, decided_at, leaf)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
     )
     .and_then(|mut insert| {
         insert.execute(params![
@@ -406,6 +412,7 @@ fn insert_order(tx: &Connection, decision: &DecisionCommit, order: &NewOrder, po
             order.decision.as_bytes(),
             i64::try_from(decision.configuration).unwrap_or(i64::MAX),
             decision.at.0,
+            decision.leaf.id().as_bytes(),
         ])
     })
     .map_err(failed)?;
@@ -670,7 +677,7 @@ fn insert_payload(tx: &Connection, payload: &NewPayload) -> Result<()> {
     Ok(())
 }
 
-pub(super) fn payload(connection: &Connection, commitment: Digest) -> Result<Vec<u8>> {
+pub(super) fn payload(connection: &Connection, commitment: Digest) -> Result<(Vec<u8>, PayloadKey)> {
     let found = connection
         .prepare_cached(
             "SELECT payload.ciphertext, payload_key.key FROM payload
@@ -686,7 +693,8 @@ pub(super) fn payload(connection: &Connection, commitment: Digest) -> Result<Vec
     let Some(key) = key else { return Err(StoreError::Erased(commitment)) };
     let key = PayloadKey::from_bytes(&key).map_err(|error| damaged("a payload key", &error))?;
     let sealed = Sealed::from_parts(commitment, ciphertext);
-    portreeve_record::open(&sealed, &key).map_err(|error| damaged("a sealed payload", &error))
+    let bytes = portreeve_record::open(&sealed, &key).map_err(|error| damaged("a sealed payload", &error))?;
+    Ok((bytes, key))
 }
 
 pub(super) fn kv(connection: &Connection, plugin: &PluginName, scope: &str, key: &str) -> Result<Option<Vec<u8>>> {
@@ -816,8 +824,7 @@ pub(super) fn summary(connection: &Connection) -> Result<Summary> {
     })
 }
 
-const ORDER_COLUMNS: &str =
-    "id, position, number, channel, state, queue, value_minor, currency, recommended, why, decision, configuration";
+const ORDER_COLUMNS: &str = "id, position, number, channel, state, queue, value_minor, currency, recommended, why, decision, configuration, leaf";
 
 pub(super) fn orders(connection: &Connection, after: DocumentPosition, limit: u32) -> Result<Vec<OrderView>> {
     let mut statement = connection
@@ -874,6 +881,7 @@ fn order_view(connection: &Connection, row: &Row<'_>) -> Result<OrderView> {
         why: row.get(9).map_err(failed)?,
         decision: digest(row, 10).map_err(failed)?,
         configuration: unsigned(row.get(11).map_err(failed)?)?,
+        leaf: digest(row, 12).map_err(failed)?,
         deliveries,
     })
 }

@@ -85,7 +85,8 @@ CREATE TABLE orders (
   event         BLOB NOT NULL,
   decision      BLOB NOT NULL,
   configuration INTEGER NOT NULL,
-  decided_at    INTEGER NOT NULL
+  decided_at    INTEGER NOT NULL,
+  leaf          BLOB NOT NULL
 ) STRICT;
 CREATE INDEX orders_decided ON orders (decided_at);
 
