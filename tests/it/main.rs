@@ -26,4 +26,6 @@ mod road;
 
 mod fixtures;
 
+mod front;
+
 mod airgap;

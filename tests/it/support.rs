@@ -255,13 +255,20 @@ impl Setup {
         self
     }
 
+    /// Writes the configuration into a folder, without an ERP behind it.
+    pub(crate) fn configuration(&self, folder: &Path) -> PathBuf {
+        std::fs::write(shop_secret_file(folder), SHOP_SECRET).unwrap();
+        self.write(folder, "http://127.0.0.1:9")
+    }
+
     /// Writes the configuration into a folder.
     fn write(&self, folder: &Path, erp_origin: &str) -> PathBuf {
         let (from, config) = (tree().demo(), folder.join("config"));
         std::fs::create_dir_all(config.join("reference")).unwrap();
         for table in ["customer", "item", "stock"] {
             let file = format!("reference/{table}.csv");
-            std::fs::copy(from.join(&file), config.join(&file)).unwrap();
+            let text = std::fs::read_to_string(from.join(&file)).unwrap();
+            std::fs::write(config.join(&file), self.changed(&file, text, erp_origin, folder)).unwrap();
         }
         for file in ["portreeve.toml", "grants.toml", "policies.cedar", "rules.toml"] {
             let text = std::fs::read_to_string(from.join(file)).unwrap();

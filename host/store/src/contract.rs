@@ -512,6 +512,17 @@ pub struct Configuration {
     pub bytes: Vec<u8>,
 }
 
+/// A reference table that takes the place of an earlier one.
+#[derive(Debug)]
+pub struct NewReference {
+    /// The table.
+    pub table: String,
+    /// All its rows, by key.
+    pub rows: Vec<(String, Row)>,
+    /// The leaf that says so.
+    pub leaf: Leaf,
+}
+
 /// An order as people see it.
 #[derive(Debug, Clone)]
 pub struct OrderView {
@@ -608,9 +619,16 @@ pub struct Summary {
 /// has in common.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
-    /// Makes a configuration the active one. The same bytes as the active
-    /// configuration change nothing and report its version.
-    async fn activate_configuration(&self, bytes: Vec<u8>, at: Instant, leaf: Leaf) -> Result<u64, StoreError>;
+    /// Makes a configuration the active one and replaces its reference tables,
+    /// all in one transaction. The same bytes as the active configuration make no
+    /// new version and report the active one; the tables are replaced all the same.
+    async fn activate_configuration(
+        &self,
+        bytes: Vec<u8>,
+        tables: Vec<NewReference>,
+        at: Instant,
+        leaf: Leaf,
+    ) -> Result<u64, StoreError>;
 
     /// The active configuration; none before the first.
     async fn active_configuration(&self) -> Result<Option<Configuration>, StoreError>;

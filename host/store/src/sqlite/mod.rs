@@ -25,8 +25,8 @@ use rusqlite::Connection;
 
 use crate::contract::{
     Configuration, CustomerAggregate, DecisionCommit, DocumentPosition, ExceptionView, HistoryQuery, InputId,
-    JournalEntry, JournalOutcome, OrderView, PluginUsage, Settlement, Store, StoreError, Summary, TreeHead,
-    UnsequencedLeaf,
+    JournalEntry, JournalOutcome, NewReference, OrderView, PluginUsage, Settlement, Store, StoreError, Summary,
+    TreeHead, UnsequencedLeaf,
 };
 use crate::proof::{Attempt, Committed, Journaled, Permit, Settled};
 use writer::Writer;
@@ -127,8 +127,21 @@ fn failed(error: rusqlite::Error) -> StoreError {
 
 #[async_trait]
 impl Store for SqliteStore {
-    async fn activate_configuration(&self, bytes: Vec<u8>, at: Instant, leaf: Leaf) -> Result<u64, StoreError> {
-        self.writer.write(move |tx| rows::activate_configuration(tx, &bytes, at, &leaf)).await
+    async fn activate_configuration(
+        &self,
+        bytes: Vec<u8>,
+        tables: Vec<NewReference>,
+        at: Instant,
+        leaf: Leaf,
+    ) -> Result<u64, StoreError> {
+        self.writer
+            .write(move |tx| {
+                for new in &tables {
+                    rows::load_reference(tx, &new.table, &new.rows, &new.leaf)?;
+                }
+                rows::activate_configuration(tx, &bytes, at, &leaf)
+            })
+            .await
     }
 
     async fn active_configuration(&self) -> Result<Option<Configuration>, StoreError> {

@@ -1,0 +1,4 @@
+//! The front door, from configuration to command line: what a configuration has to
+//! prove before it becomes active, who may knock, and what they hear.
+
+mod activation;
