@@ -2,3 +2,7 @@
 //! prove before it becomes active, who may knock, and what they hear.
 
 mod activation;
+
+mod door;
+
+mod patience;

@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use portreeve_api::Tls;
 use portreeve_authority::rules::Rules;
 use portreeve_authority::{Authority, Known, SourceFile};
 use portreeve_model::{ChannelId, Digest, PluginName, SenderId};
@@ -68,9 +69,21 @@ pub struct HostSection {
     pub listen: SocketAddr,
     /// SHA-256 of the operator token; none closes the operator routes.
     pub operator_token_sha256: Option<Digest>,
+    /// Certificate and key; an address beyond this machine needs them.
+    pub tls: Option<TlsSection>,
     /// Orders that are mapped and scored side by side.
     #[serde(default = "workers_default")]
     pub workers: usize,
+}
+
+/// TLS of the front door; relative paths begin at the configuration's folder.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsSection {
+    /// A chain in PEM, the server's own certificate first.
+    pub certificate: PathBuf,
+    /// Its private key in PEM.
+    pub key: PathBuf,
 }
 
 fn listen_default() -> SocketAddr {
@@ -257,6 +270,15 @@ impl Configuration {
         Ok(Senders::new(known))
     }
 
+    /// Certificate and key of the front door, where it has them.
+    ///
+    /// # Errors
+    /// When they cannot be read or do not fit together.
+    pub fn tls(&self) -> anyhow::Result<Option<Tls>> {
+        let Some(files) = &self.host.host.tls else { return Ok(None) };
+        Ok(Some(Tls::read(&self.folder.join(&files.certificate), &self.folder.join(&files.key))?))
+    }
+
     fn secret(&self, sender: &SenderEntry, file: &Path) -> anyhow::Result<Vec<u8>> {
         let path = self.folder.join(file);
         let secret = std::fs::read(&path).with_context(|| {
@@ -280,6 +302,15 @@ fn parse_host(text: &str) -> anyhow::Result<HostFile> {
         .map_err(|error| anyhow::anyhow!("`{HOST_FILE}` cannot be understood: {}", error.to_string().trim_end()))
 }
 
+/// What a door that is open to a network lacks. (That each sender has a token or
+/// secret is asked of every configuration.)
+fn missing_for_strangers(host: &HostFile) -> impl Iterator<Item = &'static str> {
+    let tls = host.host.tls.is_none().then_some("TLS: `tls = { certificate, key }` in [host]");
+    let token = host.host.operator_token_sha256.is_none().then_some("`operator_token_sha256` in [host]");
+    let senders = host.senders.is_empty().then_some("any [[sender]] with a token or secret");
+    [tls, token, senders].into_iter().flatten()
+}
+
 /// An empty token is one that everybody has.
 const EMPTY_TOKEN: &str = "the digest of an empty token; make a random token and write its SHA-256 there";
 
@@ -287,10 +318,12 @@ const EMPTY_TOKEN: &str = "the digest of an empty token; make a random token and
 fn host_problems(host: &HostFile, routes: &Routes) -> Vec<String> {
     let mut problems = routes.problems();
     if !host.host.listen.ip().is_loopback() {
-        problems.push(format!(
-            "`listen` is {}, which is not loopback; put a proxy with TLS in front and listen on 127.0.0.1",
-            host.host.listen
-        ));
+        problems.extend(missing_for_strangers(host).map(|missing| {
+            format!(
+                "`listen` is {}, which others can reach, without {missing}; add it, or listen on 127.0.0.1",
+                host.host.listen
+            )
+        }));
     }
     if host.host.workers == 0 {
         problems.push("`workers` is 0; expected 1 or more".to_owned());

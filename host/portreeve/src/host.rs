@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use portreeve_api::Front;
+use portreeve_api::{Front, Limits, Tls};
 use portreeve_audit::{OutsideCheckpoint, Sequencer};
 use portreeve_model::{Digest, Instant, PluginKind, PluginName};
 use portreeve_pipeline::{Clock, Metrics, Pipeline, SetAside};
@@ -148,6 +148,7 @@ pub async fn activate(
     let version = active.map_or(1, |active| active.version.saturating_add(1));
     let component =
         |digest| proposed.components.get(&digest).cloned().with_context(|| format!("component {digest} was not read"));
+    configuration.tls()?;
     // The clock is asked for nothing: this road is thrown away.
     Road { store: Arc::clone(store), clock: Arc::new(SystemClock), workers: None, version }.build(
         locations,
@@ -314,6 +315,7 @@ pub struct Host {
     pub verifier: VerifierKey,
     /// Name, origin and address, as the active configuration has them.
     pub settings: HostSection,
+    tls: Option<Tls>,
     accepted: Arc<Notify>,
     ready: Arc<AtomicBool>,
 }
@@ -333,6 +335,7 @@ impl Host {
         let active = active(&store).await?;
         let configuration = Files::from_bytes(&active.bytes)?.check()?;
         let settings = configuration.host.host.clone();
+        let tls = configuration.tls()?;
         let folder = locations.components();
         let road = Road { store: Arc::clone(&store), clock, workers, version: active.version };
         let pipeline = road.build(locations, configuration, &|digest| read_component(&folder, digest))?;
@@ -346,6 +349,7 @@ impl Host {
             sequencer: Arc::new(sequencer),
             verifier,
             settings,
+            tls,
             accepted: Arc::new(Notify::new()),
             ready: Arc::new(AtomicBool::new(false)),
         })
@@ -359,6 +363,8 @@ impl Host {
             operator_token: self.settings.operator_token_sha256,
             ready: Arc::clone(&self.ready),
             accepted: Arc::clone(&self.accepted),
+            limits: Limits::default(),
+            tls: self.tls.clone(),
         })
     }
 

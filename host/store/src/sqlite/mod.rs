@@ -11,6 +11,8 @@
 
 mod rows;
 
+mod trail;
+
 mod writer;
 
 use std::fs::File;
@@ -24,9 +26,9 @@ use portreeve_record::Leaf;
 use rusqlite::Connection;
 
 use crate::contract::{
-    Configuration, CustomerAggregate, DecisionCommit, DocumentPosition, ExceptionView, HistoryQuery, InputId,
-    JournalEntry, JournalOutcome, NewReference, OrderView, PluginUsage, Settlement, Store, StoreError, Summary,
-    TreeHead, UnsequencedLeaf,
+    Configuration, CustomerAggregate, DecisionCommit, DocumentPosition, DocumentView, ExceptionView, HistoryQuery,
+    InputId, JournalEntry, JournalOutcome, NewReference, OrderState, OrderTrail, OrderView, PluginUsage, Settlement,
+    Store, StoreError, Summary, TreeHead, UnsequencedLeaf,
 };
 use crate::proof::{Attempt, Committed, Journaled, Permit, Settled};
 use writer::Writer;
@@ -116,7 +118,7 @@ fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
         transaction.pragma_update(None, "user_version", SCHEMA_VERSION).map_err(failed)?;
         transaction.commit().map_err(failed)?;
     }
-    Ok(())
+    trail::prepare(connection)
 }
 
 /// SQLite's error as ours; its text names tables and constraints, never values.
@@ -283,6 +285,27 @@ impl Store for SqliteStore {
 
     async fn order(&self, id: OrderId) -> Result<Option<OrderView>, StoreError> {
         self.read(move |connection| rows::order(connection, id)).await
+    }
+
+    async fn orders_in(
+        &self,
+        state: OrderState,
+        after: DocumentPosition,
+        limit: u32,
+    ) -> Result<Vec<OrderView>, StoreError> {
+        self.read(move |connection| trail::orders_in(connection, state, after, limit)).await
+    }
+
+    async fn order_trail(&self, id: OrderId) -> Result<Option<OrderTrail>, StoreError> {
+        self.read(move |connection| trail::order_trail(connection, id)).await
+    }
+
+    async fn input_documents(&self, input: InputId, limit: u32) -> Result<Vec<DocumentView>, StoreError> {
+        self.read(move |connection| trail::input_documents(connection, input, limit)).await
+    }
+
+    async fn exceptions_after(&self, after: u64, limit: u32) -> Result<Vec<ExceptionView>, StoreError> {
+        self.read(move |connection| trail::exceptions_after(connection, after, limit)).await
     }
 
     async fn exceptions(&self, limit: u32) -> Result<Vec<ExceptionView>, StoreError> {

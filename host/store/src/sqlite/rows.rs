@@ -16,9 +16,9 @@ use crate::contract::{
     UnsequencedLeaf,
 };
 use crate::proof::{Attempt, Committed, FirstDocument, Journaled, Permit, Settled};
-use crate::sqlite::failed;
+use crate::sqlite::{failed, trail};
 
-type Result<T> = std::result::Result<T, StoreError>;
+pub(super) type Result<T> = std::result::Result<T, StoreError>;
 
 const HOUR_MS: i64 = 3_600_000;
 const DAY_MS: i64 = 24 * HOUR_MS;
@@ -166,7 +166,7 @@ pub(super) fn journal(tx: &Connection, entry: &JournalEntry) -> Result<JournalOu
     for exception in &entry.exceptions {
         insert_exception(tx, exception, &About { input: Some(input), ..About::default() }, entry.received_at)?;
     }
-    insert_leaf(tx, &entry.leaf)?;
+    trail::leaf_about_input(tx, &entry.leaf, input)?;
     Ok(JournalOutcome::Committed { input, documents: entry.documents.len() })
 }
 
@@ -432,7 +432,10 @@ pub(super) fn commit_decision(tx: &Connection, decision: &DecisionCommit) -> Res
             insert_exception(tx, exception, &about, decision.at)?;
         }
     }
-    insert_leaf(tx, &decision.leaf)?;
+    match order {
+        Some(order) => trail::leaf_about_order(tx, &decision.leaf, order)?,
+        None => insert_leaf(tx, &decision.leaf)?,
+    }
     Ok(committed)
 }
 
@@ -610,7 +613,7 @@ pub(super) fn begin_attempt(tx: &Connection, permit: Permit, leaf: &Leaf) -> Res
         .and_then(|mut update| update.execute(params![permit.outbox.0, permit.epoch, permit.attempt]))
         .map_err(failed)?;
     held(changed, &permit)?;
-    insert_leaf(tx, leaf)?;
+    trail::leaf_about_order(tx, leaf, permit.order)?;
     Ok(Attempt { permit })
 }
 
@@ -641,7 +644,7 @@ pub(super) fn settle(
         let about = About { order: Some(permit.order), outbox: Some(&permit.outbox.0), ..About::default() };
         insert_exception(tx, exception, &about, at)?;
     }
-    insert_leaf(tx, leaf)?;
+    trail::leaf_about_order(tx, leaf, permit.order)?;
     Ok(Settled { outbox: permit.outbox.clone() })
 }
 
@@ -817,10 +820,11 @@ pub(super) fn summary(connection: &Connection) -> Result<Summary> {
         dead: count("SELECT count(*) FROM outbox WHERE state = 'dead'")?,
         pending: count("SELECT count(*) FROM outbox WHERE state = 'pending'")?,
         unsequenced: count("SELECT count(*) FROM leaf WHERE idx IS NULL")?,
+        exceptions_open: trail::exceptions_open(connection)?,
     })
 }
 
-const ORDER_COLUMNS: &str =
+pub(super) const ORDER_COLUMNS: &str =
     "id, position, number, channel, state, queue, value_minor, currency, recommended, why, decision, configuration";
 
 pub(super) fn orders(connection: &Connection, after: DocumentPosition, limit: u32) -> Result<Vec<OrderView>> {
@@ -842,7 +846,7 @@ pub(super) fn order(connection: &Connection, id: OrderId) -> Result<Option<Order
     rows.next().map_err(failed)?.map(|row| order_view(connection, row)).transpose()
 }
 
-fn order_view(connection: &Connection, row: &Row<'_>) -> Result<OrderView> {
+pub(super) fn order_view(connection: &Connection, row: &Row<'_>) -> Result<OrderView> {
     let id: String = row.get(0).map_err(failed)?;
     let state: String = row.get(4).map_err(failed)?;
     let state = OrderState::ALL
@@ -915,41 +919,47 @@ fn insert_exception(tx: &Connection, exception: &NewException, about: &About<'_>
 
 pub(super) fn exceptions(connection: &Connection, limit: u32) -> Result<Vec<ExceptionView>> {
     let mut statement = connection
-        .prepare_cached(
-            "SELECT id, order_id, stage, code, detail, queue, opened_at FROM exception WHERE closed_at IS NULL ORDER BY id LIMIT ?1",
-        )
+        .prepare_cached(&format!(
+            "SELECT {EXCEPTION_COLUMNS} FROM exception WHERE closed_at IS NULL ORDER BY id LIMIT ?1"
+        ))
         .map_err(failed)?;
     let mut rows = statement.query([limit]).map_err(failed)?;
     let mut exceptions = Vec::new();
     while let Some(row) = rows.next().map_err(failed)? {
-        let order: Option<String> = row.get(1).map_err(failed)?;
-        exceptions.push(ExceptionView {
-            id: unsigned(row.get(0).map_err(failed)?)?,
-            order: order.map(|id| OrderId::parse(&id).map_err(|error| damaged("an order id", &error))).transpose()?,
-            stage: row.get(2).map_err(failed)?,
-            code: row.get(3).map_err(failed)?,
-            detail: row.get(4).map_err(failed)?,
-            queue: row.get(5).map_err(failed)?,
-            opened_at: Instant(row.get(6).map_err(failed)?),
-        });
+        exceptions.push(exception_view(row)?);
     }
     Ok(exceptions)
 }
 
+pub(super) const EXCEPTION_COLUMNS: &str = "id, order_id, stage, code, detail, queue, opened_at";
+
+pub(super) fn exception_view(row: &Row<'_>) -> Result<ExceptionView> {
+    let order: Option<String> = row.get(1).map_err(failed)?;
+    Ok(ExceptionView {
+        id: unsigned(row.get(0).map_err(failed)?)?,
+        order: order.map(|id| OrderId::parse(&id).map_err(|error| damaged("an order id", &error))).transpose()?,
+        stage: row.get(2).map_err(failed)?,
+        code: row.get(3).map_err(failed)?,
+        detail: row.get(4).map_err(failed)?,
+        queue: row.get(5).map_err(failed)?,
+        opened_at: Instant(row.get(6).map_err(failed)?),
+    })
+}
+
 // --- small conversions ---------------------------------------------------------------------------
 
-fn digest(row: &Row<'_>, column: usize) -> rusqlite::Result<Digest> {
+pub(super) fn digest(row: &Row<'_>, column: usize) -> rusqlite::Result<Digest> {
     row.get::<_, [u8; 32]>(column).map(Digest::from_bytes)
 }
 
-fn damaged(what: &str, error: &dyn std::fmt::Display) -> StoreError {
+pub(super) fn damaged(what: &str, error: &dyn std::fmt::Display) -> StoreError {
     StoreError::Damaged(format!("{what} cannot be read: {error}"))
 }
 
-fn unsigned(value: i64) -> Result<u64> {
+pub(super) fn unsigned(value: i64) -> Result<u64> {
     u64::try_from(value).map_err(|_| StoreError::Damaged(format!("a count is negative: {value}")))
 }
 
-fn signed(value: u64) -> Result<i64> {
+pub(super) fn signed(value: u64) -> Result<i64> {
     i64::try_from(value).map_err(|_| StoreError::Failed(format!("{value} does not fit the database")))
 }
