@@ -18,6 +18,8 @@ mod tidy;
 
 mod golden;
 
+mod deliveries;
+
 mod demo_files;
 
 mod hostile;

@@ -264,7 +264,7 @@ fn refusal(error: AcceptError) -> Problem {
             "Same envelope, other content",
             error.to_string(),
         ),
-        AcceptError::NumbersBusy { .. } => Problem::busy(error.to_string()),
+        AcceptError::Later { .. } => Problem::busy(error.to_string()),
         AcceptError::Store(error) => error.into(),
         AcceptError::Record(_) | AcceptError::Seal(_) => {
             tracing::error!(%error, "an input could not be recorded");

@@ -5,25 +5,27 @@
 //! connector failed, as they are, with an exception. A connector judges syntax;
 //! what fails later never changes the reply.
 
+use std::sync::Arc;
+
 use portreeve_model::document::{Header, Inbound};
-use portreeve_model::{Digest, Failure, Instant, Problem, Received, Reply};
+use portreeve_model::{Digest, Failure, Instant, PluginName, Problem, Received, Reply};
 use portreeve_record::leaf::{AcceptLeaf, AcceptOutcome};
 use portreeve_record::{Leaf, LeafBody, RecordError, SealError};
-use portreeve_sandbox::{CallError, Crossed, Crossing};
+use portreeve_sandbox::{CallError, CallFailure, Crossed, Crossing};
 use portreeve_store::StoreError;
 use portreeve_store::contract::{
     Disposition, InputId, JournalEntry, JournalOutcome, NewDocument, NewException, NewPayload,
 };
 
-use crate::capability::{NumberLease, Tables};
+use crate::capability::Tables;
 use crate::leaf::{self, AcceptFacts};
+use crate::numbers::Draw;
 use crate::reply;
 use crate::route::{self, Channel};
 use crate::{Pipeline, Sender};
 
-/// How often an input is received again because its numbers were taken by
-/// another one in the meantime.
-const RECEIVE_ATTEMPTS_MAX: u32 = 5;
+/// When a sender whom the sandbox had no room for may come again.
+const RETRY_AFTER_MS: u32 = 1_000;
 
 /// An input as it came off the wire.
 #[derive(Debug, Clone)]
@@ -73,11 +75,14 @@ pub enum AcceptError {
         /// The envelope key.
         envelope: String,
     },
-    /// Other inputs kept taking the numbers that this one's reply needs.
-    #[error("number range `{range}` is busy; send the input again")]
-    NumbersBusy {
-        /// The range.
-        range: String,
+    /// Nobody looked at it: all of the connector's sandboxes are taken, or it asks
+    /// for another try.
+    #[error("connector `{plugin}` cannot take the input now; send it again in {after_ms} ms")]
+    Later {
+        /// The connector.
+        plugin: PluginName,
+        /// When to try again, milliseconds.
+        after_ms: u32,
     },
     /// The store did not take it.
     #[error(transparent)]
@@ -97,7 +102,7 @@ impl AcceptError {
         match self {
             Self::UnknownChannel(_) => "unknown-channel",
             Self::Conflict { .. } => "conflict",
-            Self::NumbersBusy { .. } | Self::Store(StoreError::Busy { .. }) => "busy",
+            Self::Later { .. } | Self::Store(StoreError::Busy { .. }) => "busy",
             Self::Store(_) => "store",
             Self::Record(_) | Self::Seal(_) => "internal",
         }
@@ -117,36 +122,41 @@ impl Pipeline {
             .routes
             .channel(sender.channel())
             .ok_or_else(|| AcceptError::UnknownChannel(sender.channel().to_string()))?;
-        let content = Digest::of(&input.body);
+        let content = input.digest();
         let id = InputId::derive(sender.channel(), sender.id(), content);
-        // The same bytes again: the same reply, and no second look at them.
+        // The same request again: the same reply, and no second look at it.
         if let Some(reply) = self.store.reply_to(id).await? {
             return Ok(Accepted { input: id, reply, duplicate: true, finding: None });
         }
 
         let received_at = self.clock.now();
-        let mut busy_range = String::new();
-        for _ in 0..RECEIVE_ATTEMPTS_MAX {
-            let received = self.receive(channel, sender, &input, received_at).await;
-            let (entry, record, finding) =
-                self.journal_entry(channel, sender, content, &input, received_at, received)?;
-            let reply = entry.reply.clone();
-            match self.store.journal(entry).await? {
-                JournalOutcome::Committed { input, .. } => {
-                    return Ok(Accepted { input, reply, duplicate: false, finding: Some(finding) });
+        let numbers = Draw::new(&self.store, &self.numbers);
+        let received = self.receive(channel, sender, &input, received_at, &numbers).await;
+        if let Some(refusal) = received.as_ref().and_then(passing) {
+            return Err(refusal);
+        }
+        let (entry, record, finding) = self.journal_entry(channel, sender, content, &input, received_at, received)?;
+        let reply = entry.reply.clone();
+        match self.store.journal(entry).await {
+            Ok(JournalOutcome::Committed { input, .. }) => {
+                numbers.used_up();
+                Ok(Accepted { input, reply, duplicate: false, finding: Some(finding) })
+            }
+            Ok(JournalOutcome::Duplicate { input, reply }) => {
+                Ok(Accepted { input, reply, duplicate: true, finding: None })
+            }
+            Ok(JournalOutcome::Conflict { envelope }) => {
+                let refused = LeafBody::Accept(leaf::refused(record)?);
+                self.store.refuse(Leaf::new(&self.host, received_at, refused)?).await?;
+                Err(AcceptError::Conflict { envelope })
+            }
+            Err(error) => {
+                if matches!(error, StoreError::Unknown(_)) {
+                    numbers.used_up();
                 }
-                JournalOutcome::Duplicate { input, reply } => {
-                    return Ok(Accepted { input, reply, duplicate: true, finding: None });
-                }
-                JournalOutcome::Conflict { envelope } => {
-                    let refused = LeafBody::Accept(leaf::refused(record)?);
-                    self.store.refuse(Leaf::new(&self.host, received_at, refused)?).await?;
-                    return Err(AcceptError::Conflict { envelope });
-                }
-                JournalOutcome::NumbersMoved { range } => busy_range = range,
+                Err(error.into())
             }
         }
-        Err(AcceptError::NumbersBusy { range: busy_range })
     }
 
     async fn receive(
@@ -155,10 +165,11 @@ impl Pipeline {
         sender: &Sender,
         input: &Input,
         received_at: Instant,
+        numbers: &Arc<Draw>,
     ) -> Option<Crossed<Result<Received, Failure>>> {
         let connector = self.plugin(&channel.connector)?;
         let mut context = self.context(received_at);
-        context.numbers = NumberLease::new(self.store.clone());
+        context.numbers = Arc::clone(numbers) as _;
         context.lookup = Tables::of(&self.store, &connector.manifest.imports.lookup).await;
         let inbound = Inbound {
             method: input.method.clone(),
@@ -197,7 +208,6 @@ impl Pipeline {
                 })
             })
             .collect::<Result<Vec<_>, SealError>>()?;
-        let numbers = judged.crossing.as_ref().map(leaf::number_uses).unwrap_or_default();
         let record = leaf::accept(&AcceptFacts {
             channel: sender.channel(),
             sender: sender.id(),
@@ -220,12 +230,31 @@ impl Pipeline {
             reply: judged.reply,
             documents,
             exceptions: judged.exceptions,
-            numbers,
             leaf,
         };
         let finding = Finding { disposition: judged.disposition, problems: judged.problems };
         Ok((entry, record, finding))
     }
+}
+
+impl Input {
+    /// What makes a request the same: a webhook's topic is in its path as often as
+    /// in its body. Headers change with every delivery and are left out.
+    fn digest(&self) -> Digest {
+        Digest::of_parts(&[self.method.as_bytes(), self.path.as_bytes(), &self.body])
+    }
+}
+
+/// A failure that another try would not meet. To keep such an input for a person
+/// would make a passing trouble a permanent one: nothing is kept, nothing is
+/// acknowledged, and the sender sends it again.
+fn passing(received: &Crossed<Result<Received, Failure>>) -> Option<AcceptError> {
+    let after_ms = match &received.outcome {
+        Err(CallError { failure: CallFailure::Busy { .. }, .. }) => RETRY_AFTER_MS,
+        Ok(Err(Failure::Retry(after_ms))) => *after_ms,
+        _ => return None,
+    };
+    Some(AcceptError::Later { plugin: received.crossing.plugin.clone(), after_ms })
 }
 
 /// What an input amounts to, whatever the connector did.

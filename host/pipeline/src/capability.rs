@@ -1,5 +1,5 @@
 //! What the sandbox asks for, answered from the store and the configuration:
-//! reference tables, number ranges, and the way out to a target.
+//! reference tables, and the way out to a target.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
@@ -7,11 +7,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use portreeve_model::reference::{Field, Row};
-use portreeve_sandbox::{
-    Egress, EgressRequest, Lookup, LookupAnswer, LookupError, Numbers, NumbersError, Pinned, RecordedLookup,
-};
+use portreeve_sandbox::{Egress, EgressRequest, Lookup, LookupAnswer, LookupError, Pinned, RecordedLookup};
 use portreeve_store::Store;
-use tokio::sync::Mutex;
 
 use crate::route::Target;
 
@@ -87,32 +84,6 @@ impl Lookup for Recorded {
             Some(LookupAnswer::Unavailable) => Err(LookupError::Unavailable("as it was then".to_owned())),
             None => Err(LookupError::Unavailable("this question was not asked then".to_owned())),
         }
-    }
-}
-
-/// Numbers for one call: the next ones of each range, taken only when the
-/// journal entry that names them commits.
-pub(crate) struct NumberLease {
-    store: Arc<dyn Store>,
-    next: Mutex<BTreeMap<String, u64>>,
-}
-
-impl NumberLease {
-    pub(crate) fn new(store: Arc<dyn Store>) -> Arc<Self> {
-        Arc::new(Self { store, next: Mutex::new(BTreeMap::new()) })
-    }
-}
-
-#[async_trait]
-impl Numbers for NumberLease {
-    async fn next(&self, range: &str) -> Result<u64, NumbersError> {
-        let mut next = self.next.lock().await;
-        let number = match next.get(range) {
-            Some(number) => *number,
-            None => self.store.next_number(range).await.map_err(|error| NumbersError::Exhausted(error.to_string()))?,
-        };
-        next.insert(range.to_owned(), number.saturating_add(1));
-        Ok(number)
     }
 }
 

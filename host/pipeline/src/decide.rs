@@ -247,11 +247,18 @@ impl Pipeline {
             let outcome = Err(for_a_person(self.queue(&document), "no-transformer", &detail));
             return Mapped { document, crossing: None, outcome };
         };
+        let body = match document.body() {
+            Ok(body) => body.to_vec(),
+            Err(why) => {
+                let outcome = Err(for_a_person(self.queue(&document), "unreadable", why));
+                return Mapped { document, crossing: None, outcome };
+            }
+        };
         let mut context = self.context(document.received_at());
         context.lookup = tables;
         let request = MappingRequest {
             kind: document.kind().to_owned(),
-            body: document.body().to_vec(),
+            body,
             received_at: document.received_at(),
             sender: document.sender().clone(),
             settings: self

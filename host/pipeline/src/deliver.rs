@@ -6,6 +6,7 @@
 //! after an unknown outcome the target is asked by the order's natural key
 //! before anything is sent again, for many targets ignore idempotency keys.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use portreeve_model::document::{Delivery, FindQuery, Message, Receipt, RenderingRequest};
@@ -14,13 +15,14 @@ use portreeve_record::leaf::{CrossingRecord, ReceiptOutcome};
 use portreeve_record::{RecordError, canonical_digest};
 use portreeve_registry::Installed;
 use portreeve_sandbox::{CallContext, CallFailure, Crossed};
-use portreeve_store::contract::{NewException, Settlement};
+use portreeve_store::contract::{NewException, Room, Settlement};
 use portreeve_store::{Permit, Settled, StoreError};
+use tokio::task::{Id, JoinSet};
 
 use crate::accept::call_error_code;
 use crate::capability::{Tables, TargetEgress};
-use crate::route::{self, Target};
-use crate::{Pipeline, leaf, parallel};
+use crate::route::{self, AfterDead, Target};
+use crate::{Pipeline, leaf};
 
 /// How long a claim lasts: longer than a call with its wall-clock limit, so that
 /// no second worker claims a delivery that is still under way.
@@ -44,23 +46,90 @@ pub enum DeliverError {
     /// A record could not be made.
     #[error("an audit record could not be made: {0}")]
     Record(#[from] RecordError),
+    /// Its task panicked.
+    #[error("a delivery was cut short: {0}")]
+    CutShort(String),
+}
+
+/// Deliveries under way, bounded in all and for each target: a target that hangs
+/// keeps its own share busy and nobody else waiting.
+pub struct Deliveries {
+    pipeline: Arc<Pipeline>,
+    running: JoinSet<Result<Settled, DeliverError>>,
+    targets: HashMap<Id, String>,
+    most: u32,
+}
+
+impl Deliveries {
+    /// None under way, and at most so many at once.
+    #[must_use]
+    pub fn new(pipeline: Arc<Pipeline>, most: u32) -> Self {
+        Self { pipeline, running: JoinSet::new(), targets: HashMap::new(), most }
+    }
+
+    /// Starts what is due and has room; returns how many.
+    ///
+    /// # Errors
+    /// When the store cannot be asked.
+    pub async fn start_due(&mut self) -> Result<usize, StoreError> {
+        let free = self.most.saturating_sub(u32::try_from(self.running.len()).unwrap_or(u32::MAX));
+        if free == 0 {
+            return Ok(0);
+        }
+        let mut room = self.pipeline.room();
+        for target in self.targets.values() {
+            let taken = room.taken.entry(target.clone()).or_insert(0);
+            *taken = taken.saturating_add(1);
+        }
+        let now = self.pipeline.clock.now();
+        let permits = self.pipeline.store.claim(now, now.plus_ms(LEASE_MS), free, room).await?;
+        let started = permits.len();
+        for permit in permits {
+            let (pipeline, target) = (Arc::clone(&self.pipeline), permit.target().to_owned());
+            let task = self.running.spawn(async move { pipeline.deliver(permit).await });
+            self.targets.insert(task.id(), target);
+        }
+        Ok(started)
+    }
+
+    /// Waits until one has ended, and takes the others that have; none when none is
+    /// under way.
+    pub async fn ended(&mut self) -> Option<Vec<Result<Settled, DeliverError>>> {
+        let mut joined = vec![self.running.join_next_with_id().await?];
+        joined.extend(std::iter::from_fn(|| self.running.try_join_next_with_id()));
+        let results = joined.into_iter().map(|joined| match joined {
+            Ok((id, result)) => {
+                self.targets.remove(&id);
+                result
+            }
+            Err(error) => {
+                self.targets.remove(&error.id());
+                Err(DeliverError::CutShort(error.to_string()))
+            }
+        });
+        Some(results.collect())
+    }
 }
 
 impl Pipeline {
-    /// Claims due deliveries, at most `limit`, and carries them out side by side.
+    /// Carries out due deliveries, at most `limit`, and waits for all of them.
     ///
     /// # Errors
     /// When nothing could be claimed; a single delivery's error is in its place.
     pub async fn deliver_due(self: &Arc<Self>, limit: u32) -> Result<Vec<Result<Settled, DeliverError>>, DeliverError> {
-        let now = self.clock.now();
-        let permits = self.store.claim(now, now.plus_ms(LEASE_MS), limit).await?;
-        let pipeline = Arc::clone(self);
-        let settled = parallel::in_order(permits, self.workers, move |permit| {
-            let pipeline = Arc::clone(&pipeline);
-            async move { pipeline.deliver(permit).await }
-        })
-        .await;
-        Ok(settled.into_iter().flatten().collect())
+        let mut deliveries = Deliveries::new(Arc::clone(self), limit);
+        deliveries.start_due().await?;
+        let mut results = Vec::new();
+        while let Some(ended) = deliveries.ended().await {
+            results.extend(ended);
+        }
+        Ok(results)
+    }
+
+    /// Every target's share, with nothing under way.
+    fn room(&self) -> Room {
+        let limits = self.routes.targets.iter().map(|target| (target.id.clone(), target.deliveries_max)).collect();
+        Room { limits, ..Room::default() }
     }
 
     /// One permitted delivery, up to its settlement.
@@ -86,11 +155,11 @@ impl Pipeline {
             }
         }
         // Only now: the last attempt may have worked as well.
-        if permit.attempt() > target.attempts_max {
+        if permit.tries() > target.attempts_max {
             let why = format!("{} attempts without success; look at the target and replay", target.attempts_max);
             return self.give_up(permit, &target.exception_queue, "attempts-exhausted", &why, looked_up).await;
         }
-        if permit.attempt() > 1 && self.clock.now() > deadline(&permit, target) {
+        if permit.tries() > 1 && self.clock.now() > deadline(&permit, target) {
             let why = format!("no success within {} minutes; look at the target and replay", target.deadline_minutes);
             return self.give_up(permit, &target.exception_queue, "deadline", &why, looked_up).await;
         }
@@ -102,15 +171,19 @@ impl Pipeline {
         let rendering = RenderingRequest {
             event,
             order_id: permit.order(),
-            kind: target.kind.clone(),
+            kind: permit.kind().to_owned(),
             settings: route::settings(&target.settings),
         };
         let rendered = self.metrics.called(transformer.plugin.from_canonical(&context, &rendering).await);
         let (message, rendering) = match rendered {
             Crossed { outcome: Ok(Ok(message)), crossing } => (message, crossing),
             Crossed { outcome, crossing } => {
+                let passing = is_passing(&outcome);
                 let (code, why) = failed(outcome);
                 let crossing = leaf::crossed(&crossing, permit.event(), None, Some(&code));
+                if passing {
+                    return self.later(permit, target, code, crossing).await;
+                }
                 return self.give_up(permit, &target.exception_queue, &code, &why, Some(crossing)).await;
             }
         };
@@ -167,7 +240,7 @@ impl Pipeline {
 
     async fn find(&self, permit: &Permit, target: &Target, connector: &Installed, context: &CallContext) -> Found {
         let query = FindQuery {
-            kind: target.kind.clone(),
+            kind: permit.kind().to_owned(),
             natural_key: permit.order().to_string(),
             settings: route::settings(&target.settings),
         };
@@ -201,7 +274,7 @@ impl Pipeline {
     }
 
     /// The target could not even be asked. Nothing is sent blindly; the question
-    /// waits as long as a retry would.
+    /// waits, and the longer it waits the rarer it is asked.
     async fn ask_later(
         &self,
         permit: Permit,
@@ -209,19 +282,41 @@ impl Pipeline {
         code: String,
         crossing: CrossingRecord,
     ) -> Result<Settled, DeliverError> {
-        let now = self.clock.now();
-        // The longer it waits, the rarer it is asked; no attempt counts meanwhile.
-        let waited_ms = now.0.saturating_sub(permit.first_due_at().0);
-        let due_at = now.plus_ms(backoff_ms(target, &permit).max((waited_ms / 2).min(ASK_EVERY_MS_MAX)));
-        if due_at > deadline(&permit, target) {
+        let Some(due_at) = self.next_try(&permit, target) else {
             let why = format!(
                 "an attempt ended without a known outcome, and the target could not be asked for {} minutes; ask its people",
                 target.deadline_minutes
             );
             return self.give_up(permit, &target.exception_queue, "unknown-outcome", &why, Some(crossing)).await;
-        }
+        };
+        let now = self.clock.now();
         let leaf = leaf::receipt(&self.host, now, &permit, ReceiptOutcome::Unknown, None, Some(crossing))?;
         Ok(self.store.settle_unattempted(permit, Settlement::Unknown { due_at, code }, now, leaf).await?)
+    }
+
+    /// Nothing was sent, for a cause that passes.
+    async fn later(
+        &self,
+        permit: Permit,
+        target: &Target,
+        code: String,
+        crossing: CrossingRecord,
+    ) -> Result<Settled, DeliverError> {
+        let Some(due_at) = self.next_try(&permit, target) else {
+            let why = format!("no message could be made for {} minutes; look at the plugin", target.deadline_minutes);
+            return self.give_up(permit, &target.exception_queue, &code, &why, Some(crossing)).await;
+        };
+        let now = self.clock.now();
+        let leaf = leaf::receipt(&self.host, now, &permit, ReceiptOutcome::Retry, None, Some(crossing))?;
+        Ok(self.store.settle_unattempted(permit, Settlement::Retry { due_at, code }, now, leaf).await?)
+    }
+
+    /// When something that counts as no attempt is tried again; none after the deadline.
+    fn next_try(&self, permit: &Permit, target: &Target) -> Option<Instant> {
+        let now = self.clock.now();
+        let waited_ms = now.0.saturating_sub(permit.first_due_at().0);
+        let due_at = now.plus_ms(backoff_ms(target, permit).max((waited_ms / 2).min(ASK_EVERY_MS_MAX)));
+        (due_at <= deadline(permit, target)).then_some(due_at)
     }
 
     async fn give_up(
@@ -234,8 +329,9 @@ impl Pipeline {
     ) -> Result<Settled, DeliverError> {
         let now = self.clock.now();
         let leaf = leaf::receipt(&self.host, now, &permit, ReceiptOutcome::Dead, None, crossing)?;
-        let exception = exception(queue, code, why);
-        Ok(self.store.settle_unattempted(permit, Settlement::Dead(exception), now, leaf).await?)
+        let blocks = self.routes.target(permit.target()).is_none_or(|target| target.after_dead == AfterDead::Block);
+        let dead = Settlement::Dead { exception: exception(queue, code, why), blocks };
+        Ok(self.store.settle_unattempted(permit, dead, now, leaf).await?)
     }
 }
 
@@ -271,8 +367,12 @@ fn settlement(
 ) -> Settlement {
     let backoff = backoff_ms(target, permit);
     let retry = |after_ms: i64, code: &str| Settlement::Retry { due_at: now.plus_ms(after_ms), code: code.to_owned() };
-    let unknown = |code: String| Settlement::Unknown { due_at: now.plus_ms(backoff), code };
-    let dead = |code: &str, why: &str| Settlement::Dead(exception(&target.exception_queue, code, why));
+    let ask_at = now.plus_ms(backoff.max(i64::from(target.find_after_ms)));
+    let unknown = |code: String| Settlement::Unknown { due_at: ask_at, code };
+    let dead = |code: &str, why: &str| Settlement::Dead {
+        exception: exception(&target.exception_queue, code, why),
+        blocks: target.after_dead == AfterDead::Block,
+    };
     match outcome {
         Ok(Ok(receipt)) => Settlement::Applied { external_id: receipt.external_id.clone() },
         Ok(Err(Failure::Retry(after_ms))) => retry(i64::from(*after_ms).max(backoff), "retry"),
@@ -306,8 +406,8 @@ fn receipt_outcome<T>(
         Settlement::Applied { .. } => ReceiptOutcome::Applied,
         Settlement::Retry { .. } => ReceiptOutcome::Retry,
         Settlement::Unknown { .. } => ReceiptOutcome::Unknown,
-        Settlement::Dead(_) if matches!(outcome, Ok(Err(_))) => ReceiptOutcome::Rejected,
-        Settlement::Dead(_) => ReceiptOutcome::Dead,
+        Settlement::Dead { .. } if matches!(outcome, Ok(Err(_))) => ReceiptOutcome::Rejected,
+        Settlement::Dead { .. } => ReceiptOutcome::Dead,
     }
 }
 
@@ -315,14 +415,23 @@ fn settlement_code(settlement: &Settlement) -> Option<&str> {
     match settlement {
         Settlement::Applied { .. } => None,
         Settlement::Retry { code, .. } | Settlement::Unknown { code, .. } => Some(code),
-        Settlement::Dead(exception) => Some(&exception.code),
+        Settlement::Dead { exception, .. } => Some(&exception.code),
     }
 }
 
 fn external_id(settlement: &Settlement) -> Option<&str> {
     match settlement {
         Settlement::Applied { external_id } => Some(external_id),
-        Settlement::Retry { .. } | Settlement::Unknown { .. } | Settlement::Dead(_) => None,
+        Settlement::Retry { .. } | Settlement::Unknown { .. } | Settlement::Dead { .. } => None,
+    }
+}
+
+/// A failure that another try may not meet, and before which nothing happened.
+fn is_passing<T>(outcome: &Result<Result<T, Failure>, portreeve_sandbox::CallError>) -> bool {
+    match outcome {
+        Ok(Err(Failure::Retry(_))) => true,
+        Err(error) => matches!(error.failure, CallFailure::Busy { .. }),
+        Ok(_) => false,
     }
 }
 

@@ -11,7 +11,7 @@ use portreeve_record::leaf::{
 };
 use portreeve_record::{Leaf, LeafBody, RecordError};
 use portreeve_sandbox::Crossing;
-use portreeve_store::contract::{NewDocument, NumberUse, OrderState};
+use portreeve_store::contract::{NewDocument, OrderState};
 use portreeve_store::{Journaled, Permit};
 
 /// What an accept leaf is made of.
@@ -95,19 +95,6 @@ pub(crate) fn crossed(
 pub(crate) fn numbers(crossing: Option<&Crossing>) -> Result<Listed<NumberRecord>, RecordError> {
     let drawn = crossing.map(|crossing| crossing.numbers.as_slice()).unwrap_or_default();
     Listed::of(drawn.iter().map(|(range, number)| NumberRecord { range: Code::of(range), number: *number }).collect())
-}
-
-/// The numbers of a call, per range, from the first to the one after the last.
-pub(crate) fn number_uses(crossing: &Crossing) -> Vec<NumberUse> {
-    let mut uses: Vec<NumberUse> = Vec::new();
-    for (range, number) in &crossing.numbers {
-        let next = number.saturating_add(1);
-        match uses.iter_mut().find(|used| used.range == *range) {
-            Some(used) => used.next = used.next.max(next),
-            None => uses.push(NumberUse { range: range.clone(), first: *number, next }),
-        }
-    }
-    uses
 }
 
 /// A plugin's failure as a code and a sentence.

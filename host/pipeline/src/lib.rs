@@ -42,6 +42,10 @@ mod history;
 
 mod leaf;
 
+pub mod numbers;
+
+pub mod dead_letter;
+
 mod parallel;
 
 use std::collections::BTreeMap;
@@ -56,8 +60,9 @@ use portreeve_store::Store;
 
 pub use accept::{AcceptError, Accepted};
 pub use decide::{DecideError, SetAside};
-pub use deliver::DeliverError;
+pub use deliver::{DeliverError, Deliveries};
 pub use metrics::Metrics;
+pub use numbers::NumberRanges;
 pub use route::{Channel, Routes, Target};
 pub use sender::{Credential, LocalRefused, Sender, SenderRefused, Senders};
 
@@ -92,6 +97,8 @@ pub struct Pipeline {
     pub configuration: u64,
     /// Orders that are mapped and scored side by side, at least 1.
     pub workers: usize,
+    /// Control and document numbers.
+    pub numbers: Arc<NumberRanges>,
     /// What monitors read.
     pub metrics: Metrics,
     /// Documents that the host failed on.

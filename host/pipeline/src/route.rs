@@ -75,6 +75,18 @@ pub enum FailedScorer {
     FailOpen,
 }
 
+/// What a given-up delivery means for later ones of its order.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AfterDead {
+    /// They wait until a person has decided: the default, for a change must not
+    /// overtake what it changes.
+    #[default]
+    Block,
+    /// They go on without it.
+    Skip,
+}
+
 /// A target.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -100,6 +112,17 @@ pub struct Target {
     /// Milliseconds before the second attempt; doubles with every further one.
     #[serde(default = "backoff_ms_default")]
     pub backoff_ms: u32,
+    /// Milliseconds after an unknown outcome before the target is asked about it.
+    /// Longer than the target may take to finish what it was doing: an answer
+    /// that comes too early says no, and the order is sent twice.
+    #[serde(default = "find_after_ms_default")]
+    pub find_after_ms: u32,
+    /// Deliveries to this target side by side.
+    #[serde(default = "deliveries_max_default")]
+    pub deliveries_max: u32,
+    /// What a given-up delivery means for later ones of its order.
+    #[serde(default)]
+    pub after_dead: AfterDead,
     /// Minutes from the release after which nothing is tried or asked again: a
     /// person decides. A first attempt is always made.
     #[serde(default = "deadline_minutes_default")]
@@ -111,6 +134,14 @@ pub struct Target {
 
 fn attempts_max_default() -> u32 {
     8
+}
+
+fn find_after_ms_default() -> u32 {
+    30_000
+}
+
+fn deliveries_max_default() -> u32 {
+    32
 }
 
 /// A day: a target that is down over night is no reason to wake a person.
@@ -171,6 +202,9 @@ impl Routes {
         for (index, target) in self.targets.iter().enumerate() {
             if self.targets.iter().take(index).any(|earlier| earlier.id == target.id) {
                 problems.push(format!("target `{}` is there twice; give each its own id", target.id));
+            }
+            if target.deliveries_max == 0 {
+                problems.push(format!("target `{}` allows 0 deliveries at once; expected 1 or more", target.id));
             }
             if target.attempts_max == 0 {
                 problems.push(format!("target `{}` allows 0 attempts; expected 1 or more", target.id));

@@ -16,13 +16,13 @@ use anyhow::{Context, bail};
 use portreeve_api::{Front, Limits, Tls};
 use portreeve_audit::{OutsideCheckpoint, Sequencer};
 use portreeve_model::{Digest, Instant, PluginKind, PluginName};
-use portreeve_pipeline::{Clock, Metrics, Pipeline, SetAside};
+use portreeve_pipeline::{Clock, DeliverError, Deliveries, Metrics, Pipeline, SetAside};
 use portreeve_record::leaf::{Code, ConfigurationLeaf, Label, ReferenceLeaf};
 use portreeve_record::{Leaf, LeafBody, LogKey, VerifierKey, canonical_digest};
 use portreeve_registry::{CodeCache, Installed, Registry};
 use portreeve_sandbox::{Sandbox, SandboxOptions};
 use portreeve_store::contract::NewReference;
-use portreeve_store::{SqliteStore, Store};
+use portreeve_store::{Settled, SqliteStore, Store};
 use tokio::sync::{Notify, watch};
 
 use crate::clock::SystemClock;
@@ -33,8 +33,8 @@ use crate::{files, reference};
 /// the first order does not wait for the last.
 const DECIDE_BATCH: u32 = 64;
 
-/// Deliveries that are claimed at once.
-const DELIVER_BATCH: u32 = 32;
+/// Deliveries under way at once, over all targets.
+const DELIVERIES_MAX: u32 = 64;
 
 /// How long a worker waits when there is nothing to do and nobody wakes it.
 const IDLE: Duration = Duration::from_millis(200);
@@ -292,6 +292,7 @@ impl Road {
             rules: configuration.rules,
             configuration: self.version,
             workers: self.workers.unwrap_or(configuration.host.host.workers),
+            numbers: Arc::default(),
             metrics: Metrics::default(),
             set_aside: SetAside::default(),
         };
@@ -317,6 +318,8 @@ pub struct Host {
     pub settings: HostSection,
     tls: Option<Tls>,
     accepted: Arc<Notify>,
+    /// Wakes the worker that delivers, after every committed decision.
+    released: Notify,
     ready: Arc<AtomicBool>,
 }
 
@@ -351,6 +354,7 @@ impl Host {
             settings,
             tls,
             accepted: Arc::new(Notify::new()),
+            released: Notify::new(),
             ready: Arc::new(AtomicBool::new(false)),
         })
     }
@@ -393,50 +397,63 @@ impl Host {
     async fn decide_until(&self, stop: watch::Receiver<bool>) {
         while !*stop.borrow() {
             match self.pipeline.decide(DECIDE_BATCH).await {
-                Ok(decided) if decided.is_empty() => self.wait(&stop).await,
+                Ok(decided) if decided.is_empty() => self.wait(&self.accepted, &stop).await,
                 Ok(decided) => {
                     let mut all_failed = true;
                     for decision in decided {
                         match decision {
-                            Ok(_) => all_failed = false,
+                            Ok(_) => {
+                                all_failed = false;
+                                self.released.notify_one();
+                            }
                             Err(error) => tracing::error!(%error, "a decision was not committed"),
                         }
                     }
                     if all_failed {
-                        self.wait(&stop).await;
+                        self.wait(&self.accepted, &stop).await;
                     }
                 }
                 Err(error) => {
                     tracing::error!(%error, "a batch could not be decided");
-                    self.wait(&stop).await;
+                    self.wait(&self.accepted, &stop).await;
                 }
             }
         }
     }
 
     async fn deliver_until(&self, stop: watch::Receiver<bool>) {
+        let mut deliveries = Deliveries::new(Arc::clone(&self.pipeline), DELIVERIES_MAX);
         while !*stop.borrow() {
-            match self.pipeline.deliver_due(DELIVER_BATCH).await {
-                Ok(settled) if settled.is_empty() => self.wait(&stop).await,
-                Ok(settled) => {
-                    for error in settled.into_iter().filter_map(Result::err) {
-                        tracing::error!(%error, "a delivery came to no outcome");
-                    }
-                }
-                Err(error) => {
-                    tracing::error!(%error, "deliveries could not be claimed");
-                    self.wait(&stop).await;
-                }
+            let started = deliveries.start_due().await.unwrap_or_else(|error| {
+                tracing::error!(%error, "deliveries could not be claimed");
+                0
+            });
+            if started > 0 {
+                continue;
             }
+            // An ended one makes room; what nobody announces is looked for in a while.
+            tokio::select! {
+                Some(ended) = deliveries.ended() => ended.into_iter().for_each(report),
+                () = self.wait(&self.released, &stop) => {}
+            }
+        }
+        while let Some(ended) = deliveries.ended().await {
+            ended.into_iter().for_each(report);
         }
     }
 
-    async fn wait(&self, stop: &watch::Receiver<bool>) {
+    async fn wait(&self, news: &Notify, stop: &watch::Receiver<bool>) {
         tokio::select! {
-            () = self.accepted.notified() => {}
+            () = news.notified() => {}
             () = tokio::time::sleep(IDLE) => {}
             () = stopped(stop.clone()) => {}
         }
+    }
+}
+
+fn report(ended: Result<Settled, DeliverError>) {
+    if let Err(error) = ended {
+        tracing::error!(%error, "a delivery came to no outcome");
     }
 }
 

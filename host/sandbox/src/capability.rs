@@ -79,9 +79,12 @@ pub enum NumbersError {
     /// The platform team did not grant it.
     #[error("number range `{0}` is not granted to this plugin")]
     Denied(String),
-    /// The range is used up, or cannot be read; one sentence.
+    /// The range is used up; one sentence.
     #[error("{0}")]
     Exhausted(String),
+    /// No number can be had now; one sentence.
+    #[error("{0}")]
+    Unavailable(String),
 }
 
 /// Number ranges. A number is used up only when the caller commits the crossing

@@ -266,6 +266,7 @@ impl numbers::Host for Border {
         Ok(answer.map_err(|error| match error {
             NumbersError::Denied(why) => numbers::NumbersError::Denied(why),
             NumbersError::Exhausted(why) => numbers::NumbersError::Exhausted(why),
+            NumbersError::Unavailable(why) => numbers::NumbersError::Unavailable(why),
         }))
     }
 }

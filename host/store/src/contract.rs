@@ -27,6 +27,8 @@
 //! **Bounds.** Reads take a limit. When the writer's queue is full, a write fails
 //! with [`StoreError::Busy`] at once; the front door answers 429.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use portreeve_model::reference::Row;
 use portreeve_model::{ChannelId, Digest, Instant, Money, OrderId, PluginName, Reply, SenderId};
@@ -38,8 +40,8 @@ use crate::proof::{Attempt, Committed, Journaled, Permit, Settled};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DocumentPosition(pub u64);
 
-/// An input: derived from channel, sender and content, so that the same bytes
-/// have the same id.
+/// An input: derived from channel, sender and content, so that the same request
+/// has the same id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct InputId(pub Digest);
 
@@ -77,6 +79,20 @@ pub enum StoreError {
     LeaseLost {
         /// The outbox row.
         outbox: String,
+    },
+    /// The exception is not one of a delivery that waits for a person.
+    #[error("exception {exception} is no open dead letter; `portreeve dead-letter list` names them")]
+    NotDead {
+        /// Its number.
+        exception: u64,
+    },
+    /// A delivery was replayed too often.
+    #[error("delivery `{outbox}` was replayed {replays} times; abandon it, or enter it into the target by hand")]
+    ReplaysSpent {
+        /// The outbox row.
+        outbox: String,
+        /// How often.
+        replays: u32,
     },
     /// Another process has the folder.
     #[error(
@@ -155,17 +171,6 @@ impl Disposition {
     }
 }
 
-/// Numbers that a call took from a range: from `first` up to, not including, `next`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NumberUse {
-    /// The range's name.
-    pub range: String,
-    /// The first number taken.
-    pub first: u64,
-    /// The next one to be given.
-    pub next: u64,
-}
-
 /// Something for a person.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewException {
@@ -203,7 +208,7 @@ pub struct JournalEntry {
     pub sender: SenderId,
     /// When it was received.
     pub received_at: Instant,
-    /// Digest of the bytes as they were received.
+    /// Digest of the request as it was received: method, path and bytes.
     pub content: Digest,
     /// Envelope keys within channel and sender.
     pub envelopes: Vec<String>,
@@ -217,8 +222,6 @@ pub struct JournalEntry {
     pub documents: Vec<NewDocument>,
     /// What a person has to look at.
     pub exceptions: Vec<NewException>,
-    /// Numbers that the reply uses.
-    pub numbers: Vec<NumberUse>,
     /// The accept leaf.
     pub leaf: Leaf,
 }
@@ -244,11 +247,6 @@ pub enum JournalOutcome {
     Conflict {
         /// The envelope key.
         envelope: String,
-    },
-    /// A number range moved in the meantime; nothing was written, receive again.
-    NumbersMoved {
-        /// The range.
-        range: String,
     },
 }
 
@@ -420,7 +418,66 @@ pub enum Settlement {
         code: String,
     },
     /// It will not happen without a person.
-    Dead(NewException),
+    Dead {
+        /// What the person has to know.
+        exception: NewException,
+        /// Whether later deliveries of the order wait until a person has decided.
+        blocks: bool,
+    },
+}
+
+/// How many deliveries each target may have under way: a target that hangs takes
+/// its own share of the workers and leaves the rest to the others.
+#[derive(Debug, Clone, Default)]
+pub struct Room {
+    /// The most for each target. One that is not named here is claimed without a
+    /// limit of its own: nobody configures it any more, so nothing is sent to it.
+    pub limits: BTreeMap<String, u32>,
+    /// Under way already.
+    pub taken: BTreeMap<String, u32>,
+}
+
+impl Room {
+    /// What is left for a target.
+    #[must_use]
+    pub fn left(&self, target: &str) -> u32 {
+        let limit = self.limits.get(target).copied().unwrap_or(u32::MAX);
+        limit.saturating_sub(self.taken.get(target).copied().unwrap_or(0))
+    }
+}
+
+/// How often a person may have a delivery tried again.
+pub const REPLAYS_MAX: u32 = 10;
+
+/// A delivery that waits for a person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// Its exception, by which people name it.
+    pub exception: u64,
+    /// The outbox row.
+    pub outbox: OutboxId,
+    /// The order.
+    pub order: OrderId,
+    /// The sender's number of the order.
+    pub number: String,
+    /// The target system.
+    pub target: String,
+    /// The kind of message.
+    pub kind: String,
+    /// Attempts so far.
+    pub attempts: u32,
+    /// How often a person had it tried again.
+    pub replays: u32,
+    /// Whether later deliveries of the order wait for it.
+    pub blocks: bool,
+    /// Stable code of why.
+    pub code: String,
+    /// One sentence.
+    pub detail: String,
+    /// The queue that works on it.
+    pub queue: String,
+    /// When it was given up.
+    pub since: Instant,
 }
 
 /// Aggregates over a customer's orders at lower journal positions.
@@ -732,11 +789,12 @@ pub trait Store: Send + Sync + 'static {
     /// The reply that exactly these bytes got before, if they were received before.
     async fn reply_to(&self, input: InputId) -> Result<Option<Reply>, StoreError>;
 
-    /// The next number of a range, from 1. It is taken by the journal entry or
-    /// settlement that names it, not by this read.
-    async fn next_number(&self, range: &str) -> Result<u64, StoreError>;
+    /// Takes `count` numbers of a range, from 1 on, for this process alone: nobody
+    /// gets them again, used or not. Returns the first.
+    async fn lease_numbers(&self, range: &str, count: u32) -> Result<u64, StoreError>;
 
-    /// Documents without a decision, lowest position first.
+    /// Documents without a decision, lowest position first, of each business key
+    /// the first one only: the next one waits for what becomes of it.
     async fn undecided(&self, limit: u32) -> Result<Vec<Journaled>, StoreError>;
 
     /// What is known about a customer below a position.
@@ -758,8 +816,15 @@ pub trait Store: Send + Sync + 'static {
     ) -> Result<Vec<Result<Committed, StoreError>>, StoreError>;
 
     /// Claims due deliveries: at most one per order, that order's oldest, until
-    /// `lease_until`. Rows whose lease has passed are claimed again.
-    async fn claim(&self, now: Instant, lease_until: Instant, limit: u32) -> Result<Vec<Permit>, StoreError>;
+    /// `lease_until`, and to each target as many as there is room for. Rows whose
+    /// lease has passed are claimed again.
+    async fn claim(
+        &self,
+        now: Instant,
+        lease_until: Instant,
+        limit: u32,
+        room: Room,
+    ) -> Result<Vec<Permit>, StoreError>;
 
     /// Records that an attempt begins. The effect may happen only after it.
     async fn begin_attempt(&self, permit: Permit, leaf: Leaf) -> Result<Attempt, StoreError>;
@@ -782,6 +847,25 @@ pub trait Store: Send + Sync + 'static {
         at: Instant,
         leaf: Leaf,
     ) -> Result<Settled, StoreError>;
+
+    /// Deliveries that wait for a person, in the order of their exceptions' numbers,
+    /// from the one after `after` on.
+    async fn dead_letters(&self, after: u64, limit: u32) -> Result<Vec<DeadLetter>, StoreError>;
+
+    /// Makes a dead letter a pending delivery again, due at once, and closes its
+    /// exception. Attempts go on counting; an earlier one is looked up first.
+    ///
+    /// # Errors
+    /// [`StoreError::NotDead`] when the exception is no open dead letter,
+    /// [`StoreError::ReplaysSpent`] after [`REPLAYS_MAX`] of them.
+    async fn replay_dead_letter(&self, exception: u64, at: Instant, leaf: Leaf) -> Result<OutboxId, StoreError>;
+
+    /// Gives a dead letter up for good, and closes its exception; later deliveries
+    /// of its order no longer wait for it.
+    ///
+    /// # Errors
+    /// [`StoreError::NotDead`] when the exception is no open dead letter.
+    async fn abandon_dead_letter(&self, exception: u64, at: Instant, leaf: Leaf) -> Result<OutboxId, StoreError>;
 
     /// When the next delivery falls due; none when none is pending.
     async fn next_due(&self) -> Result<Option<Instant>, StoreError>;

@@ -22,7 +22,7 @@ pub struct Journaled {
     pub(crate) partner: String,
     pub(crate) kind: String,
     pub(crate) content: Digest,
-    pub(crate) body: Vec<u8>,
+    pub(crate) body: Result<Vec<u8>, String>,
     pub(crate) first: Option<FirstDocument>,
 }
 
@@ -104,9 +104,12 @@ impl Journaled {
     }
 
     /// Its bytes.
-    #[must_use]
-    pub fn body(&self) -> &[u8] {
-        &self.body
+    ///
+    /// # Errors
+    /// One sentence when they were erased or are damaged. The document still has
+    /// to be decided, or it would stand in the way of all others for ever.
+    pub fn body(&self) -> Result<&[u8], &str> {
+        self.body.as_deref().map_err(String::as_str)
     }
 
     /// The first document with this business key, if this one is not the first.
@@ -146,6 +149,7 @@ pub struct Permit {
     pub(crate) kind: String,
     pub(crate) event: Digest,
     pub(crate) attempt: u32,
+    pub(crate) tries: u32,
     pub(crate) epoch: i64,
     pub(crate) unresolved: bool,
     pub(crate) first_due_at: Instant,
@@ -186,6 +190,12 @@ impl Permit {
     #[must_use]
     pub fn attempt(&self) -> u32 {
         self.attempt
+    }
+
+    /// The same, counted from the last time that a person had it tried again.
+    #[must_use]
+    pub fn tries(&self) -> u32 {
+        self.tries
     }
 
     /// Whether an earlier attempt ended without a known outcome: look the

@@ -79,6 +79,7 @@ impl From<NumbersError> for Failure {
             NumbersError::Exhausted(range) => {
                 Self::Permanent(format!("number range `{range}` has no number left; widen it"))
             }
+            NumbersError::Unavailable(_) => Self::Retry(RETRY_MS),
         }
     }
 }

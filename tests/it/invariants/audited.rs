@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use portreeve::standins::Mischief;
 use portreeve_model::{Digest, OrderId};
 use portreeve_record::{Leaf, LeafBody, LeafRecord};
-use portreeve_store::contract::{DocumentPosition, JournalEntry, JournalOutcome, NewDocument, NumberUse, Settlement};
+use portreeve_store::contract::{DocumentPosition, JournalEntry, JournalOutcome, NewDocument, Room, Settlement};
 use portreeve_store::{Store, StoreError};
 
 use super::{commit, decision_by_hand, leaf, sealed};
@@ -120,12 +120,10 @@ async fn invariant_1_no_audit_no_action_what_cannot_be_recorded_is_not_done() {
     let refused = host.store.journal(input(b"input", leaf(taken))).await;
     assert!(matches!(refused, Err(StoreError::Failed(_))), "{refused:?}");
     assert_eq!(host.summary().await, before);
-    assert_eq!(host.store.next_number("a-range").await.unwrap(), 1, "numbers are not used up");
     let taken_by_journal = host.store.journal(input(b"input", leaf(8))).await.unwrap();
     assert!(matches!(taken_by_journal, JournalOutcome::Committed { .. }), "{taken_by_journal:?}");
-    assert_eq!(host.store.next_number("a-range").await.unwrap(), 2);
 
-    let claim = || host.store.claim(MORNING, MORNING, 1);
+    let claim = || host.store.claim(MORNING, MORNING, 1, Room::default());
     let permit = claim().await.unwrap().pop().unwrap();
     let refused = host.store.begin_attempt(permit, leaf(taken)).await;
     assert!(matches!(refused, Err(StoreError::Failed(_))), "{refused:?}");
@@ -166,7 +164,6 @@ fn input(bytes: &[u8], leaf: Leaf) -> JournalEntry {
         reply: portreeve_model::Reply { status: 200, headers: Vec::new(), body: Vec::new() },
         documents: vec![document],
         exceptions: Vec::new(),
-        numbers: vec![NumberUse { range: "a-range".to_owned(), first: 1, next: 2 }],
         leaf,
     }
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use portreeve_store::contract::{OrderState, Settlement};
+use portreeve_store::contract::{OrderState, Room, Settlement};
 use portreeve_store::{Permit, Store};
 use tokio::sync::watch;
 
@@ -50,7 +50,7 @@ async fn invariant_5_in_order_a_second_effect_of_an_order_waits_for_the_first() 
 
 async fn claim(store: &Arc<dyn Store>, at: i64) -> Vec<Permit> {
     let now = MORNING.plus_ms(at);
-    store.claim(now, now.plus_ms(600_000), 10).await.unwrap()
+    store.claim(now, now.plus_ms(600_000), 10, Room::default()).await.unwrap()
 }
 
 fn kinds(permits: &[Permit]) -> Vec<&str> {

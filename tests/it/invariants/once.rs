@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use hyper::Method;
 use portreeve::standins::Mischief;
 use portreeve_pipeline::{AcceptError, Clock};
-use portreeve_store::contract::{OrderState, Settlement};
+use portreeve_store::contract::{OrderState, Room, Settlement};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use tokio::sync::Notify;
@@ -184,9 +184,9 @@ async fn invariant_4_nothing_lost_a_crash_at_any_stage_loses_no_order_and_double
     assert_eq!(host.orders().await.len(), 4);
     // After a claim, and after an attempt that sent nothing.
     let now = host.clock.now();
-    let claimed = host.store.claim(now, now.plus_ms(60_000), 1).await.unwrap();
+    let claimed = host.store.claim(now, now.plus_ms(60_000), 1, Room::default()).await.unwrap();
     assert_eq!(claimed.len(), 1);
-    let permit = host.store.claim(now, now.plus_ms(60_000), 1).await.unwrap().pop().unwrap();
+    let permit = host.store.claim(now, now.plus_ms(60_000), 1, Room::default()).await.unwrap().pop().unwrap();
     host.store.begin_attempt(permit, leaf(1)).await.unwrap();
     let host = host.restart().await;
     host.deliver_all().await;
@@ -238,9 +238,9 @@ async fn invariant_4_nothing_twice_who_lost_the_lease_changes_nothing() {
     let host = TestHost::demo().await;
     host.decide_orders(&[PurchaseOrder::clean("PO-1")]).await;
     let now = host.clock.now();
-    let slow = host.store.claim(now, now.plus_ms(1), 1).await.unwrap().pop().unwrap();
+    let slow = host.store.claim(now, now.plus_ms(1), 1, Room::default()).await.unwrap().pop().unwrap();
     let later = now.plus_ms(2);
-    let quick = host.store.claim(later, later.plus_ms(60_000), 1).await.unwrap().pop().unwrap();
+    let quick = host.store.claim(later, later.plus_ms(60_000), 1, Room::default()).await.unwrap().pop().unwrap();
     let begun = host.store.begin_attempt(quick, leaf(1)).await.unwrap();
     let error = host.store.begin_attempt(slow, leaf(2)).await.unwrap_err();
     assert!(error.to_string().contains("passed to another worker"), "{error}");

@@ -13,6 +13,8 @@ mod rows;
 
 mod trail;
 
+mod dead_letter;
+
 mod writer;
 
 use std::fs::File;
@@ -26,9 +28,9 @@ use portreeve_record::Leaf;
 use rusqlite::Connection;
 
 use crate::contract::{
-    Configuration, CustomerAggregate, DecisionCommit, DocumentPosition, DocumentView, ExceptionView, HistoryQuery,
-    InputId, JournalEntry, JournalOutcome, NewReference, OrderState, OrderTrail, OrderView, PluginUsage, Settlement,
-    Store, StoreError, Summary, TreeHead, UnsequencedLeaf,
+    Configuration, CustomerAggregate, DeadLetter, DecisionCommit, DocumentPosition, DocumentView, ExceptionView,
+    HistoryQuery, InputId, JournalEntry, JournalOutcome, NewReference, OrderState, OrderTrail, OrderView, OutboxId,
+    PluginUsage, Room, Settlement, Store, StoreError, Summary, TreeHead, UnsequencedLeaf,
 };
 use crate::proof::{Attempt, Committed, Journaled, Permit, Settled};
 use writer::Writer;
@@ -161,20 +163,20 @@ impl Store for SqliteStore {
     }
 
     async fn journal(&self, entry: JournalEntry) -> Result<JournalOutcome, StoreError> {
-        self.writer.write(move |tx| rows::journal(tx, &entry)).await
+        self.writer.write_or_refuse(move |tx| rows::journal(tx, &entry)).await
     }
 
     async fn refuse(&self, leaf: Leaf) -> Result<(), StoreError> {
-        self.writer.write(move |tx| rows::insert_leaf(tx, &leaf)).await
+        self.writer.write_or_refuse(move |tx| rows::insert_leaf(tx, &leaf)).await
     }
 
     async fn reply_to(&self, input: InputId) -> Result<Option<Reply>, StoreError> {
         self.read(move |connection| rows::reply_to(connection, input)).await
     }
 
-    async fn next_number(&self, range: &str) -> Result<u64, StoreError> {
+    async fn lease_numbers(&self, range: &str, count: u32) -> Result<u64, StoreError> {
         let range = range.to_owned();
-        self.read(move |connection| rows::next_number(connection, &range)).await
+        self.writer.write(move |tx| rows::lease_numbers(tx, &range, count)).await
     }
 
     async fn undecided(&self, limit: u32) -> Result<Vec<Journaled>, StoreError> {
@@ -209,8 +211,14 @@ impl Store for SqliteStore {
             .await
     }
 
-    async fn claim(&self, now: Instant, lease_until: Instant, limit: u32) -> Result<Vec<Permit>, StoreError> {
-        self.writer.write(move |tx| rows::claim(tx, now, lease_until, limit)).await
+    async fn claim(
+        &self,
+        now: Instant,
+        lease_until: Instant,
+        limit: u32,
+        room: Room,
+    ) -> Result<Vec<Permit>, StoreError> {
+        self.writer.write(move |tx| rows::claim(tx, now, lease_until, limit, &room)).await
     }
 
     async fn begin_attempt(&self, permit: Permit, leaf: Leaf) -> Result<Attempt, StoreError> {
@@ -235,6 +243,18 @@ impl Store for SqliteStore {
         leaf: Leaf,
     ) -> Result<Settled, StoreError> {
         self.writer.write(move |tx| rows::settle(tx, &permit, &settlement, at, &leaf)).await
+    }
+
+    async fn dead_letters(&self, after: u64, limit: u32) -> Result<Vec<DeadLetter>, StoreError> {
+        self.read(move |connection| dead_letter::list(connection, after, limit)).await
+    }
+
+    async fn replay_dead_letter(&self, exception: u64, at: Instant, leaf: Leaf) -> Result<OutboxId, StoreError> {
+        self.writer.write(move |tx| dead_letter::replay(tx, exception, at, &leaf)).await
+    }
+
+    async fn abandon_dead_letter(&self, exception: u64, at: Instant, leaf: Leaf) -> Result<OutboxId, StoreError> {
+        self.writer.write(move |tx| dead_letter::abandon(tx, exception, at, &leaf)).await
     }
 
     async fn next_due(&self) -> Result<Option<Instant>, StoreError> {

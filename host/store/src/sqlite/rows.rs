@@ -12,8 +12,8 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use crate::contract::{
     Configuration, CustomerAggregate, Decided, DecisionCommit, DeliveryView, DocumentPosition, ExceptionView,
     HistoryQuery, HoldOwner, InputId, JournalEntry, JournalOutcome, NewException, NewOrder, NewPayload, OrderState,
-    OrderView, OutboxId, PluginUsage, SHIP_TO_PLACES_MAX, SUM_MINOR_MAX, Settlement, StoreError, Summary, TreeHead,
-    UnsequencedLeaf,
+    OrderView, OutboxId, PluginUsage, Room, SHIP_TO_PLACES_MAX, SUM_MINOR_MAX, Settlement, StoreError, Summary,
+    TreeHead, UnsequencedLeaf,
 };
 use crate::proof::{Attempt, Committed, FirstDocument, Journaled, Permit, Settled};
 use crate::sqlite::{failed, trail};
@@ -111,11 +111,6 @@ pub(super) fn journal(tx: &Connection, entry: &JournalEntry) -> Result<JournalOu
     if let Some(envelope) = known_envelope(tx, entry)? {
         return Ok(JournalOutcome::Conflict { envelope });
     }
-    for used in &entry.numbers {
-        if !take_numbers(tx, &used.range, used.first, used.next)? {
-            return Ok(JournalOutcome::NumbersMoved { range: used.range.clone() });
-        }
-    }
     insert_payload(tx, &entry.payload)?;
     let reply = entry.reply.to_json().map_err(|error| StoreError::Failed(error.to_string()))?;
     tx.prepare_cached(
@@ -192,27 +187,15 @@ fn known_envelope(tx: &Connection, entry: &JournalEntry) -> Result<Option<String
     Ok(None)
 }
 
-pub(super) fn next_number(connection: &Connection, range: &str) -> Result<u64> {
-    connection
-        .prepare_cached("SELECT next FROM number_range WHERE name = ?1")
-        .map_err(failed)?
-        .query_row([range], |row| row.get::<_, i64>(0))
-        .optional()
-        .map_err(failed)?
-        .map_or(Ok(1), unsigned)
-}
-
-/// Compare and set: false when somebody else took numbers since `first` was read.
-fn take_numbers(tx: &Connection, range: &str, first: u64, next: u64) -> Result<bool> {
-    if next_number(tx, range)? != first {
-        return Ok(false);
-    }
-    tx.execute(
-        "INSERT INTO number_range (name, next) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET next = ?2",
-        params![range, signed(next)?],
-    )
-    .map_err(failed)?;
-    Ok(true)
+pub(super) fn lease_numbers(tx: &Connection, range: &str, count: u32) -> Result<u64> {
+    let next: i64 = tx
+        .prepare_cached(
+            "INSERT INTO number_range (name, next) VALUES (?1, 1 + ?2)
+             ON CONFLICT (name) DO UPDATE SET next = next + ?2 RETURNING next",
+        )
+        .and_then(|mut lease| lease.query_row(params![range, count], |row| row.get(0)))
+        .map_err(failed)?;
+    unsigned(next - i64::from(count))
 }
 
 // --- decide ------------------------------------------------------------------------------------
@@ -223,7 +206,12 @@ pub(super) fn undecided(connection: &Connection, limit: u32) -> Result<Vec<Journ
             "SELECT position, input, idx, document.channel, document.sender, document.received_at, key, partner,
                     kind, content, document.payload, input.payload
              FROM document JOIN input ON input.id = document.input
-             WHERE state = 'undecided' ORDER BY position LIMIT ?1",
+             WHERE state = 'undecided' AND NOT EXISTS (
+                 SELECT 1 FROM document AS earlier
+                 WHERE earlier.channel = document.channel AND earlier.sender = document.sender
+                   AND earlier.key = document.key AND earlier.position < document.position
+                   AND earlier.state = 'undecided')
+             ORDER BY position LIMIT ?1",
         )
         .map_err(failed)?;
     let found = statement
@@ -273,11 +261,20 @@ pub(super) fn undecided(connection: &Connection, limit: u32) -> Result<Vec<Journ
             partner,
             kind,
             content,
-            body: payload(connection, commitment)?,
+            body: readable(payload(connection, commitment))?,
             first,
         });
     }
     Ok(documents)
+}
+
+/// What is wrong with one payload is that document's fate, not the batch's.
+fn readable(payload: Result<Vec<u8>>) -> Result<std::result::Result<Vec<u8>, String>> {
+    match payload {
+        Ok(bytes) => Ok(Ok(bytes)),
+        Err(error @ (StoreError::Erased(_) | StoreError::Damaged(_))) => Ok(Err(error.to_string())),
+        Err(error) => Err(error),
+    }
 }
 
 fn first_document(
@@ -290,8 +287,11 @@ fn first_document(
 ) -> Result<Option<FirstDocument>> {
     connection
         .prepare_cached(
+            // A document that became no order is no first one: after the repair the
+            // sender's second try has to count.
             "SELECT position, content FROM document
-             WHERE channel = ?1 AND sender = ?2 AND key = ?3 AND position < ?4 ORDER BY position LIMIT 1",
+             WHERE channel = ?1 AND sender = ?2 AND key = ?3 AND position < ?4 AND state IN ('undecided', 'decided')
+             ORDER BY position LIMIT 1",
         )
         .map_err(failed)?
         .query_row(params![channel, sender, key, below], |row| Ok((row.get::<_, i64>(0)?, digest(row, 1)?)))
@@ -549,30 +549,64 @@ pub(super) fn decision_fingerprints(
 
 // --- deliver -----------------------------------------------------------------------------------
 
-pub(super) fn claim(tx: &Connection, now: Instant, lease_until: Instant, limit: u32) -> Result<Vec<Permit>> {
-    // The head of each order's outbox: an earlier row that is pending or dead
-    // keeps the later ones back.
-    let ids: Vec<i64> = tx
-        .prepare_cached(
-            "SELECT seq FROM outbox AS head
-             WHERE state = 'pending' AND due_at <= ?1 AND lease_until <= ?1
-               AND NOT EXISTS (SELECT 1 FROM outbox AS earlier
-                               WHERE earlier.order_id = head.order_id AND earlier.seq < head.seq AND earlier.state <> 'delivered')
-             ORDER BY due_at, seq LIMIT ?2",
-        )
-        .map_err(failed)?
-        .query_map(params![now.0, limit], |row| row.get(0))
-        .map_err(failed)?
-        .collect::<rusqlite::Result<_>>()
-        .map_err(failed)?;
-    ids.into_iter().map(|seq| claim_one(tx, seq, lease_until)).collect()
+pub(super) fn claim(
+    tx: &Connection,
+    now: Instant,
+    lease_until: Instant,
+    limit: u32,
+    room: &Room,
+) -> Result<Vec<Permit>> {
+    let mut permits = Vec::new();
+    let mut limit = limit;
+    for target in pending_targets(tx)? {
+        for seq in due_rows(tx, &target, now, room.left(&target).min(limit))? {
+            permits.push(claim_one(tx, seq, lease_until)?);
+            limit = limit.saturating_sub(1);
+        }
+    }
+    Ok(permits)
+}
+
+/// The targets of pending rows: a step in the index for each, however many rows it has.
+fn pending_targets(tx: &Connection) -> Result<Vec<String>> {
+    tx.prepare_cached(
+        "WITH RECURSIVE found (target) AS (
+             SELECT min(target) FROM outbox WHERE state = 'pending'
+             UNION ALL
+             SELECT (SELECT min(target) FROM outbox WHERE state = 'pending' AND target > found.target)
+             FROM found WHERE found.target IS NOT NULL)
+         SELECT target FROM found WHERE target IS NOT NULL",
+    )
+    .map_err(failed)?
+    .query_map([], |row| row.get(0))
+    .map_err(failed)?
+    .collect::<rusqlite::Result<_>>()
+    .map_err(failed)
+}
+
+/// Due rows that are the head of their order's outbox: an earlier row that is
+/// pending, or dead and blocking, keeps the later ones back.
+fn due_rows(tx: &Connection, target: &str, now: Instant, limit: u32) -> Result<Vec<i64>> {
+    tx.prepare_cached(
+        "SELECT seq FROM outbox AS head
+         WHERE state = 'pending' AND target = ?1 AND due_at <= ?2 AND lease_until <= ?2
+           AND NOT EXISTS (SELECT 1 FROM outbox AS earlier
+                           WHERE earlier.order_id = head.order_id AND earlier.seq < head.seq
+                             AND (earlier.state = 'pending' OR (earlier.state = 'dead' AND earlier.blocks)))
+         ORDER BY due_at, seq LIMIT ?3",
+    )
+    .map_err(failed)?
+    .query_map(params![target, now.0, limit], |row| row.get(0))
+    .map_err(failed)?
+    .collect::<rusqlite::Result<_>>()
+    .map_err(failed)
 }
 
 fn claim_one(tx: &Connection, seq: i64, lease_until: Instant) -> Result<Permit> {
-    let (outbox, order, target, kind, event, attempts, epoch, unresolved, first_due_at) = tx
+    let (outbox, order, target, kind, event, attempts, epoch, unresolved, first_due_at, attempts_before) = tx
         .prepare_cached(
             "UPDATE outbox SET lease_until = ?2, epoch = epoch + 1 WHERE seq = ?1
-             RETURNING id, order_id, target, kind, event, attempts, epoch, unresolved, first_due_at",
+             RETURNING id, order_id, target, kind, event, attempts, epoch, unresolved, first_due_at, attempts_before",
         )
         .map_err(failed)?
         .query_row(params![seq, lease_until.0], |row| {
@@ -586,6 +620,7 @@ fn claim_one(tx: &Connection, seq: i64, lease_until: Instant) -> Result<Permit> 
                 row.get(6)?,
                 row.get(7)?,
                 row.get(8)?,
+                row.get::<_, u32>(9)?,
             ))
         })
         .map_err(failed)?;
@@ -597,6 +632,7 @@ fn claim_one(tx: &Connection, seq: i64, lease_until: Instant) -> Result<Permit> 
         kind,
         event,
         attempt: attempts.saturating_add(1),
+        tries: attempts.saturating_sub(attempts_before).saturating_add(1),
         epoch,
         unresolved,
         first_due_at: Instant(first_due_at),
@@ -626,21 +662,33 @@ pub(super) fn settle(
 ) -> Result<Settled> {
     let (state, unresolved, due_at, external_id, code) = match settlement {
         Settlement::Applied { external_id } => ("delivered", false, at, Some(external_id.as_str()), None),
-        Settlement::Retry { due_at, code } => ("pending", false, *due_at, None, Some(code.as_str())),
+        // An earlier attempt stays in doubt, whatever became of this one.
+        Settlement::Retry { due_at, code } => ("pending", permit.unresolved, *due_at, None, Some(code.as_str())),
         Settlement::Unknown { due_at, code } => ("pending", true, *due_at, None, Some(code.as_str())),
-        Settlement::Dead(exception) => ("dead", false, at, None, Some(exception.code.as_str())),
+        Settlement::Dead { exception, .. } => ("dead", false, at, None, Some(exception.code.as_str())),
     };
+    let blocks = matches!(settlement, Settlement::Dead { blocks: true, .. });
     let changed = tx
         .prepare_cached(
-            "UPDATE outbox SET state = ?3, unresolved = ?4, due_at = ?5, external_id = ?6, last_code = ?7, lease_until = 0
+            "UPDATE outbox SET state = ?3, unresolved = ?4, due_at = ?5, external_id = ?6, last_code = ?7,
+                    blocks = ?8, lease_until = 0
              WHERE id = ?1 AND epoch = ?2 AND state = 'pending'",
         )
         .and_then(|mut update| {
-            update.execute(params![permit.outbox.0, permit.epoch, state, unresolved, due_at.0, external_id, code])
+            update.execute(params![
+                permit.outbox.0,
+                permit.epoch,
+                state,
+                unresolved,
+                due_at.0,
+                external_id,
+                code,
+                blocks
+            ])
         })
         .map_err(failed)?;
     held(changed, permit)?;
-    if let Settlement::Dead(exception) = settlement {
+    if let Settlement::Dead { exception, .. } = settlement {
         let about = About { order: Some(permit.order), outbox: Some(&permit.outbox.0), ..About::default() };
         insert_exception(tx, exception, &about, at)?;
     }

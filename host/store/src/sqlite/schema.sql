@@ -127,6 +127,7 @@ CREATE TABLE exception (
   opened_at INTEGER NOT NULL,
   closed_at INTEGER
 ) STRICT;
+CREATE INDEX exception_open ON exception (id) WHERE closed_at IS NULL;
 
 CREATE TABLE outbox (
   seq          INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -143,9 +144,12 @@ CREATE TABLE outbox (
   lease_until  INTEGER NOT NULL DEFAULT 0,
   epoch        INTEGER NOT NULL DEFAULT 0,
   external_id  TEXT,
-  last_code    TEXT
+  last_code    TEXT,
+  blocks       INTEGER NOT NULL DEFAULT 0,
+  replays      INTEGER NOT NULL DEFAULT 0,
+  attempts_before INTEGER NOT NULL DEFAULT 0
 ) STRICT;
-CREATE INDEX outbox_pending ON outbox (due_at) WHERE state = 'pending';
+CREATE INDEX outbox_pending ON outbox (target, due_at, seq) WHERE state = 'pending';
 CREATE INDEX outbox_order ON outbox (order_id, seq);
 
 CREATE TABLE number_range (

@@ -1,13 +1,16 @@
 //! The writer thread: takes what waits, commits it together, then answers.
 //!
-//! The queue is bounded. A full queue refuses at once instead of growing: the
-//! sender hears 429 and keeps its order, which is better than a host that runs
-//! out of memory with ten thousand acknowledged-soon promises.
+//! The queue is bounded, and who meets it full is treated in two ways. A new input
+//! is refused at once: the sender hears 429 and keeps its order, which is better
+//! than a host that runs out of memory with ten thousand acknowledged-soon
+//! promises. Whatever belongs to work that was accepted waits its turn: a receipt
+//! that got lost would be an effect that nobody knows of.
 
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
 use rusqlite::Connection;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::oneshot;
 
 use crate::contract::StoreError;
@@ -30,7 +33,7 @@ type Answer = Box<dyn FnOnce(Result<(), &str>) + Send>;
 /// The sending side of the writer's queue.
 pub(super) struct Writer {
     /// Taken when the writer is dropped: the thread ends when the queue is gone.
-    jobs: Option<SyncSender<Job>>,
+    jobs: Option<Sender<Job>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -51,50 +54,82 @@ impl Drop for Writer {
 impl Writer {
     /// Starts the thread; it ends when the last sender is gone.
     pub(super) fn start(connection: Connection) -> Result<Self, StoreError> {
-        let (jobs, queue) = sync_channel(QUEUE_MAX);
+        let (jobs, mut queue) = channel(QUEUE_MAX);
         let thread = std::thread::Builder::new()
             .name("portreeve-store".to_owned())
-            .spawn(move || run(&connection, &queue))
+            .spawn(move || run(&connection, &mut queue))
             .map_err(|error| StoreError::Failed(format!("the writer thread cannot start: {error}")))?;
         Ok(Self { jobs: Some(jobs), thread: Some(thread) })
     }
 
-    /// Queues a write and waits until it is durable or has failed.
+    /// Queues a write of accepted work, behind a full queue if it has to, and waits
+    /// until it is durable or has failed.
     pub(super) async fn write<T, F>(&self, write: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     {
-        let (sender, receiver) = oneshot::channel();
-        let job: Job = Box::new(move |transaction| {
-            let result = match transaction {
-                Ok(connection) => savepoint(connection, write),
-                Err(why) => Err(StoreError::Failed(why.to_owned())),
-            };
-            Box::new(move |committed| {
-                let answer = match committed {
-                    Ok(()) => result,
-                    Err(why) => Err(StoreError::Unknown(why.to_owned())),
-                };
-                // A caller that went away loses the answer, not the write: it is
-                // committed, and idempotency tells a later caller so.
-                drop(sender.send(answer));
-            })
-        });
-        let ended = || StoreError::Failed("the writer thread has ended".to_owned());
-        let jobs = self.jobs.as_ref().ok_or_else(ended)?;
-        jobs.try_send(job).map_err(|error| match error {
+        let (job, answer) = job(write);
+        self.jobs()?.send(job).await.map_err(|_| ended())?;
+        answered(answer).await
+    }
+
+    /// The same for new work, which a full queue refuses.
+    pub(super) async fn write_or_refuse<T, F>(&self, write: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    {
+        let (job, answer) = job(write);
+        self.jobs()?.try_send(job).map_err(|error| match error {
             TrySendError::Full(_) => StoreError::Busy { queued: QUEUE_MAX },
-            TrySendError::Disconnected(_) => ended(),
+            TrySendError::Closed(_) => ended(),
         })?;
-        receiver.await.map_err(|_| StoreError::Unknown("the writer thread ended during the write".to_owned()))?
+        answered(answer).await
+    }
+
+    fn jobs(&self) -> Result<&Sender<Job>, StoreError> {
+        self.jobs.as_ref().ok_or_else(ended)
     }
 }
 
-fn run(connection: &Connection, queue: &Receiver<Job>) {
-    while let Ok(first) = queue.recv() {
-        let group: Vec<Job> = std::iter::once(first).chain(queue.try_iter().take(GROUP_MAX - 1)).collect();
-        commit_group(connection, group);
+/// A write, and where its answer arrives.
+fn job<T, F>(write: F) -> (Job, oneshot::Receiver<Result<T, StoreError>>)
+where
+    T: Send + 'static,
+    F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+{
+    let (sender, receiver) = oneshot::channel();
+    let job: Job = Box::new(move |transaction| {
+        let result = match transaction {
+            Ok(connection) => savepoint(connection, write),
+            Err(why) => Err(StoreError::Failed(why.to_owned())),
+        };
+        Box::new(move |committed| {
+            let answer = match committed {
+                Ok(()) => result,
+                Err(why) => Err(StoreError::Unknown(why.to_owned())),
+            };
+            // A caller that went away loses the answer, not the write: it is
+            // committed, and idempotency tells a later caller so.
+            drop(sender.send(answer));
+        })
+    });
+    (job, receiver)
+}
+
+async fn answered<T>(answer: oneshot::Receiver<Result<T, StoreError>>) -> Result<T, StoreError> {
+    answer.await.map_err(|_| StoreError::Unknown("the writer thread ended during the write".to_owned()))?
+}
+
+fn ended() -> StoreError {
+    StoreError::Failed("the writer thread has ended".to_owned())
+}
+
+fn run(connection: &Connection, queue: &mut Receiver<Job>) {
+    let mut group = Vec::with_capacity(GROUP_MAX);
+    while queue.blocking_recv_many(&mut group, GROUP_MAX) > 0 {
+        commit_group(connection, std::mem::replace(&mut group, Vec::with_capacity(GROUP_MAX)));
     }
 }
 

@@ -1,0 +1,52 @@
+//! Deliveries that were given up: a person has them tried again, or ends them.
+
+use portreeve_record::leaf::{Code, ExceptionLeaf};
+use portreeve_record::{Leaf, LeafBody, RecordError};
+use portreeve_store::StoreError;
+use portreeve_store::contract::OutboxId;
+
+use crate::Pipeline;
+
+/// What a person decides about a delivery that was given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeadLetterAction {
+    /// Try it again, after asking the target about earlier attempts.
+    Replay,
+    /// It will never happen from here.
+    Abandon,
+}
+
+/// Why it was not done; nothing changed.
+#[derive(Debug, thiserror::Error)]
+pub enum DeadLetterError {
+    /// The store refused or failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A record could not be made.
+    #[error("an audit record could not be made: {0}")]
+    Record(#[from] RecordError),
+}
+
+impl Pipeline {
+    /// Carries out what a person decided about a dead letter, named by its exception.
+    ///
+    /// # Errors
+    /// See [`DeadLetterError`].
+    pub async fn resolve_dead_letter(
+        &self,
+        exception: u64,
+        action: DeadLetterAction,
+    ) -> Result<OutboxId, DeadLetterError> {
+        let now = self.clock.now();
+        let code = match action {
+            DeadLetterAction::Replay => "replayed",
+            DeadLetterAction::Abandon => "abandoned",
+        };
+        let body = ExceptionLeaf { exception, stage: Code::of("deliver"), code: Code::of(code) };
+        let leaf = Leaf::new(&self.host, now, LeafBody::Exception(body))?;
+        Ok(match action {
+            DeadLetterAction::Replay => self.store.replay_dead_letter(exception, now, leaf).await?,
+            DeadLetterAction::Abandon => self.store.abandon_dead_letter(exception, now, leaf).await?,
+        })
+    }
+}

@@ -1,0 +1,192 @@
+//! Deliveries that do not go well: what is asked, what is sent, who hears of it.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+
+use hyper::Method;
+use portreeve_pipeline::Clock;
+use portreeve_pipeline::dead_letter::{DeadLetterAction, DeadLetterError};
+use portreeve_store::StoreError;
+use portreeve_store::contract::{DeadLetter, OrderState};
+
+use crate::support::{PurchaseOrder, ScriptedTarget, Setup, TestHost, x12};
+
+/// A target that answers posts from a list, the last one for ever, and look-ups
+/// from what it has booked.
+struct Target {
+    scripted: ScriptedTarget,
+    posts: Arc<AtomicU32>,
+    asked: Arc<AtomicU32>,
+    booked: Arc<Mutex<bool>>,
+}
+
+impl Target {
+    async fn answering(statuses: &'static [u16]) -> Self {
+        let (posts, asked, booked) =
+            (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)), Arc::new(Mutex::new(false)));
+        let scripted = ScriptedTarget::start({
+            let (posts, asked, booked) = (Arc::clone(&posts), Arc::clone(&asked), Arc::clone(&booked));
+            move |method, _| {
+                let answer = if method == Method::POST {
+                    let earlier = usize::try_from(posts.fetch_add(1, Ordering::Relaxed)).unwrap();
+                    let status = *statuses.get(earlier).or(statuses.last()).unwrap();
+                    (status, r#"{"id":"1","number":"S-1"}"#.to_owned())
+                } else {
+                    asked.fetch_add(1, Ordering::Relaxed);
+                    let found = if *booked.lock().unwrap() { r#"{"id":"1","number":"S-1"}"# } else { "" };
+                    (200, format!("{{\"value\":[{found}]}}"))
+                };
+                async { answer }
+            }
+        })
+        .await;
+        Self { scripted, posts, asked, booked }
+    }
+
+    fn posts(&self) -> u32 {
+        self.posts.load(Ordering::Relaxed)
+    }
+
+    fn asked(&self) -> u32 {
+        self.asked.load(Ordering::Relaxed)
+    }
+
+    /// A host with one released order for this target.
+    async fn host(&self, setup: Setup) -> TestHost {
+        let host = setup.erp_origin(self.scripted.origin()).start().await;
+        host.decide_orders(&[PurchaseOrder::clean("PO-1")]).await;
+        host
+    }
+}
+
+async fn dead_letters(host: &TestHost) -> Vec<DeadLetter> {
+    host.store.dead_letters(0, 10).await.unwrap()
+}
+
+async fn resolve(host: &TestHost, exception: u64, action: DeadLetterAction) -> Result<(), DeadLetterError> {
+    host.host.pipeline.resolve_dead_letter(exception, action).await.map(drop)
+}
+
+#[tokio::test]
+async fn a_dead_letter_that_is_replayed_is_looked_up_and_then_sent_once_more() {
+    let target = Target::answering(&[422, 201]).await;
+    let host = target.host(Setup::demo()).await;
+    host.deliver_all().await;
+    let dead = dead_letters(&host).await;
+    assert_eq!((dead.len(), dead[0].number.as_str(), dead[0].attempts, dead[0].replays), (1, "PO-1", 1, 0));
+
+    resolve(&host, dead[0].exception, DeadLetterAction::Replay).await.unwrap();
+    assert_eq!((dead_letters(&host).await.len(), host.exceptions().await.len()), (0, 0));
+    host.deliver_all().await;
+    assert_eq!((target.asked(), target.posts()), (1, 2), "asked before it was sent again");
+    let delivery = host.order("PO-1").await.deliveries.remove(0);
+    assert_eq!((delivery.state.as_str(), delivery.attempts), ("delivered", 2));
+    host.verify().await.unwrap();
+
+    // What is done cannot be done again.
+    let again = resolve(&host, dead[0].exception, DeadLetterAction::Replay).await.unwrap_err();
+    assert!(matches!(again, DeadLetterError::Store(StoreError::NotDead { .. })), "{again}");
+}
+
+#[tokio::test]
+async fn a_dead_letter_that_had_worked_after_all_is_found_and_not_sent() {
+    let target = Target::answering(&[422]).await;
+    let host = target.host(Setup::demo()).await;
+    host.deliver_all().await;
+    *target.booked.lock().unwrap() = true;
+    resolve(&host, dead_letters(&host).await[0].exception, DeadLetterAction::Replay).await.unwrap();
+    host.deliver_all().await;
+    assert_eq!(target.posts(), 1);
+    assert_eq!(host.order("PO-1").await.deliveries[0].external_id.as_deref(), Some("S-1"));
+}
+
+#[tokio::test]
+async fn an_abandoned_dead_letter_stays_abandoned() {
+    let target = Target::answering(&[422]).await;
+    let host = target.host(Setup::demo()).await;
+    host.deliver_all().await;
+    let exception = dead_letters(&host).await[0].exception;
+    resolve(&host, exception, DeadLetterAction::Abandon).await.unwrap();
+    host.deliver_all().await;
+    assert_eq!(target.posts(), 1);
+    assert_eq!(host.order("PO-1").await.deliveries[0].state, "abandoned");
+    for action in [DeadLetterAction::Replay, DeadLetterAction::Abandon] {
+        assert!(resolve(&host, exception, action).await.is_err());
+    }
+    host.verify().await.unwrap();
+}
+
+#[tokio::test]
+async fn replays_have_an_end() {
+    let target = Target::answering(&[422]).await;
+    let host = target.host(Setup::demo()).await;
+    let mut replays = 0;
+    let refused = loop {
+        host.deliver_all().await;
+        match resolve(&host, dead_letters(&host).await[0].exception, DeadLetterAction::Replay).await {
+            Ok(()) => replays += 1,
+            Err(refused) => break refused,
+        }
+    };
+    assert_eq!((replays, target.posts()), (10, 11));
+    assert!(refused.to_string().contains("abandon it"), "{refused}");
+    assert_eq!(dead_letters(&host).await.len(), 1, "the refusal changed nothing");
+}
+
+#[tokio::test]
+async fn a_doubt_outlives_an_attempt_that_surely_did_nothing() {
+    // Unknown, then throttled: the first attempt may still have worked.
+    let target = Target::answering(&[500, 429, 201]).await;
+    let host = target.host(Setup::demo()).await;
+    host.deliver_all().await;
+    assert_eq!((target.posts(), target.asked()), (3, 2), "asked before the second and before the third attempt");
+}
+
+#[tokio::test]
+async fn a_target_that_is_slow_to_book_is_not_asked_too_early() {
+    let target = Target::answering(&[500]).await;
+    let setup = Setup::demo().replace("portreeve.toml", "find_after_ms = 1000", "find_after_ms = 45000");
+    let host = target.host(setup).await;
+    host.deliver_due().await;
+    host.clock.advance_to(host.clock.now().plus_ms(44_999));
+    assert_eq!((host.deliver_due().await, target.asked()), (0, 0));
+    *target.booked.lock().unwrap() = true;
+    host.clock.advance_to(host.clock.now().plus_ms(1));
+    assert_eq!((host.deliver_due().await, target.asked(), target.posts()), (1, 1, 1));
+    assert_eq!(host.order("PO-1").await.deliveries[0].state, "delivered");
+}
+
+#[tokio::test]
+async fn a_document_that_cannot_be_read_any_more_goes_to_a_person_and_leaves_the_others_alone() {
+    let host = TestHost::demo().await;
+    for (control, number) in (1..).zip(["PO-1", "PO-2", "PO-3"]) {
+        host.send_edi(&x12(control, &PurchaseOrder::clean(number))).await.unwrap();
+    }
+    // The key of the second document is destroyed, as an erasure does.
+    let erased = rusqlite::Connection::open(host.folder().join("data/store/portreeve.db"))
+        .unwrap()
+        .execute("DELETE FROM payload_key WHERE commitment = (SELECT payload FROM document WHERE position = 2)", []);
+    assert_eq!(erased, Ok(1));
+    host.decide_all().await;
+    assert_eq!(host.count(OrderState::Released).await, 2);
+    let exceptions = host.exceptions().await;
+    assert_eq!((exceptions.len(), exceptions[0].code.as_str()), (1, "unreadable"));
+    assert!(exceptions[0].detail.contains("was erased"), "{}", exceptions[0].detail);
+    assert_eq!(host.summary().await.undecided, 0);
+}
+
+#[tokio::test]
+async fn a_second_try_counts_where_the_first_document_became_no_order() {
+    let host = TestHost::demo().await;
+    host.send_edi(&x12(1, &PurchaseOrder::clean("PO-1"))).await.unwrap();
+    rusqlite::Connection::open(host.folder().join("data/store/portreeve.db"))
+        .unwrap()
+        .execute("DELETE FROM payload_key WHERE commitment = (SELECT payload FROM document)", [])
+        .unwrap();
+    host.decide_all().await;
+    assert_eq!(host.orders().await.len(), 0);
+    // The sender's next interchange has the order again.
+    host.send_edi(&x12(2, &PurchaseOrder::clean("PO-1"))).await.unwrap();
+    host.decide_all().await;
+    assert_eq!((host.orders().await.len(), host.summary().await.duplicates), (1, 0));
+}
