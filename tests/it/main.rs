@@ -36,4 +36,6 @@ mod authority;
 
 mod fixtures;
 
+mod front;
+
 mod airgap;

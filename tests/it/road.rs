@@ -47,6 +47,19 @@ async fn the_demo_adds_up_is_on_record_and_decides_alike_with_one_worker_and_fou
     assert!(report.recommended <= report.orders);
     assert_eq!(report.deliveries.delivered + report.deliveries.dead, report.released);
     assert_eq!(report.deliveries.booked, report.deliveries.delivered, "something was sent twice or not at all");
+    assert_eq!(report.inputs.fed, report.inputs.kept + report.inputs.refused + report.inputs.repeated);
+    assert!(report.inputs.repeated > 0 && report.duplicates >= report.inputs.repeated);
+    assert_eq!(report.contradiction(), None);
+    for change in [
+        |report: &mut Report| report.inputs.kept -= 1,
+        |report: &mut Report| report.inputs.repeated += 1,
+        |report: &mut Report| report.deliveries.booked += 1,
+        |report: &mut Report| report.deliveries.booked -= 1,
+    ] {
+        let mut wrong = report.clone();
+        change(&mut wrong);
+        assert!(wrong.contradiction().is_some(), "a lost input or a doubled sales order shows in the sums");
+    }
     assert!(report.audit.verified);
     assert_eq!(report.decisions_digest, again.decisions_digest);
     every_verdict_has_its_leaf(&one, &report).await;

@@ -24,6 +24,7 @@ use portreeve::config::Proposed;
 use portreeve::host::{self, Host, Locations};
 use portreeve::source_tree::SourceTree;
 use portreeve::standins::{Erp, Mischief};
+use portreeve_api::Limits;
 use portreeve_audit::{AuditError, LogReader};
 use portreeve_build::BuildOptions;
 use portreeve_model::{Digest, Instant, OrderId};
@@ -36,6 +37,7 @@ use portreeve_store::contract::{DocumentPosition, ExceptionView, OrderState, Ord
 use portreeve_store::{Committed, Store};
 use sha2::Sha256;
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -256,13 +258,20 @@ impl Setup {
         self
     }
 
+    /// Writes the configuration into a folder, without an ERP behind it.
+    pub(crate) fn configuration(&self, folder: &Path) -> PathBuf {
+        std::fs::write(shop_secret_file(folder), SHOP_SECRET).unwrap();
+        self.write(folder, "http://127.0.0.1:9")
+    }
+
     /// Writes the configuration into a folder.
     fn write(&self, folder: &Path, erp_origin: &str) -> PathBuf {
         let (from, config) = (tree().demo(), folder.join("config"));
         std::fs::create_dir_all(config.join("reference")).unwrap();
         for table in ["customer", "item", "ship-to", "cross-reference", "stock"] {
             let file = format!("reference/{table}.csv");
-            std::fs::copy(from.join(&file), config.join(&file)).unwrap();
+            let text = std::fs::read_to_string(from.join(&file)).unwrap();
+            std::fs::write(config.join(&file), self.changed(&file, text, erp_origin, folder)).unwrap();
         }
         for file in ["portreeve.toml", "grants.toml", "policies.cedar", "rules.toml"] {
             let text = std::fs::read_to_string(from.join(file)).unwrap();
@@ -465,8 +474,7 @@ impl TestHost {
     ) -> Result<Accepted, AcceptError> {
         let pipeline = &self.host.pipeline;
         let sender = pipeline.senders.authenticate(channel, credential).unwrap();
-        let path = format!("/v1/channels/{channel}/inputs");
-        let input = Input { method: "POST".to_owned(), path, headers: Vec::new(), body: body.to_vec() };
+        let input = Input { method: "POST".to_owned(), path: String::new(), headers: Vec::new(), body: body.to_vec() };
         pipeline.accept(&sender, input).await
     }
 
@@ -577,10 +585,17 @@ impl TestHost {
 
     /// Opens the front door on a free port.
     pub(crate) async fn front_door(&self) -> FrontDoor {
+        self.front_door_with(Limits::default()).await
+    }
+
+    /// The same, with other limits.
+    pub(crate) async fn front_door_with(&self, limits: Limits) -> FrontDoor {
+        let mut front = Arc::into_inner(self.host.front()).unwrap();
+        front.limits = limits;
         let listener = portreeve_api::listen(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (close, closed) = oneshot::channel::<()>();
-        let served = portreeve_api::serve(listener, self.host.front(), async move { drop(closed.await) });
+        let served = portreeve_api::serve(listener, Arc::new(front), async move { drop(closed.await) });
         FrontDoor { address, close, served: tokio::spawn(served) }
     }
 }
@@ -600,9 +615,30 @@ pub(crate) struct FrontDoor {
 }
 
 impl FrontDoor {
+    /// Where it is.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Asks with any method.
+    pub(crate) async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+        client::send(self.address, method, path, headers, Bytes::from(body.to_vec())).await.unwrap()
+    }
+
+    /// Sends a request's head and no body, and reads what is said to it.
+    pub(crate) async fn announce(&self, path: &str, headers: &[(&str, &str)]) -> String {
+        let mut stream = tokio::net::TcpStream::connect(self.address).await.unwrap();
+        let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let head = format!("POST {path} HTTP/1.1\r\nhost: x\r\n{headers}\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut said = String::new();
+        stream.read_to_string(&mut said).await.unwrap();
+        said
+    }
+
     /// Sends an input with these headers.
     pub(crate) async fn post(&self, channel: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
-        let path = format!("/v1/channels/{channel}/inputs");
+        let path = format!("/v1/channels/{channel}");
         client::send(self.address, Method::POST, &path, headers, Bytes::from(body.to_vec())).await.unwrap()
     }
 

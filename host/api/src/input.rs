@@ -1,89 +1,215 @@
-//! Inputs: authenticate over the raw bytes, hand over, reply after the commit.
+//! Inputs: authenticate, hand over, reply after the commit.
+//!
+//! A bearer token is looked at before the body is read; a signature needs the
+//! whole body, so bodies of strangers have a count of their own.
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::body::{Body, Bytes};
-use axum::extract::{OriginalUri, Path, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::extract::rejection::PathRejection;
+use axum::extract::{OriginalUri, Path, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use portreeve_model::Reply;
 use portreeve_model::document::Header;
 use portreeve_pipeline::accept::{AcceptError, Accepted, Input};
-use portreeve_pipeline::{Credential, SenderRefused};
+use portreeve_pipeline::{Credential, Sender, SenderRefused, reply};
+use serde::Serialize;
+use utoipa::ToSchema;
 
-use crate::Front;
+use crate::limits::INPUT_BYTES_MAX;
 use crate::problem::Problem;
+use crate::{Door, Front};
 
 /// The header that carries an HMAC-SHA256 of the body, in hexadecimal.
 const SIGNATURE: &str = "x-portreeve-signature";
 
 /// The header that tells the sender under which id its input is kept.
-const INPUT_ID: HeaderName = HeaderName::from_static("x-portreeve-input");
+pub const INPUT_ID: HeaderName = HeaderName::from_static("x-portreeve-input");
+
+/// The header that tells whether the same bytes were received before: `true` or
+/// `false`. The reply itself is the same.
+pub const DUPLICATE: HeaderName = HeaderName::from_static("x-portreeve-duplicate");
 
 /// Headers that never reach a guest: they are credentials.
 const CREDENTIALS: [&str; 4] = ["authorization", "proxy-authorization", "cookie", SIGNATURE];
 
+/// The host's own answer to an input, where its protocol has none.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Kept {
+    /// The input's id.
+    input: String,
+    /// Whether the same bytes were received before.
+    duplicate: bool,
+}
+
+/// Takes an input.
+///
+/// The reply is the channel's own: an operation document, a 997. A channel without
+/// one answers 202 with the input's id, 200 when the same bytes came before.
+#[utoipa::path(
+    post, path = "/v1/channels/{channel}", tag = "senders",
+    params(("channel" = String, Path, description = "The channel's id")),
+    request_body(content = Vec<u8>, content_type = "application/octet-stream"),
+    responses(
+        (status = 200, description = "The channel's own reply, or the host's to bytes that came before", body = Kept),
+        (status = 202, description = "Kept; the channel has no reply of its own", body = Kept),
+        (status = 401, description = "Not authenticated", body = Problem),
+        (status = 408, description = "The body took too long", body = Problem),
+        (status = 413, description = "Larger than an input may be", body = Problem),
+        (status = 415, description = "A media type that the channel does not take", body = Problem),
+        (status = 422, description = "Cannot be read, or an envelope that came before with other content", body = Problem),
+        (status = 429, description = "Busy; see Retry-After", body = Problem),
+        (status = 503, description = "The store is unavailable; see Retry-After", body = Problem),
+    ),
+    security(("sender" = []), ("signature" = []))
+)]
 pub(crate) async fn receive(
-    state: State<Arc<Front>>,
-    Path(channel): Path<String>,
-    uri: OriginalUri,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    accept(state, channel, uri, headers, body).await
+    state: State<Arc<Door>>,
+    channel: Result<Path<String>, PathRejection>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let Path(channel) = channel?;
+    accept(&state, channel, request).await
 }
 
+/// The same below the channel, for protocols that name what they send in the path.
 pub(crate) async fn receive_below(
-    state: State<Arc<Front>>,
-    Path((channel, _below)): Path<(String, String)>,
-    uri: OriginalUri,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    accept(state, channel, uri, headers, body).await
+    state: State<Arc<Door>>,
+    path: Result<Path<(String, String)>, PathRejection>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let Path((channel, _)) = path?;
+    accept(&state, channel, request).await
 }
 
-async fn accept(
-    State(front): State<Arc<Front>>,
-    channel: String,
-    OriginalUri(uri): OriginalUri,
+/// Answers a challenge, where the channel takes any.
+#[utoipa::path(
+    get, path = "/v1/channels/{channel}", tag = "senders",
+    params(("channel" = String, Path, description = "The channel's id")),
+    responses(
+        (status = 200, description = "The connector's answer", body = String),
+        (status = 404, description = "No challenge, or the channel takes none", body = Problem),
+    )
+)]
+pub(crate) async fn challenge(
+    state: State<Arc<Door>>,
+    channel: Result<Path<String>, PathRejection>,
+    uri: OriginalUri,
     headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    let sender = match front.pipeline.senders.authenticate(&channel, credential(&headers, &body)) {
-        Ok(sender) => sender,
-        Err(refused @ SenderRefused { .. }) => {
-            tracing::warn!(%refused, "an input was refused");
-            front.pipeline.metrics.refused("unauthenticated");
-            return Problem::unauthorized(refused.to_string()).into_response();
+) -> Result<Response, Problem> {
+    let Path(channel) = channel?;
+    answer_challenge(&state.front, &channel, &uri, &headers).await
+}
+
+pub(crate) async fn challenge_below(
+    state: State<Arc<Door>>,
+    path: Result<Path<(String, String)>, PathRejection>,
+    uri: OriginalUri,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let Path((channel, _)) = path?;
+    answer_challenge(&state.front, &channel, &uri, &headers).await
+}
+
+async fn answer_challenge(front: &Front, channel: &str, uri: &Uri, headers: &HeaderMap) -> Result<Response, Problem> {
+    let answer = front.pipeline.challenge(channel, below_channel(uri), visible(headers)).await;
+    let answer =
+        answer.ok_or_else(|| Problem::not_found("there is nothing to read here; inputs are sent with POST"))?;
+    Ok(of_channel(answer))
+}
+
+async fn accept(door: &Door, channel: String, request: Request) -> Result<Response, Problem> {
+    let front = &door.front;
+    let (parts, body) = request.into_parts();
+    let (sender, body) = proven(door, &channel, &parts.headers, body).await?;
+    if let Some(channel) = front.pipeline.routes.channel(sender.channel()) {
+        let content_type = text(&parts.headers, header::CONTENT_TYPE.as_str());
+        if !channel.takes(content_type) {
+            front.pipeline.metrics.refused("media-type");
+            return Err(Problem::media_type(content_type, &channel.content_types));
         }
-    };
+    }
     let input = Input {
-        method: "POST".to_owned(),
-        path: uri.path_and_query().map(ToString::to_string).unwrap_or_default(),
-        headers: visible(&headers),
-        body: body.to_vec(),
+        method: parts.method.as_str().to_owned(),
+        path: below_channel(&parts.uri),
+        headers: visible(&parts.headers),
+        body: body.into(),
     };
     match front.pipeline.accept(&sender, input).await {
         Ok(accepted) => {
             front.accepted.notify_one();
-            reply(accepted)
+            Ok(answer(accepted))
         }
         Err(error) => {
             front.pipeline.metrics.refused(error.code());
-            refusal(error).into_response()
+            Err(refusal(error))
         }
     }
 }
 
-fn credential<'a>(headers: &'a HeaderMap, body: &'a [u8]) -> Credential<'a> {
-    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-    if let Some(hex) = text(SIGNATURE) {
-        return Credential::Signature { hex, body };
+/// Who sends, and the whole body.
+async fn proven(door: &Door, channel: &str, headers: &HeaderMap, body: Body) -> Result<(Sender, Bytes), Problem> {
+    let front = &door.front;
+    let authenticate = |credential| {
+        front.pipeline.senders.authenticate(channel, credential).map_err(|refused @ SenderRefused { .. }| {
+            tracing::warn!(%refused, "an input was refused");
+            front.pipeline.metrics.refused("unauthenticated");
+            Problem::unauthorized(refused.to_string())
+        })
+    };
+    if let Some(hex) = text(headers, SIGNATURE) {
+        let Ok(_place) = door.unproven.try_acquire() else {
+            front.pipeline.metrics.refused("busy");
+            return Err(Problem::busy("the host is reading as many unproven inputs as it may"));
+        };
+        let body = read(front, headers, body).await?;
+        return Ok((authenticate(Credential::Signature { hex, body: &body })?, body));
     }
-    match text(header::AUTHORIZATION.as_str()).and_then(|value| value.strip_prefix("Bearer ")) {
+    let credential = match text(headers, header::AUTHORIZATION.as_str()).and_then(|value| value.strip_prefix("Bearer "))
+    {
         Some(token) => Credential::Bearer(token),
         None => Credential::None,
+    };
+    let sender = authenticate(credential)?;
+    Ok((sender, read(front, headers, body).await?))
+}
+
+/// A body within its limits of bytes and time.
+async fn read(front: &Front, headers: &HeaderMap, body: Body) -> Result<Bytes, Problem> {
+    let refuse = |reason, problem| {
+        front.pipeline.metrics.refused(reason);
+        Err(problem)
+    };
+    let announced = text(headers, header::CONTENT_LENGTH.as_str()).and_then(|length| length.parse::<u64>().ok());
+    if announced.is_some_and(|bytes| usize::try_from(bytes).map_or(true, |bytes| bytes > INPUT_BYTES_MAX)) {
+        return refuse("too-large", Problem::too_large(announced, INPUT_BYTES_MAX));
     }
+    let body = Limited::new(body, INPUT_BYTES_MAX).collect();
+    match tokio::time::timeout(front.limits.body_within, body).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            refuse("too-large", Problem::too_large(None, INPUT_BYTES_MAX))
+        }
+        Ok(Err(_)) => refuse("cut-short", Problem::bad_request("the body ended before its length; send it again")),
+        Err(_) => {
+            let allowed = front.limits.body_within.as_secs();
+            refuse("timeout", Problem::timeout(format!("the body was not complete after {allowed} s; send it again")))
+        }
+    }
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+/// Path and query after `/v1/channels/{channel}`.
+fn below_channel(uri: &Uri) -> String {
+    let whole = uri.path_and_query().map_or("", |whole| whole.as_str());
+    let below = whole.strip_prefix("/v1/channels/").unwrap_or_default();
+    below.find(['/', '?']).and_then(|start| below.get(start..)).unwrap_or_default().to_owned()
 }
 
 /// Headers without credentials; a value that is no text is left out.
@@ -97,19 +223,35 @@ fn visible(headers: &HeaderMap) -> Vec<Header> {
         .collect()
 }
 
-/// The protocol's reply. Of the connector's headers only the content type is
-/// passed on: a guest has no say in cookies, caching or framing.
-fn reply(accepted: Accepted) -> Response {
-    let status = StatusCode::from_u16(accepted.reply.status).unwrap_or(StatusCode::OK);
-    let content_type = accepted.reply.headers.iter().find(|header| header.name == "content-type");
-    let content_type = content_type.and_then(|header| HeaderValue::from_str(&header.value).ok());
-    let mut response = Response::new(Body::from(accepted.reply.body));
-    *response.status_mut() = status;
+/// The reply, and in the headers what the host has to say about the input.
+fn answer(accepted: Accepted) -> Response {
+    let Accepted { input, duplicate, reply, .. } = accepted;
+    let id = input.0.to_string();
+    let mut response = if reply::is_hosts(&reply) {
+        let status = if duplicate { StatusCode::OK } else { StatusCode::ACCEPTED };
+        (status, Json(Kept { input: id.clone(), duplicate })).into_response()
+    } else {
+        of_channel(reply)
+    };
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, content_type.unwrap_or(HeaderValue::from_static("application/octet-stream")));
-    if let Ok(id) = HeaderValue::from_str(&accepted.input.0.to_string()) {
+    headers.insert(DUPLICATE, HeaderValue::from_static(if duplicate { "true" } else { "false" }));
+    if let Ok(id) = HeaderValue::from_str(&id) {
         headers.insert(INPUT_ID, id);
     }
+    response
+}
+
+/// The protocol's reply. Of the connector's headers only the content type is
+/// passed on: a guest has no say in cookies, caching or framing.
+fn of_channel(reply: Reply) -> Response {
+    let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::OK);
+    let content_type = reply.headers.iter().find(|header| header.name == "content-type");
+    let content_type = content_type.and_then(|header| HeaderValue::from_str(&header.value).ok());
+    let mut response = Response::new(Body::from(reply.body));
+    *response.status_mut() = status;
+    let content_type = content_type.unwrap_or(HeaderValue::from_static("application/octet-stream"));
+    response.headers_mut().insert(header::CONTENT_TYPE, content_type);
+    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }
 
@@ -122,9 +264,7 @@ fn refusal(error: AcceptError) -> Problem {
             "Same envelope, other content",
             error.to_string(),
         ),
-        AcceptError::Later { .. } => {
-            Problem::new(StatusCode::TOO_MANY_REQUESTS, "busy", "Too many requests", error.to_string())
-        }
+        AcceptError::Later { .. } => Problem::busy(error.to_string()),
         AcceptError::Store(error) => error.into(),
         AcceptError::Record(_) | AcceptError::Seal(_) => {
             tracing::error!(%error, "an input could not be recorded");
@@ -134,6 +274,23 @@ fn refusal(error: AcceptError) -> Problem {
                 "Internal error",
                 "nothing was kept; send it again later",
             )
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guest_sees_the_path_below_its_channel() {
+        for (uri, below) in [
+            ("/v1/channels/shop", ""),
+            ("/v1/channels/shop?challenge=1", "?challenge=1"),
+            ("/v1/channels/shop/orders/7?x=/y", "/orders/7?x=/y"),
+            ("/v1/channels/shop/", "/"),
+        ] {
+            assert_eq!(below_channel(&Uri::from_static(uri)), below);
         }
     }
 }

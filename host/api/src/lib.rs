@@ -2,32 +2,52 @@
 //!
 //! Two kinds of visitors: senders, who prove themselves to the pipeline on their
 //! channel and get their protocol's own reply; and operators, who show the
-//! operator token and get JSON or RFC 9457 problem details. Without a configured
-//! operator token every operator route refuses: default deny.
+//! operator token and get JSON. Whatever goes wrong is told as RFC 9457 problem
+//! details. Without a configured operator token every operator route refuses:
+//! default deny.
 //!
 //! Here are URLs, statuses and limits; what happens to an input is the
 //! pipeline's. Nothing here writes to the store.
+
+mod limits;
 
 mod problem;
 
 mod input;
 
+mod view;
+
 mod operator;
+
+mod story;
+
+mod openapi;
+
+mod tls;
+
+mod serve;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
-use axum::routing::{get, post};
+use axum::extract::{Request, State};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
 use portreeve_model::Digest;
 use portreeve_pipeline::Pipeline;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 
-/// Bytes of an input. A sender that streams for ever would otherwise fill memory
-/// before the connector sees the first byte.
-pub const INPUT_BYTES_MAX: usize = 4 * 1024 * 1024;
+pub use input::{DUPLICATE, INPUT_ID};
+pub use limits::{INPUT_BYTES_MAX, Limits};
+pub use openapi::document as openapi;
+pub use serve::serve;
+pub use tls::{Tls, TlsError};
+
+use problem::Problem;
 
 /// What the front door needs to know.
 pub struct Front {
@@ -39,6 +59,10 @@ pub struct Front {
     pub ready: Arc<AtomicBool>,
     /// Wakes the worker that decides, after every accepted input.
     pub accepted: Arc<tokio::sync::Notify>,
+    /// What a visitor may take of this machine.
+    pub limits: Limits,
+    /// Certificate and key; none serves without TLS.
+    pub tls: Option<Tls>,
 }
 
 impl Front {
@@ -47,33 +71,53 @@ impl Front {
     }
 }
 
+/// The door with what it counts.
+struct Door {
+    front: Arc<Front>,
+    /// Requests under way.
+    requests: Semaphore,
+    /// Bodies of visitors who have proved nothing yet.
+    unproven: Semaphore,
+}
+
 /// All routes.
 pub fn router(front: Arc<Front>) -> Router {
-    Router::new()
-        .route("/v1/channels/{channel}/inputs", post(input::receive))
-        .route("/v1/channels/{channel}/inputs/{*path}", post(input::receive_below))
+    let limits = front.limits;
+    let door = Arc::new(Door {
+        front,
+        requests: Semaphore::new(limits.requests_max),
+        unproven: Semaphore::new(limits.unproven_bodies_max),
+    });
+    let counted = Router::new()
+        .route("/v1/channels/{channel}", get(input::challenge).post(input::receive))
+        .route("/v1/channels/{channel}/{*below}", get(input::challenge_below).post(input::receive_below))
         .route("/v1/orders", get(operator::orders))
-        .route("/v1/orders/{id}", get(operator::order))
+        .route("/v1/orders/{id}", get(story::order))
         .route("/v1/exceptions", get(operator::exceptions))
         .route("/v1/summary", get(operator::summary))
         .route("/v1/audit/checkpoint", get(operator::checkpoint))
+        .route("/v1/openapi.json", get(openapi::serve))
         .route("/metrics", get(operator::metrics))
+        .layer(middleware::from_fn_with_state(Arc::clone(&door), counted));
+    Router::new()
+        // Not counted: whoever watches the host has to hear it when it is full.
         .route("/healthz", get(operator::healthz))
         .route("/readyz", get(operator::readyz))
-        .layer(DefaultBodyLimit::max(INPUT_BYTES_MAX))
-        .with_state(front)
+        .merge(counted)
+        .fallback(async || Problem::not_found("there is nothing at this address; /v1/openapi.json lists what there is"))
+        .method_not_allowed_fallback(async || Problem::method_not_allowed())
+        .with_state(door)
 }
 
-/// Serves until `stop` completes; open requests are answered first.
-///
-/// # Errors
-/// When the listener fails.
-pub async fn serve(
-    listener: TcpListener,
-    front: Arc<Front>,
-    stop: impl Future<Output = ()> + Send + 'static,
-) -> std::io::Result<()> {
-    axum::serve(listener, router(front)).with_graceful_shutdown(stop).await
+/// Refuses at once what is beyond the count, instead of letting it queue up.
+async fn counted(State(door): State<Arc<Door>>, request: Request, next: Next) -> Response {
+    match door.requests.try_acquire() {
+        Ok(_under_way) => next.run(request).await,
+        Err(_) => {
+            door.front.pipeline.metrics.refused("busy");
+            Problem::busy("the host has as many requests under way as it may").into_response()
+        }
+    }
 }
 
 /// Binds a listener.

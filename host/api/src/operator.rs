@@ -1,29 +1,69 @@
 //! What operators read: orders, exceptions, counts, the checkpoint, metrics.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{FromRequestParts, Query, State};
+use axum::http::request::Parts;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use portreeve_model::{Digest, OrderId};
+use portreeve_model::Digest;
 use portreeve_pipeline::metrics::CONTENT_TYPE;
-use portreeve_store::contract::{DocumentPosition, ExceptionView, OrderView, Summary};
-use serde::{Deserialize, Serialize};
+use portreeve_store::contract::{DocumentPosition, OrderState};
+use serde::Deserialize;
 use subtle::ConstantTimeEq;
+use utoipa::IntoParams;
 
-use crate::Front;
+use crate::Door;
 use crate::problem::Problem;
+use crate::view::{Exception, Exceptions, Order, Orders, counts};
 
 /// Rows in one answer, however many were asked for.
 const ROWS_MAX: u32 = 500;
 
-/// Which rows.
-#[derive(Debug, Deserialize)]
+/// Somebody who showed the operator token.
+pub(crate) struct Operator;
+
+impl FromRequestParts<Arc<Door>> for Operator {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, door: &Arc<Door>) -> Result<Self, Problem> {
+        let shown = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let shown = shown.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
+        let same = door
+            .front
+            .operator_token
+            .is_some_and(|expected| Digest::of(shown.as_bytes()).as_bytes().ct_eq(expected.as_bytes()).into());
+        if same { Ok(Self) } else { Err(Problem::unauthorized("this needs the operator token as a bearer token")) }
+    }
+}
+
+/// Which orders.
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Page {
+#[into_params(parameter_in = Query)]
+pub(crate) struct OrderPage {
+    /// Only those in this state: `released`, `held`, `routed`, `refused` or `exception`.
+    state: Option<String>,
+    /// Only those after this position of the journal.
     #[serde(default)]
     after: u64,
+    /// At most so many, and at most 500.
+    #[serde(default = "page_rows")]
+    limit: u32,
+}
+
+/// Which exceptions.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ExceptionPage {
+    /// Only those with a higher id.
+    #[serde(default)]
+    after: u64,
+    /// At most so many, and at most 500.
     #[serde(default = "page_rows")]
     limit: u32,
 }
@@ -32,171 +72,142 @@ fn page_rows() -> u32 {
     100
 }
 
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Order {
-    id: String,
-    position: u64,
-    number: String,
-    channel: String,
-    state: &'static str,
-    queue: Option<String>,
-    value_minor: String,
-    currency: String,
-    recommended: bool,
-    why: String,
-    configuration: u64,
-    deliveries: Vec<Delivery>,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Delivery {
-    target: String,
-    state: String,
-    attempts: u32,
-    external_id: Option<String>,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Exception {
-    id: u64,
-    order: Option<String>,
-    stage: String,
-    code: String,
-    detail: String,
-    queue: String,
-    opened_at: String,
-}
-
+/// Lists orders.
+#[utoipa::path(
+    get, path = "/v1/orders", tag = "operators",
+    params(OrderPage),
+    responses(
+        (status = 200, description = "A page", body = Orders),
+        (status = 400, description = "A parameter that is none", body = Problem),
+        (status = 401, description = "Not the operator token", body = Problem),
+    ),
+    security(("operator" = []))
+)]
 pub(crate) async fn orders(
-    State(front): State<Arc<Front>>,
-    headers: HeaderMap,
-    Query(page): Query<Page>,
-) -> Result<Response, Problem> {
-    authorize(&front, &headers)?;
-    let orders = front.pipeline.store.orders(DocumentPosition(page.after), page.limit.min(ROWS_MAX)).await?;
-    Ok(Json(orders.into_iter().map(order_json).collect::<Vec<_>>()).into_response())
+    State(door): State<Arc<Door>>,
+    _operator: Operator,
+    page: Result<Query<OrderPage>, QueryRejection>,
+) -> Result<Json<Orders>, Problem> {
+    let Query(page) = page?;
+    let (after, limit) = (DocumentPosition(page.after), rows(page.limit)?);
+    let store = &door.front.pipeline.store;
+    let orders = match page.state.as_deref() {
+        None => store.orders(after, limit).await?,
+        Some(state) => store.orders_in(order_state(state)?, after, limit).await?,
+    };
+    // A page that is not full is the last one.
+    let full = orders.len() == usize::try_from(limit).unwrap_or(usize::MAX);
+    let next = orders.last().filter(|_| full).map(|order| order.position.0);
+    Ok(Json(Orders { orders: orders.into_iter().map(Order::of).collect(), next }))
 }
 
-pub(crate) async fn order(
-    State(front): State<Arc<Front>>,
-    headers: HeaderMap,
-    Path(id): Path<String>,
-) -> Result<Response, Problem> {
-    authorize(&front, &headers)?;
-    let id = OrderId::parse(&id).map_err(|error| Problem::bad_request(error.to_string()))?;
-    let order = front.pipeline.store.order(id).await?;
-    let order =
-        order.ok_or_else(|| Problem::not_found(format!("there is no order `{id}`; list them at /v1/orders")))?;
-    Ok(Json(order_json(order)).into_response())
+/// Lists what waits for a person.
+#[utoipa::path(
+    get, path = "/v1/exceptions", tag = "operators",
+    params(ExceptionPage),
+    responses(
+        (status = 200, description = "A page", body = Exceptions),
+        (status = 400, description = "A parameter that is none", body = Problem),
+        (status = 401, description = "Not the operator token", body = Problem),
+    ),
+    security(("operator" = []))
+)]
+pub(crate) async fn exceptions(
+    State(door): State<Arc<Door>>,
+    _operator: Operator,
+    page: Result<Query<ExceptionPage>, QueryRejection>,
+) -> Result<Json<Exceptions>, Problem> {
+    let Query(page) = page?;
+    let limit = rows(page.limit)?;
+    let exceptions = door.front.pipeline.store.exceptions_after(page.after, limit).await?;
+    let full = exceptions.len() == usize::try_from(limit).unwrap_or(usize::MAX);
+    let next = exceptions.last().filter(|_| full).map(|exception| exception.id);
+    Ok(Json(Exceptions { exceptions: exceptions.into_iter().map(Exception::of).collect(), next }))
 }
 
-pub(crate) async fn exceptions(State(front): State<Arc<Front>>, headers: HeaderMap) -> Result<Response, Problem> {
-    authorize(&front, &headers)?;
-    let exceptions = front.pipeline.store.exceptions(ROWS_MAX).await?;
-    Ok(Json(exceptions.into_iter().map(exception_json).collect::<Vec<_>>()).into_response())
+/// Counts what the store holds.
+#[utoipa::path(
+    get, path = "/v1/summary", tag = "operators",
+    responses(
+        (status = 200, description = "Counts by name", body = BTreeMap<String, u64>),
+        (status = 401, description = "Not the operator token", body = Problem),
+    ),
+    security(("operator" = []))
+)]
+pub(crate) async fn summary(
+    State(door): State<Arc<Door>>,
+    _operator: Operator,
+) -> Result<Json<BTreeMap<&'static str, u64>>, Problem> {
+    let summary = door.front.pipeline.store.summary().await?;
+    Ok(Json(counts(&summary).into_iter().collect()))
 }
 
-pub(crate) async fn summary(State(front): State<Arc<Front>>, headers: HeaderMap) -> Result<Response, Problem> {
-    authorize(&front, &headers)?;
-    let summary = front.pipeline.store.summary().await?;
-    let counts: std::collections::BTreeMap<&str, u64> = counts(&summary).into_iter().collect();
-    Ok(Json(counts).into_response())
-}
-
-pub(crate) async fn checkpoint(State(front): State<Arc<Front>>, headers: HeaderMap) -> Result<Response, Problem> {
-    authorize(&front, &headers)?;
-    match front.pipeline.store.tree_head().await? {
+/// The last signed checkpoint of the audit log.
+#[utoipa::path(
+    get, path = "/v1/audit/checkpoint", tag = "operators",
+    responses(
+        (status = 200, description = "A signed note", body = String, content_type = "text/plain"),
+        (status = 401, description = "Not the operator token", body = Problem),
+        (status = 404, description = "There is none yet", body = Problem),
+    ),
+    security(("operator" = []))
+)]
+pub(crate) async fn checkpoint(State(door): State<Arc<Door>>, _operator: Operator) -> Result<Response, Problem> {
+    match door.front.pipeline.store.tree_head().await? {
         Some(head) => Ok(head.checkpoint.into_response()),
         None => Err(Problem::not_found("the log has no checkpoint yet; one follows the first entry within a second")),
     }
 }
 
-/// OpenMetrics text: what happened since the start, and what the store holds.
-pub(crate) async fn metrics(State(front): State<Arc<Front>>, headers: HeaderMap) -> Result<Response, Problem> {
-    authorize(&front, &headers)?;
-    let summary = front.pipeline.store.summary().await?;
-    let text = front.pipeline.metrics.text(&counts(&summary));
+/// `OpenMetrics` text: what happened since the start, and what the store holds.
+#[utoipa::path(
+    get, path = "/metrics", tag = "operators",
+    responses(
+        (status = 200, description = "OpenMetrics", body = String, content_type = "application/openmetrics-text"),
+        (status = 401, description = "Not the operator token", body = Problem),
+    ),
+    security(("operator" = []))
+)]
+pub(crate) async fn metrics(State(door): State<Arc<Door>>, _operator: Operator) -> Result<Response, Problem> {
+    let pipeline = &door.front.pipeline;
+    let summary = pipeline.store.summary().await?;
+    let text = pipeline.metrics.text(&counts(&summary));
     Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response())
 }
 
+/// Whether the process answers.
+#[utoipa::path(get, path = "/healthz", tag = "monitors", responses((status = 200, body = String, description = "It does")))]
 pub(crate) async fn healthz() -> &'static str {
     "alive\n"
 }
 
-pub(crate) async fn readyz(State(front): State<Arc<Front>>) -> Response {
-    if front.is_ready() {
+/// Whether the host may be sent work.
+#[utoipa::path(
+    get, path = "/readyz", tag = "monitors",
+    responses(
+        (status = 200, description = "It may", body = String),
+        (status = 503, description = "It is starting, stopping or damaged", body = String),
+    )
+)]
+pub(crate) async fn readyz(State(door): State<Arc<Door>>) -> Response {
+    if door.front.is_ready() {
         "ready\n".into_response()
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "not ready\n").into_response()
     }
 }
 
-fn authorize(front: &Front, headers: &HeaderMap) -> Result<(), Problem> {
-    let shown = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let shown = shown.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
-    let same = front
-        .operator_token
-        .is_some_and(|expected| Digest::of(shown.as_bytes()).as_bytes().ct_eq(expected.as_bytes()).into());
-    if same { Ok(()) } else { Err(Problem::unauthorized("this needs the operator token as a bearer token")) }
-}
-
-fn counts(summary: &Summary) -> Vec<(&'static str, u64)> {
-    let mut counts: Vec<(&'static str, u64)> =
-        summary.orders.iter().map(|(state, count)| (state.as_str(), *count)).collect();
-    counts.extend([
-        ("inputs", summary.inputs),
-        ("unmapped", summary.unmapped),
-        ("duplicates", summary.duplicates),
-        ("rejected-inputs", summary.rejected_inputs),
-        ("unparsed-inputs", summary.unparsed_inputs),
-        ("recommended", summary.recommended),
-        ("undecided", summary.undecided),
-        ("delivered", summary.delivered),
-        ("retried", summary.retried),
-        ("dead", summary.dead),
-        ("pending", summary.pending),
-        ("unsequenced", summary.unsequenced),
-    ]);
-    counts
-}
-
-fn order_json(order: OrderView) -> Order {
-    Order {
-        id: order.id.to_string(),
-        position: order.position.0,
-        number: order.number,
-        channel: order.channel.to_string(),
-        state: order.state.as_str(),
-        queue: order.queue,
-        value_minor: order.value.minor.to_string(),
-        currency: order.value.currency.to_string(),
-        recommended: order.recommended,
-        why: order.why,
-        configuration: order.configuration,
-        deliveries: order
-            .deliveries
-            .into_iter()
-            .map(|delivery| Delivery {
-                target: delivery.target,
-                state: delivery.state,
-                attempts: delivery.attempts,
-                external_id: delivery.external_id,
-            })
-            .collect(),
+fn rows(limit: u32) -> Result<u32, Problem> {
+    if limit == 0 {
+        return Err(Problem::bad_request("`limit` is 0, expected 1 to 500"));
     }
+    Ok(limit.min(ROWS_MAX))
 }
 
-fn exception_json(exception: ExceptionView) -> Exception {
-    Exception {
-        id: exception.id,
-        order: exception.order.map(|order| order.to_string()),
-        stage: exception.stage,
-        code: exception.code,
-        detail: exception.detail,
-        queue: exception.queue,
-        opened_at: exception.opened_at.to_string(),
-    }
+fn order_state(text: &str) -> Result<OrderState, Problem> {
+    let known = OrderState::ALL.into_iter().find(|state| state.as_str() == text);
+    known.ok_or_else(|| {
+        let all: Vec<&str> = OrderState::ALL.into_iter().map(OrderState::as_str).collect();
+        Problem::bad_request(format!("`state` is not one of {}", all.join(", ")))
+    })
 }

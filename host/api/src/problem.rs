@@ -1,28 +1,67 @@
 //! Problem details (RFC 9457): what was found, what was expected, what to do.
 
 use axum::Json;
+use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use portreeve_store::StoreError;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// Seconds after which a refused input may come again.
 const RETRY_AFTER_S: u64 = 1;
 
 /// A problem, as clients see it. The title is the same for every occurrence,
 /// the detail is about this one; neither holds secrets or stack traces.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Problem {
+    /// A stable name, `urn:portreeve:problem:…`.
     #[serde(rename = "type")]
     kind: String,
+    /// The same for every occurrence.
     title: &'static str,
+    /// The HTTP status.
     status: u16,
+    /// About this occurrence: what was found, what was expected, what to do.
     detail: String,
+    /// For an input that cannot be read: what is wrong, and where.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    problems: Vec<InputProblem>,
+}
+
+/// One thing that is wrong with an input.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct InputProblem {
+    /// A stable lower-case code with dashes.
+    code: String,
+    /// One sentence.
+    message: String,
+    /// Where.
+    position: Position,
+}
+
+/// A place in an input.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Position {
+    /// Bytes from the start, as decimal digits, where known.
+    offset_bytes: Option<String>,
+    /// One-based segment, line or element number, where the format has one.
+    segment: Option<u32>,
+    /// A path in the format's own notation.
+    path: String,
 }
 
 impl Problem {
     pub(crate) fn new(status: StatusCode, code: &str, title: &'static str, detail: impl Into<String>) -> Self {
-        Self { kind: format!("urn:portreeve:problem:{code}"), title, status: status.as_u16(), detail: detail.into() }
+        Self {
+            kind: format!("urn:portreeve:problem:{code}"),
+            title,
+            status: status.as_u16(),
+            detail: detail.into(),
+            problems: Vec::new(),
+        }
     }
 
     pub(crate) fn unauthorized(detail: impl Into<String>) -> Self {
@@ -36,6 +75,37 @@ impl Problem {
     pub(crate) fn bad_request(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "bad-request", "Bad request", detail)
     }
+
+    pub(crate) fn method_not_allowed() -> Self {
+        let detail = "this address does not take that method; the `allow` header names those that it takes";
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed", detail)
+    }
+
+    pub(crate) fn too_large(found: Option<u64>, allowed: usize) -> Self {
+        let found = found.map_or_else(|| "more".to_owned(), |bytes| format!("{bytes} bytes"));
+        let detail = format!("found {found}, expected at most {allowed} bytes; send it in parts");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The input is too large", detail)
+    }
+
+    pub(crate) fn timeout(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::REQUEST_TIMEOUT, "timeout", "The request took too long", detail)
+    }
+
+    pub(crate) fn media_type(found: Option<&str>, taken: &[String]) -> Self {
+        let found = found.map_or_else(|| "none".to_owned(), |found| format!("`{}`", visible(found)));
+        let detail = format!("the content type is {found}, this channel takes {}", taken.join(", "));
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "media-type", "Unsupported media type", detail)
+    }
+
+    pub(crate) fn busy(detail: impl Into<String>) -> Self {
+        let detail = format!("{}; nothing was kept, send it again", detail.into());
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "busy", "Too many requests", detail)
+    }
+}
+
+/// The beginning of what somebody sent, without what a terminal would obey.
+fn visible(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(80).collect()
 }
 
 impl From<StoreError> for Problem {
@@ -43,9 +113,7 @@ impl From<StoreError> for Problem {
         // The client hears what to do; what is wrong inside goes to the log.
         tracing::error!(%error, "the store refused");
         match error {
-            StoreError::Busy { .. } => {
-                Self::new(StatusCode::TOO_MANY_REQUESTS, "busy", "Too many requests", error.to_string())
-            }
+            StoreError::Busy { .. } => Self::busy(error.to_string()),
             _ => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "store",
@@ -56,14 +124,36 @@ impl From<StoreError> for Problem {
     }
 }
 
+impl From<QueryRejection> for Problem {
+    fn from(rejection: QueryRejection) -> Self {
+        Self::bad_request(format!("{}; /v1/openapi.json lists the parameters", rejection.body_text()))
+    }
+}
+
+impl From<PathRejection> for Problem {
+    fn from(rejection: PathRejection) -> Self {
+        Self::bad_request(rejection.body_text())
+    }
+}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = (status, Json(self)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if status == StatusCode::TOO_MANY_REQUESTS || status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_S));
+        match status {
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_S));
+            }
+            StatusCode::UNAUTHORIZED => {
+                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            // The rest of the body is on its way and nobody will read it.
+            StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT => {
+                headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            _ => {}
         }
         response
     }

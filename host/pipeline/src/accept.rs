@@ -20,6 +20,7 @@ use portreeve_store::contract::{
 use crate::capability::Tables;
 use crate::leaf::{self, AcceptFacts};
 use crate::numbers::Draw;
+use crate::reply;
 use crate::route::{self, Channel};
 use crate::{Pipeline, Sender};
 
@@ -48,6 +49,17 @@ pub struct Accepted {
     pub reply: Reply,
     /// Whether the input had been received before.
     pub duplicate: bool,
+    /// What the connector made of it; none for a duplicate, which nobody looks at.
+    pub finding: Option<Finding>,
+}
+
+/// What the connector made of an input.
+#[derive(Debug)]
+pub struct Finding {
+    /// What it amounts to.
+    pub disposition: Disposition,
+    /// What is wrong with it.
+    pub problems: Vec<Problem>,
 }
 
 /// Why an input was not accepted. Nothing of it was kept but, where its envelope
@@ -114,7 +126,7 @@ impl Pipeline {
         let id = InputId::derive(sender.channel(), sender.id(), content);
         // The same request again: the same reply, and no second look at it.
         if let Some(reply) = self.store.reply_to(id).await? {
-            return Ok(Accepted { input: id, reply, duplicate: true });
+            return Ok(Accepted { input: id, reply, duplicate: true, finding: None });
         }
 
         let received_at = self.clock.now();
@@ -123,14 +135,16 @@ impl Pipeline {
         if let Some(refusal) = received.as_ref().and_then(passing) {
             return Err(refusal);
         }
-        let (entry, record) = self.journal_entry(channel, sender, id, content, &input, received_at, received)?;
+        let (entry, record, finding) = self.journal_entry(channel, sender, content, &input, received_at, received)?;
         let reply = entry.reply.clone();
         match self.store.journal(entry).await {
             Ok(JournalOutcome::Committed { input, .. }) => {
                 numbers.used_up();
-                Ok(Accepted { input, reply, duplicate: false })
+                Ok(Accepted { input, reply, duplicate: false, finding: Some(finding) })
             }
-            Ok(JournalOutcome::Duplicate { input, reply }) => Ok(Accepted { input, reply, duplicate: true }),
+            Ok(JournalOutcome::Duplicate { input, reply }) => {
+                Ok(Accepted { input, reply, duplicate: true, finding: None })
+            }
             Ok(JournalOutcome::Conflict { envelope }) => {
                 let refused = LeafBody::Accept(leaf::refused(record)?);
                 self.store.refuse(Leaf::new(&self.host, received_at, refused)?).await?;
@@ -169,18 +183,16 @@ impl Pipeline {
         Some(self.metrics.called(connector.plugin.receive(&context, &inbound).await))
     }
 
-    #[expect(clippy::too_many_arguments, reason = "an entry is made of everything that is known about an input")]
     fn journal_entry(
         &self,
         channel: &Channel,
         sender: &Sender,
-        id: InputId,
         content: Digest,
         input: &Input,
         received_at: Instant,
         received: Option<Crossed<Result<Received, Failure>>>,
-    ) -> Result<(JournalEntry, AcceptLeaf), AcceptError> {
-        let judged = Judged::of(channel, id, received);
+    ) -> Result<(JournalEntry, AcceptLeaf, Finding), AcceptError> {
+        let judged = Judged::of(channel, received);
         let subject = Some(Digest::of(sender.id().as_str().as_bytes()));
         let payload = NewPayload::seal(&input.body, subject)?;
         let documents = judged
@@ -222,7 +234,8 @@ impl Pipeline {
             exceptions: judged.exceptions,
             leaf,
         };
-        Ok((entry, record))
+        let finding = Finding { disposition: judged.disposition, problems: judged.problems };
+        Ok((entry, record, finding))
     }
 }
 
@@ -260,11 +273,10 @@ struct Judged {
 }
 
 impl Judged {
-    fn of(channel: &Channel, id: InputId, received: Option<Crossed<Result<Received, Failure>>>) -> Self {
+    fn of(channel: &Channel, received: Option<Crossed<Result<Received, Failure>>>) -> Self {
         match received {
             None => Self::unparsed(
                 channel,
-                id,
                 None,
                 "connector-missing".to_owned(),
                 "the channel's connector is not installed".to_owned(),
@@ -275,11 +287,11 @@ impl Judged {
             }
             Some(Crossed { outcome: Ok(Err(failure)), crossing }) => {
                 let (code, detail) = leaf::failure_words(&failure);
-                Self::unparsed(channel, id, Some(crossing), code, detail)
+                Self::unparsed(channel, Some(crossing), code, detail)
             }
             Some(Crossed { outcome: Err(error), crossing }) => {
                 let code = call_error_code(&error);
-                Self::unparsed(channel, id, Some(crossing), code, error.to_string())
+                Self::unparsed(channel, Some(crossing), code, error.to_string())
             }
         }
     }
@@ -317,14 +329,14 @@ impl Judged {
 
     /// The connector could not make a protocol's answer; the host makes one.
     fn rejected(problems: Vec<Problem>, crossing: Crossing) -> Self {
-        let text = problems.iter().map(|problem| problem.message.as_str()).collect::<Vec<_>>().join("\n");
+        let reply = reply::rejected(&problems);
         Self {
             disposition: Disposition::Rejected,
             outcome: AcceptOutcome::Rejected,
             envelopes: Vec::new(),
             documents: Vec::new(),
             problems,
-            reply: plain_reply(400, &text),
+            reply,
             exceptions: Vec::new(),
             crossing: Some(crossing),
             failure: Some("invalid".to_owned()),
@@ -333,14 +345,14 @@ impl Judged {
 
     /// The connector failed: the bytes are kept for a person, and the sender
     /// hears success with the input's id, for sending again would change nothing.
-    fn unparsed(channel: &Channel, id: InputId, crossing: Option<Crossing>, code: String, detail: String) -> Self {
+    fn unparsed(channel: &Channel, crossing: Option<Crossing>, code: String, detail: String) -> Self {
         Self {
             disposition: Disposition::Unparsed,
             outcome: AcceptOutcome::Unparsed,
             envelopes: Vec::new(),
             documents: Vec::new(),
             problems: Vec::new(),
-            reply: plain_reply(202, &format!("kept for a person as input {}\n", id.0)),
+            reply: reply::kept(),
             exceptions: vec![NewException {
                 stage: "accept",
                 code: code.clone(),
@@ -360,11 +372,6 @@ fn accepted_with_problems(channel: &Channel, first: &Problem, count: usize) -> N
         detail: format!("{count} problem(s), the first at {}: `{}`", first.position.path, first.code),
         queue: channel.exception_queue.clone(),
     }
-}
-
-fn plain_reply(status: u16, text: &str) -> Reply {
-    let header = Header { name: "content-type".to_owned(), value: "text/plain; charset=utf-8".to_owned() };
-    Reply { status, headers: vec![header], body: text.as_bytes().to_vec() }
 }
 
 /// The stable code of a failed call, for exceptions, leaves and metrics.

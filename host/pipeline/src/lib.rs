@@ -30,6 +30,12 @@ pub mod rederive;
 
 pub mod metrics;
 
+pub mod reply;
+
+pub mod preview;
+
+mod challenge;
+
 mod capability;
 
 mod history;
@@ -60,7 +66,7 @@ pub use deliver::{DeliverError, Deliveries};
 pub use metrics::Metrics;
 pub use numbers::NumberRanges;
 pub use route::{Channel, Routes, Target};
-pub use sender::{Credential, Sender, SenderRefused, Senders};
+pub use sender::{Credential, LocalRefused, Sender, SenderRefused, Senders};
 
 /// The host's clock. Windows, leases and expiry use it; a guest sees the
 /// journaled time of receipt instead.

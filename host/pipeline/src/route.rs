@@ -44,9 +44,28 @@ pub struct Channel {
     /// nothing. On any other one an order that its sender marks as a test is held.
     #[serde(default)]
     pub test: bool,
+    /// Media types that this channel takes, for example `application/json`; empty
+    /// means that only the bytes decide.
+    #[serde(default)]
+    pub content_types: Vec<String>,
+    /// Whether the connector answers a challenge: a GET by which a sender's system
+    /// finds out, before it has credentials, whether the address is the right one.
+    #[serde(default)]
+    pub challenges: bool,
     /// Non-secret settings for the connector and the transformers.
     #[serde(default)]
     pub settings: BTreeMap<String, String>,
+}
+
+impl Channel {
+    /// Whether it takes inputs of this media type; parameters (`; charset=…`) say
+    /// nothing about it.
+    #[must_use]
+    pub fn takes(&self, content_type: Option<&str>) -> bool {
+        let essence = content_type.map(|text| text.split(';').next().unwrap_or_default().trim());
+        self.content_types.is_empty()
+            || essence.is_some_and(|found| self.content_types.iter().any(|taken| taken.eq_ignore_ascii_case(found)))
+    }
 }
 
 /// What happens to an order whose scorer failed.

@@ -108,6 +108,53 @@ impl Senders {
     }
 }
 
+/// Nobody is the sender of a file on this machine.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LocalRefused {
+    /// The channel has no sender of that name.
+    #[error("channel `{channel}` has no sender{}; its senders are: {known}", .asked.as_ref().map(|id| format!(" `{id}`")).unwrap_or_default())]
+    Unknown {
+        /// The channel.
+        channel: String,
+        /// Who was named.
+        asked: Option<String>,
+        /// Who sends there.
+        known: String,
+    },
+    /// There are several, and none was named.
+    #[error("channel `{channel}` has more than one sender; name the one that the files are of: {known}")]
+    Several {
+        /// The channel.
+        channel: String,
+        /// Who sends there.
+        known: String,
+    },
+}
+
+impl Senders {
+    /// Whose a file is that lies where only the platform team writes: in the data
+    /// folder's owner's hands, or in a watched folder of the configuration. The
+    /// file system's permissions are the proof; a channel with one sender needs no
+    /// name.
+    ///
+    /// # Errors
+    /// When the channel has nobody of that name, or several and none is named.
+    pub fn of_local_file(&self, channel: &str, sender: Option<&str>) -> Result<Sender, LocalRefused> {
+        let on_channel: Vec<&KnownSender> = self.0.iter().filter(|known| known.channel.as_str() == channel).collect();
+        let channel = channel.to_owned();
+        let names = || match on_channel.as_slice() {
+            [] => "nobody, or there is no such channel".to_owned(),
+            some => some.iter().map(|known| format!("`{}`", known.id.as_str())).collect::<Vec<_>>().join(", "),
+        };
+        let mut wanted = on_channel.iter().filter(|known| sender.is_none_or(|id| known.id.as_str() == id));
+        match (wanted.next(), wanted.next()) {
+            (Some(known), None) => Ok(Sender { channel: known.channel.clone(), id: known.id.clone() }),
+            (None, _) => Err(LocalRefused::Unknown { channel, asked: sender.map(str::to_owned), known: names() }),
+            (Some(_), Some(_)) => Err(LocalRefused::Several { channel, known: names() }),
+        }
+    }
+}
+
 impl Proof {
     fn matches(&self, credential: Credential<'_>) -> bool {
         match (self, credential) {
@@ -149,6 +196,16 @@ mod tests {
         assert!(senders().authenticate("web", Credential::Bearer("correct")).is_err());
         assert!(senders().authenticate("edi", Credential::Bearer("wrong")).is_err());
         assert!(senders().authenticate("edi", Credential::None).is_err());
+    }
+
+    #[test]
+    fn a_local_file_is_of_a_sender_of_its_channel() {
+        assert_eq!(senders().of_local_file("edi", Some("shop")).unwrap().id().as_str(), "shop");
+        let error = senders().of_local_file("edi", None).unwrap_err().to_string();
+        assert!(error.contains("`acme`, `shop`"), "{error}");
+        let error = senders().of_local_file("edi", Some("nobody")).unwrap_err().to_string();
+        assert!(error.contains("has no sender `nobody`"), "{error}");
+        assert!(senders().of_local_file("web", Some("acme")).is_err());
     }
 
     #[test]

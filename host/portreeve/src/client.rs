@@ -18,6 +18,8 @@ const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
 pub struct Answer {
     /// HTTP status.
     pub status: u16,
+    /// The headers, names in lower case; a value that is no text is left out.
+    pub headers: Vec<(String, String)>,
     /// The body.
     pub body: Bytes,
 }
@@ -42,6 +44,11 @@ pub async fn send(
     }
     let response = sender.send_request(request.body(Full::new(body))?).await?;
     let status = response.status().as_u16();
+    let headers = response
+        .headers()
+        .iter()
+        .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())));
+    let headers = headers.collect();
     let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX)
         .collect()
         .await
@@ -49,5 +56,13 @@ pub async fn send(
         .to_bytes();
     drop(sender);
     connection.abort();
-    Ok(Answer { status, body })
+    Ok(Answer { status, headers, body })
+}
+
+impl Answer {
+    /// A header's value.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
+    }
 }

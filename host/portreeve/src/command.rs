@@ -139,7 +139,7 @@ async fn dispatch(line: CommandLine) -> anyhow::Result<()> {
             Ok(())
         }
         Command::Init { config, data } => init(&config, &data, json, &mut output).await,
-        Command::Serve { data } => serve::run(&data, &mut output).await,
+        Command::Serve { data } => serve::run(&data, json, &mut output).await,
         Command::Plugin(command) => plugin::run(command, json, &mut output),
         Command::Order(command) => order::run(command, json, &mut output).await,
         Command::Exception(command) => order::run_exception(command, json, &mut output).await,

@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use portreeve_api::Tls;
 use portreeve_authority::rules::Rules;
 use portreeve_authority::{Authority, Known, SourceFile};
 use portreeve_model::{ChannelId, Digest, PluginName, SenderId};
@@ -28,6 +29,10 @@ const GRANTS_FILE: &str = "grants.toml";
 const POLICIES_FILE: &str = "policies.cedar";
 /// The host's own rules.
 const RULES_FILE: &str = "rules.toml";
+
+/// Bytes of a signing secret. The HMAC under an empty or guessed secret can be
+/// made by everybody: such a file would open its channel.
+const SECRET_BYTES_MIN: usize = 16;
 
 /// `portreeve.toml`.
 #[derive(Debug, Clone, Deserialize)]
@@ -64,9 +69,21 @@ pub struct HostSection {
     pub listen: SocketAddr,
     /// SHA-256 of the operator token; none closes the operator routes.
     pub operator_token_sha256: Option<Digest>,
+    /// Certificate and key; an address beyond this machine needs them.
+    pub tls: Option<TlsSection>,
     /// Orders that are mapped and scored side by side.
     #[serde(default = "workers_default")]
     pub workers: usize,
+}
+
+/// TLS of the front door; relative paths begin at the configuration's folder.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsSection {
+    /// A chain in PEM, the server's own certificate first.
+    pub certificate: PathBuf,
+    /// Its private key in PEM.
+    pub key: PathBuf,
 }
 
 fn listen_default() -> SocketAddr {
@@ -100,7 +117,8 @@ pub struct SenderEntry {
     pub id: String,
     /// SHA-256 of its bearer token.
     pub token_sha256: Option<Digest>,
-    /// The file with the secret that it signs bodies with.
+    /// The file with the secret that it signs bodies with, at least 16 bytes; a
+    /// relative path begins at the configuration's folder.
     pub secret_file: Option<PathBuf>,
 }
 
@@ -112,6 +130,11 @@ pub struct Files {
     grants: String,
     policies: String,
     rules: String,
+    /// Where the files were read, as an absolute path: what they name by a
+    /// relative path (secrets, certificates, folders) is found from here, wherever
+    /// a command runs. Empty in versions that were stored before it was kept.
+    #[serde(default)]
+    folder: String,
     /// Plugin to the digest of its component.
     pub components: BTreeMap<PluginName, Digest>,
 }
@@ -126,6 +149,8 @@ pub struct Configuration {
     pub authority: Authority,
     /// The host's own rules.
     pub rules: Rules,
+    /// Where relative paths begin.
+    pub folder: PathBuf,
     /// Digests of the components.
     pub components: BTreeMap<PluginName, Digest>,
 }
@@ -172,6 +197,7 @@ impl Proposed {
             grants: read_text(&folder.join(GRANTS_FILE))?,
             policies: read_text(&folder.join(POLICIES_FILE))?,
             rules: read_text(&folder.join(RULES_FILE))?,
+            folder: absolute(folder)?,
             components: digests,
         };
         Ok(Self { files, components, reference: reference_files(&folder.join("reference"))? })
@@ -218,7 +244,8 @@ impl Files {
         }
         match (authority, rules) {
             (Ok(authority), Ok(rules)) if problems.is_empty() => {
-                Ok(Configuration { host, routes, authority, rules, components: self.components.clone() })
+                let (folder, components) = (PathBuf::from(&self.folder), self.components.clone());
+                Ok(Configuration { host, routes, authority, rules, folder, components })
             }
             _ => bail!("the configuration has {} problem(s):\n{}", problems.len(), problems.join("\n")),
         }
@@ -229,23 +256,44 @@ impl Configuration {
     /// The senders, with their secrets read from their files.
     ///
     /// # Errors
-    /// When a secret cannot be read.
+    /// When a secret cannot be read, or is too short to be one.
     pub fn senders(&self) -> anyhow::Result<Senders> {
         let mut known = Vec::new();
         for sender in &self.host.senders {
             let proof = match (&sender.token_sha256, &sender.secret_file) {
                 (Some(digest), _) => Proof::Token(*digest),
-                (None, Some(file)) => {
-                    let secret = std::fs::read(file).with_context(|| {
-                        format!("the secret of sender `{}` cannot be read from `{}`", sender.id, file.display())
-                    })?;
-                    Proof::SignedBody(secret.trim_ascii().to_vec())
-                }
+                (None, Some(file)) => Proof::SignedBody(self.secret(sender, file)?),
                 (None, None) => bail!("sender `{}` has neither `token_sha256` nor `secret_file`; set one", sender.id),
             };
             known.push(KnownSender { channel: sender.channel.clone(), id: SenderId::authenticated(&sender.id), proof });
         }
         Ok(Senders::new(known))
+    }
+
+    /// Certificate and key of the front door, where it has them.
+    ///
+    /// # Errors
+    /// When they cannot be read or do not fit together.
+    pub fn tls(&self) -> anyhow::Result<Option<Tls>> {
+        let Some(files) = &self.host.host.tls else { return Ok(None) };
+        Ok(Some(Tls::read(&self.folder.join(&files.certificate), &self.folder.join(&files.key))?))
+    }
+
+    fn secret(&self, sender: &SenderEntry, file: &Path) -> anyhow::Result<Vec<u8>> {
+        let path = self.folder.join(file);
+        let secret = std::fs::read(&path).with_context(|| {
+            format!("the secret of sender `{}` cannot be read from `{}`", sender.id, path.display())
+        })?;
+        let secret = secret.trim_ascii();
+        if secret.len() < SECRET_BYTES_MIN {
+            bail!(
+                "the secret of sender `{}` in `{}` has {} bytes, expected {SECRET_BYTES_MIN} or more; write a random one there, for example with `openssl rand -hex 32`",
+                sender.id,
+                path.display(),
+                secret.len()
+            );
+        }
+        Ok(secret.to_vec())
     }
 }
 
@@ -254,17 +302,35 @@ fn parse_host(text: &str) -> anyhow::Result<HostFile> {
         .map_err(|error| anyhow::anyhow!("`{HOST_FILE}` cannot be understood: {}", error.to_string().trim_end()))
 }
 
+/// What a door that is open to a network lacks. (That each sender has a token or
+/// secret is asked of every configuration.)
+fn missing_for_strangers(host: &HostFile) -> impl Iterator<Item = &'static str> {
+    let tls = host.host.tls.is_none().then_some("TLS: `tls = { certificate, key }` in [host]");
+    let token = host.host.operator_token_sha256.is_none().then_some("`operator_token_sha256` in [host]");
+    let senders = host.senders.is_empty().then_some("any [[sender]] with a token or secret");
+    [tls, token, senders].into_iter().flatten()
+}
+
+/// An empty token is one that everybody has.
+const EMPTY_TOKEN: &str = "the digest of an empty token; make a random token and write its SHA-256 there";
+
 /// What the main file gets wrong beyond its grammar.
 fn host_problems(host: &HostFile, routes: &Routes) -> Vec<String> {
     let mut problems = routes.problems();
     if !host.host.listen.ip().is_loopback() {
-        problems.push(format!(
-            "`listen` is {}, which is not loopback; put a proxy with TLS in front and listen on 127.0.0.1",
-            host.host.listen
-        ));
+        problems.extend(missing_for_strangers(host).map(|missing| {
+            format!(
+                "`listen` is {}, which others can reach, without {missing}; add it, or listen on 127.0.0.1",
+                host.host.listen
+            )
+        }));
     }
     if host.host.workers == 0 {
         problems.push("`workers` is 0; expected 1 or more".to_owned());
+    }
+    let nothing = Digest::of(b"");
+    if host.host.operator_token_sha256 == Some(nothing) {
+        problems.push(format!("`operator_token_sha256` is {EMPTY_TOKEN}"));
     }
     for (index, plugin) in host.plugins.iter().enumerate() {
         if host.plugins.iter().take(index).any(|earlier| earlier.name == plugin.name) {
@@ -275,6 +341,9 @@ fn host_problems(host: &HostFile, routes: &Routes) -> Vec<String> {
         if routes.channel(&sender.channel).is_none() {
             problems
                 .push(format!("sender `{}` sends on channel `{}`, which does not exist", sender.id, sender.channel));
+        }
+        if sender.token_sha256 == Some(nothing) {
+            problems.push(format!("`token_sha256` of sender `{}` is {EMPTY_TOKEN}", sender.id));
         }
         if sender.token_sha256.is_some() == sender.secret_file.is_some() {
             problems.push(format!("sender `{}` needs exactly one of `token_sha256` and `secret_file`", sender.id));
@@ -306,6 +375,14 @@ fn reference_files(folder: &Path) -> anyhow::Result<Vec<(String, PathBuf)>> {
     }
     files.sort();
     Ok(files)
+}
+
+fn absolute(folder: &Path) -> anyhow::Result<String> {
+    let path = folder.canonicalize().with_context(|| format!("the folder `{}` cannot be used", folder.display()))?;
+    let path = path.into_os_string().into_string();
+    path.map_err(|path| {
+        anyhow::anyhow!("the folder `{}` has a name that is not UTF-8; rename it", Path::new(&path).display())
+    })
 }
 
 fn read_text(path: &Path) -> anyhow::Result<String> {

@@ -111,6 +111,9 @@ pub async fn run(options: &DemoOptions, output: &mut Output) -> anyhow::Result<R
             report.unparsed_inputs
         );
     }
+    if let Some(contradiction) = report.contradiction() {
+        bail!("{contradiction}; this must not happen, please report it with the folder of this run (`--data-dir`)");
+    }
     if !report.audit.verified {
         bail!("the audit log does not verify: {}", report.audit.fault.as_deref().unwrap_or("no reason given"));
     }

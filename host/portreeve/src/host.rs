@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use portreeve_api::Front;
+use portreeve_api::{Front, Limits, Tls};
 use portreeve_audit::{OutsideCheckpoint, OutsideFound, Sequencer};
 use portreeve_model::{Digest, Instant, PluginKind, PluginName};
 use portreeve_pipeline::{Clock, DeliverError, Deliveries, Metrics, Pipeline, SetAside};
@@ -21,10 +21,12 @@ use portreeve_record::leaf::{Code, ConfigurationLeaf, Label, ReferenceLeaf};
 use portreeve_record::{Leaf, LeafBody, LogKey, VerifierKey, canonical_digest};
 use portreeve_registry::{CodeCache, Installed, Registry};
 use portreeve_sandbox::{Sandbox, SandboxOptions};
+use portreeve_store::contract::NewReference;
 use portreeve_store::{Settled, SqliteStore, Store};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
 
+use crate::clock::SystemClock;
 use crate::config::{Configuration, Files, HostSection, PluginEntry, Proposed};
 use crate::{files, reference};
 
@@ -146,8 +148,11 @@ impl Locations {
     }
 }
 
-/// Makes a proposed configuration the active one: components, reference tables,
-/// then the version, each with its leaf.
+/// Makes a proposed configuration the active one: reference tables and version,
+/// each with its leaf, in one transaction.
+///
+/// Before that everything is tried that a start will do with it: what no host can
+/// open must never become active, for nobody could start one any more.
 ///
 /// # Errors
 /// When anything in it is wrong; the active configuration is then untouched.
@@ -158,32 +163,173 @@ pub async fn activate(
     at: Instant,
 ) -> anyhow::Result<u64> {
     let configuration = proposed.files.check()?;
-    let name = &configuration.host.host.name;
-    let tables = proposed
-        .reference
-        .iter()
-        .map(|(table, path)| Ok((table, reference::read(path)?)))
-        .collect::<anyhow::Result<Vec<_>>>()?;
+    let HostSection { name, origin, .. } = configuration.host.host.clone();
+    let active = store.active_configuration().await?;
+    if let Some(active) = &active {
+        same_origin(&Files::from_bytes(&active.bytes)?, &origin)?;
+    }
+    locations.signing_key(store.as_ref(), &origin).await?;
+    let tables = reference_tables(store, &name, &proposed.reference, at).await?;
+    let version = active.map_or(1, |active| active.version.saturating_add(1));
+    let component =
+        |digest| proposed.components.get(&digest).cloned().with_context(|| format!("component {digest} was not read"));
+    configuration.tls()?;
+    // The clock is asked for nothing: this road is thrown away.
+    Road { store: Arc::clone(store), clock: Arc::new(SystemClock), workers: None, version }.build(
+        locations,
+        configuration,
+        &component,
+    )?;
+
+    // A component is named by its digest: without a version that names it, it changes nothing.
     for (digest, bytes) in &proposed.components {
         files::write_new(&component_path(&locations.components(), *digest), bytes)?;
     }
-    for (table, rows) in tables {
-        let version = store.reference(table).await?.map_or(1, |(version, _)| version.saturating_add(1));
-        let rows_count = u64::try_from(rows.len()).context("too many rows")?;
-        let body = LeafBody::Reference(ReferenceLeaf {
-            table: Code::of(table),
-            version,
-            digest: canonical_digest(&rows)?,
-            rows: rows_count,
-        });
-        store.load_reference(table, rows, Leaf::new(name, at, body)?).await?;
-    }
     let bytes = proposed.files.to_bytes()?;
-    let version = store.active_configuration().await?.map_or(1, |active| active.version.saturating_add(1));
     let who = Label::of(&std::env::var("USER").unwrap_or_else(|_| "unknown".to_owned()));
     let body = LeafBody::Configuration(ConfigurationLeaf { version, digest: Digest::of(&bytes), who });
-    Ok(store.activate_configuration(bytes, at, Leaf::new(name, at, body)?).await?)
+    Ok(store.activate_configuration(bytes, tables, at, Leaf::new(&name, at, body)?).await?)
 }
+
+/// The log's key is bound to its origin, and so are all checkpoints: a host with
+/// another origin could not continue the log.
+fn same_origin(active: &Files, proposed: &str) -> anyhow::Result<()> {
+    let active = active.check()?.host.host.origin;
+    if active != proposed {
+        bail!(
+            "`origin` is `{proposed}`, but the audit log of this data folder began as `{active}`; keep that origin, or start a new data folder"
+        );
+    }
+    Ok(())
+}
+
+/// The tables that differ from what the store has, each with its leaf.
+async fn reference_tables(
+    store: &Arc<dyn Store>,
+    host: &str,
+    files: &[(String, PathBuf)],
+    at: Instant,
+) -> anyhow::Result<Vec<NewReference>> {
+    let mut tables = Vec::new();
+    for (table, path) in files {
+        tables.extend(reference_table(store, host, table, path, at).await?);
+    }
+    Ok(tables)
+}
+
+async fn reference_table(
+    store: &Arc<dyn Store>,
+    host: &str,
+    table: &str,
+    path: &Path,
+    at: Instant,
+) -> anyhow::Result<Option<NewReference>> {
+    let mut rows = reference::read(path)?;
+    rows.sort_by(|(a, _), (b, _)| a.cmp(b));
+    let digest = canonical_digest(&rows)?;
+    let version = match store.reference(table).await? {
+        Some((_, known)) if canonical_digest(&known)? == digest => return Ok(None),
+        Some((version, _)) => version.saturating_add(1),
+        None => 1,
+    };
+    let rows_count = u64::try_from(rows.len()).context("too many rows")?;
+    let body = LeafBody::Reference(ReferenceLeaf { table: Code::of(table), version, digest, rows: rows_count });
+    Ok(Some(NewReference { table: table.to_owned(), rows, leaf: Leaf::new(host, at, body)? }))
+}
+
+/// Loads one reference file as a table, with its leaf. False when the store has
+/// exactly these rows already.
+///
+/// # Errors
+/// When the file cannot be read as a whole; the table is then untouched.
+pub async fn load_reference(
+    store: &Arc<dyn Store>,
+    table: &str,
+    path: &Path,
+    at: Instant,
+) -> anyhow::Result<LoadedReference> {
+    let active = active(store).await?;
+    let name = Files::from_bytes(&active.bytes)?.check()?.host.host.name;
+    let Some(new) = reference_table(store, &name, table, path, at).await? else {
+        let (version, rows) = store.reference(table).await?.context("the table vanished while it was read")?;
+        return Ok(LoadedReference { version, rows: rows.len(), changed: false });
+    };
+    let rows = new.rows.len();
+    let version = store.load_reference(table, new.rows, new.leaf).await?;
+    Ok(LoadedReference { version, rows, changed: true })
+}
+
+/// What became of a reference file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LoadedReference {
+    /// The table's version, from 1.
+    pub version: u64,
+    /// Rows in it.
+    pub rows: usize,
+    /// Whether the rows differ from those before.
+    pub changed: bool,
+}
+
+/// The active configuration.
+///
+/// # Errors
+/// When there is none.
+pub async fn active(store: &Arc<dyn Store>) -> anyhow::Result<portreeve_store::contract::Configuration> {
+    store
+        .active_configuration()
+        .await?
+        .context("the data folder has no configuration; run `portreeve init --config FOLDER` first")
+}
+
+/// What a road needs beside its configuration.
+struct Road {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    workers: Option<usize>,
+    version: u64,
+}
+
+impl Road {
+    /// Installs the plugins, reads the senders' secrets, and checks that each
+    /// route finds what it needs. `init` and `serve` do exactly the same here.
+    fn build(
+        self,
+        locations: &Locations,
+        configuration: Configuration,
+        component: &Components<'_>,
+    ) -> anyhow::Result<Pipeline> {
+        let sandbox = Sandbox::new(SandboxOptions::default()).context("the sandbox cannot start")?;
+        let engines = [PluginKind::Connector, PluginKind::Transformer, PluginKind::Scorer]
+            .into_iter()
+            .map(|kind| (kind, sandbox.engine_hash(kind)))
+            .collect();
+        let cache = CodeCache::open(&locations.cache, &locations.cache_key)?;
+        let registry = Registry::new(sandbox, cache);
+        let pipeline = Pipeline {
+            host: configuration.host.host.name.clone(),
+            store: self.store,
+            clock: self.clock,
+            senders: configuration.senders()?,
+            plugins: install_all(&registry, &configuration, component)?,
+            routes: configuration.routes,
+            engines,
+            authority: configuration.authority,
+            rules: configuration.rules,
+            configuration: self.version,
+            workers: self.workers.unwrap_or(configuration.host.host.workers),
+            numbers: Arc::default(),
+            metrics: Metrics::default(),
+            set_aside: SetAside::default(),
+        };
+        if let Err(missing) = pipeline.check() {
+            bail!("{}", missing.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"));
+        }
+        Ok(pipeline)
+    }
+}
+
+/// A component's bytes by digest.
+type Components<'a> = dyn Fn(Digest) -> anyhow::Result<Vec<u8>> + Sync + 'a;
 
 /// A host that can work.
 pub struct Host {
@@ -195,6 +341,7 @@ pub struct Host {
     pub verifier: VerifierKey,
     /// Name, origin and address, as the active configuration has them.
     pub settings: HostSection,
+    tls: Option<Tls>,
     accepted: Arc<Notify>,
     /// Wakes the worker that delivers, after every committed decision.
     released: Notify,
@@ -213,62 +360,33 @@ impl Host {
         clock: Arc<dyn Clock>,
         workers: Option<usize>,
     ) -> anyhow::Result<Self> {
-        let active = store
-            .active_configuration()
-            .await?
-            .context("the data folder has no configuration; run `portreeve init --config FOLDER` first")?;
-        let files = Files::from_bytes(&active.bytes)?;
-        let configuration = files.check()?;
+        let active = active(&store).await?;
+        let configuration = Files::from_bytes(&active.bytes)?.check()?;
+        let settings = configuration.host.host.clone();
+        let tls = configuration.tls()?;
+        let folder = locations.components();
+        let road = Road { store: Arc::clone(&store), clock, workers, version: active.version };
+        let pipeline = road.build(locations, configuration, &|digest| read_component(&folder, digest))?;
 
-        let sandbox = Sandbox::new(SandboxOptions::default()).context("the sandbox cannot start")?;
-        let engines = [PluginKind::Connector, PluginKind::Transformer, PluginKind::Scorer]
-            .into_iter()
-            .map(|kind| (kind, sandbox.engine_hash(kind)))
-            .collect();
-        let cache = CodeCache::open(&locations.cache, &locations.cache_key)?;
-        let registry = Registry::new(sandbox, cache);
-        let plugins = install_all(&registry, &configuration, &locations.components())?;
-
-        let origin = &configuration.host.host.origin;
-        let key = locations.signing_key(store.as_ref(), origin).await?;
+        let key = locations.signing_key(store.as_ref(), &settings.origin).await?;
         let verifier = key.verifier();
-        let (sequencer, recovered) = Sequencer::recover(Arc::clone(&store), key, locations.outside(origin)).await?;
+        let (sequencer, recovered) = Sequencer::recover(store, key, locations.outside(&settings.origin)).await?;
         tracing::info!(entries = recovered.size, outside = ?recovered.outside, "the audit log continues");
-        let metrics = Metrics::default();
         if recovered.outside == OutsideFound::Missing {
-            metrics.outside_checkpoint_missing();
+            pipeline.metrics.outside_checkpoint_missing();
             tracing::error!(
                 entries = recovered.size,
-                checkpoint = %locations.outside(origin).path().display(),
+                checkpoint = %locations.outside(&settings.origin).path().display(),
                 "there was no checkpoint outside, so nothing rules out that the log was rolled back or replaced; \
                  compare its size and root with a copy that you trust (`portreeve audit checkpoint`)"
             );
-        }
-
-        let pipeline = Pipeline {
-            host: configuration.host.host.name.clone(),
-            store,
-            clock,
-            senders: configuration.senders()?,
-            routes: configuration.routes,
-            plugins,
-            engines,
-            authority: configuration.authority,
-            rules: configuration.rules,
-            configuration: active.version,
-            workers: workers.unwrap_or(configuration.host.host.workers),
-            numbers: Arc::default(),
-            metrics,
-            set_aside: SetAside::default(),
-        };
-        if let Err(missing) = pipeline.check() {
-            bail!("{}", missing.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"));
         }
         Ok(Self {
             pipeline: Arc::new(pipeline),
             sequencer: Arc::new(sequencer),
             verifier,
-            settings: configuration.host.host,
+            settings,
+            tls,
             accepted: Arc::new(Notify::new()),
             released: Notify::new(),
             ready: Arc::new(AtomicBool::new(false)),
@@ -283,6 +401,8 @@ impl Host {
             operator_token: self.settings.operator_token_sha256,
             ready: Arc::clone(&self.ready),
             accepted: Arc::clone(&self.accepted),
+            limits: Limits::default(),
+            tls: self.tls.clone(),
         })
     }
 
@@ -438,7 +558,7 @@ fn report(ended: Result<Settled, DeliverError>) {
 fn install_all(
     registry: &Registry,
     configuration: &Configuration,
-    components: &Path,
+    component: &Components<'_>,
 ) -> anyhow::Result<BTreeMap<PluginName, Installed>> {
     let waiting = Mutex::new(configuration.host.plugins.iter());
     let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
@@ -447,7 +567,7 @@ fn install_all(
             .components
             .get(&entry.name)
             .with_context(|| format!("the stored configuration has no component for plugin `{}`", entry.name))?;
-        let bytes = read_component(components, *digest)?;
+        let bytes = component(*digest)?;
         anyhow::Ok((entry.name.clone(), registry.install(&entry.name, &bytes, &entry.grant)?))
     };
     let threads = std::thread::available_parallelism().map_or(1, usize::from);

@@ -578,6 +578,17 @@ pub struct Configuration {
     pub bytes: Vec<u8>,
 }
 
+/// A reference table that takes the place of an earlier one.
+#[derive(Debug)]
+pub struct NewReference {
+    /// The table.
+    pub table: String,
+    /// All its rows, by key.
+    pub rows: Vec<(String, Row)>,
+    /// The leaf that says so.
+    pub leaf: Leaf,
+}
+
 /// An order as people see it.
 #[derive(Debug, Clone)]
 pub struct OrderView {
@@ -641,6 +652,87 @@ pub struct ExceptionView {
     pub opened_at: Instant,
 }
 
+/// Where an order came from, what keeps it, and what is on record about it.
+#[derive(Debug, Clone)]
+pub struct OrderTrail {
+    /// The input that it came in.
+    pub input: InputView,
+    /// Its holds, oldest first.
+    pub holds: Vec<HoldView>,
+    /// Exceptions of the order and of its whole input, open or closed.
+    pub exceptions: Vec<ExceptionView>,
+    /// Its leaves and its input's, in commit order.
+    pub leaves: Vec<TrailLeaf>,
+}
+
+/// An input as people see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InputView {
+    /// Its id.
+    pub id: InputId,
+    /// Which of its documents, from 0.
+    pub document: u32,
+    /// What that document is, for example `x12/850`.
+    pub kind: String,
+    /// The channel.
+    pub channel: ChannelId,
+    /// The authenticated sender.
+    pub sender: String,
+    /// When it was received.
+    pub received_at: Instant,
+    /// `documents`, `rejected` or `unparsed`.
+    pub disposition: String,
+}
+
+/// A document of a kept input, with its bytes.
+#[derive(Debug, Clone)]
+pub struct DocumentView {
+    /// Its place in the journal.
+    pub position: DocumentPosition,
+    /// What it is, for example `x12/850`.
+    pub kind: String,
+    /// Business key within channel and sender.
+    pub key: String,
+    /// The channel.
+    pub channel: ChannelId,
+    /// The authenticated sender.
+    pub sender: SenderId,
+    /// When its input was received.
+    pub received_at: Instant,
+    /// Its bytes.
+    pub body: Vec<u8>,
+}
+
+/// A hold as people see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HoldView {
+    /// `policy` or `advice`.
+    pub owner: String,
+    /// The scorer, for advice.
+    pub plugin: Option<String>,
+    /// Stable reason code.
+    pub reason: String,
+    /// The queue that may release it.
+    pub queue: String,
+    /// Line numbers; empty means the whole order.
+    pub lines: Vec<String>,
+    /// When it began.
+    pub opened_at: Instant,
+    /// When it escalates.
+    pub expires_at: Instant,
+}
+
+/// A leaf of an order's story.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrailLeaf {
+    /// Its index in the log; none until it is sequenced.
+    pub index: Option<u64>,
+    /// Its id.
+    pub id: Digest,
+    /// The canonical record.
+    pub bytes: Vec<u8>,
+}
+
 /// Counts over the whole store, for people and for the demo's sums.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Summary {
@@ -670,15 +762,24 @@ pub struct Summary {
     pub pending: u64,
     /// Leaves without an index.
     pub unsequenced: u64,
+    /// Exceptions that wait for a person.
+    pub exceptions_open: u64,
 }
 
 /// The durability contract. See the module's description for what every method
 /// has in common.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
-    /// Makes a configuration the active one. The same bytes as the active
-    /// configuration change nothing and report its version.
-    async fn activate_configuration(&self, bytes: Vec<u8>, at: Instant, leaf: Leaf) -> Result<u64, StoreError>;
+    /// Makes a configuration the active one and replaces its reference tables,
+    /// all in one transaction. The same bytes as the active configuration make no
+    /// new version and report the active one; the tables are replaced all the same.
+    async fn activate_configuration(
+        &self,
+        bytes: Vec<u8>,
+        tables: Vec<NewReference>,
+        at: Instant,
+        leaf: Leaf,
+    ) -> Result<u64, StoreError>;
 
     /// The active configuration; none before the first.
     async fn active_configuration(&self) -> Result<Option<Configuration>, StoreError>;
@@ -827,6 +928,27 @@ pub trait Store: Send + Sync + 'static {
 
     /// One order.
     async fn order(&self, id: OrderId) -> Result<Option<OrderView>, StoreError>;
+
+    /// Orders in one state with a position above `after`, in order.
+    async fn orders_in(
+        &self,
+        state: OrderState,
+        after: DocumentPosition,
+        limit: u32,
+    ) -> Result<Vec<OrderView>, StoreError>;
+
+    /// Where an order came from and what is on record about it; none for an
+    /// unknown order. Costs as much as the order has leaves.
+    async fn order_trail(&self, id: OrderId) -> Result<Option<OrderTrail>, StoreError>;
+
+    /// The documents of an input, in order; none for an unknown input.
+    ///
+    /// # Errors
+    /// [`StoreError::Erased`] when the key of one was destroyed.
+    async fn input_documents(&self, input: InputId, limit: u32) -> Result<Vec<DocumentView>, StoreError>;
+
+    /// Open exceptions with an id above `after`, oldest first.
+    async fn exceptions_after(&self, after: u64, limit: u32) -> Result<Vec<ExceptionView>, StoreError>;
 
     /// Open exceptions, oldest first.
     async fn exceptions(&self, limit: u32) -> Result<Vec<ExceptionView>, StoreError>;

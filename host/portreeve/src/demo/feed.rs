@@ -49,6 +49,8 @@ pub(super) struct Fed {
     pub(super) inputs: u64,
     /// Inputs that the front door itself refused.
     pub(super) refused: u64,
+    /// Inputs that it said it had received before.
+    pub(super) repeated: u64,
 }
 
 /// A sample and its channel.
@@ -74,7 +76,7 @@ pub(super) async fn feed(
         let body =
             std::fs::read(&sample.path).with_context(|| format!("`{}` cannot be read", sample.path.display()))?;
         clock.advance_to(MORNING.plus_ms(index.saturating_mul(STEP_MS)));
-        let path = format!("/v1/channels/{}/inputs", sample.channel);
+        let path = format!("/v1/channels/{}", sample.channel);
         let (name, value) = match sample.channel {
             "edi" => ("authorization", format!("Bearer {}", secrets.edi_token)),
             _ => ("x-portreeve-signature", sign(&secrets.shop_secret, &body)?),
@@ -82,10 +84,12 @@ pub(super) async fn feed(
         let headers = [(name, value.as_str()), ("content-type", "application/octet-stream")];
         let answer = client::send(address, Method::POST, &path, &headers, Bytes::from(body)).await?;
         fed.inputs += 1;
-        match answer.status {
-            401 | 429 | 500.. => bail!("`{}` was answered {}", sample.path.display(), answer.status),
-            422 => fed.refused += 1,
-            _ => {}
+        // What is kept says so in its answer; an input without a word about it is lost.
+        match (answer.status, answer.header(portreeve_api::DUPLICATE.as_str())) {
+            (_, Some("true")) => fed.repeated += 1,
+            (_, Some("false")) => {}
+            (422, None) => fed.refused += 1,
+            (status, _) => bail!("`{}` was answered {status}", sample.path.display()),
         }
         output.progress(&format!("fed {index} of {} inputs", samples.len()));
     }

@@ -50,12 +50,45 @@ pub struct Report {
     pub decisions_digest: Digest,
     /// Wall clock of the whole run.
     pub seconds: f64,
+    /// What became of the bytes that were sent.
+    pub inputs: Inputs,
     /// Inputs that a connector failed on, kept for a person.
     #[serde(skip)]
     pub unparsed_inputs: u64,
     /// One row per order, for the table.
     #[serde(skip)]
     pub rows: Vec<OrderRow>,
+}
+
+/// What became of the bytes that were sent: each input is kept, refused or repeated.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Inputs {
+    /// Sent.
+    pub fed: u64,
+    /// In the journal.
+    pub kept: u64,
+    /// Refused by the front door.
+    pub refused: u64,
+    /// Sent again, and told so.
+    pub repeated: u64,
+}
+
+impl Report {
+    /// What does not add up, counted on both sides of the front door and of the
+    /// ERP: something was lost, or done twice.
+    #[must_use]
+    pub fn contradiction(&self) -> Option<String> {
+        let Inputs { fed, kept, refused, repeated } = self.inputs;
+        if fed != kept + refused + repeated {
+            return Some(format!(
+                "{fed} inputs were sent, but {kept} are kept, {refused} refused and {repeated} repeated: an input was lost"
+            ));
+        }
+        let Deliveries { delivered, booked, .. } = self.deliveries;
+        (delivered != booked).then(|| {
+            format!("{delivered} deliveries are settled as done, but the ERP has {booked} sales orders: something was sent twice or not at all")
+        })
+    }
 }
 
 /// What became of the scorers' proposals.
@@ -78,8 +111,8 @@ pub struct Deliveries {
     pub retried: u64,
     /// For a person.
     pub dead: u64,
-    /// Sales orders in the ERP: as many as were delivered, or something was sent twice.
-    #[serde(skip)]
+    /// Sales orders in the ERP: as many as were delivered, or something was sent
+    /// twice or not at all.
     pub booked: u64,
 }
 
@@ -145,7 +178,6 @@ pub(super) async fn make(
     let exceptions = in_state(OrderState::Exception) + summary.unmapped;
     let (released, held) = (in_state(OrderState::Released), in_state(OrderState::Held));
     let (routed, refused) = (in_state(OrderState::Routed), in_state(OrderState::Refused));
-    let repeated_inputs = fed.inputs.saturating_sub(summary.inputs).saturating_sub(fed.refused);
     let audit = match verified {
         Ok(report) => Audit { entries: report.entries, root: report.root.to_string(), verified: true, fault: None },
         Err(error) => Audit { entries: 0, root: String::new(), verified: false, fault: Some(error.to_string()) },
@@ -159,7 +191,7 @@ pub(super) async fn make(
         exceptions,
         recommended: summary.recommended,
         rejected_inputs: summary.rejected_inputs + fed.refused,
-        duplicates: summary.duplicates + repeated_inputs,
+        duplicates: summary.duplicates + fed.repeated,
         proposals,
         deliveries: Deliveries {
             delivered: summary.delivered,
@@ -169,6 +201,7 @@ pub(super) async fn make(
         },
         audit,
         unparsed_inputs: summary.unparsed_inputs,
+        inputs: Inputs { fed: fed.inputs, kept: summary.inputs, refused: fed.refused, repeated: fed.repeated },
         decisions_digest: decisions_digest(store).await?,
         seconds: (elapsed.as_secs_f64() * 10.0).round() / 10.0,
         rows,

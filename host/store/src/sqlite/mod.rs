@@ -11,6 +11,8 @@
 
 mod rows;
 
+mod trail;
+
 mod dead_letter;
 
 mod history;
@@ -28,9 +30,9 @@ use portreeve_record::{Leaf, PayloadKey};
 use rusqlite::Connection;
 
 use crate::contract::{
-    Configuration, CustomerAggregate, DeadLetter, DecisionCommit, DocumentPosition, ExceptionView, HistoryQuery,
-    InputId, JournalEntry, JournalOutcome, OrderView, OutboxId, PluginUsage, Room, Settlement, Store, StoreError,
-    Summary, TreeHead, UnsequencedLeaf,
+    Configuration, CustomerAggregate, DeadLetter, DecisionCommit, DocumentPosition, DocumentView, ExceptionView,
+    HistoryQuery, InputId, JournalEntry, JournalOutcome, NewReference, OrderState, OrderTrail, OrderView, OutboxId,
+    PluginUsage, Room, Settlement, Store, StoreError, Summary, TreeHead, UnsequencedLeaf,
 };
 use crate::proof::{Attempt, Committed, Journaled, Permit, Settled};
 use writer::Writer;
@@ -120,7 +122,7 @@ fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
         transaction.pragma_update(None, "user_version", SCHEMA_VERSION).map_err(failed)?;
         transaction.commit().map_err(failed)?;
     }
-    Ok(())
+    trail::prepare(connection)
 }
 
 /// SQLite's error as ours; its text names tables and constraints, never values.
@@ -131,8 +133,21 @@ fn failed(error: rusqlite::Error) -> StoreError {
 
 #[async_trait]
 impl Store for SqliteStore {
-    async fn activate_configuration(&self, bytes: Vec<u8>, at: Instant, leaf: Leaf) -> Result<u64, StoreError> {
-        self.writer.write(move |tx| rows::activate_configuration(tx, &bytes, at, &leaf)).await
+    async fn activate_configuration(
+        &self,
+        bytes: Vec<u8>,
+        tables: Vec<NewReference>,
+        at: Instant,
+        leaf: Leaf,
+    ) -> Result<u64, StoreError> {
+        self.writer
+            .write(move |tx| {
+                for new in &tables {
+                    rows::load_reference(tx, &new.table, &new.rows, &new.leaf)?;
+                }
+                rows::activate_configuration(tx, &bytes, at, &leaf)
+            })
+            .await
     }
 
     async fn active_configuration(&self) -> Result<Option<Configuration>, StoreError> {
@@ -297,6 +312,27 @@ impl Store for SqliteStore {
 
     async fn order(&self, id: OrderId) -> Result<Option<OrderView>, StoreError> {
         self.read(move |connection| rows::order(connection, id)).await
+    }
+
+    async fn orders_in(
+        &self,
+        state: OrderState,
+        after: DocumentPosition,
+        limit: u32,
+    ) -> Result<Vec<OrderView>, StoreError> {
+        self.read(move |connection| trail::orders_in(connection, state, after, limit)).await
+    }
+
+    async fn order_trail(&self, id: OrderId) -> Result<Option<OrderTrail>, StoreError> {
+        self.read(move |connection| trail::order_trail(connection, id)).await
+    }
+
+    async fn input_documents(&self, input: InputId, limit: u32) -> Result<Vec<DocumentView>, StoreError> {
+        self.read(move |connection| trail::input_documents(connection, input, limit)).await
+    }
+
+    async fn exceptions_after(&self, after: u64, limit: u32) -> Result<Vec<ExceptionView>, StoreError> {
+        self.read(move |connection| trail::exceptions_after(connection, after, limit)).await
     }
 
     async fn exceptions(&self, limit: u32) -> Result<Vec<ExceptionView>, StoreError> {

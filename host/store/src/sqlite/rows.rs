@@ -15,7 +15,7 @@ use crate::contract::{
     SUM_MINOR_MAX, Settlement, StoreError, Summary, TreeHead, UnsequencedLeaf,
 };
 use crate::proof::{Attempt, Committed, FirstDocument, Journaled, Permit, Settled};
-use crate::sqlite::failed;
+use crate::sqlite::{failed, trail};
 
 pub(super) type Result<T> = std::result::Result<T, StoreError>;
 
@@ -157,7 +157,7 @@ pub(super) fn journal(tx: &Connection, entry: &JournalEntry) -> Result<JournalOu
     for exception in &entry.exceptions {
         insert_exception(tx, exception, &About { input: Some(input), ..About::default() }, entry.received_at)?;
     }
-    insert_leaf(tx, &entry.leaf)?;
+    trail::leaf_about_input(tx, &entry.leaf, input)?;
     Ok(JournalOutcome::Committed { input, documents: entry.documents.len() })
 }
 
@@ -383,7 +383,10 @@ pub(super) fn commit_decision(tx: &Connection, decision: &DecisionCommit) -> Res
             insert_exception(tx, exception, &about, decision.at)?;
         }
     }
-    insert_leaf(tx, &decision.leaf)?;
+    match order {
+        Some(order) => trail::leaf_about_order(tx, &decision.leaf, order)?,
+        None => insert_leaf(tx, &decision.leaf)?,
+    }
     Ok(committed)
 }
 
@@ -601,7 +604,7 @@ pub(super) fn begin_attempt(tx: &Connection, permit: Permit, leaf: &Leaf) -> Res
         .and_then(|mut update| update.execute(params![permit.outbox.0, permit.epoch, permit.attempt]))
         .map_err(failed)?;
     held(changed, &permit)?;
-    insert_leaf(tx, leaf)?;
+    trail::leaf_about_order(tx, leaf, permit.order)?;
     Ok(Attempt { permit })
 }
 
@@ -644,7 +647,7 @@ pub(super) fn settle(
         let about = About { order: Some(permit.order), outbox: Some(&permit.outbox.0), ..About::default() };
         insert_exception(tx, exception, &about, at)?;
     }
-    insert_leaf(tx, leaf)?;
+    trail::leaf_about_order(tx, leaf, permit.order)?;
     Ok(Settled { outbox: permit.outbox.clone() })
 }
 
@@ -821,10 +824,11 @@ pub(super) fn summary(connection: &Connection) -> Result<Summary> {
         dead: count("SELECT count(*) FROM outbox WHERE state = 'dead'")?,
         pending: count("SELECT count(*) FROM outbox WHERE state = 'pending'")?,
         unsequenced: count("SELECT count(*) FROM leaf WHERE idx IS NULL")?,
+        exceptions_open: trail::exceptions_open(connection)?,
     })
 }
 
-const ORDER_COLUMNS: &str = "id, position, number, channel, state, queue, value_minor, currency, recommended, why, decision, configuration, leaf";
+pub(super) const ORDER_COLUMNS: &str = "id, position, number, channel, state, queue, value_minor, currency, recommended, why, decision, configuration, leaf";
 
 pub(super) fn orders(connection: &Connection, after: DocumentPosition, limit: u32) -> Result<Vec<OrderView>> {
     let mut statement = connection
@@ -845,7 +849,7 @@ pub(super) fn order(connection: &Connection, id: OrderId) -> Result<Option<Order
     rows.next().map_err(failed)?.map(|row| order_view(connection, row)).transpose()
 }
 
-fn order_view(connection: &Connection, row: &Row<'_>) -> Result<OrderView> {
+pub(super) fn order_view(connection: &Connection, row: &Row<'_>) -> Result<OrderView> {
     let id: String = row.get(0).map_err(failed)?;
     let state: String = row.get(4).map_err(failed)?;
     let state = OrderState::ALL
@@ -919,25 +923,31 @@ fn insert_exception(tx: &Connection, exception: &NewException, about: &About<'_>
 
 pub(super) fn exceptions(connection: &Connection, limit: u32) -> Result<Vec<ExceptionView>> {
     let mut statement = connection
-        .prepare_cached(
-            "SELECT id, order_id, stage, code, detail, queue, opened_at FROM exception WHERE closed_at IS NULL ORDER BY id LIMIT ?1",
-        )
+        .prepare_cached(&format!(
+            "SELECT {EXCEPTION_COLUMNS} FROM exception WHERE closed_at IS NULL ORDER BY id LIMIT ?1"
+        ))
         .map_err(failed)?;
     let mut rows = statement.query([limit]).map_err(failed)?;
     let mut exceptions = Vec::new();
     while let Some(row) = rows.next().map_err(failed)? {
-        let order: Option<String> = row.get(1).map_err(failed)?;
-        exceptions.push(ExceptionView {
-            id: unsigned(row.get(0).map_err(failed)?)?,
-            order: order.map(|id| OrderId::parse(&id).map_err(|error| damaged("an order id", &error))).transpose()?,
-            stage: row.get(2).map_err(failed)?,
-            code: row.get(3).map_err(failed)?,
-            detail: row.get(4).map_err(failed)?,
-            queue: row.get(5).map_err(failed)?,
-            opened_at: Instant(row.get(6).map_err(failed)?),
-        });
+        exceptions.push(exception_view(row)?);
     }
     Ok(exceptions)
+}
+
+pub(super) const EXCEPTION_COLUMNS: &str = "id, order_id, stage, code, detail, queue, opened_at";
+
+pub(super) fn exception_view(row: &Row<'_>) -> Result<ExceptionView> {
+    let order: Option<String> = row.get(1).map_err(failed)?;
+    Ok(ExceptionView {
+        id: unsigned(row.get(0).map_err(failed)?)?,
+        order: order.map(|id| OrderId::parse(&id).map_err(|error| damaged("an order id", &error))).transpose()?,
+        stage: row.get(2).map_err(failed)?,
+        code: row.get(3).map_err(failed)?,
+        detail: row.get(4).map_err(failed)?,
+        queue: row.get(5).map_err(failed)?,
+        opened_at: Instant(row.get(6).map_err(failed)?),
+    })
 }
 
 // --- small conversions ---------------------------------------------------------------------------

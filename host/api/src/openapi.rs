@@ -1,0 +1,68 @@
+//! The API's description, made from the handlers and types that answer: it cannot
+//! promise what the code does not have. `tests/golden/openapi.json` shows every
+//! change of it to a reviewer.
+
+use axum::Json;
+use axum::response::{IntoResponse, Response};
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
+use utoipa::{Modify, OpenApi};
+
+use crate::{input, operator, problem, story, view};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Portreeve",
+        description = "The front door of a plugin host: inputs of authenticated senders, and what operators read.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0")
+    ),
+    paths(
+        input::receive,
+        input::challenge,
+        operator::orders,
+        story::order,
+        operator::exceptions,
+        operator::summary,
+        operator::checkpoint,
+        operator::metrics,
+        operator::healthz,
+        operator::readyz
+    ),
+    components(schemas(problem::Problem, view::Story)),
+    modifiers(&Credentials),
+    tags(
+        (name = "senders", description = "Sending inputs; a path below a channel reaches its connector as well"),
+        (name = "operators", description = "Reading what happened"),
+        (name = "monitors", description = "Watching the process")
+    )
+)]
+struct Api;
+
+/// How senders and operators prove themselves.
+struct Credentials;
+
+impl Modify for Credentials {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let components = openapi.components.get_or_insert_with(Default::default);
+        let bearer = || SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+        components.add_security_scheme("sender", bearer());
+        components.add_security_scheme("operator", bearer());
+        let signature = ApiKeyValue::with_description(
+            "x-portreeve-signature",
+            "HMAC-SHA256 of the body under the sender's secret, in hexadecimal",
+        );
+        components.add_security_scheme("signature", SecurityScheme::ApiKey(ApiKey::Header(signature)));
+    }
+}
+
+/// The document, as indented JSON.
+///
+/// # Errors
+/// None in practice; the serializer's signature has one.
+pub fn document() -> Result<String, serde_json::Error> {
+    Api::openapi().to_pretty_json()
+}
+
+pub(crate) async fn serve() -> Response {
+    Json(Api::openapi()).into_response()
+}

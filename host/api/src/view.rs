@@ -1,0 +1,465 @@
+//! What operators read, as JSON: shapes and their making, nothing else.
+//!
+//! Amounts are decimal digits in minor units, as text: a script must not round
+//! them. Times are RFC 3339.
+
+use std::collections::BTreeMap;
+
+use portreeve_pipeline::decision::DecisionRecord;
+use portreeve_record::leaf::{LeafRecord, ReceiptOutcome};
+use portreeve_record::{Leaf, LeafBody};
+use portreeve_store::contract::{DeliveryView, ExceptionView, HoldView, InputView, OrderTrail, OrderView, Summary};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// A page of orders.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Orders {
+    /// In the order of the journal.
+    pub(crate) orders: Vec<Order>,
+    /// The `after` of the next page; none on the last one.
+    pub(crate) next: Option<u64>,
+}
+
+/// A page of open exceptions.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Exceptions {
+    /// Oldest first.
+    pub(crate) exceptions: Vec<Exception>,
+    /// The `after` of the next page; none on the last one.
+    pub(crate) next: Option<u64>,
+}
+
+/// An order.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Order {
+    /// The host's id.
+    id: String,
+    /// Its place in the journal.
+    position: u64,
+    /// The sender's number.
+    number: String,
+    /// The channel.
+    channel: String,
+    /// `released`, `held`, `routed`, `refused` or `exception`.
+    state: &'static str,
+    /// Who works on it.
+    queue: Option<String>,
+    /// What it is worth, in minor units.
+    value_minor: String,
+    /// ISO 4217.
+    currency: String,
+    /// Whether it carries a recommendation.
+    recommended: bool,
+    /// One line.
+    why: String,
+    /// The configuration that decided.
+    configuration: u64,
+    /// Where it goes.
+    deliveries: Vec<Delivery>,
+}
+
+/// A delivery.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Delivery {
+    /// The target system.
+    target: String,
+    /// `pending`, `delivered` or `dead`.
+    state: String,
+    /// Attempts so far.
+    attempts: u32,
+    /// The target's identifier.
+    external_id: Option<String>,
+}
+
+/// Something that waits for a person, or waited.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Exception {
+    /// From 1.
+    id: u64,
+    /// The order, where there is one.
+    order: Option<String>,
+    /// The stage that failed.
+    stage: String,
+    /// Stable code.
+    code: String,
+    /// One sentence.
+    detail: String,
+    /// Who works on it.
+    queue: String,
+    /// Since when.
+    opened_at: String,
+}
+
+/// An order's whole story.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Story {
+    /// The order.
+    #[serde(flatten)]
+    order: Order,
+    /// The input that it came in.
+    input: Input,
+    /// How it was decided; none when its record was erased.
+    decision: Option<Decision>,
+    /// What keeps it.
+    holds: Vec<Hold>,
+    /// Every attempt to deliver it, in the order of the log.
+    attempts: Vec<Attempt>,
+    /// What waits for a person, or waited.
+    exceptions: Vec<Exception>,
+    /// What the audit log has about it.
+    audit: Vec<Entry>,
+}
+
+/// An input.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct Input {
+    /// Its id.
+    id: String,
+    /// The channel.
+    channel: String,
+    /// Who sent it.
+    sender: String,
+    /// When.
+    received_at: String,
+    /// `documents`, `rejected` or `unparsed`.
+    disposition: String,
+    /// Which of its documents the order is, from 0.
+    document: u32,
+    /// What that document is, for example `x12/850`.
+    kind: String,
+}
+
+/// A decision.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct Decision {
+    /// When.
+    decided_at: String,
+    /// Digest of grants and policies.
+    authority: String,
+    /// What the host's rules found.
+    findings: Vec<Finding>,
+    /// What the scorers said.
+    scores: Vec<Score>,
+    /// What each proposal may cause, and why.
+    verdicts: Vec<Verdict>,
+}
+
+/// A finding of the host's rules.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct Finding {
+    /// Stable code.
+    code: String,
+    /// The line.
+    line: Option<String>,
+    /// What was found.
+    found: String,
+    /// What was expected.
+    expected: String,
+    /// `hold` or `refuse`.
+    consequence: String,
+}
+
+/// What a scorer said.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct Score {
+    /// Who.
+    plugin: String,
+    /// Digest of the component.
+    component: String,
+    /// 0 to 10000; none when it failed.
+    score_bp: Option<u16>,
+    /// Reason code to signed contribution.
+    reasons: BTreeMap<String, i64>,
+    /// Why it failed.
+    failure: Option<String>,
+}
+
+/// What a proposal may cause.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct Verdict {
+    /// Who proposed.
+    plugin: String,
+    /// `hold`, `route` or `recommend`.
+    proposed: Option<String>,
+    /// `granted`, `narrowed` or `refused`.
+    outcome: String,
+    /// Stable code.
+    code: String,
+    /// What it causes.
+    effect: String,
+    /// One line.
+    summary: String,
+    /// Every clause that was looked at.
+    clauses: Vec<Clause>,
+}
+
+/// A clause of a grant.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct Clause {
+    /// The grant's key.
+    name: String,
+    /// What was found.
+    found: String,
+    /// What is required.
+    required: String,
+    /// Whether it was met.
+    met: bool,
+}
+
+/// A hold.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct Hold {
+    /// `policy` or `advice`.
+    owner: String,
+    /// The scorer, for advice.
+    plugin: Option<String>,
+    /// Stable reason code.
+    reason: String,
+    /// Who may release it.
+    queue: String,
+    /// Line numbers; none means the whole order.
+    lines: Vec<String>,
+    /// Since when.
+    opened_at: String,
+    /// When it escalates.
+    expires_at: String,
+}
+
+/// An attempt to deliver.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct Attempt {
+    /// The target, as the log names it.
+    target: String,
+    /// From 1.
+    number: u32,
+    /// When it began.
+    at: String,
+    /// How it ended; none while that is not known.
+    outcome: Option<String>,
+}
+
+/// An entry of the audit log.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct Entry {
+    /// Its index; none until it has one, within a second.
+    index: Option<u64>,
+    /// Its id, to prove it by.
+    id: String,
+    /// `accept`, `decide`, `attempt` or `receipt`.
+    kind: String,
+    /// When it was written.
+    at: String,
+}
+
+impl Order {
+    pub(crate) fn of(order: OrderView) -> Self {
+        Self {
+            id: order.id.to_string(),
+            position: order.position.0,
+            number: order.number,
+            channel: order.channel.to_string(),
+            state: order.state.as_str(),
+            queue: order.queue,
+            value_minor: order.value.minor.to_string(),
+            currency: order.value.currency.to_string(),
+            recommended: order.recommended,
+            why: order.why,
+            configuration: order.configuration,
+            deliveries: order.deliveries.into_iter().map(Delivery::of).collect(),
+        }
+    }
+}
+
+impl Delivery {
+    fn of(delivery: DeliveryView) -> Self {
+        let DeliveryView { target, state, attempts, external_id, .. } = delivery;
+        Self { target, state, attempts, external_id }
+    }
+}
+
+impl Exception {
+    pub(crate) fn of(exception: ExceptionView) -> Self {
+        Self {
+            id: exception.id,
+            order: exception.order.map(|order| order.to_string()),
+            stage: exception.stage,
+            code: exception.code,
+            detail: exception.detail,
+            queue: exception.queue,
+            opened_at: exception.opened_at.to_string(),
+        }
+    }
+}
+
+impl Story {
+    pub(crate) fn of(order: OrderView, trail: OrderTrail, record: Option<DecisionRecord>) -> Self {
+        let leaves: Vec<LeafRecord> = trail.leaves.iter().filter_map(|leaf| Leaf::parse(&leaf.bytes).ok()).collect();
+        let audit = trail.leaves.into_iter().map(|leaf| {
+            let record = Leaf::parse(&leaf.bytes);
+            Entry {
+                index: leaf.index,
+                id: leaf.id.to_string(),
+                // Damage shows here as what it is; `audit verify` says which.
+                kind: record.as_ref().map_or("unreadable", |record| record.body.kind()).to_owned(),
+                at: record.map_or_else(|_| String::new(), |record| record.at.to_string()),
+            }
+        });
+        Self {
+            order: Order::of(order),
+            input: Input::of(trail.input),
+            decision: record.map(Decision::of),
+            holds: trail.holds.into_iter().map(Hold::of).collect(),
+            attempts: attempts(&leaves),
+            exceptions: trail.exceptions.into_iter().map(Exception::of).collect(),
+            audit: audit.collect(),
+        }
+    }
+}
+
+/// Attempts with the receipts that ended them.
+fn attempts(leaves: &[LeafRecord]) -> Vec<Attempt> {
+    let outcome = |outbox, number| {
+        leaves.iter().find_map(|leaf| match &leaf.body {
+            LeafBody::Receipt(receipt) if receipt.outbox == outbox && receipt.attempt == number => {
+                Some(outcome_word(receipt.outcome).to_owned())
+            }
+            _ => None,
+        })
+    };
+    leaves
+        .iter()
+        .filter_map(|leaf| match &leaf.body {
+            LeafBody::Attempt(attempt) => Some(Attempt {
+                target: attempt.target.as_str().to_owned(),
+                number: attempt.attempt,
+                at: leaf.at.to_string(),
+                outcome: outcome(attempt.outbox, attempt.attempt),
+            }),
+            _ => None,
+        })
+        .collect()
+}
+
+fn outcome_word(outcome: ReceiptOutcome) -> &'static str {
+    match outcome {
+        ReceiptOutcome::Applied => "applied",
+        ReceiptOutcome::Rejected => "rejected",
+        ReceiptOutcome::Retry => "retry",
+        ReceiptOutcome::Unknown => "unknown",
+        ReceiptOutcome::Found => "found",
+        ReceiptOutcome::Dead => "dead",
+    }
+}
+
+impl Input {
+    fn of(input: InputView) -> Self {
+        Self {
+            id: input.id.0.to_string(),
+            channel: input.channel.to_string(),
+            sender: input.sender,
+            received_at: input.received_at.to_string(),
+            disposition: input.disposition,
+            document: input.document,
+            kind: input.kind,
+        }
+    }
+}
+
+impl Hold {
+    fn of(hold: HoldView) -> Self {
+        Self {
+            owner: hold.owner,
+            plugin: hold.plugin,
+            reason: hold.reason,
+            queue: hold.queue,
+            lines: hold.lines,
+            opened_at: hold.opened_at.to_string(),
+            expires_at: hold.expires_at.to_string(),
+        }
+    }
+}
+
+impl Decision {
+    fn of(record: DecisionRecord) -> Self {
+        let findings = record.findings.into_iter().map(|finding| Finding {
+            code: finding.code,
+            line: finding.line,
+            found: finding.found,
+            expected: finding.expected,
+            consequence: finding.consequence,
+        });
+        let scores = record.scorings.into_iter().map(|scoring| Score {
+            plugin: scoring.plugin.to_string(),
+            component: scoring.component.to_string(),
+            score_bp: scoring.assessment.as_ref().map(|said| said.score_bp),
+            reasons: scoring
+                .assessment
+                .iter()
+                .flat_map(|said| &said.reasons)
+                .map(|reason| (reason.code.clone(), i64::from(reason.contribution_bp)))
+                .collect(),
+            failure: scoring.failure,
+        });
+        let verdicts = record.verdicts.into_iter().map(|verdict| Verdict {
+            plugin: verdict.plugin.to_string(),
+            proposed: verdict.proposed,
+            outcome: verdict.outcome,
+            code: verdict.code,
+            effect: verdict.effect,
+            summary: verdict.summary,
+            clauses: verdict
+                .clauses
+                .into_iter()
+                .map(|clause| Clause {
+                    name: clause.name,
+                    found: clause.found,
+                    required: clause.required,
+                    met: clause.held,
+                })
+                .collect(),
+        });
+        Self {
+            decided_at: record.decided_at.to_string(),
+            authority: record.authority.to_string(),
+            findings: findings.collect(),
+            scores: scores.collect(),
+            verdicts: verdicts.collect(),
+        }
+    }
+}
+
+/// What the store holds, in numbers.
+pub(crate) fn counts(summary: &Summary) -> Vec<(&'static str, u64)> {
+    let mut counts: Vec<(&'static str, u64)> =
+        summary.orders.iter().map(|(state, count)| (state.as_str(), *count)).collect();
+    counts.extend([
+        ("inputs", summary.inputs),
+        ("unmapped", summary.unmapped),
+        ("duplicates", summary.duplicates),
+        ("rejected-inputs", summary.rejected_inputs),
+        ("unparsed-inputs", summary.unparsed_inputs),
+        ("recommended", summary.recommended),
+        ("undecided", summary.undecided),
+        ("delivered", summary.delivered),
+        ("retried", summary.retried),
+        ("dead", summary.dead),
+        ("pending", summary.pending),
+        ("unsequenced", summary.unsequenced),
+        ("open-exceptions", summary.exceptions_open),
+    ]);
+    counts
+}

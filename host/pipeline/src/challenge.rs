@@ -1,0 +1,48 @@
+//! Challenges: a sender's system asks, before it has credentials, whether an
+//! address is the right one. The connector answers; nothing is kept.
+//!
+//! Anybody may ask, so the connector gets nothing but the question: no tables, no
+//! numbers, no body. An answer that claims documents is none.
+
+use portreeve_model::document::{Header, Inbound};
+use portreeve_model::{ChannelId, Reply, SenderId};
+
+use crate::{Pipeline, route};
+
+/// Bytes of an answer: a challenge is echoed, and nobody gets a page from here.
+const ANSWER_BYTES_MAX: usize = 1024;
+
+impl Pipeline {
+    /// The connector's answer; none when the channel takes no challenges, or the
+    /// connector does not take this for one.
+    pub async fn challenge(&self, channel: &str, path: String, headers: Vec<Header>) -> Option<Reply> {
+        let channel = self.routes.channel(&ChannelId::parse(channel).ok()?)?;
+        let connector = self.plugin(&channel.connector).filter(|_| channel.challenges)?;
+        let received_at = self.clock.now();
+        let inbound = Inbound {
+            method: "GET".to_owned(),
+            path,
+            headers,
+            body: Vec::new(),
+            received_at,
+            sender: SenderId::authenticated("nobody"),
+            settings: route::settings(&channel.settings),
+        };
+        let crossed = self.metrics.called(connector.plugin.receive(&self.context(received_at), &inbound).await);
+        match crossed.outcome {
+            Ok(Ok(received))
+                if received.documents.is_empty()
+                    && received.problems.is_empty()
+                    && received.reply.status == 200
+                    && received.reply.body.len() <= ANSWER_BYTES_MAX =>
+            {
+                Some(received.reply)
+            }
+            Ok(_) => None,
+            Err(error) => {
+                tracing::warn!(%error, "a challenge was not answered");
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! Reading for people: an order's whole story, and pages of orders and exceptions.
+//!
+//! A leaf names its order inside its canonical bytes, where no index looks. So
+//! beside every leaf about an input or an order stands a row that says so, in the
+//! same transaction; an order's story costs as much as the order has leaves,
+//! however long the log is.
+
+use portreeve_model::{ChannelId, Instant, OrderId, SenderId};
+use portreeve_record::Leaf;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::rows::{self, Result};
+use crate::contract::{
+    DocumentPosition, DocumentView, ExceptionView, HoldView, InputId, InputView, OrderState, OrderTrail, OrderView,
+    TrailLeaf,
+};
+use crate::sqlite::failed;
+
+/// What only readers of stories need. New tables and indices beside those of the
+/// schema: an older program goes on without them.
+pub(super) fn prepare(connection: &Connection) -> Result<()> {
+    connection
+        .execute_batch(
+            "CREATE TABLE IF NOT EXISTS leaf_about (
+               about TEXT NOT NULL,
+               seq   INTEGER NOT NULL,
+               PRIMARY KEY (about, seq)
+             ) STRICT, WITHOUT ROWID;
+             CREATE INDEX IF NOT EXISTS orders_state ON orders (state, position);
+             CREATE INDEX IF NOT EXISTS document_input ON document (input, idx);
+             CREATE INDEX IF NOT EXISTS exception_order ON exception (order_id) WHERE order_id IS NOT NULL;
+             CREATE INDEX IF NOT EXISTS exception_input ON exception (input) WHERE input IS NOT NULL;
+             CREATE INDEX IF NOT EXISTS exception_open ON exception (id) WHERE closed_at IS NULL;",
+        )
+        .map_err(failed)
+}
+
+/// Keeps a leaf, and that it is about an order.
+pub(super) fn leaf_about_order(tx: &Connection, leaf: &Leaf, order: OrderId) -> Result<()> {
+    leaf_about(tx, leaf, &order.to_string())
+}
+
+/// Keeps a leaf, and that it is about an input.
+pub(super) fn leaf_about_input(tx: &Connection, leaf: &Leaf, input: InputId) -> Result<()> {
+    leaf_about(tx, leaf, &input.0.to_string())
+}
+
+fn leaf_about(tx: &Connection, leaf: &Leaf, about: &str) -> Result<()> {
+    rows::insert_leaf(tx, leaf)?;
+    let seq = tx.last_insert_rowid();
+    tx.prepare_cached("INSERT INTO leaf_about (about, seq) VALUES (?1, ?2)")
+        .and_then(|mut insert| insert.execute(params![about, seq]))
+        .map_err(failed)?;
+    Ok(())
+}
+
+pub(super) fn order_trail(connection: &Connection, id: OrderId) -> Result<Option<OrderTrail>> {
+    let text = id.to_string();
+    let found = connection
+        .prepare_cached(
+            "SELECT document.input, document.idx, document.kind, input.channel, input.sender, input.received_at,
+                    input.disposition
+             FROM orders JOIN document ON document.position = orders.position JOIN input ON input.id = document.input
+             WHERE orders.id = ?1",
+        )
+        .map_err(failed)?
+        .query_row([&text], |row| {
+            Ok((
+                rows::digest(row, 0)?,
+                row.get::<_, u32>(1)?,
+                row.get::<_, String>(2)?,
+                row.get::<_, String>(3)?,
+                row.get::<_, String>(4)?,
+                row.get::<_, i64>(5)?,
+                row.get::<_, String>(6)?,
+            ))
+        })
+        .optional()
+        .map_err(failed)?;
+    let Some((input, document, kind, channel, sender, received_at, disposition)) = found else { return Ok(None) };
+    let input = InputView {
+        id: InputId(input),
+        document,
+        kind,
+        channel: ChannelId::parse(&channel).map_err(|error| rows::damaged("a channel", &error))?,
+        sender,
+        received_at: Instant(received_at),
+        disposition,
+    };
+    let holds = holds(connection, &text)?;
+    let exceptions = exceptions_of(connection, &text, input.id)?;
+    let leaves = leaves(connection, &input.id.0.to_string(), &text)?;
+    Ok(Some(OrderTrail { input, holds, exceptions, leaves }))
+}
+
+fn holds(connection: &Connection, order: &str) -> Result<Vec<HoldView>> {
+    connection
+        .prepare_cached(
+            "SELECT owner, plugin, reason, queue, lines, opened_at, expires_at FROM hold WHERE order_id = ?1 ORDER BY id",
+        )
+        .map_err(failed)?
+        .query_map([order], |row| {
+            Ok(HoldView {
+                owner: row.get(0)?,
+                plugin: row.get(1)?,
+                reason: row.get(2)?,
+                queue: row.get(3)?,
+                lines: row.get::<_, String>(4)?.lines().map(str::to_owned).collect(),
+                opened_at: Instant(row.get(5)?),
+                expires_at: Instant(row.get(6)?),
+            })
+        })
+        .map_err(failed)?
+        .collect::<rusqlite::Result<_>>()
+        .map_err(failed)
+}
+
+/// Those of the order, and those of its whole input.
+fn exceptions_of(connection: &Connection, order: &str, input: InputId) -> Result<Vec<ExceptionView>> {
+    let mut statement = connection
+        .prepare_cached(&format!(
+            "SELECT {} FROM exception WHERE order_id = ?1
+             UNION SELECT {} FROM exception WHERE input = ?2 AND order_id IS NULL AND position IS NULL ORDER BY 1",
+            rows::EXCEPTION_COLUMNS,
+            rows::EXCEPTION_COLUMNS
+        ))
+        .map_err(failed)?;
+    let mut found = statement.query(params![order, input.0.as_bytes()]).map_err(failed)?;
+    let mut exceptions = Vec::new();
+    while let Some(row) = found.next().map_err(failed)? {
+        exceptions.push(rows::exception_view(row)?);
+    }
+    Ok(exceptions)
+}
+
+fn leaves(connection: &Connection, input: &str, order: &str) -> Result<Vec<TrailLeaf>> {
+    connection
+        .prepare_cached(
+            "SELECT leaf.idx, leaf.id, leaf.bytes FROM leaf_about JOIN leaf ON leaf.seq = leaf_about.seq
+             WHERE leaf_about.about IN (?1, ?2) ORDER BY leaf.seq",
+        )
+        .map_err(failed)?
+        .query_map([input, order], |row| {
+            let index: Option<i64> = row.get(0)?;
+            Ok((index, rows::digest(row, 1)?, row.get(2)?))
+        })
+        .map_err(failed)?
+        .map(|row| {
+            let (index, id, bytes) = row.map_err(failed)?;
+            Ok(TrailLeaf { index: index.map(rows::unsigned).transpose()?, id, bytes })
+        })
+        .collect()
+}
+
+pub(super) fn input_documents(connection: &Connection, input: InputId, limit: u32) -> Result<Vec<DocumentView>> {
+    let mut statement = connection
+        .prepare_cached(
+            "SELECT position, kind, key, channel, sender, received_at, payload FROM document
+             WHERE input = ?1 ORDER BY idx LIMIT ?2",
+        )
+        .map_err(failed)?;
+    let mut found = statement.query(params![input.0.as_bytes(), limit]).map_err(failed)?;
+    let mut documents = Vec::new();
+    while let Some(row) = found.next().map_err(failed)? {
+        let channel: String = row.get(3).map_err(failed)?;
+        let sender: String = row.get(4).map_err(failed)?;
+        documents.push(DocumentView {
+            position: DocumentPosition(rows::unsigned(row.get(0).map_err(failed)?)?),
+            kind: row.get(1).map_err(failed)?,
+            key: row.get(2).map_err(failed)?,
+            channel: ChannelId::parse(&channel).map_err(|error| rows::damaged("a channel", &error))?,
+            sender: SenderId::authenticated(&sender),
+            received_at: Instant(row.get(5).map_err(failed)?),
+            body: rows::payload(connection, rows::digest(row, 6).map_err(failed)?)?,
+        });
+    }
+    Ok(documents)
+}
+
+pub(super) fn orders_in(
+    connection: &Connection,
+    state: OrderState,
+    after: DocumentPosition,
+    limit: u32,
+) -> Result<Vec<OrderView>> {
+    let mut statement = connection
+        .prepare_cached(&format!(
+            "SELECT {} FROM orders WHERE state = ?1 AND position > ?2 ORDER BY position LIMIT ?3",
+            rows::ORDER_COLUMNS
+        ))
+        .map_err(failed)?;
+    let mut found = statement.query(params![state.as_str(), rows::signed(after.0)?, limit]).map_err(failed)?;
+    let mut orders = Vec::new();
+    while let Some(row) = found.next().map_err(failed)? {
+        orders.push(rows::order_view(connection, row)?);
+    }
+    Ok(orders)
+}
+
+pub(super) fn exceptions_after(connection: &Connection, after: u64, limit: u32) -> Result<Vec<ExceptionView>> {
+    let mut statement = connection
+        .prepare_cached(&format!(
+            "SELECT {} FROM exception WHERE closed_at IS NULL AND id > ?1 ORDER BY id LIMIT ?2",
+            rows::EXCEPTION_COLUMNS
+        ))
+        .map_err(failed)?;
+    let mut found = statement.query(params![rows::signed(after)?, limit]).map_err(failed)?;
+    let mut exceptions = Vec::new();
+    while let Some(row) = found.next().map_err(failed)? {
+        exceptions.push(rows::exception_view(row)?);
+    }
+    Ok(exceptions)
+}
+
+pub(super) fn exceptions_open(connection: &Connection) -> Result<u64> {
+    let count: i64 = connection
+        .query_row("SELECT count(*) FROM exception WHERE closed_at IS NULL", [], |row| row.get(0))
+        .map_err(failed)?;
+    rows::unsigned(count)
+}

@@ -1,0 +1,8 @@
+//! The front door, from configuration to command line: what a configuration has to
+//! prove before it becomes active, who may knock, and what they hear.
+
+mod activation;
+
+mod door;
+
+mod patience;

@@ -1,0 +1,127 @@
+//! A proposed configuration is active only after everything in it was tried: what
+//! no host can open must not take the place of what one could.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use portreeve::clock::SystemClock;
+use portreeve::config::Proposed;
+use portreeve::host::{self, Host, Locations};
+use portreeve_store::Store;
+
+use crate::support::{MORNING, Setup, tree};
+
+/// What `init` says to a folder whose configuration a good one went before.
+struct Attempts {
+    folder: tempfile::TempDir,
+    locations: Locations,
+    store: Arc<dyn Store>,
+}
+
+impl Attempts {
+    async fn after_a_good_one() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let locations = Locations::below(folder.path(), &tree().target().join("portreeve"));
+        let store: Arc<dyn Store> = locations.store().unwrap();
+        let attempts = Self { folder, locations, store };
+        assert_eq!(attempts.activate(Setup::demo()).await.unwrap(), 1);
+        attempts
+    }
+
+    async fn activate(&self, setup: Setup) -> anyhow::Result<u64> {
+        let config = setup.configuration(self.folder.path());
+        host::activate(&self.store, &self.locations, &Proposed::read(&config)?, MORNING).await
+    }
+
+    /// The error of a setup; version and tables are as before, and a host opens.
+    async fn refused(&self, setup: Setup) -> String {
+        let tables = [self.table("customer").await, self.table("item").await];
+        let error = format!("{:#}", self.activate(setup).await.unwrap_err());
+        assert_eq!(self.store.active_configuration().await.unwrap().unwrap().version, 1, "{error}");
+        assert_eq!([self.table("customer").await, self.table("item").await], tables, "{error}");
+        // The good one's secret is where it was.
+        Setup::demo().configuration(self.folder.path());
+        let opened = Host::open(Arc::clone(&self.store), &self.locations, Arc::new(SystemClock), None).await;
+        assert!(opened.is_ok(), "after `{error}` no host starts: {:#}", opened.err().unwrap());
+        error
+    }
+
+    async fn table(&self, name: &str) -> Option<(u64, usize)> {
+        self.store.reference(name).await.unwrap().map(|(version, rows)| (version, rows.len()))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_configuration_that_no_host_can_open_never_becomes_active() {
+    let attempts = Attempts::after_a_good_one().await;
+    let more_customers = "C-9999,Nobody,new,false,US,2026-01-01,0,USD\n";
+    for (setup, expected) in [
+        (Setup::demo().grant("fraud", "{}"), "lookup"),
+        (
+            Setup::demo().replace("portreeve.toml", "component = \"margin.wasm\"", "component = \"fraud.wasm\""),
+            "margin",
+        ),
+        (Setup::demo().replace("portreeve.toml", "component = \"fraud.wasm\"", "component = \"rules.toml\""), "fraud"),
+        (
+            Setup::demo().replace("portreeve.toml", "connector = \"x12\"", "connector = \"fraud\""),
+            "not installed as a connector",
+        ),
+        (Setup::demo().replace("portreeve.toml", "${SHOP_SECRET_FILE}", "nowhere"), "cannot be read from"),
+        (Setup::demo().replace("portreeve.toml", "portreeve.example/demo", "portreeve.example/other"), "began as"),
+        (Setup::demo().append("portreeve.toml", "\n[[target]]\nid = \"erp\"\n"), "portreeve.toml"),
+    ] {
+        let setup = setup.append("reference/customer.csv", more_customers);
+        let error = attempts.refused(setup).await;
+        assert!(error.contains(expected), "expected `{expected}` in: {error}");
+    }
+}
+
+#[tokio::test]
+async fn tables_change_with_the_version_and_only_when_their_rows_do() {
+    let attempts = Attempts::after_a_good_one().await;
+    assert_eq!(attempts.activate(Setup::demo()).await.unwrap(), 1);
+    assert_eq!(attempts.table("stock").await.unwrap().0, 1, "the same rows make no new version");
+    let setup = Setup::demo()
+        .append("reference/stock.csv", "NEW-1,DC-COLUMBUS,7,2,US,0\n")
+        .append("rules.toml", "\n# another text\n");
+    assert_eq!(attempts.activate(setup).await.unwrap(), 2);
+    assert_eq!(attempts.table("stock").await.unwrap().0, 2);
+    assert_eq!(attempts.table("item").await.unwrap().0, 1);
+}
+
+#[tokio::test]
+async fn a_secret_that_everybody_can_guess_is_refused() {
+    let attempts = Attempts::after_a_good_one().await;
+    let secret = |text: &str| {
+        let file = attempts.folder.path().join("short-secret");
+        std::fs::write(&file, text).unwrap();
+        Setup::demo().replace("portreeve.toml", "${SHOP_SECRET_FILE}", &file.display().to_string())
+    };
+    for text in ["", " \n", "fifteen-letters\n"] {
+        let error = attempts.refused(secret(text)).await;
+        assert!(error.contains("expected 16 or more"), "{error}");
+    }
+    let nothing = portreeve_model::Digest::of(b"").to_string();
+    let empty = Setup::demo().replace("portreeve.toml", "${EDI_TOKEN_SHA256}", &nothing);
+    assert!(attempts.refused(empty).await.contains("digest of an empty token"));
+}
+
+#[tokio::test]
+async fn a_relative_secret_file_is_found_from_the_configuration_wherever_the_host_starts() {
+    let folder = tempfile::tempdir().unwrap();
+    let locations = Locations::below(folder.path(), &tree().target().join("portreeve"));
+    let store: Arc<dyn Store> = locations.store().unwrap();
+    let setup = Setup::demo().replace("portreeve.toml", "${SHOP_SECRET_FILE}", "shop.secret");
+    let config = setup.configuration(folder.path());
+    std::fs::write(config.join("shop.secret"), "a-secret-beside-the-configuration").unwrap();
+    let read_there = Proposed::read(&relative(&config)).unwrap();
+    host::activate(&store, &locations, &read_there, MORNING).await.unwrap();
+    Host::open(store, &locations, Arc::new(SystemClock), None).await.unwrap();
+}
+
+/// The same folder by a path that depends on where the process runs.
+fn relative(folder: &Path) -> std::path::PathBuf {
+    let here = std::env::current_dir().unwrap();
+    let up: std::path::PathBuf = here.components().skip(1).map(|_| "..").collect();
+    up.join(folder.strip_prefix("/").unwrap())
+}
