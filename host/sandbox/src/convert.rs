@@ -418,7 +418,9 @@ record!(from wit_values, document:
 
 record!(from wit_documents, document:
     Reply { status, headers, body } => status_is_final
-    Document { key, partner, kind, position, body }
+    Span { offset_bytes, length_bytes }
+    Envelope { key, part, answer, refusal } => envelope_has_a_key
+    Document { key, partner, kind, position, envelope, body }
     Received { envelopes, documents, problems, reply }
     Message { kind, content_type, body } => content_type_is_safe
     Receipt { external_id, detail } => detail_is_short
@@ -649,6 +651,14 @@ fn assessment_is_bounded(assessment: &advice::Assessment) -> Result<(), Refused>
             let problem = "a hold names a reason that the assessment does not give";
             return Err(Refused::broken(problem).inside("reason").inside("proposals"));
         }
+    }
+    Ok(())
+}
+
+/// A blank key would be shared by every sender that leaves it out.
+fn envelope_has_a_key(envelope: &document::Envelope) -> Result<(), Refused> {
+    if envelope.key.trim().is_empty() {
+        return Err(Refused::broken("expected a key that is not blank").inside("key"));
     }
     Ok(())
 }
