@@ -24,6 +24,12 @@ mod hostile;
 
 mod road;
 
+mod at_the_plugin;
+
 mod fixtures;
+
+mod expected;
+
+mod channels;
 
 mod airgap;
