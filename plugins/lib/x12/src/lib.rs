@@ -28,6 +28,9 @@ pub mod isa;
 pub mod read;
 pub mod write;
 
+#[cfg(test)]
+mod properties;
+
 pub use acknowledge::{GroupOutcome, SetOutcome, Status};
 pub use agreement::Agreement;
 pub use fault::{Fault, FaultCode, Faults};

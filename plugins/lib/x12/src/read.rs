@@ -168,7 +168,22 @@ impl Segment {
 /// Reads an input; never fails, says in faults what it could not use.
 #[must_use]
 pub fn read(input: &[u8]) -> Reading {
-    let mut reader = Reader { input, at: 0, segments: 0, faults_left: FAULTS_MAX, overflowed: false };
+    read_with(input, cut)
+}
+
+/// How a segment is cut off: its length, and where the next one starts.
+pub(crate) type Cut = fn(&[u8], &[u8]) -> (usize, usize);
+
+/// Cuts at the first terminator; the rest of the input where there is none.
+pub(crate) fn cut(rest: &[u8], terminator: &[u8]) -> (usize, usize) {
+    let found = rest.windows(terminator.len().max(1)).position(|window| window == terminator);
+    found.map_or((rest.len(), rest.len()), |length| (length, length + terminator.len()))
+}
+
+/// [`read`] with the step that is easiest to get wrong as an argument, so that the
+/// tests can show that they notice when it is.
+pub(crate) fn read_with(input: &[u8], cut: Cut) -> Reading {
+    let mut reader = Reader { input, cut, at: 0, segments: 0, faults_left: FAULTS_MAX, overflowed: false };
     let mut reading = Reading::default();
     let mut ordinal = 0;
     while reader.skip_blanks() {
@@ -204,6 +219,7 @@ pub fn read(input: &[u8]) -> Reading {
 
 struct Reader<'a> {
     input: &'a [u8],
+    cut: Cut,
     at: usize,
     segments: u32,
     faults_left: usize,
@@ -288,23 +304,25 @@ impl Reader<'_> {
         let offset = self.at;
         let terminator = &builder.interchange.delimiters.terminator;
         let rest = self.rest();
-        let found = rest.windows(terminator.len().max(1)).position(|window| window == terminator.as_slice());
-        let length = found.unwrap_or(rest.len());
+        let (length, next) = (self.cut)(rest, terminator);
+        let unterminated = next == length;
         let bytes = rest.get(..length).unwrap_or_default().trim_ascii_end();
         let length_trimmed = bytes.len();
         let separator = builder.interchange.delimiters.element;
         let mut parts = bytes.split(|byte| *byte == separator);
-        let tag = isa::text(parts.next().unwrap_or_default()).trim().to_owned();
+        let first = parts.next().unwrap_or_default();
+        let tag = isa::text(first).trim().to_owned();
+        let indent = indent(first);
         let elements: Vec<String> = parts.by_ref().take(ELEMENTS_MAX).map(isa::text).collect();
         let more = parts.next().is_some();
-        self.at = offset + length + found.map_or(0, |_| terminator.len());
+        self.at = offset + next;
         if tag.is_empty() && elements.is_empty() {
             return None;
         }
         builder.interchange.bytes.end = offset + length_trimmed;
         self.segments += 1;
-        let segment = Segment { tag, elements, offset, number: self.segments };
-        if found.is_none() && segment.tag != "IEA" {
+        let segment = Segment { tag, elements, offset: offset + indent, number: self.segments };
+        if unterminated && segment.tag != "IEA" {
             let message = "the input ends within a segment; send the whole interchange".to_owned();
             builder.fault(self, FaultCode::SegmentUnterminated, message, &segment);
         }
@@ -313,6 +331,14 @@ impl Reader<'_> {
             builder.fault(self, FaultCode::TooManyElements, message, &segment);
         }
         Some(segment)
+    }
+}
+
+/// Bytes of the blanks before a tag, of whatever script, that are not its own.
+fn indent(tag: &[u8]) -> usize {
+    match std::str::from_utf8(tag) {
+        Ok(text) => text.len() - text.trim_start().len(),
+        Err(_) => tag.iter().take_while(|byte| char::from(**byte).is_whitespace()).count(),
     }
 }
 
