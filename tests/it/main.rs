@@ -32,4 +32,8 @@ mod expected;
 
 mod channels;
 
+mod edges;
+
+mod erp;
+
 mod airgap;
