@@ -34,7 +34,17 @@ mod road;
 
 mod authority;
 
+mod at_the_plugin;
+
 mod fixtures;
+
+mod expected;
+
+mod channels;
+
+mod edges;
+
+mod erp;
 
 mod front;
 

@@ -317,7 +317,7 @@ impl Judged {
         Self {
             disposition,
             outcome,
-            envelopes: received.envelopes,
+            envelopes: received.envelopes.into_iter().map(|envelope| envelope.key).collect(),
             documents: received.documents,
             problems: received.problems,
             reply: received.reply,

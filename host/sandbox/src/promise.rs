@@ -66,7 +66,7 @@ impl Rule {
             | b"line_numbers" | b"sku" | b"buyer_sku" | b"substitute_sku" | b"external_id" | b"node" | b"carrier"
             | b"tracking" | b"lot" | b"serials" | b"shipment_number" | b"invoice_number" | b"corrects"
             | b"payment_reference" | b"return_number" | b"refund_number" | b"purchase_order" | b"supplier_id"
-            | b"key" | b"partner" | b"envelopes" | b"content_type" | b"approver_tier" | b"audience" | b"Route"
+            | b"key" | b"partner" | b"content_type" | b"approver_tier" | b"audience" | b"Route"
             | b"Review" | b"Disposition" => Self::Identifier,
             b"kind" | b"unit" => Self::Kind,
             b"message" | b"path" | b"detail" | b"Permanent" | b"UnknownOutcome" => Self::Sentence,
@@ -238,6 +238,14 @@ pub(crate) fn assessment_is_bounded(assessment: &advice::Assessment) -> Result<(
             let problem = "a hold names a reason that the assessment does not give";
             return Err(Refused::broken(problem).inside("reason").inside("proposals"));
         }
+    }
+    Ok(())
+}
+
+/// A blank key would be shared by every sender that leaves it out.
+pub(crate) fn envelope_has_a_key(envelope: &document::Envelope) -> Result<(), Refused> {
+    if envelope.key.trim().is_empty() {
+        return Err(Refused::broken("expected a key that is not blank").inside("key"));
     }
     Ok(())
 }

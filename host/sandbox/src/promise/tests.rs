@@ -48,6 +48,7 @@ fn document() -> wit_documents::Document {
         partner: String::new(),
         kind: "x12/850".to_owned(),
         position: position(),
+        envelope: None,
         body: vec![],
     }
 }
@@ -146,11 +147,15 @@ fn an_order_keeps_what_the_contract_promises() {
     );
 }
 
+fn envelope() -> wit_documents::Envelope {
+    wit_documents::Envelope { key: "1".to_owned(), part: None, answer: None, refusal: None }
+}
+
 #[test]
 fn what_a_connector_received_is_short_where_a_sender_chose_it() {
     let reply = wit_documents::Reply { status: 200, headers: vec![], body: vec![] };
     let received = wit_documents::Received {
-        envelopes: vec!["1".to_owned()],
+        envelopes: vec![envelope()],
         documents: vec![document()],
         problems: vec![problem()],
         reply,
@@ -161,7 +166,8 @@ fn what_a_connector_received_is_short_where_a_sender_chose_it() {
     check::<_, Received>(
         &received,
         &[
-            (Some("envelopes"), |r| r.envelopes = vec![of(IDENTIFIER_BYTES_MAX + 1)]),
+            (Some("envelopes.key"), |r| r.envelopes[0].key = of(IDENTIFIER_BYTES_MAX + 1)),
+            (Some("envelopes.key"), |r| r.envelopes[0].key = " ".to_owned()),
             (Some("documents.key"), |r| r.documents[0].key = of(IDENTIFIER_BYTES_MAX + 1)),
             (Some("documents.key"), |r| r.documents[0].key = "a\0b".to_owned()),
             (Some("documents.partner"), |r| r.documents[0].partner = of(IDENTIFIER_BYTES_MAX + 1)),
