@@ -102,7 +102,7 @@ impl Plugins {
     pub(crate) async fn render(&self, event: Event, settings: Settings<'_>) -> Result<Message, Failure> {
         let request = RenderingRequest {
             event,
-            order_id: OrderId::derive(&ChannelId::parse("edi").unwrap(), &sender(), "", "PO-1"),
+            order_id: OrderId::derive(&ChannelId::parse("edi").unwrap(), &sender(), "", "PO-1", None),
             kind: "business-central/sales-order".to_owned(),
             settings: given(settings),
         };

@@ -7,12 +7,12 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use async_trait::async_trait;
 use portreeve_model::reference::Row;
-use portreeve_model::{Digest, Instant, OrderId, PluginName, Reply};
-use portreeve_record::Leaf;
+use portreeve_model::{Currency, Digest, Instant, OrderId, PluginName, Reply};
+use portreeve_record::{Leaf, PayloadKey};
 use portreeve_store::contract::{
-    Configuration, CustomerAggregate, DeadLetter, DecisionCommit, DocumentPosition, ExceptionView, HistoryQuery,
-    InputId, JournalEntry, JournalOutcome, OrderView, OutboxId, PluginUsage, Room, Settlement, Summary, TreeHead,
-    UnsequencedLeaf,
+    Configuration, CustomerAggregate, DeadLetter, DecisionCommit, DocumentPosition, DocumentView, ExceptionView,
+    HistoryQuery, InputId, JournalEntry, JournalOutcome, NewReference, OrderState, OrderTrail, OrderView, OutboxId,
+    PluginUsage, Room, Settlement, Summary, TreeHead, UnsequencedLeaf,
 };
 use portreeve_store::{Attempt, Committed, Journaled, Permit, Settled, Store, StoreError};
 
@@ -100,7 +100,7 @@ macro_rules! store {
 
 store! {
     writes {
-        async fn activate_configuration(&self, bytes: Vec<u8>, at: Instant, leaf: Leaf) -> u64;
+        async fn activate_configuration(&self, bytes: Vec<u8>, tables: Vec<NewReference>, at: Instant, leaf: Leaf) -> u64;
         async fn load_reference(&self, table: &str, rows: Vec<(String, Row)>, leaf: Leaf) -> u64;
         async fn journal(&self, entry: JournalEntry) -> JournalOutcome;
         async fn refuse(&self, leaf: Leaf) -> ();
@@ -120,10 +120,11 @@ store! {
         async fn reply_to(&self, input: InputId) -> Option<Reply>;
         async fn undecided(&self, limit: u32) -> Vec<Journaled>;
         async fn customer_history(&self, query: HistoryQuery) -> CustomerAggregate;
-        async fn plugin_usage(&self, plugin: &PluginName, hour: Instant, day: Instant) -> PluginUsage;
+        async fn plugin_usage(&self, plugin: &PluginName, currency: Currency, hour: Instant, day: Instant) -> PluginUsage;
         async fn dead_letters(&self, after: u64, limit: u32) -> Vec<DeadLetter>;
         async fn next_due(&self) -> Option<Instant>;
         async fn payload(&self, commitment: Digest) -> Vec<u8>;
+        async fn payload_with_key(&self, commitment: Digest) -> (Vec<u8>, PayloadKey);
         async fn kv(&self, plugin: &PluginName, scope: &str, key: &str) -> Option<Vec<u8>>;
         async fn unsequenced(&self, limit: u32) -> Vec<UnsequencedLeaf>;
         async fn tree_head(&self) -> Option<TreeHead>;
@@ -131,6 +132,10 @@ store! {
         async fn leaf_index(&self, id: Digest) -> Option<u64>;
         async fn summary(&self) -> Summary;
         async fn orders(&self, after: DocumentPosition, limit: u32) -> Vec<OrderView>;
+        async fn orders_in(&self, state: OrderState, after: DocumentPosition, limit: u32) -> Vec<OrderView>;
+        async fn order_trail(&self, id: OrderId) -> Option<OrderTrail>;
+        async fn input_documents(&self, input: InputId, limit: u32) -> Vec<DocumentView>;
+        async fn exceptions_after(&self, after: u64, limit: u32) -> Vec<ExceptionView>;
         async fn order(&self, id: OrderId) -> Option<OrderView>;
         async fn exceptions(&self, limit: u32) -> Vec<ExceptionView>;
         async fn decision_fingerprints(&self, after: DocumentPosition, limit: u32) -> Vec<(DocumentPosition, Digest)>;

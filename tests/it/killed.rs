@@ -123,8 +123,7 @@ impl Process {
         let bearer = format!("Bearer {EDI_TOKEN}");
         let headers = [("authorization", bearer.as_str())];
         let body = Bytes::copy_from_slice(body);
-        let answer =
-            portreeve::client::send(self.address, Method::POST, "/v1/channels/edi/inputs", &headers, body).await;
+        let answer = portreeve::client::send(self.address, Method::POST, "/v1/channels/edi", &headers, body).await;
         answer.is_ok_and(|answer| (200..300).contains(&answer.status))
     }
 

@@ -66,8 +66,8 @@ impl Rule {
             | b"line_numbers" | b"sku" | b"buyer_sku" | b"substitute_sku" | b"external_id" | b"node" | b"carrier"
             | b"tracking" | b"lot" | b"serials" | b"shipment_number" | b"invoice_number" | b"corrects"
             | b"payment_reference" | b"return_number" | b"refund_number" | b"purchase_order" | b"supplier_id"
-            | b"key" | b"partner" | b"content_type" | b"approver_tier" | b"audience" | b"Route"
-            | b"Review" | b"Disposition" => Self::Identifier,
+            | b"key" | b"partner" | b"content_type" | b"approver_tier" | b"audience" | b"Route" | b"Review"
+            | b"Disposition" => Self::Identifier,
             b"kind" | b"unit" => Self::Kind,
             b"message" | b"path" | b"detail" | b"Permanent" | b"UnknownOutcome" => Self::Sentence,
             b"country" | b"issuer_country" => Self::Country,

@@ -80,7 +80,7 @@ async fn send(
     seen: &mut Seen,
 ) -> anyhow::Result<()> {
     loop {
-        let request = Request::post("/v1/channels/edi/inputs")
+        let request = Request::post("/v1/channels/edi")
             .header("host", address.to_string())
             .header("authorization", format!("Bearer {EDI_TOKEN}"))
             .header("content-type", "application/edi-x12")

@@ -92,7 +92,7 @@ fn measure(options: &Options) -> anyhow::Result<()> {
     let origin = erp.line()?;
     let path = folder.path().to_str().context("the temporary folder's name is no text")?.to_owned();
     setup::write(folder.path(), &origin)?;
-    let mut host = Role::start("host", &[path.clone()])?;
+    let mut host = Role::start("host", std::slice::from_ref(&path))?;
     let address = host.line()?;
 
     let idle = host.ask("usage")?;

@@ -70,13 +70,6 @@ impl Pipeline {
                 return Some(Mapped { document, crossing: None, outcome });
             }
         };
-        let body = match document.body() {
-            Ok(body) => body.to_vec(),
-            Err(why) => {
-                let outcome = Err(for_a_person(self.queue(&document), "unreadable", why));
-                return Mapped { document, crossing: None, outcome };
-            }
-        };
         let mut context = self.context(document.received_at());
         context.lookup = tables;
         let request = MappingRequest {

@@ -11,8 +11,8 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::contract::{
     Configuration, Decided, DecisionCommit, DeliveryView, DocumentPosition, ExceptionView, HoldOwner, InputId,
-    JournalEntry, JournalOutcome, NewException, NewOrder, NewPayload, OrderState, OrderView, OutboxId, PluginUsage, Room,
-    SUM_MINOR_MAX, Settlement, StoreError, Summary, TreeHead, UnsequencedLeaf,
+    JournalEntry, JournalOutcome, NewException, NewOrder, NewPayload, OrderState, OrderView, OutboxId, PluginUsage,
+    Room, SUM_MINOR_MAX, Settlement, StoreError, Summary, TreeHead, UnsequencedLeaf,
 };
 use crate::proof::{Attempt, Committed, FirstDocument, Journaled, Permit, Settled};
 use crate::sqlite::{failed, trail};

@@ -49,6 +49,7 @@ fn documents(settings: &[Setting]) -> Vec<Document> {
         key: "1".to_owned(),
         partner: String::new(),
         kind: kind.to_owned(),
+        envelope: None,
         position: Position { offset_bytes: None, segment: None, path: String::new() },
         body: Vec::new(),
     };
