@@ -9,7 +9,7 @@ use portreeve_model::Event;
 use portreeve_model::value::Money;
 use tokio::net::TcpListener;
 
-use crate::support::{PurchaseOrder, Setup, TestHost, sample, tree};
+use crate::support::{PurchaseOrder, ScriptedTarget, Setup, TestHost, sample, tree};
 
 /// An ERP that answers a creation with this status and `retry-after`, and a search
 /// with this list. It tells the methods it saw.
@@ -38,6 +38,30 @@ async fn after_a_gateways_503_the_erp_is_asked_before_anything_is_sent_again() {
     assert_eq!(*seen.lock().unwrap(), [Method::POST, Method::GET], "it was there, and is not sent twice");
     let delivery = host.order("PO-1").await.deliveries.remove(0);
     assert_eq!(delivery.state, "delivered");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_erps_time_to_answer_is_a_setting_that_binds() {
+    let answers = async |method: Method, _| match method {
+        Method::GET => (200, r#"{"value":[{"number":"S-ORD1"}]}"#.to_owned()),
+        _ => std::future::pending().await,
+    };
+    let target = ScriptedTarget::start(answers).await;
+    let within = |value: &str| {
+        let setup = Setup::demo().erp_origin(target.origin());
+        let entry = format!("freight-account = \"6130\", answer-timeout-ms = \"{value}\"");
+        setup.replace("portreeve.toml", "freight-account = \"6130\"", &entry)
+    };
+    let host = within("50").start().await;
+    host.decide_orders(&[PurchaseOrder::clean("PO-1")]).await;
+    host.deliver_all().await;
+    assert_eq!(host.order("PO-1").await.deliveries[0].state, "delivered", "asked for after it did not answer");
+
+    let host = within("soon").start().await;
+    host.decide_orders(&[PurchaseOrder::clean("PO-1")]).await;
+    host.deliver_all().await;
+    let exception = host.exceptions().await.remove(0);
+    assert!(exception.detail.contains("`answer-timeout-ms` is no whole number"), "{}", exception.detail);
 }
 
 #[tokio::test(flavor = "multi_thread")]

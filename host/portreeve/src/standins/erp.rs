@@ -765,6 +765,25 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn charges_lines_and_accounts_minus_the_discount() {
+        let erp = Erp::start(Mischief::default()).await.unwrap();
+        let freight = r#"{"lineType":"Account","lineObjectNumber":"6130","quantity":1,"unitPrice":9.9},"#;
+        let with = |discount: &str| {
+            let lines = format!(r#""discountAmount":{discount},"salesOrderLines":[{freight}"#);
+            body("D").replacen(r#""salesOrderLines":["#, &lines, 1)
+        };
+        // 5 × 1.179 is 5.90 to the cent.
+        let answer = exchange(&erp, "POST", &sales_orders_path(), &with("0.8")).await;
+        assert_eq!(status(&answer), Some("201"), "{answer}");
+        assert_eq!(erp.sales_orders()[0].total.to_string(), "15.00");
+        for beyond in ["15.81", "-1"] {
+            let answer = exchange(&erp, "POST", &sales_orders_path(), &with(beyond)).await;
+            assert!(status(&answer) == Some("400") && answer.contains("discountAmount"), "{answer}");
+        }
+        erp.stop().await.unwrap();
+    }
+
+    #[tokio::test]
     async fn closes_the_connection_without_a_word_after_the_effect() {
         let erp = Erp::start(only(|m| &mut m.drop_after_per_mille)).await.unwrap();
         assert_eq!(post(&erp, "D").await, "");

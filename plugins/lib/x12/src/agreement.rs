@@ -93,6 +93,7 @@ impl Agreement {
             | F::SetControlMissing
             | F::SegmentUnterminated
             | F::TooManyElements
+            | F::ElementTooLong
             | F::SegmentMissing
             | F::ElementMissing
             | F::ElementInvalid => true,

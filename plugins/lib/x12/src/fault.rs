@@ -70,6 +70,8 @@ pub enum FaultCode {
     TooManySegments,
     /// More elements than are read.
     TooManyElements,
+    /// A longer element than is read.
+    ElementTooLong,
     /// A segment that the set must have is not there.
     SegmentMissing,
     /// An element that the segment must have is not there.
@@ -115,6 +117,7 @@ impl FaultCode {
             Self::SegmentUnterminated => "segment-unterminated",
             Self::TooManySegments => "too-many-segments",
             Self::TooManyElements => "too-many-elements",
+            Self::ElementTooLong => "element-too-long",
             Self::SegmentMissing => "segment-missing",
             Self::ElementMissing => "element-missing",
             Self::ElementInvalid => "element-invalid",
@@ -149,7 +152,11 @@ impl FaultCode {
             Self::SetTrailerMissing | Self::SegmentUnterminated | Self::TooManySegments => Some(2),
             Self::SetControlMismatch => Some(3),
             Self::SetCountMismatch => Some(4),
-            Self::SegmentMissing | Self::ElementMissing | Self::ElementInvalid | Self::TooManyElements => Some(5),
+            Self::SegmentMissing
+            | Self::ElementMissing
+            | Self::ElementInvalid
+            | Self::ElementTooLong
+            | Self::TooManyElements => Some(5),
             Self::SetControlMissing => Some(7),
             _ => None,
         }

@@ -45,6 +45,10 @@ pub const SEGMENTS_MAX: u32 = 50_000;
 /// a line of separators would otherwise become a million empty texts.
 pub const ELEMENTS_MAX: usize = 128;
 
+/// Bytes of one element. The longest of any version that carries text has 4,096
+/// characters; an element of megabytes would be copied into every record of its order.
+pub const ELEMENT_BYTES_MAX: usize = 8_192;
+
 /// Interchanges of one input, readable or not. Each costs a reply and two
 /// control numbers, so a file of a thousand ISA segments would drain a range.
 pub const INTERCHANGES_MAX: usize = 64;

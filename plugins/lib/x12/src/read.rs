@@ -11,7 +11,7 @@ use std::ops::Range;
 
 use crate::fault::{Fault, FaultCode, Faults};
 use crate::isa::{self, Delimiters, Isa, Undelimited};
-use crate::{ELEMENTS_MAX, FAULTS_MAX, INTERCHANGES_MAX, SEGMENTS_MAX};
+use crate::{ELEMENT_BYTES_MAX, ELEMENTS_MAX, FAULTS_MAX, INTERCHANGES_MAX, SEGMENTS_MAX};
 
 /// The UTF-8 byte order mark, which a third of public samples start with.
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
@@ -311,9 +311,14 @@ impl Reader<'_> {
         let separator = builder.interchange.delimiters.element;
         let mut parts = bytes.split(|byte| *byte == separator);
         let first = parts.next().unwrap_or_default();
-        let tag = isa::text(first).trim().to_owned();
+        let tag = isa::text(within(first)).trim().to_owned();
         let indent = indent(first);
-        let elements: Vec<String> = parts.by_ref().take(ELEMENTS_MAX).map(isa::text).collect();
+        let mut longest = first.len();
+        let elements = parts.by_ref().take(ELEMENTS_MAX).map(|element| {
+            longest = longest.max(element.len());
+            isa::text(within(element))
+        });
+        let elements: Vec<String> = elements.collect();
         let more = parts.next().is_some();
         self.at = offset + next;
         if tag.is_empty() && elements.is_empty() {
@@ -326,12 +331,21 @@ impl Reader<'_> {
             let message = "the input ends within a segment; send the whole interchange".to_owned();
             builder.fault(self, FaultCode::SegmentUnterminated, message, &segment);
         }
+        if longest > ELEMENT_BYTES_MAX {
+            let message = format!("an element has more than {ELEMENT_BYTES_MAX} bytes; the rest was not read");
+            builder.fault(self, FaultCode::ElementTooLong, message, &segment);
+        }
         if more {
             let message = format!("a segment has more than {ELEMENTS_MAX} elements; the rest was not read");
             builder.fault(self, FaultCode::TooManyElements, message, &segment);
         }
         Some(segment)
     }
+}
+
+/// As much of an element as is kept.
+fn within(element: &[u8]) -> &[u8] {
+    element.get(..ELEMENT_BYTES_MAX).unwrap_or(element)
 }
 
 /// Bytes of the blanks before a tag, of whatever script, that are not its own.

@@ -256,6 +256,9 @@ fn limits_hold() {
     assert!(answer(&reading.interchanges[0]).contains("AK5*R*2~"));
     let wide = order("~").replace("CTT*1", &format!("CTT{}", "*".repeat(100_000)));
     assert!(codes(&first(&wide)).contains(&FaultCode::TooManyElements));
+    let long = order("~").replace("VISA", &"V".repeat(100_000));
+    assert!(codes(&first(&long)).contains(&FaultCode::ElementTooLong));
+    assert!(answer(&first(&long)).contains("AK5*R*5~"));
     let interchanges = read(order("~").repeat(100).as_bytes());
     assert_eq!(interchanges.interchanges.len(), portreeve_guest_x12::INTERCHANGES_MAX);
     assert!(interchanges.faults.has(FaultCode::TooManyInterchanges));
