@@ -8,6 +8,8 @@
 //! the host caused (a kill by the wall clock says nothing about the order), rules or
 //! grants of another version, an erased payload.
 
+use std::collections::BTreeMap;
+
 use portreeve_authority::Advice;
 use portreeve_model::{Digest, Event, Order, OrderId};
 use portreeve_sandbox::{LookupAnswer, RecordedLookup};
@@ -123,10 +125,10 @@ impl Pipeline {
         compared: &mut Compared,
     ) -> Vec<String> {
         let mut differences = Vec::new();
-        let then = recorded(&record.looked_up);
+        let then: BTreeMap<(String, String), LookupAnswer> =
+            recorded(&record.looked_up).into_iter().map(|lookup| ((lookup.table, lookup.key), lookup.answer)).collect();
         let answer = |table: &str, key: &str| {
-            let known = then.iter().find(|lookup| lookup.table == table && lookup.key == key);
-            known.map_or(LookupAnswer::Unavailable, |lookup| lookup.answer.clone())
+            then.get(&(table.to_owned(), key.to_owned())).cloned().unwrap_or(LookupAnswer::Unavailable)
         };
         let mut rows = RuleRows::of(&answer);
         let reference = decide::reference_facts(order, record.received_at, record.test_channel, &mut rows);

@@ -1,6 +1,8 @@
 //! Rows of reference tables as the host's rules see them. Every question is kept
 //! with its answer, so that the rules can be asked again with the same rows.
 
+use std::collections::BTreeMap;
+
 use portreeve_authority::rules::{CustomerFacts, ItemFacts, Looked, ReferenceFacts};
 use portreeve_model::reference::Row;
 use portreeve_model::{Currency, Instant, Order};
@@ -9,18 +11,18 @@ use portreeve_sandbox::{LookupAnswer, RecordedLookup};
 /// Where rows come from, and what was asked so far, each question once.
 pub(crate) struct RuleRows<'a> {
     answer: &'a (dyn Fn(&str, &str) -> LookupAnswer + Sync),
-    asked: Vec<RecordedLookup>,
+    asked: BTreeMap<(String, String), LookupAnswer>,
 }
 
 impl<'a> RuleRows<'a> {
     /// Rows from a source of answers, given table and key.
     pub(crate) fn of(answer: &'a (dyn Fn(&str, &str) -> LookupAnswer + Sync)) -> Self {
-        Self { answer, asked: Vec::new() }
+        Self { answer, asked: BTreeMap::new() }
     }
 
-    /// What was asked, in the order of asking.
-    pub(crate) fn asked(&self) -> &[RecordedLookup] {
-        &self.asked
+    /// What was asked, by table and key.
+    pub(super) fn asked(self) -> impl Iterator<Item = RecordedLookup> {
+        self.asked.into_iter().map(|((table, key), answer)| RecordedLookup { table, key, answer })
     }
 
     /// A row as facts. A row that lacks a column is told apart from no row: the one
@@ -32,9 +34,7 @@ impl<'a> RuleRows<'a> {
             LookupAnswer::NoRow => Looked::Unknown,
             LookupAnswer::UnknownTable | LookupAnswer::Denied | LookupAnswer::Unavailable => Looked::NotLoaded,
         };
-        if !self.asked.iter().any(|asked| asked.table == table && asked.key == key) {
-            self.asked.push(RecordedLookup { table: table.to_owned(), key: key.to_owned(), answer });
-        }
+        self.asked.insert((table.to_owned(), key.to_owned()), answer);
         looked
     }
 

@@ -57,7 +57,7 @@ impl Pipeline {
         let reference = facts::reference_facts(&order, document.received_at(), test_channel, &mut rows);
         let class = facts::class(&reference);
         let findings = self.rules.check(&order, &reference);
-        let looked_up = rows.asked().iter().map(LookupRecord::from).collect();
+        let looked_up = rows.asked().map(|lookup| LookupRecord::from(&lookup)).collect();
         let release = order.release.as_deref();
         let id = OrderId::derive(document.channel(), document.sender(), document.partner(), &order.number, release);
         // Another key, but an order that exists: a second release of it, or a
