@@ -101,6 +101,7 @@ fn fulfilment_advises_and_never_holds() {
     let shown = recommend(Recommendation::Review("fulfilment".into()));
     let granted = [
         shown,
+        route("fulfilment"),
         recommend(Recommendation::NewDate(date)),
         recommend(Recommendation::AlternateShipNode(vec![node.clone(); 3])),
     ];
@@ -109,11 +110,12 @@ fn fulfilment_advises_and_never_holds() {
     }
     let four = recommend(Recommendation::AlternateShipNode(vec![node; 4]));
     check(&decide("fulfilment", 3_500, &four, 100_000, "new"), Outcome::Refused, Code::MalformedProposal);
-    for proposal in [hold(HoldScope::Order, 60), route("fulfilment")] {
-        let verdict = decide("fulfilment", 9_900, &proposal, 100_000, "new");
-        check(&verdict, Outcome::Narrowed, Code::FellBelowCeiling);
-        assert!(matches!(verdict.effect(), Effect::Recommend(_)), "{}", verdict.summary());
-    }
+    let verdict = decide("fulfilment", 9_900, &hold(HoldScope::Order, 60), 100_000, "new");
+    check(&verdict, Outcome::Narrowed, Code::FellBelowCeiling);
+    assert!(matches!(verdict.effect(), Effect::Route { minutes: 240, .. }), "{}", verdict.summary());
+    let verdict = decide("fulfilment", 9_900, &route("fulfilment"), 10_000_001, "new");
+    check(&verdict, Outcome::Narrowed, Code::FellBelowCeiling);
+    assert!(matches!(verdict.effect(), Effect::Recommend(_)), "{}", verdict.summary());
 }
 
 #[test]

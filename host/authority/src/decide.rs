@@ -39,7 +39,7 @@ pub struct Authority {
 pub struct Advice<'a> {
     /// The plugin's name.
     pub plugin: &'a PluginName,
-    /// Its publisher, as its package was verified.
+    /// Its publisher, as the component itself says: packages are not signed yet.
     pub publisher: &'a str,
     /// The component that ran.
     pub digest: Digest,

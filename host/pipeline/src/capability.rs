@@ -55,14 +55,13 @@ impl Tables {
         Ok(Arc::new(tables))
     }
 
-    /// Whether a table was ever loaded.
-    pub(crate) fn has(&self, table: &str) -> bool {
-        self.tables.contains_key(table)
-    }
-
-    /// A row.
-    pub(crate) fn row(&self, table: &str, key: &str) -> Option<&Row> {
-        self.tables.get(table)?.rows.get(key)
+    /// What a table says about a key.
+    pub(crate) fn answer(&self, table: &str, key: &str) -> LookupAnswer {
+        match self.tables.get(table).map(|table| table.rows.get(key)) {
+            None => LookupAnswer::UnknownTable,
+            Some(None) => LookupAnswer::NoRow,
+            Some(Some(row)) => LookupAnswer::Row(fields(row)),
+        }
     }
 
     /// The versions that were read, for the decision's record.

@@ -13,6 +13,8 @@
 
 mod reading;
 
+mod facts;
+
 mod validating;
 
 mod scoring;
@@ -34,8 +36,10 @@ use portreeve_sandbox::Crossing;
 use portreeve_store::contract::{Decided, DecisionCommit, DocumentPosition};
 use portreeve_store::{Committed, Journaled, StoreError};
 
+pub(crate) use self::facts::{RuleRows, class, reference_facts};
 pub(crate) use self::scoring::Question;
 pub use self::set_aside::SetAside;
+pub(crate) use self::weighing::subject;
 use crate::capability::Tables;
 use crate::leaf::{self, DecideFacts};
 use crate::{Pipeline, parallel};

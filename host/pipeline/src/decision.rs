@@ -35,6 +35,12 @@ pub struct DecisionRecord {
     pub authority: Digest,
     /// Versions of the reference tables.
     pub reference: BTreeMap<String, String>,
+    /// Digest of the host's rules.
+    pub rules: Digest,
+    /// Whether the channel was one for tests.
+    pub test_channel: bool,
+    /// What the host's rules looked up, with the answers.
+    pub looked_up: Vec<LookupRecord>,
     /// What the scorers knew about the customer.
     pub history: Option<CustomerHistory>,
     /// What the host's rules found.

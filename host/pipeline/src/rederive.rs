@@ -1,30 +1,56 @@
-//! Deciding again: the scorers run once more on what was recorded, and must say
-//! the same, bit for bit.
+//! Deciding again: the rules, the scorers and authority are asked once more with
+//! what was recorded, and must say the same, bit for bit.
 //!
-//! What is compared: the record with the one that the log names, the input's digest, the assessment, the transcript of host
-//! calls, and, under the same engine, the fuel. An erased payload is counted
-//! apart: the record still proves that a decision was made, not which.
+//! What is compared: the record with the one that the log names; the rules' findings
+//! on the rows that they looked up; of each
+//! scorer the input's digest, the assessment, the transcript of host calls, and,
+//! under the same engine, the fuel; each verdict with its clauses, on the counters of
+//! then. What cannot be compared is counted apart and never as alike: an outcome that
+//! the host caused (a kill by the wall clock says nothing about the order), rules or
+//! grants of another version, an erased payload.
 
-use portreeve_model::{Digest, Event, OrderId};
+use std::collections::BTreeMap;
+
+use portreeve_authority::Advice;
+use portreeve_model::{Digest, Event, Order, OrderId};
+use portreeve_sandbox::{LookupAnswer, RecordedLookup};
 use portreeve_store::StoreError;
+use portreeve_store::contract::OrderView;
 
 use crate::Pipeline;
 use crate::capability::Recorded;
-use crate::decide::Question;
-use crate::decision::{DecisionRecord, LookupRecord, Scoring};
+use crate::decide::{self, Question, RuleRows};
+use crate::decision::{DecisionRecord, FindingRecord, LookupRecord, Scoring, VerdictRecord, Weighed};
+
+/// Failures of a call that the host caused, as `call_error_code` names them.
+const HOST_CAUSED: [&str; 2] = ["busy", "host-out-of-time"];
 
 /// What deciding again came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Rederived {
-    /// Every scorer said the same.
-    Same {
-        /// How many were asked.
-        scorers: usize,
-    },
-    /// At least one did not; each difference is one sentence.
+    /// Everything that could be compared is the same.
+    Same(Compared),
+    /// Something is not; each difference is one sentence.
     Different(Vec<String>),
+    /// There was nothing that could be compared.
+    NothingCompared(Compared),
     /// The payloads were erased.
     Erased,
+}
+
+/// How much was compared.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Compared {
+    /// Whether the host's rules were asked again.
+    pub rules: bool,
+    /// Scorers that were asked again.
+    pub scorers: usize,
+    /// Verdicts that were made again.
+    pub verdicts: usize,
+    /// Calls whose end the host caused; they are not made again.
+    pub host_caused: usize,
+    /// What was left out and why, one sentence each.
+    pub left_out: Vec<String>,
 }
 
 /// Why an order cannot be decided again.
@@ -55,11 +81,11 @@ impl Pipeline {
     /// # Errors
     /// See [`RederiveError`].
     pub async fn rederive(&self, id: OrderId) -> Result<Rederived, RederiveError> {
-        let order = self.store.order(id).await?.ok_or(RederiveError::UnknownOrder(id))?;
-        if let Some(difference) = self.differs_from_log(&order).await? {
+        let view = self.store.order(id).await?.ok_or(RederiveError::UnknownOrder(id))?;
+        if let Some(difference) = self.differs_from_log(&view).await? {
             return Ok(Rederived::Different(vec![difference]));
         }
-        let record = match self.store.payload(order.decision).await {
+        let record = match self.store.payload(view.decision).await {
             Ok(bytes) => DecisionRecord::parse(&bytes)?,
             Err(StoreError::Erased(_)) => return Ok(Rederived::Erased),
             Err(error) => return Err(error.into()),
@@ -70,23 +96,100 @@ impl Pipeline {
             Err(error) => return Err(error.into()),
         };
         let event = Event::from_json(&event_json).map_err(|error| RederiveError::Event(error.to_string()))?;
-        let (Event::OrderCreated(order), Some(history)) = (event, record.history) else {
-            return Ok(Rederived::Same { scorers: 0 });
+        let mut compared = Compared::default();
+        let Event::OrderCreated(order) = event else {
+            compared.left_out.push("the event is no new order".to_owned());
+            return Ok(Rederived::NothingCompared(compared));
         };
-        let mut question = Question::new(order, Digest::of(&event_json), history, record.received_at);
-        let mut differences = Vec::new();
-        for then in &record.scorings {
-            let mut context = self.context(record.received_at);
-            context.lookup = std::sync::Arc::new(Recorded(then.lookups.iter().map(LookupRecord::recorded).collect()));
-            let (now, _, _) = self.score_once(&then.plugin, &mut question, &context).await;
-            differences.extend(compare(then, &now));
+        let mut differences = self.verdicts_again(&view, &order, &record, &mut compared);
+        if let Some(history) = record.history {
+            let mut question = Question::new(order, Digest::of(&event_json), history, record.received_at);
+            for then in &record.scorings {
+                if then.failure.as_deref().is_some_and(|code| HOST_CAUSED.contains(&code)) {
+                    compared.host_caused = compared.host_caused.saturating_add(1);
+                    continue;
+                }
+                let mut context = self.context(record.received_at);
+                context.lookup = std::sync::Arc::new(Recorded(recorded(&then.lookups)));
+                let (now, _, _) = self.score_once(&then.plugin, &mut question, &context).await;
+                differences.extend(compare(then, &now));
+                compared.scorers = compared.scorers.saturating_add(1);
+            }
         }
-        if differences.is_empty() {
-            Ok(Rederived::Same { scorers: record.scorings.len() })
+        Ok(if !differences.is_empty() {
+            Rederived::Different(differences)
+        } else if compared.rules || compared.scorers > 0 || compared.verdicts > 0 {
+            Rederived::Same(compared)
         } else {
-            Ok(Rederived::Different(differences))
-        }
+            Rederived::NothingCompared(compared)
+        })
     }
+
+    /// Asks the rules and authority again; what differs, one sentence each.
+    fn verdicts_again(
+        &self,
+        view: &OrderView,
+        order: &Order,
+        record: &DecisionRecord,
+        compared: &mut Compared,
+    ) -> Vec<String> {
+        let mut differences = Vec::new();
+        let then: BTreeMap<(String, String), LookupAnswer> =
+            recorded(&record.looked_up).into_iter().map(|lookup| ((lookup.table, lookup.key), lookup.answer)).collect();
+        let answer = |table: &str, key: &str| {
+            then.get(&(table.to_owned(), key.to_owned())).cloned().unwrap_or(LookupAnswer::Unavailable)
+        };
+        let mut rows = RuleRows::of(&answer);
+        let reference = decide::reference_facts(order, record.received_at, record.test_channel, &mut rows);
+
+        // Check: the rules find the same.
+        if record.rules == self.rules.digest() {
+            compared.rules = true;
+            let findings: Vec<FindingRecord> =
+                self.rules.check(order, &reference).iter().map(FindingRecord::from).collect();
+            if findings != record.findings {
+                differences.push("the findings of the rules differ from the record".to_owned());
+            }
+        } else {
+            compared.left_out.push(format!("the rules are {} now and were {}", self.rules.digest(), record.rules));
+        }
+
+        // Check: authority answers each proposal alike, on the counters of then.
+        let authority = self.authority.digest();
+        if record.authority != authority {
+            compared.left_out.push(format!("grants and policies are {authority} now and were {}", record.authority));
+            return differences;
+        }
+        let subject = decide::subject(view.id, &view.channel, order, view.value, decide::class(&reference));
+        let proposals = record.scorings.iter().filter_map(|scoring| Some((scoring, scoring.assessment.as_ref()?)));
+        let proposals =
+            proposals.flat_map(|(scoring, said)| said.proposals.iter().map(move |one| (scoring, said, one)));
+        for ((scoring, said, proposal), then) in proposals.zip(&record.verdicts) {
+            // Another component has its own difference already.
+            let Some(installed) = self.plugin(&scoring.plugin).filter(|known| known.digest == scoring.component) else {
+                continue;
+            };
+            let advice = Advice {
+                plugin: &scoring.plugin,
+                publisher: &installed.manifest.plugin.publisher,
+                digest: installed.digest,
+                score_bp: said.score_bp,
+                proposal,
+            };
+            let counters = (&then.counters).into();
+            let verdict = self.authority.decide(&advice, &subject, &counters, record.decided_at);
+            let now = VerdictRecord::from(&Weighed { verdict, proposal: proposal.clone(), counters });
+            if now != *then {
+                differences.push(format!("`{}`: the verdict differs from the record", scoring.plugin));
+            }
+            compared.verdicts = compared.verdicts.saturating_add(1);
+        }
+        differences
+    }
+}
+
+fn recorded(lookups: &[LookupRecord]) -> Vec<RecordedLookup> {
+    lookups.iter().map(LookupRecord::recorded).collect()
 }
 
 fn compare(then: &Scoring, now: &Scoring) -> Vec<String> {

@@ -147,6 +147,8 @@ fn write_config(
         "rules.toml",
         "reference/customer.csv",
         "reference/item.csv",
+        "reference/ship-to.csv",
+        "reference/cross-reference.csv",
         "reference/stock.csv",
     ] {
         std::fs::copy(from.join(file), config.join(file))

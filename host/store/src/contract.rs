@@ -257,7 +257,7 @@ pub enum OrderState {
     Released,
     /// Kept back by at least one hold.
     Held,
-    /// Sent to a queue.
+    /// Kept back until people of a queue have looked at it.
     Routed,
     /// Refused by the host's rules. Nothing answers the sender by itself; an exception
     /// asks people to.

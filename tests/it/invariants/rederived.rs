@@ -4,6 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
+use portreeve_model::OrderId;
 use portreeve_pipeline::rederive::{RederiveError, Rederived};
 use portreeve_store::contract::{DocumentPosition, OrderState};
 
@@ -41,22 +42,30 @@ async fn invariant_7_rederivable_every_decision_comes_out_the_same_after_a_resta
     feed_samples(&host, 20).await;
     host.decide_all().await;
     let host = host.restart().await;
-    let (mut scorers, mut orders_scored) = (0, 0);
+    let (mut scorers, mut verdicts, mut orders_scored) = (0, 0, 0);
     for order in host.orders().await {
         match host.rederive(order.id).await.unwrap() {
-            Rederived::Same { scorers: 0 } => assert_eq!(order.state, OrderState::Refused, "{}", order.number),
-            Rederived::Same { scorers: asked } => (scorers, orders_scored) = (scorers + asked, orders_scored + 1),
+            Rederived::Same(compared) if compared.scorers == 0 => {
+                assert_eq!(order.state, OrderState::Refused, "{}", order.number);
+                assert!(compared.rules, "{}", order.number);
+            }
+            Rederived::Same(compared) => {
+                assert!(compared.rules && compared.left_out.is_empty(), "{compared:?}");
+                verdicts += compared.verdicts;
+                (scorers, orders_scored) = (scorers + compared.scorers, orders_scored + 1);
+            }
             other => panic!("{}: {other:?}", order.number),
         }
     }
     assert!(orders_scored >= 15 && scorers == orders_scored * 3, "{orders_scored} orders, {scorers} assessments");
+    assert!(verdicts > 0, "no verdict was made again");
 }
 
 #[tokio::test]
 async fn invariant_7_rederivable_what_differs_is_noticed() {
     let host = TestHost::demo().await;
     let order = host.decide_orders(&[PurchaseOrder::clean("PO-1")]).await.remove(0);
-    assert_eq!(host.rederive(order.id).await.unwrap(), Rederived::Same { scorers: 3 });
+    assert_eq!(scorers_alike(&host, order.id).await, 3);
 
     // Less fuel: the scorer no longer comes to its assessment.
     let starved = Setup::demo().grant("margin", "{ lookup = [\"item\"], limits = { fuel = 1000 } }");
@@ -81,7 +90,7 @@ async fn invariant_7_rederivable_what_differs_is_noticed() {
     // With what was installed then, it is the same again: looked-up answers are those on record.
     let host = host.restart_as(Setup::demo()).await;
     host.store.load_reference("item", Vec::new(), leaf(1)).await.unwrap();
-    assert_eq!(host.rederive(order.id).await.unwrap(), Rederived::Same { scorers: 3 });
+    assert_eq!(scorers_alike(&host, order.id).await, 3);
 }
 
 #[tokio::test]
@@ -91,7 +100,7 @@ async fn invariant_7_rederivable_a_record_that_was_put_in_the_place_of_another_i
     let (one, two) = (orders[0].id, orders[1].id);
     let unknown = host.host.pipeline.rederive(one).await.unwrap_err();
     assert!(matches!(unknown, RederiveError::NotInLog(order) if order == one), "{unknown}");
-    assert_eq!(host.rederive(one).await.unwrap(), Rederived::Same { scorers: 3 });
+    assert_eq!(scorers_alike(&host, one).await, 3);
 
     let database = rusqlite::Connection::open(host.folder().join("data/store/portreeve.db")).unwrap();
     let replaced_by_that_of_the_other = |columns: &str| {
@@ -104,7 +113,7 @@ async fn invariant_7_rederivable_a_record_that_was_put_in_the_place_of_another_i
         let Rederived::Different(differences) = host.rederive(one).await.unwrap() else { panic!("no difference") };
         assert!(differences[0].contains("the store was changed"), "{differences:?}");
     }
-    assert_eq!(host.rederive(two).await.unwrap(), Rederived::Same { scorers: 3 });
+    assert_eq!(scorers_alike(&host, two).await, 3);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -136,6 +145,29 @@ async fn invariant_7_rederivable_workers_and_the_cut_of_batches_change_no_decisi
         assert_eq!(orders, other_orders, "{workers} workers, batches of {batch}");
         assert_eq!(fingerprints, other, "{workers} workers, batches of {batch}");
     }
+}
+
+/// How many scorers said the same again about an order of which nothing was left out.
+async fn scorers_alike(host: &TestHost, order: OrderId) -> usize {
+    match host.rederive(order).await.unwrap() {
+        Rederived::Same(compared) if compared.rules && compared.left_out.is_empty() => compared.scorers,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn invariant_7_rederivable_other_rules_and_grants_are_left_out_and_not_counted_as_alike() {
+    let host = TestHost::demo().await;
+    let order = host.decide_orders(&[PurchaseOrder::clean("PO-1")]).await.remove(0);
+    let other = Setup::demo().replace("rules.toml", "price_tolerance_bp = 500", "price_tolerance_bp = 501").replace(
+        "grants.toml",
+        "hold_minutes_max = 480",
+        "hold_minutes_max = 479",
+    );
+    let host = host.restart_as(other).await;
+    let Rederived::Same(compared) = host.rederive(order.id).await.unwrap() else { panic!("no answer") };
+    assert_eq!((compared.rules, compared.verdicts, compared.scorers), (false, 0, 3));
+    assert_eq!(compared.left_out.len(), 2, "{compared:?}");
 }
 
 /// The first samples of both channels.

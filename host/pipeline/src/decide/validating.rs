@@ -3,17 +3,18 @@
 
 use std::collections::BTreeSet;
 
-use portreeve_authority::rules::{CustomerFacts, Finding, ItemFacts, Looked, ReferenceFacts};
+use portreeve_authority::rules::Finding;
 use portreeve_model::advice::CustomerHistory;
-use portreeve_model::reference::Row;
-use portreeve_model::{Currency, Event, Money, Order, OrderId};
+use portreeve_model::{Event, Money, Order, OrderId};
 use portreeve_sandbox::Crossing;
 use portreeve_store::Journaled;
 use portreeve_store::contract::{CustomerEvent, Decided, DecisionCommit};
 
 use super::DecideError;
+use super::facts::{self, RuleRows};
 use super::reading::{Mapped, Reading, for_a_person};
 use crate::capability::Tables;
+use crate::decision::LookupRecord;
 use crate::history::Origin;
 use crate::{Pipeline, history};
 
@@ -25,6 +26,8 @@ pub(super) struct Validated {
     pub(super) id: OrderId,
     pub(super) value: Money,
     pub(super) class: Option<String>,
+    pub(super) test_channel: bool,
+    pub(super) looked_up: Vec<LookupRecord>,
     pub(super) findings: Vec<Finding>,
     pub(super) event_json: Vec<u8>,
     pub(super) customer_event: CustomerEvent,
@@ -47,10 +50,14 @@ impl Pipeline {
             }
             Err(exception) => return Ok(Err(self.without_order(document, crossing, Decided::Unmapped(exception))?)),
         };
-        translate_items(&mut order, tables);
-        let facts = self.reference_facts(&order, &document, tables);
-        let class = facts.customer.found().map(|customer| customer.class.clone());
-        let findings = self.rules.check(&order, &facts);
+        let answer = |table: &str, key: &str| tables.answer(table, key);
+        let mut rows = RuleRows::of(&answer);
+        facts::translate_items(&mut order, &mut rows);
+        let test_channel = self.routes.channel(document.channel()).is_some_and(|channel| channel.test);
+        let reference = facts::reference_facts(&order, document.received_at(), test_channel, &mut rows);
+        let class = facts::class(&reference);
+        let findings = self.rules.check(&order, &reference);
+        let looked_up = rows.asked().map(|lookup| LookupRecord::from(&lookup)).collect();
         let release = order.release.as_deref();
         let id = OrderId::derive(document.channel(), document.sender(), document.partner(), &order.number, release);
         // Another key, but an order that exists: a second release of it, or a
@@ -73,30 +80,13 @@ impl Pipeline {
             id,
             value,
             class,
+            test_channel,
+            looked_up,
             findings,
             event_json,
             customer_event,
             history: None,
         }))
-    }
-
-    /// What the tables say about an order.
-    fn reference_facts(&self, order: &Order, document: &Journaled, tables: &Tables) -> ReferenceFacts {
-        let customer = &order.customer.id;
-        let skus = || order.lines.iter().map(|line| &line.sku);
-        let theirs = order.lines.iter().filter_map(|line| line.buyer_sku.as_ref());
-        let place = order.ship_to.as_ref().and_then(|place| place.id.as_ref());
-        ReferenceFacts {
-            received_at: document.received_at(),
-            test_channel: self.routes.channel(document.channel()).is_some_and(|channel| channel.test),
-            customer: looked(tables, "customer", customer, customer_facts),
-            items: skus().map(|sku| (sku.clone(), looked(tables, "item", sku, item_facts))).collect(),
-            ship_to: place.map(|place| looked(tables, "ship-to", &of_customer(customer, place), |_| Some(()))),
-            cross_references: theirs.map(|number| (number.clone(), our_item(tables, customer, number))).collect(),
-            available: skus()
-                .map(|sku| (sku.clone(), looked(tables, "stock", sku, |row| row.whole("available"))))
-                .collect(),
-        }
     }
 
     pub(super) async fn add_history(&self, orders: &mut [Validated]) -> Result<(), DecideError> {
@@ -114,62 +104,4 @@ impl Pipeline {
 
 pub(super) fn origin(document: &Journaled, order: OrderId) -> Origin<'_> {
     Origin { channel: document.channel(), sender: document.sender(), partner: document.partner(), order }
-}
-
-/// A row as facts. A row that lacks a column is told apart from no row: the one is
-/// our mistake and never the sender's.
-fn looked<T>(tables: &Tables, table: &str, key: &str, facts: impl FnOnce(&Row) -> Option<T>) -> Looked<T> {
-    if !tables.has(table) {
-        return Looked::NotLoaded;
-    }
-    match tables.row(table, key) {
-        None => Looked::Unknown,
-        Some(row) => facts(row).map_or(Looked::Incomplete, Looked::Found),
-    }
-}
-
-/// The key of what was agreed with one customer.
-fn of_customer(customer: &str, what: &str) -> String {
-    format!("{customer}/{what}")
-}
-
-/// Our item for a customer's own number.
-fn our_item(tables: &Tables, customer: &str, number: &str) -> Looked<String> {
-    looked(tables, "cross-reference", &of_customer(customer, number), |row| row.text("sku").map(str::to_owned))
-}
-
-/// Lines that name an item by the customer's own number get ours, where the two are
-/// known to be the same. A number that is one of ours is never replaced.
-fn translate_items(order: &mut Order, tables: &Tables) {
-    for line in &mut order.lines {
-        if tables.row("item", &line.sku).is_some() {
-            continue;
-        }
-        let theirs = line.buyer_sku.as_ref().unwrap_or(&line.sku);
-        if let Looked::Found(ours) = our_item(tables, &order.customer.id, theirs) {
-            let stated = std::mem::replace(&mut line.sku, ours);
-            line.buyer_sku.get_or_insert(stated);
-        }
-    }
-}
-
-fn customer_facts(row: &Row) -> Option<CustomerFacts> {
-    Some(CustomerFacts {
-        class: row.text("class")?.to_owned(),
-        blocked: row.flag("blocked")?,
-        currency: currency(row),
-        country: row.text("country").map(str::to_owned),
-    })
-}
-
-fn item_facts(row: &Row) -> Option<ItemFacts> {
-    Some(ItemFacts {
-        list_price: row.number("list-price")?,
-        unit: row.text("unit")?.to_owned(),
-        currency: currency(row)?,
-    })
-}
-
-fn currency(row: &Row) -> Option<Currency> {
-    row.text("currency").and_then(|code| Currency::parse(code).ok())
 }

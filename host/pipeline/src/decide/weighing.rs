@@ -2,7 +2,7 @@
 //! order, and everything that was found out about an order becomes one commit.
 
 use portreeve_authority::{Advice, Effect, Subject};
-use portreeve_model::{Assessment, Digest, Instant};
+use portreeve_model::{Assessment, ChannelId, Digest, Instant, Money, Order, OrderId};
 use portreeve_record::canonical_json;
 use portreeve_store::contract::{Decided, DecisionCommit, NewOrder, NewOutbox, NewPayload, OrderState};
 
@@ -45,7 +45,7 @@ impl Pipeline {
         now: Instant,
     ) -> Result<Vec<Weighed>, DecideError> {
         let Some(installed) = self.plugin(&scoring.plugin) else { return Ok(Vec::new()) };
-        let subject = subject(order);
+        let subject = subject(order.id, order.document.channel(), &order.order, order.value, order.class.clone());
         let mut weighed = Vec::new();
         for proposal in &assessment.proposals {
             let advice = Advice {
@@ -91,6 +91,9 @@ impl Pipeline {
             configuration: self.configuration,
             authority: self.authority.digest(),
             reference: tables.versions().into_iter().map(|(table, version)| (table, version.to_string())).collect(),
+            rules: self.rules.digest(),
+            test_channel: validated.test_channel,
+            looked_up: validated.looked_up.clone(),
             history: validated.history.clone(),
             findings: validated.findings.iter().map(FindingRecord::from).collect(),
             scorings,
@@ -156,13 +159,20 @@ impl Pipeline {
     }
 }
 
-fn subject(order: &Validated) -> Subject {
+/// What authority is told about an order.
+pub(crate) fn subject(
+    id: OrderId,
+    channel: &ChannelId,
+    order: &Order,
+    value: Money,
+    customer_class: Option<String>,
+) -> Subject {
     Subject {
-        order: order.id,
-        channel: order.document.channel().clone(),
-        customer_class: order.class.clone(),
-        value: order.value,
-        line_numbers: order.order.lines.iter().map(|line| line.number.clone()).collect(),
-        ship_country: order.order.ship_to.as_ref().and_then(|place| place.country.clone()),
+        order: id,
+        channel: channel.clone(),
+        customer_class,
+        value,
+        line_numbers: order.lines.iter().map(|line| line.number.clone()).collect(),
+        ship_country: order.ship_to.as_ref().and_then(|place| place.country.clone()),
     }
 }

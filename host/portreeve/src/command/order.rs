@@ -150,10 +150,20 @@ async fn rederive(order: Option<&str>, data: &Data, json: bool, output: &mut Out
     let host = Host::open(store, &locations, std::sync::Arc::new(SystemClock), None).await?;
     // A host that was cut off may have left decisions without an index.
     host.sequencer.sequence_all().await?;
-    let (mut same, mut erased, mut different) = (0_u64, 0_u64, Vec::new());
+    let (mut same, mut erased, mut nothing, mut host_caused) = (0_u64, 0_u64, 0_u64, 0_usize);
+    let (mut left_out, mut different) = (Vec::new(), Vec::new());
     for order in orders {
         match host.pipeline.rederive(order.id).await? {
-            Rederived::Same { .. } => same += 1,
+            Rederived::Same(compared) => {
+                same += 1;
+                host_caused += compared.host_caused;
+                left_out.extend(compared.left_out.into_iter().map(|what| format!("order {}: {what}", order.number)));
+            }
+            Rederived::NothingCompared(compared) => {
+                nothing += 1;
+                host_caused += compared.host_caused;
+                left_out.extend(compared.left_out.into_iter().map(|what| format!("order {}: {what}", order.number)));
+            }
             Rederived::Erased => erased += 1,
             Rederived::Different(differences) => {
                 different
@@ -162,9 +172,18 @@ async fn rederive(order: Option<&str>, data: &Data, json: bool, output: &mut Out
         }
     }
     if json {
-        output.json(&serde_json::json!({ "same": same, "erased": erased, "different": different }))?;
+        output.json(&serde_json::json!({
+            "same": same, "erased": erased, "nothingCompared": nothing, "hostCaused": host_caused,
+            "leftOut": left_out, "different": different,
+        }))?;
     } else {
-        output.line(&format!("{same} decided alike, {erased} erased, {} differences", different.len()))?;
+        output.line(&format!(
+            "{same} decided alike, {erased} erased, {nothing} with nothing to compare, {host_caused} outcomes that the host caused, {} differences",
+            different.len()
+        ))?;
+        for what in &left_out {
+            output.line(&format!("left out: {what}"))?;
+        }
     }
     if different.is_empty() { Ok(()) } else { bail!("{}", different.join("\n")) }
 }

@@ -1,0 +1,113 @@
+//! Rows of reference tables as the host's rules see them. Every question is kept
+//! with its answer, so that the rules can be asked again with the same rows.
+
+use std::collections::BTreeMap;
+
+use portreeve_authority::rules::{CustomerFacts, ItemFacts, Looked, ReferenceFacts};
+use portreeve_model::reference::Row;
+use portreeve_model::{Currency, Instant, Order};
+use portreeve_sandbox::{LookupAnswer, RecordedLookup};
+
+/// Where rows come from, and what was asked so far, each question once.
+pub(crate) struct RuleRows<'a> {
+    answer: &'a (dyn Fn(&str, &str) -> LookupAnswer + Sync),
+    asked: BTreeMap<(String, String), LookupAnswer>,
+}
+
+impl<'a> RuleRows<'a> {
+    /// Rows from a source of answers, given table and key.
+    pub(crate) fn of(answer: &'a (dyn Fn(&str, &str) -> LookupAnswer + Sync)) -> Self {
+        Self { answer, asked: BTreeMap::new() }
+    }
+
+    /// What was asked, by table and key.
+    pub(super) fn asked(self) -> impl Iterator<Item = RecordedLookup> {
+        self.asked.into_iter().map(|((table, key), answer)| RecordedLookup { table, key, answer })
+    }
+
+    /// A row as facts. A row that lacks a column is told apart from no row: the one
+    /// is our mistake and never the sender's.
+    fn looked<T>(&mut self, table: &str, key: &str, facts: impl FnOnce(&Row) -> Option<T>) -> Looked<T> {
+        let answer = (self.answer)(table, key);
+        let looked = match &answer {
+            LookupAnswer::Row(fields) => facts(&Row(fields.clone())).map_or(Looked::Incomplete, Looked::Found),
+            LookupAnswer::NoRow => Looked::Unknown,
+            LookupAnswer::UnknownTable | LookupAnswer::Denied | LookupAnswer::Unavailable => Looked::NotLoaded,
+        };
+        self.asked.insert((table.to_owned(), key.to_owned()), answer);
+        looked
+    }
+
+    /// Our item for a customer's own number.
+    fn our_item(&mut self, customer: &str, number: &str) -> Looked<String> {
+        self.looked("cross-reference", &of_customer(customer, number), |row| row.text("sku").map(str::to_owned))
+    }
+}
+
+/// Lines that name an item by the customer's own number get ours, where the two are
+/// known to be the same. A number that is one of ours is never replaced.
+pub(super) fn translate_items(order: &mut Order, rows: &mut RuleRows<'_>) {
+    for line in &mut order.lines {
+        if !matches!(rows.looked("item", &line.sku, item_facts), Looked::Unknown) {
+            continue;
+        }
+        let theirs = line.buyer_sku.as_ref().unwrap_or(&line.sku);
+        if let Looked::Found(ours) = rows.our_item(&order.customer.id, theirs) {
+            let stated = std::mem::replace(&mut line.sku, ours);
+            line.buyer_sku.get_or_insert(stated);
+        }
+    }
+}
+
+/// What the tables say about an order.
+pub(crate) fn reference_facts(
+    order: &Order,
+    received_at: Instant,
+    test_channel: bool,
+    rows: &mut RuleRows<'_>,
+) -> ReferenceFacts {
+    let customer = &order.customer.id;
+    let skus = || order.lines.iter().map(|line| &line.sku);
+    let theirs = order.lines.iter().filter_map(|line| line.buyer_sku.as_ref());
+    let place = order.ship_to.as_ref().and_then(|place| place.id.as_ref());
+    ReferenceFacts {
+        received_at,
+        test_channel,
+        customer: rows.looked("customer", customer, customer_facts),
+        items: skus().map(|sku| (sku.clone(), rows.looked("item", sku, item_facts))).collect(),
+        ship_to: place.map(|place| rows.looked("ship-to", &of_customer(customer, place), |_| Some(()))),
+        cross_references: theirs.map(|number| (number.clone(), rows.our_item(customer, number))).collect(),
+        available: skus().map(|sku| (sku.clone(), rows.looked("stock", sku, |row| row.whole("available")))).collect(),
+    }
+}
+
+/// The customer's class, where the customer is known.
+pub(crate) fn class(reference: &ReferenceFacts) -> Option<String> {
+    reference.customer.found().map(|customer| customer.class.clone())
+}
+
+/// The key of what was agreed with one customer.
+fn of_customer(customer: &str, what: &str) -> String {
+    format!("{customer}/{what}")
+}
+
+fn customer_facts(row: &Row) -> Option<CustomerFacts> {
+    Some(CustomerFacts {
+        class: row.text("class")?.to_owned(),
+        blocked: row.flag("blocked")?,
+        currency: currency(row),
+        country: row.text("country").map(str::to_owned),
+    })
+}
+
+fn item_facts(row: &Row) -> Option<ItemFacts> {
+    Some(ItemFacts {
+        list_price: row.number("list-price")?,
+        unit: row.text("unit")?.to_owned(),
+        currency: currency(row)?,
+    })
+}
+
+fn currency(row: &Row) -> Option<Currency> {
+    row.text("currency").and_then(|code| Currency::parse(code).ok())
+}
