@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use async_trait::async_trait;
 use portreeve_model::reference::Row;
 use portreeve_model::{Digest, Instant, OrderId, PluginName, Reply};
-use portreeve_record::Leaf;
+use portreeve_record::{Leaf, PayloadKey};
 use portreeve_store::contract::{
     Configuration, CustomerAggregate, DeadLetter, DecisionCommit, DocumentPosition, ExceptionView, HistoryQuery,
     InputId, JournalEntry, JournalOutcome, OrderView, OutboxId, PluginUsage, Room, Settlement, Summary, TreeHead,
@@ -124,6 +124,8 @@ store! {
         async fn dead_letters(&self, after: u64, limit: u32) -> Vec<DeadLetter>;
         async fn next_due(&self) -> Option<Instant>;
         async fn payload(&self, commitment: Digest) -> Vec<u8>;
+        async fn payload_with_key(&self, commitment: Digest) -> (Vec<u8>, PayloadKey);
+        async fn payloads_about(&self, subject: Digest) -> Vec<Digest>;
         async fn kv(&self, plugin: &PluginName, scope: &str, key: &str) -> Option<Vec<u8>>;
         async fn unsequenced(&self, limit: u32) -> Vec<UnsequencedLeaf>;
         async fn tree_head(&self) -> Option<TreeHead>;
