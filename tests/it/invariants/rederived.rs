@@ -4,8 +4,8 @@
 
 use std::path::{Path, PathBuf};
 
-use portreeve_pipeline::rederive::{RederiveError, Rederived};
 use portreeve_model::Digest;
+use portreeve_pipeline::rederive::{RederiveError, Rederived};
 use portreeve_store::StoreError;
 use portreeve_store::contract::{DocumentPosition, OrderState};
 
