@@ -125,6 +125,7 @@ store! {
         async fn next_due(&self) -> Option<Instant>;
         async fn payload(&self, commitment: Digest) -> Vec<u8>;
         async fn payload_with_key(&self, commitment: Digest) -> (Vec<u8>, PayloadKey);
+        async fn payloads_about(&self, subject: Digest) -> Vec<Digest>;
         async fn kv(&self, plugin: &PluginName, scope: &str, key: &str) -> Option<Vec<u8>>;
         async fn unsequenced(&self, limit: u32) -> Vec<UnsequencedLeaf>;
         async fn tree_head(&self) -> Option<TreeHead>;

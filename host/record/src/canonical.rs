@@ -6,6 +6,8 @@
 //! with a fraction, are refused; 64-bit integers travel as decimal text
 //! (`portreeve_model::value::text`).
 
+mod exact;
+
 use portreeve_model::Digest;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -62,10 +64,11 @@ pub enum RecordError {
 /// not an integer of at most [`INTEGER_MAX`] in magnitude.
 pub fn canonical_json(value: &impl Serialize) -> Result<Vec<u8>, RecordError> {
     let unserialisable = |error: serde_json::Error| RecordError::Unserialisable(error.to_string());
-    // The tree shows the numbers as they were before rounding; the bytes come
-    // from the value itself, where a doubled key is still an error.
-    let tree = serde_json::to_value(value).map_err(unserialisable)?;
-    refuse_inexact_numbers(&tree, "")?;
+    if !exact::is_exact(value) {
+        // A tree shows where, and the numbers as they were before rounding.
+        let tree = serde_json::to_value(value).map_err(unserialisable)?;
+        refuse_inexact_numbers(&tree, "")?;
+    }
     serde_json_canonicalizer::to_vec(value).map_err(unserialisable)
 }
 
@@ -145,6 +148,36 @@ mod tests {
             if let Err(RecordError::InexactNumber { place, .. }) = found {
                 assert_eq!(place, "lines.0.amount");
             }
+        }
+    }
+
+    #[test]
+    fn refuses_an_inexact_number_wherever_it_is() {
+        #[derive(Serialize)]
+        enum Case {
+            Unit,
+            One(u64),
+            Two(i64, u128),
+            Named { value: Option<u64> },
+        }
+        #[derive(Serialize)]
+        struct Fraction(f64);
+        let (largest, beyond) = (INTEGER_MAX, INTEGER_MAX + 1);
+        let fine = (Case::Unit, Case::One(largest), Case::Two(-1, 7), Case::Named { value: None }, [Some(largest)]);
+        canonical_json(&fine).unwrap();
+        let too_far = -i64::try_from(beyond).unwrap();
+        let raw = serde_json::value::RawValue::from_string("[0.5]".to_owned()).unwrap();
+        let refused = [
+            canonical_json(&Case::One(beyond)),
+            canonical_json(&Case::Two(too_far, 0)),
+            canonical_json(&Case::Two(0, u128::from(beyond))),
+            canonical_json(&Case::Named { value: Some(beyond) }),
+            canonical_json(&BTreeMap::from([("a", vec![(1_u8, beyond)])])),
+            canonical_json(&Fraction(1.0)),
+            canonical_json(&raw),
+        ];
+        for found in refused {
+            assert!(matches!(found, Err(RecordError::InexactNumber { .. })), "{found:?}");
         }
     }
 

@@ -133,7 +133,8 @@ pub struct NewPayload {
     pub sealed: Sealed,
     /// The key that erasure destroys.
     pub key: PayloadKey,
-    /// Whom it is about: a digest, for erasure by subject.
+    /// Whom it is about: a digest, for erasure by subject. Of what was not read
+    /// yet, the sender; see [`Store::payloads_about`].
     pub subject: Option<Digest>,
 }
 
@@ -894,6 +895,13 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// [`StoreError::Erased`] when its key was destroyed.
     async fn payload_with_key(&self, commitment: Digest) -> Result<(Vec<u8>, PayloadKey), StoreError>;
+
+    /// Commitments of all payloads about a subject: those sealed for it, and the
+    /// documents and inputs that its orders came in, which were sealed for their
+    /// sender before anybody knew whom they are about. Destroying their keys is
+    /// what can be forgotten; `host/ARCHITECTURE.md` says what stays. Goes through
+    /// all orders: for an erasure, not for every day.
+    async fn payloads_about(&self, subject: Digest) -> Result<Vec<Digest>, StoreError>;
 
     /// A connector's small state.
     async fn kv(&self, plugin: &PluginName, scope: &str, key: &str) -> Result<Option<Vec<u8>>, StoreError>;

@@ -4,8 +4,9 @@
 
 use std::path::{Path, PathBuf};
 
-use portreeve_model::OrderId;
+use portreeve_model::{Digest, OrderId};
 use portreeve_pipeline::rederive::{RederiveError, Rederived};
+use portreeve_store::StoreError;
 use portreeve_store::contract::{DocumentPosition, OrderState};
 
 use super::leaf;
@@ -114,6 +115,43 @@ async fn invariant_7_rederivable_a_record_that_was_put_in_the_place_of_another_i
         assert!(differences[0].contains("the store was changed"), "{differences:?}");
     }
     assert_eq!(scorers_alike(&host, two).await, 3);
+}
+
+#[tokio::test]
+async fn invariant_7_rederivable_an_erased_customers_order_is_proved_and_cannot_be_read() {
+    let host = TestHost::demo().await;
+    let theirs = PurchaseOrder::clean("PO-2").of_customer("C1202");
+    let orders = host.decide_orders(&[PurchaseOrder::clean("PO-1"), theirs]).await;
+    host.deliver_all().await;
+    let [erased, kept] = [&orders[0], &orders[1]];
+    assert_eq!(scorers_alike(&host, erased.id).await, 3);
+
+    let database = rusqlite::Connection::open(host.folder().join("data/store/portreeve.db")).unwrap();
+    let blob = |sql: &str, key: &[u8]| -> Vec<u8> { database.query_row(sql, [key], |row| row.get(0)).unwrap() };
+    let subject = blob("SELECT subject FROM payload_key WHERE commitment = ?1", erased.decision.as_bytes());
+    let subject = Digest::from_bytes(subject.try_into().unwrap());
+    let about = host.store.payloads_about(subject).await.unwrap();
+    assert_eq!(about.len(), 4, "the input, the document in it, the event and the decision");
+    for commitment in &about {
+        host.store.payload(*commitment).await.unwrap();
+        let destroyed = database.execute("DELETE FROM payload_key WHERE commitment = ?1", [commitment.as_bytes()]);
+        assert_eq!(destroyed.unwrap(), 1);
+    }
+    for commitment in about {
+        let gone = host.store.payload(commitment).await;
+        assert!(matches!(gone, Err(StoreError::Erased(_))), "{gone:?}");
+    }
+    // Nothing that is left opens to a document of this order.
+    let mut left = database.prepare("SELECT commitment FROM payload_key").unwrap();
+    let left: Vec<Vec<u8>> = left.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    assert_eq!(left.len(), 4);
+    for commitment in left {
+        let bytes = host.store.payload(Digest::from_bytes(commitment.try_into().unwrap())).await.unwrap();
+        assert!(!String::from_utf8(bytes).unwrap().contains("PO-1"));
+    }
+    assert_eq!(host.rederive(erased.id).await.unwrap(), Rederived::Erased);
+    assert_eq!(scorers_alike(&host, kept.id).await, 3);
+    host.verify().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

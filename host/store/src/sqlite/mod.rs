@@ -272,6 +272,10 @@ impl Store for SqliteStore {
         self.read(move |connection| rows::payload(connection, commitment)).await
     }
 
+    async fn payloads_about(&self, subject: Digest) -> Result<Vec<Digest>, StoreError> {
+        self.read(move |connection| rows::payloads_about(connection, subject)).await
+    }
+
     async fn kv(&self, plugin: &PluginName, scope: &str, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
         let (plugin, scope, key) = (plugin.clone(), scope.to_owned(), key.to_owned());
         self.read(move |connection| rows::kv(connection, &plugin, &scope, &key)).await

@@ -700,6 +700,23 @@ pub(super) fn payload(connection: &Connection, commitment: Digest) -> Result<(Ve
     Ok((bytes, key))
 }
 
+pub(super) fn payloads_about(connection: &Connection, subject: Digest) -> Result<Vec<Digest>> {
+    connection
+        .prepare(
+            "WITH sealed AS (SELECT commitment FROM payload_key WHERE subject = ?1),
+                  found AS (SELECT document.payload AS document, input.payload AS input
+                            FROM orders JOIN document ON document.position = orders.position
+                                        JOIN input ON input.id = document.input
+                            WHERE orders.event IN (SELECT commitment FROM sealed))
+             SELECT commitment FROM sealed UNION SELECT document FROM found UNION SELECT input FROM found",
+        )
+        .map_err(failed)?
+        .query_map([subject.as_bytes()], |row| digest(row, 0))
+        .map_err(failed)?
+        .collect::<rusqlite::Result<_>>()
+        .map_err(failed)
+}
+
 pub(super) fn kv(connection: &Connection, plugin: &PluginName, scope: &str, key: &str) -> Result<Option<Vec<u8>>> {
     connection
         .query_row(
