@@ -3,6 +3,8 @@
 
 mod activation;
 
+mod commands;
+
 mod door;
 
 mod patience;

@@ -260,8 +260,13 @@ impl Setup {
 
     /// Writes the configuration into a folder, without an ERP behind it.
     pub(crate) fn configuration(&self, folder: &Path) -> PathBuf {
+        self.configuration_with(folder, "http://127.0.0.1:9")
+    }
+
+    /// The same, with an ERP at this origin.
+    pub(crate) fn configuration_with(&self, folder: &Path, erp_origin: &str) -> PathBuf {
         std::fs::write(shop_secret_file(folder), SHOP_SECRET).unwrap();
-        self.write(folder, "http://127.0.0.1:9")
+        self.write(folder, erp_origin)
     }
 
     /// Writes the configuration into a folder.

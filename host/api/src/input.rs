@@ -20,6 +20,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::limits::INPUT_BYTES_MAX;
+use crate::outcome::{self, Outcome};
 use crate::problem::Problem;
 use crate::{Door, Front};
 
@@ -48,7 +49,8 @@ pub(crate) struct Kept {
 /// Takes an input.
 ///
 /// The reply is the channel's own: an operation document, a 997. A channel without
-/// one answers 202 with the input's id, 200 when the same bytes came before.
+/// one answers 202 with the input's id, 200 when the same bytes came before. With
+/// `accept: application/vnd.portreeve.outcome+json` the answer is an `Outcome`.
 #[utoipa::path(
     post, path = "/v1/channels/{channel}", tag = "senders",
     params(("channel" = String, Path, description = "The channel's id")),
@@ -141,6 +143,9 @@ async fn accept(door: &Door, channel: String, request: Request) -> Result<Respon
     match front.pipeline.accept(&sender, input).await {
         Ok(accepted) => {
             front.accepted.notify_one();
+            if text(&parts.headers, header::ACCEPT.as_str()) == Some(outcome::MEDIA_TYPE) {
+                return Ok(Json(Outcome::of(&front.pipeline, accepted).await?).into_response());
+            }
             Ok(answer(accepted))
         }
         Err(error) => {

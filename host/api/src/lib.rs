@@ -15,6 +15,8 @@ mod problem;
 
 mod input;
 
+pub mod outcome;
+
 mod view;
 
 mod operator;

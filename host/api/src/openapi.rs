@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use crate::{input, operator, problem, story, view};
+use crate::{input, operator, outcome, problem, story, view};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -28,7 +28,7 @@ use crate::{input, operator, problem, story, view};
         operator::healthz,
         operator::readyz
     ),
-    components(schemas(problem::Problem, view::Story)),
+    components(schemas(problem::Problem, view::Story, outcome::Outcome)),
     modifiers(&Credentials),
     tags(
         (name = "senders", description = "Sending inputs; a path below a channel reaches its connector as well"),

@@ -5,13 +5,19 @@
 
 mod audit;
 
+mod dead_letter;
+
+mod ingest;
+
 mod order;
 
 mod plugin;
 
+mod reference;
+
 mod serve;
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -24,7 +30,7 @@ use crate::clock::SystemClock;
 use crate::config::Proposed;
 use crate::demo::{self, DemoOptions};
 use crate::host::{self, Host, Locations};
-use crate::output::Output;
+use crate::output::{Output, tame};
 use crate::source_tree::SourceTree;
 
 /// Portreeve: a WebAssembly plugin host for a distributor's integration layer.
@@ -34,8 +40,22 @@ pub struct CommandLine {
     /// JSON instead of text.
     #[arg(long, global = true)]
     json: bool,
+    /// How the log on stderr is written. It holds ids, codes and counts, never what
+    /// an order says.
+    #[arg(long, global = true, value_enum, default_value_t)]
+    log_format: LogFormat,
     #[command(subcommand)]
     command: Command,
+}
+
+/// How the log is written.
+#[derive(Debug, Clone, Copy, Default, clap::ValueEnum)]
+enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One object a line, for collectors.
+    Json,
 }
 
 #[derive(Debug, Subcommand)]
@@ -62,6 +82,15 @@ enum Command {
         #[command(flatten)]
         data: Data,
     },
+    /// Bring files into a channel; one line of result for each. Exit code 0 means
+    /// that every file is on record, whatever its disposition; 1 that one is not.
+    Ingest(ingest::Ingest),
+    /// Load reference tables.
+    #[command(subcommand)]
+    Reference(reference::Command),
+    /// Look at deliveries that were given up, try them again, or end them.
+    #[command(subcommand)]
+    DeadLetter(dead_letter::Command),
     /// Build plugins, or look into components.
     #[command(subcommand)]
     Plugin(plugin::Command),
@@ -104,8 +133,22 @@ impl Data {
         Locations::standard(&self.data_dir)
     }
 
-    /// The store of a folder that exists already.
+    /// The store of a folder that exists already, for reading alone: a host may
+    /// be working on it.
     fn open(&self) -> anyhow::Result<(Locations, Arc<dyn Store>)> {
+        let locations = self.existing()?;
+        let store = locations.store_to_read()?;
+        Ok((locations, store))
+    }
+
+    /// The same for writing; no host may be working on it.
+    fn open_to_write(&self) -> anyhow::Result<(Locations, Arc<dyn Store>)> {
+        let locations = self.existing()?;
+        let store = locations.store()?;
+        Ok((locations, store))
+    }
+
+    fn existing(&self) -> anyhow::Result<Locations> {
         let locations = self.locations()?;
         if !locations.data.join("store").is_dir() {
             anyhow::bail!(
@@ -114,8 +157,7 @@ impl Data {
                 self.data_dir.display()
             );
         }
-        let store = locations.store()?;
-        Ok((locations, store))
+        Ok(locations)
     }
 }
 
@@ -124,27 +166,33 @@ impl Data {
 /// # Errors
 /// When it fails; the error says what was found, what was expected and what to do.
 pub fn run(line: CommandLine) -> anyhow::Result<()> {
-    log_to_stderr(matches!(line.command, Command::Serve { .. }))?;
+    log_to_stderr(matches!(line.command, Command::Serve { .. }), line.log_format)?;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no threads could be started")?;
-    runtime.block_on(dispatch(line))
+    runtime.block_on(dispatch(line, &mut Output::standard()))
 }
 
-async fn dispatch(line: CommandLine) -> anyhow::Result<()> {
-    let mut output = Output::standard();
+/// Runs a command that writes its results where the caller says.
+///
+/// # Errors
+/// As [`run`].
+pub async fn dispatch(line: CommandLine, output: &mut Output) -> anyhow::Result<()> {
     let json = line.json;
     match line.command {
         Command::Demo { data_dir, workers } => {
-            demo::run(&DemoOptions { data_dir, workers, json }, &mut output).await?;
+            demo::run(&DemoOptions { data_dir, workers, json }, output).await?;
             Ok(())
         }
-        Command::Init { config, data } => init(&config, &data, json, &mut output).await,
-        Command::Serve { data } => serve::run(&data, json, &mut output).await,
-        Command::Plugin(command) => plugin::run(command, json, &mut output),
-        Command::Order(command) => order::run(command, json, &mut output).await,
-        Command::Exception(command) => order::run_exception(command, json, &mut output).await,
-        Command::Grant(command) => order::run_grant(command, json, &mut output).await,
-        Command::Audit(command) => audit::run(command, json, &mut output).await,
+        Command::Init { config, data } => init(&config, &data, json, output).await,
+        Command::Serve { data } => serve::run(&data, json, output).await,
+        Command::Ingest(files) => ingest::run(files, json, output).await,
+        Command::Reference(command) => reference::run(command, json, output).await,
+        Command::DeadLetter(command) => dead_letter::run(command, json, output).await,
+        Command::Plugin(command) => plugin::run(command, json, output).await,
+        Command::Order(command) => order::run(command, json, output).await,
+        Command::Exception(command) => order::run_exception(command, json, output).await,
+        Command::Grant(command) => order::run_grant(command, json, output).await,
+        Command::Audit(command) => audit::run(command, json, output).await,
     }
 }
 
@@ -165,12 +213,16 @@ async fn init(config: &std::path::Path, data: &Data, json: bool, output: &mut Ou
     output.line(&format!("run it with `portreeve serve --data-dir {}`", data.data_dir.display()))
 }
 
-fn log_to_stderr(serving: bool) -> anyhow::Result<()> {
+fn log_to_stderr(serving: bool, format: LogFormat) -> anyhow::Result<()> {
     let default = if serving { "info" } else { "error" };
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .or_else(|_| tracing_subscriber::EnvFilter::try_new(default))
         .context("the log filter in RUST_LOG cannot be understood")?;
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).init(),
+        LogFormat::Json => log.json().init(),
+    }
     Ok(())
 }
 
@@ -182,5 +234,5 @@ pub fn report(error: &anyhow::Error) {
         return;
     }
     // Nothing is left to tell when stderr itself is closed.
-    writeln!(std::io::stderr(), "portreeve: {error:#}").unwrap_or_default();
+    writeln!(std::io::stderr(), "portreeve: {}", tame(&format!("{error:#}"))).unwrap_or_default();
 }

@@ -92,7 +92,7 @@ impl Locations {
         }
     }
 
-    fn components(&self) -> PathBuf {
+    pub(crate) fn components(&self) -> PathBuf {
         self.data.join("components")
     }
 
@@ -102,6 +102,14 @@ impl Locations {
     /// When another process has it, or it is damaged or newer.
     pub fn store(&self) -> anyhow::Result<Arc<SqliteStore>> {
         Ok(Arc::new(SqliteStore::open(&self.data.join("store"))?))
+    }
+
+    /// Opens the store for reading alone, also beside a host that works on it.
+    ///
+    /// # Errors
+    /// When it is damaged or of another version.
+    pub fn store_to_read(&self) -> anyhow::Result<Arc<SqliteStore>> {
+        Ok(Arc::new(SqliteStore::open_to_read(&self.data.join("store"))?))
     }
 
     /// The log's key.
@@ -268,6 +276,18 @@ pub struct LoadedReference {
     pub rows: usize,
     /// Whether the rows differ from those before.
     pub changed: bool,
+}
+
+/// Gives the leaves that a command wrote into a stopped host's folder their index.
+///
+/// # Errors
+/// When the log cannot be continued.
+pub async fn sequence(store: &Arc<dyn Store>, locations: &Locations) -> anyhow::Result<()> {
+    let origin = Files::from_bytes(&active(store).await?.bytes)?.check()?.host.host.origin;
+    let key = locations.log_key(&origin)?;
+    let (sequencer, _) = Sequencer::recover(Arc::clone(store), key, locations.outside(&origin)).await?;
+    sequencer.sequence_all().await?;
+    Ok(())
 }
 
 /// The active configuration.
@@ -600,7 +620,7 @@ fn component_path(folder: &Path, digest: Digest) -> PathBuf {
 }
 
 /// The digest in the configuration decides, not the file's name.
-fn read_component(folder: &Path, digest: Digest) -> anyhow::Result<Vec<u8>> {
+pub(crate) fn read_component(folder: &Path, digest: Digest) -> anyhow::Result<Vec<u8>> {
     let path = component_path(folder, digest);
     let bytes = std::fs::read(&path).with_context(|| format!("the component `{}` cannot be read", path.display()))?;
     let found = Digest::of(&bytes);

@@ -28,13 +28,21 @@ impl Output {
         Self { results: Box::new(std::io::sink()), terminal: false, quiet: true }
     }
 
-    /// A line of the result.
+    /// To a writer of the caller's, without progress.
+    #[must_use]
+    pub fn to(results: Box<dyn Write + Send>) -> Self {
+        Self { results, terminal: false, quiet: true }
+    }
+
+    /// A line of the result, or several. Numbers, names and details come from
+    /// senders and targets: a terminal would obey their control characters, so no
+    /// line has any.
     ///
     /// # Errors
     /// When the stream is closed.
     pub fn line(&mut self, text: &str) -> anyhow::Result<()> {
         self.clear_progress();
-        writeln!(self.results, "{text}").context("the output is closed")
+        writeln!(self.results, "{}", tame(text)).context("the output is closed")
     }
 
     /// A value as one line of JSON.
@@ -43,6 +51,15 @@ impl Output {
     /// When the stream is closed.
     pub fn json(&mut self, value: &impl Serialize) -> anyhow::Result<()> {
         let text = serde_json::to_string(value).context("the result has no JSON")?;
+        // In JSON such characters stand in strings alone, where an escape says the same.
+        let text = text.chars().fold(String::with_capacity(text.len()), |mut line, c| {
+            if obeyed(c) {
+                line.push_str(&format!("\\u{:04x}", u32::from(c)));
+            } else {
+                line.push(c);
+            }
+            line
+        });
         self.line(&text)
     }
 
@@ -53,7 +70,7 @@ impl Output {
     pub fn step(&self, text: &str) -> anyhow::Result<()> {
         self.clear_progress();
         if !self.quiet {
-            writeln!(std::io::stderr(), "{text}").context("the error output is closed")?;
+            writeln!(std::io::stderr(), "{}", tame(text)).context("the error output is closed")?;
         }
         Ok(())
     }
@@ -63,7 +80,7 @@ impl Output {
         if self.quiet {
             return;
         }
-        let mut stderr = std::io::stderr();
+        let (mut stderr, text) = (std::io::stderr(), tame(text));
         // Progress is a courtesy: a closed stream must not stop the work.
         let written = if self.terminal { write!(stderr, "\r\x1b[K{text}") } else { writeln!(stderr, "{text}") };
         written.and_then(|()| stderr.flush()).unwrap_or_default();
@@ -101,13 +118,38 @@ impl Output {
     }
 }
 
-/// Cuts or pads to a width. Text from senders shows no control characters: a
-/// terminal would obey them.
+/// The text without what a terminal obeys: C0 and C1 controls, and characters that
+/// turn the direction of writing. Line ends stay, for a text of several lines.
+#[must_use]
+pub fn tame(text: &str) -> String {
+    text.chars().map(|c| if c != '\n' && obeyed(c) { '\u{fffd}' } else { c }).collect()
+}
+
+fn obeyed(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}')
+}
+
+/// Cuts or pads to a width; a cell is one line.
 fn fit(cell: &str, width: usize) -> String {
-    let clean: String = cell.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let clean: String = cell.chars().map(|c| if obeyed(c) { ' ' } else { c }).collect();
     if clean.chars().count() <= width {
         return format!("{clean:width$}");
     }
     let cut: String = clean.chars().take(width.saturating_sub(1)).collect();
     format!("{cut}…")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_senders_text_cannot_drive_the_terminal() {
+        let number = "PO-1\u{1b}]0;owned\u{7}\u{9b}2J\r\u{202e}gnorw";
+        for shown in [tame(number), fit(number, 60), fit(number, 8)] {
+            assert!(!shown.chars().any(obeyed), "{shown:?}");
+            assert!(shown.starts_with("PO-1"), "{shown:?}");
+        }
+        assert_eq!(tame("two\nlines, ümlaut"), "two\nlines, ümlaut");
+    }
 }

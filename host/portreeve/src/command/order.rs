@@ -5,7 +5,7 @@ use portreeve_model::OrderId;
 use portreeve_pipeline::decision::DecisionRecord;
 use portreeve_pipeline::rederive::Rederived;
 use portreeve_store::Store;
-use portreeve_store::contract::{DocumentPosition, OrderView};
+use portreeve_store::contract::{DocumentPosition, ExceptionView, OrderState, OrderView};
 
 use super::Data;
 use crate::clock::SystemClock;
@@ -20,6 +20,9 @@ const PAGE: u32 = 256;
 pub(super) enum Command {
     /// All orders, in journal order.
     List {
+        /// Only those in this state.
+        #[arg(long, value_parser = order_state)]
+        state: Option<OrderState>,
         #[command(flatten)]
         data: Data,
     },
@@ -59,32 +62,42 @@ pub(super) enum GrantCommand {
 
 pub(super) async fn run(command: Command, json: bool, output: &mut Output) -> anyhow::Result<()> {
     match command {
-        Command::List { data } => list(&data, json, output).await,
+        Command::List { state, data } => list(&data, state, json, output).await,
         Command::Show { order, data } => show(&order, &data, json, output).await,
         Command::Rederive { order, data } => rederive(order.as_deref(), &data, json, output).await,
     }
 }
 
-async fn list(data: &Data, json: bool, output: &mut Output) -> anyhow::Result<()> {
+async fn list(data: &Data, state: Option<OrderState>, json: bool, output: &mut Output) -> anyhow::Result<()> {
     let (_, store) = data.open()?;
-    for order in all(store.as_ref()).await? {
-        if json {
-            output.json(&serde_json::json!({
-                "id": order.id, "number": order.number, "channel": order.channel, "state": order.state.as_str(),
-                "queue": order.queue, "value": order.value, "recommended": order.recommended, "why": order.why,
-            }))?;
-        } else {
-            output.line(&format!(
-                "{}  {:<16}  {:<9}  {:>16}  {}",
-                order.id,
-                order.number,
-                order.state.as_str(),
-                order.value,
-                order.why
-            ))?;
-        }
+    let mut after = DocumentPosition(0);
+    loop {
+        let page = match state {
+            Some(state) => store.orders_in(state, after, PAGE).await?,
+            None => store.orders(after, PAGE).await?,
+        };
+        let Some(last) = page.last() else { return Ok(()) };
+        after = last.position;
+        page.iter().try_for_each(|order| list_one(order, json, output))?;
     }
-    Ok(())
+}
+
+fn list_one(order: &OrderView, json: bool, output: &mut Output) -> anyhow::Result<()> {
+    if json {
+        return output.json(&serde_json::json!({
+            "id": order.id, "number": order.number, "channel": order.channel, "state": order.state.as_str(),
+            "queue": order.queue, "value": order.value, "recommended": order.recommended, "why": order.why,
+        }));
+    }
+    let state = order.state.as_str();
+    output.line(&format!("{}  {:<16}  {state:<9}  {:>16}  {}", order.id, order.number, order.value, order.why))
+}
+
+fn order_state(text: &str) -> Result<OrderState, String> {
+    OrderState::ALL.into_iter().find(|state| state.as_str() == text).ok_or_else(|| {
+        let all: Vec<&str> = OrderState::ALL.into_iter().map(OrderState::as_str).collect();
+        format!("expected one of {}", all.join(", "))
+    })
 }
 
 async fn show(text: &str, data: &Data, json: bool, output: &mut Output) -> anyhow::Result<()> {
@@ -142,7 +155,7 @@ async fn show(text: &str, data: &Data, json: bool, output: &mut Output) -> anyho
 }
 
 async fn rederive(order: Option<&str>, data: &Data, json: bool, output: &mut Output) -> anyhow::Result<()> {
-    let (locations, store) = data.open()?;
+    let (locations, store) = data.open_to_write()?;
     let orders = match order {
         Some(text) => vec![find(store.as_ref(), text).await?],
         None => all(store.as_ref()).await?,
@@ -191,20 +204,24 @@ async fn rederive(order: Option<&str>, data: &Data, json: bool, output: &mut Out
 pub(super) async fn run_exception(command: ExceptionCommand, json: bool, output: &mut Output) -> anyhow::Result<()> {
     let ExceptionCommand::List { data } = command;
     let (_, store) = data.open()?;
-    for exception in store.exceptions(u32::MAX).await? {
-        if json {
-            output.json(&serde_json::json!({
-                "id": exception.id, "order": exception.order, "stage": exception.stage, "code": exception.code,
-                "detail": exception.detail, "queue": exception.queue, "openedAt": exception.opened_at.to_string(),
-            }))?;
-        } else {
-            output.line(&format!(
-                "{:>4}  {:<8}  {:<14}  {}: {}",
-                exception.id, exception.stage, exception.queue, exception.code, exception.detail
-            ))?;
-        }
+    let mut after = 0;
+    loop {
+        let page = store.exceptions_after(after, PAGE).await?;
+        let Some(last) = page.last() else { return Ok(()) };
+        after = last.id;
+        page.iter().try_for_each(|exception| list_exception(exception, json, output))?;
     }
-    Ok(())
+}
+
+fn list_exception(exception: &ExceptionView, json: bool, output: &mut Output) -> anyhow::Result<()> {
+    if json {
+        return output.json(&serde_json::json!({
+            "id": exception.id, "order": exception.order, "stage": exception.stage, "code": exception.code,
+            "detail": exception.detail, "queue": exception.queue, "openedAt": exception.opened_at.to_string(),
+        }));
+    }
+    let ExceptionView { id, stage, queue, code, detail, .. } = exception;
+    output.line(&format!("{id:>4}  {stage:<8}  {queue:<14}  {code}: {detail}"))
 }
 
 pub(super) async fn run_grant(command: GrantCommand, json: bool, output: &mut Output) -> anyhow::Result<()> {

@@ -4,8 +4,12 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use portreeve_build::BuildOptions;
-use portreeve_registry::Manifest;
+use portreeve_registry::{CodeCache, Manifest, PlatformGrant, Registry};
+use portreeve_sandbox::{Sandbox, SandboxOptions};
 
+use super::Data;
+use crate::config::Files;
+use crate::host;
 use crate::output::Output;
 use crate::source_tree::SourceTree;
 
@@ -23,6 +27,19 @@ pub(super) enum Command {
         #[arg(long)]
         offline: bool,
     },
+    /// Load a component as a host would, within a grant, without running it.
+    Check {
+        /// The component.
+        component: PathBuf,
+        /// What the platform team would grant it, as inline TOML: `lookup = ["item"]`.
+        #[arg(long, default_value = "")]
+        grant: String,
+    },
+    /// The plugins of the active configuration.
+    List {
+        #[command(flatten)]
+        data: Data,
+    },
     /// Show what a component says of itself and imports, without running it.
     Inspect {
         /// The component.
@@ -30,9 +47,11 @@ pub(super) enum Command {
     },
 }
 
-pub(super) fn run(command: Command, json: bool, output: &mut Output) -> anyhow::Result<()> {
+pub(super) async fn run(command: Command, json: bool, output: &mut Output) -> anyhow::Result<()> {
     match command {
         Command::Build { folders, target_dir, offline } => build(&folders, target_dir, offline, json, output),
+        Command::Check { component, grant } => check(&component, &grant, json, output),
+        Command::List { data } => list(&data, json, output).await,
         Command::Inspect { component } => inspect(&component, json, output),
     }
 }
@@ -84,4 +103,38 @@ fn inspect(component: &std::path::Path, json: bool, output: &mut Output) -> anyh
     output.line(&format!("digest   {}", inspection.digest))?;
     output.line(&format!("imports  {}", inspection.imports.join(", ")))?;
     output.line(&format!("exports  {}", inspection.exports.join(", ")))
+}
+
+fn check(component: &std::path::Path, grant: &str, json: bool, output: &mut Output) -> anyhow::Result<()> {
+    let bytes = std::fs::read(component).with_context(|| format!("`{}` cannot be read", component.display()))?;
+    let grant: PlatformGrant = toml::from_str(grant).context("the grant cannot be understood")?;
+    let name = Manifest::parse_embedded(&portreeve_sandbox::inspect(&bytes)?)?.plugin.name;
+    let sandbox = Sandbox::new(SandboxOptions::default()).context("the sandbox cannot start")?;
+    let folder = tempfile::tempdir().context("no temporary folder")?;
+    let cache = CodeCache::open(&folder.path().join("cache"), &folder.path().join("cache.key"))?;
+    let installed = Registry::new(sandbox, cache).install(&name, &bytes, &grant)?;
+    let kind = installed.manifest.plugin.kind;
+    if json {
+        return output.json(&serde_json::json!({ "plugin": name, "kind": kind, "loads": true }));
+    }
+    output.line(&format!("{name} loads as a {kind} within this grant"))
+}
+
+async fn list(data: &Data, json: bool, output: &mut Output) -> anyhow::Result<()> {
+    let (locations, store) = data.open()?;
+    let configuration = Files::from_bytes(&host::active(&store).await?.bytes)?.check()?;
+    for (name, digest) in &configuration.components {
+        let bytes = host::read_component(&locations.components(), *digest)?;
+        let inspection = portreeve_sandbox::inspect(&bytes)?;
+        let about = Manifest::parse_embedded(&inspection)?.plugin;
+        if json {
+            output.json(&serde_json::json!({
+                "plugin": name, "version": about.version, "kind": about.kind, "publisher": about.publisher,
+                "digest": digest, "imports": inspection.imports,
+            }))?;
+        } else {
+            output.line(&format!("{name}  {}  {}  {digest}", about.version, about.kind))?;
+        }
+    }
+    Ok(())
 }

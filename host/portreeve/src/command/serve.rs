@@ -10,7 +10,7 @@ use crate::host::Host;
 use crate::output::Output;
 
 pub(super) async fn run(data: &Data, json: bool, output: &mut Output) -> anyhow::Result<()> {
-    let (locations, store) = data.open()?;
+    let (locations, store) = data.open_to_write()?;
     let host = Host::open(store, &locations, Arc::new(SystemClock), None).await?;
     let listen = host.settings.listen;
     let listener = portreeve_api::listen(listen).await.with_context(|| format!("{listen} cannot be listened on"))?;

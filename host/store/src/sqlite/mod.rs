@@ -27,7 +27,7 @@ use async_trait::async_trait;
 use portreeve_model::reference::Row;
 use portreeve_model::{Currency, Digest, Instant, OrderId, PluginName, Reply};
 use portreeve_record::{Leaf, PayloadKey};
-use rusqlite::Connection;
+use rusqlite::{Connection, OpenFlags};
 
 use crate::contract::{
     Configuration, CustomerAggregate, DeadLetter, DecisionCommit, DocumentPosition, DocumentView, ExceptionView,
@@ -44,8 +44,8 @@ const SCHEMA_VERSION: i64 = 1;
 pub struct SqliteStore {
     writer: Writer,
     reader: Arc<Mutex<Connection>>,
-    /// Held as long as the store lives: a second process is refused.
-    _lock: File,
+    /// Held as long as the store lives: a second process is refused. A reader needs none.
+    _lock: Option<File>,
 }
 
 impl SqliteStore {
@@ -64,7 +64,24 @@ impl SqliteStore {
         let mut connection = connect(&file)?;
         migrate(&mut connection)?;
         let reader = Arc::new(Mutex::new(connect(&file)?));
-        Ok(Self { writer: Writer::start(connection)?, reader, _lock: lock })
+        Ok(Self { writer: Writer::start(connection)?, reader, _lock: Some(lock) })
+    }
+
+    /// Opens an existing store for reading alone, also while a host works on it:
+    /// WAL readers see what is committed and hold nobody up. Every write fails.
+    ///
+    /// # Errors
+    /// As [`SqliteStore::open`], but never [`StoreError::InUse`].
+    pub fn open_to_read(folder: &Path) -> Result<Self, StoreError> {
+        let file = folder.join("portreeve.db");
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(&file, flags).map_err(failed)?;
+        connection.execute_batch("PRAGMA busy_timeout = 5000;").map_err(failed)?;
+        let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(failed)?;
+        if found != SCHEMA_VERSION {
+            return Err(StoreError::NewerSchema { found, known: SCHEMA_VERSION });
+        }
+        Ok(Self { writer: Writer::none(), reader: Arc::new(Mutex::new(connection)), _lock: None })
     }
 
     /// Runs a read on a blocking thread: SQLite's calls are not asynchronous.

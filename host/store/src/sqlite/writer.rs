@@ -62,6 +62,11 @@ impl Writer {
         Ok(Self { jobs: Some(jobs), thread: Some(thread) })
     }
 
+    /// No writer: the store is open for reading.
+    pub(super) fn none() -> Self {
+        Self { jobs: None, thread: None }
+    }
+
     /// Queues a write of accepted work, behind a full queue if it has to, and waits
     /// until it is durable or has failed.
     pub(super) async fn write<T, F>(&self, write: F) -> Result<T, StoreError>
@@ -89,7 +94,7 @@ impl Writer {
     }
 
     fn jobs(&self) -> Result<&Sender<Job>, StoreError> {
-        self.jobs.as_ref().ok_or_else(ended)
+        self.jobs.as_ref().ok_or_else(|| StoreError::Failed("it is open for reading alone".to_owned()))
     }
 }
 

@@ -1,0 +1,257 @@
+//! The command line: what each command prints as JSON, and the sentence in which
+//! it says what is wrong.
+
+use std::io::Write;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use clap::Parser;
+use portreeve::command::{self, CommandLine};
+use portreeve::config::Proposed;
+use portreeve::host::{self, Locations};
+use portreeve::output::Output;
+use portreeve::standins::{Erp, Mischief};
+use portreeve_model::Digest;
+use portreeve_store::Store;
+use serde_json::Value;
+
+use crate::support::{MORNING, OPERATOR_TOKEN, PurchaseOrder, Setup, TestHost, component, tree, x12};
+
+/// What a command writes, for a test to read.
+#[derive(Clone, Default)]
+struct Written(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Written {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Runs a command: its lines, or its sentence.
+async fn run(arguments: &[&str]) -> Result<String, String> {
+    let line = CommandLine::try_parse_from(["portreeve"].iter().chain(arguments)).map_err(|error| error.to_string())?;
+    let written = Written::default();
+    let result = command::dispatch(line, &mut Output::to(Box::new(written.clone()))).await;
+    let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+    result.map(|()| text.clone()).map_err(|error| format!("{text}{error:#}"))
+}
+
+async fn json(arguments: &[&str]) -> Vec<Value> {
+    let text = run(&[arguments, &["--json"]].concat()).await.unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// The sentence of a command that fails has all of this.
+async fn refused(arguments: &[&str], expected: &[&str]) {
+    let sentence = run(arguments).await.unwrap_err();
+    for part in expected {
+        assert!(sentence.contains(part), "{arguments:?}: expected `{part}` in: {sentence}");
+    }
+}
+
+/// Commands go by the machine's clock: this order is wanted at a date that is far
+/// off, and no scorer asks whether that is too late.
+fn order(control: u32, number: &str) -> Vec<u8> {
+    let order = String::from_utf8(x12(control, &PurchaseOrder::clean(number))).unwrap();
+    order.replace("DTM*002*20260330", "DTM*002*20991231").into_bytes()
+}
+
+fn in_any_year() -> Setup {
+    Setup::demo().scorers(&["margin"])
+}
+
+/// A folder with an active configuration that nobody works on.
+async fn stopped(setup: &Setup, erp: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let config = setup.configuration_with(folder.path(), erp);
+    let locations = Locations::below(folder.path(), &tree().target().join("portreeve"));
+    let store: Arc<dyn Store> = locations.store().unwrap();
+    host::activate(&store, &locations, &Proposed::read(&config).unwrap(), MORNING).await.unwrap();
+    folder
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_are_brought_in_by_hand_with_one_line_for_each() {
+    let erp = Erp::start(Mischief::default()).await.unwrap();
+    let folder = stopped(&in_any_year(), &erp.origin()).await;
+    let data = text(folder.path());
+    let file = |name: &str, body: &[u8]| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, body).unwrap();
+        text(&path).to_owned()
+    };
+    let good = file("good.edi", &order(1, "PO-1"));
+    let garbage = file("garbage.edi", b"no interchange");
+    let lines = json(&["ingest", "--channel", "edi", "--data-dir", data, "--drain", &good, &garbage, &good]).await;
+    let dispositions: Vec<&str> = lines.iter().map(|line| line["disposition"].as_str().unwrap()).collect();
+    assert_eq!(dispositions, ["accepted", "rejected", "duplicate"]);
+    let event = &lines[0]["events"][0];
+    assert_eq!((&event["specversion"], &event["type"]), (&"1.0".into(), &"order.created".into()));
+    assert_eq!((&event["source"], &event["data"]["number"]), (&"/v1/channels/edi".into(), &"PO-1".into()));
+    assert!(lines[0]["acknowledgement"].as_str().unwrap().starts_with("ISA"));
+    assert_eq!(lines[0]["file"], good.as_str());
+    let problem = &lines[1]["problems"][0];
+    assert!(problem["code"].is_string() && problem["where"].is_string() && problem["detail"].is_string(), "{problem}");
+    assert_eq!(lines[2]["acknowledgement"], lines[0]["acknowledgement"]);
+
+    let all = run(&["order", "list", "--data-dir", data]).await.unwrap();
+    assert_eq!(erp.sales_orders().len(), 1, "--drain delivers: {all}");
+    let orders = json(&["order", "list", "--data-dir", data, "--state", "released"]).await;
+    assert_eq!((orders.len(), &orders[0]["number"]), (1, &"PO-1".into()));
+    assert_eq!(json(&["audit", "verify", "--data-dir", data]).await[0]["verified"], true);
+
+    refused(&["ingest", "--channel", "edi", "--data-dir", data, "nowhere.edi"], &["cannot be read", "1 of 1 files"])
+        .await;
+    refused(&["ingest", "--channel", "fax", "--data-dir", data, &good], &["channel `fax` has no sender"]).await;
+    refused(
+        &["ingest", "--channel", "edi", "--server", "https://x", "--token-file", "t", &good],
+        &["expected `http://ADDRESS:PORT`"],
+    )
+    .await;
+    refused(
+        &["ingest", "--channel", "edi", "--data-dir", "/nowhere/at-all", &good],
+        &["holds no Portreeve data", "init"],
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_are_sent_to_a_running_host_with_the_same_lines() {
+    let host = TestHost::demo().await;
+    let door = host.front_door().await;
+    let file = host.folder().join("order.edi");
+    std::fs::write(&file, x12(1, &PurchaseOrder::clean("PO-1"))).unwrap();
+    let token = host.folder().join("token");
+    std::fs::write(&token, format!("{}\n", crate::support::EDI_TOKEN)).unwrap();
+    let server = format!("http://{}", door.address());
+    let send = ["ingest", "--channel", "edi", "--server", &server, "--token-file", text(&token), text(&file)];
+    let lines = json(&send).await;
+    assert_eq!(
+        (&lines[0]["disposition"], &lines[0]["events"][0]["data"]["number"]),
+        (&"accepted".into(), &"PO-1".into())
+    );
+    assert_eq!(json(&send).await[0]["disposition"], "duplicate");
+    std::fs::write(&token, "another").unwrap();
+    refused(&send, &["the server answered 401"]).await;
+    door.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readers_work_beside_a_running_host_and_writers_are_told_to_stop_it() {
+    let host = TestHost::demo().await;
+    let number = "PO-1";
+    host.decide_orders(&[PurchaseOrder::clean(number)]).await;
+    host.verify().await.unwrap();
+    let data = text(host.folder());
+    assert_eq!(json(&["order", "list", "--data-dir", data]).await.len(), 1);
+    assert_eq!(json(&["order", "show", number, "--data-dir", data]).await.len(), 1);
+    assert_eq!(json(&["exception", "list", "--data-dir", data]).await.len(), 0);
+    assert_eq!(json(&["dead-letter", "list", "--data-dir", data]).await.len(), 0);
+    assert_eq!(json(&["audit", "verify", "--data-dir", data]).await[0]["verified"], true);
+    let plugins = json(&["plugin", "list", "--data-dir", data]).await;
+    assert!(plugins.iter().any(|plugin| plugin["plugin"] == "fraud" && plugin["kind"] == "scorer"), "{plugins:?}");
+    // What the host writes next, the next reader sees.
+    host.send_edi(&x12(7, &PurchaseOrder::clean("PO-7"))).await.unwrap();
+    host.decide_all().await;
+    assert_eq!(json(&["order", "list", "--data-dir", data]).await.len(), 2);
+
+    let file = host.folder().join("config/reference/stock.csv");
+    let in_use = ["is in use by another process", "stop it"];
+    refused(&["reference", "load", text(&file), "--data-dir", data], &in_use).await;
+    refused(&["ingest", "--channel", "edi", "--data-dir", data, text(&file)], &in_use).await;
+    refused(&["order", "show", "PO-none", "--data-dir", data], &["there is no order `PO-none`"]).await;
+    refused(&["order", "list", "--state", "lost", "--data-dir", data], &["expected one of released, held"]).await;
+    refused(&["dead-letter", "show", "9", "--data-dir", data], &["there is no dead letter 9"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reference_table_is_loaded_whole_and_on_record() {
+    let folder = stopped(&Setup::demo(), "http://127.0.0.1:9").await;
+    let data = text(folder.path());
+    let file = folder.path().join("stock.csv");
+    std::fs::write(&file, "key,node:text\nA-1,DC\n").unwrap();
+    let load = ["reference", "load", text(&file), "--data-dir", data];
+    let loaded = json(&load).await;
+    assert_eq!(
+        (&loaded[0]["table"], &loaded[0]["version"], &loaded[0]["rows"]),
+        (&"stock".into(), &2.into(), &1.into())
+    );
+    assert_eq!(json(&load).await[0]["changed"], false);
+    let other = json(&[&load[..], &["--table", "spare"]].concat()).await;
+    assert_eq!((&other[0]["table"], &other[0]["version"]), (&"spare".into(), &1.into()));
+    let entries = run(&["audit", "show", "--data-dir", data]).await.unwrap();
+    assert_eq!(entries.matches(r#""kind":"reference""#).count(), 5, "three by init, two by hand: {entries}");
+    std::fs::write(&file, "key,node:text\nA-1,DC\nA-1,DC\n").unwrap();
+    refused(&load, &["was not loaded", "repeats the key `A-1`"]).await;
+    assert_eq!(json(&["audit", "verify", "--data-dir", data]).await[0]["verified"], true);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_letter_is_seen_tried_again_or_ended() {
+    // Nobody listens where the orders go.
+    let setup = in_any_year().replace("portreeve.toml", "attempts_max = 6", "attempts_max = 1");
+    let folder = stopped(&setup, "http://127.0.0.1:9").await;
+    let data = text(folder.path());
+    let files: Vec<String> = (1..=2_u32)
+        .map(|number| {
+            let path = folder.path().join(format!("{number}.edi"));
+            std::fs::write(&path, order(number, &format!("PO-{number}"))).unwrap();
+            text(&path).to_owned()
+        })
+        .collect();
+    run(&["ingest", "--channel", "edi", "--data-dir", data, "--drain", &files[0], &files[1]]).await.unwrap();
+    let letters = json(&["dead-letter", "list", "--data-dir", data]).await;
+    let all = run(&["order", "list", "--data-dir", data]).await.unwrap();
+    assert_eq!(letters.len(), 2, "{letters:?} of {all}");
+    let number = |letter: &Value| letter["number"].to_string();
+    let shown = json(&["dead-letter", "show", &number(&letters[0]), "--data-dir", data]).await;
+    assert_eq!(shown[0], letters[0]);
+    let replayed = json(&["dead-letter", "replay", &number(&letters[0]), "--data-dir", data]).await;
+    assert_eq!(replayed[0]["state"], "pending");
+    let ended = json(&["dead-letter", "abandon", &number(&letters[1]), "--data-dir", data]).await;
+    assert_eq!(ended[0]["state"], "abandoned");
+    assert!(json(&["dead-letter", "list", "--data-dir", data]).await.is_empty());
+    refused(&["dead-letter", "replay", &number(&letters[1]), "--data-dir", data], &["there is no dead letter"]).await;
+    assert_eq!(json(&["audit", "verify", "--data-dir", data]).await[0]["verified"], true);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_component_is_checked_against_a_grant() {
+    let margin = component("margin");
+    let checked = json(&["plugin", "check", text(&margin), "--grant", "lookup = [\"item\"]"]).await;
+    assert_eq!((&checked[0]["plugin"], &checked[0]["loads"]), (&"margin".into(), &true.into()));
+    refused(&["plugin", "check", text(&margin)], &["margin", "not granted"]).await;
+    refused(&["plugin", "check", "no.wasm"], &["`no.wasm` cannot be read"]).await;
+    refused(&["plugin", "check", text(&margin), "--grant", "wish = 1"], &["the grant cannot be understood"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_sender_writes_does_not_reach_the_terminal_as_it_is() {
+    let host = TestHost::demo().await;
+    let order = PurchaseOrder::clean("PO-\u{1b}]0;owned\u{7}");
+    host.send_edi(&x12(1, &order)).await.unwrap();
+    host.decide_all().await;
+    let data = text(host.folder());
+    for listing in [["order", "list"], ["exception", "list"]] {
+        let shown = run(&[&listing[..], &["--data-dir", data]].concat()).await.unwrap();
+        assert!(!shown.chars().any(|c| c.is_control() && c != '\n'), "{shown:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_operators_token_stays_out_of_what_is_printed() {
+    let host = TestHost::demo().await;
+    let data = text(host.folder());
+    for words in [&["grant", "show"][..], &["plugin", "list"]] {
+        let shown = run(&[words, &["--data-dir", data]].concat()).await.unwrap();
+        assert!(!shown.contains(&Digest::of(OPERATOR_TOKEN.as_bytes()).to_string()), "{shown}");
+    }
+}
