@@ -30,7 +30,7 @@ fn a_fraud_hold_is_granted_up_to_its_value_and_becomes_a_route_above() {
     check(&bold(2_500_000, "new"), Outcome::Granted, Code::Granted);
     let above = bold(2_500_001, "new");
     check(&above, Outcome::Narrowed, Code::FellBelowCeiling);
-    assert!(matches!(above.effect(), Effect::Route { queue } if queue == "fraud-review"), "{}", above.summary());
+    assert!(matches!(above.effect(), Effect::Route { queue, .. } if queue == "fraud-review"), "{}", above.summary());
     check(&bold(100_000, "key-account"), Outcome::Granted, Code::Granted);
     check(&bold(100_000, "priority"), Outcome::Refused, Code::CustomerClassNotGranted);
 }
@@ -98,8 +98,9 @@ fn fulfilment_advises_and_never_holds() {
         country: "US".into(),
         splits: 0,
     };
+    let shown = recommend(Recommendation::Review("fulfilment".into()));
     let granted = [
-        route("fulfilment"),
+        shown,
         recommend(Recommendation::NewDate(date)),
         recommend(Recommendation::AlternateShipNode(vec![node.clone(); 3])),
     ];
@@ -108,17 +109,18 @@ fn fulfilment_advises_and_never_holds() {
     }
     let four = recommend(Recommendation::AlternateShipNode(vec![node; 4]));
     check(&decide("fulfilment", 3_500, &four, 100_000, "new"), Outcome::Refused, Code::MalformedProposal);
-    check(
-        &decide("fulfilment", 9_900, &hold(HoldScope::Order, 60), 100_000, "new"),
-        Outcome::Refused,
-        Code::RungNotGranted,
-    );
+    for proposal in [hold(HoldScope::Order, 60), route("fulfilment")] {
+        let verdict = decide("fulfilment", 9_900, &proposal, 100_000, "new");
+        check(&verdict, Outcome::Narrowed, Code::FellBelowCeiling);
+        assert!(matches!(verdict.effect(), Effect::Recommend(_)), "{}", verdict.summary());
+    }
 }
 
 #[test]
 fn nothing_is_granted_after_a_grants_last_day() {
     let later = NOW.plus_ms(2 * YEAR_MS);
-    let verdict = decide_with("fulfilment", 3_500, &route("fulfilment"), 100_000, "new", &Counters::default(), later);
+    let proposal = recommend(Recommendation::Review("fulfilment".into()));
+    let verdict = decide_with("fulfilment", 3_500, &proposal, 100_000, "new", &Counters::default(), later);
     check(&verdict, Outcome::Refused, Code::GrantExpired);
 }
 

@@ -10,7 +10,7 @@ use portreeve_pipeline::AcceptError;
 
 use crate::support::{TestHost, say, tree};
 
-fn fixtures(folder: &str) -> Vec<PathBuf> {
+pub(crate) fn fixtures(folder: &str) -> Vec<PathBuf> {
     let Some(root) = tree().root().parent().map(|parent| parent.join("shared/fixtures").join(folder)) else {
         return Vec::new();
     };

@@ -4,6 +4,8 @@
 //! The guests are real components (`tests/guests`); they run as scorers of a
 //! channel of their own, next to the demo's channel with well-behaved plugins.
 
+mod connector;
+
 use portreeve_model::advice::{CustomerHistory, ScoringRequest};
 use portreeve_model::{Event, Order};
 use portreeve_pipeline::Credential;

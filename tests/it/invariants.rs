@@ -57,7 +57,7 @@ fn decision_by_hand(document: Journaled, kinds: &[&str], leaf: Leaf) -> Decision
         event: event.sealed.commitment(),
     };
     let order = NewOrder {
-        id: OrderId::derive(document.channel(), document.sender(), "partner", &number),
+        id: OrderId::derive(document.channel(), document.sender(), "partner", &number, None),
         number,
         state: OrderState::Released,
         queue: None,

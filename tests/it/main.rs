@@ -20,13 +20,31 @@ mod golden;
 
 mod deliveries;
 
+mod faults;
+
+mod killed;
+
 mod demo_files;
 
 mod hostile;
 
+mod manifests;
+
 mod road;
 
+mod authority;
+
+mod at_the_plugin;
+
 mod fixtures;
+
+mod expected;
+
+mod channels;
+
+mod edges;
+
+mod erp;
 
 mod front;
 

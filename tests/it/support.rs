@@ -27,9 +27,10 @@ use portreeve::standins::{Erp, Mischief};
 use portreeve_api::Limits;
 use portreeve_audit::{AuditError, LogReader};
 use portreeve_build::BuildOptions;
-use portreeve_model::{Digest, Instant};
+use portreeve_model::{Digest, Instant, OrderId};
 use portreeve_pipeline::accept::Input;
 use portreeve_pipeline::decision::DecisionRecord;
+use portreeve_pipeline::rederive::{RederiveError, Rederived};
 use portreeve_pipeline::{AcceptError, Accepted, Clock, Credential};
 use portreeve_record::{Leaf, LeafRecord, VerifyReport};
 use portreeve_store::contract::{DocumentPosition, ExceptionView, OrderState, OrderView, Summary};
@@ -272,7 +273,7 @@ impl Setup {
     fn write(&self, folder: &Path, erp_origin: &str) -> PathBuf {
         let (from, config) = (tree().demo(), folder.join("config"));
         std::fs::create_dir_all(config.join("reference")).unwrap();
-        for table in ["customer", "item", "stock"] {
+        for table in ["customer", "item", "ship-to", "cross-reference", "stock"] {
             let file = format!("reference/{table}.csv");
             let text = std::fs::read_to_string(from.join(&file)).unwrap();
             std::fs::write(config.join(&file), self.changed(&file, text, erp_origin, folder)).unwrap();
@@ -346,6 +347,38 @@ async fn open(folder: TempDir, setup: Setup, erp: Erp, clock: Arc<SetClock>) -> 
     Ok(TestHost { setup, locations, clock, erp, host, store, folder })
 }
 
+/// Waits until nobody else has the store: work that was cut short lets go of it
+/// when the runtime gets to it.
+async fn closed(store: Arc<dyn Store>) {
+    for _ in 0..YIELDS_MAX {
+        if Arc::strong_count(&store) == 1 {
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+/// The folder of a host that does not run, and the ERP that goes on.
+pub(crate) struct Stopped {
+    folder: TempDir,
+    erp: Erp,
+    setup: Setup,
+}
+
+impl Stopped {
+    /// The folder.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Starts a host on it, at this time.
+    pub(crate) async fn start_at(self, now: Instant) -> TestHost {
+        let clock = Arc::new(SetClock::at(now));
+        let Self { folder, erp, setup } = self;
+        open(folder, setup, erp, clock).await.unwrap_or_else(|error| panic!("the host does not start again: {error:#}"))
+    }
+}
+
 fn shop_secret_file(folder: &Path) -> PathBuf {
     folder.join("shop-secret")
 }
@@ -377,6 +410,17 @@ impl TestHost {
         self.folder.path()
     }
 
+    /// Decides an order again, with everything in the log.
+    pub(crate) async fn rederive(&self, order: OrderId) -> Result<Rederived, RederiveError> {
+        self.host.sequencer.sequence_all().await.unwrap();
+        self.host.pipeline.rederive(order).await
+    }
+
+    /// Where it keeps what.
+    pub(crate) fn locations(&self) -> &Locations {
+        &self.locations
+    }
+
     /// Ends this host as a crash would and opens another one on the same folder.
     pub(crate) async fn restart(self) -> Self {
         let setup = self.setup.clone();
@@ -387,15 +431,33 @@ impl TestHost {
     pub(crate) async fn restart_as(self, setup: Setup) -> Self {
         let Self { folder, erp, clock, host, store, .. } = self;
         drop(host);
-        // Work that was cut short lets go of the store when the runtime gets to it.
-        for _ in 0..YIELDS_MAX {
-            if Arc::strong_count(&store) == 1 {
-                break;
-            }
-            tokio::task::yield_now().await;
-        }
-        drop(store);
+        closed(store).await;
         open(folder, setup, erp, clock).await.unwrap_or_else(|error| panic!("the host does not start again: {error:#}"))
+    }
+
+    /// Ends this host and leaves its folder and its ERP.
+    pub(crate) async fn stop(self) -> Stopped {
+        let Self { folder, erp, host, store, setup, .. } = self;
+        drop(host);
+        closed(store).await;
+        Stopped { folder, erp, setup }
+    }
+
+    /// The same host over its store with something in front of it.
+    pub(crate) async fn restart_behind<S: Store>(self, front: impl FnOnce(Arc<dyn Store>) -> Arc<S>) -> (Self, Arc<S>) {
+        let Self { folder, erp, clock, host, store, setup, locations } = self;
+        drop(host);
+        let front = front(store);
+        let store: Arc<dyn Store> = front.clone();
+        let host = Host::open(Arc::clone(&store), &locations, clock.clone(), Some(setup.workers)).await.unwrap();
+        (Self { setup, locations, clock, erp, host, store, folder }, front)
+    }
+
+    /// The same host with another clock.
+    pub(crate) async fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        let workers = Some(self.setup.workers);
+        self.host = Host::open(Arc::clone(&self.store), &self.locations, clock, workers).await.unwrap();
+        self
     }
 
     /// Sends bytes as the EDI gateway.

@@ -59,14 +59,14 @@ pub enum AuditError {
     },
     /// Entries near the end are not those under the head.
     #[error(
-        "entries {start} to {end} of the log have root {found}, but its head was signed over {expected}: they were changed; restore the data"
+        "with entries {start} to {end} the log has root {found}, but its head was signed over {expected}: they were changed; restore the data"
     )]
     TailDiffers {
         /// Index of the first entry.
         start: u64,
         /// Index after the last entry.
         end: u64,
-        /// The root over what is stored.
+        /// The root with what is stored.
         found: Digest,
         /// The root under the head.
         expected: Digest,
@@ -101,9 +101,6 @@ pub enum AuditError {
     /// The process is ending.
     #[error("work on the outside checkpoint was interrupted: {0}")]
     Interrupted(String),
-    /// Nowhere to keep the outside checkpoint.
-    #[error("neither XDG_STATE_HOME nor HOME names a folder for the outside checkpoint; configure its path")]
-    NoStateFolder,
     /// Nothing has been signed yet.
     #[error("the log has no checkpoint yet; it gets one with its first entry")]
     NoCheckpoint,

@@ -21,6 +21,8 @@ pub mod error;
 
 pub mod outside;
 
+mod head;
+
 pub mod sequencer;
 
 pub mod reader;

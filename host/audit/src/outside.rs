@@ -15,7 +15,6 @@
 //! It is written after the head is committed, so it is never ahead of the data
 //! unless the data went back.
 
-use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -46,15 +45,13 @@ impl OutsideCheckpoint {
         Self { inner: Arc::new(Inner { path: path.into(), kept_size: Mutex::new(None) }) }
     }
 
-    /// Keeps it where this account's programs keep their state (XDG Base
-    /// Directory Specification), in a file named after the log's origin. Two
-    /// logs on one machine need two origins.
-    ///
-    /// # Errors
-    /// When the environment names no such folder.
-    pub fn standard(origin: &str) -> Result<Self, AuditError> {
-        let path = standard_path(origin, std::env::var_os("XDG_STATE_HOME"), std::env::var_os("HOME"))?;
-        Ok(Self::at(path))
+    /// Keeps it in this folder, in a file named after the log's origin. Two logs
+    /// with one folder need two origins.
+    #[must_use]
+    pub fn in_folder(folder: &Path, origin: &str) -> Self {
+        // An origin may have slashes and cannot have a plus sign, so that no two
+        // origins share a file.
+        Self::at(folder.join(format!("{}.checkpoint", origin.replace('/', "+"))))
     }
 
     /// Where it is.
@@ -120,19 +117,6 @@ fn write_durably(path: &Path, text: &str) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-fn standard_path(origin: &str, state_home: Option<OsString>, home: Option<OsString>) -> Result<PathBuf, AuditError> {
-    // The specification asks to ignore relative paths.
-    let absolute = |folder: OsString| Some(PathBuf::from(folder)).filter(|path| path.is_absolute());
-    let folder = state_home
-        .and_then(absolute)
-        .or_else(|| Some(home.and_then(absolute)?.join(".local/state")))
-        .ok_or(AuditError::NoStateFolder)?;
-    // An origin has slashes and cannot have a plus sign, so that two origins
-    // never share a file.
-    let name = format!("{}.checkpoint", origin.replace('/', "+"));
-    Ok(folder.join("portreeve").join(name))
-}
-
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
@@ -171,15 +155,14 @@ mod tests {
     }
 
     #[test]
-    fn finds_its_standard_place() {
-        let path = |state: Option<&str>, home: Option<&str>| {
-            standard_path("example.com/log", state.map(Into::into), home.map(Into::into))
-        };
-        let file = "portreeve/example.com+log.checkpoint";
-        assert_eq!(path(Some("/s"), Some("/h")).unwrap(), Path::new("/s").join(file));
-        let below_home = Path::new("/h/.local/state").join(file);
-        assert_eq!(path(None, Some("/h")).unwrap(), below_home);
-        assert_eq!(path(Some("relative"), Some("/h")).unwrap(), below_home);
-        assert!(path(None, None).is_err());
+    fn keeps_the_checkpoints_of_two_logs_apart() {
+        let folder = tempfile::tempdir().unwrap();
+        for origin in ["a/b", "a_b", "a-b", "a.b", "a/b/c", "a/b.c"] {
+            let outside = OutsideCheckpoint::in_folder(folder.path(), origin);
+            assert_eq!(outside.read().unwrap(), None, "`{origin}` shares its file with another log");
+            let key = LogKey::from_bytes(origin, &[1; 32]).unwrap();
+            outside.keep(&key.sign(1, Digest::of(b"root")), 1).unwrap();
+            assert_eq!(outside.path().parent(), Some(folder.path()));
+        }
     }
 }

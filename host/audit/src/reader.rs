@@ -84,8 +84,14 @@ impl LogReader {
     }
 
     /// The root over a range of entries, as their bytes say.
-    pub(crate) async fn subtree_root(&self, range: Range<u64>) -> Result<Digest, AuditError> {
+    async fn subtree_root(&self, range: Range<u64>) -> Result<Digest, AuditError> {
         let mut edge = Edge::new();
+        self.append(&mut edge, range).await?;
+        Ok(edge.root())
+    }
+
+    /// Appends a range of entries to an edge, as their bytes say.
+    pub(crate) async fn append(&self, edge: &mut Edge, range: Range<u64>) -> Result<(), AuditError> {
         let mut next = range.start;
         while next < range.end {
             for (id, bytes) in self.batch(next..range.end).await? {
@@ -97,7 +103,7 @@ impl LogReader {
                 next = next.saturating_add(1);
             }
         }
-        Ok(edge.root())
+        Ok(())
     }
 
     /// The first entries of a range, at least one, without gaps.

@@ -31,11 +31,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use portreeve_model::Digest;
-use portreeve_record::{Edge, LogKey, SignedCheckpoint, merkle::leaf_hash};
+use portreeve_record::{Checkpoint, Edge, LogKey, SignedCheckpoint, merkle::leaf_hash};
 use portreeve_store::Store;
 use portreeve_store::contract::TreeHead;
 
 use crate::error::AuditError;
+use crate::head::Edges;
 use crate::outside::OutsideCheckpoint;
 use crate::reader::LogReader;
 
@@ -43,10 +44,10 @@ use crate::reader::LogReader;
 /// transaction of this many rows.
 pub const SEQUENCE_BATCH: u32 = 1024;
 
-/// Entries at the end of the log whose bytes are hashed again at a start. The
-/// rest is the background verification's; a start must not take longer with
-/// every year of history.
-pub const TAIL_ENTRIES_MAX: u64 = 8192;
+/// Entries at the end of the log whose bytes are hashed again at a start: at
+/// least so many, or all, and at most about twice as many. The rest is `audit
+/// verify`'s; a start must not take longer with every year of history.
+pub const TAIL_ENTRIES: u64 = 4096;
 
 /// The sequencer of one log. [`Sequencer::recover`] is the only way to get one:
 /// nothing is appended to a log whose end was not checked first.
@@ -54,6 +55,7 @@ pub struct Sequencer {
     store: Arc<dyn Store>,
     key: LogKey,
     outside: OutsideCheckpoint,
+    tail_entries: u64,
 }
 
 /// What a start found.
@@ -101,7 +103,7 @@ pub struct Sequenced {
 
 /// A head whose parts agree and that the key signed.
 struct CheckedHead {
-    edge: Edge,
+    edges: Edges,
     /// None before the first entry.
     checkpoint: Option<SignedCheckpoint>,
 }
@@ -110,9 +112,8 @@ impl Sequencer {
     /// Checks the end of the log, its head and the outside checkpoint against
     /// each other, and brings the outside checkpoint up to date.
     ///
-    /// Reads at most [`TAIL_ENTRIES_MAX`] entries when the outside checkpoint is
-    /// that of the head. When it is behind, the entries that it covers are read
-    /// as well.
+    /// Reads the last [`TAIL_ENTRIES`], and not many more. All entries are read
+    /// when the outside checkpoint is older than those.
     ///
     /// # Errors
     /// When the log was rolled back or rewritten since the outside checkpoint,
@@ -123,13 +124,29 @@ impl Sequencer {
         key: LogKey,
         outside: OutsideCheckpoint,
     ) -> Result<(Self, Recovered), AuditError> {
-        let sequencer = Self { store, key, outside };
+        Self::recover_checking(store, key, outside, TAIL_ENTRIES).await
+    }
+
+    /// The same with another length of the tail.
+    pub(crate) async fn recover_checking(
+        store: Arc<dyn Store>,
+        key: LogKey,
+        outside: OutsideCheckpoint,
+        tail_entries: u64,
+    ) -> Result<(Self, Recovered), AuditError> {
+        let sequencer = Self { store, key, outside, tail_entries };
         let head = sequencer.checked_head().await?;
-        let checked_tail = sequencer.check_tail(&head.edge).await?;
-        let outside = sequencer.compare_outside(&head.edge).await?;
-        sequencer.keep_outside(head.checkpoint, head.edge.size()).await?;
-        let recovered = Recovered { size: head.edge.size(), checked_tail, outside };
-        Ok((sequencer, recovered))
+        let kept = sequencer.read_outside(head.edges.head().size()).await?;
+        let checked_tail = sequencer.check_tail(&head.edges, kept.as_ref()).await?;
+        let size = head.edges.head().size();
+        let outside = match kept.map(|kept| kept.size()) {
+            None if size == 0 => OutsideFound::NothingYet,
+            None => OutsideFound::Missing,
+            Some(kept) if kept == size => OutsideFound::Same,
+            Some(kept) => OutsideFound::Behind { size: kept },
+        };
+        sequencer.keep_outside(head.checkpoint, size).await?;
+        Ok((sequencer, Recovered { size, checked_tail, outside }))
     }
 
     /// Does one step; see the module's description.
@@ -138,11 +155,17 @@ impl Sequencer {
     /// When the head or a leaf is damaged, or the store or the outside file
     /// fails. The next step continues from whatever persisted.
     pub async fn sequence_once(&self) -> Result<Sequenced, AuditError> {
+        self.sequence(SEQUENCE_BATCH).await
+    }
+
+    /// One step of at most so many leaves.
+    pub(crate) async fn sequence(&self, leaves_max: u32) -> Result<Sequenced, AuditError> {
         let head = self.checked_head().await?;
-        let (mut edge, old_size) = (head.edge.clone(), head.edge.size());
+        let mut edge = head.edges.head().clone();
+        let old_size = edge.size();
         self.keep_outside(head.checkpoint, old_size).await?;
 
-        let leaves = self.store.unsequenced(SEQUENCE_BATCH).await?;
+        let leaves = self.store.unsequenced(leaves_max).await?;
         if leaves.is_empty() {
             return Ok(sequenced(0, &edge, false));
         }
@@ -155,13 +178,16 @@ impl Sequencer {
             edge.append(found)?;
             ids.push(found);
         }
-        let more = u32::try_from(ids.len()) == Ok(SEQUENCE_BATCH);
+        let more = u32::try_from(ids.len()) == Ok(leaves_max);
 
         let checkpoint = self.key.sign(edge.size(), edge.root());
-        let new_head =
-            TreeHead { size: edge.size(), edge: edge.to_bytes(), checkpoint: checkpoint.as_str().to_owned() };
+        let new_head = TreeHead {
+            size: edge.size(),
+            edge: head.edges.grown(edge.clone(), self.tail_entries).to_bytes(),
+            checkpoint: checkpoint.as_str().to_owned(),
+        };
         if !self.store.append_sequenced(old_size, ids, new_head).await? {
-            return Ok(sequenced(0, &head.edge, true));
+            return Ok(sequenced(0, head.edges.head(), true));
         }
         self.keep_outside(Some(checkpoint), edge.size()).await?;
         Ok(sequenced(edge.size().saturating_sub(old_size), &edge, more))
@@ -232,9 +258,10 @@ impl Sequencer {
     /// Check: the head's edge has the size and root that this key signed.
     async fn checked_head(&self) -> Result<CheckedHead, AuditError> {
         let Some(head) = self.store.tree_head().await? else {
-            return Ok(CheckedHead { edge: Edge::new(), checkpoint: None });
+            return Ok(CheckedHead { edges: Edges::default(), checkpoint: None });
         };
-        let edge = Edge::from_bytes(&head.edge)?;
+        let edges = Edges::from_bytes(&head.edge)?;
+        let edge = edges.head();
         let signed = SignedCheckpoint::parse(&head.checkpoint).map_err(AuditError::Head)?;
         let checkpoint = signed.verify(&self.key.verifier()).map_err(AuditError::Head)?;
         let (size, root) = (checkpoint.size(), checkpoint.root());
@@ -244,51 +271,62 @@ impl Sequencer {
                 expected: format!("{size} entries with root {root}"),
             });
         }
-        Ok(CheckedHead { edge, checkpoint: Some(signed) })
+        Ok(CheckedHead { edges, checkpoint: Some(signed) })
     }
 
-    /// Check: the entries at the end hash to the subtrees that the edge ends with.
-    async fn check_tail(&self, edge: &Edge) -> Result<u64, AuditError> {
-        let reader = LogReader::new(Arc::clone(&self.store));
-        let mut checked = 0_u64;
-        for (range, expected) in edge.subtrees() {
-            if edge.size().saturating_sub(range.start) > TAIL_ENTRIES_MAX {
-                continue;
-            }
-            let (start, end) = (range.start, range.end);
-            let found = reader.subtree_root(range).await?;
-            if found != expected {
-                return Err(AuditError::TailDiffers { start, end, found, expected });
-            }
-            checked = checked.saturating_add(end.saturating_sub(start));
-        }
-        Ok(checked)
-    }
-
-    /// Check: the log continues the outside checkpoint.
-    async fn compare_outside(&self, edge: &Edge) -> Result<OutsideFound, AuditError> {
+    /// The outside checkpoint, if there is one. Check: this key signed it, and it
+    /// is not over more entries than there are.
+    async fn read_outside(&self, size: u64) -> Result<Option<Checkpoint>, AuditError> {
         let outside = self.outside.clone();
         let path = || self.outside.path().to_owned();
         let Some(signed) = blocking(move || outside.read()).await? else {
-            return Ok(if edge.size() == 0 { OutsideFound::NothingYet } else { OutsideFound::Missing });
+            return Ok(None);
         };
         let kept = signed
             .verify(&self.key.verifier())
             .map_err(|reason| AuditError::OutsideCheckpoint { path: path(), reason })?;
-        if kept.size() > edge.size() {
-            return Err(AuditError::RolledBack { found: edge.size(), expected: kept.size(), path: path() });
+        if kept.size() > size {
+            return Err(AuditError::RolledBack { found: size, expected: kept.size(), path: path() });
         }
-        let same = kept.size() == edge.size();
-        let found = if same {
-            edge.root()
-        } else {
-            let reader = LogReader::new(Arc::clone(&self.store));
-            reader.subtree_root(0..kept.size()).await?
-        };
-        if found != kept.root() {
-            return Err(AuditError::Rewritten { size: kept.size(), found, expected: kept.root(), path: path() });
+        Ok(Some(kept))
+    }
+
+    /// Check: the last entries lead from an earlier edge to the head, and past
+    /// the outside checkpoint on the way. Returns how many were read.
+    async fn check_tail(&self, edges: &Edges, kept: Option<&Checkpoint>) -> Result<u64, AuditError> {
+        let reader = LogReader::new(Arc::clone(&self.store));
+        let head = edges.head();
+        let mut edge = edges.tail(self.tail_entries);
+        if kept.is_some_and(|kept| kept.size() < edge.size()) {
+            edge = Edge::new();
         }
-        Ok(if same { OutsideFound::Same } else { OutsideFound::Behind { size: kept.size() } })
+        let start = edge.size();
+        if let Some(kept) = kept {
+            reader.append(&mut edge, start..kept.size()).await?;
+            if edge.root() != kept.root() {
+                // Either the entries were changed or the outside checkpoint is of another past.
+                let (size, found, expected) = (kept.size(), edge.root(), kept.root());
+                self.compare_with_head(&reader, edge, head, start).await?;
+                return Err(AuditError::Rewritten { size, found, expected, path: self.outside.path().to_owned() });
+            }
+        }
+        self.compare_with_head(&reader, edge, head, start).await?;
+        Ok(head.size().saturating_sub(start))
+    }
+
+    async fn compare_with_head(
+        &self,
+        reader: &LogReader,
+        mut edge: Edge,
+        head: &Edge,
+        start: u64,
+    ) -> Result<(), AuditError> {
+        let next = edge.size();
+        reader.append(&mut edge, next..head.size()).await?;
+        if edge.root() == head.root() {
+            return Ok(());
+        }
+        Err(AuditError::TailDiffers { start, end: head.size(), found: edge.root(), expected: head.root() })
     }
 
     async fn keep_outside(&self, checkpoint: Option<SignedCheckpoint>, size: u64) -> Result<(), AuditError> {

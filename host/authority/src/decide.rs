@@ -8,19 +8,19 @@
 //! highest rung wins, and among equal rungs the first in file order. When all
 //! refuse, the one that met most clauses explains why, again the first in file
 //! order. A grant therefore never takes away what another one gives: to narrow a
-//! plugin, change its grant or write a `forbid`.
+//! plugin, change its grant or write a `forbid`. A spent budget is told whichever
+//! grant wins.
 
+use portreeve_model::advice::RANKED_NODES_MAX;
 use portreeve_model::advice::{DateProposal, Hold, HoldScope};
 use portreeve_model::{ChannelId, Digest, Instant, Money, OrderId, PluginName, Proposal, Recommendation};
 
-use crate::grant::{self, Beyond, BudgetSpent, Grant, HOLD_MINUTES_MAX, HoldCeiling, RecommendKind, Rung};
+use crate::grant::{
+    self, Beyond, BudgetSpent, Grant, HOLD_MINUTES_MAX, HoldCeiling, RecommendKind, RouteCeiling, Rung,
+};
 use crate::policy::{Answer, Fact, Policies, Question, SCHEMA};
 use crate::strict::{Known, LoadErrors, SourceFile};
 use crate::verdict::{Code, Draft, Effect, Verdict, shown};
-
-/// Ranked nodes in one recommendation (`wit/`, `advice.recommendation`): people read
-/// three, a plugin could send thousands.
-const RANKED_NODES_MAX: usize = 3;
 
 /// Milliseconds of a minute.
 const MINUTE_MS: i64 = 60_000;
@@ -71,14 +71,33 @@ pub struct Subject {
 pub struct Counters {
     /// Holds within the last hour.
     pub holds_last_hour: u32,
-    /// Value held since midnight UTC, minor units of the grant's currency.
+    /// Routes within the last hour.
+    pub routes_last_hour: u32,
+    /// Value of the other orders that it holds since midnight UTC, each counted once,
+    /// minor units of the order's currency: only an order in the grant's currency can
+    /// be held, so the two are the same where it matters.
     pub value_held_today_minor: i64,
     /// Orders that were decided within the last hour, at least this many.
     pub orders_last_hour: u32,
 }
 
 /// What a clause-by-clause look at one grant came to, before Cedar is asked.
-type Landing = Result<(Effect, Code), Code>;
+type Landing = Result<Landed, Code>;
+
+struct Landed {
+    effect: Effect,
+    code: Code,
+    /// What a policy has to permit: the effect, or the hold in whose stead the host
+    /// keeps the order. Policies for holds know nothing of budgets, and a hold that
+    /// they permit must not be lost because its budget is spent.
+    permit: Effect,
+}
+
+impl Landed {
+    fn at(effect: Effect, code: Code) -> Self {
+        Self { permit: effect.clone(), effect, code }
+    }
+}
 
 impl Authority {
     /// Reads grants (TOML) and policies (Cedar), in the order given, which is the
@@ -106,17 +125,20 @@ impl Authority {
 
         // Check: each grant that names the plugin, in file order.
         let mut best: Option<Verdict> = None;
+        let mut spent = false;
         for grant in self.grants.iter().filter(|g| g.plugin == *advice.plugin) {
             let verdict = self.decide_under(grant, proposed, advice, subject, counters, now);
+            spent |= verdict.budget_spent();
             if best.as_ref().is_none_or(|best| verdict.rank() > best.rank()) {
                 best = Some(verdict);
             }
         }
-        best.unwrap_or_else(|| {
+        let best = best.unwrap_or_else(|| {
             let mut draft = self.draft(advice, subject);
             draft.note(Code::NoGrant, "plugin", false, advice.plugin, "a grant that names it");
             draft.refuse(Code::NoGrant, None, Vec::new())
-        })
+        });
+        best.after_spent_budget(spent)
     }
 
     /// The grants in force, in file order.
@@ -153,23 +175,23 @@ impl Authority {
         // Check: rung, ceilings, queues, budget; what is beyond lands lower or nowhere.
         let landing = match advice.proposal {
             Proposal::Hold(hold) => land_hold(grant, hold, subject, counters, now, &mut draft),
-            Proposal::Route(queue) => land_route(grant, queue, &mut draft),
+            Proposal::Route(queue) => land_route(grant, queue, subject, counters, now, &mut draft),
             Proposal::Recommend(what) => land_recommendation(grant, what, &mut draft),
             Proposal::Other(_) => Err(Code::UnknownProposal),
         };
-        let (effect, code) = match landing {
+        let Landed { effect, code, permit } = match landing {
             Ok(landed) => landed,
             Err(code) => return draft.refuse(code, Some(grant), Vec::new()),
         };
 
         // Check: Cedar permits what is left of it. It is asked about the rung that was
         // reached, so that a fall never passes by a policy.
-        let reached = effect.rung().unwrap_or(proposed);
+        let reached = permit.rung().unwrap_or(proposed);
         let answer = self.policies.ask(Question {
             plugin: advice.plugin,
             action: reached,
             order: subject.order,
-            facts: facts(&effect, advice, subject, counters),
+            facts: facts(&permit, advice, subject, counters),
         });
         let permitted = matches!(answer, Answer::Permitted(_));
         let (code, policies) = match answer {
@@ -308,12 +330,12 @@ fn land_hold(
     let ceiling = grant.hold.as_ref().zip(grant.hold_queue());
     note_rung(grant, Rung::Hold, ceiling.is_some(), draft);
     let Some((ceiling, queue)) = ceiling else {
-        return fall(grant, Rung::Hold, Code::RungNotGranted);
+        return fall_from_hold(grant, Code::RungNotGranted, subject, counters, now, draft);
     };
 
     // Check: the order's value. It has no smaller version, so beyond it the hold falls.
-    if !note_value(ceiling, subject, draft) {
-        return fall(grant, Rung::Hold, Code::ValueBeyondCeiling);
+    if !note_value("order_value_max_minor", ceiling.order_value_max, subject, draft) {
+        return fall_from_hold(grant, Code::ValueBeyondCeiling, subject, counters, now, draft);
     }
 
     // Check: how long.
@@ -324,37 +346,46 @@ fn land_hold(
     let (minutes, code) = match grant.beyond {
         _ if within => (hold.minutes, Code::Granted),
         Beyond::Narrow => (ceiling.minutes_max, Code::MinutesNarrowed),
-        Beyond::Fall | Beyond::Refuse => return fall(grant, Rung::Hold, code),
+        Beyond::Fall | Beyond::Refuse => return fall_from_hold(grant, code, subject, counters, now, draft),
     };
 
     // Check: the budgets, with this hold counted in.
+    let until = ends(now, minutes);
+    let effect = Effect::Hold { scope: hold.scope.clone(), minutes, until, queue: queue.clone() };
     if !note_budgets(ceiling, subject, counters, draft) {
-        return spent(grant, ceiling);
+        return spent(grant, effect, minutes, until);
     }
-
-    let effect = Effect::Hold {
-        scope: hold.scope.clone(),
-        minutes,
-        until: now.plus_ms(i64::from(minutes) * MINUTE_MS),
-        queue: queue.clone(),
-    };
-    Ok((effect, code))
+    Ok(Landed::at(effect, code))
 }
 
-fn land_route(grant: &Grant, queue: &String, draft: &mut Draft) -> Landing {
+fn land_route(
+    grant: &Grant,
+    queue: &String,
+    subject: &Subject,
+    counters: &Counters,
+    now: Instant,
+    draft: &mut Draft,
+) -> Landing {
     // Check: the grant allows routes.
-    let allowed = grant.may.contains(&Rung::Route);
-    note_rung(grant, Rung::Route, allowed, draft);
-    if !allowed {
-        return fall(grant, Rung::Route, Code::RungNotGranted);
-    }
+    note_rung(grant, Rung::Route, grant.route.is_some(), draft);
+    let Some(ceiling) = &grant.route else {
+        return fall_to_review(grant, Code::RungNotGranted);
+    };
 
     // Check: the queue is one of the grant's.
     if !note_queue(grant, queue, draft) {
         return Err(Code::QueueNotGranted);
     }
-    let queue = queue.clone();
-    Ok((Effect::Route { queue }, Code::Granted))
+
+    // Check: the order's value, and the budget with this route counted in. A route
+    // is no suspicion, so without a budget it falls; it is not kept by the host.
+    if !note_value("route_value_max_minor", ceiling.order_value_max, subject, draft) {
+        return fall_to_review(grant, Code::ValueBeyondCeiling);
+    }
+    if !note_route_budget(ceiling, counters, draft) {
+        return fall_to_review(grant, Code::BudgetSpentReleased);
+    }
+    Ok(Landed::at(route_effect(ceiling, queue, now), Code::Granted))
 }
 
 fn land_recommendation(grant: &Grant, what: &Recommendation, draft: &mut Draft) -> Landing {
@@ -381,36 +412,66 @@ fn land_recommendation(grant: &Grant, what: &Recommendation, draft: &mut Draft) 
     {
         return Err(Code::QueueNotGranted);
     }
-    Ok((Effect::Recommend(what.clone()), Code::Granted))
+    Ok(Landed::at(Effect::Recommend(what.clone()), Code::Granted))
 }
 
-/// Where a proposal lands that is beyond a ceiling: the next rung below that the
-/// grant allows, in the fallback queue; nowhere when the grant says so.
-fn fall(grant: &Grant, from: Rung, code: Code) -> Landing {
-    let queue = match (grant.beyond, &grant.fallback_queue) {
-        (Beyond::Refuse, _) | (_, None) => return Err(code),
-        (Beyond::Narrow | Beyond::Fall, Some(queue)) => queue.clone(),
-    };
-    let effect = if from > Rung::Route && grant.may.contains(&Rung::Route) {
-        Effect::Route { queue }
-    } else if grant.recommend.contains(&RecommendKind::Review) {
-        Effect::Recommend(Recommendation::Review(queue))
-    } else {
-        return Err(code);
-    };
-    Ok((effect, Code::FellBelowCeiling))
-}
-
-/// What becomes of a hold without a budget. INVARIANT: only the grant's own word
-/// `release` lets the order pass.
-fn spent(grant: &Grant, ceiling: &HoldCeiling) -> Landing {
-    match (ceiling.budget_spent, grant.hold_queue()) {
-        (BudgetSpent::Queue, Some(queue)) => {
-            let queue = queue.clone();
-            Ok((Effect::Route { queue }, Code::BudgetSpentQueued))
+/// Where a hold lands that is beyond a ceiling: the next rung below whose own
+/// ceilings allow it, in the fallback queue; nowhere when the grant says so.
+fn fall_from_hold(
+    grant: &Grant,
+    code: Code,
+    subject: &Subject,
+    counters: &Counters,
+    now: Instant,
+    draft: &mut Draft,
+) -> Landing {
+    if let (Beyond::Narrow | Beyond::Fall, Some(ceiling), Some(queue)) =
+        (grant.beyond, &grant.route, &grant.fallback_queue)
+        && note_value("route_value_max_minor", ceiling.order_value_max, subject, draft)
+    {
+        let effect = route_effect(ceiling, queue, now);
+        if note_route_budget(ceiling, counters, draft) {
+            return Ok(Landed::at(effect, Code::FellBelowCeiling));
         }
-        (BudgetSpent::Queue, None) | (BudgetSpent::Release, _) => Err(Code::BudgetSpentReleased),
+        // Where holds are granted this was a suspicion, and the grant has a word for it.
+        if grant.hold.is_some() {
+            return spent(grant, effect, ceiling.minutes_max, ends(now, ceiling.minutes_max));
+        }
     }
+    fall_to_review(grant, code)
+}
+
+/// The last rung of a fall: people are told and the order goes on.
+fn fall_to_review(grant: &Grant, code: Code) -> Landing {
+    match (grant.beyond, &grant.fallback_queue) {
+        (Beyond::Narrow | Beyond::Fall, Some(queue)) if grant.recommend.contains(&RecommendKind::Review) => {
+            let effect = Effect::Recommend(Recommendation::Review(queue.clone()));
+            Ok(Landed::at(effect, Code::FellBelowCeiling))
+        }
+        _ => Err(code),
+    }
+}
+
+/// What becomes of an order that would be kept if there were a budget: the host
+/// keeps it for as long. INVARIANT: only the grant's own word `release` lets it pass.
+fn spent(grant: &Grant, permit: Effect, minutes: u32, until: Instant) -> Landing {
+    let then = grant.hold.as_ref().map(|ceiling| ceiling.budget_spent);
+    match (then, grant.hold_queue()) {
+        (Some(BudgetSpent::Queue), Some(queue)) => {
+            let effect = Effect::Route { queue: queue.clone(), minutes, until };
+            Ok(Landed { effect, code: Code::BudgetSpentQueued, permit })
+        }
+        _ => Err(Code::BudgetSpentReleased),
+    }
+}
+
+fn route_effect(ceiling: &RouteCeiling, queue: &str, now: Instant) -> Effect {
+    let minutes = ceiling.minutes_max;
+    Effect::Route { queue: queue.to_owned(), minutes, until: ends(now, minutes) }
+}
+
+fn ends(now: Instant, minutes: u32) -> Instant {
+    now.plus_ms(i64::from(minutes) * MINUTE_MS)
 }
 
 fn note_rung(grant: &Grant, rung: Rung, held: bool, draft: &mut Draft) {
@@ -418,11 +479,10 @@ fn note_rung(grant: &Grant, rung: Rung, held: bool, draft: &mut Draft) {
     draft.note(Code::RungNotGranted, "may", held, rung.as_str(), required);
 }
 
-fn note_value(ceiling: &HoldCeiling, subject: &Subject, draft: &mut Draft) -> bool {
-    let most = ceiling.order_value_max;
+fn note_value(name: &'static str, most: Money, subject: &Subject, draft: &mut Draft) -> bool {
     let comparable = subject.value.currency == most.currency;
     let within = comparable && subject.value.minor <= most.minor;
-    draft.note(Code::ValueBeyondCeiling, "order_value_max_minor", within, subject.value, format!("{most} or less"))
+    draft.note(Code::ValueBeyondCeiling, name, within, subject.value, format!("{most} or less"))
 }
 
 fn note_queue(grant: &Grant, queue: &String, draft: &mut Draft) -> bool {
@@ -431,26 +491,28 @@ fn note_queue(grant: &Grant, queue: &String, draft: &mut Draft) -> bool {
 }
 
 fn note_budgets(ceiling: &HoldCeiling, subject: &Subject, counters: &Counters, draft: &mut Draft) -> bool {
-    let code = Code::BudgetSpentQueued;
-    let mut within = true;
-    if let Some(most) = ceiling.holds_per_hour_max {
-        let held = counters.holds_last_hour < most;
-        let found = format!("{} holds and this one", counters.holds_last_hour);
-        let required = format!("{most} or less");
-        within &= draft.note(code, "holds_per_hour_max", held, found, required);
-    }
+    let most = ceiling.holds_per_hour_max;
+    let mut within = note_per_hour("holds_per_hour_max", "holds", counters.holds_last_hour, most, draft);
     if let Some(most) = ceiling.value_held_per_day_max_minor {
-        // A credit order must not refill the budget, so it counts as nothing.
-        let total = counters.value_held_today_minor.checked_add(subject.value.minor.max(0));
+        // An order below nothing must not refill the budget, so it counts as nothing.
+        let total = counters.value_held_today_minor.max(0).checked_add(subject.value.minor.max(0));
         let held = total.is_some_and(|total| total <= most);
         let found = total.map_or_else(
             || "more than can be counted".to_owned(),
             |total| format!("{total} minor units with this order"),
         );
         let required = format!("{most} or less");
-        within &= draft.note(code, "value_held_per_day_max_minor", held, found, required);
+        within &= draft.note_budget("value_held_per_day_max_minor", held, found, required);
     }
     within
+}
+
+fn note_route_budget(ceiling: &RouteCeiling, counters: &Counters, draft: &mut Draft) -> bool {
+    note_per_hour("routes_per_hour_max", "routes", counters.routes_last_hour, ceiling.routes_per_hour_max, draft)
+}
+
+fn note_per_hour(name: &'static str, what: &str, used: u32, most: u32, draft: &mut Draft) -> bool {
+    draft.note_budget(name, used < most, format!("{used} {what} and this one"), format!("{most} or less"))
 }
 
 /// The context of the question to Cedar: what every action has, and the effect's own.
@@ -461,6 +523,7 @@ fn facts(effect: &Effect, advice: &Advice<'_>, subject: &Subject, counters: &Cou
         ("channel", Fact::Text(subject.channel.to_string())),
         ("score_bp", Fact::Whole(i64::from(advice.score_bp))),
         ("holds_last_hour", Fact::Whole(i64::from(counters.holds_last_hour))),
+        ("routes_last_hour", Fact::Whole(i64::from(counters.routes_last_hour))),
         ("orders_last_hour", Fact::Whole(i64::from(counters.orders_last_hour))),
         ("value_held_today_minor", Fact::Whole(counters.value_held_today_minor)),
     ];
@@ -476,7 +539,7 @@ fn facts(effect: &Effect, advice: &Advice<'_>, subject: &Subject, counters: &Cou
             facts.push(("whole_order", Fact::Flag(*scope == HoldScope::Order)));
             facts.push(("queue", Fact::Queue(queue.clone())));
         }
-        Effect::Route { queue } => facts.push(("queue", Fact::Queue(queue.clone()))),
+        Effect::Route { queue, .. } => facts.push(("queue", Fact::Queue(queue.clone()))),
         Effect::Recommend(what) => {
             if let Some(kind) = RecommendKind::of(what) {
                 facts.push(("kind", Fact::Text(kind.as_str().to_owned())));

@@ -4,17 +4,20 @@
 //! [[grant]]
 //! id = "fraud-hold"
 //! plugin = "fraud"
-//! publisher = "portreeve"                  # optional
 //! digests = []                             # empty: any component of that name
+//! publisher = "portreeve"                  # optional, beside digests only
 //! owner = "risk@distributor.example"
 //! expires = 2027-06-30                     # the last day, UTC
 //! may = ["hold", "route", "recommend"]
 //! order_value_max_minor = 2500000          # with `hold`: up to this value an order may be held
-//! currency = "USD"                         # of both values here; orders in others are beyond the ceiling
+//! currency = "USD"                         # of all values here; orders in others are beyond the ceilings
 //! hold_minutes_max = 2880
-//! holds_per_hour_max = 50                  # optional budget
-//! value_held_per_day_max_minor = 100000000 # optional budget
+//! holds_per_hour_max = 50                  # a budget
+//! value_held_per_day_max_minor = 100000000 # optional, a second budget
 //! budget_spent = "queue"                   # queue (default) or release
+//! route_value_max_minor = 10000000         # with `route`: up to this value an order may be routed
+//! route_minutes_max = 1440                 # a routed order waits so long; then it escalates
+//! routes_per_hour_max = 50                 # a budget
 //! queues = ["fraud-review"]                # for routes, reviews, dispositions and held orders
 //! recommend = ["review"]
 //! customer_classes = ["standard", "new"]   # empty: all, also unknown ones
@@ -23,10 +26,21 @@
 //! fallback_queue = "fraud-review"          # where held orders and fallen proposals go
 //! ```
 //!
-//! The ceilings bind holds, the strongest thing that advice can cause. Above one of
-//! them `refuse` refuses; `fall` goes down the ladder to the next rung of `may`;
-//! `narrow` shortens a hold that is only too long, and falls for what has no smaller
-//! version (the order's value, a rung that is not in `may`).
+//! Two rungs keep an order back: a hold, and a route, which is the shorter word for
+//! "somebody decides first". Each has its own ceilings (value, minutes until it
+//! escalates, how many per hour), for without them a plugin that may only route could
+//! stop every order for ever. Above a ceiling `refuse` refuses; `fall` goes down the
+//! ladder to the next rung of `may` whose own ceilings allow it; `narrow` shortens a
+//! hold that is only too long, and falls for what has no smaller version (the order's
+//! value, a rung that is not in `may`).
+//!
+//! A spent budget of holds is not a ceiling: the suspicion stands. By `queue` the
+//! *host* keeps the order in the fallback queue, if a policy would have permitted the
+//! hold, so that a wave of fraud does not open the gate; by `release` it passes. A
+//! spent budget of routes lets a proposed route fall to a review, or to a record.
+//!
+//! `publisher` is what the component says of itself. Until packages are signed anybody
+//! can say it, so it stands beside `digests` only, which do bind.
 //!
 //! A key that could have no effect in its grant is refused: its author would believe
 //! in a limit that is not there.
@@ -42,7 +56,7 @@ use crate::strict::{Known, Problems, SourceFile, Table, choice, date, text, whol
 pub enum Rung {
     /// Tell a person; the order goes on.
     Recommend,
-    /// Put the order in front of people before it is released.
+    /// Keep the order until people have looked at it.
     Route,
     /// Keep the order or lines of it for a while.
     Hold,
@@ -162,11 +176,24 @@ pub struct HoldCeiling {
     /// The longest hold.
     pub minutes_max: u32,
     /// Holds of the plugin within an hour.
-    pub holds_per_hour_max: Option<u32>,
+    pub holds_per_hour_max: u32,
     /// Value that the plugin may hold within a day, minor units of the ceiling's currency.
     pub value_held_per_day_max_minor: Option<i64>,
-    /// What happens when one of the two is spent; without a budget it never does.
+    /// What happens when one of the two is spent.
     pub budget_spent: BudgetSpent,
+}
+
+/// How far routes may go. A grant has one exactly when it allows routes: a routed
+/// order waits as a held one does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RouteCeiling {
+    /// The most valuable order that may be routed.
+    pub order_value_max: Money,
+    /// How long a routed order waits until it escalates.
+    pub minutes_max: u32,
+    /// Routes of the plugin within an hour.
+    pub routes_per_hour_max: u32,
 }
 
 /// What one plugin may cause. Made by loading only.
@@ -177,7 +204,7 @@ pub struct Grant {
     pub id: String,
     /// The plugin that it is for.
     pub plugin: PluginName,
-    /// The publisher that the plugin has to come from.
+    /// The publisher that the plugin has to name, beside its digest.
     pub publisher: Option<String>,
     /// The components that it is for; empty means all of that name.
     pub digests: Vec<Digest>,
@@ -189,6 +216,8 @@ pub struct Grant {
     pub may: BTreeSet<Rung>,
     /// The ceilings of holds.
     pub hold: Option<HoldCeiling>,
+    /// The ceilings of routes.
+    pub route: Option<RouteCeiling>,
     /// The queues that routes, reviews and dispositions may name.
     pub queues: Vec<String>,
     /// The kinds of recommendation that it allows.
@@ -217,6 +246,12 @@ impl Grant {
         if let Some(hold) = &self.hold {
             line.push_str(&format!(" (hold up to {} min, orders up to {})", hold.minutes_max, hold.order_value_max));
         }
+        if let Some(route) = &self.route {
+            let RouteCeiling { order_value_max, minutes_max, routes_per_hour_max } = route;
+            line.push_str(&format!(
+                " (route up to {minutes_max} min, orders up to {order_value_max}, {routes_per_hour_max} an hour)"
+            ));
+        }
         line.push_str(&format!(", until {}, owner {}", self.expires, self.owner));
         line
     }
@@ -238,12 +273,11 @@ pub(crate) fn load(files: &[SourceFile<'_>], known: &Known, problems: &mut Probl
     grants
 }
 
-/// Thirty days, the longest hold of the contract (`wit/`, `advice.hold`): a longer
-/// one is a cancellation in disguise.
-pub(crate) const HOLD_MINUTES_MAX: u32 = 43_200;
+/// A longer hold is a cancellation in disguise.
+pub(crate) use portreeve_model::advice::HOLD_MINUTES_MAX;
 
 /// A budget above this is a typing error, no budget.
-const HOLDS_PER_HOUR_MAX: i64 = 1_000_000;
+const PER_HOUR_MAX: i64 = 1_000_000;
 
 fn read_grant(
     mut table: Table<'_>,
@@ -269,6 +303,11 @@ fn read_grant(
     });
     let publisher = table.optional("publisher", "a publisher's name", problems, text);
     let digests = table.list("digests", "`sha256:…`", problems, |v| Digest::parse(v.as_str()?).ok());
+    if publisher.is_some() && digests.is_empty() {
+        let allowed =
+            "no such key, or `digests` beside it, because packages are not signed and anybody can name a publisher";
+        table.wrong("publisher", "alone", allowed, problems);
+    }
     let owner = table.required("owner", "a person's or a team's address", problems, text);
     let expires = table.required("expires", "a date such as 2027-06-30", problems, date);
 
@@ -283,11 +322,26 @@ fn read_grant(
     let channels = table.list("channels", "a channel's name", problems, |v| ChannelId::parse(v.as_str()?).ok());
 
     // How far, and what happens beyond.
+    let blocks = may.contains(&Rung::Hold) || may.contains(&Rung::Route);
+    let currency = if blocks {
+        table.required("currency", "an ISO 4217 code", problems, |v| Currency::parse(v.as_str()?).ok())
+    } else {
+        table.no_effect("currency", "`may` has neither `hold` nor `route`", problems);
+        None
+    };
     let hold = if may.contains(&Rung::Hold) {
-        hold_ceiling(&mut table, &may, problems)
+        hold_ceiling(&mut table, currency, problems)
     } else {
         for key in HOLD_KEYS {
             table.no_effect(key, "`may` does not have `hold`", problems);
+        }
+        None
+    };
+    let route = if may.contains(&Rung::Route) {
+        route_ceiling(&mut table, currency, problems)
+    } else {
+        for key in ROUTE_KEYS {
+            table.no_effect(key, "`may` does not have `route`", problems);
         }
         None
     };
@@ -307,6 +361,7 @@ fn read_grant(
         expires: expires?,
         may,
         hold,
+        route,
         queues,
         recommend,
         customer_classes,
@@ -354,50 +409,53 @@ fn queues(
 }
 
 /// The keys that have a meaning only where holds are allowed.
-const HOLD_KEYS: [&str; 6] = [
-    "order_value_max_minor",
-    "currency",
-    "hold_minutes_max",
-    "holds_per_hour_max",
-    "value_held_per_day_max_minor",
-    "budget_spent",
-];
+const HOLD_KEYS: [&str; 5] =
+    ["order_value_max_minor", "hold_minutes_max", "holds_per_hour_max", "value_held_per_day_max_minor", "budget_spent"];
 
-fn hold_ceiling(table: &mut Table<'_>, may: &BTreeSet<Rung>, problems: &mut Problems) -> Option<HoldCeiling> {
-    let minor = "minor units, 1 or more";
-    let value = table.required("order_value_max_minor", minor, problems, |v| whole(v, &(1..=i64::MAX)));
-    let currency = table.required("currency", "an ISO 4217 code", problems, |v| Currency::parse(v.as_str()?).ok());
-    let minutes_allowed = format!("minutes, 1 to {HOLD_MINUTES_MAX}");
-    let minutes = table.required("hold_minutes_max", &minutes_allowed, problems, |v| {
-        u32::try_from(whole(v, &(1..=i64::from(HOLD_MINUTES_MAX)))?).ok()
-    });
-    let per_hour = table.optional("holds_per_hour_max", "1 to 1000000", problems, |v| {
-        u32::try_from(whole(v, &(1..=HOLDS_PER_HOUR_MAX))?).ok()
-    });
-    let per_day = table.optional("value_held_per_day_max_minor", minor, problems, |v| whole(v, &(1..=i64::MAX)));
-    let budget_spent = budget_spent(table, may, per_hour.is_some() || per_day.is_some(), problems);
+/// The keys that have a meaning only where routes are allowed.
+const ROUTE_KEYS: [&str; 3] = ["route_value_max_minor", "route_minutes_max", "routes_per_hour_max"];
+
+fn hold_ceiling(table: &mut Table<'_>, currency: Option<Currency>, problems: &mut Problems) -> Option<HoldCeiling> {
+    let value = value(table, "order_value_max_minor", problems);
+    let minutes = minutes(table, "hold_minutes_max", problems);
+    let per_hour = per_hour(table, "holds_per_hour_max", problems);
+    let per_day = table.optional("value_held_per_day_max_minor", MINOR, problems, |v| whole(v, &(1..=i64::MAX)));
+    let budget_spent = table
+        .optional("budget_spent", &words(&BUDGET_SPENT), problems, |v| choice(v, &BUDGET_SPENT))
+        .unwrap_or(BudgetSpent::Queue);
     Some(HoldCeiling {
         order_value_max: Money { minor: value?, currency: currency? },
         minutes_max: minutes?,
-        holds_per_hour_max: per_hour,
+        holds_per_hour_max: per_hour?,
         value_held_per_day_max_minor: per_day,
         budget_spent,
     })
 }
 
-fn budget_spent(table: &mut Table<'_>, may: &BTreeSet<Rung>, has_budget: bool, problems: &mut Problems) -> BudgetSpent {
-    if !has_budget {
-        table.no_effect("budget_spent", "the grant has no budget", problems);
-        return BudgetSpent::Queue;
-    }
-    let allowed = words(&BUDGET_SPENT);
-    let then =
-        table.optional("budget_spent", &allowed, problems, |v| choice(v, &BUDGET_SPENT)).unwrap_or(BudgetSpent::Queue);
-    if then == BudgetSpent::Queue && !may.contains(&Rung::Route) {
-        let allowed = "`release`, or `route` among `may`";
-        table.wrong("budget_spent", "`queue`", allowed, problems);
-    }
-    then
+fn route_ceiling(table: &mut Table<'_>, currency: Option<Currency>, problems: &mut Problems) -> Option<RouteCeiling> {
+    let value = value(table, "route_value_max_minor", problems);
+    let minutes = minutes(table, "route_minutes_max", problems);
+    let per_hour = per_hour(table, "routes_per_hour_max", problems);
+    Some(RouteCeiling {
+        order_value_max: Money { minor: value?, currency: currency? },
+        minutes_max: minutes?,
+        routes_per_hour_max: per_hour?,
+    })
+}
+
+const MINOR: &str = "minor units, 1 or more";
+
+fn value(table: &mut Table<'_>, key: &'static str, problems: &mut Problems) -> Option<i64> {
+    table.required(key, MINOR, problems, |v| whole(v, &(1..=i64::MAX)))
+}
+
+fn minutes(table: &mut Table<'_>, key: &'static str, problems: &mut Problems) -> Option<u32> {
+    let allowed = format!("minutes, 1 to {HOLD_MINUTES_MAX}");
+    table.required(key, &allowed, problems, |v| u32::try_from(whole(v, &(1..=i64::from(HOLD_MINUTES_MAX)))?).ok())
+}
+
+fn per_hour(table: &mut Table<'_>, key: &'static str, problems: &mut Problems) -> Option<u32> {
+    table.required(key, "1 to 1000000", problems, |v| u32::try_from(whole(v, &(1..=PER_HOUR_MAX))?).ok())
 }
 
 fn fallback_queue(
@@ -411,7 +469,7 @@ fn fallback_queue(
 ) -> Option<String> {
     let can_land = may.contains(&Rung::Route) || recommend.contains(&RecommendKind::Review);
     let falls = can_land && beyond.is_some_and(|beyond| beyond != Beyond::Refuse);
-    let queued = hold.is_some_and(|hold| hold.has_budget() && hold.budget_spent == BudgetSpent::Queue);
+    let queued = hold.is_some_and(|hold| hold.budget_spent == BudgetSpent::Queue);
     let allowed = one_of(queues.iter().map(String::as_str));
     let read = |v: &toml::de::DeValue<'_>| text(v).filter(|queue| queues.contains(queue));
     if falls || queued {
@@ -421,12 +479,6 @@ fn fallback_queue(
         table.no_effect("fallback_queue", "nothing is held and nothing can fall", problems);
     }
     table.optional("fallback_queue", &allowed, problems, read)
-}
-
-impl HoldCeiling {
-    fn has_budget(&self) -> bool {
-        self.holds_per_hour_max.is_some() || self.value_held_per_day_max_minor.is_some()
-    }
 }
 
 fn words<T>(words: &[(&str, T)]) -> String {

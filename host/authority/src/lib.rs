@@ -14,7 +14,8 @@
 //!
 //! The ladder has four rungs: hold, route, recommend, record only. A proposal never
 //! climbs; above a ceiling it is narrowed, or falls to a lower rung that the grant
-//! allows and Cedar permits, or is refused, as the grant says.
+//! allows and Cedar permits, or is refused, as the grant says. Hold and route both keep
+//! the order back, each within a value, minutes and a number per hour of its own.
 //!
 //! INVARIANT: there is no rung, and no Cedar action, for release, cancel, allocate,
 //! re-price or priority. What cannot be said needs no check.

@@ -10,9 +10,13 @@
 //! [rules]
 //! price_tolerance_bp = 500         # unit price against list price, both directions
 //! totals_tolerance_minor = 2       # minor units, stated against computed
+//! discount_max_bp = 2500           # the whole discount against the sum of lines
 //! blocked_customer = true          # hold orders of blocked customers
 //! unknown_item = "refuse"          # hold or refuse
 //! unknown_customer = "hold"        # hold or refuse
+//! unknown_ship_to = "hold"         # hold, refuse or off: places that the customer has no agreement for
+//! cross_reference = true           # hold lines whose two item numbers mean different items
+//! short_stock = false              # hold lines that ask for more than is available
 //! unreleasable_sender_states = ["payment_review", "fraud"]
 //! hold_minutes = 1440              # then the hold escalates
 //! queue = { price = "pricing", credit = "credit", customer = "customer-service", totals = "order-desk", item = "order-desk", payment = "fraud-review" }
@@ -21,29 +25,36 @@
 //! Every key is required: a rule is off because somebody wrote so. Findings carry
 //! codes, amounts and positions, and no personal data.
 
+mod amounts;
+
+mod partner;
+
+mod file;
+
 use std::collections::BTreeMap;
 
-use portreeve_model::value::{Decimal, ValueError};
-use portreeve_model::{Currency, Digest, Instant, Money, Order, OrderLine, UnitPrice};
+use portreeve_model::value::Decimal;
+use portreeve_model::{Currency, Digest, Instant, Order, OrderLine};
 
-use crate::grant::{HOLD_MINUTES_MAX, one_of};
-use crate::strict::{Known, LoadErrors, Problems, SourceFile, Table, choice, text, whole};
+use self::amounts::{amount, within_tolerance};
+use crate::strict::{Known, LoadErrors, SourceFile};
 use crate::verdict::shown;
 
 /// Basis points of one.
 const ONE_BP: i64 = 10_000;
-
-/// A tolerance above this, in minor units, is a typing error.
-const TOTALS_TOLERANCE_MAX: i64 = 100_000;
 
 /// The rules in force.
 #[derive(Debug)]
 pub struct Rules {
     price_tolerance_bp: i64,
     totals_tolerance_minor: i64,
+    discount_max_bp: i64,
     blocked_customer: bool,
     unknown_item: Unknown,
     unknown_customer: Unknown,
+    unknown_ship_to: Option<Unknown>,
+    cross_reference: bool,
+    short_stock: bool,
     unreleasable_sender_states: Vec<String>,
     hold_minutes: u32,
     queues: Queues,
@@ -58,6 +69,10 @@ enum Unknown {
 }
 
 const UNKNOWN: [(&str, Unknown); 2] = [("hold", Unknown::Hold), ("refuse", Unknown::Refuse)];
+
+/// The same for a rule that may be off.
+const UNKNOWN_OR_OFF: [(&str, Option<Unknown>); 3] =
+    [("hold", Some(Unknown::Hold)), ("refuse", Some(Unknown::Refuse)), ("off", None)];
 
 #[derive(Debug)]
 struct Queues {
@@ -74,10 +89,45 @@ struct Queues {
 pub struct ReferenceFacts {
     /// When the order was received.
     pub received_at: Instant,
-    /// The customer; none when the reference table does not have it.
-    pub customer: Option<CustomerFacts>,
+    /// Whether it came by a channel for tests.
+    pub test_channel: bool,
+    /// The customer.
+    pub customer: Looked<CustomerFacts>,
     /// The items by `sku`; those missing are unknown.
-    pub items: BTreeMap<String, ItemFacts>,
+    pub items: BTreeMap<String, Looked<ItemFacts>>,
+    /// The agreement with the customer about the place; none when the order names
+    /// its place by an address only.
+    pub ship_to: Option<Looked<()>>,
+    /// Our item for each of the customer's own item numbers, where both stand in a line.
+    pub cross_references: BTreeMap<String, Looked<String>>,
+    /// What is available of an item, in the unit that it is sold in, by `sku`.
+    pub available: BTreeMap<String, Looked<i64>>,
+}
+
+/// What a reference table says about a key. Only the table's own "no such row" may
+/// count against a sender: a table that was never loaded, or a row without a column,
+/// is a mistake of ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Looked<T> {
+    /// The row.
+    Found(T),
+    /// The table has no such row.
+    Unknown,
+    /// The row lacks a column that a rule needs.
+    Incomplete,
+    /// There is no such table.
+    NotLoaded,
+}
+
+impl<T> Looked<T> {
+    /// The row, where there is a whole one.
+    #[must_use]
+    pub fn found(&self) -> Option<&T> {
+        match self {
+            Self::Found(row) => Some(row),
+            Self::Unknown | Self::Incomplete | Self::NotLoaded => None,
+        }
+    }
 }
 
 /// What the host knows about a customer.
@@ -127,6 +177,20 @@ pub enum Rule {
     Price,
     /// Stated amounts agree with computed ones.
     Totals,
+    /// The discount is one that the distributor gives.
+    Discount,
+    /// No charge and no total is below nothing.
+    NegativeAmount,
+    /// The tables that the rules need are there and whole.
+    Reference,
+    /// A test is no order.
+    TestOrder,
+    /// The customer may have goods sent to this place.
+    UnknownShipTo,
+    /// The customer's item number and ours mean the same item.
+    CrossReference,
+    /// There is enough of the item.
+    Availability,
 }
 
 impl Rule {
@@ -144,6 +208,13 @@ impl Rule {
             Self::UnitOfMeasure => "unit-of-measure",
             Self::Price => "price",
             Self::Totals => "totals",
+            Self::Discount => "discount",
+            Self::NegativeAmount => "negative-amount",
+            Self::Reference => "reference",
+            Self::TestOrder => "test-order",
+            Self::UnknownShipTo => "unknown-ship-to",
+            Self::CrossReference => "cross-reference",
+            Self::Availability => "availability",
         }
     }
 }
@@ -158,8 +229,12 @@ pub enum Consequence {
         /// Until it escalates.
         minutes: u32,
     },
-    /// The sender is told no.
-    Refuse,
+    /// The order goes nowhere. Nothing answers the sender by itself: people of the
+    /// queue tell it, by an exception.
+    Refuse {
+        /// Whose work it is.
+        queue: String,
+    },
 }
 
 /// One thing that is wrong with an order.
@@ -186,7 +261,7 @@ impl Rules {
     /// Everything that is wrong with the file.
     pub fn load(file: &SourceFile<'_>, known: &Known) -> Result<Self, LoadErrors> {
         let mut problems = Vec::new();
-        let rules = read_file(*file, known, &mut problems);
+        let rules = file::read_file(*file, known, &mut problems);
         match rules {
             Some(rules) if problems.is_empty() => Ok(rules),
             _ => Err(LoadErrors::new(problems)),
@@ -204,9 +279,12 @@ impl Rules {
     #[must_use]
     pub fn check(&self, order: &Order, reference: &ReferenceFacts) -> Vec<Finding> {
         let mut findings = Vec::new();
+        self.check_test(order, reference, &mut findings);
         self.check_customer(order, reference, &mut findings);
+        self.check_ship_to(reference, &mut findings);
         self.check_sender_state(order, &mut findings);
         self.check_date(order.requested_delivery, None, reference, &mut findings);
+        self.check_item_table(reference, &mut findings);
         for line in &order.lines {
             self.check_line(order, line, reference, &mut findings);
         }
@@ -214,18 +292,65 @@ impl Rules {
         findings
     }
 
+    fn check_test(&self, order: &Order, reference: &ReferenceFacts, findings: &mut Vec<Finding>) {
+        // Check: a test ships nothing. Only a channel for tests takes one for an order.
+        if order.is_test() && !reference.test_channel {
+            findings.push(Finding {
+                rule: Rule::TestOrder,
+                code: "test-order",
+                line: None,
+                found: "marked as a test by its sender".to_owned(),
+                expected: "an order, or a channel with `test = true`".to_owned(),
+                consequence: self.hold(&self.queues.item),
+            });
+        }
+    }
+
+    fn check_item_table(&self, reference: &ReferenceFacts, findings: &mut Vec<Finding>) {
+        // Check: there is a table of items at all; otherwise no line can be judged.
+        if reference.items.values().any(|item| *item == Looked::NotLoaded) {
+            findings.push(self.of_reference(
+                "item-table-not-loaded",
+                None,
+                "a reference table `item`",
+                &self.queues.item,
+            ));
+        }
+    }
+
     fn check_customer(&self, order: &Order, reference: &ReferenceFacts, findings: &mut Vec<Finding>) {
         // Check: the customer is known. Without facts the next two cannot be checked.
-        let Some(customer) = &reference.customer else {
-            findings.push(Finding {
-                rule: Rule::UnknownCustomer,
-                code: "customer-unknown",
-                line: None,
-                found: "no such customer".to_owned(),
-                expected: "a customer of the reference table".to_owned(),
-                consequence: self.unknown(self.unknown_customer, &self.queues.customer),
-            });
-            return;
+        let customer = match &reference.customer {
+            Looked::Found(customer) => customer,
+            Looked::Unknown => {
+                findings.push(Finding {
+                    rule: Rule::UnknownCustomer,
+                    code: "customer-unknown",
+                    line: None,
+                    found: "no such customer".to_owned(),
+                    expected: "a customer of the reference table".to_owned(),
+                    consequence: self.unknown(self.unknown_customer, &self.queues.customer),
+                });
+                return;
+            }
+            Looked::Incomplete => {
+                findings.push(self.of_reference(
+                    "customer-row-incomplete",
+                    None,
+                    "a row with class and blocked",
+                    &self.queues.customer,
+                ));
+                return;
+            }
+            Looked::NotLoaded => {
+                findings.push(self.of_reference(
+                    "customer-table-not-loaded",
+                    None,
+                    "a reference table `customer`",
+                    &self.queues.customer,
+                ));
+                return;
+            }
         };
 
         // Check: the customer is not blocked.
@@ -312,22 +437,38 @@ impl Rules {
                 "quantity-not-positive",
                 amount(line.quantity.value, line.quantity.scale),
                 "more than 0".to_owned(),
-                Consequence::Refuse,
+                Consequence::Refuse { queue: self.queues.item.clone() },
             ));
         }
         self.check_date(line.requested_delivery, Some(line), reference, findings);
         self.check_extended(order, line, findings);
+        self.check_cross_reference(line, reference, findings);
 
         // Check: the item is known. Without facts the next two cannot be checked.
-        let Some(item) = reference.items.get(&line.sku) else {
-            findings.push(finding(
-                Rule::UnknownItem,
-                "item-unknown",
-                shown(&line.sku),
-                "an item of the reference table".to_owned(),
-                self.unknown(self.unknown_item, &self.queues.item),
-            ));
-            return;
+        let item = match reference.items.get(&line.sku) {
+            Some(Looked::Found(item)) => item,
+            None | Some(Looked::Unknown) => {
+                findings.push(finding(
+                    Rule::UnknownItem,
+                    "item-unknown",
+                    shown(&line.sku),
+                    "an item of the reference table".to_owned(),
+                    self.unknown(self.unknown_item, &self.queues.item),
+                ));
+                return;
+            }
+            Some(Looked::Incomplete) => {
+                let line = Some(line.number.clone());
+                findings.push(self.of_reference(
+                    "item-row-incomplete",
+                    line,
+                    "a row with list-price, unit and currency",
+                    &self.queues.item,
+                ));
+                return;
+            }
+            // Said once for the whole order.
+            Some(Looked::NotLoaded) => return,
         };
 
         // Check: it is ordered in the unit that it is sold in; the list price is for that unit.
@@ -342,6 +483,8 @@ impl Rules {
             return;
         }
 
+        self.check_available(line, reference, findings);
+
         // Check: the price is near the list price, in both directions.
         if !within_tolerance(&line.unit_price, item, self.price_tolerance_bp) {
             findings.push(finding(
@@ -354,74 +497,16 @@ impl Rules {
         }
     }
 
-    fn check_extended(&self, order: &Order, line: &OrderLine, findings: &mut Vec<Finding>) {
-        // Check: the line's amount can be computed in the order's currency, and is what the sender states.
-        let computed = line.unit_price.extended(&line.quantity).and_then(|money| in_currency(money, order.currency));
-        let difference = match (line.extended, computed) {
-            (_, Err(error)) => Some(("line-amount-not-computable", None, error.to_string())),
-            (Some(stated), Ok(computed)) if !self.agrees(stated, computed) => {
-                Some(("line-amount-differs", Some(stated), computed.to_string()))
-            }
-            (_, Ok(_)) => None,
-        };
-        let Some((code, stated, expected)) = difference else {
-            return;
-        };
-        findings.push(Finding {
-            rule: Rule::Totals,
+    /// A finding about our own tables: never a refusal.
+    fn of_reference(&self, code: &'static str, line: Option<String>, expected: &str, queue: &str) -> Finding {
+        Finding {
+            rule: Rule::Reference,
             code,
-            line: Some(line.number.clone()),
-            found: stated.map_or_else(|| line.unit_price.to_string(), |money| money.to_string()),
-            expected,
-            consequence: self.hold(&self.queues.totals),
-        });
-    }
-
-    fn check_totals(&self, order: &Order, findings: &mut Vec<Finding>) {
-        // A line that cannot be computed has its own finding; without it there is no sum.
-        let Ok(lines) = order.computed_total() else {
-            return;
-        };
-
-        // Check: the stated sum of lines.
-        if let Some(stated) = order.totals.lines {
-            self.compare_total("lines-total-differs", stated, lines, findings);
+            line,
+            found: "nothing to compare with".to_owned(),
+            expected: expected.to_owned(),
+            consequence: self.hold(queue),
         }
-
-        // Check: the stated grand total against lines, shipping, tax and discount.
-        if let Some(stated) = order.totals.grand {
-            match computed_grand(order, lines) {
-                Ok(computed) => {
-                    self.compare_total("grand-total-differs", stated, computed, findings);
-                }
-                Err(error) => findings.push(Finding {
-                    rule: Rule::Totals,
-                    code: "grand-total-not-computable",
-                    line: None,
-                    found: stated.to_string(),
-                    expected: error.to_string(),
-                    consequence: self.hold(&self.queues.totals),
-                }),
-            }
-        }
-    }
-
-    fn compare_total(&self, code: &'static str, stated: Money, computed: Money, findings: &mut Vec<Finding>) {
-        if !self.agrees(stated, computed) {
-            findings.push(Finding {
-                rule: Rule::Totals,
-                code,
-                line: None,
-                found: stated.to_string(),
-                expected: format!("{computed} within {} minor units", self.totals_tolerance_minor),
-                consequence: self.hold(&self.queues.totals),
-            });
-        }
-    }
-
-    fn agrees(&self, stated: Money, computed: Money) -> bool {
-        let difference = i128::from(stated.minor) - i128::from(computed.minor);
-        stated.currency == computed.currency && difference.abs() <= i128::from(self.totals_tolerance_minor)
     }
 
     fn hold(&self, queue: &str) -> Consequence {
@@ -431,113 +516,7 @@ impl Rules {
     fn unknown(&self, what: Unknown, queue: &str) -> Consequence {
         match what {
             Unknown::Hold => self.hold(queue),
-            Unknown::Refuse => Consequence::Refuse,
+            Unknown::Refuse => Consequence::Refuse { queue: queue.to_owned() },
         }
     }
-}
-
-/// Whether `|price − list| ≤ list × tolerance`, in integers: both sides are brought to
-/// nine decimal places and to the price's quantity. What overflows is not within.
-fn within_tolerance(price: &UnitPrice, item: &ItemFacts, tolerance_bp: i64) -> bool {
-    if price.currency != item.currency || price.per_quantity == 0 {
-        return false;
-    }
-    let compare = || {
-        let stated = nano(price.amount, price.scale)?;
-        let listed = nano(item.list_price.units, item.list_price.scale)?.checked_mul(i128::from(price.per_quantity))?;
-        let difference = stated.checked_sub(listed)?.checked_abs()?;
-        let scaled = difference.checked_mul(i128::from(ONE_BP))?;
-        let allowed = listed.checked_abs()?.checked_mul(i128::from(tolerance_bp))?;
-        Some(scaled <= allowed)
-    };
-    compare().unwrap_or(false)
-}
-
-/// `units` × 10^−`scale` in billionths; none for a scale that values cannot have.
-fn nano(units: i64, scale: u8) -> Option<i128> {
-    let places = portreeve_model::value::SCALE_MAX.checked_sub(scale)?;
-    i128::from(units).checked_mul(10_i128.checked_pow(u32::from(places))?)
-}
-
-/// Lines + shipping + tax − discount. Some senders state a discount as a negative
-/// amount (Adobe's `discount_amount`), others as a positive one: it always lowers.
-fn computed_grand(order: &Order, lines: Money) -> Result<Money, ValueError> {
-    let totals = &order.totals;
-    let mut sum = lines;
-    for part in [totals.shipping, totals.tax].into_iter().flatten() {
-        sum = sum.plus(part)?;
-    }
-    if let Some(discount) = totals.discount {
-        let lowered = discount.minor.checked_abs().and_then(i64::checked_neg).ok_or(ValueError::Overflow)?;
-        sum = sum.plus(Money { minor: lowered, currency: discount.currency })?;
-    }
-    Ok(sum)
-}
-
-fn in_currency(money: Money, currency: Currency) -> Result<Money, ValueError> {
-    if money.currency == currency { Ok(money) } else { Err(ValueError::MixedCurrencies(money.currency, currency)) }
-}
-
-fn amount(units: i64, scale: u8) -> String {
-    Decimal { units, scale }.to_string()
-}
-
-fn read_file(file: SourceFile<'_>, known: &Known, problems: &mut Problems) -> Option<Rules> {
-    let mut root = Table::parse(file, problems)?;
-    let table = root.table("rules", problems);
-    root.finish(problems);
-    read_rules(table?, Digest::of(file.text.as_bytes()), known, problems)
-}
-
-fn read_rules(mut table: Table<'_>, digest: Digest, known: &Known, problems: &mut Problems) -> Option<Rules> {
-    let hold_or_refuse = one_of(UNKNOWN.iter().map(|(word, _)| *word));
-    let minutes = format!("minutes, 1 to {HOLD_MINUTES_MAX}");
-    let minor = format!("minor units, 0 to {TOTALS_TOLERANCE_MAX}");
-
-    let price_tolerance_bp =
-        table.required("price_tolerance_bp", "basis points, 0 to 10000", problems, |v| whole(v, &(0..=ONE_BP)));
-    let totals_tolerance_minor =
-        table.required("totals_tolerance_minor", &minor, problems, |v| whole(v, &(0..=TOTALS_TOLERANCE_MAX)));
-    let blocked_customer = table.required("blocked_customer", "true or false", problems, |v| v.as_bool());
-    let unknown_item = table.required("unknown_item", &hold_or_refuse, problems, |v| choice(v, &UNKNOWN));
-    let unknown_customer = table.required("unknown_customer", &hold_or_refuse, problems, |v| choice(v, &UNKNOWN));
-    if !table.has("unreleasable_sender_states") {
-        let allowed = "a list of the sender's states; `[]` for none";
-        table.wrong("unreleasable_sender_states", "missing", allowed, problems);
-    }
-    let unreleasable_sender_states = table.list("unreleasable_sender_states", "a sender's state", problems, text);
-    let hold_minutes = table.required("hold_minutes", &minutes, problems, |v| {
-        u32::try_from(whole(v, &(1..=i64::from(HOLD_MINUTES_MAX)))?).ok()
-    });
-    let queues = table.table("queue", problems).and_then(|queues| read_queues(queues, known, problems));
-    table.finish(problems);
-
-    Some(Rules {
-        price_tolerance_bp: price_tolerance_bp?,
-        totals_tolerance_minor: totals_tolerance_minor?,
-        blocked_customer: blocked_customer?,
-        unknown_item: unknown_item?,
-        unknown_customer: unknown_customer?,
-        unreleasable_sender_states,
-        hold_minutes: hold_minutes?,
-        queues: queues?,
-        digest,
-    })
-}
-
-fn read_queues(mut table: Table<'_>, known: &Known, problems: &mut Problems) -> Option<Queues> {
-    let allowed = one_of(known.queues.iter().map(String::as_str));
-    let mut queue =
-        |key| table.required(key, &allowed, problems, |v| text(v).filter(|queue| known.queues.contains(queue)));
-    let queues = (queue("price"), queue("credit"), queue("customer"), queue("totals"), queue("item"), queue("payment"));
-    table.finish(problems);
-    let (price, credit, customer, totals, item, payment) = queues;
-    Some(Queues {
-        price: price?,
-        credit: credit?,
-        customer: customer?,
-        totals: totals?,
-        item: item?,
-        payment: payment?,
-    })
 }

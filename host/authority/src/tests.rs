@@ -24,7 +24,6 @@ const GRANT: &str = r#"
 [[grant]]
 id = "fraud-hold"
 plugin = "fraud"
-publisher = "portreeve"
 digests = []
 owner = "risk@distributor.example"
 expires = 2027-06-30
@@ -32,6 +31,9 @@ may = ["hold", "route", "recommend"]
 order_value_max_minor = 2500000
 currency = "USD"
 hold_minutes_max = 2880
+route_value_max_minor = 10000000
+route_minutes_max = 1440
+routes_per_hour_max = 20
 queues = ["fraud-review", "pricing"]
 recommend = ["review"]
 customer_classes = ["standard", "new"]
@@ -41,6 +43,27 @@ value_held_per_day_max_minor = 100000000
 beyond = "narrow"
 budget_spent = "queue"
 fallback_queue = "fraud-review"
+"#;
+
+/// The usual keys of routes, for grants without them.
+const NO_ROUTES: [(&str, &str); 3] =
+    [("route_value_max_minor = 10000000", ""), ("route_minutes_max = 1440", ""), ("routes_per_hour_max = 20", "")];
+
+/// A grant of routes only.
+const ROUTES: &str = r#"
+[[grant]]
+id = "routes"
+plugin = "fraud"
+owner = "desk@distributor.example"
+expires = 2027-06-30
+may = ["route"]
+currency = "USD"
+route_value_max_minor = 10000000
+route_minutes_max = 1440
+routes_per_hour_max = 20
+queues = ["pricing"]
+beyond = "fall"
+fallback_queue = "pricing"
 "#;
 
 const PERMIT_ALL: &str = r#"@id("all") permit (principal == Plugin::"fraud", action, resource);"#;

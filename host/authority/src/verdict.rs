@@ -51,10 +51,14 @@ pub enum Effect {
         /// Where people see the held order.
         queue: String,
     },
-    /// Put the order in front of people before it is released.
+    /// Keep the order until people have looked at it.
     Route {
         /// A queue that the grant names.
         queue: String,
+        /// How long it waits.
+        minutes: u32,
+        /// When it escalates; it is not released then.
+        until: Instant,
     },
     /// Advice for a person; the order goes on.
     Recommend(Recommendation),
@@ -82,11 +86,11 @@ pub enum Code {
     Granted,
     /// The hold is shorter than proposed.
     MinutesNarrowed,
-    /// Above a ceiling of the grant, and fell to a lower rung.
+    /// Above a ceiling of the grant or its budget of routes, and fell to a lower rung.
     FellBelowCeiling,
-    /// A budget is spent; the order goes to people instead of a hold.
+    /// A budget is spent; the host keeps the order for people, by the grant's word.
     BudgetSpentQueued,
-    /// A budget is spent and the grant says that orders then pass.
+    /// A budget is spent and the order passes, as the grant says.
     BudgetSpentReleased,
     /// No grant names the plugin.
     NoGrant,
@@ -189,6 +193,7 @@ pub struct Verdict {
     owner: Option<String>,
     policies: Vec<String>,
     clauses: Vec<Clause>,
+    budget_spent: bool,
 }
 
 impl Verdict {
@@ -258,10 +263,23 @@ impl Verdict {
         &self.clauses
     }
 
-    /// Whether a budget is spent: somebody has to be told, whatever the effect is.
+    /// Whether a budget of a grant that was tried is spent: somebody has to be told,
+    /// whatever the code and the effect are.
     #[must_use]
     pub fn budget_spent(&self) -> bool {
-        matches!(self.code, Code::BudgetSpentQueued | Code::BudgetSpentReleased)
+        self.budget_spent
+    }
+
+    /// Whether the host keeps the order by itself, because a budget is spent. It is
+    /// no effect of the plugin's and uses up no budget.
+    #[must_use]
+    pub fn kept_by_host(&self) -> bool {
+        self.code == Code::BudgetSpentQueued
+    }
+
+    /// The same, after another grant of the plugin had no budget left.
+    pub(crate) fn after_spent_budget(self, spent: bool) -> Self {
+        Self { budget_spent: self.budget_spent || spent, ..self }
     }
 
     /// One line for people.
@@ -294,7 +312,7 @@ impl fmt::Display for Effect {
             Self::Hold { scope, minutes, queue, .. } => {
                 write!(f, "hold {} for {minutes} min in `{queue}`", scope_text(scope))
             }
-            Self::Route { queue } => write!(f, "route to `{queue}`"),
+            Self::Route { queue, minutes, .. } => write!(f, "route to `{queue}` for {minutes} min"),
             Self::Recommend(_) => f.write_str("recommend to a person"),
             Self::RecordOnly => f.write_str("record only"),
         }
@@ -316,11 +334,20 @@ pub(crate) struct Draft {
     pub(crate) proposed: Option<Rung>,
     clauses: Vec<Clause>,
     failed: Option<Code>,
+    budget_spent: bool,
 }
 
 impl Draft {
     pub(crate) fn new(order: OrderId, plugin: &PluginName, authority: Digest, proposed: Option<Rung>) -> Self {
-        Self { order, plugin: plugin.clone(), authority, proposed, clauses: Vec::new(), failed: None }
+        Self {
+            order,
+            plugin: plugin.clone(),
+            authority,
+            proposed,
+            clauses: Vec::new(),
+            failed: None,
+            budget_spent: false,
+        }
     }
 
     /// Notes a clause, and the code of the first that was not met.
@@ -337,6 +364,18 @@ impl Draft {
         }
         self.clauses.push(Clause { name, found: found.to_string(), required: required.to_string(), held });
         held
+    }
+
+    /// Notes a clause of a budget.
+    pub(crate) fn note_budget(
+        &mut self,
+        name: &'static str,
+        held: bool,
+        found: impl fmt::Display,
+        required: impl fmt::Display,
+    ) -> bool {
+        self.budget_spent |= !held;
+        self.note(Code::BudgetSpentQueued, name, held, found, required)
     }
 
     /// The code of the first clause that was not met.
@@ -365,6 +404,7 @@ impl Draft {
             owner: grant.map(|grant| grant.owner.clone()),
             policies,
             clauses: self.clauses,
+            budget_spent: self.budget_spent,
         }
     }
 }

@@ -93,6 +93,12 @@ pub struct ScoringRequest {
     pub extensions: Vec<Extension>,
 }
 
+/// Minutes of a hold: 30 days. The host's grant is often shorter.
+pub const HOLD_MINUTES_MAX: u32 = 43_200;
+
+/// Ship nodes of a recommendation: people read three, a plugin could send thousands.
+pub const RANKED_NODES_MAX: usize = 3;
+
 /// One cause of a score.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

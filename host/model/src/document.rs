@@ -4,8 +4,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::event::Event;
-use crate::id::{OrderId, SenderId};
-use crate::value::{Instant, text_option};
+use crate::id::{Digest, OrderId, SenderId};
+use crate::value::{Instant, text, text_option};
 
 /// The place of something in an input, for people who have to find it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -103,6 +103,56 @@ pub struct Reply {
     pub body: Vec<u8>,
 }
 
+/// A part of some bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Span {
+    /// Where it starts.
+    #[serde(with = "text")]
+    pub offset_bytes: u64,
+    /// How long it is.
+    #[serde(with = "text")]
+    pub length_bytes: u64,
+}
+
+impl Span {
+    /// The part itself; none where the bytes end before it does.
+    #[must_use]
+    pub fn of<'a>(&self, bytes: &'a [u8]) -> Option<&'a [u8]> {
+        let start = usize::try_from(self.offset_bytes).ok()?;
+        let length = usize::try_from(self.length_bytes).ok()?;
+        bytes.get(start..start.checked_add(length)?)
+    }
+}
+
+/// One delivery as its protocol counts them: an interchange, a webhook call.
+/// Several may come in one input, and one of them again later beside new ones.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Envelope {
+    /// Never blank: sender, receiver and control number, or the webhook's id.
+    pub key: String,
+    /// The input's bytes that it takes; none means all of them.
+    pub part: Option<Span>,
+    /// The bytes of the reply's body that answer it.
+    pub answer: Option<Span>,
+    /// What stands in the place of the answer when the key came before with other bytes.
+    #[serde(skip)]
+    pub refusal: Option<Vec<u8>>,
+}
+
+impl Envelope {
+    /// The digest that tells a repetition from another content under the same key.
+    /// A part beyond the input is a lie of the plugin's, and none.
+    #[must_use]
+    pub fn digest(&self, input: &[u8]) -> Option<Digest> {
+        match self.part {
+            None => Some(Digest::of(input)),
+            Some(part) => part.of(input).map(Digest::of),
+        }
+    }
+}
+
 /// One business document in an input.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -118,6 +168,8 @@ pub struct Document {
     pub kind: String,
     /// Position.
     pub position: Position,
+    /// The envelope that it came in: an index into [`Received::envelopes`].
+    pub envelope: Option<u32>,
     /// Body.
     #[serde(with = "hex")]
     pub body: Vec<u8>,
@@ -127,8 +179,8 @@ pub struct Document {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Received {
-    /// Keys of the envelopes (interchange control number, webhook id).
-    pub envelopes: Vec<String>,
+    /// The envelopes that were taken, in their order; a rejected one is not among them.
+    pub envelopes: Vec<Envelope>,
     /// Documents.
     pub documents: Vec<Document>,
     /// Problems.

@@ -619,6 +619,15 @@ impl Event {
 }
 
 impl Order {
+    /// Whether its sender marks it as a test, in the words of its own format: X12
+    /// ISA15 `T`, which transformers keep as the extension `x12:usage`. Any other
+    /// format's transformer says `test` = `true`.
+    #[must_use]
+    pub fn is_test(&self) -> bool {
+        let marks = [("x12:usage", "T"), ("test", "true")];
+        self.extensions.iter().any(|extension| marks.contains(&(extension.name.as_str(), extension.value.as_str())))
+    }
+
     /// The sum of the lines in minor units, computed from quantity and price.
     ///
     /// # Errors
@@ -628,14 +637,22 @@ impl Order {
         self.lines.iter().try_fold(zero, |sum, line| sum.plus(line.unit_price.extended(&line.quantity)?))
     }
 
-    /// What the order is worth: the stated grand total, or else the computed one.
+    /// What the order is worth to whoever bounds it: the larger of the stated grand
+    /// total and the sum of the lines. A sender could otherwise send goods of any
+    /// value as an order below every limit, by a discount as high as the lines.
+    ///
+    /// Where the lines have no sum in the order's currency, and where the grand total
+    /// is in another one, the stated total stands; the host's rules hold such orders.
     ///
     /// # Errors
-    /// As [`Order::computed_total`].
+    /// As [`Order::computed_total`], when no grand total is stated.
     pub fn value(&self) -> Result<Money, crate::value::ValueError> {
-        match self.totals.grand {
-            Some(total) => Ok(total),
-            None => self.computed_total(),
+        match (self.totals.grand, self.computed_total()) {
+            (Some(stated), Ok(computed)) if stated.currency == computed.currency => {
+                Ok(if stated.minor >= computed.minor { stated } else { computed })
+            }
+            (Some(stated), _) => Ok(stated),
+            (None, computed) => computed,
         }
     }
 }

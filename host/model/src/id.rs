@@ -120,15 +120,20 @@ impl OrderId {
     /// Derives the id. `partner` tells the parties behind one authenticated
     /// sender apart; it is empty when there is only one. The parts are framed by
     /// their lengths, so that no sender can move text from one part to another
-    /// and claim somebody else's order.
+    /// and claim somebody else's order; an order number may hold a slash, and is no
+    /// number with a release for that.
     #[must_use]
-    pub fn derive(channel: &ChannelId, sender: &SenderId, partner: &str, order_number: &str) -> Self {
-        let name = Digest::of_parts(&[
-            channel.as_str().as_bytes(),
-            sender.as_str().as_bytes(),
-            partner.as_bytes(),
-            order_number.as_bytes(),
-        ]);
+    pub fn derive(
+        channel: &ChannelId,
+        sender: &SenderId,
+        partner: &str,
+        order_number: &str,
+        release: Option<&str>,
+    ) -> Self {
+        let mut parts =
+            vec![channel.as_str().as_bytes(), sender.as_str().as_bytes(), partner.as_bytes(), order_number.as_bytes()];
+        parts.extend(release.map(str::as_bytes));
+        let name = Digest::of_parts(&parts);
         Self(uuid::Uuid::new_v5(&ORDER_NAMESPACE, name.as_bytes()))
     }
 
@@ -279,5 +284,22 @@ impl std::str::FromStr for PluginKind {
 impl fmt::Display for PluginKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    #[test]
+    fn an_order_number_with_a_slash_is_no_number_with_a_release() {
+        let channel = ChannelId::parse("edi").unwrap();
+        let sender = SenderId::authenticated("gateway");
+        let id = |number, release| OrderId::derive(&channel, &sender, "ACME", number, release);
+        assert_ne!(id("A/1", None), id("A", Some("1")));
+        assert_ne!(id("A", None), id("A", Some("")));
+        assert_eq!(id("A", Some("1")), id("A", Some("1")));
     }
 }

@@ -19,7 +19,7 @@ pub mod id;
 pub mod reference;
 
 pub use advice::{Assessment, Proposal, Recommendation};
-pub use document::{Document, Failure, Inbound, Problem, Received, Reply};
+pub use document::{Document, Envelope, Failure, Inbound, Problem, Received, Reply};
 pub use event::{Event, Order, OrderLine};
 pub use id::{ChannelId, Digest, OrderId, PluginKind, PluginName, SenderId};
 pub use value::{Currency, Date, Instant, Money, Quantity, UnitPrice};

@@ -62,6 +62,15 @@ impl Row {
         }
     }
 
+    /// A whole number; none when the field is missing or something else.
+    #[must_use]
+    pub fn whole(&self, name: &str) -> Option<i64> {
+        match self.get(name) {
+            Some(FieldValue::Whole(number)) => Some(*number),
+            _ => None,
+        }
+    }
+
     /// The flag in a column.
     #[must_use]
     pub fn flag(&self, name: &str) -> Option<bool> {

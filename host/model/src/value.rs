@@ -406,6 +406,17 @@ pub struct Customer {
     pub phone: Option<String>,
 }
 
+impl Customer {
+    /// The id that transformers give a customer without an account.
+    pub const GUEST: &'static str = "guest";
+
+    /// Whether this is no known customer, but whoever ordered without an account.
+    #[must_use]
+    pub fn is_guest(&self) -> bool {
+        self.id == Self::GUEST
+    }
+}
+
 /// 64-bit integers as text in JSON: a reader that uses floating-point numbers
 /// would change them silently beyond 2^53.
 pub mod text {

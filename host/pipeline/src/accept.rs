@@ -212,6 +212,8 @@ impl Pipeline {
             channel: sender.channel(),
             sender: sender.id(),
             content: payload.sealed.commitment(),
+            key: &payload.key,
+            kinds: &channel.documents,
             crossing: judged.crossing.as_ref(),
             failure: judged.failure.as_deref(),
             documents: &documents,
@@ -315,7 +317,7 @@ impl Judged {
         Self {
             disposition,
             outcome,
-            envelopes: received.envelopes,
+            envelopes: received.envelopes.into_iter().map(|envelope| envelope.key).collect(),
             documents: received.documents,
             problems: received.problems,
             reply: received.reply,
@@ -374,10 +376,12 @@ fn accepted_with_problems(channel: &Channel, first: &Problem, count: usize) -> N
 
 /// The stable code of a failed call, for exceptions, leaves and metrics.
 pub(crate) fn call_error_code(error: &CallError) -> String {
-    use portreeve_sandbox::CallFailure as F;
+    use portreeve_sandbox::{CallFailure as F, TimeLimit};
     let code = match &error.failure {
         F::Trap { .. } => "trap",
-        F::OutOfTime { .. } => "out-of-time",
+        F::OutOfTime { limit: TimeLimit::Fuel, .. } => "out-of-time",
+        // The host's outcome: it depends on how busy the machine is.
+        F::OutOfTime { limit: TimeLimit::Cpu | TimeLimit::Wall, .. } => "host-out-of-time",
         F::OutOfMemory { .. } => "out-of-memory",
         F::StackOverflow { .. } => "stack-overflow",
         F::TooLarge { .. } => "too-large",

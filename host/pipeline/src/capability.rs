@@ -8,7 +8,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use portreeve_model::reference::{Field, Row};
 use portreeve_sandbox::{Egress, EgressRequest, Lookup, LookupAnswer, LookupError, Pinned, RecordedLookup};
-use portreeve_store::Store;
+use portreeve_store::{Store, StoreError};
 
 use crate::route::Target;
 
@@ -41,6 +41,23 @@ impl Tables {
             }
         }
         Arc::new(tables)
+    }
+
+    /// Reads the named tables, all or none: what is decided without a table that
+    /// merely could not be read would be decided otherwise a second later.
+    pub(crate) async fn read(store: &Arc<dyn Store>, names: &[String]) -> Result<Arc<Self>, StoreError> {
+        let mut tables = Self::default();
+        for name in names {
+            if let Some((version, rows)) = store.reference(name).await? {
+                tables.tables.insert(name.clone(), Table { version, rows: rows.into_iter().collect() });
+            }
+        }
+        Ok(Arc::new(tables))
+    }
+
+    /// Whether a table was ever loaded.
+    pub(crate) fn has(&self, table: &str) -> bool {
+        self.tables.contains_key(table)
     }
 
     /// A row.

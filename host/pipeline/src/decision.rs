@@ -5,9 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use portreeve_authority::Verdict;
 use portreeve_authority::rules::{Consequence, Finding};
-use portreeve_model::advice::{Assessment, CustomerHistory};
+use portreeve_authority::{Counters, Verdict};
+use portreeve_model::advice::{Assessment, CustomerHistory, Proposal};
 use portreeve_model::reference::Field;
 use portreeve_model::value::text;
 use portreeve_model::{Digest, Instant, OrderId, PluginName};
@@ -105,6 +105,13 @@ pub struct LookupRecord {
     pub row: Option<Vec<Field>>,
 }
 
+/// A proposal and what it may cause, with the counters that authority was given.
+pub(crate) struct Weighed {
+    pub(crate) verdict: Verdict,
+    pub(crate) proposal: Proposal,
+    pub(crate) counters: Counters,
+}
+
 /// What a proposal may cause.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -127,6 +134,43 @@ pub struct VerdictRecord {
     pub summary: String,
     /// Every clause: name, found, required, met.
     pub clauses: Vec<ClauseRecord>,
+    /// Whether a budget of the plugin is spent, whatever the code is.
+    pub budget_spent: bool,
+    /// What the plugin had used up.
+    pub counters: CountersRecord,
+}
+
+/// What a plugin had used up when its proposal was weighed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CountersRecord {
+    /// Holds of the hour before.
+    pub holds_last_hour: u32,
+    /// Routes of the hour before.
+    pub routes_last_hour: u32,
+    /// Value held since midnight UTC, minor units of the order's currency.
+    #[serde(with = "text")]
+    pub value_held_today_minor: i64,
+    /// Orders decided in the hour before.
+    pub orders_last_hour: u32,
+}
+
+impl From<Counters> for CountersRecord {
+    fn from(counters: Counters) -> Self {
+        let Counters { holds_last_hour, routes_last_hour, value_held_today_minor, orders_last_hour } = counters;
+        Self { holds_last_hour, routes_last_hour, value_held_today_minor, orders_last_hour }
+    }
+}
+
+impl From<&CountersRecord> for Counters {
+    fn from(record: &CountersRecord) -> Self {
+        Self {
+            holds_last_hour: record.holds_last_hour,
+            routes_last_hour: record.routes_last_hour,
+            value_held_today_minor: record.value_held_today_minor,
+            orders_last_hour: record.orders_last_hour,
+        }
+    }
 }
 
 /// A clause of a verdict.
@@ -178,15 +222,18 @@ impl From<&Finding> for FindingRecord {
             expected: finding.expected.clone(),
             consequence: match finding.consequence {
                 Consequence::PolicyHold { .. } => "hold".to_owned(),
-                Consequence::Refuse => "refuse".to_owned(),
+                Consequence::Refuse { .. } => "refuse".to_owned(),
             },
         }
     }
 }
 
-impl From<&Verdict> for VerdictRecord {
-    fn from(verdict: &Verdict) -> Self {
+impl From<&Weighed> for VerdictRecord {
+    fn from(weighed: &Weighed) -> Self {
+        let verdict = &weighed.verdict;
         Self {
+            budget_spent: verdict.budget_spent(),
+            counters: weighed.counters.into(),
             plugin: verdict.plugin().clone(),
             proposed: verdict.proposed().map(|rung| rung.as_str().to_owned()),
             outcome: verdict.outcome().as_str().to_owned(),

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use portreeve_model::document::{Delivery, FindQuery, Message, Receipt, RenderingRequest};
 use portreeve_model::{Digest, Event, Failure, Instant};
 use portreeve_record::leaf::{CrossingRecord, ReceiptOutcome};
-use portreeve_record::{RecordError, canonical_digest};
+use portreeve_record::{PayloadKey, RecordError, SealError, canonical_digest};
 use portreeve_registry::Installed;
 use portreeve_sandbox::{CallContext, CallFailure, Crossed};
 use portreeve_store::contract::{NewException, Room, Settlement};
@@ -46,6 +46,9 @@ pub enum DeliverError {
     /// A record could not be made.
     #[error("an audit record could not be made: {0}")]
     Record(#[from] RecordError),
+    /// There was nothing to blind a record with.
+    #[error("an audit record could not be blinded: {0}")]
+    Seal(#[from] SealError),
     /// Its task panicked.
     #[error("a delivery was cut short: {0}")]
     CutShort(String),
@@ -141,6 +144,8 @@ impl Pipeline {
         };
         let context = self.target_context(target, connector, transformer).await;
 
+        let (event, key) = self.event(&permit).await?;
+
         // An earlier attempt may have worked: look before sending.
         let mut looked_up = None;
         if permit.unresolved() {
@@ -148,8 +153,8 @@ impl Pipeline {
                 let why = "an attempt ended without a known outcome and the target cannot be asked; ask its people";
                 return self.give_up(permit, &target.exception_queue, "unknown-outcome", why, None).await;
             }
-            match self.find(&permit, target, connector, &context).await {
-                Found::Yes(receipt, crossing) => return self.found(permit, &receipt, crossing).await,
+            match self.find(&permit, target, connector, &context, &key).await {
+                Found::Yes(receipt, crossing) => return self.found(permit, receipt, crossing, &key).await,
                 Found::No(crossing) => looked_up = Some(crossing),
                 Found::Unclear { code, crossing } => return self.ask_later(permit, target, code, crossing).await,
             }
@@ -164,7 +169,7 @@ impl Pipeline {
             return self.give_up(permit, &target.exception_queue, "deadline", &why, looked_up).await;
         }
 
-        let event = match self.event(&permit).await? {
+        let event = match event {
             Ok(event) => event,
             Err(why) => return self.give_up(permit, &target.exception_queue, "event-unreadable", &why, None).await,
         };
@@ -180,7 +185,7 @@ impl Pipeline {
             Crossed { outcome, crossing } => {
                 let passing = is_passing(&outcome);
                 let (code, why) = failed(outcome);
-                let crossing = leaf::crossed(&crossing, permit.event(), None, Some(&code));
+                let crossing = leaf::crossed(&crossing, permit.event(), None, Some(&code), &key);
                 if passing {
                     return self.later(permit, target, code, crossing).await;
                 }
@@ -189,26 +194,26 @@ impl Pipeline {
         };
 
         let now = self.clock.now();
-        let attempt_leaf = leaf::attempt(&self.host, now, &permit, digest_of(&message), looked_up, &rendering)?;
+        let blinded = key.blind_digest(&digest_of(&message));
+        let attempt_leaf = leaf::attempt(&self.host, now, &permit, &key, blinded, looked_up, &rendering)?;
         let attempt = self.store.begin_attempt(permit, attempt_leaf).await?;
 
         let delivery = delivery(attempt.permit(), target, message);
-        let input = digest_of(&delivery.message);
         let crossed = self.metrics.called(connector.plugin.deliver(&context, &delivery).await);
         let now = self.clock.now();
         let settlement = settlement(&crossed.outcome, attempt.permit(), target, now);
         let code = settlement_code(&settlement);
         let output = match &crossed.outcome {
-            Ok(Ok(receipt)) => Some(canonical_digest(receipt)?),
+            Ok(Ok(receipt)) => Some(key.blind_digest(&canonical_digest(receipt)?)),
             _ => None,
         };
-        let crossing = leaf::crossed(&crossed.crossing, input, output, code);
+        let crossing = leaf::crossed(&crossed.crossing, blinded, output, code, &key);
         let receipt_leaf = leaf::receipt(
             &self.host,
             now,
             attempt.permit(),
             receipt_outcome(&settlement, &crossed.outcome),
-            external_id(&settlement),
+            external_id(&settlement).map(|id| key.blind(id)),
             Some(crossing),
         )?;
         Ok(self.store.settle(attempt, settlement, now, receipt_leaf).await?)
@@ -227,34 +232,46 @@ impl Pipeline {
         context
     }
 
-    /// The event to deliver, or why it cannot be read any more.
-    async fn event(&self, permit: &Permit) -> Result<Result<Event, String>, DeliverError> {
-        match self.store.payload(permit.event()).await {
-            Ok(bytes) => {
-                Ok(Event::from_json(&bytes).map_err(|error| format!("the stored event cannot be read: {error}")))
+    /// The event to deliver, or why it cannot be read any more, with the key
+    /// that blinds what is made of it. What is said about an erased event is
+    /// blinded with a key that nobody keeps.
+    async fn event(&self, permit: &Permit) -> Result<(Result<Event, String>, PayloadKey), DeliverError> {
+        match self.store.payload_with_key(permit.event()).await {
+            Ok((bytes, key)) => {
+                let event = Event::from_json(&bytes);
+                Ok((event.map_err(|error| format!("the stored event cannot be read: {error}")), key))
             }
-            Err(error @ (StoreError::Erased(_) | StoreError::Damaged(_))) => Ok(Err(error.to_string())),
+            Err(error @ (StoreError::Erased(_) | StoreError::Damaged(_))) => {
+                Ok((Err(error.to_string()), PayloadKey::random()?))
+            }
             Err(error) => Err(error.into()),
         }
     }
 
-    async fn find(&self, permit: &Permit, target: &Target, connector: &Installed, context: &CallContext) -> Found {
+    async fn find(
+        &self,
+        permit: &Permit,
+        target: &Target,
+        connector: &Installed,
+        context: &CallContext,
+        key: &PayloadKey,
+    ) -> Found {
         let query = FindQuery {
             kind: permit.kind().to_owned(),
             natural_key: permit.order().to_string(),
             settings: route::settings(&target.settings),
         };
-        let input = Digest::of(query.natural_key.as_bytes());
+        let input = key.blind(&query.natural_key);
         let Crossed { outcome, crossing } = self.metrics.called(connector.plugin.find(context, &query).await);
         match outcome {
             Ok(Ok(Some(receipt))) => {
-                let crossing = leaf::crossed(&crossing, input, Some(Digest::of(receipt.external_id.as_bytes())), None);
-                Found::Yes(receipt, crossing)
+                let output = key.blind(&receipt.external_id);
+                Found::Yes(receipt, leaf::crossed(&crossing, input, Some(output), None, key))
             }
-            Ok(Ok(None)) => Found::No(leaf::crossed(&crossing, input, Some(Digest::of(b"")), None)),
+            Ok(Ok(None)) => Found::No(leaf::crossed(&crossing, input, Some(key.blind("")), None, key)),
             other => {
                 let code = failed(other).0;
-                let crossing = leaf::crossed(&crossing, input, None, Some(&code));
+                let crossing = leaf::crossed(&crossing, input, None, Some(&code), key);
                 Found::Unclear { code, crossing }
             }
         }
@@ -263,13 +280,14 @@ impl Pipeline {
     async fn found(
         &self,
         permit: Permit,
-        receipt: &Receipt,
+        receipt: Receipt,
         crossing: CrossingRecord,
+        key: &PayloadKey,
     ) -> Result<Settled, DeliverError> {
         let now = self.clock.now();
-        let settlement = Settlement::Applied { external_id: receipt.external_id.clone() };
-        let leaf =
-            leaf::receipt(&self.host, now, &permit, ReceiptOutcome::Found, Some(&receipt.external_id), Some(crossing))?;
+        let external_id = key.blind(&receipt.external_id);
+        let settlement = Settlement::Applied { external_id: receipt.external_id };
+        let leaf = leaf::receipt(&self.host, now, &permit, ReceiptOutcome::Found, Some(external_id), Some(crossing))?;
         Ok(self.store.settle_unattempted(permit, settlement, now, leaf).await?)
     }
 

@@ -5,7 +5,7 @@
 //! that stand lower are added here, in the same windows.
 
 use portreeve_model::advice::CustomerHistory;
-use portreeve_model::{Digest, Order};
+use portreeve_model::{ChannelId, Digest, Instant, Money, Order, OrderId, SenderId};
 use portreeve_store::contract::{
     CustomerAggregate, CustomerEvent, DocumentPosition, HistoryQuery, SHIP_TO_PLACES_MAX, SUM_MINOR_MAX,
 };
@@ -13,18 +13,42 @@ use portreeve_store::contract::{
 const HOUR_MS: i64 = 3_600_000;
 const DAY_MS: i64 = 24 * HOUR_MS;
 
-/// What later decisions may know about an order's customer.
-pub(crate) fn customer_event(
-    order: &Order,
-    received_at: portreeve_model::Instant,
-    value: portreeve_model::Money,
-) -> CustomerEvent {
-    CustomerEvent { customer: customer_digest(order), received_at, value, ship_to: ship_to_digest(order) }
+/// Who sends: one customer's id means nothing outside of it.
+pub(crate) struct Origin<'a> {
+    pub(crate) channel: &'a ChannelId,
+    pub(crate) sender: &'a SenderId,
+    pub(crate) partner: &'a str,
+    /// The order's own id, for a customer who has none.
+    pub(crate) order: OrderId,
 }
 
-/// A customer, without its name.
-pub(crate) fn customer_digest(order: &Order) -> Digest {
-    Digest::of_parts(&[b"customer", order.customer.id.as_bytes()])
+/// What later decisions may know about an order's customer.
+pub(crate) fn customer_event(order: &Order, origin: &Origin<'_>, received_at: Instant, value: Money) -> CustomerEvent {
+    // An order below nothing would hide the worth of the others in every later sum.
+    let value = Money { minor: value.minor.max(0), ..value };
+    CustomerEvent { customer: customer_digest(order, origin), received_at, value, ship_to: ship_to_digest(order) }
+}
+
+/// A customer, without its name. Ids are the sender's, so they are kept apart by
+/// channel, sender and party: nobody can borrow or spoil the history of another
+/// one's `C-1001`. Guests are no one customer: a guest is whoever the e-mail address
+/// says, or nobody but this order.
+pub(crate) fn customer_digest(order: &Order, origin: &Origin<'_>) -> Digest {
+    let customer = &order.customer;
+    let email = customer.email.as_deref().map(|email| email.trim().to_lowercase()).filter(|email| !email.is_empty());
+    let (kind, id) = match email {
+        _ if !customer.is_guest() => ("id", customer.id.clone()),
+        Some(email) => ("guest", email),
+        None => ("order", origin.order.to_string()),
+    };
+    Digest::of_parts(&[
+        b"customer",
+        origin.channel.as_str().as_bytes(),
+        origin.sender.as_str().as_bytes(),
+        origin.partner.as_bytes(),
+        kind.as_bytes(),
+        id.as_bytes(),
+    ])
 }
 
 /// A place, without its address: its id where it has one, else what is written on the parcel.
@@ -101,4 +125,64 @@ fn add(known: &mut CustomerAggregate, of: &CustomerEvent, event: &CustomerEvent)
     }
     known.first_order_at = Some(known.first_order_at.map_or(event.received_at, |first| first.min(event.received_at)));
     known.ship_to_known |= event.ship_to.is_some() && event.ship_to == of.ship_to;
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use portreeve_model::Currency;
+    use portreeve_model::event::OrderTotals;
+    use portreeve_model::value::Customer;
+
+    use super::*;
+
+    fn order(id: &str, email: Option<&str>) -> Order {
+        Order {
+            number: "PO-1".to_owned(),
+            release: None,
+            customer: Customer { id: id.to_owned(), name: None, email: email.map(str::to_owned), phone: None },
+            bill_to: None,
+            ship_to: None,
+            placed_at: None,
+            requested_delivery: None,
+            cancel_after: None,
+            currency: Currency::parse("USD").unwrap(),
+            lines: Vec::new(),
+            totals: OrderTotals { lines: None, shipping: None, tax: None, discount: None, grand: None },
+            payment: None,
+            sender_state: None,
+            notes: Vec::new(),
+            extensions: Vec::new(),
+        }
+    }
+
+    /// The customer of an order with this number, by this sender.
+    fn digest(order: &Order, channel: &str, sender: &str, partner: &str, number: &str) -> Digest {
+        let (channel, sender) = (ChannelId::parse(channel).unwrap(), SenderId::authenticated(sender));
+        let id = OrderId::derive(&channel, &sender, partner, number, None);
+        customer_digest(order, &Origin { channel: &channel, sender: &sender, partner, order: id })
+    }
+
+    #[test]
+    fn a_customers_id_means_the_same_within_its_sender_only() {
+        let order = order("C-1", Some("a@example.org"));
+        let usual = digest(&order, "edi", "gateway", "ACME", "1");
+        assert_eq!(digest(&order, "edi", "gateway", "ACME", "2"), usual);
+        for other in [("shop", "gateway", "ACME"), ("edi", "other", "ACME"), ("edi", "gateway", "EVIL")] {
+            assert_ne!(digest(&order, other.0, other.1, other.2, "1"), usual);
+        }
+    }
+
+    #[test]
+    fn guests_share_no_history_but_that_of_their_address() {
+        let guest = |email, number| digest(&order("guest", email), "shop", "store", "", number);
+        assert_ne!(guest(None, "1"), guest(None, "2"));
+        assert_eq!(guest(Some("Jane@example.org "), "1"), guest(Some("jane@example.org"), "2"));
+        assert_ne!(guest(Some("jane@example.org"), "1"), guest(Some("joe@example.org"), "1"));
+        assert_eq!(guest(Some(" "), "1"), guest(None, "1"));
+        // Nor can a customer call itself like somebody's address.
+        let named = digest(&order("jane@example.org", None), "shop", "store", "", "1");
+        assert_ne!(named, guest(Some("jane@example.org"), "1"));
+    }
 }

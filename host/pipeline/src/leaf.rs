@@ -1,26 +1,36 @@
 //! The road's facts as audit records: codes, digests and positions.
+//!
+//! What a guest said or was told is blinded with the key of a payload that it is
+//! about: the input's for `receive`, the document's for a mapping, the decision's
+//! for scorers, the event's for a delivery. So one erasure forgets them all.
+
+use std::collections::BTreeMap;
 
 use portreeve_authority::rules::Finding;
 use portreeve_authority::{Outcome, Verdict};
-use portreeve_model::advice::Proposal;
-use portreeve_model::{ChannelId, Digest, Failure, Instant, OrderId, Problem, SenderId};
+use portreeve_model::{ChannelId, Digest, Failure, Instant, OrderId, PluginName, Problem, SenderId};
 use portreeve_record::leaf::{
     AcceptLeaf, AcceptOutcome, AttemptLeaf, Code, CrossingRecord, DecideLeaf, DecidedState, DocumentPosition,
-    DocumentRecord, Label, Listed, NumberRecord, Place, ProblemRecord, ProposalOutcome, ProposalRecord, ReceiptLeaf,
-    ReceiptOutcome,
+    DocumentRecord, Label, Listed, NumberRecord, Place, ProblemRecord, ProposalOutcome, ProposalRecord, REDACTED,
+    ReceiptLeaf, ReceiptOutcome,
 };
-use portreeve_record::{Leaf, LeafBody, RecordError};
+use portreeve_record::{Leaf, LeafBody, PayloadKey, RecordError};
 use portreeve_sandbox::Crossing;
 use portreeve_store::contract::{NewDocument, OrderState};
 use portreeve_store::{Journaled, Permit};
+
+use crate::decision::Weighed;
 
 /// What an accept leaf is made of.
 pub(crate) struct AcceptFacts<'a> {
     pub(crate) channel: &'a ChannelId,
     pub(crate) sender: &'a SenderId,
     pub(crate) content: Digest,
+    pub(crate) key: &'a PayloadKey,
     pub(crate) crossing: Option<&'a Crossing>,
     pub(crate) failure: Option<&'a str>,
+    /// Kinds that the configuration names. A guest may say any other.
+    pub(crate) kinds: &'a BTreeMap<String, PluginName>,
     pub(crate) documents: &'a [NewDocument],
     pub(crate) problems: &'a [Problem],
     pub(crate) outcome: AcceptOutcome,
@@ -35,7 +45,11 @@ pub(crate) fn accept(facts: &AcceptFacts<'_>) -> Result<AcceptLeaf, RecordError>
         .map(|(document, index)| DocumentRecord {
             index,
             key_digest: document.payload.key.blind(&document.key),
-            kind: Code::of(&document.kind),
+            kind: if facts.kinds.contains_key(&document.kind) {
+                Code::of(&document.kind)
+            } else {
+                Code::of_guest(&document.kind, facts.key)
+            },
             commitment: document.payload.sealed.commitment(),
         })
         .collect();
@@ -43,7 +57,7 @@ pub(crate) fn accept(facts: &AcceptFacts<'_>) -> Result<AcceptLeaf, RecordError>
         .problems
         .iter()
         .map(|problem| ProblemRecord {
-            code: Code::of(&problem.code),
+            code: Code::of_guest(&problem.code, facts.key),
             offset_bytes: problem.position.offset_bytes,
             segment: problem.position.segment,
             path: Place::of(&problem.position.path),
@@ -51,7 +65,7 @@ pub(crate) fn accept(facts: &AcceptFacts<'_>) -> Result<AcceptLeaf, RecordError>
         .collect();
     // The input's digest is not in the leaf: unsalted, it could be guessed. The
     // commitment to the sealed input stands for it.
-    let crossing = facts.crossing.map(|crossing| crossed(crossing, facts.content, None, facts.failure));
+    let crossing = facts.crossing.map(|crossing| crossed(crossing, facts.content, None, facts.failure, facts.key));
     Ok(AcceptLeaf {
         input: facts.content,
         channel: facts.channel.clone(),
@@ -72,12 +86,13 @@ pub(crate) fn refused(taken: AcceptLeaf) -> Result<AcceptLeaf, RecordError> {
     Ok(AcceptLeaf { documents, numbers, outcome: AcceptOutcome::DuplicateRefused, ..taken })
 }
 
-/// A crossing as a record.
+/// A crossing as a record. `input` and `output` are commitments, or blinded.
 pub(crate) fn crossed(
     crossing: &Crossing,
     input: Digest,
     output: Option<Digest>,
     failure: Option<&str>,
+    key: &PayloadKey,
 ) -> CrossingRecord {
     CrossingRecord {
         plugin: crossing.plugin.clone(),
@@ -85,10 +100,10 @@ pub(crate) fn crossed(
         call: Code::of(crossing.call.as_str()),
         input,
         output,
-        transcript: crossing.transcript,
+        transcript: key.blind_digest(&crossing.transcript),
         host_calls: u32::try_from(crossing.host_calls).unwrap_or(u32::MAX),
         fuel_used: crossing.fuel_used,
-        failure: failure.map(Code::of),
+        failure: failure.map(|code| Code::of_guest(code, key)),
     }
 }
 
@@ -119,8 +134,10 @@ pub(crate) struct DecideFacts<'a> {
     pub(crate) event: Option<Digest>,
     pub(crate) configuration: u64,
     pub(crate) mapping: Option<&'a (Crossing, Option<String>)>,
+    /// Blinds what scorers were asked and said.
+    pub(crate) key: &'a PayloadKey,
     pub(crate) scoring: &'a [(Crossing, Digest, Option<Digest>, Option<String>)],
-    pub(crate) verdicts: &'a [(Verdict, Proposal)],
+    pub(crate) verdicts: &'a [Weighed],
     pub(crate) policy_holds: &'a [Finding],
     pub(crate) state: DecidedState,
     pub(crate) decision: Option<Digest>,
@@ -132,15 +149,18 @@ pub(crate) fn decide(host: &str, at: Instant, facts: &DecideFacts<'_>) -> Result
     // The document stands under its commitment in the accept leaf; here its
     // place is enough, so the crossing's input is the digest of that place.
     let place = Digest::of_parts(&[document.input.as_bytes(), &document.index.to_be_bytes()]);
-    let mapping = facts.mapping.map(|(crossing, failure)| crossed(crossing, place, facts.event, failure.as_deref()));
-    let scoring = facts
-        .scoring
-        .iter()
-        .map(|(crossing, input, output, failure)| crossed(crossing, *input, *output, failure.as_deref()));
+    let mapping = facts.mapping.map(|(crossing, failure)| {
+        crossed(crossing, place, facts.event, failure.as_deref(), facts.document.payload_key())
+    });
+    let scoring = facts.scoring.iter().map(|(crossing, input, output, failure)| {
+        let (input, output) = (facts.key.blind_digest(input), output.map(|output| facts.key.blind_digest(&output)));
+        crossed(crossing, input, output, failure.as_deref(), facts.key)
+    });
     let proposals = facts
         .verdicts
         .iter()
-        .map(|(verdict, _)| ProposalRecord {
+        .map(|weighed| &weighed.verdict)
+        .map(|verdict| ProposalRecord {
             scorer: verdict.plugin().clone(),
             proposal: Code::of(verdict.proposed().map_or("unknown", |rung| rung.as_str())),
             outcome: match verdict.outcome() {
@@ -148,7 +168,7 @@ pub(crate) fn decide(host: &str, at: Instant, facts: &DecideFacts<'_>) -> Result
                 Outcome::Narrowed => ProposalOutcome::Narrowed,
                 Outcome::Refused => ProposalOutcome::Refused,
             },
-            policy: Code::of(&deciding(verdict)),
+            policy: deciding(verdict),
             effect: Code::of(verdict.effect().rung().map_or("record-only", |rung| rung.as_str())),
         })
         .collect();
@@ -171,11 +191,17 @@ pub(crate) fn decide(host: &str, at: Instant, facts: &DecideFacts<'_>) -> Result
     )
 }
 
-/// The grant and the policies that decided, or the code where neither did.
-fn deciding(verdict: &Verdict) -> String {
+/// The grant and the policies that decided, or the code where neither did. Where
+/// they are too many for a code, the first; the decision's record has them all.
+fn deciding(verdict: &Verdict) -> Code {
     let mut names: Vec<&str> = verdict.grant().into_iter().collect();
     names.extend(verdict.policies().iter().map(String::as_str));
-    if names.is_empty() { verdict.code().as_str().to_owned() } else { names.join(":") }
+    let all = Code::of(&names.join(":"));
+    match names.first() {
+        None => Code::of(verdict.code().as_str()),
+        Some(first) if all.as_str() == REDACTED => Code::of(first),
+        Some(_) => all,
+    }
 }
 
 pub(crate) fn decided_state(state: OrderState) -> DecidedState {
@@ -193,6 +219,7 @@ pub(crate) fn attempt(
     host: &str,
     at: Instant,
     permit: &Permit,
+    key: &PayloadKey,
     message: Digest,
     looked_up: Option<CrossingRecord>,
     crossing: &Crossing,
@@ -207,7 +234,7 @@ pub(crate) fn attempt(
             attempt: permit.attempt(),
             message: Some(message),
             looked_up,
-            crossing: Some(crossed(crossing, permit.event(), Some(message), None)),
+            crossing: Some(crossed(crossing, permit.event(), Some(message), None, key)),
             numbers: numbers(Some(crossing))?,
         }),
     )
@@ -219,7 +246,7 @@ pub(crate) fn receipt(
     at: Instant,
     permit: &Permit,
     outcome: ReceiptOutcome,
-    external_id: Option<&str>,
+    external_id: Option<Digest>,
     crossing: Option<CrossingRecord>,
 ) -> Result<Leaf, RecordError> {
     Leaf::new(
@@ -230,7 +257,7 @@ pub(crate) fn receipt(
             order: permit.order(),
             attempt: permit.attempt(),
             outcome,
-            external_id: external_id.map(|id| Digest::of(id.as_bytes())),
+            external_id,
             crossing,
         }),
     )
@@ -239,4 +266,70 @@ pub(crate) fn receipt(
 /// An outbox row in records: its id can be longer than a code.
 fn outbox(permit: &Permit) -> Digest {
     Digest::of(permit.outbox().0.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests fail loudly")]
+
+    use portreeve_model::document::Position;
+    use portreeve_sandbox::Call;
+
+    use super::*;
+
+    #[test]
+    fn a_guest_cannot_write_a_person_into_a_leaf() {
+        let person = "ada-lovelace-12-st-james-square";
+        let crossing = Crossing {
+            plugin: PluginName::parse("gossip").unwrap(),
+            digest: Digest::of(b"component"),
+            call: Call::Receive,
+            transcript: Digest::of(person.as_bytes()),
+            host_calls: 1,
+            fuel_used: None,
+            cpu_us: None,
+            wall_us: 0,
+            lookups: Vec::new(),
+            numbers: Vec::new(),
+            kv_writes: Vec::new(),
+            requests: Vec::new(),
+            logs: Vec::new(),
+            logs_dropped: 0,
+        };
+        let payload = portreeve_store::contract::NewPayload::seal(person.as_bytes(), None).unwrap();
+        let key = payload.key.clone();
+        let document = NewDocument {
+            key: person.to_owned(),
+            partner: person.to_owned(),
+            kind: person.to_owned(),
+            content: Digest::of(person.as_bytes()),
+            payload,
+        };
+        let problem = |code: &str, path: &str| Problem {
+            code: code.to_owned(),
+            message: person.to_owned(),
+            position: Position { offset_bytes: Some(7), segment: Some(3), path: path.to_owned() },
+        };
+        let record = accept(&AcceptFacts {
+            channel: &ChannelId::parse("edi").unwrap(),
+            sender: &SenderId::authenticated("edi-gateway"),
+            content: document.payload.sealed.commitment(),
+            key: &key,
+            crossing: Some(&crossing),
+            failure: Some(person),
+            kinds: &BTreeMap::new(),
+            documents: &[document],
+            problems: &[problem(person, "items[Ada.Lovelace]"), problem("set-count-mismatch", "ISA[1]/GS[1]/ST[2]")],
+            outcome: AcceptOutcome::Documents,
+        })
+        .unwrap();
+        let leaf = Leaf::new("host-1", Instant(0), LeafBody::Accept(record)).unwrap();
+        let text = String::from_utf8(leaf.bytes().to_vec()).unwrap();
+        for guess in [person.to_owned(), "Ada".to_owned(), Digest::of(person.as_bytes()).to_string()] {
+            assert!(!text.contains(&guess), "`{guess}` in {text}");
+        }
+        for structure in ["\"items[_._]\"", "\"set-count-mismatch\"", "\"ISA[1]/GS[1]/ST[2]\""] {
+            assert!(text.contains(structure), "no {structure} in {text}");
+        }
+    }
 }

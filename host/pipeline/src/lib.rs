@@ -42,6 +42,8 @@ mod history;
 
 mod leaf;
 
+mod on_record;
+
 pub mod numbers;
 
 pub mod dead_letter;

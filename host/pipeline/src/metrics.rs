@@ -23,7 +23,9 @@ pub struct Metrics {
     registry: Registry,
     calls: Family<CallLabels, Counter>,
     refused: Family<RefusedLabels, Counter>,
+    budget_spent: Family<PluginLabels, Counter>,
     rows: Family<RowLabels, Gauge>,
+    outside_missing: Gauge,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -39,6 +41,11 @@ struct RefusedLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PluginLabels {
+    plugin: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RowLabels {
     what: &'static str,
 }
@@ -47,10 +54,22 @@ impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::default();
         let (calls, refused, rows) = (Family::default(), Family::default(), Family::default());
+        let budget_spent = Family::default();
+        let outside_missing = Gauge::default();
         registry.register("portreeve_calls", "Calls of plugins, by result", calls.clone());
         registry.register("portreeve_refused", "Inputs that were refused, by reason", refused.clone());
+        registry.register(
+            "portreeve_budget_spent",
+            "Proposals of plugins that met a spent budget",
+            budget_spent.clone(),
+        );
         registry.register("portreeve_count", "Rows in the store, by what they are", rows.clone());
-        Self { registry, calls, refused, rows }
+        registry.register(
+            "portreeve_audit_outside_checkpoint_missing",
+            "1 when the audit log had entries and no checkpoint outside at the start",
+            outside_missing.clone(),
+        );
+        Self { registry, calls, refused, budget_spent, rows, outside_missing }
     }
 }
 
@@ -66,6 +85,17 @@ impl Metrics {
     /// Counts an input that was refused.
     pub fn refused(&self, reason: &'static str) {
         self.refused.get_or_create(&RefusedLabels { reason }).inc();
+    }
+
+    /// Counts a proposal that met a spent budget: somebody has to look, whatever
+    /// the grant says about the order.
+    pub(crate) fn budget_spent(&self, plugin: &portreeve_model::PluginName) {
+        self.budget_spent.get_or_create(&PluginLabels { plugin: plugin.to_string() }).inc();
+    }
+
+    /// Says that nothing ruled out a rollback of the audit log at the start.
+    pub fn outside_checkpoint_missing(&self) {
+        self.outside_missing.set(1);
     }
 
     /// Everything in the `OpenMetrics` text format, with the given counts of rows.

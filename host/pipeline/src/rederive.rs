@@ -1,7 +1,7 @@
 //! Deciding again: the scorers run once more on what was recorded, and must say
 //! the same, bit for bit.
 //!
-//! What is compared: the input's digest, the assessment, the transcript of host
+//! What is compared: the record with the one that the log names, the input's digest, the assessment, the transcript of host
 //! calls, and, under the same engine, the fuel. An erased payload is counted
 //! apart: the record still proves that a decision was made, not which.
 
@@ -33,6 +33,11 @@ pub enum RederiveError {
     /// There is no such order.
     #[error("there is no order `{0}`; list the orders with `portreeve order list`")]
     UnknownOrder(OrderId),
+    /// The log has no entry for the decision.
+    #[error(
+        "the log has no entry for the decision on order `{0}` yet; try again in a second, then run `portreeve audit verify`"
+    )]
+    NotInLog(OrderId),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -51,6 +56,9 @@ impl Pipeline {
     /// See [`RederiveError`].
     pub async fn rederive(&self, id: OrderId) -> Result<Rederived, RederiveError> {
         let order = self.store.order(id).await?.ok_or(RederiveError::UnknownOrder(id))?;
+        if let Some(difference) = self.differs_from_log(&order).await? {
+            return Ok(Rederived::Different(vec![difference]));
+        }
         let record = match self.store.payload(order.decision).await {
             Ok(bytes) => DecisionRecord::parse(&bytes)?,
             Err(StoreError::Erased(_)) => return Ok(Rederived::Erased),
@@ -70,7 +78,7 @@ impl Pipeline {
         for then in &record.scorings {
             let mut context = self.context(record.received_at);
             context.lookup = std::sync::Arc::new(Recorded(then.lookups.iter().map(LookupRecord::recorded).collect()));
-            let (now, _) = self.score_once(&then.plugin, &mut question, &context).await;
+            let (now, _, _) = self.score_once(&then.plugin, &mut question, &context).await;
             differences.extend(compare(then, &now));
         }
         if differences.is_empty() {

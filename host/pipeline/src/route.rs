@@ -40,6 +40,10 @@ pub struct Channel {
     /// What happens to an order whose scorer failed.
     #[serde(default)]
     pub failed_scorer: FailedScorer,
+    /// Whether this channel is for trying things out, with a target that ships
+    /// nothing. On any other one an order that its sender marks as a test is held.
+    #[serde(default)]
+    pub test: bool,
     /// Media types that this channel takes, for example `application/json`; empty
     /// means that only the bytes decide.
     #[serde(default)]

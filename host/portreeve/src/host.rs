@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use portreeve_api::{Front, Limits, Tls};
-use portreeve_audit::{OutsideCheckpoint, Sequencer};
+use portreeve_audit::{OutsideCheckpoint, OutsideFound, Sequencer};
 use portreeve_model::{Digest, Instant, PluginKind, PluginName};
 use portreeve_pipeline::{Clock, DeliverError, Deliveries, Metrics, Pipeline, SetAside};
 use portreeve_record::leaf::{Code, ConfigurationLeaf, Label, ReferenceLeaf};
@@ -23,6 +23,7 @@ use portreeve_registry::{CodeCache, Installed, Registry};
 use portreeve_sandbox::{Sandbox, SandboxOptions};
 use portreeve_store::contract::NewReference;
 use portreeve_store::{Settled, SqliteStore, Store};
+use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
 
 use crate::clock::SystemClock;
@@ -38,6 +39,10 @@ const DELIVERIES_MAX: u32 = 64;
 
 /// How long a worker waits when there is nothing to do and nobody wakes it.
 const IDLE: Duration = Duration::from_millis(200);
+
+/// How long open requests may take once the host is told to stop. A sender that
+/// never ends its request would otherwise keep the host from ending its own.
+const DOOR_CLOSES_MAX: Duration = Duration::from_secs(10);
 
 /// How often leaves get their index.
 const SEQUENCE_EVERY: Duration = Duration::from_millis(500);
@@ -107,27 +112,47 @@ impl Locations {
         Ok(Arc::new(SqliteStore::open_to_read(&self.data.join("store"))?))
     }
 
-    /// The log's key, made at the first use.
+    /// The log's key.
     ///
     /// # Errors
-    /// When it cannot be read or made.
+    /// When there is none, or it cannot be read. Whoever only reads a log must
+    /// not make a key for it: everything would then fail to verify.
     pub fn log_key(&self, origin: &str) -> anyhow::Result<LogKey> {
-        let path = self.state.join("log.key");
-        if let Some(bytes) = files::read_if_there(&path)? {
-            let secret: [u8; 32] = bytes.try_into().map_err(|_| {
-                anyhow::anyhow!("`{}` does not hold a key of 32 bytes; restore it from a backup", path.display())
-            })?;
-            return Ok(LogKey::from_bytes(origin, &secret)?);
+        let path = self.log_key_path();
+        let bytes = files::read_if_there(&path)?.with_context(|| {
+            format!(
+                "there is no log key in `{}`; restore it from a backup, or give the log's public key with --key",
+                path.display()
+            )
+        })?;
+        let secret: [u8; 32] = bytes.try_into().map_err(|_| {
+            anyhow::anyhow!("`{}` does not hold a key of 32 bytes; restore it from a backup", path.display())
+        })?;
+        Ok(LogKey::from_bytes(origin, &secret)?)
+    }
+
+    /// The log's key, made before the first entry.
+    ///
+    /// # Errors
+    /// When a log that has a head has lost its key, or the key cannot be read or made.
+    async fn signing_key(&self, store: &dyn Store, origin: &str) -> anyhow::Result<LogKey> {
+        let path = self.log_key_path();
+        if files::read_if_there(&path)?.is_some() || store.tree_head().await?.is_some() {
+            return self.log_key(origin);
         }
         let key = LogKey::generate(origin)?;
         files::write_private(&path, &key.to_bytes())?;
         Ok(key)
     }
 
+    fn log_key_path(&self) -> PathBuf {
+        self.state.join("log.key")
+    }
+
     /// The last checkpoint, kept away from the data.
     #[must_use]
     pub fn outside(&self, origin: &str) -> OutsideCheckpoint {
-        OutsideCheckpoint::at(self.state.join(format!("{}.checkpoint", origin.replace('/', "_"))))
+        OutsideCheckpoint::in_folder(&self.state, origin)
     }
 }
 
@@ -151,7 +176,7 @@ pub async fn activate(
     if let Some(active) = &active {
         same_origin(&Files::from_bytes(&active.bytes)?, &origin)?;
     }
-    locations.log_key(&origin)?;
+    locations.signing_key(store.as_ref(), &origin).await?;
     let tables = reference_tables(store, &name, &proposed.reference, at).await?;
     let version = active.map_or(1, |active| active.version.saturating_add(1));
     let component =
@@ -363,10 +388,19 @@ impl Host {
         let road = Road { store: Arc::clone(&store), clock, workers, version: active.version };
         let pipeline = road.build(locations, configuration, &|digest| read_component(&folder, digest))?;
 
-        let key = locations.log_key(&settings.origin)?;
+        let key = locations.signing_key(store.as_ref(), &settings.origin).await?;
         let verifier = key.verifier();
         let (sequencer, recovered) = Sequencer::recover(store, key, locations.outside(&settings.origin)).await?;
         tracing::info!(entries = recovered.size, outside = ?recovered.outside, "the audit log continues");
+        if recovered.outside == OutsideFound::Missing {
+            pipeline.metrics.outside_checkpoint_missing();
+            tracing::error!(
+                entries = recovered.size,
+                checkpoint = %locations.outside(&settings.origin).path().display(),
+                "there was no checkpoint outside, so nothing rules out that the log was rolled back or replaced; \
+                 compare its size and root with a copy that you trust (`portreeve audit checkpoint`)"
+            );
+        }
         Ok(Self {
             pipeline: Arc::new(pipeline),
             sequencer: Arc::new(sequencer),
@@ -392,26 +426,88 @@ impl Host {
         })
     }
 
-    /// Decides and delivers and sequences until `stop` says so, then finishes
-    /// what is under way. A failure is logged and tried again: what was accepted
-    /// is durable and waits.
+    /// Serves the front door and works behind it until `stop` completes or the
+    /// log cannot go on.
+    ///
+    /// The door closes first and within ten seconds: whatever it accepts
+    /// until then is still under the last signed head when this returns.
     ///
     /// # Errors
-    /// When the audit log is damaged: the host stops rather than sign damage.
+    /// When the listener fails or the audit log is damaged.
+    pub async fn serve(
+        &self,
+        listener: TcpListener,
+        stop: impl Future<Output = anyhow::Result<()>>,
+    ) -> anyhow::Result<()> {
+        let (close, closing) = watch::channel(false);
+        let (end, ending) = watch::channel(false);
+        let mut door = tokio::spawn(portreeve_api::serve(listener, self.front(), stopped(closing)));
+        let close_door = async {
+            close.send_replace(true);
+            if let Ok(closed) = tokio::time::timeout(DOOR_CLOSES_MAX, &mut door).await {
+                return closed.context("the front door panicked")?.context("the front door failed");
+            }
+            tracing::warn!("requests were cut off: the front door did not close in time");
+            door.abort();
+            Ok(())
+        };
+        let mut work = std::pin::pin!(self.work(ending));
+        tokio::select! {
+            told = stop => {
+                let (closed, worked) = tokio::join!(
+                    async {
+                        let closed = close_door.await;
+                        end.send_replace(true);
+                        closed
+                    },
+                    work
+                );
+                worked.and(closed).and(told)
+            }
+            // By itself it ends only when the log is damaged.
+            worked = &mut work => worked.and(close_door.await),
+        }
+    }
+
+    /// Decides and delivers and sequences until `stop` says so, then finishes
+    /// what is under way and gives its leaves their index. A failure is logged
+    /// and tried again: what was accepted is durable and waits.
+    ///
+    /// # Errors
+    /// When the audit log is damaged: the host is not ready any more, begins
+    /// nothing new and stops rather than sign damage.
     pub async fn work(&self, stop: watch::Receiver<bool>) -> anyhow::Result<()> {
         self.ready.store(true, Ordering::Release);
-        let sequenced = self.sequencer.run(SEQUENCE_EVERY, stopped(stop.clone()), |result| {
-            if let Err(error) = result {
-                tracing::error!(%error, "leaves could not be sequenced");
+        let (halt, halted) = watch::channel(false);
+        let begin_nothing = || {
+            self.ready.store(false, Ordering::Release);
+            halt.send_replace(true);
+        };
+        let at_rest = Notify::new();
+        let road = async {
+            tokio::join!(self.decide_until(halted.clone()), self.deliver_until(halted.clone()));
+            at_rest.notify_one();
+        };
+        // Decisions and receipts of the last moments get their index, too: the
+        // log stops after the road, unless it is the reason to stop.
+        let log = async {
+            let ended = self.sequencer.run(SEQUENCE_EVERY, at_rest.notified(), |result| {
+                if let Err(error) = result {
+                    tracing::error!(%error, "leaves could not be sequenced");
+                }
+            });
+            let ended = ended.await;
+            begin_nothing();
+            ended
+        };
+        let told = async {
+            tokio::select! {
+                () = stopped(stop) => begin_nothing(),
+                () = stopped(halted.clone()) => {}
             }
-        });
-        let (sequenced, (), ()) =
-            tokio::join!(sequenced, self.decide_until(stop.clone()), self.deliver_until(stop.clone()));
-        self.ready.store(false, Ordering::Release);
-        sequenced.context("the audit log cannot go on")?;
-        // Decisions and receipts of the last moments get their index before the exit.
-        self.sequencer.sequence_all().await.context("the last leaves could not be sequenced")?;
-        Ok(())
+        };
+        let (logged, (), ()) = tokio::join!(log, road, told);
+        logged.context("the audit log cannot go on")
     }
 
     async fn decide_until(&self, stop: watch::Receiver<bool>) {

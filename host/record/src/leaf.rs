@@ -8,13 +8,23 @@
 //! to forget belongs in it. Leaves hold codes, digests and positions. A guest
 //! chooses some of those texts, and could put a name where a code belongs or
 //! make a leaf too large to commit (which would lose the input): so each text
-//! has a type ([`Code`], [`Place`], [`Label`]) that replaces what does not look
-//! like one by its digest, and each list is a [`Listed`] that keeps the first
-//! items and the digest of all. With both, no leaf exceeds [`LEAF_BYTES_MAX`].
+//! has a type ([`Code`], [`Place`], [`Label`]) that lets through only what the
+//! host knows, and each list is a [`Listed`] that keeps the first items and the
+//! digest of all. With both, no leaf exceeds [`LEAF_BYTES_MAX`].
 //!
-//! Payloads (inputs, documents, events, messages, the full record of a decision)
-//! are referred to by the commitment that [`mod@crate::seal`] gave them. This module
-//! does not decide which leaf a stage writes, and does not order them.
+//! Payloads (inputs, documents, events, the full record of a decision) are
+//! referred to by the commitment that [`mod@crate::seal`] gave them. What is made
+//! of a payload, or could be guessed by somebody who knows a customer (what a
+//! scorer was asked, answered and looked up, messages, identifiers of the target),
+//! is blinded with a payload's key: [`crate::PayloadKey::blind_digest`]. Without
+//! the key such a digest says nothing; with it, it is compared as any other.
+//!
+//! An order's id is derived from channel, sender and order number. It is a
+//! pseudonym that outlives erasure, as are the digests of outbox rows, which are
+//! made of it. This module does not decide which leaf a stage writes, and does not
+//! order them.
+
+mod words;
 
 use std::fmt;
 
@@ -24,6 +34,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::canonical::{RecordError, canonical_digest, canonical_json, parse_canonical};
 use crate::merkle;
+
+pub use words::{Code, Label, Place, REDACTED};
 
 /// Canonical bytes of a leaf. A reader of the log holds a leaf in memory, and a
 /// tile of 256 of them; the writer's lists are cut so that they always fit.
@@ -202,7 +214,7 @@ pub struct DocumentRecord {
     pub index: u32,
     /// [`crate::PayloadKey::blind`] of its business key. Keys can be personal (an
     /// e-mail address, a name in an order number) and short enough to be guessed
-    /// from a plain digest; the key itself is sealed with the document.
+    /// from a plain digest. The key of the document blinds it.
     pub key_digest: Digest,
     /// What it is, for example `x12/850`.
     pub kind: Code,
@@ -210,7 +222,7 @@ pub struct DocumentRecord {
     pub commitment: Digest,
 }
 
-/// One thing that is wrong with an input. The sentence for people is sealed.
+/// One thing that is wrong with an input, without the sentence for people.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ProblemRecord {
@@ -344,8 +356,8 @@ pub struct AttemptLeaf {
     pub target: Code,
     /// Which attempt of this row, from 1.
     pub attempt: u32,
-    /// Commitment to the sealed message; none when rendering failed and there
-    /// is nothing to send.
+    /// Digest of the message, blinded with the key of the event that it was
+    /// rendered from; none when rendering failed and there is nothing to send.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<Digest>,
     /// The connector's answer that an earlier attempt left no effect; none at a
@@ -373,7 +385,7 @@ pub struct ReceiptLeaf {
     pub attempt: u32,
     /// How it ended.
     pub outcome: ReceiptOutcome,
-    /// Digest of the target's identifier for the effect.
+    /// The target's identifier for the effect, blinded with the event's key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub external_id: Option<Digest>,
     /// The connector's call; none when the host ended the attempt by itself.
@@ -422,12 +434,14 @@ pub struct CrossingRecord {
     pub component: Digest,
     /// The export that was called.
     pub call: Code,
-    /// Digest of what went in, or a commitment to it where it is personal.
+    /// What went in: the commitment to a payload, or a blinded digest.
     pub input: Digest,
-    /// Digest of what came out; none when the call failed.
+    /// What came out, likewise; none when the call failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<Digest>,
-    /// Digest over the host calls, each with its answer, in order.
+    /// Digest over the host calls, each with its answer, in order. Blinded: rows
+    /// of a table can be enumerated. That of a scorer stands unblinded in the
+    /// sealed record of the decision.
     pub transcript: Digest,
     /// How many host calls there were.
     pub host_calls: u32,
@@ -509,85 +523,6 @@ impl<T: ListedItem> Listed<T> {
     }
 }
 
-/// Declares a text that a leaf may hold: what has another form is replaced by
-/// its digest.
-macro_rules! leaf_text {
-    ($(#[$doc:meta])* $type:ident, $bytes_max:literal, $allowed:expr) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
-        pub struct $type(String);
-
-        impl $type {
-            /// Keeps the text if it has the form, otherwise its digest (`sha256:…`).
-            #[must_use]
-            pub fn of(text: &str) -> Self {
-                if Self::fits(text) {
-                    Self(text.to_owned())
-                } else {
-                    Self(Digest::of(text.as_bytes()).to_string())
-                }
-            }
-
-            /// The text, or its digest.
-            #[must_use]
-            pub fn as_str(&self) -> &str {
-                &self.0
-            }
-
-            fn fits(text: &str) -> bool {
-                let allowed: fn(u8) -> bool = $allowed;
-                (1..=$bytes_max).contains(&text.len()) && text.bytes().all(allowed)
-            }
-        }
-
-        impl fmt::Display for $type {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
-            }
-        }
-
-        impl TryFrom<String> for $type {
-            type Error = String;
-            fn try_from(text: String) -> Result<Self, String> {
-                if Self::fits(&text) || Digest::parse(&text).is_ok() {
-                    Ok(Self(text))
-                } else {
-                    let shown: String = text.chars().take(80).collect();
-                    Err(format!("`{shown}` does not belong in a leaf; expected a code or a digest"))
-                }
-            }
-        }
-
-        impl From<$type> for String {
-            fn from(text: $type) -> Self {
-                text.0
-            }
-        }
-    };
-}
-
-leaf_text!(
-    /// A code: at most 64 lower-case letters, digits and `-./_:`.
-    Code,
-    64,
-    |byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-./_:".contains(&byte)
-);
-leaf_text!(
-    /// A place in an input, in the format's notation (`PO1[3]/04`,
-    /// `items[2].price`): at most 96 letters, digits and `-._/[]:#*`.
-    Place,
-    96,
-    |byte| byte.is_ascii_alphanumeric() || b"-._/[]:#*".contains(&byte)
-);
-leaf_text!(
-    /// A host, an account or an authenticated sender: at most 96 printable
-    /// ASCII characters, without quotes and backslashes.
-    Label,
-    96,
-    |byte| (b' '..=b'~').contains(&byte) && byte != b'"' && byte != b'\\'
-);
-
 fn refuse_large(bytes: &[u8]) -> Result<(), RecordError> {
     if bytes.len() <= LEAF_BYTES_MAX {
         return Ok(());
@@ -615,17 +550,17 @@ mod tests {
 
     use super::*;
 
-    fn crossing() -> CrossingRecord {
+    fn crossing(longest: &Code) -> CrossingRecord {
         CrossingRecord {
             plugin: PluginName::parse(&"p".repeat(64)).unwrap(),
             component: Digest::of(b"component"),
-            call: Code::of(&"c".repeat(65)),
+            call: longest.clone(),
             input: Digest::of(b"input"),
             output: Some(Digest::of(b"output")),
             transcript: Digest::of(b"transcript"),
             host_calls: u32::MAX,
             fuel_used: Some(u64::MAX),
-            failure: Some(Code::of("Not A Code")),
+            failure: Some(longest.clone()),
         }
     }
 
@@ -635,25 +570,26 @@ mod tests {
 
     /// Every list full, every text as long as it can be.
     fn largest() -> Vec<LeafBody> {
-        let number = || NumberRecord { range: Code::of("Not A Code"), number: u64::MAX };
+        let longest = Code::of_guest("Not A Code", &crate::PayloadKey::random().unwrap());
+        let number = || NumberRecord { range: longest.clone(), number: u64::MAX };
         let document = || DocumentRecord {
             index: u32::MAX,
             key_digest: Digest::of(b"key"),
-            kind: Code::of("Not A Code"),
+            kind: longest.clone(),
             commitment: Digest::of(b"document"),
         };
         let problem = || ProblemRecord {
-            code: Code::of("Not A Code"),
+            code: longest.clone(),
             offset_bytes: Some(u64::MAX),
             segment: Some(u32::MAX),
             path: Place::of(&"x".repeat(96)),
         };
         let proposal = || ProposalRecord {
             scorer: PluginName::parse(&"p".repeat(64)).unwrap(),
-            proposal: Code::of("Not A Code"),
+            proposal: longest.clone(),
             outcome: ProposalOutcome::Narrowed,
-            policy: Code::of("Not A Code"),
-            effect: Code::of("Not A Code"),
+            policy: longest.clone(),
+            effect: longest.clone(),
         };
         vec![
             LeafBody::Configuration(ConfigurationLeaf {
@@ -672,7 +608,7 @@ mod tests {
                 channel: ChannelId::parse(&"c".repeat(64)).unwrap(),
                 sender: Label::of(&"x".repeat(96)),
                 content: Digest::of(b"content"),
-                crossing: Some(crossing()),
+                crossing: Some(crossing(&longest)),
                 documents: Listed::of((0..1000).map(|_| document()).collect()).unwrap(),
                 problems: Listed::of((0..1000).map(|_| problem()).collect()).unwrap(),
                 numbers: Listed::of((0..1000).map(|_| number()).collect()).unwrap(),
@@ -683,9 +619,9 @@ mod tests {
                 document: DocumentPosition { input: Digest::of(b"input"), index: u32::MAX },
                 event: Some(Digest::of(b"event")),
                 configuration: u64::MAX,
-                crossings: Listed::of((0..1000).map(|_| crossing()).collect()).unwrap(),
+                crossings: Listed::of((0..1000).map(|_| crossing(&longest)).collect()).unwrap(),
                 proposals: Listed::of((0..1000).map(|_| proposal()).collect()).unwrap(),
-                policy_holds: Listed::of((0..1000).map(|_| Code::of("Not A Code")).collect()).unwrap(),
+                policy_holds: Listed::of((0..1000).map(|_| longest.clone()).collect()).unwrap(),
                 state: DecidedState::Exception,
                 decision: Some(Digest::of(b"decision")),
                 clock: Instant(i64::MIN),
@@ -693,11 +629,11 @@ mod tests {
             LeafBody::Attempt(AttemptLeaf {
                 outbox: Digest::of(b"outbox"),
                 order: order(),
-                target: Code::of("Not A Code"),
+                target: longest.clone(),
                 attempt: u32::MAX,
                 message: Some(Digest::of(b"message")),
-                looked_up: Some(crossing()),
-                crossing: Some(crossing()),
+                looked_up: Some(crossing(&longest)),
+                crossing: Some(crossing(&longest)),
                 numbers: Listed::of((0..1000).map(|_| number()).collect()).unwrap(),
             }),
             LeafBody::Receipt(ReceiptLeaf {
@@ -706,13 +642,9 @@ mod tests {
                 attempt: u32::MAX,
                 outcome: ReceiptOutcome::Rejected,
                 external_id: Some(Digest::of(b"external")),
-                crossing: Some(crossing()),
+                crossing: Some(crossing(&longest)),
             }),
-            LeafBody::Exception(ExceptionLeaf {
-                exception: u64::MAX,
-                stage: Code::of("Not A Code"),
-                code: Code::of("Not A Code"),
-            }),
+            LeafBody::Exception(ExceptionLeaf { exception: u64::MAX, stage: longest.clone(), code: longest.clone() }),
         ]
     }
 
@@ -741,18 +673,6 @@ mod tests {
             String::from_utf8_lossy(leaf.bytes()),
             r#"{"at":"1767225600000","body":{"code":"unknown-outcome","exception":"7","kind":"exception","stage":"deliver"},"host":"host-1","v":1}"#
         );
-    }
-
-    #[test]
-    fn replaces_text_that_is_no_code_by_its_digest() {
-        for text in ["Ada Lovelace", "", "a b", "ada@example.com", &"x".repeat(65)] {
-            let code = Code::of(text);
-            assert_eq!(code.as_str(), Digest::of(text.as_bytes()).to_string());
-        }
-        assert_eq!(Code::of("count-mismatch").as_str(), "count-mismatch");
-        assert_eq!(Place::of("PO1[3]/04").as_str(), "PO1[3]/04");
-        assert!(Place::of("items[Ada Lovelace]").as_str().starts_with("sha256:"));
-        assert!(Label::of("a\"b").as_str().starts_with("sha256:"));
     }
 
     #[test]

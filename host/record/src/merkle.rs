@@ -183,20 +183,33 @@ impl Edge {
     /// # Errors
     /// When there are not exactly as many hashes as the size needs.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, MerkleError> {
+        match Self::split_from_bytes(bytes)? {
+            (edge, []) => Ok(edge),
+            (edge, rest) => Err(MerkleError::EdgeLength {
+                found: bytes.len(),
+                size: edge.size,
+                expected: bytes.len().saturating_sub(rest.len()),
+            }),
+        }
+    }
+
+    /// The same for an edge with something behind it, which comes back with it.
+    ///
+    /// # Errors
+    /// When there are fewer hashes than the size needs.
+    pub fn split_from_bytes(bytes: &[u8]) -> Result<(Self, &[u8]), MerkleError> {
         let (size, hashes) = match bytes.split_first_chunk::<8>() {
             Some((size, hashes)) => (u64::from_be_bytes(*size), hashes),
             None => (0, bytes),
         };
-        let (subtrees, rest) = hashes.as_chunks::<32>();
-        let needed = size.count_ones();
-        if bytes.len() < 8 || !rest.is_empty() || u32::try_from(subtrees.len()) != Ok(needed) {
-            return Err(MerkleError::EdgeLength {
-                found: bytes.len(),
-                size,
-                expected: usize::try_from(needed).map_or(usize::MAX, |count| 8 + 32 * count),
-            });
+        let needed_bytes = usize::try_from(size.count_ones()).map_or(usize::MAX, |count| 32 * count);
+        match hashes.split_at_checked(needed_bytes) {
+            Some((hashes, rest)) if bytes.len() >= 8 => {
+                let (subtrees, _) = hashes.as_chunks::<32>();
+                Ok((Self { size, subtrees: subtrees.iter().copied().map(Digest::from_bytes).collect() }, rest))
+            }
+            _ => Err(MerkleError::EdgeLength { found: bytes.len(), size, expected: needed_bytes.saturating_add(8) }),
         }
-        Ok(Self { size, subtrees: subtrees.iter().copied().map(Digest::from_bytes).collect() })
     }
 }
 

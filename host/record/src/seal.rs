@@ -102,6 +102,15 @@ pub struct PayloadKey {
 }
 
 impl PayloadKey {
+    /// A key of no payload. What it blinds nobody can ever compare, unless the
+    /// key is kept.
+    ///
+    /// # Errors
+    /// When there is no randomness.
+    pub fn random() -> Result<Self, SealError> {
+        Ok(Self { key: random()?, salt: random()? })
+    }
+
     /// Key, then salt.
     #[must_use]
     pub fn to_bytes(&self) -> [u8; 64] {
@@ -130,6 +139,13 @@ impl PayloadKey {
         Digest::of_parts(&[BLIND_DOMAIN, &self.salt, text.as_bytes()])
     }
 
+    /// The same for content that is known by its digest: a plain digest of a few
+    /// rows or of an answer lets anybody confirm a guess, for ever.
+    #[must_use]
+    pub fn blind_digest(&self, digest: &Digest) -> Digest {
+        Digest::of_parts(&[BLIND_DOMAIN, &self.salt, digest.as_bytes()])
+    }
+
     /// What leaves would say of this plaintext under this key's salt.
     fn commitment(&self, plaintext: &[u8]) -> Digest {
         Digest::of_parts(&[COMMITMENT_DOMAIN, &self.salt, plaintext])
@@ -147,7 +163,7 @@ impl fmt::Debug for PayloadKey {
 /// # Errors
 /// When there is no randomness, or the payload is beyond the cipher's 256 GiB.
 pub fn seal(plaintext: &[u8]) -> Result<(Sealed, PayloadKey), SealError> {
-    let key = PayloadKey { key: random()?, salt: random()? };
+    let key = PayloadKey::random()?;
     let nonce: [u8; NONCE_BYTES] = random()?;
     let commitment = key.commitment(plaintext);
     let too_large = || SealError::TooLarge { found_bytes: plaintext.len() };

@@ -4,9 +4,9 @@
 //! It checks that the leaves are exactly those that the checkpoint was signed
 //! over; that a checkpoint kept elsewhere is a prefix of them, so that nothing
 //! was cut off or rewritten since; that each leaf is the canonical form of a
-//! record; and that the stages come in order: accept before decide, decide
-//! before attempt, attempt before receipt, and nothing sent again after it was
-//! applied. What a decision should have been is not its business; re-deriving
+//! record; and that the stages come in order: accept before decide, one decision
+//! on a document, a release before an attempt, an attempt before its receipt, and
+//! nothing sent again after it was applied. What a decision should have been is not its business; re-deriving
 //! that needs the sealed payloads.
 //!
 //! It reads leaves one by one. Memory grows with the number of inputs, orders
@@ -19,7 +19,8 @@ use portreeve_model::{Digest, OrderId};
 use crate::canonical::RecordError;
 use crate::checkpoint::{Checkpoint, CheckpointError, SignedCheckpoint, VerifierKey};
 use crate::leaf::{
-    AcceptLeaf, AcceptOutcome, AttemptLeaf, DecideLeaf, DocumentPosition, Leaf, LeafBody, ReceiptLeaf, ReceiptOutcome,
+    AcceptLeaf, AcceptOutcome, AttemptLeaf, DecideLeaf, DecidedState, DocumentPosition, Leaf, LeafBody, ReceiptLeaf,
+    ReceiptOutcome,
 };
 use crate::merkle::{Edge, MerkleError, leaf_hash};
 
@@ -122,11 +123,25 @@ pub enum OrderFault {
         /// The document.
         document: DocumentPosition,
     },
+    /// Two decisions about the same document.
+    #[error("a second decision on document {document}; a document is decided on once")]
+    DecidedTwice {
+        /// The document.
+        document: DocumentPosition,
+    },
     /// A delivery that nobody decided.
     #[error("a delivery for order {order}, which no earlier leaf decided on")]
     DeliveredUndecided {
         /// The order.
         order: OrderId,
+    },
+    /// A delivery of what was to be kept back.
+    #[error("a delivery for order {order}, which the last decision on it left {}; only a released order is delivered", word(*.found))]
+    DeliveredUnreleased {
+        /// The order.
+        order: OrderId,
+        /// Where the last decision left it.
+        found: DecidedState,
     },
     /// An attempt number that does not follow.
     #[error("attempt {found} of outbox row {outbox} after attempt {last}")]
@@ -339,7 +354,9 @@ impl KindCounts {
 struct StageOrder {
     /// Input → documents of it that were accepted.
     accepted: HashMap<Digest, u32>,
-    decided: HashSet<OrderId>,
+    decided: HashSet<DocumentPosition>,
+    /// Order → where the last decision on it left it.
+    orders: HashMap<OrderId, DecidedState>,
     outbox: HashMap<Digest, OutboxRow>,
 }
 
@@ -389,11 +406,17 @@ impl StageOrder {
         if document.index >= documents {
             return Err(OrderFault::DecidedUnaccepted { document });
         }
-        self.decided.extend(decide.order);
+        if !self.decided.insert(document) {
+            return Err(OrderFault::DecidedTwice { document });
+        }
+        if let Some(order) = decide.order {
+            self.orders.insert(order, decide.state);
+        }
         Ok(())
     }
 
     fn attempt(&mut self, leaf: &AttemptLeaf) -> Result<(), OrderFault> {
+        self.released(leaf.order)?;
         let row = self.row(leaf.outbox, leaf.order)?;
         if leaf.attempt <= row.last_attempt {
             return Err(OrderFault::AttemptNumber { outbox: leaf.outbox, found: leaf.attempt, last: row.last_attempt });
@@ -423,11 +446,20 @@ impl StageOrder {
         Ok(())
     }
 
-    /// Check: the order was decided on, the row is that order's, and the target
-    /// has not taken it yet.
+    /// Check: the last decision on the order released it.
+    fn released(&self, order: OrderId) -> Result<(), OrderFault> {
+        match self.orders.get(&order).copied() {
+            Some(DecidedState::Released) => Ok(()),
+            Some(found) => Err(OrderFault::DeliveredUnreleased { order, found }),
+            None => Err(OrderFault::DeliveredUndecided { order }),
+        }
+    }
+
+    /// Check: the order was released when its row began, the row is that order's,
+    /// and the target has not taken it yet.
     fn row(&mut self, outbox: Digest, order: OrderId) -> Result<&mut OutboxRow, OrderFault> {
-        if !self.decided.contains(&order) {
-            return Err(OrderFault::DeliveredUndecided { order });
+        if !self.outbox.contains_key(&outbox) {
+            self.released(order)?;
         }
         let row = self.outbox.entry(outbox).or_insert(OutboxRow { order, last_attempt: 0, progress: Progress::Open });
         if row.order != order {
@@ -445,6 +477,18 @@ impl StageOrder {
     }
 }
 
+/// The state as its record spells it.
+fn word(state: DecidedState) -> &'static str {
+    match state {
+        DecidedState::Released => "released",
+        DecidedState::Held => "held",
+        DecidedState::Routed => "routed",
+        DecidedState::Refused => "refused",
+        DecidedState::Exception => "an exception",
+        DecidedState::Duplicate => "a duplicate",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail loudly")]
@@ -452,7 +496,7 @@ mod tests {
     use portreeve_model::{ChannelId, Instant};
 
     use super::*;
-    use crate::leaf::{Code, DecidedState, DocumentRecord, Label, Listed};
+    use crate::leaf::{Code, DocumentRecord, Label, Listed};
     use crate::{LogKey, merkle};
 
     fn key() -> LogKey {
@@ -488,6 +532,10 @@ mod tests {
     }
 
     fn decide(number: u8, index: u32) -> LeafBody {
+        decide_as(number, index, DecidedState::Released)
+    }
+
+    fn decide_as(number: u8, index: u32, state: DecidedState) -> LeafBody {
         LeafBody::Decide(DecideLeaf {
             order: Some(order()),
             document: DocumentPosition { input: input(number), index },
@@ -496,7 +544,7 @@ mod tests {
             crossings: Listed::none(),
             proposals: Listed::none(),
             policy_holds: Listed::none(),
-            state: DecidedState::Released,
+            state,
             decision: Some(Digest::of(b"decision")),
             clock: Instant(0),
         })
@@ -626,6 +674,44 @@ mod tests {
         ] {
             let found = check(&bytes_of(bodies));
             assert!(matches!(found, Err(VerifyError::OutOfOrder { index: at, .. }) if at == index), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn finds_a_delivery_of_what_was_not_released() {
+        for state in [
+            DecidedState::Held,
+            DecidedState::Routed,
+            DecidedState::Refused,
+            DecidedState::Exception,
+            DecidedState::Duplicate,
+        ] {
+            for delivery in [attempt(1), receipt(1, ReceiptOutcome::Dead)] {
+                let found = check(&bytes_of(vec![accept(1), decide_as(1, 0, state), delivery])).unwrap_err();
+                let fault = OrderFault::DeliveredUnreleased { order: order(), found: state };
+                assert_eq!(found, VerifyError::OutOfOrder { index: 2, fault });
+                assert!(found.to_string().contains(word(state)), "{found}");
+            }
+        }
+    }
+
+    #[test]
+    fn follows_an_order_that_is_decided_on_again() {
+        let held_later = [accept(1), decide(1, 0), attempt(1), accept(2), decide_as(2, 0, DecidedState::Held)];
+        let with = |leaf| held_later.iter().cloned().chain([leaf]).collect::<Vec<_>>();
+        check(&bytes_of(with(receipt(1, ReceiptOutcome::Applied)))).unwrap();
+        assert!(check(&bytes_of(with(attempt(2)))).is_err(), "what is under way ends, and nothing begins");
+        let released_later = vec![accept(1), decide_as(1, 0, DecidedState::Held), accept(2), decide(2, 0), attempt(1)];
+        check(&bytes_of(released_later)).unwrap();
+    }
+
+    #[test]
+    fn finds_two_decisions_on_one_document() {
+        for second in [DecidedState::Released, DecidedState::Held] {
+            let log = vec![accept(1), decide_as(1, 0, DecidedState::Held), decide_as(1, 0, second)];
+            let document = DocumentPosition { input: input(1), index: 0 };
+            let fault = OrderFault::DecidedTwice { document };
+            assert_eq!(check(&bytes_of(log)), Err(VerifyError::OutOfOrder { index: 2, fault }));
         }
     }
 

@@ -37,7 +37,8 @@ pub struct PlatformGrant {
     /// HTTP methods it may send.
     #[serde(default)]
     pub http: Vec<String>,
-    /// Limits below the defaults.
+    /// Limits: less than the default counts by itself, more only when the manifest
+    /// asks for it as well.
     #[serde(default)]
     pub limits: LimitChoices,
 }

@@ -159,7 +159,7 @@ impl Registry {
         };
 
         let limits = Limits::smallest(&manifest.limits, &grant.limits);
-        let declared: Declared = manifest.imports.declared();
+        let declared: Declared = manifest.declared();
         let spec = PluginSpec { name: name.clone(), kind, digest, limits, declared };
         let plugin =
             self.sandbox.load(spec, &code).map_err(|source| InstallError::Load { name: name.clone(), source })?;

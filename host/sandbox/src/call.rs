@@ -19,7 +19,6 @@ use std::time::{Duration, Instant};
 
 use bumpalo::Bump;
 use rustix::time::{ClockId, clock_gettime};
-use tokio::sync::SemaphorePermit;
 use wasmtime::component::{ComponentType, Lift, Lower, ResourceTableError};
 use wasmtime::{Store, Trap, UpdateDeadline};
 use wasmtime_wasi_http::FieldMapError;
@@ -29,7 +28,7 @@ use portreeve_model::document::Failure;
 use crate::bindings::values as wit_values;
 use crate::capability::CallContext;
 use crate::convert::{FromGuest, Meter, Refused, ToGuest};
-use crate::engine::{Pool, Ticking};
+use crate::engine::{Permit, Pool, Ticking};
 use crate::host::{Border, Record, Stop};
 use crate::limits::{HTTP_FIELDS_BYTES_MAX, Limits, STACK_BYTES, TRANSFER_BYTES_MIN, to_u64, to_usize};
 use crate::outcome::{Call, CallError, CallFailure, Crossed, Crossing, RecordedRequest, TimeLimit};
@@ -41,12 +40,14 @@ const ARENA_BYTES: usize = 4096;
 /// What every export returns.
 pub(crate) type Results<R> = (Vec<Result<R, wit_values::Failure>>,);
 
-/// Calls one export with one item, in a fresh instance, within the plugin's limits.
+/// Calls one export with one item, in a fresh instance, within the plugin's limits;
+/// `allowed` judges what came back by what the plugin declared.
 pub(crate) async fn governed<M, R, T>(
     plugin: &Loaded,
     call: Call,
     context: &CallContext,
     item: &M,
+    allowed: impl FnOnce(&T) -> Result<(), CallFailure>,
 ) -> Crossed<Result<T, Failure>>
 where
     M: ToGuest + Sync + 'static,
@@ -72,7 +73,11 @@ where
     };
     let ended = room.clock.bounded(run).await;
 
-    room.close(plugin, call, ended, |(results,), limits| one_result(results, limits))
+    room.close(plugin, call, ended, |(results,), limits| {
+        let result = one_result(results, limits)?;
+        result.as_ref().map_or(Ok(()), allowed)?;
+        Ok(result)
+    })
 }
 
 /// A store with everything that bounds the call, and the right to use it.
@@ -81,7 +86,7 @@ pub(crate) struct Room<'a> {
     store: Store<Border>,
     pub(crate) clock: Arc<Clock>,
     _ticking: Ticking<'a>,
-    _permit: SemaphorePermit<'a>,
+    _permit: Permit<'a>,
 }
 
 impl<'a> Room<'a> {
@@ -89,7 +94,7 @@ impl<'a> Room<'a> {
     pub(crate) async fn prepare(plugin: &'a Loaded, call: Call, context: &CallContext) -> Result<Self, CallFailure> {
         let limits = plugin.spec.limits;
         let pool = plugin.engines.pool(plugin.spec.kind);
-        let permit = pool.permit().await.map_err(|waited_ms| CallFailure::Busy { waited_ms })?;
+        let permit = pool.permit(&plugin.share).await.map_err(|waited_ms| CallFailure::Busy { waited_ms })?;
         let ticking = plugin.engines.tick();
         let clock = Arc::new(Clock::start(&limits, !pool.fueled));
         let store = armed_store(plugin, call, context, pool, &clock).map_err(|error| explain(&error, &limits))?;
@@ -479,6 +484,30 @@ mod tests {
     async fn an_export_of_another_type_breaks_the_contract() {
         let failure = check(r#"(func (export "f"))"#, LimitChoices::default()).await;
         assert!(matches!(failure, CallFailure::ContractViolation { message } if message.contains("another signature")));
+    }
+
+    #[tokio::test]
+    async fn a_plugin_that_holds_all_it_may_leaves_room_for_another() {
+        let options = SandboxOptions { calls_at_once_max: 4, busy_wait_ms_max: 0 };
+        let sandbox = Sandbox::new(options).unwrap();
+        let load = |core: &str| {
+            let bytes = connector(core);
+            let code = sandbox.compile(PluginKind::Connector, &bytes).unwrap();
+            Loaded::link(sandbox.engines.clone(), spec(&bytes, &LimitChoices::default()), &code).unwrap()
+        };
+        let (greedy, other) = (load(r#"(func (export "f"))"#), load(r#"(func (export "f") nop)"#));
+        let context = CallContext::with_nothing(value::Instant(0));
+        let begin = async |plugin| Room::prepare(plugin, Call::Check, &context).await;
+
+        let held = [begin(&greedy).await.ok().unwrap(), begin(&greedy).await.ok().unwrap()];
+        assert_eq!(begin(&greedy).await.err(), Some(CallFailure::Busy { waited_ms: 0 }));
+        let neighbours = [begin(&other).await.ok().unwrap(), begin(&other).await.ok().unwrap()];
+
+        // What ended is free again, for either.
+        drop(neighbours);
+        drop(held);
+        assert!(begin(&greedy).await.is_ok());
+        assert!(begin(&other).await.is_ok());
     }
 
     #[tokio::test]

@@ -7,7 +7,7 @@
 //! refuses the whole result and names the field; nothing is repaired or dropped.
 //!
 //! Records convert field by field, so a macro writes them; whatever has a rule of
-//! its own is written out, and the rules stand together at the end.
+//! its own is written out. The rules are in `promise`.
 
 use bumpalo::Bump;
 use portreeve_model::{advice, document, event, id, value};
@@ -17,6 +17,11 @@ use crate::bindings::borrowed::{
 };
 use crate::bindings::{advice as wit_advice, documents as wit_documents, events as wit_events, values as wit_values};
 use crate::limits::{Limits, to_u64};
+use crate::promise::{
+    Promise, Rule, assessment_is_bounded, basis_points, checked_scale, confidence_is_a_share, content_type_is_safe,
+    envelope_has_a_key, extension_is_short, failure_is_usable, header_is_safe, hold_is_bounded, nodes_are_few,
+    order_is_consistent, problem_has_a_code, reason_has_a_code, reply_is_sendable, within,
+};
 
 /// Makes the guest's form of a value.
 pub(crate) trait ToGuest {
@@ -42,11 +47,13 @@ pub(crate) struct Meter {
     items: u64,
     bytes_max: u64,
     items_max: u64,
+    /// What the texts of the field at hand promise.
+    rule: Rule,
 }
 
 impl Meter {
     pub(crate) fn new(limits: &Limits) -> Self {
-        Self { bytes: 0, items: 0, bytes_max: limits.output_bytes, items_max: limits.output_items }
+        Self { bytes: 0, items: 0, bytes_max: limits.output_bytes, items_max: limits.output_items, rule: Rule::Text }
     }
 
     fn count_bytes(&mut self, bytes: usize) -> Result<(), Refused> {
@@ -70,7 +77,7 @@ pub(crate) enum Refused {
 }
 
 impl Refused {
-    fn broken(problem: impl std::fmt::Display) -> Self {
+    pub(crate) fn broken(problem: impl std::fmt::Display) -> Self {
         Self::Broken { path: Vec::new(), problem: problem.to_string() }
     }
 
@@ -89,6 +96,12 @@ impl Refused {
     }
 }
 
+/// Converts a field, whose name says what its text promises.
+fn field<G, T: FromGuest<G>>(guest: G, rule: Rule, name: &'static str, meter: &mut Meter) -> Result<T, Refused> {
+    meter.rule = rule;
+    T::from_guest(guest, meter).map_err(|refused| refused.inside(name))
+}
+
 /// Writes conversions of records whose fields have the same names on both sides.
 macro_rules! record {
     (to $given:ident, $model:ident: $($name:ident { $($field:ident),* })*) => { $(
@@ -103,7 +116,7 @@ macro_rules! record {
         impl FromGuest<$wit::$name> for $model::$name {
             fn from_guest(guest: $wit::$name, meter: &mut Meter) -> Result<Self, Refused> {
                 let value = Self {
-                    $($field: FromGuest::from_guest(guest.$field, meter).map_err(|r| r.inside(stringify!($field)))?,)*
+                    $($field: field(guest.$field, const { Rule::of(stringify!($field)) }, stringify!($field), meter)?,)*
                 };
                 $($check(&value)?;)?
                 Ok(value)
@@ -130,7 +143,10 @@ macro_rules! variant {
         impl FromGuest<$wit::$name> for $model::$name {
             fn from_guest(guest: $wit::$name, meter: &mut Meter) -> Result<Self, Refused> {
                 let value = match guest {
-                    $($wit::$name::$case(payload) => Self::$case(FromGuest::from_guest(payload, meter)?),)*
+                    $($wit::$name::$case(payload) => {
+                        meter.rule = const { Rule::of(stringify!($case)) };
+                        Self::$case(FromGuest::from_guest(payload, meter)?)
+                    })*
                 };
                 $($check(&value)?;)?
                 Ok(value)
@@ -180,7 +196,7 @@ macro_rules! scaled {
             fn from_guest(guest: wit_values::$name, meter: &mut Meter) -> Result<Self, Refused> {
                 let value = Self {
                     scale: checked_scale(guest.scale)?,
-                    $($field: FromGuest::from_guest(guest.$field, meter).map_err(|r| r.inside(stringify!($field)))?,)*
+                    $($field: field(guest.$field, const { Rule::of(stringify!($field)) }, stringify!($field), meter)?,)*
                 };
                 value.promise()?;
                 Ok(value)
@@ -267,7 +283,7 @@ record!(both given_events, wit_events, event:
     Order {
         number, release, customer, bill_to, ship_to, placed_at, requested_delivery, cancel_after, currency, lines,
         totals, payment, sender_state, notes, extensions
-    }
+    } => order_is_consistent
     OrderChange { order, revision }
     CancelRequest { order_number, reason, line_numbers, extensions }
     LineAnswer { line_number, status, quantity, unit_price, promised, substitute_sku, reason }
@@ -374,7 +390,7 @@ impl FromGuest<wit_advice::HoldScope> for advice::HoldScope {
             wit_advice::HoldScope::Lines(lines) if lines.is_empty() => {
                 Err(Refused::broken("a hold of lines names no line"))
             }
-            wit_advice::HoldScope::Lines(lines) => Ok(Self::Lines(FromGuest::from_guest(lines, meter)?)),
+            wit_advice::HoldScope::Lines(lines) => Ok(Self::Lines(field(lines, Rule::Identifier, "lines", meter)?)),
         }
     }
 }
@@ -383,10 +399,10 @@ impl FromGuest<wit_advice::RankedNode> for advice::RankedNode {
     fn from_guest(guest: wit_advice::RankedNode, meter: &mut Meter) -> Result<Self, Refused> {
         basis_points(guest.suitability_bp).map_err(|r| r.inside("suitability_bp"))?;
         Ok(Self {
-            node: FromGuest::from_guest(guest.node, meter)?,
+            node: field(guest.node, Rule::Identifier, "node", meter)?,
             suitability_bp: guest.suitability_bp,
             freight_delta: FromGuest::from_guest(guest.freight_delta, meter).map_err(|r| r.inside("freight_delta"))?,
-            country: FromGuest::from_guest(guest.country, meter)?,
+            country: field(guest.country, Rule::Country, "country", meter)?,
             splits: guest.splits,
         })
     }
@@ -417,11 +433,13 @@ record!(from wit_values, document:
 );
 
 record!(from wit_documents, document:
-    Reply { status, headers, body } => status_is_final
-    Document { key, partner, kind, position, body }
+    Reply { status, headers, body } => reply_is_sendable
+    Span { offset_bytes, length_bytes }
+    Envelope { key, part, answer, refusal } => envelope_has_a_key
+    Document { key, partner, kind, position, envelope, body }
     Received { envelopes, documents, problems, reply }
     Message { kind, content_type, body } => content_type_is_safe
-    Receipt { external_id, detail } => detail_is_short
+    Receipt { external_id, detail }
     Polled { documents, problems, cursor }
     CheckReport { ok, detail }
 );
@@ -462,6 +480,7 @@ impl ToGuest for String {
 impl FromGuest<String> for String {
     fn from_guest(guest: String, meter: &mut Meter) -> Result<Self, Refused> {
         meter.count_bytes(guest.len())?;
+        meter.rule.check(&guest)?;
         Ok(guest)
     }
 }
@@ -520,181 +539,6 @@ impl<G, T: FromGuest<G>> FromGuest<Result<G, wit_values::Failure>> for Result<T,
             Ok(value) => Ok(Ok(T::from_guest(value, meter)?)),
             Err(failure) => Ok(Err(FromGuest::from_guest(failure, meter)?)),
         }
-    }
-}
-
-// --- the promises of `wit/types.wit` ---
-
-/// Bytes of an extension's name: it becomes part of a feature's name.
-const EXTENSION_NAME_BYTES_MAX: usize = 128;
-/// Bytes of an extension's value: extensions go into every record of the event.
-const EXTENSION_VALUE_BYTES_MAX: usize = 4096;
-/// Bytes of a code. Codes go into audit leaves, where a guest must not be able to
-/// put a name or an address.
-const CODE_BYTES_MAX: usize = 64;
-/// Bytes of a target's own words in a receipt.
-const RECEIPT_DETAIL_BYTES_MAX: usize = 1024;
-/// Milliseconds that a failure may ask to wait: a day. Longer, and a guest could
-/// park an order for ever.
-const RETRY_MS_MAX: u32 = 86_400_000;
-/// Reasons of an assessment; people read them.
-const REASONS_MAX: usize = 32;
-/// Proposals of an assessment; each is judged and recorded.
-const PROPOSALS_MAX: usize = 8;
-/// Minutes of a hold: 30 days. The host's grant is often shorter.
-const HOLD_MINUTES_MAX: u32 = 43_200;
-/// Ship nodes of a recommendation.
-const RANKED_NODES_MAX: usize = 3;
-/// The whole, in basis points.
-const BASIS_POINTS: u16 = 10_000;
-
-/// What a scaled value promises beyond its scale.
-trait Promise {
-    fn promise(&self) -> Result<(), Refused> {
-        Ok(())
-    }
-}
-
-impl Promise for value::Decimal {}
-impl Promise for value::Quantity {}
-impl Promise for value::UnitPrice {
-    fn promise(&self) -> Result<(), Refused> {
-        if self.per_quantity == 0 {
-            return Err(Refused::broken(value::ValueError::PriceForNothing).inside("per_quantity"));
-        }
-        Ok(())
-    }
-}
-
-fn checked_scale(scale: u8) -> Result<u8, Refused> {
-    if scale > value::SCALE_MAX {
-        return Err(Refused::broken(value::ValueError::ScaleTooLarge(scale)).inside("scale"));
-    }
-    Ok(scale)
-}
-
-fn within(what: &'static str, found: u64, allowed: u64) -> Result<(), Refused> {
-    if found > allowed {
-        return Err(Refused::TooLarge { what, found, allowed });
-    }
-    Ok(())
-}
-
-fn at_most(field: &'static str, what: &'static str, found: usize, allowed: usize) -> Result<(), Refused> {
-    if found > allowed {
-        return Err(Refused::broken(format!("{found} {what}; at most {allowed} are allowed")).inside(field));
-    }
-    Ok(())
-}
-
-fn extension_is_short(extension: &value::Extension) -> Result<(), Refused> {
-    at_most("name", "bytes", extension.name.len(), EXTENSION_NAME_BYTES_MAX)?;
-    at_most("value", "bytes", extension.value.len(), EXTENSION_VALUE_BYTES_MAX)
-}
-
-fn basis_points(value: u16) -> Result<(), Refused> {
-    if value > BASIS_POINTS {
-        return Err(Refused::broken(format!("{value} basis points; expected 0 to {BASIS_POINTS}")));
-    }
-    Ok(())
-}
-
-fn confidence_is_a_share(delay: &event::SupplierDelay) -> Result<(), Refused> {
-    basis_points(delay.confidence_bp).map_err(|r| r.inside("confidence_bp"))
-}
-
-fn code(code: &str) -> Result<(), Refused> {
-    let well_formed = (1..=CODE_BYTES_MAX).contains(&code.len())
-        && code.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-    if !well_formed {
-        return Err(Refused::broken(format!("expected 1 to {CODE_BYTES_MAX} lower-case letters, digits and dashes"))
-            .inside("code"));
-    }
-    Ok(())
-}
-
-fn problem_has_a_code(problem: &document::Problem) -> Result<(), Refused> {
-    code(&problem.code)
-}
-
-fn reason_has_a_code(reason: &advice::Reason) -> Result<(), Refused> {
-    code(&reason.code)
-}
-
-fn hold_is_bounded(hold: &advice::Hold) -> Result<(), Refused> {
-    if !(1..=HOLD_MINUTES_MAX).contains(&hold.minutes) {
-        let problem = format!("{} minutes; expected 1 to {HOLD_MINUTES_MAX}", hold.minutes);
-        return Err(Refused::broken(problem).inside("minutes"));
-    }
-    Ok(())
-}
-
-fn nodes_are_few(recommendation: &advice::Recommendation) -> Result<(), Refused> {
-    match recommendation {
-        advice::Recommendation::AlternateShipNode(nodes) => {
-            at_most("alternate-ship-node", "ship nodes", nodes.len(), RANKED_NODES_MAX)
-        }
-        _ => Ok(()),
-    }
-}
-
-fn assessment_is_bounded(assessment: &advice::Assessment) -> Result<(), Refused> {
-    basis_points(assessment.score_bp).map_err(|r| r.inside("score_bp"))?;
-    at_most("reasons", "reasons", assessment.reasons.len(), REASONS_MAX)?;
-    at_most("proposals", "proposals", assessment.proposals.len(), PROPOSALS_MAX)?;
-    for proposal in &assessment.proposals {
-        if let advice::Proposal::Hold(hold) = proposal
-            && !assessment.reasons.iter().any(|reason| reason.code == hold.reason)
-        {
-            let problem = "a hold names a reason that the assessment does not give";
-            return Err(Refused::broken(problem).inside("reason").inside("proposals"));
-        }
-    }
-    Ok(())
-}
-
-fn status_is_final(reply: &document::Reply) -> Result<(), Refused> {
-    if !(200..=599).contains(&reply.status) {
-        return Err(
-            Refused::broken(format!("{} is no final HTTP status; expected 200 to 599", reply.status)).inside("status")
-        );
-    }
-    Ok(())
-}
-
-/// A name or value with a line break would write headers, or a body, of its own.
-fn header_is_safe(header: &document::Header) -> Result<(), Refused> {
-    if http::HeaderName::from_lowercase(header.name.as_bytes()).is_err() {
-        return Err(Refused::broken("expected a lower-case header name").inside("name"));
-    }
-    header_value(&header.value).map_err(|r| r.inside("value"))
-}
-
-fn content_type_is_safe(message: &document::Message) -> Result<(), Refused> {
-    header_value(&message.content_type).map_err(|r| r.inside("content_type"))
-}
-
-fn header_value(value: &str) -> Result<(), Refused> {
-    if http::HeaderValue::from_str(value).is_err() {
-        return Err(Refused::broken("expected a header value without control characters"));
-    }
-    Ok(())
-}
-
-fn detail_is_short(receipt: &document::Receipt) -> Result<(), Refused> {
-    let bytes = receipt.detail.as_ref().map_or(0, String::len);
-    at_most("detail", "bytes", bytes, RECEIPT_DETAIL_BYTES_MAX)
-}
-
-fn failure_is_usable(failure: &document::Failure) -> Result<(), Refused> {
-    match failure {
-        document::Failure::Invalid(problems) if problems.is_empty() => {
-            Err(Refused::broken("an invalid input without a problem; expected at least one").inside("invalid"))
-        }
-        document::Failure::Retry(ms) if *ms > RETRY_MS_MAX => {
-            Err(Refused::broken(format!("{ms} ms; expected at most {RETRY_MS_MAX}")).inside("retry"))
-        }
-        _ => Ok(()),
     }
 }
 

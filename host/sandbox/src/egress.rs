@@ -11,12 +11,13 @@
 //! guest has finished it, so that a guest that traps half-way causes nothing.
 //! Only plain `http` is spoken so far; `https` is refused with a sentence.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::{HeaderName, HeaderValue, Method, Request, Response, Uri, header};
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
 use portreeve_model::id::Digest;
 use tokio::net::TcpStream;
@@ -26,13 +27,10 @@ use wasmtime_wasi_http::{
 
 use crate::capability::{Egress, EgressRequest};
 use crate::limits::{
-    HTTP_CHUNK_BYTES_MAX, HTTP_CONNECT_MS_MAX, HTTP_FIELDS_BYTES_MAX, HTTP_HEADERS_MAX, Limits, to_u64, to_usize,
+    HTTP_CHUNK_BYTES_MAX, HTTP_CONNECT_MS_MAX, HTTP_FIELDS_BYTES_MAX, HTTP_HEADERS_MAX, Limits, URL_BYTES_MAX, to_u64,
 };
 use crate::outcome::{Call, RecordedRequest, RequestOutcome};
 use crate::plugin::PluginSpec;
-
-/// Bytes of a URL. It is recorded.
-const URL_BYTES_MAX: usize = 4096;
 
 /// Sends a guest's requests, and keeps the record of them.
 pub(crate) struct Sender {
@@ -40,6 +38,7 @@ pub(crate) struct Sender {
     call: Call,
     egress: Arc<dyn Egress>,
     limits: Limits,
+    volume: Volume,
     requests: Requests,
 }
 
@@ -50,7 +49,19 @@ type Sent = Result<(Response<WasiBody>, Box<dyn Future<Output = Result<(), Error
 
 impl Sender {
     pub(crate) fn new(spec: &Arc<PluginSpec>, call: Call, egress: Arc<dyn Egress>) -> Self {
-        Self { spec: spec.clone(), call, egress, limits: spec.limits, requests: Requests::default() }
+        Self {
+            spec: spec.clone(),
+            call,
+            egress,
+            limits: spec.limits,
+            volume: Volume::default(),
+            requests: Requests::default(),
+        }
+    }
+
+    /// Charges what a guest set of a request, which the host keeps for it.
+    pub(crate) fn charge(&self, bytes: usize) -> Result<(), Beyond> {
+        self.volume.charge(bytes, self.limits.http_bytes)
     }
 
     pub(crate) fn into_requests(self) -> Vec<RecordedRequest> {
@@ -95,8 +106,9 @@ impl WasiHttpHooks for Sender {
             return Box::new(async { Err(Error::ConnectionLimitReached) });
         };
         let (spec, call, egress, limits) = (self.spec.clone(), self.call, self.egress.clone(), self.limits);
+        let volume = self.volume.clone();
         Box::new(async move {
-            let exchange = Exchange { spec: &spec, call, egress: &*egress, limits: &limits, note: &note };
+            let exchange = Exchange { spec: &spec, call, egress: &*egress, limits: &limits, volume, note: &note };
             match exchange.run(request, options.unwrap_or_default()).await {
                 Ok(response) => {
                     let nothing_left: Box<dyn Future<Output = Result<(), Error>> + Send> = Box::new(async { Ok(()) });
@@ -117,6 +129,7 @@ struct Exchange<'a> {
     call: Call,
     egress: &'a dyn Egress,
     limits: &'a Limits,
+    volume: Volume,
     note: &'a Note,
 }
 
@@ -171,13 +184,12 @@ impl Exchange<'_> {
     ) -> Result<Request<Full<Bytes>>, Failed> {
         let (mut parts, body) = request.into_parts();
         let allowed = self.limits.http_request_bytes;
-        let body = Limited::new(body, to_usize(allowed)).collect().await.map_err(|_| {
-            refused(
-                Error::HttpRequestBodySize(Some(allowed)),
-                format!("the body was not finished, or has more than {allowed} bytes"),
-            )
+        let body = self.collect(body, allowed).await.map_err(|stopped| match stopped {
+            Stopped::Broken => refused(Error::HttpRequestBodySize(None), "the body was not finished".to_owned()),
+            Stopped::Beyond(beyond) => {
+                refused(Error::HttpRequestBodySize(Some(beyond.allowed)), format!("the body: {beyond}"))
+            }
         })?;
-        let body = body.to_bytes();
         self.note.body(Digest::of(&body));
 
         for (name, value) in injected {
@@ -221,14 +233,14 @@ impl Exchange<'_> {
     /// Reads the whole answer and takes out what is the host's.
     async fn answer(&self, response: Response<hyper::body::Incoming>) -> Result<Response<WasiBody>, Failed> {
         let (mut parts, body) = response.into_parts();
-        let allowed = self.limits.http_response_bytes;
-        let body = Limited::new(body, to_usize(allowed)).collect().await.map_err(|_| {
-            failed(
-                Error::HttpResponseBodySize(Some(allowed)),
-                format!("the answer broke off, or has more than {allowed} bytes"),
-            )
+        let too_large =
+            |beyond: Beyond| failed(Error::HttpResponseBodySize(Some(beyond.allowed)), format!("the answer: {beyond}"));
+        let fields = parts.headers.iter().map(|(name, value)| name.as_str().len().saturating_add(value.len()));
+        self.volume.charge(fields.fold(0, usize::saturating_add), self.limits.http_bytes).map_err(too_large)?;
+        let body = self.collect(body, self.limits.http_response_bytes).await.map_err(|stopped| match stopped {
+            Stopped::Broken => failed(Error::HttpResponseBodySize(None), "the answer broke off".to_owned()),
+            Stopped::Beyond(beyond) => too_large(beyond),
         })?;
-        let body = body.to_bytes();
         // A session is a credential: it is the host's, like the others.
         parts.headers.remove(header::SET_COOKIE);
         self.note.outcome(RequestOutcome::Answered {
@@ -238,6 +250,55 @@ impl Exchange<'_> {
         });
         Ok(Response::from_parts(parts, Full::new(body).map_err(Error::from).boxed_unsync()))
     }
+}
+
+impl Exchange<'_> {
+    /// A whole body, within its own limit and the call's: every piece is charged
+    /// before it is kept, since several exchanges may be under way.
+    async fn collect<B>(&self, body: B, allowed: u64) -> Result<Bytes, Stopped>
+    where
+        B: hyper::body::Body<Data = Bytes>,
+    {
+        let mut body = std::pin::pin!(body);
+        let mut collected = BytesMut::new();
+        while let Some(frame) = body.frame().await {
+            let Ok(data) = frame.map_err(|_| Stopped::Broken)?.into_data() else { continue };
+            let found = to_u64(collected.len().saturating_add(data.len()));
+            if found > allowed {
+                return Err(Stopped::Beyond(Beyond { found, allowed }));
+            }
+            self.volume.charge(data.len(), self.limits.http_bytes).map_err(Stopped::Beyond)?;
+            collected.extend_from_slice(&data);
+        }
+        Ok(collected.freeze())
+    }
+}
+
+/// Bytes of all exchanges of a call so far, shared with those that are under way.
+#[derive(Clone, Default)]
+struct Volume(Arc<AtomicU64>);
+
+impl Volume {
+    fn charge(&self, bytes: usize, allowed: u64) -> Result<(), Beyond> {
+        let bytes = to_u64(bytes);
+        let found = self.0.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
+        if found > allowed { Err(Beyond { found, allowed }) } else { Ok(()) }
+    }
+}
+
+/// More bytes than a limit allows.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("{found} bytes are more than the {allowed} that are allowed")]
+pub(crate) struct Beyond {
+    pub(crate) found: u64,
+    pub(crate) allowed: u64,
+}
+
+/// Why a body was not read to its end.
+enum Stopped {
+    /// Whoever wrote it gave up.
+    Broken,
+    Beyond(Beyond),
 }
 
 /// The task that drives a connection; it ends with the exchange, whatever the
@@ -290,9 +351,14 @@ fn broken(error: hyper::Error) -> Failed {
     failed(Error::ConnectionTerminated, why)
 }
 
-/// Queries carry tokens and names; the record does without.
+/// Queries carry tokens and names; the record does without. The port stays: often
+/// nothing else tells two targets apart.
 fn without_query(url: &Uri) -> String {
-    let text = format!("{}://{}{}", url.scheme_str().unwrap_or("?"), url.host().unwrap_or("?"), url.path());
+    let authority = url.authority().map_or("?", |authority| {
+        // What stands before an `@` is a credential.
+        authority.as_str().rsplit_once('@').map_or(authority.as_str(), |(_, place)| place)
+    });
+    let text = format!("{}://{authority}{}", url.scheme_str().unwrap_or("?"), url.path());
     text.chars().take(URL_BYTES_MAX).collect()
 }
 
@@ -316,5 +382,20 @@ impl Note {
         if let Some(request) = requests.get_mut(self.index) {
             change(request);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    #[test]
+    fn a_recorded_url_keeps_the_port_and_drops_credentials_and_query() {
+        let recorded = |url: &str| without_query(&url.parse().unwrap());
+        assert_eq!(recorded("http://erp.example:8443/orders?token=1"), "http://erp.example:8443/orders");
+        assert_eq!(recorded("http://user:secret@erp.example:81/a"), "http://erp.example:81/a");
+        assert_ne!(recorded("http://127.0.0.1:1/"), recorded("http://127.0.0.1:2/"));
     }
 }

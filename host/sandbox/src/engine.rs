@@ -8,7 +8,8 @@
 //!
 //! Every call gets a fresh instance out of a pool. A semaphore stands in front
 //! of each pool: waiting for a permit is bounded and billed to nobody, and a pool
-//! that has a permit free has a slot free.
+//! that has a permit free has a slot free. A plugin may hold a share of a pool at
+//! once: one whose target hangs would otherwise take every slot from all others.
 
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -39,12 +40,12 @@ const TABLES_PER_COMPONENT: u32 = 8;
 
 /// Goes into the engine hash: raise it when a change here or in the host
 /// functions could change what a recorded call returns or what its fuel is.
-const SETTINGS: &str = "portreeve sandbox settings 1";
+const SETTINGS: &str = "portreeve sandbox settings 2";
 
 /// Sizes of a sandbox.
 #[derive(Debug, Clone, Copy)]
 pub struct SandboxOptions {
-    /// Calls that run at once, per engine. Each reserves address space for the
+    /// Calls that run at once, per engine; of one plugin, half as many. Each reserves address space for the
     /// hard maximum of memory, and uses what its guest touches.
     pub calls_at_once_max: u32,
     /// How long a call waits for a free sandbox, in milliseconds.
@@ -90,7 +91,14 @@ pub(crate) struct Pool {
     /// Whether fuel is what stops guests.
     pub(crate) fueled: bool,
     permits: Semaphore,
+    share: usize,
     busy_wait: Duration,
+}
+
+/// The right to one call: a slot of the pool, within the plugin's share.
+pub(crate) struct Permit<'a> {
+    _of_pool: SemaphorePermit<'a>,
+    _of_plugin: SemaphorePermit<'a>,
 }
 
 impl Engines {
@@ -120,26 +128,41 @@ impl Pool {
             kind: if fueled { "scorer and transformer" } else { "connector" },
             message: error.to_string(),
         })?;
+        let calls_at_once = usize::try_from(options.calls_at_once_max).unwrap_or(1);
         Ok(Self {
             hash: engine_hash(&engine),
             engine,
             fueled,
-            permits: Semaphore::new(usize::try_from(options.calls_at_once_max).unwrap_or(1)),
+            permits: Semaphore::new(calls_at_once),
+            share: (calls_at_once / 2).max(1),
             busy_wait: Duration::from_millis(options.busy_wait_ms_max),
         })
     }
 
-    /// Waits for a free instance; the error is the milliseconds that it waited in vain.
-    pub(crate) async fn permit(&self) -> Result<SemaphorePermit<'_>, u64> {
+    /// What one plugin may hold of this pool.
+    pub(crate) fn share(&self) -> Semaphore {
+        Semaphore::new(self.share)
+    }
+
+    /// Waits for a free instance within the plugin's share; the error is the
+    /// milliseconds that it waited in vain.
+    pub(crate) async fn permit<'a>(&'a self, share: &'a Semaphore) -> Result<Permit<'a>, u64> {
         // Mostly one is free, and needs no timer.
-        if let Ok(permit) = self.permits.try_acquire() {
-            return Ok(permit);
+        if let Ok(of_plugin) = share.try_acquire()
+            && let Ok(of_pool) = self.permits.try_acquire()
+        {
+            return Ok(Permit { _of_pool: of_pool, _of_plugin: of_plugin });
         }
-        let waited_ms = || u64::try_from(self.busy_wait.as_millis()).unwrap_or(u64::MAX);
-        match tokio::time::timeout(self.busy_wait, self.permits.acquire()).await {
+        // The share comes first: who waits for it must not hold what others wait for.
+        let wait = async {
+            let of_plugin = share.acquire().await?;
+            let of_pool = self.permits.acquire().await?;
+            Ok::<_, tokio::sync::AcquireError>(Permit { _of_pool: of_pool, _of_plugin: of_plugin })
+        };
+        match tokio::time::timeout(self.busy_wait, wait).await {
             Ok(Ok(permit)) => Ok(permit),
-            // The semaphore is never closed; if it were, nothing would run here again.
-            Ok(Err(_)) | Err(_) => Err(waited_ms()),
+            // The semaphores are never closed; if one were, nothing would run here again.
+            Ok(Err(_)) | Err(_) => Err(u64::try_from(self.busy_wait.as_millis()).unwrap_or(u64::MAX)),
         }
     }
 }

@@ -76,6 +76,10 @@ impl Border {
         }
     }
 
+    pub(crate) fn sender(&self) -> &Sender {
+        &self.sender
+    }
+
     pub(crate) fn limiter(&mut self) -> &mut dyn wasmtime::ResourceLimiter {
         &mut self.memory
     }
@@ -217,25 +221,32 @@ fn too_large(what: &'static str, found: u64, allowed: u64) -> Stop {
 
 impl log::Host for Border {
     fn write(&mut self, level: log::Level, message: String) -> wasmtime::Result<()> {
-        let record = &mut self.record;
-        record.enter(&[message.as_bytes()])?;
-
-        let message = one_line(&message);
-        let bytes = record.log_bytes.saturating_add(to_u64(message.len()));
-        if to_u64(record.logs.len()) >= record.limits.log_lines || bytes > record.limits.log_bytes {
-            record.logs_dropped = record.logs_dropped.saturating_add(1);
-            return Ok(());
-        }
-        record.log_bytes = bytes;
-        record.leave("log.write", &[message.as_bytes()], &[])?;
         let level = match level {
             log::Level::Debug => LogLevel::Debug,
             log::Level::Info => LogLevel::Info,
             log::Level::Warn => LogLevel::Warn,
             log::Level::Error => LogLevel::Error,
         };
-        record.logs.push(LogLine { level, message });
-        Ok(())
+        Ok(self.record.write_line(level, &message)?)
+    }
+}
+
+impl Record {
+    /// Keeps a line or drops it; the transcript has all of it either way, and
+    /// whether it was kept.
+    fn write_line(&mut self, level: LogLevel, message: &str) -> Result<(), Stop> {
+        let arguments = [level.as_str().as_bytes(), message.as_bytes()];
+        self.enter(&arguments)?;
+
+        let line = one_line(message);
+        let bytes = self.log_bytes.saturating_add(to_u64(line.len()));
+        if to_u64(self.logs.len()) >= self.limits.log_lines || bytes > self.limits.log_bytes {
+            self.logs_dropped = self.logs_dropped.saturating_add(1);
+            return self.leave("log.write", &arguments, &[b"dropped"]);
+        }
+        self.log_bytes = bytes;
+        self.logs.push(LogLine { level, message: line });
+        self.leave("log.write", &arguments, &[b"kept"])
     }
 }
 
@@ -252,6 +263,10 @@ fn one_line(message: &str) -> String {
 impl numbers::Host for Border {
     async fn next(&mut self, range: String) -> wasmtime::Result<Result<u64, numbers::NumbersError>> {
         self.record.enter(&[range.as_bytes()])?;
+        let drawn = to_u64(self.record.numbers.len());
+        if drawn >= self.record.limits.numbers {
+            return Err(too_large("numbers", drawn.saturating_add(1), self.record.limits.numbers).into());
+        }
         let answer = if self.spec.declared.numbers.contains(&range) {
             self.context.numbers.next(&range).await
         } else {
@@ -442,36 +457,49 @@ impl kv::Host for Border {
     }
 
     async fn set(&mut self, key: String, value: Vec<u8>) -> wasmtime::Result<Result<(), kv::KvError>> {
-        let arguments = [key.as_bytes(), value.as_slice()];
-        self.record.enter(&arguments)?;
-        if value.len() > KV_VALUE_BYTES_MAX {
-            self.record.leave("kv.set", &arguments, &[b"!"])?;
-            let why = format!("the value has {} bytes; at most {KV_VALUE_BYTES_MAX} are allowed", value.len());
-            return Ok(Err(kv::KvError::TooLarge(why)));
-        }
-        self.record.leave("kv.set", &arguments, &[])?;
-        Ok(self.write(key, Some(value)))
+        Ok(self.record.write_key("kv.set", key, Some(value))?)
     }
 
     async fn delete(&mut self, key: String) -> wasmtime::Result<Result<(), kv::KvError>> {
-        self.record.enter(&[key.as_bytes()])?;
-        self.record.leave("kv.delete", &[key.as_bytes()], &[])?;
-        Ok(self.write(key, None))
+        Ok(self.record.write_key("kv.delete", key, None)?)
     }
 }
 
-impl Border {
-    /// Keeps a write for the crossing; nothing reaches the store from here.
-    fn write(&mut self, key: String, value: Option<Vec<u8>>) -> Result<(), kv::KvError> {
-        let writes = &mut self.record.kv;
+impl Record {
+    /// Keeps a write for the crossing; nothing reaches the store from here. It is
+    /// folded with its answer, which is known only after the limits were asked.
+    fn write_key(
+        &mut self,
+        function: &str,
+        key: String,
+        value: Option<Vec<u8>>,
+    ) -> Result<Result<(), kv::KvError>, Stop> {
+        let bytes = value.as_deref().unwrap_or_default();
+        let arguments = [key.as_bytes(), bytes];
+        self.enter(&arguments)?;
+        let refusal = self.refuse_write(&key, bytes);
+        let sign: &[u8] = if refusal.is_some() { b"!" } else { b"+" };
+        self.leave(function, &arguments, &[sign])?;
+        match refusal {
+            Some(why) => Ok(Err(kv::KvError::TooLarge(why))),
+            None => {
+                self.kv.insert(key, value);
+                Ok(Ok(()))
+            }
+        }
+    }
+
+    fn refuse_write(&self, key: &str, value: &[u8]) -> Option<String> {
         if key.len() > KV_KEY_BYTES_MAX {
-            return Err(kv::KvError::TooLarge(key_too_large(&key)));
+            return Some(key_too_large(key));
         }
-        if writes.len() >= KV_WRITES_MAX && !writes.contains_key(&key) {
-            return Err(kv::KvError::TooLarge(format!("one call may write {KV_WRITES_MAX} keys")));
+        if value.len() > KV_VALUE_BYTES_MAX {
+            return Some(format!("the value has {} bytes; at most {KV_VALUE_BYTES_MAX} are allowed", value.len()));
         }
-        writes.insert(key, value);
-        Ok(())
+        if self.kv.len() >= KV_WRITES_MAX && !self.kv.contains_key(key) {
+            return Some(format!("one call may write {KV_WRITES_MAX} keys"));
+        }
+        None
     }
 }
 
@@ -537,6 +565,8 @@ impl WasiHttpView for Border {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
     use super::*;
 
     #[test]
@@ -557,5 +587,38 @@ mod tests {
         };
         assert_ne!(fold(&[b"ab", b"c"]), fold(&[b"a", b"bc"]));
         assert_ne!(fold(&[b"ab"]), fold(&[b"ab", b""]));
+    }
+
+    #[test]
+    fn the_transcript_tells_a_lines_level_what_was_cut_and_what_was_dropped() {
+        let limits = Limits { log_lines: 1, ..Limits::DEFAULT };
+        let lines = |lines: &[(LogLevel, &str)]| {
+            let mut record = Record::new(limits);
+            lines.iter().for_each(|(level, line)| record.write_line(*level, line).unwrap());
+            record.transcript()
+        };
+        let (info, error) = (LogLevel::Info, LogLevel::Error);
+        assert_ne!(lines(&[(info, "a")]), lines(&[(error, "a")]));
+        assert_ne!(lines(&[(info, "a")]), lines(&[(info, "a"), (info, "dropped")]));
+        assert_ne!(lines(&[(info, "a"), (info, "b")]), lines(&[(info, "a"), (info, "c")]));
+        let long = |end: &str| format!("{}{end}", "x".repeat(LOG_LINE_BYTES_MAX));
+        assert_ne!(lines(&[(info, &long("a"))]), lines(&[(info, &long("b"))]));
+    }
+
+    #[test]
+    fn the_transcript_tells_whether_a_write_was_taken() {
+        // The same write, taken by a call that has room and refused by one that has none.
+        let last_write = |before: usize| {
+            let mut record = Record::new(Limits::DEFAULT);
+            for index in 0..before {
+                record.write_key("kv.set", format!("{index}"), None).unwrap().unwrap();
+            }
+            record.transcript = Sha256::new();
+            let taken = record.write_key("kv.set", "key".to_owned(), Some(vec![1])).unwrap().is_ok();
+            (taken, record.transcript())
+        };
+        let (room, none) = (last_write(KV_WRITES_MAX - 1), last_write(KV_WRITES_MAX));
+        assert_eq!((room.0, none.0), (true, false));
+        assert_ne!(room.1, none.1);
     }
 }

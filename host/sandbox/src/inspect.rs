@@ -14,7 +14,7 @@ use crate::limits::{COMPONENT_BYTES_MAX, to_u64};
 pub const MANIFEST_SECTION: &str = "portreeve:manifest";
 
 /// Bytes of a manifest. It is parsed before anything is trusted.
-pub const MANIFEST_BYTES_MAX: u64 = 64 * 1024;
+pub const MANIFEST_BYTES_MAX: usize = 64 * 1024;
 
 /// Imports and exports of a component, each. They are listed, stored and compared
 /// with grants.
@@ -147,7 +147,7 @@ fn push(what: &'static str, names: &mut Vec<String>, name: &str) -> Result<(), I
 }
 
 fn manifest(data: &[u8]) -> Result<String, InspectError> {
-    if to_u64(data.len()) > MANIFEST_BYTES_MAX {
+    if data.len() > MANIFEST_BYTES_MAX {
         return Err(InspectError::ManifestTooLarge { found: to_u64(data.len()) });
     }
     String::from_utf8(data.to_vec()).map_err(|_| InspectError::ManifestNotText)

@@ -12,8 +12,8 @@
 //!
 //! Reading order: [`outcome`] and [`limits`] say what a call may use and leaves
 //! behind; `call` is the story of one; `engine`, `plugin` and [`code`] make
-//! one possible; `host` and `egress` are the other side of the border, `convert`
-//! the customs.
+//! one possible; `host`, `egress` and `request` are the other side of the border,
+//! `convert` the customs, `promise` their rules.
 
 pub mod outcome;
 
@@ -35,7 +35,11 @@ mod host;
 
 mod egress;
 
+mod request;
+
 mod convert;
+
+mod promise;
 
 mod bindings;
 

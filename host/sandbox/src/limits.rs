@@ -38,6 +38,14 @@ pub const KV_WRITES_MAX: usize = 64;
 /// million of them spends the host's memory, not its own.
 pub(crate) const HTTP_FIELDS_BYTES_MAX: usize = 16 * 1024;
 
+/// Bytes of a URL, and of each part of one that a guest sets: the request keeps
+/// the part in the host until it is sent or dropped, and the URL is recorded.
+pub(crate) const URL_BYTES_MAX: usize = 4096;
+
+/// Bytes of a method's or a scheme's name, for the same reason. The longest
+/// registered method has 16.
+pub(crate) const HTTP_NAME_BYTES_MAX: usize = 32;
+
 /// Headers in a target's answer. A hostile target is as good an attacker as a
 /// hostile guest.
 pub(crate) const HTTP_HEADERS_MAX: usize = 64;
@@ -46,8 +54,9 @@ pub(crate) const HTTP_HEADERS_MAX: usize = 64;
 /// a write to a request body, a value of its state.
 pub(crate) const TRANSFER_BYTES_MIN: u64 = 128 * 1024;
 
-/// Bytes that a guest may hand over in one write to a request body.
-pub(crate) const HTTP_CHUNK_BYTES_MAX: usize = 64 * 1024;
+/// Bytes that a guest may hand over in one write to a request body. The host keeps
+/// up to two writes of each body that nobody sends.
+pub(crate) const HTTP_CHUNK_BYTES_MAX: usize = 16 * 1024;
 
 /// Milliseconds until a connection to a target stands; a target that drops
 /// packets would otherwise use up the whole call.
@@ -74,6 +83,13 @@ macro_rules! limits {
                 #[doc = concat!("See [`Limits::", stringify!($name), "`].")]
                 pub $name: Option<u64>,
             )*
+        }
+
+        impl LimitChoices {
+            /// Each limit's name and what was chosen.
+            pub fn named(&self) -> impl Iterator<Item = (&'static str, Option<u64>)> {
+                [$((stringify!($name), self.$name)),*].into_iter()
+            }
         }
 
         impl Limits {
@@ -127,8 +143,8 @@ limits! {
 
     /// Calls of host functions. Default 10 000, at most 1 000 000. Each is cheap
     /// for the guest and costs the host a look-up, a hash and a place on record. The
-    /// functions of `wasi:http` and `wasi:io` are not among them: handles, requests
-    /// and CPU bound those.
+    /// functions of `wasi:http` and `wasi:io` are not among them: CPU bounds how often
+    /// they are called, `handles` and `http_bytes` what they leave in the host.
     host_calls: default 10_000, max 1_000_000;
 
     /// Bytes of arguments and answers of host calls together. Default 8 MiB, at
@@ -153,8 +169,13 @@ limits! {
     output_items: default 20_000, max 1_000_000;
 
     /// Handles to host resources (requests, streams, pollables). Default 1024, at
-    /// most 8192. Each is a host allocation that the guest decides when to free.
+    /// most 8192. Each is a host allocation that the guest decides when to free:
+    /// headers of 16 KiB at most, or two writes of 16 KiB to a body that is not sent.
     handles: default 1_024, max 8_192;
+
+    /// Numbers drawn from number ranges. Default 64, at most 1000. A range has an
+    /// end: a call that draws on and on would use it up for everybody.
+    numbers: default 64, max 1_000;
 
     /// HTTP requests. Default 32, at most 1000. A connector as a port scanner or a
     /// load generator.
@@ -166,6 +187,11 @@ limits! {
     /// Bytes of one response's body. Default 8 MiB, at most 64 MiB. The host holds
     /// it while the guest reads.
     http_response_bytes: default 8 * MIB, max 64 * MIB;
+
+    /// Bytes of all requests and answers of a call together: what a guest sets of a
+    /// URL, bodies, and an answer's headers. Default 32 MiB, at most 256 MiB. Many
+    /// exchanges at once, each within its own limits. What was charged stays charged.
+    http_bytes: default 32 * MIB, max 256 * MIB;
 }
 
 fn settle(wish: Option<u64>, grant: Option<u64>, default: u64, max: u64) -> u64 {

@@ -52,7 +52,7 @@ pub fn to_guest(request: &ScoringRequest) -> usize {
 pub fn answer() -> Answer {
     let code = |index: i32| wit::Reason {
         code: format!("reason-number-{index}"),
-        contribution_bp: 1_000 + index,
+        contribution_bp: 1_000 - index,
         line_number: None,
     };
     Answer(wit::Assessment {

@@ -70,7 +70,10 @@ pub struct Crossing {
     /// Which export.
     pub call: Call,
     /// SHA-256 over the host calls in order: name, arguments and answer, each
-    /// framed by its length; HTTP exchanges follow in the order of their requests.
+    /// framed by its length. A log line goes in whole with its level and whether it
+    /// was kept; a write to the state with whether it was taken. HTTP exchanges
+    /// follow in the order of their requests, as [`Crossing::requests`] has them. A
+    /// host call that ended the call is not in it: the failure says which limit.
     pub transcript: Digest,
     /// Host functions that were called.
     pub host_calls: u64,
@@ -137,7 +140,7 @@ pub struct KvWrite {
 pub struct RecordedRequest {
     /// The method.
     pub method: String,
-    /// Scheme, host and path; the query is left out.
+    /// Scheme, host with its port, and path; credentials and query are left out.
     pub url: String,
     /// Digest of the request's body, once it was complete.
     pub body: Option<Digest>,
@@ -185,6 +188,19 @@ pub enum LogLevel {
     Warn,
     /// Something failed.
     Error,
+}
+
+impl LogLevel {
+    /// Its name in the contract.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Debug => "debug",
+            Self::Info => "info",
+            Self::Warn => "warn",
+            Self::Error => "error",
+        }
+    }
 }
 
 /// A call that did not come to a result.

@@ -11,24 +11,26 @@ use std::sync::Arc;
 
 use portreeve_model::advice::{Assessment, ScoringRequest};
 use portreeve_model::document::{
-    CheckReport, CheckRequest, Delivery, Failure, FindQuery, Inbound, MappingRequest, Message, PollRequest, Polled,
-    Receipt, Received, RenderingRequest,
+    CheckReport, CheckRequest, Delivery, Document, Failure, FindQuery, Inbound, MappingRequest, Message, PollRequest,
+    Polled, Receipt, Received, RenderingRequest,
 };
 use portreeve_model::event::Event;
 use portreeve_model::id::{Digest, PluginKind, PluginName};
+use tokio::sync::Semaphore;
 use wasmtime::component::__internal::InstanceType;
 use wasmtime::component::types::{ComponentFunc, ComponentItem};
 use wasmtime::component::{Component, ComponentExportIndex, ComponentType, HasSelf, InstancePre, Lift, Linker, Lower};
 
 use crate::bindings::{self, advice as wit_advice, documents as wit_documents, events as wit_events};
-use crate::call::{Results, governed};
+use crate::call::{Results, governed, unstarted};
 use crate::capability::CallContext;
 use crate::code::CompiledCode;
 use crate::convert::ToGuest;
 use crate::engine::{Engines, Pool};
 use crate::host::Border;
 use crate::limits::Limits;
-use crate::outcome::{Call, Crossed};
+use crate::outcome::{Call, CallFailure, Crossed};
+use crate::request;
 
 /// The contract that this host speaks.
 pub const CONTRACT: &str = "portreeve:plugin@0.1.0";
@@ -48,7 +50,8 @@ pub struct PluginSpec {
     pub declared: Declared,
 }
 
-/// The imports that a manifest declares and the platform team granted.
+/// The imports that a manifest declares and the platform team granted, and the kinds
+/// of documents and messages that it declares. What is not declared is not had.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Declared {
     /// Whether it writes log lines.
@@ -63,6 +66,27 @@ pub struct Declared {
     pub kv: bool,
     /// HTTP methods, upper case.
     pub http: Vec<String>,
+    /// Kinds of documents that a connector makes.
+    pub receives: Vec<String>,
+    /// Kinds of messages that a connector takes.
+    pub delivers: Vec<String>,
+    /// Kinds of documents that a transformer takes.
+    pub maps: Vec<String>,
+    /// Kinds of messages that a transformer makes.
+    pub renders: Vec<String>,
+}
+
+impl Declared {
+    /// A kind decides where a document or a message goes, so a plugin that was
+    /// reviewed for orders must not make payments.
+    fn handles(list: &'static str, declared: &[String], kind: &str) -> Result<(), CallFailure> {
+        if declared.iter().any(|one| one == kind) {
+            return Ok(());
+        }
+        let kind: String = kind.chars().take(64).collect();
+        let message = format!("its manifest does not name kind `{kind}` in `handles.{list}`");
+        Err(CallFailure::ContractViolation { message })
+    }
 }
 
 /// A plugin that cannot be loaded.
@@ -125,6 +149,8 @@ pub struct Plugin(pub(crate) Arc<Loaded>);
 pub(crate) struct Loaded {
     pub(crate) spec: Arc<PluginSpec>,
     pub(crate) engines: Arc<Engines>,
+    /// How many of its calls run at once.
+    pub(crate) share: Semaphore,
     pub(crate) instance: InstancePre<Border>,
     pub(crate) exports: BTreeMap<&'static str, ComponentExportIndex>,
 }
@@ -147,7 +173,8 @@ impl Loaded {
         let exports = find_exports(&spec, &component)?;
         let linker = link(pool, &spec.declared).map_err(unloadable)?;
         let instance = linker.instantiate_pre(&component).map_err(unloadable)?;
-        Ok(Self { spec: Arc::new(spec), engines, instance, exports })
+        let share = pool.share();
+        Ok(Self { spec: Arc::new(spec), engines, share, instance, exports })
     }
 
     /// Compares the exports with the types that the host will call them with. They
@@ -194,7 +221,8 @@ impl Plugin {
 
     /// Has a connector judge the syntax of an input. It has no network meanwhile.
     pub async fn receive(&self, context: &CallContext, input: &Inbound) -> Crossed<Result<Received, Failure>> {
-        governed::<_, wit_documents::Received, _>(&self.0, Call::Receive, context, input).await
+        let kinds = |received: &Received| self.makes(&received.documents);
+        governed::<_, wit_documents::Received, _>(&self.0, Call::Receive, context, input, kinds).await
     }
 
     /// Has a connector cause an effect. The caller holds a permit, and the attempt
@@ -202,23 +230,27 @@ impl Plugin {
     /// may have happened: [`Crossing::requests`](crate::Crossing::requests) tells
     /// whether anything was sent.
     pub async fn deliver(&self, context: &CallContext, delivery: &Delivery) -> Crossed<Result<Receipt, Failure>> {
-        governed::<_, wit_documents::Receipt, _>(&self.0, Call::Deliver, context, delivery).await
+        if let Err(failure) = Declared::handles("delivers", &self.0.spec.declared.delivers, &delivery.message.kind) {
+            return unstarted(&self.0, Call::Deliver, failure);
+        }
+        governed::<_, wit_documents::Receipt, _>(&self.0, Call::Deliver, context, delivery, anything).await
     }
 
     /// Has a connector look an effect up; none means that it did not happen.
     pub async fn find(&self, context: &CallContext, query: &FindQuery) -> Crossed<Result<Option<Receipt>, Failure>> {
-        governed::<_, Option<wit_documents::Receipt>, _>(&self.0, Call::Find, context, query).await
+        governed::<_, Option<wit_documents::Receipt>, _>(&self.0, Call::Find, context, query, anything).await
     }
 
     /// Has a connector fetch what is new. The caller sees to it that there is one
     /// poll at a time.
     pub async fn poll(&self, context: &CallContext, request: &PollRequest) -> Crossed<Result<Polled, Failure>> {
-        governed::<_, wit_documents::Polled, _>(&self.0, Call::Poll, context, request).await
+        let kinds = |polled: &Polled| self.makes(&polled.documents);
+        governed::<_, wit_documents::Polled, _>(&self.0, Call::Poll, context, request, kinds).await
     }
 
     /// Has a connector test its target.
     pub async fn check(&self, context: &CallContext, request: &CheckRequest) -> Crossed<Result<CheckReport, Failure>> {
-        governed::<_, wit_documents::CheckReport, _>(&self.0, Call::Check, context, request).await
+        governed::<_, wit_documents::CheckReport, _>(&self.0, Call::Check, context, request, anything).await
     }
 
     /// Has a transformer read a document.
@@ -227,7 +259,10 @@ impl Plugin {
         context: &CallContext,
         request: &MappingRequest,
     ) -> Crossed<Result<Vec<Event>, Failure>> {
-        governed::<_, Vec<wit_events::Event>, _>(&self.0, Call::ToCanonical, context, request).await
+        if let Err(failure) = Declared::handles("maps", &self.0.spec.declared.maps, &request.kind) {
+            return unstarted(&self.0, Call::ToCanonical, failure);
+        }
+        governed::<_, Vec<wit_events::Event>, _>(&self.0, Call::ToCanonical, context, request, anything).await
     }
 
     /// Has a transformer write a message.
@@ -236,13 +271,25 @@ impl Plugin {
         context: &CallContext,
         request: &RenderingRequest,
     ) -> Crossed<Result<Message, Failure>> {
-        governed::<_, wit_documents::Message, _>(&self.0, Call::FromCanonical, context, request).await
+        let kind = |message: &Message| Declared::handles("renders", &self.0.spec.declared.renders, &message.kind);
+        governed::<_, wit_documents::Message, _>(&self.0, Call::FromCanonical, context, request, kind).await
     }
 
     /// Has a scorer assess an order. What it returns is advice.
     pub async fn score(&self, context: &CallContext, request: &ScoringRequest) -> Crossed<Result<Assessment, Failure>> {
-        governed::<_, wit_advice::Assessment, _>(&self.0, Call::Score, context, request).await
+        governed::<_, wit_advice::Assessment, _>(&self.0, Call::Score, context, request, anything).await
     }
+
+    /// Whether a connector may make documents of these kinds.
+    fn makes(&self, documents: &[Document]) -> Result<(), CallFailure> {
+        let declared = &self.0.spec.declared.receives;
+        documents.iter().try_for_each(|document| Declared::handles("receives", declared, &document.kind))
+    }
+}
+
+/// The manifest says nothing about what such a call returns.
+fn anything<T>(_: &T) -> Result<(), CallFailure> {
+    Ok(())
 }
 
 /// The functions of a kind's world.
@@ -357,6 +404,7 @@ fn link(pool: &Pool, declared: &Declared) -> wasmtime::Result<Linker<Border>> {
     if !declared.http.is_empty() {
         wasmtime_wasi_io::add_to_linker_async(&mut linker)?;
         wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+        request::bound_setters(&mut linker)?;
     }
     Ok(linker)
 }
@@ -373,6 +421,7 @@ mod tests {
             artifacts: vec![Digest::of(b"model")],
             kv: true,
             http: vec!["GET".into()],
+            ..Declared::default()
         }
     }
 

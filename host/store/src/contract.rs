@@ -31,7 +31,7 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use portreeve_model::reference::Row;
-use portreeve_model::{ChannelId, Digest, Instant, Money, OrderId, PluginName, Reply, SenderId};
+use portreeve_model::{ChannelId, Currency, Digest, Instant, Money, OrderId, PluginName, Reply, SenderId};
 use portreeve_record::{Leaf, PayloadKey, SealError, Sealed};
 
 use crate::proof::{Attempt, Committed, Journaled, Permit, Settled};
@@ -259,7 +259,8 @@ pub enum OrderState {
     Held,
     /// Sent to a queue.
     Routed,
-    /// Refused by the host's rules; the sender gets a business answer.
+    /// Refused by the host's rules. Nothing answers the sender by itself; an exception
+    /// asks people to.
     Refused,
     /// Something failed; a person decides.
     Exception,
@@ -283,13 +284,17 @@ impl OrderState {
 }
 
 /// Who holds: the host's rules, or a model within its grant. Never confused:
-/// only the second consumes a budget.
+/// only a model's hold or route consumes a budget.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HoldOwner {
     /// A deterministic rule of the host.
     Policy,
-    /// A scorer's proposal.
+    /// A scorer's proposal to hold.
     Advice(PluginName),
+    /// A scorer's proposal to route: it waits as a held one, in a budget of its own.
+    Route(PluginName),
+    /// The host, in the stead of a scorer whose budget is spent. It uses up nothing.
+    SpentBudget(PluginName),
 }
 
 /// A hold on an order or some of its lines.
@@ -340,7 +345,7 @@ pub struct NewOrder {
     pub number: String,
     /// Where it stands.
     pub state: OrderState,
-    /// The queue that works on it, unless it is released or refused.
+    /// The queue that works on it, unless it is released.
     pub queue: Option<String>,
     /// What it is worth.
     pub value: Money,
@@ -360,7 +365,8 @@ pub struct NewOrder {
     pub outbox: Vec<NewOutbox>,
     /// For later decisions about this customer.
     pub customer_event: CustomerEvent,
-    /// Set when the state is `exception`.
+    /// Set when the state is `exception`, and when it is `refused`: somebody decides,
+    /// or tells the sender.
     pub exception: Option<NewException>,
 }
 
@@ -532,7 +538,10 @@ pub struct HistoryQuery {
 pub struct PluginUsage {
     /// Advice holds since the hour's start.
     pub holds: u32,
-    /// Value held since the day's start, minor units, at most [`SUM_MINOR_MAX`].
+    /// Routes since the hour's start.
+    pub routes: u32,
+    /// Value of the orders in the currency asked for that advice holds keep since the
+    /// day's start: each order once, none below nothing, at most [`SUM_MINOR_MAX`].
     pub value_held_minor: i64,
     /// All orders decided since the hour's start.
     pub orders: u32,
@@ -552,7 +561,7 @@ pub struct UnsequencedLeaf {
 pub struct TreeHead {
     /// Entries.
     pub size: u64,
-    /// The right edge, as `record::Edge` writes it.
+    /// The right edge and two earlier ones, in the sequencer's form.
     pub edge: Vec<u8>,
     /// The signed checkpoint, as text.
     pub checkpoint: String,
@@ -605,6 +614,8 @@ pub struct OrderView {
     pub decision: Digest,
     /// The configuration version that decided.
     pub configuration: u64,
+    /// The id of the decide leaf.
+    pub leaf: Digest,
     /// State of its deliveries, one word each (`pending`, `delivered`, `dead`), with attempts.
     pub deliveries: Vec<DeliveryView>,
 }
@@ -800,10 +811,12 @@ pub trait Store: Send + Sync + 'static {
     /// What is known about a customer below a position.
     async fn customer_history(&self, query: HistoryQuery) -> Result<CustomerAggregate, StoreError>;
 
-    /// What a plugin's grants have caused since the two times.
+    /// What a plugin's grants have caused since the two times. Values are of orders
+    /// in `currency`: amounts in several have no sum.
     async fn plugin_usage(
         &self,
         plugin: &PluginName,
+        currency: Currency,
         hour_start: Instant,
         day_start: Instant,
     ) -> Result<PluginUsage, StoreError>;
@@ -875,6 +888,12 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// [`StoreError::Erased`] when its key was destroyed.
     async fn payload(&self, commitment: Digest) -> Result<Vec<u8>, StoreError>;
+
+    /// Opens a sealed payload, with the key that blinds what is made of it.
+    ///
+    /// # Errors
+    /// [`StoreError::Erased`] when its key was destroyed.
+    async fn payload_with_key(&self, commitment: Digest) -> Result<(Vec<u8>, PayloadKey), StoreError>;
 
     /// A connector's small state.
     async fn kv(&self, plugin: &PluginName, scope: &str, key: &str) -> Result<Option<Vec<u8>>, StoreError>;

@@ -5,6 +5,7 @@
 //! attempt that it allows, an attempt by its settlement.
 
 use portreeve_model::{ChannelId, Digest, Instant, OrderId, SenderId};
+use portreeve_record::PayloadKey;
 
 use crate::contract::{DocumentPosition, InputId, OutboxId};
 
@@ -23,6 +24,7 @@ pub struct Journaled {
     pub(crate) kind: String,
     pub(crate) content: Digest,
     pub(crate) body: Result<Vec<u8>, String>,
+    pub(crate) payload_key: PayloadKey,
     pub(crate) first: Option<FirstDocument>,
 }
 
@@ -110,6 +112,12 @@ impl Journaled {
     /// to be decided, or it would stand in the way of all others for ever.
     pub fn body(&self) -> Result<&[u8], &str> {
         self.body.as_deref().map_err(String::as_str)
+    }
+
+    /// The key that its bytes are sealed under; it blinds what is made of them.
+    #[must_use]
+    pub fn payload_key(&self) -> &PayloadKey {
+        &self.payload_key
     }
 
     /// The first document with this business key, if this one is not the first.

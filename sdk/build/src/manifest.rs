@@ -137,21 +137,47 @@ pub struct Imports {
     pub http: Vec<String>,
 }
 
-/// What a plugin asks for at most. The smallest of the host's default, this and
-/// the platform team's grant counts.
+/// What a plugin asks for. Less than the host's default counts by itself; more only
+/// when the platform team grants it as well.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Limits {
     /// Linear memory in bytes.
     pub memory_bytes: Option<u64>,
+    /// Elements of tables.
+    pub table_elements: Option<u64>,
+    /// Core instances of the component.
+    pub instances: Option<u64>,
     /// Fuel per call; transformers and scorers.
     pub fuel: Option<u64>,
     /// CPU per call in milliseconds; connectors.
     pub cpu_ms: Option<u64>,
     /// Time per call in milliseconds.
     pub wall_ms: Option<u64>,
+    /// Calls of host functions.
+    pub host_calls: Option<u64>,
+    /// Bytes of arguments and answers of host functions.
+    pub host_call_bytes: Option<u64>,
+    /// Log lines that are kept.
+    pub log_lines: Option<u64>,
+    /// Bytes of kept log lines.
+    pub log_bytes: Option<u64>,
     /// Bytes that a call returns.
     pub output_bytes: Option<u64>,
+    /// Elements of all lists that a call returns.
+    pub output_items: Option<u64>,
+    /// Handles to host resources.
+    pub handles: Option<u64>,
+    /// Numbers drawn from ranges; connectors.
+    pub numbers: Option<u64>,
+    /// HTTP requests; connectors.
+    pub http_requests: Option<u64>,
+    /// Bytes of one request's body; connectors.
+    pub http_request_bytes: Option<u64>,
+    /// Bytes of one response's body; connectors.
+    pub http_response_bytes: Option<u64>,
+    /// Bytes of all requests and answers together; connectors.
+    pub http_bytes: Option<u64>,
 }
 
 /// Which documents and messages a plugin is for.
@@ -229,16 +255,27 @@ impl Manifest {
     fn check_limits(&self) -> Result<(), ManifestError> {
         let limits = &self.limits;
         let connector = self.plugin.kind == Kind::Connector;
-        let only = "transformer or scorer";
-        self.check_kind("limits.fuel", limits.fuel.is_some(), !connector, only)?;
-        self.check_kind("limits.cpu_ms", limits.cpu_ms.is_some(), connector, "connector")?;
-        for (key, limit) in [
-            ("limits.memory_bytes", limits.memory_bytes),
-            ("limits.fuel", limits.fuel),
-            ("limits.cpu_ms", limits.cpu_ms),
-            ("limits.wall_ms", limits.wall_ms),
-            ("limits.output_bytes", limits.output_bytes),
+        for (key, limit, allowed, only) in [
+            ("limits.memory_bytes", limits.memory_bytes, true, ""),
+            ("limits.table_elements", limits.table_elements, true, ""),
+            ("limits.instances", limits.instances, true, ""),
+            ("limits.fuel", limits.fuel, !connector, "transformer or scorer"),
+            ("limits.cpu_ms", limits.cpu_ms, connector, "connector"),
+            ("limits.wall_ms", limits.wall_ms, true, ""),
+            ("limits.host_calls", limits.host_calls, true, ""),
+            ("limits.host_call_bytes", limits.host_call_bytes, true, ""),
+            ("limits.log_lines", limits.log_lines, true, ""),
+            ("limits.log_bytes", limits.log_bytes, true, ""),
+            ("limits.output_bytes", limits.output_bytes, true, ""),
+            ("limits.output_items", limits.output_items, true, ""),
+            ("limits.handles", limits.handles, true, ""),
+            ("limits.numbers", limits.numbers, connector, "connector"),
+            ("limits.http_requests", limits.http_requests, connector, "connector"),
+            ("limits.http_request_bytes", limits.http_request_bytes, connector, "connector"),
+            ("limits.http_response_bytes", limits.http_response_bytes, connector, "connector"),
+            ("limits.http_bytes", limits.http_bytes, connector, "connector"),
         ] {
+            self.check_kind(key, limit.is_some(), allowed, only)?;
             let text = limit.unwrap_or(1).to_string();
             expect(key, &text, |text| text != "0", "1 or more")?;
         }

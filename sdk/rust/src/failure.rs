@@ -8,16 +8,21 @@ use crate::bindings::shared::portreeve::plugin::artifact::ArtifactError;
 use crate::bindings::shared::portreeve::plugin::kv::KvError;
 use crate::bindings::shared::portreeve::plugin::lookup::LookupError;
 use crate::bindings::shared::portreeve::plugin::numbers::NumbersError;
+use crate::log::clipped_to;
 use crate::money::NumberError;
 use crate::types::{Failure, Position, Problem};
 
 /// Milliseconds until another try, where the host can't say when it will work again.
 pub const RETRY_MS: u32 = 30_000;
 
+/// The host's limit for a sentence and for a path. What quotes a sender or a target
+/// may be longer; it is cut here, since the host would refuse the whole result.
+pub const SENTENCE_BYTES_MAX: usize = 1_024;
+
 impl Failure {
     /// It will never work; one sentence for a person.
     pub fn permanent(message: impl Into<String>) -> Self {
-        Self::Permanent(message.into())
+        Self::Permanent(sentence(message))
     }
 
     /// The input is wrong, for this one reason.
@@ -28,8 +33,14 @@ impl Failure {
 
     /// The effect may or may not have happened; one sentence for a person.
     pub fn unknown(message: impl Into<String>) -> Self {
-        Self::UnknownOutcome(message.into())
+        Self::UnknownOutcome(sentence(message))
     }
+}
+
+fn sentence(text: impl Into<String>) -> String {
+    let mut text = text.into();
+    text.truncate(clipped_to(&text, SENTENCE_BYTES_MAX).len());
+    text
 }
 
 impl Problem {
@@ -38,8 +49,8 @@ impl Problem {
     pub fn new(code: impl Into<String>, message: impl Into<String>, path: impl Into<String>) -> Self {
         Self {
             code: code.into(),
-            message: message.into(),
-            position: Position { offset_bytes: None, segment: None, path: path.into() },
+            message: sentence(message),
+            position: Position { offset_bytes: None, segment: None, path: sentence(path) },
         }
     }
 
@@ -107,5 +118,17 @@ impl From<ArtifactError> for Failure {
 impl From<NumberError> for Failure {
     fn from(error: NumberError) -> Self {
         Self::invalid(Problem::new("bad-number", error.to_string(), ""))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sentence_that_quotes_a_long_text_is_one_that_the_host_takes() {
+        let problem = Problem::new("bad", "ä".repeat(SENTENCE_BYTES_MAX), "x".repeat(2 * SENTENCE_BYTES_MAX));
+        assert_eq!((problem.message.len(), problem.position.path.len()), (SENTENCE_BYTES_MAX, SENTENCE_BYTES_MAX));
+        assert_eq!(Failure::permanent("x".repeat(5_000)), Failure::Permanent("x".repeat(SENTENCE_BYTES_MAX)));
     }
 }

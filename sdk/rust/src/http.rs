@@ -22,7 +22,7 @@ use crate::types::Failure;
 /// A target that doesn't accept a connection in this time is down.
 pub const CONNECT_TIMEOUT_MS: u64 = 5_000;
 /// A posting in an ERP may take seconds; the host's limit for the call may be shorter.
-pub const ANSWER_TIMEOUT_MS: u64 = 30_000;
+pub const ANSWER_TIMEOUT_MS: u32 = 30_000;
 /// A target that sends a byte now and then could hold a call for ever.
 pub const BETWEEN_BYTES_TIMEOUT_MS: u64 = 10_000;
 /// An endless answer would fill the plugin's 16 MiB of memory and trap it.
@@ -69,6 +69,9 @@ pub struct Request {
     pub headers: Vec<(String, String)>,
     /// The bytes; empty for none.
     pub body: Vec<u8>,
+    /// How long the target may take to begin its answer, in milliseconds. The call's
+    /// own limit has to be longer by what connecting and reading take.
+    pub answer_timeout_ms: u32,
 }
 
 impl Request {
@@ -80,6 +83,7 @@ impl Request {
             url: url.to_owned(),
             headers: vec![("accept".to_owned(), "application/json".to_owned())],
             body: Vec::new(),
+            answer_timeout_ms: ANSWER_TIMEOUT_MS,
         }
     }
 
@@ -92,6 +96,7 @@ impl Request {
             url: url.to_owned(),
             headers: vec![("accept".to_owned(), json()), ("content-type".to_owned(), json())],
             body,
+            answer_timeout_ms: ANSWER_TIMEOUT_MS,
         }
     }
 
@@ -184,10 +189,12 @@ pub fn send(request: Request) -> Result<Response, HttpError> {
 
 fn exchange(request: Request) -> Result<Response, HttpError> {
     let body = request.body;
+    let answer_timeout_ms = request.answer_timeout_ms;
     let outgoing = head(request.method, &request.url, request.headers)?;
     let outgoing_body = outgoing.body().map_err(|()| refused("the host gives no request body"))?;
 
-    let answer = outgoing_handler::handle(outgoing, Some(timeouts()?)).map_err(|code| classify(&code))?;
+    let answer =
+        outgoing_handler::handle(outgoing, Some(timeouts(answer_timeout_ms)?)).map_err(|code| classify(&code))?;
     // A target may answer before it has read everything, so a failed write is
     // no verdict: the answer, if one comes, says more.
     let written = write_body(outgoing_body, &body);
@@ -220,11 +227,11 @@ fn head(method: Method, url: &str, headers: Vec<(String, String)>) -> Result<Out
     Ok(outgoing)
 }
 
-fn timeouts() -> Result<RequestOptions, HttpError> {
+fn timeouts(answer_timeout_ms: u32) -> Result<RequestOptions, HttpError> {
     let options = RequestOptions::new();
     options
         .set_connect_timeout(Some(CONNECT_TIMEOUT_MS * NS_PER_MS))
-        .and_then(|()| options.set_first_byte_timeout(Some(ANSWER_TIMEOUT_MS * NS_PER_MS)))
+        .and_then(|()| options.set_first_byte_timeout(Some(u64::from(answer_timeout_ms) * NS_PER_MS)))
         .and_then(|()| options.set_between_bytes_timeout(Some(BETWEEN_BYTES_TIMEOUT_MS * NS_PER_MS)))
         .map_err(|()| refused("the host does not take timeouts"))?;
     Ok(options)

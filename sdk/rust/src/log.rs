@@ -29,11 +29,16 @@ pub fn error(message: impl AsRef<str>) {
 }
 
 fn clipped(message: &str) -> &str {
-    let mut end = message.len().min(LINE_BYTES_MAX);
-    while !message.is_char_boundary(end) {
+    clipped_to(message, LINE_BYTES_MAX)
+}
+
+/// The beginning of a text, cut between characters.
+pub(crate) fn clipped_to(text: &str, bytes_max: usize) -> &str {
+    let mut end = text.len().min(bytes_max);
+    while !text.is_char_boundary(end) {
         end -= 1;
     }
-    message.get(..end).unwrap_or_default()
+    text.get(..end).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -10,8 +10,8 @@ pub use crate::bindings::shared::portreeve::plugin::advice::{
     RankedNode, Reason, Recommendation, ScoringRequest,
 };
 pub use crate::bindings::shared::portreeve::plugin::documents::{
-    CheckReport, CheckRequest, Delivery, Document, FindQuery, Header, Inbound, MappingRequest, Message, PollRequest,
-    Polled, Receipt, Received, RenderingRequest, Reply,
+    CheckReport, CheckRequest, Delivery, Document, Envelope, FindQuery, Header, Inbound, MappingRequest, Message,
+    PollRequest, Polled, Receipt, Received, RenderingRequest, Reply, Span,
 };
 pub use crate::bindings::shared::portreeve::plugin::events::{
     Allocation, AllocationLine, CancelRequest, Event, GoodsReturn, InventoryLevel, Invoice, InvoiceLine, LineAnswer,
@@ -48,6 +48,13 @@ impl Order {
             sum.checked_add(extended.minor).ok_or(NumberError::TooLarge)
         })?;
         Ok(Money { minor, currency: self.currency.clone() })
+    }
+}
+
+impl Envelope {
+    /// An envelope that takes the whole input, such as a webhook call with an id.
+    pub fn of_input(key: impl Into<String>) -> Self {
+        Self { key: key.into(), part: None, answer: None, refusal: None }
     }
 }
 

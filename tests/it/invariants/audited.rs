@@ -3,15 +3,25 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
 
+use portreeve::host::Host;
 use portreeve::standins::Mischief;
 use portreeve_model::{Digest, OrderId};
 use portreeve_record::{Leaf, LeafBody, LeafRecord};
-use portreeve_store::contract::{DocumentPosition, JournalEntry, JournalOutcome, NewDocument, Room, Settlement};
+use portreeve_store::contract::{
+    DocumentPosition, JournalEntry, JournalOutcome, NewDocument, Room, Settlement, UnsequencedLeaf,
+};
 use portreeve_store::{Store, StoreError};
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::{oneshot, watch};
+
 use super::{commit, decision_by_hand, leaf, sealed};
-use crate::support::{MORNING, PurchaseOrder, ScriptedTarget, Setup, TestHost, sample, x12};
+use crate::support::{EDI_TOKEN, MORNING, PurchaseOrder, ScriptedTarget, Setup, TestHost, sample, x12};
+
+/// Longer than anything here takes; only a failing test waits for it.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Leaves about an order: accepts, decisions, attempts, receipts.
 type PerOrder = BTreeMap<OrderId, [usize; 4]>;
@@ -70,8 +80,17 @@ async fn invariant_1_no_audit_no_action_the_attempt_is_on_record_before_the_targ
                     LeafBody::Attempt(attempt) => attempt.message,
                     _ => None,
                 });
+                // With the key of the order's event, what arrived can be told in the record; without it, it cannot.
                 let sent = Digest::of_parts(&[b"business-central/sales-order", b"application/json", &body]);
-                heard.lock().unwrap().push(on_record.filter(|message| *message == sent).count());
+                let mut confirmed = 0;
+                for message in on_record {
+                    for event in events_on_record(&leaves) {
+                        let (_, key) = store.get().unwrap().payload_with_key(event).await.unwrap();
+                        confirmed += usize::from(key.blind_digest(&sent) == message);
+                    }
+                    assert_ne!(message, sent);
+                }
+                heard.lock().unwrap().push(confirmed);
                 (201, r#"{"id":"1","number":"S-1"}"#.to_owned())
             }
         }
@@ -83,6 +102,43 @@ async fn invariant_1_no_audit_no_action_the_attempt_is_on_record_before_the_targ
     host.deliver_all().await;
     assert_eq!(*heard.lock().unwrap(), [1, 1], "the bytes that arrived are those of one attempt on record");
     assert_eq!(host.summary().await.delivered, 2);
+}
+
+fn events_on_record(leaves: &[UnsequencedLeaf]) -> Vec<Digest> {
+    let event = |leaf: &UnsequencedLeaf| match Leaf::parse(&leaf.bytes).unwrap().body {
+        LeafBody::Decide(decide) => decide.event,
+        _ => None,
+    };
+    leaves.iter().filter_map(event).collect()
+}
+
+#[tokio::test]
+async fn invariant_1_no_audit_no_action_and_nobody_can_guess_from_the_log_what_an_order_said() {
+    let host = TestHost::demo().await;
+    host.decide_orders(&[PurchaseOrder::clean("PO-1")]).await;
+    host.deliver_all().await;
+    let order = host.order("PO-1").await;
+    let record = host.decision(&order).await;
+    let leaves = host.leaves().await;
+    let log = serde_json::to_string(&leaves).unwrap();
+
+    let external_id = order.deliveries[0].external_id.as_ref().unwrap();
+    let (event, _) = host.store.payload_with_key(record.event).await.unwrap();
+    let mut guesses = vec![Digest::of(external_id.as_bytes()), Digest::of(&event)];
+    for scoring in &record.scorings {
+        let assessment = portreeve_record::canonical_digest(scoring.assessment.as_ref().unwrap()).unwrap();
+        guesses.extend([scoring.input, scoring.transcript, assessment]);
+    }
+    assert!(guesses.len() > 7, "the demo asks three scorers");
+    for guess in guesses {
+        assert!(!log.contains(&guess.to_string()), "{guess}");
+    }
+
+    // Who may open the decision can compare.
+    let (_, key) = host.store.payload_with_key(order.decision).await.unwrap();
+    for scoring in &record.scorings {
+        assert!(log.contains(&key.blind_digest(&scoring.transcript).to_string()), "{}", scoring.plugin);
+    }
 }
 
 #[tokio::test]
@@ -143,6 +199,102 @@ async fn invariant_1_no_audit_no_action_what_cannot_be_recorded_is_not_done() {
     host.store.activate_configuration(b"other".to_vec(), Vec::new(), MORNING, leaf(taken)).await.unwrap_err();
     assert_eq!(host.store.active_configuration().await.unwrap(), active);
     assert_eq!(host.store.orders(DocumentPosition(0), 10).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn invariant_1_no_audit_no_action_a_host_with_a_damaged_log_stops() {
+    let host = TestHost::demo().await;
+    let door = host.front_door().await;
+    let (stop, stopping) = watch::channel(false);
+    let stranger = async {
+        until(|| async { door.get("/readyz", &[]).await.status == 200 }).await;
+        // From now on somebody changes every record at the moment when it is written.
+        let database = rusqlite::Connection::open(host.folder().join("data/store/portreeve.db")).unwrap();
+        let trigger = "CREATE TRIGGER forge AFTER INSERT ON leaf
+                       BEGIN UPDATE leaf SET bytes = x'7b7d' WHERE seq = NEW.seq; END";
+        database.execute_batch(trigger).unwrap();
+        host.send_edi(&x12(1, &PurchaseOrder::clean("PO-1"))).await.unwrap();
+    };
+    let worked = tokio::time::timeout(PATIENCE, async { tokio::join!(host.host.work(stopping), stranger).0 });
+    let ended = worked.await.expect("the host goes on over a damaged log");
+    let error = format!("{:#}", ended.unwrap_err());
+    assert!(error.contains("was changed"), "{error}");
+    assert_eq!(door.get("/readyz", &[]).await.status, 503);
+    assert!(!*stop.borrow(), "nobody told it to");
+    door.close().await;
+}
+
+#[tokio::test]
+async fn invariant_1_no_audit_no_action_what_comes_in_while_the_host_stops_gets_its_index() {
+    let host = TestHost::demo().await;
+    let listener = portreeve_api::listen(([127, 0, 0, 1], 0).into()).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, stopping) = oneshot::channel::<()>();
+    let told = async {
+        stopping.await.unwrap();
+        Ok(())
+    };
+    let sender = async {
+        let body = x12(1, &PurchaseOrder::clean("PO-1"));
+        let head = format!(
+            "POST /v1/channels/edi/inputs HTTP/1.1\r\nhost: portreeve\r\nauthorization: Bearer {EDI_TOKEN}\r\n\
+             content-length: {}\r\nexpect: 100-continue\r\nconnection: close\r\n\r\n",
+            body.len()
+        );
+        let mut connection = tokio::net::TcpStream::connect(address).await.unwrap();
+        connection.write_all(head.as_bytes()).await.unwrap();
+        let mut go_on = [0; 12];
+        connection.read_exact(&mut go_on).await.unwrap();
+        assert_eq!(&go_on, b"HTTP/1.1 100");
+        // The request is under way. Now the host is told to stop, and does not yet.
+        stop.send(()).unwrap();
+        until(|| async { tokio::net::TcpStream::connect(address).await.is_err() }).await;
+        connection.write_all(&body).await.unwrap();
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.contains("HTTP/1.1 200"), "{answer}");
+    };
+    let (served, ()) = tokio::join!(host.host.serve(listener, told), sender);
+    served.unwrap();
+    let summary = host.summary().await;
+    assert_eq!((summary.inputs, summary.unsequenced), (1, 0));
+}
+
+#[tokio::test]
+async fn invariant_1_no_audit_no_action_a_log_that_lost_its_key_gets_no_other_one() {
+    let host = TestHost::demo().await;
+    host.verify().await.unwrap();
+    let key = host.folder().join("state/log.key");
+    std::fs::remove_file(&key).unwrap();
+    let reading = host.locations().log_key(&host.host.settings.origin).map(drop);
+    let opening = Host::open(Arc::clone(&host.store), host.locations(), host.clock.clone(), None).await.map(drop);
+    for refused in [reading, opening] {
+        let error = refused.unwrap_err().to_string();
+        assert!(error.contains("there is no log key") && error.contains("restore it"), "{error}");
+    }
+    assert!(!key.exists(), "a new key would make the old log look forged");
+}
+
+#[tokio::test]
+async fn invariant_1_no_audit_no_action_a_checkpoint_that_is_gone_is_told_to_monitors() {
+    const GONE: &str = "portreeve_audit_outside_checkpoint_missing 1\n";
+    let host = TestHost::demo().await;
+    host.verify().await.unwrap();
+    assert!(!host.host.pipeline.metrics.text(&[]).contains(GONE));
+    std::fs::remove_file(host.locations().outside(&host.host.settings.origin).path()).unwrap();
+    let again = Host::open(Arc::clone(&host.store), host.locations(), host.clock.clone(), None).await.unwrap();
+    let text = again.pipeline.metrics.text(&[]);
+    assert!(text.contains(GONE), "{text}");
+}
+
+/// Lets others work until something is so.
+async fn until<F: Future<Output = bool>>(is_so: impl Fn() -> F) {
+    let waited = tokio::time::timeout(PATIENCE, async {
+        while !is_so().await {
+            tokio::task::yield_now().await;
+        }
+    });
+    waited.await.expect("it never came to be so");
 }
 
 fn input(bytes: &[u8], leaf: Leaf) -> JournalEntry {

@@ -63,6 +63,8 @@ const CASES: &[(&str, u64, Probe, Expected)] = &[
     ("output_bytes", 10, Probe::Score, Expected::TooLarge("output bytes")),
     ("output_items", 1, Probe::Score, Expected::TooLarge("output items")),
     ("handles", 1, Probe::Deliver, Expected::TooLarge("handles")),
+    ("numbers", 1, Probe::Receive, Expected::TooLarge("numbers")),
+    ("http_bytes", 50, Probe::Deliver, Expected::RequestFails),
     ("http_requests", 0, Probe::Deliver, Expected::NoRequest),
     ("http_request_bytes", 5, Probe::Deliver, Expected::RequestFails),
     ("http_response_bytes", 5, Probe::Deliver, Expected::RequestFails),

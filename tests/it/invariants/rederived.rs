@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use portreeve_pipeline::rederive::Rederived;
+use portreeve_pipeline::rederive::{RederiveError, Rederived};
 use portreeve_store::contract::{DocumentPosition, OrderState};
 
 use super::leaf;
@@ -25,6 +25,10 @@ plugin = "obeys-the-sender"
 owner = "tests@distributor.example"
 expires = 2027-12-31
 may = ["route"]
+currency = "USD"
+route_value_max_minor = 10000000
+route_minutes_max = 60
+routes_per_hour_max = 1000
 queues = ["order-desk"]
 customer_classes = []
 channels = []
@@ -39,7 +43,7 @@ async fn invariant_7_rederivable_every_decision_comes_out_the_same_after_a_resta
     let host = host.restart().await;
     let (mut scorers, mut orders_scored) = (0, 0);
     for order in host.orders().await {
-        match host.host.pipeline.rederive(order.id).await.unwrap() {
+        match host.rederive(order.id).await.unwrap() {
             Rederived::Same { scorers: 0 } => assert_eq!(order.state, OrderState::Refused, "{}", order.number),
             Rederived::Same { scorers: asked } => (scorers, orders_scored) = (scorers + asked, orders_scored + 1),
             other => panic!("{}: {other:?}", order.number),
@@ -52,14 +56,12 @@ async fn invariant_7_rederivable_every_decision_comes_out_the_same_after_a_resta
 async fn invariant_7_rederivable_what_differs_is_noticed() {
     let host = TestHost::demo().await;
     let order = host.decide_orders(&[PurchaseOrder::clean("PO-1")]).await.remove(0);
-    assert_eq!(host.host.pipeline.rederive(order.id).await.unwrap(), Rederived::Same { scorers: 3 });
+    assert_eq!(host.rederive(order.id).await.unwrap(), Rederived::Same { scorers: 3 });
 
     // Less fuel: the scorer no longer comes to its assessment.
     let starved = Setup::demo().grant("margin", "{ lookup = [\"item\"], limits = { fuel = 1000 } }");
     let host = host.restart_as(starved).await;
-    let Rederived::Different(differences) = host.host.pipeline.rederive(order.id).await.unwrap() else {
-        panic!("no difference")
-    };
+    let Rederived::Different(differences) = host.rederive(order.id).await.unwrap() else { panic!("no difference") };
     assert!(differences.iter().any(|difference| difference.contains("`margin`: the assessment")), "{differences:?}");
     assert!(differences.iter().all(|difference| difference.contains("margin")), "{differences:?}");
 
@@ -72,16 +74,37 @@ async fn invariant_7_rederivable_what_differs_is_noticed() {
         &format!("component = \"{}\"", other.display()),
     );
     let host = host.restart_as(replaced).await;
-    let Rederived::Different(differences) = host.host.pipeline.rederive(order.id).await.unwrap() else {
-        panic!("no difference")
-    };
+    let Rederived::Different(differences) = host.rederive(order.id).await.unwrap() else { panic!("no difference") };
     assert_eq!(differences.len(), 1, "{differences:?}");
     assert!(differences[0].contains("`fraud` is component"), "{differences:?}");
 
     // With what was installed then, it is the same again: looked-up answers are those on record.
     let host = host.restart_as(Setup::demo()).await;
     host.store.load_reference("item", Vec::new(), leaf(1)).await.unwrap();
-    assert_eq!(host.host.pipeline.rederive(order.id).await.unwrap(), Rederived::Same { scorers: 3 });
+    assert_eq!(host.rederive(order.id).await.unwrap(), Rederived::Same { scorers: 3 });
+}
+
+#[tokio::test]
+async fn invariant_7_rederivable_a_record_that_was_put_in_the_place_of_another_is_noticed() {
+    let host = TestHost::demo().await;
+    let orders = host.decide_orders(&[PurchaseOrder::clean("PO-1"), PurchaseOrder::clean("PO-2")]).await;
+    let (one, two) = (orders[0].id, orders[1].id);
+    let unknown = host.host.pipeline.rederive(one).await.unwrap_err();
+    assert!(matches!(unknown, RederiveError::NotInLog(order) if order == one), "{unknown}");
+    assert_eq!(host.rederive(one).await.unwrap(), Rederived::Same { scorers: 3 });
+
+    let database = rusqlite::Connection::open(host.folder().join("data/store/portreeve.db")).unwrap();
+    let replaced_by_that_of_the_other = |columns: &str| {
+        let sql = format!("UPDATE orders SET ({columns}) = (SELECT {columns} FROM orders WHERE id = ?2) WHERE id = ?1");
+        assert_eq!(database.execute(&sql, [one.to_string(), two.to_string()]).unwrap(), 1);
+    };
+    // Its payload opens and can be derived again; only the log knows better, whatever the row points to.
+    for columns in ["decision, event", "decision, event, leaf"] {
+        replaced_by_that_of_the_other(columns);
+        let Rederived::Different(differences) = host.rederive(one).await.unwrap() else { panic!("no difference") };
+        assert!(differences[0].contains("the store was changed"), "{differences:?}");
+    }
+    assert_eq!(host.rederive(two).await.unwrap(), Rederived::Same { scorers: 3 });
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -5,7 +5,9 @@ use portreeve_model::advice::{DateProposal, HoldScope, OtherAdvice, PriceProposa
 use portreeve_model::value::UnitPrice;
 use portreeve_model::{Currency, Date, Digest, Instant, PluginName, Proposal, Recommendation};
 
-use super::{GRANT, NOW, PERMIT_ALL, decide, decide_at, grant_with, hold, hold_of, load, route, subject, usd};
+use super::{
+    GRANT, NO_ROUTES, NOW, PERMIT_ALL, ROUTES, decide, decide_at, grant_with, hold, hold_of, load, route, subject, usd,
+};
 use crate::{Advice, Authority, Code, Counters, Effect, Outcome, Rung, Verdict};
 
 fn usual() -> Authority {
@@ -13,7 +15,11 @@ fn usual() -> Authority {
 }
 
 fn route_to(queue: &str) -> Effect {
-    Effect::Route { queue: queue.to_owned() }
+    kept(queue, 1440)
+}
+
+fn kept(queue: &str, minutes: u32) -> Effect {
+    Effect::Route { queue: queue.to_owned(), minutes, until: Instant(NOW.0 + i64::from(minutes) * 60_000) }
 }
 
 fn review(queue: &str) -> Proposal {
@@ -51,7 +57,6 @@ fn grants_a_hold_within_its_ceilings_and_says_who_decided() {
 fn looks_at_the_clauses_in_reading_order() {
     let names: Vec<_> = decide(&usual(), &hold(60), &subject()).clauses().iter().map(|clause| clause.name).collect();
     let expected = [
-        "publisher",
         "expires",
         "customer_classes",
         "minutes",
@@ -83,8 +88,12 @@ fn refuses_a_plugin_without_a_grant() {
 
 #[test]
 fn refuses_another_publisher() {
-    let authority = load(&grant_with(&[("publisher = \"portreeve\"", "publisher = \"acme\"")]), PERMIT_ALL);
-    check_refused(&decide(&authority, &hold(60), &subject()), Code::PublisherNotGranted);
+    let by = |publisher: &str| {
+        let keys = format!("publisher = \"{publisher}\"\ndigests = [\"{}\"]", Digest::of(b"component"));
+        load(&grant_with(&[("digests = []", &keys)]), PERMIT_ALL)
+    };
+    check_refused(&decide(&by("acme"), &hold(60), &subject()), Code::PublisherNotGranted);
+    assert_eq!(decide(&by("portreeve"), &hold(60), &subject()).code(), Code::Granted);
 }
 
 #[test]
@@ -166,15 +175,17 @@ fn a_hold_of_an_order_above_the_value_falls_to_a_route() {
 fn a_value_in_another_currency_is_beyond_the_ceiling() {
     let mut yen = subject();
     yen.value.currency = Currency::parse("JPY").unwrap();
-    assert_eq!(*decide(&usual(), &hold(60), &yen).effect(), route_to("fraud-review"));
+    let told = Effect::Recommend(Recommendation::Review("fraud-review".to_owned()));
+    for proposal in [hold(60), route("fraud-review")] {
+        let verdict = decide(&usual(), &proposal, &yen);
+        assert_eq!((verdict.outcome(), verdict.effect()), (Outcome::Narrowed, &told));
+    }
 }
 
 #[test]
 fn falls_to_a_review_where_routes_are_not_granted() {
-    let grant = grant_with(&[
-        ("\"hold\", \"route\", \"recommend\"", "\"hold\", \"recommend\""),
-        ("budget_spent = \"queue\"", "budget_spent = \"release\""),
-    ]);
+    let grant =
+        grant_with(&[&NO_ROUTES[..], &[("\"hold\", \"route\", \"recommend\"", "\"hold\", \"recommend\"")]].concat());
     let mut dear = subject();
     dear.value = usd(2_500_001);
     let verdict = decide(&load(&grant, PERMIT_ALL), &hold(60), &dear);
@@ -187,11 +198,8 @@ fn falls_to_a_review_where_routes_are_not_granted() {
 
 #[test]
 fn falls_to_nothing_where_no_lower_rung_is_granted() {
-    let grant = grant_with(&[
-        ("\"hold\", \"route\", \"recommend\"", "\"hold\""),
-        ("budget_spent = \"queue\"", "budget_spent = \"release\""),
-        ("recommend = [\"review\"]", ""),
-    ]);
+    let changes = [("\"hold\", \"route\", \"recommend\"", "\"hold\""), ("recommend = [\"review\"]", "")];
+    let grant = grant_with(&[&NO_ROUTES[..], &changes].concat());
     let mut dear = subject();
     dear.value = usd(2_500_001);
     check_refused(&decide(&load(&grant, PERMIT_ALL), &hold(60), &dear), Code::ValueBeyondCeiling);
@@ -199,22 +207,11 @@ fn falls_to_nothing_where_no_lower_rung_is_granted() {
 
 #[test]
 fn a_hold_without_the_rung_falls_and_a_recommendation_without_it_is_refused() {
-    let grant = r#"
-[[grant]]
-id = "routes"
-plugin = "fraud"
-owner = "risk@distributor.example"
-expires = 2027-06-30
-may = ["route"]
-queues = ["fraud-review"]
-beyond = "fall"
-fallback_queue = "fraud-review"
-"#;
-    let authority = load(grant, PERMIT_ALL);
+    let authority = load(ROUTES, PERMIT_ALL);
     let verdict = decide(&authority, &hold(60), &subject());
-    assert_eq!(*verdict.effect(), route_to("fraud-review"));
+    assert_eq!(*verdict.effect(), route_to("pricing"));
     assert_eq!(verdict.outcome(), Outcome::Narrowed);
-    check_refused(&decide(&authority, &review("fraud-review"), &subject()), Code::RungNotGranted);
+    check_refused(&decide(&authority, &review("pricing"), &subject()), Code::RungNotGranted);
 }
 
 #[test]
@@ -280,8 +277,8 @@ fn a_spent_budget_of_holds_sends_the_order_to_people() {
     assert_eq!(with(49).code(), Code::Granted);
     let verdict = with(50);
     assert_eq!(verdict.code(), Code::BudgetSpentQueued);
-    assert_eq!(*verdict.effect(), route_to("fraud-review"));
-    assert!(verdict.budget_spent());
+    assert_eq!(*verdict.effect(), kept("fraud-review", 60));
+    assert!(verdict.budget_spent() && verdict.kept_by_host());
 }
 
 #[test]
@@ -335,10 +332,10 @@ fn policies_see_the_narrowed_minutes_and_every_fact() {
         && context has customer_class && context.customer_class == "new"
         && context has ship_country && context.ship_country == "US"
         && context.channel == "webshop" && context.score_bp == 9000
-        && context.holds_last_hour == 7 && context.orders_last_hour == 8
+        && context.holds_last_hour == 7 && context.routes_last_hour == 6 && context.orders_last_hour == 8
         && context.value_held_today_minor == 9
     };"#;
-    let counters = Counters { holds_last_hour: 7, value_held_today_minor: 9, orders_last_hour: 8 };
+    let counters = Counters { holds_last_hour: 7, routes_last_hour: 6, value_held_today_minor: 9, orders_last_hour: 8 };
     let verdict = decide_at(&load(GRANT, policies), &hold(9999), &subject(), &counters, NOW);
     assert_eq!(verdict.code(), Code::MinutesNarrowed, "{}", verdict.summary());
 }
@@ -356,11 +353,76 @@ fn a_fall_is_checked_by_cedar_on_the_rung_that_it_reaches() {
 }
 
 #[test]
-fn a_spent_budget_is_checked_by_cedar_too() {
-    let holds_only = r#"@id("holds") permit (principal, action == Action::"hold", resource);"#;
+fn a_spent_budget_keeps_what_a_policy_permits_to_hold_and_nothing_else() {
     let counters = Counters { holds_last_hour: 50, ..Counters::default() };
-    let verdict = decide_at(&load(GRANT, holds_only), &hold(60), &subject(), &counters, NOW);
+    let with = |action: &str| {
+        let policy = format!("@id(\"one\") permit (principal, action == Action::\"{action}\", resource);");
+        decide_at(&load(GRANT, &policy), &hold(60), &subject(), &counters, NOW)
+    };
+    // Nobody permits routes, and the gate stays shut all the same: it is the host's own act.
+    let verdict = with("hold");
+    assert_eq!((verdict.code(), verdict.effect()), (Code::BudgetSpentQueued, &kept("fraud-review", 60)));
+    // A hold that no policy permits is not kept because a budget is spent; that it is spent is told.
+    let verdict = with("route");
     check_refused(&verdict, Code::PolicyDenied);
+    assert!(verdict.budget_spent());
+}
+
+#[test]
+fn a_route_is_bounded_in_value_and_number_as_a_hold_is() {
+    let with = |minor, routes_last_hour| {
+        let mut subject = subject();
+        subject.value = usd(minor);
+        let counters = Counters { routes_last_hour, ..Counters::default() };
+        decide_at(&load(ROUTES, PERMIT_ALL), &route("pricing"), &subject, &counters, NOW)
+    };
+    let verdict = with(10_000_000, 19);
+    assert_eq!((verdict.code(), verdict.effect()), (Code::Granted, &route_to("pricing")));
+    check_refused(&with(10_000_001, 0), Code::ValueBeyondCeiling);
+    let verdict = with(120_000, 20);
+    check_refused(&verdict, Code::BudgetSpentReleased);
+    assert!(verdict.budget_spent());
+    // With a review among the recommendations people are told, and the order goes on.
+    let counters = Counters { routes_last_hour: 20, ..Counters::default() };
+    let verdict = decide_at(&usual(), &route("pricing"), &subject(), &counters, NOW);
+    let told = Effect::Recommend(Recommendation::Review("fraud-review".to_owned()));
+    assert_eq!((verdict.code(), verdict.effect()), (Code::FellBelowCeiling, &told));
+    assert!(verdict.budget_spent());
+}
+
+#[test]
+fn a_hold_that_falls_to_a_route_without_a_budget_is_kept_by_the_host() {
+    let mut dear = subject();
+    dear.value = usd(2_500_001);
+    let counters = Counters { routes_last_hour: 20, ..Counters::default() };
+    let verdict = decide_at(&usual(), &hold(60), &dear, &counters, NOW);
+    assert_eq!((verdict.code(), verdict.effect()), (Code::BudgetSpentQueued, &kept("fraud-review", 1440)));
+    let release = load(&grant_with(&[("budget_spent = \"queue\"", "budget_spent = \"release\"")]), PERMIT_ALL);
+    check_refused(&decide_at(&release, &hold(60), &dear, &counters, NOW), Code::BudgetSpentReleased);
+}
+
+#[test]
+fn a_spent_budget_is_told_whichever_grant_wins() {
+    let counters = Counters { holds_last_hour: 50, ..Counters::default() };
+    let second = grant_with(&[("\"fraud-hold\"", "\"second\""), ("= 50\n", "= 60\n")]);
+    let authority = load(&format!("{GRANT}{second}"), PERMIT_ALL);
+    let verdict = decide_at(&authority, &hold(60), &subject(), &counters, NOW);
+    assert_eq!((verdict.code(), verdict.grant()), (Code::Granted, Some("second")));
+    assert!(verdict.budget_spent());
+}
+
+#[test]
+fn what_is_below_nothing_refills_no_budget() {
+    let counters = Counters { value_held_today_minor: i64::MIN, ..Counters::default() };
+    let mut dear = subject();
+    dear.value = usd(2_400_000);
+    let small = load(
+        &grant_with(&[("value_held_per_day_max_minor = 100000000", "value_held_per_day_max_minor = 2400000")]),
+        PERMIT_ALL,
+    );
+    assert_eq!(decide_at(&small, &hold(60), &dear, &counters, NOW).code(), Code::Granted);
+    dear.value = usd(2_400_001);
+    assert_eq!(decide_at(&small, &hold(60), &dear, &counters, NOW).code(), Code::BudgetSpentQueued);
 }
 
 #[test]
@@ -388,19 +450,8 @@ fn a_permit_that_cannot_be_evaluated_refuses_although_another_permits() {
 
 #[test]
 fn among_several_grants_the_highest_rung_wins_and_then_the_first() {
-    let routes = r#"
-[[grant]]
-id = "routes"
-plugin = "fraud"
-owner = "desk@distributor.example"
-expires = 2027-06-30
-may = ["route"]
-queues = ["pricing"]
-beyond = "fall"
-fallback_queue = "pricing"
-"#;
     let second = grant_with(&[("\"fraud-hold\"", "\"second\"")]);
-    let authority = load(&format!("{routes}{GRANT}{second}"), PERMIT_ALL);
+    let authority = load(&format!("{ROUTES}{GRANT}{second}"), PERMIT_ALL);
     assert_eq!(decide(&authority, &hold(60), &subject()).grant(), Some("fraud-hold"));
     let mut dear = subject();
     dear.value = usd(2_500_001);
@@ -411,7 +462,7 @@ fallback_queue = "pricing"
 
 #[test]
 fn when_all_grants_refuse_the_nearest_miss_explains() {
-    let other = grant_with(&[("\"fraud-hold\"", "\"other\""), ("\"portreeve\"", "\"acme\"")]);
+    let other = grant_with(&[("\"fraud-hold\"", "\"other\""), ("channels = []", "channels = [\"edi\"]")]);
     let authority = load(&format!("{other}{GRANT}"), "");
     let verdict = decide(&authority, &hold(60), &subject());
     assert_eq!(verdict.grant(), Some("fraud-hold"));

@@ -16,7 +16,7 @@ fn check(grants: &str, policies: &str, message: &str) {
 fn refuses_an_unknown_key_with_the_keys_that_exist() {
     check_grant(
         &[("hold_minutes_max", "hold_minuts_max")],
-        "grants.toml:12: `grant[0].hold_minuts_max` is an unknown key; expected one of `id`",
+        "grants.toml:11: `grant[0].hold_minuts_max` is an unknown key; expected one of `id`",
     );
     check("grants = []", PERMIT_ALL, "`grants` is an unknown key; expected one of `grant`");
 }
@@ -77,9 +77,10 @@ fn refuses_keys_that_would_have_no_effect() {
     );
     check_grant(&[(", \"recommend\"", "")], "because `may` does not have `recommend`");
     check_grant(
-        &[("holds_per_hour_max = 50", ""), ("value_held_per_day_max_minor = 100000000", "")],
-        "because the grant has no budget",
+        &[("\"route\", ", "")],
+        "`grant[0].routes_per_hour_max` is 20; expected no such key, because `may` does not have `route`",
     );
+    check_grant(&[("\"hold\", \"route\", ", "")], "because `may` has neither `hold` nor `route`");
     check_grant(
         &[("\"hold\", \"route\", ", ""), ("[\"review\"]", "[\"draft\"]")],
         "because nothing in `may` or `recommend` uses a queue",
@@ -89,7 +90,24 @@ fn refuses_keys_that_would_have_no_effect() {
 #[test]
 fn refuses_a_grant_whose_falls_or_spent_budgets_land_nowhere() {
     check_grant(&[("fallback_queue = \"fraud-review\"", "")], "`grant[0].fallback_queue` is missing");
-    check_grant(&[("\"route\", ", "")], "expected `release`, or `route` among `may`");
+}
+
+#[test]
+fn refuses_a_rung_that_keeps_orders_back_without_its_ceilings() {
+    for (key, missing) in [
+        ("holds_per_hour_max = 50", "holds_per_hour_max"),
+        ("route_value_max_minor = 10000000", "route_value_max_minor"),
+        ("route_minutes_max = 1440", "route_minutes_max"),
+        ("routes_per_hour_max = 20", "routes_per_hour_max"),
+        ("currency = \"USD\"", "currency"),
+    ] {
+        check_grant(&[(key, "")], &format!("`grant[0].{missing}` is missing"));
+    }
+}
+
+#[test]
+fn refuses_a_publisher_that_would_not_bind() {
+    check_grant(&[("digests = []", "publisher = \"acme\"")], "`grant[0].publisher` is alone; expected no such key, or");
 }
 
 #[test]
@@ -157,7 +175,7 @@ fn lists_its_grants_for_people() {
     let authority = load(GRANT, PERMIT_ALL);
     let lines: Vec<String> = authority.grants().iter().map(crate::Grant::summary).collect();
     let expected = "fraud-hold: `fraud` may hold, route, recommend (hold up to 2880 min, orders up to \
-                    25000.00 USD), until 2027-06-30, owner risk@distributor.example";
+                    25000.00 USD) (route up to 1440 min, orders up to 100000.00 USD, 20 an hour), until 2027-06-30, owner risk@distributor.example";
     assert_eq!(lines, [expected]);
 }
 

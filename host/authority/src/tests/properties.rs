@@ -7,7 +7,7 @@ use portreeve_model::{Currency, Money, Proposal, Recommendation};
 use proptest::prelude::*;
 
 use super::{NOW, PERMIT_ALL, decide_at, grant_with, hold_of, load, subject};
-use crate::{Authority, Beyond, Code, Counters, Effect, Outcome, Subject};
+use crate::{Authority, Beyond, BudgetSpent, Code, Counters, Effect, Outcome, Rung, Subject};
 
 /// A forbid that is denied or overflows for many orders, so that all answers occur.
 const MIXED: &str = r#"
@@ -46,7 +46,7 @@ fn proposals() -> impl Strategy<Value = Proposal> {
 }
 
 fn subjects() -> impl Strategy<Value = Subject> {
-    let minor = prop_oneof![0..5_000_000_i64, any::<i64>()];
+    let minor = prop_oneof![0..5_000_000_i64, 5_000_000..15_000_000_i64, any::<i64>()];
     let class = prop_oneof![
         3 => Just(Some("new".to_owned())),
         1 => Just(None),
@@ -66,11 +66,14 @@ fn subjects() -> impl Strategy<Value = Subject> {
 
 fn counters() -> impl Strategy<Value = Counters> {
     let value = prop_oneof![0..120_000_000_i64, any::<i64>()];
-    (0..70_u32, value, any::<u32>()).prop_map(|(holds_last_hour, value_held_today_minor, orders_last_hour)| Counters {
-        holds_last_hour,
-        value_held_today_minor,
-        orders_last_hour,
-    })
+    (0..70_u32, 0..30_u32, value, any::<u32>()).prop_map(
+        |(holds_last_hour, routes_last_hour, value_held_today_minor, orders_last_hour)| Counters {
+            holds_last_hour,
+            routes_last_hour,
+            value_held_today_minor,
+            orders_last_hour,
+        },
+    )
 }
 
 proptest! {
@@ -98,12 +101,27 @@ proptest! {
                 prop_assert_eq!(until.0, NOW.0 + i64::from(*minutes) * 60_000);
                 prop_assert!(subject.value.minor <= ceiling.order_value_max.minor);
                 prop_assert_eq!(subject.value.currency, ceiling.order_value_max.currency);
-                prop_assert!(counters.holds_last_hour < ceiling.holds_per_hour_max.unwrap());
-                let held = i128::from(counters.value_held_today_minor) + i128::from(subject.value.minor.max(0));
+                prop_assert!(counters.holds_last_hour < ceiling.holds_per_hour_max);
+                let held = i128::from(counters.value_held_today_minor.max(0)) + i128::from(subject.value.minor.max(0));
                 prop_assert!(held <= i128::from(ceiling.value_held_per_day_max_minor.unwrap()));
                 prop_assert!(grant.queues.contains(queue));
             }
-            Effect::Route { queue } => prop_assert!(grant.queues.contains(queue)),
+            Effect::Route { minutes, until, queue } => {
+                let route = grant.route.as_ref().unwrap();
+                prop_assert_eq!(until.0, NOW.0 + i64::from(*minutes) * 60_000);
+                prop_assert!(subject.value.minor <= route.order_value_max.minor);
+                prop_assert_eq!(subject.value.currency, route.order_value_max.currency);
+                prop_assert!(grant.queues.contains(queue));
+                if verdict.kept_by_host() {
+                    // The host keeps it in the stead of a hold, no longer than that, and says so.
+                    prop_assert!(verdict.budget_spent() && verdict.proposed() == Some(Rung::Hold));
+                    prop_assert!(*minutes <= ceiling.minutes_max.max(route.minutes_max));
+                    prop_assert_eq!(ceiling.budget_spent, BudgetSpent::Queue);
+                } else {
+                    prop_assert_eq!(*minutes, route.minutes_max);
+                    prop_assert!(counters.routes_last_hour < route.routes_per_hour_max);
+                }
+            }
             Effect::Recommend(Recommendation::Review(queue)) => prop_assert!(grant.queues.contains(queue)),
             Effect::Recommend(_) => prop_assert!(false, "only reviews are granted"),
             Effect::RecordOnly => {}

@@ -3,20 +3,24 @@
 use std::collections::BTreeMap;
 
 use portreeve_model::event::OrderTotals;
-use portreeve_model::value::{Customer, Decimal};
+use portreeve_model::value::{Customer, Decimal, Extension};
 use portreeve_model::{Currency, Date, Money, Order, OrderLine, Quantity, UnitPrice};
 
 use super::{NOW, known, usd};
 use crate::SourceFile;
-use crate::rules::{Consequence, CustomerFacts, Finding, ItemFacts, ReferenceFacts, Rules};
+use crate::rules::{Consequence, CustomerFacts, Finding, ItemFacts, Looked, ReferenceFacts, Rules};
 
 const RULES: &str = r#"
 [rules]
 price_tolerance_bp = 500
 totals_tolerance_minor = 2
+discount_max_bp = 2500
 blocked_customer = true
 unknown_item = "refuse"
 unknown_customer = "hold"
+unknown_ship_to = "hold"
+cross_reference = true
+short_stock = true
 unreleasable_sender_states = ["payment_review", "fraud"]
 hold_minutes = 1440
 queue = { price = "pricing", credit = "credit", customer = "customer-service", totals = "order-desk", item = "order-desk", payment = "fraud-review" }
@@ -68,21 +72,41 @@ fn line(number: &str, sku: &str, pieces: i64, price_milli: i64, extended: Option
 }
 
 fn reference() -> ReferenceFacts {
-    let item = |price: &str| ItemFacts {
-        list_price: Decimal::parse(price).unwrap(),
-        unit: "EA".to_owned(),
-        currency: usd(0).currency,
+    let item = |price: &str| {
+        Looked::Found(ItemFacts {
+            list_price: Decimal::parse(price).unwrap(),
+            unit: "EA".to_owned(),
+            currency: usd(0).currency,
+        })
     };
     ReferenceFacts {
         received_at: NOW,
-        customer: Some(CustomerFacts {
+        test_channel: false,
+        customer: Looked::Found(CustomerFacts {
             class: "standard".to_owned(),
             blocked: false,
             currency: Some(usd(0).currency),
             country: Some("US".to_owned()),
         }),
+        ship_to: Some(Looked::Found(())),
+        cross_references: BTreeMap::from([("B-1".to_owned(), Looked::Found("BOLT".to_owned()))]),
+        available: BTreeMap::from([("NUT".to_owned(), Looked::Found(3))]),
         items: BTreeMap::from([("BOLT".to_owned(), item("10.00")), ("NUT".to_owned(), item("1.179"))]),
     }
+}
+
+fn customer(facts: &mut ReferenceFacts) -> &mut CustomerFacts {
+    let Looked::Found(customer) = &mut facts.customer else { panic!("no customer") };
+    customer
+}
+
+fn nut(facts: &mut ReferenceFacts) -> &mut ItemFacts {
+    let Some(Looked::Found(item)) = facts.items.get_mut("NUT") else { panic!("no item") };
+    item
+}
+
+fn refused(queue: &str) -> Consequence {
+    Consequence::Refuse { queue: queue.to_owned() }
 }
 
 fn held(queue: &str) -> Consequence {
@@ -122,7 +146,7 @@ fn finds_nothing_wrong_with_a_good_order() {
 #[test]
 fn holds_orders_of_blocked_customers() {
     let block = |_: &mut Order, reference: &mut ReferenceFacts| {
-        reference.customer.as_mut().unwrap().blocked = true;
+        customer(reference).blocked = true;
     };
     check(block, &["customer-blocked"], held("credit"));
     let off = rules(&RULES.replace("blocked_customer = true", "blocked_customer = false"));
@@ -133,24 +157,24 @@ fn holds_orders_of_blocked_customers() {
 
 #[test]
 fn holds_or_refuses_unknown_customers_and_items() {
-    check(|_, facts| facts.customer = None, &["customer-unknown"], held("customer-service"));
+    check(|_, facts| facts.customer = Looked::Unknown, &["customer-unknown"], held("customer-service"));
     let forget = |_: &mut Order, facts: &mut ReferenceFacts| facts.items.retain(|sku, _| sku != "NUT");
-    check(forget, &["item-unknown"], Consequence::Refuse);
+    check(forget, &["item-unknown"], refused("order-desk"));
     let swapped = RULES
         .replace("unknown_item = \"refuse\"", "unknown_item = \"hold\"")
         .replace("unknown_customer = \"hold\"", "unknown_customer = \"refuse\"");
     let mut facts = reference();
-    facts.customer = None;
+    facts.customer = Looked::Unknown;
     facts.items.clear();
     let consequences: Vec<Consequence> =
         rules(&swapped).check(&order(), &facts).into_iter().map(|finding| finding.consequence).collect();
-    assert_eq!(consequences, [Consequence::Refuse, held("order-desk"), held("order-desk")]);
+    assert_eq!(consequences, [refused("customer-service"), held("order-desk"), held("order-desk")]);
 }
 
 #[test]
 fn holds_an_order_in_another_currency_than_the_customers() {
     let change = |_: &mut Order, facts: &mut ReferenceFacts| {
-        facts.customer.as_mut().unwrap().currency = Some(Currency::parse("EUR").unwrap());
+        customer(facts).currency = Some(Currency::parse("EUR").unwrap());
     };
     check(change, &["currency-differs"], held("customer-service"));
 }
@@ -183,7 +207,7 @@ fn refuses_quantities_that_are_not_positive() {
             price(order, 10_000);
             order.lines.last_mut().unwrap().quantity.value = value;
         };
-        check(change, &["quantity-not-positive"], Consequence::Refuse);
+        check(change, &["quantity-not-positive"], refused("order-desk"));
     }
 }
 
@@ -221,11 +245,11 @@ fn compares_prices_per_hundred_and_takes_what_overflows_for_a_difference() {
     assert_eq!(findings(per_hundred(1_000_000)), []);
     check(per_hundred(10_000), &["price-out-of-tolerance"], held("pricing"));
     let vast = |_: &mut Order, facts: &mut ReferenceFacts| {
-        facts.items.get_mut("NUT").unwrap().list_price = Decimal { units: i64::MAX, scale: 0 };
+        nut(facts).list_price = Decimal { units: i64::MAX, scale: 0 };
     };
     check(vast, &["price-out-of-tolerance"], held("pricing"));
     let euros = |_: &mut Order, facts: &mut ReferenceFacts| {
-        facts.items.get_mut("NUT").unwrap().currency = Currency::parse("EUR").unwrap();
+        nut(facts).currency = Currency::parse("EUR").unwrap();
     };
     check(euros, &["price-out-of-tolerance"], held("pricing"));
 }
@@ -254,6 +278,53 @@ fn a_discount_lowers_the_total_whatever_its_sign() {
         };
         assert_eq!(findings(change), []);
     }
+}
+
+#[test]
+fn holds_a_discount_above_the_largest_although_the_totals_agree() {
+    let discounted = |minor: i64, grand: i64| {
+        move |order: &mut Order, _: &mut ReferenceFacts| {
+            order.totals.discount = Some(usd(minor));
+            order.totals.grand = Some(usd(grand));
+        }
+    };
+    // Lines of 13.54: 25 % are 3.385.
+    assert_eq!(findings(discounted(338, 1516)), []);
+    check(discounted(339, 1515), &["discount-too-high"], held("pricing"));
+    check(discounted(-339, 1515), &["discount-too-high"], held("pricing"));
+    // Everything at list price, and the order for nothing.
+    check(discounted(1854, 0), &["discount-too-high"], held("pricing"));
+    check(discounted(i64::MIN + 1, 0), &["discount-too-high", "grand-total-differs"], held("pricing"));
+    let unstated = |order: &mut Order, _: &mut ReferenceFacts| {
+        order.totals.discount = Some(usd(1854));
+        order.totals.grand = None;
+    };
+    check(unstated, &["discount-too-high"], held("pricing"));
+    let euros = |order: &mut Order, _: &mut ReferenceFacts| {
+        order.totals.discount = Some(Money { minor: 1, currency: Currency::parse("EUR").unwrap() });
+        order.totals.grand = None;
+    };
+    check(euros, &["discount-too-high"], held("pricing"));
+}
+
+#[test]
+fn holds_charges_and_totals_below_nothing_although_they_agree() {
+    let shipped = |order: &mut Order, _: &mut ReferenceFacts| {
+        order.totals.shipping = Some(usd(-1354));
+        order.totals.grand = Some(usd(0));
+    };
+    check(shipped, &["shipping-negative"], held("order-desk"));
+    let taxed = |order: &mut Order, _: &mut ReferenceFacts| {
+        order.totals.tax = Some(usd(-2000));
+        order.totals.grand = Some(usd(-146));
+    };
+    check(taxed, &["tax-negative", "grand-total-negative"], held("order-desk"));
+    // Also where the lines have no sum to compare with.
+    let uncountable = |order: &mut Order, _: &mut ReferenceFacts| {
+        order.lines.first_mut().unwrap().quantity.value = i64::MAX;
+        order.totals.shipping = Some(usd(-1));
+    };
+    check(uncountable, &["line-amount-not-computable", "shipping-negative"], held("order-desk"));
 }
 
 #[test]
@@ -290,4 +361,108 @@ fn reads_its_file_strictly() {
         assert!(text.contains(part), "expected `{part}` in:\n{text}");
     }
     assert_ne!(rules(RULES).digest(), rules(&RULES.replace("1440", "1441")).digest());
+}
+
+#[test]
+fn an_order_is_worth_the_larger_of_its_stated_and_its_computed_total() {
+    let worth = |grand: Option<Money>| {
+        let mut order = order();
+        order.totals.grand = grand;
+        order.value().unwrap()
+    };
+    assert_eq!(worth(None), usd(1354));
+    assert_eq!(worth(Some(usd(1854))), usd(1854));
+    assert_eq!(worth(Some(usd(0))), usd(1354));
+    assert_eq!(worth(Some(usd(i64::MIN))), usd(1354));
+    // Two currencies have no larger one; a rule holds such an order.
+    let euros = Money { minor: 5, currency: Currency::parse("EUR").unwrap() };
+    assert_eq!(worth(Some(euros)), euros);
+    check(|order, _| order.totals.grand = Some(euros), &["grand-total-differs"], held("order-desk"));
+}
+
+#[test]
+fn a_table_that_was_never_loaded_or_a_row_without_a_column_is_no_fault_of_the_senders() {
+    let refusing = rules(&RULES.replace("unknown_customer = \"hold\"", "unknown_customer = \"refuse\""));
+    let found = |change: &dyn Fn(&mut ReferenceFacts)| {
+        let mut facts = reference();
+        change(&mut facts);
+        let findings = refusing.check(&order(), &facts);
+        findings.into_iter().map(|finding| (finding.code, finding.consequence)).collect::<Vec<_>>()
+    };
+    let all = |facts: &mut ReferenceFacts, item: &Looked<ItemFacts>| {
+        facts.items.values_mut().for_each(|known| *known = item.clone());
+    };
+    // Once per order, not once per line.
+    let expected = [("item-table-not-loaded", held("order-desk"))];
+    assert_eq!(found(&|facts| all(facts, &Looked::NotLoaded)), expected);
+    let of_line = ("item-row-incomplete", held("order-desk"));
+    assert_eq!(found(&|facts| all(facts, &Looked::Incomplete)), [of_line.clone(), of_line]);
+    let expected = [("customer-table-not-loaded", held("customer-service"))];
+    assert_eq!(found(&|facts| facts.customer = Looked::NotLoaded), expected);
+    let expected = [("customer-row-incomplete", held("customer-service"))];
+    assert_eq!(found(&|facts| facts.customer = Looked::Incomplete), expected);
+}
+
+#[test]
+fn holds_a_test_unless_the_channel_is_for_tests() {
+    let mark = |name: &str, value: &str| {
+        let extension = Extension { name: name.to_owned(), value: value.to_owned() };
+        move |order: &mut Order, _: &mut ReferenceFacts| order.extensions.push(extension.clone())
+    };
+    check(mark("x12:usage", "T"), &["test-order"], held("order-desk"));
+    check(mark("test", "true"), &["test-order"], held("order-desk"));
+    assert_eq!(findings(mark("x12:usage", "P")), []);
+    let on_test_channel = |order: &mut Order, facts: &mut ReferenceFacts| {
+        mark("x12:usage", "T")(order, facts);
+        facts.test_channel = true;
+    };
+    assert_eq!(findings(on_test_channel), []);
+}
+
+#[test]
+fn holds_or_refuses_a_place_that_the_customer_has_no_agreement_for() {
+    let unknown = |_: &mut Order, facts: &mut ReferenceFacts| facts.ship_to = Some(Looked::Unknown);
+    check(unknown, &["ship-to-unknown"], held("customer-service"));
+    let missing = |_: &mut Order, facts: &mut ReferenceFacts| facts.ship_to = Some(Looked::NotLoaded);
+    check(missing, &["ship-to-table-not-loaded"], held("customer-service"));
+    assert_eq!(findings(|_, facts| facts.ship_to = None), []);
+    let with = |word: &str| {
+        let mut facts = reference();
+        facts.ship_to = Some(Looked::Unknown);
+        let rules = rules(&RULES.replace("unknown_ship_to = \"hold\"", &format!("unknown_ship_to = \"{word}\"")));
+        rules.check(&order(), &facts).into_iter().map(|finding| finding.consequence).collect::<Vec<_>>()
+    };
+    assert_eq!(with("refuse"), [refused("customer-service")]);
+    assert_eq!(with("off"), []);
+}
+
+#[test]
+fn holds_a_line_whose_two_item_numbers_mean_different_items() {
+    let both = |theirs: &'static str| {
+        move |order: &mut Order, _: &mut ReferenceFacts| {
+            order.lines.last_mut().unwrap().buyer_sku = Some(theirs.to_owned());
+        }
+    };
+    check(both("B-1"), &["cross-reference-differs"], held("order-desk"));
+    assert_eq!(findings(both("B-1")).first().unwrap().line.as_deref(), Some("2"));
+    assert_eq!(findings(both("B-2")), []);
+    let off = rules(&RULES.replace("cross_reference = true", "cross_reference = false"));
+    let mut crossed = order();
+    both("B-1")(&mut crossed, &mut reference());
+    assert_eq!(off.check(&crossed, &reference()), []);
+}
+
+#[test]
+fn holds_a_line_that_asks_for_more_than_is_available() {
+    let more = |order: &mut Order, _: &mut ReferenceFacts| {
+        price(order, 10_000);
+        let quantity = &mut order.lines.last_mut().unwrap().quantity;
+        (quantity.value, quantity.scale) = (301, 2);
+    };
+    check(more, &["not-available"], held("order-desk"));
+    let off = rules(&RULES.replace("short_stock = true", "short_stock = false"));
+    let mut short = order();
+    more(&mut short, &mut reference());
+    assert_eq!(off.check(&short, &reference()), []);
+    assert_eq!(findings(|_, facts| facts.available.clear()), []);
 }

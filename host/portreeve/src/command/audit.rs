@@ -7,6 +7,7 @@ use portreeve_record::VerifierKey;
 
 use super::Data;
 use crate::config::Files;
+use crate::host::Locations;
 use crate::output::Output;
 
 #[derive(Debug, clap::Subcommand)]
@@ -25,6 +26,9 @@ pub(super) enum Command {
         entry: String,
         #[command(flatten)]
         data: Data,
+        /// The log's public key (`name+hash+key`); default: that of the key on this machine.
+        #[arg(long)]
+        key: Option<String>,
     },
     /// The last signed checkpoint.
     Checkpoint {
@@ -47,7 +51,7 @@ pub(super) enum Command {
 pub(super) async fn run(command: Command, json: bool, output: &mut Output) -> anyhow::Result<()> {
     match command {
         Command::Verify { data, key } => verify(&data, key.as_deref(), json, output).await,
-        Command::Prove { entry, data } => prove(&entry, &data, output).await,
+        Command::Prove { entry, data, key } => prove(&entry, &data, key.as_deref(), output).await,
         Command::Checkpoint { data } => {
             let (_, store) = data.open()?;
             let checkpoint = LogReader::new(store).checkpoint().await?;
@@ -71,10 +75,7 @@ pub(super) async fn run(command: Command, json: bool, output: &mut Output) -> an
 async fn verify(data: &Data, key: Option<&str>, json: bool, output: &mut Output) -> anyhow::Result<()> {
     let (locations, store) = data.open()?;
     let origin = origin(&store).await?;
-    let key = match key {
-        Some(text) => VerifierKey::parse(text)?,
-        None => locations.log_key(&origin)?.verifier(),
-    };
+    let key = verifier(key, &locations, &origin)?;
     let outside = locations.outside(&origin).read()?;
     let report = LogReader::new(store).verify(&key, outside.as_ref()).await?;
     if json {
@@ -93,11 +94,20 @@ async fn verify(data: &Data, key: Option<&str>, json: bool, output: &mut Output)
     }
 }
 
-async fn prove(entry: &str, data: &Data, output: &mut Output) -> anyhow::Result<()> {
+async fn prove(entry: &str, data: &Data, key: Option<&str>, output: &mut Output) -> anyhow::Result<()> {
     let (locations, store) = data.open()?;
-    let key = locations.log_key(&origin(&store).await?)?.verifier();
+    let key = verifier(key, &locations, &origin(&store).await?)?;
     let proof = LogReader::new(store).prove(Digest::parse(entry)?, &key).await?;
     output.line(proof.to_text().trim_end())
+}
+
+/// The key that was given, else that of the log key on this machine. Neither
+/// makes one: a log that is verified with a new key is found to be forged.
+fn verifier(given: Option<&str>, locations: &Locations, origin: &str) -> anyhow::Result<VerifierKey> {
+    match given {
+        Some(text) => Ok(VerifierKey::parse(text)?),
+        None => Ok(locations.log_key(origin)?.verifier()),
+    }
 }
 
 async fn origin(store: &std::sync::Arc<dyn portreeve_store::Store>) -> anyhow::Result<String> {

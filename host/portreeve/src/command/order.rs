@@ -161,6 +161,8 @@ async fn rederive(order: Option<&str>, data: &Data, json: bool, output: &mut Out
         None => all(store.as_ref()).await?,
     };
     let host = Host::open(store, &locations, std::sync::Arc::new(SystemClock), None).await?;
+    // A host that was cut off may have left decisions without an index.
+    host.sequencer.sequence_all().await?;
     let (mut same, mut erased, mut different) = (0_u64, 0_u64, Vec::new());
     for order in orders {
         match host.pipeline.rederive(order.id).await? {

@@ -3,16 +3,15 @@
 use std::sync::Arc;
 
 use anyhow::Context;
-use tokio::sync::watch;
 
 use super::Data;
 use crate::clock::SystemClock;
-use crate::host::{self, Host};
+use crate::host::Host;
 use crate::output::Output;
 
 pub(super) async fn run(data: &Data, json: bool, output: &mut Output) -> anyhow::Result<()> {
     let (locations, store) = data.open_to_write()?;
-    let host = Arc::new(Host::open(store, &locations, Arc::new(SystemClock), None).await?);
+    let host = Host::open(store, &locations, Arc::new(SystemClock), None).await?;
     let listen = host.settings.listen;
     let listener = portreeve_api::listen(listen).await.with_context(|| format!("{listen} cannot be listened on"))?;
     let address = listener.local_addr().context("the listener has no address")?;
@@ -23,34 +22,12 @@ pub(super) async fn run(data: &Data, json: bool, output: &mut Output) -> anyhow:
         output.line(&format!("listening on {scheme}://{address}"))?;
     }
 
-    let (close, closing) = watch::channel(false);
-    let (stop, stopping) = watch::channel(false);
-    let serving = tokio::spawn(portreeve_api::serve(listener, host.front(), host::stopped(closing)));
-    let mut working = tokio::spawn({
-        let host = Arc::clone(&host);
-        async move { host.work(stopping).await }
-    });
-    let damaged = tokio::select! {
-        signal = interrupted() => {
-            signal?;
-            None
-        }
-        // The host stops by itself only when its log is damaged.
-        worked = &mut working => Some(worked),
+    let stop = async {
+        interrupted().await?;
+        tokio::spawn(end_at_once());
+        output.step("stopping: requests under way are answered first; a second Ctrl-C ends at once")
     };
-    tokio::spawn(end_at_once());
-    output.step("stopping: requests under way are answered first; a second Ctrl-C ends at once")?;
-    // The door first: what is accepted until it is closed is still decided and sequenced.
-    close.send(true).context("the front door stopped by itself")?;
-    serving.await.context("the front door panicked")?.context("the front door failed")?;
-    let worked = match damaged {
-        Some(worked) => worked,
-        None => {
-            stop.send(true).context("the host stopped by itself")?;
-            working.await
-        }
-    };
-    worked.context("the host panicked")?
+    host.serve(listener, stop).await
 }
 
 /// A second signal: whoever gives it does not want to wait. Every acknowledged

@@ -13,7 +13,8 @@
 //! count doubles. [`Mischief`] adds what makes targets hard: throttling, failures
 //! with and without an effect, refusals.
 //!
-//! It keeps the fields that orders are compared by and drops the rest; unlike the
+//! It works out what each sales order charges, lines and accounts minus the discount,
+//! and refuses a discount above that. It keeps the fields that orders are compared by and drops the rest; unlike the
 //! original it accepts properties that it does not know, and any credentials.
 
 use std::collections::BTreeMap;
@@ -103,6 +104,9 @@ pub struct SalesOrder {
     pub customer_number: String,
     /// The item lines; comment lines are not kept.
     pub lines: Vec<SalesOrderLine>,
+    /// What the customer is charged without tax: lines and accounts, minus the
+    /// discount, in the currency's major units.
+    pub total: Decimal,
 }
 
 /// An item line of a sales order.
@@ -159,6 +163,12 @@ impl Erp {
     #[must_use]
     pub fn sales_orders(&self) -> Vec<SalesOrder> {
         self.ledger.lock().orders.clone()
+    }
+
+    /// How many sales orders there are.
+    #[must_use]
+    pub fn sales_order_count(&self) -> usize {
+        self.ledger.lock().orders.len()
     }
 
     /// Stops: requests under way are answered, new ones find the port closed.
@@ -353,6 +363,7 @@ impl Books {
             number: format!("S-ORD{number}"),
             customer_number: asked.customer_number,
             lines: asked.lines,
+            total: asked.total,
         });
         self.orders.last().ok_or_else(Refusal::full)
     }
@@ -363,6 +374,7 @@ struct Checked {
     external_document_number: String,
     customer_number: String,
     lines: Vec<SalesOrderLine>,
+    total: Decimal,
 }
 
 /// The part of a request's body that is read.
@@ -373,6 +385,7 @@ struct NewSalesOrder {
     external_document_number: String,
     #[serde(default)]
     customer_number: String,
+    discount_amount: Option<Box<RawValue>>,
     #[serde(default)]
     sales_order_lines: Vec<NewLine>,
 }
@@ -400,16 +413,28 @@ fn checked(body: &[u8]) -> Result<Checked, Refusal> {
         return Err(Refusal::invalid(format!("salesOrderLines has {found} lines; at most {LINES_MAX} are allowed")));
     }
     let mut lines = Vec::new();
+    let mut sum = Sum::default();
     for line in asked.sales_order_lines {
         match line.line_type.as_str() {
             "Comment" => {}
-            "Item" => lines.push(checked_line(line)?),
+            "Item" => {
+                let line = checked_line(line)?;
+                sum.add(&line.quantity, &line.unit_price)?;
+                lines.push(line);
+            }
+            "Account" => {
+                within("lineObjectNumber", &line.line_object_number, CODE_CHARS_MAX)?;
+                let (quantity, price) = amounts(line.quantity, line.unit_price)?;
+                sum.add(&quantity, &price)?;
+            }
             other => {
                 let other: String = other.chars().take(CODE_CHARS_MAX).collect();
-                return Err(Refusal::invalid(format!("lineType is `{other}`; it must be Item or Comment")));
+                return Err(Refusal::invalid(format!("lineType is `{other}`; it must be Item, Account or Comment")));
             }
         }
     }
+    let discount = asked.discount_amount.map(|raw| decimal("discountAmount", Some(raw))).transpose()?;
+    let total = sum.total(discount)?;
     if lines.is_empty() {
         return Err(Refusal::invalid("salesOrderLines has no line of type Item".to_owned()));
     }
@@ -417,21 +442,59 @@ fn checked(body: &[u8]) -> Result<Checked, Refusal> {
         external_document_number: asked.external_document_number,
         customer_number: asked.customer_number,
         lines,
+        total,
     })
+}
+
+/// The sum of a sales order, each line rounded to a hundredth as the original does.
+#[derive(Default)]
+struct Sum {
+    hundredths: i128,
+}
+
+impl Sum {
+    fn add(&mut self, quantity: &Decimal, price: &Decimal) -> Result<(), Refusal> {
+        // Two products of 64 bits and the hundred may not fit; nobody orders that much.
+        let divisor = 10_i128.pow(u32::from(quantity.scale) + u32::from(price.scale));
+        let product = i128::from(quantity.units).checked_mul(i128::from(price.units));
+        let rounded = product.and_then(|product| product.checked_mul(100)?.checked_add(divisor / 2));
+        let sum = rounded.and_then(|rounded| self.hundredths.checked_add(rounded / divisor));
+        self.hundredths = sum.ok_or_else(|| Refusal::invalid("the lines' sum is too large".to_owned()))?;
+        Ok(())
+    }
+
+    /// The sum minus a discount, which is at most the sum.
+    fn total(self, discount: Option<Decimal>) -> Result<Decimal, Refusal> {
+        let discount = discount.unwrap_or(Decimal { units: 0, scale: 0 });
+        let places = 10_i128.pow(u32::from(discount.scale));
+        let taken = i128::from(discount.units) * 100 / places;
+        if taken < 0 || taken > self.hundredths {
+            return Err(Refusal::invalid(format!("discountAmount is {discount}; it must be 0 up to the lines' sum")));
+        }
+        let units = i64::try_from(self.hundredths - taken)
+            .map_err(|_| Refusal::invalid("the lines' sum is too large".to_owned()))?;
+        Ok(Decimal { units, scale: 2 })
+    }
 }
 
 fn checked_line(line: NewLine) -> Result<SalesOrderLine, Refusal> {
     within("lineObjectNumber", &line.line_object_number, CODE_CHARS_MAX)?;
     within("unitOfMeasureCode", &line.unit_of_measure_code, UNIT_CHARS_MAX)?;
-    let quantity = decimal("quantity", line.quantity)?;
+    let (quantity, unit_price) = amounts(line.quantity, line.unit_price)?;
+    Ok(SalesOrderLine { item_number: line.line_object_number, quantity, unit_price, unit: line.unit_of_measure_code })
+}
+
+/// Quantity and price of a line.
+fn amounts(quantity: Option<Box<RawValue>>, price: Option<Box<RawValue>>) -> Result<(Decimal, Decimal), Refusal> {
+    let quantity = decimal("quantity", quantity)?;
     if quantity.units <= 0 {
         return Err(Refusal::invalid(format!("quantity is {quantity}; it must be more than 0")));
     }
-    let unit_price = decimal("unitPrice", line.unit_price)?;
+    let unit_price = decimal("unitPrice", price)?;
     if unit_price.units < 0 {
         return Err(Refusal::invalid(format!("unitPrice is {unit_price}; it must be 0 or more")));
     }
-    Ok(SalesOrderLine { item_number: line.line_object_number, quantity, unit_price, unit: line.unit_of_measure_code })
+    Ok((quantity, unit_price))
 }
 
 /// Reads the digits that were sent; through a float 1.179 would be another price.
@@ -507,6 +570,7 @@ struct SalesOrderAnswer<'a> {
     number: &'a str,
     external_document_number: &'a str,
     customer_number: &'a str,
+    total_amount_excluding_tax: String,
     status: &'static str,
 }
 
@@ -519,6 +583,7 @@ impl<'a> SalesOrderAnswer<'a> {
             number: &order.number,
             external_document_number: &order.external_document_number,
             customer_number: &order.customer_number,
+            total_amount_excluding_tax: order.total.to_string(),
             status: "Draft",
         }
     }

@@ -15,6 +15,8 @@ mod trail;
 
 mod dead_letter;
 
+mod history;
+
 mod writer;
 
 use std::fs::File;
@@ -23,8 +25,8 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use portreeve_model::reference::Row;
-use portreeve_model::{Digest, Instant, OrderId, PluginName, Reply};
-use portreeve_record::Leaf;
+use portreeve_model::{Currency, Digest, Instant, OrderId, PluginName, Reply};
+use portreeve_record::{Leaf, PayloadKey};
 use rusqlite::{Connection, OpenFlags};
 
 use crate::contract::{
@@ -201,17 +203,18 @@ impl Store for SqliteStore {
     }
 
     async fn customer_history(&self, query: HistoryQuery) -> Result<CustomerAggregate, StoreError> {
-        self.read(move |connection| rows::customer_history(connection, &query)).await
+        self.read(move |connection| history::customer_history(connection, &query)).await
     }
 
     async fn plugin_usage(
         &self,
         plugin: &PluginName,
+        currency: Currency,
         hour_start: Instant,
         day_start: Instant,
     ) -> Result<PluginUsage, StoreError> {
         let plugin = plugin.clone();
-        self.read(move |connection| rows::plugin_usage(connection, &plugin, hour_start, day_start)).await
+        self.read(move |connection| rows::plugin_usage(connection, &plugin, currency, hour_start, day_start)).await
     }
 
     async fn commit_decisions(
@@ -279,6 +282,10 @@ impl Store for SqliteStore {
     }
 
     async fn payload(&self, commitment: Digest) -> Result<Vec<u8>, StoreError> {
+        self.read(move |connection| rows::payload(connection, commitment)).await.map(|(bytes, _)| bytes)
+    }
+
+    async fn payload_with_key(&self, commitment: Digest) -> Result<(Vec<u8>, PayloadKey), StoreError> {
         self.read(move |connection| rows::payload(connection, commitment)).await
     }
 

@@ -10,18 +10,14 @@ use portreeve_record::{Leaf, PayloadKey, Sealed};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::contract::{
-    Configuration, CustomerAggregate, Decided, DecisionCommit, DeliveryView, DocumentPosition, ExceptionView,
-    HistoryQuery, HoldOwner, InputId, JournalEntry, JournalOutcome, NewException, NewOrder, NewPayload, OrderState,
-    OrderView, OutboxId, PluginUsage, Room, SHIP_TO_PLACES_MAX, SUM_MINOR_MAX, Settlement, StoreError, Summary,
-    TreeHead, UnsequencedLeaf,
+    Configuration, Decided, DecisionCommit, DeliveryView, DocumentPosition, ExceptionView, HoldOwner, InputId,
+    JournalEntry, JournalOutcome, NewException, NewOrder, NewPayload, OrderState, OrderView, OutboxId, PluginUsage,
+    Room, SUM_MINOR_MAX, Settlement, StoreError, Summary, TreeHead, UnsequencedLeaf,
 };
 use crate::proof::{Attempt, Committed, FirstDocument, Journaled, Permit, Settled};
 use crate::sqlite::{failed, trail};
 
 pub(super) type Result<T> = std::result::Result<T, StoreError>;
-
-const HOUR_MS: i64 = 3_600_000;
-const DAY_MS: i64 = 24 * HOUR_MS;
 
 // --- configuration and reference tables -------------------------------------------------------
 
@@ -249,6 +245,7 @@ pub(super) fn undecided(connection: &Connection, limit: u32) -> Result<Vec<Journ
             input_commitment,
         ) = row.map_err(failed)?;
         let first = first_document(connection, &channel, &sender, &key, position, content)?;
+        let (body, payload_key) = readable(payload(connection, commitment))?;
         documents.push(Journaled {
             position: DocumentPosition(unsigned(position)?),
             input: InputId(input),
@@ -261,18 +258,23 @@ pub(super) fn undecided(connection: &Connection, limit: u32) -> Result<Vec<Journ
             partner,
             kind,
             content,
-            body: readable(payload(connection, commitment))?,
+            body,
+            payload_key,
             first,
         });
     }
     Ok(documents)
 }
 
-/// What is wrong with one payload is that document's fate, not the batch's.
-fn readable(payload: Result<Vec<u8>>) -> Result<std::result::Result<Vec<u8>, String>> {
+/// What is wrong with one payload is that document's fate, not the batch's. What
+/// is recorded about it is then blinded with a key that nobody keeps.
+fn readable(payload: Result<(Vec<u8>, PayloadKey)>) -> Result<(std::result::Result<Vec<u8>, String>, PayloadKey)> {
     match payload {
-        Ok(bytes) => Ok(Ok(bytes)),
-        Err(error @ (StoreError::Erased(_) | StoreError::Damaged(_))) => Ok(Err(error.to_string())),
+        Ok((bytes, key)) => Ok((Ok(bytes), key)),
+        Err(error @ (StoreError::Erased(_) | StoreError::Damaged(_))) => {
+            let key = PayloadKey::random().map_err(|error| StoreError::Failed(error.to_string()))?;
+            Ok((Err(error.to_string()), key))
+        }
         Err(error) => Err(error),
     }
 }
@@ -306,93 +308,42 @@ fn first_document(
         .transpose()
 }
 
-pub(super) fn customer_history(connection: &Connection, query: &HistoryQuery) -> Result<CustomerAggregate> {
-    let below = signed(query.below.0)?;
-    let since = |ms: i64| query.at.plus_ms(-ms).0;
-    let mut aggregate = connection
-        .prepare_cached(
-            "SELECT count(*) FILTER (WHERE received_at >= ?3),
-                    count(*) FILTER (WHERE received_at >= ?4),
-                    count(*) FILTER (WHERE received_at >= ?5),
-                    total(value_minor) FILTER (WHERE received_at >= ?4 AND currency = ?6),
-                    total(value_minor) FILTER (WHERE received_at >= ?5 AND currency = ?6),
-                    coalesce(max(value_minor) FILTER (WHERE received_at >= ?5 AND currency = ?6), 0),
-                    min(received_at),
-                    coalesce(max(ship_to = ?7), 0)
-             FROM customer_event WHERE customer = ?1 AND position < ?2",
-        )
-        .map_err(failed)?
-        .query_row(
-            params![
-                query.customer.as_bytes(),
-                below,
-                since(HOUR_MS),
-                since(DAY_MS),
-                since(30 * DAY_MS),
-                query.currency,
-                query.ship_to.map(|place| place.as_bytes().to_vec()),
-            ],
-            |row| {
-                Ok(CustomerAggregate {
-                    orders_1h: row.get(0)?,
-                    orders_24h: row.get(1)?,
-                    orders_30d: row.get(2)?,
-                    value_24h_minor: sum_minor(row.get(3)?),
-                    value_30d_minor: sum_minor(row.get(4)?),
-                    largest_30d_minor: row.get(5)?,
-                    first_order_at: row.get::<_, Option<i64>>(6)?.map(Instant),
-                    ship_to_places: Vec::new(),
-                    ship_to_known: row.get(7)?,
-                })
-            },
-        )
-        .map_err(failed)?;
-    aggregate.ship_to_places = connection
-        .prepare_cached(
-            "SELECT DISTINCT ship_to FROM customer_event
-             WHERE customer = ?1 AND position < ?2 AND received_at >= ?3 AND ship_to IS NOT NULL LIMIT ?4",
-        )
-        .map_err(failed)?
-        .query_map(
-            params![
-                query.customer.as_bytes(),
-                below,
-                since(30 * DAY_MS),
-                i64::try_from(SHIP_TO_PLACES_MAX).unwrap_or(i64::MAX)
-            ],
-            |row| digest(row, 0),
-        )
-        .map_err(failed)?
-        .collect::<rusqlite::Result<_>>()
-        .map_err(failed)?;
-    Ok(aggregate)
-}
-
 pub(super) fn plugin_usage(
     connection: &Connection,
     plugin: &PluginName,
+    currency: Currency,
     hour_start: Instant,
     day_start: Instant,
 ) -> Result<PluginUsage> {
-    let (holds, value_held_minor) = connection
+    let (holds, routes) = connection
         .query_row(
-            // Shortly after midnight the hour begins before the day does.
-            "SELECT count(*) FILTER (WHERE opened_at >= ?2), total(value_minor) FILTER (WHERE opened_at >= ?3)
-             FROM hold WHERE plugin = ?1 AND opened_at >= min(?2, ?3)",
-            params![plugin.as_str(), hour_start.0, day_start.0],
-            |row| Ok((row.get(0)?, sum_minor(row.get(1)?))),
+            "SELECT count(*) FILTER (WHERE owner = 'advice'), count(*) FILTER (WHERE owner = 'route')
+             FROM hold WHERE plugin = ?1 AND opened_at >= ?2",
+            params![plugin.as_str(), hour_start.0],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
+        .map_err(failed)?;
+    let value_held_minor = connection
+        .query_row(
+            // Several holds of an order keep its value once.
+            "SELECT total(value) FROM (
+               SELECT max(0, max(hold.value_minor)) AS value FROM hold JOIN orders ON orders.id = hold.order_id
+               WHERE hold.plugin = ?1 AND hold.opened_at >= ?2 AND hold.owner = 'advice' AND orders.currency = ?3
+               GROUP BY hold.order_id)",
+            params![plugin.as_str(), day_start.0, currency.code()],
+            |row| Ok(sum_minor(row.get(0)?)),
         )
         .map_err(failed)?;
     let orders = connection
         .query_row("SELECT count(*) FROM orders WHERE decided_at >= ?1", [hour_start.0], |row| row.get(0))
         .map_err(failed)?;
-    Ok(PluginUsage { holds, value_held_minor, orders })
+    Ok(PluginUsage { holds, routes, value_held_minor, orders })
 }
 
 /// SQLite's `sum` of integers fails when it overflows, its `total` does not, and is
 /// exact as far as [`SUM_MINOR_MAX`].
 #[expect(clippy::cast_possible_truncation, reason = "a float is converted by saturating, and cut at the maximum")]
-fn sum_minor(total: f64) -> i64 {
+pub(super) fn sum_minor(total: f64) -> i64 {
     (total as i64).clamp(-SUM_MINOR_MAX, SUM_MINOR_MAX)
 }
 
@@ -444,8 +395,8 @@ fn insert_order(tx: &Connection, decision: &DecisionCommit, order: &NewOrder, po
     let id = order.id.to_string();
     tx.prepare_cached(
         "INSERT INTO orders (id, position, channel, sender, number, state, queue, value_minor, currency, recommended,
-                             why, event, decision, configuration, decided_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+                             why, event, decision, configuration, decided_at, leaf)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
     )
     .and_then(|mut insert| {
         insert.execute(params![
@@ -464,6 +415,7 @@ fn insert_order(tx: &Connection, decision: &DecisionCommit, order: &NewOrder, po
             order.decision.as_bytes(),
             i64::try_from(decision.configuration).unwrap_or(i64::MAX),
             decision.at.0,
+            decision.leaf.id().as_bytes(),
         ])
     })
     .map_err(failed)?;
@@ -471,6 +423,8 @@ fn insert_order(tx: &Connection, decision: &DecisionCommit, order: &NewOrder, po
         let (owner, plugin) = match &hold.owner {
             HoldOwner::Policy => ("policy", None),
             HoldOwner::Advice(plugin) => ("advice", Some(plugin.as_str())),
+            HoldOwner::Route(plugin) => ("route", Some(plugin.as_str())),
+            HoldOwner::SpentBudget(plugin) => ("spent-budget", Some(plugin.as_str())),
         };
         tx.prepare_cached(
             "INSERT INTO hold (order_id, owner, plugin, reason, queue, lines, opened_at, expires_at, value_minor)
@@ -486,7 +440,8 @@ fn insert_order(tx: &Connection, decision: &DecisionCommit, order: &NewOrder, po
                 hold.lines.join("\n"),
                 decision.at.0,
                 hold.expires_at.0,
-                order.value.minor,
+                // An order below nothing would give budget back.
+                order.value.minor.max(0),
             ])
         })
         .map_err(failed)?;
@@ -725,7 +680,7 @@ fn insert_payload(tx: &Connection, payload: &NewPayload) -> Result<()> {
     Ok(())
 }
 
-pub(super) fn payload(connection: &Connection, commitment: Digest) -> Result<Vec<u8>> {
+pub(super) fn payload(connection: &Connection, commitment: Digest) -> Result<(Vec<u8>, PayloadKey)> {
     let found = connection
         .prepare_cached(
             "SELECT payload.ciphertext, payload_key.key FROM payload
@@ -741,7 +696,8 @@ pub(super) fn payload(connection: &Connection, commitment: Digest) -> Result<Vec
     let Some(key) = key else { return Err(StoreError::Erased(commitment)) };
     let key = PayloadKey::from_bytes(&key).map_err(|error| damaged("a payload key", &error))?;
     let sealed = Sealed::from_parts(commitment, ciphertext);
-    portreeve_record::open(&sealed, &key).map_err(|error| damaged("a sealed payload", &error))
+    let bytes = portreeve_record::open(&sealed, &key).map_err(|error| damaged("a sealed payload", &error))?;
+    Ok((bytes, key))
 }
 
 pub(super) fn kv(connection: &Connection, plugin: &PluginName, scope: &str, key: &str) -> Result<Option<Vec<u8>>> {
@@ -872,8 +828,7 @@ pub(super) fn summary(connection: &Connection) -> Result<Summary> {
     })
 }
 
-pub(super) const ORDER_COLUMNS: &str =
-    "id, position, number, channel, state, queue, value_minor, currency, recommended, why, decision, configuration";
+pub(super) const ORDER_COLUMNS: &str = "id, position, number, channel, state, queue, value_minor, currency, recommended, why, decision, configuration, leaf";
 
 pub(super) fn orders(connection: &Connection, after: DocumentPosition, limit: u32) -> Result<Vec<OrderView>> {
     let mut statement = connection
@@ -930,6 +885,7 @@ pub(super) fn order_view(connection: &Connection, row: &Row<'_>) -> Result<Order
         why: row.get(9).map_err(failed)?,
         decision: digest(row, 10).map_err(failed)?,
         configuration: unsigned(row.get(11).map_err(failed)?)?,
+        leaf: digest(row, 12).map_err(failed)?,
         deliveries,
     })
 }

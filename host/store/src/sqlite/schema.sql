@@ -85,7 +85,8 @@ CREATE TABLE orders (
   event         BLOB NOT NULL,
   decision      BLOB NOT NULL,
   configuration INTEGER NOT NULL,
-  decided_at    INTEGER NOT NULL
+  decided_at    INTEGER NOT NULL,
+  leaf          BLOB NOT NULL
 ) STRICT;
 CREATE INDEX orders_decided ON orders (decided_at);
 
@@ -98,6 +99,8 @@ CREATE TABLE customer_event (
   ship_to     BLOB,
   PRIMARY KEY (customer, position)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX customer_event_time ON customer_event (customer, received_at);
+CREATE INDEX customer_event_place ON customer_event (customer, ship_to) WHERE ship_to IS NOT NULL;
 
 CREATE TABLE hold (
   id         INTEGER PRIMARY KEY,

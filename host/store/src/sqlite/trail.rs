@@ -171,7 +171,7 @@ pub(super) fn input_documents(connection: &Connection, input: InputId, limit: u3
             channel: ChannelId::parse(&channel).map_err(|error| rows::damaged("a channel", &error))?,
             sender: SenderId::authenticated(&sender),
             received_at: Instant(row.get(5).map_err(failed)?),
-            body: rows::payload(connection, rows::digest(row, 6).map_err(failed)?)?,
+            body: rows::payload(connection, rows::digest(row, 6).map_err(failed)?)?.0,
         });
     }
     Ok(documents)

@@ -10,7 +10,11 @@
 //! The order's bytes go on as they came: Commerce writes `"price":200` beside
 //! `"base_price":"200.0000"`, and a number that passes through a parser and back
 //! is another number. A synchronous webhook holds up the shopper's checkout until
-//! it gets an operation document, so the answer is the shortest one there is.
+//! it gets an operation document, so the answer is the shortest one there is: always
+//! 200, with `success`, or with `exception` and what is wrong. Any other status
+//! counts as a failed call there, and Commerce then goes by its own fallback.
+//!
+//! Adobe I/O Events register an address by a GET whose `challenge` is echoed.
 
 use portreeve_sdk::connector::*;
 use serde::Deserialize;
@@ -21,6 +25,10 @@ const KIND: &str = "adobe/order";
 /// Orders of one input. A search can be asked for any page size; one input is
 /// one commit.
 const ORDERS_MAX: usize = 500;
+
+/// Characters of an order's or store's number; it becomes part of keys. Commerce
+/// itself has 50.
+const NUMBER_CHARS_MAX: usize = 64;
 
 /// Bytes of a challenge that is echoed; Adobe sends a UUID.
 const CHALLENGE_BYTES_MAX: usize = 128;
@@ -35,28 +43,43 @@ struct AdobeCommerce;
 
 impl Connector for AdobeCommerce {
     fn receive(input: Inbound) -> Result<Received, Failure> {
-        if let Some(challenge) = challenge(&input) {
-            let reply = reply(200, "text/plain", challenge.into_bytes());
-            return Ok(Received { envelopes: vec![], documents: vec![], problems: vec![], reply });
+        if input.method == "GET" {
+            return Ok(registration(&input.path));
         }
-        let envelopes = DELIVERY_HEADERS.iter().find_map(|name| header(&input.headers, name));
+        let id = DELIVERY_HEADERS.iter().find_map(|name| header(&input.headers, name));
+        let envelopes: Vec<Envelope> =
+            id.filter(|id| !id.trim().is_empty()).map(Envelope::of_input).into_iter().collect();
+        let envelope = (!envelopes.is_empty()).then_some(0);
         let (documents, problems) = match orders(&input.body) {
-            Ok(orders) => read_orders(&orders, &input.body),
+            Ok(orders) => read_orders(&orders, &input.body, envelope),
             Err(problem) => (vec![], vec![*problem]),
         };
         let reply = answer(&documents, &problems);
-        Ok(Received { envelopes: envelopes.map(str::to_owned).into_iter().collect(), documents, problems, reply })
+        Ok(Received { envelopes, documents, problems, reply })
     }
 }
 
-/// The challenge of Adobe I/O Events, which registers an address by a GET.
-fn challenge(input: &Inbound) -> Option<String> {
-    let query = input.path.split_once('?')?.1;
+/// The answer to the GET by which Adobe I/O Events register an address.
+fn registration(path: &str) -> Received {
+    let (problems, reply) = match challenge(path) {
+        Some(challenge) => (vec![], reply(200, "text/plain", challenge.into_bytes())),
+        None => {
+            let message =
+                "found a GET without a plain `challenge`; expected one of Adobe I/O Events, orders are posted";
+            let answer = reply(400, "text/plain; charset=utf-8", format!("{message}\n").into_bytes());
+            (vec![Problem::new("challenge-missing", message, "challenge")], answer)
+        }
+    };
+    Received { envelopes: vec![], documents: vec![], problems, reply }
+}
+
+fn challenge(path: &str) -> Option<String> {
+    let query = path.split_once('?')?.1;
     let challenge = query.split('&').find_map(|pair| pair.strip_prefix("challenge="))?;
     // Only what needs no escape is echoed, so that the answer is never a page.
-    let plain = challenge.len() <= CHALLENGE_BYTES_MAX
+    let plain = (1..=CHALLENGE_BYTES_MAX).contains(&challenge.len())
         && challenge.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'));
-    (input.method == "GET" && plain).then(|| challenge.to_owned())
+    plain.then(|| challenge.to_owned())
 }
 
 /// The wrappings of an order; which of them is there tells the shape.
@@ -86,9 +109,10 @@ struct DataWrapping<'a> {
 
 /// The orders in a body, each as it was written.
 fn orders(body: &[u8]) -> Result<Vec<&RawValue>, Box<Problem>> {
-    let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
-    let whole: &RawValue = serde_json::from_slice(body).map_err(|error| malformed(&error, ""))?;
-    let wrapping: Wrapping<'_> = serde_json::from_str(whole.get()).map_err(|error| malformed(&error, ""))?;
+    let text = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
+    let whole: &RawValue = serde_json::from_slice(text).map_err(|error| malformed(&error, text, body, ""))?;
+    let wrapping: Wrapping<'_> =
+        serde_json::from_str(whole.get()).map_err(|error| malformed(&error, whole.get().as_bytes(), body, ""))?;
     let event = wrapping.event.and_then(|event| event.data).and_then(|data| data.value);
     match (wrapping.increment_id, wrapping.order.or(event), wrapping.items) {
         // A bare order has items of its own, so its number is asked for first.
@@ -114,7 +138,7 @@ struct Identity<'a> {
     store_id: Option<&'a RawValue>,
 }
 
-fn read_orders(orders: &[&RawValue], body: &[u8]) -> (Vec<Document>, Vec<Problem>) {
+fn read_orders(orders: &[&RawValue], body: &[u8], envelope: Option<u32>) -> (Vec<Document>, Vec<Problem>) {
     let (mut documents, mut problems) = (Vec::new(), Vec::new());
     if orders.len() > ORDERS_MAX {
         let message = format!("found {} orders; expected {ORDERS_MAX} at most, ask for smaller pages", orders.len());
@@ -122,7 +146,7 @@ fn read_orders(orders: &[&RawValue], body: &[u8]) -> (Vec<Document>, Vec<Problem
         return (documents, problems);
     }
     for (index, order) in orders.iter().enumerate() {
-        match document(order, index, body) {
+        match document(order, index, body, envelope) {
             Ok(document) => documents.push(document),
             Err(problem) => problems.push(*problem),
         }
@@ -130,9 +154,10 @@ fn read_orders(orders: &[&RawValue], body: &[u8]) -> (Vec<Document>, Vec<Problem
     (documents, problems)
 }
 
-fn document(order: &RawValue, index: usize, body: &[u8]) -> Result<Document, Box<Problem>> {
+fn document(order: &RawValue, index: usize, body: &[u8], envelope: Option<u32>) -> Result<Document, Box<Problem>> {
     let path = format!("orders[{index}]");
-    let identity: Identity<'_> = serde_json::from_str(order.get()).map_err(|error| malformed(&error, &path))?;
+    let identity: Identity<'_> =
+        serde_json::from_str(order.get()).map_err(|error| malformed(&error, order.get().as_bytes(), body, &path))?;
     if identity.order_id.is_some() {
         let message = "found a document with an `order_id`, such as an invoice; expected an order";
         return Err(Box::new(Problem::new("not-an-order", message, path)));
@@ -140,23 +165,25 @@ fn document(order: &RawValue, index: usize, body: &[u8]) -> Result<Document, Box
     let number = identity.increment_id.and_then(scalar).ok_or_else(|| {
         Box::new(Problem::new(
             "order-number-missing",
-            "the order has no `increment_id`",
+            "the order has no `increment_id` of 1 to 64 characters",
             format!("{path}.increment_id"),
         ))
     })?;
     let store = identity.store_id.and_then(scalar).unwrap_or_default();
-    let position = Position { offset_bytes: offset(order, body), segment: None, path };
+    let position = Position { offset_bytes: offset(order.get().as_bytes(), body), segment: None, path };
     let partner = escaped(&store);
     let key = format!("{partner}/{}", escaped(&number));
-    Ok(Document { key, partner, kind: KIND.to_owned(), position, body: order.get().as_bytes().to_vec() })
+    Ok(Document { key, partner, kind: KIND.to_owned(), position, envelope, body: order.get().as_bytes().to_vec() })
 }
 
-/// A string or number as text; nothing for the rest.
+/// A string or whole number as text; nothing for the rest.
 fn scalar(value: &RawValue) -> Option<String> {
     let raw = value.get();
+    // `1e9` is a number to JSON and none to a shop.
+    let digits = raw.bytes().all(|byte| byte.is_ascii_digit());
     let text = if raw.starts_with('"') { serde_json::from_str(raw).ok()? } else { raw.to_owned() };
-    let number = raw.starts_with(|first: char| first.is_ascii_digit());
-    ((raw.starts_with('"') || number) && !text.trim().is_empty()).then(|| text.trim().to_owned())
+    let usable = (raw.starts_with('"') || digits) && (1..=NUMBER_CHARS_MAX).contains(&text.trim().chars().count());
+    usable.then(|| text.trim().to_owned())
 }
 
 /// A part of a key in which the key's own separator cannot occur.
@@ -164,23 +191,35 @@ fn escaped(part: &str) -> String {
     part.replace('%', "%25").replace('/', "%2F")
 }
 
-/// Where a borrowed order starts in the body it was borrowed from.
-fn offset(order: &RawValue, body: &[u8]) -> Option<u64> {
-    let start = order.get().as_ptr().addr().checked_sub(body.as_ptr().addr())?;
+/// Where a borrowed part starts in the body it was borrowed from.
+fn offset(part: &[u8], body: &[u8]) -> Option<u64> {
+    let start = part.as_ptr().addr().checked_sub(body.as_ptr().addr())?;
     u64::try_from(start).ok()
 }
 
-/// A syntax error without the text around it, which is the customer's.
-fn malformed(error: &serde_json::Error, path: &str) -> Box<Problem> {
-    let message = format!("the JSON cannot be read at line {}, column {}", error.line(), error.column());
-    Box::new(Problem::new("malformed-json", message, path))
+/// A syntax error in a part of the body: its place, without the text around it,
+/// which is the customer's.
+fn malformed(error: &serde_json::Error, part: &[u8], body: &[u8], path: &str) -> Box<Problem> {
+    let before: usize =
+        part.split_inclusive(|byte| *byte == b'\n').take(error.line().saturating_sub(1)).map(<[u8]>::len).sum();
+    let in_part = before + error.column().saturating_sub(1);
+    let start = offset(part, body).and_then(|start| usize::try_from(start).ok()).unwrap_or_default();
+    let at = (start + in_part).min(body.len());
+    let read = body.get(..at).unwrap_or_default();
+    let line = 1 + read.iter().filter(|byte| **byte == b'\n').count();
+    let column = 1 + read.iter().rev().take_while(|byte| **byte != b'\n').count();
+    let message = format!("the JSON cannot be read at line {line}, column {column}; expected an order of Commerce");
+    let problem = Problem::new("malformed-json", message, path).at_offset(u64::try_from(at).unwrap_or(u64::MAX));
+    Box::new(problem.at_segment(u32::try_from(line).unwrap_or(u32::MAX)))
 }
 
+/// The operation document. A search result with one bad order is no exception: its
+/// other orders are taken, and the host tells people of the bad one.
 fn answer(documents: &[Document], problems: &[Problem]) -> Reply {
     match problems.first() {
         Some(problem) if documents.is_empty() => {
             let message = serde_json::json!([{"op": "exception", "message": problem.message}]);
-            reply(400, "application/json", message.to_string().into_bytes())
+            reply(200, "application/json", message.to_string().into_bytes())
         }
         _ => reply(200, "application/json", br#"[{"op":"success"}]"#.to_vec()),
     }

@@ -9,14 +9,18 @@
 //! 201            created; its number is the receipt
 //! 400 409 422    the ERP refuses the order: invalid, and stays so
 //! 429            not processed: later
-//! 503 + Retry-After   not processed: later
-//! other 5xx, 408, a lost connection   unknown: look it up before trying again
+//! 5xx, 408, a lost connection   unknown: look it up before trying again, also
+//!                after a 503 with Retry-After: a gateway says so when its
+//!                upstream was slow, and the upstream may have worked
 //! no connection  nothing was sent: later
 //! other          permanent (wrong address, no permission)
 //! ```
 //!
-//! Settings: `base-url` (up to and without `/companies`), `company` (its id).
-//! Credentials are the host's.
+//! Settings: `base-url` (up to and without `/companies`), `company` (its id), and
+//! `answer-timeout-ms`, how long the ERP may take to answer, 20000 unless set. The
+//! call's own limit, `wall_ms` of the manifest and the grant, has to be longer: a
+//! call that is cut says nothing, not even that the outcome is unknown. Credentials
+//! are the host's.
 
 use portreeve_sdk::connector::*;
 use portreeve_sdk::failure::RETRY_MS;
@@ -29,6 +33,14 @@ const RETRY_MS_MAX: u32 = 86_400_000;
 /// Bytes of the target's words that a receipt or problem keeps.
 const DETAIL_BYTES_MAX: usize = 512;
 
+/// How long the ERP may take to answer, unless set. Posting a sales order of many
+/// lines takes the original seconds.
+const ANSWER_MS: u32 = 20_000;
+
+/// The longest that may be set, below `wall_ms` of the manifest by what connecting
+/// and the call itself take.
+const ANSWER_MS_MAX: u32 = 25_000;
+
 struct ErpRest;
 
 impl Connector for ErpRest {
@@ -40,12 +52,11 @@ impl Connector for ErpRest {
         let url = format!("{}/salesOrders", company_url(&delivery.settings)?);
         let request = http::Request::json(http::Method::Post, &url, delivery.message.body)
             .with_header("idempotency-key", &delivery.idempotency_key);
-        let response = http::send(request)?;
+        let response = http::send(patient(request, &delivery.settings)?)?;
         match response.status {
             200 | 201 => created(&response),
             400 | 409 | 422 => Err(refused(&response)),
             429 => Err(Failure::Retry(wait(&response))),
-            503 if response.header("retry-after").is_some() => Err(Failure::Retry(wait(&response))),
             408 | 500..=599 => Err(Failure::unknown(format!(
                 "the ERP answered {}; the sales order may exist all the same",
                 response.status
@@ -57,7 +68,7 @@ impl Connector for ErpRest {
     fn find(query: FindQuery) -> Result<Option<Receipt>, Failure> {
         let filter = format!("externalDocumentNumber eq '{}'", document_number(&query.natural_key).replace('\'', "''"));
         let url = format!("{}/salesOrders?$filter={}", company_url(&query.settings)?, http::escaped(&filter));
-        let response = http::send(http::Request::get_json(&url))?;
+        let response = http::send(patient(http::Request::get_json(&url), &query.settings)?)?;
         match response.status {
             200 => found(&response),
             408 | 429 | 500..=599 => Err(Failure::Retry(wait(&response))),
@@ -67,13 +78,26 @@ impl Connector for ErpRest {
 
     fn check(request: CheckRequest) -> Result<CheckReport, Failure> {
         let url = format!("{}/companies", base_url(&request.settings)?);
-        let (ok, detail) = match http::send(http::Request::get_json(&url)) {
+        let (ok, detail) = match http::send(patient(http::Request::get_json(&url), &request.settings)?) {
             Ok(response) if response.is_success() => (true, "the ERP lists its companies".to_owned()),
             Ok(response) => (false, format!("the ERP answered {} when asked for its companies", response.status)),
             Err(error) => (false, error.to_string()),
         };
         Ok(CheckReport { ok, detail })
     }
+}
+
+/// The request with the time that the ERP has to answer it.
+fn patient(mut request: http::Request, settings: &[Setting]) -> Result<http::Request, Failure> {
+    request.answer_timeout_ms = match setting(settings, "answer-timeout-ms") {
+        None => ANSWER_MS,
+        Some(text) => text.parse().ok().filter(|ms| (1..=ANSWER_MS_MAX).contains(ms)).ok_or_else(|| {
+            Failure::permanent(format!(
+                "setting `answer-timeout-ms` is no whole number of milliseconds from 1 to {ANSWER_MS_MAX}"
+            ))
+        })?,
+    };
+    Ok(request)
 }
 
 fn base_url(settings: &[Setting]) -> Result<&str, Failure> {
@@ -100,6 +124,11 @@ struct SalesOrder {
 }
 
 impl SalesOrder {
+    /// What a person finds it by.
+    fn name(&self) -> &str {
+        self.number.as_deref().or(self.id.as_deref()).unwrap_or("one without a number")
+    }
+
     fn receipt(self) -> Option<Receipt> {
         let detail = self.id.clone().map(|id| format!("id {id}"));
         let external_id = self.number.filter(|number| !number.is_empty()).or(self.id)?;
@@ -124,15 +153,21 @@ struct Found {
 fn found(response: &http::Response) -> Result<Option<Receipt>, Failure> {
     let found: Found = serde_json::from_slice(&response.body)
         .map_err(|_| Failure::permanent("the ERP's list of sales orders is not the JSON that was expected"))?;
-    let count = found.value.len();
-    let mut receipts = found.value.into_iter().filter_map(SalesOrder::receipt);
-    let mut receipt = receipts.next();
-    if let Some(receipt) = receipt.as_mut().filter(|_| count > 1) {
-        receipt.detail = Some(format!("{count} sales orders have this external document number"));
-    }
-    match receipt {
-        None if count > 0 => Err(Failure::permanent("the ERP lists a sales order without number and id")),
-        receipt => Ok(receipt),
+    let mut orders = found.value.into_iter();
+    match (orders.next(), orders.next()) {
+        (None, _) => Ok(None),
+        (Some(order), None) => order
+            .receipt()
+            .map(Some)
+            .ok_or_else(|| Failure::permanent("the ERP lists a sales order without number and id")),
+        // Taking the first would hide that the customer gets the goods twice.
+        (Some(first), Some(second)) => Err(Failure::permanent(format!(
+            "sales-order-twice: the ERP has {} sales orders with this external document number, {} and {} among them; \
+             cancel all but one there, then replay",
+            2 + orders.count(),
+            first.name(),
+            second.name()
+        ))),
     }
 }
 

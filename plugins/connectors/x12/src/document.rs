@@ -10,6 +10,7 @@
 //! The same order in another envelope has the same key and the same bytes, so
 //! the host knows it as a duplicate; with other bytes it would be refused.
 
+use portreeve_guest_x12::read::escaped;
 use portreeve_guest_x12::{Group, Interchange, Segment, Set};
 use portreeve_sdk::connector::{Document, Position, Problem};
 use serde::Serialize;
@@ -31,8 +32,8 @@ struct Body<'a> {
     segments: Vec<Vec<&'a str>>,
 }
 
-/// Makes the document of a set.
-pub(crate) fn of(interchange: &Interchange, group: &Group, set: &Set) -> Result<Document, Problem> {
+/// Makes the document of a set that came in the envelope with this index.
+pub(crate) fn of(interchange: &Interchange, group: &Group, set: &Set, envelope: usize) -> Result<Document, Problem> {
     let body = Body {
         version: group.version(),
         usage: interchange.isa.usage(),
@@ -51,7 +52,7 @@ pub(crate) fn of(interchange: &Interchange, group: &Group, set: &Set) -> Result<
     };
     let partner = partner(interchange, group);
     let key = key(&partner, set);
-    Ok(Document { key, partner, kind: KIND.to_owned(), position, body })
+    Ok(Document { key, partner, kind: KIND.to_owned(), position, envelope: u32::try_from(envelope).ok(), body })
 }
 
 fn row(segment: &Segment) -> Vec<&str> {
@@ -68,10 +69,4 @@ fn key(partner: &str, set: &Set) -> String {
     let begin = set.segments.iter().find(|segment| segment.tag == "BEG");
     let element = |number| escaped(begin.map_or("", |segment| segment.trimmed(number)));
     [partner.to_owned(), element(3), element(1), element(4)].join("/")
-}
-
-/// A part of a key in which the key's own separators cannot occur: an order
-/// number `1/05` would otherwise be a change of order `1`.
-fn escaped(part: &str) -> String {
-    part.replace('%', "%25").replace('/', "%2F").replace(':', "%3A")
 }

@@ -1,20 +1,35 @@
 //! X12 over HTTP or a watched folder: purchase orders in, acknowledgements out.
 //!
-//! One input may hold several interchanges of several partners. Each readable
-//! interchange is answered by one of its own, with a 997 per group; an ISA that
-//! cannot be delimited by a TA1, or by plain text when it does not even say who
-//! sent it. Acknowledgements are not answered, and acknowledge nothing here.
+//! One input may hold several interchanges of several partners, also one that
+//! came before beside new ones: each is an envelope of its own, known by both
+//! parties and its control number, and answered by an interchange of its own with
+//! a 997 per group. An ISA that cannot be delimited is answered by a TA1, or by
+//! plain text when it does not even say who sent it. Acknowledgements are not
+//! answered, and acknowledge nothing here.
 //!
-//! The default agreement: wrong trailer counts and control numbers are reported
-//! as problems, answered `E`, and the order is taken. What is answered `R` makes
-//! no document, because the partner will send it again.
+//! What is answered `R` makes no document, because the partner will send it again.
+//! An interchange that is rejected as a whole leaves no envelope either: its
+//! sender may mend it and keep the number.
+//!
+//! Settings of the channel, all optional:
+//!
+//! ```text
+//! receivers        = "ZZ:PORTREEVE 01:123456789"   our own ISA07:ISA08; others get TA1 R 009
+//! count-mismatch   = "accept"                      and the rest of the agreement with a partner,
+//! control-mismatch@ZZ:ACME = "reject"              see `portreeve_guest_x12::agreement`
+//! ```
+//!
+//! ISA15 goes on with the order: one for a test (`T`, `I`) says so in its extension
+//! `x12:usage`, and the host's rules decide about it.
 
 mod document;
 
 use portreeve_guest_x12::acknowledge::{self, FUNCTIONAL_ACKNOWLEDGEMENT, ReplyNumbers};
 use portreeve_guest_x12::clock::Stamp;
 use portreeve_guest_x12::write::NumberTooLarge;
-use portreeve_guest_x12::{Fault, FaultCode, Group, GroupOutcome, Interchange, Set, SetOutcome, Status, check, read};
+use portreeve_guest_x12::{
+    Agreement, FAULTS_MAX, Fault, FaultCode, Group, GroupOutcome, Interchange, Set, SetOutcome, Status, check, read,
+};
 use portreeve_sdk::connector::*;
 
 use crate::document::PURCHASE_ORDER;
@@ -31,9 +46,10 @@ struct X12;
 impl Connector for X12 {
     fn receive(input: Inbound) -> Result<Received, Failure> {
         let reading = read(&input.body);
-        let mut taken = Taken::at(Stamp::at(input.received_at));
+        let mut taken = Taken::new(Stamp::at(input.received_at), &input.settings);
         taken.note(&reading.faults);
-        for interchange in &reading.interchanges {
+        let readable = !reading.interchanges.is_empty();
+        for interchange in reading.interchanges {
             taken.interchange(interchange)?;
         }
         for undelimited in &reading.undelimited {
@@ -44,62 +60,115 @@ impl Connector for X12 {
                 taken.reply.extend(answer);
             }
         }
-        let readable = !reading.interchanges.is_empty();
         Ok(taken.into_received(readable))
     }
 }
 
 /// What has been made of the input so far.
-struct Taken {
+struct Taken<'a> {
     stamp: Stamp,
-    envelopes: Vec<String>,
+    settings: &'a [Setting],
+    envelopes: Vec<Envelope>,
     documents: Vec<Document>,
     problems: Vec<Problem>,
     reply: Vec<u8>,
 }
 
-impl Taken {
-    fn at(stamp: Stamp) -> Self {
-        Self { stamp, envelopes: vec![], documents: vec![], problems: vec![], reply: vec![] }
+impl<'a> Taken<'a> {
+    fn new(stamp: Stamp, settings: &'a [Setting]) -> Self {
+        Self { stamp, settings, envelopes: vec![], documents: vec![], problems: vec![], reply: vec![] }
     }
 
-    fn note<'a>(&mut self, faults: impl IntoIterator<Item = &'a Fault>) {
-        self.problems.extend(faults.into_iter().map(problem));
-    }
-
-    fn interchange(&mut self, interchange: &Interchange) -> Result<(), Failure> {
-        let sender = interchange.isa.sender().unwrap_or_default();
-        self.envelopes.push(format!("{sender}/{}", interchange.isa.control()));
-        self.note(&interchange.faults);
-        let mut outcomes = Vec::new();
-        for group in &interchange.groups {
-            self.note(&group.faults);
-            if group.functional() != FUNCTIONAL_ACKNOWLEDGEMENT {
-                let sets = group.sets.iter().map(|set| self.set(interchange, group, set)).collect();
-                outcomes.push(GroupOutcome::of(group, sets));
+    /// Lists faults. A file of thousands of sets that nobody handles has as many;
+    /// an answer that is too long would be none at all.
+    fn note<'f>(&mut self, faults: impl IntoIterator<Item = &'f Fault>) {
+        for fault in faults {
+            match self.problems.len() {
+                listed if listed < FAULTS_MAX => self.problems.push(problem(fault)),
+                FAULTS_MAX => {
+                    let message = format!("more than {FAULTS_MAX} faults; the rest is not listed");
+                    self.problems.push(Problem::new(FaultCode::MoreFaults.as_str(), message, fault.path.clone()));
+                }
+                _ => return,
             }
         }
-        if acknowledge::needs_reply(interchange) {
-            let group = if outcomes.is_empty() { 0 } else { numbers::next(GROUP_NUMBERS)? };
-            let numbers = ReplyNumbers { interchange: numbers::next(INTERCHANGE_NUMBERS)?, group };
-            let answer = acknowledge::reply(interchange, &outcomes, numbers, self.stamp).map_err(too_large)?;
-            self.reply.extend(answer);
+    }
+
+    fn interchange(&mut self, mut interchange: Interchange) -> Result<(), Failure> {
+        let partner = interchange.isa.sender().unwrap_or_default();
+        let agreement = Agreement::with(&partner, |name| setting(self.settings, name))
+            .map_err(|error| Failure::permanent(error.to_string()))?;
+        self.check_receiver(&mut interchange);
+        self.note(&interchange.faults);
+        let envelope =
+            interchange.key().filter(|_| agreement.refuses(&interchange.faults).is_none()).map(Envelope::of_input);
+        let outcomes = if envelope.is_some() { self.groups(&interchange, agreement) } else { vec![] };
+        let (start, number) = (self.reply.len(), self.answer(&interchange, &outcomes, agreement)?);
+        if let Some(mut envelope) = envelope {
+            envelope.part = Some(span(interchange.bytes.start, interchange.bytes.len()));
+            if let Some(number) = number {
+                let refusal = acknowledge::repeated(&interchange, number, self.stamp).map_err(too_large)?;
+                envelope.answer = Some(span(start, self.reply.len() - start));
+                envelope.refusal = Some(refusal);
+            }
+            self.envelopes.push(envelope);
         }
         Ok(())
     }
 
-    /// Judges a set, and takes it as a document unless it is rejected.
-    fn set(&mut self, interchange: &Interchange, group: &Group, set: &Set) -> SetOutcome {
+    /// An interchange for somebody else must not become our order.
+    fn check_receiver(&self, interchange: &mut Interchange) {
+        let Some(receivers) = setting(self.settings, "receivers") else { return };
+        let receiver = interchange.isa.receiver().unwrap_or_default();
+        if receivers.split([' ', ',']).any(|ours| ours == receiver) {
+            return;
+        }
+        let message = "ISA07 and ISA08 name none of the receivers of this channel; see its setting `receivers`";
+        let fault = Fault {
+            code: FaultCode::UnknownReceiver,
+            message: message.to_owned(),
+            offset: interchange.isa.offset,
+            segment: 0,
+            path: "ISA/08".to_owned(),
+        };
+        // Not within the limit of the reader: this one decides.
+        let mut left = usize::MAX;
+        interchange.faults.note(fault, &mut left);
+    }
+
+    fn groups(&mut self, interchange: &Interchange, agreement: Agreement) -> Vec<GroupOutcome> {
+        let mut outcomes = Vec::new();
+        for group in &interchange.groups {
+            self.note(&group.faults);
+            if group.functional() != FUNCTIONAL_ACKNOWLEDGEMENT {
+                let refused = GroupOutcome::is_refused(group, agreement);
+                let sets = group.sets.iter().map(|set| self.set(interchange, group, set, agreement, refused)).collect();
+                outcomes.push(GroupOutcome::of(group, sets, agreement));
+            }
+        }
+        outcomes
+    }
+
+    /// Judges a set, and takes it as a document unless it or its group is rejected.
+    fn set(
+        &mut self,
+        interchange: &Interchange,
+        group: &Group,
+        set: &Set,
+        agreement: Agreement,
+        refused: bool,
+    ) -> SetOutcome {
         let (segments, content) = match set.kind() {
             PURCHASE_ORDER => check::purchase_order(set),
             _ => (vec![], vec![unsupported(set)]),
         };
         self.note(set.faults.iter().chain(&content));
-        let mut outcome = SetOutcome::of(set, segments, &content);
-        if outcome.status == Status::Rejected {
+        let mut outcome = SetOutcome::of(set, segments, &content, agreement);
+        if refused || outcome.status == Status::Rejected {
             return outcome;
         }
-        match document::of(interchange, group, set) {
+        // The envelope that is being read comes next in the list.
+        match document::of(interchange, group, set, self.envelopes.len()) {
             Ok(document) => self.documents.push(document),
             Err(problem) => {
                 outcome.status = Status::Rejected;
@@ -107,6 +176,23 @@ impl Taken {
             }
         }
         outcome
+    }
+
+    /// Answers an interchange and returns the number of the answer; none when it gets none.
+    fn answer(
+        &mut self,
+        interchange: &Interchange,
+        outcomes: &[GroupOutcome],
+        agreement: Agreement,
+    ) -> Result<Option<u64>, Failure> {
+        if !acknowledge::needs_reply(interchange) {
+            return Ok(None);
+        }
+        let group = if outcomes.is_empty() { 0 } else { numbers::next(GROUP_NUMBERS)? };
+        let numbers = ReplyNumbers { interchange: numbers::next(INTERCHANGE_NUMBERS)?, group };
+        let answer = acknowledge::reply(interchange, outcomes, agreement, numbers, self.stamp).map_err(too_large)?;
+        self.reply.extend(answer);
+        Ok(Some(numbers.interchange))
     }
 
     fn into_received(self, readable: bool) -> Received {
@@ -125,6 +211,11 @@ impl Taken {
 fn answer(status: u16, content_type: &str, body: Vec<u8>) -> Reply {
     let headers = vec![Header { name: "content-type".to_owned(), value: content_type.to_owned() }];
     Reply { status, headers, body }
+}
+
+fn span(offset: usize, length: usize) -> Span {
+    let bytes = |count| u64::try_from(count).unwrap_or(u64::MAX);
+    Span { offset_bytes: bytes(offset), length_bytes: bytes(length) }
 }
 
 fn unsupported(set: &Set) -> Fault {

@@ -1,17 +1,18 @@
 //! Acknowledgements: a 997 for what was read, a TA1 for an envelope that was not.
 //!
 //! They confirm syntax and transport, never business. A set with a wrong count
-//! or control number is accepted with errors (`E`), because the default
-//! agreement takes such orders and raises an exception; a set without its
-//! trailer, or with content that X12 itself forbids, is rejected (`R`) and the
-//! partner sends it again. A 997 is never acknowledged.
+//! or control number is accepted with errors (`E`) where the [`Agreement`] takes
+//! such orders; a set without its trailer, or with content that X12 itself
+//! forbids, is rejected (`R`) and the partner sends it again. An interchange whose
+//! envelope is rejected gets a TA1 and no 997. A 997 is never acknowledged.
 
+use crate::agreement::Agreement;
 use crate::check::SegmentFault;
 use crate::clock::Stamp;
 use crate::fault::{Fault, FaultCode};
 use crate::isa::{Isa, Undelimited};
 use crate::read::{Group, Interchange, Set};
-use crate::write::{Envelope, NumberTooLarge, Writer};
+use crate::write::{CONTROL_NUMBER_MAX, Envelope, NumberTooLarge, Writer};
 
 /// GS01 of acknowledgements.
 pub const FUNCTIONAL_ACKNOWLEDGEMENT: &str = "FA";
@@ -69,6 +70,7 @@ pub struct GroupOutcome {
     version: String,
     declared: u64,
     codes: Vec<u8>,
+    refused: bool,
     /// Per set, in order.
     pub sets: Vec<SetOutcome>,
 }
@@ -77,37 +79,51 @@ impl SetOutcome {
     /// Judges a set by its own faults, those of a content check, and whether
     /// anything handles it.
     #[must_use]
-    pub fn of(set: &Set, segments: Vec<SegmentFault>, content: &[Fault]) -> Self {
-        let codes = distinct(set.faults.iter().chain(content).filter_map(|fault| fault.code.set_syntax()));
-        let rejects = |code: &u8| !matches!(code, 3 | 4);
-        let status = match (codes.is_empty(), codes.iter().any(rejects)) {
-            (_, true) => Status::Rejected,
-            (false, false) => Status::AcceptedWithErrors,
-            (true, false) => Status::Accepted,
+    pub fn of(set: &Set, segments: Vec<SegmentFault>, content: &[Fault], agreement: Agreement) -> Self {
+        let found = || set.faults.codes().chain(content.iter().map(|fault| fault.code));
+        let codes = distinct(found().filter_map(FaultCode::set_syntax));
+        let status = if found().any(|code| agreement.rejects(code)) {
+            Status::Rejected
+        } else if codes.is_empty() {
+            Status::Accepted
+        } else {
+            Status::AcceptedWithErrors
         };
         Self { kind: set.kind().to_owned(), control: set.control().to_owned(), segments, codes, status }
     }
 }
 
 impl GroupOutcome {
-    /// Judges a group from the answers to its sets.
+    /// Judges a group from the answers to its sets. A group that the agreement
+    /// rejects takes its sets with it.
     #[must_use]
-    pub fn of(group: &Group, sets: Vec<SetOutcome>) -> Self {
+    pub fn of(group: &Group, mut sets: Vec<SetOutcome>, agreement: Agreement) -> Self {
+        let refused = Self::is_refused(group, agreement);
+        for set in sets.iter_mut().filter(|_| refused) {
+            set.status = Status::Rejected;
+        }
         Self {
             functional: group.functional().to_owned(),
             control: group.control().to_owned(),
             version: group.version().to_owned(),
             declared: group.declared.unwrap_or_default(),
-            codes: distinct(group.faults.iter().filter_map(|fault| fault.code.group_syntax())),
+            codes: distinct(group.faults.codes().filter_map(FaultCode::group_syntax)),
+            refused,
             sets,
         }
+    }
+
+    /// Whether the agreement rejects a group whatever its sets are.
+    #[must_use]
+    pub fn is_refused(group: &Group, agreement: Agreement) -> bool {
+        group.faults.codes().any(|code| agreement.rejects(code))
     }
 
     /// AK901.
     #[must_use]
     pub fn status(&self) -> Status {
         let accepted = self.accepted();
-        if accepted == 0 && !self.sets.is_empty() {
+        if self.refused || (accepted == 0 && !self.sets.is_empty()) {
             Status::Rejected
         } else if accepted < self.sets.len() {
             Status::PartlyAccepted
@@ -141,18 +157,19 @@ pub struct ReplyNumbers {
 pub fn reply(
     interchange: &Interchange,
     groups: &[GroupOutcome],
+    agreement: Agreement,
     numbers: ReplyNumbers,
     stamp: Stamp,
 ) -> Result<Vec<u8>, NumberTooLarge> {
     let mut writer = Writer::default();
     open(&mut writer, &interchange.isa, numbers.interchange, stamp)?;
-    if let Some((status, note)) = ta1_of(interchange) {
+    if let Some((status, note)) = ta1_of(interchange, agreement) {
         ta1(&mut writer, &interchange.isa, status, note);
     }
     let first = interchange.groups.iter().find(|group| group.functional() != FUNCTIONAL_ACKNOWLEDGEMENT);
     let grouped = first.is_some() && !groups.is_empty();
     if let Some(group) = first.filter(|_| grouped) {
-        if numbers.group > crate::write::CONTROL_NUMBER_MAX {
+        if numbers.group > CONTROL_NUMBER_MAX {
             return Err(NumberTooLarge { found: numbers.group });
         }
         functional_group(&mut writer, group, groups, numbers.group, stamp);
@@ -163,12 +180,12 @@ pub fn reply(
 }
 
 /// Whether an interchange is answered at all: not when all that it carries are
-/// acknowledgements.
+/// acknowledgements, and not when it does not say whom to answer.
 #[must_use]
 pub fn needs_reply(interchange: &Interchange) -> bool {
     let only_acknowledges = (!interchange.groups.is_empty() || !interchange.acknowledgements.is_empty())
         && interchange.groups.iter().all(|group| group.functional() == FUNCTIONAL_ACKNOWLEDGEMENT);
-    !only_acknowledges
+    !only_acknowledges && interchange.isa.sender().is_some() && interchange.isa.receiver().is_some()
 }
 
 /// The answer to an ISA that cannot be delimited; none when it does not say who sent it.
@@ -183,10 +200,26 @@ pub fn refusal(undelimited: &Undelimited, number: u64, stamp: Stamp) -> Result<V
     Ok(writer.finish())
 }
 
-/// Whether a TA1 can be addressed to the sender of a broken ISA.
+/// The answer to an interchange whose number came before with other content: a
+/// TA1 that rejects it as a duplicate. `number` is that of the answer it replaces.
+///
+/// # Errors
+/// [`NumberTooLarge`] when the number does not fit the envelope.
+pub fn repeated(interchange: &Interchange, number: u64, stamp: Stamp) -> Result<Vec<u8>, NumberTooLarge> {
+    let mut writer = Writer::default();
+    open(&mut writer, &interchange.isa, number, stamp)?;
+    ta1(&mut writer, &interchange.isa, Status::Rejected, "025");
+    writer.segment("IEA", &["0", &format!("{number:09}")]);
+    Ok(writer.finish())
+}
+
+/// Whether a TA1 can be addressed to the sender of a broken ISA: where an element
+/// separator is missing, an id stands in the place of a qualifier, and the answer
+/// would go to somebody else.
 #[must_use]
 pub fn can_refuse(undelimited: &Undelimited) -> bool {
-    undelimited.isa.sender().is_some() && undelimited.isa.receiver().is_some()
+    let isa = &undelimited.isa;
+    isa.sender().is_some() && isa.receiver().is_some() && isa.element(5).len() == 2 && isa.element(7).len() == 2
 }
 
 /// Opens an interchange back to the sender of `inbound`.
@@ -204,19 +237,25 @@ fn open(writer: &mut Writer, inbound: &Isa, number: u64, stamp: Stamp) -> Result
 }
 
 /// Status and note of the TA1 that an interchange gets, if it gets one.
-fn ta1_of(interchange: &Interchange) -> Option<(Status, &'static str)> {
-    let note = interchange.faults.iter().find_map(|fault: &Fault| fault.code.ta1_note());
-    let empty = interchange.faults.iter().any(|fault| fault.code == FaultCode::InterchangeEmpty);
-    match note {
-        Some(note) if empty => Some((Status::Rejected, note)),
+fn ta1_of(interchange: &Interchange, agreement: Agreement) -> Option<(Status, &'static str)> {
+    if let Some(note) = agreement.refuses(&interchange.faults) {
+        return Some((Status::Rejected, note));
+    }
+    match interchange.faults.codes().find_map(FaultCode::ta1_note) {
         Some(note) => Some((Status::AcceptedWithErrors, note)),
         None => interchange.isa.asks_for_ta1().then_some((Status::Accepted, "000")),
     }
 }
 
+/// Names the interchange by its number, date and time. Each has a fixed width in
+/// a TA1, so what was sent otherwise is mirrored as a number, or as zeros.
 fn ta1(writer: &mut Writer, inbound: &Isa, status: Status, note: &str) {
-    let control = Some(inbound.control()).filter(|control| is_digits(control, 9)).unwrap_or("000000000");
-    writer.segment("TA1", &[control, inbound.element(9), inbound.element(10), status.code(), note]);
+    let number = Some(inbound.control()).filter(|control| control.bytes().all(|byte| byte.is_ascii_digit()));
+    let number = number.and_then(|digits| digits.parse::<u64>().ok()).filter(|number| *number <= CONTROL_NUMBER_MAX);
+    let control = format!("{:09}", number.unwrap_or_default());
+    let date = Some(inbound.element(9)).filter(|date| is_digits(date, 6)).unwrap_or("000000");
+    let time = Some(inbound.element(10)).filter(|time| is_digits(time, 4)).unwrap_or("0000");
+    writer.segment("TA1", &[&control, date, time, status.code(), note]);
 }
 
 fn functional_group(writer: &mut Writer, inbound: &Group, groups: &[GroupOutcome], number: u64, stamp: Stamp) {

@@ -4,6 +4,7 @@
 //! Messages carry counts, control numbers and tags, never other contents of the
 //! input: they end up in records that outlive it.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 /// A kind of fault, with the codes that X12 has for it.
@@ -27,6 +28,12 @@ pub enum FaultCode {
     IsaElementLength,
     /// ISA16 is missing, too long, or the terminator itself.
     IsaComponentSeparator,
+    /// ISA15 is neither production, test nor information.
+    IsaUsage,
+    /// The ISA does not say who sends, who receives, or its number.
+    IsaIdentity,
+    /// ISA07 and ISA08 name nobody that this channel receives for.
+    UnknownReceiver,
     /// The ISA ends otherwise than the segments after it.
     MixedFraming,
     /// The interchange has no groups and no acknowledgements.
@@ -53,6 +60,8 @@ pub enum FaultCode {
     SetControlMissing,
     /// Nothing here handles this transaction set.
     UnsupportedTransaction,
+    /// A transaction set that no group holds.
+    SetOutsideGroup,
     /// A segment where none may be.
     SegmentOutsideSet,
     /// The input ends within a segment.
@@ -85,6 +94,9 @@ impl FaultCode {
             Self::IsaTerminator => "isa-terminator",
             Self::IsaElementLength => "isa-element-length",
             Self::IsaComponentSeparator => "isa-component-separator",
+            Self::IsaUsage => "isa-usage",
+            Self::IsaIdentity => "isa-identity",
+            Self::UnknownReceiver => "unknown-receiver",
             Self::MixedFraming => "mixed-framing",
             Self::InterchangeEmpty => "interchange-empty",
             Self::InterchangeTrailerMissing => "interchange-trailer-missing",
@@ -98,6 +110,7 @@ impl FaultCode {
             Self::SetControlMismatch => "set-control-mismatch",
             Self::SetControlMissing => "set-control-missing",
             Self::UnsupportedTransaction => "unsupported-transaction",
+            Self::SetOutsideGroup => "set-outside-group",
             Self::SegmentOutsideSet => "segment-outside-set",
             Self::SegmentUnterminated => "segment-unterminated",
             Self::TooManySegments => "too-many-segments",
@@ -115,9 +128,13 @@ impl FaultCode {
         match self {
             Self::InterchangeControlMismatch => Some("001"),
             Self::IsaTerminator | Self::MixedFraming => Some("004"),
+            Self::UnknownReceiver => Some("009"),
+            Self::IsaIdentity => Some("018"),
+            Self::IsaUsage => Some("020"),
             Self::InterchangeCountMismatch => Some("021"),
             Self::IsaElementCount | Self::InterchangeEmpty => Some("022"),
             Self::IsaTruncated | Self::InterchangeTrailerMissing => Some("023"),
+            Self::SetOutsideGroup => Some("024"),
             Self::IsaSeparator => Some("026"),
             Self::IsaComponentSeparator => Some("027"),
             _ => None,
@@ -169,4 +186,62 @@ pub struct Fault {
     pub segment: u32,
     /// Where it is in the envelope: `ISA[1]/GS[1]/ST[2]/SE01`.
     pub path: String,
+}
+
+/// The faults of one part of an input: every kind that occurred, and the first messages.
+///
+/// A verdict rests on the kinds. The messages are limited over the whole input,
+/// and a set whose missing trailer came after that limit would otherwise be
+/// acknowledged and released without its last lines.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Faults {
+    codes: BTreeSet<FaultCode>,
+    listed: Vec<Fault>,
+}
+
+impl Faults {
+    /// Whether a fault of this kind occurred, listed or not.
+    #[must_use]
+    pub fn has(&self, code: FaultCode) -> bool {
+        self.codes.contains(&code)
+    }
+
+    /// Whether nothing is wrong.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.codes.is_empty()
+    }
+
+    /// Every kind that occurred, listed or not.
+    pub fn codes(&self) -> impl Iterator<Item = FaultCode> {
+        self.codes.iter().copied()
+    }
+
+    /// The faults that are listed.
+    pub fn iter(&self) -> std::slice::Iter<'_, Fault> {
+        self.listed.iter()
+    }
+
+    /// Notes a fault and lists it while `left` lasts, the last one as [`FaultCode::MoreFaults`].
+    pub fn note(&mut self, mut fault: Fault, left: &mut usize) {
+        self.codes.insert(fault.code);
+        if *left == 0 {
+            return;
+        }
+        *left -= 1;
+        if *left == 0 {
+            fault.code = FaultCode::MoreFaults;
+            fault.message = format!("more than {} faults; the rest is not listed", crate::FAULTS_MAX);
+        }
+        self.listed.push(fault);
+    }
+}
+
+impl<'a> IntoIterator for &'a Faults {
+    type Item = &'a Fault;
+    type IntoIter = std::slice::Iter<'a, Fault>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
 }

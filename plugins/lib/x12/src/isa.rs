@@ -91,7 +91,9 @@ impl Isa {
 }
 
 fn party(qualifier: &str, id: &str) -> Option<String> {
-    (!qualifier.is_empty() && !id.is_empty()).then(|| format!("{qualifier}:{id}"))
+    // Punctuation alone names nobody; an answer to it would have a blank address.
+    let says = |text: &str| text.bytes().any(|byte| byte.is_ascii_alphanumeric());
+    (says(qualifier) && says(id)).then(|| format!("{qualifier}:{id}"))
 }
 
 /// An ISA whose segments cannot be told apart, with what is known of it.
@@ -122,6 +124,8 @@ pub(crate) fn open(input: &[u8], start: usize, ordinal: usize) -> Result<Opened,
     match delimit(input, start, &mut isa) {
         Ok((delimiters, mut repairs, next)) => {
             repairs.extend(wrong_widths(&isa));
+            repairs.extend(unknown_usage(&isa));
+            repairs.extend(nobody(&isa));
             Ok(Opened { isa, delimiters, repairs, next })
         }
         Err((code, message, offset)) => {
@@ -152,12 +156,23 @@ fn delimit(input: &[u8], start: usize, isa: &mut Isa) -> Result<Delimited, Refus
         (FaultCode::IsaTerminator, message, tail_at)
     })?;
     let tail = characters(input.get(tail_at..next).unwrap_or_default());
+    if tail.contains(&char::from(separator)) {
+        let message = "the ISA has more than 16 elements, and which is too many cannot be told";
+        return Err((FaultCode::IsaElementCount, message.to_owned(), tail_at));
+    }
     let (component, terminator, repairs) = read_tail(&tail, input.get(next..).unwrap_or_default(), separator)
         .ok_or_else(|| {
             let message = "the terminator cannot be told from ISA16 and the segment after it".to_owned();
             (FaultCode::IsaTerminator, message, tail_at)
         })?;
     let terminator = bytes_of(terminator, input.get(tail_at..).unwrap_or_default());
+    // The ISA may declare what nothing after it ends in: the rest would be one
+    // segment, and its orders would be acknowledged as an empty group.
+    let rest = input.get(next..).unwrap_or_default();
+    if rest.starts_with(b"GS") && !rest.windows(terminator.len()).any(|window| window == terminator) {
+        let message = "no segment after the ISA ends in the terminator that the ISA ends in";
+        return Err((FaultCode::IsaTerminator, message.to_owned(), tail_at));
+    }
     Ok((Delimiters { element: separator, component, terminator }, repairs, next))
 }
 
@@ -295,4 +310,17 @@ fn wrong_widths(isa: &Isa) -> Option<(FaultCode, String)> {
     let wrong = isa.elements.iter().zip(WIDTHS).position(|(element, width)| element.chars().count() != width)?;
     let message = format!("ISA{:02} has not its fixed width; pad the elements of the ISA to 106 bytes", wrong + 1);
     Some((FaultCode::IsaElementLength, message))
+}
+
+/// ISA15: an order of another usage is neither surely meant nor surely a test.
+fn unknown_usage(isa: &Isa) -> Option<(FaultCode, String)> {
+    let message = "ISA15 is none of `P` (production), `T` (test) and `I` (information)";
+    (!matches!(isa.usage(), "P" | "T" | "I")).then(|| (FaultCode::IsaUsage, message.to_owned()))
+}
+
+/// Without parties and a number nobody can be answered and no repetition be known.
+fn nobody(isa: &Isa) -> Option<(FaultCode, String)> {
+    let named = isa.sender().is_some() && isa.receiver().is_some() && !isa.control().is_empty();
+    let message = "the ISA leaves the sender, the receiver or the control number empty; expected all three";
+    (!named).then(|| (FaultCode::IsaIdentity, message.to_owned()))
 }

@@ -20,6 +20,7 @@
 //! *means* is not judged here; [`check`] goes as far as X12's own syntax goes.
 
 pub mod acknowledge;
+pub mod agreement;
 pub mod check;
 pub mod clock;
 pub mod fault;
@@ -27,8 +28,12 @@ pub mod isa;
 pub mod read;
 pub mod write;
 
+#[cfg(test)]
+mod properties;
+
 pub use acknowledge::{GroupOutcome, SetOutcome, Status};
-pub use fault::{Fault, FaultCode};
+pub use agreement::Agreement;
+pub use fault::{Fault, FaultCode, Faults};
 pub use isa::{Delimiters, Isa, Undelimited};
 pub use read::{Group, Interchange, Reading, Segment, Set, read};
 

@@ -7,7 +7,9 @@
 //! their level; whether that makes a set unacceptable is [`crate::acknowledge`]'s
 //! question.
 
-use crate::fault::{Fault, FaultCode};
+use std::ops::Range;
+
+use crate::fault::{Fault, FaultCode, Faults};
 use crate::isa::{self, Delimiters, Isa, Undelimited};
 use crate::{ELEMENTS_MAX, FAULTS_MAX, INTERCHANGES_MAX, SEGMENTS_MAX};
 
@@ -22,7 +24,7 @@ pub struct Reading {
     /// Interchanges that cannot be delimited.
     pub undelimited: Vec<Undelimited>,
     /// What is wrong outside of interchanges.
-    pub faults: Vec<Fault>,
+    pub faults: Faults,
 }
 
 /// One ISA … IEA.
@@ -37,7 +39,31 @@ pub struct Interchange {
     /// TA1 segments about interchanges that were sent to this sender.
     pub acknowledgements: Vec<Segment>,
     /// What is wrong with the envelope.
-    pub faults: Vec<Fault>,
+    pub faults: Faults,
+    /// The bytes of the input that it takes, from `ISA` to the end of its last
+    /// segment without the terminator: how it is parted from the next one is not its own.
+    pub bytes: Range<usize>,
+}
+
+impl Interchange {
+    /// What no other interchange of its sender has:
+    /// `ISA05:ISA06>ISA07:ISA08/ISA13`. None when one of them is missing, since
+    /// a key with a blank part would be shared with strangers.
+    #[must_use]
+    pub fn key(&self) -> Option<String> {
+        let control = Some(self.isa.control()).filter(|control| !control.is_empty())?;
+        let [from, of, to, for_whom, control] =
+            [self.isa.element(5), self.isa.element(6), self.isa.element(7), self.isa.element(8), control].map(escaped);
+        let known = [&from, &of, &to, &for_whom].iter().all(|part| !part.is_empty());
+        known.then(|| format!("{from}:{of}>{to}:{for_whom}/{control}"))
+    }
+}
+
+/// A part of a key in which the key's own separators cannot occur: an order
+/// number `1/05` would otherwise be a change of order `1`.
+#[must_use]
+pub fn escaped(part: &str) -> String {
+    part.replace('%', "%25").replace('/', "%2F").replace(':', "%3A").replace('>', "%3E")
 }
 
 /// One GS … GE.
@@ -50,7 +76,7 @@ pub struct Group {
     /// The number of sets that GE01 states.
     pub declared: Option<u64>,
     /// What is wrong with the group.
-    pub faults: Vec<Fault>,
+    pub faults: Faults,
 }
 
 impl Group {
@@ -95,7 +121,7 @@ pub struct Set {
     /// Where it is: `ISA[1]/GS[1]/ST[2]`.
     pub path: String,
     /// What is wrong with the set.
-    pub faults: Vec<Fault>,
+    pub faults: Faults,
 }
 
 impl Set {
@@ -142,7 +168,22 @@ impl Segment {
 /// Reads an input; never fails, says in faults what it could not use.
 #[must_use]
 pub fn read(input: &[u8]) -> Reading {
-    let mut reader = Reader { input, at: 0, segments: 0, faults_left: FAULTS_MAX, overflowed: false };
+    read_with(input, cut)
+}
+
+/// How a segment is cut off: its length, and where the next one starts.
+pub(crate) type Cut = fn(&[u8], &[u8]) -> (usize, usize);
+
+/// Cuts at the first terminator; the rest of the input where there is none.
+pub(crate) fn cut(rest: &[u8], terminator: &[u8]) -> (usize, usize) {
+    let found = rest.windows(terminator.len().max(1)).position(|window| window == terminator);
+    found.map_or((rest.len(), rest.len()), |length| (length, length + terminator.len()))
+}
+
+/// [`read`] with the step that is easiest to get wrong as an argument, so that the
+/// tests can show that they notice when it is.
+pub(crate) fn read_with(input: &[u8], cut: Cut) -> Reading {
+    let mut reader = Reader { input, cut, at: 0, segments: 0, faults_left: FAULTS_MAX, overflowed: false };
     let mut reading = Reading::default();
     let mut ordinal = 0;
     while reader.skip_blanks() {
@@ -178,6 +219,7 @@ pub fn read(input: &[u8]) -> Reading {
 
 struct Reader<'a> {
     input: &'a [u8],
+    cut: Cut,
     at: usize,
     segments: u32,
     faults_left: usize,
@@ -186,21 +228,9 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     /// Notes a fault at the current position, within the limit of all faults.
-    fn fault(&mut self, faults: &mut Vec<Fault>, code: FaultCode, message: String, path: String) {
+    fn fault(&mut self, faults: &mut Faults, code: FaultCode, message: String, path: String) {
         let (offset, segment) = (self.at, self.segments);
-        self.fault_at(faults, Fault { code, message, offset, segment, path });
-    }
-
-    fn fault_at(&mut self, faults: &mut Vec<Fault>, mut fault: Fault) {
-        if self.faults_left == 0 {
-            return;
-        }
-        self.faults_left -= 1;
-        if self.faults_left == 0 {
-            fault.code = FaultCode::MoreFaults;
-            fault.message = format!("more than {FAULTS_MAX} faults; the rest is not listed");
-        }
-        faults.push(fault);
+        faults.note(Fault { code, message, offset, segment, path }, &mut self.faults_left);
     }
 
     /// Moves past blanks, newlines and byte order marks; false at the end.
@@ -249,10 +279,12 @@ impl Reader<'_> {
         let mut builder = Builder::new(isa, delimiters, ordinal);
         for (code, message) in repairs {
             let fault = Fault { code, message, offset: self.at, segment: self.segments, path: builder.path() };
-            self.fault_at(&mut builder.interchange.faults, fault);
+            builder.interchange.faults.note(fault, &mut self.faults_left);
         }
         self.at = next;
-        while self.skip_blanks() && !self.at_isa() && !builder.closed {
+        builder.interchange.bytes.end = next;
+        // Not `skip_blanks` after IEA: what follows is not this interchange's.
+        while !builder.closed && self.skip_blanks() && !self.at_isa() {
             if self.segments >= SEGMENTS_MAX {
                 let message = format!("more than {SEGMENTS_MAX} segments; send the sets in several inputs");
                 let path = builder.path();
@@ -272,21 +304,25 @@ impl Reader<'_> {
         let offset = self.at;
         let terminator = &builder.interchange.delimiters.terminator;
         let rest = self.rest();
-        let found = rest.windows(terminator.len().max(1)).position(|window| window == terminator.as_slice());
-        let length = found.unwrap_or(rest.len());
+        let (length, next) = (self.cut)(rest, terminator);
+        let unterminated = next == length;
         let bytes = rest.get(..length).unwrap_or_default().trim_ascii_end();
+        let length_trimmed = bytes.len();
         let separator = builder.interchange.delimiters.element;
         let mut parts = bytes.split(|byte| *byte == separator);
-        let tag = isa::text(parts.next().unwrap_or_default()).trim().to_owned();
+        let first = parts.next().unwrap_or_default();
+        let tag = isa::text(first).trim().to_owned();
+        let indent = indent(first);
         let elements: Vec<String> = parts.by_ref().take(ELEMENTS_MAX).map(isa::text).collect();
         let more = parts.next().is_some();
-        self.at = offset + length + found.map_or(0, |_| terminator.len());
+        self.at = offset + next;
         if tag.is_empty() && elements.is_empty() {
             return None;
         }
+        builder.interchange.bytes.end = offset + length_trimmed;
         self.segments += 1;
-        let segment = Segment { tag, elements, offset, number: self.segments };
-        if found.is_none() && segment.tag != "IEA" {
+        let segment = Segment { tag, elements, offset: offset + indent, number: self.segments };
+        if unterminated && segment.tag != "IEA" {
             let message = "the input ends within a segment; send the whole interchange".to_owned();
             builder.fault(self, FaultCode::SegmentUnterminated, message, &segment);
         }
@@ -295,6 +331,14 @@ impl Reader<'_> {
             builder.fault(self, FaultCode::TooManyElements, message, &segment);
         }
         Some(segment)
+    }
+}
+
+/// Bytes of the blanks before a tag, of whatever script, that are not its own.
+fn indent(tag: &[u8]) -> usize {
+    match std::str::from_utf8(tag) {
+        Ok(text) => text.len() - text.trim_start().len(),
+        Err(_) => tag.iter().take_while(|byte| char::from(**byte).is_whitespace()).count(),
     }
 }
 
@@ -313,7 +357,14 @@ struct Builder {
 
 impl Builder {
     fn new(isa: Isa, delimiters: Delimiters, ordinal: usize) -> Self {
-        let interchange = Interchange { isa, delimiters, groups: vec![], acknowledgements: vec![], faults: vec![] };
+        let interchange = Interchange {
+            bytes: isa.offset..isa.offset,
+            isa,
+            delimiters,
+            groups: vec![],
+            acknowledgements: vec![],
+            faults: Faults::default(),
+        };
         Self { interchange, ordinal, group: None, set: None, closed: false }
     }
 
@@ -337,7 +388,8 @@ impl Builder {
             (None, Some(group)) => &mut group.faults,
             (None, None) => &mut self.interchange.faults,
         };
-        reader.fault_at(faults, Fault { code, message, offset: at.offset, segment: at.number, path });
+        let fault = Fault { code, message, offset: at.offset, segment: at.number, path };
+        faults.note(fault, &mut reader.faults_left);
     }
 
     fn take(&mut self, reader: &mut Reader<'_>, segment: Segment) {
@@ -360,7 +412,7 @@ impl Builder {
 
     fn open_group(&mut self, reader: &mut Reader<'_>, header: Segment) {
         self.end_group(reader, &header);
-        self.group = Some(Group { header, sets: vec![], declared: None, faults: vec![] });
+        self.group = Some(Group { header, sets: vec![], declared: None, faults: Faults::default() });
     }
 
     fn open_set(&mut self, reader: &mut Reader<'_>, header: Segment) {
@@ -368,9 +420,9 @@ impl Builder {
         if self.group.is_none() {
             let message =
                 "a transaction set stands outside of a group and was skipped; expected `GS` before it".to_owned();
-            return self.fault(reader, FaultCode::SegmentOutsideSet, message, &header);
+            return self.fault(reader, FaultCode::SetOutsideGroup, message, &header);
         }
-        let set = Set { header, segments: vec![], path: String::new(), faults: vec![] };
+        let set = Set { header, segments: vec![], path: String::new(), faults: Faults::default() };
         let unnumbered = set.control().is_empty().then(|| set.header.clone());
         self.set = Some(set);
         let path = self.path();

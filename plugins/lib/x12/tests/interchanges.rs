@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use portreeve_guest_x12::acknowledge::{self, ReplyNumbers};
 use portreeve_guest_x12::clock::{Stamp, midnight_ms};
-use portreeve_guest_x12::{FaultCode, GroupOutcome, Interchange, Reading, SetOutcome, Status, check, read};
+use portreeve_guest_x12::{Agreement, FaultCode, GroupOutcome, Interchange, Reading, SetOutcome, Status, check, read};
 use proptest::prelude::*;
 
 const NUMBERS: ReplyNumbers = ReplyNumbers { interchange: 41, group: 7 };
@@ -38,6 +38,10 @@ fn codes(interchange: &Interchange) -> Vec<FaultCode> {
 }
 
 fn answer(interchange: &Interchange) -> String {
+    answer_under(interchange, Agreement::default())
+}
+
+fn answer_under(interchange: &Interchange, agreement: Agreement) -> String {
     let groups: Vec<GroupOutcome> = interchange
         .groups
         .iter()
@@ -45,13 +49,13 @@ fn answer(interchange: &Interchange) -> String {
         .map(|group| {
             let sets = group.sets.iter().map(|set| {
                 let (segments, faults) = check::purchase_order(set);
-                SetOutcome::of(set, segments, &faults)
+                SetOutcome::of(set, segments, &faults, agreement)
             });
-            GroupOutcome::of(group, sets.collect())
+            GroupOutcome::of(group, sets.collect(), agreement)
         })
         .collect();
     let stamp = Stamp::at(midnight_ms(2026, 3, 2));
-    String::from_utf8(acknowledge::reply(interchange, &groups, NUMBERS, stamp).unwrap()).unwrap()
+    String::from_utf8(acknowledge::reply(interchange, &groups, agreement, NUMBERS, stamp).unwrap()).unwrap()
 }
 
 fn first(input: &str) -> Interchange {
@@ -177,6 +181,74 @@ fn delimiters_in_echoed_data_forge_nothing() {
 }
 
 #[test]
+fn a_fault_that_is_no_longer_listed_still_decides() {
+    let noise = "XX*1~".repeat(portreeve_guest_x12::FAULTS_MAX + 1);
+    let cut = order("~").replace("ST*850", &format!("{noise}ST*850")).replace("SE*6*0001~", "");
+    let interchange = first(&cut);
+    let set = &interchange.groups[0].sets[0];
+    assert_eq!((set.faults.iter().count(), set.faults.has(FaultCode::SetTrailerMissing)), (0, true));
+    let reply = answer(&interchange);
+    assert!(reply.contains("AK5*R*2~\nAK9*R*1*1*0~"), "{reply}");
+}
+
+#[test]
+fn an_agreement_is_of_all_partners_or_of_one() {
+    let settings = [("count-mismatch", "reject"), ("count-mismatch@ZZ:BUYER", "accept"), ("isa-repair", "maybe")];
+    let of = |partner: &str, known: usize| {
+        let known = &settings[..known];
+        Agreement::with(partner, |name| known.iter().find(|(known, _)| *known == name).map(|(_, value)| *value))
+    };
+    assert!(of("ZZ:OTHER", 2).unwrap().rejects(FaultCode::SetCountMismatch));
+    assert!(!of("ZZ:OTHER", 2).unwrap().rejects(FaultCode::SetControlMismatch));
+    assert_eq!(of("ZZ:BUYER", 2).unwrap(), Agreement::default());
+    assert_eq!(
+        of("ZZ:BUYER", 3).unwrap_err().to_string(),
+        "setting `isa-repair` is neither `accept` nor `reject`; write one of them"
+    );
+}
+
+#[test]
+fn an_agreement_on_right_counts_rejects_the_level_that_counts_wrongly() {
+    let strict = Agreement::with("", |name| (name == "count-mismatch").then_some("reject")).unwrap();
+    let set = answer_under(&first(&order("~").replace("SE*6", "SE*9")), strict);
+    assert!(set.contains("AK5*R*4~\nAK9*R*1*1*0~"), "{set}");
+    let group = answer_under(&first(&order("~").replace("GE*1", "GE*2")), strict);
+    assert!(group.contains("AK5*R~\nAK9*R*2*1*0*5~"), "{group}");
+    let interchange = answer_under(&first(&order("~").replace("IEA*1", "IEA*2")), strict);
+    assert!(interchange.contains("TA1*000000905*260302*0915*R*021~"), "{interchange}");
+}
+
+#[test]
+fn an_interchange_is_known_by_both_parties_and_its_number_or_not_at_all() {
+    assert_eq!(first(&order("~")).key().unwrap(), "ZZ:BUYER>ZZ:PORTREEVE/000000905");
+    let nameless = first(&order("~").replace("000000905", "         "));
+    assert_eq!(nameless.key(), None);
+    assert_eq!(Agreement::default().refuses(&nameless.faults), Some("018"));
+}
+
+#[test]
+fn the_bytes_of_an_interchange_are_its_own() {
+    let (one, other) = (order("~\n"), order("~\n").replace("PO-1", "PO-2"));
+    let input = format!("\u{FEFF}{one}  \n{other}\r\n{one}");
+    let reading = read(input.as_bytes());
+    let parts: Vec<&str> = reading.interchanges.iter().map(|part| input.get(part.bytes.clone()).unwrap()).collect();
+    assert_eq!(parts, [one.trim_end_matches("~\n"), other.trim_end_matches("~\n"), one.trim_end_matches("~\n")]);
+}
+
+#[test]
+fn a_terminator_that_ends_nothing_is_no_terminator() {
+    let reading = read(order("~\n").replacen(">~", "##", 1).as_bytes());
+    assert_eq!((reading.interchanges.len(), reading.undelimited[0].fault.code), (0, FaultCode::IsaTerminator));
+}
+
+#[test]
+fn a_set_outside_of_a_group_is_not_acknowledged_as_if_nothing_was_there() {
+    let stray = "ST*850*0002~BEG*00*SA*PO-9~PO1*1*1*EA*1**VP*A~SE*4*0002~";
+    let interchange = first(&order("~").replace("IEA", &format!("{stray}IEA")));
+    assert!(answer(&interchange).contains("TA1*000000905*260302*0915*E*024~"));
+}
+
+#[test]
 fn limits_hold() {
     let many = order("~").replace("CTT*1~", &"MSG*A~".repeat(60_000));
     let reading = read(many.as_bytes());
@@ -186,12 +258,12 @@ fn limits_hold() {
     assert!(codes(&first(&wide)).contains(&FaultCode::TooManyElements));
     let interchanges = read(order("~").repeat(100).as_bytes());
     assert_eq!(interchanges.interchanges.len(), portreeve_guest_x12::INTERCHANGES_MAX);
-    assert_eq!(interchanges.faults[0].code, FaultCode::TooManyInterchanges);
+    assert!(interchanges.faults.has(FaultCode::TooManyInterchanges));
 }
 
 fn every_fault(reading: &Reading) -> usize {
     let inner: usize = reading.interchanges.iter().map(|interchange| codes(interchange).len()).sum();
-    inner + reading.faults.len() + reading.undelimited.len()
+    inner + reading.faults.iter().count() + reading.undelimited.len()
 }
 
 proptest! {
@@ -313,9 +385,9 @@ fn statuses_of_a_group_follow_its_sets() {
     let group = &interchange.groups[0];
     let outcomes = group.sets.iter().map(|set| {
         let (segments, faults) = check::purchase_order(set);
-        SetOutcome::of(set, segments, &faults)
+        SetOutcome::of(set, segments, &faults, Agreement::default())
     });
-    assert_eq!(GroupOutcome::of(group, outcomes.collect()).status(), Status::PartlyAccepted);
+    assert_eq!(GroupOutcome::of(group, outcomes.collect(), Agreement::default()).status(), Status::PartlyAccepted);
 }
 
 #[test]
@@ -327,7 +399,7 @@ fn the_connectors_own_samples_are_mostly_orders_that_are_accepted() {
         let reading = read(&std::fs::read(&path).unwrap());
         for interchange in &reading.interchanges {
             let reply = answer(interchange);
-            assert_eq!(read(reply.as_bytes()).faults, vec![]);
+            assert!(read(reply.as_bytes()).faults.is_empty());
             accepted += reply.matches("AK5*A~").count() + reply.matches("AK5*E").count();
         }
         if every_fault(&reading) > 0 {

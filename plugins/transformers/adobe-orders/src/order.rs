@@ -229,8 +229,13 @@ fn address(source: &SourceAddress<'_>) -> Address {
         city: text(source.city),
         region: text(source.region_code).or_else(|| text(source.region)),
         postal_code: text(source.postcode),
-        country: text(source.country_id),
+        country: text(source.country_id).and_then(country),
     }
+}
+
+/// ISO 3166-1 alpha-2, or none: the contract takes nothing else.
+pub(crate) fn country(code: String) -> Option<String> {
+    (code.len() == 2 && code.bytes().all(|byte| byte.is_ascii_uppercase())).then_some(code)
 }
 
 fn joined(first: Option<Token<'_>>, last: Option<Token<'_>>) -> Option<String> {

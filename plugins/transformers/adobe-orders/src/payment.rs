@@ -6,7 +6,7 @@
 
 use portreeve_sdk::transformer::*;
 
-use crate::order::{Reader, text};
+use crate::order::{Reader, country, text};
 use crate::source::{SourceOrder, SourcePayment};
 
 /// Names under which extensions state the issuer's country.
@@ -26,7 +26,7 @@ pub(crate) fn read(source: &SourceOrder<'_>, reader: &mut Reader) -> Option<Paym
         state: text(payment.cc_status).or_else(|| info(source, &STATE)),
         authorised: reader.amount(payment.amount_authorized, "payment.amount_authorized"),
         authorisation_expires_at: None,
-        issuer_country: info(source, &ISSUER_COUNTRY).map(|country| country.to_ascii_uppercase()),
+        issuer_country: info(source, &ISSUER_COUNTRY).and_then(|code| country(code.to_ascii_uppercase())),
         address_check: text(payment.cc_avs_status).or_else(|| info(source, &ADDRESS_CHECK)),
         terms: (code == "companycredit").then(|| "company credit".to_owned()),
     })

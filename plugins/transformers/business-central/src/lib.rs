@@ -3,14 +3,21 @@
 //! ```json
 //! {"externalDocumentNumber":"6fa459eaee8a3ca4894edb77e160355e","customerNumber":"C-1001",
 //!  "orderDate":"2026-03-02","currencyCode":"USD","shipToName":"…",
+//!  "discountAmount":10.00,
 //!  "salesOrderLines":[{"lineType":"Comment","description":"Order 4711"},
-//!   {"lineType":"Item","lineObjectNumber":"SKU-1","quantity":5,"unitPrice":12.50,"unitOfMeasureCode":"EA"}]}
+//!   {"lineType":"Item","lineObjectNumber":"SKU-1","quantity":5,"unitPrice":12.50,"unitOfMeasureCode":"EA"},
+//!   {"lineType":"Account","lineObjectNumber":"6130","description":"Freight","quantity":1,"unitPrice":9.90}]}
 //! ```
 //!
 //! `externalDocumentNumber` is the host's order id without hyphens: the ERP
 //! allows 35 characters, and by it an earlier attempt is found again. The
 //! customer's own order number goes into a comment line. Decimals are written
 //! from integers digit by digit; a float would turn 1.179 into another price.
+//!
+//! The order's discount goes into the header and its freight onto a line of the
+//! account that the setting `freight-account` names: left out, the customer would
+//! be charged too much or too little. An order with freight is `invalid` where
+//! there is no such setting. Taxes are the ERP's own to work out.
 
 use portreeve_sdk::transformer::*;
 use serde::Serialize;
@@ -23,6 +30,8 @@ const CUSTOMER_NUMBER_CHARS_MAX: usize = 20;
 const ITEM_NUMBER_CHARS_MAX: usize = 20;
 const DOCUMENT_NUMBER_CHARS_MAX: usize = 35;
 const UNIT_CHARS_MAX: usize = 10;
+/// A G/L account's number.
+const ACCOUNT_NUMBER_CHARS_MAX: usize = 20;
 /// Free text is cut to this instead of refused.
 const TEXT_CHARS_MAX: usize = 100;
 const CITY_CHARS_MAX: usize = 30;
@@ -41,7 +50,8 @@ impl Transformer for BusinessCentral {
         let Event::OrderCreated(order) = &request.event else {
             return Err(Failure::permanent("a sales order is made of a created order; found another event"));
         };
-        let sales_order = sales_order(order, &request.order_id)?;
+        let freight_account = setting(&request.settings, "freight-account");
+        let sales_order = sales_order(order, &request.order_id, freight_account)?;
         let body = serde_json::to_vec(&sales_order).map_err(|error| Failure::permanent(error.to_string()))?;
         Ok(Message { kind: KIND.to_owned(), content_type: "application/json".to_owned(), body })
     }
@@ -57,6 +67,8 @@ struct SalesOrder {
     #[serde(skip_serializing_if = "Option::is_none")]
     requested_delivery_date: Option<String>,
     currency_code: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    discount_amount: Option<Box<RawValue>>,
     #[serde(flatten)]
     ship_to: Option<ShipTo>,
     sales_order_lines: Vec<SalesOrderLine>,
@@ -89,9 +101,16 @@ enum SalesOrderLine {
         unit_price: Box<RawValue>,
         unit_of_measure_code: String,
     },
+    #[serde(rename_all = "camelCase")]
+    Account {
+        line_object_number: String,
+        description: &'static str,
+        quantity: u32,
+        unit_price: Box<RawValue>,
+    },
 }
 
-fn sales_order(order: &Order, order_id: &str) -> Result<SalesOrder, Failure> {
+fn sales_order(order: &Order, order_id: &str, freight_account: Option<&str>) -> Result<SalesOrder, Failure> {
     let mut problems = Vec::new();
     let document = order_id.replace('-', "");
     within(&document, DOCUMENT_NUMBER_CHARS_MAX, "order-id", &mut problems);
@@ -104,6 +123,19 @@ fn sales_order(order: &Order, order_id: &str) -> Result<SalesOrder, Failure> {
             Err(problem) => problems.push(*problem),
         }
     }
+    let discount = stated(order.totals.discount.as_ref(), "totals.discount", &mut problems);
+    if let Some(freight) = stated(order.totals.shipping.as_ref(), "totals.shipping", &mut problems) {
+        match freight_account {
+            Some(account) => {
+                within(account, ACCOUNT_NUMBER_CHARS_MAX, "settings.freight-account", &mut problems);
+                lines.push(freight_line(account, freight));
+            }
+            None => {
+                let message = "the order has freight; expected the setting `freight-account` with the account for it";
+                problems.push(Problem::new("freight-account-missing", message, "totals.shipping"));
+            }
+        }
+    }
     if !problems.is_empty() {
         return Err(Failure::Invalid(problems));
     }
@@ -113,9 +145,32 @@ fn sales_order(order: &Order, order_id: &str) -> Result<SalesOrder, Failure> {
         order_date: order.placed_at.and_then(date::of_instant).map(date::to_text),
         requested_delivery_date: requested(order).map(date::to_text),
         currency_code: order.currency.clone(),
+        discount_amount: discount,
         ship_to: order.ship_to.as_ref().map(ship_to),
         sales_order_lines: lines,
     })
+}
+
+/// A stated amount in major units; none where it is nothing. A negative one would
+/// turn a discount into a charge.
+fn stated(amount: Option<&Money>, path: &str, problems: &mut Vec<Problem>) -> Option<Box<RawValue>> {
+    let amount = amount.filter(|amount| amount.minor != 0)?;
+    if amount.minor < 0 {
+        let message = "found an amount below zero; expected zero or more";
+        problems.push(Problem::new("negative-amount", message, path));
+        return None;
+    }
+    let written = number(amount.minor, money::minor_digits(&amount.currency), path);
+    written.map_err(|problem| problems.push(*problem)).ok()
+}
+
+fn freight_line(account: &str, amount: Box<RawValue>) -> SalesOrderLine {
+    SalesOrderLine::Account {
+        line_object_number: account.to_owned(),
+        description: "Freight",
+        quantity: 1,
+        unit_price: amount,
+    }
 }
 
 /// A sales order has one requested date, its lines have none: the earliest counts.

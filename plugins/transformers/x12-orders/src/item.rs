@@ -3,7 +3,7 @@
 //! ```text
 //! PO1*1*5*EA*12.50*PE*VP*SKU-1*BP*4711*UP*012345678905
 //!     │ │ │  │     │  └ pairs of qualifier and item number
-//!     │ │ │  │     └ basis of the price: each, per ten, hundred, thousand
+//!     │ │ │  │     └ basis of the price: each, per ten, hundred, thousand; others are refused
 //!     │ │ │  └ unit price     └ … in PO106 and after
 //!     │ │ └ unit of measure
 //!     │ └ quantity
@@ -14,6 +14,10 @@ use portreeve_guest_x12::clock;
 use portreeve_sdk::transformer::*;
 
 use crate::segments::{Segment, keep};
+
+/// Codes of PO105 that price one unit of PO103: by each or by the unit of measure,
+/// or only naming where the price comes from (contract, catalogue, quotation).
+const PER_UNIT: [&str; 13] = ["", "PE", "UM", "TE", "CT", "CA", "LE", "NT", "QE", "QT", "ST", "WE", "WH"];
 
 /// Where the item numbers start in PO1.
 const ITEM_NUMBERS_FROM: usize = 6;
@@ -43,7 +47,7 @@ pub(crate) fn read(first: &Segment, rest: &[Segment], index: usize, currency: &s
         unit_price,
         extended: None,
         requested_delivery: None,
-        extensions: other_numbers(first),
+        extensions: other_numbers(first, &mut problems),
     };
     for segment in rest {
         detail(&mut line, segment, &mut problems);
@@ -88,13 +92,25 @@ fn quantity(first: &Segment, problems: &mut Problems) -> Option<Quantity> {
     }
 }
 
+/// A basis that is not known is never read as one unit: a price per hundred feet
+/// would be charged a hundredfold.
 fn unit_price(first: &Segment, currency: &str, problems: &mut Problems) -> Option<UnitPrice> {
     let per_quantity = match first.element(5) {
         "PN" => 10,
         "HP" => 100,
         "TP" => 1_000,
-        _ => 1,
+        basis if PER_UNIT.contains(&basis) => 1,
+        _ => {
+            let message = "the basis of the price is none that is handled; expected a price per unit (PE, UM, TE, CT, \
+                           CA, LE, NT, QE, QT, ST, WE, WH), per ten (PN), hundred (HP) or thousand (TP)";
+            problems.add("price-basis", message, 5);
+            return None;
+        }
     };
+    if first.element(4).is_empty() {
+        problems.add("price-missing", "PO104 is empty; expected the price", 4);
+        return None;
+    }
     match money::unit_price(first.element(4), currency, per_quantity) {
         Ok(price) => Some(price),
         Err(error) => {
@@ -135,11 +151,12 @@ fn item_numbers(first: &Segment, problems: &mut Problems) -> (Option<String>, Op
 }
 
 /// The item numbers that became neither the line's nor the buyer's.
-fn other_numbers(first: &Segment) -> Vec<Extension> {
+fn other_numbers(first: &Segment, problems: &mut Problems) -> Vec<Extension> {
     let used = [number_of(first, &SELLER_NUMBERS), number_of(first, &BUYER_NUMBERS)];
     let mut extensions = Vec::new();
     for (qualifier, number) in pairs(first).filter(|(_, number)| !used.contains(&Some(*number))) {
-        keep(&mut extensions, &format!("x12:PO1:{qualifier}"), number);
+        let name = format!("x12:PO1:{qualifier}");
+        problems.found.extend(keep(&mut extensions, &name, number, &format!("PO1[{}]", problems.index)));
     }
     extensions
 }
@@ -158,6 +175,19 @@ fn detail(line: &mut OrderLine, segment: &Segment, problems: &mut Problems) {
                 Err(error) => problems.add("bad-amount", &error.to_string(), 0),
             }
         }
-        _ => segment.keep(&mut line.extensions),
+        // The goods of the line would go to the header's ship-to.
+        "N1" if segment.element(1) == "ST" => {
+            let message = "the line has a ship-to of its own; expected one for the order, send an order per place";
+            problems.add("line-ship-to", message, 0);
+        }
+        "SDQ" => {
+            let message = "the line is shared out over several places; expected one, send an order per place";
+            problems.add("line-destinations", message, 0);
+        }
+        "SAC" if segment.is_money() => {
+            let message = "the line has an allowance or charge; expected its price to be net of it";
+            problems.add("allowance-or-charge", message, 0);
+        }
+        _ => problems.found.extend(segment.keep(&mut line.extensions, &format!("PO1[{}]", problems.index))),
     }
 }

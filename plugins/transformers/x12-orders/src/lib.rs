@@ -9,8 +9,12 @@
 //!
 //! Numbers go from their digits into integers, never through a float. What the
 //! canonical order has no field for is kept as an extension under its tag
-//! (`x12:FOB` → `DF*EXW`), so that nothing a partner says is lost. Every problem
-//! of a document is reported, not only the first.
+//! (`x12:FOB` → `DF*EXW`). What would be lost or would change what is delivered,
+//! charged or sent where (more than the contract's extensions hold, a price basis
+//! that is not known, allowances, a line's own ship-to) makes the document a
+//! person's. Every problem of a document is reported, not only the first.
+//!
+//! `x12:usage` is ISA15 where it is not `P`: a test's order says so itself.
 //!
 //! Settings: `currency`, where CUR is missing; `USD` without it.
 

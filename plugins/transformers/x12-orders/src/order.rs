@@ -8,7 +8,7 @@ use portreeve_guest_x12::clock;
 use portreeve_sdk::transformer::*;
 
 use crate::item;
-use crate::segments::{PurchaseOrder, Segment, keep};
+use crate::segments::{PurchaseOrder, Segment, keep, listed};
 
 /// Reads a whole order.
 ///
@@ -59,9 +59,10 @@ impl Reader {
         let placed = begin.and_then(|begin| clock::date(begin.element(5)));
         let id = document.sender_id().to_owned();
         let mut extensions = Vec::new();
-        keep(&mut extensions, "x12:version", &document.version);
+        let mut problems = Vec::new();
+        problems.extend(keep(&mut extensions, "x12:version", &document.version, "GS/08"));
         if document.usage != "P" {
-            keep(&mut extensions, "x12:usage", &document.usage);
+            problems.extend(keep(&mut extensions, "x12:usage", &document.usage, "ISA/15"));
         }
         let order = Order {
             number,
@@ -80,7 +81,7 @@ impl Reader {
             notes: vec![],
             extensions,
         };
-        Self { order, buyer: no_address(), party: Party::None, problems: vec![] }
+        Self { order, buyer: no_address(), party: Party::None, problems }
     }
 
     fn header(&mut self, segments: &[Segment]) {
@@ -94,7 +95,8 @@ impl Reader {
                 "PER" => self.contact(segment),
                 "N1" => self.party(segment),
                 "N2" | "N3" | "N4" => self.place(segment),
-                _ => segment.keep(&mut self.order.extensions),
+                "SAC" if segment.is_money() => self.charge(),
+                _ => self.keep(segment),
             }
         }
     }
@@ -119,9 +121,20 @@ impl Reader {
             match segment.tag() {
                 "CTT" => self.count(segment),
                 "AMT" => self.amount(segment),
-                _ => segment.keep(&mut self.order.extensions),
+                "SAC" if segment.is_money() => self.charge(),
+                _ => self.keep(segment),
             }
         }
+    }
+
+    /// An allowance or charge changes what is to be paid, and has no field.
+    fn charge(&mut self) {
+        let message = "the order has an allowance or charge; expected prices that are net of it";
+        self.problem("allowance-or-charge", message, "SAC");
+    }
+
+    fn keep(&mut self, segment: &Segment) {
+        self.problems.extend(segment.keep(&mut self.order.extensions, segment.tag()));
     }
 
     /// DTM: the first date of a kind counts, partners repeat them.
@@ -133,7 +146,7 @@ impl Reader {
         match segment.element(1) {
             "002" => self.order.requested_delivery = self.order.requested_delivery.or(Some(day)),
             "001" | "177" => self.order.cancel_after = self.order.cancel_after.or(Some(day)),
-            _ => segment.keep(&mut self.order.extensions),
+            _ => self.keep(segment),
         }
     }
 
@@ -143,7 +156,7 @@ impl Reader {
         if let Some(payment) = self.order.payment.as_mut().filter(|payment| payment.terms.is_none()) {
             payment.terms = terms;
         }
-        segment.keep(&mut self.order.extensions);
+        self.keep(segment);
     }
 
     fn amount(&mut self, segment: &Segment) {
@@ -155,7 +168,7 @@ impl Reader {
         match segment.element(1) {
             "1" => self.order.totals.lines = amount,
             "TT" => self.order.totals.grand = amount,
-            _ => segment.keep(&mut self.order.extensions),
+            _ => self.keep(segment),
         }
     }
 
@@ -184,13 +197,13 @@ impl Reader {
             address.name = segment.filled(2);
             address.id = segment.filled(4);
         } else {
-            segment.keep(&mut self.order.extensions);
+            self.keep(segment);
         }
     }
 
     fn place(&mut self, segment: &Segment) {
         let Some(address) = self.address() else {
-            return segment.keep(&mut self.order.extensions);
+            return self.keep(segment);
         };
         match segment.tag() {
             "N4" => {
@@ -206,7 +219,7 @@ impl Reader {
     /// PER of the header or the buyer; a ship-to's contact is no customer.
     fn contact(&mut self, segment: &Segment) {
         if !matches!(self.party, Party::None | Party::Buyer) {
-            return segment.keep(&mut self.order.extensions);
+            return self.keep(segment);
         }
         for at in (3..segment.len()).step_by(2) {
             let value = segment.filled(at + 1);
@@ -238,7 +251,7 @@ impl Reader {
         }
         item::check_numbers(&self.order.lines, &mut self.problems);
         if !self.problems.is_empty() {
-            return Err(Failure::Invalid(self.problems));
+            return Err(Failure::Invalid(listed(self.problems)));
         }
         if let Some(id) = self.buyer.id.take() {
             self.order.customer.id = id;

@@ -8,6 +8,11 @@ use serde::Deserialize;
 const EXTENSIONS_MAX: usize = 64;
 /// The contract's longest extension.
 const EXTENSION_BYTES_MAX: usize = 4_096;
+/// The contract's longest name of one.
+const EXTENSION_NAME_BYTES_MAX: usize = 128;
+
+/// Problems of one document that are reported.
+const PROBLEMS_MAX: usize = 100;
 
 /// A purchase order as it was sent.
 #[derive(Deserialize)]
@@ -50,26 +55,39 @@ impl Segment {
         self.0.len().saturating_sub(1)
     }
 
-    /// Keeps the segment under its tag, within the limits.
-    pub(crate) fn keep(&self, extensions: &mut Vec<Extension>) {
+    /// Keeps the segment under its tag; a problem when it does not fit.
+    pub(crate) fn keep(&self, extensions: &mut Vec<Extension>, path: &str) -> Option<Problem> {
         let value = self.0.get(1..).unwrap_or_default().join("*");
-        keep(extensions, &format!("x12:{}", self.tag()), &value);
+        keep(extensions, &format!("x12:{}", self.tag()), &value, path)
+    }
+
+    /// Whether a SAC changes what is to be paid: an allowance or charge with an
+    /// amount, percentage or rate. `N` only informs.
+    pub(crate) fn is_money(&self) -> bool {
+        matches!(self.element(1), "A" | "C" | "P" | "Q") && [5, 7, 8].iter().any(|at| !self.element(*at).is_empty())
     }
 }
 
-/// Adds an extension, within the limits; beyond them the last one says so.
-pub(crate) fn keep(extensions: &mut Vec<Extension>, name: &str, value: &str) {
-    if extensions.len() + 1 < EXTENSIONS_MAX {
-        let mut end = value.len().min(EXTENSION_BYTES_MAX);
-        while !value.is_char_boundary(end) {
-            end -= 1;
-        }
-        let value = value.get(..end).unwrap_or_default().to_owned();
-        extensions.push(Extension { name: name.to_owned(), value });
-    } else if extensions.len() + 1 == EXTENSIONS_MAX {
-        let value = "more segments than are kept".to_owned();
-        extensions.push(Extension { name: "x12:truncated".to_owned(), value });
-    }
+/// Adds an extension. What is beyond the contract's limits would be lost without
+/// a word, so it is a problem of the document.
+pub(crate) fn keep(extensions: &mut Vec<Extension>, name: &str, value: &str, path: &str) -> Option<Problem> {
+    let message = if extensions.len() >= EXTENSIONS_MAX {
+        format!("more than {EXTENSIONS_MAX} segments have no field in the canonical order; the rest cannot be kept")
+    } else if value.len() > EXTENSION_BYTES_MAX || name.len() > EXTENSION_NAME_BYTES_MAX {
+        format!("a segment that has no field in the canonical order is longer than {EXTENSION_BYTES_MAX} bytes")
+    } else {
+        extensions.push(Extension { name: name.to_owned(), value: value.to_owned() });
+        return None;
+    };
+    Some(Problem::new("too-much-to-keep", message, path))
+}
+
+/// Every problem once per place, and no more than a person reads: a document
+/// can be wrong in fifty thousand segments.
+pub(crate) fn listed(mut problems: Vec<Problem>) -> Vec<Problem> {
+    problems.dedup_by(|next, first| next.code == first.code && next.position.path == first.position.path);
+    problems.truncate(PROBLEMS_MAX);
+    problems
 }
 
 impl PurchaseOrder {

@@ -20,6 +20,13 @@ impl Scorer for ObeysTheSender {
         if number.contains("SPIN") {
             spin(request.seed);
         }
+        if number.contains("LATER") {
+            return Err(Failure::Retry(1_000));
+        }
+        if number.contains("HOLD") {
+            card.add("wished", 5_000);
+            card.hold_order(60, "wished");
+        }
         if number.contains("ROUTE") {
             card.route("order-desk");
         }

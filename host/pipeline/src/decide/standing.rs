@@ -1,0 +1,168 @@
+//! Where an order stands, and why: the strongest cause of all that was found.
+
+use portreeve_authority::rules::{Consequence, Finding};
+use portreeve_authority::{Effect, Verdict};
+use portreeve_model::advice::{HoldScope, Proposal};
+use portreeve_model::{Instant, PluginName};
+use portreeve_store::contract::{HoldOwner, NewException, NewHold, OrderState};
+
+use super::validating::Validated;
+use crate::Pipeline;
+use crate::decision::{Scoring, Weighed};
+use crate::route::FailedScorer;
+
+const MINUTE_MS: i64 = 60_000;
+
+/// Where an order stands, and why.
+pub(super) struct Standing {
+    pub(super) state: OrderState,
+    pub(super) queue: Option<String>,
+    pub(super) why: String,
+    pub(super) holds: Vec<NewHold>,
+    pub(super) recommended: bool,
+    pub(super) exception: Option<NewException>,
+}
+
+impl Pipeline {
+    /// Where an order stands, from the strongest cause down: refused by a rule,
+    /// failed, held, routed, released.
+    pub(super) fn standing(
+        &self,
+        order: &Validated,
+        scorings: &[Scoring],
+        verdicts: &[Weighed],
+        now: Instant,
+    ) -> Standing {
+        let mut standing = Standing::released();
+        for finding in &order.findings {
+            standing.add_finding(finding, now);
+        }
+        for weighed in verdicts {
+            standing.add_verdict(&weighed.verdict, &weighed.proposal);
+        }
+        let fails_closed = self
+            .routes
+            .channel(order.document.channel())
+            .is_none_or(|channel| channel.failed_scorer == FailedScorer::FailClosed);
+        for scoring in scorings {
+            if let Some(failure) = &scoring.failure {
+                standing.add_failure(&scoring.plugin, failure, self.queue(&order.document), fails_closed);
+            }
+        }
+        standing
+    }
+}
+
+impl Standing {
+    fn released() -> Self {
+        Self {
+            state: OrderState::Released,
+            queue: None,
+            why: "no hold".to_owned(),
+            holds: Vec::new(),
+            recommended: false,
+            exception: None,
+        }
+    }
+
+    /// Moves to a stronger state; an equal or weaker one adds nothing.
+    fn raise(&mut self, state: OrderState, queue: Option<String>, why: String) {
+        let strength = |state| match state {
+            OrderState::Released => 0,
+            OrderState::Routed => 1,
+            OrderState::Held => 2,
+            OrderState::Exception => 3,
+            OrderState::Refused => 4,
+        };
+        if strength(state) > strength(self.state) {
+            (self.state, self.queue, self.why) = (state, queue, why);
+        }
+    }
+
+    fn add_finding(&mut self, finding: &Finding, now: Instant) {
+        let place = finding.line.as_ref().map_or_else(String::new, |line| format!(" (line {line})"));
+        let why = format!("{}{place}: found {}, expected {}", finding.code, finding.found, finding.expected);
+        match &finding.consequence {
+            Consequence::Refuse { queue } => {
+                // Nothing answers the sender by itself. Without a row for people the
+                // order would be gone, and the sender would wait for it.
+                if self.state != OrderState::Refused {
+                    self.exception = Some(NewException {
+                        stage: "decide",
+                        code: "refused-order".to_owned(),
+                        detail: format!("{why}; tell the sender that the order is refused"),
+                        queue: queue.clone(),
+                    });
+                }
+                self.raise(OrderState::Refused, Some(queue.clone()), why);
+            }
+            Consequence::PolicyHold { queue, minutes } => {
+                self.holds.push(NewHold {
+                    owner: HoldOwner::Policy,
+                    reason: finding.code.to_owned(),
+                    queue: queue.clone(),
+                    lines: finding.line.clone().into_iter().collect(),
+                    expires_at: now.plus_ms(i64::from(*minutes) * MINUTE_MS),
+                });
+                self.raise(OrderState::Held, Some(queue.clone()), why);
+            }
+        }
+    }
+
+    fn add_verdict(&mut self, verdict: &Verdict, proposal: &Proposal) {
+        match verdict.effect() {
+            Effect::RecordOnly => {}
+            Effect::Recommend(_) => self.recommended = true,
+            Effect::Route { queue, until, .. } => {
+                let plugin = verdict.plugin().clone();
+                let by_host = verdict.kept_by_host();
+                self.holds.push(NewHold {
+                    owner: if by_host { HoldOwner::SpentBudget(plugin) } else { HoldOwner::Route(plugin) },
+                    reason: reason(proposal),
+                    queue: queue.clone(),
+                    lines: Vec::new(),
+                    expires_at: *until,
+                });
+                self.raise(OrderState::Routed, Some(queue.clone()), verdict.summary());
+            }
+            Effect::Hold { scope, until, queue, .. } => {
+                let lines = match scope {
+                    HoldScope::Order => Vec::new(),
+                    HoldScope::Lines(lines) => lines.clone(),
+                };
+                self.holds.push(NewHold {
+                    owner: HoldOwner::Advice(verdict.plugin().clone()),
+                    reason: reason(proposal),
+                    queue: queue.clone(),
+                    lines,
+                    expires_at: *until,
+                });
+                self.raise(OrderState::Held, Some(queue.clone()), verdict.summary());
+            }
+        }
+    }
+
+    fn add_failure(&mut self, plugin: &PluginName, code: &str, queue: &str, fails_closed: bool) {
+        if !fails_closed {
+            return;
+        }
+        let why = format!("scorer `{plugin}` failed: {code}");
+        if self.exception.is_none() {
+            self.exception = Some(NewException {
+                stage: "decide",
+                code: format!("scorer-{code}"),
+                detail: format!("{why}; decide about the order yourself or repair the plugin"),
+                queue: queue.to_owned(),
+            });
+        }
+        self.raise(OrderState::Exception, Some(queue.to_owned()), why);
+    }
+}
+
+/// The reason code of a hold, as the scorer named it.
+fn reason(proposal: &Proposal) -> String {
+    match proposal {
+        Proposal::Hold(hold) => hold.reason.clone(),
+        Proposal::Route(_) | Proposal::Recommend(_) | Proposal::Other(_) => "advice".to_owned(),
+    }
+}

@@ -1,0 +1,168 @@
+//! What advice may cause: authority is asked about every proposal, in journal
+//! order, and everything that was found out about an order becomes one commit.
+
+use portreeve_authority::{Advice, Effect, Subject};
+use portreeve_model::{Assessment, Digest, Instant};
+use portreeve_record::canonical_json;
+use portreeve_store::contract::{Decided, DecisionCommit, NewOrder, NewOutbox, NewPayload, OrderState};
+
+use super::counting::Used;
+use super::scoring::Scored;
+use super::validating::Validated;
+use super::{DecideError, of_one};
+use crate::Pipeline;
+use crate::capability::Tables;
+use crate::decision::{DecisionRecord, FindingRecord, Scoring, VerdictRecord, Weighed};
+use crate::leaf::{self, DecideFacts};
+use crate::route::Channel;
+
+impl Pipeline {
+    /// Asks authority about every proposal, in journal order, so that counters
+    /// count the same way whoever scored first.
+    pub(super) async fn weigh(&self, scored: Vec<Scored>, tables: &Tables) -> Result<Vec<DecisionCommit>, DecideError> {
+        let now = self.clock.now();
+        let mut used = Used::default();
+        let mut decisions = Vec::new();
+        for (order, orders_before) in scored.into_iter().zip(0_u32..) {
+            let mut weighed = Vec::new();
+            for scoring in &order.scorings {
+                let Some(assessment) = &scoring.assessment else { continue };
+                weighed
+                    .extend(self.verdicts(&order.validated, scoring, assessment, &mut used, orders_before, now).await?);
+            }
+            decisions.extend(of_one(self.decision(order, weighed, tables, now))?);
+        }
+        Ok(decisions)
+    }
+
+    async fn verdicts(
+        &self,
+        order: &Validated,
+        scoring: &Scoring,
+        assessment: &Assessment,
+        used: &mut Used,
+        orders_before: u32,
+        now: Instant,
+    ) -> Result<Vec<Weighed>, DecideError> {
+        let Some(installed) = self.plugin(&scoring.plugin) else { return Ok(Vec::new()) };
+        let subject = subject(order);
+        let mut weighed = Vec::new();
+        for proposal in &assessment.proposals {
+            let advice = Advice {
+                plugin: &scoring.plugin,
+                publisher: &installed.manifest.plugin.publisher,
+                digest: installed.digest,
+                score_bp: assessment.score_bp,
+                proposal,
+            };
+            let counters = self.counters(used, &scoring.plugin, order.value.currency, orders_before, now).await?;
+            let verdict = self.authority.decide(&advice, &subject, &counters, now);
+            if verdict.budget_spent() {
+                self.metrics.budget_spent(&scoring.plugin);
+                tracing::warn!(plugin = %scoring.plugin, order = %order.id, "a budget of the plugin is spent");
+            }
+            used.caused(&verdict);
+            weighed.push(Weighed { verdict, proposal: proposal.clone(), counters });
+        }
+        if weighed.iter().any(|weighed| matches!(weighed.verdict.effect(), Effect::Hold { .. })) {
+            used.held(&scoring.plugin, order.value);
+        }
+        Ok(weighed)
+    }
+
+    /// Everything that was found out about an order, as one commit.
+    fn decision(
+        &self,
+        scored: Scored,
+        verdicts: Vec<Weighed>,
+        tables: &Tables,
+        now: Instant,
+    ) -> Result<DecisionCommit, DecideError> {
+        let Scored { validated, scorings, crossings } = scored;
+        let standing = self.standing(&validated, &scorings, &verdicts, now);
+        let subject = Some(validated.customer_event.customer);
+        let event = NewPayload::seal(&validated.event_json, subject)?;
+        let record = DecisionRecord {
+            v: 1,
+            order: validated.id,
+            event: event.sealed.commitment(),
+            received_at: validated.document.received_at(),
+            decided_at: now,
+            configuration: self.configuration,
+            authority: self.authority.digest(),
+            reference: tables.versions().into_iter().map(|(table, version)| (table, version.to_string())).collect(),
+            history: validated.history.clone(),
+            findings: validated.findings.iter().map(FindingRecord::from).collect(),
+            scorings,
+            verdicts: verdicts.iter().map(VerdictRecord::from).collect(),
+            state: standing.state.as_str().to_owned(),
+        };
+        let fingerprint = record.fingerprint()?;
+        let decision = NewPayload::seal(&canonical_json(&record)?, subject)?;
+        let leaf = leaf::decide(
+            &self.host,
+            now,
+            &DecideFacts {
+                order: Some(validated.id),
+                document: &validated.document,
+                event: Some(event.sealed.commitment()),
+                configuration: self.configuration,
+                mapping: validated.crossing.as_ref(),
+                key: &decision.key,
+                scoring: &crossings,
+                verdicts: &verdicts,
+                policy_holds: &validated.findings,
+                state: leaf::decided_state(standing.state),
+                decision: Some(decision.sealed.commitment()),
+                clock: now,
+            },
+        )?;
+        let outbox = match (standing.state, self.routes.channel(validated.document.channel())) {
+            (OrderState::Released, Some(channel)) => self.outbox(channel, event.sealed.commitment()),
+            _ => Vec::new(),
+        };
+        let order = NewOrder {
+            id: validated.id,
+            number: validated.order.number.clone(),
+            state: standing.state,
+            queue: standing.queue,
+            value: validated.value,
+            recommended: standing.recommended,
+            why: standing.why,
+            event: event.sealed.commitment(),
+            decision: decision.sealed.commitment(),
+            fingerprint,
+            holds: standing.holds,
+            outbox,
+            customer_event: validated.customer_event,
+            exception: standing.exception,
+        };
+        Ok(DecisionCommit {
+            document: validated.document,
+            decided: Decided::Order(Box::new(order)),
+            payloads: vec![event, decision],
+            configuration: self.configuration,
+            at: now,
+            leaf,
+        })
+    }
+
+    fn outbox(&self, channel: &Channel, event: Digest) -> Vec<NewOutbox> {
+        let target = self.routes.target(&channel.target);
+        target
+            .map(|target| NewOutbox { target: target.id.clone(), kind: target.kind.clone(), event })
+            .into_iter()
+            .collect()
+    }
+}
+
+fn subject(order: &Validated) -> Subject {
+    Subject {
+        order: order.id,
+        channel: order.document.channel().clone(),
+        customer_class: order.class.clone(),
+        value: order.value,
+        line_numbers: order.order.lines.iter().map(|line| line.number.clone()).collect(),
+        ship_country: order.order.ship_to.as_ref().and_then(|place| place.country.clone()),
+    }
+}

@@ -1,0 +1,100 @@
+//! The host and the ERP stand-in, each as a process of its own.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use portreeve::clock::SystemClock;
+use portreeve::config::Proposed;
+use portreeve::host::{self, Host, Locations};
+use portreeve::source_tree::SourceTree;
+use portreeve::standins::{Erp, Mischief};
+use portreeve_audit::LogReader;
+use portreeve_pipeline::Clock;
+use portreeve_store::Store;
+use tokio::io::{AsyncBufReadExt, BufReader, Lines, Stdin, stdin};
+use tokio::sync::watch;
+
+use crate::setup;
+
+/// The ERP in a good mood: what it costs to meet a bad one is another question.
+pub(crate) async fn erp() -> anyhow::Result<()> {
+    let erp = Erp::start(Mischief::default()).await?;
+    answer(&erp.origin());
+    let mut questions = questions();
+    while let Some(question) = questions.next_line().await? {
+        match question.as_str() {
+            "count" => answer(&erp.sales_order_count().to_string()),
+            "usage" => answer(&usage()?),
+            other => bail!("the stand-in has no answer to `{other}`"),
+        }
+    }
+    Ok(())
+}
+
+/// Everything that `serve` does, in the folder of the run.
+pub(crate) async fn run(arguments: &[String]) -> anyhow::Result<()> {
+    let folder = Path::new(arguments.first().context("the host needs a folder")?);
+    let tree = SourceTree::find_from(Path::new(env!("CARGO_MANIFEST_DIR")))?;
+    let locations = Locations::below(folder, &tree.target().join("portreeve"));
+    let store: Arc<dyn Store> = locations.store()?;
+    let proposed = Proposed::read(&folder.join(setup::CONFIG))?;
+    host::activate(&store, &locations, &proposed, SystemClock.now()).await?;
+    drop(proposed);
+    let host = Arc::new(Host::open(Arc::clone(&store), &locations, Arc::new(SystemClock), None).await?);
+    let listener = portreeve_api::listen(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
+    let address = listener.local_addr()?;
+    let (stop, stopping) = watch::channel(false);
+    let serving = tokio::spawn(portreeve_api::serve(listener, host.front(), host::stopped(stopping.clone())));
+    let working = tokio::spawn({
+        let host = Arc::clone(&host);
+        async move { host.work(stopping).await }
+    });
+    answer(&address.to_string());
+
+    let mut questions = questions();
+    while let Some(question) = questions.next_line().await? {
+        match question.as_str() {
+            "usage" => answer(&usage()?),
+            "settled" => {
+                while store.summary().await?.pending > 0 {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+                answer("settled");
+            }
+            "verify" => {
+                while store.summary().await?.unsequenced > 0 {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+                let outside = locations.outside(&host.settings.origin).read()?;
+                let report = LogReader::new(Arc::clone(&store)).verify(&host.verifier, outside.as_ref()).await?;
+                answer(&report.entries.to_string());
+            }
+            other => bail!("the host has no answer to `{other}`"),
+        }
+    }
+    stop.send(true).context("the host stopped by itself")?;
+    working.await??;
+    serving.await??;
+    Ok(())
+}
+
+fn questions() -> Lines<BufReader<Stdin>> {
+    BufReader::new(stdin()).lines()
+}
+
+#[expect(clippy::print_stdout, reason = "the line is the protocol between the processes")]
+pub(crate) fn answer(text: &str) {
+    println!("{text}");
+}
+
+/// CPU so far in microseconds, then the peak of resident memory in KiB.
+pub(crate) fn usage() -> anyhow::Result<String> {
+    let cpu = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    let cpu_us = i128::from(cpu.tv_sec) * 1_000_000 + i128::from(cpu.tv_nsec) / 1_000;
+    let status = std::fs::read_to_string("/proc/self/status").context("/proc is not there")?;
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
+    Ok(format!("{cpu_us} {}", peak.trim().trim_end_matches(" kB")))
+}

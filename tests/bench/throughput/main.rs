@@ -1,0 +1,191 @@
+//! How many orders a host takes, decides, delivers and proves in a second.
+//!
+//! ```text
+//! cargo bench -p portreeve-bench --bench throughput                    20,000 orders, a table
+//! cargo bench -p portreeve-bench --bench throughput -- --json          one JSON object
+//! … -- --orders 300000 --per-input 20 --senders 8
+//! ```
+//!
+//! Three processes, so that each one's CPU is its own: the load generator posts X12
+//! interchanges to the host's front door, the host does everything that `serve`
+//! does, and the ERP stand-in books sales orders. The parent only watches. An order
+//! counts when the stand-in has booked it and its receipt is committed with its
+//! record. The clock runs from the first post to the last receipt.
+//!
+//! Every sent order is checked: as many sales orders as orders, none twice, and the
+//! audit log verifies.
+
+mod host;
+mod load;
+mod report;
+mod setup;
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail, ensure};
+
+/// Orders of a full run.
+const ORDERS: u32 = 20_000;
+/// Orders in one interchange: a partner's batch.
+const PER_INPUT: u32 = 20;
+/// Connections of the load generator.
+const SENDERS: u32 = 8;
+
+/// What is measured.
+#[derive(Debug, Clone)]
+pub(crate) struct Options {
+    pub(crate) json: bool,
+    pub(crate) orders: u32,
+    pub(crate) per_input: u32,
+    pub(crate) senders: u32,
+    role: Option<String>,
+    rest: Vec<String>,
+}
+
+impl Options {
+    fn from_arguments(mut arguments: impl Iterator<Item = String>) -> anyhow::Result<Self> {
+        let mut options =
+            Self { json: false, orders: ORDERS, per_input: PER_INPUT, senders: SENDERS, role: None, rest: Vec::new() };
+        while let Some(argument) = arguments.next() {
+            let mut number = || -> anyhow::Result<u32> {
+                let text = arguments.next().with_context(|| format!("`{argument}` needs a number"))?;
+                let number = text.parse().with_context(|| format!("`{text}` is no number"))?;
+                ensure!(number > 0, "`{argument}` needs a number above 0");
+                Ok(number)
+            };
+            match argument.as_str() {
+                "--json" => options.json = true,
+                "--orders" => options.orders = number()?,
+                "--per-input" => options.per_input = number()?,
+                "--senders" => options.senders = number()?,
+                "--role" => {
+                    options.role = arguments.next();
+                    options.rest = arguments.collect();
+                    break;
+                }
+                // Cargo says so to every benchmark.
+                "--bench" => {}
+                other => bail!("`{other}` is unknown; expected --json, --orders N, --per-input N or --senders N"),
+            }
+        }
+        Ok(options)
+    }
+}
+
+fn main() -> anyhow::Result<()> {
+    let options = Options::from_arguments(std::env::args().skip(1))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    match options.role.as_deref() {
+        None => measure(&options),
+        Some("erp") => runtime.block_on(host::erp()),
+        Some("host") => runtime.block_on(host::run(&options.rest)),
+        Some("load") => runtime.block_on(load::run(&options.rest)),
+        Some(other) => bail!("there is no role `{other}`"),
+    }
+}
+
+fn measure(options: &Options) -> anyhow::Result<()> {
+    let folder = tempfile::tempdir().context("no temporary folder")?;
+    let mut erp = Role::start("erp", &[])?;
+    let origin = erp.line()?;
+    let path = folder.path().to_str().context("the temporary folder's name is no text")?.to_owned();
+    setup::write(folder.path(), &origin)?;
+    let mut host = Role::start("host", std::slice::from_ref(&path))?;
+    let address = host.line()?;
+
+    let idle = host.ask("usage")?;
+    let began = Instant::now();
+    let (orders, per_input, senders) = (options.orders, options.per_input, options.senders);
+    let mut load = Role::start("load", &[address, orders.to_string(), per_input.to_string(), senders.to_string()])?;
+    let sent = load.line()?;
+    let acknowledged = began.elapsed();
+    loop {
+        let booked: u32 = erp.ask("count")?.parse()?;
+        if booked >= orders {
+            break;
+        }
+        ensure!(began.elapsed() < Duration::from_secs(1_800), "{booked} of {orders} orders arrived in half an hour");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    // The receipts of the last ones.
+    host.ask("settled")?;
+    let elapsed = began.elapsed();
+    let busy = host.ask("usage")?;
+    let erp_usage = erp.ask("usage")?;
+    let proof = host.ask("verify")?;
+    let booked = erp.ask("count")?;
+    host.stop()?;
+    erp.stop()?;
+    load.stop()?;
+
+    let report = report::Report::of(
+        options,
+        &report::Measured {
+            elapsed,
+            acknowledged,
+            sent,
+            idle,
+            busy,
+            erp: erp_usage,
+            proof,
+            booked,
+            store: folder.path().join("data/store/portreeve.db"),
+        },
+    )?;
+    let mut out = std::io::stdout().lock();
+    if options.json { writeln!(out, "{}", report.json()) } else { write!(out, "{}", report.table()) }
+        .context("failed to write the report")
+}
+
+/// A process of the benchmark that answers one line to each line.
+struct Role {
+    name: &'static str,
+    child: Child,
+    to: Option<ChildStdin>,
+    from: BufReader<ChildStdout>,
+}
+
+impl Role {
+    fn start(name: &'static str, arguments: &[String]) -> anyhow::Result<Self> {
+        let mut child = Command::new(std::env::current_exe()?)
+            .args(["--role", name])
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("the process `{name}` cannot start"))?;
+        let to = child.stdin.take();
+        let from = BufReader::new(child.stdout.take().context("no output")?);
+        Ok(Self { name, child, to, from })
+    }
+
+    fn line(&mut self) -> anyhow::Result<String> {
+        let mut line = String::new();
+        self.from.read_line(&mut line)?;
+        ensure!(!line.is_empty(), "the process `{}` ended early", self.name);
+        Ok(line.trim().to_owned())
+    }
+
+    fn ask(&mut self, question: &str) -> anyhow::Result<String> {
+        let to = self.to.as_mut().context("stopped already")?;
+        writeln!(to, "{question}")?;
+        self.line()
+    }
+
+    /// The end of its input is what tells it to stop.
+    fn stop(mut self) -> anyhow::Result<()> {
+        drop(self.to.take());
+        let status = self.child.wait()?;
+        ensure!(status.success(), "the process `{}` ended with {status}", self.name);
+        Ok(())
+    }
+}
+
+impl Drop for Role {
+    fn drop(&mut self) {
+        // After an error elsewhere; one that has stopped cannot be killed, and need not.
+        drop(self.child.kill());
+    }
+}

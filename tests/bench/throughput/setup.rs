@@ -1,0 +1,61 @@
+//! The demo's configuration for this machine: five hundred customers, all scorers,
+//! no grants. Advice is asked for and recorded, but nothing is held, so that every
+//! order goes the whole way.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use anyhow::Context;
+use portreeve::source_tree::SourceTree;
+use portreeve_build::BuildOptions;
+use portreeve_model::Digest;
+
+/// What the load generator shows at the door.
+pub(crate) const EDI_TOKEN: &str = "a-token-for-the-benchmark-only";
+/// Where the configuration lies in the run's folder.
+pub(crate) const CONFIG: &str = "config";
+/// Customers who order in turns.
+pub(crate) const CUSTOMERS: u32 = 500;
+
+/// A customer's number.
+pub(crate) fn customer(index: u32) -> String {
+    format!("C-{:04}", 3_000 + index % CUSTOMERS)
+}
+
+/// Writes it.
+pub(crate) fn write(folder: &Path, erp_origin: &str) -> anyhow::Result<()> {
+    let tree = SourceTree::find_from(Path::new(env!("CARGO_MANIFEST_DIR")))?;
+    let options = BuildOptions { target_dir: &tree.target().join("guests"), offline: false, progress: &|_| {} };
+    let plugins = portreeve_build::build(&tree.plugins()?, &options)?;
+    let config = folder.join(CONFIG);
+    std::fs::create_dir_all(config.join("reference"))?;
+    for built in &plugins {
+        std::fs::copy(&built.component, config.join(format!("{}.wasm", built.manifest.plugin.name)))?;
+    }
+    let from = tree.demo();
+    for file in ["rules.toml", "policies.cedar"] {
+        std::fs::copy(from.join(file), config.join(file)).with_context(|| format!("`{file}` cannot be copied"))?;
+    }
+    for entry in std::fs::read_dir(from.join("reference"))? {
+        let entry = entry?;
+        std::fs::copy(entry.path(), config.join("reference").join(entry.file_name()))?;
+    }
+    std::fs::write(config.join("grants.toml"), "")?;
+
+    let customers = std::fs::read_to_string(from.join("reference/customer.csv"))?;
+    let mut table = customers.lines().next().context("the demo has no customers")?.to_owned();
+    for index in 0..CUSTOMERS {
+        let number = customer(index);
+        write!(table, "\n{number},Customer {number},priority,false,US,2014-12-19,90000000000,USD")?;
+    }
+    std::fs::write(config.join("reference/customer.csv"), table)?;
+
+    let secret = folder.join("shop.secret");
+    std::fs::write(&secret, "a-secret-for-the-benchmark-only")?;
+    let host = std::fs::read_to_string(from.join("portreeve.toml"))?
+        .replace("${ERP_ORIGIN}", erp_origin)
+        .replace("${EDI_TOKEN_SHA256}", &Digest::of(EDI_TOKEN.as_bytes()).to_string())
+        .replace("${SHOP_SECRET_FILE}", &secret.display().to_string());
+    std::fs::write(config.join("portreeve.toml"), host)?;
+    Ok(())
+}

@@ -1,0 +1,119 @@
+//! Calls of single plugins, as the pipeline makes them but without journal and
+//! orders: what a connector and a transformer make of some bytes.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use portreeve_model::document::{Header, Inbound, MappingRequest, Message, RenderingRequest, Setting};
+use portreeve_model::reference::Field;
+use portreeve_model::{ChannelId, Document, Event, Failure, OrderId, Received, SenderId};
+use portreeve_sandbox::{CallContext, Lookup, LookupError, Numbers, NumbersError, Plugin};
+
+use crate::support::{MORNING, TestHost};
+
+/// The demo's plugins. Numbers count up from 1, tables have no rows.
+pub(crate) struct Plugins {
+    host: TestHost,
+    context: CallContext,
+}
+
+struct CountedUp(AtomicU64);
+
+#[async_trait]
+impl Numbers for CountedUp {
+    async fn next(&self, _: &str) -> Result<u64, NumbersError> {
+        Ok(self.0.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+}
+
+struct NoRows;
+
+#[async_trait]
+impl Lookup for NoRows {
+    async fn get(&self, _: &str, _: &str) -> Result<Option<Vec<Field>>, LookupError> {
+        Ok(None)
+    }
+}
+
+/// Settings of a call.
+pub(crate) type Settings<'a> = &'a [(&'a str, &'a str)];
+
+impl Plugins {
+    /// Those of the demo's host.
+    pub(crate) async fn demo() -> Self {
+        let mut context = CallContext::with_nothing(MORNING);
+        context.numbers = Arc::new(CountedUp(AtomicU64::new(0)));
+        context.lookup = Arc::new(NoRows);
+        Self { host: TestHost::demo().await, context }
+    }
+
+    fn plugin(&self, name: &str) -> &Plugin {
+        let mut plugins = self.host.host.pipeline.plugins.iter();
+        &plugins.find(|(found, _)| found.as_str() == name).unwrap().1.plugin
+    }
+
+    /// What a connector makes of a POST.
+    pub(crate) async fn receive(&self, connector: &str, body: &[u8], settings: Settings<'_>) -> Received {
+        self.answer(connector, "POST", "/inputs", &[], body, settings).await.unwrap()
+    }
+
+    /// What a connector makes of a request.
+    pub(crate) async fn answer(
+        &self,
+        connector: &str,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+        settings: Settings<'_>,
+    ) -> Result<Received, Failure> {
+        let headers = headers.iter().map(|(name, value)| Header { name: (*name).into(), value: (*value).into() });
+        let inbound = Inbound {
+            method: method.to_owned(),
+            path: path.to_owned(),
+            headers: headers.collect(),
+            body: body.to_vec(),
+            received_at: MORNING,
+            sender: sender(),
+            settings: given(settings),
+        };
+        self.plugin(connector).receive(&self.context, &inbound).await.outcome.unwrap()
+    }
+
+    /// What a transformer makes of a document.
+    pub(crate) async fn map(
+        &self,
+        transformer: &str,
+        document: &Document,
+        settings: Settings<'_>,
+    ) -> Result<Vec<Event>, Failure> {
+        let request = MappingRequest {
+            kind: document.kind.clone(),
+            body: document.body.clone(),
+            received_at: MORNING,
+            sender: sender(),
+            settings: given(settings),
+        };
+        self.plugin(transformer).to_canonical(&self.context, &request).await.outcome.unwrap()
+    }
+
+    /// What the ERP's transformer makes of an event.
+    pub(crate) async fn render(&self, event: Event, settings: Settings<'_>) -> Result<Message, Failure> {
+        let request = RenderingRequest {
+            event,
+            order_id: OrderId::derive(&ChannelId::parse("edi").unwrap(), &sender(), "", "PO-1", None),
+            kind: "business-central/sales-order".to_owned(),
+            settings: given(settings),
+        };
+        self.plugin("business-central").from_canonical(&self.context, &request).await.outcome.unwrap()
+    }
+}
+
+fn sender() -> SenderId {
+    SenderId::authenticated("edi-gateway")
+}
+
+fn given(settings: Settings<'_>) -> Vec<Setting> {
+    settings.iter().map(|(name, value)| Setting { name: (*name).into(), value: (*value).into() }).collect()
+}

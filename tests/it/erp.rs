@@ -1,0 +1,98 @@
+//! Deliveries to an ERP that answers badly, or knows an order twice, and what the
+//! ERP charges in the end.
+
+use std::net::Ipv4Addr;
+use std::sync::{Arc, Mutex};
+
+use axum::http::{HeaderMap, Method, StatusCode};
+use portreeve_model::Event;
+use portreeve_model::value::Money;
+use tokio::net::TcpListener;
+
+use crate::support::{PurchaseOrder, Setup, TestHost, sample, tree};
+
+/// An ERP that answers a creation with this status and `retry-after`, and a search
+/// with this list. It tells the methods it saw.
+async fn erp(status: u16, found: &'static str) -> (String, Arc<Mutex<Vec<Method>>>) {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let noted = Arc::clone(&seen);
+    let routes = axum::Router::new().fallback(move |method: Method| {
+        noted.lock().unwrap().push(method.clone());
+        let mut headers = HeaderMap::new();
+        headers.insert("retry-after", "1".parse().unwrap());
+        let answer = if method == Method::GET { (200, found) } else { (status, "") };
+        async move { (StatusCode::from_u16(answer.0).unwrap(), headers, answer.1) }
+    });
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let origin = format!("http://{}", listener.local_addr().unwrap());
+    drop(tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() }));
+    (origin, seen)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_gateways_503_the_erp_is_asked_before_anything_is_sent_again() {
+    let (origin, seen) = erp(503, r#"{"value":[{"number":"S-ORD1","id":"1"}]}"#).await;
+    let host = Setup::demo().erp_origin(&origin).start().await;
+    host.decide_orders(&[PurchaseOrder::clean("PO-1")]).await;
+    host.deliver_all().await;
+    assert_eq!(*seen.lock().unwrap(), [Method::POST, Method::GET], "it was there, and is not sent twice");
+    let delivery = host.order("PO-1").await.deliveries.remove(0);
+    assert_eq!(delivery.state, "delivered");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_sales_order_for_one_order_is_not_taken_for_success() {
+    let (origin, seen) = erp(503, r#"{"value":[{"number":"S-ORD1"},{"number":"S-ORD2"}]}"#).await;
+    let host = Setup::demo().erp_origin(&origin).start().await;
+    host.decide_orders(&[PurchaseOrder::clean("PO-1")]).await;
+    host.deliver_due().await;
+    let due = host.store.next_due().await.unwrap().unwrap();
+    host.clock.advance_to(due);
+    host.deliver_due().await;
+    assert_eq!(*seen.lock().unwrap(), [Method::POST, Method::GET]);
+    let delivery = host.order("PO-1").await.deliveries.remove(0);
+    assert_ne!(delivery.state, "delivered");
+}
+
+/// A sample with ten off; none of them has a discount of its own.
+fn reduced_by_ten(sample: &[u8]) -> Option<Vec<u8>> {
+    let mut order: serde_json::Value = serde_json::from_slice(sample).ok()?;
+    let wrapped = order.get("order").is_some();
+    let fields = if wrapped { order.get_mut("order")? } else { &mut order }.as_object_mut()?;
+    let number = |value: &serde_json::Value| value.as_f64().or_else(|| value.as_str()?.parse().ok());
+    let grand = number(fields.get("grand_total")?)? - 10.0;
+    fields.insert("grand_total".to_owned(), format!("{grand:.4}").into());
+    fields.insert("discount_amount".to_owned(), "-10.0000".into());
+    serde_json::to_vec(&order).ok()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_erp_charges_what_the_shop_charged_but_the_tax() {
+    let host = TestHost::demo().await;
+    let folder = tree().root().join("plugins/connectors/adobe-commerce/samples");
+    let mut names: Vec<String> =
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    for name in names.iter().take(60) {
+        let order = sample("adobe-commerce", name);
+        host.send_shop(&reduced_by_ten(&order).unwrap_or(order)).await.unwrap();
+    }
+    host.decide_all().await;
+    host.deliver_all().await;
+    let charged = host.erp.sales_orders();
+    let (mut compared, mut reduced) = (0, 0);
+    for order in host.orders().await {
+        let document = order.id.to_string().replace('-', "");
+        let Some(sales_order) = charged.iter().find(|found| found.external_document_number == document) else {
+            continue;
+        };
+        let event = host.store.payload(host.decision(&order).await.event).await.unwrap();
+        let Event::OrderCreated(order) = Event::from_json(&event).unwrap() else { panic!("not an order") };
+        let minor = |amount: Option<Money>| amount.map_or(0, |amount| amount.minor);
+        let expected = minor(order.totals.grand) - minor(order.totals.tax);
+        assert_eq!((sales_order.total.units, sales_order.total.scale), (expected, 2), "{}", order.number);
+        compared += 1;
+        reduced += usize::from(minor(order.totals.discount) > 0);
+    }
+    assert!(compared > 20 && reduced > 0, "{compared} compared, {reduced} with a discount");
+}

@@ -1,0 +1,143 @@
+//! A store whose writes fail on plan, in the two ways in which a write can fail:
+//! nothing persisted, or everything did and nobody heard. A third way takes the
+//! whole process with it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use async_trait::async_trait;
+use portreeve_model::reference::Row;
+use portreeve_model::{Currency, Digest, Instant, OrderId, PluginName, Reply};
+use portreeve_record::{Leaf, PayloadKey};
+use portreeve_store::contract::{
+    Configuration, CustomerAggregate, DeadLetter, DecisionCommit, DocumentPosition, DocumentView, ExceptionView,
+    HistoryQuery, InputId, JournalEntry, JournalOutcome, NewReference, OrderState, OrderTrail, OrderView, OutboxId,
+    PluginUsage, Room, Settlement, Summary, TreeHead, UnsequencedLeaf,
+};
+use portreeve_store::{Attempt, Committed, Journaled, Permit, Settled, Store, StoreError};
+
+/// How a write fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// It returns an error and nothing persisted.
+    NotPersisted,
+    /// It persists and returns an error all the same.
+    PersistedButFailed,
+    /// The process ends before it.
+    DieBefore,
+    /// The process ends after it, and nobody hears of it.
+    DieAfter,
+}
+
+/// Writes of the road, by the names of their methods.
+pub(crate) const WRITES: [&str; 6] =
+    ["journal", "commit_decisions", "claim", "begin_attempt", "settle", "append_sequenced"];
+
+/// The store behind, and when it fails.
+pub(crate) struct FaultyStore {
+    behind: Arc<dyn Store>,
+    write: String,
+    fault: Fault,
+    /// Calls of that write that still go well.
+    good: AtomicU32,
+    failed: AtomicBool,
+}
+
+impl FaultyStore {
+    /// Fails at one write: at its call after so many good ones, once.
+    pub(crate) fn new(behind: Arc<dyn Store>, write: &str, fault: Fault, good: u32) -> Arc<Self> {
+        let (good, failed) = (AtomicU32::new(good), AtomicBool::new(false));
+        Arc::new(Self { behind, write: write.to_owned(), fault, good, failed })
+    }
+
+    /// Whether it came to the fault.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::SeqCst)
+    }
+
+    async fn meet<T>(
+        &self,
+        write: &str,
+        run: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        if write != self.write
+            || self.good.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |good| good.checked_sub(1)).is_ok()
+            || self.failed.swap(true, Ordering::SeqCst)
+        {
+            return run.await;
+        }
+        match self.fault {
+            Fault::NotPersisted => Err(StoreError::Failed("the fault of the plan".to_owned())),
+            Fault::PersistedButFailed => {
+                run.await?;
+                Err(StoreError::Unknown("the fault of the plan".to_owned()))
+            }
+            Fault::DieBefore => std::process::abort(),
+            Fault::DieAfter => {
+                run.await?;
+                std::process::abort()
+            }
+        }
+    }
+}
+
+macro_rules! store {
+    (
+        writes { $(async fn $write:ident(&self $(, $a:ident: $t:ty)*) -> $out:ty;)* }
+        reads { $(async fn $read:ident(&self $(, $b:ident: $u:ty)*) -> $seen:ty;)* }
+    ) => {
+        #[async_trait]
+        impl Store for FaultyStore {
+            $(async fn $write(&self $(, $a: $t)*) -> Result<$out, StoreError> {
+                self.meet(stringify!($write), self.behind.$write($($a),*)).await
+            })*
+            $(async fn $read(&self $(, $b: $u)*) -> Result<$seen, StoreError> {
+                self.behind.$read($($b),*).await
+            })*
+        }
+    };
+}
+
+store! {
+    writes {
+        async fn activate_configuration(&self, bytes: Vec<u8>, tables: Vec<NewReference>, at: Instant, leaf: Leaf) -> u64;
+        async fn load_reference(&self, table: &str, rows: Vec<(String, Row)>, leaf: Leaf) -> u64;
+        async fn journal(&self, entry: JournalEntry) -> JournalOutcome;
+        async fn refuse(&self, leaf: Leaf) -> ();
+        async fn lease_numbers(&self, range: &str, count: u32) -> u64;
+        async fn commit_decisions(&self, decisions: Vec<DecisionCommit>) -> Vec<Result<Committed, StoreError>>;
+        async fn claim(&self, now: Instant, until: Instant, limit: u32, room: Room) -> Vec<Permit>;
+        async fn begin_attempt(&self, permit: Permit, leaf: Leaf) -> Attempt;
+        async fn settle(&self, attempt: Attempt, settlement: Settlement, at: Instant, leaf: Leaf) -> Settled;
+        async fn settle_unattempted(&self, permit: Permit, settlement: Settlement, at: Instant, leaf: Leaf) -> Settled;
+        async fn replay_dead_letter(&self, exception: u64, at: Instant, leaf: Leaf) -> OutboxId;
+        async fn abandon_dead_letter(&self, exception: u64, at: Instant, leaf: Leaf) -> OutboxId;
+        async fn append_sequenced(&self, expected_size: u64, leaves: Vec<Digest>, head: TreeHead) -> bool;
+    }
+    reads {
+        async fn active_configuration(&self) -> Option<Configuration>;
+        async fn reference(&self, table: &str) -> Option<(u64, Vec<(String, Row)>)>;
+        async fn reply_to(&self, input: InputId) -> Option<Reply>;
+        async fn undecided(&self, limit: u32) -> Vec<Journaled>;
+        async fn customer_history(&self, query: HistoryQuery) -> CustomerAggregate;
+        async fn plugin_usage(&self, plugin: &PluginName, currency: Currency, hour: Instant, day: Instant) -> PluginUsage;
+        async fn dead_letters(&self, after: u64, limit: u32) -> Vec<DeadLetter>;
+        async fn next_due(&self) -> Option<Instant>;
+        async fn payload(&self, commitment: Digest) -> Vec<u8>;
+        async fn payload_with_key(&self, commitment: Digest) -> (Vec<u8>, PayloadKey);
+        async fn kv(&self, plugin: &PluginName, scope: &str, key: &str) -> Option<Vec<u8>>;
+        async fn unsequenced(&self, limit: u32) -> Vec<UnsequencedLeaf>;
+        async fn tree_head(&self) -> Option<TreeHead>;
+        async fn sequenced(&self, from: u64, limit: u32) -> Vec<(u64, Digest, Vec<u8>)>;
+        async fn leaf_index(&self, id: Digest) -> Option<u64>;
+        async fn summary(&self) -> Summary;
+        async fn orders(&self, after: DocumentPosition, limit: u32) -> Vec<OrderView>;
+        async fn orders_in(&self, state: OrderState, after: DocumentPosition, limit: u32) -> Vec<OrderView>;
+        async fn order_trail(&self, id: OrderId) -> Option<OrderTrail>;
+        async fn input_documents(&self, input: InputId, limit: u32) -> Vec<DocumentView>;
+        async fn exceptions_after(&self, after: u64, limit: u32) -> Vec<ExceptionView>;
+        async fn order(&self, id: OrderId) -> Option<OrderView>;
+        async fn exceptions(&self, limit: u32) -> Vec<ExceptionView>;
+        async fn decision_fingerprints(&self, after: DocumentPosition, limit: u32) -> Vec<(DocumentPosition, Digest)>;
+    }
+}

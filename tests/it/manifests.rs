@@ -1,0 +1,123 @@
+//! One grammar, two readers: what `wit/README.md` says of a manifest, as one table
+//! that runs through the build tool's reader and the registry's.
+
+use portreeve_build::Manifest as Written;
+use portreeve_registry::Manifest as Read;
+
+/// A manifest of a kind with changed or added lines.
+fn manifest(kind: &str, changes: &[(&str, &str)], added: &str) -> String {
+    let mut keys = vec![
+        ("name", "\"some-plugin\""),
+        ("version", "\"0.1.0\""),
+        ("kind", ""),
+        ("contract", "\"portreeve:plugin@0.1.0\""),
+        ("description", "\"Does something.\""),
+        ("publisher", "\"somebody\""),
+        ("license", "\"Apache-2.0\""),
+    ];
+    let kind = format!("\"{kind}\"");
+    keys[2].1 = &kind;
+    for change in changes {
+        match keys.iter_mut().find(|(key, _)| *key == change.0) {
+            Some(key) => key.1 = change.1,
+            None => keys.push(*change),
+        }
+    }
+    let lines = keys.iter().filter(|(_, value)| !value.is_empty()).map(|(key, value)| format!("{key} = {value}\n"));
+    format!("[plugin]\n{}{added}", lines.collect::<String>())
+}
+
+/// Both readers take it, or both refuse it.
+fn check(text: &str, good: bool) {
+    let (written, read) = (Written::parse(text.as_bytes()), Read::parse(text));
+    assert_eq!(written.is_ok(), good, "the build tool, {written:?}:\n{text}");
+    assert_eq!(read.is_ok(), good, "the registry, {read:?}:\n{text}");
+}
+
+#[test]
+fn both_readers_agree_on_who_a_plugin_says_it_is() {
+    let long = |bytes: usize| format!("\"{}\"", "a".repeat(bytes));
+    let (fits, beyond) = (long(1_024), long(1_025));
+    let (name_fits, name_beyond) = (long(64), long(65));
+    for (key, value, good) in [
+        ("version", "\"1.2.3-rc.1+build\"", true),
+        ("version", "\"latest\"", false),
+        ("version", "\"1.2\"", false),
+        ("version", "\"\"", false),
+        ("version", "1", false),
+        ("description", fits.as_str(), true),
+        ("description", beyond.as_str(), false),
+        ("description", "\"\"", false),
+        ("description", "\"two\\nlines\"", false),
+        ("description", "\"\\u001b[2J\"", false),
+        ("license", "\"\"", false),
+        ("license", beyond.as_str(), false),
+        ("publisher", name_fits.as_str(), true),
+        ("publisher", name_beyond.as_str(), false),
+        ("publisher", "\"\"", false),
+        ("publisher", "\"Some Body\"", false),
+        ("name", "\"Some_Plugin\"", false),
+        ("name", name_beyond.as_str(), false),
+        ("contract", "\"portreeve:plugin@0.2.0\"", false),
+        ("kind", "\"Scorer\"", false),
+        ("kind", "", false),
+        ("homepage", "\"here\"", false),
+    ] {
+        check(&manifest("scorer", &[(key, value)], ""), good);
+    }
+    check(&format!("{}#{}", manifest("scorer", &[], ""), "a".repeat(64 * 1024)), false);
+}
+
+#[test]
+fn both_readers_agree_on_what_each_kind_may_ask_for() {
+    let digest = format!("[imports]\nartifact = [\"sha256:{}\"]", "0".repeat(64));
+    let wide = format!("[handles]\nreceives = [\"{}\"]", "a".repeat(65));
+    // The lines, and whether a connector, a transformer and a scorer may have them.
+    let table = [
+        ("[imports]\nlog = true\nlookup = [\"item\"]", [true, true, true]),
+        ("[imports]\nkv = true", [true, false, false]),
+        ("[imports]\nnumbers = [\"x12-group\"]", [true, false, false]),
+        ("[imports]\nhttp = [\"GET\", \"PATCH\"]", [true, false, false]),
+        (digest.as_str(), [false, true, true]),
+        ("[imports]\nkv = false\nhttp = []", [true, true, true]),
+        ("[imports]\nhttp = [\"get\"]", [false, false, false]),
+        ("[imports]\nhttp = [\"CONNECT\"]", [false, false, false]),
+        ("[imports]\nlookup = [\"Item\"]", [false, false, false]),
+        ("[imports]\nlookup = [\"\"]", [false, false, false]),
+        ("[imports]\nnumbers = [\"a b\"]", [false, false, false]),
+        ("[imports]\nartifact = [\"sha256:AB\"]", [false, false, false]),
+        ("[imports]\nnetwork = true", [false, false, false]),
+        ("[handles]\nreceives = [\"x12/850\"]\ndelivers = [\"a.b/c-d\"]", [true, false, false]),
+        ("[handles]\nmaps = [\"x12/850\"]\nrenders = [\"a/b\"]", [false, true, false]),
+        ("[handles]\nreceives = [\"X12/850\"]", [false, false, false]),
+        (wide.as_str(), [false, false, false]),
+        ("[wishes]\n", [false, false, false]),
+    ];
+    for (lines, kinds) in table {
+        for (kind, good) in ["connector", "transformer", "scorer"].into_iter().zip(kinds) {
+            check(&manifest(kind, &[], lines), good);
+        }
+    }
+}
+
+#[test]
+fn both_readers_know_the_same_limits_and_take_none_without_effect() {
+    let choices = portreeve_sandbox::LimitChoices::default();
+    for (name, _) in choices.named() {
+        let kinds = match name {
+            "fuel" => [false, true, true],
+            "cpu_ms" | "numbers" | "http_requests" | "http_request_bytes" | "http_response_bytes" | "http_bytes" => {
+                [true, false, false]
+            }
+            _ => [true, true, true],
+        };
+        for (kind, good) in ["connector", "transformer", "scorer"].into_iter().zip(kinds) {
+            check(&manifest(kind, &[], &format!("[limits]\n{name} = 1")), good);
+            check(&manifest(kind, &[], &format!("[limits]\n{name} = 0")), false);
+            check(&manifest(kind, &[], &format!("[limits]\n{name} = -1")), false);
+        }
+        let page = std::fs::read_to_string(crate::support::tree().root().join("wit/README.md")).unwrap();
+        assert!(page.contains(&format!("| `{name}` |")), "wit/README.md does not name the limit `{name}`");
+    }
+    check(&manifest("scorer", &[], "[limits]\nmemory = 5"), false);
+}
