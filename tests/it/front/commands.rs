@@ -188,7 +188,7 @@ async fn a_reference_table_is_loaded_whole_and_on_record() {
     let other = json(&[&load[..], &["--table", "spare"]].concat()).await;
     assert_eq!((&other[0]["table"], &other[0]["version"]), (&"spare".into(), &1.into()));
     let entries = run(&["audit", "show", "--data-dir", data]).await.unwrap();
-    assert_eq!(entries.matches(r#""kind":"reference""#).count(), 5, "three by init, two by hand: {entries}");
+    assert_eq!(entries.matches(r#""kind":"reference""#).count(), 7, "five by init, two by hand: {entries}");
     std::fs::write(&file, "key,node:text\nA-1,DC\nA-1,DC\n").unwrap();
     refused(&load, &["was not loaded", "repeats the key `A-1`"]).await;
     assert_eq!(json(&["audit", "verify", "--data-dir", data]).await[0]["verified"], true);

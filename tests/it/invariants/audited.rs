@@ -237,7 +237,7 @@ async fn invariant_1_no_audit_no_action_what_comes_in_while_the_host_stops_gets_
     let sender = async {
         let body = x12(1, &PurchaseOrder::clean("PO-1"));
         let head = format!(
-            "POST /v1/channels/edi/inputs HTTP/1.1\r\nhost: portreeve\r\nauthorization: Bearer {EDI_TOKEN}\r\n\
+            "POST /v1/channels/edi HTTP/1.1\r\nhost: portreeve\r\nauthorization: Bearer {EDI_TOKEN}\r\n\
              content-length: {}\r\nexpect: 100-continue\r\nconnection: close\r\n\r\n",
             body.len()
         );
