@@ -50,6 +50,14 @@ pub(crate) fn write(folder: &Path, erp_origin: &str) -> anyhow::Result<()> {
     }
     std::fs::write(config.join("reference/customer.csv"), table)?;
 
+    let places = std::fs::read_to_string(from.join("reference/ship-to.csv"))?;
+    let mut table = places.lines().next().context("the demo has no places")?.to_owned();
+    for index in 0..CUSTOMERS {
+        let number = customer(index);
+        write!(table, "\n{number}/{number}-01,US")?;
+    }
+    std::fs::write(config.join("reference/ship-to.csv"), table)?;
+
     let secret = folder.join("shop.secret");
     std::fs::write(&secret, "a-secret-for-the-benchmark-only")?;
     let host = std::fs::read_to_string(from.join("portreeve.toml"))?
