@@ -32,10 +32,12 @@ impl FromRequestParts<Arc<Door>> for Operator {
     async fn from_request_parts(parts: &mut Parts, door: &Arc<Door>) -> Result<Self, Problem> {
         let shown = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         let shown = shown.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
-        let same = door
-            .front
-            .operator_token
-            .is_some_and(|expected| Digest::of(shown.as_bytes()).as_bytes().ct_eq(expected.as_bytes()).into());
+        let Some(expected) = door.front.operator_token else {
+            return Err(Problem::unauthorized(
+                "no operator token is configured, so nobody may read; set `operator_token_sha256` under `[host]`",
+            ));
+        };
+        let same: bool = Digest::of(shown.as_bytes()).as_bytes().ct_eq(expected.as_bytes()).into();
         if same { Ok(Self) } else { Err(Problem::unauthorized("this needs the operator token as a bearer token")) }
     }
 }

@@ -298,8 +298,15 @@ impl Configuration {
 }
 
 fn parse_host(text: &str) -> anyhow::Result<HostFile> {
-    toml::from_str(text)
-        .map_err(|error| anyhow::anyhow!("`{HOST_FILE}` cannot be understood: {}", error.to_string().trim_end()))
+    toml::from_str(text).map_err(|error| {
+        // The demo's own folder is the first thing that people copy.
+        let blanks = if text.contains("${") {
+            "\nblanks like `${…}` are filled in by `portreeve demo` only; start from the folder `config` that `demo --data-dir DIR` leaves in DIR"
+        } else {
+            ""
+        };
+        anyhow::anyhow!("`{HOST_FILE}` cannot be understood: {}{blanks}", error.to_string().trim_end())
+    })
 }
 
 /// What a door that is open to a network lacks. (That each sender has a token or

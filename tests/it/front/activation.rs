@@ -125,3 +125,9 @@ fn relative(folder: &Path) -> std::path::PathBuf {
     let up: std::path::PathBuf = here.components().skip(1).map(|_| "..").collect();
     up.join(folder.strip_prefix("/").unwrap())
 }
+
+#[test]
+fn the_demos_folder_as_it_lies_is_refused_with_where_a_whole_one_is() {
+    let refused = Proposed::read(&tree().demo()).err().unwrap().to_string();
+    assert!(refused.contains("is not a digest") && refused.contains("`demo --data-dir DIR`"), "{refused}");
+}
