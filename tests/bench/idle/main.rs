@@ -11,13 +11,15 @@
 //! counted is private memory (`/proc/self/smaps_rollup`), which leaves out what
 //! processes share, and address space that nobody touched.
 
+#[path = "../scorer.rs"]
+mod scorer;
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant as Stopwatch;
 
 use anyhow::{Context, Result, bail, ensure};
-use portreeve_build::BuildOptions;
 use portreeve_model::id::PluginName;
 use portreeve_registry::{CodeCache, Installed, PlatformGrant, Registry};
 use portreeve_sandbox::{Sandbox, SandboxOptions};
@@ -63,7 +65,7 @@ impl Options {
 
 fn measure(count: u32) -> Result<()> {
     let folder = tempfile::tempdir().context("failed to make a folder")?;
-    std::fs::write(component(folder.path()), build_scorer()?).context("failed to keep the scorer")?;
+    std::fs::write(component(folder.path()), scorer::build()?).context("failed to keep the scorer")?;
     let compiling = Stopwatch::now();
     let status = Command::new(std::env::current_exe().context("failed to find this program")?)
         .args(["--count", &count.to_string(), "--fill"])
@@ -141,15 +143,4 @@ fn private_kib() -> Result<u64> {
     lines
         .map(|line| line.split_whitespace().nth(1).context("a size is missing")?.parse::<u64>().context("no size"))
         .sum()
-}
-
-fn build_scorer() -> Result<Vec<u8>> {
-    // Cargo sets it when it runs a benchmark; the path is not compiled in.
-    let bench = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR").context("run it with `cargo bench`")?);
-    let workspace = bench.ancestors().nth(2).context("the benchmark is not in its workspace")?;
-    let target = workspace.join("target").join("guests");
-    let options = BuildOptions { target_dir: &target, offline: false, progress: &|_| {} };
-    let built = portreeve_build::build(&[workspace.join("plugins/scorers/fraud")], &options)?;
-    let scorer = built.first().context("nothing was built")?;
-    std::fs::read(&scorer.component).with_context(|| format!("failed to read `{}`", scorer.component.display()))
 }

@@ -21,15 +21,15 @@ mod native;
 mod payload;
 mod raw;
 mod samples;
+#[path = "../scorer.rs"]
+mod scorer;
 
 use std::hint::black_box;
 use std::io::Write;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant as Stopwatch;
 
 use async_trait::async_trait;
-use portreeve_build::BuildOptions;
 use portreeve_model::advice::{Assessment, ScoringRequest};
 use portreeve_model::event::Event;
 use portreeve_model::id::{Digest, PluginKind, PluginName};
@@ -121,7 +121,7 @@ impl Lookup for OneRow {
 
 impl Bench {
     fn new() -> Result<Self> {
-        let component = build_scorer()?;
+        let component = scorer::build()?;
         let request = payload::request()?;
         let row = payload::row()?;
 
@@ -249,18 +249,6 @@ fn batched<T, E>(
     }
     samples.add(watch.elapsed(), BATCH);
     Ok(())
-}
-
-/// The fraud scorer, built as a plugin author would build it.
-fn build_scorer() -> Result<Vec<u8>> {
-    // Cargo sets it when it runs a benchmark; the path is not compiled in.
-    let bench = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR").context("run it with `cargo bench`")?);
-    let workspace = bench.ancestors().nth(2).context("the benchmark is not in its workspace")?;
-    let target = workspace.join("target").join("guests");
-    let options = BuildOptions { target_dir: &target, offline: false, progress: &|_| {} };
-    let built = portreeve_build::build(&[workspace.join("plugins/scorers/fraud")], &options)?;
-    let scorer = built.first().context("nothing was built")?;
-    std::fs::read(&scorer.component).with_context(|| format!("failed to read `{}`", scorer.component.display()))
 }
 
 // --- what comes out ---

@@ -118,7 +118,7 @@ fn connect(file: &Path) -> Result<Connection, StoreError> {
     let connection = Connection::open(file).map_err(failed)?;
     // FULL: a commit is acknowledged after its fsync. secure_delete: an erased
     // key must not survive in a free page. temp_store: what a savepoint may have to
-    // undo is a few pages; in a file it was a seventh of the writer's time.
+    // undo is a few pages, and needs no file.
     connection
         .execute_batch(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON;

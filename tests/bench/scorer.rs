@@ -1,0 +1,25 @@
+//! The scorer that the benchmarks call.
+
+use std::io;
+use std::path::PathBuf;
+
+use portreeve_build::BuildOptions;
+
+/// The fraud scorer, built as a plugin author would build it.
+///
+/// # Errors
+/// When it cannot be built or read.
+pub(crate) fn build() -> io::Result<Vec<u8>> {
+    // Cargo sets it when it runs a benchmark; the path is not compiled in.
+    let bench = std::env::var("CARGO_MANIFEST_DIR").map_err(|_| io::Error::other("run it with `cargo bench`"))?;
+    let bench = PathBuf::from(bench);
+    let workspace =
+        bench.ancestors().nth(2).ok_or_else(|| io::Error::other("the benchmark is not in its workspace"))?;
+    let target = workspace.join("target").join("guests");
+    let options = BuildOptions { target_dir: &target, offline: false, progress: &|_| {} };
+    let built =
+        portreeve_build::build(&[workspace.join("plugins/scorers/fraud")], &options).map_err(io::Error::other)?;
+    let scorer = built.first().ok_or_else(|| io::Error::other("nothing was built"))?;
+    std::fs::read(&scorer.component)
+        .map_err(|error| io::Error::other(format!("failed to read `{}`: {error}", scorer.component.display())))
+}
