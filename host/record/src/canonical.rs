@@ -6,7 +6,7 @@
 //! with a fraction, are refused; 64-bit integers travel as decimal text
 //! (`portreeve_model::value::text`).
 
-mod exact;
+mod direct;
 
 use portreeve_model::Digest;
 use serde::{Serialize, de::DeserializeOwned};
@@ -63,12 +63,13 @@ pub enum RecordError {
 /// When the value has no JSON form, an object has a key twice, or a number is
 /// not an integer of at most [`INTEGER_MAX`] in magnitude.
 pub fn canonical_json(value: &impl Serialize) -> Result<Vec<u8>, RecordError> {
-    let unserialisable = |error: serde_json::Error| RecordError::Unserialisable(error.to_string());
-    if !exact::is_exact(value) {
-        // A tree shows where, and the numbers as they were before rounding.
-        let tree = serde_json::to_value(value).map_err(unserialisable)?;
-        refuse_inexact_numbers(&tree, "")?;
+    if let Some(bytes) = direct::written(value) {
+        return Ok(bytes);
     }
+    let unserialisable = |error: serde_json::Error| RecordError::Unserialisable(error.to_string());
+    // A tree shows where, and the numbers as they were before rounding.
+    let tree = serde_json::to_value(value).map_err(unserialisable)?;
+    refuse_inexact_numbers(&tree, "")?;
     serde_json_canonicalizer::to_vec(value).map_err(unserialisable)
 }
 
@@ -122,6 +123,8 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
 
     use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -179,6 +182,74 @@ mod tests {
         for found in refused {
             assert!(matches!(found, Err(RecordError::InexactNumber { .. })), "{found:?}");
         }
+    }
+
+    /// Values that records are made of, and some that they are not.
+    fn any_value() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            (-9_i64..9).prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            ".{0,6}".prop_map(Value::from),
+            "[\\x00-\\x22\\\\é\u{ffff}\u{10000}]{0,6}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 24, 5, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::vec(("[a-d]{1,2}|[\\x1f\"é\u{ffff}\u{10000}]{1,2}", inner), 0..5)
+                    .prop_map(|members| Value::Object(members.into_iter().collect())),
+            ]
+        })
+    }
+
+    /// Members in the order in which they are given, as a struct has them.
+    struct Given(Vec<(String, Value)>);
+
+    impl Serialize for Given {
+        fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_in_one_pass_is_what_the_library_writes(value in any_value()) {
+            if let Some(bytes) = direct::written(&value) {
+                let expected = serde_json_canonicalizer::to_vec(&value).unwrap();
+                prop_assert_eq!(String::from_utf8_lossy(&bytes), String::from_utf8_lossy(&expected));
+            }
+        }
+
+        #[test]
+        fn members_are_put_in_order_and_a_name_twice_is_refused(
+            members in prop::collection::vec(("[a-e]{1,2}", any_value()), 0..8)
+        ) {
+            let names: std::collections::BTreeSet<_> = members.iter().map(|(name, _)| name.clone()).collect();
+            let twice = names.len() < members.len();
+            let given = Given(members);
+            match direct::written(&given) {
+                Some(bytes) => {
+                    prop_assert!(!twice);
+                    prop_assert_eq!(bytes, serde_json_canonicalizer::to_vec(&given).unwrap());
+                }
+                None => prop_assert!(!twice || canonical_json(&given).is_err()),
+            }
+        }
+    }
+
+    #[test]
+    fn what_records_are_made_of_is_written_in_one_pass() {
+        #[derive(Serialize)]
+        #[serde(tag = "kind")]
+        enum Tagged {
+            Last { zebra: u32, ant: Option<i64>, list: Vec<(bool, char)> },
+        }
+        let value = Tagged::Last { zebra: 1, ant: Some(-5), list: vec![(true, '"'), (false, 'ü')] };
+        let bytes = direct::written(&value).unwrap();
+        let expected = "{\"ant\":-5,\"kind\":\"Last\",\"list\":[[true,\"\\\"\"],[false,\"ü\"]],\"zebra\":1}";
+        assert_eq!(String::from_utf8(bytes).unwrap(), expected);
     }
 
     #[test]
