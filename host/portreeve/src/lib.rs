@@ -4,6 +4,10 @@
 //! Everything that Portreeve does is in the other rooms; here it is put together
 //! ([`host`]), described ([`config`]) and driven ([`command`]).
 
+/// For the binary, and for the tests and benchmarks that run what it runs.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 pub mod command;
 
 pub mod config;
