@@ -134,7 +134,7 @@ fn armed_store(
     clock: &Arc<Clock>,
 ) -> wasmtime::Result<Store<Border>> {
     let limits = &plugin.spec.limits;
-    let mut store = Store::new(&pool.engine, Border::new(plugin.spec.clone(), call, context));
+    let mut store = Store::new(&pool.engine, Border::new(plugin, call, context));
     store.limiter(Border::limiter);
     store.set_hostcall_fuel(to_usize(transfer_bytes_max(limits)));
     store.set_max_component_handles(to_usize(limits.handles));

@@ -11,6 +11,7 @@
 //! guest has finished it, so that a guest that traps half-way causes nothing.
 //! Only plain `http` is spoken so far; `https` is refused with a sentence.
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -18,7 +19,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderName, HeaderValue, Method, Request, Response, Uri, header};
 use http_body_util::{BodyExt, Full};
-use hyper_util::rt::TokioIo;
+use hyper::body::Incoming;
 use portreeve_model::id::Digest;
 use tokio::net::TcpStream;
 use wasmtime_wasi_http::{
@@ -26,15 +27,15 @@ use wasmtime_wasi_http::{
 };
 
 use crate::capability::{Egress, EgressRequest};
-use crate::limits::{
-    HTTP_CHUNK_BYTES_MAX, HTTP_CONNECT_MS_MAX, HTTP_FIELDS_BYTES_MAX, HTTP_HEADERS_MAX, Limits, URL_BYTES_MAX, to_u64,
-};
+use crate::connections::{Connections, Open, Unanswered};
+use crate::limits::{HTTP_CHUNK_BYTES_MAX, HTTP_CONNECT_MS_MAX, Limits, URL_BYTES_MAX, to_u64};
 use crate::outcome::{Call, RecordedRequest, RequestOutcome};
-use crate::plugin::PluginSpec;
+use crate::plugin::{Loaded, PluginSpec};
 
 /// Sends a guest's requests, and keeps the record of them.
 pub(crate) struct Sender {
     spec: Arc<PluginSpec>,
+    connections: Arc<Connections>,
     call: Call,
     egress: Arc<dyn Egress>,
     limits: Limits,
@@ -48,12 +49,13 @@ type Requests = Arc<Mutex<Vec<RecordedRequest>>>;
 type Sent = Result<(Response<WasiBody>, Box<dyn Future<Output = Result<(), Error>> + Send>), Error>;
 
 impl Sender {
-    pub(crate) fn new(spec: &Arc<PluginSpec>, call: Call, egress: Arc<dyn Egress>) -> Self {
+    pub(crate) fn new(plugin: &Loaded, call: Call, egress: Arc<dyn Egress>) -> Self {
         Self {
-            spec: spec.clone(),
+            spec: Arc::clone(&plugin.spec),
+            connections: Arc::clone(&plugin.connections),
             call,
             egress,
-            limits: spec.limits,
+            limits: plugin.spec.limits,
             volume: Volume::default(),
             requests: Requests::default(),
         }
@@ -106,9 +108,17 @@ impl WasiHttpHooks for Sender {
             return Box::new(async { Err(Error::ConnectionLimitReached) });
         };
         let (spec, call, egress, limits) = (self.spec.clone(), self.call, self.egress.clone(), self.limits);
-        let volume = self.volume.clone();
+        let (volume, connections) = (self.volume.clone(), Arc::clone(&self.connections));
         Box::new(async move {
-            let exchange = Exchange { spec: &spec, call, egress: &*egress, limits: &limits, volume, note: &note };
+            let exchange = Exchange {
+                spec: &spec,
+                connections: &connections,
+                call,
+                egress: &*egress,
+                limits: &limits,
+                volume,
+                note: &note,
+            };
             match exchange.run(request, options.unwrap_or_default()).await {
                 Ok(response) => {
                     let nothing_left: Box<dyn Future<Output = Result<(), Error>> + Send> = Box::new(async { Ok(()) });
@@ -126,6 +136,7 @@ impl WasiHttpHooks for Sender {
 /// One request and its answer.
 struct Exchange<'a> {
     spec: &'a PluginSpec,
+    connections: &'a Connections,
     call: Call,
     egress: &'a dyn Egress,
     limits: &'a Limits,
@@ -153,9 +164,10 @@ impl Exchange<'_> {
         let pinned = self.egress.authorize(asked).await.map_err(|why| refused(Error::HttpRequestDenied, why))?;
 
         let request = self.complete(request, &pinned.headers).await?;
-        let stream = connect(pinned.address, options.connect_timeout).await?;
-        let (response, _connection) = self.exchange(stream, request, options.first_byte_timeout).await?;
-        self.answer(response).await
+        let (response, open) = self.exchange(pinned.address, request, &options).await?;
+        let answer = self.answer(response).await?;
+        self.connections.keep(pinned.address, open);
+        Ok(answer)
     }
 
     /// `receive` answers without asking anybody; `poll`, `find` and `check` look
@@ -203,35 +215,41 @@ impl Exchange<'_> {
             parts.headers.insert(name, value);
         }
         parts.headers.remove(header::CONTENT_LENGTH);
-        parts.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         // Towards an origin server the request line has only the path.
         parts.uri = parts.uri.path_and_query().map_or_else(|| Uri::from_static("/"), |path| Uri::from(path.clone()));
         Ok(Request::from_parts(parts, Full::new(body)))
     }
 
+    /// Sends the request over a kept connection or a new one. One that was kept may
+    /// turn out to be closed before anything was written: then a new one has its turn.
     async fn exchange(
         &self,
-        stream: TcpStream,
+        address: SocketAddr,
         request: Request<Full<Bytes>>,
-        wait: Option<Duration>,
-    ) -> Result<(Response<hyper::body::Incoming>, Connection), Failed> {
-        let (mut sender, connection) = hyper::client::conn::http1::Builder::new()
-            .max_headers(HTTP_HEADERS_MAX)
-            .max_buf_size(HTTP_FIELDS_BYTES_MAX)
-            .handshake(TokioIo::new(stream))
-            .await
-            .map_err(broken)?;
-        // Its errors show in the exchange as well.
-        let connection = Connection(tokio::spawn(async move { drop(connection.await) }));
-        let wait = wait.unwrap_or(Duration::from_millis(self.limits.wall_ms));
-        match tokio::time::timeout(wait, sender.send_request(request)).await {
-            Ok(response) => response.map(|response| (response, connection)).map_err(broken),
-            Err(_) => Err(failed(Error::HttpResponseTimeout, "the target did not answer in time".to_owned())),
+        options: &RequestOptions,
+    ) -> Result<(Response<Incoming>, Open), Failed> {
+        let wait = options.first_byte_timeout.unwrap_or(Duration::from_millis(self.limits.wall_ms));
+        let mut unsent = request;
+        if let Some(mut open) = self.connections.take(address).await {
+            match in_time(wait, open.send(unsent)).await? {
+                Ok(response) => return Ok((response, open)),
+                Err(Unanswered::Unsent(request)) => unsent = request,
+                Err(Unanswered::Broken(error)) => return Err(broken(error)),
+            }
+        }
+        let stream = connect(address, options.connect_timeout).await?;
+        let mut open = Open::over(stream).await.map_err(broken)?;
+        match in_time(wait, open.send(unsent)).await? {
+            Ok(response) => Ok((response, open)),
+            Err(Unanswered::Unsent(_)) => {
+                Err(refused(Error::ConnectionTerminated, "the target closed the connection at once".to_owned()))
+            }
+            Err(Unanswered::Broken(error)) => Err(broken(error)),
         }
     }
 
     /// Reads the whole answer and takes out what is the host's.
-    async fn answer(&self, response: Response<hyper::body::Incoming>) -> Result<Response<WasiBody>, Failed> {
+    async fn answer(&self, response: Response<Incoming>) -> Result<Response<WasiBody>, Failed> {
         let (mut parts, body) = response.into_parts();
         let too_large =
             |beyond: Beyond| failed(Error::HttpResponseBodySize(Some(beyond.allowed)), format!("the answer: {beyond}"));
@@ -301,16 +319,6 @@ enum Stopped {
     Beyond(Beyond),
 }
 
-/// The task that drives a connection; it ends with the exchange, whatever the
-/// target does.
-struct Connection(tokio::task::JoinHandle<()>);
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
 fn check_url(url: &Uri) -> Result<(), Failed> {
     if url.to_string().len() > URL_BYTES_MAX {
         return Err(refused(Error::HttpRequestUriTooLong, format!("the URL has more than {URL_BYTES_MAX} bytes")));
@@ -323,7 +331,12 @@ fn check_url(url: &Uri) -> Result<(), Failed> {
     Ok(())
 }
 
-async fn connect(address: std::net::SocketAddr, wait: Option<Duration>) -> Result<TcpStream, Failed> {
+async fn in_time<T>(wait: Duration, exchange: impl Future<Output = T>) -> Result<T, Failed> {
+    let late = |_| failed(Error::HttpResponseTimeout, "the target did not answer in time".to_owned());
+    tokio::time::timeout(wait, exchange).await.map_err(late)
+}
+
+async fn connect(address: SocketAddr, wait: Option<Duration>) -> Result<TcpStream, Failed> {
     let most = Duration::from_millis(HTTP_CONNECT_MS_MAX);
     let wait = wait.map_or(most, |wait| wait.min(most));
     match tokio::time::timeout(wait, TcpStream::connect(address)).await {

@@ -27,7 +27,7 @@ use crate::limits::{
 use crate::outcome::{
     Call, CallFailure, KvWrite, LogLevel, LogLine, LookupAnswer, RecordedLookup, RecordedRequest, RequestOutcome,
 };
-use crate::plugin::PluginSpec;
+use crate::plugin::{Loaded, PluginSpec};
 
 /// Ends a call from inside a host function, the limiter or the clock.
 #[derive(Debug, thiserror::Error)]
@@ -60,7 +60,8 @@ pub(crate) struct Record {
 }
 
 impl Border {
-    pub(crate) fn new(spec: Arc<PluginSpec>, call: Call, context: &CallContext) -> Self {
+    pub(crate) fn new(plugin: &Loaded, call: Call, context: &CallContext) -> Self {
+        let spec = Arc::clone(&plugin.spec);
         let mut resources = ResourceTable::new();
         resources.set_max_capacity(to_usize(spec.limits.handles));
         let mut http = WasiHttpCtx::new();
@@ -70,7 +71,7 @@ impl Border {
             memory: MemoryLimiter { limits: spec.limits, memory_bytes: 0, table_elements: 0 },
             resources,
             http,
-            sender: Sender::new(&spec, call, context.egress.clone()),
+            sender: Sender::new(plugin, call, context.egress.clone()),
             context: context.clone(),
             spec,
         }

@@ -35,6 +35,8 @@ mod host;
 
 mod egress;
 
+mod connections;
+
 mod request;
 
 mod convert;

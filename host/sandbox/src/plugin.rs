@@ -25,6 +25,7 @@ use crate::bindings::{self, advice as wit_advice, documents as wit_documents, ev
 use crate::call::{Results, governed, unstarted};
 use crate::capability::CallContext;
 use crate::code::CompiledCode;
+use crate::connections::Connections;
 use crate::convert::ToGuest;
 use crate::engine::{Engines, Pool};
 use crate::host::Border;
@@ -151,6 +152,8 @@ pub(crate) struct Loaded {
     pub(crate) engines: Arc<Engines>,
     /// How many of its calls run at once.
     pub(crate) share: Semaphore,
+    /// Its open connections to targets.
+    pub(crate) connections: Arc<Connections>,
     pub(crate) instance: InstancePre<Border>,
     pub(crate) exports: BTreeMap<&'static str, ComponentExportIndex>,
 }
@@ -174,7 +177,7 @@ impl Loaded {
         let linker = link(pool, &spec.declared).map_err(unloadable)?;
         let instance = linker.instantiate_pre(&component).map_err(unloadable)?;
         let share = pool.share();
-        Ok(Self { spec: Arc::new(spec), engines, share, instance, exports })
+        Ok(Self { spec: Arc::new(spec), engines, share, connections: Arc::default(), instance, exports })
     }
 
     /// Compares the exports with the types that the host will call them with. They
