@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use portreeve_model::document::{Header, Inbound, MappingRequest, Message, RenderingRequest, Setting};
-use portreeve_model::reference::Field;
+use portreeve_model::reference::Row;
 use portreeve_model::{ChannelId, Document, Event, Failure, OrderId, Received, SenderId};
 use portreeve_sandbox::{CallContext, Lookup, LookupError, Numbers, NumbersError, Plugin};
 
@@ -31,7 +31,7 @@ struct NoRows;
 
 #[async_trait]
 impl Lookup for NoRows {
-    async fn get(&self, _: &str, _: &str) -> Result<Option<Vec<Field>>, LookupError> {
+    async fn get(&self, _: &str, _: &str) -> Result<Option<Arc<Row>>, LookupError> {
         Ok(None)
     }
 }

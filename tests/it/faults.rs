@@ -2,6 +2,7 @@
 //! nothing persisted, or everything did and nobody heard. A third way takes the
 //! whole process with it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
@@ -11,8 +12,8 @@ use portreeve_model::{Currency, Digest, Instant, OrderId, PluginName, Reply};
 use portreeve_record::{Leaf, PayloadKey};
 use portreeve_store::contract::{
     Configuration, CustomerAggregate, DeadLetter, DecisionCommit, DocumentPosition, DocumentView, ExceptionView,
-    HistoryQuery, InputId, JournalEntry, JournalOutcome, NewReference, OrderState, OrderTrail, OrderView, OutboxId,
-    PluginUsage, Room, Settlement, Summary, TreeHead, UnsequencedLeaf,
+    HistoryQuery, InputId, JournalEntry, JournalOutcome, NewReference, OpenPayload, OrderState, OrderTrail, OrderView,
+    OutboxId, PluginUsage, ReferenceTable, ReferenceWanted, Room, Settlement, Summary, TreeHead, UnsequencedLeaf,
 };
 use portreeve_store::{Attempt, Committed, Journaled, Permit, Settled, Store, StoreError};
 
@@ -116,14 +117,17 @@ store! {
     }
     reads {
         async fn active_configuration(&self) -> Option<Configuration>;
+        async fn references(&self, wanted: Vec<ReferenceWanted>) -> Vec<Option<ReferenceTable>>;
         async fn reference(&self, table: &str) -> Option<(u64, Vec<(String, Row)>)>;
         async fn reply_to(&self, input: InputId) -> Option<Reply>;
         async fn undecided(&self, limit: u32) -> Vec<Journaled>;
-        async fn customer_history(&self, query: HistoryQuery) -> CustomerAggregate;
+        async fn known_orders(&self, ids: Vec<OrderId>) -> BTreeSet<OrderId>;
+        async fn customer_histories(&self, queries: Vec<HistoryQuery>) -> Vec<CustomerAggregate>;
         async fn plugin_usage(&self, plugin: &PluginName, currency: Currency, hour: Instant, day: Instant) -> PluginUsage;
         async fn dead_letters(&self, after: u64, limit: u32) -> Vec<DeadLetter>;
         async fn next_due(&self) -> Option<Instant>;
         async fn payload(&self, commitment: Digest) -> Vec<u8>;
+        async fn payloads(&self, commitments: Vec<Digest>) -> Vec<Result<OpenPayload, StoreError>>;
         async fn payload_with_key(&self, commitment: Digest) -> (Vec<u8>, PayloadKey);
         async fn payloads_about(&self, subject: Digest) -> Vec<Digest>;
         async fn kv(&self, plugin: &PluginName, scope: &str, key: &str) -> Option<Vec<u8>>;

@@ -17,7 +17,6 @@ use portreeve_store::contract::{
     Disposition, InputId, JournalEntry, JournalOutcome, NewDocument, NewException, NewPayload,
 };
 
-use crate::capability::Tables;
 use crate::leaf::{self, AcceptFacts};
 use crate::numbers::Draw;
 use crate::reply;
@@ -170,7 +169,7 @@ impl Pipeline {
         let connector = self.plugin(&channel.connector)?;
         let mut context = self.context(received_at);
         context.numbers = Arc::clone(numbers) as _;
-        context.lookup = Tables::of(&self.store, &connector.manifest.imports.lookup).await;
+        context.lookup = self.tables.of(&self.store, &connector.manifest.imports.lookup).await;
         let inbound = Inbound {
             method: input.method.clone(),
             path: input.path.clone(),

@@ -1,99 +1,24 @@
-//! What the sandbox asks for, answered from the store and the configuration:
-//! reference tables, and the way out to a target.
+//! What the sandbox asks for, answered from a record or the configuration: look-ups
+//! as they were answered before, and the way out to a target.
 
-use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use portreeve_model::reference::{Field, Row};
+use portreeve_model::reference::Row;
 use portreeve_sandbox::{Egress, EgressRequest, Lookup, LookupAnswer, LookupError, Pinned, RecordedLookup};
-use portreeve_store::{Store, StoreError};
 
 use crate::route::Target;
-
-/// Reference tables as they were when the batch began: all orders of a batch,
-/// and all questions of a call, see the same rows.
-#[derive(Default)]
-pub(crate) struct Tables {
-    tables: BTreeMap<String, Table>,
-    failed: BTreeMap<String, String>,
-}
-
-struct Table {
-    version: u64,
-    rows: HashMap<String, Row>,
-}
-
-impl Tables {
-    /// Reads the named tables.
-    pub(crate) async fn of(store: &Arc<dyn Store>, names: &[String]) -> Arc<Self> {
-        let mut tables = Self::default();
-        for name in names {
-            match store.reference(name).await {
-                Ok(Some((version, rows))) => {
-                    tables.tables.insert(name.clone(), Table { version, rows: rows.into_iter().collect() });
-                }
-                Ok(None) => {}
-                Err(error) => {
-                    tables.failed.insert(name.clone(), error.to_string());
-                }
-            }
-        }
-        Arc::new(tables)
-    }
-
-    /// Reads the named tables, all or none: what is decided without a table that
-    /// merely could not be read would be decided otherwise a second later.
-    pub(crate) async fn read(store: &Arc<dyn Store>, names: &[String]) -> Result<Arc<Self>, StoreError> {
-        let mut tables = Self::default();
-        for name in names {
-            if let Some((version, rows)) = store.reference(name).await? {
-                tables.tables.insert(name.clone(), Table { version, rows: rows.into_iter().collect() });
-            }
-        }
-        Ok(Arc::new(tables))
-    }
-
-    /// What a table says about a key.
-    pub(crate) fn answer(&self, table: &str, key: &str) -> LookupAnswer {
-        match self.tables.get(table).map(|table| table.rows.get(key)) {
-            None => LookupAnswer::UnknownTable,
-            Some(None) => LookupAnswer::NoRow,
-            Some(Some(row)) => LookupAnswer::Row(fields(row)),
-        }
-    }
-
-    /// The versions that were read, for the decision's record.
-    pub(crate) fn versions(&self) -> BTreeMap<String, u64> {
-        self.tables.iter().map(|(name, table)| (name.clone(), table.version)).collect()
-    }
-}
-
-#[async_trait]
-impl Lookup for Tables {
-    async fn get(&self, table: &str, key: &str) -> Result<Option<Vec<Field>>, LookupError> {
-        if let Some(error) = self.failed.get(table) {
-            return Err(LookupError::Unavailable(error.clone()));
-        }
-        let Some(table) = self.tables.get(table) else { return Err(LookupError::UnknownTable(table.to_owned())) };
-        Ok(table.rows.get(key).map(fields))
-    }
-}
-
-fn fields(row: &Row) -> Vec<Field> {
-    row.0.clone()
-}
 
 /// Answers that were recorded with a decision, given again.
 pub(crate) struct Recorded(pub(crate) Vec<RecordedLookup>);
 
 #[async_trait]
 impl Lookup for Recorded {
-    async fn get(&self, table: &str, key: &str) -> Result<Option<Vec<Field>>, LookupError> {
+    async fn get(&self, table: &str, key: &str) -> Result<Option<Arc<Row>>, LookupError> {
         let recorded = self.0.iter().find(|lookup| lookup.table == table && lookup.key == key);
         match recorded.map(|lookup| &lookup.answer) {
-            Some(LookupAnswer::Row(row)) => Ok(Some(row.clone())),
+            Some(LookupAnswer::Row(row)) => Ok(Some(Arc::clone(row))),
             Some(LookupAnswer::NoRow) => Ok(None),
             Some(LookupAnswer::Denied) => Err(LookupError::Denied(table.to_owned())),
             Some(LookupAnswer::UnknownTable) => Err(LookupError::UnknownTable(table.to_owned())),

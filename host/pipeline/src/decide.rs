@@ -40,7 +40,6 @@ pub(crate) use self::facts::{RuleRows, class, reference_facts};
 pub(crate) use self::scoring::Question;
 pub use self::set_aside::SetAside;
 pub(crate) use self::weighing::subject;
-use crate::capability::Tables;
 use crate::leaf::{self, DecideFacts};
 use crate::{Pipeline, parallel};
 
@@ -99,7 +98,7 @@ impl Pipeline {
             return Ok(Vec::new());
         }
         let mut left: BTreeSet<DocumentPosition> = documents.iter().map(Journaled::position).collect();
-        let tables = Tables::read(&self.store, &self.tables_in_use()).await?;
+        let tables = self.tables.read(&self.store, &self.tables_in_use()).await?;
 
         let pipeline = Arc::clone(self);
         let its_tables = Arc::clone(&tables);
@@ -111,9 +110,10 @@ impl Pipeline {
 
         let mut unread = Vec::new();
         let mut validated = Vec::new();
-        let mut in_batch = BTreeSet::new();
-        for mapped in mapped.into_iter().flatten().flatten() {
-            match of_one(self.validate(mapped, &tables, &mut in_batch).await)? {
+        let mapped: Vec<_> = mapped.into_iter().flatten().flatten().collect();
+        let mut known = self.known_orders(&mapped).await?;
+        for mapped in mapped {
+            match of_one(self.validate(mapped, &tables, &mut known))? {
                 Some(Ok(order)) => validated.push(order),
                 Some(Err(other)) => unread.push(other),
                 None => {}

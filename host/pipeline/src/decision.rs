@@ -4,11 +4,12 @@
 //! commitment. Canonical JSON, so that the same decision has the same bytes.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use portreeve_authority::rules::{Consequence, Finding};
 use portreeve_authority::{Counters, Verdict};
 use portreeve_model::advice::{Assessment, CustomerHistory, Proposal};
-use portreeve_model::reference::Field;
+use portreeve_model::reference::Row;
 use portreeve_model::value::text;
 use portreeve_model::{Digest, Instant, OrderId, PluginName};
 use portreeve_sandbox::{LookupAnswer, RecordedLookup};
@@ -39,8 +40,10 @@ pub struct DecisionRecord {
     pub rules: Digest,
     /// Whether the channel was one for tests.
     pub test_channel: bool,
-    /// What the host's rules looked up, with the answers.
-    pub looked_up: Vec<LookupRecord>,
+    /// Every look-up with its answer, once, whoever asked.
+    pub answers: Vec<LookupRecord>,
+    /// What the host's rules looked up: places in `answers`, from 0.
+    pub looked_up: Vec<u32>,
     /// What the scorers knew about the customer.
     pub history: Option<CustomerHistory>,
     /// What the host's rules found.
@@ -84,8 +87,8 @@ pub struct Scoring {
     pub seed: u64,
     /// Digest of its input.
     pub input: Digest,
-    /// What it looked up, with the answers.
-    pub lookups: Vec<LookupRecord>,
+    /// What it looked up, in order: places in the record's `answers`, from 0.
+    pub lookups: Vec<u32>,
     /// Digest over its host calls.
     pub transcript: Digest,
     /// Fuel it burned.
@@ -108,7 +111,52 @@ pub struct LookupRecord {
     /// `row`, `no-row`, `denied`, `unknown-table`, `unavailable`.
     pub answer: String,
     /// The row, when there was one.
-    pub row: Option<Vec<Field>>,
+    #[serde(with = "shared")]
+    pub row: Option<Arc<Row>>,
+}
+
+/// A row that the table and its readers share, as JSON.
+mod shared {
+    use super::{Arc, Deserialize, Row, Serialize};
+
+    pub(super) fn serialize<S: serde::Serializer>(row: &Option<Arc<Row>>, serializer: S) -> Result<S::Ok, S::Error> {
+        row.as_deref().serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Arc<Row>>, D::Error> {
+        Ok(Option::<Row>::deserialize(deserializer)?.map(Arc::new))
+    }
+}
+
+/// Answers as they are collected for a record. All questions of an order are asked
+/// of the same tables, so the same question has one answer.
+#[derive(Debug, Default)]
+pub(crate) struct Answers {
+    answers: Vec<LookupRecord>,
+    places: BTreeMap<(String, String, &'static str), u32>,
+}
+
+impl Answers {
+    /// Where the answers to these questions are.
+    pub(crate) fn places<'a>(&mut self, lookups: impl IntoIterator<Item = &'a RecordedLookup>) -> Vec<u32> {
+        lookups.into_iter().map(|lookup| self.place(lookup)).collect()
+    }
+
+    fn place(&mut self, lookup: &RecordedLookup) -> u32 {
+        // A call has a limit of look-ups far below this number.
+        let next = u32::try_from(self.answers.len()).unwrap_or(u32::MAX);
+        let question = (lookup.table.clone(), lookup.key.clone(), word(&lookup.answer));
+        let place = *self.places.entry(question).or_insert(next);
+        if place == next {
+            self.answers.push(LookupRecord::from(lookup));
+        }
+        place
+    }
+
+    /// All of them.
+    pub(crate) fn into_records(self) -> Vec<LookupRecord> {
+        self.answers
+    }
 }
 
 /// A proposal and what it may cause, with the counters that authority was given.
@@ -215,7 +263,10 @@ impl DecisionRecord {
             .iter()
             .map(|v| (&v.plugin, &v.proposed, &v.outcome, &v.code, &v.grant, &v.policies, &v.effect))
             .collect();
-        portreeve_record::canonical_digest(&(&self.order, &self.state, &self.history, &self.findings, scores, verdicts))
+        portreeve_record::canonical_digest(&(
+            (&self.order, &self.state, &self.history, &self.findings),
+            (&self.answers, scores, verdicts),
+        ))
     }
 }
 
@@ -264,14 +315,23 @@ impl From<&Weighed> for VerdictRecord {
 
 impl From<&RecordedLookup> for LookupRecord {
     fn from(lookup: &RecordedLookup) -> Self {
-        let (answer, row) = match &lookup.answer {
-            LookupAnswer::Row(row) => ("row", Some(row.clone())),
-            LookupAnswer::NoRow => ("no-row", None),
-            LookupAnswer::Denied => ("denied", None),
-            LookupAnswer::UnknownTable => ("unknown-table", None),
-            LookupAnswer::Unavailable => ("unavailable", None),
+        let row = match &lookup.answer {
+            LookupAnswer::Row(row) => Some(Arc::clone(row)),
+            LookupAnswer::NoRow | LookupAnswer::Denied | LookupAnswer::UnknownTable | LookupAnswer::Unavailable => None,
         };
-        Self { table: lookup.table.clone(), key: lookup.key.clone(), answer: answer.to_owned(), row }
+        let answer = word(&lookup.answer).to_owned();
+        Self { table: lookup.table.clone(), key: lookup.key.clone(), answer, row }
+    }
+}
+
+/// The word for an answer in a record.
+fn word(answer: &LookupAnswer) -> &'static str {
+    match answer {
+        LookupAnswer::Row(_) => "row",
+        LookupAnswer::NoRow => "no-row",
+        LookupAnswer::Denied => "denied",
+        LookupAnswer::UnknownTable => "unknown-table",
+        LookupAnswer::Unavailable => "unavailable",
     }
 }
 
@@ -279,7 +339,7 @@ impl LookupRecord {
     /// As the sandbox states it.
     pub(crate) fn recorded(&self) -> RecordedLookup {
         let answer = match (self.answer.as_str(), &self.row) {
-            ("row", Some(row)) => LookupAnswer::Row(row.clone()),
+            ("row", Some(row)) => LookupAnswer::Row(Arc::clone(row)),
             ("no-row", _) => LookupAnswer::NoRow,
             ("denied", _) => LookupAnswer::Denied,
             ("unknown-table", _) => LookupAnswer::UnknownTable,

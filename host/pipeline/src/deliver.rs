@@ -15,12 +15,12 @@ use portreeve_record::leaf::{CrossingRecord, ReceiptOutcome};
 use portreeve_record::{PayloadKey, RecordError, SealError, canonical_digest};
 use portreeve_registry::Installed;
 use portreeve_sandbox::{CallContext, CallFailure, Crossed};
-use portreeve_store::contract::{NewException, Room, Settlement};
+use portreeve_store::contract::{NewException, OpenPayload, Room, Settlement};
 use portreeve_store::{Permit, Settled, StoreError};
 use tokio::task::{Id, JoinSet};
 
 use crate::accept::call_error_code;
-use crate::capability::{Tables, TargetEgress};
+use crate::capability::TargetEgress;
 use crate::route::{self, AfterDead, Target};
 use crate::{Pipeline, leaf};
 
@@ -29,6 +29,9 @@ use crate::{Pipeline, leaf};
 const LEASE_MS: i64 = 600_000;
 
 const MINUTE_MS: i64 = 60_000;
+
+/// Of a target's share this part has to be free before more is claimed.
+const CLAIM_PARTS: u32 = 4;
 
 /// A target that cannot be asked is asked again after this long at the latest.
 const ASK_EVERY_MS_MAX: i64 = 3_600_000;
@@ -70,7 +73,9 @@ impl Deliveries {
         Self { pipeline, running: JoinSet::new(), targets: HashMap::new(), most }
     }
 
-    /// Starts what is due and has room; returns how many.
+    /// Starts what is due and has room; returns how many. A claim is a commit, so
+    /// while deliveries are under way it waits until a good part of a target's share
+    /// is free, and then takes them together.
     ///
     /// # Errors
     /// When the store cannot be asked.
@@ -84,12 +89,17 @@ impl Deliveries {
             let taken = room.taken.entry(target.clone()).or_insert(0);
             *taken = taken.saturating_add(1);
         }
+        let worth_it = room.limits.iter().any(|(target, limit)| room.left(target) >= limit.div_ceil(CLAIM_PARTS));
+        if !worth_it && !self.running.is_empty() {
+            return Ok(0);
+        }
         let now = self.pipeline.clock.now();
         let permits = self.pipeline.store.claim(now, now.plus_ms(LEASE_MS), free, room).await?;
         let started = permits.len();
-        for permit in permits {
+        let events = self.pipeline.store.payloads(permits.iter().map(Permit::event).collect()).await?;
+        for (permit, event) in permits.into_iter().zip(events) {
             let (pipeline, target) = (Arc::clone(&self.pipeline), permit.target().to_owned());
-            let task = self.running.spawn(async move { pipeline.deliver(permit).await });
+            let task = self.running.spawn(async move { pipeline.deliver(permit, event).await });
             self.targets.insert(task.id(), target);
         }
         Ok(started)
@@ -136,7 +146,7 @@ impl Pipeline {
     }
 
     /// One permitted delivery, up to its settlement.
-    async fn deliver(&self, permit: Permit) -> Result<Settled, DeliverError> {
+    async fn deliver(&self, permit: Permit, event: Result<OpenPayload, StoreError>) -> Result<Settled, DeliverError> {
         let Some((target, connector, transformer)) = self.target(&permit) else {
             let why =
                 format!("target `{}` or one of its plugins is not configured; add it and replay", permit.target());
@@ -144,7 +154,7 @@ impl Pipeline {
         };
         let context = self.target_context(target, connector, transformer).await;
 
-        let (event, key) = self.event(&permit).await?;
+        let (event, key) = readable(event)?;
 
         // An earlier attempt may have worked: look before sending.
         let mut looked_up = None;
@@ -227,25 +237,9 @@ impl Pipeline {
     async fn target_context(&self, target: &Target, connector: &Installed, transformer: &Installed) -> CallContext {
         let tables = [connector.manifest.imports.lookup.as_slice(), &transformer.manifest.imports.lookup].concat();
         let mut context = self.context(self.clock.now());
-        context.lookup = Tables::of(&self.store, &tables).await;
+        context.lookup = self.tables.of(&self.store, &tables).await;
         context.egress = TargetEgress::new(target);
         context
-    }
-
-    /// The event to deliver, or why it cannot be read any more, with the key
-    /// that blinds what is made of it. What is said about an erased event is
-    /// blinded with a key that nobody keeps.
-    async fn event(&self, permit: &Permit) -> Result<(Result<Event, String>, PayloadKey), DeliverError> {
-        match self.store.payload_with_key(permit.event()).await {
-            Ok((bytes, key)) => {
-                let event = Event::from_json(&bytes);
-                Ok((event.map_err(|error| format!("the stored event cannot be read: {error}")), key))
-            }
-            Err(error @ (StoreError::Erased(_) | StoreError::Damaged(_))) => {
-                Ok((Err(error.to_string()), PayloadKey::random()?))
-            }
-            Err(error) => Err(error.into()),
-        }
     }
 
     async fn find(
@@ -350,6 +344,22 @@ impl Pipeline {
         let blocks = self.routes.target(permit.target()).is_none_or(|target| target.after_dead == AfterDead::Block);
         let dead = Settlement::Dead { exception: exception(queue, code, why), blocks };
         Ok(self.store.settle_unattempted(permit, dead, now, leaf).await?)
+    }
+}
+
+/// The event to deliver, or why it cannot be read any more, with the key that blinds
+/// what is made of it. What is said about an erased event is blinded with a key that
+/// nobody keeps.
+fn readable(event: Result<OpenPayload, StoreError>) -> Result<(Result<Event, String>, PayloadKey), DeliverError> {
+    match event {
+        Ok((bytes, key)) => {
+            let event = Event::from_json(&bytes);
+            Ok((event.map_err(|error| format!("the stored event cannot be read: {error}")), key))
+        }
+        Err(error @ (StoreError::Erased(_) | StoreError::Damaged(_))) => {
+            Ok((Err(error.to_string()), PayloadKey::random()?))
+        }
+        Err(error) => Err(error.into()),
     }
 }
 

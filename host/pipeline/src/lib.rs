@@ -38,6 +38,8 @@ mod challenge;
 
 mod capability;
 
+pub mod tables;
+
 mod history;
 
 mod leaf;
@@ -67,6 +69,7 @@ pub use metrics::Metrics;
 pub use numbers::NumberRanges;
 pub use route::{Channel, Routes, Target};
 pub use sender::{Credential, LocalRefused, Sender, SenderRefused, Senders};
+pub use tables::TableCache;
 
 /// The host's clock. Windows, leases and expiry use it; a guest sees the
 /// journaled time of receipt instead.
@@ -105,6 +108,8 @@ pub struct Pipeline {
     pub metrics: Metrics,
     /// Documents that the host failed on.
     pub set_aside: SetAside,
+    /// Reference tables that were read before.
+    pub tables: TableCache,
 }
 
 /// The configuration names a plugin that is not installed: found at start, by

@@ -10,7 +10,6 @@ use portreeve_store::StoreError;
 use portreeve_store::contract::{DocumentView, InputId};
 
 use crate::accept::call_error_code;
-use crate::capability::Tables;
 use crate::{Pipeline, leaf, route};
 
 /// Documents of one input that are shown.
@@ -58,7 +57,7 @@ impl Pipeline {
             return Err(Unmapped { code: "no-transformer".to_owned(), place: String::new(), detail });
         };
         let mut context = self.context(document.received_at);
-        context.lookup = Tables::of(&self.store, &transformer.manifest.imports.lookup).await;
+        context.lookup = self.tables.of(&self.store, &transformer.manifest.imports.lookup).await;
         let request = MappingRequest {
             kind: document.kind.clone(),
             body: document.body.clone(),

@@ -102,7 +102,7 @@ impl Pipeline {
             return Ok(Rederived::NothingCompared(compared));
         };
         let mut differences = self.verdicts_again(&view, &order, &record, &mut compared);
-        if let Some(history) = record.history {
+        if let Some(history) = record.history.clone() {
             let mut question = Question::new(order, Digest::of(&event_json), history, record.received_at);
             for then in &record.scorings {
                 if then.failure.as_deref().is_some_and(|code| HOST_CAUSED.contains(&code)) {
@@ -110,7 +110,7 @@ impl Pipeline {
                     continue;
                 }
                 let mut context = self.context(record.received_at);
-                context.lookup = std::sync::Arc::new(Recorded(recorded(&then.lookups)));
+                context.lookup = std::sync::Arc::new(Recorded(recorded(&record, &then.lookups)));
                 let (now, _, _) = self.score_once(&then.plugin, &mut question, &context).await;
                 differences.extend(compare(then, &now));
                 compared.scorers = compared.scorers.saturating_add(1);
@@ -134,8 +134,10 @@ impl Pipeline {
         compared: &mut Compared,
     ) -> Vec<String> {
         let mut differences = Vec::new();
-        let then: BTreeMap<(String, String), LookupAnswer> =
-            recorded(&record.looked_up).into_iter().map(|lookup| ((lookup.table, lookup.key), lookup.answer)).collect();
+        let then: BTreeMap<(String, String), LookupAnswer> = recorded(record, &record.looked_up)
+            .into_iter()
+            .map(|lookup| ((lookup.table, lookup.key), lookup.answer))
+            .collect();
         let answer = |table: &str, key: &str| {
             then.get(&(table.to_owned(), key.to_owned())).cloned().unwrap_or(LookupAnswer::Unavailable)
         };
@@ -188,8 +190,11 @@ impl Pipeline {
     }
 }
 
-fn recorded(lookups: &[LookupRecord]) -> Vec<RecordedLookup> {
-    lookups.iter().map(LookupRecord::recorded).collect()
+/// The answers at these places. A place that is not there is a question without an
+/// answer, which shows as a difference.
+fn recorded(record: &DecisionRecord, places: &[u32]) -> Vec<RecordedLookup> {
+    let at = |place: &u32| record.answers.get(usize::try_from(*place).ok()?);
+    places.iter().filter_map(at).map(LookupRecord::recorded).collect()
 }
 
 fn compare(then: &Scoring, now: &Scoring) -> Vec<String> {

@@ -16,7 +16,7 @@ use anyhow::{Context, bail};
 use portreeve_api::{Front, Limits, Tls};
 use portreeve_audit::{OutsideCheckpoint, OutsideFound, Sequencer};
 use portreeve_model::{Digest, Instant, PluginKind, PluginName};
-use portreeve_pipeline::{Clock, DeliverError, Deliveries, Metrics, Pipeline, SetAside};
+use portreeve_pipeline::{Clock, DeliverError, Deliveries, Metrics, Pipeline, SetAside, TableCache};
 use portreeve_record::leaf::{Code, ConfigurationLeaf, Label, ReferenceLeaf};
 use portreeve_record::{Leaf, LeafBody, LogKey, VerifierKey, canonical_digest};
 use portreeve_registry::{CodeCache, Installed, Registry};
@@ -340,6 +340,7 @@ impl Road {
             numbers: Arc::default(),
             metrics: Metrics::default(),
             set_aside: SetAside::default(),
+            tables: TableCache::default(),
         };
         if let Err(missing) = pipeline.check() {
             bail!("{}", missing.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"));
@@ -540,12 +541,8 @@ impl Host {
     async fn deliver_until(&self, stop: watch::Receiver<bool>) {
         let mut deliveries = Deliveries::new(Arc::clone(&self.pipeline), DELIVERIES_MAX);
         while !*stop.borrow() {
-            let started = deliveries.start_due().await.unwrap_or_else(|error| {
+            if let Err(error) = deliveries.start_due().await {
                 tracing::error!(%error, "deliveries could not be claimed");
-                0
-            });
-            if started > 0 {
-                continue;
             }
             // An ended one makes room; what nobody announces is looked for in a while.
             tokio::select! {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use portreeve_model::id::{Digest, PluginName};
-use portreeve_model::reference::Field;
+use portreeve_model::reference::Row;
 use portreeve_model::value::Instant;
 
 use crate::outcome::Call;
@@ -70,7 +70,7 @@ pub trait Lookup: Send + Sync {
     ///
     /// # Errors
     /// See [`LookupError`].
-    async fn get(&self, table: &str, key: &str) -> Result<Option<Vec<Field>>, LookupError>;
+    async fn get(&self, table: &str, key: &str) -> Result<Option<Arc<Row>>, LookupError>;
 }
 
 /// Why there is no number.
@@ -161,7 +161,7 @@ pub struct Nothing;
 
 #[async_trait]
 impl Lookup for Nothing {
-    async fn get(&self, table: &str, _key: &str) -> Result<Option<Vec<Field>>, LookupError> {
+    async fn get(&self, table: &str, _key: &str) -> Result<Option<Arc<Row>>, LookupError> {
         Err(LookupError::Denied(table.to_owned()))
     }
 }

@@ -16,7 +16,7 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 use wasmtime_wasi_io::IoView;
 
 use crate::bindings::{artifact, kv, log, lookup, numbers, values};
-use portreeve_model::reference::{Field, FieldValue};
+use portreeve_model::reference::{Field, FieldValue, Row};
 
 use crate::capability::{CallContext, LookupError, NumbersError};
 use crate::egress::Sender;
@@ -311,7 +311,7 @@ impl Record {
         &mut self,
         table: String,
         key: String,
-        answer: Result<Option<Vec<Field>>, LookupError>,
+        answer: Result<Option<Arc<Row>>, LookupError>,
     ) -> Result<Result<Option<Vec<lookup::Field>>, lookup::LookupError>, Stop> {
         let folded = lookup_parts(&answer);
         self.count_bytes(folded.bytes)?;
@@ -320,7 +320,7 @@ impl Record {
         folded.fold_into(&mut self.transcript);
 
         let to_guest = match &answer {
-            Ok(row) => Ok(row.as_ref().map(|row| row.iter().map(field_to_guest).collect())),
+            Ok(row) => Ok(row.as_ref().map(|row| row.0.iter().map(field_to_guest).collect())),
             Err(LookupError::Denied(why)) => Err(lookup::LookupError::Denied(why.clone())),
             Err(LookupError::UnknownTable(why)) => Err(lookup::LookupError::UnknownTable(why.clone())),
             Err(LookupError::Unavailable(why)) => Err(lookup::LookupError::Unavailable(why.clone())),
@@ -353,7 +353,7 @@ fn field_to_guest(field: &Field) -> lookup::Field {
 }
 
 /// An answer for the transcript: a sign, then names and typed values.
-fn lookup_parts(answer: &Result<Option<Vec<Field>>, LookupError>) -> Parts {
+fn lookup_parts(answer: &Result<Option<Arc<Row>>, LookupError>) -> Parts {
     let mut parts = Parts::new();
     let row = match answer {
         Ok(Some(row)) => row,
@@ -367,7 +367,7 @@ fn lookup_parts(answer: &Result<Option<Vec<Field>>, LookupError>) -> Parts {
         }
     };
     parts.push(&[b"+"]);
-    for field in row {
+    for field in &row.0 {
         parts.push(&[field.name.as_bytes()]);
         match &field.value {
             FieldValue::Text(text) => parts.push(&[b"text:", text.as_bytes()]),

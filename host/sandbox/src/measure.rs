@@ -4,9 +4,11 @@
 //! copies, so that the benchmark measures what runs; and the engine's settings, so
 //! that it compares with the same sandbox.
 
+use std::sync::Arc;
+
 use portreeve_model::advice::{Assessment, ScoringRequest};
 use portreeve_model::id::{Digest, PluginKind};
-use portreeve_model::reference::Field;
+use portreeve_model::reference::Row;
 
 use crate::bindings::advice as wit;
 use crate::call::Room;
@@ -86,9 +88,9 @@ impl Answer {
 
 /// Counts and folds one look-up as a call does.
 #[must_use]
-pub fn transcript(table: &str, key: &str, row: &[Field]) -> Digest {
+pub fn transcript(table: &str, key: &str, row: &Arc<Row>) -> Digest {
     let mut record = Record::new(Limits::DEFAULT);
-    let answer = Ok(Some(row.to_vec()));
+    let answer = Ok(Some(Arc::clone(row)));
     match record.looked_up(table.to_owned(), key.to_owned(), answer) {
         Ok(to_guest) => drop(std::hint::black_box(to_guest)),
         Err(stop) => drop(stop),

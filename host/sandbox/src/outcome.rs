@@ -2,9 +2,10 @@
 //! crossing: the record of everything that went over the border, whichever it was.
 
 use std::fmt;
+use std::sync::Arc;
 
 use portreeve_model::id::{Digest, PluginName};
-use portreeve_model::reference::Field;
+use portreeve_model::reference::Row;
 
 /// An export of a plugin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -114,7 +115,7 @@ pub struct RecordedLookup {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LookupAnswer {
     /// The row.
-    Row(Vec<Field>),
+    Row(Arc<Row>),
     /// The table has no such key.
     NoRow,
     /// Neither declared nor granted.

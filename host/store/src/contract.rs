@@ -27,7 +27,7 @@
 //! **Bounds.** Reads take a limit. When the writer's queue is full, a write fails
 //! with [`StoreError::Busy`] at once; the front door answers 429.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use portreeve_model::reference::Row;
@@ -148,6 +148,9 @@ impl NewPayload {
         Ok(Self { sealed, key, subject })
     }
 }
+
+/// The bytes of a payload, with the key that blinds what is made of it.
+pub type OpenPayload = (Vec<u8>, PayloadKey);
 
 /// What a received input amounts to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -590,6 +593,24 @@ pub struct NewReference {
     pub leaf: Leaf,
 }
 
+/// A reference table as a reader wants it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReferenceWanted {
+    /// The table.
+    pub table: String,
+    /// The version that the reader has: its rows are not read again.
+    pub known: Option<u64>,
+}
+
+/// A reference table as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReferenceTable {
+    /// From 1.
+    pub version: u64,
+    /// Its rows in key order; none when the version is the known one.
+    pub rows: Option<Vec<(String, Row)>>,
+}
+
 /// An order as people see it.
 #[derive(Debug, Clone)]
 pub struct OrderView {
@@ -789,6 +810,10 @@ pub trait Store: Send + Sync + 'static {
     /// new ones. Returns the table's version, from 1.
     async fn load_reference(&self, table: &str, rows: Vec<(String, Row)>, leaf: Leaf) -> Result<u64, StoreError>;
 
+    /// Tables as they were at one moment, in the order of the questions; none in the
+    /// place of one that was never loaded.
+    async fn references(&self, wanted: Vec<ReferenceWanted>) -> Result<Vec<Option<ReferenceTable>>, StoreError>;
+
     /// A table's version and rows, in key order. None when it was never loaded.
     async fn reference(&self, table: &str) -> Result<Option<(u64, Vec<(String, Row)>)>, StoreError>;
 
@@ -809,8 +834,11 @@ pub trait Store: Send + Sync + 'static {
     /// the first one only: the next one waits for what becomes of it.
     async fn undecided(&self, limit: u32) -> Result<Vec<Journaled>, StoreError>;
 
-    /// What is known about a customer below a position.
-    async fn customer_history(&self, query: HistoryQuery) -> Result<CustomerAggregate, StoreError>;
+    /// Which of these orders exist.
+    async fn known_orders(&self, ids: Vec<OrderId>) -> Result<BTreeSet<OrderId>, StoreError>;
+
+    /// What is known about customers below a position each, in the order of the questions.
+    async fn customer_histories(&self, queries: Vec<HistoryQuery>) -> Result<Vec<CustomerAggregate>, StoreError>;
 
     /// What a plugin's grants have caused since the two times. Values are of orders
     /// in `currency`: amounts in several have no sum.
@@ -889,6 +917,10 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// [`StoreError::Erased`] when its key was destroyed.
     async fn payload(&self, commitment: Digest) -> Result<Vec<u8>, StoreError>;
+
+    /// Opens sealed payloads, each with the key that blinds what is made of it, in the
+    /// order of the questions. What is wrong with one is in its place.
+    async fn payloads(&self, commitments: Vec<Digest>) -> Result<Vec<Result<OpenPayload, StoreError>>, StoreError>;
 
     /// Opens a sealed payload, with the key that blinds what is made of it.
     ///

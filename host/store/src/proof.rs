@@ -151,6 +151,8 @@ impl Committed {
 /// The right to attempt one delivery: a claimed row of the committed outbox.
 #[derive(Debug)]
 pub struct Permit {
+    /// The row's place in the outbox.
+    pub(crate) seq: i64,
     pub(crate) outbox: OutboxId,
     pub(crate) order: OrderId,
     pub(crate) target: String,

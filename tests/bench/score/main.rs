@@ -33,7 +33,7 @@ use async_trait::async_trait;
 use portreeve_model::advice::{Assessment, ScoringRequest};
 use portreeve_model::event::Event;
 use portreeve_model::id::{Digest, PluginKind, PluginName};
-use portreeve_model::reference::Field;
+use portreeve_model::reference::Row;
 use portreeve_sandbox::{
     CallContext, Declared, LimitChoices, Limits, Lookup, LookupError, Plugin, PluginSpec, Sandbox, SandboxOptions,
     measure,
@@ -102,7 +102,7 @@ struct Bench {
     runtime: Runtime,
     request: ScoringRequest,
     raw_request: [raw::ScoringRequest; 1],
-    row: Vec<Field>,
+    row: Arc<Row>,
     raw: Raw,
     plugin: Plugin,
     context: CallContext,
@@ -110,11 +110,11 @@ struct Bench {
 }
 
 /// Answers every look-up with the same row.
-struct OneRow(Vec<Field>);
+struct OneRow(Arc<Row>);
 
 #[async_trait]
 impl Lookup for OneRow {
-    async fn get(&self, _table: &str, _key: &str) -> std::result::Result<Option<Vec<Field>>, LookupError> {
+    async fn get(&self, _table: &str, _key: &str) -> std::result::Result<Option<Arc<Row>>, LookupError> {
         Ok(Some(self.0.clone()))
     }
 }
@@ -123,7 +123,7 @@ impl Bench {
     fn new() -> Result<Self> {
         let component = scorer::build()?;
         let request = payload::request()?;
-        let row = payload::row()?;
+        let row = Arc::new(Row(payload::row()?));
 
         let options = SandboxOptions::default();
         let sandbox = Sandbox::new(options)?;
@@ -135,13 +135,15 @@ impl Bench {
             limits: Limits::smallest(&LimitChoices::default(), &LimitChoices::default()),
             declared: Declared { lookup: vec![payload::TABLE.to_owned()], ..Declared::default() },
         };
-        let context =
-            CallContext { lookup: Arc::new(OneRow(row.clone())), ..CallContext::with_nothing(payload::RECEIVED_AT) };
+        let context = CallContext {
+            lookup: Arc::new(OneRow(Arc::clone(&row))),
+            ..CallContext::with_nothing(payload::RECEIVED_AT)
+        };
 
         Ok(Self {
             runtime: tokio::runtime::Builder::new_current_thread().enable_all().build()?,
             raw_request: [raw::request(&request)],
-            raw: Raw::new(&component, options.calls_at_once_max, &row)?,
+            raw: Raw::new(&component, options.calls_at_once_max, &row.0)?,
             plugin: sandbox.load(spec, &code)?,
             context,
             event_digest: Digest::of(&Event::OrderCreated(request.order.clone()).to_json()?),
@@ -152,7 +154,7 @@ impl Bench {
 
     /// Check: all variants compute the same thing.
     fn check_agreement(&self) -> Result<()> {
-        let native = native::score(&self.request, Some(&self.row))?;
+        let native = native::score(&self.request, Some(&self.row.0))?;
         let governed = self.runtime.block_on(self.governed())?;
         ensure!(native == governed, "the native function and the plugin disagree: {native:?}, {governed:?}");
         let raw = self.runtime.block_on(self.raw.fresh(&self.raw_request))?;
@@ -204,7 +206,7 @@ impl Bench {
         // Epochs are of no use to anybody without their clock, so it runs for all.
         let _ticking = measure::ticking(&self.plugin);
         for _ in 0..rounds {
-            batched(&mut times.native, || native::score(&self.request, Some(&self.row)))?;
+            batched(&mut times.native, || native::score(&self.request, Some(&self.row.0)))?;
             self.runtime.block_on(async {
                 let request = &self.raw_request;
                 turn(&mut times.reused, async || raw::call(&mut store, &scorer, request).await).await?;

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use portreeve::host::Locations;
 use portreeve_model::advice::ScoringRequest;
 use portreeve_model::document::{Delivery, Inbound, Message, Setting};
-use portreeve_model::reference::Field;
+use portreeve_model::reference::Row;
 use portreeve_model::{Event, PluginName, SenderId};
 use portreeve_registry::{CodeCache, Installed, PlatformGrant, Registry};
 use portreeve_sandbox::{
@@ -256,7 +256,7 @@ struct Open;
 
 #[async_trait]
 impl Lookup for Open {
-    async fn get(&self, _table: &str, _key: &str) -> Result<Option<Vec<Field>>, LookupError> {
+    async fn get(&self, _table: &str, _key: &str) -> Result<Option<Arc<Row>>, LookupError> {
         Ok(None)
     }
 }

@@ -30,7 +30,7 @@ impl<'a> RuleRows<'a> {
     fn looked<T>(&mut self, table: &str, key: &str, facts: impl FnOnce(&Row) -> Option<T>) -> Looked<T> {
         let answer = (self.answer)(table, key);
         let looked = match &answer {
-            LookupAnswer::Row(fields) => facts(&Row(fields.clone())).map_or(Looked::Incomplete, Looked::Found),
+            LookupAnswer::Row(row) => facts(row).map_or(Looked::Incomplete, Looked::Found),
             LookupAnswer::NoRow => Looked::Unknown,
             LookupAnswer::UnknownTable | LookupAnswer::Denied | LookupAnswer::Unavailable => Looked::NotLoaded,
         };

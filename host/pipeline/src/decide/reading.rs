@@ -11,7 +11,7 @@ use portreeve_store::contract::{DocumentPosition, NewException};
 
 use super::set_aside::passing;
 use crate::accept::call_error_code;
-use crate::capability::Tables;
+use crate::tables::Tables;
 use crate::{Pipeline, leaf, route};
 
 /// A document that was read, or why not.

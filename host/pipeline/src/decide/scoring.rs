@@ -12,14 +12,17 @@ use super::DecideError;
 use super::set_aside::passing;
 use super::validating::Validated;
 use crate::accept::call_error_code;
-use crate::capability::Tables;
-use crate::decision::{LookupRecord, Scoring};
+use crate::decision::{Answers, Scoring};
+use crate::tables::Tables;
 use crate::{Pipeline, leaf};
 
 /// A validated order with what its scorers said.
 pub(super) struct Scored {
     pub(super) validated: Validated,
     pub(super) scorings: Vec<Scoring>,
+    pub(super) answers: Answers,
+    /// What the host's rules looked up, among the answers.
+    pub(super) looked_up: Vec<u32>,
     pub(super) crossings: Vec<(Crossing, Digest, Option<Digest>, Option<String>)>,
 }
 
@@ -51,7 +54,9 @@ impl Pipeline {
     /// nothing left for advice to add. None when one of them failed for a reason that
     /// passes: all of them are asked again later.
     pub(super) async fn score(&self, validated: Validated, tables: Arc<Tables>) -> Result<Option<Scored>, DecideError> {
-        let mut scored = Scored { scorings: Vec::new(), crossings: Vec::new(), validated };
+        let mut answers = Answers::default();
+        let looked_up = answers.places(&validated.looked_up);
+        let mut scored = Scored { scorings: Vec::new(), crossings: Vec::new(), answers, looked_up, validated };
         let Some(history) = scored.validated.history.clone() else { return Ok(Some(scored)) };
         if scored.validated.findings.iter().any(|finding| matches!(finding.consequence, Consequence::Refuse { .. })) {
             return Ok(Some(scored));
@@ -62,13 +67,14 @@ impl Pipeline {
         let event = Digest::of(&scored.validated.event_json);
         let mut question = Question::new(order, event, history, context.received_at);
         for name in self.scorers(&scored.validated.document) {
-            let (scoring, crossing, passing) = self.score_once(name, &mut question, &context).await;
+            let (mut scoring, crossing, passing) = self.score_once(name, &mut question, &context).await;
             if let Some(asked_ms) = passing
                 && self.set_aside.wait(scored.validated.document.position(), asked_ms, self.clock.now())
             {
                 return Ok(None);
             }
             if let Some(crossing) = crossing {
+                scoring.lookups = scored.answers.places(&crossing.lookups);
                 let output = scoring.assessment.as_ref().map(portreeve_record::canonical_digest).transpose()?;
                 scored.crossings.push((crossing, scoring.input, output, scoring.failure.clone()));
             }
@@ -77,8 +83,9 @@ impl Pipeline {
         Ok(Some(scored))
     }
 
-    /// One call of one scorer, with everything that doing it again needs, and for how
-    /// many milliseconds to wait where its failure passes.
+    /// One call of one scorer, with everything that doing it again needs but its
+    /// look-ups, which the crossing has, and for how many milliseconds to wait where
+    /// its failure passes.
     pub(crate) async fn score_once(
         &self,
         name: &PluginName,
@@ -116,7 +123,7 @@ impl Pipeline {
             engine,
             seed,
             input,
-            lookups: crossed.crossing.lookups.iter().map(LookupRecord::from).collect(),
+            lookups: Vec::new(),
             transcript: crossed.crossing.transcript,
             fuel_used: crossed.crossing.fuel_used,
             assessment,

@@ -6,16 +6,15 @@ use std::collections::BTreeSet;
 use portreeve_authority::rules::Finding;
 use portreeve_model::advice::CustomerHistory;
 use portreeve_model::{Event, Money, Order, OrderId};
-use portreeve_sandbox::Crossing;
+use portreeve_sandbox::{Crossing, RecordedLookup};
 use portreeve_store::Journaled;
 use portreeve_store::contract::{CustomerEvent, Decided, DecisionCommit};
 
 use super::DecideError;
 use super::facts::{self, RuleRows};
 use super::reading::{Mapped, Reading, for_a_person};
-use crate::capability::Tables;
-use crate::decision::LookupRecord;
 use crate::history::Origin;
+use crate::tables::Tables;
 use crate::{Pipeline, history};
 
 /// An order with what the host's rules found.
@@ -27,7 +26,7 @@ pub(super) struct Validated {
     pub(super) value: Money,
     pub(super) class: Option<String>,
     pub(super) test_channel: bool,
-    pub(super) looked_up: Vec<LookupRecord>,
+    pub(super) looked_up: Vec<RecordedLookup>,
     pub(super) findings: Vec<Finding>,
     pub(super) event_json: Vec<u8>,
     pub(super) customer_event: CustomerEvent,
@@ -35,12 +34,22 @@ pub(super) struct Validated {
 }
 
 impl Pipeline {
-    /// The host's own rules; what is no new order is decided here already.
-    pub(super) async fn validate(
+    /// Orders of a batch that exist already.
+    pub(super) async fn known_orders(&self, mapped: &[Mapped]) -> Result<BTreeSet<OrderId>, DecideError> {
+        let ids = mapped.iter().filter_map(|mapped| match &mapped.outcome {
+            Ok(Reading::Order(order, _)) => Some(order_id(&mapped.document, order)),
+            Ok(Reading::Duplicate(_)) | Err(_) => None,
+        });
+        Ok(self.store.known_orders(ids.collect()).await?)
+    }
+
+    /// The host's own rules; what is no new order is decided here already. `known` are
+    /// the orders that exist, and becomes those of this batch as well.
+    pub(super) fn validate(
         &self,
         mapped: Mapped,
         tables: &Tables,
-        in_batch: &mut BTreeSet<OrderId>,
+        known: &mut BTreeSet<OrderId>,
     ) -> Result<Result<Validated, DecisionCommit>, DecideError> {
         let Mapped { document, crossing, outcome } = mapped;
         let (mut order, value) = match outcome {
@@ -57,12 +66,11 @@ impl Pipeline {
         let reference = facts::reference_facts(&order, document.received_at(), test_channel, &mut rows);
         let class = facts::class(&reference);
         let findings = self.rules.check(&order, &reference);
-        let looked_up = rows.asked().map(|lookup| LookupRecord::from(&lookup)).collect();
-        let release = order.release.as_deref();
-        let id = OrderId::derive(document.channel(), document.sender(), document.partner(), &order.number, release);
+        let looked_up = rows.asked().collect();
+        let id = order_id(&document, &order);
         // Another key, but an order that exists: a second release of it, or a
         // sender that counts anew. Nothing is overwritten.
-        if !in_batch.insert(id) || self.store.order(id).await?.is_some() {
+        if !known.insert(id) {
             let exception = for_a_person(
                 self.queue(&document),
                 "order-exists",
@@ -90,16 +98,21 @@ impl Pipeline {
     }
 
     pub(super) async fn add_history(&self, orders: &mut [Validated]) -> Result<(), DecideError> {
-        for index in 0..orders.len() {
+        let queries = orders.iter().map(|order| history::query(&order.customer_event, order.document.position()));
+        let known = self.store.customer_histories(queries.collect()).await?;
+        for (index, known) in known.into_iter().enumerate() {
             let (lower, rest) = orders.split_at_mut(index);
             let Some(order) = rest.first_mut() else { continue };
-            let known =
-                self.store.customer_history(history::query(&order.customer_event, order.document.position())).await?;
             let lower = lower.iter().map(|order| &order.customer_event);
             order.history = Some(history::history(known, &order.customer_event, lower));
         }
         Ok(())
     }
+}
+
+fn order_id(document: &Journaled, order: &Order) -> OrderId {
+    let release = order.release.as_deref();
+    OrderId::derive(document.channel(), document.sender(), document.partner(), &order.number, release)
 }
 
 pub(super) fn origin(document: &Journaled, order: OrderId) -> Origin<'_> {

@@ -11,10 +11,10 @@ use super::scoring::Scored;
 use super::validating::Validated;
 use super::{DecideError, of_one};
 use crate::Pipeline;
-use crate::capability::Tables;
 use crate::decision::{DecisionRecord, FindingRecord, Scoring, VerdictRecord, Weighed};
 use crate::leaf::{self, DecideFacts};
 use crate::route::Channel;
+use crate::tables::Tables;
 
 impl Pipeline {
     /// Asks authority about every proposal, in journal order, so that counters
@@ -78,7 +78,7 @@ impl Pipeline {
         tables: &Tables,
         now: Instant,
     ) -> Result<DecisionCommit, DecideError> {
-        let Scored { validated, scorings, crossings } = scored;
+        let Scored { validated, scorings, crossings, answers, looked_up } = scored;
         let standing = self.standing(&validated, &scorings, &verdicts, now);
         let subject = Some(validated.customer_event.customer);
         let event = NewPayload::seal(&validated.event_json, subject)?;
@@ -93,7 +93,8 @@ impl Pipeline {
             reference: tables.versions().into_iter().map(|(table, version)| (table, version.to_string())).collect(),
             rules: self.rules.digest(),
             test_channel: validated.test_channel,
-            looked_up: validated.looked_up.clone(),
+            answers: answers.into_records(),
+            looked_up,
             history: validated.history.clone(),
             findings: validated.findings.iter().map(FindingRecord::from).collect(),
             scorings,

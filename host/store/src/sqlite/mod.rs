@@ -19,6 +19,7 @@ mod history;
 
 mod writer;
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -31,8 +32,9 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::contract::{
     Configuration, CustomerAggregate, DeadLetter, DecisionCommit, DocumentPosition, DocumentView, ExceptionView,
-    HistoryQuery, InputId, JournalEntry, JournalOutcome, NewReference, OrderState, OrderTrail, OrderView, OutboxId,
-    PluginUsage, Room, Settlement, Store, StoreError, Summary, TreeHead, UnsequencedLeaf,
+    HistoryQuery, InputId, JournalEntry, JournalOutcome, NewReference, OpenPayload, OrderState, OrderTrail, OrderView,
+    OutboxId, PluginUsage, ReferenceTable, ReferenceWanted, Room, Settlement, Store, StoreError, Summary, TreeHead,
+    UnsequencedLeaf,
 };
 use crate::proof::{Attempt, Committed, Journaled, Permit, Settled};
 use writer::Writer;
@@ -118,11 +120,12 @@ fn connect(file: &Path) -> Result<Connection, StoreError> {
     let connection = Connection::open(file).map_err(failed)?;
     // FULL: a commit is acknowledged after its fsync. secure_delete: an erased
     // key must not survive in a free page. temp_store: what a savepoint may have to
-    // undo is a few pages, and needs no file.
+    // undo is a few pages, and needs no file. wal_autocheckpoint: a page that changes in
+    // every commit is copied to its place once for 32 MiB of log instead of for 4.
     connection
         .execute_batch(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON;
-             PRAGMA temp_store = MEMORY; PRAGMA cache_size = -32768;
+             PRAGMA temp_store = MEMORY; PRAGMA cache_size = -32768; PRAGMA wal_autocheckpoint = 8192;
              PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 5000;",
         )
         .map_err(failed)?;
@@ -179,9 +182,15 @@ impl Store for SqliteStore {
         self.writer.write(move |tx| rows::load_reference(tx, &table, &rows, &leaf)).await
     }
 
+    async fn references(&self, wanted: Vec<ReferenceWanted>) -> Result<Vec<Option<ReferenceTable>>, StoreError> {
+        self.read(move |connection| rows::references(connection, &wanted)).await
+    }
+
     async fn reference(&self, table: &str) -> Result<Option<(u64, Vec<(String, Row)>)>, StoreError> {
-        let table = table.to_owned();
-        self.read(move |connection| rows::reference(connection, &table)).await
+        let wanted = [ReferenceWanted { table: table.to_owned(), known: None }];
+        let found = self.read(move |connection| rows::references(connection, &wanted)).await?;
+        let found = found.into_iter().next().flatten();
+        Ok(found.map(|table| (table.version, table.rows.unwrap_or_default())))
     }
 
     async fn journal(&self, entry: JournalEntry) -> Result<JournalOutcome, StoreError> {
@@ -205,8 +214,13 @@ impl Store for SqliteStore {
         self.read(move |connection| rows::undecided(connection, limit)).await
     }
 
-    async fn customer_history(&self, query: HistoryQuery) -> Result<CustomerAggregate, StoreError> {
-        self.read(move |connection| history::customer_history(connection, &query)).await
+    async fn known_orders(&self, ids: Vec<OrderId>) -> Result<BTreeSet<OrderId>, StoreError> {
+        self.read(move |connection| rows::known_orders(connection, &ids)).await
+    }
+
+    async fn customer_histories(&self, queries: Vec<HistoryQuery>) -> Result<Vec<CustomerAggregate>, StoreError> {
+        self.read(move |connection| queries.iter().map(|query| history::customer_history(connection, query)).collect())
+            .await
     }
 
     async fn plugin_usage(
@@ -226,10 +240,7 @@ impl Store for SqliteStore {
     ) -> Result<Vec<Result<Committed, StoreError>>, StoreError> {
         self.writer
             .write(move |tx| {
-                Ok(decisions
-                    .iter()
-                    .map(|decision| writer::savepoint(tx, |tx| rows::commit_decision(tx, decision)))
-                    .collect())
+                Ok(decisions.iter().map(|decision| tx.alone(|tx| rows::commit_decision(tx, decision))).collect())
             })
             .await
     }
@@ -245,7 +256,10 @@ impl Store for SqliteStore {
     }
 
     async fn begin_attempt(&self, permit: Permit, leaf: Leaf) -> Result<Attempt, StoreError> {
-        self.writer.write(move |tx| rows::begin_attempt(tx, permit, &leaf)).await
+        let (seq, epoch, attempt, order) = (permit.seq, permit.epoch, permit.attempt, permit.order);
+        let begun = self.writer.write(move |tx| rows::begin_attempt(tx, seq, epoch, attempt, order, &leaf)).await?;
+        rows::held(begun, &permit)?;
+        Ok(Attempt { permit })
     }
 
     async fn settle(
@@ -286,6 +300,10 @@ impl Store for SqliteStore {
 
     async fn payload(&self, commitment: Digest) -> Result<Vec<u8>, StoreError> {
         self.read(move |connection| rows::payload(connection, commitment)).await.map(|(bytes, _)| bytes)
+    }
+
+    async fn payloads(&self, commitments: Vec<Digest>) -> Result<Vec<Result<OpenPayload, StoreError>>, StoreError> {
+        self.read(move |connection| Ok(commitments.iter().map(|one| rows::payload(connection, *one)).collect())).await
     }
 
     async fn payload_with_key(&self, commitment: Digest) -> Result<(Vec<u8>, PayloadKey), StoreError> {

@@ -4,6 +4,8 @@
 //! INVARIANT: a function that changes state takes a leaf and inserts it; nothing
 //! here begins or commits.
 
+use std::collections::BTreeSet;
+
 use portreeve_model::reference::Row as ReferenceRow;
 use portreeve_model::{ChannelId, Currency, Digest, Instant, Money, OrderId, PluginName, Reply, SenderId};
 use portreeve_record::{Leaf, PayloadKey, Sealed};
@@ -12,9 +14,9 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use crate::contract::{
     Configuration, Decided, DecisionCommit, DeliveryView, DocumentPosition, ExceptionView, HoldOwner, InputId,
     JournalEntry, JournalOutcome, NewException, NewOrder, NewPayload, OrderState, OrderView, OutboxId, PluginUsage,
-    Room, SUM_MINOR_MAX, Settlement, StoreError, Summary, TreeHead, UnsequencedLeaf,
+    ReferenceTable, ReferenceWanted, Room, SUM_MINOR_MAX, Settlement, StoreError, Summary, TreeHead, UnsequencedLeaf,
 };
-use crate::proof::{Attempt, Committed, FirstDocument, Journaled, Permit, Settled};
+use crate::proof::{Committed, FirstDocument, Journaled, Permit, Settled};
 use crate::sqlite::{failed, trail};
 
 pub(super) type Result<T> = std::result::Result<T, StoreError>;
@@ -74,19 +76,30 @@ pub(super) fn load_reference(
     unsigned(version)
 }
 
-/// A table's version and its rows by key.
-type ReferenceTable = (u64, Vec<(String, ReferenceRow)>);
+/// One read of all tables: a configuration that is activated replaces several at
+/// once, and nobody may see some of the old ones beside some of the new.
+pub(super) fn references(connection: &Connection, wanted: &[ReferenceWanted]) -> Result<Vec<Option<ReferenceTable>>> {
+    let moment = connection.unchecked_transaction().map_err(failed)?;
+    let tables = wanted.iter().map(|wanted| reference(&moment, wanted)).collect();
+    moment.finish().map_err(failed)?;
+    tables
+}
 
-pub(super) fn reference(connection: &Connection, table: &str) -> Result<Option<ReferenceTable>> {
+fn reference(connection: &Connection, wanted: &ReferenceWanted) -> Result<Option<ReferenceTable>> {
     let version: Option<i64> = connection
-        .query_row("SELECT version FROM reference_table WHERE name = ?1", [table], |row| row.get(0))
+        .prepare_cached("SELECT version FROM reference_table WHERE name = ?1")
+        .map_err(failed)?
+        .query_row([&wanted.table], |row| row.get(0))
         .optional()
         .map_err(failed)?;
-    let Some(version) = version else { return Ok(None) };
+    let Some(version) = version.map(unsigned).transpose()? else { return Ok(None) };
+    if wanted.known == Some(version) {
+        return Ok(Some(ReferenceTable { version, rows: None }));
+    }
     let mut statement =
         connection.prepare_cached("SELECT key, row FROM reference_row WHERE name = ?1 ORDER BY key").map_err(failed)?;
     let rows = statement
-        .query_map([table], |row| Ok((row.get::<_, String>(0)?, row.get::<_, Vec<u8>>(1)?)))
+        .query_map([&wanted.table], |row| Ok((row.get::<_, String>(0)?, row.get::<_, Vec<u8>>(1)?)))
         .map_err(failed)?
         .map(|row| {
             let (key, json) = row.map_err(failed)?;
@@ -94,7 +107,7 @@ pub(super) fn reference(connection: &Connection, table: &str) -> Result<Option<R
             Ok((key, row))
         })
         .collect::<Result<Vec<_>>>()?;
-    Ok(Some((unsigned(version)?, rows)))
+    Ok(Some(ReferenceTable { version, rows: Some(rows) }))
 }
 
 // --- accept ------------------------------------------------------------------------------------
@@ -306,6 +319,17 @@ fn first_document(
             })
         })
         .transpose()
+}
+
+pub(super) fn known_orders(connection: &Connection, ids: &[OrderId]) -> Result<BTreeSet<OrderId>> {
+    let mut statement = connection.prepare_cached("SELECT 1 FROM orders WHERE id = ?1").map_err(failed)?;
+    let mut known = BTreeSet::new();
+    for id in ids {
+        if statement.exists([id.to_string()]).map_err(failed)? {
+            known.insert(*id);
+        }
+    }
+    Ok(known)
 }
 
 pub(super) fn plugin_usage(
@@ -581,6 +605,7 @@ fn claim_one(tx: &Connection, seq: i64, lease_until: Instant) -> Result<Permit> 
         .map_err(failed)?;
     let order = OrderId::parse(&order).map_err(|error| damaged("an order id", &error))?;
     Ok(Permit {
+        seq,
         outbox: OutboxId(outbox),
         order,
         target,
@@ -594,18 +619,27 @@ fn claim_one(tx: &Connection, seq: i64, lease_until: Instant) -> Result<Permit> 
     })
 }
 
-pub(super) fn begin_attempt(tx: &Connection, permit: Permit, leaf: &Leaf) -> Result<Attempt> {
+/// Rows that began their attempt: none when the lease has passed to another worker.
+pub(super) fn begin_attempt(
+    tx: &Connection,
+    seq: i64,
+    epoch: i64,
+    attempt: u32,
+    order: OrderId,
+    leaf: &Leaf,
+) -> Result<usize> {
     // From here until the settlement the outcome is unknown: a crash in between
     // leaves the mark, and the next permit asks the target before it sends.
     let changed = tx
         .prepare_cached(
-            "UPDATE outbox SET attempts = ?3, unresolved = 1 WHERE id = ?1 AND epoch = ?2 AND state = 'pending'",
+            "UPDATE outbox SET attempts = ?3, unresolved = 1 WHERE seq = ?1 AND epoch = ?2 AND state = 'pending'",
         )
-        .and_then(|mut update| update.execute(params![permit.outbox.0, permit.epoch, permit.attempt]))
+        .and_then(|mut update| update.execute(params![seq, epoch, attempt]))
         .map_err(failed)?;
-    held(changed, &permit)?;
-    trail::leaf_about_order(tx, leaf, permit.order)?;
-    Ok(Attempt { permit })
+    if changed == 1 {
+        trail::leaf_about_order(tx, leaf, order)?;
+    }
+    Ok(changed)
 }
 
 pub(super) fn settle(
@@ -627,19 +661,10 @@ pub(super) fn settle(
         .prepare_cached(
             "UPDATE outbox SET state = ?3, unresolved = ?4, due_at = ?5, external_id = ?6, last_code = ?7,
                     blocks = ?8, lease_until = 0
-             WHERE id = ?1 AND epoch = ?2 AND state = 'pending'",
+             WHERE seq = ?1 AND epoch = ?2 AND state = 'pending'",
         )
         .and_then(|mut update| {
-            update.execute(params![
-                permit.outbox.0,
-                permit.epoch,
-                state,
-                unresolved,
-                due_at.0,
-                external_id,
-                code,
-                blocks
-            ])
+            update.execute(params![permit.seq, permit.epoch, state, unresolved, due_at.0, external_id, code, blocks])
         })
         .map_err(failed)?;
     held(changed, permit)?;
@@ -651,7 +676,7 @@ pub(super) fn settle(
     Ok(Settled { outbox: permit.outbox.clone() })
 }
 
-fn held(changed: usize, permit: &Permit) -> Result<()> {
+pub(super) fn held(changed: usize, permit: &Permit) -> Result<()> {
     if changed == 1 { Ok(()) } else { Err(StoreError::LeaseLost { outbox: permit.outbox.0.clone() }) }
 }
 
