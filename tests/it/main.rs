@@ -42,6 +42,8 @@ mod expected;
 
 mod channels;
 
+mod envelopes;
+
 mod edges;
 
 mod erp;

@@ -11,8 +11,8 @@ use portreeve_authority::{Outcome, Verdict};
 use portreeve_model::{ChannelId, Digest, Failure, Instant, OrderId, PluginName, Problem, SenderId};
 use portreeve_record::leaf::{
     AcceptLeaf, AcceptOutcome, AttemptLeaf, Code, CrossingRecord, DecideLeaf, DecidedState, DocumentPosition,
-    DocumentRecord, Label, Listed, NumberRecord, Place, ProblemRecord, ProposalOutcome, ProposalRecord, REDACTED,
-    ReceiptLeaf, ReceiptOutcome,
+    DocumentRecord, EnvelopeOutcome, EnvelopeRecord, Label, Listed, NumberRecord, Place, ProblemRecord,
+    ProposalOutcome, ProposalRecord, REDACTED, ReceiptLeaf, ReceiptOutcome,
 };
 use portreeve_record::{Leaf, LeafBody, PayloadKey, RecordError};
 use portreeve_sandbox::Crossing;
@@ -33,6 +33,8 @@ pub(crate) struct AcceptFacts<'a> {
     pub(crate) kinds: &'a BTreeMap<String, PluginName>,
     pub(crate) documents: &'a [NewDocument],
     pub(crate) problems: &'a [Problem],
+    /// Keys of envelopes that came before.
+    pub(crate) settled: &'a [(String, EnvelopeOutcome)],
     pub(crate) outcome: AcceptOutcome,
 }
 
@@ -63,6 +65,10 @@ pub(crate) fn accept(facts: &AcceptFacts<'_>) -> Result<AcceptLeaf, RecordError>
             path: Place::of(&problem.position.path),
         })
         .collect();
+    let envelopes = facts
+        .settled
+        .iter()
+        .map(|(key, outcome)| EnvelopeRecord { key_digest: facts.key.blind(key), outcome: *outcome });
     // The input's digest is not in the leaf: unsalted, it could be guessed. The
     // commitment to the sealed input stands for it.
     let crossing = facts.crossing.map(|crossing| crossed(crossing, facts.content, None, facts.failure, facts.key));
@@ -75,14 +81,16 @@ pub(crate) fn accept(facts: &AcceptFacts<'_>) -> Result<AcceptLeaf, RecordError>
         documents: Listed::of(documents)?,
         problems: Listed::of(problems)?,
         numbers: numbers(facts.crossing)?,
+        envelopes: Listed::of(envelopes.collect())?,
         outcome: facts.outcome,
     })
 }
 
-/// The record of the same input after it was refused: neither documents nor
-/// numbers of it remain.
-pub(crate) fn refused(taken: AcceptLeaf) -> Result<AcceptLeaf, RecordError> {
-    let (documents, numbers) = (Listed::of(Vec::new())?, Listed::of(Vec::new())?);
+/// The record of the same input after it was refused: none of its documents
+/// remain, and its numbers only where the answer to the refusal names them.
+pub(crate) fn refused(taken: AcceptLeaf, answered: bool) -> Result<AcceptLeaf, RecordError> {
+    let documents = Listed::of(Vec::new())?;
+    let numbers = if answered { taken.numbers } else { Listed::of(Vec::new())? };
     Ok(AcceptLeaf { documents, numbers, outcome: AcceptOutcome::DuplicateRefused, ..taken })
 }
 
@@ -319,6 +327,7 @@ mod tests {
             failure: Some(person),
             kinds: &BTreeMap::new(),
             documents: &[document],
+            settled: &[(person.to_owned(), EnvelopeOutcome::Changed)],
             problems: &[problem(person, "items[Ada.Lovelace]"), problem("set-count-mismatch", "ISA[1]/GS[1]/ST[2]")],
             outcome: AcceptOutcome::Documents,
         })

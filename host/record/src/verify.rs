@@ -527,6 +527,7 @@ mod tests {
             documents: Listed::of(vec![document]).unwrap(),
             problems: Listed::none(),
             numbers: Listed::none(),
+            envelopes: Listed::none(),
             outcome: AcceptOutcome::Documents,
         })
     }

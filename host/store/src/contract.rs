@@ -30,6 +30,7 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
+use portreeve_model::document::Span;
 use portreeve_model::reference::Row;
 use portreeve_model::{ChannelId, Currency, Digest, Instant, Money, OrderId, PluginName, Reply, SenderId};
 use portreeve_record::{Leaf, PayloadKey, SealError, Sealed};
@@ -200,6 +201,26 @@ pub struct NewDocument {
     pub payload: NewPayload,
 }
 
+/// An envelope that a new input is the first to bring.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewEnvelope {
+    /// Its key within channel and sender.
+    pub key: String,
+    /// Digest of the bytes that it takes: tells a repetition from other content.
+    pub content: Digest,
+    /// The part of the reply's body that answers it; none where it has no answer of its own.
+    pub answer: Option<Span>,
+}
+
+/// An envelope that an earlier input brought.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownEnvelope {
+    /// The input that brought it.
+    pub input: InputId,
+    /// The envelope as it came first; its answer is a part of that input's reply.
+    pub first: NewEnvelope,
+}
+
 /// Everything that one accepted input writes.
 #[derive(Debug)]
 pub struct JournalEntry {
@@ -211,8 +232,8 @@ pub struct JournalEntry {
     pub received_at: Instant,
     /// Digest of the request as it was received: method, path and bytes.
     pub content: Digest,
-    /// Envelope keys within channel and sender.
-    pub envelopes: Vec<String>,
+    /// Envelopes that it is taken to be the first to bring, each key once.
+    pub envelopes: Vec<NewEnvelope>,
     /// What it amounts to.
     pub disposition: Disposition,
     /// The sealed bytes.
@@ -244,10 +265,11 @@ pub enum JournalOutcome {
         /// The reply that the first one got.
         reply: Reply,
     },
-    /// The same envelope came before with other bytes; nothing was written.
-    Conflict {
-        /// The envelope key.
-        envelope: String,
+    /// Earlier inputs brought these of its envelopes; nothing was written. The caller
+    /// judges the input again with them.
+    Known {
+        /// What is known of each.
+        envelopes: Vec<KnownEnvelope>,
     },
 }
 
@@ -792,7 +814,8 @@ pub trait Store: Send + Sync + 'static {
     /// A table's version and rows, in key order. None when it was never loaded.
     async fn reference(&self, table: &str) -> Result<Option<(u64, Vec<(String, Row)>)>, StoreError>;
 
-    /// Keeps an input with its documents, reply, exceptions, numbers and leaf.
+    /// Keeps an input with its envelopes, documents, reply, exceptions and leaf. An
+    /// envelope is kept by the first input that brings it, and by no other.
     async fn journal(&self, entry: JournalEntry) -> Result<JournalOutcome, StoreError>;
 
     /// Puts it on record that an input was refused. Nothing else of it is kept.

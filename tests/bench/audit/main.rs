@@ -122,6 +122,7 @@ fn leaf(number: u32) -> Leaf {
             .unwrap(),
             problems: Listed::none(),
             numbers: Listed::of(vec![NumberRecord { range: Code::of("x12-interchange"), number: 7 }]).unwrap(),
+            envelopes: Listed::none(),
             outcome: AcceptOutcome::Documents,
         }),
         1 => LeafBody::Decide(DecideLeaf {

@@ -10,7 +10,7 @@ use portreeve::standins::Mischief;
 use portreeve_model::{Digest, OrderId};
 use portreeve_record::{Leaf, LeafBody, LeafRecord};
 use portreeve_store::contract::{
-    DocumentPosition, JournalEntry, JournalOutcome, NewDocument, Room, Settlement, UnsequencedLeaf,
+    DocumentPosition, JournalEntry, JournalOutcome, NewDocument, NewEnvelope, Room, Settlement, UnsequencedLeaf,
 };
 use portreeve_store::{Store, StoreError};
 
@@ -310,7 +310,7 @@ fn input(bytes: &[u8], leaf: Leaf) -> JournalEntry {
         sender: portreeve_model::SenderId::authenticated("edi-gateway"),
         received_at: MORNING,
         content: Digest::of(bytes),
-        envelopes: vec!["an-envelope".to_owned()],
+        envelopes: vec![NewEnvelope { key: "an-envelope".to_owned(), content: Digest::of(bytes), answer: None }],
         disposition: portreeve_store::contract::Disposition::Documents,
         payload: sealed(bytes),
         reply: portreeve_model::Reply { status: 200, headers: Vec::new(), body: Vec::new() },

@@ -47,6 +47,7 @@ const CODES: &[&str] = &[
     "document-unwritable",
     "element-invalid",
     "element-missing",
+    "envelope-changed",
     "event-unreadable",
     "field-missing",
     "group-control-mismatch",

@@ -15,6 +15,8 @@ mod trail;
 
 mod dead_letter;
 
+mod envelope;
+
 mod history;
 
 mod writer;

@@ -15,7 +15,7 @@ use crate::contract::{
     Room, SUM_MINOR_MAX, Settlement, StoreError, Summary, TreeHead, UnsequencedLeaf,
 };
 use crate::proof::{Attempt, Committed, FirstDocument, Journaled, Permit, Settled};
-use crate::sqlite::{failed, trail};
+use crate::sqlite::{envelope, failed, trail};
 
 pub(super) type Result<T> = std::result::Result<T, StoreError>;
 
@@ -104,8 +104,9 @@ pub(super) fn journal(tx: &Connection, entry: &JournalEntry) -> Result<JournalOu
     if let Some(reply) = reply_to(tx, input)? {
         return Ok(JournalOutcome::Duplicate { input, reply });
     }
-    if let Some(envelope) = known_envelope(tx, entry)? {
-        return Ok(JournalOutcome::Conflict { envelope });
+    let known = envelope::known(tx, entry)?;
+    if !known.is_empty() {
+        return Ok(JournalOutcome::Known { envelopes: known });
     }
     insert_payload(tx, &entry.payload)?;
     let reply = entry.reply.to_json().map_err(|error| StoreError::Failed(error.to_string()))?;
@@ -124,14 +125,7 @@ pub(super) fn journal(tx: &Connection, entry: &JournalEntry) -> Result<JournalOu
         ])
     })
     .map_err(failed)?;
-    for envelope in &entry.envelopes {
-        // One input may repeat an interchange; its documents are told apart by key.
-        tx.prepare_cached("INSERT OR IGNORE INTO envelope (channel, sender, key, input) VALUES (?1, ?2, ?3, ?4)")
-            .and_then(|mut insert| {
-                insert.execute(params![entry.channel.as_str(), entry.sender.as_str(), envelope, input.0.as_bytes()])
-            })
-            .map_err(failed)?;
-    }
+    envelope::insert(tx, entry, input)?;
     for (index, document) in entry.documents.iter().enumerate() {
         insert_payload(tx, &document.payload)?;
         tx.prepare_cached(
@@ -170,17 +164,6 @@ pub(super) fn reply_to(connection: &Connection, input: InputId) -> Result<Option
         .map_err(failed)?
         .map(|json| Reply::from_json(&json).map_err(|error| damaged("a stored reply", &error)))
         .transpose()
-}
-
-fn known_envelope(tx: &Connection, entry: &JournalEntry) -> Result<Option<String>> {
-    let mut statement =
-        tx.prepare_cached("SELECT 1 FROM envelope WHERE channel = ?1 AND sender = ?2 AND key = ?3").map_err(failed)?;
-    for envelope in &entry.envelopes {
-        if statement.exists(params![entry.channel.as_str(), entry.sender.as_str(), envelope]).map_err(failed)? {
-            return Ok(Some(envelope.clone()));
-        }
-    }
-    Ok(None)
 }
 
 pub(super) fn lease_numbers(tx: &Connection, range: &str, count: u32) -> Result<u64> {

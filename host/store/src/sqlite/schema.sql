@@ -44,11 +44,15 @@ CREATE TABLE input (
 ) STRICT;
 CREATE INDEX input_disposition ON input (disposition) WHERE disposition <> 'documents';
 
+-- An envelope belongs to the first input that brought it; its answer is a part of that input's reply.
 CREATE TABLE envelope (
-  channel TEXT NOT NULL,
-  sender  TEXT NOT NULL,
-  key     TEXT NOT NULL,
-  input   BLOB NOT NULL,
+  channel       TEXT NOT NULL,
+  sender        TEXT NOT NULL,
+  key           TEXT NOT NULL,
+  content       BLOB NOT NULL,
+  input         BLOB NOT NULL,
+  answer_offset INTEGER,
+  answer_length INTEGER,
   PRIMARY KEY (channel, sender, key)
 ) STRICT, WITHOUT ROWID;
 
