@@ -44,6 +44,8 @@ mod channels;
 
 mod envelopes;
 
+mod later;
+
 mod edges;
 
 mod erp;

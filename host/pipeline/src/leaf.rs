@@ -19,6 +19,7 @@ use portreeve_sandbox::Crossing;
 use portreeve_store::contract::{NewDocument, OrderState};
 use portreeve_store::{Journaled, Permit};
 
+use crate::decide::CANCEL_REQUESTED;
 use crate::decision::Weighed;
 
 /// What an accept leaf is made of.
@@ -138,6 +139,8 @@ pub(crate) fn failure_words(failure: &Failure) -> (String, String) {
 /// What a decide leaf is made of.
 pub(crate) struct DecideFacts<'a> {
     pub(crate) order: Option<OrderId>,
+    /// The order that the document says something about.
+    pub(crate) about: Option<OrderId>,
     pub(crate) document: &'a Journaled,
     pub(crate) event: Option<Digest>,
     pub(crate) configuration: u64,
@@ -147,6 +150,8 @@ pub(crate) struct DecideFacts<'a> {
     pub(crate) scoring: &'a [(Crossing, Digest, Option<Digest>, Option<String>)],
     pub(crate) verdicts: &'a [Weighed],
     pub(crate) policy_holds: &'a [Finding],
+    /// Whether a request to cancel keeps the order back.
+    pub(crate) cancel_requested: bool,
     pub(crate) state: DecidedState,
     pub(crate) decision: Option<Digest>,
     pub(crate) clock: Instant,
@@ -180,12 +185,15 @@ pub(crate) fn decide(host: &str, at: Instant, facts: &DecideFacts<'_>) -> Result
             effect: Code::of(verdict.effect().rung().map_or("record-only", |rung| rung.as_str())),
         })
         .collect();
-    let policy_holds = facts.policy_holds.iter().map(|finding| Code::of(finding.code)).collect();
+    let cancel_requested = facts.cancel_requested.then(|| Code::of(CANCEL_REQUESTED));
+    let findings = facts.policy_holds.iter().map(|finding| Code::of(finding.code));
+    let policy_holds = cancel_requested.into_iter().chain(findings).collect();
     Leaf::new(
         host,
         at,
         LeafBody::Decide(DecideLeaf {
             order: facts.order,
+            about: facts.about,
             document,
             event: facts.event,
             configuration: facts.configuration,

@@ -292,10 +292,13 @@ impl fmt::Display for DocumentPosition {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct DecideLeaf {
-    /// The order that it became; none for a duplicate and for what could not be
-    /// mapped.
+    /// The order that it became; none for a duplicate, for what is about an earlier
+    /// order, and for what could not be mapped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub order: Option<OrderId>,
+    /// The order that it changes or asks to cancel, which may be still to come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub about: Option<OrderId>,
     /// The document.
     pub document: DocumentPosition,
     /// Commitment to the sealed event; none when there is none.
@@ -337,6 +340,10 @@ pub enum DecidedState {
     Exception,
     /// It repeats an earlier document and has no effect.
     Duplicate,
+    /// It has other content for an earlier order, which stays as it was; a person has to act.
+    Changed,
+    /// It asks to cancel an order: from here on no delivery of it begins.
+    CancelRequested,
 }
 
 /// What a scorer proposed and what became of it.
@@ -650,6 +657,7 @@ mod tests {
             }),
             LeafBody::Decide(DecideLeaf {
                 order: Some(order()),
+                about: Some(order()),
                 document: DocumentPosition { input: Digest::of(b"input"), index: u32::MAX },
                 event: Some(Digest::of(b"event")),
                 configuration: u64::MAX,

@@ -127,6 +127,7 @@ fn leaf(number: u32) -> Leaf {
         }),
         1 => LeafBody::Decide(DecideLeaf {
             order: Some(order),
+            about: None,
             document: DocumentPosition { input: digest("content"), index: 0 },
             event: Some(digest("event")),
             configuration: 1,

@@ -48,8 +48,10 @@ async fn invariant_1_no_audit_no_action_every_state_change_has_its_leaf() {
     let (summary, orders) = (host.summary().await, host.orders().await);
     assert_eq!(kinds.accept, summary.inputs);
     assert_eq!(kinds.accept, 12);
-    let decided: u64 =
-        summary.orders.iter().map(|(_, count)| count).sum::<u64>() + summary.duplicates + summary.unmapped;
+    let decided: u64 = summary.orders.iter().map(|(_, count)| count).sum::<u64>()
+        + summary.duplicates
+        + summary.unmapped
+        + summary.order_events;
     assert_eq!(kinds.decide, decided);
 
     let per_order = per_order(&leaves);

@@ -83,8 +83,9 @@ async fn invariant_6_a_failure_is_visible_an_input_that_is_refused() {
 #[tokio::test]
 async fn invariant_6_a_failure_is_visible_a_document_that_becomes_no_order() {
     let host = TestHost::demo().await;
-    let changed = PurchaseOrder::clean("PO-1").with_lines(&[("FST-1007", 1, "BX", "18.40")]);
-    host.decide_orders(&[PurchaseOrder::clean("PO-1"), changed]).await;
+    let text = String::from_utf8(x12(1, &PurchaseOrder::clean("PO-1"))).unwrap();
+    host.send_edi(text.replace("BEG*00*", "BEG*22*").as_bytes()).await.unwrap();
+    host.decide_all().await;
     let leaves = host.leaves().await;
     assert_eq!(
         count(
@@ -96,7 +97,7 @@ async fn invariant_6_a_failure_is_visible_a_document_that_becomes_no_order() {
     let exceptions = host.exceptions().await;
     assert_eq!(
         (exceptions.len(), exceptions[0].stage.as_str(), exceptions[0].code.as_str()),
-        (1, "decide", "changed-order")
+        (1, "decide", "unsupported-purpose")
     );
     assert_eq!(metric(&host, "unmapped").await, 1);
 }

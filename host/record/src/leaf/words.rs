@@ -37,6 +37,7 @@ const CODES: &[&str] = &[
     "bad-date",
     "bad-number",
     "busy",
+    "cancel-requested",
     "changed-order",
     "connector-missing",
     "content-type",

@@ -19,6 +19,8 @@ mod envelope;
 
 mod history;
 
+mod order_event;
+
 mod writer;
 
 use std::fs::File;
@@ -33,8 +35,8 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::contract::{
     Configuration, CustomerAggregate, DeadLetter, DecisionCommit, DocumentPosition, DocumentView, ExceptionView,
-    HistoryQuery, InputId, JournalEntry, JournalOutcome, NewReference, OrderState, OrderTrail, OrderView, OutboxId,
-    PluginUsage, Room, Settlement, Store, StoreError, Summary, TreeHead, UnsequencedLeaf,
+    HistoryQuery, InputId, JournalEntry, JournalOutcome, NewReference, OrderStanding, OrderState, OrderTrail,
+    OrderView, OutboxId, PluginUsage, Room, Settlement, Store, StoreError, Summary, TreeHead, UnsequencedLeaf,
 };
 use crate::proof::{Attempt, Committed, Journaled, Permit, Settled};
 use writer::Writer;
@@ -334,6 +336,10 @@ impl Store for SqliteStore {
 
     async fn orders(&self, after: DocumentPosition, limit: u32) -> Result<Vec<OrderView>, StoreError> {
         self.read(move |connection| rows::orders(connection, after, limit)).await
+    }
+
+    async fn order_standing(&self, id: OrderId) -> Result<OrderStanding, StoreError> {
+        self.read(move |connection| order_event::standing(connection, id)).await
     }
 
     async fn order(&self, id: OrderId) -> Result<Option<OrderView>, StoreError> {

@@ -94,6 +94,19 @@ CREATE TABLE orders (
 ) STRICT;
 CREATE INDEX orders_decided ON orders (decided_at);
 
+-- What came about an order after it. The order may come after its cancellation.
+CREATE TABLE order_event (
+  position   INTEGER PRIMARY KEY,
+  order_id   TEXT NOT NULL,
+  kind       TEXT NOT NULL,
+  event      BLOB NOT NULL,
+  decision   BLOB NOT NULL,
+  decided_at INTEGER NOT NULL,
+  leaf       BLOB NOT NULL
+) STRICT;
+CREATE INDEX order_event_order ON order_event (order_id, position);
+CREATE INDEX order_event_event ON order_event (event);
+
 CREATE TABLE customer_event (
   customer    BLOB NOT NULL,
   position    INTEGER NOT NULL,

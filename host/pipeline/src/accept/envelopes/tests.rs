@@ -102,9 +102,11 @@ fn a_reply_is_never_torn_apart_nor_filled_without_end() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn every_piece_is_found_again_where_the_splice_says(
-        pieces in proptest::collection::vec(("[a-z]{0,4}", "[a-z]{0,6}", proptest::option::of("[A-Z]{0,9}")), 0..8),
+        pieces in proptest::collection::vec(("[a-z]{1,4}", "[a-z]{0,6}", proptest::option::of("[A-Z]{0,9}")), 0..8),
         order in any::<u64>(),
     ) {
         // Text between the answers, the answers, and what stands instead of some.
