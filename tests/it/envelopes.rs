@@ -167,6 +167,25 @@ async fn a_webhook_that_is_called_again_gets_its_first_answer() {
     door.close().await;
 }
 
+#[tokio::test]
+async fn a_webhook_of_which_nothing_was_taken_may_be_called_again_mended() {
+    let host = TestHost::demo().await;
+    let door = host.front_door().await;
+    let order = sample("adobe-commerce", "0001");
+    let cut = order.get(..order.len() / 2).unwrap();
+    let mut answers = Vec::new();
+    for body in [cut, &order, cut] {
+        let (signature, id) = (shop_signature(body), "x-adobe-commerce-webhook-id");
+        let headers = [("x-portreeve-signature", signature.as_str()), (id, "call-7")];
+        let answer = door.post("shop", &headers, body).await;
+        answers.push((answer.status, String::from_utf8(answer.body.to_vec()).unwrap().contains("success")));
+    }
+    assert_eq!(answers, [(200, false), (200, true), (200, false)]);
+    host.decide_all().await;
+    assert_eq!(host.orders().await.len(), 1);
+    door.close().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn files_that_share_an_interchange_are_taken_side_by_side_and_never_in_half() {
     let host = TestHost::demo().await;
