@@ -2,6 +2,10 @@
 //! Each is an event of its own with its decision and its leaf; the order stays as it
 //! was decided, and what is to be cancelled does not leave any more.
 
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+
+use portreeve::standins::Mischief;
 use portreeve_model::{Event, Instant, OrderId};
 use portreeve_pipeline::Clock;
 use portreeve_pipeline::rederive::Rederived;
@@ -12,8 +16,11 @@ use portreeve_store::contract::{
 };
 use portreeve_store::{Permit, StoreError};
 
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+
 use crate::invariants::leaf;
-use crate::support::{EDI_TOKEN, PurchaseOrder, TestHost, sample, x12};
+use crate::support::{EDI_TOKEN, PurchaseOrder, Setup, TestHost, sample, x12};
 
 /// An order with another purpose in BEG01.
 fn with_purpose(control: u32, order: &PurchaseOrder, purpose: &str) -> Vec<u8> {
@@ -325,6 +332,111 @@ async fn a_cancellation_is_about_its_senders_own_order_and_the_release_that_it_n
     host.deliver_all().await;
     assert_eq!(delivery(&host.order("PO-1").await), (OrderState::Released, "delivered"));
     assert_eq!(delivery(&host.order("PO-2").await), (OrderState::Held, "withheld"));
+}
+
+/// What a sender and the host may do, in any order.
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    /// One of three orders, with one of these contents.
+    Send {
+        order: u8,
+        content: u8,
+        purpose: &'static str,
+    },
+    Decide(u32),
+    Deliver,
+    Restart,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let purpose = prop::sample::select(vec!["00", "00", "00", "05", "01"]);
+    prop_oneof![
+        8 => (0..3_u8, 0..2_u8, purpose).prop_map(|(order, content, purpose)| Step::Send { order, content, purpose }),
+        3 => (1..3_u32).prop_map(Step::Decide),
+        3 => Just(Step::Deliver),
+        1 => Just(Step::Restart),
+    ]
+}
+
+#[test]
+fn whatever_is_sent_about_an_order_it_arrives_once_or_not_at_all_and_somebody_sees_the_rest() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let mischief = Mischief { throttle_per_mille: 200, drop_after_per_mille: 300, ..Mischief::default() };
+    let start = Setup::demo().scorers(&[]).mischief(mischief).start();
+    let host = RefCell::new(Some(runtime.block_on(start)));
+    let cases = Cell::new(0_u32);
+    let config = Config { cases: 20, failure_persistence: None, max_shrink_iters: 30, ..Config::default() };
+    TestRunner::new(config)
+        .run(&proptest::collection::vec(step(), 1..24), |steps| {
+            cases.set(cases.get() + 1);
+            let (again, result) = runtime.block_on(walk(host.take().unwrap(), cases.get(), &steps));
+            host.replace(Some(again));
+            result
+        })
+        .unwrap_or_else(|error| panic!("{error}"));
+    runtime.block_on(host.take().unwrap().verify()).unwrap();
+}
+
+/// Each case has order and control numbers of its own; the host goes on to the next.
+async fn walk(mut host: TestHost, case: u32, steps: &[Step]) -> (TestHost, Result<(), TestCaseError>) {
+    let number = |order: u8| format!("L{case}-{order}");
+    // Per order: what the sender said about it, each thing once, and whether it was
+    // to be cancelled before anything of it left.
+    let mut said: BTreeMap<u8, BTreeSet<(&str, u8)>> = BTreeMap::new();
+    let mut never: BTreeSet<u8> = BTreeSet::new();
+    for (step, index) in steps.iter().zip(0_u32..) {
+        match *step {
+            Step::Send { order, content, purpose } => {
+                let purchase = changed(&number(order), 5 + u32::from(content));
+                send(&host, &with_purpose(case * 100 + index, &purchase, purpose)).await;
+                said.entry(order).or_default().insert((purpose, content));
+            }
+            Step::Decide(documents) => drop(host.host.pipeline.decide(documents).await.unwrap()),
+            Step::Deliver => drop(host.deliver_due().await),
+            Step::Restart => host = host.restart().await,
+        }
+        // Once cancelled and not begun, an order never leaves.
+        let orders = host.orders().await;
+        for order in orders.iter().filter(|order| order.state == OrderState::Held) {
+            if let Some(known) = said.keys().find(|known| number(**known) == order.number)
+                && order.deliveries.iter().all(|delivery| delivery.attempts == 0)
+            {
+                never.insert(*known);
+            }
+        }
+    }
+    host.decide_all().await;
+    host.deliver_all().await;
+    let result = check(&host, &said, &never, number).await;
+    (host, result)
+}
+
+async fn check(
+    host: &TestHost,
+    said: &BTreeMap<u8, BTreeSet<(&str, u8)>>,
+    never: &BTreeSet<u8>,
+    number: impl Fn(u8) -> String,
+) -> Result<(), TestCaseError> {
+    let orders = host.orders().await;
+    let booked = host.erp.sales_orders();
+    for (order, said) in said {
+        let created = said.iter().filter(|(purpose, _)| *purpose == "00").count();
+        let found: Vec<_> = orders.iter().filter(|known| known.number == number(*order)).collect();
+        prop_assert_eq!(found.len(), created.min(1), "{:?}", said);
+        let Some(found) = found.first() else { continue };
+        let id = found.id.to_string().replace('-', "");
+        let arrived = booked.iter().filter(|booked| booked.external_document_number == id).count();
+        let delivered = found.deliveries.iter().filter(|delivery| delivery.state == "delivered").count();
+        prop_assert!(arrived <= 1 && delivered <= arrived, "{:?}", found);
+        prop_assert!(!(never.contains(order) && arrived > 0), "{:?}", found);
+        // Whatever else was said is an event with its exception.
+        let trail = host.store.order_trail(found.id).await.unwrap().unwrap();
+        prop_assert_eq!(trail.events.len(), said.len() - 1, "{:?}", said);
+        let cancelled = said.iter().any(|(purpose, _)| *purpose == "01");
+        prop_assert!(cancelled || (found.state == OrderState::Released && delivered == 1), "{:?}", found);
+        prop_assert!(!cancelled || found.state == OrderState::Held || arrived == 1, "{:?}", found);
+    }
+    Ok(())
 }
 
 #[tokio::test]
