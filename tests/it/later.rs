@@ -255,6 +255,7 @@ async fn a_cancellation_stops_whoever_has_claimed_the_delivery_and_not_begun() {
     decided(&host, &[cancel(2, "PO-1")]).await;
     let begun = host.store.begin_attempt(permit, leaf(1)).await;
     assert!(matches!(begun, Err(StoreError::LeaseLost { .. })), "{begun:?}");
+    assert_eq!(delivery(&host.order("PO-1").await), (OrderState::Held, "withheld"));
     host.clock.advance_to(host.clock.now().plus_ms(3_600_000));
     host.deliver_all().await;
     assert_eq!(host.erp.sales_orders().len(), 0);
@@ -297,6 +298,22 @@ async fn a_delivery_under_way_when_its_order_is_cancelled_ends_as_it_ends_and_is
     let still = host.store.dead_letters(0, 10).await.unwrap();
     assert_eq!((still.len(), &still[0]), (1, &dead), "the refusal changed nothing");
     host.store.abandon_dead_letter(dead.exception, now, leaf(22)).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_order_that_is_cancelled_during_a_delivery_whose_host_ends_is_held_when_the_lease_has_passed() {
+    let host = TestHost::demo().await;
+    decided(&host, &[x12(1, &PurchaseOrder::clean("PO-1"))]).await;
+    let permit = claim(&host, host.clock.now()).await.pop().unwrap();
+    host.store.begin_attempt(permit, leaf(1)).await.unwrap();
+    decided(&host, &[cancel(2, "PO-1")]).await;
+    let host = host.restart().await;
+    host.deliver_all().await;
+    assert_eq!(delivery(&host.order("PO-1").await), (OrderState::Released, "withheld"), "the lease still runs");
+    host.clock.advance_to(host.clock.now().plus_ms(3_600_000));
+    host.deliver_due().await;
+    assert_eq!(delivery(&host.order("PO-1").await), (OrderState::Held, "withheld"));
+    assert_eq!(host.erp.sales_orders().len(), 0);
 }
 
 #[tokio::test]

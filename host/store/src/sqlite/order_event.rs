@@ -88,8 +88,25 @@ pub(super) fn settle_withheld(tx: &Connection, permit: &Permit, settled: impl Pa
     Ok(changed)
 }
 
+/// Ends the leases of withheld deliveries that nobody settled in time: their host is
+/// gone, and their orders are held from now on.
+pub(super) fn end_passed_leases(tx: &Connection, now: Instant) -> Result<()> {
+    let passed: Vec<String> = tx
+        .prepare_cached(
+            "UPDATE outbox SET lease_until = 0
+             WHERE state = 'withheld' AND lease_until > 0 AND lease_until <= ?1 RETURNING order_id",
+        )
+        .map_err(failed)?
+        .query_map([now.0], |row| row.get(0))
+        .map_err(failed)?
+        .collect::<rusqlite::Result<_>>()
+        .map_err(failed)?;
+    passed.iter().try_for_each(|order| held_when_nothing_is_under_way(tx, order, now))
+}
+
 /// A released order whose deliveries are withheld is a held one, from when nothing of it
-/// is under way any more: until then it may still arrive.
+/// is under way any more: until then it may still arrive. An attempt that has begun is
+/// unresolved until it is settled.
 fn held_when_nothing_is_under_way(tx: &Connection, order: &str, at: Instant) -> Result<()> {
     tx.prepare_cached(
         "UPDATE orders SET state = 'held', queue = hold.queue, why = hold.reason || ': a delivery is withheld'
@@ -97,7 +114,7 @@ fn held_when_nothing_is_under_way(tx: &Connection, order: &str, at: Instant) -> 
          WHERE orders.id = ?1 AND orders.state = 'released'
            AND EXISTS (SELECT 1 FROM outbox WHERE order_id = ?1 AND outbox.state = 'withheld')
            AND NOT EXISTS (SELECT 1 FROM outbox
-                           WHERE order_id = ?1 AND outbox.state = 'withheld' AND attempts > 0 AND lease_until > ?2)",
+                           WHERE order_id = ?1 AND outbox.state = 'withheld' AND unresolved AND lease_until > ?2)",
     )
     .and_then(|mut update| update.execute(params![order, at.0]))
     .map_err(failed)?;

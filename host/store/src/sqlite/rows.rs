@@ -507,6 +507,7 @@ pub(super) fn claim(
     limit: u32,
     room: &Room,
 ) -> Result<Vec<Permit>> {
+    order_event::end_passed_leases(tx, now)?;
     let mut permits = Vec::new();
     let mut limit = limit;
     for target in pending_targets(tx)? {
