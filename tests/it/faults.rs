@@ -2,7 +2,6 @@
 //! nothing persisted, or everything did and nobody heard. A third way takes the
 //! whole process with it.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
@@ -12,8 +11,9 @@ use portreeve_model::{Currency, Digest, Instant, OrderId, PluginName, Reply};
 use portreeve_record::{Leaf, PayloadKey};
 use portreeve_store::contract::{
     Configuration, CustomerAggregate, DeadLetter, DecisionCommit, DocumentPosition, DocumentView, ExceptionView,
-    HistoryQuery, InputId, JournalEntry, JournalOutcome, NewReference, OpenPayload, OrderState, OrderTrail, OrderView,
-    OutboxId, PluginUsage, ReferenceTable, ReferenceWanted, Room, Settlement, Summary, TreeHead, UnsequencedLeaf,
+    HistoryQuery, InputId, JournalEntry, JournalOutcome, NewReference, OpenPayload, OrderStanding, OrderState,
+    OrderTrail, OrderView, OutboxId, PluginUsage, ReferenceTable, ReferenceWanted, Room, Settlement, Summary, TreeHead,
+    UnsequencedLeaf,
 };
 use portreeve_store::{Attempt, Committed, Journaled, Permit, Settled, Store, StoreError};
 
@@ -121,7 +121,6 @@ store! {
         async fn reference(&self, table: &str) -> Option<(u64, Vec<(String, Row)>)>;
         async fn reply_to(&self, input: InputId) -> Option<Reply>;
         async fn undecided(&self, limit: u32) -> Vec<Journaled>;
-        async fn known_orders(&self, ids: Vec<OrderId>) -> BTreeSet<OrderId>;
         async fn customer_histories(&self, queries: Vec<HistoryQuery>) -> Vec<CustomerAggregate>;
         async fn plugin_usage(&self, plugin: &PluginName, currency: Currency, hour: Instant, day: Instant) -> PluginUsage;
         async fn dead_letters(&self, after: u64, limit: u32) -> Vec<DeadLetter>;
@@ -141,6 +140,7 @@ store! {
         async fn order_trail(&self, id: OrderId) -> Option<OrderTrail>;
         async fn input_documents(&self, input: InputId, limit: u32) -> Vec<DocumentView>;
         async fn exceptions_after(&self, after: u64, limit: u32) -> Vec<ExceptionView>;
+        async fn order_standings(&self, ids: Vec<OrderId>) -> Vec<OrderStanding>;
         async fn order(&self, id: OrderId) -> Option<OrderView>;
         async fn exceptions(&self, limit: u32) -> Vec<ExceptionView>;
         async fn decision_fingerprints(&self, after: DocumentPosition, limit: u32) -> Vec<(DocumentPosition, Digest)>;

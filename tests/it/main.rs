@@ -42,6 +42,10 @@ mod expected;
 
 mod channels;
 
+mod envelopes;
+
+mod later;
+
 mod edges;
 
 mod erp;

@@ -25,6 +25,8 @@ mod weighing;
 
 mod standing;
 
+mod later;
+
 mod set_aside;
 
 use std::collections::BTreeSet;
@@ -37,6 +39,7 @@ use portreeve_store::contract::{Decided, DecisionCommit, DocumentPosition};
 use portreeve_store::{Committed, Journaled, StoreError};
 
 pub(crate) use self::facts::{RuleRows, class, reference_facts};
+pub(crate) use self::later::{CANCEL_REQUESTED, as_change};
 pub(crate) use self::scoring::Question;
 pub use self::set_aside::SetAside;
 pub(crate) use self::weighing::subject;
@@ -111,9 +114,9 @@ impl Pipeline {
         let mut unread = Vec::new();
         let mut validated = Vec::new();
         let mapped: Vec<_> = mapped.into_iter().flatten().flatten().collect();
-        let mut known = self.known_orders(&mapped).await?;
+        let mut standings = self.standings(&mapped).await?;
         for mapped in mapped {
-            match of_one(self.validate(mapped, &tables, &mut known))? {
+            match of_one(self.validate(mapped, &tables, &mut standings))? {
                 Some(Ok(order)) => validated.push(order),
                 Some(Err(other)) => unread.push(other),
                 None => {}
@@ -158,13 +161,16 @@ impl Pipeline {
         let now = self.clock.now();
         let state = match &decided {
             Decided::Duplicate { .. } => portreeve_record::leaf::DecidedState::Duplicate,
-            Decided::Order(_) | Decided::Unmapped(_) => portreeve_record::leaf::DecidedState::Exception,
+            Decided::Order(_) | Decided::Event(_) | Decided::Unmapped(_) => {
+                portreeve_record::leaf::DecidedState::Exception
+            }
         };
         let leaf = leaf::decide(
             &self.host,
             now,
             &DecideFacts {
                 order: None,
+                about: None,
                 document: &document,
                 event: None,
                 configuration: self.configuration,
@@ -173,6 +179,7 @@ impl Pipeline {
                 scoring: &[],
                 verdicts: &[],
                 policy_holds: &[],
+                cancel_requested: false,
                 state,
                 decision: None,
                 clock: now,

@@ -1,14 +1,14 @@
 //! The host's own look at an order: what its rules find with the reference tables,
 //! whether the order exists already, and what is known about its customer.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use portreeve_authority::rules::Finding;
 use portreeve_model::advice::CustomerHistory;
 use portreeve_model::{Event, Money, Order, OrderId};
 use portreeve_sandbox::{Crossing, RecordedLookup};
 use portreeve_store::Journaled;
-use portreeve_store::contract::{CustomerEvent, Decided, DecisionCommit};
+use portreeve_store::contract::{CustomerEvent, Decided, DecisionCommit, OrderStanding};
 
 use super::DecideError;
 use super::facts::{self, RuleRows};
@@ -16,6 +16,25 @@ use super::reading::{Mapped, Reading, for_a_person};
 use crate::history::Origin;
 use crate::tables::Tables;
 use crate::{Pipeline, history};
+
+/// What is known of the orders of a batch: what the store has, and what the batch did
+/// up to here.
+#[derive(Default)]
+pub(super) struct Standings(BTreeMap<OrderId, OrderStanding>);
+
+impl Standings {
+    pub(super) fn of(&self, order: OrderId) -> OrderStanding {
+        self.0.get(&order).copied().unwrap_or(OrderStanding { exists: false, cancel_requested: false })
+    }
+
+    pub(super) fn made(&mut self, order: OrderId) {
+        self.0.insert(order, OrderStanding { exists: true, ..self.of(order) });
+    }
+
+    pub(super) fn cancel_requested(&mut self, order: OrderId) {
+        self.0.insert(order, OrderStanding { cancel_requested: true, ..self.of(order) });
+    }
+}
 
 /// An order with what the host's rules found.
 pub(super) struct Validated {
@@ -28,32 +47,39 @@ pub(super) struct Validated {
     pub(super) test_channel: bool,
     pub(super) looked_up: Vec<RecordedLookup>,
     pub(super) findings: Vec<Finding>,
+    /// Whether the sender asked to cancel it before it came.
+    pub(super) cancel_requested: bool,
     pub(super) event_json: Vec<u8>,
     pub(super) customer_event: CustomerEvent,
     pub(super) history: Option<CustomerHistory>,
 }
 
 impl Pipeline {
-    /// Orders of a batch that exist already.
-    pub(super) async fn known_orders(&self, mapped: &[Mapped]) -> Result<BTreeSet<OrderId>, DecideError> {
-        let ids = mapped.iter().filter_map(|mapped| match &mapped.outcome {
-            Ok(Reading::Order(order, _)) => Some(order_id(&mapped.document, order)),
+    /// Asks the store about the orders of a batch.
+    pub(super) async fn standings(&self, mapped: &[Mapped]) -> Result<Standings, DecideError> {
+        let ids = mapped.iter().filter_map(|Mapped { document, outcome, .. }| match outcome {
+            Ok(Reading::Order(order, _)) => Some(order_id(document, &order.number, order.release.as_deref())),
+            Ok(Reading::Later(later)) => Some(later.order_id(document)),
             Ok(Reading::Duplicate(_)) | Err(_) => None,
         });
-        Ok(self.store.known_orders(ids.collect()).await?)
+        let ids: Vec<OrderId> = ids.collect();
+        let standings = self.store.order_standings(ids.clone()).await?;
+        Ok(Standings(ids.into_iter().zip(standings).collect()))
     }
 
-    /// The host's own rules; what is no new order is decided here already. `known` are
-    /// the orders that exist, and becomes those of this batch as well.
+    /// The host's own rules; what is no new order is decided here already.
     pub(super) fn validate(
         &self,
         mapped: Mapped,
         tables: &Tables,
-        known: &mut BTreeSet<OrderId>,
+        standings: &mut Standings,
     ) -> Result<Result<Validated, DecisionCommit>, DecideError> {
         let Mapped { document, crossing, outcome } = mapped;
         let (mut order, value) = match outcome {
             Ok(Reading::Order(order, value)) => (order, value),
+            Ok(Reading::Later(later)) => {
+                return Ok(Err(self.about_order(document, crossing, *later, tables, standings)?));
+            }
             Ok(Reading::Duplicate(of)) => {
                 return Ok(Err(self.without_order(document, crossing, Decided::Duplicate { of })?));
             }
@@ -67,10 +93,11 @@ impl Pipeline {
         let class = facts::class(&reference);
         let findings = self.rules.check(&order, &reference);
         let looked_up = rows.asked().collect();
-        let id = order_id(&document, &order);
+        let id = order_id(&document, &order.number, order.release.as_deref());
         // Another key, but an order that exists: a second release of it, or a
         // sender that counts anew. Nothing is overwritten.
-        if !known.insert(id) {
+        let standing = standings.of(id);
+        if standing.exists {
             let exception = for_a_person(
                 self.queue(&document),
                 "order-exists",
@@ -78,6 +105,7 @@ impl Pipeline {
             );
             return Ok(Err(self.without_order(document, crossing, Decided::Unmapped(exception))?));
         }
+        standings.made(id);
         let event = Event::OrderCreated(*order.clone());
         let event_json = event.to_json().map_err(|error| DecideError::Event(error.to_string()))?;
         let customer_event = history::customer_event(&order, &origin(&document, id), document.received_at(), value);
@@ -91,6 +119,7 @@ impl Pipeline {
             test_channel,
             looked_up,
             findings,
+            cancel_requested: standing.cancel_requested,
             event_json,
             customer_event,
             history: None,
@@ -110,9 +139,9 @@ impl Pipeline {
     }
 }
 
-fn order_id(document: &Journaled, order: &Order) -> OrderId {
-    let release = order.release.as_deref();
-    OrderId::derive(document.channel(), document.sender(), document.partner(), &order.number, release)
+/// The order that a document is about.
+pub(super) fn order_id(document: &Journaled, number: &str, release: Option<&str>) -> OrderId {
+    OrderId::derive(document.channel(), document.sender(), document.partner(), number, release)
 }
 
 pub(super) fn origin(document: &Journaled, order: OrderId) -> Origin<'_> {

@@ -15,11 +15,14 @@ mod trail;
 
 mod dead_letter;
 
+mod envelope;
+
 mod history;
+
+mod order_event;
 
 mod writer;
 
-use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -32,9 +35,9 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::contract::{
     Configuration, CustomerAggregate, DeadLetter, DecisionCommit, DocumentPosition, DocumentView, ExceptionView,
-    HistoryQuery, InputId, JournalEntry, JournalOutcome, NewReference, OpenPayload, OrderState, OrderTrail, OrderView,
-    OutboxId, PluginUsage, ReferenceTable, ReferenceWanted, Room, Settlement, Store, StoreError, Summary, TreeHead,
-    UnsequencedLeaf,
+    HistoryQuery, InputId, JournalEntry, JournalOutcome, NewReference, OpenPayload, OrderStanding, OrderState,
+    OrderTrail, OrderView, OutboxId, PluginUsage, ReferenceTable, ReferenceWanted, Room, Settlement, Store, StoreError,
+    Summary, TreeHead, UnsequencedLeaf,
 };
 use crate::proof::{Attempt, Committed, Journaled, Permit, Settled};
 use writer::Writer;
@@ -214,10 +217,6 @@ impl Store for SqliteStore {
         self.read(move |connection| rows::undecided(connection, limit)).await
     }
 
-    async fn known_orders(&self, ids: Vec<OrderId>) -> Result<BTreeSet<OrderId>, StoreError> {
-        self.read(move |connection| rows::known_orders(connection, &ids)).await
-    }
-
     async fn customer_histories(&self, queries: Vec<HistoryQuery>) -> Result<Vec<CustomerAggregate>, StoreError> {
         self.read(move |connection| queries.iter().map(|query| history::customer_history(connection, query)).collect())
             .await
@@ -350,6 +349,10 @@ impl Store for SqliteStore {
 
     async fn orders(&self, after: DocumentPosition, limit: u32) -> Result<Vec<OrderView>, StoreError> {
         self.read(move |connection| rows::orders(connection, after, limit)).await
+    }
+
+    async fn order_standings(&self, ids: Vec<OrderId>) -> Result<Vec<OrderStanding>, StoreError> {
+        self.read(move |connection| ids.iter().map(|id| order_event::standing(connection, *id)).collect()).await
     }
 
     async fn order(&self, id: OrderId) -> Result<Option<OrderView>, StoreError> {
