@@ -7,4 +7,6 @@ mod commands;
 
 mod door;
 
+mod folders;
+
 mod patience;

@@ -11,7 +11,8 @@ use crate::output::Output;
 
 pub(super) async fn run(data: &Data, json: bool, output: &mut Output) -> anyhow::Result<()> {
     let (locations, store) = data.open_to_write()?;
-    let host = Host::open(store, &locations, Arc::new(SystemClock), None).await?;
+    let mut host = Host::open(store, &locations, Arc::new(SystemClock), None).await?;
+    host.watch()?;
     let listen = host.settings.listen;
     let listener = portreeve_api::listen(listen).await.with_context(|| format!("{listen} cannot be listened on"))?;
     let address = listener.local_addr().context("the listener has no address")?;
