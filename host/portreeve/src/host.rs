@@ -396,6 +396,7 @@ impl Host {
         let folder = locations.components();
         let road = Road { store: Arc::clone(&store), clock, workers, version: active.version };
         let pipeline = road.build(locations, configuration, &|digest| read_component(&folder, digest))?;
+        tracing::info!(plugins = pipeline.plugins.len(), "the plugins are loaded");
 
         let key = locations.signing_key(store.as_ref(), &settings.origin).await?;
         let verifier = key.verifier();

@@ -11,6 +11,7 @@ use crate::output::Output;
 
 pub(super) async fn run(data: &Data, json: bool, output: &mut Output) -> anyhow::Result<()> {
     let (locations, store) = data.open_to_write()?;
+    tracing::info!("the store is open");
     let mut host = Host::open(store, &locations, Arc::new(SystemClock), None).await?;
     host.watch()?;
     let listen = host.settings.listen;
