@@ -70,7 +70,7 @@ pub(crate) struct ExceptionPage {
     limit: u32,
 }
 
-fn page_rows() -> u32 {
+pub(crate) fn page_rows() -> u32 {
     100
 }
 
@@ -199,7 +199,7 @@ pub(crate) async fn readyz(State(door): State<Arc<Door>>) -> Response {
     }
 }
 
-fn rows(limit: u32) -> Result<u32, Problem> {
+pub(crate) fn rows(limit: u32) -> Result<u32, Problem> {
     if limit == 0 {
         return Err(Problem::bad_request("`limit` is 0, expected 1 to 500"));
     }

@@ -26,6 +26,7 @@ use clap::{Args, Parser, Subcommand};
 use portreeve_pipeline::Clock;
 use portreeve_store::Store;
 
+use crate::client::Server;
 use crate::clock::SystemClock;
 use crate::config::Proposed;
 use crate::demo::{self, DemoOptions};
@@ -158,6 +159,26 @@ impl Data {
             );
         }
         Ok(locations)
+    }
+}
+
+/// A host that runs, instead of a folder that nobody works on.
+#[derive(Debug, Args)]
+pub struct Running {
+    /// Ask this running host, `http://ADDRESS:PORT`, instead of a folder.
+    #[arg(long, requires = "token_file", conflicts_with = "data_dir")]
+    server: Option<String>,
+    /// The file with the bearer token that the host knows, for `--server`.
+    #[arg(long, requires = "server")]
+    token_file: Option<PathBuf>,
+}
+
+impl Running {
+    fn server(&self) -> anyhow::Result<Option<Server>> {
+        match (&self.server, &self.token_file) {
+            (Some(server), Some(token)) => Server::new(server, token).map(Some),
+            _ => Ok(None),
+        }
     }
 }
 

@@ -65,7 +65,7 @@ fn in_any_year() -> Setup {
 }
 
 /// A folder with an active configuration that nobody works on.
-async fn stopped(setup: &Setup, erp: &str) -> tempfile::TempDir {
+pub(super) async fn stopped(setup: &Setup, erp: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let config = setup.configuration_with(folder.path(), erp);
     let locations = Locations::below(folder.path(), &tree().target().join("portreeve"));
@@ -221,6 +221,36 @@ async fn a_dead_letter_is_seen_tried_again_or_ended() {
     assert!(json(&["dead-letter", "list", "--data-dir", data]).await.is_empty());
     refused(&["dead-letter", "replay", &number(&letters[1]), "--data-dir", data], &["there is no dead letter"]).await;
     assert_eq!(json(&["audit", "verify", "--data-dir", data]).await[0]["verified"], true);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dead_letters_of_a_running_host_are_resolved_with_the_same_lines() {
+    let setup = Setup::demo().erp_origin("http://127.0.0.1:9");
+    let host = setup.replace("portreeve.toml", "attempts_max = 6", "attempts_max = 1").start().await;
+    host.decide_orders(&[PurchaseOrder::clean("PO-1"), PurchaseOrder::clean("PO-2")]).await;
+    host.deliver_all().await;
+    let door = host.front_door().await;
+    let token = host.folder().join("operator-token");
+    std::fs::write(&token, format!("{OPERATOR_TOKEN}\n")).unwrap();
+    let server = format!("http://{}", door.address());
+    let (server, data) = (["--server", &server, "--token-file", text(&token)], text(host.folder()));
+    let list = ["dead-letter", "list"];
+    let letters = json(&[&list[..], &server].concat()).await;
+    assert_eq!(letters, json(&[&list[..], &["--data-dir", data]].concat()).await);
+    assert_eq!(letters.len(), 2);
+
+    let (first, second) = (letters[0]["number"].to_string(), letters[1]["number"].to_string());
+    let shown = json(&[&["dead-letter", "show", &first][..], &server].concat()).await;
+    assert_eq!(shown[0], letters[0]);
+    let replayed = run(&[&["dead-letter", "replay", &first][..], &server].concat()).await.unwrap();
+    assert_eq!(replayed, "delivery of order PO-1 to erp is pending\n");
+    let ended = json(&[&["dead-letter", "abandon", &second][..], &server].concat()).await;
+    assert_eq!((&ended[0]["number"], &ended[0]["state"]), (&letters[1]["number"], &"abandoned".into()));
+    refused(&[&["dead-letter", "replay", &second][..], &server].concat(), &["there is no dead letter"]).await;
+    refused(&["dead-letter", "replay", &first, "--server", "http://127.0.0.1:1"], &["--token-file"]).await;
+    std::fs::write(&token, "another").unwrap();
+    refused(&[&list[..], &server].concat(), &["the server answered 401", "operator token"]).await;
+    door.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
