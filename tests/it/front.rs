@@ -9,4 +9,6 @@ mod door;
 
 mod folders;
 
+mod logs;
+
 mod patience;

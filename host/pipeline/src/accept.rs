@@ -376,18 +376,5 @@ fn accepted_with_problems(channel: &Channel, first: &Problem, count: usize) -> N
 
 /// The stable code of a failed call, for exceptions, leaves and metrics.
 pub(crate) fn call_error_code(error: &CallError) -> String {
-    use portreeve_sandbox::{CallFailure as F, TimeLimit};
-    let code = match &error.failure {
-        F::Trap { .. } => "trap",
-        F::OutOfTime { limit: TimeLimit::Fuel, .. } => "out-of-time",
-        // The host's outcome: it depends on how busy the machine is.
-        F::OutOfTime { limit: TimeLimit::Cpu | TimeLimit::Wall, .. } => "host-out-of-time",
-        F::OutOfMemory { .. } => "out-of-memory",
-        F::StackOverflow { .. } => "stack-overflow",
-        F::TooLarge { .. } => "too-large",
-        F::ContractViolation { .. } => "contract-violation",
-        F::RefusedImport { .. } => "refused-import",
-        F::Busy { .. } => "busy",
-    };
-    code.to_owned()
+    error.failure.code().to_owned()
 }

@@ -27,7 +27,9 @@ pub(super) async fn run(data: &Data, json: bool, output: &mut Output) -> anyhow:
     let stop = async {
         interrupted().await?;
         tokio::spawn(end_at_once());
-        output.step("stopping: requests under way are answered first; a second Ctrl-C ends at once")
+        // A line of the log like all the others on stderr: a collector reads it as such.
+        tracing::info!("stopping: requests under way are answered first; a second Ctrl-C ends at once");
+        Ok(())
     };
     host.serve(listener, stop).await
 }
