@@ -22,9 +22,6 @@ use crate::policy::{Answer, Fact, Policies, Question, SCHEMA};
 use crate::strict::{Known, LoadErrors, SourceFile};
 use crate::verdict::{Code, Draft, Effect, Verdict, shown};
 
-/// Milliseconds of a minute.
-const MINUTE_MS: i64 = 60_000;
-
 /// The grants and policies that are in force.
 #[derive(Debug)]
 pub struct Authority {
@@ -471,7 +468,7 @@ fn route_effect(ceiling: &RouteCeiling, queue: &str, now: Instant) -> Effect {
 }
 
 fn ends(now: Instant, minutes: u32) -> Instant {
-    now.plus_ms(i64::from(minutes) * MINUTE_MS)
+    now.plus_ms(i64::from(minutes) * Instant::MINUTE_MS)
 }
 
 fn note_rung(grant: &Grant, rung: Rung, held: bool, draft: &mut Draft) {

@@ -11,7 +11,7 @@ use portreeve_model::document::{Header, Inbound};
 use portreeve_model::{Digest, Failure, Instant, PluginName, Problem, Received, Reply};
 use portreeve_record::leaf::{AcceptLeaf, AcceptOutcome};
 use portreeve_record::{Leaf, LeafBody, RecordError, SealError};
-use portreeve_sandbox::{CallError, CallFailure, Crossed, Crossing};
+use portreeve_sandbox::{CallError, Crossed, Crossing};
 use portreeve_store::StoreError;
 use portreeve_store::contract::{
     Disposition, InputId, JournalEntry, JournalOutcome, NewDocument, NewException, NewPayload,
@@ -20,6 +20,7 @@ use portreeve_store::contract::{
 use crate::capability::Tables;
 use crate::leaf::{self, AcceptFacts};
 use crate::numbers::Draw;
+use crate::passing::passing;
 use crate::reply;
 use crate::route::{self, Channel};
 use crate::{Pipeline, Sender};
@@ -132,8 +133,13 @@ impl Pipeline {
         let received_at = self.clock.now();
         let numbers = Draw::new(&self.store, &self.numbers);
         let received = self.receive(channel, sender, &input, received_at, &numbers).await;
-        if let Some(refusal) = received.as_ref().and_then(passing) {
-            return Err(refusal);
+        // To keep such an input for a person would make a passing trouble a permanent one:
+        // nothing is kept, nothing is acknowledged, and the sender sends it again.
+        if let Some(received) = &received
+            && let Some(asked_ms) = passing(&received.outcome)
+        {
+            let after_ms = if asked_ms == 0 { RETRY_AFTER_MS } else { asked_ms };
+            return Err(AcceptError::Later { plugin: received.crossing.plugin.clone(), after_ms });
         }
         let (entry, record, finding) = self.journal_entry(channel, sender, content, &input, received_at, received)?;
         let reply = entry.reply.clone();
@@ -245,18 +251,6 @@ impl Input {
     fn digest(&self) -> Digest {
         Digest::of_parts(&[self.method.as_bytes(), self.path.as_bytes(), &self.body])
     }
-}
-
-/// A failure that another try would not meet. To keep such an input for a person
-/// would make a passing trouble a permanent one: nothing is kept, nothing is
-/// acknowledged, and the sender sends it again.
-fn passing(received: &Crossed<Result<Received, Failure>>) -> Option<AcceptError> {
-    let after_ms = match &received.outcome {
-        Err(CallError { failure: CallFailure::Busy { .. }, .. }) => RETRY_AFTER_MS,
-        Ok(Err(Failure::Retry(after_ms))) => *after_ms,
-        _ => return None,
-    };
-    Some(AcceptError::Later { plugin: received.crossing.plugin.clone(), after_ms })
 }
 
 /// What an input amounts to, whatever the connector did.

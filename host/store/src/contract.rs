@@ -112,6 +112,16 @@ pub enum StoreError {
         /// The newest schema this program knows.
         known: i64,
     },
+    /// The data were written by an older version, and reading changes nothing.
+    #[error(
+        "the data folder has schema {found}, and this version of portreeve reads schema {known}; let this version write to it once, for example by `portreeve serve`, or use the older version"
+    )]
+    OlderSchema {
+        /// The schema in the folder.
+        found: i64,
+        /// The schema that this program reads.
+        known: i64,
+    },
     /// A row contradicts what the host wrote: damage or tampering.
     #[error("the store is damaged: {0}; restore it from a backup and run `portreeve audit verify`")]
     Damaged(String),

@@ -253,6 +253,21 @@ async fn dead_letters_of_a_running_host_are_resolved_with_the_same_lines() {
     door.close().await;
 }
 
+#[tokio::test]
+async fn data_of_another_version_are_left_alone_with_a_sentence_for_each_direction() {
+    let folder = stopped(&Setup::demo(), "http://127.0.0.1:9").await;
+    let data = text(folder.path());
+    let with_schema = |schema: i64| {
+        let store = rusqlite::Connection::open(folder.path().join("data/store/portreeve.db")).unwrap();
+        store.pragma_update(None, "user_version", schema).unwrap();
+    };
+    with_schema(99);
+    refused(&["order", "list", "--data-dir", data], &["has schema 99", "up to 1; use the newer version"]).await;
+    with_schema(0);
+    let older = ["has schema 0", "reads schema 1", "let this version write to it once"];
+    refused(&["order", "list", "--data-dir", data], &older).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_component_is_checked_against_a_grant() {
     let margin = component("margin");

@@ -9,9 +9,9 @@ use portreeve_sandbox::Crossing;
 use portreeve_store::Journaled;
 use portreeve_store::contract::{DocumentPosition, NewException};
 
-use super::set_aside::passing;
 use crate::accept::call_error_code;
 use crate::capability::Tables;
+use crate::passing::passing;
 use crate::{Pipeline, leaf, route};
 
 /// A document that was read, or why not.

@@ -9,11 +9,11 @@ use portreeve_model::{Digest, Instant, Order, PluginKind, PluginName};
 use portreeve_sandbox::Crossing;
 
 use super::DecideError;
-use super::set_aside::passing;
 use super::validating::Validated;
 use crate::accept::call_error_code;
 use crate::capability::Tables;
 use crate::decision::{LookupRecord, Scoring};
+use crate::passing::passing;
 use crate::{Pipeline, leaf};
 
 /// A validated order with what its scorers said.

@@ -34,7 +34,7 @@ impl Patience {
     pub(super) fn wait(&self, name: &OsStr, asked_ms: u32, now: Instant) -> Option<Instant> {
         let mut waiting = self.waiting();
         let before = waiting.get(name).copied().unwrap_or(Waiting { since: now, tries: 0, due_at: now });
-        if now >= before.since.plus_ms(PATIENCE_MINUTES * 60_000) {
+        if now >= before.since.plus_ms(PATIENCE_MINUTES * Instant::MINUTE_MS) {
             return None;
         }
         let backoff_ms = (BACKOFF_MS << before.tries.min(16)).max(i64::from(asked_ms)).min(BACKOFF_MS_MAX);
