@@ -153,6 +153,7 @@ store! {
         async fn leaf_index(&self, id: Digest) -> Option<u64>;
         async fn summary(&self) -> Summary;
         async fn orders(&self, after: DocumentPosition, limit: u32) -> Vec<OrderView>;
+        async fn orders_numbered(&self, number: &str, limit: u32) -> Vec<OrderView>;
         async fn orders_in(&self, state: OrderState, after: DocumentPosition, limit: u32) -> Vec<OrderView>;
         async fn order_trail(&self, id: OrderId) -> Option<OrderTrail>;
         async fn input_documents(&self, input: InputId, limit: u32) -> Vec<DocumentView>;

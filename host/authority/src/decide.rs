@@ -144,6 +144,14 @@ impl Authority {
         &self.grants
     }
 
+    /// What grants allow and no policy permits, whatever the order: such a word of a
+    /// grant has no effect.
+    #[must_use]
+    pub fn unpermitted(&self) -> Vec<(&Grant, Rung)> {
+        let granted = self.grants.iter().flat_map(|grant| grant.may.iter().rev().map(move |rung| (grant, *rung)));
+        granted.filter(|(grant, rung)| !self.policies.could_permit(&grant.plugin, *rung)).collect()
+    }
+
     /// The digest of all grants and policies, which every decision records.
     #[must_use]
     pub fn digest(&self) -> Digest {

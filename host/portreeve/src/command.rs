@@ -219,7 +219,7 @@ pub async fn dispatch(line: CommandLine, output: &mut Output) -> anyhow::Result<
 
 async fn init(config: &std::path::Path, data: &Data, json: bool, output: &mut Output) -> anyhow::Result<()> {
     let proposed = Proposed::read(config)?;
-    proposed.files.check()?;
+    let warnings = proposed.files.check()?.warnings();
     let locations = data.locations()?;
     let store: Arc<dyn Store> = locations.store()?;
     let version = host::activate(&store, &locations, &proposed, SystemClock.now()).await?;
@@ -227,7 +227,12 @@ async fn init(config: &std::path::Path, data: &Data, json: bool, output: &mut Ou
     let host = Host::open(store, &locations, Arc::new(SystemClock), None).await?;
     host.sequencer.sequence_all().await?;
     if json {
-        return output.json(&serde_json::json!({ "configuration": version, "verifier": host.verifier.to_string() }));
+        return output.json(&serde_json::json!({
+            "configuration": version, "verifier": host.verifier.to_string(), "warnings": warnings,
+        }));
+    }
+    for warning in &warnings {
+        output.line(&format!("warning: {warning}"))?;
     }
     output.line(&format!("configuration {version} is active in `{}`", locations.data.display()))?;
     output.line(&format!("the audit log is verified with {}", host.verifier))?;

@@ -304,6 +304,28 @@ impl Configuration {
         Ok(Senders::new(known))
     }
 
+    /// What is allowed and has no effect: somebody may believe in it.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let unpermitted = self.authority.unpermitted().into_iter().map(|(grant, rung)| {
+            format!(
+                "grant `{}` lets `{}` {rung}, and no policy permits it to; permit it in `{POLICIES_FILE}`, or take `{rung}` out of `may`",
+                grant.id,
+                grant.plugin,
+                rung = rung.as_str()
+            )
+        });
+        let used = self.routes.plugins();
+        let unused = self.host.plugins.iter().filter(|entry| used.iter().all(|(_, name, _)| *name != entry.name));
+        let unused = unused.map(|entry| {
+            format!(
+                "plugin `{}` is used by no channel and no target; name it in one, or remove it from `{HOST_FILE}`",
+                entry.name
+            )
+        });
+        unpermitted.chain(unused).collect()
+    }
+
     /// Certificate and key of the front door, where it has them.
     ///
     /// # Errors

@@ -947,6 +947,11 @@ pub trait Store: Send + Sync + 'static {
     /// One order.
     async fn order(&self, id: OrderId) -> Result<Option<OrderView>, StoreError>;
 
+    /// Orders with the sender's number, lowest position first: several partners may
+    /// use the same one. Goes through all orders: for a person who asks, not for the
+    /// road.
+    async fn orders_numbered(&self, number: &str, limit: u32) -> Result<Vec<OrderView>, StoreError>;
+
     /// Orders in one state with a position above `after`, in order.
     async fn orders_in(
         &self,

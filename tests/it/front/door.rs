@@ -86,7 +86,8 @@ async fn whatever_goes_wrong_is_told_as_a_problem() {
     for query in ["limit=many", "limit=0", "state=lost", "colour=red"] {
         problem(&door.get(&format!("/v1/orders?{query}"), &operator).await, 400, "bad-request");
     }
-    problem(&door.get("/v1/orders/nonsense", &operator).await, 400, "bad-request");
+    problem(&door.get("/v1/orders/nonsense", &operator).await, 404, "not-found");
+    problem(&door.get("/v1/orders?number=PO-1&state=held", &operator).await, 400, "bad-request");
     let unknown = door.get("/v1/orders", &[]).await;
     problem(&unknown, 401, "unauthorized");
     assert_eq!(unknown.header("www-authenticate"), Some("Bearer"));
@@ -188,6 +189,23 @@ async fn an_order_tells_its_whole_story() {
     let story = ask(&door, &format!("/v1/orders/{id}")).await;
     assert_eq!(story["state"], "held", "{story}");
     assert!(story["holds"][0]["reason"].is_string() && story["holds"][0]["expiresAt"].is_string(), "{story}");
+    door.close().await;
+}
+
+#[tokio::test]
+async fn an_order_is_found_by_its_senders_number_where_that_names_one() {
+    let host = TestHost::demo().await;
+    let twice = [PurchaseOrder::clean("PO-1"), PurchaseOrder::clean("PO-2"), PurchaseOrder::clean("PO-2")];
+    let [first, second, third] = twice;
+    host.decide_orders(&[first, second, third.of_customer("C1202")]).await;
+    let door = host.front_door().await;
+    let story = ask(&door, "/v1/orders/PO-1").await;
+    assert_eq!((&story["number"], &story["id"]), (&"PO-1".into(), &host.order("PO-1").await.id.to_string().into()));
+    let both = ask(&door, "/v1/orders?number=PO-2").await;
+    assert_eq!(both["orders"].as_array().unwrap().len(), 2, "{both}");
+    let bearer = bearer(OPERATOR_TOKEN);
+    let several = problem(&door.get("/v1/orders/PO-2", &[("authorization", &bearer)]).await, 409, "ambiguous");
+    assert!(several["detail"].as_str().unwrap().contains("?number="), "{several}");
     door.close().await;
 }
 

@@ -5,7 +5,8 @@ use portreeve_model::OrderId;
 use portreeve_pipeline::decision::DecisionRecord;
 use portreeve_pipeline::rederive::Rederived;
 use portreeve_store::Store;
-use portreeve_store::contract::{DocumentPosition, ExceptionView, OrderState, OrderView};
+use portreeve_store::contract::{DocumentPosition, ExceptionView, HoldView, OrderState, OrderView};
+use serde::Serialize;
 
 use super::Data;
 use crate::clock::SystemClock;
@@ -104,13 +105,23 @@ async fn show(text: &str, data: &Data, json: bool, output: &mut Output) -> anyho
     let (_, store) = data.open()?;
     let order = find(store.as_ref(), text).await?;
     let record = DecisionRecord::parse(&store.payload(order.decision).await?)?;
+    let holds = store.order_trail(order.id).await?.map(|trail| trail.holds).unwrap_or_default();
     if json {
-        return output.json(&record);
+        return output.json(&Shown { record: &record, holds: holds.iter().map(shown_hold).collect() });
     }
     output.line(&format!("order {} ({}), {}, {}", order.number, order.id, order.channel, order.value))?;
     output.line(&format!("{}: {}", order.state.as_str(), order.why))?;
     if let Some(queue) = &order.queue {
         output.line(&format!("works on it: queue `{queue}`"))?;
+    }
+    for hold in &holds {
+        let who =
+            hold.plugin.as_ref().map_or_else(|| hold.owner.clone(), |plugin| format!("{} of {plugin}", hold.owner));
+        let lines = if hold.lines.is_empty() { String::new() } else { format!(", lines {}", hold.lines.join(", ")) };
+        output.line(&format!(
+            "hold ({who}): {}{lines}; queue `{}`, since {}, escalates {}",
+            hold.reason, hold.queue, hold.opened_at, hold.expires_at
+        ))?;
     }
     for finding in &record.findings {
         let place = finding.line.as_ref().map_or_else(String::new, |line| format!(" line {line}"));
@@ -152,6 +163,21 @@ async fn show(text: &str, data: &Data, json: bool, output: &mut Output) -> anyho
         ))?;
     }
     output.line(&format!("decided under configuration {} and authority {}", record.configuration, record.authority))
+}
+
+/// An order as `--json` shows it.
+#[derive(Serialize)]
+struct Shown<'a> {
+    #[serde(flatten)]
+    record: &'a DecisionRecord,
+    holds: Vec<serde_json::Value>,
+}
+
+fn shown_hold(hold: &HoldView) -> serde_json::Value {
+    serde_json::json!({
+        "owner": hold.owner, "plugin": hold.plugin, "reason": hold.reason, "queue": hold.queue, "lines": hold.lines,
+        "openedAt": hold.opened_at.to_string(), "expiresAt": hold.expires_at.to_string(),
+    })
 }
 
 async fn rederive(order: Option<&str>, data: &Data, json: bool, output: &mut Output) -> anyhow::Result<()> {
@@ -252,14 +278,14 @@ async fn all(store: &dyn Store) -> anyhow::Result<Vec<OrderView>> {
 }
 
 /// By id, or by the sender's number where only one order has it.
-async fn find(store: &dyn Store, text: &str) -> anyhow::Result<OrderView> {
+pub(super) async fn find(store: &dyn Store, text: &str) -> anyhow::Result<OrderView> {
     if let Ok(id) = OrderId::parse(text) {
         return store
             .order(id)
             .await?
             .with_context(|| format!("there is no order `{id}`; `portreeve order list` shows all"));
     }
-    let mut found: Vec<OrderView> = all(store).await?.into_iter().filter(|order| order.number == text).collect();
+    let mut found = store.orders_numbered(text, PAGE).await?;
     match (found.pop(), found.len()) {
         (Some(order), 0) => Ok(order),
         (None, _) => bail!("there is no order `{text}`; `portreeve order list` shows all"),

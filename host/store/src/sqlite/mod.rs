@@ -341,6 +341,11 @@ impl Store for SqliteStore {
         self.read(move |connection| rows::order(connection, id)).await
     }
 
+    async fn orders_numbered(&self, number: &str, limit: u32) -> Result<Vec<OrderView>, StoreError> {
+        let number = number.to_owned();
+        self.read(move |connection| trail::orders_numbered(connection, &number, limit)).await
+    }
+
     async fn orders_in(
         &self,
         state: OrderState,
