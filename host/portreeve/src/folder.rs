@@ -45,8 +45,8 @@ use self::patience::{PATIENCE_MINUTES, Patience};
 use self::places::{NAME_BYTES_MAX, Places, Taken};
 use crate::config::FolderEntry;
 
-/// Files of one scan: the others come with the next one, and a host that is told to
-/// stop does not go on for long.
+/// Files of one scan: who waits for decisions hears of them, and the others come with
+/// the next one.
 const FILES_PER_SCAN: usize = 64;
 
 /// A folder that is watched.
@@ -181,15 +181,23 @@ impl Watched {
 
     /// Takes what lies there: first what a crash or a passing trouble left, then the
     /// inbox in the order of names. A file that has to wait lets the others pass.
-    /// Nobody else may scan at the same time.
+    /// Begins no further one when `go_on` says no. Nobody else may scan at the same
+    /// time.
     ///
     /// # Errors
     /// When the inbox cannot be read. What goes wrong with one file is its end.
-    pub async fn scan(&self, pipeline: &Pipeline) -> anyhow::Result<Vec<(OsString, End)>> {
+    pub async fn scan(
+        &self,
+        pipeline: &Pipeline,
+        go_on: &(dyn Fn() -> bool + Send + Sync),
+    ) -> anyhow::Result<Vec<(OsString, End)>> {
         let now = pipeline.clock.now();
         let listed = self.on_disk(Places::list).await?.context("the inbox cannot be read")?;
         let mut ends = Vec::new();
         for name in listed.into_iter().filter(|name| !self.patience.waits(name, now)).take(FILES_PER_SCAN) {
+            if !go_on() {
+                break;
+            }
             let end = self.take(pipeline, &name).await?;
             self.tell(pipeline, &end);
             if !matches!(end, End::Later { .. }) {

@@ -618,7 +618,7 @@ impl Host {
 async fn look_into(folder: Arc<Watched>, pipeline: Arc<Pipeline>, accepted: Arc<Notify>, stop: watch::Receiver<bool>) {
     while !*stop.borrow() {
         let mut moved = false;
-        match folder.scan(&pipeline).await {
+        match folder.scan(&pipeline, &|| !*stop.borrow()).await {
             Ok(ends) => {
                 for (_, end) in ends {
                     moved |= !matches!(end, End::Later { .. });

@@ -213,8 +213,12 @@ async fn an_order_is_found_by_its_senders_number_where_that_names_one() {
 async fn with_dead_letters() -> TestHost {
     let setup = Setup::demo().erp_origin("http://127.0.0.1:9");
     let host = setup.replace("portreeve.toml", "attempts_max = 6", "attempts_max = 1").start().await;
-    host.decide_orders(&[PurchaseOrder::clean("PO-1"), PurchaseOrder::clean("PO-2")]).await;
-    host.deliver_all().await;
+    // One after the other: numbers are in the order in which deliveries are given up.
+    for (control, number) in [(1, "PO-1"), (2, "PO-2")] {
+        host.send_edi(&x12(control, &PurchaseOrder::clean(number))).await.unwrap();
+        host.decide_all().await;
+        host.deliver_all().await;
+    }
     host
 }
 

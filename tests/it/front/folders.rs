@@ -97,7 +97,7 @@ async fn watching(setup: Setup) -> TestHost {
 
 async fn scan(host: &TestHost) -> Vec<End> {
     let folder = &host.host.folders()[0];
-    folder.scan(&host.host.pipeline).await.unwrap().into_iter().map(|(_, end)| end).collect()
+    folder.scan(&host.host.pipeline, &|| true).await.unwrap().into_iter().map(|(_, end)| end).collect()
 }
 
 fn order(control: u32) -> Vec<u8> {
@@ -201,6 +201,19 @@ async fn wherever_the_host_ends_a_file_has_one_effect_and_one_reply() {
         assert_eq!((host.summary().await.inputs, host.erp.sales_orders().len()), (1, 1), "{state}");
         host.verify().await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn a_host_that_is_told_to_stop_begins_no_further_file() {
+    let drops = Drops::new();
+    let host = watching(drops.setup()).await;
+    drops.put("a.edi", &order(1));
+    drops.put("b.edi", &order(2));
+    let begun = std::sync::atomic::AtomicU32::new(0);
+    let once = || begun.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == 0;
+    let ends = host.host.folders()[0].scan(&host.host.pipeline, &once).await.unwrap();
+    assert!(matches!(&ends[..], [(name, End::OnRecord { .. })] if name == "a.edi"), "{ends:?}");
+    assert_eq!(drops.names("in"), ["b.edi"], "the next start takes it");
 }
 
 #[tokio::test]
