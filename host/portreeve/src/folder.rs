@@ -21,7 +21,7 @@
 //! that, and exceptions ask people. In `failed` is what nothing was kept of: somebody
 //! has to act.
 //!
-//! Directories are held as handles ([`Places`]): no name, link or `..` leads out of
+//! Directories are held as handles (`folder/places.rs`): no name, link or `..` leads out of
 //! them.
 
 mod patience;
