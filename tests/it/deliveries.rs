@@ -190,3 +190,39 @@ async fn a_second_try_counts_where_the_first_document_became_no_order() {
     host.decide_all().await;
     assert_eq!((host.orders().await.len(), host.summary().await.duplicates), (1, 0));
 }
+
+/// A target that leaves every attempt in doubt, and a connector whose `find` ends so.
+fn in_doubt(find: &str) -> Setup {
+    let settings = format!("settings = {{ deliver = \"unknown\", find = \"{find}\", base-url");
+    Setup::demo()
+        .plugin("hostile-connector", "{ log = true, numbers = [\"control\"], kv = true, http = [\"GET\", \"POST\"] }")
+        .replace("portreeve.toml", "connector = \"erp-rest\"", "connector = \"hostile-connector\"")
+        .replace("portreeve.toml", "settings = { base-url", &settings)
+}
+
+#[tokio::test]
+async fn a_target_that_refuses_to_be_asked_is_not_asked_for_a_day() {
+    let host = in_doubt("permanent").start().await;
+    host.decide_orders(&[PurchaseOrder::clean("PO-1")]).await;
+    host.deliver_due().await;
+    assert_eq!(host.order("PO-1").await.deliveries[0].state, "pending", "in doubt, and not asked yet");
+    host.clock.advance_to(host.store.next_due().await.unwrap().unwrap());
+    host.deliver_due().await;
+    assert_eq!(host.order("PO-1").await.deliveries[0].state, "dead");
+    let exception = host.exceptions().await.remove(0);
+    assert_eq!((exception.stage.as_str(), exception.code.as_str()), ("deliver", "unknown-outcome"));
+    assert!(exception.detail.contains("refuses to be asked (the settings say so)"), "{}", exception.detail);
+    host.verify().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_target_that_cannot_be_asked_now_is_asked_again() {
+    let host = in_doubt("retry").start().await;
+    host.decide_orders(&[PurchaseOrder::clean("PO-1")]).await;
+    for _ in 0..3 {
+        host.deliver_due().await;
+        host.clock.advance_to(host.store.next_due().await.unwrap().unwrap());
+    }
+    assert_eq!(host.order("PO-1").await.deliveries[0].state, "pending");
+    assert!(host.exceptions().await.is_empty());
+}

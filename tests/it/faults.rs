@@ -1,6 +1,7 @@
 //! A store whose writes fail on plan, in the two ways in which a write can fail:
 //! nothing persisted, or everything did and nobody heard. A third way takes the
-//! whole process with it.
+//! whole process with it. Beside that it can forget what it has seen, to show that
+//! somebody notices.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -42,13 +43,32 @@ pub(crate) struct FaultyStore {
     /// Calls of that write that still go well.
     good: AtomicU32,
     failed: AtomicBool,
+    forgets: AtomicBool,
 }
 
 impl FaultyStore {
     /// Fails at one write: at its call after so many good ones, once.
     pub(crate) fn new(behind: Arc<dyn Store>, write: &str, fault: Fault, good: u32) -> Arc<Self> {
-        let (good, failed) = (AtomicU32::new(good), AtomicBool::new(false));
-        Arc::new(Self { behind, write: write.to_owned(), fault, good, failed })
+        let (good, failed, forgets) = (AtomicU32::new(good), AtomicBool::new(false), AtomicBool::new(false));
+        Arc::new(Self { behind, write: write.to_owned(), fault, good, failed, forgets })
+    }
+
+    /// From now on it knows no duplicate: whatever is journaled is something new, by
+    /// its bytes, its envelope, its business key and its order.
+    pub(crate) fn forget(&self) {
+        self.forgets.store(true, Ordering::SeqCst);
+    }
+
+    fn as_new(&self, entry: &mut JournalEntry) {
+        static JOURNALED: AtomicU32 = AtomicU32::new(0);
+        let count = JOURNALED.fetch_add(1, Ordering::SeqCst);
+        let salt = format!("{}-{count}", std::process::id());
+        entry.content = Digest::of_parts(&[entry.content.as_bytes(), salt.as_bytes()]);
+        entry.envelopes.clear();
+        for document in &mut entry.documents {
+            document.key.push_str(&salt);
+            document.partner.push_str(&salt);
+        }
     }
 
     /// Whether it came to the fault.
@@ -86,6 +106,7 @@ macro_rules! store {
     (
         writes { $(async fn $write:ident(&self $(, $a:ident: $t:ty)*) -> $out:ty;)* }
         reads { $(async fn $read:ident(&self $(, $b:ident: $u:ty)*) -> $seen:ty;)* }
+        forgotten { $($forgotten:tt)* }
     ) => {
         #[async_trait]
         impl Store for FaultyStore {
@@ -95,6 +116,7 @@ macro_rules! store {
             $(async fn $read(&self $(, $b: $u)*) -> Result<$seen, StoreError> {
                 self.behind.$read($($b),*).await
             })*
+            $($forgotten)*
         }
     };
 }
@@ -103,7 +125,6 @@ store! {
     writes {
         async fn activate_configuration(&self, bytes: Vec<u8>, tables: Vec<NewReference>, at: Instant, leaf: Leaf) -> u64;
         async fn load_reference(&self, table: &str, rows: Vec<(String, Row)>, leaf: Leaf) -> u64;
-        async fn journal(&self, entry: JournalEntry) -> JournalOutcome;
         async fn refuse(&self, leaf: Leaf) -> ();
         async fn lease_numbers(&self, range: &str, count: u32) -> u64;
         async fn commit_decisions(&self, decisions: Vec<DecisionCommit>) -> Vec<Result<Committed, StoreError>>;
@@ -119,7 +140,6 @@ store! {
         async fn active_configuration(&self) -> Option<Configuration>;
         async fn references(&self, wanted: Vec<ReferenceWanted>) -> Vec<Option<ReferenceTable>>;
         async fn reference(&self, table: &str) -> Option<(u64, Vec<(String, Row)>)>;
-        async fn reply_to(&self, input: InputId) -> Option<Reply>;
         async fn undecided(&self, limit: u32) -> Vec<Journaled>;
         async fn customer_histories(&self, queries: Vec<HistoryQuery>) -> Vec<CustomerAggregate>;
         async fn plugin_usage(&self, plugin: &PluginName, currency: Currency, hour: Instant, day: Instant) -> PluginUsage;
@@ -136,6 +156,7 @@ store! {
         async fn leaf_index(&self, id: Digest) -> Option<u64>;
         async fn summary(&self) -> Summary;
         async fn orders(&self, after: DocumentPosition, limit: u32) -> Vec<OrderView>;
+        async fn orders_numbered(&self, number: &str, limit: u32) -> Vec<OrderView>;
         async fn orders_in(&self, state: OrderState, after: DocumentPosition, limit: u32) -> Vec<OrderView>;
         async fn order_trail(&self, id: OrderId) -> Option<OrderTrail>;
         async fn input_documents(&self, input: InputId, limit: u32) -> Vec<DocumentView>;
@@ -144,5 +165,18 @@ store! {
         async fn order(&self, id: OrderId) -> Option<OrderView>;
         async fn exceptions(&self, limit: u32) -> Vec<ExceptionView>;
         async fn decision_fingerprints(&self, after: DocumentPosition, limit: u32) -> Vec<(DocumentPosition, Digest)>;
+    }    forgotten {
+        async fn journal(&self, mut entry: JournalEntry) -> Result<JournalOutcome, StoreError> {
+            if self.forgets.load(Ordering::SeqCst) {
+                self.as_new(&mut entry);
+            }
+            self.meet("journal", self.behind.journal(entry)).await
+        }
+        async fn reply_to(&self, input: InputId) -> Result<Option<Reply>, StoreError> {
+            if self.forgets.load(Ordering::SeqCst) {
+                return Ok(None);
+            }
+            self.behind.reply_to(input).await
+        }
     }
 }

@@ -7,4 +7,8 @@ mod commands;
 
 mod door;
 
+mod folders;
+
+mod logs;
+
 mod patience;

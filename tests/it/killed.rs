@@ -32,6 +32,8 @@ const KILLS: u32 = 8;
 /// What tells this binary to be the host: the folder, then the fault.
 const FOLDER: &str = "PORTREEVE_KILLED_FOLDER";
 const FAULT: &str = "PORTREEVE_KILLED_FAULT";
+/// Set where the host is to know no duplicate.
+const FORGETS: &str = "PORTREEVE_KILLED_FORGETS";
 /// New orders before each kill.
 const ORDERS_PER_KILL: u32 = 6;
 /// Where the line with the address begins.
@@ -81,7 +83,11 @@ async fn the_process_that_is_killed() {
     let fault = std::env::var(FAULT).unwrap();
     if let [write, fault, good] = fault.split(' ').collect::<Vec<_>>()[..] {
         let fault = if fault == "DieBefore" { Fault::DieBefore } else { Fault::DieAfter };
-        store = FaultyStore::new(store, write, fault, good.parse().unwrap());
+        let faulty = FaultyStore::new(store, write, fault, good.parse().unwrap());
+        if std::env::var_os(FORGETS).is_some() {
+            faulty.forget();
+        }
+        store = faulty;
     }
     let host = Arc::new(Host::open(store, &locations, Arc::new(SystemClock), Some(2)).await.unwrap());
     let listener = portreeve_api::listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await.unwrap();
@@ -91,14 +97,25 @@ async fn the_process_that_is_killed() {
     host.work(stopping).await.unwrap();
 }
 
+/// Whether the host knows what it has seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Memory {
+    Knows,
+    KnowsNoDuplicate,
+}
+
 struct Process {
     child: Child,
     address: SocketAddr,
 }
 
 impl Process {
-    fn start(folder: &Path, end: End) -> Option<Self> {
-        let mut child = Command::new(std::env::current_exe().unwrap())
+    fn start(folder: &Path, end: End, memory: Memory) -> Option<Self> {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        if memory == Memory::KnowsNoDuplicate {
+            command.env(FORGETS, "1");
+        }
+        let mut child = command
             .args(["--exact", "killed::the_process_that_is_killed", "--nocapture"])
             .env(FOLDER, folder)
             .env(FAULT, end.to_text())
@@ -168,15 +185,14 @@ impl Sender {
 
 /// Kills a host as often as it says, and returns what came of it in the end, or
 /// what is wrong with it.
-async fn kill_run(setup: Setup, seeds: std::ops::Range<u32>) -> Result<String, String> {
+async fn kill_run(setup: Setup, ends: &[End], memory: Memory) -> Result<String, String> {
     let host = setup.mischief(MOODY).scorers(&[]).start().await;
     let mut sender = Sender::default();
     let stopped = host.stop().await;
-    for seed in seeds.clone() {
-        let end = End::of(seed);
+    for end in ends {
         sender.write_orders(ORDERS_PER_KILL);
-        let Some(process) = Process::start(stopped.folder(), end) else { continue };
-        let most = if let End::AfterAcknowledgements(most) = end { most } else { u32::MAX };
+        let Some(process) = Process::start(stopped.folder(), *end, memory) else { continue };
+        let most = if let End::AfterAcknowledgements(most) = end { *most } else { u32::MAX };
         sender.send(&process, most).await;
         process.kill();
     }
@@ -188,13 +204,16 @@ async fn kill_run(setup: Setup, seeds: std::ops::Range<u32>) -> Result<String, S
     host.decide_all().await;
     host.deliver_all().await;
     judge(&host, &sender).await?;
-    Ok(format!("{} kills, {} orders, all there once", seeds.len(), sender.next))
+    Ok(format!("{} kills, {} orders, all there once", ends.len(), sender.next))
 }
 
 async fn judge(host: &TestHost, sender: &Sender) -> Result<(), String> {
     let orders = host.orders().await;
     let mut numbers: Vec<&str> = orders.iter().map(|order| order.number.as_str()).collect();
     numbers.sort_unstable();
+    if let Some(twice) = numbers.windows(2).find(|pair| pair[0] == pair[1]) {
+        return Err(format!("{} is there twice", twice[0]));
+    }
     let mut expected: Vec<&str> = sender.acknowledged.iter().map(String::as_str).collect();
     expected.sort_unstable();
     if numbers != expected {
@@ -221,17 +240,28 @@ async fn judge(host: &TestHost, sender: &Sender) -> Result<(), String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_kills_the_host_what_it_acknowledged_is_there_once_and_booked_once() {
     let kills = std::env::var("PORTREEVE_KILLS").map_or(KILLS, |kills| kills.parse().unwrap());
-    for seed in 0..kills {
-        say(&format!("kill {seed}: {:?}", End::of(seed)));
+    let ends: Vec<End> = (0..kills).map(End::of).collect();
+    for (seed, end) in ends.iter().enumerate() {
+        say(&format!("kill {seed}: {end:?}"));
     }
-    say(&kill_run(Setup::demo(), 0..kills).await.unwrap());
+    say(&kill_run(Setup::demo(), &ends, Memory::Knows).await.unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_kill_run_fails_where_the_target_is_not_asked_before_a_resend() {
     let blind = Setup::demo().replace("portreeve.toml", "find = true", "find = false");
-    let failed = kill_run(blind, 0..2).await.unwrap_err();
+    let failed = kill_run(blind, &[End::of(0), End::of(1)], Memory::Knows).await.unwrap_err();
     assert!(failed.contains("booked") || failed.contains("unknown-outcome"), "{failed}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_kill_run_fails_where_the_host_does_not_know_what_it_has_seen() {
+    // The input is kept and nobody hears of it, so the sender sends it again.
+    let ends = [End::At { write: "journal", fault: Fault::DieAfter, good: 1 }];
+    let failed = kill_run(Setup::demo(), &ends, Memory::KnowsNoDuplicate).await.unwrap_err();
+    assert!(failed.contains("is there twice"), "{failed}");
+    // It is that memory alone which makes the difference.
+    say(&kill_run(Setup::demo(), &ends, Memory::Knows).await.unwrap());
 }
 
 #[tokio::test]

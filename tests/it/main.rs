@@ -20,6 +20,8 @@ mod golden;
 
 mod deliveries;
 
+mod crowded;
+
 mod faults;
 
 mod killed;

@@ -59,6 +59,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("libsqlite3-sys", &["host/store"]),
     ("cedar-policy*", &["host/authority", "tests", "tests/bench"]),
     ("wit-bindgen", &["sdk/rust"]),
+    ("cap-std", &["host/portreeve"]),
 ];
 
 /// The top level has rooms and a few files, so that a reader sees all of it at once.

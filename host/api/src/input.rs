@@ -168,7 +168,10 @@ async fn proven(door: &Door, channel: &str, headers: &HeaderMap, body: Body) -> 
     let front = &door.front;
     let authenticate = |credential| {
         front.pipeline.senders.authenticate(channel, credential).map_err(|refused @ SenderRefused { .. }| {
-            tracing::warn!(%refused, "an input was refused");
+            // A stranger's words are not for the log: only a channel that there is has its name there.
+            let known = front.pipeline.routes.channels.iter().find(|known| known.id.as_str() == channel);
+            let channel = known.map_or("unknown", |known| known.id.as_str());
+            tracing::warn!(channel, "an input was refused: its sender is not authenticated");
             front.pipeline.metrics.refused("unauthenticated");
             Problem::unauthorized(refused.to_string())
         })
@@ -280,13 +283,7 @@ fn refusal(error: AcceptError) -> Problem {
         AcceptError::Later { .. } => Problem::busy(error.to_string()),
         AcceptError::Store(error) => error.into(),
         AcceptError::Record(_) | AcceptError::Seal(_) => {
-            tracing::error!(%error, "an input could not be recorded");
-            Problem::new(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "internal",
-                "Internal error",
-                "nothing was kept; send it again later",
-            )
+            Problem::internal(&error, "nothing was kept; send it again later")
         }
     }
 }

@@ -2,12 +2,12 @@
 //!
 //! Two kinds of visitors: senders, who prove themselves to the pipeline on their
 //! channel and get their protocol's own reply; and operators, who show the
-//! operator token and get JSON. Whatever goes wrong is told as RFC 9457 problem
+//! operator token, get JSON, and decide about deliveries that were given up. Whatever goes wrong is told as RFC 9457 problem
 //! details. Without a configured operator token every operator route refuses:
 //! default deny.
 //!
-//! Here are URLs, statuses and limits; what happens to an input is the
-//! pipeline's. Nothing here writes to the store.
+//! Here are URLs, statuses and limits; what happens to an input or by an operator's
+//! decision is the pipeline's. Nothing here writes to the store.
 
 mod limits;
 
@@ -23,6 +23,8 @@ mod operator;
 
 mod story;
 
+pub mod dead_letter;
+
 mod openapi;
 
 mod tls;
@@ -37,7 +39,7 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use portreeve_model::Digest;
 use portreeve_pipeline::Pipeline;
 use tokio::net::TcpListener;
@@ -96,6 +98,9 @@ pub fn router(front: Arc<Front>) -> Router {
         .route("/v1/orders", get(operator::orders))
         .route("/v1/orders/{id}", get(story::order))
         .route("/v1/exceptions", get(operator::exceptions))
+        .route("/v1/dead-letters", get(dead_letter::list))
+        .route("/v1/dead-letters/{exception}/replay", post(dead_letter::replay))
+        .route("/v1/dead-letters/{exception}/abandon", post(dead_letter::abandon))
         .route("/v1/summary", get(operator::summary))
         .route("/v1/audit/checkpoint", get(operator::checkpoint))
         .route("/v1/openapi.json", get(openapi::serve))

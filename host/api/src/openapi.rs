@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use crate::{input, operator, outcome, problem, story, view};
+use crate::{dead_letter, input, operator, outcome, problem, story, view};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -22,6 +22,9 @@ use crate::{input, operator, outcome, problem, story, view};
         operator::orders,
         story::order,
         operator::exceptions,
+        dead_letter::list,
+        dead_letter::replay,
+        dead_letter::abandon,
         operator::summary,
         operator::checkpoint,
         operator::metrics,
@@ -32,7 +35,7 @@ use crate::{input, operator, outcome, problem, story, view};
     modifiers(&Credentials),
     tags(
         (name = "senders", description = "Sending inputs; a path below a channel reaches its connector as well"),
-        (name = "operators", description = "Reading what happened"),
+        (name = "operators", description = "Reading what happened, and deciding about deliveries that were given up"),
         (name = "monitors", description = "Watching the process")
     )
 )]

@@ -49,6 +49,8 @@ impl FromRequestParts<Arc<Door>> for Operator {
 pub(crate) struct OrderPage {
     /// Only those in this state: `released`, `held`, `routed`, `refused` or `exception`.
     state: Option<String>,
+    /// Only those with this number of the sender's, and at most 500 of them; alone.
+    number: Option<String>,
     /// Only those after this position of the journal.
     #[serde(default)]
     after: u64,
@@ -70,7 +72,7 @@ pub(crate) struct ExceptionPage {
     limit: u32,
 }
 
-fn page_rows() -> u32 {
+pub(crate) fn page_rows() -> u32 {
     100
 }
 
@@ -93,9 +95,14 @@ pub(crate) async fn orders(
     let Query(page) = page?;
     let (after, limit) = (DocumentPosition(page.after), rows(page.limit)?);
     let store = &door.front.pipeline.store;
-    let orders = match page.state.as_deref() {
-        None => store.orders(after, limit).await?,
-        Some(state) => store.orders_in(order_state(state)?, after, limit).await?,
+    let orders = match (page.state.as_deref(), page.number) {
+        (None, None) => store.orders(after, limit).await?,
+        (Some(state), None) => store.orders_in(order_state(state)?, after, limit).await?,
+        (None, Some(number)) if page.after == 0 => {
+            let orders = store.orders_numbered(&number, limit).await?;
+            return Ok(Json(Orders { orders: orders.into_iter().map(Order::of).collect(), next: None }));
+        }
+        (_, Some(_)) => return Err(Problem::bad_request("`number` goes with `limit` alone")),
     };
     // A page that is not full is the last one.
     let full = orders.len() == usize::try_from(limit).unwrap_or(usize::MAX);
@@ -199,7 +206,7 @@ pub(crate) async fn readyz(State(door): State<Arc<Door>>) -> Response {
     }
 }
 
-fn rows(limit: u32) -> Result<u32, Problem> {
+pub(crate) fn rows(limit: u32) -> Result<u32, Problem> {
     if limit == 0 {
         return Err(Problem::bad_request("`limit` is 0, expected 1 to 500"));
     }

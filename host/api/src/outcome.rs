@@ -99,7 +99,8 @@ impl Outcome {
 }
 
 /// The channel's own reply as text, where it has one.
-fn acknowledgement(reply: Reply) -> Option<String> {
+#[must_use]
+pub fn acknowledgement(reply: Reply) -> Option<String> {
     let own = Some(reply).filter(|reply| !reply::is_hosts(reply))?;
     String::from_utf8(own.body).ok().filter(|text| !text.is_empty())
 }

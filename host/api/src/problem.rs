@@ -76,6 +76,12 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, "bad-request", "Bad request", detail)
     }
 
+    /// What is wrong inside goes to the log; the client hears what to do.
+    pub(crate) fn internal(error: &impl std::fmt::Display, detail: &str) -> Self {
+        tracing::error!(%error, "a request could not be put on record");
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal error", detail)
+    }
+
     pub(crate) fn method_not_allowed() -> Self {
         let detail = "this address does not take that method; the `allow` header names those that it takes";
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed", detail)

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
+use axum::http::StatusCode;
 use portreeve_model::{Digest, OrderId};
 use portreeve_pipeline::decision::DecisionRecord;
+use portreeve_store::contract::OrderView;
 use portreeve_store::{Store, StoreError};
 
 use crate::Door;
@@ -18,12 +20,13 @@ use crate::view::Story;
 /// Tells an order's story.
 #[utoipa::path(
     get, path = "/v1/orders/{id}", tag = "operators",
-    params(("id" = String, Path, description = "The host's order id")),
+    params(("id" = String, Path, description = "The host's order id, or the sender's number where one order has it")),
     responses(
         (status = 200, description = "The story", body = Story),
-        (status = 400, description = "No order id", body = Problem),
+        (status = 400, description = "A path that is none", body = Problem),
         (status = 401, description = "Not the operator token", body = Problem),
         (status = 404, description = "No such order", body = Problem),
+        (status = 409, description = "Several orders have this number", body = Problem),
     ),
     security(("operator" = []))
 )]
@@ -33,11 +36,14 @@ pub(crate) async fn order(
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Story>, Problem> {
     let Path(id) = id?;
-    let id = OrderId::parse(&id).map_err(|error| Problem::bad_request(error.to_string()))?;
     let store = &door.front.pipeline.store;
-    let unknown = || Problem::not_found(format!("there is no order `{id}`; list them at /v1/orders"));
-    let order = store.order(id).await?.ok_or_else(unknown)?;
-    let trail = store.order_trail(id).await?.ok_or_else(unknown)?;
+    let unknown = || Problem::not_found("there is no order with this id or number; list them at /v1/orders");
+    let order = match OrderId::parse(&id) {
+        Ok(id) => store.order(id).await?,
+        Err(_) => numbered(store.as_ref(), &id).await?,
+    };
+    let order = order.ok_or_else(unknown)?;
+    let trail = store.order_trail(order.id).await?.ok_or_else(unknown)?;
     let record = decision(store.as_ref(), order.decision).await?;
     let mut said = Vec::with_capacity(trail.events.len());
     for event in &trail.events {
@@ -59,6 +65,20 @@ async fn data(store: &dyn Store, commitment: Digest) -> Result<Option<serde_json
         Err(StoreError::Erased(_)) => Ok(None),
         Err(error) => Err(error.into()),
     }
+}
+
+/// The only order with the sender's number.
+async fn numbered(store: &dyn Store, number: &str) -> Result<Option<OrderView>, Problem> {
+    let mut found = store.orders_numbered(number, 2).await?;
+    if found.len() > 1 {
+        return Err(Problem::new(
+            StatusCode::CONFLICT,
+            "ambiguous",
+            "Several orders have this number",
+            "name one by its id; /v1/orders?number=… lists them",
+        ));
+    }
+    Ok(found.pop())
 }
 
 /// The sealed record, unless it was erased.

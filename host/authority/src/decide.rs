@@ -22,9 +22,6 @@ use crate::policy::{Answer, Fact, Policies, Question, SCHEMA};
 use crate::strict::{Known, LoadErrors, SourceFile};
 use crate::verdict::{Code, Draft, Effect, Verdict, shown};
 
-/// Milliseconds of a minute.
-const MINUTE_MS: i64 = 60_000;
-
 /// The grants and policies that are in force.
 #[derive(Debug)]
 pub struct Authority {
@@ -145,6 +142,14 @@ impl Authority {
     #[must_use]
     pub fn grants(&self) -> &[Grant] {
         &self.grants
+    }
+
+    /// What grants allow and no policy permits, whatever the order: such a word of a
+    /// grant has no effect.
+    #[must_use]
+    pub fn unpermitted(&self) -> Vec<(&Grant, Rung)> {
+        let granted = self.grants.iter().flat_map(|grant| grant.may.iter().rev().map(move |rung| (grant, *rung)));
+        granted.filter(|(grant, rung)| !self.policies.could_permit(&grant.plugin, *rung)).collect()
     }
 
     /// The digest of all grants and policies, which every decision records.
@@ -471,7 +476,7 @@ fn route_effect(ceiling: &RouteCeiling, queue: &str, now: Instant) -> Effect {
 }
 
 fn ends(now: Instant, minutes: u32) -> Instant {
-    now.plus_ms(i64::from(minutes) * MINUTE_MS)
+    now.plus_ms(i64::from(minutes) * Instant::MINUTE_MS)
 }
 
 fn note_rung(grant: &Grant, rung: Rung, held: bool, draft: &mut Draft) {

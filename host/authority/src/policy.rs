@@ -18,8 +18,8 @@
 use std::collections::BTreeSet;
 
 use cedar_policy::{
-    Authorizer, Context, Decision, Entities, EntityId, EntityTypeName, EntityUid, Policy, PolicyId, PolicySet, Request,
-    RestrictedExpression, Schema, ValidationMode, Validator,
+    ActionConstraint, Authorizer, Context, Decision, Effect, Entities, EntityId, EntityTypeName, EntityUid, Policy,
+    PolicyId, PolicySet, PrincipalConstraint, Request, RestrictedExpression, Schema, ValidationMode, Validator,
 };
 use miette::Diagnostic;
 use portreeve_model::{OrderId, PluginName};
@@ -101,6 +101,28 @@ impl Policies {
             }
         }
         (problems.len() == before).then_some(Self { set, schema, names })
+    }
+
+    /// Whether any policy permits a plugin to do this under some condition. A grant of
+    /// something that none permits has no effect, and nobody would hear of it.
+    pub(crate) fn could_permit(&self, plugin: &PluginName, action: Rung) -> bool {
+        let plugin = uid(&self.names.plugin, plugin.as_str());
+        let action = uid(&self.names.action, action.as_str());
+        self.set.policies().filter(|policy| policy.effect() == Effect::Permit).any(|policy| {
+            let of_plugin = match policy.principal_constraint() {
+                PrincipalConstraint::Any => true,
+                PrincipalConstraint::Is(kind) => kind == self.names.plugin,
+                // No entity has a parent here, so that what is in another one is that one.
+                PrincipalConstraint::Eq(named) | PrincipalConstraint::In(named) => named == plugin,
+                PrincipalConstraint::IsIn(kind, named) => kind == self.names.plugin && named == plugin,
+            };
+            let of_action = match policy.action_constraint() {
+                ActionConstraint::Any => true,
+                ActionConstraint::Eq(named) => named == action,
+                ActionConstraint::In(named) => named.contains(&action),
+            };
+            of_plugin && of_action
+        })
     }
 
     /// Asks Cedar. Default deny; an error of any kind is no permission.

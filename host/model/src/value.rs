@@ -337,6 +337,15 @@ impl From<Date> for String {
 pub struct Instant(#[serde(with = "text")] pub i64);
 
 impl Instant {
+    /// Milliseconds of a minute.
+    pub const MINUTE_MS: i64 = 60_000;
+
+    /// Milliseconds of an hour.
+    pub const HOUR_MS: i64 = 60 * Self::MINUTE_MS;
+
+    /// Milliseconds of a day of 24 hours.
+    pub const DAY_MS: i64 = 24 * Self::HOUR_MS;
+
     /// This many milliseconds later; stops at the ends of the range.
     #[must_use]
     pub fn plus_ms(self, ms: i64) -> Self {

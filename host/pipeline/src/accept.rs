@@ -15,7 +15,7 @@ use portreeve_model::document::{Header, Inbound};
 use portreeve_model::{Digest, Failure, Instant, PluginName, Problem, Received, Reply};
 use portreeve_record::leaf::EnvelopeOutcome;
 use portreeve_record::{Leaf, LeafBody, RecordError, SealError};
-use portreeve_sandbox::{CallError, CallFailure, Crossed};
+use portreeve_sandbox::{CallError, Crossed};
 use portreeve_store::StoreError;
 use portreeve_store::contract::{
     Disposition, InputId, JournalEntry, JournalOutcome, KnownEnvelope, NewDocument, NewPayload,
@@ -25,6 +25,7 @@ use self::envelopes::Memory;
 use self::judged::{Again, Judged};
 use crate::leaf::{self, AcceptFacts};
 use crate::numbers::Draw;
+use crate::passing::passing;
 use crate::route::{self, Channel};
 use crate::{Pipeline, Sender};
 
@@ -143,8 +144,13 @@ impl Pipeline {
         let received_at = self.clock.now();
         let numbers = Draw::new(&self.store, &self.numbers);
         let received = self.receive(channel, sender, &input, received_at, &numbers).await;
-        if let Some(refusal) = received.as_ref().and_then(passing) {
-            return Err(refusal);
+        // To keep such an input for a person would make a passing trouble a permanent one:
+        // nothing is kept, nothing is acknowledged, and the sender sends it again.
+        if let Some(received) = &received
+            && let Some(asked_ms) = passing(&received.outcome)
+        {
+            let after_ms = if asked_ms == 0 { RETRY_AFTER_MS } else { asked_ms };
+            return Err(AcceptError::Later { plugin: received.crossing.plugin.clone(), after_ms });
         }
         // First as if all of it were new. The journal says otherwise, and then writes nothing.
         let mut memory = Memory::default();
@@ -290,32 +296,7 @@ impl Input {
     }
 }
 
-/// A failure that another try would not meet. To keep such an input for a person
-/// would make a passing trouble a permanent one: nothing is kept, nothing is
-/// acknowledged, and the sender sends it again.
-fn passing(received: &Crossed<Result<Received, Failure>>) -> Option<AcceptError> {
-    let after_ms = match &received.outcome {
-        Err(CallError { failure: CallFailure::Busy { .. }, .. }) => RETRY_AFTER_MS,
-        Ok(Err(Failure::Retry(after_ms))) => *after_ms,
-        _ => return None,
-    };
-    Some(AcceptError::Later { plugin: received.crossing.plugin.clone(), after_ms })
-}
-
 /// The stable code of a failed call, for exceptions, leaves and metrics.
 pub(crate) fn call_error_code(error: &CallError) -> String {
-    use portreeve_sandbox::{CallFailure as F, TimeLimit};
-    let code = match &error.failure {
-        F::Trap { .. } => "trap",
-        F::OutOfTime { limit: TimeLimit::Fuel, .. } => "out-of-time",
-        // The host's outcome: it depends on how busy the machine is.
-        F::OutOfTime { limit: TimeLimit::Cpu | TimeLimit::Wall, .. } => "host-out-of-time",
-        F::OutOfMemory { .. } => "out-of-memory",
-        F::StackOverflow { .. } => "stack-overflow",
-        F::TooLarge { .. } => "too-large",
-        F::ContractViolation { .. } => "contract-violation",
-        F::RefusedImport { .. } => "refused-import",
-        F::Busy { .. } => "busy",
-    };
-    code.to_owned()
+    error.failure.code().to_owned()
 }

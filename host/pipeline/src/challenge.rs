@@ -40,7 +40,7 @@ impl Pipeline {
             }
             Ok(_) => None,
             Err(error) => {
-                tracing::warn!(%error, "a challenge was not answered");
+                tracing::warn!(plugin = %error.plugin, failure = error.failure.code(), "a challenge was not answered");
                 None
             }
         }

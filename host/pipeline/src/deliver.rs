@@ -21,14 +21,13 @@ use tokio::task::{Id, JoinSet};
 
 use crate::accept::call_error_code;
 use crate::capability::TargetEgress;
+use crate::passing::passing;
 use crate::route::{self, AfterDead, Target};
 use crate::{Pipeline, leaf};
 
 /// How long a claim lasts: longer than a call with its wall-clock limit, so that
 /// no second worker claims a delivery that is still under way.
 const LEASE_MS: i64 = 600_000;
-
-const MINUTE_MS: i64 = 60_000;
 
 /// Of a target's share this part has to be free before more is claimed.
 const CLAIM_PARTS: u32 = 4;
@@ -150,7 +149,7 @@ impl Pipeline {
         let Some((target, connector, transformer)) = self.target(&permit) else {
             let why =
                 format!("target `{}` or one of its plugins is not configured; add it and replay", permit.target());
-            return self.give_up(permit, "integration", "no-target", &why, None).await;
+            return self.give_up(permit, None, "no-target", &why, None).await;
         };
         let context = self.target_context(target, connector, transformer).await;
 
@@ -161,27 +160,35 @@ impl Pipeline {
         if permit.unresolved() {
             if !target.find {
                 let why = "an attempt ended without a known outcome and the target cannot be asked; ask its people";
-                return self.give_up(permit, &target.exception_queue, "unknown-outcome", why, None).await;
+                return self.give_up(permit, Some(target), "unknown-outcome", why, None).await;
             }
             match self.find(&permit, target, connector, &context, &key).await {
                 Found::Yes(receipt, crossing) => return self.found(permit, receipt, crossing, &key).await,
                 Found::No(crossing) => looked_up = Some(crossing),
-                Found::Unclear { code, crossing } => return self.ask_later(permit, target, code, crossing).await,
+                Found::Unclear { code, crossing } => {
+                    return self.later(permit, target, Wait::ForAnswer, code, crossing).await;
+                }
+                Found::Refused { why, crossing } => {
+                    let why = format!(
+                        "an attempt ended without a known outcome, and the target refuses to be asked ({why}); ask its people"
+                    );
+                    return self.give_up(permit, Some(target), "unknown-outcome", &why, Some(crossing)).await;
+                }
             }
         }
         // Only now: the last attempt may have worked as well.
         if permit.tries() > target.attempts_max {
             let why = format!("{} attempts without success; look at the target and replay", target.attempts_max);
-            return self.give_up(permit, &target.exception_queue, "attempts-exhausted", &why, looked_up).await;
+            return self.give_up(permit, Some(target), "attempts-exhausted", &why, looked_up).await;
         }
         if permit.tries() > 1 && self.clock.now() > deadline(&permit, target) {
             let why = format!("no success within {} minutes; look at the target and replay", target.deadline_minutes);
-            return self.give_up(permit, &target.exception_queue, "deadline", &why, looked_up).await;
+            return self.give_up(permit, Some(target), "deadline", &why, looked_up).await;
         }
 
         let event = match event {
             Ok(event) => event,
-            Err(why) => return self.give_up(permit, &target.exception_queue, "event-unreadable", &why, None).await,
+            Err(why) => return self.give_up(permit, Some(target), "event-unreadable", &why, None).await,
         };
         let rendering = RenderingRequest {
             event,
@@ -193,13 +200,13 @@ impl Pipeline {
         let (message, rendering) = match rendered {
             Crossed { outcome: Ok(Ok(message)), crossing } => (message, crossing),
             Crossed { outcome, crossing } => {
-                let passing = is_passing(&outcome);
+                let passing = passing(&outcome).is_some();
                 let (code, why) = failed(outcome);
                 let crossing = leaf::crossed(&crossing, permit.event(), None, Some(&code), &key);
                 if passing {
-                    return self.later(permit, target, code, crossing).await;
+                    return self.later(permit, target, Wait::ForMessage, code, crossing).await;
                 }
-                return self.give_up(permit, &target.exception_queue, &code, &why, Some(crossing)).await;
+                return self.give_up(permit, Some(target), &code, &why, Some(crossing)).await;
             }
         };
 
@@ -264,9 +271,11 @@ impl Pipeline {
             }
             Ok(Ok(None)) => Found::No(leaf::crossed(&crossing, input, Some(key.blind("")), None, key)),
             other => {
-                let code = failed(other).0;
+                // What stays refused is not worth a day of asking.
+                let refused = matches!(other, Ok(Err(Failure::Permanent(_) | Failure::Invalid(_))));
+                let (code, why) = failed(other);
                 let crossing = leaf::crossed(&crossing, input, None, Some(&code), key);
-                Found::Unclear { code, crossing }
+                if refused { Found::Refused { why, crossing } } else { Found::Unclear { code, crossing } }
             }
         }
     }
@@ -285,42 +294,38 @@ impl Pipeline {
         Ok(self.store.settle_unattempted(permit, settlement, now, leaf).await?)
     }
 
-    /// The target could not even be asked. Nothing is sent blindly; the question
-    /// waits, and the longer it waits the rarer it is asked.
-    async fn ask_later(
-        &self,
-        permit: Permit,
-        target: &Target,
-        code: String,
-        crossing: CrossingRecord,
-    ) -> Result<Settled, DeliverError> {
-        let Some(due_at) = self.next_try(&permit, target) else {
-            let why = format!(
-                "an attempt ended without a known outcome, and the target could not be asked for {} minutes; ask its people",
-                target.deadline_minutes
-            );
-            return self.give_up(permit, &target.exception_queue, "unknown-outcome", &why, Some(crossing)).await;
-        };
-        let now = self.clock.now();
-        let leaf = leaf::receipt(&self.host, now, &permit, ReceiptOutcome::Unknown, None, Some(crossing))?;
-        Ok(self.store.settle_unattempted(permit, Settlement::Unknown { due_at, code }, now, leaf).await?)
-    }
-
-    /// Nothing was sent, for a cause that passes.
+    /// Nothing was sent, for a cause that may pass. It is tried again, the rarer the
+    /// longer it takes, and after the deadline a person decides.
     async fn later(
         &self,
         permit: Permit,
         target: &Target,
+        wait: Wait,
         code: String,
         crossing: CrossingRecord,
     ) -> Result<Settled, DeliverError> {
         let Some(due_at) = self.next_try(&permit, target) else {
-            let why = format!("no message could be made for {} minutes; look at the plugin", target.deadline_minutes);
-            return self.give_up(permit, &target.exception_queue, &code, &why, Some(crossing)).await;
+            let minutes = target.deadline_minutes;
+            let (code, why) = match wait {
+                Wait::ForAnswer => (
+                    "unknown-outcome",
+                    format!(
+                        "an attempt ended without a known outcome, and the target could not be asked for {minutes} minutes; ask its people"
+                    ),
+                ),
+                Wait::ForMessage => {
+                    (code.as_str(), format!("no message could be made for {minutes} minutes; look at the plugin"))
+                }
+            };
+            return self.give_up(permit, Some(target), code, &why, Some(crossing)).await;
+        };
+        let (outcome, settlement) = match wait {
+            Wait::ForAnswer => (ReceiptOutcome::Unknown, Settlement::Unknown { due_at, code }),
+            Wait::ForMessage => (ReceiptOutcome::Retry, Settlement::Retry { due_at, code }),
         };
         let now = self.clock.now();
-        let leaf = leaf::receipt(&self.host, now, &permit, ReceiptOutcome::Retry, None, Some(crossing))?;
-        Ok(self.store.settle_unattempted(permit, Settlement::Retry { due_at, code }, now, leaf).await?)
+        let leaf = leaf::receipt(&self.host, now, &permit, outcome, None, Some(crossing))?;
+        Ok(self.store.settle_unattempted(permit, settlement, now, leaf).await?)
     }
 
     /// When something that counts as no attempt is tried again; none after the deadline.
@@ -334,16 +339,14 @@ impl Pipeline {
     async fn give_up(
         &self,
         permit: Permit,
-        queue: &str,
+        target: Option<&Target>,
         code: &str,
         why: &str,
         crossing: Option<CrossingRecord>,
     ) -> Result<Settled, DeliverError> {
         let now = self.clock.now();
         let leaf = leaf::receipt(&self.host, now, &permit, ReceiptOutcome::Dead, None, crossing)?;
-        let blocks = self.routes.target(permit.target()).is_none_or(|target| target.after_dead == AfterDead::Block);
-        let dead = Settlement::Dead { exception: exception(queue, code, why), blocks };
-        Ok(self.store.settle_unattempted(permit, dead, now, leaf).await?)
+        Ok(self.store.settle_unattempted(permit, dead(target, code, why), now, leaf).await?)
     }
 }
 
@@ -367,7 +370,25 @@ fn readable(event: Result<OpenPayload, StoreError>) -> Result<(Result<Event, Str
 enum Found {
     Yes(Receipt, CrossingRecord),
     No(CrossingRecord),
-    Unclear { code: String, crossing: CrossingRecord },
+    /// It could not be asked, or its answer cannot be understood.
+    Unclear {
+        code: String,
+        crossing: CrossingRecord,
+    },
+    /// It will never say.
+    Refused {
+        why: String,
+        crossing: CrossingRecord,
+    },
+}
+
+/// What a delivery waits for when nothing was sent.
+#[derive(Debug, Clone, Copy)]
+enum Wait {
+    /// What became of an earlier attempt: nothing is sent blindly.
+    ForAnswer,
+    /// The message.
+    ForMessage,
 }
 
 fn delivery(permit: &Permit, target: &Target, message: Message) -> Delivery {
@@ -382,7 +403,7 @@ fn delivery(permit: &Permit, target: &Target, message: Message) -> Delivery {
 
 /// When patience ends.
 fn deadline(permit: &Permit, target: &Target) -> Instant {
-    permit.first_due_at().plus_ms(i64::from(target.deadline_minutes) * MINUTE_MS)
+    permit.first_due_at().plus_ms(i64::from(target.deadline_minutes) * Instant::MINUTE_MS)
 }
 
 /// What an attempt's end means. A call that failed may have sent something
@@ -397,17 +418,13 @@ fn settlement(
     let retry = |after_ms: i64, code: &str| Settlement::Retry { due_at: now.plus_ms(after_ms), code: code.to_owned() };
     let ask_at = now.plus_ms(backoff.max(i64::from(target.find_after_ms)));
     let unknown = |code: String| Settlement::Unknown { due_at: ask_at, code };
-    let dead = |code: &str, why: &str| Settlement::Dead {
-        exception: exception(&target.exception_queue, code, why),
-        blocks: target.after_dead == AfterDead::Block,
-    };
     match outcome {
         Ok(Ok(receipt)) => Settlement::Applied { external_id: receipt.external_id.clone() },
         Ok(Err(Failure::Retry(after_ms))) => retry(i64::from(*after_ms).max(backoff), "retry"),
         Ok(Err(Failure::UnknownOutcome(_))) => unknown("unknown-outcome".to_owned()),
         Ok(Err(failure @ (Failure::Invalid(_) | Failure::Permanent(_)))) => {
             let (code, why) = leaf::failure_words(failure);
-            dead(&code, &why)
+            dead(Some(target), &code, &why)
         }
         Err(error) => match &error.failure {
             CallFailure::Busy { .. } | CallFailure::RefusedImport { .. } => retry(backoff, &call_error_code(error)),
@@ -454,15 +471,6 @@ fn external_id(settlement: &Settlement) -> Option<&str> {
     }
 }
 
-/// A failure that another try may not meet, and before which nothing happened.
-fn is_passing<T>(outcome: &Result<Result<T, Failure>, portreeve_sandbox::CallError>) -> bool {
-    match outcome {
-        Ok(Err(Failure::Retry(_))) => true,
-        Err(error) => matches!(error.failure, CallFailure::Busy { .. }),
-        Ok(_) => false,
-    }
-}
-
 /// Code and sentence of a call without a usable result.
 fn failed<T>(outcome: Result<Result<T, Failure>, portreeve_sandbox::CallError>) -> (String, String) {
     match outcome {
@@ -472,8 +480,13 @@ fn failed<T>(outcome: Result<Result<T, Failure>, portreeve_sandbox::CallError>) 
     }
 }
 
-fn exception(queue: &str, code: &str, why: &str) -> NewException {
-    NewException { stage: "deliver", code: code.to_owned(), detail: why.to_owned(), queue: queue.to_owned() }
+/// It will not happen without a person. What nobody configures any more blocks, too.
+fn dead(target: Option<&Target>, code: &str, why: &str) -> Settlement {
+    let queue = target.map_or("integration", |target| target.exception_queue.as_str()).to_owned();
+    Settlement::Dead {
+        exception: NewException { stage: "deliver", code: code.to_owned(), detail: why.to_owned(), queue },
+        blocks: target.is_none_or(|target| target.after_dead == AfterDead::Block),
+    }
 }
 
 fn digest_of(message: &Message) -> Digest {

@@ -10,9 +10,6 @@ use portreeve_store::contract::{
     CustomerAggregate, CustomerEvent, DocumentPosition, HistoryQuery, SHIP_TO_PLACES_MAX, SUM_MINOR_MAX,
 };
 
-const HOUR_MS: i64 = 3_600_000;
-const DAY_MS: i64 = 24 * HOUR_MS;
-
 /// Who sends: one customer's id means nothing outside of it.
 pub(crate) struct Origin<'a> {
     pub(crate) channel: &'a ChannelId,
@@ -105,14 +102,14 @@ pub(crate) fn history<'a>(
 fn add(known: &mut CustomerAggregate, of: &CustomerEvent, event: &CustomerEvent) {
     let age_ms = of.received_at.0.saturating_sub(event.received_at.0);
     let value_minor = if event.value.currency == of.value.currency { event.value.minor } else { 0 };
-    if age_ms <= HOUR_MS {
+    if age_ms <= Instant::HOUR_MS {
         known.orders_1h = known.orders_1h.saturating_add(1);
     }
-    if age_ms <= DAY_MS {
+    if age_ms <= Instant::DAY_MS {
         known.orders_24h = known.orders_24h.saturating_add(1);
         known.value_24h_minor = known.value_24h_minor.saturating_add(value_minor).clamp(-SUM_MINOR_MAX, SUM_MINOR_MAX);
     }
-    if age_ms <= 30 * DAY_MS {
+    if age_ms <= 30 * Instant::DAY_MS {
         known.orders_30d = known.orders_30d.saturating_add(1);
         known.value_30d_minor = known.value_30d_minor.saturating_add(value_minor).clamp(-SUM_MINOR_MAX, SUM_MINOR_MAX);
         known.largest_30d_minor = known.largest_30d_minor.max(value_minor);

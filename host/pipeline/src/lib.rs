@@ -52,6 +52,8 @@ pub mod dead_letter;
 
 mod parallel;
 
+mod passing;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

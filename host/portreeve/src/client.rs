@@ -2,8 +2,9 @@
 //! on one connection to an address on this machine.
 
 use std::net::SocketAddr;
+use std::path::Path;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{Method, Request};
@@ -64,5 +65,79 @@ impl Answer {
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// A running host, and what is shown to it.
+pub struct Server {
+    address: SocketAddr,
+    credential: String,
+}
+
+impl Server {
+    /// A host at `http://ADDRESS:PORT` with the bearer token in a file.
+    ///
+    /// # Errors
+    /// When either cannot be understood or read.
+    pub fn new(url: &str, token_file: &Path) -> anyhow::Result<Self> {
+        let address = address(url)?;
+        let token = std::fs::read_to_string(token_file)
+            .with_context(|| format!("the token cannot be read from `{}`", token_file.display()))?;
+        Ok(Self { address, credential: format!("Bearer {}", token.trim()) })
+    }
+
+    /// Sends a request; any answer but 401 is the caller's.
+    ///
+    /// # Errors
+    /// When nobody answers, or the token is not taken.
+    pub async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Bytes,
+    ) -> anyhow::Result<Answer> {
+        let headers = [headers, &[("authorization", self.credential.as_str())]].concat();
+        let answer = send(self.address, method, path, &headers, body).await?;
+        if answer.status == 401 {
+            bail!("{}", answer.problem().1);
+        }
+        Ok(answer)
+    }
+}
+
+impl Answer {
+    /// The code and the sentence of problem details.
+    #[must_use]
+    pub fn problem(&self) -> (String, String) {
+        let problem: serde_json::Value = serde_json::from_slice(&self.body).unwrap_or_default();
+        let text = |name: &str| problem.get(name).and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
+        let code = text("type").rsplit(':').next().unwrap_or_default().to_owned();
+        (code, format!("the server answered {}: {}", self.status, text("detail")))
+    }
+}
+
+/// An address on this machine's side of a proxy: the client speaks no TLS.
+fn address(server: &str) -> anyhow::Result<SocketAddr> {
+    let text = server.strip_prefix("http://").map(|rest| rest.trim_end_matches('/'));
+    text.and_then(|text| text.parse().ok()).with_context(|| {
+        format!(
+            "the server `{server}` is not understood; expected `http://ADDRESS:PORT`, for example http://127.0.0.1:8080"
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    #[test]
+    fn a_server_is_an_address_and_a_port() {
+        assert_eq!(address("http://127.0.0.1:8080/").unwrap().port(), 8080);
+        for wrong in ["https://127.0.0.1:1", "127.0.0.1:1", "http://localhost", "http://127.0.0.1:1/v1"] {
+            assert!(address(wrong).unwrap_err().to_string().contains("expected `http://ADDRESS:PORT`"), "{wrong}");
+        }
     }
 }

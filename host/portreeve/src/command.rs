@@ -26,6 +26,7 @@ use clap::{Args, Parser, Subcommand};
 use portreeve_pipeline::Clock;
 use portreeve_store::Store;
 
+use crate::client::Server;
 use crate::clock::SystemClock;
 use crate::config::Proposed;
 use crate::demo::{self, DemoOptions};
@@ -161,6 +162,26 @@ impl Data {
     }
 }
 
+/// A host that runs, instead of a folder that nobody works on.
+#[derive(Debug, Args)]
+pub struct Running {
+    /// Ask this running host, `http://ADDRESS:PORT`, instead of a folder.
+    #[arg(long, requires = "token_file", conflicts_with = "data_dir")]
+    server: Option<String>,
+    /// The file with the bearer token that the host knows, for `--server`.
+    #[arg(long, requires = "server")]
+    token_file: Option<PathBuf>,
+}
+
+impl Running {
+    fn server(&self) -> anyhow::Result<Option<Server>> {
+        match (&self.server, &self.token_file) {
+            (Some(server), Some(token)) => Server::new(server, token).map(Some),
+            _ => Ok(None),
+        }
+    }
+}
+
 /// Runs a command.
 ///
 /// # Errors
@@ -198,7 +219,7 @@ pub async fn dispatch(line: CommandLine, output: &mut Output) -> anyhow::Result<
 
 async fn init(config: &std::path::Path, data: &Data, json: bool, output: &mut Output) -> anyhow::Result<()> {
     let proposed = Proposed::read(config)?;
-    proposed.files.check()?;
+    let warnings = proposed.files.check()?.warnings();
     let locations = data.locations()?;
     let store: Arc<dyn Store> = locations.store()?;
     let version = host::activate(&store, &locations, &proposed, SystemClock.now()).await?;
@@ -206,7 +227,12 @@ async fn init(config: &std::path::Path, data: &Data, json: bool, output: &mut Ou
     let host = Host::open(store, &locations, Arc::new(SystemClock), None).await?;
     host.sequencer.sequence_all().await?;
     if json {
-        return output.json(&serde_json::json!({ "configuration": version, "verifier": host.verifier.to_string() }));
+        return output.json(&serde_json::json!({
+            "configuration": version, "verifier": host.verifier.to_string(), "warnings": warnings,
+        }));
+    }
+    for warning in &warnings {
+        output.line(&format!("warning: {warning}"))?;
     }
     output.line(&format!("configuration {version} is active in `{}`", locations.data.display()))?;
     output.line(&format!("the audit log is verified with {}", host.verifier))?;

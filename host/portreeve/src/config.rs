@@ -54,6 +54,9 @@ pub struct HostFile {
     /// Targets.
     #[serde(default, rename = "target")]
     pub targets: Vec<Target>,
+    /// Watched folders.
+    #[serde(default, rename = "folder")]
+    pub folders: Vec<FolderEntry>,
 }
 
 /// The host.
@@ -120,6 +123,37 @@ pub struct SenderEntry {
     /// The file with the secret that it signs bodies with, at least 16 bytes; a
     /// relative path begins at the configuration's folder.
     pub secret_file: Option<PathBuf>,
+}
+
+/// A watched folder; relative paths begin at the configuration's folder. All
+/// directories have to be there, apart from each other. `crate::folder` says what
+/// happens in them.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FolderEntry {
+    /// The channel that its files are for.
+    pub channel: ChannelId,
+    /// Whose files they are; needed where the channel has more than one sender.
+    pub sender: Option<String>,
+    /// Where files are put, by a rename when they are whole.
+    pub inbox: PathBuf,
+    /// Where replies are left.
+    pub outbox: PathBuf,
+    /// Where files go that nothing was kept of, each with its reason. On the inbox's
+    /// file system.
+    pub failed: PathBuf,
+    /// Where files go that are on record; without it they are removed. On the inbox's
+    /// file system. What is in it is not erased with a payload's key.
+    pub archive: Option<PathBuf>,
+    /// Only names that end so are taken.
+    pub suffix: Option<String>,
+    /// Milliseconds between two looks into an empty inbox.
+    #[serde(default = "poll_ms_default")]
+    pub poll_ms: u32,
+}
+
+fn poll_ms_default() -> u32 {
+    1_000
 }
 
 /// The texts of the files and the digests of the components: what a version is.
@@ -270,6 +304,28 @@ impl Configuration {
         Ok(Senders::new(known))
     }
 
+    /// What is allowed and has no effect: somebody may believe in it.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let unpermitted = self.authority.unpermitted().into_iter().map(|(grant, rung)| {
+            format!(
+                "grant `{}` lets `{}` {rung}, and no policy permits it to; permit it in `{POLICIES_FILE}`, or take `{rung}` out of `may`",
+                grant.id,
+                grant.plugin,
+                rung = rung.as_str()
+            )
+        });
+        let used = self.routes.plugins();
+        let unused = self.host.plugins.iter().filter(|entry| used.iter().all(|(_, name, _)| *name != entry.name));
+        let unused = unused.map(|entry| {
+            format!(
+                "plugin `{}` is used by no channel and no target; name it in one, or remove it from `{HOST_FILE}`",
+                entry.name
+            )
+        });
+        unpermitted.chain(unused).collect()
+    }
+
     /// Certificate and key of the front door, where it has them.
     ///
     /// # Errors
@@ -354,6 +410,11 @@ fn host_problems(host: &HostFile, routes: &Routes) -> Vec<String> {
         }
         if sender.token_sha256.is_some() == sender.secret_file.is_some() {
             problems.push(format!("sender `{}` needs exactly one of `token_sha256` and `secret_file`", sender.id));
+        }
+    }
+    for folder in &host.folders {
+        if folder.poll_ms == 0 {
+            problems.push(format!("`poll_ms` of folder `{}` is 0; expected 1 or more", folder.inbox.display()));
         }
     }
     let queues = routes.channels.iter().map(|channel| &channel.exception_queue);

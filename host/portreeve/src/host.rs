@@ -25,10 +25,12 @@ use portreeve_store::contract::NewReference;
 use portreeve_store::{Settled, SqliteStore, Store};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
 
 use crate::clock::SystemClock;
-use crate::config::{Configuration, Files, HostSection, PluginEntry, Proposed};
-use crate::{files, reference};
+use crate::config::{Configuration, Files, FolderEntry, HostSection, PluginEntry, Proposed};
+use crate::folder::{End, Watched};
+use crate::{files, folder, reference};
 
 /// Documents in one decided batch: enough for a group commit, few enough that
 /// the first order does not wait for the last.
@@ -182,6 +184,7 @@ pub async fn activate(
     let component =
         |digest| proposed.components.get(&digest).cloned().with_context(|| format!("component {digest} was not read"));
     configuration.tls()?;
+    folder::open_all(&configuration.host.folders, &configuration.folder, &configuration.senders()?)?;
     // The clock is asked for nothing: this road is thrown away.
     Road { store: Arc::clone(store), clock: Arc::new(SystemClock), workers: None, version }.build(
         locations,
@@ -363,6 +366,11 @@ pub struct Host {
     /// Name, origin and address, as the active configuration has them.
     pub settings: HostSection,
     tls: Option<Tls>,
+    /// What to open them with; only a host that serves watches.
+    entries: Vec<FolderEntry>,
+    /// Where their relative paths begin.
+    base: PathBuf,
+    folders: Vec<Arc<Watched>>,
     accepted: Arc<Notify>,
     /// Wakes the worker that delivers, after every committed decision.
     released: Notify,
@@ -385,9 +393,11 @@ impl Host {
         let configuration = Files::from_bytes(&active.bytes)?.check()?;
         let settings = configuration.host.host.clone();
         let tls = configuration.tls()?;
+        let (entries, base) = (configuration.host.folders.clone(), configuration.folder.clone());
         let folder = locations.components();
         let road = Road { store: Arc::clone(&store), clock, workers, version: active.version };
         let pipeline = road.build(locations, configuration, &|digest| read_component(&folder, digest))?;
+        tracing::info!(plugins = pipeline.plugins.len(), "the plugins are loaded");
 
         let key = locations.signing_key(store.as_ref(), &settings.origin).await?;
         let verifier = key.verifier();
@@ -408,10 +418,30 @@ impl Host {
             verifier,
             settings,
             tls,
+            entries,
+            base,
+            folders: Vec::new(),
             accepted: Arc::new(Notify::new()),
             released: Notify::new(),
             ready: Arc::new(AtomicBool::new(false)),
         })
+    }
+
+    /// Opens the watched folders, for [`Host::work`] to look into. A command that does
+    /// its work and ends does not: two hosts would take each other's files.
+    ///
+    /// # Errors
+    /// When one cannot be watched.
+    pub fn watch(&mut self) -> anyhow::Result<()> {
+        let folders = folder::open_all(&self.entries, &self.base, &self.pipeline.senders)?;
+        self.folders = folders.into_iter().map(Arc::new).collect();
+        Ok(())
+    }
+
+    /// The folders that are watched.
+    #[must_use]
+    pub fn folders(&self) -> &[Arc<Watched>] {
+        &self.folders
     }
 
     /// The front door of this host.
@@ -470,7 +500,7 @@ impl Host {
         }
     }
 
-    /// Decides and delivers and sequences until `stop` says so, then finishes
+    /// Takes files, decides, delivers and sequences until `stop` says so, then finishes
     /// what is under way and gives its leaves their index. A failure is logged
     /// and tried again: what was accepted is durable and waits.
     ///
@@ -486,7 +516,11 @@ impl Host {
         };
         let at_rest = Notify::new();
         let road = async {
-            tokio::join!(self.decide_until(halted.clone()), self.deliver_until(halted.clone()));
+            tokio::join!(
+                self.watch_until(halted.clone()),
+                self.decide_until(halted.clone()),
+                self.deliver_until(halted.clone())
+            );
             at_rest.notify_one();
         };
         // Decisions and receipts of the last moments get their index, too: the
@@ -509,6 +543,19 @@ impl Host {
         };
         let (logged, (), ()) = tokio::join!(log, road, told);
         logged.context("the audit log cannot go on")
+    }
+
+    async fn watch_until(&self, stop: watch::Receiver<bool>) {
+        let mut watching = JoinSet::new();
+        for folder in &self.folders {
+            let (folder, pipeline) = (Arc::clone(folder), Arc::clone(&self.pipeline));
+            watching.spawn(look_into(folder, pipeline, Arc::clone(&self.accepted), stop.clone()));
+        }
+        while let Some(ended) = watching.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(%error, "a folder is not watched any more; restart the host");
+            }
+        }
     }
 
     async fn decide_until(&self, stop: watch::Receiver<bool>) {
@@ -560,6 +607,32 @@ impl Host {
             () = news.notified() => {}
             () = tokio::time::sleep(IDLE) => {}
             () = stopped(stop.clone()) => {}
+        }
+    }
+}
+
+/// Looks into one folder until told to stop; another one that hangs is another task.
+async fn look_into(folder: Arc<Watched>, pipeline: Arc<Pipeline>, accepted: Arc<Notify>, stop: watch::Receiver<bool>) {
+    while !*stop.borrow() {
+        let mut moved = false;
+        match folder.scan(&pipeline, &|| !*stop.borrow()).await {
+            Ok(ends) => {
+                for (_, end) in ends {
+                    moved |= !matches!(end, End::Later { .. });
+                    if matches!(end, End::OnRecord { .. }) {
+                        accepted.notify_one();
+                    }
+                }
+            }
+            Err(error) => {
+                tracing::error!(channel = %folder.channel(), error = format!("{error:#}"), "a folder could not be looked into")
+            }
+        }
+        if !moved {
+            tokio::select! {
+                () = tokio::time::sleep(folder.every()) => {}
+                () = stopped(stop.clone()) => {}
+            }
         }
     }
 }

@@ -14,6 +14,8 @@ pub mod config;
 
 pub mod host;
 
+pub mod folder;
+
 pub mod demo;
 
 pub mod client;

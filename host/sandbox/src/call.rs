@@ -227,7 +227,9 @@ fn finish<T>(
     };
     let outcome = outcome.map_err(|failure| CallError { plugin: plugin.spec.name.clone(), call, failure });
     if let Err(error) = &outcome {
-        tracing::debug!(plugin = %error.plugin, %call, failure = %error.failure, wall_us = crossing.wall_us, "call failed");
+        // A failure's words may quote what the guest returned, and that what a sender wrote.
+        let failure = error.failure.code();
+        tracing::debug!(plugin = %error.plugin, %call, failure, wall_us = crossing.wall_us, "call failed");
     }
     Crossed { outcome, crossing }
 }

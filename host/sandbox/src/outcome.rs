@@ -281,6 +281,26 @@ pub enum CallFailure {
     },
 }
 
+impl CallFailure {
+    /// A stable word, for records, metrics and logs: it has nothing of what the guest
+    /// or a sender said.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Trap { .. } => "trap",
+            Self::OutOfTime { limit: TimeLimit::Fuel, .. } => "out-of-time",
+            // The host's outcome: it depends on how busy the machine is.
+            Self::OutOfTime { limit: TimeLimit::Cpu | TimeLimit::Wall, .. } => "host-out-of-time",
+            Self::OutOfMemory { .. } => "out-of-memory",
+            Self::StackOverflow { .. } => "stack-overflow",
+            Self::TooLarge { .. } => "too-large",
+            Self::ContractViolation { .. } => "contract-violation",
+            Self::RefusedImport { .. } => "refused-import",
+            Self::Busy { .. } => "busy",
+        }
+    }
+}
+
 /// The clock that ended a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TimeLimit {

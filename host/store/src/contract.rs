@@ -119,6 +119,16 @@ pub enum StoreError {
         /// The newest schema this program knows.
         known: i64,
     },
+    /// The data were written by an older version, and reading changes nothing.
+    #[error(
+        "the data folder has schema {found}, and this version of portreeve reads schema {known}; let this version write to it once, for example by `portreeve serve`, or use the older version"
+    )]
+    OlderSchema {
+        /// The schema in the folder.
+        found: i64,
+        /// The schema that this program reads.
+        known: i64,
+    },
     /// A row contradicts what the host wrote: damage or tampering.
     #[error("the store is damaged: {0}; restore it from a backup and run `portreeve audit verify`")]
     Damaged(String),
@@ -1086,6 +1096,11 @@ pub trait Store: Send + Sync + 'static {
 
     /// One order.
     async fn order(&self, id: OrderId) -> Result<Option<OrderView>, StoreError>;
+
+    /// Orders with the sender's number, lowest position first: several partners may
+    /// use the same one. Goes through all orders: for a person who asks, not for the
+    /// road.
+    async fn orders_numbered(&self, number: &str, limit: u32) -> Result<Vec<OrderView>, StoreError>;
 
     /// Orders in one state with a position above `after`, in order.
     async fn orders_in(

@@ -65,7 +65,7 @@ fn in_any_year() -> Setup {
 }
 
 /// A folder with an active configuration that nobody works on.
-async fn stopped(setup: &Setup, erp: &str) -> tempfile::TempDir {
+pub(super) async fn stopped(setup: &Setup, erp: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let config = setup.configuration_with(folder.path(), erp);
     let locations = Locations::below(folder.path(), &tree().target().join("portreeve"));
@@ -262,6 +262,121 @@ async fn a_dead_letter_is_seen_tried_again_or_ended() {
     assert!(json(&["dead-letter", "list", "--data-dir", data]).await.is_empty());
     refused(&["dead-letter", "replay", &number(&letters[1]), "--data-dir", data], &["there is no dead letter"]).await;
     assert_eq!(json(&["audit", "verify", "--data-dir", data]).await[0]["verified"], true);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dead_letters_of_a_running_host_are_resolved_with_the_same_lines() {
+    let setup = Setup::demo().erp_origin("http://127.0.0.1:9");
+    let host = setup.replace("portreeve.toml", "attempts_max = 6", "attempts_max = 1").start().await;
+    // One after the other: numbers are in the order in which deliveries are given up.
+    for (control, number) in [(1, "PO-1"), (2, "PO-2")] {
+        host.send_edi(&x12(control, &PurchaseOrder::clean(number))).await.unwrap();
+        host.decide_all().await;
+        host.deliver_all().await;
+    }
+    let door = host.front_door().await;
+    let token = host.folder().join("operator-token");
+    std::fs::write(&token, format!("{OPERATOR_TOKEN}\n")).unwrap();
+    let server = format!("http://{}", door.address());
+    let (server, data) = (["--server", &server, "--token-file", text(&token)], text(host.folder()));
+    let list = ["dead-letter", "list"];
+    let letters = json(&[&list[..], &server].concat()).await;
+    assert_eq!(letters, json(&[&list[..], &["--data-dir", data]].concat()).await);
+    assert_eq!(letters.len(), 2);
+
+    let (first, second) = (letters[0]["number"].to_string(), letters[1]["number"].to_string());
+    let shown = json(&[&["dead-letter", "show", &first][..], &server].concat()).await;
+    assert_eq!(shown[0], letters[0]);
+    let replayed = run(&[&["dead-letter", "replay", &first][..], &server].concat()).await.unwrap();
+    assert_eq!(replayed, "delivery of order PO-1 to erp is pending\n");
+    let ended = json(&[&["dead-letter", "abandon", &second][..], &server].concat()).await;
+    assert_eq!((&ended[0]["number"], &ended[0]["state"]), (&letters[1]["number"], &"abandoned".into()));
+    refused(&[&["dead-letter", "replay", &second][..], &server].concat(), &["there is no dead letter"]).await;
+    refused(&["dead-letter", "replay", &first, "--server", "http://127.0.0.1:1"], &["--token-file"]).await;
+    std::fs::write(&token, "another").unwrap();
+    refused(&[&list[..], &server].concat(), &["the server answered 401", "operator token"]).await;
+    door.close().await;
+}
+
+#[tokio::test]
+async fn a_person_sees_what_holds_an_order_and_what_is_on_record_about_it() {
+    let host = TestHost::demo().await;
+    let cheap = PurchaseOrder::clean("PO-2").with_lines(&[("FST-1007", 10, "BX", "1.00")]);
+    host.decide_orders(&[PurchaseOrder::clean("PO-1"), cheap]).await;
+    let last = PurchaseOrder::clean("PO-1").of_customer("C1202");
+    host.deliver_all().await;
+    let leaves = host.leaves().await.len();
+    let data = text(host.folder());
+
+    let shown = json(&["order", "show", "PO-2", "--data-dir", data]).await.remove(0);
+    let holds = shown["holds"].as_array().unwrap();
+    assert!(!holds.is_empty() && shown["findings"].is_array(), "{shown}");
+    let told = run(&["order", "show", "PO-2", "--data-dir", data]).await.unwrap();
+    for hold in holds {
+        let parts = ["reason", "queue", "expiresAt"].map(|part| hold[part].as_str().unwrap());
+        let line = told.lines().find(|line| line.starts_with("hold (") && parts.iter().all(|part| line.contains(part)));
+        assert!(line.is_some(), "{hold} in {told}");
+    }
+    let released = json(&["order", "show", "PO-1", "--data-dir", data]).await.remove(0);
+    assert_eq!(released["holds"].as_array().unwrap().len(), 0);
+
+    let of_order = json(&["audit", "show", "--order", "PO-1", "--data-dir", data]).await;
+    let kinds: Vec<&str> = of_order.iter().map(|leaf| leaf["body"]["kind"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["accept", "decide", "attempt", "receipt"]);
+    assert!(leaves > of_order.len());
+    refused(&["audit", "show", "--order", "PO-9", "--data-dir", data], &["there is no order `PO-9`"]).await;
+    refused(&["audit", "show", "--order", "PO-1", "--from", "3", "--data-dir", data], &["cannot be used with"]).await;
+
+    host.send_edi(&x12(9, &last)).await.unwrap();
+    host.decide_all().await;
+    let several = ["2 orders have the number `PO-1`", "name one by its id"];
+    refused(&["order", "show", "PO-1", "--data-dir", data], &several).await;
+    let id = host.orders().await[2].id.to_string();
+    let unsequenced = run(&["audit", "show", "--order", &id, "--data-dir", data]).await.unwrap();
+    assert!(unsequenced.lines().all(|line| line.trim_start().starts_with("-  sha256:")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_allowed_without_effect_is_said_when_it_becomes_active() {
+    let init = async |setup: Setup| {
+        let folder = tempfile::tempdir().unwrap();
+        for place in ["data", "state"] {
+            std::fs::create_dir(folder.path().join(place)).unwrap();
+        }
+        let config = setup.configuration(folder.path());
+        let init = ["init", "--config", text(&config), "--data-dir", text(folder.path())];
+        (json(&init).await.remove(0)["warnings"].clone(), run(&init).await.unwrap())
+    };
+    let (none, told) = init(Setup::demo()).await;
+    assert_eq!(none.as_array().unwrap().len(), 0, "{none}");
+    assert!(!told.contains("warning"), "{told}");
+
+    let route = "@id(\"fraud-route-needs-score\")\npermit (principal == Plugin::\"fraud\", action == Action::\"route\"";
+    let forbidden = route.replace("permit (", "forbid (");
+    let setup = Setup::demo()
+        .replace("policies.cedar", route, &forbidden)
+        .plugin("well-behaved", "{ log = true, lookup = [\"customer\"] }");
+    let (warnings, told) = init(setup).await;
+    let warnings: Vec<&str> = warnings.as_array().unwrap().iter().map(|warning| warning.as_str().unwrap()).collect();
+    let [grant, plugin] = warnings[..] else { panic!("{warnings:?}") };
+    assert!(grant.contains("grant `fraud-before-release` lets `fraud` route, and no policy permits it"), "{grant}");
+    assert!(plugin.contains("plugin `well-behaved` is used by no channel and no target"), "{plugin}");
+    assert!(warnings.iter().all(|warning| told.contains(&format!("warning: {warning}"))), "{told}");
+}
+
+#[tokio::test]
+async fn data_of_another_version_are_left_alone_with_a_sentence_for_each_direction() {
+    let folder = stopped(&Setup::demo(), "http://127.0.0.1:9").await;
+    let data = text(folder.path());
+    let with_schema = |schema: i64| {
+        let store = rusqlite::Connection::open(folder.path().join("data/store/portreeve.db")).unwrap();
+        store.pragma_update(None, "user_version", schema).unwrap();
+    };
+    with_schema(99);
+    refused(&["order", "list", "--data-dir", data], &["has schema 99", "up to 1; use the newer version"]).await;
+    with_schema(0);
+    let older = ["has schema 0", "reads schema 1", "let this version write to it once"];
+    refused(&["order", "list", "--data-dir", data], &older).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

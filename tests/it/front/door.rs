@@ -86,7 +86,8 @@ async fn whatever_goes_wrong_is_told_as_a_problem() {
     for query in ["limit=many", "limit=0", "state=lost", "colour=red"] {
         problem(&door.get(&format!("/v1/orders?{query}"), &operator).await, 400, "bad-request");
     }
-    problem(&door.get("/v1/orders/nonsense", &operator).await, 400, "bad-request");
+    problem(&door.get("/v1/orders/nonsense", &operator).await, 404, "not-found");
+    problem(&door.get("/v1/orders?number=PO-1&state=held", &operator).await, 400, "bad-request");
     let unknown = door.get("/v1/orders", &[]).await;
     problem(&unknown, 401, "unauthorized");
     assert_eq!(unknown.header("www-authenticate"), Some("Bearer"));
@@ -192,6 +193,94 @@ async fn an_order_tells_its_whole_story() {
 }
 
 #[tokio::test]
+async fn an_order_is_found_by_its_senders_number_where_that_names_one() {
+    let host = TestHost::demo().await;
+    let twice = [PurchaseOrder::clean("PO-1"), PurchaseOrder::clean("PO-2"), PurchaseOrder::clean("PO-2")];
+    let [first, second, third] = twice;
+    host.decide_orders(&[first, second, third.of_customer("C1202")]).await;
+    let door = host.front_door().await;
+    let story = ask(&door, "/v1/orders/PO-1").await;
+    assert_eq!((&story["number"], &story["id"]), (&"PO-1".into(), &host.order("PO-1").await.id.to_string().into()));
+    let both = ask(&door, "/v1/orders?number=PO-2").await;
+    assert_eq!(both["orders"].as_array().unwrap().len(), 2, "{both}");
+    let bearer = bearer(OPERATOR_TOKEN);
+    let several = problem(&door.get("/v1/orders/PO-2", &[("authorization", &bearer)]).await, 409, "ambiguous");
+    assert!(several["detail"].as_str().unwrap().contains("?number="), "{several}");
+    door.close().await;
+}
+
+/// A host with two dead letters: the ERP is not there, and one attempt is all.
+async fn with_dead_letters() -> TestHost {
+    let setup = Setup::demo().erp_origin("http://127.0.0.1:9");
+    let host = setup.replace("portreeve.toml", "attempts_max = 6", "attempts_max = 1").start().await;
+    // One after the other: numbers are in the order in which deliveries are given up.
+    for (control, number) in [(1, "PO-1"), (2, "PO-2")] {
+        host.send_edi(&x12(control, &PurchaseOrder::clean(number))).await.unwrap();
+        host.decide_all().await;
+        host.deliver_all().await;
+    }
+    host
+}
+
+#[tokio::test]
+async fn an_operator_decides_about_dead_letters_while_the_host_runs() {
+    let host = with_dead_letters().await;
+    let door = host.front_door().await;
+    let token = bearer(OPERATOR_TOKEN);
+    let operator = [("authorization", token.as_str())];
+
+    let first = ask(&door, "/v1/dead-letters?limit=1").await;
+    let rest = ask(&door, &format!("/v1/dead-letters?after={}", first["next"])).await;
+    let letters = [&first["deadLetters"][0], &rest["deadLetters"][0]];
+    assert_eq!((&letters[0]["orderNumber"], &letters[1]["orderNumber"]), (&"PO-1".into(), &"PO-2".into()));
+    assert!(rest["next"].is_null() && letters[0]["blocks"] == true, "{first} {rest}");
+
+    let path = |letter: &Value, act: &str| format!("/v1/dead-letters/{}/{act}", letter["number"]);
+    for credential in [&[][..], &[("authorization", "Bearer edi-token-of-the-tests")]] {
+        let refused = door.send(Method::POST, &path(letters[0], "abandon"), credential, b"").await;
+        problem(&refused, 401, "unauthorized");
+    }
+    let leaves_before = host.leaves().await.len();
+    let replayed = door.send(Method::POST, &path(letters[0], "replay"), &operator, b"").await;
+    assert_eq!((replayed.status, json(&replayed)["state"].as_str()), (200, Some("pending")));
+    let ended = door.send(Method::POST, &path(letters[1], "abandon"), &operator, b"").await;
+    assert_eq!((ended.status, json(&ended)["state"].as_str()), (200, Some("abandoned")));
+    assert_eq!(host.leaves().await.len(), leaves_before + 2, "each decision is on record");
+    assert_eq!(host.order("PO-1").await.deliveries[0].state, "pending");
+    assert_eq!(host.order("PO-2").await.deliveries[0].state, "abandoned");
+
+    problem(&door.send(Method::POST, &path(letters[1], "replay"), &operator, b"").await, 404, "not-found");
+    problem(&door.send(Method::POST, "/v1/dead-letters/none/replay", &operator, b"").await, 400, "bad-request");
+    problem(&door.get("/v1/dead-letters?limit=0", &operator).await, 400, "bad-request");
+    door.close().await;
+    host.verify().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_delivery_that_was_replayed_too_often_is_not_replayed_again() {
+    let host = with_dead_letters().await;
+    let door = host.front_door().await;
+    let token = bearer(OPERATOR_TOKEN);
+    let operator = [("authorization", token.as_str())];
+    loop {
+        let letters = ask(&door, "/v1/dead-letters").await;
+        let letter = letters["deadLetters"].as_array().unwrap().iter().find(|letter| letter["orderNumber"] == "PO-1");
+        let letter = letter.unwrap();
+        let path = format!("/v1/dead-letters/{}/replay", letter["number"]);
+        let answer = door.send(Method::POST, &path, &operator, b"").await;
+        if answer.status == 200 {
+            assert!(letter["replays"].as_u64().unwrap() < 10, "{letter}");
+            host.deliver_all().await;
+            continue;
+        }
+        let refused = problem(&answer, 409, "replays-spent");
+        assert!(refused["detail"].as_str().unwrap().contains("abandon it"), "{refused}");
+        break;
+    }
+    door.close().await;
+}
+
+#[tokio::test]
 async fn the_api_is_described_by_the_code_that_answers() {
     let host = TestHost::demo().await;
     let door = host.front_door().await;
@@ -200,7 +289,10 @@ async fn the_api_is_described_by_the_code_that_answers() {
     let written: Value = serde_json::from_str(&portreeve_api::openapi().unwrap()).unwrap();
     assert_eq!(served, written);
     for path in served["paths"].as_object().unwrap().keys() {
-        let path = path.replace("{channel}", "edi").replace("{id}", "3f0c6a51-6d7e-5b1a-9f44-0a8f5c1d2e3b");
+        let path = path
+            .replace("{channel}", "edi")
+            .replace("{id}", "3f0c6a51-6d7e-5b1a-9f44-0a8f5c1d2e3b")
+            .replace("{exception}", "1");
         let known = door.send(Method::PUT, &path, &[], b"").await;
         assert_eq!(known.status, 405, "`{path}` is described, but nothing is there");
     }

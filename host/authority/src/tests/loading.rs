@@ -185,3 +185,27 @@ fn takes_no_files_for_no_authority() {
     let authority = crate::Authority::load(&none, &none, &super::known()).unwrap();
     assert!(authority.grants().is_empty());
 }
+
+#[test]
+fn what_a_grant_allows_and_no_policy_permits_is_named() {
+    let unpermitted = |policies: &str| {
+        let authority = load(GRANT, policies);
+        authority.unpermitted().into_iter().map(|(grant, rung)| (grant.id.clone(), rung.as_str())).collect::<Vec<_>>()
+    };
+    assert!(unpermitted(PERMIT_ALL).is_empty());
+    for all in [
+        r#"@id("a") permit (principal, action, resource);"#,
+        r#"@id("a") permit (principal is Plugin, action, resource);"#,
+        r#"@id("a") permit (principal in Plugin::"fraud", action in [Action::"hold", Action::"route", Action::"recommend"], resource);"#,
+    ] {
+        assert!(unpermitted(all).is_empty(), "{all}");
+    }
+    let some = r#"
+        @id("a") permit (principal == Plugin::"fraud", action == Action::"route", resource);
+        @id("b") permit (principal == Plugin::"margin", action == Action::"hold", resource);
+        @id("c") forbid (principal == Plugin::"fraud", action == Action::"recommend", resource);
+    "#;
+    let id = || "fraud-hold".to_owned();
+    assert_eq!(unpermitted(some), [(id(), "hold"), (id(), "recommend")]);
+    assert_eq!(unpermitted("").len(), 3);
+}

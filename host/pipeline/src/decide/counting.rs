@@ -10,9 +10,6 @@ use portreeve_store::contract::SUM_MINOR_MAX;
 use super::DecideError;
 use crate::Pipeline;
 
-const HOUR_MS: i64 = 3_600_000;
-const DAY_MS: i64 = 24 * HOUR_MS;
-
 /// The counters of a batch. Nothing commits while it is weighed, so the store is
 /// asked once per plugin and currency.
 #[derive(Default)]
@@ -68,8 +65,8 @@ impl Pipeline {
     ) -> Result<Counters, DecideError> {
         let key = (plugin.clone(), currency);
         if !used.stored.contains_key(&key) {
-            let day_start = Instant(now.0 - now.0.rem_euclid(DAY_MS));
-            let usage = self.store.plugin_usage(plugin, currency, now.plus_ms(-HOUR_MS), day_start).await?;
+            let day_start = Instant(now.0 - now.0.rem_euclid(Instant::DAY_MS));
+            let usage = self.store.plugin_usage(plugin, currency, now.plus_ms(-Instant::HOUR_MS), day_start).await?;
             let counters = Counters {
                 holds_last_hour: usage.holds,
                 routes_last_hour: usage.routes,

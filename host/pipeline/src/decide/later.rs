@@ -35,8 +35,6 @@ pub(crate) const CANCEL_REQUESTED: &str = "cancel-requested";
 /// When the hold of an order that is to be cancelled escalates.
 pub(super) const CANCEL_HOLD_MINUTES: i64 = 24 * 60;
 
-const MINUTE_MS: i64 = 60_000;
-
 /// What a document says about an order that another one made.
 pub(super) struct Later {
     pub(super) event: Event,
@@ -82,7 +80,7 @@ pub(super) fn cancel_hold(queue: &str, now: portreeve_model::Instant) -> NewHold
         reason: CANCEL_REQUESTED.to_owned(),
         queue: queue.to_owned(),
         lines: Vec::new(),
-        expires_at: now.plus_ms(CANCEL_HOLD_MINUTES * MINUTE_MS),
+        expires_at: now.plus_ms(CANCEL_HOLD_MINUTES * portreeve_model::Instant::MINUTE_MS),
     }
 }
 

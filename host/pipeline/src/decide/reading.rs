@@ -10,8 +10,8 @@ use portreeve_store::Journaled;
 use portreeve_store::contract::{DocumentPosition, NewException};
 
 use super::later::{Later, as_change};
-use super::set_aside::passing;
 use crate::accept::call_error_code;
+use crate::passing::passing;
 use crate::tables::Tables;
 use crate::{Pipeline, leaf, route};
 

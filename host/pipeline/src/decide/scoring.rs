@@ -9,10 +9,10 @@ use portreeve_model::{Digest, Instant, Order, PluginKind, PluginName};
 use portreeve_sandbox::Crossing;
 
 use super::DecideError;
-use super::set_aside::passing;
 use super::validating::Validated;
 use crate::accept::call_error_code;
 use crate::decision::{Answers, Scoring};
+use crate::passing::passing;
 use crate::tables::Tables;
 use crate::{Pipeline, leaf};
 

@@ -11,8 +11,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use portreeve_model::{Failure, Instant};
-use portreeve_sandbox::{CallError, CallFailure, TimeLimit};
+use portreeve_model::Instant;
 use portreeve_store::contract::DocumentPosition;
 
 /// Tries before a passing failure becomes an exception.
@@ -89,21 +88,6 @@ impl SetAside {
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// How long to wait when a call failed for a reason that says nothing about the
-/// document: milliseconds, 0 where nobody asked for any. None for every other end.
-pub(super) fn passing<T>(outcome: &Result<Result<T, Failure>, CallError>) -> Option<u32> {
-    match outcome {
-        Ok(Err(Failure::Retry(asked_ms))) => Some(*asked_ms),
-        Ok(_) => None,
-        Err(error) => match error.failure {
-            CallFailure::Busy { .. } | CallFailure::OutOfTime { limit: TimeLimit::Cpu | TimeLimit::Wall, .. } => {
-                Some(0)
-            }
-            _ => None,
-        },
-    }
 }
 
 #[cfg(test)]

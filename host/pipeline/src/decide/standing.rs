@@ -12,8 +12,6 @@ use crate::Pipeline;
 use crate::decision::{Scoring, Weighed};
 use crate::route::FailedScorer;
 
-const MINUTE_MS: i64 = 60_000;
-
 /// Where an order stands, and why.
 pub(super) struct Standing {
     pub(super) state: OrderState,
@@ -109,7 +107,7 @@ impl Standing {
                     reason: finding.code.to_owned(),
                     queue: queue.clone(),
                     lines: finding.line.clone().into_iter().collect(),
-                    expires_at: now.plus_ms(i64::from(*minutes) * MINUTE_MS),
+                    expires_at: now.plus_ms(i64::from(*minutes) * Instant::MINUTE_MS),
                 });
                 self.raise(OrderState::Held, Some(queue.clone()), why);
             }

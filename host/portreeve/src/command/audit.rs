@@ -43,6 +43,10 @@ pub(super) enum Command {
         /// At most so many.
         #[arg(long, default_value_t = 100)]
         limit: u32,
+        /// Only those of this order and its input: the host's order id, or the
+        /// sender's order number.
+        #[arg(long, conflicts_with_all = ["from", "limit"])]
+        order: Option<String>,
         #[command(flatten)]
         data: Data,
     },
@@ -57,19 +61,28 @@ pub(super) async fn run(command: Command, json: bool, output: &mut Output) -> an
             let checkpoint = LogReader::new(store).checkpoint().await?;
             output.line(checkpoint.as_str().trim_end())
         }
-        Command::Show { from, limit, data } => {
+        Command::Show { order: Some(order), data, .. } => {
             let (_, store) = data.open()?;
-            for (index, id, bytes) in store.sequenced(from, limit).await? {
-                let record = String::from_utf8(bytes).context("an entry is not text; run `portreeve audit verify`")?;
-                if json {
-                    output.line(&record)?;
-                } else {
-                    output.line(&format!("{index:>6}  {id}  {record}"))?;
-                }
-            }
-            Ok(())
+            let order = super::order::find(store.as_ref(), &order).await?;
+            let trail = store.order_trail(order.id).await?.context("the order vanished while it was read")?;
+            trail.leaves.into_iter().try_for_each(|leaf| show(leaf.index, leaf.id, leaf.bytes, json, output))
+        }
+        Command::Show { from, limit, data, .. } => {
+            let (_, store) = data.open()?;
+            let entries = store.sequenced(from, limit).await?;
+            entries.into_iter().try_for_each(|(index, id, bytes)| show(Some(index), id, bytes, json, output))
         }
     }
+}
+
+/// An entry; one without an index is in the log within a second.
+fn show(index: Option<u64>, id: Digest, bytes: Vec<u8>, json: bool, output: &mut Output) -> anyhow::Result<()> {
+    let record = String::from_utf8(bytes).context("an entry is not text; run `portreeve audit verify`")?;
+    if json {
+        return output.line(&record);
+    }
+    let index = index.map_or_else(|| "-".to_owned(), |index| index.to_string());
+    output.line(&format!("{index:>6}  {id}  {record}"))
 }
 
 async fn verify(data: &Data, key: Option<&str>, json: bool, output: &mut Output) -> anyhow::Result<()> {

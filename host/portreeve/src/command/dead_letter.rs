@@ -1,15 +1,19 @@
-//! `dead-letter`: deliveries that were given up, named by their exception.
+//! `dead-letter`: deliveries that were given up, named by their exception; in a
+//! stopped host's folder, or of a running host over HTTP.
 
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
+use bytes::Bytes;
+use hyper::Method;
+use portreeve_api::dead_letter::{Letter, Letters, Resolved, state_after};
 use portreeve_pipeline::dead_letter::DeadLetterAction;
 use portreeve_store::Store;
-use portreeve_store::contract::DeadLetter;
 
-use super::Data;
+use super::{Data, Running};
+use crate::client::{Answer, Server};
 use crate::clock::SystemClock;
-use crate::host::Host;
+use crate::host::{Host, Locations};
 use crate::output::Output;
 
 /// Rows that are read at once.
@@ -20,95 +24,148 @@ pub(super) enum Command {
     /// All of them, oldest first.
     List {
         #[command(flatten)]
-        data: Data,
+        of: Of,
     },
     /// One of them.
     Show {
         /// Its number in the list.
         number: u64,
         #[command(flatten)]
-        data: Data,
+        of: Of,
     },
     /// Try it again, after asking the target about earlier attempts; `serve` does it.
     Replay {
         /// Its number in the list.
         number: u64,
         #[command(flatten)]
-        data: Data,
+        of: Of,
     },
     /// Give it up for good.
     Abandon {
         /// Its number in the list.
         number: u64,
         #[command(flatten)]
-        data: Data,
+        of: Of,
     },
+}
+
+/// Whose they are.
+#[derive(Debug, clap::Args)]
+pub(super) struct Of {
+    #[command(flatten)]
+    data: Data,
+    #[command(flatten)]
+    running: Running,
 }
 
 pub(super) async fn run(command: Command, json: bool, output: &mut Output) -> anyhow::Result<()> {
     match command {
-        Command::List { data } => {
-            let (_, store) = data.open()?;
+        Command::List { of } => {
+            let place = Place::to_read(&of)?;
             let mut after = 0;
             loop {
-                let page = store.dead_letters(after, PAGE).await?;
+                let page = place.page(after, PAGE).await?;
                 let Some(last) = page.last() else { return Ok(()) };
-                after = last.exception;
+                after = last.number;
                 page.iter().try_for_each(|letter| show(letter, json, output))?;
             }
         }
-        Command::Show { number, data } => {
-            let (_, store) = data.open()?;
-            show(&find(store.as_ref(), number).await?, json, output)
-        }
-        Command::Replay { number, data } => resolve(number, DeadLetterAction::Replay, &data, json, output).await,
-        Command::Abandon { number, data } => resolve(number, DeadLetterAction::Abandon, &data, json, output).await,
+        Command::Show { number, of } => show(&Place::to_read(&of)?.letter(number).await?, json, output),
+        Command::Replay { number, of } => resolve(number, DeadLetterAction::Replay, &of, json, output).await,
+        Command::Abandon { number, of } => resolve(number, DeadLetterAction::Abandon, &of, json, output).await,
     }
 }
 
 async fn resolve(
     number: u64,
     action: DeadLetterAction,
-    data: &Data,
+    of: &Of,
     json: bool,
     output: &mut Output,
 ) -> anyhow::Result<()> {
-    let (locations, store) = data.open_to_write()?;
-    let letter = find(store.as_ref(), number).await?;
-    let host = Host::open(store, &locations, Arc::new(SystemClock), None).await?;
-    let outbox = host.pipeline.resolve_dead_letter(number, action).await?;
-    host.sequencer.sequence_all().await?;
-    let done = match action {
-        DeadLetterAction::Replay => "pending",
-        DeadLetterAction::Abandon => "abandoned",
-    };
+    let place = Place::to_write(of)?;
+    let letter = place.letter(number).await?;
+    let resolved = place.resolve(number, action).await?;
     if json {
-        return output.json(&serde_json::json!({ "number": number, "outbox": outbox.0, "state": done }));
+        return output.json(&resolved);
     }
-    output.line(&format!("delivery of order {} to {} is {done}", letter.number, letter.target))
+    output.line(&format!("delivery of order {} to {} is {}", letter.order_number, letter.target, resolved.state))
 }
 
-async fn find(store: &dyn Store, number: u64) -> anyhow::Result<DeadLetter> {
-    let found = store.dead_letters(number.saturating_sub(1), 1).await?;
-    found
-        .into_iter()
-        .find(|letter| letter.exception == number)
-        .with_context(|| format!("there is no dead letter {number}; `portreeve dead-letter list` shows all"))
+/// Where dead letters are read and resolved.
+enum Place {
+    Folder(Locations, Arc<dyn Store>),
+    Host(Server),
 }
 
-fn show(letter: &DeadLetter, json: bool, output: &mut Output) -> anyhow::Result<()> {
+impl Place {
+    fn to_read(of: &Of) -> anyhow::Result<Self> {
+        match of.running.server()? {
+            Some(server) => Ok(Self::Host(server)),
+            None => of.data.open().map(|(locations, store)| Self::Folder(locations, store)),
+        }
+    }
+
+    fn to_write(of: &Of) -> anyhow::Result<Self> {
+        match of.running.server()? {
+            Some(server) => Ok(Self::Host(server)),
+            None => of.data.open_to_write().map(|(locations, store)| Self::Folder(locations, store)),
+        }
+    }
+
+    async fn page(&self, after: u64, limit: u32) -> anyhow::Result<Vec<Letter>> {
+        match self {
+            Self::Folder(_, store) => Ok(store.dead_letters(after, limit).await?.into_iter().map(Letter::of).collect()),
+            Self::Host(server) => {
+                let path = format!("/v1/dead-letters?after={after}&limit={limit}");
+                let answer = server.send(Method::GET, &path, &[], Bytes::new()).await?;
+                understood::<Letters>(&answer).map(|page| page.dead_letters)
+            }
+        }
+    }
+
+    async fn letter(&self, number: u64) -> anyhow::Result<Letter> {
+        let found = self.page(number.saturating_sub(1), 1).await?;
+        found
+            .into_iter()
+            .find(|letter| letter.number == number)
+            .with_context(|| format!("there is no dead letter {number}; `portreeve dead-letter list` shows all"))
+    }
+
+    async fn resolve(&self, number: u64, action: DeadLetterAction) -> anyhow::Result<Resolved> {
+        match self {
+            Self::Folder(locations, store) => {
+                let host = Host::open(Arc::clone(store), locations, Arc::new(SystemClock), None).await?;
+                let outbox = host.pipeline.resolve_dead_letter(number, action).await?;
+                host.sequencer.sequence_all().await?;
+                Ok(Resolved { number, outbox: outbox.0, state: state_after(action).to_owned() })
+            }
+            Self::Host(server) => {
+                let word = match action {
+                    DeadLetterAction::Replay => "replay",
+                    DeadLetterAction::Abandon => "abandon",
+                };
+                let path = format!("/v1/dead-letters/{number}/{word}");
+                understood(&server.send(Method::POST, &path, &[], Bytes::new()).await?)
+            }
+        }
+    }
+}
+
+fn understood<T: serde::de::DeserializeOwned>(answer: &Answer) -> anyhow::Result<T> {
+    if answer.status != 200 {
+        bail!("{}", answer.problem().1);
+    }
+    serde_json::from_slice(&answer.body).context("the server's answer cannot be understood; is it a portreeve?")
+}
+
+fn show(letter: &Letter, json: bool, output: &mut Output) -> anyhow::Result<()> {
     if json {
-        return output.json(&serde_json::json!({
-            "number": letter.exception, "outbox": letter.outbox.0, "order": letter.order,
-            "orderNumber": letter.number, "target": letter.target, "kind": letter.kind,
-            "attempts": letter.attempts, "replays": letter.replays, "blocks": letter.blocks,
-            "code": letter.code, "detail": letter.detail, "queue": letter.queue,
-            "since": letter.since.to_string(),
-        }));
+        return output.json(letter);
     }
     let blocks = if letter.blocks { ", later deliveries of the order wait for it" } else { "" };
     output.line(&format!(
         "{:>4}  {}  {:<16}  to {}, {} attempt(s){blocks}  {}: {}",
-        letter.exception, letter.since, letter.number, letter.target, letter.attempts, letter.code, letter.detail
+        letter.number, letter.since, letter.order_number, letter.target, letter.attempts, letter.code, letter.detail
     ))
 }

@@ -5,7 +5,6 @@
 //! decides and delivers what waits.
 
 use std::io::Read;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,8 +18,8 @@ use portreeve_pipeline::Clock;
 use portreeve_pipeline::accept::{AcceptError, Input};
 use serde::Serialize;
 
-use super::Data;
-use crate::client;
+use super::{Data, Running};
+use crate::client::{self, Server};
 use crate::clock::SystemClock;
 use crate::host::Host;
 use crate::output::Output;
@@ -40,15 +39,11 @@ pub(super) struct Ingest {
     /// Whose files they are; needed where the channel has more than one sender.
     #[arg(long, conflicts_with = "server")]
     sender: Option<String>,
-    /// Send them to this running host, `http://ADDRESS:PORT`, instead of a folder.
-    #[arg(long, requires = "token_file", conflicts_with_all = ["drain", "data_dir"])]
-    server: Option<String>,
-    /// The file with the sender's bearer token, for `--server`.
-    #[arg(long)]
-    token_file: Option<PathBuf>,
     /// Decide and deliver what waits, too.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "server")]
     drain: bool,
+    #[command(flatten)]
+    running: Running,
     #[command(flatten)]
     data: Data,
     /// The files.
@@ -65,9 +60,9 @@ struct Line<'a> {
 }
 
 pub(super) async fn run(ingest: Ingest, json: bool, output: &mut Output) -> anyhow::Result<()> {
-    let lost = match (&ingest.server, &ingest.token_file) {
-        (Some(server), Some(token)) => over_http(&ingest, server, token, json, output).await?,
-        _ => into_folder(&ingest, json, output).await?,
+    let lost = match ingest.running.server()? {
+        Some(server) => over_http(&ingest, &server, json, output).await?,
+        None => into_folder(&ingest, json, output).await?,
     };
     if lost > 0 {
         bail!("{lost} of {} files were not taken; their lines say why", ingest.files.len());
@@ -106,24 +101,13 @@ async fn taken(host: &Host, ingest: &Ingest, body: Vec<u8>) -> anyhow::Result<Re
     }
 }
 
-async fn over_http(
-    ingest: &Ingest,
-    server: &str,
-    token_file: &Path,
-    json: bool,
-    output: &mut Output,
-) -> anyhow::Result<usize> {
-    let address = address(server)?;
-    let token = std::fs::read_to_string(token_file)
-        .with_context(|| format!("the token cannot be read from `{}`", token_file.display()))?;
-    let credential = format!("Bearer {}", token.trim());
+async fn over_http(ingest: &Ingest, server: &Server, json: bool, output: &mut Output) -> anyhow::Result<usize> {
     let path = format!("/v1/channels/{}", ingest.channel);
-    let headers = [("authorization", credential.as_str()), ("accept", MEDIA_TYPE)];
     let mut lost = 0;
     for file in &ingest.files {
         let outcome = match read(file) {
             Ok(body) => {
-                let answer = client::send(address, Method::POST, &path, &headers, Bytes::from(body)).await?;
+                let answer = server.send(Method::POST, &path, &[("accept", MEDIA_TYPE)], Bytes::from(body)).await?;
                 answered(&answer)?
             }
             Err(refused) => Err(refused),
@@ -141,23 +125,8 @@ fn answered(answer: &client::Answer) -> anyhow::Result<Result<Outcome, Outcome>>
     if let Ok(refused) = serde_json::from_slice::<Outcome>(&answer.body) {
         return Ok(Err(refused));
     }
-    let problem: serde_json::Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-    let text = |name: &str| problem.get(name).and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
-    if answer.status == 401 {
-        bail!("the server answered 401: {}", text("detail"));
-    }
-    let code = text("type").rsplit(':').next().unwrap_or_default().to_owned();
-    Ok(Err(Outcome::not_taken(&code, format!("the server answered {}: {}", answer.status, text("detail")))))
-}
-
-/// An address on this machine's side of a proxy: the client speaks no TLS.
-fn address(server: &str) -> anyhow::Result<SocketAddr> {
-    let text = server.strip_prefix("http://").map(|rest| rest.trim_end_matches('/'));
-    text.and_then(|text| text.parse().ok()).with_context(|| {
-        format!(
-            "the server `{server}` is not understood; expected `http://ADDRESS:PORT`, for example http://127.0.0.1:8080"
-        )
-    })
+    let (code, sentence) = answer.problem();
+    Ok(Err(Outcome::not_taken(&code, sentence)))
 }
 
 /// A file within the bytes of an input.
@@ -205,20 +174,5 @@ async fn drain(host: &Host, output: &Output) -> anyhow::Result<()> {
                 .step(&format!("deliveries are left that are tried again from {due} on, by `portreeve serve`"));
         }
         tokio::time::sleep(Duration::from_millis(u64::try_from(wait_ms).unwrap_or(0).max(10))).await;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
-
-    use super::*;
-
-    #[test]
-    fn a_server_is_an_address_and_a_port() {
-        assert_eq!(address("http://127.0.0.1:8080/").unwrap().port(), 8080);
-        for wrong in ["https://127.0.0.1:1", "127.0.0.1:1", "http://localhost", "http://127.0.0.1:1/v1"] {
-            assert!(address(wrong).unwrap_err().to_string().contains("expected `http://ADDRESS:PORT`"), "{wrong}");
-        }
     }
 }

@@ -4,7 +4,7 @@ use anyhow::{Context, bail};
 use portreeve_model::OrderId;
 use portreeve_pipeline::decision::DecisionRecord;
 use portreeve_pipeline::rederive::Rederived;
-use portreeve_store::contract::{DocumentPosition, ExceptionView, OrderEventView, OrderState, OrderView};
+use portreeve_store::contract::{DocumentPosition, ExceptionView, HoldView, OrderEventView, OrderState, OrderView};
 use portreeve_store::{Store, StoreError};
 use serde::Serialize;
 
@@ -105,18 +105,29 @@ async fn show(text: &str, data: &Data, json: bool, output: &mut Output) -> anyho
     let (_, store) = data.open()?;
     let order = find(store.as_ref(), text).await?;
     let record = DecisionRecord::parse(&store.payload(order.decision).await?)?;
-    let events = store.order_trail(order.id).await?.map(|trail| trail.events).unwrap_or_default();
+    let trail = store.order_trail(order.id).await?;
+    let (holds, events) = trail.map(|trail| (trail.holds, trail.events)).unwrap_or_default();
     if json {
         let mut later = Vec::with_capacity(events.len());
         for event in &events {
             later.push(said(store.as_ref(), event).await?);
         }
-        return output.json(&Shown { record: &record, events: later });
+        let holds = holds.iter().map(shown_hold).collect();
+        return output.json(&Shown { record: &record, holds, events: later });
     }
     output.line(&format!("order {} ({}), {}, {}", order.number, order.id, order.channel, order.value))?;
     output.line(&format!("{}: {}", order.state.as_str(), order.why))?;
     if let Some(queue) = &order.queue {
         output.line(&format!("works on it: queue `{queue}`"))?;
+    }
+    for hold in &holds {
+        let who =
+            hold.plugin.as_ref().map_or_else(|| hold.owner.clone(), |plugin| format!("{} of {plugin}", hold.owner));
+        let lines = if hold.lines.is_empty() { String::new() } else { format!(", lines {}", hold.lines.join(", ")) };
+        output.line(&format!(
+            "hold ({who}): {}{lines}; queue `{}`, since {}, escalates {}",
+            hold.reason, hold.queue, hold.opened_at, hold.expires_at
+        ))?;
     }
     for finding in &record.findings {
         let place = finding.line.as_ref().map_or_else(String::new, |line| format!(" line {line}"));
@@ -168,11 +179,13 @@ async fn show(text: &str, data: &Data, json: bool, output: &mut Output) -> anyho
     output.line(&format!("decided under configuration {} and authority {}", record.configuration, record.authority))
 }
 
-/// What `order show --json` prints: the decision's record, and what came later.
+/// What `order show --json` prints: the decision's record, what keeps the order back,
+/// and what came later.
 #[derive(Serialize)]
 struct Shown<'a> {
     #[serde(flatten)]
     record: &'a DecisionRecord,
+    holds: Vec<serde_json::Value>,
     events: Vec<serde_json::Value>,
 }
 
@@ -189,6 +202,13 @@ async fn said(store: &dyn Store, event: &OrderEventView) -> anyhow::Result<serde
         "receivedAt": event.received_at.to_string(), "decidedAt": event.decided_at.to_string(),
         "leaf": event.leaf, "data": data,
     }))
+}
+
+fn shown_hold(hold: &HoldView) -> serde_json::Value {
+    serde_json::json!({
+        "owner": hold.owner, "plugin": hold.plugin, "reason": hold.reason, "queue": hold.queue, "lines": hold.lines,
+        "openedAt": hold.opened_at.to_string(), "expiresAt": hold.expires_at.to_string(),
+    })
 }
 
 async fn rederive(order: Option<&str>, data: &Data, json: bool, output: &mut Output) -> anyhow::Result<()> {
@@ -289,14 +309,14 @@ async fn all(store: &dyn Store) -> anyhow::Result<Vec<OrderView>> {
 }
 
 /// By id, or by the sender's number where only one order has it.
-async fn find(store: &dyn Store, text: &str) -> anyhow::Result<OrderView> {
+pub(super) async fn find(store: &dyn Store, text: &str) -> anyhow::Result<OrderView> {
     if let Ok(id) = OrderId::parse(text) {
         return store
             .order(id)
             .await?
             .with_context(|| format!("there is no order `{id}`; `portreeve order list` shows all"));
     }
-    let mut found: Vec<OrderView> = all(store).await?.into_iter().filter(|order| order.number == text).collect();
+    let mut found = store.orders_numbered(text, PAGE).await?;
     match (found.pop(), found.len()) {
         (Some(order), 0) => Ok(order),
         (None, _) => bail!("there is no order `{text}`; `portreeve order list` shows all"),

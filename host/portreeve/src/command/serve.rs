@@ -11,7 +11,9 @@ use crate::output::Output;
 
 pub(super) async fn run(data: &Data, json: bool, output: &mut Output) -> anyhow::Result<()> {
     let (locations, store) = data.open_to_write()?;
-    let host = Host::open(store, &locations, Arc::new(SystemClock), None).await?;
+    tracing::info!("the store is open");
+    let mut host = Host::open(store, &locations, Arc::new(SystemClock), None).await?;
+    host.watch()?;
     let listen = host.settings.listen;
     let listener = portreeve_api::listen(listen).await.with_context(|| format!("{listen} cannot be listened on"))?;
     let address = listener.local_addr().context("the listener has no address")?;
@@ -25,7 +27,9 @@ pub(super) async fn run(data: &Data, json: bool, output: &mut Output) -> anyhow:
     let stop = async {
         interrupted().await?;
         tokio::spawn(end_at_once());
-        output.step("stopping: requests under way are answered first; a second Ctrl-C ends at once")
+        // A line of the log like all the others on stderr: a collector reads it as such.
+        tracing::info!("stopping: requests under way are answered first; a second Ctrl-C ends at once");
+        Ok(())
     };
     host.serve(listener, stop).await
 }

@@ -9,9 +9,6 @@ use super::failed;
 use super::rows::{digest, signed, sum_minor};
 use crate::contract::{CustomerAggregate, HistoryQuery, SHIP_TO_PLACES_MAX, StoreError};
 
-const HOUR_MS: i64 = 3_600_000;
-const DAY_MS: i64 = 24 * HOUR_MS;
-
 /// Counts and sums of the last 30 days.
 const WINDOWS: &str = "SELECT count(*) FILTER (WHERE received_at >= ?3),
             count(*) FILTER (WHERE received_at >= ?4),
@@ -35,8 +32,8 @@ const PLACES: &str = "SELECT DISTINCT ship_to FROM customer_event INDEXED BY cus
 pub(super) fn customer_history(connection: &Connection, query: &HistoryQuery) -> Result<CustomerAggregate, StoreError> {
     let (customer, below) = (query.customer.as_bytes(), signed(query.below.0)?);
     let since = |ms: i64| query.at.plus_ms(-ms).0;
-    let month = since(30 * DAY_MS);
-    let windows = params![customer, below, since(HOUR_MS), since(DAY_MS), month, query.currency];
+    let month = since(30 * Instant::DAY_MS);
+    let windows = params![customer, below, since(Instant::HOUR_MS), since(Instant::DAY_MS), month, query.currency];
     let mut aggregate = connection
         .prepare_cached(WINDOWS)
         .map_err(failed)?
@@ -86,7 +83,7 @@ mod tests {
     use super::*;
     use crate::contract::DocumentPosition;
 
-    const NOW: Instant = Instant(100 * DAY_MS);
+    const NOW: Instant = Instant(100 * Instant::DAY_MS);
 
     fn customer() -> Digest {
         Digest::of(b"customer")
@@ -107,7 +104,7 @@ mod tests {
                 .unwrap();
         };
         for position in 1..=old_orders {
-            insert(position, DAY_MS + position * 60_000, Digest::of(&position.to_be_bytes()));
+            insert(position, Instant::DAY_MS + position * 60_000, Digest::of(&position.to_be_bytes()));
         }
         for position in 1..=3 {
             insert(1_000_000 + position, NOW.0 - position * 60_000, Digest::of(b"usual"));
@@ -131,7 +128,7 @@ mod tests {
         let known = customer_history(&connection, &query()).unwrap();
         assert_eq!((known.orders_1h, known.orders_24h, known.orders_30d), (3, 3, 3));
         assert_eq!((known.value_24h_minor, known.value_30d_minor, known.largest_30d_minor), (300, 300, 100));
-        assert_eq!(known.first_order_at, Some(Instant(DAY_MS + 60_000)));
+        assert_eq!(known.first_order_at, Some(Instant(Instant::DAY_MS + 60_000)));
         assert_eq!(known.ship_to_places, [Digest::of(b"usual")]);
         assert!(!known.ship_to_known);
         let old_place = HistoryQuery { ship_to: Some(Digest::of(&5_i64.to_be_bytes())), ..query() };

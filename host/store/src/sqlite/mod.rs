@@ -83,8 +83,11 @@ impl SqliteStore {
         let connection = Connection::open_with_flags(&file, flags).map_err(failed)?;
         connection.execute_batch("PRAGMA busy_timeout = 5000;").map_err(failed)?;
         let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(failed)?;
-        if found != SCHEMA_VERSION {
+        if found > SCHEMA_VERSION {
             return Err(StoreError::NewerSchema { found, known: SCHEMA_VERSION });
+        }
+        if found < SCHEMA_VERSION {
+            return Err(StoreError::OlderSchema { found, known: SCHEMA_VERSION });
         }
         Ok(Self { writer: Writer::none(), reader: Arc::new(Mutex::new(connection)), _lock: None })
     }
@@ -357,6 +360,11 @@ impl Store for SqliteStore {
 
     async fn order(&self, id: OrderId) -> Result<Option<OrderView>, StoreError> {
         self.read(move |connection| rows::order(connection, id)).await
+    }
+
+    async fn orders_numbered(&self, number: &str, limit: u32) -> Result<Vec<OrderView>, StoreError> {
+        let number = number.to_owned();
+        self.read(move |connection| trail::orders_numbered(connection, &number, limit)).await
     }
 
     async fn orders_in(

@@ -201,6 +201,21 @@ pub(super) fn orders_in(
     Ok(orders)
 }
 
+pub(super) fn orders_numbered(connection: &Connection, number: &str, limit: u32) -> Result<Vec<OrderView>> {
+    let mut statement = connection
+        .prepare_cached(&format!(
+            "SELECT {} FROM orders WHERE number = ?1 ORDER BY position LIMIT ?2",
+            rows::ORDER_COLUMNS
+        ))
+        .map_err(failed)?;
+    let mut found = statement.query(params![number, limit]).map_err(failed)?;
+    let mut orders = Vec::new();
+    while let Some(row) = found.next().map_err(failed)? {
+        orders.push(rows::order_view(connection, row)?);
+    }
+    Ok(orders)
+}
+
 pub(super) fn exceptions_after(connection: &Connection, after: u64, limit: u32) -> Result<Vec<ExceptionView>> {
     let mut statement = connection
         .prepare_cached(&format!(

@@ -18,6 +18,7 @@ struct HostileConnector;
 
 impl Connector for HostileConnector {
     fn receive(input: Inbound) -> Result<Received, Failure> {
+        as_told("receive", &input.settings)?;
         let told = act(&input.settings);
         let reply = Reply { status: 200, headers: Vec::new(), body: told.into_bytes() };
         let documents = documents(&input.settings);
@@ -25,10 +26,12 @@ impl Connector for HostileConnector {
     }
 
     fn deliver(delivery: Delivery) -> Result<Receipt, Failure> {
+        as_told("deliver", &delivery.settings)?;
         Ok(receipt(&delivery.settings))
     }
 
     fn find(query: FindQuery) -> Result<Option<Receipt>, Failure> {
+        as_told("find", &query.settings)?;
         Ok(Some(receipt(&query.settings)))
     }
 
@@ -40,6 +43,16 @@ impl Connector for HostileConnector {
 
     fn check(request: CheckRequest) -> Result<CheckReport, Failure> {
         Ok(CheckReport { ok: true, detail: act(&request.settings) })
+    }
+}
+
+/// Fails in an export when the setting of its name says so.
+fn as_told(export: &str, settings: &[Setting]) -> Result<(), Failure> {
+    match setting(settings, export) {
+        Some("retry") => Err(Failure::Retry(1_000)),
+        Some("permanent") => Err(Failure::permanent("the settings say so")),
+        Some("unknown") => Err(Failure::unknown("the settings say so")),
+        _ => Ok(()),
     }
 }
 
