@@ -7,4 +7,6 @@ mod commands;
 
 mod door;
 
+mod full_disk;
+
 mod patience;

@@ -113,7 +113,8 @@ where
         Box::new(move |committed| {
             let answer = match committed {
                 Ok(()) => result,
-                Err(why) => Err(StoreError::Unknown(why.to_owned())),
+                // What failed by itself persisted nothing, whatever became of the others.
+                Err(why) => result.and_then(|_| Err(StoreError::Unknown(why.to_owned()))),
             };
             // A caller that went away loses the answer, not the write: it is
             // committed, and idempotency tells a later caller so.
@@ -147,6 +148,12 @@ fn commit_group(connection: &Connection, group: Vec<Job>) {
         return;
     }
     let answers: Vec<Answer> = group.into_iter().map(|job| job(Ok(connection))).collect();
+    if connection.is_autocommit() {
+        for answer in answers {
+            answer(Err(GIVEN_UP));
+        }
+        return;
+    }
     let committed = connection.execute_batch("COMMIT").map_err(|error| {
         let why = format!("the transaction could not commit: {error}");
         match connection.execute_batch("ROLLBACK") {
@@ -159,17 +166,25 @@ fn commit_group(connection: &Connection, group: Vec<Job>) {
     }
 }
 
+/// What SQLite does when a disk is full or fails at the wrong moment.
+const GIVEN_UP: &str = "the transaction was given up, as happens when a disk is full; look at the disk";
+
 /// Runs a write so that its failure undoes it and nothing else.
 pub(super) fn savepoint<T>(
     connection: &Connection,
     write: impl FnOnce(&Connection) -> Result<T, StoreError>,
 ) -> Result<T, StoreError> {
+    // A neighbour in the group may have met the end of the whole transaction.
+    if connection.is_autocommit() {
+        return Err(StoreError::Failed(GIVEN_UP.to_owned()));
+    }
     connection.execute_batch("SAVEPOINT write_of_one").map_err(failed)?;
     match write(connection) {
         Ok(value) => {
             connection.execute_batch("RELEASE write_of_one").map_err(failed)?;
             Ok(value)
         }
+        Err(error) if connection.is_autocommit() => Err(error),
         Err(error) => {
             connection.execute_batch("ROLLBACK TO write_of_one; RELEASE write_of_one").map_err(failed)?;
             Err(error)
