@@ -20,6 +20,8 @@ mod golden;
 
 mod deliveries;
 
+mod retention;
+
 mod faults;
 
 mod killed;

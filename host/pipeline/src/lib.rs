@@ -48,6 +48,8 @@ pub mod numbers;
 
 pub mod dead_letter;
 
+pub mod retention;
+
 mod parallel;
 
 use std::collections::BTreeMap;

@@ -757,6 +757,36 @@ pub struct TrailLeaf {
     pub bytes: Vec<u8>,
 }
 
+/// An input whose content is kept, as retention looks at it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeptInput {
+    /// Its id.
+    pub id: InputId,
+    /// Its commitment, by which records name it.
+    pub commitment: Digest,
+    /// When it was received.
+    pub received_at: Instant,
+    /// How many documents it has.
+    pub documents: u32,
+    /// Whether it came to rest before the time that was asked about; see
+    /// [`Store::forget`].
+    pub finished: bool,
+}
+
+/// What was removed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Forgotten {
+    /// Inputs whose content went.
+    pub inputs: u64,
+    /// Orders in them.
+    pub orders: u64,
+    /// Sealed payloads that cannot be opened any more.
+    pub payloads: u64,
+}
+
+/// What stands where content was.
+pub const FORGOTTEN: &str = "removed when its retention ended";
+
 /// Counts over the whole store, for people and for the demo's sums.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Summary {
@@ -830,7 +860,8 @@ pub trait Store: Send + Sync + 'static {
     /// the reply. *Ordering*: its documents stand in the journal side by side, in their
     /// order, after those of all earlier commits. *Concurrency*: of the same input at
     /// the same time one is committed, the others are its duplicates. *Retry*: repeat
-    /// it; the same bytes report [`JournalOutcome::Duplicate`] with the first reply.
+    /// it; the same bytes report [`JournalOutcome::Duplicate`] with the first reply;
+    /// after [`Store::forget`] only its status is left.
     async fn journal(&self, entry: JournalEntry) -> Result<JournalOutcome, StoreError>;
 
     /// Puts it on record that an input was refused. Nothing else of it is kept.
@@ -985,6 +1016,40 @@ pub trait Store: Send + Sync + 'static {
     /// what can be forgotten; `host/ARCHITECTURE.md` says what stays. Goes through
     /// all orders: for an erasure, not for every day.
     async fn payloads_about(&self, subject: Digest) -> Result<Vec<Digest>, StoreError>;
+
+    /// Inputs that were received before a time and whose content is still kept, in
+    /// the order of that time and then of their ids, from the one after `after` on.
+    /// Costs as much as it returns, however many were forgotten before.
+    async fn kept_inputs(
+        &self,
+        before: Instant,
+        after: Option<(Instant, InputId)>,
+        limit: u32,
+    ) -> Result<Vec<KeptInput>, StoreError>;
+
+    /// Removes the content of finished inputs: keys and ciphertexts of all their
+    /// payloads, the reply but for its status, the sentences about their orders and
+    /// exceptions. What knows duplicates stays for good (ids, envelopes, keys and
+    /// digests of documents), and so do the orders' rows and all leaves. None when
+    /// one of the inputs is not finished or has no content any more; then nothing
+    /// was removed.
+    ///
+    /// An input is finished when nothing about it is open: no document without a
+    /// decision, no order that is held, routed or an exception, no delivery that is
+    /// pending or dead, no open exception; and when the last of it came to rest before
+    /// `before`.
+    ///
+    /// *Durability*: all of it and the leaf are one transaction. *Ordering*: any.
+    /// *Concurrency*: an input is judged in the transaction that removes its content;
+    /// of two that forget it one succeeds. *Retry*: repeat it; what was forgotten is
+    /// not forgotten again.
+    async fn forget(
+        &self,
+        inputs: Vec<InputId>,
+        before: Instant,
+        at: Instant,
+        leaf: Leaf,
+    ) -> Result<Option<Forgotten>, StoreError>;
 
     /// A connector's small state.
     async fn kv(&self, plugin: &PluginName, scope: &str, key: &str) -> Result<Option<Vec<u8>>, StoreError>;

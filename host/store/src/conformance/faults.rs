@@ -14,7 +14,7 @@ use crate::contract::{Store, StoreError, TreeHead};
 use crate::proof::{Attempt, Journaled, Permit};
 
 /// Each write, and how many leaves one of it brings here.
-pub(crate) const WRITES: [(&str, usize); 13] = [
+pub(crate) const WRITES: [(&str, usize); 14] = [
     ("activate_configuration", 2),
     ("load_reference", 1),
     ("journal", 1),
@@ -27,6 +27,7 @@ pub(crate) const WRITES: [(&str, usize); 13] = [
     ("settle_unattempted", 1),
     ("replay_dead_letter", 1),
     ("abandon_dead_letter", 1),
+    ("forget", 1),
     ("append_sequenced", 0),
 ];
 
@@ -105,6 +106,11 @@ async fn prepare(write: &str, store: &Arc<dyn Store>) -> u64 {
             store.settle_unattempted(permit, dead(true), NOW, leaf(3)).await.unwrap();
             return store.dead_letters(0, ALL).await.unwrap()[0].exception;
         }
+        "forget" => {
+            keep(store, input(1, &["PO-1"])).await;
+            let document = store.undecided(ALL).await.unwrap().remove(0);
+            super::fixture::commit(store, released(document, &[], leaf(2))).await.unwrap();
+        }
         "append_sequenced" => {
             for number in 1..4 {
                 store.refuse(leaf(number)).await.unwrap();
@@ -175,6 +181,10 @@ async fn go(write: &str, store: &Arc<dyn Store>, ready: Ready, after_ms: i64) ->
         }
         ("abandon_dead_letter", Ready::Exception(exception)) => {
             store.abandon_dead_letter(exception, NOW, leaf(60)).await.map(|_| ())
+        }
+        ("forget", _) => {
+            let (before, inputs) = (NOW.plus_ms(100), vec![super::fixture::input_id(1)]);
+            store.forget(inputs, before, NOW, leaf(60)).await.map(|_| ())
         }
         ("append_sequenced", _) => {
             let ids: Vec<Digest> = (1..4).map(|number| leaf(number).id()).collect();

@@ -195,6 +195,9 @@ pub(crate) async fn observe(store: &Arc<dyn Store>) -> Vec<String> {
     for (_, fingerprint) in store.decision_fingerprints(DocumentPosition(0), ALL).await.unwrap() {
         seen.push(format!("decided {fingerprint}"));
     }
+    for input in store.kept_inputs(Instant(i64::MAX), None, ALL).await.unwrap() {
+        seen.push(format!("kept {:?}", input.id));
+    }
     for exception in store.exceptions(ALL).await.unwrap() {
         seen.push(format!("exception {} {:?} {}", exception.code, exception.order, exception.queue));
     }

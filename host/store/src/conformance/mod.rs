@@ -6,9 +6,9 @@
 //! maker lets the store's own commit fail, in both ways in which commits do.
 //!
 //! ```text
-//! accept  decide  deliver  log  configuration    what each operation promises
-//! faults                                         both faults of each write, reopened and repeated
-//! model                                          random stories against a model in memory
+//! accept  decide  deliver  log  configuration  retention    what each operation promises
+//! faults                                                    both faults of each write, reopened and repeated
+//! model                                                     random stories against a model in memory
 //! ```
 
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail loudly")]
@@ -24,6 +24,8 @@ pub(crate) mod deliver;
 pub(crate) mod log;
 
 pub(crate) mod configuration;
+
+pub(crate) mod retention;
 
 pub(crate) mod faults;
 
@@ -94,6 +96,9 @@ macro_rules! suite {
                 a_head_that_does_not_fit_changes_nothing;
             configuration: the_same_configuration_makes_no_new_version, a_table_is_read_with_its_version,
                 a_connector_without_state_has_none;
+            retention: content_of_a_finished_input_goes_and_duplicates_are_known_all_the_same,
+                whatever_is_open_keeps_its_content, what_came_to_rest_too_late_keeps_its_content_until_then,
+                an_input_that_is_not_finished_keeps_its_whole_batch, kept_inputs_are_paged_and_forgotten_ones_gone;
             faults: each_write_survives_both_faults_of_its_commit, a_fault_undoes_a_whole_batch_of_decisions,
                 numbers_of_an_unknown_outcome_are_not_given_again;
             model: random_stories_with_faults_end_as_the_model_says;
@@ -121,6 +126,7 @@ fn every_operation_is_tried_and_every_write_says_what_it_promises() {
         include_str!("deliver.rs"),
         include_str!("log.rs"),
         include_str!("configuration.rs"),
+        include_str!("retention.rs"),
         include_str!("fixture.rs"),
     ]
     .concat();

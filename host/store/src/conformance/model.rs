@@ -8,7 +8,8 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
 use super::fixture::{
-    ALL, LEASE_MS, NOW, applied, commit, dead, decision_of, exception, input, leaf, leaves, order_id, released,
+    ALL, LEASE_MS, NOW, applied, commit, dead, decision_of, exception, input, input_id, leaf, leaves, order_id,
+    released,
 };
 use super::{Fault, Maker};
 use crate::contract::{
@@ -36,6 +37,8 @@ enum Step {
     Sequence,
     Replay,
     Abandon,
+    /// What came to rest before a time so long ago.
+    Forget(i64),
     Wait(i64),
     Reopen,
 }
@@ -78,6 +81,7 @@ fn story() -> impl Strategy<Value = Vec<(Step, Option<Fault>)>> {
         2 => Just(Step::Sequence),
         1 => Just(Step::Replay),
         1 => Just(Step::Abandon),
+        2 => (-1..LEASE_MS).prop_map(Step::Forget),
         3 => (1..LEASE_MS * 2).prop_map(Step::Wait),
         1 => Just(Step::Reopen),
     ];
@@ -112,6 +116,7 @@ enum State {
 }
 
 struct Document {
+    input: u64,
     key: String,
     state: State,
 }
@@ -130,12 +135,15 @@ struct Delivery {
     claims: u32,
     /// When it died, in the order of deaths.
     died: usize,
+    /// When it came to rest.
+    ended: i64,
 }
 
 #[derive(Default)]
 struct Model {
     now: i64,
     inputs: BTreeSet<u64>,
+    forgotten: BTreeSet<u64>,
     documents: Vec<Document>,
     deliveries: Vec<Delivery>,
     deaths: usize,
@@ -257,7 +265,7 @@ impl Model {
                 if matches!(result, Err(StoreError::ReplaysSpent { .. })) {
                     assert_eq!(delivery.replays, REPLAYS_MAX);
                 } else if persisted(&result, fault) {
-                    delivery.state = "abandoned";
+                    (delivery.state, delivery.ended) = ("abandoned", now);
                     if matches!(step, Step::Replay) {
                         delivery.state = "pending";
                         delivery.unresolved = delivery.attempts > 0;
@@ -265,6 +273,23 @@ impl Model {
                         (delivery.replays, delivery.tried_before) = (delivery.replays + 1, delivery.attempts);
                     }
                     self.exceptions -= 1;
+                    self.leaves.push(leaf(number).id().short());
+                }
+            }
+            Step::Forget(ago) => {
+                let before = NOW.plus_ms(self.now - ago);
+                let kept = store.kept_inputs(before, None, ALL).await.unwrap();
+                let found: Vec<_> = kept.into_iter().filter(|input| input.finished).map(|input| input.id).collect();
+                let expected: Vec<u64> = self.finished(self.now - ago);
+                assert_eq!(found, expected.iter().map(|input| input_id(*input)).collect::<Vec<_>>());
+                if found.is_empty() {
+                    return;
+                }
+                maker.fail_next_commit(fault);
+                let result = store.forget(found, before, at, leaf(number)).await;
+                maker.fail_next_commit(None);
+                if persisted(&result, fault) {
+                    self.forgotten.extend(expected);
                     self.leaves.push(leaf(number).id().short());
                 }
             }
@@ -283,7 +308,7 @@ impl Model {
         }
         if persisted(&result, fault) && !known {
             self.inputs.insert(number);
-            self.documents.push(Document { key: key_of(number), state: State::Undecided });
+            self.documents.push(Document { input: number, key: key_of(number), state: State::Undecided });
             self.leaves.push(leaf(number).id().short());
         }
     }
@@ -329,6 +354,7 @@ impl Model {
                 lease: 0,
                 claims: 0,
                 died: 0,
+                ended: 0,
             })),
             State::Undecided | State::Duplicate => {}
         }
@@ -373,6 +399,24 @@ impl Model {
             && !self.deliveries[..index].iter().any(keeps_back)
     }
 
+    /// Inputs of which nothing was open at a time, and which have their content.
+    fn finished(&self, before: i64) -> Vec<u64> {
+        let at_rest = |document: &Document| match document.state {
+            State::Undecided | State::Unmapped => false,
+            State::Duplicate => true,
+            State::Decided => {
+                let mut deliveries = self.deliveries.iter().filter(|delivery| delivery.key == document.key);
+                let ended = |delivery: &Delivery| matches!(delivery.state, "delivered" | "abandoned");
+                before > 0 && deliveries.all(|delivery| ended(delivery) && delivery.ended < before)
+            }
+        };
+        let kept = self.inputs.iter().filter(|input| !self.forgotten.contains(input));
+        let old = kept.filter(|input| i64::try_from(**input).unwrap() < before);
+        old.filter(|input| self.documents.iter().filter(|document| document.input == **input).all(at_rest))
+            .copied()
+            .collect()
+    }
+
     /// Whether a claim is the delivery's last one; who holds another has to hear it.
     fn holds<T>(&self, index: usize, claim: u32, result: &Result<T, StoreError>) -> bool {
         let delivery = &self.deliveries[index];
@@ -387,7 +431,7 @@ impl Model {
         let delivery = &mut self.deliveries[index];
         delivery.lease = 0;
         match ending {
-            Ending::Applied => delivery.state = "delivered",
+            Ending::Applied => (delivery.state, delivery.ended) = ("delivered", now),
             Ending::Retry(after) => (delivery.due, delivery.unresolved) = (now + after, in_doubt),
             Ending::Unknown(after) => (delivery.due, delivery.unresolved) = (now + after, true),
             Ending::Dead(blocks) => {
@@ -423,6 +467,12 @@ impl Model {
         }
         let expected = |delivery: &Delivery| (delivery.key.clone(), delivery.state.to_owned(), delivery.attempts);
         assert_eq!(found, self.deliveries.iter().map(expected).collect::<Vec<_>>());
+
+        for input in &self.inputs {
+            let content = store.input_documents(input_id(*input), ALL).await;
+            let gone = matches!(content, Err(StoreError::Erased(_)));
+            assert_eq!(gone, self.forgotten.contains(input), "nothing goes that is open, and nothing comes back");
+        }
 
         let mut dead: Vec<_> = self.deliveries.iter().filter(|delivery| delivery.state == "dead").collect();
         dead.sort_by_key(|delivery| delivery.died);

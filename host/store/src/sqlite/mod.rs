@@ -17,6 +17,8 @@ mod dead_letter;
 
 mod history;
 
+mod retention;
+
 mod writer;
 
 #[cfg(test)]
@@ -35,8 +37,8 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::contract::{
     Configuration, CustomerAggregate, DeadLetter, DecisionCommit, DocumentPosition, DocumentView, ExceptionView,
-    HistoryQuery, InputId, JournalEntry, JournalOutcome, NewReference, OrderState, OrderTrail, OrderView, OutboxId,
-    PluginUsage, Room, Settlement, Store, StoreError, Summary, TreeHead, UnsequencedLeaf,
+    Forgotten, HistoryQuery, InputId, JournalEntry, JournalOutcome, KeptInput, NewReference, OrderState, OrderTrail,
+    OrderView, OutboxId, PluginUsage, Room, Settlement, Store, StoreError, Summary, TreeHead, UnsequencedLeaf,
 };
 use crate::proof::{Attempt, Committed, Journaled, Permit, Settled};
 use writer::Writer;
@@ -318,6 +320,25 @@ impl Store for SqliteStore {
 
     async fn payloads_about(&self, subject: Digest) -> Result<Vec<Digest>, StoreError> {
         self.read(move |connection| rows::payloads_about(connection, subject)).await
+    }
+
+    async fn kept_inputs(
+        &self,
+        before: Instant,
+        after: Option<(Instant, InputId)>,
+        limit: u32,
+    ) -> Result<Vec<KeptInput>, StoreError> {
+        self.read(move |connection| retention::kept_inputs(connection, before, after, limit)).await
+    }
+
+    async fn forget(
+        &self,
+        inputs: Vec<InputId>,
+        before: Instant,
+        at: Instant,
+        leaf: Leaf,
+    ) -> Result<Option<Forgotten>, StoreError> {
+        self.writer.write(move |tx| retention::forget(tx, &inputs, before, at, &leaf)).await
     }
 
     async fn kv(&self, plugin: &PluginName, scope: &str, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
