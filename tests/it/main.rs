@@ -22,6 +22,8 @@ mod deliveries;
 
 mod retention;
 
+mod units;
+
 mod faults;
 
 mod killed;
