@@ -136,7 +136,10 @@ async fn a_change_and_a_cancellation_wait_for_a_person() {
     }
     host.decide_all().await;
     let codes: Vec<String> = host.exceptions().await.into_iter().map(|exception| exception.code).collect();
-    assert_eq!((codes, host.count(OrderState::Released).await), (vec!["not-automatic".to_owned(); 2], 1));
+    assert_eq!(
+        (codes, host.count(OrderState::Held).await),
+        (vec!["changed-order".to_owned(), "cancel-requested".to_owned()], 1)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,8 +11,8 @@ use portreeve_model::{Currency, Digest, Instant, OrderId, PluginName, Reply};
 use portreeve_record::{Leaf, PayloadKey};
 use portreeve_store::contract::{
     Configuration, CustomerAggregate, DeadLetter, DecisionCommit, DocumentPosition, DocumentView, ExceptionView,
-    Forgotten, HistoryQuery, InputId, JournalEntry, JournalOutcome, KeptInput, NewReference, OrderState, OrderTrail,
-    OrderView, OutboxId, PluginUsage, Room, Settlement, Summary, TreeHead, UnsequencedLeaf,
+    Forgotten, HistoryQuery, InputId, JournalEntry, JournalOutcome, KeptInput, NewReference, OrderStanding, OrderState,
+    OrderTrail, OrderView, OutboxId, PluginUsage, Room, Settlement, Summary, TreeHead, UnsequencedLeaf,
 };
 use portreeve_store::{Attempt, Committed, Journaled, Permit, Settled, Store, StoreError};
 
@@ -139,6 +139,7 @@ store! {
         async fn order_trail(&self, id: OrderId) -> Option<OrderTrail>;
         async fn input_documents(&self, input: InputId, limit: u32) -> Vec<DocumentView>;
         async fn exceptions_after(&self, after: u64, limit: u32) -> Vec<ExceptionView>;
+        async fn order_standing(&self, id: OrderId) -> OrderStanding;
         async fn order(&self, id: OrderId) -> Option<OrderView>;
         async fn exceptions(&self, limit: u32) -> Vec<ExceptionView>;
         async fn decision_fingerprints(&self, after: DocumentPosition, limit: u32) -> Vec<(DocumentPosition, Digest)>;

@@ -36,7 +36,7 @@ use crate::support::{MORNING, TestHost};
 
 /// Some leaf, for writes whose leaf's content does not matter. The same number
 /// makes the same leaf.
-fn leaf(number: u64) -> Leaf {
+pub(crate) fn leaf(number: u64) -> Leaf {
     let body = ExceptionLeaf { exception: number, stage: Code::of("test"), code: Code::of("test") };
     Leaf::new("test", MORNING, LeafBody::Exception(body)).unwrap()
 }

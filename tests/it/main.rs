@@ -46,6 +46,10 @@ mod expected;
 
 mod channels;
 
+mod envelopes;
+
+mod later;
+
 mod edges;
 
 mod erp;

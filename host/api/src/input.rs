@@ -48,8 +48,9 @@ pub(crate) struct Kept {
 
 /// Takes an input.
 ///
-/// The reply is the channel's own: an operation document, a 997. A channel without
-/// one answers 202 with the input's id, 200 when the same bytes came before. With
+/// The reply is the channel's own: an operation document, a 997, or with status 422 its
+/// word for an envelope that came before with other content. A channel without one
+/// answers 202 with the input's id, 200 when the same bytes came before. With
 /// `accept: application/vnd.portreeve.outcome+json` the answer is an `Outcome`.
 #[utoipa::path(
     post, path = "/v1/channels/{channel}", tag = "senders",
@@ -62,7 +63,7 @@ pub(crate) struct Kept {
         (status = 408, description = "The body took too long", body = Problem),
         (status = 413, description = "Larger than an input may be", body = Problem),
         (status = 415, description = "A media type that the channel does not take", body = Problem),
-        (status = 422, description = "Cannot be read, or an envelope that came before with other content", body = Problem),
+        (status = 422, description = "Cannot be read, or an envelope that came before with other content, where the channel has no reply of its own for it", body = Problem),
         (status = 429, description = "Busy; see Retry-After", body = Problem),
         (status = 503, description = "The store is unavailable; see Retry-After", body = Problem),
     ),
@@ -140,17 +141,24 @@ async fn accept(door: &Door, channel: String, request: Request) -> Result<Respon
         headers: visible(&parts.headers),
         body: body.into(),
     };
+    let asks_for_outcome = text(&parts.headers, header::ACCEPT.as_str()) == Some(outcome::MEDIA_TYPE);
     match front.pipeline.accept(&sender, input).await {
         Ok(accepted) => {
             front.accepted.notify_one();
-            if text(&parts.headers, header::ACCEPT.as_str()) == Some(outcome::MEDIA_TYPE) {
+            if asks_for_outcome {
                 return Ok(Json(Outcome::of(&front.pipeline, accepted).await?).into_response());
             }
             Ok(answer(accepted))
         }
         Err(error) => {
             front.pipeline.metrics.refused(error.code());
-            Err(refusal(error))
+            match error {
+                AcceptError::Conflict { .. } if asks_for_outcome => {
+                    Ok((StatusCode::UNPROCESSABLE_ENTITY, Json(Outcome::refused(error))).into_response())
+                }
+                AcceptError::Conflict { reply: Some(reply), .. } => Ok(of_channel(reply)),
+                error => Err(refusal(error)),
+            }
         }
     }
 }

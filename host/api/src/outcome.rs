@@ -4,8 +4,8 @@
 //! It costs one more call of the transformer, so a sender gets it only when the
 //! request's `accept` header asks for [`MEDIA_TYPE`].
 
-use portreeve_model::{Event, Problem};
-use portreeve_pipeline::accept::{Accepted, Finding};
+use portreeve_model::{Event, Problem, Reply};
+use portreeve_pipeline::accept::{AcceptError, Accepted, Finding};
 use portreeve_pipeline::preview::Preview;
 use portreeve_pipeline::{Pipeline, reply};
 use portreeve_store::StoreError;
@@ -79,18 +79,34 @@ impl Outcome {
             _ if problems.is_empty() => "accepted",
             _ => "accepted-with-exception",
         };
-        let acknowledgement = if reply::is_hosts(&reply) { None } else { String::from_utf8(reply.body).ok() };
-        let acknowledgement = acknowledgement.filter(|text| !text.is_empty());
+        let acknowledgement = acknowledgement(reply);
         Ok(Self { disposition: disposition.to_owned(), events, acknowledgement, problems })
+    }
+
+    /// An input that the pipeline refused.
+    #[must_use]
+    pub fn refused(error: AcceptError) -> Self {
+        let outcome = Self::not_taken(error.code(), error.to_string());
+        let reply = match error {
+            AcceptError::Conflict { reply, .. } => reply,
+            _ => None,
+        };
+        Self { acknowledgement: reply.and_then(acknowledgement), ..outcome }
     }
 
     /// An input that was not taken.
     #[must_use]
-    pub fn refused(code: &str, detail: String) -> Self {
+    pub fn not_taken(code: &str, detail: String) -> Self {
         let problem = OutcomeProblem { code: code.to_owned(), r#where: String::new(), detail };
         let disposition = "rejected".to_owned();
         Self { disposition, events: Vec::new(), acknowledgement: None, problems: vec![problem] }
     }
+}
+
+/// The channel's own reply as text, where it has one.
+fn acknowledgement(reply: Reply) -> Option<String> {
+    let own = Some(reply).filter(|reply| !reply::is_hosts(reply))?;
+    String::from_utf8(own.body).ok().filter(|text| !text.is_empty())
 }
 
 impl OutcomeProblem {

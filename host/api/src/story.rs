@@ -39,7 +39,26 @@ pub(crate) async fn order(
     let order = store.order(id).await?.ok_or_else(unknown)?;
     let trail = store.order_trail(id).await?.ok_or_else(unknown)?;
     let record = decision(store.as_ref(), order.decision).await?;
-    Ok(Json(Story::of(order, trail, record)))
+    let mut said = Vec::with_capacity(trail.events.len());
+    for event in &trail.events {
+        said.push(data(store.as_ref(), event.event).await?);
+    }
+    Ok(Json(Story::of(order, trail, record, said)))
+}
+
+/// What a sealed event says, unless it was erased.
+async fn data(store: &dyn Store, commitment: Digest) -> Result<Option<serde_json::Value>, Problem> {
+    let damaged = |error: serde_json::Error| -> Problem {
+        StoreError::Damaged(format!("event {commitment} cannot be read: {error}")).into()
+    };
+    match store.payload(commitment).await {
+        Ok(bytes) => {
+            let mut event: serde_json::Value = serde_json::from_slice(&bytes).map_err(damaged)?;
+            Ok(event.get_mut("data").map(serde_json::Value::take))
+        }
+        Err(StoreError::Erased(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The sealed record, unless it was erased.

@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 use portreeve_pipeline::decision::DecisionRecord;
 use portreeve_record::leaf::{LeafRecord, ReceiptOutcome};
 use portreeve_record::{Leaf, LeafBody};
-use portreeve_store::contract::{DeliveryView, ExceptionView, HoldView, InputView, OrderTrail, OrderView, Summary};
+use portreeve_store::contract::{
+    DeliveryView, ExceptionView, HoldView, InputView, OrderEventView, OrderTrail, OrderView, Summary,
+};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -66,7 +68,7 @@ pub(crate) struct Order {
 pub(crate) struct Delivery {
     /// The target system.
     target: String,
-    /// `pending`, `delivered` or `dead`.
+    /// `pending`, `withheld`, `delivered`, `dead` or `abandoned`.
     state: String,
     /// Attempts so far.
     attempts: u32,
@@ -107,6 +109,8 @@ pub(crate) struct Story {
     decision: Option<Decision>,
     /// What keeps it.
     holds: Vec<Hold>,
+    /// What came about it later; the latest 20.
+    events: Vec<OrderEvent>,
     /// Every attempt to deliver it, in the order of the log.
     attempts: Vec<Attempt>,
     /// What waits for a person, or waited.
@@ -237,6 +241,27 @@ struct Hold {
     expires_at: String,
 }
 
+/// What came about an order after it.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct OrderEvent {
+    /// `order.changed` or `order.cancel-requested`.
+    r#type: &'static str,
+    /// The input that it came in.
+    input: String,
+    /// Its place in the journal.
+    position: u64,
+    /// When it came.
+    received_at: String,
+    /// When it was decided.
+    decided_at: String,
+    /// The id of its entry in the audit log.
+    leaf: String,
+    /// What it says; none when it was erased.
+    #[schema(value_type = Option<Object>)]
+    data: Option<serde_json::Value>,
+}
+
 /// An attempt to deliver.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -306,7 +331,13 @@ impl Exception {
 }
 
 impl Story {
-    pub(crate) fn of(order: OrderView, trail: OrderTrail, record: Option<DecisionRecord>) -> Self {
+    /// `said` is what each of the trail's events says, in their order.
+    pub(crate) fn of(
+        order: OrderView,
+        trail: OrderTrail,
+        record: Option<DecisionRecord>,
+        said: Vec<Option<serde_json::Value>>,
+    ) -> Self {
         let leaves: Vec<LeafRecord> = trail.leaves.iter().filter_map(|leaf| Leaf::parse(&leaf.bytes).ok()).collect();
         let audit = trail.leaves.into_iter().map(|leaf| {
             let record = Leaf::parse(&leaf.bytes);
@@ -323,6 +354,7 @@ impl Story {
             input: Input::of(trail.input),
             decision: record.map(Decision::of),
             holds: trail.holds.into_iter().map(Hold::of).collect(),
+            events: trail.events.into_iter().zip(said).map(|(event, said)| OrderEvent::of(event, said)).collect(),
             attempts: attempts(&leaves),
             exceptions: trail.exceptions.into_iter().map(Exception::of).collect(),
             audit: audit.collect(),
@@ -393,6 +425,20 @@ impl Hold {
     }
 }
 
+impl OrderEvent {
+    fn of(event: OrderEventView, data: Option<serde_json::Value>) -> Self {
+        Self {
+            r#type: event.kind.as_str(),
+            input: event.input.0.to_string(),
+            position: event.position.0,
+            received_at: event.received_at.to_string(),
+            decided_at: event.decided_at.to_string(),
+            leaf: event.leaf.to_string(),
+            data,
+        }
+    }
+}
+
 impl Decision {
     fn of(record: DecisionRecord) -> Self {
         let findings = record.findings.into_iter().map(|finding| Finding {
@@ -449,6 +495,7 @@ pub(crate) fn counts(summary: &Summary) -> Vec<(&'static str, u64)> {
     counts.extend([
         ("inputs", summary.inputs),
         ("unmapped", summary.unmapped),
+        ("order-events", summary.order_events),
         ("duplicates", summary.duplicates),
         ("rejected-inputs", summary.rejected_inputs),
         ("unparsed-inputs", summary.unparsed_inputs),
@@ -458,6 +505,7 @@ pub(crate) fn counts(summary: &Summary) -> Vec<(&'static str, u64)> {
         ("retried", summary.retried),
         ("dead", summary.dead),
         ("pending", summary.pending),
+        ("withheld", summary.withheld),
         ("unsequenced", summary.unsequenced),
         ("open-exceptions", summary.exceptions_open),
     ]);

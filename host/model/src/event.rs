@@ -618,6 +618,16 @@ impl Event {
     }
 }
 
+impl CancelRequest {
+    /// The sender's release of the order, where its format has one: the extension
+    /// `x12:release`. With the number it says which order is meant.
+    #[must_use]
+    pub fn release(&self) -> Option<&str> {
+        let release = self.extensions.iter().find(|extension| extension.name == "x12:release");
+        release.map(|extension| extension.value.as_str())
+    }
+}
+
 impl Order {
     /// Whether its sender marks it as a test, in the words of its own format: X12
     /// ISA15 `T`, which transformers keep as the extension `x12:usage`. Any other

@@ -5,27 +5,36 @@
 //! connector failed, as they are, with an exception. A connector judges syntax;
 //! what fails later never changes the reply.
 
+mod envelopes;
+
+mod judged;
+
 use std::sync::Arc;
 
 use portreeve_model::document::{Header, Inbound};
 use portreeve_model::{Digest, Failure, Instant, PluginName, Problem, Received, Reply};
-use portreeve_record::leaf::{AcceptLeaf, AcceptOutcome};
+use portreeve_record::leaf::EnvelopeOutcome;
 use portreeve_record::{Leaf, LeafBody, RecordError, SealError};
-use portreeve_sandbox::{CallError, CallFailure, Crossed, Crossing};
+use portreeve_sandbox::{CallError, CallFailure, Crossed};
 use portreeve_store::StoreError;
 use portreeve_store::contract::{
-    Disposition, InputId, JournalEntry, JournalOutcome, NewDocument, NewException, NewPayload,
+    Disposition, InputId, JournalEntry, JournalOutcome, KnownEnvelope, NewDocument, NewPayload,
 };
 
+use self::envelopes::Memory;
+use self::judged::{Again, Judged};
 use crate::capability::Tables;
 use crate::leaf::{self, AcceptFacts};
 use crate::numbers::Draw;
-use crate::reply;
 use crate::route::{self, Channel};
 use crate::{Pipeline, Sender};
 
 /// When a sender whom the sandbox had no room for may come again.
 const RETRY_AFTER_MS: u32 = 1_000;
+
+/// How often an input is judged: as new, with what the journal knows, and as often
+/// again as others bring one of its envelopes in between.
+const JUDGED_MAX: u32 = 4;
 
 /// An input as it came off the wire.
 #[derive(Debug, Clone)]
@@ -47,9 +56,9 @@ pub struct Accepted {
     pub input: InputId,
     /// The protocol's reply.
     pub reply: Reply,
-    /// Whether the input had been received before.
+    /// Whether the input had been received before, at once or in parts.
     pub duplicate: bool,
-    /// What the connector made of it; none for a duplicate, which nobody looks at.
+    /// What the connector made of it; none for a duplicate, of which nothing is new.
     pub finding: Option<Finding>,
 }
 
@@ -69,14 +78,17 @@ pub enum AcceptError {
     /// The channel is not configured.
     #[error("there is no channel `{0}`; use one of the configured channels")]
     UnknownChannel(String),
-    /// The envelope came before with other content.
+    /// An envelope came before with other content, and nothing else of the input is
+    /// new, or the protocol has no word to refuse that envelope alone.
     #[error("envelope `{envelope}` came before with other content; send a new control number or event id")]
     Conflict {
         /// The envelope key.
         envelope: String,
+        /// What the sender gets, where the protocol has words for it.
+        reply: Option<Reply>,
     },
     /// Nobody looked at it: all of the connector's sandboxes are taken, or it asks
-    /// for another try.
+    /// for another try; or its envelopes kept being taken by other inputs meanwhile.
     #[error("connector `{plugin}` cannot take the input now; send it again in {after_ms} ms")]
     Later {
         /// The connector.
@@ -135,21 +147,101 @@ impl Pipeline {
         if let Some(refusal) = received.as_ref().and_then(passing) {
             return Err(refusal);
         }
-        let (entry, record, finding) = self.journal_entry(channel, sender, content, &input, received_at, received)?;
-        let reply = entry.reply.clone();
+        // First as if all of it were new. The journal says otherwise, and then writes nothing.
+        let mut memory = Memory::default();
+        for _ in 0..JUDGED_MAX {
+            let judged = Judged::of(channel, &input.body, received.as_ref(), &memory);
+            if let Again::Repeated { whole: Some(first) } = judged.again
+                && let Some(reply) = self.store.reply_to(first).await?
+            {
+                return Ok(Accepted { input: first, reply, duplicate: true, finding: None });
+            }
+            match self.take(channel, sender, content, &input, received_at, judged, &numbers).await? {
+                Taken::Done(accepted) => return Ok(accepted),
+                Taken::Known(envelopes) => self.recall(envelopes, &mut memory).await?,
+            }
+        }
+        // Each time somebody else was faster with one more of its envelopes.
+        Err(AcceptError::Later { plugin: channel.connector.clone(), after_ms: RETRY_AFTER_MS })
+    }
+
+    /// Writes down what an input amounts to, unless the journal knows better.
+    #[expect(clippy::too_many_arguments, reason = "what one input is, and nothing that is kept together elsewhere")]
+    async fn take(
+        &self,
+        channel: &Channel,
+        sender: &Sender,
+        content: Digest,
+        input: &Input,
+        received_at: Instant,
+        judged: Judged<'_>,
+        numbers: &Draw,
+    ) -> Result<Taken, AcceptError> {
+        let subject = Some(Digest::of(sender.id().as_str().as_bytes()));
+        let payload = NewPayload::seal(&input.body, subject)?;
+        let documents = judged
+            .documents
+            .into_iter()
+            .map(|document| {
+                Ok(NewDocument {
+                    content: Digest::of(&document.body),
+                    payload: NewPayload::seal(&document.body, subject)?,
+                    key: document.key.clone(),
+                    partner: document.partner.clone(),
+                    kind: document.kind.clone(),
+                })
+            })
+            .collect::<Result<Vec<_>, SealError>>()?;
+        let record = leaf::accept(&AcceptFacts {
+            channel: sender.channel(),
+            sender: sender.id(),
+            content: payload.sealed.commitment(),
+            key: &payload.key,
+            kinds: &channel.documents,
+            crossing: judged.crossing,
+            failure: judged.failure.as_deref(),
+            documents: &documents,
+            problems: &judged.problems,
+            settled: &judged.settled,
+            outcome: judged.outcome,
+        })?;
+        if let Again::Conflict { envelope, answered } = judged.again {
+            let refused = LeafBody::Accept(leaf::refused(record, answered)?);
+            let written = self.store.refuse(Leaf::new(&self.host, received_at, refused)?).await;
+            // The answer names numbers, and may be known to have been given.
+            if answered && matches!(written, Ok(()) | Err(StoreError::Unknown(_))) {
+                numbers.used_up();
+            }
+            written?;
+            return Err(AcceptError::Conflict { envelope, reply: answered.then_some(judged.reply) });
+        }
+        let changed = judged.settled.iter().filter(|(_, outcome)| *outcome == EnvelopeOutcome::Changed).count();
+        let duplicate = matches!(judged.again, Again::Repeated { .. });
+        let entry = JournalEntry {
+            channel: sender.channel().clone(),
+            sender: sender.id().clone(),
+            received_at,
+            content,
+            envelopes: judged.envelopes,
+            disposition: judged.disposition,
+            payload,
+            reply: judged.reply.clone(),
+            documents,
+            exceptions: judged.exceptions,
+            leaf: Leaf::new(&self.host, received_at, LeafBody::Accept(record))?,
+        };
         match self.store.journal(entry).await {
             Ok(JournalOutcome::Committed { input, .. }) => {
                 numbers.used_up();
-                Ok(Accepted { input, reply, duplicate: false, finding: Some(finding) })
+                (0..changed).for_each(|_| self.metrics.refused("conflict"));
+                let finding = Finding { disposition: judged.disposition, problems: judged.problems };
+                let finding = Some(finding).filter(|_| !duplicate);
+                Ok(Taken::Done(Accepted { input, reply: judged.reply, duplicate, finding }))
             }
             Ok(JournalOutcome::Duplicate { input, reply }) => {
-                Ok(Accepted { input, reply, duplicate: true, finding: None })
+                Ok(Taken::Done(Accepted { input, reply, duplicate: true, finding: None }))
             }
-            Ok(JournalOutcome::Conflict { envelope }) => {
-                let refused = LeafBody::Accept(leaf::refused(record)?);
-                self.store.refuse(Leaf::new(&self.host, received_at, refused)?).await?;
-                Err(AcceptError::Conflict { envelope })
-            }
+            Ok(JournalOutcome::Known { envelopes }) => Ok(Taken::Known(envelopes)),
             Err(error) => {
                 if matches!(error, StoreError::Unknown(_)) {
                     numbers.used_up();
@@ -182,61 +274,13 @@ impl Pipeline {
         };
         Some(self.metrics.called(connector.plugin.receive(&context, &inbound).await))
     }
+}
 
-    fn journal_entry(
-        &self,
-        channel: &Channel,
-        sender: &Sender,
-        content: Digest,
-        input: &Input,
-        received_at: Instant,
-        received: Option<Crossed<Result<Received, Failure>>>,
-    ) -> Result<(JournalEntry, AcceptLeaf, Finding), AcceptError> {
-        let judged = Judged::of(channel, received);
-        let subject = Some(Digest::of(sender.id().as_str().as_bytes()));
-        let payload = NewPayload::seal(&input.body, subject)?;
-        let documents = judged
-            .documents
-            .into_iter()
-            .map(|document| {
-                Ok(NewDocument {
-                    content: Digest::of(&document.body),
-                    payload: NewPayload::seal(&document.body, subject)?,
-                    key: document.key,
-                    partner: document.partner,
-                    kind: document.kind,
-                })
-            })
-            .collect::<Result<Vec<_>, SealError>>()?;
-        let record = leaf::accept(&AcceptFacts {
-            channel: sender.channel(),
-            sender: sender.id(),
-            content: payload.sealed.commitment(),
-            key: &payload.key,
-            kinds: &channel.documents,
-            crossing: judged.crossing.as_ref(),
-            failure: judged.failure.as_deref(),
-            documents: &documents,
-            problems: &judged.problems,
-            outcome: judged.outcome,
-        })?;
-        let leaf = Leaf::new(&self.host, received_at, LeafBody::Accept(record.clone()))?;
-        let entry = JournalEntry {
-            channel: sender.channel().clone(),
-            sender: sender.id().clone(),
-            received_at,
-            content,
-            envelopes: judged.envelopes,
-            disposition: judged.disposition,
-            payload,
-            reply: judged.reply,
-            documents,
-            exceptions: judged.exceptions,
-            leaf,
-        };
-        let finding = Finding { disposition: judged.disposition, problems: judged.problems };
-        Ok((entry, record, finding))
-    }
+/// What came of writing an input down.
+enum Taken {
+    Done(Accepted),
+    /// Nothing was written: earlier inputs brought these of its envelopes.
+    Known(Vec<KnownEnvelope>),
 }
 
 impl Input {
@@ -257,121 +301,6 @@ fn passing(received: &Crossed<Result<Received, Failure>>) -> Option<AcceptError>
         _ => return None,
     };
     Some(AcceptError::Later { plugin: received.crossing.plugin.clone(), after_ms })
-}
-
-/// What an input amounts to, whatever the connector did.
-struct Judged {
-    disposition: Disposition,
-    outcome: AcceptOutcome,
-    envelopes: Vec<String>,
-    documents: Vec<portreeve_model::Document>,
-    problems: Vec<Problem>,
-    reply: Reply,
-    exceptions: Vec<NewException>,
-    crossing: Option<Crossing>,
-    failure: Option<String>,
-}
-
-impl Judged {
-    fn of(channel: &Channel, received: Option<Crossed<Result<Received, Failure>>>) -> Self {
-        match received {
-            None => Self::unparsed(
-                channel,
-                None,
-                "connector-missing".to_owned(),
-                "the channel's connector is not installed".to_owned(),
-            ),
-            Some(Crossed { outcome: Ok(Ok(received)), crossing }) => Self::received(channel, received, crossing),
-            Some(Crossed { outcome: Ok(Err(Failure::Invalid(problems))), crossing }) => {
-                Self::rejected(problems, crossing)
-            }
-            Some(Crossed { outcome: Ok(Err(failure)), crossing }) => {
-                let (code, detail) = leaf::failure_words(&failure);
-                Self::unparsed(channel, Some(crossing), code, detail)
-            }
-            Some(Crossed { outcome: Err(error), crossing }) => {
-                let code = call_error_code(&error);
-                Self::unparsed(channel, Some(crossing), code, error.to_string())
-            }
-        }
-    }
-
-    fn received(channel: &Channel, received: Received, crossing: Crossing) -> Self {
-        let nothing_usable = received.documents.is_empty() && !received.problems.is_empty();
-        let (disposition, outcome) = if nothing_usable {
-            (Disposition::Rejected, AcceptOutcome::Rejected)
-        } else {
-            (Disposition::Documents, AcceptOutcome::Documents)
-        };
-        // Accepted with problems: somebody has to know, though nothing stops.
-        let exceptions = if nothing_usable {
-            Vec::new()
-        } else {
-            received
-                .problems
-                .first()
-                .map(|problem| accepted_with_problems(channel, problem, received.problems.len()))
-                .into_iter()
-                .collect()
-        };
-        Self {
-            disposition,
-            outcome,
-            envelopes: received.envelopes.into_iter().map(|envelope| envelope.key).collect(),
-            documents: received.documents,
-            problems: received.problems,
-            reply: received.reply,
-            exceptions,
-            crossing: Some(crossing),
-            failure: None,
-        }
-    }
-
-    /// The connector could not make a protocol's answer; the host makes one.
-    fn rejected(problems: Vec<Problem>, crossing: Crossing) -> Self {
-        let reply = reply::rejected(&problems);
-        Self {
-            disposition: Disposition::Rejected,
-            outcome: AcceptOutcome::Rejected,
-            envelopes: Vec::new(),
-            documents: Vec::new(),
-            problems,
-            reply,
-            exceptions: Vec::new(),
-            crossing: Some(crossing),
-            failure: Some("invalid".to_owned()),
-        }
-    }
-
-    /// The connector failed: the bytes are kept for a person, and the sender
-    /// hears success with the input's id, for sending again would change nothing.
-    fn unparsed(channel: &Channel, crossing: Option<Crossing>, code: String, detail: String) -> Self {
-        Self {
-            disposition: Disposition::Unparsed,
-            outcome: AcceptOutcome::Unparsed,
-            envelopes: Vec::new(),
-            documents: Vec::new(),
-            problems: Vec::new(),
-            reply: reply::kept(),
-            exceptions: vec![NewException {
-                stage: "accept",
-                code: code.clone(),
-                detail,
-                queue: channel.exception_queue.clone(),
-            }],
-            crossing,
-            failure: Some(code),
-        }
-    }
-}
-
-fn accepted_with_problems(channel: &Channel, first: &Problem, count: usize) -> NewException {
-    NewException {
-        stage: "accept",
-        code: "accepted-with-problems".to_owned(),
-        detail: format!("{count} problem(s), the first at {}: `{}`", first.position.path, first.code),
-        queue: channel.exception_queue.clone(),
-    }
 }
 
 /// The stable code of a failed call, for exceptions, leaves and metrics.

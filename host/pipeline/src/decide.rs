@@ -25,6 +25,8 @@ mod weighing;
 
 mod standing;
 
+mod later;
+
 mod set_aside;
 
 use std::collections::BTreeSet;
@@ -37,8 +39,10 @@ use portreeve_store::contract::{Decided, DecisionCommit, DocumentPosition};
 use portreeve_store::{Committed, Journaled, StoreError};
 
 pub(crate) use self::facts::{RuleRows, class, reference_facts};
+pub(crate) use self::later::{CANCEL_REQUESTED, as_change};
 pub(crate) use self::scoring::Question;
 pub use self::set_aside::SetAside;
+use self::validating::InBatch;
 pub(crate) use self::weighing::subject;
 use crate::capability::Tables;
 use crate::leaf::{self, DecideFacts};
@@ -111,7 +115,7 @@ impl Pipeline {
 
         let mut unread = Vec::new();
         let mut validated = Vec::new();
-        let mut in_batch = BTreeSet::new();
+        let mut in_batch = InBatch::default();
         for mapped in mapped.into_iter().flatten().flatten() {
             match of_one(self.validate(mapped, &tables, &mut in_batch).await)? {
                 Some(Ok(order)) => validated.push(order),
@@ -158,13 +162,16 @@ impl Pipeline {
         let now = self.clock.now();
         let state = match &decided {
             Decided::Duplicate { .. } => portreeve_record::leaf::DecidedState::Duplicate,
-            Decided::Order(_) | Decided::Unmapped(_) => portreeve_record::leaf::DecidedState::Exception,
+            Decided::Order(_) | Decided::Event(_) | Decided::Unmapped(_) => {
+                portreeve_record::leaf::DecidedState::Exception
+            }
         };
         let leaf = leaf::decide(
             &self.host,
             now,
             &DecideFacts {
                 order: None,
+                about: None,
                 document: &document,
                 event: None,
                 configuration: self.configuration,
@@ -173,6 +180,7 @@ impl Pipeline {
                 scoring: &[],
                 verdicts: &[],
                 policy_holds: &[],
+                cancel_requested: false,
                 state,
                 decision: None,
                 clock: now,

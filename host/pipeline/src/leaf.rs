@@ -11,14 +11,15 @@ use portreeve_authority::{Outcome, Verdict};
 use portreeve_model::{ChannelId, Digest, Failure, Instant, OrderId, PluginName, Problem, SenderId};
 use portreeve_record::leaf::{
     AcceptLeaf, AcceptOutcome, AttemptLeaf, Code, CrossingRecord, DecideLeaf, DecidedState, DocumentPosition,
-    DocumentRecord, Label, Listed, NumberRecord, Place, ProblemRecord, ProposalOutcome, ProposalRecord, REDACTED,
-    ReceiptLeaf, ReceiptOutcome,
+    DocumentRecord, EnvelopeOutcome, EnvelopeRecord, Label, Listed, NumberRecord, Place, ProblemRecord,
+    ProposalOutcome, ProposalRecord, REDACTED, ReceiptLeaf, ReceiptOutcome,
 };
 use portreeve_record::{Leaf, LeafBody, PayloadKey, RecordError};
 use portreeve_sandbox::Crossing;
 use portreeve_store::contract::{NewDocument, OrderState};
 use portreeve_store::{Journaled, Permit};
 
+use crate::decide::CANCEL_REQUESTED;
 use crate::decision::Weighed;
 
 /// What an accept leaf is made of.
@@ -33,6 +34,8 @@ pub(crate) struct AcceptFacts<'a> {
     pub(crate) kinds: &'a BTreeMap<String, PluginName>,
     pub(crate) documents: &'a [NewDocument],
     pub(crate) problems: &'a [Problem],
+    /// Keys of envelopes that came before.
+    pub(crate) settled: &'a [(String, EnvelopeOutcome)],
     pub(crate) outcome: AcceptOutcome,
 }
 
@@ -63,6 +66,10 @@ pub(crate) fn accept(facts: &AcceptFacts<'_>) -> Result<AcceptLeaf, RecordError>
             path: Place::of(&problem.position.path),
         })
         .collect();
+    let envelopes = facts
+        .settled
+        .iter()
+        .map(|(key, outcome)| EnvelopeRecord { key_digest: facts.key.blind(key), outcome: *outcome });
     // The input's digest is not in the leaf: unsalted, it could be guessed. The
     // commitment to the sealed input stands for it.
     let crossing = facts.crossing.map(|crossing| crossed(crossing, facts.content, None, facts.failure, facts.key));
@@ -75,14 +82,16 @@ pub(crate) fn accept(facts: &AcceptFacts<'_>) -> Result<AcceptLeaf, RecordError>
         documents: Listed::of(documents)?,
         problems: Listed::of(problems)?,
         numbers: numbers(facts.crossing)?,
+        envelopes: Listed::of(envelopes.collect())?,
         outcome: facts.outcome,
     })
 }
 
-/// The record of the same input after it was refused: neither documents nor
-/// numbers of it remain.
-pub(crate) fn refused(taken: AcceptLeaf) -> Result<AcceptLeaf, RecordError> {
-    let (documents, numbers) = (Listed::of(Vec::new())?, Listed::of(Vec::new())?);
+/// The record of the same input after it was refused: none of its documents
+/// remain, and its numbers only where the answer to the refusal names them.
+pub(crate) fn refused(taken: AcceptLeaf, answered: bool) -> Result<AcceptLeaf, RecordError> {
+    let documents = Listed::of(Vec::new())?;
+    let numbers = if answered { taken.numbers } else { Listed::of(Vec::new())? };
     Ok(AcceptLeaf { documents, numbers, outcome: AcceptOutcome::DuplicateRefused, ..taken })
 }
 
@@ -130,6 +139,8 @@ pub(crate) fn failure_words(failure: &Failure) -> (String, String) {
 /// What a decide leaf is made of.
 pub(crate) struct DecideFacts<'a> {
     pub(crate) order: Option<OrderId>,
+    /// The order that the document says something about.
+    pub(crate) about: Option<OrderId>,
     pub(crate) document: &'a Journaled,
     pub(crate) event: Option<Digest>,
     pub(crate) configuration: u64,
@@ -139,6 +150,8 @@ pub(crate) struct DecideFacts<'a> {
     pub(crate) scoring: &'a [(Crossing, Digest, Option<Digest>, Option<String>)],
     pub(crate) verdicts: &'a [Weighed],
     pub(crate) policy_holds: &'a [Finding],
+    /// Whether a request to cancel keeps the order back.
+    pub(crate) cancel_requested: bool,
     pub(crate) state: DecidedState,
     pub(crate) decision: Option<Digest>,
     pub(crate) clock: Instant,
@@ -172,12 +185,15 @@ pub(crate) fn decide(host: &str, at: Instant, facts: &DecideFacts<'_>) -> Result
             effect: Code::of(verdict.effect().rung().map_or("record-only", |rung| rung.as_str())),
         })
         .collect();
-    let policy_holds = facts.policy_holds.iter().map(|finding| Code::of(finding.code)).collect();
+    let cancel_requested = facts.cancel_requested.then(|| Code::of(CANCEL_REQUESTED));
+    let findings = facts.policy_holds.iter().map(|finding| Code::of(finding.code));
+    let policy_holds = cancel_requested.into_iter().chain(findings).collect();
     Leaf::new(
         host,
         at,
         LeafBody::Decide(DecideLeaf {
             order: facts.order,
+            about: facts.about,
             document,
             event: facts.event,
             configuration: facts.configuration,
@@ -319,6 +335,7 @@ mod tests {
             failure: Some(person),
             kinds: &BTreeMap::new(),
             documents: &[document],
+            settled: &[(person.to_owned(), EnvelopeOutcome::Changed)],
             problems: &[problem(person, "items[Ada.Lovelace]"), problem("set-count-mismatch", "ISA[1]/GS[1]/ST[2]")],
             outcome: AcceptOutcome::Documents,
         })

@@ -11,6 +11,7 @@ use portreeve_store::contract::{DocumentView, InputId};
 
 use crate::accept::call_error_code;
 use crate::capability::Tables;
+use crate::decide::as_change;
 use crate::{Pipeline, leaf, route};
 
 /// Documents of one input that are shown.
@@ -67,14 +68,16 @@ impl Pipeline {
             settings: route::settings(&channel.settings),
         };
         let crossed = self.metrics.called(transformer.plugin.to_canonical(&context, &request).await);
-        crossed
+        let changes = document.first.as_ref().is_some_and(|first| !first.same_content);
+        let events = crossed
             .outcome
             .map_err(|error: CallError| Unmapped {
                 code: call_error_code(&error),
                 place: String::new(),
                 detail: error.to_string(),
             })?
-            .map_err(|failure| unmapped(&failure))
+            .map_err(|failure| unmapped(&failure))?;
+        Ok(events.into_iter().map(|event| as_change(event, changes)).collect())
     }
 }
 

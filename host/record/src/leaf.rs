@@ -191,8 +191,31 @@ pub struct AcceptLeaf {
     pub problems: Listed<ProblemRecord>,
     /// Numbers that the reply used up.
     pub numbers: Listed<NumberRecord>,
+    /// Envelopes that came before; whatever else was in the input came first with it.
+    #[serde(default = "Listed::none", skip_serializing_if = "Listed::is_empty")]
+    pub envelopes: Listed<EnvelopeRecord>,
     /// What became of the input.
     pub outcome: AcceptOutcome,
+}
+
+/// An envelope whose documents were left out, since its key came before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct EnvelopeRecord {
+    /// Its key, blinded with the input's: partners and control numbers are guessable.
+    pub key_digest: Digest,
+    /// With which bytes it came.
+    pub outcome: EnvelopeOutcome,
+}
+
+/// With which bytes an envelope came again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EnvelopeOutcome {
+    /// The same: it got its first answer.
+    Repeated,
+    /// Others: it was refused.
+    Changed,
 }
 
 /// What became of an input.
@@ -272,10 +295,13 @@ impl fmt::Display for DocumentPosition {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct DecideLeaf {
-    /// The order that it became; none for a duplicate and for what could not be
-    /// mapped.
+    /// The order that it became; none for a duplicate, for what is about an earlier
+    /// order, and for what could not be mapped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub order: Option<OrderId>,
+    /// The order that it changes or asks to cancel, which may be still to come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub about: Option<OrderId>,
     /// The document.
     pub document: DocumentPosition,
     /// Commitment to the sealed event; none when there is none.
@@ -317,6 +343,10 @@ pub enum DecidedState {
     Exception,
     /// It repeats an earlier document and has no effect.
     Duplicate,
+    /// It has other content for an earlier order, which stays as it was; a person has to act.
+    Changed,
+    /// It asks to cancel an order: from here on no delivery of it begins.
+    CancelRequested,
 }
 
 /// What a scorer proposed and what became of it.
@@ -495,6 +525,9 @@ impl ListedItem for ProblemRecord {
 impl ListedItem for NumberRecord {
     const SHOWN_MAX: usize = 12;
 }
+impl ListedItem for EnvelopeRecord {
+    const SHOWN_MAX: usize = 8;
+}
 impl ListedItem for CrossingRecord {
     const SHOWN_MAX: usize = 8;
 }
@@ -531,6 +564,12 @@ impl<T: ListedItem> Listed<T> {
     #[must_use]
     pub fn count(&self) -> u32 {
         self.count
+    }
+
+    /// Whether there were none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
     }
 
     /// The first of them.
@@ -601,6 +640,7 @@ mod tests {
             segment: Some(u32::MAX),
             path: Place::of(&"x".repeat(96)),
         };
+        let envelope = || EnvelopeRecord { key_digest: Digest::of(b"key"), outcome: EnvelopeOutcome::Repeated };
         let proposal = || ProposalRecord {
             scorer: PluginName::parse(&"p".repeat(64)).unwrap(),
             proposal: longest.clone(),
@@ -629,10 +669,12 @@ mod tests {
                 documents: Listed::of((0..1000).map(|_| document()).collect()).unwrap(),
                 problems: Listed::of((0..1000).map(|_| problem()).collect()).unwrap(),
                 numbers: Listed::of((0..1000).map(|_| number()).collect()).unwrap(),
+                envelopes: Listed::of((0..1000).map(|_| envelope()).collect()).unwrap(),
                 outcome: AcceptOutcome::DuplicateRefused,
             }),
             LeafBody::Decide(DecideLeaf {
                 order: Some(order()),
+                about: Some(order()),
                 document: DocumentPosition { input: Digest::of(b"input"), index: u32::MAX },
                 event: Some(Digest::of(b"event")),
                 configuration: u64::MAX,

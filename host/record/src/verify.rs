@@ -417,6 +417,10 @@ impl StageOrder {
         if let Some(order) = decide.order {
             self.orders.insert(order, decide.state);
         }
+        // A change leaves its order where it is; a request to cancel does not.
+        if let (Some(order), DecidedState::CancelRequested) = (decide.about, decide.state) {
+            self.orders.insert(order, decide.state);
+        }
         Ok(())
     }
 
@@ -491,6 +495,8 @@ fn word(state: DecidedState) -> &'static str {
         DecidedState::Refused => "refused",
         DecidedState::Exception => "an exception",
         DecidedState::Duplicate => "a duplicate",
+        DecidedState::Changed => "changed",
+        DecidedState::CancelRequested => "asked to be cancelled",
     }
 }
 
@@ -532,6 +538,7 @@ mod tests {
             documents: Listed::of(vec![document]).unwrap(),
             problems: Listed::none(),
             numbers: Listed::none(),
+            envelopes: Listed::none(),
             outcome: AcceptOutcome::Documents,
         })
     }
@@ -543,6 +550,7 @@ mod tests {
     fn decide_as(number: u8, index: u32, state: DecidedState) -> LeafBody {
         LeafBody::Decide(DecideLeaf {
             order: Some(order()),
+            about: None,
             document: DocumentPosition { input: input(number), index },
             event: Some(Digest::of(b"event")),
             configuration: 1,
@@ -708,6 +716,24 @@ mod tests {
         assert!(check(&bytes_of(with(attempt(2)))).is_err(), "what is under way ends, and nothing begins");
         let released_later = vec![accept(1), decide_as(1, 0, DecidedState::Held), accept(2), decide(2, 0), attempt(1)];
         check(&bytes_of(released_later)).unwrap();
+    }
+
+    #[test]
+    fn finds_a_delivery_that_begins_after_its_order_was_to_be_cancelled() {
+        let later = |number: u8, state| match decide_as(number, 0, state) {
+            LeafBody::Decide(decide) => LeafBody::Decide(DecideLeaf { order: None, about: Some(order()), ..decide }),
+            other => other,
+        };
+        let log = |state, rest: &[LeafBody]| {
+            let begun = [accept(1), decide(1, 0), attempt(1), accept(2), later(2, state)];
+            check(&bytes_of(begun.into_iter().chain(rest.iter().cloned()).collect()))
+        };
+        let again = [receipt(1, ReceiptOutcome::Retry), attempt(2)];
+        log(DecidedState::Changed, &again).unwrap();
+        log(DecidedState::CancelRequested, &again[..1]).unwrap();
+        let found = log(DecidedState::CancelRequested, &again).unwrap_err();
+        let fault = OrderFault::DeliveredUnreleased { order: order(), found: DecidedState::CancelRequested };
+        assert_eq!(found, VerifyError::OutOfOrder { index: 6, fault });
     }
 
     #[test]

@@ -19,8 +19,8 @@ use crate::bindings::{advice as wit_advice, documents as wit_documents, events a
 use crate::limits::{Limits, to_u64};
 use crate::promise::{
     Promise, Rule, assessment_is_bounded, basis_points, checked_scale, confidence_is_a_share, content_type_is_safe,
-    envelope_has_a_key, extension_is_short, failure_is_usable, header_is_safe, hold_is_bounded, nodes_are_few,
-    order_is_consistent, problem_has_a_code, reason_has_a_code, reply_is_sendable, within,
+    envelope_has_a_key, envelopes_fit, extension_is_short, failure_is_usable, header_is_safe, hold_is_bounded,
+    nodes_are_few, order_is_consistent, problem_has_a_code, reason_has_a_code, reply_is_sendable, within,
 };
 
 /// Makes the guest's form of a value.
@@ -437,7 +437,7 @@ record!(from wit_documents, document:
     Span { offset_bytes, length_bytes }
     Envelope { key, part, answer, refusal } => envelope_has_a_key
     Document { key, partner, kind, position, envelope, body }
-    Received { envelopes, documents, problems, reply }
+    Received { envelopes, documents, problems, reply } => envelopes_fit
     Message { kind, content_type, body } => content_type_is_safe
     Receipt { external_id, detail }
     Polled { documents, problems, cursor }

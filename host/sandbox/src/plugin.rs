@@ -30,6 +30,7 @@ use crate::engine::{Engines, Pool};
 use crate::host::Border;
 use crate::limits::Limits;
 use crate::outcome::{Call, CallFailure, Crossed};
+use crate::promise::parts_are_of;
 use crate::request;
 
 /// The contract that this host speaks.
@@ -221,8 +222,11 @@ impl Plugin {
 
     /// Has a connector judge the syntax of an input. It has no network meanwhile.
     pub async fn receive(&self, context: &CallContext, input: &Inbound) -> Crossed<Result<Received, Failure>> {
-        let kinds = |received: &Received| self.makes(&received.documents);
-        governed::<_, wit_documents::Received, _>(&self.0, Call::Receive, context, input, kinds).await
+        let keeps = |received: &Received| {
+            self.makes(&received.documents)?;
+            Ok(parts_are_of(received, &input.body)?)
+        };
+        governed::<_, wit_documents::Received, _>(&self.0, Call::Receive, context, input, keeps).await
     }
 
     /// Has a connector cause an effect. The caller holds a permit, and the attempt

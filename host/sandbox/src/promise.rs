@@ -250,6 +250,55 @@ pub(crate) fn envelope_has_a_key(envelope: &document::Envelope) -> Result<(), Re
     Ok(())
 }
 
+/// The host puts other bytes in the place of an answer. A place beyond the reply, or
+/// one that two envelopes share, would have it tear an acknowledgement apart.
+pub(crate) fn envelopes_fit(received: &document::Received) -> Result<(), Refused> {
+    let mut answers: Vec<document::Span> = Vec::new();
+    for envelope in &received.envelopes {
+        let Some(answer) = envelope.answer else {
+            if envelope.refusal.is_some() {
+                let problem = "a refusal without an answer in whose place it could stand";
+                return Err(Refused::broken(problem).inside("refusal").inside("envelopes"));
+            }
+            continue;
+        };
+        if answer.of(&received.reply.body).is_none() {
+            let problem = format!("not within the {} bytes of the reply", received.reply.body.len());
+            return Err(Refused::broken(problem).inside("answer").inside("envelopes"));
+        }
+        answers.push(answer);
+    }
+    answers.sort_by_key(|answer| (answer.offset_bytes, answer.length_bytes));
+    let overlap = |pair: &[document::Span]| match pair {
+        [first, second] => first.offset_bytes.saturating_add(first.length_bytes) > second.offset_bytes,
+        _ => false,
+    };
+    if answers.windows(2).any(overlap) {
+        return Err(Refused::broken("shares bytes with another one").inside("answer").inside("envelopes"));
+    }
+    let envelopes = received.envelopes.len();
+    let inside = |index: u32| usize::try_from(index).is_ok_and(|index| index < envelopes);
+    if let Some(beyond) =
+        received.documents.iter().filter_map(|document| document.envelope).find(|index| !inside(*index))
+    {
+        let problem = format!("{beyond}; there are {envelopes} envelopes, counted from 0");
+        return Err(Refused::broken(problem).inside("envelope").inside("documents"));
+    }
+    Ok(())
+}
+
+/// What an envelope takes is compared when its key comes again: bytes that the input
+/// does not have are no content.
+pub(crate) fn parts_are_of(received: &document::Received, input: &[u8]) -> Result<(), Refused> {
+    match received.envelopes.iter().any(|envelope| envelope.part.is_some_and(|part| part.of(input).is_none())) {
+        true => {
+            let problem = format!("not within the {} bytes of the input", input.len());
+            Err(Refused::broken(problem).inside("part").inside("envelopes"))
+        }
+        false => Ok(()),
+    }
+}
+
 pub(crate) fn reply_is_sendable(reply: &document::Reply) -> Result<(), Refused> {
     if !(200..=599).contains(&reply.status) {
         return Err(

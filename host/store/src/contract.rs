@@ -43,11 +43,12 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
+use portreeve_model::document::Span;
 use portreeve_model::reference::Row;
 use portreeve_model::{ChannelId, Currency, Digest, Instant, Money, OrderId, PluginName, Reply, SenderId};
 use portreeve_record::{Leaf, PayloadKey, SealError, Sealed};
 
-use crate::proof::{Attempt, Committed, Journaled, Permit, Settled};
+use crate::proof::{Attempt, Committed, FirstDocument, Journaled, Permit, Settled};
 
 /// A document's place in the journal, from 1, without order across stores.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -87,8 +88,8 @@ pub enum StoreError {
         /// How many writes may wait.
         queued: usize,
     },
-    /// The claim passed to another worker.
-    #[error("the lease on delivery `{outbox}` passed to another worker; this one stops")]
+    /// The claim passed to another worker, or the delivery is withheld.
+    #[error("the lease on delivery `{outbox}` passed to another worker, or its order is withheld; this one stops")]
     LeaseLost {
         /// The outbox row.
         outbox: String,
@@ -98,6 +99,12 @@ pub enum StoreError {
     NotDead {
         /// Its number.
         exception: u64,
+    },
+    /// The order of a delivery is to be cancelled.
+    #[error("the sender asked to cancel the order of delivery `{outbox}`; abandon it, and see the order's exceptions")]
+    CancelRequested {
+        /// The outbox row.
+        outbox: String,
     },
     /// A delivery was replayed too often.
     #[error("delivery `{outbox}` was replayed {replays} times; abandon it, or enter it into the target by hand")]
@@ -223,6 +230,26 @@ pub struct NewDocument {
     pub payload: NewPayload,
 }
 
+/// An envelope that a new input is the first to bring.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewEnvelope {
+    /// Its key within channel and sender.
+    pub key: String,
+    /// Digest of the bytes that it takes: tells a repetition from other content.
+    pub content: Digest,
+    /// The part of the reply's body that answers it; none where it has no answer of its own.
+    pub answer: Option<Span>,
+}
+
+/// An envelope that an earlier input brought.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownEnvelope {
+    /// The input that brought it.
+    pub input: InputId,
+    /// The envelope as it came first; its answer is a part of that input's reply.
+    pub first: NewEnvelope,
+}
+
 /// Everything that one accepted input writes.
 #[derive(Debug)]
 pub struct JournalEntry {
@@ -234,8 +261,8 @@ pub struct JournalEntry {
     pub received_at: Instant,
     /// Digest of the request as it was received: method, path and bytes.
     pub content: Digest,
-    /// Envelope keys within channel and sender.
-    pub envelopes: Vec<String>,
+    /// Envelopes that it is taken to be the first to bring, each key once.
+    pub envelopes: Vec<NewEnvelope>,
     /// What it amounts to.
     pub disposition: Disposition,
     /// The sealed bytes.
@@ -267,10 +294,11 @@ pub enum JournalOutcome {
         /// The reply that the first one got.
         reply: Reply,
     },
-    /// The same envelope came before with other bytes; nothing was written.
-    Conflict {
-        /// The envelope key.
-        envelope: String,
+    /// Earlier inputs brought these of its envelopes; nothing was written. The caller
+    /// judges the input again with them.
+    Known {
+        /// What is known of each.
+        envelopes: Vec<KnownEnvelope>,
     },
 }
 
@@ -394,11 +422,65 @@ pub struct NewOrder {
     pub exception: Option<NewException>,
 }
 
+/// What may come about an order after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum OrderEventKind {
+    /// It is to be another one.
+    Changed,
+    /// It, or some of its lines, is not to be.
+    CancelRequested,
+}
+
+impl OrderEventKind {
+    /// All kinds.
+    pub const ALL: [Self; 2] = [Self::Changed, Self::CancelRequested];
+
+    /// The event's name, as in the domain's vocabulary.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Changed => "order.changed",
+            Self::CancelRequested => "order.cancel-requested",
+        }
+    }
+}
+
+/// An event about an order that another document made, or is still to make.
+#[derive(Debug)]
+pub struct NewOrderEvent {
+    /// The order.
+    pub order: OrderId,
+    /// What it is.
+    pub kind: OrderEventKind,
+    /// The sealed canonical event.
+    pub event: Digest,
+    /// The sealed decision record.
+    pub decision: Digest,
+    /// A digest of what was decided, without times, keys and salts.
+    pub fingerprint: Digest,
+    /// Keeps the order back where it is not delivered yet: of its deliveries, those that
+    /// nobody has begun never begin, and those under way are not tried again.
+    pub hold: Option<NewHold>,
+    /// Nothing carries it out by itself: a person does.
+    pub exception: NewException,
+}
+
+/// What is known of an order before it is decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OrderStanding {
+    /// Whether it is there already.
+    pub exists: bool,
+    /// Whether its sender asked to cancel it.
+    pub cancel_requested: bool,
+}
+
 /// What was decided about a document.
 #[derive(Debug)]
 pub enum Decided {
     /// A new order.
     Order(Box<NewOrder>),
+    /// An event about an order.
+    Event(Box<NewOrderEvent>),
     /// The same business key and content as an earlier document: no order.
     Duplicate {
         /// The first one.
@@ -640,7 +722,7 @@ pub struct OrderView {
     pub configuration: u64,
     /// The id of the decide leaf.
     pub leaf: Digest,
-    /// State of its deliveries, one word each (`pending`, `delivered`, `dead`), with attempts.
+    /// State of its deliveries, one word each, with attempts.
     pub deliveries: Vec<DeliveryView>,
 }
 
@@ -649,12 +731,33 @@ pub struct OrderView {
 pub struct DeliveryView {
     /// The target system.
     pub target: String,
-    /// `pending`, `delivered` or `dead`.
+    /// `pending`, `withheld`, `delivered`, `dead` or `abandoned`.
     pub state: String,
     /// Attempts so far.
     pub attempts: u32,
     /// The target's identifier.
     pub external_id: Option<String>,
+}
+
+/// What came about an order after it, as people see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OrderEventView {
+    /// The journal position of its document.
+    pub position: DocumentPosition,
+    /// What it is.
+    pub kind: OrderEventKind,
+    /// The input that it came in.
+    pub input: InputId,
+    /// When that was received.
+    pub received_at: Instant,
+    /// When it was decided.
+    pub decided_at: Instant,
+    /// The sealed canonical event.
+    pub event: Digest,
+    /// The sealed decision record.
+    pub decision: Digest,
+    /// The id of the decide leaf.
+    pub leaf: Digest,
 }
 
 /// An open exception as people see it.
@@ -685,9 +788,15 @@ pub struct OrderTrail {
     pub holds: Vec<HoldView>,
     /// Exceptions of the order and of its whole input, open or closed.
     pub exceptions: Vec<ExceptionView>,
+    /// What came about it later: the latest [`EVENTS_SHOWN_MAX`], in journal order.
+    pub events: Vec<OrderEventView>,
     /// Its leaves and its input's, in commit order.
     pub leaves: Vec<TrailLeaf>,
 }
+
+/// Later events of an order that its story shows. A sender can change an order as
+/// often as it likes; all of them are on record.
+pub const EVENTS_SHOWN_MAX: u32 = 20;
 
 /// An input as people see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -725,6 +834,8 @@ pub struct DocumentView {
     pub received_at: Instant,
     /// Its bytes.
     pub body: Vec<u8>,
+    /// The first document with this business key, if this one is not the first.
+    pub first: Option<FirstDocument>,
 }
 
 /// A hold as people see it.
@@ -796,6 +907,8 @@ pub struct Summary {
     pub orders: Vec<(OrderState, u64)>,
     /// Documents that did not become orders and wait for a person.
     pub unmapped: u64,
+    /// Documents that change an earlier order or ask to cancel it, and wait for a person.
+    pub order_events: u64,
     /// Documents that repeat an earlier one.
     pub duplicates: u64,
     /// Inputs that the connector refused.
@@ -814,6 +927,8 @@ pub struct Summary {
     pub dead: u64,
     /// Deliveries that are still to be made.
     pub pending: u64,
+    /// Deliveries that do not happen because the sender asked to cancel their order.
+    pub withheld: u64,
     /// Leaves without an index.
     pub unsequenced: u64,
     /// Exceptions that wait for a person.
@@ -854,12 +969,14 @@ pub trait Store: Send + Sync + 'static {
     /// was never loaded.
     async fn reference(&self, table: &str) -> Result<Option<(u64, Vec<(String, Row)>)>, StoreError>;
 
-    /// Keeps an input with its documents, reply, exceptions and leaf.
+    /// Keeps an input with its envelopes, documents, reply, exceptions and leaf. An
+    /// envelope is kept by the first input that brings it, and by no other.
     ///
     /// *Durability*: all of it is one transaction, and only after it the sender gets
     /// the reply. *Ordering*: its documents stand in the journal side by side, in their
     /// order, after those of all earlier commits. *Concurrency*: of the same input at
-    /// the same time one is committed, the others are its duplicates. *Retry*: repeat
+    /// the same time one is committed, the others are its duplicates, and of
+    /// two that bring one envelope the second hears [`JournalOutcome::Known`]. *Retry*: repeat
     /// it; the same bytes report [`JournalOutcome::Duplicate`] with the first reply;
     /// after [`Store::forget`] only its status is left.
     async fn journal(&self, entry: JournalEntry) -> Result<JournalOutcome, StoreError>;
@@ -901,7 +1018,8 @@ pub trait Store: Send + Sync + 'static {
         day_start: Instant,
     ) -> Result<PluginUsage, StoreError>;
 
-    /// Writes decisions. As many results as decisions, in their order.
+    /// Writes decisions. As many results as decisions, in their order. After a request
+    /// to cancel no delivery of its order begins, whoever has claimed it.
     ///
     /// *Durability*: all are one transaction, each with its leaf under a savepoint of
     /// its own: one that fails leaves the others. *Ordering*: they take effect in the
@@ -983,7 +1101,8 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`StoreError::NotDead`] when the exception is no open dead letter,
-    /// [`StoreError::ReplaysSpent`] after [`REPLAYS_MAX`] of them.
+    /// [`StoreError::ReplaysSpent`] after [`REPLAYS_MAX`] of them,
+    /// [`StoreError::CancelRequested`] when its order is to be cancelled.
     async fn replay_dead_letter(&self, exception: u64, at: Instant, leaf: Leaf) -> Result<OutboxId, StoreError>;
 
     /// Gives a dead letter up for good, and closes its exception; later deliveries
@@ -1092,6 +1211,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// Orders with a position above `after`, in order.
     async fn orders(&self, after: DocumentPosition, limit: u32) -> Result<Vec<OrderView>, StoreError>;
+
+    /// What is known of an order that is to be decided.
+    async fn order_standing(&self, id: OrderId) -> Result<OrderStanding, StoreError>;
 
     /// One order.
     async fn order(&self, id: OrderId) -> Result<Option<OrderView>, StoreError>;

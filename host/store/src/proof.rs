@@ -28,7 +28,8 @@ pub struct Journaled {
     pub(crate) first: Option<FirstDocument>,
 }
 
-/// The first document with the same business key, where there is one.
+/// The document with the same business key that this one is compared with: the first
+/// with the same bytes, or else the first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FirstDocument {
     /// Where it stands in the journal.
@@ -141,7 +142,7 @@ impl Committed {
         self.position
     }
 
-    /// The order, unless the document was a duplicate or could not be read.
+    /// The order that the document became, if it became one.
     #[must_use]
     pub fn order(&self) -> Option<OrderId> {
         self.order

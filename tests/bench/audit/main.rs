@@ -122,10 +122,12 @@ fn leaf(number: u32) -> Leaf {
             .unwrap(),
             problems: Listed::none(),
             numbers: Listed::of(vec![NumberRecord { range: Code::of("x12-interchange"), number: 7 }]).unwrap(),
+            envelopes: Listed::none(),
             outcome: AcceptOutcome::Documents,
         }),
         1 => LeafBody::Decide(DecideLeaf {
             order: Some(order),
+            about: None,
             document: DocumentPosition { input: digest("content"), index: 0 },
             event: Some(digest("event")),
             configuration: 1,

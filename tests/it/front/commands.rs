@@ -145,6 +145,47 @@ async fn files_are_sent_to_a_running_host_with_the_same_lines() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_change_and_a_refused_interchange_show_what_they_are_wherever_they_are_brought() {
+    let host = TestHost::demo().await;
+    host.decide_orders(&[PurchaseOrder::clean("PO-1")]).await;
+    let door = host.front_door().await;
+    let other = PurchaseOrder::clean("PO-1").with_lines(&[("FST-1007", 7, "BX", "18.40")]);
+    let (changed, reused) = (host.folder().join("changed.edi"), host.folder().join("reused.edi"));
+    std::fs::write(&changed, x12(2, &other)).unwrap();
+    std::fs::write(&reused, x12(1, &other)).unwrap();
+    let token = host.folder().join("token");
+    std::fs::write(&token, crate::support::EDI_TOKEN).unwrap();
+    let server = format!("http://{}", door.address());
+    let from = ["ingest", "--channel", "edi", "--json", "--server", &server, "--token-file", text(&token)];
+    let show =
+        |lines: &str| -> Vec<Value> { lines.lines().filter_map(|line| serde_json::from_str(line).ok()).collect() };
+
+    let lines = show(&run(&[&from[..], &[text(&changed)]].concat()).await.unwrap());
+    let event = &lines[0]["events"][0];
+    assert_eq!((&lines[0]["disposition"], &event["type"]), (&"accepted".into(), &"order.changed".into()));
+    assert_eq!(event["data"]["order"]["number"], "PO-1");
+    let is_refused = |lines: String| {
+        let line = &show(&lines)[0];
+        assert_eq!((&line["disposition"], &line["problems"][0]["code"]), (&"rejected".into(), &"conflict".into()));
+        let acknowledgement = line["acknowledgement"].as_str().unwrap();
+        assert!(acknowledgement.contains("TA1*000000001*260302*0800*R*025~"), "{acknowledgement}");
+    };
+    is_refused(run(&[&from[..], &[text(&reused)]].concat()).await.unwrap_err());
+
+    host.decide_all().await;
+    let data = text(host.folder()).to_owned();
+    let shown = &json(&["order", "show", "PO-1", "--data-dir", &data]).await[0];
+    assert_eq!((&shown["state"], &shown["events"][0]["type"]), (&"released".into(), &"order.changed".into()));
+    assert_eq!(shown["events"][0]["data"]["order"]["lines"][0]["quantity"]["value"], "7");
+    let lines = run(&["order", "show", "PO-1", "--data-dir", &data]).await.unwrap();
+    assert!(lines.contains("order.changed of 2026-03-02T08:00:00"), "{lines}");
+    door.close().await;
+    let stopped = host.stop().await;
+    is_refused(run(&["ingest", "--channel", "edi", "--json", "--data-dir", &data, text(&reused)]).await.unwrap_err());
+    drop(stopped);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn readers_work_beside_a_running_host_and_writers_are_told_to_stop_it() {
     let host = TestHost::demo().await;
     let number = "PO-1";

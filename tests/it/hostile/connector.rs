@@ -439,3 +439,32 @@ async fn a_document_of_a_kind_that_is_not_declared_breaks_the_contract() {
     let failure = crossed.outcome.unwrap_err().failure;
     assert!(failure.to_string().contains("`handles.delivers`"), "{failure}");
 }
+
+#[tokio::test]
+async fn an_envelope_that_points_beyond_or_into_another_breaks_the_contract() {
+    let border = Border::new("{}").await;
+    // The input is empty, the reply is one byte.
+    for (setting, spans, fits) in [
+        ("answers", "0+1", true),
+        ("answers", "0+0 0+1 1+0", true),
+        ("answers", "0+2", false),
+        ("answers", "2+0", false),
+        ("answers", "0+1 0+1", false),
+        ("answers", "18446744073709551615+2", false),
+        ("parts", "0+0", true),
+        ("parts", "0+1", false),
+        ("parts", "1+18446744073709551615", false),
+    ] {
+        let (told, _) = border.act(Call::Receive, &[("act", "remember"), (setting, spans)]).await;
+        match told {
+            Ok(_) => assert!(fits, "{setting} {spans}"),
+            Err(CallFailure::ContractViolation { message }) => {
+                assert!(
+                    !fits && message.starts_with(&format!("`envelopes.{}`", setting.trim_end_matches('s'))),
+                    "{message}"
+                );
+            }
+            Err(other) => panic!("{setting} {spans}: {other}"),
+        }
+    }
+}

@@ -10,7 +10,7 @@ use portreeve::standins::Mischief;
 use portreeve_model::{Digest, OrderId};
 use portreeve_record::{Leaf, LeafBody, LeafRecord};
 use portreeve_store::contract::{
-    DocumentPosition, JournalEntry, JournalOutcome, NewDocument, Room, Settlement, UnsequencedLeaf,
+    DocumentPosition, JournalEntry, JournalOutcome, NewDocument, NewEnvelope, Room, Settlement, UnsequencedLeaf,
 };
 use portreeve_store::{Store, StoreError};
 
@@ -48,8 +48,10 @@ async fn invariant_1_no_audit_no_action_every_state_change_has_its_leaf() {
     let (summary, orders) = (host.summary().await, host.orders().await);
     assert_eq!(kinds.accept, summary.inputs);
     assert_eq!(kinds.accept, 12);
-    let decided: u64 =
-        summary.orders.iter().map(|(_, count)| count).sum::<u64>() + summary.duplicates + summary.unmapped;
+    let decided: u64 = summary.orders.iter().map(|(_, count)| count).sum::<u64>()
+        + summary.duplicates
+        + summary.unmapped
+        + summary.order_events;
     assert_eq!(kinds.decide, decided);
 
     let per_order = per_order(&leaves);
@@ -310,7 +312,7 @@ fn input(bytes: &[u8], leaf: Leaf) -> JournalEntry {
         sender: portreeve_model::SenderId::authenticated("edi-gateway"),
         received_at: MORNING,
         content: Digest::of(bytes),
-        envelopes: vec!["an-envelope".to_owned()],
+        envelopes: vec![NewEnvelope { key: "an-envelope".to_owned(), content: Digest::of(bytes), answer: None }],
         disposition: portreeve_store::contract::Disposition::Documents,
         payload: sealed(bytes),
         reply: portreeve_model::Reply { status: 200, headers: Vec::new(), body: Vec::new() },

@@ -1,5 +1,5 @@
-//! Reading a document: its transformer says what it is. A document is one new
-//! order; whatever else it may be goes to a person.
+//! Reading a document: its transformer says what it is. A document is one new order,
+//! or says something about one; whatever else it may be goes to a person.
 
 use std::sync::Arc;
 
@@ -9,6 +9,7 @@ use portreeve_sandbox::Crossing;
 use portreeve_store::Journaled;
 use portreeve_store::contract::{DocumentPosition, NewException};
 
+use super::later::{Later, as_change};
 use super::set_aside::passing;
 use crate::accept::call_error_code;
 use crate::capability::Tables;
@@ -25,7 +26,9 @@ pub(super) struct Mapped {
 pub(super) enum Reading {
     /// A new order.
     Order(Box<Order>, Money),
-    /// The first document with this key and content came earlier.
+    /// What came later about an order.
+    Later(Box<Later>),
+    /// A document with this key and content came earlier.
     Duplicate(DocumentPosition),
 }
 
@@ -38,18 +41,11 @@ impl Pipeline {
             let outcome = Err(for_a_person(self.queue(&document), "host-fault", detail));
             return Some(Mapped { document, crossing: None, outcome });
         }
-        if let Some(first) = document.first() {
-            let outcome = if first.same_content {
-                Ok(Reading::Duplicate(first.position))
-            } else {
-                Err(for_a_person(
-                    self.queue(&document),
-                    "changed-order",
-                    "the same business key came before with other content; compare the two documents",
-                ))
-            };
+        if let Some(first) = document.first().filter(|first| first.same_content) {
+            let outcome = Ok(Reading::Duplicate(first.position));
             return Some(Mapped { document, crossing: None, outcome });
         }
+        let changes = document.first().is_some();
         let Some(transformer) = self
             .routes
             .channel(document.channel())
@@ -91,7 +87,7 @@ impl Pipeline {
             return None;
         }
         let (outcome, failure) = match crossed.outcome {
-            Ok(Ok(events)) => (one_order(events, queue), None),
+            Ok(Ok(events)) => (one_event(events, changes, queue), None),
             Ok(Err(failure)) => {
                 let (code, detail) = leaf::failure_words(&failure);
                 (Err(for_a_person(queue, &code, &detail)), Some(code))
@@ -105,30 +101,38 @@ impl Pipeline {
     }
 }
 
-/// One document, one new order; what else there may be goes to a person.
-fn one_order(events: Vec<Event>, queue: &str) -> Result<Reading, NewException> {
+/// One document, one new order or one event about an order; what else there may be
+/// goes to a person.
+fn one_event(events: Vec<Event>, changes: bool, queue: &str) -> Result<Reading, NewException> {
     let count = events.len();
     let mut events = events.into_iter();
     match (events.next(), events.next()) {
-        (Some(Event::OrderCreated(order)), None) => {
-            if order.lines.is_empty() {
-                return Err(for_a_person(queue, "no-lines", "the order has no lines; ask the sender"));
-            }
-            match order.value() {
-                Ok(value) => Ok(Reading::Order(Box::new(order), value)),
-                Err(error) => Err(for_a_person(queue, "value", &error.to_string())),
-            }
-        }
-        (Some(other), None) => {
-            let detail = format!("`{}` is not handled by itself yet; a person carries it out", other.name());
-            Err(for_a_person(queue, "not-automatic", &detail))
-        }
+        (Some(event), None) => match as_change(event, changes) {
+            Event::OrderCreated(order) => new_order(order, queue),
+            event => match Later::kind_of(&event) {
+                Some(kind) => Ok(Reading::Later(Box::new(Later { event, kind }))),
+                None => {
+                    let detail = format!("`{}` is not handled by itself yet; a person carries it out", event.name());
+                    Err(for_a_person(queue, "not-automatic", &detail))
+                }
+            },
+        },
         (None, _) => Err(for_a_person(queue, "no-event", "the transformer made no event of the document")),
         (Some(_), Some(_)) => Err(for_a_person(
             queue,
             "several-events",
             &format!("the transformer made {count} events of one document; expected 1"),
         )),
+    }
+}
+
+fn new_order(order: Order, queue: &str) -> Result<Reading, NewException> {
+    if order.lines.is_empty() {
+        return Err(for_a_person(queue, "no-lines", "the order has no lines; ask the sender"));
+    }
+    match order.value() {
+        Ok(value) => Ok(Reading::Order(Box::new(order), value)),
+        Err(error) => Err(for_a_person(queue, "value", &error.to_string())),
     }
 }
 

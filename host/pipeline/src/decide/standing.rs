@@ -6,6 +6,7 @@ use portreeve_model::advice::{HoldScope, Proposal};
 use portreeve_model::{Instant, PluginName};
 use portreeve_store::contract::{HoldOwner, NewException, NewHold, OrderState};
 
+use super::later;
 use super::validating::Validated;
 use crate::Pipeline;
 use crate::decision::{Scoring, Weighed};
@@ -34,6 +35,12 @@ impl Pipeline {
         now: Instant,
     ) -> Standing {
         let mut standing = Standing::released();
+        if order.cancel_requested {
+            let queue = self.queue(&order.document);
+            standing.holds.push(later::cancel_hold(queue, now));
+            let why = format!("{}: found a request to cancel the order before it came", later::CANCEL_REQUESTED);
+            standing.raise(OrderState::Held, Some(queue.to_owned()), why);
+        }
         for finding in &order.findings {
             standing.add_finding(finding, now);
         }

@@ -18,6 +18,15 @@ use crate::decision::LookupRecord;
 use crate::history::Origin;
 use crate::{Pipeline, history};
 
+/// What this batch did already, which the store does not know yet.
+#[derive(Default)]
+pub(super) struct InBatch {
+    /// Orders that it made.
+    pub(super) orders: BTreeSet<OrderId>,
+    /// Orders that it asks to cancel.
+    pub(super) cancelled: BTreeSet<OrderId>,
+}
+
 /// An order with what the host's rules found.
 pub(super) struct Validated {
     pub(super) document: Journaled,
@@ -29,6 +38,8 @@ pub(super) struct Validated {
     pub(super) test_channel: bool,
     pub(super) looked_up: Vec<LookupRecord>,
     pub(super) findings: Vec<Finding>,
+    /// Whether the sender asked to cancel it before it came.
+    pub(super) cancel_requested: bool,
     pub(super) event_json: Vec<u8>,
     pub(super) customer_event: CustomerEvent,
     pub(super) history: Option<CustomerHistory>,
@@ -40,11 +51,14 @@ impl Pipeline {
         &self,
         mapped: Mapped,
         tables: &Tables,
-        in_batch: &mut BTreeSet<OrderId>,
+        in_batch: &mut InBatch,
     ) -> Result<Result<Validated, DecisionCommit>, DecideError> {
         let Mapped { document, crossing, outcome } = mapped;
         let (mut order, value) = match outcome {
             Ok(Reading::Order(order, value)) => (order, value),
+            Ok(Reading::Later(later)) => {
+                return Ok(Err(self.about_order(document, crossing, *later, tables, in_batch).await?));
+            }
             Ok(Reading::Duplicate(of)) => {
                 return Ok(Err(self.without_order(document, crossing, Decided::Duplicate { of })?));
             }
@@ -62,7 +76,8 @@ impl Pipeline {
         let id = OrderId::derive(document.channel(), document.sender(), document.partner(), &order.number, release);
         // Another key, but an order that exists: a second release of it, or a
         // sender that counts anew. Nothing is overwritten.
-        if !in_batch.insert(id) || self.store.order(id).await?.is_some() {
+        let standing = self.store.order_standing(id).await?;
+        if !in_batch.orders.insert(id) || standing.exists {
             let exception = for_a_person(
                 self.queue(&document),
                 "order-exists",
@@ -83,6 +98,7 @@ impl Pipeline {
             test_channel,
             looked_up,
             findings,
+            cancel_requested: standing.cancel_requested || in_batch.cancelled.contains(&id),
             event_json,
             customer_event,
             history: None,

@@ -9,7 +9,7 @@ use portreeve_store::contract::{Decided, DecisionCommit, NewOrder, NewOutbox, Ne
 use super::counting::Used;
 use super::scoring::Scored;
 use super::validating::Validated;
-use super::{DecideError, of_one};
+use super::{DecideError, later, of_one};
 use crate::Pipeline;
 use crate::capability::Tables;
 use crate::decision::{DecisionRecord, FindingRecord, Scoring, VerdictRecord, Weighed};
@@ -82,6 +82,7 @@ impl Pipeline {
         let standing = self.standing(&validated, &scorings, &verdicts, now);
         let subject = Some(validated.customer_event.customer);
         let event = NewPayload::seal(&validated.event_json, subject)?;
+        let cancelled = validated.cancel_requested.then(later::cancel_finding);
         let record = DecisionRecord {
             v: 1,
             order: validated.id,
@@ -95,7 +96,7 @@ impl Pipeline {
             test_channel: validated.test_channel,
             looked_up: validated.looked_up.clone(),
             history: validated.history.clone(),
-            findings: validated.findings.iter().map(FindingRecord::from).collect(),
+            findings: cancelled.into_iter().chain(validated.findings.iter().map(FindingRecord::from)).collect(),
             scorings,
             verdicts: verdicts.iter().map(VerdictRecord::from).collect(),
             state: standing.state.as_str().to_owned(),
@@ -107,6 +108,7 @@ impl Pipeline {
             now,
             &DecideFacts {
                 order: Some(validated.id),
+                about: None,
                 document: &validated.document,
                 event: Some(event.sealed.commitment()),
                 configuration: self.configuration,
@@ -115,6 +117,7 @@ impl Pipeline {
                 scoring: &crossings,
                 verdicts: &verdicts,
                 policy_holds: &validated.findings,
+                cancel_requested: validated.cancel_requested,
                 state: leaf::decided_state(standing.state),
                 decision: Some(decision.sealed.commitment()),
                 clock: now,

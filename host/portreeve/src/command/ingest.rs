@@ -102,7 +102,7 @@ async fn taken(host: &Host, ingest: &Ingest, body: Vec<u8>) -> anyhow::Result<Re
     match host.pipeline.accept(&sender, input).await {
         Ok(accepted) => Ok(Ok(Outcome::of(&host.pipeline, accepted).await?)),
         Err(error @ AcceptError::Store(_)) => Err(error.into()),
-        Err(error) => Ok(Err(Outcome::refused(error.code(), error.to_string()))),
+        Err(error) => Ok(Err(Outcome::refused(error))),
     }
 }
 
@@ -138,13 +138,16 @@ fn answered(answer: &client::Answer) -> anyhow::Result<Result<Outcome, Outcome>>
     if answer.status == 200 {
         return Ok(Ok(serde_json::from_slice(&answer.body).context("the server's answer is no outcome")?));
     }
+    if let Ok(refused) = serde_json::from_slice::<Outcome>(&answer.body) {
+        return Ok(Err(refused));
+    }
     let problem: serde_json::Value = serde_json::from_slice(&answer.body).unwrap_or_default();
     let text = |name: &str| problem.get(name).and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
     if answer.status == 401 {
         bail!("the server answered 401: {}", text("detail"));
     }
     let code = text("type").rsplit(':').next().unwrap_or_default().to_owned();
-    Ok(Err(Outcome::refused(&code, format!("the server answered {}: {}", answer.status, text("detail")))))
+    Ok(Err(Outcome::not_taken(&code, format!("the server answered {}: {}", answer.status, text("detail")))))
 }
 
 /// An address on this machine's side of a proxy: the client speaks no TLS.
@@ -160,7 +163,7 @@ fn address(server: &str) -> anyhow::Result<SocketAddr> {
 /// A file within the bytes of an input.
 fn read(file: &Path) -> Result<Vec<u8>, Outcome> {
     let failed = |error: &dyn std::fmt::Display| {
-        Outcome::refused("unreadable", format!("`{}` cannot be read: {error}", file.display()))
+        Outcome::not_taken("unreadable", format!("`{}` cannot be read: {error}", file.display()))
     };
     let limit = u64::try_from(INPUT_BYTES_MAX).unwrap_or(u64::MAX);
     let mut body = Vec::new();
@@ -168,7 +171,7 @@ fn read(file: &Path) -> Result<Vec<u8>, Outcome> {
     opened.take(limit.saturating_add(1)).read_to_end(&mut body).map_err(|error| failed(&error))?;
     if body.len() > INPUT_BYTES_MAX {
         let detail = format!("`{}` has more than {INPUT_BYTES_MAX} bytes; send it in parts", file.display());
-        return Err(Outcome::refused("too-large", detail));
+        return Err(Outcome::not_taken("too-large", detail));
     }
     Ok(body)
 }

@@ -4,8 +4,9 @@ use anyhow::{Context, bail};
 use portreeve_model::OrderId;
 use portreeve_pipeline::decision::DecisionRecord;
 use portreeve_pipeline::rederive::Rederived;
-use portreeve_store::Store;
-use portreeve_store::contract::{DocumentPosition, ExceptionView, OrderState, OrderView};
+use portreeve_store::contract::{DocumentPosition, ExceptionView, OrderEventView, OrderState, OrderView};
+use portreeve_store::{Store, StoreError};
+use serde::Serialize;
 
 use super::Data;
 use crate::clock::SystemClock;
@@ -104,8 +105,13 @@ async fn show(text: &str, data: &Data, json: bool, output: &mut Output) -> anyho
     let (_, store) = data.open()?;
     let order = find(store.as_ref(), text).await?;
     let record = DecisionRecord::parse(&store.payload(order.decision).await?)?;
+    let events = store.order_trail(order.id).await?.map(|trail| trail.events).unwrap_or_default();
     if json {
-        return output.json(&record);
+        let mut later = Vec::with_capacity(events.len());
+        for event in &events {
+            later.push(said(store.as_ref(), event).await?);
+        }
+        return output.json(&Shown { record: &record, events: later });
     }
     output.line(&format!("order {} ({}), {}, {}", order.number, order.id, order.channel, order.value))?;
     output.line(&format!("{}: {}", order.state.as_str(), order.why))?;
@@ -144,6 +150,14 @@ async fn show(text: &str, data: &Data, json: bool, output: &mut Output) -> anyho
             ))?;
         }
     }
+    for event in &events {
+        output.line(&format!(
+            "{} of {} in input {}; `--json` shows what it says",
+            event.kind.as_str(),
+            event.received_at,
+            event.input.0
+        ))?;
+    }
     for delivery in &order.deliveries {
         let id = delivery.external_id.as_deref().unwrap_or("-");
         output.line(&format!(
@@ -152,6 +166,29 @@ async fn show(text: &str, data: &Data, json: bool, output: &mut Output) -> anyho
         ))?;
     }
     output.line(&format!("decided under configuration {} and authority {}", record.configuration, record.authority))
+}
+
+/// What `order show --json` prints: the decision's record, and what came later.
+#[derive(Serialize)]
+struct Shown<'a> {
+    #[serde(flatten)]
+    record: &'a DecisionRecord,
+    events: Vec<serde_json::Value>,
+}
+
+/// A later event with its content, unless that was erased.
+async fn said(store: &dyn Store, event: &OrderEventView) -> anyhow::Result<serde_json::Value> {
+    let content = match store.payload(event.event).await {
+        Ok(bytes) => Some(serde_json::from_slice::<serde_json::Value>(&bytes).context("an event cannot be read")?),
+        Err(StoreError::Erased(_)) => None,
+        Err(error) => return Err(error.into()),
+    };
+    let data = content.as_ref().and_then(|content| content.get("data"));
+    Ok(serde_json::json!({
+        "type": event.kind.as_str(), "input": event.input.0, "position": event.position.0,
+        "receivedAt": event.received_at.to_string(), "decidedAt": event.decided_at.to_string(),
+        "leaf": event.leaf, "data": data,
+    }))
 }
 
 async fn rederive(order: Option<&str>, data: &Data, json: bool, output: &mut Output) -> anyhow::Result<()> {

@@ -32,7 +32,8 @@ pub struct Report {
     pub routed: u64,
     /// Refused by the host's rules.
     pub refused: u64,
-    /// Waiting for a person because something failed.
+    /// Waiting for a person because something failed, or because it changes an order or
+    /// asks to cancel it.
     pub exceptions: u64,
     /// With a recommendation.
     pub recommended: u64,
@@ -175,7 +176,7 @@ pub(super) async fn make(
             rows.push(row(order, record.as_ref()));
         }
     }
-    let exceptions = in_state(OrderState::Exception) + summary.unmapped;
+    let exceptions = in_state(OrderState::Exception) + summary.unmapped + summary.order_events;
     let (released, held) = (in_state(OrderState::Released), in_state(OrderState::Held));
     let (routed, refused) = (in_state(OrderState::Routed), in_state(OrderState::Refused));
     let audit = match verified {

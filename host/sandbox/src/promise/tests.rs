@@ -193,6 +193,57 @@ fn what_a_connector_received_is_short_where_a_sender_chose_it() {
     );
 }
 
+fn span(offset_bytes: u64, length_bytes: u64) -> Option<wit_documents::Span> {
+    Some(wit_documents::Span { offset_bytes, length_bytes })
+}
+
+#[test]
+fn an_answer_is_a_part_of_the_reply_that_no_other_envelope_has() {
+    let reply = wit_documents::Reply { status: 200, headers: vec![], body: vec![b'x'; 10] };
+    let answered = |answer| wit_documents::Envelope { answer, refusal: Some(vec![b'R']), ..envelope() };
+    let received = wit_documents::Received {
+        envelopes: vec![answered(span(6, 4)), answered(span(0, 6)), envelope()],
+        documents: vec![document()],
+        problems: vec![],
+        reply,
+    };
+    check::<_, Received>(
+        &received,
+        &[
+            (None, |r| r.envelopes[0].answer = span(10, 0)),
+            (None, |r| r.envelopes[0].answer = span(6, 0)),
+            (Some("envelopes.answer"), |r| r.envelopes[0].answer = span(6, 5)),
+            (Some("envelopes.answer"), |r| r.envelopes[0].answer = span(11, 0)),
+            (Some("envelopes.answer"), |r| r.envelopes[0].answer = span(u64::MAX, 2)),
+            (Some("envelopes.answer"), |r| r.envelopes[0].answer = span(2, u64::MAX)),
+            (Some("envelopes.answer"), |r| r.envelopes[0].answer = span(5, 5)),
+            (Some("envelopes.answer"), |r| r.envelopes[0].answer = span(0, 1)),
+            (Some("envelopes.answer"), |r| r.envelopes[0].answer = span(3, 0)),
+            (Some("envelopes.refusal"), |r| r.envelopes[0].answer = None),
+            (None, |r| r.documents[0].envelope = Some(2)),
+            (Some("documents.envelope"), |r| r.documents[0].envelope = Some(3)),
+            (Some("documents.envelope"), |r| r.documents[0].envelope = Some(u32::MAX)),
+        ],
+    );
+}
+
+#[test]
+fn an_envelope_takes_bytes_that_the_input_has() {
+    let part = |part| document::Envelope { key: "1".to_owned(), part, answer: None, refusal: None };
+    let received = |one| Received {
+        envelopes: vec![part(None), part(one)],
+        documents: vec![],
+        problems: vec![],
+        reply: document::Reply { status: 200, headers: vec![], body: vec![] },
+    };
+    let of = |offset_bytes, length_bytes| received(Some(document::Span { offset_bytes, length_bytes }));
+    for (fits, received) in
+        [(true, received(None)), (true, of(0, 3)), (true, of(3, 0)), (false, of(1, 3)), (false, of(4, 0))]
+    {
+        assert_eq!(parts_are_of(&received, b"abc").is_ok(), fits, "{received:?}");
+    }
+}
+
 #[test]
 fn what_a_target_or_a_failure_says_is_short() {
     let receipt = wit_documents::Receipt { external_id: "1".to_owned(), detail: Some("ok".to_owned()) };

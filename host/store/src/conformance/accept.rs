@@ -6,8 +6,10 @@ use std::sync::Arc;
 use portreeve_model::ChannelId;
 
 use super::Maker;
-use super::fixture::{ALL, NOW, exception, input, input_id, keep, leaf, leaves, next, observe, reply, sealed, sender};
-use crate::contract::{DocumentPosition, JournalOutcome};
+use super::fixture::{
+    ALL, NOW, envelope, exception, input, input_id, keep, leaf, leaves, next, observe, reply, sealed, sender,
+};
+use crate::contract::{DocumentPosition, JournalOutcome, KnownEnvelope};
 
 pub(crate) async fn an_acknowledged_input_is_there_after_a_reopening(maker: impl Maker) {
     let store = maker.open().await;
@@ -50,17 +52,18 @@ pub(crate) async fn the_same_input_again_gets_the_first_reply_and_writes_nothing
     assert_eq!(store.summary().await.unwrap().inputs, 2);
 }
 
-pub(crate) async fn a_known_envelope_with_other_bytes_is_a_conflict_and_writes_nothing(maker: impl Maker) {
+pub(crate) async fn of_a_known_envelope_the_first_is_named_and_nothing_is_written(maker: impl Maker) {
     let store = maker.open().await;
     keep(&store, input(1, &["PO-1"])).await;
     let before = observe(&store).await;
     let mut other = input(2, &["PO-2"]);
-    other.envelopes = vec!["a new one".to_owned(), "interchange 1".to_owned()];
+    other.envelopes = vec![envelope("a new one"), envelope("interchange 1")];
     let outcome = store.journal(other).await.unwrap();
-    assert!(matches!(&outcome, JournalOutcome::Conflict { envelope } if envelope == "interchange 1"), "{outcome:?}");
+    let JournalOutcome::Known { envelopes } = outcome else { panic!("{outcome:?}") };
+    assert_eq!(envelopes, [KnownEnvelope { input: input_id(1), first: envelope("interchange 1") }]);
     assert_eq!(observe(&store).await, before, "the new envelope in it is not known either");
     let mut fresh = input(3, &["PO-2"]);
-    fresh.envelopes = vec!["a new one".to_owned()];
+    fresh.envelopes = vec![envelope("a new one")];
     keep(&store, fresh).await;
 }
 

@@ -3,12 +3,13 @@
 use portreeve_model::{Currency, Digest, PluginName};
 
 use super::fixture::{
-    ALL, NOW, claim, commit, decision_of, exception, input, keep, leaf, leaves, next, observe, order_id, order_in,
-    release, released, sealed, usd,
+    ALL, NOW, about_order, claim, commit, decision_of, exception, input, keep, leaf, leaves, next, observe, order_id,
+    order_in, release, released, sealed, usd,
 };
 use super::{Harm, Maker};
 use crate::contract::{
-    Decided, DocumentPosition, HistoryQuery, HoldOwner, NewHold, OrderState, SUM_MINOR_MAX, StoreError,
+    Decided, DocumentPosition, HistoryQuery, HoldOwner, NewHold, OrderEventKind, OrderStanding, OrderState,
+    SUM_MINOR_MAX, StoreError,
 };
 
 const HOUR_MS: i64 = 3_600_000;
@@ -129,6 +130,37 @@ pub(crate) async fn an_erased_or_damaged_document_comes_without_its_bytes(maker:
     assert!(matches!(store.payload(Digest::of(b"unknown")).await, Err(StoreError::Damaged(_))));
     let view = store.input_documents(super::fixture::input_id(1), ALL).await;
     assert!(matches!(view, Err(StoreError::Erased(found)) if found == erased));
+}
+
+pub(crate) async fn what_comes_about_an_order_stands_beside_it_in_journal_order(maker: impl Maker) {
+    let store = maker.open().await;
+    let nothing = OrderStanding { exists: false, cancel_requested: false };
+    assert_eq!(store.order_standing(order_id("PO-1")).await.unwrap(), nothing);
+    release(&store, 1, "PO-1", &[]).await;
+    for (number, kind) in
+        [(11, OrderEventKind::Changed), (21, OrderEventKind::Changed), (31, OrderEventKind::CancelRequested)]
+    {
+        keep(&store, input(number, &[&format!("LATER-{number}")])).await;
+        let committed = commit(&store, about_order(next(&store).await, "PO-1", kind, leaf(number + 1))).await.unwrap();
+        assert_eq!(committed.order(), None, "it became no order of its own");
+    }
+    drop(store);
+    let store = maker.open().await;
+    let standing = store.order_standing(order_id("PO-1")).await.unwrap();
+    assert_eq!(standing, OrderStanding { exists: true, cancel_requested: true });
+    let trail = store.order_trail(order_id("PO-1")).await.unwrap().unwrap();
+    let kinds: Vec<_> = trail.events.iter().map(|event| event.kind).collect();
+    assert_eq!(kinds, [OrderEventKind::Changed, OrderEventKind::Changed, OrderEventKind::CancelRequested]);
+    assert!(trail.events.is_sorted_by(|a, b| a.position < b.position));
+    assert_eq!(store.payload(trail.events[0].event).await.unwrap(), b"event");
+    assert_eq!(trail.leaves.last().unwrap().id, leaf(32).id(), "its leaf is in the order's story");
+    assert_eq!((trail.exceptions.len(), store.summary().await.unwrap().order_events), (3, 3));
+    // An order may come after its own cancellation.
+    keep(&store, input(41, &["LATER-41"])).await;
+    let early = about_order(next(&store).await, "PO-9", OrderEventKind::CancelRequested, leaf(42));
+    commit(&store, early).await.unwrap();
+    let standing = store.order_standing(order_id("PO-9")).await.unwrap();
+    assert_eq!(standing, OrderStanding { exists: false, cancel_requested: true });
 }
 
 pub(crate) async fn orders_are_paged_in_journal_order(maker: impl Maker) {

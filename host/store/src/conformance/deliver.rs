@@ -1,10 +1,14 @@
 //! Deliver: claims, leases, attempts, dead letters.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::Maker;
-use super::fixture::{ALL, LEASE_MS, NOW, applied, claim, dead, leaf, leaves, observe, order_id, release, retry};
-use crate::contract::{OutboxId, REPLAYS_MAX, Room, Settlement, Store, StoreError};
+use super::fixture::{
+    ALL, LEASE_MS, NOW, about_order, applied, claim, commit, dead, input, keep, leaf, leaves, next, observe, order_id,
+    release, retry,
+};
+use crate::contract::{OrderEventKind, OrderState, OutboxId, REPLAYS_MAX, Room, Settlement, Store, StoreError};
 use crate::proof::Permit;
 
 fn kinds(permits: &[Permit]) -> Vec<String> {
@@ -73,12 +77,12 @@ pub(crate) async fn two_who_claim_at_once_never_get_the_same(maker: impl Maker) 
     for number in 0..20_u64 {
         release(&one, 1 + 10 * number, &format!("PO-{number}"), &[("erp", "order")]).await;
     }
-    let take = |store: std::sync::Arc<dyn Store>| async move {
+    let take = |store: Arc<dyn Store>| async move {
         store.claim(NOW, NOW.plus_ms(LEASE_MS), 3, Room::default()).await.unwrap()
     };
     let mut claims = tokio::task::JoinSet::new();
     for round in 0..10 {
-        claims.spawn(take(std::sync::Arc::clone(if round % 2 == 0 { &one } else { &other })));
+        claims.spawn(take(Arc::clone(if round % 2 == 0 { &one } else { &other })));
     }
     let permits: Vec<_> = claims.join_all().await.into_iter().flatten().collect();
     let orders: BTreeSet<_> = permits.iter().map(Permit::order).collect();
@@ -128,6 +132,51 @@ pub(crate) async fn an_attempt_without_an_outcome_is_in_doubt_until_it_is_settle
     store.settle_unattempted(permit, applied(), NOW, leaf(15)).await.unwrap();
     assert_eq!(leaves(&store).await.len(), 7, "one for each write");
     assert_eq!(store.summary().await.unwrap().retried, 1);
+}
+
+/// Takes in a request to cancel an order, and commits it.
+async fn ask_to_cancel(store: &Arc<dyn Store>, number: u64, key: &str) {
+    keep(store, input(number, &[&format!("CANCEL-{number}")])).await;
+    let request = about_order(next(store).await, key, OrderEventKind::CancelRequested, leaf(number + 1));
+    commit(store, request).await.unwrap();
+}
+
+pub(crate) async fn after_a_request_to_cancel_no_delivery_begins(maker: impl Maker) {
+    let store = maker.open().await;
+    release(&store, 1, "PO-1", &[("erp", "order")]).await;
+    release(&store, 11, "PO-2", &[("erp", "order")]).await;
+    let claimed = claim(&store, 0).await.remove(0);
+    ask_to_cancel(&store, 21, "PO-1").await;
+    let before = observe(&store).await;
+    let begun = store.begin_attempt(claimed, leaf(23)).await;
+    assert!(matches!(begun, Err(StoreError::LeaseLost { .. })), "whoever had claimed it: {begun:?}");
+    assert_eq!(observe(&store).await, before);
+    let permits = claim(&store, LEASE_MS).await;
+    assert_eq!((permits.len(), permits[0].order()), (1, order_id("PO-2")));
+    let order = store.order(order_id("PO-1")).await.unwrap().unwrap();
+    assert_eq!((order.state, order.deliveries[0].state.as_str()), (OrderState::Held, "withheld"));
+    assert_eq!(store.summary().await.unwrap().withheld, 1);
+}
+
+pub(crate) async fn a_delivery_under_way_ends_as_it_ends_and_is_not_tried_again(maker: impl Maker) {
+    let store = maker.open().await;
+    for (number, key, settlement, state) in
+        [(1, "PO-1", applied(), "delivered"), (101, "PO-2", retry(1), "withheld"), (201, "PO-3", dead(true), "dead")]
+    {
+        release(&store, number, key, &[("erp", "order")]).await;
+        let permit = claim(&store, 0).await.remove(0);
+        let attempt = store.begin_attempt(permit, leaf(number + 2)).await.unwrap();
+        ask_to_cancel(&store, number + 10, key).await;
+        store.settle(attempt, settlement, NOW, leaf(number + 3)).await.unwrap();
+        assert_eq!(store.order(order_id(key)).await.unwrap().unwrap().deliveries[0].state, state);
+        assert!(claim(&store, 2 * LEASE_MS).await.is_empty(), "{key} is not tried again");
+    }
+    let letter = store.dead_letters(0, ALL).await.unwrap().remove(0);
+    let before = observe(&store).await;
+    let replayed = store.replay_dead_letter(letter.exception, NOW, leaf(301)).await;
+    assert!(matches!(replayed, Err(StoreError::CancelRequested { .. })), "{replayed:?}");
+    assert_eq!(observe(&store).await, before);
+    store.abandon_dead_letter(letter.exception, NOW, leaf(302)).await.unwrap();
 }
 
 pub(crate) async fn a_dead_letter_keeps_later_deliveries_back_or_lets_them_pass(maker: impl Maker) {

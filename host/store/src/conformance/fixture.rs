@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
+use portreeve_model::document::Span;
 use portreeve_model::{ChannelId, Currency, Digest, Instant, Money, OrderId, Reply, SenderId};
 use portreeve_record::Leaf;
 use portreeve_record::leaf::{Code, ExceptionLeaf, LeafBody};
 
 use crate::contract::{
-    CustomerEvent, Decided, DecisionCommit, Disposition, DocumentPosition, InputId, JournalEntry, JournalOutcome,
-    NewDocument, NewException, NewOrder, NewOutbox, NewPayload, OrderState, Room, Settlement, Store, StoreError,
+    CustomerEvent, Decided, DecisionCommit, Disposition, DocumentPosition, HoldOwner, InputId, JournalEntry,
+    JournalOutcome, NewDocument, NewEnvelope, NewException, NewHold, NewOrder, NewOrderEvent, NewOutbox, NewPayload,
+    OrderEventKind, OrderState, Room, Settlement, Store, StoreError,
 };
 use crate::proof::{Committed, Journaled, Permit};
 
@@ -66,7 +68,7 @@ pub(crate) fn input(number: u64, keys: &[&str]) -> JournalEntry {
         sender: sender(),
         received_at: NOW.plus_ms(i64::try_from(number).unwrap()),
         content: content(number),
-        envelopes: vec![format!("interchange {number}")],
+        envelopes: vec![envelope(&format!("interchange {number}"))],
         disposition: Disposition::Documents,
         payload: sealed(b"an input", None),
         reply: reply(&format!("reply to {number}")),
@@ -74,6 +76,12 @@ pub(crate) fn input(number: u64, keys: &[&str]) -> JournalEntry {
         exceptions: Vec::new(),
         leaf: leaf(number),
     }
+}
+
+/// An envelope that takes the reply's first word for its answer.
+pub(crate) fn envelope(key: &str) -> NewEnvelope {
+    let answer = Some(Span { offset_bytes: 0, length_bytes: 5 });
+    NewEnvelope { key: key.to_owned(), content: Digest::of(key.as_bytes()), answer }
 }
 
 pub(crate) fn content(number: u64) -> Digest {
@@ -127,6 +135,28 @@ pub(crate) fn released(document: Journaled, effects: &[(&str, &str)], leaf: Leaf
         exception: None,
     };
     decision_of(document, Decided::Order(Box::new(order)), vec![event, decision], leaf)
+}
+
+/// What a document says about an order that has come, or is still to come.
+pub(crate) fn about_order(document: Journaled, key: &str, kind: OrderEventKind, leaf: Leaf) -> DecisionCommit {
+    let (event, decision) = (sealed(b"event", None), sealed(b"decision", None));
+    let hold = NewHold {
+        owner: HoldOwner::Policy,
+        reason: "cancel-requested".to_owned(),
+        queue: "order-desk".to_owned(),
+        lines: Vec::new(),
+        expires_at: NOW.plus_ms(1_000),
+    };
+    let about = NewOrderEvent {
+        order: order_id(key),
+        kind,
+        event: event.sealed.commitment(),
+        decision: decision.sealed.commitment(),
+        fingerprint: Digest::of(kind.as_str().as_bytes()),
+        hold: (kind == OrderEventKind::CancelRequested).then_some(hold),
+        exception: exception(kind.as_str()),
+    };
+    decision_of(document, Decided::Event(Box::new(about)), vec![event, decision], leaf)
 }
 
 pub(crate) fn decision_of(

@@ -79,17 +79,18 @@ macro_rules! suite {
     ($maker:ty) => {
         $crate::conformance::suite! { $maker:
             accept: an_acknowledged_input_is_there_after_a_reopening, the_same_input_again_gets_the_first_reply_and_writes_nothing,
-                a_known_envelope_with_other_bytes_is_a_conflict_and_writes_nothing, of_one_input_sent_at_the_same_time_one_is_kept,
+                of_a_known_envelope_the_first_is_named_and_nothing_is_written, of_one_input_sent_at_the_same_time_one_is_kept,
                 no_position_appears_below_one_that_was_seen, a_refusal_is_on_record_once, exceptions_are_paged_oldest_first,
                 a_number_is_never_given_twice;
             decide: a_decision_is_there_after_a_reopening_with_everything_that_it_causes,
                 of_a_business_key_the_next_document_waits_for_the_first, a_second_decision_about_a_document_hears_of_the_first,
                 a_decision_that_fails_leaves_its_neighbours, an_erased_or_damaged_document_comes_without_its_bytes,
-                orders_are_paged_in_journal_order, history_is_of_lower_positions_and_of_one_customer,
+                what_comes_about_an_order_stands_beside_it_in_journal_order, orders_are_paged_in_journal_order, history_is_of_lower_positions_and_of_one_customer,
                 usage_counts_each_order_once_and_each_budget_apart, a_subject_is_found_in_everything_that_is_about_it;
             deliver: of_each_order_the_oldest_delivery_is_claimed_when_it_is_due, a_target_gets_as_many_as_it_has_room_for,
                 a_claim_is_exclusive_until_its_lease_ends_also_over_a_reopening, two_who_claim_at_once_never_get_the_same,
                 who_lost_the_lease_changes_nothing, an_attempt_without_an_outcome_is_in_doubt_until_it_is_settled,
+                after_a_request_to_cancel_no_delivery_begins, a_delivery_under_way_ends_as_it_ends_and_is_not_tried_again,
                 a_dead_letter_keeps_later_deliveries_back_or_lets_them_pass, a_dead_letter_is_replayed_so_often_and_no_more,
                 dead_letters_are_paged_by_their_exception;
             log: leaves_get_their_index_in_commit_order, of_two_sequencers_one_appends,

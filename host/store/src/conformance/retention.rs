@@ -6,10 +6,12 @@ use portreeve_model::{Instant, Reply};
 
 use super::Maker;
 use super::fixture::{
-    ALL, NOW, applied, claim, commit, dead, decision_of, exception, input, input_id, keep, leaf, leaves, next, observe,
-    order_id, order_in, release, released,
+    ALL, NOW, about_order, applied, claim, commit, dead, decision_of, envelope, exception, input, input_id, keep, leaf,
+    leaves, next, observe, order_id, order_in, release, released,
 };
-use crate::contract::{Decided, FORGOTTEN, Forgotten, InputId, JournalOutcome, OrderState, Store, StoreError};
+use crate::contract::{
+    Decided, FORGOTTEN, Forgotten, InputId, JournalOutcome, OrderEventKind, OrderState, Store, StoreError,
+};
 
 /// Later than everything here.
 const LATER: Instant = Instant(NOW.0 + 1_000_000);
@@ -66,9 +68,13 @@ pub(crate) async fn content_of_a_finished_input_goes_and_duplicates_are_known_al
     assert_eq!(store.reply_to(input_id(1)).await.unwrap(), Some(status_alone.clone()));
     let again = store.journal(input(1, &["PO-1"])).await.unwrap();
     assert!(matches!(again, JournalOutcome::Duplicate { reply, .. } if reply == status_alone));
-    let mut envelope = input(70, &["PO-70"]);
-    envelope.envelopes = vec!["interchange 1".to_owned()];
-    assert!(matches!(store.journal(envelope).await.unwrap(), JournalOutcome::Conflict { .. }));
+    let mut known = input(70, &["PO-70"]);
+    known.envelopes = vec![envelope("interchange 1")];
+    let outcome = store.journal(known).await.unwrap();
+    assert!(
+        matches!(&outcome, JournalOutcome::Known { envelopes } if envelopes[0].input == input_id(1)),
+        "{outcome:?}"
+    );
     keep(&store, input(71, &["PO-1"])).await;
     assert_eq!(next(&store).await.first().unwrap().position, order.position);
 }
@@ -105,6 +111,13 @@ pub(crate) async fn whatever_is_open_keeps_its_content(maker: impl Maker) {
     let mut unparsed = input(71, &[]);
     unparsed.exceptions = vec![exception("unparsed")];
     keep(&store, unparsed).await;
+    // About an order, for a person to carry out; and that order with it.
+    keep(&store, input(91, &["PO-91"])).await;
+    let document = store.undecided(ALL).await.unwrap().pop().unwrap();
+    commit(&store, released(document, &[], leaf(92))).await.unwrap();
+    keep(&store, input(93, &["PO-93"])).await;
+    let document = store.undecided(ALL).await.unwrap().pop().unwrap();
+    commit(&store, about_order(document, "PO-91", OrderEventKind::Changed, leaf(94))).await.unwrap();
     // On its way, and given up.
     keep(&store, input(81, &["PO-81"])).await;
     let document = store.undecided(ALL).await.unwrap().pop().unwrap();

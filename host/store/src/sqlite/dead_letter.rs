@@ -5,8 +5,8 @@ use portreeve_record::Leaf;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::contract::{DeadLetter, OutboxId, REPLAYS_MAX, StoreError};
-use crate::sqlite::failed;
 use crate::sqlite::rows::{Result, damaged, insert_leaf, signed, unsigned};
+use crate::sqlite::{failed, order_event};
 
 pub(super) fn list(connection: &Connection, after: u64, limit: u32) -> Result<Vec<DeadLetter>> {
     let mut statement = connection
@@ -43,6 +43,9 @@ pub(super) fn list(connection: &Connection, after: u64, limit: u32) -> Result<Ve
 
 pub(super) fn replay(tx: &Connection, exception: u64, at: Instant, leaf: &Leaf) -> Result<OutboxId> {
     let outbox = close(tx, exception, at)?;
+    if order_event::cancel_requested(tx, &outbox.0)? {
+        return Err(StoreError::CancelRequested { outbox: outbox.0 });
+    }
     // An attempt that was given up may have worked after all: it is looked up first.
     let replays = tx
         .prepare_cached(

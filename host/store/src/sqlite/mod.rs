@@ -15,7 +15,11 @@ mod trail;
 
 mod dead_letter;
 
+mod envelope;
+
 mod history;
+
+mod order_event;
 
 mod retention;
 
@@ -37,8 +41,9 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::contract::{
     Configuration, CustomerAggregate, DeadLetter, DecisionCommit, DocumentPosition, DocumentView, ExceptionView,
-    Forgotten, HistoryQuery, InputId, JournalEntry, JournalOutcome, KeptInput, NewReference, OrderState, OrderTrail,
-    OrderView, OutboxId, PluginUsage, Room, Settlement, Store, StoreError, Summary, TreeHead, UnsequencedLeaf,
+    Forgotten, HistoryQuery, InputId, JournalEntry, JournalOutcome, KeptInput, NewReference, OrderStanding, OrderState,
+    OrderTrail, OrderView, OutboxId, PluginUsage, Room, Settlement, Store, StoreError, Summary, TreeHead,
+    UnsequencedLeaf,
 };
 use crate::proof::{Attempt, Committed, Journaled, Permit, Settled};
 use writer::Writer;
@@ -377,6 +382,10 @@ impl Store for SqliteStore {
 
     async fn orders(&self, after: DocumentPosition, limit: u32) -> Result<Vec<OrderView>, StoreError> {
         self.read(move |connection| rows::orders(connection, after, limit)).await
+    }
+
+    async fn order_standing(&self, id: OrderId) -> Result<OrderStanding, StoreError> {
+        self.read(move |connection| order_event::standing(connection, id)).await
     }
 
     async fn order(&self, id: OrderId) -> Result<Option<OrderView>, StoreError> {

@@ -19,6 +19,8 @@ const FINISHED: &str = "input.received_at < ?1
      AND NOT EXISTS (SELECT 1 FROM document WHERE document.input = input.id AND document.state = 'undecided')
      AND NOT EXISTS (SELECT 1 FROM exception WHERE exception.input = input.id
                        AND (exception.closed_at IS NULL OR exception.closed_at >= ?1))
+     AND NOT EXISTS (SELECT 1 FROM document JOIN order_event ON order_event.position = document.position
+                     WHERE document.input = input.id AND order_event.decided_at >= ?1)
      AND NOT EXISTS (SELECT 1 FROM document JOIN orders ON orders.position = document.position
                      WHERE document.input = input.id
                        AND (orders.decided_at >= ?1 OR orders.state IN ('held', 'routed', 'exception')))
@@ -35,7 +37,11 @@ const FINISHED: &str = "input.received_at < ?1
 const PAYLOADS: &str = "SELECT payload FROM input WHERE id = ?1
      UNION SELECT payload FROM document WHERE input = ?1
      UNION SELECT orders.event FROM document JOIN orders ON orders.position = document.position WHERE document.input = ?1
-     UNION SELECT orders.decision FROM document JOIN orders ON orders.position = document.position WHERE document.input = ?1";
+     UNION SELECT orders.decision FROM document JOIN orders ON orders.position = document.position WHERE document.input = ?1
+     UNION SELECT order_event.event FROM document JOIN order_event ON order_event.position = document.position
+           WHERE document.input = ?1
+     UNION SELECT order_event.decision FROM document JOIN order_event ON order_event.position = document.position
+           WHERE document.input = ?1";
 
 pub(super) fn kept_inputs(
     connection: &Connection,

@@ -11,11 +11,11 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::contract::{
     Configuration, Decided, DecisionCommit, DeliveryView, DocumentPosition, ExceptionView, HoldOwner, InputId,
-    JournalEntry, JournalOutcome, NewException, NewOrder, NewPayload, OrderState, OrderView, OutboxId, PluginUsage,
-    Room, SUM_MINOR_MAX, Settlement, StoreError, Summary, TreeHead, UnsequencedLeaf,
+    JournalEntry, JournalOutcome, NewException, NewHold, NewOrder, NewPayload, OrderState, OrderView, OutboxId,
+    PluginUsage, Room, SUM_MINOR_MAX, Settlement, StoreError, Summary, TreeHead, UnsequencedLeaf,
 };
 use crate::proof::{Attempt, Committed, FirstDocument, Journaled, Permit, Settled};
-use crate::sqlite::{failed, trail};
+use crate::sqlite::{envelope, failed, order_event, trail};
 
 pub(super) type Result<T> = std::result::Result<T, StoreError>;
 
@@ -123,8 +123,9 @@ pub(super) fn journal(tx: &Connection, entry: &JournalEntry) -> Result<JournalOu
     if let Some(reply) = reply_to(tx, input)? {
         return Ok(JournalOutcome::Duplicate { input, reply });
     }
-    if let Some(envelope) = known_envelope(tx, entry)? {
-        return Ok(JournalOutcome::Conflict { envelope });
+    let known = envelope::known(tx, entry)?;
+    if !known.is_empty() {
+        return Ok(JournalOutcome::Known { envelopes: known });
     }
     insert_payload(tx, &entry.payload)?;
     let reply = entry.reply.to_json().map_err(|error| StoreError::Failed(error.to_string()))?;
@@ -143,14 +144,7 @@ pub(super) fn journal(tx: &Connection, entry: &JournalEntry) -> Result<JournalOu
         ])
     })
     .map_err(failed)?;
-    for envelope in &entry.envelopes {
-        // One input may repeat an interchange; its documents are told apart by key.
-        tx.prepare_cached("INSERT OR IGNORE INTO envelope (channel, sender, key, input) VALUES (?1, ?2, ?3, ?4)")
-            .and_then(|mut insert| {
-                insert.execute(params![entry.channel.as_str(), entry.sender.as_str(), envelope, input.0.as_bytes()])
-            })
-            .map_err(failed)?;
-    }
+    envelope::insert(tx, entry, input)?;
     for (index, document) in entry.documents.iter().enumerate() {
         insert_payload(tx, &document.payload)?;
         tx.prepare_cached(
@@ -193,17 +187,6 @@ pub(super) fn reply_to(connection: &Connection, input: InputId) -> Result<Option
         .map_err(failed)?
         .map(|json| Reply::from_json(&json).map_err(|error| damaged("a stored reply", &error)))
         .transpose()
-}
-
-fn known_envelope(tx: &Connection, entry: &JournalEntry) -> Result<Option<String>> {
-    let mut statement =
-        tx.prepare_cached("SELECT 1 FROM envelope WHERE channel = ?1 AND sender = ?2 AND key = ?3").map_err(failed)?;
-    for envelope in &entry.envelopes {
-        if statement.exists(params![entry.channel.as_str(), entry.sender.as_str(), envelope]).map_err(failed)? {
-            return Ok(Some(envelope.clone()));
-        }
-    }
-    Ok(None)
 }
 
 pub(super) fn lease_numbers(tx: &Connection, range: &str, count: u32) -> Result<u64> {
@@ -302,7 +285,7 @@ fn readable(payload: Result<(Vec<u8>, PayloadKey)>) -> Result<(std::result::Resu
     }
 }
 
-fn first_document(
+pub(super) fn first_document(
     connection: &Connection,
     channel: &str,
     sender: &str,
@@ -316,10 +299,12 @@ fn first_document(
             // sender's second try has to count.
             "SELECT position, content FROM document
              WHERE channel = ?1 AND sender = ?2 AND key = ?3 AND position < ?4 AND state IN ('undecided', 'decided')
-             ORDER BY position LIMIT 1",
+             ORDER BY content <> ?5, position LIMIT 1",
         )
         .map_err(failed)?
-        .query_row(params![channel, sender, key, below], |row| Ok((row.get::<_, i64>(0)?, digest(row, 1)?)))
+        .query_row(params![channel, sender, key, below, content.as_bytes()], |row| {
+            Ok((row.get::<_, i64>(0)?, digest(row, 1)?))
+        })
         .optional()
         .map_err(failed)?
         .map(|(position, first_content)| {
@@ -373,12 +358,13 @@ pub(super) fn sum_minor(total: f64) -> i64 {
 pub(super) fn commit_decision(tx: &Connection, decision: &DecisionCommit) -> Result<Committed> {
     let position = signed(decision.document.position.0)?;
     let state = match &decision.decided {
-        Decided::Order(_) => "decided",
+        Decided::Order(_) | Decided::Event(_) => "decided",
         Decided::Duplicate { .. } => "duplicate",
         Decided::Unmapped(_) => "unmapped",
     };
     let fingerprint = match &decision.decided {
         Decided::Order(order) => order.fingerprint,
+        Decided::Event(event) => event.fingerprint,
         Decided::Duplicate { of } => Digest::of(format!("duplicate of {}", of.0).as_bytes()),
         Decided::Unmapped(exception) => Digest::of(format!("unmapped {}", exception.code).as_bytes()),
     };
@@ -388,7 +374,7 @@ pub(super) fn commit_decision(tx: &Connection, decision: &DecisionCommit) -> Res
         .map_err(failed)?;
     let order = match &decision.decided {
         Decided::Order(order) => Some(order.id),
-        Decided::Duplicate { .. } | Decided::Unmapped(_) => None,
+        Decided::Event(_) | Decided::Duplicate { .. } | Decided::Unmapped(_) => None,
     };
     let committed = Committed { position: decision.document.position, order };
     // Decided before: another decision has no second effect, and hears of the first.
@@ -400,6 +386,10 @@ pub(super) fn commit_decision(tx: &Connection, decision: &DecisionCommit) -> Res
     }
     match &decision.decided {
         Decided::Order(order) => insert_order(tx, decision, order, position)?,
+        Decided::Event(event) => {
+            order_event::insert(tx, decision, event, position)?;
+            return trail::leaf_about_order(tx, &decision.leaf, event.order).map(|()| committed);
+        }
         Decided::Duplicate { .. } => {}
         Decided::Unmapped(exception) => {
             let about = About { position: Some(position), input: Some(decision.document.input), ..About::default() };
@@ -450,32 +440,10 @@ fn insert_order(tx: &Connection, decision: &DecisionCommit, order: &NewOrder, po
         ])
     })
     .map_err(failed)?;
+    // An order below nothing would give budget back.
+    let value_minor = order.value.minor.max(0);
     for hold in &order.holds {
-        let (owner, plugin) = match &hold.owner {
-            HoldOwner::Policy => ("policy", None),
-            HoldOwner::Advice(plugin) => ("advice", Some(plugin.as_str())),
-            HoldOwner::Route(plugin) => ("route", Some(plugin.as_str())),
-            HoldOwner::SpentBudget(plugin) => ("spent-budget", Some(plugin.as_str())),
-        };
-        tx.prepare_cached(
-            "INSERT INTO hold (order_id, owner, plugin, reason, queue, lines, opened_at, expires_at, value_minor)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-        )
-        .and_then(|mut insert| {
-            insert.execute(params![
-                id,
-                owner,
-                plugin,
-                hold.reason,
-                hold.queue,
-                hold.lines.join("\n"),
-                decision.at.0,
-                hold.expires_at.0,
-                // An order below nothing would give budget back.
-                order.value.minor.max(0),
-            ])
-        })
-        .map_err(failed)?;
+        insert_hold(tx, &id, hold, decision.at, value_minor)?;
     }
     for row in &order.outbox {
         tx.prepare_cached(
@@ -515,6 +483,34 @@ fn insert_order(tx: &Connection, decision: &DecisionCommit, order: &NewOrder, po
     Ok(())
 }
 
+pub(super) fn insert_hold(tx: &Connection, order: &str, hold: &NewHold, at: Instant, value_minor: i64) -> Result<()> {
+    let (owner, plugin) = match &hold.owner {
+        HoldOwner::Policy => ("policy", None),
+        HoldOwner::Advice(plugin) => ("advice", Some(plugin.as_str())),
+        HoldOwner::Route(plugin) => ("route", Some(plugin.as_str())),
+        HoldOwner::SpentBudget(plugin) => ("spent-budget", Some(plugin.as_str())),
+    };
+    tx.prepare_cached(
+        "INSERT INTO hold (order_id, owner, plugin, reason, queue, lines, opened_at, expires_at, value_minor)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+    )
+    .and_then(|mut insert| {
+        insert.execute(params![
+            order,
+            owner,
+            plugin,
+            hold.reason,
+            hold.queue,
+            hold.lines.join("\n"),
+            at.0,
+            hold.expires_at.0,
+            value_minor,
+        ])
+    })
+    .map_err(failed)?;
+    Ok(())
+}
+
 pub(super) fn decision_fingerprints(
     connection: &Connection,
     after: DocumentPosition,
@@ -542,6 +538,7 @@ pub(super) fn claim(
     limit: u32,
     room: &Room,
 ) -> Result<Vec<Permit>> {
+    order_event::end_passed_leases(tx, now)?;
     let mut permits = Vec::new();
     let mut limit = limit;
     for target in pending_targets(tx)? {
@@ -654,25 +651,18 @@ pub(super) fn settle(
         Settlement::Dead { exception, .. } => ("dead", false, at, None, Some(exception.code.as_str())),
     };
     let blocks = matches!(settlement, Settlement::Dead { blocks: true, .. });
-    let changed = tx
+    let settled = params![permit.outbox.0, permit.epoch, state, unresolved, due_at.0, external_id, code, blocks];
+    let mut changed = tx
         .prepare_cached(
             "UPDATE outbox SET state = ?3, unresolved = ?4, due_at = ?5, external_id = ?6, last_code = ?7,
                     blocks = ?8, lease_until = 0
              WHERE id = ?1 AND epoch = ?2 AND state = 'pending'",
         )
-        .and_then(|mut update| {
-            update.execute(params![
-                permit.outbox.0,
-                permit.epoch,
-                state,
-                unresolved,
-                due_at.0,
-                external_id,
-                code,
-                blocks
-            ])
-        })
+        .and_then(|mut update| update.execute(settled))
         .map_err(failed)?;
+    if changed == 0 {
+        changed = order_event::settle_withheld(tx, permit, settled, at)?;
+    }
     held(changed, permit)?;
     if let Settlement::Dead { exception, .. } = settlement {
         let about = About { order: Some(permit.order), outbox: Some(&permit.outbox.0), ..About::default() };
@@ -735,11 +725,14 @@ pub(super) fn payloads_about(connection: &Connection, subject: Digest) -> Result
     connection
         .prepare(
             "WITH sealed AS (SELECT commitment FROM payload_key WHERE subject = ?1),
+                  own AS (SELECT id, position FROM orders WHERE event IN (SELECT commitment FROM sealed)),
+                  later AS (SELECT position, event, decision FROM order_event
+                            WHERE order_id IN (SELECT id FROM own) OR event IN (SELECT commitment FROM sealed)),
                   found AS (SELECT document.payload AS document, input.payload AS input
-                            FROM orders JOIN document ON document.position = orders.position
-                                        JOIN input ON input.id = document.input
-                            WHERE orders.event IN (SELECT commitment FROM sealed))
-             SELECT commitment FROM sealed UNION SELECT document FROM found UNION SELECT input FROM found",
+                            FROM document JOIN input ON input.id = document.input
+                            WHERE position IN (SELECT position FROM own UNION SELECT position FROM later))
+             SELECT commitment FROM sealed UNION SELECT document FROM found UNION SELECT input FROM found
+             UNION SELECT event FROM later UNION SELECT decision FROM later",
         )
         .map_err(failed)?
         .query_map([subject.as_bytes()], |row| digest(row, 0))
@@ -870,6 +863,7 @@ pub(super) fn summary(connection: &Connection) -> Result<Summary> {
         inputs: count("SELECT count(*) FROM input")?,
         orders,
         unmapped: count("SELECT count(*) FROM document WHERE state = 'unmapped'")?,
+        order_events: count("SELECT count(*) FROM order_event")?,
         duplicates: count("SELECT count(*) FROM document WHERE state = 'duplicate'")?,
         rejected_inputs: count("SELECT count(*) FROM input WHERE disposition = 'rejected'")?,
         unparsed_inputs: count("SELECT count(*) FROM input WHERE disposition = 'unparsed'")?,
@@ -879,6 +873,7 @@ pub(super) fn summary(connection: &Connection) -> Result<Summary> {
         retried: count("SELECT coalesce(sum(attempts - 1), 0) FROM outbox WHERE attempts > 1")?,
         dead: count("SELECT count(*) FROM outbox WHERE state = 'dead'")?,
         pending: count("SELECT count(*) FROM outbox WHERE state = 'pending'")?,
+        withheld: count("SELECT count(*) FROM outbox WHERE state = 'withheld'")?,
         unsequenced: count("SELECT count(*) FROM leaf WHERE idx IS NULL")?,
         exceptions_open: trail::exceptions_open(connection)?,
     })
@@ -948,14 +943,19 @@ pub(super) fn order_view(connection: &Connection, row: &Row<'_>) -> Result<Order
 
 /// What an exception is about.
 #[derive(Default)]
-struct About<'a> {
-    order: Option<OrderId>,
-    input: Option<InputId>,
-    position: Option<i64>,
-    outbox: Option<&'a str>,
+pub(super) struct About<'a> {
+    pub(super) order: Option<OrderId>,
+    pub(super) input: Option<InputId>,
+    pub(super) position: Option<i64>,
+    pub(super) outbox: Option<&'a str>,
 }
 
-fn insert_exception(tx: &Connection, exception: &NewException, about: &About<'_>, at: Instant) -> Result<()> {
+pub(super) fn insert_exception(
+    tx: &Connection,
+    exception: &NewException,
+    about: &About<'_>,
+    at: Instant,
+) -> Result<()> {
     tx.prepare_cached(
         "INSERT INTO exception (order_id, input, position, outbox, stage, code, detail, queue, opened_at)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",

@@ -47,11 +47,15 @@ CREATE TABLE input (
 CREATE INDEX input_kept ON input (received_at, id) WHERE forgotten_at IS NULL;
 CREATE INDEX input_disposition ON input (disposition) WHERE disposition <> 'documents';
 
+-- An envelope belongs to the first input that brought it; its answer is a part of that input's reply.
 CREATE TABLE envelope (
-  channel TEXT NOT NULL,
-  sender  TEXT NOT NULL,
-  key     TEXT NOT NULL,
-  input   BLOB NOT NULL,
+  channel       TEXT NOT NULL,
+  sender        TEXT NOT NULL,
+  key           TEXT NOT NULL,
+  content       BLOB NOT NULL,
+  input         BLOB NOT NULL,
+  answer_offset INTEGER,
+  answer_length INTEGER,
   PRIMARY KEY (channel, sender, key)
 ) STRICT, WITHOUT ROWID;
 
@@ -92,6 +96,19 @@ CREATE TABLE orders (
   leaf          BLOB NOT NULL
 ) STRICT;
 CREATE INDEX orders_decided ON orders (decided_at);
+
+-- What came about an order after it. The order may come after its cancellation.
+CREATE TABLE order_event (
+  position   INTEGER PRIMARY KEY,
+  order_id   TEXT NOT NULL,
+  kind       TEXT NOT NULL,
+  event      BLOB NOT NULL,
+  decision   BLOB NOT NULL,
+  decided_at INTEGER NOT NULL,
+  leaf       BLOB NOT NULL
+) STRICT;
+CREATE INDEX order_event_order ON order_event (order_id, position);
+CREATE INDEX order_event_event ON order_event (event);
 
 CREATE TABLE customer_event (
   customer    BLOB NOT NULL,
@@ -156,6 +173,7 @@ CREATE TABLE outbox (
   attempts_before INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE INDEX outbox_pending ON outbox (target, due_at, seq) WHERE state = 'pending';
+CREATE INDEX outbox_withheld ON outbox (lease_until) WHERE state = 'withheld' AND lease_until > 0;
 CREATE INDEX outbox_order ON outbox (order_id, seq);
 
 CREATE TABLE number_range (

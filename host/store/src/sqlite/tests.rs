@@ -12,9 +12,11 @@ use rusqlite::{Connection, hooks::Wal};
 use tempfile::TempDir;
 
 use super::{SCHEMA_VERSION, SqliteStore};
-use crate::conformance::fixture::{ALL, commit, input, keep, leaf, leaves, next, observe, released, sealed};
+use crate::conformance::fixture::{
+    ALL, NOW, about_order, commit, input, input_id, keep, leaf, leaves, next, observe, order_id, released, sealed,
+};
 use crate::conformance::{Fault, Harm, Maker, suite};
-use crate::contract::{JournalOutcome, Store, StoreError};
+use crate::contract::{JournalOutcome, OrderEventKind, Store, StoreError};
 
 /// A folder, and the fault that the next commit of its writer meets.
 struct Folder {
@@ -236,4 +238,27 @@ async fn when_sqlite_gives_a_whole_transaction_up_nobody_in_it_is_told_otherwise
     for number in 1..=3 {
         keep(&store, input(number, &[&format!("PO-{number}")])).await;
     }
+}
+
+#[tokio::test]
+async fn what_came_about_an_order_goes_when_a_person_has_closed_it() {
+    let folder = Folder::new();
+    let store = folder.open().await;
+    keep(&store, input(1, &["PO-1"])).await;
+    commit(&store, released(next(&store).await, &[], leaf(2))).await.unwrap();
+    keep(&store, input(11, &["LATER"])).await;
+    let change = about_order(next(&store).await, "PO-1", OrderEventKind::Changed, leaf(12));
+    commit(&store, change).await.unwrap();
+    let [event] = &store.order_trail(order_id("PO-1")).await.unwrap().unwrap().events[..] else { unreachable!() };
+    let (event, later) = (event.clone(), NOW.plus_ms(1_000));
+    assert_eq!(store.forget(vec![input_id(11)], later, later, leaf(20)).await.unwrap(), None);
+    // No operation closes it yet.
+    let closed = folder.raw().execute("UPDATE exception SET closed_at = ?1", [NOW.plus_ms(5).0]).unwrap();
+    assert_eq!(closed, 1);
+    let forgotten = store.forget(vec![input_id(11)], later, later, leaf(20)).await.unwrap().unwrap();
+    assert_eq!((forgotten.inputs, forgotten.payloads), (1, 4), "input, document, event and decision");
+    for gone in [event.event, event.decision] {
+        assert!(matches!(store.payload(gone).await, Err(StoreError::Erased(_))));
+    }
+    assert_eq!(store.order_trail(order_id("PO-1")).await.unwrap().unwrap().events, [event], "its row stays");
 }

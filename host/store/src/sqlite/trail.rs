@@ -14,7 +14,7 @@ use crate::contract::{
     DocumentPosition, DocumentView, ExceptionView, HoldView, InputId, InputView, OrderState, OrderTrail, OrderView,
     TrailLeaf,
 };
-use crate::sqlite::failed;
+use crate::sqlite::{failed, order_event};
 
 /// What only readers of stories need. New tables and indices beside those of the
 /// schema: an older program goes on without them.
@@ -100,7 +100,8 @@ pub(super) fn order_trail(connection: &Connection, id: OrderId) -> Result<Option
     let holds = holds(connection, &text)?;
     let exceptions = exceptions_of(connection, &text, input.id)?;
     let leaves = leaves(connection, &input.id.0.to_string(), &text)?;
-    Ok(Some(OrderTrail { input, holds, exceptions, leaves }))
+    let events = order_event::list(connection, &text)?;
+    Ok(Some(OrderTrail { input, holds, exceptions, events, leaves }))
 }
 
 fn holds(connection: &Connection, order: &str) -> Result<Vec<HoldView>> {
@@ -165,7 +166,7 @@ fn leaves(connection: &Connection, input: &str, order: &str) -> Result<Vec<Trail
 pub(super) fn input_documents(connection: &Connection, input: InputId, limit: u32) -> Result<Vec<DocumentView>> {
     let mut statement = connection
         .prepare_cached(
-            "SELECT position, kind, key, channel, sender, received_at, payload FROM document
+            "SELECT position, kind, key, channel, sender, received_at, payload, content FROM document
              WHERE input = ?1 ORDER BY idx LIMIT ?2",
         )
         .map_err(failed)?;
@@ -174,10 +175,13 @@ pub(super) fn input_documents(connection: &Connection, input: InputId, limit: u3
     while let Some(row) = found.next().map_err(failed)? {
         let channel: String = row.get(3).map_err(failed)?;
         let sender: String = row.get(4).map_err(failed)?;
+        let (position, key): (i64, String) = (row.get(0).map_err(failed)?, row.get(2).map_err(failed)?);
+        let content = rows::digest(row, 7).map_err(failed)?;
         documents.push(DocumentView {
-            position: DocumentPosition(rows::unsigned(row.get(0).map_err(failed)?)?),
+            position: DocumentPosition(rows::unsigned(position)?),
             kind: row.get(1).map_err(failed)?,
-            key: row.get(2).map_err(failed)?,
+            first: rows::first_document(connection, &channel, &sender, &key, position, content)?,
+            key,
             channel: ChannelId::parse(&channel).map_err(|error| rows::damaged("a channel", &error))?,
             sender: SenderId::authenticated(&sender),
             received_at: Instant(row.get(5).map_err(failed)?),

@@ -47,13 +47,14 @@ impl Connector for AdobeCommerce {
             return Ok(registration(&input.path));
         }
         let id = DELIVERY_HEADERS.iter().find_map(|name| header(&input.headers, name));
-        let envelopes: Vec<Envelope> =
-            id.filter(|id| !id.trim().is_empty()).map(Envelope::of_input).into_iter().collect();
-        let envelope = (!envelopes.is_empty()).then_some(0);
+        let id = id.filter(|id| !id.trim().is_empty());
         let (documents, problems) = match orders(&input.body) {
-            Ok(orders) => read_orders(&orders, &input.body, envelope),
+            Ok(orders) => read_orders(&orders, &input.body, id.as_ref().map(|_| 0)),
             Err(problem) => (vec![], vec![*problem]),
         };
+        // A call of which nothing was taken may come again mended, with the same id.
+        let taken = !documents.is_empty() || problems.is_empty();
+        let envelopes = id.filter(|_| taken).map(Envelope::of_input).into_iter().collect();
         let reply = answer(&documents, &problems);
         Ok(Received { envelopes, documents, problems, reply })
     }

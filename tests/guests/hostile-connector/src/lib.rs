@@ -21,7 +21,7 @@ impl Connector for HostileConnector {
         let told = act(&input.settings);
         let reply = Reply { status: 200, headers: Vec::new(), body: told.into_bytes() };
         let documents = documents(&input.settings);
-        Ok(Received { envelopes: Vec::new(), documents, problems: Vec::new(), reply })
+        Ok(Received { envelopes: envelopes(&input.settings), documents, problems: Vec::new(), reply })
     }
 
     fn deliver(delivery: Delivery) -> Result<Receipt, Failure> {
@@ -54,6 +54,20 @@ fn documents(settings: &[Setting]) -> Vec<Document> {
         body: Vec::new(),
     };
     setting(settings, "kind").map(document).into_iter().collect()
+}
+
+/// An envelope for each of the `answers`, and for each of the `parts`: `OFFSET+LENGTH …`.
+fn envelopes(settings: &[Setting]) -> Vec<Envelope> {
+    let spans = |name| setting(settings, name).unwrap_or_default().split_whitespace().map(span);
+    let answers =
+        spans("answers").map(|answer| Envelope { answer: Some(answer), ..Envelope::of_input("1".to_owned()) });
+    let parts = spans("parts").map(|part| Envelope { part: Some(part), ..Envelope::of_input("1".to_owned()) });
+    answers.chain(parts).collect()
+}
+
+fn span(text: &str) -> Span {
+    let (offset, length) = text.split_once('+').unwrap();
+    Span { offset_bytes: offset.parse().unwrap(), length_bytes: length.parse().unwrap() }
 }
 
 fn receipt(settings: &[Setting]) -> Receipt {

@@ -1,0 +1,182 @@
+//! What came about an order after it: kept beside the order, which stays as it was
+//! decided. A request to cancel stops what has not begun.
+//!
+//! INVARIANT: stopping and the request's leaf are one transaction. So no delivery
+//! begins after a request that is on record, and none that is under way loses its
+//! outcome: it settles as before, and only a further attempt does not happen.
+
+use portreeve_model::{Instant, OrderId};
+use rusqlite::{Connection, OptionalExtension, Params, params};
+
+use crate::contract::{
+    DecisionCommit, DocumentPosition, EVENTS_SHOWN_MAX, InputId, NewHold, NewOrderEvent, OrderEventKind,
+    OrderEventView, OrderStanding, OrderState,
+};
+use crate::proof::Permit;
+use crate::sqlite::failed;
+use crate::sqlite::rows::{About, Result, damaged, digest, insert_exception, insert_hold, unsigned};
+
+/// Keeps an event, and what it does to its order.
+pub(super) fn insert(tx: &Connection, decision: &DecisionCommit, event: &NewOrderEvent, position: i64) -> Result<()> {
+    let order = event.order.to_string();
+    tx.prepare_cached(
+        "INSERT INTO order_event (position, order_id, kind, event, decision, decided_at, leaf)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    )
+    .and_then(|mut insert| {
+        insert.execute(params![
+            position,
+            order,
+            event.kind.as_str(),
+            event.event.as_bytes(),
+            event.decision.as_bytes(),
+            decision.at.0,
+            decision.leaf.id().as_bytes(),
+        ])
+    })
+    .map_err(failed)?;
+    let state: Option<String> = tx
+        .prepare_cached("SELECT state FROM orders WHERE id = ?1")
+        .and_then(|mut known| known.query_row([&order], |row| row.get(0)).optional())
+        .map_err(failed)?;
+    if let (Some(state), Some(hold)) = (&state, &event.hold) {
+        keep_back(tx, &order, state, hold, decision.at)?;
+    }
+    let about = About {
+        order: state.is_some().then_some(event.order),
+        input: Some(decision.document.input),
+        position: Some(position),
+        ..About::default()
+    };
+    insert_exception(tx, &event.exception, &about, decision.at)
+}
+
+/// Stops an order's deliveries that are not done, and holds what is thereby kept back.
+/// What is delivered or refused already is past holding: the exception is about that.
+fn keep_back(tx: &Connection, order: &str, state: &str, hold: &NewHold, at: Instant) -> Result<()> {
+    let withheld = tx
+        .prepare_cached("UPDATE outbox SET state = 'withheld' WHERE order_id = ?1 AND state = 'pending'")
+        .and_then(|mut update| update.execute([order]))
+        .map_err(failed)?;
+    let released = state == OrderState::Released.as_str();
+    if state == OrderState::Refused.as_str() || (released && withheld == 0) {
+        return Ok(());
+    }
+    insert_hold(tx, order, hold, at, order_value(tx, order)?)?;
+    held_when_nothing_is_under_way(tx, order, at)
+}
+
+fn order_value(tx: &Connection, order: &str) -> Result<i64> {
+    tx.prepare_cached("SELECT value_minor FROM orders WHERE id = ?1")
+        .and_then(|mut value| value.query_row([order], |row| row.get(0)))
+        .map_err(failed)
+}
+
+/// How an attempt ended whose delivery was withheld meanwhile: as it ended, but there is
+/// no further one. Returns how many rows it was, as for any other: none where no attempt
+/// had begun, since then nothing has to be known of it.
+pub(super) fn settle_withheld(tx: &Connection, permit: &Permit, settled: impl Params, at: Instant) -> Result<usize> {
+    let changed = tx
+        .prepare_cached(
+            "UPDATE outbox SET state = CASE ?3 WHEN 'pending' THEN 'withheld' ELSE ?3 END, unresolved = ?4,
+                    due_at = ?5, external_id = ?6, last_code = ?7, blocks = ?8, lease_until = 0
+             WHERE id = ?1 AND epoch = ?2 AND state = 'withheld' AND attempts > 0",
+        )
+        .and_then(|mut update| update.execute(settled))
+        .map_err(failed)?;
+    held_when_nothing_is_under_way(tx, &permit.order.to_string(), at)?;
+    Ok(changed)
+}
+
+/// Ends the leases of withheld deliveries that nobody settled in time: their host is
+/// gone, and their orders are held from now on.
+pub(super) fn end_passed_leases(tx: &Connection, now: Instant) -> Result<()> {
+    let passed: Vec<String> = tx
+        .prepare_cached(
+            "UPDATE outbox SET lease_until = 0
+             WHERE state = 'withheld' AND lease_until > 0 AND lease_until <= ?1 RETURNING order_id",
+        )
+        .map_err(failed)?
+        .query_map([now.0], |row| row.get(0))
+        .map_err(failed)?
+        .collect::<rusqlite::Result<_>>()
+        .map_err(failed)?;
+    passed.iter().try_for_each(|order| held_when_nothing_is_under_way(tx, order, now))
+}
+
+/// A released order whose deliveries are withheld is a held one, from when nothing of it
+/// is under way any more: until then it may still arrive. An attempt that has begun is
+/// unresolved until it is settled.
+fn held_when_nothing_is_under_way(tx: &Connection, order: &str, at: Instant) -> Result<()> {
+    tx.prepare_cached(
+        "UPDATE orders SET state = 'held', queue = hold.queue, why = hold.reason || ': a delivery is withheld'
+         FROM (SELECT queue, reason FROM hold WHERE order_id = ?1 ORDER BY id DESC LIMIT 1) AS hold
+         WHERE orders.id = ?1 AND orders.state = 'released'
+           AND EXISTS (SELECT 1 FROM outbox WHERE order_id = ?1 AND outbox.state = 'withheld')
+           AND NOT EXISTS (SELECT 1 FROM outbox
+                           WHERE order_id = ?1 AND outbox.state = 'withheld' AND unresolved AND lease_until > ?2)",
+    )
+    .and_then(|mut update| update.execute(params![order, at.0]))
+    .map_err(failed)?;
+    Ok(())
+}
+
+/// Whether an order is there, and whether its sender asked to cancel it.
+pub(super) fn standing(connection: &Connection, order: OrderId) -> Result<OrderStanding> {
+    connection
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM orders WHERE id = ?1),
+                    EXISTS (SELECT 1 FROM order_event WHERE order_id = ?1 AND kind = ?2)",
+        )
+        .and_then(|mut standing| {
+            let cancel = OrderEventKind::CancelRequested.as_str();
+            standing.query_row(params![order.to_string(), cancel], |row| {
+                Ok(OrderStanding { exists: row.get(0)?, cancel_requested: row.get(1)? })
+            })
+        })
+        .map_err(failed)
+}
+
+/// Whether the sender of a delivery's order asked to cancel it.
+pub(super) fn cancel_requested(connection: &Connection, outbox: &str) -> Result<bool> {
+    connection
+        .prepare_cached(
+            "SELECT 1 FROM outbox JOIN order_event ON order_event.order_id = outbox.order_id
+             WHERE outbox.id = ?1 AND order_event.kind = ?2",
+        )
+        .and_then(|mut found| found.exists(params![outbox, OrderEventKind::CancelRequested.as_str()]))
+        .map_err(failed)
+}
+
+/// What came about an order, in journal order.
+pub(super) fn list(connection: &Connection, order: &str) -> Result<Vec<OrderEventView>> {
+    let mut statement = connection
+        .prepare_cached(
+            "SELECT order_event.position, order_event.kind, document.input, document.received_at, decided_at, event,
+                    decision, leaf
+             FROM order_event JOIN document ON document.position = order_event.position
+             WHERE order_event.position IN (
+                 SELECT position FROM order_event WHERE order_id = ?1 ORDER BY position DESC LIMIT ?2)
+             ORDER BY order_event.position",
+        )
+        .map_err(failed)?;
+    let mut rows = statement.query(params![order, EVENTS_SHOWN_MAX]).map_err(failed)?;
+    let mut events = Vec::new();
+    while let Some(row) = rows.next().map_err(failed)? {
+        let kind: String = row.get(1).map_err(failed)?;
+        events.push(OrderEventView {
+            position: DocumentPosition(unsigned(row.get(0).map_err(failed)?)?),
+            kind: OrderEventKind::ALL
+                .into_iter()
+                .find(|known| known.as_str() == kind)
+                .ok_or_else(|| damaged("an order's event", &format!("unknown kind `{kind}`")))?,
+            input: InputId(digest(row, 2).map_err(failed)?),
+            received_at: Instant(row.get(3).map_err(failed)?),
+            decided_at: Instant(row.get(4).map_err(failed)?),
+            event: digest(row, 5).map_err(failed)?,
+            decision: digest(row, 6).map_err(failed)?,
+            leaf: digest(row, 7).map_err(failed)?,
+        });
+    }
+    Ok(events)
+}
