@@ -12,9 +12,9 @@ use portreeve_model::{Currency, Digest, Instant, OrderId, PluginName, Reply};
 use portreeve_record::{Leaf, PayloadKey};
 use portreeve_store::contract::{
     Configuration, CustomerAggregate, DeadLetter, DecisionCommit, DocumentPosition, DocumentView, ExceptionView,
-    HistoryQuery, InputId, JournalEntry, JournalOutcome, NewReference, OpenPayload, OrderStanding, OrderState,
-    OrderTrail, OrderView, OutboxId, PluginUsage, ReferenceTable, ReferenceWanted, Room, Settlement, Summary, TreeHead,
-    UnsequencedLeaf,
+    Forgotten, HistoryQuery, InputId, JournalEntry, JournalOutcome, KeptInput, NewReference, OpenPayload,
+    OrderStanding, OrderState, OrderTrail, OrderView, OutboxId, PluginUsage, ReferenceTable, ReferenceWanted, Room,
+    Settlement, Summary, TreeHead, UnsequencedLeaf,
 };
 use portreeve_store::{Attempt, Committed, Journaled, Permit, Settled, Store, StoreError};
 
@@ -134,6 +134,7 @@ store! {
         async fn settle_unattempted(&self, permit: Permit, settlement: Settlement, at: Instant, leaf: Leaf) -> Settled;
         async fn replay_dead_letter(&self, exception: u64, at: Instant, leaf: Leaf) -> OutboxId;
         async fn abandon_dead_letter(&self, exception: u64, at: Instant, leaf: Leaf) -> OutboxId;
+        async fn forget(&self, inputs: Vec<InputId>, before: Instant, at: Instant, leaf: Leaf) -> Option<Forgotten>;
         async fn append_sequenced(&self, expected_size: u64, leaves: Vec<Digest>, head: TreeHead) -> bool;
     }
     reads {
@@ -148,6 +149,7 @@ store! {
         async fn payload(&self, commitment: Digest) -> Vec<u8>;
         async fn payloads(&self, commitments: Vec<Digest>) -> Vec<Result<OpenPayload, StoreError>>;
         async fn payload_with_key(&self, commitment: Digest) -> (Vec<u8>, PayloadKey);
+        async fn kept_inputs(&self, before: Instant, after: Option<(Instant, InputId)>, limit: u32) -> Vec<KeptInput>;
         async fn payloads_about(&self, subject: Digest) -> Vec<Digest>;
         async fn kv(&self, plugin: &PluginName, scope: &str, key: &str) -> Option<Vec<u8>>;
         async fn unsequenced(&self, limit: u32) -> Vec<UnsequencedLeaf>;

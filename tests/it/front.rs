@@ -11,4 +11,6 @@ mod folders;
 
 mod logs;
 
+mod full_disk;
+
 mod patience;

@@ -22,6 +22,10 @@ mod deliveries;
 
 mod crowded;
 
+mod retention;
+
+mod units;
+
 mod faults;
 
 mod killed;

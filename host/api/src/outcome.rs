@@ -51,7 +51,12 @@ impl Outcome {
         let mut problems: Vec<OutcomeProblem> =
             finding.iter().flat_map(|finding| &finding.problems).map(OutcomeProblem::of).collect();
         let mut events = Vec::new();
-        for (index, preview) in pipeline.preview(input).await?.into_iter().enumerate() {
+        let previews = match pipeline.preview(input).await {
+            // A duplicate is one also when what the first said is gone.
+            Err(StoreError::Erased(_)) if duplicate => Vec::new(),
+            previews => previews?,
+        };
+        for (index, preview) in previews.into_iter().enumerate() {
             let Preview { document, outcome } = preview;
             match outcome {
                 Ok(said) => {

@@ -4,7 +4,7 @@
 //! They hold what people have to look at and refuse what no one could deliver. A
 //! rule compares the order with reference data that the caller looked up, in
 //! integers only; amounts that cannot be compared count as a difference, never as
-//! agreement.
+//! agreement. A line in another unit than its item's is converted by the table `unit`.
 //!
 //! ```toml
 //! [rules]
@@ -27,6 +27,8 @@
 
 mod amounts;
 
+mod units;
+
 mod partner;
 
 mod file;
@@ -37,6 +39,7 @@ use portreeve_model::value::Decimal;
 use portreeve_model::{Currency, Digest, Instant, Order, OrderLine};
 
 use self::amounts::{amount, within_tolerance};
+use self::units::by_conversion;
 use crate::strict::{Known, LoadErrors, SourceFile};
 use crate::verdict::shown;
 
@@ -100,6 +103,9 @@ pub struct ReferenceFacts {
     pub ship_to: Option<Looked<()>>,
     /// Our item for each of the customer's own item numbers, where both stand in a line.
     pub cross_references: BTreeMap<String, Looked<String>>,
+    /// What other units of an item are, by `sku` and unit, for the lines that are
+    /// ordered in another unit than the item is sold in.
+    pub conversions: BTreeMap<(String, String), Looked<UnitFacts>>,
     /// What is available of an item, in the unit that it is sold in, by `sku`.
     pub available: BTreeMap<String, Looked<i64>>,
 }
@@ -154,6 +160,15 @@ pub struct ItemFacts {
     pub currency: Currency,
 }
 
+/// What the host knows about another unit of an item.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnitFacts {
+    /// The unit that it is converted to.
+    pub to: String,
+    /// How many of those one of it is, exactly.
+    pub factor: Decimal,
+}
+
 /// A rule, as records and metrics name it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Rule {
@@ -171,7 +186,7 @@ pub enum Rule {
     Quantity,
     /// The item is known to the host.
     UnknownItem,
-    /// The item is ordered in the unit that it is sold in.
+    /// The item is ordered in the unit that it is sold in, or in one that converts to it.
     UnitOfMeasure,
     /// The price is near the list price.
     Price,
@@ -471,27 +486,22 @@ impl Rules {
             Some(Looked::NotLoaded) => return,
         };
 
-        // Check: it is ordered in the unit that it is sold in; the list price is for that unit.
-        if line.quantity.unit != item.unit {
-            findings.push(finding(
-                Rule::UnitOfMeasure,
-                "unit-differs",
-                shown(&line.quantity.unit),
-                shown(&item.unit),
-                self.hold(&self.queues.item),
-            ));
+        // What the list price and the stock are for is the unit that the item is sold in.
+        let Some(factor) = self.check_unit(line, item, reference, findings) else {
             return;
-        }
+        };
+        let converted = by_conversion(line, item, factor);
 
-        self.check_available(line, reference, findings);
+        self.check_available(line, factor, &converted, reference, findings);
 
         // Check: the price is near the list price, in both directions.
-        if !within_tolerance(&line.unit_price, item, self.price_tolerance_bp) {
+        if !within_tolerance(&line.unit_price, item, factor, self.price_tolerance_bp) {
+            let (list, tolerance) = (item.list_price, self.price_tolerance_bp);
             findings.push(finding(
                 Rule::Price,
                 "price-out-of-tolerance",
                 line.unit_price.to_string(),
-                format!("{} {} within {} bp", item.list_price, item.currency, self.price_tolerance_bp),
+                format!("{list} {} within {tolerance} bp{converted}", item.currency),
                 self.hold(&self.queues.price),
             ));
         }

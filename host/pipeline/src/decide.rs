@@ -47,7 +47,7 @@ use crate::leaf::{self, DecideFacts};
 use crate::{Pipeline, parallel};
 
 /// Tables that the host's own rules read.
-const RULE_TABLES: [&str; 5] = ["customer", "item", "ship-to", "cross-reference", "stock"];
+const RULE_TABLES: [&str; 6] = ["customer", "item", "ship-to", "cross-reference", "unit", "stock"];
 
 /// Why a batch could not be decided. Nothing of it is lost: its documents are
 /// still undecided.

@@ -50,6 +50,8 @@ pub mod numbers;
 
 pub mod dead_letter;
 
+pub mod retention;
+
 mod parallel;
 
 mod passing;

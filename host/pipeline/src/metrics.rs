@@ -6,6 +6,7 @@
 
 use portreeve_model::Failure;
 use portreeve_sandbox::{CallError, Crossed};
+use portreeve_store::contract::Forgotten;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -26,6 +27,9 @@ pub struct Metrics {
     budget_spent: Family<PluginLabels, Counter>,
     rows: Family<RowLabels, Gauge>,
     outside_missing: Gauge,
+    forgotten_inputs: Counter,
+    forgotten_payloads: Counter,
+    retention_failed: Counter,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -69,7 +73,25 @@ impl Default for Metrics {
             "1 when the audit log had entries and no checkpoint outside at the start",
             outside_missing.clone(),
         );
-        Self { registry, calls, refused, budget_spent, rows, outside_missing }
+        let (forgotten_inputs, forgotten_payloads) = (Counter::default(), Counter::default());
+        let retention_failed = Counter::default();
+        let help = "Inputs whose content was removed because its retention ended";
+        registry.register("portreeve_retention_inputs", help, forgotten_inputs.clone());
+        let help = "Sealed payloads that were removed with them";
+        registry.register("portreeve_retention_payloads", help, forgotten_payloads.clone());
+        let help = "Passes of retention that ended early";
+        registry.register("portreeve_retention_failed", help, retention_failed.clone());
+        Self {
+            registry,
+            calls,
+            refused,
+            budget_spent,
+            rows,
+            outside_missing,
+            forgotten_inputs,
+            forgotten_payloads,
+            retention_failed,
+        }
     }
 }
 
@@ -91,6 +113,16 @@ impl Metrics {
     /// the grant says about the order.
     pub(crate) fn budget_spent(&self, plugin: &portreeve_model::PluginName) {
         self.budget_spent.get_or_create(&PluginLabels { plugin: plugin.to_string() }).inc();
+    }
+
+    pub(crate) fn forgotten(&self, forgotten: Forgotten) {
+        self.forgotten_inputs.inc_by(forgotten.inputs);
+        self.forgotten_payloads.inc_by(forgotten.payloads);
+    }
+
+    /// Counts a pass of retention that ended early.
+    pub fn retention_failed(&self) {
+        self.retention_failed.inc();
     }
 
     /// Says that nothing ruled out a rollback of the audit log at the start.

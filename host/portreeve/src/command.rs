@@ -15,6 +15,8 @@ mod plugin;
 
 mod reference;
 
+mod retention;
+
 mod serve;
 
 use std::io::{IsTerminal, Write};
@@ -104,6 +106,9 @@ enum Command {
     /// Look at what plugins may cause.
     #[command(subcommand)]
     Grant(order::GrantCommand),
+    /// Remove old content.
+    #[command(subcommand)]
+    Retention(retention::Command),
     /// Verify the audit log, or prove an entry.
     #[command(subcommand)]
     Audit(audit::Command),
@@ -213,6 +218,7 @@ pub async fn dispatch(line: CommandLine, output: &mut Output) -> anyhow::Result<
         Command::Order(command) => order::run(command, json, output).await,
         Command::Exception(command) => order::run_exception(command, json, output).await,
         Command::Grant(command) => order::run_grant(command, json, output).await,
+        Command::Retention(command) => retention::run(command, json, output).await,
         Command::Audit(command) => audit::run(command, json, output).await,
     }
 }

@@ -14,7 +14,7 @@ use anyhow::{Context, bail};
 use portreeve_api::Tls;
 use portreeve_authority::rules::Rules;
 use portreeve_authority::{Authority, Known, SourceFile};
-use portreeve_model::{ChannelId, Digest, PluginName, SenderId};
+use portreeve_model::{ChannelId, Digest, Instant, PluginName, SenderId};
 use portreeve_pipeline::sender::{KnownSender, Proof};
 use portreeve_pipeline::{Channel, Routes, Senders, Target};
 use portreeve_record::canonical_json;
@@ -57,6 +57,28 @@ pub struct HostFile {
     /// Watched folders.
     #[serde(default, rename = "folder")]
     pub folders: Vec<FolderEntry>,
+    /// How long content is kept; none keeps it for good.
+    pub retention: Option<RetentionSection>,
+}
+
+/// How long content is kept.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RetentionSection {
+    /// Days after which the content of finished orders and inputs is removed: bytes,
+    /// events, decision records, replies, sentences. 1 to [`CONTENT_DAYS_MAX`].
+    pub content_days: u32,
+}
+
+/// A hundred years: more is a slip of the pen.
+const CONTENT_DAYS_MAX: u32 = 36_500;
+
+impl RetentionSection {
+    /// The time before which things have to be finished for their content to go.
+    #[must_use]
+    pub fn before(self, now: Instant) -> Instant {
+        now.plus_ms(-i64::from(self.content_days).saturating_mul(Instant::DAY_MS))
+    }
 }
 
 /// The host.
@@ -390,6 +412,13 @@ fn host_problems(host: &HostFile, routes: &Routes) -> Vec<String> {
     }
     if host.host.workers == 0 {
         problems.push("`workers` is 0; expected 1 or more".to_owned());
+    }
+    if let Some(RetentionSection { content_days }) = host.retention
+        && !(1..=CONTENT_DAYS_MAX).contains(&content_days)
+    {
+        problems.push(format!(
+            "`content_days` in [retention] is {content_days}; expected 1 to {CONTENT_DAYS_MAX}, or no [retention] to keep everything"
+        ));
     }
     let nothing = Digest::of(b"");
     if host.host.operator_token_sha256 == Some(nothing) {

@@ -16,6 +16,7 @@ use anyhow::{Context, bail};
 use portreeve_api::{Front, Limits, Tls};
 use portreeve_audit::{OutsideCheckpoint, OutsideFound, Sequencer};
 use portreeve_model::{Digest, Instant, PluginKind, PluginName};
+use portreeve_pipeline::retention::Retained;
 use portreeve_pipeline::{Clock, DeliverError, Deliveries, Metrics, Pipeline, SetAside, TableCache};
 use portreeve_record::leaf::{Code, ConfigurationLeaf, Label, ReferenceLeaf};
 use portreeve_record::{Leaf, LeafBody, LogKey, VerifierKey, canonical_digest};
@@ -28,7 +29,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
 use crate::clock::SystemClock;
-use crate::config::{Configuration, Files, FolderEntry, HostSection, PluginEntry, Proposed};
+use crate::config::{Configuration, Files, FolderEntry, HostSection, PluginEntry, Proposed, RetentionSection};
 use crate::folder::{End, Watched};
 use crate::{files, folder, reference};
 
@@ -45,6 +46,9 @@ const IDLE: Duration = Duration::from_millis(200);
 /// How long open requests may take once the host is told to stop. A sender that
 /// never ends its request would otherwise keep the host from ending its own.
 const DOOR_CLOSES_MAX: Duration = Duration::from_secs(10);
+
+/// How often old content is looked for.
+const RETENTION_EVERY: Duration = Duration::from_secs(60 * 60);
 
 /// How often leaves get their index.
 const SEQUENCE_EVERY: Duration = Duration::from_millis(500);
@@ -365,6 +369,8 @@ pub struct Host {
     pub verifier: VerifierKey,
     /// Name, origin and address, as the active configuration has them.
     pub settings: HostSection,
+    /// How long content is kept; none keeps it for good.
+    pub retention: Option<RetentionSection>,
     tls: Option<Tls>,
     /// What to open them with; only a host that serves watches.
     entries: Vec<FolderEntry>,
@@ -391,7 +397,7 @@ impl Host {
     ) -> anyhow::Result<Self> {
         let active = active(&store).await?;
         let configuration = Files::from_bytes(&active.bytes)?.check()?;
-        let settings = configuration.host.host.clone();
+        let (settings, retention) = (configuration.host.host.clone(), configuration.host.retention);
         let tls = configuration.tls()?;
         let (entries, base) = (configuration.host.folders.clone(), configuration.folder.clone());
         let folder = locations.components();
@@ -417,6 +423,7 @@ impl Host {
             sequencer: Arc::new(sequencer),
             verifier,
             settings,
+            retention,
             tls,
             entries,
             base,
@@ -519,7 +526,8 @@ impl Host {
             tokio::join!(
                 self.watch_until(halted.clone()),
                 self.decide_until(halted.clone()),
-                self.deliver_until(halted.clone())
+                self.deliver_until(halted.clone()),
+                self.forget_until(halted.clone())
             );
             at_rest.notify_one();
         };
@@ -599,6 +607,33 @@ impl Host {
         }
         while let Some(ended) = deliveries.ended().await {
             ended.into_iter().for_each(report);
+        }
+    }
+
+    /// Removes content whose retention has ended, where the configuration has one.
+    async fn forget_until(&self, stop: watch::Receiver<bool>) {
+        let Some(retention) = self.retention else { return };
+        while !*stop.borrow() {
+            let before = retention.before(self.pipeline.clock.now());
+            match self.pipeline.forget_finished(before, || *stop.borrow()).await {
+                Ok(Retained { forgotten, open }) => {
+                    tracing::info!(
+                        inputs = forgotten.inputs,
+                        payloads = forgotten.payloads,
+                        open,
+                        %before,
+                        "content was removed because its retention ended"
+                    );
+                }
+                Err(error) => {
+                    self.pipeline.metrics.retention_failed();
+                    tracing::error!(%error, "old content could not be removed");
+                }
+            }
+            tokio::select! {
+                () = tokio::time::sleep(RETENTION_EVERY) => {}
+                () = stopped(stop.clone()) => {}
+            }
         }
     }
 

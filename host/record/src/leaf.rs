@@ -120,6 +120,8 @@ pub enum LeafBody {
     Receipt(ReceiptLeaf),
     /// Something waits for a person.
     Exception(ExceptionLeaf),
+    /// Content was removed because its retention ended.
+    Retention(RetentionLeaf),
 }
 
 impl LeafBody {
@@ -134,6 +136,7 @@ impl LeafBody {
             Self::Attempt(_) => "attempt",
             Self::Receipt(_) => "receipt",
             Self::Exception(_) => "exception",
+            Self::Retention(_) => "retention",
         }
     }
 }
@@ -454,6 +457,17 @@ pub struct ExceptionLeaf {
     pub code: Code,
 }
 
+/// Content was removed because its retention ended: what finished inputs said, with
+/// that of their documents, orders and decisions. Their records stay.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RetentionLeaf {
+    /// All of them were finished before this time.
+    pub before: Instant,
+    /// The inputs, as their accept leaves name them.
+    pub inputs: Listed<Digest>,
+}
+
 /// One call into a plugin.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -519,6 +533,9 @@ impl ListedItem for CrossingRecord {
 }
 impl ListedItem for ProposalRecord {
     const SHOWN_MAX: usize = 16;
+}
+impl ListedItem for Digest {
+    const SHOWN_MAX: usize = 64;
 }
 impl ListedItem for Code {
     const SHOWN_MAX: usize = 16;
@@ -687,6 +704,10 @@ mod tests {
                 crossing: Some(crossing(&longest)),
             }),
             LeafBody::Exception(ExceptionLeaf { exception: u64::MAX, stage: longest.clone(), code: longest.clone() }),
+            LeafBody::Retention(RetentionLeaf {
+                before: Instant(i64::MIN),
+                inputs: Listed::of(vec![Digest::of(b"input"); 1000]).unwrap(),
+            }),
         ]
     }
 

@@ -212,6 +212,8 @@ pub struct KindCounts {
     pub receipt: u64,
     /// `exception`.
     pub exception: u64,
+    /// `retention`.
+    pub retention: u64,
 }
 
 /// Verifies a log from first leaf to last.
@@ -344,6 +346,7 @@ impl KindCounts {
             LeafBody::Attempt(_) => &mut self.attempt,
             LeafBody::Receipt(_) => &mut self.receipt,
             LeafBody::Exception(_) => &mut self.exception,
+            LeafBody::Retention(_) => &mut self.retention,
         };
         *counter = counter.saturating_add(1);
     }
@@ -384,7 +387,9 @@ impl StageOrder {
             LeafBody::Decide(decide) => self.decide(decide),
             LeafBody::Attempt(attempt) => self.attempt(attempt),
             LeafBody::Receipt(receipt) => self.receipt(receipt),
-            LeafBody::Configuration(_) | LeafBody::Reference(_) | LeafBody::Exception(_) => Ok(()),
+            LeafBody::Configuration(_) | LeafBody::Reference(_) | LeafBody::Exception(_) | LeafBody::Retention(_) => {
+                Ok(())
+            }
         }
     }
 

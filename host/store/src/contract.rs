@@ -8,10 +8,11 @@
 //!
 //! **Durability.** When a write returns `Ok`, it survives the loss of the process
 //! and of the machine's power. When it returns [`StoreError::Unknown`], it may or
-//! may not have persisted: the caller reads before it writes again. After any
-//! other error nothing of the write persisted.
+//! may not have persisted: the caller reads before it writes again, or repeats it as
+//! the method's *Retry* says. After any other error nothing of the write persisted.
 //!
-//! **Atomicity.** A write's rows and its leaf are one transaction.
+//! **Atomicity.** A write's rows and its leaf are one transaction, also where a group
+//! of writes shares one: a write that fails undoes itself and none of its neighbours.
 //!
 //! **Ordering.** Documents get ascending positions in commit order; a reader that
 //! saw position *n* will never later see a lower position appear. Leaves are
@@ -21,11 +22,23 @@
 //! exclusive until their lease ends; a holder whose lease has passed to another
 //! gets [`StoreError::LeaseLost`] and has changed nothing.
 //!
-//! **Retry.** `journal` and `commit_decision` are idempotent by their natural keys:
-//! repeating one that persisted reports the first result and writes nothing.
+//! **Retry.** Repeating a write that persisted changes nothing: most know their natural
+//! key or the state that they expect, and the others their leaf: the same write with a
+//! leaf that the log has already is there already, and another write with that leaf is
+//! refused. A proof that went into a write is used up by it,
+//! whatever it answers: after [`StoreError::Unknown`] the delivery is claimed again.
 //!
-//! **Bounds.** Reads take a limit. When the writer's queue is full, a write fails
-//! with [`StoreError::Busy`] at once; the front door answers 429.
+//! **Reads** change nothing, may be repeated at will and wait for no writer. Each sees
+//! one committed state, and in it everything that was acknowledged before it began.
+//! Lists are in the order that the method names, and pages continue after the last
+//! row seen: what is written meanwhile is neither shown twice nor left out.
+//!
+//! **Bounds.** Reads take a limit. When the writer's queue is full, a new input fails
+//! with [`StoreError::Busy`] at once and the front door answers 429; writes of accepted
+//! work wait their turn.
+//!
+//! What stands here and at the methods is what `conformance` tries, in every
+//! implementation, with both faults of each write.
 
 use std::collections::BTreeMap;
 
@@ -119,9 +132,9 @@ pub enum StoreError {
         /// The newest schema this program knows.
         known: i64,
     },
-    /// The data were written by an older version, and reading changes nothing.
+    /// The data were written by an older version, and cannot be used as they are.
     #[error(
-        "the data folder has schema {found}, and this version of portreeve reads schema {known}; let this version write to it once, for example by `portreeve serve`, or use the older version"
+        "the data folder has schema {found}, and this version of portreeve reads schema {known}; let `portreeve serve` bring the folder up to date first, or use the version that wrote it"
     )]
     OlderSchema {
         /// The schema in the folder.
@@ -876,6 +889,36 @@ pub struct TrailLeaf {
     pub bytes: Vec<u8>,
 }
 
+/// An input whose content is kept, as retention looks at it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeptInput {
+    /// Its id.
+    pub id: InputId,
+    /// Its commitment, by which records name it.
+    pub commitment: Digest,
+    /// When it was received.
+    pub received_at: Instant,
+    /// How many documents it has.
+    pub documents: u32,
+    /// Whether it came to rest before the time that was asked about; see
+    /// [`Store::forget`].
+    pub finished: bool,
+}
+
+/// What was removed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Forgotten {
+    /// Inputs whose content went.
+    pub inputs: u64,
+    /// Orders in them.
+    pub orders: u64,
+    /// Sealed payloads that cannot be opened any more.
+    pub payloads: u64,
+}
+
+/// What stands where content was.
+pub const FORGOTTEN: &str = "removed when its retention ended";
+
 /// Counts over the whole store, for people and for the demo's sums.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Summary {
@@ -917,9 +960,13 @@ pub struct Summary {
 /// has in common.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
-    /// Makes a configuration the active one and replaces its reference tables,
-    /// all in one transaction. The same bytes as the active configuration make no
-    /// new version and report the active one; the tables are replaced all the same.
+    /// Makes a configuration the active one and replaces its reference tables. The
+    /// same bytes as the active configuration make no new version and report the
+    /// active one; the tables are replaced all the same.
+    ///
+    /// *Durability*: version, tables and their leaves are one transaction. *Ordering*:
+    /// versions count from 1 in commit order. *Concurrency*: the last one to commit is
+    /// the active one. *Retry*: repeat it; a table whose leaf is known stays as it is.
     async fn activate_configuration(
         &self,
         bytes: Vec<u8>,
@@ -931,33 +978,56 @@ pub trait Store: Send + Sync + 'static {
     /// The active configuration; none before the first.
     async fn active_configuration(&self) -> Result<Option<Configuration>, StoreError>;
 
-    /// Replaces a reference table; readers see all of the old rows or all of the
-    /// new ones. Returns the table's version, from 1.
+    /// Replaces a reference table. Returns the table's version, from 1.
+    ///
+    /// *Durability*: rows, version and leaf are one transaction. *Ordering*: versions
+    /// count up in commit order. *Concurrency*: readers see all of the old rows or all
+    /// of the new ones, each with its version. *Retry*: repeat it; with the same rows and
+    /// a leaf that is known it reports the table's version and changes nothing.
     async fn load_reference(&self, table: &str, rows: Vec<(String, Row)>, leaf: Leaf) -> Result<u64, StoreError>;
 
     /// Tables as they were at one moment, in the order of the questions; none in the
     /// place of one that was never loaded.
     async fn references(&self, wanted: Vec<ReferenceWanted>) -> Result<Vec<Option<ReferenceTable>>, StoreError>;
 
-    /// A table's version and rows, in key order. None when it was never loaded.
+    /// A table's version and its rows, both of one commit, in key order. None when it
+    /// was never loaded.
     async fn reference(&self, table: &str) -> Result<Option<(u64, Vec<(String, Row)>)>, StoreError>;
 
     /// Keeps an input with its envelopes, documents, reply, exceptions and leaf. An
     /// envelope is kept by the first input that brings it, and by no other.
+    ///
+    /// *Durability*: all of it is one transaction, and only after it the sender gets
+    /// the reply. *Ordering*: its documents stand in the journal side by side, in their
+    /// order, after those of all earlier commits. *Concurrency*: of the same input at
+    /// the same time one is committed, the others are its duplicates, and of
+    /// two that bring one envelope the second hears [`JournalOutcome::Known`]. *Retry*: repeat
+    /// it; the same bytes report [`JournalOutcome::Duplicate`] with the first reply;
+    /// after [`Store::forget`] only its status is left.
     async fn journal(&self, entry: JournalEntry) -> Result<JournalOutcome, StoreError>;
 
     /// Puts it on record that an input was refused. Nothing else of it is kept.
+    ///
+    /// *Durability*: its leaf. *Ordering*: that of leaves. *Concurrency*: any.
+    /// *Retry*: repeat it; a leaf that is known is not entered again.
     async fn refuse(&self, leaf: Leaf) -> Result<(), StoreError>;
 
     /// The reply that exactly these bytes got before, if they were received before.
     async fn reply_to(&self, input: InputId) -> Result<Option<Reply>, StoreError>;
 
-    /// Takes `count` numbers of a range, from 1 on, for this process alone: nobody
-    /// gets them again, used or not. Returns the first.
+    /// Takes `count` numbers of a range, from 1 on, for this process alone. Returns
+    /// the first.
+    ///
+    /// *Durability*: numbers that were handed out are gone for good, used or not.
+    /// *Ordering*: later calls get higher ones. *Concurrency*: no two calls get the
+    /// same. *Retry*: take others; numbers of an unknown outcome may be lost and are
+    /// never given twice.
     async fn lease_numbers(&self, range: &str, count: u32) -> Result<u64, StoreError>;
 
-    /// Documents without a decision, lowest position first, of each business key
-    /// the first one only: the next one waits for what becomes of it.
+    /// Documents without a decision, in the order of their positions, of each business
+    /// key the first one only: the next one waits for what becomes of it. Handing a
+    /// document out does not take it away: two callers get the same one, and the first
+    /// decision counts. One whose bytes are erased or damaged comes without them.
     async fn undecided(&self, limit: u32) -> Result<Vec<Journaled>, StoreError>;
 
     /// What is known about customers below a position each, in the order of the questions.
@@ -973,9 +1043,15 @@ pub trait Store: Send + Sync + 'static {
         day_start: Instant,
     ) -> Result<PluginUsage, StoreError>;
 
-    /// Writes decisions in one transaction, each under its own savepoint: one
-    /// that fails leaves the others. As many results as decisions, in order. After a
-    /// request to cancel no delivery of its order begins, whoever has claimed it.
+    /// Writes decisions. As many results as decisions, in their order. After a request
+    /// to cancel no delivery of its order begins, whoever has claimed it.
+    ///
+    /// *Durability*: all are one transaction, each with its leaf under a savepoint of
+    /// its own: one that fails leaves the others. *Ordering*: they take effect in the
+    /// order of the list. *Concurrency*: of two decisions about a document the first to
+    /// commit counts. *Retry*: read [`Store::undecided`] again and decide what is still
+    /// there; a document that was decided reports what the first decision made of it,
+    /// and nothing is written.
     async fn commit_decisions(
         &self,
         decisions: Vec<DecisionCommit>,
@@ -984,6 +1060,13 @@ pub trait Store: Send + Sync + 'static {
     /// Claims due deliveries: at most one per order, that order's oldest, until
     /// `lease_until`, and to each target as many as there is room for. Rows whose
     /// lease has passed are claimed again.
+    ///
+    /// *Durability*: the lease, without a leaf: nothing was sent yet. *Ordering*: of one
+    /// target what fell due first; of one order what was decided first, and nothing
+    /// while an earlier row is pending, or dead and blocking. *Concurrency*: a row is
+    /// claimed by one at a time, and each claim fences the ones before it. *Retry*:
+    /// claim again; what an unknown outcome may have claimed comes back when its lease
+    /// has ended.
     async fn claim(
         &self,
         now: Instant,
@@ -993,9 +1076,22 @@ pub trait Store: Send + Sync + 'static {
     ) -> Result<Vec<Permit>, StoreError>;
 
     /// Records that an attempt begins. The effect may happen only after it.
+    ///
+    /// *Durability*: the attempt's number, that its outcome is open, and the leaf are
+    /// one transaction. *Ordering*: attempts of a delivery count up from 1.
+    /// *Concurrency*: fails with [`StoreError::LeaseLost`] when the row was claimed
+    /// again or settled since. *Retry*: claim again when the lease has ended; a permit
+    /// that is [`Permit::unresolved`] says that the attempt is on record, and then the
+    /// target is asked before anything is sent.
     async fn begin_attempt(&self, permit: Permit, leaf: Leaf) -> Result<Attempt, StoreError>;
 
     /// Records how an attempt ended.
+    ///
+    /// *Durability*: the delivery's state, an exception if there is one, and the leaf
+    /// are one transaction. *Ordering*: after its attempt. *Concurrency*: fails with
+    /// [`StoreError::LeaseLost`] as above; the target is then asked by the new holder.
+    /// *Retry*: claim again when the lease has ended; a delivery that was settled for
+    /// good is not claimed any more.
     async fn settle(
         &self,
         attempt: Attempt,
@@ -1006,6 +1102,8 @@ pub trait Store: Send + Sync + 'static {
 
     /// Records an outcome without a new attempt: an earlier one was found to
     /// have happened, or the look-up failed, or the message could not be made.
+    ///
+    /// *Durability, ordering, concurrency, retry*: as [`Store::settle`].
     async fn settle_unattempted(
         &self,
         permit: Permit,
@@ -1021,6 +1119,11 @@ pub trait Store: Send + Sync + 'static {
     /// Makes a dead letter a pending delivery again, due at once, and closes its
     /// exception. Attempts go on counting; an earlier one is looked up first.
     ///
+    /// *Durability*: delivery, exception and leaf are one transaction. *Ordering*: it
+    /// keeps its place among the deliveries of its order. *Concurrency*: of two that
+    /// replay or abandon it one succeeds. *Retry*: read [`Store::dead_letters`] again;
+    /// what was carried out is none any more, and repeating it is [`StoreError::NotDead`].
+    ///
     /// # Errors
     /// [`StoreError::NotDead`] when the exception is no open dead letter,
     /// [`StoreError::ReplaysSpent`] after [`REPLAYS_MAX`] of them,
@@ -1029,6 +1132,8 @@ pub trait Store: Send + Sync + 'static {
 
     /// Gives a dead letter up for good, and closes its exception; later deliveries
     /// of its order no longer wait for it.
+    ///
+    /// *Durability, ordering, concurrency, retry*: as [`Store::replay_dead_letter`].
     ///
     /// # Errors
     /// [`StoreError::NotDead`] when the exception is no open dead letter.
@@ -1060,10 +1165,45 @@ pub trait Store: Send + Sync + 'static {
     /// all orders: for an erasure, not for every day.
     async fn payloads_about(&self, subject: Digest) -> Result<Vec<Digest>, StoreError>;
 
+    /// Inputs that were received before a time and whose content is still kept, in
+    /// the order of that time and then of their ids, from the one after `after` on.
+    /// Costs as much as it returns, however many were forgotten before.
+    async fn kept_inputs(
+        &self,
+        before: Instant,
+        after: Option<(Instant, InputId)>,
+        limit: u32,
+    ) -> Result<Vec<KeptInput>, StoreError>;
+
+    /// Removes the content of finished inputs: keys and ciphertexts of all their
+    /// payloads, the reply but for its status, the sentences about their orders and
+    /// exceptions. What knows duplicates stays for good (ids, envelopes, keys and
+    /// digests of documents), and so do the orders' rows and all leaves. None when
+    /// one of the inputs is not finished or has no content any more; then nothing
+    /// was removed.
+    ///
+    /// An input is finished when nothing about it is open: no document without a
+    /// decision, no order that is held, routed or an exception, no delivery that is
+    /// pending or dead, no open exception; and when the last of it came to rest before
+    /// `before`.
+    ///
+    /// *Durability*: all of it and the leaf are one transaction. *Ordering*: any.
+    /// *Concurrency*: an input is judged in the transaction that removes its content;
+    /// of two that forget it one succeeds. *Retry*: repeat it; what was forgotten is
+    /// not forgotten again.
+    async fn forget(
+        &self,
+        inputs: Vec<InputId>,
+        before: Instant,
+        at: Instant,
+        leaf: Leaf,
+    ) -> Result<Option<Forgotten>, StoreError>;
+
     /// A connector's small state.
     async fn kv(&self, plugin: &PluginName, scope: &str, key: &str) -> Result<Option<Vec<u8>>, StoreError>;
 
-    /// Leaves without an index, in commit order.
+    /// Leaves without an index, in commit order: one that was seen here is never
+    /// preceded by another one later.
     async fn unsequenced(&self, limit: u32) -> Result<Vec<UnsequencedLeaf>, StoreError>;
 
     /// The head of the log; none before the first.
@@ -1072,6 +1212,16 @@ pub trait Store: Send + Sync + 'static {
     /// Gives the leaves the next indices and moves the head, if the head's size
     /// is still `expected_size` (0 before the first). False when it is not:
     /// another sequencer was faster, nothing was written.
+    ///
+    /// *Durability*: indices and head are one transaction; without a leaf, for it is
+    /// about leaves. *Ordering*: in the order of the list, without a gap.
+    /// *Concurrency*: compare and set; of two with the same expectation one succeeds.
+    /// *Retry*: read [`Store::tree_head`] and continue from there; repeating one that
+    /// persisted returns false.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] when a leaf is missing or has an index already, and
+    /// [`StoreError::Failed`] when the head does not fit; nothing was written.
     async fn append_sequenced(
         &self,
         expected_size: u64,

@@ -13,6 +13,9 @@ pub mod proof;
 
 pub mod sqlite;
 
+#[cfg(test)]
+mod conformance;
+
 pub use contract::{Store, StoreError};
 pub use proof::{Attempt, Committed, Journaled, Permit, Settled};
 pub use sqlite::SqliteStore;

@@ -411,3 +411,28 @@ async fn the_operators_token_stays_out_of_what_is_printed() {
         assert!(!shown.contains(&Digest::of(OPERATOR_TOKEN.as_bytes()).to_string()), "{shown}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn old_content_is_removed_by_hand_on_a_stopped_host() {
+    const LONG_AGO: portreeve_model::Instant = portreeve_model::Instant(1_577_836_800_000);
+    let keeping = in_any_year().append("portreeve.toml", "\n[retention]\ncontent_days = 1\n");
+    let host = keeping.start().await.stop().await.start_at(LONG_AGO).await;
+    host.send_edi(&order(1, "PO-1")).await.unwrap();
+    host.decide_all().await;
+    host.deliver_all().await;
+    let at_work = text(host.folder()).to_owned();
+    refused(&["retention", "run", "--data-dir", &at_work], &["is in use by another process"]).await;
+    let stopped = host.stop().await;
+    let data = text(stopped.folder());
+    let done = json(&["retention", "run", "--data-dir", data]).await;
+    assert_eq!((&done[0]["inputs"], &done[0]["orders"], &done[0]["payloads"]), (&1.into(), &1.into(), &4.into()));
+    assert_eq!(done[0]["open"], 0);
+    let again = run(&["retention", "run", "--data-dir", data]).await.unwrap();
+    assert!(again.starts_with("the content of 0 input(s)"), "{again}");
+    let verified = json(&["audit", "verify", "--data-dir", data]).await;
+    assert_eq!(verified[0]["verified"], true);
+
+    let keeping_all = TestHost::demo().await.stop().await;
+    let data = text(keeping_all.folder());
+    refused(&["retention", "run", "--data-dir", data], &["keeps everything", "`content_days`", "portreeve init"]).await;
+}

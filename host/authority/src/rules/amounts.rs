@@ -128,14 +128,17 @@ impl Rules {
 }
 
 /// Whether `|price − list| ≤ list × tolerance`, in integers: both sides are brought to
-/// nine decimal places and to the price's quantity. What overflows is not within.
-pub(super) fn within_tolerance(price: &UnitPrice, item: &ItemFacts, tolerance_bp: i64) -> bool {
+/// nine decimal places, to the price's quantity, and to the ordered unit, of which one
+/// is `factor` of the item's. What overflows is not within.
+pub(super) fn within_tolerance(price: &UnitPrice, item: &ItemFacts, factor: Decimal, tolerance_bp: i64) -> bool {
     if price.currency != item.currency || price.per_quantity == 0 {
         return false;
     }
     let compare = || {
-        let stated = nano(price.amount, price.scale)?;
-        let listed = nano(item.list_price.units, item.list_price.scale)?.checked_mul(i128::from(price.per_quantity))?;
+        let stated = nano(price.amount, price.scale)?.checked_mul(10_i128.checked_pow(u32::from(factor.scale))?)?;
+        let listed = nano(item.list_price.units, item.list_price.scale)?
+            .checked_mul(i128::from(price.per_quantity))?
+            .checked_mul(i128::from(factor.units))?;
         let difference = stated.checked_sub(listed)?.checked_abs()?;
         let scaled = difference.checked_mul(i128::from(ONE_BP))?;
         let allowed = listed.checked_abs()?.checked_mul(i128::from(tolerance_bp))?;

@@ -1,6 +1,7 @@
 //! What was agreed with a customer, and what is there: places, item numbers, stock.
 
 use portreeve_model::OrderLine;
+use portreeve_model::value::Decimal;
 
 use super::amounts::amount;
 use super::{Finding, Looked, ReferenceFacts, Rule, Rules};
@@ -65,19 +66,29 @@ impl Rules {
 
     /// Check: there is as much as is ordered. An item without a row of stock is made
     /// or bought to order; that nothing is known about it is no shortage.
-    pub(super) fn check_available(&self, line: &OrderLine, reference: &ReferenceFacts, findings: &mut Vec<Finding>) {
+    pub(super) fn check_available(
+        &self,
+        line: &OrderLine,
+        factor: Decimal,
+        converted: &str,
+        reference: &ReferenceFacts,
+        findings: &mut Vec<Finding>,
+    ) {
         let Some(Looked::Found(available)) = reference.available.get(&line.sku) else {
             return;
         };
-        let ordered = i128::from(line.quantity.value);
-        let factor = 10_i128.saturating_pow(u32::from(line.quantity.scale));
-        if self.short_stock && ordered > i128::from(*available).saturating_mul(factor) {
+        // Two 64-bit numbers multiply within 128 bits.
+        let ordered = i128::from(line.quantity.value).saturating_mul(i128::from(factor.units));
+        let places = u32::from(line.quantity.scale).saturating_add(u32::from(factor.scale));
+        let enough = i128::from(*available).checked_mul(10_i128.saturating_pow(places));
+        // What is available is more than any order can ask for when this overflows.
+        if self.short_stock && enough.is_some_and(|enough| ordered > enough) {
             findings.push(Finding {
                 rule: Rule::Availability,
                 code: "not-available",
                 line: Some(line.number.clone()),
                 found: format!("{} ordered", amount(line.quantity.value, line.quantity.scale)),
-                expected: format!("{available} or less"),
+                expected: format!("{available} or less{converted}"),
                 consequence: self.hold(&self.queues.item),
             });
         }

@@ -8,7 +8,7 @@ use portreeve_model::{Currency, Date, Money, Order, OrderLine, Quantity, UnitPri
 
 use super::{NOW, known, usd};
 use crate::SourceFile;
-use crate::rules::{Consequence, CustomerFacts, Finding, ItemFacts, Looked, ReferenceFacts, Rules};
+use crate::rules::{Consequence, CustomerFacts, Finding, ItemFacts, Looked, ReferenceFacts, Rules, UnitFacts};
 
 const RULES: &str = r#"
 [rules]
@@ -90,6 +90,7 @@ fn reference() -> ReferenceFacts {
         }),
         ship_to: Some(Looked::Found(())),
         cross_references: BTreeMap::from([("B-1".to_owned(), Looked::Found("BOLT".to_owned()))]),
+        conversions: BTreeMap::new(),
         available: BTreeMap::from([("NUT".to_owned(), Looked::Found(3))]),
         items: BTreeMap::from([("BOLT".to_owned(), item("10.00")), ("NUT".to_owned(), item("1.179"))]),
     }
@@ -465,4 +466,89 @@ fn holds_a_line_that_asks_for_more_than_is_available() {
     more(&mut short, &mut reference());
     assert_eq!(off.check(&short, &reference()), []);
     assert_eq!(findings(|_, facts| facts.available.clear()), []);
+}
+
+/// The bolt is sold by the piece at 10.00; this orders so many cases at a price in
+/// thousandths, with a case of `factor` pieces. Nobody states totals.
+fn cases(value: i64, scale: u8, milli: i64, factor: &str) -> impl FnOnce(&mut Order, &mut ReferenceFacts) {
+    let factor = Decimal::parse(factor).unwrap();
+    move |order, facts| {
+        order.totals = OrderTotals { lines: None, shipping: None, tax: None, discount: None, grand: None };
+        let line = order.lines.first_mut().unwrap();
+        line.quantity = Quantity { value, scale, unit: "CA".to_owned() };
+        (line.unit_price.amount, line.extended) = (milli, None);
+        let case = UnitFacts { to: "EA".to_owned(), factor };
+        facts.conversions.insert(("BOLT".to_owned(), "CA".to_owned()), Looked::Found(case));
+        facts.available.insert("BOLT".to_owned(), Looked::Found(100));
+    }
+}
+
+/// What is found about so many cases.
+fn found(change: impl FnOnce(&mut Order, &mut ReferenceFacts)) -> Vec<&'static str> {
+    findings(change).iter().map(|finding| finding.code).collect()
+}
+
+#[test]
+fn a_price_per_case_is_compared_with_the_list_price_of_its_pieces() {
+    // 12 × 10.00 = 120.00, and 5 % of it are 6.00: from 114.000 to 126.000.
+    for (milli, within) in [(120_000, true), (114_000, true), (126_000, true), (113_999, false), (126_001, false)] {
+        let codes = found(cases(1, 0, milli, "12"));
+        assert_eq!(codes.is_empty(), within, "{milli}: {codes:?}");
+    }
+    // 0.3 of a piece: 3.00, from 2.850 to 3.150. The factor's digits are its own.
+    for (milli, within) in [(2_850, true), (3_150, true), (2_849, false), (3_151, false)] {
+        assert_eq!(found(cases(1, 0, milli, "0.3")).is_empty(), within, "{milli}");
+    }
+    // A third of a dozen thirds: 1 / 3 has no end, 3 × it has. 10.00 × 0.333333333 = 3.33333333,
+    // less 5 % is 3.1666666635: 3.167 is above it, 3.166 below. Rounded, 3.17 would be the bound.
+    for (milli, within) in [(3_167, true), (3_166, false)] {
+        assert_eq!(found(cases(1, 0, milli, "0.333333333")).is_empty(), within, "{milli}");
+    }
+    // A price for ten cases: 10 × 120.00.
+    let for_ten = |milli| {
+        move |order: &mut Order, facts: &mut ReferenceFacts| {
+            cases(1, 0, milli, "12")(order, facts);
+            order.lines.first_mut().unwrap().unit_price.per_quantity = 10;
+        }
+    };
+    assert!(found(for_ten(1_140_000)).is_empty());
+    assert_eq!(found(for_ten(1_139_999)), ["price-out-of-tolerance"]);
+    // What does not fit 128 bits is no agreement.
+    assert!(found(cases(1, 0, i64::MAX, "9000000000.999999999")).contains(&"price-out-of-tolerance"));
+}
+
+#[test]
+fn cases_are_counted_in_pieces_against_the_stock() {
+    // 100 pieces: 8 cases of 12 are 96, 9 are 108; 8.333 cases are 99.996, 8.334 are 100.008.
+    for (value, scale, enough) in [(8, 0, true), (9, 0, false), (8_333, 3, true), (8_334, 3, false)] {
+        let codes = found(cases(value, scale, 120_000, "12"));
+        assert_eq!(codes.is_empty(), enough, "{value}: {codes:?}");
+    }
+    let short = findings(cases(9, 0, 120_000, "12"));
+    assert_eq!(short.first().unwrap().expected, "100 or less, at 12 `EA` to the `CA`");
+    let dear = findings(cases(1, 0, 200_000, "12"));
+    assert_eq!(dear.first().unwrap().expected, "10.00 USD within 500 bp, at 12 `EA` to the `CA`");
+}
+
+#[test]
+fn a_conversion_that_says_nothing_is_held_as_a_mistake_of_ours() {
+    let instead = |row: Looked<UnitFacts>| {
+        move |order: &mut Order, facts: &mut ReferenceFacts| {
+            cases(1, 0, 120_000, "12")(order, facts);
+            facts.conversions.insert(("BOLT".to_owned(), "CA".to_owned()), row);
+        }
+    };
+    let case = |to: &str, factor: &str| {
+        Looked::Found(UnitFacts { to: to.to_owned(), factor: Decimal::parse(factor).unwrap() })
+    };
+    for (row, code) in [
+        (case("BX", "12"), "unit-conversion-unfit"),
+        (case("EA", "0"), "unit-conversion-unfit"),
+        (case("EA", "-12"), "unit-conversion-unfit"),
+        (Looked::Incomplete, "unit-row-incomplete"),
+        (Looked::Unknown, "unit-differs"),
+        (Looked::NotLoaded, "unit-differs"),
+    ] {
+        check(instead(row), &[code], held("order-desk"));
+    }
 }

@@ -1,9 +1,18 @@
 //! Rows of reference tables as the host's rules see them. Every question is kept
 //! with its answer, so that the rules can be asked again with the same rows.
+//!
+//! | table             | key                   | columns that the rules read                     |
+//! |-------------------|-----------------------|-------------------------------------------------|
+//! | `customer`        | customer              | `class`, `blocked`, `currency`, `country`       |
+//! | `item`            | SKU                   | `list-price`, `unit`, `currency`                |
+//! | `ship-to`         | customer `/` place    | none: the row is the agreement                  |
+//! | `cross-reference` | customer `/` number   | `sku`                                           |
+//! | `unit`            | SKU `/` ordered unit  | `to`, a unit; `factor`, how many of it one is   |
+//! | `stock`           | SKU                   | `available`, in the item's unit                 |
 
 use std::collections::BTreeMap;
 
-use portreeve_authority::rules::{CustomerFacts, ItemFacts, Looked, ReferenceFacts};
+use portreeve_authority::rules::{CustomerFacts, ItemFacts, Looked, ReferenceFacts, UnitFacts};
 use portreeve_model::reference::Row;
 use portreeve_model::{Currency, Instant, Order};
 use portreeve_sandbox::{LookupAnswer, RecordedLookup};
@@ -70,15 +79,40 @@ pub(crate) fn reference_facts(
     let skus = || order.lines.iter().map(|line| &line.sku);
     let theirs = order.lines.iter().filter_map(|line| line.buyer_sku.as_ref());
     let place = order.ship_to.as_ref().and_then(|place| place.id.as_ref());
+    let items: BTreeMap<_, _> = skus().map(|sku| (sku.clone(), rows.looked("item", sku, item_facts))).collect();
     ReferenceFacts {
         received_at,
         test_channel,
         customer: rows.looked("customer", customer, customer_facts),
-        items: skus().map(|sku| (sku.clone(), rows.looked("item", sku, item_facts))).collect(),
+        conversions: conversions(order, &items, rows),
+        items,
         ship_to: place.map(|place| rows.looked("ship-to", &of_customer(customer, place), |_| Some(()))),
         cross_references: theirs.map(|number| (number.clone(), rows.our_item(customer, number))).collect(),
         available: skus().map(|sku| (sku.clone(), rows.looked("stock", sku, |row| row.whole("available")))).collect(),
     }
+}
+
+/// What the ordered units are of those that the items are sold in, where they differ.
+fn conversions(
+    order: &Order,
+    items: &BTreeMap<String, Looked<ItemFacts>>,
+    rows: &mut RuleRows<'_>,
+) -> BTreeMap<(String, String), Looked<UnitFacts>> {
+    let mut conversions = BTreeMap::new();
+    for line in &order.lines {
+        let unit = &line.quantity.unit;
+        if let Some(Looked::Found(item)) = items.get(&line.sku)
+            && *unit != item.unit
+        {
+            let row = rows.looked("unit", &format!("{}/{unit}", line.sku), unit_facts);
+            conversions.insert((line.sku.clone(), unit.clone()), row);
+        }
+    }
+    conversions
+}
+
+fn unit_facts(row: &Row) -> Option<UnitFacts> {
+    Some(UnitFacts { to: row.text("to")?.to_owned(), factor: row.number("factor")? })
 }
 
 /// The customer's class, where the customer is known.

@@ -1,10 +1,10 @@
 //! The contract on SQLite: one file, one writer thread, group commit.
 //!
 //! Writes queue up (bounded) for the writer thread, which takes all that wait,
-//! runs each under a savepoint in one transaction, commits, and only then
-//! answers: sixty-four orders cost one fsync instead of sixty-four. A write that
-//! fails rolls back to its savepoint and leaves its neighbours alone; a commit
-//! that fails answers everybody with [`StoreError::Unknown`].
+//! runs them in one transaction, commits, and only then answers: sixty-four orders
+//! cost one fsync instead of sixty-four. A write that fails leaves its neighbours
+//! alone (`writer.rs` says how); a commit that fails answers everybody with
+//! [`StoreError::Unknown`].
 //!
 //! Reads use a connection of their own: WAL readers see what is committed and
 //! never wait for the writer.
@@ -21,8 +21,14 @@ mod history;
 
 mod order_event;
 
+mod retention;
+
 mod writer;
 
+#[cfg(test)]
+mod tests;
+
+use std::cmp::Ordering;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -35,9 +41,9 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::contract::{
     Configuration, CustomerAggregate, DeadLetter, DecisionCommit, DocumentPosition, DocumentView, ExceptionView,
-    HistoryQuery, InputId, JournalEntry, JournalOutcome, NewReference, OpenPayload, OrderStanding, OrderState,
-    OrderTrail, OrderView, OutboxId, PluginUsage, ReferenceTable, ReferenceWanted, Room, Settlement, Store, StoreError,
-    Summary, TreeHead, UnsequencedLeaf,
+    Forgotten, HistoryQuery, InputId, JournalEntry, JournalOutcome, KeptInput, NewReference, OpenPayload,
+    OrderStanding, OrderState, OrderTrail, OrderView, OutboxId, PluginUsage, ReferenceTable, ReferenceWanted, Room,
+    Settlement, Store, StoreError, Summary, TreeHead, UnsequencedLeaf,
 };
 use crate::proof::{Attempt, Committed, Journaled, Permit, Settled};
 use writer::Writer;
@@ -59,8 +65,18 @@ impl SqliteStore {
     /// # Errors
     /// [`StoreError::InUse`] when another process has the folder,
     /// [`StoreError::NewerSchema`] when a newer program wrote it,
+    /// [`StoreError::OlderSchema`] when an older one did and no migration is known,
     /// [`StoreError::Failed`] when it cannot be opened.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
+        Self::open_with(folder, |_| Ok(()))
+    }
+
+    /// The same. What the tests do to the writer's connection, they do here: SQLite's
+    /// own hooks make a commit fail, before it persists or after.
+    fn open_with(
+        folder: &Path,
+        prepare: impl FnOnce(&mut Connection) -> rusqlite::Result<()>,
+    ) -> Result<Self, StoreError> {
         std::fs::create_dir_all(folder).map_err(|error| {
             StoreError::Failed(format!("the folder `{}` cannot be made: {error}", folder.display()))
         })?;
@@ -68,6 +84,7 @@ impl SqliteStore {
         let file = folder.join("portreeve.db");
         let mut connection = connect(&file)?;
         migrate(&mut connection)?;
+        prepare(&mut connection).map_err(failed)?;
         let reader = Arc::new(Mutex::new(connect(&file)?));
         Ok(Self { writer: Writer::start(connection)?, reader, _lock: Some(lock) })
     }
@@ -83,16 +100,12 @@ impl SqliteStore {
         let connection = Connection::open_with_flags(&file, flags).map_err(failed)?;
         connection.execute_batch("PRAGMA busy_timeout = 5000;").map_err(failed)?;
         let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(failed)?;
-        if found > SCHEMA_VERSION {
-            return Err(StoreError::NewerSchema { found, known: SCHEMA_VERSION });
-        }
-        if found < SCHEMA_VERSION {
-            return Err(StoreError::OlderSchema { found, known: SCHEMA_VERSION });
-        }
+        known_schema(found)?;
         Ok(Self { writer: Writer::none(), reader: Arc::new(Mutex::new(connection)), _lock: None })
     }
 
-    /// Runs a read on a blocking thread: SQLite's calls are not asynchronous.
+    /// Runs a read on a blocking thread: SQLite's calls are not asynchronous. All of
+    /// its statements see the same commit; each by itself would see the last one.
     async fn read<T, F>(&self, read: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
@@ -102,7 +115,9 @@ impl SqliteStore {
         let task = tokio::task::spawn_blocking(move || {
             // A reader that panicked changed nothing: its connection is still good.
             let connection = reader.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            read(&connection)
+            // Ended by being dropped, also when the read panics.
+            let snapshot = connection.unchecked_transaction().map_err(failed)?;
+            read(&snapshot)
         });
         task.await.map_err(|error| StoreError::Failed(format!("a read was cut short: {error}")))?
     }
@@ -142,16 +157,24 @@ fn connect(file: &Path) -> Result<Connection, StoreError> {
 
 fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(failed)?;
-    if found > SCHEMA_VERSION {
-        return Err(StoreError::NewerSchema { found, known: SCHEMA_VERSION });
-    }
-    if found == 0 {
+    if found != 0 {
+        known_schema(found)?;
+    } else {
         let transaction = connection.transaction().map_err(failed)?;
         transaction.execute_batch(include_str!("schema.sql")).map_err(failed)?;
         transaction.pragma_update(None, "user_version", SCHEMA_VERSION).map_err(failed)?;
         transaction.commit().map_err(failed)?;
     }
     trail::prepare(connection)
+}
+
+/// A schema is read by the programs that know it; an empty file has schema 0.
+fn known_schema(found: i64) -> Result<(), StoreError> {
+    match found.cmp(&SCHEMA_VERSION) {
+        Ordering::Less => Err(StoreError::OlderSchema { found, known: SCHEMA_VERSION }),
+        Ordering::Equal => Ok(()),
+        Ordering::Greater => Err(StoreError::NewerSchema { found, known: SCHEMA_VERSION }),
+    }
 }
 
 /// SQLite's error as ours; its text names tables and constraints, never values.
@@ -204,7 +227,7 @@ impl Store for SqliteStore {
     }
 
     async fn refuse(&self, leaf: Leaf) -> Result<(), StoreError> {
-        self.writer.write_or_refuse(move |tx| rows::insert_leaf(tx, &leaf)).await
+        self.writer.write_or_refuse(move |tx| rows::refuse(tx, &leaf)).await
     }
 
     async fn reply_to(&self, input: InputId) -> Result<Option<Reply>, StoreError> {
@@ -314,6 +337,25 @@ impl Store for SqliteStore {
 
     async fn payloads_about(&self, subject: Digest) -> Result<Vec<Digest>, StoreError> {
         self.read(move |connection| rows::payloads_about(connection, subject)).await
+    }
+
+    async fn kept_inputs(
+        &self,
+        before: Instant,
+        after: Option<(Instant, InputId)>,
+        limit: u32,
+    ) -> Result<Vec<KeptInput>, StoreError> {
+        self.read(move |connection| retention::kept_inputs(connection, before, after, limit)).await
+    }
+
+    async fn forget(
+        &self,
+        inputs: Vec<InputId>,
+        before: Instant,
+        at: Instant,
+        leaf: Leaf,
+    ) -> Result<Option<Forgotten>, StoreError> {
+        self.writer.write(move |tx| retention::forget(tx, &inputs, before, at, &leaf)).await
     }
 
     async fn kv(&self, plugin: &PluginName, scope: &str, key: &str) -> Result<Option<Vec<u8>>, StoreError> {

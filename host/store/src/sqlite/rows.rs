@@ -56,6 +56,9 @@ pub(super) fn load_reference(
     rows: &[(String, ReferenceRow)],
     leaf: &Leaf,
 ) -> Result<u64> {
+    if let Some(version) = loaded_before(tx, table, rows, leaf)? {
+        return Ok(version);
+    }
     tx.execute("DELETE FROM reference_row WHERE name = ?1", [table]).map_err(failed)?;
     let mut insert =
         tx.prepare_cached("INSERT INTO reference_row (name, key, row) VALUES (?1, ?2, ?3)").map_err(failed)?;
@@ -75,23 +78,14 @@ pub(super) fn load_reference(
     unsigned(version)
 }
 
-/// One read of all tables: a configuration that is activated replaces several at
-/// once, and nobody may see some of the old ones beside some of the new.
+/// All in one read, which is a snapshot: a configuration that is activated replaces
+/// several at once, and nobody may see some of the old ones beside some of the new.
 pub(super) fn references(connection: &Connection, wanted: &[ReferenceWanted]) -> Result<Vec<Option<ReferenceTable>>> {
-    let moment = connection.unchecked_transaction().map_err(failed)?;
-    let tables = wanted.iter().map(|wanted| reference(&moment, wanted)).collect();
-    moment.finish().map_err(failed)?;
-    tables
+    wanted.iter().map(|wanted| reference(connection, wanted)).collect()
 }
 
 fn reference(connection: &Connection, wanted: &ReferenceWanted) -> Result<Option<ReferenceTable>> {
-    let version: Option<i64> = connection
-        .prepare_cached("SELECT version FROM reference_table WHERE name = ?1")
-        .map_err(failed)?
-        .query_row([&wanted.table], |row| row.get(0))
-        .optional()
-        .map_err(failed)?;
-    let Some(version) = version.map(unsigned).transpose()? else { return Ok(None) };
+    let Some(version) = reference_version(connection, &wanted.table)? else { return Ok(None) };
     if wanted.known == Some(version) {
         return Ok(Some(ReferenceTable { version, rows: None }));
     }
@@ -107,6 +101,30 @@ fn reference(connection: &Connection, wanted: &ReferenceWanted) -> Result<Option
         })
         .collect::<Result<Vec<_>>>()?;
     Ok(Some(ReferenceTable { version, rows: Some(rows) }))
+}
+
+/// The version that this very write made before. A known leaf that came with other
+/// rows is no repetition, and then fails as any leaf that cannot be entered.
+fn loaded_before(tx: &Connection, table: &str, rows: &[(String, ReferenceRow)], leaf: &Leaf) -> Result<Option<u64>> {
+    if !leaf_known(tx, leaf)? {
+        return Ok(None);
+    }
+    let mut rows: Vec<_> = rows.iter().collect();
+    rows.sort_by(|(a, _), (b, _)| a.cmp(b));
+    let loaded = reference(tx, &ReferenceWanted { table: table.to_owned(), known: None })?;
+    let same = |table: &ReferenceTable| table.rows.as_ref().is_some_and(|known| known.iter().eq(rows.iter().copied()));
+    Ok(loaded.filter(same).map(|table| table.version))
+}
+
+fn reference_version(connection: &Connection, table: &str) -> Result<Option<u64>> {
+    connection
+        .prepare_cached("SELECT version FROM reference_table WHERE name = ?1")
+        .map_err(failed)?
+        .query_row([table], |row| row.get(0))
+        .optional()
+        .map_err(failed)?
+        .map(unsigned)
+        .transpose()
 }
 
 // --- accept ------------------------------------------------------------------------------------
@@ -165,6 +183,10 @@ pub(super) fn journal(tx: &Connection, entry: &JournalEntry) -> Result<JournalOu
     }
     trail::leaf_about_input(tx, &entry.leaf, input)?;
     Ok(JournalOutcome::Committed { input, documents: entry.documents.len() })
+}
+
+pub(super) fn refuse(tx: &Connection, leaf: &Leaf) -> Result<()> {
+    if leaf_known(tx, leaf)? { Ok(()) } else { insert_leaf(tx, leaf) }
 }
 
 pub(super) fn reply_to(connection: &Connection, input: InputId) -> Result<Option<Reply>> {
@@ -366,9 +388,9 @@ pub(super) fn commit_decision(tx: &Connection, decision: &DecisionCommit) -> Res
         Decided::Event(_) | Decided::Duplicate { .. } | Decided::Unmapped(_) => None,
     };
     let committed = Committed { position: decision.document.position, order };
-    // Decided before: the same decision again has no second effect.
+    // Decided before: another decision has no second effect, and hears of the first.
     if changed == 0 {
-        return Ok(committed);
+        return Ok(Committed { order: order_at(tx, position)?, ..committed });
     }
     for payload in &decision.payloads {
         insert_payload(tx, payload)?;
@@ -390,6 +412,14 @@ pub(super) fn commit_decision(tx: &Connection, decision: &DecisionCommit) -> Res
         None => insert_leaf(tx, &decision.leaf)?,
     }
     Ok(committed)
+}
+
+fn order_at(tx: &Connection, position: i64) -> Result<Option<OrderId>> {
+    tx.query_row("SELECT id FROM orders WHERE position = ?1", [position], |row| row.get::<_, String>(0))
+        .optional()
+        .map_err(failed)?
+        .map(|id| OrderId::parse(&id).map_err(|error| damaged("an order id", &error)))
+        .transpose()
 }
 
 fn insert_order(tx: &Connection, decision: &DecisionCommit, order: &NewOrder, position: i64) -> Result<()> {
@@ -750,6 +780,14 @@ pub(super) fn insert_leaf(tx: &Connection, leaf: &Leaf) -> Result<()> {
         .and_then(|mut insert| insert.execute(params![leaf.id().as_bytes(), leaf.bytes()]))
         .map_err(failed)?;
     Ok(())
+}
+
+/// Whether a write that has no key but its leaf was committed before.
+pub(super) fn leaf_known(connection: &Connection, leaf: &Leaf) -> Result<bool> {
+    connection
+        .prepare_cached("SELECT 1 FROM leaf WHERE id = ?1")
+        .and_then(|mut known| known.exists([leaf.id().as_bytes()]))
+        .map_err(failed)
 }
 
 pub(super) fn unsequenced(connection: &Connection, limit: u32) -> Result<Vec<UnsequencedLeaf>> {

@@ -20,7 +20,8 @@ CREATE TABLE reference_row (
   PRIMARY KEY (name, key)
 ) STRICT, WITHOUT ROWID;
 
--- A payload and its key live apart: erasing a subject deletes keys only.
+-- A payload and its key live apart: erasing a subject deletes keys only. Where
+-- retention ended, an empty ciphertext says that it was here.
 CREATE TABLE payload (
   commitment BLOB PRIMARY KEY,
   ciphertext BLOB NOT NULL
@@ -40,8 +41,10 @@ CREATE TABLE input (
   received_at   INTEGER NOT NULL,
   disposition   TEXT NOT NULL,
   payload       BLOB NOT NULL,
-  reply         BLOB NOT NULL
+  reply         BLOB NOT NULL,
+  forgotten_at  INTEGER
 ) STRICT;
+CREATE INDEX input_kept ON input (received_at, id) WHERE forgotten_at IS NULL;
 CREATE INDEX input_disposition ON input (disposition) WHERE disposition <> 'documents';
 
 -- An envelope belongs to the first input that brought it; its answer is a part of that input's reply.

@@ -45,9 +45,19 @@ pub(super) fn leaf_about_input(tx: &Connection, leaf: &Leaf, input: InputId) -> 
     leaf_about(tx, leaf, &input.0.to_string())
 }
 
-fn leaf_about(tx: &Connection, leaf: &Leaf, about: &str) -> Result<()> {
+/// Keeps a leaf, and that it is about these inputs.
+pub(super) fn leaf_about_inputs(tx: &Connection, leaf: &Leaf, inputs: &[InputId]) -> Result<()> {
     rows::insert_leaf(tx, leaf)?;
     let seq = tx.last_insert_rowid();
+    inputs.iter().try_for_each(|input| about(tx, seq, &input.0.to_string()))
+}
+
+fn leaf_about(tx: &Connection, leaf: &Leaf, about: &str) -> Result<()> {
+    rows::insert_leaf(tx, leaf)?;
+    self::about(tx, tx.last_insert_rowid(), about)
+}
+
+fn about(tx: &Connection, seq: i64, about: &str) -> Result<()> {
     tx.prepare_cached("INSERT INTO leaf_about (about, seq) VALUES (?1, ?2)")
         .and_then(|mut insert| insert.execute(params![about, seq]))
         .map_err(failed)?;

@@ -53,6 +53,11 @@ impl<'a> Transaction<'a> {
 
     /// Runs a write so that its failure undoes it and nothing else.
     pub(super) fn alone<T>(&self, write: impl FnOnce(&Self) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        // SQLite gives a whole transaction up when a disk is full. Nothing may run after
+        // that: outside of one, each statement would commit by itself.
+        if self.connection.is_autocommit() {
+            return Err(StoreError::Failed(GIVEN_UP.to_owned()));
+        }
         if !self.careful {
             return write(self).inspect_err(|_| self.spoilt.set(true));
         }
@@ -62,6 +67,7 @@ impl<'a> Transaction<'a> {
                 run_cached(self.connection, "RELEASE write_of_one").map_err(failed)?;
                 Ok(value)
             }
+            Err(error) if self.connection.is_autocommit() => Err(error),
             Err(error) => {
                 self.connection.execute_batch("ROLLBACK TO write_of_one; RELEASE write_of_one").map_err(failed)?;
                 Err(error)
@@ -166,6 +172,8 @@ where
         let answer = match (committed, self.result) {
             (Ok(()), Some(result)) => result,
             (Ok(()), None) => Err(StoreError::Failed("the write was not run".to_owned())),
+            // What failed by itself persisted nothing, whatever became of the others.
+            (Err(_), Some(Err(own))) => Err(own),
             (Err(StoreError::Unknown(why)), _) => Err(StoreError::Unknown(why.clone())),
             (Err(StoreError::Failed(why)), _) => Err(StoreError::Failed(why.clone())),
             (Err(error), _) => Err(StoreError::Failed(error.to_string())),
@@ -217,6 +225,9 @@ fn commit_group(connection: &Connection, group: &mut [Box<dyn Job>]) -> Result<(
     })
 }
 
+/// What SQLite does when a disk is full or fails at the wrong moment.
+const GIVEN_UP: &str = "the transaction was given up, as happens when a disk is full; look at the disk";
+
 /// Runs the writes in a transaction and leaves it open; false when it was rolled
 /// back because one of them failed.
 fn run_group(connection: &Connection, group: &mut [Box<dyn Job>], careful: bool) -> Result<bool, StoreError> {
@@ -225,19 +236,16 @@ fn run_group(connection: &Connection, group: &mut [Box<dyn Job>], careful: bool)
     let transaction = Transaction::of(connection, careful);
     for job in group {
         job.run(&transaction);
-        // A full disk or a failed read ends the whole transaction. Nothing may run
-        // after it: outside of one, each statement would commit by itself.
-        let ended = connection.is_autocommit();
-        if transaction.spoilt.get() && !ended {
-            connection
-                .execute_batch("ROLLBACK")
-                .map_err(|error| StoreError::Failed(format!("the transaction could not be rolled back: {error}")))?;
-        }
         if transaction.spoilt.get() {
+            if !connection.is_autocommit() {
+                connection.execute_batch("ROLLBACK").map_err(|error| {
+                    StoreError::Failed(format!("the transaction could not be rolled back: {error}"))
+                })?;
+            }
             return Ok(false);
         }
-        if ended {
-            return Err(StoreError::Failed("the database rolled back, for want of space or after an error".to_owned()));
+        if connection.is_autocommit() {
+            return Err(StoreError::Failed(GIVEN_UP.to_owned()));
         }
     }
     Ok(true)

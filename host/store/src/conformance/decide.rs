@@ -1,0 +1,274 @@
+//! Decide: orders with what they cause, one key at a time, history and budgets.
+
+use portreeve_model::{Currency, Digest, PluginName};
+
+use super::fixture::{
+    ALL, NOW, about_order, claim, commit, decision_of, exception, input, keep, leaf, leaves, next, observe, order_id,
+    order_in, release, released, sealed, usd,
+};
+use super::{Harm, Maker};
+use crate::contract::{
+    Decided, DocumentPosition, HistoryQuery, HoldOwner, NewHold, OrderEventKind, OrderStanding, OrderState,
+    SUM_MINOR_MAX, StoreError,
+};
+
+const HOUR_MS: i64 = 3_600_000;
+
+pub(crate) async fn a_decision_is_there_after_a_reopening_with_everything_that_it_causes(maker: impl Maker) {
+    let store = maker.open().await;
+    let mut entry = input(1, &["PO-1"]);
+    entry.exceptions = vec![exception("of-the-input")];
+    keep(&store, entry).await;
+    let mut decision = released(next(&store).await, &[("erp", "order")], leaf(2));
+    let order = order_in(&mut decision);
+    (order.state, order.queue) = (OrderState::Held, Some("credit".to_owned()));
+    order.holds = vec![NewHold {
+        owner: HoldOwner::Advice(PluginName::parse("fraud").unwrap()),
+        reason: "new-customer".to_owned(),
+        queue: "credit".to_owned(),
+        lines: vec!["1".to_owned(), "3".to_owned()],
+        expires_at: NOW.plus_ms(HOUR_MS),
+    }];
+    order.exception = Some(exception("of-the-order"));
+    let (event, fingerprint) = (order.event, order.fingerprint);
+    let committed = commit(&store, decision).await.unwrap();
+    assert_eq!(committed.order(), Some(order_id("PO-1")));
+    drop(store);
+
+    let store = maker.open().await;
+    let order = store.order(order_id("PO-1")).await.unwrap().unwrap();
+    assert_eq!((order.number.as_str(), order.state, order.position), ("PO-1", OrderState::Held, committed.position()));
+    assert_eq!((order.queue.as_deref(), order.value, order.leaf), (Some("credit"), usd(100), leaf(2).id()));
+    assert_eq!(order.deliveries[0].state, "pending");
+    assert_eq!(store.payload(event).await.unwrap(), b"event");
+    assert_eq!(store.payload_with_key(order.decision).await.unwrap().0, b"decision");
+    let trail = store.order_trail(order.id).await.unwrap().unwrap();
+    assert_eq!((trail.holds[0].reason.as_str(), trail.holds[0].lines.len()), ("new-customer", 2));
+    let codes: Vec<_> = trail.exceptions.iter().map(|exception| exception.code.as_str()).collect();
+    assert_eq!(codes, ["of-the-input", "of-the-order"]);
+    assert_eq!(trail.leaves.iter().map(|leaf| leaf.id).collect::<Vec<_>>(), [leaf(1).id(), leaf(2).id()]);
+    let fingerprints = store.decision_fingerprints(DocumentPosition(0), ALL).await.unwrap();
+    assert_eq!(fingerprints, [(committed.position(), fingerprint)]);
+    assert!(store.undecided(ALL).await.unwrap().is_empty());
+    assert!(store.order(order_id("PO-9")).await.unwrap().is_none());
+    assert!(store.order_trail(order_id("PO-9")).await.unwrap().is_none());
+}
+
+pub(crate) async fn of_a_business_key_the_next_document_waits_for_the_first(maker: impl Maker) {
+    let store = maker.open().await;
+    keep(&store, input(1, &["PO-1"])).await;
+    keep(&store, input(2, &["PO-1", "PO-2"])).await;
+    let handed = store.undecided(ALL).await.unwrap();
+    assert_eq!(handed.iter().map(|document| document.key()).collect::<Vec<_>>(), ["PO-1", "PO-2"]);
+    assert!(handed[0].position() < handed[1].position() && handed[0].first().is_none());
+
+    // One that became no order is no first one.
+    let unmapped = Decided::Unmapped(exception("unmapped"));
+    let first = handed.into_iter().next().unwrap();
+    let first_position = first.position();
+    let committed = commit(&store, decision_of(first, unmapped, Vec::new(), leaf(3))).await.unwrap();
+    assert_eq!(committed.order(), None);
+    let second = next(&store).await;
+    assert_eq!((second.key(), second.first()), ("PO-1", None));
+    commit(&store, released(second, &[], leaf(4))).await.unwrap();
+
+    // One that did is the first of all later ones.
+    keep(&store, input(5, &["PO-1"])).await;
+    let third = store.undecided(ALL).await.unwrap().into_iter().find(|document| document.key() == "PO-1").unwrap();
+    let first = third.first().unwrap();
+    assert!(first.position > first_position && !first.same_content);
+    let duplicate = Decided::Duplicate { of: first.position };
+    commit(&store, decision_of(third, duplicate, Vec::new(), leaf(6))).await.unwrap();
+    let summary = store.summary().await.unwrap();
+    assert_eq!((summary.duplicates, summary.unmapped, summary.undecided), (1, 1, 1));
+}
+
+pub(crate) async fn a_second_decision_about_a_document_hears_of_the_first(maker: impl Maker) {
+    let (one, other) = maker.open_two().await;
+    keep(&one, input(1, &["PO-1"])).await;
+    let (first, second) = (next(&one).await, next(&other).await);
+    commit(&one, released(first, &[("erp", "order")], leaf(2))).await.unwrap();
+    let before = observe(&one).await;
+    let differently = Decided::Unmapped(exception("unmapped"));
+    let committed = commit(&other, decision_of(second, differently, Vec::new(), leaf(3))).await.unwrap();
+    assert_eq!(committed.order(), Some(order_id("PO-1")), "what the first decision made of it");
+    assert_eq!(observe(&one).await, before);
+}
+
+pub(crate) async fn a_decision_that_fails_leaves_its_neighbours(maker: impl Maker) {
+    let store = maker.open().await;
+    keep(&store, input(1, &["PO-1", "PO-2", "PO-3"])).await;
+    let mut decisions = Vec::new();
+    for (document, number) in store.undecided(ALL).await.unwrap().into_iter().zip(2..) {
+        decisions.push(released(document, &[("erp", "order")], leaf(number)));
+    }
+    // Two orders cannot have one id.
+    order_in(&mut decisions[1]).id = order_id("PO-1");
+    let results = store.commit_decisions(decisions).await.unwrap();
+    let orders: Vec<_> = results.iter().map(|result| result.as_ref().ok().and_then(|done| done.order())).collect();
+    assert_eq!(orders, [Some(order_id("PO-1")), None, Some(order_id("PO-3"))], "as many results, in order");
+    assert!(matches!(results[1], Err(StoreError::Failed(_))));
+    assert_eq!(next(&store).await.key(), "PO-2");
+    assert_eq!(leaves(&store).await, [1, 2, 4].map(|number| leaf(number).id().short()), "none of the failed one");
+    assert_eq!(claim(&store, 0).await.len(), 2);
+}
+
+pub(crate) async fn an_erased_or_damaged_document_comes_without_its_bytes(maker: impl Maker) {
+    let store = maker.open().await;
+    let entry = input(1, &["PO-1", "PO-2", "PO-3"]);
+    let [erased, damaged, fine] = [0, 1, 2].map(|index: usize| entry.documents[index].payload.sealed.commitment());
+    keep(&store, entry).await;
+    maker.harm(Harm::Erase(erased));
+    maker.harm(Harm::Damage(damaged));
+    let documents = store.undecided(ALL).await.unwrap();
+    assert_eq!(documents.len(), 3, "each has to be decided, or it stands in the way of all others");
+    assert!(documents[0].body().unwrap_err().contains("was erased"));
+    assert!(documents[1].body().unwrap_err().contains("damaged"));
+    assert_eq!(documents[2].body(), Ok(b"body of PO-3".as_slice()));
+    assert!(matches!(store.payload(erased).await, Err(StoreError::Erased(found)) if found == erased));
+    assert!(matches!(store.payload_with_key(damaged).await, Err(StoreError::Damaged(_))));
+    let opened = store.payloads(vec![erased, fine, damaged]).await.unwrap();
+    assert!(matches!(&opened[..], [Err(StoreError::Erased(_)), Ok(_), Err(StoreError::Damaged(_))]), "{opened:?}");
+    assert!(matches!(store.payload(Digest::of(b"unknown")).await, Err(StoreError::Damaged(_))));
+    let view = store.input_documents(super::fixture::input_id(1), ALL).await;
+    assert!(matches!(view, Err(StoreError::Erased(found)) if found == erased));
+}
+
+pub(crate) async fn what_comes_about_an_order_stands_beside_it_in_journal_order(maker: impl Maker) {
+    let store = maker.open().await;
+    let nothing = OrderStanding { exists: false, cancel_requested: false };
+    assert_eq!(store.order_standings(vec![order_id("PO-1")]).await.unwrap(), [nothing]);
+    release(&store, 1, "PO-1", &[]).await;
+    for (number, kind) in
+        [(11, OrderEventKind::Changed), (21, OrderEventKind::Changed), (31, OrderEventKind::CancelRequested)]
+    {
+        keep(&store, input(number, &[&format!("LATER-{number}")])).await;
+        let committed = commit(&store, about_order(next(&store).await, "PO-1", kind, leaf(number + 1))).await.unwrap();
+        assert_eq!(committed.order(), None, "it became no order of its own");
+    }
+    drop(store);
+    let store = maker.open().await;
+    let cancelled = OrderStanding { exists: true, cancel_requested: true };
+    let standings = store.order_standings(vec![order_id("PO-2"), order_id("PO-1")]).await.unwrap();
+    assert_eq!(standings, [nothing, cancelled], "in the order of the questions");
+    let trail = store.order_trail(order_id("PO-1")).await.unwrap().unwrap();
+    let kinds: Vec<_> = trail.events.iter().map(|event| event.kind).collect();
+    assert_eq!(kinds, [OrderEventKind::Changed, OrderEventKind::Changed, OrderEventKind::CancelRequested]);
+    assert!(trail.events.is_sorted_by(|a, b| a.position < b.position));
+    assert_eq!(store.payload(trail.events[0].event).await.unwrap(), b"event");
+    assert_eq!(trail.leaves.last().unwrap().id, leaf(32).id(), "its leaf is in the order's story");
+    assert_eq!((trail.exceptions.len(), store.summary().await.unwrap().order_events), (3, 3));
+    // An order may come after its own cancellation.
+    keep(&store, input(41, &["LATER-41"])).await;
+    let early = about_order(next(&store).await, "PO-9", OrderEventKind::CancelRequested, leaf(42));
+    commit(&store, early).await.unwrap();
+    let standings = store.order_standings(vec![order_id("PO-9")]).await.unwrap();
+    assert_eq!(standings, [OrderStanding { exists: false, cancel_requested: true }]);
+}
+
+pub(crate) async fn orders_are_paged_in_journal_order(maker: impl Maker) {
+    let store = maker.open().await;
+    for (number, key) in (1..).step_by(10).zip(["PO-5", "PO-4", "PO-3", "PO-2", "PO-1"]) {
+        keep(&store, input(number, &[key])).await;
+        let mut decision = released(next(&store).await, &[], leaf(number + 1));
+        if key == "PO-3" {
+            order_in(&mut decision).state = OrderState::Refused;
+        }
+        commit(&store, decision).await.unwrap();
+    }
+    let mut seen: Vec<(DocumentPosition, String)> = Vec::new();
+    loop {
+        let after = seen.last().map_or(DocumentPosition(0), |(position, _)| *position);
+        let page = store.orders(after, 2).await.unwrap();
+        if page.is_empty() {
+            break;
+        }
+        seen.extend(page.into_iter().map(|order| (order.position, order.number)));
+    }
+    let numbers: Vec<_> = seen.iter().map(|(_, number)| number.as_str()).collect();
+    assert_eq!(numbers, ["PO-5", "PO-4", "PO-3", "PO-2", "PO-1"]);
+    let refused = store.orders_in(OrderState::Refused, DocumentPosition(0), ALL).await.unwrap();
+    assert_eq!(refused.iter().map(|order| order.number.as_str()).collect::<Vec<_>>(), ["PO-3"]);
+    let after = store.orders_in(OrderState::Released, seen[2].0, ALL).await.unwrap();
+    assert_eq!(after.iter().map(|order| order.number.as_str()).collect::<Vec<_>>(), ["PO-2", "PO-1"]);
+    let fingerprints = store.decision_fingerprints(seen[3].0, ALL).await.unwrap();
+    assert_eq!(fingerprints, [(seen[4].0, Digest::of(b"released PO-1"))]);
+}
+
+pub(crate) async fn history_is_of_lower_positions_and_of_one_customer(maker: impl Maker) {
+    let store = maker.open().await;
+    for (number, key, customer) in [(1, "PO-1", "a"), (11, "PO-2", "a"), (21, "PO-3", "b"), (31, "PO-4", "a")] {
+        keep(&store, input(number, &[key])).await;
+        let mut decision = released(next(&store).await, &[], leaf(number + 1));
+        order_in(&mut decision).customer_event.customer = Digest::of(customer.as_bytes());
+        commit(&store, decision).await.unwrap();
+    }
+    let fourth = store.order(order_id("PO-4")).await.unwrap().unwrap();
+    let query = HistoryQuery {
+        customer: Digest::of(b"a"),
+        below: fourth.position,
+        at: NOW.plus_ms(100),
+        currency: "USD".to_owned(),
+        ship_to: Some(Digest::of(b"place")),
+    };
+    let elsewhere = HistoryQuery { currency: "EUR".to_owned(), ship_to: Some(Digest::of(b"new")), ..query.clone() };
+    let histories = store.customer_histories(vec![query, elsewhere]).await.unwrap();
+    let [known, elsewhere] = &histories[..] else { panic!("as many answers as questions: {histories:?}") };
+    assert_eq!((known.orders_1h, known.orders_30d, known.value_24h_minor), (2, 2, 200));
+    assert_eq!((known.first_order_at, known.ship_to_known), (Some(NOW.plus_ms(1)), true));
+    assert_eq!((elsewhere.orders_1h, elsewhere.value_24h_minor, elsewhere.ship_to_known), (2, 0, false));
+}
+
+pub(crate) async fn usage_counts_each_order_once_and_each_budget_apart(maker: impl Maker) {
+    let store = maker.open().await;
+    let fraud = PluginName::parse("fraud").unwrap();
+    let owners = [
+        vec![HoldOwner::Advice(fraud.clone()), HoldOwner::Advice(fraud.clone())],
+        vec![HoldOwner::Route(fraud.clone())],
+        vec![HoldOwner::SpentBudget(fraud.clone()), HoldOwner::Policy],
+    ];
+    for (number, owners) in (1..).step_by(10).zip(owners) {
+        keep(&store, input(number, &[&format!("PO-{number}")])).await;
+        let mut decision = released(next(&store).await, &[], leaf(number + 1));
+        order_in(&mut decision).value = usd(if number == 1 { i64::MAX } else { 100 });
+        order_in(&mut decision).holds = owners
+            .into_iter()
+            .map(|owner| NewHold {
+                owner,
+                reason: "reason".to_owned(),
+                queue: "fraud".to_owned(),
+                lines: Vec::new(),
+                expires_at: NOW.plus_ms(HOUR_MS),
+            })
+            .collect();
+        commit(&store, decision).await.unwrap();
+    }
+    let usd = Currency::parse("USD").unwrap();
+    let usage = store.plugin_usage(&fraud, usd, NOW, NOW).await.unwrap();
+    assert_eq!((usage.holds, usage.routes, usage.orders), (2, 1, 3));
+    assert_eq!(usage.value_held_minor, SUM_MINOR_MAX, "one order's value, as far as sums go");
+    let euro = store.plugin_usage(&fraud, Currency::parse("EUR").unwrap(), NOW, NOW).await.unwrap();
+    assert_eq!((euro.holds, euro.value_held_minor), (2, 0), "amounts in several currencies have no sum");
+    let later = store.plugin_usage(&fraud, usd, NOW.plus_ms(1), NOW.plus_ms(1)).await.unwrap();
+    assert_eq!((later.holds, later.orders, later.value_held_minor), (0, 0, 0));
+}
+
+pub(crate) async fn a_subject_is_found_in_everything_that_is_about_it(maker: impl Maker) {
+    let store = maker.open().await;
+    let entry = input(1, &["PO-1"]);
+    let mut expected = vec![entry.payload.sealed.commitment(), entry.documents[0].payload.sealed.commitment()];
+    keep(&store, entry).await;
+    let mut decision = released(next(&store).await, &[], leaf(2));
+    let order = order_in(&mut decision);
+    expected.extend([order.event, order.decision]);
+    commit(&store, decision).await.unwrap();
+    let mut other = input(3, &["PO-2"]);
+    other.payload = sealed(b"somebody else's", Some(Digest::of(b"somebody else")));
+    keep(&store, other).await;
+    let mut found = store.payloads_about(Digest::of(b"customer")).await.unwrap();
+    found.sort_unstable();
+    expected.sort_unstable();
+    assert_eq!(found, expected);
+    assert!(store.payloads_about(Digest::of(b"nobody")).await.unwrap().is_empty());
+    release(&store, 5, "PO-3", &[]).await;
+}

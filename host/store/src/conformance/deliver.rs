@@ -1,0 +1,246 @@
+//! Deliver: claims, leases, attempts, dead letters.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::Maker;
+use super::fixture::{
+    ALL, LEASE_MS, NOW, about_order, applied, claim, commit, dead, input, keep, leaf, leaves, next, observe, order_id,
+    release, retry,
+};
+use crate::contract::{OrderEventKind, OrderState, OutboxId, REPLAYS_MAX, Room, Settlement, Store, StoreError};
+use crate::proof::Permit;
+
+fn kinds(permits: &[Permit]) -> Vec<String> {
+    permits.iter().map(|permit| permit.kind().to_owned()).collect()
+}
+
+fn outbox(key: &str, kind: &str) -> OutboxId {
+    OutboxId::derive(order_id(key), "erp", kind)
+}
+
+pub(crate) async fn of_each_order_the_oldest_delivery_is_claimed_when_it_is_due(maker: impl Maker) {
+    let store = maker.open().await;
+    assert_eq!(store.next_due().await.unwrap(), None);
+    release(&store, 1, "PO-1", &[("erp", "first"), ("erp", "second")]).await;
+    release(&store, 11, "PO-2", &[("erp", "first")]).await;
+    assert_eq!(store.next_due().await.unwrap(), Some(NOW));
+    assert!(claim(&store, -1).await.is_empty(), "nothing before it is due");
+    let mut permits = claim(&store, 0).await;
+    assert_eq!(kinds(&permits), ["first", "first"]);
+    let permit = permits.remove(0);
+    assert_eq!((permit.outbox(), permit.attempt(), permit.tries()), (&outbox("PO-1", "first"), 1, 1));
+    assert!(!permit.unresolved());
+    assert_eq!((permit.order(), permit.first_due_at()), (order_id("PO-1"), NOW));
+    assert_eq!(store.payload(permit.event()).await.unwrap(), b"event");
+
+    let attempt = store.begin_attempt(permit, leaf(21)).await.unwrap();
+    let settled = store.settle(attempt, applied(), NOW.plus_ms(5), leaf(22)).await.unwrap();
+    assert_eq!(settled.outbox(), &outbox("PO-1", "first"));
+    assert_eq!(kinds(&claim(&store, 10).await), ["second"], "the next of the order, the other one is under way");
+    let order = store.order(order_id("PO-1")).await.unwrap().unwrap();
+    assert_eq!((order.deliveries[0].state.as_str(), order.deliveries[0].attempts), ("delivered", 1));
+    assert_eq!(order.deliveries[0].external_id.as_deref(), Some("S-1"));
+}
+
+pub(crate) async fn a_target_gets_as_many_as_it_has_room_for(maker: impl Maker) {
+    let store = maker.open().await;
+    for number in 0..4_u64 {
+        release(&store, 1 + 10 * number, &format!("PO-{number}"), &[("erp", "order")]).await;
+        release(&store, 101 + 10 * number, &format!("WH-{number}"), &[("warehouse", "order")]).await;
+    }
+    let room = Room { limits: BTreeMap::from([("erp".to_owned(), 3)]), taken: BTreeMap::from([("erp".to_owned(), 1)]) };
+    let permits = store.claim(NOW, NOW.plus_ms(LEASE_MS), ALL, room).await.unwrap();
+    let to = |target: &str| permits.iter().filter(|permit| permit.target() == target).count();
+    assert_eq!((to("erp"), to("warehouse")), (2, 4));
+    let orders: Vec<_> = permits.iter().filter(|permit| permit.target() == "erp").map(Permit::order).collect();
+    assert_eq!(orders, [order_id("PO-0"), order_id("PO-1")], "what fell due first");
+    let one = store.claim(NOW, NOW.plus_ms(LEASE_MS), 1, Room::default()).await.unwrap();
+    assert_eq!(one.len(), 1, "no more than was asked for");
+}
+
+pub(crate) async fn a_claim_is_exclusive_until_its_lease_ends_also_over_a_reopening(maker: impl Maker) {
+    let store = maker.open().await;
+    release(&store, 1, "PO-1", &[("erp", "order")]).await;
+    assert_eq!(claim(&store, 0).await.len(), 1);
+    assert!(claim(&store, LEASE_MS - 1).await.is_empty());
+    assert_eq!(store.next_due().await.unwrap(), Some(NOW.plus_ms(LEASE_MS)));
+    drop(store);
+    let store = maker.open().await;
+    assert!(claim(&store, LEASE_MS - 1).await.is_empty());
+    let again = claim(&store, LEASE_MS).await;
+    assert_eq!((again.len(), again[0].unresolved()), (1, false), "nothing was sent under the first claim");
+}
+
+pub(crate) async fn two_who_claim_at_once_never_get_the_same(maker: impl Maker) {
+    let (one, other) = maker.open_two().await;
+    for number in 0..20_u64 {
+        release(&one, 1 + 10 * number, &format!("PO-{number}"), &[("erp", "order")]).await;
+    }
+    let take = |store: Arc<dyn Store>| async move {
+        store.claim(NOW, NOW.plus_ms(LEASE_MS), 3, Room::default()).await.unwrap()
+    };
+    let mut claims = tokio::task::JoinSet::new();
+    for round in 0..10 {
+        claims.spawn(take(Arc::clone(if round % 2 == 0 { &one } else { &other })));
+    }
+    let permits: Vec<_> = claims.join_all().await.into_iter().flatten().collect();
+    let orders: BTreeSet<_> = permits.iter().map(Permit::order).collect();
+    assert_eq!((permits.len(), orders.len()), (20, 20));
+}
+
+pub(crate) async fn who_lost_the_lease_changes_nothing(maker: impl Maker) {
+    let store = maker.open().await;
+    release(&store, 1, "PO-1", &[("erp", "order")]).await;
+    let late_to_begin = claim(&store, 0).await.remove(0);
+    let late_to_settle = claim(&store, LEASE_MS).await.remove(0);
+    let late_to_settle = store.begin_attempt(late_to_settle, leaf(11)).await.unwrap();
+    let late_unattempted = claim(&store, 2 * LEASE_MS).await.remove(0);
+    let quick = claim(&store, 3 * LEASE_MS).await.remove(0);
+    assert!(quick.unresolved() && quick.attempt() == 2);
+    let before = observe(&store).await;
+    let lost = |error: StoreError| assert!(matches!(error, StoreError::LeaseLost { .. }), "{error}");
+    lost(store.begin_attempt(late_to_begin, leaf(12)).await.unwrap_err());
+    lost(store.settle(late_to_settle, applied(), NOW, leaf(13)).await.unwrap_err());
+    lost(store.settle_unattempted(late_unattempted, dead(true), NOW, leaf(14)).await.unwrap_err());
+    assert_eq!(observe(&store).await, before);
+    store.settle_unattempted(quick, applied(), NOW, leaf(15)).await.unwrap();
+    assert_eq!(store.next_due().await.unwrap(), None);
+}
+
+pub(crate) async fn an_attempt_without_an_outcome_is_in_doubt_until_it_is_settled(maker: impl Maker) {
+    let store = maker.open().await;
+    release(&store, 1, "PO-1", &[("erp", "order")]).await;
+    let permit = claim(&store, 0).await.remove(0);
+    store.begin_attempt(permit, leaf(11)).await.unwrap();
+    drop(store);
+
+    let store = maker.open().await;
+    let permit = claim(&store, LEASE_MS).await.remove(0);
+    assert!(permit.unresolved(), "the attempt is on record and its outcome is not");
+    let unknown = Settlement::Unknown { due_at: NOW.plus_ms(2 * LEASE_MS), code: "unknown".to_owned() };
+    store.settle_unattempted(permit, unknown, NOW, leaf(12)).await.unwrap();
+    let permit = claim(&store, 2 * LEASE_MS).await.remove(0);
+    assert!(permit.unresolved());
+    // A later attempt that surely failed says nothing about the earlier one.
+    let attempt = store.begin_attempt(permit, leaf(13)).await.unwrap();
+    store.settle(attempt, retry(3 * LEASE_MS), NOW, leaf(14)).await.unwrap();
+    assert_eq!(store.next_due().await.unwrap(), Some(NOW.plus_ms(3 * LEASE_MS)));
+    assert!(claim(&store, 3 * LEASE_MS - 1).await.is_empty());
+    let permit = claim(&store, 3 * LEASE_MS).await.remove(0);
+    assert_eq!((permit.unresolved(), permit.attempt()), (true, 3));
+    store.settle_unattempted(permit, applied(), NOW, leaf(15)).await.unwrap();
+    assert_eq!(leaves(&store).await.len(), 7, "one for each write");
+    assert_eq!(store.summary().await.unwrap().retried, 1);
+}
+
+/// Takes in a request to cancel an order, and commits it.
+async fn ask_to_cancel(store: &Arc<dyn Store>, number: u64, key: &str) {
+    keep(store, input(number, &[&format!("CANCEL-{number}")])).await;
+    let request = about_order(next(store).await, key, OrderEventKind::CancelRequested, leaf(number + 1));
+    commit(store, request).await.unwrap();
+}
+
+pub(crate) async fn after_a_request_to_cancel_no_delivery_begins(maker: impl Maker) {
+    let store = maker.open().await;
+    release(&store, 1, "PO-1", &[("erp", "order")]).await;
+    release(&store, 11, "PO-2", &[("erp", "order")]).await;
+    let claimed = claim(&store, 0).await.remove(0);
+    ask_to_cancel(&store, 21, "PO-1").await;
+    let before = observe(&store).await;
+    let begun = store.begin_attempt(claimed, leaf(23)).await;
+    assert!(matches!(begun, Err(StoreError::LeaseLost { .. })), "whoever had claimed it: {begun:?}");
+    assert_eq!(observe(&store).await, before);
+    let permits = claim(&store, LEASE_MS).await;
+    assert_eq!((permits.len(), permits[0].order()), (1, order_id("PO-2")));
+    let order = store.order(order_id("PO-1")).await.unwrap().unwrap();
+    assert_eq!((order.state, order.deliveries[0].state.as_str()), (OrderState::Held, "withheld"));
+    assert_eq!(store.summary().await.unwrap().withheld, 1);
+}
+
+pub(crate) async fn a_delivery_under_way_ends_as_it_ends_and_is_not_tried_again(maker: impl Maker) {
+    let store = maker.open().await;
+    for (number, key, settlement, state) in
+        [(1, "PO-1", applied(), "delivered"), (101, "PO-2", retry(1), "withheld"), (201, "PO-3", dead(true), "dead")]
+    {
+        release(&store, number, key, &[("erp", "order")]).await;
+        let permit = claim(&store, 0).await.remove(0);
+        let attempt = store.begin_attempt(permit, leaf(number + 2)).await.unwrap();
+        ask_to_cancel(&store, number + 10, key).await;
+        store.settle(attempt, settlement, NOW, leaf(number + 3)).await.unwrap();
+        assert_eq!(store.order(order_id(key)).await.unwrap().unwrap().deliveries[0].state, state);
+        assert!(claim(&store, 2 * LEASE_MS).await.is_empty(), "{key} is not tried again");
+    }
+    let letter = store.dead_letters(0, ALL).await.unwrap().remove(0);
+    let before = observe(&store).await;
+    let replayed = store.replay_dead_letter(letter.exception, NOW, leaf(301)).await;
+    assert!(matches!(replayed, Err(StoreError::CancelRequested { .. })), "{replayed:?}");
+    assert_eq!(observe(&store).await, before);
+    store.abandon_dead_letter(letter.exception, NOW, leaf(302)).await.unwrap();
+}
+
+pub(crate) async fn a_dead_letter_keeps_later_deliveries_back_or_lets_them_pass(maker: impl Maker) {
+    let store = maker.open().await;
+    for (number, key, blocks) in [(1, "PO-1", true), (101, "PO-2", false)] {
+        release(&store, number, key, &[("erp", "first"), ("erp", "second")]).await;
+        let permit = claim(&store, 0).await.remove(0);
+        store.settle_unattempted(permit, dead(blocks), NOW, leaf(number + 10)).await.unwrap();
+    }
+    let permits = claim(&store, 1).await;
+    assert_eq!((kinds(&permits), permits[0].order()), (vec!["second".to_owned()], order_id("PO-2")));
+    let dead = store.dead_letters(0, ALL).await.unwrap();
+    assert_eq!(
+        dead.iter().map(|dead| (dead.number.as_str(), dead.blocks)).collect::<Vec<_>>(),
+        [("PO-1", true), ("PO-2", false)]
+    );
+    let given_up = store.abandon_dead_letter(dead[0].exception, NOW, leaf(201)).await.unwrap();
+    assert_eq!(given_up, outbox("PO-1", "first"));
+    assert_eq!(kinds(&claim(&store, 2).await), ["second"]);
+    assert!(matches!(
+        store.abandon_dead_letter(dead[0].exception, NOW, leaf(202)).await,
+        Err(StoreError::NotDead { .. })
+    ));
+    assert!(matches!(store.replay_dead_letter(99, NOW, leaf(203)).await, Err(StoreError::NotDead { exception: 99 })));
+    drop(store);
+    let store = maker.open().await;
+    assert_eq!(store.order(order_id("PO-1")).await.unwrap().unwrap().deliveries[0].state, "abandoned");
+}
+
+pub(crate) async fn a_dead_letter_is_replayed_so_often_and_no_more(maker: impl Maker) {
+    let store = maker.open().await;
+    release(&store, 1, "PO-1", &[("erp", "order")]).await;
+    let permit = claim(&store, 0).await.remove(0);
+    let mut attempt = store.begin_attempt(permit, leaf(11)).await.unwrap();
+    for replay in 1..=u64::from(REPLAYS_MAX) {
+        store.settle(attempt, dead(true), NOW, leaf(100 * replay)).await.unwrap();
+        let letter = store.dead_letters(0, ALL).await.unwrap().remove(0);
+        assert_eq!((u64::from(letter.replays), u64::from(letter.attempts)), (replay - 1, replay));
+        store.replay_dead_letter(letter.exception, NOW.plus_ms(9), leaf(100 * replay + 1)).await.unwrap();
+        let permit = claim(&store, 9).await.remove(0);
+        assert!(permit.unresolved(), "what was given up may have worked after all");
+        assert_eq!((permit.tries(), u64::from(permit.attempt())), (1, replay + 1));
+        assert_eq!(permit.first_due_at(), NOW.plus_ms(9));
+        attempt = store.begin_attempt(permit, leaf(100 * replay + 2)).await.unwrap();
+    }
+    store.settle(attempt, dead(true), NOW, leaf(9_000)).await.unwrap();
+    let letter = store.dead_letters(0, ALL).await.unwrap().remove(0);
+    let before = observe(&store).await;
+    let spent = store.replay_dead_letter(letter.exception, NOW, leaf(9_001)).await;
+    assert!(matches!(spent, Err(StoreError::ReplaysSpent { replays: REPLAYS_MAX, .. })), "{spent:?}");
+    assert_eq!(observe(&store).await, before);
+}
+
+pub(crate) async fn dead_letters_are_paged_by_their_exception(maker: impl Maker) {
+    let store = maker.open().await;
+    for number in 0..5_u64 {
+        release(&store, 1 + 10 * number, &format!("PO-{number}"), &[("erp", "order")]).await;
+        let permit = claim(&store, 0).await.remove(0);
+        store.settle_unattempted(permit, dead(true), NOW, leaf(5 + 10 * number)).await.unwrap();
+    }
+    let all = store.dead_letters(0, ALL).await.unwrap();
+    assert!(all.is_sorted_by(|a, b| a.exception < b.exception));
+    let first = store.dead_letters(0, 2).await.unwrap();
+    let rest = store.dead_letters(first[1].exception, ALL).await.unwrap();
+    assert_eq!([first, rest].concat(), all);
+    assert_eq!(all.len(), 5);
+}

@@ -1,0 +1,226 @@
+//! Each write with both faults of its commit: reopened, looked at, repeated as the
+//! contract says, and in the end as if nothing had happened, with one leaf for it.
+
+use std::sync::Arc;
+
+use portreeve_model::Digest;
+
+use super::configuration::{rows, table};
+use super::fixture::{
+    ALL, LEASE_MS, NOW, applied, claim, dead, input, keep, leaf, leaves, next, observe, release, released,
+};
+use super::{Fault, Maker};
+use crate::contract::{Store, StoreError, TreeHead};
+use crate::proof::{Attempt, Journaled, Permit};
+
+/// Each write, and how many leaves one of it brings here.
+pub(crate) const WRITES: [(&str, usize); 14] = [
+    ("activate_configuration", 2),
+    ("load_reference", 1),
+    ("journal", 1),
+    ("refuse", 1),
+    ("lease_numbers", 0),
+    ("commit_decisions", 1),
+    ("claim", 0),
+    ("begin_attempt", 1),
+    ("settle", 1),
+    ("settle_unattempted", 1),
+    ("replay_dead_letter", 1),
+    ("abandon_dead_letter", 1),
+    ("forget", 1),
+    ("append_sequenced", 0),
+];
+
+/// What a caller has in its hands right before it writes.
+enum Ready {
+    Nothing,
+    Documents(Vec<Journaled>),
+    Permit(Permit),
+    Attempt(Attempt),
+    Exception(u64),
+    /// What it read says that the write is on record already.
+    Done,
+}
+
+pub(crate) async fn each_write_survives_both_faults_of_its_commit<M: Maker>(_: M) {
+    for (write, leaves_of_one) in WRITES {
+        let (before, expected) = undisturbed::<M>(write, leaves_of_one).await;
+        for fault in [Fault::NotPersisted, Fault::Persisted] {
+            let maker = M::new();
+            let store = maker.open().await;
+            let exception = prepare(write, &store).await;
+            let ready = ready(write, &store, exception, 0).await;
+            maker.fail_next_commit(Some(fault));
+            let error = go(write, &store, ready, 0).await.unwrap_err();
+            match fault {
+                Fault::NotPersisted => {
+                    assert!(matches!(error, StoreError::Unknown(_) | StoreError::Failed(_)), "{write}: {error}");
+                }
+                Fault::Persisted => assert!(matches!(error, StoreError::Unknown(_)), "{write}: {error}"),
+            }
+            drop(store);
+
+            let store = maker.open().await;
+            let found = observe(&store).await;
+            assert_eq!(&found, if fault == Fault::Persisted { &expected } else { &before }, "{write}, {fault:?}");
+            again(write, &store, exception).await;
+            assert_eq!(observe(&store).await, expected, "{write}, {fault:?}, repeated");
+        }
+    }
+}
+
+/// What is seen before a write and after it, when nothing fails.
+async fn undisturbed<M: Maker>(write: &str, leaves_of_one: usize) -> (Vec<String>, Vec<String>) {
+    let maker = M::new();
+    let store = maker.open().await;
+    let exception = prepare(write, &store).await;
+    let ready = ready(write, &store, exception, 0).await;
+    let (before, leaves_before) = (observe(&store).await, leaves(&store).await.len());
+    go(write, &store, ready, 0).await.unwrap();
+    let after = observe(&store).await;
+    assert_eq!(leaves(&store).await.len() - leaves_before, leaves_of_one, "leaves of `{write}`");
+    again(write, &store, exception).await;
+    assert_eq!(observe(&store).await, after, "{write}: repeating one that persisted changes nothing");
+    (before, after)
+}
+
+/// Repeats a write as a caller does that does not know what became of it.
+async fn again(write: &str, store: &Arc<dyn Store>, exception: u64) {
+    let ready = ready(write, store, exception, LEASE_MS).await;
+    go(write, store, ready, LEASE_MS).await.unwrap_or_else(|error| panic!("{write}, repeated: {error}"));
+}
+
+/// Brings an empty store to where the write makes sense; the number of its dead
+/// letter, where it has one.
+async fn prepare(write: &str, store: &Arc<dyn Store>) -> u64 {
+    match write {
+        "commit_decisions" => keep(store, input(1, &["PO-1"])).await,
+        "claim" | "begin_attempt" | "settle" | "settle_unattempted" => {
+            release(store, 1, "PO-1", &[("erp", "order")]).await;
+        }
+        "replay_dead_letter" | "abandon_dead_letter" => {
+            release(store, 1, "PO-1", &[("erp", "order")]).await;
+            let permit = claim(store, -LEASE_MS).await.pop();
+            assert!(permit.is_none(), "nothing is due before the beginning");
+            let permit = claim(store, 0).await.remove(0);
+            store.settle_unattempted(permit, dead(true), NOW, leaf(3)).await.unwrap();
+            return store.dead_letters(0, ALL).await.unwrap()[0].exception;
+        }
+        "forget" => {
+            keep(store, input(1, &["PO-1"])).await;
+            let document = store.undecided(ALL).await.unwrap().remove(0);
+            super::fixture::commit(store, released(document, &[], leaf(2))).await.unwrap();
+        }
+        "append_sequenced" => {
+            for number in 1..4 {
+                store.refuse(leaf(number)).await.unwrap();
+            }
+        }
+        _ => {}
+    }
+    0
+}
+
+/// Reads what a caller reads before it writes.
+async fn ready(write: &str, store: &Arc<dyn Store>, exception: u64, after_ms: i64) -> Ready {
+    match write {
+        "commit_decisions" => Ready::Documents(store.undecided(ALL).await.unwrap()),
+        "begin_attempt" | "settle" | "settle_unattempted" => match claim(store, after_ms).await.pop() {
+            None => Ready::Done,
+            Some(permit) if write == "begin_attempt" && permit.unresolved() => Ready::Done,
+            Some(permit) if write == "settle" && !permit.unresolved() => {
+                Ready::Attempt(store.begin_attempt(permit, leaf(50)).await.unwrap())
+            }
+            Some(permit) => Ready::Permit(permit),
+        },
+        "replay_dead_letter" | "abandon_dead_letter" => {
+            let dead = store.dead_letters(0, ALL).await.unwrap();
+            if dead.iter().any(|letter| letter.exception == exception) {
+                return Ready::Exception(exception);
+            }
+            Ready::Done
+        }
+        _ => Ready::Nothing,
+    }
+}
+
+async fn go(write: &str, store: &Arc<dyn Store>, ready: Ready, after_ms: i64) -> Result<(), StoreError> {
+    match (write, ready) {
+        (_, Ready::Done) => Ok(()),
+        ("activate_configuration", _) => {
+            let activated = store.activate_configuration(b"one".to_vec(), vec![table(1, 61)], NOW, leaf(60)).await;
+            activated.map(|version| assert_eq!(version, 1))
+        }
+        ("load_reference", _) => {
+            store.load_reference("stock", rows(1), leaf(60)).await.map(|version| assert_eq!(version, 1))
+        }
+        ("journal", _) => store.journal(input(1, &["PO-1"])).await.map(|_| ()),
+        ("refuse", _) => store.refuse(leaf(60)).await,
+        ("lease_numbers", _) => store.lease_numbers("interchange", 7).await.map(|_| ()),
+        ("commit_decisions", Ready::Documents(documents)) => {
+            let decisions = documents.into_iter().map(|document| released(document, &[("erp", "order")], leaf(60)));
+            store.commit_decisions(decisions.collect()).await?.into_iter().try_for_each(|result| result.map(|_| ()))
+        }
+        ("claim", _) => {
+            let now = NOW.plus_ms(after_ms);
+            let permits = store.claim(now, now.plus_ms(LEASE_MS), ALL, crate::contract::Room::default()).await?;
+            assert_eq!(permits.len(), 1, "what an unknown outcome may have claimed comes back");
+            Ok(())
+        }
+        ("begin_attempt", Ready::Permit(permit)) => store.begin_attempt(permit, leaf(60)).await.map(|_| ()),
+        ("settle", Ready::Attempt(attempt)) => store.settle(attempt, applied(), NOW, leaf(60)).await.map(|_| ()),
+        // The target was asked and has the effect.
+        ("settle", Ready::Permit(permit)) => {
+            store.settle_unattempted(permit, applied(), NOW, leaf(60)).await.map(|_| ())
+        }
+        ("settle_unattempted", Ready::Permit(permit)) => {
+            store.settle_unattempted(permit, dead(true), NOW, leaf(60)).await.map(|_| ())
+        }
+        ("replay_dead_letter", Ready::Exception(exception)) => {
+            store.replay_dead_letter(exception, NOW, leaf(60)).await.map(|_| ())
+        }
+        ("abandon_dead_letter", Ready::Exception(exception)) => {
+            store.abandon_dead_letter(exception, NOW, leaf(60)).await.map(|_| ())
+        }
+        ("forget", _) => {
+            let (before, inputs) = (NOW.plus_ms(100), vec![super::fixture::input_id(1)]);
+            store.forget(inputs, before, NOW, leaf(60)).await.map(|_| ())
+        }
+        ("append_sequenced", _) => {
+            let ids: Vec<Digest> = (1..4).map(|number| leaf(number).id()).collect();
+            let head = TreeHead { size: 3, edge: vec![7], checkpoint: "checkpoint".to_owned() };
+            store.append_sequenced(0, ids, head).await.map(|_| ())
+        }
+        (write, _) => panic!("`{write}` was prepared for nothing"),
+    }
+}
+
+pub(crate) async fn a_fault_undoes_a_whole_batch_of_decisions<M: Maker>(_: M) {
+    for (fault, undecided) in [(Fault::NotPersisted, 3), (Fault::Persisted, 0)] {
+        let maker = M::new();
+        let store = maker.open().await;
+        keep(&store, input(1, &["PO-1", "PO-2", "PO-3"])).await;
+        let documents = store.undecided(ALL).await.unwrap();
+        let decisions = (2..).zip(documents).map(|(number, document)| released(document, &[], leaf(number)));
+        maker.fail_next_commit(Some(fault));
+        let failed = store.commit_decisions(decisions.collect()).await;
+        assert!(failed.is_err(), "{fault:?}: no decision was said to be durable");
+        drop(store);
+        let store = maker.open().await;
+        assert_eq!(store.undecided(ALL).await.unwrap().len(), undecided, "{fault:?}");
+        assert_eq!(leaves(&store).await.len(), 4 - undecided, "{fault:?}");
+    }
+}
+
+pub(crate) async fn numbers_of_an_unknown_outcome_are_not_given_again(maker: impl Maker) {
+    let store = maker.open().await;
+    assert_eq!(store.lease_numbers("interchange", 5).await.unwrap(), 1);
+    for (fault, expected) in [(Fault::NotPersisted, 6), (Fault::Persisted, 12)] {
+        maker.fail_next_commit(Some(fault));
+        store.lease_numbers("interchange", 5).await.unwrap_err();
+        let first = store.lease_numbers("interchange", 1).await.unwrap();
+        assert!(first >= expected, "{fault:?}: {first} may have been given to somebody");
+    }
+    keep(&store, input(1, &["PO-1"])).await;
+    assert_eq!(next(&store).await.key(), "PO-1", "the store goes on");
+}

@@ -1,0 +1,254 @@
+//! Small inputs, decisions and leaves, and what can be seen of a store.
+
+use std::sync::Arc;
+
+use portreeve_model::document::Span;
+use portreeve_model::{ChannelId, Currency, Digest, Instant, Money, OrderId, Reply, SenderId};
+use portreeve_record::Leaf;
+use portreeve_record::leaf::{Code, ExceptionLeaf, LeafBody};
+
+use crate::contract::{
+    CustomerEvent, Decided, DecisionCommit, Disposition, DocumentPosition, HoldOwner, InputId, JournalEntry,
+    JournalOutcome, NewDocument, NewEnvelope, NewException, NewHold, NewOrder, NewOrderEvent, NewOutbox, NewPayload,
+    OrderEventKind, OrderState, Room, Settlement, Store, StoreError,
+};
+use crate::proof::{Committed, Journaled, Permit};
+
+/// When the stories begin.
+pub(crate) const NOW: Instant = Instant(1_772_438_400_000);
+
+/// How long a claim lasts here.
+pub(crate) const LEASE_MS: i64 = 60_000;
+
+/// More rows than any case has.
+pub(crate) const ALL: u32 = 1_000;
+
+/// Some leaf; the same number makes the same one.
+pub(crate) fn leaf(number: u64) -> Leaf {
+    let body = ExceptionLeaf { exception: number, stage: Code::of("test"), code: Code::of("test") };
+    Leaf::new("host-1", NOW, LeafBody::Exception(body)).unwrap()
+}
+
+pub(crate) fn channel() -> ChannelId {
+    ChannelId::parse("edi").unwrap()
+}
+
+pub(crate) fn sender() -> SenderId {
+    SenderId::authenticated("gateway")
+}
+
+pub(crate) fn sealed(bytes: &[u8], subject: Option<Digest>) -> NewPayload {
+    NewPayload::seal(bytes, subject).unwrap()
+}
+
+pub(crate) fn exception(code: &str) -> NewException {
+    NewException {
+        stage: "decide",
+        code: code.to_owned(),
+        detail: format!("found {code}"),
+        queue: "integration".to_owned(),
+    }
+}
+
+pub(crate) fn reply(text: &str) -> Reply {
+    Reply { status: 200, headers: Vec::new(), body: text.as_bytes().to_vec() }
+}
+
+/// An input with an order per key. Its number makes its bytes, envelope and leaf.
+pub(crate) fn input(number: u64, keys: &[&str]) -> JournalEntry {
+    let document = |key: &&str| NewDocument {
+        key: (*key).to_owned(),
+        partner: "C-1201".to_owned(),
+        kind: "x12/850".to_owned(),
+        content: Digest::of(format!("{key} in {number}").as_bytes()),
+        payload: sealed(format!("body of {key}").as_bytes(), None),
+    };
+    JournalEntry {
+        channel: channel(),
+        sender: sender(),
+        received_at: NOW.plus_ms(i64::try_from(number).unwrap()),
+        content: content(number),
+        envelopes: vec![envelope(&format!("interchange {number}"))],
+        disposition: Disposition::Documents,
+        payload: sealed(b"an input", None),
+        reply: reply(&format!("reply to {number}")),
+        documents: keys.iter().map(document).collect(),
+        exceptions: Vec::new(),
+        leaf: leaf(number),
+    }
+}
+
+/// An envelope that takes the reply's first word for its answer.
+pub(crate) fn envelope(key: &str) -> NewEnvelope {
+    let answer = Some(Span { offset_bytes: 0, length_bytes: 5 });
+    NewEnvelope { key: key.to_owned(), content: Digest::of(key.as_bytes()), answer }
+}
+
+pub(crate) fn content(number: u64) -> Digest {
+    Digest::of(format!("input {number}").as_bytes())
+}
+
+pub(crate) fn input_id(number: u64) -> InputId {
+    InputId::derive(&channel(), &sender(), content(number))
+}
+
+pub(crate) async fn keep(store: &Arc<dyn Store>, entry: JournalEntry) {
+    assert!(matches!(store.journal(entry).await.unwrap(), JournalOutcome::Committed { .. }));
+}
+
+pub(crate) fn order_id(key: &str) -> OrderId {
+    OrderId::derive(&channel(), &sender(), "C-1201", key, None)
+}
+
+pub(crate) fn usd(minor: i64) -> Money {
+    Money { minor, currency: Currency::parse("USD").unwrap() }
+}
+
+/// A released order with these effects, each (target, kind).
+pub(crate) fn released(document: Journaled, effects: &[(&str, &str)], leaf: Leaf) -> DecisionCommit {
+    let subject = Some(Digest::of(b"customer"));
+    let (event, decision) = (sealed(b"event", subject), sealed(b"decision", subject));
+    let outbox = |(target, kind): &(&str, &str)| NewOutbox {
+        target: (*target).to_owned(),
+        kind: (*kind).to_owned(),
+        event: event.sealed.commitment(),
+    };
+    let order = NewOrder {
+        id: order_id(document.key()),
+        number: document.key().to_owned(),
+        state: OrderState::Released,
+        queue: None,
+        value: usd(100),
+        recommended: false,
+        why: "nothing keeps it".to_owned(),
+        event: event.sealed.commitment(),
+        decision: decision.sealed.commitment(),
+        fingerprint: Digest::of(format!("released {}", document.key()).as_bytes()),
+        holds: Vec::new(),
+        outbox: effects.iter().map(outbox).collect(),
+        customer_event: CustomerEvent {
+            customer: Digest::of(b"customer"),
+            received_at: document.received_at(),
+            value: usd(100),
+            ship_to: Some(Digest::of(b"place")),
+        },
+        exception: None,
+    };
+    decision_of(document, Decided::Order(Box::new(order)), vec![event, decision], leaf)
+}
+
+/// What a document says about an order that has come, or is still to come.
+pub(crate) fn about_order(document: Journaled, key: &str, kind: OrderEventKind, leaf: Leaf) -> DecisionCommit {
+    let (event, decision) = (sealed(b"event", None), sealed(b"decision", None));
+    let hold = NewHold {
+        owner: HoldOwner::Policy,
+        reason: "cancel-requested".to_owned(),
+        queue: "order-desk".to_owned(),
+        lines: Vec::new(),
+        expires_at: NOW.plus_ms(1_000),
+    };
+    let about = NewOrderEvent {
+        order: order_id(key),
+        kind,
+        event: event.sealed.commitment(),
+        decision: decision.sealed.commitment(),
+        fingerprint: Digest::of(kind.as_str().as_bytes()),
+        hold: (kind == OrderEventKind::CancelRequested).then_some(hold),
+        exception: exception(kind.as_str()),
+    };
+    decision_of(document, Decided::Event(Box::new(about)), vec![event, decision], leaf)
+}
+
+pub(crate) fn decision_of(
+    document: Journaled,
+    decided: Decided,
+    payloads: Vec<NewPayload>,
+    leaf: Leaf,
+) -> DecisionCommit {
+    DecisionCommit { document, decided, payloads, configuration: 1, at: NOW, leaf }
+}
+
+/// The order that a decision is about, to be changed.
+pub(crate) fn order_in(decision: &mut DecisionCommit) -> &mut NewOrder {
+    match &mut decision.decided {
+        Decided::Order(order) => order,
+        other => panic!("no order: {other:?}"),
+    }
+}
+
+pub(crate) async fn commit(store: &Arc<dyn Store>, decision: DecisionCommit) -> Result<Committed, StoreError> {
+    store.commit_decisions(vec![decision]).await?.pop().unwrap()
+}
+
+/// The next document.
+pub(crate) async fn next(store: &Arc<dyn Store>) -> Journaled {
+    store.undecided(1).await.unwrap().pop().unwrap()
+}
+
+/// Takes in one order and releases it with these effects; two leaves, from a number on.
+pub(crate) async fn release(store: &Arc<dyn Store>, number: u64, key: &str, effects: &[(&str, &str)]) {
+    keep(store, input(number, &[key])).await;
+    let document = next(store).await;
+    commit(store, released(document, effects, leaf(number + 1))).await.unwrap();
+}
+
+/// Claims whatever is due at some time after the beginning.
+pub(crate) async fn claim(store: &Arc<dyn Store>, after_ms: i64) -> Vec<Permit> {
+    let now = NOW.plus_ms(after_ms);
+    store.claim(now, now.plus_ms(LEASE_MS), ALL, Room::default()).await.unwrap()
+}
+
+pub(crate) fn applied() -> Settlement {
+    Settlement::Applied { external_id: "S-1".to_owned() }
+}
+
+pub(crate) fn retry(after_ms: i64) -> Settlement {
+    Settlement::Retry { due_at: NOW.plus_ms(after_ms), code: "retry".to_owned() }
+}
+
+pub(crate) fn dead(blocks: bool) -> Settlement {
+    Settlement::Dead { exception: exception("refused"), blocks }
+}
+
+/// Everything that can be seen of a store, without positions (only their order is
+/// promised), times, and the commitments that salts make.
+pub(crate) async fn observe(store: &Arc<dyn Store>) -> Vec<String> {
+    let mut seen = vec![format!("{:?}", store.summary().await.unwrap())];
+    for document in store.undecided(ALL).await.unwrap() {
+        seen.push(format!("undecided {} {:?}", document.key(), document.first().map(|first| first.same_content)));
+    }
+    for order in store.orders(DocumentPosition(0), ALL).await.unwrap() {
+        let trail = store.order_trail(order.id).await.unwrap().unwrap();
+        seen.push(format!("{} {:?} {} {:?}", order.number, order.state, order.why, order.deliveries));
+        seen.push(format!("holds {:?}, leaves {:?}", trail.holds.len(), ids(trail.leaves.iter().map(|leaf| leaf.id))));
+    }
+    for (_, fingerprint) in store.decision_fingerprints(DocumentPosition(0), ALL).await.unwrap() {
+        seen.push(format!("decided {fingerprint}"));
+    }
+    for input in store.kept_inputs(Instant(i64::MAX), None, ALL).await.unwrap() {
+        seen.push(format!("kept {:?}", input.id));
+    }
+    for exception in store.exceptions(ALL).await.unwrap() {
+        seen.push(format!("exception {} {:?} {}", exception.code, exception.order, exception.queue));
+    }
+    for dead in store.dead_letters(0, ALL).await.unwrap() {
+        seen.push(format!("dead {:?} {} {}", dead.outbox, dead.attempts, dead.replays));
+    }
+    seen.push(format!("leaves {:?}", leaves(store).await));
+    seen.push(format!("head {:?}", store.tree_head().await.unwrap()));
+    let configuration = store.active_configuration().await.unwrap();
+    seen.push(format!("configuration {:?}", configuration.map(|active| active.version)));
+    seen.push(format!("stock {:?}", store.reference("stock").await.unwrap()));
+    seen
+}
+
+/// All leaves, those with an index first.
+pub(crate) async fn leaves(store: &Arc<dyn Store>) -> Vec<String> {
+    let with_index = store.sequenced(0, ALL).await.unwrap();
+    let without = store.unsequenced(ALL).await.unwrap();
+    ids(with_index.iter().map(|(_, id, _)| *id).chain(without.iter().map(|leaf| leaf.id)))
+}
+
+fn ids(leaves: impl Iterator<Item = Digest>) -> Vec<String> {
+    leaves.map(|leaf| leaf.short()).collect()
+}

@@ -1,0 +1,153 @@
+//! What every store has to pass: the contract's sentences, tried one by one.
+//!
+//! An implementation says how it is made ([`Maker`]) and runs [`suite`]; the cases
+//! see nothing of it but the contract. Danger: a fault that a wrapper invents in
+//! front of the store shows how callers take it, and nothing about the store. So a
+//! maker lets the store's own commit fail, in both ways in which commits do.
+//!
+//! ```text
+//! accept  decide  deliver  log  configuration  retention    what each operation promises
+//! faults                                                    both faults of each write, reopened and repeated
+//! model                                                     random stories against a model in memory
+//! ```
+
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail loudly")]
+
+pub(crate) mod fixture;
+
+pub(crate) mod accept;
+
+pub(crate) mod decide;
+
+pub(crate) mod deliver;
+
+pub(crate) mod log;
+
+pub(crate) mod configuration;
+
+pub(crate) mod retention;
+
+pub(crate) mod faults;
+
+pub(crate) mod model;
+
+use std::sync::Arc;
+
+use portreeve_model::Digest;
+
+use crate::contract::Store;
+
+/// How the suite gets at an implementation. One maker is one place for data.
+pub(crate) trait Maker {
+    /// A place without data.
+    fn new() -> Self;
+
+    /// Opens what is there. Whoever held it before has let go of it.
+    async fn open(&self) -> Arc<dyn Store>;
+
+    /// Two handles at once: of two processes where the implementation admits them,
+    /// else the same one twice.
+    async fn open_two(&self) -> (Arc<dyn Store>, Arc<dyn Store>);
+
+    /// Makes the next commit fail, once, inside the store; `None` takes it back.
+    fn fail_next_commit(&self, fault: Option<Fault>);
+
+    /// Does to the data behind the store's back what no operation does.
+    fn harm(&self, harm: Harm);
+}
+
+/// How a commit fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// It reports a failure and nothing persisted.
+    NotPersisted,
+    /// It persisted and reports a failure all the same.
+    Persisted,
+}
+
+/// What happens to data.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Harm {
+    /// A payload's key is destroyed.
+    Erase(Digest),
+    /// A payload's bytes are changed.
+    Damage(Digest),
+}
+
+/// Runs all cases with a maker, each as a test of its own.
+macro_rules! suite {
+    ($maker:ty) => {
+        $crate::conformance::suite! { $maker:
+            accept: an_acknowledged_input_is_there_after_a_reopening, the_same_input_again_gets_the_first_reply_and_writes_nothing,
+                of_a_known_envelope_the_first_is_named_and_nothing_is_written, of_one_input_sent_at_the_same_time_one_is_kept,
+                no_position_appears_below_one_that_was_seen, a_refusal_is_on_record_once, exceptions_are_paged_oldest_first,
+                a_number_is_never_given_twice;
+            decide: a_decision_is_there_after_a_reopening_with_everything_that_it_causes,
+                of_a_business_key_the_next_document_waits_for_the_first, a_second_decision_about_a_document_hears_of_the_first,
+                a_decision_that_fails_leaves_its_neighbours, an_erased_or_damaged_document_comes_without_its_bytes,
+                what_comes_about_an_order_stands_beside_it_in_journal_order, orders_are_paged_in_journal_order, history_is_of_lower_positions_and_of_one_customer,
+                usage_counts_each_order_once_and_each_budget_apart, a_subject_is_found_in_everything_that_is_about_it;
+            deliver: of_each_order_the_oldest_delivery_is_claimed_when_it_is_due, a_target_gets_as_many_as_it_has_room_for,
+                a_claim_is_exclusive_until_its_lease_ends_also_over_a_reopening, two_who_claim_at_once_never_get_the_same,
+                who_lost_the_lease_changes_nothing, an_attempt_without_an_outcome_is_in_doubt_until_it_is_settled,
+                after_a_request_to_cancel_no_delivery_begins, a_delivery_under_way_ends_as_it_ends_and_is_not_tried_again,
+                a_dead_letter_keeps_later_deliveries_back_or_lets_them_pass, a_dead_letter_is_replayed_so_often_and_no_more,
+                dead_letters_are_paged_by_their_exception;
+            log: leaves_get_their_index_in_commit_order, of_two_sequencers_one_appends,
+                a_head_that_does_not_fit_changes_nothing;
+            configuration: the_same_configuration_makes_no_new_version, a_table_is_read_with_its_version,
+                a_table_whose_version_is_known_is_not_read_again,
+                a_connector_without_state_has_none;
+            retention: content_of_a_finished_input_goes_and_duplicates_are_known_all_the_same,
+                whatever_is_open_keeps_its_content, what_came_to_rest_too_late_keeps_its_content_until_then,
+                an_input_that_is_not_finished_keeps_its_whole_batch, kept_inputs_are_paged_and_forgotten_ones_gone;
+            faults: each_write_survives_both_faults_of_its_commit, a_fault_undoes_a_whole_batch_of_decisions,
+                numbers_of_an_unknown_outcome_are_not_given_again;
+            model: random_stories_with_faults_end_as_the_model_says;
+        }
+    };
+    ($maker:ty: $($part:ident: $($case:ident),+;)+) => {
+        $(mod $part {
+            use super::*;
+
+            $(#[tokio::test]
+            async fn $case() {
+                $crate::conformance::$part::$case(<$maker as $crate::conformance::Maker>::new()).await;
+            })+
+        })+
+    };
+}
+pub(crate) use suite;
+
+#[test]
+fn every_operation_is_tried_and_every_write_says_what_it_promises() {
+    let contract = include_str!("../contract.rs").split("pub trait Store").nth(1).unwrap();
+    let parts = [
+        include_str!("accept.rs"),
+        include_str!("decide.rs"),
+        include_str!("deliver.rs"),
+        include_str!("log.rs"),
+        include_str!("configuration.rs"),
+        include_str!("retention.rs"),
+        include_str!("fixture.rs"),
+    ]
+    .concat();
+    let mut docs = String::new();
+    let mut writes = Vec::new();
+    for line in contract.lines().map(str::trim) {
+        if let Some(name) = line.strip_prefix("async fn ").and_then(|rest| rest.split('(').next()) {
+            assert!(parts.contains(&format!(".{name}(")), "no case tries `{name}`");
+            assert!(!docs.is_empty(), "`{name}` promises nothing");
+            if docs.contains("etry*") {
+                writes.push(name.to_owned());
+            }
+            docs.clear();
+        } else if line.starts_with("///") {
+            docs.push_str(line);
+        }
+    }
+    writes.sort_unstable();
+    let mut tried = faults::WRITES.map(|(write, _)| write.to_owned()).to_vec();
+    tried.sort_unstable();
+    assert_eq!(tried, writes, "each write has its fault pair, and says what a caller may repeat");
+}

@@ -1,0 +1,264 @@
+//! The conformance suite on SQLite, and what only SQLite can do wrong.
+//!
+//! Commits fail by SQLite's own hooks: its commit hook turns a commit into a
+//! rollback, and an error of its write-ahead-log hook is reported by a commit that
+//! has persisted.
+
+#![expect(clippy::unwrap_used, reason = "tests fail loudly")]
+
+use std::sync::{Arc, Mutex};
+
+use rusqlite::{Connection, hooks::Wal};
+use tempfile::TempDir;
+
+use super::{SCHEMA_VERSION, SqliteStore};
+use crate::conformance::fixture::{
+    ALL, NOW, about_order, commit, input, input_id, keep, leaf, leaves, next, observe, order_id, released, sealed,
+};
+use crate::conformance::{Fault, Harm, Maker, suite};
+use crate::contract::{JournalOutcome, OrderEventKind, Store, StoreError};
+
+/// A folder, and the fault that the next commit of its writer meets.
+struct Folder {
+    folder: TempDir,
+    fault: Arc<Mutex<Option<Fault>>>,
+}
+
+impl Folder {
+    fn raw(&self) -> Connection {
+        Connection::open(self.folder.path().join("portreeve.db")).unwrap()
+    }
+
+    fn try_open(&self) -> Result<SqliteStore, StoreError> {
+        SqliteStore::open_with(self.folder.path(), |connection| {
+            let (before, after) = (Arc::clone(&self.fault), Arc::clone(&self.fault));
+            connection.commit_hook(Some(move || take(&before, Fault::NotPersisted)))?;
+            connection.wal_hook(Some(move |_: &mut Wal, _| {
+                if take(&after, Fault::Persisted) { Err(rusqlite::Error::InvalidQuery) } else { Ok(()) }
+            }))
+        })
+    }
+}
+
+/// Whether this is the fault that was asked for; each is met once.
+fn take(asked: &Mutex<Option<Fault>>, met: Fault) -> bool {
+    asked.lock().unwrap().take_if(|fault| *fault == met).is_some()
+}
+
+impl Maker for Folder {
+    fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap(), fault: Arc::default() }
+    }
+
+    async fn open(&self) -> Arc<dyn Store> {
+        Arc::new(self.try_open().unwrap())
+    }
+
+    async fn open_two(&self) -> (Arc<dyn Store>, Arc<dyn Store>) {
+        // One process has the folder; its tasks are many.
+        let store = self.open().await;
+        (Arc::clone(&store), store)
+    }
+
+    fn fail_next_commit(&self, fault: Option<Fault>) {
+        *self.fault.lock().unwrap() = fault;
+    }
+
+    fn harm(&self, harm: Harm) {
+        let (sql, commitment) = match harm {
+            Harm::Erase(commitment) => ("DELETE FROM payload_key WHERE commitment = ?1", commitment),
+            Harm::Damage(commitment) => ("UPDATE payload SET ciphertext = x'00' WHERE commitment = ?1", commitment),
+        };
+        assert_eq!(self.raw().execute(sql, [commitment.as_bytes()]).unwrap(), 1);
+    }
+}
+
+suite!(Folder);
+
+#[tokio::test]
+async fn a_second_process_on_the_folder_hears_one_sentence() {
+    let folder = Folder::new();
+    let store = folder.open().await;
+    keep(&store, input(1, &["PO-1"])).await;
+    let Err(error) = SqliteStore::open(folder.folder.path()) else { unreachable!("two processes have the folder") };
+    assert!(matches!(error, StoreError::InUse { .. }));
+    let expected = format!(
+        "the data folder `{}` is in use by another process; stop it, or choose another folder with --data-dir",
+        folder.folder.path().display()
+    );
+    assert_eq!(error.to_string(), expected);
+    // The first one goes on, and whoever only reads may look.
+    keep(&store, input(2, &["PO-2"])).await;
+    let reader: Arc<dyn Store> = Arc::new(SqliteStore::open_to_read(folder.folder.path()).unwrap());
+    assert_eq!(observe(&reader).await, observe(&store).await);
+    assert!(matches!(reader.refuse(leaf(9)).await, Err(StoreError::Failed(_))));
+    drop((store, reader));
+    keep(&folder.open().await, input(3, &["PO-3"])).await;
+}
+
+#[test]
+fn a_folder_of_another_schema_is_named_older_or_newer() {
+    for (found, sentence) in [
+        (SCHEMA_VERSION + 1, "knows schemas up to"),
+        (SCHEMA_VERSION - 2, "let `portreeve serve` bring the folder up to date first"),
+    ] {
+        let folder = Folder::new();
+        drop(folder.try_open().unwrap());
+        folder.raw().pragma_update(None, "user_version", found).unwrap();
+        for opened in [folder.try_open(), SqliteStore::open_to_read(folder.folder.path())] {
+            let Err(error) = opened else { unreachable!("schema {found} was opened") };
+            assert!(error.to_string().contains(sentence), "{error}");
+        }
+    }
+    // A host that was killed before its first commit left an empty file.
+    let folder = Folder::new();
+    folder.raw().pragma_update(None, "journal_mode", "wal").unwrap();
+    let Err(error) = SqliteStore::open_to_read(folder.folder.path()) else { unreachable!("it has no tables") };
+    assert!(matches!(error, StoreError::OlderSchema { found: 0, known: SCHEMA_VERSION }));
+    drop(folder.try_open().unwrap());
+    SqliteStore::open_to_read(folder.folder.path()).unwrap();
+}
+
+/// An input that takes many pages.
+fn bulky(number: u64) -> crate::contract::JournalEntry {
+    let mut entry = input(number, &[&format!("PO-{number}")]);
+    entry.payload = sealed(&vec![7; 64 * 1024], None);
+    entry
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_in_words_keeps_nothing_half_and_loses_nothing() {
+    let folder = Folder::new();
+    drop(folder.open().await);
+    let full = SqliteStore::open_with(folder.folder.path(), |connection| {
+        connection.pragma_update_and_check(None, "max_page_count", 120, |_| Ok(()))
+    });
+    let store: Arc<dyn Store> = Arc::new(full.unwrap());
+    let mut kept = 0;
+    let error = loop {
+        let before = observe(&store).await;
+        match store.journal(bulky(kept + 1)).await {
+            Ok(JournalOutcome::Committed { .. }) => kept += 1,
+            Ok(other) => unreachable!("{other:?}"),
+            Err(error) => {
+                assert_eq!(observe(&store).await, before, "nothing half");
+                break error;
+            }
+        }
+        assert!(kept < 100, "the disk does not fill");
+    };
+    assert!(kept > 0, "the disk was full from the beginning");
+    assert!(matches!(&error, StoreError::Failed(why) if why.contains("full")), "{error}");
+    // What is small and was accepted before still goes on.
+    let document = next(&store).await;
+    commit(&store, released(document, &[], leaf(1_000))).await.unwrap();
+    drop(store);
+
+    // With room again the same input is taken, and what was acknowledged is there.
+    let store = folder.open().await;
+    keep(&store, bulky(kept + 1)).await;
+    assert_eq!(store.undecided(ALL).await.unwrap().len(), usize::try_from(kept).unwrap());
+    assert_eq!(store.summary().await.unwrap().inputs, kept + 1);
+}
+
+#[tokio::test]
+async fn a_disk_that_takes_no_writes_refuses_in_words_and_is_read_all_the_same() {
+    let folder = Folder::new();
+    keep(&folder.open().await, input(1, &["PO-1"])).await;
+    let read_only =
+        SqliteStore::open_with(folder.folder.path(), |connection| connection.pragma_update(None, "query_only", true));
+    let store: Arc<dyn Store> = Arc::new(read_only.unwrap());
+    let before = observe(&store).await;
+    let document = next(&store).await;
+    let refused = [
+        store.journal(input(2, &["PO-2"])).await.map(|_| ()),
+        commit(&store, released(document, &[], leaf(3))).await.map(|_| ()),
+        store.lease_numbers("interchange", 1).await.map(|_| ()),
+    ];
+    for refused in refused {
+        assert!(matches!(&refused, Err(StoreError::Failed(why)) if why.contains("readonly")), "{refused:?}");
+    }
+    assert_eq!(observe(&store).await, before);
+}
+
+/// Writes three inputs in one group: they wait behind a gate. What is to happen to
+/// the group happens inside it.
+async fn three_at_once(
+    store: &SqliteStore,
+    mut happens: impl FnMut() + Send + 'static,
+) -> [Result<JournalOutcome, StoreError>; 3] {
+    let (open, gate) = std::sync::mpsc::channel::<()>();
+    let gate = store.writer.write(move |_| gate.recv().map_err(|error| StoreError::Failed(error.to_string())));
+    let happens = store.writer.write(move |_| {
+        happens();
+        Ok(())
+    });
+    let (first, second, third) =
+        (store.journal(input(1, &["PO-1"])), store.journal(input(2, &["PO-2"])), store.journal(input(3, &["PO-3"])));
+    let opened = async { open.send(()).unwrap() };
+    let (_, _, first, second, third, ()) = tokio::join!(gate, happens, first, second, third, opened);
+    [first, second, third]
+}
+
+#[tokio::test]
+async fn a_group_whose_commit_fails_is_unknown_to_all_of_it() {
+    for (fault, kept) in [(Fault::NotPersisted, 0), (Fault::Persisted, 3)] {
+        let folder = Folder::new();
+        let store = folder.try_open().unwrap();
+        let asked = Arc::clone(&folder.fault);
+        let outcomes = three_at_once(&store, move || *asked.lock().unwrap() = Some(fault)).await;
+        assert!(outcomes.iter().all(|outcome| matches!(outcome, Err(StoreError::Unknown(_)))), "{outcomes:?}");
+        drop(store);
+        let store = folder.open().await;
+        assert_eq!(
+            (store.summary().await.unwrap().inputs, leaves(&store).await.len()),
+            (kept, usize::try_from(kept).unwrap())
+        );
+    }
+}
+
+#[tokio::test]
+async fn when_sqlite_gives_a_whole_transaction_up_nobody_in_it_is_told_otherwise() {
+    let folder = Folder::new();
+    drop(folder.open().await);
+    // A full disk may end the transaction, and with it the savepoints of a whole group.
+    let gives_up = "CREATE TRIGGER gives_up BEFORE INSERT ON document WHEN NEW.key = 'PO-2'
+                    BEGIN SELECT RAISE(ROLLBACK, 'database or disk is full'); END;";
+    folder.raw().execute_batch(gives_up).unwrap();
+    let store = folder.try_open().unwrap();
+    let outcomes = three_at_once(&store, || {}).await;
+    assert!(
+        matches!(&outcomes, [Err(_), Err(StoreError::Failed(why)), Err(_)] if why.contains("full")),
+        "{outcomes:?}"
+    );
+    drop(store);
+    folder.raw().execute_batch("DROP TRIGGER gives_up;").unwrap();
+    let store = folder.open().await;
+    assert_eq!((store.summary().await.unwrap().inputs, leaves(&store).await.len()), (0, 0), "no later one by itself");
+    for number in 1..=3 {
+        keep(&store, input(number, &[&format!("PO-{number}")])).await;
+    }
+}
+
+#[tokio::test]
+async fn what_came_about_an_order_goes_when_a_person_has_closed_it() {
+    let folder = Folder::new();
+    let store = folder.open().await;
+    keep(&store, input(1, &["PO-1"])).await;
+    commit(&store, released(next(&store).await, &[], leaf(2))).await.unwrap();
+    keep(&store, input(11, &["LATER"])).await;
+    let change = about_order(next(&store).await, "PO-1", OrderEventKind::Changed, leaf(12));
+    commit(&store, change).await.unwrap();
+    let [event] = &store.order_trail(order_id("PO-1")).await.unwrap().unwrap().events[..] else { unreachable!() };
+    let (event, later) = (event.clone(), NOW.plus_ms(1_000));
+    assert_eq!(store.forget(vec![input_id(11)], later, later, leaf(20)).await.unwrap(), None);
+    // No operation closes it yet.
+    let closed = folder.raw().execute("UPDATE exception SET closed_at = ?1", [NOW.plus_ms(5).0]).unwrap();
+    assert_eq!(closed, 1);
+    let forgotten = store.forget(vec![input_id(11)], later, later, leaf(20)).await.unwrap().unwrap();
+    assert_eq!((forgotten.inputs, forgotten.payloads), (1, 4), "input, document, event and decision");
+    for gone in [event.event, event.decision] {
+        assert!(matches!(store.payload(gone).await, Err(StoreError::Erased(_))));
+    }
+    assert_eq!(store.order_trail(order_id("PO-1")).await.unwrap().unwrap().events, [event], "its row stays");
+}
