@@ -187,6 +187,9 @@ pub(crate) async fn orders_are_paged_in_journal_order(maker: impl Maker) {
     }
     let numbers: Vec<_> = seen.iter().map(|(_, number)| number.as_str()).collect();
     assert_eq!(numbers, ["PO-5", "PO-4", "PO-3", "PO-2", "PO-1"]);
+    let numbered = store.orders_numbered("PO-4", ALL).await.unwrap();
+    assert_eq!(numbered.iter().map(|order| order.id).collect::<Vec<_>>(), [order_id("PO-4")]);
+    assert!(store.orders_numbered("PO-9", ALL).await.unwrap().is_empty());
     let refused = store.orders_in(OrderState::Refused, DocumentPosition(0), ALL).await.unwrap();
     assert_eq!(refused.iter().map(|order| order.number.as_str()).collect::<Vec<_>>(), ["PO-3"]);
     let after = store.orders_in(OrderState::Released, seen[2].0, ALL).await.unwrap();

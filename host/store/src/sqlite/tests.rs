@@ -188,7 +188,13 @@ async fn three_at_once(
     mut happens: impl FnMut() + Send + 'static,
 ) -> [Result<JournalOutcome, StoreError>; 3] {
     let (open, gate) = std::sync::mpsc::channel::<()>();
-    let gate = store.writer.write(move |_| gate.recv().map_err(|error| StoreError::Failed(error.to_string())));
+    let (begin, begun) = std::sync::mpsc::channel::<()>();
+    let gate = store.writer.write(move |_| {
+        begin.send(()).unwrap();
+        gate.recv().map_err(|error| StoreError::Failed(error.to_string()))
+    });
+    // Until the gate is a group of its own, a quick writer would take others with it.
+    let alone = async { begun.recv().unwrap() };
     let happens = store.writer.write(move |_| {
         happens();
         Ok(())
@@ -196,7 +202,7 @@ async fn three_at_once(
     let (first, second, third) =
         (store.journal(input(1, &["PO-1"])), store.journal(input(2, &["PO-2"])), store.journal(input(3, &["PO-3"])));
     let opened = async { open.send(()).unwrap() };
-    let (_, _, first, second, third, ()) = tokio::join!(gate, happens, first, second, third, opened);
+    let (_, (), _, first, second, third, ()) = tokio::join!(gate, alone, happens, first, second, third, opened);
     [first, second, third]
 }
 
