@@ -19,6 +19,9 @@ use tokio::sync::watch;
 
 use crate::setup;
 
+/// Documents and deliveries in one step of a stage.
+const BATCH: u32 = 64;
+
 /// The ERP in a good mood: what it costs to meet a bad one is another question.
 pub(crate) async fn erp() -> anyhow::Result<()> {
     let erp = Erp::start(Mischief::default()).await?;
@@ -34,8 +37,8 @@ pub(crate) async fn erp() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Everything that `serve` does, in the folder of the run.
-pub(crate) async fn run(arguments: &[String]) -> anyhow::Result<()> {
+/// The host in the folder of the run.
+async fn open(arguments: &[String]) -> anyhow::Result<(Locations, Arc<dyn Store>, Arc<Host>)> {
     let folder = Path::new(arguments.first().context("the host needs a folder")?);
     let tree = SourceTree::find_from(Path::new(env!("CARGO_MANIFEST_DIR")))?;
     let locations = Locations::below(folder, &tree.target().join("portreeve"));
@@ -44,6 +47,42 @@ pub(crate) async fn run(arguments: &[String]) -> anyhow::Result<()> {
     host::activate(&store, &locations, &proposed, SystemClock.now()).await?;
     drop(proposed);
     let host = Arc::new(Host::open(Arc::clone(&store), &locations, Arc::new(SystemClock), None).await?);
+    Ok((locations, store, host))
+}
+
+/// The front door alone; each stage runs when it is asked for, until nothing is left.
+pub(crate) async fn stages(arguments: &[String]) -> anyhow::Result<()> {
+    let (_, _, host) = open(arguments).await?;
+    let listener = portreeve_api::listen(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
+    answer(&listener.local_addr()?.to_string());
+    let (_stop, stopping) = watch::channel(false);
+    let serving = tokio::spawn(portreeve_api::serve(listener, host.front(), host::stopped(stopping)));
+    let mut questions = questions();
+    while let Some(question) = questions.next_line().await? {
+        match question.as_str() {
+            "usage" => answer(&usage()?),
+            "decide" => {
+                while !host.pipeline.decide(BATCH).await?.is_empty() {}
+                answer("decided");
+            }
+            "deliver" => {
+                while !host.pipeline.deliver_due(BATCH).await?.is_empty() {}
+                answer("delivered");
+            }
+            "index" => {
+                host.sequencer.sequence_all().await?;
+                answer("indexed");
+            }
+            other => bail!("the host has no answer to `{other}`"),
+        }
+    }
+    serving.abort();
+    Ok(())
+}
+
+/// Everything that `serve` does, in the folder of the run.
+pub(crate) async fn run(arguments: &[String]) -> anyhow::Result<()> {
+    let (locations, store, host) = open(arguments).await?;
     let listener = portreeve_api::listen(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
     let address = listener.local_addr()?;
     let (stop, stopping) = watch::channel(false);

@@ -31,10 +31,12 @@ struct Seen {
 /// Sends all orders; answers its CPU, how often the host was busy, and the median
 /// and 99th percentile of the time to a reply in microseconds.
 pub(crate) async fn run(arguments: &[String]) -> anyhow::Result<()> {
-    let [address, orders, per_input, senders] = arguments else { anyhow::bail!("the load needs four arguments") };
+    let [address, first, orders, per_input, senders] = arguments else { anyhow::bail!("the load needs five arguments") };
     let address: SocketAddr = address.parse()?;
-    let (orders, per_input, senders): (u32, u32, u32) = (orders.parse()?, per_input.parse()?, senders.parse()?);
-    let next = Arc::new(AtomicU32::new(0));
+    let (first, orders): (u32, u32) = (first.parse()?, orders.parse()?);
+    let (per_input, senders): (u32, u32) = (per_input.parse()?, senders.parse()?);
+    let orders = first.saturating_add(orders);
+    let next = Arc::new(AtomicU32::new(first.div_ceil(per_input)));
     let inputs = orders.div_ceil(per_input);
     let mut running = JoinSet::new();
     for _ in 0..senders {

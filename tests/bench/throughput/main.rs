@@ -4,6 +4,7 @@
 //! cargo bench -p portreeve-bench --bench throughput                    20,000 orders, a table
 //! cargo bench -p portreeve-bench --bench throughput -- --json          one JSON object
 //! … -- --orders 300000 --per-input 20 --senders 8
+//! … -- --orders 300000 --rounds 10                         CPU by stage, round by round
 //! ```
 //!
 //! Three processes, so that each one's CPU is its own: the load generator posts X12
@@ -12,12 +13,18 @@
 //! counts when the stand-in has booked it and its receipt is committed with its
 //! record. The clock runs from the first post to the last receipt.
 //!
+//! With `--rounds` the stages run one after the other instead of side by side, so that
+//! the host's CPU of each is its own; the store grows from round to round, and the last
+//! round is to cost what the first one did.
+//!
 //! Every sent order is checked: as many sales orders as orders, none twice, and the
 //! audit log verifies.
 
 mod host;
 mod load;
 mod report;
+
+mod stages;
 mod setup;
 
 use std::io::{BufRead, BufReader, Write};
@@ -42,6 +49,8 @@ pub(crate) struct Options {
     pub(crate) orders: u32,
     pub(crate) per_input: u32,
     pub(crate) senders: u32,
+    /// Rounds of stages; none measures the throughput.
+    pub(crate) rounds: Option<u32>,
     role: Option<String>,
     rest: Vec<String>,
 }
@@ -49,7 +58,7 @@ pub(crate) struct Options {
 impl Options {
     fn from_arguments(mut arguments: impl Iterator<Item = String>) -> anyhow::Result<Self> {
         let mut options =
-            Self { json: false, orders: ORDERS, per_input: PER_INPUT, senders: SENDERS, role: None, rest: Vec::new() };
+            Self { json: false, orders: ORDERS, per_input: PER_INPUT, senders: SENDERS, rounds: None, role: None, rest: Vec::new() };
         while let Some(argument) = arguments.next() {
             let mut number = || -> anyhow::Result<u32> {
                 let text = arguments.next().with_context(|| format!("`{argument}` needs a number"))?;
@@ -62,6 +71,7 @@ impl Options {
                 "--orders" => options.orders = number()?,
                 "--per-input" => options.per_input = number()?,
                 "--senders" => options.senders = number()?,
+                "--rounds" => options.rounds = Some(number()?),
                 "--role" => {
                     options.role = arguments.next();
                     options.rest = arguments.collect();
@@ -69,7 +79,7 @@ impl Options {
                 }
                 // Cargo says so to every benchmark.
                 "--bench" => {}
-                other => bail!("`{other}` is unknown; expected --json, --orders N, --per-input N or --senders N"),
+                other => bail!("`{other}` is unknown; expected --json, --orders N, --per-input N, --senders N or --rounds N"),
             }
         }
         Ok(options)
@@ -80,9 +90,11 @@ fn main() -> anyhow::Result<()> {
     let options = Options::from_arguments(std::env::args().skip(1))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     match options.role.as_deref() {
+        None if options.rounds.is_some() => stages::measure(&options),
         None => measure(&options),
         Some("erp") => runtime.block_on(host::erp()),
         Some("host") => runtime.block_on(host::run(&options.rest)),
+        Some("stages") => runtime.block_on(host::stages(&options.rest)),
         Some("load") => runtime.block_on(load::run(&options.rest)),
         Some(other) => bail!("there is no role `{other}`"),
     }
@@ -99,8 +111,8 @@ fn measure(options: &Options) -> anyhow::Result<()> {
 
     let idle = host.ask("usage")?;
     let began = Instant::now();
-    let (orders, per_input, senders) = (options.orders, options.per_input, options.senders);
-    let mut load = Role::start("load", &[address, orders.to_string(), per_input.to_string(), senders.to_string()])?;
+    let orders = options.orders;
+    let mut load = Role::load(&address, 0, orders, options)?;
     let sent = load.line()?;
     let acknowledged = began.elapsed();
     loop {
@@ -150,6 +162,12 @@ struct Role {
 }
 
 impl Role {
+    /// The load generator with so many orders, from the one after `first` on.
+    fn load(address: &str, first: u32, orders: u32, options: &Options) -> anyhow::Result<Self> {
+        let arguments = [first, orders, options.per_input, options.senders].map(|number| number.to_string());
+        Self::start("load", &[&[address.to_owned()], &arguments[..]].concat())
+    }
+
     fn start(name: &'static str, arguments: &[String]) -> anyhow::Result<Self> {
         let mut child = Command::new(std::env::current_exe()?)
             .args(["--role", name])
