@@ -163,9 +163,11 @@ async fn a_document_that_cannot_be_read_any_more_goes_to_a_person_and_leaves_the
         host.send_edi(&x12(control, &PurchaseOrder::clean(number))).await.unwrap();
     }
     // The key of the second document is destroyed, as an erasure does.
-    let erased = rusqlite::Connection::open(host.folder().join("data/store/portreeve.db"))
-        .unwrap()
-        .execute("DELETE FROM payload_key WHERE commitment = (SELECT payload FROM document WHERE position = 2)", []);
+    let erased = rusqlite::Connection::open(host.folder().join("data/store/portreeve.db")).unwrap().execute(
+        "DELETE FROM payload_key WHERE payload =
+             (SELECT payload.id FROM payload JOIN document ON document.payload = commitment WHERE position = 2)",
+        [],
+    );
     assert_eq!(erased, Ok(1));
     host.decide_all().await;
     assert_eq!(host.count(OrderState::Released).await, 2);
@@ -181,7 +183,11 @@ async fn a_second_try_counts_where_the_first_document_became_no_order() {
     host.send_edi(&x12(1, &PurchaseOrder::clean("PO-1"))).await.unwrap();
     rusqlite::Connection::open(host.folder().join("data/store/portreeve.db"))
         .unwrap()
-        .execute("DELETE FROM payload_key WHERE commitment = (SELECT payload FROM document)", [])
+        .execute(
+            "DELETE FROM payload_key WHERE payload =
+             (SELECT payload.id FROM payload JOIN document ON document.payload = commitment)",
+            [],
+        )
         .unwrap();
     host.decide_all().await;
     assert_eq!(host.orders().await.len(), 0);

@@ -478,9 +478,11 @@ async fn who_erases_a_customer_erases_what_came_later_about_its_orders() {
     let order = host.order("PO-1").await;
     let database = rusqlite::Connection::open(host.folder().join("data/store/portreeve.db")).unwrap();
     let subject: [u8; 32] = database
-        .query_row("SELECT subject FROM payload_key WHERE commitment = ?1", [order.decision.as_bytes()], |row| {
-            row.get(0)
-        })
+        .query_row(
+            "SELECT subject FROM payload_key WHERE payload = (SELECT id FROM payload WHERE commitment = ?1)",
+            [order.decision.as_bytes()],
+            |row| row.get(0),
+        )
         .unwrap();
     let about = host.store.payloads_about(portreeve_model::Digest::from_bytes(subject)).await.unwrap();
     // Input, document, event and decision of each.

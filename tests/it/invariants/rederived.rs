@@ -128,13 +128,19 @@ async fn invariant_7_rederivable_an_erased_customers_order_is_proved_and_cannot_
 
     let database = rusqlite::Connection::open(host.folder().join("data/store/portreeve.db")).unwrap();
     let blob = |sql: &str, key: &[u8]| -> Vec<u8> { database.query_row(sql, [key], |row| row.get(0)).unwrap() };
-    let subject = blob("SELECT subject FROM payload_key WHERE commitment = ?1", erased.decision.as_bytes());
+    let subject = blob(
+        "SELECT subject FROM payload_key WHERE payload = (SELECT id FROM payload WHERE commitment = ?1)",
+        erased.decision.as_bytes(),
+    );
     let subject = Digest::from_bytes(subject.try_into().unwrap());
     let about = host.store.payloads_about(subject).await.unwrap();
     assert_eq!(about.len(), 4, "the input, the document in it, the event and the decision");
     for commitment in &about {
         host.store.payload(*commitment).await.unwrap();
-        let destroyed = database.execute("DELETE FROM payload_key WHERE commitment = ?1", [commitment.as_bytes()]);
+        let destroyed = database.execute(
+            "DELETE FROM payload_key WHERE payload = (SELECT id FROM payload WHERE commitment = ?1)",
+            [commitment.as_bytes()],
+        );
         assert_eq!(destroyed.unwrap(), 1);
     }
     for commitment in about {
@@ -142,7 +148,9 @@ async fn invariant_7_rederivable_an_erased_customers_order_is_proved_and_cannot_
         assert!(matches!(gone, Err(StoreError::Erased(_))), "{gone:?}");
     }
     // Nothing that is left opens to a document of this order.
-    let mut left = database.prepare("SELECT commitment FROM payload_key").unwrap();
+    let mut left = database
+        .prepare("SELECT commitment FROM payload_key JOIN payload ON payload.id = payload_key.payload")
+        .unwrap();
     let left: Vec<Vec<u8>> = left.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
     assert_eq!(left.len(), 4);
     for commitment in left {

@@ -119,7 +119,9 @@ fn payloads(tx: &Connection, input: InputId) -> Result<Vec<Digest>> {
 
 /// Destroys keys, which is what forgets, and then the ciphertexts, which are only long.
 fn remove(tx: &Connection, commitments: &[Digest]) -> Result<u64> {
-    let mut key = tx.prepare_cached("DELETE FROM payload_key WHERE commitment = ?1").map_err(failed)?;
+    let mut key = tx
+        .prepare_cached("DELETE FROM payload_key WHERE payload = (SELECT id FROM payload WHERE commitment = ?1)")
+        .map_err(failed)?;
     let mut ciphertext =
         tx.prepare_cached("UPDATE payload SET ciphertext = x'' WHERE commitment = ?1").map_err(failed)?;
     let mut removed = 0_i64;

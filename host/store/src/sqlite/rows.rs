@@ -713,10 +713,11 @@ fn insert_payload(tx: &Connection, payload: &NewPayload) -> Result<()> {
     tx.prepare_cached("INSERT INTO payload (commitment, ciphertext) VALUES (?1, ?2)")
         .and_then(|mut insert| insert.execute(params![commitment.as_bytes(), payload.sealed.ciphertext()]))
         .map_err(failed)?;
-    tx.prepare_cached("INSERT INTO payload_key (commitment, key, subject) VALUES (?1, ?2, ?3)")
+    let id = tx.last_insert_rowid();
+    tx.prepare_cached("INSERT INTO payload_key (payload, key, subject) VALUES (?1, ?2, ?3)")
         .and_then(|mut insert| {
             let subject = payload.subject.map(|subject| subject.as_bytes().to_vec());
-            insert.execute(params![commitment.as_bytes(), payload.key.to_bytes().as_slice(), subject])
+            insert.execute(params![id, payload.key.to_bytes().as_slice(), subject])
         })
         .map_err(failed)?;
     Ok(())
@@ -726,7 +727,7 @@ pub(super) fn payload(connection: &Connection, commitment: Digest) -> Result<(Ve
     let found = connection
         .prepare_cached(
             "SELECT payload.ciphertext, payload_key.key FROM payload
-             LEFT JOIN payload_key ON payload_key.commitment = payload.commitment WHERE payload.commitment = ?1",
+             LEFT JOIN payload_key ON payload_key.payload = payload.id WHERE payload.commitment = ?1",
         )
         .map_err(failed)?
         .query_row([commitment.as_bytes()], |row| Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, Option<Vec<u8>>>(1)?)))
@@ -745,7 +746,8 @@ pub(super) fn payload(connection: &Connection, commitment: Digest) -> Result<(Ve
 pub(super) fn payloads_about(connection: &Connection, subject: Digest) -> Result<Vec<Digest>> {
     connection
         .prepare(
-            "WITH sealed AS (SELECT commitment FROM payload_key WHERE subject = ?1),
+            "WITH sealed AS (SELECT commitment FROM payload_key JOIN payload ON payload.id = payload_key.payload
+                             WHERE subject = ?1),
                   own AS (SELECT id, position FROM orders WHERE event IN (SELECT commitment FROM sealed)),
                   later AS (SELECT position, event, decision FROM order_event
                             WHERE order_id IN (SELECT id FROM own) OR event IN (SELECT commitment FROM sealed)),

@@ -21,16 +21,19 @@ CREATE TABLE reference_row (
 ) STRICT, WITHOUT ROWID;
 
 -- A payload and its key live apart: erasing a subject deletes keys only. Where
--- retention ended, an empty ciphertext says that it was here.
+-- retention ended, an empty ciphertext says that it was here. Both tables grow at their
+-- ends; commitments are random, so an index over them costs every order pages that
+-- nobody else writes, and there is one.
 CREATE TABLE payload (
-  commitment BLOB PRIMARY KEY,
+  id         INTEGER PRIMARY KEY,
+  commitment BLOB NOT NULL UNIQUE,
   ciphertext BLOB NOT NULL
 ) STRICT;
 
 CREATE TABLE payload_key (
-  commitment BLOB PRIMARY KEY,
-  key        BLOB NOT NULL,
-  subject    BLOB
+  payload INTEGER PRIMARY KEY,
+  key     BLOB NOT NULL,
+  subject BLOB
 ) STRICT;
 CREATE INDEX payload_key_subject ON payload_key (subject) WHERE subject IS NOT NULL;
 
