@@ -55,7 +55,7 @@ impl Drop for Open {
 /// Why a request had no answer.
 pub(crate) enum Unanswered {
     /// The target has seen nothing of it; the request is still whole.
-    Unsent(Request<Full<Bytes>>),
+    Unsent(Box<Request<Full<Bytes>>>),
     /// The target may have seen it.
     Broken(hyper::Error),
 }
@@ -110,7 +110,7 @@ impl Open {
     /// Sends a request and waits for the head of its answer.
     pub(crate) async fn send(&mut self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Unanswered> {
         self.sender.try_send_request(request).await.map_err(|mut error| match error.take_message() {
-            Some(request) => Unanswered::Unsent(request),
+            Some(request) => Unanswered::Unsent(Box::new(request)),
             None => Unanswered::Broken(error.into_error()),
         })
     }

@@ -233,7 +233,7 @@ impl Exchange<'_> {
         if let Some(mut open) = self.connections.take(address).await {
             match in_time(wait, open.send(unsent)).await? {
                 Ok(response) => return Ok((response, open)),
-                Err(Unanswered::Unsent(request)) => unsent = request,
+                Err(Unanswered::Unsent(request)) => unsent = *request,
                 Err(Unanswered::Broken(error)) => return Err(broken(error)),
             }
         }

@@ -31,7 +31,9 @@ struct Seen {
 /// Sends all orders; answers its CPU, how often the host was busy, and the median
 /// and 99th percentile of the time to a reply in microseconds.
 pub(crate) async fn run(arguments: &[String]) -> anyhow::Result<()> {
-    let [address, first, orders, per_input, senders] = arguments else { anyhow::bail!("the load needs five arguments") };
+    let [address, first, orders, per_input, senders] = arguments else {
+        anyhow::bail!("the load needs five arguments")
+    };
     let address: SocketAddr = address.parse()?;
     let (first, orders): (u32, u32) = (first.parse()?, orders.parse()?);
     let (per_input, senders): (u32, u32) = (per_input.parse()?, senders.parse()?);

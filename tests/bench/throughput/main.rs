@@ -24,8 +24,8 @@ mod host;
 mod load;
 mod report;
 
-mod stages;
 mod setup;
+mod stages;
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -57,8 +57,15 @@ pub(crate) struct Options {
 
 impl Options {
     fn from_arguments(mut arguments: impl Iterator<Item = String>) -> anyhow::Result<Self> {
-        let mut options =
-            Self { json: false, orders: ORDERS, per_input: PER_INPUT, senders: SENDERS, rounds: None, role: None, rest: Vec::new() };
+        let mut options = Self {
+            json: false,
+            orders: ORDERS,
+            per_input: PER_INPUT,
+            senders: SENDERS,
+            rounds: None,
+            role: None,
+            rest: Vec::new(),
+        };
         while let Some(argument) = arguments.next() {
             let mut number = || -> anyhow::Result<u32> {
                 let text = arguments.next().with_context(|| format!("`{argument}` needs a number"))?;
@@ -79,7 +86,9 @@ impl Options {
                 }
                 // Cargo says so to every benchmark.
                 "--bench" => {}
-                other => bail!("`{other}` is unknown; expected --json, --orders N, --per-input N, --senders N or --rounds N"),
+                other => {
+                    bail!("`{other}` is unknown; expected --json, --orders N, --per-input N, --senders N or --rounds N")
+                }
             }
         }
         Ok(options)

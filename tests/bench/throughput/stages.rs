@@ -24,7 +24,12 @@ pub(crate) fn measure(options: &Options) -> anyhow::Result<()> {
 
     let mut out = std::io::stdout().lock();
     if !options.json {
-        writeln!(out, "{:>10} {}  microseconds of the host's CPU per order", "orders", STAGES.map(|s| format!("{s:>9}")).concat())?;
+        writeln!(
+            out,
+            "{:>10} {}  microseconds of the host's CPU per order",
+            "orders",
+            STAGES.map(|s| format!("{s:>9}")).concat()
+        )?;
     }
     let mut measured = Vec::new();
     for round in 0..rounds {

@@ -5,6 +5,7 @@
 //! was told; what counts is what the crossing recorded and the target saw.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -19,6 +20,7 @@ use portreeve_sandbox::{
     Call, CallContext, CallFailure, Crossed, Crossing, Egress, EgressRequest, Kv, LOG_LINE_BYTES_MAX, Limits, Numbers,
     NumbersError, Pinned, Plugin, RequestOutcome, Sandbox, SandboxOptions,
 };
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use crate::support::{MORNING, component, tree};
@@ -299,6 +301,82 @@ async fn an_answer_has_few_and_short_headers() {
         let (told, outcome) = border.send(Call::Find, &[("method", "GET"), ("path", path)]).await;
         assert_eq!(told.contains("answered 200"), fits, "{path}: {told} {outcome:?}");
     }
+}
+
+// --- connections that stay open ---
+
+/// How a target ends its connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ends {
+    Never,
+    /// It says so with each answer.
+    AfterEachAnswer,
+    /// It reads the second request and hangs up.
+    UnderTheSecondRequest,
+}
+
+/// A target that answers every request and counts its connections.
+async fn counting(ends: Ends) -> (SocketAddr, Arc<AtomicU32>) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let (address, connections) = (listener.local_addr().unwrap(), Arc::new(AtomicU32::new(0)));
+    let count = Arc::clone(&connections);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            count.fetch_add(1, Ordering::SeqCst);
+            tokio::spawn(async move {
+                let mut answered = 0;
+                let mut read = Vec::new();
+                loop {
+                    let mut some = [0; 1024];
+                    let count = stream.read(&mut some).await.unwrap_or(0);
+                    read.extend_from_slice(&some[..count]);
+                    if count == 0 {
+                        return;
+                    }
+                    if !read.ends_with(b"\r\n\r\n") {
+                        continue;
+                    }
+                    read.clear();
+                    if ends == Ends::UnderTheSecondRequest && answered == 1 {
+                        return;
+                    }
+                    let close = if ends == Ends::AfterEachAnswer { "connection: close\r\n" } else { "" };
+                    let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n{close}\r\n");
+                    stream.write_all(answer.as_bytes()).await.unwrap();
+                    answered += 1;
+                    if ends == Ends::AfterEachAnswer {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    (address, connections)
+}
+
+#[tokio::test]
+async fn a_connection_stays_open_for_the_next_call_unless_the_target_closes_it() {
+    for (ends, expected) in [(Ends::Never, 1), (Ends::AfterEachAnswer, 3)] {
+        let mut border = Border::new("{}").await;
+        let (address, connections) = counting(ends).await;
+        border.target.address = address;
+        for _ in 0..3 {
+            let (told, outcome) = border.send(Call::Find, &[("method", "GET")]).await;
+            assert!(told.contains("answered 200"), "{ends:?}: {told} {outcome:?}");
+        }
+        assert_eq!(connections.load(Ordering::SeqCst), expected, "{ends:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_went_out_over_a_kept_connection_is_in_doubt_when_it_breaks() {
+    let mut border = Border::new("{}").await;
+    let (address, connections) = counting(Ends::UnderTheSecondRequest).await;
+    border.target.address = address;
+    border.send(Call::Find, &[("method", "GET")]).await;
+    let (_, outcome) = border.send(Call::Find, &[("method", "GET")]).await;
+    assert!(failed(&outcome).contains("exchange broke off"), "{outcome:?}");
+    assert_eq!(connections.load(Ordering::SeqCst), 1, "it was not sent a second time");
 }
 
 // --- what the host keeps for a guest ---
