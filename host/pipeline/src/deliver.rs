@@ -27,7 +27,7 @@ use crate::{Pipeline, leaf};
 
 /// How long a claim lasts: longer than a call with its wall-clock limit, so that
 /// no second worker claims a delivery that is still under way.
-const LEASE_MS: i64 = 600_000;
+pub(crate) const LEASE_MS: i64 = 600_000;
 
 /// Of a target's share this part has to be free before more is claimed.
 const CLAIM_PARTS: u32 = 4;
@@ -93,7 +93,7 @@ impl Deliveries {
             return Ok(0);
         }
         let now = self.pipeline.clock.now();
-        let permits = self.pipeline.store.claim(now, now.plus_ms(LEASE_MS), free, room).await?;
+        let permits = self.pipeline.store.claim(now, now.plus_ms(self.pipeline.clock.lease_ms()), free, room).await?;
         let started = permits.len();
         let events = self.pipeline.store.payloads(permits.iter().map(Permit::event).collect()).await?;
         for (permit, event) in permits.into_iter().zip(events) {

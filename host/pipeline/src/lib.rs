@@ -80,6 +80,12 @@ pub use tables::TableCache;
 pub trait Clock: Send + Sync + 'static {
     /// Now.
     fn now(&self) -> Instant;
+
+    /// How long a claim lasts, milliseconds by this clock: longer than anything that
+    /// is claimed may be under way.
+    fn lease_ms(&self) -> i64 {
+        deliver::LEASE_MS
+    }
 }
 
 /// Everything that the road is made of.

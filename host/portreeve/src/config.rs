@@ -66,7 +66,7 @@ pub struct HostFile {
 #[serde(deny_unknown_fields)]
 pub struct RetentionSection {
     /// Days after which the content of finished orders and inputs is removed: bytes,
-    /// events, decision records, replies, sentences. 1 to [`CONTENT_DAYS_MAX`].
+    /// events, decision records, replies, sentences. 1 to 36,500.
     pub content_days: u32,
 }
 
