@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::Door;
-use crate::operator::{Operator, page_rows, rows};
+use crate::operator::{Operator, next_page, page_rows, rows};
 use crate::problem::Problem;
 
 /// A page of dead letters.
@@ -133,8 +133,7 @@ pub(crate) async fn list(
     let Query(page) = page?;
     let limit = rows(page.limit)?;
     let letters = door.front.pipeline.store.dead_letters(page.after, limit).await?;
-    let full = letters.len() == usize::try_from(limit).unwrap_or(usize::MAX);
-    let next = letters.last().filter(|_| full).map(|letter| letter.exception);
+    let next = next_page(&letters, limit, |letter| letter.exception);
     Ok(Json(Letters { dead_letters: letters.into_iter().map(Letter::of).collect(), next }))
 }
 

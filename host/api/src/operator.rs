@@ -104,9 +104,7 @@ pub(crate) async fn orders(
         }
         (_, Some(_)) => return Err(Problem::bad_request("`number` goes with `limit` alone")),
     };
-    // A page that is not full is the last one.
-    let full = orders.len() == usize::try_from(limit).unwrap_or(usize::MAX);
-    let next = orders.last().filter(|_| full).map(|order| order.position.0);
+    let next = next_page(&orders, limit, |order| order.position.0);
     Ok(Json(Orders { orders: orders.into_iter().map(Order::of).collect(), next }))
 }
 
@@ -129,8 +127,7 @@ pub(crate) async fn exceptions(
     let Query(page) = page?;
     let limit = rows(page.limit)?;
     let exceptions = door.front.pipeline.store.exceptions_after(page.after, limit).await?;
-    let full = exceptions.len() == usize::try_from(limit).unwrap_or(usize::MAX);
-    let next = exceptions.last().filter(|_| full).map(|exception| exception.id);
+    let next = next_page(&exceptions, limit, |exception| exception.id);
     Ok(Json(Exceptions { exceptions: exceptions.into_iter().map(Exception::of).collect(), next }))
 }
 
@@ -211,6 +208,12 @@ pub(crate) fn rows(limit: u32) -> Result<u32, Problem> {
         return Err(Problem::bad_request("`limit` is 0, expected 1 to 500"));
     }
     Ok(limit.min(ROWS_MAX))
+}
+
+/// The `after` of the next page. A page that is not full is the last one.
+pub(crate) fn next_page<T>(page: &[T], limit: u32, place: impl FnOnce(&T) -> u64) -> Option<u64> {
+    let full = page.len() == usize::try_from(limit).unwrap_or(usize::MAX);
+    page.last().filter(|_| full).map(place)
 }
 
 fn order_state(text: &str) -> Result<OrderState, Problem> {
