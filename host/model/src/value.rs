@@ -352,6 +352,12 @@ impl Instant {
         Self(self.0.saturating_add(ms))
     }
 
+    /// The UTC day, counted from 1970-01-01.
+    #[must_use]
+    pub fn day(self) -> i64 {
+        self.0.div_euclid(Self::DAY_MS)
+    }
+
     /// The UTC date.
     #[must_use]
     pub fn date(self) -> Option<Date> {

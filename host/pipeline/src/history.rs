@@ -100,7 +100,10 @@ pub(crate) fn history<'a>(
 }
 
 fn add(known: &mut CustomerAggregate, of: &CustomerEvent, event: &CustomerEvent) {
-    let age_ms = of.received_at.0.saturating_sub(event.received_at.0);
+    let latest = known.latest_at.entry(event.value.currency.code().to_owned()).or_insert(event.received_at);
+    *latest = (*latest).max(event.received_at);
+    let at = *latest;
+    let age_ms = of.received_at.0.saturating_sub(at.0);
     let value_minor = if event.value.currency == of.value.currency { event.value.minor } else { 0 };
     if age_ms <= Instant::HOUR_MS {
         known.orders_1h = known.orders_1h.saturating_add(1);
@@ -112,6 +115,9 @@ fn add(known: &mut CustomerAggregate, of: &CustomerEvent, event: &CustomerEvent)
     if age_ms <= 30 * Instant::DAY_MS {
         known.orders_30d = known.orders_30d.saturating_add(1);
         known.value_30d_minor = known.value_30d_minor.saturating_add(value_minor).clamp(-SUM_MINOR_MAX, SUM_MINOR_MAX);
+    }
+    // What is no count or sum goes by whole days, as the store does.
+    if at.day() >= of.received_at.plus_ms(-30 * Instant::DAY_MS).day() {
         known.largest_30d_minor = known.largest_30d_minor.max(value_minor);
         if let Some(place) = event.ship_to
             && known.ship_to_places.len() < SHIP_TO_PLACES_MAX
@@ -120,7 +126,7 @@ fn add(known: &mut CustomerAggregate, of: &CustomerEvent, event: &CustomerEvent)
             known.ship_to_places.push(place);
         }
     }
-    known.first_order_at = Some(known.first_order_at.map_or(event.received_at, |first| first.min(event.received_at)));
+    known.first_order_at = Some(known.first_order_at.map_or(at, |first| first.min(at)));
     known.ship_to_known |= event.ship_to.is_some() && event.ship_to == of.ship_to;
 }
 

@@ -608,11 +608,15 @@ pub struct CustomerAggregate {
     pub value_24h_minor: i64,
     /// Value of the 30 days, at most [`SUM_MINOR_MAX`].
     pub value_30d_minor: i64,
-    /// The largest order of the 30 days.
+    /// The largest order of the 30 days and of the day (UTC) that they begin in.
     pub largest_30d_minor: i64,
     /// When the first order was received.
     pub first_order_at: Option<Instant>,
-    /// Ship-to places of the 30 days, at most [`SHIP_TO_PLACES_MAX`].
+    /// When the last order in each currency was received. An order that a clock puts
+    /// before it counts as received then.
+    pub latest_at: BTreeMap<String, Instant>,
+    /// Ship-to places of the 30 days and of the day that they begin in, at most
+    /// [`SHIP_TO_PLACES_MAX`].
     pub ship_to_places: Vec<Digest>,
     /// Whether any earlier order went to the place asked for.
     pub ship_to_known: bool,

@@ -13,6 +13,8 @@ mod rows;
 
 mod trail;
 
+mod counts;
+
 mod dead_letter;
 
 mod envelope;
@@ -24,6 +26,9 @@ mod order_event;
 mod retention;
 
 mod writer;
+
+#[cfg(test)]
+mod flat;
 
 #[cfg(test)]
 mod tests;
@@ -52,10 +57,14 @@ use writer::Writer;
 /// The schema that this program writes.
 const SCHEMA_VERSION: i64 = 1;
 
+/// What people ask is rarely asked twice.
+const PEOPLES_CACHE_KIB: i64 = 8192;
+
 /// The store in one SQLite file.
 pub struct SqliteStore {
     writer: Writer,
     reader: Arc<Mutex<Connection>>,
+    people: Arc<Mutex<Connection>>,
     /// Held as long as the store lives: a second process is refused. A reader needs none.
     _lock: Option<File>,
 }
@@ -87,7 +96,10 @@ impl SqliteStore {
         migrate(&mut connection)?;
         prepare(&mut connection).map_err(failed)?;
         let reader = Arc::new(Mutex::new(connect(&file)?));
-        Ok(Self { writer: Writer::start(connection)?, reader, _lock: Some(lock) })
+        let people = connect(&file)?;
+        people.pragma_update(None, "cache_size", -PEOPLES_CACHE_KIB).map_err(failed)?;
+        let people = Arc::new(Mutex::new(people));
+        Ok(Self { writer: Writer::start(connection)?, reader, people, _lock: Some(lock) })
     }
 
     /// Opens an existing store for reading alone, also while a host works on it:
@@ -102,26 +114,45 @@ impl SqliteStore {
         connection.execute_batch("PRAGMA busy_timeout = 5000;").map_err(failed)?;
         let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(failed)?;
         known_schema(found)?;
-        Ok(Self { writer: Writer::none(), reader: Arc::new(Mutex::new(connection)), _lock: None })
+        let reader = Arc::new(Mutex::new(connection));
+        Ok(Self { writer: Writer::none(), people: Arc::clone(&reader), reader, _lock: None })
     }
 
-    /// Runs a read on a blocking thread: SQLite's calls are not asynchronous. All of
-    /// its statements see the same commit; each by itself would see the last one.
+    /// A read that an order waits for.
     async fn read<T, F>(&self, read: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     {
-        let reader = Arc::clone(&self.reader);
-        let task = tokio::task::spawn_blocking(move || {
-            // A reader that panicked changed nothing: its connection is still good.
-            let connection = reader.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            // Ended by being dropped, also when the read panics.
-            let snapshot = connection.unchecked_transaction().map_err(failed)?;
-            read(&snapshot)
-        });
-        task.await.map_err(|error| StoreError::Failed(format!("a read was cut short: {error}")))?
+        read_on(&self.reader, read).await
     }
+
+    /// A read that a person waits for. It may take long, and no order waits behind it.
+    async fn read_for_people<T, F>(&self, read: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    {
+        read_on(&self.people, read).await
+    }
+}
+
+/// Runs a read on a blocking thread: SQLite's calls are not asynchronous. All of
+/// its statements see the same commit; each by itself would see the last one.
+async fn read_on<T, F>(connection: &Arc<Mutex<Connection>>, read: F) -> Result<T, StoreError>
+where
+    T: Send + 'static,
+    F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+{
+    let connection = Arc::clone(connection);
+    let task = tokio::task::spawn_blocking(move || {
+        // A reader that panicked changed nothing: its connection is still good.
+        let connection = connection.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        // Ended by being dropped, also when the read panics.
+        let snapshot = connection.unchecked_transaction().map_err(failed)?;
+        read(&snapshot)
+    });
+    task.await.map_err(|error| StoreError::Failed(format!("a read was cut short: {error}")))?
 }
 
 /// One process per folder: two sequencers or two writers would each be right alone.
@@ -169,7 +200,7 @@ fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
         transaction.pragma_update(None, "user_version", SCHEMA_VERSION).map_err(failed)?;
         transaction.commit().map_err(failed)?;
     }
-    trail::prepare(connection)
+    Ok(())
 }
 
 /// A schema is read by the programs that know it; an empty file has schema 0.
@@ -312,7 +343,7 @@ impl Store for SqliteStore {
     }
 
     async fn dead_letters(&self, after: u64, limit: u32) -> Result<Vec<DeadLetter>, StoreError> {
-        self.read(move |connection| dead_letter::list(connection, after, limit)).await
+        self.read_for_people(move |connection| dead_letter::list(connection, after, limit)).await
     }
 
     async fn replay_dead_letter(&self, exception: u64, at: Instant, leaf: Leaf) -> Result<OutboxId, StoreError> {
@@ -340,7 +371,7 @@ impl Store for SqliteStore {
     }
 
     async fn payloads_about(&self, subject: Digest) -> Result<Vec<Digest>, StoreError> {
-        self.read(move |connection| rows::payloads_about(connection, subject)).await
+        self.read_for_people(move |connection| rows::payloads_about(connection, subject)).await
     }
 
     async fn kept_inputs(
@@ -385,19 +416,19 @@ impl Store for SqliteStore {
     }
 
     async fn sequenced(&self, from: u64, limit: u32) -> Result<Vec<(u64, Digest, Vec<u8>)>, StoreError> {
-        self.read(move |connection| rows::sequenced(connection, from, limit)).await
+        self.read_for_people(move |connection| rows::sequenced(connection, from, limit)).await
     }
 
     async fn leaf_index(&self, id: Digest) -> Result<Option<u64>, StoreError> {
-        self.read(move |connection| rows::leaf_index(connection, id)).await
+        self.read_for_people(move |connection| rows::leaf_index(connection, id)).await
     }
 
     async fn summary(&self) -> Result<Summary, StoreError> {
-        self.read(rows::summary).await
+        self.read_for_people(counts::summary).await
     }
 
     async fn orders(&self, after: DocumentPosition, limit: u32) -> Result<Vec<OrderView>, StoreError> {
-        self.read(move |connection| rows::orders(connection, after, limit)).await
+        self.read_for_people(move |connection| rows::orders(connection, after, limit)).await
     }
 
     async fn order_standings(&self, ids: Vec<OrderId>) -> Result<Vec<OrderStanding>, StoreError> {
@@ -405,12 +436,12 @@ impl Store for SqliteStore {
     }
 
     async fn order(&self, id: OrderId) -> Result<Option<OrderView>, StoreError> {
-        self.read(move |connection| rows::order(connection, id)).await
+        self.read_for_people(move |connection| rows::order(connection, id)).await
     }
 
     async fn orders_numbered(&self, number: &str, limit: u32) -> Result<Vec<OrderView>, StoreError> {
         let number = number.to_owned();
-        self.read(move |connection| trail::orders_numbered(connection, &number, limit)).await
+        self.read_for_people(move |connection| trail::orders_numbered(connection, &number, limit)).await
     }
 
     async fn orders_in(
@@ -419,11 +450,11 @@ impl Store for SqliteStore {
         after: DocumentPosition,
         limit: u32,
     ) -> Result<Vec<OrderView>, StoreError> {
-        self.read(move |connection| trail::orders_in(connection, state, after, limit)).await
+        self.read_for_people(move |connection| trail::orders_in(connection, state, after, limit)).await
     }
 
     async fn order_trail(&self, id: OrderId) -> Result<Option<OrderTrail>, StoreError> {
-        self.read(move |connection| trail::order_trail(connection, id)).await
+        self.read_for_people(move |connection| trail::order_trail(connection, id)).await
     }
 
     async fn input_documents(&self, input: InputId, limit: u32) -> Result<Vec<DocumentView>, StoreError> {
@@ -431,11 +462,11 @@ impl Store for SqliteStore {
     }
 
     async fn exceptions_after(&self, after: u64, limit: u32) -> Result<Vec<ExceptionView>, StoreError> {
-        self.read(move |connection| trail::exceptions_after(connection, after, limit)).await
+        self.read_for_people(move |connection| trail::exceptions_after(connection, after, limit)).await
     }
 
     async fn exceptions(&self, limit: u32) -> Result<Vec<ExceptionView>, StoreError> {
-        self.read(move |connection| rows::exceptions(connection, limit)).await
+        self.read_for_people(move |connection| rows::exceptions(connection, limit)).await
     }
 
     async fn decision_fingerprints(
@@ -443,6 +474,6 @@ impl Store for SqliteStore {
         after: DocumentPosition,
         limit: u32,
     ) -> Result<Vec<(DocumentPosition, Digest)>, StoreError> {
-        self.read(move |connection| rows::decision_fingerprints(connection, after, limit)).await
+        self.read_for_people(move |connection| rows::decision_fingerprints(connection, after, limit)).await
     }
 }

@@ -16,7 +16,7 @@ use crate::contract::{FORGOTTEN, Forgotten, InputId, KeptInput, StoreError};
 
 /// Whether the input `input` is finished before `?1`. One line for each way to be open.
 const FINISHED: &str = "input.received_at < ?1
-     AND NOT EXISTS (SELECT 1 FROM document WHERE document.input = input.id AND document.state = 'undecided')
+     AND NOT EXISTS (SELECT 1 FROM document WHERE document.input = input.id AND document.state IN ('undecided', 'behind'))
      AND NOT EXISTS (SELECT 1 FROM exception WHERE exception.input = input.id
                        AND (exception.closed_at IS NULL OR exception.closed_at >= ?1))
      AND NOT EXISTS (SELECT 1 FROM document JOIN order_event ON order_event.position = document.position
@@ -172,7 +172,6 @@ mod tests {
     fn steps(forgotten: i64) -> i64 {
         let connection = Connection::open_in_memory().unwrap();
         connection.execute_batch(include_str!("schema.sql")).unwrap();
-        trail::prepare(&connection).unwrap();
         for number in 0..forgotten + 10 {
             let id = Digest::of(&number.to_be_bytes());
             let forgotten_at = (number < forgotten).then_some(1);

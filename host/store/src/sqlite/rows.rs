@@ -12,11 +12,11 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use crate::contract::{
     Configuration, Decided, DecisionCommit, DeliveryView, DocumentPosition, ExceptionView, HoldOwner, InputId,
     JournalEntry, JournalOutcome, NewException, NewHold, NewOrder, NewPayload, OrderState, OrderView, OutboxId,
-    PluginUsage, ReferenceTable, ReferenceWanted, Room, SUM_MINOR_MAX, Settlement, StoreError, Summary, TreeHead,
+    PluginUsage, ReferenceTable, ReferenceWanted, Room, SUM_MINOR_MAX, Settlement, StoreError, TreeHead,
     UnsequencedLeaf,
 };
 use crate::proof::{Committed, FirstDocument, Journaled, Permit, Settled};
-use crate::sqlite::{envelope, failed, order_event, trail};
+use crate::sqlite::{envelope, failed, history, order_event, trail};
 
 pub(super) type Result<T> = std::result::Result<T, StoreError>;
 
@@ -158,9 +158,11 @@ pub(super) fn journal(tx: &Connection, entry: &JournalEntry) -> Result<JournalOu
     envelope::insert(tx, entry, input)?;
     for (index, document) in entry.documents.iter().enumerate() {
         insert_payload(tx, &document.payload)?;
+        let before = last_of_key(tx, entry, &document.key)?;
         tx.prepare_cached(
-            "INSERT INTO document (input, idx, channel, sender, received_at, key, partner, kind, content, payload)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+            "INSERT INTO document (input, idx, channel, sender, received_at, key, partner, kind, content, payload,
+                                   repeated, state)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
         )
         .and_then(|mut insert| {
             insert.execute(params![
@@ -174,6 +176,8 @@ pub(super) fn journal(tx: &Connection, entry: &JournalEntry) -> Result<JournalOu
                 document.kind,
                 document.content.as_bytes(),
                 document.payload.sealed.commitment().as_bytes(),
+                before.is_some(),
+                if before.is_some_and(|before| before.waits) { "behind" } else { "undecided" },
             ])
         })
         .map_err(failed)?;
@@ -183,6 +187,26 @@ pub(super) fn journal(tx: &Connection, entry: &JournalEntry) -> Result<JournalOu
     }
     trail::leaf_about_input(tx, &entry.leaf, input)?;
     Ok(JournalOutcome::Committed { input, documents: entry.documents.len() })
+}
+
+/// The last document of a business key.
+#[derive(Clone, Copy)]
+struct LastOfKey {
+    /// Undecided, or behind one that is. Those of a key are decided in their order, so
+    /// when the last one does not wait none does.
+    waits: bool,
+}
+
+fn last_of_key(tx: &Connection, entry: &JournalEntry, key: &str) -> Result<Option<LastOfKey>> {
+    tx.prepare_cached(
+        "SELECT state IN ('undecided', 'behind') FROM document
+         WHERE channel = ?1 AND sender = ?2 AND key = ?3 ORDER BY position DESC LIMIT 1",
+    )
+    .and_then(|mut last| {
+        let key = params![entry.channel.as_str(), entry.sender.as_str(), key];
+        last.query_row(key, |row| Ok(LastOfKey { waits: row.get(0)? })).optional()
+    })
+    .map_err(failed)
 }
 
 pub(super) fn refuse(tx: &Connection, leaf: &Leaf) -> Result<()> {
@@ -213,20 +237,15 @@ pub(super) fn lease_numbers(tx: &Connection, range: &str, count: u32) -> Result<
 
 // --- decide ------------------------------------------------------------------------------------
 
+pub(super) const UNDECIDED: &str =
+    "SELECT position, input, idx, document.channel, document.sender, document.received_at, key, partner,
+            kind, content, document.payload, input.payload
+     FROM document JOIN input ON input.id = document.input
+     WHERE state = 'undecided'
+     ORDER BY position LIMIT ?1";
+
 pub(super) fn undecided(connection: &Connection, limit: u32) -> Result<Vec<Journaled>> {
-    let mut statement = connection
-        .prepare_cached(
-            "SELECT position, input, idx, document.channel, document.sender, document.received_at, key, partner,
-                    kind, content, document.payload, input.payload
-             FROM document JOIN input ON input.id = document.input
-             WHERE state = 'undecided' AND NOT EXISTS (
-                 SELECT 1 FROM document AS earlier
-                 WHERE earlier.channel = document.channel AND earlier.sender = document.sender
-                   AND earlier.key = document.key AND earlier.position < document.position
-                   AND earlier.state = 'undecided')
-             ORDER BY position LIMIT ?1",
-        )
-        .map_err(failed)?;
+    let mut statement = connection.prepare_cached(UNDECIDED).map_err(failed)?;
     let found = statement
         .query_map([limit], |row| {
             Ok((
@@ -296,6 +315,19 @@ fn readable(payload: Result<(Vec<u8>, PayloadKey)>) -> Result<(std::result::Resu
     }
 }
 
+/// A document that became no order is no first one: after the repair the sender's
+/// second try has to count.
+pub(super) const FIRST_OF_KEY: &str = "SELECT position, content FROM document INDEXED BY document_key
+     WHERE channel = ?1 AND sender = ?2 AND key = ?3 AND position < ?4
+       AND state IN ('undecided', 'behind', 'decided')
+     ORDER BY position LIMIT 1";
+
+pub(super) const FIRST_ALIKE: &str = "SELECT position FROM document INDEXED BY document_repeated
+     WHERE channel = ?1 AND sender = ?2 AND key = ?3 AND content = ?5 AND repeated = 1 AND position < ?4
+       AND state IN ('undecided', 'behind', 'decided')
+     ORDER BY position LIMIT 1";
+
+/// The first document of the key with this content, or else the first of the key.
 pub(super) fn first_document(
     connection: &Connection,
     channel: &str,
@@ -304,27 +336,25 @@ pub(super) fn first_document(
     below: i64,
     content: Digest,
 ) -> Result<Option<FirstDocument>> {
-    connection
-        .prepare_cached(
-            // A document that became no order is no first one: after the repair the
-            // sender's second try has to count.
-            "SELECT position, content FROM document
-             WHERE channel = ?1 AND sender = ?2 AND key = ?3 AND position < ?4 AND state IN ('undecided', 'decided')
-             ORDER BY content <> ?5, position LIMIT 1",
-        )
+    let first = connection
+        .prepare_cached(FIRST_OF_KEY)
         .map_err(failed)?
-        .query_row(params![channel, sender, key, below, content.as_bytes()], |row| {
-            Ok((row.get::<_, i64>(0)?, digest(row, 1)?))
-        })
+        .query_row(params![channel, sender, key, below], |row| Ok((row.get::<_, i64>(0)?, digest(row, 1)?)))
         .optional()
-        .map_err(failed)?
-        .map(|(position, first_content)| {
-            Ok(FirstDocument {
-                position: DocumentPosition(unsigned(position)?),
-                same_content: first_content == content,
-            })
-        })
-        .transpose()
+        .map_err(failed)?;
+    let Some((first, first_content)) = first else { return Ok(None) };
+    let alike = if first_content == content {
+        Some(first)
+    } else {
+        connection
+            .prepare_cached(FIRST_ALIKE)
+            .map_err(failed)?
+            .query_row(params![channel, sender, key, below, content.as_bytes()], |row| row.get(0))
+            .optional()
+            .map_err(failed)?
+    };
+    let position = DocumentPosition(unsigned(alike.unwrap_or(first))?);
+    Ok(Some(FirstDocument { position, same_content: alike.is_some() }))
 }
 
 pub(super) fn plugin_usage(
@@ -353,8 +383,14 @@ pub(super) fn plugin_usage(
             |row| Ok(sum_minor(row.get(0)?)),
         )
         .map_err(failed)?;
+    // Two steps for any number of orders: none is ever missing between the first and the last.
     let orders = connection
-        .query_row("SELECT count(*) FROM orders WHERE decided_at >= ?1", [hour_start.0], |row| row.get(0))
+        .prepare_cached(
+            "SELECT coalesce((SELECT max(seq) FROM orders) + 1
+                    - (SELECT seq FROM orders INDEXED BY orders_decided WHERE decided_at >= ?1
+                       ORDER BY decided_at, seq LIMIT 1), 0)",
+        )
+        .and_then(|mut count| count.query_row([hour_start.0], |row| row.get(0)))
         .map_err(failed)?;
     Ok(PluginUsage { holds, routes, value_held_minor, orders })
 }
@@ -392,6 +428,14 @@ pub(super) fn commit_decision(tx: &Connection, decision: &DecisionCommit) -> Res
     if changed == 0 {
         return Ok(Committed { order: order_at(tx, position)?, ..committed });
     }
+    let document = &decision.document;
+    tx.prepare_cached(
+        "UPDATE document SET state = 'undecided' WHERE position =
+           (SELECT position FROM document INDEXED BY document_behind
+            WHERE channel = ?1 AND sender = ?2 AND key = ?3 AND state = 'behind' ORDER BY position LIMIT 1)",
+    )
+    .and_then(|mut next| next.execute(params![document.channel.as_str(), document.sender.as_str(), document.key]))
+    .map_err(failed)?;
     for payload in &decision.payloads {
         insert_payload(tx, payload)?;
     }
@@ -472,21 +516,7 @@ fn insert_order(tx: &Connection, decision: &DecisionCommit, order: &NewOrder, po
         })
         .map_err(failed)?;
     }
-    let event = &order.customer_event;
-    tx.prepare_cached(
-        "INSERT INTO customer_event (customer, position, received_at, value_minor, currency, ship_to) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-    )
-    .and_then(|mut insert| {
-        insert.execute(params![
-            event.customer.as_bytes(),
-            position,
-            event.received_at.0,
-            event.value.minor,
-            event.value.currency.code(),
-            event.ship_to.map(|place| place.as_bytes().to_vec()),
-        ])
-    })
-    .map_err(failed)?;
+    history::insert(tx, &order.customer_event, position)?;
     if let Some(exception) = &order.exception {
         let about = About { order: Some(order.id), position: Some(position), ..About::default() };
         insert_exception(tx, exception, &about, decision.at)?;
@@ -870,37 +900,6 @@ pub(super) fn leaf_index(connection: &Connection, id: Digest) -> Result<Option<u
 }
 
 // --- for people --------------------------------------------------------------------------------
-
-pub(super) fn summary(connection: &Connection) -> Result<Summary> {
-    let count = |sql: &str| -> Result<u64> {
-        connection.query_row(sql, [], |row| row.get::<_, i64>(0)).map_err(failed).and_then(unsigned)
-    };
-    let mut orders = Vec::new();
-    for state in OrderState::ALL {
-        let counted: i64 = connection
-            .query_row("SELECT count(*) FROM orders WHERE state = ?1", [state.as_str()], |row| row.get(0))
-            .map_err(failed)?;
-        orders.push((state, unsigned(counted)?));
-    }
-    Ok(Summary {
-        inputs: count("SELECT count(*) FROM input")?,
-        orders,
-        unmapped: count("SELECT count(*) FROM document WHERE state = 'unmapped'")?,
-        order_events: count("SELECT count(*) FROM order_event")?,
-        duplicates: count("SELECT count(*) FROM document WHERE state = 'duplicate'")?,
-        rejected_inputs: count("SELECT count(*) FROM input WHERE disposition = 'rejected'")?,
-        unparsed_inputs: count("SELECT count(*) FROM input WHERE disposition = 'unparsed'")?,
-        recommended: count("SELECT count(*) FROM orders WHERE recommended = 1")?,
-        undecided: count("SELECT count(*) FROM document WHERE state = 'undecided'")?,
-        delivered: count("SELECT count(*) FROM outbox WHERE state = 'delivered'")?,
-        retried: count("SELECT coalesce(sum(attempts - 1), 0) FROM outbox WHERE attempts > 1")?,
-        dead: count("SELECT count(*) FROM outbox WHERE state = 'dead'")?,
-        pending: count("SELECT count(*) FROM outbox WHERE state = 'pending'")?,
-        withheld: count("SELECT count(*) FROM outbox WHERE state = 'withheld'")?,
-        unsequenced: count("SELECT count(*) FROM leaf WHERE idx IS NULL")?,
-        exceptions_open: trail::exceptions_open(connection)?,
-    })
-}
 
 pub(super) const ORDER_COLUMNS: &str = "id, position, number, channel, state, queue, value_minor, currency, recommended, why, decision, configuration, leaf";
 

@@ -62,6 +62,9 @@ CREATE TABLE envelope (
   PRIMARY KEY (channel, sender, key)
 ) STRICT, WITHOUT ROWID;
 
+-- Of one business key the first undecided document is `undecided`, those after it stand
+-- `behind`, each until its turn. `repeated` says that the key had come before. So a key
+-- that comes ten thousand times costs each of its documents what another one costs.
 CREATE TABLE document (
   position    INTEGER PRIMARY KEY AUTOINCREMENT,
   input       BLOB NOT NULL,
@@ -74,14 +77,21 @@ CREATE TABLE document (
   kind        TEXT NOT NULL,
   content     BLOB NOT NULL,
   payload     BLOB NOT NULL,
-  state       TEXT NOT NULL DEFAULT 'undecided',
+  repeated    INTEGER NOT NULL,
+  state       TEXT NOT NULL,
   fingerprint BLOB
 ) STRICT;
 CREATE INDEX document_undecided ON document (position) WHERE state = 'undecided';
 CREATE INDEX document_key ON document (channel, sender, key, position);
+CREATE INDEX document_repeated ON document (channel, sender, key, content, position) WHERE repeated = 1;
+CREATE INDEX document_behind ON document (channel, sender, key, position) WHERE state = 'behind';
+CREATE INDEX document_input ON document (input, idx);
+CREATE INDEX document_without_order ON document (state) WHERE state IN ('duplicate', 'unmapped');
 
+-- `seq` is commit order without a gap: no order is ever removed.
 CREATE TABLE orders (
-  id            TEXT PRIMARY KEY,
+  seq           INTEGER PRIMARY KEY,
+  id            TEXT NOT NULL UNIQUE,
   position      INTEGER NOT NULL UNIQUE,
   channel       TEXT NOT NULL,
   sender        TEXT NOT NULL,
@@ -98,7 +108,10 @@ CREATE TABLE orders (
   decided_at    INTEGER NOT NULL,
   leaf          BLOB NOT NULL
 ) STRICT;
-CREATE INDEX orders_decided ON orders (decided_at);
+CREATE INDEX orders_decided ON orders (decided_at, seq);
+CREATE INDEX orders_state ON orders (state, position) WHERE state <> 'released';
+CREATE INDEX orders_recommended ON orders (seq) WHERE recommended = 1;
+CREATE INDEX orders_number ON orders (number);
 
 -- What came about an order after it. The order may come after its cancellation.
 CREATE TABLE order_event (
@@ -113,17 +126,30 @@ CREATE TABLE order_event (
 CREATE INDEX order_event_order ON order_event (order_id, position);
 CREATE INDEX order_event_event ON order_event (event);
 
+-- Orders of a customer in one currency, in the order they came: `nth` and `total` count
+-- and add up to and with the row, `day_largest` is the largest of its day (UTC) so far,
+-- `highest` the highest position. `total` is 16 bytes, big-endian: no sum overflows it.
 CREATE TABLE customer_event (
   customer    BLOB NOT NULL,
-  position    INTEGER NOT NULL,
-  received_at INTEGER NOT NULL,
-  value_minor INTEGER NOT NULL,
   currency    TEXT NOT NULL,
+  at          INTEGER NOT NULL,
+  nth         INTEGER NOT NULL,
+  position    INTEGER NOT NULL,
+  highest     INTEGER NOT NULL,
+  value_minor INTEGER NOT NULL,
+  total       BLOB NOT NULL,
+  day_largest INTEGER NOT NULL,
   ship_to     BLOB,
-  PRIMARY KEY (customer, position)
+  PRIMARY KEY (customer, currency, at, nth)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX customer_event_time ON customer_event (customer, received_at);
-CREATE INDEX customer_event_place ON customer_event (customer, ship_to) WHERE ship_to IS NOT NULL;
+
+CREATE TABLE customer_place (
+  customer BLOB NOT NULL,
+  ship_to  BLOB NOT NULL,
+  last_day INTEGER NOT NULL,
+  PRIMARY KEY (customer, ship_to)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX customer_place_recent ON customer_place (customer, last_day);
 
 CREATE TABLE hold (
   id         INTEGER PRIMARY KEY,
@@ -154,6 +180,8 @@ CREATE TABLE exception (
   closed_at INTEGER
 ) STRICT;
 CREATE INDEX exception_open ON exception (id) WHERE closed_at IS NULL;
+CREATE INDEX exception_order ON exception (order_id) WHERE order_id IS NOT NULL;
+CREATE INDEX exception_input ON exception (input) WHERE input IS NOT NULL;
 
 CREATE TABLE outbox (
   seq          INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -177,6 +205,8 @@ CREATE TABLE outbox (
 ) STRICT;
 CREATE INDEX outbox_pending ON outbox (target, due_at, seq) WHERE state = 'pending';
 CREATE INDEX outbox_withheld ON outbox (lease_until) WHERE state = 'withheld' AND lease_until > 0;
+CREATE INDEX outbox_stuck ON outbox (state) WHERE state NOT IN ('pending', 'delivered');
+CREATE INDEX outbox_retried ON outbox (attempts) WHERE attempts > 1;
 CREATE INDEX outbox_order ON outbox (order_id, seq);
 
 CREATE TABLE number_range (
@@ -200,6 +230,13 @@ CREATE TABLE leaf (
   idx   INTEGER UNIQUE
 ) STRICT;
 CREATE INDEX leaf_unsequenced ON leaf (seq) WHERE idx IS NULL;
+
+-- What a leaf is about stands in its canonical bytes, where no index looks.
+CREATE TABLE leaf_about (
+  about TEXT NOT NULL,
+  seq   INTEGER NOT NULL,
+  PRIMARY KEY (about, seq)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE tree_head (
   only_row   INTEGER PRIMARY KEY CHECK (only_row = 1),

@@ -1,0 +1,86 @@
+//! How much of everything there is.
+//!
+//! No row is ever removed, so the last number of a table says how many rows it has. What
+//! is not usual stands in a partial index and is counted there, and what is usual is the
+//! rest: a report costs nothing for an order that went through, however many did.
+
+use rusqlite::{Connection, Params};
+
+use super::rows::{Result, unsigned};
+use super::{failed, trail};
+use crate::contract::{OrderState, Summary};
+
+const INPUTS: &str = "SELECT coalesce(max(rowid), 0) FROM input";
+const INPUTS_ENDED: &str = "SELECT count(*) FROM input WHERE disposition = ?1 AND disposition <> 'documents'";
+const WITHOUT_ORDER: &str = "SELECT count(*) FROM document WHERE state = ?1 AND state IN ('duplicate', 'unmapped')";
+const UNDECIDED: &str = "SELECT count(*) FROM document WHERE state = 'undecided'";
+const BEHIND: &str = "SELECT count(*) FROM document WHERE state = 'behind'";
+const ORDERS: &str = "SELECT coalesce(max(seq), 0) FROM orders";
+const ORDERS_NOT_RELEASED: &str = "SELECT count(*) FROM orders WHERE state = ?1 AND state <> 'released'";
+const RECOMMENDED: &str = "SELECT count(*) FROM orders WHERE recommended = 1";
+const ORDER_EVENTS: &str = "SELECT count(*) FROM order_event";
+const DELIVERIES: &str = "SELECT coalesce(max(seq), 0) FROM outbox";
+const PENDING: &str = "SELECT count(*) FROM outbox WHERE state = 'pending'";
+const STUCK: &str = "SELECT count(*) FROM outbox WHERE state NOT IN ('pending', 'delivered')";
+const STUCK_AS: &str = "SELECT count(*) FROM outbox WHERE state = ?1 AND state NOT IN ('pending', 'delivered')";
+const RETRIED: &str = "SELECT coalesce(sum(attempts - 1), 0) FROM outbox WHERE attempts > 1";
+const UNSEQUENCED: &str = "SELECT count(*) FROM leaf WHERE idx IS NULL";
+
+/// Every question above.
+#[cfg(test)]
+pub(super) const ALL: [&str; 15] = [
+    INPUTS,
+    INPUTS_ENDED,
+    WITHOUT_ORDER,
+    UNDECIDED,
+    BEHIND,
+    ORDERS,
+    ORDERS_NOT_RELEASED,
+    RECOMMENDED,
+    ORDER_EVENTS,
+    DELIVERIES,
+    PENDING,
+    STUCK,
+    STUCK_AS,
+    RETRIED,
+    UNSEQUENCED,
+];
+
+pub(super) fn summary(connection: &Connection) -> Result<Summary> {
+    let count = |sql: &str| counted(connection, sql, []);
+    let count_as = |sql: &str, word: &str| counted(connection, sql, [word]);
+
+    let mut released = count(ORDERS)?;
+    let mut orders = Vec::new();
+    for state in OrderState::ALL.into_iter().filter(|state| *state != OrderState::Released) {
+        let counted = count_as(ORDERS_NOT_RELEASED, state.as_str())?;
+        released = released.saturating_sub(counted);
+        orders.push((state, counted));
+    }
+    orders.insert(0, (OrderState::Released, released));
+    let pending = count(PENDING)?;
+
+    Ok(Summary {
+        inputs: count(INPUTS)?,
+        orders,
+        unmapped: count_as(WITHOUT_ORDER, "unmapped")?,
+        order_events: count(ORDER_EVENTS)?,
+        duplicates: count_as(WITHOUT_ORDER, "duplicate")?,
+        rejected_inputs: count_as(INPUTS_ENDED, "rejected")?,
+        unparsed_inputs: count_as(INPUTS_ENDED, "unparsed")?,
+        recommended: count(RECOMMENDED)?,
+        undecided: count(UNDECIDED)?.saturating_add(count(BEHIND)?),
+        delivered: count(DELIVERIES)?.saturating_sub(pending).saturating_sub(count(STUCK)?),
+        retried: count(RETRIED)?,
+        dead: count_as(STUCK_AS, "dead")?,
+        pending,
+        withheld: count_as(STUCK_AS, "withheld")?,
+        unsequenced: count(UNSEQUENCED)?,
+        exceptions_open: trail::exceptions_open(connection)?,
+    })
+}
+
+fn counted(connection: &Connection, sql: &str, words: impl Params) -> Result<u64> {
+    let found = connection.prepare_cached(sql).and_then(|mut count| count.query_row(words, |row| row.get::<_, i64>(0)));
+    found.map_err(failed).and_then(unsigned)
+}
