@@ -1,4 +1,4 @@
-//! What `wit-bindgen` makes of `wit/`: the only `unsafe` code of the SDK is generated here.
+//! What `wit-bindgen` makes of `wit/`: the only `unsafe` code of the SDK is generated here, but for the heap's.
 //!
 //! The types and host functions that the three worlds share are generated once,
 //! in [`shared`], so that an `Order` is the same Rust type in a connector and in

@@ -54,6 +54,9 @@ pub mod log;
 pub mod numbers;
 pub mod reference;
 
+#[cfg(target_arch = "wasm32")]
+mod heap;
+
 #[doc(hidden)]
 pub mod bindings;
 
