@@ -10,8 +10,7 @@
 //! The same order in another envelope has the same key and the same bytes, so
 //! the host knows it as a duplicate; with other bytes it would be refused.
 
-use portreeve_guest_x12::read::escaped;
-use portreeve_guest_x12::{Group, Interchange, Segment, Set};
+use portreeve_guest_x12::{Group, Interchange, Segment, Set, key};
 use portreeve_sdk::connector::{Document, Position, Problem};
 use serde::Serialize;
 
@@ -50,23 +49,11 @@ pub(crate) fn of(interchange: &Interchange, group: &Group, set: &Set, envelope: 
         segment: Some(set.header.number),
         path: set.path.clone(),
     };
-    let partner = partner(interchange, group);
-    let key = key(&partner, set);
+    let partner = key::of_partner(interchange, group);
+    let key = key::of_order(&partner, set);
     Ok(Document { key, partner, kind: KIND.to_owned(), position, envelope: u32::try_from(envelope).ok(), body })
 }
 
 fn row(segment: &Segment) -> Vec<&str> {
     std::iter::once(segment.tag.as_str()).chain(segment.elements.iter().map(String::as_str)).collect()
-}
-
-/// `ISA05:ISA06:GS02`: who sends orders through the gateway.
-fn partner(interchange: &Interchange, group: &Group) -> String {
-    [interchange.isa.element(5), interchange.isa.element(6), group.sender()].map(escaped).join(":")
-}
-
-/// `PARTNER/BEG03/BEG01/BEG04`: partner, order number, purpose, release.
-fn key(partner: &str, set: &Set) -> String {
-    let begin = set.segments.iter().find(|segment| segment.tag == "BEG");
-    let element = |number| escaped(begin.map_or("", |segment| segment.trimmed(number)));
-    [partner.to_owned(), element(3), element(1), element(4)].join("/")
 }

@@ -14,6 +14,8 @@
 //!
 //! Whatever was agreed: an ISA that cannot be delimited, or that does not say
 //! whose it is, is rejected, and so is a set that is cut or lacks what X12 requires.
+//! A name or number that could not be part of a key (see [`crate::key`]) costs what it
+//! names: the set, the group or the interchange.
 
 use crate::fault::{FaultCode, Faults};
 
@@ -87,8 +89,9 @@ impl Agreement {
             F::SetCountMismatch | F::GroupCountMismatch | F::InterchangeCountMismatch => self.rejects_counts,
             F::SetControlMismatch | F::GroupControlMismatch | F::InterchangeControlMismatch => self.rejects_controls,
             F::IsaElementLength | F::IsaComponentSeparator | F::IsaUsage | F::MixedFraming => self.rejects_repairs,
-            F::IsaIdentity | F::UnknownReceiver | F::InterchangeEmpty => true,
-            F::UnsupportedTransaction
+            F::IsaIdentity | F::IsaSender | F::IsaReceiver | F::UnknownReceiver | F::InterchangeEmpty => true,
+            F::GroupIdentity
+            | F::UnsupportedTransaction
             | F::SetTrailerMissing
             | F::SetControlMissing
             | F::SegmentUnterminated

@@ -30,8 +30,12 @@ pub enum FaultCode {
     IsaComponentSeparator,
     /// ISA15 is neither production, test nor information.
     IsaUsage,
-    /// The ISA does not say who sends, who receives, or its number.
+    /// The ISA does not say who sends, who receives, or its number; or the number is none.
     IsaIdentity,
+    /// ISA05 or ISA06 is no name.
+    IsaSender,
+    /// ISA07 or ISA08 is no name.
+    IsaReceiver,
     /// ISA07 and ISA08 name nobody that this channel receives for.
     UnknownReceiver,
     /// The ISA ends otherwise than the segments after it.
@@ -44,6 +48,8 @@ pub enum FaultCode {
     InterchangeCountMismatch,
     /// IEA02 is not ISA13.
     InterchangeControlMismatch,
+    /// GS02 is no name.
+    GroupIdentity,
     /// The group ends without GE.
     GroupTrailerMissing,
     /// GE01 is not the number of sets.
@@ -98,12 +104,15 @@ impl FaultCode {
             Self::IsaComponentSeparator => "isa-component-separator",
             Self::IsaUsage => "isa-usage",
             Self::IsaIdentity => "isa-identity",
+            Self::IsaSender => "isa-sender",
+            Self::IsaReceiver => "isa-receiver",
             Self::UnknownReceiver => "unknown-receiver",
             Self::MixedFraming => "mixed-framing",
             Self::InterchangeEmpty => "interchange-empty",
             Self::InterchangeTrailerMissing => "interchange-trailer-missing",
             Self::InterchangeCountMismatch => "interchange-count-mismatch",
             Self::InterchangeControlMismatch => "interchange-control-mismatch",
+            Self::GroupIdentity => "group-identity",
             Self::GroupTrailerMissing => "group-trailer-missing",
             Self::GroupCountMismatch => "group-count-mismatch",
             Self::GroupControlMismatch => "group-control-mismatch",
@@ -131,6 +140,8 @@ impl FaultCode {
         match self {
             Self::InterchangeControlMismatch => Some("001"),
             Self::IsaTerminator | Self::MixedFraming => Some("004"),
+            Self::IsaSender => Some("006"),
+            Self::IsaReceiver => Some("008"),
             Self::UnknownReceiver => Some("009"),
             Self::IsaIdentity => Some("018"),
             Self::IsaUsage => Some("020"),

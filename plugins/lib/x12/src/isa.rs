@@ -17,6 +17,7 @@
 
 use crate::ISA_ELEMENT_BYTES_MAX;
 use crate::fault::{Fault, FaultCode};
+use crate::key::{CONTROL_BYTES_MAX, PARTY_BYTES_MAX, QUALIFIER_BYTES_MAX, unfit};
 
 /// Elements before the component separator.
 const HEAD_ELEMENTS: usize = 15;
@@ -126,6 +127,7 @@ pub(crate) fn open(input: &[u8], start: usize, ordinal: usize) -> Result<Opened,
             repairs.extend(wrong_widths(&isa));
             repairs.extend(unknown_usage(&isa));
             repairs.extend(nobody(&isa));
+            repairs.extend(unfit_parts(&isa));
             Ok(Opened { isa, delimiters, repairs, next })
         }
         Err((code, message, offset)) => {
@@ -323,4 +325,19 @@ fn nobody(isa: &Isa) -> Option<(FaultCode, String)> {
     let named = isa.sender().is_some() && isa.receiver().is_some() && !isa.control().is_empty();
     let message = "the ISA leaves the sender, the receiver or the control number empty; expected all three";
     (!named).then(|| (FaultCode::IsaIdentity, message.to_owned()))
+}
+
+/// What the interchange is known by has to fit into its key.
+fn unfit_parts(isa: &Isa) -> impl Iterator<Item = (FaultCode, String)> {
+    let parts = [
+        (5, QUALIFIER_BYTES_MAX, FaultCode::IsaSender),
+        (6, PARTY_BYTES_MAX, FaultCode::IsaSender),
+        (7, QUALIFIER_BYTES_MAX, FaultCode::IsaReceiver),
+        (8, PARTY_BYTES_MAX, FaultCode::IsaReceiver),
+        (13, CONTROL_BYTES_MAX, FaultCode::IsaIdentity),
+    ];
+    parts.into_iter().filter_map(|(number, bytes_max, code)| {
+        let unfit = unfit(isa.element(number), bytes_max)?;
+        Some((code, unfit.sentence(&format!("ISA{number:02}"), bytes_max)))
+    })
 }

@@ -25,6 +25,7 @@ pub mod check;
 pub mod clock;
 pub mod fault;
 pub mod isa;
+pub mod key;
 pub mod read;
 pub mod write;
 

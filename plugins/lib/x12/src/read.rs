@@ -11,6 +11,7 @@ use std::ops::Range;
 
 use crate::fault::{Fault, FaultCode, Faults};
 use crate::isa::{self, Delimiters, Isa, Undelimited};
+use crate::key::{self, PARTY_BYTES_MAX, unfit};
 use crate::{ELEMENT_BYTES_MAX, ELEMENTS_MAX, FAULTS_MAX, INTERCHANGES_MAX, SEGMENTS_MAX};
 
 /// The UTF-8 byte order mark, which a third of public samples start with.
@@ -46,24 +47,11 @@ pub struct Interchange {
 }
 
 impl Interchange {
-    /// What no other interchange of its sender has:
-    /// `ISA05:ISA06>ISA07:ISA08/ISA13`. None when one of them is missing, since
-    /// a key with a blank part would be shared with strangers.
+    /// What no other interchange of its sender has; none when a part of it is missing.
     #[must_use]
     pub fn key(&self) -> Option<String> {
-        let control = Some(self.isa.control()).filter(|control| !control.is_empty())?;
-        let [from, of, to, for_whom, control] =
-            [self.isa.element(5), self.isa.element(6), self.isa.element(7), self.isa.element(8), control].map(escaped);
-        let known = [&from, &of, &to, &for_whom].iter().all(|part| !part.is_empty());
-        known.then(|| format!("{from}:{of}>{to}:{for_whom}/{control}"))
+        key::of_interchange(self)
     }
-}
-
-/// A part of a key in which the key's own separators cannot occur: an order
-/// number `1/05` would otherwise be a change of order `1`.
-#[must_use]
-pub fn escaped(part: &str) -> String {
-    part.replace('%', "%25").replace('/', "%2F").replace(':', "%3A").replace('>', "%3E")
 }
 
 /// One GS … GE.
@@ -426,7 +414,12 @@ impl Builder {
 
     fn open_group(&mut self, reader: &mut Reader<'_>, header: Segment) {
         self.end_group(reader, &header);
-        self.group = Some(Group { header, sets: vec![], declared: None, faults: Faults::default() });
+        let group = Group { header: header.clone(), sets: vec![], declared: None, faults: Faults::default() };
+        let unfit = unfit(group.sender(), PARTY_BYTES_MAX);
+        self.group = Some(group);
+        if let Some(unfit) = unfit {
+            self.fault(reader, FaultCode::GroupIdentity, unfit.sentence("GS02", PARTY_BYTES_MAX), &header);
+        }
     }
 
     fn open_set(&mut self, reader: &mut Reader<'_>, header: Segment) {

@@ -145,6 +145,30 @@ fn faulty_elements_are_rejected_where_they_stand() {
 }
 
 #[test]
+fn what_cannot_be_part_of_a_key_costs_the_part_that_it_names() {
+    let long = "P".repeat(245);
+    for (from, to, ak4) in [
+        ("PO-1", "PO\t1", "AK4*3*324*6~"),
+        ("PO-1", long.as_str(), "AK4*3*324*5~"),
+        ("BEG*00", "BEG*0\u{7}0", "AK4*1*353*6~"),
+        ("PO-1*", "PO-1*RELEASE\u{85}1", "AK4*4*328*6~"),
+    ] {
+        let reply = answer(&first(&order("~").replace(from, to)));
+        assert!(reply.contains(&format!("AK3*BEG*2**8~\n{ak4}\nAK5*R*5~\nAK9*R*1*1*0~")), "{reply}");
+    }
+    let group = answer(&first(&order("~").replace("BUYERGS", "BUYER\u{7}")));
+    assert!(group.contains("AK5*R~\nAK9*R*1*1*0~"), "{group}");
+    for (from, to, note) in [
+        ("BUYER  ", "BUY\u{7}ER ", "006"),
+        ("ZZ*PORTREEVE", "Z\u{7}*PORTREEVE", "008"),
+        ("000000905*0", "00000\u{7}905*0", "018"),
+    ] {
+        let interchange = first(&order("~").replace(from, to));
+        assert_eq!(Agreement::default().refuses(&interchange.faults), Some(note), "{to:?}");
+    }
+}
+
+#[test]
 fn a_set_without_its_trailer_is_rejected_and_the_next_interchange_still_read() {
     let cut = order("~").replace("SE*6*0001~GE*1*77~IEA*1*000000905~", "");
     let reading = read(format!("{cut}{}", order("~")).as_bytes());

@@ -1,0 +1,38 @@
+//! Files of many interchanges over the whole road. What is wrong with one of them, or
+//! too much, costs that one: the others are taken, and its sender hears which it was.
+
+use portreeve_model::Reply;
+
+use crate::support::{PurchaseOrder, TestHost, x12};
+
+fn interchange(control: u32, number: &str) -> String {
+    String::from_utf8(x12(control, &PurchaseOrder::clean(number))).unwrap()
+}
+
+fn text(reply: &Reply) -> String {
+    String::from_utf8(reply.body.clone()).unwrap()
+}
+
+async fn numbers(host: &TestHost) -> Vec<String> {
+    host.decide_all().await;
+    host.orders().await.into_iter().map(|order| order.number).collect()
+}
+
+#[tokio::test]
+async fn an_order_number_or_sender_that_is_none_costs_its_own_interchange() {
+    let host = TestHost::demo().await;
+    let file = [
+        interchange(1, "GOOD1"),
+        interchange(2, "PO\t1"),
+        interchange(3, &"P".repeat(245)),
+        interchange(4, "PO-4").replace("*C1201          *", "*C\u{7}1201         *"),
+        interchange(5, "PO-5").replace("GS*PO*C1201", "GS*PO*C1201\u{7}"),
+        interchange(6, "GOOD6"),
+    ];
+    let sent = host.send_edi(file.concat().as_bytes()).await.unwrap();
+    let reply = text(&sent.reply);
+    assert!(reply.contains("AK4*3*324*6~\nAK5*R*5~") && reply.contains("AK4*3*324*5~\nAK5*R*5~"), "{reply}");
+    assert!(reply.contains("TA1*000000004*260302*0800*R*006~"), "{reply}");
+    assert_eq!((reply.matches("AK5*A~").count(), reply.matches("AK5*R~").count()), (2, 1), "{reply}");
+    assert_eq!(numbers(&host).await, ["GOOD1", "GOOD6"]);
+}
