@@ -36,3 +36,27 @@ async fn an_order_number_or_sender_that_is_none_costs_its_own_interchange() {
     assert_eq!((reply.matches("AK5*A~").count(), reply.matches("AK5*R~").count()), (2, 1), "{reply}");
     assert_eq!(numbers(&host).await, ["GOOD1", "GOOD6"]);
 }
+
+/// As many as an input may have, each with an order.
+async fn file_of(host: &TestHost, interchanges: u32) -> (Vec<String>, String, Vec<String>) {
+    let file: String = (1..=interchanges).map(|control| interchange(control, &format!("PO-{control}"))).collect();
+    let sent = host.send_edi(file.as_bytes()).await.unwrap();
+    let problems = sent.finding.unwrap().problems.into_iter().map(|problem| problem.code).collect();
+    (numbers(host).await, text(&sent.reply), problems)
+}
+
+#[tokio::test]
+async fn a_file_may_have_as_many_interchanges_as_the_connector_reads() {
+    let host = TestHost::demo().await;
+    let (orders, reply, problems) = file_of(&host, 64).await;
+    assert_eq!((orders.len(), reply.matches("AK5*A~").count()), (64, 64));
+    assert_eq!((problems, host.exceptions().await.len()), (vec![], 0));
+}
+
+#[tokio::test]
+async fn of_a_file_with_too_many_interchanges_the_first_ones_count_and_a_person_hears_of_the_rest() {
+    let host = TestHost::demo().await;
+    let (orders, reply, problems) = file_of(&host, 65).await;
+    assert_eq!((orders.len(), reply.matches("AK5*A~").count()), (64, 64));
+    assert_eq!((problems, host.exceptions().await.len()), (vec!["too-many-interchanges".to_owned()], 1));
+}
