@@ -60,3 +60,36 @@ async fn of_a_file_with_too_many_interchanges_the_first_ones_count_and_a_person_
     assert_eq!((orders.len(), reply.matches("AK5*A~").count()), (64, 64));
     assert_eq!((problems, host.exceptions().await.len()), (vec!["too-many-interchanges".to_owned()], 1));
 }
+
+#[tokio::test]
+async fn an_interchange_that_is_beyond_the_limits_is_refused_and_never_forgotten() {
+    let host = TestHost::demo().await;
+    let long = interchange(2, "PO-2").replace("CTT*2~", &"MSG*A~".repeat(50_000));
+    let file = [interchange(1, "PO-1"), long.clone(), interchange(3, "PO-3")].concat();
+    let sent = host.send_edi(file.as_bytes()).await.unwrap();
+    let reply = text(&sent.reply);
+    for control in ["000000002", "000000003"] {
+        assert!(reply.contains(&format!("TA1*{control}*260302*0800*R*023~")), "{reply}");
+    }
+    assert_eq!(numbers(&host).await, ["PO-1"]);
+    assert_eq!(host.exceptions().await[0].code, "accepted-with-problems");
+
+    // Nothing of it is taken, and yet a person hears of it.
+    host.send_edi(long.as_bytes()).await.unwrap();
+    let exceptions = host.exceptions().await;
+    assert_eq!((exceptions.len(), exceptions[1].code.as_str()), (2, "too-many-segments"), "{exceptions:?}");
+    assert!(exceptions[1].detail.contains("from byte 0 on"), "{}", exceptions[1].detail);
+
+    // What was refused may come again under its number.
+    host.send_edi(interchange(3, "PO-3").as_bytes()).await.unwrap();
+    assert_eq!(numbers(&host).await, ["PO-1", "PO-3"]);
+}
+
+#[tokio::test]
+async fn what_is_beyond_known_interchanges_is_told_to_a_person() {
+    let host = TestHost::demo().await;
+    file_of(&host, 64).await;
+    let (orders, _, problems) = file_of(&host, 65).await;
+    assert_eq!((orders.len(), problems), (64, vec!["too-many-interchanges".to_owned()]));
+    assert_eq!(host.exceptions().await[0].code, "too-many-interchanges");
+}

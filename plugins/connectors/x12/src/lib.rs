@@ -3,9 +3,9 @@
 //! One input may hold several interchanges of several partners, also one that
 //! came before beside new ones: each is an envelope of its own, known by both
 //! parties and its control number, and answered by an interchange of its own with
-//! a 997 per group. An ISA that cannot be delimited is answered by a TA1, or by
-//! plain text when it does not even say who sent it. Acknowledgements are not
-//! answered, and acknowledge nothing here.
+//! a 997 per group. An ISA that cannot be delimited, or whose interchange does not end
+//! within what is read, is answered by a TA1, or by plain text when it does not even say
+//! who sent it. Acknowledgements are not answered, and acknowledge nothing here.
 //!
 //! What is answered `R` makes no document, because the partner will send it again.
 //! An interchange that is rejected as a whole leaves no envelope either: its
@@ -52,11 +52,11 @@ impl Connector for X12 {
         for interchange in reading.interchanges {
             taken.interchange(interchange)?;
         }
-        for undelimited in &reading.undelimited {
-            taken.note([&undelimited.fault]);
-            if acknowledge::can_refuse(undelimited) {
+        for unread in &reading.unread {
+            taken.note([&unread.fault]);
+            if acknowledge::can_refuse(unread) {
                 let number = numbers::next(INTERCHANGE_NUMBERS)?;
-                let answer = acknowledge::refusal(undelimited, number, taken.stamp).map_err(too_large)?;
+                let answer = acknowledge::refusal(unread, number, taken.stamp).map_err(too_large)?;
                 taken.reply.extend(answer);
             }
         }

@@ -10,7 +10,7 @@ use crate::agreement::Agreement;
 use crate::check::SegmentFault;
 use crate::clock::Stamp;
 use crate::fault::{Fault, FaultCode};
-use crate::isa::{Isa, Undelimited};
+use crate::isa::{Isa, Unread};
 use crate::read::{Group, Interchange, Set};
 use crate::write::{CONTROL_NUMBER_MAX, Envelope, NumberTooLarge, Writer};
 
@@ -188,14 +188,15 @@ pub fn needs_reply(interchange: &Interchange) -> bool {
     !only_acknowledges && interchange.isa.sender().is_some() && interchange.isa.receiver().is_some()
 }
 
-/// The answer to an ISA that cannot be delimited; none when it does not say who sent it.
+/// The answer to an interchange that was not read: a TA1 that rejects it. For those of
+/// which [`can_refuse`] says that it can be addressed.
 ///
 /// # Errors
 /// [`NumberTooLarge`] when the number does not fit the envelope.
-pub fn refusal(undelimited: &Undelimited, number: u64, stamp: Stamp) -> Result<Vec<u8>, NumberTooLarge> {
+pub fn refusal(unread: &Unread, number: u64, stamp: Stamp) -> Result<Vec<u8>, NumberTooLarge> {
     let mut writer = Writer::default();
-    open(&mut writer, &undelimited.isa, number, stamp)?;
-    ta1(&mut writer, &undelimited.isa, Status::Rejected, undelimited.fault.code.ta1_note().unwrap_or("022"));
+    open(&mut writer, &unread.isa, number, stamp)?;
+    ta1(&mut writer, &unread.isa, Status::Rejected, unread.fault.code.ta1_note().unwrap_or("022"));
     writer.segment("IEA", &["0", &format!("{number:09}")]);
     Ok(writer.finish())
 }
@@ -213,13 +214,15 @@ pub fn repeated(interchange: &Interchange, number: u64, stamp: Stamp) -> Result<
     Ok(writer.finish())
 }
 
-/// Whether a TA1 can be addressed to the sender of a broken ISA: where an element
-/// separator is missing, an id stands in the place of a qualifier, and the answer
-/// would go to somebody else.
+/// Whether a TA1 can be addressed to the sender: where an element separator of the
+/// ISA is missing, an id stands in the place of a qualifier, and the answer would go
+/// to somebody else.
 #[must_use]
-pub fn can_refuse(undelimited: &Undelimited) -> bool {
-    let isa = &undelimited.isa;
-    isa.sender().is_some() && isa.receiver().is_some() && isa.element(5).len() == 2 && isa.element(7).len() == 2
+pub fn can_refuse(unread: &Unread) -> bool {
+    let isa = &unread.isa;
+    let in_place =
+        unread.fault.code == FaultCode::TooManySegments || (isa.element(5).len() == 2 && isa.element(7).len() == 2);
+    in_place && isa.sender().is_some() && isa.receiver().is_some()
 }
 
 /// Opens an interchange back to the sender of `inbound`.

@@ -95,6 +95,7 @@ impl Agreement {
             | F::SetTrailerMissing
             | F::SetControlMissing
             | F::SegmentUnterminated
+            | F::TooManySegments
             | F::TooManyElements
             | F::ElementTooLong
             | F::SegmentMissing
@@ -111,7 +112,6 @@ impl Agreement {
             | F::GroupTrailerMissing
             | F::SetOutsideGroup
             | F::SegmentOutsideSet
-            | F::TooManySegments
             | F::MoreFaults => false,
         }
     }

@@ -147,7 +147,7 @@ impl FaultCode {
             Self::IsaUsage => Some("020"),
             Self::InterchangeCountMismatch => Some("021"),
             Self::IsaElementCount | Self::InterchangeEmpty => Some("022"),
-            Self::IsaTruncated | Self::InterchangeTrailerMissing => Some("023"),
+            Self::IsaTruncated | Self::InterchangeTrailerMissing | Self::TooManySegments => Some("023"),
             Self::SetOutsideGroup => Some("024"),
             Self::IsaSeparator => Some("026"),
             Self::IsaComponentSeparator => Some("027"),
@@ -160,7 +160,7 @@ impl FaultCode {
     pub fn set_syntax(self) -> Option<u8> {
         match self {
             Self::UnsupportedTransaction => Some(1),
-            Self::SetTrailerMissing | Self::SegmentUnterminated | Self::TooManySegments => Some(2),
+            Self::SetTrailerMissing | Self::SegmentUnterminated => Some(2),
             Self::SetControlMismatch => Some(3),
             Self::SetCountMismatch => Some(4),
             Self::SegmentMissing

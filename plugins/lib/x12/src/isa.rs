@@ -92,14 +92,16 @@ impl Isa {
 }
 
 fn party(qualifier: &str, id: &str) -> Option<String> {
-    // Punctuation alone names nobody; an answer to it would have a blank address.
-    let says = |text: &str| text.bytes().any(|byte| byte.is_ascii_alphanumeric());
-    (says(qualifier) && says(id)).then(|| format!("{qualifier}:{id}"))
+    // Punctuation alone names nobody; an answer to it would have a blank address. The
+    // answer has as much of a name as fits into an ISA.
+    let says = |text: &str, width| text.chars().take(width).any(|character| character.is_ascii_alphanumeric());
+    (says(qualifier, 2) && says(id, 15)).then(|| format!("{qualifier}:{id}"))
 }
 
-/// An ISA whose segments cannot be told apart, with what is known of it.
+/// An interchange of which nothing is kept: its segments cannot be told apart, or its
+/// end is beyond what is read. With what is known of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Undelimited {
+pub struct Unread {
     /// The elements that could be read, for a TA1.
     pub isa: Isa,
     /// Why not.
@@ -120,7 +122,7 @@ pub(crate) struct Opened {
 type Refusal = (FaultCode, String, usize);
 
 /// Reads the ISA at `start`; `ordinal` is its one-based number in the input.
-pub(crate) fn open(input: &[u8], start: usize, ordinal: usize) -> Result<Opened, Undelimited> {
+pub(crate) fn open(input: &[u8], start: usize, ordinal: usize) -> Result<Opened, Unread> {
     let mut isa = Isa { elements: Vec::new(), offset: start };
     match delimit(input, start, &mut isa) {
         Ok((delimiters, mut repairs, next)) => {
@@ -132,7 +134,7 @@ pub(crate) fn open(input: &[u8], start: usize, ordinal: usize) -> Result<Opened,
         }
         Err((code, message, offset)) => {
             let fault = Fault { code, message, offset, segment: 0, path: format!("ISA[{ordinal}]") };
-            Err(Undelimited { isa, fault })
+            Err(Unread { isa, fault })
         }
     }
 }

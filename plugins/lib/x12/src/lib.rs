@@ -35,11 +35,12 @@ mod properties;
 pub use acknowledge::{GroupOutcome, SetOutcome, Status};
 pub use agreement::Agreement;
 pub use fault::{Fault, FaultCode, Faults};
-pub use isa::{Delimiters, Isa, Undelimited};
+pub use isa::{Delimiters, Isa, Unread};
 pub use read::{Group, Interchange, Reading, Segment, Set, read};
 
 /// Segments of one input. A file of `A~` repeated would otherwise cost a
-/// hundred bytes of memory for every two bytes sent.
+/// hundred bytes of memory for every two bytes sent. An interchange that does not
+/// end within them is refused by a TA1, and so is each that follows.
 pub const SEGMENTS_MAX: u32 = 50_000;
 
 /// Elements of one segment. No segment of any X12 version has more than forty;

@@ -10,7 +10,7 @@
 use std::ops::Range;
 
 use crate::fault::{Fault, FaultCode, Faults};
-use crate::isa::{self, Delimiters, Isa, Undelimited};
+use crate::isa::{self, Delimiters, Isa, Unread};
 use crate::key::{self, PARTY_BYTES_MAX, unfit};
 use crate::{ELEMENT_BYTES_MAX, ELEMENTS_MAX, FAULTS_MAX, INTERCHANGES_MAX, SEGMENTS_MAX};
 
@@ -22,8 +22,8 @@ const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 pub struct Reading {
     /// Readable interchanges in their order.
     pub interchanges: Vec<Interchange>,
-    /// Interchanges that cannot be delimited.
-    pub undelimited: Vec<Undelimited>,
+    /// Interchanges that cannot be delimited, or that are beyond what is read.
+    pub unread: Vec<Unread>,
     /// What is wrong outside of interchanges.
     pub faults: Faults,
 }
@@ -171,7 +171,7 @@ pub(crate) fn cut(rest: &[u8], terminator: &[u8]) -> (usize, usize) {
 /// [`read`] with the step that is easiest to get wrong as an argument, so that the
 /// tests can show that they notice when it is.
 pub(crate) fn read_with(input: &[u8], cut: Cut) -> Reading {
-    let mut reader = Reader { input, cut, at: 0, segments: 0, faults_left: FAULTS_MAX, overflowed: false };
+    let mut reader = Reader { input, cut, at: 0, segments: 0, faults_left: FAULTS_MAX };
     let mut reading = Reading::default();
     let mut ordinal = 0;
     while reader.skip_blanks() {
@@ -184,18 +184,10 @@ pub(crate) fn read_with(input: &[u8], cut: Cut) -> Reading {
         } else {
             ordinal += 1;
             reader.segments = reader.segments.saturating_add(1);
-            match isa::open(input, reader.at, ordinal) {
-                Ok(opened) => reading.interchanges.push(reader.interchange(opened, ordinal)),
-                Err(mut undelimited) => {
-                    undelimited.fault.segment = reader.segments;
-                    reading.undelimited.push(undelimited);
-                    reader.at += 3;
-                    reader.seek_isa();
-                }
+            match reader.interchange(ordinal) {
+                Ok(interchange) => reading.interchanges.push(interchange),
+                Err(unread) => reading.unread.push(unread),
             }
-        }
-        if reader.overflowed {
-            break;
         }
     }
     if ordinal == 0 {
@@ -211,7 +203,6 @@ struct Reader<'a> {
     at: usize,
     segments: u32,
     faults_left: usize,
-    overflowed: bool,
 }
 
 impl Reader<'_> {
@@ -261,8 +252,14 @@ impl Reader<'_> {
         self.at = (self.at..self.input.len()).find(starts).unwrap_or(self.input.len());
     }
 
-    /// Reads from behind the ISA up to its IEA, the next ISA or the end.
-    fn interchange(&mut self, opened: isa::Opened, ordinal: usize) -> Interchange {
+    /// Reads from the ISA up to its IEA, the next ISA or the end.
+    fn interchange(&mut self, ordinal: usize) -> Result<Interchange, Unread> {
+        let opened = isa::open(self.input, self.at, ordinal).map_err(|mut unread| {
+            unread.fault.segment = self.segments;
+            self.at += 3;
+            self.seek_isa();
+            unread
+        })?;
         let isa::Opened { isa, delimiters, repairs, next } = opened;
         let mut builder = Builder::new(isa, delimiters, ordinal);
         for (code, message) in repairs {
@@ -274,17 +271,21 @@ impl Reader<'_> {
         // Not `skip_blanks` after IEA: what follows is not this interchange's.
         while !builder.closed && self.skip_blanks() && !self.at_isa() {
             if self.segments >= SEGMENTS_MAX {
-                let message = format!("more than {SEGMENTS_MAX} segments; send the sets in several inputs");
-                let path = builder.path();
-                self.fault(&mut builder.interchange.faults, FaultCode::TooManySegments, message, path);
-                self.overflowed = true;
-                break;
+                self.skip_segments(&builder.interchange.delimiters.terminator);
+                return Err(beyond(builder.interchange.isa, ordinal));
             }
             if let Some(segment) = self.segment(&mut builder) {
                 builder.take(self, segment);
             }
         }
-        builder.finish(self)
+        Ok(builder.finish(self))
+    }
+
+    /// Moves to the next ISA that starts a segment.
+    fn skip_segments(&mut self, terminator: &[u8]) {
+        while self.skip_blanks() && !self.at_isa() {
+            self.at += (self.cut)(self.rest(), terminator).1;
+        }
     }
 
     /// Cuts the next segment; none when it is empty.
@@ -329,6 +330,15 @@ impl Reader<'_> {
         }
         Some(segment)
     }
+}
+
+/// An interchange whose end is beyond what is read. Nothing of it is kept: of one
+/// that was taken in part, its sender could not send the rest under its number.
+fn beyond(isa: Isa, ordinal: usize) -> Unread {
+    let message = format!("found more than {SEGMENTS_MAX} segments in the input; send this interchange in another one");
+    let path = format!("ISA[{ordinal}]");
+    let fault = Fault { code: FaultCode::TooManySegments, message, offset: isa.offset, segment: 0, path };
+    Unread { isa, fault }
 }
 
 /// As much of an element as is kept.

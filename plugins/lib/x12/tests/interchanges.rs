@@ -181,11 +181,11 @@ fn a_set_without_its_trailer_is_rejected_and_the_next_interchange_still_read() {
 fn an_undelimited_isa_gets_a_ta1_and_does_not_hide_the_next() {
     let broken = order("~").replace("*P*>~", "~");
     let reading = read(format!("{broken}\n{}", order("~")).as_bytes());
-    assert_eq!((reading.interchanges.len(), reading.undelimited.len()), (1, 1));
-    let undelimited = &reading.undelimited[0];
-    assert!(acknowledge::can_refuse(undelimited));
+    assert_eq!((reading.interchanges.len(), reading.unread.len()), (1, 1));
+    let unread = &reading.unread[0];
+    assert!(acknowledge::can_refuse(unread));
     let stamp = Stamp::at(midnight_ms(2026, 3, 2));
-    let reply = String::from_utf8(acknowledge::refusal(undelimited, 42, stamp).unwrap()).unwrap();
+    let reply = String::from_utf8(acknowledge::refusal(unread, 42, stamp).unwrap()).unwrap();
     assert!(reply.contains("TA1*000000905*260302*0915*R*022~\nIEA*0*000000042~"), "{reply}");
 }
 
@@ -262,7 +262,7 @@ fn the_bytes_of_an_interchange_are_its_own() {
 #[test]
 fn a_terminator_that_ends_nothing_is_no_terminator() {
     let reading = read(order("~\n").replacen(">~", "##", 1).as_bytes());
-    assert_eq!((reading.interchanges.len(), reading.undelimited[0].fault.code), (0, FaultCode::IsaTerminator));
+    assert_eq!((reading.interchanges.len(), reading.unread[0].fault.code), (0, FaultCode::IsaTerminator));
 }
 
 #[test]
@@ -273,11 +273,33 @@ fn a_set_outside_of_a_group_is_not_acknowledged_as_if_nothing_was_there() {
 }
 
 #[test]
+fn every_interchange_beyond_the_limit_of_segments_is_refused_by_its_own_ta1() {
+    let numbered = |control: &str| order("~").replace("000000905", control);
+    let many = numbered("000000002").replace("CTT*1~", &"MSG*ISA*ISA~A~".repeat(30_000));
+    let broken = numbered("000000003").replace("*P*>~", "~");
+    let file = [numbered("000000001"), many, broken, numbered("000000004")].concat();
+    let reading = read(file.as_bytes());
+    assert_eq!(reading.interchanges.len(), 1);
+    let refusal = |unread| {
+        assert!(acknowledge::can_refuse(unread));
+        String::from_utf8(acknowledge::refusal(unread, 42, Stamp::at(midnight_ms(2026, 3, 2))).unwrap()).unwrap()
+    };
+    let expected = [
+        (FaultCode::TooManySegments, "TA1*000000002*260302*0915*R*023~"),
+        (FaultCode::IsaElementCount, "TA1*000000003*260302*0915*R*022~"),
+        (FaultCode::TooManySegments, "TA1*000000004*260302*0915*R*023~"),
+    ];
+    assert_eq!(reading.unread.len(), expected.len());
+    for (unread, (code, ta1)) in reading.unread.iter().zip(expected) {
+        let refusal = refusal(unread);
+        assert_eq!(unread.fault.code, code);
+        assert!(refusal.contains(ta1), "{refusal}");
+    }
+    assert!(reading.faults.is_empty(), "{:?}", reading.faults);
+}
+
+#[test]
 fn limits_hold() {
-    let many = order("~").replace("CTT*1~", &"MSG*A~".repeat(60_000));
-    let reading = read(many.as_bytes());
-    assert!(codes(&reading.interchanges[0]).contains(&FaultCode::TooManySegments));
-    assert!(answer(&reading.interchanges[0]).contains("AK5*R*2~"));
     let wide = order("~").replace("CTT*1", &format!("CTT{}", "*".repeat(100_000)));
     assert!(codes(&first(&wide)).contains(&FaultCode::TooManyElements));
     let long = order("~").replace("VISA", &"V".repeat(100_000));
@@ -290,7 +312,7 @@ fn limits_hold() {
 
 fn every_fault(reading: &Reading) -> usize {
     let inner: usize = reading.interchanges.iter().map(|interchange| codes(interchange).len()).sum();
-    inner + reading.faults.iter().count() + reading.undelimited.len()
+    inner + reading.faults.iter().count() + reading.unread.len()
 }
 
 proptest! {
@@ -318,10 +340,10 @@ proptest! {
             }
         }
         let reading = read(&bytes);
-        prop_assert!(!reading.interchanges.is_empty() || !reading.undelimited.is_empty() || !reading.faults.is_empty());
-        for interchange in &reading.interchanges {
+        prop_assert!(!reading.interchanges.is_empty() || !reading.unread.is_empty() || !reading.faults.is_empty());
+        for interchange in reading.interchanges.iter().filter(|interchange| acknowledge::needs_reply(interchange)) {
             let reply = read(answer(interchange).as_bytes());
-            prop_assert_eq!(reply.undelimited.len(), 0);
+            prop_assert_eq!(reply.unread.len(), 0);
             prop_assert_eq!(codes(&reply.interchanges[0]), vec![]);
         }
     }
