@@ -3,7 +3,7 @@
 
 use portreeve_model::Reply;
 
-use crate::support::{PurchaseOrder, TestHost, x12};
+use crate::support::{PurchaseOrder, Setup, TestHost, x12, x12_of};
 
 fn interchange(control: u32, number: &str) -> String {
     String::from_utf8(x12(control, &PurchaseOrder::clean(number))).unwrap()
@@ -92,4 +92,46 @@ async fn what_is_beyond_known_interchanges_is_told_to_a_person() {
     let (orders, _, problems) = file_of(&host, 65).await;
     assert_eq!((orders.len(), problems), (64, vec!["too-many-interchanges".to_owned()]));
     assert_eq!(host.exceptions().await[0].code, "too-many-interchanges");
+}
+
+/// An interchange with two orders, and what a broken connection left of it: the first
+/// order whole, and the second one up to its lines.
+fn cut_and_whole() -> (String, String) {
+    let orders = ["PO-1", "PO-2"].map(PurchaseOrder::clean);
+    let whole = String::from_utf8(x12_of(7, &orders)).unwrap();
+    let (cut, _) = whole.split_once("ST*850*0002").unwrap();
+    (cut.to_owned(), whole)
+}
+
+#[tokio::test]
+async fn nothing_is_stranded_when_the_whole_interchange_follows_a_cut_one() {
+    let host = TestHost::demo().await;
+    let (cut, whole) = cut_and_whole();
+    let sent = host.send_edi(cut.as_bytes()).await.unwrap();
+    assert!(text(&sent.reply).contains("TA1*000000007*260302*0800*E*023~"), "{}", text(&sent.reply));
+    assert_eq!(numbers(&host).await, ["PO-1"]);
+
+    let sent = host.send_edi(whole.as_bytes()).await.unwrap();
+    let reply = text(&sent.reply);
+    assert_eq!((reply.matches("AK5*A~").count(), reply.contains("TA1")), (2, false), "{reply}");
+    assert_eq!(numbers(&host).await, ["PO-1", "PO-2"]);
+    assert_eq!(host.summary().await.duplicates, 1, "the first order was known by its own key");
+
+    // From now on the number is used up.
+    assert_eq!(text(&host.send_edi(format!("{whole}\n").as_bytes()).await.unwrap().reply), reply);
+    let other = host.send_edi(whole.replace("PO-2", "PO-3").as_bytes()).await;
+    assert!(matches!(other, Err(portreeve_pipeline::AcceptError::Conflict { .. })));
+}
+
+#[tokio::test]
+async fn a_partner_that_is_held_to_right_counts_may_send_a_cut_interchange_again() {
+    let agreed = "settings = { currency = \"USD\", count-mismatch = \"reject\" }";
+    let host = Setup::demo().replace("portreeve.toml", "settings = { currency = \"USD\" }", agreed).start().await;
+    let (cut, whole) = cut_and_whole();
+    let sent = host.send_edi(cut.as_bytes()).await.unwrap();
+    assert!(text(&sent.reply).contains("TA1*000000007*260302*0800*R*023~"), "{}", text(&sent.reply));
+    assert_eq!(numbers(&host).await, [""; 0]);
+    host.send_edi(whole.as_bytes()).await.unwrap();
+    assert_eq!(numbers(&host).await, ["PO-1", "PO-2"]);
+    assert_eq!(host.summary().await.duplicates, 0);
 }

@@ -31,8 +31,17 @@ struct Body<'a> {
     segments: Vec<Vec<&'a str>>,
 }
 
-/// Makes the document of a set that came in the envelope with this index.
-pub(crate) fn of(interchange: &Interchange, group: &Group, set: &Set, envelope: usize) -> Result<Document, Problem> {
+/// What a set came in.
+pub(crate) struct Taking<'a> {
+    pub(crate) interchange: &'a Interchange,
+    pub(crate) group: &'a Group,
+    /// The index of its envelope; none when the interchange has none.
+    pub(crate) envelope: Option<u32>,
+}
+
+/// Makes the document of a set.
+pub(crate) fn of(taking: &Taking<'_>, set: &Set) -> Result<Document, Problem> {
+    let Taking { interchange, group, envelope } = *taking;
     let body = Body {
         version: group.version(),
         usage: interchange.isa.usage(),
@@ -51,7 +60,7 @@ pub(crate) fn of(interchange: &Interchange, group: &Group, set: &Set, envelope: 
     };
     let partner = key::of_partner(interchange, group);
     let key = key::of_order(&partner, set);
-    Ok(Document { key, partner, kind: KIND.to_owned(), position, envelope: u32::try_from(envelope).ok(), body })
+    Ok(Document { key, partner, kind: KIND.to_owned(), position, envelope, body })
 }
 
 fn row(segment: &Segment) -> Vec<&str> {

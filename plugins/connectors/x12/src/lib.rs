@@ -9,7 +9,8 @@
 //!
 //! What is answered `R` makes no document, because the partner will send it again.
 //! An interchange that is rejected as a whole leaves no envelope either: its
-//! sender may mend it and keep the number.
+//! sender may mend it and keep the number. Nor does one without IEA, which may have been
+//! cut: what was taken of it is known by the orders' own keys when the whole one comes.
 //!
 //! Settings of the channel, all optional:
 //!
@@ -28,11 +29,11 @@ use portreeve_guest_x12::acknowledge::{self, FUNCTIONAL_ACKNOWLEDGEMENT, ReplyNu
 use portreeve_guest_x12::clock::Stamp;
 use portreeve_guest_x12::write::NumberTooLarge;
 use portreeve_guest_x12::{
-    Agreement, FAULTS_MAX, Fault, FaultCode, Group, GroupOutcome, Interchange, Set, SetOutcome, Status, check, read,
+    Agreement, FAULTS_MAX, Fault, FaultCode, GroupOutcome, Interchange, Set, SetOutcome, Status, check, read,
 };
 use portreeve_sdk::connector::*;
 
-use crate::document::PURCHASE_ORDER;
+use crate::document::{PURCHASE_ORDER, Taking};
 
 /// ISA13 of replies.
 const INTERCHANGE_NUMBERS: &str = "x12-interchange";
@@ -100,9 +101,12 @@ impl<'a> Taken<'a> {
             .map_err(|error| Failure::permanent(error.to_string()))?;
         self.check_receiver(&mut interchange);
         self.note(&interchange.faults);
-        let envelope =
-            interchange.key().filter(|_| agreement.refuses(&interchange.faults).is_none()).map(Envelope::of_input);
-        let outcomes = if envelope.is_some() { self.groups(&interchange, agreement) } else { vec![] };
+        let key = interchange.key().filter(|_| agreement.refuses(&interchange.faults).is_none());
+        let whole = !interchange.faults.has(FaultCode::InterchangeTrailerMissing);
+        let envelope = key.as_ref().filter(|_| whole).cloned().map(Envelope::of_input);
+        // The envelope that is being read comes next in the list.
+        let index = envelope.as_ref().map(|_| self.envelopes.len());
+        let outcomes = if key.is_some() { self.groups(&interchange, index, agreement) } else { vec![] };
         let (start, number) = (self.reply.len(), self.answer(&interchange, &outcomes, agreement)?);
         if let Some(mut envelope) = envelope {
             envelope.part = Some(span(interchange.bytes.start, interchange.bytes.len()));
@@ -136,13 +140,20 @@ impl<'a> Taken<'a> {
         interchange.faults.note(fault, &mut left);
     }
 
-    fn groups(&mut self, interchange: &Interchange, agreement: Agreement) -> Vec<GroupOutcome> {
+    fn groups(
+        &mut self,
+        interchange: &Interchange,
+        envelope: Option<usize>,
+        agreement: Agreement,
+    ) -> Vec<GroupOutcome> {
         let mut outcomes = Vec::new();
         for group in &interchange.groups {
             self.note(&group.faults);
             if group.functional() != FUNCTIONAL_ACKNOWLEDGEMENT {
                 let refused = GroupOutcome::is_refused(group, agreement);
-                let sets = group.sets.iter().map(|set| self.set(interchange, group, set, agreement, refused)).collect();
+                let taking =
+                    Taking { interchange, group, envelope: envelope.and_then(|index| u32::try_from(index).ok()) };
+                let sets = group.sets.iter().map(|set| self.set(&taking, set, agreement, refused)).collect();
                 outcomes.push(GroupOutcome::of(group, sets, agreement));
             }
         }
@@ -150,14 +161,7 @@ impl<'a> Taken<'a> {
     }
 
     /// Judges a set, and takes it as a document unless it or its group is rejected.
-    fn set(
-        &mut self,
-        interchange: &Interchange,
-        group: &Group,
-        set: &Set,
-        agreement: Agreement,
-        refused: bool,
-    ) -> SetOutcome {
+    fn set(&mut self, taking: &Taking<'_>, set: &Set, agreement: Agreement, refused: bool) -> SetOutcome {
         let (segments, content) = match set.kind() {
             PURCHASE_ORDER => check::purchase_order(set),
             _ => (vec![], vec![unsupported(set)]),
@@ -167,8 +171,7 @@ impl<'a> Taken<'a> {
         if refused || outcome.status == Status::Rejected {
             return outcome;
         }
-        // The envelope that is being read comes next in the list.
-        match document::of(interchange, group, set, self.envelopes.len()) {
+        match document::of(taking, set) {
             Ok(document) => self.documents.push(document),
             Err(problem) => {
                 outcome.status = Status::Rejected;

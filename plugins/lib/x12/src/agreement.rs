@@ -6,7 +6,7 @@
 //! the channel say so, for all partners or for one:
 //!
 //! ```text
-//! count-mismatch   = "accept"             SE01, GE01, IEA01
+//! count-mismatch   = "accept"             SE01, GE01, IEA01; GE or IEA missing
 //! control-mismatch = "reject"             SE02, GE02, IEA02
 //! isa-repair       = "accept"             padding, ISA15, ISA16, framing
 //! control-mismatch@ZZ:ACME = "accept"     for ISA05:ISA06 only
@@ -86,7 +86,12 @@ impl Agreement {
     pub fn rejects(self, code: FaultCode) -> bool {
         use FaultCode as F;
         match code {
-            F::SetCountMismatch | F::GroupCountMismatch | F::InterchangeCountMismatch => self.rejects_counts,
+            // A trailer that is missing counts nothing.
+            F::SetCountMismatch
+            | F::GroupCountMismatch
+            | F::GroupTrailerMissing
+            | F::InterchangeCountMismatch
+            | F::InterchangeTrailerMissing => self.rejects_counts,
             F::SetControlMismatch | F::GroupControlMismatch | F::InterchangeControlMismatch => self.rejects_controls,
             F::IsaElementLength | F::IsaComponentSeparator | F::IsaUsage | F::MixedFraming => self.rejects_repairs,
             F::IsaIdentity | F::IsaSender | F::IsaReceiver | F::UnknownReceiver | F::InterchangeEmpty => true,
@@ -108,8 +113,6 @@ impl Agreement {
             | F::IsaSeparator
             | F::IsaElementCount
             | F::IsaTerminator
-            | F::InterchangeTrailerMissing
-            | F::GroupTrailerMissing
             | F::SetOutsideGroup
             | F::SegmentOutsideSet
             | F::MoreFaults => false,

@@ -243,6 +243,15 @@ fn an_agreement_on_right_counts_rejects_the_level_that_counts_wrongly() {
 }
 
 #[test]
+fn an_agreement_on_right_counts_does_not_take_a_cut_interchange() {
+    let strict = Agreement::with("", |name| (name == "count-mismatch").then_some("reject")).unwrap();
+    let cut = first(&order("~").replace("GE*1*77~IEA*1*000000905~", ""));
+    assert_eq!((strict.refuses(&cut.faults), Agreement::default().refuses(&cut.faults)), (Some("023"), None));
+    let ungrouped = answer_under(&first(&order("~").replace("GE*1*77~", "")), strict);
+    assert!(ungrouped.contains("AK5*R~\nAK9*R*0*1*0*3~"), "{ungrouped}");
+}
+
+#[test]
 fn an_interchange_is_known_by_both_parties_and_its_number_or_not_at_all() {
     assert_eq!(first(&order("~")).key().unwrap(), "ZZ:BUYER>ZZ:PORTREEVE/000000905");
     let nameless = first(&order("~").replace("000000905", "         "));
