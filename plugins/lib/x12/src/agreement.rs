@@ -7,7 +7,7 @@
 //!
 //! ```text
 //! count-mismatch   = "accept"             SE01, GE01, IEA01; GE or IEA missing
-//! control-mismatch = "reject"             SE02, GE02, IEA02
+//! control-mismatch = "reject"             SE02, GE02, IEA02; ST02 or GS06 repeated
 //! isa-repair       = "accept"             padding, ISA15, ISA16, framing
 //! control-mismatch@ZZ:ACME = "accept"     for ISA05:ISA06 only
 //! ```
@@ -92,7 +92,11 @@ impl Agreement {
             | F::GroupTrailerMissing
             | F::InterchangeCountMismatch
             | F::InterchangeTrailerMissing => self.rejects_counts,
-            F::SetControlMismatch | F::GroupControlMismatch | F::InterchangeControlMismatch => self.rejects_controls,
+            F::SetControlMismatch
+            | F::SetControlRepeated
+            | F::GroupControlMismatch
+            | F::GroupControlRepeated
+            | F::InterchangeControlMismatch => self.rejects_controls,
             F::IsaElementLength | F::IsaComponentSeparator | F::IsaUsage | F::MixedFraming => self.rejects_repairs,
             F::IsaIdentity | F::IsaSender | F::IsaReceiver | F::UnknownReceiver | F::InterchangeEmpty => true,
             F::GroupIdentity

@@ -56,12 +56,16 @@ pub enum FaultCode {
     GroupCountMismatch,
     /// GE02 is not GS06.
     GroupControlMismatch,
+    /// GS06 is that of an earlier group of the interchange.
+    GroupControlRepeated,
     /// The set ends without SE.
     SetTrailerMissing,
     /// SE01 is not the number of segments.
     SetCountMismatch,
     /// SE02 is not ST02.
     SetControlMismatch,
+    /// ST02 is that of an earlier set of the group.
+    SetControlRepeated,
     /// ST02 is empty.
     SetControlMissing,
     /// Nothing here handles this transaction set.
@@ -116,9 +120,11 @@ impl FaultCode {
             Self::GroupTrailerMissing => "group-trailer-missing",
             Self::GroupCountMismatch => "group-count-mismatch",
             Self::GroupControlMismatch => "group-control-mismatch",
+            Self::GroupControlRepeated => "group-control-repeated",
             Self::SetTrailerMissing => "set-trailer-missing",
             Self::SetCountMismatch => "set-count-mismatch",
             Self::SetControlMismatch => "set-control-mismatch",
+            Self::SetControlRepeated => "set-control-repeated",
             Self::SetControlMissing => "set-control-missing",
             Self::UnsupportedTransaction => "unsupported-transaction",
             Self::SetOutsideGroup => "set-outside-group",
@@ -169,6 +175,7 @@ impl FaultCode {
             | Self::ElementTooLong
             | Self::TooManyElements => Some(5),
             Self::SetControlMissing => Some(7),
+            Self::SetControlRepeated => Some(23),
             _ => None,
         }
     }
@@ -180,6 +187,7 @@ impl FaultCode {
             Self::GroupTrailerMissing => Some(3),
             Self::GroupControlMismatch => Some(4),
             Self::GroupCountMismatch => Some(5),
+            Self::GroupControlRepeated => Some(19),
             _ => None,
         }
     }

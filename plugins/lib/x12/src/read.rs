@@ -7,6 +7,7 @@
 //! their level; whether that makes a set unacceptable is [`crate::acknowledge`]'s
 //! question.
 
+use std::collections::HashSet;
 use std::ops::Range;
 
 use crate::fault::{Fault, FaultCode, Faults};
@@ -365,6 +366,9 @@ struct Builder {
     group: Option<Group>,
     set: Option<Set>,
     closed: bool,
+    /// GS06 of its groups, and ST02 of the open group's sets.
+    group_controls: HashSet<String>,
+    set_controls: HashSet<String>,
 }
 
 impl Builder {
@@ -377,7 +381,15 @@ impl Builder {
             acknowledgements: vec![],
             faults: Faults::default(),
         };
-        Self { interchange, ordinal, group: None, set: None, closed: false }
+        Self {
+            interchange,
+            ordinal,
+            group: None,
+            set: None,
+            closed: false,
+            group_controls: HashSet::new(),
+            set_controls: HashSet::new(),
+        }
     }
 
     /// The path of the innermost open part.
@@ -426,7 +438,14 @@ impl Builder {
         self.end_group(reader, &header);
         let group = Group { header: header.clone(), sets: vec![], declared: None, faults: Faults::default() };
         let unfit = unfit(group.sender(), PARTY_BYTES_MAX);
+        self.set_controls.clear();
+        // `0001` is `1` here, see `same_number`.
+        let repeated = !self.group_controls.insert(group.control().trim_start_matches('0').to_owned());
         self.group = Some(group);
+        if repeated {
+            let message = "GS06 is the control number of an earlier group; expected another one".to_owned();
+            self.fault(reader, FaultCode::GroupControlRepeated, message, &header);
+        }
         if let Some(unfit) = unfit {
             self.fault(reader, FaultCode::GroupIdentity, unfit.sentence("GS02", PARTY_BYTES_MAX), &header);
         }
@@ -440,15 +459,22 @@ impl Builder {
             return self.fault(reader, FaultCode::SetOutsideGroup, message, &header);
         }
         let set = Set { header, segments: vec![], path: String::new(), faults: Faults::default() };
-        let unnumbered = set.control().is_empty().then(|| set.header.clone());
+        let header = set.header.clone();
+        let fault = match header.trimmed(2) {
+            "" => Some((FaultCode::SetControlMissing, "ST02 is empty; expected a control number")),
+            control if !self.set_controls.insert(control.to_owned()) => {
+                let message = "ST02 is the control number of an earlier set of the group; expected another one";
+                Some((FaultCode::SetControlRepeated, message))
+            }
+            _ => None,
+        };
         self.set = Some(set);
         let path = self.path();
         if let Some(set) = &mut self.set {
             set.path = path;
         }
-        if let Some(header) = unnumbered {
-            let message = "ST02 is empty; expected a control number".to_owned();
-            self.fault(reader, FaultCode::SetControlMissing, message, &header);
+        if let Some((code, message)) = fault {
+            self.fault(reader, code, message.to_owned(), &header);
         }
     }
 

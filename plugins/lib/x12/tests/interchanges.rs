@@ -243,6 +243,22 @@ fn an_agreement_on_right_counts_rejects_the_level_that_counts_wrongly() {
 }
 
 #[test]
+fn a_control_number_that_comes_twice_is_an_error_of_the_second_one() {
+    let group = "GS*PO*BUYERGS*PORTREEVE*20260302*0915*0077*X*004010~\
+                 ST*850*0001~BEG*00*SA*PO-2~PO1*1*1*EA*1**VP*A~SE*4*0001~\
+                 ST*850*0001~BEG*00*SA*PO-3~PO1*1*1*EA*1**VP*A~SE*4*0001~GE*2*0077~";
+    let interchange = first(&order("~").replace("IEA*1", &format!("{group}IEA*2")));
+    assert_eq!(codes(&interchange), vec![FaultCode::GroupControlRepeated, FaultCode::SetControlRepeated]);
+    let reply = answer(&interchange);
+    // A number may come again in another group.
+    let second = "AK1*PO*0077~\nAK2*850*0001~\nAK5*A~\nAK2*850*0001~\nAK5*E*23~\nAK9*E*2*2*2*19~";
+    assert!(reply.contains("AK5*A~\nAK9*A*1*1*1~") && reply.contains(second), "{reply}");
+    let strict = Agreement::with("", |name| (name == "control-mismatch").then_some("reject")).unwrap();
+    let reply = answer_under(&interchange, strict);
+    assert!(reply.contains("AK5*A~\nAK9*A*1*1*1~") && reply.contains("AK5*R*23~\nAK9*R*2*2*0*19~"), "{reply}");
+}
+
+#[test]
 fn an_agreement_on_right_counts_does_not_take_a_cut_interchange() {
     let strict = Agreement::with("", |name| (name == "count-mismatch").then_some("reject")).unwrap();
     let cut = first(&order("~").replace("GE*1*77~IEA*1*000000905~", ""));
