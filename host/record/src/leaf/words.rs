@@ -112,6 +112,7 @@ const CODES: &[&str] = &[
     "ship-to-twice",
     "stack-overflow",
     "too-large",
+    "too-many-addresses",
     "too-many-elements",
     "too-many-interchanges",
     "too-many-orders",

@@ -25,11 +25,11 @@
 
 mod document;
 
-use portreeve_guest_x12::acknowledge::{self, FUNCTIONAL_ACKNOWLEDGEMENT, ReplyNumbers};
+use portreeve_guest_x12::acknowledge::{self, FUNCTIONAL_ACKNOWLEDGEMENT};
 use portreeve_guest_x12::clock::Stamp;
 use portreeve_guest_x12::write::NumberTooLarge;
 use portreeve_guest_x12::{
-    Agreement, FAULTS_MAX, Fault, FaultCode, GroupOutcome, Interchange, Set, SetOutcome, Status, check, read,
+    Addressed, Agreement, FAULTS_MAX, Fault, FaultCode, GroupOutcome, Interchange, Set, SetOutcome, Status, check, read,
 };
 use portreeve_sdk::connector::*;
 
@@ -107,7 +107,7 @@ impl<'a> Taken<'a> {
         // The envelope that is being read comes next in the list.
         let index = envelope.as_ref().map(|_| self.envelopes.len());
         let outcomes = if key.is_some() { self.groups(&interchange, index, agreement) } else { vec![] };
-        let (start, number) = (self.reply.len(), self.answer(&interchange, &outcomes, agreement)?);
+        let (start, number) = (self.reply.len(), self.answer(&interchange, outcomes, agreement)?);
         if let Some(mut envelope) = envelope {
             envelope.part = Some(span(interchange.bytes.start, interchange.bytes.len()));
             if let Some(number) = number {
@@ -185,17 +185,19 @@ impl<'a> Taken<'a> {
     fn answer(
         &mut self,
         interchange: &Interchange,
-        outcomes: &[GroupOutcome],
+        outcomes: Vec<GroupOutcome>,
         agreement: Agreement,
     ) -> Result<Option<u64>, Failure> {
         if !acknowledge::needs_reply(interchange) {
             return Ok(None);
         }
-        let group = if outcomes.is_empty() { 0 } else { numbers::next(GROUP_NUMBERS)? };
-        let numbers = ReplyNumbers { interchange: numbers::next(INTERCHANGE_NUMBERS)?, group };
-        let answer = acknowledge::reply(interchange, outcomes, agreement, numbers, self.stamp).map_err(too_large)?;
+        let numbered = |addressed| Ok((numbers::next(GROUP_NUMBERS)?, addressed));
+        let groups: Vec<(u64, Addressed)> =
+            Addressed::all(outcomes).into_iter().map(numbered).collect::<Result<_, Failure>>()?;
+        let number = numbers::next(INTERCHANGE_NUMBERS)?;
+        let answer = acknowledge::reply(interchange, &groups, agreement, number, self.stamp).map_err(too_large)?;
         self.reply.extend(answer);
-        Ok(Some(numbers.interchange))
+        Ok(Some(number))
     }
 
     fn into_received(self, readable: bool) -> Received {

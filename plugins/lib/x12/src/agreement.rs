@@ -98,7 +98,12 @@ impl Agreement {
             | F::GroupControlRepeated
             | F::InterchangeControlMismatch => self.rejects_controls,
             F::IsaElementLength | F::IsaComponentSeparator | F::IsaUsage | F::MixedFraming => self.rejects_repairs,
-            F::IsaIdentity | F::IsaSender | F::IsaReceiver | F::UnknownReceiver | F::InterchangeEmpty => true,
+            F::IsaIdentity
+            | F::IsaSender
+            | F::IsaReceiver
+            | F::UnknownReceiver
+            | F::TooManyAddresses
+            | F::InterchangeEmpty => true,
             F::GroupIdentity
             | F::UnsupportedTransaction
             | F::SetTrailerMissing

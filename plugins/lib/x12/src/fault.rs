@@ -42,6 +42,8 @@ pub enum FaultCode {
     MixedFraming,
     /// The interchange has no groups and no acknowledgements.
     InterchangeEmpty,
+    /// More groups that are to be answered apart than an interchange may have.
+    TooManyAddresses,
     /// The interchange ends without IEA.
     InterchangeTrailerMissing,
     /// IEA01 is not the number of groups.
@@ -113,6 +115,7 @@ impl FaultCode {
             Self::UnknownReceiver => "unknown-receiver",
             Self::MixedFraming => "mixed-framing",
             Self::InterchangeEmpty => "interchange-empty",
+            Self::TooManyAddresses => "too-many-addresses",
             Self::InterchangeTrailerMissing => "interchange-trailer-missing",
             Self::InterchangeCountMismatch => "interchange-count-mismatch",
             Self::InterchangeControlMismatch => "interchange-control-mismatch",
@@ -154,7 +157,7 @@ impl FaultCode {
             Self::InterchangeCountMismatch => Some("021"),
             Self::IsaElementCount | Self::InterchangeEmpty => Some("022"),
             Self::IsaTruncated | Self::InterchangeTrailerMissing | Self::TooManySegments => Some("023"),
-            Self::SetOutsideGroup => Some("024"),
+            Self::SetOutsideGroup | Self::TooManyAddresses => Some("024"),
             Self::IsaSeparator => Some("026"),
             Self::IsaComponentSeparator => Some("027"),
             _ => None,

@@ -32,7 +32,7 @@ pub mod write;
 #[cfg(test)]
 mod properties;
 
-pub use acknowledge::{GroupOutcome, SetOutcome, Status};
+pub use acknowledge::{Addressed, GroupOutcome, SetOutcome, Status};
 pub use agreement::Agreement;
 pub use fault::{Fault, FaultCode, Faults};
 pub use isa::{Delimiters, Isa, Unread};
@@ -54,6 +54,11 @@ pub const ELEMENT_BYTES_MAX: usize = 8_192;
 /// Interchanges of one input, readable or not. Each costs a reply and two
 /// control numbers, so a file of a thousand ISA segments would drain a range.
 pub const INTERCHANGES_MAX: usize = 64;
+
+/// Senders, receivers and versions of the groups of one interchange (GS02, GS03, GS08)
+/// that differ. Each costs a group of the reply with a number of its own; 64 interchanges
+/// of as many draw 960 numbers, and no call may draw more than 1000.
+pub const ADDRESSES_MAX: usize = 14;
 
 /// Faults that are kept of one input. The first ones name the cause; a file
 /// that is wrong in every segment would fill the exception with the rest.

@@ -7,13 +7,14 @@
 //! their level; whether that makes a set unacceptable is [`crate::acknowledge`]'s
 //! question.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::ops::Range;
 
+use crate::acknowledge::{Address, FUNCTIONAL_ACKNOWLEDGEMENT};
 use crate::fault::{Fault, FaultCode, Faults};
 use crate::isa::{self, Delimiters, Isa, Unread};
 use crate::key::{self, PARTY_BYTES_MAX, unfit};
-use crate::{ELEMENT_BYTES_MAX, ELEMENTS_MAX, FAULTS_MAX, INTERCHANGES_MAX, SEGMENTS_MAX};
+use crate::{ADDRESSES_MAX, ELEMENT_BYTES_MAX, ELEMENTS_MAX, FAULTS_MAX, INTERCHANGES_MAX, SEGMENTS_MAX};
 
 /// The UTF-8 byte order mark, which a third of public samples start with.
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
@@ -565,6 +566,14 @@ impl Builder {
         if !self.closed {
             let message = "the interchange ends without `IEA`".to_owned();
             self.fault(reader, FaultCode::InterchangeTrailerMissing, message, &end);
+        }
+        let answered = self.interchange.groups.iter().filter(|group| group.functional() != FUNCTIONAL_ACKNOWLEDGEMENT);
+        let addresses: BTreeSet<Address> = answered.map(Address::of).collect();
+        if addresses.len() > ADDRESSES_MAX {
+            let message = format!(
+                "found more than {ADDRESSES_MAX} different GS02, GS03 and GS08; send the groups in several interchanges"
+            );
+            self.fault(reader, FaultCode::TooManyAddresses, message, &end);
         }
         if self.interchange.groups.is_empty() && self.interchange.acknowledgements.is_empty() {
             let message = "the interchange has no groups".to_owned();

@@ -5,12 +5,15 @@
 
 use std::path::{Path, PathBuf};
 
-use portreeve_guest_x12::acknowledge::{self, ReplyNumbers};
+use portreeve_guest_x12::acknowledge;
 use portreeve_guest_x12::clock::{Stamp, midnight_ms};
-use portreeve_guest_x12::{Agreement, FaultCode, GroupOutcome, Interchange, Reading, SetOutcome, Status, check, read};
+use portreeve_guest_x12::{
+    Addressed, Agreement, FaultCode, GroupOutcome, Interchange, Reading, SetOutcome, Status, check, read,
+};
 use proptest::prelude::*;
 
-const NUMBERS: ReplyNumbers = ReplyNumbers { interchange: 41, group: 7 };
+/// ISA13 of the reply; its groups count from 7.
+const NUMBER: u64 = 41;
 
 /// An interchange with one 850, written with `terminator` between its segments.
 fn order(terminator: &str) -> String {
@@ -55,7 +58,8 @@ fn answer_under(interchange: &Interchange, agreement: Agreement) -> String {
         })
         .collect();
     let stamp = Stamp::at(midnight_ms(2026, 3, 2));
-    String::from_utf8(acknowledge::reply(interchange, &groups, agreement, NUMBERS, stamp).unwrap()).unwrap()
+    let groups: Vec<(u64, Addressed)> = (7..).zip(Addressed::all(groups)).collect();
+    String::from_utf8(acknowledge::reply(interchange, &groups, agreement, NUMBER, stamp).unwrap()).unwrap()
 }
 
 fn first(input: &str) -> Interchange {
@@ -194,6 +198,43 @@ fn an_acknowledgement_is_never_acknowledged() {
     let input = order("~").replace("GS*PO", "GS*FA").replace("ST*850", "ST*997");
     assert!(!acknowledge::needs_reply(&first(&input)));
     assert!(acknowledge::needs_reply(&first(&order("~"))));
+}
+
+#[test]
+fn groups_of_others_and_of_other_versions_are_answered_apart() {
+    let group = |sender: &str, number: &str, version: &str| {
+        format!(
+            "GS*PO*{sender}*PORTREEVE*20260302*0915*{number}*X*{version}~\
+             ST*850*0001~BEG*00*SA*PO-{number}~PO1*1*1*EA*1**VP*A~SE*4*0001~GE*1*{number}~"
+        )
+    };
+    let others =
+        [group("OTHER", "78", "004010"), group("BUYERGS", "79", "005010X220A1"), group("BUYERGS", "80", "VICS")];
+    let input = order("~").replace("IEA*1*", &format!("{}IEA*4*", others.concat()));
+    let reply = answer(&first(&input));
+    let (_, groups) = reply.split_once("GS*").unwrap();
+    let answered =
+        |control: &str, version: &str| format!("AK1*PO*{control}{version}~\nAK2*850*0001~\nAK5*A~\nAK9*A*1*1*1~\n");
+    let expected = [
+        "FA*PORTREEVE*BUYERGS*20260302*0000*7*X*004010~\nST*997*0001~\n",
+        &answered("77", ""),
+        "SE*6*0001~\nST*997*0002~\n",
+        // A version that is none is answered as 004010, and not named.
+        &answered("80", ""),
+        "SE*6*0002~\nGE*2*7~\n",
+        "GS*FA*PORTREEVE*OTHER*20260302*0000*8*X*004010~\nST*997*0001~\n",
+        &answered("78", ""),
+        "SE*6*0001~\nGE*1*8~\n",
+        "GS*FA*PORTREEVE*BUYERGS*20260302*0000*9*X*005010~\nST*997*0001~\n",
+        &answered("79", "*005010X220A1"),
+        "SE*6*0001~\nGE*1*9~\nIEA*3*000000041~\n",
+    ];
+    assert_eq!(groups, expected.concat());
+    assert_eq!(codes(&first(&reply)), vec![]);
+
+    let many: String = (100..115).map(|number| group(&format!("B{number}"), &number.to_string(), "004010")).collect();
+    let crowded = first(&order("~").replace("IEA*1*", &format!("{many}IEA*16*")));
+    assert_eq!(Agreement::default().refuses(&crowded.faults), Some("024"));
 }
 
 #[test]
