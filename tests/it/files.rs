@@ -3,7 +3,7 @@
 
 use portreeve_model::Reply;
 
-use crate::support::{PurchaseOrder, Setup, TestHost, x12, x12_of};
+use crate::support::{EDI_TOKEN, PurchaseOrder, Setup, TestHost, x12, x12_of};
 
 fn interchange(control: u32, number: &str) -> String {
     String::from_utf8(x12(control, &PurchaseOrder::clean(number))).unwrap()
@@ -134,4 +134,35 @@ async fn a_partner_that_is_held_to_right_counts_may_send_a_cut_interchange_again
     host.send_edi(whole.as_bytes()).await.unwrap();
     assert_eq!(numbers(&host).await, ["PO-1", "PO-2"]);
     assert_eq!(host.summary().await.duplicates, 0);
+}
+
+#[tokio::test]
+async fn garbage_is_refused_with_its_place_in_bytes() {
+    let host = TestHost::demo().await;
+    let door = host.front_door().await;
+    let token = format!("Bearer {EDI_TOKEN}");
+    for (garbage, code, offset) in [
+        (&b"\n\nno interchange"[..], "data-outside-interchange", "2"),
+        (b"ISA*00*          *00*          *ZZ*BUY", "isa-truncated", "35"),
+        (b" ", "no-interchange", "0"),
+    ] {
+        let answer = door.post("edi", &[("authorization", token.as_str())], garbage).await;
+        assert_eq!((answer.status, answer.header("content-type")), (422, Some("application/problem+json")));
+        let body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+        let problem = &body["problems"][0];
+        assert_eq!((&problem["code"], &problem["position"]["offsetBytes"]), (&code.into(), &offset.into()), "{body}");
+        assert_ne!(problem["position"]["segment"], 0, "segments count from 1");
+    }
+    door.close().await;
+}
+
+#[tokio::test]
+async fn what_stands_between_two_interchanges_is_named_by_its_byte() {
+    let host = TestHost::demo().await;
+    let file = format!("{}#!?\n{}", interchange(1, "PO-1"), interchange(2, "PO-2"));
+    let sent = host.send_edi(file.as_bytes()).await.unwrap();
+    let problem = &sent.finding.unwrap().problems[0];
+    let offset = u64::try_from(interchange(1, "PO-1").len()).unwrap();
+    assert_eq!((problem.position.offset_bytes, problem.position.segment), (Some(offset), None));
+    assert!(text(&sent.reply).matches("AK5*A~").count() == 2, "both are taken");
 }

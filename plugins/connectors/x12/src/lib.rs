@@ -4,8 +4,9 @@
 //! came before beside new ones: each is an envelope of its own, known by both
 //! parties and its control number, and answered by an interchange of its own with
 //! a 997 per group. An ISA that cannot be delimited, or whose interchange does not end
-//! within what is read, is answered by a TA1, or by plain text when it does not even say
-//! who sent it. Acknowledgements are not answered, and acknowledge nothing here.
+//! within what is read, is answered by a TA1. Where there is nobody to address one to, the
+//! input is invalid, and the host says what is wrong and where. Acknowledgements are not
+//! answered, and acknowledge nothing here.
 //!
 //! What is answered `R` makes no document, because the partner will send it again.
 //! An interchange that is rejected as a whole leaves no envelope either: its
@@ -61,7 +62,7 @@ impl Connector for X12 {
                 taken.reply.extend(answer);
             }
         }
-        Ok(taken.into_received(readable))
+        taken.into_received(readable)
     }
 }
 
@@ -200,22 +201,19 @@ impl<'a> Taken<'a> {
         Ok(Some(number))
     }
 
-    fn into_received(self, readable: bool) -> Received {
-        let reply = if !self.reply.is_empty() {
-            answer(200, CONTENT_TYPE, self.reply)
-        } else if readable {
-            Reply { status: 200, headers: vec![], body: vec![] }
-        } else {
-            let why = self.problems.first().map_or("the input is empty", |problem| problem.message.as_str());
-            answer(400, "text/plain; charset=utf-8", format!("{why}\n").into_bytes())
+    /// X12 has no words for an input that nobody can be answered about: the host says
+    /// what is wrong with it, and where.
+    fn into_received(self, readable: bool) -> Result<Received, Failure> {
+        if self.reply.is_empty() && !readable {
+            return Err(Failure::Invalid(self.problems));
+        }
+        let headers = match self.reply.is_empty() {
+            true => vec![],
+            false => vec![Header { name: "content-type".to_owned(), value: CONTENT_TYPE.to_owned() }],
         };
-        Received { envelopes: self.envelopes, documents: self.documents, problems: self.problems, reply }
+        let reply = Reply { status: 200, headers, body: self.reply };
+        Ok(Received { envelopes: self.envelopes, documents: self.documents, problems: self.problems, reply })
     }
-}
-
-fn answer(status: u16, content_type: &str, body: Vec<u8>) -> Reply {
-    let headers = vec![Header { name: "content-type".to_owned(), value: content_type.to_owned() }];
-    Reply { status, headers, body }
 }
 
 fn span(offset: usize, length: usize) -> Span {
@@ -234,9 +232,9 @@ fn unsupported(set: &Set) -> Fault {
 }
 
 fn problem(fault: &Fault) -> Problem {
-    Problem::new(fault.code.as_str(), fault.message.clone(), fault.path.clone())
-        .at_offset(u64::try_from(fault.offset).unwrap_or(u64::MAX))
-        .at_segment(fault.segment)
+    let problem = Problem::new(fault.code.as_str(), fault.message.clone(), fault.path.clone())
+        .at_offset(u64::try_from(fault.offset).unwrap_or(u64::MAX));
+    if fault.segment == 0 { problem } else { problem.at_segment(fault.segment) }
 }
 
 fn too_large(error: NumberTooLarge) -> Failure {

@@ -181,7 +181,7 @@ pub(crate) fn read_with(input: &[u8], cut: Cut) -> Reading {
             reader.skip_junk(&mut reading);
         } else if ordinal == INTERCHANGES_MAX {
             let message = format!("more than {INTERCHANGES_MAX} interchanges; send the rest in another input");
-            reader.fault(&mut reading.faults, FaultCode::TooManyInterchanges, message, String::new());
+            reader.outside(&mut reading.faults, FaultCode::TooManyInterchanges, message);
             break;
         } else {
             ordinal += 1;
@@ -194,7 +194,8 @@ pub(crate) fn read_with(input: &[u8], cut: Cut) -> Reading {
     }
     if ordinal == 0 {
         let message = "no interchange was found; expected the input to start with `ISA`".to_owned();
-        reader.fault(&mut reading.faults, FaultCode::NoInterchange, message, String::new());
+        reader.at = 0;
+        reader.outside(&mut reading.faults, FaultCode::NoInterchange, message);
     }
     reading
 }
@@ -208,10 +209,11 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// Notes a fault at the current position, within the limit of all faults.
-    fn fault(&mut self, faults: &mut Faults, code: FaultCode, message: String, path: String) {
-        let (offset, segment) = (self.at, self.segments);
-        faults.note(Fault { code, message, offset, segment, path }, &mut self.faults_left);
+    /// Notes a fault outside of interchanges, at the current position: a byte, since
+    /// nothing there is a segment.
+    fn outside(&mut self, faults: &mut Faults, code: FaultCode, message: String) {
+        let fault = Fault { code, message, offset: self.at, segment: 0, path: String::new() };
+        faults.note(fault, &mut self.faults_left);
     }
 
     /// Moves past blanks, newlines and byte order marks; false at the end.
@@ -238,7 +240,7 @@ impl Reader<'_> {
 
     fn skip_junk(&mut self, reading: &mut Reading) {
         let message = "data outside of an interchange was skipped; expected `ISA`".to_owned();
-        self.fault(&mut reading.faults, FaultCode::DataOutsideInterchange, message, String::new());
+        self.outside(&mut reading.faults, FaultCode::DataOutsideInterchange, message);
         self.seek_isa();
     }
 
