@@ -1,16 +1,21 @@
 //! The public files of the two channels against `tests/fixtures-expected.toml`:
-//! the right events with the right sums, or the right refusal with its reason.
+//! the right events with the right sums, or the right refusal with its reason, as
+//! `portreeve ingest` prints them. Each file comes on a channel of its own, so that none is
+//! the duplicate of another one.
 //!
 //! The files are not part of the project; where they are absent the test says so.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use portreeve_model::{Event, Failure, Order, Received};
+use portreeve_api::outcome::Outcome;
+use portreeve_model::{Event, Order};
+use portreeve_pipeline::Credential;
+use portreeve_record::LeafBody;
+use portreeve_record::leaf::EnvelopeOutcome;
 use serde::Deserialize;
 
-use crate::at_the_plugin::Plugins;
-use crate::support::{say, tree};
+use crate::support::{EDI_TOKEN, Setup, TestHost, say, shop_signature, tree};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -71,12 +76,47 @@ struct ExpectedProblems {
 /// Everything that was found in a file.
 #[derive(Debug, PartialEq, Eq)]
 struct Found {
-    disposition: &'static str,
-    problems: Vec<String>,
+    disposition: String,
+    /// Of its syntax, and of the documents that a person has to look at.
+    problems: BTreeSet<String>,
     answers: Vec<String>,
-    repeated: usize,
     events: Vec<ExpectedEvent>,
-    persons: Vec<Vec<String>>,
+    persons: usize,
+}
+
+impl Expected {
+    fn is_x12(&self) -> bool {
+        self.path.starts_with("x12/")
+    }
+
+    fn found(self) -> Found {
+        let of_persons = self.person.iter().flat_map(|person| &person.problems).cloned();
+        Found {
+            disposition: self.disposition,
+            problems: of_persons.chain(self.problems).collect(),
+            answers: self.answers,
+            events: self.event,
+            persons: self.person.len(),
+        }
+    }
+}
+
+/// A host with a channel for each file, like the demo's channel of its format.
+async fn host_for(files: &[Expected]) -> TestHost {
+    let mut setup = Setup::demo();
+    for (number, expected) in files.iter().enumerate() {
+        let (connector, documents, proof) = match expected.is_x12() {
+            true => ("x12", "\"x12/850\" = \"x12-orders\"", "token_sha256 = \"${EDI_TOKEN_SHA256}\""),
+            false => ("adobe-commerce", "\"adobe/order\" = \"adobe-orders\"", "secret_file = \"${SHOP_SECRET_FILE}\""),
+        };
+        let channel = format!(
+            "\n[[sender]]\nchannel = \"file-{number}\"\nid = \"sender\"\n{proof}\n\n\
+             [[channel]]\nid = \"file-{number}\"\nconnector = \"{connector}\"\ndocuments = {{ {documents} }}\n\
+             scorers = []\ntarget = \"erp\"\nexception_queue = \"integration\"\nsettings = {{ currency = \"USD\" }}\n"
+        );
+        setup = setup.append("portreeve.toml", &channel);
+    }
+    setup.start().await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -93,84 +133,69 @@ async fn every_public_file_becomes_what_was_written_down_from_reading_it() {
         ["x12", "adobe-commerce"].iter().flat_map(|channel| crate::fixtures::fixtures(channel)).collect();
     assert_eq!(known, present, "each file has its expectation");
 
-    let plugins = Plugins::demo().await;
-    let (mut orders, mut refused, mut wrong) = (0, 0, Vec::new());
-    for expected in expectations.file {
+    let host = host_for(&expectations.file).await;
+    let (mut orders, mut refused, mut repeated, mut wrong) = (0, 0, 0, Vec::new());
+    for (number, expected) in expectations.file.into_iter().enumerate() {
         let bytes = std::fs::read(folder.join(&expected.path)).unwrap();
-        let (connector, transformer) =
-            if expected.path.starts_with("x12/") { ("x12", "x12-orders") } else { ("adobe-commerce", "adobe-orders") };
-        let received = plugins.receive(connector, &bytes, &[]).await;
-        let position = received.problems.first().map(|problem| problem.position.clone());
-        let found = found(&plugins, transformer, &bytes, received).await;
+        let signature = shop_signature(&bytes);
+        let credential = match expected.is_x12() {
+            true => Credential::Bearer(EDI_TOKEN),
+            false => Credential::Signature { hex: &signature, body: &bytes },
+        };
+        let accepted = host.send(&format!("file-{number}"), credential, &bytes).await.unwrap();
+        let syntax = accepted.finding.as_ref().unwrap().problems.clone();
+        let found = found(Outcome::of(&host.host.pipeline, accepted).await.unwrap(), syntax.len());
         orders += found.events.len();
         refused += usize::from(found.disposition == "rejected");
+        repeated += expected.repeated;
         if let Some(offset) = expected.offset {
-            assert_eq!(position.as_ref().unwrap().offset_bytes, Some(offset), "{}", expected.path);
+            assert_eq!(syntax[0].position.offset_bytes, Some(offset), "{}", expected.path);
         }
         if let Some(line) = expected.line {
-            assert_eq!(position.unwrap().segment, Some(line), "{}", expected.path);
+            assert_eq!(syntax[0].position.segment, Some(line), "{}", expected.path);
         }
-        let wanted = Found {
-            disposition: match expected.disposition.as_str() {
-                "accepted" => "accepted",
-                "rejected" => "rejected",
-                "accepted-with-exception" => "accepted-with-exception",
-                other => panic!("`{other}` is no disposition"),
-            },
-            problems: expected.problems,
-            answers: expected.answers,
-            repeated: expected.repeated,
-            events: expected.event,
-            persons: expected.person.into_iter().map(|person| person.problems).collect(),
-        };
+        let (path, wanted) = (expected.path.clone(), expected.found());
         if found != wanted {
-            wrong.push(format!("{}\n  found    {found:?}\n  expected {wanted:?}", expected.path));
+            wrong.push(format!("{path}\n  found    {found:?}\n  expected {wanted:?}"));
         }
     }
     say(&format!("read {} public files: {orders} orders, {refused} refused", present.len()));
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert_eq!(repetitions(&host).await, repeated, "interchanges that repeat an earlier one of their file");
+    host.verify().await.unwrap();
 }
 
-async fn found(plugins: &Plugins, transformer: &str, bytes: &[u8], received: Received) -> Found {
-    let mut digests = BTreeSet::new();
-    let repeated = |envelope: u32| {
-        let envelope = &received.envelopes[usize::try_from(envelope).unwrap()];
-        !digests.insert((envelope.key.clone(), envelope.digest(bytes).unwrap()))
+/// Interchanges on record that came before.
+async fn repetitions(host: &TestHost) -> usize {
+    let in_leaf = |body: &LeafBody| match body {
+        LeafBody::Accept(accept) => {
+            let shown = accept.envelopes.shown().iter();
+            shown.filter(|envelope| envelope.outcome == EnvelopeOutcome::Repeated).count()
+        }
+        _ => 0,
     };
-    let again: Vec<bool> = (0..).take(received.envelopes.len()).map(repeated).collect();
-    let (mut events, mut persons) = (Vec::new(), Vec::new());
-    for document in &received.documents {
-        if document.envelope.is_some_and(|envelope| again[usize::try_from(envelope).unwrap()]) {
-            continue;
-        }
-        match plugins.map(transformer, document, &[]).await {
-            Ok(of_document) => events.extend(of_document.iter().map(summary)),
-            Err(Failure::Invalid(problems)) => {
-                persons.push(problems.into_iter().map(|problem| problem.code).collect());
-            }
-            Err(failure) => panic!("{failure:?}"),
-        }
-    }
-    let problems: BTreeSet<String> = received.problems.iter().map(|problem| problem.code.clone()).collect();
+    host.leaves().await.iter().map(|leaf| in_leaf(&leaf.body)).sum()
+}
+
+/// What is printed of a file whose syntax has so many problems.
+fn found(outcome: Outcome, syntax: usize) -> Found {
+    let Outcome { disposition, events, acknowledgement, problems } = outcome;
+    let event = |event: serde_json::Value| {
+        let json = serde_json::json!({ "type": event["type"], "data": event["data"] });
+        summary(&Event::from_json(&serde_json::to_vec(&json).unwrap()).unwrap())
+    };
     Found {
-        // As the host tells them apart.
-        disposition: match (received.documents.is_empty(), problems.is_empty()) {
-            (_, true) => "accepted",
-            (true, false) => "rejected",
-            (false, false) => "accepted-with-exception",
-        },
-        problems: problems.into_iter().collect(),
-        answers: answers(&received),
-        repeated: again.into_iter().filter(|again| *again).count(),
-        events,
-        persons,
+        disposition,
+        answers: answers(&acknowledgement.unwrap_or_default()),
+        events: events.into_iter().map(event).collect(),
+        persons: problems.len() - syntax,
+        problems: problems.into_iter().map(|problem| problem.code).collect(),
     }
 }
 
 /// The judging segments of an X12 reply, or the shop's operation.
-fn answers(received: &Received) -> Vec<String> {
-    let text = String::from_utf8(received.reply.body.clone()).unwrap();
-    if let Ok(operations) = serde_json::from_str::<Vec<serde_json::Value>>(&text) {
+fn answers(text: &str) -> Vec<String> {
+    if let Ok(operations) = serde_json::from_str::<Vec<serde_json::Value>>(text) {
         return operations.iter().map(|operation| operation["op"].as_str().unwrap().to_owned()).collect();
     }
     let segments =

@@ -44,6 +44,8 @@ mod at_the_plugin;
 
 mod fixtures;
 
+mod files;
+
 mod expected;
 
 mod channels;

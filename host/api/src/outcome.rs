@@ -106,7 +106,7 @@ impl Outcome {
 /// The channel's own reply as text, where it has one.
 #[must_use]
 pub fn acknowledgement(reply: Reply) -> Option<String> {
-    let own = Some(reply).filter(|reply| !reply::is_hosts(reply))?;
+    let own = Some(reply).filter(|reply| !reply::is_hosts(reply) && !reply::is_problem(reply))?;
     String::from_utf8(own.body).ok().filter(|text| !text.is_empty())
 }
 

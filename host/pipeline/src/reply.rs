@@ -12,6 +12,8 @@ use serde::Serialize;
 /// than anybody reads.
 const PROBLEMS_MAX: usize = 100;
 
+const PROBLEM_TYPE: &str = "application/problem+json";
+
 /// The input is kept. A connector that says just this (202 without headers and
 /// body) leaves it to the transport to name the input's id.
 pub(crate) fn kept() -> Reply {
@@ -22,6 +24,12 @@ pub(crate) fn kept() -> Reply {
 #[must_use]
 pub fn is_hosts(reply: &Reply) -> bool {
     reply.status == 202 && reply.headers.is_empty() && reply.body.is_empty()
+}
+
+/// Whether a reply is the host's own problem details and no word of the protocol.
+#[must_use]
+pub fn is_problem(reply: &Reply) -> bool {
+    reply.headers.iter().any(|header| header.name == "content-type" && header.value == PROBLEM_TYPE)
 }
 
 /// Problem details (RFC 9457) with every position.
@@ -48,7 +56,7 @@ pub(crate) fn rejected(problems: &[Problem]) -> Reply {
         ),
         problems: shown,
     };
-    let header = Header { name: "content-type".to_owned(), value: "application/problem+json".to_owned() };
+    let header = Header { name: "content-type".to_owned(), value: PROBLEM_TYPE.to_owned() };
     // Texts and numbers have a canonical form; without one the status still says it.
     let body = canonical_json(&rejection).unwrap_or_default();
     Reply { status: 422, headers: vec![header], body }
@@ -69,6 +77,7 @@ mod tests {
         let reply = rejected(&[problem.clone(), problem]);
         assert_eq!(reply.status, 422);
         assert!(!is_hosts(&reply) && is_hosts(&kept()));
+        assert!(is_problem(&reply) && !is_problem(&kept()));
         let body = String::from_utf8(reply.body).unwrap();
         assert!(body.contains(r#""type":"urn:portreeve:problem:invalid""#), "{body}");
         assert!(body.contains(r#""position":{"offsetBytes":"105","path":"BEG/03","segment":3}"#), "{body}");

@@ -99,7 +99,8 @@ async fn files_are_brought_in_by_hand_with_one_line_for_each() {
     assert!(lines[0]["acknowledgement"].as_str().unwrap().starts_with("ISA"));
     assert_eq!(lines[0]["file"], good.as_str());
     let problem = &lines[1]["problems"][0];
-    assert!(problem["code"].is_string() && problem["where"].is_string() && problem["detail"].is_string(), "{problem}");
+    assert_eq!((&problem["code"], &problem["where"]), (&"data-outside-interchange".into(), &"byte 0".into()));
+    assert!(problem["detail"].is_string() && lines[1]["acknowledgement"].is_null(), "{}", lines[1]);
     assert_eq!(lines[2]["acknowledgement"], lines[0]["acknowledgement"]);
 
     let all = run(&["order", "list", "--data-dir", data]).await.unwrap();

@@ -12,7 +12,7 @@ use crate::support::{EDI_TOKEN, PurchaseOrder, Setup, TestHost, sample, x12, x12
 async fn invariant_6_a_failure_is_visible_a_rejected_input() {
     let host = TestHost::demo().await;
     let accepted = host.send_edi(&sample("x12", "0087")).await.unwrap();
-    assert_eq!(accepted.reply.status, 400, "the sender is told");
+    assert_eq!(accepted.reply.status, 422, "the sender is told");
     let leaves = host.leaves().await;
     assert_eq!(
         count(

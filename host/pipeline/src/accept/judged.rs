@@ -11,6 +11,10 @@ use crate::leaf;
 use crate::reply;
 use crate::route::Channel;
 
+/// How the code of a problem begins that says that there is more than is read, see
+/// `problem` in `wit/types.wit`.
+const BEYOND: &str = "too-many-";
+
 /// What an input amounts to.
 pub(super) struct Judged<'a> {
     pub(super) disposition: Disposition,
@@ -99,6 +103,8 @@ impl<'a> Judged<'a> {
         if let Some(problem) = problems.first().filter(|_| !nothing_usable && problems.len() > changed.len()) {
             exceptions.push(accepted_with_problems(channel, problem, problems.len() - changed.len()));
         }
+        let beyond = problems.iter().find(|problem| nothing_usable && problem.code.starts_with(BEYOND));
+        exceptions.extend(beyond.map(|problem| not_read(channel, problem)));
         exceptions.extend(envelopes_changed(channel, &changed, received.envelopes.len()));
         let status = if matches!(again, Again::Conflict { .. }) { 422 } else { received.reply.status };
         Self {
@@ -162,6 +168,20 @@ fn accepted_with_problems(channel: &Channel, first: &Problem, count: usize) -> N
         stage: "accept",
         code: "accepted-with-problems".to_owned(),
         detail: format!("{count} problem(s), the first at {}: `{}`", first.position.path, first.code),
+        queue: channel.exception_queue.clone(),
+    }
+}
+
+/// What was not read may be orders, and a reply need not say so: where nothing of the
+/// input is taken, nobody would look at it again.
+fn not_read(channel: &Channel, problem: &Problem) -> NewException {
+    let place = problem.position.offset_bytes.map_or("the end".to_owned(), |offset| format!("byte {offset}"));
+    NewException {
+        stage: "accept",
+        code: problem.code.clone(),
+        detail: format!(
+            "found more than the connector reads, from {place} on; what is beyond is kept with the input and was not taken: ask the sender for it in smaller inputs"
+        ),
         queue: channel.exception_queue.clone(),
     }
 }

@@ -10,8 +10,7 @@
 //! The same order in another envelope has the same key and the same bytes, so
 //! the host knows it as a duplicate; with other bytes it would be refused.
 
-use portreeve_guest_x12::read::escaped;
-use portreeve_guest_x12::{Group, Interchange, Segment, Set};
+use portreeve_guest_x12::{Group, Interchange, Segment, Set, key};
 use portreeve_sdk::connector::{Document, Position, Problem};
 use serde::Serialize;
 
@@ -32,8 +31,17 @@ struct Body<'a> {
     segments: Vec<Vec<&'a str>>,
 }
 
-/// Makes the document of a set that came in the envelope with this index.
-pub(crate) fn of(interchange: &Interchange, group: &Group, set: &Set, envelope: usize) -> Result<Document, Problem> {
+/// What a set came in.
+pub(crate) struct Taking<'a> {
+    pub(crate) interchange: &'a Interchange,
+    pub(crate) group: &'a Group,
+    /// The index of its envelope; none when the interchange has none.
+    pub(crate) envelope: Option<u32>,
+}
+
+/// Makes the document of a set.
+pub(crate) fn of(taking: &Taking<'_>, set: &Set) -> Result<Document, Problem> {
+    let Taking { interchange, group, envelope } = *taking;
     let body = Body {
         version: group.version(),
         usage: interchange.isa.usage(),
@@ -50,23 +58,11 @@ pub(crate) fn of(interchange: &Interchange, group: &Group, set: &Set, envelope: 
         segment: Some(set.header.number),
         path: set.path.clone(),
     };
-    let partner = partner(interchange, group);
-    let key = key(&partner, set);
-    Ok(Document { key, partner, kind: KIND.to_owned(), position, envelope: u32::try_from(envelope).ok(), body })
+    let partner = key::of_partner(interchange, group);
+    let key = key::of_order(&partner, set);
+    Ok(Document { key, partner, kind: KIND.to_owned(), position, envelope, body })
 }
 
 fn row(segment: &Segment) -> Vec<&str> {
     std::iter::once(segment.tag.as_str()).chain(segment.elements.iter().map(String::as_str)).collect()
-}
-
-/// `ISA05:ISA06:GS02`: who sends orders through the gateway.
-fn partner(interchange: &Interchange, group: &Group) -> String {
-    [interchange.isa.element(5), interchange.isa.element(6), group.sender()].map(escaped).join(":")
-}
-
-/// `PARTNER/BEG03/BEG01/BEG04`: partner, order number, purpose, release.
-fn key(partner: &str, set: &Set) -> String {
-    let begin = set.segments.iter().find(|segment| segment.tag == "BEG");
-    let element = |number| escaped(begin.map_or("", |segment| segment.trimmed(number)));
-    [partner.to_owned(), element(3), element(1), element(4)].join("/")
 }

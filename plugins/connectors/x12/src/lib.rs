@@ -3,13 +3,15 @@
 //! One input may hold several interchanges of several partners, also one that
 //! came before beside new ones: each is an envelope of its own, known by both
 //! parties and its control number, and answered by an interchange of its own with
-//! a 997 per group. An ISA that cannot be delimited is answered by a TA1, or by
-//! plain text when it does not even say who sent it. Acknowledgements are not
+//! a 997 per group. An ISA that cannot be delimited, or whose interchange does not end
+//! within what is read, is answered by a TA1. Where there is nobody to address one to, the
+//! input is invalid, and the host says what is wrong and where. Acknowledgements are not
 //! answered, and acknowledge nothing here.
 //!
 //! What is answered `R` makes no document, because the partner will send it again.
 //! An interchange that is rejected as a whole leaves no envelope either: its
-//! sender may mend it and keep the number.
+//! sender may mend it and keep the number. Nor does one without IEA, which may have been
+//! cut: what was taken of it is known by the orders' own keys when the whole one comes.
 //!
 //! Settings of the channel, all optional:
 //!
@@ -24,15 +26,15 @@
 
 mod document;
 
-use portreeve_guest_x12::acknowledge::{self, FUNCTIONAL_ACKNOWLEDGEMENT, ReplyNumbers};
+use portreeve_guest_x12::acknowledge::{self, FUNCTIONAL_ACKNOWLEDGEMENT};
 use portreeve_guest_x12::clock::Stamp;
 use portreeve_guest_x12::write::NumberTooLarge;
 use portreeve_guest_x12::{
-    Agreement, FAULTS_MAX, Fault, FaultCode, Group, GroupOutcome, Interchange, Set, SetOutcome, Status, check, read,
+    Addressed, Agreement, FAULTS_MAX, Fault, FaultCode, GroupOutcome, Interchange, Set, SetOutcome, Status, check, read,
 };
 use portreeve_sdk::connector::*;
 
-use crate::document::PURCHASE_ORDER;
+use crate::document::{PURCHASE_ORDER, Taking};
 
 /// ISA13 of replies.
 const INTERCHANGE_NUMBERS: &str = "x12-interchange";
@@ -52,15 +54,15 @@ impl Connector for X12 {
         for interchange in reading.interchanges {
             taken.interchange(interchange)?;
         }
-        for undelimited in &reading.undelimited {
-            taken.note([&undelimited.fault]);
-            if acknowledge::can_refuse(undelimited) {
+        for unread in &reading.unread {
+            taken.note([&unread.fault]);
+            if acknowledge::can_refuse(unread) {
                 let number = numbers::next(INTERCHANGE_NUMBERS)?;
-                let answer = acknowledge::refusal(undelimited, number, taken.stamp).map_err(too_large)?;
+                let answer = acknowledge::refusal(unread, number, taken.stamp).map_err(too_large)?;
                 taken.reply.extend(answer);
             }
         }
-        Ok(taken.into_received(readable))
+        taken.into_received(readable)
     }
 }
 
@@ -100,10 +102,13 @@ impl<'a> Taken<'a> {
             .map_err(|error| Failure::permanent(error.to_string()))?;
         self.check_receiver(&mut interchange);
         self.note(&interchange.faults);
-        let envelope =
-            interchange.key().filter(|_| agreement.refuses(&interchange.faults).is_none()).map(Envelope::of_input);
-        let outcomes = if envelope.is_some() { self.groups(&interchange, agreement) } else { vec![] };
-        let (start, number) = (self.reply.len(), self.answer(&interchange, &outcomes, agreement)?);
+        let key = interchange.key().filter(|_| agreement.refuses(&interchange.faults).is_none());
+        let whole = !interchange.faults.has(FaultCode::InterchangeTrailerMissing);
+        let envelope = key.as_ref().filter(|_| whole).cloned().map(Envelope::of_input);
+        // The envelope that is being read comes next in the list.
+        let index = envelope.as_ref().map(|_| self.envelopes.len());
+        let outcomes = if key.is_some() { self.groups(&interchange, index, agreement) } else { vec![] };
+        let (start, number) = (self.reply.len(), self.answer(&interchange, outcomes, agreement)?);
         if let Some(mut envelope) = envelope {
             envelope.part = Some(span(interchange.bytes.start, interchange.bytes.len()));
             if let Some(number) = number {
@@ -136,13 +141,20 @@ impl<'a> Taken<'a> {
         interchange.faults.note(fault, &mut left);
     }
 
-    fn groups(&mut self, interchange: &Interchange, agreement: Agreement) -> Vec<GroupOutcome> {
+    fn groups(
+        &mut self,
+        interchange: &Interchange,
+        envelope: Option<usize>,
+        agreement: Agreement,
+    ) -> Vec<GroupOutcome> {
         let mut outcomes = Vec::new();
         for group in &interchange.groups {
             self.note(&group.faults);
             if group.functional() != FUNCTIONAL_ACKNOWLEDGEMENT {
                 let refused = GroupOutcome::is_refused(group, agreement);
-                let sets = group.sets.iter().map(|set| self.set(interchange, group, set, agreement, refused)).collect();
+                let taking =
+                    Taking { interchange, group, envelope: envelope.and_then(|index| u32::try_from(index).ok()) };
+                let sets = group.sets.iter().map(|set| self.set(&taking, set, agreement, refused)).collect();
                 outcomes.push(GroupOutcome::of(group, sets, agreement));
             }
         }
@@ -150,14 +162,7 @@ impl<'a> Taken<'a> {
     }
 
     /// Judges a set, and takes it as a document unless it or its group is rejected.
-    fn set(
-        &mut self,
-        interchange: &Interchange,
-        group: &Group,
-        set: &Set,
-        agreement: Agreement,
-        refused: bool,
-    ) -> SetOutcome {
+    fn set(&mut self, taking: &Taking<'_>, set: &Set, agreement: Agreement, refused: bool) -> SetOutcome {
         let (segments, content) = match set.kind() {
             PURCHASE_ORDER => check::purchase_order(set),
             _ => (vec![], vec![unsupported(set)]),
@@ -167,8 +172,7 @@ impl<'a> Taken<'a> {
         if refused || outcome.status == Status::Rejected {
             return outcome;
         }
-        // The envelope that is being read comes next in the list.
-        match document::of(interchange, group, set, self.envelopes.len()) {
+        match document::of(taking, set) {
             Ok(document) => self.documents.push(document),
             Err(problem) => {
                 outcome.status = Status::Rejected;
@@ -182,35 +186,34 @@ impl<'a> Taken<'a> {
     fn answer(
         &mut self,
         interchange: &Interchange,
-        outcomes: &[GroupOutcome],
+        outcomes: Vec<GroupOutcome>,
         agreement: Agreement,
     ) -> Result<Option<u64>, Failure> {
         if !acknowledge::needs_reply(interchange) {
             return Ok(None);
         }
-        let group = if outcomes.is_empty() { 0 } else { numbers::next(GROUP_NUMBERS)? };
-        let numbers = ReplyNumbers { interchange: numbers::next(INTERCHANGE_NUMBERS)?, group };
-        let answer = acknowledge::reply(interchange, outcomes, agreement, numbers, self.stamp).map_err(too_large)?;
+        let numbered = |addressed| Ok((numbers::next(GROUP_NUMBERS)?, addressed));
+        let groups: Vec<(u64, Addressed)> =
+            Addressed::all(outcomes).into_iter().map(numbered).collect::<Result<_, Failure>>()?;
+        let number = numbers::next(INTERCHANGE_NUMBERS)?;
+        let answer = acknowledge::reply(interchange, &groups, agreement, number, self.stamp).map_err(too_large)?;
         self.reply.extend(answer);
-        Ok(Some(numbers.interchange))
+        Ok(Some(number))
     }
 
-    fn into_received(self, readable: bool) -> Received {
-        let reply = if !self.reply.is_empty() {
-            answer(200, CONTENT_TYPE, self.reply)
-        } else if readable {
-            Reply { status: 200, headers: vec![], body: vec![] }
-        } else {
-            let why = self.problems.first().map_or("the input is empty", |problem| problem.message.as_str());
-            answer(400, "text/plain; charset=utf-8", format!("{why}\n").into_bytes())
+    /// X12 has no words for an input that nobody can be answered about: the host says
+    /// what is wrong with it, and where.
+    fn into_received(self, readable: bool) -> Result<Received, Failure> {
+        if self.reply.is_empty() && !readable {
+            return Err(Failure::Invalid(self.problems));
+        }
+        let headers = match self.reply.is_empty() {
+            true => vec![],
+            false => vec![Header { name: "content-type".to_owned(), value: CONTENT_TYPE.to_owned() }],
         };
-        Received { envelopes: self.envelopes, documents: self.documents, problems: self.problems, reply }
+        let reply = Reply { status: 200, headers, body: self.reply };
+        Ok(Received { envelopes: self.envelopes, documents: self.documents, problems: self.problems, reply })
     }
-}
-
-fn answer(status: u16, content_type: &str, body: Vec<u8>) -> Reply {
-    let headers = vec![Header { name: "content-type".to_owned(), value: content_type.to_owned() }];
-    Reply { status, headers, body }
 }
 
 fn span(offset: usize, length: usize) -> Span {
@@ -229,9 +232,9 @@ fn unsupported(set: &Set) -> Fault {
 }
 
 fn problem(fault: &Fault) -> Problem {
-    Problem::new(fault.code.as_str(), fault.message.clone(), fault.path.clone())
-        .at_offset(u64::try_from(fault.offset).unwrap_or(u64::MAX))
-        .at_segment(fault.segment)
+    let problem = Problem::new(fault.code.as_str(), fault.message.clone(), fault.path.clone())
+        .at_offset(u64::try_from(fault.offset).unwrap_or(u64::MAX));
+    if fault.segment == 0 { problem } else { problem.at_segment(fault.segment) }
 }
 
 fn too_large(error: NumberTooLarge) -> Failure {

@@ -10,7 +10,7 @@ use crate::agreement::Agreement;
 use crate::check::SegmentFault;
 use crate::clock::Stamp;
 use crate::fault::{Fault, FaultCode};
-use crate::isa::{Isa, Undelimited};
+use crate::isa::{Isa, Unread};
 use crate::read::{Group, Interchange, Set};
 use crate::write::{CONTROL_NUMBER_MAX, Envelope, NumberTooLarge, Writer};
 
@@ -26,6 +26,10 @@ const SEGMENT_FAULTS_MAX: usize = 50;
 
 /// The version of a reply when the sender states none that can be mirrored.
 const VERSION_DEFAULT: (&str, &str) = ("00401", "004010");
+
+/// The first version whose AK1 has an element for the version: six digits, so that texts
+/// compare as numbers do.
+const VERSION_NAMED_MIN: &str = "005010";
 
 /// What is said of a set or a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,9 +66,26 @@ pub struct SetOutcome {
     pub status: Status,
 }
 
+/// Who an answer goes to within an interchange, and in which words: what the GS of a
+/// functional acknowledgement says.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Address {
+    sender: String,
+    receiver: String,
+    version: String,
+}
+
+impl Address {
+    pub(crate) fn of(group: &Group) -> Self {
+        let version = group.version().get(..6).filter(|version| is_digits(version, 6)).unwrap_or(VERSION_DEFAULT.1);
+        Self { sender: group.sender().to_owned(), receiver: group.receiver().to_owned(), version: version.to_owned() }
+    }
+}
+
 /// The answer to one group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GroupOutcome {
+    address: Address,
     functional: String,
     control: String,
     version: String,
@@ -103,6 +124,7 @@ impl GroupOutcome {
             set.status = Status::Rejected;
         }
         Self {
+            address: Address::of(group),
             functional: group.functional().to_owned(),
             control: group.control().to_owned(),
             version: group.version().to_owned(),
@@ -139,43 +161,55 @@ impl GroupOutcome {
     }
 }
 
-/// The numbers of one reply.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ReplyNumbers {
-    /// ISA13.
-    pub interchange: u64,
-    /// GS06.
-    pub group: u64,
+/// The answers to the groups of one sender, receiver and version (GS02, GS03, GS08):
+/// one functional group of the reply.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Addressed {
+    address: Address,
+    groups: Vec<GroupOutcome>,
+}
+
+impl Addressed {
+    /// Sorts the answers to an interchange by whom they go to, in the order of its groups.
+    #[must_use]
+    pub fn all(groups: Vec<GroupOutcome>) -> Vec<Self> {
+        let mut all: Vec<Self> = Vec::new();
+        for group in groups {
+            match all.iter_mut().find(|addressed| addressed.address == group.address) {
+                Some(addressed) => addressed.groups.push(group),
+                None => all.push(Self { address: group.address.clone(), groups: vec![group] }),
+            }
+        }
+        all
+    }
 }
 
 /// The answer to an interchange: a TA1 where its envelope has faults or asks
-/// for one, and a 997 per group that is no acknowledgement itself. Empty when
-/// there is nothing to answer; [`needs_reply`] tells before numbers are drawn.
+/// for one, and a 997 per group that is no acknowledgement itself, in groups with
+/// their control numbers. Empty when there is nothing to answer; [`needs_reply`]
+/// tells before numbers are drawn.
 ///
 /// # Errors
 /// [`NumberTooLarge`] when a number does not fit its envelope.
 pub fn reply(
     interchange: &Interchange,
-    groups: &[GroupOutcome],
+    groups: &[(u64, Addressed)],
     agreement: Agreement,
-    numbers: ReplyNumbers,
+    number: u64,
     stamp: Stamp,
 ) -> Result<Vec<u8>, NumberTooLarge> {
     let mut writer = Writer::default();
-    open(&mut writer, &interchange.isa, numbers.interchange, stamp)?;
+    open(&mut writer, &interchange.isa, number, stamp)?;
     if let Some((status, note)) = ta1_of(interchange, agreement) {
         ta1(&mut writer, &interchange.isa, status, note);
     }
-    let first = interchange.groups.iter().find(|group| group.functional() != FUNCTIONAL_ACKNOWLEDGEMENT);
-    let grouped = first.is_some() && !groups.is_empty();
-    if let Some(group) = first.filter(|_| grouped) {
-        if numbers.group > CONTROL_NUMBER_MAX {
-            return Err(NumberTooLarge { found: numbers.group });
+    for (number, addressed) in groups {
+        if *number > CONTROL_NUMBER_MAX {
+            return Err(NumberTooLarge { found: *number });
         }
-        functional_group(&mut writer, group, groups, numbers.group, stamp);
+        functional_group(&mut writer, addressed, *number, stamp);
     }
-    let count = if grouped { "1" } else { "0" };
-    writer.segment("IEA", &[count, &format!("{:09}", numbers.interchange)]);
+    writer.segment("IEA", &[&groups.len().to_string(), &format!("{number:09}")]);
     Ok(writer.finish())
 }
 
@@ -188,14 +222,15 @@ pub fn needs_reply(interchange: &Interchange) -> bool {
     !only_acknowledges && interchange.isa.sender().is_some() && interchange.isa.receiver().is_some()
 }
 
-/// The answer to an ISA that cannot be delimited; none when it does not say who sent it.
+/// The answer to an interchange that was not read: a TA1 that rejects it. For those of
+/// which [`can_refuse`] says that it can be addressed.
 ///
 /// # Errors
 /// [`NumberTooLarge`] when the number does not fit the envelope.
-pub fn refusal(undelimited: &Undelimited, number: u64, stamp: Stamp) -> Result<Vec<u8>, NumberTooLarge> {
+pub fn refusal(unread: &Unread, number: u64, stamp: Stamp) -> Result<Vec<u8>, NumberTooLarge> {
     let mut writer = Writer::default();
-    open(&mut writer, &undelimited.isa, number, stamp)?;
-    ta1(&mut writer, &undelimited.isa, Status::Rejected, undelimited.fault.code.ta1_note().unwrap_or("022"));
+    open(&mut writer, &unread.isa, number, stamp)?;
+    ta1(&mut writer, &unread.isa, Status::Rejected, unread.fault.code.ta1_note().unwrap_or("022"));
     writer.segment("IEA", &["0", &format!("{number:09}")]);
     Ok(writer.finish())
 }
@@ -213,13 +248,15 @@ pub fn repeated(interchange: &Interchange, number: u64, stamp: Stamp) -> Result<
     Ok(writer.finish())
 }
 
-/// Whether a TA1 can be addressed to the sender of a broken ISA: where an element
-/// separator is missing, an id stands in the place of a qualifier, and the answer
-/// would go to somebody else.
+/// Whether a TA1 can be addressed to the sender: where an element separator of the
+/// ISA is missing, an id stands in the place of a qualifier, and the answer would go
+/// to somebody else.
 #[must_use]
-pub fn can_refuse(undelimited: &Undelimited) -> bool {
-    let isa = &undelimited.isa;
-    isa.sender().is_some() && isa.receiver().is_some() && isa.element(5).len() == 2 && isa.element(7).len() == 2
+pub fn can_refuse(unread: &Unread) -> bool {
+    let isa = &unread.isa;
+    let in_place =
+        unread.fault.code == FaultCode::TooManySegments || (isa.element(5).len() == 2 && isa.element(7).len() == 2);
+    in_place && isa.sender().is_some() && isa.receiver().is_some()
 }
 
 /// Opens an interchange back to the sender of `inbound`.
@@ -258,19 +295,10 @@ fn ta1(writer: &mut Writer, inbound: &Isa, status: Status, note: &str) {
     writer.segment("TA1", &[&control, date, time, status.code(), note]);
 }
 
-fn functional_group(writer: &mut Writer, inbound: &Group, groups: &[GroupOutcome], number: u64, stamp: Stamp) {
-    let version = inbound.version().get(..6).filter(|version| is_digits(version, 6)).unwrap_or(VERSION_DEFAULT.1);
+fn functional_group(writer: &mut Writer, addressed: &Addressed, number: u64, stamp: Stamp) {
+    let Addressed { address: Address { sender, receiver, version }, groups } = addressed;
     let number = number.to_string();
-    let header = [
-        FUNCTIONAL_ACKNOWLEDGEMENT,
-        inbound.receiver(),
-        inbound.sender(),
-        &stamp.date(),
-        &stamp.time(),
-        &number,
-        "X",
-        version,
-    ];
+    let header = [FUNCTIONAL_ACKNOWLEDGEMENT, receiver, sender, &stamp.date(), &stamp.time(), &number, "X", version];
     writer.segment("GS", &header);
     for (index, group) in groups.iter().enumerate() {
         functional_set(writer, group, &format!("{:04}", index + 1));
@@ -282,7 +310,8 @@ fn functional_set(writer: &mut Writer, group: &GroupOutcome, control: &str) {
     let mut segments = Counted { writer, count: 0 };
     segments.put("ST", &["997", control]);
     // AK103 names the version since 5010; older readers refuse it.
-    let version = if group.version.as_str() >= "005010" { group.version.as_str() } else { "" };
+    let number = group.version.get(..6).filter(|version| is_digits(version, 6));
+    let version = if number.is_some_and(|number| number >= VERSION_NAMED_MIN) { &group.version } else { "" };
     segments.put("AK1", &[&group.functional, &group.control, version]);
     for set in &group.sets {
         segments.set(set);

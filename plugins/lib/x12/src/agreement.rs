@@ -6,14 +6,16 @@
 //! the channel say so, for all partners or for one:
 //!
 //! ```text
-//! count-mismatch   = "accept"             SE01, GE01, IEA01
-//! control-mismatch = "reject"             SE02, GE02, IEA02
+//! count-mismatch   = "accept"             SE01, GE01, IEA01; GE or IEA missing
+//! control-mismatch = "reject"             SE02, GE02, IEA02; ST02 or GS06 repeated
 //! isa-repair       = "accept"             padding, ISA15, ISA16, framing
 //! control-mismatch@ZZ:ACME = "accept"     for ISA05:ISA06 only
 //! ```
 //!
 //! Whatever was agreed: an ISA that cannot be delimited, or that does not say
 //! whose it is, is rejected, and so is a set that is cut or lacks what X12 requires.
+//! A name or number that could not be part of a key (see [`crate::key`]) costs what it
+//! names: the set, the group or the interchange.
 
 use crate::fault::{FaultCode, Faults};
 
@@ -84,14 +86,30 @@ impl Agreement {
     pub fn rejects(self, code: FaultCode) -> bool {
         use FaultCode as F;
         match code {
-            F::SetCountMismatch | F::GroupCountMismatch | F::InterchangeCountMismatch => self.rejects_counts,
-            F::SetControlMismatch | F::GroupControlMismatch | F::InterchangeControlMismatch => self.rejects_controls,
+            // A trailer that is missing counts nothing.
+            F::SetCountMismatch
+            | F::GroupCountMismatch
+            | F::GroupTrailerMissing
+            | F::InterchangeCountMismatch
+            | F::InterchangeTrailerMissing => self.rejects_counts,
+            F::SetControlMismatch
+            | F::SetControlRepeated
+            | F::GroupControlMismatch
+            | F::GroupControlRepeated
+            | F::InterchangeControlMismatch => self.rejects_controls,
             F::IsaElementLength | F::IsaComponentSeparator | F::IsaUsage | F::MixedFraming => self.rejects_repairs,
-            F::IsaIdentity | F::UnknownReceiver | F::InterchangeEmpty => true,
-            F::UnsupportedTransaction
+            F::IsaIdentity
+            | F::IsaSender
+            | F::IsaReceiver
+            | F::UnknownReceiver
+            | F::TooManyAddresses
+            | F::InterchangeEmpty => true,
+            F::GroupIdentity
+            | F::UnsupportedTransaction
             | F::SetTrailerMissing
             | F::SetControlMissing
             | F::SegmentUnterminated
+            | F::TooManySegments
             | F::TooManyElements
             | F::ElementTooLong
             | F::SegmentMissing
@@ -104,11 +122,8 @@ impl Agreement {
             | F::IsaSeparator
             | F::IsaElementCount
             | F::IsaTerminator
-            | F::InterchangeTrailerMissing
-            | F::GroupTrailerMissing
             | F::SetOutsideGroup
             | F::SegmentOutsideSet
-            | F::TooManySegments
             | F::MoreFaults => false,
         }
     }

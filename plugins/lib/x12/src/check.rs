@@ -6,6 +6,7 @@
 //! they become exceptions or answers later, never an AK5.
 
 use crate::fault::{Fault, FaultCode};
+use crate::key::{ORDER_NUMBER_BYTES_MAX, PURPOSE_BYTES_MAX, RELEASE_BYTES_MAX, unfit};
 use crate::read::{Segment, Set};
 
 /// A fault for AK3, with its elements for AK4.
@@ -28,7 +29,7 @@ pub struct ElementFault {
     pub position: usize,
     /// Data element reference number.
     pub reference: u16,
-    /// Data element syntax error code (723): 1 missing, 6 wrong character.
+    /// Data element syntax error code (723): 1 missing, 5 too long, 6 wrong character.
     pub code: u8,
 }
 
@@ -60,19 +61,31 @@ struct Checked<'a> {
 }
 
 impl Checked<'_> {
+    /// BEG01, BEG03 and BEG04 are the order's key: what they leave empty or what does
+    /// not fit there makes the order nobody's.
     fn beg(&mut self, index: usize) {
         let Some(segment) = self.set.segments.get(index) else { return };
-        let required = [(1, 353, "purpose"), (3, 324, "purchase order number")];
-        let missing: Vec<_> = required.into_iter().filter(|(at, ..)| segment.trimmed(*at).is_empty()).collect();
-        let elements = missing.iter().map(|(position, reference, _)| ElementFault {
-            position: *position,
-            reference: *reference,
-            code: 1,
-        });
-        let elements: Vec<ElementFault> = elements.collect();
-        for (position, _, name) in missing {
-            let message = format!("BEG{position:02} is empty; expected the {name}");
-            self.fault(FaultCode::ElementMissing, message, segment, &format!("BEG{position:02}"));
+        let parts = [
+            (1, 353, PURPOSE_BYTES_MAX, Some("purpose")),
+            (3, 324, ORDER_NUMBER_BYTES_MAX, Some("purchase order number")),
+            (4, 328, RELEASE_BYTES_MAX, None),
+        ];
+        let mut elements = Vec::new();
+        for (position, reference, bytes_max, required) in parts {
+            let (text, name) = (segment.trimmed(position), format!("BEG{position:02}"));
+            let found = match (required, unfit(text, bytes_max)) {
+                (Some(what), _) if text.is_empty() => {
+                    Some((1, FaultCode::ElementMissing, format!("{name} is empty; expected the {what}")))
+                }
+                (_, Some(unfit)) => {
+                    Some((unfit.element_syntax(), FaultCode::ElementInvalid, unfit.sentence(&name, bytes_max)))
+                }
+                (_, None) => None,
+            };
+            if let Some((code, fault, message)) = found {
+                elements.push(ElementFault { position, reference, code });
+                self.fault(fault, message, segment, &name);
+            }
         }
         self.element_faults("BEG", index, elements);
     }

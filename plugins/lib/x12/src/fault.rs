@@ -30,32 +30,44 @@ pub enum FaultCode {
     IsaComponentSeparator,
     /// ISA15 is neither production, test nor information.
     IsaUsage,
-    /// The ISA does not say who sends, who receives, or its number.
+    /// The ISA does not say who sends, who receives, or its number; or the number is none.
     IsaIdentity,
+    /// ISA05 or ISA06 is no name.
+    IsaSender,
+    /// ISA07 or ISA08 is no name.
+    IsaReceiver,
     /// ISA07 and ISA08 name nobody that this channel receives for.
     UnknownReceiver,
     /// The ISA ends otherwise than the segments after it.
     MixedFraming,
     /// The interchange has no groups and no acknowledgements.
     InterchangeEmpty,
+    /// More groups that are to be answered apart than an interchange may have.
+    TooManyAddresses,
     /// The interchange ends without IEA.
     InterchangeTrailerMissing,
     /// IEA01 is not the number of groups.
     InterchangeCountMismatch,
     /// IEA02 is not ISA13.
     InterchangeControlMismatch,
+    /// GS02 is no name.
+    GroupIdentity,
     /// The group ends without GE.
     GroupTrailerMissing,
     /// GE01 is not the number of sets.
     GroupCountMismatch,
     /// GE02 is not GS06.
     GroupControlMismatch,
+    /// GS06 is that of an earlier group of the interchange.
+    GroupControlRepeated,
     /// The set ends without SE.
     SetTrailerMissing,
     /// SE01 is not the number of segments.
     SetCountMismatch,
     /// SE02 is not ST02.
     SetControlMismatch,
+    /// ST02 is that of an earlier set of the group.
+    SetControlRepeated,
     /// ST02 is empty.
     SetControlMissing,
     /// Nothing here handles this transaction set.
@@ -98,18 +110,24 @@ impl FaultCode {
             Self::IsaComponentSeparator => "isa-component-separator",
             Self::IsaUsage => "isa-usage",
             Self::IsaIdentity => "isa-identity",
+            Self::IsaSender => "isa-sender",
+            Self::IsaReceiver => "isa-receiver",
             Self::UnknownReceiver => "unknown-receiver",
             Self::MixedFraming => "mixed-framing",
             Self::InterchangeEmpty => "interchange-empty",
+            Self::TooManyAddresses => "too-many-addresses",
             Self::InterchangeTrailerMissing => "interchange-trailer-missing",
             Self::InterchangeCountMismatch => "interchange-count-mismatch",
             Self::InterchangeControlMismatch => "interchange-control-mismatch",
+            Self::GroupIdentity => "group-identity",
             Self::GroupTrailerMissing => "group-trailer-missing",
             Self::GroupCountMismatch => "group-count-mismatch",
             Self::GroupControlMismatch => "group-control-mismatch",
+            Self::GroupControlRepeated => "group-control-repeated",
             Self::SetTrailerMissing => "set-trailer-missing",
             Self::SetCountMismatch => "set-count-mismatch",
             Self::SetControlMismatch => "set-control-mismatch",
+            Self::SetControlRepeated => "set-control-repeated",
             Self::SetControlMissing => "set-control-missing",
             Self::UnsupportedTransaction => "unsupported-transaction",
             Self::SetOutsideGroup => "set-outside-group",
@@ -131,13 +149,15 @@ impl FaultCode {
         match self {
             Self::InterchangeControlMismatch => Some("001"),
             Self::IsaTerminator | Self::MixedFraming => Some("004"),
+            Self::IsaSender => Some("006"),
+            Self::IsaReceiver => Some("008"),
             Self::UnknownReceiver => Some("009"),
             Self::IsaIdentity => Some("018"),
             Self::IsaUsage => Some("020"),
             Self::InterchangeCountMismatch => Some("021"),
             Self::IsaElementCount | Self::InterchangeEmpty => Some("022"),
-            Self::IsaTruncated | Self::InterchangeTrailerMissing => Some("023"),
-            Self::SetOutsideGroup => Some("024"),
+            Self::IsaTruncated | Self::InterchangeTrailerMissing | Self::TooManySegments => Some("023"),
+            Self::SetOutsideGroup | Self::TooManyAddresses => Some("024"),
             Self::IsaSeparator => Some("026"),
             Self::IsaComponentSeparator => Some("027"),
             _ => None,
@@ -149,7 +169,7 @@ impl FaultCode {
     pub fn set_syntax(self) -> Option<u8> {
         match self {
             Self::UnsupportedTransaction => Some(1),
-            Self::SetTrailerMissing | Self::SegmentUnterminated | Self::TooManySegments => Some(2),
+            Self::SetTrailerMissing | Self::SegmentUnterminated => Some(2),
             Self::SetControlMismatch => Some(3),
             Self::SetCountMismatch => Some(4),
             Self::SegmentMissing
@@ -158,6 +178,7 @@ impl FaultCode {
             | Self::ElementTooLong
             | Self::TooManyElements => Some(5),
             Self::SetControlMissing => Some(7),
+            Self::SetControlRepeated => Some(23),
             _ => None,
         }
     }
@@ -169,6 +190,7 @@ impl FaultCode {
             Self::GroupTrailerMissing => Some(3),
             Self::GroupControlMismatch => Some(4),
             Self::GroupCountMismatch => Some(5),
+            Self::GroupControlRepeated => Some(19),
             _ => None,
         }
     }

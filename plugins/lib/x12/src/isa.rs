@@ -17,6 +17,7 @@
 
 use crate::ISA_ELEMENT_BYTES_MAX;
 use crate::fault::{Fault, FaultCode};
+use crate::key::{CONTROL_BYTES_MAX, PARTY_BYTES_MAX, QUALIFIER_BYTES_MAX, unfit};
 
 /// Elements before the component separator.
 const HEAD_ELEMENTS: usize = 15;
@@ -91,14 +92,16 @@ impl Isa {
 }
 
 fn party(qualifier: &str, id: &str) -> Option<String> {
-    // Punctuation alone names nobody; an answer to it would have a blank address.
-    let says = |text: &str| text.bytes().any(|byte| byte.is_ascii_alphanumeric());
-    (says(qualifier) && says(id)).then(|| format!("{qualifier}:{id}"))
+    // Punctuation alone names nobody; an answer to it would have a blank address. The
+    // answer has as much of a name as fits into an ISA.
+    let says = |text: &str, width| text.chars().take(width).any(|character| character.is_ascii_alphanumeric());
+    (says(qualifier, 2) && says(id, 15)).then(|| format!("{qualifier}:{id}"))
 }
 
-/// An ISA whose segments cannot be told apart, with what is known of it.
+/// An interchange of which nothing is kept: its segments cannot be told apart, or its
+/// end is beyond what is read. With what is known of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Undelimited {
+pub struct Unread {
     /// The elements that could be read, for a TA1.
     pub isa: Isa,
     /// Why not.
@@ -119,18 +122,19 @@ pub(crate) struct Opened {
 type Refusal = (FaultCode, String, usize);
 
 /// Reads the ISA at `start`; `ordinal` is its one-based number in the input.
-pub(crate) fn open(input: &[u8], start: usize, ordinal: usize) -> Result<Opened, Undelimited> {
+pub(crate) fn open(input: &[u8], start: usize, ordinal: usize) -> Result<Opened, Unread> {
     let mut isa = Isa { elements: Vec::new(), offset: start };
     match delimit(input, start, &mut isa) {
         Ok((delimiters, mut repairs, next)) => {
             repairs.extend(wrong_widths(&isa));
             repairs.extend(unknown_usage(&isa));
             repairs.extend(nobody(&isa));
+            repairs.extend(unfit_parts(&isa));
             Ok(Opened { isa, delimiters, repairs, next })
         }
         Err((code, message, offset)) => {
             let fault = Fault { code, message, offset, segment: 0, path: format!("ISA[{ordinal}]") };
-            Err(Undelimited { isa, fault })
+            Err(Unread { isa, fault })
         }
     }
 }
@@ -323,4 +327,19 @@ fn nobody(isa: &Isa) -> Option<(FaultCode, String)> {
     let named = isa.sender().is_some() && isa.receiver().is_some() && !isa.control().is_empty();
     let message = "the ISA leaves the sender, the receiver or the control number empty; expected all three";
     (!named).then(|| (FaultCode::IsaIdentity, message.to_owned()))
+}
+
+/// What the interchange is known by has to fit into its key.
+fn unfit_parts(isa: &Isa) -> impl Iterator<Item = (FaultCode, String)> {
+    let parts = [
+        (5, QUALIFIER_BYTES_MAX, FaultCode::IsaSender),
+        (6, PARTY_BYTES_MAX, FaultCode::IsaSender),
+        (7, QUALIFIER_BYTES_MAX, FaultCode::IsaReceiver),
+        (8, PARTY_BYTES_MAX, FaultCode::IsaReceiver),
+        (13, CONTROL_BYTES_MAX, FaultCode::IsaIdentity),
+    ];
+    parts.into_iter().filter_map(|(number, bytes_max, code)| {
+        let unfit = unfit(isa.element(number), bytes_max)?;
+        Some((code, unfit.sentence(&format!("ISA{number:02}"), bytes_max)))
+    })
 }

@@ -25,20 +25,22 @@ pub mod check;
 pub mod clock;
 pub mod fault;
 pub mod isa;
+pub mod key;
 pub mod read;
 pub mod write;
 
 #[cfg(test)]
 mod properties;
 
-pub use acknowledge::{GroupOutcome, SetOutcome, Status};
+pub use acknowledge::{Addressed, GroupOutcome, SetOutcome, Status};
 pub use agreement::Agreement;
 pub use fault::{Fault, FaultCode, Faults};
-pub use isa::{Delimiters, Isa, Undelimited};
+pub use isa::{Delimiters, Isa, Unread};
 pub use read::{Group, Interchange, Reading, Segment, Set, read};
 
 /// Segments of one input. A file of `A~` repeated would otherwise cost a
-/// hundred bytes of memory for every two bytes sent.
+/// hundred bytes of memory for every two bytes sent. An interchange that does not
+/// end within them is refused by a TA1, and so is each that follows.
 pub const SEGMENTS_MAX: u32 = 50_000;
 
 /// Elements of one segment. No segment of any X12 version has more than forty;
@@ -52,6 +54,11 @@ pub const ELEMENT_BYTES_MAX: usize = 8_192;
 /// Interchanges of one input, readable or not. Each costs a reply and two
 /// control numbers, so a file of a thousand ISA segments would drain a range.
 pub const INTERCHANGES_MAX: usize = 64;
+
+/// Senders, receivers and versions of the groups of one interchange (GS02, GS03, GS08)
+/// that differ. Each costs a group of the reply with a number of its own; 64 interchanges
+/// of as many draw 960 numbers, and no call may draw more than 1000.
+pub const ADDRESSES_MAX: usize = 14;
 
 /// Faults that are kept of one input. The first ones name the cause; a file
 /// that is wrong in every segment would fill the exception with the rest.

@@ -7,11 +7,14 @@
 //! their level; whether that makes a set unacceptable is [`crate::acknowledge`]'s
 //! question.
 
+use std::collections::{BTreeSet, HashSet};
 use std::ops::Range;
 
+use crate::acknowledge::{Address, FUNCTIONAL_ACKNOWLEDGEMENT};
 use crate::fault::{Fault, FaultCode, Faults};
-use crate::isa::{self, Delimiters, Isa, Undelimited};
-use crate::{ELEMENT_BYTES_MAX, ELEMENTS_MAX, FAULTS_MAX, INTERCHANGES_MAX, SEGMENTS_MAX};
+use crate::isa::{self, Delimiters, Isa, Unread};
+use crate::key::{self, PARTY_BYTES_MAX, unfit};
+use crate::{ADDRESSES_MAX, ELEMENT_BYTES_MAX, ELEMENTS_MAX, FAULTS_MAX, INTERCHANGES_MAX, SEGMENTS_MAX};
 
 /// The UTF-8 byte order mark, which a third of public samples start with.
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
@@ -21,8 +24,8 @@ const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 pub struct Reading {
     /// Readable interchanges in their order.
     pub interchanges: Vec<Interchange>,
-    /// Interchanges that cannot be delimited.
-    pub undelimited: Vec<Undelimited>,
+    /// Interchanges that cannot be delimited, or that are beyond what is read.
+    pub unread: Vec<Unread>,
     /// What is wrong outside of interchanges.
     pub faults: Faults,
 }
@@ -46,24 +49,11 @@ pub struct Interchange {
 }
 
 impl Interchange {
-    /// What no other interchange of its sender has:
-    /// `ISA05:ISA06>ISA07:ISA08/ISA13`. None when one of them is missing, since
-    /// a key with a blank part would be shared with strangers.
+    /// What no other interchange of its sender has; none when a part of it is missing.
     #[must_use]
     pub fn key(&self) -> Option<String> {
-        let control = Some(self.isa.control()).filter(|control| !control.is_empty())?;
-        let [from, of, to, for_whom, control] =
-            [self.isa.element(5), self.isa.element(6), self.isa.element(7), self.isa.element(8), control].map(escaped);
-        let known = [&from, &of, &to, &for_whom].iter().all(|part| !part.is_empty());
-        known.then(|| format!("{from}:{of}>{to}:{for_whom}/{control}"))
+        key::of_interchange(self)
     }
-}
-
-/// A part of a key in which the key's own separators cannot occur: an order
-/// number `1/05` would otherwise be a change of order `1`.
-#[must_use]
-pub fn escaped(part: &str) -> String {
-    part.replace('%', "%25").replace('/', "%2F").replace(':', "%3A").replace('>', "%3E")
 }
 
 /// One GS … GE.
@@ -183,7 +173,7 @@ pub(crate) fn cut(rest: &[u8], terminator: &[u8]) -> (usize, usize) {
 /// [`read`] with the step that is easiest to get wrong as an argument, so that the
 /// tests can show that they notice when it is.
 pub(crate) fn read_with(input: &[u8], cut: Cut) -> Reading {
-    let mut reader = Reader { input, cut, at: 0, segments: 0, faults_left: FAULTS_MAX, overflowed: false };
+    let mut reader = Reader { input, cut, at: 0, segments: 0, faults_left: FAULTS_MAX };
     let mut reading = Reading::default();
     let mut ordinal = 0;
     while reader.skip_blanks() {
@@ -191,28 +181,21 @@ pub(crate) fn read_with(input: &[u8], cut: Cut) -> Reading {
             reader.skip_junk(&mut reading);
         } else if ordinal == INTERCHANGES_MAX {
             let message = format!("more than {INTERCHANGES_MAX} interchanges; send the rest in another input");
-            reader.fault(&mut reading.faults, FaultCode::TooManyInterchanges, message, String::new());
+            reader.outside(&mut reading.faults, FaultCode::TooManyInterchanges, message);
             break;
         } else {
             ordinal += 1;
             reader.segments = reader.segments.saturating_add(1);
-            match isa::open(input, reader.at, ordinal) {
-                Ok(opened) => reading.interchanges.push(reader.interchange(opened, ordinal)),
-                Err(mut undelimited) => {
-                    undelimited.fault.segment = reader.segments;
-                    reading.undelimited.push(undelimited);
-                    reader.at += 3;
-                    reader.seek_isa();
-                }
+            match reader.interchange(ordinal) {
+                Ok(interchange) => reading.interchanges.push(interchange),
+                Err(unread) => reading.unread.push(unread),
             }
-        }
-        if reader.overflowed {
-            break;
         }
     }
     if ordinal == 0 {
         let message = "no interchange was found; expected the input to start with `ISA`".to_owned();
-        reader.fault(&mut reading.faults, FaultCode::NoInterchange, message, String::new());
+        reader.at = 0;
+        reader.outside(&mut reading.faults, FaultCode::NoInterchange, message);
     }
     reading
 }
@@ -223,14 +206,14 @@ struct Reader<'a> {
     at: usize,
     segments: u32,
     faults_left: usize,
-    overflowed: bool,
 }
 
 impl Reader<'_> {
-    /// Notes a fault at the current position, within the limit of all faults.
-    fn fault(&mut self, faults: &mut Faults, code: FaultCode, message: String, path: String) {
-        let (offset, segment) = (self.at, self.segments);
-        faults.note(Fault { code, message, offset, segment, path }, &mut self.faults_left);
+    /// Notes a fault outside of interchanges, at the current position: a byte, since
+    /// nothing there is a segment.
+    fn outside(&mut self, faults: &mut Faults, code: FaultCode, message: String) {
+        let fault = Fault { code, message, offset: self.at, segment: 0, path: String::new() };
+        faults.note(fault, &mut self.faults_left);
     }
 
     /// Moves past blanks, newlines and byte order marks; false at the end.
@@ -257,7 +240,7 @@ impl Reader<'_> {
 
     fn skip_junk(&mut self, reading: &mut Reading) {
         let message = "data outside of an interchange was skipped; expected `ISA`".to_owned();
-        self.fault(&mut reading.faults, FaultCode::DataOutsideInterchange, message, String::new());
+        self.outside(&mut reading.faults, FaultCode::DataOutsideInterchange, message);
         self.seek_isa();
     }
 
@@ -273,8 +256,14 @@ impl Reader<'_> {
         self.at = (self.at..self.input.len()).find(starts).unwrap_or(self.input.len());
     }
 
-    /// Reads from behind the ISA up to its IEA, the next ISA or the end.
-    fn interchange(&mut self, opened: isa::Opened, ordinal: usize) -> Interchange {
+    /// Reads from the ISA up to its IEA, the next ISA or the end.
+    fn interchange(&mut self, ordinal: usize) -> Result<Interchange, Unread> {
+        let opened = isa::open(self.input, self.at, ordinal).map_err(|mut unread| {
+            unread.fault.segment = self.segments;
+            self.at += 3;
+            self.seek_isa();
+            unread
+        })?;
         let isa::Opened { isa, delimiters, repairs, next } = opened;
         let mut builder = Builder::new(isa, delimiters, ordinal);
         for (code, message) in repairs {
@@ -286,17 +275,21 @@ impl Reader<'_> {
         // Not `skip_blanks` after IEA: what follows is not this interchange's.
         while !builder.closed && self.skip_blanks() && !self.at_isa() {
             if self.segments >= SEGMENTS_MAX {
-                let message = format!("more than {SEGMENTS_MAX} segments; send the sets in several inputs");
-                let path = builder.path();
-                self.fault(&mut builder.interchange.faults, FaultCode::TooManySegments, message, path);
-                self.overflowed = true;
-                break;
+                self.skip_segments(&builder.interchange.delimiters.terminator);
+                return Err(beyond(builder.interchange.isa, ordinal));
             }
             if let Some(segment) = self.segment(&mut builder) {
                 builder.take(self, segment);
             }
         }
-        builder.finish(self)
+        Ok(builder.finish(self))
+    }
+
+    /// Moves to the next ISA that starts a segment.
+    fn skip_segments(&mut self, terminator: &[u8]) {
+        while self.skip_blanks() && !self.at_isa() {
+            self.at += (self.cut)(self.rest(), terminator).1;
+        }
     }
 
     /// Cuts the next segment; none when it is empty.
@@ -343,6 +336,15 @@ impl Reader<'_> {
     }
 }
 
+/// An interchange whose end is beyond what is read. Nothing of it is kept: of one
+/// that was taken in part, its sender could not send the rest under its number.
+fn beyond(isa: Isa, ordinal: usize) -> Unread {
+    let message = format!("found more than {SEGMENTS_MAX} segments in the input; send this interchange in another one");
+    let path = format!("ISA[{ordinal}]");
+    let fault = Fault { code: FaultCode::TooManySegments, message, offset: isa.offset, segment: 0, path };
+    Unread { isa, fault }
+}
+
 /// As much of an element as is kept.
 fn within(element: &[u8]) -> &[u8] {
     element.get(..ELEMENT_BYTES_MAX).unwrap_or(element)
@@ -367,6 +369,9 @@ struct Builder {
     group: Option<Group>,
     set: Option<Set>,
     closed: bool,
+    /// GS06 of its groups, and ST02 of the open group's sets.
+    group_controls: HashSet<String>,
+    set_controls: HashSet<String>,
 }
 
 impl Builder {
@@ -379,7 +384,15 @@ impl Builder {
             acknowledgements: vec![],
             faults: Faults::default(),
         };
-        Self { interchange, ordinal, group: None, set: None, closed: false }
+        Self {
+            interchange,
+            ordinal,
+            group: None,
+            set: None,
+            closed: false,
+            group_controls: HashSet::new(),
+            set_controls: HashSet::new(),
+        }
     }
 
     /// The path of the innermost open part.
@@ -426,7 +439,19 @@ impl Builder {
 
     fn open_group(&mut self, reader: &mut Reader<'_>, header: Segment) {
         self.end_group(reader, &header);
-        self.group = Some(Group { header, sets: vec![], declared: None, faults: Faults::default() });
+        let group = Group { header: header.clone(), sets: vec![], declared: None, faults: Faults::default() };
+        let unfit = unfit(group.sender(), PARTY_BYTES_MAX);
+        self.set_controls.clear();
+        // `0001` is `1` here, see `same_number`.
+        let repeated = !self.group_controls.insert(group.control().trim_start_matches('0').to_owned());
+        self.group = Some(group);
+        if repeated {
+            let message = "GS06 is the control number of an earlier group; expected another one".to_owned();
+            self.fault(reader, FaultCode::GroupControlRepeated, message, &header);
+        }
+        if let Some(unfit) = unfit {
+            self.fault(reader, FaultCode::GroupIdentity, unfit.sentence("GS02", PARTY_BYTES_MAX), &header);
+        }
     }
 
     fn open_set(&mut self, reader: &mut Reader<'_>, header: Segment) {
@@ -437,15 +462,22 @@ impl Builder {
             return self.fault(reader, FaultCode::SetOutsideGroup, message, &header);
         }
         let set = Set { header, segments: vec![], path: String::new(), faults: Faults::default() };
-        let unnumbered = set.control().is_empty().then(|| set.header.clone());
+        let header = set.header.clone();
+        let fault = match header.trimmed(2) {
+            "" => Some((FaultCode::SetControlMissing, "ST02 is empty; expected a control number")),
+            control if !self.set_controls.insert(control.to_owned()) => {
+                let message = "ST02 is the control number of an earlier set of the group; expected another one";
+                Some((FaultCode::SetControlRepeated, message))
+            }
+            _ => None,
+        };
         self.set = Some(set);
         let path = self.path();
         if let Some(set) = &mut self.set {
             set.path = path;
         }
-        if let Some(header) = unnumbered {
-            let message = "ST02 is empty; expected a control number".to_owned();
-            self.fault(reader, FaultCode::SetControlMissing, message, &header);
+        if let Some((code, message)) = fault {
+            self.fault(reader, code, message.to_owned(), &header);
         }
     }
 
@@ -536,6 +568,14 @@ impl Builder {
         if !self.closed {
             let message = "the interchange ends without `IEA`".to_owned();
             self.fault(reader, FaultCode::InterchangeTrailerMissing, message, &end);
+        }
+        let answered = self.interchange.groups.iter().filter(|group| group.functional() != FUNCTIONAL_ACKNOWLEDGEMENT);
+        let addresses: BTreeSet<Address> = answered.map(Address::of).collect();
+        if addresses.len() > ADDRESSES_MAX {
+            let message = format!(
+                "found more than {ADDRESSES_MAX} different GS02, GS03 and GS08; send the groups in several interchanges"
+            );
+            self.fault(reader, FaultCode::TooManyAddresses, message, &end);
         }
         if self.interchange.groups.is_empty() && self.interchange.acknowledgements.is_empty() {
             let message = "the interchange has no groups".to_owned();

@@ -5,12 +5,15 @@
 
 use std::path::{Path, PathBuf};
 
-use portreeve_guest_x12::acknowledge::{self, ReplyNumbers};
+use portreeve_guest_x12::acknowledge;
 use portreeve_guest_x12::clock::{Stamp, midnight_ms};
-use portreeve_guest_x12::{Agreement, FaultCode, GroupOutcome, Interchange, Reading, SetOutcome, Status, check, read};
+use portreeve_guest_x12::{
+    Addressed, Agreement, FaultCode, GroupOutcome, Interchange, Reading, SetOutcome, Status, check, read,
+};
 use proptest::prelude::*;
 
-const NUMBERS: ReplyNumbers = ReplyNumbers { interchange: 41, group: 7 };
+/// ISA13 of the reply; its groups count from 7.
+const NUMBER: u64 = 41;
 
 /// An interchange with one 850, written with `terminator` between its segments.
 fn order(terminator: &str) -> String {
@@ -55,7 +58,8 @@ fn answer_under(interchange: &Interchange, agreement: Agreement) -> String {
         })
         .collect();
     let stamp = Stamp::at(midnight_ms(2026, 3, 2));
-    String::from_utf8(acknowledge::reply(interchange, &groups, agreement, NUMBERS, stamp).unwrap()).unwrap()
+    let groups: Vec<(u64, Addressed)> = (7..).zip(Addressed::all(groups)).collect();
+    String::from_utf8(acknowledge::reply(interchange, &groups, agreement, NUMBER, stamp).unwrap()).unwrap()
 }
 
 fn first(input: &str) -> Interchange {
@@ -145,6 +149,30 @@ fn faulty_elements_are_rejected_where_they_stand() {
 }
 
 #[test]
+fn what_cannot_be_part_of_a_key_costs_the_part_that_it_names() {
+    let long = "P".repeat(245);
+    for (from, to, ak4) in [
+        ("PO-1", "PO\t1", "AK4*3*324*6~"),
+        ("PO-1", long.as_str(), "AK4*3*324*5~"),
+        ("BEG*00", "BEG*0\u{7}0", "AK4*1*353*6~"),
+        ("PO-1*", "PO-1*RELEASE\u{85}1", "AK4*4*328*6~"),
+    ] {
+        let reply = answer(&first(&order("~").replace(from, to)));
+        assert!(reply.contains(&format!("AK3*BEG*2**8~\n{ak4}\nAK5*R*5~\nAK9*R*1*1*0~")), "{reply}");
+    }
+    let group = answer(&first(&order("~").replace("BUYERGS", "BUYER\u{7}")));
+    assert!(group.contains("AK5*R~\nAK9*R*1*1*0~"), "{group}");
+    for (from, to, note) in [
+        ("BUYER  ", "BUY\u{7}ER ", "006"),
+        ("ZZ*PORTREEVE", "Z\u{7}*PORTREEVE", "008"),
+        ("000000905*0", "00000\u{7}905*0", "018"),
+    ] {
+        let interchange = first(&order("~").replace(from, to));
+        assert_eq!(Agreement::default().refuses(&interchange.faults), Some(note), "{to:?}");
+    }
+}
+
+#[test]
 fn a_set_without_its_trailer_is_rejected_and_the_next_interchange_still_read() {
     let cut = order("~").replace("SE*6*0001~GE*1*77~IEA*1*000000905~", "");
     let reading = read(format!("{cut}{}", order("~")).as_bytes());
@@ -157,11 +185,11 @@ fn a_set_without_its_trailer_is_rejected_and_the_next_interchange_still_read() {
 fn an_undelimited_isa_gets_a_ta1_and_does_not_hide_the_next() {
     let broken = order("~").replace("*P*>~", "~");
     let reading = read(format!("{broken}\n{}", order("~")).as_bytes());
-    assert_eq!((reading.interchanges.len(), reading.undelimited.len()), (1, 1));
-    let undelimited = &reading.undelimited[0];
-    assert!(acknowledge::can_refuse(undelimited));
+    assert_eq!((reading.interchanges.len(), reading.unread.len()), (1, 1));
+    let unread = &reading.unread[0];
+    assert!(acknowledge::can_refuse(unread));
     let stamp = Stamp::at(midnight_ms(2026, 3, 2));
-    let reply = String::from_utf8(acknowledge::refusal(undelimited, 42, stamp).unwrap()).unwrap();
+    let reply = String::from_utf8(acknowledge::refusal(unread, 42, stamp).unwrap()).unwrap();
     assert!(reply.contains("TA1*000000905*260302*0915*R*022~\nIEA*0*000000042~"), "{reply}");
 }
 
@@ -170,6 +198,43 @@ fn an_acknowledgement_is_never_acknowledged() {
     let input = order("~").replace("GS*PO", "GS*FA").replace("ST*850", "ST*997");
     assert!(!acknowledge::needs_reply(&first(&input)));
     assert!(acknowledge::needs_reply(&first(&order("~"))));
+}
+
+#[test]
+fn groups_of_others_and_of_other_versions_are_answered_apart() {
+    let group = |sender: &str, number: &str, version: &str| {
+        format!(
+            "GS*PO*{sender}*PORTREEVE*20260302*0915*{number}*X*{version}~\
+             ST*850*0001~BEG*00*SA*PO-{number}~PO1*1*1*EA*1**VP*A~SE*4*0001~GE*1*{number}~"
+        )
+    };
+    let others =
+        [group("OTHER", "78", "004010"), group("BUYERGS", "79", "005010X220A1"), group("BUYERGS", "80", "VICS")];
+    let input = order("~").replace("IEA*1*", &format!("{}IEA*4*", others.concat()));
+    let reply = answer(&first(&input));
+    let (_, groups) = reply.split_once("GS*").unwrap();
+    let answered =
+        |control: &str, version: &str| format!("AK1*PO*{control}{version}~\nAK2*850*0001~\nAK5*A~\nAK9*A*1*1*1~\n");
+    let expected = [
+        "FA*PORTREEVE*BUYERGS*20260302*0000*7*X*004010~\nST*997*0001~\n",
+        &answered("77", ""),
+        "SE*6*0001~\nST*997*0002~\n",
+        // A version that is none is answered as 004010, and not named.
+        &answered("80", ""),
+        "SE*6*0002~\nGE*2*7~\n",
+        "GS*FA*PORTREEVE*OTHER*20260302*0000*8*X*004010~\nST*997*0001~\n",
+        &answered("78", ""),
+        "SE*6*0001~\nGE*1*8~\n",
+        "GS*FA*PORTREEVE*BUYERGS*20260302*0000*9*X*005010~\nST*997*0001~\n",
+        &answered("79", "*005010X220A1"),
+        "SE*6*0001~\nGE*1*9~\nIEA*3*000000041~\n",
+    ];
+    assert_eq!(groups, expected.concat());
+    assert_eq!(codes(&first(&reply)), vec![]);
+
+    let many: String = (100..115).map(|number| group(&format!("B{number}"), &number.to_string(), "004010")).collect();
+    let crowded = first(&order("~").replace("IEA*1*", &format!("{many}IEA*16*")));
+    assert_eq!(Agreement::default().refuses(&crowded.faults), Some("024"));
 }
 
 #[test]
@@ -219,6 +284,31 @@ fn an_agreement_on_right_counts_rejects_the_level_that_counts_wrongly() {
 }
 
 #[test]
+fn a_control_number_that_comes_twice_is_an_error_of_the_second_one() {
+    let group = "GS*PO*BUYERGS*PORTREEVE*20260302*0915*0077*X*004010~\
+                 ST*850*0001~BEG*00*SA*PO-2~PO1*1*1*EA*1**VP*A~SE*4*0001~\
+                 ST*850*0001~BEG*00*SA*PO-3~PO1*1*1*EA*1**VP*A~SE*4*0001~GE*2*0077~";
+    let interchange = first(&order("~").replace("IEA*1", &format!("{group}IEA*2")));
+    assert_eq!(codes(&interchange), vec![FaultCode::GroupControlRepeated, FaultCode::SetControlRepeated]);
+    let reply = answer(&interchange);
+    // A number may come again in another group.
+    let second = "AK1*PO*0077~\nAK2*850*0001~\nAK5*A~\nAK2*850*0001~\nAK5*E*23~\nAK9*E*2*2*2*19~";
+    assert!(reply.contains("AK5*A~\nAK9*A*1*1*1~") && reply.contains(second), "{reply}");
+    let strict = Agreement::with("", |name| (name == "control-mismatch").then_some("reject")).unwrap();
+    let reply = answer_under(&interchange, strict);
+    assert!(reply.contains("AK5*A~\nAK9*A*1*1*1~") && reply.contains("AK5*R*23~\nAK9*R*2*2*0*19~"), "{reply}");
+}
+
+#[test]
+fn an_agreement_on_right_counts_does_not_take_a_cut_interchange() {
+    let strict = Agreement::with("", |name| (name == "count-mismatch").then_some("reject")).unwrap();
+    let cut = first(&order("~").replace("GE*1*77~IEA*1*000000905~", ""));
+    assert_eq!((strict.refuses(&cut.faults), Agreement::default().refuses(&cut.faults)), (Some("023"), None));
+    let ungrouped = answer_under(&first(&order("~").replace("GE*1*77~", "")), strict);
+    assert!(ungrouped.contains("AK5*R~\nAK9*R*0*1*0*3~"), "{ungrouped}");
+}
+
+#[test]
 fn an_interchange_is_known_by_both_parties_and_its_number_or_not_at_all() {
     assert_eq!(first(&order("~")).key().unwrap(), "ZZ:BUYER>ZZ:PORTREEVE/000000905");
     let nameless = first(&order("~").replace("000000905", "         "));
@@ -238,7 +328,7 @@ fn the_bytes_of_an_interchange_are_its_own() {
 #[test]
 fn a_terminator_that_ends_nothing_is_no_terminator() {
     let reading = read(order("~\n").replacen(">~", "##", 1).as_bytes());
-    assert_eq!((reading.interchanges.len(), reading.undelimited[0].fault.code), (0, FaultCode::IsaTerminator));
+    assert_eq!((reading.interchanges.len(), reading.unread[0].fault.code), (0, FaultCode::IsaTerminator));
 }
 
 #[test]
@@ -249,11 +339,33 @@ fn a_set_outside_of_a_group_is_not_acknowledged_as_if_nothing_was_there() {
 }
 
 #[test]
+fn every_interchange_beyond_the_limit_of_segments_is_refused_by_its_own_ta1() {
+    let numbered = |control: &str| order("~").replace("000000905", control);
+    let many = numbered("000000002").replace("CTT*1~", &"MSG*ISA*ISA~A~".repeat(30_000));
+    let broken = numbered("000000003").replace("*P*>~", "~");
+    let file = [numbered("000000001"), many, broken, numbered("000000004")].concat();
+    let reading = read(file.as_bytes());
+    assert_eq!(reading.interchanges.len(), 1);
+    let refusal = |unread| {
+        assert!(acknowledge::can_refuse(unread));
+        String::from_utf8(acknowledge::refusal(unread, 42, Stamp::at(midnight_ms(2026, 3, 2))).unwrap()).unwrap()
+    };
+    let expected = [
+        (FaultCode::TooManySegments, "TA1*000000002*260302*0915*R*023~"),
+        (FaultCode::IsaElementCount, "TA1*000000003*260302*0915*R*022~"),
+        (FaultCode::TooManySegments, "TA1*000000004*260302*0915*R*023~"),
+    ];
+    assert_eq!(reading.unread.len(), expected.len());
+    for (unread, (code, ta1)) in reading.unread.iter().zip(expected) {
+        let refusal = refusal(unread);
+        assert_eq!(unread.fault.code, code);
+        assert!(refusal.contains(ta1), "{refusal}");
+    }
+    assert!(reading.faults.is_empty(), "{:?}", reading.faults);
+}
+
+#[test]
 fn limits_hold() {
-    let many = order("~").replace("CTT*1~", &"MSG*A~".repeat(60_000));
-    let reading = read(many.as_bytes());
-    assert!(codes(&reading.interchanges[0]).contains(&FaultCode::TooManySegments));
-    assert!(answer(&reading.interchanges[0]).contains("AK5*R*2~"));
     let wide = order("~").replace("CTT*1", &format!("CTT{}", "*".repeat(100_000)));
     assert!(codes(&first(&wide)).contains(&FaultCode::TooManyElements));
     let long = order("~").replace("VISA", &"V".repeat(100_000));
@@ -266,7 +378,7 @@ fn limits_hold() {
 
 fn every_fault(reading: &Reading) -> usize {
     let inner: usize = reading.interchanges.iter().map(|interchange| codes(interchange).len()).sum();
-    inner + reading.faults.iter().count() + reading.undelimited.len()
+    inner + reading.faults.iter().count() + reading.unread.len()
 }
 
 proptest! {
@@ -294,10 +406,10 @@ proptest! {
             }
         }
         let reading = read(&bytes);
-        prop_assert!(!reading.interchanges.is_empty() || !reading.undelimited.is_empty() || !reading.faults.is_empty());
-        for interchange in &reading.interchanges {
+        prop_assert!(!reading.interchanges.is_empty() || !reading.unread.is_empty() || !reading.faults.is_empty());
+        for interchange in reading.interchanges.iter().filter(|interchange| acknowledge::needs_reply(interchange)) {
             let reply = read(answer(interchange).as_bytes());
-            prop_assert_eq!(reply.undelimited.len(), 0);
+            prop_assert_eq!(reply.unread.len(), 0);
             prop_assert_eq!(codes(&reply.interchanges[0]), vec![]);
         }
     }
