@@ -25,6 +25,8 @@ pub(crate) enum Fault {
     NotPersisted,
     /// It persists and returns an error all the same.
     PersistedButFailed,
+    /// It persists and never answers.
+    PersistedAndSilent,
     /// The process ends before it.
     DieBefore,
     /// The process ends after it, and nobody hears of it.
@@ -92,6 +94,10 @@ impl FaultyStore {
             Fault::PersistedButFailed => {
                 run.await?;
                 Err(StoreError::Unknown("the fault of the plan".to_owned()))
+            }
+            Fault::PersistedAndSilent => {
+                run.await?;
+                std::future::pending().await
             }
             Fault::DieBefore => std::process::abort(),
             Fault::DieAfter => {
