@@ -147,7 +147,7 @@ store! {
         async fn active_configuration(&self) -> Option<Configuration>;
         async fn references(&self, wanted: Vec<ReferenceWanted>) -> Vec<Option<ReferenceTable>>;
         async fn reference(&self, table: &str) -> Option<(u64, Vec<(String, Row)>)>;
-        async fn undecided(&self, limit: u32) -> Vec<Journaled>;
+        async fn undecided(&self, limit: u32, without: &[DocumentPosition]) -> Vec<Journaled>;
         async fn customer_histories(&self, queries: Vec<HistoryQuery>) -> Vec<CustomerAggregate>;
         async fn plugin_usage(&self, plugin: &PluginName, currency: Currency, hour: Instant, day: Instant) -> PluginUsage;
         async fn dead_letters(&self, after: u64, limit: u32) -> Vec<DeadLetter>;

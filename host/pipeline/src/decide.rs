@@ -9,7 +9,7 @@
 //! The standard path is the host's: an order without a hold is released by
 //! default. A plugin can only add caution, and a plugin that fails leaves its
 //! order to a person while the others go on, unless it failed for a reason that
-//! passes: then the document waits, and later ones go before it.
+//! passes: then the document waits, and later ones about other orders go before it.
 
 mod reading;
 
@@ -29,6 +29,8 @@ mod later;
 
 mod set_aside;
 
+mod turn;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -42,6 +44,7 @@ pub(crate) use self::facts::{RuleRows, class, reference_facts};
 pub(crate) use self::later::{CANCEL_REQUESTED, as_change};
 pub(crate) use self::scoring::Question;
 pub use self::set_aside::SetAside;
+use self::turn::Subjects;
 pub(crate) use self::weighing::subject;
 use crate::leaf::{self, DecideFacts};
 use crate::{Pipeline, parallel};
@@ -94,9 +97,7 @@ impl Pipeline {
     /// When the store fails; a single document's error is in its place.
     pub async fn decide(self: &Arc<Self>, limit: u32) -> Result<Vec<Result<Committed, DecideError>>, DecideError> {
         let now = self.clock.now();
-        let mut documents = self.store.undecided(self.set_aside.beyond_waiting(limit)).await?;
-        documents.retain(|document| !self.set_aside.waits(document.position(), now));
-        documents.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        let documents = self.store.undecided(limit, &self.set_aside.waiting(now)).await?;
         if documents.is_empty() {
             return Ok(Vec::new());
         }
@@ -114,8 +115,10 @@ impl Pipeline {
         let mut unread = Vec::new();
         let mut validated = Vec::new();
         let mapped: Vec<_> = mapped.into_iter().flatten().flatten().collect();
-        let mut standings = self.standings(&mapped).await?;
+        let subjects = Subjects::of(&mapped);
+        let mut standings = self.standings(subjects.orders()).await?;
         for mapped in mapped {
+            let Some(mapped) = self.in_turn(mapped, &subjects, &standings, now) else { continue };
             match of_one(self.validate(mapped, &tables, &mut standings))? {
                 Some(Ok(order)) => validated.push(order),
                 Some(Err(other)) => unread.push(other),
@@ -142,10 +145,13 @@ impl Pipeline {
         decisions.sort_by_key(|decision| decision.document.position());
         for decision in &decisions {
             left.remove(&decision.document.position());
-            self.set_aside.decided(decision.document.position());
         }
+        self.keep_turns(&mut decisions, &left, &subjects, now);
         left.retain(|position| !self.set_aside.waits(*position, now));
+        let positions: Vec<_> = decisions.iter().map(|decision| decision.document.position()).collect();
         let committed = self.store.commit_decisions(decisions).await?;
+        let durable = positions.into_iter().zip(&committed).filter(|(_, result)| result.is_ok());
+        durable.for_each(|(position, _)| self.set_aside.decided(position));
         self.set_aside.add(&left);
         let set_aside = left.into_iter().map(|position| Err(DecideError::SetAside(position)));
         Ok(committed.into_iter().map(|result| result.map_err(DecideError::from)).chain(set_aside).collect())

@@ -166,11 +166,11 @@ async fn invariant_1_no_audit_no_action_what_cannot_be_recorded_is_not_done() {
 
     // A leaf that is in the log already cannot be committed a second time.
     let taken = 7;
-    let first = host.store.undecided(1).await.unwrap().pop().unwrap();
+    let first = host.store.undecided(1, &[]).await.unwrap().pop().unwrap();
     commit(&host, decision_by_hand(first, &["first"], leaf(taken))).await.unwrap();
     let before = host.summary().await;
 
-    let second = || async { host.store.undecided(1).await.unwrap().pop().unwrap() };
+    let second = || async { host.store.undecided(1, &[]).await.unwrap().pop().unwrap() };
     let refused = commit(&host, decision_by_hand(second().await, &["first"], leaf(taken))).await;
     assert!(matches!(refused, Err(StoreError::Failed(_))), "{refused:?}");
     assert_eq!(host.summary().await, before, "neither order nor outbox nor the document's state");

@@ -213,13 +213,19 @@ pub(super) fn lease_numbers(tx: &Connection, range: &str, count: u32) -> Result<
 
 // --- decide ------------------------------------------------------------------------------------
 
-pub(super) fn undecided(connection: &Connection, limit: u32) -> Result<Vec<Journaled>> {
+/// Positions as one value that a statement can read: however many there are, it is the same statement.
+pub(super) fn json_of(positions: &[DocumentPosition]) -> String {
+    let positions: Vec<String> = positions.iter().map(|position| position.0.to_string()).collect();
+    format!("[{}]", positions.join(","))
+}
+
+pub(super) fn undecided(connection: &Connection, limit: u32, without: &str) -> Result<Vec<Journaled>> {
     let mut statement = connection
         .prepare_cached(
             "SELECT position, input, idx, document.channel, document.sender, document.received_at, key, partner,
                     kind, content, document.payload, input.payload
              FROM document JOIN input ON input.id = document.input
-             WHERE state = 'undecided' AND NOT EXISTS (
+             WHERE state = 'undecided' AND position NOT IN (SELECT value FROM json_each(?2)) AND NOT EXISTS (
                  SELECT 1 FROM document AS earlier
                  WHERE earlier.channel = document.channel AND earlier.sender = document.sender
                    AND earlier.key = document.key AND earlier.position < document.position
@@ -228,7 +234,7 @@ pub(super) fn undecided(connection: &Connection, limit: u32) -> Result<Vec<Journ
         )
         .map_err(failed)?;
     let found = statement
-        .query_map([limit], |row| {
+        .query_map(params![limit, without], |row| {
             Ok((
                 row.get::<_, i64>(0)?,
                 digest(row, 1)?,
