@@ -34,7 +34,7 @@ mod turn;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use portreeve_model::PluginName;
+use portreeve_model::{Instant, PluginName};
 use portreeve_record::{RecordError, SealError};
 use portreeve_sandbox::Crossing;
 use portreeve_store::contract::{Decided, DecisionCommit, DocumentPosition};
@@ -68,6 +68,14 @@ pub enum DecideError {
     /// An event has no JSON.
     #[error("an event could not be written down: {0}")]
     Event(String),
+    /// The host failed on several documents and does not know on which of them.
+    #[error(
+        "{documents} documents could not be decided together; each is tried alone now, and the host's log says why"
+    )]
+    Panicked {
+        /// How many there are.
+        documents: usize,
+    },
     /// The host failed on one document; the next batch gives it to a person.
     #[error("document {} could not be decided and is set aside for a person; the host's log says why", .0.0)]
     SetAside(DocumentPosition),
@@ -94,13 +102,42 @@ impl Pipeline {
     /// undecided, what was not is decided again, alike.
     ///
     /// # Errors
-    /// When the store fails; a single document's error is in its place.
+    /// When the store fails, or the host itself does; a single document's error is in its
+    /// place.
     pub async fn decide(self: &Arc<Self>, limit: u32) -> Result<Vec<Result<Committed, DecideError>>, DecideError> {
         let now = self.clock.now();
-        let documents = self.store.undecided(limit, &self.set_aside.waiting(now)).await?;
-        if documents.is_empty() {
-            return Ok(Vec::new());
+        let at_once = self.set_aside.at_once(limit);
+        let documents = self.store.undecided(at_once, &self.set_aside.left_out(now)).await?;
+        let positions: BTreeSet<DocumentPosition> = documents.iter().map(Journaled::position).collect();
+        self.set_aside.goes_on_at(positions.first().copied());
+        let Some(last) = positions.last().copied() else { return Ok(Vec::new()) };
+
+        // A panic in the host's own stages takes its batch with it, and nothing else. Which
+        // document it met shows when each is tried alone.
+        let pipeline = Arc::clone(self);
+        let batch = parallel::in_order(vec![documents], 1, move |documents| {
+            let pipeline = Arc::clone(&pipeline);
+            async move { pipeline.decide_batch(documents, now).await }
+        });
+        match batch.await.pop().flatten() {
+            Some(decided) => decided,
+            None if positions.len() > 1 => {
+                self.set_aside.one_by_one(last);
+                Err(DecideError::Panicked { documents: positions.len() })
+            }
+            None => {
+                self.set_aside.add(&positions);
+                Ok(vec![Err(DecideError::SetAside(last))])
+            }
         }
+    }
+
+    /// One batch, through all of its stages.
+    async fn decide_batch(
+        self: &Arc<Self>,
+        documents: Vec<Journaled>,
+        now: Instant,
+    ) -> Result<Vec<Result<Committed, DecideError>>, DecideError> {
         let mut left: BTreeSet<DocumentPosition> = documents.iter().map(Journaled::position).collect();
         let tables = self.tables.read(&self.store, &self.tables_in_use()).await?;
 

@@ -30,11 +30,18 @@ const BACKOFF_MS_MAX: i64 = 5 * 60_000;
 /// Documents of a channel that may wait at once. A batch steps over each of them.
 pub(super) const WAITING_MAX: usize = 1_024;
 
+/// How often the host may fail on a document: at its decision, and once more when all it
+/// does is to give it to a person. Then the document stays as it is until a restart.
+const FAULTS_MAX: u32 = 2;
+
 /// Documents that are not decided now.
 #[derive(Default)]
 pub struct SetAside {
-    failed: Mutex<BTreeSet<DocumentPosition>>,
+    /// How often the host failed on them.
+    failed: Mutex<BTreeMap<DocumentPosition, u32>>,
     waiting: Mutex<BTreeMap<DocumentPosition, Waiting>>,
+    /// Up to here documents are decided one by one: one of them took its batch along.
+    one_by_one_to: Mutex<Option<DocumentPosition>>,
 }
 
 /// Whose document it is: only they may say anything about its order.
@@ -69,11 +76,36 @@ impl SetAside {
     /// They would fail again and again, so the next batch does nothing with them but
     /// open an exception.
     pub(super) fn add(&self, positions: &BTreeSet<DocumentPosition>) {
-        locked(&self.failed).extend(positions);
+        let mut failed = locked(&self.failed);
+        for position in positions {
+            let faults = failed.entry(*position).or_default();
+            *faults = faults.saturating_add(1);
+            if *faults == FAULTS_MAX {
+                let position = position.0;
+                tracing::error!(position, "a document cannot even be given to a person; it stays undecided");
+            }
+        }
     }
 
     pub(super) fn has(&self, position: DocumentPosition) -> bool {
-        locked(&self.failed).contains(&position)
+        locked(&self.failed).contains_key(&position)
+    }
+
+    /// From now on documents up to this one are decided one by one.
+    pub(super) fn one_by_one(&self, to: DocumentPosition) {
+        let mut one_by_one_to = locked(&self.one_by_one_to);
+        *one_by_one_to = one_by_one_to.max(Some(to));
+    }
+
+    /// How many documents to decide at once, where as many are allowed.
+    pub(super) fn at_once(&self, limit: u32) -> u32 {
+        if locked(&self.one_by_one_to).is_some() { limit.min(1) } else { limit }
+    }
+
+    /// Ends `one_by_one` where nothing is left below its end.
+    pub(super) fn goes_on_at(&self, next: Option<DocumentPosition>) {
+        let mut to = locked(&self.one_by_one_to);
+        *to = to.filter(|to| next.is_some_and(|next| next <= *to));
     }
 
     /// Lets a document wait after a passing failure, at least as long as was asked
@@ -136,10 +168,12 @@ impl SetAside {
         locked(&self.waiting).get(&position).is_some_and(|waiting| waiting.due_at > now)
     }
 
-    /// The documents whose next try is still to come.
-    pub(super) fn waiting(&self, now: Instant) -> Vec<DocumentPosition> {
-        let waiting = locked(&self.waiting);
-        waiting.iter().filter(|(_, waiting)| waiting.due_at > now).map(|(position, _)| *position).collect()
+    /// The documents whose next try is still to come, and those that have none.
+    pub(super) fn left_out(&self, now: Instant) -> Vec<DocumentPosition> {
+        let (waiting, failed) = (locked(&self.waiting), locked(&self.failed));
+        let waiting = waiting.iter().filter(|(_, waiting)| waiting.due_at > now).map(|(position, _)| *position);
+        let failed = failed.iter().filter(|(_, faults)| **faults >= FAULTS_MAX).map(|(position, _)| *position);
+        waiting.chain(failed).collect()
     }
 
     /// Forgets a document that was decided.
@@ -226,10 +260,10 @@ mod tests {
     fn those_whose_time_has_come_are_left_out_no_more() {
         let aside = SetAside::default();
         assert!(wait(&aside, FIRST, 0, START) && wait(&aside, NEXT, 5_000, START));
-        assert_eq!(aside.waiting(START), [FIRST, NEXT]);
-        assert_eq!(aside.waiting(Instant(1_000)), [NEXT]);
+        assert_eq!(aside.left_out(START), [FIRST, NEXT]);
+        assert_eq!(aside.left_out(Instant(1_000)), [NEXT]);
         aside.decided(NEXT);
-        assert_eq!(aside.waiting(START), [FIRST]);
+        assert_eq!(aside.left_out(START), [FIRST]);
     }
 
     #[test]
@@ -255,6 +289,30 @@ mod tests {
         aside.decided(FIRST);
         assert_eq!(aside.before(third, po, None, later), Some(due_at));
         assert_eq!(aside.before(third, po, None, due_at), None);
+    }
+
+    #[test]
+    fn a_document_that_the_host_fails_on_in_every_way_stands_in_nobodys_way() {
+        let aside = SetAside::default();
+        for left_out in [Vec::new(), vec![FIRST]] {
+            aside.add(&BTreeSet::from([FIRST]));
+            assert_eq!((aside.has(FIRST), aside.left_out(START)), (true, left_out));
+        }
+    }
+
+    #[test]
+    fn the_documents_of_a_batch_that_ended_in_a_panic_are_decided_one_by_one_and_then_others_at_once_again() {
+        let aside = SetAside::default();
+        assert_eq!(aside.at_once(64), 64);
+        aside.one_by_one(NEXT);
+        aside.one_by_one(FIRST);
+        for (next, at_once) in [(Some(FIRST), 1), (Some(NEXT), 1), (Some(DocumentPosition(3)), 64), (None, 64)] {
+            aside.goes_on_at(next);
+            assert_eq!(aside.at_once(64), at_once, "{next:?}");
+        }
+        aside.one_by_one(NEXT);
+        aside.goes_on_at(None);
+        assert_eq!(aside.at_once(64), 64, "nothing is left of them");
     }
 
     #[test]
