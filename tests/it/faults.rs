@@ -25,6 +25,8 @@ pub(crate) enum Fault {
     NotPersisted,
     /// It persists and returns an error all the same.
     PersistedButFailed,
+    /// Nothing is written any more, since whoever writes is gone.
+    WriterEnded,
     /// It persists and never answers.
     PersistedAndSilent,
     /// The process ends before it.
@@ -103,6 +105,7 @@ impl FaultyStore {
                 run.await?;
                 Err(StoreError::Unknown("the fault of the plan".to_owned()))
             }
+            Fault::WriterEnded => Err(StoreError::WriterEnded),
             Fault::PersistedAndSilent => {
                 run.await?;
                 std::future::pending().await

@@ -88,6 +88,12 @@ pub enum StoreError {
         /// How many writes may wait.
         queued: usize,
     },
+    /// Whoever writes is gone, as after a panic. Nothing was written, nor is anything until
+    /// the store is opened again.
+    #[error(
+        "the store's writer thread has ended, and nothing is written any more; restart the host and look into its log for why"
+    )]
+    WriterEnded,
     /// The claim passed to another worker, or the delivery is withheld.
     #[error("the lease on delivery `{outbox}` passed to another worker, or its order is withheld; this one stops")]
     LeaseLost {
