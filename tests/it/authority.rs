@@ -7,8 +7,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use portreeve_model::Instant;
 use portreeve_pipeline::{Clock, DecideError};
-use portreeve_store::contract::OrderState;
+use portreeve_store::contract::{DocumentPosition, OrderState};
 
+use crate::faults::{Fault, FaultyStore};
 use crate::support::{MORNING, PurchaseOrder, Setup, TestHost, x12};
 
 /// May hold 300.00 USD a day and route twice an hour. Nobody permits routes of the
@@ -179,6 +180,39 @@ async fn a_document_that_the_host_fails_on_goes_to_a_person_and_its_neighbours_g
     assert_eq!((exceptions[0].stage.as_str(), exceptions[0].code.as_str()), ("decide", "host-fault"));
     assert_eq!(host.orders().await.len(), 1);
     assert_eq!(host.summary().await.undecided, 0);
+}
+
+#[tokio::test]
+async fn a_panic_of_the_host_between_the_plugins_costs_one_document_and_not_the_road() {
+    let host = TestHost::demo().await;
+    let (host, store) = host.restart_behind(|store| FaultyStore::new(store, "none", Fault::NotPersisted, 0)).await;
+    for control in 1..=3 {
+        host.send_edi(&x12(control, &PurchaseOrder::clean(&format!("PO-{control}")))).await.unwrap();
+    }
+    store.panic_at(DocumentPosition(2));
+    let all = host.host.pipeline.decide(64).await;
+    assert!(matches!(all, Err(DecideError::Panicked { documents: 3 })), "{all:?}");
+    let mut decided = Vec::new();
+    loop {
+        match host.host.pipeline.decide(64).await.unwrap().as_slice() {
+            [] => break,
+            [one] => decided.push(one.is_ok()),
+            several => panic!("{several:?}"),
+        }
+    }
+    assert_eq!(decided, [true, false, true, true], "the second goes to a person before the third");
+    let numbers: Vec<String> = host.orders().await.into_iter().map(|order| order.number).collect();
+    assert_eq!(numbers, ["PO-1", "PO-3"]);
+    let exceptions = host.exceptions().await;
+    assert_eq!((exceptions.len(), exceptions[0].code.as_str()), (1, "host-fault"));
+    assert_eq!(host.summary().await.undecided, 0);
+
+    // It took nothing along for good.
+    for control in 4..=5 {
+        host.send_edi(&x12(control, &PurchaseOrder::clean(&format!("PO-{control}")))).await.unwrap();
+    }
+    assert_eq!(host.host.pipeline.decide(64).await.unwrap().len(), 2);
+    host.verify().await.unwrap();
 }
 
 #[tokio::test]

@@ -12,7 +12,9 @@ use portreeve_pipeline::Clock;
 use portreeve_sandbox::{CallContext, Lookup, LookupError};
 use portreeve_store::contract::OrderState;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
+use crate::later::with_purpose;
 use crate::support::{MORNING, PurchaseOrder, TestHost, x12};
 
 /// A look-up that answers nobody until it is opened: whoever asks keeps its sandbox.
@@ -50,15 +52,14 @@ async fn question(host: &TestHost, number: &str) -> ScoringRequest {
     ScoringRequest { order, received_at: MORNING, history, seed: 0, extensions: Vec::new() }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_order_that_finds_no_sandbox_is_decided_later_and_is_no_exception() {
+/// A host with one order decided and all of its sandboxes taken, two plugins' calls in
+/// them, for one gets no more than half. They end when the gate is opened.
+async fn crowded() -> (TestHost, Arc<Gate>, JoinSet<()>) {
     let host = TestHost::demo().await;
     host.decide_orders(&[PurchaseOrder::clean("PO-1")]).await;
     let request = question(&host, "PO-1").await;
     let gate = Arc::new(Gate { asked: AtomicUsize::new(0), open: watch::Sender::new(false) });
-
-    // Two plugins, for one gets no more than half.
-    let mut calls = tokio::task::JoinSet::new();
+    let mut calls = JoinSet::new();
     for name in ["fraud", "margin"] {
         for _ in 0..32 {
             let (pipeline, request) = (Arc::clone(&host.host.pipeline), request.clone());
@@ -66,25 +67,61 @@ async fn an_order_that_finds_no_sandbox_is_decided_later_and_is_no_exception() {
             context.lookup = Arc::clone(&gate) as _;
             calls.spawn(async move {
                 let plugin = &pipeline.plugins[&PluginName::parse(name).unwrap()].plugin;
-                plugin.score(&context, &request).await.outcome.unwrap().unwrap()
+                plugin.score(&context, &request).await.outcome.unwrap().unwrap();
             });
         }
     }
     while gate.asked.load(Ordering::SeqCst) < 64 {
         tokio::task::yield_now().await;
     }
+    (host, gate, calls)
+}
 
+async fn opened(gate: &Gate, mut calls: JoinSet<()>) {
+    gate.open.send_replace(true);
+    while let Some(ended) = calls.join_next().await {
+        ended.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_that_finds_no_sandbox_is_decided_later_and_is_no_exception() {
+    let (host, gate, calls) = crowded().await;
     assert_eq!(host.send_edi(&x12(2, &PurchaseOrder::clean("PO-2"))).await.unwrap().reply.status, 200);
     assert!(host.decide_all().await.is_empty());
     let busy = "portreeve_calls_total{plugin=\"x12-orders\",call=\"to-canonical\",result=\"busy\"} 1";
     assert!(host.host.pipeline.metrics.text(&[]).contains(busy), "{}", host.host.pipeline.metrics.text(&[]));
     assert_eq!((host.summary().await.undecided, host.exceptions().await.len()), (1, 0));
 
-    gate.open.send_replace(true);
-    while calls.join_next().await.is_some() {}
+    opened(&gate, calls).await;
     assert!(host.decide_all().await.is_empty(), "its time has not come");
     host.clock.advance_to(host.clock.now().plus_ms(1_000));
     host.decide_all().await;
     assert_eq!(host.order("PO-2").await.state, OrderState::Released);
     assert!(host.exceptions().await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_waits_for_an_order_that_nobody_could_read_yet() {
+    let (host, gate, calls) = crowded().await;
+    let order = PurchaseOrder::clean("PO-2");
+    host.send_edi(&x12(2, &order)).await.unwrap();
+    assert!(host.decide_all().await.is_empty());
+    opened(&gate, calls).await;
+
+    // Of the same partner: a change of the one, a new order, and a change of one that is here.
+    host.send_edi(&with_purpose(3, &order, "05")).await.unwrap();
+    host.send_edi(&x12(4, &PurchaseOrder::clean("PO-4"))).await.unwrap();
+    host.send_edi(&with_purpose(5, &PurchaseOrder::clean("PO-1"), "05")).await.unwrap();
+    host.decide_all().await;
+    assert_eq!(host.order("PO-4").await.state, OrderState::Released, "a stuck order blocks no other");
+    assert_eq!((host.summary().await.undecided, host.exceptions().await.len()), (2, 1));
+
+    host.clock.advance_to(host.clock.now().plus_ms(1_000));
+    host.decide_all().await;
+    let order = host.order("PO-2").await;
+    let exceptions = host.exceptions().await;
+    let about = exceptions.iter().find(|exception| exception.order == Some(order.id)).unwrap();
+    assert!(about.detail.contains("found other content for the order"), "{}", about.detail);
+    assert_eq!((order.state, exceptions.len(), host.summary().await.undecided), (OrderState::Released, 2, 0));
 }

@@ -12,6 +12,7 @@ use portreeve_record::leaf::{AcceptOutcome, EnvelopeOutcome};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
+use crate::faults::{Fault, FaultyStore};
 use crate::support::{MORNING, PurchaseOrder, TestHost, sample, shop_signature, x12};
 
 fn interchange(control: u32, number: &str) -> Vec<u8> {
@@ -132,6 +133,27 @@ async fn a_file_of_which_nothing_remains_is_refused_with_all_its_answers() {
         |leaf| matches!(&leaf.body, LeafBody::Accept(accept) if accept.outcome == AcceptOutcome::DuplicateRefused),
     );
     assert_eq!(refused.count(), 1);
+}
+
+#[tokio::test]
+async fn the_number_of_an_answer_is_given_to_nobody_else_when_its_sender_hangs_up() {
+    let host = TestHost::demo().await;
+    let (host, _) = host.restart_behind(|store| FaultyStore::new(store, "journal", Fault::PersistedAndSilent, 0)).await;
+    let (first, next) = (interchange(1, "PO-1"), interchange(2, "PO-2"));
+    let mut sending = Box::pin(host.send_edi(&first));
+    loop {
+        tokio::select! {
+            biased;
+            answered = &mut sending => panic!("the sender was to hang up before: {answered:?}"),
+            summary = host.summary() => if summary.inputs == 1 { break },
+        }
+    }
+    drop(sending);
+    let next = host.send_edi(&next).await.unwrap();
+    let first = host.send_edi(&first).await.unwrap();
+    let isa = |answer: Reply| String::from_utf8(answer.body).unwrap().get(90..99).unwrap().to_owned();
+    assert!(first.duplicate && !next.duplicate);
+    assert_ne!(isa(first.reply), isa(next.reply));
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@
 //! somebody notices.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use portreeve_model::reference::Row;
@@ -25,6 +25,10 @@ pub(crate) enum Fault {
     NotPersisted,
     /// It persists and returns an error all the same.
     PersistedButFailed,
+    /// Nothing is written any more, since whoever writes is gone.
+    WriterEnded,
+    /// It persists and never answers.
+    PersistedAndSilent,
     /// The process ends before it.
     DieBefore,
     /// The process ends after it, and nobody hears of it.
@@ -44,13 +48,21 @@ pub(crate) struct FaultyStore {
     good: AtomicU32,
     failed: AtomicBool,
     forgets: AtomicBool,
+    /// The position of a document about whose customer nobody can be asked; 0 for none.
+    panics_at: AtomicU64,
 }
 
 impl FaultyStore {
     /// Fails at one write: at its call after so many good ones, once.
     pub(crate) fn new(behind: Arc<dyn Store>, write: &str, fault: Fault, good: u32) -> Arc<Self> {
         let (good, failed, forgets) = (AtomicU32::new(good), AtomicBool::new(false), AtomicBool::new(false));
-        Arc::new(Self { behind, write: write.to_owned(), fault, good, failed, forgets })
+        let panics_at = AtomicU64::new(0);
+        Arc::new(Self { behind, write: write.to_owned(), fault, good, failed, forgets, panics_at })
+    }
+
+    /// From now on whoever decides the document at this position panics.
+    pub(crate) fn panic_at(&self, position: DocumentPosition) {
+        self.panics_at.store(position.0, Ordering::SeqCst);
     }
 
     /// From now on it knows no duplicate: whatever is journaled is something new, by
@@ -92,6 +104,11 @@ impl FaultyStore {
             Fault::PersistedButFailed => {
                 run.await?;
                 Err(StoreError::Unknown("the fault of the plan".to_owned()))
+            }
+            Fault::WriterEnded => Err(StoreError::WriterEnded),
+            Fault::PersistedAndSilent => {
+                run.await?;
+                std::future::pending().await
             }
             Fault::DieBefore => std::process::abort(),
             Fault::DieAfter => {
@@ -141,8 +158,7 @@ store! {
         async fn active_configuration(&self) -> Option<Configuration>;
         async fn references(&self, wanted: Vec<ReferenceWanted>) -> Vec<Option<ReferenceTable>>;
         async fn reference(&self, table: &str) -> Option<(u64, Vec<(String, Row)>)>;
-        async fn undecided(&self, limit: u32) -> Vec<Journaled>;
-        async fn customer_histories(&self, queries: Vec<HistoryQuery>) -> Vec<CustomerAggregate>;
+        async fn undecided(&self, limit: u32, without: &[DocumentPosition]) -> Vec<Journaled>;
         async fn plugin_usage(&self, plugin: &PluginName, currency: Currency, hour: Instant, day: Instant) -> PluginUsage;
         async fn dead_letters(&self, after: u64, limit: u32) -> Vec<DeadLetter>;
         async fn next_due(&self) -> Option<Instant>;
@@ -167,7 +183,13 @@ store! {
         async fn order(&self, id: OrderId) -> Option<OrderView>;
         async fn exceptions(&self, limit: u32) -> Vec<ExceptionView>;
         async fn decision_fingerprints(&self, after: DocumentPosition, limit: u32) -> Vec<(DocumentPosition, Digest)>;
-    }    forgotten {
+    }
+    forgotten {
+        async fn customer_histories(&self, queries: Vec<HistoryQuery>) -> Result<Vec<CustomerAggregate>, StoreError> {
+            let panics_at = self.panics_at.load(Ordering::SeqCst);
+            assert!(queries.iter().all(|query| query.below.0 != panics_at), "the panic of the plan");
+            self.behind.customer_histories(queries).await
+        }
         async fn journal(&self, mut entry: JournalEntry) -> Result<JournalOutcome, StoreError> {
             if self.forgets.load(Ordering::SeqCst) {
                 self.as_new(&mut entry);

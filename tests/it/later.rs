@@ -23,7 +23,7 @@ use crate::invariants::leaf;
 use crate::support::{EDI_TOKEN, PurchaseOrder, Setup, TestHost, sample, x12};
 
 /// An order with another purpose in BEG01.
-fn with_purpose(control: u32, order: &PurchaseOrder, purpose: &str) -> Vec<u8> {
+pub(crate) fn with_purpose(control: u32, order: &PurchaseOrder, purpose: &str) -> Vec<u8> {
     let text = String::from_utf8(x12(control, order)).unwrap();
     assert!(text.contains("BEG*00*"));
     text.replace("BEG*00*", &format!("BEG*{purpose}*")).into_bytes()
@@ -74,7 +74,7 @@ async fn other_content_for_an_order_is_an_event_of_its_own() {
     let host = TestHost::demo().await;
     send(&host, &x12(1, &PurchaseOrder::clean("PO-1"))).await;
     send(&host, &x12(2, &changed("PO-1", 7))).await;
-    assert_eq!(host.store.undecided(10).await.unwrap().len(), 1, "the change waits for what becomes of the first");
+    assert_eq!(host.store.undecided(10, &[]).await.unwrap().len(), 1, "the change waits for what becomes of the first");
     host.decide_all().await;
     let order = host.order("PO-1").await;
     assert_eq!((host.orders().await.len(), order.state), (1, OrderState::Released));
@@ -349,6 +349,43 @@ async fn a_cancellation_is_about_its_senders_own_order_and_the_release_that_it_n
     host.deliver_all().await;
     assert_eq!(delivery(&host.order("PO-1").await), (OrderState::Released, "delivered"));
     assert_eq!(delivery(&host.order("PO-2").await), (OrderState::Held, "withheld"));
+}
+
+/// Orders named `LATER` wait for their scorer.
+async fn patient() -> TestHost {
+    Setup::demo().scorers(&["obeys-the-sender"]).plugin("obeys-the-sender", "{}").start().await
+}
+
+#[tokio::test]
+async fn what_is_said_about_an_order_that_waits_is_decided_after_it_and_other_orders_are_not_held_up() {
+    for in_one_batch in [false, true] {
+        let host = patient().await;
+        let order = PurchaseOrder::clean("LATER-1");
+        for body in [x12(1, &order), with_purpose(2, &order, "05"), x12(3, &PurchaseOrder::clean("PO-3"))] {
+            send(&host, &body).await;
+            if !in_one_batch {
+                host.decide_all().await;
+            }
+        }
+        host.decide_all().await;
+        assert_eq!((host.summary().await.undecided, exceptions(&host).await), (2, Vec::new()));
+        assert_eq!(host.order("PO-3").await.state, OrderState::Released);
+        // One more, and each try of the first.
+        send(&host, &with_purpose(4, &order, "01")).await;
+        for _ in 0..4 {
+            host.decide_all().await;
+            assert_eq!(host.summary().await.undecided, 3);
+            host.clock.advance_to(host.clock.now().plus_ms(60_000));
+        }
+        host.decide_in_batches(2).await;
+        let order = host.order("LATER-1").await;
+        let kinds: Vec<_> = events(&host, order.id).await.iter().map(|event| event.kind).collect();
+        assert_eq!(kinds, [OrderEventKind::Changed, OrderEventKind::CancelRequested]);
+        let said: Vec<String> = host.exceptions().await.into_iter().map(|exception| exception.detail).collect();
+        assert_eq!(said.iter().filter(|detail| detail.contains("that is not here")).count(), 0, "{said:?}");
+        assert_eq!((said.len(), host.summary().await.undecided), (3, 0));
+        host.verify().await.unwrap();
+    }
 }
 
 /// What a sender and the host may do, in any order.

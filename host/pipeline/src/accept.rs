@@ -212,12 +212,17 @@ impl Pipeline {
         })?;
         if let Again::Conflict { envelope, answered } = judged.again {
             let refused = LeafBody::Accept(leaf::refused(record, answered)?);
-            let written = self.store.refuse(Leaf::new(&self.host, received_at, refused)?).await;
-            // The answer names numbers, and may be known to have been given.
-            if answered && matches!(written, Ok(()) | Err(StoreError::Unknown(_))) {
-                numbers.used_up();
+            let leaf = Leaf::new(&self.host, received_at, refused)?;
+            // An answer names numbers. Without one they go back with the draw.
+            let spent = answered.then(|| numbers.spend());
+            if let Err(error) = self.store.refuse(leaf).await {
+                if let Some(spent) = spent
+                    && !matches!(error, StoreError::Unknown(_))
+                {
+                    numbers.unspent(spent);
+                }
+                return Err(error.into());
             }
-            written?;
             return Err(AcceptError::Conflict { envelope, reply: answered.then_some(judged.reply) });
         }
         let changed = judged.settled.iter().filter(|(_, outcome)| *outcome == EnvelopeOutcome::Changed).count();
@@ -235,21 +240,27 @@ impl Pipeline {
             exceptions: judged.exceptions,
             leaf: Leaf::new(&self.host, received_at, LeafBody::Accept(record))?,
         };
+        // A queued write is carried out whoever still waits for it: from here on nobody
+        // else may get these numbers, unless the store says that nothing was written.
+        let spent = numbers.spend();
         match self.store.journal(entry).await {
             Ok(JournalOutcome::Committed { input, .. }) => {
-                numbers.used_up();
                 (0..changed).for_each(|_| self.metrics.refused("conflict"));
                 let finding = Finding { disposition: judged.disposition, problems: judged.problems };
                 let finding = Some(finding).filter(|_| !duplicate);
                 Ok(Taken::Done(Accepted { input, reply: judged.reply, duplicate, finding }))
             }
             Ok(JournalOutcome::Duplicate { input, reply }) => {
+                numbers.unspent(spent);
                 Ok(Taken::Done(Accepted { input, reply, duplicate: true, finding: None }))
             }
-            Ok(JournalOutcome::Known { envelopes }) => Ok(Taken::Known(envelopes)),
+            Ok(JournalOutcome::Known { envelopes }) => {
+                numbers.unspent(spent);
+                Ok(Taken::Known(envelopes))
+            }
             Err(error) => {
-                if matches!(error, StoreError::Unknown(_)) {
-                    numbers.used_up();
+                if !matches!(error, StoreError::Unknown(_)) {
+                    numbers.unspent(spent);
                 }
                 Err(error.into())
             }

@@ -9,7 +9,7 @@
 //! The standard path is the host's: an order without a hold is released by
 //! default. A plugin can only add caution, and a plugin that fails leaves its
 //! order to a person while the others go on, unless it failed for a reason that
-//! passes: then the document waits, and later ones go before it.
+//! passes: then the document waits, and later ones about other orders go before it.
 
 mod reading;
 
@@ -29,10 +29,12 @@ mod later;
 
 mod set_aside;
 
+mod turn;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use portreeve_model::PluginName;
+use portreeve_model::{Instant, PluginName};
 use portreeve_record::{RecordError, SealError};
 use portreeve_sandbox::Crossing;
 use portreeve_store::contract::{Decided, DecisionCommit, DocumentPosition};
@@ -42,6 +44,7 @@ pub(crate) use self::facts::{RuleRows, class, reference_facts};
 pub(crate) use self::later::{CANCEL_REQUESTED, as_change};
 pub(crate) use self::scoring::Question;
 pub use self::set_aside::SetAside;
+use self::turn::Subjects;
 pub(crate) use self::weighing::subject;
 use crate::leaf::{self, DecideFacts};
 use crate::{Pipeline, parallel};
@@ -65,6 +68,14 @@ pub enum DecideError {
     /// An event has no JSON.
     #[error("an event could not be written down: {0}")]
     Event(String),
+    /// The host failed on several documents and does not know on which of them.
+    #[error(
+        "{documents} documents could not be decided together; each is tried alone now, and the host's log says why"
+    )]
+    Panicked {
+        /// How many there are.
+        documents: usize,
+    },
     /// The host failed on one document; the next batch gives it to a person.
     #[error("document {} could not be decided and is set aside for a person; the host's log says why", .0.0)]
     SetAside(DocumentPosition),
@@ -91,15 +102,42 @@ impl Pipeline {
     /// undecided, what was not is decided again, alike.
     ///
     /// # Errors
-    /// When the store fails; a single document's error is in its place.
+    /// When the store fails, or the host itself does; a single document's error is in its
+    /// place.
     pub async fn decide(self: &Arc<Self>, limit: u32) -> Result<Vec<Result<Committed, DecideError>>, DecideError> {
         let now = self.clock.now();
-        let mut documents = self.store.undecided(self.set_aside.beyond_waiting(limit)).await?;
-        documents.retain(|document| !self.set_aside.waits(document.position(), now));
-        documents.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-        if documents.is_empty() {
-            return Ok(Vec::new());
+        let at_once = self.set_aside.at_once(limit);
+        let documents = self.store.undecided(at_once, &self.set_aside.left_out(now)).await?;
+        let positions: BTreeSet<DocumentPosition> = documents.iter().map(Journaled::position).collect();
+        self.set_aside.goes_on_at(positions.first().copied());
+        let Some(last) = positions.last().copied() else { return Ok(Vec::new()) };
+
+        // A panic in the host's own stages takes its batch with it, and nothing else. Which
+        // document it met shows when each is tried alone.
+        let pipeline = Arc::clone(self);
+        let batch = parallel::in_order(vec![documents], 1, move |documents| {
+            let pipeline = Arc::clone(&pipeline);
+            async move { pipeline.decide_batch(documents, now).await }
+        });
+        match batch.await.pop().flatten() {
+            Some(decided) => decided,
+            None if positions.len() > 1 => {
+                self.set_aside.one_by_one(last);
+                Err(DecideError::Panicked { documents: positions.len() })
+            }
+            None => {
+                self.set_aside.add(&positions);
+                Ok(vec![Err(DecideError::SetAside(last))])
+            }
         }
+    }
+
+    /// One batch, through all of its stages.
+    async fn decide_batch(
+        self: &Arc<Self>,
+        documents: Vec<Journaled>,
+        now: Instant,
+    ) -> Result<Vec<Result<Committed, DecideError>>, DecideError> {
         let mut left: BTreeSet<DocumentPosition> = documents.iter().map(Journaled::position).collect();
         let tables = self.tables.read(&self.store, &self.tables_in_use()).await?;
 
@@ -114,8 +152,10 @@ impl Pipeline {
         let mut unread = Vec::new();
         let mut validated = Vec::new();
         let mapped: Vec<_> = mapped.into_iter().flatten().flatten().collect();
-        let mut standings = self.standings(&mapped).await?;
+        let subjects = Subjects::of(&mapped);
+        let mut standings = self.standings(subjects.orders()).await?;
         for mapped in mapped {
+            let Some(mapped) = self.in_turn(mapped, &subjects, &standings, now) else { continue };
             match of_one(self.validate(mapped, &tables, &mut standings))? {
                 Some(Ok(order)) => validated.push(order),
                 Some(Err(other)) => unread.push(other),
@@ -142,10 +182,13 @@ impl Pipeline {
         decisions.sort_by_key(|decision| decision.document.position());
         for decision in &decisions {
             left.remove(&decision.document.position());
-            self.set_aside.decided(decision.document.position());
         }
+        self.keep_turns(&mut decisions, &left, &subjects, now);
         left.retain(|position| !self.set_aside.waits(*position, now));
+        let positions: Vec<_> = decisions.iter().map(|decision| decision.document.position()).collect();
         let committed = self.store.commit_decisions(decisions).await?;
+        let durable = positions.into_iter().zip(&committed).filter(|(_, result)| result.is_ok());
+        durable.for_each(|(position, _)| self.set_aside.decided(position));
         self.set_aside.add(&left);
         let set_aside = left.into_iter().map(|position| Err(DecideError::SetAside(position)));
         Ok(committed.into_iter().map(|result| result.map_err(DecideError::from)).chain(set_aside).collect())

@@ -39,8 +39,8 @@ impl NumberRanges {
     }
 }
 
-/// The numbers of one call. What it drew goes back when it is dropped, unless the
-/// effect that names the numbers was committed.
+/// The numbers of one call. What it drew goes back when it is dropped, unless a write
+/// that names the numbers has begun.
 pub(crate) struct Draw {
     store: Arc<dyn Store>,
     ranges: Arc<NumberRanges>,
@@ -52,15 +52,24 @@ impl Draw {
         Arc::new(Self { store: Arc::clone(store), ranges: Arc::clone(ranges), drawn: Mutex::default() })
     }
 
-    /// The effect that names the numbers was committed, or may have been.
-    pub(crate) fn used_up(&self) {
-        self.drawn().clear();
+    /// Takes the numbers out, for a write that names them: it goes on when whoever
+    /// waits for it is gone, as a sender is who hangs up.
+    pub(crate) fn spend(&self) -> Spent {
+        Spent(std::mem::take(&mut *self.drawn()))
+    }
+
+    /// The write persisted nothing for certain: its numbers are as good as new.
+    pub(crate) fn unspent(&self, spent: Spent) {
+        self.drawn().extend(spent.0);
     }
 
     fn drawn(&self) -> MutexGuard<'_, Vec<(String, u64)>> {
         self.drawn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// Numbers that a write names. Dropped, they are given to nobody else.
+pub(crate) struct Spent(Vec<(String, u64)>);
 
 #[async_trait]
 impl Numbers for Draw {

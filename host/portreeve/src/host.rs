@@ -23,7 +23,7 @@ use portreeve_record::{Leaf, LeafBody, LogKey, VerifierKey, canonical_digest};
 use portreeve_registry::{CodeCache, Installed, Registry};
 use portreeve_sandbox::{Sandbox, SandboxOptions};
 use portreeve_store::contract::NewReference;
-use portreeve_store::{Settled, SqliteStore, Store};
+use portreeve_store::{Settled, SqliteStore, Store, StoreError};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
@@ -465,13 +465,14 @@ impl Host {
     }
 
     /// Serves the front door and works behind it until `stop` completes or the
-    /// log cannot go on.
+    /// log or the store cannot go on.
     ///
     /// The door closes first and within ten seconds: whatever it accepts
     /// until then is still under the last signed head when this returns.
     ///
     /// # Errors
-    /// When the listener fails or the audit log is damaged.
+    /// When the listener fails, the audit log is damaged or the store writes nothing any
+    /// more.
     pub async fn serve(
         &self,
         listener: TcpListener,
@@ -502,7 +503,7 @@ impl Host {
                 );
                 worked.and(closed).and(told)
             }
-            // By itself it ends only when the log is damaged.
+            // By itself it ends only when the log is damaged or the store writes no more.
             worked = &mut work => worked.and(close_door.await),
         }
     }
@@ -512,8 +513,8 @@ impl Host {
     /// and tried again: what was accepted is durable and waits.
     ///
     /// # Errors
-    /// When the audit log is damaged: the host is not ready any more, begins
-    /// nothing new and stops rather than sign damage.
+    /// When the audit log is damaged or the store's writer is gone: the host is not
+    /// ready any more, begins nothing new and stops rather than sign damage or try for ever.
     pub async fn work(&self, stop: watch::Receiver<bool>) -> anyhow::Result<()> {
         self.ready.store(true, Ordering::Release);
         let (halt, halted) = watch::channel(false);
@@ -522,14 +523,24 @@ impl Host {
             halt.send_replace(true);
         };
         let at_rest = Notify::new();
+        // Claims are the writes of a host that has nothing else to do: whoever delivers
+        // is the first to know that nothing is written any more.
+        let delivering = async {
+            let delivered = self.deliver_until(halted.clone()).await;
+            if delivered.is_err() {
+                begin_nothing();
+            }
+            delivered
+        };
         let road = async {
-            tokio::join!(
+            let ((), (), delivered, ()) = tokio::join!(
                 self.watch_until(halted.clone()),
                 self.decide_until(halted.clone()),
-                self.deliver_until(halted.clone()),
+                delivering,
                 self.forget_until(halted.clone())
             );
             at_rest.notify_one();
+            delivered
         };
         // Decisions and receipts of the last moments get their index, too: the
         // log stops after the road, unless it is the reason to stop.
@@ -549,7 +560,8 @@ impl Host {
                 () = stopped(halted.clone()) => {}
             }
         };
-        let (logged, (), ()) = tokio::join!(log, road, told);
+        let (logged, delivered, ()) = tokio::join!(log, road, told);
+        delivered.context("the store cannot go on")?;
         logged.context("the audit log cannot go on")
     }
 
@@ -593,11 +605,17 @@ impl Host {
         }
     }
 
-    async fn deliver_until(&self, stop: watch::Receiver<bool>) {
+    /// Ends by itself only when the store's writer is gone.
+    async fn deliver_until(&self, stop: watch::Receiver<bool>) -> Result<(), StoreError> {
         let mut deliveries = Deliveries::new(Arc::clone(&self.pipeline), DELIVERIES_MAX);
-        while !*stop.borrow() {
+        let mut writes = Ok(());
+        while !*stop.borrow() && writes.is_ok() {
             if let Err(error) = deliveries.start_due().await {
                 tracing::error!(%error, "deliveries could not be claimed");
+                if matches!(error, StoreError::WriterEnded) {
+                    writes = Err(error);
+                    continue;
+                }
             }
             // An ended one makes room; what nobody announces is looked for in a while.
             tokio::select! {
@@ -608,6 +626,7 @@ impl Host {
         while let Some(ended) = deliveries.ended().await {
             ended.into_iter().for_each(report);
         }
+        writes
     }
 
     /// Removes content whose retention has ended, where the configuration has one.

@@ -88,6 +88,12 @@ pub enum StoreError {
         /// How many writes may wait.
         queued: usize,
     },
+    /// Whoever writes is gone, as after a panic. Nothing was written, nor is anything until
+    /// the store is opened again.
+    #[error(
+        "the store's writer thread has ended, and nothing is written any more; restart the host and look into its log for why"
+    )]
+    WriterEnded,
     /// The claim passed to another worker, or the delivery is withheld.
     #[error("the lease on delivery `{outbox}` passed to another worker, or its order is withheld; this one stops")]
     LeaseLost {
@@ -1028,11 +1034,11 @@ pub trait Store: Send + Sync + 'static {
     /// never given twice.
     async fn lease_numbers(&self, range: &str, count: u32) -> Result<u64, StoreError>;
 
-    /// Documents without a decision, in the order of their positions, of each business
-    /// key the first one only: the next one waits for what becomes of it. Handing a
-    /// document out does not take it away: two callers get the same one, and the first
+    /// Documents without a decision, in the order of their positions and `without` those
+    /// that the caller names, of each business key the first one only: the next one waits
+    /// for what becomes of it, whether it was named or not. Handing a document out does not take it away: two callers get the same one, and the first
     /// decision counts. One whose bytes are erased or damaged comes without them.
-    async fn undecided(&self, limit: u32) -> Result<Vec<Journaled>, StoreError>;
+    async fn undecided(&self, limit: u32, without: &[DocumentPosition]) -> Result<Vec<Journaled>, StoreError>;
 
     /// What is known about customers below a position each, in the order of the questions.
     async fn customer_histories(&self, queries: Vec<HistoryQuery>) -> Result<Vec<CustomerAggregate>, StoreError>;

@@ -18,6 +18,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{oneshot, watch};
 
 use super::{commit, decision_by_hand, leaf, sealed};
+use crate::faults::{Fault, FaultyStore};
 use crate::support::{EDI_TOKEN, MORNING, PurchaseOrder, ScriptedTarget, Setup, TestHost, sample, x12};
 
 /// Longer than anything here takes; only a failing test waits for it.
@@ -166,11 +167,11 @@ async fn invariant_1_no_audit_no_action_what_cannot_be_recorded_is_not_done() {
 
     // A leaf that is in the log already cannot be committed a second time.
     let taken = 7;
-    let first = host.store.undecided(1).await.unwrap().pop().unwrap();
+    let first = host.store.undecided(1, &[]).await.unwrap().pop().unwrap();
     commit(&host, decision_by_hand(first, &["first"], leaf(taken))).await.unwrap();
     let before = host.summary().await;
 
-    let second = || async { host.store.undecided(1).await.unwrap().pop().unwrap() };
+    let second = || async { host.store.undecided(1, &[]).await.unwrap().pop().unwrap() };
     let refused = commit(&host, decision_by_hand(second().await, &["first"], leaf(taken))).await;
     assert!(matches!(refused, Err(StoreError::Failed(_))), "{refused:?}");
     assert_eq!(host.summary().await, before, "neither order nor outbox nor the document's state");
@@ -221,6 +222,21 @@ async fn invariant_1_no_audit_no_action_a_host_with_a_damaged_log_stops() {
     let ended = worked.await.expect("the host goes on over a damaged log");
     let error = format!("{:#}", ended.unwrap_err());
     assert!(error.contains("was changed"), "{error}");
+    assert_eq!(door.get("/readyz", &[]).await.status, 503);
+    assert!(!*stop.borrow(), "nobody told it to");
+    door.close().await;
+}
+
+#[tokio::test]
+async fn invariant_1_no_audit_no_action_a_host_whose_store_writes_no_more_stops() {
+    let host = TestHost::demo().await;
+    // An idle host, which finds nothing to write but claims.
+    let (host, _) = host.restart_behind(|store| FaultyStore::new(store, "claim", Fault::WriterEnded, 3)).await;
+    let door = host.front_door().await;
+    let (stop, stopping) = watch::channel(false);
+    let ended = tokio::time::timeout(PATIENCE, host.host.work(stopping)).await.expect("the host goes on");
+    let error = format!("{:#}", ended.unwrap_err());
+    assert!(error.starts_with("the store cannot go on") && error.contains("restart the host"), "{error}");
     assert_eq!(door.get("/readyz", &[]).await.status, 503);
     assert!(!*stop.borrow(), "nobody told it to");
     door.close().await;

@@ -16,7 +16,7 @@ async fn invariant_5_in_order_a_second_effect_of_an_order_waits_for_the_first() 
     let host = TestHost::demo().await;
     host.send_edi(&x12(1, &PurchaseOrder::clean("PO-1"))).await.unwrap();
     host.send_edi(&x12(2, &PurchaseOrder::clean("PO-2"))).await.unwrap();
-    for (document, number) in host.store.undecided(2).await.unwrap().into_iter().zip(1..) {
+    for (document, number) in host.store.undecided(2, &[]).await.unwrap().into_iter().zip(1..) {
         commit(&host, decision_by_hand(document, &["first", "second"], leaf(number))).await.unwrap();
     }
     let claim = |at: i64| claim(&host.store, at);

@@ -10,6 +10,7 @@ use portreeve_store::Journaled;
 use portreeve_store::contract::{DocumentPosition, NewException};
 
 use super::later::{Later, as_change};
+use super::set_aside::Party;
 use crate::accept::call_error_code;
 use crate::passing::passing;
 use crate::tables::Tables;
@@ -82,7 +83,7 @@ impl Pipeline {
         let crossed = self.metrics.called(transformer.plugin.to_canonical(&context, &request).await);
         let queue = self.queue(&document);
         if let Some(asked_ms) = passing(&crossed.outcome)
-            && self.set_aside.wait(document.position(), asked_ms, self.clock.now())
+            && self.set_aside.wait(document.position(), Party::of(&document), None, asked_ms, self.clock.now())
         {
             return None;
         }

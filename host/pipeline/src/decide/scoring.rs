@@ -9,6 +9,7 @@ use portreeve_model::{Digest, Instant, Order, PluginKind, PluginName};
 use portreeve_sandbox::Crossing;
 
 use super::DecideError;
+use super::set_aside::Party;
 use super::validating::Validated;
 use crate::accept::call_error_code;
 use crate::decision::{Answers, Scoring};
@@ -68,10 +69,12 @@ impl Pipeline {
         let mut question = Question::new(order, event, history, context.received_at);
         for name in self.scorers(&scored.validated.document) {
             let (mut scoring, crossing, passing) = self.score_once(name, &mut question, &context).await;
-            if let Some(asked_ms) = passing
-                && self.set_aside.wait(scored.validated.document.position(), asked_ms, self.clock.now())
-            {
-                return Ok(None);
+            if let Some(asked_ms) = passing {
+                let Validated { document, id, .. } = &scored.validated;
+                let (party, now) = (Party::of(document), self.clock.now());
+                if self.set_aside.wait(document.position(), party, Some(*id), asked_ms, now) {
+                    return Ok(None);
+                }
             }
             if let Some(crossing) = crossing {
                 scoring.lookups = scored.answers.places(&crossing.lookups);

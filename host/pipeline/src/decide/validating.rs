@@ -56,13 +56,7 @@ pub(super) struct Validated {
 
 impl Pipeline {
     /// Asks the store about the orders of a batch.
-    pub(super) async fn standings(&self, mapped: &[Mapped]) -> Result<Standings, DecideError> {
-        let ids = mapped.iter().filter_map(|Mapped { document, outcome, .. }| match outcome {
-            Ok(Reading::Order(order, _)) => Some(order_id(document, &order.number, order.release.as_deref())),
-            Ok(Reading::Later(later)) => Some(later.order_id(document)),
-            Ok(Reading::Duplicate(_)) | Err(_) => None,
-        });
-        let ids: Vec<OrderId> = ids.collect();
+    pub(super) async fn standings(&self, ids: Vec<OrderId>) -> Result<Standings, DecideError> {
         let standings = self.store.order_standings(ids.clone()).await?;
         Ok(Standings(ids.into_iter().zip(standings).collect()))
     }

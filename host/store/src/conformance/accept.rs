@@ -21,7 +21,7 @@ pub(crate) async fn an_acknowledged_input_is_there_after_a_reopening(maker: impl
 
     let store = maker.open().await;
     assert_eq!(store.reply_to(input_id(1)).await.unwrap(), Some(reply("reply to 1")));
-    let documents = store.undecided(ALL).await.unwrap();
+    let documents = store.undecided(ALL, &[]).await.unwrap();
     let first = documents.first().unwrap();
     assert_eq!((first.key(), first.index(), first.kind(), first.partner()), ("PO-1", 0, "x12/850", "C-1201"));
     assert_eq!((first.input(), first.sender(), first.received_at()), (input_id(1), &sender(), NOW.plus_ms(1)));
@@ -95,7 +95,7 @@ pub(crate) async fn no_position_appears_below_one_that_was_seen(maker: impl Make
     }
     let mut seen: Vec<(DocumentPosition, String)> = Vec::new();
     while seen.len() < 96 {
-        let found = one.undecided(ALL).await.unwrap();
+        let found = one.undecided(ALL, &[]).await.unwrap();
         let found: Vec<_> = found.iter().map(|document| (document.position(), document.key().to_owned())).collect();
         assert_eq!(found.get(..seen.len()), Some(seen.as_slice()), "what is new stands behind what was seen");
         seen = found;
@@ -129,7 +129,7 @@ pub(crate) async fn exceptions_are_paged_oldest_first(maker: impl Maker) {
         entry.exceptions = vec![exception(&format!("code-{number}"))];
         keep(&store, entry).await;
     }
-    assert!(store.undecided(ALL).await.unwrap().is_empty());
+    assert!(store.undecided(ALL, &[]).await.unwrap().is_empty());
     let all = store.exceptions(ALL).await.unwrap();
     let mut paged = Vec::new();
     while let Some(last) = {

@@ -49,7 +49,7 @@ pub(crate) async fn a_decision_is_there_after_a_reopening_with_everything_that_i
     assert_eq!(trail.leaves.iter().map(|leaf| leaf.id).collect::<Vec<_>>(), [leaf(1).id(), leaf(2).id()]);
     let fingerprints = store.decision_fingerprints(DocumentPosition(0), ALL).await.unwrap();
     assert_eq!(fingerprints, [(committed.position(), fingerprint)]);
-    assert!(store.undecided(ALL).await.unwrap().is_empty());
+    assert!(store.undecided(ALL, &[]).await.unwrap().is_empty());
     assert!(store.order(order_id("PO-9")).await.unwrap().is_none());
     assert!(store.order_trail(order_id("PO-9")).await.unwrap().is_none());
 }
@@ -58,7 +58,7 @@ pub(crate) async fn of_a_business_key_the_next_document_waits_for_the_first(make
     let store = maker.open().await;
     keep(&store, input(1, &["PO-1"])).await;
     keep(&store, input(2, &["PO-1", "PO-2"])).await;
-    let handed = store.undecided(ALL).await.unwrap();
+    let handed = store.undecided(ALL, &[]).await.unwrap();
     assert_eq!(handed.iter().map(|document| document.key()).collect::<Vec<_>>(), ["PO-1", "PO-2"]);
     assert!(handed[0].position() < handed[1].position() && handed[0].first().is_none());
 
@@ -74,13 +74,23 @@ pub(crate) async fn of_a_business_key_the_next_document_waits_for_the_first(make
 
     // One that did is the first of all later ones.
     keep(&store, input(5, &["PO-1"])).await;
-    let third = store.undecided(ALL).await.unwrap().into_iter().find(|document| document.key() == "PO-1").unwrap();
+    let third = store.undecided(ALL, &[]).await.unwrap().into_iter().find(|document| document.key() == "PO-1").unwrap();
     let first = third.first().unwrap();
     assert!(first.position > first_position && !first.same_content);
     let duplicate = Decided::Duplicate { of: first.position };
     commit(&store, decision_of(third, duplicate, Vec::new(), leaf(6))).await.unwrap();
     let summary = store.summary().await.unwrap();
     assert_eq!((summary.duplicates, summary.unmapped, summary.undecided), (1, 1, 1));
+}
+
+pub(crate) async fn documents_are_left_out_and_stand_before_those_of_their_key_all_the_same(maker: impl Maker) {
+    let store = maker.open().await;
+    keep(&store, input(1, &["PO-1", "PO-2", "PO-3"])).await;
+    keep(&store, input(2, &["PO-1", "PO-4"])).await;
+    let all = store.undecided(ALL, &[]).await.unwrap();
+    let without = [all[0].position(), all[2].position(), DocumentPosition(u64::from(u32::MAX))];
+    let handed = store.undecided(2, &without).await.unwrap();
+    assert_eq!(handed.iter().map(|document| document.key()).collect::<Vec<_>>(), ["PO-2", "PO-4"], "as many as asked");
 }
 
 pub(crate) async fn a_second_decision_about_a_document_hears_of_the_first(maker: impl Maker) {
@@ -99,7 +109,7 @@ pub(crate) async fn a_decision_that_fails_leaves_its_neighbours(maker: impl Make
     let store = maker.open().await;
     keep(&store, input(1, &["PO-1", "PO-2", "PO-3"])).await;
     let mut decisions = Vec::new();
-    for (document, number) in store.undecided(ALL).await.unwrap().into_iter().zip(2..) {
+    for (document, number) in store.undecided(ALL, &[]).await.unwrap().into_iter().zip(2..) {
         decisions.push(released(document, &[("erp", "order")], leaf(number)));
     }
     // Two orders cannot have one id.
@@ -120,7 +130,7 @@ pub(crate) async fn an_erased_or_damaged_document_comes_without_its_bytes(maker:
     keep(&store, entry).await;
     maker.harm(Harm::Erase(erased));
     maker.harm(Harm::Damage(damaged));
-    let documents = store.undecided(ALL).await.unwrap();
+    let documents = store.undecided(ALL, &[]).await.unwrap();
     assert_eq!(documents.len(), 3, "each has to be decided, or it stands in the way of all others");
     assert!(documents[0].body().unwrap_err().contains("was erased"));
     assert!(documents[1].body().unwrap_err().contains("damaged"));

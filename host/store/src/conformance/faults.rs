@@ -108,7 +108,7 @@ async fn prepare(write: &str, store: &Arc<dyn Store>) -> u64 {
         }
         "forget" => {
             keep(store, input(1, &["PO-1"])).await;
-            let document = store.undecided(ALL).await.unwrap().remove(0);
+            let document = store.undecided(ALL, &[]).await.unwrap().remove(0);
             super::fixture::commit(store, released(document, &[], leaf(2))).await.unwrap();
         }
         "append_sequenced" => {
@@ -124,7 +124,7 @@ async fn prepare(write: &str, store: &Arc<dyn Store>) -> u64 {
 /// Reads what a caller reads before it writes.
 async fn ready(write: &str, store: &Arc<dyn Store>, exception: u64, after_ms: i64) -> Ready {
     match write {
-        "commit_decisions" => Ready::Documents(store.undecided(ALL).await.unwrap()),
+        "commit_decisions" => Ready::Documents(store.undecided(ALL, &[]).await.unwrap()),
         "begin_attempt" | "settle" | "settle_unattempted" => match claim(store, after_ms).await.pop() {
             None => Ready::Done,
             Some(permit) if write == "begin_attempt" && permit.unresolved() => Ready::Done,
@@ -200,14 +200,14 @@ pub(crate) async fn a_fault_undoes_a_whole_batch_of_decisions<M: Maker>(_: M) {
         let maker = M::new();
         let store = maker.open().await;
         keep(&store, input(1, &["PO-1", "PO-2", "PO-3"])).await;
-        let documents = store.undecided(ALL).await.unwrap();
+        let documents = store.undecided(ALL, &[]).await.unwrap();
         let decisions = (2..).zip(documents).map(|(number, document)| released(document, &[], leaf(number)));
         maker.fail_next_commit(Some(fault));
         let failed = store.commit_decisions(decisions.collect()).await;
         assert!(failed.is_err(), "{fault:?}: no decision was said to be durable");
         drop(store);
         let store = maker.open().await;
-        assert_eq!(store.undecided(ALL).await.unwrap().len(), undecided, "{fault:?}");
+        assert_eq!(store.undecided(ALL, &[]).await.unwrap().len(), undecided, "{fault:?}");
         assert_eq!(leaves(&store).await.len(), 4 - undecided, "{fault:?}");
     }
 }

@@ -182,7 +182,7 @@ pub(crate) async fn commit(store: &Arc<dyn Store>, decision: DecisionCommit) -> 
 
 /// The next document.
 pub(crate) async fn next(store: &Arc<dyn Store>) -> Journaled {
-    store.undecided(1).await.unwrap().pop().unwrap()
+    store.undecided(1, &[]).await.unwrap().pop().unwrap()
 }
 
 /// Takes in one order and releases it with these effects; two leaves, from a number on.
@@ -214,7 +214,7 @@ pub(crate) fn dead(blocks: bool) -> Settlement {
 /// promised), times, and the commitments that salts make.
 pub(crate) async fn observe(store: &Arc<dyn Store>) -> Vec<String> {
     let mut seen = vec![format!("{:?}", store.summary().await.unwrap())];
-    for document in store.undecided(ALL).await.unwrap() {
+    for document in store.undecided(ALL, &[]).await.unwrap() {
         seen.push(format!("undecided {} {:?}", document.key(), document.first().map(|first| first.same_content)));
     }
     for order in store.orders(DocumentPosition(0), ALL).await.unwrap() {

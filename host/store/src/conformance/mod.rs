@@ -83,7 +83,8 @@ macro_rules! suite {
                 no_position_appears_below_one_that_was_seen, a_refusal_is_on_record_once, exceptions_are_paged_oldest_first,
                 a_number_is_never_given_twice;
             decide: a_decision_is_there_after_a_reopening_with_everything_that_it_causes,
-                of_a_business_key_the_next_document_waits_for_the_first, a_second_decision_about_a_document_hears_of_the_first,
+                of_a_business_key_the_next_document_waits_for_the_first,
+                documents_are_left_out_and_stand_before_those_of_their_key_all_the_same, a_second_decision_about_a_document_hears_of_the_first,
                 a_decision_that_fails_leaves_its_neighbours, an_erased_or_damaged_document_comes_without_its_bytes,
                 what_comes_about_an_order_stands_beside_it_in_journal_order, orders_are_paged_in_journal_order, history_is_of_lower_positions_and_of_one_customer,
                 usage_counts_each_order_once_and_each_budget_apart, a_subject_is_found_in_everything_that_is_about_it;

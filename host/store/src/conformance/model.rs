@@ -314,7 +314,7 @@ impl Model {
     }
 
     async fn decide(&mut self, store: &Arc<dyn Store>, maker: &impl Maker, unmapped: bool, fault: Option<Fault>) {
-        let Some(document) = store.undecided(1).await.unwrap().pop() else { return };
+        let Some(document) = store.undecided(1, &[]).await.unwrap().pop() else { return };
         let index = self.documents.iter().position(|known| known.state == State::Undecided).unwrap();
         let key = self.documents[index].key.clone();
         assert_eq!(document.key(), key);

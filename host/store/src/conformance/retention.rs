@@ -86,25 +86,25 @@ pub(crate) async fn whatever_is_open_keeps_its_content(maker: impl Maker) {
     assert!(finished(&store, LATER).await.is_empty());
     // One of two documents without a decision.
     keep(&store, input(11, &["PO-2", "PO-3"])).await;
-    let documents = store.undecided(ALL).await.unwrap();
+    let documents = store.undecided(ALL, &[]).await.unwrap();
     for document in documents.into_iter().filter(|document| document.key() == "PO-2") {
         commit(&store, released(document, &[], leaf(12))).await.unwrap();
     }
     // Waiting for a person, in each way.
     for (number, state) in [(21, OrderState::Held), (31, OrderState::Routed), (41, OrderState::Exception)] {
         keep(&store, input(number, &[&format!("PO-{number}")])).await;
-        let document = store.undecided(ALL).await.unwrap().pop().unwrap();
+        let document = store.undecided(ALL, &[]).await.unwrap().pop().unwrap();
         let mut decision = released(document, &[], leaf(number + 1));
         order_in(&mut decision).state = state;
         commit(&store, decision).await.unwrap();
     }
     keep(&store, input(51, &["PO-51"])).await;
-    let mut refused = released(store.undecided(ALL).await.unwrap().pop().unwrap(), &[], leaf(52));
+    let mut refused = released(store.undecided(ALL, &[]).await.unwrap().pop().unwrap(), &[], leaf(52));
     (order_in(&mut refused).state, order_in(&mut refused).exception) =
         (OrderState::Refused, Some(exception("refused")));
     commit(&store, refused).await.unwrap();
     keep(&store, input(61, &["PO-61"])).await;
-    let document = store.undecided(ALL).await.unwrap().pop().unwrap();
+    let document = store.undecided(ALL, &[]).await.unwrap().pop().unwrap();
     commit(&store, decision_of(document, Decided::Unmapped(exception("unmapped")), Vec::new(), leaf(62)))
         .await
         .unwrap();
@@ -113,14 +113,14 @@ pub(crate) async fn whatever_is_open_keeps_its_content(maker: impl Maker) {
     keep(&store, unparsed).await;
     // About an order, for a person to carry out; and that order with it.
     keep(&store, input(91, &["PO-91"])).await;
-    let document = store.undecided(ALL).await.unwrap().pop().unwrap();
+    let document = store.undecided(ALL, &[]).await.unwrap().pop().unwrap();
     commit(&store, released(document, &[], leaf(92))).await.unwrap();
     keep(&store, input(93, &["PO-93"])).await;
-    let document = store.undecided(ALL).await.unwrap().pop().unwrap();
+    let document = store.undecided(ALL, &[]).await.unwrap().pop().unwrap();
     commit(&store, about_order(document, "PO-91", OrderEventKind::Changed, leaf(94))).await.unwrap();
     // On its way, and given up.
     keep(&store, input(81, &["PO-81"])).await;
-    let document = store.undecided(ALL).await.unwrap().pop().unwrap();
+    let document = store.undecided(ALL, &[]).await.unwrap().pop().unwrap();
     commit(&store, released(document, &[("erp", "order")], leaf(82))).await.unwrap();
     assert!(finished(&store, LATER).await.is_empty());
     let permit = claim(&store, 0).await.remove(0);

@@ -60,8 +60,11 @@ fn a_key_that_came_very_often_costs_a_document_what_any_other_costs() {
     let cost = |documents: i64| {
         let connection = one_key(documents);
         let mut undecided = connection.prepare_cached(rows::UNDECIDED).unwrap();
-        let found: Vec<(i64, _)> =
-            undecided.query_map([64], |row| Ok((row.get(0)?, digest(row, 9)?))).unwrap().map(Result::unwrap).collect();
+        let found: Vec<(i64, _)> = undecided
+            .query_map(params![64, "[]"], |row| Ok((row.get(0)?, digest(row, 9)?)))
+            .unwrap()
+            .map(Result::unwrap)
+            .collect();
         drop(undecided);
         assert_eq!(found.len(), 1, "those behind it are left alone");
         let (position, its_content) = found.first().copied().unwrap();

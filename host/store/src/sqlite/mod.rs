@@ -274,8 +274,9 @@ impl Store for SqliteStore {
         self.writer.write(move |tx| rows::lease_numbers(tx, &range, count)).await
     }
 
-    async fn undecided(&self, limit: u32) -> Result<Vec<Journaled>, StoreError> {
-        self.read(move |connection| rows::undecided(connection, limit)).await
+    async fn undecided(&self, limit: u32, without: &[DocumentPosition]) -> Result<Vec<Journaled>, StoreError> {
+        let without = rows::json_of(without);
+        self.read(move |connection| rows::undecided(connection, limit, &without)).await
     }
 
     async fn customer_histories(&self, queries: Vec<HistoryQuery>) -> Result<Vec<CustomerAggregate>, StoreError> {

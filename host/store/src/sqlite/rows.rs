@@ -241,13 +241,19 @@ pub(super) const UNDECIDED: &str =
     "SELECT position, input, idx, document.channel, document.sender, document.received_at, key, partner,
             kind, content, document.payload, input.payload
      FROM document JOIN input ON input.id = document.input
-     WHERE state = 'undecided'
+     WHERE state = 'undecided' AND position NOT IN (SELECT value FROM json_each(?2))
      ORDER BY position LIMIT ?1";
 
-pub(super) fn undecided(connection: &Connection, limit: u32) -> Result<Vec<Journaled>> {
+/// Positions as one value that a statement can read: however many there are, it is the same statement.
+pub(super) fn json_of(positions: &[DocumentPosition]) -> String {
+    let positions: Vec<String> = positions.iter().map(|position| position.0.to_string()).collect();
+    format!("[{}]", positions.join(","))
+}
+
+pub(super) fn undecided(connection: &Connection, limit: u32, without: &str) -> Result<Vec<Journaled>> {
     let mut statement = connection.prepare_cached(UNDECIDED).map_err(failed)?;
     let found = statement
-        .query_map([limit], |row| {
+        .query_map(params![limit, without], |row| {
             Ok((
                 row.get::<_, i64>(0)?,
                 digest(row, 1)?,

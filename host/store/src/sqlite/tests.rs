@@ -159,7 +159,7 @@ async fn a_full_disk_refuses_in_words_keeps_nothing_half_and_loses_nothing() {
     // With room again the same input is taken, and what was acknowledged is there.
     let store = folder.open().await;
     keep(&store, bulky(kept + 1)).await;
-    assert_eq!(store.undecided(ALL).await.unwrap().len(), usize::try_from(kept).unwrap());
+    assert_eq!(store.undecided(ALL, &[]).await.unwrap().len(), usize::try_from(kept).unwrap());
     assert_eq!(store.summary().await.unwrap().inputs, kept + 1);
 }
 
@@ -223,6 +223,28 @@ async fn a_group_whose_commit_fails_is_unknown_to_all_of_it() {
             (kept, usize::try_from(kept).unwrap())
         );
     }
+}
+
+#[tokio::test]
+async fn after_a_write_that_panics_nothing_is_promised_any_more_and_what_was_kept_is_there() {
+    let folder = Folder::new();
+    let store = folder.try_open().unwrap();
+    store.journal(input(1, &["PO-1"])).await.unwrap();
+    let panics = store.writer.write(|_| -> Result<(), StoreError> { unreachable!("the panic of this test") }).await;
+    assert!(matches!(panics, Err(StoreError::Unknown(_))), "{panics:?}");
+    // The thread is on its way out until its queue is closed.
+    let refused = loop {
+        match store.journal(input(2, &["PO-2"])).await.unwrap_err() {
+            StoreError::Unknown(_) => tokio::task::yield_now().await,
+            other => break other,
+        }
+    };
+    assert!(matches!(refused, StoreError::WriterEnded), "{refused}");
+    let refused = store.refuse(leaf(2)).await.unwrap_err();
+    assert!(refused.to_string().contains("restart the host"), "{refused}");
+    assert_eq!(store.summary().await.unwrap().inputs, 1);
+    drop(store);
+    keep(&folder.open().await, input(2, &["PO-2"])).await;
 }
 
 #[tokio::test]

@@ -10,6 +10,10 @@
 //! and costs a fifth of the writer's time in copies of pages that nearly nobody ever
 //! needs. So a group runs twice at worst: first without savepoints; when one write of
 //! it fails, all is rolled back, and the group runs again with one around each.
+//!
+//! A write that panics ends the thread: the outcome of its group is unknown, and every
+//! later write hears that nobody writes any more, so that the host stops instead of
+//! promising to try again for ever.
 
 use std::cell::Cell;
 use std::thread::JoinHandle;
@@ -129,7 +133,7 @@ impl Writer {
         F: FnMut(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
     {
         let (job, answer) = job(write);
-        self.jobs()?.send(job).await.map_err(|_| ended())?;
+        self.jobs()?.send(job).await.map_err(|_| StoreError::WriterEnded)?;
         answered(answer).await
     }
 
@@ -142,7 +146,7 @@ impl Writer {
         let (job, answer) = job(write);
         self.jobs()?.try_send(job).map_err(|error| match error {
             TrySendError::Full(_) => StoreError::Busy { queued: QUEUE_MAX },
-            TrySendError::Closed(_) => ended(),
+            TrySendError::Closed(_) => StoreError::WriterEnded,
         })?;
         answered(answer).await
     }
@@ -196,10 +200,6 @@ where
 
 async fn answered<T>(answer: oneshot::Receiver<Result<T, StoreError>>) -> Result<T, StoreError> {
     answer.await.map_err(|_| StoreError::Unknown("the writer thread ended during the write".to_owned()))?
-}
-
-fn ended() -> StoreError {
-    StoreError::Failed("the writer thread has ended".to_owned())
 }
 
 fn run(connection: &Connection, queue: &mut Receiver<Box<dyn Job>>) {
