@@ -67,7 +67,7 @@ pub struct Accepted {
 pub struct Finding {
     /// What it amounts to.
     pub disposition: Disposition,
-    /// What is wrong with it.
+    /// What is wrong with it; where it could not be read at all, why.
     pub problems: Vec<Problem>,
 }
 
@@ -182,6 +182,7 @@ impl Pipeline {
         judged: Judged<'_>,
         numbers: &Draw,
     ) -> Result<Taken, AcceptError> {
+        let told = judged.told();
         let subject = Some(Digest::of(sender.id().as_str().as_bytes()));
         let payload = NewPayload::seal(&input.body, subject)?;
         let documents = judged
@@ -239,7 +240,7 @@ impl Pipeline {
             Ok(JournalOutcome::Committed { input, .. }) => {
                 numbers.used_up();
                 (0..changed).for_each(|_| self.metrics.refused("conflict"));
-                let finding = Finding { disposition: judged.disposition, problems: judged.problems };
+                let finding = Finding { disposition: judged.disposition, problems: told };
                 let finding = Some(finding).filter(|_| !duplicate);
                 Ok(Taken::Done(Accepted { input, reply: judged.reply, duplicate, finding }))
             }

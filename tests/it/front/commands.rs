@@ -11,11 +11,12 @@ use portreeve::config::Proposed;
 use portreeve::host::{self, Locations};
 use portreeve::output::Output;
 use portreeve::standins::{Erp, Mischief};
+use portreeve_api::outcome::Outcome;
 use portreeve_model::Digest;
 use portreeve_store::Store;
 use serde_json::Value;
 
-use crate::support::{MORNING, OPERATOR_TOKEN, PurchaseOrder, Setup, TestHost, component, tree, x12};
+use crate::support::{MORNING, OPERATOR_TOKEN, PurchaseOrder, Setup, TestHost, component, tree, x12, x12_of};
 
 /// What a command writes, for a test to read.
 #[derive(Clone, Default)]
@@ -121,6 +122,111 @@ async fn files_are_brought_in_by_hand_with_one_line_for_each() {
         &["holds no Portreeve data", "init"],
     )
     .await;
+}
+
+/// What files become: their dispositions and the types of their events.
+async fn brought(data: &str, files: &[&Path]) -> Vec<(String, Vec<String>)> {
+    let mut arguments = vec!["ingest", "--channel", "edi", "--data-dir", data];
+    arguments.extend(files.iter().map(|file| text(file)));
+    let words = |value: &Value| value.as_str().unwrap().to_owned();
+    let said = |line: &Value| line["events"].as_array().unwrap().iter().map(|event| words(&event["type"])).collect();
+    json(&arguments).await.iter().map(|line| (words(&line["disposition"]), said(line))).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_that_came_before_under_another_envelope_is_no_event() {
+    let folder = stopped(&in_any_year(), "http://127.0.0.1:9").await;
+    let data = text(folder.path());
+    let other = PurchaseOrder::clean("PO-2").with_lines(&[("FST-1007", 7, "BX", "18.40")]);
+    let [first, again, mixed, twice] = [
+        x12(1, &PurchaseOrder::clean("PO-1")),
+        x12(2, &PurchaseOrder::clean("PO-1")),
+        x12_of(3, &[PurchaseOrder::clean("PO-1"), PurchaseOrder::clean("PO-2"), other]),
+        x12_of(4, &[PurchaseOrder::clean("PO-3"), PurchaseOrder::clean("PO-3")]),
+    ]
+    .map(|body| {
+        let path = folder.path().join(format!("{}.edi", Digest::of(&body).short()));
+        std::fs::write(&path, body).unwrap();
+        path
+    });
+    let found = brought(data, &[&first, &again, &mixed, &twice]).await;
+    let one = |disposition: &str, types: &[&str]| {
+        (disposition.to_owned(), types.iter().map(|&kind| kind.to_owned()).collect::<Vec<_>>())
+    };
+    assert_eq!(
+        found,
+        [
+            one("accepted", &["order.created"]),
+            one("duplicate", &[]),
+            one("accepted", &["order.created", "order.changed"]),
+            one("accepted", &["order.created"]),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn an_outcome_has_every_document_or_says_that_there_are_more() {
+    let host = TestHost::demo().await;
+    let orders: Vec<PurchaseOrder> = (1..=1_001)
+        .map(|number| PurchaseOrder::clean(&format!("PO-{number}")).with_lines(&[("FST-1007", 1, "BX", "18.40")]))
+        .collect();
+    let pipeline = &host.host.pipeline;
+    let accepted = host.send_edi(&x12_of(1, &orders)).await.unwrap();
+    let outcome = Outcome::of(pipeline, accepted).await.unwrap();
+    assert_eq!((outcome.disposition.as_str(), outcome.events.len()), ("accepted", 1_001), "{:?}", outcome.problems);
+    let one = outcome.events[0].get().len();
+
+    let few: Vec<PurchaseOrder> = (1..=9).map(|number| PurchaseOrder::clean(&format!("PO-X{number}"))).collect();
+    let accepted = host.send_edi(&x12_of(2, &few)).await.unwrap();
+    let outcome = Outcome::at_most(one * 2, pipeline, accepted).await.unwrap();
+    assert!((1..9).contains(&outcome.events.len()), "{}", outcome.events.len());
+    let problem = outcome.problems.first().unwrap();
+    let next = format!("document {}", outcome.events.len() + 1);
+    assert_eq!((problem.code.as_str(), problem.r#where.as_str()), ("more-documents", next.as_str()), "{problem:?}");
+    assert_eq!(outcome.disposition, "accepted-with-exception");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_problem_has_a_place_and_an_unread_file_a_reason() {
+    let setup = in_any_year()
+        .grant("x12", "{ numbers = [\"x12-interchange\", \"x12-group\"], limits = { output_bytes = 4000 } }");
+    let folder = stopped(&setup, "http://127.0.0.1:9").await;
+    let data = text(folder.path());
+    let file = |name: &str, body: &[u8]| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, body).unwrap();
+        text(&path).to_owned()
+    };
+    let long = PurchaseOrder::clean("PO-1").with_lines(&[("FST-1007", 1, "BX", "18.40"); 200]);
+    let unread = file("long.edi", &x12(1, &long));
+    let no_order = file("no-order.json", b"{\"hello\": 1}");
+    let [first, other] = [("a.edi", "PO-2"), ("b.edi", "PO-3")].map(|(name, number)| file(name, &order(7, number)));
+    let lines = [
+        json(&["ingest", "--channel", "edi", "--data-dir", data, &unread]).await.remove(0),
+        json(&["ingest", "--channel", "shop", "--data-dir", data, &no_order]).await.remove(0),
+        {
+            json(&["ingest", "--channel", "edi", "--data-dir", data, &first]).await;
+            let again = run(&["ingest", "--channel", "edi", "--data-dir", data, "--json", &other]).await.unwrap_err();
+            serde_json::from_str(again.lines().next().unwrap()).unwrap()
+        },
+    ];
+    let told: Vec<_> = lines
+        .iter()
+        .map(|line| {
+            let problem = &line["problems"][0];
+            assert!(problem["detail"].as_str().unwrap().len() > 20, "{line}");
+            [&line["disposition"], &problem["code"], &problem["where"]].map(|word| word.as_str().unwrap_or("none"))
+        })
+        .collect();
+    let [
+        ["unparsed", "too-large", "whole input"],
+        ["rejected", "order-missing", "whole input"],
+        ["rejected", "conflict", envelope],
+    ] = told[..]
+    else {
+        panic!("{told:?}")
+    };
+    assert!(envelope.starts_with("envelope ") && envelope.contains("000000007"), "{envelope}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
