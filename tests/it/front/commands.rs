@@ -4,6 +4,7 @@
 use std::io::Write;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use clap::Parser;
 use portreeve::command::{self, CommandLine};
@@ -122,6 +123,26 @@ async fn files_are_brought_in_by_hand_with_one_line_for_each() {
         &["holds no Portreeve data", "init"],
     )
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drain_that_cannot_commit_says_so_instead_of_trying_for_ever() {
+    let erp = Erp::start(Mischief::default()).await.unwrap();
+    let folder = stopped(&in_any_year(), &erp.origin()).await;
+    let data = text(folder.path());
+    let store = rusqlite::Connection::open(folder.path().join("data/store/portreeve.db")).unwrap();
+    let trigger = "CREATE TRIGGER no_orders BEFORE INSERT ON orders BEGIN SELECT RAISE(ABORT, 'no room'); END";
+    store.execute_batch(trigger).unwrap();
+    let file = folder.path().join("po.edi");
+    std::fs::write(&file, order(1, "PO-1")).unwrap();
+    let drain = ["ingest", "--channel", "edi", "--data-dir", data, "--drain", text(&file)];
+    let expected = ["accepted, 1 event(s)", "is kept, but its decision could not be committed", "no room"];
+    let told = tokio::time::timeout(Duration::from_secs(60), refused(&drain, &expected));
+    told.await.expect("it tries for ever");
+    store.execute_batch("DROP TRIGGER no_orders").unwrap();
+    assert_eq!(json(&drain).await[0]["disposition"], "duplicate");
+    assert_eq!(json(&["order", "list", "--data-dir", data]).await.len(), 1, "what was kept is decided later");
+    assert_eq!(json(&["audit", "verify", "--data-dir", data]).await[0]["verified"], true);
 }
 
 /// What files become: their dispositions and the types of their events.

@@ -14,8 +14,9 @@ use bytes::Bytes;
 use hyper::Method;
 use portreeve_api::INPUT_BYTES_MAX;
 use portreeve_api::outcome::{MEDIA_TYPE, Outcome};
-use portreeve_pipeline::Clock;
+use portreeve_model::Instant;
 use portreeve_pipeline::accept::{AcceptError, Input};
+use portreeve_pipeline::{Clock, DecideError};
 use serde::Serialize;
 
 use super::{Data, Running};
@@ -83,11 +84,10 @@ async fn into_folder(ingest: &Ingest, json: bool, output: &mut Output) -> anyhow
         lost += usize::from(outcome.is_err());
         show(file, outcome, json, output)?;
     }
-    if ingest.drain {
-        drain(&host, output).await?;
-    }
+    let drained = if ingest.drain { drain(&host, output).await } else { Ok(()) };
+    // Whatever was committed gets its index, also when the rest could not be.
     host.sequencer.sequence_all().await.context("the last leaves could not be sequenced")?;
-    Ok(lost)
+    drained.map(|()| lost)
 }
 
 /// The outcome, or one that says why nothing was kept.
@@ -163,16 +163,46 @@ async fn drain(host: &Host, output: &Output) -> anyhow::Result<()> {
     let (pipeline, store) = (&host.pipeline, &host.pipeline.store);
     loop {
         let decided = pipeline.decide(BATCH).await?;
-        let settled = pipeline.deliver_due(BATCH).await?;
-        if !decided.is_empty() || !settled.is_empty() {
+        let decided = went_on(decided, |error| matches!(error, DecideError::SetAside(_)), output)
+            .context("what was accepted is kept, but its decision could not be committed")?;
+        let settled = went_on(pipeline.deliver_due(BATCH).await?, |_| false, output)
+            .context("a delivery came to no outcome; run `portreeve serve`, which asks the target about it")?;
+        if decided || settled {
             continue;
         }
-        let Some(due) = store.next_due().await? else { return Ok(()) };
-        let wait_ms = due.0.saturating_sub(SystemClock.now().0);
-        if wait_ms > DRAIN_WAIT_MS_MAX {
-            return output
-                .step(&format!("deliveries are left that are tried again from {due} on, by `portreeve serve`"));
+        let now = SystemClock.now();
+        match store.next_due().await? {
+            Some(due) if due.0.saturating_sub(now.0) <= DRAIN_WAIT_MS_MAX => {
+                let wait_ms = u64::try_from(due.0.saturating_sub(now.0)).unwrap_or(0);
+                tokio::time::sleep(Duration::from_millis(wait_ms.max(10))).await;
+            }
+            due => return tell_what_is_left(host, due, output).await,
         }
-        tokio::time::sleep(Duration::from_millis(u64::try_from(wait_ms).unwrap_or(0).max(10))).await;
     }
+}
+
+async fn tell_what_is_left(host: &Host, due: Option<Instant>, output: &Output) -> anyhow::Result<()> {
+    if let Some(due) = due {
+        output.step(&format!("deliveries are left that are tried again from {due} on, by `portreeve serve`"))?;
+    }
+    match host.pipeline.store.summary().await?.undecided {
+        0 => Ok(()),
+        left => output.step(&format!("{left} document(s) are left that are tried again by `portreeve serve`")),
+    }
+}
+
+/// Whether a batch brought anything on. A failure beside others is told, and so is one
+/// that `passes` by itself; a batch of failures alone would come again for ever.
+fn went_on<T, E>(batch: Vec<Result<T, E>>, passes: impl Fn(&E) -> bool, output: &Output) -> Result<bool, anyhow::Error>
+where
+    E: std::error::Error + Send + Sync + 'static,
+{
+    let went_on = batch.iter().any(|result| result.as_ref().err().is_none_or(&passes));
+    for error in batch.into_iter().filter_map(Result::err) {
+        if !went_on {
+            return Err(error.into());
+        }
+        output.step(&error.to_string())?;
+    }
+    Ok(went_on)
 }
