@@ -147,9 +147,18 @@ enum Trouble {
 /// Opens folders; relative paths begin at `base`.
 ///
 /// # Errors
-/// See [`Watched::open`].
+/// See [`Watched::open`]; also when one's inbox is a place of another one: the host
+/// would take its own replies for orders.
 pub fn open_all(entries: &[FolderEntry], base: &Path, senders: &Senders) -> anyhow::Result<Vec<Watched>> {
-    entries.iter().map(|entry| Watched::open(entry, base, senders)).collect()
+    let mut watched: Vec<Watched> = Vec::new();
+    for entry in entries {
+        let folder = Watched::open(entry, base, senders)?;
+        for other in &watched {
+            folder.places.apart_from(&other.places)?;
+        }
+        watched.push(folder);
+    }
+    Ok(watched)
 }
 
 impl Watched {
