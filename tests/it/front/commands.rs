@@ -445,6 +445,7 @@ async fn a_person_sees_what_holds_an_order_and_what_is_on_record_about_it() {
         assert!(line.is_some(), "{hold} in {told}");
     }
     let released = json(&["order", "show", "PO-1", "--data-dir", data]).await.remove(0);
+    assert!(released["erased"].is_null(), "{released}");
     assert_eq!(released["holds"].as_array().unwrap().len(), 0);
 
     let of_order = json(&["audit", "show", "--order", "PO-1", "--data-dir", data]).await;
@@ -558,6 +559,14 @@ async fn old_content_is_removed_by_hand_on_a_stopped_host() {
     assert!(again.starts_with("the content of 0 input(s)"), "{again}");
     let verified = json(&["audit", "verify", "--data-dir", data]).await;
     assert_eq!(verified[0]["verified"], true);
+
+    let shown = json(&["order", "show", "PO-1", "--data-dir", data]).await.remove(0);
+    assert_eq!(
+        (&shown["erased"], &shown["number"], &shown["state"]),
+        (&true.into(), &"PO-1".into(), &"released".into())
+    );
+    let told = run(&["order", "show", "PO-1", "--data-dir", data]).await.unwrap();
+    assert!(told.contains("delivered after 1 attempt(s)") && told.contains("its content was erased"), "{told}");
 
     let keeping_all = TestHost::demo().await.stop().await;
     let data = text(keeping_all.folder());
