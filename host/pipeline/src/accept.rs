@@ -290,6 +290,13 @@ enum Taken {
 }
 
 impl Input {
+    /// A file that somebody brings; of the transport's headers it has the media type alone.
+    #[must_use]
+    pub fn of_file(body: Vec<u8>, content_type: Option<&str>) -> Self {
+        let headers = content_type.map(|value| Header { name: "content-type".to_owned(), value: value.to_owned() });
+        Self { method: "POST".to_owned(), path: String::new(), headers: headers.into_iter().collect(), body }
+    }
+
     /// What makes a request the same: a webhook's topic is in its path as often as
     /// in its body. Headers change with every delivery and are left out.
     fn digest(&self) -> Digest {

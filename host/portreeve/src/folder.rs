@@ -37,7 +37,7 @@ use anyhow::Context;
 use portreeve_api::INPUT_BYTES_MAX;
 use portreeve_model::{ChannelId, Instant, Reply};
 use portreeve_pipeline::accept::{AcceptError, Input};
-use portreeve_pipeline::{Pipeline, Senders, reply};
+use portreeve_pipeline::{Channel, Pipeline, Senders, reply};
 use portreeve_store::contract::InputId;
 use serde::Serialize;
 
@@ -235,7 +235,8 @@ impl Watched {
             }
         };
         let sender = pipeline.senders.of_local_file(self.channel.as_str(), self.sender.as_deref())?;
-        let input = Input { method: "POST".to_owned(), path: String::new(), headers: Vec::new(), body };
+        let channel = pipeline.routes.channel(&self.channel);
+        let input = Input::of_file(body, channel.and_then(Channel::type_of_files));
         let accepted = match pipeline.accept(&sender, input).await {
             Ok(accepted) => accepted,
             Err(error) => return self.not_taken(pipeline, name, trouble(error)).await,

@@ -3,10 +3,12 @@
 
 use std::io::Write;
 use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use clap::Parser;
+use hyper::StatusCode;
 use portreeve::command::{self, CommandLine};
 use portreeve::config::Proposed;
 use portreeve::host::{self, Locations};
@@ -269,6 +271,61 @@ async fn files_are_sent_to_a_running_host_with_the_same_lines() {
     std::fs::write(&token, "another").unwrap();
     refused(&send, &["the server answered 401"]).await;
     door.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_has_the_type_that_its_channel_takes() {
+    let typed = "id = \"edi\"\ncontent_types = [\"application/edi-x12\", \"text/plain\"]\n";
+    let host = Setup::demo().replace("portreeve.toml", "id = \"edi\"\n", typed).start().await;
+    let door = host.front_door().await;
+    let (file, token) = (host.folder().join("order.edi"), host.folder().join("token"));
+    std::fs::write(&file, x12(1, &PurchaseOrder::clean("PO-1"))).unwrap();
+    std::fs::write(&token, crate::support::EDI_TOKEN).unwrap();
+    let server = format!("http://{}", door.address());
+    let send = ["ingest", "--channel", "edi", text(&file), "--server", &server, "--token-file", text(&token)];
+    let help = ["this channel takes application/edi-x12, text/plain", "`--content-type`"];
+    refused(&send, &help).await;
+    let named = json(&[&send[..], &["--content-type", "Text/Plain; charset=utf-8"]].concat()).await;
+    assert_eq!(named[0]["disposition"], "accepted");
+    door.close().await;
+
+    let data = text(host.folder()).to_owned();
+    let stopped = host.stop().await;
+    let bring = ["ingest", "--channel", "edi", text(&file), "--data-dir", &data];
+    assert_eq!(json(&bring).await[0]["disposition"], "duplicate", "its type is the channel's first");
+    refused(&[&bring[..], &["--content-type", "application/json"]].concat(), &help).await;
+    drop(stopped);
+}
+
+/// A host that is busy for so many requests, and then has the file on record.
+async fn busy_for(requests: u32) -> (String, tokio::task::JoinHandle<()>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let origin = format!("http://{}", listener.local_addr().unwrap());
+    let left = Arc::new(AtomicU32::new(requests));
+    let routes = axum::Router::new().fallback(async move || {
+        if left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok() {
+            let problem = r#"{"type":"urn:portreeve:problem:busy","detail":"full"}"#;
+            return (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "0")], problem);
+        }
+        let outcome = r#"{"disposition":"accepted","events":[],"acknowledgement":null,"problems":[]}"#;
+        (StatusCode::OK, [("x-portreeve-duplicate", "false")], outcome)
+    });
+    (origin, tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() }))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_busy_host_is_asked_again_and_not_for_ever() {
+    let folder = tempfile::tempdir().unwrap();
+    let token = folder.path().join("token");
+    std::fs::write(&token, "any").unwrap();
+    let token = text(&token);
+    let (passing, serving) = busy_for(3).await;
+    let send = ["ingest", "--channel", "edi", token, "--token-file", token, "--server"];
+    assert_eq!(json(&[&send[..], &[&passing]].concat()).await[0]["disposition"], "accepted");
+    serving.abort();
+    let (lasting, serving) = busy_for(u32::MAX).await;
+    refused(&[&send[..], &[&lasting]].concat(), &["busy at whole input: the server answered 429: full"]).await;
+    serving.abort();
 }
 
 #[tokio::test(flavor = "multi_thread")]

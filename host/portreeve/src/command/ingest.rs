@@ -16,7 +16,7 @@ use portreeve_api::INPUT_BYTES_MAX;
 use portreeve_api::outcome::{MEDIA_TYPE, Outcome};
 use portreeve_model::Instant;
 use portreeve_pipeline::accept::{AcceptError, Input};
-use portreeve_pipeline::{Clock, DecideError};
+use portreeve_pipeline::{Channel, Clock, DecideError};
 use serde::Serialize;
 
 use super::{Data, Running};
@@ -27,6 +27,15 @@ use crate::output::Output;
 
 /// How long `--drain` waits for a delivery that is to be tried again later.
 const DRAIN_WAIT_MS_MAX: i64 = 60_000;
+
+/// How often a host that is busy is asked once more, and how long its wait may be.
+const BUSY_AGAIN_MAX: u32 = 10;
+
+/// Seconds; a host asks for one.
+const BUSY_WAIT_S_MAX: u64 = 30;
+
+/// What to do about a media type that a channel does not take.
+const NAME_THE_TYPE: &str = "name the files' type with `--content-type`";
 
 /// Documents and deliveries at once while draining.
 const BATCH: u32 = 64;
@@ -40,6 +49,10 @@ pub(super) struct Ingest {
     /// Whose files they are; needed where the channel has more than one sender.
     #[arg(long, conflicts_with = "server")]
     sender: Option<String>,
+    /// The files' media type, for a channel that takes only some: for example
+    /// `application/json`. Into a folder it is the channel's first one unless named.
+    #[arg(long)]
+    content_type: Option<String>,
     /// Decide and deliver what waits, too.
     #[arg(long, conflicts_with = "server")]
     drain: bool,
@@ -93,8 +106,15 @@ async fn into_folder(ingest: &Ingest, json: bool, output: &mut Output) -> anyhow
 /// The outcome, or one that says why nothing was kept.
 async fn taken(host: &Host, ingest: &Ingest, body: Vec<u8>) -> anyhow::Result<Result<Outcome, Outcome>> {
     let sender = host.pipeline.senders.of_local_file(&ingest.channel, ingest.sender.as_deref())?;
-    let input = Input { method: "POST".to_owned(), path: String::new(), headers: Vec::new(), body };
-    match host.pipeline.accept(&sender, input).await {
+    let channel = host.pipeline.routes.channel(sender.channel());
+    let content_type = ingest.content_type.as_deref().or_else(|| channel.and_then(Channel::type_of_files));
+    if let Some(channel) = channel.filter(|channel| !channel.takes(content_type)) {
+        let found = content_type.unwrap_or("none");
+        let taken = channel.content_types.join(", ");
+        let detail = format!("the content type is `{found}`, this channel takes {taken}; {NAME_THE_TYPE}");
+        return Ok(Err(Outcome::not_taken("media-type", detail)));
+    }
+    match host.pipeline.accept(&sender, Input::of_file(body, content_type)).await {
         Ok(accepted) => Ok(Ok(Outcome::of(&host.pipeline, accepted).await?)),
         Err(error @ AcceptError::Store(_)) => Err(error.into()),
         Err(error) => Ok(Err(Outcome::refused(error))),
@@ -107,8 +127,9 @@ async fn over_http(ingest: &Ingest, server: &Server, json: bool, output: &mut Ou
     for file in &ingest.files {
         let outcome = match read(file) {
             Ok(body) => {
-                let answer = server.send(Method::POST, &path, &[("accept", MEDIA_TYPE)], Bytes::from(body)).await?;
-                answered(&answer)?
+                let mut headers = vec![("accept", MEDIA_TYPE)];
+                headers.extend(ingest.content_type.as_deref().map(|content_type| ("content-type", content_type)));
+                answered(&patiently(server, &path, &headers, Bytes::from(body)).await?)?
             }
             Err(refused) => Err(refused),
         };
@@ -118,6 +139,26 @@ async fn over_http(ingest: &Ingest, server: &Server, json: bool, output: &mut Ou
     Ok(lost)
 }
 
+/// Sends a file, and sends it again to a host that is too busy for it, or whose store
+/// is: the same bytes are the same input, however often they come.
+async fn patiently(
+    server: &Server,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: Bytes,
+) -> anyhow::Result<client::Answer> {
+    let mut again = 0;
+    loop {
+        let answer = server.send(Method::POST, path, headers, body.clone()).await?;
+        if !matches!(answer.status, 429 | 503) || again == BUSY_AGAIN_MAX {
+            return Ok(answer);
+        }
+        again += 1;
+        let asked_s = answer.header("retry-after").and_then(|seconds| seconds.parse::<u64>().ok());
+        tokio::time::sleep(Duration::from_secs(asked_s.unwrap_or(1).min(BUSY_WAIT_S_MAX))).await;
+    }
+}
+
 fn answered(answer: &client::Answer) -> anyhow::Result<Result<Outcome, Outcome>> {
     if answer.status == 200 {
         return Ok(Ok(serde_json::from_slice(&answer.body).context("the server's answer is no outcome")?));
@@ -125,7 +166,10 @@ fn answered(answer: &client::Answer) -> anyhow::Result<Result<Outcome, Outcome>>
     if let Ok(refused) = serde_json::from_slice::<Outcome>(&answer.body) {
         return Ok(Err(refused));
     }
-    let (code, sentence) = answer.problem();
+    let (code, mut sentence) = answer.problem();
+    if answer.status == 415 {
+        sentence = format!("{sentence}; {NAME_THE_TYPE}");
+    }
     Ok(Err(Outcome::not_taken(&code, sentence)))
 }
 
