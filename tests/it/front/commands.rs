@@ -381,6 +381,15 @@ async fn readers_work_beside_a_running_host_and_writers_are_told_to_stop_it() {
     assert_eq!(json(&["exception", "list", "--data-dir", data]).await.len(), 0);
     assert_eq!(json(&["dead-letter", "list", "--data-dir", data]).await.len(), 0);
     assert_eq!(json(&["audit", "verify", "--data-dir", data]).await[0]["verified"], true);
+    let checkpoint = json(&["audit", "checkpoint", "--data-dir", data]).await.remove(0);
+    let note = checkpoint["checkpoint"].as_str().unwrap();
+    assert!(note.starts_with("portreeve.example/demo\n"), "{note}");
+    assert_eq!(run(&["audit", "checkpoint", "--data-dir", data]).await.unwrap().trim_end(), note.trim_end());
+    let entry = host.store.sequenced(0, 1).await.unwrap().remove(0).1.to_string();
+    let proof = json(&["audit", "prove", &entry, "--data-dir", data]).await.remove(0);
+    assert_eq!(proof["entry"], entry.as_str());
+    let told = run(&["audit", "prove", &entry, "--data-dir", data]).await.unwrap();
+    assert_eq!(proof["proof"].as_str().unwrap().trim_end(), told.trim_end());
     let plugins = json(&["plugin", "list", "--data-dir", data]).await;
     assert!(plugins.iter().any(|plugin| plugin["plugin"] == "fraud" && plugin["kind"] == "scorer"), "{plugins:?}");
     // What the host writes next, the next reader sees.
