@@ -184,8 +184,7 @@ async fn proven(door: &Door, channel: &str, headers: &HeaderMap, body: Body) -> 
         let body = read(front, headers, body).await?;
         return Ok((authenticate(Credential::Signature { hex, body: &body })?, body));
     }
-    let credential = match text(headers, header::AUTHORIZATION.as_str()).and_then(|value| value.strip_prefix("Bearer "))
-    {
+    let credential = match bearer(headers) {
         Some(token) => Credential::Bearer(token),
         None => Credential::None,
     };
@@ -215,6 +214,13 @@ async fn read(front: &Front, headers: &HeaderMap, body: Body) -> Result<Bytes, P
             refuse("timeout", Problem::timeout(format!("the body was not complete after {allowed} s; send it again")))
         }
     }
+}
+
+/// The token of `authorization: Bearer TOKEN`. A scheme is the same in any case
+/// (RFC 9110, 11.1), and some clients write `bearer`.
+pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = text(headers, header::AUTHORIZATION.as_str())?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("Bearer").then(|| token.trim_start_matches(' '))
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
@@ -291,6 +297,21 @@ fn refusal(error: AcceptError) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_bearer_token_is_one_however_its_scheme_is_written() {
+        let shown = |value: &'static str| {
+            let headers = HeaderMap::from_iter([(header::AUTHORIZATION, HeaderValue::from_static(value))]);
+            bearer(&headers).map(str::to_owned)
+        };
+        for value in ["Bearer T1", "bearer T1", "BEARER  T1"] {
+            assert_eq!(shown(value).as_deref(), Some("T1"), "{value}");
+        }
+        for value in ["Basic T1", "BearerT1", "Bearer", "T1"] {
+            assert_eq!(shown(value), None, "{value}");
+        }
+        assert_eq!(bearer(&HeaderMap::new()), None);
+    }
 
     #[test]
     fn a_guest_sees_the_path_below_its_channel() {

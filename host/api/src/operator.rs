@@ -17,6 +17,7 @@ use subtle::ConstantTimeEq;
 use utoipa::IntoParams;
 
 use crate::Door;
+use crate::input::bearer;
 use crate::problem::Problem;
 use crate::view::{Exception, Exceptions, Order, Orders, counts};
 
@@ -30,8 +31,7 @@ impl FromRequestParts<Arc<Door>> for Operator {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, door: &Arc<Door>) -> Result<Self, Problem> {
-        let shown = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let shown = shown.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
+        let shown = bearer(&parts.headers).unwrap_or_default();
         let Some(expected) = door.front.operator_token else {
             return Err(Problem::unauthorized(
                 "no operator token is configured, so nobody may read; set `operator_token_sha256` under `[host]`",

@@ -88,6 +88,8 @@ async fn whatever_goes_wrong_is_told_as_a_problem() {
     }
     problem(&door.get("/v1/orders/nonsense", &operator).await, 404, "not-found");
     problem(&door.get("/v1/orders?number=PO-1&state=held", &operator).await, 400, "bad-request");
+    let in_lower_case = format!("bearer {OPERATOR_TOKEN}");
+    assert_eq!(door.get("/v1/orders", &[("authorization", &in_lower_case)]).await.status, 200);
     let unknown = door.get("/v1/orders", &[]).await;
     problem(&unknown, 401, "unauthorized");
     assert_eq!(unknown.header("www-authenticate"), Some("Bearer"));
