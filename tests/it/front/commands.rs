@@ -586,13 +586,16 @@ async fn a_component_is_checked_against_a_grant() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_sender_writes_does_not_reach_the_terminal_as_it_is() {
     let host = TestHost::demo().await;
-    let order = PurchaseOrder::clean("PO-\u{1b}]0;owned\u{7}");
-    host.send_edi(&x12(1, &order)).await.unwrap();
+    // What no segment may hold an input is rejected for; what turns the line may be in one.
+    let number = "PO-\u{202e}99\u{2066}";
+    host.send_edi(&x12(1, &PurchaseOrder::clean(number))).await.unwrap();
     host.decide_all().await;
+    assert_eq!(host.orders().await[0].number, number, "it came through: {:?}", host.exceptions().await);
     let data = text(host.folder());
-    for listing in [["order", "list"], ["exception", "list"]] {
-        let shown = run(&[&listing[..], &["--data-dir", data]].concat()).await.unwrap();
-        assert!(!shown.chars().any(|c| c.is_control() && c != '\n'), "{shown:?}");
+    for command in [&["order", "list"][..], &["order", "show", number], &["order", "list", "--json"]] {
+        let shown = run(&[command, &["--data-dir", data]].concat()).await.unwrap();
+        assert!(shown.contains("99"), "{command:?}: {shown}");
+        assert!(!shown.chars().any(|c| matches!(c, '\u{202e}' | '\u{2066}')), "{command:?}: {shown:?}");
     }
 }
 
