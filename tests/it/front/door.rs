@@ -294,7 +294,8 @@ async fn the_api_is_described_by_the_code_that_answers() {
         let path = path
             .replace("{channel}", "edi")
             .replace("{id}", "3f0c6a51-6d7e-5b1a-9f44-0a8f5c1d2e3b")
-            .replace("{exception}", "1");
+            .replace("{exception}", "1")
+            .replace("{below}", "orders/7");
         let known = door.send(Method::PUT, &path, &[], b"").await;
         assert_eq!(known.status, 405, "`{path}` is described, but nothing is there");
     }
