@@ -5,6 +5,8 @@ mod activation;
 
 mod commands;
 
+pub(crate) mod described;
+
 mod door;
 
 mod folders;

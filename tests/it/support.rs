@@ -42,6 +42,8 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use crate::front::described;
+
 /// When a test begins: 2026-03-02T08:00:00Z, as the samples do.
 pub(crate) const MORNING: Instant = Instant(1_772_438_400_000);
 
@@ -627,7 +629,10 @@ impl FrontDoor {
 
     /// Asks with any method.
     pub(crate) async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
-        client::send(self.address, method, path, headers, Bytes::from(body.to_vec())).await.unwrap()
+        let body = Bytes::from(body.to_vec());
+        let answer = client::send(self.address, method.clone(), path, headers, body).await.unwrap();
+        described::check(&method, path, answer.status);
+        answer
     }
 
     /// Sends a request's head and no body, and reads what is said to it.
@@ -643,13 +648,12 @@ impl FrontDoor {
 
     /// Sends an input with these headers.
     pub(crate) async fn post(&self, channel: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
-        let path = format!("/v1/channels/{channel}");
-        client::send(self.address, Method::POST, &path, headers, Bytes::from(body.to_vec())).await.unwrap()
+        self.send(Method::POST, &format!("/v1/channels/{channel}"), headers, body).await
     }
 
     /// Asks with these headers.
     pub(crate) async fn get(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
-        client::send(self.address, Method::GET, path, headers, Bytes::new()).await.unwrap()
+        self.send(Method::GET, path, headers, b"").await
     }
 
     /// Asks as an operator.

@@ -122,6 +122,8 @@ pub fn state_after(action: DeadLetterAction) -> &'static str {
         (status = 200, description = "A page", body = Letters),
         (status = 400, description = "A parameter that is none", body = Problem),
         (status = 401, description = "Not the operator token", body = Problem),
+        (status = 429, description = "Busy; see Retry-After", body = Problem),
+        (status = 503, description = "The store is unavailable; see Retry-After", body = Problem),
     ),
     security(("operator" = []))
 )]
@@ -148,6 +150,7 @@ pub(crate) async fn list(
         (status = 404, description = "No open dead letter", body = Problem),
         (status = 409, description = "Tried again as often as it may be", body = Problem),
         (status = 429, description = "Busy; see Retry-After", body = Problem),
+        (status = 500, description = "Could not be put on record; nothing was changed", body = Problem),
         (status = 503, description = "The store is unavailable; see Retry-After", body = Problem),
     ),
     security(("operator" = []))
@@ -170,6 +173,7 @@ pub(crate) async fn replay(
         (status = 401, description = "Not the operator token", body = Problem),
         (status = 404, description = "No open dead letter", body = Problem),
         (status = 429, description = "Busy; see Retry-After", body = Problem),
+        (status = 500, description = "Could not be put on record; nothing was changed", body = Problem),
         (status = 503, description = "The store is unavailable; see Retry-After", body = Problem),
     ),
     security(("operator" = []))

@@ -51,7 +51,8 @@ pub(crate) struct Kept {
 /// The reply is the channel's own: an operation document, a 997, or with status 422 its
 /// word for an envelope that came before with other content. A channel without one
 /// answers 202 with the input's id, 200 when the same bytes came before. With
-/// `accept: application/vnd.portreeve.outcome+json` the answer is an `Outcome`.
+/// `accept: application/vnd.portreeve.outcome+json` the answer is an `Outcome`. A
+/// connector may answer with any other status that its protocol wants.
 #[utoipa::path(
     post, path = "/v1/channels/{channel}", tag = "senders",
     params(("channel" = String, Path, description = "The channel's id")),
@@ -59,12 +60,14 @@ pub(crate) struct Kept {
     responses(
         (status = 200, description = "The channel's own reply, or the host's to bytes that came before", body = Kept),
         (status = 202, description = "Kept; the channel has no reply of its own", body = Kept),
+        (status = 400, description = "A path that is none, or a body that ended before its length", body = Problem),
         (status = 401, description = "Not authenticated", body = Problem),
         (status = 408, description = "The body took too long", body = Problem),
         (status = 413, description = "Larger than an input may be", body = Problem),
         (status = 415, description = "A media type that the channel does not take", body = Problem),
         (status = 422, description = "Cannot be read, or an envelope that came before with other content, where the channel has no reply of its own for it", body = Problem),
         (status = 429, description = "Busy; see Retry-After", body = Problem),
+        (status = 500, description = "Could not be put on record; nothing was kept", body = Problem),
         (status = 503, description = "The store is unavailable; see Retry-After", body = Problem),
     ),
     security(("sender" = []), ("signature" = []))
@@ -79,6 +82,28 @@ pub(crate) async fn receive(
 }
 
 /// The same below the channel, for protocols that name what they send in the path.
+#[utoipa::path(
+    post, path = "/v1/channels/{channel}/{below}", tag = "senders",
+    params(
+        ("channel" = String, Path, description = "The channel's id"),
+        ("below" = String, Path, description = "Any path, for the connector; it may have slashes"),
+    ),
+    request_body(content = Vec<u8>, content_type = "application/octet-stream"),
+    responses(
+        (status = 200, description = "The channel's own reply, or the host's to bytes that came before", body = Kept),
+        (status = 202, description = "Kept; the channel has no reply of its own", body = Kept),
+        (status = 400, description = "A path that is none, or a body that ended before its length", body = Problem),
+        (status = 401, description = "Not authenticated", body = Problem),
+        (status = 408, description = "The body took too long", body = Problem),
+        (status = 413, description = "Larger than an input may be", body = Problem),
+        (status = 415, description = "A media type that the channel does not take", body = Problem),
+        (status = 422, description = "As without the path below", body = Problem),
+        (status = 429, description = "Busy; see Retry-After", body = Problem),
+        (status = 500, description = "Could not be put on record; nothing was kept", body = Problem),
+        (status = 503, description = "The store is unavailable; see Retry-After", body = Problem),
+    ),
+    security(("sender" = []), ("signature" = []))
+)]
 pub(crate) async fn receive_below(
     state: State<Arc<Door>>,
     path: Result<Path<(String, String)>, PathRejection>,
@@ -94,7 +119,9 @@ pub(crate) async fn receive_below(
     params(("channel" = String, Path, description = "The channel's id")),
     responses(
         (status = 200, description = "The connector's answer", body = String),
+        (status = 400, description = "A path that is none", body = Problem),
         (status = 404, description = "No challenge, or the channel takes none", body = Problem),
+        (status = 429, description = "Busy; see Retry-After", body = Problem),
     )
 )]
 pub(crate) async fn challenge(
@@ -107,6 +134,20 @@ pub(crate) async fn challenge(
     answer_challenge(&state.front, &channel, &uri, &headers).await
 }
 
+/// The same below the channel.
+#[utoipa::path(
+    get, path = "/v1/channels/{channel}/{below}", tag = "senders",
+    params(
+        ("channel" = String, Path, description = "The channel's id"),
+        ("below" = String, Path, description = "Any path, for the connector; it may have slashes"),
+    ),
+    responses(
+        (status = 200, description = "The connector's answer", body = String),
+        (status = 400, description = "A path that is none", body = Problem),
+        (status = 404, description = "No challenge, or the channel takes none", body = Problem),
+        (status = 429, description = "Busy; see Retry-After", body = Problem),
+    )
+)]
 pub(crate) async fn challenge_below(
     state: State<Arc<Door>>,
     path: Result<Path<(String, String)>, PathRejection>,
@@ -184,8 +225,7 @@ async fn proven(door: &Door, channel: &str, headers: &HeaderMap, body: Body) -> 
         let body = read(front, headers, body).await?;
         return Ok((authenticate(Credential::Signature { hex, body: &body })?, body));
     }
-    let credential = match text(headers, header::AUTHORIZATION.as_str()).and_then(|value| value.strip_prefix("Bearer "))
-    {
+    let credential = match bearer(headers) {
         Some(token) => Credential::Bearer(token),
         None => Credential::None,
     };
@@ -215,6 +255,13 @@ async fn read(front: &Front, headers: &HeaderMap, body: Body) -> Result<Bytes, P
             refuse("timeout", Problem::timeout(format!("the body was not complete after {allowed} s; send it again")))
         }
     }
+}
+
+/// The token of `authorization: Bearer TOKEN`. A scheme is the same in any case
+/// (RFC 9110, 11.1), and some clients write `bearer`.
+pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = text(headers, header::AUTHORIZATION.as_str())?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("Bearer").then(|| token.trim_start_matches(' '))
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
@@ -291,6 +338,21 @@ fn refusal(error: AcceptError) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_bearer_token_is_one_however_its_scheme_is_written() {
+        let shown = |value: &'static str| {
+            let headers = HeaderMap::from_iter([(header::AUTHORIZATION, HeaderValue::from_static(value))]);
+            bearer(&headers).map(str::to_owned)
+        };
+        for value in ["Bearer T1", "bearer T1", "BEARER  T1"] {
+            assert_eq!(shown(value).as_deref(), Some("T1"), "{value}");
+        }
+        for value in ["Basic T1", "BearerT1", "Bearer", "T1"] {
+            assert_eq!(shown(value), None, "{value}");
+        }
+        assert_eq!(bearer(&HeaderMap::new()), None);
+    }
 
     #[test]
     fn a_guest_sees_the_path_below_its_channel() {

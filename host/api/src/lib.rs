@@ -46,7 +46,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 pub use input::{DUPLICATE, INPUT_ID};
-pub use limits::{INPUT_BYTES_MAX, Limits};
+pub use limits::{DRAIN_WITHIN, INPUT_BYTES_MAX, Limits};
 pub use openapi::document as openapi;
 pub use serve::serve;
 pub use tls::{Tls, TlsError};

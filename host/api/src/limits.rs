@@ -9,6 +9,10 @@ use std::time::Duration;
 /// before the connector sees the first byte.
 pub const INPUT_BYTES_MAX: usize = 4 * 1024 * 1024;
 
+/// How long requests under way get when the host stops. The host waits for the door,
+/// a little longer than this, before it ends its own work.
+pub const DRAIN_WITHIN: Duration = Duration::from_secs(8);
+
 /// Counts and times of the front door.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -42,7 +46,7 @@ impl Default for Limits {
             head_within: Duration::from_secs(15),
             body_within: Duration::from_secs(30),
             connection_within: Duration::from_secs(600),
-            drain_within: Duration::from_secs(20),
+            drain_within: DRAIN_WITHIN,
         }
     }
 }

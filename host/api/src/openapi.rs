@@ -18,7 +18,9 @@ use crate::{dead_letter, input, operator, outcome, problem, story, view};
     ),
     paths(
         input::receive,
+        input::receive_below,
         input::challenge,
+        input::challenge_below,
         operator::orders,
         story::order,
         operator::exceptions,
@@ -29,7 +31,8 @@ use crate::{dead_letter, input, operator, outcome, problem, story, view};
         operator::checkpoint,
         operator::metrics,
         operator::healthz,
-        operator::readyz
+        operator::readyz,
+        serve
     ),
     components(schemas(problem::Problem, view::Story, outcome::Outcome)),
     modifiers(&Credentials),
@@ -66,6 +69,14 @@ pub fn document() -> Result<String, serde_json::Error> {
     Api::openapi().to_pretty_json()
 }
 
+/// This document.
+#[utoipa::path(
+    get, path = "/v1/openapi.json", tag = "monitors", operation_id = "openapi",
+    responses(
+        (status = 200, description = "OpenAPI", body = Object, content_type = "application/json"),
+        (status = 429, description = "Busy; see Retry-After", body = problem::Problem),
+    )
+)]
 pub(crate) async fn serve() -> Response {
     Json(Api::openapi()).into_response()
 }

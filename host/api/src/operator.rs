@@ -17,6 +17,7 @@ use subtle::ConstantTimeEq;
 use utoipa::IntoParams;
 
 use crate::Door;
+use crate::input::bearer;
 use crate::problem::Problem;
 use crate::view::{Exception, Exceptions, Order, Orders, counts};
 
@@ -30,8 +31,7 @@ impl FromRequestParts<Arc<Door>> for Operator {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, door: &Arc<Door>) -> Result<Self, Problem> {
-        let shown = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let shown = shown.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
+        let shown = bearer(&parts.headers).unwrap_or_default();
         let Some(expected) = door.front.operator_token else {
             return Err(Problem::unauthorized(
                 "no operator token is configured, so nobody may read; set `operator_token_sha256` under `[host]`",
@@ -84,6 +84,8 @@ pub(crate) fn page_rows() -> u32 {
         (status = 200, description = "A page", body = Orders),
         (status = 400, description = "A parameter that is none", body = Problem),
         (status = 401, description = "Not the operator token", body = Problem),
+        (status = 429, description = "Busy; see Retry-After", body = Problem),
+        (status = 503, description = "The store is unavailable; see Retry-After", body = Problem),
     ),
     security(("operator" = []))
 )]
@@ -116,6 +118,8 @@ pub(crate) async fn orders(
         (status = 200, description = "A page", body = Exceptions),
         (status = 400, description = "A parameter that is none", body = Problem),
         (status = 401, description = "Not the operator token", body = Problem),
+        (status = 429, description = "Busy; see Retry-After", body = Problem),
+        (status = 503, description = "The store is unavailable; see Retry-After", body = Problem),
     ),
     security(("operator" = []))
 )]
@@ -137,6 +141,8 @@ pub(crate) async fn exceptions(
     responses(
         (status = 200, description = "Counts by name", body = BTreeMap<String, u64>),
         (status = 401, description = "Not the operator token", body = Problem),
+        (status = 429, description = "Busy; see Retry-After", body = Problem),
+        (status = 503, description = "The store is unavailable; see Retry-After", body = Problem),
     ),
     security(("operator" = []))
 )]
@@ -155,6 +161,8 @@ pub(crate) async fn summary(
         (status = 200, description = "A signed note", body = String, content_type = "text/plain"),
         (status = 401, description = "Not the operator token", body = Problem),
         (status = 404, description = "There is none yet", body = Problem),
+        (status = 429, description = "Busy; see Retry-After", body = Problem),
+        (status = 503, description = "The store is unavailable; see Retry-After", body = Problem),
     ),
     security(("operator" = []))
 )]
@@ -171,6 +179,8 @@ pub(crate) async fn checkpoint(State(door): State<Arc<Door>>, _operator: Operato
     responses(
         (status = 200, description = "OpenMetrics", body = String, content_type = "application/openmetrics-text"),
         (status = 401, description = "Not the operator token", body = Problem),
+        (status = 429, description = "Busy; see Retry-After", body = Problem),
+        (status = 503, description = "The store is unavailable; see Retry-After", body = Problem),
     ),
     security(("operator" = []))
 )]

@@ -27,6 +27,8 @@ use crate::view::Story;
         (status = 401, description = "Not the operator token", body = Problem),
         (status = 404, description = "No such order", body = Problem),
         (status = 409, description = "Several orders have this number", body = Problem),
+        (status = 429, description = "Busy; see Retry-After", body = Problem),
+        (status = 503, description = "The store is unavailable; see Retry-After", body = Problem),
     ),
     security(("operator" = []))
 )]

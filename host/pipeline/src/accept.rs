@@ -67,7 +67,7 @@ pub struct Accepted {
 pub struct Finding {
     /// What it amounts to.
     pub disposition: Disposition,
-    /// What is wrong with it.
+    /// What is wrong with it; where it could not be read at all, why.
     pub problems: Vec<Problem>,
 }
 
@@ -182,6 +182,7 @@ impl Pipeline {
         judged: Judged<'_>,
         numbers: &Draw,
     ) -> Result<Taken, AcceptError> {
+        let told = judged.told();
         let subject = Some(Digest::of(sender.id().as_str().as_bytes()));
         let payload = NewPayload::seal(&input.body, subject)?;
         let documents = judged
@@ -246,7 +247,7 @@ impl Pipeline {
         match self.store.journal(entry).await {
             Ok(JournalOutcome::Committed { input, .. }) => {
                 (0..changed).for_each(|_| self.metrics.refused("conflict"));
-                let finding = Finding { disposition: judged.disposition, problems: judged.problems };
+                let finding = Finding { disposition: judged.disposition, problems: told };
                 let finding = Some(finding).filter(|_| !duplicate);
                 Ok(Taken::Done(Accepted { input, reply: judged.reply, duplicate, finding }))
             }
@@ -300,6 +301,13 @@ enum Taken {
 }
 
 impl Input {
+    /// A file that somebody brings; of the transport's headers it has the media type alone.
+    #[must_use]
+    pub fn of_file(body: Vec<u8>, content_type: Option<&str>) -> Self {
+        let headers = content_type.map(|value| Header { name: "content-type".to_owned(), value: value.to_owned() });
+        Self { method: "POST".to_owned(), path: String::new(), headers: headers.into_iter().collect(), body }
+    }
+
     /// What makes a request the same: a webhook's topic is in its path as often as
     /// in its body. Headers change with every delivery and are left out.
     fn digest(&self) -> Digest {

@@ -1,4 +1,4 @@
-//! Preview: what the documents of a kept input say, without deciding anything.
+//! Preview: what a document of a kept input says, without deciding anything.
 //!
 //! It runs the first stage of deciding alone and writes nothing. Whoever brings a
 //! file by hand sees what became of it at once; the decision follows in its turn.
@@ -6,23 +6,21 @@
 use portreeve_model::document::MappingRequest;
 use portreeve_model::{Event, Failure};
 use portreeve_sandbox::CallError;
-use portreeve_store::StoreError;
-use portreeve_store::contract::{DocumentView, InputId};
+use portreeve_store::contract::DocumentView;
 
 use crate::accept::call_error_code;
 use crate::decide::as_change;
 use crate::{Pipeline, leaf, route};
 
-/// Documents of one input that are shown.
-const DOCUMENTS_MAX: u32 = 1_000;
-
-/// A document and what it says.
+/// What a document says.
 #[derive(Debug)]
-pub struct Preview {
-    /// The document.
-    pub document: DocumentView,
-    /// Its events, or why it has none.
-    pub outcome: Result<Vec<Event>, Unmapped>,
+pub enum Preview {
+    /// These events.
+    Says(Vec<Event>),
+    /// Nothing: an earlier document of this business key has the same content.
+    Repeats,
+    /// Nothing that could be read.
+    Unmapped(Unmapped),
 }
 
 /// Why a document says nothing.
@@ -37,17 +35,16 @@ pub struct Unmapped {
 }
 
 impl Pipeline {
-    /// Maps the documents of an input.
-    ///
-    /// # Errors
-    /// When the store cannot be read; a document that cannot be mapped is a result.
-    pub async fn preview(&self, input: InputId) -> Result<Vec<Preview>, StoreError> {
-        let mut previews = Vec::new();
-        for document in self.store.input_documents(input, DOCUMENTS_MAX).await? {
-            let outcome = self.map(&document).await;
-            previews.push(Preview { document, outcome });
+    /// Reads a document as deciding will read it.
+    pub async fn preview(&self, document: &DocumentView) -> Preview {
+        // Deciding asks no transformer about it either.
+        if document.first.as_ref().is_some_and(|first| first.same_content) {
+            return Preview::Repeats;
         }
-        Ok(previews)
+        match self.map(document).await {
+            Ok(events) => Preview::Says(events),
+            Err(unmapped) => Preview::Unmapped(unmapped),
+        }
     }
 
     async fn map(&self, document: &DocumentView) -> Result<Vec<Event>, Unmapped> {
@@ -67,7 +64,7 @@ impl Pipeline {
             settings: route::settings(&channel.settings),
         };
         let crossed = self.metrics.called(transformer.plugin.to_canonical(&context, &request).await);
-        let changes = document.first.as_ref().is_some_and(|first| !first.same_content);
+        let changes = document.first.is_some();
         let events = crossed
             .outcome
             .map_err(|error: CallError| Unmapped {

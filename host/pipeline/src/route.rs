@@ -58,6 +58,12 @@ pub struct Channel {
 }
 
 impl Channel {
+    /// The media type of a file that comes without one: the first that the channel takes.
+    #[must_use]
+    pub fn type_of_files(&self) -> Option<&str> {
+        self.content_types.first().map(String::as_str)
+    }
+
     /// Whether it takes inputs of this media type; parameters (`; charset=…`) say
     /// nothing about it.
     #[must_use]

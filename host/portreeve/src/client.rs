@@ -3,16 +3,24 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
+use portreeve_api::outcome::SAID_BYTES_MAX;
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 
-/// Bytes of an answer: ours are small, and a wrong port may answer anything.
-const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Bytes of an answer: an outcome's events, its acknowledgement and the rest around
+/// them. A wrong port may answer anything.
+const ANSWER_BYTES_MAX: usize = 2 * SAID_BYTES_MAX;
+
+/// How long an answer may take, from the first byte that is sent to the last one that
+/// is read. A host answers a large file within a minute; a wrong port may never.
+const ANSWER_WITHIN: Duration = Duration::from_secs(300);
 
 /// An answer.
 #[derive(Debug)]
@@ -28,8 +36,32 @@ pub struct Answer {
 /// Sends a request.
 ///
 /// # Errors
-/// When the connection fails or the answer is too long.
+/// When the connection fails, or the answer is too long or does not come.
 pub async fn send(
+    address: SocketAddr,
+    method: Method,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: Bytes,
+) -> anyhow::Result<Answer> {
+    within(ANSWER_WITHIN, address, exchange(address, method, path, headers, body)).await
+}
+
+async fn within<T>(
+    limit: Duration,
+    address: SocketAddr,
+    exchange: impl Future<Output = anyhow::Result<T>>,
+) -> anyhow::Result<T> {
+    let answer = tokio::time::timeout(limit, exchange).await;
+    answer.unwrap_or_else(|_| {
+        bail!(
+            "{address} did not answer within {} s; see whether a portreeve listens there and what its log says, and send it again: what it kept it takes for a duplicate",
+            limit.as_secs()
+        )
+    })
+}
+
+async fn exchange(
     address: SocketAddr,
     method: Method,
     path: &str,
@@ -38,7 +70,9 @@ pub async fn send(
 ) -> anyhow::Result<Answer> {
     let stream = TcpStream::connect(address).await.with_context(|| format!("nobody listens on {address}"))?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    let connection = tokio::spawn(connection);
+    // Ends with this call, however it ends.
+    let mut connections = JoinSet::new();
+    connections.spawn(connection);
     let mut request = Request::builder().method(method).uri(path).header("host", address.to_string());
     for (name, value) in headers {
         request = request.header(*name, *value);
@@ -55,8 +89,6 @@ pub async fn send(
         .await
         .map_err(|error| anyhow::anyhow!("the answer could not be read: {error}"))?
         .to_bytes();
-    drop(sender);
-    connection.abort();
     Ok(Answer { status, headers, body })
 }
 
@@ -132,6 +164,15 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
 
     use super::*;
+
+    #[tokio::test]
+    async fn a_port_that_never_answers_is_given_up_in_time() {
+        let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = silent.local_addr().unwrap();
+        let asked = exchange(address, Method::GET, "/healthz", &[], Bytes::new());
+        let error = within(Duration::from_millis(50), address, asked).await.unwrap_err().to_string();
+        assert!(error.contains("did not answer within") && error.contains("send it again"), "{error}");
+    }
 
     #[test]
     fn a_server_is_an_address_and_a_port() {

@@ -429,7 +429,7 @@ fn host_problems(host: &HostFile, routes: &Routes) -> Vec<String> {
             problems.push(format!("plugin `{}` is there twice; name each once", plugin.name));
         }
     }
-    for sender in &host.senders {
+    for (index, sender) in host.senders.iter().enumerate() {
         if routes.channel(&sender.channel).is_none() {
             problems
                 .push(format!("sender `{}` sends on channel `{}`, which does not exist", sender.id, sender.channel));
@@ -437,6 +437,7 @@ fn host_problems(host: &HostFile, routes: &Routes) -> Vec<String> {
         if sender.token_sha256 == Some(nothing) {
             problems.push(format!("`token_sha256` of sender `{}` is {EMPTY_TOKEN}", sender.id));
         }
+        problems.extend(taken_by_another(host, index));
         if sender.token_sha256.is_some() == sender.secret_file.is_some() {
             problems.push(format!("sender `{}` needs exactly one of `token_sha256` and `secret_file`", sender.id));
         }
@@ -453,6 +454,23 @@ fn host_problems(host: &HostFile, routes: &Routes) -> Vec<String> {
         }
     }
     problems
+}
+
+/// What a sender has in common with an earlier one of its channel: whoever shows it
+/// could be either, and duplicates, orders and records go by who it is.
+fn taken_by_another(host: &HostFile, index: usize) -> Option<String> {
+    let (earlier, sender) = (host.senders.get(..index)?, host.senders.get(index)?);
+    let mut earlier = earlier.iter().filter(|other| other.channel == sender.channel);
+    let same_token = |other: &&SenderEntry| other.token_sha256.is_some() && other.token_sha256 == sender.token_sha256;
+    let same_secret = |other: &&SenderEntry| other.secret_file.is_some() && other.secret_file == sender.secret_file;
+    if earlier.clone().any(|other| other.id == sender.id) {
+        return Some(format!("sender `{}` is there twice on channel `{}`; name each once", sender.id, sender.channel));
+    }
+    let other = earlier.find(|other| same_token(other) || same_secret(other))?;
+    Some(format!(
+        "senders `{}` and `{}` of channel `{}` prove themselves with the same token or secret, so that nobody can tell them apart; give each its own",
+        other.id, sender.id, sender.channel
+    ))
 }
 
 fn reference_files(folder: &Path) -> anyhow::Result<Vec<(String, PathBuf)>> {

@@ -195,12 +195,15 @@ impl Clock for Leaping {
 /// When only later deliveries are left, the samples' clock moves to the next one.
 async fn come_to_rest(store: &Arc<dyn Store>, clock: &SetClock, output: &Output) -> anyhow::Result<()> {
     let resting = async {
+        let mut looks = 0_usize;
         loop {
             let summary = store.summary().await?;
             if summary.undecided == 0 && summary.pending == 0 {
                 return anyhow::Ok(());
             }
-            output.progress(&format!("{} to decide, {} to deliver", summary.undecided, summary.pending));
+            let text = format!("{} to decide, {} to deliver", summary.undecided, summary.pending);
+            output.count(looks, usize::MAX, &text);
+            looks = looks.saturating_add(1);
             // What is under way falls due when its lease ends; nobody waits for that.
             if summary.undecided == 0
                 && let Some(due) = store.next_due().await?

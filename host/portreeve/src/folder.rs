@@ -37,7 +37,7 @@ use anyhow::Context;
 use portreeve_api::INPUT_BYTES_MAX;
 use portreeve_model::{ChannelId, Instant, Reply};
 use portreeve_pipeline::accept::{AcceptError, Input};
-use portreeve_pipeline::{Pipeline, Senders, reply};
+use portreeve_pipeline::{Channel, Pipeline, Senders, reply};
 use portreeve_store::contract::InputId;
 use serde::Serialize;
 
@@ -147,9 +147,18 @@ enum Trouble {
 /// Opens folders; relative paths begin at `base`.
 ///
 /// # Errors
-/// See [`Watched::open`].
+/// See [`Watched::open`]; also when one's inbox is a place of another one: the host
+/// would take its own replies for orders.
 pub fn open_all(entries: &[FolderEntry], base: &Path, senders: &Senders) -> anyhow::Result<Vec<Watched>> {
-    entries.iter().map(|entry| Watched::open(entry, base, senders)).collect()
+    let mut watched: Vec<Watched> = Vec::new();
+    for entry in entries {
+        let folder = Watched::open(entry, base, senders)?;
+        for other in &watched {
+            folder.places.apart_from(&other.places)?;
+        }
+        watched.push(folder);
+    }
+    Ok(watched)
 }
 
 impl Watched {
@@ -226,7 +235,8 @@ impl Watched {
             }
         };
         let sender = pipeline.senders.of_local_file(self.channel.as_str(), self.sender.as_deref())?;
-        let input = Input { method: "POST".to_owned(), path: String::new(), headers: Vec::new(), body };
+        let channel = pipeline.routes.channel(&self.channel);
+        let input = Input::of_file(body, channel.and_then(Channel::type_of_files));
         let accepted = match pipeline.accept(&sender, input).await {
             Ok(accepted) => accepted,
             Err(error) => return self.not_taken(pipeline, name, trouble(error)).await,

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use portreeve_api::{Front, Limits, Tls};
+use portreeve_api::{DRAIN_WITHIN, Front, Limits, Tls};
 use portreeve_audit::{OutsideCheckpoint, OutsideFound, Sequencer};
 use portreeve_model::{Digest, Instant, PluginKind, PluginName};
 use portreeve_pipeline::retention::Retained;
@@ -26,7 +26,7 @@ use portreeve_store::contract::NewReference;
 use portreeve_store::{Settled, SqliteStore, Store, StoreError};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinHandle, JoinSet};
 
 use crate::clock::SystemClock;
 use crate::config::{Configuration, Files, FolderEntry, HostSection, PluginEntry, Proposed, RetentionSection};
@@ -43,9 +43,9 @@ const DELIVERIES_MAX: u32 = 64;
 /// How long a worker waits when there is nothing to do and nobody wakes it.
 const IDLE: Duration = Duration::from_millis(200);
 
-/// How long open requests may take once the host is told to stop. A sender that
-/// never ends its request would otherwise keep the host from ending its own.
-const DOOR_CLOSES_MAX: Duration = Duration::from_secs(10);
+/// How long the door may take to close once the host is told to stop. It cuts requests
+/// that never end by itself, after [`DRAIN_WITHIN`]; two seconds more mean that it hangs.
+const DOOR_CLOSES_MAX: Duration = DRAIN_WITHIN.saturating_add(Duration::from_secs(2));
 
 /// How often old content is looked for.
 const RETENTION_EVERY: Duration = Duration::from_secs(60 * 60);
@@ -464,14 +464,14 @@ impl Host {
         })
     }
 
-    /// Serves the front door and works behind it until `stop` completes or the
-    /// log or the store cannot go on.
+    /// Serves the front door and works behind it until `stop` completes, the log or the
+    /// store cannot go on, or the door fails.
     ///
     /// The door closes first and within ten seconds: whatever it accepts
     /// until then is still under the last signed head when this returns.
     ///
     /// # Errors
-    /// When the listener fails, the audit log is damaged or the store writes nothing any
+    /// When the front door fails, the audit log is damaged or the store writes nothing any
     /// more.
     pub async fn serve(
         &self,
@@ -479,23 +479,27 @@ impl Host {
         stop: impl Future<Output = anyhow::Result<()>>,
     ) -> anyhow::Result<()> {
         let (close, closing) = watch::channel(false);
+        let door = tokio::spawn(portreeve_api::serve(listener, self.front(), stopped(closing)));
+        self.work_behind(door, close, stop).await
+    }
+
+    /// The same behind a door that is open already, and closes when `close` says so.
+    ///
+    /// # Errors
+    /// As [`Host::serve`].
+    pub async fn work_behind(
+        &self,
+        mut door: JoinHandle<std::io::Result<()>>,
+        close: watch::Sender<bool>,
+        stop: impl Future<Output = anyhow::Result<()>>,
+    ) -> anyhow::Result<()> {
         let (end, ending) = watch::channel(false);
-        let mut door = tokio::spawn(portreeve_api::serve(listener, self.front(), stopped(closing)));
-        let close_door = async {
-            close.send_replace(true);
-            if let Ok(closed) = tokio::time::timeout(DOOR_CLOSES_MAX, &mut door).await {
-                return closed.context("the front door panicked")?.context("the front door failed");
-            }
-            tracing::warn!("requests were cut off: the front door did not close in time");
-            door.abort();
-            Ok(())
-        };
         let mut work = std::pin::pin!(self.work(ending));
         tokio::select! {
             told = stop => {
                 let (closed, worked) = tokio::join!(
                     async {
-                        let closed = close_door.await;
+                        let closed = close_door(&mut door, &close).await;
                         end.send_replace(true);
                         closed
                     },
@@ -504,7 +508,14 @@ impl Host {
                 worked.and(closed).and(told)
             }
             // By itself it ends only when the log is damaged or the store writes no more.
-            worked = &mut work => worked.and(close_door.await),
+            worked = &mut work => worked.and(close_door(&mut door, &close).await),
+            // Nobody could knock any more, and nobody would notice.
+            ended = &mut door => {
+                end.send_replace(true);
+                let worked = work.await;
+                let ended = how_the_door_ended(ended);
+                worked.and(ended).and_then(|()| bail!("the front door closed by itself; start the host again"))
+            }
         }
     }
 
@@ -663,6 +674,21 @@ impl Host {
             () = stopped(stop.clone()) => {}
         }
     }
+}
+
+/// Closes the door, and does not wait for one that hangs.
+async fn close_door(door: &mut JoinHandle<std::io::Result<()>>, close: &watch::Sender<bool>) -> anyhow::Result<()> {
+    close.send_replace(true);
+    if let Ok(ended) = tokio::time::timeout(DOOR_CLOSES_MAX, &mut *door).await {
+        return how_the_door_ended(ended);
+    }
+    tracing::warn!("requests were cut off: the front door did not close in time");
+    door.abort();
+    Ok(())
+}
+
+fn how_the_door_ended(ended: Result<std::io::Result<()>, JoinError>) -> anyhow::Result<()> {
+    ended.context("the front door panicked; start the host again, and report it")?.context("the front door failed")
 }
 
 /// Looks into one folder until told to stop; another one that hangs is another task.

@@ -9,8 +9,7 @@ use serde::Serialize;
 /// Where output goes.
 pub struct Output {
     results: Box<dyn Write + Send>,
-    /// Progress is redrawn in place on a terminal, and left out elsewhere but
-    /// for its first line of each kind.
+    /// Progress is redrawn in place on a terminal, and takes lines elsewhere.
     terminal: bool,
     quiet: bool,
 }
@@ -75,6 +74,14 @@ impl Output {
         Ok(())
     }
 
+    /// How far a count is, on stderr: every step on a terminal, where each takes the
+    /// place of the last one, and elsewhere every so many and the last.
+    pub fn count(&self, done: usize, of: usize, text: &str) {
+        if self.terminal || is_milestone(done, of) {
+            self.progress(text);
+        }
+    }
+
     /// Something that is going on, on stderr.
     pub fn progress(&self, text: &str) {
         if self.quiet {
@@ -118,15 +125,24 @@ impl Output {
     }
 }
 
-/// The text without what a terminal obeys: C0 and C1 controls, and characters that
-/// turn the direction of writing. Line ends stay, for a text of several lines.
+/// The text without what a terminal obeys: C0 and C1 controls, characters that turn the
+/// direction of writing, and those that end a line without being a line end. Line ends
+/// stay, for a text of several lines.
 #[must_use]
 pub fn tame(text: &str) -> String {
     text.chars().map(|c| if c != '\n' && obeyed(c) { '\u{fffd}' } else { c }).collect()
 }
 
+/// Steps of a count between two lines in a log: 218 lines say no more than five.
+const COUNT_EVERY: usize = 50;
+
+fn is_milestone(done: usize, of: usize) -> bool {
+    done == of || done.is_multiple_of(COUNT_EVERY)
+}
+
 fn obeyed(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}')
+    c.is_control()
+        || matches!(c, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Cuts or pads to a width; a cell is one line.
@@ -144,8 +160,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_count_that_nobody_watches_takes_a_few_lines() {
+        let lines: Vec<usize> = (1..=218).filter(|done| is_milestone(*done, 218)).collect();
+        assert_eq!(lines, [50, 100, 150, 200, 218]);
+    }
+
+    #[test]
     fn a_senders_text_cannot_drive_the_terminal() {
-        let number = "PO-1\u{1b}]0;owned\u{7}\u{9b}2J\r\u{202e}gnorw";
+        let number = "PO-1\u{1b}]0;owned\u{7}\u{9b}2J\r\u{202e}gnorw\u{61c}\u{2028}";
         for shown in [tame(number), fit(number, 60), fit(number, 8)] {
             assert!(!shown.chars().any(obeyed), "{shown:?}");
             assert!(shown.starts_with("PO-1"), "{shown:?}");

@@ -9,7 +9,7 @@ use portreeve::config::Proposed;
 use portreeve::host::{self, Host, Locations};
 use portreeve_store::Store;
 
-use crate::support::{MORNING, Setup, tree};
+use crate::support::{EDI_TOKEN, MORNING, Setup, tree};
 
 /// What `init` says to a folder whose configuration a good one went before.
 struct Attempts {
@@ -104,6 +104,25 @@ async fn a_secret_that_everybody_can_guess_is_refused() {
     let nothing = portreeve_model::Digest::of(b"").to_string();
     let empty = Setup::demo().replace("portreeve.toml", "${EDI_TOKEN_SHA256}", &nothing);
     assert!(attempts.refused(empty).await.contains("digest of an empty token"));
+}
+
+#[tokio::test]
+async fn senders_of_a_channel_that_nobody_can_tell_apart_are_refused() {
+    let attempts = Attempts::after_a_good_one().await;
+    let token = |text: &str| portreeve_model::Digest::of(text.as_bytes()).to_string();
+    let another = |channel: &str, id: &str, token: &str| {
+        let entry = format!("\n[[sender]]\nchannel = \"{channel}\"\nid = \"{id}\"\ntoken_sha256 = \"{token}\"\n");
+        Setup::demo().append("portreeve.toml", &entry)
+    };
+    let same = attempts.refused(another("edi", "acme", &token(EDI_TOKEN))).await;
+    assert!(
+        same.contains("senders `edi-gateway` and `acme` of channel `edi`") && same.contains("the same token"),
+        "{same}"
+    );
+    let twice = attempts.refused(another("edi", "edi-gateway", &token("another"))).await;
+    assert!(twice.contains("sender `edi-gateway` is there twice on channel `edi`"), "{twice}");
+    // On another channel it is another sender.
+    assert_eq!(attempts.activate(another("shop", "edi-gateway", &token(EDI_TOKEN))).await.unwrap(), 2);
 }
 
 #[tokio::test]

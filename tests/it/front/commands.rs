@@ -3,19 +3,23 @@
 
 use std::io::Write;
 use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use clap::Parser;
+use hyper::StatusCode;
 use portreeve::command::{self, CommandLine};
 use portreeve::config::Proposed;
 use portreeve::host::{self, Locations};
 use portreeve::output::Output;
 use portreeve::standins::{Erp, Mischief};
+use portreeve_api::outcome::Outcome;
 use portreeve_model::Digest;
 use portreeve_store::Store;
 use serde_json::Value;
 
-use crate::support::{MORNING, OPERATOR_TOKEN, PurchaseOrder, Setup, TestHost, component, tree, x12};
+use crate::support::{MORNING, OPERATOR_TOKEN, PurchaseOrder, Setup, TestHost, component, tree, x12, x12_of};
 
 /// What a command writes, for a test to read.
 #[derive(Clone, Default)]
@@ -125,6 +129,131 @@ async fn files_are_brought_in_by_hand_with_one_line_for_each() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_drain_that_cannot_commit_says_so_instead_of_trying_for_ever() {
+    let erp = Erp::start(Mischief::default()).await.unwrap();
+    let folder = stopped(&in_any_year(), &erp.origin()).await;
+    let data = text(folder.path());
+    let store = rusqlite::Connection::open(folder.path().join("data/store/portreeve.db")).unwrap();
+    let trigger = "CREATE TRIGGER no_orders BEFORE INSERT ON orders BEGIN SELECT RAISE(ABORT, 'no room'); END";
+    store.execute_batch(trigger).unwrap();
+    let file = folder.path().join("po.edi");
+    std::fs::write(&file, order(1, "PO-1")).unwrap();
+    let drain = ["ingest", "--channel", "edi", "--data-dir", data, "--drain", text(&file)];
+    let expected = ["accepted, 1 event(s)", "is kept, but its decision could not be committed", "no room"];
+    let told = tokio::time::timeout(Duration::from_secs(60), refused(&drain, &expected));
+    told.await.expect("it tries for ever");
+    store.execute_batch("DROP TRIGGER no_orders").unwrap();
+    assert_eq!(json(&drain).await[0]["disposition"], "duplicate");
+    assert_eq!(json(&["order", "list", "--data-dir", data]).await.len(), 1, "what was kept is decided later");
+    assert_eq!(json(&["audit", "verify", "--data-dir", data]).await[0]["verified"], true);
+}
+
+/// What files become: their dispositions and the types of their events.
+async fn brought(data: &str, files: &[&Path]) -> Vec<(String, Vec<String>)> {
+    let mut arguments = vec!["ingest", "--channel", "edi", "--data-dir", data];
+    arguments.extend(files.iter().map(|file| text(file)));
+    let words = |value: &Value| value.as_str().unwrap().to_owned();
+    let said = |line: &Value| line["events"].as_array().unwrap().iter().map(|event| words(&event["type"])).collect();
+    json(&arguments).await.iter().map(|line| (words(&line["disposition"]), said(line))).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_that_came_before_under_another_envelope_is_no_event() {
+    let folder = stopped(&in_any_year(), "http://127.0.0.1:9").await;
+    let data = text(folder.path());
+    let other = PurchaseOrder::clean("PO-2").with_lines(&[("FST-1007", 7, "BX", "18.40")]);
+    let [first, again, mixed, twice] = [
+        x12(1, &PurchaseOrder::clean("PO-1")),
+        x12(2, &PurchaseOrder::clean("PO-1")),
+        x12_of(3, &[PurchaseOrder::clean("PO-1"), PurchaseOrder::clean("PO-2"), other]),
+        x12_of(4, &[PurchaseOrder::clean("PO-3"), PurchaseOrder::clean("PO-3")]),
+    ]
+    .map(|body| {
+        let path = folder.path().join(format!("{}.edi", Digest::of(&body).short()));
+        std::fs::write(&path, body).unwrap();
+        path
+    });
+    let found = brought(data, &[&first, &again, &mixed, &twice]).await;
+    let one = |disposition: &str, types: &[&str]| {
+        (disposition.to_owned(), types.iter().map(|&kind| kind.to_owned()).collect::<Vec<_>>())
+    };
+    assert_eq!(
+        found,
+        [
+            one("accepted", &["order.created"]),
+            one("duplicate", &[]),
+            one("accepted", &["order.created", "order.changed"]),
+            one("accepted", &["order.created"]),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn an_outcome_has_every_document_or_says_that_there_are_more() {
+    let host = TestHost::demo().await;
+    let orders: Vec<PurchaseOrder> = (1..=1_001)
+        .map(|number| PurchaseOrder::clean(&format!("PO-{number}")).with_lines(&[("FST-1007", 1, "BX", "18.40")]))
+        .collect();
+    let pipeline = &host.host.pipeline;
+    let accepted = host.send_edi(&x12_of(1, &orders)).await.unwrap();
+    let outcome = Outcome::of(pipeline, accepted).await.unwrap();
+    assert_eq!((outcome.disposition.as_str(), outcome.events.len()), ("accepted", 1_001), "{:?}", outcome.problems);
+    let one = outcome.events[0].get().len();
+
+    let few: Vec<PurchaseOrder> = (1..=9).map(|number| PurchaseOrder::clean(&format!("PO-X{number}"))).collect();
+    let accepted = host.send_edi(&x12_of(2, &few)).await.unwrap();
+    let outcome = Outcome::at_most(one * 2, pipeline, accepted).await.unwrap();
+    assert!((1..9).contains(&outcome.events.len()), "{}", outcome.events.len());
+    let problem = outcome.problems.first().unwrap();
+    let next = format!("document {}", outcome.events.len() + 1);
+    assert_eq!((problem.code.as_str(), problem.r#where.as_str()), ("more-documents", next.as_str()), "{problem:?}");
+    assert_eq!(outcome.disposition, "accepted-with-exception");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_problem_has_a_place_and_an_unread_file_a_reason() {
+    let setup = in_any_year()
+        .grant("x12", "{ numbers = [\"x12-interchange\", \"x12-group\"], limits = { output_bytes = 4000 } }");
+    let folder = stopped(&setup, "http://127.0.0.1:9").await;
+    let data = text(folder.path());
+    let file = |name: &str, body: &[u8]| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, body).unwrap();
+        text(&path).to_owned()
+    };
+    let long = PurchaseOrder::clean("PO-1").with_lines(&[("FST-1007", 1, "BX", "18.40"); 200]);
+    let unread = file("long.edi", &x12(1, &long));
+    let no_order = file("no-order.json", b"{\"hello\": 1}");
+    let [first, other] = [("a.edi", "PO-2"), ("b.edi", "PO-3")].map(|(name, number)| file(name, &order(7, number)));
+    let lines = [
+        json(&["ingest", "--channel", "edi", "--data-dir", data, &unread]).await.remove(0),
+        json(&["ingest", "--channel", "shop", "--data-dir", data, &no_order]).await.remove(0),
+        {
+            json(&["ingest", "--channel", "edi", "--data-dir", data, &first]).await;
+            let again = run(&["ingest", "--channel", "edi", "--data-dir", data, "--json", &other]).await.unwrap_err();
+            serde_json::from_str(again.lines().next().unwrap()).unwrap()
+        },
+    ];
+    let told: Vec<_> = lines
+        .iter()
+        .map(|line| {
+            let problem = &line["problems"][0];
+            assert!(problem["detail"].as_str().unwrap().len() > 20, "{line}");
+            [&line["disposition"], &problem["code"], &problem["where"]].map(|word| word.as_str().unwrap_or("none"))
+        })
+        .collect();
+    let [
+        ["unparsed", "too-large", "whole input"],
+        ["rejected", "order-missing", "whole input"],
+        ["rejected", "conflict", envelope],
+    ] = told[..]
+    else {
+        panic!("{told:?}")
+    };
+    assert!(envelope.starts_with("envelope ") && envelope.contains("000000007"), "{envelope}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn files_are_sent_to_a_running_host_with_the_same_lines() {
     let host = TestHost::demo().await;
     let door = host.front_door().await;
@@ -143,6 +272,61 @@ async fn files_are_sent_to_a_running_host_with_the_same_lines() {
     std::fs::write(&token, "another").unwrap();
     refused(&send, &["the server answered 401"]).await;
     door.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_has_the_type_that_its_channel_takes() {
+    let typed = "id = \"edi\"\ncontent_types = [\"application/edi-x12\", \"text/plain\"]\n";
+    let host = Setup::demo().replace("portreeve.toml", "id = \"edi\"\n", typed).start().await;
+    let door = host.front_door().await;
+    let (file, token) = (host.folder().join("order.edi"), host.folder().join("token"));
+    std::fs::write(&file, x12(1, &PurchaseOrder::clean("PO-1"))).unwrap();
+    std::fs::write(&token, crate::support::EDI_TOKEN).unwrap();
+    let server = format!("http://{}", door.address());
+    let send = ["ingest", "--channel", "edi", text(&file), "--server", &server, "--token-file", text(&token)];
+    let help = ["this channel takes application/edi-x12, text/plain", "`--content-type`"];
+    refused(&send, &help).await;
+    let named = json(&[&send[..], &["--content-type", "Text/Plain; charset=utf-8"]].concat()).await;
+    assert_eq!(named[0]["disposition"], "accepted");
+    door.close().await;
+
+    let data = text(host.folder()).to_owned();
+    let stopped = host.stop().await;
+    let bring = ["ingest", "--channel", "edi", text(&file), "--data-dir", &data];
+    assert_eq!(json(&bring).await[0]["disposition"], "duplicate", "its type is the channel's first");
+    refused(&[&bring[..], &["--content-type", "application/json"]].concat(), &help).await;
+    drop(stopped);
+}
+
+/// A host that is busy for so many requests, and then has the file on record.
+async fn busy_for(requests: u32) -> (String, tokio::task::JoinHandle<()>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let origin = format!("http://{}", listener.local_addr().unwrap());
+    let left = Arc::new(AtomicU32::new(requests));
+    let routes = axum::Router::new().fallback(async move || {
+        if left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok() {
+            let problem = r#"{"type":"urn:portreeve:problem:busy","detail":"full"}"#;
+            return (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "0")], problem);
+        }
+        let outcome = r#"{"disposition":"accepted","events":[],"acknowledgement":null,"problems":[]}"#;
+        (StatusCode::OK, [("x-portreeve-duplicate", "false")], outcome)
+    });
+    (origin, tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() }))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_busy_host_is_asked_again_and_not_for_ever() {
+    let folder = tempfile::tempdir().unwrap();
+    let token = folder.path().join("token");
+    std::fs::write(&token, "any").unwrap();
+    let token = text(&token);
+    let (passing, serving) = busy_for(3).await;
+    let send = ["ingest", "--channel", "edi", token, "--token-file", token, "--server"];
+    assert_eq!(json(&[&send[..], &[&passing]].concat()).await[0]["disposition"], "accepted");
+    serving.abort();
+    let (lasting, serving) = busy_for(u32::MAX).await;
+    refused(&[&send[..], &[&lasting]].concat(), &["busy at whole input: the server answered 429: full"]).await;
+    serving.abort();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -198,6 +382,15 @@ async fn readers_work_beside_a_running_host_and_writers_are_told_to_stop_it() {
     assert_eq!(json(&["exception", "list", "--data-dir", data]).await.len(), 0);
     assert_eq!(json(&["dead-letter", "list", "--data-dir", data]).await.len(), 0);
     assert_eq!(json(&["audit", "verify", "--data-dir", data]).await[0]["verified"], true);
+    let checkpoint = json(&["audit", "checkpoint", "--data-dir", data]).await.remove(0);
+    let note = checkpoint["checkpoint"].as_str().unwrap();
+    assert!(note.starts_with("portreeve.example/demo\n"), "{note}");
+    assert_eq!(run(&["audit", "checkpoint", "--data-dir", data]).await.unwrap().trim_end(), note.trim_end());
+    let entry = host.store.sequenced(0, 1).await.unwrap().remove(0).1.to_string();
+    let proof = json(&["audit", "prove", &entry, "--data-dir", data]).await.remove(0);
+    assert_eq!(proof["entry"], entry.as_str());
+    let told = run(&["audit", "prove", &entry, "--data-dir", data]).await.unwrap();
+    assert_eq!(proof["proof"].as_str().unwrap().trim_end(), told.trim_end());
     let plugins = json(&["plugin", "list", "--data-dir", data]).await;
     assert!(plugins.iter().any(|plugin| plugin["plugin"] == "fraud" && plugin["kind"] == "scorer"), "{plugins:?}");
     // What the host writes next, the next reader sees.
@@ -319,6 +512,7 @@ async fn a_person_sees_what_holds_an_order_and_what_is_on_record_about_it() {
         assert!(line.is_some(), "{hold} in {told}");
     }
     let released = json(&["order", "show", "PO-1", "--data-dir", data]).await.remove(0);
+    assert!(released["erased"].is_null(), "{released}");
     assert_eq!(released["holds"].as_array().unwrap().len(), 0);
 
     let of_order = json(&["audit", "show", "--order", "PO-1", "--data-dir", data]).await;
@@ -393,13 +587,16 @@ async fn a_component_is_checked_against_a_grant() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_sender_writes_does_not_reach_the_terminal_as_it_is() {
     let host = TestHost::demo().await;
-    let order = PurchaseOrder::clean("PO-\u{1b}]0;owned\u{7}");
-    host.send_edi(&x12(1, &order)).await.unwrap();
+    // What no segment may hold an input is rejected for; what turns the line may be in one.
+    let number = "PO-\u{202e}99\u{2066}";
+    host.send_edi(&x12(1, &PurchaseOrder::clean(number))).await.unwrap();
     host.decide_all().await;
+    assert_eq!(host.orders().await[0].number, number, "it came through: {:?}", host.exceptions().await);
     let data = text(host.folder());
-    for listing in [["order", "list"], ["exception", "list"]] {
-        let shown = run(&[&listing[..], &["--data-dir", data]].concat()).await.unwrap();
-        assert!(!shown.chars().any(|c| c.is_control() && c != '\n'), "{shown:?}");
+    for command in [&["order", "list"][..], &["order", "show", number], &["order", "list", "--json"]] {
+        let shown = run(&[command, &["--data-dir", data]].concat()).await.unwrap();
+        assert!(shown.contains("99"), "{command:?}: {shown}");
+        assert!(!shown.chars().any(|c| matches!(c, '\u{202e}' | '\u{2066}')), "{command:?}: {shown:?}");
     }
 }
 
@@ -432,6 +629,14 @@ async fn old_content_is_removed_by_hand_on_a_stopped_host() {
     assert!(again.starts_with("the content of 0 input(s)"), "{again}");
     let verified = json(&["audit", "verify", "--data-dir", data]).await;
     assert_eq!(verified[0]["verified"], true);
+
+    let shown = json(&["order", "show", "PO-1", "--data-dir", data]).await.remove(0);
+    assert_eq!(
+        (&shown["erased"], &shown["number"], &shown["state"]),
+        (&true.into(), &"PO-1".into(), &"released".into())
+    );
+    let told = run(&["order", "show", "PO-1", "--data-dir", data]).await.unwrap();
+    assert!(told.contains("delivered after 1 attempt(s)") && told.contains("its content was erased"), "{told}");
 
     let keeping_all = TestHost::demo().await.stop().await;
     let data = text(keeping_all.folder());

@@ -88,6 +88,8 @@ async fn whatever_goes_wrong_is_told_as_a_problem() {
     }
     problem(&door.get("/v1/orders/nonsense", &operator).await, 404, "not-found");
     problem(&door.get("/v1/orders?number=PO-1&state=held", &operator).await, 400, "bad-request");
+    let in_lower_case = format!("bearer {OPERATOR_TOKEN}");
+    assert_eq!(door.get("/v1/orders", &[("authorization", &in_lower_case)]).await.status, 200);
     let unknown = door.get("/v1/orders", &[]).await;
     problem(&unknown, 401, "unauthorized");
     assert_eq!(unknown.header("www-authenticate"), Some("Bearer"));
@@ -292,7 +294,8 @@ async fn the_api_is_described_by_the_code_that_answers() {
         let path = path
             .replace("{channel}", "edi")
             .replace("{id}", "3f0c6a51-6d7e-5b1a-9f44-0a8f5c1d2e3b")
-            .replace("{exception}", "1");
+            .replace("{exception}", "1")
+            .replace("{below}", "orders/7");
         let known = door.send(Method::PUT, &path, &[], b"").await;
         assert_eq!(known.status, 405, "`{path}` is described, but nothing is there");
     }

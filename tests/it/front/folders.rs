@@ -425,6 +425,21 @@ async fn folders_that_cannot_be_watched_never_become_active() {
     assert!(refused(&drops, replaced("done", "in/done")).await.contains("is in or the same as `inbox`"));
     std::fs::remove_dir(drops.path("in/done")).unwrap();
 
+    // Two folders that are each well in themselves must not feed each other.
+    let others = Drops::new();
+    let shared = |their: &str, our: &str| {
+        let path = |drops: &Drops, place: &str| format!("\"{}\"", drops.path(place).display());
+        format!("{}{}", entry(""), others.entry("").replace(&path(&others, their), &path(&drops, our)))
+    };
+    for (their, our, place) in
+        [("out", "in", "outbox"), ("done", "in", "archive"), ("failed", "in", "failed"), ("in", "out", "outbox")]
+    {
+        let error = refused(&drops, shared(their, our)).await;
+        let expected = format!("the `{place}` of another one: what the host puts there would come back as an input");
+        assert!(error.contains(&expected), "expected `{expected}` in: {error}");
+    }
+    drop(watching(Setup::demo().append("portreeve.toml", &shared("out", "out"))).await);
+
     let host = watching(drops.setup()).await;
     let second = refused(&drops, entry("")).await;
     assert!(second.contains("another process watches the inbox"), "{second}");

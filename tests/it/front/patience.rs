@@ -134,6 +134,23 @@ async fn a_door_that_closes_answers_what_is_under_way_and_cuts_what_never_ends()
 }
 
 #[tokio::test]
+async fn a_host_whose_door_ends_by_itself_stops_with_an_error() {
+    let host = TestHost::demo().await;
+    let doors: [(tokio::task::JoinHandle<std::io::Result<()>>, &str); 3] = [
+        (tokio::spawn(async { panic!("a fault of the door's") }), "the front door panicked"),
+        (tokio::spawn(async { Err(std::io::Error::other("no more")) }), "the front door failed: no more"),
+        (tokio::spawn(async { Ok(()) }), "the front door closed by itself"),
+    ];
+    for (door, expected) in doors {
+        let (close, _closing) = tokio::sync::watch::channel(false);
+        let stopped = host.host.work_behind(door, close, std::future::pending()).await;
+        let error = format!("{:#}", stopped.unwrap_err());
+        assert!(error.contains(expected), "expected `{expected}` in: {error}");
+    }
+    host.verify().await.unwrap();
+}
+
+#[tokio::test]
 async fn an_address_that_others_reach_needs_tls_and_tokens() {
     let open = |host: &str| Setup::demo().replace("portreeve.toml", "listen = \"127.0.0.1:8080\"", host);
     let error = |setup: Setup| async { format!("{:#}", setup.try_start().await.err().unwrap()) };

@@ -1,5 +1,6 @@
 //! What an input amounts to, whatever the connector did.
 
+use portreeve_model::document::Position;
 use portreeve_model::{Failure, Problem, Received, Reply};
 use portreeve_record::leaf::{AcceptOutcome, EnvelopeOutcome};
 use portreeve_sandbox::{Crossed, Crossing};
@@ -73,6 +74,21 @@ impl<'a> Judged<'a> {
             }
             Err(error) => Self::unparsed(channel, Some(crossing), call_error_code(error), error.to_string()),
         }
+    }
+
+    /// What whoever brings it is told is wrong. Of an input that could not be read
+    /// nobody wrote problems down: the exception says why.
+    pub(super) fn told(&self) -> Vec<Problem> {
+        if self.disposition != Disposition::Unparsed {
+            return self.problems.clone();
+        }
+        let nowhere = || Position { offset_bytes: None, segment: None, path: String::new() };
+        let why = |exception: &NewException| Problem {
+            code: exception.code.clone(),
+            message: exception.detail.clone(),
+            position: nowhere(),
+        };
+        self.exceptions.iter().map(why).collect()
     }
 
     fn received(

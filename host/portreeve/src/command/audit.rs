@@ -55,10 +55,13 @@ pub(super) enum Command {
 pub(super) async fn run(command: Command, json: bool, output: &mut Output) -> anyhow::Result<()> {
     match command {
         Command::Verify { data, key } => verify(&data, key.as_deref(), json, output).await,
-        Command::Prove { entry, data, key } => prove(&entry, &data, key.as_deref(), output).await,
+        Command::Prove { entry, data, key } => prove(&entry, &data, key.as_deref(), json, output).await,
         Command::Checkpoint { data } => {
             let (_, store) = data.open()?;
             let checkpoint = LogReader::new(store).checkpoint().await?;
+            if json {
+                return output.json(&serde_json::json!({ "checkpoint": checkpoint.as_str() }));
+            }
             output.line(checkpoint.as_str().trim_end())
         }
         Command::Show { order: Some(order), data, .. } => {
@@ -107,10 +110,13 @@ async fn verify(data: &Data, key: Option<&str>, json: bool, output: &mut Output)
     }
 }
 
-async fn prove(entry: &str, data: &Data, key: Option<&str>, output: &mut Output) -> anyhow::Result<()> {
+async fn prove(entry: &str, data: &Data, key: Option<&str>, json: bool, output: &mut Output) -> anyhow::Result<()> {
     let (locations, store) = data.open()?;
     let key = verifier(key, &locations, &origin(&store).await?)?;
     let proof = LogReader::new(store).prove(Digest::parse(entry)?, &key).await?;
+    if json {
+        return output.json(&serde_json::json!({ "entry": entry, "proof": proof.to_text() }));
+    }
     output.line(proof.to_text().trim_end())
 }
 

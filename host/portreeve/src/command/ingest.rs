@@ -14,8 +14,9 @@ use bytes::Bytes;
 use hyper::Method;
 use portreeve_api::INPUT_BYTES_MAX;
 use portreeve_api::outcome::{MEDIA_TYPE, Outcome};
-use portreeve_pipeline::Clock;
+use portreeve_model::Instant;
 use portreeve_pipeline::accept::{AcceptError, Input};
+use portreeve_pipeline::{Channel, Clock, DecideError};
 use serde::Serialize;
 
 use super::{Data, Running};
@@ -26,6 +27,15 @@ use crate::output::Output;
 
 /// How long `--drain` waits for a delivery that is to be tried again later.
 const DRAIN_WAIT_MS_MAX: i64 = 60_000;
+
+/// How often a host that is busy is asked once more, and how long its wait may be.
+const BUSY_AGAIN_MAX: u32 = 10;
+
+/// Seconds; a host asks for one.
+const BUSY_WAIT_S_MAX: u64 = 30;
+
+/// What to do about a media type that a channel does not take.
+const NAME_THE_TYPE: &str = "name the files' type with `--content-type`";
 
 /// Documents and deliveries at once while draining.
 const BATCH: u32 = 64;
@@ -39,6 +49,10 @@ pub(super) struct Ingest {
     /// Whose files they are; needed where the channel has more than one sender.
     #[arg(long, conflicts_with = "server")]
     sender: Option<String>,
+    /// The files' media type, for a channel that takes only some: for example
+    /// `application/json`. Into a folder it is the channel's first one unless named.
+    #[arg(long)]
+    content_type: Option<String>,
     /// Decide and deliver what waits, too.
     #[arg(long, conflicts_with = "server")]
     drain: bool,
@@ -83,18 +97,24 @@ async fn into_folder(ingest: &Ingest, json: bool, output: &mut Output) -> anyhow
         lost += usize::from(outcome.is_err());
         show(file, outcome, json, output)?;
     }
-    if ingest.drain {
-        drain(&host, output).await?;
-    }
+    let drained = if ingest.drain { drain(&host, output).await } else { Ok(()) };
+    // Whatever was committed gets its index, also when the rest could not be.
     host.sequencer.sequence_all().await.context("the last leaves could not be sequenced")?;
-    Ok(lost)
+    drained.map(|()| lost)
 }
 
 /// The outcome, or one that says why nothing was kept.
 async fn taken(host: &Host, ingest: &Ingest, body: Vec<u8>) -> anyhow::Result<Result<Outcome, Outcome>> {
     let sender = host.pipeline.senders.of_local_file(&ingest.channel, ingest.sender.as_deref())?;
-    let input = Input { method: "POST".to_owned(), path: String::new(), headers: Vec::new(), body };
-    match host.pipeline.accept(&sender, input).await {
+    let channel = host.pipeline.routes.channel(sender.channel());
+    let content_type = ingest.content_type.as_deref().or_else(|| channel.and_then(Channel::type_of_files));
+    if let Some(channel) = channel.filter(|channel| !channel.takes(content_type)) {
+        let found = content_type.unwrap_or("none");
+        let taken = channel.content_types.join(", ");
+        let detail = format!("the content type is `{found}`, this channel takes {taken}; {NAME_THE_TYPE}");
+        return Ok(Err(Outcome::not_taken("media-type", detail)));
+    }
+    match host.pipeline.accept(&sender, Input::of_file(body, content_type)).await {
         Ok(accepted) => Ok(Ok(Outcome::of(&host.pipeline, accepted).await?)),
         Err(error @ AcceptError::Store(_)) => Err(error.into()),
         Err(error) => Ok(Err(Outcome::refused(error))),
@@ -107,8 +127,9 @@ async fn over_http(ingest: &Ingest, server: &Server, json: bool, output: &mut Ou
     for file in &ingest.files {
         let outcome = match read(file) {
             Ok(body) => {
-                let answer = server.send(Method::POST, &path, &[("accept", MEDIA_TYPE)], Bytes::from(body)).await?;
-                answered(&answer)?
+                let mut headers = vec![("accept", MEDIA_TYPE)];
+                headers.extend(ingest.content_type.as_deref().map(|content_type| ("content-type", content_type)));
+                answered(&patiently(server, &path, &headers, Bytes::from(body)).await?)?
             }
             Err(refused) => Err(refused),
         };
@@ -118,6 +139,26 @@ async fn over_http(ingest: &Ingest, server: &Server, json: bool, output: &mut Ou
     Ok(lost)
 }
 
+/// Sends a file, and sends it again to a host that is too busy for it, or whose store
+/// is: the same bytes are the same input, however often they come.
+async fn patiently(
+    server: &Server,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: Bytes,
+) -> anyhow::Result<client::Answer> {
+    let mut again = 0;
+    loop {
+        let answer = server.send(Method::POST, path, headers, body.clone()).await?;
+        if !matches!(answer.status, 429 | 503) || again == BUSY_AGAIN_MAX {
+            return Ok(answer);
+        }
+        again += 1;
+        let asked_s = answer.header("retry-after").and_then(|seconds| seconds.parse::<u64>().ok());
+        tokio::time::sleep(Duration::from_secs(asked_s.unwrap_or(1).min(BUSY_WAIT_S_MAX))).await;
+    }
+}
+
 fn answered(answer: &client::Answer) -> anyhow::Result<Result<Outcome, Outcome>> {
     if answer.status == 200 {
         return Ok(Ok(serde_json::from_slice(&answer.body).context("the server's answer is no outcome")?));
@@ -125,7 +166,10 @@ fn answered(answer: &client::Answer) -> anyhow::Result<Result<Outcome, Outcome>>
     if let Ok(refused) = serde_json::from_slice::<Outcome>(&answer.body) {
         return Ok(Err(refused));
     }
-    let (code, sentence) = answer.problem();
+    let (code, mut sentence) = answer.problem();
+    if answer.status == 415 {
+        sentence = format!("{sentence}; {NAME_THE_TYPE}");
+    }
     Ok(Err(Outcome::not_taken(&code, sentence)))
 }
 
@@ -163,16 +207,46 @@ async fn drain(host: &Host, output: &Output) -> anyhow::Result<()> {
     let (pipeline, store) = (&host.pipeline, &host.pipeline.store);
     loop {
         let decided = pipeline.decide(BATCH).await?;
-        let settled = pipeline.deliver_due(BATCH).await?;
-        if !decided.is_empty() || !settled.is_empty() {
+        let decided = went_on(decided, |error| matches!(error, DecideError::SetAside(_)), output)
+            .context("what was accepted is kept, but its decision could not be committed")?;
+        let settled = went_on(pipeline.deliver_due(BATCH).await?, |_| false, output)
+            .context("a delivery came to no outcome; run `portreeve serve`, which asks the target about it")?;
+        if decided || settled {
             continue;
         }
-        let Some(due) = store.next_due().await? else { return Ok(()) };
-        let wait_ms = due.0.saturating_sub(SystemClock.now().0);
-        if wait_ms > DRAIN_WAIT_MS_MAX {
-            return output
-                .step(&format!("deliveries are left that are tried again from {due} on, by `portreeve serve`"));
+        let now = SystemClock.now();
+        match store.next_due().await? {
+            Some(due) if due.0.saturating_sub(now.0) <= DRAIN_WAIT_MS_MAX => {
+                let wait_ms = u64::try_from(due.0.saturating_sub(now.0)).unwrap_or(0);
+                tokio::time::sleep(Duration::from_millis(wait_ms.max(10))).await;
+            }
+            due => return tell_what_is_left(host, due, output).await,
         }
-        tokio::time::sleep(Duration::from_millis(u64::try_from(wait_ms).unwrap_or(0).max(10))).await;
     }
+}
+
+async fn tell_what_is_left(host: &Host, due: Option<Instant>, output: &Output) -> anyhow::Result<()> {
+    if let Some(due) = due {
+        output.step(&format!("deliveries are left that are tried again from {due} on, by `portreeve serve`"))?;
+    }
+    match host.pipeline.store.summary().await?.undecided {
+        0 => Ok(()),
+        left => output.step(&format!("{left} document(s) are left that are tried again by `portreeve serve`")),
+    }
+}
+
+/// Whether a batch brought anything on. A failure beside others is told, and so is one
+/// that `passes` by itself; a batch of failures alone would come again for ever.
+fn went_on<T, E>(batch: Vec<Result<T, E>>, passes: impl Fn(&E) -> bool, output: &Output) -> Result<bool, anyhow::Error>
+where
+    E: std::error::Error + Send + Sync + 'static,
+{
+    let went_on = batch.iter().any(|result| result.as_ref().err().is_none_or(&passes));
+    for error in batch.into_iter().filter_map(Result::err) {
+        if !went_on {
+            return Err(error.into());
+        }
+        output.step(&error.to_string())?;
+    }
+    Ok(went_on)
 }

@@ -104,7 +104,11 @@ fn order_state(text: &str) -> Result<OrderState, String> {
 async fn show(text: &str, data: &Data, json: bool, output: &mut Output) -> anyhow::Result<()> {
     let (_, store) = data.open()?;
     let order = find(store.as_ref(), text).await?;
-    let record = DecisionRecord::parse(&store.payload(order.decision).await?)?;
+    let record = match store.payload(order.decision).await {
+        Ok(bytes) => Some(DecisionRecord::parse(&bytes)?),
+        Err(StoreError::Erased(_)) => None,
+        Err(error) => return Err(error.into()),
+    };
     let trail = store.order_trail(order.id).await?;
     let (holds, events) = trail.map(|trail| (trail.holds, trail.events)).unwrap_or_default();
     if json {
@@ -113,7 +117,9 @@ async fn show(text: &str, data: &Data, json: bool, output: &mut Output) -> anyho
             later.push(said(store.as_ref(), event).await?);
         }
         let holds = holds.iter().map(shown_hold).collect();
-        return output.json(&Shown { record: &record, holds, events: later });
+        let (number, state) = (order.number.as_str(), order.state.as_str());
+        let erased = record.is_none().then_some(Erased { order: order.id, number, state, erased: true });
+        return output.json(&Shown { record: record.as_ref(), erased, holds, events: later });
     }
     output.line(&format!("order {} ({}), {}, {}", order.number, order.id, order.channel, order.value))?;
     output.line(&format!("{}: {}", order.state.as_str(), order.why))?;
@@ -129,6 +135,36 @@ async fn show(text: &str, data: &Data, json: bool, output: &mut Output) -> anyho
             hold.reason, hold.queue, hold.opened_at, hold.expires_at
         ))?;
     }
+    if let Some(record) = &record {
+        tell_decision(record, output)?;
+    }
+    for event in &events {
+        output.line(&format!(
+            "{} of {} in input {}; `--json` shows what it says",
+            event.kind.as_str(),
+            event.received_at,
+            event.input.0
+        ))?;
+    }
+    for delivery in &order.deliveries {
+        let id = delivery.external_id.as_deref().unwrap_or("-");
+        output.line(&format!(
+            "delivery to {}: {} after {} attempt(s), {id}",
+            delivery.target, delivery.state, delivery.attempts
+        ))?;
+    }
+    match &record {
+        Some(DecisionRecord { configuration, authority, .. }) => {
+            output.line(&format!("decided under configuration {configuration} and authority {authority}"))
+        }
+        None => output.line(
+            "what was decided about it and why is gone: its content was erased, by retention or with its customer; `audit show --order` still has its records",
+        ),
+    }
+}
+
+/// Findings, scores, and verdicts clause by clause.
+fn tell_decision(record: &DecisionRecord, output: &mut Output) -> anyhow::Result<()> {
     for finding in &record.findings {
         let place = finding.line.as_ref().map_or_else(String::new, |line| format!(" line {line}"));
         output.line(&format!(
@@ -161,22 +197,7 @@ async fn show(text: &str, data: &Data, json: bool, output: &mut Output) -> anyho
             ))?;
         }
     }
-    for event in &events {
-        output.line(&format!(
-            "{} of {} in input {}; `--json` shows what it says",
-            event.kind.as_str(),
-            event.received_at,
-            event.input.0
-        ))?;
-    }
-    for delivery in &order.deliveries {
-        let id = delivery.external_id.as_deref().unwrap_or("-");
-        output.line(&format!(
-            "delivery to {}: {} after {} attempt(s), {id}",
-            delivery.target, delivery.state, delivery.attempts
-        ))?;
-    }
-    output.line(&format!("decided under configuration {} and authority {}", record.configuration, record.authority))
+    Ok(())
 }
 
 /// What `order show --json` prints: the decision's record, what keeps the order back,
@@ -184,9 +205,21 @@ async fn show(text: &str, data: &Data, json: bool, output: &mut Output) -> anyho
 #[derive(Serialize)]
 struct Shown<'a> {
     #[serde(flatten)]
-    record: &'a DecisionRecord,
+    record: Option<&'a DecisionRecord>,
+    #[serde(flatten)]
+    erased: Option<Erased<'a>>,
     holds: Vec<serde_json::Value>,
     events: Vec<serde_json::Value>,
+}
+
+/// What is left of an order whose record was erased.
+#[derive(Serialize)]
+struct Erased<'a> {
+    order: OrderId,
+    number: &'a str,
+    state: &'a str,
+    /// Always true: an order whose record is there does not have it.
+    erased: bool,
 }
 
 /// A later event with its content, unless that was erased.

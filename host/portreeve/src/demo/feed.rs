@@ -91,7 +91,8 @@ pub(super) async fn feed(
             (422, None) => fed.refused += 1,
             (status, _) => bail!("`{}` was answered {status}", sample.path.display()),
         }
-        output.progress(&format!("fed {index} of {} inputs", samples.len()));
+        let (done, of) = (usize::try_from(index).unwrap_or(samples.len()), samples.len());
+        output.count(done, of, &format!("fed {done} of {of} inputs"));
     }
     Ok(fed)
 }

@@ -56,6 +56,10 @@ pub(super) struct Places {
     failed: Dir,
     archive: Option<Dir>,
     suffix: Option<String>,
+    /// The inbox's path.
+    inbox_path: PathBuf,
+    /// All of them by name, the inbox first.
+    paths: Vec<(&'static str, PathBuf)>,
     /// Held as long as the folder is watched: a second host would take the same files.
     _lock: std::fs::File,
 }
@@ -68,8 +72,8 @@ impl Places {
         let (outbox, outbox_path) = directory("outbox", base, &entry.outbox)?;
         let (failed, failed_path) = directory("failed", base, &entry.failed)?;
         let archive = entry.archive.as_ref().map(|archive| directory("archive", base, archive)).transpose()?;
-        let mut paths = vec![("inbox", &inbox_path), ("outbox", &outbox_path), ("failed", &failed_path)];
-        paths.extend(archive.as_ref().map(|(_, path)| ("archive", path)));
+        let mut paths = vec![("inbox", inbox_path.clone()), ("outbox", outbox_path), ("failed", failed_path)];
+        paths.extend(archive.as_ref().map(|(_, path)| ("archive", path.clone())));
         apart(&paths)?;
 
         let taken = taken(&inbox).with_context(|| format!("`{}` cannot be made in the inbox", TAKEN))?;
@@ -89,7 +93,25 @@ impl Places {
                     .with_context(|| format!("`{name}` cannot be written; let the host's user write there"))?;
             }
         }
-        Ok(Self { inbox, taken, outbox, failed, archive, suffix: entry.suffix.clone(), _lock: lock })
+        let suffix = entry.suffix.clone();
+        Ok(Self { inbox, taken, outbox, failed, archive, suffix, inbox_path, paths, _lock: lock })
+    }
+
+    /// Whether each one's inbox is apart from all places of the other. The rest they may
+    /// share: nobody here takes what lies in an outbox or among the failed ones.
+    pub(super) fn apart_from(&self, other: &Self) -> anyhow::Result<()> {
+        for (one, another) in [(self, other), (other, self)] {
+            let inbox = &one.inbox_path;
+            let mut places = another.paths.iter();
+            if let Some((name, path)) = places.find(|(_, path)| path.starts_with(inbox) || inbox.starts_with(path)) {
+                bail!(
+                    "the inbox `{}` of a watched folder is, holds or lies in `{}`, the `{name}` of another one: what the host puts there would come back as an input; keep them apart",
+                    inbox.display(),
+                    path.display()
+                );
+            }
+        }
+        Ok(())
     }
 
     /// What is to be taken: what was taken before and came to no end, then what is
@@ -246,7 +268,7 @@ fn directory(name: &str, base: &Path, path: &Path) -> anyhow::Result<(Dir, PathB
 }
 
 /// One within another would have the host take its own replies for orders.
-fn apart(paths: &[(&str, &PathBuf)]) -> anyhow::Result<()> {
+fn apart(paths: &[(&str, PathBuf)]) -> anyhow::Result<()> {
     for (index, (name, path)) in paths.iter().enumerate() {
         for (other, folder) in paths.iter().enumerate().filter(|(at, _)| *at != index).map(|(_, other)| other) {
             if path.starts_with(folder) {
