@@ -18,6 +18,8 @@ use portreeve_store::contract::{
 };
 use portreeve_store::{Attempt, Committed, Journaled, Permit, Settled, Store, StoreError};
 
+use crate::support::say;
+
 /// How a write fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
@@ -30,6 +32,9 @@ pub(crate) enum Fault {
     /// The process ends after it, and nobody hears of it.
     DieAfter,
 }
+
+/// What a process says before a fault takes it: here, and which.
+pub(crate) const MET: &str = "meets its fault: ";
 
 /// Writes of the road, by the names of their methods.
 pub(crate) const WRITES: [&str; 6] =
@@ -93,12 +98,17 @@ impl FaultyStore {
                 run.await?;
                 Err(StoreError::Unknown("the fault of the plan".to_owned()))
             }
-            Fault::DieBefore => std::process::abort(),
+            Fault::DieBefore => self.die(),
             Fault::DieAfter => {
                 run.await?;
-                std::process::abort()
+                self.die()
             }
         }
+    }
+
+    fn die(&self) -> ! {
+        say(&format!("{MET}{} {:?}", self.write, self.fault));
+        std::process::abort()
     }
 }
 
@@ -128,7 +138,6 @@ store! {
         async fn refuse(&self, leaf: Leaf) -> ();
         async fn lease_numbers(&self, range: &str, count: u32) -> u64;
         async fn commit_decisions(&self, decisions: Vec<DecisionCommit>) -> Vec<Result<Committed, StoreError>>;
-        async fn claim(&self, now: Instant, until: Instant, limit: u32, room: Room) -> Vec<Permit>;
         async fn begin_attempt(&self, permit: Permit, leaf: Leaf) -> Attempt;
         async fn settle(&self, attempt: Attempt, settlement: Settlement, at: Instant, leaf: Leaf) -> Settled;
         async fn settle_unattempted(&self, permit: Permit, settlement: Settlement, at: Instant, leaf: Leaf) -> Settled;
@@ -167,7 +176,16 @@ store! {
         async fn order(&self, id: OrderId) -> Option<OrderView>;
         async fn exceptions(&self, limit: u32) -> Vec<ExceptionView>;
         async fn decision_fingerprints(&self, after: DocumentPosition, limit: u32) -> Vec<(DocumentPosition, Digest)>;
-    }    forgotten {
+    }
+    forgotten {
+        async fn claim(&self, now: Instant, until: Instant, limit: u32, room: Room) -> Result<Vec<Permit>, StoreError> {
+            let claimed = self.behind.claim(now, until, limit, room);
+            // A claim when nothing is due writes nothing, and a host makes many of them.
+            match self.behind.next_due().await? {
+                Some(due) if due <= now => self.meet("claim", claimed).await,
+                _ => claimed.await,
+            }
+        }
         async fn journal(&self, mut entry: JournalEntry) -> Result<JournalOutcome, StoreError> {
             if self.forgets.load(Ordering::SeqCst) {
                 self.as_new(&mut entry);
