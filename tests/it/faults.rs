@@ -1,20 +1,20 @@
 //! A store whose writes fail on plan, in the two ways in which a write can fail:
 //! nothing persisted, or everything did and nobody heard. A third way takes the
 //! whole process with it. Beside that it can forget what it has seen, to show that
-//! somebody notices.
+//! somebody notices, and give an order a second effect.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use portreeve_model::reference::Row;
 use portreeve_model::{Currency, Digest, Instant, OrderId, PluginName, Reply};
 use portreeve_record::{Leaf, PayloadKey};
 use portreeve_store::contract::{
-    Configuration, CustomerAggregate, DeadLetter, DecisionCommit, DocumentPosition, DocumentView, ExceptionView,
-    Forgotten, HistoryQuery, InputId, JournalEntry, JournalOutcome, KeptInput, NewReference, OpenPayload,
-    OrderStanding, OrderState, OrderTrail, OrderView, OutboxId, PluginUsage, ReferenceTable, ReferenceWanted, Room,
-    Settlement, Summary, TreeHead, UnsequencedLeaf,
+    Configuration, CustomerAggregate, DeadLetter, Decided, DecisionCommit, DocumentPosition, DocumentView,
+    ExceptionView, Forgotten, HistoryQuery, InputId, JournalEntry, JournalOutcome, KeptInput, NewOutbox, NewReference,
+    OpenPayload, OrderStanding, OrderState, OrderTrail, OrderView, OutboxId, PluginUsage, ReferenceTable,
+    ReferenceWanted, Room, Settlement, Summary, TreeHead, UnsequencedLeaf,
 };
 use portreeve_store::{Attempt, Committed, Journaled, Permit, Settled, Store, StoreError};
 
@@ -49,13 +49,35 @@ pub(crate) struct FaultyStore {
     good: AtomicU32,
     failed: AtomicBool,
     forgets: AtomicBool,
+    second_target: OnceLock<String>,
 }
 
 impl FaultyStore {
     /// Fails at one write: at its call after so many good ones, once.
     pub(crate) fn new(behind: Arc<dyn Store>, write: &str, fault: Fault, good: u32) -> Arc<Self> {
         let (good, failed, forgets) = (AtomicU32::new(good), AtomicBool::new(false), AtomicBool::new(false));
-        Arc::new(Self { behind, write: write.to_owned(), fault, good, failed, forgets })
+        let second_target = OnceLock::new();
+        Arc::new(Self { behind, write: write.to_owned(), fault, good, failed, forgets, second_target })
+    }
+
+    /// Has no fault.
+    pub(crate) fn sound(behind: Arc<dyn Store>) -> Arc<Self> {
+        Self::new(behind, "none", Fault::NotPersisted, 0)
+    }
+
+    /// From now on an order that is released is delivered to this target, too, after
+    /// its first one: the host gives an order one effect only, and with one there is
+    /// no order to keep.
+    pub(crate) fn deliver_also_to(&self, target: &str) {
+        self.second_target.get_or_init(|| target.to_owned());
+    }
+
+    fn with_second(&self, mut decision: DecisionCommit) -> DecisionCommit {
+        if let (Decided::Order(order), Some(target)) = (&mut decision.decided, self.second_target.get()) {
+            let second = order.outbox.first().map(|first| NewOutbox { target: target.clone(), ..first.clone() });
+            order.outbox.extend(second);
+        }
+        decision
     }
 
     /// From now on it knows no duplicate: whatever is journaled is something new, by
@@ -116,7 +138,7 @@ macro_rules! store {
     (
         writes { $(async fn $write:ident(&self $(, $a:ident: $t:ty)*) -> $out:ty;)* }
         reads { $(async fn $read:ident(&self $(, $b:ident: $u:ty)*) -> $seen:ty;)* }
-        forgotten { $($forgotten:tt)* }
+        changed { $($changed:tt)* }
     ) => {
         #[async_trait]
         impl Store for FaultyStore {
@@ -126,7 +148,7 @@ macro_rules! store {
             $(async fn $read(&self $(, $b: $u)*) -> Result<$seen, StoreError> {
                 self.behind.$read($($b),*).await
             })*
-            $($forgotten)*
+            $($changed)*
         }
     };
 }
@@ -137,7 +159,6 @@ store! {
         async fn load_reference(&self, table: &str, rows: Vec<(String, Row)>, leaf: Leaf) -> u64;
         async fn refuse(&self, leaf: Leaf) -> ();
         async fn lease_numbers(&self, range: &str, count: u32) -> u64;
-        async fn commit_decisions(&self, decisions: Vec<DecisionCommit>) -> Vec<Result<Committed, StoreError>>;
         async fn begin_attempt(&self, permit: Permit, leaf: Leaf) -> Attempt;
         async fn settle(&self, attempt: Attempt, settlement: Settlement, at: Instant, leaf: Leaf) -> Settled;
         async fn settle_unattempted(&self, permit: Permit, settlement: Settlement, at: Instant, leaf: Leaf) -> Settled;
@@ -177,7 +198,11 @@ store! {
         async fn exceptions(&self, limit: u32) -> Vec<ExceptionView>;
         async fn decision_fingerprints(&self, after: DocumentPosition, limit: u32) -> Vec<(DocumentPosition, Digest)>;
     }
-    forgotten {
+    changed {
+        async fn commit_decisions(&self, decisions: Vec<DecisionCommit>) -> Result<Vec<Result<Committed, StoreError>>, StoreError> {
+            let decisions = decisions.into_iter().map(|decision| self.with_second(decision)).collect();
+            self.meet("commit_decisions", self.behind.commit_decisions(decisions)).await
+        }
         async fn claim(&self, now: Instant, until: Instant, limit: u32, room: Room) -> Result<Vec<Permit>, StoreError> {
             let claimed = self.behind.claim(now, until, limit, room);
             // A claim when nothing is due writes nothing, and a host makes many of them.

@@ -23,7 +23,7 @@ use crate::invariants::leaf;
 use crate::support::{EDI_TOKEN, PurchaseOrder, Setup, TestHost, sample, x12};
 
 /// An order with another purpose in BEG01.
-fn with_purpose(control: u32, order: &PurchaseOrder, purpose: &str) -> Vec<u8> {
+pub(crate) fn with_purpose(control: u32, order: &PurchaseOrder, purpose: &str) -> Vec<u8> {
     let text = String::from_utf8(x12(control, order)).unwrap();
     assert!(text.contains("BEG*00*"));
     text.replace("BEG*00*", &format!("BEG*{purpose}*")).into_bytes()
@@ -34,7 +34,7 @@ fn cancel(control: u32, number: &str) -> Vec<u8> {
 }
 
 /// The clean order with another quantity.
-fn changed(number: &str, quantity: u32) -> PurchaseOrder {
+pub(crate) fn changed(number: &str, quantity: u32) -> PurchaseOrder {
     PurchaseOrder::clean(number).with_lines(&[("FST-1007", quantity, "BX", "18.40")])
 }
 
