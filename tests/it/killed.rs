@@ -44,6 +44,8 @@ const FAULT: &str = "PORTREEVE_KILLED_FAULT";
 const FORGETS: &str = "PORTREEVE_KILLED_FORGETS";
 /// The target of an order's second delivery.
 const SECOND: &str = "erp-second";
+/// What the ERP has to answer in, or the outcome is unknown.
+const ANSWER_MS: u32 = 500;
 /// New orders before each kill.
 const ORDERS_PER_KILL: u32 = 6;
 /// Where the line with the address begins.
@@ -60,8 +62,13 @@ const PROVOCATIONS_MAX: u32 = 30;
 const SIGKILL: i32 = 9;
 const SIGABRT: i32 = 6;
 
-const MOODY: Mischief =
-    Mischief { throttle_per_mille: 100, fail_before_per_mille: 100, drop_after_per_mille: 200, reject_per_mille: 0 };
+const MOODY: Mischief = Mischief {
+    throttle_per_mille: 100,
+    fail_before_per_mille: 100,
+    drop_after_per_mille: 150,
+    reject_per_mille: 0,
+    slow_per_mille: 100,
+};
 
 /// Where the host ends.
 #[derive(Debug, Clone, Copy)]
@@ -325,7 +332,7 @@ find_after_ms = 1000
 settings = {{ base-url = "${{ERP_ORIGIN}}/api/v2.0", company = "{SECOND_COMPANY}", freight-account = "6130" }}
 "#
     );
-    setup.append("portreeve.toml", &target)
+    setup.append("portreeve.toml", &target).answered_within_ms(ANSWER_MS)
 }
 
 /// Ends a host as often as the plan says, and returns what came of it in the end, or

@@ -11,7 +11,7 @@
 //! Like the original it documents no idempotency key and ignores one that is sent:
 //! the second `POST` of a document makes a second sales order, so that a test can
 //! count doubles. [`Mischief`] adds what makes targets hard: throttling, failures
-//! with and without an effect, refusals.
+//! with and without an effect, answers that come too late, refusals.
 //!
 //! It works out what each sales order charges, lines and accounts minus the discount,
 //! and refuses a discount above that. It keeps the fields that orders are compared by and drops the rest; unlike the
@@ -24,6 +24,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, Path, RawQuery, State};
@@ -79,6 +80,10 @@ const ATTEMPTS_MISCHIEVOUS: u32 = 2;
 /// windows, a demo has no such patience.
 const RETRY_AFTER_S: &str = "1";
 
+/// How long a slow answer takes: longer than any caller waits for one. It ends when the
+/// caller goes.
+const SLOW_ANSWER: Duration = Duration::from_secs(60);
+
 /// The first number that is given to a sales order.
 const NUMBER_FIRST: usize = 101_001;
 
@@ -95,6 +100,8 @@ pub struct Mischief {
     pub drop_after_per_mille: u16,
     /// 422 without an effect: somebody has to look at the order.
     pub reject_per_mille: u16,
+    /// The sales order is made, and the answer comes when nobody waits for it any more.
+    pub slow_per_mille: u16,
 }
 
 /// A sales order as the ERP keeps it.
@@ -239,10 +246,19 @@ async fn create_sales_order(
     })?;
     let asked = checked(&body)?;
 
+    let (trick, created) = attempted(&ledger, company, asked)?;
+    if trick == Some(Trick::SlowAfter) {
+        tokio::time::sleep(SLOW_ANSWER).await;
+    }
+    Ok(created)
+}
+
+/// What happens to an attempt, and its answer.
+fn attempted(ledger: &Ledger, company: &'static str, asked: Checked) -> Result<(Option<Trick>, Response), Refusal> {
     let mut books = ledger.lock();
     let trick = ledger.trick(company, &asked.external_document_number, &mut books)?;
     match trick {
-        Some(Trick::Throttle) => return Ok(throttled()),
+        Some(Trick::Throttle) => return Ok((trick, throttled())),
         Some(Trick::FailBefore) => {
             return Err(Refusal {
                 status: StatusCode::INTERNAL_SERVER_ERROR,
@@ -257,14 +273,14 @@ async fn create_sales_order(
                 message: "the posting date is not within the allowed range".to_owned(),
             });
         }
-        Some(Trick::DropAfter) | None => {}
+        Some(Trick::DropAfter | Trick::SlowAfter) | None => {}
     }
 
     let order = books.post(company, asked)?;
     if trick == Some(Trick::DropAfter) {
-        return Ok(Response::new(axum::body::Body::new(HangUp)));
+        return Ok((trick, Response::new(axum::body::Body::new(HangUp))));
     }
-    Ok((StatusCode::CREATED, Json(SalesOrderAnswer::of(order))).into_response())
+    Ok((trick, (StatusCode::CREATED, Json(SalesOrderAnswer::of(order))).into_response()))
 }
 
 /// The company of a path segment `companies(ID)`.
@@ -298,6 +314,7 @@ enum Trick {
     FailBefore,
     DropAfter,
     Reject,
+    SlowAfter,
 }
 
 impl Mischief {
@@ -313,6 +330,7 @@ impl Mischief {
             (self.fail_before_per_mille, Trick::FailBefore),
             (self.drop_after_per_mille, Trick::DropAfter),
             (self.reject_per_mille, Trick::Reject),
+            (self.slow_per_mille, Trick::SlowAfter),
         ];
         let mut end = 0;
         shares.into_iter().find_map(|(share, trick)| {
@@ -323,7 +341,8 @@ impl Mischief {
 }
 
 /// The ERP's memory, shared with the handlers. Its lock is never held across an
-/// `await`: no handler waits for anything after it has the body.
+/// `await`: the one handler that waits after it has the body does so when its books are
+/// closed.
 #[derive(Debug, Clone)]
 struct Ledger {
     mischief: Mischief,
@@ -665,6 +684,7 @@ mod tests {
     use std::collections::BTreeSet;
     use std::io::{Read, Write};
     use std::net::TcpStream;
+    use std::task::Waker;
 
     use super::*;
 
@@ -816,6 +836,21 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_slow_answer_comes_after_the_effect_and_the_next_attempts_are_answered() {
+        let ledger = Ledger::new(only(|m| &mut m.slow_per_mille));
+        let answer = || {
+            let company = Path(format!("companies({COMPANY})"));
+            let mut answer = Box::pin(create_sales_order(State(ledger.clone()), company, Ok(body("D").into())));
+            answer.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+        };
+        for made in 1..=2 {
+            assert!(answer().is_pending());
+            assert_eq!(ledger.lock().orders.len(), made, "the sales order is there, and nobody was told");
+        }
+        assert!(answer().is_ready());
+    }
+
+    #[tokio::test]
     async fn misbehaves_without_an_effect_and_serves_the_attempts_after() {
         let kinds: [(Mischief, &str); 3] = [
             (only(|m| &mut m.throttle_per_mille), "429"),
@@ -842,6 +877,7 @@ mod tests {
             fail_before_per_mille: 50,
             drop_after_per_mille: 50,
             reject_per_mille: 10,
+            slow_per_mille: 0,
         };
         let draw = || -> Vec<Option<Trick>> { (0..2_000).map(|n| mischief.trick(&format!("D{n}"), 0)).collect() };
         let tricks = draw();
