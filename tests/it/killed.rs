@@ -112,7 +112,7 @@ fn pairs(round: u32) -> impl Iterator<Item = (&'static str, Fault)> {
     writes.sort_by_key(|write| drawn(write));
     let faults = move |half: u8| {
         writes.into_iter().map(move |write| {
-            let before = (drawn(write).as_bytes()[0] + half) % 2 == 0;
+            let before = (drawn(write).as_bytes()[0] ^ half).is_multiple_of(2);
             (write, if before { Fault::DieBefore } else { Fault::DieAfter })
         })
     };
