@@ -1,27 +1,49 @@
 //! What holds for every input at the JSON edge of the shop and for every manifest,
-//! tried with some thousand of them from a fixed seed; the count is printed.
+//! tried with some thousand of them from a seed; count and seed are printed. With a
+//! slip planted in what is tried, each of them fails.
 
 use std::cell::Cell;
 
-use portreeve_model::Failure;
+use portreeve_model::{Failure, Received};
 use proptest::prelude::*;
-use proptest::test_runner::{Config, RngAlgorithm, TestCaseResult, TestRng, TestRunner};
+use proptest::test_runner::{Config, RngAlgorithm, TestCaseResult, TestError, TestRng, TestRunner};
+use serde_json::value::RawValue;
 use tokio::runtime::Handle;
 
 use crate::at_the_plugin::Plugins;
 use crate::support::{sample, say, tree};
 
+/// Says from what the inputs are drawn. `.ci/run` sets a new one each time.
+const SEED: &str = "PORTREEVE_FUZZ_SEED";
+
+/// What they are drawn from where nobody says.
+const SEED_UNSET: u64 = 7;
+
+fn seed() -> u64 {
+    std::env::var(SEED).map_or(SEED_UNSET, |seed| seed.parse().unwrap())
+}
+
 /// Runs a property and says how many inputs it saw.
-fn tried<S: Strategy>(name: &str, cases: u32, inputs: &S, property: impl Fn(S::Value) -> TestCaseResult) {
+fn tried<S: Strategy>(
+    name: &str,
+    cases: u32,
+    inputs: &S,
+    property: impl Fn(S::Value) -> TestCaseResult,
+) -> Result<(), TestError<S::Value>> {
     let config = Config { cases, failure_persistence: None, max_shrink_iters: 200, ..Config::default() };
     let seen = Cell::new(0_u32);
-    let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]));
-    let result = runner.run(inputs, |input| {
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &seed().to_le_bytes().repeat(4));
+    let result = TestRunner::new_with_rng(config, rng).run(inputs, |input| {
         seen.set(seen.get() + 1);
         property(input)
     });
-    say(&format!("{name}: {} inputs", seen.get()));
-    result.unwrap();
+    say(&format!("{name}: {} inputs, {SEED}={}", seen.get(), seed()));
+    result
+}
+
+/// A failure with what repeats it.
+fn held<V: std::fmt::Debug>(result: Result<(), TestError<V>>) {
+    result.unwrap_or_else(|error| panic!("with {SEED}={}: {error}", seed()));
 }
 
 /// A text with a few bytes put in, cut or changed.
@@ -92,12 +114,23 @@ fn shop_inputs() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn every_input_of_the_shop_gets_its_operation_and_every_problem_its_place() {
+/// Where a JSON reader stops, if the bytes are none.
+fn broken_at(input: &[u8]) -> Option<usize> {
+    let bom = if input.starts_with("\u{FEFF}".as_bytes()) { 3 } else { 0 };
+    let text = &input[bom..];
+    let error = serde_json::from_slice::<&RawValue>(text).err()?;
+    let lines: Vec<&[u8]> = text.split_inclusive(|byte| *byte == b'\n').collect();
+    let before: usize = lines.iter().take(error.line() - 1).map(|line| line.len()).sum();
+    Some(bom + before + error.column().saturating_sub(1))
+}
+
+/// Tries the shop's connector, with whatever a slip makes of its answers.
+async fn try_the_shop(name: &str, slip: fn(&mut Received)) -> Result<(), TestError<Vec<u8>>> {
     let plugins = Plugins::demo().await;
     let runtime = Handle::current();
     let property = |input: Vec<u8>| {
-        let received = runtime.block_on(plugins.receive("adobe-commerce", &input, &[]));
+        let mut received = runtime.block_on(plugins.receive("adobe-commerce", &input, &[]));
+        slip(&mut received);
         prop_assert_eq!(received.reply.status, 200);
         let operations: Vec<serde_json::Value> = serde_json::from_slice(&received.reply.body).unwrap();
         let expected =
@@ -105,7 +138,11 @@ async fn every_input_of_the_shop_gets_its_operation_and_every_problem_its_place(
         prop_assert_eq!(operations[0]["op"].as_str(), Some(expected));
         for problem in &received.problems {
             let offset = problem.position.offset_bytes.unwrap_or_default();
-            prop_assert!(usize::try_from(offset).unwrap() <= input.len(), "{problem:?}");
+            let offset = usize::try_from(offset).unwrap();
+            prop_assert!(offset <= input.len(), "{problem:?}");
+            if let ("malformed-json", Some(broken)) = (problem.code.as_str(), broken_at(&input)) {
+                prop_assert_eq!(offset, broken.min(input.len()), "{:?}", problem);
+            }
         }
         for document in &received.documents {
             let start = usize::try_from(document.position.offset_bytes.unwrap()).unwrap();
@@ -115,7 +152,24 @@ async fn every_input_of_the_shop_gets_its_operation_and_every_problem_its_place(
         }
         Ok(())
     };
-    tokio::task::block_in_place(|| tried("the shop's JSON", 1_500, &shop_inputs(), property));
+    tokio::task::block_in_place(|| tried(name, 1_500, &shop_inputs(), property))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_input_of_the_shop_gets_its_operation_and_every_problem_its_place() {
+    held(try_the_shop("the shop's JSON", |_| {}).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_planted_slip_in_a_place_of_the_shop_is_found() {
+    // One byte too early.
+    let slip = |received: &mut Received| {
+        for problem in &mut received.problems {
+            problem.position.offset_bytes = problem.position.offset_bytes.and_then(|offset| offset.checked_sub(1));
+        }
+    };
+    let found = try_the_shop("the shop's JSON, planted slip", slip).await;
+    assert!(matches!(found, Err(TestError::Fail(..))), "{found:?}");
 }
 
 /// Manifests of the project with wounds, and lines of manifests in any order.
@@ -140,13 +194,12 @@ fn manifests() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-#[test]
-fn what_the_authors_tool_takes_as_a_manifest_the_host_takes_too() {
+/// Tries manifests with whoever says what the author's tool takes; says how many it took.
+fn try_manifests(name: &str, by_tool: fn(&[u8]) -> bool) -> (u32, Result<(), TestError<Vec<u8>>>) {
     let accepted = Cell::new(0);
-    tried("manifests", 4_000, &manifests(), |bytes| {
-        let by_tool = portreeve_build::Manifest::parse(&bytes);
+    let result = tried(name, 4_000, &manifests(), |bytes| {
         let by_host = std::str::from_utf8(&bytes).ok().map(portreeve_registry::Manifest::parse);
-        if by_tool.is_ok() {
+        if by_tool(&bytes) {
             accepted.set(accepted.get() + 1);
             prop_assert!(matches!(by_host, Some(Ok(_))), "{by_host:?}");
         }
@@ -156,5 +209,20 @@ fn what_the_authors_tool_takes_as_a_manifest_the_host_takes_too() {
         }
         Ok(())
     });
-    assert!(accepted.get() > 20, "{} were right, too few to say anything", accepted.get());
+    (accepted.get(), result)
+}
+
+#[test]
+fn what_the_authors_tool_takes_as_a_manifest_the_host_takes_too() {
+    let (accepted, result) = try_manifests("manifests", |bytes| portreeve_build::Manifest::parse(bytes).is_ok());
+    held(result);
+    assert!(accepted > 20, "{accepted} were right, too few to say anything");
+}
+
+#[test]
+fn a_planted_slip_in_a_reader_of_manifests_is_found() {
+    // Whatever is no text is replaced, and the rest is read.
+    let lenient = |bytes: &[u8]| portreeve_build::Manifest::parse(String::from_utf8_lossy(bytes).as_bytes()).is_ok();
+    let (_, found) = try_manifests("manifests, planted slip", lenient);
+    assert!(matches!(found, Err(TestError::Fail(..))), "{found:?}");
 }

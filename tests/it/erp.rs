@@ -5,8 +5,11 @@ use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
 
 use axum::http::{HeaderMap, Method, StatusCode};
+use portreeve::standins::Mischief;
 use portreeve_model::Event;
 use portreeve_model::value::Money;
+use portreeve_record::leaf::ReceiptOutcome;
+use portreeve_record::{LeafBody, LeafRecord};
 use tokio::net::TcpListener;
 
 use crate::support::{PurchaseOrder, ScriptedTarget, Setup, TestHost, sample, tree};
@@ -62,6 +65,32 @@ async fn the_erps_time_to_answer_is_a_setting_that_binds() {
     host.deliver_all().await;
     let exception = host.exceptions().await.remove(0);
     assert!(exception.detail.contains("`answer-timeout-ms` is no whole number"), "{}", exception.detail);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_comes_too_late_is_an_unknown_outcome_and_is_looked_up() {
+    let slow = Mischief { slow_per_mille: 1_000, ..Mischief::default() };
+    let host = Setup::demo().scorers(&[]).mischief(slow).answered_within_ms(200).start().await;
+    host.decide_orders(&[PurchaseOrder::clean("PO-1")]).await;
+    assert_eq!(host.deliver_due().await, 1);
+    assert_eq!(host.erp.sales_orders().len(), 1, "it is booked, and nobody was told");
+    assert_eq!(host.order("PO-1").await.deliveries[0].state, "pending");
+    host.deliver_all().await;
+    let delivery = host.order("PO-1").await.deliveries.remove(0);
+    assert_eq!((delivery.state.as_str(), delivery.attempts), ("delivered", 1), "it was found and not sent again");
+    assert_eq!(delivery.external_id.as_deref(), Some(host.erp.sales_orders()[0].number.as_str()));
+    assert_eq!(host.erp.sales_orders().len(), 1);
+    let outcomes: Vec<ReceiptOutcome> = receipts(&host).await;
+    assert_eq!((outcomes.first(), outcomes.last()), (Some(&ReceiptOutcome::Unknown), Some(&ReceiptOutcome::Found)));
+    host.verify().await.unwrap();
+}
+
+async fn receipts(host: &TestHost) -> Vec<ReceiptOutcome> {
+    let outcome = |leaf: &LeafRecord| match &leaf.body {
+        LeafBody::Receipt(receipt) => Some(receipt.outcome),
+        _ => None,
+    };
+    host.leaves().await.iter().filter_map(outcome).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]

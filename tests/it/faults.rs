@@ -1,22 +1,24 @@
 //! A store whose writes fail on plan, in the two ways in which a write can fail:
 //! nothing persisted, or everything did and nobody heard. A third way takes the
 //! whole process with it. Beside that it can forget what it has seen, to show that
-//! somebody notices.
+//! somebody notices, and give an order a second effect.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use portreeve_model::reference::Row;
 use portreeve_model::{Currency, Digest, Instant, OrderId, PluginName, Reply};
 use portreeve_record::{Leaf, PayloadKey};
 use portreeve_store::contract::{
-    Configuration, CustomerAggregate, DeadLetter, DecisionCommit, DocumentPosition, DocumentView, ExceptionView,
-    Forgotten, HistoryQuery, InputId, JournalEntry, JournalOutcome, KeptInput, NewReference, OpenPayload,
-    OrderStanding, OrderState, OrderTrail, OrderView, OutboxId, PluginUsage, ReferenceTable, ReferenceWanted, Room,
-    Settlement, Summary, TreeHead, UnsequencedLeaf,
+    Configuration, CustomerAggregate, DeadLetter, Decided, DecisionCommit, DocumentPosition, DocumentView,
+    ExceptionView, Forgotten, HistoryQuery, InputId, JournalEntry, JournalOutcome, KeptInput, NewOutbox, NewReference,
+    OpenPayload, OrderStanding, OrderState, OrderTrail, OrderView, OutboxId, PluginUsage, ReferenceTable,
+    ReferenceWanted, Room, Settlement, Summary, TreeHead, UnsequencedLeaf,
 };
 use portreeve_store::{Attempt, Committed, Journaled, Permit, Settled, Store, StoreError};
+
+use crate::support::say;
 
 /// How a write fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +37,9 @@ pub(crate) enum Fault {
     DieAfter,
 }
 
+/// What a process says before a fault takes it: here, and which.
+pub(crate) const MET: &str = "meets its fault: ";
+
 /// Writes of the road, by the names of their methods.
 pub(crate) const WRITES: [&str; 6] =
     ["journal", "commit_decisions", "claim", "begin_attempt", "settle", "append_sequenced"];
@@ -50,19 +55,40 @@ pub(crate) struct FaultyStore {
     forgets: AtomicBool,
     /// The position of a document about whose customer nobody can be asked; 0 for none.
     panics_at: AtomicU64,
+    second_target: OnceLock<String>,
 }
 
 impl FaultyStore {
     /// Fails at one write: at its call after so many good ones, once.
     pub(crate) fn new(behind: Arc<dyn Store>, write: &str, fault: Fault, good: u32) -> Arc<Self> {
         let (good, failed, forgets) = (AtomicU32::new(good), AtomicBool::new(false), AtomicBool::new(false));
-        let panics_at = AtomicU64::new(0);
-        Arc::new(Self { behind, write: write.to_owned(), fault, good, failed, forgets, panics_at })
+        let (panics_at, second_target) = (AtomicU64::new(0), OnceLock::new());
+        Arc::new(Self { behind, write: write.to_owned(), fault, good, failed, forgets, panics_at, second_target })
     }
 
     /// From now on whoever decides the document at this position panics.
     pub(crate) fn panic_at(&self, position: DocumentPosition) {
         self.panics_at.store(position.0, Ordering::SeqCst);
+    }
+
+    /// Has no fault.
+    pub(crate) fn sound(behind: Arc<dyn Store>) -> Arc<Self> {
+        Self::new(behind, "none", Fault::NotPersisted, 0)
+    }
+
+    /// From now on an order that is released is delivered to this target, too, after
+    /// its first one: the host gives an order one effect only, and with one there is
+    /// no order to keep.
+    pub(crate) fn deliver_also_to(&self, target: &str) {
+        self.second_target.get_or_init(|| target.to_owned());
+    }
+
+    fn with_second(&self, mut decision: DecisionCommit) -> DecisionCommit {
+        if let (Decided::Order(order), Some(target)) = (&mut decision.decided, self.second_target.get()) {
+            let second = order.outbox.first().map(|first| NewOutbox { target: target.clone(), ..first.clone() });
+            order.outbox.extend(second);
+        }
+        decision
     }
 
     /// From now on it knows no duplicate: whatever is journaled is something new, by
@@ -110,12 +136,17 @@ impl FaultyStore {
                 run.await?;
                 std::future::pending().await
             }
-            Fault::DieBefore => std::process::abort(),
+            Fault::DieBefore => self.die(),
             Fault::DieAfter => {
                 run.await?;
-                std::process::abort()
+                self.die()
             }
         }
+    }
+
+    fn die(&self) -> ! {
+        say(&format!("{MET}{} {:?}", self.write, self.fault));
+        std::process::abort()
     }
 }
 
@@ -123,7 +154,7 @@ macro_rules! store {
     (
         writes { $(async fn $write:ident(&self $(, $a:ident: $t:ty)*) -> $out:ty;)* }
         reads { $(async fn $read:ident(&self $(, $b:ident: $u:ty)*) -> $seen:ty;)* }
-        forgotten { $($forgotten:tt)* }
+        changed { $($changed:tt)* }
     ) => {
         #[async_trait]
         impl Store for FaultyStore {
@@ -133,7 +164,7 @@ macro_rules! store {
             $(async fn $read(&self $(, $b: $u)*) -> Result<$seen, StoreError> {
                 self.behind.$read($($b),*).await
             })*
-            $($forgotten)*
+            $($changed)*
         }
     };
 }
@@ -144,8 +175,6 @@ store! {
         async fn load_reference(&self, table: &str, rows: Vec<(String, Row)>, leaf: Leaf) -> u64;
         async fn refuse(&self, leaf: Leaf) -> ();
         async fn lease_numbers(&self, range: &str, count: u32) -> u64;
-        async fn commit_decisions(&self, decisions: Vec<DecisionCommit>) -> Vec<Result<Committed, StoreError>>;
-        async fn claim(&self, now: Instant, until: Instant, limit: u32, room: Room) -> Vec<Permit>;
         async fn begin_attempt(&self, permit: Permit, leaf: Leaf) -> Attempt;
         async fn settle(&self, attempt: Attempt, settlement: Settlement, at: Instant, leaf: Leaf) -> Settled;
         async fn settle_unattempted(&self, permit: Permit, settlement: Settlement, at: Instant, leaf: Leaf) -> Settled;
@@ -184,11 +213,23 @@ store! {
         async fn exceptions(&self, limit: u32) -> Vec<ExceptionView>;
         async fn decision_fingerprints(&self, after: DocumentPosition, limit: u32) -> Vec<(DocumentPosition, Digest)>;
     }
-    forgotten {
+    changed {
         async fn customer_histories(&self, queries: Vec<HistoryQuery>) -> Result<Vec<CustomerAggregate>, StoreError> {
             let panics_at = self.panics_at.load(Ordering::SeqCst);
             assert!(queries.iter().all(|query| query.below.0 != panics_at), "the panic of the plan");
             self.behind.customer_histories(queries).await
+        }
+        async fn commit_decisions(&self, decisions: Vec<DecisionCommit>) -> Result<Vec<Result<Committed, StoreError>>, StoreError> {
+            let decisions = decisions.into_iter().map(|decision| self.with_second(decision)).collect();
+            self.meet("commit_decisions", self.behind.commit_decisions(decisions)).await
+        }
+        async fn claim(&self, now: Instant, until: Instant, limit: u32, room: Room) -> Result<Vec<Permit>, StoreError> {
+            let claimed = self.behind.claim(now, until, limit, room);
+            // A claim when nothing is due writes nothing, and a host makes many of them.
+            match self.behind.next_due().await? {
+                Some(due) if due <= now => self.meet("claim", claimed).await,
+                _ => claimed.await,
+            }
         }
         async fn journal(&self, mut entry: JournalEntry) -> Result<JournalOutcome, StoreError> {
             if self.forgets.load(Ordering::SeqCst) {

@@ -34,7 +34,7 @@ fn cancel(control: u32, number: &str) -> Vec<u8> {
 }
 
 /// The clean order with another quantity.
-fn changed(number: &str, quantity: u32) -> PurchaseOrder {
+pub(crate) fn changed(number: &str, quantity: u32) -> PurchaseOrder {
     PurchaseOrder::clean(number).with_lines(&[("FST-1007", quantity, "BX", "18.40")])
 }
 

@@ -254,6 +254,12 @@ impl Setup {
         self
     }
 
+    /// How long the ERP may take to answer, at every target of it.
+    pub(crate) fn answered_within_ms(self, ms: u32) -> Self {
+        let account = "freight-account = \"6130\"";
+        self.replace("portreeve.toml", account, &format!("{account}, answer-timeout-ms = \"{ms}\""))
+    }
+
     /// Delivers to this origin instead of the ERP stand-in.
     pub(crate) fn erp_origin(mut self, origin: &str) -> Self {
         self.origin = Some(origin.to_owned());

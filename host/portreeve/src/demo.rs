@@ -40,8 +40,13 @@ const MORNING: Instant = Instant(1_772_438_400_000);
 const REST_WITHIN: Duration = Duration::from_secs(300);
 
 /// How the ERP stand-in misbehaves: one order in ten meets it once.
-const MISCHIEF: Mischief =
-    Mischief { throttle_per_mille: 40, fail_before_per_mille: 30, drop_after_per_mille: 30, reject_per_mille: 5 };
+const MISCHIEF: Mischief = Mischief {
+    throttle_per_mille: 40,
+    fail_before_per_mille: 30,
+    drop_after_per_mille: 30,
+    reject_per_mille: 5,
+    slow_per_mille: 0,
+};
 
 /// What the demo may be told.
 #[derive(Debug, Clone, Default)]

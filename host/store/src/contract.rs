@@ -1149,7 +1149,8 @@ pub trait Store: Send + Sync + 'static {
     /// [`StoreError::NotDead`] when the exception is no open dead letter.
     async fn abandon_dead_letter(&self, exception: u64, at: Instant, leaf: Leaf) -> Result<OutboxId, StoreError>;
 
-    /// When the next delivery falls due; none when none is pending.
+    /// From when on [`Store::claim`] finds a delivery if nothing else happens; none when
+    /// no pending one is the oldest of its order that may go.
     async fn next_due(&self) -> Result<Option<Instant>, StoreError>;
 
     /// Opens a sealed payload.

@@ -19,8 +19,13 @@ use crate::support::{EDI_TOKEN, MORNING, PurchaseOrder, ScriptedTarget, Setup, T
 /// Longer than any lease, shorter than a target's deadline.
 const LONG_MS: i64 = 2 * 3_600_000;
 
-const DROPS_EVERY_ANSWER: Mischief =
-    Mischief { throttle_per_mille: 0, fail_before_per_mille: 0, drop_after_per_mille: 1_000, reject_per_mille: 0 };
+const DROPS_EVERY_ANSWER: Mischief = Mischief {
+    throttle_per_mille: 0,
+    fail_before_per_mille: 0,
+    drop_after_per_mille: 1_000,
+    reject_per_mille: 0,
+    slow_per_mille: 0,
+};
 
 #[tokio::test]
 async fn invariant_4_nothing_twice_the_same_input_gets_the_same_reply_and_has_no_second_effect() {

@@ -11,7 +11,7 @@
 //! Like the original it documents no idempotency key and ignores one that is sent:
 //! the second `POST` of a document makes a second sales order, so that a test can
 //! count doubles. [`Mischief`] adds what makes targets hard: throttling, failures
-//! with and without an effect, refusals.
+//! with and without an effect, answers that come too late, refusals.
 //!
 //! It works out what each sales order charges, lines and accounts minus the discount,
 //! and refuses a discount above that. It keeps the fields that orders are compared by and drops the rest; unlike the
@@ -24,6 +24,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, Path, RawQuery, State};
@@ -41,8 +42,12 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-/// The id of the one company that this ERP has.
+/// The id of the company that takes orders.
 pub const COMPANY: &str = "6b3a3a3e-6c1f-4a0e-9a53-0d1c5a7e2f10";
+
+/// The id of another company of this ERP. It has sales orders of its own; a test that
+/// has one order delivered to both sees in which order they came.
+pub const SECOND_COMPANY: &str = "0f9f7f62-9d0b-4c55-8a1e-7c1f0f3f5a21";
 
 /// The path in front of `/companies`.
 const BASE_PATH: &str = "/api/v2.0";
@@ -75,6 +80,10 @@ const ATTEMPTS_MISCHIEVOUS: u32 = 2;
 /// windows, a demo has no such patience.
 const RETRY_AFTER_S: &str = "1";
 
+/// How long a slow answer takes: longer than any caller waits for one. It ends when the
+/// caller goes.
+const SLOW_ANSWER: Duration = Duration::from_secs(60);
+
 /// The first number that is given to a sales order.
 const NUMBER_FIRST: usize = 101_001;
 
@@ -91,11 +100,15 @@ pub struct Mischief {
     pub drop_after_per_mille: u16,
     /// 422 without an effect: somebody has to look at the order.
     pub reject_per_mille: u16,
+    /// The sales order is made, and the answer comes when nobody waits for it any more.
+    pub slow_per_mille: u16,
 }
 
 /// A sales order as the ERP keeps it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SalesOrder {
+    /// Whose it is: the id of a company.
+    pub company: &'static str,
     /// The sender's number of the document; not unique, as in the original.
     pub external_document_number: String,
     /// The ERP's own number.
@@ -159,7 +172,7 @@ impl Erp {
         format!("{}{BASE_PATH}", self.origin())
     }
 
-    /// All sales orders, in the order in which they were made.
+    /// All sales orders of both companies, in the order in which they were made.
     #[must_use]
     pub fn sales_orders(&self) -> Vec<SalesOrder> {
         self.ledger.lock().orders.clone()
@@ -196,7 +209,10 @@ fn routes(ledger: Ledger) -> Router {
 }
 
 async fn companies() -> Response {
-    let value = vec![CompanyAnswer { id: COMPANY, name: "Stand-in Distribution" }];
+    let value = vec![
+        CompanyAnswer { id: COMPANY, name: "Stand-in Distribution" },
+        CompanyAnswer { id: SECOND_COMPANY, name: "Stand-in Logistics" },
+    ];
     Json(List { value }).into_response()
 }
 
@@ -205,13 +221,13 @@ async fn find_sales_orders(
     Path(company): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Refusal> {
-    check_company(&company)?;
+    let company = known_company(&company)?;
     let document = filtered_document(query.as_deref().unwrap_or_default())?;
     let books = ledger.lock();
     let value: Vec<SalesOrderAnswer<'_>> = books
         .orders
         .iter()
-        .filter(|order| order.external_document_number == document)
+        .filter(|order| order.company == company && order.external_document_number == document)
         .map(SalesOrderAnswer::of)
         .collect();
     Ok(Json(List { value }).into_response())
@@ -222,7 +238,7 @@ async fn create_sales_order(
     Path(company): Path<String>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Refusal> {
-    check_company(&company)?;
+    let company = known_company(&company)?;
     let body = body.map_err(|error| Refusal {
         status: error.status(),
         code: "RequestEntityTooLarge",
@@ -230,10 +246,19 @@ async fn create_sales_order(
     })?;
     let asked = checked(&body)?;
 
+    let (trick, created) = attempted(&ledger, company, asked)?;
+    if trick == Some(Trick::SlowAfter) {
+        tokio::time::sleep(SLOW_ANSWER).await;
+    }
+    Ok(created)
+}
+
+/// What happens to an attempt, and its answer.
+fn attempted(ledger: &Ledger, company: &'static str, asked: Checked) -> Result<(Option<Trick>, Response), Refusal> {
     let mut books = ledger.lock();
-    let trick = ledger.trick(&asked.external_document_number, &mut books)?;
+    let trick = ledger.trick(company, &asked.external_document_number, &mut books)?;
     match trick {
-        Some(Trick::Throttle) => return Ok(throttled()),
+        Some(Trick::Throttle) => return Ok((trick, throttled())),
         Some(Trick::FailBefore) => {
             return Err(Refusal {
                 status: StatusCode::INTERNAL_SERVER_ERROR,
@@ -248,28 +273,28 @@ async fn create_sales_order(
                 message: "the posting date is not within the allowed range".to_owned(),
             });
         }
-        Some(Trick::DropAfter) | None => {}
+        Some(Trick::DropAfter | Trick::SlowAfter) | None => {}
     }
 
-    let order = books.post(asked)?;
+    let order = books.post(company, asked)?;
     if trick == Some(Trick::DropAfter) {
-        return Ok(Response::new(axum::body::Body::new(HangUp)));
+        return Ok((trick, Response::new(axum::body::Body::new(HangUp))));
     }
-    Ok((StatusCode::CREATED, Json(SalesOrderAnswer::of(order))).into_response())
+    Ok((trick, (StatusCode::CREATED, Json(SalesOrderAnswer::of(order))).into_response()))
 }
 
-/// The path segment is `companies(ID)`.
-fn check_company(segment: &str) -> Result<(), Refusal> {
-    let id = segment.strip_prefix("companies(").and_then(|rest| rest.strip_suffix(')'));
-    match id {
-        Some(id) if id.eq_ignore_ascii_case(COMPANY) => Ok(()),
-        Some(_) => Err(Refusal {
-            status: StatusCode::NOT_FOUND,
-            code: "Internal_CompanyNotFound",
-            message: "the company does not exist; ask for `companies`".to_owned(),
-        }),
-        None => Err(Refusal::not_found("there is no such resource")),
-    }
+/// The company of a path segment `companies(ID)`.
+fn known_company(segment: &str) -> Result<&'static str, Refusal> {
+    let id = segment
+        .strip_prefix("companies(")
+        .and_then(|rest| rest.strip_suffix(')'))
+        .ok_or_else(|| Refusal::not_found("there is no such resource"))?;
+    let known = [COMPANY, SECOND_COMPANY].into_iter().find(|known| id.eq_ignore_ascii_case(known));
+    known.ok_or_else(|| Refusal {
+        status: StatusCode::NOT_FOUND,
+        code: "Internal_CompanyNotFound",
+        message: "the company does not exist; ask for `companies`".to_owned(),
+    })
 }
 
 fn throttled() -> Response {
@@ -289,6 +314,7 @@ enum Trick {
     FailBefore,
     DropAfter,
     Reject,
+    SlowAfter,
 }
 
 impl Mischief {
@@ -304,6 +330,7 @@ impl Mischief {
             (self.fail_before_per_mille, Trick::FailBefore),
             (self.drop_after_per_mille, Trick::DropAfter),
             (self.reject_per_mille, Trick::Reject),
+            (self.slow_per_mille, Trick::SlowAfter),
         ];
         let mut end = 0;
         shares.into_iter().find_map(|(share, trick)| {
@@ -314,7 +341,8 @@ impl Mischief {
 }
 
 /// The ERP's memory, shared with the handlers. Its lock is never held across an
-/// `await`: no handler waits for anything after it has the body.
+/// `await`: the one handler that waits after it has the body does so when its books are
+/// closed.
 #[derive(Debug, Clone)]
 struct Ledger {
     mischief: Mischief,
@@ -325,7 +353,7 @@ struct Ledger {
 struct Books {
     orders: Vec<SalesOrder>,
     lines_total: usize,
-    attempts: BTreeMap<String, u32>,
+    attempts: BTreeMap<(&'static str, String), u32>,
 }
 
 impl Ledger {
@@ -338,12 +366,12 @@ impl Ledger {
     }
 
     /// Counts an attempt and says what happens to it.
-    fn trick(&self, document: &str, books: &mut Books) -> Result<Option<Trick>, Refusal> {
-        let attempts = &mut books.attempts;
-        if attempts.len() >= SALES_ORDERS_MAX && !attempts.contains_key(document) {
+    fn trick(&self, company: &'static str, document: &str, books: &mut Books) -> Result<Option<Trick>, Refusal> {
+        let (attempts, key) = (&mut books.attempts, (company, document.to_owned()));
+        if attempts.len() >= SALES_ORDERS_MAX && !attempts.contains_key(&key) {
             return Err(Refusal::full());
         }
-        let count = attempts.entry(document.to_owned()).or_default();
+        let count = attempts.entry(key).or_default();
         let attempt = *count;
         *count = count.saturating_add(1);
         Ok(self.mischief.trick(document, attempt))
@@ -351,7 +379,7 @@ impl Ledger {
 }
 
 impl Books {
-    fn post(&mut self, asked: Checked) -> Result<&SalesOrder, Refusal> {
+    fn post(&mut self, company: &'static str, asked: Checked) -> Result<&SalesOrder, Refusal> {
         let lines_total = self.lines_total.saturating_add(asked.lines.len());
         if self.orders.len() >= SALES_ORDERS_MAX || lines_total > LINES_TOTAL_MAX {
             return Err(Refusal::full());
@@ -359,6 +387,7 @@ impl Books {
         self.lines_total = lines_total;
         let number = NUMBER_FIRST.saturating_add(self.orders.len());
         self.orders.push(SalesOrder {
+            company,
             external_document_number: asked.external_document_number,
             number: format!("S-ORD{number}"),
             customer_number: asked.customer_number,
@@ -655,6 +684,7 @@ mod tests {
     use std::collections::BTreeSet;
     use std::io::{Read, Write};
     use std::net::TcpStream;
+    use std::task::Waker;
 
     use super::*;
 
@@ -724,15 +754,29 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn lists_its_company_and_knows_no_other() {
+    async fn lists_its_companies_and_knows_no_other() {
         let erp = Erp::start(Mischief::default()).await.unwrap();
         let companies = exchange(&erp, "GET", &format!("{BASE_PATH}/companies"), "").await;
-        assert!(companies.contains(COMPANY), "{companies}");
+        assert!(companies.contains(COMPANY) && companies.contains(SECOND_COMPANY), "{companies}");
         let elsewhere = format!("{BASE_PATH}/companies(other)/salesOrders");
         let answer = exchange(&erp, "POST", &elsewhere, &body("D")).await;
         assert_eq!(status(&answer), Some("404"));
         assert!(answer.contains("Internal_CompanyNotFound"));
         assert_eq!(erp.sales_orders(), []);
+        erp.stop().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_company_finds_its_own_sales_orders_only() {
+        let erp = Erp::start(Mischief::default()).await.unwrap();
+        let second = format!("{BASE_PATH}/companies({SECOND_COMPANY})/salesOrders");
+        assert_eq!(status(&exchange(&erp, "POST", &second, &body("D")).await), Some("201"));
+        let filter = "?$filter=externalDocumentNumber%20eq%20'D'";
+        let found = exchange(&erp, "GET", &format!("{}{filter}", sales_orders_path()), "").await;
+        assert!(found.ends_with(r#"{"value":[]}"#), "{found}");
+        let found = exchange(&erp, "GET", &format!("{second}{filter}"), "").await;
+        assert_eq!(found.matches("\"number\":\"S-ORD").count(), 1, "{found}");
+        assert_eq!(erp.sales_orders()[0].company, SECOND_COMPANY);
         erp.stop().await.unwrap();
     }
 
@@ -792,6 +836,21 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_slow_answer_comes_after_the_effect_and_the_next_attempts_are_answered() {
+        let ledger = Ledger::new(only(|m| &mut m.slow_per_mille));
+        let answer = || {
+            let company = Path(format!("companies({COMPANY})"));
+            let mut answer = Box::pin(create_sales_order(State(ledger.clone()), company, Ok(body("D").into())));
+            answer.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+        };
+        for made in 1..=2 {
+            assert!(answer().is_pending());
+            assert_eq!(ledger.lock().orders.len(), made, "the sales order is there, and nobody was told");
+        }
+        assert!(answer().is_ready());
+    }
+
+    #[tokio::test]
     async fn misbehaves_without_an_effect_and_serves_the_attempts_after() {
         let kinds: [(Mischief, &str); 3] = [
             (only(|m| &mut m.throttle_per_mille), "429"),
@@ -818,6 +877,7 @@ mod tests {
             fail_before_per_mille: 50,
             drop_after_per_mille: 50,
             reject_per_mille: 10,
+            slow_per_mille: 0,
         };
         let draw = || -> Vec<Option<Trick>> { (0..2_000).map(|n| mischief.trick(&format!("D{n}"), 0)).collect() };
         let tricks = draw();
@@ -843,7 +903,7 @@ mod tests {
         let mut books = Books::default();
         let asked = || checked(body("D").as_bytes()).unwrap();
         books.lines_total = LINES_TOTAL_MAX - 1;
-        assert!(books.post(asked()).is_ok());
-        assert_eq!(books.post(asked()).unwrap_err().status, StatusCode::INSUFFICIENT_STORAGE);
+        assert!(books.post(COMPANY, asked()).is_ok());
+        assert_eq!(books.post(COMPANY, asked()).unwrap_err().status, StatusCode::INSUFFICIENT_STORAGE);
     }
 }

@@ -43,6 +43,19 @@ pub(crate) async fn of_each_order_the_oldest_delivery_is_claimed_when_it_is_due(
     assert_eq!(order.deliveries[0].external_id.as_deref(), Some("S-1"));
 }
 
+pub(crate) async fn what_waits_behind_an_earlier_delivery_is_not_due(maker: impl Maker) {
+    let store = maker.open().await;
+    release(&store, 1, "PO-1", &[("erp", "first"), ("erp", "second")]).await;
+    let attempt = store.begin_attempt(claim(&store, 0).await.remove(0), leaf(11)).await.unwrap();
+    store.settle(attempt, retry(5), NOW, leaf(12)).await.unwrap();
+    assert_eq!(store.next_due().await.unwrap(), Some(NOW.plus_ms(5)), "when the first is tried again");
+    store.settle_unattempted(claim(&store, 5).await.remove(0), dead(true), NOW, leaf(13)).await.unwrap();
+    assert_eq!(store.next_due().await.unwrap(), None, "a person is asked about the first");
+    let dead = store.dead_letters(0, ALL).await.unwrap().remove(0);
+    store.abandon_dead_letter(dead.exception, NOW, leaf(14)).await.unwrap();
+    assert_eq!(store.next_due().await.unwrap(), Some(NOW));
+}
+
 pub(crate) async fn a_target_gets_as_many_as_it_has_room_for(maker: impl Maker) {
     let store = maker.open().await;
     for number in 0..4_u64 {

@@ -389,14 +389,17 @@ impl Model {
     }
 
     fn may_be_claimed(&self, index: usize) -> bool {
+        self.claimable_from(index).is_some_and(|from| from <= self.now)
+    }
+
+    /// From when on a delivery may be claimed, if nothing else happens.
+    fn claimable_from(&self, index: usize) -> Option<i64> {
         let delivery = &self.deliveries[index];
         let keeps_back = |earlier: &Delivery| {
             earlier.key == delivery.key && (earlier.state == "pending" || (earlier.state == "dead" && earlier.blocks))
         };
-        delivery.state == "pending"
-            && delivery.due <= self.now
-            && delivery.lease <= self.now
-            && !self.deliveries[..index].iter().any(keeps_back)
+        let head = delivery.state == "pending" && !self.deliveries[..index].iter().any(keeps_back);
+        head.then(|| delivery.due.max(delivery.lease))
     }
 
     /// Inputs of which nothing was open at a time, and which have their content.
@@ -480,8 +483,7 @@ impl Model {
         let letters: Vec<_> = letters.into_iter().map(|letter| (letter.outbox, letter.replays)).collect();
         assert_eq!(letters, dead.iter().map(|delivery| (outbox(delivery), delivery.replays)).collect::<Vec<_>>());
 
-        let pending = self.deliveries.iter().filter(|delivery| delivery.state == "pending");
-        let next = pending.map(|delivery| delivery.due.max(delivery.lease)).min();
+        let next = (0..self.deliveries.len()).filter_map(|index| self.claimable_from(index)).min();
         let due = store.next_due().await.unwrap();
         assert_eq!(due.map(|due| due.0 - NOW.0), next);
     }

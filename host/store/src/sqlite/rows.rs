@@ -735,9 +735,15 @@ pub(super) fn held(changed: usize, permit: &Permit) -> Result<()> {
 
 pub(super) fn next_due(connection: &Connection) -> Result<Option<Instant>> {
     connection
-        .query_row("SELECT min(max(due_at, lease_until)) FROM outbox WHERE state = 'pending'", [], |row| {
-            row.get::<_, Option<i64>>(0)
-        })
+        .query_row(
+            "SELECT min(max(due_at, lease_until)) FROM outbox AS head
+             WHERE state = 'pending'
+               AND NOT EXISTS (SELECT 1 FROM outbox AS earlier
+                               WHERE earlier.order_id = head.order_id AND earlier.seq < head.seq
+                                 AND (earlier.state = 'pending' OR (earlier.state = 'dead' AND earlier.blocks)))",
+            [],
+            |row| row.get::<_, Option<i64>>(0),
+        )
         .map(|due| due.map(Instant))
         .map_err(failed)
 }

@@ -6,11 +6,14 @@
 
 #![expect(clippy::unwrap_used, reason = "tests fail loudly")]
 
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
 
 use rusqlite::{Connection, hooks::Wal};
 use tempfile::TempDir;
 
+use super::writer::QUEUE_MAX;
 use super::{SCHEMA_VERSION, SqliteStore};
 use crate::conformance::fixture::{
     ALL, NOW, about_order, commit, input, input_id, keep, leaf, leaves, next, observe, order_id, released, sealed,
@@ -96,6 +99,51 @@ async fn a_second_process_on_the_folder_hears_one_sentence() {
     assert!(matches!(reader.refuse(leaf(9)).await, Err(StoreError::Failed(_))));
     drop((store, reader));
     keep(&folder.open().await, input(3, &["PO-3"])).await;
+}
+
+/// Polled once, without tokio's budget for a task, which a thousand of these exceed.
+fn begun<T>(run: impl Future<Output = T>) -> (Pin<Box<impl Future<Output = T>>>, Poll<T>) {
+    let mut run = Box::pin(tokio::task::unconstrained(run));
+    let polled = run.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    (run, polled)
+}
+
+#[tokio::test]
+async fn a_full_queue_refuses_new_inputs_and_accepted_work_waits_its_turn() {
+    let folder = Folder::new();
+    let store = folder.try_open().unwrap();
+    // A write that does not end before it is told to.
+    let (begins, mut began) = tokio::sync::mpsc::unbounded_channel();
+    let (end, ends) = std::sync::mpsc::channel::<()>();
+    let (slow, polled) = begun(store.writer.write(move |_| {
+        begins.send(()).unwrap();
+        ends.recv().unwrap();
+        Ok(())
+    }));
+    assert!(polled.is_pending());
+    began.recv().await.unwrap();
+
+    let number = || begun(store.lease_numbers("documents", 1));
+    let mut accepted = Vec::new();
+    for _ in 0..QUEUE_MAX {
+        accepted.push(number().0);
+    }
+    let busy = |polled| matches!(polled, Poll::Ready(Err(StoreError::Busy { queued: QUEUE_MAX })));
+    assert!(busy(begun(store.journal(input(1, &["PO-1"]))).1.map_ok(drop)));
+    assert!(busy(begun(store.refuse(leaf(1))).1));
+    let (last, polled) = number();
+    assert!(polled.is_pending(), "it is not refused");
+    accepted.push(last);
+
+    end.send(()).unwrap();
+    slow.await.unwrap();
+    let first = accepted.remove(0).await.unwrap();
+    for (number, place) in accepted.into_iter().zip(1..) {
+        assert_eq!(number.await.unwrap(), first + place, "in the order in which they came");
+    }
+    let store: Arc<dyn Store> = Arc::new(store);
+    assert_eq!(store.summary().await.unwrap().inputs, 0, "nothing is kept of what was refused");
+    keep(&store, input(1, &["PO-1"])).await;
 }
 
 #[test]

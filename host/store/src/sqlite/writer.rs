@@ -27,7 +27,7 @@ use crate::contract::StoreError;
 use crate::sqlite::failed;
 
 /// Writes that may wait for the writer. A burst beyond it is answered with busy.
-const QUEUE_MAX: usize = 1024;
+pub(super) const QUEUE_MAX: usize = 1024;
 
 /// Writes in one transaction; more would make the first one wait too long.
 const GROUP_MAX: usize = 64;
