@@ -4,11 +4,15 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use hyper::Method;
-use portreeve_pipeline::Clock;
+use portreeve_model::Instant;
 use portreeve_pipeline::dead_letter::{DeadLetterAction, DeadLetterError};
+use portreeve_pipeline::{Clock, Deliveries};
 use portreeve_store::StoreError;
 use portreeve_store::contract::{DeadLetter, OrderState};
 
+use tokio::sync::Notify;
+
+use crate::faults::{Fault, FaultyStore};
 use crate::support::{PurchaseOrder, ScriptedTarget, Setup, TestHost, x12};
 
 /// A target that answers posts from a list, the last one for ever, and look-ups
@@ -86,6 +90,53 @@ async fn a_dead_letter_that_is_replayed_is_looked_up_and_then_sent_once_more() {
     // What is done cannot be done again.
     let again = resolve(&host, dead[0].exception, DeadLetterAction::Replay).await.unwrap_err();
     assert!(matches!(again, DeadLetterError::Store(StoreError::NotDead { .. })), "{again}");
+}
+
+#[tokio::test]
+async fn a_delivery_that_is_under_way_is_sent_once_wherever_the_clock_leaps() {
+    let (posts, answer) = (Arc::new(AtomicU32::new(0)), Arc::new(Notify::new()));
+    let arrived = Arc::new(Notify::new());
+    let target = ScriptedTarget::start({
+        let (posts, answer, arrived) = (Arc::clone(&posts), Arc::clone(&answer), Arc::clone(&arrived));
+        move |_, _| {
+            let (answer, arrived) = (Arc::clone(&answer), Arc::clone(&arrived));
+            posts.fetch_add(1, Ordering::Relaxed);
+            async move {
+                arrived.notify_one();
+                answer.notified().await;
+                (201, r#"{"id":"1","number":"S-1"}"#.to_owned())
+            }
+        }
+    })
+    .await;
+    let host = Setup::demo().erp_origin(target.origin()).start().await;
+    host.decide_orders(&[PurchaseOrder::clean("PO-1")]).await;
+    let mut deliveries = Deliveries::new(Arc::clone(&host.host.pipeline), 8);
+    assert_eq!(deliveries.start_due().await.unwrap(), 1);
+    arrived.notified().await;
+    // The machine slept, or somebody set its clock.
+    host.clock.advance_to(host.clock.now().plus_ms(30 * Instant::DAY_MS));
+    assert_eq!(deliveries.start_due().await.unwrap(), 0, "every lease is over, and the call is not");
+    answer.notify_one();
+    deliveries.ended().await.unwrap().into_iter().for_each(|ended| drop(ended.unwrap()));
+    assert_eq!((posts.load(Ordering::Relaxed), deliveries.start_due().await.unwrap()), (1, 0));
+    assert_eq!(host.order("PO-1").await.deliveries[0].state, "delivered");
+}
+
+#[tokio::test]
+async fn deliveries_whose_events_cannot_be_read_now_are_given_back_at_once() {
+    let host = TestHost::demo().await;
+    host.decide_orders(&[PurchaseOrder::clean("PO-1"), PurchaseOrder::clean("PO-2")]).await;
+    let (host, store) = host.restart_behind(|store| FaultyStore::new(store, "payloads", Fault::NotPersisted, 0)).await;
+    assert_eq!(host.deliver_due().await, 2);
+    assert!(store.has_failed());
+    let due = host.store.next_due().await.unwrap().unwrap();
+    assert!(due.0 - host.clock.now().0 < 2_000, "they wait for the back-off, not for a lease");
+    host.deliver_all().await;
+    assert_eq!(host.erp.sales_orders().len(), 2);
+    let attempts: Vec<_> = host.orders().await.iter().map(|order| order.deliveries[0].attempts).collect();
+    assert_eq!(attempts, [1, 1], "a failure of the store is no attempt");
+    host.verify().await.unwrap();
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ use portreeve_store::{Permit, StoreError};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
-use crate::invariants::leaf;
+use crate::invariants::{leaf, lease};
 use crate::support::{EDI_TOKEN, PurchaseOrder, Setup, TestHost, sample, x12};
 
 /// An order with another purpose in BEG01.
@@ -253,7 +253,7 @@ async fn a_cancellation_stops_whoever_has_claimed_the_delivery_and_not_begun() {
     decided(&host, &[x12(1, &PurchaseOrder::clean("PO-1"))]).await;
     let permit = claim(&host, host.clock.now()).await.pop().unwrap();
     decided(&host, &[cancel(2, "PO-1")]).await;
-    let begun = host.store.begin_attempt(permit, leaf(1)).await;
+    let begun = host.store.begin_attempt(permit, lease(host.clock.now()), leaf(1)).await;
     assert!(matches!(begun, Err(StoreError::LeaseLost { .. })), "{begun:?}");
     assert_eq!(delivery(&host.order("PO-1").await), (OrderState::Held, "withheld"));
     host.clock.advance_to(host.clock.now().plus_ms(3_600_000));
@@ -270,7 +270,7 @@ async fn a_delivery_under_way_when_its_order_is_cancelled_ends_as_it_ends_and_is
     let permits = claim(&host, now).await;
     let mut attempts = Vec::new();
     for (permit, number) in permits.into_iter().zip(1..) {
-        attempts.push(host.store.begin_attempt(permit, leaf(number)).await.unwrap());
+        attempts.push(host.store.begin_attempt(permit, lease(now.plus_ms(60_000)), leaf(number)).await.unwrap());
     }
     decided(&host, &numbers.map(|number| cancel(100 + u32::from(number.as_bytes()[3]), number))).await;
     for number in numbers {
@@ -305,7 +305,7 @@ async fn an_order_that_is_cancelled_during_a_delivery_whose_host_ends_is_held_wh
     let host = TestHost::demo().await;
     decided(&host, &[x12(1, &PurchaseOrder::clean("PO-1"))]).await;
     let permit = claim(&host, host.clock.now()).await.pop().unwrap();
-    host.store.begin_attempt(permit, leaf(1)).await.unwrap();
+    host.store.begin_attempt(permit, lease(host.clock.now().plus_ms(60_000)), leaf(1)).await.unwrap();
     decided(&host, &[cancel(2, "PO-1")]).await;
     let host = host.restart().await;
     host.deliver_all().await;

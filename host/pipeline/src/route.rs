@@ -118,7 +118,8 @@ pub struct Target {
     pub backoff_ms: u32,
     /// Milliseconds after an unknown outcome before the target is asked about it.
     /// Longer than the target may take to finish what it was doing: an answer
-    /// that comes too early says no, and the order is sent twice.
+    /// that comes too early says no, and the order is sent twice. Where the host
+    /// ended during the call, they count from when the call would have been over.
     #[serde(default = "find_after_ms_default")]
     pub find_after_ms: u32,
     /// Deliveries to this target side by side.

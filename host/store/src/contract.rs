@@ -20,7 +20,8 @@
 //!
 //! **Concurrency.** Every method may be called from any task. Claims are
 //! exclusive until their lease ends; a holder whose lease has passed to another
-//! gets [`StoreError::LeaseLost`] and has changed nothing.
+//! gets [`StoreError::LeaseLost`] and has changed nothing. Opening a store ends the
+//! claims that the same host made before: whoever made them lives no more.
 //!
 //! **Retry.** Repeating a write that persisted changes nothing: most know their natural
 //! key or the state that they expect, and the others their leaf: the same write with a
@@ -40,7 +41,7 @@
 //! What stands here and at the methods is what `conformance` tries, in every
 //! implementation, with both faults of each write.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use portreeve_model::document::Span;
@@ -541,6 +542,16 @@ pub enum Settlement {
     },
 }
 
+/// How long an attempt keeps its delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lease {
+    /// Nobody else claims it before: longer than the attempt can take.
+    pub until: Instant,
+    /// When the target may be asked about the attempt, where nobody settles it: an
+    /// answer that comes too early says no, and the order is sent twice.
+    pub ask_at: Instant,
+}
+
 /// How many deliveries each target may have under way: a target that hangs takes
 /// its own share of the workers and leaves the rest to the others.
 #[derive(Debug, Clone, Default)]
@@ -550,6 +561,9 @@ pub struct Room {
     pub limits: BTreeMap<String, u32>,
     /// Under way already.
     pub taken: BTreeMap<String, u32>,
+    /// What whoever claims has under way. It is not claimed again, whatever the clock
+    /// says: a clock that is set, or a machine that slept, ends every lease at once.
+    pub under_way: BTreeSet<OutboxId>,
 }
 
 impl Room {
@@ -1059,14 +1073,14 @@ pub trait Store: Send + Sync + 'static {
 
     /// Claims due deliveries: at most one per order, that order's oldest, until
     /// `lease_until`, and to each target as many as there is room for. Rows whose
-    /// lease has passed are claimed again.
+    /// lease has passed are claimed again, but for those that the claimer has under way.
     ///
     /// *Durability*: the lease, without a leaf: nothing was sent yet. *Ordering*: of one
     /// target what fell due first; of one order what was decided first, and nothing
     /// while an earlier row is pending, or dead and blocking. *Concurrency*: a row is
     /// claimed by one at a time, and each claim fences the ones before it. *Retry*:
     /// claim again; what an unknown outcome may have claimed comes back when its lease
-    /// has ended.
+    /// has ended, or when the store is opened again.
     async fn claim(
         &self,
         now: Instant,
@@ -1075,15 +1089,17 @@ pub trait Store: Send + Sync + 'static {
         room: Room,
     ) -> Result<Vec<Permit>, StoreError>;
 
-    /// Records that an attempt begins. The effect may happen only after it.
+    /// Records that an attempt begins. The effect may happen only after it. From here on
+    /// its lease counts, not that of the claim: what came before took its own time.
     ///
-    /// *Durability*: the attempt's number, that its outcome is open, and the leaf are
-    /// one transaction. *Ordering*: attempts of a delivery count up from 1.
+    /// *Durability*: the attempt's number, that its outcome is open, its lease, and the
+    /// leaf are one transaction. *Ordering*: attempts of a delivery count up from 1.
     /// *Concurrency*: fails with [`StoreError::LeaseLost`] when the row was claimed
-    /// again or settled since. *Retry*: claim again when the lease has ended; a permit
+    /// again or settled since. *Retry*: claim again when the lease has ended and
+    /// [`Lease::ask_at`] has come, which a later opening does not shorten; a permit
     /// that is [`Permit::unresolved`] says that the attempt is on record, and then the
     /// target is asked before anything is sent.
-    async fn begin_attempt(&self, permit: Permit, leaf: Leaf) -> Result<Attempt, StoreError>;
+    async fn begin_attempt(&self, permit: Permit, lease: Lease, leaf: Leaf) -> Result<Attempt, StoreError>;
 
     /// Records how an attempt ended.
     ///

@@ -17,7 +17,7 @@ use portreeve_store::{Store, StoreError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{oneshot, watch};
 
-use super::{commit, decision_by_hand, leaf, sealed};
+use super::{commit, decision_by_hand, leaf, lease, sealed};
 use crate::support::{EDI_TOKEN, MORNING, PurchaseOrder, ScriptedTarget, Setup, TestHost, sample, x12};
 
 /// Longer than anything here takes; only a failing test waits for it.
@@ -183,12 +183,12 @@ async fn invariant_1_no_audit_no_action_what_cannot_be_recorded_is_not_done() {
 
     let claim = || host.store.claim(MORNING, MORNING, 1, Room::default());
     let permit = claim().await.unwrap().pop().unwrap();
-    let refused = host.store.begin_attempt(permit, leaf(taken)).await;
+    let refused = host.store.begin_attempt(permit, lease(MORNING), leaf(taken)).await;
     assert!(matches!(refused, Err(StoreError::Failed(_))), "{refused:?}");
     let permit = claim().await.unwrap().pop().unwrap();
     assert_eq!((permit.attempt(), permit.unresolved()), (1, false), "the attempt was not begun");
 
-    let attempt = host.store.begin_attempt(permit, leaf(9)).await.unwrap();
+    let attempt = host.store.begin_attempt(permit, lease(MORNING), leaf(9)).await.unwrap();
     let applied = Settlement::Applied { external_id: "S-1".to_owned() };
     let refused = host.store.settle(attempt, applied, MORNING, leaf(taken)).await;
     assert!(matches!(refused, Err(StoreError::Failed(_))), "{refused:?}");

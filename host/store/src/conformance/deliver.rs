@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use super::Maker;
 use super::fixture::{
-    ALL, LEASE_MS, NOW, about_order, applied, claim, commit, dead, input, keep, leaf, leaves, next, observe, order_id,
-    release, retry,
+    ALL, ASK_MS, LEASE_MS, NOW, about_order, applied, claim, commit, dead, input, keep, leaf, lease, leaves, next,
+    observe, order_id, release, retry,
 };
-use crate::contract::{OrderEventKind, OrderState, OutboxId, REPLAYS_MAX, Room, Settlement, Store, StoreError};
+use crate::contract::{Lease, OrderEventKind, OrderState, OutboxId, REPLAYS_MAX, Room, Settlement, Store, StoreError};
 use crate::proof::Permit;
 
 fn kinds(permits: &[Permit]) -> Vec<String> {
@@ -34,7 +34,7 @@ pub(crate) async fn of_each_order_the_oldest_delivery_is_claimed_when_it_is_due(
     assert_eq!((permit.order(), permit.first_due_at()), (order_id("PO-1"), NOW));
     assert_eq!(store.payload(permit.event()).await.unwrap(), b"event");
 
-    let attempt = store.begin_attempt(permit, leaf(21)).await.unwrap();
+    let attempt = store.begin_attempt(permit, lease(0), leaf(21)).await.unwrap();
     let settled = store.settle(attempt, applied(), NOW.plus_ms(5), leaf(22)).await.unwrap();
     assert_eq!(settled.outbox(), &outbox("PO-1", "first"));
     assert_eq!(kinds(&claim(&store, 10).await), ["second"], "the next of the order, the other one is under way");
@@ -49,7 +49,11 @@ pub(crate) async fn a_target_gets_as_many_as_it_has_room_for(maker: impl Maker) 
         release(&store, 1 + 10 * number, &format!("PO-{number}"), &[("erp", "order")]).await;
         release(&store, 101 + 10 * number, &format!("WH-{number}"), &[("warehouse", "order")]).await;
     }
-    let room = Room { limits: BTreeMap::from([("erp".to_owned(), 3)]), taken: BTreeMap::from([("erp".to_owned(), 1)]) };
+    let room = Room {
+        limits: BTreeMap::from([("erp".to_owned(), 3)]),
+        taken: BTreeMap::from([("erp".to_owned(), 1)]),
+        ..Room::default()
+    };
     let permits = store.claim(NOW, NOW.plus_ms(LEASE_MS), ALL, room).await.unwrap();
     let to = |target: &str| permits.iter().filter(|permit| permit.target() == target).count();
     assert_eq!((to("erp"), to("warehouse")), (2, 4));
@@ -59,17 +63,59 @@ pub(crate) async fn a_target_gets_as_many_as_it_has_room_for(maker: impl Maker) 
     assert_eq!(one.len(), 1, "no more than was asked for");
 }
 
-pub(crate) async fn a_claim_is_exclusive_until_its_lease_ends_also_over_a_reopening(maker: impl Maker) {
+pub(crate) async fn a_claim_is_exclusive_until_its_lease_ends_or_its_maker_is_gone(maker: impl Maker) {
     let store = maker.open().await;
     release(&store, 1, "PO-1", &[("erp", "order")]).await;
     assert_eq!(claim(&store, 0).await.len(), 1);
     assert!(claim(&store, LEASE_MS - 1).await.is_empty());
     assert_eq!(store.next_due().await.unwrap(), Some(NOW.plus_ms(LEASE_MS)));
-    drop(store);
-    let store = maker.open().await;
-    assert!(claim(&store, LEASE_MS - 1).await.is_empty());
     let again = claim(&store, LEASE_MS).await;
     assert_eq!((again.len(), again[0].unresolved()), (1, false), "nothing was sent under the first claim");
+    drop(store);
+    let store = maker.open().await;
+    assert_eq!(store.next_due().await.unwrap(), Some(NOW), "nothing was sent, so there is nothing to wait for");
+    assert_eq!(claim(&store, LEASE_MS + 1).await.len(), 1);
+}
+
+pub(crate) async fn an_attempt_has_a_lease_of_its_own(maker: impl Maker) {
+    let store = maker.open().await;
+    release(&store, 1, "PO-1", &[("erp", "order")]).await;
+    let permit = claim(&store, 0).await.remove(0);
+    store.begin_attempt(permit, lease(LEASE_MS - 1), leaf(11)).await.unwrap();
+    assert!(claim(&store, 2 * LEASE_MS - 2).await.is_empty(), "the claim's lease has ended, and the attempt's has not");
+    let permit = claim(&store, 2 * LEASE_MS - 1).await.remove(0);
+    // A target may need longer than any lease.
+    let slow = Lease { until: NOW.plus_ms(3 * LEASE_MS), ask_at: NOW.plus_ms(5 * LEASE_MS) };
+    store.begin_attempt(permit, slow, leaf(12)).await.unwrap();
+    assert!(claim(&store, 5 * LEASE_MS - 1).await.is_empty());
+    assert_eq!(claim(&store, 5 * LEASE_MS).await.len(), 1);
+}
+
+pub(crate) async fn an_attempt_whose_maker_is_gone_is_asked_about_when_it_said_so(maker: impl Maker) {
+    let store = maker.open().await;
+    release(&store, 1, "PO-1", &[("erp", "order")]).await;
+    let permit = claim(&store, 0).await.remove(0);
+    store.begin_attempt(permit, lease(0), leaf(11)).await.unwrap();
+    drop(store);
+    let store = maker.open().await;
+    assert_eq!(store.next_due().await.unwrap(), Some(NOW.plus_ms(ASK_MS)));
+    assert!(claim(&store, ASK_MS - 1).await.is_empty(), "the target may still be at it");
+    let again = claim(&store, ASK_MS).await;
+    assert!(again.len() == 1 && again[0].unresolved(), "{again:?}");
+    // Who was to ask is gone as well; the target had its time already.
+    drop(store);
+    assert_eq!(claim(&maker.open().await, ASK_MS).await.len(), 1);
+}
+
+pub(crate) async fn what_a_claimer_has_under_way_it_is_not_given_again(maker: impl Maker) {
+    let store = maker.open().await;
+    release(&store, 1, "PO-1", &[("erp", "first"), ("erp", "second")]).await;
+    release(&store, 11, "PO-2", &[("erp", "first")]).await;
+    assert_eq!(claim(&store, 0).await.len(), 2);
+    let long_after = NOW.plus_ms(100 * LEASE_MS);
+    let room = Room { under_way: BTreeSet::from([outbox("PO-1", "first")]), ..Room::default() };
+    let permits = store.claim(long_after, long_after.plus_ms(LEASE_MS), 1, room).await.unwrap();
+    assert_eq!((permits.len(), permits[0].order()), (1, order_id("PO-2")), "it keeps nobody's place");
 }
 
 pub(crate) async fn two_who_claim_at_once_never_get_the_same(maker: impl Maker) {
@@ -94,13 +140,13 @@ pub(crate) async fn who_lost_the_lease_changes_nothing(maker: impl Maker) {
     release(&store, 1, "PO-1", &[("erp", "order")]).await;
     let late_to_begin = claim(&store, 0).await.remove(0);
     let late_to_settle = claim(&store, LEASE_MS).await.remove(0);
-    let late_to_settle = store.begin_attempt(late_to_settle, leaf(11)).await.unwrap();
+    let late_to_settle = store.begin_attempt(late_to_settle, lease(LEASE_MS), leaf(11)).await.unwrap();
     let late_unattempted = claim(&store, 2 * LEASE_MS).await.remove(0);
     let quick = claim(&store, 3 * LEASE_MS).await.remove(0);
     assert!(quick.unresolved() && quick.attempt() == 2);
     let before = observe(&store).await;
     let lost = |error: StoreError| assert!(matches!(error, StoreError::LeaseLost { .. }), "{error}");
-    lost(store.begin_attempt(late_to_begin, leaf(12)).await.unwrap_err());
+    lost(store.begin_attempt(late_to_begin, lease(0), leaf(12)).await.unwrap_err());
     lost(store.settle(late_to_settle, applied(), NOW, leaf(13)).await.unwrap_err());
     lost(store.settle_unattempted(late_unattempted, dead(true), NOW, leaf(14)).await.unwrap_err());
     assert_eq!(observe(&store).await, before);
@@ -112,7 +158,7 @@ pub(crate) async fn an_attempt_without_an_outcome_is_in_doubt_until_it_is_settle
     let store = maker.open().await;
     release(&store, 1, "PO-1", &[("erp", "order")]).await;
     let permit = claim(&store, 0).await.remove(0);
-    store.begin_attempt(permit, leaf(11)).await.unwrap();
+    store.begin_attempt(permit, lease(0), leaf(11)).await.unwrap();
     drop(store);
 
     let store = maker.open().await;
@@ -123,7 +169,7 @@ pub(crate) async fn an_attempt_without_an_outcome_is_in_doubt_until_it_is_settle
     let permit = claim(&store, 2 * LEASE_MS).await.remove(0);
     assert!(permit.unresolved());
     // A later attempt that surely failed says nothing about the earlier one.
-    let attempt = store.begin_attempt(permit, leaf(13)).await.unwrap();
+    let attempt = store.begin_attempt(permit, lease(0), leaf(13)).await.unwrap();
     store.settle(attempt, retry(3 * LEASE_MS), NOW, leaf(14)).await.unwrap();
     assert_eq!(store.next_due().await.unwrap(), Some(NOW.plus_ms(3 * LEASE_MS)));
     assert!(claim(&store, 3 * LEASE_MS - 1).await.is_empty());
@@ -148,7 +194,7 @@ pub(crate) async fn after_a_request_to_cancel_no_delivery_begins(maker: impl Mak
     let claimed = claim(&store, 0).await.remove(0);
     ask_to_cancel(&store, 21, "PO-1").await;
     let before = observe(&store).await;
-    let begun = store.begin_attempt(claimed, leaf(23)).await;
+    let begun = store.begin_attempt(claimed, lease(0), leaf(23)).await;
     assert!(matches!(begun, Err(StoreError::LeaseLost { .. })), "whoever had claimed it: {begun:?}");
     assert_eq!(observe(&store).await, before);
     let permits = claim(&store, LEASE_MS).await;
@@ -165,7 +211,7 @@ pub(crate) async fn a_delivery_under_way_ends_as_it_ends_and_is_not_tried_again(
     {
         release(&store, number, key, &[("erp", "order")]).await;
         let permit = claim(&store, 0).await.remove(0);
-        let attempt = store.begin_attempt(permit, leaf(number + 2)).await.unwrap();
+        let attempt = store.begin_attempt(permit, lease(0), leaf(number + 2)).await.unwrap();
         ask_to_cancel(&store, number + 10, key).await;
         store.settle(attempt, settlement, NOW, leaf(number + 3)).await.unwrap();
         assert_eq!(store.order(order_id(key)).await.unwrap().unwrap().deliveries[0].state, state);
@@ -210,7 +256,7 @@ pub(crate) async fn a_dead_letter_is_replayed_so_often_and_no_more(maker: impl M
     let store = maker.open().await;
     release(&store, 1, "PO-1", &[("erp", "order")]).await;
     let permit = claim(&store, 0).await.remove(0);
-    let mut attempt = store.begin_attempt(permit, leaf(11)).await.unwrap();
+    let mut attempt = store.begin_attempt(permit, lease(0), leaf(11)).await.unwrap();
     for replay in 1..=u64::from(REPLAYS_MAX) {
         store.settle(attempt, dead(true), NOW, leaf(100 * replay)).await.unwrap();
         let letter = store.dead_letters(0, ALL).await.unwrap().remove(0);
@@ -220,7 +266,7 @@ pub(crate) async fn a_dead_letter_is_replayed_so_often_and_no_more(maker: impl M
         assert!(permit.unresolved(), "what was given up may have worked after all");
         assert_eq!((permit.tries(), u64::from(permit.attempt())), (1, replay + 1));
         assert_eq!(permit.first_due_at(), NOW.plus_ms(9));
-        attempt = store.begin_attempt(permit, leaf(100 * replay + 2)).await.unwrap();
+        attempt = store.begin_attempt(permit, lease(0), leaf(100 * replay + 2)).await.unwrap();
     }
     store.settle(attempt, dead(true), NOW, leaf(9_000)).await.unwrap();
     let letter = store.dead_letters(0, ALL).await.unwrap().remove(0);

@@ -4,6 +4,8 @@
 //! INVARIANT: a function that changes state takes a leaf and inserts it; nothing
 //! here begins or commits.
 
+use std::collections::BTreeSet;
+
 use portreeve_model::reference::Row as ReferenceRow;
 use portreeve_model::{ChannelId, Currency, Digest, Instant, Money, OrderId, PluginName, Reply, SenderId};
 use portreeve_record::{Leaf, PayloadKey, Sealed};
@@ -11,7 +13,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::contract::{
     Configuration, Decided, DecisionCommit, DeliveryView, DocumentPosition, ExceptionView, HoldOwner, InputId,
-    JournalEntry, JournalOutcome, NewException, NewHold, NewOrder, NewPayload, OrderState, OrderView, OutboxId,
+    JournalEntry, JournalOutcome, Lease, NewException, NewHold, NewOrder, NewPayload, OrderState, OrderView, OutboxId,
     PluginUsage, ReferenceTable, ReferenceWanted, Room, SUM_MINOR_MAX, Settlement, StoreError, Summary, TreeHead,
     UnsequencedLeaf,
 };
@@ -553,12 +555,25 @@ pub(super) fn claim(
     let mut permits = Vec::new();
     let mut limit = limit;
     for target in pending_targets(tx)? {
-        for seq in due_rows(tx, &target, now, room.left(&target).min(limit))? {
+        for seq in due_rows(tx, &target, now, room.left(&target).min(limit), &room.under_way)? {
             permits.push(claim_one(tx, seq, lease_until)?);
             limit = limit.saturating_sub(1);
         }
     }
     Ok(permits)
+}
+
+/// Ends the claims of earlier processes: who opens the folder has its lock, so none of
+/// them lives. What one of them may have sent is asked about no sooner than it said.
+pub(super) fn end_claims(connection: &Connection) -> Result<()> {
+    connection
+        .execute(
+            "UPDATE outbox SET lease_until = CASE WHEN unresolved THEN min(lease_until, ask_at) ELSE 0 END
+             WHERE state = 'pending' AND lease_until > 0",
+            [],
+        )
+        .map_err(failed)?;
+    Ok(())
 }
 
 /// The targets of pending rows: a step in the index for each, however many rows it has.
@@ -580,20 +595,35 @@ fn pending_targets(tx: &Connection) -> Result<Vec<String>> {
 
 /// Due rows that are the head of their order's outbox: an earlier row that is
 /// pending, or dead and blocking, keeps the later ones back.
-fn due_rows(tx: &Connection, target: &str, now: Instant, limit: u32) -> Result<Vec<i64>> {
-    tx.prepare_cached(
-        "SELECT seq FROM outbox AS head
+fn due_rows(
+    tx: &Connection,
+    target: &str,
+    now: Instant,
+    limit: u32,
+    under_way: &BTreeSet<OutboxId>,
+) -> Result<Vec<i64>> {
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let mut statement = tx
+        .prepare_cached(
+            "SELECT seq, id FROM outbox AS head
          WHERE state = 'pending' AND target = ?1 AND due_at <= ?2 AND lease_until <= ?2
            AND NOT EXISTS (SELECT 1 FROM outbox AS earlier
                            WHERE earlier.order_id = head.order_id AND earlier.seq < head.seq
                              AND (earlier.state = 'pending' OR (earlier.state = 'dead' AND earlier.blocks)))
-         ORDER BY due_at, seq LIMIT ?3",
-    )
-    .map_err(failed)?
-    .query_map(params![target, now.0, limit], |row| row.get(0))
-    .map_err(failed)?
-    .collect::<rusqlite::Result<_>>()
-    .map_err(failed)
+         ORDER BY due_at, seq",
+        )
+        .map_err(failed)?;
+    // Rows are read as they are needed, so nothing but `limit` bounds them.
+    let mut rows = statement.query(params![target, now.0]).map_err(failed)?;
+    let mut due = Vec::new();
+    while due.len() < limit
+        && let Some(row) = rows.next().map_err(failed)?
+    {
+        if !under_way.contains(&OutboxId(row.get(1).map_err(failed)?)) {
+            due.push(row.get(0).map_err(failed)?);
+        }
+    }
+    Ok(due)
 }
 
 fn claim_one(tx: &Connection, seq: i64, lease_until: Instant) -> Result<Permit> {
@@ -641,15 +671,17 @@ pub(super) fn begin_attempt(
     epoch: i64,
     attempt: u32,
     order: OrderId,
+    lease: Lease,
     leaf: &Leaf,
 ) -> Result<usize> {
     // From here until the settlement the outcome is unknown: a crash in between
     // leaves the mark, and the next permit asks the target before it sends.
     let changed = tx
         .prepare_cached(
-            "UPDATE outbox SET attempts = ?3, unresolved = 1 WHERE seq = ?1 AND epoch = ?2 AND state = 'pending'",
+            "UPDATE outbox SET attempts = ?3, unresolved = 1, lease_until = max(?4, ?5), ask_at = ?5
+             WHERE seq = ?1 AND epoch = ?2 AND state = 'pending'",
         )
-        .and_then(|mut update| update.execute(params![seq, epoch, attempt]))
+        .and_then(|mut update| update.execute(params![seq, epoch, attempt, lease.until.0, lease.ask_at.0]))
         .map_err(failed)?;
     if changed == 1 {
         trail::leaf_about_order(tx, leaf, order)?;

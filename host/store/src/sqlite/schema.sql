@@ -168,6 +168,7 @@ CREATE TABLE outbox (
   due_at       INTEGER NOT NULL,
   first_due_at INTEGER NOT NULL,
   lease_until  INTEGER NOT NULL DEFAULT 0,
+  ask_at       INTEGER NOT NULL DEFAULT 0,
   epoch        INTEGER NOT NULL DEFAULT 0,
   external_id  TEXT,
   last_code    TEXT,
