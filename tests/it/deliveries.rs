@@ -140,6 +140,19 @@ async fn deliveries_whose_events_cannot_be_read_now_are_given_back_at_once() {
 }
 
 #[tokio::test]
+async fn a_replay_begins_with_the_first_back_off_again() {
+    let target = Target::answering(&[500, 500, 500, 422, 500]).await;
+    let host = target.host(Setup::demo()).await;
+    host.deliver_all().await;
+    let dead = dead_letters(&host).await.remove(0);
+    assert_eq!(dead.attempts, 4);
+    resolve(&host, dead.exception, DeadLetterAction::Replay).await.unwrap();
+    assert_eq!(host.deliver_due().await, 1);
+    let wait_ms = host.store.next_due().await.unwrap().unwrap().0 - host.clock.now().0;
+    assert!((1_000..1_250).contains(&wait_ms), "{wait_ms} ms after the first attempt of the replay");
+}
+
+#[tokio::test]
 async fn a_dead_letter_that_had_worked_after_all_is_found_and_not_sent() {
     let target = Target::answering(&[422]).await;
     let host = target.host(Setup::demo()).await;

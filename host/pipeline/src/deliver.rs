@@ -389,10 +389,10 @@ fn settlement(
     }
 }
 
-/// Doubles with every attempt, with a spread of a quarter that depends on the
+/// Doubles with every attempt since a person last had it tried again, with a spread of a quarter that depends on the
 /// order, so that a thousand orders do not come back in the same second.
 fn backoff_ms(target: &Target, permit: &Permit) -> i64 {
-    let doublings = permit.attempt().saturating_sub(1).min(20);
+    let doublings = permit.tries().saturating_sub(1).min(20);
     let base = u64::from(target.backoff_ms).saturating_mul(1 << doublings).min(BACKOFF_MS_MAX);
     let seed = Digest::of_parts(&[permit.outbox().0.as_bytes(), &permit.attempt().to_be_bytes()]);
     let spread = seed.as_bytes().first().copied().map_or(0, u64::from);
