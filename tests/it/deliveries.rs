@@ -140,6 +140,43 @@ async fn deliveries_whose_events_cannot_be_read_now_are_given_back_at_once() {
 }
 
 #[tokio::test]
+async fn a_target_that_is_down_over_night_wakes_nobody() {
+    // It takes nothing for half a day of back-offs, and then it does.
+    let target = Target::answering(&[429, 429, 429, 429, 429, 429, 429, 429, 429, 429, 429, 429, 429, 429, 201]).await;
+    let host = target.host(Setup::demo()).await;
+    let released = host.clock.now();
+    host.deliver_all().await;
+    let delivery = host.order("PO-1").await.deliveries.remove(0);
+    assert_eq!((delivery.state.as_str(), delivery.attempts), ("delivered", 15), "{:?}", host.exceptions().await);
+    assert_eq!(target.asked(), 0, "nothing was in doubt");
+    assert!(host.clock.now().0 - released.0 > 2 * 3_600_000);
+    host.verify().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_target_that_stays_down_is_for_a_person_after_the_deadline() {
+    // Nobody listens there.
+    let host = Setup::demo().erp_origin("http://127.0.0.1:9").start().await;
+    host.decide_orders(&[PurchaseOrder::clean("PO-1")]).await;
+    let released = host.clock.now();
+    host.deliver_all().await;
+    let exception = host.exceptions().await.remove(0);
+    assert_eq!(exception.code, "deadline");
+    let hours = (host.clock.now().0 - released.0) / 3_600_000;
+    assert!((24..26).contains(&hours), "{hours} hours");
+}
+
+#[tokio::test]
+async fn attempts_that_may_have_done_something_are_counted_and_others_are_not() {
+    let target = Target::answering(&[429, 500, 429, 429, 500, 429]).await;
+    let host = target.host(Setup::demo().replace("portreeve.toml", "attempts_max = 6", "attempts_max = 2")).await;
+    host.deliver_all().await;
+    let exception = host.exceptions().await.remove(0);
+    assert_eq!((exception.code.as_str(), target.posts()), ("attempts-exhausted", 5), "{}", exception.detail);
+    assert!(exception.detail.starts_with("2 attempts may have done something"), "{}", exception.detail);
+}
+
+#[tokio::test]
 async fn a_replay_begins_with_the_first_back_off_again() {
     let target = Target::answering(&[500, 500, 500, 422, 500]).await;
     let host = target.host(Setup::demo()).await;

@@ -109,9 +109,13 @@ impl Pipeline {
                 }
             }
         }
-        // Only now: the last attempt may have worked as well.
-        if permit.tries() > target.attempts_max {
-            let why = format!("{} attempts without success; look at the target and replay", target.attempts_max);
+        // Only now: the last attempt may have worked as well. What surely did nothing
+        // does not count: a target that is down is waited for until the deadline.
+        if permit.doubts() >= target.attempts_max {
+            let why = format!(
+                "{} attempts may have done something, and the target has nothing; look at it and replay",
+                permit.doubts()
+            );
             return self.give_up(permit, Some(target), "attempts-exhausted", &why, looked_up).await;
         }
         if permit.tries() > 1 && self.clock.now() > deadline(&permit, target) {
@@ -287,7 +291,7 @@ impl Pipeline {
     /// When something that counts as no attempt is tried again; none after the deadline.
     fn next_try(&self, permit: &Permit, target: &Target) -> Option<Instant> {
         let now = self.clock.now();
-        let waited_ms = now.0.saturating_sub(permit.first_due_at().0);
+        let waited_ms = now.0.saturating_sub(permit.deadline_from().0);
         let due_at = now.plus_ms(backoff_ms(target, permit).max((waited_ms / 2).min(ASK_EVERY_MS_MAX)));
         (due_at <= deadline(permit, target)).then_some(due_at)
     }
@@ -359,7 +363,7 @@ fn delivery(permit: &Permit, target: &Target, message: Message) -> Delivery {
 
 /// When patience ends.
 fn deadline(permit: &Permit, target: &Target) -> Instant {
-    permit.first_due_at().plus_ms(i64::from(target.deadline_minutes) * Instant::MINUTE_MS)
+    permit.deadline_from().plus_ms(i64::from(target.deadline_minutes) * Instant::MINUTE_MS)
 }
 
 /// What an attempt's end means. A call that failed may have sent something

@@ -519,7 +519,8 @@ pub enum Settlement {
         /// The target's identifier.
         external_id: String,
     },
-    /// It did not happen; try again at this time.
+    /// It did not happen, and the attempt is none of [`Permit::doubts`]; try again at
+    /// this time.
     Retry {
         /// Not before.
         due_at: Instant,

@@ -163,7 +163,8 @@ pub struct Permit {
     pub(crate) tries: u32,
     pub(crate) epoch: i64,
     pub(crate) unresolved: bool,
-    pub(crate) first_due_at: Instant,
+    pub(crate) doubts: u32,
+    pub(crate) deadline_from: Instant,
 }
 
 impl Permit {
@@ -216,10 +217,17 @@ impl Permit {
         self.unresolved
     }
 
-    /// When the delivery first fell due; its deadline counts from here.
+    /// How many attempts, counted from there, did not surely do nothing.
     #[must_use]
-    pub fn first_due_at(&self) -> Instant {
-        self.first_due_at
+    pub fn doubts(&self) -> u32 {
+        self.doubts
+    }
+
+    /// From when the deadline counts: the delivery was first claimed then, or a person
+    /// had it tried again.
+    #[must_use]
+    pub fn deadline_from(&self) -> Instant {
+        self.deadline_from
     }
 }
 

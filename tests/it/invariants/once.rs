@@ -16,9 +16,6 @@ use tokio::sync::Notify;
 use super::{leaf, lease};
 use crate::support::{EDI_TOKEN, MORNING, PurchaseOrder, ScriptedTarget, Setup, TestHost, sample, shop_signature, x12};
 
-/// Longer than any lease, shorter than a target's deadline.
-const LONG_MS: i64 = 2 * 3_600_000;
-
 const DROPS_EVERY_ANSWER: Mischief =
     Mischief { throttle_per_mille: 0, fail_before_per_mille: 0, drop_after_per_mille: 1_000, reject_per_mille: 0 };
 

@@ -31,7 +31,7 @@ pub(crate) async fn of_each_order_the_oldest_delivery_is_claimed_when_it_is_due(
     let permit = permits.remove(0);
     assert_eq!((permit.outbox(), permit.attempt(), permit.tries()), (&outbox("PO-1", "first"), 1, 1));
     assert!(!permit.unresolved());
-    assert_eq!((permit.order(), permit.first_due_at()), (order_id("PO-1"), NOW));
+    assert_eq!((permit.order(), permit.deadline_from()), (order_id("PO-1"), NOW));
     assert_eq!(store.payload(permit.event()).await.unwrap(), b"event");
 
     let attempt = store.begin_attempt(permit, lease(0), leaf(21)).await.unwrap();
@@ -180,6 +180,35 @@ pub(crate) async fn an_attempt_without_an_outcome_is_in_doubt_until_it_is_settle
     assert_eq!(store.summary().await.unwrap().retried, 1);
 }
 
+pub(crate) async fn what_surely_did_nothing_leaves_no_doubt(maker: impl Maker) {
+    let store = maker.open().await;
+    release(&store, 1, "PO-1", &[("erp", "order")]).await;
+    let unknown = || Settlement::Unknown { due_at: NOW, code: "unknown".to_owned() };
+    for (number, settlement, doubts) in [(11, retry(0), 0), (21, unknown(), 1), (31, retry(0), 1), (41, unknown(), 2)] {
+        let permit = claim(&store, 0).await.remove(0);
+        let attempt = store.begin_attempt(permit, lease(0), leaf(number)).await.unwrap();
+        store.settle(attempt, settlement, NOW, leaf(number + 1)).await.unwrap();
+        let permit = claim(&store, 0).await.remove(0);
+        assert_eq!(permit.doubts(), doubts);
+        // What is no attempt is no doubt either.
+        store.settle_unattempted(permit, unknown(), NOW, leaf(number + 2)).await.unwrap();
+    }
+    // Nor is one without an outcome nothing.
+    let permit = claim(&store, 0).await.remove(0);
+    store.begin_attempt(permit, lease(0), leaf(51)).await.unwrap();
+    assert_eq!(claim(&store, LEASE_MS).await.remove(0).doubts(), 3);
+}
+
+pub(crate) async fn a_deadline_counts_from_the_first_claim(maker: impl Maker) {
+    let store = maker.open().await;
+    release(&store, 1, "PO-1", &[("erp", "order")]).await;
+    for claimed in [100 * LEASE_MS, 200 * LEASE_MS] {
+        let permit = claim(&store, claimed).await.remove(0);
+        assert_eq!(permit.deadline_from(), NOW.plus_ms(100 * LEASE_MS), "nobody tried before");
+        store.settle_unattempted(permit, retry(0), NOW, leaf(u64::try_from(claimed).unwrap())).await.unwrap();
+    }
+}
+
 /// Takes in a request to cancel an order, and commits it.
 async fn ask_to_cancel(store: &Arc<dyn Store>, number: u64, key: &str) {
     keep(store, input(number, &[&format!("CANCEL-{number}")])).await;
@@ -265,7 +294,7 @@ pub(crate) async fn a_dead_letter_is_replayed_so_often_and_no_more(maker: impl M
         let permit = claim(&store, 9).await.remove(0);
         assert!(permit.unresolved(), "what was given up may have worked after all");
         assert_eq!((permit.tries(), u64::from(permit.attempt())), (1, replay + 1));
-        assert_eq!(permit.first_due_at(), NOW.plus_ms(9));
+        assert_eq!((permit.doubts(), permit.deadline_from()), (0, NOW.plus_ms(9)));
         attempt = store.begin_attempt(permit, lease(0), leaf(100 * replay + 2)).await.unwrap();
     }
     store.settle(attempt, dead(true), NOW, leaf(9_000)).await.unwrap();

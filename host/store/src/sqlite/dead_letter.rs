@@ -49,8 +49,8 @@ pub(super) fn replay(tx: &Connection, exception: u64, at: Instant, leaf: &Leaf) 
     // An attempt that was given up may have worked after all: it is looked up first.
     let replays = tx
         .prepare_cached(
-            "UPDATE outbox SET state = 'pending', unresolved = (attempts > 0), due_at = ?2, first_due_at = ?2,
-                    lease_until = 0, replays = replays + 1, attempts_before = attempts, blocks = 0
+            "UPDATE outbox SET state = 'pending', unresolved = (attempts > 0), due_at = ?2, deadline_from = ?2,
+                    doubts = 0, lease_until = 0, replays = replays + 1, attempts_before = attempts, blocks = 0
              WHERE id = ?1 RETURNING replays",
         )
         .and_then(|mut update| update.query_row(params![outbox.0, at.0], |row| row.get::<_, u32>(0)))

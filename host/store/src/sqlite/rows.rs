@@ -460,7 +460,7 @@ fn insert_order(tx: &Connection, decision: &DecisionCommit, order: &NewOrder, po
     }
     for row in &order.outbox {
         tx.prepare_cached(
-            "INSERT INTO outbox (id, order_id, target, kind, event, due_at, first_due_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6)",
+            "INSERT INTO outbox (id, order_id, target, kind, event, due_at, deadline_from) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6)",
         )
         .and_then(|mut insert| {
             insert.execute(params![
@@ -556,7 +556,7 @@ pub(super) fn claim(
     let mut limit = limit;
     for target in pending_targets(tx)? {
         for seq in due_rows(tx, &target, now, room.left(&target).min(limit), &room.under_way)? {
-            permits.push(claim_one(tx, seq, lease_until)?);
+            permits.push(claim_one(tx, seq, now, lease_until)?);
             limit = limit.saturating_sub(1);
         }
     }
@@ -626,14 +626,17 @@ fn due_rows(
     Ok(due)
 }
 
-fn claim_one(tx: &Connection, seq: i64, lease_until: Instant) -> Result<Permit> {
-    let (outbox, order, target, kind, event, attempts, epoch, unresolved, first_due_at, attempts_before) = tx
+fn claim_one(tx: &Connection, seq: i64, now: Instant, lease_until: Instant) -> Result<Permit> {
+    let (outbox, order, target, kind, event, attempts, epoch, unresolved, deadline_from, attempts_before, doubts) = tx
         .prepare_cached(
-            "UPDATE outbox SET lease_until = ?2, epoch = epoch + 1 WHERE seq = ?1
-             RETURNING id, order_id, target, kind, event, attempts, epoch, unresolved, first_due_at, attempts_before",
+            "UPDATE outbox SET lease_until = ?2, epoch = epoch + 1,
+                    deadline_from = CASE epoch WHEN 0 THEN max(deadline_from, ?3) ELSE deadline_from END
+             WHERE seq = ?1
+             RETURNING id, order_id, target, kind, event, attempts, epoch, unresolved, deadline_from, attempts_before,
+                       doubts",
         )
         .map_err(failed)?
-        .query_row(params![seq, lease_until.0], |row| {
+        .query_row(params![seq, lease_until.0, now.0], |row| {
             Ok((
                 row.get::<_, String>(0)?,
                 row.get::<_, String>(1)?,
@@ -645,6 +648,7 @@ fn claim_one(tx: &Connection, seq: i64, lease_until: Instant) -> Result<Permit> 
                 row.get(7)?,
                 row.get(8)?,
                 row.get::<_, u32>(9)?,
+                row.get(10)?,
             ))
         })
         .map_err(failed)?;
@@ -660,7 +664,8 @@ fn claim_one(tx: &Connection, seq: i64, lease_until: Instant) -> Result<Permit> 
         tries: attempts.saturating_sub(attempts_before).saturating_add(1),
         epoch,
         unresolved,
-        first_due_at: Instant(first_due_at),
+        doubts,
+        deadline_from: Instant(deadline_from),
     })
 }
 
@@ -678,7 +683,7 @@ pub(super) fn begin_attempt(
     // leaves the mark, and the next permit asks the target before it sends.
     let changed = tx
         .prepare_cached(
-            "UPDATE outbox SET attempts = ?3, unresolved = 1, lease_until = max(?4, ?5), ask_at = ?5
+            "UPDATE outbox SET attempts = ?3, doubts = doubts + 1, unresolved = 1, lease_until = max(?4, ?5), ask_at = ?5
              WHERE seq = ?1 AND epoch = ?2 AND state = 'pending'",
         )
         .and_then(|mut update| update.execute(params![seq, epoch, attempt, lease.until.0, lease.ask_at.0]))
@@ -698,17 +703,18 @@ pub(super) fn settle(
 ) -> Result<Settled> {
     let (state, unresolved, due_at, external_id, code) = match settlement {
         Settlement::Applied { external_id } => ("delivered", false, at, Some(external_id.as_str()), None),
-        // An earlier attempt stays in doubt, whatever became of this one.
+        // An earlier attempt stays in doubt, whatever became of this one, which did nothing.
         Settlement::Retry { due_at, code } => ("pending", permit.unresolved, *due_at, None, Some(code.as_str())),
         Settlement::Unknown { due_at, code } => ("pending", true, *due_at, None, Some(code.as_str())),
         Settlement::Dead { exception, .. } => ("dead", false, at, None, Some(exception.code.as_str())),
     };
     let blocks = matches!(settlement, Settlement::Dead { blocks: true, .. });
-    let settled = params![permit.seq, permit.epoch, state, unresolved, due_at.0, external_id, code, blocks];
+    let doubts = matches!(settlement, Settlement::Retry { .. }).then_some(permit.doubts);
+    let settled = params![permit.seq, permit.epoch, state, unresolved, due_at.0, external_id, code, blocks, doubts];
     let mut changed = tx
         .prepare_cached(
             "UPDATE outbox SET state = ?3, unresolved = ?4, due_at = ?5, external_id = ?6, last_code = ?7,
-                    blocks = ?8, lease_until = 0
+                    blocks = ?8, doubts = coalesce(?9, doubts), lease_until = 0
              WHERE seq = ?1 AND epoch = ?2 AND state = 'pending'",
         )
         .and_then(|mut update| update.execute(settled))
