@@ -4,9 +4,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use hyper::Method;
-use portreeve_model::Instant;
+use portreeve_model::{Digest, Instant};
 use portreeve_pipeline::dead_letter::{DeadLetterAction, DeadLetterError};
 use portreeve_pipeline::{Clock, Deliveries};
+use portreeve_record::{Leaf, LeafBody};
 use portreeve_store::StoreError;
 use portreeve_store::contract::{DeadLetter, OrderState};
 
@@ -68,7 +69,7 @@ async fn dead_letters(host: &TestHost) -> Vec<DeadLetter> {
 }
 
 async fn resolve(host: &TestHost, exception: u64, action: DeadLetterAction) -> Result<(), DeadLetterError> {
-    host.host.pipeline.resolve_dead_letter(exception, action).await.map(drop)
+    host.host.pipeline.resolve_dead_letter(exception, action, "the-tests").await.map(drop)
 }
 
 #[tokio::test]
@@ -86,6 +87,17 @@ async fn a_dead_letter_that_is_replayed_is_looked_up_and_then_sent_once_more() {
     let delivery = host.order("PO-1").await.deliveries.remove(0);
     assert_eq!((delivery.state.as_str(), delivery.attempts), ("delivered", 2));
     host.verify().await.unwrap();
+
+    // Who decided is in the order's story, and named.
+    let story = host.store.order_trail(dead[0].order).await.unwrap().unwrap().leaves;
+    let said = story.iter().find_map(|leaf| match Leaf::parse(&leaf.bytes).unwrap().body {
+        LeafBody::Exception(said) => Some(said),
+        _ => None,
+    });
+    let said = said.unwrap();
+    assert_eq!((said.code.as_str(), said.order), ("replayed", Some(dead[0].order)));
+    assert_eq!(said.outbox, Some(Digest::of(dead[0].outbox.0.as_bytes())));
+    assert_eq!(said.who.unwrap().as_str(), "the-tests");
 
     // What is done cannot be done again.
     let again = resolve(&host, dead[0].exception, DeadLetterAction::Replay).await.unwrap_err();

@@ -39,7 +39,8 @@ use crate::support::{MORNING, TestHost};
 /// Some leaf, for writes whose leaf's content does not matter. The same number
 /// makes the same leaf.
 pub(crate) fn leaf(number: u64) -> Leaf {
-    let body = ExceptionLeaf { exception: number, stage: Code::of("test"), code: Code::of("test") };
+    let code = Code::of("test");
+    let body = ExceptionLeaf { exception: number, stage: code.clone(), code, order: None, outbox: None, who: None };
     Leaf::new("test", MORNING, LeafBody::Exception(body)).unwrap()
 }
 

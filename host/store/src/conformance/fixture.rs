@@ -28,7 +28,8 @@ pub(crate) const ALL: u32 = 1_000;
 
 /// Some leaf; the same number makes the same one.
 pub(crate) fn leaf(number: u64) -> Leaf {
-    let body = ExceptionLeaf { exception: number, stage: Code::of("test"), code: Code::of("test") };
+    let code = Code::of("test");
+    let body = ExceptionLeaf { exception: number, stage: code.clone(), code, order: None, outbox: None, who: None };
     Leaf::new("host-1", NOW, LeafBody::Exception(body)).unwrap()
 }
 
