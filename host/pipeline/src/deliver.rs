@@ -97,6 +97,7 @@ impl Pipeline {
             }
             match self.find(&permit, target, connector, &context, &key).await {
                 Found::Yes(receipt, crossing) => return self.found(permit, receipt, crossing, &key).await,
+                Found::No(crossing) if permit.withheld() => return self.absent(permit, crossing).await,
                 Found::No(crossing) => looked_up = Some(crossing),
                 Found::Unclear { code, crossing } => {
                     return self.later(permit, target, Wait::ForAnswer, code, crossing).await;
@@ -241,6 +242,13 @@ impl Pipeline {
         let settlement = Settlement::Applied { external_id: receipt.external_id };
         let leaf = leaf::receipt(&self.host, now, &permit, ReceiptOutcome::Found, Some(external_id), Some(crossing))?;
         Ok(self.store.settle_unattempted(permit, settlement, now, leaf).await?)
+    }
+
+    /// The target has nothing, and its order is to be cancelled: nothing is sent any more.
+    async fn absent(&self, permit: Permit, crossing: CrossingRecord) -> Result<Settled, DeliverError> {
+        let now = self.clock.now();
+        let leaf = leaf::receipt(&self.host, now, &permit, ReceiptOutcome::Absent, None, Some(crossing))?;
+        Ok(self.store.settle_unattempted(permit, Settlement::Absent, now, leaf).await?)
     }
 
     /// Nothing was sent, for a cause that may pass. It is tried again, the rarer the
@@ -411,6 +419,7 @@ fn receipt_outcome<T>(
         Settlement::Applied { .. } => ReceiptOutcome::Applied,
         Settlement::Retry { .. } => ReceiptOutcome::Retry,
         Settlement::Unknown { .. } => ReceiptOutcome::Unknown,
+        Settlement::Absent => ReceiptOutcome::Absent,
         Settlement::Dead { .. } if matches!(outcome, Ok(Err(_))) => ReceiptOutcome::Rejected,
         Settlement::Dead { .. } => ReceiptOutcome::Dead,
     }
@@ -418,7 +427,7 @@ fn receipt_outcome<T>(
 
 fn settlement_code(settlement: &Settlement) -> Option<&str> {
     match settlement {
-        Settlement::Applied { .. } => None,
+        Settlement::Applied { .. } | Settlement::Absent => None,
         Settlement::Retry { code, .. } | Settlement::Unknown { code, .. } => Some(code),
         Settlement::Dead { exception, .. } => Some(&exception.code),
     }
@@ -427,7 +436,7 @@ fn settlement_code(settlement: &Settlement) -> Option<&str> {
 fn external_id(settlement: &Settlement) -> Option<&str> {
     match settlement {
         Settlement::Applied { external_id } => Some(external_id),
-        Settlement::Retry { .. } | Settlement::Unknown { .. } | Settlement::Dead { .. } => None,
+        Settlement::Retry { .. } | Settlement::Unknown { .. } | Settlement::Absent | Settlement::Dead { .. } => None,
     }
 }
 

@@ -463,7 +463,8 @@ pub struct NewOrderEvent {
     /// A digest of what was decided, without times, keys and salts.
     pub fingerprint: Digest,
     /// Keeps the order back where it is not delivered yet: of its deliveries, those that
-    /// nobody has begun never begin, and those under way are not tried again.
+    /// nobody has begun never begin, and those under way are not tried again. The order
+    /// is held from when none of them is in doubt any more.
     pub hold: Option<NewHold>,
     /// Nothing carries it out by itself: a person does.
     pub exception: NewException,
@@ -534,6 +535,9 @@ pub enum Settlement {
         /// Stable code.
         code: String,
     },
+    /// No earlier attempt happened: the target was asked and has nothing. The delivery
+    /// is in doubt no more; it waits as before, or stays withheld.
+    Absent,
     /// It will not happen without a person.
     Dead {
         /// What the person has to know.
@@ -767,7 +771,8 @@ pub struct OrderView {
 pub struct DeliveryView {
     /// The target system.
     pub target: String,
-    /// `pending`, `withheld`, `delivered`, `dead` or `abandoned`.
+    /// `pending`, `withheld`, `in-doubt`, `delivered`, `dead` or `abandoned`. In doubt
+    /// is one that is withheld and may have arrived all the same: the target is asked.
     pub state: String,
     /// Attempts so far.
     pub attempts: u32,
@@ -963,7 +968,8 @@ pub struct Summary {
     pub dead: u64,
     /// Deliveries that are still to be made.
     pub pending: u64,
-    /// Deliveries that do not happen because the sender asked to cancel their order.
+    /// Deliveries that do not happen because the sender asked to cancel their order,
+    /// with those in doubt.
     pub withheld: u64,
     /// Leaves without an index.
     pub unsequenced: u64,
@@ -1075,6 +1081,8 @@ pub trait Store: Send + Sync + 'static {
     /// Claims due deliveries: at most one per order, that order's oldest, until
     /// `lease_until`, and to each target as many as there is room for. Rows whose
     /// lease has passed are claimed again, but for those that the claimer has under way.
+    /// A delivery that is withheld and in doubt is claimed to be asked about alone
+    /// ([`Permit::withheld`]): no attempt of it begins.
     ///
     /// *Durability*: the lease, without a leaf: nothing was sent yet. *Ordering*: of one
     /// target what fell due first; of one order what was decided first, and nothing

@@ -163,6 +163,7 @@ pub struct Permit {
     pub(crate) tries: u32,
     pub(crate) epoch: i64,
     pub(crate) unresolved: bool,
+    pub(crate) withheld: bool,
     pub(crate) doubts: u32,
     pub(crate) deadline_from: Instant,
 }
@@ -215,6 +216,13 @@ impl Permit {
     #[must_use]
     pub fn unresolved(&self) -> bool {
         self.unresolved
+    }
+
+    /// Whether the order is to be cancelled: the target may be asked what became of an
+    /// earlier attempt, and no further one begins.
+    #[must_use]
+    pub fn withheld(&self) -> bool {
+        self.withheld
     }
 
     /// How many attempts, counted from there, did not surely do nothing.

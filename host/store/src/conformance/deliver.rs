@@ -254,6 +254,60 @@ pub(crate) async fn a_delivery_under_way_ends_as_it_ends_and_is_not_tried_again(
     store.abandon_dead_letter(letter.exception, NOW, leaf(302)).await.unwrap();
 }
 
+pub(crate) async fn what_is_in_doubt_is_asked_about_also_after_a_request_to_cancel(maker: impl Maker) {
+    let store = maker.open().await;
+    let order = async |store: &Arc<dyn Store>, key: &str| store.order(order_id(key)).await.unwrap().unwrap();
+    for (number, key) in [(1, "PO-1"), (101, "PO-2"), (201, "PO-3")] {
+        release(&store, number, key, &[("erp", "order")]).await;
+        let permit = claim(&store, 0).await.remove(0);
+        let attempt = store.begin_attempt(permit, lease(0), leaf(number + 2)).await.unwrap();
+        if key != "PO-3" {
+            let unknown = Settlement::Unknown { due_at: NOW.plus_ms(5), code: "unknown".to_owned() };
+            store.settle(attempt, unknown, NOW, leaf(number + 3)).await.unwrap();
+        }
+        ask_to_cancel(&store, number + 10, key).await;
+        let order = order(&store, key).await;
+        assert_eq!((order.state, order.deliveries[0].state.as_str()), (OrderState::Released, "in-doubt"));
+    }
+    assert_eq!(store.next_due().await.unwrap(), Some(NOW.plus_ms(5)));
+    assert!(claim(&store, 4).await.is_empty());
+    let room = Room { limits: BTreeMap::from([("erp".to_owned(), 1)]), ..Room::default() };
+    assert_eq!(store.claim(NOW.plus_ms(5), NOW.plus_ms(6), ALL, room).await.unwrap().len(), 1, "a question takes room");
+    let mut permits = claim(&store, 6).await;
+    assert!(permits.len() == 2 && permits.iter().all(|permit| permit.withheld() && permit.unresolved()));
+    let begun = store.begin_attempt(permits.remove(0), lease(6), leaf(401)).await;
+    assert!(matches!(begun, Err(StoreError::LeaseLost { .. })), "it may be asked about alone: {begun:?}");
+    let before = observe(&store).await;
+    store.settle_unattempted(permits.remove(0), applied(), NOW, leaf(402)).await.unwrap();
+    assert_ne!(observe(&store).await, before);
+    assert_eq!(order(&store, "PO-2").await.deliveries[0].state, "delivered");
+
+    // The host of the third ended during its call.
+    drop(store);
+    let store = maker.open().await;
+    let permits = claim(&store, ASK_MS).await;
+    assert_eq!(permits.iter().map(Permit::order).collect::<Vec<_>>(), [order_id("PO-3"), order_id("PO-1")]);
+    for (permit, number) in permits.into_iter().zip(403..) {
+        store.settle_unattempted(permit, Settlement::Absent, NOW, leaf(number)).await.unwrap();
+    }
+    for key in ["PO-1", "PO-3"] {
+        let order = order(&store, key).await;
+        assert_eq!((order.state, order.deliveries[0].state.as_str()), (OrderState::Held, "withheld"), "{key}");
+    }
+    assert_eq!(store.next_due().await.unwrap(), None);
+}
+
+pub(crate) async fn what_the_target_does_not_have_is_in_doubt_no_more(maker: impl Maker) {
+    let store = maker.open().await;
+    release(&store, 1, "PO-1", &[("erp", "order")]).await;
+    let permit = claim(&store, 0).await.remove(0);
+    store.begin_attempt(permit, lease(0), leaf(11)).await.unwrap();
+    let permit = claim(&store, LEASE_MS).await.remove(0);
+    store.settle_unattempted(permit, Settlement::Absent, NOW.plus_ms(LEASE_MS), leaf(12)).await.unwrap();
+    let permit = claim(&store, LEASE_MS).await.remove(0);
+    assert_eq!((permit.unresolved(), permit.withheld(), permit.attempt()), (false, false, 2));
+}
+
 pub(crate) async fn a_dead_letter_keeps_later_deliveries_back_or_lets_them_pass(maker: impl Maker) {
     let store = maker.open().await;
     for (number, key, blocks) in [(1, "PO-1", true), (101, "PO-2", false)] {

@@ -92,6 +92,7 @@ macro_rules! suite {
                 an_attempt_whose_maker_is_gone_is_asked_about_when_it_said_so, what_a_claimer_has_under_way_it_is_not_given_again, two_who_claim_at_once_never_get_the_same,
                 who_lost_the_lease_changes_nothing, what_surely_did_nothing_leaves_no_doubt, a_deadline_counts_from_the_first_claim, an_attempt_without_an_outcome_is_in_doubt_until_it_is_settled,
                 after_a_request_to_cancel_no_delivery_begins, a_delivery_under_way_ends_as_it_ends_and_is_not_tried_again,
+                what_is_in_doubt_is_asked_about_also_after_a_request_to_cancel, what_the_target_does_not_have_is_in_doubt_no_more,
                 a_dead_letter_keeps_later_deliveries_back_or_lets_them_pass, a_dead_letter_is_replayed_so_often_and_no_more,
                 dead_letters_are_paged_by_their_exception;
             log: leaves_get_their_index_in_commit_order, of_two_sequencers_one_appends,

@@ -551,9 +551,17 @@ pub(super) fn claim(
     limit: u32,
     room: &Room,
 ) -> Result<Vec<Permit>> {
-    order_event::end_passed_leases(tx, now)?;
-    let mut permits = Vec::new();
+    let mut permits: Vec<Permit> = Vec::new();
+    let mut room = room.clone();
     let mut limit = limit;
+    for (seq, target) in order_event::due_questions(tx, now, limit, &room.under_way)? {
+        if room.left(&target) > 0 {
+            permits.push(claim_one(tx, seq, now, lease_until)?);
+            limit = limit.saturating_sub(1);
+            let taken = room.taken.entry(target).or_insert(0);
+            *taken = taken.saturating_add(1);
+        }
+    }
     for target in pending_targets(tx)? {
         for seq in due_rows(tx, &target, now, room.left(&target).min(limit), &room.under_way)? {
             permits.push(claim_one(tx, seq, now, lease_until)?);
@@ -567,13 +575,13 @@ pub(super) fn claim(
 /// them lives. What one of them may have sent is asked about no sooner than it said.
 pub(super) fn end_claims(connection: &Connection) -> Result<()> {
     connection
-        .execute(
+        .execute_batch(
             "UPDATE outbox SET lease_until = CASE WHEN unresolved THEN min(lease_until, ask_at) ELSE 0 END
-             WHERE state = 'pending' AND lease_until > 0",
-            [],
+             WHERE state = 'pending' AND lease_until > 0;
+             UPDATE outbox SET lease_until = min(lease_until, ask_at)
+             WHERE state = 'withheld' AND unresolved = 1 AND lease_until > 0;",
         )
-        .map_err(failed)?;
-    Ok(())
+        .map_err(failed)
 }
 
 /// The targets of pending rows: a step in the index for each, however many rows it has.
@@ -627,13 +635,26 @@ fn due_rows(
 }
 
 fn claim_one(tx: &Connection, seq: i64, now: Instant, lease_until: Instant) -> Result<Permit> {
-    let (outbox, order, target, kind, event, attempts, epoch, unresolved, deadline_from, attempts_before, doubts) = tx
+    let (
+        outbox,
+        order,
+        target,
+        kind,
+        event,
+        attempts,
+        epoch,
+        unresolved,
+        deadline_from,
+        attempts_before,
+        doubts,
+        withheld,
+    ) = tx
         .prepare_cached(
             "UPDATE outbox SET lease_until = ?2, epoch = epoch + 1,
                     deadline_from = CASE epoch WHEN 0 THEN max(deadline_from, ?3) ELSE deadline_from END
              WHERE seq = ?1
              RETURNING id, order_id, target, kind, event, attempts, epoch, unresolved, deadline_from, attempts_before,
-                       doubts",
+                       doubts, state = 'withheld'",
         )
         .map_err(failed)?
         .query_row(params![seq, lease_until.0, now.0], |row| {
@@ -649,6 +670,7 @@ fn claim_one(tx: &Connection, seq: i64, now: Instant, lease_until: Instant) -> R
                 row.get(8)?,
                 row.get::<_, u32>(9)?,
                 row.get(10)?,
+                row.get(11)?,
             ))
         })
         .map_err(failed)?;
@@ -664,6 +686,7 @@ fn claim_one(tx: &Connection, seq: i64, now: Instant, lease_until: Instant) -> R
         tries: attempts.saturating_sub(attempts_before).saturating_add(1),
         epoch,
         unresolved,
+        withheld,
         doubts,
         deadline_from: Instant(deadline_from),
     })
@@ -706,6 +729,7 @@ pub(super) fn settle(
         // An earlier attempt stays in doubt, whatever became of this one, which did nothing.
         Settlement::Retry { due_at, code } => ("pending", permit.unresolved, *due_at, None, Some(code.as_str())),
         Settlement::Unknown { due_at, code } => ("pending", true, *due_at, None, Some(code.as_str())),
+        Settlement::Absent => ("pending", false, at, None, None),
         Settlement::Dead { exception, .. } => ("dead", false, at, None, Some(exception.code.as_str())),
     };
     let blocks = matches!(settlement, Settlement::Dead { blocks: true, .. });
@@ -720,7 +744,7 @@ pub(super) fn settle(
         .and_then(|mut update| update.execute(settled))
         .map_err(failed)?;
     if changed == 0 {
-        changed = order_event::settle_withheld(tx, permit, settled, at)?;
+        changed = order_event::settle_withheld(tx, permit, settled)?;
     }
     held(changed, permit)?;
     if let Settlement::Dead { exception, .. } = settlement {
@@ -737,9 +761,14 @@ pub(super) fn held(changed: usize, permit: &Permit) -> Result<()> {
 
 pub(super) fn next_due(connection: &Connection) -> Result<Option<Instant>> {
     connection
-        .query_row("SELECT min(max(due_at, lease_until)) FROM outbox WHERE state = 'pending'", [], |row| {
-            row.get::<_, Option<i64>>(0)
-        })
+        .query_row(
+            "SELECT min(due) FROM (
+                 SELECT min(max(due_at, lease_until)) AS due FROM outbox WHERE state = 'pending'
+                 UNION ALL
+                 SELECT min(max(due_at, lease_until)) FROM outbox WHERE state = 'withheld' AND unresolved = 1)",
+            [],
+            |row| row.get::<_, Option<i64>>(0),
+        )
         .map(|due| due.map(Instant))
         .map_err(failed)
 }
@@ -972,7 +1001,11 @@ pub(super) fn order_view(connection: &Connection, row: &Row<'_>) -> Result<Order
     let currency = Currency::parse(&currency).map_err(|error| damaged("a currency", &error))?;
     let channel: String = row.get(3).map_err(failed)?;
     let deliveries = connection
-        .prepare_cached("SELECT target, state, attempts, external_id FROM outbox WHERE order_id = ?1 ORDER BY seq")
+        .prepare_cached(
+            "SELECT target, CASE WHEN state = 'withheld' AND unresolved THEN 'in-doubt' ELSE state END, attempts,
+                    external_id
+             FROM outbox WHERE order_id = ?1 ORDER BY seq",
+        )
         .map_err(failed)?
         .query_map([&id], |row| {
             Ok(DeliveryView {

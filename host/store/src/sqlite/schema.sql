@@ -178,7 +178,7 @@ CREATE TABLE outbox (
   attempts_before INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE INDEX outbox_pending ON outbox (target, due_at, seq) WHERE state = 'pending';
-CREATE INDEX outbox_withheld ON outbox (lease_until) WHERE state = 'withheld' AND lease_until > 0;
+CREATE INDEX outbox_in_doubt ON outbox (due_at, seq) WHERE state = 'withheld' AND unresolved = 1;
 CREATE INDEX outbox_order ON outbox (order_id, seq);
 
 CREATE TABLE number_range (
