@@ -148,7 +148,9 @@ async fn invariant_1_no_audit_no_action_an_attempt_without_an_effect_is_on_recor
     // A port that was free a moment ago: nobody answers there.
     let gone = ScriptedTarget::start(|_, _| async { (500, String::new()) }).await.origin().to_owned();
     tokio::task::yield_now().await;
-    let host = Setup::demo().erp_origin(&gone).start().await;
+    // The back-offs after six attempts are longer than a minute.
+    let setup = Setup::demo().replace("portreeve.toml", "attempts_max = 6", "deadline_minutes = 1");
+    let host = setup.erp_origin(&gone).start().await;
     host.decide_orders(&[PurchaseOrder::clean("PO-1")]).await;
     host.deliver_all().await;
     let order = host.order("PO-1").await;
