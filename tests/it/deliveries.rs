@@ -4,11 +4,16 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use hyper::Method;
-use portreeve_pipeline::Clock;
+use portreeve_model::{Digest, Instant};
 use portreeve_pipeline::dead_letter::{DeadLetterAction, DeadLetterError};
+use portreeve_pipeline::{Clock, Deliveries};
+use portreeve_record::{Leaf, LeafBody};
 use portreeve_store::StoreError;
 use portreeve_store::contract::{DeadLetter, OrderState};
 
+use tokio::sync::Notify;
+
+use crate::faults::{Fault, FaultyStore};
 use crate::support::{PurchaseOrder, ScriptedTarget, Setup, TestHost, x12};
 
 /// A target that answers posts from a list, the last one for ever, and look-ups
@@ -64,7 +69,7 @@ async fn dead_letters(host: &TestHost) -> Vec<DeadLetter> {
 }
 
 async fn resolve(host: &TestHost, exception: u64, action: DeadLetterAction) -> Result<(), DeadLetterError> {
-    host.host.pipeline.resolve_dead_letter(exception, action).await.map(drop)
+    host.host.pipeline.resolve_dead_letter(exception, action, "the-tests").await.map(drop)
 }
 
 #[tokio::test]
@@ -83,9 +88,117 @@ async fn a_dead_letter_that_is_replayed_is_looked_up_and_then_sent_once_more() {
     assert_eq!((delivery.state.as_str(), delivery.attempts), ("delivered", 2));
     host.verify().await.unwrap();
 
+    // Who decided is in the order's story, and named.
+    let story = host.store.order_trail(dead[0].order).await.unwrap().unwrap().leaves;
+    let said = story.iter().find_map(|leaf| match Leaf::parse(&leaf.bytes).unwrap().body {
+        LeafBody::Exception(said) => Some(said),
+        _ => None,
+    });
+    let said = said.unwrap();
+    assert_eq!((said.code.as_str(), said.order), ("replayed", Some(dead[0].order)));
+    assert_eq!(said.outbox, Some(Digest::of(dead[0].outbox.0.as_bytes())));
+    assert_eq!(said.who.unwrap().as_str(), "the-tests");
+
     // What is done cannot be done again.
     let again = resolve(&host, dead[0].exception, DeadLetterAction::Replay).await.unwrap_err();
     assert!(matches!(again, DeadLetterError::Store(StoreError::NotDead { .. })), "{again}");
+}
+
+#[tokio::test]
+async fn a_delivery_that_is_under_way_is_sent_once_wherever_the_clock_leaps() {
+    let (posts, answer) = (Arc::new(AtomicU32::new(0)), Arc::new(Notify::new()));
+    let arrived = Arc::new(Notify::new());
+    let target = ScriptedTarget::start({
+        let (posts, answer, arrived) = (Arc::clone(&posts), Arc::clone(&answer), Arc::clone(&arrived));
+        move |_, _| {
+            let (answer, arrived) = (Arc::clone(&answer), Arc::clone(&arrived));
+            posts.fetch_add(1, Ordering::Relaxed);
+            async move {
+                arrived.notify_one();
+                answer.notified().await;
+                (201, r#"{"id":"1","number":"S-1"}"#.to_owned())
+            }
+        }
+    })
+    .await;
+    let host = Setup::demo().erp_origin(target.origin()).start().await;
+    host.decide_orders(&[PurchaseOrder::clean("PO-1")]).await;
+    let mut deliveries = Deliveries::new(Arc::clone(&host.host.pipeline), 8);
+    assert_eq!(deliveries.start_due().await.unwrap(), 1);
+    arrived.notified().await;
+    // The machine slept, or somebody set its clock.
+    host.clock.advance_to(host.clock.now().plus_ms(30 * Instant::DAY_MS));
+    assert_eq!(deliveries.start_due().await.unwrap(), 0, "every lease is over, and the call is not");
+    answer.notify_one();
+    deliveries.ended().await.unwrap().into_iter().for_each(|ended| drop(ended.unwrap()));
+    assert_eq!((posts.load(Ordering::Relaxed), deliveries.start_due().await.unwrap()), (1, 0));
+    assert_eq!(host.order("PO-1").await.deliveries[0].state, "delivered");
+}
+
+#[tokio::test]
+async fn deliveries_whose_events_cannot_be_read_now_are_given_back_at_once() {
+    let host = TestHost::demo().await;
+    host.decide_orders(&[PurchaseOrder::clean("PO-1"), PurchaseOrder::clean("PO-2")]).await;
+    let (host, store) = host.restart_behind(|store| FaultyStore::new(store, "payloads", Fault::NotPersisted, 0)).await;
+    assert_eq!(host.deliver_due().await, 2);
+    assert!(store.has_failed());
+    let due = host.store.next_due().await.unwrap().unwrap();
+    assert!(due.0 - host.clock.now().0 < 2_000, "they wait for the back-off, not for a lease");
+    host.deliver_all().await;
+    assert_eq!(host.erp.sales_orders().len(), 2);
+    let attempts: Vec<_> = host.orders().await.iter().map(|order| order.deliveries[0].attempts).collect();
+    assert_eq!(attempts, [1, 1], "a failure of the store is no attempt");
+    host.verify().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_target_that_is_down_over_night_wakes_nobody() {
+    // It takes nothing for half a day of back-offs, and then it does.
+    let target = Target::answering(&[429, 429, 429, 429, 429, 429, 429, 429, 429, 429, 429, 429, 429, 429, 201]).await;
+    let host = target.host(Setup::demo()).await;
+    let released = host.clock.now();
+    host.deliver_all().await;
+    let delivery = host.order("PO-1").await.deliveries.remove(0);
+    assert_eq!((delivery.state.as_str(), delivery.attempts), ("delivered", 15), "{:?}", host.exceptions().await);
+    assert_eq!(target.asked(), 0, "nothing was in doubt");
+    assert!(host.clock.now().0 - released.0 > 2 * 3_600_000);
+    host.verify().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_target_that_stays_down_is_for_a_person_after_the_deadline() {
+    // Nobody listens there.
+    let host = Setup::demo().erp_origin("http://127.0.0.1:9").start().await;
+    host.decide_orders(&[PurchaseOrder::clean("PO-1")]).await;
+    let released = host.clock.now();
+    host.deliver_all().await;
+    let exception = host.exceptions().await.remove(0);
+    assert_eq!(exception.code, "deadline");
+    let hours = (host.clock.now().0 - released.0) / 3_600_000;
+    assert!((24..26).contains(&hours), "{hours} hours");
+}
+
+#[tokio::test]
+async fn attempts_that_may_have_done_something_are_counted_and_others_are_not() {
+    let target = Target::answering(&[429, 500, 429, 429, 500, 429]).await;
+    let host = target.host(Setup::demo().replace("portreeve.toml", "attempts_max = 6", "attempts_max = 2")).await;
+    host.deliver_all().await;
+    let exception = host.exceptions().await.remove(0);
+    assert_eq!((exception.code.as_str(), target.posts()), ("attempts-exhausted", 5), "{}", exception.detail);
+    assert!(exception.detail.starts_with("2 attempts may have done something"), "{}", exception.detail);
+}
+
+#[tokio::test]
+async fn a_replay_begins_with_the_first_back_off_again() {
+    let target = Target::answering(&[500, 500, 500, 422, 500]).await;
+    let host = target.host(Setup::demo()).await;
+    host.deliver_all().await;
+    let dead = dead_letters(&host).await.remove(0);
+    assert_eq!(dead.attempts, 4);
+    resolve(&host, dead.exception, DeadLetterAction::Replay).await.unwrap();
+    assert_eq!(host.deliver_due().await, 1);
+    let wait_ms = host.store.next_due().await.unwrap().unwrap().0 - host.clock.now().0;
+    assert!((1_000..1_250).contains(&wait_ms), "{wait_ms} ms after the first attempt of the replay");
 }
 
 #[tokio::test]

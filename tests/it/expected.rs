@@ -14,6 +14,7 @@ use portreeve_pipeline::Credential;
 use portreeve_record::LeafBody;
 use portreeve_record::leaf::EnvelopeOutcome;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use crate::support::{EDI_TOKEN, Setup, TestHost, say, shop_signature, tree};
 
@@ -180,7 +181,8 @@ async fn repetitions(host: &TestHost) -> usize {
 /// What is printed of a file whose syntax has so many problems.
 fn found(outcome: Outcome, syntax: usize) -> Found {
     let Outcome { disposition, events, acknowledgement, problems } = outcome;
-    let event = |event: serde_json::Value| {
+    let event = |event: Box<RawValue>| {
+        let event: serde_json::Value = serde_json::from_str(event.get()).unwrap();
         let json = serde_json::json!({ "type": event["type"], "data": event["data"] });
         summary(&Event::from_json(&serde_json::to_vec(&json).unwrap()).unwrap())
     };

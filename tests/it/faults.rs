@@ -12,8 +12,8 @@ use portreeve_model::{Currency, Digest, Instant, OrderId, PluginName, Reply};
 use portreeve_record::{Leaf, PayloadKey};
 use portreeve_store::contract::{
     Configuration, CustomerAggregate, DeadLetter, Decided, DecisionCommit, DocumentPosition, DocumentView,
-    ExceptionView, Forgotten, HistoryQuery, InputId, JournalEntry, JournalOutcome, KeptInput, NewOutbox, NewReference,
-    OpenPayload, OrderStanding, OrderState, OrderTrail, OrderView, OutboxId, PluginUsage, ReferenceTable,
+    ExceptionView, Forgotten, HistoryQuery, InputId, JournalEntry, JournalOutcome, KeptInput, Lease, NewOutbox,
+    NewReference, OpenPayload, OrderStanding, OrderState, OrderTrail, OrderView, OutboxId, PluginUsage, ReferenceTable,
     ReferenceWanted, Room, Settlement, Summary, TreeHead, UnsequencedLeaf,
 };
 use portreeve_store::{Attempt, Committed, Journaled, Permit, Settled, Store, StoreError};
@@ -152,7 +152,7 @@ impl FaultyStore {
 
 macro_rules! store {
     (
-        writes { $(async fn $write:ident(&self $(, $a:ident: $t:ty)*) -> $out:ty;)* }
+        may_fail { $(async fn $write:ident(&self $(, $a:ident: $t:ty)*) -> $out:ty;)* }
         reads { $(async fn $read:ident(&self $(, $b:ident: $u:ty)*) -> $seen:ty;)* }
         changed { $($changed:tt)* }
     ) => {
@@ -170,16 +170,17 @@ macro_rules! store {
 }
 
 store! {
-    writes {
+    may_fail {
         async fn activate_configuration(&self, bytes: Vec<u8>, tables: Vec<NewReference>, at: Instant, leaf: Leaf) -> u64;
         async fn load_reference(&self, table: &str, rows: Vec<(String, Row)>, leaf: Leaf) -> u64;
         async fn refuse(&self, leaf: Leaf) -> ();
         async fn lease_numbers(&self, range: &str, count: u32) -> u64;
-        async fn begin_attempt(&self, permit: Permit, leaf: Leaf) -> Attempt;
+        async fn begin_attempt(&self, permit: Permit, lease: Lease, leaf: Leaf) -> Attempt;
         async fn settle(&self, attempt: Attempt, settlement: Settlement, at: Instant, leaf: Leaf) -> Settled;
         async fn settle_unattempted(&self, permit: Permit, settlement: Settlement, at: Instant, leaf: Leaf) -> Settled;
         async fn replay_dead_letter(&self, exception: u64, at: Instant, leaf: Leaf) -> OutboxId;
         async fn abandon_dead_letter(&self, exception: u64, at: Instant, leaf: Leaf) -> OutboxId;
+        async fn payloads(&self, commitments: Vec<Digest>) -> Vec<Result<OpenPayload, StoreError>>;
         async fn forget(&self, inputs: Vec<InputId>, before: Instant, at: Instant, leaf: Leaf) -> Option<Forgotten>;
         async fn append_sequenced(&self, expected_size: u64, leaves: Vec<Digest>, head: TreeHead) -> bool;
     }
@@ -192,7 +193,6 @@ store! {
         async fn dead_letters(&self, after: u64, limit: u32) -> Vec<DeadLetter>;
         async fn next_due(&self) -> Option<Instant>;
         async fn payload(&self, commitment: Digest) -> Vec<u8>;
-        async fn payloads(&self, commitments: Vec<Digest>) -> Vec<Result<OpenPayload, StoreError>>;
         async fn payload_with_key(&self, commitment: Digest) -> (Vec<u8>, PayloadKey);
         async fn kept_inputs(&self, before: Instant, after: Option<(Instant, InputId)>, limit: u32) -> Vec<KeptInput>;
         async fn payloads_about(&self, subject: Digest) -> Vec<Digest>;

@@ -26,10 +26,12 @@ mod visible;
 
 mod rederived;
 
-use portreeve_model::{Currency, Digest, Money, OrderId};
+use portreeve_model::{Currency, Digest, Instant, Money, OrderId};
 use portreeve_record::leaf::{Code, ExceptionLeaf};
 use portreeve_record::{Leaf, LeafBody};
-use portreeve_store::contract::{CustomerEvent, Decided, DecisionCommit, NewOrder, NewOutbox, NewPayload, OrderState};
+use portreeve_store::contract::{
+    CustomerEvent, Decided, DecisionCommit, Lease, NewOrder, NewOutbox, NewPayload, OrderState,
+};
 use portreeve_store::{Committed, Journaled, StoreError};
 
 use crate::support::{MORNING, TestHost};
@@ -37,8 +39,14 @@ use crate::support::{MORNING, TestHost};
 /// Some leaf, for writes whose leaf's content does not matter. The same number
 /// makes the same leaf.
 pub(crate) fn leaf(number: u64) -> Leaf {
-    let body = ExceptionLeaf { exception: number, stage: Code::of("test"), code: Code::of("test") };
+    let code = Code::of("test");
+    let body = ExceptionLeaf { exception: number, stage: code.clone(), code, order: None, outbox: None, who: None };
     Leaf::new("test", MORNING, LeafBody::Exception(body)).unwrap()
+}
+
+/// The lease of an attempt that may be asked about as soon as it ends.
+pub(crate) fn lease(until: Instant) -> Lease {
+    Lease { until, ask_at: until }
 }
 
 fn sealed(bytes: &[u8]) -> NewPayload {

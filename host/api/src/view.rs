@@ -68,7 +68,8 @@ pub(crate) struct Order {
 pub(crate) struct Delivery {
     /// The target system.
     target: String,
-    /// `pending`, `withheld`, `delivered`, `dead` or `abandoned`.
+    /// `pending`, `withheld`, `in-doubt`, `delivered`, `dead` or `abandoned`. In doubt is
+    /// one that is withheld and may have arrived all the same: the target is asked.
     state: String,
     /// Attempts so far.
     attempts: u32,
@@ -393,6 +394,7 @@ fn outcome_word(outcome: ReceiptOutcome) -> &'static str {
         ReceiptOutcome::Retry => "retry",
         ReceiptOutcome::Unknown => "unknown",
         ReceiptOutcome::Found => "found",
+        ReceiptOutcome::Absent => "absent",
         ReceiptOutcome::Dead => "dead",
     }
 }

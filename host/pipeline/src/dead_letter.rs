@@ -1,6 +1,7 @@
 //! Deliveries that were given up: a person has them tried again, or ends them.
 
-use portreeve_record::leaf::{Code, ExceptionLeaf};
+use portreeve_model::Digest;
+use portreeve_record::leaf::{Code, ExceptionLeaf, Label, REPLAYED};
 use portreeve_record::{Leaf, LeafBody, RecordError};
 use portreeve_store::StoreError;
 use portreeve_store::contract::OutboxId;
@@ -29,6 +30,7 @@ pub enum DeadLetterError {
 
 impl Pipeline {
     /// Carries out what a person decided about a dead letter, named by its exception.
+    /// `who` is the account that decided, for the record.
     ///
     /// # Errors
     /// See [`DeadLetterError`].
@@ -36,13 +38,25 @@ impl Pipeline {
         &self,
         exception: u64,
         action: DeadLetterAction,
+        who: &str,
     ) -> Result<OutboxId, DeadLetterError> {
         let now = self.clock.now();
         let code = match action {
-            DeadLetterAction::Replay => "replayed",
+            DeadLetterAction::Replay => REPLAYED,
             DeadLetterAction::Abandon => "abandoned",
         };
-        let body = ExceptionLeaf { exception, stage: Code::of("deliver"), code: Code::of(code) };
+        // What the record names does not change; whether it is still dead, the write judges.
+        let found = self.store.dead_letters(exception.saturating_sub(1), 1).await?;
+        let letter = found.into_iter().find(|letter| letter.exception == exception);
+        let letter = letter.ok_or(StoreError::NotDead { exception })?;
+        let body = ExceptionLeaf {
+            exception,
+            stage: Code::of("deliver"),
+            code: Code::of(code),
+            order: Some(letter.order),
+            outbox: Some(Digest::of(letter.outbox.0.as_bytes())),
+            who: Some(Label::of(who)),
+        };
         let leaf = Leaf::new(&self.host, now, LeafBody::Exception(body))?;
         Ok(match action {
             DeadLetterAction::Replay => self.store.replay_dead_letter(exception, now, leaf).await?,

@@ -6,7 +6,8 @@
 //! after an unknown outcome the target is asked by the order's natural key
 //! before anything is sent again, for many targets ignore idempotency keys.
 
-use std::collections::HashMap;
+mod under_way;
+
 use std::sync::Arc;
 
 use portreeve_model::document::{Delivery, FindQuery, Message, Receipt, RenderingRequest};
@@ -15,9 +16,8 @@ use portreeve_record::leaf::{CrossingRecord, ReceiptOutcome};
 use portreeve_record::{PayloadKey, RecordError, SealError, canonical_digest};
 use portreeve_registry::Installed;
 use portreeve_sandbox::{CallContext, CallFailure, Crossed};
-use portreeve_store::contract::{NewException, OpenPayload, Room, Settlement};
+use portreeve_store::contract::{Lease, NewException, OpenPayload, Settlement};
 use portreeve_store::{Permit, Settled, StoreError};
-use tokio::task::{Id, JoinSet};
 
 use crate::accept::call_error_code;
 use crate::capability::TargetEgress;
@@ -25,12 +25,13 @@ use crate::passing::passing;
 use crate::route::{self, AfterDead, Target};
 use crate::{Pipeline, leaf};
 
-/// How long a claim lasts: longer than a call with its wall-clock limit, so that
-/// no second worker claims a delivery that is still under way.
-pub(crate) const LEASE_MS: i64 = 600_000;
+pub use under_way::Deliveries;
 
-/// Of a target's share this part has to be free before more is claimed.
-const CLAIM_PARTS: u32 = 4;
+/// How long a claim lasts, and from its beginning on an attempt: longer than a call
+/// with its wall-clock limit and the waits around it, so that no second host claims
+/// what is still under way. Where a claim is over before its attempt begins (a look-up
+/// and a rendering come first), the attempt does not begin.
+pub(crate) const LEASE_MS: i64 = 600_000;
 
 /// A target that cannot be asked is asked again after this long at the latest.
 const ASK_EVERY_MS_MAX: i64 = 3_600_000;
@@ -38,8 +39,8 @@ const ASK_EVERY_MS_MAX: i64 = 3_600_000;
 /// A back-off never grows beyond this.
 const BACKOFF_MS_MAX: u64 = 3_600_000;
 
-/// Why a delivery came to no outcome. Its row is still pending: the lease ends
-/// and it is claimed again.
+/// Why a delivery came to no outcome. Its row is still pending: the lease ends,
+/// or the host starts again, and it is claimed again.
 #[derive(Debug, thiserror::Error)]
 pub enum DeliverError {
     /// The store failed.
@@ -54,73 +55,6 @@ pub enum DeliverError {
     /// Its task panicked.
     #[error("a delivery was cut short: {0}")]
     CutShort(String),
-}
-
-/// Deliveries under way, bounded in all and for each target: a target that hangs
-/// keeps its own share busy and nobody else waiting.
-pub struct Deliveries {
-    pipeline: Arc<Pipeline>,
-    running: JoinSet<Result<Settled, DeliverError>>,
-    targets: HashMap<Id, String>,
-    most: u32,
-}
-
-impl Deliveries {
-    /// None under way, and at most so many at once.
-    #[must_use]
-    pub fn new(pipeline: Arc<Pipeline>, most: u32) -> Self {
-        Self { pipeline, running: JoinSet::new(), targets: HashMap::new(), most }
-    }
-
-    /// Starts what is due and has room; returns how many. A claim is a commit, so
-    /// while deliveries are under way it waits until a good part of a target's share
-    /// is free, and then takes them together.
-    ///
-    /// # Errors
-    /// When the store cannot be asked.
-    pub async fn start_due(&mut self) -> Result<usize, StoreError> {
-        let free = self.most.saturating_sub(u32::try_from(self.running.len()).unwrap_or(u32::MAX));
-        if free == 0 {
-            return Ok(0);
-        }
-        let mut room = self.pipeline.room();
-        for target in self.targets.values() {
-            let taken = room.taken.entry(target.clone()).or_insert(0);
-            *taken = taken.saturating_add(1);
-        }
-        let worth_it = room.limits.iter().any(|(target, limit)| room.left(target) >= limit.div_ceil(CLAIM_PARTS));
-        if !worth_it && !self.running.is_empty() {
-            return Ok(0);
-        }
-        let now = self.pipeline.clock.now();
-        let permits = self.pipeline.store.claim(now, now.plus_ms(self.pipeline.clock.lease_ms()), free, room).await?;
-        let started = permits.len();
-        let events = self.pipeline.store.payloads(permits.iter().map(Permit::event).collect()).await?;
-        for (permit, event) in permits.into_iter().zip(events) {
-            let (pipeline, target) = (Arc::clone(&self.pipeline), permit.target().to_owned());
-            let task = self.running.spawn(async move { pipeline.deliver(permit, event).await });
-            self.targets.insert(task.id(), target);
-        }
-        Ok(started)
-    }
-
-    /// Waits until one has ended, and takes the others that have; none when none is
-    /// under way.
-    pub async fn ended(&mut self) -> Option<Vec<Result<Settled, DeliverError>>> {
-        let mut joined = vec![self.running.join_next_with_id().await?];
-        joined.extend(std::iter::from_fn(|| self.running.try_join_next_with_id()));
-        let results = joined.into_iter().map(|joined| match joined {
-            Ok((id, result)) => {
-                self.targets.remove(&id);
-                result
-            }
-            Err(error) => {
-                self.targets.remove(&error.id());
-                Err(DeliverError::CutShort(error.to_string()))
-            }
-        });
-        Some(results.collect())
-    }
 }
 
 impl Pipeline {
@@ -138,12 +72,6 @@ impl Pipeline {
         Ok(results)
     }
 
-    /// Every target's share, with nothing under way.
-    fn room(&self) -> Room {
-        let limits = self.routes.targets.iter().map(|target| (target.id.clone(), target.deliveries_max)).collect();
-        Room { limits, ..Room::default() }
-    }
-
     /// One permitted delivery, up to its settlement.
     async fn deliver(&self, permit: Permit, event: Result<OpenPayload, StoreError>) -> Result<Settled, DeliverError> {
         let Some((target, connector, transformer)) = self.target(&permit) else {
@@ -153,7 +81,12 @@ impl Pipeline {
         };
         let context = self.target_context(target, connector, transformer).await;
 
-        let (event, key) = readable(event)?;
+        let (event, key) = match event {
+            Err(error) if !matches!(error, StoreError::Erased(_) | StoreError::Damaged(_)) => {
+                return self.give_back(permit, target, &error).await;
+            }
+            event => readable(event)?,
+        };
 
         // An earlier attempt may have worked: look before sending.
         let mut looked_up = None;
@@ -164,6 +97,7 @@ impl Pipeline {
             }
             match self.find(&permit, target, connector, &context, &key).await {
                 Found::Yes(receipt, crossing) => return self.found(permit, receipt, crossing, &key).await,
+                Found::No(crossing) if permit.withheld() => return self.absent(permit, crossing).await,
                 Found::No(crossing) => looked_up = Some(crossing),
                 Found::Unclear { code, crossing } => {
                     return self.later(permit, target, Wait::ForAnswer, code, crossing).await;
@@ -176,9 +110,13 @@ impl Pipeline {
                 }
             }
         }
-        // Only now: the last attempt may have worked as well.
-        if permit.tries() > target.attempts_max {
-            let why = format!("{} attempts without success; look at the target and replay", target.attempts_max);
+        // Only now: the last attempt may have worked as well. What surely did nothing
+        // does not count: a target that is down is waited for until the deadline.
+        if permit.doubts() >= target.attempts_max {
+            let why = format!(
+                "{} attempts may have done something, and the target has nothing; look at it and replay",
+                permit.doubts()
+            );
             return self.give_up(permit, Some(target), "attempts-exhausted", &why, looked_up).await;
         }
         if permit.tries() > 1 && self.clock.now() > deadline(&permit, target) {
@@ -213,7 +151,8 @@ impl Pipeline {
         let now = self.clock.now();
         let blinded = key.blind_digest(&digest_of(&message));
         let attempt_leaf = leaf::attempt(&self.host, now, &permit, &key, blinded, looked_up, &rendering)?;
-        let attempt = self.store.begin_attempt(permit, attempt_leaf).await?;
+        let lease = self.lease(now, target, connector);
+        let attempt = self.store.begin_attempt(permit, lease, attempt_leaf).await?;
 
         let delivery = delivery(attempt.permit(), target, message);
         let crossed = self.metrics.called(connector.plugin.deliver(&context, &delivery).await);
@@ -234,6 +173,17 @@ impl Pipeline {
             Some(crossing),
         )?;
         Ok(self.store.settle(attempt, settlement, now, receipt_leaf).await?)
+    }
+
+    /// How long the attempt that begins now keeps its delivery. Where nobody settles it,
+    /// the target is asked as after an unknown outcome: when the call is over at the
+    /// latest, and the target had its time.
+    fn lease(&self, now: Instant, target: &Target, connector: &Installed) -> Lease {
+        let call_ms = i64::try_from(connector.plugin.spec().limits.wall_ms).unwrap_or(i64::MAX);
+        Lease {
+            until: now.plus_ms(self.clock.lease_ms()),
+            ask_at: now.plus_ms(call_ms.saturating_add(i64::from(target.find_after_ms))),
+        }
     }
 
     fn target(&self, permit: &Permit) -> Option<(&Target, &Installed, &Installed)> {
@@ -294,6 +244,13 @@ impl Pipeline {
         Ok(self.store.settle_unattempted(permit, settlement, now, leaf).await?)
     }
 
+    /// The target has nothing, and its order is to be cancelled: nothing is sent any more.
+    async fn absent(&self, permit: Permit, crossing: CrossingRecord) -> Result<Settled, DeliverError> {
+        let now = self.clock.now();
+        let leaf = leaf::receipt(&self.host, now, &permit, ReceiptOutcome::Absent, None, Some(crossing))?;
+        Ok(self.store.settle_unattempted(permit, Settlement::Absent, now, leaf).await?)
+    }
+
     /// Nothing was sent, for a cause that may pass. It is tried again, the rarer the
     /// longer it takes, and after the deadline a person decides.
     async fn later(
@@ -328,10 +285,21 @@ impl Pipeline {
         Ok(self.store.settle_unattempted(permit, settlement, now, leaf).await?)
     }
 
+    /// Nothing was read, so nothing was sent: the delivery waits for the store, and not
+    /// for its lease to end.
+    async fn give_back(&self, permit: Permit, target: &Target, error: &StoreError) -> Result<Settled, DeliverError> {
+        tracing::error!(%error, "a delivery's event could not be read; it is tried again");
+        let now = self.clock.now();
+        let due_at = now.plus_ms(backoff_ms(target, &permit));
+        let settlement = Settlement::Retry { due_at, code: "store-failed".to_owned() };
+        let leaf = leaf::receipt(&self.host, now, &permit, ReceiptOutcome::Retry, None, None)?;
+        Ok(self.store.settle_unattempted(permit, settlement, now, leaf).await?)
+    }
+
     /// When something that counts as no attempt is tried again; none after the deadline.
     fn next_try(&self, permit: &Permit, target: &Target) -> Option<Instant> {
         let now = self.clock.now();
-        let waited_ms = now.0.saturating_sub(permit.first_due_at().0);
+        let waited_ms = now.0.saturating_sub(permit.deadline_from().0);
         let due_at = now.plus_ms(backoff_ms(target, permit).max((waited_ms / 2).min(ASK_EVERY_MS_MAX)));
         (due_at <= deadline(permit, target)).then_some(due_at)
     }
@@ -403,7 +371,7 @@ fn delivery(permit: &Permit, target: &Target, message: Message) -> Delivery {
 
 /// When patience ends.
 fn deadline(permit: &Permit, target: &Target) -> Instant {
-    permit.first_due_at().plus_ms(i64::from(target.deadline_minutes) * Instant::MINUTE_MS)
+    permit.deadline_from().plus_ms(i64::from(target.deadline_minutes) * Instant::MINUTE_MS)
 }
 
 /// What an attempt's end means. A call that failed may have sent something
@@ -433,10 +401,10 @@ fn settlement(
     }
 }
 
-/// Doubles with every attempt, with a spread of a quarter that depends on the
+/// Doubles with every attempt since a person last had it tried again, with a spread of a quarter that depends on the
 /// order, so that a thousand orders do not come back in the same second.
 fn backoff_ms(target: &Target, permit: &Permit) -> i64 {
-    let doublings = permit.attempt().saturating_sub(1).min(20);
+    let doublings = permit.tries().saturating_sub(1).min(20);
     let base = u64::from(target.backoff_ms).saturating_mul(1 << doublings).min(BACKOFF_MS_MAX);
     let seed = Digest::of_parts(&[permit.outbox().0.as_bytes(), &permit.attempt().to_be_bytes()]);
     let spread = seed.as_bytes().first().copied().map_or(0, u64::from);
@@ -451,6 +419,7 @@ fn receipt_outcome<T>(
         Settlement::Applied { .. } => ReceiptOutcome::Applied,
         Settlement::Retry { .. } => ReceiptOutcome::Retry,
         Settlement::Unknown { .. } => ReceiptOutcome::Unknown,
+        Settlement::Absent => ReceiptOutcome::Absent,
         Settlement::Dead { .. } if matches!(outcome, Ok(Err(_))) => ReceiptOutcome::Rejected,
         Settlement::Dead { .. } => ReceiptOutcome::Dead,
     }
@@ -458,7 +427,7 @@ fn receipt_outcome<T>(
 
 fn settlement_code(settlement: &Settlement) -> Option<&str> {
     match settlement {
-        Settlement::Applied { .. } => None,
+        Settlement::Applied { .. } | Settlement::Absent => None,
         Settlement::Retry { code, .. } | Settlement::Unknown { code, .. } => Some(code),
         Settlement::Dead { exception, .. } => Some(&exception.code),
     }
@@ -467,7 +436,7 @@ fn settlement_code(settlement: &Settlement) -> Option<&str> {
 fn external_id(settlement: &Settlement) -> Option<&str> {
     match settlement {
         Settlement::Applied { external_id } => Some(external_id),
-        Settlement::Retry { .. } | Settlement::Unknown { .. } | Settlement::Dead { .. } => None,
+        Settlement::Retry { .. } | Settlement::Unknown { .. } | Settlement::Absent | Settlement::Dead { .. } => None,
     }
 }
 

@@ -116,15 +116,20 @@ pub struct Target {
     /// Whether `find` can be asked after an unknown outcome. A target without
     /// such a look-up gets an exception instead of a blind retry.
     pub find: bool,
-    /// Attempts before a delivery is given up.
+    /// Attempts that may have done something (the call was cut, the answer got lost),
+    /// though the target says that it has nothing, before a delivery is given up. One
+    /// that surely did nothing is none of them: no connection, `retry`, no free
+    /// sandbox; those end with the deadline.
     #[serde(default = "attempts_max_default")]
     pub attempts_max: u32,
-    /// Milliseconds before the second attempt; doubles with every further one.
+    /// Milliseconds before the second attempt; doubles with every further one, up to
+    /// an hour.
     #[serde(default = "backoff_ms_default")]
     pub backoff_ms: u32,
     /// Milliseconds after an unknown outcome before the target is asked about it.
     /// Longer than the target may take to finish what it was doing: an answer
-    /// that comes too early says no, and the order is sent twice.
+    /// that comes too early says no, and the order is sent twice. Where the host
+    /// ended during the call, they count from when the call would have been over.
     #[serde(default = "find_after_ms_default")]
     pub find_after_ms: u32,
     /// Deliveries to this target side by side.
@@ -133,8 +138,9 @@ pub struct Target {
     /// What a given-up delivery means for later ones of its order.
     #[serde(default)]
     pub after_dead: AfterDead,
-    /// Minutes from the release after which nothing is tried or asked again: a
-    /// person decides. A first attempt is always made.
+    /// Minutes from when the delivery is first taken up after which nothing is tried
+    /// or asked again: a person decides. So a first attempt is made however long the
+    /// host was down, and a target that is down is waited for so long.
     #[serde(default = "deadline_minutes_default")]
     pub deadline_minutes: u32,
     /// Non-secret settings for connector and transformer.

@@ -201,9 +201,14 @@ pub async fn activate(
         files::write_new(&component_path(&locations.components(), *digest), bytes)?;
     }
     let bytes = proposed.files.to_bytes()?;
-    let who = Label::of(&std::env::var("USER").unwrap_or_else(|_| "unknown".to_owned()));
+    let who = Label::of(&account());
     let body = LeafBody::Configuration(ConfigurationLeaf { version, digest: Digest::of(&bytes), who });
     Ok(store.activate_configuration(bytes, tables, at, Leaf::new(&name, at, body)?).await?)
+}
+
+/// The account that runs a command, for the record.
+pub(crate) fn account() -> String {
+    std::env::var("USER").unwrap_or_else(|_| "unknown".to_owned())
 }
 
 /// The log's key is bound to its origin, and so are all checkpoints: a host with

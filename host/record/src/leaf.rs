@@ -440,11 +440,18 @@ pub enum ReceiptOutcome {
     Unknown,
     /// The target was asked and has it already.
     Found,
+    /// The target was asked and does not have it; the order is to be cancelled, so
+    /// nothing is sent any more.
+    Absent,
     /// Given up; a person has to look at it.
     Dead,
 }
 
-/// Something waits for a person.
+/// What an exception's code is when a person has a delivery tried again. After a
+/// delivery has ended, only this lets another attempt of it begin.
+pub const REPLAYED: &str = "replayed";
+
+/// Something waits for a person, or a person decided about it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ExceptionLeaf {
@@ -455,6 +462,15 @@ pub struct ExceptionLeaf {
     pub stage: Code,
     /// What happened to it or why it arose.
     pub code: Code,
+    /// The order that it is about, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<OrderId>,
+    /// Digest of the id of the outbox row that it is about, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outbox: Option<Digest>,
+    /// The account that decided; an account, not a person's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub who: Option<Label>,
 }
 
 /// Content was removed because its retention ended: what finished inputs said, with
@@ -703,7 +719,14 @@ mod tests {
                 external_id: Some(Digest::of(b"external")),
                 crossing: Some(crossing(&longest)),
             }),
-            LeafBody::Exception(ExceptionLeaf { exception: u64::MAX, stage: longest.clone(), code: longest.clone() }),
+            LeafBody::Exception(ExceptionLeaf {
+                exception: u64::MAX,
+                stage: longest.clone(),
+                code: longest.clone(),
+                order: Some(order()),
+                outbox: Some(Digest::of(b"outbox")),
+                who: Some(Label::of(&"x".repeat(96))),
+            }),
             LeafBody::Retention(RetentionLeaf {
                 before: Instant(i64::MIN),
                 inputs: Listed::of(vec![Digest::of(b"input"); 1000]).unwrap(),
@@ -730,6 +753,9 @@ mod tests {
             exception: 7,
             stage: Code::of("deliver"),
             code: Code::of("unknown-outcome"),
+            order: None,
+            outbox: None,
+            who: None,
         });
         let leaf = Leaf::new("host-1", Instant(1_767_225_600_000), body).unwrap();
         assert_eq!(

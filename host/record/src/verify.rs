@@ -19,8 +19,8 @@ use portreeve_model::{Digest, OrderId};
 use crate::canonical::RecordError;
 use crate::checkpoint::{Checkpoint, CheckpointError, SignedCheckpoint, VerifierKey};
 use crate::leaf::{
-    AcceptLeaf, AcceptOutcome, AttemptLeaf, DecideLeaf, DecidedState, DocumentPosition, Leaf, LeafBody, ReceiptLeaf,
-    ReceiptOutcome,
+    AcceptLeaf, AcceptOutcome, AttemptLeaf, DecideLeaf, DecidedState, DocumentPosition, ExceptionLeaf, Leaf, LeafBody,
+    REPLAYED, ReceiptLeaf, ReceiptOutcome,
 };
 use crate::merkle::{Edge, MerkleError, leaf_hash};
 
@@ -168,6 +168,14 @@ pub enum OrderFault {
     AfterApplied {
         /// Digest of the outbox row's id.
         outbox: Digest,
+    },
+    /// Something was sent again though it had ended, and no person asked for it.
+    #[error("attempt {attempt} of outbox row {outbox} after it had ended; no earlier leaf has it tried again")]
+    AfterEnd {
+        /// Digest of the outbox row's id.
+        outbox: Digest,
+        /// The attempt in the leaf.
+        attempt: u32,
     },
     /// An effect that no attempt preceded.
     #[error("a receipt for attempt {attempt} of outbox row {outbox}, which no earlier leaf announced")]
@@ -376,7 +384,7 @@ enum Progress {
     Open,
     /// The target took it.
     Applied,
-    /// Ended otherwise; a person may have it sent again.
+    /// Ended otherwise; only a person may have it sent again, and that is on record.
     Ended,
 }
 
@@ -387,9 +395,11 @@ impl StageOrder {
             LeafBody::Decide(decide) => self.decide(decide),
             LeafBody::Attempt(attempt) => self.attempt(attempt),
             LeafBody::Receipt(receipt) => self.receipt(receipt),
-            LeafBody::Configuration(_) | LeafBody::Reference(_) | LeafBody::Exception(_) | LeafBody::Retention(_) => {
+            LeafBody::Exception(exception) => {
+                self.exception(exception);
                 Ok(())
             }
+            LeafBody::Configuration(_) | LeafBody::Reference(_) | LeafBody::Retention(_) => Ok(()),
         }
     }
 
@@ -430,18 +440,32 @@ impl StageOrder {
         if leaf.attempt <= row.last_attempt {
             return Err(OrderFault::AttemptNumber { outbox: leaf.outbox, found: leaf.attempt, last: row.last_attempt });
         }
+        if row.progress == Progress::Ended {
+            return Err(OrderFault::AfterEnd { outbox: leaf.outbox, attempt: leaf.attempt });
+        }
         row.last_attempt = leaf.attempt;
         row.progress = Progress::Open;
         Ok(())
     }
 
+    /// What a person had tried again goes on; what was ended stays ended.
+    fn exception(&mut self, leaf: &ExceptionLeaf) {
+        if leaf.code.as_str() == REPLAYED
+            && let Some(row) = leaf.outbox.and_then(|outbox| self.outbox.get_mut(&outbox))
+            && row.progress == Progress::Ended
+        {
+            row.progress = Progress::Open;
+        }
+    }
+
     fn receipt(&mut self, leaf: &ReceiptLeaf) -> Result<(), OrderFault> {
+        let cancelled = self.orders.get(&leaf.order) == Some(&DecidedState::CancelRequested);
         let row = self.row(leaf.outbox, leaf.order)?;
         // A target's answer needs the attempt that it answers; what a look-up
         // says needs some attempt before; only giving up and waiting need none.
         let announced = match leaf.outcome {
             ReceiptOutcome::Applied | ReceiptOutcome::Rejected => leaf.attempt != 0 && leaf.attempt == row.last_attempt,
-            ReceiptOutcome::Found | ReceiptOutcome::Unknown => row.last_attempt != 0,
+            ReceiptOutcome::Found | ReceiptOutcome::Unknown | ReceiptOutcome::Absent => row.last_attempt != 0,
             ReceiptOutcome::Retry | ReceiptOutcome::Dead => true,
         };
         if !announced {
@@ -450,7 +474,9 @@ impl StageOrder {
         row.progress = match leaf.outcome {
             ReceiptOutcome::Applied | ReceiptOutcome::Found => Progress::Applied,
             ReceiptOutcome::Rejected | ReceiptOutcome::Dead => Progress::Ended,
-            ReceiptOutcome::Retry | ReceiptOutcome::Unknown => Progress::Open,
+            // Nothing is in doubt any more, and nothing begins after such a request.
+            ReceiptOutcome::Absent if cancelled => Progress::Ended,
+            ReceiptOutcome::Absent | ReceiptOutcome::Retry | ReceiptOutcome::Unknown => Progress::Open,
         };
         Ok(())
     }
@@ -620,6 +646,32 @@ mod tests {
         assert_eq!((report.kinds.attempt, report.unsettled), (2, 0));
         assert_eq!(check(&leaves[..5]).unwrap().unsettled, 1);
         assert_eq!(check(&[]).unwrap().entries, 0);
+    }
+
+    #[test]
+    fn tells_an_attempt_that_a_person_asked_for_from_one_that_nobody_did() {
+        let resolved = |code: &str| {
+            LeafBody::Exception(ExceptionLeaf {
+                exception: 1,
+                stage: Code::of("deliver"),
+                code: Code::of(code),
+                order: Some(order()),
+                outbox: Some(Digest::of(b"order/erp/sales-order")),
+                who: Some(Label::of("operator")),
+            })
+        };
+        for ended in [ReceiptOutcome::Dead, ReceiptOutcome::Rejected] {
+            let story = |between: Vec<LeafBody>| {
+                let begin = vec![accept(1), decide(1, 0), attempt(1), receipt(1, ended)];
+                check(&bytes_of([begin, between, vec![attempt(2), receipt(2, ReceiptOutcome::Applied)]].concat()))
+            };
+            assert_eq!(story(vec![resolved(REPLAYED)]).unwrap().unsettled, 0);
+            for nobody in [Vec::new(), vec![resolved("abandoned")]] {
+                let found = story(nobody);
+                let expected = |fault: &OrderFault| matches!(fault, OrderFault::AfterEnd { attempt: 2, .. });
+                assert!(matches!(&found, Err(VerifyError::OutOfOrder { fault, .. }) if expected(fault)), "{found:?}");
+            }
+        }
     }
 
     #[test]

@@ -20,7 +20,8 @@
 //!
 //! **Concurrency.** Every method may be called from any task. Claims are
 //! exclusive until their lease ends; a holder whose lease has passed to another
-//! gets [`StoreError::LeaseLost`] and has changed nothing.
+//! gets [`StoreError::LeaseLost`] and has changed nothing. Opening a store ends the
+//! claims that the same host made before: whoever made them lives no more.
 //!
 //! **Retry.** Repeating a write that persisted changes nothing: most know their natural
 //! key or the state that they expect, and the others their leaf: the same write with a
@@ -40,7 +41,7 @@
 //! What stands here and at the methods is what `conformance` tries, in every
 //! implementation, with both faults of each write.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use portreeve_model::document::Span;
@@ -468,7 +469,8 @@ pub struct NewOrderEvent {
     /// A digest of what was decided, without times, keys and salts.
     pub fingerprint: Digest,
     /// Keeps the order back where it is not delivered yet: of its deliveries, those that
-    /// nobody has begun never begin, and those under way are not tried again.
+    /// nobody has begun never begin, and those under way are not tried again. The order
+    /// is held from when none of them is in doubt any more.
     pub hold: Option<NewHold>,
     /// Nothing carries it out by itself: a person does.
     pub exception: NewException,
@@ -524,7 +526,8 @@ pub enum Settlement {
         /// The target's identifier.
         external_id: String,
     },
-    /// It did not happen; try again at this time.
+    /// It did not happen, and the attempt is none of [`Permit::doubts`]; try again at
+    /// this time.
     Retry {
         /// Not before.
         due_at: Instant,
@@ -538,6 +541,9 @@ pub enum Settlement {
         /// Stable code.
         code: String,
     },
+    /// No earlier attempt happened: the target was asked and has nothing. The delivery
+    /// is in doubt no more; it waits as before, or stays withheld.
+    Absent,
     /// It will not happen without a person.
     Dead {
         /// What the person has to know.
@@ -545,6 +551,16 @@ pub enum Settlement {
         /// Whether later deliveries of the order wait until a person has decided.
         blocks: bool,
     },
+}
+
+/// How long an attempt keeps its delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lease {
+    /// Nobody else claims it before: longer than the attempt can take.
+    pub until: Instant,
+    /// When the target may be asked about the attempt, where nobody settles it: an
+    /// answer that comes too early says no, and the order is sent twice.
+    pub ask_at: Instant,
 }
 
 /// How many deliveries each target may have under way: a target that hangs takes
@@ -556,6 +572,9 @@ pub struct Room {
     pub limits: BTreeMap<String, u32>,
     /// Under way already.
     pub taken: BTreeMap<String, u32>,
+    /// What whoever claims has under way. It is not claimed again, whatever the clock
+    /// says: a clock that is set, or a machine that slept, ends every lease at once.
+    pub under_way: BTreeSet<OutboxId>,
 }
 
 impl Room {
@@ -762,7 +781,8 @@ pub struct OrderView {
 pub struct DeliveryView {
     /// The target system.
     pub target: String,
-    /// `pending`, `withheld`, `delivered`, `dead` or `abandoned`.
+    /// `pending`, `withheld`, `in-doubt`, `delivered`, `dead` or `abandoned`. In doubt
+    /// is one that is withheld and may have arrived all the same: the target is asked.
     pub state: String,
     /// Attempts so far.
     pub attempts: u32,
@@ -958,7 +978,8 @@ pub struct Summary {
     pub dead: u64,
     /// Deliveries that are still to be made.
     pub pending: u64,
-    /// Deliveries that do not happen because the sender asked to cancel their order.
+    /// Deliveries that do not happen because the sender asked to cancel their order,
+    /// with those in doubt.
     pub withheld: u64,
     /// Leaves without an index.
     pub unsequenced: u64,
@@ -1069,14 +1090,16 @@ pub trait Store: Send + Sync + 'static {
 
     /// Claims due deliveries: at most one per order, that order's oldest, until
     /// `lease_until`, and to each target as many as there is room for. Rows whose
-    /// lease has passed are claimed again.
+    /// lease has passed are claimed again, but for those that the claimer has under way.
+    /// A delivery that is withheld and in doubt is claimed to be asked about alone
+    /// ([`Permit::withheld`]): no attempt of it begins.
     ///
     /// *Durability*: the lease, without a leaf: nothing was sent yet. *Ordering*: of one
     /// target what fell due first; of one order what was decided first, and nothing
     /// while an earlier row is pending, or dead and blocking. *Concurrency*: a row is
     /// claimed by one at a time, and each claim fences the ones before it. *Retry*:
     /// claim again; what an unknown outcome may have claimed comes back when its lease
-    /// has ended.
+    /// has ended, or when the store is opened again.
     async fn claim(
         &self,
         now: Instant,
@@ -1085,15 +1108,17 @@ pub trait Store: Send + Sync + 'static {
         room: Room,
     ) -> Result<Vec<Permit>, StoreError>;
 
-    /// Records that an attempt begins. The effect may happen only after it.
+    /// Records that an attempt begins. The effect may happen only after it. From here on
+    /// its lease counts, not that of the claim: what came before took its own time.
     ///
-    /// *Durability*: the attempt's number, that its outcome is open, and the leaf are
-    /// one transaction. *Ordering*: attempts of a delivery count up from 1.
+    /// *Durability*: the attempt's number, that its outcome is open, its lease, and the
+    /// leaf are one transaction. *Ordering*: attempts of a delivery count up from 1.
     /// *Concurrency*: fails with [`StoreError::LeaseLost`] when the row was claimed
-    /// again or settled since. *Retry*: claim again when the lease has ended; a permit
+    /// again or settled since. *Retry*: claim again when the lease has ended and
+    /// [`Lease::ask_at`] has come, which a later opening does not shorten; a permit
     /// that is [`Permit::unresolved`] says that the attempt is on record, and then the
     /// target is asked before anything is sent.
-    async fn begin_attempt(&self, permit: Permit, leaf: Leaf) -> Result<Attempt, StoreError>;
+    async fn begin_attempt(&self, permit: Permit, lease: Lease, leaf: Leaf) -> Result<Attempt, StoreError>;
 
     /// Records how an attempt ended.
     ///

@@ -163,7 +163,9 @@ pub struct Permit {
     pub(crate) tries: u32,
     pub(crate) epoch: i64,
     pub(crate) unresolved: bool,
-    pub(crate) first_due_at: Instant,
+    pub(crate) withheld: bool,
+    pub(crate) doubts: u32,
+    pub(crate) deadline_from: Instant,
 }
 
 impl Permit {
@@ -216,10 +218,24 @@ impl Permit {
         self.unresolved
     }
 
-    /// When the delivery first fell due; its deadline counts from here.
+    /// Whether the order is to be cancelled: the target may be asked what became of an
+    /// earlier attempt, and no further one begins.
     #[must_use]
-    pub fn first_due_at(&self) -> Instant {
-        self.first_due_at
+    pub fn withheld(&self) -> bool {
+        self.withheld
+    }
+
+    /// How many attempts, counted from there, did not surely do nothing.
+    #[must_use]
+    pub fn doubts(&self) -> u32 {
+        self.doubts
+    }
+
+    /// From when the deadline counts: the delivery was first claimed then, or a person
+    /// had it tried again.
+    #[must_use]
+    pub fn deadline_from(&self) -> Instant {
+        self.deadline_from
     }
 }
 

@@ -432,7 +432,7 @@ async fn a_reference_table_is_loaded_whole_and_on_record() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dead_letter_is_seen_tried_again_or_ended() {
     // Nobody listens where the orders go.
-    let setup = in_any_year().replace("portreeve.toml", "attempts_max = 6", "attempts_max = 1");
+    let setup = in_any_year().replace("portreeve.toml", "attempts_max = 6", "deadline_minutes = 0");
     let folder = stopped(&setup, "http://127.0.0.1:9").await;
     let data = text(folder.path());
     let files: Vec<String> = (1..=2_u32)
@@ -461,7 +461,7 @@ async fn a_dead_letter_is_seen_tried_again_or_ended() {
 #[tokio::test(flavor = "multi_thread")]
 async fn dead_letters_of_a_running_host_are_resolved_with_the_same_lines() {
     let setup = Setup::demo().erp_origin("http://127.0.0.1:9");
-    let host = setup.replace("portreeve.toml", "attempts_max = 6", "attempts_max = 1").start().await;
+    let host = setup.replace("portreeve.toml", "attempts_max = 6", "deadline_minutes = 1").start().await;
     // One after the other: numbers are in the order in which deliveries are given up.
     for (control, number) in [(1, "PO-1"), (2, "PO-2")] {
         host.send_edi(&x12(control, &PurchaseOrder::clean(number))).await.unwrap();

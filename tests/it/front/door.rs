@@ -211,10 +211,10 @@ async fn an_order_is_found_by_its_senders_number_where_that_names_one() {
     door.close().await;
 }
 
-/// A host with two dead letters: the ERP is not there, and one attempt is all.
+/// A host with two dead letters: the ERP is not there, and nobody waits for it.
 async fn with_dead_letters() -> TestHost {
     let setup = Setup::demo().erp_origin("http://127.0.0.1:9");
-    let host = setup.replace("portreeve.toml", "attempts_max = 6", "attempts_max = 1").start().await;
+    let host = setup.replace("portreeve.toml", "attempts_max = 6", "deadline_minutes = 1").start().await;
     // One after the other: numbers are in the order in which deliveries are given up.
     for (control, number) in [(1, "PO-1"), (2, "PO-2")] {
         host.send_edi(&x12(control, &PurchaseOrder::clean(number))).await.unwrap();

@@ -17,7 +17,7 @@ use portreeve_store::{Store, StoreError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{oneshot, watch};
 
-use super::{commit, decision_by_hand, leaf, sealed};
+use super::{commit, decision_by_hand, leaf, lease, sealed};
 use crate::faults::{Fault, FaultyStore};
 use crate::support::{EDI_TOKEN, MORNING, PurchaseOrder, ScriptedTarget, Setup, TestHost, sample, x12};
 
@@ -149,13 +149,15 @@ async fn invariant_1_no_audit_no_action_an_attempt_without_an_effect_is_on_recor
     // A port that was free a moment ago: nobody answers there.
     let gone = ScriptedTarget::start(|_, _| async { (500, String::new()) }).await.origin().to_owned();
     tokio::task::yield_now().await;
-    let host = Setup::demo().erp_origin(&gone).start().await;
+    // At once, after half a minute and after a whole one: the connector asks for so long.
+    let setup = Setup::demo().replace("portreeve.toml", "attempts_max = 6", "deadline_minutes = 1");
+    let host = setup.erp_origin(&gone).start().await;
     host.decide_orders(&[PurchaseOrder::clean("PO-1")]).await;
     host.deliver_all().await;
     let order = host.order("PO-1").await;
-    assert_eq!((order.deliveries[0].state.as_str(), order.deliveries[0].attempts), ("dead", 6));
+    assert_eq!((order.deliveries[0].state.as_str(), order.deliveries[0].attempts), ("dead", 3));
     // The last receipt is of the permit that was given up.
-    assert_eq!(per_order(&host.leaves().await)[&order.id], [1, 1, 6, 7]);
+    assert_eq!(per_order(&host.leaves().await)[&order.id], [1, 1, 3, 4]);
     host.verify().await.unwrap();
 }
 
@@ -184,12 +186,12 @@ async fn invariant_1_no_audit_no_action_what_cannot_be_recorded_is_not_done() {
 
     let claim = || host.store.claim(MORNING, MORNING, 1, Room::default());
     let permit = claim().await.unwrap().pop().unwrap();
-    let refused = host.store.begin_attempt(permit, leaf(taken)).await;
+    let refused = host.store.begin_attempt(permit, lease(MORNING), leaf(taken)).await;
     assert!(matches!(refused, Err(StoreError::Failed(_))), "{refused:?}");
     let permit = claim().await.unwrap().pop().unwrap();
     assert_eq!((permit.attempt(), permit.unresolved()), (1, false), "the attempt was not begun");
 
-    let attempt = host.store.begin_attempt(permit, leaf(9)).await.unwrap();
+    let attempt = host.store.begin_attempt(permit, lease(MORNING), leaf(9)).await.unwrap();
     let applied = Settlement::Applied { external_id: "S-1".to_owned() };
     let refused = host.store.settle(attempt, applied, MORNING, leaf(taken)).await;
     assert!(matches!(refused, Err(StoreError::Failed(_))), "{refused:?}");

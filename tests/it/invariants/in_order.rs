@@ -8,7 +8,7 @@ use portreeve_store::contract::{OrderState, Room, Settlement};
 use portreeve_store::{Permit, Store};
 use tokio::sync::watch;
 
-use super::{commit, decision_by_hand, leaf};
+use super::{commit, decision_by_hand, leaf, lease};
 use crate::support::{MORNING, PurchaseOrder, ScriptedTarget, Setup, TestHost, x12};
 
 #[tokio::test]
@@ -29,10 +29,10 @@ async fn invariant_5_in_order_a_second_effect_of_an_order_waits_for_the_first() 
     let mut permits = permits.into_iter();
     let (stuck, done) = (permits.next().unwrap(), permits.next().unwrap());
     let (stuck_order, done_order) = (stuck.order(), done.order());
-    let stuck = host.store.begin_attempt(stuck, leaf(11)).await.unwrap();
+    let stuck = host.store.begin_attempt(stuck, lease(MORNING), leaf(11)).await.unwrap();
     let retry = Settlement::Retry { due_at: MORNING.plus_ms(1_000), code: "retry".to_owned() };
     host.store.settle(stuck, retry, MORNING, leaf(12)).await.unwrap();
-    let done = host.store.begin_attempt(done, leaf(13)).await.unwrap();
+    let done = host.store.begin_attempt(done, lease(MORNING), leaf(13)).await.unwrap();
     let applied = || Settlement::Applied { external_id: "S-1".to_owned() };
     host.store.settle(done, applied(), MORNING, leaf(14)).await.unwrap();
 
@@ -42,7 +42,7 @@ async fn invariant_5_in_order_a_second_effect_of_an_order_waits_for_the_first() 
 
     let permits = claim(1_000).await;
     assert_eq!((kinds(&permits), permits[0].order()), (vec!["first"], stuck_order));
-    let again = host.store.begin_attempt(permits.into_iter().next().unwrap(), leaf(15)).await.unwrap();
+    let again = host.store.begin_attempt(permits.into_iter().next().unwrap(), lease(MORNING), leaf(15)).await.unwrap();
     host.store.settle(again, applied(), MORNING, leaf(16)).await.unwrap();
     let permits = claim(1_001).await;
     assert_eq!((kinds(&permits), permits[0].order()), (vec!["second"], stuck_order));

@@ -13,7 +13,7 @@ use portreeve_store::Store;
 use super::{Data, Running};
 use crate::client::{Answer, Server};
 use crate::clock::SystemClock;
-use crate::host::{Host, Locations};
+use crate::host::{Host, Locations, account};
 use crate::output::Output;
 
 /// Rows that are read at once.
@@ -136,7 +136,7 @@ impl Place {
         match self {
             Self::Folder(locations, store) => {
                 let host = Host::open(Arc::clone(store), locations, Arc::new(SystemClock), None).await?;
-                let outbox = host.pipeline.resolve_dead_letter(number, action).await?;
+                let outbox = host.pipeline.resolve_dead_letter(number, action, &account()).await?;
                 host.sequencer.sequence_all().await?;
                 Ok(Resolved { number, outbox: outbox.0, state: state_after(action).to_owned() })
             }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use super::Maker;
 use super::fixture::{
-    ALL, LEASE_MS, NOW, about_order, applied, claim, commit, dead, input, keep, leaf, leaves, next, observe, order_id,
-    release, retry,
+    ALL, ASK_MS, LEASE_MS, NOW, about_order, applied, claim, commit, dead, input, keep, leaf, lease, leaves, next,
+    observe, order_id, release, retry,
 };
-use crate::contract::{OrderEventKind, OrderState, OutboxId, REPLAYS_MAX, Room, Settlement, Store, StoreError};
+use crate::contract::{Lease, OrderEventKind, OrderState, OutboxId, REPLAYS_MAX, Room, Settlement, Store, StoreError};
 use crate::proof::Permit;
 
 fn kinds(permits: &[Permit]) -> Vec<String> {
@@ -31,10 +31,10 @@ pub(crate) async fn of_each_order_the_oldest_delivery_is_claimed_when_it_is_due(
     let permit = permits.remove(0);
     assert_eq!((permit.outbox(), permit.attempt(), permit.tries()), (&outbox("PO-1", "first"), 1, 1));
     assert!(!permit.unresolved());
-    assert_eq!((permit.order(), permit.first_due_at()), (order_id("PO-1"), NOW));
+    assert_eq!((permit.order(), permit.deadline_from()), (order_id("PO-1"), NOW));
     assert_eq!(store.payload(permit.event()).await.unwrap(), b"event");
 
-    let attempt = store.begin_attempt(permit, leaf(21)).await.unwrap();
+    let attempt = store.begin_attempt(permit, lease(0), leaf(21)).await.unwrap();
     let settled = store.settle(attempt, applied(), NOW.plus_ms(5), leaf(22)).await.unwrap();
     assert_eq!(settled.outbox(), &outbox("PO-1", "first"));
     assert_eq!(kinds(&claim(&store, 10).await), ["second"], "the next of the order, the other one is under way");
@@ -46,7 +46,7 @@ pub(crate) async fn of_each_order_the_oldest_delivery_is_claimed_when_it_is_due(
 pub(crate) async fn what_waits_behind_an_earlier_delivery_is_not_due(maker: impl Maker) {
     let store = maker.open().await;
     release(&store, 1, "PO-1", &[("erp", "first"), ("erp", "second")]).await;
-    let attempt = store.begin_attempt(claim(&store, 0).await.remove(0), leaf(11)).await.unwrap();
+    let attempt = store.begin_attempt(claim(&store, 0).await.remove(0), lease(0), leaf(11)).await.unwrap();
     store.settle(attempt, retry(5), NOW, leaf(12)).await.unwrap();
     assert_eq!(store.next_due().await.unwrap(), Some(NOW.plus_ms(5)), "when the first is tried again");
     store.settle_unattempted(claim(&store, 5).await.remove(0), dead(true), NOW, leaf(13)).await.unwrap();
@@ -62,7 +62,11 @@ pub(crate) async fn a_target_gets_as_many_as_it_has_room_for(maker: impl Maker) 
         release(&store, 1 + 10 * number, &format!("PO-{number}"), &[("erp", "order")]).await;
         release(&store, 101 + 10 * number, &format!("WH-{number}"), &[("warehouse", "order")]).await;
     }
-    let room = Room { limits: BTreeMap::from([("erp".to_owned(), 3)]), taken: BTreeMap::from([("erp".to_owned(), 1)]) };
+    let room = Room {
+        limits: BTreeMap::from([("erp".to_owned(), 3)]),
+        taken: BTreeMap::from([("erp".to_owned(), 1)]),
+        ..Room::default()
+    };
     let permits = store.claim(NOW, NOW.plus_ms(LEASE_MS), ALL, room).await.unwrap();
     let to = |target: &str| permits.iter().filter(|permit| permit.target() == target).count();
     assert_eq!((to("erp"), to("warehouse")), (2, 4));
@@ -72,17 +76,59 @@ pub(crate) async fn a_target_gets_as_many_as_it_has_room_for(maker: impl Maker) 
     assert_eq!(one.len(), 1, "no more than was asked for");
 }
 
-pub(crate) async fn a_claim_is_exclusive_until_its_lease_ends_also_over_a_reopening(maker: impl Maker) {
+pub(crate) async fn a_claim_is_exclusive_until_its_lease_ends_or_its_maker_is_gone(maker: impl Maker) {
     let store = maker.open().await;
     release(&store, 1, "PO-1", &[("erp", "order")]).await;
     assert_eq!(claim(&store, 0).await.len(), 1);
     assert!(claim(&store, LEASE_MS - 1).await.is_empty());
     assert_eq!(store.next_due().await.unwrap(), Some(NOW.plus_ms(LEASE_MS)));
-    drop(store);
-    let store = maker.open().await;
-    assert!(claim(&store, LEASE_MS - 1).await.is_empty());
     let again = claim(&store, LEASE_MS).await;
     assert_eq!((again.len(), again[0].unresolved()), (1, false), "nothing was sent under the first claim");
+    drop(store);
+    let store = maker.open().await;
+    assert_eq!(store.next_due().await.unwrap(), Some(NOW), "nothing was sent, so there is nothing to wait for");
+    assert_eq!(claim(&store, LEASE_MS + 1).await.len(), 1);
+}
+
+pub(crate) async fn an_attempt_has_a_lease_of_its_own(maker: impl Maker) {
+    let store = maker.open().await;
+    release(&store, 1, "PO-1", &[("erp", "order")]).await;
+    let permit = claim(&store, 0).await.remove(0);
+    store.begin_attempt(permit, lease(LEASE_MS - 1), leaf(11)).await.unwrap();
+    assert!(claim(&store, 2 * LEASE_MS - 2).await.is_empty(), "the claim's lease has ended, and the attempt's has not");
+    let permit = claim(&store, 2 * LEASE_MS - 1).await.remove(0);
+    // A target may need longer than any lease.
+    let slow = Lease { until: NOW.plus_ms(3 * LEASE_MS), ask_at: NOW.plus_ms(5 * LEASE_MS) };
+    store.begin_attempt(permit, slow, leaf(12)).await.unwrap();
+    assert!(claim(&store, 5 * LEASE_MS - 1).await.is_empty());
+    assert_eq!(claim(&store, 5 * LEASE_MS).await.len(), 1);
+}
+
+pub(crate) async fn an_attempt_whose_maker_is_gone_is_asked_about_when_it_said_so(maker: impl Maker) {
+    let store = maker.open().await;
+    release(&store, 1, "PO-1", &[("erp", "order")]).await;
+    let permit = claim(&store, 0).await.remove(0);
+    store.begin_attempt(permit, lease(0), leaf(11)).await.unwrap();
+    drop(store);
+    let store = maker.open().await;
+    assert_eq!(store.next_due().await.unwrap(), Some(NOW.plus_ms(ASK_MS)));
+    assert!(claim(&store, ASK_MS - 1).await.is_empty(), "the target may still be at it");
+    let again = claim(&store, ASK_MS).await;
+    assert!(again.len() == 1 && again[0].unresolved(), "{again:?}");
+    // Who was to ask is gone as well; the target had its time already.
+    drop(store);
+    assert_eq!(claim(&maker.open().await, ASK_MS).await.len(), 1);
+}
+
+pub(crate) async fn what_a_claimer_has_under_way_it_is_not_given_again(maker: impl Maker) {
+    let store = maker.open().await;
+    release(&store, 1, "PO-1", &[("erp", "first"), ("erp", "second")]).await;
+    release(&store, 11, "PO-2", &[("erp", "first")]).await;
+    assert_eq!(claim(&store, 0).await.len(), 2);
+    let long_after = NOW.plus_ms(100 * LEASE_MS);
+    let room = Room { under_way: BTreeSet::from([outbox("PO-1", "first")]), ..Room::default() };
+    let permits = store.claim(long_after, long_after.plus_ms(LEASE_MS), 1, room).await.unwrap();
+    assert_eq!((permits.len(), permits[0].order()), (1, order_id("PO-2")), "it keeps nobody's place");
 }
 
 pub(crate) async fn two_who_claim_at_once_never_get_the_same(maker: impl Maker) {
@@ -107,13 +153,13 @@ pub(crate) async fn who_lost_the_lease_changes_nothing(maker: impl Maker) {
     release(&store, 1, "PO-1", &[("erp", "order")]).await;
     let late_to_begin = claim(&store, 0).await.remove(0);
     let late_to_settle = claim(&store, LEASE_MS).await.remove(0);
-    let late_to_settle = store.begin_attempt(late_to_settle, leaf(11)).await.unwrap();
+    let late_to_settle = store.begin_attempt(late_to_settle, lease(LEASE_MS), leaf(11)).await.unwrap();
     let late_unattempted = claim(&store, 2 * LEASE_MS).await.remove(0);
     let quick = claim(&store, 3 * LEASE_MS).await.remove(0);
     assert!(quick.unresolved() && quick.attempt() == 2);
     let before = observe(&store).await;
     let lost = |error: StoreError| assert!(matches!(error, StoreError::LeaseLost { .. }), "{error}");
-    lost(store.begin_attempt(late_to_begin, leaf(12)).await.unwrap_err());
+    lost(store.begin_attempt(late_to_begin, lease(0), leaf(12)).await.unwrap_err());
     lost(store.settle(late_to_settle, applied(), NOW, leaf(13)).await.unwrap_err());
     lost(store.settle_unattempted(late_unattempted, dead(true), NOW, leaf(14)).await.unwrap_err());
     assert_eq!(observe(&store).await, before);
@@ -125,7 +171,7 @@ pub(crate) async fn an_attempt_without_an_outcome_is_in_doubt_until_it_is_settle
     let store = maker.open().await;
     release(&store, 1, "PO-1", &[("erp", "order")]).await;
     let permit = claim(&store, 0).await.remove(0);
-    store.begin_attempt(permit, leaf(11)).await.unwrap();
+    store.begin_attempt(permit, lease(0), leaf(11)).await.unwrap();
     drop(store);
 
     let store = maker.open().await;
@@ -136,7 +182,7 @@ pub(crate) async fn an_attempt_without_an_outcome_is_in_doubt_until_it_is_settle
     let permit = claim(&store, 2 * LEASE_MS).await.remove(0);
     assert!(permit.unresolved());
     // A later attempt that surely failed says nothing about the earlier one.
-    let attempt = store.begin_attempt(permit, leaf(13)).await.unwrap();
+    let attempt = store.begin_attempt(permit, lease(0), leaf(13)).await.unwrap();
     store.settle(attempt, retry(3 * LEASE_MS), NOW, leaf(14)).await.unwrap();
     assert_eq!(store.next_due().await.unwrap(), Some(NOW.plus_ms(3 * LEASE_MS)));
     assert!(claim(&store, 3 * LEASE_MS - 1).await.is_empty());
@@ -145,6 +191,35 @@ pub(crate) async fn an_attempt_without_an_outcome_is_in_doubt_until_it_is_settle
     store.settle_unattempted(permit, applied(), NOW, leaf(15)).await.unwrap();
     assert_eq!(leaves(&store).await.len(), 7, "one for each write");
     assert_eq!(store.summary().await.unwrap().retried, 1);
+}
+
+pub(crate) async fn what_surely_did_nothing_leaves_no_doubt(maker: impl Maker) {
+    let store = maker.open().await;
+    release(&store, 1, "PO-1", &[("erp", "order")]).await;
+    let unknown = || Settlement::Unknown { due_at: NOW, code: "unknown".to_owned() };
+    for (number, settlement, doubts) in [(11, retry(0), 0), (21, unknown(), 1), (31, retry(0), 1), (41, unknown(), 2)] {
+        let permit = claim(&store, 0).await.remove(0);
+        let attempt = store.begin_attempt(permit, lease(0), leaf(number)).await.unwrap();
+        store.settle(attempt, settlement, NOW, leaf(number + 1)).await.unwrap();
+        let permit = claim(&store, 0).await.remove(0);
+        assert_eq!(permit.doubts(), doubts);
+        // What is no attempt is no doubt either.
+        store.settle_unattempted(permit, unknown(), NOW, leaf(number + 2)).await.unwrap();
+    }
+    // Nor is one without an outcome nothing.
+    let permit = claim(&store, 0).await.remove(0);
+    store.begin_attempt(permit, lease(0), leaf(51)).await.unwrap();
+    assert_eq!(claim(&store, LEASE_MS).await.remove(0).doubts(), 3);
+}
+
+pub(crate) async fn a_deadline_counts_from_the_first_claim(maker: impl Maker) {
+    let store = maker.open().await;
+    release(&store, 1, "PO-1", &[("erp", "order")]).await;
+    for claimed in [100 * LEASE_MS, 200 * LEASE_MS] {
+        let permit = claim(&store, claimed).await.remove(0);
+        assert_eq!(permit.deadline_from(), NOW.plus_ms(100 * LEASE_MS), "nobody tried before");
+        store.settle_unattempted(permit, retry(0), NOW, leaf(u64::try_from(claimed).unwrap())).await.unwrap();
+    }
 }
 
 /// Takes in a request to cancel an order, and commits it.
@@ -161,7 +236,7 @@ pub(crate) async fn after_a_request_to_cancel_no_delivery_begins(maker: impl Mak
     let claimed = claim(&store, 0).await.remove(0);
     ask_to_cancel(&store, 21, "PO-1").await;
     let before = observe(&store).await;
-    let begun = store.begin_attempt(claimed, leaf(23)).await;
+    let begun = store.begin_attempt(claimed, lease(0), leaf(23)).await;
     assert!(matches!(begun, Err(StoreError::LeaseLost { .. })), "whoever had claimed it: {begun:?}");
     assert_eq!(observe(&store).await, before);
     let permits = claim(&store, LEASE_MS).await;
@@ -178,7 +253,7 @@ pub(crate) async fn a_delivery_under_way_ends_as_it_ends_and_is_not_tried_again(
     {
         release(&store, number, key, &[("erp", "order")]).await;
         let permit = claim(&store, 0).await.remove(0);
-        let attempt = store.begin_attempt(permit, leaf(number + 2)).await.unwrap();
+        let attempt = store.begin_attempt(permit, lease(0), leaf(number + 2)).await.unwrap();
         ask_to_cancel(&store, number + 10, key).await;
         store.settle(attempt, settlement, NOW, leaf(number + 3)).await.unwrap();
         assert_eq!(store.order(order_id(key)).await.unwrap().unwrap().deliveries[0].state, state);
@@ -190,6 +265,60 @@ pub(crate) async fn a_delivery_under_way_ends_as_it_ends_and_is_not_tried_again(
     assert!(matches!(replayed, Err(StoreError::CancelRequested { .. })), "{replayed:?}");
     assert_eq!(observe(&store).await, before);
     store.abandon_dead_letter(letter.exception, NOW, leaf(302)).await.unwrap();
+}
+
+pub(crate) async fn what_is_in_doubt_is_asked_about_also_after_a_request_to_cancel(maker: impl Maker) {
+    let store = maker.open().await;
+    let order = async |store: &Arc<dyn Store>, key: &str| store.order(order_id(key)).await.unwrap().unwrap();
+    for (number, key) in [(1, "PO-1"), (101, "PO-2"), (201, "PO-3")] {
+        release(&store, number, key, &[("erp", "order")]).await;
+        let permit = claim(&store, 0).await.remove(0);
+        let attempt = store.begin_attempt(permit, lease(0), leaf(number + 2)).await.unwrap();
+        if key != "PO-3" {
+            let unknown = Settlement::Unknown { due_at: NOW.plus_ms(5), code: "unknown".to_owned() };
+            store.settle(attempt, unknown, NOW, leaf(number + 3)).await.unwrap();
+        }
+        ask_to_cancel(&store, number + 10, key).await;
+        let order = order(&store, key).await;
+        assert_eq!((order.state, order.deliveries[0].state.as_str()), (OrderState::Released, "in-doubt"));
+    }
+    assert_eq!(store.next_due().await.unwrap(), Some(NOW.plus_ms(5)));
+    assert!(claim(&store, 4).await.is_empty());
+    let room = Room { limits: BTreeMap::from([("erp".to_owned(), 1)]), ..Room::default() };
+    assert_eq!(store.claim(NOW.plus_ms(5), NOW.plus_ms(6), ALL, room).await.unwrap().len(), 1, "a question takes room");
+    let mut permits = claim(&store, 6).await;
+    assert!(permits.len() == 2 && permits.iter().all(|permit| permit.withheld() && permit.unresolved()));
+    let begun = store.begin_attempt(permits.remove(0), lease(6), leaf(401)).await;
+    assert!(matches!(begun, Err(StoreError::LeaseLost { .. })), "it may be asked about alone: {begun:?}");
+    let before = observe(&store).await;
+    store.settle_unattempted(permits.remove(0), applied(), NOW, leaf(402)).await.unwrap();
+    assert_ne!(observe(&store).await, before);
+    assert_eq!(order(&store, "PO-2").await.deliveries[0].state, "delivered");
+
+    // The host of the third ended during its call.
+    drop(store);
+    let store = maker.open().await;
+    let permits = claim(&store, ASK_MS).await;
+    assert_eq!(permits.iter().map(Permit::order).collect::<Vec<_>>(), [order_id("PO-3"), order_id("PO-1")]);
+    for (permit, number) in permits.into_iter().zip(403..) {
+        store.settle_unattempted(permit, Settlement::Absent, NOW, leaf(number)).await.unwrap();
+    }
+    for key in ["PO-1", "PO-3"] {
+        let order = order(&store, key).await;
+        assert_eq!((order.state, order.deliveries[0].state.as_str()), (OrderState::Held, "withheld"), "{key}");
+    }
+    assert_eq!(store.next_due().await.unwrap(), None);
+}
+
+pub(crate) async fn what_the_target_does_not_have_is_in_doubt_no_more(maker: impl Maker) {
+    let store = maker.open().await;
+    release(&store, 1, "PO-1", &[("erp", "order")]).await;
+    let permit = claim(&store, 0).await.remove(0);
+    store.begin_attempt(permit, lease(0), leaf(11)).await.unwrap();
+    let permit = claim(&store, LEASE_MS).await.remove(0);
+    store.settle_unattempted(permit, Settlement::Absent, NOW.plus_ms(LEASE_MS), leaf(12)).await.unwrap();
+    let permit = claim(&store, LEASE_MS).await.remove(0);
+    assert_eq!((permit.unresolved(), permit.withheld(), permit.attempt()), (false, false, 2));
 }
 
 pub(crate) async fn a_dead_letter_keeps_later_deliveries_back_or_lets_them_pass(maker: impl Maker) {
@@ -223,7 +352,7 @@ pub(crate) async fn a_dead_letter_is_replayed_so_often_and_no_more(maker: impl M
     let store = maker.open().await;
     release(&store, 1, "PO-1", &[("erp", "order")]).await;
     let permit = claim(&store, 0).await.remove(0);
-    let mut attempt = store.begin_attempt(permit, leaf(11)).await.unwrap();
+    let mut attempt = store.begin_attempt(permit, lease(0), leaf(11)).await.unwrap();
     for replay in 1..=u64::from(REPLAYS_MAX) {
         store.settle(attempt, dead(true), NOW, leaf(100 * replay)).await.unwrap();
         let letter = store.dead_letters(0, ALL).await.unwrap().remove(0);
@@ -232,8 +361,8 @@ pub(crate) async fn a_dead_letter_is_replayed_so_often_and_no_more(maker: impl M
         let permit = claim(&store, 9).await.remove(0);
         assert!(permit.unresolved(), "what was given up may have worked after all");
         assert_eq!((permit.tries(), u64::from(permit.attempt())), (1, replay + 1));
-        assert_eq!(permit.first_due_at(), NOW.plus_ms(9));
-        attempt = store.begin_attempt(permit, leaf(100 * replay + 2)).await.unwrap();
+        assert_eq!((permit.doubts(), permit.deadline_from()), (0, NOW.plus_ms(9)));
+        attempt = store.begin_attempt(permit, lease(0), leaf(100 * replay + 2)).await.unwrap();
     }
     store.settle(attempt, dead(true), NOW, leaf(9_000)).await.unwrap();
     let letter = store.dead_letters(0, ALL).await.unwrap().remove(0);

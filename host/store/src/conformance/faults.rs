@@ -7,7 +7,7 @@ use portreeve_model::Digest;
 
 use super::configuration::{rows, table};
 use super::fixture::{
-    ALL, LEASE_MS, NOW, applied, claim, dead, input, keep, leaf, leaves, next, observe, release, released,
+    ALL, LEASE_MS, NOW, applied, claim, dead, input, keep, leaf, lease, leaves, next, observe, release, released,
 };
 use super::{Fault, Maker};
 use crate::contract::{Store, StoreError, TreeHead};
@@ -129,7 +129,7 @@ async fn ready(write: &str, store: &Arc<dyn Store>, exception: u64, after_ms: i6
             None => Ready::Done,
             Some(permit) if write == "begin_attempt" && permit.unresolved() => Ready::Done,
             Some(permit) if write == "settle" && !permit.unresolved() => {
-                Ready::Attempt(store.begin_attempt(permit, leaf(50)).await.unwrap())
+                Ready::Attempt(store.begin_attempt(permit, lease(after_ms), leaf(50)).await.unwrap())
             }
             Some(permit) => Ready::Permit(permit),
         },
@@ -167,7 +167,9 @@ async fn go(write: &str, store: &Arc<dyn Store>, ready: Ready, after_ms: i64) ->
             assert_eq!(permits.len(), 1, "what an unknown outcome may have claimed comes back");
             Ok(())
         }
-        ("begin_attempt", Ready::Permit(permit)) => store.begin_attempt(permit, leaf(60)).await.map(|_| ()),
+        ("begin_attempt", Ready::Permit(permit)) => {
+            store.begin_attempt(permit, lease(after_ms), leaf(60)).await.map(|_| ())
+        }
         ("settle", Ready::Attempt(attempt)) => store.settle(attempt, applied(), NOW, leaf(60)).await.map(|_| ()),
         // The target was asked and has the effect.
         ("settle", Ready::Permit(permit)) => {

@@ -9,8 +9,8 @@ use portreeve_record::leaf::{Code, ExceptionLeaf, LeafBody};
 
 use crate::contract::{
     CustomerEvent, Decided, DecisionCommit, Disposition, DocumentPosition, HoldOwner, InputId, JournalEntry,
-    JournalOutcome, NewDocument, NewEnvelope, NewException, NewHold, NewOrder, NewOrderEvent, NewOutbox, NewPayload,
-    OrderEventKind, OrderState, Room, Settlement, Store, StoreError,
+    JournalOutcome, Lease, NewDocument, NewEnvelope, NewException, NewHold, NewOrder, NewOrderEvent, NewOutbox,
+    NewPayload, OrderEventKind, OrderState, Room, Settlement, Store, StoreError,
 };
 use crate::proof::{Committed, Journaled, Permit};
 
@@ -20,12 +20,16 @@ pub(crate) const NOW: Instant = Instant(1_772_438_400_000);
 /// How long a claim lasts here.
 pub(crate) const LEASE_MS: i64 = 60_000;
 
+/// How long after its beginning an attempt may be asked about.
+pub(crate) const ASK_MS: i64 = LEASE_MS / 4;
+
 /// More rows than any case has.
 pub(crate) const ALL: u32 = 1_000;
 
 /// Some leaf; the same number makes the same one.
 pub(crate) fn leaf(number: u64) -> Leaf {
-    let body = ExceptionLeaf { exception: number, stage: Code::of("test"), code: Code::of("test") };
+    let code = Code::of("test");
+    let body = ExceptionLeaf { exception: number, stage: code.clone(), code, order: None, outbox: None, who: None };
     Leaf::new("host-1", NOW, LeafBody::Exception(body)).unwrap()
 }
 
@@ -196,6 +200,12 @@ pub(crate) async fn release(store: &Arc<dyn Store>, number: u64, key: &str, effe
 pub(crate) async fn claim(store: &Arc<dyn Store>, after_ms: i64) -> Vec<Permit> {
     let now = NOW.plus_ms(after_ms);
     store.claim(now, now.plus_ms(LEASE_MS), ALL, Room::default()).await.unwrap()
+}
+
+/// The lease of an attempt that begins at some time after the beginning.
+pub(crate) fn lease(after_ms: i64) -> Lease {
+    let now = NOW.plus_ms(after_ms);
+    Lease { until: now.plus_ms(LEASE_MS), ask_at: now.plus_ms(ASK_MS) }
 }
 
 pub(crate) fn applied() -> Settlement {

@@ -90,9 +90,11 @@ macro_rules! suite {
                 usage_counts_each_order_once_and_each_budget_apart, a_subject_is_found_in_everything_that_is_about_it;
             deliver: of_each_order_the_oldest_delivery_is_claimed_when_it_is_due, what_waits_behind_an_earlier_delivery_is_not_due,
                 a_target_gets_as_many_as_it_has_room_for,
-                a_claim_is_exclusive_until_its_lease_ends_also_over_a_reopening, two_who_claim_at_once_never_get_the_same,
-                who_lost_the_lease_changes_nothing, an_attempt_without_an_outcome_is_in_doubt_until_it_is_settled,
+                a_claim_is_exclusive_until_its_lease_ends_or_its_maker_is_gone, an_attempt_has_a_lease_of_its_own,
+                an_attempt_whose_maker_is_gone_is_asked_about_when_it_said_so, what_a_claimer_has_under_way_it_is_not_given_again, two_who_claim_at_once_never_get_the_same,
+                who_lost_the_lease_changes_nothing, what_surely_did_nothing_leaves_no_doubt, a_deadline_counts_from_the_first_claim, an_attempt_without_an_outcome_is_in_doubt_until_it_is_settled,
                 after_a_request_to_cancel_no_delivery_begins, a_delivery_under_way_ends_as_it_ends_and_is_not_tried_again,
+                what_is_in_doubt_is_asked_about_also_after_a_request_to_cancel, what_the_target_does_not_have_is_in_doubt_no_more,
                 a_dead_letter_keeps_later_deliveries_back_or_lets_them_pass, a_dead_letter_is_replayed_so_often_and_no_more,
                 dead_letters_are_paged_by_their_exception;
             log: leaves_get_their_index_in_commit_order, of_two_sequencers_one_appends,

@@ -8,8 +8,8 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
 use super::fixture::{
-    ALL, LEASE_MS, NOW, applied, commit, dead, decision_of, exception, input, input_id, leaf, leaves, order_id,
-    released,
+    ALL, ASK_MS, LEASE_MS, NOW, applied, commit, dead, decision_of, exception, input, input_id, leaf, lease, leaves,
+    order_id, released,
 };
 use super::{Fault, Maker};
 use crate::contract::{
@@ -132,6 +132,7 @@ struct Delivery {
     blocks: bool,
     due: i64,
     lease: i64,
+    ask: i64,
     claims: u32,
     /// When it died, in the order of deaths.
     died: usize,
@@ -167,8 +168,11 @@ async fn tell<M: Maker>(story: Vec<(Step, Option<Fault>)>) {
     let mut model = Model::default();
     for (step, fault) in story {
         if matches!(step, Step::Reopen) {
-            // Whoever held a claim is gone; the claim is not.
+            // Whoever held a claim is gone, and so is the claim.
             (model.permits, model.attempts) = (Vec::new(), Vec::new());
+            for delivery in model.deliveries.iter_mut().filter(|delivery| delivery.state == "pending") {
+                delivery.lease = if delivery.unresolved { delivery.lease.min(delivery.ask) } else { 0 };
+            }
             drop(store);
             store = maker.open().await;
         } else {
@@ -198,14 +202,15 @@ impl Model {
             Step::Begin => {
                 let Some((permit, index, claim)) = self.permits.pop() else { return };
                 maker.fail_next_commit(fault);
-                let result = store.begin_attempt(permit, leaf(number)).await;
+                let result = store.begin_attempt(permit, lease(self.now), leaf(number)).await;
                 maker.fail_next_commit(None);
                 if !self.holds(index, claim, &result) || !persisted(&result, fault) {
                     return;
                 }
                 self.leaves.push(leaf(number).id().short());
-                let delivery = &mut self.deliveries[index];
+                let (now, delivery) = (self.now, &mut self.deliveries[index]);
                 (delivery.attempts, delivery.unresolved) = (delivery.attempts + 1, true);
+                (delivery.lease, delivery.ask) = (now + LEASE_MS, now + ASK_MS);
                 self.attempts.extend(result.ok().map(|attempt| (attempt, index, claim)));
             }
             Step::Settle(ending) => {
@@ -352,6 +357,7 @@ impl Model {
                 blocks: false,
                 due: 0,
                 lease: 0,
+                ask: 0,
                 claims: 0,
                 died: 0,
                 ended: 0,

@@ -7,7 +7,7 @@ use portreeve_model::{Instant, Reply};
 use super::Maker;
 use super::fixture::{
     ALL, NOW, about_order, applied, claim, commit, dead, decision_of, envelope, exception, input, input_id, keep, leaf,
-    leaves, next, observe, order_id, order_in, release, released,
+    lease, leaves, next, observe, order_id, order_in, release, released,
 };
 use crate::contract::{
     Decided, FORGOTTEN, Forgotten, InputId, JournalOutcome, OrderEventKind, OrderState, Store, StoreError,
@@ -26,7 +26,7 @@ async fn finished(store: &Arc<dyn Store>, before: Instant) -> Vec<InputId> {
 async fn delivered(store: &Arc<dyn Store>, number: u64, key: &str, after_ms: i64) {
     release(store, number, key, &[("erp", "order")]).await;
     let permit = claim(store, after_ms).await.remove(0);
-    let attempt = store.begin_attempt(permit, leaf(number + 2)).await.unwrap();
+    let attempt = store.begin_attempt(permit, lease(0), leaf(number + 2)).await.unwrap();
     store.settle(attempt, applied(), NOW.plus_ms(after_ms), leaf(number + 3)).await.unwrap();
 }
 

@@ -5,8 +5,8 @@ use portreeve_record::Leaf;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::contract::{DeadLetter, OutboxId, REPLAYS_MAX, StoreError};
-use crate::sqlite::rows::{Result, damaged, insert_leaf, signed, unsigned};
-use crate::sqlite::{failed, order_event};
+use crate::sqlite::rows::{Result, damaged, signed, unsigned};
+use crate::sqlite::{failed, order_event, trail};
 
 pub(super) fn list(connection: &Connection, after: u64, limit: u32) -> Result<Vec<DeadLetter>> {
     let mut statement = connection
@@ -25,7 +25,7 @@ pub(super) fn list(connection: &Connection, after: u64, limit: u32) -> Result<Ve
         letters.push(DeadLetter {
             exception: unsigned(row.get(0).map_err(failed)?)?,
             outbox: OutboxId(row.get(1).map_err(failed)?),
-            order: OrderId::parse(&order).map_err(|error| damaged("an order id", &error))?,
+            order: order_id(&order)?,
             number: row.get(3).map_err(failed)?,
             target: row.get(4).map_err(failed)?,
             kind: row.get(5).map_err(failed)?,
@@ -47,28 +47,35 @@ pub(super) fn replay(tx: &Connection, exception: u64, at: Instant, leaf: &Leaf) 
         return Err(StoreError::CancelRequested { outbox: outbox.0 });
     }
     // An attempt that was given up may have worked after all: it is looked up first.
-    let replays = tx
+    let (replays, order) = tx
         .prepare_cached(
-            "UPDATE outbox SET state = 'pending', unresolved = (attempts > 0), due_at = ?2, first_due_at = ?2,
-                    lease_until = 0, replays = replays + 1, attempts_before = attempts, blocks = 0
-             WHERE id = ?1 RETURNING replays",
+            "UPDATE outbox SET state = 'pending', unresolved = (attempts > 0), due_at = ?2, deadline_from = ?2,
+                    doubts = 0, lease_until = 0, replays = replays + 1, attempts_before = attempts, blocks = 0
+             WHERE id = ?1 RETURNING replays, order_id",
         )
-        .and_then(|mut update| update.query_row(params![outbox.0, at.0], |row| row.get::<_, u32>(0)))
+        .and_then(|mut update| {
+            update.query_row(params![outbox.0, at.0], |row| Ok((row.get::<_, u32>(0)?, row.get::<_, String>(1)?)))
+        })
         .map_err(failed)?;
     if replays > REPLAYS_MAX {
         return Err(StoreError::ReplaysSpent { outbox: outbox.0, replays: REPLAYS_MAX });
     }
-    insert_leaf(tx, leaf)?;
+    trail::leaf_about_order(tx, leaf, order_id(&order)?)?;
     Ok(outbox)
 }
 
 pub(super) fn abandon(tx: &Connection, exception: u64, at: Instant, leaf: &Leaf) -> Result<OutboxId> {
     let outbox = close(tx, exception, at)?;
-    tx.prepare_cached("UPDATE outbox SET state = 'abandoned' WHERE id = ?1")
-        .and_then(|mut update| update.execute([&outbox.0]))
+    let order: String = tx
+        .prepare_cached("UPDATE outbox SET state = 'abandoned' WHERE id = ?1 RETURNING order_id")
+        .and_then(|mut update| update.query_row([&outbox.0], |row| row.get(0)))
         .map_err(failed)?;
-    insert_leaf(tx, leaf)?;
+    trail::leaf_about_order(tx, leaf, order_id(&order)?)?;
     Ok(outbox)
+}
+
+fn order_id(text: &str) -> Result<OrderId> {
+    OrderId::parse(text).map_err(|error| damaged("an order id", &error))
 }
 
 /// Closes the exception of a dead letter, and names the delivery.

@@ -93,7 +93,7 @@ fn delivered(orders: i64) -> Connection {
                                  event, decision, configuration, decided_at, leaf)
              VALUES (hex(?1), (SELECT max(position) FROM document), 'edi', 'acme', hex(?1), 'released', 1, 'USD', 0, '',
                      ?1, ?1, 1, 0, ?1)",
-            "INSERT INTO outbox (id, order_id, target, kind, event, state, attempts, due_at, first_due_at)
+            "INSERT INTO outbox (id, order_id, target, kind, event, state, attempts, due_at, deadline_from)
              VALUES (hex(?1), hex(?1), 'erp', 'order.created', ?1, 'delivered', 1, 0, 0)",
             "INSERT INTO leaf (id, bytes, idx) VALUES (?1, ?1, (SELECT count(*) FROM input))",
         ] {

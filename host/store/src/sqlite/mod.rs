@@ -47,7 +47,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::contract::{
     Configuration, CustomerAggregate, DeadLetter, DecisionCommit, DocumentPosition, DocumentView, ExceptionView,
-    Forgotten, HistoryQuery, InputId, JournalEntry, JournalOutcome, KeptInput, NewReference, OpenPayload,
+    Forgotten, HistoryQuery, InputId, JournalEntry, JournalOutcome, KeptInput, Lease, NewReference, OpenPayload,
     OrderStanding, OrderState, OrderTrail, OrderView, OutboxId, PluginUsage, ReferenceTable, ReferenceWanted, Room,
     Settlement, Store, StoreError, Summary, TreeHead, UnsequencedLeaf,
 };
@@ -94,6 +94,7 @@ impl SqliteStore {
         let file = folder.join("portreeve.db");
         let mut connection = connect(&file)?;
         migrate(&mut connection)?;
+        rows::end_claims(&connection)?;
         prepare(&mut connection).map_err(failed)?;
         let reader = Arc::new(Mutex::new(connect(&file)?));
         let people = connect(&file)?;
@@ -316,9 +317,10 @@ impl Store for SqliteStore {
         self.writer.write(move |tx| rows::claim(tx, now, lease_until, limit, &room)).await
     }
 
-    async fn begin_attempt(&self, permit: Permit, leaf: Leaf) -> Result<Attempt, StoreError> {
+    async fn begin_attempt(&self, permit: Permit, lease: Lease, leaf: Leaf) -> Result<Attempt, StoreError> {
         let (seq, epoch, attempt, order) = (permit.seq, permit.epoch, permit.attempt, permit.order);
-        let begun = self.writer.write(move |tx| rows::begin_attempt(tx, seq, epoch, attempt, order, &leaf)).await?;
+        let begun =
+            self.writer.write(move |tx| rows::begin_attempt(tx, seq, epoch, attempt, order, lease, &leaf)).await?;
         rows::held(begun, &permit)?;
         Ok(Attempt { permit })
     }

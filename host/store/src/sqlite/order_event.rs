@@ -5,12 +5,14 @@
 //! begins after a request that is on record, and none that is under way loses its
 //! outcome: it settles as before, and only a further attempt does not happen.
 
+use std::collections::BTreeSet;
+
 use portreeve_model::{Instant, OrderId};
 use rusqlite::{Connection, OptionalExtension, Params, params};
 
 use crate::contract::{
     DecisionCommit, DocumentPosition, EVENTS_SHOWN_MAX, InputId, NewHold, NewOrderEvent, OrderEventKind,
-    OrderEventView, OrderStanding, OrderState,
+    OrderEventView, OrderStanding, OrderState, OutboxId,
 };
 use crate::proof::Permit;
 use crate::sqlite::failed;
@@ -63,7 +65,7 @@ fn keep_back(tx: &Connection, order: &str, state: &str, hold: &NewHold, at: Inst
         return Ok(());
     }
     insert_hold(tx, order, hold, at, order_value(tx, order)?)?;
-    held_when_nothing_is_under_way(tx, order, at)
+    held_when_nothing_is_in_doubt(tx, order)
 }
 
 fn order_value(tx: &Connection, order: &str) -> Result<i64> {
@@ -75,48 +77,60 @@ fn order_value(tx: &Connection, order: &str) -> Result<i64> {
 /// How an attempt ended whose delivery was withheld meanwhile: as it ended, but there is
 /// no further one. Returns how many rows it was, as for any other: none where no attempt
 /// had begun, since then nothing has to be known of it.
-pub(super) fn settle_withheld(tx: &Connection, permit: &Permit, settled: impl Params, at: Instant) -> Result<usize> {
+pub(super) fn settle_withheld(tx: &Connection, permit: &Permit, settled: impl Params) -> Result<usize> {
     let changed = tx
         .prepare_cached(
             "UPDATE outbox SET state = CASE ?3 WHEN 'pending' THEN 'withheld' ELSE ?3 END, unresolved = ?4,
-                    due_at = ?5, external_id = ?6, last_code = ?7, blocks = ?8, lease_until = 0
+                    due_at = ?5, external_id = ?6, last_code = ?7, blocks = ?8, doubts = coalesce(?9, doubts),
+                    lease_until = 0
              WHERE seq = ?1 AND epoch = ?2 AND state = 'withheld' AND attempts > 0",
         )
         .and_then(|mut update| update.execute(settled))
         .map_err(failed)?;
-    held_when_nothing_is_under_way(tx, &permit.order.to_string(), at)?;
+    held_when_nothing_is_in_doubt(tx, &permit.order.to_string())?;
     Ok(changed)
 }
 
-/// Ends the leases of withheld deliveries that nobody settled in time: their host is
-/// gone, and their orders are held from now on.
-pub(super) fn end_passed_leases(tx: &Connection, now: Instant) -> Result<()> {
-    let passed: Vec<String> = tx
+/// Withheld deliveries of which nobody knows whether they arrived, and that are due to
+/// be asked about: place in the outbox, and target. There are few of them.
+pub(super) fn due_questions(
+    tx: &Connection,
+    now: Instant,
+    limit: u32,
+    under_way: &BTreeSet<OutboxId>,
+) -> Result<Vec<(i64, String)>> {
+    let mut statement = tx
         .prepare_cached(
-            "UPDATE outbox SET lease_until = 0
-             WHERE state = 'withheld' AND lease_until > 0 AND lease_until <= ?1 RETURNING order_id",
+            "SELECT seq, target, id FROM outbox
+             WHERE state = 'withheld' AND unresolved = 1 AND due_at <= ?1 AND lease_until <= ?1
+             ORDER BY due_at, seq",
         )
-        .map_err(failed)?
-        .query_map([now.0], |row| row.get(0))
-        .map_err(failed)?
-        .collect::<rusqlite::Result<_>>()
         .map_err(failed)?;
-    passed.iter().try_for_each(|order| held_when_nothing_is_under_way(tx, order, now))
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let mut rows = statement.query([now.0]).map_err(failed)?;
+    let mut due = Vec::new();
+    while due.len() < limit
+        && let Some(row) = rows.next().map_err(failed)?
+    {
+        if !under_way.contains(&OutboxId(row.get(2).map_err(failed)?)) {
+            due.push((row.get(0).map_err(failed)?, row.get(1).map_err(failed)?));
+        }
+    }
+    Ok(due)
 }
 
 /// A released order whose deliveries are withheld is a held one, from when nothing of it
-/// is under way any more: until then it may still arrive. An attempt that has begun is
-/// unresolved until it is settled.
-fn held_when_nothing_is_under_way(tx: &Connection, order: &str, at: Instant) -> Result<()> {
+/// is in doubt any more: until then it may have arrived. An attempt that has begun is
+/// unresolved until it is settled, and after an unknown outcome until the target says.
+fn held_when_nothing_is_in_doubt(tx: &Connection, order: &str) -> Result<()> {
     tx.prepare_cached(
         "UPDATE orders SET state = 'held', queue = hold.queue, why = hold.reason || ': a delivery is withheld'
          FROM (SELECT queue, reason FROM hold WHERE order_id = ?1 ORDER BY id DESC LIMIT 1) AS hold
          WHERE orders.id = ?1 AND orders.state = 'released'
            AND EXISTS (SELECT 1 FROM outbox WHERE order_id = ?1 AND outbox.state = 'withheld')
-           AND NOT EXISTS (SELECT 1 FROM outbox
-                           WHERE order_id = ?1 AND outbox.state = 'withheld' AND unresolved AND lease_until > ?2)",
+           AND NOT EXISTS (SELECT 1 FROM outbox WHERE order_id = ?1 AND outbox.state = 'withheld' AND unresolved)",
     )
-    .and_then(|mut update| update.execute(params![order, at.0]))
+    .and_then(|mut update| update.execute([order]))
     .map_err(failed)?;
     Ok(())
 }

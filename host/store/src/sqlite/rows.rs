@@ -4,6 +4,8 @@
 //! INVARIANT: a function that changes state takes a leaf and inserts it; nothing
 //! here begins or commits.
 
+use std::collections::BTreeSet;
+
 use portreeve_model::reference::Row as ReferenceRow;
 use portreeve_model::{ChannelId, Currency, Digest, Instant, Money, OrderId, PluginName, Reply, SenderId};
 use portreeve_record::{Leaf, PayloadKey, Sealed};
@@ -11,7 +13,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::contract::{
     Configuration, Decided, DecisionCommit, DeliveryView, DocumentPosition, ExceptionView, HoldOwner, InputId,
-    JournalEntry, JournalOutcome, NewException, NewHold, NewOrder, NewPayload, OrderState, OrderView, OutboxId,
+    JournalEntry, JournalOutcome, Lease, NewException, NewHold, NewOrder, NewPayload, OrderState, OrderView, OutboxId,
     PluginUsage, ReferenceTable, ReferenceWanted, Room, SUM_MINOR_MAX, Settlement, StoreError, TreeHead,
     UnsequencedLeaf,
 };
@@ -508,7 +510,7 @@ fn insert_order(tx: &Connection, decision: &DecisionCommit, order: &NewOrder, po
     }
     for row in &order.outbox {
         tx.prepare_cached(
-            "INSERT INTO outbox (id, order_id, target, kind, event, due_at, first_due_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6)",
+            "INSERT INTO outbox (id, order_id, target, kind, event, due_at, deadline_from) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6)",
         )
         .and_then(|mut insert| {
             insert.execute(params![
@@ -585,16 +587,37 @@ pub(super) fn claim(
     limit: u32,
     room: &Room,
 ) -> Result<Vec<Permit>> {
-    order_event::end_passed_leases(tx, now)?;
-    let mut permits = Vec::new();
+    let mut permits: Vec<Permit> = Vec::new();
+    let mut room = room.clone();
     let mut limit = limit;
+    for (seq, target) in order_event::due_questions(tx, now, limit, &room.under_way)? {
+        if room.left(&target) > 0 {
+            permits.push(claim_one(tx, seq, now, lease_until)?);
+            limit = limit.saturating_sub(1);
+            let taken = room.taken.entry(target).or_insert(0);
+            *taken = taken.saturating_add(1);
+        }
+    }
     for target in pending_targets(tx)? {
-        for seq in due_rows(tx, &target, now, room.left(&target).min(limit))? {
-            permits.push(claim_one(tx, seq, lease_until)?);
+        for seq in due_rows(tx, &target, now, room.left(&target).min(limit), &room.under_way)? {
+            permits.push(claim_one(tx, seq, now, lease_until)?);
             limit = limit.saturating_sub(1);
         }
     }
     Ok(permits)
+}
+
+/// Ends the claims of earlier processes: who opens the folder has its lock, so none of
+/// them lives. What one of them may have sent is asked about no sooner than it said.
+pub(super) fn end_claims(connection: &Connection) -> Result<()> {
+    connection
+        .execute_batch(
+            "UPDATE outbox SET lease_until = CASE WHEN unresolved THEN min(lease_until, ask_at) ELSE 0 END
+             WHERE state = 'pending' AND lease_until > 0;
+             UPDATE outbox SET lease_until = min(lease_until, ask_at)
+             WHERE state = 'withheld' AND unresolved = 1 AND lease_until > 0;",
+        )
+        .map_err(failed)
 }
 
 /// The targets of pending rows: a step in the index for each, however many rows it has.
@@ -616,30 +639,61 @@ fn pending_targets(tx: &Connection) -> Result<Vec<String>> {
 
 /// Due rows that are the head of their order's outbox: an earlier row that is
 /// pending, or dead and blocking, keeps the later ones back.
-fn due_rows(tx: &Connection, target: &str, now: Instant, limit: u32) -> Result<Vec<i64>> {
-    tx.prepare_cached(
-        "SELECT seq FROM outbox AS head
+fn due_rows(
+    tx: &Connection,
+    target: &str,
+    now: Instant,
+    limit: u32,
+    under_way: &BTreeSet<OutboxId>,
+) -> Result<Vec<i64>> {
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let mut statement = tx
+        .prepare_cached(
+            "SELECT seq, id FROM outbox AS head
          WHERE state = 'pending' AND target = ?1 AND due_at <= ?2 AND lease_until <= ?2
            AND NOT EXISTS (SELECT 1 FROM outbox AS earlier
                            WHERE earlier.order_id = head.order_id AND earlier.seq < head.seq
                              AND (earlier.state = 'pending' OR (earlier.state = 'dead' AND earlier.blocks)))
-         ORDER BY due_at, seq LIMIT ?3",
-    )
-    .map_err(failed)?
-    .query_map(params![target, now.0, limit], |row| row.get(0))
-    .map_err(failed)?
-    .collect::<rusqlite::Result<_>>()
-    .map_err(failed)
+         ORDER BY due_at, seq",
+        )
+        .map_err(failed)?;
+    // Rows are read as they are needed, so nothing but `limit` bounds them.
+    let mut rows = statement.query(params![target, now.0]).map_err(failed)?;
+    let mut due = Vec::new();
+    while due.len() < limit
+        && let Some(row) = rows.next().map_err(failed)?
+    {
+        if !under_way.contains(&OutboxId(row.get(1).map_err(failed)?)) {
+            due.push(row.get(0).map_err(failed)?);
+        }
+    }
+    Ok(due)
 }
 
-fn claim_one(tx: &Connection, seq: i64, lease_until: Instant) -> Result<Permit> {
-    let (outbox, order, target, kind, event, attempts, epoch, unresolved, first_due_at, attempts_before) = tx
+fn claim_one(tx: &Connection, seq: i64, now: Instant, lease_until: Instant) -> Result<Permit> {
+    let (
+        outbox,
+        order,
+        target,
+        kind,
+        event,
+        attempts,
+        epoch,
+        unresolved,
+        deadline_from,
+        attempts_before,
+        doubts,
+        withheld,
+    ) = tx
         .prepare_cached(
-            "UPDATE outbox SET lease_until = ?2, epoch = epoch + 1 WHERE seq = ?1
-             RETURNING id, order_id, target, kind, event, attempts, epoch, unresolved, first_due_at, attempts_before",
+            "UPDATE outbox SET lease_until = ?2, epoch = epoch + 1,
+                    deadline_from = CASE epoch WHEN 0 THEN max(deadline_from, ?3) ELSE deadline_from END
+             WHERE seq = ?1
+             RETURNING id, order_id, target, kind, event, attempts, epoch, unresolved, deadline_from, attempts_before,
+                       doubts, state = 'withheld'",
         )
         .map_err(failed)?
-        .query_row(params![seq, lease_until.0], |row| {
+        .query_row(params![seq, lease_until.0, now.0], |row| {
             Ok((
                 row.get::<_, String>(0)?,
                 row.get::<_, String>(1)?,
@@ -651,6 +705,8 @@ fn claim_one(tx: &Connection, seq: i64, lease_until: Instant) -> Result<Permit> 
                 row.get(7)?,
                 row.get(8)?,
                 row.get::<_, u32>(9)?,
+                row.get(10)?,
+                row.get(11)?,
             ))
         })
         .map_err(failed)?;
@@ -666,7 +722,9 @@ fn claim_one(tx: &Connection, seq: i64, lease_until: Instant) -> Result<Permit> 
         tries: attempts.saturating_sub(attempts_before).saturating_add(1),
         epoch,
         unresolved,
-        first_due_at: Instant(first_due_at),
+        withheld,
+        doubts,
+        deadline_from: Instant(deadline_from),
     })
 }
 
@@ -677,15 +735,17 @@ pub(super) fn begin_attempt(
     epoch: i64,
     attempt: u32,
     order: OrderId,
+    lease: Lease,
     leaf: &Leaf,
 ) -> Result<usize> {
     // From here until the settlement the outcome is unknown: a crash in between
     // leaves the mark, and the next permit asks the target before it sends.
     let changed = tx
         .prepare_cached(
-            "UPDATE outbox SET attempts = ?3, unresolved = 1 WHERE seq = ?1 AND epoch = ?2 AND state = 'pending'",
+            "UPDATE outbox SET attempts = ?3, doubts = doubts + 1, unresolved = 1, lease_until = max(?4, ?5), ask_at = ?5
+             WHERE seq = ?1 AND epoch = ?2 AND state = 'pending'",
         )
-        .and_then(|mut update| update.execute(params![seq, epoch, attempt]))
+        .and_then(|mut update| update.execute(params![seq, epoch, attempt, lease.until.0, lease.ask_at.0]))
         .map_err(failed)?;
     if changed == 1 {
         trail::leaf_about_order(tx, leaf, order)?;
@@ -702,23 +762,25 @@ pub(super) fn settle(
 ) -> Result<Settled> {
     let (state, unresolved, due_at, external_id, code) = match settlement {
         Settlement::Applied { external_id } => ("delivered", false, at, Some(external_id.as_str()), None),
-        // An earlier attempt stays in doubt, whatever became of this one.
+        // An earlier attempt stays in doubt, whatever became of this one, which did nothing.
         Settlement::Retry { due_at, code } => ("pending", permit.unresolved, *due_at, None, Some(code.as_str())),
         Settlement::Unknown { due_at, code } => ("pending", true, *due_at, None, Some(code.as_str())),
+        Settlement::Absent => ("pending", false, at, None, None),
         Settlement::Dead { exception, .. } => ("dead", false, at, None, Some(exception.code.as_str())),
     };
     let blocks = matches!(settlement, Settlement::Dead { blocks: true, .. });
-    let settled = params![permit.seq, permit.epoch, state, unresolved, due_at.0, external_id, code, blocks];
+    let doubts = matches!(settlement, Settlement::Retry { .. }).then_some(permit.doubts);
+    let settled = params![permit.seq, permit.epoch, state, unresolved, due_at.0, external_id, code, blocks, doubts];
     let mut changed = tx
         .prepare_cached(
             "UPDATE outbox SET state = ?3, unresolved = ?4, due_at = ?5, external_id = ?6, last_code = ?7,
-                    blocks = ?8, lease_until = 0
+                    blocks = ?8, doubts = coalesce(?9, doubts), lease_until = 0
              WHERE seq = ?1 AND epoch = ?2 AND state = 'pending'",
         )
         .and_then(|mut update| update.execute(settled))
         .map_err(failed)?;
     if changed == 0 {
-        changed = order_event::settle_withheld(tx, permit, settled, at)?;
+        changed = order_event::settle_withheld(tx, permit, settled)?;
     }
     held(changed, permit)?;
     if let Settlement::Dead { exception, .. } = settlement {
@@ -736,11 +798,14 @@ pub(super) fn held(changed: usize, permit: &Permit) -> Result<()> {
 pub(super) fn next_due(connection: &Connection) -> Result<Option<Instant>> {
     connection
         .query_row(
-            "SELECT min(max(due_at, lease_until)) FROM outbox AS head
-             WHERE state = 'pending'
-               AND NOT EXISTS (SELECT 1 FROM outbox AS earlier
-                               WHERE earlier.order_id = head.order_id AND earlier.seq < head.seq
-                                 AND (earlier.state = 'pending' OR (earlier.state = 'dead' AND earlier.blocks)))",
+            "SELECT min(due) FROM (
+                  SELECT min(max(due_at, lease_until)) AS due FROM outbox AS head
+                  WHERE state = 'pending'
+                    AND NOT EXISTS (SELECT 1 FROM outbox AS earlier
+                                    WHERE earlier.order_id = head.order_id AND earlier.seq < head.seq
+                                      AND (earlier.state = 'pending' OR (earlier.state = 'dead' AND earlier.blocks)))
+                  UNION ALL
+                  SELECT min(max(due_at, lease_until)) FROM outbox WHERE state = 'withheld' AND unresolved = 1)",
             [],
             |row| row.get::<_, Option<i64>>(0),
         )
@@ -945,7 +1010,11 @@ pub(super) fn order_view(connection: &Connection, row: &Row<'_>) -> Result<Order
     let currency = Currency::parse(&currency).map_err(|error| damaged("a currency", &error))?;
     let channel: String = row.get(3).map_err(failed)?;
     let deliveries = connection
-        .prepare_cached("SELECT target, state, attempts, external_id FROM outbox WHERE order_id = ?1 ORDER BY seq")
+        .prepare_cached(
+            "SELECT target, CASE WHEN state = 'withheld' AND unresolved THEN 'in-doubt' ELSE state END, attempts,
+                    external_id
+             FROM outbox WHERE order_id = ?1 ORDER BY seq",
+        )
         .map_err(failed)?
         .query_map([&id], |row| {
             Ok(DeliveryView {

@@ -192,10 +192,12 @@ CREATE TABLE outbox (
   event        BLOB NOT NULL,
   state        TEXT NOT NULL DEFAULT 'pending',
   attempts     INTEGER NOT NULL DEFAULT 0,
+  doubts       INTEGER NOT NULL DEFAULT 0,
   unresolved   INTEGER NOT NULL DEFAULT 0,
   due_at       INTEGER NOT NULL,
-  first_due_at INTEGER NOT NULL,
+  deadline_from INTEGER NOT NULL,
   lease_until  INTEGER NOT NULL DEFAULT 0,
+  ask_at       INTEGER NOT NULL DEFAULT 0,
   epoch        INTEGER NOT NULL DEFAULT 0,
   external_id  TEXT,
   last_code    TEXT,
@@ -204,7 +206,7 @@ CREATE TABLE outbox (
   attempts_before INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE INDEX outbox_pending ON outbox (target, due_at, seq) WHERE state = 'pending';
-CREATE INDEX outbox_withheld ON outbox (lease_until) WHERE state = 'withheld' AND lease_until > 0;
+CREATE INDEX outbox_in_doubt ON outbox (due_at, seq) WHERE state = 'withheld' AND unresolved = 1;
 CREATE INDEX outbox_stuck ON outbox (state) WHERE state NOT IN ('pending', 'delivered');
 CREATE INDEX outbox_retried ON outbox (attempts) WHERE attempts > 1;
 CREATE INDEX outbox_order ON outbox (order_id, seq);

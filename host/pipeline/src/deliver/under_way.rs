@@ -1,0 +1,107 @@
+//! Deliveries side by side: what is under way, and what has room beside it.
+//!
+//! Danger: a lease is a time, and clocks leap (a machine that slept, a clock that was
+//! set). A claim that believed the clock alone would take a delivery a second time
+//! while the first call is on its way to the target. So each claim is told what is
+//! under way here; leases are for what other processes had.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use portreeve_store::contract::{OpenPayload, OutboxId, Room};
+use portreeve_store::{Permit, Settled, StoreError};
+use tokio::task::{Id, JoinSet};
+
+use super::DeliverError;
+use crate::Pipeline;
+
+/// Of a target's share this part has to be free before more is claimed.
+const CLAIM_PARTS: u32 = 4;
+
+/// Deliveries under way, bounded in all and for each target: a target that hangs
+/// keeps its own share busy and nobody else waiting.
+pub struct Deliveries {
+    pipeline: Arc<Pipeline>,
+    running: JoinSet<Result<Settled, DeliverError>>,
+    /// The row of each, and its target.
+    rows: HashMap<Id, (OutboxId, String)>,
+    most: u32,
+}
+
+impl Deliveries {
+    /// None under way, and at most so many at once.
+    #[must_use]
+    pub fn new(pipeline: Arc<Pipeline>, most: u32) -> Self {
+        Self { pipeline, running: JoinSet::new(), rows: HashMap::new(), most }
+    }
+
+    /// Starts what is due and has room; returns how many. A claim is a commit, so
+    /// while deliveries are under way it waits until a good part of a target's share
+    /// is free, and then takes them together.
+    ///
+    /// # Errors
+    /// When nothing could be claimed.
+    pub async fn start_due(&mut self) -> Result<usize, StoreError> {
+        let free = self.most.saturating_sub(u32::try_from(self.running.len()).unwrap_or(u32::MAX));
+        if free == 0 {
+            return Ok(0);
+        }
+        let room = self.room();
+        let worth_it = room.limits.iter().any(|(target, limit)| room.left(target) >= limit.div_ceil(CLAIM_PARTS));
+        if !worth_it && !self.running.is_empty() {
+            return Ok(0);
+        }
+        let now = self.pipeline.clock.now();
+        let permits = self.pipeline.store.claim(now, now.plus_ms(self.pipeline.clock.lease_ms()), free, room).await?;
+        let started = permits.len();
+        for (permit, event) in self.with_events(permits).await {
+            let (pipeline, row) = (Arc::clone(&self.pipeline), (permit.outbox().clone(), permit.target().to_owned()));
+            let task = self.running.spawn(async move { pipeline.deliver(permit, event).await });
+            self.rows.insert(task.id(), row);
+        }
+        Ok(started)
+    }
+
+    /// Every target's share, with what is under way.
+    fn room(&self) -> Room {
+        let targets = &self.pipeline.routes.targets;
+        let limits = targets.iter().map(|target| (target.id.clone(), target.deliveries_max)).collect();
+        let mut room = Room { limits, ..Room::default() };
+        for (row, target) in self.rows.values() {
+            let taken = room.taken.entry(target.clone()).or_insert(0);
+            *taken = taken.saturating_add(1);
+            room.under_way.insert(row.clone());
+        }
+        room
+    }
+
+    /// What is claimed, each with its event or why there is none. They are claimed
+    /// already: a failure is each one's own, for each has to be given back.
+    async fn with_events(&self, permits: Vec<Permit>) -> Vec<(Permit, Result<OpenPayload, StoreError>)> {
+        match self.pipeline.store.payloads(permits.iter().map(Permit::event).collect()).await {
+            Ok(events) => permits.into_iter().zip(events).collect(),
+            Err(error) => {
+                let failed = error.to_string();
+                permits.into_iter().map(|permit| (permit, Err(StoreError::Failed(failed.clone())))).collect()
+            }
+        }
+    }
+
+    /// Waits until one has ended, and takes the others that have; none when none is
+    /// under way.
+    pub async fn ended(&mut self) -> Option<Vec<Result<Settled, DeliverError>>> {
+        let mut joined = vec![self.running.join_next_with_id().await?];
+        joined.extend(std::iter::from_fn(|| self.running.try_join_next_with_id()));
+        let results = joined.into_iter().map(|joined| match joined {
+            Ok((id, result)) => {
+                self.rows.remove(&id);
+                result
+            }
+            Err(error) => {
+                self.rows.remove(&error.id());
+                Err(DeliverError::CutShort(error.to_string()))
+            }
+        });
+        Some(results.collect())
+    }
+}
