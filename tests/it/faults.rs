@@ -225,10 +225,13 @@ store! {
         }
         async fn claim(&self, now: Instant, until: Instant, limit: u32, room: Room) -> Result<Vec<Permit>, StoreError> {
             let claimed = self.behind.claim(now, until, limit, room);
-            // A claim when nothing is due writes nothing, and a host makes many of them.
-            match self.behind.next_due().await? {
-                Some(due) if due <= now => self.meet("claim", claimed).await,
-                _ => claimed.await,
+            // A claim when nothing is due writes nothing, and a host makes many of them. But
+            // without its writer a store refuses that one as well.
+            let is_due = self.behind.next_due().await?.is_some_and(|due| due <= now);
+            if is_due || matches!(self.fault, Fault::WriterEnded) {
+                self.meet("claim", claimed).await
+            } else {
+                claimed.await
             }
         }
         async fn journal(&self, mut entry: JournalEntry) -> Result<JournalOutcome, StoreError> {
