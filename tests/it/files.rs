@@ -62,6 +62,24 @@ async fn of_a_file_with_too_many_interchanges_the_first_ones_count_and_a_person_
 }
 
 #[tokio::test]
+async fn a_file_of_nearly_as_many_segments_and_bytes_as_an_input_may_have_is_taken() {
+    let host = TestHost::demo().await;
+    let note = "MSG*".to_owned() + &"n".repeat(360) + "~";
+    let set = |number: u32| {
+        format!("ST*850*{number:04}~BEG*00*SA*L{number}**20260302~PO1*1*1*CA*28.80*PE*VP*WRH-1210~{note}SE*5*{number:04}~")
+    };
+    let sets: String = (1..=9_000).map(set).collect();
+    let file = format!(
+        "{}GS*PO*C1201*PORTREEVE*20260302*0800*1*X*004010~{sets}GE*9000*1~IEA*1*000000001~",
+        "ISA*00*          *00*          *ZZ*C1201          *ZZ*PORTREEVE      *260302*0800*U*00401*000000001*0*P*>~"
+    );
+    assert!(file.len() > 3_900_000 && file.len() < 4 * 1024 * 1024, "{} bytes", file.len());
+    let sent = host.send_edi(file.as_bytes()).await.unwrap();
+    assert_eq!((host.summary().await.undecided, host.exceptions().await.len()), (9_000, 0));
+    assert!(text(&sent.reply).contains("AK9*A*9000*9000*9000~"), "{}", text(&sent.reply));
+}
+
+#[tokio::test]
 async fn an_interchange_that_is_beyond_the_limits_is_refused_and_never_forgotten() {
     let host = TestHost::demo().await;
     let long = interchange(2, "PO-2").replace("CTT*2~", &"MSG*A~".repeat(50_000));
