@@ -66,7 +66,9 @@ async fn a_file_of_nearly_as_many_segments_and_bytes_as_an_input_may_have_is_tak
     let host = TestHost::demo().await;
     let note = "MSG*".to_owned() + &"n".repeat(360) + "~";
     let set = |number: u32| {
-        format!("ST*850*{number:04}~BEG*00*SA*L{number}**20260302~PO1*1*1*CA*28.80*PE*VP*WRH-1210~{note}SE*5*{number:04}~")
+        format!(
+            "ST*850*{number:04}~BEG*00*SA*L{number}**20260302~PO1*1*1*CA*28.80*PE*VP*WRH-1210~{note}SE*5*{number:04}~"
+        )
     };
     let sets: String = (1..=9_000).map(set).collect();
     let file = format!(

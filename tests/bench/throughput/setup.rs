@@ -61,6 +61,8 @@ pub(crate) fn write(folder: &Path, erp_origin: &str) -> anyhow::Result<()> {
     let secret = folder.join("shop.secret");
     std::fs::write(&secret, "a-secret-for-the-benchmark-only")?;
     let host = std::fs::read_to_string(from.join("portreeve.toml"))?
+        // As a site sets it whose ERP answers quickly: a delivery mostly waits for commits.
+        .replace("attempts_max = 6\n", "attempts_max = 6\ndeliveries_max = 128\n")
         .replace("${ERP_ORIGIN}", erp_origin)
         .replace("${EDI_TOKEN_SHA256}", &Digest::of(EDI_TOKEN.as_bytes()).to_string())
         .replace("${SHOP_SECRET_FILE}", &secret.display().to_string());

@@ -58,14 +58,14 @@ const BODY_BYTES_MAX: usize = 256 * 1024;
 
 /// Sales orders that are kept, doubles included, and documents whose attempts are
 /// counted. A sender in a loop meets a refusal before the process runs out of memory.
-const SALES_ORDERS_MAX: usize = 50_000;
+const SALES_ORDERS_MAX: usize = 1_000_000;
 
 /// Lines of one sales order; as many lines as [`SALES_ORDERS_MAX`] × 1000 would not
 /// fit, hence the total below.
 const LINES_MAX: usize = 1_000;
 
-/// Lines that are kept over all sales orders: less than 100 MB.
-const LINES_TOTAL_MAX: usize = 400_000;
+/// Lines that are kept over all sales orders: less than 250 MB.
+const LINES_TOTAL_MAX: usize = 1_000_000;
 
 /// Widths of the original's fields, in characters.
 const DOCUMENT_NUMBER_CHARS_MAX: usize = 35;
