@@ -218,6 +218,9 @@ async fn drain(host: &Host, output: &Output) -> anyhow::Result<()> {
         match store.next_due().await? {
             Some(due) if due.0.saturating_sub(now.0) <= DRAIN_WAIT_MS_MAX => {
                 let wait_ms = u64::try_from(due.0.saturating_sub(now.0)).unwrap_or(0);
+                if wait_ms >= 1_000 {
+                    output.step(&format!("waiting {} s: a delivery is tried again then", wait_ms.div_ceil(1_000)))?;
+                }
                 tokio::time::sleep(Duration::from_millis(wait_ms.max(10))).await;
             }
             due => return tell_what_is_left(host, due, output).await,

@@ -299,19 +299,33 @@ pub(super) async fn run_exception(command: ExceptionCommand, json: bool, output:
         let page = store.exceptions_after(after, PAGE).await?;
         let Some(last) = page.last() else { return Ok(()) };
         after = last.id;
-        page.iter().try_for_each(|exception| list_exception(exception, json, output))?;
+        for exception in &page {
+            let order = match exception.order {
+                Some(id) => store.order(id).await?,
+                None => None,
+            };
+            list_exception(exception, order.map(|order| order.number).as_deref(), json, output)?;
+        }
     }
 }
 
-fn list_exception(exception: &ExceptionView, json: bool, output: &mut Output) -> anyhow::Result<()> {
+/// One line; `number` is what its sender calls the order.
+fn list_exception(
+    exception: &ExceptionView,
+    number: Option<&str>,
+    json: bool,
+    output: &mut Output,
+) -> anyhow::Result<()> {
     if json {
         return output.json(&serde_json::json!({
-            "id": exception.id, "order": exception.order, "stage": exception.stage, "code": exception.code,
-            "detail": exception.detail, "queue": exception.queue, "openedAt": exception.opened_at.to_string(),
+            "id": exception.id, "order": exception.order, "number": number, "stage": exception.stage,
+            "code": exception.code, "detail": exception.detail, "queue": exception.queue,
+            "openedAt": exception.opened_at.to_string(),
         }));
     }
     let ExceptionView { id, stage, queue, code, detail, .. } = exception;
-    output.line(&format!("{id:>4}  {stage:<8}  {queue:<14}  {code}: {detail}"))
+    let order = number.unwrap_or("-");
+    output.line(&format!("{id:>4}  {stage:<8}  {queue:<14}  {order:<10}  {code}: {detail}"))
 }
 
 pub(super) async fn run_grant(command: GrantCommand, json: bool, output: &mut Output) -> anyhow::Result<()> {
