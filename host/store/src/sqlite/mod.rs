@@ -469,7 +469,7 @@ impl Store for SqliteStore {
     }
 
     async fn exceptions(&self, limit: u32) -> Result<Vec<ExceptionView>, StoreError> {
-        self.read_for_people(move |connection| rows::exceptions(connection, limit)).await
+        self.read_for_people(move |connection| trail::exceptions_after(connection, 0, limit)).await
     }
 
     async fn decision_fingerprints(

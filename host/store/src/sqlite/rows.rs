@@ -1080,20 +1080,6 @@ pub(super) fn insert_exception(
     Ok(())
 }
 
-pub(super) fn exceptions(connection: &Connection, limit: u32) -> Result<Vec<ExceptionView>> {
-    let mut statement = connection
-        .prepare_cached(&format!(
-            "SELECT {EXCEPTION_COLUMNS} FROM exception WHERE closed_at IS NULL ORDER BY id LIMIT ?1"
-        ))
-        .map_err(failed)?;
-    let mut rows = statement.query([limit]).map_err(failed)?;
-    let mut exceptions = Vec::new();
-    while let Some(row) = rows.next().map_err(failed)? {
-        exceptions.push(exception_view(row)?);
-    }
-    Ok(exceptions)
-}
-
 pub(super) const EXCEPTION_COLUMNS: &str = "id, order_id, stage, code, detail, queue, opened_at";
 
 pub(super) fn exception_view(row: &Row<'_>) -> Result<ExceptionView> {
