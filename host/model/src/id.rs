@@ -180,7 +180,7 @@ macro_rules! name {
             /// Checks the form.
             ///
             /// # Errors
-            /// When the text is not 1 to 64 lower-case letters, digits and dashes.
+            /// When the text is not 1 to 64 lower-case letters, digits and dashes, a letter first.
             pub fn parse(text: &str) -> Result<Self, IdError> {
                 let well_formed = (1..=64).contains(&text.len())
                     && text.starts_with(|c: char| c.is_ascii_lowercase())

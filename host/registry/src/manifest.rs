@@ -242,7 +242,7 @@ impl Manifest {
     }
 }
 
-const NAME: &str = "1 to 64 lower-case letters, digits and dashes";
+const NAME: &str = "1 to 64 lower-case letters, digits and dashes, a letter first";
 
 fn expect_each(
     key: &str,

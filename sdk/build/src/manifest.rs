@@ -13,6 +13,7 @@ pub const CONTRACT: &str = "portreeve:plugin@0.1.0";
 pub const MANIFEST_BYTES_MAX: usize = 64 * 1024;
 
 const NAME_BYTES_MAX: usize = 64;
+const NAME: &str = "1 to 64 lower-case letters, digits and dashes, a letter first";
 const SENTENCE_BYTES_MAX: usize = 1_024;
 const METHODS: [&str; 6] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
 
@@ -75,7 +76,7 @@ pub struct Manifest {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PluginTable {
-    /// 1 to 64 lower-case letters, digits and dashes.
+    /// 1 to 64 lower-case letters, digits and dashes, a letter first.
     pub name: String,
     /// Semantic version.
     pub version: String,
@@ -219,9 +220,8 @@ impl Manifest {
 
     fn check_plugin(&self) -> Result<(), ManifestError> {
         let plugin = &self.plugin;
-        let name = "1 to 64 lower-case letters, digits and dashes";
-        expect("plugin.name", &plugin.name, is_name, name)?;
-        expect("plugin.publisher", &plugin.publisher, is_name, name)?;
+        expect("plugin.name", &plugin.name, is_name, NAME)?;
+        expect("plugin.publisher", &plugin.publisher, is_name, NAME)?;
         let is_version = |text: &str| semver::Version::parse(text).is_ok();
         let version = "a semantic version such as 0.1.0";
         expect("plugin.version", &plugin.version, is_version, version)?;
@@ -242,9 +242,8 @@ impl Manifest {
         let only = "transformer or scorer";
         self.check_kind("imports.artifact", !imports.artifact.is_empty(), !connector, only)?;
 
-        let name = "1 to 64 lower-case letters, digits and dashes";
-        expect_each("imports.lookup", &imports.lookup, is_name, name)?;
-        expect_each("imports.numbers", &imports.numbers, is_name, name)?;
+        expect_each("imports.lookup", &imports.lookup, is_name, NAME)?;
+        expect_each("imports.numbers", &imports.numbers, is_name, NAME)?;
         let digest = "`sha256:` and 64 lower-case hexadecimal digits";
         expect_each("imports.artifact", &imports.artifact, is_digest, digest)?;
         let is_method = |text: &str| METHODS.contains(&text);
@@ -331,7 +330,9 @@ fn expect(key: &str, found: &str, fits: impl Fn(&str) -> bool, expected: &str) -
 
 fn is_name(text: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    (1..=NAME_BYTES_MAX).contains(&text.len()) && text.bytes().all(allowed)
+    (1..=NAME_BYTES_MAX).contains(&text.len())
+        && text.starts_with(|first: char| first.is_ascii_lowercase())
+        && text.bytes().all(allowed)
 }
 
 fn is_document_kind(text: &str) -> bool {
