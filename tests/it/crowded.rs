@@ -34,7 +34,7 @@ impl Lookup for Gate {
 
 /// What a scorer is asked about an order that was decided.
 async fn question(host: &TestHost, number: &str) -> ScoringRequest {
-    let event = host.decision(&host.order(number).await).await.event;
+    let event = host.order(number).await.event;
     let Event::OrderCreated(order) = Event::from_json(&host.store.payload(event).await.unwrap()).unwrap() else {
         panic!("not an order")
     };

@@ -9,12 +9,12 @@ use std::sync::{Arc, OnceLock};
 use async_trait::async_trait;
 use portreeve_model::reference::Row;
 use portreeve_model::{Currency, Digest, Instant, OrderId, PluginName, Reply};
-use portreeve_record::{Leaf, PayloadKey};
+use portreeve_record::Leaf;
 use portreeve_store::contract::{
     Configuration, CustomerAggregate, DeadLetter, Decided, DecisionCommit, DocumentPosition, DocumentView,
     ExceptionView, Forgotten, HistoryQuery, InputId, JournalEntry, JournalOutcome, KeptInput, Lease, NewOutbox,
-    NewReference, OpenPayload, OrderStanding, OrderState, OrderTrail, OrderView, OutboxId, PluginUsage, ReferenceTable,
-    ReferenceWanted, Room, Settlement, Summary, TreeHead, UnsequencedLeaf,
+    NewReference, OpenPayload, OrderStanding, OrderState, OrderTrail, OrderView, OutboxId, PayloadRef, PluginUsage,
+    ReferenceTable, ReferenceWanted, Room, Settlement, Summary, TreeHead, UnsequencedLeaf,
 };
 use portreeve_store::{Attempt, Committed, Journaled, Permit, Settled, Store, StoreError};
 
@@ -180,7 +180,7 @@ store! {
         async fn settle_unattempted(&self, permit: Permit, settlement: Settlement, at: Instant, leaf: Leaf) -> Settled;
         async fn replay_dead_letter(&self, exception: u64, at: Instant, leaf: Leaf) -> OutboxId;
         async fn abandon_dead_letter(&self, exception: u64, at: Instant, leaf: Leaf) -> OutboxId;
-        async fn payloads(&self, commitments: Vec<Digest>) -> Vec<Result<OpenPayload, StoreError>>;
+        async fn payloads(&self, kept: Vec<PayloadRef>) -> Vec<Result<OpenPayload, StoreError>>;
         async fn forget(&self, inputs: Vec<InputId>, before: Instant, at: Instant, leaf: Leaf) -> Option<Forgotten>;
         async fn append_sequenced(&self, expected_size: u64, leaves: Vec<Digest>, head: TreeHead) -> bool;
     }
@@ -192,10 +192,9 @@ store! {
         async fn plugin_usage(&self, plugin: &PluginName, currency: Currency, hour: Instant, day: Instant) -> PluginUsage;
         async fn dead_letters(&self, after: u64, limit: u32) -> Vec<DeadLetter>;
         async fn next_due(&self) -> Option<Instant>;
-        async fn payload(&self, commitment: Digest) -> Vec<u8>;
-        async fn payload_with_key(&self, commitment: Digest) -> (Vec<u8>, PayloadKey);
+        async fn payload(&self, kept: PayloadRef) -> Vec<u8>;
         async fn kept_inputs(&self, before: Instant, after: Option<(Instant, InputId)>, limit: u32) -> Vec<KeptInput>;
-        async fn payloads_about(&self, subject: Digest) -> Vec<Digest>;
+        async fn payloads_about(&self, subject: Digest) -> Vec<PayloadRef>;
         async fn kv(&self, plugin: &PluginName, scope: &str, key: &str) -> Option<Vec<u8>>;
         async fn unsequenced(&self, limit: u32) -> Vec<UnsequencedLeaf>;
         async fn tree_head(&self) -> Option<TreeHead>;

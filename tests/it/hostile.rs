@@ -86,7 +86,7 @@ async fn called(host: &TestHost, guest: &str) -> CallFailure {
 
 async fn request(host: &TestHost) -> ScoringRequest {
     let order = host.order("GOOD-1").await;
-    let event = host.store.payload(host.decision(&order).await.event).await.unwrap();
+    let event = host.store.payload(order.event).await.unwrap();
     let Event::OrderCreated(order) = Event::from_json(&event).unwrap() else { panic!("not an order") };
     scoring(order)
 }

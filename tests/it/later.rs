@@ -93,7 +93,10 @@ async fn other_content_for_an_order_is_an_event_of_its_own() {
     // The decision is on record as an order's is, and about the first one.
     let record = host.store.payload(events[0].decision).await.unwrap();
     let record = portreeve_pipeline::decision::DecisionRecord::parse(&record).unwrap();
-    assert_eq!((record.order, record.event, record.state.as_str()), (order.id, events[0].event, "order.changed"));
+    assert_eq!(
+        (record.order, record.event, record.state.as_str()),
+        (order.id, events[0].event.commitment, "order.changed")
+    );
     let leaves = host.leaves().await;
     let mut on_record = leaves.iter().filter_map(|leaf| match &leaf.body {
         LeafBody::Decide(decide) if decide.state == DecidedState::Changed => Some(decide),
@@ -101,7 +104,10 @@ async fn other_content_for_an_order_is_an_event_of_its_own() {
     });
     let decide = on_record.next().unwrap();
     assert_eq!((decide.order, decide.about), (None, Some(order.id)));
-    assert_eq!((decide.event, decide.decision), (Some(events[0].event), Some(events[0].decision)));
+    assert_eq!(
+        (decide.event, decide.decision),
+        (Some(events[0].event.commitment), Some(events[0].decision.commitment))
+    );
     assert!(on_record.next().is_none());
 
     host.deliver_all().await;
@@ -537,7 +543,7 @@ async fn who_erases_a_customer_erases_what_came_later_about_its_orders() {
     let subject: [u8; 32] = database
         .query_row(
             "SELECT subject FROM payload_key WHERE payload = (SELECT id FROM payload WHERE commitment = ?1)",
-            [order.decision.as_bytes()],
+            [order.decision.commitment.as_bytes()],
             |row| row.get(0),
         )
         .unwrap();

@@ -91,7 +91,7 @@ async fn every_verdict_has_its_leaf(folder: &std::path::Path, report: &Report) {
         after = last.position;
         for order in page {
             let leaf = &leaves[&order.id];
-            assert_eq!(leaf.decision, Some(order.decision));
+            assert_eq!(leaf.decision, Some(order.decision.commitment));
             assert_eq!(leaf.configuration, order.configuration);
             orders += 1;
             proposals += u64::from(leaf.proposals.count());

@@ -7,9 +7,9 @@ use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use portreeve_model::{Digest, OrderId};
+use portreeve_model::OrderId;
 use portreeve_pipeline::decision::DecisionRecord;
-use portreeve_store::contract::OrderView;
+use portreeve_store::contract::{OrderView, PayloadRef};
 use portreeve_store::{Store, StoreError};
 
 use crate::Door;
@@ -55,11 +55,11 @@ pub(crate) async fn order(
 }
 
 /// What a sealed event says, unless it was erased.
-async fn data(store: &dyn Store, commitment: Digest) -> Result<Option<serde_json::Value>, Problem> {
+async fn data(store: &dyn Store, event: PayloadRef) -> Result<Option<serde_json::Value>, Problem> {
     let damaged = |error: serde_json::Error| -> Problem {
-        StoreError::Damaged(format!("event {commitment} cannot be read: {error}")).into()
+        StoreError::Damaged(format!("event {} cannot be read: {error}", event.commitment)).into()
     };
-    match store.payload(commitment).await {
+    match store.payload(event).await {
         Ok(bytes) => {
             let mut event: serde_json::Value = serde_json::from_slice(&bytes).map_err(damaged)?;
             Ok(event.get_mut("data").map(serde_json::Value::take))
@@ -84,11 +84,11 @@ async fn numbered(store: &dyn Store, number: &str) -> Result<Option<OrderView>, 
 }
 
 /// The sealed record, unless it was erased.
-async fn decision(store: &dyn Store, commitment: Digest) -> Result<Option<DecisionRecord>, Problem> {
-    match store.payload(commitment).await {
-        Ok(bytes) => DecisionRecord::parse(&bytes)
-            .map(Some)
-            .map_err(|error| StoreError::Damaged(format!("decision {commitment} cannot be read: {error}")).into()),
+async fn decision(store: &dyn Store, decision: PayloadRef) -> Result<Option<DecisionRecord>, Problem> {
+    match store.payload(decision).await {
+        Ok(bytes) => DecisionRecord::parse(&bytes).map(Some).map_err(|error| {
+            StoreError::Damaged(format!("decision {} cannot be read: {error}", decision.commitment)).into()
+        }),
         Err(StoreError::Erased(_)) => Ok(None),
         Err(error) => Err(error.into()),
     }

@@ -229,7 +229,7 @@ async fn refuses_another_key_and_another_logs_checkpoint() {
 async fn names_the_entry_that_was_changed_in_the_database() {
     let site = Site::new();
     filled(&site, 6).await;
-    site.tamper("UPDATE leaf SET bytes = CAST(replace(bytes, 'host-1', 'host-2') AS BLOB) WHERE idx = 4");
+    site.tamper("UPDATE leaf SET bytes = CAST(replace(bytes, 'host-1', 'host-2') AS BLOB) WHERE seq = 5");
     let refused = site.recover().await.err().unwrap();
     assert!(matches!(refused, AuditError::LeafChanged { .. }), "{refused}");
     let verified = LogReader::new(site.store()).verify(&key().verifier(), None).await;
@@ -240,10 +240,10 @@ async fn names_the_entry_that_was_changed_in_the_database() {
 async fn refuses_entries_that_were_exchanged_or_removed() {
     for (sql, missing) in [
         (
-            "UPDATE leaf SET idx = 99 WHERE idx = 4; UPDATE leaf SET idx = 4 WHERE idx = 5; UPDATE leaf SET idx = 5 WHERE idx = 99",
+            "UPDATE leaf SET seq = 99 WHERE seq = 5; UPDATE leaf SET seq = 5 WHERE seq = 6; UPDATE leaf SET seq = 6 WHERE seq = 99",
             false,
         ),
-        ("DELETE FROM leaf WHERE idx = 5", true),
+        ("DELETE FROM leaf WHERE seq = 6", true),
     ] {
         let site = Site::new();
         filled(&site, 6).await;
@@ -279,7 +279,9 @@ async fn checks_the_last_entries_of_a_log_of_any_length() {
         assert!(found.checked_tail <= 2 * (TAIL + 5), "{} of {size}", found.checked_tail);
         for index in size.saturating_sub(TAIL)..size {
             let change = |from: &str, to: &str| {
-                format!("UPDATE leaf SET bytes = CAST(replace(bytes, '{from}', '{to}') AS BLOB) WHERE idx = {index}")
+                format!(
+                    "UPDATE leaf SET bytes = CAST(replace(bytes, '{from}', '{to}') AS BLOB) WHERE seq = {index} + 1"
+                )
             };
             site.tamper(&change("host-1", "host-2"));
             let refused = recover().await.err();

@@ -140,7 +140,7 @@ impl Pipeline {
             Crossed { outcome, crossing } => {
                 let passing = passing(&outcome).is_some();
                 let (code, why) = failed(outcome);
-                let crossing = leaf::crossed(&crossing, permit.event(), None, Some(&code), &key);
+                let crossing = leaf::crossed(&crossing, permit.event().commitment, None, Some(&code), &key);
                 if passing {
                     return self.later(permit, target, Wait::ForMessage, code, crossing).await;
                 }

@@ -250,7 +250,7 @@ pub(crate) fn attempt(
             attempt: permit.attempt(),
             message: Some(message),
             looked_up,
-            crossing: Some(crossed(crossing, permit.event(), Some(message), None, key)),
+            crossing: Some(crossed(crossing, permit.event().commitment, Some(message), None, key)),
             numbers: numbers(Some(crossing))?,
         }),
     )

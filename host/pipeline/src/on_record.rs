@@ -19,7 +19,7 @@ impl Pipeline {
     /// What an order's row says otherwise than the log, in one sentence; none
     /// when they agree.
     pub(crate) async fn differs_from_log(&self, order: &OrderView) -> Result<Option<String>, RederiveError> {
-        let index = self.store.leaf_index(order.leaf).await?.ok_or(RederiveError::NotInLog(order.id))?;
+        let index = order.leaf_index.ok_or(RederiveError::NotInLog(order.id))?;
         let entry = self.store.sequenced(index, 1).await?.pop();
         let Some((_, _, bytes)) = entry.filter(|(_, _, bytes)| leaf_hash(bytes) == order.leaf) else {
             return Ok(Some(format!("entry {index} of the log was changed; run `portreeve audit verify`")));
@@ -27,12 +27,12 @@ impl Pipeline {
         let LeafBody::Decide(decide) = Leaf::parse(&bytes)?.body else {
             return Ok(Some(format!("entry {index} of the log, which the order's row names, is no decision")));
         };
-        if decide.order == Some(order.id) && decide.decision == Some(order.decision) {
+        if decide.order == Some(order.id) && decide.decision == Some(order.decision.commitment) {
             return Ok(None);
         }
         Ok(Some(format!(
             "the store has the decision's record as {}, and entry {index} of the log does not: the store was changed; restore it",
-            order.decision
+            order.decision.commitment
         )))
     }
 }

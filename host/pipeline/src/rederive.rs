@@ -90,7 +90,13 @@ impl Pipeline {
             Err(StoreError::Erased(_)) => return Ok(Rederived::Erased),
             Err(error) => return Err(error.into()),
         };
-        let event_json = match self.store.payload(record.event).await {
+        if record.event != view.event.commitment {
+            return Ok(Rederived::Different(vec![format!(
+                "the decision's record is about event {}, and the store has {} for the order: the store was changed; restore it",
+                record.event, view.event.commitment
+            )]));
+        }
+        let event_json = match self.store.payload(view.event).await {
             Ok(bytes) => bytes,
             Err(StoreError::Erased(_)) => return Ok(Rederived::Erased),
             Err(error) => return Err(error.into()),

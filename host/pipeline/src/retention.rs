@@ -71,7 +71,7 @@ impl Pipeline {
 
     async fn forget_batch(&self, batch: &[KeptInput], before: Instant) -> Result<Option<Forgotten>, RetentionError> {
         let now = self.clock.now();
-        let commitments: Vec<Digest> = batch.iter().map(|input| input.commitment).collect();
+        let commitments: Vec<Digest> = batch.iter().map(|input| input.content.commitment).collect();
         let body = LeafBody::Retention(RetentionLeaf { before, inputs: Listed::of(commitments)? });
         let inputs: Vec<InputId> = batch.iter().map(|input| input.id).collect();
         let forgotten = self.store.forget(inputs, before, now, Leaf::new(&self.host, now, body)?).await?;
@@ -113,13 +113,15 @@ fn count(length: usize) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use portreeve_store::contract::PayloadRef;
+
     use super::*;
 
     #[test]
     fn a_batch_has_few_documents_or_one_input() {
         let input = |documents| KeptInput {
             id: InputId(Digest::of(b"input")),
-            commitment: Digest::of(b"commitment"),
+            content: PayloadRef { commitment: Digest::of(b"commitment"), place: 1 },
             received_at: Instant(0),
             documents,
             finished: true,

@@ -35,10 +35,10 @@ use crate::{files, folder, reference};
 
 /// Documents in one decided batch: enough for a group commit, few enough that
 /// the first order does not wait for the last.
-const DECIDE_BATCH: u32 = 256;
+pub const DECIDE_BATCH: u32 = 256;
 
 /// Deliveries under way at once, over all targets.
-const DELIVERIES_MAX: u32 = 128;
+pub const DELIVERIES_MAX: u32 = 128;
 
 /// How long a worker waits when there is nothing to do and nobody wakes it.
 const IDLE: Duration = Duration::from_millis(200);

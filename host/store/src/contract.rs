@@ -186,6 +186,16 @@ impl NewPayload {
     }
 }
 
+/// A sealed payload that is kept: what the log knows it by, and where this store has it.
+/// Commitments are random, so nothing is looked for by one; see the store's schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PayloadRef {
+    /// Binds its bytes: what lies at the place has to have it.
+    pub commitment: Digest,
+    /// Its number in this store.
+    pub place: i64,
+}
+
 /// The bytes of a payload, with the key that blinds what is made of it.
 pub type OpenPayload = (Vec<u8>, PayloadKey);
 
@@ -766,12 +776,16 @@ pub struct OrderView {
     pub recommended: bool,
     /// One line: why.
     pub why: String,
+    /// The sealed canonical event.
+    pub event: PayloadRef,
     /// The sealed decision record.
-    pub decision: Digest,
+    pub decision: PayloadRef,
     /// The configuration version that decided.
     pub configuration: u64,
     /// The id of the decide leaf.
     pub leaf: Digest,
+    /// That leaf's index in the log; none until it has one.
+    pub leaf_index: Option<u64>,
     /// State of its deliveries, one word each, with attempts.
     pub deliveries: Vec<DeliveryView>,
 }
@@ -804,9 +818,9 @@ pub struct OrderEventView {
     /// When it was decided.
     pub decided_at: Instant,
     /// The sealed canonical event.
-    pub event: Digest,
+    pub event: PayloadRef,
     /// The sealed decision record.
-    pub decision: Digest,
+    pub decision: PayloadRef,
     /// The id of the decide leaf.
     pub leaf: Digest,
 }
@@ -924,8 +938,8 @@ pub struct TrailLeaf {
 pub struct KeptInput {
     /// Its id.
     pub id: InputId,
-    /// Its commitment, by which records name it.
-    pub commitment: Digest,
+    /// Its sealed bytes; records name them by their commitment.
+    pub content: PayloadRef,
     /// When it was received.
     pub received_at: Instant,
     /// How many documents it has.
@@ -1182,24 +1196,18 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`StoreError::Erased`] when its key was destroyed.
-    async fn payload(&self, commitment: Digest) -> Result<Vec<u8>, StoreError>;
+    async fn payload(&self, kept: PayloadRef) -> Result<Vec<u8>, StoreError>;
 
     /// Opens sealed payloads, each with the key that blinds what is made of it, in the
     /// order of the questions. What is wrong with one is in its place.
-    async fn payloads(&self, commitments: Vec<Digest>) -> Result<Vec<Result<OpenPayload, StoreError>>, StoreError>;
+    async fn payloads(&self, kept: Vec<PayloadRef>) -> Result<Vec<Result<OpenPayload, StoreError>>, StoreError>;
 
-    /// Opens a sealed payload, with the key that blinds what is made of it.
-    ///
-    /// # Errors
-    /// [`StoreError::Erased`] when its key was destroyed.
-    async fn payload_with_key(&self, commitment: Digest) -> Result<(Vec<u8>, PayloadKey), StoreError>;
-
-    /// Commitments of all payloads about a subject: those sealed for it, and the
+    /// All payloads about a subject: those sealed for it, and the
     /// documents and inputs that its orders came in, which were sealed for their
     /// sender before anybody knew whom they are about. Destroying their keys is
     /// what can be forgotten; `host/ARCHITECTURE.md` says what stays. Goes through
     /// all orders: for an erasure, not for every day.
-    async fn payloads_about(&self, subject: Digest) -> Result<Vec<Digest>, StoreError>;
+    async fn payloads_about(&self, subject: Digest) -> Result<Vec<PayloadRef>, StoreError>;
 
     /// Inputs that were received before a time and whose content is still kept, in
     /// the order of that time and then of their ids, from the one after `after` on.
@@ -1268,7 +1276,8 @@ pub trait Store: Send + Sync + 'static {
     /// Leaves with an index, from one on, in order: index, id, canonical record.
     async fn sequenced(&self, from: u64, limit: u32) -> Result<Vec<(u64, Digest, Vec<u8>)>, StoreError>;
 
-    /// A leaf's index; none when it has none yet or is unknown.
+    /// A leaf's index; none when it has none yet or is unknown. For a person who has
+    /// nothing but the id: it costs the more the longer the log is.
     async fn leaf_index(&self, id: Digest) -> Result<Option<u64>, StoreError>;
 
     /// Counts.

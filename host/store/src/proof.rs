@@ -7,7 +7,7 @@
 use portreeve_model::{ChannelId, Digest, Instant, OrderId, SenderId};
 use portreeve_record::PayloadKey;
 
-use crate::contract::{DocumentPosition, InputId, OutboxId};
+use crate::contract::{DocumentPosition, InputId, OutboxId, PayloadRef};
 
 /// A document that is durable in the journal, with its accept leaf.
 #[derive(Debug)]
@@ -154,11 +154,13 @@ impl Committed {
 pub struct Permit {
     /// The row's place in the outbox.
     pub(crate) seq: i64,
+    /// Its order's place among the orders.
+    pub(crate) order_seq: i64,
     pub(crate) outbox: OutboxId,
     pub(crate) order: OrderId,
     pub(crate) target: String,
     pub(crate) kind: String,
-    pub(crate) event: Digest,
+    pub(crate) event: PayloadRef,
     pub(crate) attempt: u32,
     pub(crate) tries: u32,
     pub(crate) epoch: i64,
@@ -195,7 +197,7 @@ impl Permit {
 
     /// The sealed event that is to be delivered.
     #[must_use]
-    pub fn event(&self) -> Digest {
+    pub fn event(&self) -> PayloadRef {
         self.event
     }
 

@@ -19,9 +19,6 @@ use tokio::sync::watch;
 
 use crate::setup;
 
-/// Documents and deliveries in one step of a stage.
-const BATCH: u32 = 64;
-
 /// The ERP in a good mood: what it costs to meet a bad one is another question.
 pub(crate) async fn erp() -> anyhow::Result<()> {
     let erp = Erp::start(Mischief::default()).await?;
@@ -62,11 +59,11 @@ pub(crate) async fn stages(arguments: &[String]) -> anyhow::Result<()> {
         match question.as_str() {
             "usage" => answer(&usage()?),
             "decide" => {
-                while !host.pipeline.decide(BATCH).await?.is_empty() {}
+                while !host.pipeline.decide(host::DECIDE_BATCH).await?.is_empty() {}
                 answer("decided");
             }
             "deliver" => {
-                while !host.pipeline.deliver_due(BATCH).await?.is_empty() {}
+                while !host.pipeline.deliver_due(host::DELIVERIES_MAX).await?.is_empty() {}
                 answer("delivered");
             }
             "index" => {

@@ -10,7 +10,7 @@ use portreeve::standins::Mischief;
 use portreeve_model::{Digest, OrderId};
 use portreeve_record::{Leaf, LeafBody, LeafRecord};
 use portreeve_store::contract::{
-    DocumentPosition, JournalEntry, JournalOutcome, NewDocument, NewEnvelope, Room, Settlement, UnsequencedLeaf,
+    DocumentPosition, JournalEntry, JournalOutcome, NewDocument, NewEnvelope, OpenPayload, PayloadRef, Room, Settlement,
 };
 use portreeve_store::{Store, StoreError};
 
@@ -87,8 +87,8 @@ async fn invariant_1_no_audit_no_action_the_attempt_is_on_record_before_the_targ
                 let sent = Digest::of_parts(&[b"business-central/sales-order", b"application/json", &body]);
                 let mut confirmed = 0;
                 for message in on_record {
-                    for event in events_on_record(&leaves) {
-                        let (_, key) = store.get().unwrap().payload_with_key(event).await.unwrap();
+                    for order in store.get().unwrap().orders(DocumentPosition(0), 10).await.unwrap() {
+                        let (_, key) = opened(store.get().unwrap(), order.event).await;
                         confirmed += usize::from(key.blind_digest(&sent) == message);
                     }
                     assert_ne!(message, sent);
@@ -107,12 +107,8 @@ async fn invariant_1_no_audit_no_action_the_attempt_is_on_record_before_the_targ
     assert_eq!(host.summary().await.delivered, 2);
 }
 
-fn events_on_record(leaves: &[UnsequencedLeaf]) -> Vec<Digest> {
-    let event = |leaf: &UnsequencedLeaf| match Leaf::parse(&leaf.bytes).unwrap().body {
-        LeafBody::Decide(decide) => decide.event,
-        _ => None,
-    };
-    leaves.iter().filter_map(event).collect()
+async fn opened(store: &Arc<dyn Store>, kept: PayloadRef) -> OpenPayload {
+    store.payloads(vec![kept]).await.unwrap().remove(0).unwrap()
 }
 
 #[tokio::test]
@@ -126,7 +122,7 @@ async fn invariant_1_no_audit_no_action_and_nobody_can_guess_from_the_log_what_a
     let log = serde_json::to_string(&leaves).unwrap();
 
     let external_id = order.deliveries[0].external_id.as_ref().unwrap();
-    let (event, _) = host.store.payload_with_key(record.event).await.unwrap();
+    let event = host.store.payload(order.event).await.unwrap();
     let mut guesses = vec![Digest::of(external_id.as_bytes()), Digest::of(&event)];
     for scoring in &record.scorings {
         let assessment = portreeve_record::canonical_digest(scoring.assessment.as_ref().unwrap()).unwrap();
@@ -138,7 +134,7 @@ async fn invariant_1_no_audit_no_action_and_nobody_can_guess_from_the_log_what_a
     }
 
     // Who may open the decision can compare.
-    let (_, key) = host.store.payload_with_key(order.decision).await.unwrap();
+    let (_, key) = opened(&host.store, order.decision).await;
     for scoring in &record.scorings {
         assert!(log.contains(&key.blind_digest(&scoring.transcript).to_string()), "{}", scoring.plugin);
     }
@@ -167,10 +163,17 @@ async fn invariant_1_no_audit_no_action_what_cannot_be_recorded_is_not_done() {
     host.send_edi(&x12(1, &PurchaseOrder::clean("PO-1"))).await.unwrap();
     host.send_edi(&x12(2, &PurchaseOrder::clean("PO-2"))).await.unwrap();
 
-    // A leaf that is in the log already cannot be committed a second time.
+    // One leaf cannot be entered, as when a disk fails at it.
     let taken = 7;
+    let database = rusqlite::Connection::open(host.folder().join("data/store/portreeve.db")).unwrap();
+    let trigger = format!(
+        "CREATE TRIGGER not_this_one BEFORE INSERT ON leaf WHEN lower(hex(NEW.id)) = '{}'
+         BEGIN SELECT RAISE(ABORT, 'it fails here'); END",
+        leaf(taken).id().to_string().trim_start_matches("sha256:")
+    );
+    database.execute_batch(&trigger).unwrap();
     let first = host.store.undecided(1, &[]).await.unwrap().pop().unwrap();
-    commit(&host, decision_by_hand(first, &["first"], leaf(taken))).await.unwrap();
+    commit(&host, decision_by_hand(first, &["first"], leaf(6))).await.unwrap();
     let before = host.summary().await;
 
     let second = || async { host.store.undecided(1, &[]).await.unwrap().pop().unwrap() };

@@ -157,7 +157,7 @@ impl Bench {
         let host = TestHost::demo().await;
         let order = host.decide_orders(&[PurchaseOrder::clean("PO-1")]).await.remove(0);
         let record = host.decision(&order).await;
-        let event = Event::from_json(&host.store.payload(record.event).await.unwrap()).unwrap();
+        let event = Event::from_json(&host.store.payload(order.event).await.unwrap()).unwrap();
         let Event::OrderCreated(order) = event else { panic!("{event:?}") };
         let request = ScoringRequest {
             order,

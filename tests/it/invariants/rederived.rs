@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use portreeve_model::{Digest, OrderId};
 use portreeve_pipeline::rederive::{RederiveError, Rederived};
 use portreeve_store::StoreError;
-use portreeve_store::contract::{DocumentPosition, OrderState};
+use portreeve_store::contract::{DocumentPosition, OrderState, OrderView};
 
 use super::leaf;
 use crate::support::{PurchaseOrder, Setup, TestHost, component, sample, x12};
@@ -128,33 +128,34 @@ async fn invariant_7_rederivable_an_erased_customers_order_is_proved_and_cannot_
 
     let database = rusqlite::Connection::open(host.folder().join("data/store/portreeve.db")).unwrap();
     let blob = |sql: &str, key: &[u8]| -> Vec<u8> { database.query_row(sql, [key], |row| row.get(0)).unwrap() };
-    let subject = blob(
-        "SELECT subject FROM payload_key WHERE payload = (SELECT id FROM payload WHERE commitment = ?1)",
-        erased.decision.as_bytes(),
-    );
-    let subject = Digest::from_bytes(subject.try_into().unwrap());
-    let about = host.store.payloads_about(subject).await.unwrap();
+    let about = async |order: &OrderView| {
+        let subject = blob(
+            "SELECT subject FROM payload_key WHERE payload = (SELECT id FROM payload WHERE commitment = ?1)",
+            order.decision.commitment.as_bytes(),
+        );
+        let subject = Digest::from_bytes(subject.try_into().unwrap());
+        host.store.payloads_about(subject).await.unwrap()
+    };
+    let left = about(kept).await;
+    let about = about(erased).await;
     assert_eq!(about.len(), 4, "the input, the document in it, the event and the decision");
-    for commitment in &about {
-        host.store.payload(*commitment).await.unwrap();
+    for payload in &about {
+        host.store.payload(*payload).await.unwrap();
         let destroyed = database.execute(
             "DELETE FROM payload_key WHERE payload = (SELECT id FROM payload WHERE commitment = ?1)",
-            [commitment.as_bytes()],
+            [payload.commitment.as_bytes()],
         );
         assert_eq!(destroyed.unwrap(), 1);
     }
-    for commitment in about {
-        let gone = host.store.payload(commitment).await;
+    for payload in about {
+        let gone = host.store.payload(payload).await;
         assert!(matches!(gone, Err(StoreError::Erased(_))), "{gone:?}");
     }
     // Nothing that is left opens to a document of this order.
-    let mut left = database
-        .prepare("SELECT commitment FROM payload_key JOIN payload ON payload.id = payload_key.payload")
-        .unwrap();
-    let left: Vec<Vec<u8>> = left.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
-    assert_eq!(left.len(), 4);
-    for commitment in left {
-        let bytes = host.store.payload(Digest::from_bytes(commitment.try_into().unwrap())).await.unwrap();
+    let keys: i64 = database.query_row("SELECT count(*) FROM payload_key", [], |row| row.get(0)).unwrap();
+    assert_eq!((keys, left.len()), (4, 4));
+    for payload in left {
+        let bytes = host.store.payload(payload).await.unwrap();
         assert!(!String::from_utf8(bytes).unwrap().contains("PO-1"));
     }
     assert_eq!(host.rederive(erased.id).await.unwrap(), Rederived::Erased);

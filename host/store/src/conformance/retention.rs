@@ -38,8 +38,8 @@ pub(crate) async fn content_of_a_finished_input_goes_and_duplicates_are_known_al
     let kept = store.kept_inputs(LATER, None, ALL).await.unwrap();
     assert_eq!(kept.iter().map(|input| input.id).collect::<Vec<_>>(), [input_id(1), input_id(11)]);
     assert_eq!((kept[0].documents, kept[0].finished, kept[0].received_at), (1, true, NOW.plus_ms(1)));
-    let commitment = kept[0].commitment;
-    assert_eq!(store.payload(commitment).await.unwrap(), b"an input");
+    let content = kept[0].content;
+    assert_eq!(store.payload(content).await.unwrap(), b"an input");
 
     let forgotten = store.forget(vec![input_id(1)], LATER, LATER, leaf(50)).await.unwrap();
     assert_eq!(forgotten, Some(Forgotten { inputs: 1, orders: 1, payloads: 4 }));
@@ -52,8 +52,8 @@ pub(crate) async fn content_of_a_finished_input_goes_and_duplicates_are_known_al
     );
 
     let order = store.order(order_id("PO-1")).await.unwrap().unwrap();
-    for gone in [commitment, order.decision] {
-        assert!(matches!(store.payload(gone).await, Err(StoreError::Erased(found)) if found == gone));
+    for gone in [content, order.event, order.decision] {
+        assert!(matches!(store.payload(gone).await, Err(StoreError::Erased(found)) if found == gone.commitment));
     }
     assert!(matches!(store.input_documents(input_id(1), ALL).await, Err(StoreError::Erased(_))));
     assert_eq!((order.state, order.number.as_str(), order.why.as_str()), (OrderState::Released, "PO-1", FORGOTTEN));

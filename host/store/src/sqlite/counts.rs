@@ -10,7 +10,7 @@ use super::rows::{Result, unsigned};
 use super::{failed, trail};
 use crate::contract::{OrderState, Summary};
 
-const INPUTS: &str = "SELECT coalesce(max(rowid), 0) FROM input";
+const INPUTS: &str = "SELECT coalesce(max(seq), 0) FROM input";
 const INPUTS_ENDED: &str = "SELECT count(*) FROM input WHERE disposition = ?1 AND disposition <> 'documents'";
 const WITHOUT_ORDER: &str = "SELECT count(*) FROM document WHERE state = ?1 AND state IN ('duplicate', 'unmapped')";
 const UNDECIDED: &str = "SELECT count(*) FROM document WHERE state = 'undecided'";
@@ -24,7 +24,7 @@ const PENDING: &str = "SELECT count(*) FROM outbox WHERE state = 'pending'";
 const STUCK: &str = "SELECT count(*) FROM outbox WHERE state NOT IN ('pending', 'delivered')";
 const STUCK_AS: &str = "SELECT count(*) FROM outbox WHERE state = ?1 AND state NOT IN ('pending', 'delivered')";
 const RETRIED: &str = "SELECT coalesce(sum(attempts - 1), 0) FROM outbox WHERE attempts > 1";
-const UNSEQUENCED: &str = "SELECT count(*) FROM leaf WHERE idx IS NULL";
+const UNSEQUENCED: &str = "SELECT coalesce((SELECT max(seq) FROM leaf), 0) - coalesce((SELECT size FROM tree_head), 0)";
 
 /// Every question above.
 #[cfg(test)]

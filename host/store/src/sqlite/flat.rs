@@ -30,8 +30,8 @@ fn one_key(documents: i64) -> Connection {
     let transaction = connection.unchecked_transaction().unwrap();
     connection
         .execute(
-            "INSERT INTO input (id, channel, sender, received_at, disposition, payload, reply)
-             VALUES (?1, 'edi', 'acme', 0, 'documents', ?1, ?1)",
+            "INSERT INTO input (id, channel, sender, received_at, disposition, payload, reply, leaf)
+             VALUES (?1, 'edi', 'acme', 0, 'documents', 1, ?1, 1)",
             [content(0)],
         )
         .unwrap();
@@ -45,10 +45,10 @@ fn one_key(documents: i64) -> Connection {
             .prepare_cached(
                 "INSERT INTO document (input, idx, channel, sender, received_at, key, partner, kind, content, payload,
                                        repeated, state)
-                 VALUES (?1, ?2, 'edi', 'acme', 0, 'PO-1', '', 'order', ?3, ?1, ?4, ?5)",
+                 VALUES (1, ?1, 'edi', 'acme', 0, 'PO-1', '', 'order', ?2, 1, ?3, ?4)",
             )
             .unwrap()
-            .execute(params![content(0), number, content(number), number > 1, state])
+            .execute(params![number, content(number), number > 1, state])
             .unwrap();
     }
     transaction.commit().unwrap();
@@ -84,22 +84,24 @@ fn delivered(orders: i64) -> Connection {
     for number in 1..=orders {
         let bytes = content(number);
         for sql in [
-            "INSERT INTO input (id, channel, sender, received_at, disposition, payload, reply)
-             VALUES (?1, 'edi', 'acme', 0, 'documents', ?1, ?1)",
+            "INSERT INTO input (id, channel, sender, received_at, disposition, payload, reply, leaf)
+             VALUES (?1, 'edi', 'acme', 0, 'documents', 1, ?1, 1)",
             "INSERT INTO document (input, idx, channel, sender, received_at, key, partner, kind, content, payload,
                                    repeated, state)
-             VALUES (?1, 0, 'edi', 'acme', 0, hex(?1), '', 'order', ?1, ?1, 0, 'decided')",
+             VALUES ((SELECT max(seq) FROM input), 0, 'edi', 'acme', 0, hex(?1), '', 'order', ?1, 1, 0, 'decided')",
             "INSERT INTO orders (id, position, channel, sender, number, state, value_minor, currency, recommended, why,
                                  event, decision, configuration, decided_at, leaf)
              VALUES (hex(?1), (SELECT max(position) FROM document), 'edi', 'acme', hex(?1), 'released', 1, 'USD', 0, '',
-                     ?1, ?1, 1, 0, ?1)",
-            "INSERT INTO outbox (id, order_id, target, kind, event, state, attempts, due_at, deadline_from)
-             VALUES (hex(?1), hex(?1), 'erp', 'order.created', ?1, 'delivered', 1, 0, 0)",
-            "INSERT INTO leaf (id, bytes, idx) VALUES (?1, ?1, (SELECT count(*) FROM input))",
+                     1, 1, 1, 0, 1)",
+            "INSERT INTO outbox (order_seq, order_id, target, kind, event, state, attempts, due_at, deadline_from)
+             VALUES ((SELECT max(seq) FROM orders), hex(?1), 'erp', 'order.created', 1, 'delivered', 1, 0, 0)",
+            "INSERT INTO leaf (id, bytes, alone) VALUES (?1, ?1, 0)",
         ] {
             connection.prepare_cached(sql).unwrap().execute([bytes]).unwrap();
         }
     }
+    let head = "INSERT INTO tree_head (only_row, size, edge, checkpoint) VALUES (1, ?1, x'', '')";
+    connection.execute(head, [orders]).unwrap();
     transaction.commit().unwrap();
     connection
 }

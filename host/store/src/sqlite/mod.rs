@@ -19,6 +19,8 @@ mod dead_letter;
 
 mod envelope;
 
+mod find;
+
 mod history;
 
 mod order_event;
@@ -41,21 +43,21 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use portreeve_model::reference::Row;
 use portreeve_model::{Currency, Digest, Instant, OrderId, PluginName, Reply};
-use portreeve_record::{Leaf, PayloadKey};
+use portreeve_record::Leaf;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::contract::{
     Configuration, CustomerAggregate, DeadLetter, DecisionCommit, DocumentPosition, DocumentView, ExceptionView,
     Forgotten, HistoryQuery, InputId, JournalEntry, JournalOutcome, KeptInput, Lease, NewReference, OpenPayload,
-    OrderStanding, OrderState, OrderTrail, OrderView, OutboxId, PluginUsage, ReferenceTable, ReferenceWanted, Room,
-    Settlement, Store, StoreError, Summary, TreeHead, UnsequencedLeaf,
+    OrderStanding, OrderState, OrderTrail, OrderView, OutboxId, PayloadRef, PluginUsage, ReferenceTable,
+    ReferenceWanted, Room, Settlement, Store, StoreError, Summary, TreeHead, UnsequencedLeaf,
 };
 use crate::proof::{Attempt, Committed, Journaled, Permit, Settled};
 use writer::Writer;
 
 /// The schema that this program writes.
-const SCHEMA_VERSION: i64 = 1;
+const SCHEMA_VERSION: i64 = 2;
 
 /// What people ask is rarely asked twice.
 const PEOPLES_CACHE_KIB: i64 = 8192;
@@ -318,9 +320,9 @@ impl Store for SqliteStore {
     }
 
     async fn begin_attempt(&self, permit: Permit, lease: Lease, leaf: Leaf) -> Result<Attempt, StoreError> {
-        let (seq, epoch, attempt, order) = (permit.seq, permit.epoch, permit.attempt, permit.order);
+        let (seq, epoch, attempt, order_seq) = (permit.seq, permit.epoch, permit.attempt, permit.order_seq);
         let begun =
-            self.writer.write(move |tx| rows::begin_attempt(tx, seq, epoch, attempt, order, lease, &leaf)).await?;
+            self.writer.write(move |tx| rows::begin_attempt(tx, seq, epoch, attempt, order_seq, lease, &leaf)).await?;
         rows::held(begun, &permit)?;
         Ok(Attempt { permit })
     }
@@ -361,19 +363,15 @@ impl Store for SqliteStore {
         self.read(rows::next_due).await
     }
 
-    async fn payload(&self, commitment: Digest) -> Result<Vec<u8>, StoreError> {
-        self.read(move |connection| rows::payload(connection, commitment)).await.map(|(bytes, _)| bytes)
+    async fn payload(&self, kept: PayloadRef) -> Result<Vec<u8>, StoreError> {
+        self.read(move |connection| rows::payload(connection, kept)).await.map(|(bytes, _)| bytes)
     }
 
-    async fn payloads(&self, commitments: Vec<Digest>) -> Result<Vec<Result<OpenPayload, StoreError>>, StoreError> {
-        self.read(move |connection| Ok(commitments.iter().map(|one| rows::payload(connection, *one)).collect())).await
+    async fn payloads(&self, kept: Vec<PayloadRef>) -> Result<Vec<Result<OpenPayload, StoreError>>, StoreError> {
+        self.read(move |connection| Ok(kept.iter().map(|one| rows::payload(connection, *one)).collect())).await
     }
 
-    async fn payload_with_key(&self, commitment: Digest) -> Result<(Vec<u8>, PayloadKey), StoreError> {
-        self.read(move |connection| rows::payload(connection, commitment)).await
-    }
-
-    async fn payloads_about(&self, subject: Digest) -> Result<Vec<Digest>, StoreError> {
+    async fn payloads_about(&self, subject: Digest) -> Result<Vec<PayloadRef>, StoreError> {
         self.read_for_people(move |connection| rows::payloads_about(connection, subject)).await
     }
 

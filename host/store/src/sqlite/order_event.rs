@@ -16,25 +16,26 @@ use crate::contract::{
 };
 use crate::proof::Permit;
 use crate::sqlite::failed;
-use crate::sqlite::rows::{About, Result, damaged, digest, insert_exception, insert_hold, unsigned};
+use crate::sqlite::rows::{
+    About, Kept, Result, damaged, digest, insert_exception, insert_hold, outbox_id, payload_ref, unsigned,
+};
 
 /// Keeps an event, and what it does to its order.
-pub(super) fn insert(tx: &Connection, decision: &DecisionCommit, event: &NewOrderEvent, position: i64) -> Result<()> {
+pub(super) fn insert(
+    tx: &Connection,
+    decision: &DecisionCommit,
+    event: &NewOrderEvent,
+    position: i64,
+    kept: &Kept,
+) -> Result<()> {
     let order = event.order.to_string();
+    let (content, record) = (kept.place(event.event)?, kept.place(event.decision)?);
     tx.prepare_cached(
         "INSERT INTO order_event (position, order_id, kind, event, decision, decided_at, leaf)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     )
     .and_then(|mut insert| {
-        insert.execute(params![
-            position,
-            order,
-            event.kind.as_str(),
-            event.event.as_bytes(),
-            event.decision.as_bytes(),
-            decision.at.0,
-            decision.leaf.id().as_bytes(),
-        ])
+        insert.execute(params![position, order, event.kind.as_str(), content, record, decision.at.0, kept.leaf,])
     })
     .map_err(failed)?;
     let state: Option<String> = tx
@@ -57,7 +58,10 @@ pub(super) fn insert(tx: &Connection, decision: &DecisionCommit, event: &NewOrde
 /// What is delivered or refused already is past holding: the exception is about that.
 fn keep_back(tx: &Connection, order: &str, state: &str, hold: &NewHold, at: Instant) -> Result<()> {
     let withheld = tx
-        .prepare_cached("UPDATE outbox SET state = 'withheld' WHERE order_id = ?1 AND state = 'pending'")
+        .prepare_cached(
+            "UPDATE outbox SET state = 'withheld'
+             WHERE order_seq = (SELECT seq FROM orders WHERE id = ?1) AND state = 'pending'",
+        )
         .and_then(|mut update| update.execute([order]))
         .map_err(failed)?;
     let released = state == OrderState::Released.as_str();
@@ -101,7 +105,7 @@ pub(super) fn due_questions(
 ) -> Result<Vec<(i64, String)>> {
     let mut statement = tx
         .prepare_cached(
-            "SELECT seq, target, id FROM outbox
+            "SELECT seq, target, order_id, kind FROM outbox
              WHERE state = 'withheld' AND unresolved = 1 AND due_at <= ?1 AND lease_until <= ?1
              ORDER BY due_at, seq",
         )
@@ -112,8 +116,9 @@ pub(super) fn due_questions(
     while due.len() < limit
         && let Some(row) = rows.next().map_err(failed)?
     {
-        if !under_way.contains(&OutboxId(row.get(2).map_err(failed)?)) {
-            due.push((row.get(0).map_err(failed)?, row.get(1).map_err(failed)?));
+        let target: String = row.get(1).map_err(failed)?;
+        if !under_way.contains(&outbox_id(row, 2, &target, 3)?) {
+            due.push((row.get(0).map_err(failed)?, target));
         }
     }
     Ok(due)
@@ -127,8 +132,9 @@ fn held_when_nothing_is_in_doubt(tx: &Connection, order: &str) -> Result<()> {
         "UPDATE orders SET state = 'held', queue = hold.queue, why = hold.reason || ': a delivery is withheld'
          FROM (SELECT queue, reason FROM hold WHERE order_id = ?1 ORDER BY id DESC LIMIT 1) AS hold
          WHERE orders.id = ?1 AND orders.state = 'released'
-           AND EXISTS (SELECT 1 FROM outbox WHERE order_id = ?1 AND outbox.state = 'withheld')
-           AND NOT EXISTS (SELECT 1 FROM outbox WHERE order_id = ?1 AND outbox.state = 'withheld' AND unresolved)",
+           AND EXISTS (SELECT 1 FROM outbox WHERE order_seq = orders.seq AND outbox.state = 'withheld')
+           AND NOT EXISTS (SELECT 1 FROM outbox
+                           WHERE order_seq = orders.seq AND outbox.state = 'withheld' AND unresolved)",
     )
     .and_then(|mut update| update.execute([order]))
     .map_err(failed)?;
@@ -151,14 +157,14 @@ pub(super) fn standing(connection: &Connection, order: OrderId) -> Result<OrderS
         .map_err(failed)
 }
 
-/// Whether the sender of a delivery's order asked to cancel it.
-pub(super) fn cancel_requested(connection: &Connection, outbox: &str) -> Result<bool> {
+/// Whether the sender of the order of the delivery with this number asked to cancel it.
+pub(super) fn cancel_requested(connection: &Connection, outbox_seq: i64) -> Result<bool> {
     connection
         .prepare_cached(
             "SELECT 1 FROM outbox JOIN order_event ON order_event.order_id = outbox.order_id
-             WHERE outbox.id = ?1 AND order_event.kind = ?2",
+             WHERE outbox.seq = ?1 AND order_event.kind = ?2",
         )
-        .and_then(|mut found| found.exists(params![outbox, OrderEventKind::CancelRequested.as_str()]))
+        .and_then(|mut found| found.exists(params![outbox_seq, OrderEventKind::CancelRequested.as_str()]))
         .map_err(failed)
 }
 
@@ -166,9 +172,12 @@ pub(super) fn cancel_requested(connection: &Connection, outbox: &str) -> Result<
 pub(super) fn list(connection: &Connection, order: &str) -> Result<Vec<OrderEventView>> {
     let mut statement = connection
         .prepare_cached(
-            "SELECT order_event.position, order_event.kind, document.input, document.received_at, decided_at, event,
-                    decision, leaf
+            "SELECT order_event.position, order_event.kind, input.id, document.received_at, decided_at,
+                    event.commitment, event.id, decision.commitment, decision.id, leaf.id
              FROM order_event JOIN document ON document.position = order_event.position
+                  JOIN input ON input.seq = document.input JOIN leaf ON leaf.seq = order_event.leaf
+                  JOIN payload AS event ON event.id = order_event.event
+                  JOIN payload AS decision ON decision.id = order_event.decision
              WHERE order_event.position IN (
                  SELECT position FROM order_event WHERE order_id = ?1 ORDER BY position DESC LIMIT ?2)
              ORDER BY order_event.position",
@@ -187,9 +196,9 @@ pub(super) fn list(connection: &Connection, order: &str) -> Result<Vec<OrderEven
             input: InputId(digest(row, 2).map_err(failed)?),
             received_at: Instant(row.get(3).map_err(failed)?),
             decided_at: Instant(row.get(4).map_err(failed)?),
-            event: digest(row, 5).map_err(failed)?,
-            decision: digest(row, 6).map_err(failed)?,
-            leaf: digest(row, 7).map_err(failed)?,
+            event: payload_ref(row, 5).map_err(failed)?,
+            decision: payload_ref(row, 7).map_err(failed)?,
+            leaf: digest(row, 9).map_err(failed)?,
         });
     }
     Ok(events)

@@ -13,12 +13,12 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::contract::{
     Configuration, Decided, DecisionCommit, DeliveryView, DocumentPosition, ExceptionView, HoldOwner, InputId,
-    JournalEntry, JournalOutcome, Lease, NewException, NewHold, NewOrder, NewPayload, OrderState, OrderView, OutboxId,
-    PluginUsage, ReferenceTable, ReferenceWanted, Room, SUM_MINOR_MAX, Settlement, StoreError, TreeHead,
-    UnsequencedLeaf,
+    JournalEntry, JournalOutcome, Lease, NewException, NewHold, NewOrder, NewPayload, OpenPayload, OrderState,
+    OrderView, OutboxId, PayloadRef, PluginUsage, ReferenceTable, ReferenceWanted, Room, SUM_MINOR_MAX, Settlement,
+    StoreError, TreeHead, UnsequencedLeaf,
 };
 use crate::proof::{Committed, FirstDocument, Journaled, Permit, Settled};
-use crate::sqlite::{envelope, failed, history, order_event, trail};
+use crate::sqlite::{envelope, failed, find, history, order_event, trail};
 
 pub(super) type Result<T> = std::result::Result<T, StoreError>;
 
@@ -37,7 +37,7 @@ pub(super) fn activate_configuration(tx: &Connection, bytes: &[u8], at: Instant,
     )
     .map_err(failed)?;
     let version = unsigned(tx.last_insert_rowid())?;
-    insert_leaf(tx, leaf)?;
+    insert_leaf_alone(tx, leaf)?;
     Ok(version)
 }
 
@@ -76,7 +76,7 @@ pub(super) fn load_reference(
             |row| row.get(0),
         )
         .map_err(failed)?;
-    insert_leaf(tx, leaf)?;
+    insert_leaf_alone(tx, leaf)?;
     unsigned(version)
 }
 
@@ -140,10 +140,12 @@ pub(super) fn journal(tx: &Connection, entry: &JournalEntry) -> Result<JournalOu
     if !known.is_empty() {
         return Ok(JournalOutcome::Known { envelopes: known });
     }
-    insert_payload(tx, &entry.payload)?;
+    let payload = insert_payload(tx, &entry.payload)?.place;
+    let leaf = insert_leaf(tx, &entry.leaf)?;
     let reply = entry.reply.to_json().map_err(|error| StoreError::Failed(error.to_string()))?;
     tx.prepare_cached(
-        "INSERT INTO input (id, channel, sender, received_at, disposition, payload, reply) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        "INSERT INTO input (id, channel, sender, received_at, disposition, payload, reply, leaf)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     )
     .and_then(|mut insert| {
         insert.execute(params![
@@ -152,14 +154,16 @@ pub(super) fn journal(tx: &Connection, entry: &JournalEntry) -> Result<JournalOu
             entry.sender.as_str(),
             entry.received_at.0,
             entry.disposition.as_str(),
-            entry.payload.sealed.commitment().as_bytes(),
+            payload,
             reply,
+            leaf,
         ])
     })
     .map_err(failed)?;
+    let input_seq = tx.last_insert_rowid();
     envelope::insert(tx, entry, input)?;
     for (index, document) in entry.documents.iter().enumerate() {
-        insert_payload(tx, &document.payload)?;
+        let payload = insert_payload(tx, &document.payload)?.place;
         let before = last_of_key(tx, entry, &document.key)?;
         tx.prepare_cached(
             "INSERT INTO document (input, idx, channel, sender, received_at, key, partner, kind, content, payload,
@@ -168,7 +172,7 @@ pub(super) fn journal(tx: &Connection, entry: &JournalEntry) -> Result<JournalOu
         )
         .and_then(|mut insert| {
             insert.execute(params![
-                input.0.as_bytes(),
+                input_seq,
                 i64::try_from(index).unwrap_or(i64::MAX),
                 entry.channel.as_str(),
                 entry.sender.as_str(),
@@ -177,7 +181,7 @@ pub(super) fn journal(tx: &Connection, entry: &JournalEntry) -> Result<JournalOu
                 document.partner,
                 document.kind,
                 document.content.as_bytes(),
-                document.payload.sealed.commitment().as_bytes(),
+                payload,
                 before.is_some(),
                 if before.is_some_and(|before| before.waits) { "behind" } else { "undecided" },
             ])
@@ -187,7 +191,6 @@ pub(super) fn journal(tx: &Connection, entry: &JournalEntry) -> Result<JournalOu
     for exception in &entry.exceptions {
         insert_exception(tx, exception, &About { input: Some(input), ..About::default() }, entry.received_at)?;
     }
-    trail::leaf_about_input(tx, &entry.leaf, input)?;
     Ok(JournalOutcome::Committed { input, documents: entry.documents.len() })
 }
 
@@ -212,7 +215,7 @@ fn last_of_key(tx: &Connection, entry: &JournalEntry, key: &str) -> Result<Optio
 }
 
 pub(super) fn refuse(tx: &Connection, leaf: &Leaf) -> Result<()> {
-    if leaf_known(tx, leaf)? { Ok(()) } else { insert_leaf(tx, leaf) }
+    if leaf_known(tx, leaf)? { Ok(()) } else { insert_leaf_alone(tx, leaf).map(drop) }
 }
 
 pub(super) fn reply_to(connection: &Connection, input: InputId) -> Result<Option<Reply>> {
@@ -240,9 +243,9 @@ pub(super) fn lease_numbers(tx: &Connection, range: &str, count: u32) -> Result<
 // --- decide ------------------------------------------------------------------------------------
 
 pub(super) const UNDECIDED: &str =
-    "SELECT position, input, idx, document.channel, document.sender, document.received_at, key, partner,
-            kind, content, document.payload, input.payload
-     FROM document JOIN input ON input.id = document.input
+    "SELECT position, input.id, idx, document.channel, document.sender, document.received_at, key, partner,
+            kind, content, document.payload, (SELECT commitment FROM payload WHERE payload.id = input.payload)
+     FROM document JOIN input ON input.seq = document.input
      WHERE state = 'undecided' AND position NOT IN (SELECT value FROM json_each(?2))
      ORDER BY position LIMIT ?1";
 
@@ -267,7 +270,7 @@ pub(super) fn undecided(connection: &Connection, limit: u32, without: &str) -> R
                 row.get::<_, String>(7)?,
                 row.get::<_, String>(8)?,
                 digest(row, 9)?,
-                digest(row, 10)?,
+                row.get::<_, i64>(10)?,
                 digest(row, 11)?,
             ))
         })
@@ -285,11 +288,11 @@ pub(super) fn undecided(connection: &Connection, limit: u32, without: &str) -> R
             partner,
             kind,
             content,
-            commitment,
+            place,
             input_commitment,
         ) = row.map_err(failed)?;
         let first = first_document(connection, &channel, &sender, &key, position, content)?;
-        let (body, payload_key) = readable(payload(connection, commitment))?;
+        let (body, payload_key) = readable(payload_at(connection, place).map(|(_, opened)| opened))?;
         documents.push(Journaled {
             position: DocumentPosition(unsigned(position)?),
             input: InputId(input),
@@ -444,26 +447,38 @@ pub(super) fn commit_decision(tx: &Connection, decision: &DecisionCommit) -> Res
     )
     .and_then(|mut next| next.execute(params![document.channel.as_str(), document.sender.as_str(), document.key]))
     .map_err(failed)?;
-    for payload in &decision.payloads {
-        insert_payload(tx, payload)?;
-    }
+    let kept = Kept::insert(tx, decision)?;
     match &decision.decided {
-        Decided::Order(order) => insert_order(tx, decision, order, position)?,
-        Decided::Event(event) => {
-            order_event::insert(tx, decision, event, position)?;
-            return trail::leaf_about_order(tx, &decision.leaf, event.order).map(|()| committed);
-        }
+        Decided::Order(order) => insert_order(tx, decision, order, position, &kept)?,
+        Decided::Event(event) => order_event::insert(tx, decision, event, position, &kept)?,
         Decided::Duplicate { .. } => {}
         Decided::Unmapped(exception) => {
             let about = About { position: Some(position), input: Some(decision.document.input), ..About::default() };
             insert_exception(tx, exception, &about, decision.at)?;
         }
     }
-    match order {
-        Some(order) => trail::leaf_about_order(tx, &decision.leaf, order)?,
-        None => insert_leaf(tx, &decision.leaf)?,
-    }
     Ok(committed)
+}
+
+/// What a decision keeps beside its rows, by the numbers that they name it by.
+pub(super) struct Kept {
+    pub(super) leaf: i64,
+    payloads: Vec<PayloadRef>,
+}
+
+impl Kept {
+    fn insert(tx: &Connection, decision: &DecisionCommit) -> Result<Self> {
+        let payloads = decision.payloads.iter().map(|payload| insert_payload(tx, payload)).collect::<Result<_>>()?;
+        Ok(Self { leaf: insert_leaf(tx, &decision.leaf)?, payloads })
+    }
+
+    /// Where a payload of this decision lies.
+    pub(super) fn place(&self, commitment: Digest) -> Result<i64> {
+        let found = self.payloads.iter().find(|payload| payload.commitment == commitment);
+        found.map(|payload| payload.place).ok_or_else(|| {
+            StoreError::Failed(format!("a decision names payload {commitment}, which is not among its own"))
+        })
+    }
 }
 
 fn order_at(tx: &Connection, position: i64) -> Result<Option<OrderId>> {
@@ -474,9 +489,16 @@ fn order_at(tx: &Connection, position: i64) -> Result<Option<OrderId>> {
         .transpose()
 }
 
-fn insert_order(tx: &Connection, decision: &DecisionCommit, order: &NewOrder, position: i64) -> Result<()> {
+fn insert_order(
+    tx: &Connection,
+    decision: &DecisionCommit,
+    order: &NewOrder,
+    position: i64,
+    kept: &Kept,
+) -> Result<()> {
     let document = &decision.document;
     let id = order.id.to_string();
+    let (event, record) = (kept.place(order.event)?, kept.place(order.decision)?);
     tx.prepare_cached(
         "INSERT INTO orders (id, position, channel, sender, number, state, queue, value_minor, currency, recommended,
                              why, event, decision, configuration, decided_at, leaf)
@@ -495,33 +517,27 @@ fn insert_order(tx: &Connection, decision: &DecisionCommit, order: &NewOrder, po
             order.value.currency.code(),
             order.recommended,
             order.why,
-            order.event.as_bytes(),
-            order.decision.as_bytes(),
+            event,
+            record,
             i64::try_from(decision.configuration).unwrap_or(i64::MAX),
             decision.at.0,
-            decision.leaf.id().as_bytes(),
+            kept.leaf,
         ])
     })
     .map_err(failed)?;
+    let order_seq = tx.last_insert_rowid();
     // An order below nothing would give budget back.
     let value_minor = order.value.minor.max(0);
     for hold in &order.holds {
         insert_hold(tx, &id, hold, decision.at, value_minor)?;
     }
     for row in &order.outbox {
+        let event = kept.place(row.event)?;
         tx.prepare_cached(
-            "INSERT INTO outbox (id, order_id, target, kind, event, due_at, deadline_from) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6)",
+            "INSERT INTO outbox (order_seq, order_id, target, kind, event, due_at, deadline_from)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6)",
         )
-        .and_then(|mut insert| {
-            insert.execute(params![
-                OutboxId::derive(order.id, &row.target, &row.kind).0,
-                id,
-                row.target,
-                row.kind,
-                row.event.as_bytes(),
-                decision.at.0,
-            ])
-        })
+        .and_then(|mut insert| insert.execute(params![order_seq, id, row.target, row.kind, event, decision.at.0]))
         .map_err(failed)?;
     }
     history::insert(tx, &order.customer_event, position)?;
@@ -649,10 +665,10 @@ fn due_rows(
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let mut statement = tx
         .prepare_cached(
-            "SELECT seq, id FROM outbox AS head
+            "SELECT seq, order_id, kind FROM outbox AS head
          WHERE state = 'pending' AND target = ?1 AND due_at <= ?2 AND lease_until <= ?2
            AND NOT EXISTS (SELECT 1 FROM outbox AS earlier
-                           WHERE earlier.order_id = head.order_id AND earlier.seq < head.seq
+                           WHERE earlier.order_seq = head.order_seq AND earlier.seq < head.seq
                              AND (earlier.state = 'pending' OR (earlier.state = 'dead' AND earlier.blocks)))
          ORDER BY due_at, seq",
         )
@@ -663,20 +679,29 @@ fn due_rows(
     while due.len() < limit
         && let Some(row) = rows.next().map_err(failed)?
     {
-        if !under_way.contains(&OutboxId(row.get(1).map_err(failed)?)) {
+        if !under_way.contains(&outbox_id(row, 1, target, 2)?) {
             due.push(row.get(0).map_err(failed)?);
         }
     }
     Ok(due)
 }
 
+/// A delivery's id from its order, its target and its kind.
+pub(super) fn outbox_id(row: &Row<'_>, order: usize, target: &str, kind: usize) -> Result<OutboxId> {
+    let order: String = row.get(order).map_err(failed)?;
+    let kind: String = row.get(kind).map_err(failed)?;
+    let order = OrderId::parse(&order).map_err(|error| damaged("an order id", &error))?;
+    Ok(OutboxId::derive(order, target, &kind))
+}
+
 fn claim_one(tx: &Connection, seq: i64, now: Instant, lease_until: Instant) -> Result<Permit> {
     let (
-        outbox,
+        order_seq,
         order,
         target,
         kind,
         event,
+        commitment,
         attempts,
         epoch,
         unresolved,
@@ -689,35 +714,38 @@ fn claim_one(tx: &Connection, seq: i64, now: Instant, lease_until: Instant) -> R
             "UPDATE outbox SET lease_until = ?2, epoch = epoch + 1,
                     deadline_from = CASE epoch WHEN 0 THEN max(deadline_from, ?3) ELSE deadline_from END
              WHERE seq = ?1
-             RETURNING id, order_id, target, kind, event, attempts, epoch, unresolved, deadline_from, attempts_before,
-                       doubts, state = 'withheld'",
+             RETURNING order_seq, order_id, target, kind, event,
+                       (SELECT commitment FROM payload WHERE payload.id = event), attempts, epoch, unresolved,
+                       deadline_from, attempts_before, doubts, state = 'withheld'",
         )
         .map_err(failed)?
         .query_row(params![seq, lease_until.0, now.0], |row| {
             Ok((
-                row.get::<_, String>(0)?,
+                row.get(0)?,
                 row.get::<_, String>(1)?,
-                row.get(2)?,
-                row.get(3)?,
-                digest(row, 4)?,
-                row.get::<_, u32>(5)?,
-                row.get(6)?,
+                row.get::<_, String>(2)?,
+                row.get::<_, String>(3)?,
+                row.get(4)?,
+                digest(row, 5)?,
+                row.get::<_, u32>(6)?,
                 row.get(7)?,
                 row.get(8)?,
-                row.get::<_, u32>(9)?,
-                row.get(10)?,
+                row.get(9)?,
+                row.get::<_, u32>(10)?,
                 row.get(11)?,
+                row.get(12)?,
             ))
         })
         .map_err(failed)?;
     let order = OrderId::parse(&order).map_err(|error| damaged("an order id", &error))?;
     Ok(Permit {
         seq,
-        outbox: OutboxId(outbox),
+        order_seq,
+        outbox: OutboxId::derive(order, &target, &kind),
         order,
         target,
         kind,
-        event,
+        event: PayloadRef { commitment, place: event },
         attempt: attempts.saturating_add(1),
         tries: attempts.saturating_sub(attempts_before).saturating_add(1),
         epoch,
@@ -734,7 +762,7 @@ pub(super) fn begin_attempt(
     seq: i64,
     epoch: i64,
     attempt: u32,
-    order: OrderId,
+    order_seq: i64,
     lease: Lease,
     leaf: &Leaf,
 ) -> Result<usize> {
@@ -748,7 +776,7 @@ pub(super) fn begin_attempt(
         .and_then(|mut update| update.execute(params![seq, epoch, attempt, lease.until.0, lease.ask_at.0]))
         .map_err(failed)?;
     if changed == 1 {
-        trail::leaf_about_order(tx, leaf, order)?;
+        trail::leaf_about_order(tx, leaf, order_seq)?;
     }
     Ok(changed)
 }
@@ -784,10 +812,10 @@ pub(super) fn settle(
     }
     held(changed, permit)?;
     if let Settlement::Dead { exception, .. } = settlement {
-        let about = About { order: Some(permit.order), outbox: Some(&permit.outbox.0), ..About::default() };
+        let about = About { order: Some(permit.order), outbox: Some(permit.seq), ..About::default() };
         insert_exception(tx, exception, &about, at)?;
     }
-    trail::leaf_about_order(tx, leaf, permit.order)?;
+    trail::leaf_about_order(tx, leaf, permit.order_seq)?;
     Ok(Settled { outbox: permit.outbox.clone() })
 }
 
@@ -802,7 +830,7 @@ pub(super) fn next_due(connection: &Connection) -> Result<Option<Instant>> {
                   SELECT min(max(due_at, lease_until)) AS due FROM outbox AS head
                   WHERE state = 'pending'
                     AND NOT EXISTS (SELECT 1 FROM outbox AS earlier
-                                    WHERE earlier.order_id = head.order_id AND earlier.seq < head.seq
+                                    WHERE earlier.order_seq = head.order_seq AND earlier.seq < head.seq
                                       AND (earlier.state = 'pending' OR (earlier.state = 'dead' AND earlier.blocks)))
                   UNION ALL
                   SELECT min(max(due_at, lease_until)) FROM outbox WHERE state = 'withheld' AND unresolved = 1)",
@@ -815,57 +843,71 @@ pub(super) fn next_due(connection: &Connection) -> Result<Option<Instant>> {
 
 // --- payloads and small state --------------------------------------------------------------------
 
-fn insert_payload(tx: &Connection, payload: &NewPayload) -> Result<()> {
+fn insert_payload(tx: &Connection, payload: &NewPayload) -> Result<PayloadRef> {
     let commitment = payload.sealed.commitment();
     tx.prepare_cached("INSERT INTO payload (commitment, ciphertext) VALUES (?1, ?2)")
         .and_then(|mut insert| insert.execute(params![commitment.as_bytes(), payload.sealed.ciphertext()]))
         .map_err(failed)?;
-    let id = tx.last_insert_rowid();
+    let place = tx.last_insert_rowid();
     tx.prepare_cached("INSERT INTO payload_key (payload, key, subject) VALUES (?1, ?2, ?3)")
         .and_then(|mut insert| {
-            let subject = payload.subject.map(|subject| subject.as_bytes().to_vec());
-            insert.execute(params![id, payload.key.to_bytes().as_slice(), subject])
+            let subject = payload.subject.as_ref().map(Digest::as_bytes);
+            insert.execute(params![place, payload.key.to_bytes().as_slice(), subject])
         })
         .map_err(failed)?;
-    Ok(())
+    Ok(PayloadRef { commitment, place })
 }
 
-pub(super) fn payload(connection: &Connection, commitment: Digest) -> Result<(Vec<u8>, PayloadKey)> {
+/// Opens what a row of the road names; it must be what the caller knows it by.
+pub(super) fn payload(connection: &Connection, kept: PayloadRef) -> Result<OpenPayload> {
+    let (commitment, opened) = payload_at(connection, kept.place)?;
+    if commitment != kept.commitment {
+        return Err(StoreError::Damaged(format!(
+            "payload {} is missing: {commitment} is in its place",
+            kept.commitment
+        )));
+    }
+    Ok(opened)
+}
+
+/// A payload with its commitment, which the seal binds to the bytes.
+pub(super) fn payload_at(connection: &Connection, place: i64) -> Result<(Digest, OpenPayload)> {
     let found = connection
         .prepare_cached(
-            "SELECT payload.ciphertext, payload_key.key FROM payload
-             LEFT JOIN payload_key ON payload_key.payload = payload.id WHERE payload.commitment = ?1",
+            "SELECT payload.commitment, payload.ciphertext, payload_key.key FROM payload
+             LEFT JOIN payload_key ON payload_key.payload = payload.id WHERE payload.id = ?1",
         )
         .map_err(failed)?
-        .query_row([commitment.as_bytes()], |row| Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, Option<Vec<u8>>>(1)?)))
+        .query_row([place], |row| Ok((digest(row, 0)?, row.get::<_, Vec<u8>>(1)?, row.get::<_, Option<Vec<u8>>>(2)?)))
         .optional()
         .map_err(failed)?;
-    let Some((ciphertext, key)) = found else {
-        return Err(StoreError::Damaged(format!("payload {commitment} is missing")));
+    let Some((commitment, ciphertext, key)) = found else {
+        return Err(StoreError::Damaged(format!("payload {place} is missing")));
     };
     let Some(key) = key else { return Err(StoreError::Erased(commitment)) };
     let key = PayloadKey::from_bytes(&key).map_err(|error| damaged("a payload key", &error))?;
     let sealed = Sealed::from_parts(commitment, ciphertext);
     let bytes = portreeve_record::open(&sealed, &key).map_err(|error| damaged("a sealed payload", &error))?;
-    Ok((bytes, key))
+    Ok((commitment, (bytes, key)))
 }
 
-pub(super) fn payloads_about(connection: &Connection, subject: Digest) -> Result<Vec<Digest>> {
+pub(super) fn payloads_about(connection: &Connection, subject: Digest) -> Result<Vec<PayloadRef>> {
     connection
         .prepare(
-            "WITH sealed AS (SELECT commitment FROM payload_key JOIN payload ON payload.id = payload_key.payload
-                             WHERE subject = ?1),
-                  own AS (SELECT id, position FROM orders WHERE event IN (SELECT commitment FROM sealed)),
+            "WITH sealed AS (SELECT payload AS id FROM payload_key WHERE subject = ?1),
+                  own AS (SELECT id, position FROM orders WHERE event IN (SELECT id FROM sealed)),
                   later AS (SELECT position, event, decision FROM order_event
-                            WHERE order_id IN (SELECT id FROM own) OR event IN (SELECT commitment FROM sealed)),
+                            WHERE order_id IN (SELECT id FROM own) OR event IN (SELECT id FROM sealed)),
                   found AS (SELECT document.payload AS document, input.payload AS input
-                            FROM document JOIN input ON input.id = document.input
+                            FROM document JOIN input ON input.seq = document.input
                             WHERE position IN (SELECT position FROM own UNION SELECT position FROM later))
-             SELECT commitment FROM sealed UNION SELECT document FROM found UNION SELECT input FROM found
-             UNION SELECT event FROM later UNION SELECT decision FROM later",
+             SELECT commitment, id FROM payload
+             WHERE id IN (SELECT id FROM sealed UNION SELECT document FROM found UNION SELECT input FROM found
+                          UNION SELECT event FROM later UNION SELECT decision FROM later)
+             ORDER BY id",
         )
         .map_err(failed)?
-        .query_map([subject.as_bytes()], |row| digest(row, 0))
+        .query_map([subject.as_bytes()], |row| payload_ref(row, 0))
         .map_err(failed)?
         .collect::<rusqlite::Result<_>>()
         .map_err(failed)
@@ -884,26 +926,38 @@ pub(super) fn kv(connection: &Connection, plugin: &PluginName, scope: &str, key:
 
 // --- audit -------------------------------------------------------------------------------------
 
-pub(super) fn insert_leaf(tx: &Connection, leaf: &Leaf) -> Result<()> {
-    tx.prepare_cached("INSERT INTO leaf (id, bytes) VALUES (?1, ?2)")
-        .and_then(|mut insert| insert.execute(params![leaf.id().as_bytes(), leaf.bytes()]))
+/// Enters a leaf of a write that has a key of its own, and says its number.
+pub(super) fn insert_leaf(tx: &Connection, leaf: &Leaf) -> Result<i64> {
+    enter_leaf(tx, leaf, false)
+}
+
+/// Enters a leaf by which its write is known when it is repeated; see [`leaf_known`].
+pub(super) fn insert_leaf_alone(tx: &Connection, leaf: &Leaf) -> Result<i64> {
+    enter_leaf(tx, leaf, true)
+}
+
+fn enter_leaf(tx: &Connection, leaf: &Leaf, alone: bool) -> Result<i64> {
+    tx.prepare_cached("INSERT INTO leaf (id, bytes, alone) VALUES (?1, ?2, ?3)")
+        .and_then(|mut insert| insert.execute(params![leaf.id().as_bytes(), leaf.bytes(), alone]))
         .map_err(failed)?;
-    Ok(())
+    Ok(tx.last_insert_rowid())
 }
 
 /// Whether a write that has no key but its leaf was committed before.
 pub(super) fn leaf_known(connection: &Connection, leaf: &Leaf) -> Result<bool> {
     connection
-        .prepare_cached("SELECT 1 FROM leaf WHERE id = ?1")
+        .prepare_cached("SELECT 1 FROM leaf WHERE id = ?1 AND alone = 1")
         .and_then(|mut known| known.exists([leaf.id().as_bytes()]))
         .map_err(failed)
 }
 
 pub(super) fn unsequenced(connection: &Connection, limit: u32) -> Result<Vec<UnsequencedLeaf>> {
     connection
-        .prepare_cached("SELECT id, bytes FROM leaf WHERE idx IS NULL ORDER BY seq LIMIT ?1")
+        .prepare_cached("SELECT id, bytes FROM leaf WHERE seq > ?1 ORDER BY seq LIMIT ?2")
         .map_err(failed)?
-        .query_map([limit], |row| Ok(UnsequencedLeaf { id: digest(row, 0)?, bytes: row.get(1)? }))
+        .query_map(params![sequenced_to(connection)?, limit], |row| {
+            Ok(UnsequencedLeaf { id: digest(row, 0)?, bytes: row.get(1)? })
+        })
         .map_err(failed)?
         .collect::<rusqlite::Result<_>>()
         .map_err(failed)
@@ -920,69 +974,86 @@ pub(super) fn tree_head(connection: &Connection) -> Result<Option<TreeHead>> {
         .transpose()
 }
 
+/// The number of the last leaf that has an index: as many as the head covers.
+pub(super) fn sequenced_to(connection: &Connection) -> Result<i64> {
+    let size = connection
+        .prepare_cached("SELECT size FROM tree_head")
+        .and_then(|mut head| head.query_row([], |row| row.get(0)).optional());
+    Ok(size.map_err(failed)?.unwrap_or(0))
+}
+
+/// The index of the leaf with this number, if it has one.
+pub(super) fn index_of(seq: i64, sequenced_to: i64) -> Result<Option<u64>> {
+    (seq <= sequenced_to).then(|| unsigned(seq.saturating_sub(1))).transpose()
+}
+
 pub(super) fn append_sequenced(
     tx: &Connection,
     expected_size: u64,
     leaves: &[Digest],
     head: &TreeHead,
 ) -> Result<bool> {
-    let size = tree_head(tx)?.map_or(0, |head| head.size);
-    if size != expected_size {
+    let (size, new_size) = (sequenced_to(tx)?, signed(head.size)?);
+    if unsigned(size)? != expected_size {
         return Ok(false);
     }
     let added = u64::try_from(leaves.len()).map_err(|_| StoreError::Failed("too many leaves at once".to_owned()))?;
-    if size.checked_add(added) != Some(head.size) {
+    if expected_size.checked_add(added) != Some(head.size) {
         return Err(StoreError::Failed(format!(
             "a head of size {} does not fit {size} entries and {added} more",
             head.size
         )));
     }
-    let mut update = tx.prepare_cached("UPDATE leaf SET idx = ?2 WHERE id = ?1 AND idx IS NULL").map_err(failed)?;
-    for (index, leaf) in (size..).zip(leaves) {
-        if update.execute(params![leaf.as_bytes(), signed(index)?]).map_err(failed)? != 1 {
-            return Err(StoreError::Damaged(format!("leaf {leaf} is missing or has an index already")));
+    let mut next = tx.prepare_cached("SELECT id FROM leaf WHERE seq = ?1").map_err(failed)?;
+    for (seq, leaf) in (1..).map(|nth| size.saturating_add(nth)).zip(leaves) {
+        let found = next.query_row([seq], |row| digest(row, 0)).optional().map_err(failed)?;
+        if found != Some(*leaf) {
+            return Err(StoreError::Damaged(format!("leaf {leaf} is missing, or is not the next one in the log")));
         }
     }
-    tx.execute(
+    tx.prepare_cached(
         "INSERT INTO tree_head (only_row, size, edge, checkpoint) VALUES (1, ?1, ?2, ?3)
          ON CONFLICT (only_row) DO UPDATE SET size = ?1, edge = ?2, checkpoint = ?3",
-        params![signed(head.size)?, head.edge, head.checkpoint],
     )
+    .and_then(|mut update| update.execute(params![new_size, head.edge, head.checkpoint]))
     .map_err(failed)?;
+    find::index_runs(tx, new_size)?;
     Ok(true)
 }
 
 pub(super) fn sequenced(connection: &Connection, from: u64, limit: u32) -> Result<Vec<(u64, Digest, Vec<u8>)>> {
     let mut statement = connection
-        .prepare_cached("SELECT idx, id, bytes FROM leaf WHERE idx >= ?1 ORDER BY idx LIMIT ?2")
+        .prepare_cached("SELECT seq, id, bytes FROM leaf WHERE seq > ?1 AND seq <= ?2 ORDER BY seq LIMIT ?3")
         .map_err(failed)?;
     let rows = statement
-        .query_map(params![signed(from)?, limit], |row| Ok((row.get::<_, i64>(0)?, digest(row, 1)?, row.get(2)?)))
+        .query_map(params![signed(from)?, sequenced_to(connection)?, limit], |row| {
+            Ok((row.get::<_, i64>(0)?, digest(row, 1)?, row.get(2)?))
+        })
         .map_err(failed)?;
     rows.map(|row| {
-        let (index, id, bytes) = row.map_err(failed)?;
-        Ok((unsigned(index)?, id, bytes))
+        let (seq, id, bytes) = row.map_err(failed)?;
+        Ok((unsigned(seq.saturating_sub(1))?, id, bytes))
     })
     .collect()
 }
 
 pub(super) fn leaf_index(connection: &Connection, id: Digest) -> Result<Option<u64>> {
-    connection
-        .query_row("SELECT idx FROM leaf WHERE id = ?1", [id.as_bytes()], |row| row.get::<_, Option<i64>>(0))
-        .optional()
-        .map_err(failed)?
-        .flatten()
-        .map(unsigned)
-        .transpose()
+    let to = sequenced_to(connection)?;
+    find::leaf(connection, id, to)?.map_or(Ok(None), |seq| index_of(seq, to))
 }
 
 // --- for people --------------------------------------------------------------------------------
 
-pub(super) const ORDER_COLUMNS: &str = "id, position, number, channel, state, queue, value_minor, currency, recommended, why, decision, configuration, leaf";
+/// What [`order_view`] reads.
+pub(super) const ORDERS: &str = "SELECT orders.id, position, number, channel, state, queue, value_minor, currency,
+            recommended, why, configuration, orders.seq, leaf.id, leaf.seq, event.commitment, event.id,
+            decision.commitment, decision.id
+     FROM orders LEFT JOIN leaf ON leaf.seq = orders.leaf LEFT JOIN payload AS event ON event.id = orders.event
+          LEFT JOIN payload AS decision ON decision.id = orders.decision";
 
 pub(super) fn orders(connection: &Connection, after: DocumentPosition, limit: u32) -> Result<Vec<OrderView>> {
     let mut statement = connection
-        .prepare_cached(&format!("SELECT {ORDER_COLUMNS} FROM orders WHERE position > ?1 ORDER BY position LIMIT ?2"))
+        .prepare_cached(&format!("{ORDERS} WHERE position > ?1 ORDER BY position LIMIT ?2"))
         .map_err(failed)?;
     let mut rows = statement.query(params![signed(after.0)?, limit]).map_err(failed)?;
     let mut orders = Vec::new();
@@ -993,8 +1064,7 @@ pub(super) fn orders(connection: &Connection, after: DocumentPosition, limit: u3
 }
 
 pub(super) fn order(connection: &Connection, id: OrderId) -> Result<Option<OrderView>> {
-    let mut statement =
-        connection.prepare_cached(&format!("SELECT {ORDER_COLUMNS} FROM orders WHERE id = ?1")).map_err(failed)?;
+    let mut statement = connection.prepare_cached(&format!("{ORDERS} WHERE orders.id = ?1")).map_err(failed)?;
     let mut rows = statement.query([id.to_string()]).map_err(failed)?;
     rows.next().map_err(failed)?.map(|row| order_view(connection, row)).transpose()
 }
@@ -1013,10 +1083,10 @@ pub(super) fn order_view(connection: &Connection, row: &Row<'_>) -> Result<Order
         .prepare_cached(
             "SELECT target, CASE WHEN state = 'withheld' AND unresolved THEN 'in-doubt' ELSE state END, attempts,
                     external_id
-             FROM outbox WHERE order_id = ?1 ORDER BY seq",
+             FROM outbox WHERE order_seq = ?1 ORDER BY seq",
         )
         .map_err(failed)?
-        .query_map([&id], |row| {
+        .query_map([row.get::<_, i64>(11).map_err(failed)?], |row| {
             Ok(DeliveryView {
                 target: row.get(0)?,
                 state: row.get(1)?,
@@ -1037,28 +1107,26 @@ pub(super) fn order_view(connection: &Connection, row: &Row<'_>) -> Result<Order
         value: Money { minor: row.get(6).map_err(failed)?, currency },
         recommended: row.get(8).map_err(failed)?,
         why: row.get(9).map_err(failed)?,
-        decision: digest(row, 10).map_err(failed)?,
-        configuration: unsigned(row.get(11).map_err(failed)?)?,
-        leaf: digest(row, 12).map_err(failed)?,
+        configuration: unsigned(row.get(10).map_err(failed)?)?,
+        leaf: digest(row, 12).map_err(|error| damaged("the leaf of an order", &error))?,
+        leaf_index: index_of(row.get(13).map_err(failed)?, sequenced_to(connection)?)?,
+        event: payload_ref(row, 14).map_err(|error| damaged("the event of an order", &error))?,
+        decision: payload_ref(row, 16).map_err(|error| damaged("the decision on an order", &error))?,
         deliveries,
     })
 }
 
 /// What an exception is about.
 #[derive(Default)]
-pub(super) struct About<'a> {
+pub(super) struct About {
     pub(super) order: Option<OrderId>,
     pub(super) input: Option<InputId>,
     pub(super) position: Option<i64>,
-    pub(super) outbox: Option<&'a str>,
+    /// The delivery's number.
+    pub(super) outbox: Option<i64>,
 }
 
-pub(super) fn insert_exception(
-    tx: &Connection,
-    exception: &NewException,
-    about: &About<'_>,
-    at: Instant,
-) -> Result<()> {
+pub(super) fn insert_exception(tx: &Connection, exception: &NewException, about: &About, at: Instant) -> Result<()> {
     tx.prepare_cached(
         "INSERT INTO exception (order_id, input, position, outbox, stage, code, detail, queue, opened_at)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
@@ -1099,6 +1167,11 @@ pub(super) fn exception_view(row: &Row<'_>) -> Result<ExceptionView> {
 
 pub(super) fn digest(row: &Row<'_>, column: usize) -> rusqlite::Result<Digest> {
     row.get::<_, [u8; 32]>(column).map(Digest::from_bytes)
+}
+
+/// A commitment, and the number of its payload beside it.
+pub(super) fn payload_ref(row: &Row<'_>, column: usize) -> rusqlite::Result<PayloadRef> {
+    Ok(PayloadRef { commitment: digest(row, column)?, place: row.get(column.saturating_add(1))? })
 }
 
 pub(super) fn damaged(what: &str, error: &dyn std::fmt::Display) -> StoreError {

@@ -1,5 +1,10 @@
--- Schema 1. Migrations expand, then contract; a newer schema refuses an older program.
+-- Schema 2. Migrations expand, then contract; a newer schema refuses an older program.
 -- Times are milliseconds since 1970-01-01T00:00:00Z, amounts minor units.
+--
+-- Danger: an index over random keys (digests, UUIDs) costs every row a page that no other
+-- row of its commit touches, and ever more of them are not in memory. So rows refer to each
+-- other by their numbers, which grow at one end; a random key has an index only where the
+-- road has to find something by it: an input, and an order, each by its id.
 
 CREATE TABLE configuration (
   version      INTEGER PRIMARY KEY,
@@ -21,12 +26,11 @@ CREATE TABLE reference_row (
 ) STRICT, WITHOUT ROWID;
 
 -- A payload and its key live apart: erasing a subject deletes keys only. Where
--- retention ended, an empty ciphertext says that it was here. Both tables grow at their
--- ends; commitments are random, so an index over them costs every order pages that
--- nobody else writes, and there is one.
+-- retention ended, an empty ciphertext says that it was here. Whoever has a payload
+-- (`input`, `document`, `orders`, `order_event`, `outbox`) names it by its number.
 CREATE TABLE payload (
   id         INTEGER PRIMARY KEY,
-  commitment BLOB NOT NULL UNIQUE,
+  commitment BLOB NOT NULL,
   ciphertext BLOB NOT NULL
 ) STRICT;
 
@@ -37,15 +41,19 @@ CREATE TABLE payload_key (
 ) STRICT;
 CREATE INDEX payload_key_subject ON payload_key (subject) WHERE subject IS NOT NULL;
 
+-- `leaf` and `forgotten_leaf` are the leaves about it.
 CREATE TABLE input (
-  id            BLOB PRIMARY KEY,
-  channel       TEXT NOT NULL,
-  sender        TEXT NOT NULL,
-  received_at   INTEGER NOT NULL,
-  disposition   TEXT NOT NULL,
-  payload       BLOB NOT NULL,
-  reply         BLOB NOT NULL,
-  forgotten_at  INTEGER
+  seq            INTEGER PRIMARY KEY,
+  id             BLOB NOT NULL UNIQUE,
+  channel        TEXT NOT NULL,
+  sender         TEXT NOT NULL,
+  received_at    INTEGER NOT NULL,
+  disposition    TEXT NOT NULL,
+  payload        INTEGER NOT NULL,
+  reply          BLOB NOT NULL,
+  leaf           INTEGER NOT NULL,
+  forgotten_at   INTEGER,
+  forgotten_leaf INTEGER
 ) STRICT;
 CREATE INDEX input_kept ON input (received_at, id) WHERE forgotten_at IS NULL;
 CREATE INDEX input_disposition ON input (disposition) WHERE disposition <> 'documents';
@@ -66,8 +74,8 @@ CREATE TABLE envelope (
 -- `behind`, each until its turn. `repeated` says that the key had come before. So a key
 -- that comes ten thousand times costs each of its documents what another one costs.
 CREATE TABLE document (
-  position    INTEGER PRIMARY KEY AUTOINCREMENT,
-  input       BLOB NOT NULL,
+  position    INTEGER PRIMARY KEY,
+  input       INTEGER NOT NULL,
   idx         INTEGER NOT NULL,
   channel     TEXT NOT NULL,
   sender      TEXT NOT NULL,
@@ -76,7 +84,7 @@ CREATE TABLE document (
   partner     TEXT NOT NULL,
   kind        TEXT NOT NULL,
   content     BLOB NOT NULL,
-  payload     BLOB NOT NULL,
+  payload     INTEGER NOT NULL,
   repeated    INTEGER NOT NULL,
   state       TEXT NOT NULL,
   fingerprint BLOB
@@ -102,11 +110,11 @@ CREATE TABLE orders (
   currency      TEXT NOT NULL,
   recommended   INTEGER NOT NULL,
   why           TEXT NOT NULL,
-  event         BLOB NOT NULL,
-  decision      BLOB NOT NULL,
+  event         INTEGER NOT NULL,
+  decision      INTEGER NOT NULL,
   configuration INTEGER NOT NULL,
   decided_at    INTEGER NOT NULL,
-  leaf          BLOB NOT NULL
+  leaf          INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX orders_decided ON orders (decided_at, seq);
 CREATE INDEX orders_state ON orders (state, position) WHERE state <> 'released';
@@ -118,10 +126,10 @@ CREATE TABLE order_event (
   position   INTEGER PRIMARY KEY,
   order_id   TEXT NOT NULL,
   kind       TEXT NOT NULL,
-  event      BLOB NOT NULL,
-  decision   BLOB NOT NULL,
+  event      INTEGER NOT NULL,
+  decision   INTEGER NOT NULL,
   decided_at INTEGER NOT NULL,
-  leaf       BLOB NOT NULL
+  leaf       INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX order_event_order ON order_event (order_id, position);
 CREATE INDEX order_event_event ON order_event (event);
@@ -171,7 +179,7 @@ CREATE TABLE exception (
   order_id  TEXT,
   input     BLOB,
   position  INTEGER,
-  outbox    TEXT,
+  outbox    INTEGER,
   stage     TEXT NOT NULL,
   code      TEXT NOT NULL,
   detail    TEXT NOT NULL,
@@ -183,13 +191,15 @@ CREATE INDEX exception_open ON exception (id) WHERE closed_at IS NULL;
 CREATE INDEX exception_order ON exception (order_id) WHERE order_id IS NOT NULL;
 CREATE INDEX exception_input ON exception (input) WHERE input IS NOT NULL;
 
+-- An order has one delivery of a kind to a target: order, target and kind are its id.
+-- `order_seq` is the order's number, `order_id` spares a look for it.
 CREATE TABLE outbox (
-  seq          INTEGER PRIMARY KEY AUTOINCREMENT,
-  id           TEXT NOT NULL UNIQUE,
+  seq          INTEGER PRIMARY KEY,
+  order_seq    INTEGER NOT NULL,
   order_id     TEXT NOT NULL,
   target       TEXT NOT NULL,
   kind         TEXT NOT NULL,
-  event        BLOB NOT NULL,
+  event        INTEGER NOT NULL,
   state        TEXT NOT NULL DEFAULT 'pending',
   attempts     INTEGER NOT NULL DEFAULT 0,
   doubts       INTEGER NOT NULL DEFAULT 0,
@@ -209,7 +219,7 @@ CREATE INDEX outbox_pending ON outbox (target, due_at, seq) WHERE state = 'pendi
 CREATE INDEX outbox_in_doubt ON outbox (due_at, seq) WHERE state = 'withheld' AND unresolved = 1;
 CREATE INDEX outbox_stuck ON outbox (state) WHERE state NOT IN ('pending', 'delivered');
 CREATE INDEX outbox_retried ON outbox (attempts) WHERE attempts > 1;
-CREATE INDEX outbox_order ON outbox (order_id, seq);
+CREATE UNIQUE INDEX outbox_order ON outbox (order_seq, target, kind);
 
 CREATE TABLE number_range (
   name TEXT PRIMARY KEY,
@@ -224,20 +234,29 @@ CREATE TABLE kv (
   PRIMARY KEY (plugin, scope, key)
 ) STRICT, WITHOUT ROWID;
 
--- `seq` is commit order: one writer, so no row becomes visible behind a reader.
+-- `seq` is commit order, from 1 and without a gap: one writer, and no row is ever
+-- removed. So a leaf's index in the log is its number less one, and it has one when the
+-- head covers it: giving indices writes nothing but the head. A leaf that is `alone` is
+-- all there is of its write, which is known by it when it is repeated.
 CREATE TABLE leaf (
-  seq   INTEGER PRIMARY KEY AUTOINCREMENT,
-  id    BLOB NOT NULL UNIQUE,
+  seq   INTEGER PRIMARY KEY,
+  id    BLOB NOT NULL,
   bytes BLOB NOT NULL,
-  idx   INTEGER UNIQUE
+  alone INTEGER NOT NULL
 ) STRICT;
-CREATE INDEX leaf_unsequenced ON leaf (seq) WHERE idx IS NULL;
+CREATE UNIQUE INDEX leaf_alone ON leaf (id) WHERE alone = 1;
 
--- What a leaf is about stands in its canonical bytes, where no index looks.
-CREATE TABLE leaf_about (
-  about TEXT NOT NULL,
-  seq   INTEGER NOT NULL,
-  PRIMARY KEY (about, seq)
+-- Where to find a leaf by its id; `find.rs` says how.
+CREATE TABLE leaf_run (
+  first INTEGER PRIMARY KEY,
+  ids   BLOB NOT NULL
+) STRICT;
+
+-- Leaves about an order after the one of its decision.
+CREATE TABLE order_leaf (
+  order_seq INTEGER NOT NULL,
+  leaf      INTEGER NOT NULL,
+  PRIMARY KEY (order_seq, leaf)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE tree_head (

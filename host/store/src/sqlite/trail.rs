@@ -1,9 +1,9 @@
 //! Reading for people: an order's whole story, and pages of orders and exceptions.
 //!
 //! A leaf names its order inside its canonical bytes, where no index looks. So
-//! beside every leaf about an input or an order stands a row that says so, in the
-//! same transaction; an order's story costs as much as the order has leaves,
-//! however long the log is.
+//! inputs, orders and their later events name the leaf that they came with, and
+//! whatever else is about an order has a row that says so, in the same transaction;
+//! an order's story costs as much as the order has leaves, however long the log is.
 
 use portreeve_model::{ChannelId, Instant, OrderId, SenderId};
 use portreeve_record::Leaf;
@@ -16,31 +16,11 @@ use crate::contract::{
 };
 use crate::sqlite::{failed, order_event};
 
-/// Keeps a leaf, and that it is about an order.
-pub(super) fn leaf_about_order(tx: &Connection, leaf: &Leaf, order: OrderId) -> Result<()> {
-    leaf_about(tx, leaf, &order.to_string())
-}
-
-/// Keeps a leaf, and that it is about an input.
-pub(super) fn leaf_about_input(tx: &Connection, leaf: &Leaf, input: InputId) -> Result<()> {
-    leaf_about(tx, leaf, &input.0.to_string())
-}
-
-/// Keeps a leaf, and that it is about these inputs.
-pub(super) fn leaf_about_inputs(tx: &Connection, leaf: &Leaf, inputs: &[InputId]) -> Result<()> {
-    rows::insert_leaf(tx, leaf)?;
-    let seq = tx.last_insert_rowid();
-    inputs.iter().try_for_each(|input| about(tx, seq, &input.0.to_string()))
-}
-
-fn leaf_about(tx: &Connection, leaf: &Leaf, about: &str) -> Result<()> {
-    rows::insert_leaf(tx, leaf)?;
-    self::about(tx, tx.last_insert_rowid(), about)
-}
-
-fn about(tx: &Connection, seq: i64, about: &str) -> Result<()> {
-    tx.prepare_cached("INSERT INTO leaf_about (about, seq) VALUES (?1, ?2)")
-        .and_then(|mut insert| insert.execute(params![about, seq]))
+/// Keeps a leaf, and that it is about the order with this number.
+pub(super) fn leaf_about_order(tx: &Connection, leaf: &Leaf, order_seq: i64) -> Result<()> {
+    let leaf = rows::insert_leaf(tx, leaf)?;
+    tx.prepare_cached("INSERT INTO order_leaf (order_seq, leaf) VALUES (?1, ?2)")
+        .and_then(|mut insert| insert.execute([order_seq, leaf]))
         .map_err(failed)?;
     Ok(())
 }
@@ -49,9 +29,9 @@ pub(super) fn order_trail(connection: &Connection, id: OrderId) -> Result<Option
     let text = id.to_string();
     let found = connection
         .prepare_cached(
-            "SELECT document.input, document.idx, document.kind, input.channel, input.sender, input.received_at,
+            "SELECT input.id, document.idx, document.kind, input.channel, input.sender, input.received_at,
                     input.disposition
-             FROM orders JOIN document ON document.position = orders.position JOIN input ON input.id = document.input
+             FROM orders JOIN document ON document.position = orders.position JOIN input ON input.seq = document.input
              WHERE orders.id = ?1",
         )
         .map_err(failed)?
@@ -80,7 +60,7 @@ pub(super) fn order_trail(connection: &Connection, id: OrderId) -> Result<Option
     };
     let holds = holds(connection, &text)?;
     let exceptions = exceptions_of(connection, &text, input.id)?;
-    let leaves = leaves(connection, &input.id.0.to_string(), &text)?;
+    let leaves = leaves(connection, &text)?;
     let events = order_event::list(connection, &text)?;
     Ok(Some(OrderTrail { input, holds, exceptions, events, leaves }))
 }
@@ -125,21 +105,28 @@ fn exceptions_of(connection: &Connection, order: &str, input: InputId) -> Result
     Ok(exceptions)
 }
 
-fn leaves(connection: &Connection, input: &str, order: &str) -> Result<Vec<TrailLeaf>> {
+/// Those of the order and of its whole input.
+fn leaves(connection: &Connection, order: &str) -> Result<Vec<TrailLeaf>> {
+    let sequenced_to = rows::sequenced_to(connection)?;
     connection
         .prepare_cached(
-            "SELECT leaf.idx, leaf.id, leaf.bytes FROM leaf_about JOIN leaf ON leaf.seq = leaf_about.seq
-             WHERE leaf_about.about IN (?1, ?2) ORDER BY leaf.seq",
+            "WITH own AS (SELECT orders.seq AS seq, orders.leaf AS decided, input.leaf AS accepted,
+                                 input.forgotten_leaf AS forgotten
+                          FROM orders JOIN document ON document.position = orders.position
+                               JOIN input ON input.seq = document.input
+                          WHERE orders.id = ?1)
+             SELECT leaf.seq, leaf.id, leaf.bytes FROM leaf
+             WHERE leaf.seq IN (SELECT accepted FROM own UNION SELECT decided FROM own UNION SELECT forgotten FROM own
+                                UNION SELECT leaf FROM order_event WHERE order_id = ?1
+                                UNION SELECT order_leaf.leaf FROM own JOIN order_leaf ON order_leaf.order_seq = own.seq)
+             ORDER BY leaf.seq",
         )
         .map_err(failed)?
-        .query_map([input, order], |row| {
-            let index: Option<i64> = row.get(0)?;
-            Ok((index, rows::digest(row, 1)?, row.get(2)?))
-        })
+        .query_map([order], |row| Ok((row.get::<_, i64>(0)?, rows::digest(row, 1)?, row.get(2)?)))
         .map_err(failed)?
         .map(|row| {
-            let (index, id, bytes) = row.map_err(failed)?;
-            Ok(TrailLeaf { index: index.map(rows::unsigned).transpose()?, id, bytes })
+            let (seq, id, bytes) = row.map_err(failed)?;
+            Ok(TrailLeaf { index: rows::index_of(seq, sequenced_to)?, id, bytes })
         })
         .collect()
 }
@@ -148,7 +135,7 @@ pub(super) fn input_documents(connection: &Connection, input: InputId, limit: u3
     let mut statement = connection
         .prepare_cached(
             "SELECT position, kind, key, channel, sender, received_at, payload, content FROM document
-             WHERE input = ?1 ORDER BY idx LIMIT ?2",
+             WHERE input = (SELECT seq FROM input WHERE id = ?1) ORDER BY idx LIMIT ?2",
         )
         .map_err(failed)?;
     let mut found = statement.query(params![input.0.as_bytes(), limit]).map_err(failed)?;
@@ -166,7 +153,7 @@ pub(super) fn input_documents(connection: &Connection, input: InputId, limit: u3
             channel: ChannelId::parse(&channel).map_err(|error| rows::damaged("a channel", &error))?,
             sender: SenderId::authenticated(&sender),
             received_at: Instant(row.get(5).map_err(failed)?),
-            body: rows::payload(connection, rows::digest(row, 6).map_err(failed)?)?.0,
+            body: rows::payload_at(connection, row.get(6).map_err(failed)?)?.1.0,
         });
     }
     Ok(documents)
@@ -182,8 +169,8 @@ pub(super) fn orders_in(
     let unusual = if state == OrderState::Released { "" } else { "AND state <> 'released'" };
     let mut statement = connection
         .prepare_cached(&format!(
-            "SELECT {} FROM orders WHERE state = ?1 {unusual} AND position > ?2 ORDER BY position LIMIT ?3",
-            rows::ORDER_COLUMNS
+            "{} WHERE state = ?1 {unusual} AND position > ?2 ORDER BY position LIMIT ?3",
+            rows::ORDERS
         ))
         .map_err(failed)?;
     let mut found = statement.query(params![state.as_str(), rows::signed(after.0)?, limit]).map_err(failed)?;
@@ -196,10 +183,7 @@ pub(super) fn orders_in(
 
 pub(super) fn orders_numbered(connection: &Connection, number: &str, limit: u32) -> Result<Vec<OrderView>> {
     let mut statement = connection
-        .prepare_cached(&format!(
-            "SELECT {} FROM orders WHERE number = ?1 ORDER BY position LIMIT ?2",
-            rows::ORDER_COLUMNS
-        ))
+        .prepare_cached(&format!("{} WHERE number = ?1 ORDER BY position LIMIT ?2", rows::ORDERS))
         .map_err(failed)?;
     let mut found = statement.query(params![number, limit]).map_err(failed)?;
     let mut orders = Vec::new();
