@@ -73,6 +73,16 @@ fn both_readers_agree_on_who_a_plugin_says_it_is() {
 }
 
 #[test]
+fn what_a_refused_value_holds_stays_on_the_line_that_quotes_it() {
+    let text = manifest("transformer", &[], "[handles]\nmaps = [\"x12\\n850\\u001b\"]");
+    let (written, read) = (Written::parse(text.as_bytes()).unwrap_err(), Read::parse(&text).unwrap_err());
+    for refused in [written.to_string(), read.to_string()] {
+        assert!(refused.contains("`x12\u{fffd}850\u{fffd}`"), "{refused:?}");
+        assert!(!refused.chars().any(char::is_control), "{refused:?}");
+    }
+}
+
+#[test]
 fn both_readers_agree_on_what_each_kind_may_ask_for() {
     let digest = format!("[imports]\nartifact = [\"sha256:{}\"]", "0".repeat(64));
     let wide = format!("[handles]\nreceives = [\"{}\"]", "a".repeat(65));

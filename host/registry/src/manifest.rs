@@ -155,7 +155,7 @@ impl Manifest {
         let manifest: Self =
             toml::from_str(text).map_err(|error| ManifestError::Syntax(one_line(&error.to_string())))?;
         if manifest.plugin.contract != CONTRACT {
-            return Err(ManifestError::Contract { found: manifest.plugin.contract.chars().take(64).collect() });
+            return Err(ManifestError::Contract { found: shown(&manifest.plugin.contract) });
         }
         manifest.check_plugin()?;
         manifest.check_imports()?;
@@ -257,7 +257,12 @@ fn expect(key: &str, found: &str, fits: impl Fn(&str) -> bool, expected: &'stati
     if fits(found) {
         return Ok(());
     }
-    Err(ManifestError::Value { key: key.to_owned(), found: found.chars().take(80).collect(), expected })
+    Err(ManifestError::Value { key: key.to_owned(), found: shown(found), expected })
+}
+
+/// A value as a sentence may quote it: short, and on one line whatever is in it.
+fn shown(found: &str) -> String {
+    found.chars().take(80).map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
 fn is_name(text: &str) -> bool {

@@ -323,7 +323,8 @@ fn expect(key: &str, found: &str, fits: impl Fn(&str) -> bool, expected: &str) -
     }
     Err(ManifestError::Value {
         key: key.to_owned(),
-        found: found.chars().take(80).collect(),
+        // Short, and on one line whatever is in it.
+        found: found.chars().take(80).map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect(),
         expected: expected.to_owned(),
     })
 }
