@@ -220,7 +220,7 @@ fn examples() -> Vec<Event> {
 }
 
 /// An order with every field, and integers that no floating-point number holds.
-fn an_order() -> Order {
+pub(crate) fn an_order() -> Order {
     Order {
         number: "4711".into(),
         release: text("3"),

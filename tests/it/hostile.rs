@@ -2,9 +2,22 @@
 //! the orders beside it go on as if nothing had happened.
 //!
 //! The guests are real components (`tests/guests`); they run as scorers of a
-//! channel of their own, next to the demo's channel with well-behaved plugins.
+//! channel of their own, next to the demo's channel with well-behaved plugins. `road`
+//! has those that no compiler writes, `loading` those that do not get as far as a call,
+//! `connector` one connector's attacks at the border, `limits` the table of who tries
+//! which limit, and `data` what senders write instead.
 
 mod connector;
+
+pub(crate) mod shell;
+
+mod road;
+
+mod loading;
+
+mod limits;
+
+mod data;
 
 use portreeve_model::advice::{CustomerHistory, ScoringRequest};
 use portreeve_model::{Event, Order};
@@ -78,13 +91,13 @@ async fn check(guest: &str, grant: &str, code: &str) -> CallFailure {
 /// The guest's failure with its numbers; it names plugin and call.
 async fn called(host: &TestHost, guest: &str) -> CallFailure {
     let installed = host.host.pipeline.plugins.iter().find(|(name, _)| name.as_str() == guest).unwrap().1;
-    let crossed = installed.plugin.score(&CallContext::with_nothing(MORNING), &request(host).await).await;
+    let crossed = installed.plugin.score(&CallContext::with_nothing(MORNING), &scoring_request(host).await).await;
     let error = crossed.outcome.unwrap_err();
     assert_eq!((error.plugin.as_str(), error.call), (guest, Call::Score));
     error.failure
 }
 
-async fn request(host: &TestHost) -> ScoringRequest {
+async fn scoring_request(host: &TestHost) -> ScoringRequest {
     let order = host.order("GOOD-1").await;
     let event = host.store.payload(order.event).await.unwrap();
     let Event::OrderCreated(order) = Event::from_json(&event).unwrap() else { panic!("not an order") };

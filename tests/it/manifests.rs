@@ -118,7 +118,8 @@ fn both_readers_agree_on_what_each_kind_may_ask_for() {
 #[test]
 fn both_readers_know_the_same_limits_and_take_none_without_effect() {
     let choices = portreeve_sandbox::LimitChoices::default();
-    for (name, _) in choices.named() {
+    for (limit, _) in choices.named() {
+        let name = limit.name;
         let kinds = match name {
             "fuel" => [false, true, true],
             "cpu_ms" | "numbers" | "http_requests" | "http_request_bytes" | "http_response_bytes" | "http_bytes" => {

@@ -221,6 +221,12 @@ impl Setup {
         self.append("portreeve.toml", &entry)
     }
 
+    /// Adds a plugin that is not one of ours, granted nothing: its component lies at this path.
+    pub(crate) fn component(self, name: &str, path: &Path) -> Self {
+        let entry = format!("\n[[plugin]]\nname = \"{name}\"\ncomponent = \"{}\"\n", path.display());
+        self.append("portreeve.toml", &entry)
+    }
+
     /// Channels ask these scorers and no others.
     pub(crate) fn scorers(self, names: &[&str]) -> Self {
         let list: Vec<String> = names.iter().map(|name| format!("\"{name}\"")).collect();

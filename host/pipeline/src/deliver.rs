@@ -395,7 +395,9 @@ fn settlement(
             dead(Some(target), &code, &why)
         }
         Err(error) => match &error.failure {
-            CallFailure::Busy { .. } | CallFailure::RefusedImport { .. } => retry(backoff, &call_error_code(error)),
+            CallFailure::Busy { .. } | CallFailure::TooOften { .. } | CallFailure::RefusedImport { .. } => {
+                retry(backoff, &call_error_code(error))
+            }
             _ => unknown(call_error_code(error)),
         },
     }

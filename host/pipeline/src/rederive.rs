@@ -23,7 +23,7 @@ use crate::decide::{self, CANCEL_REQUESTED, Question, RuleRows};
 use crate::decision::{DecisionRecord, FindingRecord, LookupRecord, Scoring, VerdictRecord, Weighed};
 
 /// Failures of a call that the host caused, as `call_error_code` names them.
-const HOST_CAUSED: [&str; 2] = ["busy", "host-out-of-time"];
+const HOST_CAUSED: [&str; 3] = ["busy", "too-often", "host-out-of-time"];
 
 /// What deciding again came to.
 #[derive(Debug, Clone, PartialEq, Eq)]

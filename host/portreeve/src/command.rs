@@ -26,6 +26,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use portreeve_pipeline::Clock;
+use portreeve_registry::grant::without_effect;
 use portreeve_store::Store;
 
 use crate::client::Server;
@@ -225,13 +226,15 @@ pub async fn dispatch(line: CommandLine, output: &mut Output) -> anyhow::Result<
 
 async fn init(config: &std::path::Path, data: &Data, json: bool, output: &mut Output) -> anyhow::Result<()> {
     let proposed = Proposed::read(config)?;
-    let warnings = proposed.files.check()?.warnings();
+    let mut warnings = proposed.files.check()?.warnings();
     let locations = data.locations()?;
     let store: Arc<dyn Store> = locations.store()?;
     let version = host::activate(&store, &locations, &proposed, SystemClock.now()).await?;
     // Opening proves that the plugins load, and sequences the new leaves before the exit.
     let host = Host::open(store, &locations, Arc::new(SystemClock), None).await?;
     host.sequencer.sequence_all().await?;
+    let installed = host.pipeline.plugins.iter();
+    warnings.extend(installed.flat_map(|(name, installed)| without_effect(name, &installed.limits)));
     if json {
         return output.json(&serde_json::json!({
             "configuration": version, "verifier": host.verifier.to_string(), "warnings": warnings,

@@ -16,7 +16,9 @@ pub mod grant;
 pub mod cache;
 
 use portreeve_model::{Digest, PluginName};
-use portreeve_sandbox::{CompileError, Declared, InspectError, Limits, LoadError, Plugin, PluginSpec, Sandbox};
+use portreeve_sandbox::{
+    CompileError, Declared, InspectError, Limits, LoadError, Plugin, PluginSpec, Sandbox, Settled,
+};
 
 pub use cache::CodeCache;
 pub use grant::PlatformGrant;
@@ -29,6 +31,8 @@ pub struct Installed {
     pub manifest: Manifest,
     /// Digest of the component, manifest included.
     pub digest: Digest,
+    /// Its limits, and who set each.
+    pub limits: Vec<Settled>,
     /// The loaded plugin.
     pub plugin: Plugin,
 }
@@ -77,6 +81,18 @@ pub enum InstallError {
         asked: String,
         /// What would allow it.
         allow: String,
+    },
+    /// It was granted a limit that can have no effect.
+    #[error("the grant of plugin `{name}` has `limits.{limit}` {found}; expected {expected}")]
+    Limit {
+        /// The plugin.
+        name: PluginName,
+        /// The limit.
+        limit: &'static str,
+        /// What the grant says.
+        found: String,
+        /// What would do.
+        expected: String,
     },
     /// It does not compile.
     #[error("plugin `{name}` does not compile: {source}")]
@@ -145,8 +161,9 @@ impl Registry {
             return Err(InstallError::OtherDigest { name: name.clone(), found: digest });
         }
         grant.covers(name, &manifest.imports)?;
-
         let kind = manifest.plugin.kind;
+        let settled = grant.settle(name, kind, &manifest.limits, &self.sandbox.most())?;
+
         let code = match self.cache.read(&self.sandbox, kind, digest) {
             Ok(Some(code)) => code,
             Ok(None) => self.compile(name, kind, digest, component)?,
@@ -163,7 +180,7 @@ impl Registry {
         let spec = PluginSpec { name: name.clone(), kind, digest, limits, declared };
         let plugin =
             self.sandbox.load(spec, &code).map_err(|source| InstallError::Load { name: name.clone(), source })?;
-        Ok(Installed { manifest, digest, plugin })
+        Ok(Installed { manifest, digest, limits: settled, plugin })
     }
 
     fn compile(

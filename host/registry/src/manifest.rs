@@ -51,10 +51,6 @@ const NAME_BYTES_MAX: usize = 64;
 const SENTENCE_BYTES_MAX: usize = 1_024;
 const METHODS: [&str; 6] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
 
-/// Limits that stop connectors only: a clock, the network, numbers.
-const CONNECTOR_LIMITS: [&str; 6] =
-    ["cpu_ms", "numbers", "http_requests", "http_request_bytes", "http_response_bytes", "http_bytes"];
-
 /// A manifest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -189,12 +185,10 @@ impl Manifest {
     }
 
     fn check_limits(&self) -> Result<(), ManifestError> {
-        let connector = self.plugin.kind == PluginKind::Connector;
-        for (name, limit) in self.limits.named().filter_map(|(name, limit)| Some((name, limit?))) {
-            let key = format!("limits.{name}");
-            self.only(&key, name == "fuel", !connector, "transformer or scorer")?;
-            self.only(&key, CONNECTOR_LIMITS.contains(&name), connector, "connector")?;
-            expect(&key, &limit.to_string(), |text| text != "0", "1 or more")?;
+        for (limit, asked) in self.limits.named().filter_map(|(limit, asked)| Some((limit, asked?))) {
+            let key = format!("limits.{}", limit.name);
+            self.only(&key, true, limit.binds.binds(self.plugin.kind), limit.binds.who())?;
+            expect(&key, &asked.to_string(), |text| text != "0", "1 or more")?;
         }
         Ok(())
     }

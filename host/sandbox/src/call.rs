@@ -1,7 +1,7 @@
 //! The story of a governed call.
 //!
 //! ```text
-//! permit ─▶ fresh store ─▶ arm fuel, epochs, wall clock ─▶ instantiate ─▶ call ─▶ check the result ─▶ crossing
+//! rate ─▶ permit ─▶ fresh store ─▶ arm fuel, epochs, wall clock ─▶ instantiate ─▶ call ─▶ check the result ─▶ crossing
 //! ```
 //!
 //! The clocks are armed after the permit, so that queueing is billed to nobody.
@@ -93,6 +93,9 @@ impl<'a> Room<'a> {
     /// Waits for a free sandbox, then starts the clocks.
     pub(crate) async fn prepare(plugin: &'a Loaded, call: Call, context: &CallContext) -> Result<Self, CallFailure> {
         let limits = plugin.spec.limits;
+        if !plugin.rate.take() {
+            return Err(CallFailure::TooOften { allowed_per_second: limits.calls_per_second });
+        }
         let pool = plugin.engines.pool(plugin.spec.kind);
         let permit = pool.permit(&plugin.share).await.map_err(|waited_ms| CallFailure::Busy { waited_ms })?;
         let ticking = plugin.engines.tick();

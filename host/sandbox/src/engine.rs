@@ -9,7 +9,8 @@
 //! Every call gets a fresh instance out of a pool. A semaphore stands in front
 //! of each pool: waiting for a permit is bounded and billed to nobody, and a pool
 //! that has a permit free has a slot free. A plugin may hold a share of a pool at
-//! once: one whose target hangs would otherwise take every slot from all others.
+//! once (`calls_at_once`): one whose target hangs would otherwise take every slot from
+//! all others. How often it is called is bounded apart from that (`rate`).
 
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -45,8 +46,9 @@ const SETTINGS: &str = "portreeve sandbox settings 2";
 /// Sizes of a sandbox.
 #[derive(Debug, Clone, Copy)]
 pub struct SandboxOptions {
-    /// Calls that run at once, per engine; of one plugin, half as many. Each reserves address space for the
-    /// hard maximum of memory, and uses what its guest touches.
+    /// Calls that run at once, per engine; of one plugin, half as many at most
+    /// ([`Limits::calls_at_once`]). Each reserves address space for the hard maximum of
+    /// memory, and uses what its guest touches.
     pub calls_at_once_max: u32,
     /// How long a call waits for a free sandbox, in milliseconds.
     pub busy_wait_ms_max: u64,
@@ -55,6 +57,16 @@ pub struct SandboxOptions {
 impl Default for SandboxOptions {
     fn default() -> Self {
         Self { calls_at_once_max: 64, busy_wait_ms_max: 2_000 }
+    }
+}
+
+impl SandboxOptions {
+    /// The most that a plugin can be granted in such a sandbox: of calls at once half of
+    /// the sandboxes, so that one plugin leaves room for others.
+    #[must_use]
+    pub fn most(&self) -> Limits {
+        let half = u64::from(self.calls_at_once_max / 2).max(1);
+        Limits { calls_at_once: half.min(Limits::HARD_MAX.calls_at_once), ..Limits::HARD_MAX }
     }
 }
 
@@ -91,7 +103,7 @@ pub(crate) struct Pool {
     /// Whether fuel is what stops guests.
     pub(crate) fueled: bool,
     permits: Semaphore,
-    share: usize,
+    most: Limits,
     busy_wait: Duration,
 }
 
@@ -134,14 +146,14 @@ impl Pool {
             engine,
             fueled,
             permits: Semaphore::new(calls_at_once),
-            share: (calls_at_once / 2).max(1),
+            most: options.most(),
             busy_wait: Duration::from_millis(options.busy_wait_ms_max),
         })
     }
 
-    /// What one plugin may hold of this pool.
-    pub(crate) fn share(&self) -> Semaphore {
-        Semaphore::new(self.share)
+    /// What a plugin with these limits may hold of this pool.
+    pub(crate) fn share(&self, limits: &Limits) -> Semaphore {
+        Semaphore::new(to_usize(limits.calls_at_once.min(self.most.calls_at_once)))
     }
 
     /// Waits for a free instance within the plugin's share; the error is the

@@ -11,8 +11,8 @@
 //! (`pipeline`) or what its advice may cause (`authority`).
 //!
 //! Reading order: [`outcome`] and [`limits`] say what a call may use and leaves
-//! behind; `call` is the story of one; `engine`, `plugin` and [`code`] make
-//! one possible; `host`, `egress` and `request` are the other side of the border,
+//! behind; `call` is the story of one; `engine`, `rate`, `plugin` and
+//! [`code`] make one possible; `host`, `egress` and `request` are the other side of the border,
 //! `convert` the customs, `promise` their rules.
 
 pub mod outcome;
@@ -26,6 +26,8 @@ pub mod capability;
 mod plugin;
 
 mod engine;
+
+mod rate;
 
 pub mod code;
 
@@ -58,7 +60,7 @@ pub use capability::{
 pub use code::{CacheError, CompileError, CompiledCode, SealingKey};
 pub use engine::{SandboxError, SandboxOptions};
 pub use inspect::{InspectError, Inspection, inspect};
-pub use limits::{LOG_LINE_BYTES_MAX, LimitChoices, Limits};
+pub use limits::{Binds, LOG_LINE_BYTES_MAX, Limit, LimitChoices, Limits, SetBy, Settled};
 pub use outcome::{
     Call, CallError, CallFailure, Crossed, Crossing, KvWrite, LogLevel, LogLine, LookupAnswer, RecordedLookup,
     RecordedRequest, RequestOutcome, TimeLimit,
@@ -69,6 +71,7 @@ pub use plugin::{CONTRACT, Declared, LoadError, Plugin, PluginSpec, check_import
 #[derive(Clone)]
 pub struct Sandbox {
     engines: Arc<engine::Engines>,
+    options: SandboxOptions,
 }
 
 impl Sandbox {
@@ -77,7 +80,13 @@ impl Sandbox {
     /// # Errors
     /// When the machine does not give the address space or the thread.
     pub fn new(options: SandboxOptions) -> Result<Self, SandboxError> {
-        Ok(Self { engines: engine::Engines::new(&options)? })
+        Ok(Self { engines: engine::Engines::new(&options)?, options })
+    }
+
+    /// The most that a plugin can be granted here.
+    #[must_use]
+    pub fn most(&self) -> Limits {
+        self.options.most()
     }
 
     /// What compiled code of this kind of plugin depends on. Code, and recorded

@@ -273,6 +273,12 @@ pub enum CallFailure {
         /// Why not, and what would allow it.
         why: String,
     },
+    /// It is called more often than it may be. Nothing happened; try again.
+    #[error("it was called more than {allowed_per_second} times in a second")]
+    TooOften {
+        /// How often it may be called.
+        allowed_per_second: u64,
+    },
     /// All sandboxes were busy. Nothing happened; try again.
     #[error("no sandbox became free within {waited_ms} ms")]
     Busy {
@@ -296,6 +302,7 @@ impl CallFailure {
             Self::TooLarge { .. } => "too-large",
             Self::ContractViolation { .. } => "contract-violation",
             Self::RefusedImport { .. } => "refused-import",
+            Self::TooOften { .. } => "too-often",
             Self::Busy { .. } => "busy",
         }
     }

@@ -32,6 +32,7 @@ use crate::host::Border;
 use crate::limits::Limits;
 use crate::outcome::{Call, CallFailure, Crossed};
 use crate::promise::parts_are_of;
+use crate::rate::Rate;
 use crate::request;
 
 /// The contract that this host speaks.
@@ -153,6 +154,8 @@ pub(crate) struct Loaded {
     pub(crate) engines: Arc<Engines>,
     /// How many of its calls run at once.
     pub(crate) share: Semaphore,
+    /// How many it has begun lately.
+    pub(crate) rate: Rate,
     /// Its open connections to targets.
     pub(crate) connections: Arc<Connections>,
     pub(crate) instance: InstancePre<Border>,
@@ -177,8 +180,8 @@ impl Loaded {
         let exports = find_exports(&spec, &component)?;
         let linker = link(pool, &spec.declared).map_err(unloadable)?;
         let instance = linker.instantiate_pre(&component).map_err(unloadable)?;
-        let share = pool.share();
-        Ok(Self { spec: Arc::new(spec), engines, share, connections: Arc::default(), instance, exports })
+        let (share, rate) = (pool.share(&spec.limits), Rate::per_second(spec.limits.calls_per_second));
+        Ok(Self { spec: Arc::new(spec), engines, share, rate, connections: Arc::default(), instance, exports })
     }
 
     /// Compares the exports with the types that the host will call them with. They

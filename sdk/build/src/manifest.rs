@@ -155,6 +155,10 @@ pub struct Limits {
     pub cpu_ms: Option<u64>,
     /// Time per call in milliseconds.
     pub wall_ms: Option<u64>,
+    /// Calls at the same time.
+    pub calls_at_once: Option<u64>,
+    /// Calls in a second.
+    pub calls_per_second: Option<u64>,
     /// Calls of host functions.
     pub host_calls: Option<u64>,
     /// Bytes of arguments and answers of host functions.
@@ -261,6 +265,8 @@ impl Manifest {
             ("limits.fuel", limits.fuel, !connector, "transformer or scorer"),
             ("limits.cpu_ms", limits.cpu_ms, connector, "connector"),
             ("limits.wall_ms", limits.wall_ms, true, ""),
+            ("limits.calls_at_once", limits.calls_at_once, true, ""),
+            ("limits.calls_per_second", limits.calls_per_second, true, ""),
             ("limits.host_calls", limits.host_calls, true, ""),
             ("limits.host_call_bytes", limits.host_call_bytes, true, ""),
             ("limits.log_lines", limits.log_lines, true, ""),

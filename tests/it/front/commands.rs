@@ -580,6 +580,11 @@ async fn a_component_is_checked_against_a_grant() {
     let checked = json(&["plugin", "check", text(&margin), "--grant", "lookup = [\"item\"]"]).await;
     assert_eq!((&checked[0]["plugin"], &checked[0]["loads"]), (&"margin".into(), &true.into()));
     refused(&["plugin", "check", text(&margin)], &["margin", "not granted"]).await;
+    refused(
+        &["plugin", "check", text(&margin), "--grant", "lookup = [\"item\"]\nlimits = { cpu_ms = 5 }"],
+        &["`limits.cpu_ms` for a scorer"],
+    )
+    .await;
     refused(&["plugin", "check", "no.wasm"], &["`no.wasm` cannot be read"]).await;
     refused(&["plugin", "check", text(&margin), "--grant", "wish = 1"], &["the grant cannot be understood"]).await;
 }
@@ -641,4 +646,48 @@ async fn old_content_is_removed_by_hand_on_a_stopped_host() {
     let keeping_all = TestHost::demo().await.stop().await;
     let data = text(keeping_all.folder());
     refused(&["retention", "run", "--data-dir", data], &["keeps everything", "`content_days`", "portreeve init"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugins_limits_say_what_binds_and_who_set_it() {
+    let grant = "{ lookup = [\"item\"], limits = { wall_ms = 100, host_calls = 10001 } }";
+    let folder = stopped(&Setup::demo().grant("margin", grant), "http://127.0.0.1:9").await;
+    let (data, config) = (text(folder.path()), folder.path().join("config"));
+    let limits = |of: &Value| of["limits"].as_array().unwrap().clone();
+    let find = |limits: &[Value], name: &str| limits.iter().find(|limit| limit["name"] == name).cloned();
+
+    let margin = json(&["plugin", "limits", "margin", "--data-dir", data]).await.remove(0);
+    let wall = find(&limits(&margin), "wall_ms").unwrap();
+    assert_eq!((&wall["value"], &wall["set_by"], &wall["granted"]), (&100.into(), &"grant".into(), &100.into()));
+    assert_eq!((&wall["default"], &wall["max"], &wall["unit"]), (&5_000.into(), &300_000.into(), &"ms a call".into()));
+    assert!(wall["stops"].as_str().unwrap().contains("waiting for ever"));
+    let fuel = find(&limits(&margin), "fuel").unwrap();
+    assert_eq!((&fuel["value"], &fuel["set_by"]), (&200_000_000.into(), &"default".into()));
+    assert!(find(&limits(&margin), "cpu_ms").is_none(), "a scorer has none");
+    assert_eq!(find(&limits(&margin), "stack_bytes").unwrap()["set_by"], "host");
+    assert!(margin["remarks"][0].as_str().unwrap().contains("`host_calls` = 10001"), "{margin}");
+
+    let x12 = json(&["plugin", "limits", "x12", "--config", text(&config)]).await.remove(0);
+    let cpu = find(&limits(&x12), "cpu_ms").unwrap();
+    assert_eq!((&cpu["value"], &cpu["set_by"], &cpu["asked"]), (&10_000.into(), &"manifest".into(), &10_000.into()));
+    assert!(find(&limits(&x12), "fuel").is_none() && x12["remarks"].as_array().unwrap().is_empty());
+
+    let table = run(&["plugin", "limits", "margin", "--data-dir", data]).await.unwrap();
+    assert_eq!(table.lines().count(), limits(&margin).len() + 3, "{table}");
+    refused(&["plugin", "limits", "nobody", "--data-dir", data], &["no plugin `nobody`", "plugin list"]).await;
+    refused(&["plugin", "limits", "Nobody", "--data-dir", data], &["Nobody"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_grant_of_a_limit_without_effect_activates_nothing() {
+    for (limits, expected) in [
+        ("{ fule = 5 }", "fule"),
+        ("{ cpu_ms = 5 }", "`limits.cpu_ms` for a scorer"),
+        ("{ fuel = 10000000001 }", "at most 10000000000"),
+        ("{ calls_at_once = 33 }", "at most 32"),
+    ] {
+        let setup = Setup::demo().grant("margin", &format!("{{ lookup = [\"item\"], limits = {limits} }}"));
+        let error = format!("{:#}", setup.try_start().await.err().unwrap());
+        assert!(error.contains(expected), "{limits}: {error}");
+    }
 }

@@ -425,6 +425,19 @@ async fn all_exchanges_of_a_call_together_are_bounded() {
 }
 
 #[tokio::test]
+async fn a_body_without_an_end_is_refused_in_either_direction() {
+    let border = Border::new(r#"{"http_request_bytes": 10000, "http_response_bytes": 10000}"#).await;
+    let (told, outcome) = border.send(Call::Deliver, &[("method", "POST"), ("body", "1000000")]).await;
+    assert!(told.contains("HttpRequestBodySize") && refused(&outcome).contains("10000"), "{told}: {outcome:?}");
+    assert!(border.target.seen().is_empty());
+    for (path, fits) in [("/body/10000", true), ("/body/10001", false)] {
+        let (told, outcome) = border.send(Call::Deliver, &[("method", "POST"), ("path", path)]).await;
+        assert_eq!(told.contains("answered 200 with 10000 bytes"), fits, "{path}: {told}");
+        assert!(fits || failed(&outcome).contains("10000"), "{outcome:?}");
+    }
+}
+
+#[tokio::test]
 async fn headers_of_a_request_are_bounded() {
     let border = Border::new("{}").await;
     let fields = |count| [("act", "fields"), ("count", count), ("bytes", "1000")];
@@ -489,6 +502,13 @@ async fn a_flood_of_lines_is_cut_and_counted() {
 
     let (_, crossing) = border.act(Call::Deliver, &[("act", "log"), ("bytes", "4000")]).await;
     assert_eq!(crossing.logs[0].message.len(), LOG_LINE_BYTES_MAX);
+}
+
+#[tokio::test]
+async fn a_flood_of_long_lines_is_cut_and_counted() {
+    let border = Border::new(r#"{"log_bytes": 5000}"#).await;
+    let (told, crossing) = border.act(Call::Deliver, &[("act", "log"), ("count", "10"), ("bytes", "2000")]).await;
+    assert_eq!((told.unwrap().as_str(), crossing.logs.len(), crossing.logs_dropped), ("written", 2, 8));
 }
 
 #[tokio::test]

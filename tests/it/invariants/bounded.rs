@@ -39,6 +39,9 @@ enum Expected {
     /// The call fails with this limit and this number.
     OutOfTime(TimeLimit),
     OutOfMemory,
+    /// The call does not begin.
+    Busy,
+    TooOften,
     TooLarge(&'static str),
     /// The call goes on: what is too much is dropped, and counted.
     LogsDropped,
@@ -57,6 +60,8 @@ const CASES: &[(&str, u64, Probe, Expected)] = &[
     ("cpu_ms", 2, Probe::Receive, Expected::OutOfTime(TimeLimit::Cpu)),
     ("wall_ms", 50, Probe::DeliverToNobody, Expected::OutOfTime(TimeLimit::Wall)),
     ("host_calls", 1, Probe::Score, Expected::TooLarge("host calls")),
+    ("calls_at_once", 0, Probe::Score, Expected::Busy),
+    ("calls_per_second", 0, Probe::Score, Expected::TooOften),
     ("host_call_bytes", 5, Probe::Score, Expected::TooLarge("bytes of host calls")),
     ("log_lines", 0, Probe::Score, Expected::LogsDropped),
     ("log_bytes", 5, Probe::Score, Expected::LogsDropped),
@@ -132,6 +137,10 @@ fn judge(outcome: &Outcome, value: u64, expected: Expected) -> bool {
         ),
         (Expected::OutOfTime(clock), Outcome::Failed(CallFailure::OutOfTime { limit, allowed, .. })) => {
             *limit == clock && *allowed == value
+        }
+        (Expected::Busy, Outcome::Failed(CallFailure::Busy { .. })) => true,
+        (Expected::TooOften, Outcome::Failed(CallFailure::TooOften { allowed_per_second })) => {
+            *allowed_per_second == value
         }
         (Expected::OutOfMemory, Outcome::Failed(CallFailure::OutOfMemory { allowed_bytes, asked_bytes })) => {
             *allowed_bytes == value && *asked_bytes > value

@@ -1,0 +1,187 @@
+//! Who tries which limit. Every limit that can be chosen has a hostile guest, and
+//! the two that are about many calls have theirs here.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use async_trait::async_trait;
+use portreeve::host::Locations;
+use portreeve_model::PluginName;
+use portreeve_model::reference::Row;
+use portreeve_registry::{CodeCache, Installed, Registry};
+use portreeve_sandbox::{
+    Call, CallContext, CallFailure, Limits, Lookup, LookupError, Sandbox, SandboxOptions, TimeLimit,
+};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::{road, scoring};
+use crate::support::{MORNING, PurchaseOrder, Setup, component, tree, x12_of};
+
+/// Each limit with the attacks that try it: one of the road by its name, or a test in
+/// this folder by its own. A limit that is not here has no hostile guest, and the test
+/// below says so.
+const TRIED: &[(&str, &[&str])] = &[
+    ("memory_bytes", &["small-allocations", "begins-large", "memory_growth_names_what_was_asked_and_what_is_allowed"]),
+    ("table_elements", &["table-growth"]),
+    ("instances", &["many-instances"]),
+    ("fuel", &["tight-loop", "start-loop", "realloc-loop", "loop-after-the-result", "fill"]),
+    ("cpu_ms", &["tight-loop-on-a-clock", "start-loop-on-a-clock", "fill-on-a-clock", "copy-on-a-clock"]),
+    ("wall_ms", &["spins-past-its-time", "a_call_that_waits_in_the_host_for_ever_is_ended_by_the_wall_clock"]),
+    ("calls_at_once", &["a_plugin_that_hangs_takes_no_more_than_its_share_of_the_sandboxes"]),
+    ("calls_per_second", &["a_flood_of_calls_is_stopped_and_nothing_of_it_is_lost"]),
+    ("host_calls", &["host_calls_in_a_loop_are_counted"]),
+    ("host_call_bytes", &["long-arguments"]),
+    ("log_lines", &["a_flood_of_lines_is_cut_and_counted"]),
+    ("log_bytes", &["a_flood_of_long_lines_is_cut_and_counted"]),
+    ("output_bytes", &["long-text", "giant-list", "huge_output_is_stopped_while_it_is_read"]),
+    ("output_items", &["many-items"]),
+    ("handles", &["handle-leak", "requests_handles_and_numbers_are_counted"]),
+    ("numbers", &["number-flood", "requests_handles_and_numbers_are_counted"]),
+    ("http_requests", &["requests_handles_and_numbers_are_counted"]),
+    ("http_request_bytes", &["a_body_without_an_end_is_refused_in_either_direction"]),
+    ("http_response_bytes", &["a_body_without_an_end_is_refused_in_either_direction"]),
+    ("http_bytes", &["all_exchanges_of_a_call_together_are_bounded"]),
+];
+
+#[test]
+fn every_limit_has_a_hostile_guest_that_tries_it() {
+    let attacks = road::attacks();
+    let folder = tree().root().join("tests/it/hostile");
+    let mut tests = std::fs::read_to_string(folder.with_extension("rs")).unwrap();
+    for file in std::fs::read_dir(folder).unwrap() {
+        tests.push_str(&std::fs::read_to_string(file.unwrap().path()).unwrap());
+    }
+
+    let tried: Vec<&str> = TRIED.iter().map(|(limit, _)| *limit).collect();
+    let limits: Vec<&str> = Limits::ALL.iter().map(|limit| limit.name).collect();
+    assert_eq!(tried, limits, "a limit without an attack, or an attack on none");
+    for (limit, attacks_on_it) in TRIED {
+        assert!(!attacks_on_it.is_empty(), "nothing tries `{limit}`");
+        for name in *attacks_on_it {
+            let on_the_road = attacks.iter().any(|attack| attack.name == *name && attack.limit() == Some(limit));
+            let test = tests.contains(&format!("fn {name}("));
+            assert!(on_the_road || test, "`{name}` is neither an attack that ends at `{limit}` nor a test");
+        }
+    }
+}
+
+/// A look-up that answers nobody until it is opened.
+struct Gate {
+    asked: AtomicUsize,
+    open: watch::Sender<bool>,
+}
+
+impl Gate {
+    fn shut() -> Arc<Self> {
+        Arc::new(Self { asked: AtomicUsize::new(0), open: watch::Sender::new(false) })
+    }
+
+    fn context(self: &Arc<Self>) -> CallContext {
+        CallContext { lookup: Arc::clone(self) as _, ..CallContext::with_nothing(MORNING) }
+    }
+}
+
+#[async_trait]
+impl Lookup for Gate {
+    async fn get(&self, _table: &str, _key: &str) -> Result<Option<Arc<Row>>, LookupError> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        self.open.subscribe().wait_for(|open| *open).await.unwrap();
+        Ok(None)
+    }
+}
+
+/// Scorers that ask a look-up, in a sandbox where nobody waits for a free one.
+struct Scorers {
+    registry: Registry,
+    _folder: tempfile::TempDir,
+}
+
+impl Scorers {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let shared = Locations::below(folder.path(), &tree().target().join("portreeve"));
+        let cache = CodeCache::open(&shared.cache, &shared.cache_key).unwrap();
+        let options = SandboxOptions { calls_at_once_max: 8, busy_wait_ms_max: 0 };
+        Self { registry: Registry::new(Sandbox::new(options).unwrap(), cache), _folder: folder }
+    }
+
+    fn install(&self, name: &str, limits: &str) -> Installed {
+        let bytes = std::fs::read(component(name)).unwrap();
+        let grant = format!("log = true\nlookup = [\"customer\"]\nlimits = {{ {limits} }}");
+        self.registry.install(&PluginName::parse(name).unwrap(), &bytes, &toml::from_str(&grant).unwrap()).unwrap()
+    }
+}
+
+async fn score(plugin: &Installed, context: &CallContext, number: &str) -> Result<(), CallFailure> {
+    let mut order = crate::golden::an_order();
+    order.number = number.to_owned();
+    let crossed = plugin.plugin.score(context, &scoring(order)).await;
+    crossed.outcome.map(drop).map_err(|error| {
+        assert_eq!(error.call, Call::Score);
+        error.failure
+    })
+}
+
+#[tokio::test]
+async fn a_call_that_waits_in_the_host_for_ever_is_ended_by_the_wall_clock() {
+    let plugin = Scorers::new().install("hostile-scorer", "wall_ms = 50");
+    let gate = Gate::shut();
+    let failure = score(&plugin, &gate.context(), "WAITS").await.unwrap_err();
+    assert_eq!(failure, CallFailure::OutOfTime { limit: TimeLimit::Wall, allowed: 50, unit: "ms" });
+    // Its sandbox is free again.
+    gate.open.send_replace(true);
+    score(&plugin, &gate.context(), "WAITS").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_plugin_that_hangs_takes_no_more_than_its_share_of_the_sandboxes() {
+    // Half of the eight, or less where that was granted.
+    for (limits, share) in [("", 4), ("calls_at_once = 2", 2)] {
+        let scorers = Scorers::new();
+        let (hangs, other) = (scorers.install("hostile-scorer", limits), scorers.install("well-behaved", ""));
+        let gate = Gate::shut();
+        let mut calls = JoinSet::new();
+        for _ in 0..share {
+            let (hangs, context) = (hangs.clone(), gate.context());
+            calls.spawn(async move { score(&hangs, &context, "WAITS").await });
+        }
+        while gate.asked.load(Ordering::SeqCst) < share {
+            tokio::task::yield_now().await;
+        }
+        let one_more = score(&hangs, &gate.context(), "WAITS").await;
+        assert_eq!(one_more, Err(CallFailure::Busy { waited_ms: 0 }), "{limits}");
+        // The neighbour has no look-ups here and says so; what counts is that it is asked.
+        score(&other, &CallContext::with_nothing(MORNING), "GOOD").await.unwrap();
+        gate.open.send_replace(true);
+        while let Some(ended) = calls.join_next().await {
+            ended.unwrap().unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_flood_of_calls_is_stopped_and_nothing_of_it_is_lost() {
+    let scorers = Scorers::new();
+    let plugin = scorers.install("hostile-scorer", "calls_per_second = 1");
+    let mut refused = 0;
+    for _ in 0..20 {
+        match score(&plugin, &CallContext::with_nothing(MORNING), "MANY-ITEMS").await {
+            Err(CallFailure::TooOften { allowed_per_second: 1 }) => refused += 1,
+            ended => assert!(matches!(ended, Err(CallFailure::TooLarge { .. })), "{ended:?}"),
+        }
+    }
+    // However slow the machine is, it is called once a second and once at once.
+    assert!(refused >= 15, "{refused} of 20 were refused");
+
+    // On the road such a document waits; it is no exception, and nobody decides without the scorer.
+    let setup = Setup::demo().grant("fraud", "{ lookup = [\"customer\"], limits = { calls_per_second = 1 } }");
+    let host = setup.start().await;
+    let orders: Vec<_> = (0..10).map(|number| PurchaseOrder::clean(&format!("PO-{number}"))).collect();
+    host.send_edi(&x12_of(1, &orders)).await.unwrap();
+    let decided = host.decide_all().await.len();
+    let waiting = host.summary().await.undecided;
+    assert!(waiting >= 5, "{waiting} of 10 wait");
+    assert_eq!((decided + usize::try_from(waiting).unwrap(), host.exceptions().await.len()), (10, 0));
+    assert!(host.host.pipeline.metrics.text(&[]).contains("result=\"too-often\""));
+}
