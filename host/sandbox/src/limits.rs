@@ -58,6 +58,13 @@ pub(crate) const TRANSFER_BYTES_MIN: u64 = 128 * 1024;
 /// up to two writes of each body that nobody sends.
 pub(crate) const HTTP_CHUNK_BYTES_MAX: usize = 16 * 1024;
 
+/// Random bytes that a guest may ask for at once: the host makes them before the
+/// guest shows that it has room for them.
+pub(crate) const RANDOM_BYTES_MAX: u64 = 64 * 1024;
+
+/// Bytes that an output stream with nothing behind it says it takes at once.
+pub(crate) const WRITE_BYTES_MAX: u64 = 64 * 1024;
+
 /// Milliseconds until a connection to a target stands; a target that drops
 /// packets would otherwise use up the whole call.
 pub(crate) const HTTP_CONNECT_MS_MAX: u64 = 5_000;
@@ -143,8 +150,9 @@ limits! {
 
     /// Calls of host functions. Default 10 000, at most 1 000 000. Each is cheap
     /// for the guest and costs the host a look-up, a hash and a place on record. The
-    /// functions of `wasi:http` and `wasi:io` are not among them: CPU bounds how often
-    /// they are called, `handles` and `http_bytes` what they leave in the host.
+    /// functions of `wasi:http` and the `wasi:io` behind it are not among them: CPU bounds
+    /// how often they are called, `handles` and `http_bytes` what they leave in the host.
+    /// Those of the WASI that has nothing behind it are.
     host_calls: default 10_000, max 1_000_000;
 
     /// Bytes of arguments and answers of host calls together. Default 8 MiB, at
