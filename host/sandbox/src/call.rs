@@ -55,7 +55,7 @@ where
     R: ComponentType + Lift + Send + Sync + 'static,
     T: FromGuest<R>,
 {
-    let mut room = match Room::prepare(plugin, call, context).await {
+    let mut room = match Room::prepare(plugin, call, context, item.seed()).await {
         Ok(room) => room,
         Err(failure) => return unstarted(plugin, call, failure),
     };
@@ -91,7 +91,12 @@ pub(crate) struct Room<'a> {
 
 impl<'a> Room<'a> {
     /// Waits for a free sandbox, then starts the clocks.
-    pub(crate) async fn prepare(plugin: &'a Loaded, call: Call, context: &CallContext) -> Result<Self, CallFailure> {
+    pub(crate) async fn prepare(
+        plugin: &'a Loaded,
+        call: Call,
+        context: &CallContext,
+        seed: u64,
+    ) -> Result<Self, CallFailure> {
         let limits = plugin.spec.limits;
         if !plugin.rate.take() {
             return Err(CallFailure::TooOften { allowed_per_second: limits.calls_per_second });
@@ -100,7 +105,8 @@ impl<'a> Room<'a> {
         let permit = pool.permit(&plugin.share).await.map_err(|waited_ms| CallFailure::Busy { waited_ms })?;
         let ticking = plugin.engines.tick();
         let clock = Arc::new(Clock::start(&limits, !pool.fueled));
-        let store = armed_store(plugin, call, context, pool, &clock).map_err(|error| explain(&error, &limits))?;
+        let border = Border::new(plugin, call, context, seed);
+        let store = armed_store(border, &limits, pool, &clock).map_err(|error| explain(&error, &limits))?;
         Ok(Self { store, clock, _ticking: ticking, _permit: permit })
     }
 
@@ -129,15 +135,8 @@ impl<'a> Room<'a> {
 }
 
 /// Fuel, epochs, memory and whatever else wasmtime counts.
-fn armed_store(
-    plugin: &Loaded,
-    call: Call,
-    context: &CallContext,
-    pool: &Pool,
-    clock: &Arc<Clock>,
-) -> wasmtime::Result<Store<Border>> {
-    let limits = &plugin.spec.limits;
-    let mut store = Store::new(&pool.engine, Border::new(plugin, call, context));
+fn armed_store(border: Border, limits: &Limits, pool: &Pool, clock: &Arc<Clock>) -> wasmtime::Result<Store<Border>> {
+    let mut store = Store::new(&pool.engine, border);
     store.limiter(Border::limiter);
     store.set_hostcall_fuel(to_usize(transfer_bytes_max(limits)));
     store.set_max_component_handles(to_usize(limits.handles));
@@ -502,7 +501,7 @@ mod tests {
         };
         let (greedy, other) = (load(r#"(func (export "f"))"#), load(r#"(func (export "f") nop)"#));
         let context = CallContext::with_nothing(value::Instant(0));
-        let begin = async |plugin| Room::prepare(plugin, Call::Check, &context).await;
+        let begin = async |plugin| Room::prepare(plugin, Call::Check, &context, 0).await;
 
         let held = [begin(&greedy).await.ok().unwrap(), begin(&greedy).await.ok().unwrap()];
         assert_eq!(begin(&greedy).await.err(), Some(CallFailure::Busy { waited_ms: 0 }));

@@ -32,6 +32,10 @@ pub(crate) trait ToGuest {
     /// Borrows what is text or bytes: wasmtime copies it into the guest, and one
     /// copy is enough. Lists are laid out in the arena.
     fn to_guest<'a>(&'a self, arena: &'a Bump) -> Self::Guest<'a>;
+    /// The seed of a call with this value, where it has one.
+    fn seed(&self) -> u64 {
+        0
+    }
 }
 
 /// Makes a value of what a guest returned, or refuses it.
@@ -347,9 +351,21 @@ event_cases!(
 
 // --- advice ---
 
-record!(to given_advice, advice:
-    ScoringRequest { order, received_at, history, seed, extensions }
-);
+impl ToGuest for advice::ScoringRequest {
+    type Guest<'a> = given_advice::ScoringRequest<'a>;
+    fn to_guest<'a>(&'a self, arena: &'a Bump) -> Self::Guest<'a> {
+        given_advice::ScoringRequest {
+            order: self.order.to_guest(arena),
+            received_at: self.received_at.to_guest(arena),
+            history: self.history.to_guest(arena),
+            seed: self.seed,
+            extensions: self.extensions.to_guest(arena),
+        }
+    }
+    fn seed(&self) -> u64 {
+        self.seed
+    }
+}
 
 impl ToGuest for advice::CustomerHistory {
     type Guest<'a> = given_advice::CustomerHistory;

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use portreeve_model::id::Digest;
+use portreeve_model::value::Instant;
 use sha2::{Digest as _, Sha256};
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
@@ -28,6 +29,7 @@ use crate::outcome::{
     Call, CallFailure, KvWrite, LogLevel, LogLine, LookupAnswer, RecordedLookup, RecordedRequest, RequestOutcome,
 };
 use crate::plugin::{Loaded, PluginSpec};
+use crate::wasi::Wasi;
 
 /// Ends a call from inside a host function, the limiter or the clock.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +45,7 @@ pub(crate) struct Border {
     resources: ResourceTable,
     http: WasiHttpCtx,
     sender: Sender,
+    pub(crate) wasi: Wasi,
 }
 
 /// What happened at the border so far.
@@ -60,7 +63,7 @@ pub(crate) struct Record {
 }
 
 impl Border {
-    pub(crate) fn new(plugin: &Loaded, call: Call, context: &CallContext) -> Self {
+    pub(crate) fn new(plugin: &Loaded, call: Call, context: &CallContext, seed: u64) -> Self {
         let spec = Arc::clone(&plugin.spec);
         let mut resources = ResourceTable::new();
         resources.set_max_capacity(to_usize(spec.limits.handles));
@@ -71,6 +74,7 @@ impl Border {
             memory: MemoryLimiter { limits: spec.limits, memory_bytes: 0, table_elements: 0 },
             resources,
             http,
+            wasi: Wasi::new(&spec, seed, context.received_at.0),
             sender: Sender::new(plugin, call, context.egress.clone()),
             context: context.clone(),
             spec,
@@ -79,6 +83,20 @@ impl Border {
 
     pub(crate) fn sender(&self) -> &Sender {
         &self.sender
+    }
+
+    pub(crate) fn received_at(&self) -> Instant {
+        self.context.received_at
+    }
+
+    /// Counts a call that has no place in the transcript.
+    pub(crate) fn count_call(&mut self) -> Result<(), Stop> {
+        self.record.enter(&[])
+    }
+
+    /// Counts bytes of such a call.
+    pub(crate) fn count_bytes(&mut self, bytes: u64) -> Result<(), Stop> {
+        self.record.count_bytes(bytes)
     }
 
     pub(crate) fn limiter(&mut self) -> &mut dyn wasmtime::ResourceLimiter {

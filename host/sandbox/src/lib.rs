@@ -12,7 +12,7 @@
 //!
 //! Reading order: [`outcome`] and [`limits`] say what a call may use and leaves
 //! behind; `call` is the story of one; `engine`, `rate`, `plugin` and
-//! [`code`] make one possible; `host`, `egress` and `request` are the other side of the border,
+//! [`code`] make one possible; `host`, `wasi`, `egress` and `request` are the other side of the border,
 //! `convert` the customs, `promise` their rules.
 
 pub mod outcome;
@@ -34,6 +34,8 @@ pub mod code;
 pub mod inspect;
 
 mod host;
+
+mod wasi;
 
 mod egress;
 

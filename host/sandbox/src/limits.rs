@@ -62,6 +62,13 @@ pub(crate) const TRANSFER_BYTES_MIN: u64 = 128 * 1024;
 /// up to two writes of each body that nobody sends.
 pub(crate) const HTTP_CHUNK_BYTES_MAX: usize = 16 * 1024;
 
+/// Random bytes that a guest may ask for at once: the host makes them before the
+/// guest shows that it has room for them.
+pub(crate) const RANDOM_BYTES_MAX: u64 = 64 * 1024;
+
+/// Bytes that an output stream with nothing behind it says it takes at once.
+pub(crate) const WRITE_BYTES_MAX: u64 = 64 * 1024;
+
 /// Milliseconds until a connection to a target stands; a target that drops
 /// packets would otherwise use up the whole call.
 pub(crate) const HTTP_CONNECT_MS_MAX: u64 = 5_000;
@@ -287,9 +294,9 @@ limits! {
     calls_per_second: "calls a second", default 20_000, max 1_000_000, binds All,
         stops "a flood of calls that are cheap one by one and take the processors together";
 
-    /// Calls of host functions. The functions of `wasi:http` and `wasi:io` are not among
-    /// them: CPU bounds how often they are called, `handles` and `http_bytes` what they
-    /// leave in the host.
+    /// Calls of host functions. The functions of `wasi:http` and the `wasi:io` behind it are
+    /// not among them: CPU bounds how often they are called, `handles` and `http_bytes` what
+    /// they leave in the host. Those of the WASI that has nothing behind it are.
     host_calls: "calls a call", default 10_000, max 1_000_000, binds All,
         stops "a flood of host calls, each cheap for the guest, and for the host a look-up, a hash and a place on record";
 

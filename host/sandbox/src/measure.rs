@@ -33,7 +33,7 @@ pub fn ticking(plugin: &Plugin) -> impl Drop + '_ {
 
 /// A call in which no guest runs: permit, store, limits, clocks, crossing.
 pub async fn limits(plugin: &Plugin, context: &CallContext) -> Crossed<()> {
-    match Room::prepare(plugin.loaded(), Call::Score, context).await {
+    match Room::prepare(plugin.loaded(), Call::Score, context, 0).await {
         Ok(room) => {
             let ended = room.clock.bounded(async { Ok(()) }).await;
             room.close(plugin.loaded(), Call::Score, ended, |(), _| Ok(()))

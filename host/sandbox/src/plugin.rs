@@ -34,6 +34,7 @@ use crate::outcome::{Call, CallFailure, Crossed};
 use crate::promise::parts_are_of;
 use crate::rate::Rate;
 use crate::request;
+use crate::wasi;
 
 /// The contract that this host speaks.
 pub const CONTRACT: &str = "portreeve:plugin@0.1.0";
@@ -178,7 +179,7 @@ impl Loaded {
             check_import(&spec, import)?;
         }
         let exports = find_exports(&spec, &component)?;
-        let linker = link(pool, &spec.declared).map_err(unloadable)?;
+        let linker = link(pool, &spec, &component).map_err(unloadable)?;
         let instance = linker.instantiate_pre(&component).map_err(unloadable)?;
         let (share, rate) = (pool.share(&spec.limits), Rate::per_second(spec.limits.calls_per_second));
         Ok(Self { spec: Arc::new(spec), engines, share, rate, connections: Arc::default(), instance, exports })
@@ -369,18 +370,12 @@ fn judge_import(kind: PluginKind, declared: &Declared, import: &str) -> Result<(
         "portreeve:plugin/numbers" => (connector, !declared.numbers.is_empty(), "numbers"),
         "portreeve:plugin/artifact" => (!connector, !declared.artifacts.is_empty(), "artifact"),
         "portreeve:plugin/kv" => (connector, declared.kv, "kv"),
-        // What `wasi:http/types` is made of comes with it; the clock for its durations.
-        "wasi:http/outgoing-handler"
-        | "wasi:http/types"
-        | "wasi:io/error"
-        | "wasi:io/poll"
-        | "wasi:io/streams"
-        | "wasi:clocks/monotonic-clock"
-            if version.starts_with("0.2.") =>
-        {
+        "wasi:http/outgoing-handler" | "wasi:http/types" if version.starts_with("0.2.") => {
             (connector, !declared.http.is_empty(), "http")
         }
-        _ => return Err("which no plugin gets; build without it, for Rust for `wasm32-unknown-unknown`".to_owned()),
+        // Nothing is behind them, so nobody has to ask.
+        _ if wasi::interface(import).is_some() => return Ok(()),
+        _ => return Err("which no plugin gets; build without it".to_owned()),
     };
     if !allowed_for_kind {
         return Err(format!("which a {kind} may not have; that would need another kind of plugin"));
@@ -393,8 +388,9 @@ fn judge_import(kind: PluginKind, declared: &Declared, import: &str) -> Result<(
     Ok(())
 }
 
-/// Links what is declared, and nothing else.
-fn link(pool: &Pool, declared: &Declared) -> wasmtime::Result<Linker<Border>> {
+/// Links what is declared, the WASI that has nothing behind it, and nothing else.
+fn link(pool: &Pool, spec: &PluginSpec, component: &Component) -> wasmtime::Result<Linker<Border>> {
+    let declared = &spec.declared;
     let mut linker = Linker::new(&pool.engine);
     if declared.log {
         bindings::log::add_to_linker::<Border, HasSelf<Border>>(&mut linker, |border| border)?;
@@ -416,6 +412,7 @@ fn link(pool: &Pool, declared: &Declared) -> wasmtime::Result<Linker<Border>> {
         wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
         request::bound_setters(&mut linker)?;
     }
+    wasi::link(&mut linker, spec, component, &pool.engine)?;
     Ok(linker)
 }
 
@@ -441,7 +438,7 @@ mod tests {
             "portreeve:plugin/kv@0.1.0",
             "portreeve:plugin/numbers@0.1.0",
             "wasi:http/outgoing-handler@0.2.12",
-            "wasi:io/streams@0.2.12",
+            "wasi:http/types@0.2.12",
         ] {
             let why = judge_import(PluginKind::Scorer, &everything(), import).err().unwrap_or_default();
             assert!(why.contains("a scorer may not have"), "{import}: {why}");
@@ -456,16 +453,21 @@ mod tests {
     }
 
     #[test]
-    fn ambient_imports_and_other_versions_are_refused() {
+    fn other_interfaces_and_other_versions_are_refused() {
         for import in [
-            "wasi:cli/environment@0.2.6",
-            "wasi:filesystem/types@0.2.6",
+            "wasi:keyvalue/store@0.2.0",
+            "wasi:cli/run@0.2.6",
+            "wasi:cli/environment@0.3.0",
+            "wasi:cli/environment",
             "wasi:http/types@0.3.0",
+            "wasi:http/incoming-handler@0.2.6",
             "env",
             "portreeve:plugin/log@0.2.0",
         ] {
             assert!(judge_import(PluginKind::Connector, &everything(), import).is_err(), "{import}");
         }
-        assert_eq!(judge_import(PluginKind::Scorer, &Declared::default(), "portreeve:plugin/advice@0.1.0"), Ok(()));
+        for import in ["portreeve:plugin/advice@0.1.0", "wasi:cli/environment@0.2.0", "wasi:sockets/tcp@0.2.12"] {
+            assert_eq!(judge_import(PluginKind::Scorer, &Declared::default(), import), Ok(()), "{import}");
+        }
     }
 }
