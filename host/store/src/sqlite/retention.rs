@@ -133,7 +133,8 @@ fn remove(tx: &Connection, commitments: &[Digest]) -> Result<u64> {
     unsigned(removed)
 }
 
-/// The sentences about an input's orders and exceptions; how many orders there are.
+/// The sentences about an input's orders and exceptions, and what connectors remember
+/// about them; how many orders there are.
 fn forget_sentences(tx: &Connection, input: InputId) -> Result<u64> {
     let of_orders = "SELECT orders.id FROM document JOIN orders ON orders.position = document.position
                      WHERE document.input = ?1";
@@ -142,6 +143,9 @@ fn forget_sentences(tx: &Connection, input: InputId) -> Result<u64> {
             .and_then(|mut update| update.execute(params![input.0.as_bytes(), FORGOTTEN]))
             .map_err(failed)
     };
+    tx.prepare_cached(&format!("DELETE FROM kv WHERE scope IN ({of_orders})"))
+        .and_then(|mut forget| forget.execute([input.0.as_bytes()]))
+        .map_err(failed)?;
     run("UPDATE exception SET detail = ?2 WHERE input = ?1")?;
     run(&format!("UPDATE exception SET detail = ?2 WHERE order_id IN ({of_orders})"))?;
     let orders = run(&format!("UPDATE orders SET why = ?2 WHERE id IN ({of_orders})"))?;

@@ -223,6 +223,7 @@ CREATE TABLE kv (
   value  BLOB NOT NULL,
   PRIMARY KEY (plugin, scope, key)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX kv_scope ON kv (scope);
 
 -- `seq` is commit order: one writer, so no row becomes visible behind a reader.
 CREATE TABLE leaf (
