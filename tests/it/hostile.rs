@@ -6,6 +6,14 @@
 
 mod connector;
 
+mod artifact;
+
+mod credential;
+
+mod egress;
+
+mod state;
+
 use portreeve_model::advice::{CustomerHistory, ScoringRequest};
 use portreeve_model::{Event, Order};
 use portreeve_pipeline::Credential;

@@ -52,8 +52,20 @@ const SENTENCE_BYTES_MAX: usize = 1_024;
 const METHODS: [&str; 6] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
 
 /// Limits that stop connectors only: a clock, the network, numbers.
-const CONNECTOR_LIMITS: [&str; 6] =
-    ["cpu_ms", "numbers", "http_requests", "http_request_bytes", "http_response_bytes", "http_bytes"];
+const CONNECTOR_LIMITS: [&str; 12] = [
+    "cpu_ms",
+    "numbers",
+    "kv_keys",
+    "kv_value_bytes",
+    "kv_bytes",
+    "http_requests",
+    "http_request_bytes",
+    "http_response_bytes",
+    "http_header_bytes",
+    "http_connect_ms",
+    "http_total_ms",
+    "http_bytes",
+];
 
 /// A manifest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -192,7 +204,7 @@ impl Manifest {
         let connector = self.plugin.kind == PluginKind::Connector;
         for (name, limit) in self.limits.named().filter_map(|(name, limit)| Some((name, limit?))) {
             let key = format!("limits.{name}");
-            self.only(&key, name == "fuel", !connector, "transformer or scorer")?;
+            self.only(&key, ["fuel", "artifact_bytes"].contains(&name), !connector, "transformer or scorer")?;
             self.only(&key, CONNECTOR_LIMITS.contains(&name), connector, "connector")?;
             expect(&key, &limit.to_string(), |text| text != "0", "1 or more")?;
         }

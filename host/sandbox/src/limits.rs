@@ -26,18 +26,6 @@ pub const LOG_LINE_BYTES_MAX: usize = 2048;
 /// Bytes of a key of a connector's state: keys are indexed by the store.
 pub const KV_KEY_BYTES_MAX: usize = 256;
 
-/// Bytes of a value of a connector's state: it is written in the transaction of
-/// the journal entry or the receipt, which others wait for.
-pub const KV_VALUE_BYTES_MAX: usize = 64 * 1024;
-
-/// Keys that one call may write, for the same reason.
-pub const KV_WRITES_MAX: usize = 64;
-
-/// Bytes of the headers of a guest's request or of a target's answer, as they
-/// are held in memory. Header fields live in the host, so a guest that sets a
-/// million of them spends the host's memory, not its own.
-pub(crate) const HTTP_FIELDS_BYTES_MAX: usize = 16 * 1024;
-
 /// Bytes of a URL, and of each part of one that a guest sets: the request keeps
 /// the part in the host until it is sent or dropped, and the URL is recorded.
 pub(crate) const URL_BYTES_MAX: usize = 4096;
@@ -57,10 +45,6 @@ pub(crate) const TRANSFER_BYTES_MIN: u64 = 128 * 1024;
 /// Bytes that a guest may hand over in one write to a request body. The host keeps
 /// up to two writes of each body that nobody sends.
 pub(crate) const HTTP_CHUNK_BYTES_MAX: usize = 16 * 1024;
-
-/// Milliseconds until a connection to a target stands; a target that drops
-/// packets would otherwise use up the whole call.
-pub(crate) const HTTP_CONNECT_MS_MAX: u64 = 5_000;
 
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
@@ -177,6 +161,22 @@ limits! {
     /// end: a call that draws on and on would use it up for everybody.
     numbers: default 64, max 1_000;
 
+    /// Keys of a connector's state about one order. Default 64, at most 1024. Each is a
+    /// row, written in the transaction of the receipt, which others wait for; and what
+    /// is kept for every order grows with all of them.
+    kv_keys: default 64, max 1_024;
+
+    /// Bytes of one value of a connector's state. Default 64 KiB, at most 256 KiB.
+    kv_value_bytes: default 64 * KIB, max 256 * KIB;
+
+    /// Bytes of all keys and values of a connector's state about one order. Default
+    /// 256 KiB, at most 4 MiB. A call that uses its state holds all of it in the host.
+    kv_bytes: default 256 * KIB, max 4 * MIB;
+
+    /// Bytes of all model files of a plugin together. Default 64 MiB, at most 1 GiB. The
+    /// host reads them at its start and keeps them in its memory.
+    artifact_bytes: default 64 * MIB, max 1024 * MIB;
+
     /// HTTP requests. Default 32, at most 1000. A connector as a port scanner or a
     /// load generator.
     http_requests: default 32, max 1_000;
@@ -187,6 +187,22 @@ limits! {
     /// Bytes of one response's body. Default 8 MiB, at most 64 MiB. The host holds
     /// it while the guest reads.
     http_response_bytes: default 8 * MIB, max 64 * MIB;
+
+    /// Bytes of the headers of one request or of one answer, as they are held in memory.
+    /// Default 16 KiB, at most 64 KiB. Header fields live in the host, so a guest that
+    /// sets a million of them spends the host's memory, not its own; and a target sends
+    /// as many as it likes.
+    http_header_bytes: default 16 * KIB, max 64 * KIB;
+
+    /// Milliseconds until a target's name is resolved, and again until a connection to
+    /// it stands, TLS included. Default 5000, at most 60 000. A target that drops
+    /// packets would use up the whole call.
+    http_connect_ms: default 5_000, max 60_000;
+
+    /// Milliseconds of one request, from the end of its body to the end of the answer,
+    /// and before that to the end of its body. Default 30 000, at most 300 000. An
+    /// answer of which a byte comes now and then.
+    http_total_ms: default 30_000, max 300_000;
 
     /// Bytes of all requests and answers of a call together: what a guest sets of a
     /// URL, bodies, and an answer's headers. Default 32 MiB, at most 256 MiB. Many
