@@ -3,6 +3,7 @@
 //! whole process with it. Beside that it can forget what it has seen, to show that
 //! somebody notices, and give an order a second effect.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -195,7 +196,7 @@ store! {
         async fn payload(&self, kept: PayloadRef) -> Vec<u8>;
         async fn kept_inputs(&self, before: Instant, after: Option<(Instant, InputId)>, limit: u32) -> Vec<KeptInput>;
         async fn payloads_about(&self, subject: Digest) -> Vec<PayloadRef>;
-        async fn kv(&self, plugin: &PluginName, scope: &str, key: &str) -> Option<Vec<u8>>;
+        async fn state(&self, plugin: &PluginName, order: OrderId) -> BTreeMap<String, Vec<u8>>;
         async fn unsequenced(&self, limit: u32) -> Vec<UnsequencedLeaf>;
         async fn tree_head(&self) -> Option<TreeHead>;
         async fn sequenced(&self, from: u64, limit: u32) -> Vec<(u64, Digest, Vec<u8>)>;

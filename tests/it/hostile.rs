@@ -18,6 +18,13 @@ mod loading;
 mod limits;
 
 mod data;
+mod artifact;
+
+mod credential;
+
+mod egress;
+
+mod state;
 
 use portreeve_model::advice::{CustomerHistory, ScoringRequest};
 use portreeve_model::{Event, Order};

@@ -121,10 +121,9 @@ fn both_readers_know_the_same_limits_and_take_none_without_effect() {
     for (limit, _) in choices.named() {
         let name = limit.name;
         let kinds = match name {
-            "fuel" => [false, true, true],
-            "cpu_ms" | "numbers" | "http_requests" | "http_request_bytes" | "http_response_bytes" | "http_bytes" => {
-                [true, false, false]
-            }
+            "fuel" | "artifact_bytes" => [false, true, true],
+            "cpu_ms" | "numbers" => [true, false, false],
+            name if name.starts_with("http_") || name.starts_with("kv_") => [true, false, false],
             _ => [true, true, true],
         };
         for (kind, good) in ["connector", "transformer", "scorer"].into_iter().zip(kinds) {

@@ -218,7 +218,9 @@ impl Setup {
         let component = component(name);
         let entry =
             format!("\n[[plugin]]\nname = \"{name}\"\ncomponent = \"{}\"\ngrant = {grant}\n", component.display());
-        self.append("portreeve.toml", &entry)
+        // Whoever may send anything may send it to the ERP.
+        let egress = if grant.contains("http = ") { "[[plugin.egress]]\norigin = \"${ERP_ORIGIN}\"\n" } else { "" };
+        self.append("portreeve.toml", &format!("{entry}{egress}"))
     }
 
     /// Adds a plugin that is not one of ours, granted nothing: its component lies at this path.

@@ -1,14 +1,14 @@
-//! What the sandbox asks for, answered from a record or the configuration: look-ups
-//! as they were answered before, and the way out to a target.
+//! What the sandbox asks for, answered from a record or the store: look-ups as they were
+//! answered before, and what a connector remembers about an order.
 
-use std::net::{IpAddr, SocketAddr};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use portreeve_model::reference::Row;
-use portreeve_sandbox::{Egress, EgressRequest, Lookup, LookupAnswer, LookupError, Pinned, RecordedLookup};
-
-use crate::route::Target;
+use portreeve_model::{OrderId, PluginName};
+use portreeve_sandbox::{Kv, Lookup, LookupAnswer, LookupError, RecordedLookup};
+use portreeve_store::Store;
 
 /// Answers that were recorded with a decision, given again.
 pub(crate) struct Recorded(pub(crate) Vec<RecordedLookup>);
@@ -28,42 +28,20 @@ impl Lookup for Recorded {
     }
 }
 
-/// The way to one target: its origin, which has to be an address, and nothing else.
-pub(crate) struct TargetEgress {
-    origin: String,
-    address: Result<SocketAddr, String>,
-}
-
-impl TargetEgress {
-    pub(crate) fn new(target: &Target) -> Arc<Self> {
-        Arc::new(Self { origin: target.origin.clone(), address: address_of(&target.origin) })
-    }
+/// A connector's state about one order. A guest names keys only: plugin and order are the
+/// host's, so another one's state has no name here.
+pub(crate) struct OrderState {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) plugin: PluginName,
+    pub(crate) order: OrderId,
 }
 
 #[async_trait]
-impl Egress for TargetEgress {
-    async fn authorize(&self, request: EgressRequest<'_>) -> Result<Pinned, String> {
-        // The origin ends where the path begins: `http://erp.example.evil` does
-        // not start with the origin `http://erp.example`.
-        let rest = request.url.strip_prefix(&self.origin);
-        if !rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/') || rest.starts_with('?')) {
-            return Err(format!(
-                "`{}` may talk to `{}` only; another `origin` in its [[target]] would allow it",
-                request.plugin, self.origin
-            ));
-        }
-        let address = self.address.clone()?;
-        Ok(Pinned { address, headers: Vec::new() })
+impl Kv for OrderState {
+    async fn read(&self) -> Result<BTreeMap<String, Vec<u8>>, String> {
+        self.store.state(&self.plugin, self.order).await.map_err(|error| {
+            tracing::error!(%error, plugin = %self.plugin, "a connector's state could not be read");
+            "the state cannot be read now".to_owned()
+        })
     }
-}
-
-/// Names are not resolved yet: an origin is an address, so that nothing can
-/// change its mind between check and connection.
-fn address_of(origin: &str) -> Result<SocketAddr, String> {
-    let wrong = || format!("the origin `{origin}` is not `http://ADDRESS:PORT`; names and https are not supported yet");
-    let authority = origin.strip_prefix("http://").ok_or_else(wrong)?;
-    authority
-        .parse::<SocketAddr>()
-        .or_else(|_| authority.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, 80)))
-        .map_err(|_| wrong())
 }

@@ -15,12 +15,12 @@ use portreeve_model::{Digest, Event, Failure, Instant};
 use portreeve_record::leaf::{CrossingRecord, ReceiptOutcome};
 use portreeve_record::{PayloadKey, RecordError, SealError, canonical_digest};
 use portreeve_registry::Installed;
-use portreeve_sandbox::{CallContext, CallFailure, Crossed};
-use portreeve_store::contract::{Lease, NewException, OpenPayload, Settlement};
+use portreeve_sandbox::{CallContext, CallFailure, Crossed, Crossing, RequestOutcome};
+use portreeve_store::contract::{Lease, NewException, OpenPayload, Settlement, StateChanges};
 use portreeve_store::{Permit, Settled, StoreError};
 
 use crate::accept::call_error_code;
-use crate::capability::TargetEgress;
+use crate::capability::OrderState;
 use crate::passing::passing;
 use crate::route::{self, AfterDead, Target};
 use crate::{Pipeline, leaf};
@@ -79,7 +79,7 @@ impl Pipeline {
                 format!("target `{}` or one of its plugins is not configured; add it and replay", permit.target());
             return self.give_up(permit, None, "no-target", &why, None).await;
         };
-        let context = self.target_context(target, connector, transformer).await;
+        let context = self.target_context(&permit, target, connector, transformer).await;
 
         let (event, key) = match event {
             Err(error) if !matches!(error, StoreError::Erased(_) | StoreError::Damaged(_)) => {
@@ -95,7 +95,7 @@ impl Pipeline {
                 let why = "an attempt ended without a known outcome and the target cannot be asked; ask its people";
                 return self.give_up(permit, Some(target), "unknown-outcome", why, None).await;
             }
-            match self.find(&permit, target, connector, &context, &key).await {
+            match self.find(&permit, target, connector, &context, &key).await? {
                 Found::Yes(receipt, crossing) => return self.found(permit, receipt, crossing, &key).await,
                 Found::No(crossing) if permit.withheld() => return self.absent(permit, crossing).await,
                 Found::No(crossing) => looked_up = Some(crossing),
@@ -140,7 +140,7 @@ impl Pipeline {
             Crossed { outcome, crossing } => {
                 let passing = passing(&outcome).is_some();
                 let (code, why) = failed(outcome);
-                let crossing = leaf::crossed(&crossing, permit.event().commitment, None, Some(&code), &key);
+                let crossing = leaf::crossed(&crossing, permit.event().commitment, None, Some(&code), &key)?;
                 if passing {
                     return self.later(permit, target, Wait::ForMessage, code, crossing).await;
                 }
@@ -157,13 +157,14 @@ impl Pipeline {
         let delivery = delivery(attempt.permit(), target, message);
         let crossed = self.metrics.called(connector.plugin.deliver(&context, &delivery).await);
         let now = self.clock.now();
-        let settlement = settlement(&crossed.outcome, attempt.permit(), target, now);
+        let held_back = held_back_ms(&crossed.crossing);
+        let settlement = settlement(&crossed.outcome, held_back, attempt.permit(), target, now);
         let code = settlement_code(&settlement);
         let output = match &crossed.outcome {
             Ok(Ok(receipt)) => Some(key.blind_digest(&canonical_digest(receipt)?)),
             _ => None,
         };
-        let crossing = leaf::crossed(&crossed.crossing, blinded, output, code, &key);
+        let crossing = leaf::crossed(&crossed.crossing, blinded, output, code, &key)?;
         let receipt_leaf = leaf::receipt(
             &self.host,
             now,
@@ -172,6 +173,8 @@ impl Pipeline {
             external_id(&settlement).map(|id| key.blind(id)),
             Some(crossing),
         )?;
+        let changes = crossed.crossing.kv_writes.into_iter().map(|write| (write.key, write.value)).collect();
+        let attempt = attempt.remembering(StateChanges { plugin: target.connector.clone(), changes });
         Ok(self.store.settle(attempt, settlement, now, receipt_leaf).await?)
     }
 
@@ -191,11 +194,19 @@ impl Pipeline {
         Some((target, self.plugin(&target.connector)?, self.plugin(&target.transformer)?))
     }
 
-    async fn target_context(&self, target: &Target, connector: &Installed, transformer: &Installed) -> CallContext {
+    async fn target_context(
+        &self,
+        permit: &Permit,
+        target: &Target,
+        connector: &Installed,
+        transformer: &Installed,
+    ) -> CallContext {
         let tables = [connector.manifest.imports.lookup.as_slice(), &transformer.manifest.imports.lookup].concat();
         let mut context = self.context(self.clock.now());
         context.lookup = self.tables.of(&self.store, &tables).await;
-        context.egress = TargetEgress::new(target);
+        context.egress = self.outbound.to(&target.id);
+        let (store, plugin) = (Arc::clone(&self.store), target.connector.clone());
+        context.kv = Arc::new(OrderState { store, plugin, order: permit.order() });
         context
     }
 
@@ -206,7 +217,7 @@ impl Pipeline {
         connector: &Installed,
         context: &CallContext,
         key: &PayloadKey,
-    ) -> Found {
+    ) -> Result<Found, DeliverError> {
         let query = FindQuery {
             kind: permit.kind().to_owned(),
             natural_key: permit.order().to_string(),
@@ -214,20 +225,22 @@ impl Pipeline {
         };
         let input = key.blind(&query.natural_key);
         let Crossed { outcome, crossing } = self.metrics.called(connector.plugin.find(context, &query).await);
-        match outcome {
+        Ok(match outcome {
             Ok(Ok(Some(receipt))) => {
                 let output = key.blind(&receipt.external_id);
-                Found::Yes(receipt, leaf::crossed(&crossing, input, Some(output), None, key))
+                Found::Yes(receipt, leaf::crossed(&crossing, input, Some(output), None, key)?)
             }
-            Ok(Ok(None)) => Found::No(leaf::crossed(&crossing, input, Some(key.blind("")), None, key)),
+            Ok(Ok(None)) => Found::No(leaf::crossed(&crossing, input, Some(key.blind("")), None, key)?),
             other => {
-                // What stays refused is not worth a day of asking.
-                let refused = matches!(other, Ok(Err(Failure::Permanent(_) | Failure::Invalid(_))));
+                // What stays refused is not worth a day of asking. What the host held back is
+                // asked again, whatever the connector made of it.
+                let refused = matches!(other, Ok(Err(Failure::Permanent(_) | Failure::Invalid(_))))
+                    && held_back_ms(&crossing).is_none();
                 let (code, why) = failed(other);
-                let crossing = leaf::crossed(&crossing, input, None, Some(&code), key);
+                let crossing = leaf::crossed(&crossing, input, None, Some(&code), key)?;
                 if refused { Found::Refused { why, crossing } } else { Found::Unclear { code, crossing } }
             }
-        }
+        })
     }
 
     async fn found(
@@ -378,6 +391,7 @@ fn deadline(permit: &Permit, target: &Target) -> Instant {
 /// before: only a call that never began is surely without effect.
 fn settlement(
     outcome: &Result<Result<Receipt, Failure>, portreeve_sandbox::CallError>,
+    held_back: Option<i64>,
     permit: &Permit,
     target: &Target,
     now: Instant,
@@ -386,6 +400,12 @@ fn settlement(
     let retry = |after_ms: i64, code: &str| Settlement::Retry { due_at: now.plus_ms(after_ms), code: code.to_owned() };
     let ask_at = now.plus_ms(backoff.max(i64::from(target.find_after_ms)));
     let unknown = |code: String| Settlement::Unknown { due_at: ask_at, code };
+    match (outcome, held_back) {
+        (Ok(Ok(_)), _) | (_, None) => {}
+        // Nothing was sent, as the host knows for itself: no connector's reading of its
+        // refusal makes an end of it.
+        (_, Some(after_ms)) => return retry(after_ms.max(backoff), "deferred"),
+    }
     match outcome {
         Ok(Ok(receipt)) => Settlement::Applied { external_id: receipt.external_id.clone() },
         Ok(Err(Failure::Retry(after_ms))) => retry(i64::from(*after_ms).max(backoff), "retry"),
@@ -401,6 +421,20 @@ fn settlement(
             _ => unknown(call_error_code(error)),
         },
     }
+}
+
+/// When the host lets the requests of a call through that it only held back: none of them
+/// was sent. None where one was, or none was held back.
+fn held_back_ms(crossing: &Crossing) -> Option<i64> {
+    let mut longest = None;
+    for request in &crossing.requests {
+        match &request.outcome {
+            RequestOutcome::Deferred { after_ms, .. } => longest = longest.max(Some(*after_ms)),
+            RequestOutcome::Refused(_) => {}
+            RequestOutcome::Unfinished | RequestOutcome::Failed(_) | RequestOutcome::Answered { .. } => return None,
+        }
+    }
+    longest.map(|ms| i64::try_from(ms).unwrap_or(i64::MAX))
 }
 
 /// Doubles with every attempt since a person last had it tried again, with a spread of a quarter that depends on the

@@ -12,10 +12,10 @@ use portreeve_model::{ChannelId, Digest, Failure, Instant, OrderId, PluginName, 
 use portreeve_record::leaf::{
     AcceptLeaf, AcceptOutcome, AttemptLeaf, Code, CrossingRecord, DecideLeaf, DecidedState, DocumentPosition,
     DocumentRecord, EnvelopeOutcome, EnvelopeRecord, Label, Listed, NumberRecord, Place, ProblemRecord,
-    ProposalOutcome, ProposalRecord, REDACTED, ReceiptLeaf, ReceiptOutcome,
+    ProposalOutcome, ProposalRecord, REDACTED, ReceiptLeaf, ReceiptOutcome, RequestRecord,
 };
 use portreeve_record::{Leaf, LeafBody, PayloadKey, RecordError};
-use portreeve_sandbox::Crossing;
+use portreeve_sandbox::{Crossing, RecordedRequest, RequestOutcome};
 use portreeve_store::contract::{NewDocument, OrderState};
 use portreeve_store::{Journaled, Permit};
 
@@ -73,6 +73,7 @@ pub(crate) fn accept(facts: &AcceptFacts<'_>) -> Result<AcceptLeaf, RecordError>
     // The input's digest is not in the leaf: unsalted, it could be guessed. The
     // commitment to the sealed input stands for it.
     let crossing = facts.crossing.map(|crossing| crossed(crossing, facts.content, None, facts.failure, facts.key));
+    let crossing = crossing.transpose()?;
     Ok(AcceptLeaf {
         input: facts.content,
         channel: facts.channel.clone(),
@@ -102,8 +103,8 @@ pub(crate) fn crossed(
     output: Option<Digest>,
     failure: Option<&str>,
     key: &PayloadKey,
-) -> CrossingRecord {
-    CrossingRecord {
+) -> Result<CrossingRecord, RecordError> {
+    Ok(CrossingRecord {
         plugin: crossing.plugin.clone(),
         component: crossing.digest,
         call: Code::of(crossing.call.as_str()),
@@ -113,7 +114,43 @@ pub(crate) fn crossed(
         host_calls: u32::try_from(crossing.host_calls).unwrap_or(u32::MAX),
         fuel_used: crossing.fuel_used,
         failure: failure.map(|code| Code::of_guest(code, key)),
+        requests: Listed::of(crossing.requests.iter().map(|request| requested(request, key)).collect())?,
+    })
+}
+
+/// A request as a record. What a guest put into its URL and bodies is blinded.
+fn requested(request: &RecordedRequest, key: &PayloadKey) -> RequestRecord {
+    let (status, answered, answered_bytes) = match &request.outcome {
+        RequestOutcome::Answered { status, body, body_bytes } => (Some(*status), Some(body), *body_bytes),
+        _ => (None, None, 0),
+    };
+    let (place, path) = place_and_path(&request.url);
+    RequestRecord {
+        // The sandbox lets six methods through; any other word is the guest's.
+        method: match request.authority {
+            Some(_) => Code::of(&request.method.to_ascii_lowercase()),
+            None => Code::of_guest(&request.method, key),
+        },
+        host: match &request.authority {
+            Some(authority) => Label::of(authority),
+            None => Label::of(&key.blind(place).to_string()),
+        },
+        path: key.blind(path),
+        outcome: Code::of(request.outcome.code()),
+        status,
+        sent_bytes: request.body_bytes,
+        answered_bytes,
+        sent: request.body.as_ref().map(|body| key.blind_digest(body)),
+        answered: answered.map(|body| key.blind_digest(body)),
+        duration_ms: request.duration_ms,
     }
+}
+
+/// `http://HOST:PORT` and what follows.
+fn place_and_path(url: &str) -> (&str, &str) {
+    let host = url.find("://").map_or(0, |scheme| scheme.saturating_add(3));
+    let path = url.get(host..).and_then(|rest| rest.find('/')).map_or(url.len(), |path| host.saturating_add(path));
+    url.split_at_checked(path).unwrap_or((url, ""))
 }
 
 pub(crate) fn numbers(crossing: Option<&Crossing>) -> Result<Listed<NumberRecord>, RecordError> {
@@ -197,7 +234,7 @@ pub(crate) fn decide(host: &str, at: Instant, facts: &DecideFacts<'_>) -> Result
             document,
             event: facts.event,
             configuration: facts.configuration,
-            crossings: Listed::of(mapping.into_iter().chain(scoring).collect())?,
+            crossings: Listed::of(mapping.into_iter().chain(scoring).collect::<Result<_, _>>()?)?,
             proposals: Listed::of(proposals)?,
             policy_holds: Listed::of(policy_holds)?,
             state: facts.state,
@@ -250,7 +287,7 @@ pub(crate) fn attempt(
             attempt: permit.attempt(),
             message: Some(message),
             looked_up,
-            crossing: Some(crossed(crossing, permit.event().commitment, Some(message), None, key)),
+            crossing: Some(crossed(crossing, permit.event().commitment, Some(message), None, key)?),
             numbers: numbers(Some(crossing))?,
         }),
     )
@@ -308,7 +345,30 @@ mod tests {
             lookups: Vec::new(),
             numbers: Vec::new(),
             kv_writes: Vec::new(),
-            requests: Vec::new(),
+            requests: vec![
+                RecordedRequest {
+                    method: person.to_owned(),
+                    url: format!("http://{person}/{person}"),
+                    authority: None,
+                    body: None,
+                    body_bytes: 0,
+                    duration_ms: 0,
+                    outcome: RequestOutcome::Refused(person.to_owned()),
+                },
+                RecordedRequest {
+                    method: "POST".to_owned(),
+                    url: format!("https://erp.example:8443/orders/{person}"),
+                    authority: Some("erp.example:8443".to_owned()),
+                    body: Some(Digest::of(person.as_bytes())),
+                    body_bytes: 31,
+                    duration_ms: 7,
+                    outcome: RequestOutcome::Answered {
+                        status: 201,
+                        body: Digest::of(person.as_bytes()),
+                        body_bytes: 31,
+                    },
+                },
+            ],
             logs: Vec::new(),
             logs_dropped: 0,
         };
@@ -345,6 +405,10 @@ mod tests {
         for guess in [person.to_owned(), "Ada".to_owned(), Digest::of(person.as_bytes()).to_string()] {
             assert!(!text.contains(&guess), "`{guess}` in {text}");
         }
+        for known in ["\"post\"", "\"erp.example:8443\"", "\"status\":201", "\"refused\"", "\"answered\""] {
+            assert!(text.contains(known), "no {known} in {text}");
+        }
+        assert!(!text.contains("orders/"), "{text}");
         for structure in ["\"items[_._]\"", "\"set-count-mismatch\"", "\"ISA[1]/GS[1]/ST[2]\""] {
             assert!(text.contains(structure), "no {structure} in {text}");
         }

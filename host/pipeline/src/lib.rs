@@ -38,6 +38,8 @@ mod challenge;
 
 mod capability;
 
+pub mod egress;
+
 pub mod tables;
 
 mod history;
@@ -63,12 +65,13 @@ use portreeve_authority::Authority;
 use portreeve_authority::rules::Rules;
 use portreeve_model::{Digest, Instant, PluginKind, PluginName};
 use portreeve_registry::Installed;
-use portreeve_sandbox::CallContext;
+use portreeve_sandbox::{Artifacts, CallContext};
 use portreeve_store::Store;
 
 pub use accept::{AcceptError, Accepted};
 pub use decide::{DecideError, SetAside};
 pub use deliver::{DeliverError, Deliveries};
+pub use egress::{Origin, Outbound};
 pub use metrics::Metrics;
 pub use numbers::NumberRanges;
 pub use route::{Channel, Routes, Target};
@@ -120,6 +123,10 @@ pub struct Pipeline {
     pub set_aside: SetAside,
     /// Reference tables that were read before.
     pub tables: TableCache,
+    /// Every way out.
+    pub outbound: Arc<Outbound>,
+    /// Model files.
+    pub models: Arc<dyn Artifacts>,
 }
 
 /// The configuration names a plugin that is not installed: found at start, by
@@ -158,8 +165,11 @@ impl Pipeline {
         self.plugins.get(name)
     }
 
-    /// A call's surroundings with nothing allowed; stages add what the call may use.
+    /// A call's surroundings with nothing allowed but the model files that its plugin
+    /// declares; stages add what else the call may use.
     fn context(&self, received_at: Instant) -> CallContext {
-        CallContext::with_nothing(received_at)
+        let mut context = CallContext::with_nothing(received_at);
+        context.artifacts = Arc::clone(&self.models);
+        context
     }
 }

@@ -4,8 +4,8 @@
 //! INVARIANT: no label's value comes from a guest or a sender. Their codes would
 //! make ever new time series, and could carry what nobody should read.
 
-use portreeve_model::Failure;
-use portreeve_sandbox::{CallError, Crossed};
+use portreeve_model::{Failure, PluginName};
+use portreeve_sandbox::{CallError, Crossed, EgressRefused, Ended};
 use portreeve_store::contract::Forgotten;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -15,6 +15,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use crate::accept::call_error_code;
+use crate::egress::Origin;
 
 /// The content type of [`Metrics::text`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -30,6 +31,62 @@ pub struct Metrics {
     forgotten_inputs: Counter,
     forgotten_payloads: Counter,
     retention_failed: Counter,
+    egress: EgressMetrics,
+}
+
+/// What leaves the host, by plugin and by target. Clones count together.
+#[derive(Clone, Default)]
+pub struct EgressMetrics {
+    requests: Family<RequestLabels, Counter>,
+    refused: Family<RequestRefusedLabels, Counter>,
+    breakers: Family<BreakerLabels, Gauge>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    plugin: String,
+    origin: String,
+    result: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestRefusedLabels {
+    plugin: String,
+    reason: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct BreakerLabels {
+    plugin: String,
+    origin: String,
+}
+
+impl EgressMetrics {
+    /// Counts a request that was sent, or tried. The origin is the configuration's.
+    pub(crate) fn ended(&self, plugin: &PluginName, origin: &Origin, ended: Ended, open: bool) {
+        let (plugin, origin) = (plugin.to_string(), origin.to_string());
+        let result = match ended {
+            Ended::Answered { status: 500.. } => "5xx",
+            Ended::Answered { status: 400..500 } => "4xx",
+            Ended::Answered { status: 300..400 } => "3xx",
+            Ended::Answered { .. } => "ok",
+            Ended::Failed => "failed",
+        };
+        let labels = RequestLabels { plugin: plugin.clone(), origin: origin.clone(), result };
+        self.requests.get_or_create(&labels).inc();
+        self.breakers.get_or_create(&BreakerLabels { plugin, origin }).set(i64::from(open));
+    }
+
+    /// Counts a request that was not let through.
+    pub(crate) fn refused(&self, plugin: &PluginName, refused: &EgressRefused) {
+        let reason = match refused {
+            EgressRefused::Denied(_) => "denied",
+            EgressRefused::Address(_) => "address",
+            EgressRefused::Unresolved(_) => "unresolved",
+            EgressRefused::Later { .. } => "later",
+        };
+        self.refused.get_or_create(&RequestRefusedLabels { plugin: plugin.to_string(), reason }).inc();
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -81,8 +138,16 @@ impl Default for Metrics {
         registry.register("portreeve_retention_payloads", help, forgotten_payloads.clone());
         let help = "Passes of retention that ended early";
         registry.register("portreeve_retention_failed", help, retention_failed.clone());
+        let egress = EgressMetrics::default();
+        let help = "Requests of plugins to targets, by how they ended";
+        registry.register("portreeve_http_requests", help, egress.requests.clone());
+        let help = "Requests of plugins that were not let through, by why";
+        registry.register("portreeve_http_refused", help, egress.refused.clone());
+        let help = "1 while a plugin sends a target nothing because it failed too often";
+        registry.register("portreeve_http_breaker_open", help, egress.breakers.clone());
         Self {
             registry,
+            egress,
             calls,
             refused,
             budget_spent,
@@ -102,6 +167,12 @@ impl Metrics {
         let labels = CallLabels { plugin, call: crossed.crossing.call.as_str(), result: result(&crossed.outcome) };
         self.calls.get_or_create(&labels).inc();
         crossed
+    }
+
+    /// What leaves is counted here as well.
+    #[must_use]
+    pub fn egress(&self) -> EgressMetrics {
+        self.egress.clone()
     }
 
     /// Counts an input that was refused.

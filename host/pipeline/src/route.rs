@@ -4,9 +4,12 @@
 //! The order of stages is not configurable; only who does the work of each is.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use portreeve_model::{ChannelId, PluginKind, PluginName};
 use serde::{Deserialize, Serialize};
+
+use crate::egress::{CredentialEntry, Origin};
 
 /// All routes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -109,8 +112,14 @@ pub struct Target {
     pub transformer: PluginName,
     /// The kind of message.
     pub kind: String,
-    /// Scheme, host and port that the connector may talk to, nothing else.
-    pub origin: String,
+    /// Scheme, host and port that the connector may talk to, nothing else, and that
+    /// within what it was granted (`[[plugin.egress]]`).
+    pub origin: Origin,
+    /// Whom to trust there beside the machine's authorities, and as whom the host comes.
+    #[serde(default)]
+    pub tls: TargetTls,
+    /// How the host proves itself.
+    pub credential: Option<CredentialEntry>,
     /// The queue of failed deliveries.
     pub exception_queue: String,
     /// Whether `find` can be asked after an unknown outcome. A target without
@@ -146,6 +155,18 @@ pub struct Target {
     /// Non-secret settings for connector and transformer.
     #[serde(default)]
     pub settings: BTreeMap<String, String>,
+}
+
+/// TLS to a target; relative paths begin at the configuration's folder.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TargetTls {
+    /// Certificates of authorities in PEM that are trusted as well.
+    pub ca_file: Option<PathBuf>,
+    /// The host's own certificate chain in PEM, for a target that asks for one.
+    pub certificate: Option<PathBuf>,
+    /// Its private key in PEM.
+    pub key: Option<PathBuf>,
 }
 
 fn attempts_max_default() -> u32 {
@@ -222,9 +243,27 @@ impl Routes {
             if target.deliveries_max == 0 {
                 problems.push(format!("target `{}` allows 0 deliveries at once; expected 1 or more", target.id));
             }
+            problems.extend(target.way_problems());
             if target.attempts_max == 0 {
                 problems.push(format!("target `{}` allows 0 attempts; expected 1 or more", target.id));
             }
+        }
+        problems
+    }
+}
+
+impl Target {
+    /// What is wrong with the way to it.
+    fn way_problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        let credential = self.credential.iter().flat_map(CredentialEntry::problems);
+        problems.extend(credential.map(|problem| format!("the credential of target `{}`: {problem}", self.id)));
+        let tls = &self.tls;
+        if tls.certificate.is_some() != tls.key.is_some() {
+            problems.push(format!("`tls` of target `{}` needs both of `certificate` and `key`, or none", self.id));
+        }
+        if *tls != TargetTls::default() && !self.origin.is_https() {
+            problems.push(format!("target `{}` has `tls` and its origin is http; write `https://…`", self.id));
         }
         problems
     }

@@ -4,6 +4,9 @@
 //! nowhere else, so an input without an authenticated sender does not compile.
 //! Tokens are kept as digests; comparison takes the same time whatever differs.
 
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+
 use hmac::{Hmac, KeyInit, Mac};
 use portreeve_model::{ChannelId, Digest, SenderId};
 use sha2::Sha256;
@@ -51,7 +54,35 @@ pub enum Proof {
     /// SHA-256 of its token.
     Token(Digest),
     /// The secret that it signs bodies with.
-    SignedBody(Vec<u8>),
+    SignedBody(SigningSecret),
+}
+
+/// A secret that bodies are signed with, as its file has it now: a new one counts from the
+/// next input on.
+pub struct SigningSecret {
+    file: PathBuf,
+    bytes_min: usize,
+    /// What it was when it could last be read: a file that is just being replaced shuts
+    /// nobody out.
+    last: Mutex<Vec<u8>>,
+}
+
+impl SigningSecret {
+    /// The secret in a file, which is this one now.
+    #[must_use]
+    pub fn new(file: PathBuf, now: Vec<u8>, bytes_min: usize) -> Self {
+        Self { file, bytes_min, last: Mutex::new(now) }
+    }
+
+    fn current(&self) -> Vec<u8> {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        match std::fs::read(&self.file) {
+            Ok(bytes) if bytes.trim_ascii().len() >= self.bytes_min => *last = bytes.trim_ascii().to_vec(),
+            Ok(_) => tracing::error!("a sender's secret file holds no secret any more; the last one counts"),
+            Err(error) => tracing::error!(%error, "a sender's secret file cannot be read; the last one counts"),
+        }
+        last.clone()
+    }
 }
 
 /// A sender that is known on a channel.
@@ -162,8 +193,9 @@ impl Proof {
                 Digest::of(token.as_bytes()).as_bytes().ct_eq(expected.as_bytes()).into()
             }
             (Self::SignedBody(secret), Credential::Signature { hex, body }) => {
+                let secret = secret.current();
                 let Ok(signature) = hex::decode(hex) else { return false };
-                let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret) else { return false };
+                let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&secret) else { return false };
                 mac.update(body);
                 mac.verify_slice(&signature).is_ok()
             }
@@ -178,7 +210,16 @@ mod tests {
 
     use super::*;
 
+    /// A file that is not there any more leaves the secret that it had.
+    fn secret(file: &str) -> SigningSecret {
+        SigningSecret::new(PathBuf::from(file), b"secret".to_vec(), 6)
+    }
+
     fn senders() -> Senders {
+        senders_with(secret("there is no such file"))
+    }
+
+    fn senders_with(secret: SigningSecret) -> Senders {
         let channel = ChannelId::parse("edi").unwrap();
         Senders::new(vec![
             KnownSender {
@@ -186,7 +227,7 @@ mod tests {
                 id: SenderId::authenticated("acme"),
                 proof: Proof::Token(Digest::of(b"correct")),
             },
-            KnownSender { channel, id: SenderId::authenticated("shop"), proof: Proof::SignedBody(b"secret".to_vec()) },
+            KnownSender { channel, id: SenderId::authenticated("shop"), proof: Proof::SignedBody(secret) },
         ])
     }
 
@@ -208,11 +249,35 @@ mod tests {
         assert!(senders().of_local_file("web", Some("acme")).is_err());
     }
 
+    fn signature(secret: &[u8]) -> String {
+        let mut mac = Hmac::<Sha256>::new_from_slice(secret).unwrap();
+        mac.update(b"{\"a\": 1}");
+        hex::encode(mac.finalize().into_bytes())
+    }
+
+    #[test]
+    fn a_new_secret_counts_from_the_next_input_on_and_a_broken_file_shuts_nobody_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("secret");
+        let senders = senders_with(secret(file.to_str().unwrap()));
+        let takes = |secret: &str| {
+            let hex = signature(secret.as_bytes());
+            senders.authenticate("edi", Credential::Signature { hex: &hex, body: b"{\"a\": 1}" }).is_ok()
+        };
+        for (written, counts) in [("secret", "secret"), ("another\n", "another"), ("short", "another"), ("", "another")]
+        {
+            std::fs::write(&file, written).unwrap();
+            for secret in ["secret", "another", "short"] {
+                assert_eq!(takes(secret), secret == counts, "{secret} after {written:?}");
+            }
+        }
+        std::fs::remove_file(&file).unwrap();
+        assert!(takes("another") && !takes(""));
+    }
+
     #[test]
     fn a_signature_is_checked_over_the_raw_bytes() {
-        let mut mac = Hmac::<Sha256>::new_from_slice(b"secret").unwrap();
-        mac.update(b"{\"a\": 1}");
-        let signature = hex::encode(mac.finalize().into_bytes());
+        let signature = signature(b"secret");
         let with = |body| Credential::Signature { hex: &signature, body };
         assert_eq!(senders().authenticate("edi", with(b"{\"a\": 1}")).unwrap().id().as_str(), "shop");
         assert!(senders().authenticate("edi", with(b"{\"a\":1}")).is_err());

@@ -15,10 +15,12 @@ use portreeve_api::Tls;
 use portreeve_authority::rules::Rules;
 use portreeve_authority::{Authority, Known, SourceFile};
 use portreeve_model::{ChannelId, Digest, Instant, PluginName, SenderId};
-use portreeve_pipeline::sender::{KnownSender, Proof};
+use portreeve_pipeline::egress::{Allowance, CredentialEntry, Destination, WayTo, plugin_requests_per_second_default};
+use portreeve_pipeline::sender::{KnownSender, Proof, SigningSecret};
 use portreeve_pipeline::{Channel, Routes, Senders, Target};
 use portreeve_record::canonical_json;
 use portreeve_registry::PlatformGrant;
+use portreeve_sandbox::{ClientTls, Identity};
 use serde::{Deserialize, Serialize};
 
 /// The main file's name.
@@ -96,6 +98,8 @@ pub struct HostSection {
     pub operator_token_sha256: Option<Digest>,
     /// Certificate and key; an address beyond this machine needs them.
     pub tls: Option<TlsSection>,
+    /// Where model files are; a relative path begins at the configuration's folder.
+    pub models: Option<PathBuf>,
     /// Orders that are mapped and scored side by side.
     #[serde(default = "workers_default")]
     pub workers: usize,
@@ -130,6 +134,12 @@ pub struct PluginEntry {
     /// What the platform team grants it.
     #[serde(default)]
     pub grant: PlatformGrant,
+    /// Where the platform team lets it go.
+    #[serde(default)]
+    pub egress: Vec<Destination>,
+    /// Requests to all targets together that it may begin in a second.
+    #[serde(default = "plugin_requests_per_second_default")]
+    pub requests_per_second: u32,
 }
 
 /// A sender.
@@ -318,7 +328,10 @@ impl Configuration {
         for sender in &self.host.senders {
             let proof = match (&sender.token_sha256, &sender.secret_file) {
                 (Some(digest), _) => Proof::Token(*digest),
-                (None, Some(file)) => Proof::SignedBody(self.secret(sender, file)?),
+                (None, Some(file)) => {
+                    let secret = self.secret(sender, file)?;
+                    Proof::SignedBody(SigningSecret::new(self.folder.join(file), secret, SECRET_BYTES_MIN))
+                }
                 (None, None) => bail!("sender `{}` has neither `token_sha256` nor `secret_file`; set one", sender.id),
             };
             known.push(KnownSender { channel: sender.channel.clone(), id: SenderId::authenticated(&sender.id), proof });
@@ -355,6 +368,45 @@ impl Configuration {
     pub fn tls(&self) -> anyhow::Result<Option<Tls>> {
         let Some(files) = &self.host.host.tls else { return Ok(None) };
         Ok(Some(Tls::read(&self.folder.join(&files.certificate), &self.folder.join(&files.key))?))
+    }
+
+    /// Where each plugin may go.
+    #[must_use]
+    pub fn allowances(&self) -> BTreeMap<PluginName, Allowance> {
+        let allowance = |plugin: &PluginEntry| Allowance {
+            destinations: plugin.egress.clone(),
+            requests_per_second: plugin.requests_per_second,
+        };
+        self.host.plugins.iter().map(|plugin| (plugin.name.clone(), allowance(plugin))).collect()
+    }
+
+    /// The way to each target, with the certificates read from their files.
+    ///
+    /// # Errors
+    /// When a certificate or key cannot be read or used.
+    pub fn ways(&self) -> anyhow::Result<BTreeMap<String, WayTo>> {
+        let way = |target: &Target| {
+            let tls = self.target_tls(target).with_context(|| format!("TLS of target `{}`", target.id))?;
+            let way = WayTo { origin: target.origin.clone(), tls, credential: target.credential.clone() };
+            Ok((target.id.clone(), way))
+        };
+        self.host.targets.iter().map(way).collect()
+    }
+
+    fn target_tls(&self, target: &Target) -> anyhow::Result<Option<ClientTls>> {
+        let needs = target.origin.is_https() || target.credential.as_ref().is_some_and(CredentialEntry::needs_tls);
+        if !needs {
+            return Ok(None);
+        }
+        let read = |file: &Option<PathBuf>| {
+            let path = file.as_ref().map(|file| self.folder.join(file));
+            path.map(|path| std::fs::read(&path).with_context(|| format!("`{}` cannot be read", path.display())))
+                .transpose()
+        };
+        let (authorities, chain, key) =
+            (read(&target.tls.ca_file)?, read(&target.tls.certificate)?, read(&target.tls.key)?);
+        let identity = chain.as_deref().zip(key.as_deref()).map(|(chain, key)| Identity { chain, key });
+        Ok(Some(ClientTls::new(authorities.as_deref(), identity.as_ref())?))
     }
 
     fn secret(&self, sender: &SenderEntry, file: &Path) -> anyhow::Result<Vec<u8>> {
@@ -427,6 +479,31 @@ fn host_problems(host: &HostFile, routes: &Routes) -> Vec<String> {
     for (index, plugin) in host.plugins.iter().enumerate() {
         if host.plugins.iter().take(index).any(|earlier| earlier.name == plugin.name) {
             problems.push(format!("plugin `{}` is there twice; name each once", plugin.name));
+        }
+    }
+    for plugin in &host.plugins {
+        for destination in &plugin.egress {
+            let origin = &destination.origin;
+            problems.extend(
+                destination
+                    .problems()
+                    .into_iter()
+                    .map(|problem| format!("[[plugin.egress]] of plugin `{}` to `{origin}`: {problem}", plugin.name)),
+            );
+        }
+        if plugin.requests_per_second == 0 {
+            problems.push(format!("`requests_per_second` of plugin `{}` is 0; expected 1 or more", plugin.name));
+        }
+    }
+    for target in &routes.targets {
+        let connector = host.plugins.iter().find(|plugin| plugin.name == target.connector);
+        if connector.is_some_and(|plugin| plugin.egress.iter().all(|granted| granted.origin != target.origin)) {
+            problems.push(format!(
+                "target `{}` is at `{origin}`, where its connector `{}` may not go; a [[plugin.egress]] with `origin = \"{origin}\"` would allow it",
+                target.id,
+                target.connector,
+                origin = target.origin
+            ));
         }
     }
     for (index, sender) in host.senders.iter().enumerate() {

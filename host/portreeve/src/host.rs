@@ -16,8 +16,9 @@ use anyhow::{Context, bail};
 use portreeve_api::{DRAIN_WITHIN, Front, Limits, Tls};
 use portreeve_audit::{OutsideCheckpoint, OutsideFound, Sequencer};
 use portreeve_model::{Digest, Instant, PluginKind, PluginName};
+use portreeve_pipeline::egress::SystemResolver;
 use portreeve_pipeline::retention::Retained;
-use portreeve_pipeline::{Clock, DeliverError, Deliveries, Metrics, Pipeline, SetAside, TableCache};
+use portreeve_pipeline::{Clock, DeliverError, Deliveries, Metrics, Outbound, Pipeline, SetAside, TableCache};
 use portreeve_record::leaf::{Code, ConfigurationLeaf, Label, ReferenceLeaf};
 use portreeve_record::{Leaf, LeafBody, LogKey, VerifierKey, canonical_digest};
 use portreeve_registry::{CodeCache, Installed, Registry};
@@ -31,6 +32,7 @@ use tokio::task::{JoinError, JoinHandle, JoinSet};
 use crate::clock::SystemClock;
 use crate::config::{Configuration, Files, FolderEntry, HostSection, PluginEntry, Proposed, RetentionSection};
 use crate::folder::{End, Watched};
+use crate::models::ModelFiles;
 use crate::{files, folder, reference};
 
 /// Documents in one decided batch: enough for a group commit, few enough that
@@ -337,12 +339,25 @@ impl Road {
             .collect();
         let cache = CodeCache::open(&locations.cache, &locations.cache_key)?;
         let registry = Registry::new(sandbox, cache);
+        let metrics = Metrics::default();
+        let outbound = Outbound::open(
+            Arc::clone(&self.clock),
+            Arc::new(SystemResolver),
+            configuration.allowances(),
+            configuration.ways()?,
+            &configuration.folder,
+            metrics.egress(),
+        )?;
+        let plugins = install_all(&registry, &configuration, component)?;
+        let models = configuration.host.host.models.as_ref().map(|folder| configuration.folder.join(folder));
         let pipeline = Pipeline {
+            outbound: Arc::new(outbound),
+            models: Arc::new(ModelFiles::read(models.as_deref(), &plugins)?),
             host: configuration.host.host.name.clone(),
             store: self.store,
             clock: self.clock,
             senders: configuration.senders()?,
-            plugins: install_all(&registry, &configuration, component)?,
+            plugins,
             routes: configuration.routes,
             engines,
             authority: configuration.authority,
@@ -350,7 +365,7 @@ impl Road {
             configuration: self.version,
             workers: self.workers.unwrap_or(configuration.host.host.workers),
             numbers: Arc::default(),
-            metrics: Metrics::default(),
+            metrics,
             set_aside: SetAside::default(),
             tables: TableCache::default(),
         };

@@ -24,6 +24,8 @@ pub mod clock;
 
 pub mod files;
 
+pub mod models;
+
 pub mod output;
 
 pub mod reference;

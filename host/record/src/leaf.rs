@@ -511,6 +511,42 @@ pub struct CrossingRecord {
     /// Why the call failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Code>,
+    /// The HTTP requests of the call, in order. Only connectors have any, so decide
+    /// leaves, which list many crossings, list none of these.
+    #[serde(default = "Listed::none", skip_serializing_if = "Listed::is_empty")]
+    pub requests: Listed<RequestRecord>,
+}
+
+/// One HTTP request of a call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RequestRecord {
+    /// The method, in lower case.
+    pub method: Code,
+    /// Host and port, where they are the configuration's; a guest's other wish is blinded.
+    pub host: Label,
+    /// The path without its query, blinded: a connector puts order and customer into it.
+    pub path: Digest,
+    /// How it ended: `answered`, `failed`, `refused`, `deferred` or `unfinished`.
+    pub outcome: Code,
+    /// The answer's status.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// Bytes of the request's body.
+    #[serde(with = "text")]
+    pub sent_bytes: u64,
+    /// Bytes of the answer's body.
+    #[serde(with = "text")]
+    pub answered_bytes: u64,
+    /// Digest of the request's body, blinded; none when it was not finished.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent: Option<Digest>,
+    /// Digest of the answer's body, blinded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answered: Option<Digest>,
+    /// Milliseconds.
+    #[serde(with = "text")]
+    pub duration_ms: u64,
 }
 
 /// A list in a leaf: how many items there were, the first of them, and, when
@@ -543,6 +579,9 @@ impl ListedItem for NumberRecord {
 }
 impl ListedItem for EnvelopeRecord {
     const SHOWN_MAX: usize = 8;
+}
+impl ListedItem for RequestRecord {
+    const SHOWN_MAX: usize = 10;
 }
 impl ListedItem for CrossingRecord {
     const SHOWN_MAX: usize = 8;
@@ -633,7 +672,26 @@ mod tests {
             host_calls: u32::MAX,
             fuel_used: Some(u64::MAX),
             failure: Some(longest.clone()),
+            requests: Listed::none(),
         }
+    }
+
+    /// A call of a connector.
+    fn connected(longest: &Code) -> CrossingRecord {
+        let request = || RequestRecord {
+            method: longest.clone(),
+            host: Label::of(&"x".repeat(96)),
+            path: Digest::of(b"path"),
+            outcome: longest.clone(),
+            status: Some(u16::MAX),
+            sent_bytes: u64::MAX,
+            answered_bytes: u64::MAX,
+            sent: Some(Digest::of(b"sent")),
+            answered: Some(Digest::of(b"answered")),
+            duration_ms: u64::MAX,
+        };
+        let requests = Listed::of((0..1000).map(|_| request()).collect()).unwrap();
+        CrossingRecord { requests, ..crossing(longest) }
     }
 
     fn order() -> OrderId {
@@ -707,7 +765,7 @@ mod tests {
                 target: longest.clone(),
                 attempt: u32::MAX,
                 message: Some(Digest::of(b"message")),
-                looked_up: Some(crossing(&longest)),
+                looked_up: Some(connected(&longest)),
                 crossing: Some(crossing(&longest)),
                 numbers: Listed::of((0..1000).map(|_| number()).collect()).unwrap(),
             }),
@@ -717,7 +775,7 @@ mod tests {
                 attempt: u32::MAX,
                 outcome: ReceiptOutcome::Rejected,
                 external_id: Some(Digest::of(b"external")),
-                crossing: Some(crossing(&longest)),
+                crossing: Some(connected(&longest)),
             }),
             LeafBody::Exception(ExceptionLeaf {
                 exception: u64::MAX,

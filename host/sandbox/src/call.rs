@@ -30,7 +30,7 @@ use crate::capability::CallContext;
 use crate::convert::{FromGuest, Meter, Refused, ToGuest};
 use crate::engine::{Permit, Pool, Ticking};
 use crate::host::{Border, Record, Stop};
-use crate::limits::{HTTP_FIELDS_BYTES_MAX, Limits, STACK_BYTES, TRANSFER_BYTES_MIN, to_u64, to_usize};
+use crate::limits::{Limits, STACK_BYTES, TRANSFER_BYTES_MIN, to_usize};
 use crate::outcome::{Call, CallError, CallFailure, Crossed, Crossing, RecordedRequest, TimeLimit};
 use crate::plugin::Loaded;
 
@@ -265,7 +265,7 @@ fn explain(error: &wasmtime::Error, limits: &Limits) -> CallFailure {
         return beyond("handles", limits.handles);
     }
     if let Some(FieldMapError::TooManyFields | FieldMapError::TotalSizeTooBig) = error.downcast_ref() {
-        return beyond("bytes of HTTP headers", to_u64(HTTP_FIELDS_BYTES_MAX));
+        return beyond("bytes of HTTP headers", limits.http_header_bytes);
     }
 
     // The rest has no type of its own, only a sentence.

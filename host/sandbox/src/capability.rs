@@ -5,6 +5,7 @@
 //! Futures are dropped when a call's time is up, so an implementation must not
 //! leave anything half done at an `await`. [`Nothing`] denies everything.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use portreeve_model::reference::Row;
 use portreeve_model::value::Instant;
 
 use crate::outcome::Call;
+use crate::tls::ClientTls;
 
 /// Everything around one call.
 #[derive(Clone)]
@@ -113,11 +115,12 @@ pub trait Artifacts: Send + Sync {
 /// nothing that a guest sets exists before the caller commits it.
 #[async_trait]
 pub trait Kv: Send + Sync {
-    /// The committed value.
+    /// All that is committed in the scope of this call, by key. Asked once in a call, and
+    /// only of a call that uses its state.
     ///
     /// # Errors
-    /// One sentence when it cannot be read now.
-    async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, String>;
+    /// One sentence when it cannot be read now, or the call has none.
+    async fn read(&self) -> Result<BTreeMap<String, Vec<u8>>, String>;
 }
 
 /// An HTTP request that wants to leave.
@@ -134,15 +137,99 @@ pub struct EgressRequest<'a> {
     pub url: &'a str,
 }
 
-/// Permission to send one request to one address.
-#[derive(Debug, Clone)]
-pub struct Pinned {
-    /// The address to connect to. The host resolves and checks the name once;
-    /// resolving again at connect time would let a name change its mind.
-    pub address: SocketAddr,
-    /// Headers that the host sets over the guest's, credentials above all.
-    /// They never reach the guest.
+/// Why a request does not leave; each with one sentence: what is refused and what
+/// would allow it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EgressRefused {
+    /// Nobody granted it.
+    #[error("{0}")]
+    Denied(String),
+    /// Its name leads where nobody may go.
+    #[error("{0}")]
+    Address(String),
+    /// Its name leads nowhere.
+    #[error("{0}")]
+    Unresolved(String),
+    /// Not now: too much was sent, or the target is down.
+    #[error("{why}")]
+    Later {
+        /// Milliseconds until it may be tried again.
+        after_ms: u64,
+        /// The sentence.
+        why: String,
+    },
+}
+
+/// Permission to send one request to one place.
+pub struct Permitted {
+    /// The addresses to connect to, best first. The host resolves and checks a name
+    /// once; resolving again at connect time would let a name change its mind.
+    pub addresses: Vec<SocketAddr>,
+    /// Host and port as the `host` header has them. The configuration's word, not the guest's.
+    pub authority: String,
+    /// Path and query as they were checked: what is sent.
+    pub path_and_query: String,
+    /// Whom to trust, and the name to prove; none for plain HTTP.
+    pub tls: Option<(ClientTls, String)>,
+    /// Credentials and account of this request.
+    pub passage: Box<dyn Passage>,
+}
+
+/// A request whose body is complete.
+#[derive(Debug, Clone, Copy)]
+pub struct ToSign<'a> {
+    /// Upper case.
+    pub method: &'a str,
+    /// Scheme, host and port.
+    pub authority: &'a str,
+    /// As it is sent.
+    pub path_and_query: &'a str,
+    /// As it is sent.
+    pub body: &'a [u8],
+}
+
+/// What the host adds to a request.
+#[derive(Default)]
+pub struct Signature {
+    /// Headers that replace the guest's of the same name.
     pub headers: Vec<(String, String)>,
+    /// Headers that a guest may not set here, whether the host sets them or not.
+    pub reserved: Vec<String>,
+    /// What must not come back to the guest in an answer.
+    pub secrets: Vec<Vec<u8>>,
+    /// Whether a 401 may mean that a credential ran out: the request is then signed and
+    /// sent once more.
+    pub renewable: bool,
+}
+
+/// How a request ended, for whoever keeps count of targets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// The target answered.
+    Answered {
+        /// HTTP status.
+        status: u16,
+    },
+    /// The target could not be reached, or did not answer as it should.
+    Failed,
+}
+
+/// Credentials and account of one permitted request. Dropped without [`Passage::ended`]
+/// when the call ended first or the request never left.
+#[async_trait]
+pub trait Passage: Send + Sync {
+    /// What the host adds.
+    ///
+    /// # Errors
+    /// When there are no credentials now.
+    async fn sign(&self, request: ToSign<'_>) -> Result<Signature, EgressRefused>;
+
+    /// After a 401: whether there are other credentials by now than those that it was
+    /// signed with.
+    async fn renew(&self) -> bool;
+
+    /// Takes note of the end.
+    fn ended(&self, ended: Ended);
 }
 
 /// The way to the network.
@@ -151,8 +238,8 @@ pub trait Egress: Send + Sync {
     /// Decides on one request.
     ///
     /// # Errors
-    /// One sentence: what is refused and what would allow it.
-    async fn authorize(&self, request: EgressRequest<'_>) -> Result<Pinned, String>;
+    /// See [`EgressRefused`].
+    async fn authorize(&self, request: EgressRequest<'_>) -> Result<Permitted, EgressRefused>;
 }
 
 /// Denies everything.
@@ -186,14 +273,15 @@ impl Artifacts for Nothing {
 
 #[async_trait]
 impl Kv for Nothing {
-    async fn get(&self, _key: &str) -> Result<Option<Vec<u8>>, String> {
-        Err("this call has no state".to_owned())
+    async fn read(&self) -> Result<BTreeMap<String, Vec<u8>>, String> {
+        Err("this call has no state; `deliver` and `find` have that of their order".to_owned())
     }
 }
 
 #[async_trait]
 impl Egress for Nothing {
-    async fn authorize(&self, request: EgressRequest<'_>) -> Result<Pinned, String> {
-        Err(format!("`{}` has no destination; the platform team grants one with `portreeve grant`", request.plugin))
+    async fn authorize(&self, request: EgressRequest<'_>) -> Result<Permitted, EgressRefused> {
+        let why = format!("`{}` has no target in this call, so it may send nothing", request.plugin);
+        Err(EgressRefused::Denied(why))
     }
 }

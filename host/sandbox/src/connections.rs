@@ -1,8 +1,9 @@
 //! Connections to targets, kept open between the calls of one plugin.
 //!
 //! A connection of its own for every request costs a target and the host more than
-//! the request. What is kept belongs to one plugin and one pinned address, so no
-//! plugin meets what another one left behind; and only a connection whose last
+//! the request. What is kept belongs to one plugin, one pinned address and, over TLS,
+//! the name and the trust that it was proven under, so no plugin meets what another one
+//! left behind and no name is spoken to over another one's connection; and only a connection whose last
 //! answer was read to its end is kept, for what is left of one would be read as the
 //! next answer.
 //!
@@ -21,9 +22,14 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
-use crate::limits::{HTTP_FIELDS_BYTES_MAX, HTTP_HEADERS_MAX};
+use crate::limits::{HTTP_HEADERS_MAX, to_usize};
+use crate::tls::{ClientTls, NotProven};
+
+/// Bytes that the HTTP parser wants to read at least; a smaller limit is held after it.
+const READ_BYTES_MIN: u64 = 8 * 1024;
 
 /// Connections kept for one address. A burst of deliveries opens as many as there are
 /// calls; a target is not to keep them all for us.
@@ -33,10 +39,21 @@ const IDLE_MAX: usize = 32;
 /// five seconds at the earliest, and whoever is first decides whether a request is lost.
 const IDLE_FOR_MAX: Duration = Duration::from_secs(4);
 
-/// The kept connections of a plugin, by address.
+/// Where a connection leads, and as whom its other end proved itself.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Place {
+    pub(crate) address: SocketAddr,
+    /// The name and the settings of TLS; none for plain HTTP.
+    pub(crate) proven: Option<(String, u64)>,
+}
+
+/// Kept connections with the time since when.
+type Idle = HashMap<Place, Vec<(Instant, Open)>>;
+
+/// The kept connections of a plugin.
 #[derive(Default)]
 pub(crate) struct Connections {
-    idle: Mutex<HashMap<SocketAddr, Vec<(Instant, Open)>>>,
+    idle: Mutex<Idle>,
 }
 
 /// An open connection, and the task that drives it: that ends with it, whatever the
@@ -52,6 +69,14 @@ impl Drop for Open {
     }
 }
 
+/// Why nobody can be spoken to over a new connection. Nothing was sent.
+pub(crate) enum Unopened {
+    /// The other end is not who it should be.
+    NotProven(NotProven),
+    /// It went away at once.
+    Broken(hyper::Error),
+}
+
 /// Why a request had no answer.
 pub(crate) enum Unanswered {
     /// The target has seen nothing of it; the request is still whole.
@@ -61,10 +86,10 @@ pub(crate) enum Unanswered {
 }
 
 impl Connections {
-    /// A kept connection to this address that is still good.
-    pub(crate) async fn take(&self, address: SocketAddr) -> Option<Open> {
+    /// A kept connection to this place that is still good.
+    pub(crate) async fn take(&self, place: &Place) -> Option<Open> {
         loop {
-            let (since, mut open) = self.with(|idle| idle.get_mut(&address)?.pop())?;
+            let (since, mut open) = self.with(|idle| idle.get_mut(place)?.pop())?;
             if since.elapsed() <= IDLE_FOR_MAX && open.sender.ready().await.is_ok() {
                 return Some(open);
             }
@@ -72,7 +97,7 @@ impl Connections {
     }
 
     /// Keeps a connection whose last answer was read to its end.
-    pub(crate) fn keep(&self, address: SocketAddr, open: Open) {
+    pub(crate) fn keep(&self, place: Place, open: Open) {
         if open.sender.is_closed() {
             return;
         }
@@ -82,26 +107,44 @@ impl Connections {
                 connections.retain(|(since, _)| since.elapsed() <= IDLE_FOR_MAX);
             }
             idle.retain(|_, connections| !connections.is_empty());
-            let connections = idle.entry(address).or_default();
+            let connections = idle.entry(place).or_default();
             if connections.len() < IDLE_MAX {
                 connections.push((Instant::now(), open));
             }
         });
     }
 
-    fn with<T>(&self, change: impl FnOnce(&mut HashMap<SocketAddr, Vec<(Instant, Open)>>) -> T) -> T {
+    fn with<T>(&self, change: impl FnOnce(&mut Idle) -> T) -> T {
         change(&mut self.idle.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 impl Open {
-    /// Begins to speak HTTP over a new connection.
-    pub(crate) async fn over(stream: TcpStream) -> Result<Self, hyper::Error> {
+    /// Begins to speak HTTP over a new connection, over TLS where a name is to be proven.
+    pub(crate) async fn over(
+        stream: TcpStream,
+        tls: Option<(&ClientTls, &str)>,
+        header_bytes_max: u64,
+    ) -> Result<Self, Unopened> {
+        match tls {
+            None => Self::speak(stream, header_bytes_max).await,
+            Some((tls, name)) => {
+                let stream = tls.over(stream, name).await.map_err(Unopened::NotProven)?;
+                Self::speak(stream, header_bytes_max).await
+            }
+        }
+    }
+
+    async fn speak<S>(stream: S, header_bytes_max: u64) -> Result<Self, Unopened>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         let (sender, connection) = Builder::new()
             .max_headers(HTTP_HEADERS_MAX)
-            .max_buf_size(HTTP_FIELDS_BYTES_MAX)
+            .max_buf_size(to_usize(header_bytes_max.max(READ_BYTES_MIN)))
             .handshake(TokioIo::new(stream))
-            .await?;
+            .await
+            .map_err(Unopened::Broken)?;
         // Its errors show in the exchange as well.
         let task = tokio::spawn(async move { drop(connection.await) });
         Ok(Self { sender, task })

@@ -21,10 +21,7 @@ use portreeve_model::reference::{Field, FieldValue, Row};
 
 use crate::capability::{CallContext, LookupError, NumbersError};
 use crate::egress::Sender;
-use crate::limits::{
-    HTTP_FIELDS_BYTES_MAX, KV_KEY_BYTES_MAX, KV_VALUE_BYTES_MAX, KV_WRITES_MAX, LOG_LINE_BYTES_MAX, Limits, to_u64,
-    to_usize,
-};
+use crate::limits::{KV_KEY_BYTES_MAX, LOG_LINE_BYTES_MAX, Limits, to_u64, to_usize};
 use crate::outcome::{
     Call, CallFailure, KvWrite, LogLevel, LogLine, LookupAnswer, RecordedLookup, RecordedRequest, RequestOutcome,
 };
@@ -39,6 +36,7 @@ pub(crate) struct Stop(pub(crate) CallFailure);
 /// What the store of one call holds.
 pub(crate) struct Border {
     spec: Arc<PluginSpec>,
+    call: Call,
     context: CallContext,
     record: Record,
     memory: MemoryLimiter,
@@ -56,6 +54,10 @@ pub(crate) struct Record {
     host_call_bytes: u64,
     pub(crate) lookups: Vec<RecordedLookup>,
     pub(crate) numbers: Vec<(String, u64)>,
+    /// The connector's state as the guest sees it: what is committed, and over it what
+    /// this call wrote.
+    state: BTreeMap<String, Vec<u8>>,
+    state_is_read: bool,
     kv: BTreeMap<String, Option<Vec<u8>>>,
     pub(crate) logs: Vec<LogLine>,
     log_bytes: u64,
@@ -68,7 +70,7 @@ impl Border {
         let mut resources = ResourceTable::new();
         resources.set_max_capacity(to_usize(spec.limits.handles));
         let mut http = WasiHttpCtx::new();
-        http.set_field_size_limit(HTTP_FIELDS_BYTES_MAX);
+        http.set_field_size_limit(to_usize(spec.limits.http_header_bytes));
         Self {
             record: Record::new(spec.limits),
             memory: MemoryLimiter { limits: spec.limits, memory_bytes: 0, table_elements: 0 },
@@ -77,6 +79,7 @@ impl Border {
             wasi: Wasi::new(&spec, seed, context.received_at.0),
             sender: Sender::new(plugin, call, context.egress.clone()),
             context: context.clone(),
+            call,
             spec,
         }
     }
@@ -119,6 +122,8 @@ impl Record {
             host_call_bytes: 0,
             lookups: Vec::new(),
             numbers: Vec::new(),
+            state: BTreeMap::new(),
+            state_is_read: false,
             kv: BTreeMap::new(),
             logs: Vec::new(),
             log_bytes: 0,
@@ -227,6 +232,7 @@ fn outcome_text(outcome: &RequestOutcome) -> String {
     match outcome {
         RequestOutcome::Unfinished => "unfinished".to_owned(),
         RequestOutcome::Refused(why) => format!("refused:{why}"),
+        RequestOutcome::Deferred { why, .. } => format!("deferred:{why}"),
         RequestOutcome::Failed(why) => format!("failed:{why}"),
         RequestOutcome::Answered { status, body, .. } => format!("answered:{status}:{body}"),
     }
@@ -461,10 +467,8 @@ impl kv::Host for Border {
         self.record.enter(&[key.as_bytes()])?;
         let answer = if key.len() > KV_KEY_BYTES_MAX {
             Err(kv::KvError::TooLarge(key_too_large(&key)))
-        } else if let Some(written) = self.record.kv.get(&key) {
-            Ok(written.clone())
         } else {
-            self.context.kv.get(&key).await.map_err(kv::KvError::Unavailable)
+            self.read_state().await.map_err(kv::KvError::Unavailable).map(|()| self.record.state.get(&key).cloned())
         };
         let (sign, folded): (&[u8], &[u8]) = match &answer {
             Ok(Some(value)) => (b"+", value),
@@ -476,11 +480,32 @@ impl kv::Host for Border {
     }
 
     async fn set(&mut self, key: String, value: Vec<u8>) -> wasmtime::Result<Result<(), kv::KvError>> {
-        Ok(self.record.write_key("kv.set", key, Some(value))?)
+        let state = self.read_state_to_write().await;
+        Ok(self.record.write_key("kv.set", key, Some(value), state)?)
     }
 
     async fn delete(&mut self, key: String) -> wasmtime::Result<Result<(), kv::KvError>> {
-        Ok(self.record.write_key("kv.delete", key, None)?)
+        let state = self.read_state_to_write().await;
+        Ok(self.record.write_key("kv.delete", key, None, state)?)
+    }
+}
+
+impl Border {
+    /// Reads the state of the call's scope, once.
+    async fn read_state(&mut self) -> Result<(), String> {
+        if !self.record.state_is_read {
+            self.record.state = self.context.kv.read().await?;
+            self.record.state_is_read = true;
+        }
+        Ok(())
+    }
+
+    /// A look-up changes nothing, its own state neither.
+    async fn read_state_to_write(&mut self) -> Result<(), String> {
+        if matches!(self.call, Call::Find | Call::Check) {
+            return Err(format!("`{}` may read its state and not change it", self.call));
+        }
+        self.read_state().await
     }
 }
 
@@ -492,31 +517,48 @@ impl Record {
         function: &str,
         key: String,
         value: Option<Vec<u8>>,
+        state: Result<(), String>,
     ) -> Result<Result<(), kv::KvError>, Stop> {
         let bytes = value.as_deref().unwrap_or_default();
         let arguments = [key.as_bytes(), bytes];
         self.enter(&arguments)?;
-        let refusal = self.refuse_write(&key, bytes);
-        let sign: &[u8] = if refusal.is_some() { b"!" } else { b"+" };
+        let taken = match state {
+            Err(why) => Err(kv::KvError::Unavailable(why)),
+            Ok(()) => self.refuse_write(&key, value.as_deref()).map_or(Ok(()), |why| Err(kv::KvError::TooLarge(why))),
+        };
+        let sign: &[u8] = if taken.is_err() { b"!" } else { b"+" };
         self.leave(function, &arguments, &[sign])?;
-        match refusal {
-            Some(why) => Ok(Err(kv::KvError::TooLarge(why))),
-            None => {
-                self.kv.insert(key, value);
-                Ok(Ok(()))
+        if taken.is_ok() {
+            match value {
+                Some(value) => {
+                    self.state.insert(key.clone(), value.clone());
+                    self.kv.insert(key, Some(value));
+                }
+                // What is not there needs no forgetting: a guest could name a million keys.
+                None if self.state.remove(&key).is_some() => drop(self.kv.insert(key, None)),
+                None => {}
             }
         }
+        Ok(taken)
     }
 
-    fn refuse_write(&self, key: &str, value: &[u8]) -> Option<String> {
+    fn refuse_write(&self, key: &str, value: Option<&[u8]>) -> Option<String> {
+        let limits = &self.limits;
         if key.len() > KV_KEY_BYTES_MAX {
             return Some(key_too_large(key));
         }
-        if value.len() > KV_VALUE_BYTES_MAX {
-            return Some(format!("the value has {} bytes; at most {KV_VALUE_BYTES_MAX} are allowed", value.len()));
+        let value = value?;
+        if to_u64(value.len()) > limits.kv_value_bytes {
+            return Some(format!("the value has {} bytes; at most {} are allowed", value.len(), limits.kv_value_bytes));
         }
-        if self.kv.len() >= KV_WRITES_MAX && !self.kv.contains_key(key) {
-            return Some(format!("one call may write {KV_WRITES_MAX} keys"));
+        let others = || self.state.iter().filter(|(other, _)| *other != key);
+        if to_u64(others().count()) >= limits.kv_keys {
+            return Some(format!("there may be {} keys", limits.kv_keys));
+        }
+        let bytes = others().map(|(key, value)| key.len().saturating_add(value.len()));
+        let bytes = bytes.fold(key.len().saturating_add(value.len()), usize::saturating_add);
+        if to_u64(bytes) > limits.kv_bytes {
+            return Some(format!("all keys and values have {bytes} bytes; at most {} are allowed", limits.kv_bytes));
         }
         None
     }
@@ -627,17 +669,34 @@ mod tests {
     #[test]
     fn the_transcript_tells_whether_a_write_was_taken() {
         // The same write, taken by a call that has room and refused by one that has none.
-        let last_write = |before: usize| {
-            let mut record = Record::new(Limits::DEFAULT);
-            for index in 0..before {
-                record.write_key("kv.set", format!("{index}"), None).unwrap().unwrap();
-            }
+        let last_write = |kv_keys: u64| {
+            let mut record = Record::new(Limits { kv_keys, ..Limits::DEFAULT });
+            record.write_key("kv.set", "other".to_owned(), Some(Vec::new()), Ok(())).unwrap().unwrap();
             record.transcript = Sha256::new();
-            let taken = record.write_key("kv.set", "key".to_owned(), Some(vec![1])).unwrap().is_ok();
+            let taken = record.write_key("kv.set", "key".to_owned(), Some(vec![1]), Ok(())).unwrap().is_ok();
             (taken, record.transcript())
         };
-        let (room, none) = (last_write(KV_WRITES_MAX - 1), last_write(KV_WRITES_MAX));
+        let (room, none) = (last_write(2), last_write(1));
         assert_eq!((room.0, none.0), (true, false));
         assert_ne!(room.1, none.1);
+    }
+
+    #[test]
+    fn state_is_bounded_by_what_is_there_and_not_by_what_is_written() {
+        let limits = Limits { kv_keys: 2, kv_value_bytes: 8, kv_bytes: 12, ..Limits::DEFAULT };
+        let mut record = Record::new(limits);
+        record.state.insert("a".to_owned(), vec![0; 8]);
+        let mut set = |key: &str, bytes: usize| {
+            record.write_key("kv.set", key.to_owned(), Some(vec![0; bytes]), Ok(())).unwrap().is_ok()
+        };
+        assert!(!set("b", 9), "a value");
+        assert!(!set("b", 3), "all together");
+        assert!(set("b", 2));
+        assert!(!set("c", 0), "keys");
+        assert!((0..100).all(|_| set("b", 1)), "the same key again and again");
+        let mut forget = |key: &str| record.write_key("kv.delete", key.to_owned(), None, Ok(())).unwrap().unwrap();
+        (0..100).for_each(|index| forget(&format!("absent-{index}")));
+        forget("a");
+        assert_eq!(record.take_kv_writes().len(), 2, "one is forgotten, one is written");
     }
 }

@@ -39,7 +39,11 @@ mod wasi;
 
 mod egress;
 
+pub mod tls;
+
 mod connections;
+
+pub mod own;
 
 mod request;
 
@@ -57,7 +61,8 @@ use std::sync::Arc;
 use portreeve_model::id::{Digest, PluginKind};
 
 pub use capability::{
-    Artifacts, CallContext, Egress, EgressRequest, Kv, Lookup, LookupError, Nothing, Numbers, NumbersError, Pinned,
+    Artifacts, CallContext, Egress, EgressRefused, EgressRequest, Ended, Kv, Lookup, LookupError, Nothing, Numbers,
+    NumbersError, Passage, Permitted, Signature, ToSign,
 };
 pub use code::{CacheError, CompileError, CompiledCode, SealingKey};
 pub use engine::{SandboxError, SandboxOptions};
@@ -67,7 +72,9 @@ pub use outcome::{
     Call, CallError, CallFailure, Crossed, Crossing, KvWrite, LogLevel, LogLine, LookupAnswer, RecordedLookup,
     RecordedRequest, RequestOutcome, TimeLimit,
 };
+pub use own::OwnRequest;
 pub use plugin::{CONTRACT, Declared, LoadError, Plugin, PluginSpec, check_import};
+pub use tls::{ClientTls, Identity, TlsError};
 
 /// The engines that plugins run in. One for a host; cheap to clone.
 #[derive(Clone)]

@@ -30,18 +30,6 @@ pub const LOG_LINE_BYTES_MAX: usize = 2048;
 /// Bytes of a key of a connector's state: keys are indexed by the store.
 pub const KV_KEY_BYTES_MAX: usize = 256;
 
-/// Bytes of a value of a connector's state: it is written in the transaction of
-/// the journal entry or the receipt, which others wait for.
-pub const KV_VALUE_BYTES_MAX: usize = 64 * 1024;
-
-/// Keys that one call may write, for the same reason.
-pub const KV_WRITES_MAX: usize = 64;
-
-/// Bytes of the headers of a guest's request or of a target's answer, as they
-/// are held in memory. Header fields live in the host, so a guest that sets a
-/// million of them spends the host's memory, not its own.
-pub(crate) const HTTP_FIELDS_BYTES_MAX: usize = 16 * 1024;
-
 /// Bytes of a URL, and of each part of one that a guest sets: the request keeps
 /// the part in the host until it is sent or dropped, and the URL is recorded.
 pub(crate) const URL_BYTES_MAX: usize = 4096;
@@ -68,10 +56,6 @@ pub(crate) const RANDOM_BYTES_MAX: u64 = 64 * 1024;
 
 /// Bytes that an output stream with nothing behind it says it takes at once.
 pub(crate) const WRITE_BYTES_MAX: u64 = 64 * 1024;
-
-/// Milliseconds until a connection to a target stands; a target that drops
-/// packets would otherwise use up the whole call.
-pub(crate) const HTTP_CONNECT_MS_MAX: u64 = 5_000;
 
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
@@ -331,6 +315,25 @@ limits! {
     numbers: "numbers a call", default 64, max 1_000, binds Connectors,
         stops "drawing until a range, which has an end, is used up for everybody";
 
+    /// Keys of a connector's state about one order; what is kept for every order grows
+    /// with all of them.
+    kv_keys: "keys an order", default 64, max 1_024, binds Connectors,
+        stops "a row for every key, written in the transaction of the receipt, which others wait for";
+
+    /// Bytes of one value of a connector's state.
+    kv_value_bytes: "bytes", default 64 * KIB, max 256 * KIB, binds Connectors,
+        stops "large values in the transaction of the receipt, which others wait for";
+
+    /// Bytes of all keys and values of a connector's state about one order. A call that
+    /// uses its state holds all of it in the host.
+    kv_bytes: "bytes an order", default 256 * KIB, max 4 * MIB, binds Connectors,
+        stops "state that grows until the host's memory and disk are full of it";
+
+    /// Bytes of all model files of a plugin together. The host reads them at its start and
+    /// keeps them in its memory.
+    artifact_bytes: "bytes", default 64 * MIB, max 1024 * MIB, binds ScorersAndTransformers,
+        stops "model files that fill the host's memory";
+
     /// HTTP requests.
     http_requests: "requests a call", default 32, max 1_000, binds Connectors,
         stops "a connector as a port scanner or a load generator";
@@ -342,6 +345,20 @@ limits! {
     /// Bytes of one response's body.
     http_response_bytes: "bytes", default 8 * MIB, max 64 * MIB, binds Connectors,
         stops "an answer without an end, which the host holds while the guest reads";
+
+    /// Bytes of the headers of one request or of one answer, as they are held in memory.
+    http_header_bytes: "bytes", default 16 * KIB, max 64 * KIB, binds Connectors,
+        stops "a million header fields, which live in the host and not in the guest; a target sends as many as it likes";
+
+    /// Milliseconds until a target's name is resolved, and again until a connection to
+    /// it stands, TLS included.
+    http_connect_ms: "ms", default 5_000, max 60_000, binds Connectors,
+        stops "a target that drops packets and uses up the whole call";
+
+    /// Milliseconds of one request, from the end of its body to the end of the answer,
+    /// and before that to the end of its body.
+    http_total_ms: "ms a request", default 30_000, max 300_000, binds Connectors,
+        stops "an answer of which a byte comes now and then";
 
     /// Bytes of all requests and answers of a call together: what a guest sets of a
     /// URL, bodies, and an answer's headers. What was charged stays charged.

@@ -143,8 +143,15 @@ pub struct RecordedRequest {
     pub method: String,
     /// Scheme, host with its port, and path; credentials and query are left out.
     pub url: String,
+    /// Host and port of the target, in the configuration's words; none for a request
+    /// that was not permitted.
+    pub authority: Option<String>,
     /// Digest of the request's body, once it was complete.
     pub body: Option<Digest>,
+    /// Its length.
+    pub body_bytes: u64,
+    /// Milliseconds from the guest's handing it over to its end.
+    pub duration_ms: u64,
     /// How it ended.
     pub outcome: RequestOutcome,
 }
@@ -156,6 +163,13 @@ pub enum RequestOutcome {
     Unfinished,
     /// The host did not send it; one sentence.
     Refused(String),
+    /// The host did not send it now; one sentence.
+    Deferred {
+        /// Milliseconds until it may be tried again.
+        after_ms: u64,
+        /// The sentence.
+        why: String,
+    },
     /// It failed on the way; one sentence. The target may have seen it.
     Failed(String),
     /// The target answered.
@@ -167,6 +181,20 @@ pub enum RequestOutcome {
         /// Its length.
         body_bytes: u64,
     },
+}
+
+impl RequestOutcome {
+    /// A stable word, for records and metrics.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Unfinished => "unfinished",
+            Self::Refused(_) => "refused",
+            Self::Deferred { .. } => "deferred",
+            Self::Failed(_) => "failed",
+            Self::Answered { .. } => "answered",
+        }
+    }
 }
 
 /// A line of a guest's log.

@@ -563,6 +563,15 @@ pub enum Settlement {
     },
 }
 
+/// What a connector wants to remember about the order of an attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StateChanges {
+    /// Whose state it is.
+    pub plugin: PluginName,
+    /// Key and new value; none forgets the key.
+    pub changes: Vec<(String, Option<Vec<u8>>)>,
+}
+
 /// How long an attempt keeps its delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lease {
@@ -1136,8 +1145,8 @@ pub trait Store: Send + Sync + 'static {
 
     /// Records how an attempt ended.
     ///
-    /// *Durability*: the delivery's state, an exception if there is one, and the leaf
-    /// are one transaction. *Ordering*: after its attempt. *Concurrency*: fails with
+    /// *Durability*: the delivery's state, what its connector remembers, an exception if
+    /// there is one, and the leaf are one transaction. *Ordering*: after its attempt. *Concurrency*: fails with
     /// [`StoreError::LeaseLost`] as above; the target is then asked by the new holder.
     /// *Retry*: claim again when the lease has ended; a delivery that was settled for
     /// good is not claimed any more.
@@ -1221,7 +1230,7 @@ pub trait Store: Send + Sync + 'static {
 
     /// Removes the content of finished inputs: keys and ciphertexts of all their
     /// payloads, the reply but for its status, the sentences about their orders and
-    /// exceptions. What knows duplicates stays for good (ids, envelopes, keys and
+    /// exceptions, and what connectors remember about their orders. What knows duplicates stays for good (ids, envelopes, keys and
     /// digests of documents), and so do the orders' rows and all leaves. None when
     /// one of the inputs is not finished or has no content any more; then nothing
     /// was removed.
@@ -1243,8 +1252,9 @@ pub trait Store: Send + Sync + 'static {
         leaf: Leaf,
     ) -> Result<Option<Forgotten>, StoreError>;
 
-    /// A connector's small state.
-    async fn kv(&self, plugin: &PluginName, scope: &str, key: &str) -> Result<Option<Vec<u8>>, StoreError>;
+    /// A connector's state about an order, by key: what [`Attempt::remembering`] committed.
+    /// Nothing of another plugin's or another order's.
+    async fn state(&self, plugin: &PluginName, order: OrderId) -> Result<BTreeMap<String, Vec<u8>>, StoreError>;
 
     /// Leaves without an index, in commit order: one that was seen here is never
     /// preceded by another one later.

@@ -7,7 +7,7 @@
 use portreeve_model::{ChannelId, Digest, Instant, OrderId, SenderId};
 use portreeve_record::PayloadKey;
 
-use crate::contract::{DocumentPosition, InputId, OutboxId, PayloadRef};
+use crate::contract::{DocumentPosition, InputId, OutboxId, PayloadRef, StateChanges};
 
 /// A document that is durable in the journal, with its accept leaf.
 #[derive(Debug)]
@@ -245,6 +245,7 @@ impl Permit {
 #[derive(Debug)]
 pub struct Attempt {
     pub(crate) permit: Permit,
+    pub(crate) state: Option<StateChanges>,
 }
 
 impl Attempt {
@@ -252,6 +253,13 @@ impl Attempt {
     #[must_use]
     pub fn permit(&self) -> &Permit {
         &self.permit
+    }
+
+    /// The same attempt, with what its connector wants to remember about the order: it
+    /// commits with the attempt's outcome, or not at all.
+    #[must_use]
+    pub fn remembering(self, state: StateChanges) -> Self {
+        Self { state: Some(state), ..self }
     }
 }
 

@@ -175,12 +175,26 @@ pub struct Limits {
     pub handles: Option<u64>,
     /// Numbers drawn from ranges; connectors.
     pub numbers: Option<u64>,
+    /// Keys of state about an order; connectors.
+    pub kv_keys: Option<u64>,
+    /// Bytes of one value of state; connectors.
+    pub kv_value_bytes: Option<u64>,
+    /// Bytes of all state about an order; connectors.
+    pub kv_bytes: Option<u64>,
+    /// Bytes of all model files; transformers and scorers.
+    pub artifact_bytes: Option<u64>,
     /// HTTP requests; connectors.
     pub http_requests: Option<u64>,
     /// Bytes of one request's body; connectors.
     pub http_request_bytes: Option<u64>,
     /// Bytes of one response's body; connectors.
     pub http_response_bytes: Option<u64>,
+    /// Bytes of the headers of one request or answer; connectors.
+    pub http_header_bytes: Option<u64>,
+    /// Time until a target is resolved, and until a connection stands; connectors.
+    pub http_connect_ms: Option<u64>,
+    /// Time of one exchange; connectors.
+    pub http_total_ms: Option<u64>,
     /// Bytes of all requests and answers together; connectors.
     pub http_bytes: Option<u64>,
 }
@@ -275,9 +289,16 @@ impl Manifest {
             ("limits.output_items", limits.output_items, true, ""),
             ("limits.handles", limits.handles, true, ""),
             ("limits.numbers", limits.numbers, connector, "connector"),
+            ("limits.kv_keys", limits.kv_keys, connector, "connector"),
+            ("limits.kv_value_bytes", limits.kv_value_bytes, connector, "connector"),
+            ("limits.kv_bytes", limits.kv_bytes, connector, "connector"),
+            ("limits.artifact_bytes", limits.artifact_bytes, !connector, "transformer or scorer"),
             ("limits.http_requests", limits.http_requests, connector, "connector"),
             ("limits.http_request_bytes", limits.http_request_bytes, connector, "connector"),
             ("limits.http_response_bytes", limits.http_response_bytes, connector, "connector"),
+            ("limits.http_header_bytes", limits.http_header_bytes, connector, "connector"),
+            ("limits.http_connect_ms", limits.http_connect_ms, connector, "connector"),
+            ("limits.http_total_ms", limits.http_total_ms, connector, "connector"),
             ("limits.http_bytes", limits.http_bytes, connector, "connector"),
         ] {
             self.check_kind(key, limit.is_some(), allowed, only)?;

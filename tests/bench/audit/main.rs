@@ -104,6 +104,7 @@ fn leaf(number: u32) -> Leaf {
         host_calls: 12,
         fuel_used: Some(1_234_567),
         failure: None,
+        requests: Listed::none(),
     };
     let order = OrderId::parse("3f0c1b0a-5d7c-4c3e-9a52-6d1f0c7be2a4").unwrap();
     let body = match number % 4 {

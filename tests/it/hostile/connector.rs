@@ -4,6 +4,7 @@
 //! Each limit is tried at its value and just beyond. The connector reports what it
 //! was told; what counts is what the crossing recorded and the target saw.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -17,8 +18,9 @@ use portreeve_model::document::{CheckRequest, Delivery, FindQuery, Inbound, Mess
 use portreeve_model::{PluginName, SenderId};
 use portreeve_registry::{CodeCache, Registry};
 use portreeve_sandbox::{
-    Call, CallContext, CallFailure, Crossed, Crossing, Egress, EgressRequest, Kv, LOG_LINE_BYTES_MAX, Limits, Numbers,
-    NumbersError, Pinned, Plugin, RequestOutcome, Sandbox, SandboxOptions,
+    Call, CallContext, CallFailure, Crossed, Crossing, Egress, EgressRefused, EgressRequest, Ended, Kv,
+    LOG_LINE_BYTES_MAX, Limits, Numbers, NumbersError, Passage, Permitted, Plugin, RequestOutcome, Sandbox,
+    SandboxOptions, Signature, ToSign,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -26,18 +28,20 @@ use tokio::net::TcpListener;
 use crate::support::{MORNING, component, tree};
 
 /// What an act came to: the guest's report, or how its call ended.
-type Told = Result<String, CallFailure>;
+pub(super) type Told = Result<String, CallFailure>;
 
 /// The hostile connector in a sandbox of its own, and a target that it may reach.
-struct Border {
+pub(super) struct Border {
     plugin: Plugin,
-    target: Target,
+    pub(super) target: Target,
+    /// The way out; none is one that lets everything through.
+    pub(super) egress: Option<Arc<dyn Egress>>,
     // Last: the folder of the cache's key.
     _folder: tempfile::TempDir,
 }
 
 impl Border {
-    async fn new(limits: &str) -> Self {
+    pub(super) async fn new(limits: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let shared = Locations::below(folder.path(), &tree().target().join("portreeve"));
         let cache = CodeCache::open(&shared.cache, &shared.cache_key).unwrap();
@@ -49,11 +53,11 @@ impl Border {
         let bytes = std::fs::read(component("hostile-connector")).unwrap();
         let name = PluginName::parse("hostile-connector").unwrap();
         let installed = registry.install(&name, &bytes, &serde_json::from_value(grant).unwrap()).unwrap();
-        Self { plugin: installed.plugin, target: Target::start().await, _folder: folder }
+        Self { plugin: installed.plugin, target: Target::start().await, egress: None, _folder: folder }
     }
 
     /// Has the connector try an act in one of its exports.
-    async fn act(&self, call: Call, settings: &[(&str, &str)]) -> (Told, Crossing) {
+    pub(super) async fn act(&self, call: Call, settings: &[(&str, &str)]) -> (Told, Crossing) {
         let setting = |(name, value): (&str, &str)| Setting { name: name.to_owned(), value: value.to_owned() };
         let mut all: Vec<Setting> = settings.iter().copied().map(setting).collect();
         all.push(setting(("authority", &self.target.address.to_string())));
@@ -82,7 +86,7 @@ impl Border {
     }
 
     /// Sends one request in an export; what it was told, how it ended on record.
-    async fn send(&self, call: Call, settings: &[(&str, &str)]) -> (String, RequestOutcome) {
+    pub(super) async fn send(&self, call: Call, settings: &[(&str, &str)]) -> (String, RequestOutcome) {
         let mut all = vec![("act", "send"), ("scheme", "http"), ("path", "/")];
         all.retain(|(name, _)| !settings.iter().any(|(other, _)| name == other));
         all.extend(settings);
@@ -96,7 +100,7 @@ impl Border {
         let granted = Arc::new(Granted(self.target.address));
         context.numbers = granted.clone();
         context.kv = granted.clone();
-        context.egress = granted;
+        context.egress = self.egress.clone().unwrap_or(granted);
         context
     }
 }
@@ -133,9 +137,34 @@ struct Granted(SocketAddr);
 
 #[async_trait]
 impl Egress for Granted {
-    async fn authorize(&self, _request: EgressRequest<'_>) -> Result<Pinned, String> {
-        Ok(Pinned { address: self.0, headers: vec![("authorization".to_owned(), "the host's".to_owned())] })
+    async fn authorize(&self, request: EgressRequest<'_>) -> Result<Permitted, EgressRefused> {
+        let authority = self.0.to_string();
+        let path = request.url.split_once(&authority).map_or("/", |(_, path)| path);
+        Ok(Permitted {
+            addresses: vec![self.0],
+            path_and_query: path.to_owned(),
+            authority,
+            tls: None,
+            passage: Box::new(Signed),
+        })
     }
+}
+
+/// The host's credential goes with each request.
+struct Signed;
+
+#[async_trait]
+impl Passage for Signed {
+    async fn sign(&self, _request: ToSign<'_>) -> Result<Signature, EgressRefused> {
+        let headers = vec![("authorization".to_owned(), "the host's".to_owned())];
+        Ok(Signature { headers, secrets: vec![b"the host's".to_vec()], ..Signature::default() })
+    }
+
+    async fn renew(&self) -> bool {
+        false
+    }
+
+    fn ended(&self, _ended: Ended) {}
 }
 
 #[async_trait]
@@ -147,15 +176,15 @@ impl Numbers for Granted {
 
 #[async_trait]
 impl Kv for Granted {
-    async fn get(&self, _key: &str) -> Result<Option<Vec<u8>>, String> {
-        Ok(None)
+    async fn read(&self) -> Result<BTreeMap<String, Vec<u8>>, String> {
+        Ok(BTreeMap::new())
     }
 }
 
 /// A target that keeps what it saw, and answers what the path asks for:
-/// `/headers/N`, `/header-bytes/N`, `/body/N`; a session to everybody.
-struct Target {
-    address: SocketAddr,
+/// `/headers/N`, `/header-bytes/N`, `/body/N`, `/redirect`; a session to everybody.
+pub(super) struct Target {
+    pub(super) address: SocketAddr,
     seen: Arc<Mutex<Vec<(String, HeaderMap)>>>,
     serving: tokio::task::JoinHandle<()>,
 }
@@ -174,7 +203,7 @@ impl Target {
         Self { address, seen, serving }
     }
 
-    fn seen(&self) -> Vec<(String, HeaderMap)> {
+    pub(super) fn seen(&self) -> Vec<(String, HeaderMap)> {
         self.seen.lock().unwrap().clone()
     }
 }
@@ -194,6 +223,10 @@ fn answer(path: &str) -> Response {
         "headers" => (0..count).for_each(|index| {
             headers.insert(hyper::header::HeaderName::try_from(format!("x-{index}")).unwrap(), "a".parse().unwrap());
         }),
+        "redirect" => {
+            headers.insert("location", "http://169.254.169.254/latest/meta-data/".parse().unwrap());
+            return (StatusCode::FOUND, headers, String::new()).into_response();
+        }
         "header-bytes" => drop(headers.insert("x-long", "a".repeat(count).parse().unwrap())),
         _ => {}
     }
@@ -201,14 +234,14 @@ fn answer(path: &str) -> Response {
     (StatusCode::OK, headers, body).into_response()
 }
 
-fn refused(outcome: &RequestOutcome) -> &str {
+pub(super) fn refused(outcome: &RequestOutcome) -> &str {
     match outcome {
         RequestOutcome::Refused(why) => why,
         other => panic!("not refused: {other:?}"),
     }
 }
 
-fn failed(outcome: &RequestOutcome) -> &str {
+pub(super) fn failed(outcome: &RequestOutcome) -> &str {
     match outcome {
         RequestOutcome::Failed(why) => why,
         other => panic!("it did not fail: {other:?}"),
@@ -248,14 +281,6 @@ async fn what_an_export_may_send_is_its_own_and_the_manifests_choice() {
             None => assert_eq!((told.contains("answered 200"), arrived), (true, 1), "{call} {method}: {told}"),
         }
     }
-}
-
-#[tokio::test]
-async fn what_cannot_be_checked_is_not_sent() {
-    let border = Border::new("{}").await;
-    let (_, outcome) = border.send(Call::Deliver, &[("method", "POST"), ("scheme", "https")]).await;
-    assert!(refused(&outcome).contains("does not speak https"), "{outcome:?}");
-    assert!(border.target.seen().is_empty());
 }
 
 #[tokio::test]
@@ -477,7 +502,8 @@ async fn state_is_small_and_belongs_to_a_call_that_ended_well() {
         ("1", "8", "65536", None),
         ("1", "257", "1", Some("the key has 257 bytes; at most 256")),
         ("1", "8", "65537", Some("the value has 65537 bytes; at most 65536")),
-        ("65", "8", "1", Some("one call may write 64 keys")),
+        ("65", "8", "1", Some("there may be 64 keys")),
+        ("4", "8", "65536", Some("all keys and values have 262176 bytes; at most 262144")),
     ] {
         let act = [("act", "keys"), ("count", count), ("key-bytes", key_bytes), ("bytes", bytes)];
         let (told, crossing) = border.act(Call::Deliver, &act).await;

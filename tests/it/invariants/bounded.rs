@@ -3,7 +3,7 @@
 //! than it needs, and the failure names that number. What hostile guests try is in
 //! `hostile`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -14,11 +14,16 @@ use portreeve_model::reference::Row;
 use portreeve_model::{Event, PluginName, SenderId};
 use portreeve_registry::{CodeCache, Installed, PlatformGrant, Registry};
 use portreeve_sandbox::{
-    CallContext, CallFailure, Crossing, Egress, EgressRequest, LimitChoices, Lookup, LookupError, Numbers,
-    NumbersError, Pinned, RequestOutcome, Sandbox, SandboxOptions, TimeLimit,
+    CallContext, CallFailure, Crossing, Egress, EgressRefused, EgressRequest, Ended, Kv, LimitChoices, Lookup,
+    LookupError, Numbers, NumbersError, Passage, Permitted, RequestOutcome, Sandbox, SandboxOptions, Signature,
+    TimeLimit, ToSign,
 };
 
 use crate::support::{MORNING, PurchaseOrder, ScriptedTarget, Setup, TestHost, component, tree, x12_of};
+
+/// The file that `artifact-prier` reads, and the digest that its manifest names.
+const MODEL: &[u8] = b"the model of the tests";
+const MODEL_DIGEST: &str = "sha256:846f9135add0a085d8f1142876db7953cc2675860d753abc19748dfe439aa53d";
 
 /// Who is called with too little.
 #[derive(Debug, Clone, Copy)]
@@ -31,6 +36,12 @@ enum Probe {
     Deliver,
     /// `erp-rest` delivers to a target that never does.
     DeliverToNobody,
+    /// `erp-rest` delivers to a target whose name nobody resolves.
+    DeliverToNowhere,
+    /// `hostile-connector` remembers three keys of eight bytes with ten bytes each.
+    Remember,
+    /// The host reads the model file of `artifact-prier`.
+    Model,
 }
 
 /// What too little of something looks like.
@@ -49,6 +60,10 @@ enum Expected {
     NoRequest,
     /// The guest is told and reports it; the request's record names the number.
     RequestFails,
+    /// The guest is told, and not all that it wrote is kept.
+    WritesRefused,
+    /// The host does not start, and says the number.
+    NotStarted,
 }
 
 /// Every limit with a value that is too small for the probe.
@@ -69,6 +84,13 @@ const CASES: &[(&str, u64, Probe, Expected)] = &[
     ("output_items", 1, Probe::Score, Expected::TooLarge("output items")),
     ("handles", 1, Probe::Deliver, Expected::TooLarge("handles")),
     ("numbers", 1, Probe::Receive, Expected::TooLarge("numbers")),
+    ("kv_keys", 2, Probe::Remember, Expected::WritesRefused),
+    ("kv_value_bytes", 9, Probe::Remember, Expected::WritesRefused),
+    ("kv_bytes", 40, Probe::Remember, Expected::WritesRefused),
+    ("artifact_bytes", 5, Probe::Model, Expected::NotStarted),
+    ("http_header_bytes", 5, Probe::Deliver, Expected::TooLarge("bytes of HTTP headers")),
+    ("http_connect_ms", 50, Probe::DeliverToNowhere, Expected::RequestFails),
+    ("http_total_ms", 50, Probe::DeliverToNobody, Expected::RequestFails),
     ("http_bytes", 50, Probe::Deliver, Expected::RequestFails),
     ("http_requests", 0, Probe::Deliver, Expected::NoRequest),
     ("http_request_bytes", 5, Probe::Deliver, Expected::RequestFails),
@@ -93,11 +115,13 @@ async fn invariant_3_the_guest_is_an_adversary_every_limit_of_a_grant_binds() {
             wrong.push(format!("`{limit}` of {value}: expected {expected:?}, found {outcome:?}"));
         }
         // The same call without that grant works, so it was this limit that bound.
-        if !matches!(probe, Probe::DeliverToNobody) {
+        if !matches!(probe, Probe::DeliverToNobody | Probe::DeliverToNowhere) {
             let outcome = bench.run(*probe, None).await;
             assert!(matches!(&outcome, Outcome::Done { ok: true, logs_dropped: 0, .. }), "{probe:?}: {outcome:?}");
             let requests = matches!(&outcome, Outcome::Done { requests, .. } if requests.len() == 1);
             assert_eq!(requests, matches!(probe, Probe::Deliver), "{outcome:?}");
+            let writes = matches!(&outcome, Outcome::Done { writes: 3, .. });
+            assert_eq!(writes, matches!(probe, Probe::Remember), "{outcome:?}");
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -123,13 +147,17 @@ enum Outcome {
         ok: bool,
         logs_dropped: u64,
         requests: Vec<RequestOutcome>,
+        writes: usize,
     },
     Failed(CallFailure),
+    NotStarted(String),
 }
 
 fn judge(outcome: &Outcome, value: u64, expected: Expected) -> bool {
     match (expected, outcome) {
         (Expected::LogsDropped, Outcome::Done { ok, logs_dropped, .. }) => *ok && *logs_dropped == 1,
+        (Expected::WritesRefused, Outcome::Done { ok: true, writes, .. }) => *writes < 3,
+        (Expected::NotStarted, Outcome::NotStarted(why)) => why.contains(&value.to_string()),
         (Expected::NoRequest, Outcome::Done { ok: false, requests, .. }) => requests.is_empty(),
         (Expected::RequestFails, Outcome::Done { ok: false, requests, .. }) => matches!(
             requests.as_slice(),
@@ -194,6 +222,28 @@ impl Bench {
             Probe::Receive => outcome(installed.plugin.receive(&context(None), &inbound(&self.interchange)).await),
             Probe::Deliver => deliver(&installed, &self.target).await,
             Probe::DeliverToNobody => deliver(&installed, &self.nobody).await,
+            Probe::DeliverToNowhere => {
+                let mut context = context(None);
+                context.egress = Arc::new(Open);
+                deliver_within(&installed, &self.target, &context).await
+            }
+            Probe::Remember => {
+                let mut context = context(None);
+                context.kv = Arc::new(Open);
+                let setting = |(name, value): (&str, &str)| Setting { name: name.to_owned(), value: value.to_owned() };
+                let settings = [("act", "keys"), ("count", "3"), ("bytes", "10")].map(setting).to_vec();
+                outcome(installed.plugin.deliver(&context, &delivery("some/kind", settings)).await)
+            }
+            Probe::Model => {
+                let folder = tempfile::tempdir().unwrap();
+                let name = MODEL_DIGEST.trim_start_matches("sha256:");
+                std::fs::write(folder.path().join(name), MODEL).unwrap();
+                let plugins = [(installed.plugin.spec().name.clone(), installed)].into();
+                match portreeve::models::ModelFiles::read(Some(folder.path()), &plugins) {
+                    Ok(_) => Outcome::Done { ok: true, logs_dropped: 0, requests: Vec::new(), writes: 0 },
+                    Err(error) => Outcome::NotStarted(format!("{error:#}")),
+                }
+            }
         }
     }
 
@@ -201,7 +251,14 @@ impl Bench {
         let (name, acts) = match probe {
             Probe::Score => ("well-behaved", serde_json::json!({"log": true, "lookup": ["customer"]})),
             Probe::Receive => ("x12", serde_json::json!({"numbers": ["x12-interchange", "x12-group"]})),
-            Probe::Deliver | Probe::DeliverToNobody => ("erp-rest", serde_json::json!({"http": ["GET", "POST"]})),
+            Probe::Deliver | Probe::DeliverToNobody | Probe::DeliverToNowhere => {
+                ("erp-rest", serde_json::json!({"http": ["GET", "POST"]}))
+            }
+            Probe::Remember => {
+                let all = serde_json::json!({"log": true, "kv": true, "numbers": ["control"], "http": ["GET", "POST"]});
+                ("hostile-connector", all)
+            }
+            Probe::Model => ("artifact-prier", serde_json::json!({"artifact": [MODEL_DIGEST]})),
         };
         let mut grant = acts;
         if let Some((limit, value)) = limit {
@@ -214,10 +271,11 @@ impl Bench {
 }
 
 fn outcome<T, E>(crossed: portreeve_sandbox::Crossed<Result<T, E>>) -> Outcome {
-    let Crossing { logs_dropped, requests, .. } = crossed.crossing;
+    let Crossing { logs_dropped, requests, kv_writes, .. } = crossed.crossing;
+    let writes = kv_writes.len();
     let requests = requests.into_iter().map(|request| request.outcome).collect();
     match crossed.outcome {
-        Ok(returned) => Outcome::Done { ok: returned.is_ok(), logs_dropped, requests },
+        Ok(returned) => Outcome::Done { ok: returned.is_ok(), logs_dropped, requests, writes },
         Err(error) => Outcome::Failed(error.failure),
     }
 }
@@ -235,19 +293,27 @@ fn inbound(body: &[u8]) -> Inbound {
 }
 
 async fn deliver(installed: &Installed, target: &ScriptedTarget) -> Outcome {
+    deliver_within(installed, target, &context(Some(target))).await
+}
+
+async fn deliver_within(installed: &Installed, target: &ScriptedTarget, context: &CallContext) -> Outcome {
     let setting = |name: &str, value: &str| Setting { name: name.to_owned(), value: value.to_owned() };
-    let delivery = Delivery {
+    let settings = vec![setting("base-url", target.origin()), setting("company", "1")];
+    outcome(installed.plugin.deliver(context, &delivery("business-central/sales-order", settings)).await)
+}
+
+fn delivery(kind: &str, settings: Vec<Setting>) -> Delivery {
+    Delivery {
         message: Message {
-            kind: "business-central/sales-order".to_owned(),
+            kind: kind.to_owned(),
             content_type: "application/json".to_owned(),
             body: b"{\"some\":\"order\"}".to_vec(),
         },
         idempotency_key: "key".to_owned(),
         natural_key: "key".to_owned(),
         attempt: 1,
-        settings: vec![setting("base-url", target.origin()), setting("company", "1")],
-    };
-    outcome(installed.plugin.deliver(&context(Some(target)), &delivery).await)
+        settings,
+    }
 }
 
 /// A context with a table without rows, numbers without end, and one target.
@@ -280,8 +346,37 @@ impl Numbers for Open {
 struct To(std::net::SocketAddr);
 
 #[async_trait]
-impl Egress for To {
-    async fn authorize(&self, _request: EgressRequest<'_>) -> Result<Pinned, String> {
-        Ok(Pinned { address: self.0, headers: Vec::new() })
+impl Kv for Open {
+    async fn read(&self) -> Result<BTreeMap<String, Vec<u8>>, String> {
+        Ok(BTreeMap::new())
     }
+}
+
+#[async_trait]
+impl Egress for Open {
+    async fn authorize(&self, _request: EgressRequest<'_>) -> Result<Permitted, EgressRefused> {
+        std::future::pending().await
+    }
+}
+
+#[async_trait]
+impl Egress for To {
+    async fn authorize(&self, request: EgressRequest<'_>) -> Result<Permitted, EgressRefused> {
+        let authority = self.0.to_string();
+        let path = request.url.split_once(&authority).map_or("/", |(_, path)| path).to_owned();
+        Ok(Permitted { addresses: vec![self.0], path_and_query: path, authority, tls: None, passage: Box::new(Open) })
+    }
+}
+
+#[async_trait]
+impl Passage for Open {
+    async fn sign(&self, _request: ToSign<'_>) -> Result<Signature, EgressRefused> {
+        Ok(Signature::default())
+    }
+
+    async fn renew(&self) -> bool {
+        false
+    }
+
+    fn ended(&self, _ended: Ended) {}
 }

@@ -45,6 +45,7 @@ const CODES: &[&str] = &[
     "count-mismatch",
     "data-outside-interchange",
     "deadline",
+    "deferred",
     "document-unwritable",
     "element-invalid",
     "element-missing",

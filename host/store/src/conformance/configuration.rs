@@ -6,7 +6,7 @@ use portreeve_model::PluginName;
 use portreeve_model::reference::{Field, FieldValue, Row};
 
 use super::Maker;
-use super::fixture::{NOW, leaf, leaves, observe};
+use super::fixture::{NOW, leaf, leaves, observe, order_id};
 use crate::contract::{NewReference, ReferenceTable, ReferenceWanted, StoreError};
 
 /// A table of two rows that say which version they are of.
@@ -100,5 +100,5 @@ fn sorted(version: u64) -> Vec<(String, Row)> {
 pub(crate) async fn a_connector_without_state_has_none(maker: impl Maker) {
     let store = maker.open().await;
     let plugin = PluginName::parse("edi").unwrap();
-    assert_eq!(store.kv(&plugin, "poll", "cursor").await.unwrap(), None);
+    assert!(store.state(&plugin, order_id("PO-1")).await.unwrap().is_empty());
 }

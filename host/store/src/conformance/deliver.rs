@@ -3,12 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::Maker;
+use portreeve_model::PluginName;
+
 use super::fixture::{
     ALL, ASK_MS, LEASE_MS, NOW, about_order, applied, claim, commit, dead, input, keep, leaf, lease, leaves, next,
     observe, order_id, release, retry,
 };
-use crate::contract::{Lease, OrderEventKind, OrderState, OutboxId, REPLAYS_MAX, Room, Settlement, Store, StoreError};
+use super::{Fault, Maker};
+use crate::contract::{
+    Lease, OrderEventKind, OrderState, OutboxId, REPLAYS_MAX, Room, Settlement, StateChanges, Store, StoreError,
+};
 use crate::proof::Permit;
 
 fn kinds(permits: &[Permit]) -> Vec<String> {
@@ -41,6 +45,32 @@ pub(crate) async fn of_each_order_the_oldest_delivery_is_claimed_when_it_is_due(
     let order = store.order(order_id("PO-1")).await.unwrap().unwrap();
     assert_eq!((order.deliveries[0].state.as_str(), order.deliveries[0].attempts), ("delivered", 1));
     assert_eq!(order.deliveries[0].external_id.as_deref(), Some("S-1"));
+}
+
+pub(crate) async fn a_connector_remembers_about_an_order_what_its_attempts_committed(maker: impl Maker) {
+    let store = maker.open().await;
+    let [own, other] = ["erp", "other"].map(|name| PluginName::parse(name).unwrap());
+    let changes = |changes: &[(&str, Option<&str>)]| StateChanges {
+        plugin: own.clone(),
+        changes: changes.iter().map(|(key, value)| ((*key).to_owned(), value.map(Into::into))).collect(),
+    };
+    release(&store, 1, "PO-1", &[("erp", "first")]).await;
+    let attempt = store.begin_attempt(claim(&store, 0).await.remove(0), lease(0), leaf(11)).await.unwrap();
+    let attempt = attempt.remembering(changes(&[("a", Some("1")), ("b", Some("2"))]));
+    assert!(store.state(&own, order_id("PO-1")).await.unwrap().is_empty(), "not before the receipt");
+    store.settle(attempt, retry(5), NOW, leaf(12)).await.unwrap();
+    let remembered = store.state(&own, order_id("PO-1")).await.unwrap();
+    assert_eq!(remembered, [("a".to_owned(), b"1".to_vec()), ("b".to_owned(), b"2".to_vec())].into());
+    assert!(store.state(&other, order_id("PO-1")).await.unwrap().is_empty(), "another plugin's");
+    assert!(store.state(&own, order_id("PO-2")).await.unwrap().is_empty(), "another order's");
+
+    let permit = claim(&store, 5).await.remove(0);
+    let attempt = store.begin_attempt(permit, lease(5), leaf(13)).await.unwrap();
+    let attempt = attempt.remembering(changes(&[("a", None), ("b", Some("3"))]));
+    // A fault of the commit leaves the old state with the old outcome.
+    maker.fail_next_commit(Some(Fault::NotPersisted));
+    store.settle(attempt, applied(), NOW, leaf(14)).await.unwrap_err();
+    assert_eq!(store.state(&own, order_id("PO-1")).await.unwrap(), remembered);
 }
 
 pub(crate) async fn what_waits_behind_an_earlier_delivery_is_not_due(maker: impl Maker) {

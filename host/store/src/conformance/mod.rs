@@ -89,7 +89,8 @@ macro_rules! suite {
                 what_is_wrong_with_one_payload_is_in_its_place, a_decision_keeps_what_its_rows_name,
                 what_comes_about_an_order_stands_beside_it_in_journal_order, orders_are_paged_in_journal_order, history_is_of_lower_positions_and_of_one_customer,
                 usage_counts_each_order_once_and_each_budget_apart, a_subject_is_found_in_everything_that_is_about_it;
-            deliver: of_each_order_the_oldest_delivery_is_claimed_when_it_is_due, what_waits_behind_an_earlier_delivery_is_not_due,
+            deliver: of_each_order_the_oldest_delivery_is_claimed_when_it_is_due,
+                a_connector_remembers_about_an_order_what_its_attempts_committed, what_waits_behind_an_earlier_delivery_is_not_due,
                 a_target_gets_as_many_as_it_has_room_for,
                 a_claim_is_exclusive_until_its_lease_ends_or_its_maker_is_gone, an_attempt_has_a_lease_of_its_own,
                 an_attempt_whose_maker_is_gone_is_asked_about_when_it_said_so, what_a_claimer_has_under_way_it_is_not_given_again, two_who_claim_at_once_never_get_the_same,

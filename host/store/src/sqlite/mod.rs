@@ -36,6 +36,7 @@ mod flat;
 mod tests;
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -324,7 +325,7 @@ impl Store for SqliteStore {
         let begun =
             self.writer.write(move |tx| rows::begin_attempt(tx, seq, epoch, attempt, order_seq, lease, &leaf)).await?;
         rows::held(begun, &permit)?;
-        Ok(Attempt { permit })
+        Ok(Attempt { permit, state: None })
     }
 
     async fn settle(
@@ -334,7 +335,14 @@ impl Store for SqliteStore {
         at: Instant,
         leaf: Leaf,
     ) -> Result<Settled, StoreError> {
-        self.writer.write(move |tx| rows::settle(tx, &attempt.permit, &settlement, at, &leaf)).await
+        let Attempt { permit, state } = attempt;
+        self.writer
+            .write(move |tx| {
+                let settled = rows::settle(tx, &permit, &settlement, at, &leaf)?;
+                state.iter().try_for_each(|state| rows::remember(tx, permit.order, state))?;
+                Ok(settled)
+            })
+            .await
     }
 
     async fn settle_unattempted(
@@ -394,9 +402,9 @@ impl Store for SqliteStore {
         self.writer.write(move |tx| retention::forget(tx, &inputs, before, at, &leaf)).await
     }
 
-    async fn kv(&self, plugin: &PluginName, scope: &str, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        let (plugin, scope, key) = (plugin.clone(), scope.to_owned(), key.to_owned());
-        self.read(move |connection| rows::kv(connection, &plugin, &scope, &key)).await
+    async fn state(&self, plugin: &PluginName, order: OrderId) -> Result<BTreeMap<String, Vec<u8>>, StoreError> {
+        let plugin = plugin.clone();
+        self.read(move |connection| rows::state(connection, &plugin, order)).await
     }
 
     async fn unsequenced(&self, limit: u32) -> Result<Vec<UnsequencedLeaf>, StoreError> {

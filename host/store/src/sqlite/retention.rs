@@ -129,13 +129,17 @@ fn remove(tx: &Connection, payloads: &[i64]) -> Result<u64> {
     unsigned(removed)
 }
 
-/// The sentences about an input's orders and exceptions; how many orders there are.
+/// The sentences about an input's orders and exceptions, and what connectors remember
+/// about them; how many orders there are.
 fn forget_sentences(tx: &Connection, input: InputId, input_seq: i64) -> Result<u64> {
     let of_orders = "SELECT orders.id FROM document JOIN orders ON orders.position = document.position
                      WHERE document.input = ?1";
     let run = |sql: &str| {
         tx.prepare_cached(sql).and_then(|mut update| update.execute(params![input_seq, FORGOTTEN])).map_err(failed)
     };
+    tx.prepare_cached(&format!("DELETE FROM kv WHERE scope IN ({of_orders})"))
+        .and_then(|mut forget| forget.execute([input_seq]))
+        .map_err(failed)?;
     tx.prepare_cached("UPDATE exception SET detail = ?2 WHERE input = ?1")
         .and_then(|mut update| update.execute(params![input.0.as_bytes(), FORGOTTEN]))
         .map_err(failed)?;

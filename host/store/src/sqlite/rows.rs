@@ -4,7 +4,7 @@
 //! INVARIANT: a function that changes state takes a leaf and inserts it; nothing
 //! here begins or commits.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use portreeve_model::reference::Row as ReferenceRow;
 use portreeve_model::{ChannelId, Currency, Digest, Instant, Money, OrderId, PluginName, Reply, SenderId};
@@ -15,7 +15,7 @@ use crate::contract::{
     Configuration, Decided, DecisionCommit, DeliveryView, DocumentPosition, ExceptionView, HoldOwner, InputId,
     JournalEntry, JournalOutcome, Lease, NewException, NewHold, NewOrder, NewPayload, OpenPayload, OrderState,
     OrderView, OutboxId, PayloadRef, PluginUsage, ReferenceTable, ReferenceWanted, Room, SUM_MINOR_MAX, Settlement,
-    StoreError, TreeHead, UnsequencedLeaf,
+    StateChanges, StoreError, TreeHead, UnsequencedLeaf,
 };
 use crate::proof::{Committed, FirstDocument, Journaled, Permit, Settled};
 use crate::sqlite::{envelope, failed, find, history, order_event, trail};
@@ -913,15 +913,34 @@ pub(super) fn payloads_about(connection: &Connection, subject: Digest) -> Result
         .map_err(failed)
 }
 
-pub(super) fn kv(connection: &Connection, plugin: &PluginName, scope: &str, key: &str) -> Result<Option<Vec<u8>>> {
+/// Every order is a scope of its own.
+pub(super) fn state(connection: &Connection, plugin: &PluginName, order: OrderId) -> Result<BTreeMap<String, Vec<u8>>> {
     connection
-        .query_row(
-            "SELECT value FROM kv WHERE plugin = ?1 AND scope = ?2 AND key = ?3",
-            params![plugin.as_str(), scope, key],
-            |row| row.get(0),
-        )
-        .optional()
+        .prepare_cached("SELECT key, value FROM kv WHERE plugin = ?1 AND scope = ?2")
+        .map_err(failed)?
+        .query_map(params![plugin.as_str(), order.to_string()], |row| Ok((row.get(0)?, row.get(1)?)))
+        .map_err(failed)?
+        .collect::<rusqlite::Result<_>>()
         .map_err(failed)
+}
+
+pub(super) fn remember(tx: &Connection, order: OrderId, state: &StateChanges) -> Result<()> {
+    let (plugin, scope) = (state.plugin.as_str(), order.to_string());
+    for (key, value) in &state.changes {
+        let written = match value {
+            Some(value) => tx
+                .prepare_cached(
+                    "INSERT INTO kv (plugin, scope, key, value) VALUES (?1, ?2, ?3, ?4)
+                     ON CONFLICT (plugin, scope, key) DO UPDATE SET value = excluded.value",
+                )
+                .and_then(|mut write| write.execute(params![plugin, scope, key, value])),
+            None => tx
+                .prepare_cached("DELETE FROM kv WHERE plugin = ?1 AND scope = ?2 AND key = ?3")
+                .and_then(|mut write| write.execute(params![plugin, scope, key])),
+        };
+        written.map_err(failed)?;
+    }
+    Ok(())
 }
 
 // --- audit -------------------------------------------------------------------------------------

@@ -233,6 +233,7 @@ CREATE TABLE kv (
   value  BLOB NOT NULL,
   PRIMARY KEY (plugin, scope, key)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX kv_scope ON kv (scope);
 
 -- `seq` is commit order, from 1 and without a gap: one writer, and no row is ever
 -- removed. So a leaf's index in the log is its number less one, and it has one when the

@@ -27,7 +27,9 @@ impl Connector for HostileConnector {
 
     fn deliver(delivery: Delivery) -> Result<Receipt, Failure> {
         as_told("deliver", &delivery.settings)?;
-        Ok(receipt(&delivery.settings))
+        let receipt = receipt(&delivery.settings);
+        as_told("delivered", &delivery.settings)?;
+        Ok(receipt)
     }
 
     fn find(query: FindQuery) -> Result<Option<Receipt>, Failure> {
@@ -96,7 +98,9 @@ fn act(settings: &[Setting]) -> String {
         "send" => {
             let header = (text("header"), text("header-value"));
             let path = path(text("path"), bytes);
-            let send = || send(text("method"), text("scheme"), text("authority"), &path, header, number("body", 0));
+            let show = text("show") == "body";
+            let send =
+                || send(text("method"), text("scheme"), text("authority"), &path, header, number("body", 0), show);
             (1..count).for_each(|_| drop(send()));
             send()
         }
@@ -112,6 +116,21 @@ fn act(settings: &[Setting]) -> String {
         "keys" => {
             let key = |index: usize| format!("{index:0>width$}", width = number("key-bytes", 8));
             told((0..count).try_for_each(|index| kv::set(&key(index), &vec![0; bytes]).map(drop)))
+        }
+        // What was remembered, one byte longer.
+        "count" => match kv::get("count") {
+            Ok(value) => {
+                let value = [value.unwrap_or_default().as_slice(), b"1"].concat();
+                let set = told(kv::set("count", &value).map(drop));
+                format!("{set} {}", String::from_utf8_lossy(&value))
+            }
+            Err(error) => format!("{error:?}"),
+        },
+        // Somebody else's, by every name that it could have; finding it is a trap.
+        "pry" => {
+            let names = ["count", "hostile-connector/count", "../count", "erp-rest\0count", "%", "' OR 1=1 --", ""];
+            assert!(!names.iter().any(|name| matches!(kv::get(name), Ok(Some(_)))), "it was there");
+            "nothing".to_owned()
         }
         "numbers" => (0..count).filter_map(|_| numbers::next("control").ok()).count().to_string(),
         "log" => {
@@ -153,8 +172,16 @@ fn path(start: &str, bytes: usize) -> String {
     format!("{start:a<bytes$}")
 }
 
-fn send(method: &str, scheme: &str, authority: &str, path: &str, header: (&str, &str), body: usize) -> String {
-    match exchange(method, scheme, authority, path, header, body) {
+fn send(
+    method: &str,
+    scheme: &str,
+    authority: &str,
+    path: &str,
+    header: (&str, &str),
+    body: usize,
+    show: bool,
+) -> String {
+    match exchange(method, scheme, authority, path, header, body, show) {
         Ok(answer) | Err(answer) => answer,
     }
 }
@@ -166,6 +193,7 @@ fn exchange(
     path: &str,
     (name, value): (&str, &str),
     body: usize,
+    show: bool,
 ) -> Result<String, String> {
     let fields = Fields::new();
     if !name.is_empty() {
@@ -199,17 +227,23 @@ fn exchange(
         Some(Ok(Err(code))) => return Err(format!("{code:?}")),
         Some(Err(())) | None => return Err("no answer".to_owned()),
     };
-    let names: Vec<String> = response.headers().entries().into_iter().map(|(name, _)| name).collect();
+    let entries = response.headers().entries();
+    let names: Vec<String> = entries.iter().map(|(name, _)| name.clone()).collect();
     let read = read(response.consume().map_err(|()| "consume")?)?;
+    if show {
+        let values: Vec<_> = entries.iter().map(|(_, value)| String::from_utf8_lossy(value)).collect();
+        return Ok(format!("{} {} {}", response.status(), values.join(" "), String::from_utf8_lossy(&read)));
+    }
+    let read = read.len();
     Ok(format!("answered {} with {read} bytes and {} headers: {}", response.status(), names.len(), names.join(" ")))
 }
 
-fn read(body: IncomingBody) -> Result<usize, String> {
+fn read(body: IncomingBody) -> Result<Vec<u8>, String> {
     let stream = body.stream().map_err(|()| "stream")?;
-    let mut read = 0;
+    let mut read = Vec::new();
     loop {
         match stream.blocking_read(4096) {
-            Ok(bytes) => read += bytes.len(),
+            Ok(bytes) => read.extend(bytes),
             Err(StreamError::Closed) => return Ok(read),
             Err(StreamError::LastOperationFailed(error)) => return Err(error.to_debug_string()),
         }

@@ -1,0 +1,316 @@
+//! The way out: whether a guest's request leaves, where to, and as whom.
+//!
+//! ```text
+//! URL ─read─▶ the target's origin? ─▶ granted to the plugin? ─▶ not too fast, target not down?
+//!     ─resolve once─▶ every address allowed? ─▶ pinned ─▶ signed ─▶ sent by the sandbox
+//! ```
+//!
+//! Default deny: a request leaves if it is for the origin of the target that is being
+//! delivered to *and* within a [`Destination`] that the platform team granted the plugin.
+//! The host follows no redirect: a guest that does asks again, here.
+
+mod address;
+mod credential;
+mod destination;
+mod pace;
+mod resolver;
+mod secret;
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use ipnet::IpNet;
+use portreeve_model::PluginName;
+use portreeve_sandbox::{
+    ClientTls, Egress, EgressRefused, EgressRequest, Ended, Passage, Permitted, Signature, ToSign,
+};
+
+use self::credential::Credential;
+use self::destination::Asked;
+use self::pace::{Breaker, Bucket, Turn};
+use self::secret::Secret;
+use crate::Clock;
+use crate::metrics::EgressMetrics;
+
+pub use credential::{CredentialEntry, Encoding};
+pub use destination::{Destination, Origin, Refused};
+pub use pace::plugin_requests_per_second_default;
+pub use resolver::{Resolver, SystemResolver};
+pub use secret::{SecretError, SecretSource};
+
+/// Addresses of a name that are tried. A zone may have thousands.
+const ADDRESSES_MAX: usize = 8;
+
+/// Where a plugin may go, and how fast.
+#[derive(Debug, Clone)]
+pub struct Allowance {
+    /// Its destinations.
+    pub destinations: Vec<Destination>,
+    /// Requests to all of them in a second.
+    pub requests_per_second: u32,
+}
+
+/// A target, as far as the way to it goes.
+pub struct WayTo {
+    /// Scheme, host and port.
+    pub origin: Origin,
+    /// Whom to trust there; needed where anything is https.
+    pub tls: Option<ClientTls>,
+    /// How the host proves itself.
+    pub credential: Option<CredentialEntry>,
+}
+
+/// A credential that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("the credential of target `{target}`: {source}")]
+pub struct UnusableCredential {
+    /// The target.
+    target: String,
+    /// Why not.
+    source: SecretError,
+}
+
+/// Every way out of this host.
+pub struct Outbound {
+    clock: Arc<dyn Clock>,
+    resolver: Arc<dyn Resolver>,
+    plugins: BTreeMap<PluginName, Allowance>,
+    targets: BTreeMap<String, Way>,
+    pace: Mutex<Pace>,
+    metrics: EgressMetrics,
+}
+
+/// What is known of one target.
+struct Way {
+    origin: Origin,
+    tls: Option<ClientTls>,
+    credential: Option<Arc<Credential>>,
+}
+
+/// How much went out lately, and how it ended. As many entries as are configured.
+#[derive(Default)]
+struct Pace {
+    plugins: BTreeMap<PluginName, Bucket>,
+    hosts: BTreeMap<Origin, Bucket>,
+    breakers: BTreeMap<(PluginName, Origin), Breaker>,
+}
+
+impl Outbound {
+    /// Reads each credential once.
+    ///
+    /// # Errors
+    /// When a secret cannot be read.
+    pub fn open(
+        clock: Arc<dyn Clock>,
+        resolver: Arc<dyn Resolver>,
+        plugins: BTreeMap<PluginName, Allowance>,
+        targets: BTreeMap<String, WayTo>,
+        base: &std::path::Path,
+        metrics: EgressMetrics,
+    ) -> Result<Self, UnusableCredential> {
+        let mut ways = BTreeMap::new();
+        for (id, WayTo { origin, tls, credential }) in targets {
+            let open = |entry| Credential::open(entry, PathBuf::from(base), tls.clone(), Arc::clone(&resolver));
+            let credential = credential.map(open).transpose();
+            let credential = credential.map_err(|source| UnusableCredential { target: id.clone(), source })?;
+            ways.insert(id, Way { origin, tls, credential: credential.map(Arc::new) });
+        }
+        Ok(Self { clock, resolver, plugins, targets: ways, pace: Mutex::default(), metrics })
+    }
+
+    /// The way to one target.
+    #[must_use]
+    pub fn to(self: &Arc<Self>, target: &str) -> Arc<dyn Egress> {
+        Arc::new(ToTarget { out: Arc::clone(self), target: target.to_owned() })
+    }
+
+    /// Whether there is anything to go by, and the first request of both buckets and the breaker.
+    fn enter(&self, plugin: &PluginName, allowance: &Allowance, there: &Destination) -> Result<Turn, EgressRefused> {
+        let now = self.clock.now();
+        let origin = &there.origin;
+        self.pace(|pace| {
+            let breaker = pace.breakers.entry((plugin.clone(), origin.clone())).or_default();
+            // The breaker last: a probe that a bucket then stops would hold up the next one.
+            let mut probe = *breaker;
+            let turn = probe.enter(there.breaker_open_ms, now).map_err(|after_ms| EgressRefused::Later {
+                after_ms,
+                why: format!("`{origin}` failed {} times in a row; nothing is sent there now", there.breaker_failures),
+            })?;
+            let too_fast = |key: &str, per_second| {
+                let why =
+                    format!("`{plugin}` sends more than {per_second} requests in a second; `{key}` would allow more");
+                move |after_ms| EgressRefused::Later { after_ms, why }
+            };
+            let (all, one) = (allowance.requests_per_second, there.requests_per_second);
+            let bucket = pace.hosts.entry(origin.clone()).or_default();
+            bucket.take(one, now).map_err(too_fast("requests_per_second` of its [[plugin.egress]]", one))?;
+            let bucket = pace.plugins.entry(plugin.clone()).or_default();
+            bucket.take(all, now).map_err(too_fast("requests_per_second` of its [[plugin]]", all))?;
+            *breaker = probe;
+            Ok(turn)
+        })
+    }
+
+    fn pace<T>(&self, change: impl FnOnce(&mut Pace) -> T) -> T {
+        change(&mut self.pace.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// The way to one target.
+struct ToTarget {
+    out: Arc<Outbound>,
+    target: String,
+}
+
+#[async_trait]
+impl Egress for ToTarget {
+    async fn authorize(&self, request: EgressRequest<'_>) -> Result<Permitted, EgressRefused> {
+        let permitted = self.permit(request).await;
+        if let Err(refused) = &permitted {
+            self.out.metrics.refused(request.plugin, refused);
+        }
+        permitted
+    }
+}
+
+impl ToTarget {
+    async fn permit(&self, request: EgressRequest<'_>) -> Result<Permitted, EgressRefused> {
+        let (out, plugin) = (&self.out, request.plugin);
+        let nowhere = || EgressRefused::Denied(format!("target `{}` is not configured", self.target));
+        let way = out.targets.get(&self.target).ok_or_else(nowhere)?;
+
+        let asked = Asked::read(request.url).map_err(denied)?;
+        if asked.origin != way.origin {
+            let (found, origin) = (asked.origin.to_string(), way.origin.clone());
+            return Err(denied(Refused::OtherOrigin { found, origin }));
+        }
+        let allowance = out.plugins.get(plugin).ok_or_else(nowhere)?;
+        let there = Destination::judge(plugin.as_str(), &allowance.destinations, request.method, &asked);
+        let there = there.map_err(denied)?;
+        let turn = out.enter(plugin, allowance, there)?;
+        // From here on a probe is given back, whatever happens.
+        let passage = Crossing {
+            out: Arc::clone(out),
+            plugin: plugin.clone(),
+            there: there.clone(),
+            turn,
+            credential: way.credential.clone(),
+            used: Mutex::new(None),
+            is_over: Mutex::new(false),
+        };
+
+        let found = resolved(&*out.resolver, &asked.origin).await.map_err(denied)?;
+        let addresses = there.pin(&found).map_err(denied)?;
+        let tls = match (asked.origin.is_https(), &way.tls) {
+            (false, _) => None,
+            (true, Some(tls)) => Some((tls.clone(), asked.origin.host_text())),
+            (true, None) => return Err(nowhere()),
+        };
+        Ok(Permitted {
+            addresses,
+            authority: asked.origin.authority(),
+            path_and_query: asked.path_and_query,
+            tls,
+            passage: Box::new(passage),
+        })
+    }
+}
+
+/// The addresses of an origin: its own, or those of its name, asked for once.
+async fn resolved(resolver: &dyn Resolver, origin: &Origin) -> Result<Vec<IpAddr>, Refused> {
+    match (origin.address(), origin.name()) {
+        (Some(address), _) => Ok(vec![address]),
+        (None, name) => {
+            let host = name.unwrap_or_default();
+            let unresolved =
+                |error: std::io::Error| Refused::Unresolved { host: host.to_owned(), why: error.kind().to_string() };
+            let mut found = resolver.resolve(host).await.map_err(unresolved)?;
+            found.truncate(ADDRESSES_MAX);
+            Ok(found)
+        }
+    }
+}
+
+fn denied(refused: Refused) -> EgressRefused {
+    let why = refused.to_string();
+    match refused {
+        Refused::Address { .. } => EgressRefused::Address(why),
+        Refused::Unresolved { .. } => EgressRefused::Unresolved(why),
+        _ => EgressRefused::Denied(why),
+    }
+}
+
+/// One request that was let through.
+struct Crossing {
+    out: Arc<Outbound>,
+    plugin: PluginName,
+    there: Destination,
+    turn: Turn,
+    credential: Option<Arc<Credential>>,
+    /// The secret that it was signed with last.
+    used: Mutex<Option<Secret>>,
+    is_over: Mutex<bool>,
+}
+
+#[async_trait]
+impl Passage for Crossing {
+    async fn sign(&self, request: ToSign<'_>) -> Result<Signature, EgressRefused> {
+        let Some(credential) = &self.credential else {
+            // What looks like a credential is the host's, also where it has none.
+            let reserved = vec!["authorization".to_owned()];
+            return Ok(Signature { reserved, ..Signature::default() });
+        };
+        let (signature, secret) = credential.sign(request, self.out.clock.now()).await?;
+        *self.used.lock().unwrap_or_else(PoisonError::into_inner) = secret;
+        Ok(signature)
+    }
+
+    async fn renew(&self) -> bool {
+        let used = self.used.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match (&self.credential, used) {
+            (Some(credential), Some(used)) => credential.renew(&used, self.out.clock.now()).await,
+            _ => false,
+        }
+    }
+
+    fn ended(&self, ended: Ended) {
+        // An answer that says "not me, not now" is a failure of the target, every other is not.
+        let well = matches!(ended, Ended::Answered { status } if status < 500);
+        let (now, there) = (self.out.clock.now(), &self.there);
+        let key = (self.plugin.clone(), there.origin.clone());
+        let open = self.out.pace(|pace| {
+            let breaker = pace.breakers.entry(key).or_default();
+            breaker.ended(self.turn, well, there.breaker_failures, there.breaker_open_ms, now);
+            breaker.is_open()
+        });
+        *self.is_over.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.out.metrics.ended(&self.plugin, &there.origin, ended, open);
+    }
+}
+
+impl Drop for Crossing {
+    fn drop(&mut self) {
+        if !*self.is_over.lock().unwrap_or_else(PoisonError::into_inner) {
+            let (key, now) = ((self.plugin.clone(), self.there.origin.clone()), self.out.clock.now());
+            self.out.pace(|pace| pace.breakers.entry(key).or_default().abandoned(self.turn, now));
+        }
+    }
+}
+
+impl Destination {
+    /// Where the host goes by itself.
+    fn of_the_host(origin: Origin, addresses: Vec<IpNet>) -> Self {
+        Self {
+            origin,
+            methods: Vec::new(),
+            paths: Vec::new(),
+            addresses,
+            requests_per_second: pace::host_requests_per_second_default(),
+            breaker_failures: pace::breaker_failures_default(),
+            breaker_open_ms: pace::breaker_open_ms_default(),
+        }
+    }
+}

@@ -1,0 +1,416 @@
+//! How the host proves itself to a target. A guest never sees any of it.
+//!
+//! ```toml
+//! [target.credential]                     # one of these; `methods` narrows each of them
+//! kind = "header"                         # a fixed header
+//! name = "x-api-key"
+//! secret = { file = "erp.key" }
+//!
+//! kind = "basic"
+//! user = "portreeve"
+//! secret = { env = "ERP_PASSWORD" }
+//!
+//! kind = "oauth2"                         # client credentials, RFC 6749 4.4
+//! token_url = "https://login.example/oauth2/token"
+//! client_id = "portreeve"
+//! scope = "orders.write"
+//! secret = { command = ["vault", "read", "-field=secret", "erp"] }
+//!
+//! kind = "hmac"                           # HMAC-SHA256 over the body
+//! header = "x-signature"
+//! prefix = "sha256="
+//! secret = { file = "erp.key" }
+//! ```
+//!
+//! It is added to requests for the target's own origin and granted methods, over
+//! whatever a guest set under the same name. Where the target answers 401, the secret is
+//! read or the token asked for once more; if that gives another one, the request goes out
+//! a second time.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, KeyInit, Mac};
+use ipnet::IpNet;
+use portreeve_model::Instant;
+use portreeve_sandbox::{ClientTls, EgressRefused, OwnRequest, Signature, ToSign, own};
+use serde::{Deserialize, Serialize};
+use sha2::Sha256;
+use tokio::sync::Mutex;
+
+use super::destination::{Asked, Destination};
+use super::resolver::Resolver;
+use super::secret::{Secret, SecretError, SecretSource};
+
+/// How long what a command said is used. It may be a token that ends.
+const COMMAND_KEPT_MS: i64 = 300_000;
+
+/// A token is asked for so long before the old one ends: it has to last for the request.
+const TOKEN_SPARE_MS: i64 = 30_000;
+
+/// How long a token is used whose server does not say.
+const TOKEN_KEPT_MS: i64 = 300_000;
+
+/// A delivery comes back after this long when there is no credential.
+const LATER_MS: u64 = 5_000;
+
+/// How the host proves itself to a target.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, tag = "kind", rename_all = "kebab-case")]
+pub enum CredentialEntry {
+    /// A header with a fixed value.
+    Header {
+        /// Its name.
+        name: String,
+        /// What stands before the secret, for example `Bearer `.
+        #[serde(default)]
+        prefix: String,
+        /// The rest.
+        secret: SecretSource,
+        /// Methods that it goes with; empty means all.
+        #[serde(default)]
+        methods: Vec<String>,
+    },
+    /// Name and password, RFC 7617.
+    Basic {
+        /// The name.
+        user: String,
+        /// The password.
+        secret: SecretSource,
+        /// Methods that it goes with; empty means all.
+        #[serde(default)]
+        methods: Vec<String>,
+    },
+    /// A bearer token for client credentials.
+    Oauth2 {
+        /// Where tokens are.
+        token_url: String,
+        /// Who asks.
+        client_id: String,
+        /// The client's secret.
+        secret: SecretSource,
+        /// What for.
+        scope: Option<String>,
+        /// Special networks that the token server's name may lead to.
+        #[serde(default)]
+        addresses: Vec<IpNet>,
+        /// Methods that it goes with; empty means all.
+        #[serde(default)]
+        methods: Vec<String>,
+    },
+    /// HMAC-SHA256 over the body.
+    Hmac {
+        /// The header that it stands in.
+        header: String,
+        /// What stands before it.
+        #[serde(default)]
+        prefix: String,
+        /// How it is written.
+        #[serde(default)]
+        encoding: Encoding,
+        /// The key.
+        secret: SecretSource,
+        /// Methods that it goes with; empty means all.
+        #[serde(default)]
+        methods: Vec<String>,
+    },
+}
+
+/// How bytes are written in a header.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Encoding {
+    /// Lower case.
+    #[default]
+    Hex,
+    /// With padding.
+    Base64,
+}
+
+impl CredentialEntry {
+    fn secret(&self) -> &SecretSource {
+        match self {
+            Self::Header { secret, .. }
+            | Self::Basic { secret, .. }
+            | Self::Oauth2 { secret, .. }
+            | Self::Hmac { secret, .. } => secret,
+        }
+    }
+
+    fn methods(&self) -> &[String] {
+        match self {
+            Self::Header { methods, .. }
+            | Self::Basic { methods, .. }
+            | Self::Oauth2 { methods, .. }
+            | Self::Hmac { methods, .. } => methods,
+        }
+    }
+
+    /// The header that it stands in.
+    fn header(&self) -> &str {
+        match self {
+            Self::Header { name, .. } | Self::Hmac { header: name, .. } => name,
+            Self::Basic { .. } | Self::Oauth2 { .. } => "authorization",
+        }
+    }
+
+    /// Whether whoever gives tokens is spoken to over TLS.
+    #[must_use]
+    pub fn needs_tls(&self) -> bool {
+        matches!(self, Self::Oauth2 { token_url, .. } if Asked::read(token_url).is_ok_and(|asked| asked.origin.is_https()))
+    }
+
+    /// What is wrong with it beyond its grammar.
+    #[must_use]
+    pub fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+        let hosts = ["host", "content-length", "transfer-encoding", "connection"];
+        let name = self.header().to_ascii_lowercase();
+        if name.is_empty() || !name.bytes().all(token) || hosts.contains(&name.as_str()) {
+            problems.push(format!("`{name}` is no header for a credential"));
+        }
+        if let Self::Basic { user, .. } = self
+            && (user.contains(':') || user.chars().any(char::is_control))
+        {
+            problems
+                .push("`user` has a colon or a control character, which basic authentication cannot say".to_owned());
+        }
+        if let Self::Oauth2 { token_url, .. } = self
+            && let Err(refused) = Asked::read(token_url)
+        {
+            problems.push(format!("`token_url`: {refused}"));
+        }
+        problems
+    }
+}
+
+/// A credential at work.
+pub(super) struct Credential {
+    entry: CredentialEntry,
+    /// Where relative paths begin.
+    base: PathBuf,
+    /// Of the target, for the token server as well.
+    tls: Option<ClientTls>,
+    resolver: Arc<dyn Resolver>,
+    /// What was expensive to get. Held while it is got, so that a hundred deliveries ask once.
+    kept: Mutex<Option<Kept>>,
+}
+
+struct Kept {
+    secret: Secret,
+    until: Instant,
+}
+
+impl Credential {
+    /// Reads its secret once: what no host can read must not become active.
+    pub(super) fn open(
+        entry: CredentialEntry,
+        base: PathBuf,
+        tls: Option<ClientTls>,
+        resolver: Arc<dyn Resolver>,
+    ) -> Result<Self, SecretError> {
+        let secret = entry.secret().read(&base)?;
+        if !matches!(entry, CredentialEntry::Hmac { .. }) {
+            secret.text()?;
+        }
+        Ok(Self { entry, base, tls, resolver, kept: Mutex::new(None) })
+    }
+
+    /// What goes with a request, and the secret that it was made with.
+    pub(super) async fn sign(
+        &self,
+        request: ToSign<'_>,
+        now: Instant,
+    ) -> Result<(Signature, Option<Secret>), EgressRefused> {
+        let reserved = vec!["authorization".to_owned(), self.entry.header().to_owned()];
+        let methods = self.entry.methods();
+        if !methods.is_empty() && !methods.iter().any(|method| method == request.method) {
+            return Ok((Signature { reserved, ..Signature::default() }, None));
+        }
+        let secret = self.current(now).await.map_err(later)?;
+        let value = self.value(&secret, request.body).map_err(|error| later(error.to_string()))?;
+        let secrets = vec![secret.bytes().to_vec(), value.clone().into_bytes(), last_word(&value)];
+        let signature = Signature {
+            headers: vec![(self.entry.header().to_owned(), value)],
+            reserved,
+            secrets,
+            renewable: self.entry.secret().may_change() || matches!(self.entry, CredentialEntry::Oauth2 { .. }),
+        };
+        Ok((signature, Some(secret)))
+    }
+
+    /// Whether there is another secret than the one that was refused.
+    pub(super) async fn renew(&self, refused: &Secret, now: Instant) -> bool {
+        {
+            let mut kept = self.kept.lock().await;
+            // Somebody else may have been faster.
+            if kept.as_ref().is_some_and(|kept| kept.secret == *refused) {
+                *kept = None;
+            }
+        }
+        match self.current(now).await {
+            Ok(secret) => secret != *refused,
+            Err(why) => {
+                tracing::warn!(why, "a credential that was refused could not be renewed");
+                false
+            }
+        }
+    }
+
+    /// The secret or token as it is now.
+    async fn current(&self, now: Instant) -> Result<Secret, String> {
+        let is_token = matches!(self.entry, CredentialEntry::Oauth2 { .. });
+        if !is_token && !self.entry.secret().is_slow() {
+            return self.read().await;
+        }
+        let mut kept = self.kept.lock().await;
+        if let Some(kept) = kept.as_ref().filter(|kept| now < kept.until) {
+            return Ok(kept.secret.clone());
+        }
+        let secret = self.read().await?;
+        let (secret, kept_ms) = if is_token { self.token(&secret).await? } else { (secret, COMMAND_KEPT_MS) };
+        *kept = Some(Kept { secret: secret.clone(), until: now.plus_ms(kept_ms) });
+        Ok(secret)
+    }
+
+    async fn read(&self) -> Result<Secret, String> {
+        let (source, base) = (self.entry.secret().clone(), self.base.clone());
+        let read = tokio::task::spawn_blocking(move || source.read(&base)).await;
+        read.map_err(|_| "the secret was not read".to_owned())?.map_err(|error| error.to_string())
+    }
+
+    fn value(&self, secret: &Secret, body: &[u8]) -> Result<String, SecretError> {
+        Ok(match &self.entry {
+            CredentialEntry::Header { prefix, .. } => format!("{prefix}{}", secret.text()?),
+            CredentialEntry::Basic { user, .. } => {
+                format!("Basic {}", STANDARD.encode(format!("{user}:{}", secret.text()?)))
+            }
+            CredentialEntry::Oauth2 { .. } => format!("Bearer {}", secret.text()?),
+            CredentialEntry::Hmac { prefix, encoding, .. } => {
+                let mut mac = Hmac::<Sha256>::new_from_slice(secret.bytes())
+                    .map_err(|_| SecretError::Length { found: secret.bytes().len() })?;
+                mac.update(body);
+                let mac = mac.finalize().into_bytes();
+                let written = match encoding {
+                    Encoding::Hex => hex::encode(mac),
+                    Encoding::Base64 => STANDARD.encode(mac),
+                };
+                format!("{prefix}{written}")
+            }
+        })
+    }
+
+    /// Asks the token server. What it says when it refuses is not repeated: it may
+    /// repeat what it was told.
+    async fn token(&self, secret: &Secret) -> Result<(Secret, i64), String> {
+        let CredentialEntry::Oauth2 { token_url, client_id, scope, addresses, .. } = &self.entry else {
+            return Err("it is no credential with tokens".to_owned());
+        };
+        let place = Asked::read(token_url).map_err(|refused| refused.to_string())?;
+        let there = Destination::of_the_host(place.origin.clone(), addresses.clone());
+        let found = super::resolved(&*self.resolver, &place.origin).await.map_err(|refused| refused.to_string())?;
+        let pinned = there.pin(&found).map_err(|refused| refused.to_string())?;
+        let name = place.origin.host_text();
+        let tls = match (place.origin.is_https(), &self.tls) {
+            (false, _) => None,
+            (true, Some(tls)) => Some((tls, name.as_str())),
+            (true, None) => return Err("the token server is https, and this target has no TLS".to_owned()),
+        };
+        let form = |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+        let secret = secret.text().map_err(|error| error.to_string())?;
+        let basic = format!("Basic {}", STANDARD.encode(format!("{}:{}", form(client_id), form(secret))));
+        let scope = scope.as_ref().map_or_else(String::new, |scope| format!("&scope={}", form(scope)));
+        let request = OwnRequest {
+            addresses: &pinned,
+            tls,
+            authority: &place.origin.authority(),
+            path_and_query: &place.path_and_query,
+            headers: &[
+                ("authorization", &basic),
+                ("content-type", "application/x-www-form-urlencoded"),
+                ("accept", "application/json"),
+            ],
+            body: format!("grant_type=client_credentials{scope}").into_bytes(),
+        };
+        let (status, body) =
+            own::post(request).await.map_err(|why| format!("no token from `{}`: {why}", place.origin))?;
+        if status != 200 {
+            return Err(format!(
+                "no token from `{}`: it answered {status}; look at `client_id` and secret",
+                place.origin
+            ));
+        }
+        let answer: TokenAnswer = serde_json::from_slice(&body)
+            .map_err(|_| format!("no token from `{}`: its answer is not that of RFC 6749", place.origin))?;
+        if !answer.token_type.eq_ignore_ascii_case("bearer") {
+            return Err(format!("no token from `{}`: it is not of type bearer", place.origin));
+        }
+        let lasts_ms = answer
+            .expires_in
+            .map_or(TOKEN_KEPT_MS, |seconds| seconds.saturating_mul(1_000).saturating_sub(TOKEN_SPARE_MS));
+        Ok((Secret::new(answer.access_token.into_bytes()), lasts_ms))
+    }
+}
+
+/// RFC 6749 5.1; what else is in it is the server's.
+#[derive(Deserialize)]
+struct TokenAnswer {
+    access_token: String,
+    token_type: String,
+    expires_in: Option<i64>,
+}
+
+/// `Basic …` and `Bearer …`: what a target repeats may leave the first word out.
+fn last_word(value: &str) -> Vec<u8> {
+    value.rsplit(' ').next().unwrap_or_default().as_bytes().to_vec()
+}
+
+fn later(why: String) -> EgressRefused {
+    EgressRefused::Later { after_ms: LATER_MS, why: format!("the host has no credential for this target now: {why}") }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+
+    use super::*;
+
+    fn read(text: &str) -> Result<CredentialEntry, serde_json::Error> {
+        serde_json::from_str(text)
+    }
+
+    #[test]
+    fn a_key_without_effect_is_an_error() {
+        read(r#"{"kind": "basic", "user": "a", "secret": {"file": "f"}}"#).unwrap();
+        for text in [
+            r#"{"kind": "basic", "user": "a", "secret": {"file": "f"}, "scope": "x"}"#,
+            r#"{"kind": "basic", "user": "a", "secret": {"file": "f", "env": "e"}}"#,
+            r#"{"kind": "basic", "user": "a", "secret": {"vault": "f"}}"#,
+            r#"{"kind": "basic", "user": "a"}"#,
+            r#"{"kind": "digest", "user": "a", "secret": {"file": "f"}}"#,
+        ] {
+            read(text).unwrap_err();
+        }
+    }
+
+    #[test]
+    fn a_credential_that_no_request_can_carry_is_named() {
+        for (text, what) in [
+            (r#"{"kind": "header", "name": "host", "secret": {"file": "f"}}"#, "no header"),
+            (r#"{"kind": "header", "name": "x y", "secret": {"file": "f"}}"#, "no header"),
+            (r#"{"kind": "hmac", "header": "", "secret": {"file": "f"}}"#, "no header"),
+            (r#"{"kind": "basic", "user": "a:b", "secret": {"file": "f"}}"#, "colon"),
+            (r#"{"kind": "oauth2", "token_url": "login", "client_id": "a", "secret": {"file": "f"}}"#, "token_url"),
+            (
+                r#"{"kind": "oauth2", "token_url": "https://a:b@c/", "client_id": "a", "secret": {"file": "f"}}"#,
+                "token_url",
+            ),
+        ] {
+            let problems = read(text).unwrap().problems();
+            assert!(problems.len() == 1 && problems[0].contains(what), "{text}: {problems:?}");
+        }
+    }
+}

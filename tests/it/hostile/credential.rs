@@ -1,0 +1,268 @@
+//! Credentials: the host's in every direction. What a target repeats, a guest forges or
+//! an operator rotates, the guest never sees one.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use axum::extract::Request;
+use hmac::{Hmac, KeyInit, Mac};
+use portreeve_pipeline::egress::CredentialEntry;
+use portreeve_sandbox::{Call, RequestOutcome};
+use sha2::Sha256;
+use tokio::net::TcpListener;
+
+use super::connector::Border;
+use super::egress::Way;
+use crate::support::{PurchaseOrder, Setup};
+
+const SECRET: &str = "s3cret-Of-the-tests";
+
+fn entry(text: &str) -> CredentialEntry {
+    let entry: CredentialEntry = toml::from_str(text).unwrap();
+    assert!(entry.problems().is_empty(), "{:?}", entry.problems());
+    entry
+}
+
+/// A target that answers by a function of the request: status and body. The body repeats
+/// whatever headers came.
+async fn target(
+    answer: impl Fn(&Request) -> u16 + Clone + Send + Sync + 'static,
+) -> (std::net::SocketAddr, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let seen: Arc<Mutex<Vec<String>>> = Arc::default();
+    let keep = Arc::clone(&seen);
+    let routes = axum::Router::new().fallback(move |request: Request| {
+        let status = hyper::StatusCode::from_u16(answer(&request)).unwrap();
+        let headers = format!("{:?}", request.headers());
+        keep.lock().unwrap().push(headers.clone());
+        let repeated = [("x-repeated", headers.clone())];
+        std::future::ready((status, repeated, headers))
+    });
+    tokio::spawn(axum::serve(listener, routes).into_future());
+    (address, seen)
+}
+
+/// The hostile connector, on its way to a target that wants this credential.
+async fn border(way: &Way, address: std::net::SocketAddr, base: &Path) -> Border {
+    let mut border = Border::new("{}").await;
+    border.target.address = address;
+    way.open(&mut border, &format!("http://{address}"), base);
+    border
+}
+
+async fn post(border: &Border, header: (&str, &str)) -> (String, RequestOutcome) {
+    let settings = [("method", "POST"), ("show", "body"), ("header", header.0), ("header-value", header.1)];
+    border.send(Call::Deliver, &settings).await
+}
+
+#[tokio::test]
+async fn a_secret_goes_to_the_target_and_never_comes_back() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("key"), format!("{SECRET}\n")).unwrap();
+    let mut mac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
+    mac.update(b"");
+    let of_nothing = hex::encode(mac.finalize().into_bytes());
+    for (text, header, sent) in [
+        ("kind = \"header\"\nname = \"x-api-key\"", "x-api-key", SECRET.to_owned()),
+        ("kind = \"header\"\nname = \"authorization\"\nprefix = \"Bearer \"", "x-a", format!("Bearer {SECRET}")),
+        // `portreeve:s3cret-Of-the-tests`
+        ("kind = \"basic\"\nuser = \"portreeve\"", "x-a", "Basic cG9ydHJlZXZlOnMzY3JldC1PZi10aGUtdGVzdHM=".to_owned()),
+        (
+            "kind = \"hmac\"\nheader = \"x-signature\"\nprefix = \"sha256=\"",
+            "x-signature",
+            format!("sha256={of_nothing}"),
+        ),
+    ] {
+        for source in ["{ file = \"key\" }", "{ command = [\"cat\", \"key\"] }"] {
+            let credential = entry(&format!("{text}\nsecret = {source}"));
+            let way = Way { credential: Some(credential), ..Way::granted("") };
+            let (address, seen) = target(|_| 200).await;
+            let border = border(&way, address, folder.path()).await;
+            // A guest's own copy of the header is replaced.
+            let (told, _) = post(&border, (header, "forged")).await;
+            let seen = seen.lock().unwrap().remove(0);
+            assert!(seen.contains(&sent), "{sent} in {seen}");
+            assert!(!seen.contains("forged") || header == "x-a", "{seen}");
+            assert!(told.starts_with("200 "), "{told}");
+            for hidden in [SECRET, sent.as_str(), sent.rsplit(' ').next().unwrap()] {
+                assert!(!told.contains(hidden), "{told}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_credential_goes_with_the_granted_methods_only() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("key"), SECRET).unwrap();
+    let text = "kind = \"header\"\nname = \"x-api-key\"\nmethods = [\"GET\"]\nsecret = { file = \"key\" }";
+    let way = Way { credential: Some(entry(text)), ..Way::granted("") };
+    let (address, seen) = target(|_| 200).await;
+    let border = border(&way, address, folder.path()).await;
+    post(&border, ("x-api-key", "forged")).await;
+    border.send(Call::Find, &[("method", "GET")]).await;
+    let seen = seen.lock().unwrap().clone();
+    assert!(!seen[0].contains(SECRET) && !seen[0].contains("forged"), "{}", seen[0]);
+    assert!(seen[1].contains(SECRET), "{}", seen[1]);
+}
+
+#[tokio::test]
+async fn a_secret_is_rotated_without_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("key");
+    std::fs::write(&file, "first-secret").unwrap();
+    let text = "kind = \"header\"\nname = \"x-api-key\"\nsecret = { file = \"key\" }";
+    let way = Way { credential: Some(entry(text)), ..Way::granted("") };
+    let accepted = Arc::new(Mutex::new("first-secret".to_owned()));
+    let (accepts, rotate) = (Arc::clone(&accepted), file.clone());
+    let (address, seen) = target(move |request| {
+        let shown = request.headers().get("x-api-key").and_then(|value| value.to_str().ok()).unwrap_or_default();
+        if shown == *accepts.lock().unwrap() {
+            return 200;
+        }
+        // The target was faster than the file, which follows while the request is under way.
+        std::fs::write(&rotate, accepts.lock().unwrap().as_str()).unwrap();
+        401
+    })
+    .await;
+    let border = border(&way, address, folder.path()).await;
+    assert!(post(&border, ("x-a", "b")).await.0.starts_with("200"));
+
+    std::fs::write(&file, "second-secret").unwrap();
+    *accepted.lock().unwrap() = "second-secret".to_owned();
+    assert!(post(&border, ("x-a", "b")).await.0.starts_with("200"), "the file is read for each request");
+
+    *accepted.lock().unwrap() = "third-secret".to_owned();
+    let settings = [("act", "send"), ("method", "POST"), ("scheme", "http"), ("path", "/"), ("show", "body")];
+    let (told, crossing) = border.act(Call::Deliver, &settings).await;
+    assert!(told.unwrap().starts_with("200"), "it was read again after the 401");
+    let statuses: Vec<u16> = crossing
+        .requests
+        .iter()
+        .map(|request| match request.outcome {
+            RequestOutcome::Answered { status, .. } => status,
+            _ => 0,
+        })
+        .collect();
+    assert_eq!(statuses, [401, 200], "both are on record");
+    assert_eq!(seen.lock().unwrap().len(), 4);
+}
+
+#[tokio::test]
+async fn a_token_is_asked_for_once_kept_and_asked_for_again_after_a_401() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("key"), SECRET).unwrap();
+    let issued = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&issued);
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let login = listener.local_addr().unwrap();
+    let routes = axum::Router::new().fallback(move |request: Request| {
+        // `portreeve:s3cret-Of-the-tests`
+        assert_eq!(request.headers()["authorization"], "Basic cG9ydHJlZXZlOnMzY3JldC1PZi10aGUtdGVzdHM=");
+        let number = count.fetch_add(1, Ordering::SeqCst) + 1;
+        let token =
+            format!("{{\"access_token\":\"access-token-{number}\",\"token_type\":\"Bearer\",\"expires_in\":3600}}");
+        std::future::ready(token)
+    });
+    tokio::spawn(axum::serve(listener, routes).into_future());
+
+    let text = format!(
+        "kind = \"oauth2\"\ntoken_url = \"http://{login}/token\"\nclient_id = \"portreeve\"\nscope = \"orders write\"\nsecret = {{ file = \"key\" }}"
+    );
+    let way = Way { credential: Some(entry(&text)), ..Way::granted("") };
+    let wanted = Arc::new(Mutex::new("Bearer access-token-1".to_owned()));
+    let wants = Arc::clone(&wanted);
+    let (address, seen) = target(move |request| {
+        let shown = request.headers().get("authorization").and_then(|value| value.to_str().ok());
+        if shown == Some(wants.lock().unwrap().as_str()) { 200 } else { 401 }
+    })
+    .await;
+    let border = border(&way, address, folder.path()).await;
+    for _ in 0..3 {
+        let (told, _) = post(&border, ("x-a", "b")).await;
+        assert!(told.starts_with("200") && !told.contains("access-token"), "{told}");
+    }
+    assert_eq!(issued.load(Ordering::SeqCst), 1);
+
+    // Revoked: one more token, and with it the same request again.
+    *wanted.lock().unwrap() = "Bearer access-token-2".to_owned();
+    let settings = [("act", "send"), ("method", "POST"), ("scheme", "http"), ("path", "/"), ("show", "body")];
+    let (told, crossing) = border.act(Call::Deliver, &settings).await;
+    assert!(told.unwrap().starts_with("200"));
+    assert_eq!((issued.load(Ordering::SeqCst), crossing.requests.len()), (2, 2));
+
+    // No longer wanted at all: once more, and the guest hears of it.
+    *wanted.lock().unwrap() = "nothing".to_owned();
+    let (told, crossing) = border.act(Call::Deliver, &settings).await;
+    assert!(told.unwrap().starts_with("401"));
+    assert_eq!((issued.load(Ordering::SeqCst), crossing.requests.len()), (3, 2));
+
+    // Out of date: before it ends.
+    *wanted.lock().unwrap() = "Bearer access-token-4".to_owned();
+    way.clock.advance_to(crate::support::MORNING.plus_ms(3_600_000 - 30_000));
+    assert!(post(&border, ("x-a", "b")).await.0.starts_with("200"));
+    assert_eq!(issued.load(Ordering::SeqCst), 4);
+    assert!(!format!("{:?}", seen.lock().unwrap()).contains(SECRET), "the client's secret is the token server's");
+}
+
+#[tokio::test]
+async fn a_credential_that_cannot_be_had_holds_the_request_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("key");
+    std::fs::write(&file, SECRET).unwrap();
+    let text = "kind = \"header\"\nname = \"x-api-key\"\nsecret = { file = \"key\" }";
+    let way = Way { credential: Some(entry(text)), ..Way::granted("") };
+    let (address, seen) = target(|_| 200).await;
+    let border = border(&way, address, folder.path()).await;
+    std::fs::remove_file(&file).unwrap();
+    let (_, outcome) = post(&border, ("x-a", "b")).await;
+    let RequestOutcome::Deferred { why, .. } = outcome else { panic!("{outcome:?}") };
+    assert!(why.contains("the secret cannot be read from"), "{why}");
+    assert!(seen.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_secret_is_in_no_file_of_the_host_and_in_no_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("key");
+    std::fs::write(&key, SECRET).unwrap();
+    let credential = format!(
+        "\n[target.credential]\nkind = \"basic\"\nuser = \"portreeve\"\nsecret = {{ file = \"{}\" }}\n",
+        key.display()
+    );
+    let host = Setup::demo().append("portreeve.toml", &credential).start().await;
+    host.decide_orders(&[PurchaseOrder::clean("PO-1")]).await;
+    host.deliver_all().await;
+    assert_eq!(host.order("PO-1").await.deliveries[0].state, "delivered");
+    let mut looked = 0;
+    let mut folders = vec![host.folder().to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let bytes = std::fs::read(&path).unwrap();
+            for hidden in [SECRET, "cG9ydHJlZXZlOnMzY3JldC1PZi10aGUtdGVzdHM="] {
+                let found = bytes.windows(hidden.len()).any(|window| window == hidden.as_bytes());
+                assert!(!found, "{hidden} in {}", path.display());
+            }
+            looked += 1;
+        }
+    }
+    assert!(looked > 10, "{looked}");
+    let text =
+        format!("{}{:?}{:?}", host.host.pipeline.metrics.text(&[]), host.exceptions().await, host.leaves().await);
+    assert!(!text.contains(SECRET));
+
+    // A start that fails does not say it either.
+    let broken = credential.replace("portreeve\"", "a:b\"");
+    let refused = format!("{:#}", Setup::demo().append("portreeve.toml", &broken).try_start().await.err().unwrap());
+    assert!(refused.contains("`user` has a colon") && !refused.contains(SECRET), "{refused}");
+    std::fs::remove_file(&key).unwrap();
+    let refused = format!("{:#}", Setup::demo().append("portreeve.toml", &credential).try_start().await.err().unwrap());
+    assert!(refused.contains("credential of target `erp`") && refused.contains("cannot be read from"), "{refused}");
+}
