@@ -34,6 +34,8 @@ mod demo_files;
 
 mod hostile;
 
+mod foreign;
+
 mod manifests;
 
 mod road;

@@ -215,7 +215,11 @@ impl Setup {
 
     /// Adds a plugin with what it is granted, as inline TOML: `{ log = true }`.
     pub(crate) fn plugin(self, name: &str, grant: &str) -> Self {
-        let component = component(name);
+        self.plugin_at(name, &component(name), grant)
+    }
+
+    /// The same with a component from elsewhere.
+    pub(crate) fn plugin_at(self, name: &str, component: &Path, grant: &str) -> Self {
         let entry =
             format!("\n[[plugin]]\nname = \"{name}\"\ncomponent = \"{}\"\ngrant = {grant}\n", component.display());
         // Whoever may send anything may send it to the ERP.

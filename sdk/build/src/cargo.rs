@@ -21,7 +21,7 @@ use crate::{BuildError, Plugin};
 /// waits, measured over nine plugins: fat link-time optimisation takes 2.3 times
 /// as long for components that are a sixth smaller, one code generation unit 1.5
 /// times as long for a twentieth.
-const PROFILE: [&str; 7] = [
+pub const PROFILE: [&str; 7] = [
     "profile.release.opt-level=\"s\"",
     "profile.release.lto=false",
     "profile.release.codegen-units=16",

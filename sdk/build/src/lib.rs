@@ -30,6 +30,7 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+pub use cargo::PROFILE;
 pub use error::BuildError;
 pub use manifest::{
     CONTRACT, Handles, Imports, Kind, Limits, MANIFEST_BYTES_MAX, Manifest, ManifestError, PluginTable,
