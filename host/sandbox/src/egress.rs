@@ -274,7 +274,7 @@ impl Exchange<'_> {
     async fn complete(&self, request: Request<WasiBody>) -> Result<(Head, Bytes), Failed> {
         let (parts, body) = request.into_parts();
         let late = Duration::from_millis(self.limits.http_total_ms);
-        let collected = self.collect(body, self.limits.http_request_bytes, late);
+        let collected = self.collect(body, self.limits.http_request_bytes, Duration::MAX);
         let body = match tokio::time::timeout(late, collected).await {
             Ok(Ok(body)) => body,
             Ok(Err(Stopped::Beyond(beyond))) => {
@@ -297,7 +297,7 @@ impl Exchange<'_> {
         request: Request<Full<Bytes>>,
         options: &RequestOptions,
     ) -> Result<(Response<Incoming>, Open, Place), Failed> {
-        let wait = options.first_byte_timeout.unwrap_or(Duration::from_millis(self.limits.http_total_ms));
+        let wait = options.first_byte_timeout.unwrap_or(Duration::MAX);
         let mut unsent = request;
         for place in permitted.places() {
             let Some(mut open) = self.connections.take(&place).await else { continue };
@@ -359,7 +359,7 @@ impl Exchange<'_> {
             let beyond = Beyond { found: to_u64(fields), allowed };
             return Err(failed(Error::HttpResponseHeaderSectionSize(None), format!("the answer's headers: {beyond}")));
         }
-        let patience = options.between_bytes_timeout.unwrap_or(Duration::from_millis(self.limits.http_total_ms));
+        let patience = options.between_bytes_timeout.unwrap_or(Duration::MAX);
         let collected = self.collect(body, self.limits.http_response_bytes, patience).await;
         let body = collected.map_err(|stopped| match stopped {
             Stopped::Broken => failed(Error::HttpResponseBodySize(None), "the answer broke off".to_owned()),

@@ -148,5 +148,5 @@ fn relative(folder: &Path) -> std::path::PathBuf {
 #[test]
 fn the_demos_folder_as_it_lies_is_refused_with_where_a_whole_one_is() {
     let refused = Proposed::read(&tree().demo()).err().unwrap().to_string();
-    assert!(refused.contains("is not a digest") && refused.contains("`demo --data-dir DIR`"), "{refused}");
+    assert!(refused.contains("is no origin") && refused.contains("`demo --data-dir DIR`"), "{refused}");
 }
