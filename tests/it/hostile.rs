@@ -17,8 +17,8 @@ mod loading;
 
 mod limits;
 
-mod data;
 mod artifact;
+mod data;
 
 mod credential;
 

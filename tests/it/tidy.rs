@@ -46,6 +46,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("plugins/scorers/*", &["sdk/rust", "plugins/lib/*"]),
     ("plugins/lib/*", &["sdk/rust", "plugins/lib/*"]),
     ("tests/guests/*", &["sdk/rust", "plugins/lib/*"]),
+    ("tests/foreign/*", &[]),
     ("tests/bench", &["*"]),
     ("tests", &["*"]),
 ];

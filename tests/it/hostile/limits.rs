@@ -18,6 +18,9 @@ use tokio::task::JoinSet;
 use super::{road, scoring};
 use crate::support::{MORNING, PurchaseOrder, Setup, component, tree, x12_of};
 
+/// Tries every limit of a grant by itself, from a table.
+const EACH: &str = "invariant_3_the_guest_is_an_adversary_every_limit_of_a_grant_binds";
+
 /// Each limit with the attacks that try it: one of the road by its name, or a test in
 /// this folder by its own. A limit that is not here has no hostile guest, and the test
 /// below says so.
@@ -38,9 +41,19 @@ const TRIED: &[(&str, &[&str])] = &[
     ("output_items", &["many-items"]),
     ("handles", &["handle-leak", "requests_handles_and_numbers_are_counted"]),
     ("numbers", &["number-flood", "requests_handles_and_numbers_are_counted"]),
+    ("kv_keys", &["a_flood_of_state_ends_at_the_limit_of_an_order_and_the_order_goes_on"]),
+    ("kv_value_bytes", &[EACH]),
+    ("kv_bytes", &[EACH]),
+    ("artifact_bytes", &[EACH]),
     ("http_requests", &["requests_handles_and_numbers_are_counted"]),
     ("http_request_bytes", &["a_body_without_an_end_is_refused_in_either_direction"]),
-    ("http_response_bytes", &["a_body_without_an_end_is_refused_in_either_direction"]),
+    (
+        "http_response_bytes",
+        &["a_body_without_an_end_is_refused_in_either_direction", "an_endless_body_ends_at_the_limit"],
+    ),
+    ("http_header_bytes", &["headers_are_bounded_in_both_directions_by_the_plugins_own_limit"]),
+    ("http_connect_ms", &[EACH]),
+    ("http_total_ms", &["a_target_that_drips_or_falls_silent_is_cut_in_time"]),
     ("http_bytes", &["all_exchanges_of_a_call_together_are_bounded"]),
 ];
 
@@ -48,7 +61,8 @@ const TRIED: &[(&str, &[&str])] = &[
 fn every_limit_has_a_hostile_guest_that_tries_it() {
     let attacks = road::attacks();
     let folder = tree().root().join("tests/it/hostile");
-    let mut tests = std::fs::read_to_string(folder.with_extension("rs")).unwrap();
+    let each = folder.with_file_name("invariants").join("bounded.rs");
+    let mut tests = [folder.with_extension("rs"), each].map(|file| std::fs::read_to_string(file).unwrap()).concat();
     for file in std::fs::read_dir(folder).unwrap() {
         tests.push_str(&std::fs::read_to_string(file.unwrap().path()).unwrap());
     }
