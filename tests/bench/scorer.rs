@@ -1,4 +1,4 @@
-//! The scorer that the benchmarks call.
+//! The plugins that the benchmarks call.
 
 use std::io;
 use std::path::PathBuf;
@@ -9,7 +9,17 @@ use portreeve_build::BuildOptions;
 ///
 /// # Errors
 /// When it cannot be built or read.
+#[expect(clippy::allow_attributes, reason = "not every benchmark calls it")]
+#[allow(dead_code, reason = "not every benchmark calls it")]
 pub(crate) fn build() -> io::Result<Vec<u8>> {
+    build_at("plugins/scorers/fraud")
+}
+
+/// The plugin in this folder of the workspace.
+///
+/// # Errors
+/// When it cannot be built or read.
+pub(crate) fn build_at(folder: &str) -> io::Result<Vec<u8>> {
     // Cargo sets it when it runs a benchmark; the path is not compiled in.
     let bench = std::env::var("CARGO_MANIFEST_DIR").map_err(|_| io::Error::other("run it with `cargo bench`"))?;
     let bench = PathBuf::from(bench);
@@ -17,9 +27,8 @@ pub(crate) fn build() -> io::Result<Vec<u8>> {
         bench.ancestors().nth(2).ok_or_else(|| io::Error::other("the benchmark is not in its workspace"))?;
     let target = workspace.join("target").join("guests");
     let options = BuildOptions { target_dir: &target, offline: false, progress: &|_| {} };
-    let built =
-        portreeve_build::build(&[workspace.join("plugins/scorers/fraud")], &options).map_err(io::Error::other)?;
-    let scorer = built.first().ok_or_else(|| io::Error::other("nothing was built"))?;
-    std::fs::read(&scorer.component)
-        .map_err(|error| io::Error::other(format!("failed to read `{}`: {error}", scorer.component.display())))
+    let built = portreeve_build::build(&[workspace.join(folder)], &options).map_err(io::Error::other)?;
+    let plugin = built.first().ok_or_else(|| io::Error::other("nothing was built"))?;
+    std::fs::read(&plugin.component)
+        .map_err(|error| io::Error::other(format!("failed to read `{}`: {error}", plugin.component.display())))
 }

@@ -274,8 +274,8 @@ limits! {
         stops "taking every sandbox, for example while the target hangs";
 
     /// Calls of a plugin in a second, after a rest as many at once. One more has to be
-    /// tried again. The default is what one store can commit.
-    calls_per_second: "calls a second", default 20_000, max 1_000_000, binds All,
+    /// tried again. The default is more than one store can commit.
+    calls_per_second: "calls a second", default 50_000, max 1_000_000, binds All,
         stops "a flood of calls that are cheap one by one and take the processors together";
 
     /// Calls of host functions. The functions of `wasi:http` and the `wasi:io` behind it are

@@ -550,12 +550,14 @@ async fn what_is_allowed_without_effect_is_said_when_it_becomes_active() {
     let forbidden = route.replace("permit (", "forbid (");
     let setup = Setup::demo()
         .replace("policies.cedar", route, &forbidden)
+        .grant("margin", "{ lookup = [\"item\"], limits = { wall_ms = 5001 } }")
         .plugin("well-behaved", "{ log = true, lookup = [\"customer\"] }");
     let (warnings, told) = init(setup).await;
     let warnings: Vec<&str> = warnings.as_array().unwrap().iter().map(|warning| warning.as_str().unwrap()).collect();
-    let [grant, plugin] = warnings[..] else { panic!("{warnings:?}") };
+    let [grant, plugin, limit] = warnings[..] else { panic!("{warnings:?}") };
     assert!(grant.contains("grant `fraud-before-release` lets `fraud` route, and no policy permits it"), "{grant}");
     assert!(plugin.contains("plugin `well-behaved` is used by no channel and no target"), "{plugin}");
+    assert!(limit.contains("the grant of `margin` gives `wall_ms` = 5001"), "{limit}");
     assert!(warnings.iter().all(|warning| told.contains(&format!("warning: {warning}"))), "{told}");
 }
 
