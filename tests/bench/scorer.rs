@@ -5,21 +5,11 @@ use std::path::PathBuf;
 
 use portreeve_build::BuildOptions;
 
-/// The fraud scorer, built as a plugin author would build it.
+/// The plugin in this folder of the workspace, built as its author would build it.
 ///
 /// # Errors
 /// When it cannot be built or read.
-#[expect(clippy::allow_attributes, reason = "not every benchmark calls it")]
-#[allow(dead_code, reason = "not every benchmark calls it")]
-pub(crate) fn build() -> io::Result<Vec<u8>> {
-    build_at("plugins/scorers/fraud")
-}
-
-/// The plugin in this folder of the workspace.
-///
-/// # Errors
-/// When it cannot be built or read.
-pub(crate) fn build_at(folder: &str) -> io::Result<Vec<u8>> {
+pub(crate) fn build(folder: &str) -> io::Result<Vec<u8>> {
     // Cargo sets it when it runs a benchmark; the path is not compiled in.
     let bench = std::env::var("CARGO_MANIFEST_DIR").map_err(|_| io::Error::other("run it with `cargo bench`"))?;
     let bench = PathBuf::from(bench);

@@ -126,7 +126,7 @@ pub(crate) struct Guests {
 impl Guests {
     pub(crate) fn build() -> Result<Self> {
         let build = |name: &str| {
-            plugins::build_at(&format!("tests/guests/{name}")).with_context(|| format!("failed to build `{name}`"))
+            plugins::build(&format!("tests/guests/{name}")).with_context(|| format!("failed to build `{name}`"))
         };
         Ok(Self {
             scorer_shell: build("trap")?,

@@ -120,7 +120,7 @@ impl Lookup for OneRow {
 
 impl Bench {
     fn new() -> Result<Self> {
-        let component = scorer::build()?;
+        let component = scorer::build("plugins/scorers/fraud")?;
         let request = payload::request()?;
         let row = Arc::new(Row(payload::row()?));
 
