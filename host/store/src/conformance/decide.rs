@@ -285,6 +285,28 @@ pub(crate) async fn what_is_wrong_with_one_payload_is_in_its_place(maker: impl M
     assert_eq!(bytes, b"event");
 }
 
+pub(crate) async fn what_is_lost_of_one_stops_no_other(maker: impl Maker) {
+    let store = maker.open().await;
+    release(&store, 1, "PO-1", &[("erp", "order")]).await;
+    release(&store, 11, "PO-2", &[("erp", "order")]).await;
+    let lost = store.order(order_id("PO-1")).await.unwrap().unwrap().event;
+    let entry = input(21, &["PO-3", "PO-4"]);
+    let (whole, first) = (entry.payload.sealed.commitment(), entry.documents[0].payload.sealed.commitment());
+    keep(&store, entry).await;
+    for commitment in [lost.commitment, whole, first] {
+        maker.harm(Harm::Lose(commitment));
+    }
+    let documents = store.undecided(ALL, &[]).await.unwrap();
+    assert!(documents[0].body().unwrap_err().contains("is missing"), "{:?}", documents[0].body());
+    assert_eq!(documents[1].body(), Ok(b"body of PO-4".as_slice()));
+    let permits = claim(&store, 0).await;
+    let events = store.payloads(permits.iter().map(|permit| permit.event()).collect()).await.unwrap();
+    assert!(matches!(&events[..], [Err(StoreError::Damaged(_)), Ok(_)]), "{events:?}");
+    assert_eq!(store.kept_inputs(NOW.plus_ms(1_000), None, ALL).await.unwrap().len(), 3);
+    // Whoever asks for the order itself hears of it.
+    assert!(matches!(store.order(order_id("PO-1")).await, Err(StoreError::Damaged(_))));
+}
+
 pub(crate) async fn a_decision_keeps_what_its_rows_name(maker: impl Maker) {
     let store = maker.open().await;
     keep(&store, input(1, &["PO-1"])).await;

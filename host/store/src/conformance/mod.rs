@@ -72,6 +72,8 @@ pub(crate) enum Harm {
     Erase(Digest),
     /// A payload's bytes are changed.
     Damage(Digest),
+    /// A payload is not there any more.
+    Lose(Digest),
 }
 
 /// Runs all cases with a maker, each as a test of its own.
@@ -86,7 +88,7 @@ macro_rules! suite {
                 of_a_business_key_the_next_document_waits_for_the_first,
                 documents_are_left_out_and_stand_before_those_of_their_key_all_the_same, a_second_decision_about_a_document_hears_of_the_first,
                 a_decision_that_fails_leaves_its_neighbours, an_erased_or_damaged_document_comes_without_its_bytes,
-                what_is_wrong_with_one_payload_is_in_its_place, a_decision_keeps_what_its_rows_name,
+                what_is_wrong_with_one_payload_is_in_its_place, what_is_lost_of_one_stops_no_other, a_decision_keeps_what_its_rows_name,
                 what_comes_about_an_order_stands_beside_it_in_journal_order, orders_are_paged_in_journal_order, history_is_of_lower_positions_and_of_one_customer,
                 usage_counts_each_order_once_and_each_budget_apart, a_subject_is_found_in_everything_that_is_about_it;
             deliver: of_each_order_the_oldest_delivery_is_claimed_when_it_is_due,

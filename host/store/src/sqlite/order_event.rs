@@ -175,9 +175,9 @@ pub(super) fn list(connection: &Connection, order: &str) -> Result<Vec<OrderEven
             "SELECT order_event.position, order_event.kind, input.id, document.received_at, decided_at,
                     event.commitment, event.id, decision.commitment, decision.id, leaf.id
              FROM order_event JOIN document ON document.position = order_event.position
-                  JOIN input ON input.seq = document.input JOIN leaf ON leaf.seq = order_event.leaf
-                  JOIN payload AS event ON event.id = order_event.event
-                  JOIN payload AS decision ON decision.id = order_event.decision
+                  JOIN input ON input.seq = document.input LEFT JOIN leaf ON leaf.seq = order_event.leaf
+                  LEFT JOIN payload AS event ON event.id = order_event.event
+                  LEFT JOIN payload AS decision ON decision.id = order_event.decision
              WHERE order_event.position IN (
                  SELECT position FROM order_event WHERE order_id = ?1 ORDER BY position DESC LIMIT ?2)
              ORDER BY order_event.position",
@@ -196,9 +196,9 @@ pub(super) fn list(connection: &Connection, order: &str) -> Result<Vec<OrderEven
             input: InputId(digest(row, 2).map_err(failed)?),
             received_at: Instant(row.get(3).map_err(failed)?),
             decided_at: Instant(row.get(4).map_err(failed)?),
-            event: payload_ref(row, 5).map_err(failed)?,
-            decision: payload_ref(row, 7).map_err(failed)?,
-            leaf: digest(row, 9).map_err(failed)?,
+            event: payload_ref(row, 5).map_err(|error| damaged("an order's later event", &error))?,
+            decision: payload_ref(row, 7).map_err(|error| damaged("the decision on a later event", &error))?,
+            leaf: digest(row, 9).map_err(|error| damaged("the leaf of a later event", &error))?,
         });
     }
     Ok(events)

@@ -68,7 +68,7 @@ pub(super) fn kept_inputs(
 
 fn kept() -> String {
     format!(
-        "SELECT id, (SELECT commitment FROM payload WHERE payload.id = input.payload), payload, received_at, (SELECT count(*) FROM document WHERE document.input = input.seq), {FINISHED}
+        "SELECT id, coalesce((SELECT commitment FROM payload WHERE payload.id = input.payload), zeroblob(32)), payload, received_at, (SELECT count(*) FROM document WHERE document.input = input.seq), {FINISHED}
          FROM input INDEXED BY input_kept
          WHERE forgotten_at IS NULL AND received_at < ?1 AND (received_at, id) > (?2, ?3)
          ORDER BY received_at, id LIMIT ?4"

@@ -242,9 +242,12 @@ pub(super) fn lease_numbers(tx: &Connection, range: &str, count: u32) -> Result<
 
 // --- decide ------------------------------------------------------------------------------------
 
+// A payload that is gone is the fate of the document or delivery that has it, and of no
+// other: it comes with a commitment that nothing has, and opening it says what is wrong.
 pub(super) const UNDECIDED: &str =
     "SELECT position, input.id, idx, document.channel, document.sender, document.received_at, key, partner,
-            kind, content, document.payload, (SELECT commitment FROM payload WHERE payload.id = input.payload)
+            kind, content, document.payload,
+            coalesce((SELECT commitment FROM payload WHERE payload.id = input.payload), zeroblob(32))
      FROM document JOIN input ON input.seq = document.input
      WHERE state = 'undecided' AND position NOT IN (SELECT value FROM json_each(?2))
      ORDER BY position LIMIT ?1";
@@ -715,7 +718,8 @@ fn claim_one(tx: &Connection, seq: i64, now: Instant, lease_until: Instant) -> R
                     deadline_from = CASE epoch WHEN 0 THEN max(deadline_from, ?3) ELSE deadline_from END
              WHERE seq = ?1
              RETURNING order_seq, order_id, target, kind, event,
-                       (SELECT commitment FROM payload WHERE payload.id = event), attempts, epoch, unresolved,
+                       coalesce((SELECT commitment FROM payload WHERE payload.id = event), zeroblob(32)), attempts,
+                       epoch, unresolved,
                        deadline_from, attempts_before, doubts, state = 'withheld'",
         )
         .map_err(failed)?

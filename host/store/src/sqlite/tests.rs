@@ -72,6 +72,7 @@ impl Maker for Folder {
             Harm::Erase(commitment) => {
                 ("DELETE FROM payload_key WHERE payload = (SELECT id FROM payload WHERE commitment = ?1)", commitment)
             }
+            Harm::Lose(commitment) => ("DELETE FROM payload WHERE commitment = ?1", commitment),
             Harm::Damage(commitment) => ("UPDATE payload SET ciphertext = x'00' WHERE commitment = ?1", commitment),
         };
         assert_eq!(self.raw().execute(sql, [commitment.as_bytes()]).unwrap(), 1);
