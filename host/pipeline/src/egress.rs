@@ -145,10 +145,12 @@ impl Outbound {
                 move |after_ms| EgressRefused::Later { after_ms, why }
             };
             let (all, one) = (allowance.requests_per_second, there.requests_per_second);
-            let bucket = pace.hosts.entry(origin.clone()).or_default();
-            bucket.take(one, now).map_err(too_fast("requests_per_second` of its [[plugin.egress]]", one))?;
+            // The plugin's own bucket first: what it may not send takes nothing from the others
+            // that share its host.
             let bucket = pace.plugins.entry(plugin.clone()).or_default();
             bucket.take(all, now).map_err(too_fast("requests_per_second` of its [[plugin]]", all))?;
+            let bucket = pace.hosts.entry(origin.clone()).or_default();
+            bucket.take(one, now).map_err(too_fast("requests_per_second` of its [[plugin.egress]]", one))?;
             *breaker = probe;
             Ok(turn)
         })

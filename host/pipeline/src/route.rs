@@ -258,6 +258,12 @@ impl Target {
         let mut problems = Vec::new();
         let credential = self.credential.iter().flat_map(CredentialEntry::problems);
         problems.extend(credential.map(|problem| format!("the credential of target `{}`: {problem}", self.id)));
+        if self.credential.is_some() && !self.origin.is_private() {
+            problems.push(format!(
+                "target `{}` has a credential and its origin is http, where everybody on the way can read it; write `https://…`",
+                self.id
+            ));
+        }
         let tls = &self.tls;
         if tls.certificate.is_some() != tls.key.is_some() {
             problems.push(format!("`tls` of target `{}` needs both of `certificate` and `key`, or none", self.id));

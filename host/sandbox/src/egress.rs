@@ -33,6 +33,18 @@ use crate::outcome::{Call, RecordedRequest, RequestOutcome};
 use crate::plugin::{Loaded, PluginSpec};
 use crate::tls::NotProven;
 
+/// Headers by which some servers take a request for another one than it says: the
+/// method and the path that were checked would not be those that count.
+const MEANS_ANOTHER_REQUEST: [&str; 7] = [
+    "x-http-method-override",
+    "x-http-method",
+    "x-method-override",
+    "x-original-url",
+    "x-rewrite-url",
+    "x-forwarded-host",
+    "x-forwarded-prefix",
+];
+
 /// Bytes of a secret from which on it is looked for in answers: a shorter one occurs
 /// by chance, and nobody could read an answer any more.
 const SECRET_BYTES_MIN: usize = 8;
@@ -108,7 +120,10 @@ fn push(requests: &Requests, record: RecordedRequest, allowed: u64) -> Option<us
 impl WasiHttpHooks for Sender {
     fn forbidden_header_filter(&mut self) -> ForbiddenHeaderFilter {
         Arc::new(|name| {
-            *name == header::AUTHORIZATION || *name == header::COOKIE || DEFAULT_FORBIDDEN_HEADERS.contains(name)
+            *name == header::AUTHORIZATION
+                || *name == header::COOKIE
+                || MEANS_ANOTHER_REQUEST.contains(&name.as_str())
+                || DEFAULT_FORBIDDEN_HEADERS.contains(name)
         })
     }
 

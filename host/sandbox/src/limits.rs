@@ -351,8 +351,9 @@ limits! {
         stops "a million header fields, which live in the host and not in the guest; a target sends as many as it likes";
 
     /// Milliseconds until a target's name is resolved, and again until a connection to
-    /// it stands, TLS included.
-    http_connect_ms: "ms", default 5_000, max 60_000, binds Connectors,
+    /// it stands, TLS included. Both together by default end before `wall_ms` does: a target
+    /// that is not there is then known to have seen nothing.
+    http_connect_ms: "ms", default 2_000, max 60_000, binds Connectors,
         stops "a target that drops packets and uses up the whole call";
 
     /// Milliseconds of one request, from the end of its body to the end of the answer,

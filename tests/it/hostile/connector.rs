@@ -286,7 +286,8 @@ async fn what_an_export_may_send_is_its_own_and_the_manifests_choice() {
 #[tokio::test]
 async fn credentials_are_the_hosts_in_both_directions() {
     let border = Border::new("{}").await;
-    for header in ["authorization", "Authorization", "cookie", "host", "proxy-authorization"] {
+    let others = ["X-HTTP-Method-Override", "x-http-method", "x-original-url", "x-rewrite-url", "x-forwarded-host"];
+    for header in ["authorization", "Authorization", "cookie", "host", "proxy-authorization"].iter().chain(&others) {
         let send = [("act", "send"), ("method", "POST"), ("path", "/"), ("header", header), ("header-value", "guest")];
         let told = border.try_act(&send).await.unwrap();
         assert!(told.starts_with("header: ") && told.contains("Forbidden"), "{header}: {told}");

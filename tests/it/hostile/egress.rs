@@ -57,6 +57,8 @@ impl Resolver for Answers {
 pub(super) struct Way {
     /// A [`Destination`] without its origin.
     pub(super) granted: &'static str,
+    /// Of all requests of the connector.
+    pub(super) requests_per_second: u32,
     pub(super) tls: Option<ClientTls>,
     pub(super) credential: Option<CredentialEntry>,
     pub(super) resolver: Arc<Answers>,
@@ -68,6 +70,7 @@ impl Way {
     pub(super) fn granted(granted: &'static str) -> Self {
         Self {
             granted,
+            requests_per_second: plugin_requests_per_second_default(),
             tls: None,
             credential: None,
             resolver: Arc::default(),
@@ -85,8 +88,7 @@ impl Way {
         let destination = format!("origin = \"{origin}\"\n{}", self.granted);
         let destination: Destination = toml::from_str(&destination).unwrap();
         assert!(destination.problems().is_empty(), "{:?}", destination.problems());
-        let requests_per_second = plugin_requests_per_second_default();
-        let allowance = Allowance { destinations: vec![destination], requests_per_second };
+        let allowance = Allowance { destinations: vec![destination], requests_per_second: self.requests_per_second };
         let to = WayTo {
             origin: Origin::parse(origin).unwrap(),
             tls: self.tls.clone(),
@@ -374,6 +376,20 @@ async fn a_second_has_so_many_requests_and_the_rest_comes_later() {
     way.clock.advance_to(MORNING.plus_ms(1_000));
     assert!(send().await.0.contains("answered 200"));
     assert_eq!(border.target.seen().len(), 4);
+}
+
+#[tokio::test]
+async fn a_plugin_that_may_send_no_more_takes_nothing_from_the_others_of_its_target() {
+    let way = Way { requests_per_second: 1, ..Way::granted("requests_per_second = 3") };
+    let mut border = Border::new("{}").await;
+    let origin = format!("http://{}", border.target.address);
+    way.open(&mut border, &origin, Path::new("."));
+    let send = async || border.send(Call::Find, &[("method", "GET")]).await.1;
+    assert!(matches!(send().await, RequestOutcome::Answered { .. }));
+    for _ in 0..5 {
+        let RequestOutcome::Deferred { why, .. } = send().await else { panic!("beyond its rate") };
+        assert!(why.contains("of its [[plugin]]"), "its own bucket is what is empty: {why}");
+    }
 }
 
 #[tokio::test]

@@ -178,10 +178,14 @@ impl CredentialEntry {
             problems
                 .push("`user` has a colon or a control character, which basic authentication cannot say".to_owned());
         }
-        if let Self::Oauth2 { token_url, .. } = self
-            && let Err(refused) = Asked::read(token_url)
-        {
-            problems.push(format!("`token_url`: {refused}"));
+        if let Self::Oauth2 { token_url, .. } = self {
+            match Asked::read(token_url) {
+                Ok(asked) if asked.origin.is_private() => {}
+                Ok(_) => problems.push(
+                    "`token_url` is http, where everybody on the way can read the secret; write `https://…`".to_owned(),
+                ),
+                Err(refused) => problems.push(format!("`token_url`: {refused}")),
+            }
         }
         problems
     }
@@ -350,6 +354,7 @@ impl Credential {
         }
         let lasts_ms = answer
             .expires_in
+            .and_then(|lasts| lasts.seconds())
             .map_or(TOKEN_KEPT_MS, |seconds| seconds.saturating_mul(1_000).saturating_sub(TOKEN_SPARE_MS));
         Ok((Secret::new(answer.access_token.into_bytes()), lasts_ms))
     }
@@ -360,7 +365,26 @@ impl Credential {
 struct TokenAnswer {
     access_token: String,
     token_type: String,
-    expires_in: Option<i64>,
+    expires_in: Option<Lasts>,
+}
+
+/// Seconds: a number, or as some servers have it a text. What is neither is as good as nothing.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Lasts {
+    Number(i64),
+    Text(String),
+    Other(serde::de::IgnoredAny),
+}
+
+impl Lasts {
+    fn seconds(&self) -> Option<i64> {
+        match self {
+            Self::Number(seconds) => Some(*seconds),
+            Self::Text(text) => text.parse().ok(),
+            Self::Other(_) => None,
+        }
+    }
 }
 
 /// `Basic …` and `Bearer …`: what a target repeats may leave the first word out.
@@ -397,6 +421,17 @@ mod tests {
     }
 
     #[test]
+    fn a_token_lasts_what_the_server_says_as_number_or_text() {
+        for (lasts, seconds) in
+            [("3599", Some(3_599)), ("\"3599\"", Some(3_599)), ("3599.5", None), ("\"soon\"", None), ("null", None)]
+        {
+            let text = format!(r#"{{"access_token": "a", "token_type": "Bearer", "expires_in": {lasts}}}"#);
+            let answer: TokenAnswer = serde_json::from_str(&text).unwrap();
+            assert_eq!(answer.expires_in.and_then(|lasts| lasts.seconds()), seconds, "{lasts}");
+        }
+    }
+
+    #[test]
     fn a_credential_that_no_request_can_carry_is_named() {
         for (text, what) in [
             (r#"{"kind": "header", "name": "host", "secret": {"file": "f"}}"#, "no header"),
@@ -407,6 +442,10 @@ mod tests {
             (
                 r#"{"kind": "oauth2", "token_url": "https://a:b@c/", "client_id": "a", "secret": {"file": "f"}}"#,
                 "token_url",
+            ),
+            (
+                r#"{"kind": "oauth2", "token_url": "http://login.example/", "client_id": "a", "secret": {"file": "f"}}"#,
+                "write `https://…`",
             ),
         ] {
             let problems = read(text).unwrap().problems();

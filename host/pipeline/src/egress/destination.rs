@@ -276,6 +276,16 @@ impl Origin {
         self.https
     }
 
+    /// Whether nobody on the way can read what is sent: it is encrypted, or stays on this machine.
+    pub(crate) fn is_private(&self) -> bool {
+        self.https
+            || match &self.host {
+                Host::Domain(_) => false,
+                Host::Ipv4(address) => address.is_loopback(),
+                Host::Ipv6(address) => address.is_loopback(),
+            }
+    }
+
     /// The name to resolve; none for a literal address.
     pub(crate) fn name(&self) -> Option<&str> {
         match &self.host {
