@@ -12,6 +12,8 @@
 
 mod support;
 
+mod drawn;
+
 mod invariants;
 
 mod tidy;
@@ -61,3 +63,5 @@ mod erp;
 mod front;
 
 mod airgap;
+
+mod packages;

@@ -26,6 +26,10 @@ pub mod files;
 
 pub mod output;
 
+pub mod packages;
+
+pub mod publisher;
+
 pub mod reference;
 
 pub mod source_tree;

@@ -18,7 +18,7 @@ use portreeve_sandbox::{
     NumbersError, Pinned, RequestOutcome, Sandbox, SandboxOptions, TimeLimit,
 };
 
-use crate::support::{MORNING, PurchaseOrder, ScriptedTarget, Setup, TestHost, component, tree, x12_of};
+use crate::support::{MORNING, PurchaseOrder, ScriptedTarget, Setup, TestHost, component, install, tree, x12_of};
 
 /// Who is called with too little.
 #[derive(Debug, Clone, Copy)]
@@ -200,7 +200,7 @@ impl Bench {
         }
         let grant: PlatformGrant = serde_json::from_value(grant).unwrap();
         let bytes = std::fs::read(component(name)).unwrap();
-        self.registry.install(&PluginName::parse(name).unwrap(), &bytes, &grant).unwrap()
+        install(&self.registry, &PluginName::parse(name).unwrap(), &bytes, &grant).unwrap()
     }
 }
 
