@@ -301,8 +301,8 @@ async fn each_attack_ends_typed_and_on_record_and_the_next_order_goes_through() 
         }
         let failure = called(&host, attack).await;
         say(&format!("{}: {failure}", attack.name));
-        let limits = &host.host.pipeline.plugins[&attack.plugin()].limits;
-        if !attack.judge(&failure, limits) {
+        let active = host.host.pipeline.plugins.now();
+        if !attack.judge(&failure, &active.installed(&attack.plugin()).unwrap().limits) {
             wrong.push(format!("`{}` ended otherwise: {failure:?}", attack.name));
         }
     }
@@ -347,7 +347,8 @@ impl Numbers for Plenty {
 
 /// The failure with its numbers.
 async fn called(host: &TestHost, attack: &Attack) -> CallFailure {
-    let plugin = &host.host.pipeline.plugins[&attack.plugin()].plugin;
+    let active = host.host.pipeline.plugins.now();
+    let plugin = &active.installed(&attack.plugin()).unwrap().plugin;
     let context = CallContext { numbers: Arc::new(Plenty), ..CallContext::with_nothing(MORNING) };
     match attack.kind() {
         PluginKind::Scorer => {
