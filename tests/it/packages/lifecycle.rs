@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use portreeve_api::package::{Act, Lifecycle, Refusal};
 use portreeve_model::Digest;
+use portreeve_pipeline::rederive::Rederived;
 use portreeve_record::LeafBody;
 use portreeve_record::leaf::PackageStep;
 use portreeve_store::contract::OrderState;
@@ -130,6 +131,46 @@ async fn an_upgrade_that_asks_for_more_is_told_what_grew_and_needs_a_grant_of_it
     packages.act(&name("fraud"), Act::Rollback, "ops").await.unwrap();
     let active = host.host.pipeline.plugins.now();
     assert_eq!(active.installed(&name("fraud")).unwrap().plugin.spec().limits.fuel, 200_000_000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_component_that_takes_anothers_place_brings_the_model_file_that_it_declares() {
+    let (model, earlier) = (&b"the model of the tests"[..], &b"an earlier model"[..]);
+    let (digest, before) = (Digest::of(model), Digest::of(earlier));
+    let folder = tempfile::tempdir().unwrap();
+    let file = |digest: Digest| folder.path().join(hex::encode(digest.as_bytes()));
+    std::fs::write(file(before), earlier).unwrap();
+    // The version before declares another file, and nobody asks it.
+    let old =
+        changed("artifact-prier", &[("0.1.0\"\nkind", "0.0.1\"\nkind"), (&digest.to_string(), &before.to_string())]);
+    let path = folder.path().join("old.wasm");
+    std::fs::write(&path, &old).unwrap();
+    let host = Setup::demo()
+        .plugin_at("artifact-prier", &path, &format!("{{ artifact = [\"{before}\"] }}"))
+        .scorers(&["artifact-prier"])
+        .replace("portreeve.toml", "[host]\n", &format!("[host]\nmodels = \"{}\"\n", folder.path().display()))
+        .start()
+        .await;
+    let (packages, prier) = (&host.host.packages, name("artifact-prier"));
+    let bytes = std::fs::read(component("artifact-prier")).unwrap();
+    packages.install(&bytes, Some(&sign(&bytes)), "ops").await.unwrap();
+    let stage = || {
+        let grant = Some(format!("artifact = [\"{digest}\"]"));
+        packages.act(&prier, Act::Stage { component: Digest::of(&bytes), grant }, "ops")
+    };
+    let told = refusal(stage().await).await;
+    assert!(told.contains("reads model") && told.contains("cannot be read"), "{told}");
+    std::fs::write(file(digest), model).unwrap();
+    stage().await.unwrap();
+    packages.act(&prier, Act::Activate { component: None }, "ops").await.unwrap();
+
+    let number = order(&host, 1).await;
+    let scored = host.order(&number).await;
+    assert_eq!(host.decision(&scored).await.scorings[0].failure, None, "it traps without its own file");
+    // What is held is not read again: the files of others may be gone when somebody has to act.
+    std::fs::remove_file(file(digest)).unwrap();
+    packages.act(&name("fulfilment"), Act::Disable, "ops").await.unwrap();
+    assert!(matches!(host.rederive(scored.id).await.unwrap(), Rederived::Same(_)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
