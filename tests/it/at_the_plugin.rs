@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 use portreeve_model::document::{Header, Inbound, MappingRequest, Message, RenderingRequest, Setting};
 use portreeve_model::reference::Row;
-use portreeve_model::{ChannelId, Document, Event, Failure, OrderId, Received, SenderId};
+use portreeve_model::{ChannelId, Document, Event, Failure, OrderId, PluginName, Received, SenderId};
 use portreeve_sandbox::{CallContext, Lookup, LookupError, Numbers, NumbersError, Plugin};
 
 use crate::support::{MORNING, TestHost};
@@ -48,9 +48,9 @@ impl Plugins {
         Self { host: TestHost::demo().await, context }
     }
 
-    fn plugin(&self, name: &str) -> &Plugin {
-        let mut plugins = self.host.host.pipeline.plugins.iter();
-        &plugins.find(|(found, _)| found.as_str() == name).unwrap().1.plugin
+    fn plugin(&self, name: &str) -> Plugin {
+        let active = self.host.host.pipeline.plugins.now();
+        active.installed(&PluginName::parse(name).unwrap()).unwrap().plugin.clone()
     }
 
     /// What a connector makes of a POST.

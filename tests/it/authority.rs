@@ -169,8 +169,9 @@ async fn a_document_that_the_host_fails_on_goes_to_a_person_and_its_neighbours_g
     for (control, number) in [(1, "LATER-1"), (2, "PO-2")] {
         host.send_edi(&x12(control, &PurchaseOrder::clean(number))).await.unwrap();
     }
-    // The second question for the time is asked while the first order is scored.
-    let host = host.with_clock(Arc::new(FaultyClock { good_calls: AtomicU32::new(1) })).await;
+    // The opening asks for the time, then the batch; the next time it is asked for while
+    // the first order is scored.
+    let host = host.with_clock(Arc::new(FaultyClock { good_calls: AtomicU32::new(2) })).await;
     let batch = host.host.pipeline.decide(64).await.unwrap();
     assert_eq!(batch.len(), 2);
     assert_eq!(batch.iter().filter(|result| result.is_ok()).count(), 1);

@@ -66,7 +66,8 @@ async fn crowded() -> (TestHost, Arc<Gate>, JoinSet<()>) {
             let mut context = CallContext::with_nothing(MORNING);
             context.lookup = Arc::clone(&gate) as _;
             calls.spawn(async move {
-                let plugin = &pipeline.plugins[&PluginName::parse(name).unwrap()].plugin;
+                let plugin =
+                    pipeline.plugins.now().installed(&PluginName::parse(name).unwrap()).unwrap().plugin.clone();
                 plugin.score(&context, &request).await.outcome.unwrap().unwrap();
             });
         }

@@ -14,8 +14,8 @@ use portreeve_record::Leaf;
 use portreeve_store::contract::{
     Configuration, CustomerAggregate, DeadLetter, Decided, DecisionCommit, DocumentPosition, DocumentView,
     ExceptionView, Forgotten, HistoryQuery, InputId, JournalEntry, JournalOutcome, KeptInput, Lease, NewOutbox,
-    NewReference, OpenPayload, OrderStanding, OrderState, OrderTrail, OrderView, OutboxId, PayloadRef, PluginUsage,
-    ReferenceTable, ReferenceWanted, Room, Settlement, Summary, TreeHead, UnsequencedLeaf,
+    NewReference, OpenPayload, OrderStanding, OrderState, OrderTrail, OrderView, OutboxId, PackageChange, PackageView,
+    PayloadRef, PluginUsage, ReferenceTable, ReferenceWanted, Room, Settlement, Summary, TreeHead, UnsequencedLeaf,
 };
 use portreeve_store::{Attempt, Committed, Journaled, Permit, Settled, Store, StoreError};
 
@@ -173,6 +173,7 @@ macro_rules! store {
 store! {
     may_fail {
         async fn activate_configuration(&self, bytes: Vec<u8>, tables: Vec<NewReference>, at: Instant, leaf: Leaf) -> u64;
+        async fn change_packages(&self, change: PackageChange, at: Instant, leaves: Vec<Leaf>) -> ();
         async fn load_reference(&self, table: &str, rows: Vec<(String, Row)>, leaf: Leaf) -> u64;
         async fn refuse(&self, leaf: Leaf) -> ();
         async fn lease_numbers(&self, range: &str, count: u32) -> u64;
@@ -187,6 +188,7 @@ store! {
     }
     reads {
         async fn active_configuration(&self) -> Option<Configuration>;
+        async fn packages(&self) -> Vec<PackageView>;
         async fn references(&self, wanted: Vec<ReferenceWanted>) -> Vec<Option<ReferenceTable>>;
         async fn reference(&self, table: &str) -> Option<(u64, Vec<(String, Row)>)>;
         async fn undecided(&self, limit: u32, without: &[DocumentPosition]) -> Vec<Journaled>;

@@ -15,4 +15,6 @@ mod logs;
 
 mod full_disk;
 
+mod packages;
+
 mod patience;

@@ -27,7 +27,7 @@ mod egress;
 mod state;
 
 use portreeve_model::advice::{CustomerHistory, ScoringRequest};
-use portreeve_model::{Event, Order};
+use portreeve_model::{Event, Order, PluginName};
 use portreeve_pipeline::Credential;
 use portreeve_sandbox::{Call, CallContext, CallFailure, TimeLimit};
 use portreeve_store::contract::OrderState;
@@ -97,7 +97,8 @@ async fn check(guest: &str, grant: &str, code: &str) -> CallFailure {
 
 /// The guest's failure with its numbers; it names plugin and call.
 async fn called(host: &TestHost, guest: &str) -> CallFailure {
-    let installed = host.host.pipeline.plugins.iter().find(|(name, _)| name.as_str() == guest).unwrap().1;
+    let active = host.host.pipeline.plugins.now();
+    let installed = active.installed(&PluginName::parse(guest).unwrap()).unwrap();
     let crossed = installed.plugin.score(&CallContext::with_nothing(MORNING), &scoring_request(host).await).await;
     let error = crossed.outcome.unwrap_err();
     assert_eq!((error.plugin.as_str(), error.call), (guest, Call::Score));

@@ -12,6 +12,8 @@
 
 mod support;
 
+mod drawn;
+
 mod invariants;
 
 mod tidy;
@@ -63,3 +65,5 @@ mod erp;
 mod front;
 
 mod airgap;
+
+mod packages;

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use bytes::Bytes;
 use hmac::{Hmac, KeyInit, Mac};
@@ -27,12 +27,16 @@ use portreeve::standins::{Erp, Mischief};
 use portreeve_api::Limits;
 use portreeve_audit::{AuditError, LogReader};
 use portreeve_build::BuildOptions;
-use portreeve_model::{Digest, Instant, OrderId};
+use portreeve_model::strict::SourceFile;
+use portreeve_model::{Digest, Instant, OrderId, PluginName};
 use portreeve_pipeline::accept::Input;
 use portreeve_pipeline::decision::DecisionRecord;
 use portreeve_pipeline::rederive::{RederiveError, Rederived};
 use portreeve_pipeline::{AcceptError, Accepted, Clock, Credential};
-use portreeve_record::{Leaf, LeafRecord, VerifyReport};
+use portreeve_record::{Leaf, LeafRecord, NoteKey, VerifyReport};
+use portreeve_registry::{
+    InstallError, Installed, Occasion, Package, PlatformGrant, Registry, Signature, Statement, TrustPolicy,
+};
 use portreeve_store::contract::{DocumentPosition, ExceptionView, OrderState, OrderView, Summary};
 use portreeve_store::{Committed, Store};
 use sha2::Sha256;
@@ -88,6 +92,48 @@ pub(crate) fn component(name: &str) -> PathBuf {
         built.into_iter().map(|built| (built.manifest.plugin.name, built.component)).collect()
     });
     built.get(name).unwrap_or_else(|| panic!("there is no plugin `{name}` under plugins/ or tests/guests/")).clone()
+}
+
+/// The key of a publisher of these tests: always the same for a name.
+pub(crate) fn publisher(name: &str) -> NoteKey {
+    NoteKey::from_bytes(name, Digest::of(name.as_bytes()).as_bytes()).unwrap()
+}
+
+/// What a trust policy says of a publisher that may ship anything.
+pub(crate) fn trust_in(publisher_name: &str) -> String {
+    let key = publisher(publisher_name).verifier();
+    format!(
+        "\n[[publisher]]\nname = \"{publisher_name}\"\nplugins = [\"*\"]\nkinds = [\"connector\", \"transformer\", \"scorer\"]\nimports = [\"log\", \"lookup\", \"numbers\", \"artifact\", \"kv\", \"http\"]\n[[publisher.key]]\nkey = \"{key}\"\n"
+    )
+}
+
+/// The signature of a component by the publisher that its manifest names. One that is no
+/// package gets none that means anything.
+fn signature_of(component: &Path) -> String {
+    static SIGNED: Mutex<BTreeMap<PathBuf, String>> = Mutex::new(BTreeMap::new());
+    let mut signed = SIGNED.lock().unwrap();
+    signed.entry(component.to_owned()).or_insert_with(|| sign(&std::fs::read(component).unwrap())).clone()
+}
+
+/// The same of bytes.
+pub(crate) fn sign(component: &[u8]) -> String {
+    let package = Package::read(component, None).unwrap();
+    let statement = Statement::of(package.manifest(), package.digest());
+    Signature::made(statement, &publisher(&package.manifest().plugin.publisher)).as_str().to_owned()
+}
+
+/// Makes a component callable as a host does that trusts the publishers of these tests.
+pub(crate) fn install(
+    registry: &Registry,
+    name: &PluginName,
+    component: &[u8],
+    grant: &PlatformGrant,
+) -> Result<Installed, InstallError> {
+    let package = Package::read(component, Some(&sign(component))).unwrap();
+    let text = trust_in(&package.manifest().plugin.publisher);
+    let trust = TrustPolicy::load(&SourceFile { name: "trust.toml", text: &text }).unwrap();
+    let trusted = trust.judge(&package, Occasion::New, MORNING).unwrap();
+    registry.install(name, &package, &trusted, component, grant)
 }
 
 fn guests(tree: &SourceTree) -> Vec<PathBuf> {
@@ -183,6 +229,8 @@ pub(crate) fn x12_of(control: u32, orders: &[PurchaseOrder]) -> Vec<u8> {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Setup {
     changes: Vec<Change>,
+    /// Plugins beside those of the demo, and where their components are.
+    guests: Vec<(String, PathBuf)>,
     workers: usize,
     mischief: Mischief,
     origin: Option<String>,
@@ -220,17 +268,17 @@ impl Setup {
 
     /// The same with a component from elsewhere.
     pub(crate) fn plugin_at(self, name: &str, component: &Path, grant: &str) -> Self {
-        let entry =
-            format!("\n[[plugin]]\nname = \"{name}\"\ncomponent = \"{}\"\ngrant = {grant}\n", component.display());
+        let entry = format!("\n[[plugin]]\nname = \"{name}\"\ncomponent = \"{name}.wasm\"\ngrant = {grant}\n");
         // Whoever may send anything may send it to the ERP.
         let egress = if grant.contains("http = ") { "[[plugin.egress]]\norigin = \"${ERP_ORIGIN}\"\n" } else { "" };
-        self.append("portreeve.toml", &format!("{entry}{egress}"))
+        let mut setup = self.append("portreeve.toml", &format!("{entry}{egress}"));
+        setup.guests.push((name.to_owned(), component.to_owned()));
+        setup
     }
 
     /// Adds a plugin that is not one of ours, granted nothing: its component lies at this path.
     pub(crate) fn component(self, name: &str, path: &Path) -> Self {
-        let entry = format!("\n[[plugin]]\nname = \"{name}\"\ncomponent = \"{}\"\n", path.display());
-        self.append("portreeve.toml", &entry)
+        self.plugin_at(name, path, "{}")
     }
 
     /// Channels ask these scorers and no others.
@@ -298,13 +346,19 @@ impl Setup {
             let text = std::fs::read_to_string(from.join(&file)).unwrap();
             std::fs::write(config.join(&file), self.changed(&file, text, erp_origin, folder)).unwrap();
         }
-        for file in ["portreeve.toml", "grants.toml", "policies.cedar", "rules.toml"] {
-            let text = std::fs::read_to_string(from.join(file)).unwrap();
+        for file in ["portreeve.toml", "grants.toml", "policies.cedar", "rules.toml", "trust.toml"] {
+            // Guests of the tests call themselves the project's, and are not the demo's.
+            let ours = || trust_in("portreeve") + &trust_in("hostile") + &trust_in("elsewhere");
+            let demos = || std::fs::read_to_string(from.join(file)).unwrap();
+            let text = if file == "trust.toml" { ours() } else { demos() };
             std::fs::write(config.join(file), self.changed(file, text, erp_origin, folder)).unwrap();
         }
-        for folder in tree().plugins().unwrap() {
-            let name = folder.file_name().unwrap().to_str().unwrap();
-            std::fs::copy(component(name), config.join(format!("{name}.wasm"))).unwrap();
+        let ours = tree().plugins().unwrap();
+        let ours = ours.iter().map(|folder| folder.file_name().unwrap().to_str().unwrap());
+        let ours = ours.map(|name| (name.to_owned(), component(name)));
+        for (name, component) in ours.chain(self.guests.iter().cloned()) {
+            std::fs::copy(&component, config.join(format!("{name}.wasm"))).unwrap();
+            std::fs::write(config.join(format!("{name}.wasm.sig")), signature_of(&component)).unwrap();
         }
         config
     }

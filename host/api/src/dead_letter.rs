@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::Door;
-use crate::operator::{Operator, next_page, page_rows, rows};
+use crate::operator::{OPERATOR, Operator, next_page, page_rows, rows};
 use crate::problem::Problem;
 
 /// A page of dead letters.
@@ -185,9 +185,6 @@ pub(crate) async fn abandon(
 ) -> Result<Json<Resolved>, Problem> {
     resolve(state, operator, exception, DeadLetterAction::Abandon).await
 }
-
-/// Who decides here: whoever has the operator token. There is one.
-const OPERATOR: &str = "operator";
 
 async fn resolve(
     State(door): State<Arc<Door>>,

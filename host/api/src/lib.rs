@@ -2,7 +2,8 @@
 //!
 //! Two kinds of visitors: senders, who prove themselves to the pipeline on their
 //! channel and get their protocol's own reply; and operators, who show the
-//! operator token, get JSON, and decide about deliveries that were given up. Whatever goes wrong is told as RFC 9457 problem
+//! operator token, get JSON, decide about deliveries that were given up, and change which
+//! packages of plugins the host calls. Whatever goes wrong is told as RFC 9457 problem
 //! details. Without a configured operator token every operator route refuses:
 //! default deny.
 //!
@@ -24,6 +25,8 @@ mod operator;
 mod story;
 
 pub mod dead_letter;
+
+pub mod package;
 
 mod openapi;
 
@@ -57,6 +60,8 @@ use problem::Problem;
 pub struct Front {
     /// The road behind the door.
     pub pipeline: Arc<Pipeline>,
+    /// The packages of the road's plugins.
+    pub packages: Arc<dyn package::Lifecycle>,
     /// SHA-256 of the operator token; none closes the operator routes.
     pub operator_token: Option<Digest>,
     /// Whether the host may be sent work.
@@ -101,6 +106,12 @@ pub fn router(front: Arc<Front>) -> Router {
         .route("/v1/dead-letters", get(dead_letter::list))
         .route("/v1/dead-letters/{exception}/replay", post(dead_letter::replay))
         .route("/v1/dead-letters/{exception}/abandon", post(dead_letter::abandon))
+        .route("/v1/plugins", get(package::list).post(package::install))
+        .route("/v1/plugins/{plugin}/stage", post(package::stage))
+        .route("/v1/plugins/{plugin}/activate", post(package::activate))
+        .route("/v1/plugins/{plugin}/rollback", post(package::rollback))
+        .route("/v1/plugins/{plugin}/disable", post(package::disable))
+        .route("/v1/trust", post(package::trust))
         .route("/v1/summary", get(operator::summary))
         .route("/v1/audit/checkpoint", get(operator::checkpoint))
         .route("/v1/openapi.json", get(openapi::serve))

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use crate::{dead_letter, input, operator, outcome, problem, story, view};
+use crate::{dead_letter, input, operator, outcome, package, problem, story, view};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -27,6 +27,13 @@ use crate::{dead_letter, input, operator, outcome, problem, story, view};
         dead_letter::list,
         dead_letter::replay,
         dead_letter::abandon,
+        package::list,
+        package::install,
+        package::stage,
+        package::activate,
+        package::rollback,
+        package::disable,
+        package::trust,
         operator::summary,
         operator::checkpoint,
         operator::metrics,
@@ -38,7 +45,7 @@ use crate::{dead_letter, input, operator, outcome, problem, story, view};
     modifiers(&Credentials),
     tags(
         (name = "senders", description = "Sending inputs; a path below a channel reaches its connector as well"),
-        (name = "operators", description = "Reading what happened, and deciding about deliveries that were given up"),
+        (name = "operators", description = "Reading what happened, deciding about deliveries that were given up, and changing which packages are called"),
         (name = "monitors", description = "Watching the process")
     )
 )]

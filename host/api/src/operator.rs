@@ -24,6 +24,9 @@ use crate::view::{Exception, Exceptions, Order, Orders, counts};
 /// Rows in one answer, however many were asked for.
 const ROWS_MAX: u32 = 500;
 
+/// Who decides, for the record: whoever has the operator token. There is one.
+pub(crate) const OPERATOR: &str = "operator";
+
 /// Somebody who showed the operator token.
 pub(crate) struct Operator;
 

@@ -18,9 +18,10 @@ use portreeve_model::{ChannelId, Digest, Instant, Money, OrderId, PluginName, Pr
 use crate::grant::{
     self, Beyond, BudgetSpent, Grant, HOLD_MINUTES_MAX, HoldCeiling, RecommendKind, RouteCeiling, Rung,
 };
+use crate::known::Known;
 use crate::policy::{Answer, Fact, Policies, Question, SCHEMA};
-use crate::strict::{Known, LoadErrors, SourceFile};
 use crate::verdict::{Code, Draft, Effect, Verdict, shown};
+use portreeve_model::strict::{LoadErrors, SourceFile};
 
 /// The grants and policies that are in force.
 #[derive(Debug)]

@@ -49,7 +49,8 @@ use std::collections::BTreeSet;
 
 use portreeve_model::{ChannelId, Currency, Date, Digest, Money, PluginName, Recommendation};
 
-use crate::strict::{Known, Problems, SourceFile, Table, choice, date, text, whole};
+use crate::known::Known;
+use portreeve_model::strict::{Problems, SourceFile, Table, choice, date, text, whole};
 
 /// A rung of the ladder, lowest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -34,7 +34,7 @@ mod grant;
 
 mod policy;
 
-mod strict;
+mod known;
 
 pub mod rules;
 
@@ -43,5 +43,6 @@ mod tests;
 
 pub use decide::{Advice, Authority, Counters, Subject};
 pub use grant::{Beyond, BudgetSpent, Grant, HoldCeiling, RecommendKind, Rung};
-pub use strict::{Known, LoadError, LoadErrors, SourceFile};
+pub use known::Known;
+pub use portreeve_model::strict::{LoadError, LoadErrors, SourceFile};
 pub use verdict::{Clause, Code, Effect, Outcome, Verdict};

@@ -25,7 +25,8 @@ use miette::Diagnostic;
 use portreeve_model::{OrderId, PluginName};
 
 use crate::grant::Rung;
-use crate::strict::{Known, LoadError, Problems, SourceFile, line_of};
+use crate::known::Known;
+use portreeve_model::strict::{LoadError, Problems, SourceFile, line_of};
 
 /// Entity types, actions and their contexts.
 pub(crate) const SCHEMA: &str = include_str!("policy.cedarschema");

@@ -40,8 +40,9 @@ use portreeve_model::{Currency, Digest, Instant, Order, OrderLine};
 
 use self::amounts::{amount, within_tolerance};
 use self::units::by_conversion;
-use crate::strict::{Known, LoadErrors, SourceFile};
+use crate::known::Known;
 use crate::verdict::shown;
+use portreeve_model::strict::{LoadErrors, SourceFile};
 
 /// Basis points of one.
 const ONE_BP: i64 = 10_000;

@@ -18,6 +18,8 @@ pub mod id;
 
 pub mod reference;
 
+pub mod strict;
+
 pub use advice::{Assessment, Proposal, Recommendation};
 pub use document::{Document, Envelope, Failure, Inbound, Problem, Received, Reply};
 pub use event::{Event, Order, OrderLine};

@@ -26,7 +26,8 @@ use self::judged::{Again, Judged};
 use crate::leaf::{self, AcceptFacts};
 use crate::numbers::Draw;
 use crate::passing::passing;
-use crate::route::{self, Channel};
+use crate::plugins::Absent;
+use crate::route::{self, Channel, WhenStopped};
 use crate::{Pipeline, Sender};
 
 /// When a sender whom the sandbox had no room for may come again.
@@ -146,16 +147,25 @@ impl Pipeline {
         let received = self.receive(channel, sender, &input, received_at, &numbers).await;
         // To keep such an input for a person would make a passing trouble a permanent one:
         // nothing is kept, nothing is acknowledged, and the sender sends it again.
-        if let Some(received) = &received
-            && let Some(asked_ms) = passing(&received.outcome)
-        {
-            let after_ms = if asked_ms == 0 { RETRY_AFTER_MS } else { asked_ms };
-            return Err(AcceptError::Later { plugin: received.crossing.plugin.clone(), after_ms });
+        match &received {
+            Ok(received) => {
+                if let Some(asked_ms) = passing(&received.outcome) {
+                    let after_ms = if asked_ms == 0 { RETRY_AFTER_MS } else { asked_ms };
+                    return Err(AcceptError::Later { plugin: received.crossing.plugin.clone(), after_ms });
+                }
+            }
+            Err(Absent::Stopped(stopped)) if channel.when_stopped == Some(WhenStopped::Wait) => {
+                let now = self.clock.now();
+                let after_ms = u32::try_from(stopped.ask_at(now).0.saturating_sub(now.0)).unwrap_or(u32::MAX);
+                return Err(AcceptError::Later { plugin: stopped.plugin.clone(), after_ms });
+            }
+            // Kept as it is, with an exception.
+            Err(_) => {}
         }
         // First as if all of it were new. The journal says otherwise, and then writes nothing.
         let mut memory = Memory::default();
         for _ in 0..JUDGED_MAX {
-            let judged = Judged::of(channel, &input.body, received.as_ref(), &memory);
+            let judged = Judged::of(channel, &input.body, &received, &memory);
             if let Again::Repeated { whole: Some(first) } = judged.again
                 && let Some(reply) = self.store.reply_to(first).await?
             {
@@ -275,9 +285,10 @@ impl Pipeline {
         input: &Input,
         received_at: Instant,
         numbers: &Arc<Draw>,
-    ) -> Option<Crossed<Result<Received, Failure>>> {
-        let connector = self.plugin(&channel.connector)?;
-        let mut context = self.context(received_at);
+    ) -> Result<Crossed<Result<Received, Failure>>, Absent> {
+        let active = self.plugins.now();
+        let connector = self.plugin(&active, &channel.connector)?;
+        let mut context = active.context(received_at);
         context.numbers = Arc::clone(numbers) as _;
         context.lookup = self.tables.of(&self.store, &connector.manifest.imports.lookup).await;
         let inbound = Inbound {
@@ -289,7 +300,7 @@ impl Pipeline {
             sender: sender.id().clone(),
             settings: route::settings(&channel.settings),
         };
-        Some(self.metrics.called(connector.plugin.receive(&context, &inbound).await))
+        Ok(self.call(connector, connector.plugin.receive(&context, &inbound)).await?)
     }
 }
 

@@ -17,7 +17,11 @@ impl Pipeline {
     /// connector does not take this for one.
     pub async fn challenge(&self, channel: &str, path: String, headers: Vec<Header>) -> Option<Reply> {
         let channel = self.routes.channel(&ChannelId::parse(channel).ok()?)?;
-        let connector = self.plugin(&channel.connector).filter(|_| channel.challenges)?;
+        if !channel.challenges {
+            return None;
+        }
+        let active = self.plugins.now();
+        let connector = self.plugin(&active, &channel.connector).ok()?;
         let received_at = self.clock.now();
         let inbound = Inbound {
             method: "GET".to_owned(),
@@ -28,7 +32,8 @@ impl Pipeline {
             sender: SenderId::authenticated("nobody"),
             settings: route::settings(&channel.settings),
         };
-        let crossed = self.metrics.called(connector.plugin.receive(&self.context(received_at), &inbound).await);
+        let context = active.context(received_at);
+        let crossed = self.call(connector, connector.plugin.receive(&context, &inbound)).await.ok()?;
         match crossed.outcome {
             Ok(Ok(received))
                 if received.documents.is_empty()

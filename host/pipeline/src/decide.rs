@@ -42,11 +42,12 @@ use portreeve_store::{Committed, Journaled, StoreError};
 
 pub(crate) use self::facts::{RuleRows, class, reference_facts};
 pub(crate) use self::later::{CANCEL_REQUESTED, as_change};
-pub(crate) use self::scoring::Question;
+pub(crate) use self::scoring::{AskAgain, Question};
 pub use self::set_aside::SetAside;
 use self::turn::Subjects;
 pub(crate) use self::weighing::subject;
 use crate::leaf::{self, DecideFacts};
+use crate::plugins::Active;
 use crate::{Pipeline, parallel};
 
 /// Tables that the host's own rules read.
@@ -139,13 +140,16 @@ impl Pipeline {
         now: Instant,
     ) -> Result<Vec<Result<Committed, DecideError>>, DecideError> {
         let mut left: BTreeSet<DocumentPosition> = documents.iter().map(Journaled::position).collect();
-        let tables = self.tables.read(&self.store, &self.tables_in_use()).await?;
+        // What is active now is what the whole batch is decided with, whatever takes its place.
+        let active = self.plugins.now();
+        let tables = self.tables.read(&self.store, &tables_in_use(&active)).await?;
 
         let pipeline = Arc::clone(self);
-        let its_tables = Arc::clone(&tables);
+        let (its_tables, its_plugins) = (Arc::clone(&tables), Arc::clone(&active));
         let mapped = parallel::in_order(documents, self.workers, move |document| {
             let (pipeline, tables) = (Arc::clone(&pipeline), Arc::clone(&its_tables));
-            async move { pipeline.to_canonical(document, tables).await }
+            let active = Arc::clone(&its_plugins);
+            async move { pipeline.to_canonical(document, tables, active).await }
         })
         .await;
 
@@ -156,7 +160,7 @@ impl Pipeline {
         let mut standings = self.standings(subjects.orders()).await?;
         for mapped in mapped {
             let Some(mapped) = self.in_turn(mapped, &subjects, &standings, now) else { continue };
-            match of_one(self.validate(mapped, &tables, &mut standings))? {
+            match of_one(self.validate(mapped, &tables, &mut standings, active.configuration))? {
                 Some(Ok(order)) => validated.push(order),
                 Some(Err(other)) => unread.push(other),
                 None => {}
@@ -165,10 +169,11 @@ impl Pipeline {
         self.add_history(&mut validated).await?;
 
         let pipeline = Arc::clone(self);
-        let its_tables = Arc::clone(&tables);
+        let (its_tables, its_plugins) = (Arc::clone(&tables), Arc::clone(&active));
         let scored = parallel::in_order(validated, self.workers, move |order| {
             let (pipeline, tables) = (Arc::clone(&pipeline), Arc::clone(&its_tables));
-            async move { pipeline.score(order, tables).await }
+            let active = Arc::clone(&its_plugins);
+            async move { pipeline.score(order, tables, active).await }
         })
         .await;
 
@@ -178,7 +183,7 @@ impl Pipeline {
         }
 
         let mut decisions = unread;
-        decisions.extend(self.weigh(asked, &tables).await?);
+        decisions.extend(self.weigh(asked, &tables, &active).await?);
         decisions.sort_by_key(|decision| decision.document.position());
         for decision in &decisions {
             left.remove(&decision.document.position());
@@ -200,6 +205,7 @@ impl Pipeline {
         document: Journaled,
         crossing: Option<(Crossing, Option<String>)>,
         decided: Decided,
+        configuration: u64,
     ) -> Result<DecisionCommit, DecideError> {
         let now = self.clock.now();
         let state = match &decided {
@@ -216,7 +222,7 @@ impl Pipeline {
                 about: None,
                 document: &document,
                 event: None,
-                configuration: self.configuration,
+                configuration,
                 mapping: crossing.as_ref(),
                 key: document.payload_key(),
                 scoring: &[],
@@ -228,7 +234,7 @@ impl Pipeline {
                 clock: now,
             },
         )?;
-        Ok(DecisionCommit { document, decided, payloads: Vec::new(), configuration: self.configuration, at: now, leaf })
+        Ok(DecisionCommit { document, decided, payloads: Vec::new(), configuration, at: now, leaf })
     }
 
     fn scorers(&self, document: &Journaled) -> &[PluginName] {
@@ -238,13 +244,13 @@ impl Pipeline {
     fn queue(&self, document: &Journaled) -> &str {
         self.routes.channel(document.channel()).map_or("integration", |channel| channel.exception_queue.as_str())
     }
+}
 
-    /// Tables that any plugin or rule reads.
-    fn tables_in_use(&self) -> Vec<String> {
-        let mut names: Vec<String> = RULE_TABLES.iter().map(|name| (*name).to_owned()).collect();
-        names.extend(self.plugins.values().flat_map(|installed| installed.manifest.imports.lookup.clone()));
-        names.sort();
-        names.dedup();
-        names
-    }
+/// Tables that any plugin or rule reads.
+fn tables_in_use(active: &Active) -> Vec<String> {
+    let mut names: Vec<String> = RULE_TABLES.iter().map(|name| (*name).to_owned()).collect();
+    names.extend(active.ready().flat_map(|(_, installed)| installed.manifest.imports.lookup.clone()));
+    names.sort();
+    names.dedup();
+    names
 }

@@ -22,7 +22,8 @@ use portreeve_store::{Permit, Settled, StoreError};
 use crate::accept::call_error_code;
 use crate::capability::OrderState;
 use crate::passing::passing;
-use crate::route::{self, AfterDead, Target};
+use crate::plugins::{Absent, Active, Stopped};
+use crate::route::{self, AfterDead, Target, WhenStopped};
 use crate::{Pipeline, leaf};
 
 pub use under_way::Deliveries;
@@ -74,12 +75,26 @@ impl Pipeline {
 
     /// One permitted delivery, up to its settlement.
     async fn deliver(&self, permit: Permit, event: Result<OpenPayload, StoreError>) -> Result<Settled, DeliverError> {
-        let Some((target, connector, transformer)) = self.target(&permit) else {
-            let why =
-                format!("target `{}` or one of its plugins is not configured; add it and replay", permit.target());
+        let not_configured =
+            || format!("target `{}` or one of its plugins is not configured; add it and replay", permit.target());
+        let Some(target) = self.routes.target(permit.target()) else {
+            let why = not_configured();
             return self.give_up(permit, None, "no-target", &why, None).await;
         };
-        let context = self.target_context(&permit, target, connector, transformer).await;
+        // What is active now is what the delivery ends with, whatever takes its place.
+        let active = self.plugins.now();
+        let plugins = self
+            .plugin(&active, &target.connector)
+            .and_then(|connector| Ok((connector, self.plugin(&active, &target.transformer)?)));
+        let (connector, transformer) = match plugins {
+            Ok(plugins) => plugins,
+            Err(Absent::NotInstalled) => {
+                let why = not_configured();
+                return self.give_up(permit, None, "no-target", &why, None).await;
+            }
+            Err(Absent::Stopped(stopped)) => return self.not_called(permit, target, &stopped).await,
+        };
+        let context = self.target_context(&active, &permit, target, connector, transformer).await;
 
         let (event, key) = match event {
             Err(error) if !matches!(error, StoreError::Erased(_) | StoreError::Damaged(_)) => {
@@ -100,8 +115,9 @@ impl Pipeline {
                 Found::No(crossing) if permit.withheld() => return self.absent(permit, crossing).await,
                 Found::No(crossing) => looked_up = Some(crossing),
                 Found::Unclear { code, crossing } => {
-                    return self.later(permit, target, Wait::ForAnswer, code, crossing).await;
+                    return self.later(permit, target, Wait::ForAnswer, code, Some(crossing)).await;
                 }
+                Found::NotAsked(stopped) => return self.not_called(permit, target, &stopped).await,
                 Found::Refused { why, crossing } => {
                     let why = format!(
                         "an attempt ended without a known outcome, and the target refuses to be asked ({why}); ask its people"
@@ -134,7 +150,10 @@ impl Pipeline {
             kind: permit.kind().to_owned(),
             settings: route::settings(&target.settings),
         };
-        let rendered = self.metrics.called(transformer.plugin.from_canonical(&context, &rendering).await);
+        let rendered = match self.call(transformer, transformer.plugin.from_canonical(&context, &rendering)).await {
+            Ok(rendered) => rendered,
+            Err(stopped) => return self.not_called(permit, target, &stopped).await,
+        };
         let (message, rendering) = match rendered {
             Crossed { outcome: Ok(Ok(message)), crossing } => (message, crossing),
             Crossed { outcome, crossing } => {
@@ -142,7 +161,7 @@ impl Pipeline {
                 let (code, why) = failed(outcome);
                 let crossing = leaf::crossed(&crossing, permit.event().commitment, None, Some(&code), &key)?;
                 if passing {
-                    return self.later(permit, target, Wait::ForMessage, code, crossing).await;
+                    return self.later(permit, target, Wait::ForMessage, code, Some(crossing)).await;
                 }
                 return self.give_up(permit, Some(target), &code, &why, Some(crossing)).await;
             }
@@ -155,7 +174,17 @@ impl Pipeline {
         let attempt = self.store.begin_attempt(permit, lease, attempt_leaf).await?;
 
         let delivery = delivery(attempt.permit(), target, message);
-        let crossed = self.metrics.called(connector.plugin.deliver(&context, &delivery).await);
+        let crossed = match self.call(connector, connector.plugin.deliver(&context, &delivery)).await {
+            Ok(crossed) => crossed,
+            // It came into quarantine since: nothing was sent.
+            Err(stopped) => {
+                let now = self.clock.now();
+                let due_at = stopped.ask_at(now).max(now.plus_ms(backoff_ms(target, attempt.permit())));
+                let settlement = Settlement::Retry { due_at, code: stopped.code().to_owned() };
+                let leaf = leaf::receipt(&self.host, now, attempt.permit(), ReceiptOutcome::Retry, None, None)?;
+                return Ok(self.store.settle(attempt, settlement, now, leaf).await?);
+            }
+        };
         let now = self.clock.now();
         let held_back = held_back_ms(&crossed.crossing);
         let settlement = settlement(&crossed.outcome, held_back, attempt.permit(), target, now);
@@ -189,20 +218,16 @@ impl Pipeline {
         }
     }
 
-    fn target(&self, permit: &Permit) -> Option<(&Target, &Installed, &Installed)> {
-        let target = self.routes.target(permit.target())?;
-        Some((target, self.plugin(&target.connector)?, self.plugin(&target.transformer)?))
-    }
-
     async fn target_context(
         &self,
+        active: &Active,
         permit: &Permit,
         target: &Target,
         connector: &Installed,
         transformer: &Installed,
     ) -> CallContext {
         let tables = [connector.manifest.imports.lookup.as_slice(), &transformer.manifest.imports.lookup].concat();
-        let mut context = self.context(self.clock.now());
+        let mut context = active.context(self.clock.now());
         context.lookup = self.tables.of(&self.store, &tables).await;
         context.egress = self.outbound.to(&target.id);
         let (store, plugin) = (Arc::clone(&self.store), target.connector.clone());
@@ -224,7 +249,10 @@ impl Pipeline {
             settings: route::settings(&target.settings),
         };
         let input = key.blind(&query.natural_key);
-        let Crossed { outcome, crossing } = self.metrics.called(connector.plugin.find(context, &query).await);
+        let Crossed { outcome, crossing } = match self.call(connector, connector.plugin.find(context, &query)).await {
+            Ok(crossed) => crossed,
+            Err(stopped) => return Ok(Found::NotAsked(stopped)),
+        };
         Ok(match outcome {
             Ok(Ok(Some(receipt))) => {
                 let output = key.blind(&receipt.external_id);
@@ -264,6 +292,16 @@ impl Pipeline {
         Ok(self.store.settle_unattempted(permit, Settlement::Absent, now, leaf).await?)
     }
 
+    /// A plugin of the target is not called now: it is waited for as for a target that is
+    /// down, unless the target says that a person gets it at once.
+    async fn not_called(&self, permit: Permit, target: &Target, stopped: &Stopped) -> Result<Settled, DeliverError> {
+        if target.when_stopped == Some(WhenStopped::Exception) {
+            return self.give_up(permit, Some(target), stopped.code(), &stopped.to_string(), None).await;
+        }
+        let wait = if permit.unresolved() { Wait::ForAnswer } else { Wait::ForMessage };
+        self.later(permit, target, wait, stopped.code().to_owned(), None).await
+    }
+
     /// Nothing was sent, for a cause that may pass. It is tried again, the rarer the
     /// longer it takes, and after the deadline a person decides.
     async fn later(
@@ -272,7 +310,7 @@ impl Pipeline {
         target: &Target,
         wait: Wait,
         code: String,
-        crossing: CrossingRecord,
+        crossing: Option<CrossingRecord>,
     ) -> Result<Settled, DeliverError> {
         let Some(due_at) = self.next_try(&permit, target) else {
             let minutes = target.deadline_minutes;
@@ -287,14 +325,14 @@ impl Pipeline {
                     (code.as_str(), format!("no message could be made for {minutes} minutes; look at the plugin"))
                 }
             };
-            return self.give_up(permit, Some(target), code, &why, Some(crossing)).await;
+            return self.give_up(permit, Some(target), code, &why, crossing).await;
         };
         let (outcome, settlement) = match wait {
             Wait::ForAnswer => (ReceiptOutcome::Unknown, Settlement::Unknown { due_at, code }),
             Wait::ForMessage => (ReceiptOutcome::Retry, Settlement::Retry { due_at, code }),
         };
         let now = self.clock.now();
-        let leaf = leaf::receipt(&self.host, now, &permit, outcome, None, Some(crossing))?;
+        let leaf = leaf::receipt(&self.host, now, &permit, outcome, None, crossing)?;
         Ok(self.store.settle_unattempted(permit, settlement, now, leaf).await?)
     }
 
@@ -356,6 +394,8 @@ enum Found {
         code: String,
         crossing: CrossingRecord,
     },
+    /// Nobody asked: the connector is not called now.
+    NotAsked(Stopped),
     /// It will never say.
     Refused {
         why: String,

@@ -16,6 +16,8 @@
 
 pub mod route;
 
+pub mod plugins;
+
 pub mod sender;
 
 pub mod accept;
@@ -64,8 +66,7 @@ use std::sync::Arc;
 use portreeve_authority::Authority;
 use portreeve_authority::rules::Rules;
 use portreeve_model::{Digest, Instant, PluginKind, PluginName};
-use portreeve_registry::Installed;
-use portreeve_sandbox::{Artifacts, CallContext};
+use portreeve_registry::Quarantine;
 use portreeve_store::Store;
 
 pub use accept::{AcceptError, Accepted};
@@ -74,6 +75,7 @@ pub use deliver::{DeliverError, Deliveries};
 pub use egress::{Origin, Outbound};
 pub use metrics::Metrics;
 pub use numbers::NumberRanges;
+pub use plugins::{Active, Plugins, Slot, Stopped, Why};
 pub use route::{Channel, Routes, Target};
 pub use sender::{Credential, LocalRefused, Sender, SenderRefused, Senders};
 pub use tables::TableCache;
@@ -103,16 +105,16 @@ pub struct Pipeline {
     pub routes: Routes,
     /// Who may send on which channel.
     pub senders: Senders,
-    /// Plugins by name.
-    pub plugins: BTreeMap<PluginName, Installed>,
+    /// Plugins by name, of the active configuration.
+    pub plugins: Plugins,
+    /// Components that failed again and again.
+    pub quarantine: Quarantine,
     /// Compatibility hashes of the engines, for records.
     pub engines: BTreeMap<PluginKind, Digest>,
     /// What advice may cause.
     pub authority: Authority,
     /// The host's own rules.
     pub rules: Rules,
-    /// The active configuration's version.
-    pub configuration: u64,
     /// Orders that are mapped and scored side by side, at least 1.
     pub workers: usize,
     /// Control and document numbers.
@@ -125,8 +127,6 @@ pub struct Pipeline {
     pub tables: TableCache,
     /// Every way out.
     pub outbound: Arc<Outbound>,
-    /// Model files.
-    pub models: Arc<dyn Artifacts>,
 }
 
 /// The configuration names a plugin that is not installed: found at start, by
@@ -148,28 +148,20 @@ impl Pipeline {
     /// # Errors
     /// Every one that is not.
     pub fn check(&self) -> Result<(), Vec<MissingPlugin>> {
+        let active = self.plugins.now();
+        let fits = |plugin: &PluginName, kind: PluginKind| match active.plugins.get(plugin) {
+            None => false,
+            // It was the right one when it was activated, and is not called.
+            Some(Slot::Stopped { .. }) => true,
+            Some(Slot::Ready(installed)) => installed.manifest.plugin.kind == kind,
+        };
         let missing: Vec<MissingPlugin> = self
             .routes
             .plugins()
             .into_iter()
-            .filter(|(_, plugin, kind)| {
-                self.plugins.get(plugin).is_none_or(|installed| installed.manifest.plugin.kind != *kind)
-            })
+            .filter(|(_, plugin, kind)| !fits(plugin, *kind))
             .map(|(user, plugin, kind)| MissingPlugin { user, plugin, kind })
             .collect();
         if missing.is_empty() { Ok(()) } else { Err(missing) }
-    }
-
-    /// A plugin that [`Pipeline::check`] has seen.
-    fn plugin(&self, name: &PluginName) -> Option<&Installed> {
-        self.plugins.get(name)
-    }
-
-    /// A call's surroundings with nothing allowed but the model files that its plugin
-    /// declares; stages add what else the call may use.
-    fn context(&self, received_at: Instant) -> CallContext {
-        let mut context = CallContext::with_nothing(received_at);
-        context.artifacts = Arc::clone(&self.models);
-        context
     }
 }

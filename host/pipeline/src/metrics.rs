@@ -5,6 +5,7 @@
 //! make ever new time series, and could carry what nobody should read.
 
 use portreeve_model::{Failure, PluginName};
+use portreeve_record::leaf::PackageStep;
 use portreeve_sandbox::{CallError, Crossed, EgressRefused, Ended};
 use portreeve_store::contract::Forgotten;
 use prometheus_client::encoding::EncodeLabelSet;
@@ -26,6 +27,9 @@ pub struct Metrics {
     calls: Family<CallLabels, Counter>,
     refused: Family<RefusedLabels, Counter>,
     budget_spent: Family<PluginLabels, Counter>,
+    not_called: Family<NotCalledLabels, Counter>,
+    quarantine_turns: Family<TurnLabels, Counter>,
+    quarantined: Family<PluginLabels, Gauge>,
     rows: Family<RowLabels, Gauge>,
     outside_missing: Gauge,
     forgotten_inputs: Counter,
@@ -107,6 +111,18 @@ struct PluginLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct NotCalledLabels {
+    plugin: String,
+    reason: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TurnLabels {
+    plugin: String,
+    turn: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RowLabels {
     what: &'static str,
 }
@@ -124,6 +140,12 @@ impl Default for Metrics {
             "Proposals of plugins that met a spent budget",
             budget_spent.clone(),
         );
+        let (not_called, quarantine_turns, quarantined) = (Family::default(), Family::default(), Family::default());
+        let help = "Calls that were not made because the plugin is not called, by reason";
+        registry.register("portreeve_not_called", help, not_called.clone());
+        let help = "Plugins that came into quarantine (`quarantined`) or out of it (`restored`)";
+        registry.register("portreeve_quarantine_turns", help, quarantine_turns.clone());
+        registry.register("portreeve_quarantined", "1 while a plugin is in quarantine", quarantined.clone());
         registry.register("portreeve_count", "Rows in the store, by what they are", rows.clone());
         registry.register(
             "portreeve_audit_outside_checkpoint_missing",
@@ -151,6 +173,9 @@ impl Default for Metrics {
             calls,
             refused,
             budget_spent,
+            not_called,
+            quarantine_turns,
+            quarantined,
             rows,
             outside_missing,
             forgotten_inputs,
@@ -175,6 +200,26 @@ impl Metrics {
         self.egress.clone()
     }
 
+    /// Counts a call that was not made.
+    pub(crate) fn not_called(&self, plugin: &PluginName, reason: &'static str) {
+        self.not_called.get_or_create(&NotCalledLabels { plugin: plugin.to_string(), reason }).inc();
+    }
+
+    /// Counts a plugin's way into quarantine or out of it.
+    pub(crate) fn turned(&self, plugin: &PluginName, step: PackageStep) {
+        self.quarantine_turns.get_or_create(&TurnLabels { plugin: plugin.to_string(), turn: step.as_str() }).inc();
+        let quarantined = i64::from(step == PackageStep::Quarantined);
+        self.quarantined.get_or_create(&PluginLabels { plugin: plugin.to_string() }).set(quarantined);
+    }
+
+    /// Says that another component of a plugin begins with a clean sheet.
+    pub fn not_quarantined(&self, plugin: &PluginName) {
+        let labels = PluginLabels { plugin: plugin.to_string() };
+        if let Some(quarantined) = self.quarantined.get(&labels) {
+            quarantined.set(0);
+        }
+    }
+
     /// Counts an input that was refused.
     pub fn refused(&self, reason: &'static str) {
         self.refused.get_or_create(&RefusedLabels { reason }).inc();
@@ -182,7 +227,7 @@ impl Metrics {
 
     /// Counts a proposal that met a spent budget: somebody has to look, whatever
     /// the grant says about the order.
-    pub(crate) fn budget_spent(&self, plugin: &portreeve_model::PluginName) {
+    pub(crate) fn budget_spent(&self, plugin: &PluginName) {
         self.budget_spent.get_or_create(&PluginLabels { plugin: plugin.to_string() }).inc();
     }
 

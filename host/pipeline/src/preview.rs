@@ -10,6 +10,7 @@ use portreeve_store::contract::DocumentView;
 
 use crate::accept::call_error_code;
 use crate::decide::as_change;
+use crate::plugins::{Absent, Stopped};
 use crate::{Pipeline, leaf, route};
 
 /// What a document says.
@@ -50,11 +51,17 @@ impl Pipeline {
     async fn map(&self, document: &DocumentView) -> Result<Vec<Event>, Unmapped> {
         let channel = self.routes.channel(&document.channel);
         let name = channel.and_then(|channel| channel.documents.get(&document.kind));
-        let Some((channel, transformer)) = channel.zip(name.and_then(|name| self.plugin(name))) else {
+        let nobody = || {
             let detail = format!("no transformer reads `{}` on channel `{}`", document.kind, document.channel);
-            return Err(Unmapped { code: "no-transformer".to_owned(), place: String::new(), detail });
+            Unmapped { code: "no-transformer".to_owned(), place: String::new(), detail }
         };
-        let mut context = self.context(document.received_at);
+        let (channel, name) = channel.zip(name).ok_or_else(nobody)?;
+        let active = self.plugins.now();
+        let transformer = self.plugin(&active, name).map_err(|absent| match absent {
+            Absent::NotInstalled => nobody(),
+            Absent::Stopped(stopped) => not_called(&stopped),
+        })?;
+        let mut context = active.context(document.received_at);
         context.lookup = self.tables.of(&self.store, &transformer.manifest.imports.lookup).await;
         let request = MappingRequest {
             kind: document.kind.clone(),
@@ -63,7 +70,8 @@ impl Pipeline {
             sender: document.sender.clone(),
             settings: route::settings(&channel.settings),
         };
-        let crossed = self.metrics.called(transformer.plugin.to_canonical(&context, &request).await);
+        let crossed = self.call(transformer, transformer.plugin.to_canonical(&context, &request)).await;
+        let crossed = crossed.map_err(|stopped| not_called(&stopped))?;
         let changes = document.first.is_some();
         let events = crossed
             .outcome
@@ -75,6 +83,10 @@ impl Pipeline {
             .map_err(|failure| unmapped(&failure))?;
         Ok(events.into_iter().map(|event| as_change(event, changes)).collect())
     }
+}
+
+fn not_called(stopped: &Stopped) -> Unmapped {
+    Unmapped { code: stopped.code().to_owned(), place: String::new(), detail: stopped.to_string() }
 }
 
 fn unmapped(failure: &Failure) -> Unmapped {

@@ -19,11 +19,12 @@ use portreeve_store::contract::OrderView;
 
 use crate::Pipeline;
 use crate::capability::Recorded;
-use crate::decide::{self, CANCEL_REQUESTED, Question, RuleRows};
+use crate::decide::{self, AskAgain, CANCEL_REQUESTED, Question, RuleRows};
 use crate::decision::{DecisionRecord, FindingRecord, LookupRecord, Scoring, VerdictRecord, Weighed};
+use crate::plugins::Active;
 
 /// Failures of a call that the host caused, as `call_error_code` names them.
-const HOST_CAUSED: [&str; 3] = ["busy", "too-often", "host-out-of-time"];
+const HOST_CAUSED: [&str; 6] = ["busy", "too-often", "host-out-of-time", "quarantined", "not-trusted", "disabled"];
 
 /// What deciding again came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,7 +108,8 @@ impl Pipeline {
             compared.left_out.push("the event is no new order".to_owned());
             return Ok(Rederived::NothingCompared(compared));
         };
-        let mut differences = self.verdicts_again(&view, &order, &record, &mut compared);
+        let active = self.plugins.now();
+        let mut differences = self.verdicts_again(&view, &order, &record, &active, &mut compared);
         if let Some(history) = record.history.clone() {
             let mut question = Question::new(order, Digest::of(&event_json), history, record.received_at);
             for then in &record.scorings {
@@ -115,9 +117,13 @@ impl Pipeline {
                     compared.host_caused = compared.host_caused.saturating_add(1);
                     continue;
                 }
-                let mut context = self.context(record.received_at);
+                let mut context = active.context(record.received_at);
                 context.lookup = std::sync::Arc::new(Recorded(recorded(&record, &then.lookups)));
-                let (now, _, _) = self.score_once(&then.plugin, &mut question, &context).await;
+                let (now, _, again) = self.score_once(&then.plugin, &active, &mut question, &context).await;
+                if let Some(AskAgain::Stopped(stopped)) = again {
+                    compared.left_out.push(stopped.to_string());
+                    continue;
+                }
                 differences.extend(compare(then, &now));
                 compared.scorers = compared.scorers.saturating_add(1);
             }
@@ -137,6 +143,7 @@ impl Pipeline {
         view: &OrderView,
         order: &Order,
         record: &DecisionRecord,
+        active: &Active,
         compared: &mut Compared,
     ) -> Vec<String> {
         let mut differences = Vec::new();
@@ -176,9 +183,8 @@ impl Pipeline {
             proposals.flat_map(|(scoring, said)| said.proposals.iter().map(move |one| (scoring, said, one)));
         for ((scoring, said, proposal), then) in proposals.zip(&record.verdicts) {
             // Another component has its own difference already.
-            let Some(installed) = self.plugin(&scoring.plugin).filter(|known| known.digest == scoring.component) else {
-                continue;
-            };
+            let installed = active.installed(&scoring.plugin).filter(|known| known.digest == scoring.component);
+            let Some(installed) = installed else { continue };
             let advice = Advice {
                 plugin: &scoring.plugin,
                 publisher: &installed.manifest.plugin.publisher,

@@ -43,6 +43,10 @@ pub struct Channel {
     /// What happens to an order whose scorer failed.
     #[serde(default)]
     pub failed_scorer: FailedScorer,
+    /// What becomes of what comes in while a plugin of the channel is not called (in
+    /// quarantine, disabled, its publisher's key revoked). Where nothing is said, an input
+    /// is kept for a person, since not every sender comes again, and documents wait.
+    pub when_stopped: Option<WhenStopped>,
     /// Whether this channel is for trying things out, with a target that ships
     /// nothing. On any other one an order that its sender marks as a test is held.
     #[serde(default)]
@@ -86,6 +90,17 @@ pub enum FailedScorer {
     FailClosed,
     /// It goes on with the other scorers' advice; the failure is on record.
     FailOpen,
+}
+
+/// What becomes of an event while a plugin of its route is not called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WhenStopped {
+    /// It waits: a sender is asked to come again, a document is decided and a delivery
+    /// made when the plugin is called again.
+    Wait,
+    /// A person gets it at once.
+    Exception,
 }
 
 /// What a given-up delivery means for later ones of its order.
@@ -152,6 +167,9 @@ pub struct Target {
     /// host was down, and a target that is down is waited for so long.
     #[serde(default = "deadline_minutes_default")]
     pub deadline_minutes: u32,
+    /// What becomes of deliveries while one of the two plugins is not called. They wait
+    /// until `deadline_minutes`, unless this says `exception`.
+    pub when_stopped: Option<WhenStopped>,
     /// Non-secret settings for connector and transformer.
     #[serde(default)]
     pub settings: BTreeMap<String, String>,

@@ -19,6 +19,8 @@ mod retention;
 
 mod serve;
 
+mod trust;
+
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -95,9 +97,12 @@ enum Command {
     /// Look at deliveries that were given up, try them again, or end them.
     #[command(subcommand)]
     DeadLetter(dead_letter::Command),
-    /// Build plugins, or look into components.
+    /// Build, sign and check packages of plugins, and change which ones a host calls.
     #[command(subcommand)]
     Plugin(plugin::Command),
+    /// Whose packages are taken.
+    #[command(subcommand)]
+    Trust(trust::Command),
     /// Look at orders.
     #[command(subcommand)]
     Order(order::Command),
@@ -216,6 +221,7 @@ pub async fn dispatch(line: CommandLine, output: &mut Output) -> anyhow::Result<
         Command::Reference(command) => reference::run(command, json, output).await,
         Command::DeadLetter(command) => dead_letter::run(command, json, output).await,
         Command::Plugin(command) => plugin::run(command, json, output).await,
+        Command::Trust(command) => trust::run(command, json, output).await,
         Command::Order(command) => order::run(command, json, output).await,
         Command::Exception(command) => order::run_exception(command, json, output).await,
         Command::Grant(command) => order::run_grant(command, json, output).await,
@@ -229,12 +235,13 @@ async fn init(config: &std::path::Path, data: &Data, json: bool, output: &mut Ou
     let mut warnings = proposed.files.check()?.warnings();
     let locations = data.locations()?;
     let store: Arc<dyn Store> = locations.store()?;
+    warnings.extend(host::changed_components(&store, &locations, &proposed).await?);
     let version = host::activate(&store, &locations, &proposed, SystemClock.now()).await?;
     // Opening proves that the plugins load, and sequences the new leaves before the exit.
     let host = Host::open(store, &locations, Arc::new(SystemClock), None).await?;
     host.sequencer.sequence_all().await?;
-    let installed = host.pipeline.plugins.iter();
-    warnings.extend(installed.flat_map(|(name, installed)| without_effect(name, &installed.limits)));
+    let active = host.pipeline.plugins.now();
+    warnings.extend(active.ready().flat_map(|(name, installed)| without_effect(name, &installed.limits)));
     if json {
         return output.json(&serde_json::json!({
             "configuration": version, "verifier": host.verifier.to_string(), "warnings": warnings,

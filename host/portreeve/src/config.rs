@@ -2,11 +2,11 @@
 //! as a version in the store.
 //!
 //! A folder of configuration holds `portreeve.toml` (host, plugins, senders,
-//! channels, targets), `grants.toml`, `policies.cedar`, `rules.toml` and
-//! `reference/*.csv`. Reading one changes nothing. What is active is what the
+//! channels, targets), `grants.toml`, `policies.cedar`, `rules.toml`, `trust.toml`, the
+//! components with their signatures, and `reference/*.csv`. Reading one changes nothing. What is active is what the
 //! store says, and every decision names its version.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -19,9 +19,11 @@ use portreeve_pipeline::egress::{Allowance, CredentialEntry, Destination, WayTo,
 use portreeve_pipeline::sender::{KnownSender, Proof, SigningSecret};
 use portreeve_pipeline::{Channel, Routes, Senders, Target};
 use portreeve_record::canonical_json;
-use portreeve_registry::PlatformGrant;
+use portreeve_registry::{PlatformGrant, TrustPolicy};
 use portreeve_sandbox::{ClientTls, Identity};
 use serde::{Deserialize, Serialize};
+
+use crate::publisher::read_signature;
 
 /// The main file's name.
 const HOST_FILE: &str = "portreeve.toml";
@@ -31,6 +33,11 @@ const GRANTS_FILE: &str = "grants.toml";
 const POLICIES_FILE: &str = "policies.cedar";
 /// The host's own rules.
 const RULES_FILE: &str = "rules.toml";
+/// Whose packages are taken.
+pub(crate) const TRUST_FILE: &str = "trust.toml";
+
+/// Components of a plugin that a rollback can go back to. Each is a file that is kept.
+const EARLIER_MAX: usize = 8;
 
 /// Bytes of a signing secret. The HMAC under an empty or guessed secret can be
 /// made by everybody: such a file would open its channel.
@@ -201,8 +208,38 @@ pub struct Files {
     /// a command runs. Empty in versions that were stored before it was kept.
     #[serde(default)]
     folder: String,
-    /// Plugin to the digest of its component.
+    /// Whose packages are taken. Empty in versions that were stored before it was asked.
+    #[serde(default)]
+    trust: String,
+    /// Plugin to the digest of its component: what is active.
     pub components: BTreeMap<PluginName, Digest>,
+    /// What operators did about plugins since, beyond what the files say.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    standing: BTreeMap<PluginName, Standing>,
+}
+
+/// What operators did about a plugin.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Standing {
+    /// The grant that its component was activated with, in the place of the main file's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    grant: Option<String>,
+    /// Whether it is not called.
+    #[serde(default)]
+    disabled: bool,
+    /// What was active before, newest last, each with the grant that it had.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    earlier: Vec<Earlier>,
+}
+
+/// A component that was active.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Earlier {
+    component: Digest,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    grant: Option<String>,
 }
 
 /// A checked configuration.
@@ -219,14 +256,20 @@ pub struct Configuration {
     pub folder: PathBuf,
     /// Digests of the components.
     pub components: BTreeMap<PluginName, Digest>,
+    /// Whose packages are taken.
+    pub trust: TrustPolicy,
+    /// Plugins that operators disabled.
+    pub disabled: BTreeSet<PluginName>,
+    /// Grants that took the place of the main file's.
+    grants: BTreeMap<PluginName, PlatformGrant>,
 }
 
 /// A folder of configuration that was read and not yet activated.
 pub struct Proposed {
     /// The files.
     pub files: Files,
-    /// The components' bytes by digest.
-    pub components: BTreeMap<Digest, Vec<u8>>,
+    /// The components by digest: their bytes, and the signature files beside them.
+    pub components: BTreeMap<Digest, (Vec<u8>, Option<String>)>,
     /// Reference files by table.
     pub reference: Vec<(String, PathBuf)>,
 }
@@ -256,7 +299,7 @@ impl Proposed {
             })?;
             let digest = Digest::of(&bytes);
             digests.insert(plugin.name.clone(), digest);
-            components.insert(digest, bytes);
+            components.insert(digest, (bytes, read_signature(&path)?));
         }
         let files = Files {
             host,
@@ -264,7 +307,11 @@ impl Proposed {
             policies: read_text(&folder.join(POLICIES_FILE))?,
             rules: read_text(&folder.join(RULES_FILE))?,
             folder: absolute(folder)?,
+            trust: read_text(&folder.join(TRUST_FILE)).context(
+                "whose packages this host takes is missing; write it as `wit/README.md` shows, with the keys that `portreeve plugin keygen` prints",
+            )?,
             components: digests,
+            standing: BTreeMap::new(),
         };
         Ok(Self { files, components, reference: reference_files(&folder.join("reference"))? })
     }
@@ -305,20 +352,139 @@ impl Files {
             &known,
         );
         let rules = Rules::load(&SourceFile { name: RULES_FILE, text: &self.rules }, &known);
-        for errors in [authority.as_ref().err(), rules.as_ref().err()].into_iter().flatten() {
+        let trust = TrustPolicy::load(&SourceFile { name: TRUST_FILE, text: &self.trust });
+        for errors in [authority.as_ref().err(), rules.as_ref().err(), trust.as_ref().err()].into_iter().flatten() {
             problems.extend(errors.errors().iter().map(ToString::to_string));
         }
-        match (authority, rules) {
-            (Ok(authority), Ok(rules)) if problems.is_empty() => {
+        let grants = self.standing.iter().filter_map(|(name, standing)| {
+            let grant = standing.grant.as_deref()?;
+            Some(read_grant(grant).map(|grant| (name.clone(), grant)))
+        });
+        let grants = grants.collect::<anyhow::Result<BTreeMap<_, _>>>()?;
+        match (authority, rules, trust) {
+            (Ok(authority), Ok(rules), Ok(trust)) if problems.is_empty() => {
                 let (folder, components) = (PathBuf::from(&self.folder), self.components.clone());
-                Ok(Configuration { host, routes, authority, rules, folder, components })
+                let disabled = self.standing.iter().filter(|(_, standing)| standing.disabled);
+                let disabled = disabled.map(|(name, _)| name.clone()).collect();
+                Ok(Configuration { host, routes, authority, rules, folder, components, trust, disabled, grants })
             }
             _ => bail!("the configuration has {} problem(s):\n{}", problems.len(), problems.join("\n")),
         }
     }
 }
 
+impl Files {
+    /// These files as they follow on the active version: what operators did about a
+    /// plugin is kept, and a component that takes another one's place is what a rollback
+    /// goes back from. The files' own grant is the newest word.
+    #[must_use]
+    pub fn following(mut self, active: &Self) -> Self {
+        for (name, digest) in &self.components {
+            let Some(was) = active.components.get(name) else { continue };
+            let mut standing = active.standing.get(name).cloned().unwrap_or_default();
+            let grant = standing.grant.take();
+            if was != digest {
+                standing.push(Earlier { component: *was, grant: grant.or_else(|| active.grant_in_file(name)) });
+            }
+            if standing != Standing::default() {
+                self.standing.insert(name.clone(), standing);
+            }
+        }
+        self
+    }
+
+    /// The next version, in which a plugin has another component, and a grant of its own
+    /// where one is given.
+    #[must_use]
+    pub fn activated(&self, name: &PluginName, component: Digest, grant: Option<String>) -> Self {
+        let mut next = self.clone();
+        let was = next.components.insert(name.clone(), component);
+        let in_file = self.grant_in_file(name);
+        let standing = next.standing.entry(name.clone()).or_default();
+        if let Some(was) = was.filter(|was| *was != component) {
+            let had = standing.grant.clone().or(in_file);
+            standing.push(Earlier { component: was, grant: had });
+        }
+        standing.grant = grant.or(standing.grant.take());
+        standing.disabled = false;
+        next
+    }
+
+    /// The next version, in which a plugin has what it had before; none where there is
+    /// nothing to go back to.
+    #[must_use]
+    pub fn rolled_back(&self, name: &PluginName) -> Option<(Self, Digest)> {
+        let mut next = self.clone();
+        let standing = next.standing.get_mut(name)?;
+        let Earlier { component, grant } = standing.earlier.pop()?;
+        standing.grant = grant;
+        standing.disabled = false;
+        next.components.insert(name.clone(), component);
+        Some((next, component))
+    }
+
+    /// The next version, in which a plugin is not called.
+    #[must_use]
+    pub fn disabled(&self, name: &PluginName) -> Self {
+        let mut next = self.clone();
+        next.standing.entry(name.clone()).or_default().disabled = true;
+        next
+    }
+
+    /// The next version, in which others are trusted.
+    #[must_use]
+    pub fn trusting(&self, trust: String) -> Self {
+        Self { trust, ..self.clone() }
+    }
+
+    /// Whose packages are taken, as it was written.
+    #[must_use]
+    pub fn trust(&self) -> &str {
+        &self.trust
+    }
+
+    /// Whether an operator disabled a plugin.
+    #[must_use]
+    pub fn is_disabled(&self, name: &PluginName) -> bool {
+        self.standing.get(name).is_some_and(|standing| standing.disabled)
+    }
+
+    /// Components that a rollback could go back to, newest last.
+    pub fn earlier(&self, name: &PluginName) -> impl Iterator<Item = Digest> {
+        self.standing.get(name).into_iter().flat_map(|standing| &standing.earlier).map(|earlier| earlier.component)
+    }
+
+    /// The grant that the main file has, as text.
+    fn grant_in_file(&self, name: &PluginName) -> Option<String> {
+        let host = parse_host(&self.host).ok()?;
+        let entry = host.plugins.into_iter().find(|entry| entry.name == *name)?;
+        toml::to_string(&entry.grant).ok()
+    }
+}
+
+impl Standing {
+    fn push(&mut self, earlier: Earlier) {
+        self.earlier.push(earlier);
+        let beyond = self.earlier.len().saturating_sub(EARLIER_MAX);
+        self.earlier.drain(..beyond);
+    }
+}
+
+/// A grant as inline or plain TOML.
+///
+/// # Errors
+/// When it is none.
+pub fn read_grant(text: &str) -> anyhow::Result<PlatformGrant> {
+    toml::from_str(text).context("the grant cannot be understood")
+}
+
 impl Configuration {
+    /// What the platform team grants a plugin.
+    #[must_use]
+    pub fn grant(&self, entry: &PluginEntry) -> PlatformGrant {
+        self.grants.get(&entry.name).unwrap_or(&entry.grant).clone()
+    }
+
     /// The senders, with their secrets read from their files.
     ///
     /// # Errors
@@ -359,6 +525,12 @@ impl Configuration {
             )
         });
         unpermitted.chain(unused).collect()
+    }
+
+    /// Where model files are, if anywhere.
+    #[must_use]
+    pub fn models(&self) -> Option<PathBuf> {
+        self.host.host.models.as_ref().map(|folder| self.folder.join(folder))
     }
 
     /// Certificate and key of the front door, where it has them.

@@ -27,6 +27,7 @@ use crate::clock::SetClock;
 use crate::config::Proposed;
 use crate::host::{self, Host, Locations};
 use crate::output::Output;
+use crate::publisher::Publisher;
 use crate::source_tree::SourceTree;
 use crate::standins::erp::{Erp, Mischief};
 
@@ -162,10 +163,7 @@ fn write_config(
         std::fs::copy(from.join(file), config.join(file))
             .with_context(|| format!("`{file}` of the demo cannot be copied"))?;
     }
-    for built in plugins {
-        let name = format!("{}.wasm", built.manifest.plugin.name);
-        std::fs::copy(&built.component, config.join(&name)).with_context(|| format!("`{name}` cannot be copied"))?;
-    }
+    publish(tree, plugins, &config, &folder.join("publisher.key"))?;
     let host =
         std::fs::read_to_string(from.join("portreeve.toml")).context("the demo's portreeve.toml cannot be read")?;
     let host = host
@@ -174,6 +172,24 @@ fn write_config(
         .replace("${SHOP_SECRET_FILE}", &secrets.shop_secret_file.display().to_string());
     std::fs::write(config.join("portreeve.toml"), host).context("portreeve.toml cannot be written")?;
     Ok(config)
+}
+
+/// Puts built plugins into a folder of configuration. The project is its own publisher: it
+/// makes a key, signs what it built, and the demo's `trust.toml` names the key.
+///
+/// # Errors
+/// When a file cannot be written, or the key is there already.
+pub fn publish(tree: &SourceTree, plugins: &[Built], config: &Path, key: &Path) -> anyhow::Result<()> {
+    let publisher = Publisher::generate("portreeve", key)?;
+    for built in plugins {
+        let name = format!("{}.wasm", built.manifest.plugin.name);
+        std::fs::copy(&built.component, config.join(&name)).with_context(|| format!("`{name}` cannot be copied"))?;
+        publisher.sign(&config.join(&name))?;
+    }
+    let from = tree.demo().join("trust.toml");
+    let trust = std::fs::read_to_string(from).context("the demo's trust.toml cannot be read")?;
+    let trust = trust.replace("${PUBLISHER_KEY}", &publisher.verifier().to_string());
+    std::fs::write(config.join("trust.toml"), trust).context("trust.toml cannot be written")
 }
 
 /// The samples' clock goes in leaps, while a delivery that is under way takes as long

@@ -18,10 +18,12 @@ use portreeve_audit::{OutsideCheckpoint, OutsideFound, Sequencer};
 use portreeve_model::{Digest, Instant, PluginKind, PluginName};
 use portreeve_pipeline::egress::SystemResolver;
 use portreeve_pipeline::retention::Retained;
-use portreeve_pipeline::{Clock, DeliverError, Deliveries, Metrics, Outbound, Pipeline, SetAside, TableCache};
+use portreeve_pipeline::{
+    Active, Clock, DeliverError, Deliveries, Metrics, Outbound, Pipeline, Plugins, SetAside, Slot, TableCache,
+};
 use portreeve_record::leaf::{Code, ConfigurationLeaf, Label, ReferenceLeaf};
 use portreeve_record::{Leaf, LeafBody, LogKey, VerifierKey, canonical_digest};
-use portreeve_registry::{CodeCache, Installed, Registry};
+use portreeve_registry::{CodeCache, Occasion, Package, Quarantine, Registry, growth};
 use portreeve_sandbox::{Sandbox, SandboxOptions};
 use portreeve_store::contract::NewReference;
 use portreeve_store::{Settled, SqliteStore, Store, StoreError};
@@ -33,6 +35,7 @@ use crate::clock::SystemClock;
 use crate::config::{Configuration, Files, FolderEntry, HostSection, PluginEntry, Proposed, RetentionSection};
 use crate::folder::{End, Watched};
 use crate::models::ModelFiles;
+use crate::packages::{self, Components, Packages};
 use crate::{files, folder, reference};
 
 /// Documents in one decided batch: enough for a group commit, few enough that
@@ -100,8 +103,10 @@ impl Locations {
         }
     }
 
-    pub(crate) fn components(&self) -> PathBuf {
-        self.data.join("components")
+    /// Where components and their signatures are kept.
+    #[must_use]
+    pub fn kept_components(&self) -> Components {
+        Components::in_folder(&self.data.join("components"))
     }
 
     /// Opens the store.
@@ -178,11 +183,16 @@ pub async fn activate(
     proposed: &Proposed,
     at: Instant,
 ) -> anyhow::Result<u64> {
-    let configuration = proposed.files.check()?;
-    let HostSection { name, origin, .. } = configuration.host.host.clone();
     let active = store.active_configuration().await?;
-    if let Some(active) = &active {
-        same_origin(&Files::from_bytes(&active.bytes)?, &origin)?;
+    let before = active.as_ref().map(|active| Files::from_bytes(&active.bytes)).transpose()?;
+    let files = match &before {
+        Some(before) => proposed.files.clone().following(before),
+        None => proposed.files.clone(),
+    };
+    let configuration = files.check()?;
+    let HostSection { name, origin, .. } = configuration.host.host.clone();
+    if let Some(before) = &before {
+        same_origin(before, &origin)?;
     }
     locations.signing_key(store.as_ref(), &origin).await?;
     let tables = reference_tables(store, &name, &proposed.reference, at).await?;
@@ -191,21 +201,61 @@ pub async fn activate(
         |digest| proposed.components.get(&digest).cloned().with_context(|| format!("component {digest} was not read"));
     configuration.tls()?;
     folder::open_all(&configuration.host.folders, &configuration.folder, &configuration.senders()?)?;
-    // The clock is asked for nothing: this road is thrown away.
+    // What is active already was taken before: it need not be new to anybody again.
+    let occasion = |name: &PluginName, digest: Digest| {
+        let known = before.as_ref().and_then(|before| before.components.get(name)) == Some(&digest);
+        if known { Occasion::Active } else { Occasion::New }
+    };
+    // The clock is asked for nothing but the day: this road is thrown away.
     Road { store: Arc::clone(store), clock: Arc::new(SystemClock), workers: None, version }.build(
         locations,
         configuration,
         &component,
+        &occasion,
+        at,
     )?;
 
     // A component is named by its digest: without a version that names it, it changes nothing.
-    for (digest, bytes) in &proposed.components {
-        files::write_new(&component_path(&locations.components(), *digest), bytes)?;
+    for (digest, (bytes, signature)) in &proposed.components {
+        locations.kept_components().keep(*digest, bytes, signature.as_deref())?;
     }
-    let bytes = proposed.files.to_bytes()?;
+    let bytes = files.to_bytes()?;
     let who = Label::of(&account());
     let body = LeafBody::Configuration(ConfigurationLeaf { version, digest: Digest::of(&bytes), who });
     Ok(store.activate_configuration(bytes, tables, at, Leaf::new(&name, at, body)?).await?)
+}
+
+/// What a proposal does to plugins that are active: another component takes the place of
+/// one, with all that it asks for beyond it, or one stays disabled. Somebody may have
+/// activated by command what the folder does not have.
+///
+/// # Errors
+/// When what is active cannot be read.
+pub async fn changed_components(
+    store: &Arc<dyn Store>,
+    locations: &Locations,
+    proposed: &Proposed,
+) -> anyhow::Result<Vec<String>> {
+    let Some(active) = store.active_configuration().await? else { return Ok(Vec::new()) };
+    let active = Files::from_bytes(&active.bytes)?;
+    let mut changes = Vec::new();
+    for (name, digest) in &proposed.files.components {
+        if active.is_disabled(name) {
+            changes.push(format!("plugin `{name}` stays disabled; `portreeve plugin activate {name}` ends that"));
+        }
+        let Some(was) = active.components.get(name).filter(|was| *was != digest) else { continue };
+        let (before, _) = locations.kept_components().read(*was)?;
+        let before = Package::read(&before, None)?;
+        let grown = match proposed.components.get(digest).map(|(bytes, _)| Package::read(bytes, None)) {
+            Some(Ok(now)) => growth(before.manifest(), now.manifest()),
+            // Whatever is wrong with it, trying it says so.
+            Some(Err(_)) | None => Vec::new(),
+        };
+        let grown: Vec<String> = grown.iter().map(ToString::to_string).collect();
+        let more = if grown.is_empty() { String::new() } else { format!(", and asks for more: {}", grown.join("; ")) };
+        changes.push(format!("plugin `{name}` is {digest} from now on and was {was}{more}"));
+    }
+    Ok(changes)
 }
 
 /// The account that runs a command, for the record.
@@ -330,8 +380,10 @@ impl Road {
         self,
         locations: &Locations,
         configuration: Configuration,
-        component: &Components<'_>,
-    ) -> anyhow::Result<Pipeline> {
+        component: &Bytes<'_>,
+        occasion: &Occasions<'_>,
+        now: Instant,
+    ) -> anyhow::Result<(Pipeline, Registry, Arc<ModelFiles>)> {
         let sandbox = Sandbox::new(SandboxOptions::default()).context("the sandbox cannot start")?;
         let engines = [PluginKind::Connector, PluginKind::Transformer, PluginKind::Scorer]
             .into_iter()
@@ -348,21 +400,22 @@ impl Road {
             &configuration.folder,
             metrics.egress(),
         )?;
-        let plugins = install_all(&registry, &configuration, component)?;
-        let models = configuration.host.host.models.as_ref().map(|folder| configuration.folder.join(folder));
+        let plugins = install_all(&registry, &configuration, component, occasion, now)?;
+        let models =
+            Arc::new(ModelFiles::default().next(configuration.models().as_deref(), packages::ready(&plugins))?);
+        let active = Active { configuration: self.version, plugins, models: Arc::clone(&models) as _ };
         let pipeline = Pipeline {
             outbound: Arc::new(outbound),
-            models: Arc::new(ModelFiles::read(models.as_deref(), &plugins)?),
             host: configuration.host.host.name.clone(),
             store: self.store,
             clock: self.clock,
             senders: configuration.senders()?,
-            plugins,
+            plugins: Plugins::new(active),
+            quarantine: Quarantine::default(),
             routes: configuration.routes,
             engines,
             authority: configuration.authority,
             rules: configuration.rules,
-            configuration: self.version,
             workers: self.workers.unwrap_or(configuration.host.host.workers),
             numbers: Arc::default(),
             metrics,
@@ -372,17 +425,22 @@ impl Road {
         if let Err(missing) = pipeline.check() {
             bail!("{}", missing.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"));
         }
-        Ok(pipeline)
+        Ok((pipeline, registry, models))
     }
 }
 
-/// A component's bytes by digest.
-type Components<'a> = dyn Fn(Digest) -> anyhow::Result<Vec<u8>> + Sync + 'a;
+/// A component's bytes by digest, and its signature file.
+type Bytes<'a> = dyn Fn(Digest) -> anyhow::Result<(Vec<u8>, Option<String>)> + Sync + 'a;
+
+/// Whether a plugin's component is new to the host.
+type Occasions<'a> = dyn Fn(&PluginName, Digest) -> Occasion + Sync + 'a;
 
 /// A host that can work.
 pub struct Host {
     /// The road.
     pub pipeline: Arc<Pipeline>,
+    /// The packages of its plugins.
+    pub packages: Arc<Packages>,
     /// The log.
     pub sequencer: Arc<Sequencer>,
     /// Whoever checks the log needs this.
@@ -420,10 +478,13 @@ impl Host {
         let (settings, retention) = (configuration.host.host.clone(), configuration.host.retention);
         let tls = configuration.tls()?;
         let (entries, base) = (configuration.host.folders.clone(), configuration.folder.clone());
-        let folder = locations.components();
+        let (components, now) = (locations.kept_components(), clock.now());
         let road = Road { store: Arc::clone(&store), clock, workers, version: active.version };
-        let pipeline = road.build(locations, configuration, &|digest| read_component(&folder, digest))?;
-        tracing::info!(plugins = pipeline.plugins.len(), "the plugins are loaded");
+        let read = |digest| components.read(digest);
+        let (pipeline, registry, models) =
+            road.build(locations, configuration, &read, &|_, _| Occasion::Active, now)?;
+        let (pipeline, registry) = (Arc::new(pipeline), Arc::new(registry));
+        tracing::info!(plugins = pipeline.plugins.now().ready().count(), "the plugins are loaded");
 
         let key = locations.signing_key(store.as_ref(), &settings.origin).await?;
         let verifier = key.verifier();
@@ -439,7 +500,8 @@ impl Host {
             );
         }
         Ok(Self {
-            pipeline: Arc::new(pipeline),
+            packages: Arc::new(Packages::new(Arc::clone(&pipeline), registry, components, models)),
+            pipeline,
             sequencer: Arc::new(sequencer),
             verifier,
             settings,
@@ -476,6 +538,7 @@ impl Host {
     pub fn front(&self) -> Arc<Front> {
         Arc::new(Front {
             pipeline: Arc::clone(&self.pipeline),
+            packages: Arc::clone(&self.packages) as _,
             operator_token: self.settings.operator_token_sha256,
             ready: Arc::clone(&self.ready),
             accepted: Arc::clone(&self.accepted),
@@ -748,8 +811,10 @@ fn report(ended: Result<Settled, DeliverError>) {
 fn install_all(
     registry: &Registry,
     configuration: &Configuration,
-    component: &Components<'_>,
-) -> anyhow::Result<BTreeMap<PluginName, Installed>> {
+    component: &Bytes<'_>,
+    occasion: &Occasions<'_>,
+    now: Instant,
+) -> anyhow::Result<BTreeMap<PluginName, Slot>> {
     let waiting = Mutex::new(configuration.host.plugins.iter());
     let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
     let install = |entry: &PluginEntry| {
@@ -757,21 +822,29 @@ fn install_all(
             .components
             .get(&entry.name)
             .with_context(|| format!("the stored configuration has no component for plugin `{}`", entry.name))?;
-        let bytes = component(*digest)?;
-        anyhow::Ok((entry.name.clone(), registry.install(&entry.name, &bytes, &entry.grant)?))
+        let (bytes, signature) = component(*digest)?;
+        let occasion = occasion(&entry.name, *digest);
+        let slot = packages::slot(registry, configuration, entry, (&bytes, signature.as_deref()), occasion, now)?;
+        anyhow::Ok((entry.name.clone(), slot))
     };
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads)
-            .map(|_| scope.spawn(|| std::iter::from_fn(next).map(install).collect::<anyhow::Result<Vec<_>>>()))
-            .collect();
-        let mut plugins = BTreeMap::new();
+        let workers: Vec<_> =
+            (0..threads).map(|_| scope.spawn(|| std::iter::from_fn(next).map(install).collect::<Vec<_>>())).collect();
+        let (mut plugins, mut problems) = (BTreeMap::new(), Vec::new());
         for worker in workers {
             let installed =
                 worker.join().map_err(|_| anyhow::anyhow!("a plugin could not be installed: its thread panicked"))?;
-            plugins.extend(installed?);
+            for result in installed {
+                match result {
+                    Ok((name, slot)) => drop(plugins.insert(name, slot)),
+                    Err(error) => problems.push(format!("{error:#}")),
+                }
+            }
         }
-        Ok(plugins)
+        // All of them at once: whoever mends one does not want to hear of the next one then.
+        problems.sort();
+        if problems.is_empty() { Ok(plugins) } else { bail!("{}", problems.join("\n")) }
     })
 }
 
@@ -783,22 +856,4 @@ pub async fn stopped(mut stop: watch::Receiver<bool>) {
             return;
         }
     }
-}
-
-fn component_path(folder: &Path, digest: Digest) -> PathBuf {
-    folder.join(format!("{}.wasm", hex::encode(digest.as_bytes())))
-}
-
-/// The digest in the configuration decides, not the file's name.
-pub(crate) fn read_component(folder: &Path, digest: Digest) -> anyhow::Result<Vec<u8>> {
-    let path = component_path(folder, digest);
-    let bytes = std::fs::read(&path).with_context(|| format!("the component `{}` cannot be read", path.display()))?;
-    let found = Digest::of(&bytes);
-    if found != digest {
-        bail!(
-            "the component `{}` has digest {found}, the configuration names {digest}; run `portreeve init` again",
-            path.display()
-        );
-    }
-    Ok(bytes)
 }

@@ -28,6 +28,10 @@ pub mod models;
 
 pub mod output;
 
+pub mod packages;
+
+pub mod publisher;
+
 pub mod reference;
 
 pub mod source_tree;

@@ -12,6 +12,7 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use async_trait::async_trait;
@@ -23,20 +24,30 @@ use portreeve_sandbox::Artifacts;
 
 /// The model files that installed plugins declare, by digest.
 #[derive(Default)]
-pub struct ModelFiles(BTreeMap<Digest, Vec<u8>>);
+pub struct ModelFiles(BTreeMap<Digest, Arc<Vec<u8>>>);
 
 impl ModelFiles {
-    /// Reads the files that these plugins declare.
+    /// The files that these plugins declare. One that is held here already is not read
+    /// again: a swap of one plugin asks nothing of the others' files.
     ///
     /// # Errors
     /// When one is missing, is no file, is another one than its name says, or is too large.
-    pub fn read(folder: Option<&Path>, plugins: &BTreeMap<PluginName, Installed>) -> anyhow::Result<Self> {
+    pub fn next<'a>(
+        &self,
+        folder: Option<&Path>,
+        plugins: impl IntoIterator<Item = (&'a PluginName, &'a Installed)>,
+    ) -> anyhow::Result<Self> {
         let mut files = BTreeMap::new();
         for (name, plugin) in plugins {
             let mut left = plugin.plugin.spec().limits.artifact_bytes;
             for digest in &plugin.manifest.imports.artifact {
-                let bytes =
-                    read(folder, *digest, left).with_context(|| format!("plugin `{name}` reads model {digest}"))?;
+                let held = self.0.get(digest).filter(|bytes| fits(bytes, left)).cloned();
+                let bytes = match held {
+                    Some(bytes) => bytes,
+                    None => Arc::new(
+                        read(folder, *digest, left).with_context(|| format!("plugin `{name}` reads model {digest}"))?,
+                    ),
+                };
                 left = left.saturating_sub(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
                 files.insert(*digest, bytes);
             }
@@ -60,7 +71,7 @@ fn read(folder: Option<&Path>, digest: Digest, left: u64) -> anyhow::Result<Vec<
     let mut bytes = Vec::new();
     let file = directory.open(&name).with_context(unreadable)?;
     file.take(left.saturating_add(1)).read_to_end(&mut bytes).with_context(unreadable)?;
-    if u64::try_from(bytes.len()).map_or(true, |length| length > left) {
+    if !fits(&bytes, left) {
         bail!(
             "`{}` has more than the {left} bytes that are left of the plugin's `artifact_bytes`; ask for more in its manifest and grant it",
             path().display()
@@ -71,6 +82,10 @@ fn read(folder: Option<&Path>, digest: Digest, left: u64) -> anyhow::Result<Vec<
         bail!("`{}` has digest {found}; put the file there that its name says", path().display());
     }
     Ok(bytes)
+}
+
+fn fits(bytes: &[u8], left: u64) -> bool {
+    u64::try_from(bytes.len()).is_ok_and(|length| length <= left)
 }
 
 #[async_trait]
@@ -129,7 +144,7 @@ mod tests {
     #[tokio::test]
     async fn a_read_beyond_the_end_ends_there() {
         let digest = Digest::of(MODEL);
-        let models = ModelFiles([(digest, MODEL.to_vec())].into());
+        let models = ModelFiles([(digest, Arc::new(MODEL.to_vec()))].into());
         assert_eq!(models.size(&digest).await, Some(7));
         for (offset, length, expected) in
             [(0, 7, &b"a model"[..]), (2, 3, b"mod"), (2, u64::MAX, b"model"), (7, 1, b""), (u64::MAX, u64::MAX, b"")]

@@ -17,26 +17,18 @@
 use std::fmt;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
-use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use portreeve_model::Digest;
-use sha2::{Digest as _, Sha256};
+
+use crate::note::{self, NOTE_BYTES_MAX, Note, NoteError, NoteKey};
+
+pub use crate::note::VerifierKey;
 
 /// Bytes of a checkpoint that are read. Somebody who can put a file where a
 /// checkpoint is expected could otherwise fill the memory.
-pub const CHECKPOINT_BYTES_MAX: usize = 64 * 1024;
-
-/// Signature lines that are looked at; the specification asks for at least 16.
-/// Each may cost a signature check.
-pub const SIGNATURES_MAX: usize = 32;
+pub const CHECKPOINT_BYTES_MAX: usize = NOTE_BYTES_MAX;
 
 /// Bytes of an origin. It becomes part of file names and of every checkpoint.
-pub const ORIGIN_BYTES_MAX: usize = 128;
-
-/// The signature type byte of Ed25519 in signed notes.
-const TYPE_ED25519: u8 = 0x01;
-
-/// What a signature line starts with: an em dash and a space.
-const SIGNATURE_PREFIX: &str = "\u{2014} ";
+pub const ORIGIN_BYTES_MAX: usize = note::NAME_BYTES_MAX;
 
 /// What is wrong with a checkpoint or a key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -77,11 +69,23 @@ pub enum CheckpointError {
     Random(String),
 }
 
-/// A log's private key, with the log's name. It never appears in `Debug`.
-pub struct LogKey {
-    origin: String,
-    signing: SigningKey,
+impl From<NoteError> for CheckpointError {
+    fn from(error: NoteError) -> Self {
+        match error {
+            NoteError::Name(name) => Self::Origin(name),
+            NoteError::Malformed(why) => Self::Malformed(why),
+            NoteError::VerifierKey(text) => Self::VerifierKey(text),
+            NoteError::PrivateKey => Self::Malformed("the log's key is no private key"),
+            NoteError::NotSigned { expected } => Self::NotSigned { expected },
+            NoteError::BadSignature { key } => Self::BadSignature { key },
+            NoteError::Random(why) => Self::Random(why),
+        }
+    }
 }
+
+/// A log's private key, with the log's name. It never appears in `Debug`.
+#[derive(Debug)]
+pub struct LogKey(NoteKey);
 
 impl LogKey {
     /// A new key from the operating system's randomness.
@@ -89,9 +93,7 @@ impl LogKey {
     /// # Errors
     /// When the origin has another form, or there is no randomness.
     pub fn generate(origin: &str) -> Result<Self, CheckpointError> {
-        let mut secret = [0; 32];
-        getrandom::fill(&mut secret).map_err(|error| CheckpointError::Random(error.to_string()))?;
-        Self::from_bytes(origin, &secret)
+        Ok(Self(NoteKey::generate(origin)?))
     }
 
     /// The key with these 32 secret bytes.
@@ -99,107 +101,33 @@ impl LogKey {
     /// # Errors
     /// When the origin has another form.
     pub fn from_bytes(origin: &str, secret: &[u8; 32]) -> Result<Self, CheckpointError> {
-        Ok(Self { origin: checked_origin(origin)?, signing: SigningKey::from_bytes(secret) })
+        Ok(Self(NoteKey::from_bytes(origin, secret)?))
     }
 
     /// The 32 secret bytes, for the file that keeps them.
     #[must_use]
     pub fn to_bytes(&self) -> [u8; 32] {
-        self.signing.to_bytes()
+        self.0.to_bytes()
     }
 
     /// The log's name.
     #[must_use]
     pub fn origin(&self) -> &str {
-        &self.origin
+        self.0.name()
     }
 
     /// The public half.
     #[must_use]
     pub fn verifier(&self) -> VerifierKey {
-        VerifierKey { origin: self.origin.clone(), verifying: self.signing.verifying_key() }
+        self.0.verifier()
     }
 
     /// Signs a tree head. The caller answers for never signing two trees of
     /// which neither continues the other.
     #[must_use]
     pub fn sign(&self, size: u64, root: Digest) -> SignedCheckpoint {
-        let checkpoint = Checkpoint { origin: self.origin.clone(), size, root };
-        let text = checkpoint.to_text();
-        let signature = self.signing.sign(text.as_bytes()).to_bytes();
-        let mut signed = self.verifier().id().to_vec();
-        signed.extend_from_slice(&signature);
-        let note = format!("{text}\n{SIGNATURE_PREFIX}{} {}\n", self.origin, BASE64.encode(signed));
-        SignedCheckpoint { body_bytes: text.len(), claimed: checkpoint, note }
-    }
-}
-
-impl fmt::Debug for LogKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "LogKey({}, secret)", self.verifier().name_and_hash())
-    }
-}
-
-/// What somebody needs to check a log's signatures. Text form:
-/// `name+hash+base64(0x01 ‖ public key)`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct VerifierKey {
-    origin: String,
-    verifying: VerifyingKey,
-}
-
-impl VerifierKey {
-    /// Reads the text form.
-    ///
-    /// # Errors
-    /// When it has another form, its hash does not belong to it, or the key is
-    /// one that verifies signatures that nobody made.
-    pub fn parse(text: &str) -> Result<Self, CheckpointError> {
-        let wrong = || CheckpointError::VerifierKey(text.chars().take(160).collect());
-        let mut parts = text.trim().splitn(3, '+');
-        let (Some(name), Some(hash), Some(encoded)) = (parts.next(), parts.next(), parts.next()) else {
-            return Err(wrong());
-        };
-        let bytes = BASE64.decode(encoded).map_err(|_| wrong())?;
-        let Some((&TYPE_ED25519, public)) = bytes.split_first() else {
-            return Err(wrong());
-        };
-        let public: &[u8; 32] = public.try_into().map_err(|_| wrong())?;
-        let verifying = VerifyingKey::from_bytes(public).map_err(|_| wrong())?;
-        let key = Self { origin: checked_origin(name)?, verifying };
-        if verifying.is_weak() || hex::encode(key.id()) != hash {
-            return Err(wrong());
-        }
-        Ok(key)
-    }
-
-    /// The log's name.
-    #[must_use]
-    pub fn origin(&self) -> &str {
-        &self.origin
-    }
-
-    /// The first four bytes of SHA-256(name ‖ 0x0A ‖ 0x01 ‖ public key).
-    fn id(&self) -> [u8; 4] {
-        let mut hasher = Sha256::new();
-        hasher.update(self.origin.as_bytes());
-        hasher.update([b'\n', TYPE_ED25519]);
-        hasher.update(self.verifying.as_bytes());
-        let hash: [u8; 32] = hasher.finalize().into();
-        let [a, b, c, d, ..] = hash;
-        [a, b, c, d]
-    }
-
-    fn name_and_hash(&self) -> String {
-        format!("{}+{}", self.origin, hex::encode(self.id()))
-    }
-}
-
-impl fmt::Display for VerifierKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut key = vec![TYPE_ED25519];
-        key.extend_from_slice(self.verifying.as_bytes());
-        write!(f, "{}+{}", self.name_and_hash(), BASE64.encode(key))
+        let claimed = Checkpoint { origin: self.origin().to_owned(), size, root };
+        SignedCheckpoint { note: Note::signed(claimed.to_text(), &self.0), claimed }
     }
 }
 
@@ -261,9 +189,7 @@ impl Checkpoint {
 /// [`SignedCheckpoint::verify`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignedCheckpoint {
-    note: String,
-    /// Bytes of the signed text at the start of `note`.
-    body_bytes: usize,
+    note: Note,
     claimed: Checkpoint,
 }
 
@@ -273,28 +199,14 @@ impl SignedCheckpoint {
     /// # Errors
     /// When it is no signed note or no checkpoint.
     pub fn parse(note: &str) -> Result<Self, CheckpointError> {
-        if note.len() > CHECKPOINT_BYTES_MAX {
-            return Err(CheckpointError::Malformed("it is longer than 65536 bytes"));
-        }
-        if note.chars().any(|c| c < ' ' && c != '\n') {
-            return Err(CheckpointError::Malformed("it contains control characters"));
-        }
-        // The text itself may have empty lines; the last one ends it.
-        let (before, signatures) =
-            note.rsplit_once("\n\n").ok_or(CheckpointError::Malformed("no empty line precedes the signatures"))?;
-        if !signatures.ends_with('\n') {
-            return Err(CheckpointError::Malformed("the last line has no end"));
-        }
-        if signatures.lines().count() > SIGNATURES_MAX {
-            return Err(CheckpointError::Malformed("it has more than 32 signatures"));
-        }
-        Ok(Self { body_bytes: before.len() + 1, claimed: Checkpoint::parse(before)?, note: note.to_owned() })
+        let note = Note::parse(note)?;
+        Ok(Self { claimed: Checkpoint::parse(note.text())?, note })
     }
 
     /// The text form.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.note
+        self.note.as_str()
     }
 
     /// Checks the signature and returns what was signed. Lines by unknown keys
@@ -304,29 +216,12 @@ impl SignedCheckpoint {
     /// When the key signed nothing here, its signature is wrong, or the
     /// checkpoint is another log's.
     pub fn verify(&self, key: &VerifierKey) -> Result<Checkpoint, CheckpointError> {
-        let (text, lines) = self
-            .note
-            .split_at_checked(self.body_bytes)
-            .ok_or(CheckpointError::Malformed("its text is shorter than it was"))?;
-        let mut signed = false;
-        for line in lines.lines().filter(|line| !line.is_empty()) {
-            let (name, signature) = parse_signature(line)?;
-            let Some((id, signature)) = signature.split_first_chunk::<4>() else {
-                return Err(CheckpointError::Malformed("a signature has fewer than 4 bytes"));
-            };
-            if name != key.origin || *id != key.id() {
-                continue;
-            }
-            let bad = || CheckpointError::BadSignature { key: key.name_and_hash() };
-            let signature = Signature::from_slice(signature).map_err(|_| bad())?;
-            key.verifying.verify_strict(text.as_bytes(), &signature).map_err(|_| bad())?;
-            signed = true;
-        }
-        if !signed {
-            return Err(CheckpointError::NotSigned { expected: key.name_and_hash() });
-        }
-        if self.claimed.origin != key.origin {
-            return Err(CheckpointError::OtherLog { found: self.claimed.origin.clone(), expected: key.origin.clone() });
+        self.note.verify(key)?;
+        if self.claimed.origin != key.origin() {
+            return Err(CheckpointError::OtherLog {
+                found: self.claimed.origin.clone(),
+                expected: key.origin().to_owned(),
+            });
         }
         Ok(self.claimed.clone())
     }
@@ -334,26 +229,12 @@ impl SignedCheckpoint {
 
 impl fmt::Display for SignedCheckpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.note)
+        f.write_str(self.as_str())
     }
-}
-
-fn parse_signature(line: &str) -> Result<(&str, Vec<u8>), CheckpointError> {
-    let (name, encoded) = line
-        .strip_prefix(SIGNATURE_PREFIX)
-        .and_then(|rest| rest.split_once(' '))
-        .ok_or(CheckpointError::Malformed("a signature line is not `— name base64`"))?;
-    let bytes = BASE64.decode(encoded).map_err(|_| CheckpointError::Malformed("a signature is not base64"))?;
-    Ok((name, bytes))
 }
 
 fn checked_origin(origin: &str) -> Result<String, CheckpointError> {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b".-_/".contains(&byte);
-    if (1..=ORIGIN_BYTES_MAX).contains(&origin.len()) && origin.bytes().all(allowed) {
-        Ok(origin.to_owned())
-    } else {
-        Err(CheckpointError::Origin(origin.chars().take(160).collect()))
-    }
+    Ok(note::checked_name(origin)?)
 }
 
 #[cfg(test)]

@@ -122,6 +122,8 @@ pub enum LeafBody {
     Exception(ExceptionLeaf),
     /// Content was removed because its retention ended.
     Retention(RetentionLeaf),
+    /// A step in the life of a plugin's package.
+    Package(PackageLeaf),
 }
 
 impl LeafBody {
@@ -137,6 +139,7 @@ impl LeafBody {
             Self::Receipt(_) => "receipt",
             Self::Exception(_) => "exception",
             Self::Retention(_) => "retention",
+            Self::Package(_) => "package",
         }
     }
 }
@@ -484,6 +487,67 @@ pub struct RetentionLeaf {
     pub inputs: Listed<Digest>,
 }
 
+/// A step in the life of a plugin's package: somebody's, or the host's own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PackageLeaf {
+    /// The plugin.
+    pub plugin: PluginName,
+    /// Digest of the component.
+    pub component: Digest,
+    /// What happened.
+    pub step: PackageStep,
+    /// The configuration's version from which on it is so, or, of a staged one, on which it
+    /// was tried; none where no version has to do with it.
+    #[serde(default, with = "portreeve_model::value::text_option", skip_serializing_if = "Option::is_none")]
+    pub configuration: Option<u64>,
+    /// Keys that its trust rests on, as `name+hash`.
+    #[serde(default = "Listed::none", skip_serializing_if = "Listed::is_empty")]
+    pub signers: Listed<Label>,
+    /// The account that did it; none where the host did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub who: Option<Label>,
+}
+
+/// What happened to a package.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PackageStep {
+    /// It was taken in. Nothing calls it.
+    Installed,
+    /// It was tried in full within a grant, and may be activated.
+    Staged,
+    /// It is what routes call.
+    Activated,
+    /// It is what routes call again.
+    RolledBack,
+    /// Routes call it no more, and nothing in its place.
+    Disabled,
+    /// Its publisher's word counts no more: it is not called.
+    Distrusted,
+    /// It failed again and again: it is not called for a while.
+    Quarantined,
+    /// It was tried again and did not fail: it is called as before.
+    Restored,
+}
+
+impl PackageStep {
+    /// The word that stands in the record.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Installed => "installed",
+            Self::Staged => "staged",
+            Self::Activated => "activated",
+            Self::RolledBack => "rolled-back",
+            Self::Disabled => "disabled",
+            Self::Distrusted => "distrusted",
+            Self::Quarantined => "quarantined",
+            Self::Restored => "restored",
+        }
+    }
+}
+
 /// One call into a plugin.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -593,6 +657,9 @@ impl ListedItem for Digest {
     const SHOWN_MAX: usize = 64;
 }
 impl ListedItem for Code {
+    const SHOWN_MAX: usize = 16;
+}
+impl ListedItem for Label {
     const SHOWN_MAX: usize = 16;
 }
 
@@ -788,6 +855,14 @@ mod tests {
             LeafBody::Retention(RetentionLeaf {
                 before: Instant(i64::MIN),
                 inputs: Listed::of(vec![Digest::of(b"input"); 1000]).unwrap(),
+            }),
+            LeafBody::Package(PackageLeaf {
+                plugin: PluginName::parse(&"p".repeat(64)).unwrap(),
+                component: Digest::of(b"component"),
+                step: PackageStep::RolledBack,
+                configuration: Some(u64::MAX),
+                signers: Listed::of(vec![Label::of(&"x".repeat(96)); 1000]).unwrap(),
+                who: Some(Label::of(&"x".repeat(96))),
             }),
         ]
     }

@@ -8,7 +8,8 @@
 //! version inside.
 //!
 //! Modules in reading order: a value becomes [`canonical`] bytes, those of a
-//! stage become a [`leaf`], leaves a [`merkle`] tree, its head a [`checkpoint`];
+//! stage become a [`leaf`], leaves a [`merkle`] tree, its head a [`checkpoint`], which
+//! is a signed [`note`];
 //! [`mod@seal`] keeps what may have to be forgotten out of the leaves, [`verify`]
 //! goes through a whole log.
 
@@ -17,6 +18,8 @@ pub mod canonical;
 pub mod leaf;
 
 pub mod merkle;
+
+pub mod note;
 
 pub mod checkpoint;
 
@@ -30,6 +33,7 @@ pub use canonical::{RecordError, canonical_digest, canonical_json, parse_canonic
 pub use checkpoint::{Checkpoint, CheckpointError, LogKey, SignedCheckpoint, VerifierKey};
 pub use leaf::{LEAF_BYTES_MAX, Leaf, LeafBody, LeafRecord};
 pub use merkle::{Edge, MerkleError};
+pub use note::{Note, NoteError, NoteKey};
 pub use proof::{InclusionProof, ProofError};
 pub use seal::{PayloadKey, SealError, Sealed, open, seal};
 pub use verify::{OrderFault, Verifier, VerifyError, VerifyReport, verify_log};

@@ -222,6 +222,8 @@ pub struct KindCounts {
     pub exception: u64,
     /// `retention`.
     pub retention: u64,
+    /// `package`.
+    pub package: u64,
 }
 
 /// Verifies a log from first leaf to last.
@@ -355,6 +357,7 @@ impl KindCounts {
             LeafBody::Receipt(_) => &mut self.receipt,
             LeafBody::Exception(_) => &mut self.exception,
             LeafBody::Retention(_) => &mut self.retention,
+            LeafBody::Package(_) => &mut self.package,
         };
         *counter = counter.saturating_add(1);
     }
@@ -399,7 +402,9 @@ impl StageOrder {
                 self.exception(exception);
                 Ok(())
             }
-            LeafBody::Configuration(_) | LeafBody::Reference(_) | LeafBody::Retention(_) => Ok(()),
+            LeafBody::Configuration(_) | LeafBody::Reference(_) | LeafBody::Retention(_) | LeafBody::Package(_) => {
+                Ok(())
+            }
         }
     }
 

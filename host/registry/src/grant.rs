@@ -51,14 +51,9 @@ impl PlatformGrant {
     /// Checks that every ask is granted.
     ///
     /// # Errors
-    /// [`InstallError::NotGranted`] for the first ask that is not.
+    /// [`InstallError::NotGranted`] for the first ask that is not; [`PlatformGrant::gaps`] has all.
     pub fn covers(&self, name: &PluginName, asks: &Imports) -> Result<(), InstallError> {
-        self.covers_flag(name, "log", asks.log, self.log)?;
-        self.covers_flag(name, "kv", asks.kv, self.kv)?;
-        self.covers_list(name, "lookup", &asks.lookup, &self.lookup)?;
-        self.covers_list(name, "numbers", &asks.numbers, &self.numbers)?;
-        self.covers_list(name, "artifact", &asks.artifact, &self.artifact)?;
-        self.covers_list(name, "http", &asks.http, &self.http)
+        self.gaps(name, asks).into_iter().next().map_or(Ok(()), Err)
     }
 
     /// The limits of a plugin of this kind, each with who set it; `most` is the sandbox's
@@ -96,32 +91,43 @@ impl PlatformGrant {
         }
     }
 
-    fn covers_flag(&self, name: &PluginName, act: &str, asked: bool, granted: bool) -> Result<(), InstallError> {
+    /// Every ask that is not granted, as [`InstallError::NotGranted`].
+    #[must_use]
+    pub fn gaps(&self, name: &PluginName, asks: &Imports) -> Vec<InstallError> {
+        let mut gaps = Vec::new();
+        self.cover_flag(name, "log", asks.log, self.log, &mut gaps);
+        self.cover_flag(name, "kv", asks.kv, self.kv, &mut gaps);
+        self.cover_list(name, "lookup", &asks.lookup, &self.lookup, &mut gaps);
+        self.cover_list(name, "numbers", &asks.numbers, &self.numbers, &mut gaps);
+        self.cover_list(name, "artifact", &asks.artifact, &self.artifact, &mut gaps);
+        self.cover_list(name, "http", &asks.http, &self.http, &mut gaps);
+        gaps
+    }
+
+    fn cover_flag(&self, name: &PluginName, act: &str, asked: bool, granted: bool, gaps: &mut Vec<InstallError>) {
         if asked && !granted {
-            return Err(InstallError::NotGranted {
+            gaps.push(InstallError::NotGranted {
                 name: name.clone(),
                 asked: format!("`{act}`"),
                 allow: format!("`{act} = true` in its grant would allow it"),
             });
         }
-        Ok(())
     }
 
-    fn covers_list<T: PartialEq + std::fmt::Display>(
+    fn cover_list<T: PartialEq + std::fmt::Display>(
         &self,
         name: &PluginName,
         act: &str,
         asked: &[T],
         granted: &[T],
-    ) -> Result<(), InstallError> {
-        match asked.iter().find(|ask| !granted.contains(ask)) {
-            None => Ok(()),
-            Some(ask) => Err(InstallError::NotGranted {
-                name: name.clone(),
-                asked: format!("`{act}` of `{ask}`"),
-                allow: format!("`{ask}` in `{act}` of its grant would allow it"),
-            }),
-        }
+        gaps: &mut Vec<InstallError>,
+    ) {
+        let missing = asked.iter().filter(|ask| !granted.contains(ask));
+        gaps.extend(missing.map(|ask| InstallError::NotGranted {
+            name: name.clone(),
+            asked: format!("`{act}` of `{ask}`"),
+            allow: format!("`{ask}` in `{act}` of its grant would allow it"),
+        }));
     }
 }
 

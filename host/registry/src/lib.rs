@@ -1,28 +1,48 @@
-//! Packages: what a component says of itself, what the platform team grants it,
-//! and the code compiled from it.
+//! Packages: what a component says of itself, who signed it and whether that counts, what
+//! the platform team grants it, and the code compiled from it.
 //!
-//! [`Registry::install`] is the story: read the manifest out of the component
-//! (one digest covers code and asks), compare the asks with the grant, take the
-//! compiled code from the cache or compile it, and load it. Nothing is found out
-//! later: what is not granted is refused here, with the line that would allow it.
+//! ```text
+//! component + .sig ─▶ Package::read ─▶ TrustPolicy::judge ─▶ Trusted ─▶ Registry::install ─▶ Installed
+//!                     what it claims    whose word counts                grant, code, imports
+//! ```
 //!
-//! Signatures and trust in publishers are not here yet; a digest list in the
-//! grant pins exact components meanwhile.
+//! [`Registry::install`] wants the proof of the step before: nothing that is not trusted is
+//! even compiled. Nothing is found out later: what is not granted is refused here, with the
+//! line that would allow it; [`check()`] tells everything that is wrong at once. [`growth()`]
+//! says what an upgrade asks for beyond its predecessor, [`quarantine`] what becomes of a
+//! component that fails again and again. Which component of a plugin is active is a version
+//! of the configuration, and the wiring's business.
 
 pub mod manifest;
 
+pub mod signature;
+
+pub mod package;
+
+pub mod trust;
+
 pub mod grant;
+
+pub mod growth;
+
+pub mod check;
 
 pub mod cache;
 
+pub mod quarantine;
+
 use portreeve_model::{Digest, PluginName};
-use portreeve_sandbox::{
-    CompileError, Declared, InspectError, Limits, LoadError, Plugin, PluginSpec, Sandbox, Settled,
-};
+use portreeve_sandbox::{CompileError, Declared, Limits, LoadError, Plugin, PluginSpec, Sandbox, Settled};
 
 pub use cache::CodeCache;
+pub use check::check;
 pub use grant::PlatformGrant;
+pub use growth::{Growth, growth};
 pub use manifest::{Manifest, ManifestError};
+pub use package::{Package, PackageError};
+pub use quarantine::Quarantine;
+pub use signature::{Signature, SignatureError, Statement};
+pub use trust::{Lasts, Occasion, TrustPolicy, Trusted, Untrusted};
 
 /// A plugin that can be called.
 #[derive(Clone)]
@@ -35,27 +55,13 @@ pub struct Installed {
     pub limits: Vec<Settled>,
     /// The loaded plugin.
     pub plugin: Plugin,
+    /// How long its publisher's word counts.
+    pub trusted: Lasts,
 }
 
 /// Why a component cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum InstallError {
-    /// It is no component, or a damaged one.
-    #[error("plugin `{name}`: {source}")]
-    Inspect {
-        /// The name in the configuration.
-        name: PluginName,
-        /// What is wrong.
-        source: InspectError,
-    },
-    /// Its manifest cannot be used.
-    #[error("plugin `{name}`: {source}")]
-    Manifest {
-        /// The name in the configuration.
-        name: PluginName,
-        /// What is wrong.
-        source: ManifestError,
-    },
     /// The configuration means another plugin.
     #[error("the component configured as `{name}` calls itself `{found}`; correct `name` or `component`")]
     OtherName {
@@ -139,24 +145,23 @@ impl Registry {
         &self.sandbox
     }
 
-    /// Makes a component callable, within what it was granted.
+    /// Makes a package callable, within what it was granted. Compiling takes seconds; what
+    /// is in the cache takes milliseconds.
     ///
     /// # Errors
-    /// When it is damaged, asks for more than its grant, or does not load.
+    /// When it is another plugin, asks for more than its grant, or does not load.
     pub fn install(
         &self,
         name: &PluginName,
+        package: &Package,
+        trusted: &Trusted,
         component: &[u8],
         grant: &PlatformGrant,
     ) -> Result<Installed, InstallError> {
-        let inspection = portreeve_sandbox::inspect(component)
-            .map_err(|source| InstallError::Inspect { name: name.clone(), source })?;
-        let manifest = Manifest::parse_embedded(&inspection)
-            .map_err(|source| InstallError::Manifest { name: name.clone(), source })?;
+        let (manifest, digest) = (package.manifest().clone(), package.digest());
         if manifest.plugin.name != *name {
             return Err(InstallError::OtherName { name: name.clone(), found: manifest.plugin.name });
         }
-        let digest = inspection.digest;
         if !grant.digests.is_empty() && !grant.digests.contains(&digest) {
             return Err(InstallError::OtherDigest { name: name.clone(), found: digest });
         }
@@ -180,7 +185,7 @@ impl Registry {
         let spec = PluginSpec { name: name.clone(), kind, digest, limits, declared };
         let plugin =
             self.sandbox.load(spec, &code).map_err(|source| InstallError::Load { name: name.clone(), source })?;
-        Ok(Installed { manifest, digest, limits: settled, plugin })
+        Ok(Installed { manifest, digest, limits: settled, plugin, trusted: trusted.lasts() })
     }
 
     fn compile(

@@ -8,7 +8,7 @@ use portreeve_sandbox::{CONTRACT, Declared, Inspection, LimitChoices};
 use serde::{Deserialize, Serialize};
 
 /// What is wrong with a manifest.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ManifestError {
     /// It is too long.
     #[error("its manifest has {found} bytes; expected at most {MANIFEST_BYTES_MAX}")]
@@ -19,6 +19,14 @@ pub enum ManifestError {
     /// It is not the TOML that the grammar asks for.
     #[error("its manifest cannot be understood: {0}")]
     Syntax(String),
+    /// A key that is unknown or missing, or has another type.
+    #[error("its manifest has `{key}` wrong: {message}")]
+    Key {
+        /// The key's path.
+        key: String,
+        /// In the reader's words.
+        message: String,
+    },
     /// It was written for another contract.
     #[error("it was built for contract `{found}`; this host runs `{CONTRACT}`")]
     Contract {
@@ -131,6 +139,27 @@ pub struct Handles {
     pub renders: Vec<String>,
 }
 
+impl Imports {
+    /// The keys of `[imports]`, whichever there are.
+    #[must_use]
+    pub fn keys() -> Vec<String> {
+        Self::default().table().into_iter().map(|(key, _)| key).collect()
+    }
+
+    /// The keys that ask for something.
+    #[must_use]
+    pub fn asked(&self) -> Vec<String> {
+        let nothing = Self::default().table();
+        let asked = self.table().into_iter().filter(|(key, value)| nothing.get(key) != Some(value));
+        asked.map(|(key, _)| key).collect()
+    }
+
+    fn table(&self) -> toml::Table {
+        // Texts, lists and flags always have a TOML.
+        toml::Table::try_from(self).unwrap_or_default()
+    }
+}
+
 impl Manifest {
     /// Reads the manifest of an inspected component.
     ///
@@ -143,57 +172,129 @@ impl Manifest {
     /// Reads a manifest.
     ///
     /// # Errors
-    /// When it cannot be understood or used by this host.
+    /// The first thing that is wrong with it; [`Manifest::read`] has all.
     pub fn parse(text: &str) -> Result<Self, ManifestError> {
+        Self::read(text).map_err(|problems| {
+            let none = || ManifestError::Syntax("it is refused without a reason".to_owned());
+            problems.into_iter().next().unwrap_or_else(none)
+        })
+    }
+
+    /// Reads a manifest.
+    ///
+    /// # Errors
+    /// Everything that keeps this host from using it.
+    pub fn read(text: &str) -> Result<Self, Vec<ManifestError>> {
         if text.len() > MANIFEST_BYTES_MAX {
-            return Err(ManifestError::TooLarge { found: text.len() });
+            return Err(vec![ManifestError::TooLarge { found: text.len() }]);
         }
-        let manifest: Self =
-            toml::from_str(text).map_err(|error| ManifestError::Syntax(one_line(&error.to_string())))?;
-        if manifest.plugin.contract != CONTRACT {
-            return Err(ManifestError::Contract { found: shown(&manifest.plugin.contract) });
-        }
-        manifest.check_plugin()?;
-        manifest.check_imports()?;
-        manifest.check_limits()?;
-        manifest.check_handles()?;
-        Ok(manifest)
+        let table: toml::Table =
+            toml::from_str(text).map_err(|error| vec![ManifestError::Syntax(one_line(&error.to_string()))])?;
+        let (manifest, mut problems) = Self::salvaged(table)?;
+        manifest.check_plugin(&mut problems);
+        manifest.check_imports(&mut problems);
+        manifest.check_limits(&mut problems);
+        manifest.check_handles(&mut problems);
+        if problems.is_empty() { Ok(manifest) } else { Err(problems) }
     }
 
-    fn check_plugin(&self) -> Result<(), ManifestError> {
+    /// What can be read of a manifest, with what cannot. Serde stops at the first slip, so
+    /// each key is tried by itself in a manifest that is otherwise right; one that is wrong
+    /// or missing keeps the value that it has there, which nobody gets to see.
+    fn salvaged(table: toml::Table) -> Result<(Self, Vec<ManifestError>), Vec<ManifestError>> {
+        let mut good = Self::otherwise_right();
+        let mut problems = Vec::new();
+        let required: Vec<String> = section(&good, "plugin").map(|(key, _)| key.clone()).collect();
+        let given = table.get("plugin").and_then(toml::Value::as_table);
+        for key in required.iter().filter(|key| given.is_none_or(|given| !given.contains_key(*key))) {
+            let message = "it is missing; wit/README.md says what it holds".to_owned();
+            problems.push(ManifestError::Key { key: format!("plugin.{key}"), message });
+        }
+        for (name, value) in table {
+            let toml::Value::Table(keys) = value else {
+                let mut tried = good.clone();
+                tried.insert(name.clone(), value);
+                problems.extend(refused(&tried, &name));
+                continue;
+            };
+            if keys.is_empty() {
+                let mut tried = good.clone();
+                tried.entry(name.clone()).or_insert_with(|| toml::Value::Table(toml::Table::new()));
+                problems.extend(refused(&tried, &name));
+            }
+            for (key, value) in keys {
+                let mut tried = good.clone();
+                let entry = tried.entry(name.clone()).or_insert_with(|| toml::Value::Table(toml::Table::new()));
+                if let Some(section) = entry.as_table_mut() {
+                    section.insert(key.clone(), value);
+                }
+                match refused(&tried, &format!("{name}.{key}")) {
+                    Some(problem) => problems.push(problem),
+                    None => good = tried,
+                }
+            }
+        }
+        match Self::deserialize(toml::Value::Table(good)) {
+            Ok(manifest) => Ok((manifest, problems)),
+            Err(error) => {
+                problems.push(ManifestError::Syntax(one_line(error.message())));
+                Err(problems)
+            }
+        }
+    }
+
+    /// A manifest that nothing is wrong with.
+    fn otherwise_right() -> toml::Table {
+        let about = [
+            ("name", "some"),
+            ("version", "0.1.0"),
+            ("kind", "scorer"),
+            ("contract", CONTRACT),
+            ("description", "some"),
+            ("publisher", "some"),
+            ("license", "some"),
+        ];
+        let about = about.map(|(key, value)| (key.to_owned(), toml::Value::String(value.to_owned())));
+        toml::Table::from_iter([("plugin".to_owned(), toml::Value::Table(toml::Table::from_iter(about)))])
+    }
+
+    fn check_plugin(&self, problems: &mut Vec<ManifestError>) {
         let plugin = &self.plugin;
-        expect("plugin.publisher", &plugin.publisher, is_name, NAME)?;
+        if plugin.contract != CONTRACT {
+            problems.push(ManifestError::Contract { found: shown(&plugin.contract) });
+        }
+        expect("plugin.publisher", &plugin.publisher, is_name, NAME, problems);
         let is_version = |text: &str| semver::Version::parse(text).is_ok();
-        expect("plugin.version", &plugin.version, is_version, "a semantic version such as 0.1.0")?;
+        expect("plugin.version", &plugin.version, is_version, "a semantic version such as 0.1.0", problems);
         let sentence = "1 to 1024 bytes without control characters";
-        expect("plugin.description", &plugin.description, is_sentence, sentence)?;
-        expect("plugin.license", &plugin.license, is_sentence, sentence)
+        expect("plugin.description", &plugin.description, is_sentence, sentence, problems);
+        expect("plugin.license", &plugin.license, is_sentence, sentence, problems);
     }
 
-    fn check_imports(&self) -> Result<(), ManifestError> {
+    fn check_imports(&self, problems: &mut Vec<ManifestError>) {
         let imports = &self.imports;
         let connector = self.plugin.kind == PluginKind::Connector;
-        self.only("imports.numbers", !imports.numbers.is_empty(), connector, "connector")?;
-        self.only("imports.kv", imports.kv, connector, "connector")?;
-        self.only("imports.http", !imports.http.is_empty(), connector, "connector")?;
-        self.only("imports.artifact", !imports.artifact.is_empty(), !connector, "transformer or scorer")?;
+        self.only("imports.numbers", !imports.numbers.is_empty(), connector, "connector", problems);
+        self.only("imports.kv", imports.kv, connector, "connector", problems);
+        self.only("imports.http", !imports.http.is_empty(), connector, "connector", problems);
+        self.only("imports.artifact", !imports.artifact.is_empty(), !connector, "transformer or scorer", problems);
 
-        expect_each("imports.lookup", &imports.lookup, is_name, NAME)?;
-        expect_each("imports.numbers", &imports.numbers, is_name, NAME)?;
+        expect_each("imports.lookup", &imports.lookup, is_name, NAME, problems);
+        expect_each("imports.numbers", &imports.numbers, is_name, NAME, problems);
         let is_method = |text: &str| METHODS.contains(&text);
-        expect_each("imports.http", &imports.http, is_method, "one of GET, HEAD, POST, PUT, PATCH, DELETE")
+        let methods = "one of GET, HEAD, POST, PUT, PATCH, DELETE";
+        expect_each("imports.http", &imports.http, is_method, methods, problems);
     }
 
-    fn check_limits(&self) -> Result<(), ManifestError> {
+    fn check_limits(&self, problems: &mut Vec<ManifestError>) {
         for (limit, asked) in self.limits.named().filter_map(|(limit, asked)| Some((limit, asked?))) {
             let key = format!("limits.{}", limit.name);
-            self.only(&key, true, limit.binds.binds(self.plugin.kind), limit.binds.who())?;
-            expect(&key, &asked.to_string(), |text| text != "0", "1 or more")?;
+            self.only(&key, true, limit.binds.binds(self.plugin.kind), limit.binds.who(), problems);
+            expect(&key, &asked.to_string(), |text| text != "0", "1 or more", problems);
         }
-        Ok(())
     }
 
-    fn check_handles(&self) -> Result<(), ManifestError> {
+    fn check_handles(&self, problems: &mut Vec<ManifestError>) {
         let handles = &self.handles;
         let connector = self.plugin.kind == PluginKind::Connector;
         let transformer = self.plugin.kind == PluginKind::Transformer;
@@ -203,18 +304,16 @@ impl Manifest {
             ("handles.maps", &handles.maps, transformer, "transformer"),
             ("handles.renders", &handles.renders, transformer, "transformer"),
         ] {
-            self.only(key, !kinds.is_empty(), may, only)?;
+            self.only(key, !kinds.is_empty(), may, only, problems);
             let kind = "1 to 64 lower-case letters, digits, dashes, dots and slashes";
-            expect_each(key, kinds, is_document_kind, kind)?;
+            expect_each(key, kinds, is_document_kind, kind, problems);
         }
-        Ok(())
     }
 
-    fn only(&self, key: &str, asked: bool, may: bool, only: &'static str) -> Result<(), ManifestError> {
+    fn only(&self, key: &str, asked: bool, may: bool, only: &'static str, problems: &mut Vec<ManifestError>) {
         if asked && !may {
-            return Err(ManifestError::NotForKind { kind: self.plugin.kind, key: key.to_owned(), only });
+            problems.push(ManifestError::NotForKind { kind: self.plugin.kind, key: key.to_owned(), only });
         }
-        Ok(())
     }
 
     /// What it declares in the sandbox's terms.
@@ -243,20 +342,37 @@ fn expect_each(
     found: &[String],
     fits: impl Fn(&str) -> bool,
     expected: &'static str,
-) -> Result<(), ManifestError> {
-    found.iter().try_for_each(|one| expect(key, one, &fits, expected))
+    problems: &mut Vec<ManifestError>,
+) {
+    found.iter().for_each(|one| expect(key, one, &fits, expected, problems));
 }
 
-fn expect(key: &str, found: &str, fits: impl Fn(&str) -> bool, expected: &'static str) -> Result<(), ManifestError> {
-    if fits(found) {
-        return Ok(());
+fn expect(
+    key: &str,
+    found: &str,
+    fits: impl Fn(&str) -> bool,
+    expected: &'static str,
+    problems: &mut Vec<ManifestError>,
+) {
+    if !fits(found) {
+        problems.push(ManifestError::Value { key: key.to_owned(), found: shown(found), expected });
     }
-    Err(ManifestError::Value { key: key.to_owned(), found: shown(found), expected })
 }
 
 /// A value as a sentence may quote it: short, and on one line whatever is in it.
 fn shown(found: &str) -> String {
     found.chars().take(80).map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}
+
+/// The keys of a section.
+fn section<'a>(table: &'a toml::Table, name: &str) -> impl Iterator<Item = (&'a String, &'a toml::Value)> {
+    table.get(name).and_then(toml::Value::as_table).into_iter().flatten()
+}
+
+/// What is wrong with a manifest that is right but for this key.
+fn refused(tried: &toml::Table, key: &str) -> Option<ManifestError> {
+    let error = Manifest::deserialize(toml::Value::Table(tried.clone())).err()?;
+    Some(ManifestError::Key { key: shown(key), message: one_line(error.message()) })
 }
 
 fn is_name(text: &str) -> bool {

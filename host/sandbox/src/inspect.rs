@@ -154,7 +154,9 @@ fn manifest(data: &[u8]) -> Result<String, InspectError> {
 }
 
 fn malformed(error: wasmparser::BinaryReaderError) -> InspectError {
-    InspectError::Malformed { message: format!("{} at byte {}", error.message(), error.offset()) }
+    // The reader lists bytes over several lines; a sentence is one.
+    let message: Vec<&str> = error.message().split_whitespace().collect();
+    InspectError::Malformed { message: format!("{} at byte {}", message.join(" "), error.offset()) }
 }
 
 #[cfg(test)]

@@ -122,4 +122,11 @@ impl Sandbox {
     pub fn load(&self, spec: PluginSpec, code: &CompiledCode) -> Result<Plugin, LoadError> {
         Plugin::load(self.engines.clone(), spec, code)
     }
+
+    /// Everything that would keep [`load`](Self::load) from making a plugin of it; empty
+    /// when nothing does.
+    #[must_use]
+    pub fn problems(&self, spec: &PluginSpec, code: &CompiledCode) -> Vec<LoadError> {
+        plugin::problems(&self.engines, spec, code)
+    }
 }

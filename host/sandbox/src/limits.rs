@@ -205,6 +205,11 @@ macro_rules! limits {
             /// The most that any grant can give; the pools are sized for it.
             pub const HARD_MAX: Self = Self { $($name: $max,)* };
 
+            /// Each limit's name and its value.
+            pub fn named(self) -> impl Iterator<Item = (&'static str, u64)> + use<> {
+                [$((stringify!($name), self.$name)),*].into_iter()
+            }
+
             /// What a plugin gets that asks for nothing and was granted nothing.
             pub const DEFAULT: Self = Self { $($name: $default,)* };
 

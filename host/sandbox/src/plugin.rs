@@ -107,7 +107,9 @@ pub enum LoadError {
         why: String,
     },
     /// It lacks a function of its world.
-    #[error("`{plugin}` does not export `{export}`; a {kind} exports every function of its world in {CONTRACT}")]
+    #[error(
+        "`{plugin}` does not export `{export}`; a {kind} exports every function of its world in {CONTRACT}: `{expected}`"
+    )]
     MissingExport {
         /// Who.
         plugin: PluginName,
@@ -115,16 +117,20 @@ pub enum LoadError {
         export: Call,
         /// The kind whose world it is.
         kind: PluginKind,
+        /// As the contract writes it.
+        expected: &'static str,
     },
     /// A function of its world has other parameters or results.
     #[error(
-        "`{plugin}` exports `{export}` with another signature than {CONTRACT}: {message}; build it against that version"
+        "`{plugin}` exports `{export}` with another signature than {CONTRACT}: {message}; expected `{expected}`, so build it against that version"
     )]
     WrongSignature {
         /// Who.
         plugin: PluginName,
         /// Which function.
         export: Call,
+        /// As the contract writes it.
+        expected: &'static str,
         /// In wasmtime's words.
         message: String,
     },
@@ -188,26 +194,82 @@ impl Loaded {
     /// Compares the exports with the types that the host will call them with. They
     /// would show at the first call, but then an order hangs on it.
     fn check_signatures(&self) -> Result<(), LoadError> {
-        let (component, types) = (self.instance.component(), self.instance.instance_type());
-        for call in world(self.spec.kind) {
-            let wrong = |message| LoadError::WrongSignature { plugin: self.spec.name.clone(), export: *call, message };
-            let Some((ComponentItem::ComponentFunc(function), _)) = component.get_export(None, call.as_str()) else {
-                return Err(wrong("it is no function".to_owned()));
-            };
-            let checked = match call {
-                Call::Receive => typecheck::<Inbound, wit_documents::Received>(&function, &types),
-                Call::Deliver => typecheck::<Delivery, wit_documents::Receipt>(&function, &types),
-                Call::Find => typecheck::<FindQuery, Option<wit_documents::Receipt>>(&function, &types),
-                Call::Poll => typecheck::<PollRequest, wit_documents::Polled>(&function, &types),
-                Call::Check => typecheck::<CheckRequest, wit_documents::CheckReport>(&function, &types),
-                Call::ToCanonical => typecheck::<MappingRequest, Vec<wit_events::Event>>(&function, &types),
-                Call::FromCanonical => typecheck::<RenderingRequest, wit_documents::Message>(&function, &types),
-                Call::Score => typecheck::<ScoringRequest, wit_advice::Assessment>(&function, &types),
-            };
-            checked.map_err(|error| wrong(format!("{error:#}")))?;
-        }
-        Ok(())
+        world(self.spec.kind).iter().try_for_each(|call| check_signature(&self.spec, *call, &self.instance))
     }
+}
+
+fn check_signature(spec: &PluginSpec, call: Call, instance: &InstancePre<Border>) -> Result<(), LoadError> {
+    let (component, types) = (instance.component(), instance.instance_type());
+    let wrong = |message| LoadError::WrongSignature {
+        plugin: spec.name.clone(),
+        export: call,
+        expected: signature_of(call),
+        message,
+    };
+    let Some((ComponentItem::ComponentFunc(function), _)) = component.get_export(None, call.as_str()) else {
+        return Err(wrong("it is no function".to_owned()));
+    };
+    let checked = match call {
+        Call::Receive => typecheck::<Inbound, wit_documents::Received>(&function, &types),
+        Call::Deliver => typecheck::<Delivery, wit_documents::Receipt>(&function, &types),
+        Call::Find => typecheck::<FindQuery, Option<wit_documents::Receipt>>(&function, &types),
+        Call::Poll => typecheck::<PollRequest, wit_documents::Polled>(&function, &types),
+        Call::Check => typecheck::<CheckRequest, wit_documents::CheckReport>(&function, &types),
+        Call::ToCanonical => typecheck::<MappingRequest, Vec<wit_events::Event>>(&function, &types),
+        Call::FromCanonical => typecheck::<RenderingRequest, wit_documents::Message>(&function, &types),
+        Call::Score => typecheck::<ScoringRequest, wit_advice::Assessment>(&function, &types),
+    };
+    checked.map_err(|error| wrong(format!("{error:#}")))
+}
+
+/// Everything that keeps a component from being loaded, where loading it stops at the
+/// first: imports that it may not have, exports that are missing or have other types.
+pub(crate) fn problems(engines: &Engines, spec: &PluginSpec, code: &CompiledCode) -> Vec<LoadError> {
+    let pool = engines.pool(spec.kind);
+    let unloadable = |error: wasmtime::Error| {
+        vec![LoadError::Unloadable { plugin: spec.name.clone(), message: format!("{error:#}") }]
+    };
+    let component = match code.load(pool) {
+        Ok(component) => component,
+        Err(error) => return unloadable(error),
+    };
+    let imported = component.component_type();
+    let imports = imported.imports(&pool.engine).filter_map(|(import, _)| check_import(spec, import).err());
+    let mut problems: Vec<LoadError> = imports.collect();
+    // What it may not have is linked to nothing here, so that its exports can be looked at.
+    let linked = link(pool, spec, &component).and_then(|mut linker| {
+        linker.define_unknown_imports_as_traps(&component)?;
+        linker.instantiate_pre(&component)
+    });
+    let instance = match linked {
+        Ok(instance) => instance,
+        Err(error) => {
+            problems.extend(unloadable(error));
+            return problems;
+        }
+    };
+    for call in world(spec.kind) {
+        let found = match component.get_export_index(None, call.as_str()) {
+            Some(_) => check_signature(spec, *call, &instance),
+            None => Err(missing(spec, *call)),
+        };
+        problems.extend(found.err());
+    }
+    problems
+}
+
+fn missing(spec: &PluginSpec, call: Call) -> LoadError {
+    LoadError::MissingExport { plugin: spec.name.clone(), export: call, kind: spec.kind, expected: signature_of(call) }
+}
+
+/// The worlds, for what an export should look like.
+const WORLDS: &str = include_str!("../../../wit/worlds.wit");
+
+/// An export as the contract writes it.
+fn signature_of(call: Call) -> &'static str {
+    let start = format!("export {}: ", call.as_str());
+    let line = WORLDS.lines().map(str::trim).find(|line| line.starts_with(&start));
+    line.map_or("see wit/worlds.wit", |line| line.trim_end_matches(';'))
 }
 
 impl Plugin {
@@ -318,11 +380,7 @@ fn find_exports(
 ) -> Result<BTreeMap<&'static str, ComponentExportIndex>, LoadError> {
     let mut exports = BTreeMap::new();
     for call in world(spec.kind) {
-        let index = component.get_export_index(None, call.as_str()).ok_or_else(|| LoadError::MissingExport {
-            plugin: spec.name.clone(),
-            export: *call,
-            kind: spec.kind,
-        })?;
+        let index = component.get_export_index(None, call.as_str()).ok_or_else(|| missing(spec, *call))?;
         exports.insert(call.as_str(), index);
     }
     Ok(exports)
@@ -450,6 +508,16 @@ mod tests {
         let why = judge_import(PluginKind::Connector, &Declared::default(), "wasi:http/types@0.2.12").err();
         assert!(why.unwrap_or_default().contains("declare `http`"));
         assert_eq!(judge_import(PluginKind::Connector, &everything(), "wasi:http/types@0.2.4"), Ok(()));
+    }
+
+    #[test]
+    fn every_export_is_shown_as_the_contract_writes_it() {
+        for kind in [PluginKind::Connector, PluginKind::Transformer, PluginKind::Scorer] {
+            for call in world(kind) {
+                assert!(signature_of(*call).contains(": func("), "{call}");
+            }
+        }
+        assert!(signature_of(Call::Score).ends_with("-> list<result<assessment, failure>>"));
     }
 
     #[test]

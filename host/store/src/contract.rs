@@ -121,6 +121,19 @@ pub enum StoreError {
         /// How often.
         replays: u32,
     },
+    /// The active configuration is another one than the caller built on.
+    #[error(
+        "configuration {found} became active meanwhile, and this was built on {expected}; look at it and try again"
+    )]
+    ConfigurationMoved {
+        /// The version that the caller read.
+        expected: u64,
+        /// The active one; 0 for none.
+        found: u64,
+    },
+    /// A component that was never installed.
+    #[error("no package with digest `{0}` is installed; `portreeve plugin list` shows those that are")]
+    UnknownPackage(Digest),
     /// Another process has the folder.
     #[error(
         "the data folder `{folder}` is in use by another process; stop it, or choose another folder with --data-dir"
@@ -735,6 +748,61 @@ pub struct Configuration {
     pub bytes: Vec<u8>,
 }
 
+/// A plugin's package as it was taken in. Its bytes are the host's to keep.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewPackage {
+    /// Digest of the component.
+    pub digest: Digest,
+    /// The plugin.
+    pub plugin: PluginName,
+    /// Its version, as its manifest has it.
+    pub version: String,
+    /// Its kind.
+    pub kind: String,
+    /// Its publisher, as its manifest has it.
+    pub publisher: String,
+}
+
+/// A package that is installed. Which one is active is the configuration's word alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PackageView {
+    /// What was taken in.
+    pub package: NewPackage,
+    /// When.
+    pub installed_at: Instant,
+    /// Since when it may be activated; of a plugin one at most.
+    pub staged_at: Option<Instant>,
+    /// The grant that it was staged with, as the host wrote it; none where the
+    /// configuration's counts.
+    pub grant: Option<String>,
+}
+
+/// A step in the life of packages, with what it changes.
+#[derive(Debug)]
+pub enum PackageChange {
+    /// A package is taken in. One that is there already stays as it is.
+    Install(NewPackage),
+    /// It may be activated, within this grant; another one of its plugin is staged no more.
+    Stage {
+        /// The component.
+        digest: Digest,
+        /// Of its own, as the host writes it.
+        grant: Option<String>,
+    },
+    /// The next version of the configuration, in which a plugin has another component or
+    /// none, or other publishers are trusted.
+    Configure {
+        /// The version that it was built on.
+        after: u64,
+        /// The files, in the form that the binary wrote.
+        bytes: Vec<u8>,
+        /// The plugin whose staged package was activated.
+        unstage: Option<PluginName>,
+    },
+    /// Nothing but the record, of what the host did by itself.
+    Note,
+}
+
 /// A reference table that takes the place of an earlier one.
 #[derive(Debug)]
 pub struct NewReference {
@@ -1031,6 +1099,22 @@ pub trait Store: Send + Sync + 'static {
 
     /// The active configuration; none before the first.
     async fn active_configuration(&self) -> Result<Option<Configuration>, StoreError>;
+
+    /// Carries out a step in the life of packages.
+    ///
+    /// *Durability*: the change and its leaves are one transaction. *Ordering*: versions
+    /// of the configuration count up in commit order. *Concurrency*: of two that build on
+    /// one version of the configuration the first succeeds, and the other one hears
+    /// [`StoreError::ConfigurationMoved`]. *Retry*: repeat it with the same leaves; where
+    /// the first of them is known, nothing is written.
+    ///
+    /// # Errors
+    /// [`StoreError::ConfigurationMoved`] and [`StoreError::UnknownPackage`] as they say;
+    /// [`StoreError::Failed`] without a leaf.
+    async fn change_packages(&self, change: PackageChange, at: Instant, leaves: Vec<Leaf>) -> Result<(), StoreError>;
+
+    /// All packages that are installed, by plugin and in the order in which they came.
+    async fn packages(&self) -> Result<Vec<PackageView>, StoreError>;
 
     /// Replaces a reference table. Returns the table's version, from 1.
     ///

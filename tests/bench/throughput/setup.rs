@@ -29,9 +29,7 @@ pub(crate) fn write(folder: &Path, erp_origin: &str) -> anyhow::Result<()> {
     let plugins = portreeve_build::build(&tree.plugins()?, &options)?;
     let config = folder.join(CONFIG);
     std::fs::create_dir_all(config.join("reference"))?;
-    for built in &plugins {
-        std::fs::copy(&built.component, config.join(format!("{}.wasm", built.manifest.plugin.name)))?;
-    }
+    portreeve::demo::publish(&tree, &plugins, &config, &folder.join("publisher.key"))?;
     let from = tree.demo();
     for file in ["rules.toml", "policies.cedar"] {
         std::fs::copy(from.join(file), config.join(file)).with_context(|| format!("`{file}` cannot be copied"))?;

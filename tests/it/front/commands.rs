@@ -19,7 +19,7 @@ use portreeve_model::Digest;
 use portreeve_store::Store;
 use serde_json::Value;
 
-use crate::support::{MORNING, OPERATOR_TOKEN, PurchaseOrder, Setup, TestHost, component, tree, x12, x12_of};
+use crate::support::{MORNING, OPERATOR_TOKEN, PurchaseOrder, Setup, TestHost, tree, x12, x12_of};
 
 /// What a command writes, for a test to read.
 #[derive(Clone, Default)]
@@ -36,7 +36,7 @@ impl Write for Written {
 }
 
 /// Runs a command: its lines, or its sentence.
-async fn run(arguments: &[&str]) -> Result<String, String> {
+pub(super) async fn run(arguments: &[&str]) -> Result<String, String> {
     let line = CommandLine::try_parse_from(["portreeve"].iter().chain(arguments)).map_err(|error| error.to_string())?;
     let written = Written::default();
     let result = command::dispatch(line, &mut Output::to(Box::new(written.clone()))).await;
@@ -44,13 +44,13 @@ async fn run(arguments: &[&str]) -> Result<String, String> {
     result.map(|()| text.clone()).map_err(|error| format!("{text}{error:#}"))
 }
 
-async fn json(arguments: &[&str]) -> Vec<Value> {
+pub(super) async fn json(arguments: &[&str]) -> Vec<Value> {
     let text = run(&[arguments, &["--json"]].concat()).await.unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 /// The sentence of a command that fails has all of this.
-async fn refused(arguments: &[&str], expected: &[&str]) {
+pub(super) async fn refused(arguments: &[&str], expected: &[&str]) {
     let sentence = run(arguments).await.unwrap_err();
     for part in expected {
         assert!(sentence.contains(part), "{arguments:?}: expected `{part}` in: {sentence}");
@@ -78,7 +78,7 @@ pub(super) async fn stopped(setup: &Setup, erp: &str) -> tempfile::TempDir {
     folder
 }
 
-fn text(path: &Path) -> &str {
+pub(super) fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
@@ -574,21 +574,6 @@ async fn data_of_another_version_are_left_alone_with_a_sentence_for_each_directi
     with_schema(0);
     let older = ["has schema 0", "reads schema 2", "bring the folder up to date first"];
     refused(&["order", "list", "--data-dir", data], &older).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_component_is_checked_against_a_grant() {
-    let margin = component("margin");
-    let checked = json(&["plugin", "check", text(&margin), "--grant", "lookup = [\"item\"]"]).await;
-    assert_eq!((&checked[0]["plugin"], &checked[0]["loads"]), (&"margin".into(), &true.into()));
-    refused(&["plugin", "check", text(&margin)], &["margin", "not granted"]).await;
-    refused(
-        &["plugin", "check", text(&margin), "--grant", "lookup = [\"item\"]\nlimits = { cpu_ms = 5 }"],
-        &["`limits.cpu_ms` for a scorer"],
-    )
-    .await;
-    refused(&["plugin", "check", "no.wasm"], &["`no.wasm` cannot be read"]).await;
-    refused(&["plugin", "check", text(&margin), "--grant", "wish = 1"], &["the grant cannot be understood"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

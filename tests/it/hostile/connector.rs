@@ -25,7 +25,7 @@ use portreeve_sandbox::{
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-use crate::support::{MORNING, component, tree};
+use crate::support::{MORNING, component, install, tree};
 
 /// What an act came to: the guest's report, or how its call ended.
 pub(super) type Told = Result<String, CallFailure>;
@@ -52,7 +52,7 @@ impl Border {
         });
         let bytes = std::fs::read(component("hostile-connector")).unwrap();
         let name = PluginName::parse("hostile-connector").unwrap();
-        let installed = registry.install(&name, &bytes, &serde_json::from_value(grant).unwrap()).unwrap();
+        let installed = install(&registry, &name, &bytes, &serde_json::from_value(grant).unwrap()).unwrap();
         Self { plugin: installed.plugin, target: Target::start().await, egress: None, _folder: folder }
     }
 

@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::{road, scoring};
-use crate::support::{MORNING, PurchaseOrder, Setup, component, tree, x12_of};
+use crate::support::{MORNING, PurchaseOrder, Setup, component, install, tree, x12_of};
 
 /// Tries every limit of a grant by itself, from a table.
 const EACH: &str = "invariant_3_the_guest_is_an_adversary_every_limit_of_a_grant_binds";
@@ -123,7 +123,8 @@ impl Scorers {
     fn install(&self, name: &str, limits: &str) -> Installed {
         let bytes = std::fs::read(component(name)).unwrap();
         let grant = format!("log = true\nlookup = [\"customer\"]\nlimits = {{ {limits} }}");
-        self.registry.install(&PluginName::parse(name).unwrap(), &bytes, &toml::from_str(&grant).unwrap()).unwrap()
+        let name = PluginName::parse(name).unwrap();
+        install(&self.registry, &name, &bytes, &toml::from_str(&grant).unwrap()).unwrap()
     }
 }
 

@@ -3,14 +3,14 @@
 //! sentence, and a well-behaved plugin still installs beside it.
 
 use portreeve_model::{Digest, PluginKind, PluginName};
-use portreeve_registry::{CodeCache, Installed, PlatformGrant, Registry};
+use portreeve_registry::{CodeCache, Installed, Package, PlatformGrant, Registry};
 use portreeve_sandbox::inspect::MANIFEST_BYTES_MAX;
 use portreeve_sandbox::{CallContext, Sandbox, SandboxOptions};
 use tempfile::TempDir;
 
 use super::scoring;
 use super::shell::{Core, HARMLESS, manifest, sections};
-use crate::support::{MORNING, component};
+use crate::support::{MORNING, component, install};
 
 /// One more than a component may have.
 const COMPONENT_BYTES: usize = 64 * 1024 * 1024 + 1;
@@ -36,7 +36,9 @@ impl Quay {
 
     fn install(&self, name: &str, bytes: &[u8], grant: &PlatformGrant) -> Result<Installed, String> {
         let name = PluginName::parse(name).unwrap();
-        self.registry.install(&name, bytes, grant).map_err(|error| error.to_string())
+        // What is no package cannot be signed either.
+        Package::read(bytes, None).map_err(|error| error.to_string())?;
+        install(&self.registry, &name, bytes, grant).map_err(|error| error.to_string())
     }
 
     /// Refused with all of this, and nothing is left of it in the cache.

@@ -357,7 +357,11 @@ fn per_order(leaves: &[LeafRecord]) -> PerOrder {
             }
             LeafBody::Attempt(attempt) => counts.entry(attempt.order).or_default()[2] += 1,
             LeafBody::Receipt(receipt) => counts.entry(receipt.order).or_default()[3] += 1,
-            LeafBody::Configuration(_) | LeafBody::Reference(_) | LeafBody::Exception(_) | LeafBody::Retention(_) => {}
+            LeafBody::Configuration(_)
+            | LeafBody::Reference(_)
+            | LeafBody::Exception(_)
+            | LeafBody::Retention(_)
+            | LeafBody::Package(_) => {}
         }
     }
     counts

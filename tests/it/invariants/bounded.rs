@@ -19,7 +19,7 @@ use portreeve_sandbox::{
     TimeLimit, ToSign,
 };
 
-use crate::support::{MORNING, PurchaseOrder, ScriptedTarget, Setup, TestHost, component, tree, x12_of};
+use crate::support::{MORNING, PurchaseOrder, ScriptedTarget, Setup, TestHost, component, install, tree, x12_of};
 
 /// The file that `artifact-prier` reads, and the digest that its manifest names.
 const MODEL: &[u8] = b"the model of the tests";
@@ -238,8 +238,8 @@ impl Bench {
                 let folder = tempfile::tempdir().unwrap();
                 let name = MODEL_DIGEST.trim_start_matches("sha256:");
                 std::fs::write(folder.path().join(name), MODEL).unwrap();
-                let plugins = [(installed.plugin.spec().name.clone(), installed)].into();
-                match portreeve::models::ModelFiles::read(Some(folder.path()), &plugins) {
+                let plugins = std::collections::BTreeMap::from([(installed.plugin.spec().name.clone(), installed)]);
+                match portreeve::models::ModelFiles::default().next(Some(folder.path()), &plugins) {
                     Ok(_) => Outcome::Done { ok: true, logs_dropped: 0, requests: Vec::new(), writes: 0 },
                     Err(error) => Outcome::NotStarted(format!("{error:#}")),
                 }
@@ -266,7 +266,7 @@ impl Bench {
         }
         let grant: PlatformGrant = serde_json::from_value(grant).unwrap();
         let bytes = std::fs::read(component(name)).unwrap();
-        self.registry.install(&PluginName::parse(name).unwrap(), &bytes, &grant).unwrap()
+        install(&self.registry, &PluginName::parse(name).unwrap(), &bytes, &grant).unwrap()
     }
 }
 

@@ -10,7 +10,7 @@ use portreeve_store::StoreError;
 use portreeve_store::contract::{DocumentPosition, OrderState, OrderView};
 
 use super::leaf;
-use crate::support::{PurchaseOrder, Setup, TestHost, component, sample, x12};
+use crate::support::{PurchaseOrder, Setup, TestHost, component, sample, sign, x12};
 
 /// A policy that looks at a counter of all orders: whoever counts the orders of a
 /// batch otherwise than those of earlier batches, decides otherwise.
@@ -242,6 +242,7 @@ fn with_another_section(component: &Path, folder: &Path) -> PathBuf {
     let mut bytes = std::fs::read(component).unwrap();
     bytes.extend_from_slice(b"\x00\x05\x04more");
     let path = folder.join("fraud-again.wasm");
+    std::fs::write(folder.join("fraud-again.wasm.sig"), sign(&bytes)).unwrap();
     std::fs::write(&path, bytes).unwrap();
     path
 }

@@ -4,7 +4,8 @@ use portreeve_model::Digest;
 
 use super::{ONE_BP, Queues, Rules, UNKNOWN, UNKNOWN_OR_OFF};
 use crate::grant::{HOLD_MINUTES_MAX, one_of};
-use crate::strict::{Known, Problems, SourceFile, Table, choice, text, whole};
+use crate::known::Known;
+use portreeve_model::strict::{Problems, SourceFile, Table, choice, text, whole};
 
 /// A tolerance above this, in minor units, is a typing error.
 const TOTALS_TOLERANCE_MAX: i64 = 100_000;

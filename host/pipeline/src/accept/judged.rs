@@ -9,6 +9,7 @@ use portreeve_store::contract::{Disposition, InputId, NewEnvelope, NewException}
 use super::call_error_code;
 use super::envelopes::{Memory, Sorted, repeated_whole};
 use crate::leaf;
+use crate::plugins::Absent;
 use crate::reply;
 use crate::route::Channel;
 
@@ -55,12 +56,18 @@ impl<'a> Judged<'a> {
     pub(super) fn of(
         channel: &Channel,
         input: &[u8],
-        received: Option<&'a Crossed<Result<Received, Failure>>>,
+        received: &'a Result<Crossed<Result<Received, Failure>>, Absent>,
         memory: &Memory,
     ) -> Self {
-        let Some(Crossed { outcome, crossing }) = received else {
-            let why = "the channel's connector is not installed".to_owned();
-            return Self::unparsed(channel, None, "connector-missing".to_owned(), why);
+        let Crossed { outcome, crossing } = match received {
+            Ok(crossed) => crossed,
+            Err(Absent::NotInstalled) => {
+                let why = "the channel's connector is not installed".to_owned();
+                return Self::unparsed(channel, None, "connector-missing".to_owned(), why);
+            }
+            Err(Absent::Stopped(stopped)) => {
+                return Self::unparsed(channel, None, stopped.code().to_owned(), stopped.to_string());
+            }
         };
         match outcome {
             Ok(Ok(received)) => match Sorted::of(received, input, memory) {

@@ -104,6 +104,7 @@ impl Pipeline {
         mut later: Later,
         tables: &Tables,
         standings: &mut Standings,
+        configuration: u64,
     ) -> Result<DecisionCommit, DecideError> {
         let now = self.clock.now();
         let id = later.order_id(&document);
@@ -136,7 +137,7 @@ impl Pipeline {
             event: event.sealed.commitment(),
             received_at: document.received_at(),
             decided_at: now,
-            configuration: self.configuration,
+            configuration,
             authority: self.authority.digest(),
             reference: tables.versions().into_iter().map(|(table, version)| (table, version.to_string())).collect(),
             rules: self.rules.digest(),
@@ -159,7 +160,7 @@ impl Pipeline {
                 about: Some(id),
                 document: &document,
                 event: Some(event.sealed.commitment()),
-                configuration: self.configuration,
+                configuration,
                 mapping: crossing.as_ref(),
                 key: &decision.key,
                 scoring: &[],
@@ -187,7 +188,7 @@ impl Pipeline {
             document,
             decided: Decided::Event(Box::new(about)),
             payloads: vec![event, decision],
-            configuration: self.configuration,
+            configuration,
             at: now,
             leaf,
         })

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use portreeve_model::document::MappingRequest;
-use portreeve_model::{Event, Money, Order};
+use portreeve_model::{Event, Money, Order, OrderId};
 use portreeve_sandbox::Crossing;
 use portreeve_store::Journaled;
 use portreeve_store::contract::{DocumentPosition, NewException};
@@ -13,6 +13,8 @@ use super::later::{Later, as_change};
 use super::set_aside::Party;
 use crate::accept::call_error_code;
 use crate::passing::passing;
+use crate::plugins::{Absent, Active, Stopped};
+use crate::route::WhenStopped;
 use crate::tables::Tables;
 use crate::{Pipeline, leaf, route};
 
@@ -36,7 +38,12 @@ pub(super) enum Reading {
 impl Pipeline {
     /// Reads a document: the first stage, without side effects. None when the
     /// transformer failed for a reason that passes: it is asked again later.
-    pub(super) async fn to_canonical(&self, document: Journaled, tables: Arc<Tables>) -> Option<Mapped> {
+    pub(super) async fn to_canonical(
+        &self,
+        document: Journaled,
+        tables: Arc<Tables>,
+        active: Arc<Active>,
+    ) -> Option<Mapped> {
         if self.set_aside.has(document.position()) {
             let detail = "the host itself failed on this document; decide about it yourself and report the fault";
             let outcome = Err(for_a_person(self.queue(&document), "host-fault", detail));
@@ -47,18 +54,19 @@ impl Pipeline {
             return Some(Mapped { document, crossing: None, outcome });
         }
         let changes = document.first().is_some();
-        let Some(transformer) = self
-            .routes
-            .channel(document.channel())
-            .and_then(|channel| channel.documents.get(document.kind()))
-            .and_then(|name| self.plugin(name))
-        else {
-            let detail = format!(
-                "no transformer reads `{}` on this channel; add it to `documents` of the channel",
-                document.kind()
-            );
-            let outcome = Err(for_a_person(self.queue(&document), "no-transformer", &detail));
-            return Some(Mapped { document, crossing: None, outcome });
+        let named = self.routes.channel(document.channel()).and_then(|channel| channel.documents.get(document.kind()));
+        let found = named.map_or(Err(Absent::NotInstalled), |name| self.plugin(&active, name));
+        let transformer = match found {
+            Ok(transformer) => transformer,
+            Err(Absent::NotInstalled) => {
+                let detail = format!(
+                    "no transformer reads `{}` on this channel; add it to `documents` of the channel",
+                    document.kind()
+                );
+                let outcome = Err(for_a_person(self.queue(&document), "no-transformer", &detail));
+                return Some(Mapped { document, crossing: None, outcome });
+            }
+            Err(Absent::Stopped(stopped)) => return self.not_read(document, &stopped),
         };
         let body = match document.body() {
             Ok(body) => body.to_vec(),
@@ -67,7 +75,7 @@ impl Pipeline {
                 return Some(Mapped { document, crossing: None, outcome });
             }
         };
-        let mut context = self.context(document.received_at());
+        let mut context = active.context(document.received_at());
         context.lookup = tables;
         let request = MappingRequest {
             kind: document.kind().to_owned(),
@@ -80,7 +88,10 @@ impl Pipeline {
                 .map(|channel| route::settings(&channel.settings))
                 .unwrap_or_default(),
         };
-        let crossed = self.metrics.called(transformer.plugin.to_canonical(&context, &request).await);
+        let crossed = match self.call(transformer, transformer.plugin.to_canonical(&context, &request)).await {
+            Ok(crossed) => crossed,
+            Err(stopped) => return self.not_read(document, &stopped),
+        };
         let queue = self.queue(&document);
         if let Some(asked_ms) = passing(&crossed.outcome)
             && self.set_aside.wait(document.position(), Party::of(&document), None, asked_ms, self.clock.now())
@@ -99,6 +110,24 @@ impl Pipeline {
             }
         };
         Some(Mapped { document, crossing: Some((crossed.crossing, failure)), outcome })
+    }
+
+    /// Its transformer is not called now: it waits, or a person gets it.
+    fn not_read(&self, document: Journaled, stopped: &Stopped) -> Option<Mapped> {
+        if self.waits_for(&document, None, stopped) {
+            return None;
+        }
+        let outcome = Err(for_a_person(self.queue(&document), stopped.code(), &stopped.to_string()));
+        Some(Mapped { document, crossing: None, outcome })
+    }
+
+    /// Lets a document wait for a plugin that is not called, unless its channel says
+    /// otherwise or too many wait already.
+    pub(super) fn waits_for(&self, document: &Journaled, order: Option<OrderId>, stopped: &Stopped) -> bool {
+        let channel = self.routes.channel(document.channel());
+        let at_once = channel.is_some_and(|channel| channel.when_stopped == Some(WhenStopped::Exception));
+        let due_at = stopped.ask_at(self.clock.now());
+        !at_once && self.set_aside.keep_back(document.position(), Party::of(document), order, due_at)
     }
 }
 

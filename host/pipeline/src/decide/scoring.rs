@@ -14,6 +14,7 @@ use super::validating::Validated;
 use crate::accept::call_error_code;
 use crate::decision::{Answers, Scoring};
 use crate::passing::passing;
+use crate::plugins::{Absent, Active, Stopped};
 use crate::tables::Tables;
 use crate::{Pipeline, leaf};
 
@@ -25,6 +26,14 @@ pub(super) struct Scored {
     /// What the host's rules looked up, among the answers.
     pub(super) looked_up: Vec<u32>,
     pub(super) crossings: Vec<(Crossing, Digest, Option<Digest>, Option<String>)>,
+}
+
+/// Why asking a scorer again may help.
+pub(crate) enum AskAgain {
+    /// Its failure passes; so many milliseconds were asked for.
+    Passing { asked_ms: u32 },
+    /// It is not called now.
+    Stopped(Stopped),
 }
 
 /// What the scorers of an order are asked: the same for all of them but the seed.
@@ -54,7 +63,12 @@ impl Pipeline {
     /// Asks every scorer of the channel. A refused order is not scored: there is
     /// nothing left for advice to add. None when one of them failed for a reason that
     /// passes: all of them are asked again later.
-    pub(super) async fn score(&self, validated: Validated, tables: Arc<Tables>) -> Result<Option<Scored>, DecideError> {
+    pub(super) async fn score(
+        &self,
+        validated: Validated,
+        tables: Arc<Tables>,
+        active: Arc<Active>,
+    ) -> Result<Option<Scored>, DecideError> {
         let mut answers = Answers::default();
         let looked_up = answers.places(&validated.looked_up);
         let mut scored = Scored { scorings: Vec::new(), crossings: Vec::new(), answers, looked_up, validated };
@@ -62,19 +76,24 @@ impl Pipeline {
         if scored.validated.findings.iter().any(|finding| matches!(finding.consequence, Consequence::Refuse { .. })) {
             return Ok(Some(scored));
         }
-        let mut context = self.context(scored.validated.document.received_at());
+        let mut context = active.context(scored.validated.document.received_at());
         context.lookup = tables;
         let order = Order::clone(&scored.validated.order);
         let event = Digest::of(&scored.validated.event_json);
         let mut question = Question::new(order, event, history, context.received_at);
         for name in self.scorers(&scored.validated.document) {
-            let (mut scoring, crossing, passing) = self.score_once(name, &mut question, &context).await;
-            if let Some(asked_ms) = passing {
-                let Validated { document, id, .. } = &scored.validated;
-                let (party, now) = (Party::of(document), self.clock.now());
-                if self.set_aside.wait(document.position(), party, Some(*id), asked_ms, now) {
-                    return Ok(None);
+            let (mut scoring, crossing, later) = self.score_once(name, &active, &mut question, &context).await;
+            let Validated { document, id, .. } = &scored.validated;
+            let waits = match later {
+                None => false,
+                Some(AskAgain::Passing { asked_ms }) => {
+                    let (party, now) = (Party::of(document), self.clock.now());
+                    self.set_aside.wait(document.position(), party, Some(*id), asked_ms, now)
                 }
+                Some(AskAgain::Stopped(stopped)) => self.waits_for(document, Some(*id), &stopped),
+            };
+            if waits {
+                return Ok(None);
             }
             if let Some(crossing) = crossing {
                 scoring.lookups = scored.answers.places(&crossing.lookups);
@@ -87,34 +106,44 @@ impl Pipeline {
     }
 
     /// One call of one scorer, with everything that doing it again needs but its
-    /// look-ups, which the crossing has, and for how many milliseconds to wait where
-    /// its failure passes.
+    /// look-ups, which the crossing has, and what to wait for where waiting may help.
     pub(crate) async fn score_once(
         &self,
         name: &PluginName,
+        active: &Active,
         question: &mut Question,
         context: &portreeve_sandbox::CallContext,
-    ) -> (Scoring, Option<Crossing>, Option<u32>) {
+    ) -> (Scoring, Option<Crossing>, Option<AskAgain>) {
         let engine = self.engines.get(&PluginKind::Scorer).copied().unwrap_or_else(|| Digest::of(b"no engine"));
-        let Some(installed) = self.plugin(name) else {
-            let scoring = Scoring {
-                plugin: name.clone(),
-                component: Digest::of(b""),
-                engine,
-                seed: 0,
-                input: question.event,
-                lookups: Vec::new(),
-                transcript: Digest::of(b""),
-                fuel_used: None,
-                assessment: None,
-                failure: Some("not-installed".to_owned()),
-            };
-            return (scoring, None, None);
+        let event = question.event;
+        let not_asked = |component: Digest, failure: &str| Scoring {
+            plugin: name.clone(),
+            component,
+            engine,
+            seed: 0,
+            input: event,
+            lookups: Vec::new(),
+            transcript: Digest::of(b""),
+            fuel_used: None,
+            assessment: None,
+            failure: Some(failure.to_owned()),
+        };
+        let installed = match self.plugin(active, name) {
+            Ok(installed) => installed,
+            Err(Absent::NotInstalled) => return (not_asked(Digest::of(b""), "not-installed"), None, None),
+            Err(Absent::Stopped(stopped)) => {
+                return (not_asked(stopped.component, stopped.code()), None, Some(AskAgain::Stopped(stopped)));
+            }
         };
         let seed = seed_of(installed.digest, question.event);
         let (request, input) = question.with_seed(seed);
-        let crossed = self.metrics.called(installed.plugin.score(context, request).await);
-        let passing = passing(&crossed.outcome);
+        let crossed = match self.call(installed, installed.plugin.score(context, request)).await {
+            Ok(crossed) => crossed,
+            Err(stopped) => {
+                return (not_asked(stopped.component, stopped.code()), None, Some(AskAgain::Stopped(stopped)));
+            }
+        };
+        let later = passing(&crossed.outcome).map(|asked_ms| AskAgain::Passing { asked_ms });
         let (assessment, failure) = match crossed.outcome {
             Ok(Ok(assessment)) => (Some(assessment), None),
             Ok(Err(failure)) => (None, Some(leaf::failure_words(&failure).0)),
@@ -132,7 +161,7 @@ impl Pipeline {
             assessment,
             failure,
         };
-        (scoring, Some(crossed.crossing), passing)
+        (scoring, Some(crossed.crossing), later)
     }
 }
 

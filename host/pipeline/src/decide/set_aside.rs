@@ -69,6 +69,8 @@ struct Waiting {
     order: Option<OrderId>,
     tries: u32,
     due_at: Instant,
+    /// Whether it waits for something else than its own plugin's next answer.
+    kept_back: bool,
 }
 
 impl SetAside {
@@ -128,7 +130,8 @@ impl SetAside {
         let backoff_ms = BACKOFF_MS << tries.saturating_sub(1).min(16);
         let wait_ms = backoff_ms.max(i64::from(asked_ms)).min(BACKOFF_MS_MAX);
         let order = order.or(before.and_then(|before| before.order));
-        waiting.insert(position, Waiting { party, order, tries, due_at: now.plus_ms(wait_ms) });
+        let due_at = now.plus_ms(wait_ms);
+        waiting.insert(position, Waiting { party, order, tries, due_at, kept_back: false });
         true
     }
 
@@ -151,16 +154,32 @@ impl SetAside {
         first.find(|waiting| waiting.due_at > now && comes_first(waiting)).map(|waiting| waiting.due_at)
     }
 
-    /// Keeps a document back until the one that comes first has had its next try, which
-    /// is none of its own. False when too many of its channel wait.
-    pub(super) fn keep_back(&self, position: DocumentPosition, party: Party, order: OrderId, due_at: Instant) -> bool {
+    /// Keeps a document back until the one that comes first has had its next try, or a
+    /// plugin that is not called may be: that is no try of its own. False when too many of
+    /// its channel wait.
+    pub(super) fn keep_back(
+        &self,
+        position: DocumentPosition,
+        party: Party,
+        order: Option<OrderId>,
+        due_at: Instant,
+    ) -> bool {
         let mut waiting = locked(&self.waiting);
-        let tries = waiting.remove(&position).map_or(0, |before| before.tries);
+        let before = waiting.remove(&position);
+        let tries = before.as_ref().map_or(0, |before| before.tries);
         if full(&waiting, &party.channel) {
             return false;
         }
-        waiting.insert(position, Waiting { party, order: Some(order), tries, due_at });
+        let order = order.or(before.and_then(|before| before.order));
+        waiting.insert(position, Waiting { party, order, tries, due_at, kept_back: true });
         true
+    }
+
+    /// Lets those that are kept back have their turn now: what they wait for may be here.
+    pub fn wake(&self, now: Instant) {
+        for waiting in locked(&self.waiting).values_mut().filter(|waiting| waiting.kept_back) {
+            waiting.due_at = waiting.due_at.min(now);
+        }
     }
 
     /// Whether a document's next try is still to come.
@@ -249,7 +268,7 @@ mod tests {
         }
         let other = DocumentPosition(positions.end() + 1);
         assert!(!wait(&aside, other, 0, START), "the channel has its share");
-        assert!(!aside.keep_back(other, party("edi"), order("PO-1"), Instant(1)));
+        assert!(!aside.keep_back(other, party("edi"), Some(order("PO-1")), Instant(1)));
         assert!(aside.wait(other, party("shop"), None, 0, START));
         assert!(wait(&aside, FIRST, 0, START), "one that waits already takes no further place");
         aside.decided(FIRST);
@@ -284,11 +303,23 @@ mod tests {
         assert_eq!(aside.before(FIRST, po, None, later), None, "not after itself");
 
         // One that is kept back has its try with the first, and holds up the next.
-        assert!(aside.keep_back(NEXT, party("edi"), po, due_at));
+        assert!(aside.keep_back(NEXT, party("edi"), Some(po), due_at));
         assert!(aside.waits(NEXT, later) && !aside.waits(NEXT, due_at));
         aside.decided(FIRST);
         assert_eq!(aside.before(third, po, None, later), Some(due_at));
         assert_eq!(aside.before(third, po, None, due_at), None);
+    }
+
+    #[test]
+    fn what_waits_for_a_plugin_has_its_turn_when_there_may_be_one_and_no_try_less() {
+        let aside = SetAside::default();
+        assert!(aside.keep_back(FIRST, party("edi"), None, Instant(600_000)));
+        assert!(wait(&aside, NEXT, 5_000, START));
+        aside.wake(START);
+        assert_eq!(aside.left_out(START), [NEXT], "who asked for time gets it");
+        for wait_ms in [1_000, 2_000, 4_000, 8_000] {
+            assert!(wait(&aside, FIRST, 0, START), "{wait_ms}");
+        }
     }
 
     #[test]

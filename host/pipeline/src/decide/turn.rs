@@ -71,7 +71,7 @@ impl Pipeline {
         let Some(due_at) = self.set_aside.before(document.position(), order, unread.as_ref(), now) else {
             return Some(mapped);
         };
-        if self.set_aside.keep_back(document.position(), Party::of(document), order, due_at) {
+        if self.set_aside.keep_back(document.position(), Party::of(document), Some(order), due_at) {
             return None;
         }
         let detail = format!(
@@ -98,7 +98,7 @@ impl Pipeline {
             }
             // The host itself may have failed on the lower one; a person gets that at once.
             if let Some(due_at) = self.set_aside.before(position, *order, None, now) {
-                self.set_aside.keep_back(position, Party::of(document), *order, due_at);
+                self.set_aside.keep_back(position, Party::of(document), Some(*order), due_at);
             }
             false
         });

@@ -67,17 +67,19 @@ impl Pipeline {
         mapped: Mapped,
         tables: &Tables,
         standings: &mut Standings,
+        configuration: u64,
     ) -> Result<Result<Validated, DecisionCommit>, DecideError> {
         let Mapped { document, crossing, outcome } = mapped;
+        let without = |document, crossing, decided| self.without_order(document, crossing, decided, configuration);
         let (mut order, value) = match outcome {
             Ok(Reading::Order(order, value)) => (order, value),
             Ok(Reading::Later(later)) => {
-                return Ok(Err(self.about_order(document, crossing, *later, tables, standings)?));
+                return Ok(Err(self.about_order(document, crossing, *later, tables, standings, configuration)?));
             }
             Ok(Reading::Duplicate(of)) => {
-                return Ok(Err(self.without_order(document, crossing, Decided::Duplicate { of })?));
+                return Ok(Err(without(document, crossing, Decided::Duplicate { of })?));
             }
-            Err(exception) => return Ok(Err(self.without_order(document, crossing, Decided::Unmapped(exception))?)),
+            Err(exception) => return Ok(Err(without(document, crossing, Decided::Unmapped(exception))?)),
         };
         let answer = |table: &str, key: &str| tables.answer(table, key);
         let mut rows = RuleRows::of(&answer);
@@ -97,7 +99,7 @@ impl Pipeline {
                 "order-exists",
                 "the sender has an order with this number already; compare the two documents",
             );
-            return Ok(Err(self.without_order(document, crossing, Decided::Unmapped(exception))?));
+            return Ok(Err(without(document, crossing, Decided::Unmapped(exception))?));
         }
         standings.made(id);
         let event = Event::OrderCreated(*order.clone());

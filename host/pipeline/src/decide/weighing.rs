@@ -4,6 +4,7 @@
 use portreeve_authority::{Advice, Effect, Subject};
 use portreeve_model::{Assessment, ChannelId, Digest, Instant, Money, Order, OrderId};
 use portreeve_record::canonical_json;
+use portreeve_registry::Installed;
 use portreeve_store::contract::{Decided, DecisionCommit, NewOrder, NewOutbox, NewPayload, OrderState};
 
 use super::counting::Used;
@@ -13,13 +14,26 @@ use super::{DecideError, later, of_one};
 use crate::Pipeline;
 use crate::decision::{DecisionRecord, FindingRecord, Scoring, VerdictRecord, Weighed};
 use crate::leaf::{self, DecideFacts};
+use crate::plugins::Active;
 use crate::route::Channel;
 use crate::tables::Tables;
+
+/// What a scorer said, and which component it was.
+struct Said<'a> {
+    scoring: &'a Scoring,
+    assessment: &'a Assessment,
+    installed: &'a Installed,
+}
 
 impl Pipeline {
     /// Asks authority about every proposal, in journal order, so that counters
     /// count the same way whoever scored first.
-    pub(super) async fn weigh(&self, scored: Vec<Scored>, tables: &Tables) -> Result<Vec<DecisionCommit>, DecideError> {
+    pub(super) async fn weigh(
+        &self,
+        scored: Vec<Scored>,
+        tables: &Tables,
+        active: &Active,
+    ) -> Result<Vec<DecisionCommit>, DecideError> {
         let now = self.clock.now();
         let mut used = Used::default();
         let mut decisions = Vec::new();
@@ -27,10 +41,12 @@ impl Pipeline {
             let mut weighed = Vec::new();
             for scoring in &order.scorings {
                 let Some(assessment) = &scoring.assessment else { continue };
-                weighed
-                    .extend(self.verdicts(&order.validated, scoring, assessment, &mut used, orders_before, now).await?);
+                // Whoever said it in this batch is what it is the advice of.
+                let Some(installed) = active.installed(&scoring.plugin) else { continue };
+                let said = Said { scoring, assessment, installed };
+                weighed.extend(self.verdicts(&order.validated, &said, &mut used, orders_before, now).await?);
             }
-            decisions.extend(of_one(self.decision(order, weighed, tables, now))?);
+            decisions.extend(of_one(self.decision(order, weighed, tables, active.configuration, now))?);
         }
         Ok(decisions)
     }
@@ -38,13 +54,12 @@ impl Pipeline {
     async fn verdicts(
         &self,
         order: &Validated,
-        scoring: &Scoring,
-        assessment: &Assessment,
+        said: &Said<'_>,
         used: &mut Used,
         orders_before: u32,
         now: Instant,
     ) -> Result<Vec<Weighed>, DecideError> {
-        let Some(installed) = self.plugin(&scoring.plugin) else { return Ok(Vec::new()) };
+        let Said { scoring, assessment, installed } = said;
         let subject = subject(order.id, order.document.channel(), &order.order, order.value, order.class.clone());
         let mut weighed = Vec::new();
         for proposal in &assessment.proposals {
@@ -76,6 +91,7 @@ impl Pipeline {
         scored: Scored,
         verdicts: Vec<Weighed>,
         tables: &Tables,
+        configuration: u64,
         now: Instant,
     ) -> Result<DecisionCommit, DecideError> {
         let Scored { validated, scorings, crossings, answers, looked_up } = scored;
@@ -89,7 +105,7 @@ impl Pipeline {
             event: event.sealed.commitment(),
             received_at: validated.document.received_at(),
             decided_at: now,
-            configuration: self.configuration,
+            configuration,
             authority: self.authority.digest(),
             reference: tables.versions().into_iter().map(|(table, version)| (table, version.to_string())).collect(),
             rules: self.rules.digest(),
@@ -112,7 +128,7 @@ impl Pipeline {
                 about: None,
                 document: &validated.document,
                 event: Some(event.sealed.commitment()),
-                configuration: self.configuration,
+                configuration,
                 mapping: validated.crossing.as_ref(),
                 key: &decision.key,
                 scoring: &crossings,
@@ -148,7 +164,7 @@ impl Pipeline {
             document: validated.document,
             decided: Decided::Order(Box::new(order)),
             payloads: vec![event, decision],
-            configuration: self.configuration,
+            configuration,
             at: now,
             leaf,
         })

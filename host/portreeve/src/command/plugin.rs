@@ -1,18 +1,30 @@
-//! `plugin`: build crates into components, look into components, and say what binds them.
+//! `plugin`: what an author does (build, pack, sign, check), and what an operator does
+//! with packages, in a stopped host's folder or of a running one over HTTP: what binds them, too.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
+use bytes::Bytes;
+use hyper::Method;
+use portreeve_api::package::{Act, Acted, Lifecycle, PackageRow, PackageRows};
 use portreeve_build::BuildOptions;
+use portreeve_model::strict::SourceFile;
 use portreeve_model::{Digest, PluginName};
+use portreeve_pipeline::Clock;
+use portreeve_registry::check::Against;
 use portreeve_registry::grant::without_effect;
-use portreeve_registry::{CodeCache, Manifest, PlatformGrant, Registry};
+use portreeve_registry::{Manifest, Occasion, Package, PlatformGrant, Signature, TrustPolicy};
 use portreeve_sandbox::{Limits, Sandbox, SandboxOptions, Settled};
 
-use super::Data;
-use crate::config::{Configuration, Files, Proposed};
-use crate::host;
+use super::{Data, Running};
+use crate::client::{Answer, Server};
+use crate::clock::SystemClock;
+use crate::config::{Configuration, Files, Proposed, read_grant};
+use crate::host::{self, Host, Locations, account};
 use crate::output::Output;
+use crate::packages;
+use crate::publisher::{Publisher, read_package, read_signature};
 use crate::source_tree::SourceTree;
 
 #[derive(Debug, clap::Subcommand)]
@@ -29,16 +41,60 @@ pub(super) enum Command {
         #[arg(long)]
         offline: bool,
     },
-    /// Load a component as a host would, within a grant, without running it.
+    /// Embed a manifest into a component that other tools made; `build` does it by itself.
+    Pack {
+        /// The component, without a manifest.
+        component: PathBuf,
+        /// The manifest, `plugin.toml`.
+        #[arg(long)]
+        manifest: PathBuf,
+        /// Where to write the package.
+        #[arg(long)]
+        output: PathBuf,
+    },
+    /// Make a publisher's key: a file for its owner alone. Prints the verifying key, for
+    /// others' `trust.toml`.
+    Keygen {
+        /// The key's name, usually the publisher's.
+        #[arg(long)]
+        name: String,
+        /// Where to keep it; must not be there yet.
+        #[arg(long)]
+        key: PathBuf,
+    },
+    /// Sign components, each in a file beside it (`NAME.wasm.sig`); adds a line to a
+    /// signature that is there.
+    Sign {
+        /// The publisher's key.
+        #[arg(long)]
+        key: PathBuf,
+        /// The components.
+        #[arg(required = true)]
+        components: Vec<PathBuf>,
+    },
+    /// Whether a trust policy takes a component with the signature beside it.
+    Verify {
+        /// The component.
+        component: PathBuf,
+        /// The policy.
+        #[arg(long)]
+        trust: PathBuf,
+    },
+    /// Everything that is wrong with a component and its signature, without running it.
     Check {
         /// The component.
         component: PathBuf,
         /// What the platform team would grant it, as inline TOML: `lookup = ["item"]`.
         #[arg(long, default_value = "")]
         grant: String,
+        /// The policy that has to take it; without one any signature will do.
+        #[arg(long)]
+        trust: Option<PathBuf>,
     },
-    /// The plugins of the active configuration.
-    List {
+    /// Show what a component says of itself, imports, and who signed it, without running it.
+    Inspect {
+        /// The component, or the digest of an installed one.
+        component: PathBuf,
         #[command(flatten)]
         data: Data,
     },
@@ -52,22 +108,96 @@ pub(super) enum Command {
         #[command(flatten)]
         data: Data,
     },
-    /// Show what a component says of itself and imports, without running it.
-    Inspect {
+    /// All packages that are installed or active.
+    List {
+        #[command(flatten)]
+        of: Of,
+    },
+    /// Take a component in with the signature beside it. Nothing calls it yet.
+    Install {
         /// The component.
         component: PathBuf,
+        #[command(flatten)]
+        of: Of,
     },
+    /// Try an installed package in full, within the grant that it would have.
+    Stage {
+        /// The plugin.
+        #[arg(value_parser = PluginName::parse)]
+        plugin: PluginName,
+        /// Its component.
+        #[arg(value_parser = Digest::parse)]
+        digest: Digest,
+        /// A grant of its own, as inline TOML: needed where it asks for more than the
+        /// version that is active.
+        #[arg(long)]
+        grant: Option<String>,
+        #[command(flatten)]
+        of: Of,
+    },
+    /// Have routes call the staged package; calls under way end on the one before. Lets a
+    /// disabled plugin be called again where nothing is staged.
+    Activate {
+        /// The plugin.
+        #[arg(value_parser = PluginName::parse)]
+        plugin: PluginName,
+        /// Only if this component is the one that is staged.
+        #[arg(long, value_parser = Digest::parse)]
+        digest: Option<Digest>,
+        #[command(flatten)]
+        of: Of,
+    },
+    /// Have routes call what they called before.
+    Rollback {
+        /// The plugin.
+        #[arg(value_parser = PluginName::parse)]
+        plugin: PluginName,
+        #[command(flatten)]
+        of: Of,
+    },
+    /// Have routes call it no more: what is for it waits, or goes to a person.
+    Disable {
+        /// The plugin.
+        #[arg(value_parser = PluginName::parse)]
+        plugin: PluginName,
+        #[command(flatten)]
+        of: Of,
+    },
+}
+
+/// Whose packages they are.
+#[derive(Debug, clap::Args)]
+pub(super) struct Of {
+    #[command(flatten)]
+    pub(super) data: Data,
+    #[command(flatten)]
+    pub(super) running: Running,
 }
 
 pub(super) async fn run(command: Command, json: bool, output: &mut Output) -> anyhow::Result<()> {
     match command {
         Command::Build { folders, target_dir, offline } => build(&folders, target_dir, offline, json, output),
-        Command::Check { component, grant } => check(&component, &grant, json, output),
-        Command::List { data } => list(&data, json, output).await,
+        Command::Pack { component, manifest, output: to } => pack(&component, &manifest, &to, json, output),
+        Command::Keygen { name, key } => keygen(&name, &key, json, output),
+        Command::Sign { key, components } => sign(&key, &components, json, output),
+        Command::Verify { component, trust } => verify(&component, &trust, json, output),
+        Command::Check { component, grant, trust } => check(&component, &grant, trust.as_deref(), json, output),
+        Command::Inspect { component, data } => inspect(&component, &data, json, output),
+        Command::List { of } => list(&of, json, output).await,
         Command::Limits { name, config, data } => limits(&name, config.as_deref(), &data, json, output).await,
-        Command::Inspect { component } => inspect(&component, json, output),
+        Command::Install { component, of } => install(&component, &of, json, output).await,
+        Command::Stage { plugin, digest, grant, of } => {
+            acted(&plugin, Act::Stage { component: digest, grant }, &of, json, output).await
+        }
+        Command::Activate { plugin, digest, of } => {
+            acted(&plugin, Act::Activate { component: digest }, &of, json, output).await
+        }
+        Command::Rollback { plugin, of } => acted(&plugin, Act::Rollback, &of, json, output).await,
+        Command::Disable { plugin, of } => acted(&plugin, Act::Disable, &of, json, output).await,
     }
 }
+
+// --- what an author does ---
 
 fn build(
     folders: &[PathBuf],
@@ -98,16 +228,107 @@ fn build(
     Ok(())
 }
 
-fn inspect(component: &std::path::Path, json: bool, output: &mut Output) -> anyhow::Result<()> {
+fn pack(component: &Path, manifest: &Path, to: &Path, json: bool, output: &mut Output) -> anyhow::Result<()> {
+    let read = |path: &Path| std::fs::read(path).with_context(|| format!("`{}` cannot be read", path.display()));
+    let (bytes, manifest_bytes) = (read(component)?, read(manifest)?);
+    let parsed = portreeve_build::Manifest::parse(&manifest_bytes)
+        .with_context(|| format!("`{}` cannot be used", manifest.display()))?;
+    let packed = portreeve_build::embed(&bytes, &manifest_bytes)
+        .with_context(|| format!("`{}` cannot be packed", component.display()))?;
+    // What the host reads is what counts.
+    Package::read(&packed, None).with_context(|| format!("`{}` cannot be packed", component.display()))?;
+    std::fs::write(to, &packed).with_context(|| format!("`{}` cannot be written", to.display()))?;
+    let (name, digest) = (parsed.plugin.name, Digest::of(&packed));
+    if json {
+        return output.json(&serde_json::json!({ "plugin": name, "component": to, "digest": digest }));
+    }
+    output.line(&format!("{name}  {}  {digest}", to.display()))
+}
+
+fn keygen(name: &str, key: &Path, json: bool, output: &mut Output) -> anyhow::Result<()> {
+    let verifier = Publisher::generate(name, key)?.verifier().to_string();
+    if json {
+        return output.json(&serde_json::json!({ "key": verifier }));
+    }
+    output.line(&verifier)
+}
+
+fn sign(key: &Path, components: &[PathBuf], json: bool, output: &mut Output) -> anyhow::Result<()> {
+    let publisher = Publisher::read(key)?;
+    for component in components {
+        let (path, signature) = publisher.sign(component)?;
+        let (statement, signers) = (signature.statement(), signature.claimed());
+        if json {
+            output.json(&serde_json::json!({
+                "plugin": statement.name, "version": statement.version, "digest": statement.digest,
+                "signature": path, "signers": signers,
+            }))?;
+        } else {
+            let signers = signers.join(", ");
+            output.line(&format!(
+                "{} {}  {}  signed by {signers}",
+                statement.name,
+                statement.version,
+                path.display()
+            ))?;
+        }
+    }
+    Ok(())
+}
+
+fn verify(component: &Path, trust: &Path, json: bool, output: &mut Output) -> anyhow::Result<()> {
+    let policy = read_trust(trust)?;
+    let (package, _) = read_package(component)?;
+    let about = &package.manifest().plugin;
+    let trusted = policy
+        .judge(&package, Occasion::New, SystemClock.now())
+        .with_context(|| format!("{} {}", about.name, about.version))?;
+    if json {
+        return output.json(&serde_json::json!({
+            "plugin": about.name, "version": about.version, "digest": package.digest(), "signers": trusted.signers(),
+        }));
+    }
+    output.line(&format!("{} {} is trusted, signed by {}", about.name, about.version, trusted.signers().join(", ")))
+}
+
+fn check(component: &Path, grant: &str, trust: Option<&Path>, json: bool, output: &mut Output) -> anyhow::Result<()> {
     let bytes = std::fs::read(component).with_context(|| format!("`{}` cannot be read", component.display()))?;
-    let inspection = portreeve_sandbox::inspect(&bytes)?;
-    let manifest = Manifest::parse_embedded(&inspection)?;
+    let signature = read_signature(component)?;
+    let (grant, policy) = (read_grant(grant)?, trust.map(read_trust).transpose()?);
+    let sandbox = Sandbox::new(SandboxOptions::default()).context("the sandbox cannot start")?;
+    let against = Against { trust: policy.as_ref(), grant: Some(&grant) };
+    let problems = portreeve_registry::check(&sandbox, &bytes, signature.as_deref(), &against, SystemClock.now());
+    if !problems.is_empty() {
+        if json {
+            output.json(&serde_json::json!({ "loads": false, "problems": problems }))?;
+        }
+        let sentences: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        bail!("`{}` has {} problem(s):\n{}", component.display(), problems.len(), sentences.join("\n"));
+    }
+    let about = Package::read(&bytes, signature.as_deref())?.manifest().plugin.clone();
+    if json {
+        return output.json(&serde_json::json!({ "plugin": about.name, "kind": about.kind, "loads": true }));
+    }
+    output.line(&format!("{} is signed and loads as a {} within this grant", about.name, about.kind))
+}
+
+fn inspect(component: &Path, data: &Data, json: bool, output: &mut Output) -> anyhow::Result<()> {
+    let package = match component.to_str().and_then(|text| Digest::parse(text).ok()) {
+        Some(digest) => {
+            let (bytes, signature) = data.existing()?.kept_components().read(digest)?;
+            Package::read(&bytes, signature.as_deref())?
+        }
+        None => read_package(component)?.0,
+    };
+    let (manifest, inspection) = (package.manifest(), package.inspection());
+    let signers = package.signature().map(Signature::claimed).unwrap_or_default();
     if json {
         return output.json(&serde_json::json!({
             "digest": inspection.digest,
             "manifest": manifest,
             "imports": inspection.imports,
             "exports": inspection.exports,
+            "signers": signers,
         }));
     }
     let about = &manifest.plugin;
@@ -115,41 +336,59 @@ fn inspect(component: &std::path::Path, json: bool, output: &mut Output) -> anyh
     output.line(&format!("published by {}, {}", about.publisher, about.license))?;
     output.line(&format!("digest   {}", inspection.digest))?;
     output.line(&format!("imports  {}", inspection.imports.join(", ")))?;
-    output.line(&format!("exports  {}", inspection.exports.join(", ")))
+    output.line(&format!("exports  {}", inspection.exports.join(", ")))?;
+    let signers = if signers.is_empty() { "nobody".to_owned() } else { signers.join(", ") };
+    output.line(&format!("signed   by {signers}; `portreeve plugin verify` says whether that counts"))
 }
 
-fn check(component: &std::path::Path, grant: &str, json: bool, output: &mut Output) -> anyhow::Result<()> {
-    let bytes = std::fs::read(component).with_context(|| format!("`{}` cannot be read", component.display()))?;
-    let grant: PlatformGrant = toml::from_str(grant).context("the grant cannot be understood")?;
-    let name = Manifest::parse_embedded(&portreeve_sandbox::inspect(&bytes)?)?.plugin.name;
-    let sandbox = Sandbox::new(SandboxOptions::default()).context("the sandbox cannot start")?;
-    let folder = tempfile::tempdir().context("no temporary folder")?;
-    let cache = CodeCache::open(&folder.path().join("cache"), &folder.path().join("cache.key"))?;
-    let installed = Registry::new(sandbox, cache).install(&name, &bytes, &grant)?;
-    let kind = installed.manifest.plugin.kind;
-    if json {
-        return output.json(&serde_json::json!({ "plugin": name, "kind": kind, "loads": true }));
+fn read_trust(path: &Path) -> anyhow::Result<TrustPolicy> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("`{}` cannot be read", path.display()))?;
+    Ok(TrustPolicy::load(&SourceFile { name: &path.display().to_string(), text: &text })?)
+}
+
+// --- what an operator does ---
+
+/// Where packages are.
+enum Place {
+    Folder(Box<Host>),
+    Server(Server),
+}
+
+impl Place {
+    /// A folder is opened as a host opens it: what cannot be loaded is found here.
+    async fn to_write(of: &Of) -> anyhow::Result<Self> {
+        if let Some(server) = of.running.server()? {
+            return Ok(Self::Server(server));
+        }
+        let (locations, store) = of.data.open_to_write()?;
+        Ok(Self::Folder(Box::new(Host::open(store, &locations, Arc::new(SystemClock), None).await?)))
     }
-    output.line(&format!("{name} loads as a {kind} within this grant"))
 }
 
-async fn list(data: &Data, json: bool, output: &mut Output) -> anyhow::Result<()> {
-    let (locations, store) = data.open()?;
-    let configuration = Files::from_bytes(&host::active(&store).await?.bytes)?.check()?;
-    for (name, digest) in &configuration.components {
-        let bytes = host::read_component(&locations.components(), *digest)?;
-        let inspection = portreeve_sandbox::inspect(&bytes)?;
-        let about = Manifest::parse_embedded(&inspection)?.plugin;
+async fn list(of: &Of, json: bool, output: &mut Output) -> anyhow::Result<()> {
+    let packages = match of.running.server()? {
+        Some(server) => {
+            understood::<PackageRows>(&server.send(Method::GET, "/v1/plugins", &[], Bytes::new()).await?)?.packages
+        }
+        None => in_folder(&of.data).await?,
+    };
+    for row in &packages {
         if json {
-            output.json(&serde_json::json!({
-                "plugin": name, "version": about.version, "kind": about.kind, "publisher": about.publisher,
-                "digest": digest, "imports": inspection.imports,
-            }))?;
+            output.json(row)?;
         } else {
-            output.line(&format!("{name}  {}  {}  {digest}", about.version, about.kind))?;
+            let PackageRow { plugin, version, kind, digest, state, .. } = row;
+            output.line(&format!("{plugin:<18}  {version:<8}  {kind:<11}  {digest}  {state}"))?;
         }
     }
     Ok(())
+}
+
+/// Reading alone, so that it works beside a host, too.
+async fn in_folder(data: &Data) -> anyhow::Result<Vec<PackageRow>> {
+    let (locations, store): (Locations, _) = data.open()?;
+    let files = Files::from_bytes(&host::active(&store).await?.bytes)?;
+    let configuration = files.check()?;
+    packages::rows(&files, &configuration, &store.packages().await?, &locations.kept_components())
 }
 
 async fn limits(name: &str, config: Option<&Path>, data: &Data, json: bool, output: &mut Output) -> anyhow::Result<()> {
@@ -200,23 +439,83 @@ fn limit_json(settled: &Settled) -> serde_json::Value {
 fn proposed(folder: &Path, name: &PluginName) -> anyhow::Result<(Manifest, PlatformGrant)> {
     let proposed = Proposed::read(folder)?;
     let (digest, grant) = configured(&proposed.files.check()?, name)?;
-    let bytes = proposed.components.get(&digest).with_context(|| format!("component {digest} was not read"))?;
-    Ok((Manifest::parse_embedded(&portreeve_sandbox::inspect(bytes)?)?, grant))
+    let (bytes, _) = proposed.components.get(&digest).with_context(|| format!("component {digest} was not read"))?;
+    Ok((Package::read(bytes, None)?.manifest().clone(), grant))
 }
 
 /// The same of the active configuration.
 async fn active(data: &Data, name: &PluginName) -> anyhow::Result<(Manifest, PlatformGrant)> {
     let (locations, store) = data.open()?;
     let (digest, grant) = configured(&Files::from_bytes(&host::active(&store).await?.bytes)?.check()?, name)?;
-    let bytes = host::read_component(&locations.components(), digest)?;
-    Ok((Manifest::parse_embedded(&portreeve_sandbox::inspect(&bytes)?)?, grant))
+    let (bytes, _) = locations.kept_components().read(digest)?;
+    Ok((Package::read(&bytes, None)?.manifest().clone(), grant))
 }
 
 fn configured(configuration: &Configuration, name: &PluginName) -> anyhow::Result<(Digest, PlatformGrant)> {
     let entry = configuration.host.plugins.iter().find(|entry| entry.name == *name);
     let digest = configuration.components.get(name);
     match (entry, digest) {
-        (Some(entry), Some(digest)) => Ok((*digest, entry.grant.clone())),
-        _ => anyhow::bail!("the configuration has no plugin `{name}`; `portreeve plugin list` names those it has"),
+        (Some(entry), Some(digest)) => Ok((*digest, configuration.grant(entry))),
+        _ => bail!("the configuration has no plugin `{name}`; `portreeve plugin list` names those it has"),
     }
+}
+
+async fn install(component: &Path, of: &Of, json: bool, output: &mut Output) -> anyhow::Result<()> {
+    let bytes = std::fs::read(component).with_context(|| format!("`{}` cannot be read", component.display()))?;
+    let signature = read_signature(component)?;
+    let row = match Place::to_write(of).await? {
+        Place::Folder(host) => {
+            let row = host.packages.install(&bytes, signature.as_deref(), &account()).await?;
+            host.sequencer.sequence_all().await?;
+            row
+        }
+        Place::Server(server) => {
+            let body = [signature.unwrap_or_default().into_bytes(), bytes].concat();
+            understood(&server.send(Method::POST, "/v1/plugins", &[], Bytes::from(body)).await?)?
+        }
+    };
+    if json {
+        return output.json(&row);
+    }
+    let PackageRow { plugin, version, digest, state, .. } = row;
+    output.line(&format!("{plugin} {version} is {state}: {digest}"))?;
+    output.line(&format!("try it with `portreeve plugin stage {plugin} {digest}`"))
+}
+
+async fn acted(plugin: &PluginName, act: Act, of: &Of, json: bool, output: &mut Output) -> anyhow::Result<()> {
+    let acted = match Place::to_write(of).await? {
+        Place::Folder(host) => {
+            let acted = host.packages.act(plugin, act, &account()).await?;
+            host.sequencer.sequence_all().await?;
+            acted
+        }
+        Place::Server(server) => over_http(&server, plugin, &act).await?,
+    };
+    if json {
+        return output.json(&acted);
+    }
+    for grown in &acted.grown {
+        output.line(&format!("asks for more than before: {grown}"))?;
+    }
+    let Acted { plugin, component, state, configuration, .. } = acted;
+    output.line(&format!("{plugin} {component} is {state}; configuration {configuration} is active"))
+}
+
+async fn over_http(server: &Server, plugin: &PluginName, act: &Act) -> anyhow::Result<Acted> {
+    let (word, body) = match act {
+        Act::Stage { component, grant } => ("stage", serde_json::json!({ "digest": component, "grant": grant })),
+        Act::Activate { component } => ("activate", serde_json::json!({ "digest": component })),
+        Act::Rollback => ("rollback", serde_json::Value::Null),
+        Act::Disable => ("disable", serde_json::Value::Null),
+    };
+    let body = if body.is_null() { Bytes::new() } else { Bytes::from(body.to_string()) };
+    let path = format!("/v1/plugins/{plugin}/{word}");
+    understood(&server.send(Method::POST, &path, &[("content-type", "application/json")], body).await?)
+}
+
+pub(super) fn understood<T: serde::de::DeserializeOwned>(answer: &Answer) -> anyhow::Result<T> {
+    if answer.status != 200 {
+        bail!("{}", answer.problem().1);
+    }
+    serde_json::from_slice(&answer.body).context("the server's answer cannot be understood; is it a portreeve?")
 }

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use portreeve_model::PluginName;
 use portreeve_model::reference::{Field, FieldValue, Row};
+use portreeve_model::{Digest, PluginName};
 
 use super::Maker;
 use super::fixture::{NOW, leaf, leaves, observe, order_id};
-use crate::contract::{NewReference, ReferenceTable, ReferenceWanted, StoreError};
+use crate::contract::{NewPackage, NewReference, PackageChange, ReferenceTable, ReferenceWanted, StoreError};
 
 /// A table of two rows that say which version they are of.
 pub(super) fn rows(version: i64) -> Vec<(String, Row)> {
@@ -21,6 +21,60 @@ pub(super) fn rows(version: i64) -> Vec<(String, Row)> {
 
 pub(super) fn table(version: i64, number: u64) -> NewReference {
     NewReference { table: "stock".to_owned(), rows: rows(version), leaf: leaf(number) }
+}
+
+/// Some version of one plugin's package.
+pub(super) fn package(number: u64) -> NewPackage {
+    NewPackage {
+        digest: Digest::of(format!("component {number}").as_bytes()),
+        plugin: PluginName::parse("fraud").unwrap(),
+        version: format!("0.{number}.0"),
+        kind: "scorer".to_owned(),
+        publisher: "acme".to_owned(),
+    }
+}
+
+pub(super) fn staged(number: u64) -> PackageChange {
+    PackageChange::Stage { digest: package(number).digest, grant: Some(format!("log = {}", number == 1)) }
+}
+
+pub(crate) async fn of_a_plugins_packages_one_is_staged_until_it_is_activated(maker: impl Maker) {
+    let store = maker.open().await;
+    store.activate_configuration(b"one".to_vec(), Vec::new(), NOW, leaf(1)).await.unwrap();
+    let change = |change, number| store.change_packages(change, NOW, vec![leaf(number)]);
+    let staged_now = async || {
+        let packages = store.packages().await.unwrap().into_iter().filter(|one| one.staged_at.is_some());
+        packages.map(|one| (one.package.version, one.grant.unwrap())).collect::<Vec<_>>()
+    };
+    let unknown = change(staged(1), 2).await;
+    assert!(matches!(unknown, Err(StoreError::UnknownPackage(_))), "{unknown:?}");
+    for (number, leaf) in [(1, 3), (2, 4), (1, 5)] {
+        change(PackageChange::Install(package(number)), leaf).await.unwrap();
+    }
+    let known: Vec<NewPackage> = store.packages().await.unwrap().into_iter().map(|one| one.package).collect();
+    assert_eq!(known.len(), 2, "one that is there already stays as it is: {known:?}");
+    change(staged(1), 6).await.unwrap();
+    change(staged(2), 7).await.unwrap();
+    assert_eq!(staged_now().await, [("0.2.0".to_owned(), "log = false".to_owned())]);
+
+    let configure = |after, number| {
+        let unstage = Some(package(1).plugin);
+        let change = PackageChange::Configure { after, bytes: b"two".to_vec(), unstage };
+        store.change_packages(change, NOW, vec![leaf(number), leaf(number + 1)])
+    };
+    let moved = configure(2, 8).await;
+    assert!(matches!(moved, Err(StoreError::ConfigurationMoved { expected: 2, found: 1 })), "{moved:?}");
+    let without_leaf = store.change_packages(PackageChange::Note, NOW, Vec::new()).await;
+    assert!(matches!(without_leaf, Err(StoreError::Failed(_))), "{without_leaf:?}");
+    configure(1, 8).await.unwrap();
+    assert_eq!(store.active_configuration().await.unwrap().unwrap().version, 2);
+    assert_eq!(staged_now().await, []);
+    change(PackageChange::Note, 10).await.unwrap();
+    let before = observe(&store).await;
+    assert_eq!(leaves(&store).await, [1, 3, 4, 5, 6, 7, 8, 9, 10].map(|number| leaf(number).id().short()));
+    drop(store);
+    let store = maker.open().await;
+    assert_eq!(observe(&store).await, before);
 }
 
 pub(crate) async fn the_same_configuration_makes_no_new_version(maker: impl Maker) {

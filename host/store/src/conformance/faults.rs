@@ -5,17 +5,18 @@ use std::sync::Arc;
 
 use portreeve_model::Digest;
 
-use super::configuration::{rows, table};
+use super::configuration::{package, rows, staged, table};
 use super::fixture::{
     ALL, LEASE_MS, NOW, applied, claim, dead, input, keep, leaf, lease, leaves, next, observe, release, released,
 };
 use super::{Fault, Maker};
-use crate::contract::{Store, StoreError, TreeHead};
+use crate::contract::{PackageChange, Store, StoreError, TreeHead};
 use crate::proof::{Attempt, Journaled, Permit};
 
 /// Each write, and how many leaves one of it brings here.
-pub(crate) const WRITES: [(&str, usize); 14] = [
+pub(crate) const WRITES: [(&str, usize); 15] = [
     ("activate_configuration", 2),
+    ("change_packages", 2),
     ("load_reference", 1),
     ("journal", 1),
     ("refuse", 1),
@@ -95,6 +96,12 @@ async fn again(write: &str, store: &Arc<dyn Store>, exception: u64) {
 async fn prepare(write: &str, store: &Arc<dyn Store>) -> u64 {
     match write {
         "commit_decisions" => keep(store, input(1, &["PO-1"])).await,
+        "change_packages" => {
+            store.activate_configuration(b"one".to_vec(), Vec::new(), NOW, leaf(1)).await.unwrap();
+            for (change, number) in [(PackageChange::Install(package(1)), 2), (staged(1), 3)] {
+                store.change_packages(change, NOW, vec![leaf(number)]).await.unwrap();
+            }
+        }
         "claim" | "begin_attempt" | "settle" | "settle_unattempted" => {
             release(store, 1, "PO-1", &[("erp", "order")]).await;
         }
@@ -150,6 +157,11 @@ async fn go(write: &str, store: &Arc<dyn Store>, ready: Ready, after_ms: i64) ->
         ("activate_configuration", _) => {
             let activated = store.activate_configuration(b"one".to_vec(), vec![table(1, 61)], NOW, leaf(60)).await;
             activated.map(|version| assert_eq!(version, 1))
+        }
+        ("change_packages", _) => {
+            let plugin = Some(package(1).plugin);
+            let change = PackageChange::Configure { after: 1, bytes: b"two".to_vec(), unstage: plugin };
+            store.change_packages(change, NOW, vec![leaf(60), leaf(61)]).await
         }
         ("load_reference", _) => {
             store.load_reference("stock", rows(1), leaf(60)).await.map(|version| assert_eq!(version, 1))

@@ -103,7 +103,8 @@ macro_rules! suite {
                 dead_letters_are_paged_by_their_exception;
             log: leaves_get_their_index_in_commit_order, of_two_sequencers_one_appends,
                 a_head_that_does_not_fit_changes_nothing;
-            configuration: the_same_configuration_makes_no_new_version, a_table_is_read_with_its_version,
+            configuration: the_same_configuration_makes_no_new_version,
+                of_a_plugins_packages_one_is_staged_until_it_is_activated, a_table_is_read_with_its_version,
                 a_table_whose_version_is_known_is_not_read_again,
                 a_connector_without_state_has_none;
             retention: content_of_a_finished_input_goes_and_duplicates_are_known_all_the_same,

@@ -25,6 +25,8 @@ mod history;
 
 mod order_event;
 
+mod package;
+
 mod retention;
 
 mod writer;
@@ -51,8 +53,8 @@ use rusqlite::{Connection, OpenFlags};
 use crate::contract::{
     Configuration, CustomerAggregate, DeadLetter, DecisionCommit, DocumentPosition, DocumentView, ExceptionView,
     Forgotten, HistoryQuery, InputId, JournalEntry, JournalOutcome, KeptInput, Lease, NewReference, OpenPayload,
-    OrderStanding, OrderState, OrderTrail, OrderView, OutboxId, PayloadRef, PluginUsage, ReferenceTable,
-    ReferenceWanted, Room, Settlement, Store, StoreError, Summary, TreeHead, UnsequencedLeaf,
+    OrderStanding, OrderState, OrderTrail, OrderView, OutboxId, PackageChange, PackageView, PayloadRef, PluginUsage,
+    ReferenceTable, ReferenceWanted, Room, Settlement, Store, StoreError, Summary, TreeHead, UnsequencedLeaf,
 };
 use crate::proof::{Attempt, Committed, Journaled, Permit, Settled};
 use writer::Writer;
@@ -204,7 +206,7 @@ fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
         transaction.pragma_update(None, "user_version", SCHEMA_VERSION).map_err(failed)?;
         transaction.commit().map_err(failed)?;
     }
-    Ok(())
+    connection.execute_batch(include_str!("package.sql")).map_err(failed)
 }
 
 /// A schema is read by the programs that know it; an empty file has schema 0.
@@ -243,6 +245,14 @@ impl Store for SqliteStore {
 
     async fn active_configuration(&self) -> Result<Option<Configuration>, StoreError> {
         self.read(rows::active_configuration).await
+    }
+
+    async fn change_packages(&self, change: PackageChange, at: Instant, leaves: Vec<Leaf>) -> Result<(), StoreError> {
+        self.writer.write(move |tx| package::change(tx, &change, at, &leaves)).await
+    }
+
+    async fn packages(&self) -> Result<Vec<PackageView>, StoreError> {
+        self.read_for_people(package::list).await
     }
 
     async fn load_reference(&self, table: &str, rows: Vec<(String, Row)>, leaf: Leaf) -> Result<u64, StoreError> {

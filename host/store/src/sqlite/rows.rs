@@ -31,14 +31,27 @@ pub(super) fn activate_configuration(tx: &Connection, bytes: &[u8], at: Instant,
     {
         return Ok(active.version);
     }
-    tx.execute(
-        "INSERT INTO configuration (digest, bytes, activated_at) VALUES (?1, ?2, ?3)",
-        params![digest.as_bytes(), bytes, at.0],
-    )
-    .map_err(failed)?;
-    let version = unsigned(tx.last_insert_rowid())?;
+    let version = insert_configuration(tx, bytes, at)?;
     insert_leaf_alone(tx, leaf)?;
     Ok(version)
+}
+
+/// The version after one that the caller built on, if that one is still the last.
+pub(super) fn next_configuration(tx: &Connection, after: u64, bytes: &[u8], at: Instant) -> Result<()> {
+    let found = active_configuration(tx)?.map_or(0, |active| active.version);
+    if found != after {
+        return Err(StoreError::ConfigurationMoved { expected: after, found });
+    }
+    insert_configuration(tx, bytes, at).map(|_| ())
+}
+
+fn insert_configuration(tx: &Connection, bytes: &[u8], at: Instant) -> Result<u64> {
+    tx.execute(
+        "INSERT INTO configuration (digest, bytes, activated_at) VALUES (?1, ?2, ?3)",
+        params![Digest::of(bytes).as_bytes(), bytes, at.0],
+    )
+    .map_err(failed)?;
+    unsigned(tx.last_insert_rowid())
 }
 
 pub(super) fn active_configuration(connection: &Connection) -> Result<Option<Configuration>> {

@@ -4,13 +4,15 @@
 //! A ceiling with a misspelt key is no ceiling, so nothing is skipped and nothing
 //! has a silent default. Serde stops at the first error and knows no line for a
 //! missing key; grants are written by people who are not programmers, hence this
-//! small reader over the TOML tree.
+//! small reader over the TOML tree. It is among the nouns because the rooms that read
+//! such files (what advice may cause, whom packages are taken from) know nothing of
+//! each other.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::RangeInclusive;
 
-use portreeve_model::{Date, PluginName};
+use crate::Date;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -21,15 +23,6 @@ pub struct SourceFile<'a> {
     pub name: &'a str,
     /// Its content.
     pub text: &'a str,
-}
-
-/// Names that configuration may refer to.
-#[derive(Debug, Clone, Default)]
-pub struct Known {
-    /// The queues that people work on.
-    pub queues: BTreeSet<String>,
-    /// The plugins that are installed or about to be.
-    pub plugins: BTreeSet<PluginName>,
 }
 
 /// One thing that is wrong with a file.
@@ -84,7 +77,9 @@ impl LoadErrors {
         &self.0
     }
 
-    pub(crate) fn new(problems: Vec<LoadError>) -> Self {
+    /// These problems.
+    #[must_use]
+    pub fn new(problems: Vec<LoadError>) -> Self {
         Self(problems)
     }
 }
@@ -104,11 +99,11 @@ impl fmt::Display for LoadErrors {
 impl std::error::Error for LoadErrors {}
 
 /// Where problems are collected.
-pub(crate) type Problems = Vec<LoadError>;
+pub type Problems = Vec<LoadError>;
 
 /// A table that is being read. Each key is taken once; [`Table::finish`] reports
 /// what nobody asked for.
-pub(crate) struct Table<'a> {
+pub struct Table<'a> {
     source: SourceFile<'a>,
     path: String,
     line: usize,
@@ -118,7 +113,7 @@ pub(crate) struct Table<'a> {
 
 impl<'a> Table<'a> {
     /// Parses a file; every syntax error becomes a problem.
-    pub(crate) fn parse(source: SourceFile<'a>, problems: &mut Problems) -> Option<Self> {
+    pub fn parse(source: SourceFile<'a>, problems: &mut Problems) -> Option<Self> {
         let (root, errors) = DeTable::parse_recoverable(source.text);
         for error in &errors {
             problems.push(LoadError::Syntax {
@@ -136,7 +131,7 @@ impl<'a> Table<'a> {
     }
 
     /// Takes a key that may be missing.
-    pub(crate) fn optional<T>(
+    pub fn optional<T>(
         &mut self,
         key: &'static str,
         allowed: &str,
@@ -154,7 +149,7 @@ impl<'a> Table<'a> {
     }
 
     /// Takes a key that has to be there.
-    pub(crate) fn required<T>(
+    pub fn required<T>(
         &mut self,
         key: &'static str,
         allowed: &str,
@@ -170,7 +165,7 @@ impl<'a> Table<'a> {
     }
 
     /// Takes a list; a missing one is empty, each wrong item is a problem.
-    pub(crate) fn list<T>(
+    pub fn list<T>(
         &mut self,
         key: &'static str,
         allowed: &str,
@@ -200,7 +195,7 @@ impl<'a> Table<'a> {
     }
 
     /// Takes an array of tables (`[[key]]`).
-    pub(crate) fn tables(&mut self, key: &'static str, problems: &mut Problems) -> Vec<Self> {
+    pub fn tables(&mut self, key: &'static str, problems: &mut Problems) -> Vec<Self> {
         let Some(value) = self.take(key) else {
             return Vec::new();
         };
@@ -223,7 +218,7 @@ impl<'a> Table<'a> {
     }
 
     /// Takes a table that has to be there.
-    pub(crate) fn table(&mut self, key: &'static str, problems: &mut Problems) -> Option<Self> {
+    pub fn table(&mut self, key: &'static str, problems: &mut Problems) -> Option<Self> {
         let Some(value) = self.take(key) else {
             problems.push(self.problem(self.line, key, "missing", "a table"));
             return None;
@@ -242,18 +237,19 @@ impl<'a> Table<'a> {
     }
 
     /// Whether the key is there and was not taken yet.
-    pub(crate) fn has(&self, key: &str) -> bool {
+    #[must_use]
+    pub fn has(&self, key: &str) -> bool {
         self.entries.contains_key(key)
     }
 
     /// Reports a problem of the whole table.
-    pub(crate) fn wrong(&self, key: &str, found: &str, allowed: &str, problems: &mut Problems) {
+    pub fn wrong(&self, key: &str, found: &str, allowed: &str, problems: &mut Problems) {
         problems.push(self.problem(self.line, key, found, allowed));
     }
 
     /// Reports a key that is there although nothing would read it: a knob without
     /// an effect makes its author believe in a limit that is not there.
-    pub(crate) fn no_effect(&mut self, key: &'static str, because: &str, problems: &mut Problems) {
+    pub fn no_effect(&mut self, key: &'static str, because: &str, problems: &mut Problems) {
         if let Some(value) = self.take(key) {
             let line = line_of(self.source.text, value.span().start);
             let allowed = format!("no such key, because {because}");
@@ -262,7 +258,7 @@ impl<'a> Table<'a> {
     }
 
     /// Reports the keys that nobody asked for.
-    pub(crate) fn finish(self, problems: &mut Problems) {
+    pub fn finish(self, problems: &mut Problems) {
         let names: Vec<String> = self.asked.iter().map(|key| format!("`{key}`")).collect();
         let allowed = format!("one of {}", names.join(", "));
         for (key, value) in &self.entries {
@@ -290,18 +286,21 @@ impl<'a> Table<'a> {
 }
 
 /// Text that is not empty.
-pub(crate) fn text(value: &DeValue<'_>) -> Option<String> {
+#[must_use]
+pub fn text(value: &DeValue<'_>) -> Option<String> {
     value.as_str().filter(|text| !text.trim().is_empty()).map(str::to_owned)
 }
 
 /// An integer within a range.
-pub(crate) fn whole(value: &DeValue<'_>, range: &RangeInclusive<i64>) -> Option<i64> {
+#[must_use]
+pub fn whole(value: &DeValue<'_>, range: &RangeInclusive<i64>) -> Option<i64> {
     let integer = value.as_integer()?;
     i64::from_str_radix(integer.as_str(), integer.radix()).ok().filter(|number| range.contains(number))
 }
 
 /// A date without a time.
-pub(crate) fn date(value: &DeValue<'_>) -> Option<Date> {
+#[must_use]
+pub fn date(value: &DeValue<'_>) -> Option<Date> {
     let moment = value.as_datetime()?;
     let date = moment.date?;
     (moment.time.is_none() && moment.offset.is_none())
@@ -310,13 +309,15 @@ pub(crate) fn date(value: &DeValue<'_>) -> Option<Date> {
 }
 
 /// One word of a closed list.
-pub(crate) fn choice<T: Copy>(value: &DeValue<'_>, words: &[(&str, T)]) -> Option<T> {
+#[must_use]
+pub fn choice<T: Copy>(value: &DeValue<'_>, words: &[(&str, T)]) -> Option<T> {
     let text = value.as_str()?;
     words.iter().find(|(word, _)| *word == text).map(|(_, meaning)| *meaning)
 }
 
 /// The one-based line of a byte offset.
-pub(crate) fn line_of(text: &str, offset: usize) -> usize {
+#[must_use]
+pub fn line_of(text: &str, offset: usize) -> usize {
     let breaks = text.bytes().take(offset).filter(|byte| *byte == b'\n');
     breaks.count() + 1
 }

@@ -1,0 +1,196 @@
+//! Packages on the command line: what an author does with a key and a component, and what
+//! an operator does to a host that runs.
+
+use std::path::{Path, PathBuf};
+
+use super::commands::{json, refused, run, text};
+use crate::packages::{changed, of_version};
+use crate::support::{OPERATOR_TOKEN, PurchaseOrder, TestHost, component, sign, trust_in, x12};
+
+/// A component in a folder of its own, with what the test changes.
+fn put(folder: &Path, name: &str, bytes: &[u8], signature: Option<&str>) -> PathBuf {
+    let path = folder.join(format!("{name}.wasm"));
+    std::fs::write(&path, bytes).unwrap();
+    if let Some(signature) = signature {
+        std::fs::write(folder.join(format!("{name}.wasm.sig")), signature).unwrap();
+    }
+    path
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_author_makes_a_key_signs_and_another_one_countersigns() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| text(&folder.path().join(name)).to_owned();
+    let margin = put(folder.path(), "margin", &std::fs::read(component("margin")).unwrap(), None);
+    let (key, review) = (file("ours.key"), file("review.key"));
+    let printed = run(&["plugin", "keygen", "--name", "portreeve", "--key", &key]).await.unwrap();
+    assert!(printed.starts_with("portreeve+") && !printed.contains("PRIVATE"), "{printed}");
+    let kept = std::fs::read_to_string(&key).unwrap();
+    assert!(kept.starts_with("PRIVATE+KEY+portreeve+") && !kept.contains(printed.rsplit('+').next().unwrap()));
+    refused(&["plugin", "keygen", "--name", "portreeve", "--key", &key], &["is there already"]).await;
+    refused(&["plugin", "keygen", "--name", "a b", "--key", &file("x")], &["cannot be the name of a key"]).await;
+
+    let other =
+        json(&["plugin", "keygen", "--name", "review", "--key", &review]).await[0]["key"].as_str().unwrap().to_owned();
+    run(&["plugin", "sign", "--key", &key, text(&margin)]).await.unwrap();
+    let signed = json(&["plugin", "sign", "--key", &review, text(&margin)]).await;
+    assert_eq!(signed[0]["signers"].as_array().unwrap().len(), 2, "{signed:?}");
+    let trust = file("trust.toml");
+    let policy = format!(
+        "[[publisher]]\nname = \"portreeve\"\nplugins = [\"margin\"]\nkinds = [\"scorer\"]\nimports = [\"lookup\"]\nsignatures_min = 2\n[[publisher.key]]\nkey = \"{}\"\n[[publisher]]\nname = \"review\"\ncountersigns = [\"*\"]\n[[publisher.key]]\nkey = \"{other}\"\n",
+        printed.trim()
+    );
+    std::fs::write(&trust, &policy).unwrap();
+    let verified = json(&["plugin", "verify", text(&margin), "--trust", &trust]).await;
+    assert_eq!((&verified[0]["plugin"], verified[0]["signers"].as_array().unwrap().len()), (&"margin".into(), 2));
+    std::fs::write(&trust, policy.replace("signatures_min = 2", "signatures_min = 2\nwish = 1")).unwrap();
+    refused(&["plugin", "verify", text(&margin), "--trust", &trust], &["trust.toml:", "`publisher[0].wish`"]).await;
+
+    // Another version is not signed by what lies beside it, nor by a key that others can read.
+    put(folder.path(), "margin", &of_version("margin", "0.2.0"), None);
+    let sign_again = ["plugin", "sign", "--key", &key, text(&margin)];
+    refused(&sign_again, &["is the signature of margin 0.1.0", "is margin 0.2.0", "remove the file"]).await;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        assert_eq!(std::fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);
+        std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o640)).unwrap();
+        refused(&sign_again, &["can be read by others (mode 640)"]).await;
+    }
+    let inspected = run(&["plugin", "inspect", text(&component("margin"))]).await.unwrap();
+    assert!(inspected.contains("signed   by nobody"), "{inspected}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_tells_a_partner_everything_that_is_wrong_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let trust = folder.path().join("trust.toml");
+    std::fs::write(
+        &trust,
+        trust_in("portreeve").replace("\"scorer\"", "\"transformer\"").replacen("[\"*\"]", "[\"fraud\"]", 1),
+    )
+    .unwrap();
+    let margin = std::fs::read(component("margin")).unwrap();
+    let good = put(folder.path(), "margin", &margin, Some(&sign(&margin)));
+    let checked = json(&["plugin", "check", text(&good), "--grant", "lookup = [\"item\"]"]).await;
+    assert_eq!((&checked[0]["plugin"], &checked[0]["loads"]), (&"margin".into(), &true.into()));
+
+    // A scorer that calls itself a connector, and asks for less than it imports.
+    let odd =
+        changed("margin", &[("kind = \"scorer\"", "kind = \"connector\""), ("lookup = [\"item\"]", "log = true")]);
+    let odd = put(folder.path(), "odd", &odd, None);
+    let parts = [
+        "trust: it is not signed",
+        "grant: plugin `margin` asks for `log`",
+        "imports `portreeve:plugin/lookup@0.1.0`, which it may not use",
+        "does not export `receive`",
+        "export receive: func(inputs: list<inbound>) -> list<result<received, failure>>",
+        "does not export `deliver`",
+        "export check: func(requests: list<check-request>)",
+    ];
+    refused(&["plugin", "check", text(&odd), "--trust", text(&trust)], &parts).await;
+    // All of a manifest, of a policy, and of a grant.
+    let wrong = changed(
+        "margin",
+        &[
+            ("version = \"0.1.0\"", "version = \"latest\"\nhomepage = \"here\""),
+            ("publisher = \"portreeve\"", "publisher = 7"),
+            ("lookup = [\"item\"]", "lookup = [\"Item\"]\nhttp = [\"GET\"]\n[limits]\nfuel = 0\ncpu_ms = 5"),
+        ],
+    );
+    let wrong = put(folder.path(), "wrong", &wrong, Some("no signature\n"));
+    let parts = [
+        "`plugin.homepage` wrong",
+        "`plugin.publisher` wrong",
+        "`plugin.version` as `latest`",
+        "`imports.lookup` as `Item`",
+        "is a scorer and its manifest has `imports.http`",
+        "has `limits.cpu_ms`, which only a connector has",
+        "`limits.fuel` as `0`",
+        "signature: its signature file cannot be used",
+    ];
+    refused(&["plugin", "check", text(&wrong)], &parts).await;
+    let signed = ["plugin", "check", text(&good), "--trust", text(&trust), "--grant", "log = true"];
+    refused(&signed, &["as plugin `margin`", "as a `scorer`", "asks for `lookup` of `item`"]).await;
+    // What a grant's limits cannot do is wrong with it, too.
+    for (limits, expected) in [
+        ("cpu_ms = 5", "grant: the grant of plugin `margin` has `limits.cpu_ms` for a scorer"),
+        ("wall_ms = 5001", "grant: the grant of `margin` gives `wall_ms` = 5001 and the manifest asks for no more"),
+    ] {
+        let grant = format!("lookup = [\"item\"]\nlimits = {{ {limits} }}");
+        refused(&["plugin", "check", text(&good), "--grant", &grant], &[expected]).await;
+    }
+    std::fs::write(&good, b"\0asm\x01\0\0\0").unwrap();
+    refused(&["plugin", "check", text(&good)], &["component: this is a core module"]).await;
+    refused(&["plugin", "check", "no.wasm"], &["`no.wasm` cannot be read"]).await;
+    refused(&["plugin", "check", text(&good), "--grant", "wish = 1"], &["the grant cannot be understood"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_swaps_a_plugin_of_a_running_host() {
+    let host = TestHost::demo().await;
+    let door = host.front_door().await;
+    let folder = tempfile::tempdir().unwrap();
+    let token = folder.path().join("token");
+    std::fs::write(&token, OPERATOR_TOKEN).unwrap();
+    let server = format!("http://{}", door.address());
+    let running = ["--server", &server, "--token-file", text(&token)];
+    let at = |arguments: &[&str]| -> Vec<String> {
+        arguments.iter().chain(&running).map(|argument| (*argument).to_owned()).collect()
+    };
+    let ask = async |arguments: &[&str]| {
+        let arguments = at(arguments);
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        json(&arguments).await
+    };
+    let refuse = async |arguments: &[&str], expected: &[&str]| {
+        let arguments = at(arguments);
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        refused(&arguments, expected).await;
+    };
+    let bytes = of_version("x12", "0.2.0");
+    let x12_2 = put(folder.path(), "x12", &bytes, None);
+    refuse(&["plugin", "install", text(&x12_2)], &["the server answered 409", "it is not signed"]).await;
+    put(folder.path(), "x12", &bytes, Some(&sign(&bytes)));
+    let installed = ask(&["plugin", "install", text(&x12_2)]).await;
+    let digest = installed[0]["digest"].as_str().unwrap().to_owned();
+    refuse(&["plugin", "activate", "x12"], &["nothing of `x12` is staged"]).await;
+    refuse(&["plugin", "rollback", "nobody"], &["the server answered 404", "no plugin `nobody`"]).await;
+    ask(&["plugin", "stage", "x12", &digest]).await;
+    assert_eq!(ask(&["plugin", "activate", "x12", "--digest", &digest]).await[0]["configuration"], 2);
+    let rows = ask(&["plugin", "list"]).await;
+    let states: Vec<&str> =
+        rows.iter().filter(|row| row["plugin"] == "x12").map(|row| row["state"].as_str().unwrap()).collect();
+    assert_eq!(states, ["active"], "what came with the folder is not installed: {rows:?}");
+    assert_eq!(host.send_edi(&x12(1, &PurchaseOrder::clean("PO-1"))).await.unwrap().reply.status, 200);
+    let active = host.host.pipeline.plugins.now();
+    assert_eq!(active.installed(&crate::packages::name("x12")).unwrap().digest.to_string(), digest);
+
+    assert_eq!(ask(&["plugin", "rollback", "x12"]).await[0]["configuration"], 3);
+    assert_eq!(ask(&["plugin", "disable", "x12"]).await[0]["state"], "disabled");
+    let trust = folder.path().join("trust.toml");
+    std::fs::write(&trust, trust_in("portreeve").replace("[[publisher.key]]", "[[publisher.key]]\nrevoked = true"))
+        .unwrap();
+    let changed = ask(&["trust", "activate", text(&trust)]).await;
+    assert_eq!(changed[0]["stopped"].as_array().unwrap().len(), 8, "{changed:?}");
+    std::fs::write(&trust, "[[publisher]]\nname = \"a\"\n").unwrap();
+    refuse(&["trust", "activate", text(&trust)], &["the server answered 409", "trust.toml:1"]).await;
+    // Nobody without the token, and nothing that is none.
+    for path in
+        ["/v1/plugins", "/v1/plugins/x12/stage", "/v1/plugins/x12/rollback", "/v1/plugins/x12/disable", "/v1/trust"]
+    {
+        assert_eq!(door.send(hyper::Method::POST, path, &[], b"").await.status, 401, "{path}");
+    }
+    let operator = format!("Bearer {OPERATOR_TOKEN}");
+    let authorized = [("authorization", operator.as_str()), ("content-type", "application/json")];
+    for (path, body, status) in [
+        ("/v1/plugins/x12/stage", "{}", 400),
+        ("/v1/plugins/x12/activate", "{\"digest\":\"x\"}", 400),
+        ("/v1/plugins/X12/rollback", "", 400),
+        ("/v1/plugins", "", 409),
+    ] {
+        assert_eq!(door.send(hyper::Method::POST, path, &authorized, body.as_bytes()).await.status, status, "{path}");
+    }
+    door.close().await;
+    host.verify().await.unwrap();
+}
