@@ -59,7 +59,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("rusqlite", &["host/store", "tests", "tests/bench"]),
     ("libsqlite3-sys", &["host/store"]),
     ("cedar-policy*", &["host/authority", "tests", "tests/bench"]),
-    ("wit-bindgen", &["sdk/rust", "tests/foreign/*"]),
+    ("wit-bindgen", &["sdk/rust", "tests/foreign/wasip2"]),
     ("cap-std", &["host/portreeve"]),
 ];
 

@@ -14,19 +14,17 @@
 #[path = "../scorer.rs"]
 mod scorer;
 
+#[path = "../trusted.rs"]
+mod trusted;
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant as Stopwatch;
 
 use anyhow::{Context, Result, bail, ensure};
-use portreeve_model::Instant;
 use portreeve_model::id::PluginName;
-use portreeve_model::strict::SourceFile;
-use portreeve_record::NoteKey;
-use portreeve_registry::{
-    CodeCache, Installed, Occasion, Package, PlatformGrant, Registry, Signature, Statement, TrustPolicy,
-};
+use portreeve_registry::{CodeCache, Installed, PlatformGrant, Registry};
 use portreeve_sandbox::{Sandbox, SandboxOptions};
 
 /// What a host of a hundred partners has.
@@ -131,23 +129,13 @@ fn install(registry: &Registry, folder: &Path, count: u32) -> Result<Vec<Install
     let scorer = std::fs::read(component(folder)).context("failed to read the scorer")?;
     let name = PluginName::parse("fraud")?;
     let grant = PlatformGrant { lookup: vec!["customer".to_owned()], ..PlatformGrant::default() };
-    let key = NoteKey::from_bytes("portreeve", &[7; 32])?;
-    let policy = format!(
-        "[[publisher]]\nname = \"portreeve\"\nplugins = [\"fraud\"]\nkinds = [\"scorer\"]\nimports = [\"lookup\"]\n[[publisher.key]]\nkey = \"{}\"\n",
-        key.verifier()
-    );
-    let trust = TrustPolicy::load(&SourceFile { name: "trust.toml", text: &policy })?;
     (0..count)
         .map(|index| {
             let mut bytes = scorer.clone();
             // A custom section at component level: `00`, its length, its name's length and name, four bytes.
             bytes.extend_from_slice(&[0, 7, 2, b'n', b'o']);
             bytes.extend_from_slice(&index.to_be_bytes());
-            let unsigned = Package::read(&bytes, None)?;
-            let signature = Signature::made(Statement::of(unsigned.manifest(), unsigned.digest()), &key);
-            let package = Package::read(&bytes, Some(signature.as_str()))?;
-            let trusted = trust.judge(&package, Occasion::New, Instant(0))?;
-            Ok(registry.install(&name, &package, &trusted, &bytes, &grant)?)
+            trusted::install(registry, &name, &bytes, &grant)
         })
         .collect()
 }

@@ -23,6 +23,9 @@ mod payload;
 #[path = "../scorer.rs"]
 mod plugins;
 mod report;
+#[path = "../trusted.rs"]
+mod trusted;
+
 #[path = "../../it/hostile/shell.rs"]
 #[expect(
     dead_code,
