@@ -16,7 +16,7 @@ const GUEST: &str = "guest";
 /// `invalid` with every problem that was found.
 pub(crate) fn read(source: &SourceOrder<'_>, unit: &str) -> Result<Order, Failure> {
     let mut reader = Reader { currency: String::new(), problems: vec![], extensions: vec![] };
-    reader.currency = reader.required(source.order_currency_code, "order_currency_code");
+    reader.currency = reader.currency(source.order_currency_code, "order_currency_code");
     let shipping = shipping(source);
     let order = Order {
         number: reader.required(source.increment_id, "increment_id"),
@@ -78,6 +78,14 @@ impl Reader {
             self.problem("field-missing", format!("`{path}` is missing"), path);
             String::new()
         })
+    }
+
+    fn currency(&mut self, token: Option<Token<'_>>, path: &str) -> String {
+        let code = self.required(token, path);
+        if !code.is_empty() && iso_currency::Currency::from_code(&code).is_none() {
+            self.problem("unknown-currency", format!("`{path}` is no currency code of ISO 4217 such as USD"), path);
+        }
+        code
     }
 
     /// An amount in minor units. Commerce keeps four places: what is finer than
