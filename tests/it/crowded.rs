@@ -18,9 +18,15 @@ use crate::later::with_purpose;
 use crate::support::{MORNING, PurchaseOrder, TestHost, x12};
 
 /// A look-up that answers nobody until it is opened: whoever asks keeps its sandbox.
-struct Gate {
-    asked: AtomicUsize,
-    open: watch::Sender<bool>,
+pub(crate) struct Gate {
+    pub(crate) asked: AtomicUsize,
+    pub(crate) open: watch::Sender<bool>,
+}
+
+impl Gate {
+    pub(crate) fn shut() -> Arc<Self> {
+        Arc::new(Self { asked: AtomicUsize::new(0), open: watch::Sender::new(false) })
+    }
 }
 
 #[async_trait]
@@ -58,7 +64,7 @@ async fn crowded() -> (TestHost, Arc<Gate>, JoinSet<()>) {
     let host = TestHost::demo().await;
     host.decide_orders(&[PurchaseOrder::clean("PO-1")]).await;
     let request = question(&host, "PO-1").await;
-    let gate = Arc::new(Gate { asked: AtomicUsize::new(0), open: watch::Sender::new(false) });
+    let gate = Gate::shut();
     let mut calls = JoinSet::new();
     for name in ["fraud", "margin"] {
         for _ in 0..32 {

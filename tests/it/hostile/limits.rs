@@ -2,20 +2,16 @@
 //! the two that are about many calls have theirs here.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 
-use async_trait::async_trait;
 use portreeve::host::Locations;
 use portreeve_model::PluginName;
-use portreeve_model::reference::Row;
 use portreeve_registry::{CodeCache, Installed, Registry};
-use portreeve_sandbox::{
-    Call, CallContext, CallFailure, Limits, Lookup, LookupError, Sandbox, SandboxOptions, TimeLimit,
-};
-use tokio::sync::watch;
+use portreeve_sandbox::{Call, CallContext, CallFailure, Limits, Sandbox, SandboxOptions, TimeLimit};
 use tokio::task::JoinSet;
 
 use super::{road, scoring};
+use crate::crowded::Gate;
 use crate::support::{MORNING, PurchaseOrder, Setup, component, install, tree, x12_of};
 
 /// Tries every limit of a grant by itself, from a table.
@@ -80,29 +76,9 @@ fn every_limit_has_a_hostile_guest_that_tries_it() {
     }
 }
 
-/// A look-up that answers nobody until it is opened.
-struct Gate {
-    asked: AtomicUsize,
-    open: watch::Sender<bool>,
-}
-
-impl Gate {
-    fn shut() -> Arc<Self> {
-        Arc::new(Self { asked: AtomicUsize::new(0), open: watch::Sender::new(false) })
-    }
-
-    fn context(self: &Arc<Self>) -> CallContext {
-        CallContext { lookup: Arc::clone(self) as _, ..CallContext::with_nothing(MORNING) }
-    }
-}
-
-#[async_trait]
-impl Lookup for Gate {
-    async fn get(&self, _table: &str, _key: &str) -> Result<Option<Arc<Row>>, LookupError> {
-        self.asked.fetch_add(1, Ordering::SeqCst);
-        self.open.subscribe().wait_for(|open| *open).await.unwrap();
-        Ok(None)
-    }
+/// What is behind a gate, as a call's surroundings.
+fn behind(gate: &Arc<Gate>) -> CallContext {
+    CallContext { lookup: Arc::clone(gate) as _, ..CallContext::with_nothing(MORNING) }
 }
 
 /// Scorers that ask a look-up, in a sandbox where nobody waits for a free one.
@@ -142,11 +118,11 @@ async fn score(plugin: &Installed, context: &CallContext, number: &str) -> Resul
 async fn a_call_that_waits_in_the_host_for_ever_is_ended_by_the_wall_clock() {
     let plugin = Scorers::new().install("hostile-scorer", "wall_ms = 50");
     let gate = Gate::shut();
-    let failure = score(&plugin, &gate.context(), "WAITS").await.unwrap_err();
+    let failure = score(&plugin, &behind(&gate), "WAITS").await.unwrap_err();
     assert_eq!(failure, CallFailure::OutOfTime { limit: TimeLimit::Wall, allowed: 50, unit: "ms" });
     // Its sandbox is free again.
     gate.open.send_replace(true);
-    score(&plugin, &gate.context(), "WAITS").await.unwrap();
+    score(&plugin, &behind(&gate), "WAITS").await.unwrap();
 }
 
 #[tokio::test]
@@ -158,13 +134,13 @@ async fn a_plugin_that_hangs_takes_no_more_than_its_share_of_the_sandboxes() {
         let gate = Gate::shut();
         let mut calls = JoinSet::new();
         for _ in 0..share {
-            let (hangs, context) = (hangs.clone(), gate.context());
+            let (hangs, context) = (hangs.clone(), behind(&gate));
             calls.spawn(async move { score(&hangs, &context, "WAITS").await });
         }
         while gate.asked.load(Ordering::SeqCst) < share {
             tokio::task::yield_now().await;
         }
-        let one_more = score(&hangs, &gate.context(), "WAITS").await;
+        let one_more = score(&hangs, &behind(&gate), "WAITS").await;
         assert_eq!(one_more, Err(CallFailure::Busy { waited_ms: 0 }), "{limits}");
         // The neighbour has no look-ups here and says so; what counts is that it is asked.
         score(&other, &CallContext::with_nothing(MORNING), "GOOD").await.unwrap();

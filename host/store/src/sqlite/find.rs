@@ -101,7 +101,8 @@ fn places(run: &[u8], id: Digest) -> impl Iterator<Item = u16> {
     entries.iter().skip(from).take_while(alike).filter_map(|entry| entry.last_chunk().copied().map(u16::from_be_bytes))
 }
 
-fn id_at(connection: &Connection, seq: i64) -> Result<Option<Digest>> {
+/// The id of the leaf with this number.
+pub(super) fn id_at(connection: &Connection, seq: i64) -> Result<Option<Digest>> {
     connection
         .prepare_cached("SELECT id FROM leaf WHERE seq = ?1")
         .and_then(|mut at| at.query_row([seq], |row| digest(row, 0)).optional())

@@ -1040,10 +1040,8 @@ pub(super) fn append_sequenced(
             head.size
         )));
     }
-    let mut next = tx.prepare_cached("SELECT id FROM leaf WHERE seq = ?1").map_err(failed)?;
     for (seq, leaf) in (1..).map(|nth| size.saturating_add(nth)).zip(leaves) {
-        let found = next.query_row([seq], |row| digest(row, 0)).optional().map_err(failed)?;
-        if found != Some(*leaf) {
+        if find::id_at(tx, seq)? != Some(*leaf) {
             return Err(StoreError::Damaged(format!("leaf {leaf} is missing, or is not the next one in the log")));
         }
     }
