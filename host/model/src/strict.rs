@@ -29,7 +29,7 @@ pub struct SourceFile<'a> {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LoadError {
     /// The text is not in the file's language.
-    #[error("{file}:{line}: {message}")]
+    #[error("{file}:{line}: {}", on_one_line(message))]
     Syntax {
         /// The file.
         file: String,
@@ -39,7 +39,7 @@ pub enum LoadError {
         message: String,
     },
     /// A key has a wrong value, is missing, or does not exist.
-    #[error("{file}:{line}: `{key}` is {found}; expected {allowed}")]
+    #[error("{file}:{line}: `{}` is {}; expected {allowed}", on_one_line(key), on_one_line(found))]
     Value {
         /// The file.
         file: String,
@@ -53,7 +53,7 @@ pub enum LoadError {
         allowed: String,
     },
     /// A policy does not validate.
-    #[error("{file}:{line}: policy `{id}`: {message}")]
+    #[error("{file}:{line}: policy `{}`: {}", on_one_line(id), on_one_line(message))]
     Policy {
         /// The file.
         file: String,
@@ -334,7 +334,35 @@ fn describe(value: &DeValue<'_>) -> String {
     }
 }
 
+/// A text that somebody else wrote, as a line of a log may hold it: a line break in a file's
+/// value must not look like one more error.
+fn on_one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}
+
 /// The beginning of a long text, short enough for a message.
 fn clip(text: &str) -> String {
     text.chars().take(64).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_break_in_a_file_makes_no_second_line_of_an_error() {
+        let text = "a = \"one\\nERROR two\"\nb = [\"\\u001b[2J\"]\n\"c\\nERROR three\" = 1\n";
+        let mut problems = Problems::new();
+        let mut table = Table::parse(SourceFile { name: "some.toml", text }, &mut problems).unwrap();
+        table.optional("a", "a number", &mut problems, |value| whole(value, &(0..=1)));
+        table.list("b", "a number", &mut problems, |value| whole(value, &(0..=1)));
+        table.wrong("d\n", "e\n", "something else", &mut problems);
+        table.finish(&mut problems);
+        let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        assert_eq!(lines.len(), 4, "{lines:?}");
+        for line in lines {
+            assert!(!line.chars().any(char::is_control), "{line:?}");
+            assert!(line.starts_with("some.toml:"), "{line:?}");
+        }
+    }
 }
