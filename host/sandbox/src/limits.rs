@@ -247,7 +247,9 @@ macro_rules! limits {
 limits! {
     /// Bytes of linear memory, all of the component's memories together. Since a
     /// `memory.fill` is not interrupted, the cap also bounds how far a call can
-    /// overrun its CPU budget (by cap ÷ 1.5 GB/s).
+    /// overrun its CPU budget (by cap ÷ 1.5 GB/s). A `memory.copy` over pages that
+    /// nobody has touched costs the kernel two faults for each, and on a virtual
+    /// machine 16 MiB of them up to 100 ms, once in a call.
     memory_bytes: "bytes", default 16 * MIB, max 256 * MIB, binds All,
         stops "growth of memory until the host swaps";
 
