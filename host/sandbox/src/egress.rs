@@ -26,7 +26,7 @@ use wasmtime_wasi_http::{
     DEFAULT_FORBIDDEN_HEADERS, Error, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpHooks,
 };
 
-use crate::capability::{Egress, EgressRefused, EgressRequest, Ended, Permitted, Signature, ToSign};
+use crate::capability::{Egress, EgressRefused, EgressRequest, Ended, Passage, Permitted, Signature, ToSign};
 use crate::connections::{Connections, Open, Place, Unanswered, Unopened};
 use crate::limits::{HTTP_CHUNK_BYTES_MAX, Limits, URL_BYTES_MAX, to_u64};
 use crate::outcome::{Call, RecordedRequest, RequestOutcome};
@@ -49,6 +49,11 @@ const MEANS_ANOTHER_REQUEST: [&str; 7] = [
 /// by chance, and nobody could read an answer any more.
 const SECRET_BYTES_MIN: usize = 8;
 
+/// Of what is left of a call when a request begins, one part in so many stays for the
+/// guest. A silent target would otherwise use up the call, and the guest could not say
+/// what became of its request.
+const GUESTS_PART: u32 = 20;
+
 /// A name that nobody knows now may be known then: name servers come back.
 const UNRESOLVED_MS: u64 = 5_000;
 
@@ -59,6 +64,8 @@ pub(crate) struct Sender {
     call: Call,
     egress: Arc<dyn Egress>,
     limits: Limits,
+    /// When the call is over.
+    call_ends: Instant,
     volume: Volume,
     requests: Requests,
 }
@@ -69,13 +76,14 @@ type Requests = Arc<Mutex<Vec<RecordedRequest>>>;
 type Sent = Result<(Response<WasiBody>, Box<dyn Future<Output = Result<(), Error>> + Send>), Error>;
 
 impl Sender {
-    pub(crate) fn new(plugin: &Loaded, call: Call, egress: Arc<dyn Egress>) -> Self {
+    pub(crate) fn new(plugin: &Loaded, call: Call, egress: Arc<dyn Egress>, call_ends: Instant) -> Self {
         Self {
             spec: Arc::clone(&plugin.spec),
             connections: Arc::clone(&plugin.connections),
             call,
             egress,
             limits: plugin.spec.limits,
+            call_ends,
             volume: Volume::default(),
             requests: Requests::default(),
         }
@@ -141,7 +149,7 @@ impl WasiHttpHooks for Sender {
             return Box::new(async { Err(Error::ConnectionLimitReached) });
         };
         let (spec, call, egress, limits) = (self.spec.clone(), self.call, self.egress.clone(), self.limits);
-        let (volume, connections) = (self.volume.clone(), Arc::clone(&self.connections));
+        let (volume, connections, call_ends) = (self.volume.clone(), Arc::clone(&self.connections), self.call_ends);
         Box::new(async move {
             let exchange = Exchange {
                 spec: &spec,
@@ -149,6 +157,7 @@ impl WasiHttpHooks for Sender {
                 call,
                 egress: &*egress,
                 limits: &limits,
+                call_ends,
                 volume,
                 note: &note,
             };
@@ -173,6 +182,7 @@ struct Exchange<'a> {
     call: Call,
     egress: &'a dyn Egress,
     limits: &'a Limits,
+    call_ends: Instant,
     volume: Volume,
     note: &'a Note,
 }
@@ -183,6 +193,33 @@ struct Failed {
     outcome: RequestOutcome,
     /// Whether it is the target that failed, and not the request.
     by_target: bool,
+}
+
+/// A request on its way, for whoever keeps count of targets: one that the end of its call
+/// cuts off is a failure of the target, which had all of the time that there was. Where a
+/// guest gives up by itself, it says nothing about the target.
+struct UnderWay<'a> {
+    passage: &'a dyn Passage,
+    call_ends: Instant,
+    is_over: bool,
+}
+
+impl UnderWay<'_> {
+    /// What came of it; none where it is not the target's.
+    fn ended(mut self, ended: Option<Ended>) {
+        self.is_over = true;
+        if let Some(ended) = ended {
+            self.passage.ended(ended);
+        }
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        if !self.is_over && Instant::now() >= self.call_ends {
+            self.passage.ended(Ended::Failed);
+        }
+    }
 }
 
 /// The guest's request without its body.
@@ -240,7 +277,8 @@ impl Exchange<'_> {
         body: &Bytes,
         options: &RequestOptions,
     ) -> Result<Answer, Failed> {
-        let allowed = self.limits.http_total_ms;
+        let allowed = self.patience(self.limits.http_total_ms);
+        let under_way = UnderWay { passage: &*permitted.passage, call_ends: self.call_ends, is_over: false };
         let exchange = async {
             let to_sign = ToSign {
                 method: head.method.as_str(),
@@ -255,16 +293,26 @@ impl Exchange<'_> {
             self.connections.keep(place, open);
             Ok(answer)
         };
-        let ended = match tokio::time::timeout(Duration::from_millis(allowed), exchange).await {
-            Ok(ended) => ended,
-            Err(_) => Err(failed(Error::HttpResponseTimeout, format!("it was not over within {allowed} ms"))),
+        let late = || {
+            let why = format!("it was not over within {} ms", allowed.as_millis());
+            Err(failed(Error::HttpResponseTimeout, why))
         };
-        match &ended {
-            Ok(answer) => permitted.passage.ended(Ended::Answered { status: answer.parts.status.as_u16() }),
-            Err(failed) if failed.by_target => permitted.passage.ended(Ended::Failed),
-            Err(_) => {}
-        }
+        let ended = tokio::time::timeout(allowed, exchange).await.unwrap_or_else(|_| late());
+        under_way.ended(match &ended {
+            Ok(answer) => Some(Ended::Answered { status: answer.parts.status.as_u16() }),
+            Err(failed) => failed.by_target.then_some(Ended::Failed),
+        });
         ended
+    }
+
+    /// How long something may take: what its limit says, and no longer than the call, of which
+    /// the guest gets the end to make something of what it hears.
+    fn patience(&self, limit_ms: u64) -> Duration {
+        let left = self.call_ends.saturating_duration_since(Instant::now());
+        let ours = left.saturating_sub(left / GUESTS_PART);
+        // Whole milliseconds: this is told.
+        let ours_ms = u64::try_from(ours.as_millis()).unwrap_or(u64::MAX);
+        Duration::from_millis(limit_ms.min(ours_ms))
     }
 
     /// `receive` answers without asking anybody; `poll`, `find` and `check` look
@@ -652,6 +700,39 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
 
     use super::*;
+
+    /// Counts how requests ended.
+    #[derive(Default)]
+    struct Counted(Mutex<Vec<Ended>>);
+
+    #[async_trait::async_trait]
+    impl Passage for Counted {
+        async fn sign(&self, _: ToSign<'_>) -> Result<Signature, EgressRefused> {
+            Ok(Signature::default())
+        }
+
+        async fn renew(&self) -> bool {
+            false
+        }
+
+        fn ended(&self, ended: Ended) {
+            self.0.lock().unwrap().push(ended);
+        }
+    }
+
+    #[test]
+    fn a_request_that_the_end_of_its_call_cuts_off_is_a_failure_of_the_target_and_one_given_up_is_none() {
+        let counted = Counted::default();
+        let (past, future) = (Instant::now(), Instant::now() + Duration::from_secs(3_600));
+        let under_way = |call_ends| UnderWay { passage: &counted, call_ends, is_over: false };
+        drop(under_way(future));
+        assert!(counted.0.lock().unwrap().is_empty());
+        drop(under_way(past));
+        assert_eq!(*counted.0.lock().unwrap(), [Ended::Failed]);
+        under_way(past).ended(Some(Ended::Answered { status: 200 }));
+        under_way(past).ended(None);
+        assert_eq!(*counted.0.lock().unwrap(), [Ended::Failed, Ended::Answered { status: 200 }], "each once");
+    }
 
     #[test]
     fn a_recorded_url_keeps_the_port_and_drops_credentials_and_query() {

@@ -364,7 +364,8 @@ limits! {
         stops "a target that drops packets and uses up the whole call";
 
     /// Milliseconds of one request, from the end of its body to the end of the answer,
-    /// and before that to the end of its body.
+    /// and before that to the end of its body. No request lasts longer than its call: of what
+    /// is left of `wall_ms` when it begins, the last twentieth is the guest's.
     http_total_ms: "ms a request", default 30_000, max 300_000, binds Connectors,
         stops "an answer of which a byte comes now and then";
 
