@@ -485,7 +485,9 @@ fn held_back_ms(crossing: &Crossing) -> Option<i64> {
     for request in &crossing.requests {
         match &request.outcome {
             RequestOutcome::Deferred { after_ms, .. } => longest = longest.max(Some(*after_ms)),
-            RequestOutcome::Refused(_) => {}
+            // The call ended while the host looked for a name, a credential or a connection.
+            RequestOutcome::Unsent if request.body.is_some() => longest = longest.max(Some(0)),
+            RequestOutcome::Unsent | RequestOutcome::Refused(_) => {}
             RequestOutcome::Unfinished | RequestOutcome::Failed(_) | RequestOutcome::Answered { .. } => return None,
         }
     }
@@ -499,7 +501,7 @@ fn may_have_worked(request: &RecordedRequest) -> bool {
         return false;
     }
     match &request.outcome {
-        RequestOutcome::Refused(_) | RequestOutcome::Deferred { .. } => false,
+        RequestOutcome::Unsent | RequestOutcome::Refused(_) | RequestOutcome::Deferred { .. } => false,
         RequestOutcome::Unfinished | RequestOutcome::Failed(_) => true,
         RequestOutcome::Answered { status, .. } => !is_refusal(*status),
     }
@@ -605,7 +607,9 @@ mod tests {
         for method in ["POST", "PUT", "PATCH", "DELETE", "post", "get"] {
             assert!(may_have_worked(&request(method, broken())), "{method}");
             assert!(may_have_worked(&request(method, RequestOutcome::Unfinished)), "{method}");
-            assert!(!may_have_worked(&request(method, RequestOutcome::Refused(String::new()))), "{method}");
+            for nothing in [RequestOutcome::Unsent, RequestOutcome::Refused(String::new())] {
+                assert!(!may_have_worked(&request(method, nothing)), "{method}");
+            }
             let deferred = RequestOutcome::Deferred { after_ms: 1, why: String::new() };
             assert!(!may_have_worked(&request(method, deferred)), "{method}");
         }

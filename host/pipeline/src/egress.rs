@@ -12,6 +12,7 @@
 mod address;
 mod credential;
 mod destination;
+mod kept;
 mod pace;
 mod resolver;
 mod secret;

@@ -54,6 +54,9 @@ const SECRET_BYTES_MIN: usize = 8;
 /// what became of its request.
 const GUESTS_PART: u32 = 20;
 
+/// A delivery comes back after this long when there was no credential in time.
+const NO_CREDENTIAL_MS: u64 = 5_000;
+
 /// A name that nobody knows now may be known then: name servers come back.
 const UNRESOLVED_MS: u64 = 5_000;
 
@@ -108,7 +111,7 @@ impl Sender {
             body: None,
             body_bytes: 0,
             duration_ms: 0,
-            outcome: RequestOutcome::Unfinished,
+            outcome: RequestOutcome::Unsent,
         };
         let index = AtomicUsize::new(push(&self.requests, record, self.limits.http_requests)?);
         Some(Note { requests: self.requests.clone(), index, since: Instant::now() })
@@ -247,7 +250,7 @@ impl Exchange<'_> {
         let mut answer = self.send(&permitted, &head, &body, &options).await;
         // What was answered with a 401 was not carried out; it is another request on record.
         if answer.as_ref().is_ok_and(|answer| answer.renewable)
-            && permitted.passage.renew().await
+            && self.renewed(&permitted).await
             && self.note.once_more(self.limits.http_requests)
         {
             answer = self.send(&permitted, &head, &body, &options).await;
@@ -258,14 +261,40 @@ impl Exchange<'_> {
 
     async fn permit(&self, method: &str, url: &str) -> Result<Permitted, Failed> {
         let asked = EgressRequest { plugin: &self.spec.name, call: self.call, method, url };
-        let wait = Duration::from_millis(self.limits.http_connect_ms);
+        let wait = self.patience(self.limits.http_connect_ms);
         match tokio::time::timeout(wait, self.egress.authorize(asked)).await {
             Ok(permitted) => permitted.map_err(not_permitted),
-            Err(_) => Err(unreachable(
-                Error::DnsTimeout,
-                format!("its name was not resolved within {} ms", self.limits.http_connect_ms),
-            )),
+            Err(_) => {
+                Err(unreachable(Error::DnsTimeout, format!("its name was not resolved within {} ms", wait.as_millis())))
+            }
         }
+    }
+
+    /// What the host adds to a request. Whoever gives a credential may be slow: that is not
+    /// the target's time, and nothing was sent.
+    async fn sign(&self, permitted: &Permitted, head: &Head, body: &Bytes) -> Result<Signature, Failed> {
+        let to_sign = ToSign {
+            method: head.method.as_str(),
+            authority: &permitted.authority,
+            path_and_query: &permitted.path_and_query,
+            body,
+        };
+        let wait = self.patience(self.limits.http_connect_ms);
+        let late = |_| {
+            let why = format!(
+                "the host had no credential for this target within {} ms; look at whoever gives it",
+                wait.as_millis()
+            );
+            Err(EgressRefused::Later { after_ms: NO_CREDENTIAL_MS, why })
+        };
+        let signature = tokio::time::timeout(wait, permitted.passage.sign(to_sign)).await;
+        signature.unwrap_or_else(late).map_err(not_permitted)
+    }
+
+    /// Whether there are other credentials after a 401, found in time.
+    async fn renewed(&self, permitted: &Permitted) -> bool {
+        let wait = self.patience(self.limits.http_connect_ms);
+        tokio::time::timeout(wait, permitted.passage.renew()).await.unwrap_or(false)
     }
 
     /// One request with its credentials, and the whole answer, in its time. Whoever keeps
@@ -277,25 +306,23 @@ impl Exchange<'_> {
         body: &Bytes,
         options: &RequestOptions,
     ) -> Result<Answer, Failed> {
+        let signature = self.sign(permitted, head, body).await?;
+        let request = signed(permitted, head, body.clone(), &signature)?;
+
         let allowed = self.patience(self.limits.http_total_ms);
         let under_way = UnderWay { passage: &*permitted.passage, call_ends: self.call_ends, is_over: false };
         let exchange = async {
-            let to_sign = ToSign {
-                method: head.method.as_str(),
-                authority: &permitted.authority,
-                path_and_query: &permitted.path_and_query,
-                body,
-            };
-            let signature = permitted.passage.sign(to_sign).await.map_err(not_permitted)?;
-            let request = signed(permitted, head, body.clone(), &signature)?;
             let (response, open, place) = self.exchange(permitted, request, options).await?;
             let answer = self.answer(response, &signature, options).await?;
             self.connections.keep(place, open);
             Ok(answer)
         };
         let late = || {
-            let why = format!("it was not over within {} ms", allowed.as_millis());
-            Err(failed(Error::HttpResponseTimeout, why))
+            let ms = allowed.as_millis();
+            if self.note.is_unsent() {
+                return Err(unreachable(Error::ConnectionTimeout, format!("no connection within {ms} ms")));
+            }
+            Err(failed(Error::HttpResponseTimeout, format!("it was not over within {ms} ms")))
         };
         let ended = tokio::time::timeout(allowed, exchange).await.unwrap_or_else(|_| late());
         under_way.ended(match &ended {
@@ -364,13 +391,18 @@ impl Exchange<'_> {
         let mut unsent = request;
         for place in permitted.places() {
             let Some(mut open) = self.connections.take(&place).await else { continue };
+            self.note.sending()?;
             match in_time(wait, open.send(unsent)).await? {
                 Ok(response) => return Ok((response, open, place)),
-                Err(Unanswered::Unsent(request)) => unsent = *request,
+                Err(Unanswered::Unsent(request)) => {
+                    self.note.outcome(RequestOutcome::Unsent);
+                    unsent = *request;
+                }
                 Err(Unanswered::Broken(error)) => return Err(broken(error)),
             }
         }
         let (mut open, place) = self.connect(permitted, options.connect_timeout).await?;
+        self.note.sending()?;
         match in_time(wait, open.send(unsent)).await? {
             Ok(response) => Ok((response, open, place)),
             Err(Unanswered::Unsent(_)) => {
@@ -678,11 +710,29 @@ impl Note {
         self.change(|request| (request.outcome, request.duration_ms) = (outcome, duration_ms));
     }
 
+    /// From here on the target may see it. INVARIANT: a call whose record was taken already
+    /// sends nothing any more, since the record says so.
+    fn sending(&self) -> Result<(), Failed> {
+        let mut is_on_record = false;
+        self.change(|request| (is_on_record, request.outcome) = (true, RequestOutcome::Unfinished));
+        if is_on_record {
+            return Ok(());
+        }
+        Err(refused(Error::ConnectionTerminated, "its call is over".to_owned()))
+    }
+
+    /// Whether the target can have seen nothing of it.
+    fn is_unsent(&self) -> bool {
+        let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        let request = requests.get(self.index.load(Ordering::Relaxed));
+        request.is_some_and(|request| request.outcome == RequestOutcome::Unsent)
+    }
+
     /// The same request has another place from here on. False when there is none left.
     fn once_more(&self, allowed: u64) -> bool {
         let index = self.index.load(Ordering::Relaxed);
         let same = self.requests.lock().unwrap_or_else(PoisonError::into_inner).get(index).cloned();
-        let again = same.map(|request| RecordedRequest { outcome: RequestOutcome::Unfinished, ..request });
+        let again = same.map(|request| RecordedRequest { outcome: RequestOutcome::Unsent, ..request });
         let place = again.and_then(|again| push(&self.requests, again, allowed));
         place.map(|place| self.index.store(place, Ordering::Relaxed)).is_some()
     }
@@ -697,7 +747,7 @@ impl Note {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
+    #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
     use super::*;
 
@@ -732,6 +782,27 @@ mod tests {
         under_way(past).ended(Some(Ended::Answered { status: 200 }));
         under_way(past).ended(None);
         assert_eq!(*counted.0.lock().unwrap(), [Ended::Failed, Ended::Answered { status: 200 }], "each once");
+    }
+
+    #[test]
+    fn a_request_whose_record_says_that_it_was_not_sent_is_not_sent_after_all() {
+        let requests = Requests::default();
+        let record = RecordedRequest {
+            method: "POST".to_owned(),
+            url: String::new(),
+            authority: None,
+            body: None,
+            body_bytes: 0,
+            duration_ms: 0,
+            outcome: RequestOutcome::Unsent,
+        };
+        let index = AtomicUsize::new(push(&requests, record, 1).unwrap());
+        let note = Note { requests: requests.clone(), index, since: Instant::now() };
+        assert!(note.is_unsent() && note.sending().is_ok() && !note.is_unsent());
+        note.outcome(RequestOutcome::Unsent);
+        let taken = std::mem::take(&mut *requests.lock().unwrap());
+        assert_eq!(taken[0].outcome, RequestOutcome::Unsent);
+        assert!(note.sending().is_err());
     }
 
     #[test]

@@ -236,6 +236,7 @@ impl Parts {
 /// How a request ended, as the transcript spells it.
 fn outcome_text(outcome: &RequestOutcome) -> String {
     match outcome {
+        RequestOutcome::Unsent => "unsent".to_owned(),
         RequestOutcome::Unfinished => "unfinished".to_owned(),
         RequestOutcome::Refused(why) => format!("refused:{why}"),
         RequestOutcome::Deferred { why, .. } => format!("deferred:{why}"),
