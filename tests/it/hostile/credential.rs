@@ -194,15 +194,18 @@ async fn a_token_is_asked_for_once_kept_and_asked_for_again_after_a_401() {
     assert!(told.unwrap().starts_with("200"));
     assert_eq!((issued.load(Ordering::SeqCst), crossing.requests.len()), (2, 2));
 
-    // No longer wanted at all: once more, and the guest hears of it.
+    // No longer wanted at all: the guest hears of it, and only after a minute it is tried once more.
     *wanted.lock().unwrap() = "nothing".to_owned();
-    let (told, crossing) = border.act(Call::Deliver, &settings).await;
-    assert!(told.unwrap().starts_with("401"));
-    assert_eq!((issued.load(Ordering::SeqCst), crossing.requests.len()), (3, 2));
+    for (after_ms, tokens, requests) in [(0, 2, 1), (59_999, 2, 1), (60_000, 3, 2), (60_000, 3, 1)] {
+        way.clock.advance_to(crate::support::MORNING.plus_ms(after_ms));
+        let (told, crossing) = border.act(Call::Deliver, &settings).await;
+        assert!(told.unwrap().starts_with("401"));
+        assert_eq!((issued.load(Ordering::SeqCst), crossing.requests.len()), (tokens, requests), "{after_ms}");
+    }
 
     // Out of date: before it ends.
     *wanted.lock().unwrap() = "Bearer access-token-4".to_owned();
-    way.clock.advance_to(crate::support::MORNING.plus_ms(3_600_000 - 30_000));
+    way.clock.advance_to(crate::support::MORNING.plus_ms(60_000 + 3_600_000 - 30_000));
     assert!(post(&border, ("x-a", "b")).await.0.starts_with("200"));
     assert_eq!(issued.load(Ordering::SeqCst), 4);
     assert!(!format!("{:?}", seen.lock().unwrap()).contains(SECRET), "the client's secret is the token server's");

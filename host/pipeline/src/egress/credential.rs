@@ -241,9 +241,10 @@ impl Credential {
         Ok((signature, Some(secret)))
     }
 
-    /// Whether there is another secret than the one that was refused.
+    /// Whether there is another secret than the one that was refused. What is expensive to get
+    /// is asked for again once in a while only.
     pub(super) async fn renew(self: &Arc<Self>, refused: &Secret, now: Instant) -> bool {
-        self.kept.refused(refused);
+        self.kept.refused(refused, now);
         match self.current(now).await {
             Ok(secret) => secret != *refused,
             Err(why) => {

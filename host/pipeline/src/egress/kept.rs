@@ -21,6 +21,11 @@ const ASKING_MAX: Duration = Duration::from_secs(25);
 /// Nobody asks again for so long after there was no answer: when its deliveries come back.
 pub(super) const FAILED_KEPT_MS: i64 = 5_000;
 
+/// A secret that came in the place of a refused one is not renewed for so long. A target
+/// that answers every request with a 401 would have each of them ask for a token, and be
+/// sent a second time, beside every rate that was set.
+const RENEWED_KEPT_MS: i64 = 60_000;
+
 /// A secret, or in one sentence why there is none.
 type Answer = Result<Secret, String>;
 
@@ -35,6 +40,8 @@ struct State {
     kept: Option<(Secret, Instant)>,
     failed: Option<(String, Instant)>,
     asking: Option<watch::Receiver<Option<Answer>>>,
+    /// A secret that is refused before stays all the same.
+    renewed_until: Option<Instant>,
 }
 
 impl Keeper {
@@ -102,12 +109,15 @@ impl Keeper {
         }
     }
 
-    /// The target refused this secret: it is kept no longer. Somebody else may have been
-    /// faster, and what is kept then is another one.
-    pub(super) fn refused(&self, secret: &Secret) {
+    /// The target refused this secret: it is kept no longer, unless it has just come in the
+    /// place of another one that was refused. Somebody else may have been faster, and what is
+    /// kept then is another one.
+    pub(super) fn refused(&self, secret: &Secret, now: Instant) {
         let mut state = self.state();
-        if state.kept.as_ref().is_some_and(|(kept, _)| kept == secret) {
+        let may_renew = state.renewed_until.is_none_or(|until| now >= until);
+        if may_renew && state.kept.as_ref().is_some_and(|(kept, _)| kept == secret) {
             state.kept = None;
+            state.renewed_until = Some(now.plus_ms(RENEWED_KEPT_MS));
         }
     }
 
@@ -168,6 +178,25 @@ mod tests {
         assert_eq!(giver.asked(), 2);
         giver.may_answer.notify_one();
         assert_eq!(current(NOW.plus_ms(FAILED_KEPT_MS + 60_000), Ok("b")).await.unwrap().bytes(), b"b", "out of date");
+    }
+
+    #[tokio::test]
+    async fn a_secret_that_came_for_a_refused_one_is_not_renewed_again_for_a_while() {
+        let keeper = Arc::new(Keeper::default());
+        let current = async |text: &'static str, now| {
+            let ask = async move || Ok((Secret::new(text.into()), 3_600_000));
+            keeper.current(now, ask).await.unwrap()
+        };
+        let first = current("a", NOW).await;
+        keeper.refused(&first, NOW);
+        let second = current("b", NOW).await;
+        assert_eq!(second.bytes(), b"b");
+        for now in [NOW, NOW.plus_ms(RENEWED_KEPT_MS - 1)] {
+            keeper.refused(&second, now);
+            assert_eq!(current("c", now).await, second);
+        }
+        keeper.refused(&second, NOW.plus_ms(RENEWED_KEPT_MS));
+        assert_eq!(current("c", NOW.plus_ms(RENEWED_KEPT_MS)).await.bytes(), b"c");
     }
 
     #[tokio::test]
