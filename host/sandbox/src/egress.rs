@@ -31,6 +31,7 @@ use crate::connections::{Connections, Open, Place, Unanswered, Unopened};
 use crate::limits::{HTTP_CHUNK_BYTES_MAX, Limits, URL_BYTES_MAX, to_u64};
 use crate::outcome::{Call, RecordedRequest, RequestOutcome};
 use crate::plugin::{Loaded, PluginSpec};
+use crate::scrub::Secrets;
 use crate::tls::NotProven;
 
 /// Headers by which some servers take a request for another one than it says: the
@@ -44,10 +45,6 @@ const MEANS_ANOTHER_REQUEST: [&str; 7] = [
     "x-forwarded-host",
     "x-forwarded-prefix",
 ];
-
-/// Bytes of a secret from which on it is looked for in answers: a shorter one occurs
-/// by chance, and nobody could read an answer any more.
-const SECRET_BYTES_MIN: usize = 8;
 
 /// Of what is left of a call when a request begins, one part in so many stays for the
 /// guest. A silent target would otherwise use up the call, and the guest could not say
@@ -592,35 +589,13 @@ fn scrub(headers: &mut HeaderMap, body: Bytes, signature: &Signature) -> Bytes {
     for name in &signature.reserved {
         headers.remove(name.as_str());
     }
-    let secrets = || signature.secrets.iter().filter(|secret| secret.len() >= SECRET_BYTES_MIN);
+    let secrets = Secrets::of(&signature.secrets);
     for value in headers.values_mut() {
-        if secrets().any(|secret| value.as_bytes().windows(secret.len()).any(|window| window == secret.as_slice())) {
+        if secrets.is_in(value.as_bytes()) {
             *value = HeaderValue::from_static("*");
         }
     }
-    let mut body = body;
-    for secret in secrets() {
-        if body.windows(secret.len()).any(|window| window == secret.as_slice()) {
-            body = masked(&body, secret);
-        }
-    }
-    body
-}
-
-/// The same bytes with stars where the secret stood.
-fn masked(body: &[u8], secret: &[u8]) -> Bytes {
-    let mut masked = BytesMut::with_capacity(body.len());
-    let mut rest = body;
-    while let Some((first, after)) = rest.split_first() {
-        if let Some(after) = rest.strip_prefix(secret) {
-            masked.extend(std::iter::repeat_n(b'*', secret.len()));
-            rest = after;
-        } else {
-            masked.extend_from_slice(&[*first]);
-            rest = after;
-        }
-    }
-    masked.freeze()
+    secrets.masked(&body).map_or(body, Bytes::from)
 }
 
 fn not_permitted(why: EgressRefused) -> Failed {

@@ -250,6 +250,33 @@ fn tokens_of(login: std::net::SocketAddr) -> String {
 }
 
 #[tokio::test]
+async fn what_a_target_writes_in_another_way_is_hidden_as_well() {
+    let secret = "s3\"cret/Of-the+tests";
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("key"), secret).unwrap();
+    let forms = [
+        "s3\\\"cret\\/Of-the+tests",
+        "s3%22cret%2FOf-the%2Btests",
+        "czMiY3JldC9PZi10aGUrdGVzdHM=",
+        "YTpzMyJjcmV0L09mLXRoZSt0ZXN0cw",
+    ];
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let routes = axum::Router::new()
+        .fallback(move || std::future::ready(([("location", format!("/?a={}", forms[1]))], forms.join(" kept "))));
+    tokio::spawn(axum::serve(listener, routes).into_future());
+
+    let text = "kind = \"header\"\nname = \"x-api-key\"\nsecret = { file = \"key\" }";
+    let way = Way { credential: Some(entry(text)), ..Way::granted("") };
+    let border = border(&way, address, folder.path()).await;
+    let (told, _) = post(&border, ("x-a", "b")).await;
+    assert!(told.starts_with("200") && told.matches(" kept ").count() == 3, "{told}");
+    for form in forms {
+        assert!(!told.contains(form), "{form} in {told}");
+    }
+}
+
+#[tokio::test]
 async fn a_token_server_that_is_slow_holds_requests_back_and_what_it_says_is_there_for_the_next() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("key"), SECRET).unwrap();
