@@ -12,6 +12,7 @@
 //! Bodies are held whole, up to the limits: a request is sent only when the
 //! guest has finished it, so that a guest that traps half-way causes nothing.
 
+use std::fmt;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -195,6 +196,27 @@ struct Failed {
     by_target: bool,
 }
 
+/// How long something may take. It is told which limit that comes from.
+#[derive(Debug, Clone, Copy)]
+struct Patience {
+    ms: u64,
+    /// The whole time of the call, where it is the call that ends first.
+    call_ms: Option<u64>,
+}
+
+impl Patience {
+    fn time(self) -> Duration {
+        Duration::from_millis(self.ms)
+    }
+}
+
+impl fmt::Display for Patience {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ms", self.ms)?;
+        self.call_ms.map_or(Ok(()), |call_ms| write!(f, ", which was left of the {call_ms} ms (`wall_ms`) of its call"))
+    }
+}
+
 /// A request on its way, for whoever keeps count of targets: one that the end of its call
 /// cuts off is a failure of the target, which had all of the time that there was. Where a
 /// guest gives up by itself, it says nothing about the target.
@@ -259,11 +281,9 @@ impl Exchange<'_> {
     async fn permit(&self, method: &str, url: &str) -> Result<Permitted, Failed> {
         let asked = EgressRequest { plugin: &self.spec.name, call: self.call, method, url };
         let wait = self.patience(self.limits.http_connect_ms);
-        match tokio::time::timeout(wait, self.egress.authorize(asked)).await {
+        match tokio::time::timeout(wait.time(), self.egress.authorize(asked)).await {
             Ok(permitted) => permitted.map_err(not_permitted),
-            Err(_) => {
-                Err(unreachable(Error::DnsTimeout, format!("its name was not resolved within {} ms", wait.as_millis())))
-            }
+            Err(_) => Err(unreachable(Error::DnsTimeout, format!("its name was not resolved within {wait}"))),
         }
     }
 
@@ -278,20 +298,17 @@ impl Exchange<'_> {
         };
         let wait = self.patience(self.limits.http_connect_ms);
         let late = |_| {
-            let why = format!(
-                "the host had no credential for this target within {} ms; look at whoever gives it",
-                wait.as_millis()
-            );
+            let why = format!("the host had no credential for this target within {wait}; look at whoever gives it");
             Err(EgressRefused::Later { after_ms: NO_CREDENTIAL_MS, why })
         };
-        let signature = tokio::time::timeout(wait, permitted.passage.sign(to_sign)).await;
+        let signature = tokio::time::timeout(wait.time(), permitted.passage.sign(to_sign)).await;
         signature.unwrap_or_else(late).map_err(not_permitted)
     }
 
     /// Whether there are other credentials after a 401, found in time.
     async fn renewed(&self, permitted: &Permitted) -> bool {
         let wait = self.patience(self.limits.http_connect_ms);
-        tokio::time::timeout(wait, permitted.passage.renew()).await.unwrap_or(false)
+        tokio::time::timeout(wait.time(), permitted.passage.renew()).await.unwrap_or(false)
     }
 
     /// One request with its credentials, and the whole answer, in its time. Whoever keeps
@@ -315,13 +332,12 @@ impl Exchange<'_> {
             Ok(answer)
         };
         let late = || {
-            let ms = allowed.as_millis();
             if self.note.is_unsent() {
-                return Err(unreachable(Error::ConnectionTimeout, format!("no connection within {ms} ms")));
+                return Err(unreachable(Error::ConnectionTimeout, format!("no connection within {allowed}")));
             }
-            Err(failed(Error::HttpResponseTimeout, format!("it was not over within {ms} ms")))
+            Err(failed(Error::HttpResponseTimeout, format!("it was not over within {allowed}")))
         };
-        let ended = tokio::time::timeout(allowed, exchange).await.unwrap_or_else(|_| late());
+        let ended = tokio::time::timeout(allowed.time(), exchange).await.unwrap_or_else(|_| late());
         under_way.ended(match &ended {
             Ok(answer) => Some(Ended::Answered { status: answer.parts.status.as_u16() }),
             Err(failed) => failed.by_target.then_some(Ended::Failed),
@@ -331,12 +347,11 @@ impl Exchange<'_> {
 
     /// How long something may take: what its limit says, and no longer than the call, of which
     /// the guest gets the end to make something of what it hears.
-    fn patience(&self, limit_ms: u64) -> Duration {
+    fn patience(&self, limit_ms: u64) -> Patience {
         let left = self.call_ends.saturating_duration_since(Instant::now());
         let ours = left.saturating_sub(left / GUESTS_PART);
-        // Whole milliseconds: this is told.
         let ours_ms = u64::try_from(ours.as_millis()).unwrap_or(u64::MAX);
-        Duration::from_millis(limit_ms.min(ours_ms))
+        Patience { ms: limit_ms.min(ours_ms), call_ms: (ours_ms < limit_ms).then_some(self.limits.wall_ms) }
     }
 
     /// `receive` answers without asking anybody; `poll`, `find` and `check` look
