@@ -345,3 +345,62 @@ async fn a_target_that_cannot_be_asked_now_is_asked_again() {
     assert_eq!(host.order("PO-1").await.deliveries[0].state, "pending");
     assert!(host.exceptions().await.is_empty());
 }
+
+/// A connector that posts and then asks for another try, and finds the order when it is asked.
+fn asks_for_another_try() -> Setup {
+    let settings = "settings = { act = \"send\", method = \"POST\", path = \"/\", authority = \"${ERP_AUTHORITY}\", delivered = \"retry\", base-url";
+    Setup::demo()
+        .plugin("hostile-connector", "{ log = true, numbers = [\"control\"], kv = true, http = [\"GET\", \"POST\"] }")
+        .replace("portreeve.toml", "connector = \"erp-rest\"", "connector = \"hostile-connector\"")
+        .replace("portreeve.toml", "settings = { base-url", settings)
+}
+
+#[tokio::test]
+async fn a_connector_that_asks_for_another_try_is_believed_only_where_nothing_can_have_been_done() {
+    let cases: [(&[u16], bool); 5] =
+        [(&[201], false), (&[500], false), (&[302], false), (&[429], true), (&[503], true)];
+    for (status, believed) in cases {
+        let target = Target::answering(status).await;
+        let authority = target.scripted.origin().trim_start_matches("http://").to_owned();
+        let setup = asks_for_another_try().replace("portreeve.toml", "${ERP_AUTHORITY}", &authority);
+        let host = target.host(setup).await;
+        host.deliver_due().await;
+        assert_eq!(target.posts(), 1, "{status:?}");
+        host.clock.advance_to(host.store.next_due().await.unwrap().unwrap());
+        host.deliver_due().await;
+        assert_eq!(target.posts(), if believed { 2 } else { 1 }, "{status:?}: looked up before it is sent again");
+        let delivery = host.order("PO-1").await.deliveries.remove(0);
+        assert_eq!(delivery.state, if believed { "pending" } else { "delivered" }, "{status:?}");
+        host.verify().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_connector_whose_request_broke_off_gets_no_second_one_by_asking_for_another_try() {
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let authority = listener.local_addr().unwrap().to_string();
+    let connected = Arc::new(AtomicU32::new(0));
+    let count = Arc::clone(&connected);
+    tokio::spawn(async move {
+        // Reads something, and hangs up without a word.
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut some = [0; 1024];
+            if tokio::io::AsyncReadExt::read(&mut stream, &mut some).await.is_ok_and(|read| read > 0) {
+                count.fetch_add(1, Ordering::SeqCst);
+            }
+        }
+    });
+    let setup = asks_for_another_try()
+        .replace("portreeve.toml", "${ERP_AUTHORITY}", &authority)
+        .erp_origin(&format!("http://{authority}"));
+    let host = setup.start().await;
+    host.decide_orders(&[PurchaseOrder::clean("PO-1")]).await;
+    for _ in 0..2 {
+        host.deliver_due().await;
+        if let Some(due) = host.store.next_due().await.unwrap() {
+            host.clock.advance_to(due);
+        }
+    }
+    assert_eq!(connected.load(Ordering::SeqCst), 1);
+    assert_eq!(host.order("PO-1").await.deliveries[0].state, "delivered", "it was found");
+}

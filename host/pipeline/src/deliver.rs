@@ -15,7 +15,7 @@ use portreeve_model::{Digest, Event, Failure, Instant};
 use portreeve_record::leaf::{CrossingRecord, ReceiptOutcome};
 use portreeve_record::{PayloadKey, RecordError, SealError, canonical_digest};
 use portreeve_registry::Installed;
-use portreeve_sandbox::{CallContext, CallFailure, Crossed, Crossing, RequestOutcome};
+use portreeve_sandbox::{CallContext, CallFailure, Crossed, Crossing, RecordedRequest, RequestOutcome};
 use portreeve_store::contract::{Lease, NewException, OpenPayload, Settlement, StateChanges};
 use portreeve_store::{Permit, Settled, StoreError};
 
@@ -187,7 +187,8 @@ impl Pipeline {
         };
         let now = self.clock.now();
         let held_back = held_back_ms(&crossed.crossing);
-        let settlement = settlement(&crossed.outcome, held_back, attempt.permit(), target, now);
+        let sent = Sent { held_back, in_doubt: crossed.crossing.requests.iter().any(may_have_worked) };
+        let settlement = settlement(&crossed.outcome, sent, attempt.permit(), target, now);
         let code = settlement_code(&settlement);
         let output = match &crossed.outcome {
             Ok(Ok(receipt)) => Some(key.blind_digest(&canonical_digest(receipt)?)),
@@ -427,11 +428,21 @@ fn deadline(permit: &Permit, target: &Target) -> Instant {
     permit.deadline_from().plus_ms(i64::from(target.deadline_minutes) * Instant::MINUTE_MS)
 }
 
+/// What the host knows for itself about the requests of an attempt.
+#[derive(Debug, Clone, Copy)]
+struct Sent {
+    /// See [`held_back_ms`].
+    held_back: Option<i64>,
+    /// Whether one of them may have worked.
+    in_doubt: bool,
+}
+
 /// What an attempt's end means. A call that failed may have sent something
-/// before: only a call that never began is surely without effect.
+/// before: only a call that never began is surely without effect. One that asks for
+/// another try is believed as far as the host's own record of its requests goes.
 fn settlement(
     outcome: &Result<Result<Receipt, Failure>, portreeve_sandbox::CallError>,
-    held_back: Option<i64>,
+    sent: Sent,
     permit: &Permit,
     target: &Target,
     now: Instant,
@@ -440,7 +451,7 @@ fn settlement(
     let retry = |after_ms: i64, code: &str| Settlement::Retry { due_at: now.plus_ms(after_ms), code: code.to_owned() };
     let ask_at = now.plus_ms(backoff.max(i64::from(target.find_after_ms)));
     let unknown = |code: String| Settlement::Unknown { due_at: ask_at, code };
-    match (outcome, held_back) {
+    match (outcome, sent.held_back) {
         (Ok(Ok(_)), _) | (_, None) => {}
         // Nothing was sent, as the host knows for itself: no connector's reading of its
         // refusal makes an end of it.
@@ -448,6 +459,8 @@ fn settlement(
     }
     match outcome {
         Ok(Ok(receipt)) => Settlement::Applied { external_id: receipt.external_id.clone() },
+        // The attack is a connector that loses an answer and asks for another try: an order twice.
+        Ok(Err(Failure::Retry(_))) if sent.in_doubt => unknown("retry".to_owned()),
         Ok(Err(Failure::Retry(after_ms))) => retry(i64::from(*after_ms).max(backoff), "retry"),
         Ok(Err(Failure::UnknownOutcome(_))) => unknown("unknown-outcome".to_owned()),
         Ok(Err(failure @ (Failure::Invalid(_) | Failure::Permanent(_)))) => {
@@ -455,7 +468,9 @@ fn settlement(
             dead(Some(target), &code, &why)
         }
         Err(error) => match &error.failure {
-            CallFailure::Busy { .. } | CallFailure::TooOften { .. } | CallFailure::RefusedImport { .. } => {
+            CallFailure::Busy { .. } | CallFailure::TooOften { .. } | CallFailure::RefusedImport { .. }
+                if !sent.in_doubt =>
+            {
                 retry(backoff, &call_error_code(error))
             }
             _ => unknown(call_error_code(error)),
@@ -470,11 +485,32 @@ fn held_back_ms(crossing: &Crossing) -> Option<i64> {
     for request in &crossing.requests {
         match &request.outcome {
             RequestOutcome::Deferred { after_ms, .. } => longest = longest.max(Some(*after_ms)),
-            RequestOutcome::Refused(_) => {}
+            // The call ended while the host looked for a name, a credential or a connection.
+            RequestOutcome::Unsent if request.body.is_some() => longest = longest.max(Some(0)),
+            RequestOutcome::Unsent | RequestOutcome::Refused(_) => {}
             RequestOutcome::Unfinished | RequestOutcome::Failed(_) | RequestOutcome::Answered { .. } => return None,
         }
     }
     longest.map(|ms| i64::try_from(ms).unwrap_or(i64::MAX))
+}
+
+/// Whether a request may have had its effect at the target. None has that only reads, that
+/// the host did not send, or that the target refused with a whole answer.
+fn may_have_worked(request: &RecordedRequest) -> bool {
+    if matches!(request.method.as_str(), "GET" | "HEAD") {
+        return false;
+    }
+    match &request.outcome {
+        RequestOutcome::Unsent | RequestOutcome::Refused(_) | RequestOutcome::Deferred { .. } => false,
+        RequestOutcome::Unfinished | RequestOutcome::Failed(_) => true,
+        RequestOutcome::Answered { status, .. } => !is_refusal(*status),
+    }
+}
+
+/// Whether a status says that nothing was done. A redirect may follow what was done, and
+/// a 408 comes from proxies that waited for the target in vain.
+fn is_refusal(status: u16) -> bool {
+    matches!(status, 400..=407 | 409..=499 | 503)
 }
 
 /// Doubles with every attempt since a person last had it tried again, with a spread of a quarter that depends on the
@@ -536,4 +572,49 @@ fn dead(target: Option<&Target>, code: &str, why: &str) -> Settlement {
 
 fn digest_of(message: &Message) -> Digest {
     Digest::of_parts(&[message.kind.as_bytes(), message.content_type.as_bytes(), &message.body])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(method: &str, outcome: RequestOutcome) -> RecordedRequest {
+        RecordedRequest {
+            method: method.to_owned(),
+            url: String::new(),
+            authority: None,
+            body: None,
+            body_bytes: 0,
+            duration_ms: 0,
+            outcome,
+        }
+    }
+
+    fn answered(status: u16) -> RequestOutcome {
+        RequestOutcome::Answered { status, body: Digest::of(b""), body_bytes: 0 }
+    }
+
+    #[test]
+    fn a_request_may_have_worked_unless_the_host_knows_that_it_did_not() {
+        for status in [200, 201, 204, 301, 303, 408, 500, 502, 504] {
+            assert!(may_have_worked(&request("POST", answered(status))), "{status}");
+            assert!(!may_have_worked(&request("GET", answered(status))), "{status}");
+        }
+        for status in [400, 401, 404, 409, 422, 429, 499, 503] {
+            assert!(!may_have_worked(&request("POST", answered(status))), "{status}");
+        }
+        let broken = || RequestOutcome::Failed("the exchange broke off".to_owned());
+        for method in ["POST", "PUT", "PATCH", "DELETE", "post", "get"] {
+            assert!(may_have_worked(&request(method, broken())), "{method}");
+            assert!(may_have_worked(&request(method, RequestOutcome::Unfinished)), "{method}");
+            for nothing in [RequestOutcome::Unsent, RequestOutcome::Refused(String::new())] {
+                assert!(!may_have_worked(&request(method, nothing)), "{method}");
+            }
+            let deferred = RequestOutcome::Deferred { after_ms: 1, why: String::new() };
+            assert!(!may_have_worked(&request(method, deferred)), "{method}");
+        }
+        for method in ["GET", "HEAD"] {
+            assert!(!may_have_worked(&request(method, broken())), "{method}");
+        }
+    }
 }

@@ -12,6 +12,7 @@
 mod address;
 mod credential;
 mod destination;
+mod kept;
 mod pace;
 mod resolver;
 mod secret;
@@ -31,6 +32,7 @@ use portreeve_sandbox::{
 use self::credential::Credential;
 use self::destination::Asked;
 use self::pace::{Breaker, Bucket, Turn};
+use self::resolver::TooMany;
 use self::secret::Secret;
 use crate::Clock;
 use crate::metrics::EgressMetrics;
@@ -227,8 +229,12 @@ async fn resolved(resolver: &dyn Resolver, origin: &Origin) -> Result<Vec<IpAddr
         (Some(address), _) => Ok(vec![address]),
         (None, name) => {
             let host = name.unwrap_or_default();
-            let unresolved =
-                |error: std::io::Error| Refused::Unresolved { host: host.to_owned(), why: error.kind().to_string() };
+            let unresolved = |error: std::io::Error| {
+                // The machine's own words are many and of any length; ours say what to do.
+                let too_many = error.get_ref().and_then(|why| why.downcast_ref::<TooMany>());
+                let why = too_many.map_or_else(|| error.kind().to_string(), ToString::to_string);
+                Refused::Unresolved { host: host.to_owned(), why }
+            };
             let mut found = resolver.resolve(host).await.map_err(unresolved)?;
             found.truncate(ADDRESSES_MAX);
             Ok(found)

@@ -394,7 +394,7 @@ impl Road {
         let metrics = Metrics::default();
         let outbound = Outbound::open(
             Arc::clone(&self.clock),
-            Arc::new(SystemResolver),
+            Arc::new(SystemResolver::default()),
             configuration.allowances(),
             configuration.ways()?,
             &configuration.folder,

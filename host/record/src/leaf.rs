@@ -591,7 +591,7 @@ pub struct RequestRecord {
     pub host: Label,
     /// The path without its query, blinded: a connector puts order and customer into it.
     pub path: Digest,
-    /// How it ended: `answered`, `failed`, `refused`, `deferred` or `unfinished`.
+    /// How it ended: `answered`, `failed`, `refused`, `deferred`, `unfinished` or `unsent`.
     pub outcome: Code,
     /// The answer's status.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -105,7 +105,7 @@ impl<'a> Room<'a> {
         let permit = pool.permit(&plugin.share).await.map_err(|waited_ms| CallFailure::Busy { waited_ms })?;
         let ticking = plugin.engines.tick();
         let clock = Arc::new(Clock::start(&limits, !pool.fueled));
-        let border = Border::new(plugin, call, context, seed);
+        let border = Border::new(plugin, call, context, seed, clock.ends());
         let store = armed_store(border, &limits, pool, &clock).map_err(|error| explain(&error, &limits))?;
         Ok(Self { store, clock, _ticking: ticking, _permit: permit })
     }
@@ -363,6 +363,12 @@ impl Clock {
             0 => ended,
             began => ended.saturating_add(thread_cpu_us().saturating_add(1).saturating_sub(began)),
         }
+    }
+
+    /// When the wall clock ends the call.
+    fn ends(&self) -> Instant {
+        // No limit is so large that a clock cannot tell it.
+        self.started.checked_add(self.wall_allowed).unwrap_or(self.started)
     }
 
     fn wall_us(&self) -> u64 {

@@ -215,7 +215,7 @@ pub enum Ended {
 }
 
 /// Credentials and account of one permitted request. Dropped without [`Passage::ended`]
-/// when the call ended first or the request never left.
+/// when the guest gave it up or it never left.
 #[async_trait]
 pub trait Passage: Send + Sync {
     /// What the host adds.

@@ -12,6 +12,7 @@
 //! Bodies are held whole, up to the limits: a request is sent only when the
 //! guest has finished it, so that a guest that traps half-way causes nothing.
 
+use std::fmt;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -26,11 +27,12 @@ use wasmtime_wasi_http::{
     DEFAULT_FORBIDDEN_HEADERS, Error, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpHooks,
 };
 
-use crate::capability::{Egress, EgressRefused, EgressRequest, Ended, Permitted, Signature, ToSign};
+use crate::capability::{Egress, EgressRefused, EgressRequest, Ended, Passage, Permitted, Signature, ToSign};
 use crate::connections::{Connections, Open, Place, Unanswered, Unopened};
 use crate::limits::{HTTP_CHUNK_BYTES_MAX, Limits, URL_BYTES_MAX, to_u64};
 use crate::outcome::{Call, RecordedRequest, RequestOutcome};
 use crate::plugin::{Loaded, PluginSpec};
+use crate::scrub::Secrets;
 use crate::tls::NotProven;
 
 /// Headers by which some servers take a request for another one than it says: the
@@ -45,9 +47,13 @@ const MEANS_ANOTHER_REQUEST: [&str; 7] = [
     "x-forwarded-prefix",
 ];
 
-/// Bytes of a secret from which on it is looked for in answers: a shorter one occurs
-/// by chance, and nobody could read an answer any more.
-const SECRET_BYTES_MIN: usize = 8;
+/// Of what is left of a call when a request begins, one part in so many stays for the
+/// guest. A silent target would otherwise use up the call, and the guest could not say
+/// what became of its request.
+const GUESTS_PART: u32 = 20;
+
+/// A delivery comes back after this long when there was no credential in time.
+const NO_CREDENTIAL_MS: u64 = 5_000;
 
 /// A name that nobody knows now may be known then: name servers come back.
 const UNRESOLVED_MS: u64 = 5_000;
@@ -59,6 +65,8 @@ pub(crate) struct Sender {
     call: Call,
     egress: Arc<dyn Egress>,
     limits: Limits,
+    /// When the call is over.
+    call_ends: Instant,
     volume: Volume,
     requests: Requests,
 }
@@ -69,13 +77,14 @@ type Requests = Arc<Mutex<Vec<RecordedRequest>>>;
 type Sent = Result<(Response<WasiBody>, Box<dyn Future<Output = Result<(), Error>> + Send>), Error>;
 
 impl Sender {
-    pub(crate) fn new(plugin: &Loaded, call: Call, egress: Arc<dyn Egress>) -> Self {
+    pub(crate) fn new(plugin: &Loaded, call: Call, egress: Arc<dyn Egress>, call_ends: Instant) -> Self {
         Self {
             spec: Arc::clone(&plugin.spec),
             connections: Arc::clone(&plugin.connections),
             call,
             egress,
             limits: plugin.spec.limits,
+            call_ends,
             volume: Volume::default(),
             requests: Requests::default(),
         }
@@ -100,7 +109,7 @@ impl Sender {
             body: None,
             body_bytes: 0,
             duration_ms: 0,
-            outcome: RequestOutcome::Unfinished,
+            outcome: RequestOutcome::Unsent,
         };
         let index = AtomicUsize::new(push(&self.requests, record, self.limits.http_requests)?);
         Some(Note { requests: self.requests.clone(), index, since: Instant::now() })
@@ -141,7 +150,7 @@ impl WasiHttpHooks for Sender {
             return Box::new(async { Err(Error::ConnectionLimitReached) });
         };
         let (spec, call, egress, limits) = (self.spec.clone(), self.call, self.egress.clone(), self.limits);
-        let (volume, connections) = (self.volume.clone(), Arc::clone(&self.connections));
+        let (volume, connections, call_ends) = (self.volume.clone(), Arc::clone(&self.connections), self.call_ends);
         Box::new(async move {
             let exchange = Exchange {
                 spec: &spec,
@@ -149,6 +158,7 @@ impl WasiHttpHooks for Sender {
                 call,
                 egress: &*egress,
                 limits: &limits,
+                call_ends,
                 volume,
                 note: &note,
             };
@@ -173,6 +183,7 @@ struct Exchange<'a> {
     call: Call,
     egress: &'a dyn Egress,
     limits: &'a Limits,
+    call_ends: Instant,
     volume: Volume,
     note: &'a Note,
 }
@@ -183,6 +194,54 @@ struct Failed {
     outcome: RequestOutcome,
     /// Whether it is the target that failed, and not the request.
     by_target: bool,
+}
+
+/// How long something may take. It is told which limit that comes from.
+#[derive(Debug, Clone, Copy)]
+struct Patience {
+    ms: u64,
+    /// The whole time of the call, where it is the call that ends first.
+    call_ms: Option<u64>,
+}
+
+impl Patience {
+    fn time(self) -> Duration {
+        Duration::from_millis(self.ms)
+    }
+}
+
+impl fmt::Display for Patience {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ms", self.ms)?;
+        self.call_ms.map_or(Ok(()), |call_ms| write!(f, ", which was left of the {call_ms} ms (`wall_ms`) of its call"))
+    }
+}
+
+/// A request on its way, for whoever keeps count of targets: one that the end of its call
+/// cuts off is a failure of the target, which had all of the time that there was. Where a
+/// guest gives up by itself, it says nothing about the target.
+struct UnderWay<'a> {
+    passage: &'a dyn Passage,
+    call_ends: Instant,
+    is_over: bool,
+}
+
+impl UnderWay<'_> {
+    /// What came of it; none where it is not the target's.
+    fn ended(mut self, ended: Option<Ended>) {
+        self.is_over = true;
+        if let Some(ended) = ended {
+            self.passage.ended(ended);
+        }
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        if !self.is_over && Instant::now() >= self.call_ends {
+            self.passage.ended(Ended::Failed);
+        }
+    }
 }
 
 /// The guest's request without its body.
@@ -210,7 +269,7 @@ impl Exchange<'_> {
         let mut answer = self.send(&permitted, &head, &body, &options).await;
         // What was answered with a 401 was not carried out; it is another request on record.
         if answer.as_ref().is_ok_and(|answer| answer.renewable)
-            && permitted.passage.renew().await
+            && self.renewed(&permitted).await
             && self.note.once_more(self.limits.http_requests)
         {
             answer = self.send(&permitted, &head, &body, &options).await;
@@ -221,14 +280,35 @@ impl Exchange<'_> {
 
     async fn permit(&self, method: &str, url: &str) -> Result<Permitted, Failed> {
         let asked = EgressRequest { plugin: &self.spec.name, call: self.call, method, url };
-        let wait = Duration::from_millis(self.limits.http_connect_ms);
-        match tokio::time::timeout(wait, self.egress.authorize(asked)).await {
+        let wait = self.patience(self.limits.http_connect_ms);
+        match tokio::time::timeout(wait.time(), self.egress.authorize(asked)).await {
             Ok(permitted) => permitted.map_err(not_permitted),
-            Err(_) => Err(unreachable(
-                Error::DnsTimeout,
-                format!("its name was not resolved within {} ms", self.limits.http_connect_ms),
-            )),
+            Err(_) => Err(unreachable(Error::DnsTimeout, format!("its name was not resolved within {wait}"))),
         }
+    }
+
+    /// What the host adds to a request. Whoever gives a credential may be slow: that is not
+    /// the target's time, and nothing was sent.
+    async fn sign(&self, permitted: &Permitted, head: &Head, body: &Bytes) -> Result<Signature, Failed> {
+        let to_sign = ToSign {
+            method: head.method.as_str(),
+            authority: &permitted.authority,
+            path_and_query: &permitted.path_and_query,
+            body,
+        };
+        let wait = self.patience(self.limits.http_connect_ms);
+        let late = |_| {
+            let why = format!("the host had no credential for this target within {wait}; look at whoever gives it");
+            Err(EgressRefused::Later { after_ms: NO_CREDENTIAL_MS, why })
+        };
+        let signature = tokio::time::timeout(wait.time(), permitted.passage.sign(to_sign)).await;
+        signature.unwrap_or_else(late).map_err(not_permitted)
+    }
+
+    /// Whether there are other credentials after a 401, found in time.
+    async fn renewed(&self, permitted: &Permitted) -> bool {
+        let wait = self.patience(self.limits.http_connect_ms);
+        tokio::time::timeout(wait.time(), permitted.passage.renew()).await.unwrap_or(false)
     }
 
     /// One request with its credentials, and the whole answer, in its time. Whoever keeps
@@ -240,31 +320,38 @@ impl Exchange<'_> {
         body: &Bytes,
         options: &RequestOptions,
     ) -> Result<Answer, Failed> {
-        let allowed = self.limits.http_total_ms;
+        let signature = self.sign(permitted, head, body).await?;
+        let request = signed(permitted, head, body.clone(), &signature)?;
+
+        let allowed = self.patience(self.limits.http_total_ms);
+        let under_way = UnderWay { passage: &*permitted.passage, call_ends: self.call_ends, is_over: false };
         let exchange = async {
-            let to_sign = ToSign {
-                method: head.method.as_str(),
-                authority: &permitted.authority,
-                path_and_query: &permitted.path_and_query,
-                body,
-            };
-            let signature = permitted.passage.sign(to_sign).await.map_err(not_permitted)?;
-            let request = signed(permitted, head, body.clone(), &signature)?;
             let (response, open, place) = self.exchange(permitted, request, options).await?;
             let answer = self.answer(response, &signature, options).await?;
             self.connections.keep(place, open);
             Ok(answer)
         };
-        let ended = match tokio::time::timeout(Duration::from_millis(allowed), exchange).await {
-            Ok(ended) => ended,
-            Err(_) => Err(failed(Error::HttpResponseTimeout, format!("it was not over within {allowed} ms"))),
+        let late = || {
+            if self.note.is_unsent() {
+                return Err(unreachable(Error::ConnectionTimeout, format!("no connection within {allowed}")));
+            }
+            Err(failed(Error::HttpResponseTimeout, format!("it was not over within {allowed}")))
         };
-        match &ended {
-            Ok(answer) => permitted.passage.ended(Ended::Answered { status: answer.parts.status.as_u16() }),
-            Err(failed) if failed.by_target => permitted.passage.ended(Ended::Failed),
-            Err(_) => {}
-        }
+        let ended = tokio::time::timeout(allowed.time(), exchange).await.unwrap_or_else(|_| late());
+        under_way.ended(match &ended {
+            Ok(answer) => Some(Ended::Answered { status: answer.parts.status.as_u16() }),
+            Err(failed) => failed.by_target.then_some(Ended::Failed),
+        });
         ended
+    }
+
+    /// How long something may take: what its limit says, and no longer than the call, of which
+    /// the guest gets the end to make something of what it hears.
+    fn patience(&self, limit_ms: u64) -> Patience {
+        let left = self.call_ends.saturating_duration_since(Instant::now());
+        let ours = left.saturating_sub(left / GUESTS_PART);
+        let ours_ms = u64::try_from(ours.as_millis()).unwrap_or(u64::MAX);
+        Patience { ms: limit_ms.min(ours_ms), call_ms: (ours_ms < limit_ms).then_some(self.limits.wall_ms) }
     }
 
     /// `receive` answers without asking anybody; `poll`, `find` and `check` look
@@ -316,13 +403,18 @@ impl Exchange<'_> {
         let mut unsent = request;
         for place in permitted.places() {
             let Some(mut open) = self.connections.take(&place).await else { continue };
+            self.note.sending()?;
             match in_time(wait, open.send(unsent)).await? {
                 Ok(response) => return Ok((response, open, place)),
-                Err(Unanswered::Unsent(request)) => unsent = *request,
+                Err(Unanswered::Unsent(request)) => {
+                    self.note.outcome(RequestOutcome::Unsent);
+                    unsent = *request;
+                }
                 Err(Unanswered::Broken(error)) => return Err(broken(error)),
             }
         }
         let (mut open, place) = self.connect(permitted, options.connect_timeout).await?;
+        self.note.sending()?;
         match in_time(wait, open.send(unsent)).await? {
             Ok(response) => Ok((response, open, place)),
             Err(Unanswered::Unsent(_)) => {
@@ -512,35 +604,13 @@ fn scrub(headers: &mut HeaderMap, body: Bytes, signature: &Signature) -> Bytes {
     for name in &signature.reserved {
         headers.remove(name.as_str());
     }
-    let secrets = || signature.secrets.iter().filter(|secret| secret.len() >= SECRET_BYTES_MIN);
+    let secrets = Secrets::of(&signature.secrets);
     for value in headers.values_mut() {
-        if secrets().any(|secret| value.as_bytes().windows(secret.len()).any(|window| window == secret.as_slice())) {
+        if secrets.is_in(value.as_bytes()) {
             *value = HeaderValue::from_static("*");
         }
     }
-    let mut body = body;
-    for secret in secrets() {
-        if body.windows(secret.len()).any(|window| window == secret.as_slice()) {
-            body = masked(&body, secret);
-        }
-    }
-    body
-}
-
-/// The same bytes with stars where the secret stood.
-fn masked(body: &[u8], secret: &[u8]) -> Bytes {
-    let mut masked = BytesMut::with_capacity(body.len());
-    let mut rest = body;
-    while let Some((first, after)) = rest.split_first() {
-        if let Some(after) = rest.strip_prefix(secret) {
-            masked.extend(std::iter::repeat_n(b'*', secret.len()));
-            rest = after;
-        } else {
-            masked.extend_from_slice(&[*first]);
-            rest = after;
-        }
-    }
-    masked.freeze()
+    secrets.masked(&body).map_or(body, Bytes::from)
 }
 
 fn not_permitted(why: EgressRefused) -> Failed {
@@ -630,11 +700,29 @@ impl Note {
         self.change(|request| (request.outcome, request.duration_ms) = (outcome, duration_ms));
     }
 
+    /// From here on the target may see it. INVARIANT: a call whose record was taken already
+    /// sends nothing any more, since the record says so.
+    fn sending(&self) -> Result<(), Failed> {
+        let mut is_on_record = false;
+        self.change(|request| (is_on_record, request.outcome) = (true, RequestOutcome::Unfinished));
+        if is_on_record {
+            return Ok(());
+        }
+        Err(refused(Error::ConnectionTerminated, "its call is over".to_owned()))
+    }
+
+    /// Whether the target can have seen nothing of it.
+    fn is_unsent(&self) -> bool {
+        let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        let request = requests.get(self.index.load(Ordering::Relaxed));
+        request.is_some_and(|request| request.outcome == RequestOutcome::Unsent)
+    }
+
     /// The same request has another place from here on. False when there is none left.
     fn once_more(&self, allowed: u64) -> bool {
         let index = self.index.load(Ordering::Relaxed);
         let same = self.requests.lock().unwrap_or_else(PoisonError::into_inner).get(index).cloned();
-        let again = same.map(|request| RecordedRequest { outcome: RequestOutcome::Unfinished, ..request });
+        let again = same.map(|request| RecordedRequest { outcome: RequestOutcome::Unsent, ..request });
         let place = again.and_then(|again| push(&self.requests, again, allowed));
         place.map(|place| self.index.store(place, Ordering::Relaxed)).is_some()
     }
@@ -649,9 +737,63 @@ impl Note {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
+    #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
     use super::*;
+
+    /// Counts how requests ended.
+    #[derive(Default)]
+    struct Counted(Mutex<Vec<Ended>>);
+
+    #[async_trait::async_trait]
+    impl Passage for Counted {
+        async fn sign(&self, _: ToSign<'_>) -> Result<Signature, EgressRefused> {
+            Ok(Signature::default())
+        }
+
+        async fn renew(&self) -> bool {
+            false
+        }
+
+        fn ended(&self, ended: Ended) {
+            self.0.lock().unwrap().push(ended);
+        }
+    }
+
+    #[test]
+    fn a_request_that_the_end_of_its_call_cuts_off_is_a_failure_of_the_target_and_one_given_up_is_none() {
+        let counted = Counted::default();
+        let (past, future) = (Instant::now(), Instant::now() + Duration::from_secs(3_600));
+        let under_way = |call_ends| UnderWay { passage: &counted, call_ends, is_over: false };
+        drop(under_way(future));
+        assert!(counted.0.lock().unwrap().is_empty());
+        drop(under_way(past));
+        assert_eq!(*counted.0.lock().unwrap(), [Ended::Failed]);
+        under_way(past).ended(Some(Ended::Answered { status: 200 }));
+        under_way(past).ended(None);
+        assert_eq!(*counted.0.lock().unwrap(), [Ended::Failed, Ended::Answered { status: 200 }], "each once");
+    }
+
+    #[test]
+    fn a_request_whose_record_says_that_it_was_not_sent_is_not_sent_after_all() {
+        let requests = Requests::default();
+        let record = RecordedRequest {
+            method: "POST".to_owned(),
+            url: String::new(),
+            authority: None,
+            body: None,
+            body_bytes: 0,
+            duration_ms: 0,
+            outcome: RequestOutcome::Unsent,
+        };
+        let index = AtomicUsize::new(push(&requests, record, 1).unwrap());
+        let note = Note { requests: requests.clone(), index, since: Instant::now() };
+        assert!(note.is_unsent() && note.sending().is_ok() && !note.is_unsent());
+        note.outcome(RequestOutcome::Unsent);
+        let taken = std::mem::take(&mut *requests.lock().unwrap());
+        assert_eq!(taken[0].outcome, RequestOutcome::Unsent);
+        assert!(note.sending().is_err());
+    }
 
     #[test]
     fn a_recorded_url_keeps_the_port_and_drops_credentials_and_query() {

@@ -65,7 +65,13 @@ pub(crate) struct Record {
 }
 
 impl Border {
-    pub(crate) fn new(plugin: &Loaded, call: Call, context: &CallContext, seed: u64) -> Self {
+    pub(crate) fn new(
+        plugin: &Loaded,
+        call: Call,
+        context: &CallContext,
+        seed: u64,
+        call_ends: std::time::Instant,
+    ) -> Self {
         let spec = Arc::clone(&plugin.spec);
         let mut resources = ResourceTable::new();
         resources.set_max_capacity(to_usize(spec.limits.handles));
@@ -77,7 +83,7 @@ impl Border {
             resources,
             http,
             wasi: Wasi::new(&spec, seed, context.received_at.0),
-            sender: Sender::new(plugin, call, context.egress.clone()),
+            sender: Sender::new(plugin, call, context.egress.clone(), call_ends),
             context: context.clone(),
             call,
             spec,
@@ -230,6 +236,7 @@ impl Parts {
 /// How a request ended, as the transcript spells it.
 fn outcome_text(outcome: &RequestOutcome) -> String {
     match outcome {
+        RequestOutcome::Unsent => "unsent".to_owned(),
         RequestOutcome::Unfinished => "unfinished".to_owned(),
         RequestOutcome::Refused(why) => format!("refused:{why}"),
         RequestOutcome::Deferred { why, .. } => format!("deferred:{why}"),

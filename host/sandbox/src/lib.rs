@@ -39,6 +39,8 @@ mod wasi;
 
 mod egress;
 
+mod scrub;
+
 pub mod tls;
 
 mod connections;

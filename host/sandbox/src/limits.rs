@@ -357,14 +357,16 @@ limits! {
     http_header_bytes: "bytes", default 16 * KIB, max 64 * KIB, binds Connectors,
         stops "a million header fields, which live in the host and not in the guest; a target sends as many as it likes";
 
-    /// Milliseconds until a target's name is resolved, and again until a connection to
-    /// it stands, TLS included. Both together by default end before `wall_ms` does: a target
+    /// Milliseconds until a target's name is resolved, again until the host has a credential
+    /// for it, and again until a connection to it stands, TLS included; never beyond what is
+    /// left of `wall_ms`. Name and connection together by default end before it does: a target
     /// that is not there is then known to have seen nothing.
     http_connect_ms: "ms", default 2_000, max 60_000, binds Connectors,
         stops "a target that drops packets and uses up the whole call";
 
     /// Milliseconds of one request, from the end of its body to the end of the answer,
-    /// and before that to the end of its body.
+    /// and before that to the end of its body. No request lasts longer than its call: of what
+    /// is left of `wall_ms` when it begins, the last twentieth is the guest's.
     http_total_ms: "ms a request", default 30_000, max 300_000, binds Connectors,
         stops "an answer of which a byte comes now and then";
 

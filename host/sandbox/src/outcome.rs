@@ -159,6 +159,8 @@ pub struct RecordedRequest {
 /// How an HTTP request ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RequestOutcome {
+    /// The call ended before the host had begun to send it: the target has seen nothing.
+    Unsent,
     /// The call ended first. The target may or may not have seen the request.
     Unfinished,
     /// The host did not send it; one sentence.
@@ -188,6 +190,7 @@ impl RequestOutcome {
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
+            Self::Unsent => "unsent",
             Self::Unfinished => "unfinished",
             Self::Refused(_) => "refused",
             Self::Deferred { .. } => "deferred",

@@ -11,6 +11,7 @@ use portreeve_pipeline::egress::CredentialEntry;
 use portreeve_sandbox::{Call, RequestOutcome};
 use sha2::Sha256;
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 
 use super::connector::Border;
 use super::egress::Way;
@@ -193,15 +194,18 @@ async fn a_token_is_asked_for_once_kept_and_asked_for_again_after_a_401() {
     assert!(told.unwrap().starts_with("200"));
     assert_eq!((issued.load(Ordering::SeqCst), crossing.requests.len()), (2, 2));
 
-    // No longer wanted at all: once more, and the guest hears of it.
+    // No longer wanted at all: the guest hears of it, and only after a minute it is tried once more.
     *wanted.lock().unwrap() = "nothing".to_owned();
-    let (told, crossing) = border.act(Call::Deliver, &settings).await;
-    assert!(told.unwrap().starts_with("401"));
-    assert_eq!((issued.load(Ordering::SeqCst), crossing.requests.len()), (3, 2));
+    for (after_ms, tokens, requests) in [(0, 2, 1), (59_999, 2, 1), (60_000, 3, 2), (60_000, 3, 1)] {
+        way.clock.advance_to(crate::support::MORNING.plus_ms(after_ms));
+        let (told, crossing) = border.act(Call::Deliver, &settings).await;
+        assert!(told.unwrap().starts_with("401"));
+        assert_eq!((issued.load(Ordering::SeqCst), crossing.requests.len()), (tokens, requests), "{after_ms}");
+    }
 
     // Out of date: before it ends.
     *wanted.lock().unwrap() = "Bearer access-token-4".to_owned();
-    way.clock.advance_to(crate::support::MORNING.plus_ms(3_600_000 - 30_000));
+    way.clock.advance_to(crate::support::MORNING.plus_ms(60_000 + 3_600_000 - 30_000));
     assert!(post(&border, ("x-a", "b")).await.0.starts_with("200"));
     assert_eq!(issued.load(Ordering::SeqCst), 4);
     assert!(!format!("{:?}", seen.lock().unwrap()).contains(SECRET), "the client's secret is the token server's");
@@ -221,6 +225,106 @@ async fn a_credential_that_cannot_be_had_holds_the_request_back() {
     let RequestOutcome::Deferred { why, .. } = outcome else { panic!("{outcome:?}") };
     assert!(why.contains("the secret cannot be read from"), "{why}");
     assert!(seen.lock().unwrap().is_empty());
+}
+
+/// A token server that takes its time: it answers whenever it may, and counts who asked.
+async fn slow_login() -> (std::net::SocketAddr, Arc<AtomicUsize>, Arc<Notify>) {
+    let (asked, may_answer): (Arc<AtomicUsize>, Arc<Notify>) = Default::default();
+    let (count, waits) = (Arc::clone(&asked), Arc::clone(&may_answer));
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let login = listener.local_addr().unwrap();
+    let routes = axum::Router::new().fallback(move || {
+        count.fetch_add(1, Ordering::SeqCst);
+        let waits = Arc::clone(&waits);
+        async move {
+            waits.notified().await;
+            "{\"access_token\":\"access-token\",\"token_type\":\"Bearer\"}"
+        }
+    });
+    tokio::spawn(axum::serve(listener, routes).into_future());
+    (login, asked, may_answer)
+}
+
+fn tokens_of(login: std::net::SocketAddr) -> String {
+    format!("kind = \"oauth2\"\ntoken_url = \"http://{login}/\"\nclient_id = \"a\"\nsecret = {{ file = \"key\" }}\n")
+}
+
+#[tokio::test]
+async fn what_a_target_writes_in_another_way_is_hidden_as_well() {
+    let secret = "s3\"cret/Of-the+tests";
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("key"), secret).unwrap();
+    let forms = [
+        "s3\\\"cret\\/Of-the+tests",
+        "s3%22cret%2FOf-the%2Btests",
+        "czMiY3JldC9PZi10aGUrdGVzdHM=",
+        "YTpzMyJjcmV0L09mLXRoZSt0ZXN0cw",
+    ];
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let routes = axum::Router::new()
+        .fallback(move || std::future::ready(([("location", format!("/?a={}", forms[1]))], forms.join(" kept "))));
+    tokio::spawn(axum::serve(listener, routes).into_future());
+
+    let text = "kind = \"header\"\nname = \"x-api-key\"\nsecret = { file = \"key\" }";
+    let way = Way { credential: Some(entry(text)), ..Way::granted("") };
+    let border = border(&way, address, folder.path()).await;
+    let (told, _) = post(&border, ("x-a", "b")).await;
+    assert!(told.starts_with("200") && told.matches(" kept ").count() == 3, "{told}");
+    for form in forms {
+        assert!(!told.contains(form), "{form} in {told}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_server_that_is_slow_holds_requests_back_and_what_it_says_is_there_for_the_next() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("key"), SECRET).unwrap();
+    let (login, asked, may_answer) = slow_login().await;
+    let way = Way { credential: Some(entry(&tokens_of(login))), ..Way::granted("breaker_failures = 1") };
+    let (address, seen) = target(|_| 200).await;
+    let mut border = Border::new(r#"{"http_connect_ms": 300}"#).await;
+    border.target.address = address;
+    way.open(&mut border, &format!("http://{address}"), folder.path());
+    for _ in 0..2 {
+        // The second time as well: it is nobody's failure that the breaker would count.
+        let (told, outcome) = post(&border, ("x-a", "b")).await;
+        let RequestOutcome::Deferred { why, .. } = outcome else { panic!("{outcome:?}") };
+        assert!(why.contains("no credential for this target within 300 ms"), "{why}");
+        assert!(told.contains("ConnectionLimitReached"), "known not to be sent: {told}");
+    }
+    assert!(seen.lock().unwrap().is_empty());
+
+    may_answer.notify_one();
+    assert!(post(&border, ("x-a", "b")).await.0.starts_with("200"));
+    assert_eq!(asked.load(Ordering::SeqCst), 1, "nobody's giving up ended the question");
+}
+
+#[tokio::test]
+async fn a_delivery_without_a_credential_in_time_is_tried_again_without_a_doubt() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("key"), SECRET).unwrap();
+    let (login, _, may_answer) = slow_login().await;
+    let file = format!("file = \"{}\"", folder.path().join("key").display());
+    let credential = format!("\n[target.credential]\n{}", tokens_of(login).replace("file = \"key\"", &file));
+    // The call has less time than the host gives a token server.
+    let host = Setup::demo()
+        .replace("portreeve.toml", "wall_ms = 45000", "wall_ms = 5000")
+        .append("portreeve.toml", &credential)
+        .start()
+        .await;
+    host.decide_orders(&[PurchaseOrder::clean("PO-1")]).await;
+    host.deliver_due().await;
+    assert_eq!(host.order("PO-1").await.deliveries[0].state, "pending");
+    let leaves = serde_json::to_string(&host.leaves().await).unwrap();
+    assert!(leaves.contains("\"failure\":\"deferred\"") && !leaves.contains("\"outcome\":\"unknown\""), "{leaves}");
+
+    may_answer.notify_one();
+    host.deliver_all().await;
+    assert_eq!(host.order("PO-1").await.deliveries[0].state, "delivered");
+    let leaves = serde_json::to_string(&host.leaves().await).unwrap();
+    assert!(!leaves.contains("\"method\":\"get\""), "sent again without being looked up: {leaves}");
+    host.verify().await.unwrap();
 }
 
 #[tokio::test]

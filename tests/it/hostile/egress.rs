@@ -430,6 +430,22 @@ async fn a_target_that_fails_is_left_alone_until_one_request_has_tried_it() {
 }
 
 #[tokio::test]
+async fn a_target_that_is_silent_for_longer_than_the_call_is_left_alone_as_any_other_that_fails() {
+    // Its own limit is far beyond the call's.
+    let mut border = Border::new(r#"{"wall_ms": 2000, "http_total_ms": 30000}"#).await;
+    border.target.address = raw(LONG, Body::Silence).await;
+    let way = Way::granted("breaker_failures = 1");
+    let origin = format!("http://{}", border.target.address);
+    way.open(&mut border, &origin, Path::new("."));
+    let (told, outcome) = border.send(Call::Find, &[("method", "GET")]).await;
+    assert!(failed(&outcome).contains("was left of the 2000 ms (`wall_ms`)"), "{outcome:?}");
+    assert!(told.contains("HttpResponseTimeout"), "the guest hears of it: {told}");
+    let (_, outcome) = border.send(Call::Find, &[("method", "GET")]).await;
+    let RequestOutcome::Deferred { why, .. } = outcome else { panic!("{outcome:?}") };
+    assert!(why.contains("failed 1 times in a row"), "{why}");
+}
+
+#[tokio::test]
 async fn a_delivery_that_the_host_held_back_is_tried_again_and_never_dead() {
     // Its connector makes a permanent failure of everything.
     let host = Setup::demo()

@@ -38,9 +38,9 @@ use portreeve_model::Instant;
 use portreeve_sandbox::{ClientTls, EgressRefused, OwnRequest, Signature, ToSign, own};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
-use tokio::sync::Mutex;
 
 use super::destination::{Asked, Destination};
+use super::kept::Keeper;
 use super::resolver::Resolver;
 use super::secret::{Secret, SecretError, SecretSource};
 
@@ -199,13 +199,8 @@ pub(super) struct Credential {
     /// Of the target, for the token server as well.
     tls: Option<ClientTls>,
     resolver: Arc<dyn Resolver>,
-    /// What was expensive to get. Held while it is got, so that a hundred deliveries ask once.
-    kept: Mutex<Option<Kept>>,
-}
-
-struct Kept {
-    secret: Secret,
-    until: Instant,
+    /// What was expensive to get.
+    kept: Arc<Keeper>,
 }
 
 impl Credential {
@@ -220,12 +215,12 @@ impl Credential {
         if !matches!(entry, CredentialEntry::Hmac { .. }) {
             secret.text()?;
         }
-        Ok(Self { entry, base, tls, resolver, kept: Mutex::new(None) })
+        Ok(Self { entry, base, tls, resolver, kept: Arc::default() })
     }
 
     /// What goes with a request, and the secret that it was made with.
     pub(super) async fn sign(
-        &self,
+        self: &Arc<Self>,
         request: ToSign<'_>,
         now: Instant,
     ) -> Result<(Signature, Option<Secret>), EgressRefused> {
@@ -241,20 +236,15 @@ impl Credential {
             headers: vec![(self.entry.header().to_owned(), value)],
             reserved,
             secrets,
-            renewable: self.entry.secret().may_change() || matches!(self.entry, CredentialEntry::Oauth2 { .. }),
+            renewable: self.entry.secret().may_change() || self.is_token(),
         };
         Ok((signature, Some(secret)))
     }
 
-    /// Whether there is another secret than the one that was refused.
-    pub(super) async fn renew(&self, refused: &Secret, now: Instant) -> bool {
-        {
-            let mut kept = self.kept.lock().await;
-            // Somebody else may have been faster.
-            if kept.as_ref().is_some_and(|kept| kept.secret == *refused) {
-                *kept = None;
-            }
-        }
+    /// Whether there is another secret than the one that was refused. What is expensive to get
+    /// is asked for again once in a while only.
+    pub(super) async fn renew(self: &Arc<Self>, refused: &Secret, now: Instant) -> bool {
+        self.kept.refused(refused, now);
         match self.current(now).await {
             Ok(secret) => secret != *refused,
             Err(why) => {
@@ -265,19 +255,22 @@ impl Credential {
     }
 
     /// The secret or token as it is now.
-    async fn current(&self, now: Instant) -> Result<Secret, String> {
-        let is_token = matches!(self.entry, CredentialEntry::Oauth2 { .. });
-        if !is_token && !self.entry.secret().is_slow() {
+    async fn current(self: &Arc<Self>, now: Instant) -> Result<Secret, String> {
+        if !self.is_token() && !self.entry.secret().is_slow() {
             return self.read().await;
         }
-        let mut kept = self.kept.lock().await;
-        if let Some(kept) = kept.as_ref().filter(|kept| now < kept.until) {
-            return Ok(kept.secret.clone());
-        }
+        let credential = Arc::clone(self);
+        self.kept.current(now, || async move { credential.ask().await }).await
+    }
+
+    fn is_token(&self) -> bool {
+        matches!(self.entry, CredentialEntry::Oauth2 { .. })
+    }
+
+    /// Asks whoever gives it, and for how long it is kept.
+    async fn ask(&self) -> Result<(Secret, i64), String> {
         let secret = self.read().await?;
-        let (secret, kept_ms) = if is_token { self.token(&secret).await? } else { (secret, COMMAND_KEPT_MS) };
-        *kept = Some(Kept { secret: secret.clone(), until: now.plus_ms(kept_ms) });
-        Ok(secret)
+        if self.is_token() { self.token(&secret).await } else { Ok((secret, COMMAND_KEPT_MS)) }
     }
 
     async fn read(&self) -> Result<Secret, String> {
