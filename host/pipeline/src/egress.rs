@@ -12,6 +12,7 @@
 mod address;
 mod credential;
 mod destination;
+mod oauth1;
 mod pace;
 mod resolver;
 mod secret;
@@ -37,6 +38,7 @@ use crate::metrics::EgressMetrics;
 
 pub use credential::{CredentialEntry, Encoding};
 pub use destination::{Destination, Origin, Refused};
+pub use oauth1::Oauth1Entry;
 pub use pace::plugin_requests_per_second_default;
 pub use resolver::{Resolver, SystemResolver};
 pub use secret::{SecretError, SecretSource};
@@ -113,7 +115,9 @@ impl Outbound {
     ) -> Result<Self, UnusableCredential> {
         let mut ways = BTreeMap::new();
         for (id, WayTo { origin, tls, credential }) in targets {
-            let open = |entry| Credential::open(entry, PathBuf::from(base), tls.clone(), Arc::clone(&resolver));
+            let open = |entry| {
+                Credential::open(entry, origin.clone(), PathBuf::from(base), tls.clone(), Arc::clone(&resolver))
+            };
             let credential = credential.map(open).transpose();
             let credential = credential.map_err(|source| UnusableCredential { target: id.clone(), source })?;
             ways.insert(id, Way { origin, tls, credential: credential.map(Arc::new) });

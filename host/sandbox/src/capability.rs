@@ -184,6 +184,8 @@ pub struct ToSign<'a> {
     pub authority: &'a str,
     /// As it is sent.
     pub path_and_query: &'a str,
+    /// As it is sent, where it says one.
+    pub content_type: Option<&'a str>,
     /// As it is sent.
     pub body: &'a [u8],
 }

@@ -246,6 +246,7 @@ impl Exchange<'_> {
                 method: head.method.as_str(),
                 authority: &permitted.authority,
                 path_and_query: &permitted.path_and_query,
+                content_type: head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()),
                 body,
             };
             let signature = permitted.passage.sign(to_sign).await.map_err(not_permitted)?;

@@ -20,6 +20,14 @@
 //! header = "x-signature"
 //! prefix = "sha256="
 //! secret = { file = "erp.key" }
+//!
+//! kind = "oauth1"                         # OAuth 1.0a with one leg, RFC 5849
+//! consumer_key = "portreeve"
+//! consumer_secret = { file = "consumer.key" }
+//! token = "orders"
+//! token_secret = { file = "token.key" }
+//! realm = "1234567_SB1"                   # without it none is said
+//! signature_method = "hmac-sha256"        # or "hmac-sha1"; this is the default
 //! ```
 //!
 //! It is added to requests for the target's own origin and granted methods, over
@@ -27,7 +35,7 @@
 //! read or the token asked for once more; if that gives another one, the request goes out
 //! a second time.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -40,7 +48,8 @@ use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use tokio::sync::Mutex;
 
-use super::destination::{Asked, Destination};
+use super::destination::{Asked, Destination, Origin};
+use super::oauth1::{Oauth1Entry, Signed, Stamp};
 use super::resolver::Resolver;
 use super::secret::{Secret, SecretError, SecretSource};
 
@@ -116,6 +125,8 @@ pub enum CredentialEntry {
         #[serde(default)]
         methods: Vec<String>,
     },
+    /// OAuth 1.0a with one leg, RFC 5849.
+    Oauth1(Oauth1Entry),
 }
 
 /// How bytes are written in a header.
@@ -130,12 +141,24 @@ pub enum Encoding {
 }
 
 impl CredentialEntry {
-    fn secret(&self) -> &SecretSource {
+    fn sources(&self) -> Vec<&SecretSource> {
         match self {
             Self::Header { secret, .. }
             | Self::Basic { secret, .. }
             | Self::Oauth2 { secret, .. }
-            | Self::Hmac { secret, .. } => secret,
+            | Self::Hmac { secret, .. } => vec![secret],
+            Self::Oauth1(entry) => entry.sources().into(),
+        }
+    }
+
+    /// Reads what it proves itself with. Blocks.
+    fn read(&self, base: &Path) -> Result<Secret, SecretError> {
+        match self {
+            Self::Header { secret, .. }
+            | Self::Basic { secret, .. }
+            | Self::Oauth2 { secret, .. }
+            | Self::Hmac { secret, .. } => secret.read(base),
+            Self::Oauth1(entry) => entry.key(base),
         }
     }
 
@@ -145,6 +168,7 @@ impl CredentialEntry {
             | Self::Basic { methods, .. }
             | Self::Oauth2 { methods, .. }
             | Self::Hmac { methods, .. } => methods,
+            Self::Oauth1(entry) => &entry.methods,
         }
     }
 
@@ -152,7 +176,7 @@ impl CredentialEntry {
     fn header(&self) -> &str {
         match self {
             Self::Header { name, .. } | Self::Hmac { header: name, .. } => name,
-            Self::Basic { .. } | Self::Oauth2 { .. } => "authorization",
+            Self::Basic { .. } | Self::Oauth2 { .. } | Self::Oauth1(_) => "authorization",
         }
     }
 
@@ -187,6 +211,9 @@ impl CredentialEntry {
                 Err(refused) => problems.push(format!("`token_url`: {refused}")),
             }
         }
+        if let Self::Oauth1(entry) = self {
+            problems.extend(entry.problems());
+        }
         problems
     }
 }
@@ -194,6 +221,8 @@ impl CredentialEntry {
 /// A credential at work.
 pub(super) struct Credential {
     entry: CredentialEntry,
+    /// Of the target.
+    origin: Origin,
     /// Where relative paths begin.
     base: PathBuf,
     /// Of the target, for the token server as well.
@@ -212,15 +241,16 @@ impl Credential {
     /// Reads its secret once: what no host can read must not become active.
     pub(super) fn open(
         entry: CredentialEntry,
+        origin: Origin,
         base: PathBuf,
         tls: Option<ClientTls>,
         resolver: Arc<dyn Resolver>,
     ) -> Result<Self, SecretError> {
-        let secret = entry.secret().read(&base)?;
+        let secret = entry.read(&base)?;
         if !matches!(entry, CredentialEntry::Hmac { .. }) {
             secret.text()?;
         }
-        Ok(Self { entry, base, tls, resolver, kept: Mutex::new(None) })
+        Ok(Self { entry, origin, base, tls, resolver, kept: Mutex::new(None) })
     }
 
     /// What goes with a request, and the secret that it was made with.
@@ -235,13 +265,13 @@ impl Credential {
             return Ok((Signature { reserved, ..Signature::default() }, None));
         }
         let secret = self.current(now).await.map_err(later)?;
-        let value = self.value(&secret, request.body).map_err(|error| later(error.to_string()))?;
-        let secrets = vec![secret.bytes().to_vec(), value.clone().into_bytes(), last_word(&value)];
+        let (value, secrets) = self.value(&secret, request, now)?;
         let signature = Signature {
             headers: vec![(self.entry.header().to_owned(), value)],
             reserved,
             secrets,
-            renewable: self.entry.secret().may_change() || matches!(self.entry, CredentialEntry::Oauth2 { .. }),
+            renewable: self.entry.sources().iter().any(|source| source.may_change())
+                || matches!(self.entry, CredentialEntry::Oauth2 { .. }),
         };
         Ok((signature, Some(secret)))
     }
@@ -267,7 +297,7 @@ impl Credential {
     /// The secret or token as it is now.
     async fn current(&self, now: Instant) -> Result<Secret, String> {
         let is_token = matches!(self.entry, CredentialEntry::Oauth2 { .. });
-        if !is_token && !self.entry.secret().is_slow() {
+        if !is_token && !self.entry.sources().iter().any(|source| source.is_slow()) {
             return self.read().await;
         }
         let mut kept = self.kept.lock().await;
@@ -281,22 +311,33 @@ impl Credential {
     }
 
     async fn read(&self) -> Result<Secret, String> {
-        let (source, base) = (self.entry.secret().clone(), self.base.clone());
-        let read = tokio::task::spawn_blocking(move || source.read(&base)).await;
+        let (entry, base) = (self.entry.clone(), self.base.clone());
+        let read = tokio::task::spawn_blocking(move || entry.read(&base)).await;
         read.map_err(|_| "the secret was not read".to_owned())?.map_err(|error| error.to_string())
     }
 
-    fn value(&self, secret: &Secret, body: &[u8]) -> Result<String, SecretError> {
-        Ok(match &self.entry {
-            CredentialEntry::Header { prefix, .. } => format!("{prefix}{}", secret.text()?),
-            CredentialEntry::Basic { user, .. } => {
-                format!("Basic {}", STANDARD.encode(format!("{user}:{}", secret.text()?)))
+    /// The header's value, and what of it must not come back.
+    fn value(
+        &self,
+        secret: &Secret,
+        request: ToSign<'_>,
+        now: Instant,
+    ) -> Result<(String, Vec<Vec<u8>>), EgressRefused> {
+        let unusable = |error: SecretError| later(error.to_string());
+        let text = || secret.text().map_err(unusable);
+        let value = match &self.entry {
+            CredentialEntry::Header { prefix, .. } => format!("{prefix}{}", text()?),
+            CredentialEntry::Basic { user, .. } => format!("Basic {}", STANDARD.encode(format!("{user}:{}", text()?))),
+            CredentialEntry::Oauth2 { .. } => format!("Bearer {}", text()?),
+            CredentialEntry::Oauth1(entry) => {
+                let stamp = Stamp::new(now).map_err(later)?;
+                let Signed { header, secrets } = entry.sign(&self.origin, request, secret, &stamp)?;
+                return Ok((header, secrets));
             }
-            CredentialEntry::Oauth2 { .. } => format!("Bearer {}", secret.text()?),
             CredentialEntry::Hmac { prefix, encoding, .. } => {
                 let mut mac = Hmac::<Sha256>::new_from_slice(secret.bytes())
-                    .map_err(|_| SecretError::Length { found: secret.bytes().len() })?;
-                mac.update(body);
+                    .map_err(|_| unusable(SecretError::Length { found: secret.bytes().len() }))?;
+                mac.update(request.body);
                 let mac = mac.finalize().into_bytes();
                 let written = match encoding {
                     Encoding::Hex => hex::encode(mac),
@@ -304,7 +345,9 @@ impl Credential {
                 };
                 format!("{prefix}{written}")
             }
-        })
+        };
+        let secrets = vec![secret.bytes().to_vec(), value.clone().into_bytes(), last_word(&value)];
+        Ok((value, secrets))
     }
 
     /// Asks the token server. What it says when it refuses is not repeated: it may
@@ -415,6 +458,8 @@ mod tests {
             r#"{"kind": "basic", "user": "a", "secret": {"vault": "f"}}"#,
             r#"{"kind": "basic", "user": "a"}"#,
             r#"{"kind": "digest", "user": "a", "secret": {"file": "f"}}"#,
+            r#"{"kind": "oauth1", "consumer_key": "a", "consumer_secret": {"file": "f"}, "token": "b"}"#,
+            r#"{"kind": "oauth1", "consumer_key": "a", "consumer_secret": {"file": "f"}, "token": "b", "token_secret": {"file": "f"}, "scope": "x"}"#,
         ] {
             read(text).unwrap_err();
         }
