@@ -21,6 +21,7 @@ mod artifact;
 mod data;
 
 mod credential;
+mod csrf;
 
 mod egress;
 

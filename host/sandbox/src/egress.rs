@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri, header};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use portreeve_model::id::Digest;
@@ -195,7 +195,7 @@ struct Head {
 struct Answer {
     parts: http::response::Parts,
     body: Bytes,
-    /// A 401, where other credentials might do.
+    /// A refusal, where other credentials might do.
     renewable: bool,
 }
 
@@ -208,9 +208,9 @@ impl Exchange<'_> {
         let (head, body) = self.complete(request).await?;
 
         let mut answer = self.send(&permitted, &head, &body, &options).await;
-        // What was answered with a 401 was not carried out; it is another request on record.
-        if answer.as_ref().is_ok_and(|answer| answer.renewable)
-            && permitted.passage.renew().await
+        // What was refused like this was not carried out; it is another request on record.
+        if let Ok(Answer { parts, renewable: true, .. }) = &answer
+            && permitted.passage.renew(parts.status.as_u16()).await
             && self.note.once_more(self.limits.http_requests)
         {
             answer = self.send(&permitted, &head, &body, &options).await;
@@ -382,13 +382,13 @@ impl Exchange<'_> {
             Stopped::Late => failed(Error::ConnectionReadTimeout, "the answer came to a standstill".to_owned()),
             Stopped::Beyond(beyond) => too_large(beyond),
         })?;
+        let renewable = signature.is_renewable(parts.status, &parts.headers);
         let body = scrub(&mut parts.headers, body, signature);
         self.note.outcome(RequestOutcome::Answered {
             status: parts.status.as_u16(),
             body: Digest::of(&body),
             body_bytes: to_u64(body.len()),
         });
-        let renewable = signature.renewable && parts.status == StatusCode::UNAUTHORIZED;
         Ok(Answer { parts, body, renewable })
     }
 }

@@ -9,6 +9,9 @@
 //! kind = "basic"
 //! user = "portreeve"
 //! secret = { env = "ERP_PASSWORD" }
+//! csrf = { path = "/sap/opu/odata/sap/API_SALES_ORDER_SRV/", method = "HEAD" }
+//!                                         # a session with a CSRF token for whatever is no GET
+//!                                         # or HEAD; also of `header`; without `method` GET
 //!
 //! kind = "oauth2"                         # client credentials, RFC 6749 4.4
 //! token_url = "https://login.example/oauth2/token"
@@ -48,6 +51,7 @@ use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use tokio::sync::Mutex;
 
+use super::csrf::{Csrf, CsrfEntry};
 use super::destination::{Asked, Destination, Origin};
 use super::oauth1::{Oauth1Entry, Signed, Stamp};
 use super::resolver::Resolver;
@@ -78,6 +82,8 @@ pub enum CredentialEntry {
         prefix: String,
         /// The rest.
         secret: SecretSource,
+        /// Where a session begins, for a target that wants one before it is changed.
+        csrf: Option<CsrfEntry>,
         /// Methods that it goes with; empty means all.
         #[serde(default)]
         methods: Vec<String>,
@@ -88,6 +94,8 @@ pub enum CredentialEntry {
         user: String,
         /// The password.
         secret: SecretSource,
+        /// Where a session begins, for a target that wants one before it is changed.
+        csrf: Option<CsrfEntry>,
         /// Methods that it goes with; empty means all.
         #[serde(default)]
         methods: Vec<String>,
@@ -172,6 +180,13 @@ impl CredentialEntry {
         }
     }
 
+    fn csrf(&self) -> Option<&CsrfEntry> {
+        match self {
+            Self::Header { csrf, .. } | Self::Basic { csrf, .. } => csrf.as_ref(),
+            Self::Oauth2 { .. } | Self::Hmac { .. } | Self::Oauth1(_) => None,
+        }
+    }
+
     /// The header that it stands in.
     fn header(&self) -> &str {
         match self {
@@ -211,6 +226,7 @@ impl CredentialEntry {
                 Err(refused) => problems.push(format!("`token_url`: {refused}")),
             }
         }
+        problems.extend(self.csrf().into_iter().flat_map(|csrf| csrf.problems(self.header(), self.methods())));
         if let Self::Oauth1(entry) = self {
             problems.extend(entry.problems());
         }
@@ -221,6 +237,8 @@ impl CredentialEntry {
 /// A credential at work.
 pub(super) struct Credential {
     entry: CredentialEntry,
+    /// The session that goes with it.
+    pub(super) csrf: Option<Csrf>,
     /// Of the target.
     origin: Origin,
     /// Where relative paths begin.
@@ -250,7 +268,8 @@ impl Credential {
         if !matches!(entry, CredentialEntry::Hmac { .. }) {
             secret.text()?;
         }
-        Ok(Self { entry, origin, base, tls, resolver, kept: Mutex::new(None) })
+        let csrf = entry.csrf().cloned().map(Csrf::new);
+        Ok(Self { entry, csrf, origin, base, tls, resolver, kept: Mutex::new(None) })
     }
 
     /// What goes with a request, and the secret that it was made with.
@@ -270,6 +289,7 @@ impl Credential {
             headers: vec![(self.entry.header().to_owned(), value)],
             reserved,
             secrets,
+            has_session: false,
             renewable: self.entry.sources().iter().any(|source| source.may_change())
                 || matches!(self.entry, CredentialEntry::Oauth2 { .. }),
         };
@@ -458,6 +478,8 @@ mod tests {
             r#"{"kind": "basic", "user": "a", "secret": {"vault": "f"}}"#,
             r#"{"kind": "basic", "user": "a"}"#,
             r#"{"kind": "digest", "user": "a", "secret": {"file": "f"}}"#,
+            r#"{"kind": "basic", "user": "a", "secret": {"file": "f"}, "csrf": {"path": "/", "header": "x"}}"#,
+            r#"{"kind": "hmac", "header": "x", "secret": {"file": "f"}, "csrf": {"path": "/"}}"#,
             r#"{"kind": "oauth1", "consumer_key": "a", "consumer_secret": {"file": "f"}, "token": "b"}"#,
             r#"{"kind": "oauth1", "consumer_key": "a", "consumer_secret": {"file": "f"}, "token": "b", "token_secret": {"file": "f"}, "scope": "x"}"#,
         ] {
@@ -483,6 +505,12 @@ mod tests {
             (r#"{"kind": "header", "name": "x y", "secret": {"file": "f"}}"#, "no header"),
             (r#"{"kind": "hmac", "header": "", "secret": {"file": "f"}}"#, "no header"),
             (r#"{"kind": "basic", "user": "a:b", "secret": {"file": "f"}}"#, "colon"),
+            (r#"{"kind": "basic", "user": "a", "secret": {"file": "f"}, "csrf": {"path": "sap"}}"#, "`path` of `csrf`"),
+            (
+                r#"{"kind": "basic", "user": "a", "secret": {"file": "f"}, "methods": ["GET"], "csrf": {"path": "/"}}"#,
+                "no effect",
+            ),
+            (r#"{"kind": "header", "name": "Cookie", "secret": {"file": "f"}, "csrf": {"path": "/"}}"#, "two headers"),
             (r#"{"kind": "oauth2", "token_url": "login", "client_id": "a", "secret": {"file": "f"}}"#, "token_url"),
             (
                 r#"{"kind": "oauth2", "token_url": "https://a:b@c/", "client_id": "a", "secret": {"file": "f"}}"#,
