@@ -20,6 +20,7 @@ mod limits;
 mod artifact;
 mod data;
 
+mod client_certificate;
 mod credential;
 mod csrf;
 

@@ -31,7 +31,7 @@ use crate::connections::{Connections, Open, Place, Unanswered, Unopened};
 use crate::limits::{HTTP_CHUNK_BYTES_MAX, Limits, URL_BYTES_MAX, to_u64};
 use crate::outcome::{Call, RecordedRequest, RequestOutcome};
 use crate::plugin::{Loaded, PluginSpec};
-use crate::tls::NotProven;
+use crate::tls::{NotProven, unwelcome_in};
 
 /// Headers by which some servers take a request for another one than it says: the
 /// method and the path that were checked would not be those that count.
@@ -591,6 +591,9 @@ fn failed(error: Error, why: String) -> Failed {
 }
 
 fn broken(error: hyper::Error) -> Failed {
+    if let Some(why) = unwelcome_in(&error) {
+        return unreachable(Error::ConnectionRefused, why);
+    }
     let why = format!("the exchange broke off: {error}");
     if error.is_parse() {
         return failed(Error::HttpProtocolError, why);
