@@ -20,7 +20,9 @@ mod limits;
 mod artifact;
 mod data;
 
+mod client_certificate;
 mod credential;
+mod csrf;
 
 mod egress;
 

@@ -11,8 +11,10 @@
 
 mod address;
 mod credential;
+mod csrf;
 mod destination;
 mod kept;
+mod oauth1;
 mod pace;
 mod resolver;
 mod secret;
@@ -30,6 +32,7 @@ use portreeve_sandbox::{
 };
 
 use self::credential::Credential;
+use self::csrf::{Checked, NoSession, Session};
 use self::destination::Asked;
 use self::pace::{Breaker, Bucket, Turn};
 use self::resolver::TooMany;
@@ -38,7 +41,9 @@ use crate::Clock;
 use crate::metrics::EgressMetrics;
 
 pub use credential::{CredentialEntry, Encoding};
+pub use csrf::CsrfEntry;
 pub use destination::{Destination, Origin, Refused};
+pub use oauth1::Oauth1Entry;
 pub use pace::plugin_requests_per_second_default;
 pub use resolver::{Resolver, SystemResolver};
 pub use secret::{SecretError, SecretSource};
@@ -115,7 +120,9 @@ impl Outbound {
     ) -> Result<Self, UnusableCredential> {
         let mut ways = BTreeMap::new();
         for (id, WayTo { origin, tls, credential }) in targets {
-            let open = |entry| Credential::open(entry, PathBuf::from(base), tls.clone(), Arc::clone(&resolver));
+            let open = |entry| {
+                Credential::open(entry, origin.clone(), PathBuf::from(base), tls.clone(), Arc::clone(&resolver))
+            };
             let credential = credential.map(open).transpose();
             let credential = credential.map_err(|source| UnusableCredential { target: id.clone(), source })?;
             ways.insert(id, Way { origin, tls, credential: credential.map(Arc::new) });
@@ -196,13 +203,14 @@ impl ToTarget {
         let there = there.map_err(denied)?;
         let turn = out.enter(plugin, allowance, there)?;
         // From here on a probe is given back, whatever happens.
-        let passage = Crossing {
+        let mut passage = Crossing {
             out: Arc::clone(out),
             plugin: plugin.clone(),
             there: there.clone(),
             turn,
+            checked: Checked::default(),
             credential: way.credential.clone(),
-            used: Mutex::new(None),
+            used: Mutex::default(),
             is_over: Mutex::new(false),
         };
 
@@ -213,13 +221,9 @@ impl ToTarget {
             (true, Some(tls)) => Some((tls.clone(), asked.origin.host_text())),
             (true, None) => return Err(nowhere()),
         };
-        Ok(Permitted {
-            addresses,
-            authority: asked.origin.authority(),
-            path_and_query: asked.path_and_query,
-            tls,
-            passage: Box::new(passage),
-        })
+        let authority = asked.origin.authority();
+        passage.checked = Checked { addresses: addresses.clone(), tls: tls.clone(), authority: authority.clone() };
+        Ok(Permitted { addresses, authority, path_and_query: asked.path_and_query, tls, passage: Box::new(passage) })
     }
 }
 
@@ -251,15 +255,23 @@ fn denied(refused: Refused) -> EgressRefused {
     }
 }
 
+/// What a request was signed with last.
+#[derive(Clone, Default)]
+struct Used {
+    secret: Option<Secret>,
+    session: Option<Arc<Session>>,
+}
+
 /// One request that was let through.
 struct Crossing {
     out: Arc<Outbound>,
     plugin: PluginName,
     there: Destination,
     turn: Turn,
+    /// Where it goes, for a session that has to be begun there first.
+    checked: Checked,
     credential: Option<Arc<Credential>>,
-    /// The secret that it was signed with last.
-    used: Mutex<Option<Secret>>,
+    used: Mutex<Used>,
     is_over: Mutex<bool>,
 }
 
@@ -271,15 +283,32 @@ impl Passage for Crossing {
             let reserved = vec!["authorization".to_owned()];
             return Ok(Signature { reserved, ..Signature::default() });
         };
-        let (signature, secret) = credential.sign(request, self.out.clock.now()).await?;
-        *self.used.lock().unwrap_or_else(PoisonError::into_inner) = secret;
+        let now = self.out.clock.now();
+        let (mut signature, mut secret) = credential.sign(request, now).await?;
+        let mut session = self.join(credential, request.method, &mut signature).await;
+        // Where a session begins, a secret that ran out is found out before the request is.
+        if let (Err(none), Some(refused)) = (&session, &secret)
+            && none.is_unauthorized()
+            && credential.renew(refused, now).await
+        {
+            (signature, secret) = credential.sign(request, now).await?;
+            session = self.join(credential, request.method, &mut signature).await;
+        }
+        let session = session.map_err(|none| {
+            // It is the target that was asked, and nothing else will be sent.
+            self.ended(none.ended);
+            EgressRefused::from(none)
+        })?;
+        *self.used.lock().unwrap_or_else(PoisonError::into_inner) = Used { secret, session };
         Ok(signature)
     }
 
-    async fn renew(&self) -> bool {
+    async fn renew(&self, status: u16) -> bool {
         let used = self.used.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        match (&self.credential, used) {
-            (Some(credential), Some(used)) => credential.renew(&used, self.out.clock.now()).await,
+        let Some(credential) = &self.credential else { return false };
+        match (status, used, &credential.csrf) {
+            (401, Used { secret: Some(secret), .. }, _) => credential.renew(&secret, self.out.clock.now()).await,
+            (403, Used { session: Some(session), .. }, Some(csrf)) => csrf.renew(&self.checked, &session).await,
             _ => false,
         }
     }
@@ -296,6 +325,21 @@ impl Passage for Crossing {
         });
         *self.is_over.lock().unwrap_or_else(PoisonError::into_inner) = true;
         self.out.metrics.ended(&self.plugin, &there.origin, ended, open);
+    }
+}
+
+impl Crossing {
+    /// Adds the session, where the target has any.
+    async fn join(
+        &self,
+        credential: &Credential,
+        method: &str,
+        signature: &mut Signature,
+    ) -> Result<Option<Arc<Session>>, NoSession> {
+        match &credential.csrf {
+            Some(csrf) => csrf.join(&self.checked, method, signature).await,
+            None => Ok(None),
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use http::{HeaderMap, StatusCode};
 use portreeve_model::id::{Digest, PluginName};
 use portreeve_model::reference::Row;
 use portreeve_model::value::Instant;
@@ -184,6 +185,8 @@ pub struct ToSign<'a> {
     pub authority: &'a str,
     /// As it is sent.
     pub path_and_query: &'a str,
+    /// As it is sent, where it says one.
+    pub content_type: Option<&'a str>,
     /// As it is sent.
     pub body: &'a [u8],
 }
@@ -200,6 +203,22 @@ pub struct Signature {
     /// Whether a 401 may mean that a credential ran out: the request is then signed and
     /// sent once more.
     pub renewable: bool,
+    /// Whether it goes within a session with a CSRF token: a 403 that asks for a token means
+    /// that the session is over, and is renewed as well.
+    pub has_session: bool,
+}
+
+impl Signature {
+    /// Whether other credentials might do where the target answers so.
+    pub(crate) fn is_renewable(&self, status: StatusCode, headers: &HeaderMap) -> bool {
+        let wants_token =
+            || headers.get("x-csrf-token").is_some_and(|word| word.as_bytes().eq_ignore_ascii_case(b"required"));
+        match status {
+            StatusCode::UNAUTHORIZED => self.renewable,
+            StatusCode::FORBIDDEN => self.has_session && wants_token(),
+            _ => false,
+        }
+    }
 }
 
 /// How a request ended, for whoever keeps count of targets.
@@ -224,9 +243,9 @@ pub trait Passage: Send + Sync {
     /// When there are no credentials now.
     async fn sign(&self, request: ToSign<'_>) -> Result<Signature, EgressRefused>;
 
-    /// After a 401: whether there are other credentials by now than those that it was
-    /// signed with.
-    async fn renew(&self) -> bool;
+    /// After a 401, or a 403 that says that a session is over: whether there are other
+    /// credentials, or another session, by now than it was signed with.
+    async fn renew(&self, status: u16) -> bool;
 
     /// Takes note of the end.
     fn ended(&self, ended: Ended);

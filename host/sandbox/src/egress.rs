@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri, header};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use portreeve_model::id::Digest;
@@ -33,7 +33,7 @@ use crate::limits::{HTTP_CHUNK_BYTES_MAX, Limits, URL_BYTES_MAX, to_u64};
 use crate::outcome::{Call, RecordedRequest, RequestOutcome};
 use crate::plugin::{Loaded, PluginSpec};
 use crate::scrub::Secrets;
-use crate::tls::NotProven;
+use crate::tls::{NotProven, unwelcome_in};
 
 /// Headers by which some servers take a request for another one than it says: the
 /// method and the path that were checked would not be those that count.
@@ -254,7 +254,7 @@ struct Head {
 struct Answer {
     parts: http::response::Parts,
     body: Bytes,
-    /// A 401, where other credentials might do.
+    /// A refusal, where other credentials might do.
     renewable: bool,
 }
 
@@ -267,9 +267,9 @@ impl Exchange<'_> {
         let (head, body) = self.complete(request).await?;
 
         let mut answer = self.send(&permitted, &head, &body, &options).await;
-        // What was answered with a 401 was not carried out; it is another request on record.
-        if answer.as_ref().is_ok_and(|answer| answer.renewable)
-            && self.renewed(&permitted).await
+        // What was refused like this was not carried out; it is another request on record.
+        if let Ok(Answer { parts, renewable: true, .. }) = &answer
+            && self.renewed(&permitted, parts.status.as_u16()).await
             && self.note.once_more(self.limits.http_requests)
         {
             answer = self.send(&permitted, &head, &body, &options).await;
@@ -294,6 +294,7 @@ impl Exchange<'_> {
             method: head.method.as_str(),
             authority: &permitted.authority,
             path_and_query: &permitted.path_and_query,
+            content_type: head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()),
             body,
         };
         let wait = self.patience(self.limits.http_connect_ms);
@@ -305,10 +306,11 @@ impl Exchange<'_> {
         signature.unwrap_or_else(late).map_err(not_permitted)
     }
 
-    /// Whether there are other credentials after a 401, found in time.
-    async fn renewed(&self, permitted: &Permitted) -> bool {
+    /// Whether there are other credentials, or another session, after an answer that refused
+    /// these, found in time.
+    async fn renewed(&self, permitted: &Permitted, status: u16) -> bool {
         let wait = self.patience(self.limits.http_connect_ms);
-        tokio::time::timeout(wait.time(), permitted.passage.renew()).await.unwrap_or(false)
+        tokio::time::timeout(wait.time(), permitted.passage.renew(status)).await.unwrap_or(false)
     }
 
     /// One request with its credentials, and the whole answer, in its time. Whoever keeps
@@ -473,13 +475,13 @@ impl Exchange<'_> {
             Stopped::Late => failed(Error::ConnectionReadTimeout, "the answer came to a standstill".to_owned()),
             Stopped::Beyond(beyond) => too_large(beyond),
         })?;
+        let renewable = signature.is_renewable(parts.status, &parts.headers);
         let body = scrub(&mut parts.headers, body, signature);
         self.note.outcome(RequestOutcome::Answered {
             status: parts.status.as_u16(),
             body: Digest::of(&body),
             body_bytes: to_u64(body.len()),
         });
-        let renewable = signature.renewable && parts.status == StatusCode::UNAUTHORIZED;
         Ok(Answer { parts, body, renewable })
     }
 }
@@ -660,6 +662,9 @@ fn failed(error: Error, why: String) -> Failed {
 }
 
 fn broken(error: hyper::Error) -> Failed {
+    if let Some(why) = unwelcome_in(&error) {
+        return unreachable(Error::ConnectionRefused, why);
+    }
     let why = format!("the exchange broke off: {error}");
     if error.is_parse() {
         return failed(Error::HttpProtocolError, why);
@@ -751,7 +756,7 @@ mod tests {
             Ok(Signature::default())
         }
 
-        async fn renew(&self) -> bool {
+        async fn renew(&self, _: u16) -> bool {
             false
         }
 

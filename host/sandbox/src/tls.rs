@@ -2,6 +2,7 @@
 //! certificate for the name that was asked for, from an authority that the machine
 //! trusts or that the configuration names. There is no way to leave the check out.
 
+use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,7 +13,7 @@ use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use tokio_rustls::rustls::{self, CertificateError, ClientConfig, RootCertStore};
+use tokio_rustls::rustls::{self, AlertDescription, CertificateError, ClientConfig, RootCertStore};
 
 /// Why targets cannot be spoken to over TLS.
 #[derive(Debug, thiserror::Error)]
@@ -108,7 +109,7 @@ impl ClientTls {
             let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>());
             match cause {
                 Some(rustls::Error::InvalidCertificate(what)) => NotProven { certificate: true, why: in_words(what) },
-                Some(cause) => broken(cause.to_string()),
+                Some(cause) => broken(unwelcome(cause).unwrap_or_else(|| cause.to_string())),
                 None => broken(error.kind().to_string()),
             }
         })
@@ -129,6 +130,37 @@ pub(crate) struct NotProven {
     /// Its certificate is the reason.
     pub(crate) certificate: bool,
     pub(crate) why: String,
+}
+
+/// What a target that does not take the host's certificate, or misses one, says about it. With
+/// TLS 1.3 it does so after the host has begun to speak, so an exchange breaks off by it; but
+/// it ends its own handshake with that, and looks at no request before (RFC 8446 4.4.2.4).
+pub(crate) fn unwelcome_in(error: &(dyn Error + 'static)) -> Option<String> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let cause = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        if let Some(why) = cause.and_then(|cause| cause.downcast_ref()).and_then(unwelcome) {
+            return Some(why);
+        }
+        next = error.source();
+    }
+    None
+}
+
+fn unwelcome(cause: &rustls::Error) -> Option<String> {
+    let rustls::Error::AlertReceived(alert) = cause else { return None };
+    let what = match alert {
+        AlertDescription::CertificateRequired => "it asks for a certificate of the host's",
+        AlertDescription::UnknownCA => "it does not trust the authority of the host's certificate",
+        AlertDescription::CertificateExpired => "the host's certificate has expired",
+        AlertDescription::CertificateRevoked => "the host's certificate was revoked",
+        AlertDescription::BadCertificate
+        | AlertDescription::UnsupportedCertificate
+        | AlertDescription::CertificateUnknown
+        | AlertDescription::AccessDenied => "it does not accept the host's certificate",
+        _ => return None,
+    };
+    Some(format!("{what}; look at `certificate` and `key` in `tls` of its [[target]]"))
 }
 
 fn in_words(what: &CertificateError) -> String {

@@ -160,7 +160,7 @@ impl Passage for Signed {
         Ok(Signature { headers, secrets: vec![b"the host's".to_vec()], ..Signature::default() })
     }
 
-    async fn renew(&self) -> bool {
+    async fn renew(&self, _status: u16) -> bool {
         false
     }
 

@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use axum::extract::Request;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use portreeve_pipeline::egress::CredentialEntry;
 use portreeve_sandbox::{Call, RequestOutcome};
@@ -13,7 +15,7 @@ use sha2::Sha256;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
-use super::connector::Border;
+use super::connector::{Border, refused};
 use super::egress::Way;
 use crate::support::{PurchaseOrder, Setup};
 
@@ -369,4 +371,88 @@ async fn a_secret_is_in_no_file_of_the_host_and_in_no_error() {
     std::fs::remove_file(&key).unwrap();
     let refused = format!("{:#}", Setup::demo().append("portreeve.toml", &credential).try_start().await.err().unwrap());
     assert!(refused.contains("credential of target `erp`") && refused.contains("cannot be read from"), "{refused}");
+}
+
+/// One value out of an `authorization` of OAuth 1.0a.
+fn of_oauth1(seen: &str, name: &str) -> String {
+    let (_, after) = seen.split_once(&format!("{name}=\\\"")).unwrap_or_else(|| panic!("no {name} in {seen}"));
+    after.split('\\').next().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_request_is_signed_by_oauth_1_with_the_hosts_clock_and_a_nonce_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("consumer"), SECRET).unwrap();
+    std::fs::write(folder.path().join("token"), "t0ken-Of-the-tests\n").unwrap();
+    let text = "kind = \"oauth1\"\nconsumer_key = \"portreeve\"\nconsumer_secret = { file = \"consumer\" }\n\
+        token = \"orders\"\ntoken_secret = { file = \"token\" }\nrealm = \"shop\"";
+    let way = Way { credential: Some(entry(text)), ..Way::granted("") };
+    let (address, seen) = target(|_| 200).await;
+    let border = border(&way, address, folder.path()).await;
+    let settings = [("method", "POST"), ("show", "body"), ("path", "/rest/V1/orders?b=2&a=1")];
+    let form = [("header", "content-type"), ("header-value", "application/x-www-form-urlencoded"), ("body", "1")];
+    let (json, _) = border.send(Call::Deliver, &settings).await;
+    let (form, _) = border.send(Call::Deliver, &[settings.as_slice(), &form].concat()).await;
+
+    let seen = seen.lock().unwrap().clone();
+    // The connector writes whole pages of one letter, which is a parameter without a value.
+    let parameter = format!("{}%3D%26", "a".repeat(4096));
+    for (seen, of_form, told) in [(&seen[0], "", &json), (&seen[1], parameter.as_str(), &form)] {
+        assert!(seen.contains("OAuth realm=\\\"shop\\\", oauth_consumer_key=\\\"portreeve\\\""), "{seen}");
+        let (timestamp, nonce) = (of_oauth1(seen, "oauth_timestamp"), of_oauth1(seen, "oauth_nonce"));
+        assert_eq!(timestamp, (crate::support::MORNING.0 / 1_000).to_string());
+        // What the target makes of it by RFC 5849 3.4.1.
+        let base = format!(
+            "POST&http%3A%2F%2F127.0.0.1%3A{}%2Frest%2FV1%2Forders&a%3D1%26{of_form}b%3D2%26oauth_consumer_key%3Dportreeve\
+             %26oauth_nonce%3D{nonce}%26oauth_signature_method%3DHMAC-SHA256%26oauth_timestamp%3D{timestamp}\
+             %26oauth_token%3Dorders%26oauth_version%3D1.0",
+            address.port()
+        );
+        let mut mac = Hmac::<Sha256>::new_from_slice(format!("{SECRET}&t0ken-Of-the-tests").as_bytes()).unwrap();
+        mac.update(base.as_bytes());
+        let signature = of_oauth1(seen, "oauth_signature");
+        let shown = signature.replace("%2B", "+").replace("%2F", "/").replace("%3D", "=");
+        assert_eq!(shown, STANDARD.encode(mac.finalize().into_bytes()));
+        assert!(told.starts_with("200 "), "{told}");
+        for hidden in [SECRET, "t0ken-Of-the-tests", signature.as_str()] {
+            assert!(!told.contains(hidden), "{told}");
+        }
+    }
+    assert_ne!(of_oauth1(&seen[0], "oauth_nonce"), of_oauth1(&seen[1], "oauth_nonce"));
+
+    // A guest that speaks of the protocol itself is told so, and nothing is sent.
+    let send = [("method", "POST"), ("path", "/?oauth_token=mine")];
+    let (_, outcome) = border.send(Call::Deliver, &send).await;
+    assert!(refused(&outcome).contains("a parameter `oauth_…`"), "{outcome:?}");
+    assert_eq!(seen.len(), 2);
+}
+
+#[tokio::test]
+async fn either_secret_of_oauth_1_is_rotated_without_a_restart_and_named_when_it_is_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name);
+    std::fs::write(file("consumer"), SECRET).unwrap();
+    std::fs::write(file("token"), "first-token-secret").unwrap();
+    let text = "kind = \"oauth1\"\nconsumer_key = \"portreeve\"\nconsumer_secret = { file = \"consumer\" }\n\
+        token = \"orders\"\ntoken_secret = { file = \"token\" }\nsignature_method = \"hmac-sha1\"";
+    let way = Way { credential: Some(entry(text)), ..Way::granted("") };
+    let rotate = file("token");
+    // The first request finds a secret that is out of date; the new one is there right after.
+    let (address, seen) = target(move |_| {
+        let fresh = std::fs::read_to_string(&rotate).unwrap() == "second-token-secret";
+        std::fs::write(&rotate, "second-token-secret").unwrap();
+        if fresh { 200 } else { 401 }
+    })
+    .await;
+    let border = border(&way, address, folder.path()).await;
+    let settings = [("act", "send"), ("method", "POST"), ("scheme", "http"), ("path", "/"), ("show", "body")];
+    let (told, crossing) = border.act(Call::Deliver, &settings).await;
+    assert!(told.unwrap().starts_with("200"));
+    assert_eq!((crossing.requests.len(), seen.lock().unwrap().len()), (2, 2));
+    assert!(seen.lock().unwrap()[1].contains("HMAC-SHA1"));
+
+    std::fs::remove_file(file("token")).unwrap();
+    let (_, outcome) = post(&border, ("x-a", "b")).await;
+    let RequestOutcome::Deferred { why, .. } = outcome else { panic!("{outcome:?}") };
+    assert!(why.contains("token`") && why.contains("cannot be read") && !why.contains(SECRET), "{why}");
 }

@@ -375,7 +375,7 @@ impl Passage for Open {
         Ok(Signature::default())
     }
 
-    async fn renew(&self) -> bool {
+    async fn renew(&self, _status: u16) -> bool {
         false
     }
 

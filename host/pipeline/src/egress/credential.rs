@@ -9,6 +9,9 @@
 //! kind = "basic"
 //! user = "portreeve"
 //! secret = { env = "ERP_PASSWORD" }
+//! csrf = { path = "/sap/opu/odata/sap/API_SALES_ORDER_SRV/", method = "HEAD" }
+//!                                         # a session with a CSRF token for whatever is no GET
+//!                                         # or HEAD; also of `header`; without `method` GET
 //!
 //! kind = "oauth2"                         # client credentials, RFC 6749 4.4
 //! token_url = "https://login.example/oauth2/token"
@@ -20,6 +23,14 @@
 //! header = "x-signature"
 //! prefix = "sha256="
 //! secret = { file = "erp.key" }
+//!
+//! kind = "oauth1"                         # OAuth 1.0a with one leg, RFC 5849
+//! consumer_key = "portreeve"
+//! consumer_secret = { file = "consumer.key" }
+//! token = "orders"
+//! token_secret = { file = "token.key" }
+//! realm = "1234567_SB1"                   # without it none is said
+//! signature_method = "hmac-sha256"        # or "hmac-sha1"; this is the default
 //! ```
 //!
 //! It is added to requests for the target's own origin and granted methods, over
@@ -27,7 +38,7 @@
 //! read or the token asked for once more; if that gives another one, the request goes out
 //! a second time.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -39,8 +50,10 @@ use portreeve_sandbox::{ClientTls, EgressRefused, OwnRequest, Signature, ToSign,
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
-use super::destination::{Asked, Destination};
+use super::csrf::{Csrf, CsrfEntry};
+use super::destination::{Asked, Destination, Origin};
 use super::kept::Keeper;
+use super::oauth1::{Oauth1Entry, Signed, Stamp};
 use super::resolver::Resolver;
 use super::secret::{Secret, SecretError, SecretSource};
 
@@ -69,6 +82,8 @@ pub enum CredentialEntry {
         prefix: String,
         /// The rest.
         secret: SecretSource,
+        /// Where a session begins, for a target that wants one before it is changed.
+        csrf: Option<CsrfEntry>,
         /// Methods that it goes with; empty means all.
         #[serde(default)]
         methods: Vec<String>,
@@ -79,6 +94,8 @@ pub enum CredentialEntry {
         user: String,
         /// The password.
         secret: SecretSource,
+        /// Where a session begins, for a target that wants one before it is changed.
+        csrf: Option<CsrfEntry>,
         /// Methods that it goes with; empty means all.
         #[serde(default)]
         methods: Vec<String>,
@@ -116,6 +133,8 @@ pub enum CredentialEntry {
         #[serde(default)]
         methods: Vec<String>,
     },
+    /// OAuth 1.0a with one leg, RFC 5849.
+    Oauth1(Oauth1Entry),
 }
 
 /// How bytes are written in a header.
@@ -130,12 +149,24 @@ pub enum Encoding {
 }
 
 impl CredentialEntry {
-    fn secret(&self) -> &SecretSource {
+    fn sources(&self) -> Vec<&SecretSource> {
         match self {
             Self::Header { secret, .. }
             | Self::Basic { secret, .. }
             | Self::Oauth2 { secret, .. }
-            | Self::Hmac { secret, .. } => secret,
+            | Self::Hmac { secret, .. } => vec![secret],
+            Self::Oauth1(entry) => entry.sources().into(),
+        }
+    }
+
+    /// Reads what it proves itself with. Blocks.
+    fn read(&self, base: &Path) -> Result<Secret, SecretError> {
+        match self {
+            Self::Header { secret, .. }
+            | Self::Basic { secret, .. }
+            | Self::Oauth2 { secret, .. }
+            | Self::Hmac { secret, .. } => secret.read(base),
+            Self::Oauth1(entry) => entry.key(base),
         }
     }
 
@@ -145,6 +176,14 @@ impl CredentialEntry {
             | Self::Basic { methods, .. }
             | Self::Oauth2 { methods, .. }
             | Self::Hmac { methods, .. } => methods,
+            Self::Oauth1(entry) => &entry.methods,
+        }
+    }
+
+    fn csrf(&self) -> Option<&CsrfEntry> {
+        match self {
+            Self::Header { csrf, .. } | Self::Basic { csrf, .. } => csrf.as_ref(),
+            Self::Oauth2 { .. } | Self::Hmac { .. } | Self::Oauth1(_) => None,
         }
     }
 
@@ -152,7 +191,7 @@ impl CredentialEntry {
     fn header(&self) -> &str {
         match self {
             Self::Header { name, .. } | Self::Hmac { header: name, .. } => name,
-            Self::Basic { .. } | Self::Oauth2 { .. } => "authorization",
+            Self::Basic { .. } | Self::Oauth2 { .. } | Self::Oauth1(_) => "authorization",
         }
     }
 
@@ -187,6 +226,10 @@ impl CredentialEntry {
                 Err(refused) => problems.push(format!("`token_url`: {refused}")),
             }
         }
+        problems.extend(self.csrf().into_iter().flat_map(|csrf| csrf.problems(self.header(), self.methods())));
+        if let Self::Oauth1(entry) = self {
+            problems.extend(entry.problems());
+        }
         problems
     }
 }
@@ -194,6 +237,10 @@ impl CredentialEntry {
 /// A credential at work.
 pub(super) struct Credential {
     entry: CredentialEntry,
+    /// The session that goes with it.
+    pub(super) csrf: Option<Csrf>,
+    /// Of the target.
+    origin: Origin,
     /// Where relative paths begin.
     base: PathBuf,
     /// Of the target, for the token server as well.
@@ -207,15 +254,17 @@ impl Credential {
     /// Reads its secret once: what no host can read must not become active.
     pub(super) fn open(
         entry: CredentialEntry,
+        origin: Origin,
         base: PathBuf,
         tls: Option<ClientTls>,
         resolver: Arc<dyn Resolver>,
     ) -> Result<Self, SecretError> {
-        let secret = entry.secret().read(&base)?;
+        let secret = entry.read(&base)?;
         if !matches!(entry, CredentialEntry::Hmac { .. }) {
             secret.text()?;
         }
-        Ok(Self { entry, base, tls, resolver, kept: Arc::default() })
+        let csrf = entry.csrf().cloned().map(Csrf::new);
+        Ok(Self { entry, csrf, origin, base, tls, resolver, kept: Arc::default() })
     }
 
     /// What goes with a request, and the secret that it was made with.
@@ -230,13 +279,13 @@ impl Credential {
             return Ok((Signature { reserved, ..Signature::default() }, None));
         }
         let secret = self.current(now).await.map_err(later)?;
-        let value = self.value(&secret, request.body).map_err(|error| later(error.to_string()))?;
-        let secrets = vec![secret.bytes().to_vec(), value.clone().into_bytes(), last_word(&value)];
+        let (value, secrets) = self.value(&secret, request, now)?;
         let signature = Signature {
             headers: vec![(self.entry.header().to_owned(), value)],
             reserved,
             secrets,
-            renewable: self.entry.secret().may_change() || self.is_token(),
+            has_session: false,
+            renewable: self.entry.sources().iter().any(|source| source.may_change()) || self.is_token(),
         };
         Ok((signature, Some(secret)))
     }
@@ -256,7 +305,7 @@ impl Credential {
 
     /// The secret or token as it is now.
     async fn current(self: &Arc<Self>, now: Instant) -> Result<Secret, String> {
-        if !self.is_token() && !self.entry.secret().is_slow() {
+        if !self.is_token() && !self.entry.sources().iter().any(|source| source.is_slow()) {
             return self.read().await;
         }
         let credential = Arc::clone(self);
@@ -274,22 +323,33 @@ impl Credential {
     }
 
     async fn read(&self) -> Result<Secret, String> {
-        let (source, base) = (self.entry.secret().clone(), self.base.clone());
-        let read = tokio::task::spawn_blocking(move || source.read(&base)).await;
+        let (entry, base) = (self.entry.clone(), self.base.clone());
+        let read = tokio::task::spawn_blocking(move || entry.read(&base)).await;
         read.map_err(|_| "the secret was not read".to_owned())?.map_err(|error| error.to_string())
     }
 
-    fn value(&self, secret: &Secret, body: &[u8]) -> Result<String, SecretError> {
-        Ok(match &self.entry {
-            CredentialEntry::Header { prefix, .. } => format!("{prefix}{}", secret.text()?),
-            CredentialEntry::Basic { user, .. } => {
-                format!("Basic {}", STANDARD.encode(format!("{user}:{}", secret.text()?)))
+    /// The header's value, and what of it must not come back.
+    fn value(
+        &self,
+        secret: &Secret,
+        request: ToSign<'_>,
+        now: Instant,
+    ) -> Result<(String, Vec<Vec<u8>>), EgressRefused> {
+        let unusable = |error: SecretError| later(error.to_string());
+        let text = || secret.text().map_err(unusable);
+        let value = match &self.entry {
+            CredentialEntry::Header { prefix, .. } => format!("{prefix}{}", text()?),
+            CredentialEntry::Basic { user, .. } => format!("Basic {}", STANDARD.encode(format!("{user}:{}", text()?))),
+            CredentialEntry::Oauth2 { .. } => format!("Bearer {}", text()?),
+            CredentialEntry::Oauth1(entry) => {
+                let stamp = Stamp::new(now).map_err(later)?;
+                let Signed { header, secrets } = entry.sign(&self.origin, request, secret, &stamp)?;
+                return Ok((header, secrets));
             }
-            CredentialEntry::Oauth2 { .. } => format!("Bearer {}", secret.text()?),
             CredentialEntry::Hmac { prefix, encoding, .. } => {
                 let mut mac = Hmac::<Sha256>::new_from_slice(secret.bytes())
-                    .map_err(|_| SecretError::Length { found: secret.bytes().len() })?;
-                mac.update(body);
+                    .map_err(|_| unusable(SecretError::Length { found: secret.bytes().len() }))?;
+                mac.update(request.body);
                 let mac = mac.finalize().into_bytes();
                 let written = match encoding {
                     Encoding::Hex => hex::encode(mac),
@@ -297,7 +357,9 @@ impl Credential {
                 };
                 format!("{prefix}{written}")
             }
-        })
+        };
+        let secrets = vec![secret.bytes().to_vec(), value.clone().into_bytes(), last_word(&value)];
+        Ok((value, secrets))
     }
 
     /// Asks the token server. What it says when it refuses is not repeated: it may
@@ -408,6 +470,10 @@ mod tests {
             r#"{"kind": "basic", "user": "a", "secret": {"vault": "f"}}"#,
             r#"{"kind": "basic", "user": "a"}"#,
             r#"{"kind": "digest", "user": "a", "secret": {"file": "f"}}"#,
+            r#"{"kind": "basic", "user": "a", "secret": {"file": "f"}, "csrf": {"path": "/", "header": "x"}}"#,
+            r#"{"kind": "hmac", "header": "x", "secret": {"file": "f"}, "csrf": {"path": "/"}}"#,
+            r#"{"kind": "oauth1", "consumer_key": "a", "consumer_secret": {"file": "f"}, "token": "b"}"#,
+            r#"{"kind": "oauth1", "consumer_key": "a", "consumer_secret": {"file": "f"}, "token": "b", "token_secret": {"file": "f"}, "scope": "x"}"#,
         ] {
             read(text).unwrap_err();
         }
@@ -431,6 +497,12 @@ mod tests {
             (r#"{"kind": "header", "name": "x y", "secret": {"file": "f"}}"#, "no header"),
             (r#"{"kind": "hmac", "header": "", "secret": {"file": "f"}}"#, "no header"),
             (r#"{"kind": "basic", "user": "a:b", "secret": {"file": "f"}}"#, "colon"),
+            (r#"{"kind": "basic", "user": "a", "secret": {"file": "f"}, "csrf": {"path": "sap"}}"#, "`path` of `csrf`"),
+            (
+                r#"{"kind": "basic", "user": "a", "secret": {"file": "f"}, "methods": ["GET"], "csrf": {"path": "/"}}"#,
+                "no effect",
+            ),
+            (r#"{"kind": "header", "name": "Cookie", "secret": {"file": "f"}, "csrf": {"path": "/"}}"#, "two headers"),
             (r#"{"kind": "oauth2", "token_url": "login", "client_id": "a", "secret": {"file": "f"}}"#, "token_url"),
             (
                 r#"{"kind": "oauth2", "token_url": "https://a:b@c/", "client_id": "a", "secret": {"file": "f"}}"#,
