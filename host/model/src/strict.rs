@@ -324,6 +324,9 @@ pub fn line_of(text: &str, offset: usize) -> usize {
 
 fn describe(value: &DeValue<'_>) -> String {
     match value {
+        // In C2SP's form, as `keygen` writes it: what was pasted into the wrong file must not
+        // get into the log as well.
+        DeValue::String(text) if text.contains("PRIVATE+KEY+") => "a private key, which is not shown here".to_owned(),
         DeValue::String(text) => format!("`{}`", clip(text)),
         DeValue::Integer(number) => number.as_str().to_owned(),
         DeValue::Float(number) => number.as_str().to_owned(),
@@ -348,6 +351,16 @@ fn clip(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_private_key_in_the_wrong_file_is_not_repeated() {
+        let text = "key = \"PRIVATE+KEY+acme+0123abcd+AXNlY3JldHNlY3JldA==\"";
+        let mut problems = Problems::new();
+        let mut table = Table::parse(SourceFile { name: "trust.toml", text }, &mut problems).unwrap();
+        table.optional("key", "a verifying key", &mut problems, |value| whole(value, &(0..=1)));
+        let said = problems.first().unwrap().to_string();
+        assert_eq!(said, "trust.toml:1: `key` is a private key, which is not shown here; expected a verifying key");
+    }
 
     #[test]
     fn a_line_break_in_a_file_makes_no_second_line_of_an_error() {

@@ -178,6 +178,13 @@ impl VerifierKey {
         Ok(key)
     }
 
+    /// Whether who signs with that key signs with this one: a signature says no name, so one
+    /// key under two names is one signer.
+    #[must_use]
+    pub fn is_same_key(&self, other: &Self) -> bool {
+        self.verifying == other.verifying
+    }
+
     /// Its name.
     #[must_use]
     pub fn name(&self) -> &str {

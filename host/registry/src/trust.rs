@@ -451,8 +451,9 @@ impl Key {
             });
         table.optional("reason", "a text", problems, text);
         let mut others = others;
-        if let Some(key) = key.as_ref().filter(|key| others.any(|other| other.key == **key)) {
-            table.wrong("key", &format!("`{}` again", key.name_and_hash()), "each key once", problems);
+        if let Some(key) = key.as_ref().filter(|key| others.any(|other| other.key.is_same_key(key))) {
+            let found = format!("`{}` again, whatever its name", key.name_and_hash());
+            table.wrong("key", &found, "each key once", problems);
         }
         table.finish(problems);
         Some(Self { key: key?, not_after, revoked })

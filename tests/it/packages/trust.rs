@@ -166,7 +166,7 @@ fn everything_that_is_wrong_with_a_policy_is_told_at_once_with_line_and_key() {
         "`publisher[0].key[0].revoked` is false; expected `true`, or a date",
         "`publisher[0].key[0].not_after` is `soon`",
         "`publisher[1].plugins` is nothing; expected what it ships, or `countersigns`",
-        "again; expected each key once",
+        "again, whatever its name; expected each key once",
         "`publisher[3].key` is missing; expected one or more `[[publisher.key]]`",
         "`publisher[2].name` is `review` again",
     ] {
@@ -178,4 +178,21 @@ fn everything_that_is_wrong_with_a_policy_is_told_at_once_with_line_and_key() {
     assert!(unreachable.unwrap_err().contains("more than there are publishers"));
     assert!(policy("").is_ok(), "nobody is trusted");
     assert!(policy("[[publisher").unwrap_err().contains("trust.toml:1"));
+}
+
+#[test]
+fn one_key_under_two_names_is_no_second_publisher() {
+    let key = publisher("portreeve");
+    let renamed = NoteKey::from_bytes("review-board", &key.to_bytes()).unwrap();
+    let text = format!(
+        "[[publisher]]\nname = \"portreeve\"\nplugins = [\"*\"]\nkinds = [\"scorer\"]\nsignatures_min = 2\n\
+         [[publisher.key]]\nkey = \"{}\"\n\
+         [[publisher]]\nname = \"review-board\"\ncountersigns = [\"*\"]\n[[publisher.key]]\nkey = \"{}\"\n",
+        key.verifier(),
+        renamed.verifier()
+    );
+    let told = policy(&text).unwrap_err();
+    assert!(told.contains("`review-board+") && told.contains("again, whatever its name"), "{told}");
+    let another = text.replace(&renamed.verifier().to_string(), &publisher("review-board").verifier().to_string());
+    assert!(policy(&another).is_ok());
 }
