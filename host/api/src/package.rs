@@ -204,11 +204,10 @@ pub(crate) async fn install(
     body: Body,
 ) -> Result<Json<PackageRow>, Problem> {
     let bytes = read(&door, body, PACKAGE_BYTES_MAX).await?;
-    let (signature, component) = parts(&bytes);
-    let signature = std::str::from_utf8(signature)
+    let signature = std::str::from_utf8(parts(&bytes).0)
         .map_err(|_| Problem::bad_request("the signature file before the component is no text"))?;
-    let signature = Some(signature).filter(|signature| !signature.is_empty());
-    Ok(Json(door.front.packages.install(component, signature, OPERATOR).await?))
+    let signature = Some(signature.to_owned()).filter(|signature| !signature.is_empty());
+    to_its_end(async move { door.front.packages.install(parts(&bytes).1, signature.as_deref(), OPERATOR).await }).await
 }
 
 /// Tries an installed package in full: its signature, its grant, its code, its imports.
@@ -236,7 +235,7 @@ pub(crate) async fn stage(
 ) -> Result<Json<Acted>, Problem> {
     let (plugin, Json(request)) = (name(plugin)?, request.map_err(no_json)?);
     let act = Act::Stage { component: digest(&request.digest)?, grant: request.grant };
-    Ok(Json(door.front.packages.act(&plugin, act, OPERATOR).await?))
+    change(door, plugin, act).await
 }
 
 /// Makes the staged package what routes call, in one step; calls under way end on the one
@@ -265,7 +264,7 @@ pub(crate) async fn activate(
 ) -> Result<Json<Acted>, Problem> {
     let (plugin, Json(request)) = (name(plugin)?, request.map_err(no_json)?);
     let act = Act::Activate { component: request.digest.as_deref().map(digest).transpose()? };
-    Ok(Json(door.front.packages.act(&plugin, act, OPERATOR).await?))
+    change(door, plugin, act).await
 }
 
 /// Routes call what they called before the last activation.
@@ -289,7 +288,7 @@ pub(crate) async fn rollback(
     _operator: Operator,
     plugin: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Acted>, Problem> {
-    Ok(Json(door.front.packages.act(&name(plugin)?, Act::Rollback, OPERATOR).await?))
+    change(door, name(plugin)?, Act::Rollback).await
 }
 
 /// Routes call it no more; what would have been for it waits, or goes to a person, as the
@@ -314,7 +313,7 @@ pub(crate) async fn disable(
     _operator: Operator,
     plugin: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Acted>, Problem> {
-    Ok(Json(door.front.packages.act(&name(plugin)?, Act::Disable, OPERATOR).await?))
+    change(door, name(plugin)?, Act::Disable).await
 }
 
 /// Whose packages are taken from now on: the text of `trust.toml`. Packages that rest on a
@@ -342,7 +341,24 @@ pub(crate) async fn trust(
 ) -> Result<Json<TrustChanged>, Problem> {
     let bytes = read(&door, body, TRUST_BYTES_MAX).await?;
     let text = String::from_utf8(bytes.to_vec()).map_err(|_| Problem::bad_request("the trust policy is no text"))?;
-    Ok(Json(door.front.packages.trust(text, OPERATOR).await?))
+    to_its_end(async move { door.front.packages.trust(text, OPERATOR).await }).await
+}
+
+async fn change(door: Arc<Door>, plugin: PluginName, act: Act) -> Result<Json<Acted>, Problem> {
+    to_its_end(async move { door.front.packages.act(&plugin, act, OPERATOR).await }).await
+}
+
+/// Does it to its end, also when whoever asked hangs up: between the commit of a change and
+/// the road's hearing of it nobody may leave.
+async fn to_its_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T, Refusal>> + Send + 'static,
+) -> Result<Json<T>, Problem> {
+    let cut_short = |error| {
+        Refusal::Internal(format!(
+            "the change was cut short ({error}); start the host again, and look at `plugin list`"
+        ))
+    };
+    Ok(Json(tokio::spawn(work).await.map_err(cut_short)??))
 }
 
 /// The signature file, and the component.
@@ -374,4 +390,26 @@ fn digest(text: &str) -> Result<Digest, Problem> {
 #[expect(clippy::needless_pass_by_value, reason = "the shape that map_err wants")]
 fn no_json(rejection: JsonRejection) -> Problem {
     Problem::bad_request(format!("{}; /v1/openapi.json shows what is expected", rejection.body_text()))
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+    use tokio::sync::oneshot;
+
+    #[tokio::test]
+    async fn a_change_goes_to_its_end_when_whoever_asked_hangs_up() {
+        let (begin, begun) = oneshot::channel::<()>();
+        let (done, ended) = oneshot::channel();
+        let mut asked = Box::pin(to_its_end(async move {
+            begun.await.map_err(|error| Refusal::Internal(error.to_string()))?;
+            done.send("put").map_err(|_| Refusal::Internal("nobody waits".to_owned()))
+        }));
+        assert!(std::future::poll_fn(|cx| std::task::Poll::Ready(asked.as_mut().poll(cx))).await.is_pending());
+        drop(asked);
+        begin.send(()).unwrap();
+        assert_eq!(ended.await.unwrap(), "put");
+    }
 }

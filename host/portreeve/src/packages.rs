@@ -306,13 +306,14 @@ impl Packages {
         let version = base.version.saturating_add(1);
         let configuration = next.check().map_err(refused)?;
         let entry = base.entry(name)?.clone();
-        let (bytes, signature) = self.components.read(component).map_err(internal)?;
-        let package = Package::read(&bytes, signature.as_deref()).map_err(refused)?;
-        self.fits_its_routes(name, &package)?;
         let mut signers = Vec::new();
+        // What stops a plugin needs none of its bytes: they may be what is wrong with it.
         let slot = if step == PackageStep::Disabled {
             Slot::Stopped { component, why: Why::Disabled }
         } else {
+            let (bytes, signature) = self.components.read(component).map_err(internal)?;
+            let package = Package::read(&bytes, signature.as_deref()).map_err(refused)?;
+            self.fits_its_routes(name, &package)?;
             let trusted = self.judge(&configuration.trust, &package, occasion)?;
             signers.extend_from_slice(trusted.signers());
             let grant = configuration.grant(&entry);

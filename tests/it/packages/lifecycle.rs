@@ -240,6 +240,19 @@ async fn a_disabled_scorer_is_not_called_its_orders_wait_and_go_on_when_it_is_ca
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_whose_component_cannot_be_read_is_stopped_all_the_same() {
+    let host = TestHost::demo().await;
+    let packages = &host.host.packages;
+    for file in std::fs::read_dir(host.folder().join("data/components")).unwrap() {
+        std::fs::write(file.unwrap().path(), "no component").unwrap();
+    }
+    packages.act(&name("fraud"), Act::Disable, "ops").await.unwrap();
+    host.send_edi(&x12(1, &PurchaseOrder::clean("PO-1"))).await.unwrap();
+    assert!(host.decide_all().await.is_empty(), "fraud is not called");
+    packages.act(&name("fraud"), Act::Activate { component: None }, "ops").await.unwrap_err();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_revoked_publisher_stops_its_packages_at_the_next_call_and_its_events_do_as_their_route_says() {
     let exception = "target = \"erp\"\nwhen_stopped = \"exception\"\n";
     let host = Setup::demo().replace("portreeve.toml", "target = \"erp\"\n", exception).start().await;
