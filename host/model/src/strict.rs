@@ -339,7 +339,8 @@ fn describe(value: &DeValue<'_>) -> String {
 
 /// A text that somebody else wrote, as a line of a log may hold it: a line break in a file's
 /// value must not look like one more error.
-fn on_one_line(text: &str) -> String {
+#[must_use]
+pub fn on_one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 

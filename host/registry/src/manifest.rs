@@ -2,6 +2,7 @@
 //! specified in `wit/README.md`; the build tool reads the same before it compiles, and
 //! a test runs one table of manifests through both.
 
+use portreeve_model::strict::on_one_line;
 use portreeve_model::{Digest, PluginKind, PluginName};
 use portreeve_sandbox::inspect::MANIFEST_BYTES_MAX;
 use portreeve_sandbox::{CONTRACT, Declared, Inspection, LimitChoices};
@@ -361,7 +362,7 @@ fn expect(
 
 /// A value as a sentence may quote it: short, and on one line whatever is in it.
 fn shown(found: &str) -> String {
-    found.chars().take(80).map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
+    on_one_line(&found.chars().take(80).collect::<String>())
 }
 
 /// The keys of a section.
