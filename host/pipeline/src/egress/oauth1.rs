@@ -289,7 +289,8 @@ mod tests {
              %26c2%3D%26oauth_consumer_key%3D9djdj82h48djs9d2%26oauth_nonce%3D7d8f3e4a%26oauth_signature_method%3DHMAC-SHA1\
              %26oauth_timestamp%3D137131201%26oauth_token%3Dkkk9d7dh3k39sjv7"
         );
-        // The signature in the text of the RFC is wrong; this is the one of its erratum 2550.
+        // Not the one that the RFC prints, which does not follow from its own text: this one was
+        // computed with Python's `hmac` from this base string and both secrets.
         let signature = SignatureMethod::HmacSha1.sign(b"j49sk3j29djd&dh893hdasih9", &text);
         assert_eq!(signature, "r6/TJjbCOr97/+UU0NsvSne7s5g=");
     }
