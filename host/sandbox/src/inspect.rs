@@ -5,6 +5,8 @@
 //! else's; two manifests are a choice that a signature does not settle, so both are
 //! refused. Function bodies are not validated here: compiling does that.
 
+use std::ops::Range;
+
 use portreeve_model::id::Digest;
 use wasmparser::{ComponentTypeRef, Encoding, Parser, Payload};
 
@@ -15,6 +17,10 @@ pub const MANIFEST_SECTION: &str = "portreeve:manifest";
 
 /// Bytes of a manifest. It is parsed before anything is trusted.
 pub const MANIFEST_BYTES_MAX: usize = 64 * 1024;
+
+/// Bytes of one function. The time to compile a function grows faster than its length, and one
+/// of a megabyte takes most of a minute; the largest of CPython's has 427 kilobytes.
+pub const FUNCTION_BYTES_MAX: u64 = 512 * 1024;
 
 /// Imports and exports of a component, each. They are listed, stored and compared
 /// with grants.
@@ -51,6 +57,16 @@ pub enum InspectError {
     Malformed {
         /// What is wrong and where.
         message: String,
+    },
+    /// One of its functions is too large to compile.
+    #[error(
+        "the component has a function of {found} bytes at byte {at}; at most {FUNCTION_BYTES_MAX} are allowed; split it, or keep its tables in data"
+    )]
+    FunctionTooLarge {
+        /// Bytes of its body.
+        found: u64,
+        /// Where the body begins in the file.
+        at: u64,
     },
     /// It imports or exports too much.
     #[error("the component has more than {NAMES_MAX} {what}")]
@@ -92,6 +108,7 @@ pub fn inspect(bytes: &[u8]) -> Result<Inspection, InspectError> {
             Payload::Version { encoding: Encoding::Module, .. } if depth == 0 => return Err(InspectError::CoreModule),
             Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth = depth.saturating_add(1),
             Payload::End(_) => depth = depth.saturating_sub(1),
+            Payload::CodeSectionEntry(body) => check_function(&body.range())?,
             payload if depth == 0 => outside.note(payload)?,
             _ => {}
         }
@@ -99,6 +116,14 @@ pub fn inspect(bytes: &[u8]) -> Result<Inspection, InspectError> {
 
     let manifest = outside.manifest.ok_or(InspectError::NoManifest)?;
     Ok(Inspection { digest: Digest::of(bytes), imports: outside.imports, exports: outside.exports, manifest })
+}
+
+fn check_function(body: &Range<usize>) -> Result<(), InspectError> {
+    let found = to_u64(body.len());
+    if found > FUNCTION_BYTES_MAX {
+        return Err(InspectError::FunctionTooLarge { found, at: to_u64(body.start) });
+    }
+    Ok(())
 }
 
 /// What was seen at the outermost level so far.
@@ -192,6 +217,21 @@ mod tests {
         assert_eq!(inspect(&component("(module)")), Err(InspectError::CoreModule));
         let nested = component(r#"(component (core module (@custom "portreeve:manifest" "a")))"#);
         assert_eq!(inspect(&nested), Err(InspectError::NoManifest));
+    }
+
+    #[test]
+    fn refuses_a_function_that_would_take_a_minute_to_compile() {
+        let of = |nops: usize| {
+            component(&format!(
+                r#"(component (@custom "portreeve:manifest" "[plugin]") (core module (func {})))"#,
+                "nop ".repeat(nops)
+            ))
+        };
+        // Beside them the body has the number of its locals and its end.
+        let most = usize::try_from(FUNCTION_BYTES_MAX).unwrap() - 2;
+        assert!(inspect(&of(most)).is_ok());
+        let error = inspect(&of(most + 1)).unwrap_err();
+        assert!(matches!(error, InspectError::FunctionTooLarge { found: 524_289, .. }), "{error}");
     }
 
     #[test]
