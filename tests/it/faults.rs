@@ -172,7 +172,7 @@ macro_rules! store {
 
 store! {
     may_fail {
-        async fn activate_configuration(&self, bytes: Vec<u8>, tables: Vec<NewReference>, at: Instant, leaf: Leaf) -> u64;
+        async fn activate_configuration(&self, bytes: Vec<u8>, tables: Vec<NewReference>, at: Instant, leaves: Vec<Leaf>) -> u64;
         async fn change_packages(&self, change: PackageChange, at: Instant, leaves: Vec<Leaf>) -> ();
         async fn load_reference(&self, table: &str, rows: Vec<(String, Row)>, leaf: Leaf) -> u64;
         async fn refuse(&self, leaf: Leaf) -> ();

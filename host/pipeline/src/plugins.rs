@@ -11,7 +11,7 @@
 //! scored by one component is weighed as advice of that component, and its record names
 //! that version. So a swap waits for nobody, and what is under way ends on what it began with.
 //!
-//! A plugin that may not be called has one of three reasons, each with a word of its own
+//! A plugin that may not be called has one of four reasons, each with a word of its own
 //! ([`Why`]). Whoever meets one decides what becomes of its event, as the route says
 //! ([`crate::route::WhenStopped`]); nobody pretends that a call was made.
 
@@ -73,6 +73,8 @@ impl Slot {
 pub enum Why {
     /// Its publisher's word counts no more.
     NotTrusted,
+    /// Its component cannot be read, or is not the one that the configuration names.
+    Unreadable,
     /// An operator disabled it.
     Disabled,
     /// It failed again and again.
@@ -88,6 +90,7 @@ impl Why {
     pub fn code(&self) -> &'static str {
         match self {
             Self::NotTrusted => "not-trusted",
+            Self::Unreadable => "unreadable",
             Self::Disabled => "disabled",
             Self::Quarantined { .. } => "quarantined",
         }
@@ -112,6 +115,10 @@ fn sentence(why: &Why) -> String {
             "the keys that signed it were revoked; activate a package that somebody signed whom trust.toml names"
                 .to_owned()
         }
+        Why::Unreadable => {
+            "its component in the data folder is missing or damaged; install the same package again and activate it, or roll back"
+                .to_owned()
+        }
         Why::Disabled => "an operator disabled it; `portreeve plugin activate` lets it be called again".to_owned(),
         Why::Quarantined { until } => format!(
             "it failed again and again and is tried again at {until}; see its exceptions, and roll it back if it is a new version"
@@ -131,7 +138,7 @@ impl Stopped {
     pub fn ask_at(&self, now: Instant) -> Instant {
         match self.why {
             Why::Quarantined { until } => until.max(now.plus_ms(1)),
-            Why::NotTrusted | Why::Disabled => now.plus_ms(ASK_AGAIN_MS),
+            Why::NotTrusted | Why::Unreadable | Why::Disabled => now.plus_ms(ASK_AGAIN_MS),
         }
     }
 }

@@ -228,7 +228,7 @@ struct Standing {
     /// Whether it is not called.
     #[serde(default)]
     disabled: bool,
-    /// What was active before, newest last, each with the grant that it had.
+    /// What was active before, newest last, each with the grant of its own that it had.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     earlier: Vec<Earlier>,
 }
@@ -376,15 +376,17 @@ impl Files {
 impl Files {
     /// These files as they follow on the active version: what operators did about a
     /// plugin is kept, and a component that takes another one's place is what a rollback
-    /// goes back from. The files' own grant is the newest word.
+    /// goes back from. The files' own grant is the newest word: none that was given before
+    /// comes back with an earlier component.
     #[must_use]
     pub fn following(mut self, active: &Self) -> Self {
         for (name, digest) in &self.components {
             let Some(was) = active.components.get(name) else { continue };
             let mut standing = active.standing.get(name).cloned().unwrap_or_default();
-            let grant = standing.grant.take();
+            standing.grant = None;
+            standing.earlier.iter_mut().for_each(|earlier| earlier.grant = None);
             if was != digest {
-                standing.push(Earlier { component: *was, grant: grant.or_else(|| active.grant_in_file(name)) });
+                standing.push(Earlier { component: *was, grant: None });
             }
             if standing != Standing::default() {
                 self.standing.insert(name.clone(), standing);
@@ -399,11 +401,9 @@ impl Files {
     pub fn activated(&self, name: &PluginName, component: Digest, grant: Option<String>) -> Self {
         let mut next = self.clone();
         let was = next.components.insert(name.clone(), component);
-        let in_file = self.grant_in_file(name);
         let standing = next.standing.entry(name.clone()).or_default();
         if let Some(was) = was.filter(|was| *was != component) {
-            let had = standing.grant.clone().or(in_file);
-            standing.push(Earlier { component: was, grant: had });
+            standing.push(Earlier { component: was, grant: standing.grant.clone() });
         }
         standing.grant = grant.or(standing.grant.take());
         standing.disabled = false;
@@ -452,13 +452,6 @@ impl Files {
     /// Components that a rollback could go back to, newest last.
     pub fn earlier(&self, name: &PluginName) -> impl Iterator<Item = Digest> {
         self.standing.get(name).into_iter().flat_map(|standing| &standing.earlier).map(|earlier| earlier.component)
-    }
-
-    /// The grant that the main file has, as text.
-    fn grant_in_file(&self, name: &PluginName) -> Option<String> {
-        let host = parse_host(&self.host).ok()?;
-        let entry = host.plugins.into_iter().find(|entry| entry.name == *name)?;
-        toml::to_string(&entry.grant).ok()
     }
 }
 

@@ -21,7 +21,7 @@ use portreeve_pipeline::retention::Retained;
 use portreeve_pipeline::{
     Active, Clock, DeliverError, Deliveries, Metrics, Outbound, Pipeline, Plugins, SetAside, Slot, TableCache,
 };
-use portreeve_record::leaf::{Code, ConfigurationLeaf, Label, ReferenceLeaf};
+use portreeve_record::leaf::{Code, ConfigurationLeaf, Label, Listed, PackageLeaf, ReferenceLeaf};
 use portreeve_record::{Leaf, LeafBody, LogKey, VerifierKey, canonical_digest};
 use portreeve_registry::{CodeCache, Occasion, Package, Quarantine, Registry, growth};
 use portreeve_sandbox::{Sandbox, SandboxOptions};
@@ -35,7 +35,7 @@ use crate::clock::SystemClock;
 use crate::config::{Configuration, Files, FolderEntry, HostSection, PluginEntry, Proposed, RetentionSection};
 use crate::folder::{End, Watched};
 use crate::models::ModelFiles;
-use crate::packages::{self, Components, Packages};
+use crate::packages::{self, Components, Kept, Packages, Transition};
 use crate::{files, folder, reference};
 
 /// Documents in one decided batch: enough for a group commit, few enough that
@@ -54,6 +54,9 @@ const DOOR_CLOSES_MAX: Duration = DRAIN_WITHIN.saturating_add(Duration::from_sec
 
 /// How often old content is looked for.
 const RETENTION_EVERY: Duration = Duration::from_secs(60 * 60);
+
+/// How often somebody looks whether a publisher's word has ended. Calls end at once.
+const LAPSE_EVERY: Duration = Duration::from_secs(60);
 
 /// How often leaves get their index.
 const SEQUENCE_EVERY: Duration = Duration::from_millis(500);
@@ -197,8 +200,24 @@ pub async fn activate(
     locations.signing_key(store.as_ref(), &origin).await?;
     let tables = reference_tables(store, &name, &proposed.reference, at).await?;
     let version = active.map_or(1, |active| active.version.saturating_add(1));
-    let component =
-        |digest| proposed.components.get(&digest).cloned().with_context(|| format!("component {digest} was not read"));
+    let kept = locations.kept_components();
+    let signatures = signatures(&kept, proposed, &configuration, at);
+    let component = |digest| {
+        let (bytes, _) =
+            proposed.components.get(&digest).with_context(|| format!("component {digest} was not read"))?;
+        Ok((bytes.clone(), signatures.get(&digest).cloned().flatten()))
+    };
+    let is = |digest| {
+        let (bytes, signature) = component(digest)?;
+        Ok(Package::read(&bytes, signature.as_deref())?)
+    };
+    let transitions = match &before {
+        Some(before) => {
+            packages::transitions((&before.check()?, |digest| kept.package(digest)), (&configuration, is), at)
+        }
+        // The first version's own leaf says what begins with it.
+        None => Vec::new(),
+    };
     configuration.tls()?;
     folder::open_all(&configuration.host.folders, &configuration.folder, &configuration.senders()?)?;
     // What is active already was taken before: it need not be new to anybody again.
@@ -216,13 +235,44 @@ pub async fn activate(
     )?;
 
     // A component is named by its digest: without a version that names it, it changes nothing.
-    for (digest, (bytes, signature)) in &proposed.components {
-        locations.kept_components().keep(*digest, bytes, signature.as_deref())?;
+    for (digest, (bytes, _)) in &proposed.components {
+        kept.keep(*digest, bytes, signatures.get(digest).and_then(Option::as_deref))?;
     }
     let bytes = files.to_bytes()?;
     let who = Label::of(&account());
-    let body = LeafBody::Configuration(ConfigurationLeaf { version, digest: Digest::of(&bytes), who });
-    Ok(store.activate_configuration(bytes, tables, at, Leaf::new(&name, at, body)?).await?)
+    let body = LeafBody::Configuration(ConfigurationLeaf { version, digest: Digest::of(&bytes), who: who.clone() });
+    let mut leaves = vec![Leaf::new(&name, at, body)?];
+    for Transition { plugin, component, step, signers } in transitions {
+        let signers = Listed::of(signers.iter().map(|signer| Label::of(signer)).collect())?;
+        let (configuration, who) = (Some(version), Some(who.clone()));
+        let body = LeafBody::Package(PackageLeaf { plugin, component, step, configuration, signers, who });
+        leaves.push(Leaf::new(&name, at, body)?);
+    }
+    Ok(store.activate_configuration(bytes, tables, at, leaves).await?)
+}
+
+/// The signature of each proposed component: the file beside it, unless nobody in it counts
+/// and somebody counts in the one that is kept. Otherwise whoever can put a file into the
+/// folder could stop a plugin that was taken long ago.
+fn signatures(
+    kept: &Components,
+    proposed: &Proposed,
+    configuration: &Configuration,
+    at: Instant,
+) -> BTreeMap<Digest, Option<String>> {
+    let counts = |bytes: &[u8], signature: Option<&str>| {
+        Package::read(bytes, signature)
+            .is_ok_and(|package| configuration.trust.judge(&package, Occasion::Active, at).is_ok())
+    };
+    let chosen = proposed.components.iter().map(|(digest, (bytes, beside))| {
+        let before = kept.read(*digest).ok().and_then(|(_, signature)| signature);
+        if before != *beside && !counts(bytes, beside.as_deref()) && counts(bytes, before.as_deref()) {
+            tracing::warn!(component = %digest, "the signature file beside the component is nobody's who counts; the one that is kept stays");
+            return (*digest, before);
+        }
+        (*digest, beside.clone())
+    });
+    chosen.collect()
 }
 
 /// What a proposal does to plugins that are active: another component takes the place of
@@ -244,15 +294,17 @@ pub async fn changed_components(
             changes.push(format!("plugin `{name}` stays disabled; `portreeve plugin activate {name}` ends that"));
         }
         let Some(was) = active.components.get(name).filter(|was| *was != digest) else { continue };
-        let (before, _) = locations.kept_components().read(*was)?;
-        let before = Package::read(&before, None)?;
-        let grown = match proposed.components.get(digest).map(|(bytes, _)| Package::read(bytes, None)) {
-            Some(Ok(now)) => growth(before.manifest(), now.manifest()),
-            // Whatever is wrong with it, trying it says so.
-            Some(Err(_)) | None => Vec::new(),
+        let before = locations.kept_components().package(*was);
+        let more = match (before, proposed.components.get(digest).map(|(bytes, _)| Package::read(bytes, None))) {
+            (Ok(before), Some(Ok(now))) => {
+                let grown = growth(before.manifest(), now.manifest());
+                let grown: Vec<String> = grown.iter().map(ToString::to_string).collect();
+                if grown.is_empty() { String::new() } else { format!(", and asks for more: {}", grown.join("; ")) }
+            }
+            (Err(error), Some(Ok(_))) => format!(", and nothing says what that asked for ({error:#})"),
+            // Whatever is wrong with the new one, trying it says so.
+            (_, Some(Err(_)) | None) => String::new(),
         };
-        let grown: Vec<String> = grown.iter().map(ToString::to_string).collect();
-        let more = if grown.is_empty() { String::new() } else { format!(", and asks for more: {}", grown.join("; ")) };
         changes.push(format!("plugin `{name}` is {digest} from now on and was {was}{more}"));
     }
     Ok(changes)
@@ -429,8 +481,8 @@ impl Road {
     }
 }
 
-/// A component's bytes by digest, and its signature file.
-type Bytes<'a> = dyn Fn(Digest) -> anyhow::Result<(Vec<u8>, Option<String>)> + Sync + 'a;
+/// What is kept of a component, by digest.
+type Bytes<'a> = dyn Fn(Digest) -> anyhow::Result<Kept> + Sync + 'a;
 
 /// Whether a plugin's component is new to the host.
 type Occasions<'a> = dyn Fn(&PluginName, Digest) -> Occasion + Sync + 'a;
@@ -499,8 +551,10 @@ impl Host {
                  compare its size and root with a copy that you trust (`portreeve audit checkpoint`)"
             );
         }
+        let packages = Packages::new(Arc::clone(&pipeline), registry, components, models);
+        packages.lapsed_while_nobody_looked().await?;
         Ok(Self {
-            packages: Arc::new(Packages::new(Arc::clone(&pipeline), registry, components, models)),
+            packages: Arc::new(packages),
             pipeline,
             sequencer: Arc::new(sequencer),
             verifier,
@@ -627,11 +681,12 @@ impl Host {
             delivered
         };
         let road = async {
-            let ((), (), delivered, ()) = tokio::join!(
+            let ((), (), delivered, (), ()) = tokio::join!(
                 self.watch_until(halted.clone()),
                 self.decide_until(halted.clone()),
                 delivering,
-                self.forget_until(halted.clone())
+                self.forget_until(halted.clone()),
+                self.lapse_until(halted.clone())
             );
             at_rest.notify_one();
             delivered
@@ -750,6 +805,19 @@ impl Host {
         }
     }
 
+    /// Puts on record which publishers' word has ended.
+    async fn lapse_until(&self, stop: watch::Receiver<bool>) {
+        while !*stop.borrow() {
+            if let Err(error) = self.packages.lapse().await {
+                tracing::error!(%error, "plugins whose publisher's word has ended are not on record");
+            }
+            tokio::select! {
+                () = tokio::time::sleep(LAPSE_EVERY) => {}
+                () = stopped(stop.clone()) => {}
+            }
+        }
+    }
+
     async fn wait(&self, news: &Notify, stop: &watch::Receiver<bool>) {
         tokio::select! {
             () = news.notified() => {}
@@ -822,9 +890,8 @@ fn install_all(
             .components
             .get(&entry.name)
             .with_context(|| format!("the stored configuration has no component for plugin `{}`", entry.name))?;
-        let (bytes, signature) = component(*digest)?;
         let occasion = occasion(&entry.name, *digest);
-        let slot = packages::slot(registry, configuration, entry, (&bytes, signature.as_deref()), occasion, now)?;
+        let slot = packages::slot(registry, configuration, entry, *digest, || component(*digest), occasion, now)?;
         anyhow::Ok((entry.name.clone(), slot))
     };
     let threads = std::thread::available_parallelism().map_or(1, usize::from);

@@ -26,21 +26,25 @@ use anyhow::{Context, bail};
 use async_trait::async_trait;
 use portreeve_api::package::{Act, Acted, Lifecycle, PackageRow, Refusal, TrustChanged};
 use portreeve_model::strict::SourceFile;
-use portreeve_model::{Digest, PluginName};
+use portreeve_model::{Digest, Instant, PluginName};
 use portreeve_pipeline::{Active, Pipeline, Slot, Why};
 use portreeve_record::leaf::{ConfigurationLeaf, Label, Listed, PackageLeaf, PackageStep};
 use portreeve_record::{Leaf, LeafBody};
 use portreeve_registry::{
     Installed, Occasion, Package, PlatformGrant, Registry, TrustPolicy, Trusted, Untrusted, growth,
 };
-use portreeve_store::StoreError;
 use portreeve_store::contract::{NewPackage, PackageChange, PackageView};
+use portreeve_store::{Store, StoreError};
 use tokio::sync::Mutex;
 
 use crate::config::{Configuration, Files, PluginEntry, TRUST_FILE, read_grant};
 use crate::files;
 use crate::models::ModelFiles;
 use crate::publisher::read_signature;
+
+/// Leaves without an index that a start looks at for the time of the last entry: more than a
+/// host that died can have left between two rounds of the sequencer.
+const UNSEQUENCED_MAX: u32 = 65_536;
 
 /// Where components and their signatures are kept, each under its digest.
 #[derive(Debug, Clone)]
@@ -85,30 +89,53 @@ impl Components {
         Ok((bytes, read_signature(&path)?))
     }
 
+    /// A component, read as a package with its signature.
+    ///
+    /// # Errors
+    /// As [`Components::read`].
+    pub fn package(&self, digest: Digest) -> anyhow::Result<Package> {
+        let (component, signature) = self.read(digest)?;
+        Ok(Package::read(&component, signature.as_deref())?)
+    }
+
     fn path(&self, digest: Digest) -> PathBuf {
         self.0.join(format!("{}.wasm", hex::encode(digest.as_bytes())))
     }
 }
 
+/// A component's bytes, and its signature file.
+pub(crate) type Kept = (Vec<u8>, Option<String>);
+
 /// A component of a plugin as a version of the configuration has it.
 ///
 /// # Errors
-/// When it cannot be read or loaded, or, where it is new, is not trusted. One that is
-/// active already and not trusted any more is a plugin that is not called.
+/// When it cannot be loaded, or, where it is new, cannot be read or is not trusted. One that
+/// is active already and cannot be read or is not trusted any more is a plugin that is not
+/// called: one damaged file must not keep a host and all its other plugins from working.
 pub(crate) fn slot(
     registry: &Registry,
     configuration: &Configuration,
     entry: &PluginEntry,
-    (component, signature): (&[u8], Option<&str>),
+    digest: Digest,
+    kept: impl FnOnce() -> anyhow::Result<Kept>,
     occasion: Occasion,
-    now: portreeve_model::Instant,
+    now: Instant,
 ) -> anyhow::Result<Slot> {
     let name = &entry.name;
-    let package = Package::read(component, signature).with_context(|| format!("plugin `{name}`"))?;
-    let stopped = |why| Ok(Slot::Stopped { component: package.digest(), why });
+    let stopped = |why| Ok(Slot::Stopped { component: digest, why });
     if configuration.disabled.contains(name) {
         return stopped(Why::Disabled);
     }
+    let (component, signature) = match kept() {
+        Ok(kept) => kept,
+        Err(error) if occasion == Occasion::Active => {
+            let error = format!("{error:#}");
+            tracing::error!(plugin = %name, component = %digest, error, "the plugin is not called: its component cannot be read");
+            return stopped(Why::Unreadable);
+        }
+        Err(error) => return Err(error),
+    };
+    let package = Package::read(&component, signature.as_deref()).with_context(|| format!("plugin `{name}`"))?;
     let trusted = match configuration.trust.judge(&package, occasion, now) {
         Ok(trusted) => trusted,
         Err(untrusted) if occasion == Occasion::Active => {
@@ -117,8 +144,49 @@ pub(crate) fn slot(
         }
         Err(untrusted) => bail!("plugin `{name}`: {untrusted}"),
     };
-    let installed = registry.install(name, &package, &trusted, component, &configuration.grant(entry))?;
+    let installed = registry.install(name, &package, &trusted, &component, &configuration.grant(entry))?;
     Ok(Slot::Ready(Arc::new(installed)))
+}
+
+/// What another configuration does to a plugin.
+pub(crate) struct Transition {
+    pub(crate) plugin: PluginName,
+    pub(crate) component: Digest,
+    pub(crate) step: PackageStep,
+    pub(crate) signers: Vec<String>,
+}
+
+/// What becomes of the plugins of one configuration under the next: each one's component with
+/// its signature, then and now, and whose word counted.
+pub(crate) fn transitions(
+    (before, was): (&Configuration, impl Fn(Digest) -> anyhow::Result<Package>),
+    (after, is): (&Configuration, impl Fn(Digest) -> anyhow::Result<Package>),
+    now: Instant,
+) -> Vec<Transition> {
+    let signers = |configuration: &Configuration, package: anyhow::Result<Package>| {
+        let trusted = configuration.trust.judge(&package.ok()?, Occasion::Active, now).ok()?;
+        Some(trusted.signers().to_vec())
+    };
+    let of = |plugin: &PluginName, component, step, signers: Option<Vec<String>>| Transition {
+        plugin: plugin.clone(),
+        component,
+        step,
+        signers: signers.unwrap_or_default(),
+    };
+    let gone = before.components.iter().filter(|(name, _)| !after.components.contains_key(*name));
+    let mut all: Vec<Transition> =
+        gone.map(|(name, component)| of(name, *component, PackageStep::Disabled, None)).collect();
+    for (name, component) in &after.components {
+        let signed = signers(after, is(*component));
+        let is_the_same = before.components.get(name) == Some(component);
+        let was_trusted = is_the_same && signers(before, was(*component)).is_some();
+        if signed.is_some() && !was_trusted && !after.disabled.contains(name) {
+            all.push(of(name, *component, PackageStep::Activated, signed));
+        } else if signed.is_none() && was_trusted {
+            all.push(of(name, *component, PackageStep::Distrusted, None));
+        }
+    }
+    all
 }
 
 /// The plugins that can be called.
@@ -134,6 +202,7 @@ pub struct Packages {
     /// What the active plugins read; whoever changes them replaces it.
     models: std::sync::Mutex<Arc<ModelFiles>>,
     one_at_a_time: Mutex<()>,
+    one_compiles: Mutex<()>,
 }
 
 /// The version that a change is built on.
@@ -141,6 +210,13 @@ struct Base {
     version: u64,
     files: Files,
     configuration: Configuration,
+}
+
+/// What is to be activated.
+struct Chosen {
+    component: Digest,
+    /// The grant of its own that it was staged with.
+    grant: Option<String>,
 }
 
 impl Base {
@@ -162,7 +238,7 @@ impl Packages {
         models: Arc<ModelFiles>,
     ) -> Self {
         let models = std::sync::Mutex::new(models);
-        Self { pipeline, registry, components, models, one_at_a_time: Mutex::new(()) }
+        Self { pipeline, registry, components, models, one_at_a_time: Mutex::default(), one_compiles: Mutex::default() }
     }
 
     async fn base(&self) -> Result<Base, Refusal> {
@@ -194,7 +270,8 @@ impl Packages {
         self.row(digest).await
     }
 
-    /// Tries a package in full, within the grant that it would have.
+    /// Tries a package in full, within the grant that it would have: its own where it is given
+    /// one, else what the configuration has, also when that changes before it is activated.
     async fn stage(
         &self,
         name: &PluginName,
@@ -202,6 +279,7 @@ impl Packages {
         grant: Option<String>,
         who: &str,
     ) -> Result<Acted, Refusal> {
+        self.prepare(digest, Occasion::New).await;
         let _one = self.one_at_a_time.lock().await;
         let base = self.base().await?;
         let entry = base.entry(name)?;
@@ -211,26 +289,19 @@ impl Packages {
                 "no package of `{name}` with digest {digest} is installed; `portreeve plugin list` shows those that are"
             )));
         }
-        let (component, signature) = self.components.read(digest).map_err(internal)?;
+        let (component, signature) = self.components.read(digest).map_err(refused)?;
         let package = Package::read(&component, signature.as_deref()).map_err(refused)?;
         let trusted = self.judge(&base.configuration.trust, &package, Occasion::New)?;
         self.fits_its_routes(name, &package)?;
-        let grown = self.grown(&base, name, &package)?;
         let given = grant.as_deref().map(read_grant).transpose().map_err(refused)?;
-        if !grown.is_empty() && given.is_none() {
-            return Err(Refusal::Refused(format!(
-                "{name} {} asks for more than the version that is active, so that it needs a grant of its own (`--grant`): {}",
-                package.manifest().plugin.version,
-                grown.join("; ")
-            )));
-        }
+        let grown = self.grown(&base, name, &package, given.as_ref())?;
+        let kept = given.as_ref().map(toml::to_string).transpose().map_err(internal)?;
         let grant = given.unwrap_or_else(|| base.configuration.grant(entry));
-        let kept = toml::to_string(&grant).map_err(internal)?;
         let leaf = self.leaf(name, digest, PackageStep::Staged, Some(base.version), trusted.signers(), Some(who))?;
         let installed = self.load(name, package, trusted, component, grant).await?;
         let tried = BTreeMap::from([(name.clone(), Slot::Ready(Arc::new(installed)))]);
         self.models_of(&base.configuration, &tried).await?;
-        self.write(PackageChange::Stage { digest, grant: Some(kept) }, vec![leaf]).await?;
+        self.write(PackageChange::Stage { digest, grant: kept }, vec![leaf]).await?;
         Ok(Acted {
             plugin: name.to_string(),
             component: digest.to_string(),
@@ -240,34 +311,55 @@ impl Packages {
         })
     }
 
-    /// Makes the staged package what routes call, or lets a disabled plugin be called again.
+    /// Makes the staged package what routes call, or lets a plugin be called again that was
+    /// disabled, or whose component could not be read.
     async fn activate(&self, name: &PluginName, digest: Option<Digest>, who: &str) -> Result<Acted, Refusal> {
+        if let Ok(chosen) = self.to_activate(&self.base().await?, name, digest).await {
+            self.prepare(chosen.component, Occasion::New).await;
+        }
         let _one = self.one_at_a_time.lock().await;
         let base = self.base().await?;
+        let Chosen { component, grant } = self.to_activate(&base, name, digest).await?;
+        let own = grant.as_deref().map(read_grant).transpose().map_err(internal)?;
+        let (bytes, _) = self.components.read(component).map_err(refused)?;
+        // Since it was staged another one may have become active, which asks for less.
+        self.grown(&base, name, &Package::read(&bytes, None).map_err(refused)?, own.as_ref())?;
+        let next = base.files.activated(name, component, grant);
+        self.go_on(base, next, name, component, PackageStep::Activated, Occasion::New, who).await
+    }
+
+    /// What a plugin would be from now on.
+    async fn to_activate(&self, base: &Base, name: &PluginName, digest: Option<Digest>) -> Result<Chosen, Refusal> {
         base.entry(name)?;
         let mut packages = self.pipeline.store.packages().await?.into_iter();
         let staged = packages.find(|one| one.package.plugin == *name && one.staged_at.is_some());
+        if let Some(staged) = staged.filter(|staged| digest.is_none_or(|digest| digest == staged.package.digest)) {
+            return Ok(Chosen { component: staged.package.digest, grant: staged.grant });
+        }
         let current = base.configuration.components.get(name).copied();
-        let chosen = match (digest, staged) {
-            (None, Some(staged)) => (staged.package.digest, staged.grant),
-            (Some(digest), Some(staged)) if staged.package.digest == digest => (digest, staged.grant),
-            (digest, _) => match current.filter(|current| digest.is_none_or(|digest| digest == *current)) {
-                Some(current) if base.configuration.disabled.contains(name) => (current, None),
-                Some(current) if digest.is_some() => {
-                    return Err(Refusal::Refused(format!("{current} is what `{name}` is already")));
-                }
-                _ => {
-                    return Err(Refusal::Refused(format!(
-                        "nothing of `{name}` is staged that could be activated; run `portreeve plugin stage {name} DIGEST` first"
-                    )));
-                }
-            },
-        };
-        let next = base.files.activated(name, chosen.0, chosen.1);
-        self.go_on(base, next, name, chosen.0, PackageStep::Activated, Occasion::New, who).await
+        match current.filter(|current| digest.is_none_or(|digest| digest == *current)) {
+            Some(component) if self.may_be_called_again(base, name) => Ok(Chosen { component, grant: None }),
+            Some(current) if digest.is_some() => {
+                Err(Refusal::Refused(format!("{current} is what `{name}` is already")))
+            }
+            _ => Err(Refusal::Refused(format!(
+                "nothing of `{name}` is staged that could be activated; run `portreeve plugin stage {name} DIGEST` first"
+            ))),
+        }
+    }
+
+    /// Whether the component that a plugin has may be loaded again: it is not called now, and
+    /// not for want of trust.
+    fn may_be_called_again(&self, base: &Base, name: &PluginName) -> bool {
+        let active = self.pipeline.plugins.now();
+        let is_unreadable = matches!(active.plugins.get(name), Some(Slot::Stopped { why: Why::Unreadable, .. }));
+        is_unreadable || base.configuration.disabled.contains(name)
     }
 
     async fn roll_back(&self, name: &PluginName, who: &str) -> Result<Acted, Refusal> {
+        if let Some((_, earlier)) = self.base().await?.files.rolled_back(name) {
+            self.prepare(earlier, Occasion::Active).await;
+        }
         let _one = self.one_at_a_time.lock().await;
         let base = self.base().await?;
         base.entry(name)?;
@@ -311,7 +403,7 @@ impl Packages {
         let slot = if step == PackageStep::Disabled {
             Slot::Stopped { component, why: Why::Disabled }
         } else {
-            let (bytes, signature) = self.components.read(component).map_err(internal)?;
+            let (bytes, signature) = self.components.read(component).map_err(refused)?;
             let package = Package::read(&bytes, signature.as_deref()).map_err(refused)?;
             self.fits_its_routes(name, &package)?;
             let trusted = self.judge(&configuration.trust, &package, occasion)?;
@@ -344,9 +436,12 @@ impl Packages {
     /// Trusts others from now on. Packages that rest on a key that was revoked are not
     /// called any more; those that are trusted again are.
     async fn trust_others(&self, text: String, who: &str) -> Result<TrustChanged, Refusal> {
+        let policy = TrustPolicy::load(&SourceFile { name: TRUST_FILE, text: &text }).map_err(refused)?;
+        for component in self.base().await?.configuration.components.values() {
+            self.compile_if_trusted(&policy, *component, Occasion::Active).await;
+        }
         let _one = self.one_at_a_time.lock().await;
         let base = self.base().await?;
-        TrustPolicy::load(&SourceFile { name: TRUST_FILE, text: &text }).map_err(refused)?;
         let next = base.files.trusting(text);
         let configuration = Arc::new(next.check().map_err(refused)?);
         let version = base.version.saturating_add(1);
@@ -355,22 +450,22 @@ impl Packages {
         let (mut leaves, mut stopped, mut restored) = (Vec::new(), Vec::new(), Vec::new());
         for entry in &configuration.host.plugins {
             let Some(component) = configuration.components.get(&entry.name).copied() else { continue };
-            let (bytes, signature) = self.components.read(component).map_err(internal)?;
             let now = self.pipeline.clock.now();
             let (registry, checked, it) = (Arc::clone(&self.registry), Arc::clone(&configuration), entry.clone());
-            let load = move || slot(&registry, &checked, &it, (&bytes, signature.as_deref()), Occasion::Active, now);
+            let components = self.components.clone();
+            let load =
+                move || slot(&registry, &checked, &it, component, || components.read(component), Occasion::Active, now);
             let slot = tokio::task::spawn_blocking(load).await.map_err(internal)?.map_err(refused)?;
-            let distrusted = |slot: Option<&Slot>| matches!(slot, Some(Slot::Stopped { why: Why::NotTrusted, .. }));
-            let step = match (distrusted(before.plugins.get(&entry.name)), distrusted(Some(&slot))) {
-                (false, true) => {
-                    stopped.push(entry.name.to_string());
-                    Some(PackageStep::Distrusted)
-                }
-                (true, false) => {
-                    restored.push(entry.name.to_string());
-                    Some(PackageStep::Activated)
-                }
-                _ => None,
+            let distrusted = |slot: &Slot| matches!(slot, Slot::Stopped { why: Why::NotTrusted, .. });
+            let was_distrusted = before.plugins.get(&entry.name).is_some_and(distrusted);
+            let step = if distrusted(&slot) && !was_distrusted {
+                stopped.push(entry.name.to_string());
+                Some(PackageStep::Distrusted)
+            } else if was_distrusted && slot.installed().is_some() {
+                restored.push(entry.name.to_string());
+                Some(PackageStep::Activated)
+            } else {
+                None
             };
             if let Some(step) = step {
                 leaves.push(self.leaf(&entry.name, component, step, Some(version), &[], Some(who))?);
@@ -383,6 +478,65 @@ impl Packages {
         self.pipeline.set_aside.wake(self.pipeline.clock.now());
         tracing::info!(configuration = version, ?stopped, ?restored, "others are trusted from now on");
         Ok(TrustChanged { configuration: version, stopped, restored })
+    }
+
+    /// Puts on record the plugins whose publisher's word ended by its date, at which their
+    /// calls ended by themselves.
+    ///
+    /// # Errors
+    /// When the record cannot be written; the next look finds them again.
+    pub async fn lapse(&self) -> anyhow::Result<()> {
+        let _one = self.one_at_a_time.lock().await;
+        let (before, now) = (self.pipeline.plugins.now(), self.pipeline.clock.now());
+        let lapsed = before.ready().filter(|(_, installed)| installed.trusted.ended(now));
+        let lapsed: Vec<_> = lapsed.map(|(name, installed)| (name.clone(), installed.digest)).collect();
+        if lapsed.is_empty() {
+            return Ok(());
+        }
+        self.note_distrusted(&lapsed).await?;
+        let mut plugins = before.plugins.clone();
+        for (name, component) in lapsed {
+            plugins.insert(name, Slot::Stopped { component, why: Why::NotTrusted });
+        }
+        let (configuration, models) = (before.configuration, Arc::clone(&before.models));
+        self.pipeline.plugins.put(Active { configuration, plugins, models });
+        Ok(())
+    }
+
+    /// The same for those whose word ended while no host worked: it still counted when the last
+    /// entry of the log was made.
+    pub(crate) async fn lapsed_while_nobody_looked(&self) -> anyhow::Result<()> {
+        let active = self.pipeline.plugins.now();
+        let stopped = active.plugins.iter().filter_map(|(name, slot)| match slot {
+            Slot::Stopped { component, why: Why::NotTrusted } => Some((name.clone(), *component)),
+            Slot::Stopped { .. } | Slot::Ready(_) => None,
+        });
+        let stopped: Vec<_> = stopped.collect();
+        if stopped.is_empty() {
+            return Ok(());
+        }
+        let _one = self.one_at_a_time.lock().await;
+        let Some(last) = last_entry_at(self.pipeline.store.as_ref()).await? else { return Ok(()) };
+        let base = self.base().await.map_err(|refusal| anyhow::anyhow!("{refusal}"))?;
+        let counted = |component| {
+            let package = self.components.package(component).ok();
+            package.is_some_and(|package| base.configuration.trust.judge(&package, Occasion::Active, last).is_ok())
+        };
+        let lapsed: Vec<_> = stopped.into_iter().filter(|(_, component)| counted(*component)).collect();
+        if lapsed.is_empty() { Ok(()) } else { self.note_distrusted(&lapsed).await }
+    }
+
+    async fn note_distrusted(&self, plugins: &[(PluginName, Digest)]) -> anyhow::Result<()> {
+        let leaf = |(name, component): &(PluginName, Digest)| {
+            tracing::error!(plugin = %name, %component, "the plugin is not called any more: its publisher's word has ended");
+            self.leaf(name, *component, PackageStep::Distrusted, None, &[], None)
+        };
+        let leaves: Result<Vec<Leaf>, Refusal> = plugins.iter().map(leaf).collect();
+        let written = match leaves {
+            Ok(leaves) => self.write(PackageChange::Note, leaves).await,
+            Err(refusal) => Err(refusal),
+        };
+        written.map_err(|refusal| anyhow::anyhow!("{refusal}"))
     }
 
     /// Commits the next version with its leaves. After an unknown outcome the store says
@@ -437,11 +591,57 @@ impl Packages {
     }
 
     /// What a package asks for beyond the one that is active.
-    fn grown(&self, base: &Base, name: &PluginName, package: &Package) -> Result<Vec<String>, Refusal> {
+    ///
+    /// # Errors
+    /// When it asks for more and has no grant of its own.
+    fn grown(
+        &self,
+        base: &Base,
+        name: &PluginName,
+        package: &Package,
+        own: Option<&PlatformGrant>,
+    ) -> Result<Vec<String>, Refusal> {
         let Some(current) = base.configuration.components.get(name).copied() else { return Ok(Vec::new()) };
-        let (component, _) = self.components.read(current).map_err(internal)?;
-        let before = Package::read(&component, None).map_err(internal)?;
-        Ok(growth(before.manifest(), package.manifest()).iter().map(ToString::to_string).collect())
+        if current == package.digest() {
+            return Ok(Vec::new());
+        }
+        let grown: Vec<String> = match self.components.package(current) {
+            Ok(before) => growth(before.manifest(), package.manifest()).iter().map(ToString::to_string).collect(),
+            // Nothing says what it asked for, so that everything may be more.
+            Err(error) => vec![format!("what the active version asks for is not known ({error:#})")],
+        };
+        if !grown.is_empty() && own.is_none() {
+            return Err(Refusal::Refused(format!(
+                "{name} {} asks for more than the version that is active, so that it needs a grant of its own (`portreeve plugin stage --grant`): {}",
+                package.manifest().plugin.version,
+                grown.join("; ")
+            )));
+        }
+        Ok(grown)
+    }
+
+    /// Compiles a component before anybody has to wait for it: compiling takes as long as its
+    /// author likes, and nobody's `disable` must wait behind that. Whatever is wrong with it,
+    /// the step itself says.
+    async fn prepare(&self, component: Digest, occasion: Occasion) {
+        if let Ok(base) = self.base().await {
+            self.compile_if_trusted(&base.configuration.trust, component, occasion).await;
+        }
+    }
+
+    async fn compile_if_trusted(&self, trust: &TrustPolicy, component: Digest, occasion: Occasion) {
+        let Ok((bytes, signature)) = self.components.read(component) else { return };
+        let Ok(package) = Package::read(&bytes, signature.as_deref()) else { return };
+        let Ok(trusted) = self.judge(trust, &package, occasion) else { return };
+        let registry = Arc::clone(&self.registry);
+        // One at a time, for the sake of memory and of the other cores.
+        let _one = self.one_compiles.lock().await;
+        let compile = move || registry.prepare(&package, &trusted, &bytes);
+        match tokio::task::spawn_blocking(compile).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!(%component, %error, "a component did not compile"),
+            Err(error) => tracing::error!(%component, %error, "the compiler panicked"),
+        }
     }
 
     /// Compiling takes seconds of CPU, which are not the runtime's.
@@ -507,44 +707,72 @@ impl Packages {
         let base = self.base().await?;
         let known = self.pipeline.store.packages().await?;
         let paused = self.pipeline.quarantine.paused();
-        let mut rows = rows(&base.files, &base.configuration, &known, &self.components).map_err(internal)?;
         let active = self.pipeline.plugins.now();
-        for row in rows.iter_mut().filter(|row| row.state == "active") {
-            let slot = PluginName::parse(&row.plugin).ok().and_then(|name| active.plugins.get(&name).cloned());
-            match slot {
-                Some(Slot::Stopped { why, .. }) => row.state = why.code().to_owned(),
-                Some(Slot::Ready(installed)) => {
-                    if let Some((_, until)) = paused.iter().find(|(component, _)| *component == installed.digest) {
-                        row.state = format!("quarantined until {until}");
-                    }
-                }
-                None => {}
-            }
-        }
-        Ok(rows)
+        let state = |name: &PluginName, _| match active.plugins.get(name) {
+            Some(Slot::Stopped { why, .. }) => why.code().to_owned(),
+            Some(Slot::Ready(installed)) => match paused.iter().find(|(component, _)| *component == installed.digest) {
+                Some((_, until)) => format!("quarantined until {until}"),
+                None => ACTIVE.to_owned(),
+            },
+            None => ACTIVE.to_owned(),
+        };
+        Ok(rows(&base.files, &base.configuration, &known, &self.components, state))
     }
 }
 
-/// All packages of a folder: those that were installed, and those that came with the
-/// configuration.
-///
-/// # Errors
-/// When a component cannot be read.
-pub fn rows(
+/// When the last entry of the log was made, with or without an index yet; none before the
+/// first.
+async fn last_entry_at(store: &dyn Store) -> Result<Option<Instant>, StoreError> {
+    let waiting = store.unsequenced(UNSEQUENCED_MAX).await?.into_iter().map(|leaf| leaf.bytes);
+    let size = store.tree_head().await?.map_or(0, |head| head.size);
+    let last = store.sequenced(size.saturating_sub(1), 1).await?.into_iter().map(|(_, _, bytes)| bytes);
+    Ok(waiting.chain(last).filter_map(|bytes| Some(Leaf::parse(&bytes).ok()?.at)).max())
+}
+
+/// What a component's state is called that routes call.
+const ACTIVE: &str = "active";
+
+/// All packages of a folder on which no host works, each as the next start will find it.
+#[must_use]
+pub fn rows_in_folder(
     files: &Files,
     configuration: &Configuration,
     known: &[PackageView],
     components: &Components,
-) -> anyhow::Result<Vec<PackageRow>> {
+    now: Instant,
+) -> Vec<PackageRow> {
+    let state = |_: &PluginName, digest| {
+        let why = match components.package(digest) {
+            Err(_) => Why::Unreadable,
+            Ok(package) => match configuration.trust.judge(&package, Occasion::Active, now) {
+                Ok(_) => return ACTIVE.to_owned(),
+                Err(_) => Why::NotTrusted,
+            },
+        };
+        why.code().to_owned()
+    };
+    rows(files, configuration, known, components, state)
+}
+
+/// All packages: those that were installed, and those that came with the configuration.
+fn rows(
+    files: &Files,
+    configuration: &Configuration,
+    known: &[PackageView],
+    components: &Components,
+    state: impl Fn(&PluginName, Digest) -> String,
+) -> Vec<PackageRow> {
+    let state = |name: &PluginName, digest| {
+        if configuration.disabled.contains(name) { Why::Disabled.code().to_owned() } else { state(name, digest) }
+    };
     let mut rows: Vec<PackageRow> = Vec::new();
     for one in known {
         let NewPackage { digest, plugin, version, kind, publisher } = &one.package;
         let state = match configuration.components.get(plugin) == Some(digest) {
-            true if configuration.disabled.contains(plugin) => "disabled",
-            true => "active",
-            false if one.staged_at.is_some() => "staged",
-            false if files.earlier(plugin).any(|earlier| earlier == *digest) => "retired",
-            false => "installed",
+            true => state(plugin, *digest),
+            false if one.staged_at.is_some() => "staged".to_owned(),
+            false if files.earlier(plugin).any(|earlier| earlier == *digest) => "retired".to_owned(),
+            false => "installed".to_owned(),
         };
         rows.push(PackageRow {
             plugin: plugin.to_string(),
@@ -552,27 +780,26 @@ pub fn rows(
             kind: kind.clone(),
             publisher: publisher.clone(),
             digest: digest.to_string(),
-            state: state.to_owned(),
+            state,
         });
     }
     for (name, digest) in &configuration.components {
         if known.iter().any(|one| one.package.digest == *digest) {
             continue;
         }
-        let (bytes, _) = components.read(*digest)?;
-        let about = Package::read(&bytes, None)?.manifest().plugin.clone();
-        let state = if configuration.disabled.contains(name) { "disabled" } else { "active" };
+        let about = components.package(*digest).ok().map(|package| package.manifest().plugin.clone());
+        let unknown = || "unknown".to_owned();
         rows.push(PackageRow {
             plugin: name.to_string(),
-            version: about.version,
-            kind: about.kind.to_string(),
-            publisher: about.publisher,
+            version: about.as_ref().map_or_else(unknown, |about| about.version.clone()),
+            kind: about.as_ref().map_or_else(unknown, |about| about.kind.to_string()),
+            publisher: about.map_or_else(unknown, |about| about.publisher),
             digest: digest.to_string(),
-            state: state.to_owned(),
+            state: state(name, *digest),
         });
     }
     rows.sort_by(|a, b| a.plugin.cmp(&b.plugin));
-    Ok(rows)
+    rows
 }
 
 #[async_trait]

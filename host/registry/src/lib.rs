@@ -169,23 +169,42 @@ impl Registry {
         let kind = manifest.plugin.kind;
         let settled = grant.settle(name, kind, &manifest.limits, &self.sandbox.most())?;
 
-        let code = match self.cache.read(&self.sandbox, kind, digest) {
-            Ok(Some(code)) => code,
-            Ok(None) => self.compile(name, kind, digest, component)?,
-            Err(source @ cache::CodeCacheError::Rejected { .. }) => {
-                // Tampered or stale: said aloud, then made anew from the component.
-                tracing::warn!(plugin = %name, %source, "compiled code was rejected and is compiled again");
-                self.compile(name, kind, digest, component)?
-            }
-            Err(source) => return Err(InstallError::Cache { name: name.clone(), source }),
-        };
-
+        let code = self.code(name, package, component)?;
         let limits = Limits::smallest(&manifest.limits, &grant.limits);
         let declared: Declared = manifest.declared();
         let spec = PluginSpec { name: name.clone(), kind, digest, limits, declared };
         let plugin =
             self.sandbox.load(spec, &code).map_err(|source| InstallError::Load { name: name.clone(), source })?;
         Ok(Installed { manifest, digest, limits: settled, plugin, trusted: trusted.lasts() })
+    }
+
+    /// Compiles a package into the cache, unless it is there. Installing it then takes
+    /// milliseconds: whoever holds something that others wait for does this before.
+    ///
+    /// # Errors
+    /// When it does not compile, or the cache cannot be used.
+    pub fn prepare(&self, package: &Package, _trusted: &Trusted, component: &[u8]) -> Result<(), InstallError> {
+        self.code(&package.manifest().plugin.name, package, component).map(drop)
+    }
+
+    /// The code from the cache, or compiled.
+    fn code(
+        &self,
+        name: &PluginName,
+        package: &Package,
+        component: &[u8],
+    ) -> Result<portreeve_sandbox::CompiledCode, InstallError> {
+        let (kind, digest) = (package.manifest().plugin.kind, package.digest());
+        match self.cache.read(&self.sandbox, kind, digest) {
+            Ok(Some(code)) => Ok(code),
+            Ok(None) => self.compile(name, kind, digest, component),
+            Err(source @ cache::CodeCacheError::Rejected { .. }) => {
+                // Tampered or stale: said aloud, then made anew from the component.
+                tracing::warn!(plugin = %name, %source, "compiled code was rejected and is compiled again");
+                self.compile(name, kind, digest, component)
+            }
+            Err(source) => Err(InstallError::Cache { name: name.clone(), source }),
+        }
     }
 
     fn compile(

@@ -1082,11 +1082,13 @@ pub struct Summary {
 /// has in common.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
-    /// Makes a configuration the active one and replaces its reference tables. The
-    /// same bytes as the active configuration make no new version and report the
-    /// active one; the tables are replaced all the same.
+    /// Makes a configuration the active one and replaces its reference tables. Of its
+    /// leaves the first is its own and the others say what it does to plugins. A package
+    /// that was staged under an earlier one is staged no more: its grant was another's word.
+    /// The same bytes as the active configuration make no new version and report the
+    /// active one; tables are replaced and what happens to plugins is recorded all the same.
     ///
-    /// *Durability*: version, tables and their leaves are one transaction. *Ordering*:
+    /// *Durability*: version, tables and all leaves are one transaction. *Ordering*:
     /// versions count from 1 in commit order. *Concurrency*: the last one to commit is
     /// the active one. *Retry*: repeat it; a table whose leaf is known stays as it is.
     async fn activate_configuration(
@@ -1094,7 +1096,7 @@ pub trait Store: Send + Sync + 'static {
         bytes: Vec<u8>,
         tables: Vec<NewReference>,
         at: Instant,
-        leaf: Leaf,
+        leaves: Vec<Leaf>,
     ) -> Result<u64, StoreError>;
 
     /// The active configuration; none before the first.

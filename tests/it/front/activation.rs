@@ -7,9 +7,13 @@ use std::sync::Arc;
 use portreeve::clock::SystemClock;
 use portreeve::config::Proposed;
 use portreeve::host::{self, Host, Locations};
+use portreeve_record::leaf::PackageStep;
+use portreeve_record::{Leaf, LeafBody, NoteKey};
+use portreeve_registry::{Package, Signature, Statement};
 use portreeve_store::Store;
 
-use crate::support::{EDI_TOKEN, MORNING, Setup, tree};
+use crate::packages::of_version;
+use crate::support::{EDI_TOKEN, MORNING, Setup, sign, tree};
 
 /// What `init` says to a folder whose configuration a good one went before.
 struct Attempts {
@@ -29,8 +33,24 @@ impl Attempts {
     }
 
     async fn activate(&self, setup: Setup) -> anyhow::Result<u64> {
+        self.activate_after(setup, |_| {}).await
+    }
+
+    /// The same after somebody changed something in the folder.
+    async fn activate_after(&self, setup: Setup, change: impl FnOnce(&Path)) -> anyhow::Result<u64> {
         let config = setup.configuration(self.folder.path());
+        change(&config);
         host::activate(&self.store, &self.locations, &Proposed::read(&config)?, MORNING).await
+    }
+
+    /// What became of packages, in the order of the log.
+    async fn steps(&self) -> Vec<(PackageStep, String, Option<u64>)> {
+        let leaves = self.store.unsequenced(1_000).await.unwrap().into_iter();
+        let steps = leaves.filter_map(|leaf| match Leaf::parse(&leaf.bytes).unwrap().body {
+            LeafBody::Package(package) => Some((package.step, package.plugin.to_string(), package.configuration)),
+            _ => None,
+        });
+        steps.collect()
     }
 
     /// The error of a setup; version and tables are as before, and a host opens.
@@ -74,6 +94,44 @@ async fn a_configuration_that_no_host_can_open_never_becomes_active() {
         let error = attempts.refused(setup).await;
         assert!(error.contains(expected), "expected `{expected}` in: {error}");
     }
+}
+
+#[tokio::test]
+async fn what_a_folder_does_to_plugins_is_on_record() {
+    let attempts = Attempts::after_a_good_one().await;
+    assert_eq!(attempts.steps().await, [], "the first version's own leaf says what begins with it");
+    let bytes = of_version("fraud", "0.2.0");
+    let second = |config: &Path| {
+        std::fs::write(config.join("fraud.wasm"), &bytes).unwrap();
+        std::fs::write(config.join("fraud.wasm.sig"), sign(&bytes)).unwrap();
+    };
+    attempts.activate_after(Setup::demo(), second).await.unwrap();
+    attempts.activate(Setup::demo()).await.unwrap();
+    let fraud = |step, version| (step, "fraud".to_owned(), Some(version));
+    assert_eq!(attempts.steps().await, [fraud(PackageStep::Activated, 2), fraud(PackageStep::Activated, 3)]);
+
+    let revoked = Setup::demo().replace("trust.toml", "[[publisher.key]]\n", "[[publisher.key]]\nrevoked = true\n");
+    attempts.activate(revoked).await.unwrap();
+    attempts.activate(Setup::demo()).await.unwrap();
+    let steps = attempts.steps().await;
+    let of = |step, version| steps.iter().filter(|found| found.0 == step && found.2 == Some(version)).count();
+    assert_eq!((of(PackageStep::Distrusted, 4), of(PackageStep::Activated, 5), steps.len()), (9, 9, 20));
+}
+
+#[tokio::test]
+async fn a_strangers_signature_in_the_folder_does_not_stop_what_is_active() {
+    let attempts = Attempts::after_a_good_one().await;
+    let stranger = NoteKey::generate("stranger.example").unwrap();
+    let signed_by_a_stranger = |config: &Path| {
+        let file = config.join("fraud.wasm");
+        let package = Package::read(&std::fs::read(&file).unwrap(), None).unwrap();
+        let statement = Statement::of(package.manifest(), package.digest());
+        std::fs::write(Signature::beside(&file), Signature::made(statement, &stranger).as_str()).unwrap();
+    };
+    assert_eq!(attempts.activate_after(Setup::demo(), signed_by_a_stranger).await.unwrap(), 1);
+    assert_eq!(attempts.steps().await, []);
+    let host = Host::open(Arc::clone(&attempts.store), &attempts.locations, Arc::new(SystemClock), None).await.unwrap();
+    assert_eq!(host.pipeline.plugins.now().ready().count(), 9);
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! From a file to what routes call, and back: each step by itself, what it refuses, and
 //! what the log says about it.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use portreeve_api::package::{Act, Lifecycle, Refusal};
@@ -239,6 +240,13 @@ async fn a_disabled_scorer_is_not_called_its_orders_wait_and_go_on_when_it_is_ca
     );
 }
 
+/// The file of the component that a plugin has.
+fn file_of(host: &TestHost, plugin: &str) -> PathBuf {
+    let active = host.host.pipeline.plugins.now();
+    let digest = active.installed(&name(plugin)).unwrap().digest;
+    host.folder().join(format!("data/components/{}.wasm", hex::encode(digest.as_bytes())))
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plugin_whose_component_cannot_be_read_is_stopped_all_the_same() {
     let host = TestHost::demo().await;
@@ -250,6 +258,80 @@ async fn a_plugin_whose_component_cannot_be_read_is_stopped_all_the_same() {
     host.send_edi(&x12(1, &PurchaseOrder::clean("PO-1"))).await.unwrap();
     assert!(host.decide_all().await.is_empty(), "fraud is not called");
     packages.act(&name("fraud"), Act::Activate { component: None }, "ops").await.unwrap_err();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_component_stops_its_plugin_alone_and_installing_it_again_mends_it() {
+    let host = TestHost::demo().await;
+    let (file, bytes) = (file_of(&host, "fraud"), std::fs::read(component("fraud")).unwrap());
+    std::fs::write(&file, "no component").unwrap();
+    let clock = Arc::clone(&host.clock);
+    let host = host.with_clock(clock).await;
+    let packages = &host.host.packages;
+    let states = async || {
+        let rows = packages.list().await.unwrap().into_iter();
+        rows.map(|row| (row.plugin, row.state)).filter(|(_, state)| state != "active").collect::<Vec<_>>()
+    };
+    assert_eq!(states().await, [("fraud".to_owned(), "unreadable".to_owned())]);
+    let number = order(&host, 1).await;
+    assert!(host.orders().await.is_empty(), "its orders wait");
+    // Nobody has to read it to change whom the host trusts, or to disable another plugin.
+    let trusted = packages.trust(trust_in("portreeve"), "ops").await.unwrap();
+    assert_eq!((trusted.stopped.len(), trusted.restored.len()), (0, 0));
+    packages.act(&name("margin"), Act::Disable, "ops").await.unwrap();
+    packages.act(&name("margin"), Act::Activate { component: None }, "ops").await.unwrap();
+    // Nothing says what it asked for, so that any other version needs a grant of its own.
+    let other = of_version("fraud", "0.2.0");
+    packages.install(&other, Some(&sign(&other)), "ops").await.unwrap();
+    let stage = Act::Stage { component: Digest::of(&other), grant: None };
+    let told = refusal(packages.act(&name("fraud"), stage, "ops").await).await;
+    assert!(told.contains("what the active version asks for is not known"), "{told}");
+
+    packages.install(&bytes, Some(&sign(&bytes)), "ops").await.unwrap();
+    packages.act(&name("fraud"), Act::Activate { component: Some(Digest::of(&bytes)) }, "ops").await.unwrap();
+    assert_eq!(states().await, [("fraud".to_owned(), "installed".to_owned())], "the other version");
+    host.clock.advance_to(MORNING.plus_ms(2 * portreeve_model::Instant::MINUTE_MS));
+    host.decide_all().await;
+    assert_eq!(host.order(&number).await.state, OrderState::Released);
+    host.verify().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_grant_that_was_withdrawn_does_not_come_back_with_an_earlier_component_or_a_staged_one() {
+    let host = TestHost::demo().await;
+    let (fraud, old) = (name("fraud"), Digest::of(&std::fs::read(component("fraud")).unwrap()));
+    let take_in = async |host: &TestHost, version: &str, grant: Option<&str>| {
+        let bytes = of_version("fraud", version);
+        let component = Digest::of(&bytes);
+        host.host.packages.install(&bytes, Some(&sign(&bytes)), "ops").await.unwrap();
+        let stage = Act::Stage { component, grant: grant.map(str::to_owned) };
+        host.host.packages.act(&fraud, stage, "ops").await.unwrap();
+        component
+    };
+    let steps = async |host: &TestHost| {
+        let now = host.host.pipeline.plugins.now();
+        let installed = now.installed(&fraud).unwrap();
+        let limits = installed.limits.iter().find(|settled| settled.limit.name == "fuel").unwrap();
+        (installed.digest, limits.granted)
+    };
+    let second = take_in(&host, "0.2.0", None).await;
+    host.host.packages.act(&fraud, Act::Activate { component: None }, "ops").await.unwrap();
+    let third = take_in(&host, "0.3.0", Some("lookup = [\"customer\"]\nlimits = { fuel = 30_000_000 }")).await;
+    host.host.packages.act(&fraud, Act::Activate { component: None }, "ops").await.unwrap();
+    assert_eq!(steps(&host).await, (third, Some(30_000_000)));
+    take_in(&host, "0.4.0", Some("lookup = [\"customer\"]\nlimits = { fuel = 31_000_000 }")).await;
+
+    // The folder has the first component, and a grant that gives less than those before.
+    let narrower = "grant = { lookup = [\"customer\"], limits = { fuel = 9_000_000 } }";
+    let setup = Setup::demo().replace("portreeve.toml", "grant = { lookup = [\"customer\"] }", narrower);
+    let host = host.restart_as(setup).await;
+    assert_eq!(steps(&host).await, (old, Some(9_000_000)));
+    let told = refusal(host.host.packages.act(&fraud, Act::Activate { component: None }, "ops").await).await;
+    assert!(told.contains("nothing of `fraud` is staged"), "its grant is withdrawn: {told}");
+    for earlier in [third, second] {
+        host.host.packages.act(&fraud, Act::Rollback, "ops").await.unwrap();
+        assert_eq!(steps(&host).await, (earlier, Some(9_000_000)));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -301,6 +383,34 @@ async fn a_key_that_is_revoked_from_a_day_on_stops_its_packages_on_that_day_with
     let kept = host.send_edi(&x12(2, &PurchaseOrder::clean("PO-2"))).await.unwrap();
     assert_eq!(kept.reply.status, 202);
     assert_eq!(host.exceptions().await[0].code, "not-trusted");
+    let distrusted = async |host: &TestHost| {
+        steps(host).await.into_iter().filter(|step| step.0 == PackageStep::Distrusted).count()
+    };
+    for _ in 0..2 {
+        host.host.packages.lapse().await.unwrap();
+        assert_eq!(distrusted(&host).await, 9, "once");
+    }
+    let states: Vec<String> = host.host.packages.list().await.unwrap().into_iter().map(|row| row.state).collect();
+    assert!(states.iter().all(|state| state == "not-trusted"), "{states:?}");
+    let clock = Arc::clone(&host.clock);
+    let host = host.with_clock(clock).await;
+    assert_eq!(distrusted(&host).await, 9, "a start finds it on record");
+    host.verify().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_word_that_ended_while_no_host_worked_is_on_record_at_the_next_start() {
+    let host = TestHost::demo().await;
+    let trust = trust_in("portreeve").replace("[[publisher.key]]\n", "[[publisher.key]]\nrevoked = 2026-03-03\n");
+    host.host.packages.trust(trust, "ops").await.unwrap();
+    let clock = Arc::clone(&host.clock);
+    clock.advance_to(MORNING.plus_ms(portreeve_model::Instant::DAY_MS));
+    let host = host.with_clock(Arc::clone(&clock) as _).await;
+    assert_eq!(steps(&host).await.len(), 9);
+    let host = host.with_clock(clock).await;
+    let steps = steps(&host).await;
+    assert_eq!(steps.len(), 9, "once");
+    assert!(steps.iter().all(|step| step.0 == PackageStep::Distrusted && step.2.is_none()), "{steps:?}");
 }
 
 /// A host on which the second version of `fraud` is staged, and that fails at the next change.

@@ -388,7 +388,8 @@ async fn in_folder(data: &Data) -> anyhow::Result<Vec<PackageRow>> {
     let (locations, store): (Locations, _) = data.open()?;
     let files = Files::from_bytes(&host::active(&store).await?.bytes)?;
     let configuration = files.check()?;
-    packages::rows(&files, &configuration, &store.packages().await?, &locations.kept_components())
+    let (known, components) = (store.packages().await?, locations.kept_components());
+    Ok(packages::rows_in_folder(&files, &configuration, &known, &components, SystemClock.now()))
 }
 
 async fn limits(name: &str, config: Option<&Path>, data: &Data, json: bool, output: &mut Output) -> anyhow::Result<()> {

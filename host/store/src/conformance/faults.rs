@@ -97,7 +97,7 @@ async fn prepare(write: &str, store: &Arc<dyn Store>) -> u64 {
     match write {
         "commit_decisions" => keep(store, input(1, &["PO-1"])).await,
         "change_packages" => {
-            store.activate_configuration(b"one".to_vec(), Vec::new(), NOW, leaf(1)).await.unwrap();
+            store.activate_configuration(b"one".to_vec(), Vec::new(), NOW, vec![leaf(1)]).await.unwrap();
             for (change, number) in [(PackageChange::Install(package(1)), 2), (staged(1), 3)] {
                 store.change_packages(change, NOW, vec![leaf(number)]).await.unwrap();
             }
@@ -155,7 +155,8 @@ async fn go(write: &str, store: &Arc<dyn Store>, ready: Ready, after_ms: i64) ->
     match (write, ready) {
         (_, Ready::Done) => Ok(()),
         ("activate_configuration", _) => {
-            let activated = store.activate_configuration(b"one".to_vec(), vec![table(1, 61)], NOW, leaf(60)).await;
+            let activated =
+                store.activate_configuration(b"one".to_vec(), vec![table(1, 61)], NOW, vec![leaf(60)]).await;
             activated.map(|version| assert_eq!(version, 1))
         }
         ("change_packages", _) => {

@@ -231,14 +231,14 @@ impl Store for SqliteStore {
         bytes: Vec<u8>,
         tables: Vec<NewReference>,
         at: Instant,
-        leaf: Leaf,
+        leaves: Vec<Leaf>,
     ) -> Result<u64, StoreError> {
         self.writer
             .write(move |tx| {
                 for new in &tables {
                     rows::load_reference(tx, &new.table, &new.rows, &new.leaf)?;
                 }
-                rows::activate_configuration(tx, &bytes, at, &leaf)
+                rows::activate_configuration(tx, &bytes, at, &leaves)
             })
             .await
     }

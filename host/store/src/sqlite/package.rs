@@ -21,7 +21,7 @@ pub(super) fn change(tx: &Connection, change: &PackageChange, at: Instant, leave
         PackageChange::Configure { after, bytes, unstage } => {
             rows::next_configuration(tx, *after, bytes, at)?;
             if let Some(plugin) = unstage {
-                unstage_all(tx, plugin)?;
+                unstage_plugin(tx, plugin)?;
             }
         }
         PackageChange::Note => {}
@@ -55,7 +55,14 @@ fn stage(tx: &Connection, digest: Digest, grant: Option<&str>, at: Instant) -> R
     if staged == 0 { Err(StoreError::UnknownPackage(digest)) } else { Ok(()) }
 }
 
-fn unstage_all(tx: &Connection, plugin: &PluginName) -> Result<()> {
+pub(super) fn unstage_all(tx: &Connection) -> Result<()> {
+    tx.prepare_cached("UPDATE package SET staged_at = NULL, staged_grant = NULL WHERE staged_at IS NOT NULL")
+        .and_then(|mut update| update.execute([]))
+        .map_err(failed)?;
+    Ok(())
+}
+
+fn unstage_plugin(tx: &Connection, plugin: &PluginName) -> Result<()> {
     tx.prepare_cached("UPDATE package SET staged_at = NULL, staged_grant = NULL WHERE plugin = ?1")
         .and_then(|mut update| update.execute([plugin.as_str()]))
         .map_err(failed)?;

@@ -18,21 +18,26 @@ use crate::contract::{
     StateChanges, StoreError, TreeHead, UnsequencedLeaf,
 };
 use crate::proof::{Committed, FirstDocument, Journaled, Permit, Settled};
-use crate::sqlite::{envelope, failed, find, history, order_event, trail};
+use crate::sqlite::{envelope, failed, find, history, order_event, package, trail};
 
 pub(super) type Result<T> = std::result::Result<T, StoreError>;
 
 // --- configuration and reference tables -------------------------------------------------------
 
-pub(super) fn activate_configuration(tx: &Connection, bytes: &[u8], at: Instant, leaf: &Leaf) -> Result<u64> {
+pub(super) fn activate_configuration(tx: &Connection, bytes: &[u8], at: Instant, leaves: &[Leaf]) -> Result<u64> {
+    let (own, about_plugins) =
+        leaves.split_first().ok_or_else(|| StoreError::Failed("a configuration came without a leaf".into()))?;
     let digest = Digest::of(bytes);
-    if let Some(active) = active_configuration(tx)?
-        && active.digest == digest
-    {
-        return Ok(active.version);
-    }
-    let version = insert_configuration(tx, bytes, at)?;
-    insert_leaf_alone(tx, leaf)?;
+    let version = match active_configuration(tx)? {
+        Some(active) if active.digest == digest => active.version,
+        _ => {
+            let version = insert_configuration(tx, bytes, at)?;
+            package::unstage_all(tx)?;
+            insert_leaf_alone(tx, own)?;
+            version
+        }
+    };
+    about_plugins.iter().try_for_each(|leaf| insert_leaf(tx, leaf).map(drop))?;
     Ok(version)
 }
 
