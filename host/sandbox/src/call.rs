@@ -98,11 +98,10 @@ impl<'a> Room<'a> {
         seed: u64,
     ) -> Result<Self, CallFailure> {
         let limits = plugin.spec.limits;
-        if !plugin.rate.take() {
-            return Err(CallFailure::TooOften { allowed_per_second: limits.calls_per_second });
-        }
+        let share = plugin.claim.of_call();
+        share.begin().map_err(|allowed_per_second| CallFailure::TooOften { allowed_per_second })?;
         let pool = plugin.engines.pool(plugin.spec.kind);
-        let permit = pool.permit(&plugin.share).await.map_err(|waited_ms| CallFailure::Busy { waited_ms })?;
+        let permit = pool.permit(share).await.map_err(|waited_ms| CallFailure::Busy { waited_ms })?;
         let ticking = plugin.engines.tick();
         let clock = Arc::new(Clock::start(&limits, !pool.fueled));
         let border = Border::new(plugin, call, context, seed, clock.ends());
@@ -500,12 +499,14 @@ mod tests {
     async fn a_plugin_that_holds_all_it_may_leaves_room_for_another() {
         let options = SandboxOptions { calls_at_once_max: 4, busy_wait_ms_max: 0 };
         let sandbox = Sandbox::new(options).unwrap();
-        let load = |core: &str| {
-            let bytes = connector(core);
+        let load = |name: &str| {
+            let bytes = connector(r#"(func (export "f"))"#);
             let code = sandbox.compile(PluginKind::Connector, &bytes).unwrap();
-            Loaded::link(sandbox.engines.clone(), spec(&bytes, &LimitChoices::default()), &code).unwrap()
+            let name = PluginName::parse(name).unwrap();
+            let spec = PluginSpec { name, ..spec(&bytes, &LimitChoices::default()) };
+            Loaded::link(sandbox.engines.clone(), spec, &code).unwrap()
         };
-        let (greedy, other) = (load(r#"(func (export "f"))"#), load(r#"(func (export "f") nop)"#));
+        let (greedy, other) = (load("greedy"), load("other"));
         let context = CallContext::with_nothing(value::Instant(0));
         let begin = async |plugin| Room::prepare(plugin, Call::Check, &context, 0).await;
 
