@@ -30,6 +30,7 @@ use portreeve_model::{Digest, PluginName};
 use portreeve_pipeline::{Active, Pipeline, Slot, Why};
 use portreeve_record::leaf::{ConfigurationLeaf, Label, Listed, PackageLeaf, PackageStep};
 use portreeve_record::{Leaf, LeafBody};
+use portreeve_registry::quarantine::Standing;
 use portreeve_registry::{
     Installed, Occasion, Package, PlatformGrant, Registry, TrustPolicy, Trusted, Untrusted, growth,
 };
@@ -493,7 +494,7 @@ impl Packages {
     ) -> Result<Leaf, Refusal> {
         let signers = Listed::of(signers.iter().map(|signer| Label::of(signer)).collect()).map_err(internal)?;
         let (plugin, who) = (plugin.clone(), who.map(Label::of));
-        let body = LeafBody::Package(PackageLeaf { plugin, component, step, configuration, signers, who });
+        let body = LeafBody::Package(PackageLeaf { plugin, component, step, cause: None, configuration, signers, who });
         Leaf::new(&self.pipeline.host, self.pipeline.clock.now(), body).map_err(internal)
     }
 
@@ -514,8 +515,8 @@ impl Packages {
             match slot {
                 Some(Slot::Stopped { why, .. }) => row.state = why.code().to_owned(),
                 Some(Slot::Ready(installed)) => {
-                    if let Some((_, until)) = paused.iter().find(|(component, _)| *component == installed.digest) {
-                        row.state = format!("quarantined until {until}");
+                    if let Some(quarantined) = quarantined(&paused, installed.digest) {
+                        row.state = quarantined;
                     }
                 }
                 None => {}
@@ -523,6 +524,19 @@ impl Packages {
         }
         Ok(rows)
     }
+}
+
+/// How a component that is paused, or one of its causes, is shown; of several causes the
+/// first, and how many more there are.
+fn quarantined(paused: &[Standing], component: Digest) -> Option<String> {
+    let mut paused = paused.iter().filter(|standing| standing.component == component);
+    let Standing { until, of, .. } = paused.next()?;
+    let Some((call, cause)) = of else { return Some(format!("quarantined until {until}")) };
+    let more = match paused.count() {
+        0 => String::new(),
+        more => format!(" and for {more} more"),
+    };
+    Some(format!("quarantined for {cause} in `{call}` until {until}{more}"))
 }
 
 /// All packages of a folder: those that were installed, and those that came with the

@@ -128,7 +128,8 @@ impl<'a> Room<'a> {
             Ok(Err(error)) => Err(explain(&error, limits)),
             Err(TimeUp) => Err(out_of_wall_time(limits)),
         };
-        let spent = Spent { fuel: fuel_used, cpu_us: clock.metered.then(|| clock.cpu_us()), wall_us: clock.wall_us() };
+        let cpu_us = clock.metered.then(|| clock.cpu_us());
+        let spent = Spent { ran: true, fuel: fuel_used, cpu_us, wall_us: clock.wall_us() };
         finish(plugin, call, outcome, record, requests, spent)
     }
 }
@@ -194,6 +195,8 @@ impl From<Refused> for CallFailure {
 
 /// What a call cost.
 struct Spent {
+    /// Whether a guest was there to spend it.
+    ran: bool,
     fuel: Option<u64>,
     cpu_us: Option<u64>,
     wall_us: u64,
@@ -214,6 +217,7 @@ fn finish<T>(
         plugin: plugin.spec.name.clone(),
         digest: plugin.spec.digest,
         call,
+        ran: spent.ran,
         transcript: record.transcript(),
         host_calls: record.host_calls,
         fuel_used: spent.fuel,
@@ -237,7 +241,7 @@ fn finish<T>(
 
 /// A call that ended before a guest ran.
 pub(crate) fn unstarted<T>(plugin: &Loaded, call: Call, failure: CallFailure) -> Crossed<T> {
-    let nothing = Spent { fuel: None, cpu_us: None, wall_us: 0 };
+    let nothing = Spent { ran: false, fuel: None, cpu_us: None, wall_us: 0 };
     finish(plugin, call, Err(failure), Record::new(plugin.spec.limits), Vec::new(), nothing)
 }
 
@@ -390,7 +394,7 @@ fn micros(duration: Duration) -> u64 {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
 
-    use portreeve_model::document::CheckRequest;
+    use portreeve_model::document::{CheckRequest, Delivery, Message};
     use portreeve_model::id::{Digest, PluginKind, PluginName};
     use portreeve_model::value;
 
@@ -528,6 +532,24 @@ mod tests {
         for _ in 0..10 {
             let crossed = plugin.check(&context, &CheckRequest { settings: vec![] }).await;
             assert!(matches!(crossed.outcome.unwrap_err().failure, CallFailure::Trap { .. }));
+            assert!(crossed.crossing.ran);
         }
+    }
+
+    #[tokio::test]
+    async fn what_the_plugin_does_not_declare_or_has_no_sandbox_for_runs_no_guest() {
+        let context = CallContext::with_nothing(value::Instant(0));
+        let plugin = load(r#"(func $no unreachable) (start $no) (func (export "f"))"#, LimitChoices::default());
+        let message = Message { kind: "some/kind".into(), content_type: "text/plain".into(), body: vec![] };
+        let (idempotency_key, natural_key) = ("key".to_owned(), "key".to_owned());
+        let delivery = Delivery { message, idempotency_key, natural_key, attempt: 1, settings: vec![] };
+        let crossed = plugin.deliver(&context, &delivery).await;
+        assert!(matches!(crossed.outcome.unwrap_err().failure, CallFailure::ContractViolation { .. }));
+        assert!(!crossed.crossing.ran);
+
+        let none = LimitChoices { calls_per_second: Some(0), ..LimitChoices::default() };
+        let crossed = load(r#"(func (export "f"))"#, none).check(&context, &CheckRequest { settings: vec![] }).await;
+        assert_eq!(crossed.outcome.unwrap_err().failure, CallFailure::TooOften { allowed_per_second: 0 });
+        assert!(!crossed.crossing.ran);
     }
 }
