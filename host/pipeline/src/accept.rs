@@ -15,7 +15,8 @@ use portreeve_model::document::{Header, Inbound};
 use portreeve_model::{Digest, Failure, Instant, PluginName, Problem, Received, Reply};
 use portreeve_record::leaf::EnvelopeOutcome;
 use portreeve_record::{Leaf, LeafBody, RecordError, SealError};
-use portreeve_sandbox::{CallError, Crossed};
+use portreeve_registry::quarantine::Cause;
+use portreeve_sandbox::{Call, CallError, Crossed};
 use portreeve_store::StoreError;
 use portreeve_store::contract::{
     Disposition, InputId, JournalEntry, JournalOutcome, KnownEnvelope, NewDocument, NewPayload,
@@ -287,7 +288,8 @@ impl Pipeline {
         numbers: &Arc<Draw>,
     ) -> Result<Crossed<Result<Received, Failure>>, Absent> {
         let active = self.plugins.now();
-        let connector = self.plugin(&active, &channel.connector)?;
+        let cause = Cause::Sender { channel: &channel.id, sender: sender.id() };
+        let connector = self.plugin(&active, &channel.connector, Call::Receive, cause)?;
         let mut context = active.context(received_at);
         context.numbers = Arc::clone(numbers) as _;
         context.lookup = self.tables.of(&self.store, &connector.manifest.imports.lookup).await;
@@ -300,7 +302,7 @@ impl Pipeline {
             sender: sender.id().clone(),
             settings: route::settings(&channel.settings),
         };
-        Ok(self.call(connector, connector.plugin.receive(&context, &inbound)).await?)
+        Ok(self.call(connector, Call::Receive, cause, connector.plugin.receive(&context, &inbound)).await?)
     }
 }
 

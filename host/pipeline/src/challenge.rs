@@ -2,10 +2,13 @@
 //! address is the right one. The connector answers; nothing is kept.
 //!
 //! Anybody may ask, so the connector gets nothing but the question: no tables, no
-//! numbers, no body. An answer that claims documents is none.
+//! numbers, no body. An answer that claims documents is none. Nor does it count against
+//! the connector, whatever becomes of it: strangers could bring it into quarantine.
 
 use portreeve_model::document::{Header, Inbound};
 use portreeve_model::{ChannelId, Reply, SenderId};
+use portreeve_registry::quarantine::Cause;
+use portreeve_sandbox::Call;
 
 use crate::{Pipeline, route};
 
@@ -21,7 +24,8 @@ impl Pipeline {
             return None;
         }
         let active = self.plugins.now();
-        let connector = self.plugin(&active, &channel.connector).ok()?;
+        let stranger = Cause::Looking { channel: &channel.id, sender: None };
+        let connector = self.plugin(&active, &channel.connector, Call::Receive, stranger).ok()?;
         let received_at = self.clock.now();
         let inbound = Inbound {
             method: "GET".to_owned(),
@@ -33,7 +37,8 @@ impl Pipeline {
             settings: route::settings(&channel.settings),
         };
         let context = active.context(received_at);
-        let crossed = self.call(connector, connector.plugin.receive(&context, &inbound)).await.ok()?;
+        let answer = connector.plugin.receive(&context, &inbound);
+        let crossed = self.call(connector, Call::Receive, stranger, answer).await.ok()?;
         match crossed.outcome {
             Ok(Ok(received))
                 if received.documents.is_empty()

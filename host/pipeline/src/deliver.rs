@@ -15,7 +15,8 @@ use portreeve_model::{Digest, Event, Failure, Instant};
 use portreeve_record::leaf::{CrossingRecord, ReceiptOutcome};
 use portreeve_record::{PayloadKey, RecordError, SealError, canonical_digest};
 use portreeve_registry::Installed;
-use portreeve_sandbox::{CallContext, CallFailure, Crossed, Crossing, RecordedRequest, RequestOutcome};
+use portreeve_registry::quarantine::Cause;
+use portreeve_sandbox::{Call, CallContext, CallFailure, Crossed, Crossing, RecordedRequest, RequestOutcome};
 use portreeve_store::contract::{Lease, NewException, OpenPayload, Settlement, StateChanges};
 use portreeve_store::{Permit, Settled, StoreError};
 
@@ -83,16 +84,18 @@ impl Pipeline {
         };
         // What is active now is what the delivery ends with, whatever takes its place.
         let active = self.plugins.now();
-        let plugins = self
-            .plugin(&active, &target.connector)
-            .and_then(|connector| Ok((connector, self.plugin(&active, &target.transformer)?)));
+        let cause = Cause::Target(&target.id);
+        let first = if permit.unresolved() { Call::Find } else { Call::Deliver };
+        let plugins = self.plugin(&active, &target.connector, first, cause).and_then(|connector| {
+            Ok((connector, self.plugin(&active, &target.transformer, Call::FromCanonical, cause)?))
+        });
         let (connector, transformer) = match plugins {
             Ok(plugins) => plugins,
             Err(Absent::NotInstalled) => {
                 let why = not_configured();
                 return self.give_up(permit, None, "no-target", &why, None).await;
             }
-            Err(Absent::Stopped(stopped)) => return self.not_called(permit, target, &stopped).await,
+            Err(Absent::Stopped(stopped)) => return self.not_called(permit, target, &stopped, None).await,
         };
         let context = self.target_context(&active, &permit, target, connector, transformer).await;
 
@@ -117,7 +120,7 @@ impl Pipeline {
                 Found::Unclear { code, crossing } => {
                     return self.later(permit, target, Wait::ForAnswer, code, Some(crossing)).await;
                 }
-                Found::NotAsked(stopped) => return self.not_called(permit, target, &stopped).await,
+                Found::NotAsked(stopped) => return self.not_called(permit, target, &stopped, None).await,
                 Found::Refused { why, crossing } => {
                     let why = format!(
                         "an attempt ended without a known outcome, and the target refuses to be asked ({why}); ask its people"
@@ -144,15 +147,22 @@ impl Pipeline {
             Ok(event) => event,
             Err(why) => return self.give_up(permit, Some(target), "event-unreadable", &why, None).await,
         };
+        // A connector that may ask this target may still not be one that may send to it now.
+        if looked_up.is_some()
+            && let Err(Absent::Stopped(stopped)) = self.plugin(&active, &target.connector, Call::Deliver, cause)
+        {
+            return self.not_called(permit, target, &stopped, looked_up).await;
+        }
         let rendering = RenderingRequest {
             event,
             order_id: permit.order(),
             kind: permit.kind().to_owned(),
             settings: route::settings(&target.settings),
         };
-        let rendered = match self.call(transformer, transformer.plugin.from_canonical(&context, &rendering)).await {
+        let rendering = transformer.plugin.from_canonical(&context, &rendering);
+        let rendered = match self.call(transformer, Call::FromCanonical, cause, rendering).await {
             Ok(rendered) => rendered,
-            Err(stopped) => return self.not_called(permit, target, &stopped).await,
+            Err(stopped) => return self.not_called(permit, target, &stopped, looked_up).await,
         };
         let (message, rendering) = match rendered {
             Crossed { outcome: Ok(Ok(message)), crossing } => (message, crossing),
@@ -174,7 +184,8 @@ impl Pipeline {
         let attempt = self.store.begin_attempt(permit, lease, attempt_leaf).await?;
 
         let delivery = delivery(attempt.permit(), target, message);
-        let crossed = match self.call(connector, connector.plugin.deliver(&context, &delivery)).await {
+        let sending = connector.plugin.deliver(&context, &delivery);
+        let crossed = match self.call(connector, Call::Deliver, cause, sending).await {
             Ok(crossed) => crossed,
             // It came into quarantine since: nothing was sent.
             Err(stopped) => {
@@ -250,7 +261,9 @@ impl Pipeline {
             settings: route::settings(&target.settings),
         };
         let input = key.blind(&query.natural_key);
-        let Crossed { outcome, crossing } = match self.call(connector, connector.plugin.find(context, &query)).await {
+        let asking = connector.plugin.find(context, &query);
+        let cause = Cause::Target(&target.id);
+        let Crossed { outcome, crossing } = match self.call(connector, Call::Find, cause, asking).await {
             Ok(crossed) => crossed,
             Err(stopped) => return Ok(Found::NotAsked(stopped)),
         };
@@ -295,12 +308,18 @@ impl Pipeline {
 
     /// A plugin of the target is not called now: it is waited for as for a target that is
     /// down, unless the target says that a person gets it at once.
-    async fn not_called(&self, permit: Permit, target: &Target, stopped: &Stopped) -> Result<Settled, DeliverError> {
+    async fn not_called(
+        &self,
+        permit: Permit,
+        target: &Target,
+        stopped: &Stopped,
+        looked_up: Option<CrossingRecord>,
+    ) -> Result<Settled, DeliverError> {
         if target.when_stopped == Some(WhenStopped::Exception) {
-            return self.give_up(permit, Some(target), stopped.code(), &stopped.to_string(), None).await;
+            return self.give_up(permit, Some(target), stopped.code(), &stopped.to_string(), looked_up).await;
         }
         let wait = if permit.unresolved() { Wait::ForAnswer } else { Wait::ForMessage };
-        self.later(permit, target, wait, stopped.code().to_owned(), None).await
+        self.later(permit, target, wait, stopped.code().to_owned(), looked_up).await
     }
 
     /// Nothing was sent, for a cause that may pass. It is tried again, the rarer the

@@ -337,6 +337,7 @@ mod tests {
             plugin: PluginName::parse("gossip").unwrap(),
             digest: Digest::of(b"component"),
             call: Call::Receive,
+            ran: true,
             transcript: Digest::of(person.as_bytes()),
             host_calls: 1,
             fuel_used: None,

@@ -6,6 +6,7 @@
 
 use portreeve_model::{Failure, PluginName};
 use portreeve_record::leaf::PackageStep;
+use portreeve_registry::quarantine::Scope;
 use portreeve_sandbox::{CallError, Crossed, EgressRefused, Ended};
 use portreeve_store::contract::Forgotten;
 use prometheus_client::encoding::EncodeLabelSet;
@@ -30,6 +31,7 @@ pub struct Metrics {
     not_called: Family<NotCalledLabels, Counter>,
     quarantine_turns: Family<TurnLabels, Counter>,
     quarantined: Family<PluginLabels, Gauge>,
+    causes_quarantined: Family<PluginLabels, Gauge>,
     rows: Family<RowLabels, Gauge>,
     outside_missing: Gauge,
     forgotten_inputs: Counter,
@@ -120,6 +122,7 @@ struct NotCalledLabels {
 struct TurnLabels {
     plugin: String,
     turn: &'static str,
+    scope: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -140,12 +143,15 @@ impl Default for Metrics {
             "Proposals of plugins that met a spent budget",
             budget_spent.clone(),
         );
-        let (not_called, quarantine_turns, quarantined) = (Family::default(), Family::default(), Family::default());
+        let (not_called, quarantine_turns) = (Family::default(), Family::default());
+        let (quarantined, causes_quarantined) = (Family::default(), Family::default());
         let help = "Calls that were not made because the plugin is not called, by reason";
         registry.register("portreeve_not_called", help, not_called.clone());
-        let help = "Plugins that came into quarantine (`quarantined`) or out of it (`restored`)";
+        let help = "Plugins that came into quarantine (`quarantined`) or out of it (`restored`), as a whole (`plugin`) or for one sender or target (`cause`)";
         registry.register("portreeve_quarantine_turns", help, quarantine_turns.clone());
         registry.register("portreeve_quarantined", "1 while a plugin is in quarantine", quarantined.clone());
+        let help = "Senders and targets for which a plugin that is called otherwise is in quarantine";
+        registry.register("portreeve_quarantined_causes", help, causes_quarantined.clone());
         registry.register("portreeve_count", "Rows in the store, by what they are", rows.clone());
         registry.register(
             "portreeve_audit_outside_checkpoint_missing",
@@ -176,6 +182,7 @@ impl Default for Metrics {
             not_called,
             quarantine_turns,
             quarantined,
+            causes_quarantined,
             rows,
             outside_missing,
             forgotten_inputs,
@@ -205,18 +212,29 @@ impl Metrics {
         self.not_called.get_or_create(&NotCalledLabels { plugin: plugin.to_string(), reason }).inc();
     }
 
-    /// Counts a plugin's way into quarantine or out of it.
-    pub(crate) fn turned(&self, plugin: &PluginName, step: PackageStep) {
-        self.quarantine_turns.get_or_create(&TurnLabels { plugin: plugin.to_string(), turn: step.as_str() }).inc();
-        let quarantined = i64::from(step == PackageStep::Quarantined);
-        self.quarantined.get_or_create(&PluginLabels { plugin: plugin.to_string() }).set(quarantined);
+    /// Counts a plugin's way into quarantine or out of it, as a whole or for one of the
+    /// causes; of those so many are left.
+    pub(crate) fn turned(&self, plugin: &PluginName, step: PackageStep, scope: Scope, causes: usize) {
+        let labels = PluginLabels { plugin: plugin.to_string() };
+        let word = match scope {
+            Scope::Component => {
+                self.quarantined.get_or_create(&labels).set(i64::from(step == PackageStep::Quarantined));
+                "plugin"
+            }
+            Scope::Cause => "cause",
+        };
+        self.causes_quarantined.get_or_create(&labels).set(i64::try_from(causes).unwrap_or(i64::MAX));
+        let labels = TurnLabels { plugin: labels.plugin, turn: step.as_str(), scope: word };
+        self.quarantine_turns.get_or_create(&labels).inc();
     }
 
     /// Says that another component of a plugin begins with a clean sheet.
     pub fn not_quarantined(&self, plugin: &PluginName) {
         let labels = PluginLabels { plugin: plugin.to_string() };
-        if let Some(quarantined) = self.quarantined.get(&labels) {
-            quarantined.set(0);
+        for gauges in [&self.quarantined, &self.causes_quarantined] {
+            if let Some(gauge) = gauges.get(&labels) {
+                gauge.set(0);
+            }
         }
     }
 

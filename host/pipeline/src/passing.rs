@@ -32,7 +32,7 @@ pub(crate) fn passing<T>(outcome: &Result<Result<T, Failure>, CallError>) -> Opt
 }
 
 /// Whether fuel stops this call, before any clock does.
-fn fueled(call: Call) -> bool {
+pub(crate) fn fueled(call: Call) -> bool {
     matches!(call, Call::ToCanonical | Call::FromCanonical | Call::Score)
 }
 

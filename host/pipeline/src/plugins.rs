@@ -13,20 +13,23 @@
 //!
 //! A plugin that may not be called has one of four reasons, each with a word of its own
 //! ([`Why`]). Whoever meets one decides what becomes of its event, as the route says
-//! ([`crate::route::WhenStopped`]); nobody pretends that a call was made.
+//! ([`crate::route::WhenStopped`]); nobody pretends that a call was made. A plugin in
+//! quarantine may be called all the same for another sender or target: so whoever asks
+//! says which export it is to call and whose call it is ([`Cause`]).
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use portreeve_model::{Digest, Failure, Instant, PluginName};
-use portreeve_record::leaf::{Label, Listed, PackageLeaf, PackageStep};
+use portreeve_record::leaf::{CauseRecord, Code, Label, Listed, PackageLeaf, PackageStep};
 use portreeve_record::{Leaf, LeafBody};
 use portreeve_registry::Installed;
-use portreeve_registry::quarantine::Turn;
-use portreeve_sandbox::{Artifacts, CallContext, CallError, CallFailure, Crossed};
+use portreeve_registry::quarantine::{Cause, Paused, Scope, Turn};
+use portreeve_sandbox::{Artifacts, Call, CallContext, CallFailure, Crossed, TimeLimit};
 use portreeve_store::contract::PackageChange;
 
 use crate::Pipeline;
+use crate::passing::fueled;
 
 /// When something that a plugin is missing for is looked at again, where nobody knows
 /// when it will be there: an operator has to do something.
@@ -81,10 +84,17 @@ pub enum Why {
     Quarantined {
         /// When it is tried again.
         until: Instant,
+        /// In which export and for whom; none where it is not called at all.
+        of: Option<String>,
     },
 }
 
 impl Why {
+    fn paused(paused: Paused, call: Call, cause: Cause<'_>) -> Self {
+        let of = (paused.scope == Scope::Cause).then(|| format!("`{call}` for {cause}"));
+        Self::Quarantined { until: paused.until, of }
+    }
+
     /// A stable word, for records, exceptions and metrics.
     #[must_use]
     pub fn code(&self) -> &'static str {
@@ -120,7 +130,10 @@ fn sentence(why: &Why) -> String {
                 .to_owned()
         }
         Why::Disabled => "an operator disabled it; `portreeve plugin activate` lets it be called again".to_owned(),
-        Why::Quarantined { until } => format!(
+        Why::Quarantined { until, of: Some(of) } => format!(
+            "it failed again and again in {of} and is tried again there at {until}; for others it is called as before, see its exceptions"
+        ),
+        Why::Quarantined { until, of: None } => format!(
             "it failed again and again and is tried again at {until}; see its exceptions, and roll it back if it is a new version"
         ),
     }
@@ -137,7 +150,7 @@ impl Stopped {
     #[must_use]
     pub fn ask_at(&self, now: Instant) -> Instant {
         match self.why {
-            Why::Quarantined { until } => until.max(now.plus_ms(1)),
+            Why::Quarantined { until, .. } => until.max(now.plus_ms(1)),
             Why::NotTrusted | Why::Unreadable | Why::Disabled => now.plus_ms(ASK_AGAIN_MS),
         }
     }
@@ -202,9 +215,15 @@ impl Plugins {
 }
 
 impl Pipeline {
-    /// A plugin that may be called now. Between asking and calling it may come into
-    /// quarantine, so the call says so, too.
-    pub(crate) fn plugin<'a>(&self, active: &'a Active, name: &PluginName) -> Result<&'a Arc<Installed>, Absent> {
+    /// A plugin of which this call may be made now. Between asking and calling it may come
+    /// into quarantine, so the call says so, too.
+    pub(crate) fn plugin<'a>(
+        &self,
+        active: &'a Active,
+        name: &PluginName,
+        call: Call,
+        cause: Cause<'_>,
+    ) -> Result<&'a Arc<Installed>, Absent> {
         let stopped = |component, why| Absent::Stopped(Stopped { plugin: name.clone(), component, why });
         match active.plugins.get(name) {
             None => Err(Absent::NotInstalled),
@@ -216,8 +235,8 @@ impl Pipeline {
                 let now = || self.clock.now();
                 let why = if installed.trusted.ended_by(now) {
                     Why::NotTrusted
-                } else if let Some(until) = self.quarantine.paused_until(installed.digest, now) {
-                    Why::Quarantined { until }
+                } else if let Some(paused) = self.quarantine.paused_for(installed.digest, call, cause, now) {
+                    Why::paused(paused, call, cause)
                 } else {
                     return Ok(installed);
                 };
@@ -227,48 +246,60 @@ impl Pipeline {
         }
     }
 
-    /// Makes a call of a plugin: counted, and counted against it where it failed.
+    /// Makes a call of a plugin: counted, and where it failed counted against the plugin, as
+    /// far as this cause's calls of it go.
     ///
     /// # Errors
     /// [`Stopped`] when it may not be called now; then nothing of the call happened.
     pub(crate) async fn call<T>(
         &self,
         installed: &Installed,
-        call: impl Future<Output = Crossed<Result<T, Failure>>>,
+        call: Call,
+        cause: Cause<'_>,
+        ends: impl Future<Output = Crossed<Result<T, Failure>>>,
     ) -> Result<Crossed<Result<T, Failure>>, Stopped> {
         let plugin = &installed.manifest.plugin.name;
-        let pass = self.quarantine.pass(installed.digest, || self.clock.now()).map_err(|paused| {
-            let why = Why::Quarantined { until: paused.until };
+        let pass = self.quarantine.pass(installed.digest, call, cause, || self.clock.now()).map_err(|paused| {
+            let why = Why::paused(paused, call, cause);
             self.metrics.not_called(plugin, why.code());
             Stopped { plugin: plugin.clone(), component: installed.digest, why }
         })?;
-        let crossed = self.metrics.called(call.await);
-        // A call that got no sandbox says nothing about the plugin.
-        let Some(failed) = counts(&crossed.outcome) else { return Ok(crossed) };
+        let crossed = self.metrics.called(ends.await);
+        let Some(failed) = counts(&crossed) else { return Ok(crossed) };
         if let Some(turn) = pass.ended(failed, || self.clock.now()) {
-            self.turned(plugin, installed.digest, turn).await;
+            self.turned(plugin, installed.digest, turn, call, cause).await;
         }
         Ok(crossed)
     }
 
-    /// Puts on record that a component is in quarantine, or called again.
-    async fn turned(&self, plugin: &PluginName, component: Digest, turn: Turn) {
-        let step = match turn {
-            Turn::Quarantined { until } => {
+    /// Puts on record that a component, or its calls for this cause, are in quarantine or
+    /// made again.
+    async fn turned(&self, plugin: &PluginName, component: Digest, turn: Turn, call: Call, cause: Cause<'_>) {
+        let (step, scope) = match turn {
+            Turn::Quarantined { until, scope: Scope::Component } => {
                 tracing::error!(%plugin, %component, %until, "the plugin failed again and again; it is in quarantine");
-                PackageStep::Quarantined
+                (PackageStep::Quarantined, Scope::Component)
             }
-            Turn::Restored => {
+            Turn::Quarantined { until, scope: Scope::Cause } => {
+                tracing::error!(%plugin, %component, %call, %cause, %until, "the plugin failed again and again for one cause; it is in quarantine for that");
+                (PackageStep::Quarantined, Scope::Cause)
+            }
+            Turn::Restored { scope: Scope::Component } => {
                 tracing::info!(%plugin, %component, "the plugin does not fail any more; it is called as before");
-                PackageStep::Restored
+                (PackageStep::Restored, Scope::Component)
+            }
+            Turn::Restored { scope: Scope::Cause } => {
+                tracing::info!(%plugin, %component, %call, %cause, "the plugin does not fail any more; it is called as before");
+                (PackageStep::Restored, Scope::Cause)
             }
         };
-        self.metrics.turned(plugin, step);
+        self.metrics.turned(plugin, step, scope, self.quarantine.causes_paused(component));
         let now = self.clock.now();
         let body = LeafBody::Package(PackageLeaf {
             plugin: plugin.clone(),
             component,
             step,
+            cause: if scope == Scope::Cause { on_record(call, cause) } else { None },
             configuration: None,
             signers: Listed::none(),
             who: None::<Label>,
@@ -287,14 +318,80 @@ impl Pipeline {
     }
 }
 
-/// Whether a call's end counts against its component; none where the guest never ran.
-fn counts<T>(outcome: &Result<Result<T, Failure>, CallError>) -> Option<bool> {
-    match outcome {
+/// Whose calls a turn is about, as the record names them. Who only looks turns nothing.
+fn on_record(call: Call, cause: Cause<'_>) -> Option<CauseRecord> {
+    let call = Code::of(call.as_str());
+    match cause {
+        Cause::Sender { channel, sender } => {
+            Some(CauseRecord::Sender { call, channel: channel.clone(), sender: Label::of(sender.as_str()) })
+        }
+        Cause::Target(target) => Some(CauseRecord::Target { call, target: Code::of(target) }),
+        Cause::Looking { .. } => None,
+    }
+}
+
+/// Whether a call's end counts against its component; none where it says nothing about it.
+fn counts<T>(crossed: &Crossed<Result<T, Failure>>) -> Option<bool> {
+    let Err(error) = &crossed.outcome else {
         // What a plugin says in the contract's words is its work, not its failure.
-        Ok(_) => Some(false),
-        Err(error) => match error.failure {
-            CallFailure::Busy { .. } | CallFailure::TooOften { .. } => None,
-            _ => Some(true),
-        },
+        return Some(false);
+    };
+    match error.failure {
+        CallFailure::Busy { .. } | CallFailure::TooOften { .. } => None,
+        // Fuel is what stops these where they are at fault; a clock stops them where the
+        // machine is busy.
+        CallFailure::OutOfTime { limit: TimeLimit::Cpu | TimeLimit::Wall, .. } if fueled(error.call) => None,
+        _ => crossed.crossing.ran.then_some(true),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use portreeve_sandbox::{CallError, Crossing};
+
+    use super::*;
+
+    fn ended(call: Call, ran: bool, outcome: Result<Result<(), Failure>, CallFailure>) -> Option<bool> {
+        let plugin = PluginName::parse("some").unwrap();
+        let crossing = Crossing {
+            plugin: plugin.clone(),
+            digest: Digest::of(b"component"),
+            call,
+            ran,
+            transcript: Digest::of(b""),
+            host_calls: 0,
+            fuel_used: None,
+            cpu_us: None,
+            wall_us: 0,
+            lookups: Vec::new(),
+            numbers: Vec::new(),
+            kv_writes: Vec::new(),
+            requests: Vec::new(),
+            logs: Vec::new(),
+            logs_dropped: 0,
+        };
+        counts(&Crossed { outcome: outcome.map_err(|failure| CallError { plugin, call, failure }), crossing })
+    }
+
+    #[test]
+    fn what_a_guest_did_counts_and_what_the_host_or_its_load_did_does_not() {
+        let trap = || CallFailure::Trap { message: String::new() };
+        let clock = |limit| CallFailure::OutOfTime { limit, allowed: 1, unit: "ms" };
+        for call in [Call::Receive, Call::Deliver, Call::Find, Call::ToCanonical, Call::FromCanonical, Call::Score] {
+            assert_eq!(ended(call, true, Ok(Ok(()))), Some(false));
+            assert_eq!(ended(call, true, Ok(Err(Failure::Permanent(String::new())))), Some(false));
+            assert_eq!(ended(call, true, Err(trap())), Some(true));
+            assert_eq!(ended(call, false, Err(trap())), None, "no guest ran");
+            assert_eq!(ended(call, false, Err(CallFailure::Busy { waited_ms: 1 })), None);
+            assert_eq!(ended(call, false, Err(CallFailure::TooOften { allowed_per_second: 1 })), None);
+            assert_eq!(ended(call, true, Err(clock(TimeLimit::Fuel))), Some(true));
+            // Of a connector, clocks are what stops it; of the others, only a busy machine's.
+            let expected = (!fueled(call)).then_some(true);
+            for limit in [TimeLimit::Cpu, TimeLimit::Wall] {
+                assert_eq!(ended(call, true, Err(clock(limit))), expected, "{call}, {limit}");
+            }
+        }
     }
 }

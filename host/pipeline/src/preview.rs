@@ -1,11 +1,13 @@
 //! Preview: what a document of a kept input says, without deciding anything.
 //!
 //! It runs the first stage of deciding alone and writes nothing. Whoever brings a
-//! file by hand sees what became of it at once; the decision follows in its turn.
+//! file by hand sees what became of it at once; the decision follows in its turn, and only
+//! that counts against a transformer that fails.
 
 use portreeve_model::document::MappingRequest;
 use portreeve_model::{Event, Failure};
-use portreeve_sandbox::CallError;
+use portreeve_registry::quarantine::Cause;
+use portreeve_sandbox::{Call, CallError};
 use portreeve_store::contract::DocumentView;
 
 use crate::accept::call_error_code;
@@ -57,7 +59,8 @@ impl Pipeline {
         };
         let (channel, name) = channel.zip(name).ok_or_else(nobody)?;
         let active = self.plugins.now();
-        let transformer = self.plugin(&active, name).map_err(|absent| match absent {
+        let looking = Cause::Looking { channel: &document.channel, sender: Some(&document.sender) };
+        let transformer = self.plugin(&active, name, Call::ToCanonical, looking).map_err(|absent| match absent {
             Absent::NotInstalled => nobody(),
             Absent::Stopped(stopped) => not_called(&stopped),
         })?;
@@ -70,7 +73,8 @@ impl Pipeline {
             sender: document.sender.clone(),
             settings: route::settings(&channel.settings),
         };
-        let crossed = self.call(transformer, transformer.plugin.to_canonical(&context, &request)).await;
+        let reading = transformer.plugin.to_canonical(&context, &request);
+        let crossed = self.call(transformer, Call::ToCanonical, looking, reading).await;
         let crossed = crossed.map_err(|stopped| not_called(&stopped))?;
         let changes = document.first.is_some();
         let events = crossed

@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 
 use portreeve_authority::Advice;
 use portreeve_model::{Digest, Event, Order, OrderId};
+use portreeve_registry::quarantine::Cause;
 use portreeve_sandbox::{LookupAnswer, RecordedLookup};
 use portreeve_store::StoreError;
 use portreeve_store::contract::OrderView;
@@ -119,7 +120,8 @@ impl Pipeline {
                 }
                 let mut context = active.context(record.received_at);
                 context.lookup = std::sync::Arc::new(Recorded(recorded(&record, &then.lookups)));
-                let (now, _, again) = self.score_once(&then.plugin, &active, &mut question, &context).await;
+                let looking = Cause::Looking { channel: &view.channel, sender: None };
+                let (now, _, again) = self.score_once(&then.plugin, &active, looking, &mut question, &context).await;
                 if let Some(AskAgain::Stopped(stopped)) = again {
                     compared.left_out.push(stopped.to_string());
                     continue;

@@ -245,7 +245,7 @@ pub async fn activate(
     for Transition { plugin, component, step, signers } in transitions {
         let signers = Listed::of(signers.iter().map(|signer| Label::of(signer)).collect())?;
         let (configuration, who) = (Some(version), Some(who.clone()));
-        let body = LeafBody::Package(PackageLeaf { plugin, component, step, configuration, signers, who });
+        let body = LeafBody::Package(PackageLeaf { plugin, component, step, configuration, signers, who, cause: None });
         leaves.push(Leaf::new(&name, at, body)?);
     }
     Ok(store.activate_configuration(bytes, tables, at, leaves).await?)

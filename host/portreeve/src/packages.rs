@@ -30,6 +30,7 @@ use portreeve_model::{Digest, Instant, PluginName};
 use portreeve_pipeline::{Active, Pipeline, Slot, Why};
 use portreeve_record::leaf::{ConfigurationLeaf, Label, Listed, PackageLeaf, PackageStep};
 use portreeve_record::{Leaf, LeafBody};
+use portreeve_registry::quarantine::Standing;
 use portreeve_registry::{
     Installed, Occasion, Package, PlatformGrant, Registry, TrustPolicy, Trusted, Untrusted, growth,
 };
@@ -693,7 +694,7 @@ impl Packages {
     ) -> Result<Leaf, Refusal> {
         let signers = Listed::of(signers.iter().map(|signer| Label::of(signer)).collect()).map_err(internal)?;
         let (plugin, who) = (plugin.clone(), who.map(Label::of));
-        let body = LeafBody::Package(PackageLeaf { plugin, component, step, configuration, signers, who });
+        let body = LeafBody::Package(PackageLeaf { plugin, component, step, cause: None, configuration, signers, who });
         Leaf::new(&self.pipeline.host, self.pipeline.clock.now(), body).map_err(internal)
     }
 
@@ -710,14 +711,24 @@ impl Packages {
         let active = self.pipeline.plugins.now();
         let state = |name: &PluginName, _| match active.plugins.get(name) {
             Some(Slot::Stopped { why, .. }) => why.code().to_owned(),
-            Some(Slot::Ready(installed)) => match paused.iter().find(|(component, _)| *component == installed.digest) {
-                Some((_, until)) => format!("quarantined until {until}"),
-                None => ACTIVE.to_owned(),
-            },
+            Some(Slot::Ready(installed)) => quarantined(&paused, installed.digest).unwrap_or_else(|| ACTIVE.to_owned()),
             None => ACTIVE.to_owned(),
         };
         Ok(rows(&base.files, &base.configuration, &known, &self.components, state))
     }
+}
+
+/// How a component that is paused, or one of its causes, is shown; of several causes the
+/// first, and how many more there are.
+fn quarantined(paused: &[Standing], component: Digest) -> Option<String> {
+    let mut paused = paused.iter().filter(|standing| standing.component == component);
+    let Standing { until, of, .. } = paused.next()?;
+    let Some((call, cause)) = of else { return Some(format!("quarantined until {until}")) };
+    let more = match paused.count() {
+        0 => String::new(),
+        more => format!(" and for {more} more"),
+    };
+    Some(format!("quarantined for {cause} in `{call}` until {until}{more}"))
 }
 
 /// When the last entry of the log was made, with or without an index yet; none before the

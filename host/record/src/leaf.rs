@@ -497,6 +497,9 @@ pub struct PackageLeaf {
     pub component: Digest,
     /// What happened.
     pub step: PackageStep,
+    /// Of a turn of the quarantine: whose calls it is about; none where it is all calls.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<CauseRecord>,
     /// The configuration's version from which on it is so, or, of a staged one, on which it
     /// was tried; none where no version has to do with it.
     #[serde(default, with = "portreeve_model::value::text_option", skip_serializing_if = "Option::is_none")]
@@ -507,6 +510,34 @@ pub struct PackageLeaf {
     /// The account that did it; none where the host did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub who: Option<Label>,
+}
+
+/// The calls that a turn of the quarantine is about: those of one export that somebody's
+/// inputs, or one target's deliveries, make necessary.
+///
+/// ```json
+/// {"call":"score","channel":"edi","sender":"edi-gateway"}
+/// {"call":"deliver","target":"erp"}
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged, deny_unknown_fields)]
+pub enum CauseRecord {
+    /// An authenticated sender.
+    Sender {
+        /// The export.
+        call: Code,
+        /// The sender's channel.
+        channel: ChannelId,
+        /// Its name on that channel.
+        sender: Label,
+    },
+    /// A target.
+    Target {
+        /// The export.
+        call: Code,
+        /// Its name in the configuration.
+        target: Code,
+    },
 }
 
 /// What happened to a package.
@@ -525,9 +556,9 @@ pub enum PackageStep {
     Disabled,
     /// Its publisher's word counts no more: it is not called.
     Distrusted,
-    /// It failed again and again: it is not called for a while.
+    /// It failed again and again: it is not called for a while, or not for one cause.
     Quarantined,
-    /// It was tried again and did not fail: it is called as before.
+    /// It was tried again and did not fail: it is called as before, or for that cause.
     Restored,
 }
 
@@ -860,6 +891,11 @@ mod tests {
                 plugin: PluginName::parse(&"p".repeat(64)).unwrap(),
                 component: Digest::of(b"component"),
                 step: PackageStep::RolledBack,
+                cause: Some(CauseRecord::Sender {
+                    call: longest.clone(),
+                    channel: ChannelId::parse(&"c".repeat(64)).unwrap(),
+                    sender: Label::of(&"x".repeat(96)),
+                }),
                 configuration: Some(u64::MAX),
                 signers: Listed::of(vec![Label::of(&"x".repeat(96)); 1000]).unwrap(),
                 who: Some(Label::of(&"x".repeat(96))),
@@ -895,6 +931,46 @@ mod tests {
             String::from_utf8_lossy(leaf.bytes()),
             r#"{"at":"1767225600000","body":{"code":"unknown-outcome","exception":"7","kind":"exception","stage":"deliver"},"host":"host-1","v":1}"#
         );
+    }
+
+    #[test]
+    fn a_turn_of_the_quarantine_says_whose_calls_it_is_about_and_nothing_where_it_is_all_of_them() {
+        let component = Digest::of(b"component");
+        let quarantined = |cause| {
+            let body = LeafBody::Package(PackageLeaf {
+                plugin: PluginName::parse("fraud").unwrap(),
+                component,
+                step: PackageStep::Quarantined,
+                cause,
+                configuration: None,
+                signers: Listed::none(),
+                who: None,
+            });
+            let leaf = Leaf::new("h", Instant(0), body.clone()).unwrap();
+            assert_eq!(Leaf::parse(leaf.bytes()).unwrap().body, body);
+            String::from_utf8(leaf.bytes().to_vec()).unwrap()
+        };
+        let expected = |cause: &str| {
+            format!(
+                r#"{{"at":"0","body":{{{cause}"component":"{component}","kind":"package","plugin":"fraud","step":"quarantined"}},"host":"h","v":1}}"#
+            )
+        };
+        // As it was before there were causes: such leaves keep their bytes.
+        assert_eq!(quarantined(None), expected(""));
+        let sender = CauseRecord::Sender {
+            call: Code::of("score"),
+            channel: ChannelId::parse("edi").unwrap(),
+            sender: Label::of("edi gateway"),
+        };
+        assert_eq!(
+            quarantined(Some(sender)),
+            expected(r#""cause":{"call":"score","channel":"edi","sender":"edi gateway"},"#)
+        );
+        let target = CauseRecord::Target { call: Code::of("deliver"), target: Code::of("erp") };
+        assert_eq!(quarantined(Some(target)), expected(r#""cause":{"call":"deliver","target":"erp"},"#));
+        for wrong in [r#""cause":{"call":"score"},"#, r#""cause":{"call":"score","target":"erp","why":"x"},"#] {
+            assert!(Leaf::parse(expected(wrong).as_bytes()).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -98,11 +98,10 @@ impl<'a> Room<'a> {
         seed: u64,
     ) -> Result<Self, CallFailure> {
         let limits = plugin.spec.limits;
-        if !plugin.rate.take() {
-            return Err(CallFailure::TooOften { allowed_per_second: limits.calls_per_second });
-        }
+        let share = plugin.claim.of_call();
+        share.begin().map_err(|allowed_per_second| CallFailure::TooOften { allowed_per_second })?;
         let pool = plugin.engines.pool(plugin.spec.kind);
-        let permit = pool.permit(&plugin.share).await.map_err(|waited_ms| CallFailure::Busy { waited_ms })?;
+        let permit = pool.permit(share).await.map_err(|waited_ms| CallFailure::Busy { waited_ms })?;
         let ticking = plugin.engines.tick();
         let clock = Arc::new(Clock::start(&limits, !pool.fueled));
         let border = Border::new(plugin, call, context, seed, clock.ends());
@@ -129,7 +128,8 @@ impl<'a> Room<'a> {
             Ok(Err(error)) => Err(explain(&error, limits)),
             Err(TimeUp) => Err(out_of_wall_time(limits)),
         };
-        let spent = Spent { fuel: fuel_used, cpu_us: clock.metered.then(|| clock.cpu_us()), wall_us: clock.wall_us() };
+        let cpu_us = clock.metered.then(|| clock.cpu_us());
+        let spent = Spent { ran: true, fuel: fuel_used, cpu_us, wall_us: clock.wall_us() };
         finish(plugin, call, outcome, record, requests, spent)
     }
 }
@@ -195,6 +195,8 @@ impl From<Refused> for CallFailure {
 
 /// What a call cost.
 struct Spent {
+    /// Whether a guest was there to spend it.
+    ran: bool,
     fuel: Option<u64>,
     cpu_us: Option<u64>,
     wall_us: u64,
@@ -215,6 +217,7 @@ fn finish<T>(
         plugin: plugin.spec.name.clone(),
         digest: plugin.spec.digest,
         call,
+        ran: spent.ran,
         transcript: record.transcript(),
         host_calls: record.host_calls,
         fuel_used: spent.fuel,
@@ -238,7 +241,7 @@ fn finish<T>(
 
 /// A call that ended before a guest ran.
 pub(crate) fn unstarted<T>(plugin: &Loaded, call: Call, failure: CallFailure) -> Crossed<T> {
-    let nothing = Spent { fuel: None, cpu_us: None, wall_us: 0 };
+    let nothing = Spent { ran: false, fuel: None, cpu_us: None, wall_us: 0 };
     finish(plugin, call, Err(failure), Record::new(plugin.spec.limits), Vec::new(), nothing)
 }
 
@@ -391,7 +394,7 @@ fn micros(duration: Duration) -> u64 {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
 
-    use portreeve_model::document::CheckRequest;
+    use portreeve_model::document::{CheckRequest, Delivery, Message};
     use portreeve_model::id::{Digest, PluginKind, PluginName};
     use portreeve_model::value;
 
@@ -500,12 +503,14 @@ mod tests {
     async fn a_plugin_that_holds_all_it_may_leaves_room_for_another() {
         let options = SandboxOptions { calls_at_once_max: 4, busy_wait_ms_max: 0 };
         let sandbox = Sandbox::new(options).unwrap();
-        let load = |core: &str| {
-            let bytes = connector(core);
+        let load = |name: &str| {
+            let bytes = connector(r#"(func (export "f"))"#);
             let code = sandbox.compile(PluginKind::Connector, &bytes).unwrap();
-            Loaded::link(sandbox.engines.clone(), spec(&bytes, &LimitChoices::default()), &code).unwrap()
+            let name = PluginName::parse(name).unwrap();
+            let spec = PluginSpec { name, ..spec(&bytes, &LimitChoices::default()) };
+            Loaded::link(sandbox.engines.clone(), spec, &code).unwrap()
         };
-        let (greedy, other) = (load(r#"(func (export "f"))"#), load(r#"(func (export "f") nop)"#));
+        let (greedy, other) = (load("greedy"), load("other"));
         let context = CallContext::with_nothing(value::Instant(0));
         let begin = async |plugin| Room::prepare(plugin, Call::Check, &context, 0).await;
 
@@ -527,6 +532,24 @@ mod tests {
         for _ in 0..10 {
             let crossed = plugin.check(&context, &CheckRequest { settings: vec![] }).await;
             assert!(matches!(crossed.outcome.unwrap_err().failure, CallFailure::Trap { .. }));
+            assert!(crossed.crossing.ran);
         }
+    }
+
+    #[tokio::test]
+    async fn what_the_plugin_does_not_declare_or_has_no_sandbox_for_runs_no_guest() {
+        let context = CallContext::with_nothing(value::Instant(0));
+        let plugin = load(r#"(func $no unreachable) (start $no) (func (export "f"))"#, LimitChoices::default());
+        let message = Message { kind: "some/kind".into(), content_type: "text/plain".into(), body: vec![] };
+        let (idempotency_key, natural_key) = ("key".to_owned(), "key".to_owned());
+        let delivery = Delivery { message, idempotency_key, natural_key, attempt: 1, settings: vec![] };
+        let crossed = plugin.deliver(&context, &delivery).await;
+        assert!(matches!(crossed.outcome.unwrap_err().failure, CallFailure::ContractViolation { .. }));
+        assert!(!crossed.crossing.ran);
+
+        let none = LimitChoices { calls_per_second: Some(0), ..LimitChoices::default() };
+        let crossed = load(r#"(func (export "f"))"#, none).check(&context, &CheckRequest { settings: vec![] }).await;
+        assert_eq!(crossed.outcome.unwrap_err().failure, CallFailure::TooOften { allowed_per_second: 0 });
+        assert!(!crossed.crossing.ran);
     }
 }

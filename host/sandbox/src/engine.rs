@@ -10,7 +10,8 @@
 //! of each pool: waiting for a permit is bounded and billed to nobody, and a pool
 //! that has a permit free has a slot free. A plugin may hold a share of a pool at
 //! once (`calls_at_once`): one whose target hangs would otherwise take every slot from
-//! all others. How often it is called is bounded apart from that (`rate`).
+//! all others. That share, and how often it is called, are the plugin's over all of its
+//! versions (`share`, `rate`).
 
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -18,12 +19,13 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
-use portreeve_model::id::{Digest, PluginKind};
+use portreeve_model::id::{Digest, PluginKind, PluginName};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use crate::limits::{Limits, STACK_BYTES, to_u64, to_usize};
+use crate::share::{Claim, Part, Share, Shares};
 
 /// How often guests are interrupted. Finer, and interrupting costs more than it
 /// saves; coarser, and a spinning guest keeps its thread from others for longer.
@@ -94,6 +96,8 @@ pub(crate) struct Engines {
     clocked: Pool,
     fueled: Pool,
     ticker: Ticker,
+    shares: Shares,
+    most: Limits,
 }
 
 /// An engine and the permits for its instances.
@@ -103,14 +107,13 @@ pub(crate) struct Pool {
     /// Whether fuel is what stops guests.
     pub(crate) fueled: bool,
     permits: Semaphore,
-    most: Limits,
     busy_wait: Duration,
 }
 
 /// The right to one call: a slot of the pool, within the plugin's share.
 pub(crate) struct Permit<'a> {
     _of_pool: SemaphorePermit<'a>,
-    _of_plugin: SemaphorePermit<'a>,
+    _of_plugin: Part<'a>,
 }
 
 impl Engines {
@@ -118,7 +121,13 @@ impl Engines {
         let clocked = Pool::new(false, options)?;
         let fueled = Pool::new(true, options)?;
         let ticker = Ticker::start([clocked.engine.clone(), fueled.engine.clone()])?;
-        Ok(Arc::new(Self { clocked, fueled, ticker }))
+        Ok(Arc::new(Self { clocked, fueled, ticker, shares: Shares::default(), most: options.most() }))
+    }
+
+    /// What a version of a plugin that is loaded with these limits may claim.
+    pub(crate) fn claim(&self, name: &PluginName, limits: &Limits) -> Claim {
+        let calls_at_once = limits.calls_at_once.min(self.most.calls_at_once);
+        self.shares.claim(name, calls_at_once, limits.calls_per_second)
     }
 
     pub(crate) fn pool(&self, kind: PluginKind) -> &Pool {
@@ -146,28 +155,22 @@ impl Pool {
             engine,
             fueled,
             permits: Semaphore::new(calls_at_once),
-            most: options.most(),
             busy_wait: Duration::from_millis(options.busy_wait_ms_max),
         })
     }
 
-    /// What a plugin with these limits may hold of this pool.
-    pub(crate) fn share(&self, limits: &Limits) -> Semaphore {
-        Semaphore::new(to_usize(limits.calls_at_once.min(self.most.calls_at_once)))
-    }
-
     /// Waits for a free instance within the plugin's share; the error is the
     /// milliseconds that it waited in vain.
-    pub(crate) async fn permit<'a>(&'a self, share: &'a Semaphore) -> Result<Permit<'a>, u64> {
+    pub(crate) async fn permit<'a>(&'a self, share: &'a Share) -> Result<Permit<'a>, u64> {
         // Mostly one is free, and needs no timer.
-        if let Ok(of_plugin) = share.try_acquire()
+        if let Ok(of_plugin) = share.try_part()
             && let Ok(of_pool) = self.permits.try_acquire()
         {
             return Ok(Permit { _of_pool: of_pool, _of_plugin: of_plugin });
         }
         // The share comes first: who waits for it must not hold what others wait for.
         let wait = async {
-            let of_plugin = share.acquire().await?;
+            let of_plugin = share.part().await?;
             let of_pool = self.permits.acquire().await?;
             Ok::<_, tokio::sync::AcquireError>(Permit { _of_pool: of_pool, _of_plugin: of_plugin })
         };

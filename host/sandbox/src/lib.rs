@@ -11,7 +11,7 @@
 //! (`pipeline`) or what its advice may cause (`authority`).
 //!
 //! Reading order: [`outcome`] and [`limits`] say what a call may use and leaves
-//! behind; `call` is the story of one; `engine`, `rate`, `plugin` and
+//! behind; `call` is the story of one; `engine`, `rate`, `share`, `plugin` and
 //! [`code`] make one possible; `host`, `wasi`, `egress` and `request` are the other side of the border,
 //! `convert` the customs, `promise` their rules.
 
@@ -28,6 +28,8 @@ mod plugin;
 mod engine;
 
 mod rate;
+
+mod share;
 
 pub mod code;
 

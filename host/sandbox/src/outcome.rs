@@ -8,7 +8,7 @@ use portreeve_model::id::{Digest, PluginName};
 use portreeve_model::reference::Row;
 
 /// An export of a plugin.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Call {
     /// A connector judges the syntax of an input.
     Receive,
@@ -70,6 +70,9 @@ pub struct Crossing {
     pub digest: Digest,
     /// Which export.
     pub call: Call,
+    /// Whether a guest ran. A call that ended before (no sandbox, a kind of document that
+    /// the plugin does not declare) says nothing about it.
+    pub ran: bool,
     /// SHA-256 over the host calls in order: name, arguments and answer, each
     /// framed by its length. A log line goes in whole with its level and whether it
     /// was kept; a write to the state with whether it was taken. HTTP exchanges

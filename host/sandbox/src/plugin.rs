@@ -16,7 +16,6 @@ use portreeve_model::document::{
 };
 use portreeve_model::event::Event;
 use portreeve_model::id::{Digest, PluginKind, PluginName};
-use tokio::sync::Semaphore;
 use wasmtime::component::__internal::InstanceType;
 use wasmtime::component::types::{ComponentFunc, ComponentItem};
 use wasmtime::component::{Component, ComponentExportIndex, ComponentType, HasSelf, InstancePre, Lift, Linker, Lower};
@@ -32,8 +31,8 @@ use crate::host::Border;
 use crate::limits::Limits;
 use crate::outcome::{Call, CallFailure, Crossed};
 use crate::promise::parts_are_of;
-use crate::rate::Rate;
 use crate::request;
+use crate::share::Claim;
 use crate::wasi;
 
 /// The contract that this host speaks.
@@ -159,10 +158,9 @@ pub struct Plugin(pub(crate) Arc<Loaded>);
 pub(crate) struct Loaded {
     pub(crate) spec: Arc<PluginSpec>,
     pub(crate) engines: Arc<Engines>,
-    /// How many of its calls run at once.
-    pub(crate) share: Semaphore,
-    /// How many it has begun lately.
-    pub(crate) rate: Rate,
+    /// How many of its calls run at once, and how many it may begin, its other versions'
+    /// among them.
+    pub(crate) claim: Claim,
     /// Its open connections to targets.
     pub(crate) connections: Arc<Connections>,
     pub(crate) instance: InstancePre<Border>,
@@ -187,8 +185,8 @@ impl Loaded {
         let exports = find_exports(&spec, &component)?;
         let linker = link(pool, &spec, &component).map_err(unloadable)?;
         let instance = linker.instantiate_pre(&component).map_err(unloadable)?;
-        let (share, rate) = (pool.share(&spec.limits), Rate::per_second(spec.limits.calls_per_second));
-        Ok(Self { spec: Arc::new(spec), engines, share, rate, connections: Arc::default(), instance, exports })
+        let claim = engines.claim(&spec.name, &spec.limits);
+        Ok(Self { spec: Arc::new(spec), engines, claim, connections: Arc::default(), instance, exports })
     }
 
     /// Compares the exports with the types that the host will call them with. They

@@ -27,7 +27,13 @@ const TRIED: &[(&str, &[&str])] = &[
     ("fuel", &["tight-loop", "start-loop", "realloc-loop", "loop-after-the-result", "fill"]),
     ("cpu_ms", &["tight-loop-on-a-clock", "start-loop-on-a-clock", "fill-on-a-clock", "copy-on-a-clock"]),
     ("wall_ms", &["spins-past-its-time", "a_call_that_waits_in_the_host_for_ever_is_ended_by_the_wall_clock"]),
-    ("calls_at_once", &["a_plugin_that_hangs_takes_no_more_than_its_share_of_the_sandboxes"]),
+    (
+        "calls_at_once",
+        &[
+            "a_plugin_that_hangs_takes_no_more_than_its_share_of_the_sandboxes",
+            "a_plugin_that_is_swapped_while_it_hangs_gets_no_second_share",
+        ],
+    ),
     ("calls_per_second", &["a_flood_of_calls_is_stopped_and_nothing_of_it_is_lost"]),
     ("host_calls", &["host_calls_in_a_loop_are_counted"]),
     ("host_call_bytes", &["long-arguments"]),
@@ -149,6 +155,47 @@ async fn a_plugin_that_hangs_takes_no_more_than_its_share_of_the_sandboxes() {
             ended.unwrap().unwrap();
         }
     }
+}
+
+#[tokio::test]
+async fn a_plugin_that_is_swapped_while_it_hangs_gets_no_second_share() {
+    let scorers = Scorers::new();
+    let load = |limits| scorers.install("hostile-scorer", limits);
+    let busy = Err(CallFailure::Busy { waited_ms: 0 });
+    let gate = Gate::shut();
+    let mut calls = JoinSet::new();
+    let mut hang = |plugin: &Installed| {
+        let (plugin, context) = (plugin.clone(), behind(&gate));
+        calls.spawn(async move { score(&plugin, &context, "WAITS").await });
+    };
+    let asked = async |count| {
+        while gate.asked.load(Ordering::SeqCst) < count {
+            tokio::task::yield_now().await;
+        }
+    };
+
+    let before = load("calls_at_once = 3");
+    hang(&before);
+    hang(&before);
+    asked(2).await;
+    // Loaded to be tried, and never called: the running one has what it had.
+    load("calls_at_once = 1");
+    hang(&before);
+    asked(3).await;
+    assert_eq!(score(&before, &behind(&gate), "WAITS").await, busy);
+
+    // The next version has what the one before leaves of its limit, and so has that one.
+    let after = load("calls_at_once = 4");
+    hang(&after);
+    asked(4).await;
+    for plugin in [&after, &before, &load("calls_at_once = 4"), &load("calls_at_once = 2")] {
+        assert_eq!(score(plugin, &behind(&gate), "WAITS").await, busy);
+    }
+    gate.open.send_replace(true);
+    while let Some(ended) = calls.join_next().await {
+        ended.unwrap().unwrap();
+    }
+    score(&after, &behind(&gate), "WAITS").await.unwrap();
 }
 
 #[tokio::test]

@@ -383,9 +383,8 @@ async fn a_key_that_is_revoked_from_a_day_on_stops_its_packages_on_that_day_with
     let kept = host.send_edi(&x12(2, &PurchaseOrder::clean("PO-2"))).await.unwrap();
     assert_eq!(kept.reply.status, 202);
     assert_eq!(host.exceptions().await[0].code, "not-trusted");
-    let distrusted = async |host: &TestHost| {
-        steps(host).await.into_iter().filter(|step| step.0 == PackageStep::Distrusted).count()
-    };
+    let distrusted =
+        async |host: &TestHost| steps(host).await.into_iter().filter(|step| step.0 == PackageStep::Distrusted).count();
     for _ in 0..2 {
         host.host.packages.lapse().await.unwrap();
         assert_eq!(distrusted(&host).await, 9, "once");

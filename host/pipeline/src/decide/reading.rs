@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use portreeve_model::document::MappingRequest;
 use portreeve_model::{Event, Money, Order, OrderId};
-use portreeve_sandbox::Crossing;
+use portreeve_registry::quarantine::Cause;
+use portreeve_sandbox::{Call, Crossing};
 use portreeve_store::Journaled;
 use portreeve_store::contract::{DocumentPosition, NewException};
 
@@ -55,7 +56,9 @@ impl Pipeline {
         }
         let changes = document.first().is_some();
         let named = self.routes.channel(document.channel()).and_then(|channel| channel.documents.get(document.kind()));
-        let found = named.map_or(Err(Absent::NotInstalled), |name| self.plugin(&active, name));
+        let cause = Cause::Sender { channel: document.channel(), sender: document.sender() };
+        let found =
+            named.map_or(Err(Absent::NotInstalled), |name| self.plugin(&active, name, Call::ToCanonical, cause));
         let transformer = match found {
             Ok(transformer) => transformer,
             Err(Absent::NotInstalled) => {
@@ -88,7 +91,8 @@ impl Pipeline {
                 .map(|channel| route::settings(&channel.settings))
                 .unwrap_or_default(),
         };
-        let crossed = match self.call(transformer, transformer.plugin.to_canonical(&context, &request)).await {
+        let reading = transformer.plugin.to_canonical(&context, &request);
+        let crossed = match self.call(transformer, Call::ToCanonical, cause, reading).await {
             Ok(crossed) => crossed,
             Err(stopped) => return self.not_read(document, &stopped),
         };

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use portreeve_authority::rules::Consequence;
 use portreeve_model::advice::{CustomerHistory, ScoringRequest};
 use portreeve_model::{Digest, Instant, Order, PluginKind, PluginName};
-use portreeve_sandbox::Crossing;
+use portreeve_registry::quarantine::Cause;
+use portreeve_sandbox::{Call, Crossing};
 
 use super::DecideError;
 use super::set_aside::Party;
@@ -82,8 +83,9 @@ impl Pipeline {
         let event = Digest::of(&scored.validated.event_json);
         let mut question = Question::new(order, event, history, context.received_at);
         for name in self.scorers(&scored.validated.document) {
-            let (mut scoring, crossing, later) = self.score_once(name, &active, &mut question, &context).await;
             let Validated { document, id, .. } = &scored.validated;
+            let cause = Cause::Sender { channel: document.channel(), sender: document.sender() };
+            let (mut scoring, crossing, later) = self.score_once(name, &active, cause, &mut question, &context).await;
             let waits = match later {
                 None => false,
                 Some(AskAgain::Passing { asked_ms }) => {
@@ -111,6 +113,7 @@ impl Pipeline {
         &self,
         name: &PluginName,
         active: &Active,
+        cause: Cause<'_>,
         question: &mut Question,
         context: &portreeve_sandbox::CallContext,
     ) -> (Scoring, Option<Crossing>, Option<AskAgain>) {
@@ -128,7 +131,7 @@ impl Pipeline {
             assessment: None,
             failure: Some(failure.to_owned()),
         };
-        let installed = match self.plugin(active, name) {
+        let installed = match self.plugin(active, name, Call::Score, cause) {
             Ok(installed) => installed,
             Err(Absent::NotInstalled) => return (not_asked(Digest::of(b""), "not-installed"), None, None),
             Err(Absent::Stopped(stopped)) => {
@@ -137,7 +140,7 @@ impl Pipeline {
         };
         let seed = seed_of(installed.digest, question.event);
         let (request, input) = question.with_seed(seed);
-        let crossed = match self.call(installed, installed.plugin.score(context, request)).await {
+        let crossed = match self.call(installed, Call::Score, cause, installed.plugin.score(context, request)).await {
             Ok(crossed) => crossed,
             Err(stopped) => {
                 return (not_asked(stopped.component, stopped.code()), None, Some(AskAgain::Stopped(stopped)));
