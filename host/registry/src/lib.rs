@@ -13,6 +13,8 @@
 //! component that fails again and again. Which component of a plugin is active is a version
 //! of the configuration, and the wiring's business.
 
+pub mod file;
+
 pub mod manifest;
 
 pub mod signature;
@@ -36,6 +38,7 @@ use portreeve_sandbox::{CompileError, Declared, Limits, LoadError, Plugin, Plugi
 
 pub use cache::CodeCache;
 pub use check::check;
+pub use file::FileError;
 pub use grant::PlatformGrant;
 pub use growth::{Growth, growth};
 pub use manifest::{Manifest, ManifestError};

@@ -127,6 +127,51 @@ async fn a_check_tells_a_partner_everything_that_is_wrong_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_none_or_too_large_is_refused_in_one_sentence_by_each_command() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| text(&folder.path().join(name)).to_owned();
+    let (odd, huge) = (file("odd"), file("huge"));
+    std::fs::File::create(&huge).unwrap().set_len(1 << 40).unwrap();
+    #[cfg(unix)]
+    rustix::fs::mkfifoat(rustix::fs::CWD, &odd, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR).unwrap();
+    #[cfg(not(unix))]
+    std::fs::create_dir(&odd).unwrap();
+    let margin = std::fs::read(component("margin")).unwrap();
+    let good = put(folder.path(), "margin", &margin, Some(&sign(&margin)));
+    let good = text(&good);
+    let key = file("key");
+    run(&["plugin", "keygen", "--name", "portreeve", "--key", &key]).await.unwrap();
+    let trust = file("trust.toml");
+    std::fs::write(&trust, trust_in("portreeve")).unwrap();
+    let at = ["--server", "http://127.0.0.1:9", "--token-file"];
+    for wrong in [odd.as_str(), &huge] {
+        for arguments in [
+            vec!["plugin", "check", wrong],
+            vec!["plugin", "check", good, "--trust", wrong],
+            vec!["plugin", "verify", wrong, "--trust", &trust],
+            vec!["plugin", "verify", good, "--trust", wrong],
+            vec!["plugin", "inspect", wrong],
+            vec!["plugin", "sign", "--key", wrong, good],
+            vec!["plugin", "sign", "--key", &key, wrong],
+            vec!["plugin", "pack", wrong, "--manifest", good, "--output", "x"],
+            vec!["plugin", "pack", good, "--manifest", wrong, "--output", "x"],
+            vec!["plugin", "install", wrong],
+            vec!["trust", "activate", wrong],
+            [&["plugin", "list"], &at[..], &[wrong]].concat(),
+        ] {
+            let said = run(&arguments).await.unwrap_err();
+            assert!(said.contains(&format!("`{wrong}` cannot be read: it ")), "{arguments:?}: {said}");
+            assert!(!said.contains('\n') && said.contains("expected"), "{arguments:?}: {said}");
+        }
+    }
+    // The signature lies beside its component, and is a small file.
+    std::fs::remove_file(format!("{good}.sig")).unwrap();
+    std::fs::File::create(format!("{good}.sig")).unwrap().set_len(65_537).unwrap();
+    let expected = ["margin.wasm.sig` cannot be read: it has 65537 bytes; expected at most 65536"];
+    refused(&["plugin", "check", good], &expected).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_operator_swaps_a_plugin_of_a_running_host() {
     let host = TestHost::demo().await;
     let door = host.front_door().await;
