@@ -119,14 +119,6 @@ pub enum InstallError {
         /// What is wrong.
         source: LoadError,
     },
-    /// The cache of compiled code cannot be used.
-    #[error("plugin `{name}`: {source}")]
-    Cache {
-        /// The plugin.
-        name: PluginName,
-        /// What is wrong.
-        source: cache::CodeCacheError,
-    },
 }
 
 /// Installs plugins into one sandbox.
@@ -175,12 +167,11 @@ impl Registry {
         let code = match self.cache.read(&self.sandbox, kind, digest) {
             Ok(Some(code)) => code,
             Ok(None) => self.compile(name, kind, digest, component)?,
-            Err(source @ cache::CodeCacheError::Rejected { .. }) => {
-                // Tampered or stale: said aloud, then made anew from the component.
+            Err(source) => {
+                // Tampered, stale or no file: said aloud, then made anew from the component.
                 tracing::warn!(plugin = %name, %source, "compiled code was rejected and is compiled again");
                 self.compile(name, kind, digest, component)?
             }
-            Err(source) => return Err(InstallError::Cache { name: name.clone(), source }),
         };
 
         let limits = Limits::smallest(&manifest.limits, &grant.limits);
@@ -202,9 +193,10 @@ impl Registry {
             .sandbox
             .compile(kind, component)
             .map_err(|source| InstallError::Compile { name: name.clone(), source })?;
-        self.cache
-            .write(&self.sandbox, kind, digest, &code)
-            .map_err(|source| InstallError::Cache { name: name.clone(), source })?;
+        if let Err(source) = self.cache.write(&self.sandbox, kind, digest, &code) {
+            // What was compiled is there all the same; the next start compiles it again.
+            tracing::warn!(plugin = %name, %source, "compiled code cannot be kept and will be compiled at each start");
+        }
         Ok(code)
     }
 }
