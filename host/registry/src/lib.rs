@@ -34,7 +34,7 @@ pub mod cache;
 pub mod quarantine;
 
 use portreeve_model::{Digest, PluginName};
-use portreeve_sandbox::{CompileError, Declared, Limits, LoadError, Plugin, PluginSpec, Sandbox, Settled};
+use portreeve_sandbox::{Beyond, CompileError, Declared, Limits, LoadError, Plugin, PluginSpec, Sandbox, Settled};
 
 pub use cache::CodeCache;
 pub use check::check;
@@ -103,6 +103,14 @@ pub enum InstallError {
         /// What would do.
         expected: String,
     },
+    /// It begins beyond its limits, so that no call of it could ever begin.
+    #[error("plugin `{name}` cannot run: {source}")]
+    Beyond {
+        /// The plugin.
+        name: PluginName,
+        /// Which limit.
+        source: Beyond,
+    },
     /// It does not compile.
     #[error("plugin `{name}` does not compile: {source}")]
     Compile {
@@ -164,6 +172,11 @@ impl Registry {
         let kind = manifest.plugin.kind;
         let settled = grant.settle(name, kind, &manifest.limits, &self.sandbox.most())?;
 
+        let limits = Limits::smallest(&manifest.limits, &grant.limits);
+        if let Some(source) = package.inspection().needs.beyond(&limits).next() {
+            return Err(InstallError::Beyond { name: name.clone(), source });
+        }
+
         let code = match self.cache.read(&self.sandbox, kind, digest) {
             Ok(Some(code)) => code,
             Ok(None) => self.compile(name, kind, digest, component)?,
@@ -174,7 +187,6 @@ impl Registry {
             }
         };
 
-        let limits = Limits::smallest(&manifest.limits, &grant.limits);
         let declared: Declared = manifest.declared();
         let spec = PluginSpec { name: name.clone(), kind, digest, limits, declared };
         let plugin =
