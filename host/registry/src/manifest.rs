@@ -208,7 +208,8 @@ impl Manifest {
     /// A manifest that nothing is wrong with.
     fn otherwise_right() -> toml::Table {
         let about = [
-            ("name", "some"),
+            // Sentences about a package whose own name is none have this one.
+            ("name", "this-plugin"),
             ("version", "0.1.0"),
             ("kind", "scorer"),
             ("contract", CONTRACT),

@@ -33,13 +33,13 @@
 use std::fmt;
 
 use portreeve_model::strict::{LoadErrors, Problems, SourceFile, Table, choice, date, text, whole};
-use portreeve_model::{Date, Instant, PluginKind, PluginName};
+use portreeve_model::{Date, Digest, Instant, PluginKind, PluginName};
 use portreeve_record::note::VerifierKey;
 use toml::de::DeValue;
 
-use crate::manifest::Imports;
+use crate::manifest::{Imports, Manifest};
 use crate::package::Package;
-use crate::signature::SignatureError;
+use crate::signature::{Signature, SignatureError};
 
 /// Publishers that a package may need: each is a signature check, and nobody reviews more.
 const SIGNATURES_MIN_MAX: i64 = 16;
@@ -272,24 +272,56 @@ impl TrustPolicy {
     /// # Errors
     /// Everything that speaks against it.
     pub fn judge(&self, package: &Package, occasion: Occasion, now: Instant) -> Result<Trusted, Untrusted> {
-        let about = &package.manifest().plugin;
-        let Some(signature) = package.signature() else { return Err(Untrusted(vec![Distrust::Unsigned])) };
-        let mut reasons: Vec<Distrust> =
-            signature.differs_from(package.manifest(), package.digest()).into_iter().map(Distrust::Signature).collect();
+        self.weigh(package.manifest(), package.digest(), package.signature(), occasion, now)
+    }
+
+    /// Everything that speaks against something that may be no package yet.
+    #[must_use]
+    pub fn doubts(
+        &self,
+        manifest: &Manifest,
+        digest: Digest,
+        signature: Option<&Signature>,
+        now: Instant,
+    ) -> Vec<Distrust> {
+        let untrusted = self.weigh(manifest, digest, signature, Occasion::New, now).err();
+        untrusted.map(|Untrusted(reasons)| reasons).unwrap_or_default()
+    }
+
+    fn weigh(
+        &self,
+        manifest: &Manifest,
+        digest: Digest,
+        signature: Option<&Signature>,
+        occasion: Occasion,
+        now: Instant,
+    ) -> Result<Trusted, Untrusted> {
+        let about = &manifest.plugin;
+        let mut reasons: Vec<Distrust> = match signature {
+            Some(signature) => signature.differs_from(manifest, digest).into_iter().map(Distrust::Signature).collect(),
+            None => vec![Distrust::Unsigned],
+        };
         let Some(own) = self.publishers.iter().find(|publisher| publisher.name == about.publisher) else {
             let known: Vec<String> = self.publishers.iter().map(|publisher| format!("`{}`", publisher.name)).collect();
             let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
             reasons.push(Distrust::UnknownPublisher { found: about.publisher.clone(), known });
             return Err(Untrusted(reasons));
         };
-        reasons.extend(own.may_not_ship(package));
+        reasons.extend(own.may_not_ship(manifest));
+        let Some(signature) = signature else {
+            // Who has signed is known; how many would have to is worth a word.
+            if own.signatures_min > 1 {
+                reasons.push(Distrust::TooFew { found: 0, required: own.signatures_min, signers: listed(Vec::new()) });
+            }
+            return Err(Untrusted(reasons));
+        };
 
         let mut counted: Vec<Counted> = Vec::new();
         let mut passed_over = Vec::new();
         let entitled =
             self.publishers.iter().filter(|one| one.name == own.name || one.countersigns(about.name.as_str()));
         for publisher in entitled {
-            let (best, why_not) = publisher.signed(package, occasion, now);
+            let (best, why_not) = publisher.signed(signature, occasion, now);
             counted.extend(best);
             passed_over.extend(why_not);
         }
@@ -379,8 +411,7 @@ impl Publisher {
     }
 
     /// What of a package this publisher may not ship.
-    fn may_not_ship(&self, package: &Package) -> Vec<Distrust> {
-        let manifest = package.manifest();
+    fn may_not_ship(&self, manifest: &Manifest) -> Vec<Distrust> {
         let not_for = |what, key, found: &str, allowed: Vec<String>| Distrust::NotFor {
             publisher: self.name.clone(),
             what,
@@ -405,11 +436,11 @@ impl Publisher {
     }
 
     /// The key of this publisher that counts longest, and why others that signed do not.
-    fn signed(&self, package: &Package, occasion: Occasion, now: Instant) -> (Option<Counted>, Vec<Distrust>) {
+    fn signed(&self, signature: &Signature, occasion: Occasion, now: Instant) -> (Option<Counted>, Vec<Distrust>) {
         let mut best: Option<Counted> = None;
         let mut why_not = Vec::new();
         for key in &self.keys {
-            match key.counts(package, occasion, now) {
+            match key.counts(signature, occasion, now) {
                 Ok(None) => {}
                 Ok(Some(lasts)) => {
                     let longer =
@@ -460,8 +491,12 @@ impl Key {
     }
 
     /// None when it did not sign; else from which day on its signature counts no more.
-    fn counts(&self, package: &Package, occasion: Occasion, now: Instant) -> Result<Option<Option<Date>>, NotCounted> {
-        let Some(signature) = package.signature() else { return Ok(None) };
+    fn counts(
+        &self,
+        signature: &Signature,
+        occasion: Occasion,
+        now: Instant,
+    ) -> Result<Option<Option<Date>>, NotCounted> {
         if !signature.is_by(&self.key).map_err(NotCounted::Forged)? {
             return Ok(None);
         }

@@ -88,7 +88,7 @@ pub(super) enum Command {
         /// What the platform team would grant it, as inline TOML: `lookup = ["item"]`.
         #[arg(long, default_value = "")]
         grant: String,
-        /// The policy that has to take it; without one any signature will do.
+        /// The policy that has to take it; without one its signature is compared with no key.
         #[arg(long)]
         trust: Option<PathBuf>,
     },
@@ -305,11 +305,22 @@ fn check(component: &Path, grant: &str, trust: Option<&Path>, json: bool, output
         let sentences: Vec<String> = problems.iter().map(ToString::to_string).collect();
         bail!("`{}` has {} problem(s):\n{}", component.display(), problems.len(), sentences.join("\n"));
     }
-    let about = Package::read(&bytes, signature.as_deref())?.manifest().plugin.clone();
+    let package = Package::read(&bytes, signature.as_deref())?;
+    let about = &package.manifest().plugin;
+    let claimed = package.signature().map(Signature::claimed).unwrap_or_default();
     if json {
-        return output.json(&serde_json::json!({ "plugin": about.name, "kind": about.kind, "loads": true }));
+        return output.json(&serde_json::json!({
+            "plugin": about.name, "kind": about.kind, "loads": true, "trusted": policy.is_some(), "claimed": claimed,
+        }));
     }
-    output.line(&format!("{} is signed and loads as a {} within this grant", about.name, about.kind))
+    output.line(&format!("{} loads as a {} within this grant", about.name, about.kind))?;
+    match policy {
+        Some(_) => output.line("it is trusted"),
+        None => output.line(&format!(
+            "its signature says {}, which nobody checked; name the policy that has to take it with `--trust`",
+            claimed.join(", ")
+        )),
+    }
 }
 
 fn inspect(component: &Path, data: &Data, json: bool, output: &mut Output) -> anyhow::Result<()> {
