@@ -24,8 +24,8 @@ use crate::problem::Problem;
 /// Only an operator gets so far.
 const PACKAGE_BYTES_MAX: usize = 64 * 1024 * 1024 + 64 * 1024;
 
-/// Bytes of a trust policy. It is parsed as a whole.
-const TRUST_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes of a trust policy: some thousand publishers. It is parsed as a whole.
+pub const TRUST_BYTES_MAX: usize = 1024 * 1024;
 
 /// What operators can do about packages.
 #[async_trait]

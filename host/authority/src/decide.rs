@@ -21,7 +21,7 @@ use crate::grant::{
 use crate::known::Known;
 use crate::policy::{Answer, Fact, Policies, Question, SCHEMA};
 use crate::verdict::{Code, Draft, Effect, Verdict, shown};
-use portreeve_model::strict::{LoadErrors, SourceFile};
+use portreeve_model::strict::{LoadErrors, Problems, SourceFile};
 
 /// The grants and policies that are in force.
 #[derive(Debug)]
@@ -104,7 +104,7 @@ impl Authority {
     /// # Errors
     /// Everything that is wrong in any of the files.
     pub fn load(grants: &[SourceFile<'_>], policies: &[SourceFile<'_>], known: &Known) -> Result<Self, LoadErrors> {
-        let mut problems = Vec::new();
+        let mut problems = Problems::new();
         let digest = digest(grants, policies);
         let grants = grant::load(grants, known, &mut problems);
         match Policies::load(policies, known, &mut problems) {

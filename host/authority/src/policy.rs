@@ -26,7 +26,7 @@ use portreeve_model::{OrderId, PluginName};
 
 use crate::grant::Rung;
 use crate::known::Known;
-use portreeve_model::strict::{LoadError, Problems, SourceFile, line_of};
+use portreeve_model::strict::{Lines, LoadError, Problems, SourceFile};
 
 /// Entity types, actions and their contexts.
 pub(crate) const SCHEMA: &str = include_str!("policy.cedarschema");
@@ -90,14 +90,15 @@ impl Policies {
         let validator = Validator::new(schema.clone());
         let mut set = PolicySet::new();
         for file in files {
-            let Some(named) = parse(file, problems) else {
+            let lines = Lines::of(file.text);
+            let Some(named) = parse(file, &lines, problems) else {
                 continue;
             };
-            validate(&validator, &named, file, problems);
+            validate(&validator, &named, file, &lines, problems);
             for policy in named.policies() {
                 check_names(policy, &names, known, file, problems);
                 if set.add(policy.clone()).is_err() {
-                    problems.push(of_policy(file, policy, "this `@id` is used a second time"));
+                    tell(file, policy, "this `@id` is used a second time", problems);
                 }
             }
         }
@@ -198,13 +199,14 @@ fn erring_policy(error: &cedar_policy::AuthorizationError) -> String {
 }
 
 /// Parses one file and gives each policy its `@id` as its name.
-fn parse(file: &SourceFile<'_>, problems: &mut Problems) -> Option<PolicySet> {
+fn parse(file: &SourceFile<'_>, lines: &Lines, problems: &mut Problems) -> Option<PolicySet> {
     let parsed: PolicySet = match file.text.parse() {
         Ok(parsed) => parsed,
         Err(errors) => {
             let errors: &cedar_policy::ParseErrors = &errors;
-            problems
-                .extend(errors.iter().map(|error| syntax(file.name, diagnosed_line(file, error), error.to_string())));
+            for error in errors.iter() {
+                problems.push_with(file.name, || syntax(file.name, diagnosed_line(lines, error), error.to_string()));
+            }
             return None;
         }
     };
@@ -215,14 +217,15 @@ fn parse(file: &SourceFile<'_>, problems: &mut Problems) -> Option<PolicySet> {
     let mut named = PolicySet::new();
     for policy in parsed.policies() {
         match policy.annotation("id").filter(|id| is_id(id)) {
-            None => problems.push(of_policy(
+            None => tell(
                 file,
                 policy,
                 "it has no `@id(\"…\")` of 1 to 64 lower-case letters, digits and dashes; add one above it",
-            )),
+                problems,
+            ),
             Some(id) => {
                 if named.add(policy.new_id(PolicyId::new(id))).is_err() {
-                    problems.push(of_policy(file, policy, "this `@id` is used a second time"));
+                    tell(file, policy, "this `@id` is used a second time", problems);
                 }
             }
         }
@@ -230,22 +233,21 @@ fn parse(file: &SourceFile<'_>, problems: &mut Problems) -> Option<PolicySet> {
     Some(named)
 }
 
-fn validate(validator: &Validator, set: &PolicySet, file: &SourceFile<'_>, problems: &mut Problems) {
+fn validate(validator: &Validator, set: &PolicySet, file: &SourceFile<'_>, lines: &Lines, problems: &mut Problems) {
     let result = validator.validate(set, ValidationMode::Strict);
     let errors =
-        result.validation_errors().map(|error| (error.policy_id(), diagnosed_line(file, error), error.to_string()));
+        result.validation_errors().map(|error| (diagnosed_line(lines, error), error.policy_id(), error.to_string()));
     let warnings = result
         .validation_warnings()
-        .map(|warning| (warning.policy_id(), diagnosed_line(file, warning), warning.to_string()));
-    let mut found: Vec<LoadError> = errors
-        .chain(warnings)
-        .map(|(id, line, message)| LoadError::Policy { file: file.name.to_owned(), line, id: id.to_string(), message })
-        .collect();
-    found.sort_by_key(|problem| match problem {
-        LoadError::Policy { line, .. } => *line,
-        LoadError::Syntax { .. } | LoadError::Value { .. } => 0,
-    });
-    problems.extend(found);
+        .map(|warning| (diagnosed_line(lines, warning), warning.policy_id(), warning.to_string()));
+    let mut found: Vec<(usize, &PolicyId, String)> = errors.chain(warnings).collect();
+    found.sort_by_key(|(line, ..)| *line);
+    problems.extend(found.into_iter().map(|(line, id, message)| LoadError::Policy {
+        file: file.name.to_owned(),
+        line,
+        id: id.to_string(),
+        message,
+    }));
 }
 
 /// Cedar accepts any id of an entity: a policy for `Queue::"fraud-reveiw"` would
@@ -262,7 +264,7 @@ fn check_names(policy: &Policy, names: &Names, known: &Known, file: &SourceFile<
         };
         if unknown {
             let message = format!("`{entity}` is not a name that the configuration knows");
-            problems.push(of_policy(file, policy, &message));
+            tell(file, policy, &message, problems);
         }
     }
 }
@@ -275,17 +277,21 @@ fn syntax(file: &str, line: usize, message: String) -> LoadError {
     LoadError::Syntax { file: file.to_owned(), line, message }
 }
 
-fn of_policy(file: &SourceFile<'_>, policy: &Policy, message: &str) -> LoadError {
-    let line = policy.to_cedar().map_or(1, |text| snippet_line(file, &text));
-    LoadError::Policy { file: file.name.to_owned(), line, id: policy.id().to_string(), message: message.to_owned() }
+/// Reports a problem of one policy. The policy has to be looked for in the file, which is
+/// done only for what is told.
+fn tell(file: &SourceFile<'_>, policy: &Policy, message: &str, problems: &mut Problems) {
+    problems.push_with(file.name, || {
+        let line = policy.to_cedar().map_or(1, |text| snippet_line(file, &text));
+        LoadError::Policy { file: file.name.to_owned(), line, id: policy.id().to_string(), message: message.to_owned() }
+    });
 }
 
 fn snippet_line(file: &SourceFile<'_>, snippet: &str) -> usize {
     let offset = file.text.find(snippet.trim()).unwrap_or(0);
-    line_of(file.text, offset)
+    Lines::of(file.text).line(offset)
 }
 
-fn diagnosed_line(file: &SourceFile<'_>, diagnostic: &dyn Diagnostic) -> usize {
+fn diagnosed_line(lines: &Lines, diagnostic: &dyn Diagnostic) -> usize {
     let offset = diagnostic.labels().and_then(|mut labels| labels.next()).map_or(0, |label| label.offset());
-    line_of(file.text, offset)
+    lines.line(offset)
 }

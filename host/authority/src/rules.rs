@@ -42,7 +42,7 @@ use self::amounts::{amount, within_tolerance};
 use self::units::by_conversion;
 use crate::known::Known;
 use crate::verdict::shown;
-use portreeve_model::strict::{LoadErrors, SourceFile};
+use portreeve_model::strict::{LoadErrors, Problems, SourceFile};
 
 /// Basis points of one.
 const ONE_BP: i64 = 10_000;
@@ -276,7 +276,7 @@ impl Rules {
     /// # Errors
     /// Everything that is wrong with the file.
     pub fn load(file: &SourceFile<'_>, known: &Known) -> Result<Self, LoadErrors> {
-        let mut problems = Vec::new();
+        let mut problems = Problems::new();
         let rules = file::read_file(*file, known, &mut problems);
         match rules {
             Some(rules) if problems.is_empty() => Ok(rules),

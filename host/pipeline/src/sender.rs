@@ -9,6 +9,7 @@ use std::sync::{Mutex, PoisonError};
 
 use hmac::{Hmac, KeyInit, Mac};
 use portreeve_model::{ChannelId, Digest, SenderId};
+use portreeve_registry::file::{self, SMALL_BYTES_MAX};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
@@ -76,10 +77,13 @@ impl SigningSecret {
 
     fn current(&self) -> Vec<u8> {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        match std::fs::read(&self.file) {
+        match file::read(&self.file, SMALL_BYTES_MAX) {
             Ok(bytes) if bytes.trim_ascii().len() >= self.bytes_min => *last = bytes.trim_ascii().to_vec(),
             Ok(_) => tracing::error!("a sender's secret file holds no secret any more; the last one counts"),
-            Err(error) => tracing::error!(%error, "a sender's secret file cannot be read; the last one counts"),
+            Err(error) => {
+                let error = error.why();
+                tracing::error!(error, "a sender's secret file cannot be read; the last one counts");
+            }
         }
         last.clone()
     }

@@ -11,6 +11,7 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
 use portreeve_api::outcome::SAID_BYTES_MAX;
+use portreeve_registry::file::{SMALL_BYTES_MAX, read_text};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
@@ -113,8 +114,7 @@ impl Server {
     /// When either cannot be understood or read.
     pub fn new(url: &str, token_file: &Path) -> anyhow::Result<Self> {
         let address = address(url)?;
-        let token = std::fs::read_to_string(token_file)
-            .with_context(|| format!("the token cannot be read from `{}`", token_file.display()))?;
+        let token = read_text(token_file, SMALL_BYTES_MAX).context("there is no token to show to the server")?;
         Ok(Self { address, credential: format!("Bearer {}", token.trim()) })
     }
 

@@ -1,19 +1,21 @@
-//! Files that must be whole: written to a new name, synced, renamed.
+//! Files that must be whole: written to a new name, synced, renamed. Reading within
+//! limits is [`portreeve_registry::file`].
 
 use std::io::Write;
 use std::path::Path;
 
 use anyhow::Context;
+use portreeve_registry::file;
 
-/// Reads a file that may be missing.
+/// Reads a small file that may be missing.
 ///
 /// # Errors
-/// When it is there and cannot be read.
+/// When it is there and cannot be read, or has more than [`file::SMALL_BYTES_MAX`].
 pub fn read_if_there(path: &Path) -> anyhow::Result<Option<Vec<u8>>> {
-    match std::fs::read(path) {
+    match file::read(path, file::SMALL_BYTES_MAX) {
         Ok(bytes) => Ok(Some(bytes)),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error).with_context(|| format!("`{}` cannot be read", path.display())),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -39,8 +41,9 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
 /// # Errors
 /// As [`write_private`].
 pub fn write_new(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    if read_if_there(path)?.as_deref() == Some(bytes) {
-        return Ok(());
+    // What cannot be read, or is larger, is not the same.
+    match file::read(path, bytes.len()) {
+        Ok(there) if there == bytes => Ok(()),
+        _ => write_private(path, bytes),
     }
-    write_private(path, bytes)
 }

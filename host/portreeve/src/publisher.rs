@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use portreeve_record::{NoteKey, VerifierKey};
+use portreeve_registry::file::{SMALL_BYTES_MAX, read_component};
 use portreeve_registry::{Package, Signature, Statement};
 
 use crate::files;
@@ -48,8 +49,8 @@ impl Publisher {
     /// # Errors
     /// When it cannot be read, others may read it, or it holds no key.
     pub fn read(file: &Path) -> anyhow::Result<Self> {
-        let text = std::fs::read_to_string(file)
-            .with_context(|| format!("the key cannot be read from `{}`", file.display()))?;
+        let text =
+            portreeve_registry::file::read_text(file, SMALL_BYTES_MAX).context("there is no key to sign with")?;
         others_cannot_read(file)?;
         let key = NoteKey::from_text(&text).with_context(|| format!("`{}` holds no key", file.display()))?;
         Ok(Self(key))
@@ -107,7 +108,7 @@ impl Publisher {
 /// # Errors
 /// When one of them cannot be read or understood.
 pub fn read_package(component: &Path) -> anyhow::Result<(Package, PathBuf)> {
-    let bytes = std::fs::read(component).with_context(|| format!("`{}` cannot be read", component.display()))?;
+    let bytes = read_component(component)?;
     let path = Signature::beside(component);
     let signature = read_signature(component)?;
     let package = Package::read(&bytes, signature.as_deref())

@@ -10,16 +10,20 @@ use anyhow::{Context, bail};
 use portreeve_model::Date;
 use portreeve_model::reference::{Field, FieldValue, Row};
 use portreeve_model::value::Decimal;
+use portreeve_registry::file::read_text;
 
 /// Rows of one table. A table is read as a whole for every batch of orders.
 const ROWS_MAX: usize = 200_000;
+
+/// Bytes of a file: so many rows of a kilobyte each, and some more.
+const REFERENCE_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 /// Reads a file.
 ///
 /// # Errors
 /// At the first cell that is not what its column says, with line and column.
 pub fn read(path: &Path) -> anyhow::Result<Vec<(String, Row)>> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("`{}` cannot be read", path.display()))?;
+    let text = read_text(path, REFERENCE_BYTES_MAX)?;
     parse(&text).with_context(|| format!("`{}` was not loaded", path.display()))
 }
 
@@ -122,6 +126,16 @@ mod tests {
         assert_eq!(row.text("name"), Some("Bolt, M6"));
         assert_eq!(row.number("price"), Some(Decimal { units: 1179, scale: 3 }));
         assert_eq!(row.flag("blocked"), Some(false));
+    }
+
+    #[test]
+    fn a_file_that_is_none_or_larger_than_a_table_is_not_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let refused = |path: &Path| format!("{:#}", read(path).unwrap_err());
+        assert!(refused(folder.path()).contains("it is a folder; expected a regular file"));
+        let path = folder.path().join("item.csv");
+        std::fs::File::create(&path).unwrap().set_len(1 << 40).unwrap();
+        assert!(refused(&path).contains("it has 1099511627776 bytes; expected at most 268435456"));
     }
 
     #[test]

@@ -4,12 +4,21 @@
 //! entry is sealed with a key that is kept outside the cache folder, and what was
 //! verified is what is loaded, never the file again. Entries are written to a new
 //! name and renamed: a half-written or overwritten file is never mapped.
+//!
+//! A cache only saves time. Whatever lies in an entry's place, the component is compiled
+//! again; what cannot be put there is compiled at each start.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use portreeve_model::{Digest, PluginKind};
 use portreeve_sandbox::{CacheError, CompiledCode, Sandbox, SealingKey};
+
+use crate::file::{self, FileError, SMALL_BYTES_MAX};
+
+/// Bytes of an entry. Machine code is some ten times as large as the component that it was
+/// made from, and a larger entry is compiled again.
+const ENTRY_BYTES_MAX: usize = 1024 * 1024 * 1024;
 
 /// Why the cache cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +31,9 @@ pub enum CodeCacheError {
         /// What the system says.
         source: std::io::Error,
     },
+    /// The file with the key is none.
+    #[error("the key of the cache of compiled code cannot be used: {0}; delete it to have a new one made")]
+    Key(FileError),
     /// An entry is not what this host wrote.
     #[error("compiled code at `{path}` is not what this host wrote: {source}")]
     Rejected {
@@ -30,6 +42,9 @@ pub enum CodeCacheError {
         /// What differs.
         source: CacheError,
     },
+    /// What lies in an entry's place cannot be read.
+    #[error("no compiled code can be read: {0}")]
+    Unreadable(FileError),
     /// The system has no random numbers.
     #[error("no random key could be made: {0}")]
     NoRandom(String),
@@ -48,12 +63,12 @@ impl CodeCache {
     /// When either cannot be read or made.
     pub fn open(folder: &Path, key_file: &Path) -> Result<Self, CodeCacheError> {
         std::fs::create_dir_all(folder).map_err(|source| io(folder, source))?;
-        let key = match std::fs::read(key_file) {
+        let key = match file::read(key_file, SMALL_BYTES_MAX) {
             Ok(bytes) => bytes.try_into().map_err(|_| {
                 io(key_file, std::io::Error::other("the key file does not hold 32 bytes; delete it to make a new one"))
             })?,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => make_key(key_file)?,
-            Err(error) => return Err(io(key_file, error)),
+            Err(error) if error.is_not_found() => make_key(key_file)?,
+            Err(error) => return Err(CodeCacheError::Key(error)),
         };
         Ok(Self { folder: folder.to_owned(), key: SealingKey::new(key) })
     }
@@ -61,7 +76,9 @@ impl CodeCache {
     /// The entry of a component, if it is there.
     ///
     /// # Errors
-    /// [`CodeCacheError::Rejected`] when it is there and not what this host wrote.
+    /// [`CodeCacheError::Rejected`] when it is there and not what this host wrote,
+    /// [`CodeCacheError::Unreadable`] when it is no file or cannot be read. Either way the
+    /// component can be compiled.
     pub fn read(
         &self,
         sandbox: &Sandbox,
@@ -69,10 +86,10 @@ impl CodeCache {
         component: Digest,
     ) -> Result<Option<CompiledCode>, CodeCacheError> {
         let path = self.path(sandbox, kind, component);
-        let bytes = match std::fs::read(&path) {
+        let bytes = match file::read(&path, ENTRY_BYTES_MAX) {
             Ok(bytes) => bytes,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(io(&path, error)),
+            Err(error) if error.is_not_found() => return Ok(None),
+            Err(error) => return Err(CodeCacheError::Unreadable(error)),
         };
         CompiledCode::open(&bytes, &self.key, component, sandbox.engine_hash(kind))
             .map(Some)

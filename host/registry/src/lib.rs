@@ -13,6 +13,8 @@
 //! component that fails again and again. Which component of a plugin is active is a version
 //! of the configuration, and the wiring's business.
 
+pub mod file;
+
 pub mod manifest;
 
 pub mod signature;
@@ -32,10 +34,11 @@ pub mod cache;
 pub mod quarantine;
 
 use portreeve_model::{Digest, PluginName};
-use portreeve_sandbox::{CompileError, Declared, Limits, LoadError, Plugin, PluginSpec, Sandbox, Settled};
+use portreeve_sandbox::{Beyond, CompileError, Declared, Limits, LoadError, Plugin, PluginSpec, Sandbox, Settled};
 
 pub use cache::CodeCache;
 pub use check::check;
+pub use file::FileError;
 pub use grant::PlatformGrant;
 pub use growth::{Growth, growth};
 pub use manifest::{Manifest, ManifestError};
@@ -100,6 +103,14 @@ pub enum InstallError {
         /// What would do.
         expected: String,
     },
+    /// It begins beyond its limits, so that no call of it could ever begin.
+    #[error("plugin `{name}` cannot run: {source}")]
+    Beyond {
+        /// The plugin.
+        name: PluginName,
+        /// Which limit.
+        source: Beyond,
+    },
     /// It does not compile.
     #[error("plugin `{name}` does not compile: {source}")]
     Compile {
@@ -115,14 +126,6 @@ pub enum InstallError {
         name: PluginName,
         /// What is wrong.
         source: LoadError,
-    },
-    /// The cache of compiled code cannot be used.
-    #[error("plugin `{name}`: {source}")]
-    Cache {
-        /// The plugin.
-        name: PluginName,
-        /// What is wrong.
-        source: cache::CodeCacheError,
     },
 }
 
@@ -169,8 +172,11 @@ impl Registry {
         let kind = manifest.plugin.kind;
         let settled = grant.settle(name, kind, &manifest.limits, &self.sandbox.most())?;
 
-        let code = self.code(name, package, component)?;
         let limits = Limits::smallest(&manifest.limits, &grant.limits);
+        if let Some(source) = package.inspection().needs.beyond(&limits).next() {
+            return Err(InstallError::Beyond { name: name.clone(), source });
+        }
+        let code = self.code(name, package, component)?;
         let declared: Declared = manifest.declared();
         let spec = PluginSpec { name: name.clone(), kind, digest, limits, declared };
         let plugin =
@@ -198,12 +204,11 @@ impl Registry {
         match self.cache.read(&self.sandbox, kind, digest) {
             Ok(Some(code)) => Ok(code),
             Ok(None) => self.compile(name, kind, digest, component),
-            Err(source @ cache::CodeCacheError::Rejected { .. }) => {
-                // Tampered or stale: said aloud, then made anew from the component.
+            Err(source) => {
+                // Tampered, stale or no file: said aloud, then made anew from the component.
                 tracing::warn!(plugin = %name, %source, "compiled code was rejected and is compiled again");
                 self.compile(name, kind, digest, component)
             }
-            Err(source) => Err(InstallError::Cache { name: name.clone(), source }),
         }
     }
 
@@ -218,9 +223,10 @@ impl Registry {
             .sandbox
             .compile(kind, component)
             .map_err(|source| InstallError::Compile { name: name.clone(), source })?;
-        self.cache
-            .write(&self.sandbox, kind, digest, &code)
-            .map_err(|source| InstallError::Cache { name: name.clone(), source })?;
+        if let Err(source) = self.cache.write(&self.sandbox, kind, digest, &code) {
+            // What was compiled is there all the same; the next start compiles it again.
+            tracing::warn!(plugin = %name, %source, "compiled code cannot be kept and will be compiled at each start");
+        }
         Ok(code)
     }
 }

@@ -1,8 +1,13 @@
 //! The manifest inside a component. The grammar and the section's name are
 //! specified in `wit/README.md`; the build tool reads the same before it compiles, and
 //! a test runs one table of manifests through both.
+//!
+//! Danger: it is read before anything is trusted. So each key is looked at once and by
+//! itself, however many there are, and so many slips are told, the others counted.
 
-use portreeve_model::strict::on_one_line;
+use std::collections::BTreeSet;
+
+use portreeve_model::strict::{Lines, on_one_line};
 use portreeve_model::{Digest, PluginKind, PluginName};
 use portreeve_sandbox::inspect::MANIFEST_BYTES_MAX;
 use portreeve_sandbox::{CONTRACT, Declared, Inspection, LimitChoices};
@@ -54,7 +59,17 @@ pub enum ManifestError {
         /// Who has it.
         only: &'static str,
     },
+    /// There is more than can be told.
+    #[error("its manifest has {0} more slip(s), which are not listed; mend these first")]
+    More(usize),
 }
+
+/// Characters of what TOML's reader says. The longest that it says by itself lists the
+/// limits.
+const MESSAGE_CHARS_MAX: usize = 1_000;
+
+/// Slips that are told. Nobody mends more at a time, and 64 KiB have room for thousands.
+pub const SLIPS_MAX: usize = 50;
 
 const NAME_BYTES_MAX: usize = 64;
 const SENTENCE_BYTES_MAX: usize = 1_024;
@@ -184,70 +199,17 @@ impl Manifest {
     /// Reads a manifest.
     ///
     /// # Errors
-    /// Everything that keeps this host from using it.
+    /// Everything that keeps this host from using it, up to [`SLIPS_MAX`] and how many more.
     pub fn read(text: &str) -> Result<Self, Vec<ManifestError>> {
-        if text.len() > MANIFEST_BYTES_MAX {
-            return Err(vec![ManifestError::TooLarge { found: text.len() }]);
-        }
-        let table: toml::Table =
-            toml::from_str(text).map_err(|error| vec![ManifestError::Syntax(one_line(&error.to_string()))])?;
-        let (manifest, mut problems) = Self::salvaged(table)?;
-        manifest.check_plugin(&mut problems);
-        manifest.check_imports(&mut problems);
-        manifest.check_limits(&mut problems);
-        manifest.check_handles(&mut problems);
-        if problems.is_empty() { Ok(manifest) } else { Err(problems) }
-    }
-
-    /// What can be read of a manifest, with what cannot. Serde stops at the first slip, so
-    /// each key is tried by itself in a manifest that is otherwise right; one that is wrong
-    /// or missing keeps the value that it has there, which nobody gets to see.
-    fn salvaged(table: toml::Table) -> Result<(Self, Vec<ManifestError>), Vec<ManifestError>> {
-        let mut good = Self::otherwise_right();
-        let mut problems = Vec::new();
-        let required: Vec<String> = section(&good, "plugin").map(|(key, _)| key.clone()).collect();
-        let given = table.get("plugin").and_then(toml::Value::as_table);
-        for key in required.iter().filter(|key| given.is_none_or(|given| !given.contains_key(*key))) {
-            let message = "it is missing; wit/README.md says what it holds".to_owned();
-            problems.push(ManifestError::Key { key: format!("plugin.{key}"), message });
-        }
-        for (name, value) in table {
-            let toml::Value::Table(keys) = value else {
-                let mut tried = good.clone();
-                tried.insert(name.clone(), value);
-                problems.extend(refused(&tried, &name));
-                continue;
-            };
-            if keys.is_empty() {
-                let mut tried = good.clone();
-                tried.entry(name.clone()).or_insert_with(|| toml::Value::Table(toml::Table::new()));
-                problems.extend(refused(&tried, &name));
-            }
-            for (key, value) in keys {
-                let mut tried = good.clone();
-                let entry = tried.entry(name.clone()).or_insert_with(|| toml::Value::Table(toml::Table::new()));
-                if let Some(section) = entry.as_table_mut() {
-                    section.insert(key.clone(), value);
-                }
-                match refused(&tried, &format!("{name}.{key}")) {
-                    Some(problem) => problems.push(problem),
-                    None => good = tried,
-                }
-            }
-        }
-        match Self::deserialize(toml::Value::Table(good)) {
-            Ok(manifest) => Ok((manifest, problems)),
-            Err(error) => {
-                problems.push(ManifestError::Syntax(one_line(error.message())));
-                Err(problems)
-            }
-        }
+        let draft = Draft::read(text).map_err(|error| vec![error])?;
+        if draft.slips.is_empty() { Ok(draft.manifest) } else { Err(draft.slips) }
     }
 
     /// A manifest that nothing is wrong with.
     fn otherwise_right() -> toml::Table {
         let about = [
-            ("name", "some"),
+            // Sentences about a package whose own name is none have this one.
+            ("name", "this-plugin"),
             ("version", "0.1.0"),
             ("kind", "scorer"),
             ("contract", CONTRACT),
@@ -259,10 +221,17 @@ impl Manifest {
         toml::Table::from_iter([("plugin".to_owned(), toml::Value::Table(toml::Table::from_iter(about)))])
     }
 
-    fn check_plugin(&self, problems: &mut Vec<ManifestError>) {
+    fn check(&self, problems: &mut Slips) {
+        self.check_plugin(problems);
+        self.check_imports(problems);
+        self.check_limits(problems);
+        self.check_handles(problems);
+    }
+
+    fn check_plugin(&self, problems: &mut Slips) {
         let plugin = &self.plugin;
         if plugin.contract != CONTRACT {
-            problems.push(ManifestError::Contract { found: shown(&plugin.contract) });
+            problems.push("plugin.contract", || ManifestError::Contract { found: shown(&plugin.contract) });
         }
         expect("plugin.publisher", &plugin.publisher, is_name, NAME, problems);
         let is_version = |text: &str| semver::Version::parse(text).is_ok();
@@ -272,7 +241,7 @@ impl Manifest {
         expect("plugin.license", &plugin.license, is_sentence, sentence, problems);
     }
 
-    fn check_imports(&self, problems: &mut Vec<ManifestError>) {
+    fn check_imports(&self, problems: &mut Slips) {
         let imports = &self.imports;
         let connector = self.plugin.kind == PluginKind::Connector;
         self.only("imports.numbers", !imports.numbers.is_empty(), connector, "connector", problems);
@@ -287,7 +256,7 @@ impl Manifest {
         expect_each("imports.http", &imports.http, is_method, methods, problems);
     }
 
-    fn check_limits(&self, problems: &mut Vec<ManifestError>) {
+    fn check_limits(&self, problems: &mut Slips) {
         for (limit, asked) in self.limits.named().filter_map(|(limit, asked)| Some((limit, asked?))) {
             let key = format!("limits.{}", limit.name);
             self.only(&key, true, limit.binds.binds(self.plugin.kind), limit.binds.who(), problems);
@@ -295,7 +264,7 @@ impl Manifest {
         }
     }
 
-    fn check_handles(&self, problems: &mut Vec<ManifestError>) {
+    fn check_handles(&self, problems: &mut Slips) {
         let handles = &self.handles;
         let connector = self.plugin.kind == PluginKind::Connector;
         let transformer = self.plugin.kind == PluginKind::Transformer;
@@ -311,9 +280,11 @@ impl Manifest {
         }
     }
 
-    fn only(&self, key: &str, asked: bool, may: bool, only: &'static str, problems: &mut Vec<ManifestError>) {
-        if asked && !may {
-            problems.push(ManifestError::NotForKind { kind: self.plugin.kind, key: key.to_owned(), only });
+    fn only(&self, key: &str, asked: bool, may: bool, only: &'static str, problems: &mut Slips) {
+        // Of what kind it is may be what is wrong.
+        if asked && !may && knows(&problems.wrong, "plugin.kind") {
+            let kind = self.plugin.kind;
+            problems.push(key, || ManifestError::NotForKind { kind, key: key.to_owned(), only });
         }
     }
 
@@ -336,44 +307,186 @@ impl Manifest {
     }
 }
 
+/// What can be read of a manifest, with what cannot: whoever looks further says more than
+/// one thing a day.
+#[derive(Debug, Clone)]
+pub struct Draft {
+    manifest: Manifest,
+    slips: Vec<ManifestError>,
+    wrong: BTreeSet<String>,
+}
+
+impl Draft {
+    /// Reads what can be read. Serde stops at the first slip, so each key is tried by
+    /// itself in a manifest that is otherwise right.
+    ///
+    /// # Errors
+    /// When there is nothing to read: it is too long or no TOML.
+    pub fn read(text: &str) -> Result<Self, ManifestError> {
+        if text.len() > MANIFEST_BYTES_MAX {
+            return Err(ManifestError::TooLarge { found: text.len() });
+        }
+        let table: toml::Table = toml::from_str(text).map_err(|error| {
+            // Its picture of the place repeats a line, however long that is.
+            let line = Lines::of(text).line(error.span().map_or(0, |span| span.start));
+            ManifestError::Syntax(format!("line {line}: {}", one_line(error.message())))
+        })?;
+        let right = Manifest::otherwise_right();
+        let mut slips = Slips::default();
+        let mut good = right.clone();
+        for key in missing(&right, &table) {
+            let message = "it is missing; wit/README.md says what it holds".to_owned();
+            slips.push(&key, || ManifestError::Key { key: key.clone(), message });
+        }
+        for (name, value) in table {
+            match value {
+                toml::Value::Table(keys) if !keys.is_empty() => {
+                    for (key, value) in keys {
+                        let path = format!("{name}.{key}");
+                        let one = toml::Table::from_iter([(key.clone(), value)]);
+                        if let Some(one) = tried(&right, &name, toml::Value::Table(one), &path, &mut slips) {
+                            put(&mut good, &name, one);
+                        }
+                    }
+                }
+                // An empty section, or none at all.
+                value => {
+                    tried(&right, &name, value, &name, &mut slips);
+                }
+            }
+        }
+        let mut manifest = of_table(&good)?;
+        manifest.check(&mut slips);
+        if !slips.wrong.is_empty() {
+            // What a key has that does not take it is nothing to go on with.
+            manifest = of_table(&without(&good, &right, &slips.wrong))?;
+        }
+        let (slips, wrong) = slips.told();
+        Ok(Self { manifest, slips, wrong })
+    }
+
+    /// The manifest; a key that is wrong has a value that nobody wrote.
+    #[must_use]
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// Everything that is wrong, up to [`SLIPS_MAX`] and how many more.
+    #[must_use]
+    pub fn slips(&self) -> &[ManifestError] {
+        &self.slips
+    }
+
+    /// Whether the author wrote what the manifest has at this key, or rightly left it out.
+    #[must_use]
+    pub fn knows(&self, key: &str) -> bool {
+        knows(&self.wrong, key)
+    }
+}
+
+fn knows(wrong: &BTreeSet<String>, key: &str) -> bool {
+    let section = key.split('.').next().unwrap_or(key);
+    !wrong.contains(key) && !wrong.contains(section)
+}
+
+/// Slips as they are found, and the keys that have them.
+#[derive(Default)]
+struct Slips {
+    told: Vec<ManifestError>,
+    more: usize,
+    wrong: BTreeSet<String>,
+}
+
+impl Slips {
+    /// Adds one; it is put into words only if it is told.
+    fn push(&mut self, key: &str, slip: impl FnOnce() -> ManifestError) {
+        self.wrong.insert(key.to_owned());
+        if self.told.len() < SLIPS_MAX {
+            self.told.push(slip());
+        } else {
+            self.more = self.more.saturating_add(1);
+        }
+    }
+
+    fn told(mut self) -> (Vec<ManifestError>, BTreeSet<String>) {
+        if self.more > 0 {
+            self.told.push(ManifestError::More(self.more));
+        }
+        (self.told, self.wrong)
+    }
+}
+
+/// The keys of `[plugin]`, which are all required, that are not there.
+fn missing(right: &toml::Table, table: &toml::Table) -> Vec<String> {
+    let section =
+        |table: &toml::Table| table.get("plugin").and_then(toml::Value::as_table).cloned().unwrap_or_default();
+    let given = section(table);
+    let required = section(right).into_iter().map(|(key, _)| key);
+    required.filter(|key| !given.contains_key(key)).map(|key| format!("plugin.{key}")).collect()
+}
+
+/// Tries one key, or a whole section, in a manifest that is otherwise right; gives the value
+/// back when it is right as well.
+fn tried(right: &toml::Table, name: &str, value: toml::Value, path: &str, slips: &mut Slips) -> Option<toml::Value> {
+    let mut tried = right.clone();
+    let is_section = value.is_table();
+    if is_section {
+        put(&mut tried, name, value.clone());
+    } else {
+        tried.insert(name.to_owned(), value.clone());
+    }
+    match Manifest::deserialize(toml::Value::Table(tried)) {
+        Ok(_) => Some(value),
+        Err(error) => {
+            slips.push(path, || ManifestError::Key { key: shown(path), message: one_line(error.message()) });
+            None
+        }
+    }
+}
+
+/// Puts keys into a section.
+fn put(table: &mut toml::Table, name: &str, keys: toml::Value) {
+    let section = table.entry(name.to_owned()).or_insert_with(|| toml::Value::Table(toml::Table::new()));
+    if let (Some(section), toml::Value::Table(keys)) = (section.as_table_mut(), keys) {
+        section.extend(keys);
+    }
+}
+
+/// The same without the keys that are wrong; those that are required are as they should be.
+fn without(good: &toml::Table, right: &toml::Table, wrong: &BTreeSet<String>) -> toml::Table {
+    let mut mended = good.clone();
+    for path in wrong {
+        let Some((name, key)) = path.split_once('.') else { continue };
+        let Some(section) = mended.get_mut(name).and_then(toml::Value::as_table_mut) else { continue };
+        let required = right.get(name).and_then(toml::Value::as_table).and_then(|keys| keys.get(key));
+        match required {
+            Some(required) => section.insert(key.to_owned(), required.clone()),
+            None => section.remove(key),
+        };
+    }
+    mended
+}
+
+fn of_table(table: &toml::Table) -> Result<Manifest, ManifestError> {
+    Manifest::deserialize(toml::Value::Table(table.clone()))
+        .map_err(|error| ManifestError::Syntax(one_line(error.message())))
+}
+
 const NAME: &str = "1 to 64 lower-case letters, digits and dashes, a letter first";
 
-fn expect_each(
-    key: &str,
-    found: &[String],
-    fits: impl Fn(&str) -> bool,
-    expected: &'static str,
-    problems: &mut Vec<ManifestError>,
-) {
+fn expect_each(key: &str, found: &[String], fits: impl Fn(&str) -> bool, expected: &'static str, problems: &mut Slips) {
     found.iter().for_each(|one| expect(key, one, &fits, expected, problems));
 }
 
-fn expect(
-    key: &str,
-    found: &str,
-    fits: impl Fn(&str) -> bool,
-    expected: &'static str,
-    problems: &mut Vec<ManifestError>,
-) {
+fn expect(key: &str, found: &str, fits: impl Fn(&str) -> bool, expected: &'static str, problems: &mut Slips) {
     if !fits(found) {
-        problems.push(ManifestError::Value { key: key.to_owned(), found: shown(found), expected });
+        problems.push(key, || ManifestError::Value { key: key.to_owned(), found: shown(found), expected });
     }
 }
 
 /// A value as a sentence may quote it: short, and on one line whatever is in it.
 fn shown(found: &str) -> String {
     on_one_line(&found.chars().take(80).collect::<String>())
-}
-
-/// The keys of a section.
-fn section<'a>(table: &'a toml::Table, name: &str) -> impl Iterator<Item = (&'a String, &'a toml::Value)> {
-    table.get(name).and_then(toml::Value::as_table).into_iter().flatten()
-}
-
-/// What is wrong with a manifest that is right but for this key.
-fn refused(tried: &toml::Table, key: &str) -> Option<ManifestError> {
-    let error = Manifest::deserialize(toml::Value::Table(tried.clone())).err()?;
-    Some(ManifestError::Key { key: shown(key), message: one_line(error.message()) })
 }
 
 fn is_name(text: &str) -> bool {
@@ -389,7 +502,128 @@ fn is_sentence(text: &str) -> bool {
     (1..=SENTENCE_BYTES_MAX).contains(&text.len()) && !text.chars().any(char::is_control)
 }
 
-/// TOML's errors draw a picture over several lines; a log line holds one.
+/// What TOML's reader says, on one line: it names what it did not expect, which may be as
+/// long as the manifest.
 fn one_line(text: &str) -> String {
-    text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
+    let text = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
+    on_one_line(&text.chars().take(MESSAGE_CHARS_MAX).collect::<String>())
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    const PLUGIN: [(&str, &str); 7] = [
+        ("name", "\"large-order\""),
+        ("version", "\"1.2.3\""),
+        ("kind", "\"transformer\""),
+        ("contract", "\"portreeve:plugin@0.1.0\""),
+        ("description", "\"Says something.\""),
+        ("publisher", "\"acme\""),
+        ("license", "\"MIT\""),
+    ];
+
+    fn plugin() -> String {
+        let lines: Vec<String> = PLUGIN.iter().map(|(key, value)| format!("{key} = {value}\n")).collect();
+        format!("[plugin]\n{}", lines.concat())
+    }
+
+    #[test]
+    fn so_many_slips_are_told_as_anybody_mends_and_the_others_are_counted_in_one_sentence() {
+        let unknown = |count: usize| (0..count).map(|number| format!("k{number} = 1\n")).collect::<String>();
+        for count in [1, SLIPS_MAX, SLIPS_MAX + 1, 5_000] {
+            let items = "\"A\",".repeat(count);
+            for text in [
+                format!("{}{}", plugin(), unknown(count)),
+                format!("{}{}", unknown(count), plugin()),
+                format!("{}[imports]\n{}", plugin(), unknown(count)),
+                format!("{}[limits]\n{}", plugin(), unknown(count)),
+                format!("{}[wishes]\n{}", plugin(), unknown(count)),
+                format!("{}[imports]\nlookup = [{items}]\n", plugin()),
+                format!("{}[handles]\nmaps = [{items}]\n", plugin()),
+            ] {
+                let slips = Manifest::read(&text).unwrap_err();
+                assert_eq!(slips.len(), count.min(SLIPS_MAX + 1), "{count} of {}", text.get(..300).unwrap_or(&text));
+                let more = slips.last().filter(|_| count > SLIPS_MAX);
+                assert_eq!(more, (count > SLIPS_MAX).then_some(&ManifestError::More(count - SLIPS_MAX)));
+                assert!(slips.iter().all(|slip| slip.to_string().len() < 2_000));
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_slip_quotes_is_short_however_long_its_line_is() {
+        let long = "k".repeat(60_000);
+        for text in [
+            format!("{}{long} = 1\n", plugin()),
+            format!("{}[{long}]\n", plugin()),
+            format!("{}{long}\n", plugin()),
+            format!("{} = = {long}\n", plugin()),
+            plugin().replace("transformer", &long),
+            plugin().replace("large-order", &long),
+        ] {
+            for slip in Manifest::read(&text).unwrap_err() {
+                let slip = slip.to_string();
+                assert!(
+                    slip.len() < 4_096 && !slip.contains('\n'),
+                    "{} bytes: {}",
+                    slip.len(),
+                    slip.get(..200).unwrap()
+                );
+            }
+        }
+        let syntax = Manifest::parse(&format!("{}a = \n", plugin())).unwrap_err().to_string();
+        assert!(syntax.starts_with("its manifest cannot be understood: line 9: "), "{syntax}");
+    }
+
+    #[test]
+    fn a_draft_keeps_what_is_right_whichever_keys_are_wrong() {
+        // Each key with what is right, and whether a value that is wrong has its type.
+        let keys: Vec<(&str, &str, &str, &str)> = vec![
+            ("plugin", "name", "\"large-order\"", "\"Large Order\""),
+            ("plugin", "version", "\"1.2.3\"", "\"latest\""),
+            ("plugin", "kind", "\"transformer\"", "\"plugin\""),
+            ("plugin", "publisher", "\"acme\"", "7"),
+            ("imports", "log", "true", "1"),
+            ("imports", "lookup", "[\"item\"]", "[\"Item\"]"),
+            ("limits", "memory_bytes", "5", "0"),
+            ("handles", "maps", "[\"x12/850\"]", "\"x12/850\""),
+        ];
+        let right = Manifest::otherwise_right();
+        for wrong in 0_u32..1 << keys.len() {
+            let is_wrong = |at: usize| wrong >> at & 1 == 1;
+            let mut text = String::new();
+            for section in ["plugin", "imports", "limits", "handles"] {
+                text.push_str(&format!("[{section}]\n"));
+                for (at, (_, key, good, bad)) in keys.iter().enumerate().filter(|(_, key)| key.0 == section) {
+                    text.push_str(&format!("{key} = {}\n", if is_wrong(at) { bad } else { good }));
+                }
+                for (key, value) in
+                    PLUGIN.iter().filter(|(key, _)| section == "plugin" && !keys.iter().any(|one| one.1 == *key))
+                {
+                    text.push_str(&format!("{key} = {value}\n"));
+                }
+            }
+            let draft = Draft::read(&text).unwrap();
+            assert_eq!(
+                draft.slips().len(),
+                usize::try_from(wrong.count_ones()).unwrap(),
+                "{text}\n{:?}",
+                draft.slips()
+            );
+            let read = toml::Table::try_from(draft.manifest()).unwrap();
+            let written: toml::Table = toml::from_str(&text).unwrap();
+            for (at, (section, key, ..)) in keys.iter().enumerate() {
+                assert_eq!(draft.knows(&format!("{section}.{key}")), !is_wrong(at), "{text}");
+                let of = |table: &toml::Table| table.get(*section).and_then(|keys| keys.get(*key)).cloned();
+                if !is_wrong(at) {
+                    assert_eq!(of(&read), of(&written), "{section}.{key} of {text}");
+                } else if *section == "plugin" {
+                    assert_eq!(of(&read), of(&right), "nothing to go on with: {section}.{key}");
+                }
+            }
+        }
+    }
 }

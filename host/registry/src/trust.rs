@@ -6,7 +6,8 @@
 //! plugins = ["large-order", "acme-*"]
 //! kinds = ["scorer"]
 //! imports = ["log", "lookup"]       # at most these, whatever a grant says
-//! signatures_min = 2                # how many publishers have to sign; 1 unless it says more
+//! signatures_min = 2                # how many publishers have to sign; 1 unless it says more, and
+//!                                   # no more than may sign each of `plugins`
 //!
 //! [[publisher.key]]
 //! key = "acme+1c2f3a4b+ARpc…"       # as `portreeve plugin keygen` prints it
@@ -30,16 +31,17 @@
 //! active as well: they stop at the next call. A key that only ran out (`not_after`) lets
 //! nothing new in, and what is active goes on, or each key would be a clock under the road.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use portreeve_model::strict::{LoadErrors, Problems, SourceFile, Table, choice, date, text, whole};
-use portreeve_model::{Date, Instant, PluginKind, PluginName};
+use portreeve_model::strict::{LoadErrors, PROBLEMS_MAX, Problems, SourceFile, Table, choice, date, text, whole};
+use portreeve_model::{Date, Digest, Instant, PluginKind, PluginName};
 use portreeve_record::note::VerifierKey;
 use toml::de::DeValue;
 
-use crate::manifest::Imports;
+use crate::manifest::{Imports, Manifest};
 use crate::package::Package;
-use crate::signature::SignatureError;
+use crate::signature::{Signature, SignatureError};
 
 /// Publishers that a package may need: each is a signature check, and nobody reviews more.
 const SIGNATURES_MIN_MAX: i64 = 16;
@@ -253,18 +255,38 @@ impl TrustPolicy {
         let mut problems = Problems::new();
         let mut policy = Self::default();
         if let Some(mut root) = Table::parse(*file, &mut problems) {
-            for table in root.tables("publisher", &mut problems) {
+            let mut tables = root.tables("publisher", &mut problems);
+            for table in &mut tables {
                 let publisher = Publisher::read(table, &policy.publishers, &mut problems);
                 policy.publishers.extend(publisher);
             }
-            let most = policy.publishers.iter().map(|publisher| publisher.signatures_min).max().unwrap_or(0);
-            if most > policy.publishers.len() && problems.is_empty() {
-                let found = format!("{most}, more than there are publishers");
-                root.wrong("signatures_min", &found, "no more than could ever sign", &mut problems);
+            // Each table made its publisher, or there is a problem already.
+            if problems.is_empty() {
+                policy.find_what_nobody_can_sign(&tables, &mut problems);
             }
+            tables.into_iter().for_each(|table| table.finish(&mut problems));
             root.finish(&mut problems);
         }
         if problems.is_empty() { Ok(policy) } else { Err(LoadErrors::new(problems)) }
+    }
+
+    /// Plugins that a publisher may ship, and that no package of which could ever count:
+    /// too few publishers may sign it, whoever wants to.
+    fn find_what_nobody_can_sign(&self, tables: &[Table<'_>], problems: &mut Problems) {
+        let signers = Signers::of(&self.publishers);
+        for ((index, publisher), table) in self.publishers.iter().enumerate().zip(tables) {
+            let others = publisher.signatures_min.saturating_sub(1);
+            for pattern in publisher.plugins.iter().filter(|pattern| !signers.suffice(pattern, index, others)) {
+                if problems.len() >= PROBLEMS_MAX {
+                    // Each takes a look at everybody, and so many are told.
+                    return;
+                }
+                let found =
+                    format!("{}, and for `{}` of `plugins` fewer may sign", publisher.signatures_min, pattern.0);
+                let allowed = "no more than could ever sign; have others name it in `countersigns`, or ask for fewer";
+                table.wrong("signatures_min", &found, allowed, problems);
+            }
+        }
     }
 
     /// Whether a package counts, and for how long.
@@ -272,24 +294,56 @@ impl TrustPolicy {
     /// # Errors
     /// Everything that speaks against it.
     pub fn judge(&self, package: &Package, occasion: Occasion, now: Instant) -> Result<Trusted, Untrusted> {
-        let about = &package.manifest().plugin;
-        let Some(signature) = package.signature() else { return Err(Untrusted(vec![Distrust::Unsigned])) };
-        let mut reasons: Vec<Distrust> =
-            signature.differs_from(package.manifest(), package.digest()).into_iter().map(Distrust::Signature).collect();
+        self.weigh(package.manifest(), package.digest(), package.signature(), occasion, now)
+    }
+
+    /// Everything that speaks against something that may be no package yet.
+    #[must_use]
+    pub fn doubts(
+        &self,
+        manifest: &Manifest,
+        digest: Digest,
+        signature: Option<&Signature>,
+        now: Instant,
+    ) -> Vec<Distrust> {
+        let untrusted = self.weigh(manifest, digest, signature, Occasion::New, now).err();
+        untrusted.map(|Untrusted(reasons)| reasons).unwrap_or_default()
+    }
+
+    fn weigh(
+        &self,
+        manifest: &Manifest,
+        digest: Digest,
+        signature: Option<&Signature>,
+        occasion: Occasion,
+        now: Instant,
+    ) -> Result<Trusted, Untrusted> {
+        let about = &manifest.plugin;
+        let mut reasons: Vec<Distrust> = match signature {
+            Some(signature) => signature.differs_from(manifest, digest).into_iter().map(Distrust::Signature).collect(),
+            None => vec![Distrust::Unsigned],
+        };
         let Some(own) = self.publishers.iter().find(|publisher| publisher.name == about.publisher) else {
             let known: Vec<String> = self.publishers.iter().map(|publisher| format!("`{}`", publisher.name)).collect();
             let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
             reasons.push(Distrust::UnknownPublisher { found: about.publisher.clone(), known });
             return Err(Untrusted(reasons));
         };
-        reasons.extend(own.may_not_ship(package));
+        reasons.extend(own.may_not_ship(manifest));
+        let Some(signature) = signature else {
+            // Who has signed is known; how many would have to is worth a word.
+            if own.signatures_min > 1 {
+                reasons.push(Distrust::TooFew { found: 0, required: own.signatures_min, signers: listed(Vec::new()) });
+            }
+            return Err(Untrusted(reasons));
+        };
 
         let mut counted: Vec<Counted> = Vec::new();
         let mut passed_over = Vec::new();
         let entitled =
             self.publishers.iter().filter(|one| one.name == own.name || one.countersigns(about.name.as_str()));
         for publisher in entitled {
-            let (best, why_not) = publisher.signed(package, occasion, now);
+            let (best, why_not) = publisher.signed(signature, occasion, now);
             counted.extend(best);
             passed_over.extend(why_not);
         }
@@ -319,6 +373,62 @@ impl TrustPolicy {
     }
 }
 
+/// Which publishers may countersign which names.
+///
+/// Patterns are names and beginnings of names, so who may sign changes only at what they
+/// begin with: it is enough to look at these names.
+struct Signers<'a> {
+    exactly: BTreeMap<&'a str, BTreeSet<usize>>,
+    beginning: BTreeMap<&'a str, BTreeSet<usize>>,
+    /// Who may sign each name that some pattern begins with.
+    at: BTreeMap<&'a str, BTreeSet<usize>>,
+}
+
+impl<'a> Signers<'a> {
+    fn of(publishers: &'a [Publisher]) -> Self {
+        let mut signers = Self { exactly: BTreeMap::new(), beginning: BTreeMap::new(), at: BTreeMap::new() };
+        for (index, publisher) in publishers.iter().enumerate() {
+            for pattern in &publisher.countersigns {
+                let (patterns, start) = match pattern.0.strip_suffix('*') {
+                    Some(start) => (&mut signers.beginning, start),
+                    None => (&mut signers.exactly, pattern.0.as_str()),
+                };
+                patterns.entry(start).or_default().insert(index);
+            }
+        }
+        let names: BTreeSet<&str> = signers.exactly.keys().chain(signers.beginning.keys()).copied().collect();
+        signers.at = names.into_iter().map(|name| (name, signers.of_name(name))).collect();
+        signers
+    }
+
+    /// Who may sign a name; nobody asks for more than [`SIGNATURES_MIN_MAX`], and of more
+    /// publishers one is kept beyond.
+    fn of_name(&self, name: &str) -> BTreeSet<usize> {
+        let enough = usize::try_from(SIGNATURES_MIN_MAX).unwrap_or(usize::MAX);
+        let starts = (0..=name.len()).filter_map(|end| self.beginning.get(name.get(..end)?));
+        let mut kept = BTreeSet::new();
+        for signer in self.exactly.get(name).into_iter().chain(starts).flatten() {
+            kept.insert(*signer);
+            if kept.len() > enough {
+                break;
+            }
+        }
+        kept
+    }
+
+    /// Whether so many publishers beside this one may sign some name of a pattern.
+    fn suffice(&self, pattern: &Pattern, beside: usize, others: usize) -> bool {
+        let enough = |signers: &BTreeSet<usize>| signers.iter().filter(|signer| **signer != beside).count() >= others;
+        match pattern.0.strip_suffix('*') {
+            None => enough(&self.of_name(&pattern.0)),
+            Some(start) => {
+                let below = self.at.range(start..).take_while(|(name, _)| name.starts_with(start));
+                enough(&self.of_name(start)) || below.map(|(_, signers)| signers).any(enough)
+            }
+        }
+    }
+}
+
 /// A publisher whose signature counts, by the key that counts longest.
 struct Counted {
     publisher: String,
@@ -336,7 +446,7 @@ fn lasts(counted: &[Counted], own: Option<Date>, needed: usize) -> Option<Date> 
 }
 
 impl Publisher {
-    fn read(mut table: Table<'_>, earlier: &[Self], problems: &mut Problems) -> Option<Self> {
+    fn read(table: &mut Table<'_>, earlier: &[Self], problems: &mut Problems) -> Option<Self> {
         let name = table.required("name", "a publisher's name, as manifests have it", problems, |value| {
             text(value).filter(|name| PluginName::parse(name).is_ok())
         });
@@ -369,7 +479,6 @@ impl Publisher {
         if let Some(name) = name.as_ref().filter(|name| earlier.iter().any(|other| other.name == **name)) {
             table.wrong("name", &format!("`{name}` again"), "each publisher once", problems);
         }
-        table.finish(problems);
         let signatures_min = usize::try_from(signatures_min).unwrap_or(1);
         Some(Self { name: name?, plugins, kinds, imports, countersigns, signatures_min, keys })
     }
@@ -379,8 +488,7 @@ impl Publisher {
     }
 
     /// What of a package this publisher may not ship.
-    fn may_not_ship(&self, package: &Package) -> Vec<Distrust> {
-        let manifest = package.manifest();
+    fn may_not_ship(&self, manifest: &Manifest) -> Vec<Distrust> {
         let not_for = |what, key, found: &str, allowed: Vec<String>| Distrust::NotFor {
             publisher: self.name.clone(),
             what,
@@ -405,11 +513,11 @@ impl Publisher {
     }
 
     /// The key of this publisher that counts longest, and why others that signed do not.
-    fn signed(&self, package: &Package, occasion: Occasion, now: Instant) -> (Option<Counted>, Vec<Distrust>) {
+    fn signed(&self, signature: &Signature, occasion: Occasion, now: Instant) -> (Option<Counted>, Vec<Distrust>) {
         let mut best: Option<Counted> = None;
         let mut why_not = Vec::new();
         for key in &self.keys {
-            match key.counts(package, occasion, now) {
+            match key.counts(signature, occasion, now) {
                 Ok(None) => {}
                 Ok(Some(lasts)) => {
                     let longer =
@@ -460,8 +568,12 @@ impl Key {
     }
 
     /// None when it did not sign; else from which day on its signature counts no more.
-    fn counts(&self, package: &Package, occasion: Occasion, now: Instant) -> Result<Option<Option<Date>>, NotCounted> {
-        let Some(signature) = package.signature() else { return Ok(None) };
+    fn counts(
+        &self,
+        signature: &Signature,
+        occasion: Occasion,
+        now: Instant,
+    ) -> Result<Option<Option<Date>>, NotCounted> {
         if !signature.is_by(&self.key).map_err(NotCounted::Forged)? {
             return Ok(None);
         }

@@ -1,7 +1,7 @@
 //! Reads a component's outside without compiling it: what it imports, what it
-//! exports, and the manifest that is embedded in it.
+//! exports, what it begins with ([`crate::needs`]), and the manifest that is embedded in it.
 //!
-//! Only the outermost level counts. A manifest inside a nested module is somebody
+//! Of names and manifest only the outermost level counts. A manifest inside a nested module is somebody
 //! else's; two manifests are a choice that a signature does not settle, so both are
 //! refused. Function bodies are not validated here: compiling does that.
 
@@ -11,6 +11,7 @@ use portreeve_model::id::Digest;
 use wasmparser::{ComponentTypeRef, Encoding, Parser, Payload};
 
 use crate::limits::{COMPONENT_BYTES_MAX, to_u64};
+use crate::needs::{Count, NESTING_MAX, Needs};
 
 /// The name of the custom section that holds the manifest.
 pub const MANIFEST_SECTION: &str = "portreeve:manifest";
@@ -36,6 +37,8 @@ pub struct Inspection {
     pub imports: Vec<String>,
     /// Names of what it exports.
     pub exports: Vec<String>,
+    /// What it takes before its first instruction runs.
+    pub needs: Needs,
     /// The manifest, TOML as `wit/README.md` describes it. Not parsed.
     pub manifest: String,
 }
@@ -68,6 +71,9 @@ pub enum InspectError {
         /// Where the body begins in the file.
         at: u64,
     },
+    /// Its parts are in one another without an end.
+    #[error("the component has parts within parts more than {NESTING_MAX} deep")]
+    TooDeep,
     /// It imports or exports too much.
     #[error("the component has more than {NAMES_MAX} {what}")]
     TooMany {
@@ -101,21 +107,28 @@ pub fn inspect(bytes: &[u8]) -> Result<Inspection, InspectError> {
     }
 
     let mut outside = Outside::default();
-    let mut depth = 0_usize;
+    let mut count = Count::new();
     for payload in Parser::new(0).parse_all(bytes) {
         let payload = payload.map_err(malformed)?;
-        match payload {
-            Payload::Version { encoding: Encoding::Module, .. } if depth == 0 => return Err(InspectError::CoreModule),
-            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth = depth.saturating_add(1),
-            Payload::End(_) => depth = depth.saturating_sub(1),
-            Payload::CodeSectionEntry(body) => check_function(&body.range())?,
-            payload if depth == 0 => outside.note(payload)?,
-            _ => {}
+        let outermost = count.depth() == 0;
+        if outermost && matches!(payload, Payload::Version { encoding: Encoding::Module, .. }) {
+            return Err(InspectError::CoreModule);
+        }
+        count.note(&payload).map_err(malformed)?;
+        if count.depth() > NESTING_MAX {
+            return Err(InspectError::TooDeep);
+        }
+        if let Payload::CodeSectionEntry(body) = &payload {
+            check_function(&body.range())?;
+        }
+        if outermost {
+            outside.note(payload)?;
         }
     }
 
-    let manifest = outside.manifest.ok_or(InspectError::NoManifest)?;
-    Ok(Inspection { digest: Digest::of(bytes), imports: outside.imports, exports: outside.exports, manifest })
+    let manifest = outside.manifest.take().ok_or(InspectError::NoManifest)?;
+    let Outside { imports, exports, .. } = outside;
+    Ok(Inspection { digest: Digest::of(bytes), imports, exports, needs: count.needs(), manifest })
 }
 
 fn check_function(body: &Range<usize>) -> Result<(), InspectError> {
@@ -232,6 +245,20 @@ mod tests {
         assert!(inspect(&of(most)).is_ok());
         let error = inspect(&of(most + 1)).unwrap_err();
         assert!(matches!(error, InspectError::FunctionTooLarge { found: 524_289, .. }), "{error}");
+    }
+
+    #[test]
+    fn parts_within_parts_are_refused_before_they_fill_the_memory() {
+        // A component of nothing but the beginnings of components, each as long as the rest.
+        let preamble = [0, b'a', b's', b'm', 0x0d, 0, 1, 0];
+        let mut bytes = preamble.to_vec();
+        for _ in 0..1_000 {
+            let length = u32::try_from(bytes.len()).unwrap();
+            let leb128 = [length & 127 | 128, length >> 7 & 127 | 128, length >> 14 & 127]
+                .map(|byte| u8::try_from(byte).unwrap());
+            bytes = [&preamble[..], &[4], &leb128, &bytes].concat();
+        }
+        assert_eq!(inspect(&bytes), Err(InspectError::TooDeep));
     }
 
     #[test]

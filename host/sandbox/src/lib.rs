@@ -35,6 +35,8 @@ pub mod code;
 
 pub mod inspect;
 
+pub mod needs;
+
 mod host;
 
 mod wasi;
@@ -72,6 +74,7 @@ pub use code::{CacheError, CompileError, CompiledCode, SealingKey};
 pub use engine::{SandboxError, SandboxOptions};
 pub use inspect::{InspectError, Inspection, inspect};
 pub use limits::{Binds, LOG_LINE_BYTES_MAX, Limit, LimitChoices, Limits, SetBy, Settled};
+pub use needs::{Beyond, Needs};
 pub use outcome::{
     Call, CallError, CallFailure, Crossed, Crossing, KvWrite, LogLevel, LogLine, LookupAnswer, RecordedLookup,
     RecordedRequest, RequestOutcome, TimeLimit,

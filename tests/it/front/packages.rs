@@ -3,9 +3,12 @@
 
 use std::path::{Path, PathBuf};
 
+use portreeve_api::package::{Act, Lifecycle};
+use portreeve_model::Digest;
+
 use super::commands::{json, refused, run, text};
 use crate::packages::{changed, of_version};
-use crate::support::{OPERATOR_TOKEN, PurchaseOrder, TestHost, component, sign, trust_in, x12};
+use crate::support::{OPERATOR_TOKEN, PurchaseOrder, TestHost, component, publisher, sign, trust_in, x12};
 
 /// A component in a folder of its own, with what the test changes.
 fn put(folder: &Path, name: &str, bytes: &[u8], signature: Option<&str>) -> PathBuf {
@@ -74,6 +77,14 @@ async fn a_check_tells_a_partner_everything_that_is_wrong_at_once() {
     let good = put(folder.path(), "margin", &margin, Some(&sign(&margin)));
     let checked = json(&["plugin", "check", text(&good), "--grant", "lookup = [\"item\"]"]).await;
     assert_eq!((&checked[0]["plugin"], &checked[0]["loads"]), (&"margin".into(), &true.into()));
+    // Without a policy no key was compared with the signature, and nothing else is said.
+    assert_eq!((&checked[0]["trusted"], &checked[0]["claimed"][0]), (&false.into(), &portreeve_key().into()));
+    let said = run(&["plugin", "check", text(&good), "--grant", "lookup = [\"item\"]"]).await.unwrap();
+    assert!(said.contains(&format!("its signature says {}, which nobody checked", portreeve_key())), "{said}");
+    let ours = folder.path().join("ours.toml");
+    std::fs::write(&ours, trust_in("portreeve")).unwrap();
+    let said = run(&["plugin", "check", text(&good), "--grant", "lookup = [\"item\"]", "--trust", text(&ours)]).await;
+    assert!(said.unwrap().ends_with("it is trusted\n"));
 
     // A scorer that calls itself a connector, and asks for less than it imports.
     let odd =
@@ -81,6 +92,9 @@ async fn a_check_tells_a_partner_everything_that_is_wrong_at_once() {
     let odd = put(folder.path(), "odd", &odd, None);
     let parts = [
         "trust: it is not signed",
+        // Nor does that hide what else the policy says to it.
+        "trust: `portreeve` ships it as plugin `margin`",
+        "trust: `portreeve` ships it as a `connector`",
         "grant: plugin `margin` asks for `log`",
         "imports `portreeve:plugin/lookup@0.1.0`, which it may not use",
         "does not export `receive`",
@@ -124,6 +138,197 @@ async fn a_check_tells_a_partner_everything_that_is_wrong_at_once() {
     refused(&["plugin", "check", text(&good)], &["component: this is a core module"]).await;
     refused(&["plugin", "check", "no.wasm"], &["`no.wasm` cannot be read"]).await;
     refused(&["plugin", "check", text(&good), "--grant", "wish = 1"], &["the grant cannot be understood"]).await;
+}
+
+/// What the key of the project's publisher calls itself.
+fn portreeve_key() -> String {
+    publisher("portreeve").verifier().name_and_hash()
+}
+
+/// The problems of a check, each with what it is about.
+async fn problems(arguments: &[&str]) -> Vec<(String, String)> {
+    let told = run(&[&["plugin", "check"], arguments, &["--json"]].concat()).await.unwrap_err();
+    let line: serde_json::Value = serde_json::from_str(told.lines().next().unwrap()).unwrap();
+    let of = |problem: &serde_json::Value, key: &str| problem[key].as_str().unwrap().to_owned();
+    line["problems"].as_array().unwrap().iter().map(|one| (of(one, "about"), of(one, "sentence"))).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_problem_of_a_package_hides_another_and_none_is_told_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let trust = folder.path().join("trust.toml");
+    let reviewed =
+        trust_in("portreeve").replace("imports = [", "signatures_min = 2\nimports = [").replace("\"lookup\", ", "")
+            + &trust_in("review").replace("plugins = [\"*\"]", "plugins = [\"a\"]\ncountersigns = [\"*\"]");
+    std::fs::write(&trust, reviewed).unwrap();
+    let bytes = std::fs::read(component("margin")).unwrap();
+    // Each slip of a manifest alone, with the beginnings of what is told; the component itself
+    // asks for the table `item` and is granted nothing.
+    let unsigned = "trust: it is not signed";
+    let too_few = "trust: 0 of 2 publishers signed it (nobody)";
+    let not_import = "trust: `portreeve` ships it as a plugin with the import `lookup`";
+    let not_granted = "grant: plugin `margin` asks for `lookup` of `item`";
+    let unknown_kind = "manifest: it does not say what kind of plugin it is";
+    for (from, to, expected) in [
+        ("license", "license", vec![unsigned, not_import, too_few, not_granted]),
+        (
+            "version = \"0.1.0\"",
+            "version = \"latest\"",
+            vec!["manifest: its manifest has `plugin.version` as `latest`", unsigned, not_import, too_few, not_granted],
+        ),
+        (
+            "lookup = [\"item\"]",
+            "lookup = [\"Item\"]",
+            vec!["manifest: its manifest has `imports.lookup` as `Item`", unsigned, too_few],
+        ),
+        // Of whom it is is what the policy goes by, so it is not asked.
+        (
+            "publisher = \"portreeve\"",
+            "publisher = 7",
+            vec!["manifest: its manifest has `plugin.publisher` wrong", "signature: it is not signed", not_granted],
+        ),
+        (
+            "name = \"margin\"",
+            "name = \"Margin\"",
+            vec![
+                "manifest: its manifest has `plugin.name` wrong",
+                "signature: it is not signed",
+                "grant: plugin `this-plugin` asks for `lookup` of `item`",
+            ],
+        ),
+        (
+            "kind = \"scorer\"",
+            "kind = \"plugin\"",
+            vec![
+                "manifest: its manifest has `plugin.kind` wrong",
+                "signature: it is not signed",
+                not_granted,
+                unknown_kind,
+            ],
+        ),
+        (
+            "lookup = [\"item\"]",
+            "lookup = [\"item\"]\nkv = true\n[limits]\nmemory_bytes = 65536",
+            vec![
+                "manifest: it is a scorer and its manifest has `imports.kv`",
+                unsigned,
+                not_import,
+                too_few,
+                not_granted,
+                "limits: it begins with",
+            ],
+        ),
+        (
+            "lookup = [\"item\"]",
+            "lookup = [\"item\"]\n[limits]\nmemory_bytes = \"65536\"",
+            vec!["manifest: its manifest has `limits.memory_bytes` wrong", unsigned, not_import, too_few, not_granted],
+        ),
+        (
+            "[plugin]",
+            "[plugin",
+            vec!["manifest: its manifest cannot be understood: line ", "signature: it is not signed", unknown_kind],
+        ),
+    ] {
+        let path = put(folder.path(), "wrong", &changed("margin", &[(from, to)]), None);
+        let told = problems(&[text(&path), "--trust", text(&trust)]).await;
+        let told: Vec<String> = told.iter().map(|(about, sentence)| format!("{about}: {sentence}")).collect();
+        assert_eq!(told.len(), expected.len(), "`{to}`: {told:#?}");
+        for (told, expected) in told.iter().zip(&expected) {
+            assert!(told.starts_with(expected), "`{to}`: expected `{expected}` and found `{told}`");
+        }
+    }
+    // A signature of something else is so whatever the manifest is, and one that is none hides nothing.
+    let other = changed("margin", &[("version = \"0.1.0\"", "version = 7")]);
+    let path = put(folder.path(), "wrong", &other, Some(&sign(&bytes)));
+    let told = problems(&[text(&path)]).await;
+    let about: Vec<&str> = told.iter().map(|(about, _)| about.as_str()).collect();
+    assert_eq!(about, ["manifest", "signature", "grant"], "{told:?}");
+    assert!(told[1].1.contains("is about digest"), "{told:?}");
+    let path = put(folder.path(), "wrong", &bytes, Some("no signature\n"));
+    let told = problems(&[text(&path), "--trust", text(&trust)]).await;
+    let about: Vec<&str> = told.iter().map(|(about, _)| about.as_str()).collect();
+    assert_eq!(about, ["signature", "trust", "trust", "grant"], "{told:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_counts_what_a_component_begins_with_and_so_does_staging_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let large = changed(
+        "margin",
+        &[("lookup = [\"item\"]", "lookup = [\"item\"]\n[limits]\nmemory_bytes = 65536\ninstances = 1")],
+    );
+    let path = put(folder.path(), "margin", &large, Some(&sign(&large)));
+    let told = problems(&[text(&path), "--grant", "lookup = [\"item\"]"]).await;
+    let told: Vec<String> = told.iter().map(|(about, sentence)| format!("{about}: {sentence}")).collect();
+    assert!(
+        told[0].starts_with("limits: it begins with ") && told[0].contains("its limit `memory_bytes` is 65536"),
+        "{told:?}"
+    );
+    assert!(told.iter().all(|problem| problem.starts_with("limits: ")), "{told:?}");
+    // A grant that takes away is told as well.
+    let margin = std::fs::read(component("margin")).unwrap();
+    let path = put(folder.path(), "margin", &margin, Some(&sign(&margin)));
+    let granted = "lookup = [\"item\"]\nlimits = { table_elements = 0 }";
+    let told = problems(&[text(&path), "--grant", granted]).await;
+    assert!(told.len() == 1 && told[0].1.contains("its limit `table_elements` is 0"), "{told:?}");
+
+    let host = TestHost::demo().await;
+    let large = changed(
+        "margin",
+        &[
+            ("version = \"0.1.0\"", "version = \"0.2.0\""),
+            ("lookup = [\"item\"]", "lookup = [\"item\"]\n[limits]\nmemory_bytes = 65536"),
+        ],
+    );
+    host.host.packages.install(&large, Some(&sign(&large)), "somebody").await.unwrap();
+    let act = Act::Stage { component: Digest::of(&large), grant: None };
+    let refused = host.host.packages.act(&crate::packages::name("margin"), act, "somebody").await.unwrap_err();
+    assert!(refused.to_string().contains("plugin `margin` cannot run: it begins with"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_none_or_too_large_is_refused_in_one_sentence_by_each_command() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| text(&folder.path().join(name)).to_owned();
+    let (odd, huge) = (file("odd"), file("huge"));
+    std::fs::File::create(&huge).unwrap().set_len(1 << 40).unwrap();
+    #[cfg(unix)]
+    rustix::fs::mkfifoat(rustix::fs::CWD, &odd, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR).unwrap();
+    #[cfg(not(unix))]
+    std::fs::create_dir(&odd).unwrap();
+    let margin = std::fs::read(component("margin")).unwrap();
+    let good = put(folder.path(), "margin", &margin, Some(&sign(&margin)));
+    let good = text(&good);
+    let key = file("key");
+    run(&["plugin", "keygen", "--name", "portreeve", "--key", &key]).await.unwrap();
+    let trust = file("trust.toml");
+    std::fs::write(&trust, trust_in("portreeve")).unwrap();
+    let at = ["--server", "http://127.0.0.1:9", "--token-file"];
+    for wrong in [odd.as_str(), &huge] {
+        for arguments in [
+            vec!["plugin", "check", wrong],
+            vec!["plugin", "check", good, "--trust", wrong],
+            vec!["plugin", "verify", wrong, "--trust", &trust],
+            vec!["plugin", "verify", good, "--trust", wrong],
+            vec!["plugin", "inspect", wrong],
+            vec!["plugin", "sign", "--key", wrong, good],
+            vec!["plugin", "sign", "--key", &key, wrong],
+            vec!["plugin", "pack", wrong, "--manifest", good, "--output", "x"],
+            vec!["plugin", "pack", good, "--manifest", wrong, "--output", "x"],
+            vec!["plugin", "install", wrong],
+            vec!["trust", "activate", wrong],
+            [&["plugin", "list"], &at[..], &[wrong]].concat(),
+        ] {
+            let said = run(&arguments).await.unwrap_err();
+            assert!(said.contains(&format!("`{wrong}` cannot be read: it ")), "{arguments:?}: {said}");
+            assert!(!said.contains('\n') && said.contains("expected"), "{arguments:?}: {said}");
+        }
+    }
+    // The signature lies beside its component, and is a small file.
+    std::fs::remove_file(format!("{good}.sig")).unwrap();
+    std::fs::File::create(format!("{good}.sig")).unwrap().set_len(65_537).unwrap();
+    let expected = ["margin.wasm.sig` cannot be read: it has 65537 bytes; expected at most 65536"];
+    refused(&["plugin", "check", good], &expected).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

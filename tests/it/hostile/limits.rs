@@ -17,13 +17,16 @@ use crate::support::{MORNING, PurchaseOrder, Setup, component, install, tree, x1
 /// Tries every limit of a grant by itself, from a table.
 const EACH: &str = "invariant_3_the_guest_is_an_adversary_every_limit_of_a_grant_binds";
 
+/// Tries what a component takes before it does anything.
+const BEGINS: &str = "what_begins_beyond_its_limits_is_refused_before_it_is_compiled";
+
 /// Each limit with the attacks that try it: one of the road by its name, or a test in
 /// this folder by its own. A limit that is not here has no hostile guest, and the test
 /// below says so.
 const TRIED: &[(&str, &[&str])] = &[
-    ("memory_bytes", &["small-allocations", "begins-large", "memory_growth_names_what_was_asked_and_what_is_allowed"]),
-    ("table_elements", &["table-growth"]),
-    ("instances", &["many-instances"]),
+    ("memory_bytes", &["small-allocations", BEGINS, "memory_growth_names_what_was_asked_and_what_is_allowed"]),
+    ("table_elements", &["table-growth", BEGINS]),
+    ("instances", &[BEGINS]),
     ("fuel", &["tight-loop", "start-loop", "realloc-loop", "loop-after-the-result", "fill"]),
     ("cpu_ms", &["tight-loop-on-a-clock", "start-loop-on-a-clock", "fill-on-a-clock", "copy-on-a-clock"]),
     ("wall_ms", &["spins-past-its-time", "a_call_that_waits_in_the_host_for_ever_is_ended_by_the_wall_clock"]),

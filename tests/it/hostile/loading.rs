@@ -88,6 +88,37 @@ fn what_is_no_plugin_is_refused_in_a_sentence() {
 }
 
 #[test]
+fn what_begins_beyond_its_limits_is_refused_before_it_is_compiled() {
+    let quay = Quay::new();
+    let shell = std::fs::read(component("trap")).unwrap();
+    let of = |core: Core, name: &str, limits: &str| core.scorer(&shell, name, limits);
+    let pages = |pages| Core { pages, ..HARMLESS };
+    quay.refuses(
+        "a",
+        &of(pages(257), "a", ""),
+        &["begins with 16842752 bytes", "`memory_bytes` is 16777216", "ask for more"],
+    );
+    quay.refuses("a", &of(pages(4), "a", "memory_bytes = 262143"), &["begins with 262144", "`memory_bytes` is 262143"]);
+    let table = Core { extra: "(table 10001 funcref)", ..HARMLESS };
+    quay.refuses("a", &of(table, "a", ""), &["begins with 10001 elements of tables", "`table_elements` is 10000"]);
+    let crowd = HARMLESS.crowded_scorer(&shell, "a", "", 20);
+    quay.refuses("a", &crowd, &["plugin `a` cannot run", "begins with 21 core instances", "`instances` is 16"]);
+    let compiled = || std::fs::read_dir(quay.folder.path().join("cache")).unwrap().count();
+    assert_eq!(compiled(), 0, "nothing of it was compiled");
+
+    // Up to its limit, and beyond the default where that was asked for and granted.
+    quay.install("b", &of(pages(256), "b", ""), &PlatformGrant::default()).unwrap();
+    let more = of(pages(257), "c", "memory_bytes = 33554432");
+    quay.refuses("c", &more, &["`memory_bytes` is 16777216"]);
+    let granted: PlatformGrant = toml::from_str("limits = { memory_bytes = 33554432 }").unwrap();
+    quay.install("c", &more, &granted).unwrap();
+    // What the platform team takes away counts as well.
+    let less: PlatformGrant = toml::from_str("limits = { instances = 0 }").unwrap();
+    let refused = quay.install("b", &of(pages(1), "b", ""), &less).err().unwrap();
+    assert!(refused.contains("begins with 1 core instances, and its limit `instances` is 0"), "{refused}");
+}
+
+#[test]
 fn what_is_not_of_our_world_is_refused_with_what_is_wrong() {
     let quay = Quay::new();
     let lifted = |name: &str, signature: &str| {

@@ -33,8 +33,6 @@ pub(super) struct Attack {
 enum Guest {
     /// A scorer of text.
     Scorer(Core),
-    /// The same with so many core instances beside it.
-    Crowd(u8),
     /// A connector of text.
     Connector(Core),
     /// `hostile-scorer`, about an order of this number.
@@ -60,7 +58,7 @@ enum Ends {
 impl Attack {
     fn kind(&self) -> PluginKind {
         match self.guest {
-            Guest::Scorer(_) | Guest::Crowd(_) | Guest::Act(_) => PluginKind::Scorer,
+            Guest::Scorer(_) | Guest::Act(_) => PluginKind::Scorer,
             Guest::Connector(_) | Guest::Told(_) => PluginKind::Connector,
         }
     }
@@ -88,7 +86,6 @@ impl Attack {
         let shell = |name| std::fs::read(component(name)).unwrap();
         match self.guest {
             Guest::Scorer(core) => Some(core.scorer(&shell("trap"), self.name, self.limits)),
-            Guest::Crowd(count) => Some(HARMLESS.crowded_scorer(&shell("trap"), self.name, self.limits, count)),
             Guest::Connector(core) => Some(core.connector(&shell("quiet-connector"), self.name, self.limits)),
             Guest::Act(_) | Guest::Told(_) => None,
         }
@@ -204,7 +201,6 @@ pub(super) fn attacks() -> Vec<Attack> {
         ),
         // --- memory ---
         act("small-allocations", "SMALL-ALLOCATIONS", Memory),
-        scorer("begins-large", "memory_bytes = 1048576", Core { pages: ALL_PAGES, ..HARMLESS }, Memory),
         scorer(
             "table-growth",
             "table_elements = 1000",
@@ -215,12 +211,6 @@ pub(super) fn attacks() -> Vec<Attack> {
             },
             Limit("table_elements", "table elements"),
         ),
-        Attack {
-            name: "many-instances",
-            guest: Guest::Crowd(20),
-            limits: "",
-            ends: Limit("instances", "core instances"),
-        },
         // --- what it returns ---
         act("long-text", "LONG-TEXT", Limit("output_bytes", "output bytes")),
         act("giant-list", "GIANT-LIST", Limit("output_bytes", "output bytes")),

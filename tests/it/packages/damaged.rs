@@ -336,3 +336,69 @@ fn a_tampered_entry_is_compiled_anew_and_replaced() {
     let written = std::fs::read(&file).unwrap();
     assert!(portreeve_sandbox::CompiledCode::open(&written, &key, digest, engine).is_ok());
 }
+
+/// What may lie in the place of an entry.
+fn odd_entries(file: &std::path::Path) -> Vec<(&'static str, Box<dyn Fn() + '_>)> {
+    vec![
+        ("a folder", Box::new(|| std::fs::create_dir(file).unwrap())),
+        (
+            "a folder",
+            Box::new(|| {
+                std::fs::create_dir(file).unwrap();
+                std::fs::write(file.join("something"), b"of somebody").unwrap();
+            }),
+        ),
+        #[cfg(unix)]
+        ("a pipe", Box::new(|| rustix::fs::mkfifoat(rustix::fs::CWD, file, rustix::fs::Mode::RUSR).unwrap())),
+        #[cfg(unix)]
+        ("a socket", Box::new(|| drop(std::os::unix::net::UnixListener::bind(file).unwrap()))),
+        #[cfg(unix)]
+        ("a device", Box::new(|| std::os::unix::fs::symlink("/dev/zero", file).unwrap())),
+        // As large as a disk.
+        ("1099511627776 bytes", Box::new(|| std::fs::File::create(file).unwrap().set_len(1 << 40).unwrap())),
+    ]
+}
+
+#[test]
+fn whatever_lies_in_an_entrys_place_the_component_is_compiled_again() {
+    let Entry { sandbox, cache, file, sealed, component: digest, _folder } = Entry::new();
+    let kind = portreeve_model::PluginKind::Scorer;
+    let bytes = std::fs::read(component("trap")).unwrap();
+    let engine = sandbox.engine_hash(kind);
+    let registry = Registry::new(sandbox.clone(), cache);
+    let reader = CodeCache::open(file.parent().unwrap(), &_folder.path().join("key")).unwrap();
+    std::fs::remove_file(&file).unwrap();
+    for (found, put) in odd_entries(&file) {
+        put();
+        let told = reader.read(&sandbox, kind, digest).err().unwrap().to_string();
+        assert!(told.contains(found) && !told.contains('\n'), "{told}");
+        install(&registry, &super::name("trap"), &bytes, &PlatformGrant::default()).unwrap();
+        if file.is_dir() {
+            // Somebody's folder is left alone, and the next start compiles again.
+            install(&registry, &super::name("trap"), &bytes, &PlatformGrant::default()).unwrap();
+            std::fs::remove_dir_all(&file).unwrap();
+        } else {
+            let key = portreeve_sandbox::SealingKey::new([7; 32]);
+            let written = std::fs::read(&file).unwrap();
+            assert!(portreeve_sandbox::CompiledCode::open(&written, &key, digest, engine).is_ok(), "{found}");
+            std::fs::remove_file(&file).unwrap();
+        }
+    }
+    assert!(!sealed.is_empty());
+}
+
+#[test]
+fn a_key_of_the_cache_that_is_no_file_is_refused_in_a_sentence() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("key");
+    std::fs::create_dir(&key).unwrap();
+    let told = CodeCache::open(&folder.path().join("cache"), &key).err().unwrap().to_string();
+    assert!(told.contains("it is a folder; expected a regular file"), "{told}");
+    std::fs::remove_dir(&key).unwrap();
+    #[cfg(unix)]
+    {
+        rustix::fs::mkfifoat(rustix::fs::CWD, &key, rustix::fs::Mode::RUSR).unwrap();
+        let told = CodeCache::open(&folder.path().join("cache"), &key).err().unwrap().to_string();
+        assert!(told.contains("it is a pipe"), "{told}");
+    }
+}

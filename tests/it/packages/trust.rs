@@ -4,7 +4,9 @@ use portreeve_model::Instant;
 use portreeve_model::strict::SourceFile;
 use portreeve_record::NoteKey;
 use portreeve_registry::{Occasion, Package, Signature, Statement, TrustPolicy};
+use proptest::prelude::*;
 
+use crate::drawn::{held, tried};
 use crate::support::{MORNING, component, publisher};
 
 /// A component of the project's, signed by these keys.
@@ -98,7 +100,8 @@ fn a_second_publisher_countersigns_and_counts_where_it_may() {
     policy.judge(&signed("fraud", &[&review, &ours]), Occasion::New, MORNING).unwrap();
     refused(&policy, &signed("fraud", &[&ours]), &["1 of 2 publishers signed it"]);
     refused(&policy, &signed("fraud", &[&review]), &["no key of its publisher", "1 of 2 publishers signed it"]);
-    let elsewhere = reviewer("").replace("\"*\"", "\"margin\"");
+    // Of the names that begin so, others than this one.
+    let elsewhere = reviewer("").replace("\"*\"", "\"from-afar\", \"margin\"");
     let policy = fraud("signatures_min = 2", "", &elsewhere);
     refused(&policy, &signed("fraud", &[&review, &ours]), &["1 of 2 publishers signed it"]);
 }
@@ -175,7 +178,10 @@ fn everything_that_is_wrong_with_a_policy_is_told_at_once_with_line_and_key() {
     let unreachable = policy(&format!(
         "[[publisher]]\nname = \"a\"\nplugins = [\"*\"]\nkinds = [\"scorer\"]\nsignatures_min = 2\n[[publisher.key]]\nkey = \"{key}\"\n"
     ));
-    assert!(unreachable.unwrap_err().contains("more than there are publishers"));
+    let unreachable = unreachable.unwrap_err();
+    let expected =
+        "trust.toml:1: `publisher[0].signatures_min` is 2, and for `*` of `plugins` fewer may sign; expected no more";
+    assert!(unreachable.contains(expected), "{unreachable}");
     assert!(policy("").is_ok(), "nobody is trusted");
     assert!(policy("[[publisher").unwrap_err().contains("trust.toml:1"));
 }
@@ -195,4 +201,71 @@ fn one_key_under_two_names_is_no_second_publisher() {
     assert!(told.contains("`review-board+") && told.contains("again, whatever its name"), "{told}");
     let another = text.replace(&renamed.verifier().to_string(), &publisher("review-board").verifier().to_string());
     assert!(policy(&another).is_ok());
+}
+
+/// What publishers may ship and countersign, over names of few letters.
+fn publishers() -> impl Strategy<Value = Vec<(Vec<String>, Vec<String>, usize)>> {
+    let pattern = "[ab]{0,3}".prop_flat_map(|start| {
+        let name = if start.is_empty() { "a".to_owned() } else { start.clone() };
+        prop_oneof![Just(format!("{start}*")), Just(name)]
+    });
+    let patterns = || prop::collection::vec(pattern.clone(), 1..3);
+    prop::collection::vec((patterns(), patterns(), 1_usize..4), 1..5)
+}
+
+fn fits(pattern: &str, name: &str) -> bool {
+    pattern.strip_suffix('*').map_or(pattern == name, |start| name.starts_with(start))
+}
+
+#[test]
+fn more_signatures_than_could_ever_be_made_are_refused_and_no_other_number_is() {
+    // Every name of up to five letters, one of which no pattern has.
+    let mut names = vec![String::new()];
+    for at in 0.. {
+        if names[at].len() == 5 {
+            break;
+        }
+        let longer: Vec<String> = ["a", "b", "c"].iter().map(|letter| format!("{}{letter}", names[at])).collect();
+        names.extend(longer);
+    }
+    names.remove(0);
+    let seen = std::cell::Cell::new((0, 0));
+    held(tried("who may countersign", 600, &publishers(), |publishers| {
+        let mut text = String::new();
+        for (at, (plugins, countersigns, min)) in publishers.iter().enumerate() {
+            let key = publisher(&format!("p{at}")).verifier();
+            text.push_str(&format!(
+                "[[publisher]]\nname = \"p{at}\"\nplugins = {plugins:?}\ncountersigns = {countersigns:?}\nkinds = [\"scorer\"]\nsignatures_min = {min}\n[[publisher.key]]\nkey = \"{key}\"\n"
+            ));
+        }
+        // Whether for each of its patterns there is a name that enough of them may sign.
+        let reachable = publishers.iter().enumerate().all(|(at, (plugins, _, min))| {
+            plugins.iter().all(|pattern| {
+                names.iter().filter(|name| fits(pattern, name)).any(|name| {
+                    let others = publishers.iter().enumerate().filter(|(other, (_, countersigns, _))| {
+                        *other != at && countersigns.iter().any(|pattern| fits(pattern, name))
+                    });
+                    1 + others.count() >= *min
+                })
+            })
+        });
+        match policy(&text) {
+            Ok(_) => prop_assert!(reachable, "{text}"),
+            Err(told) => {
+                prop_assert!(!reachable, "{told}\n{text}");
+                prop_assert!(told.lines().all(|line| line.contains("`plugins` fewer may sign")), "{told}");
+            }
+        }
+        let (good, bad) = seen.get();
+        seen.set(if reachable { (good + 1, bad) } else { (good, bad + 1) });
+        Ok(())
+    }));
+    let (good, bad) = seen.get();
+    assert!(good > 50 && bad > 50, "{good} that could be signed and {bad} that could not say too little");
+}
+
+#[test]
+fn a_revoked_key_leaves_a_policy_that_can_be_loaded() {
+    // Or nobody could revoke the only key that countersigns.
+    fraud("signatures_min = 2", "", &reviewer("revoked = true"));
 }

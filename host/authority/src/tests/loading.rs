@@ -38,6 +38,7 @@ fn reports_everything_at_once() {
             LoadError::Value { key, .. } => key.trim_start_matches("grant[0].").to_owned(),
             LoadError::Policy { id, .. } => id.clone(),
             LoadError::Syntax { message, .. } => message.clone(),
+            LoadError::More { .. } => error.to_string(),
         })
         .collect();
     let expected =

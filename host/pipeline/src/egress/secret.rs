@@ -16,7 +16,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 /// Bytes of a secret. More is another file.
-const SECRET_BYTES_MAX: u64 = 64 * 1024;
+const SECRET_BYTES_MAX: usize = 64 * 1024;
+
+/// What is read of a command's output: enough to see that it is no secret.
+const OUTPUT_BYTES_MAX: u64 = 64 * 1024 + 1;
 
 /// How long a command may take. Deliveries wait for it.
 const COMMAND_MAX: Duration = Duration::from_secs(10);
@@ -66,12 +69,12 @@ impl Secret {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SecretError {
     /// The file.
-    #[error("the secret cannot be read from `{}`: {kind}; write it there, readable for the host", .path.display())]
+    #[error("the secret cannot be read from `{}`: {why}; write it there, readable for the host", .path.display())]
     File {
         /// Where it should be.
         path: PathBuf,
-        /// In one word.
-        kind: std::io::ErrorKind,
+        /// In a few words.
+        why: String,
     },
     /// The variable.
     #[error("the environment has no variable `{0}` with a secret; set it and start the host again")]
@@ -111,11 +114,8 @@ impl SecretSource {
         let bytes = match self {
             Self::File(file) => {
                 let path = base.join(file);
-                let refused = |error: std::io::Error| SecretError::File { path: path.clone(), kind: error.kind() };
-                let mut bytes = Vec::new();
-                let file = std::fs::File::open(&path).map_err(refused)?;
-                file.take(SECRET_BYTES_MAX.saturating_add(1)).read_to_end(&mut bytes).map_err(refused)?;
-                bytes
+                portreeve_registry::file::read(&path, SECRET_BYTES_MAX)
+                    .map_err(|error| SecretError::File { why: error.why(), path })?
             }
             Self::Env(name) => {
                 let value = std::env::var_os(name).ok_or_else(|| SecretError::Env(name.clone()))?;
@@ -127,8 +127,7 @@ impl SecretSource {
             }
         };
         let secret = bytes.trim_ascii();
-        let too_long = u64::try_from(secret.len()).map_or(true, |length| length > SECRET_BYTES_MAX);
-        if secret.is_empty() || too_long {
+        if secret.is_empty() || secret.len() > SECRET_BYTES_MAX {
             return Err(SecretError::Length { found: secret.len() });
         }
         Ok(Secret::new(secret.to_vec()))
@@ -146,7 +145,7 @@ fn said_by(words: &[String], base: &Path) -> Result<Vec<u8>, String> {
     let (tell, hear) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         let mut said = Vec::new();
-        let read = stdout.take(SECRET_BYTES_MAX.saturating_add(1)).read_to_end(&mut said);
+        let read = stdout.take(OUTPUT_BYTES_MAX).read_to_end(&mut said);
         // Nobody listens any more after the program was ended.
         drop(tell.send(read.map(|_| said)));
     });
@@ -194,7 +193,13 @@ mod tests {
         std::fs::write(folder.path().join("key"), " \n").unwrap();
         assert_eq!(file.read(folder.path()), Err(SecretError::Length { found: 0 }));
         std::fs::write(folder.path().join("key"), "x".repeat(70_000)).unwrap();
-        assert!(matches!(file.read(folder.path()), Err(SecretError::Length { .. })));
+        let long = file.read(folder.path()).unwrap_err().to_string();
+        assert!(long.contains("it has 70000 bytes; expected at most 65536"), "{long}");
+        std::fs::remove_file(folder.path().join("key")).unwrap();
+        std::fs::create_dir(folder.path().join("key")).unwrap();
+        let odd = file.read(folder.path()).unwrap_err().to_string();
+        assert!(odd.contains("it is a folder; expected a regular file"), "{odd}");
+        std::fs::remove_dir(folder.path().join("key")).unwrap();
         std::fs::write(folder.path().join("key"), "two\nlines").unwrap();
         assert_eq!(file.read(folder.path()).unwrap().text(), Err(SecretError::NotText));
     }

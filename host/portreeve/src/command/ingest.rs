@@ -4,7 +4,6 @@
 //! way a file passes the same road: it is accepted, kept and mapped; `--drain` also
 //! decides and delivers what waits.
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +16,7 @@ use portreeve_api::outcome::{MEDIA_TYPE, Outcome};
 use portreeve_model::Instant;
 use portreeve_pipeline::accept::{AcceptError, Input};
 use portreeve_pipeline::{Channel, Clock, DecideError};
+use portreeve_registry::FileError;
 use serde::Serialize;
 
 use super::{Data, Running};
@@ -175,18 +175,10 @@ fn answered(answer: &client::Answer) -> anyhow::Result<Result<Outcome, Outcome>>
 
 /// A file within the bytes of an input.
 fn read(file: &Path) -> Result<Vec<u8>, Outcome> {
-    let failed = |error: &dyn std::fmt::Display| {
-        Outcome::not_taken("unreadable", format!("`{}` cannot be read: {error}", file.display()))
-    };
-    let limit = u64::try_from(INPUT_BYTES_MAX).unwrap_or(u64::MAX);
-    let mut body = Vec::new();
-    let opened = std::fs::File::open(file).map_err(|error| failed(&error))?;
-    opened.take(limit.saturating_add(1)).read_to_end(&mut body).map_err(|error| failed(&error))?;
-    if body.len() > INPUT_BYTES_MAX {
-        let detail = format!("`{}` has more than {INPUT_BYTES_MAX} bytes; send it in parts", file.display());
-        return Err(Outcome::not_taken("too-large", detail));
-    }
-    Ok(body)
+    portreeve_registry::file::read(file, INPUT_BYTES_MAX).map_err(|error| match error {
+        FileError::TooLarge { .. } => Outcome::not_taken("too-large", format!("{error}; send it in parts")),
+        error => Outcome::not_taken("unreadable", error.to_string()),
+    })
 }
 
 fn show(file: &Path, outcome: Result<Outcome, Outcome>, json: bool, output: &mut Output) -> anyhow::Result<()> {

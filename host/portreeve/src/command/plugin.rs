@@ -7,14 +7,15 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use bytes::Bytes;
 use hyper::Method;
-use portreeve_api::package::{Act, Acted, Lifecycle, PackageRow, PackageRows};
+use portreeve_api::package::{Act, Acted, Lifecycle, PackageRow, PackageRows, TRUST_BYTES_MAX};
 use portreeve_build::BuildOptions;
 use portreeve_model::strict::SourceFile;
 use portreeve_model::{Digest, PluginName};
 use portreeve_pipeline::Clock;
 use portreeve_registry::check::Against;
 use portreeve_registry::grant::without_effect;
-use portreeve_registry::{Manifest, Occasion, Package, PlatformGrant, Signature, TrustPolicy};
+use portreeve_registry::{Manifest, Occasion, Package, PlatformGrant, Signature, TrustPolicy, file};
+use portreeve_sandbox::inspect::MANIFEST_BYTES_MAX;
 use portreeve_sandbox::{Limits, Sandbox, SandboxOptions, Settled};
 
 use super::{Data, Running};
@@ -87,7 +88,7 @@ pub(super) enum Command {
         /// What the platform team would grant it, as inline TOML: `lookup = ["item"]`.
         #[arg(long, default_value = "")]
         grant: String,
-        /// The policy that has to take it; without one any signature will do.
+        /// The policy that has to take it; without one its signature is compared with no key.
         #[arg(long)]
         trust: Option<PathBuf>,
     },
@@ -229,8 +230,7 @@ fn build(
 }
 
 fn pack(component: &Path, manifest: &Path, to: &Path, json: bool, output: &mut Output) -> anyhow::Result<()> {
-    let read = |path: &Path| std::fs::read(path).with_context(|| format!("`{}` cannot be read", path.display()));
-    let (bytes, manifest_bytes) = (read(component)?, read(manifest)?);
+    let (bytes, manifest_bytes) = (file::read_component(component)?, file::read(manifest, MANIFEST_BYTES_MAX)?);
     let parsed = portreeve_build::Manifest::parse(&manifest_bytes)
         .with_context(|| format!("`{}` cannot be used", manifest.display()))?;
     let packed = portreeve_build::embed(&bytes, &manifest_bytes)
@@ -292,7 +292,7 @@ fn verify(component: &Path, trust: &Path, json: bool, output: &mut Output) -> an
 }
 
 fn check(component: &Path, grant: &str, trust: Option<&Path>, json: bool, output: &mut Output) -> anyhow::Result<()> {
-    let bytes = std::fs::read(component).with_context(|| format!("`{}` cannot be read", component.display()))?;
+    let bytes = file::read_component(component)?;
     let signature = read_signature(component)?;
     let (grant, policy) = (read_grant(grant)?, trust.map(read_trust).transpose()?);
     let sandbox = Sandbox::new(SandboxOptions::default()).context("the sandbox cannot start")?;
@@ -305,11 +305,22 @@ fn check(component: &Path, grant: &str, trust: Option<&Path>, json: bool, output
         let sentences: Vec<String> = problems.iter().map(ToString::to_string).collect();
         bail!("`{}` has {} problem(s):\n{}", component.display(), problems.len(), sentences.join("\n"));
     }
-    let about = Package::read(&bytes, signature.as_deref())?.manifest().plugin.clone();
+    let package = Package::read(&bytes, signature.as_deref())?;
+    let about = &package.manifest().plugin;
+    let claimed = package.signature().map(Signature::claimed).unwrap_or_default();
     if json {
-        return output.json(&serde_json::json!({ "plugin": about.name, "kind": about.kind, "loads": true }));
+        return output.json(&serde_json::json!({
+            "plugin": about.name, "kind": about.kind, "loads": true, "trusted": policy.is_some(), "claimed": claimed,
+        }));
     }
-    output.line(&format!("{} is signed and loads as a {} within this grant", about.name, about.kind))
+    output.line(&format!("{} loads as a {} within this grant", about.name, about.kind))?;
+    match policy {
+        Some(_) => output.line("it is trusted"),
+        None => output.line(&format!(
+            "its signature says {}, which nobody checked; name the policy that has to take it with `--trust`",
+            claimed.join(", ")
+        )),
+    }
 }
 
 fn inspect(component: &Path, data: &Data, json: bool, output: &mut Output) -> anyhow::Result<()> {
@@ -342,7 +353,7 @@ fn inspect(component: &Path, data: &Data, json: bool, output: &mut Output) -> an
 }
 
 fn read_trust(path: &Path) -> anyhow::Result<TrustPolicy> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("`{}` cannot be read", path.display()))?;
+    let text = file::read_text(path, TRUST_BYTES_MAX)?;
     Ok(TrustPolicy::load(&SourceFile { name: &path.display().to_string(), text: &text })?)
 }
 
@@ -462,7 +473,7 @@ fn configured(configuration: &Configuration, name: &PluginName) -> anyhow::Resul
 }
 
 async fn install(component: &Path, of: &Of, json: bool, output: &mut Output) -> anyhow::Result<()> {
-    let bytes = std::fs::read(component).with_context(|| format!("`{}` cannot be read", component.display()))?;
+    let bytes = file::read_component(component)?;
     let signature = read_signature(component)?;
     let row = match Place::to_write(of).await? {
         Place::Folder(host) => {

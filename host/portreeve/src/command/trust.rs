@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::Context;
 use bytes::Bytes;
 use hyper::Method;
-use portreeve_api::package::{Lifecycle, TrustChanged};
+use portreeve_api::package::{Lifecycle, TRUST_BYTES_MAX, TrustChanged};
+use portreeve_registry::file::read_text;
 
 use super::plugin::{Of, understood};
 use crate::clock::SystemClock;
@@ -42,8 +42,7 @@ pub(super) async fn run(command: Command, json: bool, output: &mut Output) -> an
             output.line(files.trust().trim_end())
         }
         Command::Activate { file, of } => {
-            let text =
-                std::fs::read_to_string(&file).with_context(|| format!("`{}` cannot be read", file.display()))?;
+            let text = read_text(&file, TRUST_BYTES_MAX)?;
             let changed = activate(text, &of).await?;
             if json {
                 return output.json(&changed);
