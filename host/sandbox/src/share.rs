@@ -259,7 +259,9 @@ mod tests {
         let second = claim(&shares, 2, 10);
         let raised = async { second.of_call() };
         let (waited, _) = tokio::join!(first.of_call().part(), raised);
-        assert!(waited.is_ok());
+        let waited = waited.unwrap();
+        assert_eq!(room(&second), 0);
+        drop(waited);
         assert_eq!(room(&second), 1);
     }
 }

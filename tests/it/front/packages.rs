@@ -94,7 +94,6 @@ async fn a_check_tells_a_partner_everything_that_is_wrong_at_once() {
         "trust: it is not signed",
         // Nor does that hide what else the policy says to it.
         "trust: `portreeve` ships it as plugin `margin`",
-        "trust: `portreeve` ships it as a `connector`",
         "grant: plugin `margin` asks for `log`",
         "imports `portreeve:plugin/lookup@0.1.0`, which it may not use",
         "does not export `receive`",

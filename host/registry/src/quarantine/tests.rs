@@ -1,6 +1,6 @@
 //! What is paused, for whom and for how long, and that nothing is kept of what works.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 use proptest::prelude::*;
 
