@@ -43,7 +43,7 @@ const TABLES_PER_COMPONENT: u32 = 8;
 
 /// Goes into the engine hash: raise it when a change here or in the host
 /// functions could change what a recorded call returns or what its fuel is.
-const SETTINGS: &str = "portreeve sandbox settings 2";
+const SETTINGS: &str = "portreeve sandbox settings 3";
 
 /// Sizes of a sandbox.
 #[derive(Debug, Clone, Copy)]
@@ -194,8 +194,11 @@ pub(crate) fn config(fueled: bool, calls_at_once: u32) -> Config {
         // What we do not need is not there to be attacked; threads and GC are not
         // even compiled into this wasmtime.
         .wasm_memory64(false)
-        // Frames of a trap name the guest's functions and cost time; we report neither.
-        .wasm_backtrace_max_frames(None);
+        // Frames of a trap name the guest's functions and cost time; we report neither. What
+        // would name them is a seventh of the code that an idle plugin keeps in memory.
+        .wasm_backtrace_max_frames(None)
+        .generate_address_map(false)
+        .native_unwind_info(false);
     if fueled {
         config.consume_fuel(true).cranelift_nan_canonicalization(true).relaxed_simd_deterministic(true);
     }
