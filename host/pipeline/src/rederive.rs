@@ -25,7 +25,8 @@ use crate::decision::{DecisionRecord, FindingRecord, LookupRecord, Scoring, Verd
 use crate::plugins::Active;
 
 /// Failures of a call that the host caused, as `call_error_code` names them.
-const HOST_CAUSED: [&str; 6] = ["busy", "too-often", "host-out-of-time", "quarantined", "not-trusted", "disabled"];
+const HOST_CAUSED: [&str; 7] =
+    ["busy", "too-often", "host-out-of-time", "quarantined", "not-trusted", "unreadable", "disabled"];
 
 /// What deciding again came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -231,4 +232,18 @@ fn compare(then: &Scoring, now: &Scoring) -> Vec<String> {
     differ("the transcript of host calls", then.transcript == now.transcript);
     differ("the fuel", then.engine != now.engine || then.fuel_used == now.fuel_used);
     differences
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plugins::Why;
+
+    #[test]
+    fn whatever_keeps_a_plugin_from_being_called_is_the_hosts_doing() {
+        let paused = Why::Quarantined { until: portreeve_model::Instant(0), of: None };
+        for why in [Why::NotTrusted, Why::Unreadable, Why::Disabled, paused] {
+            assert!(HOST_CAUSED.contains(&why.code()), "{}", why.code());
+        }
+    }
 }

@@ -337,8 +337,11 @@ fn a_tampered_entry_is_compiled_anew_and_replaced() {
     assert!(portreeve_sandbox::CompiledCode::open(&written, &key, digest, engine).is_ok());
 }
 
+/// Puts something in the place of an entry.
+type Put = fn(&std::path::Path);
+
 /// What may lie in the place of an entry, with what is said of it.
-fn odd_entries() -> Vec<(&'static str, fn(&std::path::Path))> {
+fn odd_entries() -> Vec<(&'static str, Put)> {
     vec![
         ("a folder", |file| std::fs::create_dir(file).unwrap()),
         ("a folder", |file| {
