@@ -34,15 +34,26 @@ pub(crate) async fn erp() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The host in the folder of the run.
-async fn open(arguments: &[String]) -> anyhow::Result<(Locations, Arc<dyn Store>, Arc<Host>)> {
-    let folder = Path::new(arguments.first().context("the host needs a folder")?);
-    let tree = SourceTree::find_from(Path::new(env!("CARGO_MANIFEST_DIR")))?;
-    let locations = Locations::below(folder, &tree.target().join("portreeve"));
+/// What `init` does. It compiles what is not in the cache, and what that takes is not the
+/// host's that is measured.
+pub(crate) async fn init(arguments: &[String]) -> anyhow::Result<()> {
+    let (folder, locations) = in_folder(arguments)?;
     let store: Arc<dyn Store> = locations.store()?;
     let proposed = Proposed::read(&folder.join(setup::CONFIG))?;
     host::activate(&store, &locations, &proposed, SystemClock.now()).await?;
-    drop(proposed);
+    Ok(())
+}
+
+fn in_folder(arguments: &[String]) -> anyhow::Result<(&Path, Locations)> {
+    let folder = Path::new(arguments.first().context("the host needs a folder")?);
+    let tree = SourceTree::find_from(Path::new(env!("CARGO_MANIFEST_DIR")))?;
+    Ok((folder, Locations::below(folder, &tree.target().join("portreeve"))))
+}
+
+/// The host in the folder of the run.
+async fn open(arguments: &[String]) -> anyhow::Result<(Locations, Arc<dyn Store>, Arc<Host>)> {
+    let (_, locations) = in_folder(arguments)?;
+    let store: Arc<dyn Store> = locations.store()?;
     let host = Arc::new(Host::open(Arc::clone(&store), &locations, Arc::new(SystemClock), None).await?);
     Ok((locations, store, host))
 }

@@ -102,6 +102,7 @@ fn main() -> anyhow::Result<()> {
         None if options.rounds.is_some() => stages::measure(&options),
         None => measure(&options),
         Some("erp") => runtime.block_on(host::erp()),
+        Some("init") => runtime.block_on(host::init(&options.rest)),
         Some("host") => runtime.block_on(host::run(&options.rest)),
         Some("stages") => runtime.block_on(host::stages(&options.rest)),
         Some("load") => runtime.block_on(load::run(&options.rest)),
@@ -115,7 +116,7 @@ fn measure(options: &Options) -> anyhow::Result<()> {
     let origin = erp.line()?;
     let path = folder.path().to_str().context("the temporary folder's name is no text")?.to_owned();
     setup::write(folder.path(), &origin)?;
-    let mut host = Role::start("host", std::slice::from_ref(&path))?;
+    let mut host = Role::host("host", path)?;
     let address = host.line()?;
 
     let idle = host.ask("usage")?;
@@ -175,6 +176,13 @@ impl Role {
     fn load(address: &str, first: u32, orders: u32, options: &Options) -> anyhow::Result<Self> {
         let arguments = [first, orders, options.per_input, options.senders].map(|number| number.to_string());
         Self::start("load", &[&[address.to_owned()], &arguments[..]].concat())
+    }
+
+    /// A host in this folder, whose configuration another process made active before.
+    fn host(name: &'static str, folder: String) -> anyhow::Result<Self> {
+        let folder = [folder];
+        Self::start("init", &folder)?.stop()?;
+        Self::start(name, &folder)
     }
 
     fn start(name: &'static str, arguments: &[String]) -> anyhow::Result<Self> {

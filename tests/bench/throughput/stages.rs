@@ -19,7 +19,7 @@ pub(crate) fn measure(options: &Options) -> anyhow::Result<()> {
     let origin = erp.line()?;
     let path = folder.path().to_str().context("the temporary folder's name is no text")?.to_owned();
     setup::write(folder.path(), &origin)?;
-    let mut host = Role::start("stages", &[path])?;
+    let mut host = Role::host("stages", path)?;
     let address = host.line()?;
 
     let mut out = std::io::stdout().lock();
