@@ -19,6 +19,7 @@ use portreeve_pipeline::egress::{Allowance, CredentialEntry, Destination, WayTo,
 use portreeve_pipeline::sender::{KnownSender, Proof, SigningSecret};
 use portreeve_pipeline::{Channel, Routes, Senders, Target};
 use portreeve_record::canonical_json;
+use portreeve_registry::file::{self, SMALL_BYTES_MAX, read_component};
 use portreeve_registry::{PlatformGrant, TrustPolicy};
 use portreeve_sandbox::{ClientTls, Identity};
 use serde::{Deserialize, Serialize};
@@ -27,6 +28,12 @@ use crate::publisher::read_signature;
 
 /// The main file's name.
 const HOST_FILE: &str = "portreeve.toml";
+
+/// Bytes of a file of configuration. Each is parsed as a whole.
+const CONFIG_BYTES_MAX: usize = 1024 * 1024;
+
+/// Bytes of a file of certificates: a machine's own authorities are a fifth of it.
+const CERTIFICATES_BYTES_MAX: usize = 1024 * 1024;
 /// What advice may cause.
 const GRANTS_FILE: &str = "grants.toml";
 /// Conditions on it.
@@ -294,9 +301,7 @@ impl Proposed {
         let mut components = BTreeMap::new();
         for plugin in &parsed.plugins {
             let path = folder.join(&plugin.component);
-            let bytes = std::fs::read(&path).with_context(|| {
-                format!("the component of plugin `{}` cannot be read from `{}`", plugin.name, path.display())
-            })?;
+            let bytes = read_component(&path).with_context(|| format!("plugin `{}`", plugin.name))?;
             let digest = Digest::of(&bytes);
             digests.insert(plugin.name.clone(), digest);
             components.insert(digest, (bytes, read_signature(&path)?));
@@ -565,8 +570,7 @@ impl Configuration {
         }
         let read = |file: &Option<PathBuf>| {
             let path = file.as_ref().map(|file| self.folder.join(file));
-            path.map(|path| std::fs::read(&path).with_context(|| format!("`{}` cannot be read", path.display())))
-                .transpose()
+            path.map(|path| file::read(&path, CERTIFICATES_BYTES_MAX)).transpose()
         };
         let (authorities, chain, key) =
             (read(&target.tls.ca_file)?, read(&target.tls.certificate)?, read(&target.tls.key)?);
@@ -576,9 +580,8 @@ impl Configuration {
 
     fn secret(&self, sender: &SenderEntry, file: &Path) -> anyhow::Result<Vec<u8>> {
         let path = self.folder.join(file);
-        let secret = std::fs::read(&path).with_context(|| {
-            format!("the secret of sender `{}` cannot be read from `{}`", sender.id, path.display())
-        })?;
+        let secret =
+            file::read(&path, SMALL_BYTES_MAX).with_context(|| format!("the secret of sender `{}`", sender.id))?;
         let secret = secret.trim_ascii();
         if secret.len() < SECRET_BYTES_MIN {
             bail!(
@@ -743,5 +746,5 @@ fn absolute(folder: &Path) -> anyhow::Result<String> {
 }
 
 fn read_text(path: &Path) -> anyhow::Result<String> {
-    std::fs::read_to_string(path).with_context(|| format!("`{}` cannot be read", path.display()))
+    Ok(file::read_text(path, CONFIG_BYTES_MAX)?)
 }

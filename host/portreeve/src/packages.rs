@@ -30,6 +30,7 @@ use portreeve_model::{Digest, Instant, PluginName};
 use portreeve_pipeline::{Active, Pipeline, Slot, Why};
 use portreeve_record::leaf::{ConfigurationLeaf, Label, Listed, PackageLeaf, PackageStep};
 use portreeve_record::{Leaf, LeafBody};
+use portreeve_registry::file::read_component;
 use portreeve_registry::quarantine::Standing;
 use portreeve_registry::{
     Installed, Occasion, Package, PlatformGrant, Registry, TrustPolicy, Trusted, Untrusted, growth,
@@ -78,8 +79,7 @@ impl Components {
     /// When it cannot be read, or has another digest.
     pub fn read(&self, digest: Digest) -> anyhow::Result<(Vec<u8>, Option<String>)> {
         let path = self.path(digest);
-        let bytes =
-            std::fs::read(&path).with_context(|| format!("the component `{}` cannot be read", path.display()))?;
+        let bytes = read_component(&path).context("a component that the configuration names cannot be used")?;
         let found = Digest::of(&bytes);
         if found != digest {
             bail!(

@@ -86,7 +86,7 @@ async fn a_configuration_that_no_host_can_open_never_becomes_active() {
             Setup::demo().replace("portreeve.toml", "connector = \"x12\"", "connector = \"fraud\""),
             "not installed as a connector",
         ),
-        (Setup::demo().replace("portreeve.toml", "${SHOP_SECRET_FILE}", "nowhere"), "cannot be read from"),
+        (Setup::demo().replace("portreeve.toml", "${SHOP_SECRET_FILE}", "nowhere"), "nowhere` cannot be read"),
         (Setup::demo().replace("portreeve.toml", "portreeve.example/demo", "portreeve.example/other"), "began as"),
         (Setup::demo().append("portreeve.toml", "\n[[target]]\nid = \"erp\"\n"), "portreeve.toml"),
     ] {
