@@ -31,9 +31,17 @@ use crate::share::{Claim, Part, Share, Shares};
 /// saves; coarser, and a spinning guest keeps its thread from others for longer.
 const TICK: Duration = Duration::from_millis(1);
 
-/// Memory that a slot keeps mapped between calls. A small plugin then finds its
-/// pages resident instead of faulting them in at every call.
-const KEEP_RESIDENT_BYTES: usize = 64 * 1024;
+/// Linear memory that a slot keeps mapped between calls: all that a plugin has by default. A
+/// page that stays is set to zero by the host; one that goes is faulted in by the next guest,
+/// and a guest that copies over pages which it never wrote makes the kernel interrupt all
+/// cores for each of them, every call anew. So memory that guests touched at once stays with
+/// the pool, up to this for each sandbox. Only where the kernel tells which pages were touched:
+/// elsewhere all of it would be set to zero after each call.
+const KEEP_RESIDENT_BYTES: usize = 16 * 1024 * 1024;
+
+/// The same of a table and of a stack, of which guests touch little, and of a memory where
+/// the kernel does not tell.
+const SMALL_KEEP_RESIDENT_BYTES: usize = 64 * 1024;
 
 /// Memories of one component. Toolchains make one; a second is an adapter's.
 const MEMORIES_PER_COMPONENT: u32 = 2;
@@ -208,14 +216,16 @@ pub(crate) fn config(fueled: bool, calls_at_once: u32) -> Config {
 fn pooling(calls_at_once: u32) -> PoolingAllocationConfig {
     let most = Limits::HARD_MAX;
     let instances = u32::try_from(most.instances).unwrap_or(u32::MAX);
+    let tells_touched = PoolingAllocationConfig::is_pagemap_scan_available();
+    let memory_kept = if tells_touched { KEEP_RESIDENT_BYTES } else { SMALL_KEEP_RESIDENT_BYTES };
     let mut pooling = PoolingAllocationConfig::new();
     pooling
         // Where the kernel has it (Linux 6.7), a slot is reset by looking at the
         // pages that were touched: half the time of a call.
         .pagemap_scan(Enabled::Auto)
-        .linear_memory_keep_resident(KEEP_RESIDENT_BYTES)
-        .table_keep_resident(KEEP_RESIDENT_BYTES)
-        .async_stack_keep_resident(KEEP_RESIDENT_BYTES)
+        .linear_memory_keep_resident(memory_kept)
+        .table_keep_resident(SMALL_KEEP_RESIDENT_BYTES)
+        .async_stack_keep_resident(SMALL_KEEP_RESIDENT_BYTES)
         .max_memory_size(to_usize(most.memory_bytes))
         .table_elements(to_usize(most.table_elements))
         .max_core_instances_per_component(instances)
