@@ -5,6 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use crate::as_text;
+
 /// The namespace under which order ids are derived (RFC 9562 version 5); chosen
 /// once, at random, and never changed: every order id depends on it.
 const ORDER_NAMESPACE: uuid::Uuid = uuid::Uuid::from_u128(0x8f4e_1b0a_5d7c_4c3e_9a52_6d1f_0c7b_e2a4);
@@ -27,9 +29,10 @@ pub enum IdError {
 }
 
 /// SHA-256 of some bytes.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest([u8; 32]);
+
+as_text!(Digest, Digest::parse);
 
 impl Digest {
     /// The digest of these bytes.
@@ -99,25 +102,13 @@ impl fmt::Debug for Digest {
     }
 }
 
-impl TryFrom<String> for Digest {
-    type Error = IdError;
-    fn try_from(text: String) -> Result<Self, IdError> {
-        Self::parse(&text)
-    }
-}
-
-impl From<Digest> for String {
-    fn from(digest: Digest) -> Self {
-        digest.to_string()
-    }
-}
-
 /// The host's identifier of an order: UUIDv5 of channel, authenticated sender
 /// and the sender's business key, so that the same order has the same id on
 /// every host and in every run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OrderId(uuid::Uuid);
+
+as_text!(OrderId, OrderId::parse);
 
 impl OrderId {
     /// Derives the id. `partner` tells the parties behind one authenticated
@@ -155,26 +146,14 @@ impl fmt::Display for OrderId {
     }
 }
 
-impl TryFrom<String> for OrderId {
-    type Error = IdError;
-    fn try_from(text: String) -> Result<Self, IdError> {
-        Self::parse(&text)
-    }
-}
-
-impl From<OrderId> for String {
-    fn from(id: OrderId) -> Self {
-        id.to_string()
-    }
-}
-
 /// Declares an identifier that is a name: lower-case letters, digits, dashes.
 macro_rules! name {
     ($(#[$doc:meta])* $type:ident) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $type(String);
+
+        as_text!($type, $type::parse);
 
         impl $type {
             /// Checks the form.
@@ -201,18 +180,6 @@ macro_rules! name {
             }
         }
 
-        impl TryFrom<String> for $type {
-            type Error = IdError;
-            fn try_from(text: String) -> Result<Self, IdError> {
-                Self::parse(&text)
-            }
-        }
-
-        impl From<$type> for String {
-            fn from(name: $type) -> Self {
-                name.0
-            }
-        }
     };
 }
 

@@ -6,6 +6,8 @@
 //! Values are checked where they are made, so that a [`Currency`] or a
 //! [`Digest`] needs no second look.
 
+pub mod as_text;
+
 pub mod value;
 
 pub mod event;

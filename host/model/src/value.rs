@@ -8,6 +8,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::as_text;
+
 /// Decimal places that a quantity, price or decimal may have. A guest that sends
 /// scale 255 would make `10^scale` overflow.
 pub const SCALE_MAX: u8 = 9;
@@ -54,9 +56,10 @@ pub enum ValueError {
 }
 
 /// A currency of ISO 4217.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Currency([u8; 3]);
+
+as_text!(Currency, Currency::parse);
 
 impl Currency {
     /// Parses an alphabetic code.
@@ -95,19 +98,6 @@ impl fmt::Display for Currency {
 impl fmt::Debug for Currency {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.code())
-    }
-}
-
-impl TryFrom<String> for Currency {
-    type Error = ValueError;
-    fn try_from(code: String) -> Result<Self, ValueError> {
-        Self::parse(&code)
-    }
-}
-
-impl From<Currency> for String {
-    fn from(currency: Currency) -> Self {
-        currency.code().to_owned()
     }
 }
 
@@ -260,13 +250,14 @@ impl fmt::Display for UnitPrice {
 }
 
 /// A calendar date without a time zone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Date {
     year: u16,
     month: u8,
     day: u8,
 }
+
+as_text!(Date, Date::parse);
 
 impl Date {
     /// Makes a date.
@@ -284,6 +275,21 @@ impl Date {
         }
         jiff::civil::Date::new(y, m, d).map_err(|_| wrong())?;
         Ok(Self { year, month, day })
+    }
+
+    /// Parses `year-month-day`.
+    ///
+    /// # Errors
+    /// When it has another form, or the calendar does not have it.
+    pub fn parse(text: &str) -> Result<Self, ValueError> {
+        let mut parts = text.splitn(3, '-').map(str::parse::<u16>);
+        let (Some(Ok(year)), Some(Ok(month)), Some(Ok(day))) = (parts.next(), parts.next(), parts.next()) else {
+            return Err(ValueError::NotANumber(clip(text)));
+        };
+        let (Ok(month), Ok(day)) = (u8::try_from(month), u8::try_from(day)) else {
+            return Err(ValueError::NotANumber(clip(text)));
+        };
+        Self::new(year, month, day)
     }
 
     /// 1 to 9999.
@@ -308,26 +314,6 @@ impl Date {
 impl fmt::Display for Date {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:04}-{:02}-{:02}", self.year, self.month, self.day)
-    }
-}
-
-impl TryFrom<String> for Date {
-    type Error = ValueError;
-    fn try_from(text: String) -> Result<Self, ValueError> {
-        let mut parts = text.splitn(3, '-').map(str::parse::<u16>);
-        let (Some(Ok(year)), Some(Ok(month)), Some(Ok(day))) = (parts.next(), parts.next(), parts.next()) else {
-            return Err(ValueError::NotANumber(clip(&text)));
-        };
-        let (Ok(month), Ok(day)) = (u8::try_from(month), u8::try_from(day)) else {
-            return Err(ValueError::NotANumber(clip(&text)));
-        };
-        Self::new(year, month, day)
-    }
-}
-
-impl From<Date> for String {
-    fn from(date: Date) -> Self {
-        date.to_string()
     }
 }
 

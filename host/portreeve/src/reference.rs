@@ -76,7 +76,7 @@ impl Kind {
                 FieldValue::Whole(cell.parse().with_context(|| format!("found `{cell}`, expected a whole number"))?)
             }
             Self::Number => FieldValue::Number(Decimal::parse(cell)?),
-            Self::Day => FieldValue::Day(Date::try_from(cell.to_owned())?),
+            Self::Day => FieldValue::Day(Date::parse(cell)?),
             Self::Flag => match cell {
                 "true" => FieldValue::Flag(true),
                 "false" => FieldValue::Flag(false),

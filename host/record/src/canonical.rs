@@ -184,6 +184,11 @@ mod tests {
         }
     }
 
+    /// Texts of several blocks of bytes, of which few have to be escaped.
+    fn rarely_special() -> impl Strategy<Value = String> {
+        "([a-zé]{0,20}[\\x00-\\x22\\\\]?){0,4}"
+    }
+
     /// Values that records are made of, and some that they are not.
     fn any_value() -> impl Strategy<Value = Value> {
         let leaf = prop_oneof![
@@ -194,6 +199,7 @@ mod tests {
             any::<f64>().prop_map(Value::from),
             ".{0,6}".prop_map(Value::from),
             "[\\x00-\\x22\\\\é\u{ffff}\u{10000}]{0,6}".prop_map(Value::from),
+            rarely_special().prop_map(Value::from),
         ];
         leaf.prop_recursive(4, 24, 5, |inner| {
             prop_oneof![
@@ -213,7 +219,22 @@ mod tests {
         }
     }
 
+    /// What writes itself as a text.
+    struct Shown(String);
+
+    impl Serialize for Shown {
+        fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            serializer.collect_str(&self.0)
+        }
+    }
+
     proptest! {
+        #[test]
+        fn what_shows_itself_is_written_as_its_text_is(text in rarely_special()) {
+            let shown = direct::written(&[Shown(text.clone())]).unwrap();
+            prop_assert_eq!(shown, serde_json_canonicalizer::to_vec(&[text]).unwrap());
+        }
+
         #[test]
         fn what_is_written_in_one_pass_is_what_the_library_writes(value in any_value()) {
             if let Some(bytes) = direct::written(&value) {

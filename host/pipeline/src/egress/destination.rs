@@ -51,13 +51,14 @@ pub struct Destination {
 }
 
 /// Scheme, host and port, normalised.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Origin {
     https: bool,
     host: Host<String>,
     port: u16,
 }
+
+portreeve_model::as_text!(Origin, Origin::parse);
 
 /// Why a request does not leave. Each says what would allow it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -318,19 +319,6 @@ impl Origin {
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}://{}", if self.https { "https" } else { "http" }, self.authority())
-    }
-}
-
-impl TryFrom<String> for Origin {
-    type Error = String;
-    fn try_from(text: String) -> Result<Self, String> {
-        Self::parse(&text)
-    }
-}
-
-impl From<Origin> for String {
-    fn from(origin: Origin) -> Self {
-        origin.to_string()
     }
 }
 

@@ -37,6 +37,8 @@ struct Member {
     name_begin: usize,
     name_end: usize,
     end: usize,
+    /// Its name is ASCII without escapes.
+    plain: bool,
 }
 
 /// The value takes the long way.
@@ -66,7 +68,7 @@ impl Out {
         const HEX: &[u8; 16] = b"0123456789abcdef";
         self.bytes.push(b'"');
         let mut rest = text.as_bytes();
-        while let Some(at) = rest.iter().position(|byte| *byte < 0x20 || *byte == b'"' || *byte == b'\\') {
+        while let Some(at) = first_special(rest) {
             let (plain, special) = rest.split_at(at);
             self.bytes.extend_from_slice(plain);
             let Some((byte, after)) = special.split_first() else { break };
@@ -98,15 +100,30 @@ impl Out {
     }
 
     fn name(&mut self, name: &str) -> Member {
+        let name_begin = self.bytes.len().saturating_add(1);
         self.text(name);
         let name_end = self.bytes.len().saturating_sub(1);
         self.bytes.push(b':');
-        Member { name_begin: 0, name_end, end: 0 }
+        let plain = name.is_ascii() && name_end.checked_sub(name_begin) == Some(name.len());
+        Member { name_begin, name_end, end: 0, plain }
     }
 
     fn name_of(&self, member: &Member) -> &[u8] {
         self.bytes.get(member.name_begin..member.name_end).unwrap_or_default()
     }
+}
+
+/// Where the first byte is that does not stand for itself in a text. Sixteen bytes at a
+/// time: nearly no text has one.
+fn first_special(text: &[u8]) -> Option<usize> {
+    let special = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
+    let (blocks, rest) = text.as_chunks::<16>();
+    let block = blocks.iter().position(|block| block.iter().fold(false, |any, byte| any | special(byte)));
+    let (before, within) = match block {
+        Some(block) => (block.saturating_mul(16), blocks.get(block)?.as_slice()),
+        None => (text.len().saturating_sub(rest.len()), rest),
+    };
+    within.iter().position(special).map(|at| before.saturating_add(at))
 }
 
 /// Appends text as it is.
@@ -160,9 +177,8 @@ impl<'a> Object<'a> {
         if self.out.members.len() > self.members {
             self.out.bytes.push(b',');
         }
-        let name_begin = self.out.bytes.len() + 1;
         let member = self.out.name(name);
-        self.out.members.push(Member { name_begin, ..member });
+        self.out.members.push(member);
     }
 
     fn value<T: Serialize + ?Sized>(&mut self, value: &T) -> Written {
@@ -174,15 +190,12 @@ impl<'a> Object<'a> {
 
     fn end(self) -> Written {
         let Self { out, begin, members, close } = self;
-        let in_order = |out: &Out, pair: &[Member]| match pair {
-            [left, right] => Ok(follows(out.name_of(left), out.name_of(right))?),
-            _ => Ok(true),
-        };
-        let mut sorted = true;
-        for pair in out.members.get(members..).unwrap_or_default().windows(2) {
-            sorted &= in_order(out, pair)?;
+        let own = out.members.get(members..).unwrap_or_default();
+        // RFC 8785 compares UTF-16 code units, which for plain ASCII is the order of the bytes.
+        if !own.iter().all(|member| member.plain) {
+            return Err(Elsewhere);
         }
-        if !sorted {
+        if !own.is_sorted_by(|left, right| out.name_of(left) < out.name_of(right)) {
             out.put_in_order(begin, members)?;
         }
         out.members.truncate(members);
@@ -193,15 +206,13 @@ impl<'a> Object<'a> {
 
 impl Out {
     fn put_in_order(&mut self, begin: usize, members: usize) -> Written {
-        let mut order: Vec<Member> = self.members.get(members..).unwrap_or_default().to_vec();
-        for member in &order {
-            follows(self.name_of(member), b"")?;
-        }
+        let (mut moved, mut all) = (std::mem::take(&mut self.moved), std::mem::take(&mut self.members));
+        let order = all.get_mut(members..).unwrap_or_default();
         order.sort_unstable_by(|left, right| self.name_of(left).cmp(self.name_of(right)));
-        if order.windows(2).any(|pair| matches!(pair, [left, right] if self.name_of(left) == self.name_of(right))) {
+        // A name twice.
+        if !order.is_sorted_by(|left, right| self.name_of(left) < self.name_of(right)) {
             return Err(Elsewhere);
         }
-        let mut moved = std::mem::take(&mut self.moved);
         moved.clear();
         for member in order {
             if !moved.is_empty() {
@@ -213,20 +224,9 @@ impl Out {
         }
         self.bytes.truncate(begin);
         self.bytes.extend_from_slice(&moved);
-        self.moved = moved;
+        (self.moved, self.members) = (moved, all);
         Ok(())
     }
-}
-
-/// Whether a name stands before another. RFC 8785 compares UTF-16 code units, which
-/// for plain ASCII without escapes is the order of the bytes; other names, and a
-/// name twice, take the long way.
-fn follows(left: &[u8], right: &[u8]) -> Result<bool, Elsewhere> {
-    let plain = |name: &[u8]| name.iter().all(|byte| byte.is_ascii() && *byte != b'\\');
-    if !plain(left) || !plain(right) || left == right {
-        return Err(Elsewhere);
-    }
-    Ok(left < right)
 }
 
 impl<'a> Serializer for &'a mut Out {
@@ -283,6 +283,17 @@ impl<'a> Serializer for &'a mut Out {
     }
     fn serialize_bytes(self, _: &[u8]) -> Written {
         Err(Elsewhere)
+    }
+    fn collect_str<T: fmt::Display + ?Sized>(self, value: &T) -> Written {
+        self.bytes.push(b'"');
+        let begin = self.bytes.len();
+        write!(self, "{value}").map_err(|_| Elsewhere)?;
+        if first_special(self.bytes.get(begin..).unwrap_or_default()).is_some() {
+            self.bytes.truncate(begin.saturating_sub(1));
+            return self.serialize_str(&value.to_string());
+        }
+        self.bytes.push(b'"');
+        Ok(())
     }
     fn serialize_none(self) -> Written {
         self.serialize_unit()

@@ -15,7 +15,6 @@
 use std::fmt;
 
 use portreeve_model::Digest;
-use serde::{Deserialize, Serialize};
 
 use crate::seal::PayloadKey;
 
@@ -203,15 +202,25 @@ const NAMES: &[&str] = &[
 macro_rules! leaf_text {
     ($(#[$doc:meta])* $type:ident, $bytes_max:literal, $allowed:expr) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $type(String);
+
+        portreeve_model::as_text!($type, $type::parse);
 
         impl $type {
             /// The text that stands in the leaf.
             #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
+            }
+
+            fn parse(text: &str) -> Result<Self, String> {
+                if Self::fits(text) || Digest::parse(text).is_ok() {
+                    Ok(Self(text.to_owned()))
+                } else {
+                    let shown: String = text.chars().take(80).collect();
+                    Err(format!("`{shown}` does not belong in a leaf; expected a code or a digest"))
+                }
             }
 
             fn if_it_fits(text: &str) -> Self {
@@ -230,23 +239,6 @@ macro_rules! leaf_text {
             }
         }
 
-        impl TryFrom<String> for $type {
-            type Error = String;
-            fn try_from(text: String) -> Result<Self, String> {
-                if Self::fits(&text) || Digest::parse(&text).is_ok() {
-                    Ok(Self(text))
-                } else {
-                    let shown: String = text.chars().take(80).collect();
-                    Err(format!("`{shown}` does not belong in a leaf; expected a code or a digest"))
-                }
-            }
-        }
-
-        impl From<$type> for String {
-            fn from(text: $type) -> Self {
-                text.0
-            }
-        }
     };
 }
 
@@ -363,7 +355,7 @@ mod tests {
             let code = Code::of_guest(text, &key);
             assert_eq!(code.as_str(), key.blind(text).to_string());
             assert_ne!(code.as_str(), Digest::of(text.as_bytes()).to_string(), "anybody could guess that one");
-            assert_eq!(Code::try_from(code.to_string()).unwrap(), code);
+            assert_eq!(Code::parse(code.as_str()).unwrap(), code);
         }
     }
 
