@@ -41,7 +41,7 @@ const GROUP_MAX: usize = 256;
 /// the disk: without the pause a busy host made a thousand small commits a second and
 /// spent a tenth of its CPU on them. PostgreSQL calls the pair `commit_delay` and
 /// `commit_siblings`.
-const GATHERING: Duration = Duration::from_millis(2);
+const GATHERING: Duration = Duration::from_millis(4);
 
 /// Writes in the last group from which on others are expected soon. A caller that writes
 /// one at a time and waits for each is never kept waiting.
