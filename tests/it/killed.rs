@@ -207,10 +207,11 @@ impl Process {
 
     /// Waits until it has ended at its fault.
     async fn ends_at(mut self, write: &str, fault: Fault, sender: &mut Sender) -> Result<String, String> {
+        let mut answered = 0;
         for _ in 0..PROVOCATIONS_MAX {
             if timeout(PROVOKED_AFTER, async { while self.hear().await {} }).await.is_err() {
                 sender.write_orders(1);
-                sender.send(&self, u32::MAX).await;
+                answered += sender.send(&self, u32::MAX).await;
                 continue;
             }
             let status = self.child.wait().unwrap();
@@ -223,7 +224,10 @@ impl Process {
                 self.said_last
             ));
         }
-        Err("the host did not come to its fault".to_owned())
+        Err(format!(
+            "the host did not come to its fault, though it answered {answered} messages more; it said {:?}",
+            self.said_last
+        ))
     }
 
     /// Kills it, while it is at work.

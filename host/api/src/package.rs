@@ -109,7 +109,7 @@ pub struct PackageRow {
     /// Digest of the component.
     pub digest: String,
     /// `installed`, `staged`, `active`, `retired` (a rollback may go back to it), `disabled`,
-    /// `not-trusted`, `quarantined until …`, or, of one that is called otherwise,
+    /// `not-trusted`, `unreadable`, `quarantined until …`, or, of one that is called otherwise,
     /// `quarantined for … until …` with the sender or target.
     pub state: String,
 }

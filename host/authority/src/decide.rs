@@ -37,7 +37,7 @@ pub struct Authority {
 pub struct Advice<'a> {
     /// The plugin's name.
     pub plugin: &'a PluginName,
-    /// Its publisher, as the component itself says: packages are not signed yet.
+    /// Its publisher. The component names it itself, and is not called unless that publisher signed it.
     pub publisher: &'a str,
     /// The component that ran.
     pub digest: Digest,

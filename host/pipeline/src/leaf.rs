@@ -329,23 +329,14 @@ mod tests {
     use portreeve_sandbox::Call;
 
     use super::*;
+    use crate::plugins::tests::uneventful;
 
     #[test]
     fn a_guest_cannot_write_a_person_into_a_leaf() {
         let person = "ada-lovelace-12-st-james-square";
         let crossing = Crossing {
-            plugin: PluginName::parse("gossip").unwrap(),
-            digest: Digest::of(b"component"),
-            call: Call::Receive,
-            ran: true,
             transcript: Digest::of(person.as_bytes()),
             host_calls: 1,
-            fuel_used: None,
-            cpu_us: None,
-            wall_us: 0,
-            lookups: Vec::new(),
-            numbers: Vec::new(),
-            kv_writes: Vec::new(),
             requests: vec![
                 RecordedRequest {
                     method: person.to_owned(),
@@ -370,8 +361,7 @@ mod tests {
                     },
                 },
             ],
-            logs: Vec::new(),
-            logs_dropped: 0,
+            ..uneventful(Call::Receive)
         };
         let payload = portreeve_store::contract::NewPayload::seal(person.as_bytes(), None).unwrap();
         let key = payload.key.clone();

@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use portreeve_model::{Digest, Failure, Instant, PluginName};
-use portreeve_record::leaf::{CauseRecord, Code, Label, Listed, PackageLeaf, PackageStep};
+use portreeve_record::leaf::{CauseRecord, Code, Label, PackageLeaf, PackageStep};
 use portreeve_record::{Leaf, LeafBody};
 use portreeve_registry::Installed;
 use portreeve_registry::quarantine::{Cause, Paused, Scope, Turn};
@@ -295,16 +295,9 @@ impl Pipeline {
         };
         self.metrics.turned(plugin, step, scope, self.quarantine.causes_paused(component));
         let now = self.clock.now();
-        let body = LeafBody::Package(PackageLeaf {
-            plugin: plugin.clone(),
-            component,
-            step,
-            cause: if scope == Scope::Cause { on_record(call, cause) } else { None },
-            configuration: None,
-            signers: Listed::none(),
-            who: None::<Label>,
-        });
-        let noted = match Leaf::new(&self.host, now, body) {
+        let cause = if scope == Scope::Cause { on_record(call, cause) } else { None };
+        let body = PackageLeaf { cause, ..PackageLeaf::of(plugin.clone(), component, step) };
+        let noted = match Leaf::new(&self.host, now, LeafBody::Package(body)) {
             Ok(leaf) => {
                 self.store.change_packages(PackageChange::Note, now, vec![leaf]).await.map_err(|e| e.to_string())
             }
@@ -346,20 +339,20 @@ fn counts<T>(crossed: &Crossed<Result<T, Failure>>) -> Option<bool> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
 
     use portreeve_sandbox::{CallError, Crossing};
 
     use super::*;
 
-    fn ended(call: Call, ran: bool, outcome: Result<Result<(), Failure>, CallFailure>) -> Option<bool> {
-        let plugin = PluginName::parse("some").unwrap();
-        let crossing = Crossing {
-            plugin: plugin.clone(),
+    /// A call in which nothing crossed the border.
+    pub(crate) fn uneventful(call: Call) -> Crossing {
+        Crossing {
+            plugin: PluginName::parse("some").unwrap(),
             digest: Digest::of(b"component"),
             call,
-            ran,
+            ran: true,
             transcript: Digest::of(b""),
             host_calls: 0,
             fuel_used: None,
@@ -371,7 +364,12 @@ mod tests {
             requests: Vec::new(),
             logs: Vec::new(),
             logs_dropped: 0,
-        };
+        }
+    }
+
+    fn ended(call: Call, ran: bool, outcome: Result<Result<(), Failure>, CallFailure>) -> Option<bool> {
+        let crossing = Crossing { ran, ..uneventful(call) };
+        let plugin = crossing.plugin.clone();
         counts(&Crossed { outcome: outcome.map_err(|failure| CallError { plugin, call, failure }), crossing })
     }
 

@@ -21,7 +21,7 @@ use portreeve_pipeline::retention::Retained;
 use portreeve_pipeline::{
     Active, Clock, DeliverError, Deliveries, Metrics, Outbound, Pipeline, Plugins, SetAside, Slot, TableCache,
 };
-use portreeve_record::leaf::{Code, ConfigurationLeaf, Label, Listed, PackageLeaf, ReferenceLeaf};
+use portreeve_record::leaf::{Code, ConfigurationLeaf, Label, PackageLeaf, ReferenceLeaf};
 use portreeve_record::{Leaf, LeafBody, LogKey, VerifierKey, canonical_digest};
 use portreeve_registry::{CodeCache, Occasion, Package, Quarantine, Registry, growth};
 use portreeve_sandbox::{Sandbox, SandboxOptions};
@@ -243,10 +243,9 @@ pub async fn activate(
     let body = LeafBody::Configuration(ConfigurationLeaf { version, digest: Digest::of(&bytes), who: who.clone() });
     let mut leaves = vec![Leaf::new(&name, at, body)?];
     for Transition { plugin, component, step, signers } in transitions {
-        let signers = Listed::of(signers.iter().map(|signer| Label::of(signer)).collect())?;
-        let (configuration, who) = (Some(version), Some(who.clone()));
-        let body = LeafBody::Package(PackageLeaf { plugin, component, step, configuration, signers, who, cause: None });
-        leaves.push(Leaf::new(&name, at, body)?);
+        let step = PackageLeaf::of(plugin, component, step).signed_by(&signers)?;
+        let body = PackageLeaf { configuration: Some(version), who: Some(who.clone()), ..step };
+        leaves.push(Leaf::new(&name, at, LeafBody::Package(body))?);
     }
     Ok(store.activate_configuration(bytes, tables, at, leaves).await?)
 }

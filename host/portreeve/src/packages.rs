@@ -18,8 +18,10 @@
 //! One change at a time: a lock in this process, and the version that a change was built on
 //! in the transaction, should there be others.
 
+mod components;
+mod rows;
+
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 
 use anyhow::{Context, bail};
@@ -28,81 +30,24 @@ use portreeve_api::package::{Act, Acted, Lifecycle, PackageRow, Refusal, TrustCh
 use portreeve_model::strict::SourceFile;
 use portreeve_model::{Digest, Instant, PluginName};
 use portreeve_pipeline::{Active, Pipeline, Slot, Why};
-use portreeve_record::leaf::{ConfigurationLeaf, Label, Listed, PackageLeaf, PackageStep};
+use portreeve_record::leaf::{ConfigurationLeaf, Label, PackageLeaf, PackageStep};
 use portreeve_record::{Leaf, LeafBody};
-use portreeve_registry::file::read_component;
-use portreeve_registry::quarantine::Standing;
 use portreeve_registry::{
     Installed, Occasion, Package, PlatformGrant, Registry, TrustPolicy, Trusted, Untrusted, growth,
 };
-use portreeve_store::contract::{NewPackage, PackageChange, PackageView};
+use portreeve_store::contract::{NewPackage, PackageChange};
 use portreeve_store::{Store, StoreError};
 use tokio::sync::Mutex;
 
+pub use self::components::Components;
+pub use self::rows::rows_in_folder;
+use self::rows::{ACTIVE, quarantined, rows};
 use crate::config::{Configuration, Files, PluginEntry, TRUST_FILE, read_grant};
-use crate::files;
 use crate::models::ModelFiles;
-use crate::publisher::read_signature;
 
 /// Leaves without an index that a start looks at for the time of the last entry: more than a
 /// host that died can have left between two rounds of the sequencer.
 const UNSEQUENCED_MAX: u32 = 65_536;
-
-/// Where components and their signatures are kept, each under its digest.
-#[derive(Debug, Clone)]
-pub struct Components(PathBuf);
-
-impl Components {
-    /// A folder.
-    #[must_use]
-    pub fn in_folder(folder: &Path) -> Self {
-        Self(folder.to_owned())
-    }
-
-    /// Keeps a component. Without a version of the configuration that names it, it
-    /// changes nothing. A signature takes the place of an earlier one.
-    ///
-    /// # Errors
-    /// When a file cannot be written.
-    pub fn keep(&self, digest: Digest, component: &[u8], signature: Option<&str>) -> anyhow::Result<()> {
-        let path = self.path(digest);
-        files::write_new(&path, component)?;
-        match signature {
-            Some(signature) => files::write_new(&portreeve_registry::Signature::beside(&path), signature.as_bytes()),
-            None => Ok(()),
-        }
-    }
-
-    /// A component and its signature. The digest decides, not the file's name.
-    ///
-    /// # Errors
-    /// When it cannot be read, or has another digest.
-    pub fn read(&self, digest: Digest) -> anyhow::Result<(Vec<u8>, Option<String>)> {
-        let path = self.path(digest);
-        let bytes = read_component(&path).context("a component that the configuration names cannot be used")?;
-        let found = Digest::of(&bytes);
-        if found != digest {
-            bail!(
-                "the component `{}` has digest {found}, the configuration names {digest}; run `portreeve init` again",
-                path.display()
-            );
-        }
-        Ok((bytes, read_signature(&path)?))
-    }
-
-    /// A component, read as a package with its signature.
-    ///
-    /// # Errors
-    /// As [`Components::read`].
-    pub fn package(&self, digest: Digest) -> anyhow::Result<Package> {
-        let (component, signature) = self.read(digest)?;
-        Ok(Package::read(&component, signature.as_deref())?)
-    }
-
-    fn path(&self, digest: Digest) -> PathBuf {
-        self.0.join(format!("{}.wasm", hex::encode(digest.as_bytes())))
-    }
-}
 
 /// A component's bytes, and its signature file.
 pub(crate) type Kept = (Vec<u8>, Option<String>);
@@ -692,10 +637,9 @@ impl Packages {
         signers: &[String],
         who: Option<&str>,
     ) -> Result<Leaf, Refusal> {
-        let signers = Listed::of(signers.iter().map(|signer| Label::of(signer)).collect()).map_err(internal)?;
-        let (plugin, who) = (plugin.clone(), who.map(Label::of));
-        let body = LeafBody::Package(PackageLeaf { plugin, component, step, cause: None, configuration, signers, who });
-        Leaf::new(&self.pipeline.host, self.pipeline.clock.now(), body).map_err(internal)
+        let step = PackageLeaf::of(plugin.clone(), component, step).signed_by(signers).map_err(internal)?;
+        let body = PackageLeaf { configuration, who: who.map(Label::of), ..step };
+        Leaf::new(&self.pipeline.host, self.pipeline.clock.now(), LeafBody::Package(body)).map_err(internal)
     }
 
     async fn row(&self, digest: Digest) -> Result<PackageRow, Refusal> {
@@ -718,19 +662,6 @@ impl Packages {
     }
 }
 
-/// How a component that is paused, or one of its causes, is shown; of several causes the
-/// first, and how many more there are.
-fn quarantined(paused: &[Standing], component: Digest) -> Option<String> {
-    let mut paused = paused.iter().filter(|standing| standing.component == component);
-    let Standing { until, of, .. } = paused.next()?;
-    let Some((call, cause)) = of else { return Some(format!("quarantined until {until}")) };
-    let more = match paused.count() {
-        0 => String::new(),
-        more => format!(" and for {more} more"),
-    };
-    Some(format!("quarantined for {cause} in `{call}` until {until}{more}"))
-}
-
 /// When the last entry of the log was made, with or without an index yet; none before the
 /// first.
 async fn last_entry_at(store: &dyn Store) -> Result<Option<Instant>, StoreError> {
@@ -738,79 +669,6 @@ async fn last_entry_at(store: &dyn Store) -> Result<Option<Instant>, StoreError>
     let size = store.tree_head().await?.map_or(0, |head| head.size);
     let last = store.sequenced(size.saturating_sub(1), 1).await?.into_iter().map(|(_, _, bytes)| bytes);
     Ok(waiting.chain(last).filter_map(|bytes| Some(Leaf::parse(&bytes).ok()?.at)).max())
-}
-
-/// What a component's state is called that routes call.
-const ACTIVE: &str = "active";
-
-/// All packages of a folder on which no host works, each as the next start will find it.
-#[must_use]
-pub fn rows_in_folder(
-    files: &Files,
-    configuration: &Configuration,
-    known: &[PackageView],
-    components: &Components,
-    now: Instant,
-) -> Vec<PackageRow> {
-    let state = |_: &PluginName, digest| {
-        let why = match components.package(digest) {
-            Err(_) => Why::Unreadable,
-            Ok(package) => match configuration.trust.judge(&package, Occasion::Active, now) {
-                Ok(_) => return ACTIVE.to_owned(),
-                Err(_) => Why::NotTrusted,
-            },
-        };
-        why.code().to_owned()
-    };
-    rows(files, configuration, known, components, state)
-}
-
-/// All packages: those that were installed, and those that came with the configuration.
-fn rows(
-    files: &Files,
-    configuration: &Configuration,
-    known: &[PackageView],
-    components: &Components,
-    state: impl Fn(&PluginName, Digest) -> String,
-) -> Vec<PackageRow> {
-    let state = |name: &PluginName, digest| {
-        if configuration.disabled.contains(name) { Why::Disabled.code().to_owned() } else { state(name, digest) }
-    };
-    let mut rows: Vec<PackageRow> = Vec::new();
-    for one in known {
-        let NewPackage { digest, plugin, version, kind, publisher } = &one.package;
-        let state = match configuration.components.get(plugin) == Some(digest) {
-            true => state(plugin, *digest),
-            false if one.staged_at.is_some() => "staged".to_owned(),
-            false if files.earlier(plugin).any(|earlier| earlier == *digest) => "retired".to_owned(),
-            false => "installed".to_owned(),
-        };
-        rows.push(PackageRow {
-            plugin: plugin.to_string(),
-            version: version.clone(),
-            kind: kind.clone(),
-            publisher: publisher.clone(),
-            digest: digest.to_string(),
-            state,
-        });
-    }
-    for (name, digest) in &configuration.components {
-        if known.iter().any(|one| one.package.digest == *digest) {
-            continue;
-        }
-        let about = components.package(*digest).ok().map(|package| package.manifest().plugin.clone());
-        let unknown = || "unknown".to_owned();
-        rows.push(PackageRow {
-            plugin: name.to_string(),
-            version: about.as_ref().map_or_else(unknown, |about| about.version.clone()),
-            kind: about.as_ref().map_or_else(unknown, |about| about.kind.to_string()),
-            publisher: about.map_or_else(unknown, |about| about.publisher),
-            digest: digest.to_string(),
-            state: state(name, *digest),
-        });
-    }
-    rows.sort_by(|a, b| a.plugin.cmp(&b.plugin));
-    rows
 }
 
 #[async_trait]

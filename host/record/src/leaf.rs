@@ -512,6 +512,23 @@ pub struct PackageLeaf {
     pub who: Option<Label>,
 }
 
+impl PackageLeaf {
+    /// A step that the host takes by itself; what is known beyond it is filled in.
+    #[must_use]
+    pub fn of(plugin: PluginName, component: Digest, step: PackageStep) -> Self {
+        Self { plugin, component, step, cause: None, configuration: None, signers: Listed::none(), who: None }
+    }
+
+    /// The same as somebody's word makes it.
+    ///
+    /// # Errors
+    /// As [`Listed::of`].
+    pub fn signed_by(self, signers: &[String]) -> Result<Self, RecordError> {
+        let signers = Listed::of(signers.iter().map(|signer| Label::of(signer)).collect())?;
+        Ok(Self { signers, ..self })
+    }
+}
+
 /// The calls that a turn of the quarantine is about: those of one export that somebody's
 /// inputs, or one target's deliveries, make necessary.
 ///

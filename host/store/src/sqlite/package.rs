@@ -3,7 +3,7 @@
 
 use portreeve_model::{Digest, Instant, PluginName};
 use portreeve_record::Leaf;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Params, params};
 
 use super::failed;
 use super::rows::{self, Result, damaged};
@@ -21,7 +21,7 @@ pub(super) fn change(tx: &Connection, change: &PackageChange, at: Instant, leave
         PackageChange::Configure { after, bytes, unstage } => {
             rows::next_configuration(tx, *after, bytes, at)?;
             if let Some(plugin) = unstage {
-                unstage_plugin(tx, plugin)?;
+                end_staging(tx, "plugin = ?1", [plugin.as_str()])?;
             }
         }
         PackageChange::Note => {}
@@ -42,12 +42,7 @@ fn install(tx: &Connection, package: &NewPackage, at: Instant) -> Result<()> {
 }
 
 fn stage(tx: &Connection, digest: Digest, grant: Option<&str>, at: Instant) -> Result<()> {
-    tx.prepare_cached(
-        "UPDATE package SET staged_at = NULL, staged_grant = NULL
-         WHERE plugin = (SELECT plugin FROM package WHERE digest = ?1) AND staged_at IS NOT NULL",
-    )
-    .and_then(|mut update| update.execute([digest.as_bytes()]))
-    .map_err(failed)?;
+    end_staging(tx, "plugin = (SELECT plugin FROM package WHERE digest = ?1)", [digest.as_bytes()])?;
     let staged = tx
         .prepare_cached("UPDATE package SET staged_at = ?2, staged_grant = ?3 WHERE digest = ?1")
         .and_then(|mut update| update.execute(params![digest.as_bytes(), at.0, grant]))
@@ -56,16 +51,13 @@ fn stage(tx: &Connection, digest: Digest, grant: Option<&str>, at: Instant) -> R
 }
 
 pub(super) fn unstage_all(tx: &Connection) -> Result<()> {
-    tx.prepare_cached("UPDATE package SET staged_at = NULL, staged_grant = NULL WHERE staged_at IS NOT NULL")
-        .and_then(|mut update| update.execute([]))
-        .map_err(failed)?;
-    Ok(())
+    end_staging(tx, "TRUE", [])
 }
 
-fn unstage_plugin(tx: &Connection, plugin: &PluginName) -> Result<()> {
-    tx.prepare_cached("UPDATE package SET staged_at = NULL, staged_grant = NULL WHERE plugin = ?1")
-        .and_then(|mut update| update.execute([plugin.as_str()]))
-        .map_err(failed)?;
+fn end_staging(tx: &Connection, which: &'static str, parameters: impl Params) -> Result<()> {
+    let statement =
+        format!("UPDATE package SET staged_at = NULL, staged_grant = NULL WHERE staged_at IS NOT NULL AND {which}");
+    tx.prepare_cached(&statement).and_then(|mut update| update.execute(parameters)).map_err(failed)?;
     Ok(())
 }
 
