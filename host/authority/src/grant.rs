@@ -5,7 +5,7 @@
 //! id = "fraud-hold"
 //! plugin = "fraud"
 //! digests = []                             # empty: any component of that name
-//! publisher = "portreeve"                  # optional, beside digests only
+//! publisher = "portreeve"                  # optional: whoever else signs one of that name gets nothing
 //! owner = "risk@distributor.example"
 //! expires = 2027-06-30                     # the last day, UTC
 //! may = ["hold", "route", "recommend"]
@@ -39,8 +39,8 @@
 //! hold, so that a wave of fraud does not open the gate; by `release` it passes. A
 //! spent budget of routes lets a proposed route fall to a review, or to a record.
 //!
-//! `publisher` is what the component says of itself. Until packages are signed anybody
-//! can say it, so it stands beside `digests` only, which do bind.
+//! `publisher` is who the component says ships it. That binds, since no component is called
+//! that this publisher did not sign.
 //!
 //! A key that could have no effect in its grant is refused: its author would believe
 //! in a limit that is not there.
@@ -205,7 +205,7 @@ pub struct Grant {
     pub id: String,
     /// The plugin that it is for.
     pub plugin: PluginName,
-    /// The publisher that the plugin has to name, beside its digest.
+    /// The publisher that has to ship the component.
     pub publisher: Option<String>,
     /// The components that it is for; empty means all of that name.
     pub digests: Vec<Digest>,
@@ -304,11 +304,6 @@ fn read_grant(
     });
     let publisher = table.optional("publisher", "a publisher's name", problems, text);
     let digests = table.list("digests", "`sha256:…`", problems, |v| Digest::parse(v.as_str()?).ok());
-    if publisher.is_some() && digests.is_empty() {
-        let allowed =
-            "no such key, or `digests` beside it, because packages are not signed and anybody can name a publisher";
-        table.wrong("publisher", "alone", allowed, problems);
-    }
     let owner = table.required("owner", "a person's or a team's address", problems, text);
     let expires = table.required("expires", "a date such as 2027-06-30", problems, date);
 

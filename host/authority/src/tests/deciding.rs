@@ -88,12 +88,15 @@ fn refuses_a_plugin_without_a_grant() {
 
 #[test]
 fn refuses_another_publisher() {
-    let by = |publisher: &str| {
-        let keys = format!("publisher = \"{publisher}\"\ndigests = [\"{}\"]", Digest::of(b"component"));
-        load(&grant_with(&[("digests = []", &keys)]), PERMIT_ALL)
-    };
-    check_refused(&decide(&by("acme"), &hold(60), &subject()), Code::PublisherNotGranted);
-    assert_eq!(decide(&by("portreeve"), &hold(60), &subject()).code(), Code::Granted);
+    let component = format!("\ndigests = [\"{}\"]", Digest::of(b"component"));
+    for digests in ["", &component] {
+        let by = |publisher: &str| {
+            let keys = format!("publisher = \"{publisher}\"{digests}");
+            load(&grant_with(&[("digests = []", &keys)]), PERMIT_ALL)
+        };
+        check_refused(&decide(&by("acme"), &hold(60), &subject()), Code::PublisherNotGranted);
+        assert_eq!(decide(&by("portreeve"), &hold(60), &subject()).code(), Code::Granted);
+    }
 }
 
 #[test]

@@ -107,11 +107,6 @@ fn refuses_a_rung_that_keeps_orders_back_without_its_ceilings() {
 }
 
 #[test]
-fn refuses_a_publisher_that_would_not_bind() {
-    check_grant(&[("digests = []", "publisher = \"acme\"")], "`grant[0].publisher` is alone; expected no such key, or");
-}
-
-#[test]
 fn refuses_broken_toml_with_its_line() {
     check("[[grant]]\nid = \n", PERMIT_ALL, "grants.toml:2: ");
 }
