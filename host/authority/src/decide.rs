@@ -247,6 +247,12 @@ fn check_bearer(grant: &Grant, advice: &Advice<'_>, subject: &Subject, now: Inst
     let found = today.map_or_else(|| "no date".to_owned(), |today| today.to_string());
     draft.note(Code::GrantExpired, "expires", held, found, format!("{} or earlier", grant.expires));
 
+    // Check: it is the grant's time of day, or the grant names none.
+    if let Some(hours) = grant.hours {
+        let found = now.to_string();
+        draft.note(Code::OutsideHours, "hours", hours.contain(now), found, format!("{hours} UTC"));
+    }
+
     // Check: the order came by a channel that the grant names, or it names none.
     if !grant.channels.is_empty() {
         let held = grant.channels.contains(&subject.channel);
@@ -509,6 +515,13 @@ fn note_budgets(ceiling: &HoldCeiling, subject: &Subject, counters: &Counters, d
         );
         let required = format!("{most} or less");
         within &= draft.note_budget("value_held_per_day_max_minor", held, found, required);
+    }
+    if let Some(share) = ceiling.held_share {
+        let (holds, orders) = (counters.holds_last_hour, counters.orders_last_hour.saturating_add(1));
+        let most = share.holds_max(orders);
+        let found = format!("{holds} holds and this one, of {orders} orders");
+        let required = format!("{most} or less, which is {} in 10000 and {} at least", share.max_bp, share.floor);
+        within &= draft.note_budget("held_share_max_bp", holds < most, found, required);
     }
     within
 }

@@ -8,12 +8,15 @@
 //! publisher = "portreeve"                  # optional: whoever else signs one of that name gets nothing
 //! owner = "risk@distributor.example"
 //! expires = 2027-06-30                     # the last day, UTC
+//! hours = "06:00-18:00"                    # optional: the time of day, UTC, the end not included
 //! may = ["hold", "route", "recommend"]
 //! order_value_max_minor = 2500000          # with `hold`: up to this value an order may be held
 //! currency = "USD"                         # of all values here; orders in others are beyond the ceilings
 //! hold_minutes_max = 2880
 //! holds_per_hour_max = 50                  # a budget
 //! value_held_per_day_max_minor = 100000000 # optional, a second budget
+//! held_share_max_bp = 500                  # optional, a third: holds in 10000 orders of the last hour
+//! held_share_floor = 3                     # beside it: so many holds an hour, however few orders there are
 //! budget_spent = "queue"                   # queue (default) or release
 //! route_value_max_minor = 10000000         # with `route`: up to this value an order may be routed
 //! route_minutes_max = 1440                 # a routed order waits so long; then it escalates
@@ -42,12 +45,16 @@
 //! `publisher` is who the component says ships it. That binds, since no component is called
 //! that this publisher did not sign.
 //!
+//! A share is of the orders that were decided in the hour before, this one with them. With
+//! few orders every share is large, so beside it stands a floor, without which the first
+//! order of a night could not be held. `hours` that end before they begin go over midnight.
+//!
 //! A key that could have no effect in its grant is refused: its author would believe
 //! in a limit that is not there.
 
 use std::collections::BTreeSet;
 
-use portreeve_model::{ChannelId, Currency, Date, Digest, Money, PluginName, Recommendation};
+use portreeve_model::{ChannelId, Currency, Date, Digest, Instant, Money, PluginName, Recommendation};
 
 use crate::known::Known;
 use portreeve_model::strict::{Problems, SourceFile, Table, choice, date, text, whole};
@@ -180,8 +187,69 @@ pub struct HoldCeiling {
     pub holds_per_hour_max: u32,
     /// Value that the plugin may hold within a day, minor units of the ceiling's currency.
     pub value_held_per_day_max_minor: Option<i64>,
-    /// What happens when one of the two is spent.
+    /// The share of an hour's orders that the plugin may hold.
+    pub held_share: Option<ShareCeiling>,
+    /// What happens when one of these is spent.
     pub budget_spent: BudgetSpent,
+}
+
+/// How many of an hour's orders may be held. The attack is a model that was trained on other
+/// orders and holds every second one: in number few at night, and too many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ShareCeiling {
+    /// Holds in ten thousand orders.
+    pub max_bp: u32,
+    /// Holds within an hour that are within the share whatever it comes to.
+    pub floor: u32,
+}
+
+impl ShareCeiling {
+    /// How many holds the orders of an hour allow.
+    #[must_use]
+    pub fn holds_max(self, orders: u32) -> u32 {
+        let share = u64::from(orders).saturating_mul(u64::from(self.max_bp)) / 10_000;
+        u32::try_from(share).unwrap_or(u32::MAX).max(self.floor)
+    }
+}
+
+/// A time of day, UTC, from one minute to another, which is not in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hours {
+    from: u16,
+    to: u16,
+}
+
+impl Hours {
+    /// Parses `HH:MM-HH:MM`.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (from, to) = text.split_once('-')?;
+        let hours = Self { from: minute_of_day(from)?, to: minute_of_day(to)? };
+        // The same minute twice is no time at all, or all day: nobody has to guess which.
+        (hours.from != hours.to).then_some(hours)
+    }
+
+    /// Whether a moment is within.
+    #[must_use]
+    pub fn contain(self, now: Instant) -> bool {
+        let minute = now.0.rem_euclid(Instant::DAY_MS) / Instant::MINUTE_MS;
+        let (from, to) = (i64::from(self.from), i64::from(self.to));
+        if from < to { (from..to).contains(&minute) } else { minute >= from || minute < to }
+    }
+}
+
+impl std::fmt::Display for Hours {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { from, to } = self;
+        write!(f, "{:02}:{:02}-{:02}:{:02}", from / 60, from % 60, to / 60, to % 60)
+    }
+}
+
+fn minute_of_day(text: &str) -> Option<u16> {
+    let (hour, minute) = text.split_once(':')?;
+    let two = |text: &str| (text.len() == 2 && text.bytes().all(|b| b.is_ascii_digit())).then(|| text.parse::<u16>());
+    let (hour, minute) = (two(hour)?.ok()?, two(minute)?.ok()?);
+    (hour < 24 && minute < 60).then_some(hour * 60 + minute)
 }
 
 /// How far routes may go. A grant has one exactly when it allows routes: a routed
@@ -213,6 +281,8 @@ pub struct Grant {
     pub owner: String,
     /// The last day on which it is valid, UTC.
     pub expires: Date,
+    /// The time of day in which it is valid; none means all day.
+    pub hours: Option<Hours>,
     /// The rungs that it allows, at least one.
     pub may: BTreeSet<Rung>,
     /// The ceilings of holds.
@@ -306,6 +376,9 @@ fn read_grant(
     let digests = table.list("digests", "`sha256:…`", problems, |v| Digest::parse(v.as_str()?).ok());
     let owner = table.required("owner", "a person's or a team's address", problems, text);
     let expires = table.required("expires", "a date such as 2027-06-30", problems, date);
+    let hours = table.optional("hours", "two times of day that differ, UTC, such as `06:00-18:00`", problems, |v| {
+        Hours::parse(v.as_str()?)
+    });
 
     // What, and where.
     let may: BTreeSet<Rung> = table.list("may", &words(&RUNGS), problems, |v| choice(v, &RUNGS)).into_iter().collect();
@@ -355,6 +428,7 @@ fn read_grant(
         digests,
         owner: owner?,
         expires: expires?,
+        hours,
         may,
         hold,
         route,
@@ -405,8 +479,15 @@ fn queues(
 }
 
 /// The keys that have a meaning only where holds are allowed.
-const HOLD_KEYS: [&str; 5] =
-    ["order_value_max_minor", "hold_minutes_max", "holds_per_hour_max", "value_held_per_day_max_minor", "budget_spent"];
+const HOLD_KEYS: [&str; 7] = [
+    "order_value_max_minor",
+    "hold_minutes_max",
+    "holds_per_hour_max",
+    "value_held_per_day_max_minor",
+    "held_share_max_bp",
+    "held_share_floor",
+    "budget_spent",
+];
 
 /// The keys that have a meaning only where routes are allowed.
 const ROUTE_KEYS: [&str; 3] = ["route_value_max_minor", "route_minutes_max", "routes_per_hour_max"];
@@ -416,6 +497,7 @@ fn hold_ceiling(table: &mut Table<'_>, currency: Option<Currency>, problems: &mu
     let minutes = minutes(table, "hold_minutes_max", problems);
     let per_hour = per_hour(table, "holds_per_hour_max", problems);
     let per_day = table.optional("value_held_per_day_max_minor", MINOR, problems, |v| whole(v, &(1..=i64::MAX)));
+    let held_share = share_ceiling(table, problems);
     let budget_spent = table
         .optional("budget_spent", &words(&BUDGET_SPENT), problems, |v| choice(v, &BUDGET_SPENT))
         .unwrap_or(BudgetSpent::Queue);
@@ -424,8 +506,23 @@ fn hold_ceiling(table: &mut Table<'_>, currency: Option<Currency>, problems: &mu
         minutes_max: minutes?,
         holds_per_hour_max: per_hour?,
         value_held_per_day_max_minor: per_day,
+        held_share,
         budget_spent,
     })
+}
+
+fn share_ceiling(table: &mut Table<'_>, problems: &mut Problems) -> Option<ShareCeiling> {
+    let max_bp = table.optional("held_share_max_bp", "basis points, 1 to 9999", problems, |v| {
+        u32::try_from(whole(v, &(1..=9_999))?).ok()
+    });
+    if max_bp.is_none() {
+        table.no_effect("held_share_floor", "`held_share_max_bp` is not there", problems);
+        return None;
+    }
+    let floor = table.required("held_share_floor", "holds within an hour, 0 to 1000000", problems, |v| {
+        u32::try_from(whole(v, &(0..=PER_HOUR_MAX))?).ok()
+    });
+    Some(ShareCeiling { max_bp: max_bp?, floor: floor? })
 }
 
 fn route_ceiling(table: &mut Table<'_>, currency: Option<Currency>, problems: &mut Problems) -> Option<RouteCeiling> {

@@ -42,7 +42,7 @@ pub mod rules;
 mod tests;
 
 pub use decide::{Advice, Authority, Counters, Subject};
-pub use grant::{Beyond, BudgetSpent, Grant, HoldCeiling, RecommendKind, Rung};
+pub use grant::{Beyond, BudgetSpent, Grant, HoldCeiling, Hours, RecommendKind, RouteCeiling, Rung, ShareCeiling};
 pub use known::Known;
 pub use portreeve_model::strict::{LoadError, LoadErrors, SourceFile};
 pub use verdict::{Clause, Code, Effect, Outcome, Verdict};

@@ -100,6 +100,8 @@ pub enum Code {
     DigestNotGranted,
     /// The grant's last day is over.
     GrantExpired,
+    /// The grant is for another time of day.
+    OutsideHours,
     /// The grant is for other channels.
     ChannelNotGranted,
     /// The grant is for other customer classes.
@@ -138,6 +140,7 @@ impl Code {
             Self::PublisherNotGranted => "publisher-not-granted",
             Self::DigestNotGranted => "digest-not-granted",
             Self::GrantExpired => "grant-expired",
+            Self::OutsideHours => "outside-hours",
             Self::ChannelNotGranted => "channel-not-granted",
             Self::CustomerClassNotGranted => "customer-class-not-granted",
             Self::RungNotGranted => "rung-not-granted",

@@ -121,6 +121,30 @@ fn refuses_from_the_day_after_the_last() {
 }
 
 #[test]
+fn refuses_outside_the_hours_also_where_they_go_over_midnight() {
+    let minute = |hour: i64, minute: i64| Instant(NOW.0 + (hour * 60 + minute) * Instant::MINUTE_MS);
+    let code = |hours: &str, at| {
+        let expires = format!("expires = 2027-06-30\nhours = \"{hours}\"");
+        let authority = load(&grant_with(&[("expires = 2027-06-30", &expires)]), PERMIT_ALL);
+        decide_at(&authority, &hold(60), &subject(), &Counters::default(), at).code()
+    };
+    for (hours, at, expected) in [
+        ("06:00-18:00", minute(5, 59), Code::OutsideHours),
+        ("06:00-18:00", minute(6, 0), Code::Granted),
+        ("06:00-18:00", minute(17, 59), Code::Granted),
+        ("06:00-18:00", minute(18, 0), Code::OutsideHours),
+        ("22:30-06:00", minute(22, 29), Code::OutsideHours),
+        ("22:30-06:00", minute(22, 30), Code::Granted),
+        ("22:30-06:00", minute(0, 0), Code::Granted),
+        ("22:30-06:00", minute(6, 0), Code::OutsideHours),
+    ] {
+        assert_eq!(code(hours, at), expected, "{hours} at {at}");
+    }
+    // Before 1970 there were times of day, too.
+    assert_eq!(code("06:00-18:00", Instant(-Instant::HOUR_MS)), Code::OutsideHours);
+}
+
+#[test]
 fn refuses_a_channel_that_the_grant_does_not_name() {
     let with = |channels| load(&grant_with(&[("channels = []", channels)]), PERMIT_ALL);
     let edi = with("channels = [\"edi\"]");
@@ -293,6 +317,26 @@ fn a_spent_budget_of_value_counts_this_order_in() {
     assert_eq!(with(100_000_000 - 120_000).code(), Code::Granted);
     assert_eq!(with(100_000_000 - 119_999).code(), Code::BudgetSpentQueued);
     assert_eq!(with(i64::MAX).code(), Code::BudgetSpentQueued);
+}
+
+#[test]
+fn a_spent_share_of_the_hours_orders_sends_the_order_to_people() {
+    let share = "holds_per_hour_max = 50\nheld_share_max_bp = 500\nheld_share_floor = 3";
+    let authority = load(&grant_with(&[("holds_per_hour_max = 50", share)]), PERMIT_ALL);
+    let with = |holds_last_hour, orders_last_hour| {
+        let counters = Counters { holds_last_hour, orders_last_hour, ..Counters::default() };
+        decide_at(&authority, &hold(60), &subject(), &counters, NOW).code()
+    };
+    // Few orders: the floor.
+    assert_eq!((with(2, 0), with(3, 0)), (Code::Granted, Code::BudgetSpentQueued));
+    // A twentieth of a hundred, this order among them, are five.
+    assert_eq!(
+        (with(4, 98), with(4, 99), with(5, 99)),
+        (Code::BudgetSpentQueued, Code::Granted, Code::BudgetSpentQueued)
+    );
+    // The number an hour binds beside it.
+    assert_eq!((with(49, 9_999), with(50, 9_999)), (Code::Granted, Code::BudgetSpentQueued));
+    assert_eq!(with(u32::MAX, u32::MAX), Code::BudgetSpentQueued);
 }
 
 #[test]

@@ -107,6 +107,25 @@ fn refuses_a_rung_that_keeps_orders_back_without_its_ceilings() {
 }
 
 #[test]
+fn refuses_hours_that_are_none() {
+    for hours in ["\"6-18\"", "\"06:00-24:00\"", "\"06:60-18:00\"", "\"06:00-06:00\"", "\"+6:00-18:00\"", "6"] {
+        let expires = format!("expires = 2027-06-30\nhours = {hours}");
+        check_grant(&[("expires = 2027-06-30", &expires)], "`grant[0].hours` is ");
+    }
+}
+
+#[test]
+fn refuses_a_share_without_its_floor_and_a_floor_without_its_share() {
+    let with = |keys: &str, message| {
+        let keys = format!("holds_per_hour_max = 50\n{keys}");
+        check_grant(&[("holds_per_hour_max = 50", &keys)], message);
+    };
+    with("held_share_max_bp = 500", "`grant[0].held_share_floor` is missing");
+    with("held_share_floor = 3", "expected no such key, because `held_share_max_bp` is not there");
+    with("held_share_max_bp = 10000\nheld_share_floor = 3", "`grant[0].held_share_max_bp` is 10000");
+}
+
+#[test]
 fn refuses_broken_toml_with_its_line() {
     check("[[grant]]\nid = \n", PERMIT_ALL, "grants.toml:2: ");
 }

@@ -129,6 +129,24 @@ proptest! {
     }
 
     #[test]
+    fn a_share_of_an_hour_is_never_exceeded_beyond_its_floor(
+        max_bp in 1..9_999_u32, floor in 0..4_u32, proposed in prop::collection::vec(any::<bool>(), 1..80),
+    ) {
+        let share = format!("holds_per_hour_max = 1000000\nheld_share_max_bp = {max_bp}\nheld_share_floor = {floor}");
+        let authority = load(&grant_with(&[("holds_per_hour_max = 50", &share)]), PERMIT_ALL);
+        let (mut holds, mut orders) = (0_u32, 0_u32);
+        for wants in proposed {
+            let counters = Counters { holds_last_hour: holds, orders_last_hour: orders, ..Counters::default() };
+            if wants {
+                let verdict = decide_at(&authority, &hold_of(HoldScope::Order, 60), &subject(), &counters, NOW);
+                holds += u32::from(matches!(verdict.effect(), Effect::Hold { .. }));
+            }
+            orders += 1;
+            prop_assert!(holds <= floor || u64::from(holds) * 10_000 <= u64::from(orders) * u64::from(max_bp));
+        }
+    }
+
+    #[test]
     fn what_is_beyond_a_ceiling_is_never_granted(
         index in 0..18_usize, proposal in proposals(), subject in subjects(), counters in counters(),
     ) {
