@@ -42,7 +42,7 @@ const POLICY: &str = r#"
 when { context.routes_last_hour < 9 };
 "#;
 
-fn obedient() -> Setup {
+pub(crate) fn obedient() -> Setup {
     Setup::demo()
         .scorers(&["obeys-the-sender"])
         .plugin("obeys-the-sender", "{}")
@@ -52,7 +52,7 @@ fn obedient() -> Setup {
 
 /// Sends an order, decides it in a batch of its own, and says what became of the
 /// plugin's first proposal.
-async fn verdict(host: &TestHost, control: u32, order: &PurchaseOrder) -> (OrderState, String) {
+pub(crate) async fn verdict(host: &TestHost, control: u32, order: &PurchaseOrder) -> (OrderState, String) {
     host.send_edi(&x12(control, order)).await.unwrap();
     host.decide_all().await;
     let view = host.order(&order.number).await;

@@ -15,6 +15,8 @@ mod logs;
 
 mod full_disk;
 
+mod grants;
+
 mod packages;
 
 mod patience;

@@ -241,11 +241,9 @@ fn check_bearer(grant: &Grant, advice: &Advice<'_>, subject: &Subject, now: Inst
         draft.note(Code::DigestNotGranted, "digests", held, advice.digest, required);
     }
 
-    // Check: the grant's last day is not over; a time without a date is after all days.
-    let today = now.date();
-    let held = today.is_some_and(|today| today <= grant.expires);
-    let found = today.map_or_else(|| "no date".to_owned(), |today| today.to_string());
-    draft.note(Code::GrantExpired, "expires", held, found, format!("{} or earlier", grant.expires));
+    // Check: the grant's last day is not over.
+    let found = now.date().map_or_else(|| "no date".to_owned(), |today| today.to_string());
+    draft.note(Code::GrantExpired, "expires", !grant.is_over(now), found, format!("{} or earlier", grant.expires));
 
     // Check: it is the grant's time of day, or the grant names none.
     if let Some(hours) = grant.hours {

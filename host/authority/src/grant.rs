@@ -309,6 +309,12 @@ impl Grant {
         self.fallback_queue.as_ref().or(self.queues.first())
     }
 
+    /// Whether its last day is over. A time without a date is after all days.
+    #[must_use]
+    pub fn is_over(&self, now: Instant) -> bool {
+        now.date().is_none_or(|today| today > self.expires)
+    }
+
     /// One line for people: who may do what, how far, until when.
     #[must_use]
     pub fn summary(&self) -> String {

@@ -36,6 +36,8 @@ mod policy;
 
 mod known;
 
+mod terms;
+
 pub mod rules;
 
 #[cfg(test)]
@@ -45,4 +47,5 @@ pub use decide::{Advice, Authority, Counters, Subject};
 pub use grant::{Beyond, BudgetSpent, Grant, HoldCeiling, Hours, RecommendKind, RouteCeiling, Rung, ShareCeiling};
 pub use known::Known;
 pub use portreeve_model::strict::{LoadError, LoadErrors, SourceFile};
+pub use terms::{Change, Direction, Term, changes};
 pub use verdict::{Clause, Code, Effect, Outcome, Verdict};

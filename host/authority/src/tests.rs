@@ -4,6 +4,8 @@
 
 mod deciding;
 
+mod comparing;
+
 mod loading;
 
 mod properties;

@@ -155,6 +155,63 @@ impl Code {
         }
     }
 
+    /// All of them.
+    pub const ALL: [Self; 21] = [
+        Self::Granted,
+        Self::MinutesNarrowed,
+        Self::FellBelowCeiling,
+        Self::BudgetSpentQueued,
+        Self::BudgetSpentReleased,
+        Self::NoGrant,
+        Self::PublisherNotGranted,
+        Self::DigestNotGranted,
+        Self::GrantExpired,
+        Self::OutsideHours,
+        Self::ChannelNotGranted,
+        Self::CustomerClassNotGranted,
+        Self::RungNotGranted,
+        Self::QueueNotGranted,
+        Self::RecommendationNotGranted,
+        Self::ValueBeyondCeiling,
+        Self::MinutesBeyondCeiling,
+        Self::MalformedProposal,
+        Self::PolicyDenied,
+        Self::PolicyError,
+        Self::UnknownProposal,
+    ];
+
+    /// What it means, for people who never read a grant.
+    #[must_use]
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Granted => "it asked for no more than it is allowed",
+            Self::MinutesNarrowed => "it asked for a longer hold than it is allowed, and got the longest",
+            Self::FellBelowCeiling => "it asked for more than it is allowed, and got the next smaller thing",
+            Self::BudgetSpentQueued => {
+                "it has used up what it may hold, so the host keeps the order for people by itself"
+            }
+            Self::BudgetSpentReleased => {
+                "it has used up what it may cause, and its grant says that such an order goes on"
+            }
+            Self::NoGrant => "nobody allowed this plugin anything",
+            Self::PublisherNotGranted => "the grant is for a component of another publisher",
+            Self::DigestNotGranted => "the grant is for other builds of this plugin",
+            Self::GrantExpired => "the grant's last day is over",
+            Self::OutsideHours => "the grant is for another time of day",
+            Self::ChannelNotGranted => "the grant is for orders of other channels",
+            Self::CustomerClassNotGranted => "the grant is for customers of other classes",
+            Self::RungNotGranted => "it asked for something that its grant does not allow at all",
+            Self::QueueNotGranted => "it named a queue that its grant does not name",
+            Self::RecommendationNotGranted => "it may not make this kind of recommendation",
+            Self::ValueBeyondCeiling => "the order is worth more than it may touch, or in another currency",
+            Self::MinutesBeyondCeiling => "it asked for a longer hold than it is allowed",
+            Self::MalformedProposal => "what it asked for does not fit this order",
+            Self::PolicyDenied => "no policy permits it for such an order, or one forbids it",
+            Self::PolicyError => "a policy could not be evaluated, which counts as a no",
+            Self::UnknownProposal => "it asked for something that this version has no word for",
+        }
+    }
+
     fn outcome(self) -> Outcome {
         match self {
             Self::Granted => Outcome::Granted,
@@ -181,6 +238,39 @@ pub struct Clause {
     pub required: String,
     /// Whether it was met. A clause that was not met narrows or refuses.
     pub held: bool,
+}
+
+impl Clause {
+    /// What a clause of this name is about, for people who never read a grant.
+    #[must_use]
+    pub fn about(name: &str) -> Option<&'static str> {
+        Some(match name {
+            "plugin" => "a grant for this plugin",
+            "publisher" => "who ships the plugin",
+            "digests" => "the build of the plugin",
+            "expires" => "the day",
+            "hours" => "the time of day",
+            "channels" => "the channel that the order came by",
+            "customer_classes" => "the customer's class",
+            "minutes" => "the minutes that it asked for",
+            "lines" => "the lines that it named",
+            "nodes" => "the ship nodes that it named",
+            "date" => "the date that it named",
+            "currency" => "the currency of its price",
+            "may" => "what it may do",
+            "order_value_max_minor" => "the order's value, to be held",
+            "hold_minutes_max" => "the minutes of a hold",
+            "holds_per_hour_max" => "its holds of the last hour",
+            "value_held_per_day_max_minor" => "the value it holds since midnight UTC",
+            "held_share_max_bp" => "its holds among the last hour's orders",
+            "route_value_max_minor" => "the order's value, to be sent to people",
+            "routes_per_hour_max" => "its routes of the last hour",
+            "queues" => "the queue",
+            "recommend" => "the kind of recommendation",
+            "policy" => "the company's policies",
+            _ => return None,
+        })
+    }
 }
 
 /// What one proposal about one order may cause.

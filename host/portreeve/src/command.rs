@@ -11,6 +11,8 @@ mod ingest;
 
 mod order;
 
+mod grant;
+
 mod plugin;
 
 mod reference;
@@ -109,9 +111,9 @@ enum Command {
     /// Look at what waits for a person.
     #[command(subcommand)]
     Exception(order::ExceptionCommand),
-    /// Look at what plugins may cause.
+    /// Look at what plugins may cause, and at what a change of that would mean.
     #[command(subcommand)]
-    Grant(order::GrantCommand),
+    Grant(grant::Command),
     /// Remove old content.
     #[command(subcommand)]
     Retention(retention::Command),
@@ -224,7 +226,7 @@ pub async fn dispatch(line: CommandLine, output: &mut Output) -> anyhow::Result<
         Command::Trust(command) => trust::run(command, json, output).await,
         Command::Order(command) => order::run(command, json, output).await,
         Command::Exception(command) => order::run_exception(command, json, output).await,
-        Command::Grant(command) => order::run_grant(command, json, output).await,
+        Command::Grant(command) => grant::run(command, json, output).await,
         Command::Retention(command) => retention::run(command, json, output).await,
         Command::Audit(command) => audit::run(command, json, output).await,
     }
@@ -232,11 +234,12 @@ pub async fn dispatch(line: CommandLine, output: &mut Output) -> anyhow::Result<
 
 async fn init(config: &std::path::Path, data: &Data, json: bool, output: &mut Output) -> anyhow::Result<()> {
     let proposed = Proposed::read(config)?;
-    let mut warnings = proposed.files.check()?.warnings();
+    let now = SystemClock.now();
+    let mut warnings = proposed.files.check_new(now)?.warnings();
     let locations = data.locations()?;
     let store: Arc<dyn Store> = locations.store()?;
     warnings.extend(host::changed_components(&store, &locations, &proposed).await?);
-    let version = host::activate(&store, &locations, &proposed, SystemClock.now()).await?;
+    let version = host::activate(&store, &locations, &proposed, now).await?;
     // Opening proves that the plugins load, and sequences the new leaves before the exit.
     let host = Host::open(store, &locations, Arc::new(SystemClock), None).await?;
     host.sequencer.sequence_all().await?;

@@ -297,16 +297,31 @@ impl Proposed {
     /// When another file is missing or cannot be read.
     pub fn with_host_text(folder: &Path, host: String) -> anyhow::Result<Self> {
         let parsed = parse_host(&host)?;
-        let mut digests = BTreeMap::new();
+        let mut files = Files::with_host_text(folder, host)?;
         let mut components = BTreeMap::new();
         for plugin in &parsed.plugins {
             let path = folder.join(&plugin.component);
             let bytes = read_component(&path).with_context(|| format!("plugin `{}`", plugin.name))?;
             let digest = Digest::of(&bytes);
-            digests.insert(plugin.name.clone(), digest);
+            files.components.insert(plugin.name.clone(), digest);
             components.insert(digest, (bytes, read_signature(&path)?));
         }
-        let files = Files {
+        Ok(Self { files, components, reference: reference_files(&folder.join("reference"))? })
+    }
+}
+
+impl Files {
+    /// Reads the texts of a folder and no component: what rules and grants say can be looked at
+    /// before anything is built.
+    ///
+    /// # Errors
+    /// When a file is missing or cannot be read.
+    pub fn read(folder: &Path) -> anyhow::Result<Self> {
+        Self::with_host_text(folder, read_text(&folder.join(HOST_FILE))?)
+    }
+
+    fn with_host_text(folder: &Path, host: String) -> anyhow::Result<Self> {
+        Ok(Self {
             host,
             grants: read_text(&folder.join(GRANTS_FILE))?,
             policies: read_text(&folder.join(POLICIES_FILE))?,
@@ -315,10 +330,9 @@ impl Proposed {
             trust: read_text(&folder.join(TRUST_FILE)).context(
                 "whose packages this host takes is missing; write it as `wit/README.md` shows, with the keys that `portreeve plugin keygen` prints",
             )?,
-            components: digests,
+            components: BTreeMap::new(),
             standing: BTreeMap::new(),
-        };
-        Ok(Self { files, components, reference: reference_files(&folder.join("reference"))? })
+        })
     }
 }
 
@@ -344,6 +358,19 @@ impl Files {
     /// # Errors
     /// When anything is wrong; nothing is changed by it.
     pub fn check(&self) -> anyhow::Result<Configuration> {
+        self.checked(None)
+    }
+
+    /// The same for files that are to become active: a grant whose last day is over, which
+    /// in an active version just ends, is a mistake there.
+    ///
+    /// # Errors
+    /// As [`Files::check`].
+    pub fn check_new(&self, at: Instant) -> anyhow::Result<Configuration> {
+        self.checked(Some(at))
+    }
+
+    fn checked(&self, new_at: Option<Instant>) -> anyhow::Result<Configuration> {
         let host = parse_host(&self.host)?;
         let known = Known {
             queues: host.queues.iter().cloned().collect(),
@@ -361,6 +388,14 @@ impl Files {
         for errors in [authority.as_ref().err(), rules.as_ref().err(), trust.as_ref().err()].into_iter().flatten() {
             problems.extend(errors.errors().iter().map(ToString::to_string));
         }
+        let over =
+            authority.iter().flat_map(Authority::grants).filter(|grant| new_at.is_some_and(|at| grant.is_over(at)));
+        problems.extend(over.map(|grant| {
+            format!(
+                "{GRANTS_FILE}: grant `{}` expires {}, which is over; give it a later day, or take it out",
+                grant.id, grant.expires
+            )
+        }));
         let grants = self.standing.iter().filter_map(|(name, standing)| {
             let grant = standing.grant.as_deref()?;
             Some(read_grant(grant).map(|grant| (name.clone(), grant)))
@@ -446,6 +481,12 @@ impl Files {
     #[must_use]
     pub fn trust(&self) -> &str {
         &self.trust
+    }
+
+    /// Whether other files have the same policies, letter by letter.
+    #[must_use]
+    pub fn has_the_policies_of(&self, other: &Self) -> bool {
+        self.policies == other.policies
     }
 
     /// Whether an operator disabled a plugin.

@@ -192,7 +192,7 @@ pub async fn activate(
         Some(before) => proposed.files.clone().following(before),
         None => proposed.files.clone(),
     };
-    let configuration = files.check()?;
+    let configuration = files.check_new(at)?;
     let HostSection { name, origin, .. } = configuration.host.host.clone();
     if let Some(before) = &before {
         same_origin(before, &origin)?;

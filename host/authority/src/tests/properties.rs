@@ -7,7 +7,7 @@ use portreeve_model::{Currency, Money, Proposal, Recommendation};
 use proptest::prelude::*;
 
 use super::{NOW, PERMIT_ALL, decide_at, grant_with, hold_of, load, subject};
-use crate::{Authority, Beyond, BudgetSpent, Code, Counters, Effect, Outcome, Rung, Subject};
+use crate::{Authority, Beyond, BudgetSpent, Clause, Code, Counters, Effect, Outcome, Rung, Subject};
 
 /// A forbid that is denied or overflows for many orders, so that all answers occur.
 const MIXED: &str = r#"
@@ -87,6 +87,10 @@ proptest! {
         let grant = authority.grants().first().unwrap();
         let ceiling = grant.hold.as_ref().unwrap();
         let verdict = decide_at(authority, &proposal, &subject, &counters, NOW);
+
+        // Whatever it explains itself with, people have words for.
+        prop_assert!(verdict.clauses().iter().all(|clause| Clause::about(clause.name).is_some()));
+        prop_assert!(Code::ALL.contains(&verdict.code()));
 
         // A verdict never climbs, and every effect has a policy behind it.
         prop_assert!(verdict.effect().rung() <= verdict.proposed());

@@ -1,4 +1,4 @@
-//! `order`, `exception`, `grant`: what operators look at.
+//! `order`, `exception`: what operators look at.
 
 use anyhow::{Context, bail};
 use portreeve_model::OrderId;
@@ -10,7 +10,6 @@ use serde::Serialize;
 
 use super::Data;
 use crate::clock::SystemClock;
-use crate::config::Files;
 use crate::host::Host;
 use crate::output::Output;
 
@@ -47,15 +46,6 @@ pub(super) enum Command {
 pub(super) enum ExceptionCommand {
     /// Open exceptions, oldest first.
     List {
-        #[command(flatten)]
-        data: Data,
-    },
-}
-
-#[derive(Debug, clap::Subcommand)]
-pub(super) enum GrantCommand {
-    /// The grants in force.
-    Show {
         #[command(flatten)]
         data: Data,
     },
@@ -104,11 +94,7 @@ fn order_state(text: &str) -> Result<OrderState, String> {
 async fn show(text: &str, data: &Data, json: bool, output: &mut Output) -> anyhow::Result<()> {
     let (_, store) = data.open()?;
     let order = find(store.as_ref(), text).await?;
-    let record = match store.payload(order.decision).await {
-        Ok(bytes) => Some(DecisionRecord::parse(&bytes)?),
-        Err(StoreError::Erased(_)) => None,
-        Err(error) => return Err(error.into()),
-    };
+    let record = decided(store.as_ref(), &order).await?;
     let trail = store.order_trail(order.id).await?;
     let (holds, events) = trail.map(|trail| (trail.holds, trail.events)).unwrap_or_default();
     if json {
@@ -328,22 +314,6 @@ fn list_exception(
     output.line(&format!("{id:>4}  {stage:<8}  {queue:<14}  {order:<10}  {code}: {detail}"))
 }
 
-pub(super) async fn run_grant(command: GrantCommand, json: bool, output: &mut Output) -> anyhow::Result<()> {
-    let GrantCommand::Show { data } = command;
-    let (_, store) = data.open()?;
-    let active =
-        store.active_configuration().await?.context("there is no active configuration; run `portreeve init`")?;
-    let configuration = Files::from_bytes(&active.bytes)?.check()?;
-    for grant in configuration.authority.grants() {
-        if json {
-            output.json(&serde_json::json!({ "id": grant.id, "plugin": grant.plugin, "owner": grant.owner, "summary": grant.summary() }))?;
-        } else {
-            output.line(&grant.summary())?;
-        }
-    }
-    Ok(())
-}
-
 async fn all(store: &dyn Store) -> anyhow::Result<Vec<OrderView>> {
     let mut orders = Vec::new();
     let mut after = DocumentPosition(0);
@@ -352,6 +322,15 @@ async fn all(store: &dyn Store) -> anyhow::Result<Vec<OrderView>> {
         let Some(last) = page.last() else { return Ok(orders) };
         after = last.position;
         orders.extend(page);
+    }
+}
+
+/// What was decided about an order; none where it was erased.
+pub(super) async fn decided(store: &dyn Store, order: &OrderView) -> anyhow::Result<Option<DecisionRecord>> {
+    match store.payload(order.decision).await {
+        Ok(bytes) => Ok(Some(DecisionRecord::parse(&bytes)?)),
+        Err(StoreError::Erased(_)) => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }
 
