@@ -44,6 +44,8 @@ mod road;
 
 mod authority;
 
+mod masked;
+
 mod at_the_plugin;
 
 mod fixtures;

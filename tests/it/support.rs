@@ -243,6 +243,23 @@ enum Change {
     Grant { name: String, grant: String },
 }
 
+/// Every field that a data grant can show.
+pub(crate) const EVERYTHING: &[&str] = &[
+    "order.number",
+    "customer.id",
+    "customer.name",
+    "customer.email",
+    "customer.phone",
+    "bill-to",
+    "ship-to",
+    "line.sku",
+    "line.description",
+    "payment",
+    "sender-state",
+    "notes",
+    "extensions",
+];
+
 impl Setup {
     /// The demo's configuration, two workers and an ERP in a good mood.
     pub(crate) fn demo() -> Self {
@@ -271,7 +288,7 @@ impl Setup {
         let entry = format!("\n[[plugin]]\nname = \"{name}\"\ncomponent = \"{name}.wasm\"\ngrant = {grant}\n");
         // Whoever may send anything may send it to the ERP.
         let egress = if grant.contains("http = ") { "[[plugin.egress]]\norigin = \"${ERP_ORIGIN}\"\n" } else { "" };
-        let mut setup = self.append("portreeve.toml", &format!("{entry}{egress}"));
+        let mut setup = self.append("portreeve.toml", &format!("{entry}{egress}")).sees(name, EVERYTHING);
         setup.guests.push((name.to_owned(), component.to_owned()));
         setup
     }
@@ -279,6 +296,23 @@ impl Setup {
     /// Adds a plugin that is not one of ours, granted nothing: its component lies at this path.
     pub(crate) fn component(self, name: &str, path: &Path) -> Self {
         self.plugin_at(name, path, "{}")
+    }
+
+    /// Shows a plugin these fields of an order, beside those that it sees already.
+    pub(crate) fn sees(self, name: &str, fields: &[&str]) -> Self {
+        let fields: Vec<String> = fields.iter().map(|field| format!("\"{field}\"")).collect();
+        let (owner, fields) = ("owner = \"tests@distributor.example\"", fields.join(", "));
+        self.append(
+            "grants.toml",
+            &format!("\n[[data]]\nplugin = \"{name}\"\n{owner}\nexpires = 2027-12-31\nfields = [{fields}]\n"),
+        )
+    }
+
+    /// Adds a plugin that is granted nothing and sees nothing that points at anybody.
+    pub(crate) fn blindfolded(mut self, name: &str) -> Self {
+        let entry = format!("\n[[plugin]]\nname = \"{name}\"\ncomponent = \"{name}.wasm\"\ngrant = {{}}\n");
+        self.guests.push((name.to_owned(), component(name)));
+        self.append("portreeve.toml", &entry)
     }
 
     /// Channels ask these scorers and no others.

@@ -15,6 +15,7 @@ use portreeve_model::advice::RANKED_NODES_MAX;
 use portreeve_model::advice::{DateProposal, Hold, HoldScope};
 use portreeve_model::{ChannelId, Digest, Instant, Money, OrderId, PluginName, Proposal, Recommendation};
 
+use crate::data::{self, DataGrant, Fields};
 use crate::grant::{
     self, Beyond, BudgetSpent, Grant, HOLD_MINUTES_MAX, HoldCeiling, RecommendKind, RouteCeiling, Rung,
 };
@@ -27,6 +28,7 @@ use portreeve_model::strict::{LoadErrors, Problems, SourceFile};
 #[derive(Debug)]
 pub struct Authority {
     grants: Vec<Grant>,
+    data: Vec<DataGrant>,
     policies: Policies,
     digest: Digest,
 }
@@ -106,9 +108,9 @@ impl Authority {
     pub fn load(grants: &[SourceFile<'_>], policies: &[SourceFile<'_>], known: &Known) -> Result<Self, LoadErrors> {
         let mut problems = Problems::new();
         let digest = digest(grants, policies);
-        let grants = grant::load(grants, known, &mut problems);
+        let (grants, data) = grant::load(grants, known, &mut problems);
         match Policies::load(policies, known, &mut problems) {
-            Some(policies) if problems.is_empty() => Ok(Self { grants, policies, digest }),
+            Some(policies) if problems.is_empty() => Ok(Self { grants, data, policies, digest }),
             _ => Err(LoadErrors::new(problems)),
         }
     }
@@ -143,6 +145,18 @@ impl Authority {
     #[must_use]
     pub fn grants(&self) -> &[Grant] {
         &self.grants
+    }
+
+    /// The data grants in force, in file order.
+    #[must_use]
+    pub fn data_grants(&self) -> &[DataGrant] {
+        &self.data
+    }
+
+    /// What of an order a scorer sees, at `now`.
+    #[must_use]
+    pub fn sees(&self, plugin: &PluginName, now: Instant) -> Fields {
+        data::shown(&self.data, plugin, now)
     }
 
     /// What grants allow and no policy permits, whatever the order: such a word of a

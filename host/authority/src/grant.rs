@@ -56,6 +56,7 @@ use std::collections::BTreeSet;
 
 use portreeve_model::{ChannelId, Currency, Date, Digest, Instant, Money, PluginName, Recommendation};
 
+use crate::data::{self, DataGrant};
 use crate::known::Known;
 use portreeve_model::strict::{Problems, SourceFile, Table, choice, date, text, whole};
 
@@ -334,9 +335,10 @@ impl Grant {
     }
 }
 
-/// Reads the grants of all files, in file order, which is their precedence.
-pub(crate) fn load(files: &[SourceFile<'_>], known: &Known, problems: &mut Problems) -> Vec<Grant> {
-    let mut grants: Vec<Grant> = Vec::new();
+/// Reads the grants of all files, in file order, which is their precedence, and beside them
+/// what plugins see.
+pub(crate) fn load(files: &[SourceFile<'_>], known: &Known, problems: &mut Problems) -> (Vec<Grant>, Vec<DataGrant>) {
+    let (mut grants, mut data) = (Vec::new(), Vec::new());
     let mut ids = BTreeSet::new();
     for file in files {
         let Some(mut root) = Table::parse(*file, problems) else {
@@ -345,9 +347,12 @@ pub(crate) fn load(files: &[SourceFile<'_>], known: &Known, problems: &mut Probl
         for table in root.tables("grant", problems) {
             grants.extend(read_grant(table, known, &mut ids, problems));
         }
+        for table in root.tables("data", problems) {
+            data.extend(data::read(table, known, problems));
+        }
         root.finish(problems);
     }
-    grants
+    (grants, data)
 }
 
 /// A longer hold is a cancellation in disguise.

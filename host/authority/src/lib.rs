@@ -38,11 +38,14 @@ mod known;
 
 mod terms;
 
+mod data;
+
 pub mod rules;
 
 #[cfg(test)]
 mod tests;
 
+pub use data::{DataGrant, Field, Fields, changes_of_data};
 pub use decide::{Advice, Authority, Counters, Subject};
 pub use grant::{Beyond, BudgetSpent, Grant, HoldCeiling, Hours, RecommendKind, RouteCeiling, Rung, ShareCeiling};
 pub use known::Known;

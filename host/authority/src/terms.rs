@@ -100,15 +100,14 @@ impl Change<'_> {
 
 impl fmt::Display for Change<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let direction = self.direction().as_str();
         let shown = |value: &Option<String>| value.clone().unwrap_or_else(|| "nothing".to_owned());
         match self {
-            Self::Added(grant) => write!(f, "{direction}: new grant {}", grant.summary()),
-            Self::Removed(grant) => write!(f, "{direction}: no grant any more {}", grant.summary()),
+            Self::Added(grant) => write!(f, "new grant {}", grant.summary()),
+            Self::Removed(grant) => write!(f, "no grant any more {}", grant.summary()),
             Self::Changed { grant, key, before, after, .. } => {
-                write!(f, "{direction}: {grant}: {key}: {} becomes {}", shown(before), shown(after))
+                write!(f, "{grant}: {key}: {} becomes {}", shown(before), shown(after))
             }
-            Self::Reordered => write!(f, "{direction}: the grants stand in another order"),
+            Self::Reordered => f.write_str("the grants stand in another order"),
         }
     }
 }

@@ -6,6 +6,8 @@ mod deciding;
 
 mod comparing;
 
+mod showing;
+
 mod loading;
 
 mod properties;

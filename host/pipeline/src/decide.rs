@@ -17,6 +17,8 @@ mod facts;
 
 mod validating;
 
+mod masking;
+
 mod scoring;
 
 mod counting;
@@ -42,7 +44,8 @@ use portreeve_store::{Committed, Journaled, StoreError};
 
 pub(crate) use self::facts::{RuleRows, class, reference_facts};
 pub(crate) use self::later::{CANCEL_REQUESTED, as_change};
-pub(crate) use self::scoring::{AskAgain, Question};
+pub use self::masking::Pseudonyms;
+pub(crate) use self::scoring::{AskAgain, Question, Sees};
 pub use self::set_aside::SetAside;
 use self::turn::Subjects;
 pub(crate) use self::weighing::subject;

@@ -85,8 +85,12 @@ pub struct Scoring {
     /// Repeatable randomness that it got.
     #[serde(with = "text")]
     pub seed: u64,
-    /// Digest of its input.
+    /// Digest of its input: the event, the history, the times, and what it saw of them.
     pub input: Digest,
+    /// What of the order was not masked, in the words of data grants; none in records from
+    /// before there were any, when nothing was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sees: Option<Vec<String>>,
     /// What it looked up, in order: places in the record's `answers`, from 0.
     pub lookups: Vec<u32>,
     /// Digest over its host calls.

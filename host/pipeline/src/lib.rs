@@ -70,7 +70,7 @@ use portreeve_registry::Quarantine;
 use portreeve_store::Store;
 
 pub use accept::{AcceptError, Accepted};
-pub use decide::{DecideError, SetAside};
+pub use decide::{DecideError, Pseudonyms, SetAside};
 pub use deliver::{DeliverError, Deliveries};
 pub use egress::{Origin, Outbound};
 pub use metrics::Metrics;
@@ -111,8 +111,10 @@ pub struct Pipeline {
     pub quarantine: Quarantine,
     /// Compatibility hashes of the engines, for records.
     pub engines: BTreeMap<PluginKind, Digest>,
-    /// What advice may cause.
+    /// What advice may cause, and what scorers see.
     pub authority: Authority,
+    /// How what they do not see is masked.
+    pub pseudonyms: Pseudonyms,
     /// The host's own rules.
     pub rules: Rules,
     /// Orders that are mapped and scored side by side, at least 1.

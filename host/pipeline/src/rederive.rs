@@ -20,7 +20,7 @@ use portreeve_store::contract::OrderView;
 
 use crate::Pipeline;
 use crate::capability::Recorded;
-use crate::decide::{self, AskAgain, CANCEL_REQUESTED, Question, RuleRows};
+use crate::decide::{self, AskAgain, CANCEL_REQUESTED, Question, RuleRows, Sees};
 use crate::decision::{DecisionRecord, FindingRecord, LookupRecord, Scoring, VerdictRecord, Weighed};
 use crate::plugins::Active;
 
@@ -113,16 +113,21 @@ impl Pipeline {
         let active = self.plugins.now();
         let mut differences = self.verdicts_again(&view, &order, &record, &active, &mut compared);
         if let Some(history) = record.history.clone() {
-            let mut question = Question::new(order, Digest::of(&event_json), history, record.received_at);
+            let question = Question::new(&order, Digest::of(&event_json), history, record.received_at);
             for then in &record.scorings {
                 if then.failure.as_deref().is_some_and(|code| HOST_CAUSED.contains(&code)) {
                     compared.host_caused = compared.host_caused.saturating_add(1);
                     continue;
                 }
+                // It sees what it saw then, whatever is granted now.
+                let Some(sees) = Sees::of_record(then.sees.as_deref()) else {
+                    compared.left_out.push(format!("`{}` saw a field that this version does not know", then.plugin));
+                    continue;
+                };
                 let mut context = active.context(record.received_at);
                 context.lookup = std::sync::Arc::new(Recorded(recorded(&record, &then.lookups)));
                 let looking = Cause::Looking { channel: &view.channel, sender: None };
-                let (now, _, again) = self.score_once(&then.plugin, &active, looking, &mut question, &context).await;
+                let (now, _, again) = self.score_once(&then.plugin, &active, looking, &question, &sees, &context).await;
                 if let Some(AskAgain::Stopped(stopped)) = again {
                     compared.left_out.push(stopped.to_string());
                     continue;

@@ -396,6 +396,16 @@ impl Files {
                 grant.id, grant.expires
             )
         }));
+        let over = authority
+            .iter()
+            .flat_map(Authority::data_grants)
+            .filter(|grant| new_at.is_some_and(|at| grant.is_over(at)));
+        problems.extend(over.map(|grant| {
+            format!(
+                "{GRANTS_FILE}: the [[data]] of `{}` expires {}, which is over; give it a later day, or take it out",
+                grant.plugin, grant.expires
+            )
+        }));
         let grants = self.standing.iter().filter_map(|(name, standing)| {
             let grant = standing.grant.as_deref()?;
             Some(read_grant(grant).map(|grant| (name.clone(), grant)))

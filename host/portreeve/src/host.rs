@@ -19,10 +19,11 @@ use portreeve_model::{Digest, Instant, PluginKind, PluginName};
 use portreeve_pipeline::egress::SystemResolver;
 use portreeve_pipeline::retention::Retained;
 use portreeve_pipeline::{
-    Active, Clock, DeliverError, Deliveries, Metrics, Outbound, Pipeline, Plugins, SetAside, Slot, TableCache,
+    Active, Clock, DeliverError, Deliveries, Metrics, Outbound, Pipeline, Plugins, Pseudonyms, SetAside, Slot,
+    TableCache,
 };
 use portreeve_record::leaf::{Code, ConfigurationLeaf, Label, PackageLeaf, ReferenceLeaf};
-use portreeve_record::{Leaf, LeafBody, LogKey, VerifierKey, canonical_digest};
+use portreeve_record::{Leaf, LeafBody, LogKey, PayloadKey, VerifierKey, canonical_digest};
 use portreeve_registry::{CodeCache, Occasion, Package, Quarantine, Registry, growth};
 use portreeve_sandbox::{Sandbox, SandboxOptions};
 use portreeve_store::contract::NewReference;
@@ -159,6 +160,22 @@ impl Locations {
         let key = LogKey::generate(origin)?;
         files::write_private(&path, &key.to_bytes())?;
         Ok(key)
+    }
+
+    /// The secret of pseudonyms, made when it is first needed. Without it the same customers
+    /// get other pseudonyms, and decisions of before cannot be derived again.
+    fn pseudonyms(&self) -> anyhow::Result<Pseudonyms> {
+        let path = self.state.join("pseudonym.key");
+        let key = match files::read_if_there(&path)? {
+            Some(bytes) => PayloadKey::from_bytes(&bytes)
+                .with_context(|| format!("`{}` does not hold a secret; restore it from a backup", path.display()))?,
+            None => {
+                let key = PayloadKey::random()?;
+                files::write_private(&path, &key.to_bytes())?;
+                key
+            }
+        };
+        Ok(Pseudonyms::with(key))
     }
 
     fn log_key_path(&self) -> PathBuf {
@@ -466,6 +483,7 @@ impl Road {
             routes: configuration.routes,
             engines,
             authority: configuration.authority,
+            pseudonyms: locations.pseudonyms()?,
             rules: configuration.rules,
             workers: self.workers.unwrap_or(configuration.host.host.workers),
             numbers: Arc::default(),

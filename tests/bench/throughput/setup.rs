@@ -22,6 +22,13 @@ pub(crate) fn customer(index: u32) -> String {
     format!("C-{:04}", 3_000 + index % CUSTOMERS)
 }
 
+/// The demo's data grants without its grants: the scorers see what they see there.
+fn shown_to_scorers(demo: &Path) -> anyhow::Result<String> {
+    let grants = std::fs::read_to_string(demo.join("grants.toml"))?;
+    let data = grants.find("[[data]]").and_then(|at| grants.get(at..)).context("the demo shows its scorers nothing")?;
+    Ok(data.to_owned())
+}
+
 /// Writes it.
 pub(crate) fn write(folder: &Path, erp_origin: &str) -> anyhow::Result<()> {
     let tree = SourceTree::find_from(Path::new(env!("CARGO_MANIFEST_DIR")))?;
@@ -38,7 +45,7 @@ pub(crate) fn write(folder: &Path, erp_origin: &str) -> anyhow::Result<()> {
         let entry = entry?;
         std::fs::copy(entry.path(), config.join("reference").join(entry.file_name()))?;
     }
-    std::fs::write(config.join("grants.toml"), "")?;
+    std::fs::write(config.join("grants.toml"), shown_to_scorers(&from)?)?;
 
     let customers = std::fs::read_to_string(from.join("reference/customer.csv"))?;
     let mut table = customers.lines().next().context("the demo has no customers")?.to_owned();

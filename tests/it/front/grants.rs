@@ -95,6 +95,8 @@ async fn a_folder_of_grants_is_checked_and_compared_before_anything_is_built() {
     let wider = obedient()
         .replace("grants.toml", "routes_per_hour_max = 2\n", "routes_per_hour_max = 3\n")
         .replace("grants.toml", "value_held_per_day_max_minor = 30000\n", "value_held_per_day_max_minor = 20000\n")
+        .replace("grants.toml", "fields = [\"line.sku\"]", "fields = [\"notes\", \"line.sku\", \"customer.name\"]")
+        .replace("grants.toml", "fields = [\"customer.id\", \"line.sku\"]", "fields = [\"line.sku\"]")
         .append("policies.cedar", "// Another word.\n");
     let (_wider, config) = proposed(wider);
     let told = run(&["grant", "diff", "--config", &config, "--data-dir", data]).await.unwrap();
@@ -104,8 +106,10 @@ async fn a_folder_of_grants_is_checked_and_compared_before_anything_is_built() {
         [
             "narrower: obeys-within-bounds: value_held_per_day_max_minor: 300.00 USD becomes 200.00 USD",
             "wider: obeys-within-bounds: routes_per_hour_max: 2 routes an hour becomes 3 routes an hour",
+            "narrower: `fulfilment` sees no more customer.id",
+            "wider: `margin` sees also customer.name, notes",
             "other: the policies differ; what they permit cannot be compared, so read both",
-            "2 change(s) of grants, by 1 of them plugins may cause more",
+            "4 change(s) of grants, by 2 of them plugins may cause or see more",
         ]
     );
 

@@ -6,7 +6,10 @@ use crate::{Code, Direction, changes};
 /// The changes from one text to another, a line for each.
 fn between(before: &str, after: &str) -> Vec<String> {
     let (before, after) = (load(before, PERMIT_ALL), load(after, PERMIT_ALL));
-    changes(before.grants(), after.grants()).iter().map(ToString::to_string).collect()
+    changes(before.grants(), after.grants())
+        .iter()
+        .map(|change| format!("{}: {change}", change.direction().as_str()))
+        .collect()
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use portreeve_authority::Fields;
 use portreeve_authority::rules::Consequence;
 use portreeve_model::advice::{CustomerHistory, ScoringRequest};
 use portreeve_model::{Digest, Instant, Order, PluginKind, PluginName};
@@ -10,6 +11,7 @@ use portreeve_registry::quarantine::Cause;
 use portreeve_sandbox::{Call, Crossing};
 
 use super::DecideError;
+use super::masking::{self, Pseudonyms};
 use super::set_aside::Party;
 use super::validating::Validated;
 use crate::accept::call_error_code;
@@ -37,26 +39,61 @@ pub(crate) enum AskAgain {
     Stopped(Stopped),
 }
 
-/// What the scorers of an order are asked: the same for all of them but the seed.
-pub(crate) struct Question {
-    request: ScoringRequest,
+/// What the scorers of an order are asked: the same for all of them but the seed, and what
+/// each sees of the order.
+pub(crate) struct Question<'a> {
+    order: &'a Order,
     event: Digest,
-    history: Digest,
+    history: CustomerHistory,
+    received_at: Instant,
 }
 
-impl Question {
-    pub(crate) fn new(order: Order, event: Digest, history: CustomerHistory, received_at: Instant) -> Self {
-        let digest = history.digest();
-        let request = ScoringRequest { order, received_at, history, seed: 0, extensions: Vec::new() };
-        Self { request, event, history: digest }
+/// How much of an order a scorer sees.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Sees {
+    /// What its data grants show.
+    Granted(Fields),
+    /// All of it, as before there were data grants.
+    AllAsBefore,
+}
+
+impl Sees {
+    /// As a record has it. None where this version does not know one of the words.
+    pub(crate) fn of_record(words: Option<&[String]>) -> Option<Self> {
+        let Some(words) = words else { return Some(Self::AllAsBefore) };
+        Fields::parse(words).map(Self::Granted)
     }
 
-    /// The request of one scorer, and its digest.
-    fn with_seed(&mut self, seed: u64) -> (&ScoringRequest, Digest) {
-        self.request.seed = seed;
-        let times = [self.request.received_at.0.to_be_bytes(), seed.to_be_bytes()];
-        let input = Digest::of_parts(&[self.event.as_bytes(), self.history.as_bytes(), times.as_flattened()]);
-        (&self.request, input)
+    fn words(&self) -> Option<Vec<String>> {
+        match self {
+            Self::Granted(fields) => Some(fields.words().into_iter().map(str::to_owned).collect()),
+            Self::AllAsBefore => None,
+        }
+    }
+}
+
+impl<'a> Question<'a> {
+    pub(crate) fn new(order: &'a Order, event: Digest, history: CustomerHistory, received_at: Instant) -> Self {
+        Self { order, event, history, received_at }
+    }
+
+    /// The request of one scorer, and its digest: over the event, what is shown of it, and by
+    /// which secret the rest is masked.
+    fn of(&self, plugin: &PluginName, seed: u64, sees: &Sees, pseudonyms: &Pseudonyms) -> (ScoringRequest, Digest) {
+        let times = [self.received_at.0.to_be_bytes(), seed.to_be_bytes()];
+        let (event, history) = (self.event, self.history.digest());
+        let asked = [event.as_bytes().as_slice(), history.as_bytes(), times.as_flattened()];
+        let (order, input) = match sees {
+            Sees::AllAsBefore => (self.order.clone(), Digest::of_parts(&asked)),
+            Sees::Granted(fields) => {
+                let (shown, name) = (fields.words().join(","), pseudonyms.name());
+                let view = [plugin.as_str().as_bytes(), shown.as_bytes(), name.as_bytes()];
+                let input = Digest::of_parts(&[asked.as_slice(), view.as_slice()].concat());
+                (masking::masked(self.order, fields, plugin, pseudonyms), input)
+            }
+        };
+        let (received_at, history) = (self.received_at, self.history.clone());
+        (ScoringRequest { order, received_at, history, seed, extensions: Vec::new() }, input)
     }
 }
 
@@ -79,13 +116,15 @@ impl Pipeline {
         }
         let mut context = active.context(scored.validated.document.received_at());
         context.lookup = tables;
-        let order = Order::clone(&scored.validated.order);
         let event = Digest::of(&scored.validated.event_json);
-        let mut question = Question::new(order, event, history, context.received_at);
+        let now = self.clock.now();
         for name in self.scorers(&scored.validated.document) {
-            let Validated { document, id, .. } = &scored.validated;
+            let Validated { document, id, order, .. } = &scored.validated;
+            let question = Question::new(order, event, history.clone(), context.received_at);
+            let sees = Sees::Granted(self.authority.sees(name, now));
             let cause = Cause::Sender { channel: document.channel(), sender: document.sender() };
-            let (mut scoring, crossing, later) = self.score_once(name, &active, cause, &mut question, &context).await;
+            let (mut scoring, crossing, later) =
+                self.score_once(name, &active, cause, &question, &sees, &context).await;
             let waits = match later {
                 None => false,
                 Some(AskAgain::Passing { asked_ms }) => {
@@ -114,7 +153,8 @@ impl Pipeline {
         name: &PluginName,
         active: &Active,
         cause: Cause<'_>,
-        question: &mut Question,
+        question: &Question<'_>,
+        sees: &Sees,
         context: &portreeve_sandbox::CallContext,
     ) -> (Scoring, Option<Crossing>, Option<AskAgain>) {
         let engine = self.engines.get(&PluginKind::Scorer).copied().unwrap_or_else(|| Digest::of(b"no engine"));
@@ -125,6 +165,7 @@ impl Pipeline {
             engine,
             seed: 0,
             input: event,
+            sees: sees.words(),
             lookups: Vec::new(),
             transcript: Digest::of(b""),
             fuel_used: None,
@@ -139,8 +180,8 @@ impl Pipeline {
             }
         };
         let seed = seed_of(installed.digest, question.event);
-        let (request, input) = question.with_seed(seed);
-        let crossed = match self.call(installed, Call::Score, cause, installed.plugin.score(context, request)).await {
+        let (request, input) = question.of(name, seed, sees, &self.pseudonyms);
+        let crossed = match self.call(installed, Call::Score, cause, installed.plugin.score(context, &request)).await {
             Ok(crossed) => crossed,
             Err(stopped) => {
                 return (not_asked(stopped.component, stopped.code()), None, Some(AskAgain::Stopped(stopped)));
@@ -158,6 +199,7 @@ impl Pipeline {
             engine,
             seed,
             input,
+            sees: sees.words(),
             lookups: Vec::new(),
             transcript: crossed.crossing.transcript,
             fuel_used: crossed.crossing.fuel_used,

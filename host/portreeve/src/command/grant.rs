@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use portreeve_authority::{Change, Clause, Code, Direction, Grant, changes};
+use portreeve_authority::{Clause, Code, DataGrant, Direction, Grant, changes, changes_of_data};
 use portreeve_pipeline::Clock;
 use portreeve_pipeline::decision::{ClauseRecord, DecisionRecord, VerdictRecord};
 use portreeve_store::contract::OrderView;
@@ -29,7 +29,7 @@ pub(super) enum Command {
         #[arg(long)]
         config: PathBuf,
     },
-    /// What a folder's grants would change, and whether plugins may cause more by it or less.
+    /// What a folder's grants would change, and whether plugins may cause or see more by it.
     Diff {
         /// The folder with portreeve.toml, grants.toml, policies.cedar.
         #[arg(long)]
@@ -66,7 +66,8 @@ async fn show(id: Option<&str>, data: &Data, json: bool, output: &mut Output) ->
     let (_, configuration) = active(data).await?;
     let grants = configuration.authority.grants();
     let Some(id) = id else {
-        return grants.iter().try_for_each(|grant| show_one(grant, json, output, false));
+        grants.iter().try_for_each(|grant| show_one(grant, json, output, false))?;
+        return configuration.authority.data_grants().iter().try_for_each(|grant| show_data(grant, json, output));
     };
     let known = || grants.iter().map(|grant| format!("`{}`", grant.id)).collect::<Vec<_>>().join(", ");
     let grant = grants.iter().find(|grant| grant.id == id);
@@ -95,6 +96,19 @@ fn show_one(grant: &Grant, json: bool, output: &mut Output, in_full: bool) -> an
     Ok(())
 }
 
+/// What a scorer sees.
+fn show_data(grant: &DataGrant, json: bool, output: &mut Output) -> anyhow::Result<()> {
+    let over = grant.is_over(SystemClock.now());
+    if json {
+        return output.json(&json!({
+            "plugin": grant.plugin, "owner": grant.owner, "expires": grant.expires, "expired": over,
+            "sees": grant.fields.words(), "summary": grant.summary(),
+        }));
+    }
+    let expired = if over { "; EXPIRED, it shows nothing" } else { "" };
+    output.line(&format!("data: {}{expired}", grant.summary()))
+}
+
 fn check(config: &Path, json: bool, output: &mut Output) -> anyhow::Result<()> {
     let configuration = Files::read(config)?.check_new(SystemClock.now())?;
     let (grants, warnings) = (configuration.authority.grants().len(), configuration.warnings());
@@ -109,24 +123,25 @@ async fn diff(config: &Path, data: &Data, json: bool, output: &mut Output) -> an
     let proposed = Files::read(config)?;
     let (active_files, before) = active(data).await?;
     let after = proposed.check_new(SystemClock.now())?;
-    let changes = changes(before.authority.grants(), after.authority.grants());
+    let grants = changes(before.authority.grants(), after.authority.grants());
+    let data = changes_of_data(before.authority.data_grants(), after.authority.data_grants());
+    let grants = grants.iter().map(|change| (change.direction(), change.to_string()));
+    let changes: Vec<(Direction, String)> = grants.chain(data).collect();
     let policies = !active_files.has_the_policies_of(&proposed);
     if json {
-        let changes: Vec<_> = changes
-            .iter()
-            .map(|change| json!({ "direction": change.direction().as_str(), "text": change.to_string() }))
-            .collect();
+        let changes: Vec<_> =
+            changes.iter().map(|(direction, text)| json!({ "direction": direction.as_str(), "text": text })).collect();
         return output.json(&json!({ "changes": changes, "policiesDiffer": policies }));
     }
-    changes.iter().try_for_each(|change| output.line(&change.to_string()))?;
+    changes.iter().try_for_each(|(direction, text)| output.line(&format!("{}: {text}", direction.as_str())))?;
     if policies {
         output.line("other: the policies differ; what they permit cannot be compared, so read both")?;
     }
-    let wider = changes.iter().filter(|change: &&Change<'_>| change.direction() == Direction::Wider).count();
+    let wider = changes.iter().filter(|(direction, _)| *direction == Direction::Wider).count();
     output.line(&match (changes.len(), wider) {
         (0, _) if !policies => "the grants and policies are those in force".to_owned(),
         (0, _) => "the grants are those in force".to_owned(),
-        (all, wider) => format!("{all} change(s) of grants, by {wider} of them plugins may cause more"),
+        (all, wider) => format!("{all} change(s) of grants, by {wider} of them plugins may cause or see more"),
     })
 }
 
