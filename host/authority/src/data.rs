@@ -10,14 +10,14 @@
 //!
 //! Danger: a model that is handed whole orders knows every customer's name and telephone
 //! number, and says what it likes in its drafts. So a scorer sees nothing that points at
-//! anybody unless somebody wrote down that it needs it. What carries no name is always there:
-//! amounts, quantities, currencies, units, dates, line numbers and the counts of the
-//! customer's history. Of the rest an identifier becomes a pseudonym that stays the same for
+//! anybody unless somebody wrote down that it needs it. Amounts, quantities, currencies,
+//! units, dates and the counts of the customer's history are always there, and the numbers of
+//! the lines as the sender wrote them, since advice names lines by them. Of the rest an identifier becomes a pseudonym that stays the same for
 //! this plugin, an address keeps its country and region, and a text is not there.
 //!
 //! Several data grants of a plugin add up. One whose last day is over shows nothing any more.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use portreeve_model::strict::{Problems, Table, choice, date, text};
@@ -143,31 +143,34 @@ impl DataGrant {
     }
 }
 
-/// What other data grants show each plugin more or less, a line for each. A grant that only
-/// changes its owner or its day is told as what it is.
+/// What other data grants show each plugin more or less, and longer or shorter, a line for
+/// each; `now` says which of those in force show nothing any more.
 #[must_use]
-pub fn changes_of_data(before: &[DataGrant], after: &[DataGrant]) -> Vec<(Direction, String)> {
-    let of = |grants: &[DataGrant], plugin: &PluginName| -> Vec<DataGrant> {
-        grants.iter().filter(|grant| grant.plugin == *plugin).cloned().collect()
+pub fn changes_of_data(before: &[DataGrant], after: &[DataGrant], now: Instant) -> Vec<(Direction, String)> {
+    let shown = |grants: &[DataGrant], plugin: &PluginName| {
+        let mut until: BTreeMap<Field, Date> = BTreeMap::new();
+        for grant in grants.iter().filter(|grant| grant.plugin == *plugin && !grant.is_over(now)) {
+            for field in &grant.fields.0 {
+                let day = until.entry(*field).or_insert(grant.expires);
+                *day = grant.expires.max(*day);
+            }
+        }
+        until
     };
-    let shown = |grants: &[DataGrant]| -> BTreeSet<Field> {
-        grants.iter().flat_map(|grant| grant.fields.0.iter().copied()).collect()
+    let beyond = |more: &BTreeMap<Field, Date>, less: &BTreeMap<Field, Date>| {
+        let longer = more.iter().filter(|(field, day)| less.get(field).is_none_or(|other| other < day));
+        Fields(longer.map(|(field, _)| *field).collect())
     };
     let plugins: BTreeSet<&PluginName> = before.iter().chain(after).map(|grant| &grant.plugin).collect();
     let mut changes = Vec::new();
     for plugin in plugins {
-        let (was, is) = (of(before, plugin), of(after, plugin));
-        let (saw, sees) = (shown(&was), shown(&is));
-        let (more, less) = (Fields(&sees - &saw), Fields(&saw - &sees));
+        let (saw, sees) = (shown(before, plugin), shown(after, plugin));
+        let (more, less) = (beyond(&sees, &saw), beyond(&saw, &sees));
         if !more.0.is_empty() {
-            changes.push((Direction::Wider, format!("`{plugin}` sees also {more}")));
+            changes.push((Direction::Wider, format!("`{plugin}` sees also, or longer: {more}")));
         }
         if !less.0.is_empty() {
-            changes.push((Direction::Narrower, format!("`{plugin}` sees no more {less}")));
-        }
-        if saw == sees && was != is {
-            let summaries: Vec<String> = is.iter().map(DataGrant::summary).collect();
-            changes.push((Direction::Other, format!("the same, written otherwise: {}", summaries.join("; "))));
+            changes.push((Direction::Narrower, format!("`{plugin}` sees no more, or shorter: {less}")));
         }
     }
     changes

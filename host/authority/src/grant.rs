@@ -392,7 +392,12 @@ fn read_grant(
     });
 
     // What, and where.
+    let until_here = problems.len();
     let may: BTreeSet<Rung> = table.list("may", &words(&RUNGS), problems, |v| choice(v, &RUNGS)).into_iter().collect();
+    if problems.len() > until_here {
+        // What else may be there depends on it: every word about that would be a guess.
+        return None;
+    }
     if may.is_empty() {
         table.wrong("may", "empty", &words(&RUNGS), problems);
     }
@@ -482,15 +487,16 @@ fn queues(
         return Vec::new();
     }
     let allowed = one_of(known.queues.iter().map(String::as_str));
+    let before = problems.len();
     let queues = table.list("queues", &allowed, problems, |v| text(v).filter(|queue| known.queues.contains(queue)));
-    if queues.is_empty() {
+    if queues.is_empty() && problems.len() == before {
         table.wrong("queues", "empty", &allowed, problems);
     }
     queues
 }
 
 /// The keys that have a meaning only where holds are allowed.
-const HOLD_KEYS: [&str; 7] = [
+pub(crate) const HOLD_KEYS: [&str; 7] = [
     "order_value_max_minor",
     "hold_minutes_max",
     "holds_per_hour_max",
@@ -501,7 +507,7 @@ const HOLD_KEYS: [&str; 7] = [
 ];
 
 /// The keys that have a meaning only where routes are allowed.
-const ROUTE_KEYS: [&str; 3] = ["route_value_max_minor", "route_minutes_max", "routes_per_hour_max"];
+pub(crate) const ROUTE_KEYS: [&str; 3] = ["route_value_max_minor", "route_minutes_max", "routes_per_hour_max"];
 
 fn hold_ceiling(table: &mut Table<'_>, currency: Option<Currency>, problems: &mut Problems) -> Option<HoldCeiling> {
     let value = value(table, "order_value_max_minor", problems);
@@ -575,7 +581,8 @@ fn fallback_queue(
     let falls = can_land && beyond.is_some_and(|beyond| beyond != Beyond::Refuse);
     let queued = hold.is_some_and(|hold| hold.budget_spent == BudgetSpent::Queue);
     let allowed = one_of(queues.iter().map(String::as_str));
-    let read = |v: &toml::de::DeValue<'_>| text(v).filter(|queue| queues.contains(queue));
+    // Without a list nothing can be said about a word of it; that there is none is told already.
+    let read = |v: &toml::de::DeValue<'_>| text(v).filter(|queue| queues.is_empty() || queues.contains(queue));
     if falls || queued {
         return table.required("fallback_queue", &allowed, problems, read);
     }

@@ -13,7 +13,7 @@ use std::fmt;
 
 use portreeve_model::{Currency, Money};
 
-use crate::grant::{BudgetSpent, Grant};
+use crate::grant::{BudgetSpent, Grant, HOLD_KEYS, ROUTE_KEYS};
 
 /// One key of a grant with its value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -139,8 +139,13 @@ fn changed<'a>(before: &Grant, after: &'a Grant) -> Vec<Change<'a>> {
     let mut seen = BTreeSet::new();
     let of = |terms: &[Term], key| terms.iter().find(|term| term.key == key).cloned();
     let pairs = keys.filter(|key| seen.insert(*key)).map(|key| (key, of(&was, key), of(&is, key)));
+    // Where a rung comes or goes, `may` says so; its ceilings come and go with it.
+    let came_or_went = |key: &&'static str| {
+        (before.hold.is_some() != after.hold.is_some() && HOLD_KEYS.contains(key))
+            || (before.route.is_some() != after.route.is_some() && ROUTE_KEYS.contains(key))
+    };
     pairs
-        .filter(|(_, was, is)| was != is)
+        .filter(|(key, was, is)| was != is && !came_or_went(key))
         .map(|(key, was, is)| Change::Changed {
             grant: &after.id,
             key,
@@ -194,7 +199,7 @@ fn by_names(before: &BTreeSet<String>, after: &BTreeSet<String>) -> Direction {
 }
 
 impl Grant {
-    /// Every key that it has, with its value, in the order of [`crate::grant`]'s example. Its
+    /// Every key that it has, with its value, in the order of `grants.toml`'s example. Its
     /// id is not among them.
     #[must_use]
     pub fn terms(&self) -> Vec<Term> {

@@ -22,7 +22,7 @@ use crate::Pipeline;
 use crate::capability::Recorded;
 use crate::decide::{self, AskAgain, CANCEL_REQUESTED, Question, RuleRows, Sees};
 use crate::decision::{DecisionRecord, FindingRecord, LookupRecord, Scoring, VerdictRecord, Weighed};
-use crate::plugins::Active;
+use crate::plugins::{Active, Slot};
 
 /// Failures of a call that the host caused, as `call_error_code` names them.
 const HOST_CAUSED: [&str; 7] =
@@ -117,6 +117,12 @@ impl Pipeline {
             for then in &record.scorings {
                 if then.failure.as_deref().is_some_and(|code| HOST_CAUSED.contains(&code)) {
                     compared.host_caused = compared.host_caused.saturating_add(1);
+                    continue;
+                }
+                // Another component must not see what this one saw.
+                let now = active.plugins.get(&then.plugin).and_then(Slot::installed);
+                if let Some(now) = now.filter(|now| now.digest != then.component) {
+                    differences.push(another_component(then, now.digest));
                     continue;
                 }
                 // It sees what it saw then, whatever is granted now.
@@ -219,13 +225,16 @@ fn recorded(record: &DecisionRecord, places: &[u32]) -> Vec<RecordedLookup> {
     places.iter().filter_map(at).map(LookupRecord::recorded).collect()
 }
 
+fn another_component(then: &Scoring, now: Digest) -> String {
+    format!("`{}` is component {now} now and was {}; install that one", then.plugin, then.component)
+}
+
 fn compare(then: &Scoring, now: &Scoring) -> Vec<String> {
     let name = &then.plugin;
     let mut differences = Vec::new();
+    // Between the look at it and the call another one may have become active.
     if then.component != now.component {
-        differences
-            .push(format!("`{name}` is component {} now and was {}; install that one", now.component, then.component));
-        return differences;
+        return vec![another_component(then, now.component)];
     }
     let mut differ = |what: &str, same: bool| {
         if !same {

@@ -162,20 +162,32 @@ impl Locations {
         Ok(key)
     }
 
-    /// The secret of pseudonyms, made when it is first needed. Without it the same customers
-    /// get other pseudonyms, and decisions of before cannot be derived again.
+    /// The secret of pseudonyms, made with the first version of the configuration that needs
+    /// it. Lost, it is not made again unasked: the same customers would get other pseudonyms,
+    /// and no decision of before could be derived again.
     fn pseudonyms(&self) -> anyhow::Result<Pseudonyms> {
-        let path = self.state.join("pseudonym.key");
-        let key = match files::read_if_there(&path)? {
-            Some(bytes) => PayloadKey::from_bytes(&bytes)
-                .with_context(|| format!("`{}` does not hold a secret; restore it from a backup", path.display()))?,
-            None => {
-                let key = PayloadKey::random()?;
-                files::write_private(&path, &key.to_bytes())?;
-                key
-            }
-        };
+        let path = self.pseudonym_key_path();
+        let bytes = files::read_if_there(&path)?.with_context(|| {
+            format!(
+                "there is no secret of pseudonyms in `{}`; restore it from a backup, or have `portreeve init` make another one",
+                path.display()
+            )
+        })?;
+        let key = PayloadKey::from_bytes(&bytes)
+            .with_context(|| format!("`{}` does not hold a secret; restore it from a backup", path.display()))?;
         Ok(Pseudonyms::with(key))
+    }
+
+    fn make_pseudonyms(&self) -> anyhow::Result<()> {
+        let path = self.pseudonym_key_path();
+        if files::read_if_there(&path)?.is_none() {
+            files::write_private(&path, &PayloadKey::random()?.to_bytes())?;
+        }
+        Ok(())
+    }
+
+    fn pseudonym_key_path(&self) -> PathBuf {
+        self.state.join("pseudonym.key")
     }
 
     fn log_key_path(&self) -> PathBuf {
@@ -215,6 +227,7 @@ pub async fn activate(
         same_origin(before, &origin)?;
     }
     locations.signing_key(store.as_ref(), &origin).await?;
+    locations.make_pseudonyms()?;
     let tables = reference_tables(store, &name, &proposed.reference, at).await?;
     let version = active.map_or(1, |active| active.version.saturating_add(1));
     let kept = locations.kept_components();

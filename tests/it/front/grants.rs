@@ -106,10 +106,10 @@ async fn a_folder_of_grants_is_checked_and_compared_before_anything_is_built() {
         [
             "narrower: obeys-within-bounds: value_held_per_day_max_minor: 300.00 USD becomes 200.00 USD",
             "wider: obeys-within-bounds: routes_per_hour_max: 2 routes an hour becomes 3 routes an hour",
-            "narrower: `fulfilment` sees no more customer.id",
-            "wider: `margin` sees also customer.name, notes",
+            "narrower: `fulfilment` sees no more, or shorter: customer.id",
+            "wider: `margin` sees also, or longer: customer.name, notes",
             "other: the policies differ; what they permit cannot be compared, so read both",
-            "4 change(s) of grants, by 2 of them plugins may cause or see more",
+            "2 wider, 2 narrower, 1 that people have to compare",
         ]
     );
 

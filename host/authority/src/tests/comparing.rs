@@ -76,6 +76,22 @@ fn tells_wider_from_narrower_by_what_a_key_means() {
 }
 
 #[test]
+fn a_rung_that_goes_takes_its_ceilings_with_it_and_is_narrower() {
+    let without: Vec<(&str, &str)> = [
+        ("\"hold\", \"route\", \"recommend\"", "\"route\", \"recommend\""),
+        ("order_value_max_minor = 2500000", ""),
+        ("hold_minutes_max = 2880", ""),
+        ("holds_per_hour_max = 50", ""),
+        ("value_held_per_day_max_minor = 100000000", ""),
+        ("budget_spent = \"queue\"", ""),
+    ]
+    .to_vec();
+    let routes = grant_with(&without);
+    assert_eq!(between(GRANT, &routes), ["narrower: fraud-hold: may: hold, recommend, route becomes recommend, route"]);
+    assert_eq!(between(&routes, GRANT), ["wider: fraud-hold: may: recommend, route becomes hold, recommend, route"]);
+}
+
+#[test]
 fn amounts_of_two_currencies_are_not_compared() {
     let found = between(GRANT, &grant_with(&[("currency = \"USD\"", "currency = \"JPY\"")]));
     assert_eq!(found.len(), 3, "{found:?}");

@@ -41,8 +41,8 @@ fn reports_everything_at_once() {
             LoadError::More { .. } => error.to_string(),
         })
         .collect();
-    let expected =
-        ["plugin", "expires", "queues", "queues", "currency", "hold_minutes_max", "fallback_queue", "policy0"];
+    // Each once: nothing is said that follows from another slip alone.
+    let expected = ["plugin", "expires", "queues", "currency", "hold_minutes_max", "policy0"];
     assert_eq!(keys, expected, "{errors}");
 }
 

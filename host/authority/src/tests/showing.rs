@@ -47,7 +47,7 @@ fn refuses_what_it_does_not_know_with_what_there_is() {
 fn a_change_is_told_by_what_is_shown_more_or_less() {
     let between = |before: &str, after: &str| {
         let (before, after) = (load(before, PERMIT_ALL), load(after, PERMIT_ALL));
-        changes_of_data(before.data_grants(), after.data_grants())
+        changes_of_data(before.data_grants(), after.data_grants(), NOW)
     };
     let (notes, payment) = (data("2027-06-30", "\"notes\""), data("2027-06-30", "\"payment\""));
     assert!(between(&notes, &notes).is_empty());
@@ -55,10 +55,13 @@ fn a_change_is_told_by_what_is_shown_more_or_less() {
     assert_eq!(
         turned,
         [
-            (Direction::Wider, "`fraud` sees also payment".to_owned()),
-            (Direction::Narrower, "`fraud` sees no more notes".to_owned())
+            (Direction::Wider, "`fraud` sees also, or longer: payment".to_owned()),
+            (Direction::Narrower, "`fraud` sees no more, or shorter: notes".to_owned())
         ]
     );
     let longer = between(&notes, &data("2027-07-01", "\"notes\""));
-    assert!(matches!(&longer[..], [(Direction::Other, told)] if told.contains("until 2027-07-01")), "{longer:?}");
+    assert_eq!(longer, [(Direction::Wider, "`fraud` sees also, or longer: notes".to_owned())]);
+    // What is over shows nothing: the same fields with a later day are more.
+    let again = between(&data("2026-12-31", "\"notes\""), &notes);
+    assert_eq!(again, [(Direction::Wider, "`fraud` sees also, or longer: notes".to_owned())]);
 }

@@ -7,7 +7,8 @@
 //! | a text | nothing |
 //!
 //! An identifier's pseudonym is a digest with a secret of this host before it, so that nobody
-//! finds out by trying who it is, and two plugins cannot compare notes. It stays the same over
+//! finds out by trying who it is, and two plugins cannot compare notes; the seed of a scorer is
+//! made with it, too. It stays the same over
 //! restarts, or a model could count nobody's orders.
 
 use portreeve_authority::{Field, Fields};
@@ -40,6 +41,12 @@ impl Pseudonyms {
     /// Which secret it is.
     pub(super) fn name(&self) -> Digest {
         self.name
+    }
+
+    /// Repeatable randomness that says nothing about the event: a digest without a secret would
+    /// let a plugin's author find out by trying what the order was.
+    pub(super) fn seed(&self, component: Digest, event: Digest) -> Digest {
+        self.key.blind(&format!("seed {component} {event}"))
     }
 
     fn of(&self, plugin: &PluginName, kind: &str, id: &str) -> String {
@@ -121,13 +128,15 @@ impl View<'_> {
         }
         let Address { id, name: _, lines: _, city: _, region, postal_code: _, country } = place;
         Address {
+            // The same for both addresses: whether the goods go to who pays may be known.
             id: id.as_ref().map(|id| self.pseudonyms.of(self.plugin, "place", id)),
             name: None,
             lines: Vec::new(),
             city: None,
             region: region.clone(),
             postal_code: None,
-            country: country.clone(),
+            // A code and no text that a sender chose.
+            country: country.clone().filter(|code| code.len() == 2),
         }
     }
 

@@ -179,7 +179,10 @@ impl Pipeline {
                 return (not_asked(stopped.component, stopped.code()), None, Some(AskAgain::Stopped(stopped)));
             }
         };
-        let seed = seed_of(installed.digest, question.event);
+        let seed = match sees {
+            Sees::Granted(_) => first_bytes(self.pseudonyms.seed(installed.digest, question.event)),
+            Sees::AllAsBefore => seed_of(installed.digest, question.event),
+        };
         let (request, input) = question.of(name, seed, sees, &self.pseudonyms);
         let crossed = match self.call(installed, Call::Score, cause, installed.plugin.score(context, &request)).await {
             Ok(crossed) => crossed,
@@ -210,9 +213,13 @@ impl Pipeline {
     }
 }
 
-/// Repeatable randomness: the same component on the same event gets the same.
+/// Repeatable randomness as it was before anything was masked: the same component on the same
+/// event gets the same.
 fn seed_of(component: Digest, event: Digest) -> u64 {
-    let digest = Digest::of_parts(&[b"seed", component.as_bytes(), event.as_bytes()]);
+    first_bytes(Digest::of_parts(&[b"seed", component.as_bytes(), event.as_bytes()]))
+}
+
+fn first_bytes(digest: Digest) -> u64 {
     let mut seed = [0; 8];
     seed.iter_mut().zip(digest.as_bytes()).for_each(|(to, from)| *to = *from);
     u64::from_be_bytes(seed)

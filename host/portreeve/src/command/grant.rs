@@ -124,7 +124,7 @@ async fn diff(config: &Path, data: &Data, json: bool, output: &mut Output) -> an
     let (active_files, before) = active(data).await?;
     let after = proposed.check_new(SystemClock.now())?;
     let grants = changes(before.authority.grants(), after.authority.grants());
-    let data = changes_of_data(before.authority.data_grants(), after.authority.data_grants());
+    let data = changes_of_data(before.authority.data_grants(), after.authority.data_grants(), SystemClock.now());
     let grants = grants.iter().map(|change| (change.direction(), change.to_string()));
     let changes: Vec<(Direction, String)> = grants.chain(data).collect();
     let policies = !active_files.has_the_policies_of(&proposed);
@@ -137,11 +137,11 @@ async fn diff(config: &Path, data: &Data, json: bool, output: &mut Output) -> an
     if policies {
         output.line("other: the policies differ; what they permit cannot be compared, so read both")?;
     }
-    let wider = changes.iter().filter(|(direction, _)| *direction == Direction::Wider).count();
-    output.line(&match (changes.len(), wider) {
-        (0, _) if !policies => "the grants and policies are those in force".to_owned(),
-        (0, _) => "the grants are those in force".to_owned(),
-        (all, wider) => format!("{all} change(s) of grants, by {wider} of them plugins may cause or see more"),
+    let count = |wanted| changes.iter().filter(|(direction, _)| *direction == wanted).count();
+    let (wider, narrower) = (count(Direction::Wider), count(Direction::Narrower));
+    output.line(&match count(Direction::Other) + usize::from(policies) {
+        0 if changes.is_empty() => "the grants and policies are those in force".to_owned(),
+        other => format!("{wider} wider, {narrower} narrower, {other} that people have to compare"),
     })
 }
 
