@@ -3,8 +3,8 @@
 //!
 //! They import an environment, clocks, files and sockets, and find nothing there: each
 //! says in its answer what it looked for (`tests/foreign`). What they say depends on
-//! the order and the seed alone, so it is the same in another process's place, and is
-//! derived again like everybody's.
+//! the order and the seed alone, so it is the same in another process's place, but for what
+//! is drawn from the seed, and is derived again like everybody's.
 
 mod tools;
 
@@ -107,5 +107,15 @@ async fn components_of_other_tools_score_find_nothing_around_them_and_are_derive
     host.verify().await.unwrap();
     let other = asking(&guests).workers(1).start().await;
     other.decide_orders(&orders()).await;
-    assert_eq!(said, assessments(&other).await);
+    // Another host's seeds are its own, or a seed would tell what the order was: what was drawn
+    // differs, and nothing else.
+    let here = without_draws(said);
+    assert_eq!(here, without_draws(assessments(&other).await));
+}
+
+fn without_draws(mut said: Vec<(String, String, Assessment)>) -> Vec<(String, String, Assessment)> {
+    for (_, _, assessment) in &mut said {
+        assessment.reasons.retain(|reason| reason.code != "drawn");
+    }
+    said
 }
