@@ -12,18 +12,19 @@
 //! number, and says what it likes in its drafts. So a scorer sees nothing that points at
 //! anybody unless somebody wrote down that it needs it. Amounts, quantities, currencies,
 //! units, dates and the counts of the customer's history are always there, and the numbers of
-//! the lines as the sender wrote them, since advice names lines by them. Of the rest an identifier becomes a pseudonym that stays the same for
-//! this plugin, an address keeps its country and region, and a text is not there.
+//! the lines as the sender wrote them, since advice names lines by them. Of the rest an
+//! identifier becomes a pseudonym that stays the same for this plugin, an address keeps its
+//! country and region, and a text is not there.
 //!
 //! Several data grants of a plugin add up. One whose last day is over shows nothing any more.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use portreeve_model::strict::{Problems, Table, choice, date, text};
+use portreeve_model::strict::{Problems, Table, choice};
 use portreeve_model::{Date, Instant, PluginName};
 
-use crate::grant::one_of;
+use crate::grant::{self, one_of};
 use crate::known::Known;
 use crate::terms::Direction;
 
@@ -130,10 +131,10 @@ pub struct DataGrant {
 }
 
 impl DataGrant {
-    /// Whether its last day is over. A time without a date is after all days.
+    /// Whether its last day is over.
     #[must_use]
     pub fn is_over(&self, now: Instant) -> bool {
-        now.date().is_none_or(|today| today > self.expires)
+        grant::day_is_over(self.expires, now)
     }
 
     /// One line for people.
@@ -178,13 +179,8 @@ pub fn changes_of_data(before: &[DataGrant], after: &[DataGrant], now: Instant) 
 
 pub(crate) fn read(mut table: Table<'_>, known: &Known, problems: &mut Problems) -> Option<DataGrant> {
     let before = problems.len();
-    let plugins = one_of(known.plugins.iter().map(PluginName::as_str));
-    let plugin = table.required("plugin", &plugins, problems, |v| {
-        let name = PluginName::parse(v.as_str()?).ok()?;
-        known.plugins.contains(&name).then_some(name)
-    });
-    let owner = table.required("owner", "a person's or a team's address", problems, text);
-    let expires = table.required("expires", "a date such as 2027-06-30", problems, date);
+    let plugin = grant::plugin(&mut table, known, problems);
+    let (owner, expires) = grant::owner_and_last_day(&mut table, problems);
     let allowed = one_of(FIELDS.iter().map(|(word, _)| *word));
     let fields: BTreeSet<Field> =
         table.list("fields", &allowed, problems, |v| choice(v, &FIELDS)).into_iter().collect();

@@ -310,10 +310,10 @@ impl Grant {
         self.fallback_queue.as_ref().or(self.queues.first())
     }
 
-    /// Whether its last day is over. A time without a date is after all days.
+    /// Whether its last day is over.
     #[must_use]
     pub fn is_over(&self, now: Instant) -> bool {
-        now.date().is_none_or(|today| today > self.expires)
+        day_is_over(self.expires, now)
     }
 
     /// One line for people: who may do what, how far, until when.
@@ -378,15 +378,10 @@ fn read_grant(
     {
         table.wrong("id", &format!("`{id}` a second time"), "an id of its own", problems);
     }
-    let plugins = one_of(known.plugins.iter().map(PluginName::as_str));
-    let plugin = table.required("plugin", &plugins, problems, |v| {
-        let name = PluginName::parse(v.as_str()?).ok()?;
-        known.plugins.contains(&name).then_some(name)
-    });
+    let plugin = plugin(&mut table, known, problems);
     let publisher = table.optional("publisher", "a publisher's name", problems, text);
     let digests = table.list("digests", "`sha256:…`", problems, |v| Digest::parse(v.as_str()?).ok());
-    let owner = table.required("owner", "a person's or a team's address", problems, text);
-    let expires = table.required("expires", "a date such as 2027-06-30", problems, date);
+    let (owner, expires) = owner_and_last_day(&mut table, problems);
     let hours = table.optional("hours", "two times of day that differ, UTC, such as `06:00-18:00`", problems, |v| {
         Hours::parse(v.as_str()?)
     });
@@ -455,6 +450,26 @@ fn read_grant(
         beyond: beyond?,
         fallback_queue,
     })
+}
+
+/// A time without a date is after all days.
+pub(crate) fn day_is_over(last: Date, now: Instant) -> bool {
+    now.date().is_none_or(|today| today > last)
+}
+
+/// Whom a grant of either kind is for.
+pub(crate) fn plugin(table: &mut Table<'_>, known: &Known, problems: &mut Problems) -> Option<PluginName> {
+    let plugins = one_of(known.plugins.iter().map(PluginName::as_str));
+    table.required("plugin", &plugins, problems, |v| {
+        let name = PluginName::parse(v.as_str()?).ok()?;
+        known.plugins.contains(&name).then_some(name)
+    })
+}
+
+/// Who answers for it, and until when.
+pub(crate) fn owner_and_last_day(table: &mut Table<'_>, problems: &mut Problems) -> (Option<String>, Option<Date>) {
+    let owner = table.required("owner", "a person's or a team's address", problems, text);
+    (owner, table.required("expires", "a date such as 2027-06-30", problems, date))
 }
 
 fn recommend(table: &mut Table<'_>, may: &BTreeSet<Rung>, problems: &mut Problems) -> BTreeSet<RecommendKind> {

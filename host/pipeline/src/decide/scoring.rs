@@ -45,6 +45,7 @@ pub(crate) struct Question<'a> {
     order: &'a Order,
     event: Digest,
     history: CustomerHistory,
+    history_digest: Digest,
     received_at: Instant,
 }
 
@@ -74,15 +75,14 @@ impl Sees {
 
 impl<'a> Question<'a> {
     pub(crate) fn new(order: &'a Order, event: Digest, history: CustomerHistory, received_at: Instant) -> Self {
-        Self { order, event, history, received_at }
+        Self { order, event, history_digest: history.digest(), history, received_at }
     }
 
     /// The request of one scorer, and its digest: over the event, what is shown of it, and by
     /// which secret the rest is masked.
     fn of(&self, plugin: &PluginName, seed: u64, sees: &Sees, pseudonyms: &Pseudonyms) -> (ScoringRequest, Digest) {
         let times = [self.received_at.0.to_be_bytes(), seed.to_be_bytes()];
-        let (event, history) = (self.event, self.history.digest());
-        let asked = [event.as_bytes().as_slice(), history.as_bytes(), times.as_flattened()];
+        let asked = [self.event.as_bytes().as_slice(), self.history_digest.as_bytes(), times.as_flattened()];
         let (order, input) = match sees {
             Sees::AllAsBefore => (self.order.clone(), Digest::of_parts(&asked)),
             Sees::Granted(fields) => {
@@ -117,10 +117,10 @@ impl Pipeline {
         let mut context = active.context(scored.validated.document.received_at());
         context.lookup = tables;
         let event = Digest::of(&scored.validated.event_json);
+        let question = Question::new(&scored.validated.order, event, history, context.received_at);
         let now = self.clock.now();
         for name in self.scorers(&scored.validated.document) {
-            let Validated { document, id, order, .. } = &scored.validated;
-            let question = Question::new(order, event, history.clone(), context.received_at);
+            let Validated { document, id, .. } = &scored.validated;
             let sees = Sees::Granted(self.authority.sees(name, now));
             let cause = Cause::Sender { channel: document.channel(), sender: document.sender() };
             let (mut scoring, crossing, later) =
