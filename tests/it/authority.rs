@@ -14,7 +14,7 @@ use crate::support::{MORNING, PurchaseOrder, Setup, TestHost, x12};
 
 /// May hold 300.00 USD a day and route twice an hour. Nobody permits routes of the
 /// fallback.
-const GRANT: &str = r#"
+pub(crate) const GRANT: &str = r#"
 [[grant]]
 id = "obeys-within-bounds"
 plugin = "obeys-the-sender"
@@ -36,7 +36,7 @@ beyond = "refuse"
 fallback_queue = "order-desk"
 "#;
 
-const POLICY: &str = r#"
+pub(crate) const POLICY: &str = r#"
 @id("obeys-holds") permit (principal == Plugin::"obeys-the-sender", action == Action::"hold", resource);
 @id("obeys-routes") permit (principal == Plugin::"obeys-the-sender", action == Action::"route", resource)
 when { context.routes_last_hour < 9 };
@@ -83,7 +83,7 @@ async fn a_plugin_that_routes_everything_stops_no_more_than_its_budget() {
         states.push(verdict(&host, control, &PurchaseOrder::clean(&format!("ROUTE-{control}"))).await.0);
     }
     // Also within one batch, an hour later.
-    host.clock.advance_to(MORNING.plus_ms(3_600_001));
+    host.clock.advance_to(MORNING.plus_ms(61 * Instant::MINUTE_MS));
     for control in 5..=8 {
         host.send_edi(&x12(control, &PurchaseOrder::clean(&format!("ROUTE-{control}")))).await.unwrap();
     }

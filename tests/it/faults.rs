@@ -4,8 +4,8 @@
 //! somebody notices, and give an order a second effect.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use async_trait::async_trait;
 use portreeve_model::reference::Row;
@@ -13,9 +13,10 @@ use portreeve_model::{Currency, Digest, Instant, OrderId, PluginName, Reply};
 use portreeve_record::Leaf;
 use portreeve_store::contract::{
     Configuration, CustomerAggregate, DeadLetter, Decided, DecisionCommit, DocumentPosition, DocumentView,
-    ExceptionView, Forgotten, HistoryQuery, InputId, JournalEntry, JournalOutcome, KeptInput, Lease, NewOutbox,
-    NewReference, OpenPayload, OrderStanding, OrderState, OrderTrail, OrderView, OutboxId, PackageChange, PackageView,
-    PayloadRef, PluginUsage, ReferenceTable, ReferenceWanted, Room, Settlement, Summary, TreeHead, UnsequencedLeaf,
+    ExceptionView, Forgotten, HistoryQuery, HoldOwner, InputId, JournalEntry, JournalOutcome, KeptInput, Lease,
+    NewOutbox, NewReference, OpenHolds, OpenPayload, OrderStanding, OrderState, OrderTrail, OrderView, OutboxId,
+    PackageChange, PackageView, PayloadRef, PluginUsage, ReferenceTable, ReferenceWanted, Room, Settlement, Summary,
+    TreeHead, UnsequencedLeaf,
 };
 use portreeve_store::{Attempt, Committed, Journaled, Permit, Settled, Store, StoreError};
 
@@ -57,14 +58,33 @@ pub(crate) struct FaultyStore {
     /// The position of a document about whose customer nobody can be asked; 0 for none.
     panics_at: AtomicU64,
     second_target: OnceLock<String>,
+    /// By how much the windows of budgets are too short, in milliseconds; 0 for not at all.
+    short_by: AtomicI64,
+    /// Whether commits look at budgets once more.
+    counts_again: AtomicBool,
+    /// What happens when the next history is asked for: an order was read then, and not scored.
+    meanwhile: Mutex<Option<Box<dyn FnOnce() + Send>>>,
 }
 
 impl FaultyStore {
     /// Fails at one write: at its call after so many good ones, once.
     pub(crate) fn new(behind: Arc<dyn Store>, write: &str, fault: Fault, good: u32) -> Arc<Self> {
         let (good, failed, forgets) = (AtomicU32::new(good), AtomicBool::new(false), AtomicBool::new(false));
-        let (panics_at, second_target) = (AtomicU64::new(0), OnceLock::new());
-        Arc::new(Self { behind, write: write.to_owned(), fault, good, failed, forgets, panics_at, second_target })
+        let (panics_at, second_target, short_by) = (AtomicU64::new(0), OnceLock::new(), AtomicI64::new(0));
+        let (write, counts_again, meanwhile) = (write.to_owned(), AtomicBool::new(true), Mutex::new(None));
+        Arc::new(Self {
+            behind,
+            write,
+            fault,
+            good,
+            failed,
+            forgets,
+            panics_at,
+            second_target,
+            short_by,
+            counts_again,
+            meanwhile,
+        })
     }
 
     /// From now on whoever decides the document at this position panics.
@@ -84,11 +104,36 @@ impl FaultyStore {
         self.second_target.get_or_init(|| target.to_owned());
     }
 
+    /// Does this between the reading and the scoring of the next batch, once.
+    pub(crate) fn meanwhile(&self, act: impl FnOnce() + Send + 'static) {
+        *self.meanwhile.lock().unwrap() = Some(Box::new(act));
+    }
+
+    /// From now on no commit looks at budgets once more, and they are counted over windows that
+    /// are so much too short.
+    pub(crate) fn trust_counters(&self, short_by_ms: i64) {
+        self.counts_again.store(false, Ordering::SeqCst);
+        self.short_by.store(short_by_ms, Ordering::SeqCst);
+    }
+
+    fn unbounded(&self, decision: &mut DecisionCommit) {
+        if self.counts_again.load(Ordering::SeqCst) {
+            return;
+        }
+        let Decided::Order(order) = &mut decision.decided else { return };
+        for hold in &mut order.holds {
+            if let HoldOwner::Advice(spends) | HoldOwner::Route(spends) = &mut hold.owner {
+                (spends.per_hour_max, spends.value_held_per_day_max_minor) = (u32::MAX, None);
+            }
+        }
+    }
+
     fn with_second(&self, mut decision: DecisionCommit) -> DecisionCommit {
         if let (Decided::Order(order), Some(target)) = (&mut decision.decided, self.second_target.get()) {
             let second = order.outbox.first().map(|first| NewOutbox { target: target.clone(), ..first.clone() });
             order.outbox.extend(second);
         }
+        self.unbounded(&mut decision);
         decision
     }
 
@@ -192,7 +237,7 @@ store! {
         async fn references(&self, wanted: Vec<ReferenceWanted>) -> Vec<Option<ReferenceTable>>;
         async fn reference(&self, table: &str) -> Option<(u64, Vec<(String, Row)>)>;
         async fn undecided(&self, limit: u32, without: &[DocumentPosition]) -> Vec<Journaled>;
-        async fn plugin_usage(&self, plugin: &PluginName, currency: Currency, hour: Instant, day: Instant) -> PluginUsage;
+        async fn open_holds(&self, at: Instant) -> Vec<OpenHolds>;
         async fn dead_letters(&self, after: u64, limit: u32) -> Vec<DeadLetter>;
         async fn next_due(&self) -> Option<Instant>;
         async fn payload(&self, kept: PayloadRef) -> Vec<u8>;
@@ -216,7 +261,13 @@ store! {
         async fn decision_fingerprints(&self, after: DocumentPosition, limit: u32) -> Vec<(DocumentPosition, Digest)>;
     }
     changed {
+        async fn plugin_usage(&self, plugin: &PluginName, currency: Currency, at: Instant) -> Result<PluginUsage, StoreError> {
+            self.behind.plugin_usage(plugin, currency, at.plus_ms(self.short_by.load(Ordering::SeqCst))).await
+        }
         async fn customer_histories(&self, queries: Vec<HistoryQuery>) -> Result<Vec<CustomerAggregate>, StoreError> {
+            if let Some(act) = self.meanwhile.lock().unwrap().take() {
+                act();
+            }
             let panics_at = self.panics_at.load(Ordering::SeqCst);
             assert!(queries.iter().all(|query| query.below.0 != panics_at), "the panic of the plan");
             self.behind.customer_histories(queries).await

@@ -54,6 +54,10 @@ mod files;
 
 mod expected;
 
+mod budgets;
+
+mod red_team;
+
 mod channels;
 
 mod envelopes;

@@ -24,6 +24,8 @@ mod operator;
 
 mod story;
 
+mod authority;
+
 pub mod dead_letter;
 
 pub mod package;
@@ -112,6 +114,7 @@ pub fn router(front: Arc<Front>) -> Router {
         .route("/v1/plugins/{plugin}/rollback", post(package::rollback))
         .route("/v1/plugins/{plugin}/disable", post(package::disable))
         .route("/v1/trust", post(package::trust))
+        .route("/v1/authority", get(authority::show))
         .route("/v1/summary", get(operator::summary))
         .route("/v1/audit/checkpoint", get(operator::checkpoint))
         .route("/v1/openapi.json", get(openapi::serve))

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use crate::{dead_letter, input, operator, outcome, package, problem, story, view};
+use crate::{authority, dead_letter, input, operator, outcome, package, problem, story, view};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -34,6 +34,7 @@ use crate::{dead_letter, input, operator, outcome, package, problem, story, view
         package::rollback,
         package::disable,
         package::trust,
+        authority::show,
         operator::summary,
         operator::checkpoint,
         operator::metrics,

@@ -190,7 +190,8 @@ pub(crate) async fn checkpoint(State(door): State<Arc<Door>>, _operator: Operato
 pub(crate) async fn metrics(State(door): State<Arc<Door>>, _operator: Operator) -> Result<Response, Problem> {
     let pipeline = &door.front.pipeline;
     let summary = pipeline.store.summary().await?;
-    let text = pipeline.metrics.text(&counts(&summary));
+    let in_use = pipeline.in_use().await?;
+    let text = pipeline.metrics.text_with(&counts(&summary), &in_use, pipeline.clock.now());
     Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response())
 }
 

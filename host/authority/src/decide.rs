@@ -21,7 +21,7 @@ use crate::grant::{
 };
 use crate::known::Known;
 use crate::policy::{Answer, Fact, Policies, Question, SCHEMA};
-use crate::verdict::{Code, Draft, Effect, Verdict, shown};
+use crate::verdict::{Code, Draft, Effect, Reserve, Verdict, shown};
 use portreeve_model::strict::{LoadErrors, Problems, SourceFile};
 
 /// The grants and policies that are in force.
@@ -379,6 +379,11 @@ fn land_hold(
     if !note_budgets(ceiling, subject, counters, draft) {
         return spent(grant, effect, minutes, until);
     }
+    let (most, share) = (ceiling.holds_per_hour_max, held_share(ceiling, counters));
+    draft.reserve(Reserve {
+        per_hour_max: share.map_or(most, |(_, share_max)| share_max.min(most)),
+        value_held_per_day_max_minor: ceiling.value_held_per_day_max_minor,
+    });
     Ok(Landed::at(effect, code))
 }
 
@@ -406,7 +411,7 @@ fn land_route(
     if !note_value("route_value_max_minor", ceiling.order_value_max, subject, draft) {
         return fall_to_review(grant, Code::ValueBeyondCeiling);
     }
-    if !note_route_budget(ceiling, counters, draft) {
+    if !take_route_budget(ceiling, counters, draft) {
         return fall_to_review(grant, Code::BudgetSpentReleased);
     }
     Ok(Landed::at(route_effect(ceiling, queue, now), Code::Granted))
@@ -454,7 +459,7 @@ fn fall_from_hold(
         && note_value("route_value_max_minor", ceiling.order_value_max, subject, draft)
     {
         let effect = route_effect(ceiling, queue, now);
-        if note_route_budget(ceiling, counters, draft) {
+        if take_route_budget(ceiling, counters, draft) {
             return Ok(Landed::at(effect, Code::FellBelowCeiling));
         }
         // Where holds are granted this was a suspicion, and the grant has a word for it.
@@ -528,9 +533,8 @@ fn note_budgets(ceiling: &HoldCeiling, subject: &Subject, counters: &Counters, d
         let required = format!("{most} or less");
         within &= draft.note_budget("value_held_per_day_max_minor", held, found, required);
     }
-    if let Some(share) = ceiling.held_share {
-        let (holds, orders) = (counters.holds_last_hour, counters.orders_last_hour.saturating_add(1));
-        let most = share.holds_max(orders);
+    if let (Some(share), Some((orders, most))) = (ceiling.held_share, held_share(ceiling, counters)) {
+        let holds = counters.holds_last_hour;
         let found = format!("{holds} holds and this one, of {orders} orders");
         let required = format!("{most} or less, which is {} in 10000 and {} at least", share.max_bp, share.floor);
         within &= draft.note_budget("held_share_max_bp", holds < most, found, required);
@@ -538,8 +542,19 @@ fn note_budgets(ceiling: &HoldCeiling, subject: &Subject, counters: &Counters, d
     within
 }
 
-fn note_route_budget(ceiling: &RouteCeiling, counters: &Counters, draft: &mut Draft) -> bool {
-    note_per_hour("routes_per_hour_max", "routes", counters.routes_last_hour, ceiling.routes_per_hour_max, draft)
+/// The orders that a share is taken of, this one with them, and the holds that it comes to.
+fn held_share(ceiling: &HoldCeiling, counters: &Counters) -> Option<(u32, u32)> {
+    let orders = counters.orders_last_hour.saturating_add(1);
+    ceiling.held_share.map(|share| (orders, share.holds_max(orders)))
+}
+
+fn take_route_budget(ceiling: &RouteCeiling, counters: &Counters, draft: &mut Draft) -> bool {
+    let most = ceiling.routes_per_hour_max;
+    let within = note_per_hour("routes_per_hour_max", "routes", counters.routes_last_hour, most, draft);
+    if within {
+        draft.reserve(Reserve { per_hour_max: most, value_held_per_day_max_minor: None });
+    }
+    within
 }
 
 fn note_per_hour(name: &'static str, what: &str, used: u32, most: u32, draft: &mut Draft) -> bool {

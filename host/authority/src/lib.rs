@@ -51,4 +51,4 @@ pub use grant::{Beyond, BudgetSpent, Grant, HoldCeiling, Hours, RecommendKind, R
 pub use known::Known;
 pub use portreeve_model::strict::{LoadError, LoadErrors, SourceFile};
 pub use terms::{Change, Direction, Term, changes};
-pub use verdict::{Clause, Code, Effect, Outcome, Verdict};
+pub use verdict::{Clause, Code, Effect, Outcome, Reserve, Verdict};

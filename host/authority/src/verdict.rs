@@ -273,6 +273,16 @@ impl Clause {
     }
 }
 
+/// How far the budgets go that an effect uses up, with the effect counted in. It was within
+/// them when it was decided; the transaction that causes it sees that it still is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Reserve {
+    /// Holds of the plugin within an hour, or routes for a route.
+    pub per_hour_max: u32,
+    /// Value of orders that the plugin holds within a day, minor units of the order's currency.
+    pub value_held_per_day_max_minor: Option<i64>,
+}
+
 /// What one proposal about one order may cause.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Verdict {
@@ -287,6 +297,7 @@ pub struct Verdict {
     policies: Vec<String>,
     clauses: Vec<Clause>,
     budget_spent: bool,
+    reserve: Option<Reserve>,
 }
 
 impl Verdict {
@@ -363,6 +374,13 @@ impl Verdict {
         self.budget_spent
     }
 
+    /// What the effect uses up of the plugin's budgets, and how far they go. None where it uses
+    /// up nothing: where it keeps no order, or the host keeps it by itself.
+    #[must_use]
+    pub fn reserve(&self) -> Option<Reserve> {
+        self.reserve
+    }
+
     /// Whether the host keeps the order by itself, because a budget is spent. It is
     /// no effect of the plugin's and uses up no budget.
     #[must_use]
@@ -428,6 +446,7 @@ pub(crate) struct Draft {
     clauses: Vec<Clause>,
     failed: Option<Code>,
     budget_spent: bool,
+    reserve: Option<Reserve>,
 }
 
 impl Draft {
@@ -440,6 +459,7 @@ impl Draft {
             clauses: Vec::new(),
             failed: None,
             budget_spent: false,
+            reserve: None,
         }
     }
 
@@ -471,6 +491,11 @@ impl Draft {
         self.note(Code::BudgetSpentQueued, name, held, found, required)
     }
 
+    /// Notes what the effect is going to use up.
+    pub(crate) fn reserve(&mut self, reserve: Reserve) {
+        self.reserve = Some(reserve);
+    }
+
     /// The code of the first clause that was not met.
     pub(crate) fn failed(&self) -> Option<Code> {
         self.failed
@@ -498,6 +523,7 @@ impl Draft {
             policies,
             clauses: self.clauses,
             budget_spent: self.budget_spent,
+            reserve: self.reserve.filter(|_| code.outcome() != Outcome::Refused),
         }
     }
 }

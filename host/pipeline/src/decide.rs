@@ -195,8 +195,14 @@ impl Pipeline {
         left.retain(|position| !self.set_aside.waits(*position, now));
         let positions: Vec<_> = decisions.iter().map(|decision| decision.document.position()).collect();
         let committed = self.store.commit_decisions(decisions).await?;
-        let durable = positions.into_iter().zip(&committed).filter(|(_, result)| result.is_ok());
-        durable.for_each(|(position, _)| self.set_aside.decided(position));
+        for (position, result) in positions.into_iter().zip(&committed) {
+            match result {
+                Ok(_) => self.set_aside.decided(position),
+                Err(StoreError::BudgetSpent { .. }) => self.set_aside.outrun(position),
+                // It is undecided, and comes again.
+                Err(_) => {}
+            }
+        }
         self.set_aside.add(&left);
         let set_aside = left.into_iter().map(|position| Err(DecideError::SetAside(position)));
         Ok(committed.into_iter().map(|result| result.map_err(DecideError::from)).chain(set_aside).collect())

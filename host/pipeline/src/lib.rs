@@ -56,6 +56,8 @@ pub mod dead_letter;
 
 pub mod retention;
 
+pub mod usage;
+
 mod parallel;
 
 mod passing;

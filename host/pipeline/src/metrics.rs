@@ -4,7 +4,10 @@
 //! INVARIANT: no label's value comes from a guest or a sender. Their codes would
 //! make ever new time series, and could carry what nobody should read.
 
-use portreeve_model::{Failure, PluginName};
+use std::sync::{Mutex, PoisonError};
+
+use portreeve_authority::{Outcome, Verdict};
+use portreeve_model::{Failure, Instant, PluginName};
 use portreeve_record::leaf::PackageStep;
 use portreeve_registry::quarantine::Scope;
 use portreeve_sandbox::{CallError, Crossed, EgressRefused, Ended};
@@ -18,6 +21,7 @@ use prometheus_client::registry::Registry;
 
 use crate::accept::call_error_code;
 use crate::egress::Origin;
+use crate::usage::{InUse, Used};
 
 /// The content type of [`Metrics::text`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -28,6 +32,8 @@ pub struct Metrics {
     calls: Family<CallLabels, Counter>,
     refused: Family<RefusedLabels, Counter>,
     budget_spent: Family<PluginLabels, Counter>,
+    clauses_unmet: Family<ClauseLabels, Counter>,
+    in_use: Mutex<InUseMetrics>,
     not_called: Family<NotCalledLabels, Counter>,
     quarantine_turns: Family<TurnLabels, Counter>,
     quarantined: Family<PluginLabels, Gauge>,
@@ -38,6 +44,79 @@ pub struct Metrics {
     forgotten_payloads: Counter,
     retention_failed: Counter,
     egress: EgressMetrics,
+}
+
+/// What is used of grants and kept back, as of the last look. Whoever looks replaces all of it.
+#[derive(Default)]
+struct InUseMetrics {
+    used: Family<BudgetLabels, Gauge>,
+    most: Family<BudgetLabels, Gauge>,
+    open: Family<HoldLabels, Gauge>,
+    overdue: Family<HoldLabels, Gauge>,
+    oldest_seconds: Family<HoldLabels, Gauge>,
+}
+
+impl InUseMetrics {
+    fn register(&self, registry: &mut Registry) {
+        let help = "What a plugin has used up of a budget of its grant: a count, or minor units";
+        registry.register("portreeve_budget_used", help, self.used.clone());
+        registry.register("portreeve_budget_max", "How far the budget goes", self.most.clone());
+        let help = "Holds on orders that are not released, by who holds and why";
+        registry.register("portreeve_holds_open", help, self.open.clone());
+        registry.register("portreeve_holds_overdue", "Those of them that are past their time", self.overdue.clone());
+        registry.register("portreeve_holds_oldest_seconds", "The age of the oldest", self.oldest_seconds.clone());
+    }
+
+    fn show(&self, in_use: &InUse<'_>, now: Instant) {
+        self.used.clear();
+        self.most.clear();
+        for Used { grant, budgets, .. } in &in_use.grants {
+            for budget in budgets {
+                let labels =
+                    BudgetLabels { plugin: grant.plugin.to_string(), grant: grant.id.clone(), budget: budget.name };
+                self.used.get_or_create(&labels).set(budget.used);
+                self.most.get_or_create(&labels).set(budget.most);
+            }
+        }
+        for gauges in [&self.open, &self.overdue, &self.oldest_seconds] {
+            gauges.clear();
+        }
+        for holds in &in_use.holds {
+            // Several of a scorer's own words are one label: they are a guest's.
+            let reason = if holds.owner == "policy" { holds.reason.clone() } else { holds.owner.clone() };
+            let plugin = holds.plugin.clone().unwrap_or_default();
+            let labels = HoldLabels { owner: holds.owner.clone(), plugin, reason, queue: holds.queue.clone() };
+            let count = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+            let age_seconds = now.0.saturating_sub(holds.oldest_at.0).max(0) / 1_000;
+            self.open.get_or_create(&labels).inc_by(count(holds.count));
+            self.overdue.get_or_create(&labels).inc_by(count(holds.overdue));
+            let oldest = self.oldest_seconds.get_or_create(&labels);
+            oldest.set(oldest.get().max(age_seconds));
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ClauseLabels {
+    plugin: String,
+    grant: String,
+    clause: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct BudgetLabels {
+    plugin: String,
+    grant: String,
+    budget: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct HoldLabels {
+    owner: String,
+    plugin: String,
+    reason: String,
+    queue: String,
 }
 
 /// What leaves the host, by plugin and by target. Clones count together.
@@ -143,6 +222,12 @@ impl Default for Metrics {
             "Proposals of plugins that met a spent budget",
             budget_spent.clone(),
         );
+        let clauses_unmet = Family::default();
+        let help = "Clauses of grants that narrowed (`narrowed`) or refused (`refused`) a proposal";
+        registry.register("portreeve_clauses_unmet", help, clauses_unmet.clone());
+        let in_use = InUseMetrics::default();
+        in_use.register(&mut registry);
+        let in_use = Mutex::new(in_use);
         let (not_called, quarantine_turns) = (Family::default(), Family::default());
         let (quarantined, causes_quarantined) = (Family::default(), Family::default());
         let help = "Calls that were not made because the plugin is not called, by reason";
@@ -179,6 +264,8 @@ impl Default for Metrics {
             calls,
             refused,
             budget_spent,
+            clauses_unmet,
+            in_use,
             not_called,
             quarantine_turns,
             quarantined,
@@ -249,6 +336,22 @@ impl Metrics {
         self.budget_spent.get_or_create(&PluginLabels { plugin: plugin.to_string() }).inc();
     }
 
+    /// Counts the clauses that narrowed or refused a proposal.
+    pub(crate) fn weighed(&self, verdict: &Verdict) {
+        if verdict.outcome() == Outcome::Granted {
+            return;
+        }
+        for clause in verdict.clauses().iter().filter(|clause| !clause.held) {
+            let labels = ClauseLabels {
+                plugin: verdict.plugin().to_string(),
+                grant: verdict.grant().unwrap_or_default().to_owned(),
+                clause: clause.name,
+                outcome: verdict.outcome().as_str(),
+            };
+            self.clauses_unmet.get_or_create(&labels).inc();
+        }
+    }
+
     pub(crate) fn forgotten(&self, forgotten: Forgotten) {
         self.forgotten_inputs.inc_by(forgotten.inputs);
         self.forgotten_payloads.inc_by(forgotten.payloads);
@@ -262,6 +365,15 @@ impl Metrics {
     /// Says that nothing ruled out a rollback of the audit log at the start.
     pub fn outside_checkpoint_missing(&self) {
         self.outside_missing.set(1);
+    }
+
+    /// The same with what is used of grants and kept back.
+    #[must_use]
+    pub fn text_with(&self, rows: &[(&'static str, u64)], in_use: &InUse<'_>, now: Instant) -> String {
+        // Nobody else's look may come between this one and its text.
+        let shown = self.in_use.lock().unwrap_or_else(PoisonError::into_inner);
+        shown.show(in_use, now);
+        self.text(rows)
     }
 
     /// Everything in the `OpenMetrics` text format, with the given counts of rows.

@@ -101,6 +101,20 @@ pub enum StoreError {
         /// The outbox row.
         outbox: String,
     },
+    /// Other decisions used a budget up after this one had looked at it.
+    #[error(
+        "found the budget of `{plugin}` used up by decisions that came first, expected what was left when this one was weighed; it is decided again with what is left now"
+    )]
+    BudgetSpent {
+        /// Whose budget.
+        plugin: PluginName,
+    },
+    /// A decision about the same order was not committed, and this one comes after it.
+    #[error("an earlier decision about order {order} was not committed; this one is made after it")]
+    OrderWaits {
+        /// The order.
+        order: OrderId,
+    },
     /// The exception is not one of a delivery that waits for a person.
     #[error("exception {exception} is no open dead letter; `portreeve dead-letter list` names them")]
     NotDead {
@@ -375,11 +389,23 @@ pub enum HoldOwner {
     /// A deterministic rule of the host.
     Policy,
     /// A scorer's proposal to hold.
-    Advice(PluginName),
+    Advice(Spends),
     /// A scorer's proposal to route: it waits as a held one, in a budget of its own.
-    Route(PluginName),
+    Route(Spends),
     /// The host, in the stead of a scorer whose budget is spent. It uses up nothing.
     SpentBudget(PluginName),
+}
+
+/// Whose budget a hold is taken from, and how far that budget goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spends {
+    /// The plugin.
+    pub plugin: PluginName,
+    /// Holds of the plugin within the hour, or routes where it is one, this one with them.
+    pub per_hour_max: u32,
+    /// Value that the plugin holds since midnight UTC in the order's currency, this order with
+    /// it, minor units; none where the grant has no such budget.
+    pub value_held_per_day_max_minor: Option<i64>,
 }
 
 /// A hold on an order or some of its lines.
@@ -522,6 +548,18 @@ pub enum Decided {
     },
     /// The document did not become an order; a person decides.
     Unmapped(NewException),
+}
+
+impl Decided {
+    /// The order that it makes or is about.
+    #[must_use]
+    pub fn order(&self) -> Option<OrderId> {
+        match self {
+            Self::Order(order) => Some(order.id),
+            Self::Event(event) => Some(event.order),
+            Self::Duplicate { .. } | Self::Unmapped(_) => None,
+        }
+    }
 }
 
 /// Everything that one decision writes.
@@ -703,17 +741,18 @@ pub struct HistoryQuery {
     pub ship_to: Option<Digest>,
 }
 
-/// What a plugin's grants have caused lately.
+/// What a plugin's grants have caused lately. What is counted against a ceiling is never less
+/// than it was in any hour; what a share is taken of is never more.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PluginUsage {
-    /// Advice holds since the hour's start.
+    /// Advice holds in the minute that runs and the sixty before it.
     pub holds: u32,
-    /// Routes since the hour's start.
+    /// Routes in the same minutes.
     pub routes: u32,
-    /// Value of the orders in the currency asked for that advice holds keep since the
-    /// day's start: each order once, none below nothing, at most [`SUM_MINOR_MAX`].
+    /// Value of the orders in the currency asked for that advice holds keep since midnight
+    /// UTC: each order once, none below nothing, at most [`SUM_MINOR_MAX`].
     pub value_held_minor: i64,
-    /// All orders decided since the hour's start.
+    /// All orders decided within the hour, to the millisecond.
     pub orders: u32,
 }
 
@@ -999,6 +1038,28 @@ pub struct HoldView {
     pub expires_at: Instant,
 }
 
+/// Holds on orders that are not released, alike in who holds and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenHolds {
+    /// `policy`, `advice`, `route` or `spent-budget`.
+    pub owner: String,
+    /// The scorer, unless it is the host's own.
+    pub plugin: Option<String>,
+    /// The reason: a rule's code, or a word of the scorer's.
+    pub reason: String,
+    /// The queue that works on them.
+    pub queue: String,
+    /// How many there are.
+    pub count: u64,
+    /// When the oldest began.
+    pub oldest_at: Instant,
+    /// How many of them are past their time.
+    pub overdue: u64,
+}
+
+/// Rows that [`Store::open_holds`] tells at most.
+pub const OPEN_HOLDS_MAX: u32 = 500;
+
 /// A leaf of an order's story.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrailLeaf {
@@ -1173,23 +1234,30 @@ pub trait Store: Send + Sync + 'static {
     /// What is known about customers below a position each, in the order of the questions.
     async fn customer_histories(&self, queries: Vec<HistoryQuery>) -> Result<Vec<CustomerAggregate>, StoreError>;
 
-    /// What a plugin's grants have caused since the two times. Values are of orders
-    /// in `currency`: amounts in several have no sum.
+    /// What a plugin's grants have caused, as of `at`; what a clock that was set back left
+    /// behind in the time to come counts too. Values are of orders in `currency`: amounts in
+    /// several have no sum.
     async fn plugin_usage(
         &self,
         plugin: &PluginName,
         currency: Currency,
-        hour_start: Instant,
-        day_start: Instant,
+        at: Instant,
     ) -> Result<PluginUsage, StoreError>;
+
+    /// Holds on orders that are not released, counted by who holds and why, those with the
+    /// oldest first and at most [`OPEN_HOLDS_MAX`] rows; overdue are those that should have
+    /// escalated by `at`.
+    async fn open_holds(&self, at: Instant) -> Result<Vec<OpenHolds>, StoreError>;
 
     /// Writes decisions. As many results as decisions, in their order. After a request
     /// to cancel no delivery of its order begins, whoever has claimed it.
     ///
-    /// *Durability*: all are one transaction, each with its leaf under a savepoint of
-    /// its own: one that fails leaves the others. *Ordering*: they take effect in the
-    /// order of the list. *Concurrency*: of two decisions about a document the first to
-    /// commit counts. *Retry*: read [`Store::undecided`] again and decide what is still
+    /// *Durability*: all are one transaction, each with its leaf and what it takes from budgets
+    /// under a savepoint of its own: one that fails leaves the others, but for later ones
+    /// about the same order, which fail with [`StoreError::OrderWaits`]. *Ordering*: they take
+    /// effect in the order of the list. *Concurrency*: of two decisions about a document the
+    /// first to commit counts; one that would pass a ceiling of [`Spends`], whoever decided
+    /// meanwhile, fails with [`StoreError::BudgetSpent`] and is to be made again. *Retry*: read [`Store::undecided`] again and decide what is still
     /// there; a document that was decided reports what the first decision made of it,
     /// and nothing is written.
     async fn commit_decisions(

@@ -8,7 +8,7 @@ use portreeve_model::{Currency, Date, Digest, Instant, PluginName, Proposal, Rec
 use super::{
     GRANT, NO_ROUTES, NOW, PERMIT_ALL, ROUTES, decide, decide_at, grant_with, hold, hold_of, load, route, subject, usd,
 };
-use crate::{Advice, Authority, Code, Counters, Effect, Outcome, Rung, Verdict};
+use crate::{Advice, Authority, Code, Counters, Effect, Outcome, Reserve, Rung, Verdict};
 
 fn usual() -> Authority {
     load(GRANT, PERMIT_ALL)
@@ -337,6 +337,25 @@ fn a_spent_share_of_the_hours_orders_sends_the_order_to_people() {
     // The number an hour binds beside it.
     assert_eq!((with(49, 9_999), with(50, 9_999)), (Code::Granted, Code::BudgetSpentQueued));
     assert_eq!(with(u32::MAX, u32::MAX), Code::BudgetSpentQueued);
+}
+
+#[test]
+fn a_verdict_says_how_far_the_budgets_go_that_its_effect_uses_up() {
+    let share = "holds_per_hour_max = 50\nheld_share_max_bp = 500\nheld_share_floor = 3";
+    let authority = load(&grant_with(&[("holds_per_hour_max = 50", share)]), PERMIT_ALL);
+    let reserve = |authority: &Authority, proposal: &Proposal, orders_last_hour, holds_last_hour| {
+        let counters = Counters { orders_last_hour, holds_last_hour, ..Counters::default() };
+        decide_at(authority, proposal, &subject(), &counters, NOW).reserve()
+    };
+    let of = |per_hour_max, value_held_per_day_max_minor| Some(Reserve { per_hour_max, value_held_per_day_max_minor });
+    // The smaller of the number and the share.
+    assert_eq!(reserve(&authority, &hold(60), 99, 0), of(5, Some(100_000_000)));
+    assert_eq!(reserve(&authority, &hold(60), 9_999, 0), of(50, Some(100_000_000)));
+    assert_eq!(reserve(&usual(), &route("fraud-review"), 0, 0), of(20, None));
+    // What the host keeps by itself, what only tells people and what is refused use up nothing.
+    assert_eq!(reserve(&usual(), &hold(60), 0, 50), None);
+    assert_eq!(reserve(&usual(), &review("fraud-review"), 0, 0), None);
+    assert_eq!(reserve(&load(GRANT, ""), &hold(60), 0, 0), None);
 }
 
 #[test]

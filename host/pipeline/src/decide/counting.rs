@@ -1,5 +1,8 @@
 //! What a plugin has used up of its budgets: what the store knows, and on top of it
 //! what the lower orders of this batch are about to cause.
+//!
+//! It is what a decision is weighed with, and no promise: another host may decide meanwhile.
+//! The decision's own transaction counts once more, and fails where a budget is used up.
 
 use std::collections::BTreeMap;
 
@@ -10,8 +13,7 @@ use portreeve_store::contract::SUM_MINOR_MAX;
 use super::DecideError;
 use crate::Pipeline;
 
-/// The counters of a batch. Nothing commits while it is weighed, so the store is
-/// asked once per plugin and currency.
+/// The counters of a batch. The store is asked once per plugin and currency.
 #[derive(Default)]
 pub(super) struct Used {
     stored: BTreeMap<(PluginName, Currency), Counters>,
@@ -65,8 +67,7 @@ impl Pipeline {
     ) -> Result<Counters, DecideError> {
         let key = (plugin.clone(), currency);
         if !used.stored.contains_key(&key) {
-            let day_start = Instant(now.0 - now.0.rem_euclid(Instant::DAY_MS));
-            let usage = self.store.plugin_usage(plugin, currency, now.plus_ms(-Instant::HOUR_MS), day_start).await?;
+            let usage = self.store.plugin_usage(plugin, currency, now).await?;
             let counters = Counters {
                 holds_last_hour: usage.holds,
                 routes_last_hour: usage.routes,

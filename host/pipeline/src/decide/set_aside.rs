@@ -34,12 +34,17 @@ pub(super) const WAITING_MAX: usize = 1_024;
 /// does is to give it to a person. Then the document stays as it is until a restart.
 const FAULTS_MAX: u32 = 2;
 
+/// Decisions of a document whose budget others used up meanwhile, before a person decides.
+const OUTRUN_MAX: u32 = 3;
+
 /// Documents that are not decided now.
 #[derive(Default)]
 pub struct SetAside {
     /// How often the host failed on them.
     failed: Mutex<BTreeMap<DocumentPosition, u32>>,
     waiting: Mutex<BTreeMap<DocumentPosition, Waiting>>,
+    /// How often others used a budget up that their decisions counted on.
+    outrun: Mutex<BTreeMap<DocumentPosition, u32>>,
     /// Up to here documents are decided one by one: one of them took its batch along.
     one_by_one_to: Mutex<Option<DocumentPosition>>,
 }
@@ -86,6 +91,18 @@ impl SetAside {
                 let position = position.0;
                 tracing::error!(position, "a document cannot even be given to a person; it stays undecided");
             }
+        }
+    }
+
+    /// Counts a decision whose budget others used up before it was committed. It is made again
+    /// with what is left; after some times a person makes it.
+    pub(super) fn outrun(&self, position: DocumentPosition) {
+        let mut outrun = locked(&self.outrun);
+        let times = outrun.entry(position).or_default();
+        *times = times.saturating_add(1);
+        if *times >= OUTRUN_MAX {
+            drop(outrun);
+            self.add(&BTreeSet::from([position]));
         }
     }
 
@@ -199,6 +216,7 @@ impl SetAside {
     pub(super) fn decided(&self, position: DocumentPosition) {
         locked(&self.waiting).remove(&position);
         locked(&self.failed).remove(&position);
+        locked(&self.outrun).remove(&position);
     }
 }
 
@@ -344,6 +362,18 @@ mod tests {
         aside.one_by_one(NEXT);
         aside.goes_on_at(None);
         assert_eq!(aside.at_once(64), 64, "nothing is left of them");
+    }
+
+    #[test]
+    fn a_decision_that_others_outran_three_times_is_a_persons() {
+        let aside = SetAside::default();
+        for given_up in [false, false, true] {
+            aside.outrun(FIRST);
+            assert_eq!((aside.has(FIRST), aside.has(NEXT)), (given_up, false));
+        }
+        aside.decided(FIRST);
+        aside.outrun(FIRST);
+        assert!(!aside.has(FIRST), "it counts anew");
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! Where an order stands, and why: the strongest cause of all that was found.
 
 use portreeve_authority::rules::{Consequence, Finding};
-use portreeve_authority::{Effect, Verdict};
+use portreeve_authority::{Effect, Reserve, Verdict};
 use portreeve_model::advice::{HoldScope, Proposal};
 use portreeve_model::{Instant, PluginName};
-use portreeve_store::contract::{HoldOwner, NewException, NewHold, OrderState};
+use portreeve_store::contract::{HoldOwner, NewException, NewHold, OrderState, Spends};
 
 use super::later;
 use super::validating::Validated;
@@ -119,10 +119,11 @@ impl Standing {
             Effect::RecordOnly => {}
             Effect::Recommend(_) => self.recommended = true,
             Effect::Route { queue, until, .. } => {
-                let plugin = verdict.plugin().clone();
-                let by_host = verdict.kept_by_host();
                 self.holds.push(NewHold {
-                    owner: if by_host { HoldOwner::SpentBudget(plugin) } else { HoldOwner::Route(plugin) },
+                    owner: match verdict.reserve() {
+                        Some(reserve) => HoldOwner::Route(spends(verdict, reserve)),
+                        None => HoldOwner::SpentBudget(verdict.plugin().clone()),
+                    },
                     reason: reason(proposal),
                     queue: queue.clone(),
                     lines: Vec::new(),
@@ -136,7 +137,8 @@ impl Standing {
                     HoldScope::Lines(lines) => lines.clone(),
                 };
                 self.holds.push(NewHold {
-                    owner: HoldOwner::Advice(verdict.plugin().clone()),
+                    // A hold without a budget is none that could be committed.
+                    owner: HoldOwner::Advice(spends(verdict, verdict.reserve().unwrap_or_default())),
                     reason: reason(proposal),
                     queue: queue.clone(),
                     lines,
@@ -162,6 +164,11 @@ impl Standing {
         }
         self.raise(OrderState::Exception, Some(queue.to_owned()), why);
     }
+}
+
+fn spends(verdict: &Verdict, reserve: Reserve) -> Spends {
+    let Reserve { per_hour_max, value_held_per_day_max_minor } = reserve;
+    Spends { plugin: verdict.plugin().clone(), per_hour_max, value_held_per_day_max_minor }
 }
 
 /// The reason code of a hold, as the scorer named it.

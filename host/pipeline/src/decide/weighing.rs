@@ -76,6 +76,7 @@ impl Pipeline {
                 self.metrics.budget_spent(&scoring.plugin);
                 tracing::warn!(plugin = %scoring.plugin, order = %order.id, "a budget of the plugin is spent");
             }
+            self.metrics.weighed(&verdict);
             used.caused(&verdict);
             weighed.push(Weighed { verdict, proposal: proposal.clone(), counters });
         }

@@ -1,18 +1,31 @@
 //! Decide: orders with what they cause, one key at a time, history and budgets.
 
-use portreeve_model::{Currency, Digest, PluginName};
+use std::sync::Arc;
+
+use portreeve_model::{Currency, Digest, Instant, PluginName};
 
 use super::fixture::{
-    ALL, NOW, about_order, claim, commit, decision_of, exception, input, keep, leaf, leaves, next, observe, order_id,
-    order_in, release, released, sealed, usd,
+    ALL, NOW, about_order, claim, commit, decision_of, exception, input, input_id, keep, leaf, leaves, next, observe,
+    order_id, order_in, release, released, sealed, usd,
 };
 use super::{Harm, Maker};
 use crate::contract::{
-    Decided, DocumentPosition, HistoryQuery, HoldOwner, NewHold, OrderEventKind, OrderStanding, OrderState, PayloadRef,
-    SUM_MINOR_MAX, StoreError,
+    Decided, DecisionCommit, DocumentPosition, HistoryQuery, HoldOwner, NewHold, OpenHolds, OrderEventKind,
+    OrderStanding, OrderState, PayloadRef, SUM_MINOR_MAX, Spends, Store, StoreError,
 };
+use crate::proof::Journaled;
 
 const HOUR_MS: i64 = 3_600_000;
+
+/// A budget of a plugin.
+fn spends(plugin: &str, per_hour_max: u32, value_held_per_day_max_minor: Option<i64>) -> Spends {
+    Spends { plugin: PluginName::parse(plugin).unwrap(), per_hour_max, value_held_per_day_max_minor }
+}
+
+fn hold_of(owner: HoldOwner) -> NewHold {
+    let (reason, queue) = ("reason".to_owned(), "fraud".to_owned());
+    NewHold { owner, reason, queue, lines: Vec::new(), expires_at: NOW.plus_ms(HOUR_MS) }
+}
 
 pub(crate) async fn a_decision_is_there_after_a_reopening_with_everything_that_it_causes(maker: impl Maker) {
     let store = maker.open().await;
@@ -23,7 +36,7 @@ pub(crate) async fn a_decision_is_there_after_a_reopening_with_everything_that_i
     let order = order_in(&mut decision);
     (order.state, order.queue) = (OrderState::Held, Some("credit".to_owned()));
     order.holds = vec![NewHold {
-        owner: HoldOwner::Advice(PluginName::parse("fraud").unwrap()),
+        owner: HoldOwner::Advice(spends("fraud", 1, None)),
         reason: "new-customer".to_owned(),
         queue: "credit".to_owned(),
         lines: vec!["1".to_owned(), "3".to_owned()],
@@ -232,34 +245,155 @@ pub(crate) async fn usage_counts_each_order_once_and_each_budget_apart(maker: im
     let store = maker.open().await;
     let fraud = PluginName::parse("fraud").unwrap();
     let owners = [
-        vec![HoldOwner::Advice(fraud.clone()), HoldOwner::Advice(fraud.clone())],
-        vec![HoldOwner::Route(fraud.clone())],
+        vec![HoldOwner::Advice(spends("fraud", 2, None)), HoldOwner::Advice(spends("fraud", 2, None))],
+        vec![HoldOwner::Route(spends("fraud", 1, None))],
         vec![HoldOwner::SpentBudget(fraud.clone()), HoldOwner::Policy],
     ];
     for (number, owners) in (1..).step_by(10).zip(owners) {
         keep(&store, input(number, &[&format!("PO-{number}")])).await;
         let mut decision = released(next(&store).await, &[], leaf(number + 1));
         order_in(&mut decision).value = usd(if number == 1 { i64::MAX } else { 100 });
-        order_in(&mut decision).holds = owners
-            .into_iter()
-            .map(|owner| NewHold {
-                owner,
-                reason: "reason".to_owned(),
-                queue: "fraud".to_owned(),
-                lines: Vec::new(),
-                expires_at: NOW.plus_ms(HOUR_MS),
-            })
-            .collect();
+        order_in(&mut decision).holds = owners.into_iter().map(hold_of).collect();
         commit(&store, decision).await.unwrap();
     }
     let usd = Currency::parse("USD").unwrap();
-    let usage = store.plugin_usage(&fraud, usd, NOW, NOW).await.unwrap();
+    let usage = store.plugin_usage(&fraud, usd, NOW).await.unwrap();
     assert_eq!((usage.holds, usage.routes, usage.orders), (2, 1, 3));
     assert_eq!(usage.value_held_minor, SUM_MINOR_MAX, "one order's value, as far as sums go");
-    let euro = store.plugin_usage(&fraud, Currency::parse("EUR").unwrap(), NOW, NOW).await.unwrap();
+    let euro = store.plugin_usage(&fraud, Currency::parse("EUR").unwrap(), NOW).await.unwrap();
     assert_eq!((euro.holds, euro.value_held_minor), (2, 0), "amounts in several currencies have no sum");
-    let later = store.plugin_usage(&fraud, usd, NOW.plus_ms(1), NOW.plus_ms(1)).await.unwrap();
-    assert_eq!((later.holds, later.orders, later.value_held_minor), (0, 0, 0));
+    // The window ends with a minute, a share is of the orders of an hour, a day ends at midnight.
+    let minute = NOW.0.div_euclid(Instant::MINUTE_MS) + 61;
+    let day = NOW.0.div_euclid(Instant::DAY_MS) + 1;
+    for (at, holds, orders, valued) in [
+        (NOW.plus_ms(HOUR_MS), 2, 3, true),
+        (NOW.plus_ms(HOUR_MS + 1), 2, 0, true),
+        (Instant(minute * Instant::MINUTE_MS - 1), 2, 0, true),
+        (Instant(minute * Instant::MINUTE_MS), 0, 0, true),
+        (Instant(day * Instant::DAY_MS - 1), 0, 0, true),
+        (Instant(day * Instant::DAY_MS), 0, 0, false),
+        (NOW.plus_ms(-30 * Instant::DAY_MS), 2, 3, true),
+    ] {
+        let usage = store.plugin_usage(&fraud, usd, at).await.unwrap();
+        assert_eq!((usage.holds, usage.orders, usage.value_held_minor > 0), (holds, orders, valued), "{at}");
+    }
+}
+
+/// An order that a plugin holds or routes, within these ceilings.
+async fn kept_back(store: &Arc<dyn Store>, number: u64, owners: Vec<HoldOwner>) -> DecisionCommit {
+    keep(store, input(number, &[&format!("PO-{number}")])).await;
+    let document = store.undecided(ALL, &[]).await.unwrap().pop().unwrap();
+    let mut decision = released(document, &[], leaf(number + 1));
+    order_in(&mut decision).holds = owners.into_iter().map(hold_of).collect();
+    decision
+}
+
+pub(crate) async fn no_decision_passes_a_ceiling_whoever_decided_meanwhile(maker: impl Maker) {
+    let store = maker.open().await;
+    let (hold, route) = (|spends| vec![HoldOwner::Advice(spends)], |spends| vec![HoldOwner::Route(spends)]);
+    // Weighed at the same time, with the same counters: each has the last place for itself.
+    let decisions = vec![
+        kept_back(&store, 1, hold(spends("fraud", 1, None))).await,
+        kept_back(&store, 11, hold(spends("fraud", 1, None))).await,
+        kept_back(&store, 21, route(spends("fraud", 1, None))).await,
+        kept_back(&store, 31, route(spends("fraud", 1, None))).await,
+        kept_back(&store, 41, hold(spends("margin", 9, Some(250)))).await,
+        kept_back(&store, 51, hold(spends("margin", 9, Some(250)))).await,
+        kept_back(&store, 61, hold(spends("margin", 9, Some(250)))).await,
+        // Two holds of one order: the second goes beyond, and takes the first along.
+        kept_back(&store, 71, [hold(spends("line", 1, None)), hold(spends("line", 1, None))].concat()).await,
+        kept_back(&store, 81, vec![HoldOwner::Policy, HoldOwner::SpentBudget(PluginName::parse("fraud").unwrap())])
+            .await,
+    ];
+    let committed = store.commit_decisions(decisions).await.unwrap();
+    let spent: Vec<Option<String>> = committed
+        .iter()
+        .map(|result| match result {
+            Ok(_) => None,
+            Err(StoreError::BudgetSpent { plugin }) => Some(plugin.to_string()),
+            Err(other) => unreachable!("{other}"),
+        })
+        .collect();
+    let spent: Vec<Option<&str>> = spent.iter().map(Option::as_deref).collect();
+    let (none, fraud, margin, line) = (None, Some("fraud"), Some("margin"), Some("line"));
+    assert_eq!(spent, [none, fraud, none, fraud, none, none, margin, line, none]);
+
+    let usd = Currency::parse("USD").unwrap();
+    let usage = async |plugin: &str| {
+        let usage = store.plugin_usage(&PluginName::parse(plugin).unwrap(), usd, NOW).await.unwrap();
+        (usage.holds, usage.routes, usage.value_held_minor)
+    };
+    assert_eq!(usage("fraud").await, (1, 1, 100), "what was not committed used up nothing");
+    assert_eq!((usage("margin").await, usage("line").await), ((2, 0, 200), (0, 0, 0)));
+    let left: Vec<_> = store.undecided(ALL, &[]).await.unwrap();
+    assert_eq!(left.iter().map(Journaled::key).collect::<Vec<_>>(), ["PO-11", "PO-31", "PO-61", "PO-71"]);
+
+    // The same decision once more is none, and takes nothing.
+    let again = store.undecided(ALL, &[]).await.unwrap();
+    let mut decisions: Vec<_> = again.into_iter().map(|document| released(document, &[], leaf(99))).collect();
+    decisions.iter_mut().for_each(|decision| order_in(decision).holds.clear());
+    assert!(store.commit_decisions(decisions).await.unwrap().iter().all(Result::is_ok));
+    assert_eq!(usage("fraud").await, (1, 1, 100));
+}
+
+pub(crate) async fn what_a_window_reaches_is_counted_whatever_was_forgotten(maker: impl Maker) {
+    let store = maker.open().await;
+    let decision = kept_back(&store, 1, vec![HoldOwner::Advice(spends("fraud", 1, None))]).await;
+    commit(&store, decision).await.unwrap();
+    release(&store, 11, "PO-11", &[]).await;
+    let (fraud, usd) = (PluginName::parse("fraud").unwrap(), Currency::parse("USD").unwrap());
+    let hour_later = NOW.plus_ms(HOUR_MS);
+    for (before, reached) in [(hour_later, true), (NOW.plus_ms(2 * Instant::DAY_MS), false)] {
+        let (now, finished) = (before.plus_ms(1), if reached { vec![input_id(11)] } else { Vec::new() });
+        store.forget(finished, before, now, leaf(if reached { 50 } else { 51 })).await.unwrap().unwrap();
+        let usage = store.plugin_usage(&fraud, usd, hour_later).await.unwrap();
+        assert_eq!((usage.holds > 0, usage.value_held_minor > 0), (reached, reached), "before {before}");
+    }
+}
+
+pub(crate) async fn open_holds_are_counted_by_who_holds_and_why(maker: impl Maker) {
+    let store = maker.open().await;
+    assert_eq!(store.open_holds(NOW).await.unwrap(), []);
+    let fraud = || HoldOwner::Advice(spends("fraud", 9, None));
+    for (number, owners) in [(1, vec![HoldOwner::Policy, fraud(), fraud()]), (11, vec![fraud()])] {
+        let mut decision = kept_back(&store, number, owners).await;
+        decision.at = NOW.plus_ms(i64::try_from(number).unwrap());
+        let order = order_in(&mut decision);
+        (order.state, order.queue) = (OrderState::Held, Some("fraud".to_owned()));
+        commit(&store, decision).await.unwrap();
+    }
+    // What was released is kept back no more, whatever held it once.
+    let released = kept_back(&store, 21, vec![HoldOwner::Policy]).await;
+    commit(&store, released).await.unwrap();
+
+    let row = |owner: &str, plugin: Option<&str>, count, overdue| OpenHolds {
+        owner: owner.to_owned(),
+        plugin: plugin.map(str::to_owned),
+        reason: "reason".to_owned(),
+        queue: "fraud".to_owned(),
+        count,
+        oldest_at: NOW.plus_ms(1),
+        overdue,
+    };
+    for (at, overdue) in [(NOW.plus_ms(HOUR_MS - 1), 0), (NOW.plus_ms(HOUR_MS), 1)] {
+        let open = store.open_holds(at).await.unwrap();
+        let expected = [row("advice", Some("fraud"), 3, 3 * overdue), row("policy", None, 1, overdue)];
+        assert_eq!(open, expected, "{at}");
+    }
+}
+
+pub(crate) async fn what_is_about_an_order_waits_for_a_decision_that_was_not_committed(maker: impl Maker) {
+    let store = maker.open().await;
+    let beyond = kept_back(&store, 1, vec![HoldOwner::Advice(spends("fraud", 0, None))]).await;
+    keep(&store, input(11, &["PO-1-cancelled"])).await;
+    let cancelled = store.undecided(ALL, &[]).await.unwrap().pop().unwrap();
+    let cancelled = about_order(cancelled, "PO-1", OrderEventKind::CancelRequested, leaf(12));
+    let other = kept_back(&store, 21, Vec::new()).await;
+    let committed = store.commit_decisions(vec![beyond, cancelled, other]).await.unwrap();
+    assert!(matches!(committed[0], Err(StoreError::BudgetSpent { .. })), "{:?}", committed[0]);
+    assert!(matches!(committed[1], Err(StoreError::OrderWaits { order }) if order == order_id("PO-1")));
+    assert!(committed[2].is_ok());
+    assert_eq!(leaves(&store).await.len(), 4, "three inputs and one decision");
 }
 
 pub(crate) async fn what_is_wrong_with_one_payload_is_in_its_place(maker: impl Maker) {

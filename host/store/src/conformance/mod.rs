@@ -90,7 +90,8 @@ macro_rules! suite {
                 a_decision_that_fails_leaves_its_neighbours, an_erased_or_damaged_document_comes_without_its_bytes,
                 what_is_wrong_with_one_payload_is_in_its_place, what_is_lost_of_one_stops_no_other, a_decision_keeps_what_its_rows_name,
                 what_comes_about_an_order_stands_beside_it_in_journal_order, orders_are_paged_in_journal_order, history_is_of_lower_positions_and_of_one_customer,
-                usage_counts_each_order_once_and_each_budget_apart, a_subject_is_found_in_everything_that_is_about_it;
+                usage_counts_each_order_once_and_each_budget_apart, no_decision_passes_a_ceiling_whoever_decided_meanwhile, what_a_window_reaches_is_counted_whatever_was_forgotten, open_holds_are_counted_by_who_holds_and_why,
+                what_is_about_an_order_waits_for_a_decision_that_was_not_committed, a_subject_is_found_in_everything_that_is_about_it;
             deliver: of_each_order_the_oldest_delivery_is_claimed_when_it_is_due,
                 a_connector_remembers_about_an_order_what_its_attempts_committed, what_waits_behind_an_earlier_delivery_is_not_due,
                 a_target_gets_as_many_as_it_has_room_for,

@@ -4,11 +4,12 @@
 //! is not usual stands in a partial index and is counted there, and what is usual is the
 //! rest: a report costs nothing for an order that went through, however many did.
 
+use portreeve_model::Instant;
 use rusqlite::{Connection, Params};
 
 use super::rows::{Result, unsigned};
 use super::{failed, trail};
-use crate::contract::{OrderState, Summary};
+use crate::contract::{OPEN_HOLDS_MAX, OpenHolds, OrderState, Summary};
 
 const INPUTS: &str = "SELECT coalesce(max(seq), 0) FROM input";
 const INPUTS_ENDED: &str = "SELECT count(*) FROM input WHERE disposition = ?1 AND disposition <> 'documents'";
@@ -26,9 +27,16 @@ const STUCK_AS: &str = "SELECT count(*) FROM outbox WHERE state = ?1 AND state N
 const RETRIED: &str = "SELECT coalesce(sum(attempts - 1), 0) FROM outbox WHERE attempts > 1";
 const UNSEQUENCED: &str = "SELECT coalesce((SELECT max(seq) FROM leaf), 0) - coalesce((SELECT size FROM tree_head), 0)";
 
+/// By the orders that are kept back, which are few, and not by all holds that ever were.
+const OPEN_HOLDS: &str =
+    "SELECT hold.owner, hold.plugin, hold.reason, hold.queue, count(*), min(hold.opened_at), sum(hold.expires_at <= ?1)
+     FROM orders JOIN hold ON hold.order_id = orders.id
+     WHERE orders.state IN ('held', 'routed', 'exception') AND orders.state <> 'released'
+     GROUP BY 1, 2, 3, 4 ORDER BY 6, 1, 2, 3, 4 LIMIT ?2";
+
 /// Every question above.
 #[cfg(test)]
-pub(super) const ALL: [&str; 15] = [
+pub(super) const ALL: [&str; 16] = [
     INPUTS,
     INPUTS_ENDED,
     WITHOUT_ORDER,
@@ -44,6 +52,7 @@ pub(super) const ALL: [&str; 15] = [
     STUCK_AS,
     RETRIED,
     UNSEQUENCED,
+    OPEN_HOLDS,
 ];
 
 pub(super) fn summary(connection: &Connection) -> Result<Summary> {
@@ -78,6 +87,24 @@ pub(super) fn summary(connection: &Connection) -> Result<Summary> {
         unsequenced: count(UNSEQUENCED)?,
         exceptions_open: trail::exceptions_open(connection)?,
     })
+}
+
+pub(super) fn open_holds(connection: &Connection, at: Instant) -> Result<Vec<OpenHolds>> {
+    let mut statement = connection.prepare_cached(OPEN_HOLDS).map_err(failed)?;
+    let mut rows = statement.query((at.0, OPEN_HOLDS_MAX)).map_err(failed)?;
+    let mut open = Vec::new();
+    while let Some(row) = rows.next().map_err(failed)? {
+        open.push(OpenHolds {
+            owner: row.get(0).map_err(failed)?,
+            plugin: row.get(1).map_err(failed)?,
+            reason: row.get(2).map_err(failed)?,
+            queue: row.get(3).map_err(failed)?,
+            count: unsigned(row.get(4).map_err(failed)?)?,
+            oldest_at: Instant(row.get(5).map_err(failed)?),
+            overdue: unsigned(row.get(6).map_err(failed)?)?,
+        });
+    }
+    Ok(open)
 }
 
 fn counted(connection: &Connection, sql: &str, words: impl Params) -> Result<u64> {

@@ -11,6 +11,8 @@
 
 mod rows;
 
+mod budget;
+
 mod trail;
 
 mod counts;
@@ -38,7 +40,7 @@ mod flat;
 mod tests;
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -52,15 +54,16 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::contract::{
     Configuration, CustomerAggregate, DeadLetter, DecisionCommit, DocumentPosition, DocumentView, ExceptionView,
-    Forgotten, HistoryQuery, InputId, JournalEntry, JournalOutcome, KeptInput, Lease, NewReference, OpenPayload,
-    OrderStanding, OrderState, OrderTrail, OrderView, OutboxId, PackageChange, PackageView, PayloadRef, PluginUsage,
-    ReferenceTable, ReferenceWanted, Room, Settlement, Store, StoreError, Summary, TreeHead, UnsequencedLeaf,
+    Forgotten, HistoryQuery, InputId, JournalEntry, JournalOutcome, KeptInput, Lease, NewReference, OpenHolds,
+    OpenPayload, OrderStanding, OrderState, OrderTrail, OrderView, OutboxId, PackageChange, PackageView, PayloadRef,
+    PluginUsage, ReferenceTable, ReferenceWanted, Room, Settlement, Store, StoreError, Summary, TreeHead,
+    UnsequencedLeaf,
 };
 use crate::proof::{Attempt, Committed, Journaled, Permit, Settled};
 use writer::Writer;
 
 /// The schema that this program writes.
-const SCHEMA_VERSION: i64 = 2;
+const SCHEMA_VERSION: i64 = 3;
 
 /// What people ask is rarely asked twice.
 const PEOPLES_CACHE_KIB: i64 = 8192;
@@ -198,11 +201,17 @@ fn connect(file: &Path) -> Result<Connection, StoreError> {
 
 fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(failed)?;
-    if found != 0 {
-        known_schema(found)?;
-    } else {
+    let change = match found {
+        0 => Some(include_str!("schema.sql")),
+        2 => Some(include_str!("schema-3.sql")),
+        other => {
+            known_schema(other)?;
+            None
+        }
+    };
+    if let Some(change) = change {
         let transaction = connection.transaction().map_err(failed)?;
-        transaction.execute_batch(include_str!("schema.sql")).map_err(failed)?;
+        transaction.execute_batch(change).map_err(failed)?;
         transaction.pragma_update(None, "user_version", SCHEMA_VERSION).map_err(failed)?;
         transaction.commit().map_err(failed)?;
     }
@@ -302,11 +311,14 @@ impl Store for SqliteStore {
         &self,
         plugin: &PluginName,
         currency: Currency,
-        hour_start: Instant,
-        day_start: Instant,
+        at: Instant,
     ) -> Result<PluginUsage, StoreError> {
         let plugin = plugin.clone();
-        self.read(move |connection| rows::plugin_usage(connection, &plugin, currency, hour_start, day_start)).await
+        self.read(move |connection| budget::usage(connection, &plugin, currency, at)).await
+    }
+
+    async fn open_holds(&self, at: Instant) -> Result<Vec<OpenHolds>, StoreError> {
+        self.read_for_people(move |connection| counts::open_holds(connection, at)).await
     }
 
     async fn commit_decisions(
@@ -315,7 +327,19 @@ impl Store for SqliteStore {
     ) -> Result<Vec<Result<Committed, StoreError>>, StoreError> {
         self.writer
             .write(move |tx| {
-                Ok(decisions.iter().map(|decision| tx.alone(|tx| rows::commit_decision(tx, decision))).collect())
+                let mut waits = BTreeSet::new();
+                let committed = decisions.iter().map(|decision| {
+                    let order = decision.decided.order();
+                    let result = match order.filter(|order| waits.contains(order)) {
+                        Some(order) => Err(StoreError::OrderWaits { order }),
+                        None => tx.alone(|tx| rows::commit_decision(tx, decision)),
+                    };
+                    if result.is_err() {
+                        waits.extend(order);
+                    }
+                    result
+                });
+                Ok(committed.collect())
             })
             .await
     }

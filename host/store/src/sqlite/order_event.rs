@@ -68,14 +68,8 @@ fn keep_back(tx: &Connection, order: &str, state: &str, hold: &NewHold, at: Inst
     if state == OrderState::Refused.as_str() || (released && withheld == 0) {
         return Ok(());
     }
-    insert_hold(tx, order, hold, at, order_value(tx, order)?)?;
+    insert_hold(tx, order, hold, at)?;
     held_when_nothing_is_in_doubt(tx, order)
-}
-
-fn order_value(tx: &Connection, order: &str) -> Result<i64> {
-    tx.prepare_cached("SELECT value_minor FROM orders WHERE id = ?1")
-        .and_then(|mut value| value.query_row([order], |row| row.get(0)))
-        .map_err(failed)
 }
 
 /// How an attempt ended whose delivery was withheld meanwhile: as it ended, but there is

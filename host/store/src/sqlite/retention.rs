@@ -9,8 +9,8 @@ use portreeve_model::{Instant, Reply};
 use portreeve_record::Leaf;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::failed;
 use super::rows::{self, Result, damaged, digest, payload_ref, unsigned};
+use super::{budget, failed};
 use crate::contract::{FORGOTTEN, Forgotten, InputId, KeptInput, StoreError};
 
 /// Whether the input `input` is finished before `?1`. One line for each way to be open.
@@ -90,6 +90,7 @@ pub(super) fn forget(
         finished.push((*input, seq));
     }
     let leaf = rows::insert_leaf(tx, leaf)?;
+    budget::forget(tx, before)?;
     for (input, seq) in finished {
         let payloads = payloads(tx, seq)?;
         forgotten.payloads = forgotten.payloads.saturating_add(remove(tx, &payloads)?);

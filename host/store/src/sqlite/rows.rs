@@ -14,11 +14,11 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use crate::contract::{
     Configuration, Decided, DecisionCommit, DeliveryView, DocumentPosition, ExceptionView, HoldOwner, InputId,
     JournalEntry, JournalOutcome, Lease, NewException, NewHold, NewOrder, NewPayload, OpenPayload, OrderState,
-    OrderView, OutboxId, PayloadRef, PluginUsage, ReferenceTable, ReferenceWanted, Room, SUM_MINOR_MAX, Settlement,
-    StateChanges, StoreError, TreeHead, UnsequencedLeaf,
+    OrderView, OutboxId, PayloadRef, ReferenceTable, ReferenceWanted, Room, Settlement, StateChanges, StoreError,
+    TreeHead, UnsequencedLeaf,
 };
 use crate::proof::{Committed, FirstDocument, Journaled, Permit, Settled};
-use crate::sqlite::{envelope, failed, find, history, order_event, package, trail};
+use crate::sqlite::{budget, envelope, failed, find, history, order_event, package, trail};
 
 pub(super) type Result<T> = std::result::Result<T, StoreError>;
 
@@ -389,51 +389,6 @@ pub(super) fn first_document(
     Ok(Some(FirstDocument { position, same_content: alike.is_some() }))
 }
 
-pub(super) fn plugin_usage(
-    connection: &Connection,
-    plugin: &PluginName,
-    currency: Currency,
-    hour_start: Instant,
-    day_start: Instant,
-) -> Result<PluginUsage> {
-    let (holds, routes) = connection
-        .query_row(
-            "SELECT count(*) FILTER (WHERE owner = 'advice'), count(*) FILTER (WHERE owner = 'route')
-             FROM hold WHERE plugin = ?1 AND opened_at >= ?2",
-            params![plugin.as_str(), hour_start.0],
-            |row| Ok((row.get(0)?, row.get(1)?)),
-        )
-        .map_err(failed)?;
-    let value_held_minor = connection
-        .query_row(
-            // Several holds of an order keep its value once.
-            "SELECT total(value) FROM (
-               SELECT max(0, max(hold.value_minor)) AS value FROM hold JOIN orders ON orders.id = hold.order_id
-               WHERE hold.plugin = ?1 AND hold.opened_at >= ?2 AND hold.owner = 'advice' AND orders.currency = ?3
-               GROUP BY hold.order_id)",
-            params![plugin.as_str(), day_start.0, currency.code()],
-            |row| Ok(sum_minor(row.get(0)?)),
-        )
-        .map_err(failed)?;
-    // Two steps for any number of orders: none is ever missing between the first and the last.
-    let orders = connection
-        .prepare_cached(
-            "SELECT coalesce((SELECT max(seq) FROM orders) + 1
-                    - (SELECT seq FROM orders INDEXED BY orders_decided WHERE decided_at >= ?1
-                       ORDER BY decided_at, seq LIMIT 1), 0)",
-        )
-        .and_then(|mut count| count.query_row([hour_start.0], |row| row.get(0)))
-        .map_err(failed)?;
-    Ok(PluginUsage { holds, routes, value_held_minor, orders })
-}
-
-/// SQLite's `sum` of integers fails when it overflows, its `total` does not, and is
-/// exact as far as [`SUM_MINOR_MAX`].
-#[expect(clippy::cast_possible_truncation, reason = "a float is converted by saturating, and cut at the maximum")]
-pub(super) fn sum_minor(total: f64) -> i64 {
-    (total as i64).clamp(-SUM_MINOR_MAX, SUM_MINOR_MAX)
-}
-
 pub(super) fn commit_decision(tx: &Connection, decision: &DecisionCommit) -> Result<Committed> {
     let position = signed(decision.document.position.0)?;
     let state = match &decision.decided {
@@ -547,10 +502,8 @@ fn insert_order(
     })
     .map_err(failed)?;
     let order_seq = tx.last_insert_rowid();
-    // An order below nothing would give budget back.
-    let value_minor = order.value.minor.max(0);
     for hold in &order.holds {
-        insert_hold(tx, &id, hold, decision.at, value_minor)?;
+        insert_hold(tx, &id, hold, decision.at)?;
     }
     for row in &order.outbox {
         let event = kept.place(row.event)?;
@@ -566,19 +519,20 @@ fn insert_order(
         let about = About { order: Some(order.id), position: Some(position), ..About::default() };
         insert_exception(tx, exception, &about, decision.at)?;
     }
-    Ok(())
+    // Last: what others wait for is held for as short as can be.
+    budget::spend(tx, &order.holds, order.value, decision.at)
 }
 
-pub(super) fn insert_hold(tx: &Connection, order: &str, hold: &NewHold, at: Instant, value_minor: i64) -> Result<()> {
+pub(super) fn insert_hold(tx: &Connection, order: &str, hold: &NewHold, at: Instant) -> Result<()> {
     let (owner, plugin) = match &hold.owner {
         HoldOwner::Policy => ("policy", None),
-        HoldOwner::Advice(plugin) => ("advice", Some(plugin.as_str())),
-        HoldOwner::Route(plugin) => ("route", Some(plugin.as_str())),
+        HoldOwner::Advice(spends) => ("advice", Some(spends.plugin.as_str())),
+        HoldOwner::Route(spends) => ("route", Some(spends.plugin.as_str())),
         HoldOwner::SpentBudget(plugin) => ("spent-budget", Some(plugin.as_str())),
     };
     tx.prepare_cached(
-        "INSERT INTO hold (order_id, owner, plugin, reason, queue, lines, opened_at, expires_at, value_minor)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        "INSERT INTO hold (order_id, owner, plugin, reason, queue, lines, opened_at, expires_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     )
     .and_then(|mut insert| {
         insert.execute(params![
@@ -590,7 +544,6 @@ pub(super) fn insert_hold(tx: &Connection, order: &str, hold: &NewHold, at: Inst
             hold.lines.join("\n"),
             at.0,
             hold.expires_at.0,
-            value_minor,
         ])
     })
     .map_err(failed)?;

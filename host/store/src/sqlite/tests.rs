@@ -10,6 +10,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
+use portreeve_model::{Currency, PluginName};
 use rusqlite::{Connection, hooks::Wal};
 use tempfile::TempDir;
 
@@ -149,10 +150,9 @@ async fn a_full_queue_refuses_new_inputs_and_accepted_work_waits_its_turn() {
 
 #[test]
 fn a_folder_of_another_schema_is_named_older_or_newer() {
-    for (found, sentence) in [
-        (SCHEMA_VERSION + 1, "knows schemas up to"),
-        (SCHEMA_VERSION - 1, "let `portreeve serve` bring the folder up to date first"),
-    ] {
+    for (found, sentence) in
+        [(SCHEMA_VERSION + 1, "knows schemas up to"), (1, "let `portreeve serve` bring the folder up to date first")]
+    {
         let folder = Folder::new();
         drop(folder.try_open().unwrap());
         folder.raw().pragma_update(None, "user_version", found).unwrap();
@@ -167,6 +167,41 @@ fn a_folder_of_another_schema_is_named_older_or_newer() {
     let Err(error) = SqliteStore::open_to_read(folder.folder.path()) else { unreachable!("it has no tables") };
     assert!(matches!(error, StoreError::OlderSchema { found: 0, known: SCHEMA_VERSION }));
     drop(folder.try_open().unwrap());
+    SqliteStore::open_to_read(folder.folder.path()).unwrap();
+}
+
+#[tokio::test]
+async fn budgets_of_a_folder_of_schema_2_are_what_its_holds_say() {
+    let folder = Folder::new();
+    drop(folder.try_open().unwrap());
+    folder
+        .raw()
+        .execute_batch(&format!(
+            "DROP TABLE budget_minute; DROP TABLE budget_day;
+             ALTER TABLE hold ADD COLUMN value_minor INTEGER NOT NULL DEFAULT 0;
+             CREATE INDEX hold_plugin ON hold (plugin, opened_at) WHERE plugin IS NOT NULL;
+             INSERT INTO orders (id, position, channel, sender, number, state, value_minor, currency, recommended, why,
+                                 event, decision, configuration, decided_at, leaf)
+               VALUES ('a', 1, 'edi', 'p', 'PO-1', 'held', 700, 'USD', 0, '', 1, 2, 1, {now}, 1),
+                      ('b', 2, 'edi', 'p', 'PO-2', 'held', -5, 'USD', 0, '', 3, 4, 1, {now}, 2);
+             INSERT INTO hold (order_id, owner, plugin, reason, queue, lines, opened_at, expires_at, value_minor)
+               VALUES ('a', 'advice', 'fraud', '', '', '1', {now}, {now}, 700),
+                      ('a', 'advice', 'fraud', '', '', '2', {now}, {now}, 700),
+                      ('b', 'advice', 'fraud', '', '', '', {now}, {now}, -5),
+                      ('b', 'route', 'fraud', '', '', '', {now}, {now}, -5),
+                      ('b', 'spent-budget', 'fraud', '', '', '', {now}, {now}, -5),
+                      ('b', 'policy', NULL, '', '', '', {now}, {now}, -5);
+             PRAGMA user_version = 2;",
+            now = NOW.0
+        ))
+        .unwrap();
+    assert!(matches!(SqliteStore::open_to_read(folder.folder.path()), Err(StoreError::OlderSchema { found: 2, .. })));
+    for _ in 0..2 {
+        let store = folder.try_open().unwrap();
+        let (fraud, usd) = (PluginName::parse("fraud").unwrap(), Currency::parse("USD").unwrap());
+        let usage = store.plugin_usage(&fraud, usd, NOW).await.unwrap();
+        assert_eq!((usage.holds, usage.routes, usage.value_held_minor), (3, 1, 700));
+    }
     SqliteStore::open_to_read(folder.folder.path()).unwrap();
 }
 

@@ -30,6 +30,9 @@ impl Scorer for ObeysTheSender {
         if number.contains("ROUTE") {
             card.route("order-desk");
         }
+        if number.contains("FLOOD") {
+            (0..8).for_each(|_| card.recommend(Recommendation::Review("order-desk".to_owned())));
+        }
         let mut assessment = card.into_assessment();
         if number.contains("WISH") {
             let wish = |kind: &&str| {
