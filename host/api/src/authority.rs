@@ -21,6 +21,8 @@ pub(crate) struct Authority {
     configuration: u64,
     /// Digest of the grants and policies in force.
     digest: String,
+    /// Whether an operator stopped all plugins.
+    halted: bool,
     /// Every grant, in the order of the file, which is its precedence.
     grants: Vec<Grant>,
     /// What scorers see of orders.
@@ -109,6 +111,7 @@ impl Authority {
         Self {
             configuration: active.configuration,
             digest: pipeline.authority.digest().to_string(),
+            halted: active.halted,
             grants: in_use.grants.into_iter().map(Grant::of).collect(),
             data: data.collect(),
             holds: in_use.holds.into_iter().map(Holds::of).collect(),

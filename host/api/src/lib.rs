@@ -109,6 +109,8 @@ pub fn router(front: Arc<Front>) -> Router {
         .route("/v1/dead-letters/{exception}/replay", post(dead_letter::replay))
         .route("/v1/dead-letters/{exception}/abandon", post(dead_letter::abandon))
         .route("/v1/plugins", get(package::list).post(package::install))
+        .route("/v1/plugins/halt", post(package::halt))
+        .route("/v1/plugins/resume", post(package::resume))
         .route("/v1/plugins/{plugin}/stage", post(package::stage))
         .route("/v1/plugins/{plugin}/activate", post(package::activate))
         .route("/v1/plugins/{plugin}/rollback", post(package::rollback))

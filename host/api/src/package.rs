@@ -41,6 +41,9 @@ pub trait Lifecycle: Send + Sync + 'static {
 
     /// Trusts others from now on: the text of `trust.toml`.
     async fn trust(&self, text: String, who: &str) -> Result<TrustChanged, Refusal>;
+
+    /// Stops all plugins from the next call on, or lets each be what it was before.
+    async fn halt(&self, halted: bool, who: &str) -> Result<Halted, Refusal>;
 }
 
 /// What is done about a plugin.
@@ -108,7 +111,7 @@ pub struct PackageRow {
     pub publisher: String,
     /// Digest of the component.
     pub digest: String,
-    /// `installed`, `staged`, `active`, `retired` (a rollback may go back to it), `disabled`,
+    /// `installed`, `staged`, `active`, `retired` (a rollback may go back to it), `disabled`, `halted`,
     /// `not-trusted`, `unreadable`, `quarantined until …`, or, of one that is called otherwise,
     /// `quarantined for … until …` with the sender or target.
     pub state: String,
@@ -134,6 +137,17 @@ pub struct Acted {
     pub configuration: u64,
     /// What the package asks for beyond the one that was active.
     pub grown: Vec<String>,
+}
+
+/// Whether plugins are called at all.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Halted {
+    /// The version of the configuration that is active now.
+    pub configuration: u64,
+    /// Whether all plugins are stopped.
+    pub halted: bool,
+    /// The plugins that this is about.
+    pub plugins: Vec<String>,
 }
 
 /// Whose packages are taken from now on.
@@ -315,6 +329,41 @@ pub(crate) async fn disable(
     plugin: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Acted>, Problem> {
     change(door, name(plugin)?, Act::Disable).await
+}
+
+/// Stops all plugins from the next call on, whatever each of them is. What would have been
+/// for them waits, or goes to a person, as the routes say; inputs are kept unread.
+#[utoipa::path(
+    post, path = "/v1/plugins/halt", tag = "operators",
+    responses(
+        (status = 200, description = "None is called, and this is on record", body = Halted),
+        (status = 401, description = "Not the operator token", body = Problem),
+        (status = 409, description = "They are stopped already", body = Problem),
+        (status = 429, description = "Busy; see Retry-After", body = Problem),
+        (status = 500, description = "Could not be put on record; nothing was changed", body = Problem),
+        (status = 503, description = "The store is unavailable; see Retry-After", body = Problem),
+    ),
+    security(("operator" = []))
+)]
+pub(crate) async fn halt(State(door): State<Arc<Door>>, _operator: Operator) -> Result<Json<Halted>, Problem> {
+    to_its_end(async move { door.front.packages.halt(true, OPERATOR).await }).await
+}
+
+/// Ends a halt: each plugin is what it was before, or what was made of it since.
+#[utoipa::path(
+    post, path = "/v1/plugins/resume", tag = "operators",
+    responses(
+        (status = 200, description = "They are called again, and this is on record", body = Halted),
+        (status = 401, description = "Not the operator token", body = Problem),
+        (status = 409, description = "They are not stopped", body = Problem),
+        (status = 429, description = "Busy; see Retry-After", body = Problem),
+        (status = 500, description = "Could not be put on record; nothing was changed", body = Problem),
+        (status = 503, description = "The store is unavailable; see Retry-After", body = Problem),
+    ),
+    security(("operator" = []))
+)]
+pub(crate) async fn resume(State(door): State<Arc<Door>>, _operator: Operator) -> Result<Json<Halted>, Problem> {
+    to_its_end(async move { door.front.packages.halt(false, OPERATOR).await }).await
 }
 
 /// Whose packages are taken from now on: the text of `trust.toml`. Packages that rest on a

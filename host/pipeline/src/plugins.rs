@@ -10,8 +10,10 @@
 //! Whoever begins something takes what is active then and keeps it: an order that is
 //! scored by one component is weighed as advice of that component, and its record names
 //! that version. So a swap waits for nobody, and what is under way ends on what it began with.
+//! But whom an operator stops, one plugin or all, is not called any more from the next call on,
+//! also in the middle of a batch.
 //!
-//! A plugin that may not be called has one of four reasons, each with a word of its own
+//! A plugin that may not be called has one of five reasons, each with a word of its own
 //! ([`Why`]). Whoever meets one decides what becomes of its event, as the route says
 //! ([`crate::route::WhenStopped`]); nobody pretends that a call was made. A plugin in
 //! quarantine may be called all the same for another sender or target: so whoever asks
@@ -41,6 +43,8 @@ pub struct Active {
     pub configuration: u64,
     /// What each plugin is.
     pub plugins: BTreeMap<PluginName, Slot>,
+    /// Whether an operator stopped all of them, whatever each of them is.
+    pub halted: bool,
     /// The model files that they declare. They come and go with the components: what is
     /// under way reads those that it began with.
     pub models: Arc<dyn Artifacts>,
@@ -80,6 +84,8 @@ pub enum Why {
     Unreadable,
     /// An operator disabled it.
     Disabled,
+    /// An operator stopped all plugins.
+    Halted,
     /// It failed again and again.
     Quarantined {
         /// When it is tried again.
@@ -102,6 +108,7 @@ impl Why {
             Self::NotTrusted => "not-trusted",
             Self::Unreadable => "unreadable",
             Self::Disabled => "disabled",
+            Self::Halted => "halted",
             Self::Quarantined { .. } => "quarantined",
         }
     }
@@ -130,6 +137,7 @@ fn sentence(why: &Why) -> String {
                 .to_owned()
         }
         Why::Disabled => "an operator disabled it; `portreeve plugin activate` lets it be called again".to_owned(),
+        Why::Halted => "an operator stopped all plugins; `portreeve plugin resume` ends that".to_owned(),
         Why::Quarantined { until, of: Some(of) } => format!(
             "it failed again and again in {of} and is tried again there at {until}; for others it is called as before, see its exceptions"
         ),
@@ -151,7 +159,7 @@ impl Stopped {
     pub fn ask_at(&self, now: Instant) -> Instant {
         match self.why {
             Why::Quarantined { until, .. } => until.max(now.plus_ms(1)),
-            Why::NotTrusted | Why::Unreadable | Why::Disabled => now.plus_ms(ASK_AGAIN_MS),
+            Why::NotTrusted | Why::Unreadable | Why::Disabled | Why::Halted => now.plus_ms(ASK_AGAIN_MS),
         }
     }
 }
@@ -208,6 +216,16 @@ impl Plugins {
         Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Why nobody may call a plugin any more, whatever began with it.
+    fn stopped(&self, name: &PluginName) -> Option<Why> {
+        let active = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        match active.plugins.get(name) {
+            _ if active.halted => Some(Why::Halted),
+            Some(Slot::Stopped { why, .. }) => Some(why.clone()),
+            Some(Slot::Ready(_)) | None => None,
+        }
+    }
+
     /// Puts the next version in the place of the last one, in one step.
     pub fn put(&self, active: Active) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(active);
@@ -233,7 +251,9 @@ impl Pipeline {
             }
             Some(Slot::Ready(installed)) => {
                 let now = || self.clock.now();
-                let why = if installed.trusted.ended_by(now) {
+                let why = if let Some(why) = self.plugins.stopped(name) {
+                    why
+                } else if installed.trusted.ended_by(now) {
                     Why::NotTrusted
                 } else if let Some(paused) = self.quarantine.paused_for(installed.digest, call, cause, now) {
                     Why::paused(paused, call, cause)
@@ -259,11 +279,15 @@ impl Pipeline {
         ends: impl Future<Output = Crossed<Result<T, Failure>>>,
     ) -> Result<Crossed<Result<T, Failure>>, Stopped> {
         let plugin = &installed.manifest.plugin.name;
-        let pass = self.quarantine.pass(installed.digest, call, cause, || self.clock.now()).map_err(|paused| {
-            let why = Why::paused(paused, call, cause);
+        let stopped = |why: Why| {
             self.metrics.not_called(plugin, why.code());
             Stopped { plugin: plugin.clone(), component: installed.digest, why }
-        })?;
+        };
+        if let Some(why) = self.plugins.stopped(plugin) {
+            return Err(stopped(why));
+        }
+        let pass = self.quarantine.pass(installed.digest, call, cause, || self.clock.now());
+        let pass = pass.map_err(|paused| stopped(Why::paused(paused, call, cause)))?;
         let crossed = self.metrics.called(ends.await);
         let Some(failed) = counts(&crossed) else { return Ok(crossed) };
         if let Some(turn) = pass.ended(failed, || self.clock.now()) {

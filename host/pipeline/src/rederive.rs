@@ -25,8 +25,8 @@ use crate::decision::{DecisionRecord, FindingRecord, LookupRecord, Scoring, Verd
 use crate::plugins::{Active, Slot};
 
 /// Failures of a call that the host caused, as `call_error_code` names them.
-const HOST_CAUSED: [&str; 7] =
-    ["busy", "too-often", "host-out-of-time", "quarantined", "not-trusted", "unreadable", "disabled"];
+const HOST_CAUSED: [&str; 8] =
+    ["busy", "too-often", "host-out-of-time", "quarantined", "not-trusted", "unreadable", "disabled", "halted"];
 
 /// What deciding again came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -256,7 +256,7 @@ mod tests {
     #[test]
     fn whatever_keeps_a_plugin_from_being_called_is_the_hosts_doing() {
         let paused = Why::Quarantined { until: portreeve_model::Instant(0), of: None };
-        for why in [Why::NotTrusted, Why::Unreadable, Why::Disabled, paused] {
+        for why in [Why::NotTrusted, Why::Unreadable, Why::Disabled, Why::Halted, paused] {
             assert!(HOST_CAUSED.contains(&why.code()), "{}", why.code());
         }
     }

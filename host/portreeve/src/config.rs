@@ -223,6 +223,9 @@ pub struct Files {
     /// What operators did about plugins since, beyond what the files say.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     standing: BTreeMap<PluginName, Standing>,
+    /// Whether operators stopped all plugins.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    halted: bool,
 }
 
 /// What operators did about a plugin.
@@ -267,6 +270,8 @@ pub struct Configuration {
     pub trust: TrustPolicy,
     /// Plugins that operators disabled.
     pub disabled: BTreeSet<PluginName>,
+    /// Whether operators stopped all of them.
+    pub halted: bool,
     /// Grants that took the place of the main file's.
     grants: BTreeMap<PluginName, PlatformGrant>,
 }
@@ -332,6 +337,7 @@ impl Files {
             )?,
             components: BTreeMap::new(),
             standing: BTreeMap::new(),
+            halted: false,
         })
     }
 }
@@ -416,7 +422,18 @@ impl Files {
                 let (folder, components) = (PathBuf::from(&self.folder), self.components.clone());
                 let disabled = self.standing.iter().filter(|(_, standing)| standing.disabled);
                 let disabled = disabled.map(|(name, _)| name.clone()).collect();
-                Ok(Configuration { host, routes, authority, rules, folder, components, trust, disabled, grants })
+                Ok(Configuration {
+                    host,
+                    routes,
+                    authority,
+                    rules,
+                    folder,
+                    components,
+                    trust,
+                    disabled,
+                    halted: self.halted,
+                    grants,
+                })
             }
             _ => bail!("the configuration has {} problem(s):\n{}", problems.len(), problems.join("\n")),
         }
@@ -430,6 +447,7 @@ impl Files {
     /// comes back with an earlier component.
     #[must_use]
     pub fn following(mut self, active: &Self) -> Self {
+        self.halted = active.halted;
         for (name, digest) in &self.components {
             let Some(was) = active.components.get(name) else { continue };
             let mut standing = active.standing.get(name).cloned().unwrap_or_default();
@@ -479,6 +497,18 @@ impl Files {
         let mut next = self.clone();
         next.standing.entry(name.clone()).or_default().disabled = true;
         next
+    }
+
+    /// The next version, in which no plugin is called, or each as it was before.
+    #[must_use]
+    pub fn halted(&self, halted: bool) -> Self {
+        Self { halted, ..self.clone() }
+    }
+
+    /// Whether operators stopped all plugins.
+    #[must_use]
+    pub fn is_halted(&self) -> bool {
+        self.halted
     }
 
     /// The next version, in which others are trusted.

@@ -318,6 +318,9 @@ pub async fn changed_components(
     let Some(active) = store.active_configuration().await? else { return Ok(Vec::new()) };
     let active = Files::from_bytes(&active.bytes)?;
     let mut changes = Vec::new();
+    if active.is_halted() {
+        changes.push("all plugins stay stopped; `portreeve plugin resume` ends that".to_owned());
+    }
     for (name, digest) in &proposed.files.components {
         if active.is_disabled(name) {
             changes.push(format!("plugin `{name}` stays disabled; `portreeve plugin activate {name}` ends that"));
@@ -484,7 +487,8 @@ impl Road {
         let plugins = install_all(&registry, &configuration, component, occasion, now)?;
         let models =
             Arc::new(ModelFiles::default().next(configuration.models().as_deref(), packages::ready(&plugins))?);
-        let active = Active { configuration: self.version, plugins, models: Arc::clone(&models) as _ };
+        let halted = configuration.halted;
+        let active = Active { configuration: self.version, plugins, halted, models: Arc::clone(&models) as _ };
         let pipeline = Pipeline {
             outbound: Arc::new(outbound),
             host: configuration.host.host.name.clone(),

@@ -1,5 +1,5 @@
 //! The life of plugins' packages in one host: taken in, tried, activated, rolled back,
-//! disabled; and whose packages are taken at all.
+//! disabled, all of them stopped at once; and whose packages are taken at all.
 //!
 //! ```text
 //! FILE ──install──▶ installed ──stage──▶ staged ──activate──▶ active ──rollback──▶ what was active before
@@ -26,7 +26,7 @@ use std::sync::{Arc, PoisonError};
 
 use anyhow::{Context, bail};
 use async_trait::async_trait;
-use portreeve_api::package::{Act, Acted, Lifecycle, PackageRow, Refusal, TrustChanged};
+use portreeve_api::package::{Act, Acted, Halted, Lifecycle, PackageRow, Refusal, TrustChanged};
 use portreeve_model::strict::SourceFile;
 use portreeve_model::{Digest, Instant, PluginName};
 use portreeve_pipeline::{Active, Pipeline, Slot, Why};
@@ -329,6 +329,34 @@ impl Packages {
         self.go_on(base, next, name, component, PackageStep::Disabled, Occasion::Active, who).await
     }
 
+    /// Stops all plugins, whatever each of them is, or lets each be what it was before. It asks
+    /// for none of their bytes and waits for no call.
+    async fn halt_all(&self, halted: bool, who: &str) -> Result<Halted, Refusal> {
+        let _one = self.one_at_a_time.lock().await;
+        let base = self.base().await?;
+        if base.configuration.halted == halted {
+            let found = if halted { "all plugins are stopped already" } else { "no plugins are stopped all at once" };
+            return Err(Refusal::Refused(format!("{found}; nothing was changed")));
+        }
+        let version = base.version.saturating_add(1);
+        let step = if halted { PackageStep::Halted } else { PackageStep::Resumed };
+        let components = base.configuration.components.iter();
+        let leaves =
+            components.map(|(name, component)| self.leaf(name, *component, step, Some(version), &[], Some(who)));
+        let leaves: Vec<Leaf> = leaves.collect::<Result<_, _>>()?;
+        self.commit(&base, &base.files.halted(halted), None, leaves, who).await?;
+
+        let before = self.pipeline.plugins.now();
+        let (plugins, models) = (before.plugins.clone(), Arc::clone(&before.models));
+        self.pipeline.plugins.put(Active { configuration: version, plugins, halted, models });
+        if !halted {
+            self.pipeline.set_aside.wake(self.pipeline.clock.now());
+        }
+        tracing::warn!(configuration = version, halted, "an operator stopped all plugins, or let them be called again");
+        let plugins = base.configuration.components.keys().map(ToString::to_string).collect();
+        Ok(Halted { configuration: version, halted, plugins })
+    }
+
     /// The next version with one plugin changed: loaded, committed, and then called.
     #[expect(clippy::too_many_arguments, reason = "what one step is, and nothing that is kept together elsewhere")]
     async fn go_on(
@@ -444,8 +472,8 @@ impl Packages {
         for (name, component) in lapsed {
             plugins.insert(name, Slot::Stopped { component, why: Why::NotTrusted });
         }
-        let (configuration, models) = (before.configuration, Arc::clone(&before.models));
-        self.pipeline.plugins.put(Active { configuration, plugins, models });
+        let (configuration, halted, models) = (before.configuration, before.halted, Arc::clone(&before.models));
+        self.pipeline.plugins.put(Active { configuration, plugins, halted, models });
         Ok(())
     }
 
@@ -625,7 +653,8 @@ impl Packages {
     /// Has the road call these from now on.
     fn put(&self, configuration: u64, plugins: BTreeMap<PluginName, Slot>, models: Arc<ModelFiles>) {
         *self.models.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&models);
-        self.pipeline.plugins.put(Active { configuration, plugins, models });
+        let halted = self.pipeline.plugins.now().halted;
+        self.pipeline.plugins.put(Active { configuration, plugins, halted, models });
     }
 
     fn leaf(
@@ -692,6 +721,10 @@ impl Lifecycle for Packages {
 
     async fn trust(&self, text: String, who: &str) -> Result<TrustChanged, Refusal> {
         self.trust_others(text, who).await
+    }
+
+    async fn halt(&self, halted: bool, who: &str) -> Result<Halted, Refusal> {
+        self.halt_all(halted, who).await
     }
 }
 

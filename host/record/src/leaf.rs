@@ -577,6 +577,10 @@ pub enum PackageStep {
     Quarantined,
     /// It was tried again and did not fail: it is called as before, or for that cause.
     Restored,
+    /// All plugins are stopped, and this is one of them.
+    Halted,
+    /// They are not any more.
+    Resumed,
 }
 
 impl PackageStep {
@@ -592,6 +596,8 @@ impl PackageStep {
             Self::Distrusted => "distrusted",
             Self::Quarantined => "quarantined",
             Self::Restored => "restored",
+            Self::Halted => "halted",
+            Self::Resumed => "resumed",
         }
     }
 }

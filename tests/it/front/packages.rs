@@ -372,6 +372,11 @@ async fn an_operator_swaps_a_plugin_of_a_running_host() {
 
     assert_eq!(ask(&["plugin", "rollback", "x12"]).await[0]["configuration"], 3);
     assert_eq!(ask(&["plugin", "disable", "x12"]).await[0]["state"], "disabled");
+    refuse(&["plugin", "resume"], &["the server answered 409", "no plugins are stopped all at once"]).await;
+    let halted = ask(&["plugin", "halt"]).await;
+    assert_eq!((halted[0]["configuration"].as_u64(), halted[0]["halted"].as_bool()), (Some(5), Some(true)));
+    assert!(ask(&["plugin", "list"]).await.iter().all(|row| row["state"] == "halted" || row["plugin"] == "x12"));
+    assert_eq!(ask(&["plugin", "resume"]).await[0]["halted"], false);
     let trust = folder.path().join("trust.toml");
     std::fs::write(&trust, trust_in("portreeve").replace("[[publisher.key]]", "[[publisher.key]]\nrevoked = true"))
         .unwrap();
@@ -380,9 +385,15 @@ async fn an_operator_swaps_a_plugin_of_a_running_host() {
     std::fs::write(&trust, "[[publisher]]\nname = \"a\"\n").unwrap();
     refuse(&["trust", "activate", text(&trust)], &["the server answered 409", "trust.toml:1"]).await;
     // Nobody without the token, and nothing that is none.
-    for path in
-        ["/v1/plugins", "/v1/plugins/x12/stage", "/v1/plugins/x12/rollback", "/v1/plugins/x12/disable", "/v1/trust"]
-    {
+    for path in [
+        "/v1/plugins",
+        "/v1/plugins/x12/stage",
+        "/v1/plugins/x12/rollback",
+        "/v1/plugins/x12/disable",
+        "/v1/plugins/halt",
+        "/v1/plugins/resume",
+        "/v1/trust",
+    ] {
         assert_eq!(door.send(hyper::Method::POST, path, &[], b"").await.status, 401, "{path}");
     }
     let operator = format!("Bearer {OPERATOR_TOKEN}");

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use portreeve_api::package::{Act, Lifecycle, Refusal};
 use portreeve_model::Digest;
 use portreeve_pipeline::rederive::Rederived;
+use portreeve_pipeline::{Active, Clock as _, Slot, Why};
 use portreeve_record::LeafBody;
 use portreeve_record::leaf::PackageStep;
 use portreeve_store::contract::OrderState;
@@ -238,6 +239,76 @@ async fn a_disabled_scorer_is_not_called_its_orders_wait_and_go_on_when_it_is_ca
         steps(&host).await.iter().map(|step| step.0).collect::<Vec<_>>(),
         [PackageStep::Disabled, PackageStep::Activated]
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_halt_stops_all_plugins_and_nothing_is_lost_by_it() {
+    let host = TestHost::demo().await;
+    let packages = &host.host.packages;
+    assert!(refusal(packages.halt(false, "ops").await).await.contains("no plugins are stopped"));
+    for (control, number) in [(1, "PO-1"), (2, "PO-2")] {
+        host.send_edi(&x12(control, &PurchaseOrder::clean(number))).await.unwrap();
+        if control == 1 {
+            host.decide_all().await;
+        }
+    }
+    // One order is released and not delivered, one waits to be read, one is still to come.
+    let halted = packages.halt(true, "ops").await.unwrap();
+    assert_eq!((halted.configuration, halted.plugins.len()), (2, 9));
+    assert!(refusal(packages.halt(true, "ops").await).await.contains("stopped already"));
+    // Its connector is not called, so that nobody can read it; it is kept, and a person told.
+    host.send_edi(&x12(3, &PurchaseOrder::clean("PO-3"))).await.unwrap();
+    assert_eq!(host.summary().await.unparsed_inputs, 1);
+    assert_eq!(host.exceptions().await.last().unwrap().code, "halted");
+    assert!(host.decide_all().await.is_empty());
+    host.deliver_due().await;
+    assert!(host.erp.sales_orders().is_empty(), "no connector is called");
+    assert!(packages.list().await.unwrap().iter().all(|row| row.state == "halted"));
+
+    // A restart ends no halt, nor does what is done about one plugin.
+    let host = host.restart().await;
+    let packages = &host.host.packages;
+    packages.act(&name("fraud"), Act::Disable, "ops").await.unwrap();
+    packages.act(&name("fraud"), Act::Activate { component: None }, "ops").await.unwrap();
+    host.clock.advance_to(host.clock.now().plus_ms(10 * 60_000));
+    assert!(host.decide_all().await.is_empty());
+    host.deliver_due().await;
+    assert!(host.erp.sales_orders().is_empty());
+
+    let resumed = packages.halt(false, "boss").await.unwrap();
+    assert!(!resumed.halted);
+    host.decide_all().await;
+    host.deliver_all().await;
+    assert_eq!(host.erp.sales_orders().len(), 2);
+    let steps: Vec<PackageStep> = steps(&host).await.into_iter().map(|step| step.0).collect();
+    let changed = [PackageStep::Disabled, PackageStep::Activated];
+    assert_eq!(steps, [&[PackageStep::Halted; 9][..], &changed, &[PackageStep::Resumed; 9]].concat());
+    host.verify().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_stopped_is_not_called_any_more_also_in_the_middle_of_a_batch() {
+    for stop_all in [true, false] {
+        let host = TestHost::demo().await;
+        let (host, store) = host.restart_behind(FaultyStore::sound).await;
+        host.send_edi(&x12(1, &PurchaseOrder::clean("PO-1"))).await.unwrap();
+        let pipeline = Arc::clone(&host.host.pipeline);
+        store.meanwhile(move || {
+            let now = pipeline.plugins.now();
+            let (mut plugins, models) = (now.plugins.clone(), Arc::clone(&now.models));
+            if !stop_all {
+                let component = now.installed(&name("fraud")).unwrap().digest;
+                plugins.insert(name("fraud"), Slot::Stopped { component, why: Why::Disabled });
+            }
+            pipeline.plugins.put(Active { configuration: 2, plugins, halted: stop_all, models });
+        });
+        assert!(host.decide_all().await.is_empty(), "it was read, and its scorer is not called");
+        let metrics = host.host.pipeline.metrics.text(&[]);
+        let reason = if stop_all { "halted" } else { "disabled" };
+        let expected = format!("portreeve_not_called_total{{plugin=\"fraud\",reason=\"{reason}\"}} 1");
+        assert!(metrics.contains(&expected), "{metrics}");
+        assert_eq!(host.summary().await.undecided, 1);
+    }
 }
 
 /// The file of the component that a plugin has.

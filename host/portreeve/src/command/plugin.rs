@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use bytes::Bytes;
 use hyper::Method;
-use portreeve_api::package::{Act, Acted, Lifecycle, PackageRow, PackageRows, TRUST_BYTES_MAX};
+use portreeve_api::package::{Act, Acted, Halted, Lifecycle, PackageRow, PackageRows, TRUST_BYTES_MAX};
 use portreeve_build::BuildOptions;
 use portreeve_model::strict::SourceFile;
 use portreeve_model::{Digest, PluginName};
@@ -156,11 +156,23 @@ pub(super) enum Command {
         #[command(flatten)]
         of: Of,
     },
-    /// Have routes call it no more: what is for it waits, or goes to a person.
+    /// Have routes call it no more, from the next call on: what is for it waits, or goes to a
+    /// person.
     Disable {
         /// The plugin.
         #[arg(value_parser = PluginName::parse)]
         plugin: PluginName,
+        #[command(flatten)]
+        of: Of,
+    },
+    /// Stop all plugins at once, from the next call on: inputs are kept unread, and what is for
+    /// plugins waits, or goes to a person.
+    Halt {
+        #[command(flatten)]
+        of: Of,
+    },
+    /// End a halt: each plugin is what it was before.
+    Resume {
         #[command(flatten)]
         of: Of,
     },
@@ -195,6 +207,8 @@ pub(super) async fn run(command: Command, json: bool, output: &mut Output) -> an
         }
         Command::Rollback { plugin, of } => acted(&plugin, Act::Rollback, &of, json, output).await,
         Command::Disable { plugin, of } => acted(&plugin, Act::Disable, &of, json, output).await,
+        Command::Halt { of } => halt(true, &of, json, output).await,
+        Command::Resume { of } => halt(false, &of, json, output).await,
     }
 }
 
@@ -511,6 +525,26 @@ async fn acted(plugin: &PluginName, act: Act, of: &Of, json: bool, output: &mut 
     }
     let Acted { plugin, component, state, configuration, .. } = acted;
     output.line(&format!("{plugin} {component} is {state}; configuration {configuration} is active"))
+}
+
+async fn halt(halted: bool, of: &Of, json: bool, output: &mut Output) -> anyhow::Result<()> {
+    let done = match Place::to_write(of).await? {
+        Place::Folder(host) => {
+            let done = host.packages.halt(halted, &account()).await?;
+            host.sequencer.sequence_all().await?;
+            done
+        }
+        Place::Server(server) => {
+            let path = if halted { "/v1/plugins/halt" } else { "/v1/plugins/resume" };
+            understood::<Halted>(&server.send(Method::POST, path, &[], Bytes::new()).await?)?
+        }
+    };
+    if json {
+        return output.json(&done);
+    }
+    let Halted { configuration, plugins, .. } = done;
+    let what = if halted { "stopped; `portreeve plugin resume` ends that" } else { "what they were before" };
+    output.line(&format!("all {} plugins are {what}; configuration {configuration} is active", plugins.len()))
 }
 
 async fn over_http(server: &Server, plugin: &PluginName, act: &Act) -> anyhow::Result<Acted> {

@@ -44,7 +44,13 @@ pub(super) fn rows(
     state: impl Fn(&PluginName, Digest) -> String,
 ) -> Vec<PackageRow> {
     let state = |name: &PluginName, digest| {
-        if configuration.disabled.contains(name) { Why::Disabled.code().to_owned() } else { state(name, digest) }
+        if configuration.disabled.contains(name) {
+            Why::Disabled.code().to_owned()
+        } else if configuration.halted {
+            Why::Halted.code().to_owned()
+        } else {
+            state(name, digest)
+        }
     };
     let mut rows: Vec<PackageRow> = Vec::new();
     for one in known {

@@ -58,6 +58,7 @@ const CODES: &[&str] = &[
     "group-count-mismatch",
     "group-identity",
     "group-trailer-missing",
+    "halted",
     "host-fault",
     "host-out-of-time",
     "interchange-control-mismatch",
