@@ -28,7 +28,7 @@ use portreeve_model::document::Failure;
 use crate::bindings::values as wit_values;
 use crate::capability::CallContext;
 use crate::convert::{FromGuest, Meter, Refused, ToGuest};
-use crate::engine::{Permit, Pool, Ticking};
+use crate::engine::{Permit, Ticking};
 use crate::host::{Border, Record, Stop};
 use crate::limits::{Limits, STACK_BYTES, TRANSFER_BYTES_MIN, to_usize};
 use crate::outcome::{Call, CallError, CallFailure, Crossed, Crossing, RecordedRequest, TimeLimit};
@@ -105,7 +105,7 @@ impl<'a> Room<'a> {
         let ticking = plugin.engines.tick();
         let clock = Arc::new(Clock::start(&limits, !pool.fueled));
         let border = Border::new(plugin, call, context, seed, clock.ends());
-        let store = armed_store(border, &limits, pool, &clock).map_err(|error| explain(&error, &limits))?;
+        let store = armed_store(border, plugin, pool.fueled, &clock).map_err(|error| explain(&error, &limits))?;
         Ok(Self { store, clock, _ticking: ticking, _permit: permit })
     }
 
@@ -135,12 +135,13 @@ impl<'a> Room<'a> {
 }
 
 /// Fuel, epochs, memory and whatever else wasmtime counts.
-fn armed_store(border: Border, limits: &Limits, pool: &Pool, clock: &Arc<Clock>) -> wasmtime::Result<Store<Border>> {
-    let mut store = Store::new(&pool.engine, border);
+fn armed_store(border: Border, plugin: &Loaded, fueled: bool, clock: &Arc<Clock>) -> wasmtime::Result<Store<Border>> {
+    let limits = &plugin.spec.limits;
+    let mut store = Store::new(plugin.instance.engine(), border);
     store.limiter(Border::limiter);
     store.set_hostcall_fuel(to_usize(transfer_bytes_max(limits)));
     store.set_max_component_handles(to_usize(limits.handles));
-    if pool.fueled {
+    if fueled {
         store.set_fuel(limits.fuel)?;
     }
     store.set_epoch_deadline(1);

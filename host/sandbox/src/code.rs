@@ -14,6 +14,7 @@
 use hmac::{Hmac, KeyInit, Mac};
 use portreeve_model::id::{Digest, PluginKind};
 use sha2::Sha256;
+use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use crate::engine::{Engines, Pool};
@@ -21,6 +22,9 @@ use crate::limits::{COMPONENT_BYTES_MAX, to_u64};
 
 const MAGIC: &[u8; 8] = b"PRTRVE01";
 const TAG_BYTES: usize = 32;
+
+/// Bytes of a page of linear memory.
+const WASM_PAGE_BYTES: u64 = 65_536;
 
 /// Bytes of a block of SHA-256.
 const BLOCK_BYTES: usize = 64;
@@ -118,17 +122,29 @@ impl CompiledCode {
         self.engine
     }
 
-    /// Maps the code into the host.
+    /// Maps the code into the host, for the engine that fits the component's memory.
     pub(crate) fn load(&self, pool: &Pool) -> wasmtime::Result<Component> {
+        let component = self.load_for(&pool.engine)?;
+        let engine = pool.engine_for(memory_bytes(&component));
+        if Engine::same(engine, &pool.engine) { Ok(component) } else { self.load_for(engine) }
+    }
+
+    fn load_for(&self, engine: &Engine) -> wasmtime::Result<Component> {
         // SAFETY: the bytes were made by `precompile_component` in this process, or
         // carry a tag that only a holder of the key could make over such bytes; they
         // are in our memory and were not read again since. Wasmtime itself refuses
         // code of another version or other settings.
         #[expect(unsafe_code, reason = "loading compiled code, authenticated by `compile` or `open`")]
         unsafe {
-            Component::deserialize(&pool.engine, &self.code)
+            Component::deserialize(engine, &self.code)
         }
     }
+}
+
+/// What the component's largest memory begins with. What cannot be known counts as small.
+fn memory_bytes(component: &Component) -> u64 {
+    let pages = component.resources_required().and_then(|resources| resources.max_initial_memory_size);
+    pages.unwrap_or(0).saturating_mul(WASM_PAGE_BYTES)
 }
 
 fn mac(key: &SealingKey, component: &Digest, engine: &Digest, code: &[u8]) -> Hmac<Sha256> {

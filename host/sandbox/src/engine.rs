@@ -1,4 +1,4 @@
-//! The two engines, their pools, and the clock that interrupts guests.
+//! The engines, their pools, and the clock that interrupts guests.
 //!
 //! Connectors talk to the network, so no two runs are alike: they are stopped by
 //! CPU time, which a ticker raises as epochs. Scorers and transformers must give
@@ -6,8 +6,11 @@
 //! NaNs and deterministic SIMD; they tick as well, to let the runtime breathe and
 //! the wall clock bind.
 //!
+//! There are two of each, alike but for how much of a slot's memory stays with it: one for
+//! memories that begin small and grow, one for those that begin large.
+//!
 //! Every call gets a fresh instance out of a pool. A semaphore stands in front
-//! of each pool: waiting for a permit is bounded and billed to nobody, and a pool
+//! of each kind of pool: waiting for a permit is bounded and billed to nobody, and a pool
 //! that has a permit free has a slot free. A plugin may hold a share of a pool at
 //! once (`calls_at_once`): one whose target hangs would otherwise take every slot from
 //! all others. That share, and how often it is called, are the plugin's over all of its
@@ -31,13 +34,18 @@ use crate::share::{Claim, Part, Share, Shares};
 /// saves; coarser, and a spinning guest keeps its thread from others for longer.
 const TICK: Duration = Duration::from_millis(1);
 
-/// Linear memory that a slot keeps mapped between calls: all that a plugin has by default. A
-/// page that stays is set to zero by the host; one that goes is faulted in by the next guest,
-/// and a guest that copies over pages which it never wrote makes the kernel interrupt all
-/// cores for each of them, every call anew. So memory that guests touched at once stays with
-/// the pool, up to this for each sandbox. Only where the kernel tells which pages were touched:
-/// elsewhere all of it would be set to zero after each call.
-const KEEP_RESIDENT_BYTES: usize = 16 * 1024 * 1024;
+/// Linear memory that a slot keeps mapped between calls, where it begins small. A page that
+/// stays is set to zero by the host; one that goes is faulted in by the next guest. What weighs
+/// against keeping more is a memory that grew: when its slot is closed again, the kernel walks
+/// over all that was kept of it, and whoever grows a memory meanwhile waits.
+const KEEP_RESIDENT_BYTES: usize = 2 * 1024 * 1024;
+
+/// The same where a memory begins larger than that, as an interpreter's does: all that a plugin
+/// has by default. It needs not grow; and a guest that copies over pages which it never wrote
+/// makes the kernel interrupt all cores for each of them, every call anew, unless they stay.
+/// Both only where the kernel tells which pages were touched: elsewhere all of it would be set
+/// to zero after each call.
+const ROOMY_KEEP_RESIDENT_BYTES: usize = 16 * 1024 * 1024;
 
 /// The same of a table and of a stack, of which guests touch little, and of a memory where
 /// the kernel does not tell.
@@ -108,9 +116,13 @@ pub(crate) struct Engines {
     most: Limits,
 }
 
-/// An engine and the permits for its instances.
+/// Both engines of a kind, and the permits for their instances: each has a slot for every
+/// permit.
 pub(crate) struct Pool {
+    /// For memories that begin small.
     pub(crate) engine: Engine,
+    /// For those that begin large. Code that was compiled for one loads into both.
+    roomy: Engine,
     pub(crate) hash: Digest,
     /// Whether fuel is what stops guests.
     pub(crate) fueled: bool,
@@ -128,7 +140,8 @@ impl Engines {
     pub(crate) fn new(options: &SandboxOptions) -> Result<Arc<Self>, SandboxError> {
         let clocked = Pool::new(false, options)?;
         let fueled = Pool::new(true, options)?;
-        let ticker = Ticker::start([clocked.engine.clone(), fueled.engine.clone()])?;
+        let engines = [&clocked, &fueled].into_iter().flat_map(|pool| [pool.engine.clone(), pool.roomy.clone()]);
+        let ticker = Ticker::start(engines.collect())?;
         Ok(Arc::new(Self { clocked, fueled, ticker, shares: Shares::default(), most: options.most() }))
     }
 
@@ -153,18 +166,27 @@ impl Engines {
 
 impl Pool {
     fn new(fueled: bool, options: &SandboxOptions) -> Result<Self, SandboxError> {
-        let engine = Engine::new(&config(fueled, options.calls_at_once_max)).map_err(|error| SandboxError::Engine {
-            kind: if fueled { "scorer and transformer" } else { "connector" },
-            message: error.to_string(),
-        })?;
+        let engine = |kept| {
+            Engine::new(&config(fueled, options.calls_at_once_max, kept)).map_err(|error| SandboxError::Engine {
+                kind: if fueled { "scorer and transformer" } else { "connector" },
+                message: error.to_string(),
+            })
+        };
+        let (roomy, engine) = (engine(ROOMY_KEEP_RESIDENT_BYTES)?, engine(KEEP_RESIDENT_BYTES)?);
         let calls_at_once = usize::try_from(options.calls_at_once_max).unwrap_or(1);
         Ok(Self {
             hash: engine_hash(&engine),
             engine,
+            roomy,
             fueled,
             permits: Semaphore::new(calls_at_once),
             busy_wait: Duration::from_millis(options.busy_wait_ms_max),
         })
+    }
+
+    /// The engine for a component whose largest memory begins with so many bytes.
+    pub(crate) fn engine_for(&self, memory_bytes: u64) -> &Engine {
+        if memory_bytes > to_u64(KEEP_RESIDENT_BYTES) { &self.roomy } else { &self.engine }
     }
 
     /// Waits for a free instance within the plugin's share; the error is the
@@ -190,10 +212,15 @@ impl Pool {
     }
 }
 
-pub(crate) fn config(fueled: bool, calls_at_once: u32) -> Config {
+/// The settings of the engine that most plugins run in.
+pub(crate) fn usual_config(fueled: bool, calls_at_once: u32) -> Config {
+    config(fueled, calls_at_once, KEEP_RESIDENT_BYTES)
+}
+
+fn config(fueled: bool, calls_at_once: u32, kept: usize) -> Config {
     let mut config = Config::new();
     config
-        .allocation_strategy(InstanceAllocationStrategy::Pooling(pooling(calls_at_once)))
+        .allocation_strategy(InstanceAllocationStrategy::Pooling(pooling(calls_at_once, kept)))
         .max_wasm_stack(to_usize(STACK_BYTES))
         .epoch_interruption(true)
         // Asynchronous host functions work without it, and synchronous component
@@ -213,11 +240,11 @@ pub(crate) fn config(fueled: bool, calls_at_once: u32) -> Config {
     config
 }
 
-fn pooling(calls_at_once: u32) -> PoolingAllocationConfig {
+fn pooling(calls_at_once: u32, kept: usize) -> PoolingAllocationConfig {
     let most = Limits::HARD_MAX;
     let instances = u32::try_from(most.instances).unwrap_or(u32::MAX);
     let tells_touched = PoolingAllocationConfig::is_pagemap_scan_available();
-    let memory_kept = if tells_touched { KEEP_RESIDENT_BYTES } else { SMALL_KEEP_RESIDENT_BYTES };
+    let memory_kept = if tells_touched { kept } else { SMALL_KEEP_RESIDENT_BYTES };
     let mut pooling = PoolingAllocationConfig::new();
     pooling
         // Where the kernel has it (Linux 6.7), a slot is reset by looking at the
@@ -278,7 +305,7 @@ struct TickerShared {
 }
 
 impl Ticker {
-    fn start(engines: [Engine; 2]) -> Result<Self, SandboxError> {
+    fn start(engines: Vec<Engine>) -> Result<Self, SandboxError> {
         let shared = Arc::new(TickerShared::default());
         let seen = shared.clone();
         let handle = thread::Builder::new()

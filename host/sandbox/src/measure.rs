@@ -22,7 +22,7 @@ use crate::plugin::Plugin;
 /// The settings of the engine for this kind of plugin, as [`crate::Sandbox::new`] uses them.
 #[must_use]
 pub fn engine_config(kind: PluginKind, calls_at_once_max: u32) -> wasmtime::Config {
-    crate::engine::config(kind != PluginKind::Connector, calls_at_once_max)
+    crate::engine::usual_config(kind != PluginKind::Connector, calls_at_once_max)
 }
 
 /// Keeps the clock of the plugin's engines ticking until it is dropped, as a call does.

@@ -26,7 +26,7 @@ use crate::capability::CallContext;
 use crate::code::CompiledCode;
 use crate::connections::Connections;
 use crate::convert::ToGuest;
-use crate::engine::{Engines, Pool};
+use crate::engine::Engines;
 use crate::host::Border;
 use crate::limits::Limits;
 use crate::outcome::{Call, CallFailure, Crossed};
@@ -179,11 +179,11 @@ impl Loaded {
         let component = code.load(pool).map_err(unloadable)?;
 
         let imported = component.component_type();
-        for (import, _) in imported.imports(&pool.engine) {
+        for (import, _) in imported.imports(component.engine()) {
             check_import(&spec, import)?;
         }
         let exports = find_exports(&spec, &component)?;
-        let linker = link(pool, &spec, &component).map_err(unloadable)?;
+        let linker = link(&spec, &component).map_err(unloadable)?;
         let instance = linker.instantiate_pre(&component).map_err(unloadable)?;
         let claim = engines.claim(&spec.name, &spec.limits);
         Ok(Self { spec: Arc::new(spec), engines, claim, connections: Arc::default(), instance, exports })
@@ -232,10 +232,10 @@ pub(crate) fn problems(engines: &Engines, spec: &PluginSpec, code: &CompiledCode
         Err(error) => return unloadable(error),
     };
     let imported = component.component_type();
-    let imports = imported.imports(&pool.engine).filter_map(|(import, _)| check_import(spec, import).err());
+    let imports = imported.imports(component.engine()).filter_map(|(import, _)| check_import(spec, import).err());
     let mut problems: Vec<LoadError> = imports.collect();
     // What it may not have is linked to nothing here, so that its exports can be looked at.
-    let linked = link(pool, spec, &component).and_then(|mut linker| {
+    let linked = link(spec, &component).and_then(|mut linker| {
         linker.define_unknown_imports_as_traps(&component)?;
         linker.instantiate_pre(&component)
     });
@@ -445,9 +445,9 @@ fn judge_import(kind: PluginKind, declared: &Declared, import: &str) -> Result<(
 }
 
 /// Links what is declared, the WASI that has nothing behind it, and nothing else.
-fn link(pool: &Pool, spec: &PluginSpec, component: &Component) -> wasmtime::Result<Linker<Border>> {
+fn link(spec: &PluginSpec, component: &Component) -> wasmtime::Result<Linker<Border>> {
     let declared = &spec.declared;
-    let mut linker = Linker::new(&pool.engine);
+    let mut linker = Linker::new(component.engine());
     if declared.log {
         bindings::log::add_to_linker::<Border, HasSelf<Border>>(&mut linker, |border| border)?;
     }
@@ -468,7 +468,7 @@ fn link(pool: &Pool, spec: &PluginSpec, component: &Component) -> wasmtime::Resu
         wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
         request::bound_setters(&mut linker)?;
     }
-    wasi::link(&mut linker, spec, component, &pool.engine)?;
+    wasi::link(&mut linker, spec, component)?;
     Ok(linker)
 }
 

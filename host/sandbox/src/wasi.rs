@@ -31,9 +31,9 @@
 use std::time::{Duration, Instant};
 
 use sha2::{Digest as _, Sha256};
+use wasmtime::StoreContextMut;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, ComponentNamedList, Lift, Linker, LinkerInstance, Lower, Resource, ResourceType};
-use wasmtime::{Engine, StoreContextMut};
 use wasmtime_wasi::p2::bindings::clocks::wall_clock::Datetime;
 use wasmtime_wasi::p2::bindings::sockets::network::{ErrorCode, IpAddressFamily};
 use wasmtime_wasi::p2::pipe::{ClosedInputStream, SinkOutputStream};
@@ -97,14 +97,9 @@ pub(crate) fn interface(import: &str) -> Option<&'static str> {
 }
 
 /// Links what a component imports of WASI, under the names that it has for it.
-pub(crate) fn link(
-    linker: &mut Linker<Border>,
-    spec: &PluginSpec,
-    component: &Component,
-    engine: &Engine,
-) -> wasmtime::Result<()> {
+pub(crate) fn link(linker: &mut Linker<Border>, spec: &PluginSpec, component: &Component) -> wasmtime::Result<()> {
     let with_http = !spec.declared.http.is_empty();
-    for (import, item) in component.component_type().imports(engine) {
+    for (import, item) in component.component_type().imports(component.engine()) {
         let (Some(interface), ComponentItem::ComponentInstance(instance)) = (interface(import), item.ty) else {
             continue;
         };
@@ -113,7 +108,7 @@ pub(crate) fn link(
             continue;
         }
         let mut at = linker.instance(import)?;
-        for (name, item) in instance.exports(engine) {
+        for (name, item) in instance.exports(component.engine()) {
             match item.ty {
                 ComponentItem::ComponentFunc(_) => link_function(&mut at, interface, name)?,
                 ComponentItem::Resource(_) => link_resource(&mut at, name)?,

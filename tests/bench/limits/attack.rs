@@ -57,6 +57,8 @@ const SPIN: &str = "(loop $again (br $again)) unreachable";
 const START: &str = "(func $s (loop $again (br $again))) (start $s)";
 const FILL: &str =
     "(loop $again (memory.fill (i32.const 0) (i32.const 1) (i32.const 16777216)) (br $again)) unreachable";
+const GROW_AND_COPY: &str = "(drop (memory.grow (i32.const 252)))
+    (loop $again (memory.copy (i32.const 0) (i32.const 1) (i32.const 16777215)) (br $again)) unreachable";
 const COPY: &str =
     "(loop $again (memory.copy (i32.const 0) (i32.const 1) (i32.const 16777215)) (br $again)) unreachable";
 
@@ -113,10 +115,12 @@ pub(crate) fn attacks(first_copy: Duration) -> Vec<Attack> {
         clock("spin-at-start", "cpu_ms", connector(start), Duration::ZERO),
         clock("fill-16-mib", "cpu_ms", connector(fill), FILLED),
         clock("copy-16-mib", "cpu_ms", connector(copy), first_copy),
+        clock("grow-and-copy", "cpu_ms", connector(Core { call: GROW_AND_COPY, ..HARMLESS }), first_copy),
         clock("spin-on-the-wall", "wall_ms", connector(spin), Duration::ZERO),
         clock("wait-in-the-host", "wall_ms", Guest::Act("WAITS"), Duration::ZERO),
         fuel("spin-on-fuel", Guest::Scorer(spin)),
         fuel("fill-on-fuel", Guest::Scorer(fill)),
+        fuel("copy-on-fuel", Guest::Scorer(copy)),
         other("small-allocations", "memory_bytes", 8 * 1024 * 1024, "out-of-memory", Guest::Act("SMALL-ALLOCATIONS")),
         other("giant-list", "output_bytes", 200_000, "too-large", Guest::Act("GIANT-LIST")),
         other("many-items", "output_items", 1_000, "too-large", Guest::Act("MANY-ITEMS")),

@@ -15,8 +15,10 @@
 //! A clock may be late by two of its ticks and two milliseconds; inside `memory.fill` by
 //! what filling the whole memory takes at 1.5 GB/s, since nothing looks at a clock in
 //! there, and inside `memory.copy` by what this machine takes to copy over memory that
-//! nobody has touched, measured before. Fuel is no time, so its rows have none to keep. On a machine with other work
-//! the wall clock shows that work, too; the column `CPU` is what the guest got of it.
+//! nobody has touched, measured before. A limit on CPU is judged by the CPU that the guest
+//! got, a limit on wall time by the wall; with the attack and its neighbour both cores are
+//! taken, so whatever else the machine does lies between the two columns. Fuel is no time, so
+//! its rows have none to keep.
 
 mod attack;
 #[path = "../score/payload.rs"]

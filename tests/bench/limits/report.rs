@@ -52,9 +52,12 @@ impl Row {
         self.attack.allowed.map(|allowed| allowed.as_secs_f64() * 1e3)
     }
 
-    /// Whether it was stopped in time; none where the limit is no time.
+    /// Whether it was stopped in time, by the clock that its limit is about; none where the
+    /// limit is no time.
     fn in_time(&self) -> Option<bool> {
-        self.allowed_ms().map(|allowed| self.kill_ms[1] <= allowed)
+        let [_, wall_ms] = self.kill_ms;
+        let took_ms = if self.attack.limit == "cpu_ms" { self.cpu_p99_ms.unwrap_or(wall_ms) } else { wall_ms };
+        self.allowed_ms().map(|allowed| took_ms <= allowed)
     }
 
     fn ratio(&self) -> f64 {
