@@ -1,0 +1,288 @@
+//! What a decision costs without the commit's wait for the disk: the host's rules, the
+//! grants with Cedar, and the budget that the decision takes in its transaction.
+//!
+//! ```text
+//! cargo bench -p portreeve-bench --bench decide
+//! ```
+//!
+//! Rules and authority are timed order by order, on the demo's files and an order of ten lines
+//! about which three scorers have proposed the most that they may: a hold, a hold of two lines,
+//! ranked nodes. What the budget costs is the difference between batches of decisions that hold
+//! by a plugin's grant and batches that hold by a rule, which uses up nothing; the store lies in
+//! memory where the machine has a folder for that.
+
+#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark prints and fails loudly")]
+
+#[path = "../score/payload.rs"]
+#[expect(dead_code, reason = "the row is for scorers, and none is called here")]
+mod payload;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant as Wall};
+
+use portreeve_authority::rules::{CustomerFacts, ItemFacts, Looked, ReferenceFacts, Rules};
+use portreeve_authority::{Advice, Authority, Counters, Known, SourceFile, Subject};
+use portreeve_model::advice::{Hold, HoldScope, RankedNode};
+use portreeve_model::value::Decimal;
+use portreeve_model::{
+    ChannelId, Digest, Instant, Money, Order, OrderId, PluginName, Proposal, Recommendation, Reply, SenderId,
+};
+use portreeve_record::leaf::{Code, ExceptionLeaf};
+use portreeve_record::{Leaf, LeafBody};
+use portreeve_store::contract::{
+    CustomerEvent, Decided, DecisionCommit, Disposition, HoldOwner, JournalEntry, NewDocument, NewHold, NewOrder,
+    NewPayload, OrderState, Spends,
+};
+use portreeve_store::{Journaled, SqliteStore, Store};
+
+/// Orders that are decided, and some before them that do not count.
+const ORDERS: usize = 20_000;
+const WARM_UP: usize = 2_000;
+
+/// Decisions of a batch, as `serve` commits them, and batches of each kind.
+const BATCH: u64 = 256;
+const BATCHES: u64 = 40;
+
+const GRANTS: &str = include_str!("../../../host/portreeve/demo/grants.toml");
+const POLICIES: &str = include_str!("../../../host/portreeve/demo/policies.cedar");
+const RULES: &str = include_str!("../../../host/portreeve/demo/rules.toml");
+
+fn main() {
+    let decided = decided();
+    let (by_grant, by_rule) = committed();
+    let reserved: Vec<f64> = by_grant.iter().zip(&by_rule).map(|(grant, rule)| grant - rule).collect();
+    let whole = |percent| at(&decided, percent) + at(&reserved, percent).max(0.0);
+    println!("a decision of three proposals about an order of ten lines, without the wait for the disk");
+    println!("                                     p50 µs   p99 µs");
+    println!("rules, grants and Cedar            {:>8.1} {:>8.1}", at(&decided, 50), at(&decided, 99));
+    println!("a hold's budget, in the transaction{:>8.1} {:>8.1}", at(&reserved, 50), at(&reserved, 99));
+    println!("both                               {:>8.1} {:>8.1}", whole(50), whole(99));
+    println!(
+        "{}",
+        serde_json::json!({
+            "orders": ORDERS,
+            "decided_us": { "p50": at(&decided, 50), "p99": at(&decided, 99) },
+            "reserved_us": { "p50": at(&reserved, 50), "p99": at(&reserved, 99) },
+            "whole_us": { "p50": whole(50), "p99": whole(99) },
+        })
+    );
+}
+
+// --- rules and authority ---
+
+/// Microseconds of each decision.
+fn decided() -> Vec<f64> {
+    let plugins = ["fraud", "margin", "fulfilment"].map(|name| PluginName::parse(name).unwrap());
+    let queues = ["fraud-review", "pricing", "credit", "customer-service", "order-desk", "fulfilment", "integration"];
+    let known = Known { queues: queues.map(str::to_owned).into(), plugins: plugins.clone().into() };
+    let file = |name, text| SourceFile { name, text };
+    let authority =
+        Authority::load(&[file("grants.toml", GRANTS)], &[file("policies.cedar", POLICIES)], &known).unwrap();
+    let rules = Rules::load(&file("rules.toml", RULES), &known).unwrap();
+    let order = payload::request().unwrap().order;
+    let reference = reference(&order);
+    let nodes = ["north", "south"].map(|node| RankedNode {
+        node: node.to_owned(),
+        suitability_bp: 8_000,
+        freight_delta: Money { minor: 1_200, currency: order.currency },
+        country: "US".to_owned(),
+        splits: 1,
+    });
+    let proposals = [
+        hold(HoldScope::Order, 2_880),
+        hold(HoldScope::Lines(vec!["1".to_owned(), "2".to_owned()]), 480),
+        Proposal::Recommend(Recommendation::AlternateShipNode(nodes.to_vec())),
+    ];
+    let mut times = Vec::with_capacity(ORDERS);
+    for number in 0..ORDERS + WARM_UP {
+        let id = OrderId::derive(&channel(), &sender(), "C-1042", &number.to_string(), None);
+        let started = Wall::now();
+        let findings = rules.check(&order, &reference);
+        let subject = Subject {
+            order: id,
+            channel: channel(),
+            customer_class: Some("standard".to_owned()),
+            value: order.value().unwrap(),
+            line_numbers: order.lines.iter().map(|line| line.number.clone()).collect(),
+            ship_country: Some("US".to_owned()),
+        };
+        let verdicts = plugins.iter().zip(&proposals).map(|(plugin, proposal)| {
+            let digest = Digest::of(b"component");
+            let advice = Advice { plugin, publisher: "portreeve", digest, score_bp: 9_400, proposal };
+            authority.decide(&advice, &subject, &Counters::default(), payload::RECEIVED_AT)
+        });
+        let verdicts: Vec<_> = verdicts.collect();
+        let elapsed = started.elapsed();
+        std::hint::black_box((&findings, &verdicts));
+        if number == 0 {
+            assert!(
+                verdicts.iter().all(|verdict| !verdict.policies().is_empty()),
+                "a verdict that Cedar had no say in"
+            );
+        }
+        if number >= WARM_UP {
+            times.push(micros(elapsed));
+        }
+    }
+    times
+}
+
+fn hold(scope: HoldScope, minutes: u32) -> Proposal {
+    Proposal::Hold(Hold { scope, minutes, reason: "reason".to_owned() })
+}
+
+/// What the tables say about the order: everything is there.
+fn reference(order: &Order) -> ReferenceFacts {
+    let customer = CustomerFacts {
+        class: "standard".to_owned(),
+        blocked: false,
+        currency: Some(order.currency),
+        country: Some("US".to_owned()),
+    };
+    let item =
+        ItemFacts { list_price: Decimal { units: 1_250, scale: 2 }, unit: "EA".to_owned(), currency: order.currency };
+    let skus = || order.lines.iter().map(|line| line.sku.clone());
+    ReferenceFacts {
+        received_at: payload::RECEIVED_AT,
+        test_channel: false,
+        customer: Looked::Found(customer),
+        items: skus().map(|sku| (sku, Looked::Found(item.clone()))).collect(),
+        ship_to: Some(Looked::Found(())),
+        cross_references: BTreeMap::new(),
+        conversions: BTreeMap::new(),
+        available: skus().map(|sku| (sku, Looked::Found(1_000_000))).collect(),
+    }
+}
+
+// --- the transaction ---
+
+/// Microseconds of a decision in batches that hold by a plugin's grant, and in batches that
+/// hold by a rule, in turn.
+fn committed() -> (Vec<f64>, Vec<f64>) {
+    let memory = Path::new("/dev/shm");
+    let folder = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
+    let store: Arc<dyn Store> = Arc::new(SqliteStore::open(folder.path()).unwrap());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (mut by_grant, mut by_rule) = (Vec::new(), Vec::new());
+    for round in 0..BATCHES * 2 + 4 {
+        let spends = round % 2 == 0;
+        runtime.block_on(store.journal(input(round))).unwrap();
+        let documents = runtime.block_on(store.undecided(u32::MAX, &[])).unwrap();
+        let decisions: Vec<_> =
+            (0..).zip(documents).map(|(n, document)| decision(round, n, document, spends)).collect();
+        let count = decisions.len();
+        let started = Wall::now();
+        let committed = runtime.block_on(store.commit_decisions(decisions)).unwrap();
+        let elapsed = started.elapsed();
+        assert!(committed.len() == count && committed.iter().all(Result::is_ok));
+        if round >= 4 {
+            let each = micros(elapsed) / f64::from(u32::try_from(count).unwrap());
+            if spends { by_grant.push(each) } else { by_rule.push(each) }
+        }
+    }
+    (by_grant, by_rule)
+}
+
+fn input(round: u64) -> JournalEntry {
+    let document = |n: u64| NewDocument {
+        key: format!("PO-{round}-{n}"),
+        partner: "C-1042".to_owned(),
+        kind: "x12/850".to_owned(),
+        content: Digest::of(format!("{n} in {round}").as_bytes()),
+        payload: sealed(b"a document"),
+    };
+    JournalEntry {
+        channel: channel(),
+        sender: sender(),
+        received_at: payload::RECEIVED_AT,
+        content: Digest::of(&round.to_be_bytes()),
+        envelopes: Vec::new(),
+        disposition: Disposition::Documents,
+        payload: sealed(b"an input"),
+        reply: Reply { status: 200, headers: Vec::new(), body: Vec::new() },
+        documents: (0..BATCH).map(document).collect(),
+        exceptions: Vec::new(),
+        leaf: leaf(round),
+    }
+}
+
+fn decision(round: u64, number: u64, document: Journaled, spends: bool) -> DecisionCommit {
+    let (event, decision) = (sealed(b"event"), sealed(b"decision"));
+    // A minute for each batch: the window of the hour is full of rows.
+    let at = payload::RECEIVED_AT.plus_ms(i64::try_from(round).unwrap() * Instant::MINUTE_MS);
+    let value = payload::request().unwrap().order.value().unwrap();
+    let most = Spends {
+        plugin: PluginName::parse("fraud").unwrap(),
+        per_hour_max: u32::MAX,
+        value_held_per_day_max_minor: Some(i64::MAX),
+    };
+    let hold = NewHold {
+        owner: if spends { HoldOwner::Advice(most) } else { HoldOwner::Policy },
+        reason: "reason".to_owned(),
+        queue: "fraud-review".to_owned(),
+        lines: Vec::new(),
+        expires_at: at.plus_ms(Instant::HOUR_MS),
+    };
+    let order = NewOrder {
+        id: OrderId::derive(&channel(), &sender(), "C-1042", document.key(), None),
+        number: document.key().to_owned(),
+        state: OrderState::Held,
+        queue: Some("fraud-review".to_owned()),
+        value,
+        recommended: false,
+        why: "held".to_owned(),
+        event: event.sealed.commitment(),
+        decision: decision.sealed.commitment(),
+        fingerprint: Digest::of(b"fingerprint"),
+        holds: vec![hold],
+        outbox: Vec::new(),
+        customer_event: CustomerEvent {
+            customer: Digest::of(b"customer"),
+            received_at: payload::RECEIVED_AT,
+            value,
+            ship_to: None,
+        },
+        exception: None,
+    };
+    DecisionCommit {
+        document,
+        decided: Decided::Order(Box::new(order)),
+        payloads: vec![event, decision],
+        configuration: 1,
+        at,
+        leaf: leaf((round + 1) * 1_000_000 + number),
+    }
+}
+
+fn leaf(number: u64) -> Leaf {
+    let code = Code::of("bench");
+    let body = ExceptionLeaf { exception: number, stage: code.clone(), code, order: None, outbox: None, who: None };
+    Leaf::new("bench", payload::RECEIVED_AT, LeafBody::Exception(body)).unwrap()
+}
+
+fn sealed(bytes: &[u8]) -> NewPayload {
+    let (sealed, key) = portreeve_record::seal(bytes).unwrap();
+    NewPayload { sealed, key, subject: None }
+}
+
+fn channel() -> ChannelId {
+    ChannelId::parse("edi").unwrap()
+}
+
+fn sender() -> SenderId {
+    SenderId::authenticated("edi-gateway")
+}
+
+fn micros(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e6
+}
+
+/// The value below which so many percent are.
+fn at(samples: &[f64], percent: usize) -> f64 {
+    let mut sorted = samples.to_vec();
+    sorted.sort_unstable_by(f64::total_cmp);
+    let index = sorted.len().saturating_sub(1).saturating_mul(percent) / 100;
+    sorted.get(index).copied().unwrap_or(f64::NAN)
+}
