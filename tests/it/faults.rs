@@ -123,7 +123,8 @@ impl FaultyStore {
         let Decided::Order(order) = &mut decision.decided else { return };
         for hold in &mut order.holds {
             if let HoldOwner::Advice(spends) | HoldOwner::Route(spends) = &mut hold.owner {
-                (spends.per_hour_max, spends.value_held_per_day_max_minor) = (u32::MAX, None);
+                (spends.per_hour_max, spends.held_share) = (u32::MAX, None);
+                spends.value_held_per_day_max_minor = None;
             }
         }
     }

@@ -87,7 +87,7 @@ struct Holds {
     owner: String,
     /// The scorer, unless it is the host's own.
     plugin: Option<String>,
-    /// Why: the rule, or the scorer's word.
+    /// The rule, or the owner once more where a scorer asked for it.
     reason: String,
     /// Who works on them.
     queue: String,
@@ -111,7 +111,7 @@ impl Authority {
         Self {
             configuration: active.configuration,
             digest: pipeline.authority.digest().to_string(),
-            halted: active.halted,
+            halted: pipeline.plugins.is_halted(),
             grants: in_use.grants.into_iter().map(Grant::of).collect(),
             data: data.collect(),
             holds: in_use.holds.into_iter().map(Holds::of).collect(),

@@ -42,8 +42,11 @@ pub trait Lifecycle: Send + Sync + 'static {
     /// Trusts others from now on: the text of `trust.toml`.
     async fn trust(&self, text: String, who: &str) -> Result<TrustChanged, Refusal>;
 
-    /// Stops all plugins from the next call on, or lets each be what it was before.
-    async fn halt(&self, halted: bool, who: &str) -> Result<Halted, Refusal>;
+    /// Stops all plugins from the next call on.
+    async fn halt(&self, who: &str) -> Result<Halted, Refusal>;
+
+    /// Lets each be what it was before.
+    async fn resume(&self, who: &str) -> Result<Halted, Refusal>;
 }
 
 /// What is done about a plugin.
@@ -331,8 +334,9 @@ pub(crate) async fn disable(
     change(door, name(plugin)?, Act::Disable).await
 }
 
-/// Stops all plugins from the next call on, whatever each of them is. What would have been
-/// for them waits, or goes to a person, as the routes say; inputs are kept unread.
+/// Stops all plugins from the next call on, whatever each of them is; a call that waits for a
+/// sandbox by then is still made. Orders and deliveries wait, or go to a person, as the routes
+/// say. Inputs are kept, and those that no connector could read are a person's.
 #[utoipa::path(
     post, path = "/v1/plugins/halt", tag = "operators",
     responses(
@@ -340,13 +344,12 @@ pub(crate) async fn disable(
         (status = 401, description = "Not the operator token", body = Problem),
         (status = 409, description = "They are stopped already", body = Problem),
         (status = 429, description = "Busy; see Retry-After", body = Problem),
-        (status = 500, description = "Could not be put on record; nothing was changed", body = Problem),
-        (status = 503, description = "The store is unavailable; see Retry-After", body = Problem),
+        (status = 500, description = "None is called, and this could not be put on record", body = Problem),
     ),
     security(("operator" = []))
 )]
 pub(crate) async fn halt(State(door): State<Arc<Door>>, _operator: Operator) -> Result<Json<Halted>, Problem> {
-    to_its_end(async move { door.front.packages.halt(true, OPERATOR).await }).await
+    to_its_end(async move { door.front.packages.halt(OPERATOR).await }).await
 }
 
 /// Ends a halt: each plugin is what it was before, or what was made of it since.
@@ -363,7 +366,7 @@ pub(crate) async fn halt(State(door): State<Arc<Door>>, _operator: Operator) -> 
     security(("operator" = []))
 )]
 pub(crate) async fn resume(State(door): State<Arc<Door>>, _operator: Operator) -> Result<Json<Halted>, Problem> {
-    to_its_end(async move { door.front.packages.halt(false, OPERATOR).await }).await
+    to_its_end(async move { door.front.packages.resume(OPERATOR).await }).await
 }
 
 /// Whose packages are taken from now on: the text of `trust.toml`. Packages that rest on a

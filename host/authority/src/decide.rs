@@ -379,9 +379,9 @@ fn land_hold(
     if !note_budgets(ceiling, subject, counters, draft) {
         return spent(grant, effect, minutes, until);
     }
-    let (most, share) = (ceiling.holds_per_hour_max, held_share(ceiling, counters));
     draft.reserve(Reserve {
-        per_hour_max: share.map_or(most, |(_, share_max)| share_max.min(most)),
+        per_hour_max: ceiling.holds_per_hour_max,
+        held_share: ceiling.held_share,
         value_held_per_day_max_minor: ceiling.value_held_per_day_max_minor,
     });
     Ok(Landed::at(effect, code))
@@ -533,8 +533,9 @@ fn note_budgets(ceiling: &HoldCeiling, subject: &Subject, counters: &Counters, d
         let required = format!("{most} or less");
         within &= draft.note_budget("value_held_per_day_max_minor", held, found, required);
     }
-    if let (Some(share), Some((orders, most))) = (ceiling.held_share, held_share(ceiling, counters)) {
-        let holds = counters.holds_last_hour;
+    if let Some(share) = ceiling.held_share {
+        let (holds, orders) = (counters.holds_last_hour, counters.orders_last_hour.saturating_add(1));
+        let most = share.holds_max(orders);
         let found = format!("{holds} holds and this one, of {orders} orders");
         let required = format!("{most} or less, which is {} in 10000 and {} at least", share.max_bp, share.floor);
         within &= draft.note_budget("held_share_max_bp", holds < most, found, required);
@@ -542,17 +543,11 @@ fn note_budgets(ceiling: &HoldCeiling, subject: &Subject, counters: &Counters, d
     within
 }
 
-/// The orders that a share is taken of, this one with them, and the holds that it comes to.
-fn held_share(ceiling: &HoldCeiling, counters: &Counters) -> Option<(u32, u32)> {
-    let orders = counters.orders_last_hour.saturating_add(1);
-    ceiling.held_share.map(|share| (orders, share.holds_max(orders)))
-}
-
 fn take_route_budget(ceiling: &RouteCeiling, counters: &Counters, draft: &mut Draft) -> bool {
     let most = ceiling.routes_per_hour_max;
     let within = note_per_hour("routes_per_hour_max", "routes", counters.routes_last_hour, most, draft);
     if within {
-        draft.reserve(Reserve { per_hour_max: most, value_held_per_day_max_minor: None });
+        draft.reserve(Reserve { per_hour_max: most, held_share: None, value_held_per_day_max_minor: None });
     }
     within
 }

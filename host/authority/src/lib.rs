@@ -47,8 +47,9 @@ mod tests;
 
 pub use data::{DataGrant, Field, Fields, changes_of_data};
 pub use decide::{Advice, Authority, Counters, Subject};
-pub use grant::{Beyond, BudgetSpent, Grant, HoldCeiling, Hours, RecommendKind, RouteCeiling, Rung, ShareCeiling};
+pub use grant::{Beyond, BudgetSpent, Grant, HoldCeiling, Hours, RecommendKind, RouteCeiling, Rung};
 pub use known::Known;
+pub use portreeve_model::ShareCeiling;
 pub use portreeve_model::strict::{LoadError, LoadErrors, SourceFile};
 pub use terms::{Change, Direction, Term, changes};
 pub use verdict::{Clause, Code, Effect, Outcome, Reserve, Verdict};

@@ -10,7 +10,7 @@
 use std::fmt;
 
 use portreeve_model::advice::HoldScope;
-use portreeve_model::{Digest, Instant, OrderId, PluginName, Recommendation};
+use portreeve_model::{Digest, Instant, OrderId, PluginName, Recommendation, ShareCeiling};
 
 use crate::grant::{Grant, Rung};
 
@@ -279,6 +279,8 @@ impl Clause {
 pub struct Reserve {
     /// Holds of the plugin within an hour, or routes for a route.
     pub per_hour_max: u32,
+    /// The share of an hour's orders that the plugin may hold.
+    pub held_share: Option<ShareCeiling>,
     /// Value of orders that the plugin holds within a day, minor units of the order's currency.
     pub value_held_per_day_max_minor: Option<i64>,
 }

@@ -199,7 +199,7 @@ impl Pipeline {
             match result {
                 Ok(_) => self.set_aside.decided(position),
                 Err(StoreError::BudgetSpent { .. }) => self.set_aside.outrun(position),
-                // It is undecided, and comes again.
+                // It is undecided, and comes again; whoever asked hears of it.
                 Err(_) => {}
             }
         }

@@ -11,7 +11,7 @@ use portreeve_model::{Failure, Instant, PluginName};
 use portreeve_record::leaf::PackageStep;
 use portreeve_registry::quarantine::Scope;
 use portreeve_sandbox::{CallError, Crossed, EgressRefused, Ended};
-use portreeve_store::contract::Forgotten;
+use portreeve_store::contract::{Forgotten, OpenHolds};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -82,16 +82,13 @@ impl InUseMetrics {
             gauges.clear();
         }
         for holds in &in_use.holds {
-            // Several of a scorer's own words are one label: they are a guest's.
-            let reason = if holds.owner == "policy" { holds.reason.clone() } else { holds.owner.clone() };
-            let plugin = holds.plugin.clone().unwrap_or_default();
-            let labels = HoldLabels { owner: holds.owner.clone(), plugin, reason, queue: holds.queue.clone() };
+            let OpenHolds { owner, plugin, reason, queue, .. } = holds.clone();
+            let labels = HoldLabels { owner, plugin: plugin.unwrap_or_default(), reason, queue };
             let count = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
             let age_seconds = now.0.saturating_sub(holds.oldest_at.0).max(0) / 1_000;
-            self.open.get_or_create(&labels).inc_by(count(holds.count));
-            self.overdue.get_or_create(&labels).inc_by(count(holds.overdue));
-            let oldest = self.oldest_seconds.get_or_create(&labels);
-            oldest.set(oldest.get().max(age_seconds));
+            self.open.get_or_create(&labels).set(count(holds.count));
+            self.overdue.get_or_create(&labels).set(count(holds.overdue));
+            self.oldest_seconds.get_or_create(&labels).set(age_seconds);
         }
     }
 }
@@ -223,7 +220,8 @@ impl Default for Metrics {
             budget_spent.clone(),
         );
         let clauses_unmet = Family::default();
-        let help = "Clauses of grants that narrowed (`narrowed`) or refused (`refused`) a proposal";
+        let help =
+            "Clauses of grants that narrowed (`narrowed`) or refused (`refused`) a proposal, each time it was weighed";
         registry.register("portreeve_clauses_unmet", help, clauses_unmet.clone());
         let in_use = InUseMetrics::default();
         in_use.register(&mut registry);

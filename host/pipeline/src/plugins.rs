@@ -20,6 +20,7 @@
 //! says which export it is to call and whose call it is ([`Cause`]).
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use portreeve_model::{Digest, Failure, Instant, PluginName};
@@ -43,8 +44,6 @@ pub struct Active {
     pub configuration: u64,
     /// What each plugin is.
     pub plugins: BTreeMap<PluginName, Slot>,
-    /// Whether an operator stopped all of them, whatever each of them is.
-    pub halted: bool,
     /// The model files that they declare. They come and go with the components: what is
     /// under way reads those that it began with.
     pub models: Arc<dyn Artifacts>,
@@ -201,26 +200,48 @@ impl Active {
 }
 
 /// What is active, and what takes its place.
-pub struct Plugins(RwLock<Arc<Active>>);
+pub struct Plugins {
+    active: RwLock<Arc<Active>>,
+    /// Whether an operator stopped all of them, whatever each of them is.
+    halted: AtomicBool,
+}
 
 impl Plugins {
     /// These.
     #[must_use]
     pub fn new(active: Active) -> Self {
-        Self(RwLock::new(Arc::new(active)))
+        Self { active: RwLock::new(Arc::new(active)), halted: AtomicBool::new(false) }
     }
 
     /// What is active now. Keep it to the end of what begins with it.
     #[must_use]
     pub fn now(&self) -> Arc<Active> {
-        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.active.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Stops all plugins from the next call on. It waits for nothing and cannot fail.
+    pub fn halt(&self) {
+        self.halted.store(true, Ordering::SeqCst);
+    }
+
+    /// Ends a halt.
+    pub fn resume(&self) {
+        self.halted.store(false, Ordering::SeqCst);
+    }
+
+    /// Whether all plugins are stopped.
+    #[must_use]
+    pub fn is_halted(&self) -> bool {
+        self.halted.load(Ordering::SeqCst)
     }
 
     /// Why nobody may call a plugin any more, whatever began with it.
     fn stopped(&self, name: &PluginName) -> Option<Why> {
-        let active = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        if self.is_halted() {
+            return Some(Why::Halted);
+        }
+        let active = self.active.read().unwrap_or_else(PoisonError::into_inner);
         match active.plugins.get(name) {
-            _ if active.halted => Some(Why::Halted),
             Some(Slot::Stopped { why, .. }) => Some(why.clone()),
             Some(Slot::Ready(_)) | None => None,
         }
@@ -228,7 +249,7 @@ impl Plugins {
 
     /// Puts the next version in the place of the last one, in one step.
     pub fn put(&self, active: Active) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(active);
+        *self.active.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(active);
     }
 }
 

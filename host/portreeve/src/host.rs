@@ -487,15 +487,18 @@ impl Road {
         let plugins = install_all(&registry, &configuration, component, occasion, now)?;
         let models =
             Arc::new(ModelFiles::default().next(configuration.models().as_deref(), packages::ready(&plugins))?);
-        let halted = configuration.halted;
-        let active = Active { configuration: self.version, plugins, halted, models: Arc::clone(&models) as _ };
+        let active = Active { configuration: self.version, plugins, models: Arc::clone(&models) as _ };
+        let plugins = Plugins::new(active);
+        if configuration.halted {
+            plugins.halt();
+        }
         let pipeline = Pipeline {
             outbound: Arc::new(outbound),
             host: configuration.host.host.name.clone(),
             store: self.store,
             clock: self.clock,
             senders: configuration.senders()?,
-            plugins: Plugins::new(active),
+            plugins,
             quarantine: Quarantine::default(),
             routes: configuration.routes,
             engines,

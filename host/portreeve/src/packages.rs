@@ -329,32 +329,63 @@ impl Packages {
         self.go_on(base, next, name, component, PackageStep::Disabled, Occasion::Active, who).await
     }
 
-    /// Stops all plugins, whatever each of them is, or lets each be what it was before. It asks
-    /// for none of their bytes and waits for no call.
-    async fn halt_all(&self, halted: bool, who: &str) -> Result<Halted, Refusal> {
+    /// Stops all plugins, whatever each of them is: at once, and only then on record. A store
+    /// that fails, or a change under way that takes its time, keeps nobody from stopping them.
+    async fn stop_all(&self, who: &str) -> Result<Halted, Refusal> {
+        let plugins = &self.pipeline.plugins;
+        let was_halted = plugins.is_halted();
+        plugins.halt();
+        tracing::warn!(who, "an operator stops all plugins");
+        let _one = self.one_at_a_time.lock().await;
+        let recorded = match self.base().await {
+            Ok(base) if base.configuration.halted && was_halted => {
+                return Err(Refusal::Refused("all plugins are stopped already; nothing was changed".to_owned()));
+            }
+            // Stopped on record and not in fact: a commit of unknown outcome. Now they are both.
+            Ok(base) if base.configuration.halted => Ok(halted(&base, base.version, true)),
+            Ok(base) => self.halt_on_record(base, true, who).await,
+            Err(refusal) => Err(refusal),
+        };
+        recorded.map_err(|refusal| {
+            Refusal::Internal(format!(
+                "all plugins are stopped in this process, which could not be put on record ({refusal}): a restart would end it; try again, or stop the host"
+            ))
+        })
+    }
+
+    /// Lets each plugin be what it was before all were stopped.
+    async fn resume_all(&self, who: &str) -> Result<Halted, Refusal> {
         let _one = self.one_at_a_time.lock().await;
         let base = self.base().await?;
-        if base.configuration.halted == halted {
-            let found = if halted { "all plugins are stopped already" } else { "no plugins are stopped all at once" };
-            return Err(Refusal::Refused(format!("{found}; nothing was changed")));
-        }
+        let done = match (base.configuration.halted, self.pipeline.plugins.is_halted()) {
+            (true, _) => self.halt_on_record(base, false, who).await?,
+            // It never came on record.
+            (false, true) => halted(&base, base.version, false),
+            (false, false) => {
+                return Err(Refusal::Refused("no plugins are stopped all at once; nothing was changed".to_owned()));
+            }
+        };
+        self.pipeline.plugins.resume();
+        self.pipeline.set_aside.wake(self.pipeline.clock.now());
+        tracing::warn!(who, "an operator lets plugins be called again");
+        Ok(done)
+    }
+
+    /// The next version, in which plugins are stopped or not, with a leaf for each that this
+    /// changes anything for.
+    async fn halt_on_record(&self, base: Base, stopped: bool, who: &str) -> Result<Halted, Refusal> {
         let version = base.version.saturating_add(1);
-        let step = if halted { PackageStep::Halted } else { PackageStep::Resumed };
-        let components = base.configuration.components.iter();
+        let step = if stopped { PackageStep::Halted } else { PackageStep::Resumed };
+        let disabled = &base.configuration.disabled;
+        let components = base.configuration.components.iter().filter(|(name, _)| !disabled.contains(*name));
         let leaves =
             components.map(|(name, component)| self.leaf(name, *component, step, Some(version), &[], Some(who)));
         let leaves: Vec<Leaf> = leaves.collect::<Result<_, _>>()?;
-        self.commit(&base, &base.files.halted(halted), None, leaves, who).await?;
-
+        self.commit(&base, &base.files.halted(stopped), None, leaves, who).await?;
         let before = self.pipeline.plugins.now();
         let (plugins, models) = (before.plugins.clone(), Arc::clone(&before.models));
-        self.pipeline.plugins.put(Active { configuration: version, plugins, halted, models });
-        if !halted {
-            self.pipeline.set_aside.wake(self.pipeline.clock.now());
-        }
-        tracing::warn!(configuration = version, halted, "an operator stopped all plugins, or let them be called again");
-        let plugins = base.configuration.components.keys().map(ToString::to_string).collect();
-        Ok(Halted { configuration: version, halted, plugins })
+        self.pipeline.plugins.put(Active { configuration: version, plugins, models });
+        Ok(halted(&base, version, stopped))
     }
 
     /// The next version with one plugin changed: loaded, committed, and then called.
@@ -472,8 +503,8 @@ impl Packages {
         for (name, component) in lapsed {
             plugins.insert(name, Slot::Stopped { component, why: Why::NotTrusted });
         }
-        let (configuration, halted, models) = (before.configuration, before.halted, Arc::clone(&before.models));
-        self.pipeline.plugins.put(Active { configuration, plugins, halted, models });
+        let (configuration, models) = (before.configuration, Arc::clone(&before.models));
+        self.pipeline.plugins.put(Active { configuration, plugins, models });
         Ok(())
     }
 
@@ -653,8 +684,7 @@ impl Packages {
     /// Has the road call these from now on.
     fn put(&self, configuration: u64, plugins: BTreeMap<PluginName, Slot>, models: Arc<ModelFiles>) {
         *self.models.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&models);
-        let halted = self.pipeline.plugins.now().halted;
-        self.pipeline.plugins.put(Active { configuration, plugins, halted, models });
+        self.pipeline.plugins.put(Active { configuration, plugins, models });
     }
 
     fn leaf(
@@ -723,9 +753,18 @@ impl Lifecycle for Packages {
         self.trust_others(text, who).await
     }
 
-    async fn halt(&self, halted: bool, who: &str) -> Result<Halted, Refusal> {
-        self.halt_all(halted, who).await
+    async fn halt(&self, who: &str) -> Result<Halted, Refusal> {
+        self.stop_all(who).await
     }
+
+    async fn resume(&self, who: &str) -> Result<Halted, Refusal> {
+        self.resume_all(who).await
+    }
+}
+
+fn halted(base: &Base, configuration: u64, halted: bool) -> Halted {
+    let plugins = base.configuration.components.keys().map(ToString::to_string).collect();
+    Halted { configuration, halted, plugins }
 }
 
 fn refused(error: impl std::fmt::Display) -> Refusal {

@@ -46,7 +46,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use async_trait::async_trait;
 use portreeve_model::document::Span;
 use portreeve_model::reference::Row;
-use portreeve_model::{ChannelId, Currency, Digest, Instant, Money, OrderId, PluginName, Reply, SenderId};
+use portreeve_model::{
+    ChannelId, Currency, Digest, Instant, Money, OrderId, PluginName, Reply, SenderId, ShareCeiling,
+};
 use portreeve_record::{Leaf, PayloadKey, SealError, Sealed};
 
 use crate::proof::{Attempt, Committed, FirstDocument, Journaled, Permit, Settled};
@@ -403,6 +405,8 @@ pub struct Spends {
     pub plugin: PluginName,
     /// Holds of the plugin within the hour, or routes where it is one, this one with them.
     pub per_hour_max: u32,
+    /// The share of the hour's orders, this one with them, that the holds may be.
+    pub held_share: Option<ShareCeiling>,
     /// Value that the plugin holds since midnight UTC in the order's currency, this order with
     /// it, minor units; none where the grant has no such budget.
     pub value_held_per_day_max_minor: Option<i64>,
@@ -742,7 +746,7 @@ pub struct HistoryQuery {
 }
 
 /// What a plugin's grants have caused lately. What is counted against a ceiling is never less
-/// than it was in any hour; what a share is taken of is never more.
+/// than it was in any hour.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PluginUsage {
     /// Advice holds in the minute that runs and the sixty before it.
@@ -752,7 +756,8 @@ pub struct PluginUsage {
     /// Value of the orders in the currency asked for that advice holds keep since midnight
     /// UTC: each order once, none below nothing, at most [`SUM_MINOR_MAX`].
     pub value_held_minor: i64,
-    /// All orders decided within the hour, to the millisecond.
+    /// Orders decided within the hour, to the millisecond: as many as were committed from the
+    /// first of them on. A clock that was set back meanwhile can make it more.
     pub orders: u32,
 }
 
@@ -1045,7 +1050,7 @@ pub struct OpenHolds {
     pub owner: String,
     /// The scorer, unless it is the host's own.
     pub plugin: Option<String>,
-    /// The reason: a rule's code, or a word of the scorer's.
+    /// The rule's code, or the owner once more: a scorer's own words are as many as it likes.
     pub reason: String,
     /// The queue that works on them.
     pub queue: String,

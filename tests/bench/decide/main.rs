@@ -28,6 +28,7 @@ use portreeve_model::advice::{Hold, HoldScope, RankedNode};
 use portreeve_model::value::Decimal;
 use portreeve_model::{
     ChannelId, Digest, Instant, Money, Order, OrderId, PluginName, Proposal, Recommendation, Reply, SenderId,
+    ShareCeiling,
 };
 use portreeve_record::leaf::{Code, ExceptionLeaf};
 use portreeve_record::{Leaf, LeafBody};
@@ -57,7 +58,7 @@ fn main() {
     println!("a decision of three proposals about an order of ten lines, without the wait for the disk");
     println!("                                     p50 µs   p99 µs");
     println!("rules, grants and Cedar            {:>8.1} {:>8.1}", at(&decided, 50), at(&decided, 99));
-    println!("a hold's budget, in the transaction{:>8.1} {:>8.1}", at(&reserved, 50), at(&reserved, 99));
+    println!("a hold's budget (means of batches)  {:>7.1} {:>8.1}", at(&reserved, 50), at(&reserved, 99));
     println!("both                               {:>8.1} {:>8.1}", whole(50), whole(99));
     println!(
         "{}",
@@ -210,12 +211,13 @@ fn input(round: u64) -> JournalEntry {
 
 fn decision(round: u64, number: u64, document: Journaled, spends: bool) -> DecisionCommit {
     let (event, decision) = (sealed(b"event"), sealed(b"decision"));
-    // A minute for each batch: the window of the hour is full of rows.
+    // A minute for each batch: every second minute of the window has a row.
     let at = payload::RECEIVED_AT.plus_ms(i64::try_from(round).unwrap() * Instant::MINUTE_MS);
     let value = payload::request().unwrap().order.value().unwrap();
     let most = Spends {
         plugin: PluginName::parse("fraud").unwrap(),
         per_hour_max: u32::MAX,
+        held_share: Some(ShareCeiling { max_bp: 10_000, floor: 1 }),
         value_held_per_day_max_minor: Some(i64::MAX),
     };
     let hold = NewHold {

@@ -242,10 +242,10 @@ async fn a_disabled_scorer_is_not_called_its_orders_wait_and_go_on_when_it_is_ca
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_halt_stops_all_plugins_and_nothing_is_lost_by_it() {
+async fn a_halt_stops_all_plugins_and_what_was_accepted_before_goes_on_after_it() {
     let host = TestHost::demo().await;
     let packages = &host.host.packages;
-    assert!(refusal(packages.halt(false, "ops").await).await.contains("no plugins are stopped"));
+    assert!(refusal(packages.resume("ops").await).await.contains("no plugins are stopped"));
     for (control, number) in [(1, "PO-1"), (2, "PO-2")] {
         host.send_edi(&x12(control, &PurchaseOrder::clean(number))).await.unwrap();
         if control == 1 {
@@ -253,9 +253,9 @@ async fn a_halt_stops_all_plugins_and_nothing_is_lost_by_it() {
         }
     }
     // One order is released and not delivered, one waits to be read, one is still to come.
-    let halted = packages.halt(true, "ops").await.unwrap();
+    let halted = packages.halt("ops").await.unwrap();
     assert_eq!((halted.configuration, halted.plugins.len()), (2, 9));
-    assert!(refusal(packages.halt(true, "ops").await).await.contains("stopped already"));
+    assert!(refusal(packages.halt("ops").await).await.contains("stopped already"));
     // Its connector is not called, so that nobody can read it; it is kept, and a person told.
     host.send_edi(&x12(3, &PurchaseOrder::clean("PO-3"))).await.unwrap();
     assert_eq!(host.summary().await.unparsed_inputs, 1);
@@ -275,15 +275,41 @@ async fn a_halt_stops_all_plugins_and_nothing_is_lost_by_it() {
     host.deliver_due().await;
     assert!(host.erp.sales_orders().is_empty());
 
-    let resumed = packages.halt(false, "boss").await.unwrap();
+    let resumed = packages.resume("boss").await.unwrap();
     assert!(!resumed.halted);
     host.decide_all().await;
     host.deliver_all().await;
     assert_eq!(host.erp.sales_orders().len(), 2);
+    assert_eq!(host.summary().await.unparsed_inputs, 1, "what came meanwhile is a person's");
     let steps: Vec<PackageStep> = steps(&host).await.into_iter().map(|step| step.0).collect();
     let changed = [PackageStep::Disabled, PackageStep::Activated];
     assert_eq!(steps, [&[PackageStep::Halted; 9][..], &changed, &[PackageStep::Resumed; 9]].concat());
     host.verify().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_fails_keeps_nobody_from_stopping_all_plugins() {
+    for (fault, recorded) in [(Fault::NotPersisted, false), (Fault::PersistedButFailed, true)] {
+        let host = TestHost::demo().await;
+        let (host, _) = host.restart_behind(|store| FaultyStore::new(store, "change_packages", fault, 0)).await;
+        let packages = &host.host.packages;
+        host.send_edi(&x12(1, &PurchaseOrder::clean("PO-1"))).await.unwrap();
+        let halted = packages.halt("ops").await;
+        assert_eq!(halted.is_ok(), recorded, "{fault:?}: {halted:?}");
+        if let Err(error) = halted {
+            assert!(error.to_string().contains("are stopped in this process"), "{error}");
+        }
+        assert!(host.host.pipeline.plugins.is_halted());
+        assert!(host.decide_all().await.is_empty(), "{fault:?}");
+        // Once more, where it is not on record yet.
+        assert_eq!(packages.halt("ops").await.is_ok(), !recorded, "{fault:?}");
+        let host = host.restart().await;
+        assert!(host.host.pipeline.plugins.is_halted() && host.decide_all().await.is_empty());
+        host.host.packages.resume("ops").await.unwrap();
+        assert_eq!(host.decide_all().await.len(), 1);
+        let steps: Vec<PackageStep> = steps(&host).await.into_iter().map(|step| step.0).collect();
+        assert_eq!(steps, [[PackageStep::Halted; 9], [PackageStep::Resumed; 9]].concat(), "{fault:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -294,13 +320,14 @@ async fn who_is_stopped_is_not_called_any_more_also_in_the_middle_of_a_batch() {
         host.send_edi(&x12(1, &PurchaseOrder::clean("PO-1"))).await.unwrap();
         let pipeline = Arc::clone(&host.host.pipeline);
         store.meanwhile(move || {
+            if stop_all {
+                return pipeline.plugins.halt();
+            }
             let now = pipeline.plugins.now();
             let (mut plugins, models) = (now.plugins.clone(), Arc::clone(&now.models));
-            if !stop_all {
-                let component = now.installed(&name("fraud")).unwrap().digest;
-                plugins.insert(name("fraud"), Slot::Stopped { component, why: Why::Disabled });
-            }
-            pipeline.plugins.put(Active { configuration: 2, plugins, halted: stop_all, models });
+            let component = now.installed(&name("fraud")).unwrap().digest;
+            plugins.insert(name("fraud"), Slot::Stopped { component, why: Why::Disabled });
+            pipeline.plugins.put(Active { configuration: 2, plugins, models });
         });
         assert!(host.decide_all().await.is_empty(), "it was read, and its scorer is not called");
         let metrics = host.host.pipeline.metrics.text(&[]);

@@ -8,7 +8,7 @@ use portreeve_model::{Currency, Date, Digest, Instant, PluginName, Proposal, Rec
 use super::{
     GRANT, NO_ROUTES, NOW, PERMIT_ALL, ROUTES, decide, decide_at, grant_with, hold, hold_of, load, route, subject, usd,
 };
-use crate::{Advice, Authority, Code, Counters, Effect, Outcome, Reserve, Rung, Verdict};
+use crate::{Advice, Authority, Code, Counters, Effect, Outcome, Reserve, Rung, ShareCeiling, Verdict};
 
 fn usual() -> Authority {
     load(GRANT, PERMIT_ALL)
@@ -347,11 +347,13 @@ fn a_verdict_says_how_far_the_budgets_go_that_its_effect_uses_up() {
         let counters = Counters { orders_last_hour, holds_last_hour, ..Counters::default() };
         decide_at(authority, proposal, &subject(), &counters, NOW).reserve()
     };
-    let of = |per_hour_max, value_held_per_day_max_minor| Some(Reserve { per_hour_max, value_held_per_day_max_minor });
-    // The smaller of the number and the share.
-    assert_eq!(reserve(&authority, &hold(60), 99, 0), of(5, Some(100_000_000)));
-    assert_eq!(reserve(&authority, &hold(60), 9_999, 0), of(50, Some(100_000_000)));
-    assert_eq!(reserve(&usual(), &route("fraud-review"), 0, 0), of(20, None));
+    let of = |per_hour_max, held_share, value_held_per_day_max_minor| {
+        Some(Reserve { per_hour_max, held_share, value_held_per_day_max_minor })
+    };
+    let share = Some(ShareCeiling { max_bp: 500, floor: 3 });
+    assert_eq!(reserve(&authority, &hold(60), 99, 0), of(50, share, Some(100_000_000)));
+    assert_eq!(reserve(&usual(), &hold(60), 99, 0), of(50, None, Some(100_000_000)));
+    assert_eq!(reserve(&usual(), &route("fraud-review"), 0, 0), of(20, None, None));
     // What the host keeps by itself, what only tells people and what is refused use up nothing.
     assert_eq!(reserve(&usual(), &hold(60), 0, 50), None);
     assert_eq!(reserve(&usual(), &review("fraud-review"), 0, 0), None);

@@ -2,7 +2,10 @@
 //! what the lower orders of this batch are about to cause.
 //!
 //! It is what a decision is weighed with, and no promise: another host may decide meanwhile.
-//! The decision's own transaction counts once more, and fails where a budget is used up.
+//! The decision's own transaction counts once more, and fails where a budget is used up. What
+//! another host committed of the same documents is counted twice here, once as stored and once
+//! as of this batch: such a proposal may find a budget spent that is not. With one decider for
+//! a store that does not happen.
 
 use std::collections::BTreeMap;
 

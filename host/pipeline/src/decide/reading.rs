@@ -50,6 +50,11 @@ impl Pipeline {
             let outcome = Err(for_a_person(self.queue(&document), "host-fault", detail));
             return Some(Mapped { document, crossing: None, outcome });
         }
+        if self.set_aside.is_outrun(document.position()) {
+            let detail = "other decisions used a plugin's budget up while this one was made, three times; decide about the order yourself, and see at /v1/authority which budget is short";
+            let outcome = Err(for_a_person(self.queue(&document), "budget-contended", detail));
+            return Some(Mapped { document, crossing: None, outcome });
+        }
         if let Some(first) = document.first().filter(|first| first.same_content) {
             let outcome = Ok(Reading::Duplicate(first.position));
             return Some(Mapped { document, crossing: None, outcome });

@@ -167,8 +167,8 @@ impl Standing {
 }
 
 fn spends(verdict: &Verdict, reserve: Reserve) -> Spends {
-    let Reserve { per_hour_max, value_held_per_day_max_minor } = reserve;
-    Spends { plugin: verdict.plugin().clone(), per_hour_max, value_held_per_day_max_minor }
+    let Reserve { per_hour_max, held_share, value_held_per_day_max_minor } = reserve;
+    Spends { plugin: verdict.plugin().clone(), per_hour_max, held_share, value_held_per_day_max_minor }
 }
 
 /// The reason code of a hold, as the scorer named it.

@@ -165,8 +165,8 @@ pub(super) enum Command {
         #[command(flatten)]
         of: Of,
     },
-    /// Stop all plugins at once, from the next call on: inputs are kept unread, and what is for
-    /// plugins waits, or goes to a person.
+    /// Stop all plugins at once, from the next call on: orders and deliveries wait, and inputs
+    /// are kept for a person, since nobody reads them.
     Halt {
         #[command(flatten)]
         of: Of,
@@ -207,8 +207,8 @@ pub(super) async fn run(command: Command, json: bool, output: &mut Output) -> an
         }
         Command::Rollback { plugin, of } => acted(&plugin, Act::Rollback, &of, json, output).await,
         Command::Disable { plugin, of } => acted(&plugin, Act::Disable, &of, json, output).await,
-        Command::Halt { of } => halt(true, &of, json, output).await,
-        Command::Resume { of } => halt(false, &of, json, output).await,
+        Command::Halt { of } => all(Reach::Halt, &of, json, output).await,
+        Command::Resume { of } => all(Reach::Resume, &of, json, output).await,
     }
 }
 
@@ -527,23 +527,39 @@ async fn acted(plugin: &PluginName, act: Act, of: &Of, json: bool, output: &mut 
     output.line(&format!("{plugin} {component} is {state}; configuration {configuration} is active"))
 }
 
-async fn halt(halted: bool, of: &Of, json: bool, output: &mut Output) -> anyhow::Result<()> {
+/// What is done about all plugins.
+#[derive(Clone, Copy)]
+enum Reach {
+    Halt,
+    Resume,
+}
+
+async fn all(reach: Reach, of: &Of, json: bool, output: &mut Output) -> anyhow::Result<()> {
     let done = match Place::to_write(of).await? {
         Place::Folder(host) => {
-            let done = host.packages.halt(halted, &account()).await?;
+            let done = match reach {
+                Reach::Halt => host.packages.halt(&account()).await?,
+                Reach::Resume => host.packages.resume(&account()).await?,
+            };
             host.sequencer.sequence_all().await?;
             done
         }
         Place::Server(server) => {
-            let path = if halted { "/v1/plugins/halt" } else { "/v1/plugins/resume" };
+            let path = match reach {
+                Reach::Halt => "/v1/plugins/halt",
+                Reach::Resume => "/v1/plugins/resume",
+            };
             understood::<Halted>(&server.send(Method::POST, path, &[], Bytes::new()).await?)?
         }
     };
     if json {
         return output.json(&done);
     }
+    let what = match reach {
+        Reach::Halt => "stopped; `portreeve plugin resume` ends that",
+        Reach::Resume => "what they were before",
+    };
     let Halted { configuration, plugins, .. } = done;
-    let what = if halted { "stopped; `portreeve plugin resume` ends that" } else { "what they were before" };
     output.line(&format!("all {} plugins are {what}; configuration {configuration} is active", plugins.len()))
 }
 

@@ -35,6 +35,7 @@ const CODES: &[&str] = &[
     "bad-amount",
     "bad-date",
     "bad-number",
+    "budget-contended",
     "busy",
     "cancel-requested",
     "changed-order",

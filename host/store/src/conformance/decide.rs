@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use portreeve_model::{Currency, Digest, Instant, PluginName};
+use portreeve_model::{Currency, Digest, Instant, PluginName, ShareCeiling};
 
 use super::fixture::{
     ALL, NOW, about_order, claim, commit, decision_of, exception, input, input_id, keep, leaf, leaves, next, observe,
@@ -19,7 +19,7 @@ const HOUR_MS: i64 = 3_600_000;
 
 /// A budget of a plugin.
 fn spends(plugin: &str, per_hour_max: u32, value_held_per_day_max_minor: Option<i64>) -> Spends {
-    Spends { plugin: PluginName::parse(plugin).unwrap(), per_hour_max, value_held_per_day_max_minor }
+    Spends { plugin: PluginName::parse(plugin).unwrap(), per_hour_max, held_share: None, value_held_per_day_max_minor }
 }
 
 fn hold_of(owner: HoldOwner) -> NewHold {
@@ -272,7 +272,7 @@ pub(crate) async fn usage_counts_each_order_once_and_each_budget_apart(maker: im
         (Instant(minute * Instant::MINUTE_MS), 0, 0, true),
         (Instant(day * Instant::DAY_MS - 1), 0, 0, true),
         (Instant(day * Instant::DAY_MS), 0, 0, false),
-        (NOW.plus_ms(-30 * Instant::DAY_MS), 2, 3, true),
+        (NOW.plus_ms(-30 * Instant::DAY_MS), 2, 0, true),
     ] {
         let usage = store.plugin_usage(&fraud, usd, at).await.unwrap();
         assert_eq!((usage.holds, usage.orders, usage.value_held_minor > 0), (holds, orders, valued), "{at}");
@@ -318,6 +318,14 @@ pub(crate) async fn no_decision_passes_a_ceiling_whoever_decided_meanwhile(maker
     let (none, fraud, margin, line) = (None, Some("fraud"), Some("margin"), Some("line"));
     assert_eq!(spent, [none, fraud, none, fraud, none, none, margin, line, none]);
 
+    // A tenth of the hour's orders, of which there are nine with this one; at least one.
+    let tenth = |floor| Spends { held_share: Some(ShareCeiling { max_bp: 1_000, floor }), ..spends("share", 9, None) };
+    for (number, floor, fits) in [(101, 0, false), (111, 1, true), (121, 1, false)] {
+        let decision = kept_back(&store, number, hold(tenth(floor))).await;
+        let result = commit(&store, decision).await;
+        assert_eq!(result.is_ok(), fits, "{number}: {result:?}");
+    }
+
     let usd = Currency::parse("USD").unwrap();
     let usage = async |plugin: &str| {
         let usage = store.plugin_usage(&PluginName::parse(plugin).unwrap(), usd, NOW).await.unwrap();
@@ -326,7 +334,10 @@ pub(crate) async fn no_decision_passes_a_ceiling_whoever_decided_meanwhile(maker
     assert_eq!(usage("fraud").await, (1, 1, 100), "what was not committed used up nothing");
     assert_eq!((usage("margin").await, usage("line").await), ((2, 0, 200), (0, 0, 0)));
     let left: Vec<_> = store.undecided(ALL, &[]).await.unwrap();
-    assert_eq!(left.iter().map(Journaled::key).collect::<Vec<_>>(), ["PO-11", "PO-31", "PO-61", "PO-71"]);
+    assert_eq!(
+        left.iter().map(Journaled::key).collect::<Vec<_>>(),
+        ["PO-11", "PO-31", "PO-61", "PO-71", "PO-101", "PO-121"]
+    );
 
     // The same decision once more is none, and takes nothing.
     let again = store.undecided(ALL, &[]).await.unwrap();
@@ -369,7 +380,7 @@ pub(crate) async fn open_holds_are_counted_by_who_holds_and_why(maker: impl Make
     let row = |owner: &str, plugin: Option<&str>, count, overdue| OpenHolds {
         owner: owner.to_owned(),
         plugin: plugin.map(str::to_owned),
-        reason: "reason".to_owned(),
+        reason: if owner == "policy" { "reason" } else { owner }.to_owned(),
         queue: "fraud".to_owned(),
         count,
         oldest_at: NOW.plus_ms(1),

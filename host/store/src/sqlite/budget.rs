@@ -28,16 +28,20 @@ pub(super) fn usage(
 ) -> Result<PluginUsage> {
     let (holds, routes) = per_hour(connection, plugin, at)?;
     let value_held_minor = value_held(connection, plugin, currency, at)?;
-    // Two steps for any number of orders: none is ever missing between the first and the last.
-    let orders = connection
+    let orders = orders(connection, at)?;
+    Ok(PluginUsage { holds, routes, value_held_minor, orders })
+}
+
+/// Two steps for any number of orders: none is ever missing between the first and the last.
+fn orders(connection: &Connection, at: Instant) -> Result<u32> {
+    connection
         .prepare_cached(
             "SELECT coalesce((SELECT max(seq) FROM orders) + 1
-                    - (SELECT seq FROM orders INDEXED BY orders_decided WHERE decided_at >= ?1
+                    - (SELECT seq FROM orders INDEXED BY orders_decided WHERE decided_at BETWEEN ?1 AND ?2
                        ORDER BY decided_at, seq LIMIT 1), 0)",
         )
-        .and_then(|mut count| count.query_row([at.plus_ms(-Instant::HOUR_MS).0], |row| row.get(0)))
-        .map_err(failed)?;
-    Ok(PluginUsage { holds, routes, value_held_minor, orders })
+        .and_then(|mut count| count.query_row([at.plus_ms(-Instant::HOUR_MS).0, at.0], |row| row.get(0)))
+        .map_err(failed)
 }
 
 /// Takes what the holds of a new order use up of their plugins' budgets; fails when one of
@@ -76,6 +80,10 @@ fn spend_one(
     let (holds_now, routes_now) = per_hour(tx, &spends.plugin, at)?;
     let count = if holds > 0 { holds_now } else { routes_now };
     let within = count <= spends.per_hour_max
+        && match spends.held_share {
+            Some(share) => count <= share.holds_max(orders(tx, at)?),
+            None => true,
+        }
         && match spends.value_held_per_day_max_minor {
             Some(most) => value_held(tx, &spends.plugin, currency, at)? <= most,
             None => true,
