@@ -74,6 +74,9 @@ pub enum Rung {
 const RUNGS: [(&str, Rung); 3] = [("hold", Rung::Hold), ("route", Rung::Route), ("recommend", Rung::Recommend)];
 
 impl Rung {
+    /// All of them, lowest first.
+    pub const ALL: [Self; 3] = [Self::Recommend, Self::Route, Self::Hold];
+
     /// The word in grants, in records, and of the Cedar action.
     #[must_use]
     pub fn as_str(self) -> &'static str {

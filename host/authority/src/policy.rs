@@ -15,7 +15,7 @@
 //! Every policy has an `@id`, which records and messages name: a position in a file
 //! changes with every edit.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cedar_policy::{
     ActionConstraint, Authorizer, Context, Decision, Effect, Entities, EntityId, EntityTypeName, EntityUid, Policy,
@@ -35,6 +35,10 @@ pub(crate) const SCHEMA: &str = include_str!("policy.cedarschema");
 #[derive(Debug)]
 pub(crate) struct Policies {
     set: PolicySet,
+    /// Those that may be about a plugin and an action, by their heads. Cedar evaluates each
+    /// policy of a set for each question, and one whose head is about something else can
+    /// neither apply nor err: leaving it out changes no answer.
+    about: BTreeMap<(PluginName, Rung), PolicySet>,
     schema: Schema,
     names: Names,
 }
@@ -102,37 +106,33 @@ impl Policies {
                 }
             }
         }
-        (problems.len() == before).then_some(Self { set, schema, names })
+        if problems.len() > before {
+            return None;
+        }
+        let questions = known.plugins.iter().flat_map(|plugin| Rung::ALL.map(|rung| (plugin.clone(), rung)));
+        let about = questions.map(|(plugin, rung)| {
+            let policies = names.about(&set, &plugin, rung)?;
+            Some(((plugin, rung), policies))
+        });
+        let about = about.collect::<Option<_>>()?;
+        Some(Self { set, about, schema, names })
     }
 
     /// Whether any policy permits a plugin to do this under some condition. A grant of
     /// something that none permits has no effect, and nobody would hear of it.
     pub(crate) fn could_permit(&self, plugin: &PluginName, action: Rung) -> bool {
-        let plugin = uid(&self.names.plugin, plugin.as_str());
-        let action = uid(&self.names.action, action.as_str());
-        self.set.policies().filter(|policy| policy.effect() == Effect::Permit).any(|policy| {
-            let of_plugin = match policy.principal_constraint() {
-                PrincipalConstraint::Any => true,
-                PrincipalConstraint::Is(kind) => kind == self.names.plugin,
-                // No entity has a parent here, so that what is in another one is that one.
-                PrincipalConstraint::Eq(named) | PrincipalConstraint::In(named) => named == plugin,
-                PrincipalConstraint::IsIn(kind, named) => kind == self.names.plugin && named == plugin,
-            };
-            let of_action = match policy.action_constraint() {
-                ActionConstraint::Any => true,
-                ActionConstraint::Eq(named) => named == action,
-                ActionConstraint::In(named) => named.contains(&action),
-            };
-            of_plugin && of_action
-        })
+        let (plugin, action) = self.names.scope(plugin, action);
+        let mut permits = self.set.policies().filter(|policy| policy.effect() == Effect::Permit);
+        permits.any(|policy| self.names.is_about(policy, &plugin, &action))
     }
 
     /// Asks Cedar. Default deny; an error of any kind is no permission.
     pub(crate) fn ask(&self, question: Question<'_>) -> Answer {
+        let policies = self.about.get(&(question.plugin.clone(), question.action)).unwrap_or(&self.set);
         let Some(request) = self.request(question) else {
             return Answer::Erred(Vec::new());
         };
-        let response = Authorizer::new().is_authorized(&request, &self.set, &Entities::empty());
+        let response = Authorizer::new().is_authorized(&request, policies, &Entities::empty());
         let diagnostics = response.diagnostics();
 
         // Check: no policy erred. Cedar would skip it, even if it forbids.
@@ -172,6 +172,34 @@ impl Names {
             queue: "Queue".parse().ok()?,
             action: "Action".parse().ok()?,
         })
+    }
+
+    fn scope(&self, plugin: &PluginName, action: Rung) -> (EntityUid, EntityUid) {
+        (uid(&self.plugin, plugin.as_str()), uid(&self.action, action.as_str()))
+    }
+
+    /// Whether a policy's head may be about a plugin's action; its conditions are another matter.
+    fn is_about(&self, policy: &Policy, plugin: &EntityUid, action: &EntityUid) -> bool {
+        let of_plugin = match policy.principal_constraint() {
+            PrincipalConstraint::Any => true,
+            PrincipalConstraint::Is(kind) => kind == self.plugin,
+            // No entity has a parent here, so that what is in another one is that one.
+            PrincipalConstraint::Eq(named) | PrincipalConstraint::In(named) => named == *plugin,
+            PrincipalConstraint::IsIn(kind, named) => kind == self.plugin && named == *plugin,
+        };
+        let of_action = match policy.action_constraint() {
+            ActionConstraint::Any => true,
+            ActionConstraint::Eq(named) => named == *action,
+            ActionConstraint::In(named) => named.contains(action),
+        };
+        of_plugin && of_action
+    }
+
+    /// None in practice: the policies were in one set before.
+    fn about(&self, set: &PolicySet, plugin: &PluginName, action: Rung) -> Option<PolicySet> {
+        let (plugin, action) = self.scope(plugin, action);
+        let about = set.policies().filter(|policy| self.is_about(policy, &plugin, &action));
+        PolicySet::from_policies(about.cloned()).ok()
     }
 
     fn expression(&self, fact: Fact) -> RestrictedExpression {
@@ -294,4 +322,69 @@ fn snippet_line(file: &SourceFile<'_>, snippet: &str) -> usize {
 fn diagnosed_line(lines: &Lines, diagnostic: &dyn Diagnostic) -> usize {
     let offset = diagnostic.labels().and_then(|mut labels| labels.next()).map_or(0, |label| label.offset());
     lines.line(offset)
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    const HEADS: &str = r#"
+@id("any") permit (principal, action, resource) when { context.score_bp > 8000 };
+@id("is") permit (principal is Plugin, action == Action::"route", resource);
+@id("fraud-holds") permit (principal == Plugin::"fraud", action == Action::"hold", resource);
+@id("margin-both") permit (principal == Plugin::"margin", action in [Action::"hold", Action::"route"], resource);
+@id("no-holds") forbid (principal == Plugin::"margin", action == Action::"hold", resource)
+when { context.order_value_minor > 100 };
+@id("errs") forbid (principal == Plugin::"fraud", action == Action::"route", resource)
+when { context.order_value_minor + 9223372036854775807 > 0 };
+"#;
+
+    #[test]
+    fn a_policy_whose_head_is_about_something_else_changes_no_answer() {
+        let plugins = ["fraud", "margin", "other"].map(|name| PluginName::parse(name).unwrap());
+        let known = Known { queues: BTreeSet::new(), plugins: plugins.clone().into() };
+        let file = SourceFile { name: "policies.cedar", text: HEADS };
+        let load = || Policies::load(&[file], &known, &mut Problems::new()).unwrap();
+        let (indexed, all) = (load(), Policies { about: BTreeMap::new(), ..load() });
+        let mut seen = BTreeSet::new();
+        for plugin in &plugins {
+            for action in Rung::ALL {
+                for (value, score_bp) in [(50, 9_000), (50, 100), (5_000, 9_000), (5_000, 100)] {
+                    let answer = |policies: &Policies| {
+                        let order = OrderId::parse("3f0c1b0a-5d7c-4c3e-9a52-6d1f0c7be2a4").unwrap();
+                        let mut facts = vec![
+                            ("order_value_minor", Fact::Whole(value)),
+                            ("currency", Fact::Text("USD".to_owned())),
+                            ("channel", Fact::Text("edi".to_owned())),
+                            ("score_bp", Fact::Whole(score_bp)),
+                            ("holds_last_hour", Fact::Whole(0)),
+                            ("routes_last_hour", Fact::Whole(0)),
+                            ("orders_last_hour", Fact::Whole(0)),
+                            ("value_held_today_minor", Fact::Whole(0)),
+                        ];
+                        match action {
+                            Rung::Hold => facts.extend([
+                                ("minutes", Fact::Whole(60)),
+                                ("whole_order", Fact::Flag(true)),
+                                ("queue", Fact::Queue("fraud-review".to_owned())),
+                            ]),
+                            Rung::Route => facts.push(("queue", Fact::Queue("fraud-review".to_owned()))),
+                            Rung::Recommend => facts.push(("kind", Fact::Text("review".to_owned()))),
+                        }
+                        policies.ask(Question { plugin, action, order, facts })
+                    };
+                    let found = answer(&indexed);
+                    assert_eq!(found, answer(&all), "{plugin} {action:?} {value} {score_bp}");
+                    seen.insert(format!("{found:?}"));
+                }
+            }
+        }
+        let kinds =
+            ["Permitted([\"any\"", "Permitted([\"is\"", "Denied([\"no-holds\"", "Denied([])", "Erred([\"errs\""];
+        for kind in kinds {
+            assert!(seen.iter().any(|answer| answer.starts_with(kind)), "no {kind} in {seen:?}");
+        }
+    }
 }
