@@ -39,6 +39,7 @@ use crate::passing::fueled;
 const ASK_AGAIN_MS: i64 = Instant::MINUTE_MS;
 
 /// The plugins of one version of the configuration.
+#[derive(Clone)]
 pub struct Active {
     /// The version.
     pub configuration: u64,

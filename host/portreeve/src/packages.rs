@@ -382,9 +382,8 @@ impl Packages {
             components.map(|(name, component)| self.leaf(name, *component, step, Some(version), &[], Some(who)));
         let leaves: Vec<Leaf> = leaves.collect::<Result<_, _>>()?;
         self.commit(&base, &base.files.halted(stopped), None, leaves, who).await?;
-        let before = self.pipeline.plugins.now();
-        let (plugins, models) = (before.plugins.clone(), Arc::clone(&before.models));
-        self.pipeline.plugins.put(Active { configuration: version, plugins, models });
+        let before = self.pipeline.plugins.now().as_ref().clone();
+        self.pipeline.plugins.put(Active { configuration: version, ..before });
         Ok(halted(&base, version, stopped))
     }
 
@@ -499,12 +498,11 @@ impl Packages {
             return Ok(());
         }
         self.note_distrusted(&lapsed).await?;
-        let mut plugins = before.plugins.clone();
+        let mut next = before.as_ref().clone();
         for (name, component) in lapsed {
-            plugins.insert(name, Slot::Stopped { component, why: Why::NotTrusted });
+            next.plugins.insert(name, Slot::Stopped { component, why: Why::NotTrusted });
         }
-        let (configuration, models) = (before.configuration, Arc::clone(&before.models));
-        self.pipeline.plugins.put(Active { configuration, plugins, models });
+        self.pipeline.plugins.put(next);
         Ok(())
     }
 

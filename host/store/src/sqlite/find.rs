@@ -118,7 +118,7 @@ mod tests {
     /// So many leaves; those of one kind of id share their first bytes.
     fn log(leaves: i64, id: impl Fn(i64) -> Digest) -> Connection {
         let connection = Connection::open_in_memory().unwrap();
-        connection.execute_batch(include_str!("schema.sql")).unwrap();
+        connection.execute_batch(crate::sqlite::SCHEMA).unwrap();
         let transaction = connection.unchecked_transaction().unwrap();
         for number in 1..=leaves {
             let mut insert =

@@ -8,7 +8,7 @@ use super::rows::{self, digest};
 
 fn empty() -> Connection {
     let connection = Connection::open_in_memory().unwrap();
-    connection.execute_batch(include_str!("schema.sql")).unwrap();
+    connection.execute_batch(crate::sqlite::SCHEMA).unwrap();
     connection
 }
 

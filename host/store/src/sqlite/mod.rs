@@ -65,6 +65,9 @@ use writer::Writer;
 /// The schema that this program writes.
 const SCHEMA_VERSION: i64 = 3;
 
+/// Its tables, but for those of packages.
+const SCHEMA: &str = concat!(include_str!("schema.sql"), include_str!("budget.sql"));
+
 /// What people ask is rarely asked twice.
 const PEOPLES_CACHE_KIB: i64 = 8192;
 
@@ -202,8 +205,8 @@ fn connect(file: &Path) -> Result<Connection, StoreError> {
 fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(failed)?;
     let change = match found {
-        0 => Some(include_str!("schema.sql")),
-        2 => Some(include_str!("schema-3.sql")),
+        0 => Some(SCHEMA),
+        2 => Some(concat!(include_str!("budget.sql"), include_str!("schema-3.sql"))),
         other => {
             known_schema(other)?;
             None

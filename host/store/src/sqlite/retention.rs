@@ -173,7 +173,7 @@ mod tests {
     /// Ten inputs with content behind so many without.
     fn steps(forgotten: i64) -> i64 {
         let connection = Connection::open_in_memory().unwrap();
-        connection.execute_batch(include_str!("schema.sql")).unwrap();
+        connection.execute_batch(crate::sqlite::SCHEMA).unwrap();
         connection.execute("INSERT INTO payload (commitment, ciphertext) VALUES (zeroblob(32), x'')", []).unwrap();
         for number in 0..forgotten + 10 {
             let id = Digest::of(&number.to_be_bytes());

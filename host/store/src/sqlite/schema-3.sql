@@ -1,19 +1,4 @@
--- From schema 2 to 3: budgets are counted in rows of their own, beginning with what the
--- holds say.
-CREATE TABLE budget_minute (
-  plugin TEXT NOT NULL,
-  minute INTEGER NOT NULL,
-  holds  INTEGER NOT NULL,
-  routes INTEGER NOT NULL,
-  PRIMARY KEY (plugin, minute)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE budget_day (
-  plugin      TEXT NOT NULL,
-  currency    TEXT NOT NULL,
-  day         INTEGER NOT NULL,
-  value_minor INTEGER NOT NULL,
-  PRIMARY KEY (plugin, currency, day)
-) STRICT, WITHOUT ROWID;
+-- From schema 2 to 3, after `budget.sql`: budgets begin with what the holds say.
 INSERT INTO budget_minute
   SELECT plugin, opened_at / 60000, count(*) FILTER (WHERE owner = 'advice'), count(*) FILTER (WHERE owner = 'route')
   FROM hold WHERE owner IN ('advice', 'route') GROUP BY 1, 2;
