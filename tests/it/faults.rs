@@ -12,11 +12,11 @@ use portreeve_model::reference::Row;
 use portreeve_model::{Currency, Digest, Instant, OrderId, PluginName, Reply};
 use portreeve_record::Leaf;
 use portreeve_store::contract::{
-    Configuration, CustomerAggregate, DeadLetter, Decided, DecisionCommit, DocumentPosition, DocumentView,
-    ExceptionView, Forgotten, HistoryQuery, HoldOwner, InputId, JournalEntry, JournalOutcome, KeptInput, Lease,
-    NewOutbox, NewReference, OpenHolds, OpenPayload, OrderStanding, OrderState, OrderTrail, OrderView, OutboxId,
-    PackageChange, PackageView, PayloadRef, PluginUsage, ReferenceTable, ReferenceWanted, Room, Settlement, Summary,
-    TreeHead, UnsequencedLeaf,
+    Configuration, CreditQuery, CreditReservation, CustomerAggregate, DeadLetter, Decided, DecisionCommit,
+    DocumentPosition, DocumentView, DueHold, ExceptionView, Forgotten, HistoryQuery, HoldOwner, InputId, JournalEntry,
+    JournalOutcome, KeptBack, KeptInput, Lease, NewException, NewOutbox, NewReference, NewReview, OpenHolds,
+    OpenPayload, OrderStanding, OrderState, OrderTrail, OrderView, OutboxId, PackageChange, PackageView, PayloadRef,
+    PluginUsage, ReferenceTable, ReferenceWanted, Room, Settlement, Summary, TreeHead, UnsequencedLeaf,
 };
 use portreeve_store::{Attempt, Committed, Journaled, Permit, Settled, Store, StoreError};
 
@@ -60,6 +60,8 @@ pub(crate) struct FaultyStore {
     second_target: OnceLock<String>,
     /// By how much the windows of budgets are too short, in milliseconds; 0 for not at all.
     short_by: AtomicI64,
+    /// By how much too much figures of credit are taken to know, in milliseconds; 0 for not at all.
+    credit_forgotten: AtomicI64,
     /// Whether commits look at budgets once more.
     counts_again: AtomicBool,
     /// What happens when the next history is asked for: an order was read then, and not scored.
@@ -82,6 +84,7 @@ impl FaultyStore {
             panics_at,
             second_target,
             short_by,
+            credit_forgotten: AtomicI64::new(0),
             counts_again,
             meanwhile,
         })
@@ -116,11 +119,19 @@ impl FaultyStore {
         self.short_by.store(short_by_ms, Ordering::SeqCst);
     }
 
+    /// From now on no release looks at credit once more, and deliveries are taken to be in figures
+    /// that are older than they by up to so much.
+    pub(crate) fn forget_credit_of(&self, ms: i64) {
+        self.counts_again.store(false, Ordering::SeqCst);
+        self.credit_forgotten.store(ms, Ordering::SeqCst);
+    }
+
     fn unbounded(&self, decision: &mut DecisionCommit) {
         if self.counts_again.load(Ordering::SeqCst) {
             return;
         }
         let Decided::Order(order) = &mut decision.decided else { return };
+        unbounded(&mut order.credit);
         for hold in &mut order.holds {
             if let HoldOwner::Advice(spends) | HoldOwner::Route(spends) = &mut hold.owner {
                 (spends.per_hour_max, spends.held_share) = (u32::MAX, None);
@@ -197,6 +208,13 @@ impl FaultyStore {
     }
 }
 
+/// Takes the limit away from a release.
+fn unbounded(credit: &mut Option<CreditReservation>) {
+    if let Some(reservation) = credit {
+        reservation.most_minor = None;
+    }
+}
+
 macro_rules! store {
     (
         may_fail { $(async fn $write:ident(&self $(, $a:ident: $t:ty)*) -> $out:ty;)* }
@@ -229,6 +247,7 @@ store! {
         async fn replay_dead_letter(&self, exception: u64, at: Instant, leaf: Leaf) -> OutboxId;
         async fn abandon_dead_letter(&self, exception: u64, at: Instant, leaf: Leaf) -> OutboxId;
         async fn payloads(&self, kept: Vec<PayloadRef>) -> Vec<Result<OpenPayload, StoreError>>;
+        async fn escalate_hold(&self, hold: u64, exception: NewException, at: Instant, leaf: Leaf) -> bool;
         async fn forget(&self, inputs: Vec<InputId>, before: Instant, at: Instant, leaf: Leaf) -> Option<Forgotten>;
         async fn append_sequenced(&self, expected_size: u64, leaves: Vec<Digest>, head: TreeHead) -> bool;
     }
@@ -238,6 +257,9 @@ store! {
         async fn references(&self, wanted: Vec<ReferenceWanted>) -> Vec<Option<ReferenceTable>>;
         async fn reference(&self, table: &str) -> Option<(u64, Vec<(String, Row)>)>;
         async fn undecided(&self, limit: u32, without: &[DocumentPosition]) -> Vec<Journaled>;
+        async fn kept_back(&self, after: DocumentPosition, limit: u32) -> Vec<KeptBack>;
+        async fn kept_back_order(&self, order: OrderId) -> Option<KeptBack>;
+        async fn due_holds(&self, at: Instant, limit: u32) -> Vec<DueHold>;
         async fn open_holds(&self, at: Instant) -> Vec<OpenHolds>;
         async fn dead_letters(&self, after: u64, limit: u32) -> Vec<DeadLetter>;
         async fn next_due(&self) -> Option<Instant>;
@@ -265,6 +287,12 @@ store! {
         async fn plugin_usage(&self, plugin: &PluginName, currency: Currency, at: Instant) -> Result<PluginUsage, StoreError> {
             self.behind.plugin_usage(plugin, currency, at.plus_ms(self.short_by.load(Ordering::SeqCst))).await
         }
+        async fn credit_reserved(&self, mut queries: Vec<CreditQuery>) -> Result<Vec<i64>, StoreError> {
+            for query in &mut queries {
+                query.since = query.since.plus_ms(self.credit_forgotten.load(Ordering::SeqCst));
+            }
+            self.behind.credit_reserved(queries).await
+        }
         async fn customer_histories(&self, queries: Vec<HistoryQuery>) -> Result<Vec<CustomerAggregate>, StoreError> {
             if let Some(act) = self.meanwhile.lock().unwrap().take() {
                 act();
@@ -276,6 +304,12 @@ store! {
         async fn commit_decisions(&self, decisions: Vec<DecisionCommit>) -> Result<Vec<Result<Committed, StoreError>>, StoreError> {
             let decisions = decisions.into_iter().map(|decision| self.with_second(decision)).collect();
             self.meet("commit_decisions", self.behind.commit_decisions(decisions)).await
+        }
+        async fn commit_review(&self, mut review: NewReview) -> Result<(), StoreError> {
+            if !self.counts_again.load(Ordering::SeqCst) {
+                unbounded(&mut review.credit);
+            }
+            self.meet("commit_review", self.behind.commit_review(review)).await
         }
         async fn claim(&self, now: Instant, until: Instant, limit: u32, room: Room) -> Result<Vec<Permit>, StoreError> {
             let claimed = self.behind.claim(now, until, limit, room);

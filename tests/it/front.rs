@@ -20,3 +20,7 @@ mod grants;
 mod packages;
 
 mod patience;
+
+mod reference;
+
+mod release;

@@ -77,6 +77,7 @@ fn decision_by_hand(document: Journaled, kinds: &[&str], leaf: Leaf) -> Decision
         fingerprint: Digest::of(b"fingerprint"),
         holds: Vec::new(),
         outbox: kinds.iter().map(outbox).collect(),
+        credit: None,
         customer_event: CustomerEvent {
             customer: Digest::of(b"customer"),
             received_at: MORNING,

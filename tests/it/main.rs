@@ -58,6 +58,10 @@ mod budgets;
 
 mod red_team;
 
+mod kept_back;
+
+mod credit;
+
 mod channels;
 
 mod envelopes;

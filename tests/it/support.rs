@@ -260,10 +260,19 @@ pub(crate) const EVERYTHING: &[&str] = &[
     "extensions",
 ];
 
+const LOOKS_AT_CREDIT: &str = "[rules.credit]\ncheck = true";
+const IGNORES_CREDIT: &str = "[rules.credit]\ncheck = false";
+
 impl Setup {
-    /// The demo's configuration, two workers and an ERP in a good mood.
+    /// The demo's configuration, two workers and an ERP in a good mood. Nobody's credit ends:
+    /// most tests send a customer far more than it could pay for.
     pub(crate) fn demo() -> Self {
-        Self { workers: 2, ..Self::default() }
+        Self { workers: 2, ..Self::default() }.replace("rules.toml", LOOKS_AT_CREDIT, IGNORES_CREDIT)
+    }
+
+    /// The same with the demo's limits of credit.
+    pub(crate) fn with_credit(self) -> Self {
+        self.replace("rules.toml", IGNORES_CREDIT, LOOKS_AT_CREDIT)
     }
 
     /// Adds text to the end of a file of the configuration.
@@ -375,7 +384,7 @@ impl Setup {
     fn write(&self, folder: &Path, erp_origin: &str) -> PathBuf {
         let (from, config) = (tree().demo(), folder.join("config"));
         std::fs::create_dir_all(config.join("reference")).unwrap();
-        for table in ["customer", "item", "ship-to", "cross-reference", "stock"] {
+        for table in ["customer", "item", "ship-to", "cross-reference", "stock", "credit"] {
             let file = format!("reference/{table}.csv");
             let text = std::fs::read_to_string(from.join(&file)).unwrap();
             std::fs::write(config.join(&file), self.changed(&file, text, erp_origin, folder)).unwrap();

@@ -2,10 +2,10 @@
 //!
 //! Two kinds of visitors: senders, who prove themselves to the pipeline on their
 //! channel and get their protocol's own reply; and operators, who show the
-//! operator token, get JSON, decide about deliveries that were given up, and change which
-//! packages of plugins the host calls. Whatever goes wrong is told as RFC 9457 problem
-//! details. Without a configured operator token every operator route refuses:
-//! default deny.
+//! operator token, get JSON, decide about orders that are kept back and deliveries that were
+//! given up, replace reference tables, and change which packages of plugins the host calls.
+//! Whatever goes wrong is told as RFC 9457 problem details. Without a configured operator
+//! token every operator route refuses: default deny.
 //!
 //! Here are URLs, statuses and limits; what happens to an input or by an operator's
 //! decision is the pipeline's. Nothing here writes to the store.
@@ -24,9 +24,13 @@ mod operator;
 
 mod story;
 
+pub mod release;
+
 mod authority;
 
 pub mod dead_letter;
+
+pub mod reference;
 
 pub mod package;
 
@@ -55,6 +59,7 @@ pub use limits::{DRAIN_WITHIN, INPUT_BYTES_MAX, Limits};
 pub use openapi::document as openapi;
 pub use serve::serve;
 pub use tls::{Tls, TlsError};
+pub use view::{REVIEWS_SHOWN_MAX, Review};
 
 use problem::Problem;
 
@@ -64,12 +69,16 @@ pub struct Front {
     pub pipeline: Arc<Pipeline>,
     /// The packages of the road's plugins.
     pub packages: Arc<dyn package::Lifecycle>,
+    /// The reference tables that decisions look things up in.
+    pub tables: Arc<dyn reference::Tables>,
     /// SHA-256 of the operator token; none closes the operator routes.
     pub operator_token: Option<Digest>,
     /// Whether the host may be sent work.
     pub ready: Arc<AtomicBool>,
     /// Wakes the worker that decides, after every accepted input.
     pub accepted: Arc<tokio::sync::Notify>,
+    /// Wakes the worker that delivers, after every release.
+    pub released: Arc<tokio::sync::Notify>,
     /// What a visitor may take of this machine.
     pub limits: Limits,
     /// Certificate and key; none serves without TLS.
@@ -104,10 +113,12 @@ pub fn router(front: Arc<Front>) -> Router {
         .route("/v1/channels/{channel}/{*below}", get(input::challenge_below).post(input::receive_below))
         .route("/v1/orders", get(operator::orders))
         .route("/v1/orders/{id}", get(story::order))
+        .route("/v1/orders/{id}/release", post(release::release))
         .route("/v1/exceptions", get(operator::exceptions))
         .route("/v1/dead-letters", get(dead_letter::list))
         .route("/v1/dead-letters/{exception}/replay", post(dead_letter::replay))
         .route("/v1/dead-letters/{exception}/abandon", post(dead_letter::abandon))
+        .route("/v1/reference/{table}", post(reference::load))
         .route("/v1/plugins", get(package::list).post(package::install))
         .route("/v1/plugins/halt", post(package::halt))
         .route("/v1/plugins/resume", post(package::resume))

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use crate::{authority, dead_letter, input, operator, outcome, package, problem, story, view};
+use crate::{authority, dead_letter, input, operator, outcome, package, problem, reference, release, story, view};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -23,10 +23,12 @@ use crate::{authority, dead_letter, input, operator, outcome, package, problem, 
         input::challenge_below,
         operator::orders,
         story::order,
+        release::release,
         operator::exceptions,
         dead_letter::list,
         dead_letter::replay,
         dead_letter::abandon,
+        reference::load,
         package::list,
         package::install,
         package::stage,
@@ -48,7 +50,7 @@ use crate::{authority, dead_letter, input, operator, outcome, package, problem, 
     modifiers(&Credentials),
     tags(
         (name = "senders", description = "Sending inputs; a path below a channel reaches its connector as well"),
-        (name = "operators", description = "Reading what happened, deciding about deliveries that were given up, and changing which packages are called"),
+        (name = "operators", description = "Reading what happened, deciding about orders that are kept back and deliveries that were given up, replacing reference tables, and changing which packages are called"),
         (name = "monitors", description = "Watching the process")
     )
 )]

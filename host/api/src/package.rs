@@ -421,7 +421,7 @@ fn parts(body: &[u8]) -> (&[u8], &[u8]) {
 }
 
 /// A body of an operator, within its size and its time.
-async fn read(door: &Door, body: Body, most: usize) -> Result<Bytes, Problem> {
+pub(crate) async fn read(door: &Door, body: Body, most: usize) -> Result<Bytes, Problem> {
     let read = Limited::new(body, most).collect();
     match tokio::time::timeout(door.front.limits.body_within, read).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
@@ -441,7 +441,7 @@ fn digest(text: &str) -> Result<Digest, Problem> {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the shape that map_err wants")]
-fn no_json(rejection: JsonRejection) -> Problem {
+pub(crate) fn no_json(rejection: JsonRejection) -> Problem {
     Problem::bad_request(format!("{}; /v1/openapi.json shows what is expected", rejection.body_text()))
 }
 

@@ -1,5 +1,6 @@
-//! One order's whole story: where it came from, how it was decided, what keeps it,
-//! every attempt to deliver it, and where each step stands in the audit log.
+//! One order's whole story: where it came from, how it was decided, what keeps it, who
+//! looked at it again, every attempt to deliver it, and where each step stands in the audit
+//! log.
 
 use std::sync::Arc;
 
@@ -9,13 +10,15 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use portreeve_model::OrderId;
 use portreeve_pipeline::decision::DecisionRecord;
+use portreeve_pipeline::review::ReviewRecord;
+use portreeve_record::RecordError;
 use portreeve_store::contract::{OrderView, PayloadRef};
 use portreeve_store::{Store, StoreError};
 
 use crate::Door;
 use crate::operator::Operator;
 use crate::problem::Problem;
-use crate::view::Story;
+use crate::view::{REVIEWS_SHOWN_MAX, Story, Told};
 
 /// Tells an order's story.
 #[utoipa::path(
@@ -38,20 +41,32 @@ pub(crate) async fn order(
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Story>, Problem> {
     let Path(id) = id?;
-    let store = &door.front.pipeline.store;
-    let unknown = || Problem::not_found("there is no order with this id or number; list them at /v1/orders");
-    let order = match OrderId::parse(&id) {
-        Ok(id) => store.order(id).await?,
-        Err(_) => numbered(store.as_ref(), &id).await?,
-    };
-    let order = order.ok_or_else(unknown)?;
-    let trail = store.order_trail(order.id).await?.ok_or_else(unknown)?;
-    let record = decision(store.as_ref(), order.decision).await?;
-    let mut said = Vec::with_capacity(trail.events.len());
-    for event in &trail.events {
-        said.push(data(store.as_ref(), event.event).await?);
+    let store = door.front.pipeline.store.as_ref();
+    let order = find(store, &id).await?;
+    let mut trail = store.order_trail(order.id).await?.ok_or_else(unknown)?;
+    trail.reviews.drain(..trail.reviews.len().saturating_sub(REVIEWS_SHOWN_MAX));
+    let mut told =
+        Told { decision: opened(store, order.decision, "decision", DecisionRecord::parse).await?, ..Told::default() };
+    for review in &trail.reviews {
+        told.reviews.push(opened(store, review.record, "review", ReviewRecord::parse).await?);
     }
-    Ok(Json(Story::of(order, trail, record, said)))
+    for event in &trail.events {
+        told.events.push(data(store, event.event).await?);
+    }
+    Ok(Json(Story::of(order, trail, told)))
+}
+
+/// By id, or by the sender's number where only one order has it.
+pub(crate) async fn find(store: &dyn Store, id: &str) -> Result<OrderView, Problem> {
+    let order = match OrderId::parse(id) {
+        Ok(id) => store.order(id).await?,
+        Err(_) => numbered(store, id).await?,
+    };
+    order.ok_or_else(unknown)
+}
+
+fn unknown() -> Problem {
+    Problem::not_found("there is no order with this id or number; list them at /v1/orders")
 }
 
 /// What a sealed event says, unless it was erased.
@@ -83,11 +98,16 @@ async fn numbered(store: &dyn Store, number: &str) -> Result<Option<OrderView>, 
     Ok(found.pop())
 }
 
-/// The sealed record, unless it was erased.
-async fn decision(store: &dyn Store, decision: PayloadRef) -> Result<Option<DecisionRecord>, Problem> {
-    match store.payload(decision).await {
-        Ok(bytes) => DecisionRecord::parse(&bytes).map(Some).map_err(|error| {
-            StoreError::Damaged(format!("decision {} cannot be read: {error}", decision.commitment)).into()
+/// A sealed record, unless it was erased.
+async fn opened<T>(
+    store: &dyn Store,
+    record: PayloadRef,
+    what: &str,
+    parse: impl FnOnce(&[u8]) -> Result<T, RecordError>,
+) -> Result<Option<T>, Problem> {
+    match store.payload(record).await {
+        Ok(bytes) => parse(&bytes).map(Some).map_err(|error| {
+            StoreError::Damaged(format!("{what} {} cannot be read: {error}", record.commitment)).into()
         }),
         Err(StoreError::Erased(_)) => Ok(None),
         Err(error) => Err(error.into()),

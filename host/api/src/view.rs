@@ -5,14 +5,19 @@
 
 use std::collections::BTreeMap;
 
-use portreeve_pipeline::decision::DecisionRecord;
+use portreeve_pipeline::decision::{DecisionRecord, FindingRecord};
+use portreeve_pipeline::review::{ReviewRecord, ReviewedFinding};
 use portreeve_record::leaf::{LeafRecord, ReceiptOutcome};
 use portreeve_record::{Leaf, LeafBody};
 use portreeve_store::contract::{
-    DeliveryView, ExceptionView, HoldView, InputView, OrderEventView, OrderTrail, OrderView, Summary,
+    DeliveryView, ExceptionView, HoldView, InputView, OrderEventView, OrderTrail, OrderView, ReviewView, Summary,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
+
+/// Reviews in an order's story: the latest. Each is a sealed record that is opened for whoever
+/// asks.
+pub const REVIEWS_SHOWN_MAX: usize = 20;
 
 /// A page of orders.
 #[derive(Debug, Serialize, ToSchema)]
@@ -108,8 +113,10 @@ pub(crate) struct Story {
     input: Input,
     /// How it was decided; none when its record was erased.
     decision: Option<Decision>,
-    /// What keeps it.
+    /// What keeps it, and what did; oldest first.
     holds: Vec<Hold>,
+    /// How often it was looked at again; the latest 20, oldest first.
+    reviews: Vec<Review>,
     /// What came about it later; the latest 20.
     events: Vec<OrderEvent>,
     /// Every attempt to deliver it, in the order of the log.
@@ -226,11 +233,13 @@ struct Clause {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct Hold {
-    /// `policy` or `advice`.
+    /// Its number, by which it is released.
+    number: u64,
+    /// `policy`, `advice`, `route` or `spent-budget`.
     owner: String,
-    /// The scorer, for advice.
+    /// The scorer, unless it is the host's own.
     plugin: Option<String>,
-    /// Stable reason code.
+    /// Stable reason code; of a scorer's hold, its own words.
     reason: String,
     /// Who may release it.
     queue: String,
@@ -238,8 +247,51 @@ struct Hold {
     lines: Vec<String>,
     /// Since when.
     opened_at: String,
-    /// When it escalates.
+    /// When it escalates; it never ends by itself.
     expires_at: String,
+    /// When it did.
+    escalated_at: Option<String>,
+    /// When it ended; none while it keeps the order back.
+    closed_at: Option<String>,
+    /// The account that released it; none where the host cleared its own.
+    closed_by: Option<String>,
+}
+
+/// A look at an order after its decision.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Review {
+    /// When.
+    at: String,
+    /// The account that released; none where the host cleared its own holds.
+    who: Option<String>,
+    /// The configuration that was active.
+    configuration: u64,
+    /// The id of its entry in the audit log.
+    leaf: String,
+    /// Whether its record was erased: then nothing of it is known but the above.
+    erased: bool,
+    /// Why, in the account's words.
+    reason: Option<String>,
+    /// Where it left the order.
+    state: Option<String>,
+    /// What the host's rules found.
+    findings: Vec<ReviewFinding>,
+    /// The holds that ended, by number.
+    closed: Vec<u64>,
+    /// Codes of what kept it back from then on.
+    opened: Vec<String>,
+}
+
+/// A finding of a review.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct ReviewFinding {
+    /// What was found.
+    #[serde(flatten)]
+    finding: Finding,
+    /// Whether it did not count, since an account let it pass.
+    quiet: bool,
 }
 
 /// What came about an order after it.
@@ -285,7 +337,7 @@ struct Entry {
     index: Option<u64>,
     /// Its id, to prove it by.
     id: String,
-    /// `accept`, `decide`, `attempt` or `receipt`.
+    /// For example `accept`, `decide`, `review`, `attempt` or `receipt`.
     kind: String,
     /// When it was written.
     at: String,
@@ -331,14 +383,19 @@ impl Exception {
     }
 }
 
+/// What the sealed records of an order say; none in the place of one that was erased.
+#[derive(Default)]
+pub(crate) struct Told {
+    /// How it was decided.
+    pub(crate) decision: Option<DecisionRecord>,
+    /// Of each of the trail's reviews, in their order.
+    pub(crate) reviews: Vec<Option<ReviewRecord>>,
+    /// Of each of the trail's events, in their order.
+    pub(crate) events: Vec<Option<serde_json::Value>>,
+}
+
 impl Story {
-    /// `said` is what each of the trail's events says, in their order.
-    pub(crate) fn of(
-        order: OrderView,
-        trail: OrderTrail,
-        record: Option<DecisionRecord>,
-        said: Vec<Option<serde_json::Value>>,
-    ) -> Self {
+    pub(crate) fn of(order: OrderView, trail: OrderTrail, told: Told) -> Self {
         let leaves: Vec<LeafRecord> = trail.leaves.iter().filter_map(|leaf| Leaf::parse(&leaf.bytes).ok()).collect();
         let audit = trail.leaves.into_iter().map(|leaf| {
             let record = Leaf::parse(&leaf.bytes);
@@ -353,9 +410,20 @@ impl Story {
         Self {
             order: Order::of(order),
             input: Input::of(trail.input),
-            decision: record.map(Decision::of),
+            decision: told.decision.map(Decision::of),
             holds: trail.holds.into_iter().map(Hold::of).collect(),
-            events: trail.events.into_iter().zip(said).map(|(event, said)| OrderEvent::of(event, said)).collect(),
+            reviews: trail
+                .reviews
+                .into_iter()
+                .zip(told.reviews)
+                .map(|(review, said)| Review::of(review, said))
+                .collect(),
+            events: trail
+                .events
+                .into_iter()
+                .zip(told.events)
+                .map(|(event, said)| OrderEvent::of(event, said))
+                .collect(),
             attempts: attempts(&leaves),
             exceptions: trail.exceptions.into_iter().map(Exception::of).collect(),
             audit: audit.collect(),
@@ -415,7 +483,9 @@ impl Input {
 
 impl Hold {
     fn of(hold: HoldView) -> Self {
+        let (closed_at, closed_by) = hold.closed.map(|closed| (closed.at.to_string(), closed.who)).unzip();
         Self {
+            number: hold.number,
             owner: hold.owner,
             plugin: hold.plugin,
             reason: hold.reason,
@@ -423,7 +493,52 @@ impl Hold {
             lines: hold.lines,
             opened_at: hold.opened_at.to_string(),
             expires_at: hold.expires_at.to_string(),
+            escalated_at: hold.escalated_at.map(|at| at.to_string()),
+            closed_at,
+            closed_by: closed_by.flatten(),
         }
+    }
+}
+
+impl Review {
+    /// As people read it; `said` is its record, unless that was erased.
+    #[must_use]
+    pub fn of(review: ReviewView, said: Option<ReviewRecord>) -> Self {
+        let unsaid = Self {
+            at: review.at.to_string(),
+            who: review.who,
+            configuration: review.configuration,
+            leaf: review.leaf.to_string(),
+            erased: true,
+            reason: None,
+            state: None,
+            findings: Vec::new(),
+            closed: Vec::new(),
+            opened: Vec::new(),
+        };
+        let Some(said) = said else { return unsaid };
+        Self {
+            erased: false,
+            reason: said.reason,
+            state: Some(said.state),
+            findings: said.findings.into_iter().map(ReviewFinding::of).collect(),
+            closed: said.closed.iter().map(|hold| hold.hold).collect(),
+            opened: said.opened,
+            ..unsaid
+        }
+    }
+}
+
+impl ReviewFinding {
+    fn of(ReviewedFinding { finding, quiet }: ReviewedFinding) -> Self {
+        Self { finding: Finding::of(finding), quiet }
+    }
+}
+
+impl Finding {
+    fn of(finding: FindingRecord) -> Self {
+        let FindingRecord { code, line, found, expected, consequence } = finding;
+        Self { code, line, found, expected, consequence }
     }
 }
 
@@ -443,13 +558,6 @@ impl OrderEvent {
 
 impl Decision {
     fn of(record: DecisionRecord) -> Self {
-        let findings = record.findings.into_iter().map(|finding| Finding {
-            code: finding.code,
-            line: finding.line,
-            found: finding.found,
-            expected: finding.expected,
-            consequence: finding.consequence,
-        });
         let scores = record.scorings.into_iter().map(|scoring| Score {
             plugin: scoring.plugin.to_string(),
             component: scoring.component.to_string(),
@@ -483,7 +591,7 @@ impl Decision {
         Self {
             decided_at: record.decided_at.to_string(),
             authority: record.authority.to_string(),
-            findings: findings.collect(),
+            findings: record.findings.into_iter().map(Finding::of).collect(),
             scores: scores.collect(),
             verdicts: verdicts.collect(),
         }

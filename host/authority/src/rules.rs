@@ -19,13 +19,23 @@
 //! short_stock = false              # hold lines that ask for more than is available
 //! unreleasable_sender_states = ["payment_review", "fraud"]
 //! hold_minutes = 1440              # then the hold escalates
-//! queue = { price = "pricing", credit = "credit", customer = "customer-service", totals = "order-desk", item = "order-desk", payment = "fraud-review" }
+//! release_grace_minutes = 1440     # how long a rule stays quiet about an order that a person released
+//! queue = { price = "pricing", credit = "credit", customer = "customer-service", totals = "order-desk", item = "order-desk", payment = "fraud-review", escalation = "order-desk" }
+//!
+//! [rules.credit]
+//! check = true                     # exposure of the customer's credit account against its limit
+//! limit_bp = 10000                 # of the limit that the exposure may come to
+//! overdue_days_max = 30            # the oldest receivable
+//! data_age_minutes_max = 120       # the account's figures
+//! no_account = "hold"              # hold or off: customers whom the table `credit` does not have
 //! ```
 //!
 //! Every key is required: a rule is off because somebody wrote so. Findings carry
 //! codes, amounts and positions, and no personal data.
 
 mod amounts;
+
+mod credit;
 
 mod units;
 
@@ -39,6 +49,8 @@ use portreeve_model::value::Decimal;
 use portreeve_model::{Currency, Digest, Instant, Order, OrderLine};
 
 use self::amounts::{amount, within_tolerance};
+use self::credit::CreditRule;
+pub use self::credit::{CreditCheck, CreditFacts, CreditRoom};
 use self::units::by_conversion;
 use crate::known::Known;
 use crate::verdict::shown;
@@ -61,6 +73,8 @@ pub struct Rules {
     short_stock: bool,
     unreleasable_sender_states: Vec<String>,
     hold_minutes: u32,
+    release_grace_minutes: i64,
+    credit: CreditRule,
     queues: Queues,
     digest: Digest,
 }
@@ -86,6 +100,7 @@ struct Queues {
     totals: String,
     item: String,
     payment: String,
+    escalation: String,
 }
 
 /// What the host knows about the order from elsewhere.
@@ -148,6 +163,8 @@ pub struct CustomerFacts {
     pub currency: Option<Currency>,
     /// ISO 3166-1 alpha-2.
     pub country: Option<String>,
+    /// The credit account, where it is another than the customer's own.
+    pub credit_account: Option<String>,
 }
 
 /// What the host knows about an item.
@@ -207,6 +224,8 @@ pub enum Rule {
     CrossReference,
     /// There is enough of the item.
     Availability,
+    /// The customer's credit account bears the order.
+    Credit,
 }
 
 impl Rule {
@@ -231,6 +250,7 @@ impl Rule {
             Self::UnknownShipTo => "unknown-ship-to",
             Self::CrossReference => "cross-reference",
             Self::Availability => "availability",
+            Self::Credit => "credit",
         }
     }
 }
@@ -290,7 +310,30 @@ impl Rules {
         self.digest
     }
 
-    /// Everything that the rules find wrong with the order, header first, then lines
+    /// Who is told of a hold that nobody looked at in time.
+    #[must_use]
+    pub fn escalation_queue(&self) -> &str {
+        &self.queues.escalation
+    }
+
+    /// How long a rule stays quiet about an order after a person released what it held.
+    #[must_use]
+    pub fn release_grace_ms(&self) -> i64 {
+        self.release_grace_minutes.saturating_mul(Instant::MINUTE_MS)
+    }
+
+    /// The hold that keeps an order back when a rule finds something wrong with one that is
+    /// to be released: also what would have refused it, for people are at it already.
+    #[must_use]
+    pub fn hold_on_review(&self, finding: &Finding) -> (String, u32) {
+        match &finding.consequence {
+            Consequence::PolicyHold { queue, minutes } => (queue.clone(), *minutes),
+            Consequence::Refuse { queue } => (queue.clone(), self.hold_minutes),
+        }
+    }
+
+    /// Everything that the rules find wrong with the order by itself and by the tables, but
+    /// for its credit ([`Rules::check_credit`]): header first, then lines
     /// in order, then totals. Nothing found means that the host's default applies.
     #[must_use]
     pub fn check(&self, order: &Order, reference: &ReferenceFacts) -> Vec<Finding> {

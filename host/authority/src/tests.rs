@@ -2,6 +2,8 @@
 //! than its grant.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod crediting;
+
 mod deciding;
 
 mod comparing;

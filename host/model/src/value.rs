@@ -45,6 +45,9 @@ pub enum ValueError {
     /// Text that is no decimal number.
     #[error("`{0}` is not a decimal number")]
     NotANumber(String),
+    /// Text that is no point in time.
+    #[error("`{0}` is no time; expected RFC 3339 with an offset, for example `2026-03-02T08:00:00Z`")]
+    NotAnInstant(String),
     /// More decimal places than the currency has.
     #[error("`{text}` has more decimal places than {currency} allows")]
     TooPrecise {
@@ -331,6 +334,15 @@ impl Instant {
 
     /// Milliseconds of a day of 24 hours.
     pub const DAY_MS: i64 = 24 * Self::HOUR_MS;
+
+    /// Reads RFC 3339 with an offset, to the millisecond.
+    ///
+    /// # Errors
+    /// When it has another form.
+    pub fn parse(text: &str) -> Result<Self, ValueError> {
+        let timestamp: jiff::Timestamp = text.parse().map_err(|_| ValueError::NotAnInstant(clip(text)))?;
+        Ok(Self(timestamp.as_millisecond()))
+    }
 
     /// This many milliseconds later; stops at the ends of the range.
     #[must_use]

@@ -23,6 +23,8 @@ mod scoring;
 
 mod counting;
 
+mod crediting;
+
 mod weighing;
 
 mod standing;
@@ -42,8 +44,10 @@ use portreeve_sandbox::Crossing;
 use portreeve_store::contract::{Decided, DecisionCommit, DocumentPosition};
 use portreeve_store::{Committed, Journaled, StoreError};
 
-pub(crate) use self::facts::{RuleRows, class, reference_facts};
-pub(crate) use self::later::{CANCEL_REQUESTED, as_change};
+pub(crate) use self::crediting::{query as credit_query, reservation as credit_reservation};
+pub(crate) use self::facts::{RuleRows, class, credit_account, reference_facts};
+pub use self::later::CANCEL_REQUESTED;
+pub(crate) use self::later::as_change;
 pub use self::masking::Pseudonyms;
 pub(crate) use self::scoring::{AskAgain, Question, Sees};
 pub use self::set_aside::SetAside;
@@ -54,7 +58,7 @@ use crate::plugins::Active;
 use crate::{Pipeline, parallel};
 
 /// Tables that the host's own rules read.
-const RULE_TABLES: [&str; 6] = ["customer", "item", "ship-to", "cross-reference", "unit", "stock"];
+pub(crate) const RULE_TABLES: [&str; 7] = ["customer", "item", "ship-to", "cross-reference", "unit", "stock", "credit"];
 
 /// Why a batch could not be decided. Nothing of it is lost: its documents are
 /// still undecided.
@@ -198,7 +202,7 @@ impl Pipeline {
         for (position, result) in positions.into_iter().zip(&committed) {
             match result {
                 Ok(_) => self.set_aside.decided(position),
-                Err(StoreError::BudgetSpent { .. }) => self.set_aside.outrun(position),
+                Err(StoreError::BudgetSpent { .. } | StoreError::CreditSpent) => self.set_aside.outrun(position),
                 // It is undecided, and comes again; whoever asked hears of it.
                 Err(_) => {}
             }

@@ -46,6 +46,10 @@ pub struct DecisionRecord {
     pub looked_up: Vec<u32>,
     /// What the scorers knew about the customer.
     pub history: Option<CustomerHistory>,
+    /// What the rule about credit was told beside the account's row; none where it was not
+    /// asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credit: Option<CreditRecord>,
     /// What the host's rules found.
     pub findings: Vec<FindingRecord>,
     /// What each scorer was given and said.
@@ -54,6 +58,15 @@ pub struct DecisionRecord {
     pub verdicts: Vec<VerdictRecord>,
     /// Where the order stands.
     pub state: String,
+}
+
+/// What the rule about credit was told beside the account's row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CreditRecord {
+    /// What releases had taken of the account that its figures did not know, minor units.
+    #[serde(with = "text")]
+    pub reserved_minor: i64,
 }
 
 /// A finding of the host's rules.

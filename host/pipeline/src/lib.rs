@@ -58,6 +58,10 @@ pub mod retention;
 
 pub mod usage;
 
+pub mod review;
+
+pub mod escalation;
+
 mod parallel;
 
 mod passing;

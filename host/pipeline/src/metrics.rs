@@ -33,6 +33,7 @@ pub struct Metrics {
     refused: Family<RefusedLabels, Counter>,
     budget_spent: Family<PluginLabels, Counter>,
     clauses_unmet: Family<ClauseLabels, Counter>,
+    holds: HoldMetrics,
     in_use: Mutex<InUseMetrics>,
     not_called: Family<NotCalledLabels, Counter>,
     quarantine_turns: Family<TurnLabels, Counter>,
@@ -54,6 +55,32 @@ struct InUseMetrics {
     open: Family<HoldLabels, Gauge>,
     overdue: Family<HoldLabels, Gauge>,
     oldest_seconds: Family<HoldLabels, Gauge>,
+}
+
+/// What became of holds.
+#[derive(Default)]
+struct HoldMetrics {
+    closed: Family<ClosedLabels, Counter>,
+    escalated: Family<QueueLabels, Counter>,
+}
+
+impl HoldMetrics {
+    fn register(&self, registry: &mut Registry) {
+        let help = "Holds that ended, by a person's release or since the host's own rule finds nothing any more";
+        registry.register("portreeve_holds_closed", help, self.closed.clone());
+        let help = "Holds that were still open when their time was over, by the queue that was told";
+        registry.register("portreeve_holds_escalated", help, self.escalated.clone());
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ClosedLabels {
+    by: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct QueueLabels {
+    queue: String,
 }
 
 impl InUseMetrics {
@@ -223,6 +250,8 @@ impl Default for Metrics {
         let help =
             "Clauses of grants that narrowed (`narrowed`) or refused (`refused`) a proposal, each time it was weighed";
         registry.register("portreeve_clauses_unmet", help, clauses_unmet.clone());
+        let holds = HoldMetrics::default();
+        holds.register(&mut registry);
         let in_use = InUseMetrics::default();
         in_use.register(&mut registry);
         let in_use = Mutex::new(in_use);
@@ -263,6 +292,7 @@ impl Default for Metrics {
             refused,
             budget_spent,
             clauses_unmet,
+            holds,
             in_use,
             not_called,
             quarantine_turns,
@@ -348,6 +378,17 @@ impl Metrics {
             };
             self.clauses_unmet.get_or_create(&labels).inc();
         }
+    }
+
+    /// Counts holds that ended, by a `person` or the `host`.
+    pub(crate) fn holds_closed(&self, by: &'static str, holds: usize) {
+        let holds = u64::try_from(holds).unwrap_or(u64::MAX);
+        self.holds.closed.get_or_create(&ClosedLabels { by }).inc_by(holds);
+    }
+
+    /// Counts a hold that others were told of.
+    pub(crate) fn hold_escalated(&self, queue: &str) {
+        self.holds.escalated.get_or_create(&QueueLabels { queue: queue.to_owned() }).inc();
     }
 
     pub(crate) fn forgotten(&self, forgotten: Forgotten) {

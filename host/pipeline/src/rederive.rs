@@ -5,24 +5,28 @@
 //! on the rows that they looked up; of each
 //! scorer the input's digest, the assessment, the transcript of host calls, and,
 //! under the same engine, the fuel; each verdict with its clauses, on the counters of
-//! then. What cannot be compared is counted apart and never as alike: an outcome that
+//! then; and the rules' findings at each later review. What cannot be compared is counted apart and never as alike: an outcome that
 //! the host caused (a kill by the wall clock says nothing about the order), rules or
 //! grants of another version, an erased payload.
 
 use std::collections::BTreeMap;
 
 use portreeve_authority::Advice;
-use portreeve_model::{Digest, Event, Order, OrderId};
+use portreeve_authority::rules::ReferenceFacts;
+use portreeve_model::{Digest, Event, Instant, Order, OrderId};
+use portreeve_record::merkle::leaf_hash;
+use portreeve_record::{Leaf, LeafBody};
 use portreeve_registry::quarantine::Cause;
 use portreeve_sandbox::{LookupAnswer, RecordedLookup};
 use portreeve_store::StoreError;
-use portreeve_store::contract::OrderView;
+use portreeve_store::contract::{OrderView, ReviewView, TrailLeaf};
 
 use crate::Pipeline;
 use crate::capability::Recorded;
 use crate::decide::{self, AskAgain, CANCEL_REQUESTED, Question, RuleRows, Sees};
-use crate::decision::{DecisionRecord, FindingRecord, LookupRecord, Scoring, VerdictRecord, Weighed};
+use crate::decision::{CreditRecord, DecisionRecord, FindingRecord, LookupRecord, Scoring, VerdictRecord, Weighed};
 use crate::plugins::{Active, Slot};
+use crate::review::ReviewRecord;
 
 /// Failures of a call that the host caused, as `call_error_code` names them.
 const HOST_CAUSED: [&str; 8] =
@@ -50,6 +54,8 @@ pub struct Compared {
     pub scorers: usize,
     /// Verdicts that were made again.
     pub verdicts: usize,
+    /// Reviews whose rules were asked again.
+    pub reviews: usize,
     /// Calls whose end the host caused; they are not made again.
     pub host_caused: usize,
     /// What was left out and why, one sentence each.
@@ -131,7 +137,7 @@ impl Pipeline {
                     continue;
                 };
                 let mut context = active.context(record.received_at);
-                context.lookup = std::sync::Arc::new(Recorded(recorded(&record, &then.lookups)));
+                context.lookup = std::sync::Arc::new(Recorded(recorded(&record.answers, &then.lookups)));
                 let looking = Cause::Looking { channel: &view.channel, sender: None };
                 let (now, _, again) = self.score_once(&then.plugin, &active, looking, &question, &sees, &context).await;
                 if let Some(AskAgain::Stopped(stopped)) = again {
@@ -142,13 +148,74 @@ impl Pipeline {
                 compared.scorers = compared.scorers.saturating_add(1);
             }
         }
+        differences.extend(self.reviews_again(&view, &order, &mut compared).await?);
         Ok(if !differences.is_empty() {
             Rederived::Different(differences)
-        } else if compared.rules || compared.scorers > 0 || compared.verdicts > 0 {
+        } else if compared.rules || compared.scorers > 0 || compared.verdicts > 0 || compared.reviews > 0 {
             Rederived::Same(compared)
         } else {
             Rederived::NothingCompared(compared)
         })
+    }
+
+    /// What the rules find on the rows of then, credit included where it was looked at.
+    fn found_again(
+        &self,
+        view: &OrderView,
+        order: &Order,
+        reference: &ReferenceFacts,
+        rows: &mut RuleRows<'_>,
+        (credit, at): (Option<CreditRecord>, Instant),
+    ) -> Vec<FindingRecord> {
+        let mut findings = self.rules.check(order, reference);
+        if let Some(CreditRecord { reserved_minor }) = credit {
+            let account = decide::credit_account(order, reference, rows);
+            findings.extend(self.rules.check_credit(view.value, &account, reserved_minor, at).findings);
+        }
+        findings.iter().map(FindingRecord::from).collect()
+    }
+
+    /// Asks the rules again about each review of an order; what differs, one sentence each.
+    async fn reviews_again(
+        &self,
+        view: &OrderView,
+        order: &Order,
+        compared: &mut Compared,
+    ) -> Result<Vec<String>, RederiveError> {
+        let mut differences = Vec::new();
+        let Some(trail) = self.store.order_trail(view.id).await? else { return Ok(differences) };
+        for review in &trail.reviews {
+            let at = review.at;
+            if !is_in_log(review, &trail.leaves)? {
+                let of = review.record.commitment;
+                differences.push(format!(
+                    "the store has the record of the review of {at} as {of}, and the log does not: the store was changed; restore it"
+                ));
+                continue;
+            }
+            let record = match self.store.payload(review.record).await {
+                Ok(bytes) => ReviewRecord::parse(&bytes)?,
+                Err(StoreError::Erased(_)) => {
+                    compared.left_out.push(format!("the review of {at} was erased"));
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            };
+            if record.rules != self.rules.digest() {
+                let (now, then) = (self.rules.digest(), record.rules);
+                compared.left_out.push(format!("the rules are {now} now and were {then} at the review of {at}"));
+                continue;
+            }
+            let answer = answers(recorded(&record.answers, &record.looked_up));
+            let mut rows = RuleRows::of(&answer);
+            let reference = decide::reference_facts(order, record.received_at, record.test_channel, &mut rows);
+            let now = self.found_again(view, order, &reference, &mut rows, (record.credit, record.at));
+            if !now.iter().eq(record.findings.iter().map(|reviewed| &reviewed.finding)) {
+                differences.push(format!("the findings of the rules at the review of {at} differ from the record"));
+            }
+            compared.reviews = compared.reviews.saturating_add(1);
+        }
+        Ok(differences)
     }
 
     /// Asks the rules and authority again; what differs, one sentence each.
@@ -161,21 +228,15 @@ impl Pipeline {
         compared: &mut Compared,
     ) -> Vec<String> {
         let mut differences = Vec::new();
-        let then: BTreeMap<(String, String), LookupAnswer> = recorded(record, &record.looked_up)
-            .into_iter()
-            .map(|lookup| ((lookup.table, lookup.key), lookup.answer))
-            .collect();
-        let answer = |table: &str, key: &str| {
-            then.get(&(table.to_owned(), key.to_owned())).cloned().unwrap_or(LookupAnswer::Unavailable)
-        };
+        let answer = answers(recorded(&record.answers, &record.looked_up));
         let mut rows = RuleRows::of(&answer);
         let reference = decide::reference_facts(order, record.received_at, record.test_channel, &mut rows);
 
         // Check: the rules find the same.
         if record.rules == self.rules.digest() {
             compared.rules = true;
-            let findings: Vec<FindingRecord> =
-                self.rules.check(order, &reference).iter().map(FindingRecord::from).collect();
+            let at = (record.credit, record.decided_at);
+            let findings = self.found_again(view, order, &reference, &mut rows, at);
             // Whether the sender asked to cancel it is no finding of a rule.
             let then: Vec<_> = record.findings.iter().filter(|finding| finding.code != CANCEL_REQUESTED).collect();
             if !findings.iter().eq(then) {
@@ -218,10 +279,28 @@ impl Pipeline {
     }
 }
 
+/// Whether the log has this very record of a review.
+fn is_in_log(review: &ReviewView, leaves: &[TrailLeaf]) -> Result<bool, RederiveError> {
+    let Some(leaf) = leaves.iter().find(|leaf| leaf.id == review.leaf && leaf_hash(&leaf.bytes) == leaf.id) else {
+        return Ok(false);
+    };
+    let LeafBody::Review(said) = Leaf::parse(&leaf.bytes)?.body else { return Ok(false) };
+    Ok(said.review == review.record.commitment)
+}
+
+/// What a look-up of the rules answered then.
+fn answers(lookups: Vec<RecordedLookup>) -> impl Fn(&str, &str) -> LookupAnswer + Sync {
+    let then: BTreeMap<(String, String), LookupAnswer> =
+        lookups.into_iter().map(|lookup| ((lookup.table, lookup.key), lookup.answer)).collect();
+    move |table: &str, key: &str| {
+        then.get(&(table.to_owned(), key.to_owned())).cloned().unwrap_or(LookupAnswer::Unavailable)
+    }
+}
+
 /// The answers at these places. A place that is not there is a question without an
 /// answer, which shows as a difference.
-fn recorded(record: &DecisionRecord, places: &[u32]) -> Vec<RecordedLookup> {
-    let at = |place: &u32| record.answers.get(usize::try_from(*place).ok()?);
+fn recorded(answers: &[LookupRecord], places: &[u32]) -> Vec<RecordedLookup> {
+    let at = |place: &u32| answers.get(usize::try_from(*place).ok()?);
     places.iter().filter_map(at).map(LookupRecord::recorded).collect()
 }
 

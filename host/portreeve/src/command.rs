@@ -11,6 +11,8 @@ mod ingest;
 
 mod order;
 
+mod release;
+
 mod grant;
 
 mod plugin;
@@ -105,7 +107,7 @@ enum Command {
     /// Whose packages are taken.
     #[command(subcommand)]
     Trust(trust::Command),
-    /// Look at orders.
+    /// Look at orders, and release those that are kept back.
     #[command(subcommand)]
     Order(order::Command),
     /// Look at what waits for a person.
@@ -194,6 +196,12 @@ impl Running {
         }
     }
 }
+
+/// Words of a command line that are missing or do not go together: exit code 2, as where the
+/// parser itself finds it.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct BadUsage(String);
 
 /// Runs a command.
 ///

@@ -159,6 +159,7 @@ fn write_config(
         "reference/ship-to.csv",
         "reference/cross-reference.csv",
         "reference/stock.csv",
+        "reference/credit.csv",
     ] {
         std::fs::copy(from.join(file), config.join(file))
             .with_context(|| format!("`{file}` of the demo cannot be copied"))?;

@@ -13,17 +13,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use portreeve_api::reference::Loaded;
 use portreeve_api::{DRAIN_WITHIN, Front, Limits, Tls};
 use portreeve_audit::{OutsideCheckpoint, OutsideFound, Sequencer};
 use portreeve_model::{Digest, Instant, PluginKind, PluginName};
 use portreeve_pipeline::egress::SystemResolver;
 use portreeve_pipeline::retention::Retained;
+use portreeve_pipeline::review::Cleared;
 use portreeve_pipeline::{
     Active, Clock, DeliverError, Deliveries, Metrics, Outbound, Pipeline, Plugins, Pseudonyms, SetAside, Slot,
     TableCache,
 };
 use portreeve_record::leaf::{Code, ConfigurationLeaf, Label, PackageLeaf, ReferenceLeaf};
-use portreeve_record::{Leaf, LeafBody, LogKey, PayloadKey, VerifierKey, canonical_digest};
+use portreeve_record::{Leaf, LeafBody, LogKey, PayloadKey, VerifierKey};
 use portreeve_registry::{CodeCache, Occasion, Package, Quarantine, Registry, growth};
 use portreeve_sandbox::{Sandbox, SandboxOptions};
 use portreeve_store::contract::NewReference;
@@ -37,6 +39,7 @@ use crate::config::{Configuration, Files, FolderEntry, HostSection, PluginEntry,
 use crate::folder::{End, Watched};
 use crate::models::ModelFiles;
 use crate::packages::{self, Components, Kept, Packages, Transition};
+use crate::reference::{Content, LiveTables};
 use crate::{files, folder, reference};
 
 /// Documents in one decided batch: enough for a group commit, few enough that
@@ -55,6 +58,9 @@ const DOOR_CLOSES_MAX: Duration = DRAIN_WITHIN.saturating_add(Duration::from_sec
 
 /// How often old content is looked for.
 const RETENTION_EVERY: Duration = Duration::from_secs(60 * 60);
+
+/// How often orders that are kept back are looked at again.
+const LOOK_AGAIN_EVERY: Duration = Duration::from_secs(60);
 
 /// How often somebody looks whether a publisher's word has ended. Calls end at once.
 const LAPSE_EVERY: Duration = Duration::from_secs(60);
@@ -368,7 +374,7 @@ async fn reference_tables(
 ) -> anyhow::Result<Vec<NewReference>> {
     let mut tables = Vec::new();
     for (table, path) in files {
-        tables.extend(reference_table(store, host, table, path, at).await?);
+        tables.extend(reference_table(store, host, table, reference::read(path)?, at).await?);
     }
     Ok(tables)
 }
@@ -377,14 +383,12 @@ async fn reference_table(
     store: &Arc<dyn Store>,
     host: &str,
     table: &str,
-    path: &Path,
+    content: Content,
     at: Instant,
 ) -> anyhow::Result<Option<NewReference>> {
-    let mut rows = reference::read(path)?;
-    rows.sort_by(|(a, _), (b, _)| a.cmp(b));
-    let digest = canonical_digest(&rows)?;
+    let Content { rows, digest } = content;
     let version = match store.reference(table).await? {
-        Some((_, known)) if canonical_digest(&known)? == digest => return Ok(None),
+        Some((_, known)) if known == rows => return Ok(None),
         Some((version, _)) => version.saturating_add(1),
         None => 1,
     };
@@ -393,37 +397,32 @@ async fn reference_table(
     Ok(Some(NewReference { table: table.to_owned(), rows, leaf: Leaf::new(host, at, body)? }))
 }
 
-/// Loads one reference file as a table, with its leaf. False when the store has
-/// exactly these rows already.
+/// Replaces a reference table, with its leaf; nothing is written when the store has exactly
+/// these rows already.
+///
+/// One after the other: the leaf names the version after the one that was found.
 ///
 /// # Errors
-/// When the file cannot be read as a whole; the table is then untouched.
+/// When the store refuses or fails; the table is then untouched.
 pub async fn load_reference(
     store: &Arc<dyn Store>,
     table: &str,
-    path: &Path,
+    content: Content,
     at: Instant,
-) -> anyhow::Result<LoadedReference> {
+) -> anyhow::Result<Loaded> {
     let active = active(store).await?;
     let name = Files::from_bytes(&active.bytes)?.check()?.host.host.name;
-    let Some(new) = reference_table(store, &name, table, path, at).await? else {
+    let loaded = |version, rows, changed| {
+        let rows = u64::try_from(rows).context("too many rows")?;
+        Ok(Loaded { table: table.to_owned(), version, rows, changed })
+    };
+    let Some(new) = reference_table(store, &name, table, content, at).await? else {
         let (version, rows) = store.reference(table).await?.context("the table vanished while it was read")?;
-        return Ok(LoadedReference { version, rows: rows.len(), changed: false });
+        return loaded(version, rows.len(), false);
     };
     let rows = new.rows.len();
     let version = store.load_reference(table, new.rows, new.leaf).await?;
-    Ok(LoadedReference { version, rows, changed: true })
-}
-
-/// What became of a reference file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LoadedReference {
-    /// The table's version, from 1.
-    pub version: u64,
-    /// Rows in it.
-    pub rows: usize,
-    /// Whether the rows differ from those before.
-    pub changed: bool,
+    loaded(version, rows, true)
 }
 
 /// Gives the leaves that a command wrote into a stopped host's folder their index.
@@ -545,8 +544,8 @@ pub struct Host {
     base: PathBuf,
     folders: Vec<Arc<Watched>>,
     accepted: Arc<Notify>,
-    /// Wakes the worker that delivers, after every committed decision.
-    released: Notify,
+    /// Wakes the worker that delivers, after every committed decision and release.
+    released: Arc<Notify>,
     ready: Arc<AtomicBool>,
 }
 
@@ -602,7 +601,7 @@ impl Host {
             base,
             folders: Vec::new(),
             accepted: Arc::new(Notify::new()),
-            released: Notify::new(),
+            released: Arc::new(Notify::new()),
             ready: Arc::new(AtomicBool::new(false)),
         })
     }
@@ -630,9 +629,11 @@ impl Host {
         Arc::new(Front {
             pipeline: Arc::clone(&self.pipeline),
             packages: Arc::clone(&self.packages) as _,
+            tables: Arc::new(LiveTables::of(Arc::clone(&self.pipeline))),
             operator_token: self.settings.operator_token_sha256,
             ready: Arc::clone(&self.ready),
             accepted: Arc::clone(&self.accepted),
+            released: Arc::clone(&self.released),
             limits: Limits::default(),
             tls: self.tls.clone(),
         })
@@ -718,12 +719,13 @@ impl Host {
             delivered
         };
         let road = async {
-            let ((), (), delivered, (), ()) = tokio::join!(
+            let ((), (), delivered, (), (), ()) = tokio::join!(
                 self.watch_until(halted.clone()),
                 self.decide_until(halted.clone()),
                 delivering,
                 self.forget_until(halted.clone()),
-                self.lapse_until(halted.clone())
+                self.lapse_until(halted.clone()),
+                self.look_again_until(halted.clone())
             );
             at_rest.notify_one();
             delivered
@@ -850,6 +852,30 @@ impl Host {
             }
             tokio::select! {
                 () = tokio::time::sleep(LAPSE_EVERY) => {}
+                () = stopped(stop.clone()) => {}
+            }
+        }
+    }
+
+    /// Escalates holds whose time is over, and clears those of the host whose cause is gone.
+    async fn look_again_until(&self, stop: watch::Receiver<bool>) {
+        while !*stop.borrow() {
+            let stopping = || *stop.borrow();
+            match self.pipeline.escalate_due(stopping).await {
+                Ok(0) => {}
+                Ok(holds) => tracing::warn!(holds, "holds were due that nobody had looked at; their queue was told"),
+                Err(error) => tracing::error!(%error, "holds that are due could not be escalated"),
+            }
+            match self.pipeline.clear_holds(stopping).await {
+                Ok(cleared) if cleared.orders == 0 => {}
+                Ok(Cleared { orders, released }) => {
+                    tracing::info!(orders, released, "holds of the host's own rules were cleared");
+                    self.released.notify_one();
+                }
+                Err(error) => tracing::error!(%error, "orders that are kept back could not be looked at again"),
+            }
+            tokio::select! {
+                () = tokio::time::sleep(LOOK_AGAIN_EVERY) => {}
                 () = stopped(stop.clone()) => {}
             }
         }

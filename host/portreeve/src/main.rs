@@ -4,7 +4,10 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use portreeve::command::{self, CommandLine};
+use portreeve::command::{self, BadUsage, CommandLine};
+
+/// As the parser ends with it.
+const BAD_USAGE: u8 = 2;
 
 fn main() -> ExitCode {
     let line = CommandLine::parse();
@@ -12,7 +15,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             command::report(&error);
-            ExitCode::FAILURE
+            if error.is::<BadUsage>() { ExitCode::from(BAD_USAGE) } else { ExitCode::FAILURE }
         }
     }
 }

@@ -1,16 +1,26 @@
-//! Reference files: CSV with a typed header, all or nothing.
+//! Reference tables: CSV with a typed header, all or nothing; from a file, and on a running
+//! host from an operator.
 //!
 //! ```text
 //! key,name:text,blocked:flag,since:day,list-price:number,credit-limit-minor:whole
 //! ```
 
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context, bail};
-use portreeve_model::Date;
+use async_trait::async_trait;
+use portreeve_api::reference::{Loaded, NotLoaded, Tables};
 use portreeve_model::reference::{Field, FieldValue, Row};
 use portreeve_model::value::Decimal;
+use portreeve_model::{Date, Digest, PluginName};
+use portreeve_pipeline::Pipeline;
+use portreeve_record::canonical_digest;
 use portreeve_registry::file::read_text;
+use portreeve_store::StoreError;
+use tokio::sync::Mutex;
+
+use crate::host;
 
 /// Rows of one table. A table is read as a whole for every batch of orders.
 const ROWS_MAX: usize = 200_000;
@@ -18,35 +28,96 @@ const ROWS_MAX: usize = 200_000;
 /// Bytes of a file: so many rows of a kilobyte each, and some more.
 const REFERENCE_BYTES_MAX: usize = 256 * 1024 * 1024;
 
+/// What a table is to hold.
+#[derive(Debug)]
+pub struct Content {
+    /// By key.
+    pub(crate) rows: Vec<(String, Row)>,
+    /// Digest of the rows.
+    pub(crate) digest: Digest,
+}
+
 /// Reads a file.
 ///
 /// # Errors
 /// At the first cell that is not what its column says, with line and column.
-pub fn read(path: &Path) -> anyhow::Result<Vec<(String, Row)>> {
+pub fn read(path: &Path) -> anyhow::Result<Content> {
     let text = read_text(path, REFERENCE_BYTES_MAX)?;
     parse(&text).with_context(|| format!("`{}` was not loaded", path.display()))
 }
 
-fn parse(text: &str) -> anyhow::Result<Vec<(String, Row)>> {
+/// Reads the text of a file.
+///
+/// # Errors
+/// As [`read`].
+pub fn parse(text: &str) -> anyhow::Result<Content> {
+    let mut rows = parse_rows(text)?;
+    rows.sort_by(|(a, _), (b, _)| a.cmp(b));
+    let digest = canonical_digest(&rows)?;
+    Ok(Content { rows, digest })
+}
+
+/// Check: plugins could ask for a table of this name, and the log could tell it.
+///
+/// # Errors
+/// When it has another form than plugins' names.
+pub fn check_name(table: &str) -> anyhow::Result<()> {
+    PluginName::parse(table).map(drop).context("the table cannot be called so")
+}
+
+/// The reference tables of a host that runs.
+pub struct LiveTables {
+    pipeline: Arc<Pipeline>,
+    /// A load's leaf names the version after the one that it found.
+    one_at_a_time: Mutex<()>,
+}
+
+impl LiveTables {
+    /// Those that this road looks things up in.
+    #[must_use]
+    pub fn of(pipeline: Arc<Pipeline>) -> Self {
+        Self { pipeline, one_at_a_time: Mutex::default() }
+    }
+}
+
+#[async_trait]
+impl Tables for LiveTables {
+    async fn load(&self, table: &str, text: String) -> Result<Loaded, NotLoaded> {
+        let wrong = |error: anyhow::Error| NotLoaded::Wrong(format!("{error:#}"));
+        check_name(table).map_err(wrong)?;
+        let _one = self.one_at_a_time.lock().await;
+        // A large table takes seconds of CPU, which are not the runtime's.
+        let parsed = tokio::task::spawn_blocking(move || parse(&text)).await;
+        let content = parsed.map_err(|error| NotLoaded::Internal(error.to_string()))?.map_err(wrong)?;
+        let loaded = host::load_reference(&self.pipeline.store, table, content, self.pipeline.clock.now()).await;
+        loaded.map_err(|error| match error.downcast::<StoreError>() {
+            Ok(error) => error.into(),
+            Err(error) => NotLoaded::Internal(format!("{error:#}")),
+        })
+    }
+}
+
+fn parse_rows(text: &str) -> anyhow::Result<Vec<(String, Row)>> {
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text.as_bytes());
     let columns = columns(reader.headers().context("the header cannot be read")?)?;
     let mut rows: Vec<(String, Row)> = Vec::new();
     let mut keys = std::collections::BTreeSet::new();
-    for (record, line) in reader.records().zip(2_usize..) {
-        let record = record.with_context(|| format!("line {line} cannot be read"))?;
+    for record in reader.records() {
+        let record = record.map_err(|error| unreadable(text, error))?;
+        let line = || line_of(text, record.position());
         let mut cells = record.iter();
         let key = cells.next().unwrap_or_default();
         if key.is_empty() {
-            bail!("line {line} has no key; expected one in the first column");
+            bail!("line {} has no key; expected one in the first column", line());
         }
         if !keys.insert(key.to_owned()) {
-            bail!("line {line} repeats the key `{key}`; expected each key once");
+            bail!("line {} repeats the key `{key}`; expected each key once", line());
         }
         let mut fields = Vec::new();
         for ((name, kind), cell) in columns.iter().zip(cells) {
             // An empty cell means that the row does not have the value.
             if !cell.is_empty() {
-                let value = kind.value(cell).with_context(|| format!("line {line}, column `{name}`"))?;
+                let value = kind.value(cell).with_context(|| format!("line {}, column `{name}`", line()))?;
                 fields.push(Field { name: name.clone(), value });
             }
         }
@@ -56,6 +127,23 @@ fn parse(text: &str) -> anyhow::Result<Vec<(String, Row)>> {
         rows.push((key.to_owned(), Row(fields)));
     }
     Ok(rows)
+}
+
+fn unreadable(text: &str, error: csv::Error) -> anyhow::Error {
+    let line = line_of(text, error.position());
+    match error.kind() {
+        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
+            anyhow::anyhow!("line {line} has {len} cell(s), expected {expected_len} as in the header")
+        }
+        _ => anyhow::Error::new(error).context(format!("line {line} cannot be read")),
+    }
+}
+
+/// The line that a record begins on, from 1. The reader does not count lines that it skips.
+fn line_of(text: &str, record: Option<&csv::Position>) -> usize {
+    let start = record.and_then(|place| usize::try_from(place.byte()).ok()).unwrap_or_default();
+    let skipped = text.bytes().skip(start).take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+    text.bytes().take(start.saturating_add(skipped)).filter(|byte| *byte == b'\n').count().saturating_add(1)
 }
 
 /// What a column holds.
@@ -92,6 +180,7 @@ fn columns(header: &csv::StringRecord) -> anyhow::Result<Vec<(String, Kind)>> {
         Some("key") => {}
         other => bail!("the first column is `{}`, expected `key`", other.unwrap_or_default()),
     }
+    let mut names = std::collections::BTreeSet::new();
     cells
         .map(|cell| {
             let (name, kind) =
@@ -104,6 +193,9 @@ fn columns(header: &csv::StringRecord) -> anyhow::Result<Vec<(String, Kind)>> {
                 "flag" => Kind::Flag,
                 _ => bail!("column `{name}` has the type `{kind}`, expected text, whole, number, day or flag"),
             };
+            if !names.insert(name) {
+                bail!("the column `{name}` is there twice; expected each name once");
+            }
             Ok((name.to_owned(), kind))
         })
         .collect()
@@ -117,7 +209,7 @@ mod tests {
 
     #[test]
     fn a_typed_file_becomes_typed_rows() {
-        let rows = parse(
+        let rows = parse_rows(
             "key,name:text,price:number,blocked:flag,since:day,n:whole\nA-1,\"Bolt, M6\",1.179,false,2024-02-29,7\n",
         )
         .unwrap();
@@ -143,12 +235,16 @@ mod tests {
         for (text, what) in [
             ("sku,a:text\n", "expected `key`"),
             ("key,a\n", "has no type"),
+            ("key,a:text,a:whole\n", "column `a` is there twice"),
             ("key,a:float\n", "expected text, whole"),
             ("key,a:whole\nx,1.5\n", "line 2, column `a`"),
             ("key,a:day\nx,2023-02-29\n", "line 2, column `a`"),
             ("key,a:flag\nx,yes\n", "line 2, column `a`"),
             ("key,a:text\nx,1\nx,2\n", "repeats the key"),
             ("key,a:text\n,1\n", "has no key"),
+            ("key,a:text\nx\n", "line 2 has 1 cell(s), expected 2"),
+            ("\u{feff}key,a:whole\r\n\r\nx,1\r\n\r\n\r\ny,a\r\n", "line 6, column `a`"),
+            ("key,a:text,b:flag\nx,\"two\nlines\",true\ny,,maybe\n", "line 4, column `b`"),
         ] {
             let error = format!("{:#}", parse(text).unwrap_err());
             assert!(error.contains(what), "{error}");

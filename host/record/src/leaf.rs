@@ -124,6 +124,10 @@ pub enum LeafBody {
     Retention(RetentionLeaf),
     /// A step in the life of a plugin's package.
     Package(PackageLeaf),
+    /// Holds on an order were closed or opened after its decision.
+    Review(ReviewLeaf),
+    /// A hold was due, and nobody had looked.
+    Escalation(EscalationLeaf),
 }
 
 impl LeafBody {
@@ -140,6 +144,8 @@ impl LeafBody {
             Self::Exception(_) => "exception",
             Self::Retention(_) => "retention",
             Self::Package(_) => "package",
+            Self::Review(_) => "review",
+            Self::Escalation(_) => "escalation",
         }
     }
 }
@@ -476,6 +482,61 @@ pub struct ExceptionLeaf {
     pub who: Option<Label>,
 }
 
+/// An order that is kept back was looked at again, by a person or by the host: holds of it
+/// were closed, what the host's rules find now was opened, and it stands where that leaves it.
+///
+/// ```json
+/// {"closed":{"count":1,"items":[{"hold":"7","reason":"credit-limit"}]},"configuration":"1",
+///  "kind":"review","opened":{"count":0,"items":[]},"order":"3f0c…","review":"sha256:…",
+///  "state":"released","who":"ops@desk"}
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ReviewLeaf {
+    /// The order.
+    pub order: OrderId,
+    /// Holds that keep it back no more.
+    pub closed: Listed<HoldRecord>,
+    /// Codes of the host's rules that keep it back from now on.
+    pub opened: Listed<Code>,
+    /// Where it stands now: released, or still kept back.
+    pub state: DecidedState,
+    /// The configuration that was active.
+    #[serde(with = "text")]
+    pub configuration: u64,
+    /// Commitment to the sealed full record of the review.
+    pub review: Digest,
+    /// The account that released; none where the host cleared holds of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub who: Option<Label>,
+}
+
+/// A hold of an order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct HoldRecord {
+    /// Its number in the store.
+    #[serde(with = "text")]
+    pub hold: u64,
+    /// The rule's code; of a scorer's hold, whose words are its own, `advice`, `route` or
+    /// `spent-budget`.
+    pub reason: Code,
+}
+
+/// A hold was due, and nobody had looked: others were told. It still holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct EscalationLeaf {
+    /// The order.
+    pub order: OrderId,
+    /// The hold.
+    pub hold: HoldRecord,
+    /// When it was due.
+    pub due_at: Instant,
+    /// The queue that was told.
+    pub queue: Code,
+}
+
 /// Content was removed because its retention ended: what finished inputs said, with
 /// that of their documents, orders and decisions. Their records stay.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -716,6 +777,9 @@ impl ListedItem for Code {
 impl ListedItem for Label {
     const SHOWN_MAX: usize = 16;
 }
+impl ListedItem for HoldRecord {
+    const SHOWN_MAX: usize = 16;
+}
 
 impl<T: ListedItem> Listed<T> {
     /// Lists these items.
@@ -843,6 +907,7 @@ mod tests {
             policy: longest.clone(),
             effect: longest.clone(),
         };
+        let hold = || HoldRecord { hold: u64::MAX, reason: longest.clone() };
         vec![
             LeafBody::Configuration(ConfigurationLeaf {
                 version: u64::MAX,
@@ -922,6 +987,21 @@ mod tests {
                 configuration: Some(u64::MAX),
                 signers: Listed::of(vec![Label::of(&"x".repeat(96)); 1000]).unwrap(),
                 who: Some(Label::of(&"x".repeat(96))),
+            }),
+            LeafBody::Review(ReviewLeaf {
+                order: order(),
+                closed: Listed::of((0..1000).map(|_| hold()).collect()).unwrap(),
+                opened: Listed::of((0..1000).map(|_| longest.clone()).collect()).unwrap(),
+                state: DecidedState::Released,
+                configuration: u64::MAX,
+                review: Digest::of(b"review"),
+                who: Some(Label::of(&"x".repeat(96))),
+            }),
+            LeafBody::Escalation(EscalationLeaf {
+                order: order(),
+                hold: hold(),
+                due_at: Instant(i64::MIN),
+                queue: longest.clone(),
             }),
         ]
     }

@@ -20,7 +20,7 @@ use crate::canonical::RecordError;
 use crate::checkpoint::{Checkpoint, CheckpointError, SignedCheckpoint, VerifierKey};
 use crate::leaf::{
     AcceptLeaf, AcceptOutcome, AttemptLeaf, DecideLeaf, DecidedState, DocumentPosition, ExceptionLeaf, Leaf, LeafBody,
-    REPLAYED, ReceiptLeaf, ReceiptOutcome,
+    REPLAYED, ReceiptLeaf, ReceiptOutcome, ReviewLeaf,
 };
 use crate::merkle::{Edge, MerkleError, leaf_hash};
 
@@ -143,6 +143,20 @@ pub enum OrderFault {
         /// Where the last decision left it.
         found: DecidedState,
     },
+    /// A word about holds of an order that nobody decided.
+    #[error("holds of order {order} were looked at, which no earlier leaf decided on")]
+    ReviewedUndecided {
+        /// The order.
+        order: OrderId,
+    },
+    /// A word about holds of an order that has none, or that its sender wants cancelled.
+    #[error("holds of order {order} were looked at, which the last decision on it left {}; only an order that is kept back has any, and one that is to be cancelled is not released", word(*.found))]
+    ReviewedUnheld {
+        /// The order.
+        order: OrderId,
+        /// Where the last decision left it.
+        found: DecidedState,
+    },
     /// An attempt number that does not follow.
     #[error("attempt {found} of outbox row {outbox} after attempt {last}")]
     AttemptNumber {
@@ -224,6 +238,10 @@ pub struct KindCounts {
     pub retention: u64,
     /// `package`.
     pub package: u64,
+    /// `review`.
+    pub review: u64,
+    /// `escalation`.
+    pub escalation: u64,
 }
 
 /// Verifies a log from first leaf to last.
@@ -358,6 +376,8 @@ impl KindCounts {
             LeafBody::Exception(_) => &mut self.exception,
             LeafBody::Retention(_) => &mut self.retention,
             LeafBody::Package(_) => &mut self.package,
+            LeafBody::Review(_) => &mut self.review,
+            LeafBody::Escalation(_) => &mut self.escalation,
         };
         *counter = counter.saturating_add(1);
     }
@@ -402,9 +422,37 @@ impl StageOrder {
                 self.exception(exception);
                 Ok(())
             }
+            LeafBody::Review(review) => self.review(review),
+            LeafBody::Escalation(escalation) => self.kept_back(escalation.order).map(drop),
             LeafBody::Configuration(_) | LeafBody::Reference(_) | LeafBody::Retention(_) | LeafBody::Package(_) => {
                 Ok(())
             }
+        }
+    }
+
+    /// A review moves an order that is kept back, and nothing else; what its sender wants
+    /// cancelled it does not release.
+    fn review(&mut self, leaf: &ReviewLeaf) -> Result<(), OrderFault> {
+        let before = self.kept_back(leaf.order)?;
+        if before != DecidedState::CancelRequested {
+            self.orders.insert(leaf.order, leaf.state);
+        } else if leaf.state == DecidedState::Released {
+            return Err(OrderFault::ReviewedUnheld { order: leaf.order, found: before });
+        }
+        Ok(())
+    }
+
+    /// Check: the order is kept back. Where it stands.
+    fn kept_back(&self, order: OrderId) -> Result<DecidedState, OrderFault> {
+        match self.orders.get(&order).copied() {
+            Some(
+                state @ (DecidedState::Held
+                | DecidedState::Routed
+                | DecidedState::Exception
+                | DecidedState::CancelRequested),
+            ) => Ok(state),
+            Some(found) => Err(OrderFault::ReviewedUnheld { order, found }),
+            None => Err(OrderFault::ReviewedUndecided { order }),
         }
     }
 
@@ -791,6 +839,37 @@ mod tests {
         let found = log(DecidedState::CancelRequested, &again).unwrap_err();
         let fault = OrderFault::DeliveredUnreleased { order: order(), found: DecidedState::CancelRequested };
         assert_eq!(found, VerifyError::OutOfOrder { index: 6, fault });
+    }
+
+    #[test]
+    fn a_review_releases_what_is_kept_back_and_nothing_else() {
+        let review = |state| {
+            LeafBody::Review(ReviewLeaf {
+                order: order(),
+                closed: Listed::none(),
+                opened: Listed::none(),
+                state,
+                configuration: 1,
+                review: Digest::of(b"review"),
+                who: None,
+            })
+        };
+        let log = |first: DecidedState, rest: Vec<LeafBody>| {
+            let leaves = [accept(1), decide_as(1, 0, first)].into_iter().chain(rest).collect();
+            check(&bytes_of(leaves))
+        };
+        let sent = || vec![review(DecidedState::Released), attempt(1)];
+        for kept_back in [DecidedState::Held, DecidedState::Routed, DecidedState::Exception] {
+            log(kept_back, sent()).unwrap();
+            assert!(log(kept_back, vec![review(kept_back), attempt(1)]).is_err(), "it still holds");
+        }
+        for found in [DecidedState::Released, DecidedState::Refused] {
+            let fault = OrderFault::ReviewedUnheld { order: order(), found };
+            assert_eq!(log(found, sent()), Err(VerifyError::OutOfOrder { index: 2, fault }));
+        }
+        let undecided = check(&bytes_of(vec![accept(1), review(DecidedState::Released)]));
+        let fault = OrderFault::ReviewedUndecided { order: order() };
+        assert_eq!(undecided, Err(VerifyError::OutOfOrder { index: 1, fault }));
     }
 
     #[test]

@@ -41,6 +41,8 @@
 //! What stands here and at the methods is what `conformance` tries, in every
 //! implementation, with both faults of each write.
 
+mod kept_back;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
@@ -52,6 +54,7 @@ use portreeve_model::{
 use portreeve_record::{Leaf, PayloadKey, SealError, Sealed};
 
 use crate::proof::{Attempt, Committed, FirstDocument, Journaled, Permit, Settled};
+pub use kept_back::{ClosedHold, CreditQuery, CreditReservation, DueHold, KeptBack, NewReview, ReviewView};
 
 /// A document's place in the journal, from 1, without order across stores.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -110,6 +113,17 @@ pub enum StoreError {
     BudgetSpent {
         /// Whose budget.
         plugin: PluginName,
+    },
+    /// Other releases used a credit account up after this one had looked at it.
+    #[error(
+        "found the credit of the customer's account used up by orders that were released first, expected what was left when this one was decided; it is decided again with what is left now"
+    )]
+    CreditSpent,
+    /// Something else happened to an order that is kept back, while somebody looked at it.
+    #[error("order {order} changed while it was looked at; look at what keeps it back now and try again")]
+    OrderMoved {
+        /// The order.
+        order: OrderId,
     },
     /// A decision about the same order was not committed, and this one comes after it.
     #[error("an earlier decision about order {order} was not committed; this one is made after it")]
@@ -478,6 +492,8 @@ pub struct NewOrder {
     pub holds: Vec<NewHold>,
     /// Effects; only for a released order.
     pub outbox: Vec<NewOutbox>,
+    /// What it takes of a credit account; only for a released order.
+    pub credit: Option<CreditReservation>,
     /// For later decisions about this customer.
     pub customer_event: CustomerEvent,
     /// Set when the state is `exception`, and when it is `refused`: somebody decides,
@@ -970,8 +986,10 @@ pub struct ExceptionView {
 pub struct OrderTrail {
     /// The input that it came in.
     pub input: InputView,
-    /// Its holds, oldest first.
+    /// Its holds, oldest first, the closed ones too.
     pub holds: Vec<HoldView>,
+    /// How often it was looked at again, oldest first.
+    pub reviews: Vec<ReviewView>,
     /// Exceptions of the order and of its whole input, open or closed.
     pub exceptions: Vec<ExceptionView>,
     /// What came about it later: the latest [`EVENTS_SHOWN_MAX`], in journal order.
@@ -1027,9 +1045,11 @@ pub struct DocumentView {
 /// A hold as people see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HoldView {
-    /// `policy` or `advice`.
+    /// Its number, by which people name it.
+    pub number: u64,
+    /// `policy`, `advice`, `route` or `spent-budget`.
     pub owner: String,
-    /// The scorer, for advice.
+    /// The scorer, unless it is the host's own.
     pub plugin: Option<String>,
     /// Stable reason code.
     pub reason: String,
@@ -1039,8 +1059,12 @@ pub struct HoldView {
     pub lines: Vec<String>,
     /// When it began.
     pub opened_at: Instant,
-    /// When it escalates.
+    /// When it escalates. It never releases by itself.
     pub expires_at: Instant,
+    /// When it did.
+    pub escalated_at: Option<Instant>,
+    /// How it ended; none while it keeps the order back.
+    pub closed: Option<ClosedHold>,
 }
 
 /// Holds on orders that are not released, alike in who holds and why.
@@ -1058,7 +1082,7 @@ pub struct OpenHolds {
     pub count: u64,
     /// When the oldest began.
     pub oldest_at: Instant,
-    /// How many of them are past their time.
+    /// How many of them are past their time, whether they were escalated yet or not.
     pub overdue: u64,
 }
 
@@ -1250,8 +1274,8 @@ pub trait Store: Send + Sync + 'static {
     ) -> Result<PluginUsage, StoreError>;
 
     /// Holds on orders that are not released, counted by who holds and why, those with the
-    /// oldest first and at most [`OPEN_HOLDS_MAX`] rows; overdue are those that should have
-    /// escalated by `at`.
+    /// oldest first and at most [`OPEN_HOLDS_MAX`] rows; overdue are those that were due by
+    /// `at`.
     async fn open_holds(&self, at: Instant) -> Result<Vec<OpenHolds>, StoreError>;
 
     /// Writes decisions. As many results as decisions, in their order. After a request
@@ -1262,13 +1286,56 @@ pub trait Store: Send + Sync + 'static {
     /// about the same order, which fail with [`StoreError::OrderWaits`]. *Ordering*: they take
     /// effect in the order of the list. *Concurrency*: of two decisions about a document the
     /// first to commit counts; one that would pass a ceiling of [`Spends`], whoever decided
-    /// meanwhile, fails with [`StoreError::BudgetSpent`] and is to be made again. *Retry*: read [`Store::undecided`] again and decide what is still
+    /// meanwhile, fails with [`StoreError::BudgetSpent`] and is to be made again, and so does one
+    /// with [`StoreError::CreditSpent`] that would pass its [`CreditReservation`]. *Retry*: read [`Store::undecided`] again and decide what is still
     /// there; a document that was decided reports what the first decision made of it,
     /// and nothing is written.
     async fn commit_decisions(
         &self,
         decisions: Vec<DecisionCommit>,
     ) -> Result<Vec<Result<Committed, StoreError>>, StoreError>;
+
+    /// What releases took of credit accounts that the accounts' own figures do not know yet,
+    /// minor units, in the order of the questions: what no target has taken, and what one
+    /// took since.
+    async fn credit_reserved(&self, queries: Vec<CreditQuery>) -> Result<Vec<i64>, StoreError>;
+
+    /// Orders that are held, routed or an exception, from the one after `after` on, in
+    /// journal order.
+    async fn kept_back(&self, after: DocumentPosition, limit: u32) -> Result<Vec<KeptBack>, StoreError>;
+
+    /// One of them; none when it is not kept back.
+    async fn kept_back_order(&self, order: OrderId) -> Result<Option<KeptBack>, StoreError>;
+
+    /// Writes what became of an order that was looked at again: holds are closed and opened,
+    /// exceptions that the closed ones had escalated to are closed with them, and the order
+    /// stands where that leaves it; where it is released, its deliveries are due.
+    ///
+    /// *Durability*: all of it is one transaction with its leaf and what it takes of a credit
+    /// account. *Ordering*: any. *Concurrency*: of two reviews of an order the first counts;
+    /// the other fails with [`StoreError::OrderMoved`], as it does after a request to cancel.
+    /// One that would pass its [`CreditReservation::most_minor`], whoever was released
+    /// meanwhile, fails with [`StoreError::CreditSpent`] and is to be made again. *Retry*: read
+    /// [`Store::kept_back_order`] again, and look at what is left; repeating one that persisted
+    /// is [`StoreError::OrderMoved`].
+    async fn commit_review(&self, review: NewReview) -> Result<(), StoreError>;
+
+    /// Holds that are due by `at` and were not escalated, those due first first.
+    async fn due_holds(&self, at: Instant, limit: u32) -> Result<Vec<DueHold>, StoreError>;
+
+    /// Escalates a hold: the exception is opened, and nothing else changes. False when it was
+    /// escalated or closed before; then nothing is written.
+    ///
+    /// *Durability*: the exception, that it was escalated, and the leaf are one transaction.
+    /// *Ordering*: any. *Concurrency*: of two that escalate a hold one succeeds. *Retry*:
+    /// repeat it; the second one is false.
+    async fn escalate_hold(
+        &self,
+        hold: u64,
+        exception: NewException,
+        at: Instant,
+        leaf: Leaf,
+    ) -> Result<bool, StoreError>;
 
     /// Claims due deliveries: at most one per order, that order's oldest, until
     /// `lease_until`, and to each target as many as there is room for. Rows whose

@@ -8,10 +8,16 @@
 //! Rules and authority are timed order by order, on the demo's files and an order of ten lines
 //! about which three scorers have proposed the most that they may: a hold, a hold of two lines,
 //! ranked nodes. What the budget costs is the difference between batches of decisions that hold
-//! by a plugin's grant and batches that hold by a rule, which uses up nothing; the store lies in
-//! memory where the machine has a folder for that.
+//! by a plugin's grant and batches that hold by a rule, which uses up nothing; what credit costs,
+//! between batches that release on an account and such that do without. An order takes one of
+//! the two. The store lies in memory where the machine has a folder for that.
 
-#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark prints and fails loudly")]
+#![expect(
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a benchmark prints and fails loudly"
+)]
 
 #[path = "../score/payload.rs"]
 #[expect(dead_code, reason = "the row is for scorers, and none is called here")]
@@ -22,19 +28,19 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant as Wall};
 
-use portreeve_authority::rules::{CustomerFacts, ItemFacts, Looked, ReferenceFacts, Rules};
+use portreeve_authority::rules::{CreditFacts, CustomerFacts, ItemFacts, Looked, ReferenceFacts, Rules};
 use portreeve_authority::{Advice, Authority, Counters, Known, SourceFile, Subject};
 use portreeve_model::advice::{Hold, HoldScope, RankedNode};
 use portreeve_model::value::Decimal;
 use portreeve_model::{
-    ChannelId, Digest, Instant, Money, Order, OrderId, PluginName, Proposal, Recommendation, Reply, SenderId,
+    ChannelId, Currency, Digest, Instant, Money, Order, OrderId, PluginName, Proposal, Recommendation, Reply, SenderId,
     ShareCeiling,
 };
 use portreeve_record::leaf::{Code, ExceptionLeaf};
 use portreeve_record::{Leaf, LeafBody};
 use portreeve_store::contract::{
-    CustomerEvent, Decided, DecisionCommit, Disposition, HoldOwner, JournalEntry, NewDocument, NewHold, NewOrder,
-    NewPayload, OrderState, Spends,
+    CreditReservation, CustomerEvent, Decided, DecisionCommit, Disposition, HoldOwner, JournalEntry, NewDocument,
+    NewHold, NewOrder, NewPayload, OrderState, Spends,
 };
 use portreeve_store::{Journaled, SqliteStore, Store};
 
@@ -52,20 +58,23 @@ const RULES: &str = include_str!("../../../host/portreeve/demo/rules.toml");
 
 fn main() {
     let decided = decided();
-    let (by_grant, by_rule) = committed();
-    let reserved: Vec<f64> = by_grant.iter().zip(&by_rule).map(|(grant, rule)| grant - rule).collect();
-    let whole = |percent| at(&decided, percent) + at(&reserved, percent).max(0.0);
+    let [by_grant, by_rule, on_credit, released] = committed();
+    let beyond = |more: &[f64], less: &[f64]| more.iter().zip(less).map(|(more, less)| more - less).collect();
+    let (reserved, credit): (Vec<f64>, Vec<f64>) = (beyond(&by_grant, &by_rule), beyond(&on_credit, &released));
+    let whole = |percent| at(&decided, percent) + at(&reserved, percent).max(at(&credit, percent)).max(0.0);
     println!("a decision of three proposals about an order of ten lines, without the wait for the disk");
     println!("                                     p50 µs   p99 µs");
-    println!("rules, grants and Cedar            {:>8.1} {:>8.1}", at(&decided, 50), at(&decided, 99));
+    println!("rules, credit, grants and Cedar    {:>8.1} {:>8.1}", at(&decided, 50), at(&decided, 99));
     println!("a hold's budget (means of batches)  {:>7.1} {:>8.1}", at(&reserved, 50), at(&reserved, 99));
-    println!("both                               {:>8.1} {:>8.1}", whole(50), whole(99));
+    println!("a release's credit (the same)       {:>7.1} {:>8.1}", at(&credit, 50), at(&credit, 99));
+    println!("a decision with the dearer of both {:>8.1} {:>8.1}", whole(50), whole(99));
     println!(
         "{}",
         serde_json::json!({
             "orders": ORDERS,
             "decided_us": { "p50": at(&decided, 50), "p99": at(&decided, 99) },
             "reserved_us": { "p50": at(&reserved, 50), "p99": at(&reserved, 99) },
+            "credit_us": { "p50": at(&credit, 50), "p99": at(&credit, 99) },
             "whole_us": { "p50": whole(50), "p99": whole(99) },
         })
     );
@@ -84,6 +93,7 @@ fn decided() -> Vec<f64> {
     let rules = Rules::load(&file("rules.toml", RULES), &known).unwrap();
     let order = payload::request().unwrap().order;
     let reference = reference(&order);
+    let account = account(order.currency);
     let nodes = ["north", "south"].map(|node| RankedNode {
         node: node.to_owned(),
         suitability_bp: 8_000,
@@ -101,6 +111,7 @@ fn decided() -> Vec<f64> {
         let id = OrderId::derive(&channel(), &sender(), "C-1042", &number.to_string(), None);
         let started = Wall::now();
         let findings = rules.check(&order, &reference);
+        let credit = rules.check_credit(order.value().unwrap(), &account, 0, payload::RECEIVED_AT);
         let subject = Subject {
             order: id,
             channel: channel(),
@@ -116,7 +127,7 @@ fn decided() -> Vec<f64> {
         });
         let verdicts: Vec<_> = verdicts.collect();
         let elapsed = started.elapsed();
-        std::hint::black_box((&findings, &verdicts));
+        std::hint::black_box((&findings, &credit, &verdicts));
         if number == 0 {
             assert!(
                 verdicts.iter().all(|verdict| !verdict.policies().is_empty()),
@@ -141,6 +152,7 @@ fn reference(order: &Order) -> ReferenceFacts {
         blocked: false,
         currency: Some(order.currency),
         country: Some("US".to_owned()),
+        credit_account: None,
     };
     let item =
         ItemFacts { list_price: Decimal { units: 1_250, scale: 2 }, unit: "EA".to_owned(), currency: order.currency };
@@ -157,22 +169,46 @@ fn reference(order: &Order) -> ReferenceFacts {
     }
 }
 
+/// An account that bears all of it.
+fn account(currency: Currency) -> Looked<CreditFacts> {
+    Looked::Found(CreditFacts {
+        account: "C-1042".to_owned(),
+        currency,
+        limit_minor: i64::MAX / 20_000,
+        receivables_minor: 1_000_000,
+        shipped_minor: 100_000,
+        released_minor: 100_000,
+        unapplied_cash_minor: 5_000,
+        overdue_days: 0,
+        as_of: payload::RECEIVED_AT,
+    })
+}
+
 // --- the transaction ---
 
-/// Microseconds of a decision in batches that hold by a plugin's grant, and in batches that
-/// hold by a rule, in turn.
-fn committed() -> (Vec<f64>, Vec<f64>) {
+/// What a batch does with its orders.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    HoldByGrant,
+    HoldByRule,
+    ReleaseOnCredit,
+    Release,
+}
+
+const KINDS: [Kind; 4] = [Kind::HoldByGrant, Kind::HoldByRule, Kind::ReleaseOnCredit, Kind::Release];
+
+/// Microseconds of a decision in batches of each kind, in turn.
+fn committed() -> [Vec<f64>; 4] {
     let memory = Path::new("/dev/shm");
     let folder = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(folder.path()).unwrap());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let (mut by_grant, mut by_rule) = (Vec::new(), Vec::new());
-    for round in 0..BATCHES * 2 + 4 {
-        let spends = round % 2 == 0;
+    let mut times = [const { Vec::new() }; 4];
+    for (round, kind) in (0..BATCHES * 4 + 4).zip((0..KINDS.len()).cycle()) {
         runtime.block_on(store.journal(input(round))).unwrap();
         let documents = runtime.block_on(store.undecided(u32::MAX, &[])).unwrap();
         let decisions: Vec<_> =
-            (0..).zip(documents).map(|(n, document)| decision(round, n, document, spends)).collect();
+            (0..).zip(documents).map(|(n, document)| decision(round, n, document, KINDS[kind])).collect();
         let count = decisions.len();
         let started = Wall::now();
         let committed = runtime.block_on(store.commit_decisions(decisions)).unwrap();
@@ -180,10 +216,10 @@ fn committed() -> (Vec<f64>, Vec<f64>) {
         assert!(committed.len() == count && committed.iter().all(Result::is_ok));
         if round >= 4 {
             let each = micros(elapsed) / f64::from(u32::try_from(count).unwrap());
-            if spends { by_grant.push(each) } else { by_rule.push(each) }
+            times[kind].push(each);
         }
     }
-    (by_grant, by_rule)
+    times
 }
 
 fn input(round: u64) -> JournalEntry {
@@ -209,7 +245,7 @@ fn input(round: u64) -> JournalEntry {
     }
 }
 
-fn decision(round: u64, number: u64, document: Journaled, spends: bool) -> DecisionCommit {
+fn decision(round: u64, number: u64, document: Journaled, kind: Kind) -> DecisionCommit {
     let (event, decision) = (sealed(b"event"), sealed(b"decision"));
     // A minute for each batch: every second minute of the window has a row.
     let at = payload::RECEIVED_AT.plus_ms(i64::try_from(round).unwrap() * Instant::MINUTE_MS);
@@ -221,16 +257,20 @@ fn decision(round: u64, number: u64, document: Journaled, spends: bool) -> Decis
         value_held_per_day_max_minor: Some(i64::MAX),
     };
     let hold = NewHold {
-        owner: if spends { HoldOwner::Advice(most) } else { HoldOwner::Policy },
+        owner: if kind == Kind::HoldByGrant { HoldOwner::Advice(most) } else { HoldOwner::Policy },
         reason: "reason".to_owned(),
         queue: "fraud-review".to_owned(),
         lines: Vec::new(),
         expires_at: at.plus_ms(Instant::HOUR_MS),
     };
+    let released = matches!(kind, Kind::ReleaseOnCredit | Kind::Release);
+    // One of some hundred accounts, with a delivery in every fourth minute at most.
+    let account = Digest::of(&[u8::try_from(number % 128).unwrap()]);
+    let credit = CreditReservation { account, amount: value, most_minor: Some(i64::MAX), since: payload::RECEIVED_AT };
     let order = NewOrder {
         id: OrderId::derive(&channel(), &sender(), "C-1042", document.key(), None),
         number: document.key().to_owned(),
-        state: OrderState::Held,
+        state: if released { OrderState::Released } else { OrderState::Held },
         queue: Some("fraud-review".to_owned()),
         value,
         recommended: false,
@@ -238,8 +278,9 @@ fn decision(round: u64, number: u64, document: Journaled, spends: bool) -> Decis
         event: event.sealed.commitment(),
         decision: decision.sealed.commitment(),
         fingerprint: Digest::of(b"fingerprint"),
-        holds: vec![hold],
+        holds: if released { Vec::new() } else { vec![hold] },
         outbox: Vec::new(),
+        credit: (kind == Kind::ReleaseOnCredit).then_some(credit),
         customer_event: CustomerEvent {
             customer: Digest::of(b"customer"),
             received_at: payload::RECEIVED_AT,

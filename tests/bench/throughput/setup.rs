@@ -6,9 +6,11 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use anyhow::Context;
+use portreeve::clock::SystemClock;
 use portreeve::source_tree::SourceTree;
 use portreeve_build::BuildOptions;
 use portreeve_model::Digest;
+use portreeve_pipeline::Clock;
 
 /// What the load generator shows at the door.
 pub(crate) const EDI_TOKEN: &str = "a-token-for-the-benchmark-only";
@@ -54,6 +56,14 @@ pub(crate) fn write(folder: &Path, erp_origin: &str) -> anyhow::Result<()> {
         write!(table, "\n{number},Customer {number},priority,false,US,2014-12-19,90000000000,USD")?;
     }
     std::fs::write(config.join("reference/customer.csv"), table)?;
+
+    let accounts = std::fs::read_to_string(from.join("reference/credit.csv"))?;
+    let mut table = accounts.lines().next().context("the demo has no credit accounts")?.to_owned();
+    let as_of = SystemClock.now();
+    for index in 0..CUSTOMERS {
+        write!(table, "\n{},USD,900000000.00,100.00,0.00,0.00,0.00,0,{as_of}", customer(index))?;
+    }
+    std::fs::write(config.join("reference/credit.csv"), table)?;
 
     let places = std::fs::read_to_string(from.join("reference/ship-to.csv"))?;
     let mut table = places.lines().next().context("the demo has no places")?.to_owned();

@@ -8,12 +8,12 @@ use serde_json::Value;
 
 use crate::support::{EDI_TOKEN, FrontDoor, OPERATOR_TOKEN, PurchaseOrder, Setup, TestHost, shop_signature, tree, x12};
 
-fn json(answer: &Answer) -> Value {
+pub(super) fn json(answer: &Answer) -> Value {
     serde_json::from_slice(&answer.body).unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&answer.body)))
 }
 
 /// A problem of this status and code, as RFC 9457 wants it.
-fn problem(answer: &Answer, status: u16, code: &str) -> Value {
+pub(super) fn problem(answer: &Answer, status: u16, code: &str) -> Value {
     let found = json(answer);
     assert_eq!(answer.status, status, "{found}");
     assert_eq!(answer.header("content-type"), Some("application/problem+json"));
@@ -23,11 +23,11 @@ fn problem(answer: &Answer, status: u16, code: &str) -> Value {
     found
 }
 
-fn bearer(token: &str) -> String {
+pub(super) fn bearer(token: &str) -> String {
     format!("Bearer {token}")
 }
 
-async fn ask(door: &FrontDoor, path: &str) -> Value {
+pub(super) async fn ask(door: &FrontDoor, path: &str) -> Value {
     serde_json::from_str(&door.ask(path).await).unwrap()
 }
 

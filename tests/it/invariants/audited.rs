@@ -361,7 +361,9 @@ fn per_order(leaves: &[LeafRecord]) -> PerOrder {
             | LeafBody::Reference(_)
             | LeafBody::Exception(_)
             | LeafBody::Retention(_)
-            | LeafBody::Package(_) => {}
+            | LeafBody::Package(_)
+            | LeafBody::Review(_)
+            | LeafBody::Escalation(_) => {}
         }
     }
     counts

@@ -2,10 +2,17 @@
 
 use portreeve_model::Digest;
 
-use super::{ONE_BP, Queues, Rules, UNKNOWN, UNKNOWN_OR_OFF};
+use super::{CreditRule, ONE_BP, Queues, Rules, UNKNOWN, UNKNOWN_OR_OFF};
 use crate::grant::{HOLD_MINUTES_MAX, one_of};
 use crate::known::Known;
 use portreeve_model::strict::{Problems, SourceFile, Table, choice, text, whole};
+
+/// Figures of a credit account that are older than a year are none. The store keeps what
+/// releases took for as long.
+const DATA_AGE_MINUTES_MAX: i64 = 366 * 24 * 60;
+
+/// What is done about a customer without a credit account.
+const NO_ACCOUNT: [(&str, bool); 2] = [("hold", true), ("off", false)];
 
 /// A tolerance above this, in minor units, is a typing error.
 const TOTALS_TOLERANCE_MAX: i64 = 100_000;
@@ -43,7 +50,11 @@ fn read_rules(mut table: Table<'_>, digest: Digest, known: &Known, problems: &mu
     let hold_minutes = table.required("hold_minutes", &minutes, problems, |v| {
         u32::try_from(whole(v, &(1..=i64::from(HOLD_MINUTES_MAX)))?).ok()
     });
+    let grace = format!("minutes, 0 to {HOLD_MINUTES_MAX}");
+    let release_grace_minutes =
+        table.required("release_grace_minutes", &grace, problems, |v| whole(v, &(0..=i64::from(HOLD_MINUTES_MAX))));
     let queues = table.table("queue", problems).and_then(|queues| read_queues(queues, known, problems));
+    let credit = table.table("credit", problems).and_then(|credit| read_credit(credit, problems));
     table.finish(problems);
 
     Some(Rules {
@@ -58,6 +69,8 @@ fn read_rules(mut table: Table<'_>, digest: Digest, known: &Known, problems: &mu
         short_stock: short_stock?,
         unreleasable_sender_states,
         hold_minutes: hold_minutes?,
+        release_grace_minutes: release_grace_minutes?,
+        credit: credit?,
         queues: queues?,
         digest,
     })
@@ -68,6 +81,7 @@ fn read_queues(mut table: Table<'_>, known: &Known, problems: &mut Problems) -> 
     let mut queue =
         |key| table.required(key, &allowed, problems, |v| text(v).filter(|queue| known.queues.contains(queue)));
     let queues = (queue("price"), queue("credit"), queue("customer"), queue("totals"), queue("item"), queue("payment"));
+    let escalation = queue("escalation");
     table.finish(problems);
     let (price, credit, customer, totals, item, payment) = queues;
     Some(Queues {
@@ -77,5 +91,24 @@ fn read_queues(mut table: Table<'_>, known: &Known, problems: &mut Problems) -> 
         totals: totals?,
         item: item?,
         payment: payment?,
+        escalation: escalation?,
+    })
+}
+
+fn read_credit(mut table: Table<'_>, problems: &mut Problems) -> Option<CreditRule> {
+    let minutes = format!("minutes, 1 to {DATA_AGE_MINUTES_MAX}");
+    let check = table.required("check", "true or false", problems, |v| v.as_bool());
+    let limit_bp = table.required("limit_bp", "basis points, 0 to 20000", problems, |v| whole(v, &(0..=2 * ONE_BP)));
+    let overdue_days_max = table.required("overdue_days_max", "days, 0 to 3650", problems, |v| whole(v, &(0..=3650)));
+    let data_age_minutes_max =
+        table.required("data_age_minutes_max", &minutes, problems, |v| whole(v, &(1..=DATA_AGE_MINUTES_MAX)));
+    let no_account = table.required("no_account", "`hold` or `off`", problems, |v| choice(v, &NO_ACCOUNT));
+    table.finish(problems);
+    Some(CreditRule {
+        check: check?,
+        limit_bp: limit_bp?,
+        overdue_days_max: overdue_days_max?,
+        data_age_minutes_max: data_age_minutes_max?,
+        no_account_holds: no_account?,
     })
 }

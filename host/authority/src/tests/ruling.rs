@@ -10,7 +10,7 @@ use super::{NOW, known, usd};
 use crate::SourceFile;
 use crate::rules::{Consequence, CustomerFacts, Finding, ItemFacts, Looked, ReferenceFacts, Rules, UnitFacts};
 
-const RULES: &str = r#"
+pub(super) const RULES: &str = r#"
 [rules]
 price_tolerance_bp = 500
 totals_tolerance_minor = 2
@@ -23,10 +23,18 @@ cross_reference = true
 short_stock = true
 unreleasable_sender_states = ["payment_review", "fraud"]
 hold_minutes = 1440
-queue = { price = "pricing", credit = "credit", customer = "customer-service", totals = "order-desk", item = "order-desk", payment = "fraud-review" }
+queue = { price = "pricing", credit = "credit", customer = "customer-service", totals = "order-desk", item = "order-desk", payment = "fraud-review", escalation = "order-desk" }
+release_grace_minutes = 1440
+
+[rules.credit]
+check = true
+limit_bp = 9000
+overdue_days_max = 30
+data_age_minutes_max = 120
+no_account = "hold"
 "#;
 
-fn rules(text: &str) -> Rules {
+pub(super) fn rules(text: &str) -> Rules {
     Rules::load(&SourceFile { name: "rules.toml", text }, &known()).unwrap()
 }
 
@@ -87,6 +95,7 @@ fn reference() -> ReferenceFacts {
             blocked: false,
             currency: Some(usd(0).currency),
             country: Some("US".to_owned()),
+            credit_account: None,
         }),
         ship_to: Some(Looked::Found(())),
         cross_references: BTreeMap::from([("B-1".to_owned(), Looked::Found("BOLT".to_owned()))]),

@@ -9,12 +9,16 @@
 //! | `cross-reference` | customer `/` number   | `sku`                                           |
 //! | `unit`            | SKU `/` ordered unit  | `to`, a unit; `factor`, how many of it one is   |
 //! | `stock`           | SKU                   | `available`, in the item's unit                 |
+//! | `credit`          | account               | see [`credit_account`]                          |
+//!
+//! A customer's account is `credit-account` of its row, else the customer itself.
 
 use std::collections::BTreeMap;
 
-use portreeve_authority::rules::{CustomerFacts, ItemFacts, Looked, ReferenceFacts, UnitFacts};
+use portreeve_authority::rules::{CreditFacts, CustomerFacts, ItemFacts, Looked, ReferenceFacts, UnitFacts};
 use portreeve_model::reference::Row;
-use portreeve_model::{Currency, Instant, Order};
+use portreeve_model::value::Decimal;
+use portreeve_model::{Currency, Instant, Money, Order};
 use portreeve_sandbox::{LookupAnswer, RecordedLookup};
 
 /// Where rows come from, and what was asked so far, each question once.
@@ -30,7 +34,7 @@ impl<'a> RuleRows<'a> {
     }
 
     /// What was asked, by table and key.
-    pub(super) fn asked(self) -> impl Iterator<Item = RecordedLookup> {
+    pub(crate) fn asked(self) -> impl Iterator<Item = RecordedLookup> {
         self.asked.into_iter().map(|((table, key), answer)| RecordedLookup { table, key, answer })
     }
 
@@ -92,6 +96,40 @@ pub(crate) fn reference_facts(
     }
 }
 
+/// What finance says of the account that the order's customer buys on: amounts in major
+/// units of `currency` (`limit`, `receivables`, `shipped-not-invoiced`,
+/// `released-not-shipped`, `unapplied-cash`), `overdue-days`, and `as-of`, RFC 3339.
+pub(crate) fn credit_account(
+    order: &Order,
+    reference: &ReferenceFacts,
+    rows: &mut RuleRows<'_>,
+) -> Looked<CreditFacts> {
+    let customer = reference.customer.found();
+    let account = customer.and_then(|customer| customer.credit_account.as_ref()).unwrap_or(&order.customer.id);
+    rows.looked("credit", account, |row| credit_facts(account, row))
+}
+
+fn credit_facts(account: &str, row: &Row) -> Option<CreditFacts> {
+    let currency = currency(row)?;
+    let minor = |column| minor(row.number(column)?, currency);
+    Some(CreditFacts {
+        account: account.to_owned(),
+        currency,
+        limit_minor: minor("limit")?,
+        receivables_minor: minor("receivables")?,
+        shipped_minor: minor("shipped-not-invoiced")?,
+        released_minor: minor("released-not-shipped")?,
+        unapplied_cash_minor: minor("unapplied-cash")?,
+        overdue_days: row.whole("overdue-days")?,
+        as_of: Instant::parse(row.text("as-of")?).ok()?,
+    })
+}
+
+/// Minor units of a number of major ones; none where it is finer than they are.
+fn minor(major: Decimal, currency: Currency) -> Option<i64> {
+    Money::from_major(&major.to_string(), currency).ok().map(|money| money.minor)
+}
+
 /// What the ordered units are of those that the items are sold in, where they differ.
 fn conversions(
     order: &Order,
@@ -131,6 +169,7 @@ fn customer_facts(row: &Row) -> Option<CustomerFacts> {
         blocked: row.flag("blocked")?,
         currency: currency(row),
         country: row.text("country").map(str::to_owned),
+        credit_account: row.text("credit-account").map(str::to_owned),
     })
 }
 

@@ -30,7 +30,7 @@ use crate::{Pipeline, history};
 pub(super) const CHANGED_ORDER: &str = "changed-order";
 
 /// The code of an exception and of a hold about a request to cancel.
-pub(crate) const CANCEL_REQUESTED: &str = "cancel-requested";
+pub const CANCEL_REQUESTED: &str = "cancel-requested";
 
 /// When the hold of an order that is to be cancelled escalates.
 pub(super) const CANCEL_HOLD_MINUTES: i64 = 24 * 60;
@@ -145,6 +145,7 @@ impl Pipeline {
             answers: answers.into_records(),
             looked_up,
             history: None,
+            credit: None,
             findings: Vec::new(),
             scorings: Vec::new(),
             verdicts: Vec::new(),

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use portreeve_authority::rules::Finding;
+use portreeve_authority::rules::{CreditFacts, Finding, Looked};
 use portreeve_model::advice::CustomerHistory;
 use portreeve_model::{Event, Money, Order, OrderId};
 use portreeve_sandbox::{Crossing, RecordedLookup};
@@ -47,6 +47,8 @@ pub(super) struct Validated {
     pub(super) test_channel: bool,
     pub(super) looked_up: Vec<RecordedLookup>,
     pub(super) findings: Vec<Finding>,
+    /// Its credit account; none where nobody looks at credit.
+    pub(super) account: Option<Looked<CreditFacts>>,
     /// Whether the sender asked to cancel it before it came.
     pub(super) cancel_requested: bool,
     pub(super) event_json: Vec<u8>,
@@ -87,6 +89,7 @@ impl Pipeline {
         let test_channel = self.routes.channel(document.channel()).is_some_and(|channel| channel.test);
         let reference = facts::reference_facts(&order, document.received_at(), test_channel, &mut rows);
         let class = facts::class(&reference);
+        let account = self.rules.checks_credit().then(|| facts::credit_account(&order, &reference, &mut rows));
         let findings = self.rules.check(&order, &reference);
         let looked_up = rows.asked().collect();
         let id = order_id(&document, &order.number, order.release.as_deref());
@@ -115,6 +118,7 @@ impl Pipeline {
             test_channel,
             looked_up,
             findings,
+            account,
             cancel_requested: standing.cancel_requested,
             event_json,
             customer_event,

@@ -8,6 +8,7 @@ use portreeve_registry::Installed;
 use portreeve_store::contract::{Decided, DecisionCommit, NewOrder, NewOutbox, NewPayload, OrderState};
 
 use super::counting::Used;
+use super::crediting::Credit;
 use super::scoring::Scored;
 use super::validating::Validated;
 use super::{DecideError, later, of_one};
@@ -36,8 +37,9 @@ impl Pipeline {
     ) -> Result<Vec<DecisionCommit>, DecideError> {
         let now = self.clock.now();
         let mut used = Used::default();
+        let mut reserved = self.reserved(&scored).await?;
         let mut decisions = Vec::new();
-        for (order, orders_before) in scored.into_iter().zip(0_u32..) {
+        for (mut order, orders_before) in scored.into_iter().zip(0_u32..) {
             let mut weighed = Vec::new();
             for scoring in &order.scorings {
                 let Some(assessment) = &scoring.assessment else { continue };
@@ -46,7 +48,10 @@ impl Pipeline {
                 let said = Said { scoring, assessment, installed };
                 weighed.extend(self.verdicts(&order.validated, &said, &mut used, orders_before, now).await?);
             }
-            decisions.extend(of_one(self.decision(order, weighed, tables, active.configuration, now))?);
+            let credit = self.credit(&mut order.validated, &reserved, now);
+            let decision = of_one(self.decision(order, weighed, credit, tables, active.configuration, now))?;
+            reserved.released(decision.as_ref());
+            decisions.extend(decision);
         }
         Ok(decisions)
     }
@@ -91,6 +96,7 @@ impl Pipeline {
         &self,
         scored: Scored,
         verdicts: Vec<Weighed>,
+        credit: Credit,
         tables: &Tables,
         configuration: u64,
         now: Instant,
@@ -114,6 +120,7 @@ impl Pipeline {
             answers: answers.into_records(),
             looked_up,
             history: validated.history.clone(),
+            credit: credit.record,
             findings: cancelled.into_iter().chain(validated.findings.iter().map(FindingRecord::from)).collect(),
             scorings,
             verdicts: verdicts.iter().map(VerdictRecord::from).collect(),
@@ -158,6 +165,7 @@ impl Pipeline {
             fingerprint,
             holds: standing.holds,
             outbox,
+            credit: credit.reservation.filter(|_| standing.state == OrderState::Released),
             customer_event: validated.customer_event,
             exception: standing.exception,
         };
@@ -171,7 +179,7 @@ impl Pipeline {
         })
     }
 
-    fn outbox(&self, channel: &Channel, event: Digest) -> Vec<NewOutbox> {
+    pub(crate) fn outbox(&self, channel: &Channel, event: Digest) -> Vec<NewOutbox> {
         let target = self.routes.target(&channel.target);
         target
             .map(|target| NewOutbox { target: target.id.clone(), kind: target.kind.clone(), event })

@@ -1,14 +1,19 @@
-//! `order`, `exception`: what operators look at.
+//! `order`, `exception`: what operators look at. What they release is in `release.rs`.
 
 use anyhow::{Context, bail};
+use portreeve_api::{REVIEWS_SHOWN_MAX, Review};
 use portreeve_model::OrderId;
+use portreeve_pipeline::decide::CANCEL_REQUESTED;
 use portreeve_pipeline::decision::DecisionRecord;
 use portreeve_pipeline::rederive::Rederived;
-use portreeve_store::contract::{DocumentPosition, ExceptionView, HoldView, OrderEventView, OrderState, OrderView};
+use portreeve_pipeline::review::ReviewRecord;
+use portreeve_store::contract::{
+    DocumentPosition, ExceptionView, HoldView, OrderEventView, OrderState, OrderView, ReviewView,
+};
 use portreeve_store::{Store, StoreError};
 use serde::Serialize;
 
-use super::Data;
+use super::{Data, release};
 use crate::clock::SystemClock;
 use crate::host::Host;
 use crate::output::Output;
@@ -26,13 +31,17 @@ pub(super) enum Command {
         #[command(flatten)]
         data: Data,
     },
-    /// One order with its decision: findings, scores, verdicts clause by clause.
+    /// One order with what keeps it back and its decision: findings, scores, verdicts clause by
+    /// clause.
     Show {
         /// The host's order id, or the sender's order number.
         order: String,
         #[command(flatten)]
         data: Data,
     },
+    /// End holds of an order, by their numbers, also of a running host. All of the host's rules
+    /// are asked once more; where nothing keeps it back, the order goes.
+    Release(release::Release),
     /// Decide orders again from their records and compare, bit for bit.
     Rederive {
         /// The host's order id, or the sender's order number; default: all orders.
@@ -55,6 +64,7 @@ pub(super) async fn run(command: Command, json: bool, output: &mut Output) -> an
     match command {
         Command::List { state, data } => list(&data, state, json, output).await,
         Command::Show { order, data } => show(&order, &data, json, output).await,
+        Command::Release(order) => release::run(order, json, output).await,
         Command::Rederive { order, data } => rederive(order.as_deref(), &data, json, output).await,
     }
 }
@@ -96,30 +106,35 @@ async fn show(text: &str, data: &Data, json: bool, output: &mut Output) -> anyho
     let order = find(store.as_ref(), text).await?;
     let record = decided(store.as_ref(), &order).await?;
     let trail = store.order_trail(order.id).await?;
-    let (holds, events) = trail.map(|trail| (trail.holds, trail.events)).unwrap_or_default();
+    let (holds, mut reviews, events) =
+        trail.map(|trail| (trail.holds, trail.reviews, trail.events)).unwrap_or_default();
+    reviews.drain(..reviews.len().saturating_sub(REVIEWS_SHOWN_MAX));
+    let mut reviewed = Vec::with_capacity(reviews.len());
+    for review in reviews {
+        let record = said_then(store.as_ref(), &review).await?;
+        reviewed.push((review, record));
+    }
     if json {
         let mut later = Vec::with_capacity(events.len());
         for event in &events {
             later.push(said(store.as_ref(), event).await?);
         }
         let holds = holds.iter().map(shown_hold).collect();
+        let reviews = reviewed.into_iter().map(|(review, record)| Review::of(review, record)).collect();
         let (number, state) = (order.number.as_str(), order.state.as_str());
         let erased = record.is_none().then_some(Erased { order: order.id, number, state, erased: true });
-        return output.json(&Shown { record: record.as_ref(), erased, holds, events: later });
+        return output.json(&Shown { record: record.as_ref(), erased, holds, reviews, events: later });
     }
     output.line(&format!("order {} ({}), {}, {}", order.number, order.id, order.channel, order.value))?;
     output.line(&format!("{}: {}", order.state.as_str(), order.why))?;
     if let Some(queue) = &order.queue {
         output.line(&format!("works on it: queue `{queue}`"))?;
     }
-    for hold in &holds {
-        let who =
-            hold.plugin.as_ref().map_or_else(|| hold.owner.clone(), |plugin| format!("{} of {plugin}", hold.owner));
-        let lines = if hold.lines.is_empty() { String::new() } else { format!(", lines {}", hold.lines.join(", ")) };
-        output.line(&format!(
-            "hold ({who}): {}{lines}; queue `{}`, since {}, escalates {}",
-            hold.reason, hold.queue, hold.opened_at, hold.expires_at
-        ))?;
+    let (open, closed): (Vec<&HoldView>, Vec<&HoldView>) = holds.iter().partition(|hold| hold.closed.is_none());
+    open.iter().chain(&closed).try_for_each(|hold| output.line(&hold_line(hold)))?;
+    reviewed.iter().try_for_each(|(review, record)| output.line(&review_line(review, record.as_ref())))?;
+    if let Some(command) = release_command(text, &order, &open) {
+        output.line(&format!("release it with `{command}`"))?;
     }
     if let Some(record) = &record {
         tell_decision(record, output)?;
@@ -147,6 +162,56 @@ async fn show(text: &str, data: &Data, json: bool, output: &mut Output) -> anyho
             "what was decided about it and why is gone: its content was erased, by retention or with its customer; `audit show --order` still has its records",
         ),
     }
+}
+
+/// A hold, and how it stands.
+fn hold_line(hold: &HoldView) -> String {
+    let who = hold.plugin.as_ref().map_or_else(|| hold.owner.clone(), |plugin| format!("{} of {plugin}", hold.owner));
+    let lines = if hold.lines.is_empty() { String::new() } else { format!(", lines {}", hold.lines.join(", ")) };
+    let stands = match (&hold.closed, hold.escalated_at) {
+        (Some(closed), _) => format!("closed {} by {}", closed.at, closed.who.as_deref().unwrap_or("the host")),
+        (None, Some(at)) => format!("due {}, escalated since {at}", hold.expires_at),
+        (None, None) => format!("escalates {}", hold.expires_at),
+    };
+    format!(
+        "hold {} ({who}): {}{lines}; queue `{}`, since {}, {stands}",
+        hold.number, hold.reason, hold.queue, hold.opened_at
+    )
+}
+
+/// Who looked again, why, and what came of it.
+fn review_line(review: &ReviewView, record: Option<&ReviewRecord>) -> String {
+    let who = review.who.as_deref().unwrap_or("the host");
+    let Some(record) = record else {
+        return format!("looked at again {} by {who}; why, and what ended, was erased", review.at);
+    };
+    // A person's words may have line ends, and this is one line.
+    let reason = record.reason.as_deref().map(|reason| reason.lines().collect::<Vec<_>>().join(" "));
+    let why = reason.unwrap_or_else(|| "their cause was gone".to_owned());
+    let ended: Vec<String> = record.closed.iter().map(|hold| hold.hold.to_string()).collect();
+    let opened =
+        if record.opened.is_empty() { String::new() } else { format!(", and {} held it", record.opened.join(", ")) };
+    format!(
+        "looked at again {} by {who}: hold(s) {} ended, {why}{opened}; then {}",
+        review.at,
+        ended.join(", "),
+        record.state
+    )
+}
+
+/// The command that releases an order that is kept back, named as it was.
+fn release_command(named: &str, order: &OrderView, open: &[&HoldView]) -> Option<String> {
+    let is_kept_back = matches!(order.state, OrderState::Held | OrderState::Routed | OrderState::Exception);
+    let is_cancelled = open.iter().any(|hold| hold.owner == "policy" && hold.reason == CANCEL_REQUESTED);
+    if !is_kept_back || is_cancelled || open.is_empty() {
+        return None;
+    }
+    // A sender's number may hold what a shell obeys, and people copy this line into one.
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let is_a_word = named.starts_with(|c: char| c.is_ascii_alphanumeric()) && named.chars().all(is_plain);
+    let name = if is_a_word { named.to_owned() } else { order.id.to_string() };
+    let holds: Vec<String> = open.iter().map(|hold| format!("--hold {}", hold.number)).collect();
+    Some(format!("portreeve order release {name} {} --reason \"…\"", holds.join(" ")))
 }
 
 /// Findings, scores, and verdicts clause by clause.
@@ -186,8 +251,8 @@ fn tell_decision(record: &DecisionRecord, output: &mut Output) -> anyhow::Result
     Ok(())
 }
 
-/// What `order show --json` prints: the decision's record, what keeps the order back,
-/// and what came later.
+/// What `order show --json` prints: the decision's record, what keeps or kept the order back,
+/// who looked at it again, and what came later.
 #[derive(Serialize)]
 struct Shown<'a> {
     #[serde(flatten)]
@@ -195,6 +260,7 @@ struct Shown<'a> {
     #[serde(flatten)]
     erased: Option<Erased<'a>>,
     holds: Vec<serde_json::Value>,
+    reviews: Vec<Review>,
     events: Vec<serde_json::Value>,
 }
 
@@ -224,9 +290,13 @@ async fn said(store: &dyn Store, event: &OrderEventView) -> anyhow::Result<serde
 }
 
 fn shown_hold(hold: &HoldView) -> serde_json::Value {
+    let closed = hold.closed.as_ref();
     serde_json::json!({
-        "owner": hold.owner, "plugin": hold.plugin, "reason": hold.reason, "queue": hold.queue, "lines": hold.lines,
-        "openedAt": hold.opened_at.to_string(), "expiresAt": hold.expires_at.to_string(),
+        "number": hold.number, "owner": hold.owner, "plugin": hold.plugin, "reason": hold.reason, "queue": hold.queue,
+        "lines": hold.lines, "openedAt": hold.opened_at.to_string(), "expiresAt": hold.expires_at.to_string(),
+        "escalatedAt": hold.escalated_at.map(|at| at.to_string()),
+        "closedAt": closed.map(|closed| closed.at.to_string()),
+        "closedBy": closed.and_then(|closed| closed.who.as_deref()),
     })
 }
 
@@ -329,6 +399,15 @@ async fn all(store: &dyn Store) -> anyhow::Result<Vec<OrderView>> {
 pub(super) async fn decided(store: &dyn Store, order: &OrderView) -> anyhow::Result<Option<DecisionRecord>> {
     match store.payload(order.decision).await {
         Ok(bytes) => Ok(Some(DecisionRecord::parse(&bytes)?)),
+        Err(StoreError::Erased(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// What a review found and did; none where it was erased.
+async fn said_then(store: &dyn Store, review: &ReviewView) -> anyhow::Result<Option<ReviewRecord>> {
+    match store.payload(review.record).await {
+        Ok(bytes) => Ok(Some(ReviewRecord::parse(&bytes)?)),
         Err(StoreError::Erased(_)) => Ok(None),
         Err(error) => Err(error.into()),
     }

@@ -6,13 +6,11 @@ use std::sync::Arc;
 use portreeve_model::PluginName;
 
 use super::fixture::{
-    ALL, ASK_MS, LEASE_MS, NOW, about_order, applied, claim, commit, dead, input, keep, leaf, lease, leaves, next,
-    observe, order_id, release, retry,
+    ALL, ASK_MS, LEASE_MS, NOW, applied, ask_to_cancel, claim, dead, leaf, lease, leaves, observe, order_id, release,
+    retry,
 };
 use super::{Fault, Maker};
-use crate::contract::{
-    Lease, OrderEventKind, OrderState, OutboxId, REPLAYS_MAX, Room, Settlement, StateChanges, Store, StoreError,
-};
+use crate::contract::{Lease, OrderState, OutboxId, REPLAYS_MAX, Room, Settlement, StateChanges, Store, StoreError};
 use crate::proof::Permit;
 
 fn kinds(permits: &[Permit]) -> Vec<String> {
@@ -250,13 +248,6 @@ pub(crate) async fn a_deadline_counts_from_the_first_claim(maker: impl Maker) {
         assert_eq!(permit.deadline_from(), NOW.plus_ms(100 * LEASE_MS), "nobody tried before");
         store.settle_unattempted(permit, retry(0), NOW, leaf(u64::try_from(claimed).unwrap())).await.unwrap();
     }
-}
-
-/// Takes in a request to cancel an order, and commits it.
-async fn ask_to_cancel(store: &Arc<dyn Store>, number: u64, key: &str) {
-    keep(store, input(number, &[&format!("CANCEL-{number}")])).await;
-    let request = about_order(next(store).await, key, OrderEventKind::CancelRequested, leaf(number + 1));
-    commit(store, request).await.unwrap();
 }
 
 pub(crate) async fn after_a_request_to_cancel_no_delivery_begins(maker: impl Maker) {

@@ -6,15 +6,17 @@ use std::sync::Arc;
 use portreeve_model::Digest;
 
 use super::configuration::{package, rows, staged, table};
+use super::credit::credit;
 use super::fixture::{
-    ALL, LEASE_MS, NOW, applied, claim, dead, input, keep, leaf, lease, leaves, next, observe, release, released,
+    ALL, HOLD_MS, LEASE_MS, NOW, applied, claim, cleared, dead, exception, hold_back, input, keep, leaf, lease, leaves,
+    next, observe, order_id, release, released,
 };
 use super::{Fault, Maker};
-use crate::contract::{PackageChange, Store, StoreError, TreeHead};
+use crate::contract::{KeptBack, PackageChange, Store, StoreError, TreeHead};
 use crate::proof::{Attempt, Journaled, Permit};
 
 /// Each write, and how many leaves one of it brings here.
-pub(crate) const WRITES: [(&str, usize); 15] = [
+pub(crate) const WRITES: [(&str, usize); 17] = [
     ("activate_configuration", 2),
     ("change_packages", 2),
     ("load_reference", 1),
@@ -22,6 +24,8 @@ pub(crate) const WRITES: [(&str, usize); 15] = [
     ("refuse", 1),
     ("lease_numbers", 0),
     ("commit_decisions", 1),
+    ("commit_review", 1),
+    ("escalate_hold", 1),
     ("claim", 0),
     ("begin_attempt", 1),
     ("settle", 1),
@@ -39,6 +43,8 @@ enum Ready {
     Permit(Permit),
     Attempt(Attempt),
     Exception(u64),
+    Hold(u64),
+    KeptBack(Box<KeptBack>),
     /// What it read says that the write is on record already.
     Done,
 }
@@ -49,8 +55,8 @@ pub(crate) async fn each_write_survives_both_faults_of_its_commit<M: Maker>(_: M
         for fault in [Fault::NotPersisted, Fault::Persisted] {
             let maker = M::new();
             let store = maker.open().await;
-            let exception = prepare(write, &store).await;
-            let ready = ready(write, &store, exception, 0).await;
+            let number = prepare(write, &store).await;
+            let ready = ready(write, &store, number, 0).await;
             maker.fail_next_commit(Some(fault));
             let error = go(write, &store, ready, 0).await.unwrap_err();
             match fault {
@@ -64,7 +70,7 @@ pub(crate) async fn each_write_survives_both_faults_of_its_commit<M: Maker>(_: M
             let store = maker.open().await;
             let found = observe(&store).await;
             assert_eq!(&found, if fault == Fault::Persisted { &expected } else { &before }, "{write}, {fault:?}");
-            again(write, &store, exception).await;
+            again(write, &store, number).await;
             assert_eq!(observe(&store).await, expected, "{write}, {fault:?}, repeated");
         }
     }
@@ -74,28 +80,31 @@ pub(crate) async fn each_write_survives_both_faults_of_its_commit<M: Maker>(_: M
 async fn undisturbed<M: Maker>(write: &str, leaves_of_one: usize) -> (Vec<String>, Vec<String>) {
     let maker = M::new();
     let store = maker.open().await;
-    let exception = prepare(write, &store).await;
-    let ready = ready(write, &store, exception, 0).await;
+    let number = prepare(write, &store).await;
+    let ready = ready(write, &store, number, 0).await;
     let (before, leaves_before) = (observe(&store).await, leaves(&store).await.len());
     go(write, &store, ready, 0).await.unwrap();
     let after = observe(&store).await;
     assert_eq!(leaves(&store).await.len() - leaves_before, leaves_of_one, "leaves of `{write}`");
-    again(write, &store, exception).await;
+    again(write, &store, number).await;
     assert_eq!(observe(&store).await, after, "{write}: repeating one that persisted changes nothing");
     (before, after)
 }
 
 /// Repeats a write as a caller does that does not know what became of it.
-async fn again(write: &str, store: &Arc<dyn Store>, exception: u64) {
-    let ready = ready(write, store, exception, LEASE_MS).await;
+async fn again(write: &str, store: &Arc<dyn Store>, number: u64) {
+    let ready = ready(write, store, number, LEASE_MS).await;
     go(write, store, ready, LEASE_MS).await.unwrap_or_else(|error| panic!("{write}, repeated: {error}"));
 }
 
 /// Brings an empty store to where the write makes sense; the number of its dead
-/// letter, where it has one.
+/// letter or its hold, where it has one.
 async fn prepare(write: &str, store: &Arc<dyn Store>) -> u64 {
     match write {
         "commit_decisions" => keep(store, input(1, &["PO-1"])).await,
+        "commit_review" | "escalate_hold" => {
+            return hold_back(store, 1, "PO-1", &["credit-limit"]).await.holds[0].number;
+        }
         "change_packages" => {
             store.activate_configuration(b"one".to_vec(), Vec::new(), NOW, vec![leaf(1)]).await.unwrap();
             for (change, number) in [(PackageChange::Install(package(1)), 2), (staged(1), 3)] {
@@ -129,9 +138,14 @@ async fn prepare(write: &str, store: &Arc<dyn Store>) -> u64 {
 }
 
 /// Reads what a caller reads before it writes.
-async fn ready(write: &str, store: &Arc<dyn Store>, exception: u64, after_ms: i64) -> Ready {
+async fn ready(write: &str, store: &Arc<dyn Store>, number: u64, after_ms: i64) -> Ready {
     match write {
         "commit_decisions" => Ready::Documents(store.undecided(ALL, &[]).await.unwrap()),
+        "commit_review" => match store.kept_back_order(order_id("PO-1")).await.unwrap() {
+            Some(found) => Ready::KeptBack(Box::new(found)),
+            None => Ready::Done,
+        },
+        "escalate_hold" => Ready::Hold(number),
         "begin_attempt" | "settle" | "settle_unattempted" => match claim(store, after_ms).await.pop() {
             None => Ready::Done,
             Some(permit) if write == "begin_attempt" && permit.unresolved() => Ready::Done,
@@ -142,8 +156,8 @@ async fn ready(write: &str, store: &Arc<dyn Store>, exception: u64, after_ms: i6
         },
         "replay_dead_letter" | "abandon_dead_letter" => {
             let dead = store.dead_letters(0, ALL).await.unwrap();
-            if dead.iter().any(|letter| letter.exception == exception) {
-                return Ready::Exception(exception);
+            if dead.iter().any(|letter| letter.exception == number) {
+                return Ready::Exception(number);
             }
             Ready::Done
         }
@@ -173,6 +187,14 @@ async fn go(write: &str, store: &Arc<dyn Store>, ready: Ready, after_ms: i64) ->
         ("commit_decisions", Ready::Documents(documents)) => {
             let decisions = documents.into_iter().map(|document| released(document, &[("erp", "order")], leaf(60)));
             store.commit_decisions(decisions.collect()).await?.into_iter().try_for_each(|result| result.map(|_| ()))
+        }
+        ("commit_review", Ready::KeptBack(found)) => {
+            let mut review = cleared(&found, leaf(60));
+            review.credit = Some(credit(100, Some(100)));
+            store.commit_review(review).await
+        }
+        ("escalate_hold", Ready::Hold(hold)) => {
+            store.escalate_hold(hold, exception("overdue"), NOW.plus_ms(HOLD_MS), leaf(60)).await.map(|_| ())
         }
         ("claim", _) => {
             let now = NOW.plus_ms(after_ms);

@@ -8,9 +8,9 @@ use portreeve_record::Leaf;
 use portreeve_record::leaf::{Code, ExceptionLeaf, LeafBody};
 
 use crate::contract::{
-    CustomerEvent, Decided, DecisionCommit, Disposition, DocumentPosition, HoldOwner, InputId, JournalEntry,
-    JournalOutcome, Lease, NewDocument, NewEnvelope, NewException, NewHold, NewOrder, NewOrderEvent, NewOutbox,
-    NewPayload, OrderEventKind, OrderState, Room, Settlement, Store, StoreError,
+    CreditQuery, CustomerEvent, Decided, DecisionCommit, Disposition, DocumentPosition, HoldOwner, HoldView, InputId,
+    JournalEntry, JournalOutcome, KeptBack, Lease, NewDocument, NewEnvelope, NewException, NewHold, NewOrder,
+    NewOrderEvent, NewOutbox, NewPayload, NewReview, OrderEventKind, OrderState, Room, Settlement, Store, StoreError,
 };
 use crate::proof::{Committed, Journaled, Permit};
 
@@ -22,6 +22,9 @@ pub(crate) const LEASE_MS: i64 = 60_000;
 
 /// How long after its beginning an attempt may be asked about.
 pub(crate) const ASK_MS: i64 = LEASE_MS / 4;
+
+/// How long after the beginning a hold is due.
+pub(crate) const HOLD_MS: i64 = 1_000;
 
 /// More rows than any case has.
 pub(crate) const ALL: u32 = 1_000;
@@ -130,6 +133,7 @@ pub(crate) fn released(document: Journaled, effects: &[(&str, &str)], leaf: Leaf
         fingerprint: Digest::of(format!("released {}", document.key()).as_bytes()),
         holds: Vec::new(),
         outbox: effects.iter().map(outbox).collect(),
+        credit: None,
         customer_event: CustomerEvent {
             customer: Digest::of(b"customer"),
             received_at: document.received_at(),
@@ -141,23 +145,63 @@ pub(crate) fn released(document: Journaled, effects: &[(&str, &str)], leaf: Leaf
     decision_of(document, Decided::Order(Box::new(order)), vec![event, decision], leaf)
 }
 
+/// A hold of the host's own.
+pub(crate) fn hold(reason: &str) -> NewHold {
+    NewHold {
+        owner: HoldOwner::Policy,
+        reason: reason.to_owned(),
+        queue: "order-desk".to_owned(),
+        lines: Vec::new(),
+        expires_at: NOW.plus_ms(HOLD_MS),
+    }
+}
+
+/// An order that is held for these reasons.
+pub(crate) fn held(document: Journaled, reasons: &[&str], leaf: Leaf) -> DecisionCommit {
+    let mut decision = released(document, &[], leaf);
+    let order = order_in(&mut decision);
+    (order.state, order.queue) = (OrderState::Held, Some("order-desk".to_owned()));
+    order.holds = reasons.iter().map(|reason| hold(reason)).collect();
+    decision
+}
+
+/// A review that clears all holds of an order and releases it with one delivery.
+pub(crate) fn cleared(found: &KeptBack, leaf: Leaf) -> NewReview {
+    let open: Vec<u64> = found.open_holds().map(|hold| hold.number).collect();
+    let (target, kind) = ("erp".to_owned(), "order".to_owned());
+    NewReview {
+        order: found.id,
+        open: open.clone(),
+        closed: open,
+        who: None,
+        opened: Vec::new(),
+        state: OrderState::Released,
+        queue: None,
+        why: "nothing keeps it any more".to_owned(),
+        outbox: vec![NewOutbox { target, kind, event: found.event.commitment }],
+        credit: None,
+        record: sealed(b"review", Some(Digest::of(b"customer"))),
+        configuration: 1,
+        at: NOW,
+        leaf,
+    }
+}
+
+/// The account whose credit the stories use up.
+pub(crate) fn account() -> Digest {
+    Digest::of(b"account")
+}
+
 /// What a document says about an order that has come, or is still to come.
 pub(crate) fn about_order(document: Journaled, key: &str, kind: OrderEventKind, leaf: Leaf) -> DecisionCommit {
     let (event, decision) = (sealed(b"event", None), sealed(b"decision", None));
-    let hold = NewHold {
-        owner: HoldOwner::Policy,
-        reason: "cancel-requested".to_owned(),
-        queue: "order-desk".to_owned(),
-        lines: Vec::new(),
-        expires_at: NOW.plus_ms(1_000),
-    };
     let about = NewOrderEvent {
         order: order_id(key),
         kind,
         event: event.sealed.commitment(),
         decision: decision.sealed.commitment(),
         fingerprint: Digest::of(kind.as_str().as_bytes()),
-        hold: (kind == OrderEventKind::CancelRequested).then_some(hold),
+        hold: (kind == OrderEventKind::CancelRequested).then(|| hold("cancel-requested")),
         exception: exception(kind.as_str()),
     };
     decision_of(document, Decided::Event(Box::new(about)), vec![event, decision], leaf)
@@ -196,6 +240,26 @@ pub(crate) async fn release(store: &Arc<dyn Store>, number: u64, key: &str, effe
     commit(store, released(document, effects, leaf(number + 1))).await.unwrap();
 }
 
+/// Takes in one order that is held for these reasons; two leaves, from a number on.
+pub(crate) async fn hold_back(store: &Arc<dyn Store>, number: u64, key: &str, reasons: &[&str]) -> KeptBack {
+    keep(store, input(number, &[key])).await;
+    let document = next(store).await;
+    commit(store, held(document, reasons, leaf(number + 1))).await.unwrap();
+    kept_back(store, key).await
+}
+
+/// An order that is kept back, as it is now.
+pub(crate) async fn kept_back(store: &Arc<dyn Store>, key: &str) -> KeptBack {
+    store.kept_back_order(order_id(key)).await.unwrap().unwrap()
+}
+
+/// Takes in a request to cancel an order, and commits it; two leaves, from a number on.
+pub(crate) async fn ask_to_cancel(store: &Arc<dyn Store>, number: u64, key: &str) {
+    keep(store, input(number, &[&format!("CANCEL-{number}")])).await;
+    let request = about_order(next(store).await, key, OrderEventKind::CancelRequested, leaf(number + 1));
+    commit(store, request).await.unwrap();
+}
+
 /// Claims whatever is due at some time after the beginning.
 pub(crate) async fn claim(store: &Arc<dyn Store>, after_ms: i64) -> Vec<Permit> {
     let now = NOW.plus_ms(after_ms);
@@ -230,7 +294,10 @@ pub(crate) async fn observe(store: &Arc<dyn Store>) -> Vec<String> {
     for order in store.orders(DocumentPosition(0), ALL).await.unwrap() {
         let trail = store.order_trail(order.id).await.unwrap().unwrap();
         seen.push(format!("{} {:?} {} {:?}", order.number, order.state, order.why, order.deliveries));
-        seen.push(format!("holds {:?}, leaves {:?}", trail.holds.len(), ids(trail.leaves.iter().map(|leaf| leaf.id))));
+        let hold = |hold: &HoldView| (hold.number, hold.escalated_at.is_some(), hold.closed.is_some());
+        let holds: Vec<_> = trail.holds.iter().map(hold).collect();
+        let leaves = ids(trail.leaves.iter().map(|leaf| leaf.id));
+        seen.push(format!("holds {holds:?}, reviews {}, leaves {leaves:?}", trail.reviews.len()));
     }
     for (_, fingerprint) in store.decision_fingerprints(DocumentPosition(0), ALL).await.unwrap() {
         seen.push(format!("decided {fingerprint}"));
@@ -244,6 +311,8 @@ pub(crate) async fn observe(store: &Arc<dyn Store>) -> Vec<String> {
     for dead in store.dead_letters(0, ALL).await.unwrap() {
         seen.push(format!("dead {:?} {} {}", dead.outbox, dead.attempts, dead.replays));
     }
+    let credit = CreditQuery { account: account(), currency: usd(0).currency, since: Instant(0) };
+    seen.push(format!("credit {:?}", store.credit_reserved(vec![credit]).await.unwrap()));
     seen.push(format!("leaves {:?}", leaves(store).await));
     seen.push(format!("head {:?}", store.tree_head().await.unwrap()));
     let configuration = store.active_configuration().await.unwrap();

@@ -6,9 +6,9 @@
 //! maker lets the store's own commit fail, in both ways in which commits do.
 //!
 //! ```text
-//! accept  decide  deliver  log  configuration  retention    what each operation promises
-//! faults                                                    both faults of each write, reopened and repeated
-//! model                                                     random stories against a model in memory
+//! accept  decide  kept_back  credit  deliver  log  configuration  retention    what each operation promises
+//! faults                                                                       both faults of each write, reopened and repeated
+//! model                                                                        random stories against a model in memory
 //! ```
 
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail loudly")]
@@ -18,6 +18,10 @@ pub(crate) mod fixture;
 pub(crate) mod accept;
 
 pub(crate) mod decide;
+
+pub(crate) mod kept_back;
+
+pub(crate) mod credit;
 
 pub(crate) mod deliver;
 
@@ -92,6 +96,26 @@ macro_rules! suite {
                 what_comes_about_an_order_stands_beside_it_in_journal_order, orders_are_paged_in_journal_order, history_is_of_lower_positions_and_of_one_customer,
                 usage_counts_each_order_once_and_each_budget_apart, no_decision_passes_a_ceiling_whoever_decided_meanwhile, what_a_window_reaches_is_counted_whatever_was_forgotten, open_holds_are_counted_by_who_holds_and_why,
                 what_is_about_an_order_waits_for_a_decision_that_was_not_committed, a_subject_is_found_in_everything_that_is_about_it;
+            kept_back: a_review_is_there_after_a_reopening_with_everything_that_it_causes,
+                of_two_reviews_the_first_counts,
+                what_is_not_kept_back_is_not_reviewed,
+                after_a_request_to_cancel_no_review_releases,
+                a_review_that_does_not_fit_is_refused_and_writes_nothing,
+                orders_that_are_kept_back_are_paged_in_journal_order,
+                a_due_hold_escalates_once_and_holds_all_the_same,
+                an_exception_is_closed_with_the_hold_that_escalated_to_it,
+                what_keeps_no_order_back_is_neither_due_nor_open,
+                a_hold_ends_when_what_it_withheld_was_under_way_and_arrived,
+                what_a_review_said_goes_with_the_content_of_its_input;
+            credit: of_releases_weighed_at_the_same_time_those_beyond_the_limit_fail,
+                no_review_passes_a_limit_whoever_was_released_meanwhile,
+                what_one_took_counts_from_its_minute_on_and_what_none_took_always,
+                who_goes_to_no_target_any_more_gives_back_what_it_took,
+                an_order_with_several_deliveries_counts_until_none_of_them_can_happen,
+                amounts_of_another_account_or_in_another_currency_do_not_count,
+                a_clock_that_was_set_back_takes_nothing_before_the_last_decision,
+                what_a_person_answers_for_passes_and_counts_all_the_same,
+                sums_of_absurd_amounts_stop_and_fail_nobody;
             deliver: of_each_order_the_oldest_delivery_is_claimed_when_it_is_due,
                 a_connector_remembers_about_an_order_what_its_attempts_committed, what_waits_behind_an_earlier_delivery_is_not_due,
                 a_target_gets_as_many_as_it_has_room_for,
@@ -135,6 +159,8 @@ fn every_operation_is_tried_and_every_write_says_what_it_promises() {
     let parts = [
         include_str!("accept.rs"),
         include_str!("decide.rs"),
+        include_str!("kept_back.rs"),
+        include_str!("credit.rs"),
         include_str!("deliver.rs"),
         include_str!("log.rs"),
         include_str!("configuration.rs"),

@@ -4,18 +4,25 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use portreeve_model::Instant;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
+use super::credit::{credit, reserved};
 use super::fixture::{
     ALL, ASK_MS, LEASE_MS, NOW, applied, commit, dead, decision_of, exception, input, input_id, leaf, lease, leaves,
-    order_id, released,
+    order_id, order_in, released,
 };
 use super::{Fault, Maker};
 use crate::contract::{
-    Decided, DocumentPosition, JournalOutcome, OutboxId, REPLAYS_MAX, Room, Settlement, Store, StoreError, TreeHead,
+    CreditReservation, Decided, DocumentPosition, JournalOutcome, OutboxId, REPLAYS_MAX, Room, Settlement, Store,
+    StoreError, TreeHead,
 };
 use crate::proof::{Attempt, Permit};
+
+/// What each order takes of the one account, and the limit, which is for one of them.
+const CREDIT_MINOR: i64 = 100;
+const CREDIT_MOST_MINOR: i64 = 150;
 
 /// Stories, and steps in one. Each step of a real store waits for a disk.
 const STORIES: u32 = 48;
@@ -25,8 +32,10 @@ const STEPS_MAX: usize = 40;
 enum Step {
     /// An input out of few, so that many come again. Three inputs share a business key.
     Journal(u64),
+    /// By figures of so long ago.
     Decide {
         unmapped: bool,
+        figures_ago: i64,
     },
     Claim,
     Begin,
@@ -72,7 +81,8 @@ fn story() -> impl Strategy<Value = Vec<(Step, Option<Fault>)>> {
     ];
     let step = prop_oneof![
         4 => (0..6_u64).prop_map(Step::Journal),
-        4 => prop::bool::weighted(0.2).prop_map(|unmapped| Step::Decide { unmapped }),
+        4 => (prop::bool::weighted(0.2), 0..LEASE_MS * 2)
+            .prop_map(|(unmapped, figures_ago)| Step::Decide { unmapped, figures_ago }),
         4 => Just(Step::Claim),
         4 => Just(Step::Begin),
         4 => ending.clone().prop_map(Step::Settle),
@@ -197,7 +207,7 @@ impl Model {
         let (number, at) = (100 + self.next_leaf, NOW.plus_ms(self.now));
         match step {
             Step::Journal(input) => self.journal(store, maker, input, fault).await,
-            Step::Decide { unmapped } => self.decide(store, maker, unmapped, fault).await,
+            Step::Decide { unmapped, figures_ago } => self.decide(store, maker, unmapped, figures_ago, fault).await,
             Step::Claim => self.claim(store, maker, fault).await,
             Step::Begin => {
                 let Some((permit, index, claim)) = self.permits.pop() else { return };
@@ -318,7 +328,14 @@ impl Model {
         }
     }
 
-    async fn decide(&mut self, store: &Arc<dyn Store>, maker: &impl Maker, unmapped: bool, fault: Option<Fault>) {
+    async fn decide(
+        &mut self,
+        store: &Arc<dyn Store>,
+        maker: &impl Maker,
+        unmapped: bool,
+        figures_ago: i64,
+        fault: Option<Fault>,
+    ) {
         let Some(document) = store.undecided(1, &[]).await.unwrap().pop() else { return };
         let index = self.documents.iter().position(|known| known.state == State::Undecided).unwrap();
         let key = self.documents[index].key.clone();
@@ -334,11 +351,20 @@ impl Model {
             let decided = Decided::Unmapped(exception("unmapped"));
             (State::Unmapped, decision_of(document, decided, Vec::new(), leaf(number)))
         } else {
-            (State::Decided, released(document, &[("erp", "first"), ("erp", "second")], leaf(number)))
+            let mut decision = released(document, &[("erp", "first"), ("erp", "second")], leaf(number));
+            let since = NOW.plus_ms(self.now - figures_ago);
+            let credit = CreditReservation { since, ..credit(CREDIT_MINOR, Some(CREDIT_MOST_MINOR)) };
+            order_in(&mut decision).credit = Some(credit);
+            (State::Decided, decision)
         };
+        let spent = state == State::Decided && self.reserved(self.now - figures_ago) + CREDIT_MINOR > CREDIT_MOST_MINOR;
         maker.fail_next_commit(fault);
         let result = commit(store, decision).await;
         maker.fail_next_commit(None);
+        if spent {
+            assert!(matches!(result, Err(StoreError::CreditSpent | StoreError::Unknown(_))), "{result:?}");
+            return;
+        }
         if !persisted(&result, fault) {
             return;
         }
@@ -426,6 +452,22 @@ impl Model {
             .collect()
     }
 
+    /// What counts of the account by figures of a time: each order that a target took in its
+    /// minute or later, or that may still go to one.
+    fn reserved(&self, since: i64) -> i64 {
+        let minute = |after: i64| NOW.plus_ms(after).0.div_euclid(Instant::MINUTE_MS);
+        let counts = |key: &String| {
+            let mut own = self.deliveries.iter().filter(|delivery| delivery.key == *key);
+            let taken = own.clone().filter(|delivery| delivery.state == "delivered").map(|delivery| delivery.ended);
+            match taken.min() {
+                Some(taken) => minute(taken) >= minute(since),
+                None => own.any(|delivery| delivery.state != "abandoned"),
+            }
+        };
+        let orders: BTreeSet<&String> = self.deliveries.iter().map(|delivery| &delivery.key).collect();
+        orders.into_iter().filter(|key| counts(key)).map(|_| CREDIT_MINOR).sum()
+    }
+
     /// Whether a claim is the delivery's last one; who holds another has to hear it.
     fn holds<T>(&self, index: usize, claim: u32, result: &Result<T, StoreError>) -> bool {
         let delivery = &self.deliveries[index];
@@ -488,6 +530,10 @@ impl Model {
         let letters = store.dead_letters(0, ALL).await.unwrap();
         let letters: Vec<_> = letters.into_iter().map(|letter| (letter.outbox, letter.replays)).collect();
         assert_eq!(letters, dead.iter().map(|delivery| (outbox(delivery), delivery.replays)).collect::<Vec<_>>());
+
+        for since in [-1, 0, self.now / 2, self.now, self.now + Instant::MINUTE_MS] {
+            assert_eq!(reserved(store, since).await, self.reserved(since), "by figures of {since}");
+        }
 
         let next = (0..self.deliveries.len()).filter_map(|index| self.claimable_from(index)).min();
         let due = store.next_due().await.unwrap();

@@ -31,7 +31,7 @@ const UNSEQUENCED: &str = "SELECT coalesce((SELECT max(seq) FROM leaf), 0) - coa
 const OPEN_HOLDS: &str =
     "SELECT hold.owner, hold.plugin, CASE hold.owner WHEN 'policy' THEN hold.reason ELSE hold.owner END, hold.queue, count(*), min(hold.opened_at), sum(hold.expires_at <= ?1)
      FROM orders JOIN hold ON hold.order_id = orders.id
-     WHERE orders.state IN ('held', 'routed', 'exception') AND orders.state <> 'released'
+     WHERE orders.state IN ('held', 'routed', 'exception') AND orders.state <> 'released' AND hold.closed_at IS NULL
      GROUP BY 1, 2, 3, 4 ORDER BY 6, 1, 2, 3, 4 LIMIT ?2";
 
 /// Every question above.

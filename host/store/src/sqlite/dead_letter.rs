@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::contract::{DeadLetter, OutboxId, REPLAYS_MAX, StoreError};
 use crate::sqlite::rows::{Result, damaged, outbox_id, signed, unsigned};
-use crate::sqlite::{failed, order_event, trail};
+use crate::sqlite::{credit, failed, order_event, trail};
 
 pub(super) fn list(connection: &Connection, after: u64, limit: u32) -> Result<Vec<DeadLetter>> {
     let mut statement = connection
@@ -69,6 +69,7 @@ pub(super) fn abandon(tx: &Connection, exception: u64, at: Instant, leaf: &Leaf)
     tx.prepare_cached("UPDATE outbox SET state = 'abandoned' WHERE seq = ?1")
         .and_then(|mut update| update.execute([letter.seq]))
         .map_err(failed)?;
+    credit::give_back(tx, letter.order_seq)?;
     trail::leaf_about_order(tx, leaf, letter.order_seq)?;
     Ok(letter.outbox)
 }

@@ -13,6 +13,10 @@ mod rows;
 
 mod budget;
 
+mod credit;
+
+mod kept_back;
+
 mod trail;
 
 mod counts;
@@ -53,20 +57,20 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::contract::{
-    Configuration, CustomerAggregate, DeadLetter, DecisionCommit, DocumentPosition, DocumentView, ExceptionView,
-    Forgotten, HistoryQuery, InputId, JournalEntry, JournalOutcome, KeptInput, Lease, NewReference, OpenHolds,
-    OpenPayload, OrderStanding, OrderState, OrderTrail, OrderView, OutboxId, PackageChange, PackageView, PayloadRef,
-    PluginUsage, ReferenceTable, ReferenceWanted, Room, Settlement, Store, StoreError, Summary, TreeHead,
-    UnsequencedLeaf,
+    Configuration, CreditQuery, CustomerAggregate, DeadLetter, DecisionCommit, DocumentPosition, DocumentView, DueHold,
+    ExceptionView, Forgotten, HistoryQuery, InputId, JournalEntry, JournalOutcome, KeptBack, KeptInput, Lease,
+    NewException, NewReference, NewReview, OpenHolds, OpenPayload, OrderStanding, OrderState, OrderTrail, OrderView,
+    OutboxId, PackageChange, PackageView, PayloadRef, PluginUsage, ReferenceTable, ReferenceWanted, Room, Settlement,
+    Store, StoreError, Summary, TreeHead, UnsequencedLeaf,
 };
 use crate::proof::{Attempt, Committed, Journaled, Permit, Settled};
 use writer::Writer;
 
 /// The schema that this program writes.
-const SCHEMA_VERSION: i64 = 3;
+const SCHEMA_VERSION: i64 = 4;
 
 /// Its tables, but for those of packages.
-const SCHEMA: &str = concat!(include_str!("schema.sql"), include_str!("budget.sql"));
+const SCHEMA: &str = concat!(include_str!("schema.sql"), include_str!("budget.sql"), include_str!("kept_back.sql"));
 
 /// What people ask is rarely asked twice.
 const PEOPLES_CACHE_KIB: i64 = 8192;
@@ -206,7 +210,8 @@ fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(failed)?;
     let change = match found {
         0 => Some(SCHEMA),
-        2 => Some(concat!(include_str!("budget.sql"), include_str!("schema-3.sql"))),
+        2 => Some(concat!(include_str!("budget.sql"), include_str!("schema-3.sql"), include_str!("kept_back.sql"))),
+        3 => Some(include_str!("kept_back.sql")),
         other => {
             known_schema(other)?;
             None
@@ -345,6 +350,36 @@ impl Store for SqliteStore {
                 Ok(committed.collect())
             })
             .await
+    }
+
+    async fn credit_reserved(&self, queries: Vec<CreditQuery>) -> Result<Vec<i64>, StoreError> {
+        self.read(move |connection| queries.iter().map(|query| credit::reserved(connection, query)).collect()).await
+    }
+
+    async fn kept_back(&self, after: DocumentPosition, limit: u32) -> Result<Vec<KeptBack>, StoreError> {
+        self.read_for_people(move |connection| kept_back::list(connection, after, limit)).await
+    }
+
+    async fn kept_back_order(&self, order: OrderId) -> Result<Option<KeptBack>, StoreError> {
+        self.read_for_people(move |connection| kept_back::one(connection, order)).await
+    }
+
+    async fn commit_review(&self, review: NewReview) -> Result<(), StoreError> {
+        self.writer.write(move |tx| kept_back::review(tx, &review)).await
+    }
+
+    async fn due_holds(&self, at: Instant, limit: u32) -> Result<Vec<DueHold>, StoreError> {
+        self.read_for_people(move |connection| kept_back::due(connection, at, limit)).await
+    }
+
+    async fn escalate_hold(
+        &self,
+        hold: u64,
+        exception: NewException,
+        at: Instant,
+        leaf: Leaf,
+    ) -> Result<bool, StoreError> {
+        self.writer.write(move |tx| kept_back::escalate(tx, hold, &exception, at, &leaf)).await
     }
 
     async fn claim(

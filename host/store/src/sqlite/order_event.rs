@@ -15,10 +15,10 @@ use crate::contract::{
     OrderEventView, OrderStanding, OrderState, OutboxId,
 };
 use crate::proof::Permit;
-use crate::sqlite::failed;
 use crate::sqlite::rows::{
     About, Kept, Result, damaged, digest, insert_exception, insert_hold, outbox_id, payload_ref, unsigned,
 };
+use crate::sqlite::{credit, failed, kept_back};
 
 /// Keeps an event, and what it does to its order.
 pub(super) fn insert(
@@ -68,14 +68,14 @@ fn keep_back(tx: &Connection, order: &str, state: &str, hold: &NewHold, at: Inst
     if state == OrderState::Refused.as_str() || (released && withheld == 0) {
         return Ok(());
     }
-    insert_hold(tx, order, hold, at)?;
+    insert_hold(tx, order, hold, at, None)?;
     held_when_nothing_is_in_doubt(tx, order)
 }
 
 /// How an attempt ended whose delivery was withheld meanwhile: as it ended, but there is
 /// no further one. Returns how many rows it was, as for any other: none where no attempt
 /// had begun, since then nothing has to be known of it.
-pub(super) fn settle_withheld(tx: &Connection, permit: &Permit, settled: impl Params) -> Result<usize> {
+pub(super) fn settle_withheld(tx: &Connection, permit: &Permit, settled: impl Params, at: Instant) -> Result<usize> {
     let changed = tx
         .prepare_cached(
             "UPDATE outbox SET state = CASE ?3 WHEN 'pending' THEN 'withheld' ELSE ?3 END, unresolved = ?4,
@@ -85,7 +85,19 @@ pub(super) fn settle_withheld(tx: &Connection, permit: &Permit, settled: impl Pa
         )
         .and_then(|mut update| update.execute(settled))
         .map_err(failed)?;
-    held_when_nothing_is_in_doubt(tx, &permit.order.to_string())?;
+    let order = permit.order.to_string();
+    held_when_nothing_is_in_doubt(tx, &order)?;
+    // Nothing is left that its holds withhold: it went out all the same, or was given up.
+    let withholds = tx
+        .prepare_cached(
+            "SELECT 1 FROM orders WHERE seq = ?1 AND state <> 'released'
+             UNION ALL SELECT 1 FROM outbox WHERE order_seq = ?1 AND outbox.state = 'withheld'",
+        )
+        .and_then(|mut withheld| withheld.exists([permit.order_seq]))
+        .map_err(failed)?;
+    if !withholds {
+        kept_back::close_all(tx, &order, at)?;
+    }
     Ok(changed)
 }
 
@@ -122,17 +134,19 @@ pub(super) fn due_questions(
 /// is in doubt any more: until then it may have arrived. An attempt that has begun is
 /// unresolved until it is settled, and after an unknown outcome until the target says.
 fn held_when_nothing_is_in_doubt(tx: &Connection, order: &str) -> Result<()> {
-    tx.prepare_cached(
-        "UPDATE orders SET state = 'held', queue = hold.queue, why = hold.reason || ': a delivery is withheld'
+    let held: Option<i64> = tx
+        .prepare_cached(
+            "UPDATE orders SET state = 'held', queue = hold.queue, why = hold.reason || ': a delivery is withheld'
          FROM (SELECT queue, reason FROM hold WHERE order_id = ?1 ORDER BY id DESC LIMIT 1) AS hold
          WHERE orders.id = ?1 AND orders.state = 'released'
            AND EXISTS (SELECT 1 FROM outbox WHERE order_seq = orders.seq AND outbox.state = 'withheld')
            AND NOT EXISTS (SELECT 1 FROM outbox
-                           WHERE order_seq = orders.seq AND outbox.state = 'withheld' AND unresolved)",
-    )
-    .and_then(|mut update| update.execute([order]))
-    .map_err(failed)?;
-    Ok(())
+                           WHERE order_seq = orders.seq AND outbox.state = 'withheld' AND unresolved)
+         RETURNING orders.seq",
+        )
+        .and_then(|mut update| update.query_row([order], |row| row.get(0)).optional())
+        .map_err(failed)?;
+    held.map_or(Ok(()), |order_seq| credit::give_back(tx, order_seq))
 }
 
 /// Whether an order is there, and whether its sender asked to cancel it.

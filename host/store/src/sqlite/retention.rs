@@ -10,7 +10,7 @@ use portreeve_record::Leaf;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::rows::{self, Result, damaged, digest, payload_ref, unsigned};
-use super::{budget, failed};
+use super::{budget, credit, failed};
 use crate::contract::{FORGOTTEN, Forgotten, InputId, KeptInput, StoreError};
 
 /// Whether the input `input` is finished before `?1`. One line for each way to be open.
@@ -23,6 +23,9 @@ const FINISHED: &str = "input.received_at < ?1
      AND NOT EXISTS (SELECT 1 FROM document JOIN orders ON orders.position = document.position
                      WHERE document.input = input.seq
                        AND (orders.decided_at >= ?1 OR orders.state IN ('held', 'routed', 'exception')))
+     AND NOT EXISTS (SELECT 1 FROM document JOIN orders ON orders.position = document.position
+                       JOIN order_review ON order_review.order_seq = orders.seq
+                     WHERE document.input = input.seq AND order_review.at >= ?1)
      AND NOT EXISTS (SELECT 1 FROM document JOIN orders ON orders.position = document.position
                        JOIN outbox ON outbox.order_seq = orders.seq
                      WHERE document.input = input.seq
@@ -37,6 +40,8 @@ const PAYLOADS: &str = "SELECT payload FROM input WHERE seq = ?1
      UNION SELECT payload FROM document WHERE input = ?1
      UNION SELECT orders.event FROM document JOIN orders ON orders.position = document.position WHERE document.input = ?1
      UNION SELECT orders.decision FROM document JOIN orders ON orders.position = document.position WHERE document.input = ?1
+     UNION SELECT order_review.record FROM document JOIN orders ON orders.position = document.position
+           JOIN order_review ON order_review.order_seq = orders.seq WHERE document.input = ?1
      UNION SELECT order_event.event FROM document JOIN order_event ON order_event.position = document.position
            WHERE document.input = ?1
      UNION SELECT order_event.decision FROM document JOIN order_event ON order_event.position = document.position
@@ -91,6 +96,7 @@ pub(super) fn forget(
     }
     let leaf = rows::insert_leaf(tx, leaf)?;
     budget::forget(tx, before)?;
+    credit::forget(tx, before)?;
     for (input, seq) in finished {
         let payloads = payloads(tx, seq)?;
         forgotten.payloads = forgotten.payloads.saturating_add(remove(tx, &payloads)?);

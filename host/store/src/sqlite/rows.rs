@@ -13,12 +13,12 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::contract::{
     Configuration, Decided, DecisionCommit, DeliveryView, DocumentPosition, ExceptionView, HoldOwner, InputId,
-    JournalEntry, JournalOutcome, Lease, NewException, NewHold, NewOrder, NewPayload, OpenPayload, OrderState,
-    OrderView, OutboxId, PayloadRef, ReferenceTable, ReferenceWanted, Room, Settlement, StateChanges, StoreError,
-    TreeHead, UnsequencedLeaf,
+    JournalEntry, JournalOutcome, Lease, NewException, NewHold, NewOrder, NewOutbox, NewPayload, OpenPayload,
+    OrderState, OrderView, OutboxId, PayloadRef, ReferenceTable, ReferenceWanted, Room, Settlement, StateChanges,
+    StoreError, TreeHead, UnsequencedLeaf,
 };
 use crate::proof::{Committed, FirstDocument, Journaled, Permit, Settled};
-use crate::sqlite::{budget, envelope, failed, find, history, order_event, package, trail};
+use crate::sqlite::{budget, credit, envelope, failed, find, history, order_event, package, trail};
 
 pub(super) type Result<T> = std::result::Result<T, StoreError>;
 
@@ -79,6 +79,7 @@ pub(super) fn load_reference(
     if let Some(version) = loaded_before(tx, table, rows, leaf)? {
         return Ok(version);
     }
+    let loaded_at = Leaf::parse(leaf.bytes()).map_err(|error| StoreError::Failed(error.to_string()))?.at;
     tx.execute("DELETE FROM reference_row WHERE name = ?1", [table]).map_err(failed)?;
     let mut insert =
         tx.prepare_cached("INSERT INTO reference_row (name, key, row) VALUES (?1, ?2, ?3)").map_err(failed)?;
@@ -88,9 +89,10 @@ pub(super) fn load_reference(
     }
     let version: i64 = tx
         .query_row(
-            "INSERT INTO reference_table (name, version) VALUES (?1, 1)
-             ON CONFLICT (name) DO UPDATE SET version = version + 1 RETURNING version",
-            [table],
+            "INSERT INTO reference_table (name, version, loaded_at) VALUES (?1, 1, ?2)
+             ON CONFLICT (name) DO UPDATE SET version = version + 1, loaded_at = max(loaded_at, excluded.loaded_at)
+             RETURNING version",
+            params![table, loaded_at.0],
             |row| row.get(0),
         )
         .map_err(failed)?;
@@ -502,17 +504,14 @@ fn insert_order(
     })
     .map_err(failed)?;
     let order_seq = tx.last_insert_rowid();
+    // What is refused is past holding, and so is what is released in spite of a hold.
+    let past_holding = matches!(order.state, OrderState::Refused | OrderState::Released);
+    let closed_at = past_holding.then_some(decision.at);
     for hold in &order.holds {
-        insert_hold(tx, &id, hold, decision.at)?;
+        insert_hold(tx, &id, hold, decision.at, closed_at)?;
     }
     for row in &order.outbox {
-        let event = kept.place(row.event)?;
-        tx.prepare_cached(
-            "INSERT INTO outbox (order_seq, order_id, target, kind, event, due_at, deadline_from)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6)",
-        )
-        .and_then(|mut insert| insert.execute(params![order_seq, id, row.target, row.kind, event, decision.at.0]))
-        .map_err(failed)?;
+        insert_outbox(tx, order_seq, &id, row, kept.place(row.event)?, decision.at)?;
     }
     history::insert(tx, &order.customer_event, position)?;
     if let Some(exception) = &order.exception {
@@ -520,10 +519,35 @@ fn insert_order(
         insert_exception(tx, exception, &about, decision.at)?;
     }
     // Last: what others wait for is held for as short as can be.
-    budget::spend(tx, &order.holds, order.value, decision.at)
+    budget::spend(tx, &order.holds, order.value, decision.at)?;
+    order.credit.iter().try_for_each(|reservation| credit::reserve(tx, order_seq, reservation))
 }
 
-pub(super) fn insert_hold(tx: &Connection, order: &str, hold: &NewHold, at: Instant) -> Result<()> {
+/// Makes a delivery due.
+pub(super) fn insert_outbox(
+    tx: &Connection,
+    order_seq: i64,
+    order: &str,
+    row: &NewOutbox,
+    event: i64,
+    at: Instant,
+) -> Result<()> {
+    tx.prepare_cached(
+        "INSERT INTO outbox (order_seq, order_id, target, kind, event, due_at, deadline_from)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6)",
+    )
+    .and_then(|mut insert| insert.execute(params![order_seq, order, row.target, row.kind, event, at.0]))
+    .map_err(failed)?;
+    Ok(())
+}
+
+pub(super) fn insert_hold(
+    tx: &Connection,
+    order: &str,
+    hold: &NewHold,
+    at: Instant,
+    closed_at: Option<Instant>,
+) -> Result<()> {
     let (owner, plugin) = match &hold.owner {
         HoldOwner::Policy => ("policy", None),
         HoldOwner::Advice(spends) => ("advice", Some(spends.plugin.as_str())),
@@ -531,8 +555,8 @@ pub(super) fn insert_hold(tx: &Connection, order: &str, hold: &NewHold, at: Inst
         HoldOwner::SpentBudget(plugin) => ("spent-budget", Some(plugin.as_str())),
     };
     tx.prepare_cached(
-        "INSERT INTO hold (order_id, owner, plugin, reason, queue, lines, opened_at, expires_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        "INSERT INTO hold (order_id, owner, plugin, reason, queue, lines, opened_at, expires_at, closed_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     )
     .and_then(|mut insert| {
         insert.execute(params![
@@ -544,6 +568,7 @@ pub(super) fn insert_hold(tx: &Connection, order: &str, hold: &NewHold, at: Inst
             hold.lines.join("\n"),
             at.0,
             hold.expires_at.0,
+            closed_at.map(|at| at.0),
         ])
     })
     .map_err(failed)?;
@@ -783,12 +808,15 @@ pub(super) fn settle(
         .and_then(|mut update| update.execute(settled))
         .map_err(failed)?;
     if changed == 0 {
-        changed = order_event::settle_withheld(tx, permit, settled)?;
+        changed = order_event::settle_withheld(tx, permit, settled, at)?;
     }
     held(changed, permit)?;
     if let Settlement::Dead { exception, .. } = settlement {
         let about = About { order: Some(permit.order), outbox: Some(permit.seq), ..About::default() };
         insert_exception(tx, exception, &about, at)?;
+    }
+    if let Settlement::Applied { .. } = settlement {
+        credit::taken(tx, permit.order_seq, at)?;
     }
     trail::leaf_about_order(tx, leaf, permit.order_seq)?;
     Ok(Settled { outbox: permit.outbox.clone() })
@@ -818,7 +846,7 @@ pub(super) fn next_due(connection: &Connection) -> Result<Option<Instant>> {
 
 // --- payloads and small state --------------------------------------------------------------------
 
-fn insert_payload(tx: &Connection, payload: &NewPayload) -> Result<PayloadRef> {
+pub(super) fn insert_payload(tx: &Connection, payload: &NewPayload) -> Result<PayloadRef> {
     let commitment = payload.sealed.commitment();
     tx.prepare_cached("INSERT INTO payload (commitment, ciphertext) VALUES (?1, ?2)")
         .and_then(|mut insert| insert.execute(params![commitment.as_bytes(), payload.sealed.ciphertext()]))

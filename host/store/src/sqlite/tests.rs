@@ -17,10 +17,11 @@ use tempfile::TempDir;
 use super::writer::QUEUE_MAX;
 use super::{SCHEMA_VERSION, SqliteStore};
 use crate::conformance::fixture::{
-    ALL, NOW, about_order, commit, input, input_id, keep, leaf, leaves, next, observe, order_id, released, sealed,
+    ALL, HOLD_MS, NOW, about_order, applied, ask_to_cancel, claim, cleared, commit, held, hold_back, input, input_id,
+    keep, kept_back, leaf, lease, leaves, next, observe, order_id, order_in, release, released, sealed,
 };
 use crate::conformance::{Fault, Harm, Maker, suite};
-use crate::contract::{JournalOutcome, OrderEventKind, Store, StoreError};
+use crate::contract::{ClosedHold, JournalOutcome, OrderEventKind, OrderState, Store, StoreError};
 
 /// A folder, and the fault that the next commit of its writer meets.
 struct Folder {
@@ -170,6 +171,55 @@ fn a_folder_of_another_schema_is_named_older_or_newer() {
     SqliteStore::open_to_read(folder.folder.path()).unwrap();
 }
 
+/// Makes a folder of schema 3 of one of schema 4.
+const WITHOUT_SCHEMA_4: &str = "DROP INDEX hold_due;
+     ALTER TABLE hold DROP COLUMN escalated_at; ALTER TABLE hold DROP COLUMN exception;
+     ALTER TABLE hold DROP COLUMN closed_at; ALTER TABLE hold DROP COLUMN closed_by;
+     ALTER TABLE reference_table DROP COLUMN loaded_at; DROP TABLE order_review; DROP TABLE credit_order; DROP TABLE credit_open; DROP TABLE credit_taken;
+     PRAGMA user_version = 3;";
+
+#[tokio::test]
+async fn of_a_folder_of_schema_3_the_holds_that_keep_nothing_back_are_closed() {
+    let folder = Folder::new();
+    let store = folder.open().await;
+    hold_back(&store, 1, "PO-HELD", &["credit-limit", "new-customer"]).await;
+    keep(&store, input(11, &["PO-REFUSED"])).await;
+    let mut refused = held(next(&store).await, &["embargo"], leaf(12));
+    order_in(&mut refused).state = OrderState::Refused;
+    commit(&store, refused).await.unwrap();
+    // Under way when its sender asked to cancel it: one arrived, and one is in doubt.
+    for (number, key) in [(21, "PO-ARRIVED"), (31, "PO-IN-DOUBT")] {
+        release(&store, number, key, &[("erp", "order")]).await;
+        let permit = claim(&store, 0).await.remove(0);
+        let attempt = store.begin_attempt(permit, lease(0), leaf(number + 2)).await.unwrap();
+        ask_to_cancel(&store, number + 3, key).await;
+        if key == "PO-ARRIVED" {
+            store.settle(attempt, applied(), NOW, leaf(number + 5)).await.unwrap();
+        }
+    }
+    drop(store);
+    folder.raw().execute_batch(WITHOUT_SCHEMA_4).unwrap();
+    assert!(matches!(SqliteStore::open_to_read(folder.folder.path()), Err(StoreError::OlderSchema { found: 3, .. })));
+    for _ in 0..2 {
+        let store = folder.open().await;
+        let mut closed = Vec::new();
+        for key in ["PO-HELD", "PO-REFUSED", "PO-ARRIVED", "PO-IN-DOUBT"] {
+            let trail = store.order_trail(order_id(key)).await.unwrap().unwrap();
+            closed.extend(trail.holds.into_iter().map(|hold| hold.closed));
+        }
+        let past = Some(ClosedHold { at: NOW, who: None });
+        assert_eq!(closed, [None, None, past.clone(), past, None]);
+        let due = store.due_holds(NOW.plus_ms(HOLD_MS), ALL).await.unwrap();
+        let due: Vec<_> = due.iter().map(|hold| hold.order_number.as_str()).collect();
+        assert_eq!(due, ["PO-HELD", "PO-HELD", "PO-IN-DOUBT"]);
+    }
+    SqliteStore::open_to_read(folder.folder.path()).unwrap();
+    // What was held before is looked at again as anything else.
+    let store = folder.open().await;
+    store.commit_review(cleared(&kept_back(&store, "PO-HELD").await, leaf(91))).await.unwrap();
+    assert_eq!(claim(&store, 0).await.len(), 1);
+}
+
 #[tokio::test]
 async fn budgets_of_a_folder_of_schema_2_are_what_its_holds_say() {
     let folder = Folder::new();
@@ -177,7 +227,8 @@ async fn budgets_of_a_folder_of_schema_2_are_what_its_holds_say() {
     folder
         .raw()
         .execute_batch(&format!(
-            "DROP TABLE budget_minute; DROP TABLE budget_day;
+            "{WITHOUT_SCHEMA_4}
+             DROP TABLE budget_minute; DROP TABLE budget_day;
              ALTER TABLE hold ADD COLUMN value_minor INTEGER NOT NULL DEFAULT 0;
              CREATE INDEX hold_plugin ON hold (plugin, opened_at) WHERE plugin IS NOT NULL;
              INSERT INTO orders (id, position, channel, sender, number, state, value_minor, currency, recommended, why,

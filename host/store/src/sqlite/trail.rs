@@ -11,18 +11,17 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::rows::{self, Result};
 use crate::contract::{
-    DocumentPosition, DocumentView, ExceptionView, HoldView, InputId, InputView, OrderState, OrderTrail, OrderView,
-    TrailLeaf,
+    DocumentPosition, DocumentView, ExceptionView, InputId, InputView, OrderState, OrderTrail, OrderView, TrailLeaf,
 };
-use crate::sqlite::{failed, order_event};
+use crate::sqlite::{failed, kept_back, order_event};
 
-/// Keeps a leaf, and that it is about the order with this number.
-pub(super) fn leaf_about_order(tx: &Connection, leaf: &Leaf, order_seq: i64) -> Result<()> {
+/// Keeps a leaf, and that it is about the order with this number. Says the leaf's own.
+pub(super) fn leaf_about_order(tx: &Connection, leaf: &Leaf, order_seq: i64) -> Result<i64> {
     let leaf = rows::insert_leaf(tx, leaf)?;
     tx.prepare_cached("INSERT INTO order_leaf (order_seq, leaf) VALUES (?1, ?2)")
         .and_then(|mut insert| insert.execute([order_seq, leaf]))
         .map_err(failed)?;
-    Ok(())
+    Ok(leaf)
 }
 
 pub(super) fn order_trail(connection: &Connection, id: OrderId) -> Result<Option<OrderTrail>> {
@@ -58,33 +57,12 @@ pub(super) fn order_trail(connection: &Connection, id: OrderId) -> Result<Option
         received_at: Instant(received_at),
         disposition,
     };
-    let holds = holds(connection, &text)?;
+    let holds = kept_back::holds(connection, &text)?;
+    let reviews = kept_back::reviews(connection, &text)?;
     let exceptions = exceptions_of(connection, &text, input.id)?;
     let leaves = leaves(connection, &text)?;
     let events = order_event::list(connection, &text)?;
-    Ok(Some(OrderTrail { input, holds, exceptions, events, leaves }))
-}
-
-fn holds(connection: &Connection, order: &str) -> Result<Vec<HoldView>> {
-    connection
-        .prepare_cached(
-            "SELECT owner, plugin, reason, queue, lines, opened_at, expires_at FROM hold WHERE order_id = ?1 ORDER BY id",
-        )
-        .map_err(failed)?
-        .query_map([order], |row| {
-            Ok(HoldView {
-                owner: row.get(0)?,
-                plugin: row.get(1)?,
-                reason: row.get(2)?,
-                queue: row.get(3)?,
-                lines: row.get::<_, String>(4)?.lines().map(str::to_owned).collect(),
-                opened_at: Instant(row.get(5)?),
-                expires_at: Instant(row.get(6)?),
-            })
-        })
-        .map_err(failed)?
-        .collect::<rusqlite::Result<_>>()
-        .map_err(failed)
+    Ok(Some(OrderTrail { input, holds, reviews, exceptions, events, leaves }))
 }
 
 /// Those of the order, and those of its whole input.

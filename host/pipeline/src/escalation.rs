@@ -1,0 +1,73 @@
+//! A hold whose time is over escalates: people of another queue are told. It still holds;
+//! nothing is ever released because nobody looked.
+
+use portreeve_record::leaf::{Code, EscalationLeaf};
+use portreeve_record::{Leaf, LeafBody, RecordError};
+use portreeve_store::StoreError;
+use portreeve_store::contract::{DueHold, NewException};
+
+use crate::Pipeline;
+use crate::review::named_hold;
+
+/// Holds that are looked at together.
+const PAGE: u32 = 64;
+
+/// The code of an exception about a hold that was due.
+pub const HOLD_DUE: &str = "hold-due";
+
+/// Why a pass ended early. What it escalated until then is on record.
+#[derive(Debug, thiserror::Error)]
+pub enum EscalationError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A record could not be made.
+    #[error("an audit record could not be made: {0}")]
+    Record(#[from] RecordError),
+}
+
+impl Pipeline {
+    /// Escalates all holds that are due, until none is left or the caller wants to stop. How
+    /// many they were.
+    ///
+    /// # Errors
+    /// See [`EscalationError`].
+    pub async fn escalate_due(&self, stop: impl Fn() -> bool) -> Result<u64, EscalationError> {
+        let mut escalated = 0_u64;
+        loop {
+            let due = self.store.due_holds(self.clock.now(), PAGE).await?;
+            if due.is_empty() {
+                return Ok(escalated);
+            }
+            for hold in due {
+                if stop() {
+                    return Ok(escalated);
+                }
+                if self.escalate(&hold).await? {
+                    escalated = escalated.saturating_add(1);
+                    self.metrics.hold_escalated(self.rules.escalation_queue());
+                }
+            }
+        }
+    }
+
+    async fn escalate(&self, hold: &DueHold) -> Result<bool, EscalationError> {
+        let now = self.clock.now();
+        let queue = self.rules.escalation_queue();
+        // A scorer's own words are neither for the log nor for this sentence.
+        let named = named_hold(hold.number, &hold.owner, &hold.reason);
+        let reason = named.reason.clone();
+        let body = EscalationLeaf { order: hold.order, hold: named, due_at: hold.expires_at, queue: Code::of(queue) };
+        let leaf = Leaf::new(&self.host, now, LeafBody::Escalation(body))?;
+        let exception = NewException {
+            stage: "decide",
+            code: HOLD_DUE.to_owned(),
+            detail: format!(
+                "found hold {} ({reason}) still open in queue `{}`, expected somebody's decision by {}: release it, or see to it that somebody does",
+                hold.number, hold.queue, hold.expires_at
+            ),
+            queue: queue.to_owned(),
+        };
+        Ok(self.store.escalate_hold(hold.number, exception, now, leaf).await?)
+    }
+}

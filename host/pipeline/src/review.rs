@@ -1,0 +1,570 @@
+//! An order that is kept back is looked at again: by a person, who releases holds of it, or
+//! by the host, which clears holds of its own when their cause is gone.
+//!
+//! ```text
+//! kept back ─▶ rules, once more ─▶ which holds end ─▶ what is found now ─▶ commit
+//!   store        authority          person or host      host's rules       state + outbox + credit + leaf
+//! ```
+//!
+//! A person ends the holds that were shown, by number, and no others. The host ends its own
+//! only: never a person's decision, never a model's hold, and not what the sender wants
+//! cancelled. When nothing is left that keeps the order back, all rules are asked once more,
+//! and what they find keeps it back from then on; but for what a person released a little
+//! while ago, which stays quiet for its grace. Scorers are not asked again: their word was
+//! about the order as it came, and a person has read it.
+//!
+//! INVARIANT: no review commits on holds that nobody looked at. The store compares.
+
+mod record;
+
+use portreeve_authority::rules::{CreditFacts, CreditRoom, Finding, Looked, Rule};
+use portreeve_model::{Digest, Event, Instant, Order, OrderId};
+use portreeve_record::leaf::{Code, HoldRecord, Label, Listed, ReviewLeaf};
+use portreeve_record::{Leaf, LeafBody, RecordError, SealError, canonical_json};
+use portreeve_store::StoreError;
+use portreeve_store::contract::{
+    CreditReservation, DocumentPosition, HoldOwner, HoldView, KeptBack, NewHold, NewOutbox, NewPayload, NewReview,
+    OrderState,
+};
+
+pub use self::record::{ReviewRecord, ReviewedFinding};
+use crate::Pipeline;
+use crate::decide::{self, CANCEL_REQUESTED, RULE_TABLES, RuleRows};
+use crate::decision::{Answers, CreditRecord, FindingRecord};
+use crate::history::{self, Origin};
+use crate::leaf;
+use crate::tables::Tables;
+
+/// Bytes of the reason that a person gives.
+pub const REASON_BYTES_MAX: usize = 1_000;
+
+/// Orders that are looked at together.
+const PAGE: u32 = 64;
+
+/// How often a person's release is made again when others used up the credit meanwhile.
+const TRIES_MAX: u32 = 3;
+
+/// What a person asks for.
+#[derive(Debug, Clone, Copy)]
+pub struct Release<'a> {
+    /// The order.
+    pub order: OrderId,
+    /// The holds, by number, as they were shown.
+    pub holds: &'a [u64],
+    /// The account.
+    pub who: &'a str,
+    /// Why, in the person's words.
+    pub reason: &'a str,
+}
+
+/// What became of an order that was looked at again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reviewed {
+    /// The order.
+    pub order: OrderId,
+    /// The sender's number.
+    pub number: String,
+    /// Where it stands now.
+    pub state: OrderState,
+    /// One line: why.
+    pub why: String,
+    /// The holds that ended, by number.
+    pub closed: Vec<u64>,
+    /// Codes of what keeps it back from now on.
+    pub opened: Vec<String>,
+}
+
+/// What the host did about all that is kept back.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Cleared {
+    /// Orders of which it ended holds.
+    pub orders: u64,
+    /// Those of them that were released.
+    pub released: u64,
+}
+
+/// Why nothing was done. Nothing changed.
+#[derive(Debug, thiserror::Error)]
+pub enum ReviewError {
+    /// There is nothing to release.
+    #[error("order {0} is not kept back; `portreeve order show {0}` tells where it stands")]
+    NotKeptBack(OrderId),
+    /// Not one of those that keep it back.
+    #[error(
+        "hold {hold} does not keep order {order} back; these do: {}. `portreeve order show {order}` tells what they are",
+        listed(open)
+    )]
+    UnknownHold {
+        /// The order.
+        order: OrderId,
+        /// What was asked for.
+        hold: u64,
+        /// What is open.
+        open: Vec<u64>,
+    },
+    /// No hold was named.
+    #[error("no hold was named; expected the numbers of those that are to end, as `portreeve order show` lists them")]
+    NoHolds,
+    /// No reason, or a book.
+    #[error(
+        "found a reason of {found} bytes, expected 1 to {REASON_BYTES_MAX}: whoever reads the record has to understand it"
+    )]
+    Reason {
+        /// Its length.
+        found: usize,
+    },
+    /// The sender wants it cancelled.
+    #[error(
+        "hold {hold} is the sender's wish to cancel order {order}, which no release overrides; see the order's exceptions"
+    )]
+    CancelRequested {
+        /// The order.
+        order: OrderId,
+        /// The hold.
+        hold: u64,
+    },
+    /// Nobody knows any more where it goes.
+    #[error(
+        "order {order} came by channel `{channel}`, which the configuration does not have any more; a release would go nowhere"
+    )]
+    NoTarget {
+        /// The order.
+        order: OrderId,
+        /// The channel.
+        channel: String,
+    },
+    /// The event cannot be read.
+    #[error("the order's event cannot be read: {0}")]
+    Event(String),
+    /// The store refused or failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A record could not be made.
+    #[error("an audit record could not be made: {0}")]
+    Record(#[from] RecordError),
+    /// A payload could not be sealed.
+    #[error("the record of the review could not be sealed: {0}")]
+    Seal(#[from] SealError),
+}
+
+/// Who looks.
+#[derive(Debug, Clone, Copy)]
+enum Reviewer<'a> {
+    Person(Release<'a>),
+    Host,
+}
+
+/// What the rules find about an order now.
+struct Found {
+    findings: Vec<Finding>,
+    room: Option<CreditRoom>,
+    credit: Option<CreditRecord>,
+    answers: Answers,
+    looked_up: Vec<u32>,
+}
+
+/// Where a review leaves an order.
+struct Standing {
+    state: OrderState,
+    queue: Option<String>,
+    why: String,
+}
+
+impl Pipeline {
+    /// Ends the holds that a person names, and releases the order where nothing else keeps it
+    /// back.
+    ///
+    /// # Errors
+    /// See [`ReviewError`]; [`StoreError::OrderMoved`] when something else happened to the order
+    /// at the same time.
+    pub async fn release_holds(&self, release: Release<'_>) -> Result<Reviewed, ReviewError> {
+        let found = release.reason.trim().len();
+        if found == 0 || found > REASON_BYTES_MAX {
+            return Err(ReviewError::Reason { found });
+        }
+        let mut tries = 1;
+        let reviewed = loop {
+            let kept = self.store.kept_back_order(release.order).await?;
+            let kept = kept.ok_or(ReviewError::NotKeptBack(release.order))?;
+            may_release(&kept, &release)?;
+            match self.review(&kept, Reviewer::Person(release)).await {
+                Err(ReviewError::Store(StoreError::CreditSpent)) if tries < TRIES_MAX => tries += 1,
+                reviewed => break reviewed?,
+            }
+        };
+        let reviewed = reviewed.ok_or(ReviewError::NoHolds)?;
+        // What the host's own rules held for a cause that is gone is not left for later. The
+        // release is on record by now, whatever comes of this.
+        match self.clear_at_once(release.order).await {
+            Ok(Some(Reviewed { closed, state, why, opened, .. })) => {
+                Ok(Reviewed { closed: [reviewed.closed.clone(), closed].concat(), state, why, opened, ..reviewed })
+            }
+            Ok(None) => Ok(reviewed),
+            Err(error) => {
+                tracing::warn!(%error, order = %release.order, "an order will be looked at again in a while");
+                Ok(reviewed)
+            }
+        }
+    }
+
+    async fn clear_at_once(&self, order: OrderId) -> Result<Option<Reviewed>, ReviewError> {
+        match self.store.kept_back_order(order).await? {
+            Some(left) => self.review(&left, Reviewer::Host).await,
+            None => Ok(None),
+        }
+    }
+
+    /// Looks at everything that is kept back, and ends holds of the host whose cause is gone.
+    /// One order's trouble is its own, and is logged.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn clear_holds(&self, stop: impl Fn() -> bool) -> Result<Cleared, StoreError> {
+        let mut cleared = Cleared::default();
+        let mut after = DocumentPosition(0);
+        loop {
+            let page = self.store.kept_back(after, PAGE).await?;
+            let Some(last) = page.last() else { return Ok(cleared) };
+            after = last.position;
+            for kept in &page {
+                if stop() {
+                    return Ok(cleared);
+                }
+                match self.review(kept, Reviewer::Host).await {
+                    Ok(None) => {}
+                    Ok(Some(reviewed)) => {
+                        cleared.orders = cleared.orders.saturating_add(1);
+                        let released = u64::from(reviewed.state == OrderState::Released);
+                        cleared.released = cleared.released.saturating_add(released);
+                    }
+                    // Somebody else was faster, or took the credit: the next look is soon.
+                    Err(ReviewError::Store(StoreError::OrderMoved { .. } | StoreError::CreditSpent)) => {}
+                    Err(error) => tracing::error!(%error, order = %kept.id, "an order could not be looked at again"),
+                }
+            }
+        }
+    }
+
+    /// The story: what is found now, which holds end, what keeps the order back from now on,
+    /// and all of it as one commit. None where nothing changes.
+    async fn review(&self, kept: &KeptBack, by: Reviewer<'_>) -> Result<Option<Reviewed>, ReviewError> {
+        if by.ends_nothing(kept) {
+            return Ok(None);
+        }
+        let now = self.clock.now();
+        let order = self.read_order(kept).await?;
+        let names: Vec<String> = RULE_TABLES.iter().map(|name| (*name).to_owned()).collect();
+        let tables = self.tables.read(&self.store, &names).await?;
+        let found = self.findings_now(kept, &order, &tables, now).await?;
+
+        let (closed, left): (Vec<&HoldView>, Vec<&HoldView>) =
+            kept.open_holds().partition(|hold| by.ends(hold, &found.findings));
+        if closed.is_empty() {
+            return Ok(None);
+        }
+        let quiet: Vec<bool> = found
+            .findings
+            .iter()
+            .map(|finding| kept.holds.iter().any(|hold| self.is_quiet(hold, &closed, by, finding, now)))
+            .collect();
+        let asked: Vec<&Finding> =
+            found.findings.iter().zip(&quiet).filter(|(_, quiet)| !**quiet).map(|(finding, _)| finding).collect();
+        let opened =
+            if left.is_empty() { asked.iter().map(|finding| self.hold(finding, now)).collect() } else { Vec::new() };
+        let standing = standing(kept, &left, &opened, &asked, by);
+        let released = standing.state == OrderState::Released;
+        let outbox = if released { self.release_to(kept)? } else { Vec::new() };
+        // Where a person let a finding about credit pass, the limit is that person's business.
+        let bound = !found.findings.iter().zip(&quiet).any(|(finding, quiet)| *quiet && finding.rule == Rule::Credit);
+        let credit = found.room.as_ref().filter(|_| released);
+        let credit = credit.map(|room| decide::credit_reservation(room, kept.value, bound));
+
+        let review = self.commit_of(
+            kept,
+            by,
+            Judged { found, quiet, closed, opened, standing, outbox, credit },
+            &order,
+            &tables,
+            now,
+        )?;
+        let reviewed = Reviewed {
+            order: kept.id,
+            number: kept.number.clone(),
+            state: review.state,
+            why: review.why.clone(),
+            closed: review.closed.clone(),
+            opened: review.opened.iter().map(|hold| hold.reason.clone()).collect(),
+        };
+        let ended = closed_by_whom(by);
+        self.store.commit_review(review).await?;
+        self.metrics.holds_closed(ended, reviewed.closed.len());
+        Ok(Some(reviewed))
+    }
+
+    async fn read_order(&self, kept: &KeptBack) -> Result<Order, ReviewError> {
+        let bytes = self.store.payload(kept.event).await?;
+        match Event::from_json(&bytes) {
+            Ok(Event::OrderCreated(order)) => Ok(order),
+            Ok(_) => Err(ReviewError::Event("it is another one than a new order".to_owned())),
+            Err(error) => Err(ReviewError::Event(error.to_string())),
+        }
+    }
+
+    /// What the rules say of the order now.
+    async fn findings_now(
+        &self,
+        kept: &KeptBack,
+        order: &Order,
+        tables: &Tables,
+        now: Instant,
+    ) -> Result<Found, ReviewError> {
+        let answer = |table: &str, key: &str| tables.answer(table, key);
+        let (findings, account, asked) = {
+            let mut rows = RuleRows::of(&answer);
+            let reference = decide::reference_facts(order, kept.received_at, self.is_test(kept), &mut rows);
+            let findings = self.rules.check(order, &reference);
+            let account = self.rules.checks_credit().then(|| decide::credit_account(order, &reference, &mut rows));
+            (findings, account, rows.asked().collect::<Vec<_>>())
+        };
+        let mut answers = Answers::default();
+        let looked_up = answers.places(&asked);
+        let mut found = Found { findings, room: None, credit: None, answers, looked_up };
+        if let Some(account) = account {
+            let reserved_minor = self.reserved_on(&account).await?;
+            let checked = self.rules.check_credit(kept.value, &account, reserved_minor, now);
+            found.findings.extend(checked.findings);
+            (found.room, found.credit) = (checked.room, Some(CreditRecord { reserved_minor }));
+        }
+        Ok(found)
+    }
+
+    async fn reserved_on(&self, account: &Looked<CreditFacts>) -> Result<i64, StoreError> {
+        let Some(facts) = account.found() else { return Ok(0) };
+        let reserved = self.store.credit_reserved(vec![decide::credit_query(facts)]).await?;
+        Ok(reserved.first().copied().unwrap_or(0))
+    }
+
+    fn is_test(&self, kept: &KeptBack) -> bool {
+        self.routes.channel(&kept.channel).is_some_and(|channel| channel.test)
+    }
+
+    /// Whether a person let this finding pass, just now or within its grace.
+    fn is_quiet(
+        &self,
+        hold: &HoldView,
+        closed: &[&HoldView],
+        by: Reviewer<'_>,
+        finding: &Finding,
+        now: Instant,
+    ) -> bool {
+        if !is_about(hold, finding) {
+            return false;
+        }
+        let just_now = matches!(by, Reviewer::Person(_)) && closed.iter().any(|ended| ended.number == hold.number);
+        let before = hold
+            .closed
+            .as_ref()
+            .is_some_and(|ended| ended.who.is_some() && now < ended.at.plus_ms(self.rules.release_grace_ms()));
+        just_now || before
+    }
+
+    fn hold(&self, finding: &Finding, now: Instant) -> NewHold {
+        let (queue, minutes) = self.rules.hold_on_review(finding);
+        NewHold {
+            owner: HoldOwner::Policy,
+            reason: finding.code.to_owned(),
+            queue,
+            lines: finding.line.clone().into_iter().collect(),
+            expires_at: now.plus_ms(i64::from(minutes).saturating_mul(Instant::MINUTE_MS)),
+        }
+    }
+
+    /// Where a released order goes.
+    fn release_to(&self, kept: &KeptBack) -> Result<Vec<NewOutbox>, ReviewError> {
+        let channel = self
+            .routes
+            .channel(&kept.channel)
+            .ok_or_else(|| ReviewError::NoTarget { order: kept.id, channel: kept.channel.to_string() })?;
+        Ok(self.outbox(channel, kept.event.commitment))
+    }
+
+    /// All of it as one commit.
+    fn commit_of(
+        &self,
+        kept: &KeptBack,
+        by: Reviewer<'_>,
+        judged: Judged<'_>,
+        order: &Order,
+        tables: &Tables,
+        now: Instant,
+    ) -> Result<NewReview, ReviewError> {
+        let Judged { found, quiet, closed, opened, standing, outbox, credit } = judged;
+        let configuration = self.plugins.now().configuration;
+        let (who, reason) = match by {
+            Reviewer::Person(release) => (Some(release.who.to_owned()), Some(release.reason.trim().to_owned())),
+            Reviewer::Host => (None, None),
+        };
+        let record = ReviewRecord {
+            v: 1,
+            order: kept.id,
+            event: kept.event.commitment,
+            received_at: kept.received_at,
+            at: now,
+            configuration,
+            rules: self.rules.digest(),
+            reference: tables.versions().into_iter().map(|(table, version)| (table, version.to_string())).collect(),
+            test_channel: self.is_test(kept),
+            answers: found.answers.into_records(),
+            looked_up: found.looked_up,
+            credit: found.credit,
+            findings: found
+                .findings
+                .iter()
+                .zip(quiet)
+                .map(|(finding, quiet)| ReviewedFinding { finding: FindingRecord::from(finding), quiet })
+                .collect(),
+            closed: closed.iter().map(|hold| hold_record(hold)).collect(),
+            opened: opened.iter().map(|hold| hold.reason.clone()).collect(),
+            state: standing.state.as_str().to_owned(),
+            who: who.clone(),
+            reason,
+        };
+        let record = NewPayload::seal(&canonical_json(&record)?, Some(subject(kept, order)))?;
+        let body = ReviewLeaf {
+            order: kept.id,
+            closed: Listed::of(closed.iter().map(|hold| hold_record(hold)).collect())?,
+            opened: Listed::of(opened.iter().map(|hold| Code::of(&hold.reason)).collect())?,
+            state: leaf::decided_state(standing.state),
+            configuration,
+            review: record.sealed.commitment(),
+            who: who.as_deref().map(Label::of),
+        };
+        Ok(NewReview {
+            order: kept.id,
+            open: kept.open_holds().map(|hold| hold.number).collect(),
+            closed: closed.iter().map(|hold| hold.number).collect(),
+            who,
+            opened,
+            state: standing.state,
+            queue: standing.queue,
+            why: standing.why,
+            outbox,
+            credit,
+            record,
+            configuration,
+            at: now,
+            leaf: Leaf::new(&self.host, now, LeafBody::Review(body))?,
+        })
+    }
+}
+
+/// What a review comes to.
+struct Judged<'a> {
+    found: Found,
+    quiet: Vec<bool>,
+    closed: Vec<&'a HoldView>,
+    opened: Vec<NewHold>,
+    standing: Standing,
+    outbox: Vec<NewOutbox>,
+    credit: Option<CreditReservation>,
+}
+
+impl Reviewer<'_> {
+    /// Whether no look could end a hold: most of what is kept back waits for people.
+    fn ends_nothing(self, kept: &KeptBack) -> bool {
+        match self {
+            Self::Person(_) => false,
+            Self::Host => !kept.open_holds().any(is_the_hosts),
+        }
+    }
+
+    /// Whether this hold ends.
+    fn ends(self, hold: &HoldView, findings: &[Finding]) -> bool {
+        match self {
+            Self::Person(release) => release.holds.contains(&hold.number),
+            Self::Host => is_the_hosts(hold) && !findings.iter().any(|finding| is_about(hold, finding)),
+        }
+    }
+}
+
+/// Whether a rule of the host holds, and not the sender's wish to cancel.
+fn is_the_hosts(hold: &HoldView) -> bool {
+    hold.owner == "policy" && hold.reason != CANCEL_REQUESTED
+}
+
+/// Whether a hold is there because of this finding.
+fn is_about(hold: &HoldView, finding: &Finding) -> bool {
+    hold.owner == "policy" && hold.reason == finding.code && hold.lines.iter().eq(finding.line.iter())
+}
+
+/// Check: what was named keeps the order back, and may be released.
+fn may_release(kept: &KeptBack, release: &Release<'_>) -> Result<(), ReviewError> {
+    if release.holds.is_empty() {
+        return Err(ReviewError::NoHolds);
+    }
+    for number in release.holds {
+        let Some(hold) = kept.open_holds().find(|hold| hold.number == *number) else {
+            let open = kept.open_holds().map(|hold| hold.number).collect();
+            return Err(ReviewError::UnknownHold { order: kept.id, hold: *number, open });
+        };
+        if hold.owner == "policy" && hold.reason == CANCEL_REQUESTED {
+            return Err(ReviewError::CancelRequested { order: kept.id, hold: *number });
+        }
+    }
+    Ok(())
+}
+
+/// Where the order stands: what is left decides, then what was found, then nothing does.
+fn standing(kept: &KeptBack, left: &[&HoldView], opened: &[NewHold], asked: &[&Finding], by: Reviewer<'_>) -> Standing {
+    let failed = kept.state == OrderState::Exception;
+    let (state, queue, why) = if let Some(hold) = left.iter().find(|hold| holds(hold)).or(left.first()) {
+        let state = if holds(hold) { OrderState::Held } else { OrderState::Routed };
+        (state, Some(hold.queue.clone()), format!("{}: hold {} is left", hold.reason, hold.number))
+    } else if let Some((hold, finding)) = opened.first().zip(asked.first()) {
+        let why = format!("{}: found {}, expected {}", finding.code, finding.found, finding.expected);
+        (OrderState::Held, Some(hold.queue.clone()), why)
+    } else {
+        let why = match by {
+            Reviewer::Person(release) => format!("released by {}", release.who),
+            Reviewer::Host => "released, since what held it is gone".to_owned(),
+        };
+        (OrderState::Released, None, why)
+    };
+    if !failed {
+        return Standing { state, queue, why };
+    }
+    // Something else failed about it, which no release of a hold mends.
+    let why = format!("{why}; but the order failed otherwise, and waits for a person's decision");
+    Standing { state: OrderState::Exception, queue: kept.queue.clone(), why }
+}
+
+/// Whether it holds an order, rather than routing it.
+fn holds(hold: &HoldView) -> bool {
+    hold.owner == "policy" || hold.owner == "advice"
+}
+
+/// A hold as the log names it: a scorer's own words are not for it.
+pub(crate) fn named_hold(number: u64, owner: &str, reason: &str) -> HoldRecord {
+    HoldRecord { hold: number, reason: Code::of(if owner == "policy" { reason } else { owner }) }
+}
+
+fn hold_record(hold: &HoldView) -> HoldRecord {
+    named_hold(hold.number, &hold.owner, &hold.reason)
+}
+
+fn subject(kept: &KeptBack, order: &Order) -> Digest {
+    let origin = Origin { channel: &kept.channel, sender: &kept.sender, partner: &kept.partner, order: kept.id };
+    history::customer_digest(order, &origin)
+}
+
+fn closed_by_whom(by: Reviewer<'_>) -> &'static str {
+    match by {
+        Reviewer::Person(_) => "person",
+        Reviewer::Host => "host",
+    }
+}
+
+fn listed(numbers: &[u64]) -> String {
+    let numbers: Vec<String> = numbers.iter().map(u64::to_string).collect();
+    if numbers.is_empty() { "none".to_owned() } else { numbers.join(", ") }
+}

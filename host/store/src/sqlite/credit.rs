@@ -1,0 +1,136 @@
+//! Credit: what releases took of accounts that the accounts' own figures do not know yet.
+//!
+//! An account's figures come from elsewhere and are of some time. What no target has taken
+//! is not in them, and what one took after that time is not either; what one took before is,
+//! so it counts no more. A sum is one row, and a row for each minute since.
+//!
+//! INVARIANT: rows change in the transaction that releases, delivers or stops the order, and
+//! are compared with the limit after that: ten orders at once do not see the same room.
+//!
+//! Danger: a minute of a clock that was set back lies before figures that know nothing of
+//! it. So no delivery is taken to be earlier than the last decision on record, than any
+//! table that was loaded before it, nor than the last review of its order.
+
+use portreeve_model::{Digest, Instant};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::failed;
+use super::rows::{Result, digest};
+use crate::contract::{CreditQuery, CreditReservation, SUM_MINOR_MAX, StoreError};
+
+/// How far amounts that no target took add up. An order that would go beyond adds what is
+/// left: sums that are read stop long before, and one that overflowed would fail every later
+/// release of its account.
+const OPEN_MINOR_MAX: i64 = i64::MAX;
+
+/// Minutes for which rows are kept however little else is: no figures are older.
+const KEPT_MINUTES: i64 = 367 * 24 * 60;
+
+pub(super) fn reserved(connection: &Connection, query: &CreditQuery) -> Result<i64> {
+    connection
+        .prepare_cached(
+            "SELECT min(?4, min(?4, coalesce((SELECT minor FROM credit_open WHERE account = ?1 AND currency = ?2), 0))
+                    + CAST(min(?4, (SELECT total(minor) FROM credit_taken
+                                    WHERE account = ?1 AND currency = ?2 AND minute >= ?3)) AS INTEGER))",
+        )
+        .and_then(|mut sum| {
+            let since = minute(query.since);
+            sum.query_row(params![query.account.as_bytes(), query.currency.code(), since, SUM_MINOR_MAX], |row| {
+                row.get(0)
+            })
+        })
+        .map_err(failed)
+}
+
+/// Takes what the release of an order adds; fails when that goes beyond.
+pub(super) fn reserve(tx: &Connection, order_seq: i64, reservation: &CreditReservation) -> Result<()> {
+    let CreditReservation { account, amount, most_minor, since } = reservation;
+    let currency = amount.currency.code();
+    let left = OPEN_MINOR_MAX.saturating_sub(open(tx, *account, currency)?);
+    // An order below nothing would give credit back.
+    let minor = amount.minor.clamp(0, SUM_MINOR_MAX).min(left);
+    tx.prepare_cached("INSERT INTO credit_order (order_seq, account, currency, minor) VALUES (?1, ?2, ?3, ?4)")
+        .and_then(|mut insert| insert.execute(params![order_seq, account.as_bytes(), currency, minor]))
+        .map_err(failed)?;
+    add_open(tx, *account, currency, minor)?;
+    let Some(most_minor) = most_minor else { return Ok(()) };
+    let query = CreditQuery { account: *account, currency: amount.currency, since: *since };
+    if reserved(tx, &query)? <= *most_minor { Ok(()) } else { Err(StoreError::CreditSpent) }
+}
+
+/// A target of the order took it over at this time. The first one counts.
+pub(super) fn taken(tx: &Connection, order_seq: i64, at: Instant) -> Result<()> {
+    let latest = tx
+        .prepare_cached(
+            "SELECT max(?2, coalesce((SELECT max(decided_at) FROM orders), ?2),
+                        coalesce((SELECT max(at) FROM order_review WHERE order_seq = ?1), ?2),
+                        coalesce((SELECT max(loaded_at) FROM reference_table), ?2))",
+        )
+        .and_then(|mut latest| latest.query_row([order_seq, at.0], |row| row.get(0)))
+        .map_err(failed)?;
+    let minute = minute(Instant(latest));
+    let found = tx
+        .prepare_cached(
+            "UPDATE credit_order SET taken_minute = ?2 WHERE order_seq = ?1 AND taken_minute IS NULL
+             RETURNING account, currency, minor",
+        )
+        .and_then(|mut update| update.query_row([order_seq, minute], of_row).optional())
+        .map_err(failed)?;
+    let Some((account, currency, minor)) = found else { return Ok(()) };
+    add_open(tx, account, &currency, minor.saturating_neg())?;
+    tx.prepare_cached(
+        "INSERT INTO credit_taken (account, currency, minute, minor) VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT DO UPDATE SET minor = min(minor, ?5) + excluded.minor",
+    )
+    .and_then(|mut add| add.execute(params![account.as_bytes(), currency, minute, minor, SUM_MINOR_MAX]))
+    .map_err(failed)?;
+    Ok(())
+}
+
+/// Gives back what the order took, where it goes to no target any more: each of its deliveries
+/// is given up, or withheld and surely not made.
+pub(super) fn give_back(tx: &Connection, order_seq: i64) -> Result<()> {
+    let found = tx
+        .prepare_cached(
+            "DELETE FROM credit_order WHERE order_seq = ?1 AND taken_minute IS NULL
+               AND NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.order_seq = ?1 AND outbox.state <> 'abandoned'
+                                 AND (outbox.state <> 'withheld' OR outbox.unresolved))
+             RETURNING account, currency, minor",
+        )
+        .and_then(|mut delete| delete.query_row([order_seq], of_row).optional())
+        .map_err(failed)?;
+    let Some((account, currency, minor)) = found else { return Ok(()) };
+    add_open(tx, account, &currency, minor.saturating_neg())
+}
+
+/// Removes what no figures that are of this time or later need.
+pub(super) fn forget(tx: &Connection, before: Instant) -> Result<()> {
+    tx.execute("DELETE FROM credit_taken WHERE minute < ?1", [minute(before).saturating_sub(KEPT_MINUTES)])
+        .map_err(failed)?;
+    Ok(())
+}
+
+fn open(tx: &Connection, account: Digest, currency: &str) -> Result<i64> {
+    tx.prepare_cached("SELECT coalesce((SELECT minor FROM credit_open WHERE account = ?1 AND currency = ?2), 0)")
+        .and_then(|mut open| open.query_row(params![account.as_bytes(), currency], |row| row.get(0)))
+        .map_err(failed)
+}
+
+fn add_open(tx: &Connection, account: Digest, currency: &str, minor: i64) -> Result<()> {
+    tx.prepare_cached(
+        "INSERT INTO credit_open (account, currency, minor) VALUES (?1, ?2, ?3)
+         ON CONFLICT DO UPDATE SET minor = minor + excluded.minor",
+    )
+    .and_then(|mut add| add.execute(params![account.as_bytes(), currency, minor]))
+    .map_err(failed)?;
+    Ok(())
+}
+
+/// Account, currency and amount.
+fn of_row(row: &Row<'_>) -> rusqlite::Result<(Digest, String, i64)> {
+    Ok((digest(row, 0)?, row.get(1)?, row.get(2)?))
+}
+
+fn minute(at: Instant) -> i64 {
+    at.0.div_euclid(Instant::MINUTE_MS)
+}

@@ -1,0 +1,269 @@
+//! Orders that are kept back: what keeps them, what ends it, and what is overdue.
+//!
+//! INVARIANT: a review is of the holds that were open when somebody looked. Any other
+//! write about them in between, whoever's, makes it a review of nothing.
+
+use portreeve_model::{Instant, OrderId, SenderId};
+use portreeve_record::Leaf;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::rows::{self, About, Result, damaged, digest, payload_ref, signed, unsigned};
+use super::{credit, failed, order_event, trail};
+use crate::contract::{
+    ClosedHold, DocumentPosition, DueHold, HoldOwner, HoldView, KeptBack, NewException, NewReview, OrderState,
+    ReviewView, StoreError,
+};
+
+/// What [`kept_back`] reads. The index leaves out what nearly all orders are.
+const KEPT_BACK: &str = "SELECT orders.id, orders.position, document.partner, document.received_at
+     FROM orders JOIN document ON document.position = orders.position
+     WHERE orders.state IN ('held', 'routed', 'exception') AND orders.state <> 'released'";
+
+pub(super) fn list(connection: &Connection, after: DocumentPosition, limit: u32) -> Result<Vec<KeptBack>> {
+    let mut statement = connection
+        .prepare_cached(&format!("{KEPT_BACK} AND orders.position > ?1 ORDER BY orders.position LIMIT ?2"))
+        .map_err(failed)?;
+    let mut found = statement.query(params![signed(after.0)?, limit]).map_err(failed)?;
+    let mut orders = Vec::new();
+    while let Some(row) = found.next().map_err(failed)? {
+        orders.extend(kept_back(connection, row)?);
+    }
+    Ok(orders)
+}
+
+pub(super) fn one(connection: &Connection, order: OrderId) -> Result<Option<KeptBack>> {
+    let mut statement = connection.prepare_cached(&format!("{KEPT_BACK} AND orders.id = ?1")).map_err(failed)?;
+    let mut found = statement.query([order.to_string()]).map_err(failed)?;
+    match found.next().map_err(failed)? {
+        Some(row) => kept_back(connection, row),
+        None => Ok(None),
+    }
+}
+
+fn kept_back(connection: &Connection, row: &Row<'_>) -> Result<Option<KeptBack>> {
+    let text: String = row.get(0).map_err(failed)?;
+    let id = OrderId::parse(&text).map_err(|error| damaged("an order id", &error))?;
+    let Some(order) = rows::order(connection, id)? else { return Ok(None) };
+    let sender: String = connection
+        .prepare_cached("SELECT sender FROM orders WHERE id = ?1")
+        .and_then(|mut sender| sender.query_row([&text], |row| row.get(0)))
+        .map_err(failed)?;
+    Ok(Some(KeptBack {
+        id,
+        position: order.position,
+        channel: order.channel,
+        sender: SenderId::authenticated(&sender),
+        partner: row.get(2).map_err(failed)?,
+        number: order.number,
+        received_at: Instant(row.get(3).map_err(failed)?),
+        state: order.state,
+        queue: order.queue,
+        value: order.value,
+        event: order.event,
+        cancel_requested: order_event::standing(connection, id)?.cancel_requested,
+        holds: holds(connection, &text)?,
+    }))
+}
+
+/// All holds that an order ever had, oldest first.
+pub(super) fn holds(connection: &Connection, order: &str) -> Result<Vec<HoldView>> {
+    connection
+        .prepare_cached(
+            "SELECT id, owner, plugin, reason, queue, lines, opened_at, expires_at, escalated_at, closed_at, closed_by
+             FROM hold WHERE order_id = ?1 ORDER BY id",
+        )
+        .map_err(failed)?
+        .query_map([order], |row| {
+            let closed_at: Option<i64> = row.get(9)?;
+            let who = row.get(10)?;
+            Ok((
+                row.get::<_, i64>(0)?,
+                HoldView {
+                    number: 0,
+                    owner: row.get(1)?,
+                    plugin: row.get(2)?,
+                    reason: row.get(3)?,
+                    queue: row.get(4)?,
+                    lines: row.get::<_, String>(5)?.lines().map(str::to_owned).collect(),
+                    opened_at: Instant(row.get(6)?),
+                    expires_at: Instant(row.get(7)?),
+                    escalated_at: row.get::<_, Option<i64>>(8)?.map(Instant),
+                    closed: closed_at.map(|at| ClosedHold { at: Instant(at), who }),
+                },
+            ))
+        })
+        .map_err(failed)?
+        .map(|row| {
+            let (number, hold) = row.map_err(failed)?;
+            Ok(HoldView { number: unsigned(number)?, ..hold })
+        })
+        .collect()
+}
+
+pub(super) fn reviews(connection: &Connection, order: &str) -> Result<Vec<ReviewView>> {
+    let mut statement = connection
+        .prepare_cached(
+            "SELECT at, who, configuration, payload.commitment, payload.id, leaf.id
+             FROM order_review LEFT JOIN payload ON payload.id = record LEFT JOIN leaf ON leaf.seq = order_review.leaf
+             WHERE order_seq = (SELECT seq FROM orders WHERE orders.id = ?1) ORDER BY order_review.seq",
+        )
+        .map_err(failed)?;
+    let mut found = statement.query([order]).map_err(failed)?;
+    let mut reviews = Vec::new();
+    while let Some(row) = found.next().map_err(failed)? {
+        reviews.push(ReviewView {
+            at: Instant(row.get(0).map_err(failed)?),
+            who: row.get(1).map_err(failed)?,
+            configuration: unsigned(row.get(2).map_err(failed)?)?,
+            record: payload_ref(row, 3).map_err(|error| damaged("the record of a review", &error))?,
+            leaf: digest(row, 5).map_err(|error| damaged("the leaf of a review", &error))?,
+        });
+    }
+    Ok(reviews)
+}
+
+pub(super) fn review(tx: &Connection, review: &NewReview) -> Result<()> {
+    let id = review.order.to_string();
+    let moved = || StoreError::OrderMoved { order: review.order };
+    let order = one(tx, review.order)?.ok_or_else(moved)?;
+    let open: Vec<u64> = order.open_holds().map(|hold| hold.number).collect();
+    let released = review.state == OrderState::Released;
+    if open != review.open || (released && order.cancel_requested) {
+        return Err(moved());
+    }
+    fits(review, open.len()).map_err(|why| StoreError::Failed(why.to_owned()))?;
+    for number in &review.closed {
+        close(tx, &id, *number, review.at, review.who.as_deref())?;
+    }
+    for hold in &review.opened {
+        rows::insert_hold(tx, &id, hold, review.at, None)?;
+    }
+    let order_seq: i64 = tx
+        .prepare_cached("UPDATE orders SET state = ?2, queue = ?3, why = ?4 WHERE id = ?1 RETURNING seq")
+        .and_then(|mut update| {
+            update.query_row(params![id, review.state.as_str(), review.queue, review.why], |row| row.get(0))
+        })
+        .map_err(failed)?;
+    let (record, configuration) = (rows::insert_payload(tx, &review.record)?.place, signed(review.configuration)?);
+    let leaf = trail::leaf_about_order(tx, &review.leaf, order_seq)?;
+    tx.prepare_cached(
+        "INSERT INTO order_review (order_seq, record, configuration, at, who, leaf) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )
+    .and_then(|mut insert| insert.execute(params![order_seq, record, configuration, review.at.0, review.who, leaf]))
+    .map_err(failed)?;
+    for row in &review.outbox {
+        if row.event != order.event.commitment {
+            return Err(StoreError::Failed("a review delivers another event than its order's".to_owned()));
+        }
+        rows::insert_outbox(tx, order_seq, &id, row, order.event.place, review.at)?;
+    }
+    // Last: what others wait for is held for as short as can be.
+    review.credit.iter().try_for_each(|reservation| credit::reserve(tx, order_seq, reservation))
+}
+
+/// Check: what the review says agrees with itself. No order is left without a hold and without
+/// a release, for nothing could ever move it again.
+fn fits(review: &NewReview, open: usize) -> std::result::Result<(), &'static str> {
+    let left = open.saturating_sub(review.closed.len()).saturating_add(review.opened.len());
+    let released = review.state == OrderState::Released;
+    if review.closed.is_empty() && review.opened.is_empty() {
+        return Err("a review that changes nothing has nothing to write");
+    }
+    match review.state {
+        OrderState::Released if left > 0 => return Err("an order is released when none of its holds is left"),
+        OrderState::Held | OrderState::Routed if left == 0 => {
+            return Err("an order is kept back by a hold, and none of its holds is left");
+        }
+        OrderState::Refused => return Err("a review refuses no order"),
+        OrderState::Released | OrderState::Held | OrderState::Routed | OrderState::Exception => {}
+    }
+    if !released && (review.credit.is_some() || !review.outbox.is_empty()) {
+        return Err("an order that is kept back is delivered to nobody and takes no credit");
+    }
+    if review.opened.iter().any(|hold| hold.owner != HoldOwner::Policy) {
+        return Err("a review opens holds of the host's own rules and no others");
+    }
+    Ok(())
+}
+
+/// Closes all holds of an order that they keep back no more, whatever became of it.
+pub(super) fn close_all(tx: &Connection, order: &str, at: Instant) -> Result<()> {
+    let holds = holds(tx, order)?;
+    holds.iter().filter(|hold| hold.closed.is_none()).try_for_each(|hold| close(tx, order, hold.number, at, None))
+}
+
+fn close(tx: &Connection, order: &str, number: u64, at: Instant, who: Option<&str>) -> Result<()> {
+    let row_id = signed(number)?;
+    let closed = tx
+        .prepare_cached(
+            "UPDATE hold SET closed_at = ?3, closed_by = ?4 WHERE id = ?2 AND order_id = ?1 AND closed_at IS NULL",
+        )
+        .and_then(|mut update| update.execute(params![order, row_id, at.0, who]))
+        .map_err(failed)?;
+    if closed != 1 {
+        return Err(StoreError::Failed(format!("hold {number} is none that keeps the order back")));
+    }
+    tx.prepare_cached(
+        "UPDATE exception SET closed_at = ?2
+         WHERE id = (SELECT exception FROM hold WHERE id = ?1) AND closed_at IS NULL",
+    )
+    .and_then(|mut update| update.execute([row_id, at.0]))
+    .map_err(failed)?;
+    Ok(())
+}
+
+pub(super) fn due(connection: &Connection, at: Instant, limit: u32) -> Result<Vec<DueHold>> {
+    let mut statement = connection
+        .prepare_cached(
+            "SELECT hold.id, order_id, number, owner, reason, hold.queue, expires_at
+             FROM hold INDEXED BY hold_due JOIN orders ON orders.id = order_id
+             WHERE closed_at IS NULL AND escalated_at IS NULL AND expires_at <= ?1
+             ORDER BY expires_at, hold.id LIMIT ?2",
+        )
+        .map_err(failed)?;
+    let mut found = statement.query(params![at.0, limit]).map_err(failed)?;
+    let mut due = Vec::new();
+    while let Some(row) = found.next().map_err(failed)? {
+        let order: String = row.get(1).map_err(failed)?;
+        due.push(DueHold {
+            number: unsigned(row.get(0).map_err(failed)?)?,
+            order: OrderId::parse(&order).map_err(|error| damaged("an order id", &error))?,
+            order_number: row.get(2).map_err(failed)?,
+            owner: row.get(3).map_err(failed)?,
+            reason: row.get(4).map_err(failed)?,
+            queue: row.get(5).map_err(failed)?,
+            expires_at: Instant(row.get(6).map_err(failed)?),
+        });
+    }
+    Ok(due)
+}
+
+pub(super) fn escalate(
+    tx: &Connection,
+    number: u64,
+    exception: &NewException,
+    at: Instant,
+    leaf: &Leaf,
+) -> Result<bool> {
+    let number = signed(number)?;
+    let order: Option<String> = tx
+        .prepare_cached(
+            "UPDATE hold SET escalated_at = ?2 WHERE id = ?1 AND escalated_at IS NULL AND closed_at IS NULL
+             RETURNING order_id",
+        )
+        .and_then(|mut update| update.query_row([number, at.0], |row| row.get(0)).optional())
+        .map_err(failed)?;
+    let Some(order) = order else { return Ok(false) };
+    let id = OrderId::parse(&order).map_err(|error| damaged("an order id", &error))?;
+    rows::insert_exception(tx, exception, &About { order: Some(id), ..About::default() }, at)?;
+    let exception = tx.last_insert_rowid();
+    let order_seq: i64 = tx
+        .prepare_cached("SELECT seq FROM orders WHERE id = ?1")
+        .and_then(|mut order_seq| order_seq.query_row([&order], |row| row.get(0)))
+        .map_err(failed)?;
+    tx.prepare_cached("UPDATE hold SET exception = ?2 WHERE id = ?1")
+        .and_then(|mut update| update.execute([number, exception]))
+        .map_err(failed)?;
+    trail::leaf_about_order(tx, leaf, order_seq)?;
+    Ok(true)
+}
