@@ -38,9 +38,19 @@ pub(crate) struct Policies {
     /// Those that may be about a plugin and an action, by their heads. Cedar evaluates each
     /// policy of a set for each question, and one whose head is about something else can
     /// neither apply nor err: leaving it out changes no answer.
-    about: BTreeMap<(PluginName, Rung), PolicySet>,
+    about: BTreeMap<(PluginName, Rung), About>,
+    authorizer: Authorizer,
     schema: Schema,
     names: Names,
+}
+
+/// What is evaluated when a plugin's action is asked about.
+#[derive(Debug)]
+struct About {
+    policies: PolicySet,
+    /// The facts that they read; none where that cannot be told, and they get all. Each fact of
+    /// a context is an expression of Cedar's, made and unmade for each question.
+    reads: Option<BTreeSet<String>>,
 }
 
 /// The entity types, parsed once.
@@ -53,6 +63,7 @@ struct Names {
 }
 
 /// What is asked: may this plugin do this to this order, in this context?
+#[derive(Clone)]
 pub(crate) struct Question<'a> {
     pub(crate) plugin: &'a PluginName,
     pub(crate) action: Rung,
@@ -61,6 +72,7 @@ pub(crate) struct Question<'a> {
 }
 
 /// A value of the context.
+#[derive(Clone)]
 pub(crate) enum Fact {
     Whole(i64),
     Text(String),
@@ -112,10 +124,11 @@ impl Policies {
         let questions = known.plugins.iter().flat_map(|plugin| Rung::ALL.map(|rung| (plugin.clone(), rung)));
         let about = questions.map(|(plugin, rung)| {
             let policies = names.about(&set, &plugin, rung)?;
-            Some(((plugin, rung), policies))
+            let reads = facts_read(&policies);
+            Some(((plugin, rung), About { policies, reads }))
         });
         let about = about.collect::<Option<_>>()?;
-        Some(Self { set, about, schema, names })
+        Some(Self { set, about, authorizer: Authorizer::new(), schema, names })
     }
 
     /// Whether any policy permits a plugin to do this under some condition. A grant of
@@ -128,11 +141,13 @@ impl Policies {
 
     /// Asks Cedar. Default deny; an error of any kind is no permission.
     pub(crate) fn ask(&self, question: Question<'_>) -> Answer {
-        let policies = self.about.get(&(question.plugin.clone(), question.action)).unwrap_or(&self.set);
-        let Some(request) = self.request(question) else {
+        let about = self.about.get(&(question.plugin.clone(), question.action));
+        let (policies, reads) = about.map_or((&self.set, None), |about| (&about.policies, about.reads.as_ref()));
+        debug_assert!(self.request(question.clone(), None, Some(&self.schema)).is_some(), "facts of other types");
+        let Some(request) = self.request(question, reads, None) else {
             return Answer::Erred(Vec::new());
         };
-        let response = Authorizer::new().is_authorized(&request, policies, &Entities::empty());
+        let response = self.authorizer.is_authorized(&request, policies, &Entities::empty());
         let diagnostics = response.diagnostics();
 
         // Check: no policy erred. Cedar would skip it, even if it forbids.
@@ -150,15 +165,26 @@ impl Policies {
         }
     }
 
-    fn request(&self, question: Question<'_>) -> Option<Request> {
-        let pairs = question.facts.into_iter().map(|(key, fact)| (key.to_owned(), self.names.expression(fact)));
+    /// The question in Cedar's words, with the facts that are read. The host makes facts of the
+    /// schema's types and no others: a release build does not look at each again.
+    fn request(
+        &self,
+        question: Question<'_>,
+        reads: Option<&BTreeSet<String>>,
+        schema: Option<&Schema>,
+    ) -> Option<Request> {
+        let pairs = question
+            .facts
+            .into_iter()
+            .filter(|(key, _)| reads.is_none_or(|reads| reads.contains(*key)))
+            .map(|(key, fact)| (key.to_owned(), self.names.expression(fact)));
         let context = Context::from_pairs(pairs).ok()?;
         Request::new(
             uid(&self.names.plugin, question.plugin.as_str()),
             uid(&self.names.action, question.action.as_str()),
             uid(&self.names.order, &question.order.to_string()),
             context,
-            Some(&self.schema),
+            schema,
         )
         .ok()
     }
@@ -210,6 +236,41 @@ impl Names {
             Fact::Queue(queue) => RestrictedExpression::new_entity_uid(uid(&self.queue, &queue)),
         }
     }
+}
+
+/// The facts that policies read of the context; none where one of them uses it as a whole.
+fn facts_read(policies: &PolicySet) -> Option<BTreeSet<String>> {
+    let mut reads = BTreeSet::new();
+    for policy in policies.policies() {
+        let whole = policy.to_json().map_or(true, |json| uses_whole_context(&json, &mut reads));
+        if whole {
+            return None;
+        }
+    }
+    Some(reads)
+}
+
+/// Collects what is read of the context in an expression of Cedar's JSON form: `.` and `has`
+/// with `context` on their left. Whether it is used in any other way.
+fn uses_whole_context(json: &serde_json::Value, reads: &mut BTreeSet<String>) -> bool {
+    match json {
+        serde_json::Value::Object(members) => members.iter().any(|(key, value)| {
+            let of_context = value.get("left").is_some_and(is_context);
+            match value.get("attr").and_then(serde_json::Value::as_str) {
+                Some(attribute) if of_context && (key == "." || key == "has") => {
+                    reads.insert(attribute.to_owned());
+                    false
+                }
+                _ => (key == "Var" && value == "context") || uses_whole_context(value, reads),
+            }
+        }),
+        serde_json::Value::Array(items) => items.iter().any(|item| uses_whole_context(item, reads)),
+        _ => false,
+    }
+}
+
+fn is_context(json: &serde_json::Value) -> bool {
+    json.get("Var").is_some_and(|name| name == "context")
 }
 
 fn schema() -> Result<Schema, String> {
@@ -339,10 +400,15 @@ mod tests {
 when { context.order_value_minor > 100 };
 @id("errs") forbid (principal == Plugin::"fraud", action == Action::"route", resource)
 when { context.order_value_minor + 9223372036854775807 > 0 };
+@id("optional") permit (principal == Plugin::"other", action == Action::"hold", resource)
+when { context has customer_class && context.customer_class like "st*" && !context.whole_order };
+@id("nested") forbid (principal == Plugin::"other", action == Action::"recommend", resource)
+when { if [context.kind].contains("review") then context.channel == "edi" else false }
+unless { context.holds_last_hour > 3 };
 "#;
 
     #[test]
-    fn a_policy_whose_head_is_about_something_else_changes_no_answer() {
+    fn a_policy_whose_head_is_about_something_else_and_a_fact_that_none_reads_change_no_answer() {
         let plugins = ["fraud", "margin", "other"].map(|name| PluginName::parse(name).unwrap());
         let known = Known { queues: BTreeSet::new(), plugins: plugins.clone().into() };
         let file = SourceFile { name: "policies.cedar", text: HEADS };
@@ -373,6 +439,9 @@ when { context.order_value_minor + 9223372036854775807 > 0 };
                             Rung::Route => facts.push(("queue", Fact::Queue("fraud-review".to_owned()))),
                             Rung::Recommend => facts.push(("kind", Fact::Text("review".to_owned()))),
                         }
+                        if score_bp > 5_000 {
+                            facts.push(("customer_class", Fact::Text("standard".to_owned())));
+                        }
                         policies.ask(Question { plugin, action, order, facts })
                     };
                     let found = answer(&indexed);
@@ -381,6 +450,15 @@ when { context.order_value_minor + 9223372036854775807 > 0 };
                 }
             }
         }
+        let reads = |plugin: &PluginName, rung| {
+            let reads = indexed.about.get(&(plugin.clone(), rung)).unwrap().reads.clone().unwrap();
+            reads.into_iter().collect::<Vec<_>>().join(" ")
+        };
+        let [fraud, margin, other] = &plugins;
+        assert_eq!(reads(fraud, Rung::Hold), "score_bp");
+        assert_eq!(reads(margin, Rung::Hold), "order_value_minor score_bp");
+        assert_eq!(reads(other, Rung::Hold), "customer_class score_bp whole_order");
+        assert_eq!(reads(other, Rung::Recommend), "channel holds_last_hour kind score_bp");
         let kinds =
             ["Permitted([\"any\"", "Permitted([\"is\"", "Denied([\"no-holds\"", "Denied([])", "Erred([\"errs\""];
         for kind in kinds {

@@ -5,6 +5,7 @@
 //! says so when the result does not fit.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use serde::{Deserialize, Serialize};
 
@@ -70,9 +71,9 @@ impl Currency {
     /// # Errors
     /// When ISO 4217 does not list it.
     pub fn parse(code: &str) -> Result<Self, ValueError> {
-        let unknown = || ValueError::UnknownCurrency(code.chars().take(16).collect());
-        iso_currency::Currency::from_code(code).ok_or_else(unknown)?;
-        code.as_bytes().try_into().map(Self).map_err(|_| unknown())
+        let found: Option<[u8; 3]> = code.as_bytes().try_into().ok();
+        let listed = found.filter(|code| minor_digits(*code).is_some());
+        listed.map(Self).ok_or_else(|| ValueError::UnknownCurrency(code.chars().take(16).collect()))
     }
 
     /// The three letters.
@@ -85,11 +86,34 @@ impl Currency {
     /// without a minor unit (gold, testing) count as 0.
     #[must_use]
     pub fn minor_digits(&self) -> u8 {
-        iso_currency::Currency::from_code(self.code())
-            .and_then(iso_currency::Currency::exponent)
-            .and_then(|digits| u8::try_from(digits).ok())
-            .unwrap_or(0)
+        minor_digits(self.0).unwrap_or(0)
     }
+}
+
+/// Decimal places of a code of ISO 4217; none for any other code. The list is gone through once
+/// per code, for amounts are read and written many times an order.
+fn minor_digits(code: [u8; 3]) -> Option<u8> {
+    const LETTERS: usize = 26;
+    const UNKNOWN: u8 = u8::MAX;
+    /// One more than the decimal places, by the code's letters; 0 before anybody asked.
+    static FOUND: [AtomicU8; LETTERS * LETTERS * LETTERS] = [const { AtomicU8::new(0) }; LETTERS * LETTERS * LETTERS];
+    let index = code.iter().try_fold(0_usize, |index, letter| {
+        let letter = letter.is_ascii_uppercase().then(|| usize::from(letter.wrapping_sub(b'A')))?;
+        Some(index.wrapping_mul(LETTERS).wrapping_add(letter))
+    });
+    let found = FOUND.get(index?)?;
+    let known = match found.load(Ordering::Relaxed) {
+        0 => {
+            let listed = std::str::from_utf8(&code).ok().and_then(iso_currency::Currency::from_code);
+            let digits =
+                listed.map(|listed| listed.exponent().and_then(|digits| u8::try_from(digits).ok()).unwrap_or(0));
+            let looked_up = digits.map_or(UNKNOWN, |digits| digits.saturating_add(1));
+            found.store(looked_up, Ordering::Relaxed);
+            looked_up
+        }
+        known => known,
+    };
+    (known != UNKNOWN).then(|| known.saturating_sub(1))
 }
 
 impl fmt::Display for Currency {
@@ -499,4 +523,31 @@ fn scaled(units: i64, scale: u8) -> String {
 /// The beginning of a hostile text, short enough for an error message.
 fn clip(text: &str) -> String {
     text.chars().take(48).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    #[test]
+    fn a_code_is_a_currency_and_has_its_decimal_places_however_often_it_is_asked_for() {
+        for _ in 0..2 {
+            for (code, digits) in [("USD", 2), ("EUR", 2), ("JPY", 0), ("BHD", 3), ("CLF", 4), ("XAU", 0), ("AED", 2)] {
+                assert_eq!(Currency::parse(code).unwrap().minor_digits(), digits, "{code}");
+            }
+            for code in ["ZZZ", "AAA", "usd", "US", "USDX", "", "U\u{d6}", "U1D", "\u{20ac}"] {
+                assert!(Currency::parse(code).is_err(), "{code}");
+            }
+        }
+        let letters = || 'A'..='Z';
+        for code in letters().flat_map(|a| letters().flat_map(move |b| letters().map(move |c| format!("{a}{b}{c}")))) {
+            let listed = iso_currency::Currency::from_code(&code);
+            let found = Currency::parse(&code).ok();
+            assert_eq!(found.is_some(), listed.is_some(), "{code}");
+            let digits = listed.and_then(iso_currency::Currency::exponent).unwrap_or(0);
+            assert_eq!(found.map_or(0, |found| u16::from(found.minor_digits())), digits, "{code}");
+        }
+    }
 }
