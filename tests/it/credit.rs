@@ -15,7 +15,7 @@ use portreeve_model::{Currency, Digest, Instant, OrderId};
 use portreeve_pipeline::review::{Release, ReviewError};
 use portreeve_pipeline::{Clock, DecideError};
 use portreeve_record::LeafBody;
-use portreeve_store::contract::{CreditQuery, DocumentPosition, HoldView, OrderState, OrderView};
+use portreeve_store::contract::{CreditQuery, DocumentPosition, HoldView, Kept, OrderState, OrderView};
 use portreeve_store::{Store, StoreError};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -58,8 +58,14 @@ enum Step {
     Decide(u32, u32),
     /// What is due is delivered.
     Deliver,
-    /// Finance sends its figures of all accounts as of now.
+    /// Finance makes figures of all accounts, by its own clock, which is right.
+    Make,
+    /// Finance sends the figures that it made last.
+    Load,
+    /// Both at once.
     Figures,
+    /// Somebody sets the hosts' clock right again.
+    SetRight,
     /// A part of what an account owes is paid: hundredths.
     Pay(usize, i64),
     /// An account gets another limit, in orders of ten boxes; finance sends it with its figures.
@@ -96,7 +102,10 @@ fn step() -> impl Strategy<Value = Step> {
         2 => any::<u32>().prop_map(Step::Cancel),
         6 => (1..5_u32, 1..9_u32).prop_map(|(one, other)| Step::Decide(one, other)),
         4 => Just(Step::Deliver),
+        2 => Just(Step::Make),
+        2 => Just(Step::Load),
         4 => Just(Step::Figures),
+        2 => Just(Step::SetRight),
         3 => (0..ACCOUNTS.len(), 1..100_i64).prop_map(|(account, hundredths)| Step::Pay(account, hundredths)),
         2 => (0..ACCOUNTS.len(), 0..9_i64).prop_map(|(account, orders)| Step::Limit(account, orders)),
         4 => (any::<u32>(), any::<u32>()).prop_map(|(order, hold)| Step::Release(order, hold)),
@@ -116,11 +125,23 @@ struct Account {
     paid_minor: i64,
 }
 
+/// What finance says of the accounts.
+#[derive(Debug, Clone)]
+struct Figures {
+    rows: Vec<(String, Row)>,
+    /// The limits in them.
+    limits: Vec<i64>,
+}
+
 /// What the story has come to.
 struct Truth {
     /// Whether figures are taken to know more than they do, and nobody counts once more.
     planted: bool,
     accounts: Vec<Account>,
+    /// What finance made last.
+    made: Option<Figures>,
+    /// By how much the hosts' clock is behind, in milliseconds.
+    behind_ms: i64,
     /// What finance sent last. A host that starts here takes its tables from files again.
     figures: Vec<(String, Row)>,
     /// Released orders that were looked at before, each with who answers for it.
@@ -152,7 +173,8 @@ impl Pair {
     }
 
     async fn crash(self, back_ms: i64) -> Self {
-        let Self { host, other, behind, truth } = self;
+        let Self { host, other, behind, mut truth } = self;
+        truth.behind_ms += back_ms;
         drop((other, behind));
         let at = host.clock.now().plus_ms(-back_ms);
         Self::of(host.stop().await.start_at(at).await, truth).await
@@ -191,8 +213,9 @@ impl Pair {
     }
 
     /// What finance knows now: every order that the ERP has, and every payment.
-    async fn send_figures(&mut self) {
-        let mut rows = Vec::new();
+    async fn make_figures(&mut self) {
+        let (mut rows, mut limits) = (Vec::new(), Vec::new());
+        let as_of = self.host.clock.now().plus_ms(self.truth.behind_ms);
         let orders = self.host.orders().await;
         for (index, name) in ACCOUNTS.iter().enumerate() {
             let delivered = orders
@@ -200,17 +223,24 @@ impl Pair {
                 .filter(|order| account_of(order) == Some(index))
                 .filter(|order| order.deliveries.first().is_some_and(|delivery| delivery.state == "delivered"));
             let delivered: i64 = delivered.map(|order| order.value.minor).sum();
-            let account = &mut self.truth.accounts[index];
-            account.sent_limit_minor = account.limit_minor;
-            let owed = delivered - account.paid_minor;
-            rows.push(credit_row(name, account.limit_minor, owed, self.host.clock.now()));
+            let account = self.truth.accounts[index];
+            limits.push(account.limit_minor);
+            rows.push(credit_row(name, account.limit_minor, delivered - account.paid_minor, as_of));
+        }
+        self.truth.made = Some(Figures { rows, limits });
+    }
+
+    async fn send_figures(&mut self) {
+        let Some(Figures { rows, limits }) = self.truth.made.clone() else { return };
+        for (account, limit) in self.truth.accounts.iter_mut().zip(limits) {
+            account.sent_limit_minor = limit;
         }
         self.truth.figures.clone_from(&rows);
         load(&self.host, "credit", rows).await;
     }
 
     async fn release(&self, which: u32, hold: u32) -> Result<(), String> {
-        let kept = self.host.store.kept_back(DocumentPosition(0), 500).await.unwrap();
+        let kept = self.host.store.kept_back(Kept::All, DocumentPosition(0), 500).await.unwrap();
         let Some(order) = kept.get(which as usize % kept.len().max(1)) else { return Ok(()) };
         let open: Vec<&HoldView> = order.open_holds().collect();
         let Some(hold) = open.get(hold as usize % open.len().max(1)) else { return Ok(()) };
@@ -263,8 +293,22 @@ impl Pair {
                     self.host.deliver_due().await;
                     Ok(())
                 }
-                Step::Figures => {
+                Step::Make => {
+                    self.make_figures().await;
+                    Ok(())
+                }
+                Step::Load => {
                     self.send_figures().await;
+                    Ok(())
+                }
+                Step::Figures => {
+                    self.make_figures().await;
+                    self.send_figures().await;
+                    Ok(())
+                }
+                Step::SetRight => {
+                    let behind_ms = std::mem::take(&mut self.truth.behind_ms);
+                    self.host.clock.advance_to(self.host.clock.now().plus_ms(behind_ms));
                     Ok(())
                 }
                 Step::Pay(account, hundredths) => {
@@ -274,6 +318,7 @@ impl Pair {
                 }
                 Step::Limit(account, orders) => {
                     self.truth.accounts[account].limit_minor = orders * 18_400;
+                    self.make_figures().await;
                     self.send_figures().await;
                     Ok(())
                 }
@@ -371,9 +416,11 @@ impl Pair {
     async fn person_answers(&self, order: &OrderView) -> bool {
         let trail = self.host.store.order_trail(order.id).await.unwrap().unwrap();
         let by_person = |hold: &HoldView| {
-            hold.reason.starts_with("credit-") && hold.closed.as_ref().is_some_and(|closed| closed.who.is_some())
+            hold.reason == "credit-limit" && hold.closed.as_ref().is_some_and(|closed| closed.who.is_some())
         };
-        trail.holds.iter().any(by_person)
+        // The host's own word is bound, whatever a person said before.
+        let released_by = trail.reviews.last().and_then(|review| review.who.as_ref());
+        released_by.is_some() && trail.holds.iter().any(by_person)
     }
 
     /// What the store has counted is what the orders imply, every order is there, what was
@@ -445,8 +492,9 @@ async fn start(planted: bool) -> Pair {
     }
     let account = Account { limit_minor: 100_000, sent_limit_minor: 0, paid_minor: 0 };
     let accounts = vec![account; ACCOUNTS.len()];
-    let truth = Truth { planted, accounts, figures: Vec::new(), known: BTreeMap::new() };
+    let truth = Truth { planted, accounts, made: None, behind_ms: 0, figures: Vec::new(), known: BTreeMap::new() };
     let mut pair = Pair::of(setup.start().await, truth).await;
+    pair.make_figures().await;
     pair.send_figures().await;
     pair
 }

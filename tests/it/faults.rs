@@ -14,7 +14,7 @@ use portreeve_record::Leaf;
 use portreeve_store::contract::{
     Configuration, CreditQuery, CreditReservation, CustomerAggregate, DeadLetter, Decided, DecisionCommit,
     DocumentPosition, DocumentView, DueHold, ExceptionView, Forgotten, HistoryQuery, HoldOwner, InputId, JournalEntry,
-    JournalOutcome, KeptBack, KeptInput, Lease, NewException, NewOutbox, NewReference, NewReview, OpenHolds,
+    JournalOutcome, Kept, KeptBack, KeptInput, Lease, NewException, NewOutbox, NewReference, NewReview, OpenHolds,
     OpenPayload, OrderStanding, OrderState, OrderTrail, OrderView, OutboxId, PackageChange, PackageView, PayloadRef,
     PluginUsage, ReferenceTable, ReferenceWanted, Room, Settlement, Summary, TreeHead, UnsequencedLeaf,
 };
@@ -257,7 +257,7 @@ store! {
         async fn references(&self, wanted: Vec<ReferenceWanted>) -> Vec<Option<ReferenceTable>>;
         async fn reference(&self, table: &str) -> Option<(u64, Vec<(String, Row)>)>;
         async fn undecided(&self, limit: u32, without: &[DocumentPosition]) -> Vec<Journaled>;
-        async fn kept_back(&self, after: DocumentPosition, limit: u32) -> Vec<KeptBack>;
+        async fn kept_back(&self, which: Kept, after: DocumentPosition, limit: u32) -> Vec<KeptBack>;
         async fn kept_back_order(&self, order: OrderId) -> Option<KeptBack>;
         async fn due_holds(&self, at: Instant, limit: u32) -> Vec<DueHold>;
         async fn open_holds(&self, at: Instant) -> Vec<OpenHolds>;

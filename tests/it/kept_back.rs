@@ -5,6 +5,7 @@ use portreeve_model::reference::{Field, FieldValue, Row};
 use portreeve_model::value::Decimal;
 use portreeve_model::{Currency, Digest, Instant};
 use portreeve_pipeline::Clock;
+use portreeve_pipeline::rederive::Rederived;
 use portreeve_pipeline::review::{Release, ReviewError, ReviewRecord, Reviewed};
 use portreeve_record::leaf::{Code, DecidedState, ReferenceLeaf, ReviewLeaf};
 use portreeve_record::{Leaf, LeafBody};
@@ -14,7 +15,7 @@ use portreeve_store::contract::{HoldView, OrderState, OrderTrail};
 use crate::authority::obedient;
 use crate::faults::{Fault, FaultyStore};
 use crate::later::with_purpose;
-use crate::support::{PurchaseOrder, Setup, TestHost, x12};
+use crate::support::{MORNING, PurchaseOrder, Setup, TestHost, x12};
 
 const WHO: &str = "ops@desk";
 
@@ -328,7 +329,7 @@ async fn ten_orders_at_once_do_not_all_pass_the_limit_and_a_payment_lets_others_
     assert_eq!(order.why, "released, since what held it is gone");
     host.verify().await.unwrap();
     for order in host.orders().await {
-        assert!(matches!(host.rederive(order.id).await.unwrap(), portreeve_pipeline::rederive::Rederived::Same(_)));
+        assert!(matches!(host.rederive(order.id).await.unwrap(), Rederived::Same(_)));
     }
 }
 
@@ -371,6 +372,77 @@ async fn a_person_may_pass_the_limit_and_everybody_after_pays_for_it() {
     assert_eq!(clear(&host).await, (0, 0));
     figures(&host, "C-1201", "468.00", "100.00").await;
     assert_eq!(clear(&host).await, (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_whose_row_is_gone_releases_nothing_that_its_limit_held() {
+    let host = with_credit().start().await;
+    figures(&host, "C-1201", "1.00", "0").await;
+    host.decide_orders(&orders(2)).await;
+    assert_eq!(host.count(OrderState::Held).await, 2);
+    // Finance's file was cut off, and who has no account pays at once.
+    figures(&host, "C-9999", "1.00", "0").await;
+    assert_eq!(clear(&host).await, (0, 0));
+    // What a person lets go counts all the same, for when the row is there again.
+    assert_eq!(release_those(&host, "PO-1", &["credit-limit"]).await.state, OrderState::Released);
+    figures(&host, "C-1201", "300.00", "0").await;
+    assert_eq!(clear(&host).await, (0, 0), "184.00 are out, and 184.00 more do not fit");
+    figures(&host, "C-1201", "368.00", "0").await;
+    assert_eq!(clear(&host).await, (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_host_does_not_pass_a_limit_that_a_person_let_pass_a_little_while_ago() {
+    let host = with_credit().start().await;
+    figures(&host, "C-1201", "1.00", "0").await;
+    host.decide_orders(&[dear("PO-1")]).await;
+    let reviewed = release_those(&host, "PO-1", &["credit-limit"]).await;
+    assert_eq!(
+        (reviewed.state, reasons(&host, "PO-1").await),
+        (OrderState::Held, vec!["price-out-of-tolerance".to_owned()])
+    );
+    change(&host, "item", "FST-1007", "list-price", FieldValue::Number(Decimal::parse("20.00").unwrap())).await;
+    assert_eq!(clear(&host).await, (1, 0));
+    assert_eq!(reasons(&host, "PO-1").await, ["credit-limit"], "a person's word was about that release");
+    let hold = &open(&host, "PO-1").await[0];
+    let before = trail(&host, "PO-1").await.holds.iter().map(|hold| hold.expires_at).min().unwrap();
+    assert_eq!(hold.expires_at, before, "nobody has looked at it since it came");
+    assert_eq!(release_those(&host, "PO-1", &["credit-limit"]).await.state, OrderState::Released);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_its_sender_changed_is_not_released_as_it_came_first_but_by_a_person() {
+    let host = TestHost::demo().await;
+    let blocked =
+        |boxes| PurchaseOrder::clean("PO-1").of_customer("C1290").with_lines(&[("FST-1007", boxes, "BX", "18.40")]);
+    host.decide_orders(&[blocked(10)]).await;
+    host.send_edi(&with_purpose(7, &blocked(8), "05")).await.unwrap();
+    host.decide_all().await;
+    change(&host, "customer", "C-1290", "blocked", FieldValue::Flag(false)).await;
+    assert_eq!(clear(&host).await, (0, 0));
+    assert_eq!(release_those(&host, "PO-1", &["customer-blocked"]).await.state, OrderState::Released);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_review_that_somebody_changed_behind_the_hosts_back_is_found() {
+    for change in [
+        "UPDATE order_review SET who = 'alice'; UPDATE hold SET closed_by = 'alice'",
+        "DELETE FROM order_review",
+        "UPDATE order_review SET record = (SELECT decision FROM orders)",
+    ] {
+        let host = TestHost::demo().await;
+        host.decide_orders(&[dear("PO-1")]).await;
+        release_those(&host, "PO-1", &["price-out-of-tolerance"]).await;
+        let order = host.order("PO-1").await.id;
+        assert!(matches!(host.rederive(order).await.unwrap(), Rederived::Same(compared) if compared.reviews == 1));
+        let stopped = host.stop().await;
+        let store = rusqlite::Connection::open(stopped.folder().join("data/store/portreeve.db")).unwrap();
+        store.execute_batch(change).unwrap();
+        drop(store);
+        let host = stopped.start_at(MORNING).await;
+        let found = host.rederive(order).await.unwrap();
+        assert!(matches!(found, Rederived::Different(_)), "{change}: {found:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -67,7 +67,10 @@ impl From<NotLoaded> for Problem {
                 Self::new(StatusCode::BAD_REQUEST, "reference-table", "Not a reference table", detail)
             }
             NotLoaded::Store(error) => error.into(),
-            NotLoaded::Internal(error) => Self::internal(&error, "nothing was changed; the host's log says why"),
+            NotLoaded::Internal(error) => Self::internal(
+                &error,
+                "see which version the table has before it is loaded again; the host's log says why",
+            ),
         }
     }
 }
@@ -85,7 +88,7 @@ impl From<NotLoaded> for Problem {
         (status = 408, description = "The body took too long", body = Problem),
         (status = 413, description = "Larger than a table may be", body = Problem),
         (status = 429, description = "Busy; see Retry-After", body = Problem),
-        (status = 500, description = "Could not be put on record; nothing was changed", body = Problem),
+        (status = 500, description = "Could not be put on record, or nobody knows whether it was", body = Problem),
         (status = 503, description = "The store is unavailable; see Retry-After", body = Problem),
     ),
     security(("operator" = []))

@@ -10,6 +10,7 @@ use axum::http::StatusCode;
 use portreeve_pipeline::review::{Release, ReviewError, Reviewed};
 use portreeve_store::StoreError;
 use serde::{Deserialize, Serialize};
+use tokio::task::JoinError;
 use utoipa::ToSchema;
 
 use crate::Door;
@@ -87,12 +88,17 @@ pub(crate) async fn release(
     request: Result<Json<ReleaseRequest>, JsonRejection>,
 ) -> Result<Json<Released>, Problem> {
     let (Path(id), Json(ReleaseRequest { holds, reason })) = (id?, request.map_err(no_json)?);
-    let pipeline = &door.front.pipeline;
-    let order = story::find(pipeline.store.as_ref(), &id).await?;
-    let release = Release { order: order.id, holds: &holds, who: OPERATOR, reason: &reason };
-    let reviewed = pipeline.release_holds(release).await.map_err(refusal)?;
-    door.front.released.notify_one();
-    Ok(Json(Released::of(reviewed)))
+    let order = story::find(door.front.pipeline.store.as_ref(), &id).await?.id;
+    // To its end, also when whoever asked hangs up: what follows a release is done at once.
+    let work = tokio::spawn(async move {
+        let release = Release { order, holds: &holds, who: OPERATOR, reason: &reason };
+        let reviewed = door.front.pipeline.release_holds(release).await;
+        door.front.released.notify_one();
+        reviewed
+    });
+    let cut_short =
+        |error: JoinError| Problem::internal(&error, "look at what keeps the order back before trying again");
+    Ok(Json(Released::of(work.await.map_err(cut_short)?.map_err(refusal)?)))
 }
 
 fn refusal(error: ReviewError) -> Problem {
@@ -112,11 +118,7 @@ fn refusal(error: ReviewError) -> Problem {
         ReviewError::Store(StoreError::OrderMoved { .. }) => {
             conflict("order-moved", "The order changed meanwhile", said)
         }
-        ReviewError::Store(StoreError::CreditSpent) => conflict(
-            "credit-spent",
-            "The account's credit is used up",
-            "other orders took what was left of the account's credit while this one was looked at, and nothing was changed; look at what keeps it back now and try again".to_owned(),
-        ),
+        ReviewError::CreditTaken(_) => conflict("credit-spent", "The account's credit is used up", said),
         ReviewError::Store(StoreError::Erased(_)) => Problem::new(
             StatusCode::GONE,
             "erased",
@@ -143,10 +145,10 @@ mod tests {
     fn who_was_slower_hears_what_to_look_at() {
         let order = OrderId::parse("3f0c6a51-6d7e-5b1a-9f44-0a8f5c1d2e3b").unwrap();
         for (error, code, words) in [
-            (StoreError::OrderMoved { order }, "order-moved", "changed while it was looked at"),
-            (StoreError::CreditSpent, "credit-spent", "nothing was changed; look at what keeps it back now"),
+            (StoreError::OrderMoved { order }.into(), "order-moved", "changed while it was looked at"),
+            (ReviewError::CreditTaken(order), "credit-spent", "nothing was released: look at it again"),
         ] {
-            let problem = serde_json::to_value(refusal(error.into())).unwrap();
+            let problem = serde_json::to_value(refusal(error)).unwrap();
             let text = |name: &str| problem.get(name).unwrap().as_str().unwrap();
             assert_eq!(problem.get("status").unwrap(), 409);
             assert_eq!(text("type"), format!("urn:portreeve:problem:{code}"));

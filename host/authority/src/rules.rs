@@ -50,7 +50,7 @@ use portreeve_model::{Currency, Digest, Instant, Order, OrderLine};
 
 use self::amounts::{amount, within_tolerance};
 use self::credit::CreditRule;
-pub use self::credit::{CreditCheck, CreditFacts, CreditRoom};
+pub use self::credit::{Account, CreditCheck, CreditFacts, CreditRoom, is_about_credit};
 use self::units::by_conversion;
 use crate::known::Known;
 use crate::verdict::shown;

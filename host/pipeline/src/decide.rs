@@ -44,7 +44,8 @@ use portreeve_sandbox::Crossing;
 use portreeve_store::contract::{Decided, DecisionCommit, DocumentPosition};
 use portreeve_store::{Committed, Journaled, StoreError};
 
-pub(crate) use self::crediting::{query as credit_query, reservation as credit_reservation};
+pub(crate) use self::crediting::{answered_for, query as credit_query, within};
+pub use self::facts::credit_facts;
 pub(crate) use self::facts::{RuleRows, class, credit_account, reference_facts};
 pub use self::later::CANCEL_REQUESTED;
 pub(crate) use self::later::as_change;

@@ -7,6 +7,7 @@ use portreeve_store::StoreError;
 use portreeve_store::contract::{DueHold, NewException};
 
 use crate::Pipeline;
+use crate::decide::CANCEL_REQUESTED;
 use crate::review::named_hold;
 
 /// Holds that are looked at together.
@@ -59,11 +60,16 @@ impl Pipeline {
         let reason = named.reason.clone();
         let body = EscalationLeaf { order: hold.order, hold: named, due_at: hold.expires_at, queue: Code::of(queue) };
         let leaf = Leaf::new(&self.host, now, LeafBody::Escalation(body))?;
+        let what_to_do = if reason.as_str() == CANCEL_REQUESTED {
+            "answer the sender, and see the order's exceptions"
+        } else {
+            "release it, or see to it that somebody does"
+        };
         let exception = NewException {
             stage: "decide",
             code: HOLD_DUE.to_owned(),
             detail: format!(
-                "found hold {} ({reason}) still open in queue `{}`, expected somebody's decision by {}: release it, or see to it that somebody does",
+                "found hold {} ({reason}) still open in queue `{}`, expected somebody's decision by {}: {what_to_do}",
                 hold.number, hold.queue, hold.expires_at
             ),
             queue: queue.to_owned(),

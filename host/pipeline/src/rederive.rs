@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use portreeve_authority::Advice;
 use portreeve_authority::rules::ReferenceFacts;
 use portreeve_model::{Digest, Event, Instant, Order, OrderId};
+use portreeve_record::leaf::{Label, ReviewLeaf};
 use portreeve_record::merkle::leaf_hash;
 use portreeve_record::{Leaf, LeafBody};
 use portreeve_registry::quarantine::Cause;
@@ -184,12 +185,18 @@ impl Pipeline {
     ) -> Result<Vec<String>, RederiveError> {
         let mut differences = Vec::new();
         let Some(trail) = self.store.order_trail(view.id).await? else { return Ok(differences) };
+        let in_log = review_leaves(&trail.leaves)?;
+        if in_log.len() != trail.reviews.len() {
+            let (found, expected) = (trail.reviews.len(), in_log.len());
+            differences.push(format!(
+                "the store has {found} reviews of the order, and the log {expected}: the store was changed; restore it"
+            ));
+        }
         for review in &trail.reviews {
             let at = review.at;
-            if !is_in_log(review, &trail.leaves)? {
-                let of = review.record.commitment;
+            if !in_log.get(&review.leaf).is_some_and(|said| says_so(said, review, view.id)) {
                 differences.push(format!(
-                    "the store has the record of the review of {at} as {of}, and the log does not: the store was changed; restore it"
+                    "the store has another review of {at} than the log: the store was changed; restore it"
                 ));
                 continue;
             }
@@ -201,6 +208,10 @@ impl Pipeline {
                 }
                 Err(error) => return Err(error.into()),
             };
+            if (record.order, record.event, &record.who) != (view.id, view.event.commitment, &review.who) {
+                differences.push(format!("the record of the review of {at} is about something else than its row"));
+                continue;
+            }
             if record.rules != self.rules.digest() {
                 let (now, then) = (self.rules.digest(), record.rules);
                 compared.left_out.push(format!("the rules are {now} now and were {then} at the review of {at}"));
@@ -279,13 +290,23 @@ impl Pipeline {
     }
 }
 
-/// Whether the log has this very record of a review.
-fn is_in_log(review: &ReviewView, leaves: &[TrailLeaf]) -> Result<bool, RederiveError> {
-    let Some(leaf) = leaves.iter().find(|leaf| leaf.id == review.leaf && leaf_hash(&leaf.bytes) == leaf.id) else {
-        return Ok(false);
-    };
-    let LeafBody::Review(said) = Leaf::parse(&leaf.bytes)?.body else { return Ok(false) };
-    Ok(said.review == review.record.commitment)
+/// What the log says of an order's reviews, by the ids of the leaves.
+fn review_leaves(leaves: &[TrailLeaf]) -> Result<BTreeMap<Digest, ReviewLeaf>, RederiveError> {
+    let mut reviews = BTreeMap::new();
+    for leaf in leaves.iter().filter(|leaf| leaf_hash(&leaf.bytes) == leaf.id) {
+        if let LeafBody::Review(review) = Leaf::parse(&leaf.bytes)?.body {
+            reviews.insert(leaf.id, review);
+        }
+    }
+    Ok(reviews)
+}
+
+/// Whether the log says what a review's row says.
+fn says_so(said: &ReviewLeaf, review: &ReviewView, order: OrderId) -> bool {
+    said.order == order
+        && said.review == review.record.commitment
+        && said.configuration == review.configuration
+        && said.who == review.who.as_deref().map(Label::of)
 }
 
 /// What a look-up of the rules answered then.

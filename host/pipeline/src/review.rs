@@ -17,14 +17,16 @@
 
 mod record;
 
-use portreeve_authority::rules::{CreditFacts, CreditRoom, Finding, Looked, Rule};
+use std::collections::BTreeMap;
+
+use portreeve_authority::rules::{Account, CreditRoom, Finding, Rules, is_about_credit};
 use portreeve_model::{Digest, Event, Instant, Order, OrderId};
 use portreeve_record::leaf::{Code, HoldRecord, Label, Listed, ReviewLeaf};
 use portreeve_record::{Leaf, LeafBody, RecordError, SealError, canonical_json};
 use portreeve_store::StoreError;
 use portreeve_store::contract::{
-    CreditReservation, DocumentPosition, HoldOwner, HoldView, KeptBack, NewHold, NewOutbox, NewPayload, NewReview,
-    OrderState,
+    CreditReservation, DocumentPosition, HoldOwner, HoldView, Kept, KeptBack, NewHold, NewOutbox, NewPayload,
+    NewReview, OrderState,
 };
 
 pub use self::record::{ReviewRecord, ReviewedFinding};
@@ -83,7 +85,7 @@ pub struct Cleared {
     pub released: u64,
 }
 
-/// Why nothing was done. Nothing changed.
+/// Why nothing was done. Nothing changed, unless the store itself does not know.
 #[derive(Debug, thiserror::Error)]
 pub enum ReviewError {
     /// There is nothing to release.
@@ -133,6 +135,11 @@ pub enum ReviewError {
         /// The channel.
         channel: String,
     },
+    /// Others took the credit, again and again.
+    #[error(
+        "found the credit of order {0}'s account used up by orders that were released at the same time, expected what was left when it was looked at; nothing was released: look at it again"
+    )]
+    CreditTaken(OrderId),
     /// The event cannot be read.
     #[error("the order's event cannot be read: {0}")]
     Event(String),
@@ -157,10 +164,35 @@ enum Reviewer<'a> {
 /// What the rules find about an order now.
 struct Found {
     findings: Vec<Finding>,
+    account: Option<Account>,
     room: Option<CreditRoom>,
     credit: Option<CreditRecord>,
     answers: Answers,
     looked_up: Vec<u32>,
+}
+
+impl Found {
+    /// Whether credit is looked at, and nothing is known of the account.
+    fn lacks_figures(&self) -> bool {
+        self.account.as_ref().is_some_and(|account| account.facts.found().is_none())
+    }
+
+    /// What a release takes of the account: within its room, but where a person let the limit
+    /// pass. An order that its credit held counts also where nothing is known of the account.
+    fn reserves(&self, kept: &KeptBack, quiet: &[bool], now: Instant) -> Option<CreditReservation> {
+        let account = self.account.as_ref()?;
+        let passed = |(finding, quiet): (&Finding, &bool)| *quiet && finding.code == Rules::CREDIT_LIMIT;
+        match &self.room {
+            Some(room) if !self.findings.iter().zip(quiet).any(passed) => {
+                Some(decide::within(account, room, kept.value))
+            }
+            Some(_) => Some(decide::answered_for(account, kept.value, now)),
+            None => {
+                let held = kept.holds.iter().any(|hold| is_about_credit(&hold.reason));
+                held.then(|| decide::answered_for(account, kept.value, now))
+            }
+        }
+    }
 }
 
 /// Where a review leaves an order.
@@ -189,6 +221,9 @@ impl Pipeline {
             may_release(&kept, &release)?;
             match self.review(&kept, Reviewer::Person(release)).await {
                 Err(ReviewError::Store(StoreError::CreditSpent)) if tries < TRIES_MAX => tries += 1,
+                Err(ReviewError::Store(StoreError::CreditSpent)) => {
+                    return Err(ReviewError::CreditTaken(release.order));
+                }
                 reviewed => break reviewed?,
             }
         };
@@ -214,22 +249,19 @@ impl Pipeline {
         }
     }
 
-    /// Looks at everything that is kept back, and ends holds of the host whose cause is gone.
-    /// One order's trouble is its own, and is logged.
+    /// Looks at everything that the host's own rules keep back, and ends holds whose cause is
+    /// gone. One order's trouble is its own; the log tells the first.
     ///
     /// # Errors
     /// When the store cannot be read.
     pub async fn clear_holds(&self, stop: impl Fn() -> bool) -> Result<Cleared, StoreError> {
-        let mut cleared = Cleared::default();
+        let (mut cleared, mut troubles) = (Cleared::default(), Vec::new());
         let mut after = DocumentPosition(0);
         loop {
-            let page = self.store.kept_back(after, PAGE).await?;
-            let Some(last) = page.last() else { return Ok(cleared) };
+            let page = self.store.kept_back(Kept::ByRules, after, PAGE).await?;
+            let Some(last) = page.last().filter(|_| !stop()) else { break };
             after = last.position;
-            for kept in &page {
-                if stop() {
-                    return Ok(cleared);
-                }
+            for kept in page.iter().take_while(|_| !stop()) {
                 match self.review(kept, Reviewer::Host).await {
                     Ok(None) => {}
                     Ok(Some(reviewed)) => {
@@ -239,10 +271,24 @@ impl Pipeline {
                     }
                     // Somebody else was faster, or took the credit: the next look is soon.
                     Err(ReviewError::Store(StoreError::OrderMoved { .. } | StoreError::CreditSpent)) => {}
-                    Err(error) => tracing::error!(%error, order = %kept.id, "an order could not be looked at again"),
+                    Err(error) => troubles.push((kept.id, error)),
                 }
             }
         }
+        if let Some((order, error)) = troubles.first() {
+            let orders = troubles.len();
+            tracing::warn!(%error, %order, orders, "orders could not be looked at again; this is the first of them");
+        }
+        Ok(cleared)
+    }
+
+    /// What the rules read: the version of each table, and of the configuration.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn versions_read(&self) -> Result<(BTreeMap<String, u64>, u64), StoreError> {
+        let tables = self.tables.read(&self.store, &rule_tables()).await?;
+        Ok((tables.versions(), self.plugins.now().configuration))
     }
 
     /// The story: what is found now, which holds end, what keeps the order back from now on,
@@ -253,12 +299,11 @@ impl Pipeline {
         }
         let now = self.clock.now();
         let order = self.read_order(kept).await?;
-        let names: Vec<String> = RULE_TABLES.iter().map(|name| (*name).to_owned()).collect();
-        let tables = self.tables.read(&self.store, &names).await?;
+        let tables = self.tables.read(&self.store, &rule_tables()).await?;
         let found = self.findings_now(kept, &order, &tables, now).await?;
 
         let (closed, left): (Vec<&HoldView>, Vec<&HoldView>) =
-            kept.open_holds().partition(|hold| by.ends(hold, &found.findings));
+            kept.open_holds().partition(|hold| by.ends(hold, &found));
         if closed.is_empty() {
             return Ok(None);
         }
@@ -269,15 +314,15 @@ impl Pipeline {
             .collect();
         let asked: Vec<&Finding> =
             found.findings.iter().zip(&quiet).filter(|(_, quiet)| !**quiet).map(|(finding, _)| finding).collect();
-        let opened =
-            if left.is_empty() { asked.iter().map(|finding| self.hold(finding, now)).collect() } else { Vec::new() };
+        let opened = if left.is_empty() {
+            asked.iter().map(|finding| self.hold(finding, &closed, by, now)).collect()
+        } else {
+            Vec::new()
+        };
         let standing = standing(kept, &left, &opened, &asked, by);
         let released = standing.state == OrderState::Released;
         let outbox = if released { self.release_to(kept)? } else { Vec::new() };
-        // Where a person let a finding about credit pass, the limit is that person's business.
-        let bound = !found.findings.iter().zip(&quiet).any(|(finding, quiet)| *quiet && finding.rule == Rule::Credit);
-        let credit = found.room.as_ref().filter(|_| released);
-        let credit = credit.map(|room| decide::credit_reservation(room, kept.value, bound));
+        let credit = if released { found.reserves(kept, &quiet, now) } else { None };
 
         let review = self.commit_of(
             kept,
@@ -306,7 +351,8 @@ impl Pipeline {
         match Event::from_json(&bytes) {
             Ok(Event::OrderCreated(order)) => Ok(order),
             Ok(_) => Err(ReviewError::Event("it is another one than a new order".to_owned())),
-            Err(error) => Err(ReviewError::Event(error.to_string())),
+            // What is wrong with it may quote it, and this is logged.
+            Err(_) => Err(ReviewError::Event("it is none that this version knows".to_owned())),
         }
     }
 
@@ -328,27 +374,25 @@ impl Pipeline {
         };
         let mut answers = Answers::default();
         let looked_up = answers.places(&asked);
-        let mut found = Found { findings, room: None, credit: None, answers, looked_up };
-        if let Some(account) = account {
-            let reserved_minor = self.reserved_on(&account).await?;
-            let checked = self.rules.check_credit(kept.value, &account, reserved_minor, now);
+        let mut found = Found { findings, account, room: None, credit: None, answers, looked_up };
+        if let Some(account) = &found.account {
+            let reserved_minor = match decide::credit_query(account) {
+                Some(query) => self.store.credit_reserved(vec![query]).await?.first().copied().unwrap_or(0),
+                None => 0,
+            };
+            let checked = self.rules.check_credit(kept.value, account, reserved_minor, now);
             found.findings.extend(checked.findings);
             (found.room, found.credit) = (checked.room, Some(CreditRecord { reserved_minor }));
         }
         Ok(found)
     }
 
-    async fn reserved_on(&self, account: &Looked<CreditFacts>) -> Result<i64, StoreError> {
-        let Some(facts) = account.found() else { return Ok(0) };
-        let reserved = self.store.credit_reserved(vec![decide::credit_query(facts)]).await?;
-        Ok(reserved.first().copied().unwrap_or(0))
-    }
-
     fn is_test(&self, kept: &KeptBack) -> bool {
         self.routes.channel(&kept.channel).is_some_and(|channel| channel.test)
     }
 
-    /// Whether a person let this finding pass, just now or within its grace.
+    /// Whether a person let this finding pass, just now or within its grace. A limit of credit
+    /// is passed by a person's release and never by the host's, however little ago.
     fn is_quiet(
         &self,
         hold: &HoldView,
@@ -357,25 +401,31 @@ impl Pipeline {
         finding: &Finding,
         now: Instant,
     ) -> bool {
-        if !is_about(hold, finding) {
+        let by_person = matches!(by, Reviewer::Person(_));
+        if !is_about(hold, finding) || (finding.code == Rules::CREDIT_LIMIT && !by_person) {
             return false;
         }
-        let just_now = matches!(by, Reviewer::Person(_)) && closed.iter().any(|ended| ended.number == hold.number);
+        let just_now = by_person && closed.iter().any(|ended| ended.number == hold.number);
         let before = hold
             .closed
             .as_ref()
-            .is_some_and(|ended| ended.who.is_some() && now < ended.at.plus_ms(self.rules.release_grace_ms()));
+            .filter(|ended| ended.who.is_some())
+            .is_some_and(|ended| (ended.at..ended.at.plus_ms(self.rules.release_grace_ms())).contains(&now));
         just_now || before
     }
 
-    fn hold(&self, finding: &Finding, now: Instant) -> NewHold {
+    /// What keeps the order back from now on. Where the host exchanges one cause for another
+    /// nobody has looked yet, and the time that is over stays over.
+    fn hold(&self, finding: &Finding, closed: &[&HoldView], by: Reviewer<'_>, now: Instant) -> NewHold {
         let (queue, minutes) = self.rules.hold_on_review(finding);
+        let expires_at = now.plus_ms(i64::from(minutes).saturating_mul(Instant::MINUTE_MS));
+        let before = closed.iter().map(|hold| hold.expires_at).filter(|_| matches!(by, Reviewer::Host)).min();
         NewHold {
             owner: HoldOwner::Policy,
             reason: finding.code.to_owned(),
             queue,
             lines: finding.line.clone().into_iter().collect(),
-            expires_at: now.plus_ms(i64::from(minutes).saturating_mul(Instant::MINUTE_MS)),
+            expires_at: before.map_or(expires_at, |before| before.min(expires_at)),
         }
     }
 
@@ -470,21 +520,31 @@ struct Judged<'a> {
 }
 
 impl Reviewer<'_> {
-    /// Whether no look could end a hold: most of what is kept back waits for people.
+    /// Whether no look could end a hold: most of what is kept back waits for people, and so
+    /// does what its sender sent anew, for the host would send what came first.
     fn ends_nothing(self, kept: &KeptBack) -> bool {
         match self {
             Self::Person(_) => false,
-            Self::Host => !kept.open_holds().any(is_the_hosts),
+            Self::Host => kept.changed || !kept.open_holds().any(is_the_hosts),
         }
     }
 
     /// Whether this hold ends.
-    fn ends(self, hold: &HoldView, findings: &[Finding]) -> bool {
+    fn ends(self, hold: &HoldView, found: &Found) -> bool {
         match self {
             Self::Person(release) => release.holds.contains(&hold.number),
-            Self::Host => is_the_hosts(hold) && !findings.iter().any(|finding| is_about(hold, finding)),
+            Self::Host => {
+                is_the_hosts(hold) && !found.findings.iter().any(|finding| is_about(hold, finding)) && {
+                    // That a row is gone is no news of the account.
+                    !is_about_credit(&hold.reason) || !found.lacks_figures()
+                }
+            }
         }
     }
+}
+
+fn rule_tables() -> Vec<String> {
+    RULE_TABLES.iter().map(|name| (*name).to_owned()).collect()
 }
 
 /// Whether a rule of the host holds, and not the sender's wish to cancel.

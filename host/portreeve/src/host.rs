@@ -62,6 +62,9 @@ const RETENTION_EVERY: Duration = Duration::from_secs(60 * 60);
 /// How often orders that are kept back are looked at again.
 const LOOK_AGAIN_EVERY: Duration = Duration::from_secs(60);
 
+/// Every so many looks, whether a table has another version or not: credit is given back, too.
+const LOOKS_AT_ALL: u32 = 10;
+
 /// How often somebody looks whether a publisher's word has ended. Calls end at once.
 const LAPSE_EVERY: Duration = Duration::from_secs(60);
 
@@ -374,7 +377,7 @@ async fn reference_tables(
 ) -> anyhow::Result<Vec<NewReference>> {
     let mut tables = Vec::new();
     for (table, path) in files {
-        tables.extend(reference_table(store, host, table, reference::read(path)?, at).await?);
+        tables.extend(reference_table(store, host, table, reference::read(table, path)?, at).await?);
     }
     Ok(tables)
 }
@@ -859,6 +862,8 @@ impl Host {
 
     /// Escalates holds whose time is over, and clears those of the host whose cause is gone.
     async fn look_again_until(&self, stop: watch::Receiver<bool>) {
+        let mut seen = None;
+        let mut looks = 0_u32;
         while !*stop.borrow() {
             let stopping = || *stop.borrow();
             match self.pipeline.escalate_due(stopping).await {
@@ -866,7 +871,15 @@ impl Host {
                 Ok(holds) => tracing::warn!(holds, "holds were due that nobody had looked at; their queue was told"),
                 Err(error) => tracing::error!(%error, "holds that are due could not be escalated"),
             }
-            match self.pipeline.clear_holds(stopping).await {
+            // Nearly all causes go with another version of a table or of the configuration.
+            let versions = self.pipeline.versions_read().await.ok();
+            let is_due = versions.is_none() || versions != seen || looks.is_multiple_of(LOOKS_AT_ALL);
+            (seen, looks) = (versions, looks.wrapping_add(1));
+            let cleared = match is_due {
+                true => self.pipeline.clear_holds(stopping).await,
+                false => Ok(Cleared::default()),
+            };
+            match cleared {
                 Ok(cleared) if cleared.orders == 0 => {}
                 Ok(Cleared { orders, released }) => {
                     tracing::info!(orders, released, "holds of the host's own rules were cleared");

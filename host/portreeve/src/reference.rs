@@ -15,6 +15,7 @@ use portreeve_model::reference::{Field, FieldValue, Row};
 use portreeve_model::value::Decimal;
 use portreeve_model::{Date, Digest, PluginName};
 use portreeve_pipeline::Pipeline;
+use portreeve_pipeline::decide::credit_facts;
 use portreeve_record::canonical_digest;
 use portreeve_registry::file::read_text;
 use portreeve_store::StoreError;
@@ -27,6 +28,12 @@ const ROWS_MAX: usize = 200_000;
 
 /// Bytes of a file: so many rows of a kilobyte each, and some more.
 const REFERENCE_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// The table of credit accounts.
+const CREDIT_TABLE: &str = "credit";
+
+/// Slips of a table that are told; the others are counted.
+const PROBLEMS_TOLD_MAX: usize = 20;
 
 /// What a table is to hold.
 #[derive(Debug)]
@@ -41,20 +48,43 @@ pub struct Content {
 ///
 /// # Errors
 /// At the first cell that is not what its column says, with line and column.
-pub fn read(path: &Path) -> anyhow::Result<Content> {
+pub fn read(table: &str, path: &Path) -> anyhow::Result<Content> {
     let text = read_text(path, REFERENCE_BYTES_MAX)?;
-    parse(&text).with_context(|| format!("`{}` was not loaded", path.display()))
+    parse(table, &text).with_context(|| format!("`{}` was not loaded", path.display()))
 }
 
 /// Reads the text of a file.
 ///
 /// # Errors
 /// As [`read`].
-pub fn parse(text: &str) -> anyhow::Result<Content> {
+pub fn parse(table: &str, text: &str) -> anyhow::Result<Content> {
     let mut rows = parse_rows(text)?;
+    if table == CREDIT_TABLE {
+        check_credit(&rows)?;
+    }
     rows.sort_by(|(a, _), (b, _)| a.cmp(b));
     let digest = canonical_digest(&rows)?;
     Ok(Content { rows, digest })
+}
+
+/// Check: every row says what an account owes and may owe. A file that was cut off, or a column
+/// that is spelled otherwise, would hold every order, or let it pass as one without an account.
+fn check_credit(rows: &[(String, Row)]) -> anyhow::Result<()> {
+    if rows.is_empty() {
+        bail!("found no account, expected one row for each; a table without any would let every order pass");
+    }
+    let wrong = rows.iter().flat_map(|(key, row)| {
+        let columns = credit_facts(row).err().unwrap_or_default();
+        columns.into_iter().map(move |(column, expected)| format!("account `{key}` needs `{column}`: {expected}"))
+    });
+    let wrong: Vec<String> = wrong.collect();
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    let told = wrong.iter().take(PROBLEMS_TOLD_MAX).map(String::as_str).collect::<Vec<_>>().join("\n");
+    let others = wrong.len().saturating_sub(PROBLEMS_TOLD_MAX);
+    let others = if others > 0 { format!("\nand {others} more") } else { String::new() };
+    bail!("{told}{others}")
 }
 
 /// Check: plugins could ask for a table of this name, and the log could tell it.
@@ -86,8 +116,9 @@ impl Tables for LiveTables {
         let wrong = |error: anyhow::Error| NotLoaded::Wrong(format!("{error:#}"));
         check_name(table).map_err(wrong)?;
         let _one = self.one_at_a_time.lock().await;
+        let name = table.to_owned();
         // A large table takes seconds of CPU, which are not the runtime's.
-        let parsed = tokio::task::spawn_blocking(move || parse(&text)).await;
+        let parsed = tokio::task::spawn_blocking(move || parse(&name, &text)).await;
         let content = parsed.map_err(|error| NotLoaded::Internal(error.to_string()))?.map_err(wrong)?;
         let loaded = host::load_reference(&self.pipeline.store, table, content, self.pipeline.clock.now()).await;
         loaded.map_err(|error| match error.downcast::<StoreError>() {
@@ -223,7 +254,7 @@ mod tests {
     #[test]
     fn a_file_that_is_none_or_larger_than_a_table_is_not_read() {
         let folder = tempfile::tempdir().unwrap();
-        let refused = |path: &Path| format!("{:#}", read(path).unwrap_err());
+        let refused = |path: &Path| format!("{:#}", read("item", path).unwrap_err());
         assert!(refused(folder.path()).contains("it is a folder; expected a regular file"));
         let path = folder.path().join("item.csv");
         std::fs::File::create(&path).unwrap().set_len(1 << 40).unwrap();
@@ -246,8 +277,31 @@ mod tests {
             ("\u{feff}key,a:whole\r\n\r\nx,1\r\n\r\n\r\ny,a\r\n", "line 6, column `a`"),
             ("key,a:text,b:flag\nx,\"two\nlines\",true\ny,,maybe\n", "line 4, column `b`"),
         ] {
-            let error = format!("{:#}", parse(text).unwrap_err());
+            let error = format!("{:#}", parse("item", text).unwrap_err());
             assert!(error.contains(what), "{error}");
         }
+    }
+
+    #[test]
+    fn a_file_of_accounts_tells_everything_that_is_wrong_with_any_of_them() {
+        const HEADER: &str = "key,currency:text,limit:number,receivables:number,shipped-not-invoiced:number,released-not-shipped:number,unapplied-cash:number,overdue-days:whole,as-of:text\n";
+        let right = "A-1,USD,10.00,1,2,3,0,0,2026-03-02T07:30:00Z\n";
+        assert_eq!(parse("credit", &format!("{HEADER}{right}")).unwrap().rows.len(), 1);
+        let refused = |text: &str| format!("{:#}", parse("credit", text).unwrap_err());
+        assert!(refused(HEADER).contains("found no account"));
+        let wrong =
+            refused(&format!("{HEADER}{right}A-2,USD,10.005,1,2,3,0,,yesterday\nA-3,XXY,1,1,2,3,0,0,2026-03-02\n"));
+        for told in [
+            "account `A-2` needs `limit`",
+            "account `A-2` needs `overdue-days`",
+            "account `A-2` needs `as-of`: a time in RFC 3339",
+            "account `A-3` needs `currency`",
+            "account `A-3` needs `as-of`",
+        ] {
+            assert!(wrong.contains(told), "{told} in {wrong}");
+        }
+        assert!(!wrong.contains("A-1") && !wrong.contains("`A-3` needs `limit`"), "{wrong}");
+        let many: String = (0..100).map(|n| format!("A-{n},USD,1,1,2,3,0,,2026-03-02T07:30:00Z\n")).collect();
+        assert!(refused(&format!("{HEADER}{many}")).ends_with("and 80 more"));
     }
 }

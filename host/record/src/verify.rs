@@ -150,7 +150,7 @@ pub enum OrderFault {
         order: OrderId,
     },
     /// A word about holds of an order that has none, or that its sender wants cancelled.
-    #[error("holds of order {order} were looked at, which the last decision on it left {}; only an order that is kept back has any, and one that is to be cancelled is not released", word(*.found))]
+    #[error("holds of order {order} were looked at, which the last decision on it left {}; only an order that is kept back has any, and one that failed or is to be cancelled is released by none", word(*.found))]
     ReviewedUnheld {
         /// The order.
         order: OrderId,
@@ -434,12 +434,20 @@ impl StageOrder {
     /// cancelled it does not release.
     fn review(&mut self, leaf: &ReviewLeaf) -> Result<(), OrderFault> {
         let before = self.kept_back(leaf.order)?;
-        if before != DecidedState::CancelRequested {
-            self.orders.insert(leaf.order, leaf.state);
-        } else if leaf.state == DecidedState::Released {
-            return Err(OrderFault::ReviewedUnheld { order: leaf.order, found: before });
+        match (before, leaf.state) {
+            (DecidedState::CancelRequested, DecidedState::Released) => {
+                Err(OrderFault::ReviewedUnheld { order: leaf.order, found: before })
+            }
+            // What failed otherwise stays so, whatever becomes of its holds.
+            (DecidedState::Exception, state) if state != DecidedState::Exception => {
+                Err(OrderFault::ReviewedUnheld { order: leaf.order, found: before })
+            }
+            (DecidedState::CancelRequested, _) => Ok(()),
+            (_, state) => {
+                self.orders.insert(leaf.order, state);
+                Ok(())
+            }
         }
-        Ok(())
     }
 
     /// Check: the order is kept back. Where it stands.
@@ -478,7 +486,9 @@ impl StageOrder {
             return Err(OrderFault::DecidedTwice { document });
         }
         if let Some(order) = decide.order {
-            self.orders.insert(order, decide.state);
+            // An order may come after its own cancellation, which it does not undo.
+            let cancelled = self.orders.get(&order) == Some(&DecidedState::CancelRequested);
+            self.orders.insert(order, if cancelled { DecidedState::CancelRequested } else { decide.state });
         }
         // A change leaves its order where it is; a request to cancel does not.
         if let (Some(order), DecidedState::CancelRequested) = (decide.about, decide.state) {
@@ -859,11 +869,12 @@ mod tests {
             check(&bytes_of(leaves))
         };
         let sent = || vec![review(DecidedState::Released), attempt(1)];
-        for kept_back in [DecidedState::Held, DecidedState::Routed, DecidedState::Exception] {
+        for kept_back in [DecidedState::Held, DecidedState::Routed] {
             log(kept_back, sent()).unwrap();
             assert!(log(kept_back, vec![review(kept_back), attempt(1)]).is_err(), "it still holds");
         }
-        for found in [DecidedState::Released, DecidedState::Refused] {
+        log(DecidedState::Exception, vec![review(DecidedState::Exception)]).unwrap();
+        for found in [DecidedState::Released, DecidedState::Refused, DecidedState::Exception] {
             let fault = OrderFault::ReviewedUnheld { order: order(), found };
             assert_eq!(log(found, sent()), Err(VerifyError::OutOfOrder { index: 2, fault }));
         }

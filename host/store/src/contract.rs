@@ -54,7 +54,7 @@ use portreeve_model::{
 use portreeve_record::{Leaf, PayloadKey, SealError, Sealed};
 
 use crate::proof::{Attempt, Committed, FirstDocument, Journaled, Permit, Settled};
-pub use kept_back::{ClosedHold, CreditQuery, CreditReservation, DueHold, KeptBack, NewReview, ReviewView};
+pub use kept_back::{ClosedHold, CreditQuery, CreditReservation, DueHold, Kept, KeptBack, NewReview, ReviewView};
 
 /// A document's place in the journal, from 1, without order across stores.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -1302,7 +1302,7 @@ pub trait Store: Send + Sync + 'static {
 
     /// Orders that are held, routed or an exception, from the one after `after` on, in
     /// journal order.
-    async fn kept_back(&self, after: DocumentPosition, limit: u32) -> Result<Vec<KeptBack>, StoreError>;
+    async fn kept_back(&self, which: Kept, after: DocumentPosition, limit: u32) -> Result<Vec<KeptBack>, StoreError>;
 
     /// One of them; none when it is not kept back.
     async fn kept_back_order(&self, order: OrderId) -> Result<Option<KeptBack>, StoreError>;

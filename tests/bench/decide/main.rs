@@ -28,7 +28,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant as Wall};
 
-use portreeve_authority::rules::{CreditFacts, CustomerFacts, ItemFacts, Looked, ReferenceFacts, Rules};
+use portreeve_authority::rules::{Account, CreditFacts, CustomerFacts, ItemFacts, Looked, ReferenceFacts, Rules};
 use portreeve_authority::{Advice, Authority, Counters, Known, SourceFile, Subject};
 use portreeve_model::advice::{Hold, HoldScope, RankedNode};
 use portreeve_model::value::Decimal;
@@ -170,9 +170,8 @@ fn reference(order: &Order) -> ReferenceFacts {
 }
 
 /// An account that bears all of it.
-fn account(currency: Currency) -> Looked<CreditFacts> {
-    Looked::Found(CreditFacts {
-        account: "C-1042".to_owned(),
+fn account(currency: Currency) -> Account {
+    let facts = CreditFacts {
         currency,
         limit_minor: i64::MAX / 20_000,
         receivables_minor: 1_000_000,
@@ -181,7 +180,8 @@ fn account(currency: Currency) -> Looked<CreditFacts> {
         unapplied_cash_minor: 5_000,
         overdue_days: 0,
         as_of: payload::RECEIVED_AT,
-    })
+    };
+    Account { name: "C-1042".to_owned(), is_named: false, facts: Looked::Found(facts) }
 }
 
 // --- the transaction ---

@@ -16,6 +16,8 @@ use portreeve_pipeline::Clock;
 pub(crate) const EDI_TOKEN: &str = "a-token-for-the-benchmark-only";
 /// Where the configuration lies in the run's folder.
 pub(crate) const CONFIG: &str = "config";
+/// Set: nobody looks at credit, for a comparison with runs where the host does.
+const WITHOUT_CREDIT: &str = "PORTREEVE_BENCH_WITHOUT_CREDIT";
 /// Customers who order in turns.
 pub(crate) const CUSTOMERS: u32 = 500;
 
@@ -40,9 +42,12 @@ pub(crate) fn write(folder: &Path, erp_origin: &str) -> anyhow::Result<()> {
     std::fs::create_dir_all(config.join("reference"))?;
     portreeve::demo::publish(&tree, &plugins, &config, &folder.join("publisher.key"))?;
     let from = tree.demo();
-    for file in ["rules.toml", "policies.cedar"] {
-        std::fs::copy(from.join(file), config.join(file)).with_context(|| format!("`{file}` cannot be copied"))?;
+    std::fs::copy(from.join("policies.cedar"), config.join("policies.cedar"))?;
+    let mut rules = std::fs::read_to_string(from.join("rules.toml"))?;
+    if std::env::var_os(WITHOUT_CREDIT).is_some() {
+        rules = rules.replace("[rules.credit]\ncheck = true", "[rules.credit]\ncheck = false");
     }
+    std::fs::write(config.join("rules.toml"), rules)?;
     for entry in std::fs::read_dir(from.join("reference"))? {
         let entry = entry?;
         std::fs::copy(entry.path(), config.join("reference").join(entry.file_name()))?;

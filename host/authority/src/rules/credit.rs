@@ -28,11 +28,20 @@ pub(super) struct CreditRule {
     pub(super) no_account_holds: bool,
 }
 
+/// The account that an order's release adds to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// Its name.
+    pub name: String,
+    /// Whether the customer's row names it; else it is the customer's own, if it is there.
+    pub is_named: bool,
+    /// What finance says about it.
+    pub facts: Looked<CreditFacts>,
+}
+
 /// What finance says about an account, amounts in minor units of its currency.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CreditFacts {
-    /// The account.
-    pub account: String,
     /// Its currency.
     pub currency: Currency,
     /// What it may owe.
@@ -63,10 +72,6 @@ pub struct CreditCheck {
 /// How much releases may take of an account together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CreditRoom {
-    /// The account.
-    pub account: String,
-    /// Its currency.
-    pub currency: Currency,
     /// Up to this, in minor units, releases may take that the figures do not know.
     pub most_minor: i64,
     /// From when on deliveries are not in the figures.
@@ -86,7 +91,16 @@ impl CreditFacts {
     }
 }
 
+/// Whether a finding with this code is about credit: also that nothing is known of it.
+#[must_use]
+pub fn is_about_credit(code: &str) -> bool {
+    code.starts_with("credit-")
+}
+
 impl Rules {
+    /// The code of an exposure beyond the limit.
+    pub const CREDIT_LIMIT: &str = "credit-limit";
+
     /// Whether credit is looked at at all.
     #[must_use]
     pub fn checks_credit(&self) -> bool {
@@ -96,13 +110,7 @@ impl Rules {
     /// Looks at the account that an order's release would add to. `reserved_minor` is what
     /// the host released since [`CreditFacts::since`] or no target has taken yet.
     #[must_use]
-    pub fn check_credit(
-        &self,
-        value: Money,
-        account: &Looked<CreditFacts>,
-        reserved_minor: i64,
-        now: Instant,
-    ) -> CreditCheck {
+    pub fn check_credit(&self, value: Money, account: &Account, reserved_minor: i64, now: Instant) -> CreditCheck {
         let mut findings = Vec::new();
         let room = if self.credit.check {
             self.credit_findings(value, account, reserved_minor, now, &mut findings)
@@ -115,15 +123,16 @@ impl Rules {
     fn credit_findings(
         &self,
         value: Money,
-        account: &Looked<CreditFacts>,
+        account: &Account,
         reserved_minor: i64,
         now: Instant,
         findings: &mut Vec<Finding>,
     ) -> Option<CreditRoom> {
         let queue = &self.queues.credit;
-        let facts = match account {
+        let facts = match &account.facts {
             Looked::Found(facts) => facts,
-            Looked::Unknown if !self.credit.no_account_holds => return None,
+            // An account that somebody named is one, and its row is missing.
+            Looked::Unknown if !self.credit.no_account_holds && !account.is_named => return None,
             Looked::Unknown => {
                 let (found, expected) = ("no credit account of this customer", "a row of the table `credit`");
                 findings.push(self.of_credit("credit-account-unknown", found.to_owned(), expected.to_owned()));
@@ -170,17 +179,12 @@ impl Rules {
         if exposure > allowed {
             let expected = format!("{} or less", facts.money(allowed));
             findings.push(self.of_credit(
-                "credit-limit",
+                Self::CREDIT_LIMIT,
                 format!("an exposure of {}", facts.money(exposure)),
                 expected,
             ));
         }
-        Some(CreditRoom {
-            account: facts.account.clone(),
-            currency: facts.currency,
-            most_minor: facts.money(allowed - known).minor,
-            since: facts.since(),
-        })
+        Some(CreditRoom { most_minor: facts.money(allowed - known).minor, since: facts.since() })
     }
 
     fn of_credit(&self, code: &'static str, found: String, expected: String) -> Finding {

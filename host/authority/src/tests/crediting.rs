@@ -6,12 +6,11 @@ use proptest::prelude::*;
 use super::ruling::{RULES, rules};
 use super::{NOW, known, usd};
 use crate::SourceFile;
-use crate::rules::{CreditFacts, CreditRoom, Looked, Rules};
+use crate::rules::{Account, CreditFacts, CreditRoom, Looked, Rules};
 
 /// 10,000.00 USD of which 9,000.00 may be used up; 6,000.00 are.
 fn facts() -> CreditFacts {
     CreditFacts {
-        account: "A-1".to_owned(),
         currency: usd(0).currency,
         limit_minor: 1_000_000,
         receivables_minor: 400_000,
@@ -23,10 +22,14 @@ fn facts() -> CreditFacts {
     }
 }
 
+fn account(facts: Looked<CreditFacts>) -> Account {
+    Account { name: "A-1".to_owned(), is_named: false, facts }
+}
+
 fn codes(value_minor: i64, reserved_minor: i64, change: impl FnOnce(&mut CreditFacts)) -> Vec<&'static str> {
     let mut facts = facts();
     change(&mut facts);
-    let found = rules(RULES).check_credit(usd(value_minor), &Looked::Found(facts), reserved_minor, NOW);
+    let found = rules(RULES).check_credit(usd(value_minor), &account(Looked::Found(facts)), reserved_minor, NOW);
     found.findings.iter().map(|finding| finding.code).collect()
 }
 
@@ -52,9 +55,9 @@ fn an_order_fits_into_what_is_left_of_the_limit_and_not_a_cent_more() {
 
 #[test]
 fn the_room_is_what_the_figures_leave_of_the_limit() {
-    let room = rules(RULES).check_credit(usd(1), &Looked::Found(facts()), 0, NOW).room.unwrap();
+    let room = rules(RULES).check_credit(usd(1), &account(Looked::Found(facts())), 0, NOW).room.unwrap();
     let since = NOW.plus_ms(-5 * Instant::MINUTE_MS);
-    let expected = CreditRoom { account: "A-1".to_owned(), currency: usd(0).currency, most_minor: 300_000, since };
+    let expected = CreditRoom { most_minor: 300_000, since };
     assert_eq!(room, expected, "deliveries of the last minutes before the figures count twice");
 }
 
@@ -79,7 +82,7 @@ fn everything_that_is_wrong_with_an_account_is_found_at_once() {
     let wrong = |facts: &mut CreditFacts| (facts.overdue_days, facts.as_of) = (31, Instant(0));
     assert_eq!(codes(900_000, 0, wrong), ["credit-data-not-current", "credit-overdue", "credit-limit"]);
     let euro = Money { minor: 1, currency: Currency::parse("EUR").unwrap() };
-    let found = rules(RULES).check_credit(euro, &Looked::Found(facts()), 0, NOW);
+    let found = rules(RULES).check_credit(euro, &account(Looked::Found(facts())), 0, NOW);
     assert_eq!(found.findings.first().unwrap().code, "credit-currency-differs");
     assert_eq!(found.room, None, "amounts in two currencies have no sum");
 }
@@ -95,10 +98,14 @@ fn who_has_no_account_is_held_or_let_pass_as_the_rule_says_and_a_mistake_of_ours
         (off.as_str(), Looked::NotLoaded, Some("credit-table-not-loaded")),
         (unchecked.as_str(), Looked::NotLoaded, None),
     ] {
-        let found = rules(text).check_credit(usd(1), &looked, 0, NOW);
+        let found = rules(text).check_credit(usd(1), &account(looked.clone()), 0, NOW);
         assert_eq!(found.findings.first().map(|finding| finding.code), code, "{looked:?}");
         assert_eq!(found.room, None);
     }
+    // Whoever names an account has one, and it is missing.
+    let named = Account { is_named: true, ..account(Looked::Unknown) };
+    let found = rules(&off).check_credit(usd(1), &named, 0, NOW);
+    assert_eq!(found.findings.first().map(|finding| finding.code), Some("credit-account-unknown"));
 }
 
 #[test]
@@ -131,7 +138,7 @@ proptest! {
         let facts = CreditFacts {
             limit_minor, receivables_minor, shipped_minor, released_minor, unapplied_cash_minor, ..facts()
         };
-        let found = rules(RULES).check_credit(usd(value_minor), &Looked::Found(facts), reserved_minor, NOW);
+        let found = rules(RULES).check_credit(usd(value_minor), &account(Looked::Found(facts)), reserved_minor, NOW);
         let known = i128::from(receivables_minor) + i128::from(shipped_minor) + i128::from(released_minor)
             - i128::from(unapplied_cash_minor);
         let added = i128::from(reserved_minor) + i128::from(value_minor.max(0));

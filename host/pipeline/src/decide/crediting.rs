@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use portreeve_authority::rules::{CreditFacts, CreditRoom};
+use portreeve_authority::rules::{Account, CreditRoom};
 use portreeve_model::{Digest, Instant, Money};
 use portreeve_store::contract::{CreditQuery, CreditReservation, Decided, DecisionCommit};
 
@@ -42,31 +42,33 @@ impl Reserved {
 }
 
 /// How the store names an account.
-pub(crate) fn account_digest(account: &str) -> Digest {
-    Digest::of_parts(&[b"credit-account", account.as_bytes()])
+fn account_digest(account: &Account) -> Digest {
+    Digest::of_parts(&[b"credit-account", account.name.as_bytes()])
 }
 
-/// The question for what was released on an account.
-pub(crate) fn query(facts: &CreditFacts) -> CreditQuery {
-    CreditQuery { account: account_digest(&facts.account), currency: facts.currency, since: facts.since() }
+/// The question for what was released on an account; none where there are no figures.
+pub(crate) fn query(account: &Account) -> Option<CreditQuery> {
+    let facts = account.facts.found()?;
+    Some(CreditQuery { account: account_digest(account), currency: facts.currency, since: facts.since() })
 }
 
-/// What a release takes; `most` is none where a person answers for it.
-pub(crate) fn reservation(room: &CreditRoom, amount: Money, bound: bool) -> CreditReservation {
-    CreditReservation {
-        account: account_digest(&room.account),
-        amount,
-        most_minor: bound.then_some(room.most_minor),
-        since: room.since,
-    }
+/// What a release takes within its room.
+pub(crate) fn within(account: &Account, room: &CreditRoom, amount: Money) -> CreditReservation {
+    let (most_minor, since) = (Some(room.most_minor), room.since);
+    CreditReservation { account: account_digest(account), amount, most_minor, since }
+}
+
+/// What a release takes that a person answers for: it counts for all that come after.
+pub(crate) fn answered_for(account: &Account, amount: Money, now: Instant) -> CreditReservation {
+    CreditReservation { account: account_digest(account), amount, most_minor: None, since: now }
 }
 
 impl Pipeline {
     /// Asks the store about the accounts of a batch, once each.
     pub(super) async fn reserved(&self, orders: &[Scored]) -> Result<Reserved, DecideError> {
-        let found = orders.iter().filter_map(|order| order.validated.account.as_ref()?.found());
+        let found = orders.iter().filter_map(|order| query(order.validated.account.as_ref()?));
         let queries: BTreeMap<(Digest, String), CreditQuery> =
-            found.map(query).map(|query| ((query.account, query.currency.code().to_owned()), query)).collect();
+            found.map(|query| ((query.account, query.currency.code().to_owned()), query)).collect();
         if queries.is_empty() {
             return Ok(Reserved::default());
         }
@@ -78,13 +80,11 @@ impl Pipeline {
     /// before it.
     pub(super) fn credit(&self, order: &mut Validated, reserved: &Reserved, now: Instant) -> Credit {
         let Some(account) = &order.account else { return Credit::default() };
-        let facts = account.found();
-        let reserved_minor =
-            facts.map_or(0, |facts| reserved.of(account_digest(&facts.account), facts.currency.code()));
+        let reserved_minor = query(account).map_or(0, |query| reserved.of(query.account, query.currency.code()));
         let checked = self.rules.check_credit(order.value, account, reserved_minor, now);
         order.findings.extend(checked.findings);
         Credit {
-            reservation: checked.room.map(|room| reservation(&room, order.value, true)),
+            reservation: checked.room.map(|room| within(account, &room, order.value)),
             record: Some(CreditRecord { reserved_minor }),
         }
     }

@@ -15,7 +15,7 @@
 
 use std::collections::BTreeMap;
 
-use portreeve_authority::rules::{CreditFacts, CustomerFacts, ItemFacts, Looked, ReferenceFacts, UnitFacts};
+use portreeve_authority::rules::{Account, CreditFacts, CustomerFacts, ItemFacts, Looked, ReferenceFacts, UnitFacts};
 use portreeve_model::reference::Row;
 use portreeve_model::value::Decimal;
 use portreeve_model::{Currency, Instant, Money, Order};
@@ -99,29 +99,46 @@ pub(crate) fn reference_facts(
 /// What finance says of the account that the order's customer buys on: amounts in major
 /// units of `currency` (`limit`, `receivables`, `shipped-not-invoiced`,
 /// `released-not-shipped`, `unapplied-cash`), `overdue-days`, and `as-of`, RFC 3339.
-pub(crate) fn credit_account(
-    order: &Order,
-    reference: &ReferenceFacts,
-    rows: &mut RuleRows<'_>,
-) -> Looked<CreditFacts> {
-    let customer = reference.customer.found();
-    let account = customer.and_then(|customer| customer.credit_account.as_ref()).unwrap_or(&order.customer.id);
-    rows.looked("credit", account, |row| credit_facts(account, row))
+pub(crate) fn credit_account(order: &Order, reference: &ReferenceFacts, rows: &mut RuleRows<'_>) -> Account {
+    let named = reference.customer.found().and_then(|customer| customer.credit_account.as_ref());
+    let name = named.unwrap_or(&order.customer.id).clone();
+    Account { facts: rows.looked("credit", &name, |row| credit_facts(row).ok()), is_named: named.is_some(), name }
 }
 
-fn credit_facts(account: &str, row: &Row) -> Option<CreditFacts> {
-    let currency = currency(row)?;
-    let minor = |column| minor(row.number(column)?, currency);
-    Some(CreditFacts {
-        account: account.to_owned(),
+/// The figures in a row.
+///
+/// # Errors
+/// Everything that is wrong with it: a column, and what it has to hold.
+pub fn credit_facts(row: &Row) -> Result<CreditFacts, Vec<(&'static str, &'static str)>> {
+    let mut wrong = Vec::new();
+    let mut need = |column, found: Option<i64>, expected| {
+        if found.is_none() {
+            wrong.push((column, expected));
+        }
+        found.unwrap_or_default()
+    };
+    let currency = currency(row);
+    need("currency", currency.map(|_| 0), "an ISO 4217 code, as text");
+    let mut amount = |column| {
+        // Without a currency nobody knows what its minor unit is.
+        let known = currency.map_or(Some(0), |currency| minor(row.number(column)?, currency));
+        need(column, known, "a number of major units, no finer than the currency's minor unit")
+    };
+    let [limit_minor, receivables_minor, shipped_minor, released_minor, unapplied_cash_minor] =
+        ["limit", "receivables", "shipped-not-invoiced", "released-not-shipped", "unapplied-cash"].map(&mut amount);
+    let overdue_days = need("overdue-days", row.whole("overdue-days"), "a whole number, 0 for none");
+    let as_of = row.text("as-of").and_then(|text| Instant::parse(text).ok());
+    need("as-of", as_of.map(|at| at.0), "a time in RFC 3339 with an offset, as text");
+    let (Some(currency), Some(as_of), true) = (currency, as_of, wrong.is_empty()) else { return Err(wrong) };
+    Ok(CreditFacts {
         currency,
-        limit_minor: minor("limit")?,
-        receivables_minor: minor("receivables")?,
-        shipped_minor: minor("shipped-not-invoiced")?,
-        released_minor: minor("released-not-shipped")?,
-        unapplied_cash_minor: minor("unapplied-cash")?,
-        overdue_days: row.whole("overdue-days")?,
-        as_of: Instant::parse(row.text("as-of")?).ok()?,
+        limit_minor,
+        receivables_minor,
+        shipped_minor,
+        released_minor,
+        unapplied_cash_minor,
+        overdue_days,
+        as_of,
     })
 }
 

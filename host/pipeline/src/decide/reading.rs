@@ -51,7 +51,7 @@ impl Pipeline {
             return Some(Mapped { document, crossing: None, outcome });
         }
         if self.set_aside.is_outrun(document.position()) {
-            let detail = "other decisions used a plugin's budget up while this one was made, three times; decide about the order yourself, and see at /v1/authority which budget is short";
+            let detail = "other decisions used up a plugin's budget, or the credit of the customer's account, while this one was made, three times; decide about the order yourself, and see at /v1/authority whether a budget is short";
             let outcome = Err(for_a_person(self.queue(&document), "budget-contended", detail));
             return Some(Mapped { document, crossing: None, outcome });
         }

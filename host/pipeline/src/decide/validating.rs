@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use portreeve_authority::rules::{CreditFacts, Finding, Looked};
+use portreeve_authority::rules::{Account, Finding};
 use portreeve_model::advice::CustomerHistory;
 use portreeve_model::{Event, Money, Order, OrderId};
 use portreeve_sandbox::{Crossing, RecordedLookup};
@@ -48,7 +48,7 @@ pub(super) struct Validated {
     pub(super) looked_up: Vec<RecordedLookup>,
     pub(super) findings: Vec<Finding>,
     /// Its credit account; none where nobody looks at credit.
-    pub(super) account: Option<Looked<CreditFacts>>,
+    pub(super) account: Option<Account>,
     /// Whether the sender asked to cancel it before it came.
     pub(super) cancel_requested: bool,
     pub(super) event_json: Vec<u8>,

@@ -55,7 +55,7 @@ async fn load(table: &str, file: &Path, of: &Of) -> anyhow::Result<Loaded> {
         return understood(&answer).with_context(|| format!("`{}` was not loaded", file.display()));
     }
     let (locations, store) = of.data.open_to_write()?;
-    let loaded = host::load_reference(&store, table, reference::read(file)?, SystemClock.now()).await?;
+    let loaded = host::load_reference(&store, table, reference::read(table, file)?, SystemClock.now()).await?;
     host::sequence(&store, &locations).await?;
     Ok(loaded)
 }

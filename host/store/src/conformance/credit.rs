@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use portreeve_model::{Currency, Digest, Instant, Money};
-use portreeve_record::Leaf;
+use portreeve_record::leaf::{Code, ExceptionLeaf};
+use portreeve_record::{Leaf, LeafBody};
 
 use super::Maker;
 use super::fixture::{
@@ -271,25 +272,51 @@ pub(crate) async fn amounts_of_another_account_or_in_another_currency_do_not_cou
     assert_eq!(store.credit_reserved(queries()).await.unwrap(), [0, 70, 9, 100, 0], "nor when they were taken");
 }
 
-pub(crate) async fn a_clock_that_was_set_back_takes_nothing_before_the_last_decision(maker: impl Maker) {
+/// Loads a table by a clock that says so many minutes after the beginning.
+async fn load_at(store: &Arc<dyn Store>, number: u64, minutes: i64) {
+    let code = Code::of("test");
+    let body = ExceptionLeaf { exception: number, stage: code.clone(), code, order: None, outbox: None, who: None };
+    let at = NOW.plus_ms(minutes * Instant::MINUTE_MS);
+    let leaf = Leaf::new("host-1", at, LeafBody::Exception(body)).unwrap();
+    store.load_reference("stock", Vec::new(), leaf).await.unwrap();
+}
+
+pub(crate) async fn what_a_wrong_clock_says_of_a_delivery_counts_until_a_right_one_loads_a_table(maker: impl Maker) {
     let store = maker.open().await;
     let minute = Instant::MINUTE_MS;
+    let counts =
+        async |since: [i64; 2]| [reserved(&store, since[0] * minute).await, reserved(&store, since[1] * minute).await];
     take(&store, 1, "PO-1", &["first"]).await;
     keep(&store, input(11, &["PO-2"])).await;
     let mut decision = released(next(&store).await, &[], leaf(12));
     decision.at = NOW.plus_ms(10 * minute);
     commit(&store, decision).await.unwrap();
+    // The clock was set back: nobody knows when it was.
     let permit = claim(&store, 0).await.remove(0);
     store.settle_unattempted(permit, applied(), NOW.plus_ms(-5 * minute), leaf(13)).await.unwrap();
-    assert_eq!((reserved(&store, 10 * minute).await, reserved(&store, 11 * minute).await), (100, 0));
-    // Nor before it was released, where a review did that.
+    assert_eq!(counts([11, 1_000_000]).await, [100, 100]);
+    load_at(&store, 14, 5).await;
+    assert_eq!(counts([11, 1_000_000]).await, [100, 100], "this clock is wrong as well");
+    load_at(&store, 15, 30).await;
+    assert_eq!(counts([30, 31]).await, [100, 0], "it was before this");
+    // Nor does it know of one that was before its own release, where a review did that.
     let found = hold_back(&store, 21, "PO-3", &["credit-limit"]).await;
-    let at = NOW.plus_ms(20 * minute);
+    let at = NOW.plus_ms(50 * minute);
     let review = NewReview { credit: Some(credit(100, None)), at, ..cleared(&found, leaf(23)) };
     store.commit_review(review).await.unwrap();
-    let permit = claim(&store, 20 * minute).await.remove(0);
-    store.settle_unattempted(permit, applied(), NOW, leaf(24)).await.unwrap();
-    assert_eq!((reserved(&store, 20 * minute).await, reserved(&store, 21 * minute).await), (100, 0));
+    let permit = claim(&store, 50 * minute).await.remove(0);
+    store.settle_unattempted(permit, applied(), NOW.plus_ms(40 * minute), leaf(24)).await.unwrap();
+    assert_eq!(counts([51, 1_000_000]).await, [100, 100]);
+    load_at(&store, 25, 60).await;
+    // The clock had gone ahead by more than a day, and is right again: it holds nothing up.
+    let ahead = 10 * 24 * 60;
+    take(&store, 31, "PO-4", &["first"]).await;
+    let permit = claim(&store, 50 * minute).await.remove(0);
+    store.settle_unattempted(permit, applied(), NOW.plus_ms(ahead * minute), leaf(33)).await.unwrap();
+    load_at(&store, 34, ahead).await;
+    assert_eq!(counts([61, ahead]).await, [100, 100]);
+    load_at(&store, 35, 70).await;
+    assert_eq!(counts([70, 71]).await, [100, 0]);
 }
 
 pub(crate) async fn what_a_person_answers_for_passes_and_counts_all_the_same(maker: impl Maker) {

@@ -11,8 +11,8 @@ use super::fixture::{
     released, retry, sealed, sender, usd,
 };
 use crate::contract::{
-    ClosedHold, DocumentPosition, DueHold, Forgotten, HoldOwner, HoldView, KeptBack, NewHold, NewOutbox, NewReview,
-    OrderEventKind, OrderState, Settlement, Store, StoreError,
+    ClosedHold, DocumentPosition, DueHold, Forgotten, HoldOwner, HoldView, Kept, KeptBack, NewHold, NewOutbox,
+    NewReview, OrderEventKind, OrderState, Settlement, Store, StoreError,
 };
 
 /// Numbers of the holds that keep an order back.
@@ -72,7 +72,7 @@ pub(crate) async fn a_review_is_there_after_a_reopening_with_everything_that_it_
     assert_eq!((order.state, order.queue.as_deref()), (OrderState::Released, None));
     assert_eq!((order.why.as_str(), order.configuration), ("nothing keeps it any more", 1), "as it was decided");
     assert!(store.kept_back_order(found.id).await.unwrap().is_none());
-    assert!(store.kept_back(DocumentPosition(0), ALL).await.unwrap().is_empty());
+    assert!(store.kept_back(Kept::All, DocumentPosition(0), ALL).await.unwrap().is_empty());
     let trail = store.order_trail(found.id).await.unwrap().unwrap();
     let closed: Vec<_> = trail.holds.iter().map(|hold| hold.closed.as_ref().unwrap()).collect();
     assert_eq!(closed.iter().map(|closed| closed.at.0 - NOW.0).collect::<Vec<_>>(), [5, 3, 5]);
@@ -259,7 +259,7 @@ pub(crate) async fn orders_that_are_kept_back_are_paged_in_journal_order(maker: 
     let mut seen: Vec<KeptBack> = Vec::new();
     loop {
         let after = seen.last().map_or(DocumentPosition(0), |order| order.position);
-        let page = store.kept_back(after, 3).await.unwrap();
+        let page = store.kept_back(Kept::All, after, 3).await.unwrap();
         if page.is_empty() {
             break;
         }

@@ -113,7 +113,7 @@ macro_rules! suite {
                 who_goes_to_no_target_any_more_gives_back_what_it_took,
                 an_order_with_several_deliveries_counts_until_none_of_them_can_happen,
                 amounts_of_another_account_or_in_another_currency_do_not_count,
-                a_clock_that_was_set_back_takes_nothing_before_the_last_decision,
+                what_a_wrong_clock_says_of_a_delivery_counts_until_a_right_one_loads_a_table,
                 what_a_person_answers_for_passes_and_counts_all_the_same,
                 sums_of_absurd_amounts_stop_and_fail_nobody;
             deliver: of_each_order_the_oldest_delivery_is_claimed_when_it_is_due,

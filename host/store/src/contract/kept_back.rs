@@ -33,6 +33,8 @@ pub struct KeptBack {
     pub event: PayloadRef,
     /// Whether its sender asked to cancel it: then nothing releases it.
     pub cancel_requested: bool,
+    /// Whether its sender sent other content for it since.
+    pub changed: bool,
     /// All holds that it ever had, oldest first.
     pub holds: Vec<HoldView>,
 }
@@ -42,6 +44,16 @@ impl KeptBack {
     pub fn open_holds(&self) -> impl Iterator<Item = &HoldView> {
         self.holds.iter().filter(|hold| hold.closed.is_none())
     }
+}
+
+/// Which of the orders that are kept back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    /// All of them.
+    All,
+    /// Those that a rule of the host keeps back, whatever else does: not the sender's wish to
+    /// cancel.
+    ByRules,
 }
 
 /// What becomes of an order that was looked at again.

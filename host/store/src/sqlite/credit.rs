@@ -8,8 +8,10 @@
 //! are compared with the limit after that: ten orders at once do not see the same room.
 //!
 //! Danger: a minute of a clock that was set back lies before figures that know nothing of
-//! it. So no delivery is taken to be earlier than the last decision on record, than any
-//! table that was loaded before it, nor than the last review of its order.
+//! it. So a delivery whose time is before what is on record already has no minute: it counts
+//! for all figures, until a table is loaded by a clock that nothing contradicts, and is then
+//! taken to be of that minute, before which it was. What lies more than a day ahead of the
+//! clock says nothing: it is of one that had gone ahead, and would hold everything up.
 
 use portreeve_model::{Digest, Instant};
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -22,6 +24,9 @@ use crate::contract::{CreditQuery, CreditReservation, SUM_MINOR_MAX, StoreError}
 /// left: sums that are read stop long before, and one that overflowed would fail every later
 /// release of its account.
 const OPEN_MINOR_MAX: i64 = i64::MAX;
+
+/// The minute of what nobody knows the time of: later than all.
+const NO_MINUTE: i64 = i64::MAX;
 
 /// Minutes for which rows are kept however little else is: no figures are older.
 const KEPT_MINUTES: i64 = 367 * 24 * 60;
@@ -60,24 +65,64 @@ pub(super) fn reserve(tx: &Connection, order_seq: i64, reservation: &CreditReser
 
 /// A target of the order took it over at this time. The first one counts.
 pub(super) fn taken(tx: &Connection, order_seq: i64, at: Instant) -> Result<()> {
-    let latest = tx
-        .prepare_cached(
-            "SELECT max(?2, coalesce((SELECT max(decided_at) FROM orders), ?2),
-                        coalesce((SELECT max(at) FROM order_review WHERE order_seq = ?1), ?2),
-                        coalesce((SELECT max(loaded_at) FROM reference_table), ?2))",
-        )
-        .and_then(|mut latest| latest.query_row([order_seq, at.0], |row| row.get(0)))
+    // Where nobody looks at credit there is nothing to look for.
+    let takes = tx
+        .prepare_cached("SELECT 1 FROM credit_order WHERE order_seq = ?1 AND taken_minute IS NULL")
+        .and_then(|mut takes| takes.exists([order_seq]))
         .map_err(failed)?;
-    let minute = minute(Instant(latest));
-    let found = tx
+    if !takes {
+        return Ok(());
+    }
+    let known = is_later_than_all(tx, at)? && !reviewed_after(tx, order_seq, at)?;
+    let minute = if known { minute(at) } else { NO_MINUTE };
+    let (account, currency, minor) = tx
         .prepare_cached(
-            "UPDATE credit_order SET taken_minute = ?2 WHERE order_seq = ?1 AND taken_minute IS NULL
-             RETURNING account, currency, minor",
+            "UPDATE credit_order SET taken_minute = ?2 WHERE order_seq = ?1 RETURNING account, currency, minor",
         )
-        .and_then(|mut update| update.query_row([order_seq, minute], of_row).optional())
+        .and_then(|mut update| update.query_row([order_seq, minute], of_row))
         .map_err(failed)?;
-    let Some((account, currency, minor)) = found else { return Ok(()) };
     add_open(tx, account, &currency, minor.saturating_neg())?;
+    add_taken(tx, account, &currency, minute, minor)
+}
+
+/// Whether no decision and no table on record is later, but for those more than a day ahead.
+fn is_later_than_all(tx: &Connection, at: Instant) -> Result<bool> {
+    tx.prepare_cached(
+        "SELECT NOT EXISTS (SELECT 1 FROM orders INDEXED BY orders_decided WHERE decided_at > ?1 AND decided_at <= ?2)
+            AND NOT EXISTS (SELECT 1 FROM reference_table WHERE loaded_at > ?1 AND loaded_at <= ?2)",
+    )
+    .and_then(|mut latest| latest.query_row([at.0, at.plus_ms(Instant::DAY_MS).0], |row| row.get(0)))
+    .map_err(failed)
+}
+
+fn reviewed_after(tx: &Connection, order_seq: i64, at: Instant) -> Result<bool> {
+    tx.prepare_cached("SELECT 1 FROM order_review WHERE order_seq = ?1 AND at > ?2")
+        .and_then(|mut reviewed| reviewed.exists([order_seq, at.0]))
+        .map_err(failed)
+}
+
+/// A table is loaded at this time: whatever a target took without a minute, or in one of the
+/// time to come, was before.
+pub(super) fn restamp(tx: &Connection, at: Instant) -> Result<()> {
+    if !is_later_than_all(tx, at)? {
+        return Ok(());
+    }
+    let minute = minute(at);
+    let later: Vec<(Digest, String, i64)> = tx
+        .prepare_cached(
+            "SELECT account, currency, CAST(min(?2, total(minor)) AS INTEGER) FROM credit_taken
+             WHERE minute > ?1 GROUP BY account, currency",
+        )
+        .map_err(failed)?
+        .query_map([minute, SUM_MINOR_MAX], of_row)
+        .map_err(failed)?
+        .collect::<rusqlite::Result<_>>()
+        .map_err(failed)?;
+    tx.execute("DELETE FROM credit_taken WHERE minute > ?1", [minute]).map_err(failed)?;
+    later.into_iter().try_for_each(|(account, currency, minor)| add_taken(tx, account, &currency, minute, minor))
+}
+
+fn add_taken(tx: &Connection, account: Digest, currency: &str, minute: i64, minor: i64) -> Result<()> {
     tx.prepare_cached(
         "INSERT INTO credit_taken (account, currency, minute, minor) VALUES (?1, ?2, ?3, ?4)
          ON CONFLICT DO UPDATE SET minor = min(minor, ?5) + excluded.minor",

@@ -10,18 +10,28 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::rows::{self, About, Result, damaged, digest, payload_ref, signed, unsigned};
 use super::{credit, failed, order_event, trail};
 use crate::contract::{
-    ClosedHold, DocumentPosition, DueHold, HoldOwner, HoldView, KeptBack, NewException, NewReview, OrderState,
-    ReviewView, StoreError,
+    ClosedHold, DocumentPosition, DueHold, HoldOwner, HoldView, Kept, KeptBack, NewException, NewReview,
+    OrderEventKind, OrderState, ReviewView, StoreError,
 };
 
-/// What [`kept_back`] reads. The index leaves out what nearly all orders are.
-const KEPT_BACK: &str = "SELECT orders.id, orders.position, document.partner, document.received_at
+/// What [`kept_back`] reads.
+const KEPT_BACK: &str = "SELECT orders.id, orders.sender, document.partner, document.received_at
      FROM orders JOIN document ON document.position = orders.position
-     WHERE orders.state IN ('held', 'routed', 'exception') AND orders.state <> 'released'";
+     WHERE orders.state IN ('held', 'routed', 'exception')";
 
-pub(super) fn list(connection: &Connection, after: DocumentPosition, limit: u32) -> Result<Vec<KeptBack>> {
+/// The same, page by page: the join must not tempt anybody away from the index.
+const PAGE_OF_KEPT_BACK: &str = "SELECT orders.id, orders.sender, document.partner, document.received_at
+     FROM orders INDEXED BY orders_kept_back CROSS JOIN document ON document.position = orders.position
+     WHERE orders.state IN ('held', 'routed', 'exception') AND orders.position > ?1";
+
+/// Those that a rule keeps back.
+const BY_RULES: &str = "AND EXISTS (SELECT 1 FROM hold WHERE hold.order_id = orders.id AND closed_at IS NULL
+       AND owner = 'policy' AND reason <> 'cancel-requested')";
+
+pub(super) fn list(connection: &Connection, which: Kept, after: DocumentPosition, limit: u32) -> Result<Vec<KeptBack>> {
+    let which = if which == Kept::ByRules { BY_RULES } else { "" };
     let mut statement = connection
-        .prepare_cached(&format!("{KEPT_BACK} AND orders.position > ?1 ORDER BY orders.position LIMIT ?2"))
+        .prepare_cached(&format!("{PAGE_OF_KEPT_BACK} {which} ORDER BY orders.position LIMIT ?2"))
         .map_err(failed)?;
     let mut found = statement.query(params![signed(after.0)?, limit]).map_err(failed)?;
     let mut orders = Vec::new();
@@ -44,10 +54,7 @@ fn kept_back(connection: &Connection, row: &Row<'_>) -> Result<Option<KeptBack>>
     let text: String = row.get(0).map_err(failed)?;
     let id = OrderId::parse(&text).map_err(|error| damaged("an order id", &error))?;
     let Some(order) = rows::order(connection, id)? else { return Ok(None) };
-    let sender: String = connection
-        .prepare_cached("SELECT sender FROM orders WHERE id = ?1")
-        .and_then(|mut sender| sender.query_row([&text], |row| row.get(0)))
-        .map_err(failed)?;
+    let sender: String = row.get(1).map_err(failed)?;
     Ok(Some(KeptBack {
         id,
         position: order.position,
@@ -60,7 +67,8 @@ fn kept_back(connection: &Connection, row: &Row<'_>) -> Result<Option<KeptBack>>
         queue: order.queue,
         value: order.value,
         event: order.event,
-        cancel_requested: order_event::standing(connection, id)?.cancel_requested,
+        cancel_requested: order_event::has(connection, id, OrderEventKind::CancelRequested)?,
+        changed: order_event::has(connection, id, OrderEventKind::Changed)?,
         holds: holds(connection, &text)?,
     }))
 }
@@ -130,6 +138,13 @@ pub(super) fn review(tx: &Connection, review: &NewReview) -> Result<()> {
     let released = review.state == OrderState::Released;
     if open != review.open || (released && order.cancel_requested) {
         return Err(moved());
+    }
+    if order.state == OrderState::Exception && review.state != OrderState::Exception {
+        return Err(StoreError::Failed("an order that failed otherwise stays with its person".to_owned()));
+    }
+    let ends = |hold: &&HoldView| review.closed.contains(&hold.number);
+    if review.who.is_none() && order.open_holds().filter(ends).any(|hold| hold.owner != "policy") {
+        return Err(StoreError::Failed("the host ends holds of its own rules and no others".to_owned()));
     }
     fits(review, open.len()).map_err(|why| StoreError::Failed(why.to_owned()))?;
     for number in &review.closed {

@@ -11,9 +11,11 @@ ALTER TABLE hold ADD COLUMN closed_by TEXT;
 UPDATE hold SET closed_at = opened_at WHERE EXISTS (
   SELECT 1 FROM orders WHERE orders.id = hold.order_id AND (orders.state = 'refused' OR (orders.state = 'released'
     AND NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.order_seq = orders.seq AND outbox.state = 'withheld'))));
+-- What is kept back is few among many, and gone through in journal order.
+CREATE INDEX orders_kept_back ON orders (position) WHERE state IN ('held', 'routed', 'exception');
 CREATE INDEX hold_due ON hold (expires_at, id) WHERE closed_at IS NULL AND escalated_at IS NULL;
 
--- When a version was loaded, the latest time of all by the clocks of then.
+-- When the version was loaded, by the clock of then.
 ALTER TABLE reference_table ADD COLUMN loaded_at INTEGER NOT NULL DEFAULT 0;
 
 CREATE TABLE order_review (

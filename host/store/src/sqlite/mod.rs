@@ -58,7 +58,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::contract::{
     Configuration, CreditQuery, CustomerAggregate, DeadLetter, DecisionCommit, DocumentPosition, DocumentView, DueHold,
-    ExceptionView, Forgotten, HistoryQuery, InputId, JournalEntry, JournalOutcome, KeptBack, KeptInput, Lease,
+    ExceptionView, Forgotten, HistoryQuery, InputId, JournalEntry, JournalOutcome, Kept, KeptBack, KeptInput, Lease,
     NewException, NewReference, NewReview, OpenHolds, OpenPayload, OrderStanding, OrderState, OrderTrail, OrderView,
     OutboxId, PackageChange, PackageView, PayloadRef, PluginUsage, ReferenceTable, ReferenceWanted, Room, Settlement,
     Store, StoreError, Summary, TreeHead, UnsequencedLeaf,
@@ -356,8 +356,8 @@ impl Store for SqliteStore {
         self.read(move |connection| queries.iter().map(|query| credit::reserved(connection, query)).collect()).await
     }
 
-    async fn kept_back(&self, after: DocumentPosition, limit: u32) -> Result<Vec<KeptBack>, StoreError> {
-        self.read_for_people(move |connection| kept_back::list(connection, after, limit)).await
+    async fn kept_back(&self, which: Kept, after: DocumentPosition, limit: u32) -> Result<Vec<KeptBack>, StoreError> {
+        self.read_for_people(move |connection| kept_back::list(connection, which, after, limit)).await
     }
 
     async fn kept_back_order(&self, order: OrderId) -> Result<Option<KeptBack>, StoreError> {

@@ -165,6 +165,14 @@ pub(super) fn standing(connection: &Connection, order: OrderId) -> Result<OrderS
         .map_err(failed)
 }
 
+/// Whether something of this kind came about an order.
+pub(super) fn has(connection: &Connection, order: OrderId, kind: OrderEventKind) -> Result<bool> {
+    connection
+        .prepare_cached("SELECT 1 FROM order_event WHERE order_id = ?1 AND kind = ?2")
+        .and_then(|mut has| has.exists(params![order.to_string(), kind.as_str()]))
+        .map_err(failed)
+}
+
 /// Whether the sender of the order of the delivery with this number asked to cancel it.
 pub(super) fn cancel_requested(connection: &Connection, outbox_seq: i64) -> Result<bool> {
     connection

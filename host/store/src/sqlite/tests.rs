@@ -175,7 +175,7 @@ fn a_folder_of_another_schema_is_named_older_or_newer() {
 const WITHOUT_SCHEMA_4: &str = "DROP INDEX hold_due;
      ALTER TABLE hold DROP COLUMN escalated_at; ALTER TABLE hold DROP COLUMN exception;
      ALTER TABLE hold DROP COLUMN closed_at; ALTER TABLE hold DROP COLUMN closed_by;
-     ALTER TABLE reference_table DROP COLUMN loaded_at; DROP TABLE order_review; DROP TABLE credit_order; DROP TABLE credit_open; DROP TABLE credit_taken;
+     DROP INDEX orders_kept_back; ALTER TABLE reference_table DROP COLUMN loaded_at; DROP TABLE order_review; DROP TABLE credit_order; DROP TABLE credit_open; DROP TABLE credit_taken;
      PRAGMA user_version = 3;";
 
 #[tokio::test]
