@@ -549,12 +549,22 @@ fn rule_tables() -> Vec<String> {
 
 /// Whether a rule of the host holds, and not the sender's wish to cancel.
 fn is_the_hosts(hold: &HoldView) -> bool {
-    hold.owner == "policy" && hold.reason != CANCEL_REQUESTED
+    is_a_rules(hold) && hold.reason != CANCEL_REQUESTED
+}
+
+/// Whether the sender's wish to cancel holds, which no release overrides.
+fn is_a_wish_to_cancel(hold: &HoldView) -> bool {
+    is_a_rules(hold) && hold.reason == CANCEL_REQUESTED
+}
+
+/// Whether it is none that a scorer asked for.
+fn is_a_rules(hold: &HoldView) -> bool {
+    hold.owner == "policy"
 }
 
 /// Whether a hold is there because of this finding.
 fn is_about(hold: &HoldView, finding: &Finding) -> bool {
-    hold.owner == "policy" && hold.reason == finding.code && hold.lines.iter().eq(finding.line.iter())
+    is_a_rules(hold) && hold.reason == finding.code && hold.lines.iter().eq(finding.line.iter())
 }
 
 /// Check: what was named keeps the order back, and may be released.
@@ -567,7 +577,7 @@ fn may_release(kept: &KeptBack, release: &Release<'_>) -> Result<(), ReviewError
             let open = kept.open_holds().map(|hold| hold.number).collect();
             return Err(ReviewError::UnknownHold { order: kept.id, hold: *number, open });
         };
-        if hold.owner == "policy" && hold.reason == CANCEL_REQUESTED {
+        if is_a_wish_to_cancel(hold) {
             return Err(ReviewError::CancelRequested { order: kept.id, hold: *number });
         }
     }
@@ -600,7 +610,7 @@ fn standing(kept: &KeptBack, left: &[&HoldView], opened: &[NewHold], asked: &[&F
 
 /// Whether it holds an order, rather than routing it.
 fn holds(hold: &HoldView) -> bool {
-    hold.owner == "policy" || hold.owner == "advice"
+    is_a_rules(hold) || hold.owner == "advice"
 }
 
 /// A hold as the log names it: a scorer's own words are not for it.

@@ -75,37 +75,33 @@ fn kept_back(connection: &Connection, row: &Row<'_>) -> Result<Option<KeptBack>>
 
 /// All holds that an order ever had, oldest first.
 pub(super) fn holds(connection: &Connection, order: &str) -> Result<Vec<HoldView>> {
-    connection
+    let mut statement = connection
         .prepare_cached(
             "SELECT id, owner, plugin, reason, queue, lines, opened_at, expires_at, escalated_at, closed_at, closed_by
              FROM hold WHERE order_id = ?1 ORDER BY id",
         )
-        .map_err(failed)?
-        .query_map([order], |row| {
-            let closed_at: Option<i64> = row.get(9)?;
-            let who = row.get(10)?;
-            Ok((
-                row.get::<_, i64>(0)?,
-                HoldView {
-                    number: 0,
-                    owner: row.get(1)?,
-                    plugin: row.get(2)?,
-                    reason: row.get(3)?,
-                    queue: row.get(4)?,
-                    lines: row.get::<_, String>(5)?.lines().map(str::to_owned).collect(),
-                    opened_at: Instant(row.get(6)?),
-                    expires_at: Instant(row.get(7)?),
-                    escalated_at: row.get::<_, Option<i64>>(8)?.map(Instant),
-                    closed: closed_at.map(|at| ClosedHold { at: Instant(at), who }),
-                },
-            ))
-        })
-        .map_err(failed)?
-        .map(|row| {
-            let (number, hold) = row.map_err(failed)?;
-            Ok(HoldView { number: unsigned(number)?, ..hold })
-        })
-        .collect()
+        .map_err(failed)?;
+    let mut found = statement.query([order]).map_err(failed)?;
+    let mut holds = Vec::new();
+    while let Some(row) = found.next().map_err(failed)? {
+        let lines: String = row.get(5).map_err(failed)?;
+        let escalated_at: Option<i64> = row.get(8).map_err(failed)?;
+        let closed_at: Option<i64> = row.get(9).map_err(failed)?;
+        let who = row.get(10).map_err(failed)?;
+        holds.push(HoldView {
+            number: unsigned(row.get(0).map_err(failed)?)?,
+            owner: row.get(1).map_err(failed)?,
+            plugin: row.get(2).map_err(failed)?,
+            reason: row.get(3).map_err(failed)?,
+            queue: row.get(4).map_err(failed)?,
+            lines: lines.lines().map(str::to_owned).collect(),
+            opened_at: Instant(row.get(6).map_err(failed)?),
+            expires_at: Instant(row.get(7).map_err(failed)?),
+            escalated_at: escalated_at.map(Instant),
+            closed: closed_at.map(|at| ClosedHold { at: Instant(at), who }),
+        });
+    }
+    Ok(holds)
 }
 
 pub(super) fn reviews(connection: &Connection, order: &str) -> Result<Vec<ReviewView>> {
