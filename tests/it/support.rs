@@ -389,7 +389,7 @@ impl Setup {
             let text = std::fs::read_to_string(from.join(&file)).unwrap();
             std::fs::write(config.join(&file), self.changed(&file, text, erp_origin, folder)).unwrap();
         }
-        for file in ["portreeve.toml", "grants.toml", "policies.cedar", "rules.toml", "trust.toml"] {
+        for file in ["portreeve.toml", "grants.toml", "policies.cedar", "rules.toml", "people.toml", "trust.toml"] {
             // Guests of the tests call themselves the project's, and are not the demo's.
             let ours = || trust_in("portreeve") + &trust_in("hostile") + &trust_in("elsewhere");
             let demos = || std::fs::read_to_string(from.join(file)).unwrap();

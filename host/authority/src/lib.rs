@@ -21,7 +21,7 @@
 //! re-price or priority. What cannot be said needs no check.
 //!
 //! Beside it, [`rules`] holds the host's own deterministic rules; they consume no
-//! model's budget. Nothing here reads a file or a clock or keeps a counter: the
+//! model's budget; [`people`] says what a person may do about what waits. Nothing here reads a file or a clock or keeps a counter: the
 //! caller supplies texts, the time and the counters, and reserves the budget in the
 //! transaction that commits the effect. [`Authority::decide`] is a pure function, so
 //! a decision can be derived again from its record.
@@ -39,6 +39,8 @@ mod known;
 mod terms;
 
 mod data;
+
+pub mod people;
 
 pub mod rules;
 

@@ -16,6 +16,8 @@ mod properties;
 
 mod ruling;
 
+mod people;
+
 use std::collections::BTreeSet;
 
 use portreeve_model::advice::{Hold, HoldScope};

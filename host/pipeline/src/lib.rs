@@ -70,6 +70,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use portreeve_authority::Authority;
+use portreeve_authority::people::People;
 use portreeve_authority::rules::Rules;
 use portreeve_model::{Digest, Instant, PluginKind, PluginName};
 use portreeve_registry::Quarantine;
@@ -123,6 +124,8 @@ pub struct Pipeline {
     pub pseudonyms: Pseudonyms,
     /// The host's own rules.
     pub rules: Rules,
+    /// What people may do.
+    pub people: People,
     /// Orders that are mapped and scored side by side, at least 1.
     pub workers: usize,
     /// Control and document numbers.

@@ -81,7 +81,7 @@ enum Command {
     },
     /// Import a folder of configuration as the active version.
     Init {
-        /// The folder with portreeve.toml, grants.toml, policies.cedar, rules.toml.
+        /// The folder with portreeve.toml, grants.toml, policies.cedar, rules.toml, people.toml, trust.toml.
         #[arg(long)]
         config: PathBuf,
         #[command(flatten)]

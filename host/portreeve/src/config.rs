@@ -2,7 +2,7 @@
 //! as a version in the store.
 //!
 //! A folder of configuration holds `portreeve.toml` (host, plugins, senders,
-//! channels, targets), `grants.toml`, `policies.cedar`, `rules.toml`, `trust.toml`, the
+//! channels, targets), `grants.toml`, `policies.cedar`, `rules.toml`, `people.toml`, `trust.toml`, the
 //! components with their signatures, and `reference/*.csv`. Reading one changes nothing. What is active is what the
 //! store says, and every decision names its version.
 
@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use portreeve_api::Tls;
+use portreeve_authority::people::People;
 use portreeve_authority::rules::Rules;
 use portreeve_authority::{Authority, Known, SourceFile};
 use portreeve_model::{ChannelId, Digest, Instant, PluginName, SenderId};
@@ -40,6 +41,9 @@ const GRANTS_FILE: &str = "grants.toml";
 const POLICIES_FILE: &str = "policies.cedar";
 /// The host's own rules.
 const RULES_FILE: &str = "rules.toml";
+
+/// Roles, queues and tiers.
+const PEOPLE_FILE: &str = "people.toml";
 /// Whose packages are taken.
 pub(crate) const TRUST_FILE: &str = "trust.toml";
 
@@ -218,6 +222,9 @@ pub struct Files {
     /// Whose packages are taken. Empty in versions that were stored before it was asked.
     #[serde(default)]
     trust: String,
+    /// What people may do. Empty in versions that were stored before there were accounts.
+    #[serde(default)]
+    people: String,
     /// Plugin to the digest of its component: what is active.
     pub components: BTreeMap<PluginName, Digest>,
     /// What operators did about plugins since, beyond what the files say.
@@ -262,6 +269,8 @@ pub struct Configuration {
     pub authority: Authority,
     /// The host's own rules.
     pub rules: Rules,
+    /// What people may do.
+    pub people: People,
     /// Where relative paths begin.
     pub folder: PathBuf,
     /// Digests of the components.
@@ -335,6 +344,9 @@ impl Files {
             trust: read_text(&folder.join(TRUST_FILE)).context(
                 "whose packages this host takes is missing; write it as `wit/README.md` shows, with the keys that `portreeve plugin keygen` prints",
             )?,
+            people: read_text(&folder.join(PEOPLE_FILE)).context(
+                "what people may do is missing; write it as the demo's `people.toml` does, with a role for each of your queues",
+            )?,
             components: BTreeMap::new(),
             standing: BTreeMap::new(),
             halted: false,
@@ -391,7 +403,13 @@ impl Files {
         );
         let rules = Rules::load(&SourceFile { name: RULES_FILE, text: &self.rules }, &known);
         let trust = TrustPolicy::load(&SourceFile { name: TRUST_FILE, text: &self.trust });
-        for errors in [authority.as_ref().err(), rules.as_ref().err(), trust.as_ref().err()].into_iter().flatten() {
+        let people = if self.people.is_empty() {
+            Ok(People::nobody())
+        } else {
+            People::load(&SourceFile { name: PEOPLE_FILE, text: &self.people }, &known)
+        };
+        let errors = [authority.as_ref().err(), rules.as_ref().err(), people.as_ref().err(), trust.as_ref().err()];
+        for errors in errors.into_iter().flatten() {
             problems.extend(errors.errors().iter().map(ToString::to_string));
         }
         let over =
@@ -417,8 +435,8 @@ impl Files {
             Some(read_grant(grant).map(|grant| (name.clone(), grant)))
         });
         let grants = grants.collect::<anyhow::Result<BTreeMap<_, _>>>()?;
-        match (authority, rules, trust) {
-            (Ok(authority), Ok(rules), Ok(trust)) if problems.is_empty() => {
+        match (authority, rules, people, trust) {
+            (Ok(authority), Ok(rules), Ok(people), Ok(trust)) if problems.is_empty() => {
                 let (folder, components) = (PathBuf::from(&self.folder), self.components.clone());
                 let disabled = self.standing.iter().filter(|(_, standing)| standing.disabled);
                 let disabled = disabled.map(|(name, _)| name.clone()).collect();
@@ -427,6 +445,7 @@ impl Files {
                     routes,
                     authority,
                     rules,
+                    people,
                     folder,
                     components,
                     trust,

@@ -154,6 +154,7 @@ fn write_config(
         "grants.toml",
         "policies.cedar",
         "rules.toml",
+        "people.toml",
         "reference/customer.csv",
         "reference/item.csv",
         "reference/ship-to.csv",

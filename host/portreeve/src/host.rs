@@ -507,6 +507,7 @@ impl Road {
             authority: configuration.authority,
             pseudonyms: locations.pseudonyms()?,
             rules: configuration.rules,
+            people: configuration.people,
             workers: self.workers.unwrap_or(configuration.host.host.workers),
             numbers: Arc::default(),
             metrics,

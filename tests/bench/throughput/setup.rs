@@ -42,7 +42,9 @@ pub(crate) fn write(folder: &Path, erp_origin: &str) -> anyhow::Result<()> {
     std::fs::create_dir_all(config.join("reference"))?;
     portreeve::demo::publish(&tree, &plugins, &config, &folder.join("publisher.key"))?;
     let from = tree.demo();
-    std::fs::copy(from.join("policies.cedar"), config.join("policies.cedar"))?;
+    for file in ["policies.cedar", "people.toml"] {
+        std::fs::copy(from.join(file), config.join(file))?;
+    }
     let mut rules = std::fs::read_to_string(from.join("rules.toml"))?;
     if std::env::var_os(WITHOUT_CREDIT).is_some() {
         rules = rules.replace("[rules.credit]\ncheck = true", "[rules.credit]\ncheck = false");
