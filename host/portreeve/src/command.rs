@@ -39,7 +39,7 @@ use crate::client::Server;
 use crate::clock::SystemClock;
 use crate::config::Proposed;
 use crate::demo::{self, DemoOptions};
-use crate::host::{self, Host, Locations};
+use crate::host::{self, Activated, Host, Locations};
 use crate::output::{Output, tame};
 use crate::source_tree::SourceTree;
 
@@ -247,7 +247,8 @@ async fn init(config: &std::path::Path, data: &Data, json: bool, output: &mut Ou
     let locations = data.locations()?;
     let store: Arc<dyn Store> = locations.store()?;
     warnings.extend(host::changed_components(&store, &locations, &proposed).await?);
-    let version = host::activate(&store, &locations, &proposed, now).await?;
+    let Activated { version, loaded_otherwise } = host::activate(&store, &locations, &proposed, now).await?;
+    warnings.extend(loaded_otherwise.iter().map(|table| table.sentence(&data.data_dir)));
     // Opening proves that the plugins load, and sequences the new leaves before the exit.
     let host = Host::open(store, &locations, Arc::new(SystemClock), None).await?;
     host.sequencer.sequence_all().await?;

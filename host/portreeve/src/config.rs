@@ -233,6 +233,10 @@ pub struct Files {
     /// Whether operators stopped all plugins.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     halted: bool,
+    /// Digest of the rows of each reference file that the folder had. Only a file that has
+    /// others by now may take the place of a table that was loaded otherwise.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) reference: BTreeMap<String, Digest>,
 }
 
 /// What operators did about a plugin.
@@ -350,6 +354,7 @@ impl Files {
             components: BTreeMap::new(),
             standing: BTreeMap::new(),
             halted: false,
+            reference: BTreeMap::new(),
         })
     }
 }

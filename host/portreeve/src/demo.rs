@@ -76,7 +76,7 @@ pub async fn run(options: &DemoOptions, output: &mut Output) -> anyhow::Result<R
 
     let locations = Locations::below(&folder.path, &tree.target().join("portreeve"));
     let store: Arc<dyn Store> = locations.store()?;
-    let version = host::activate(&store, &locations, &Proposed::read(&config)?, MORNING).await?;
+    let version = host::activate(&store, &locations, &Proposed::read(&config)?, MORNING).await?.version;
     let clock = Arc::new(SetClock::at(MORNING));
     let host = Arc::new(
         Host::open(Arc::clone(&store), &locations, Arc::new(Leaping(Arc::clone(&clock))), options.workers).await?,

@@ -25,7 +25,7 @@ use portreeve_pipeline::{
     TableCache,
 };
 use portreeve_record::leaf::{Code, ConfigurationLeaf, Label, PackageLeaf, ReferenceLeaf};
-use portreeve_record::{Leaf, LeafBody, LogKey, PayloadKey, VerifierKey};
+use portreeve_record::{Leaf, LeafBody, LogKey, PayloadKey, VerifierKey, canonical_digest};
 use portreeve_registry::{CodeCache, Occasion, Package, Quarantine, Registry, growth};
 use portreeve_sandbox::{Sandbox, SandboxOptions};
 use portreeve_store::contract::NewReference;
@@ -210,8 +210,45 @@ impl Locations {
     }
 }
 
+/// What became of a proposed configuration.
+#[derive(Debug)]
+pub struct Activated {
+    /// The version that is active now.
+    pub version: u64,
+    /// Tables that somebody had loaded otherwise than from the folder.
+    pub loaded_otherwise: Vec<LoadedOtherwise>,
+}
+
+/// A table that did not come from the folder's file, and what became of it.
+#[derive(Debug)]
+pub struct LoadedOtherwise {
+    table: String,
+    file: PathBuf,
+    version: u64,
+    /// Whether the folder's file has other rows than the last time, and took its place.
+    is_replaced: bool,
+}
+
+impl LoadedOtherwise {
+    /// What an operator is told, with the command that would do otherwise.
+    #[must_use]
+    pub fn sentence(&self, data: &Path) -> String {
+        let Self { table, file, version, is_replaced } = self;
+        let (file, data) = (file.display(), data.display());
+        if *is_replaced {
+            return format!(
+                "table `{table}` was version {version}, which was not loaded from `{file}`; that file changed since it was last read, and its rows are the table now"
+            );
+        }
+        format!(
+            "table `{table}` stays at version {version}, which was not loaded from `{file}`: that file brought nothing new; `portreeve reference load {file} --data-dir {data}` puts its rows there all the same"
+        )
+    }
+}
+
 /// Makes a proposed configuration the active one: reference tables and version,
-/// each with its leaf, in one transaction.
+/// each with its leaf, in one transaction. A table that was loaded otherwise since stays,
+/// unless the folder's file changed: figures of today do not go because a port did.
 ///
 /// Before that everything is tried that a start will do with it: what no host can
 /// open must never become active, for nobody could start one any more.
@@ -223,10 +260,10 @@ pub async fn activate(
     locations: &Locations,
     proposed: &Proposed,
     at: Instant,
-) -> anyhow::Result<u64> {
+) -> anyhow::Result<Activated> {
     let active = store.active_configuration().await?;
     let before = active.as_ref().map(|active| Files::from_bytes(&active.bytes)).transpose()?;
-    let files = match &before {
+    let mut files = match &before {
         Some(before) => proposed.files.clone().following(before),
         None => proposed.files.clone(),
     };
@@ -237,7 +274,9 @@ pub async fn activate(
     }
     locations.signing_key(store.as_ref(), &origin).await?;
     locations.make_pseudonyms()?;
-    let tables = reference_tables(store, &name, &proposed.reference, at).await?;
+    let FolderTables { new: tables, digests, loaded_otherwise } =
+        folder_tables(store, &name, &proposed.reference, before.as_ref(), at).await?;
+    files.reference = digests;
     let version = active.map_or(1, |active| active.version.saturating_add(1));
     let kept = locations.kept_components();
     let signatures = signatures(&kept, proposed, &configuration, at);
@@ -286,7 +325,8 @@ pub async fn activate(
         let body = PackageLeaf { configuration: Some(version), who: Some(who.clone()), ..step };
         leaves.push(Leaf::new(&name, at, LeafBody::Package(body))?);
     }
-    Ok(store.activate_configuration(bytes, tables, at, leaves).await?)
+    let version = store.activate_configuration(bytes, tables, at, leaves).await?;
+    Ok(Activated { version, loaded_otherwise })
 }
 
 /// The signature of each proposed component: the file beside it, unless nobody in it counts
@@ -368,18 +408,52 @@ fn same_origin(active: &Files, proposed: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The tables that differ from what the store has, each with its leaf.
-async fn reference_tables(
+/// What a folder's reference files come to.
+#[derive(Default)]
+struct FolderTables {
+    /// Those that take the place of what the store has, each with its leaf.
+    new: Vec<NewReference>,
+    /// Of the rows of every file.
+    digests: BTreeMap<String, Digest>,
+    loaded_otherwise: Vec<LoadedOtherwise>,
+}
+
+async fn folder_tables(
     store: &Arc<dyn Store>,
     host: &str,
     files: &[(String, PathBuf)],
+    before: Option<&Files>,
     at: Instant,
-) -> anyhow::Result<Vec<NewReference>> {
-    let mut tables = Vec::new();
-    for (table, path) in files {
-        tables.extend(reference_table(store, host, table, reference::read(table, path)?, at).await?);
+) -> anyhow::Result<FolderTables> {
+    let mut tables = FolderTables::default();
+    for (table, file) in files {
+        let content = reference::read(table, file)?;
+        let last_read = before.and_then(|before| before.reference.get(table)).copied();
+        tables.digests.insert(table.clone(), content.digest);
+        let otherwise = loaded_otherwise(store, (table, file), content.digest, last_read).await?;
+        if otherwise.as_ref().is_none_or(|otherwise| otherwise.is_replaced) {
+            tables.new.extend(reference_table(store, host, table, content, at).await?);
+        }
+        tables.loaded_otherwise.extend(otherwise);
     }
     Ok(tables)
+}
+
+/// Whether the store has a table that is neither what the folder's file is now nor what it
+/// was. A file that nobody has read before says nothing about which of the two is newer.
+async fn loaded_otherwise(
+    store: &Arc<dyn Store>,
+    (table, file): (&str, &Path),
+    digest: Digest,
+    last_read: Option<Digest>,
+) -> anyhow::Result<Option<LoadedOtherwise>> {
+    let Some((version, rows)) = store.reference(table).await? else { return Ok(None) };
+    let stored = canonical_digest(&rows)?;
+    if stored == digest || Some(stored) == last_read {
+        return Ok(None);
+    }
+    let is_replaced = last_read.is_some_and(|last| last != digest);
+    Ok(Some(LoadedOtherwise { table: table.to_owned(), file: file.to_owned(), version, is_replaced }))
 }
 
 async fn reference_table(

@@ -40,7 +40,7 @@ impl Attempts {
     async fn activate_after(&self, setup: Setup, change: impl FnOnce(&Path)) -> anyhow::Result<u64> {
         let config = setup.configuration(self.folder.path());
         change(&config);
-        host::activate(&self.store, &self.locations, &Proposed::read(&config)?, MORNING).await
+        Ok(host::activate(&self.store, &self.locations, &Proposed::read(&config)?, MORNING).await?.version)
     }
 
     /// What became of packages, in the order of the log.

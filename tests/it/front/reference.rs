@@ -1,15 +1,18 @@
 //! Reference tables of a host that runs: whole or not at all, on record, and what the next
 //! decision looks things up in.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use hyper::Method;
 use portreeve::client::Answer;
+use portreeve::host::Locations;
 use portreeve_record::LeafBody;
+use portreeve_store::Store;
 use portreeve_store::contract::OrderState;
 use tokio::task::JoinSet;
 
-use super::commands::{json as told, refused, run, text};
+use super::commands::{json as told, refused, run, stopped, text};
 use super::door::{bearer, json, problem};
 use crate::support::{EDI_TOKEN, FrontDoor, OPERATOR_TOKEN, PurchaseOrder, Setup, TestHost, x12};
 
@@ -140,4 +143,54 @@ async fn a_table_is_loaded_into_a_running_host_with_the_same_lines() {
     refused(&load, &["the server answered 401", "operator token"]).await;
     assert_eq!(host.store.reference("stock").await.unwrap().unwrap().0, 2);
     door.close().await;
+}
+
+/// The version and number of rows of a table in a stopped host's folder.
+async fn stored(folder: &Path, table: &str) -> (u64, usize) {
+    let store = Locations::below(folder, folder).store_to_read().unwrap();
+    let (version, rows) = store.reference(table).await.unwrap().unwrap();
+    (version, rows.len())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_was_loaded_since_stays_when_the_folder_becomes_active_again() {
+    let folder = stopped(&Setup::demo(), "http://127.0.0.1:9").await;
+    let (data, config) = (text(folder.path()), folder.path().join("config"));
+    let init = ["init", "--config", text(&config), "--data-dir", data];
+    let warnings = async || told(&init).await.remove(0)["warnings"].as_array().unwrap().clone();
+    let load = async |file: &Path, table: &str| {
+        run(&["reference", "load", text(file), "--table", table, "--data-dir", data]).await.unwrap()
+    };
+    let newer = folder.path().join("newer.csv");
+    std::fs::write(&newer, "key,available:whole\nFST-1007,7\n").unwrap();
+    load(&newer, "stock").await;
+
+    // Somebody changes a port, and nothing about tables.
+    let main = config.join("portreeve.toml");
+    let with_port = std::fs::read_to_string(&main).unwrap().replace("8080", "8081");
+    std::fs::write(&main, with_port).unwrap();
+    let [stays] = &warnings().await[..] else { panic!("one table stays") };
+    let file = config.join("reference/stock.csv");
+    let by_hand = format!("`portreeve reference load {} --data-dir {data}`", file.display());
+    let stays = stays.as_str().unwrap();
+    assert!(stays.contains("table `stock` stays at version 2") && stays.contains(&by_hand), "{stays}");
+    assert_eq!(stored(folder.path(), "stock").await, (2, 1));
+    assert!(run(&init).await.unwrap().contains(&format!("warning: {stays}")), "and each time");
+
+    // A file that somebody changed is what they want.
+    let rows = std::fs::read_to_string(&file).unwrap() + "NEW-1,DC-COLUMBUS,7,2,US,0\n";
+    std::fs::write(&file, &rows).unwrap();
+    let replaced = warnings().await.remove(0);
+    assert!(replaced.as_str().unwrap().contains("table `stock` was version 2"), "{replaced}");
+    assert_eq!(stored(folder.path(), "stock").await, (3, rows.lines().count() - 1));
+    assert_eq!(warnings().await, [] as [serde_json::Value; 0], "what the folder brought is the folder's");
+
+    // Nobody knows which is newer: the file that is new in the folder, or what was loaded.
+    load(&newer, "spare").await;
+    std::fs::write(config.join("reference/spare.csv"), "key,node:text\nA-1,DC\nA-2,DC\n").unwrap();
+    assert!(warnings().await[0].as_str().unwrap().contains("table `spare` stays at version 1"));
+    load(&config.join("reference/spare.csv"), "spare").await;
+    assert_eq!(stored(folder.path(), "spare").await, (2, 2));
+    assert_eq!(warnings().await.len(), 0);
+    assert_eq!(told(&["audit", "verify", "--data-dir", data]).await[0]["verified"], true);
 }
