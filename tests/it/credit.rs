@@ -31,10 +31,10 @@ const ACCOUNTS: [&str; 2] = ["GROUP-A", "GROUP-B"];
 
 /// Those customers in the demo's table.
 const CUSTOMER_ROWS: [&str; 4] = [
-    "C-1201,Cedarhill Builders,standard,false,US,2012-11-21,3000000,USD,",
-    "C-1202,Ironwood Mechanical,standard,false,US,2012-06-12,2000000,USD,",
-    "C-1203,Millrace Electric,standard,false,US,2017-04-01,2000000,USD,",
-    "C-1204,Summit Contractors,standard,false,US,2020-05-24,2000000,USD,",
+    "C-1201,Cedarhill Builders,standard,false,US,2012-11-21,USD,",
+    "C-1202,Ironwood Mechanical,standard,false,US,2012-06-12,USD,",
+    "C-1203,Millrace Electric,standard,false,US,2017-04-01,USD,",
+    "C-1204,Summit Contractors,standard,false,US,2020-05-24,USD,",
 ];
 
 /// By how much figures know too much where that is planted: beyond what the rule has to spare.

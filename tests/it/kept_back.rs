@@ -176,6 +176,11 @@ async fn a_hold_that_nobody_looked_at_escalates_once_and_still_holds() {
     let told: Vec<_> = host.exceptions().await.into_iter().filter(|exception| exception.code == "hold-due").collect();
     assert_eq!(told.iter().map(|exception| exception.queue.as_str()).collect::<Vec<_>>(), ["order-desk"; 2]);
     assert!(told[1].detail.contains("price-out-of-tolerance") && told[1].detail.contains("queue `pricing`"));
+    assert!(
+        told[1].detail.contains("found 20 USD, expected 18.40 USD within 500 bp"),
+        "with what the rule found: {}",
+        told[1].detail
+    );
     assert!(told[0].detail.contains("(advice)"), "a scorer's words are its own: {}", told[0].detail);
     release_those(&host, "PO-1", &["price-out-of-tolerance"]).await;
     let left = host.exceptions().await.into_iter().filter(|exception| exception.code == "hold-due").count();
@@ -314,7 +319,14 @@ async fn ten_orders_at_once_do_not_all_pass_the_limit_and_a_payment_lets_others_
     host.decide_all().await;
     assert_eq!((host.count(OrderState::Released).await, host.count(OrderState::Held).await), (3, 7));
     assert_eq!(reasons(&host, "PO-4").await, ["credit-limit"]);
-    assert!(host.order("PO-4").await.why.contains("an exposure of 1000.01 USD, expected 1000.00 USD or less"));
+    let why = host.order("PO-4").await.why;
+    let as_of = host.clock.now();
+    let parts = format!(
+        "an exposure of 1000.01 USD on account `C-1201` (invoiced and not paid 264.01 USD, shipped and not invoiced 0.00 USD, \
+         released and not shipped 0.00 USD, released here since 552.00 USD, this order 184.00 USD, less unapplied cash 0.00 USD; \
+         figures of {as_of}), expected 1000.00 USD or less, its limit"
+    );
+    assert!(why.contains(&parts), "{why}");
     assert_eq!(clear(&host).await, (0, 0), "nothing was paid");
     host.deliver_all().await;
     assert_eq!(clear(&host).await, (0, 0), "what the ERP has is still owed");

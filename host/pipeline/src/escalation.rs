@@ -58,6 +58,7 @@ impl Pipeline {
         // A scorer's own words are neither for the log nor for this sentence.
         let named = named_hold(hold.number, &hold.owner, &hold.reason);
         let reason = named.reason.clone();
+        let cause = self.cause(hold, reason.as_str()).await?;
         let body = EscalationLeaf { order: hold.order, hold: named, due_at: hold.expires_at, queue: Code::of(queue) };
         let leaf = Leaf::new(&self.host, now, LeafBody::Escalation(body))?;
         let what_to_do = if reason.as_str() == CANCEL_REQUESTED {
@@ -69,11 +70,19 @@ impl Pipeline {
             stage: "decide",
             code: HOLD_DUE.to_owned(),
             detail: format!(
-                "found hold {} ({reason}) still open in queue `{}`, expected somebody's decision by {}: {what_to_do}",
+                "found hold {} ({cause}) still open in queue `{}`, expected somebody's decision by {}: {what_to_do}",
                 hold.number, hold.queue, hold.expires_at
             ),
             queue: queue.to_owned(),
         };
         Ok(self.store.escalate_hold(hold.number, exception, now, leaf).await?)
+    }
+
+    /// The hold's code; with what a rule found and expected, where the order says that this
+    /// is what holds it.
+    async fn cause(&self, hold: &DueHold, code: &str) -> Result<String, EscalationError> {
+        let order = self.store.order(hold.order).await?;
+        let why = order.map(|order| order.why).filter(|why| hold.owner == "policy" && why.starts_with(code));
+        Ok(why.unwrap_or_else(|| code.to_owned()))
     }
 }

@@ -2,7 +2,7 @@
 //! host from an operator.
 //!
 //! ```text
-//! key,name:text,blocked:flag,since:day,list-price:number,credit-limit-minor:whole
+//! key,name:text,blocked:flag,since:day,list-price:number,available:whole
 //! ```
 
 use std::path::Path;

@@ -38,7 +38,6 @@ pub(crate) fn row() -> Result<Vec<Field>, ValueError> {
         field("blocked", FieldValue::Flag(false)),
         field("country", FieldValue::Text("US".to_owned())),
         field("since", FieldValue::Day(Date::new(2019, 3, 1)?)),
-        field("credit-limit-minor", FieldValue::Whole(25_000_000)),
         field("currency", FieldValue::Text("USD".to_owned())),
     ])
 }

@@ -60,7 +60,7 @@ pub(crate) fn write(folder: &Path, erp_origin: &str) -> anyhow::Result<()> {
     let mut table = customers.lines().next().context("the demo has no customers")?.to_owned();
     for index in 0..CUSTOMERS {
         let number = customer(index);
-        write!(table, "\n{number},Customer {number},priority,false,US,2014-12-19,90000000000,USD")?;
+        write!(table, "\n{number},Customer {number},priority,false,US,2014-12-19,USD")?;
     }
     std::fs::write(config.join("reference/customer.csv"), table)?;
 

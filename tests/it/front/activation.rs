@@ -74,7 +74,7 @@ impl Attempts {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_configuration_that_no_host_can_open_never_becomes_active() {
     let attempts = Attempts::after_a_good_one().await;
-    let more_customers = "C-9999,Nobody,new,false,US,2026-01-01,0,USD\n";
+    let more_customers = "C-9999,Nobody,new,false,US,2026-01-01,USD\n";
     for (setup, expected) in [
         (Setup::demo().grant("fraud", "{}"), "lookup"),
         (

@@ -85,6 +85,21 @@ impl CreditFacts {
         self.as_of.plus_ms(-CLOCKS_DIFFER_MS)
     }
 
+    /// Every part of the exposure, in the order in which it is counted.
+    fn counted(&self, reserved_minor: i64, value: Money) -> String {
+        let parts = [
+            ("invoiced and not paid", self.receivables_minor),
+            ("shipped and not invoiced", self.shipped_minor),
+            ("released and not shipped", self.released_minor),
+            ("released here since", reserved_minor),
+            ("this order", value.minor.max(0)),
+        ];
+        let parts: Vec<String> =
+            parts.into_iter().map(|(part, minor)| format!("{part} {}", self.money(minor.into()))).collect();
+        let cash = self.money(self.unapplied_cash_minor.into());
+        format!("{}, less unapplied cash {cash}; figures of {}", parts.join(", "), self.as_of)
+    }
+
     fn money(&self, minor: i128) -> Money {
         let minor = i64::try_from(minor).unwrap_or(if minor < 0 { i64::MIN } else { i64::MAX });
         Money { minor, currency: self.currency }
@@ -149,9 +164,12 @@ impl Rules {
             }
         };
 
+        let name = &account.name;
+
         // Check: amounts in two currencies have no sum.
         if facts.currency != value.currency {
-            let (found, expected) = (value.currency.to_string(), format!("{}, the account's", facts.currency));
+            let (found, expected) =
+                (value.currency.to_string(), format!("{}, as account `{name}` has", facts.currency));
             findings.push(self.of_credit("credit-currency-differs", found, expected));
             return None;
         }
@@ -161,13 +179,15 @@ impl Rules {
         let newest = now.plus_ms(CLOCKS_DIFFER_MS);
         if facts.as_of < oldest || facts.as_of > newest {
             let expected = format!("between {oldest} and {newest}");
-            findings.push(self.of_credit("credit-data-not-current", format!("figures of {}", facts.as_of), expected));
+            let found = format!("figures of account `{name}` as of {}", facts.as_of);
+            findings.push(self.of_credit("credit-data-not-current", found, expected));
         }
 
         // Check: nothing is overdue for too long.
         if facts.overdue_days > self.credit.overdue_days_max {
             let (found, most) = (facts.overdue_days, self.credit.overdue_days_max);
-            findings.push(self.of_credit("credit-overdue", format!("{found} days overdue"), format!("{most} or less")));
+            let found = format!("account `{name}` {found} days overdue as of {}", facts.as_of);
+            findings.push(self.of_credit("credit-overdue", found, format!("{most} or less")));
         }
 
         // Check: the exposure stays within the limit. Nothing here overflows 128 bits.
@@ -177,14 +197,24 @@ impl Rules {
         let allowed = (i128::from(facts.limit_minor) * i128::from(self.credit.limit_bp)).div_euclid(i128::from(ONE_BP));
         let exposure = known + i128::from(reserved_minor) + i128::from(value.minor.max(0));
         if exposure > allowed {
-            let expected = format!("{} or less", facts.money(allowed));
-            findings.push(self.of_credit(
-                Self::CREDIT_LIMIT,
-                format!("an exposure of {}", facts.money(exposure)),
-                expected,
-            ));
+            let counted = facts.counted(reserved_minor, value);
+            let found = format!("an exposure of {} on account `{name}` ({counted})", facts.money(exposure));
+            findings.push(self.of_credit(Self::CREDIT_LIMIT, found, self.within_limit(facts, allowed)));
         }
         Some(CreditRoom { most_minor: facts.money(allowed - known).minor, since: facts.since() })
+    }
+
+    /// What an exposure may be, and where that comes from when it is not the limit itself.
+    fn within_limit(&self, facts: &CreditFacts, allowed: i128) -> String {
+        let (allowed, bp) = (facts.money(allowed), self.credit.limit_bp);
+        if bp == ONE_BP {
+            return format!("{allowed} or less, its limit");
+        }
+        let (percent, hundredths) = (bp / 100, bp % 100);
+        format!(
+            "{allowed} or less, {percent}.{hundredths:02} % of its limit of {}",
+            facts.money(facts.limit_minor.into())
+        )
     }
 
     fn of_credit(&self, code: &'static str, found: String, expected: String) -> Finding {

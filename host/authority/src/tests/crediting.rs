@@ -54,6 +54,32 @@ fn an_order_fits_into_what_is_left_of_the_limit_and_not_a_cent_more() {
 }
 
 #[test]
+fn an_exposure_beyond_the_limit_tells_every_part_of_it_with_the_account_and_the_time_of_its_figures() {
+    let found = |text: &str| {
+        let checked = rules(text).check_credit(usd(250_000), &account(Looked::Found(facts())), 60_000, NOW);
+        let finding = checked.findings.into_iter().next().unwrap();
+        (finding.found, finding.expected)
+    };
+    let (counted, allowed) = found(RULES);
+    assert_eq!(
+        counted,
+        format!(
+            "an exposure of 9100.00 USD on account `A-1` (invoiced and not paid 4000.00 USD, shipped and not invoiced 1500.00 USD, \
+             released and not shipped 1000.00 USD, released here since 600.00 USD, this order 2500.00 USD, less unapplied cash 500.00 USD; \
+             figures of {NOW})"
+        )
+    );
+    assert_eq!(allowed, "9000.00 USD or less, 90.00 % of its limit of 10000.00 USD");
+    let whole =
+        RULES.replace("limit_bp = 9000", "limit_bp = 10000").replace("overdue_days_max = 30", "overdue_days_max = 29");
+    let (overdue, _) = found(&whole);
+    assert_eq!(overdue, format!("account `A-1` 30 days overdue as of {NOW}"), "the other findings name it, too");
+    let facts = CreditFacts { limit_minor: 900_000, overdue_days: 0, ..facts() };
+    let checked = rules(&whole).check_credit(usd(250_000), &account(Looked::Found(facts)), 60_000, NOW);
+    assert_eq!(checked.findings.first().unwrap().expected, "9000.00 USD or less, its limit");
+}
+
+#[test]
 fn the_room_is_what_the_figures_leave_of_the_limit() {
     let room = rules(RULES).check_credit(usd(1), &account(Looked::Found(facts())), 0, NOW).room.unwrap();
     let since = NOW.plus_ms(-5 * Instant::MINUTE_MS);
