@@ -44,6 +44,9 @@ pub struct Loaded {
     pub rows: u64,
     /// Whether the rows differ from those before.
     pub changed: bool,
+    /// That nothing reads a table of this name, and which ones are read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warning: Option<String>,
 }
 
 /// Why the table is as it was.

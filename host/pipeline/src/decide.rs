@@ -59,7 +59,7 @@ use crate::plugins::Active;
 use crate::{Pipeline, parallel};
 
 /// Tables that the host's own rules read.
-pub(crate) const RULE_TABLES: [&str; 7] = ["customer", "item", "ship-to", "cross-reference", "unit", "stock", "credit"];
+pub const RULE_TABLES: [&str; 7] = ["customer", "item", "ship-to", "cross-reference", "unit", "stock", "credit"];
 
 /// Why a batch could not be decided. Nothing of it is lost: its documents are
 /// still undecided.

@@ -41,6 +41,7 @@ use crate::config::Proposed;
 use crate::demo::{self, DemoOptions};
 use crate::host::{self, Activated, Host, Locations};
 use crate::output::{Output, tame};
+use crate::reference as tables;
 use crate::source_tree::SourceTree;
 
 /// Portreeve: a WebAssembly plugin host for a distributor's integration layer.
@@ -243,7 +244,10 @@ pub async fn dispatch(line: CommandLine, output: &mut Output) -> anyhow::Result<
 async fn init(config: &std::path::Path, data: &Data, json: bool, output: &mut Output) -> anyhow::Result<()> {
     let proposed = Proposed::read(config)?;
     let now = SystemClock.now();
-    let mut warnings = proposed.files.check_new(now)?.warnings();
+    let configuration = proposed.files.check_new(now)?;
+    let mut warnings = configuration.warnings();
+    let read = configuration.tables_read();
+    warnings.extend(proposed.reference.iter().filter_map(|(table, _)| tables::unread(table, &read)));
     let locations = data.locations()?;
     let store: Arc<dyn Store> = locations.store()?;
     warnings.extend(host::changed_components(&store, &locations, &proposed).await?);

@@ -16,6 +16,7 @@ use portreeve_authority::people::People;
 use portreeve_authority::rules::Rules;
 use portreeve_authority::{Authority, Known, SourceFile};
 use portreeve_model::{ChannelId, Digest, Instant, PluginName, SenderId};
+use portreeve_pipeline::decide::RULE_TABLES;
 use portreeve_pipeline::egress::{Allowance, CredentialEntry, Destination, WayTo, plugin_requests_per_second_default};
 use portreeve_pipeline::sender::{KnownSender, Proof, SigningSecret};
 use portreeve_pipeline::{Channel, Routes, Senders, Target};
@@ -606,6 +607,13 @@ impl Configuration {
             known.push(KnownSender { channel: sender.channel.clone(), id: SenderId::authenticated(&sender.id), proof });
         }
         Ok(Senders::new(known))
+    }
+
+    /// Tables that somebody may read: the host's own rules, or a plugin that is granted them.
+    #[must_use]
+    pub fn tables_read(&self) -> BTreeSet<String> {
+        let rules = RULE_TABLES.iter().map(|table| (*table).to_owned());
+        rules.chain(self.host.plugins.iter().flat_map(|entry| self.grant(entry).lookup)).collect()
     }
 
     /// What is allowed and has no effect: somebody may believe in it.

@@ -488,12 +488,14 @@ pub async fn load_reference(
     at: Instant,
 ) -> anyhow::Result<Loaded> {
     let active = active(store).await?;
-    let name = Files::from_bytes(&active.bytes)?.check()?.host.host.name;
+    let configuration = Files::from_bytes(&active.bytes)?.check()?;
     let loaded = |version, rows, changed| {
         let rows = u64::try_from(rows).context("too many rows")?;
-        Ok(Loaded { table: table.to_owned(), version, rows, changed })
+        let warning = reference::unread(table, &configuration.tables_read());
+        Ok(Loaded { table: table.to_owned(), version, rows, changed, warning })
     };
-    let Some(new) = reference_table(store, &name, table, content, at).await? else {
+    let name = &configuration.host.host.name;
+    let Some(new) = reference_table(store, name, table, content, at).await? else {
         let (version, rows) = store.reference(table).await?.context("the table vanished while it was read")?;
         return loaded(version, rows.len(), false);
     };

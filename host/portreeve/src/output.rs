@@ -74,6 +74,14 @@ impl Output {
         Ok(())
     }
 
+    /// What the reader may not want, beside a result that says something else, on stderr.
+    ///
+    /// # Errors
+    /// When the stream is closed.
+    pub fn warning(&self, text: &str) -> anyhow::Result<()> {
+        self.step(&format!("portreeve: warning: {text}"))
+    }
+
     /// How far a count is, on stderr: every step on a terminal, where each takes the
     /// place of the last one, and elsewhere every so many and the last.
     pub fn count(&self, done: usize, of: usize, text: &str) {

@@ -5,6 +5,7 @@
 //! key,name:text,blocked:flag,since:day,list-price:number,available:whole
 //! ```
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -95,6 +96,21 @@ pub fn check_name(table: &str) -> anyhow::Result<()> {
     PluginName::parse(table).map(drop).context("the table cannot be called so")
 }
 
+/// That nobody reads a table, and which ones are read; none where somebody does. It is no
+/// refusal: a table may be there before the plugin that asks for it.
+#[must_use]
+pub fn unread(table: &str, read: &BTreeSet<String>) -> Option<String> {
+    if read.contains(table) {
+        return None;
+    }
+    // A third of the letters may be wrong: in shorter names fewer, or `unit` would be `item`.
+    let distance = |known: &&String| strsim::osa_distance(table, known);
+    let nearest = read.iter().min_by_key(distance).filter(|known| distance(known) <= (known.len() / 3).max(1));
+    let meant = nearest.map_or_else(String::new, |known| format!("; did you mean `{known}`?"));
+    let read: Vec<String> = read.iter().map(|known| format!("`{known}`")).collect();
+    Some(format!("no rule and no plugin reads a table `{table}` (read are {}){meant}", read.join(", ")))
+}
+
 /// The reference tables of a host that runs.
 pub struct LiveTables {
     pipeline: Arc<Pipeline>,
@@ -132,7 +148,7 @@ fn parse_rows(text: &str) -> anyhow::Result<Vec<(String, Row)>> {
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text.as_bytes());
     let columns = columns(reader.headers().context("the header cannot be read")?)?;
     let mut rows: Vec<(String, Row)> = Vec::new();
-    let mut keys = std::collections::BTreeSet::new();
+    let mut keys = BTreeSet::new();
     for record in reader.records() {
         let record = record.map_err(|error| unreadable(text, error))?;
         let line = || line_of(text, record.position());
@@ -211,7 +227,7 @@ fn columns(header: &csv::StringRecord) -> anyhow::Result<Vec<(String, Kind)>> {
         Some("key") => {}
         other => bail!("the first column is `{}`, expected `key`", other.unwrap_or_default()),
     }
-    let mut names = std::collections::BTreeSet::new();
+    let mut names = BTreeSet::new();
     cells
         .map(|cell| {
             let (name, kind) =
@@ -279,6 +295,21 @@ mod tests {
         ] {
             let error = format!("{:#}", parse("item", text).unwrap_err());
             assert!(error.contains(what), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_table_that_nobody_reads_is_told_with_the_name_that_is_near() {
+        let read: BTreeSet<String> = ["credit", "item", "unit"].map(str::to_owned).into();
+        assert_eq!(unread("credit", &read), None);
+        let told = unread("kredit", &read).unwrap();
+        assert_eq!(
+            told,
+            "no rule and no plugin reads a table `kredit` (read are `credit`, `item`, `unit`); did you mean `credit`?"
+        );
+        assert!(unread("itme", &read).unwrap().contains("`item`?"));
+        for far in ["spare", "unti-l", "x"] {
+            assert!(unread(far, &read).unwrap().ends_with("`unit`)"), "{far}");
         }
     }
 

@@ -100,6 +100,33 @@ async fn a_text_that_is_wrong_somewhere_is_refused_with_its_place_and_the_table_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_nobody_reads_is_taken_with_a_word_about_the_name_that_was_meant() {
+    let folder = stopped(&Setup::demo(), "http://127.0.0.1:9").await;
+    let (data, config) = (text(folder.path()), folder.path().join("config"));
+    let file = config.join("reference/kredit.csv");
+    std::fs::copy(config.join("reference/credit.csv"), &file).unwrap();
+    let load = ["reference", "load", text(&file), "--data-dir", data];
+    let loaded = told(&load).await.remove(0);
+    let nobody_reads = |warning: &serde_json::Value| {
+        let warning = warning.as_str().unwrap();
+        warning.contains("reads a table `kredit` (read are `credit`, ") && warning.ends_with("; did you mean `credit`?")
+    };
+    assert_eq!((&loaded["table"], &loaded["version"]), (&"kredit".into(), &1.into()), "it is loaded all the same");
+    assert!(nobody_reads(&loaded["warning"]), "{loaded}");
+    let init = told(&["init", "--config", text(&config), "--data-dir", data]).await.remove(0);
+    assert!(nobody_reads(&init["warnings"][0]), "{init}");
+
+    // A plugin that is granted the table reads it.
+    let main = config.join("portreeve.toml");
+    let granted =
+        std::fs::read_to_string(&main).unwrap().replacen("lookup = [\"item\"", "lookup = [\"kredit\", \"item\"", 1);
+    std::fs::write(&main, granted).unwrap();
+    let init = told(&["init", "--config", text(&config), "--data-dir", data]).await.remove(0);
+    assert!(!init["warnings"].to_string().contains("kredit"), "{init}");
+    assert!(told(&load).await[0]["warning"].is_null());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn each_of_many_loads_at_once_is_a_version_of_its_own_on_record() {
     let host = TestHost::demo().await;
     let front = host.host.front();
@@ -131,6 +158,12 @@ async fn a_table_is_loaded_into_a_running_host_with_the_same_lines() {
     assert_eq!((&again[0]["version"], &again[0]["changed"]), (&2.into(), &false.into()));
     let spare = told(&[&load[..], &["--table", "spare"]].concat()).await;
     assert_eq!((&spare[0]["table"], &spare[0]["version"]), (&"spare".into(), &1.into()));
+    assert!(again[0]["warning"].is_null(), "the scorers and rules read `stock`: {}", again[0]);
+    let warning = spare[0]["warning"].as_str().unwrap();
+    assert!(
+        warning.contains("no rule and no plugin reads a table `spare`") && warning.contains("`stock`"),
+        "{warning}"
+    );
 
     std::fs::write(&file, "key,lead-days:whole\nA-1,soon\n").unwrap();
     let wrong = ["stock.csv` was not loaded", "the server answered 400", "line 2, column `lead-days`", "`soon`"];
@@ -188,9 +221,11 @@ async fn a_table_that_was_loaded_since_stays_when_the_folder_becomes_active_agai
     // Nobody knows which is newer: the file that is new in the folder, or what was loaded.
     load(&newer, "spare").await;
     std::fs::write(config.join("reference/spare.csv"), "key,node:text\nA-1,DC\nA-2,DC\n").unwrap();
-    assert!(warnings().await[0].as_str().unwrap().contains("table `spare` stays at version 1"));
+    let [nobody_reads, stays] = &warnings().await[..] else { panic!("nobody reads it, too") };
+    assert!(nobody_reads.as_str().unwrap().contains("reads a table `spare`"), "{nobody_reads}");
+    assert!(stays.as_str().unwrap().contains("table `spare` stays at version 1"), "{stays}");
     load(&config.join("reference/spare.csv"), "spare").await;
     assert_eq!(stored(folder.path(), "spare").await, (2, 2));
-    assert_eq!(warnings().await.len(), 0);
+    assert_eq!(warnings().await.len(), 1);
     assert_eq!(told(&["audit", "verify", "--data-dir", data]).await[0]["verified"], true);
 }

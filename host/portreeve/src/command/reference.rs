@@ -40,6 +40,9 @@ pub(super) async fn run(command: Command, json: bool, output: &mut Output) -> an
     };
     reference::check_name(&table)?;
     let loaded = load(&table, &file, &of).await?;
+    if let Some(warning) = &loaded.warning {
+        output.warning(warning)?;
+    }
     if json {
         return output.json(&loaded);
     }
