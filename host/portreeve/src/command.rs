@@ -33,7 +33,7 @@ use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use portreeve_pipeline::Clock;
 use portreeve_registry::grant::without_effect;
-use portreeve_store::Store;
+use portreeve_store::{Store, StoreError};
 
 use crate::client::Server;
 use crate::clock::SystemClock;
@@ -163,6 +163,16 @@ impl Data {
         let locations = self.existing()?;
         let store = locations.store()?;
         Ok((locations, store))
+    }
+
+    /// The same for a command that a running host does as well.
+    fn open_to_write_or_ask(&self) -> anyhow::Result<(Locations, Arc<dyn Store>)> {
+        self.open_to_write().map_err(|error| match error.downcast_ref::<StoreError>() {
+            Some(StoreError::InUse { folder }) => anyhow::anyhow!(
+                "the data folder `{folder}` is in use by another process; have the host that has it do this, with `--server URL --token-file FILE`, or stop it"
+            ),
+            _ => error,
+        })
     }
 
     fn existing(&self) -> anyhow::Result<Locations> {

@@ -400,8 +400,13 @@ async fn readers_work_beside_a_running_host_and_writers_are_told_to_stop_it() {
 
     let file = host.folder().join("config/reference/stock.csv");
     let in_use = ["is in use by another process", "stop it"];
-    refused(&["reference", "load", text(&file), "--data-dir", data], &in_use).await;
-    refused(&["ingest", "--channel", "edi", "--data-dir", data, text(&file)], &in_use).await;
+    let ask_it = [&in_use[..], &["`--server URL --token-file FILE`"]].concat();
+    refused(&["reference", "load", text(&file), "--data-dir", data], &ask_it).await;
+    refused(&["ingest", "--channel", "edi", "--data-dir", data, text(&file)], &ask_it).await;
+    refused(&["order", "release", number, "--hold", "1", "--reason", "x", "--data-dir", data], &ask_it).await;
+    refused(&["dead-letter", "replay", "1", "--data-dir", data], &ask_it).await;
+    refused(&["plugin", "disable", "fraud", "--data-dir", data], &ask_it).await;
+    refused(&["retention", "run", "--data-dir", data], &in_use).await;
     refused(&["order", "show", "PO-none", "--data-dir", data], &["there is no order `PO-none`"]).await;
     refused(&["order", "list", "--state", "lost", "--data-dir", data], &["expected one of released, held"]).await;
     refused(&["dead-letter", "show", "9", "--data-dir", data], &["there is no dead letter 9"]).await;

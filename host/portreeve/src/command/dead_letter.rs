@@ -109,7 +109,7 @@ impl Place {
     fn to_write(of: &Of) -> anyhow::Result<Self> {
         match of.running.server()? {
             Some(server) => Ok(Self::Host(server)),
-            None => of.data.open_to_write().map(|(locations, store)| Self::Folder(locations, store)),
+            None => of.data.open_to_write_or_ask().map(|(locations, store)| Self::Folder(locations, store)),
         }
     }
 

@@ -86,7 +86,7 @@ pub(super) async fn run(ingest: Ingest, json: bool, output: &mut Output) -> anyh
 
 /// Files that nothing was kept of.
 async fn into_folder(ingest: &Ingest, json: bool, output: &mut Output) -> anyhow::Result<usize> {
-    let (locations, store) = ingest.data.open_to_write()?;
+    let (locations, store) = ingest.data.open_to_write_or_ask()?;
     let host = Host::open(store, &locations, Arc::new(SystemClock), None).await?;
     let mut lost = 0;
     for file in &ingest.files {

@@ -385,7 +385,7 @@ impl Place {
         if let Some(server) = of.running.server()? {
             return Ok(Self::Server(server));
         }
-        let (locations, store) = of.data.open_to_write()?;
+        let (locations, store) = of.data.open_to_write_or_ask()?;
         Ok(Self::Folder(Box::new(Host::open(store, &locations, Arc::new(SystemClock), None).await?)))
     }
 }

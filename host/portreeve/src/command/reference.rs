@@ -57,7 +57,7 @@ async fn load(table: &str, file: &Path, of: &Of) -> anyhow::Result<Loaded> {
         let answer = server.send(Method::POST, &path, &headers, Bytes::from(text)).await?;
         return understood(&answer).with_context(|| format!("`{}` was not loaded", file.display()));
     }
-    let (locations, store) = of.data.open_to_write()?;
+    let (locations, store) = of.data.open_to_write_or_ask()?;
     let loaded = host::load_reference(&store, table, reference::read(table, file)?, SystemClock.now()).await?;
     host::sequence(&store, &locations).await?;
     Ok(loaded)

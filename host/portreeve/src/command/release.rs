@@ -58,7 +58,7 @@ async fn on_host(server: &Server, order: &str, request: &ReleaseRequest) -> anyh
 }
 
 async fn in_folder(data: &Data, order: &str, request: &ReleaseRequest) -> anyhow::Result<Released> {
-    let (locations, store) = data.open_to_write()?;
+    let (locations, store) = data.open_to_write_or_ask()?;
     let order = order::find(store.as_ref(), order).await?;
     let host = Host::open(store, &locations, Arc::new(SystemClock), None).await?;
     let (who, ReleaseRequest { holds, reason }) = (account(), request);

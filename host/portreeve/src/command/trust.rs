@@ -59,7 +59,7 @@ async fn activate(text: String, of: &Of) -> anyhow::Result<TrustChanged> {
     if let Some(server) = of.running.server()? {
         return understood(&server.send(Method::POST, "/v1/trust", &[], Bytes::from(text)).await?);
     }
-    let (locations, store) = of.data.open_to_write()?;
+    let (locations, store) = of.data.open_to_write_or_ask()?;
     let host = Host::open(store, &locations, Arc::new(SystemClock), None).await?;
     let changed = host.packages.trust(text, &account()).await?;
     host.sequencer.sequence_all().await?;
