@@ -191,6 +191,21 @@ async fn a_hold_that_nobody_looked_at_escalates_once_and_still_holds() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_hold_that_is_due_and_whose_cause_is_gone_ends_and_nobody_is_called() {
+    let host = TestHost::demo().await;
+    let blocked = |number: &str| PurchaseOrder::clean(number).of_customer("C1290");
+    host.decide_orders(&[blocked("PO-1"), PurchaseOrder { number: "PO-2".to_owned(), ..dear("") }]).await;
+    change(&host, "customer", "C-1290", "blocked", FieldValue::Flag(false)).await;
+    host.clock.advance_to(open(&host, "PO-2").await[0].expires_at);
+    assert_eq!(escalate(&host).await, 1, "the one that still has its cause");
+    assert_eq!(host.order("PO-1").await.state, OrderState::Released);
+    let told: Vec<_> = host.exceptions().await.into_iter().filter(|exception| exception.code == "hold-due").collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].detail.contains("price-out-of-tolerance"), "{told:?}");
+    host.verify().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_release_that_cannot_be_says_why_and_changes_nothing() {
     let host = TestHost::demo().await;
     host.decide_orders(&[dear("PO-1"), PurchaseOrder::clean("PO-2"), dear("PO-3")]).await;

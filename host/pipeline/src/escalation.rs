@@ -1,5 +1,6 @@
 //! A hold whose time is over escalates: people of another queue are told. It still holds;
-//! nothing is ever released because nobody looked.
+//! nothing is ever released because nobody looked. Where the host itself holds for a cause
+//! that is gone, the hold ends instead: nobody is called to what waits for nobody.
 
 use portreeve_record::leaf::{Code, EscalationLeaf};
 use portreeve_record::{Leaf, LeafBody, RecordError};
@@ -44,11 +45,23 @@ impl Pipeline {
                 if stop() {
                     return Ok(escalated);
                 }
+                self.clear_before(&hold).await;
                 if self.escalate(&hold).await? {
                     escalated = escalated.saturating_add(1);
                     self.metrics.hold_escalated(self.rules.escalation_queue());
                 }
             }
+        }
+    }
+
+    /// Ends holds of the order whose cause is gone. What comes of it is the next look's: the
+    /// hold, if it is there still, is due all the same.
+    async fn clear_before(&self, hold: &DueHold) {
+        if hold.owner != "policy" {
+            return;
+        }
+        if let Err(error) = self.clear_at_once(hold.order).await {
+            tracing::warn!(%error, order = %hold.order, "an order could not be looked at again before its hold escalates");
         }
     }
 

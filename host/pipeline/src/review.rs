@@ -242,7 +242,8 @@ impl Pipeline {
         }
     }
 
-    async fn clear_at_once(&self, order: OrderId) -> Result<Option<Reviewed>, ReviewError> {
+    /// Ends holds of one order whose cause is gone.
+    pub(crate) async fn clear_at_once(&self, order: OrderId) -> Result<Option<Reviewed>, ReviewError> {
         match self.store.kept_back_order(order).await? {
             Some(left) => self.review(&left, Reviewer::Host).await,
             None => Ok(None),

@@ -937,17 +937,12 @@ impl Host {
         }
     }
 
-    /// Escalates holds whose time is over, and clears those of the host whose cause is gone.
+    /// Clears holds of the host whose cause is gone, and escalates those whose time is over.
     async fn look_again_until(&self, stop: watch::Receiver<bool>) {
         let mut seen = None;
         let mut looks = 0_u32;
         while !*stop.borrow() {
             let stopping = || *stop.borrow();
-            match self.pipeline.escalate_due(stopping).await {
-                Ok(0) => {}
-                Ok(holds) => tracing::warn!(holds, "holds were due that nobody had looked at; their queue was told"),
-                Err(error) => tracing::error!(%error, "holds that are due could not be escalated"),
-            }
             // Nearly all causes go with another version of a table or of the configuration.
             let versions = self.pipeline.versions_read().await.ok();
             let is_due = versions.is_none() || versions != seen || looks.is_multiple_of(LOOKS_AT_ALL);
@@ -963,6 +958,12 @@ impl Host {
                     self.released.notify_one();
                 }
                 Err(error) => tracing::error!(%error, "orders that are kept back could not be looked at again"),
+            }
+            // After that: nobody is called to a hold that the host ends a moment later.
+            match self.pipeline.escalate_due(stopping).await {
+                Ok(0) => {}
+                Ok(holds) => tracing::warn!(holds, "holds were due that nobody had looked at; their queue was told"),
+                Err(error) => tracing::error!(%error, "holds that are due could not be escalated"),
             }
             tokio::select! {
                 () = tokio::time::sleep(LOOK_AGAIN_EVERY) => {}
