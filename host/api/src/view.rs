@@ -70,7 +70,7 @@ pub(crate) struct Order {
 /// A delivery.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Delivery {
+pub struct Delivery {
     /// The target system.
     target: String,
     /// `pending`, `withheld`, `in-doubt`, `delivered`, `dead` or `abandoned`. In doubt is
@@ -80,6 +80,10 @@ pub(crate) struct Delivery {
     attempts: u32,
     /// The target's identifier.
     external_id: Option<String>,
+    /// The code of how the last attempt ended that delivered nothing.
+    problem: Option<String>,
+    /// When it is tried again, or the target is asked, at the earliest.
+    next_at: Option<String>,
 }
 
 /// Something that waits for a person, or waited.
@@ -363,9 +367,11 @@ impl Order {
 }
 
 impl Delivery {
-    fn of(delivery: DeliveryView) -> Self {
-        let DeliveryView { target, state, attempts, external_id, .. } = delivery;
-        Self { target, state, attempts, external_id }
+    /// As operators read it.
+    #[must_use]
+    pub fn of(delivery: DeliveryView) -> Self {
+        let DeliveryView { target, state, attempts, external_id, problem, next_at } = delivery;
+        Self { target, state, attempts, external_id, problem, next_at: next_at.map(|at| at.to_string()) }
     }
 }
 

@@ -939,6 +939,11 @@ pub struct DeliveryView {
     pub attempts: u32,
     /// The target's identifier.
     pub external_id: Option<String>,
+    /// The code of how the last attempt ended that delivered nothing; none where none did.
+    pub problem: Option<String>,
+    /// When it is tried again, or the target is asked, at the earliest; none where neither is
+    /// going to be.
+    pub next_at: Option<Instant>,
 }
 
 /// What came about an order after it, as people see it.

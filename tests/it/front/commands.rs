@@ -16,9 +16,11 @@ use portreeve::output::Output;
 use portreeve::standins::{Erp, Mischief};
 use portreeve_api::outcome::Outcome;
 use portreeve_model::Digest;
+use portreeve_pipeline::Clock;
 use portreeve_store::Store;
 use serde_json::Value;
 
+use super::door::ask;
 use crate::support::{MORNING, OPERATOR_TOKEN, PurchaseOrder, Setup, TestHost, tree, x12, x12_of};
 
 /// What a command writes, for a test to read.
@@ -461,6 +463,32 @@ async fn a_dead_letter_is_seen_tried_again_or_ended() {
     assert!(json(&["dead-letter", "list", "--data-dir", data]).await.is_empty());
     refused(&["dead-letter", "replay", &number(&letters[1]), "--data-dir", data], &["there is no dead letter"]).await;
     assert_eq!(json(&["audit", "verify", "--data-dir", data]).await[0]["verified"], true);
+}
+
+#[tokio::test]
+async fn what_waits_for_another_attempt_tells_what_went_wrong_and_when_it_goes_on() {
+    // Nobody listens there.
+    let host = Setup::demo().erp_origin("http://127.0.0.1:9").start().await;
+    host.decide_orders(&[PurchaseOrder::clean("PO-1")]).await;
+    host.deliver_due().await;
+    let delivery = host.order("PO-1").await.deliveries.remove(0);
+    assert_eq!((delivery.state.as_str(), delivery.attempts), ("pending", 1));
+    let (problem, next) = (delivery.problem.unwrap(), delivery.next_at.unwrap());
+    assert!(next > host.clock.now(), "{problem} {next}");
+
+    let show = ["order", "show", "PO-1", "--data-dir", text(host.folder())];
+    let line = format!("delivery to erp: pending after 1 attempt(s), last problem `{problem}`, next attempt {next}, -");
+    let shown = run(&show).await.unwrap();
+    assert!(shown.lines().any(|shown| shown == line), "`{line}` in {shown}");
+    let delivery = &json(&show).await[0]["deliveries"][0];
+    assert_eq!((&delivery["problem"], &delivery["nextAt"]), (&problem.into(), &next.to_string().into()));
+    let door = host.front_door().await;
+    assert_eq!(&ask(&door, "/v1/orders/PO-1").await["deliveries"][0], delivery);
+    door.close().await;
+
+    host.deliver_all().await;
+    let delivery = host.order("PO-1").await.deliveries.remove(0);
+    assert_eq!((delivery.state.as_str(), delivery.next_at), ("dead", None), "nobody tries it again");
 }
 
 #[tokio::test(flavor = "multi_thread")]

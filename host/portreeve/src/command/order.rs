@@ -1,14 +1,14 @@
 //! `order`, `exception`: what operators look at. What they release is in `release.rs`.
 
 use anyhow::{Context, bail};
-use portreeve_api::{REVIEWS_SHOWN_MAX, Review};
+use portreeve_api::{Delivery, REVIEWS_SHOWN_MAX, Review};
 use portreeve_model::OrderId;
 use portreeve_pipeline::decide::CANCEL_REQUESTED;
 use portreeve_pipeline::decision::DecisionRecord;
 use portreeve_pipeline::rederive::Rederived;
 use portreeve_pipeline::review::ReviewRecord;
 use portreeve_store::contract::{
-    DocumentPosition, ExceptionView, HoldView, OrderEventView, OrderState, OrderView, ReviewView,
+    DeliveryView, DocumentPosition, ExceptionView, HoldView, OrderEventView, OrderState, OrderView, ReviewView,
 };
 use portreeve_store::{Store, StoreError};
 use serde::Serialize;
@@ -123,7 +123,8 @@ async fn show(text: &str, data: &Data, json: bool, output: &mut Output) -> anyho
         let reviews = reviewed.into_iter().map(|(review, record)| Review::of(review, record)).collect();
         let (number, state) = (order.number.as_str(), order.state.as_str());
         let erased = record.is_none().then_some(Erased { order: order.id, number, state, erased: true });
-        return output.json(&Shown { record: record.as_ref(), erased, holds, reviews, events: later });
+        let deliveries = order.deliveries.into_iter().map(Delivery::of).collect();
+        return output.json(&Shown { record: record.as_ref(), erased, holds, reviews, events: later, deliveries });
     }
     output.line(&format!("order {} ({}), {}, {}", order.number, order.id, order.channel, order.value))?;
     output.line(&format!("{}: {}", order.state.as_str(), order.why))?;
@@ -147,13 +148,7 @@ async fn show(text: &str, data: &Data, json: bool, output: &mut Output) -> anyho
             event.input.0
         ))?;
     }
-    for delivery in &order.deliveries {
-        let id = delivery.external_id.as_deref().unwrap_or("-");
-        output.line(&format!(
-            "delivery to {}: {} after {} attempt(s), {id}",
-            delivery.target, delivery.state, delivery.attempts
-        ))?;
-    }
+    order.deliveries.iter().try_for_each(|delivery| output.line(&delivery_line(delivery)))?;
     match &record {
         Some(DecisionRecord { configuration, authority, .. }) => {
             output.line(&format!("decided under configuration {configuration} and authority {authority}"))
@@ -177,6 +172,15 @@ fn hold_line(hold: &HoldView) -> String {
         "hold {} ({who}): {}{lines}; queue `{}`, since {}, {stands}",
         hold.number, hold.reason, hold.queue, hold.opened_at
     )
+}
+
+/// A delivery; where it has not arrived, what went wrong last and when it goes on.
+fn delivery_line(delivery: &DeliveryView) -> String {
+    let DeliveryView { target, state, attempts, external_id, problem, next_at } = delivery;
+    let problem = problem.as_ref().map_or_else(String::new, |code| format!(", last problem `{code}`"));
+    let next = next_at.map_or_else(String::new, |at| format!(", next attempt {at}"));
+    let id = external_id.as_deref().unwrap_or("-");
+    format!("delivery to {target}: {state} after {attempts} attempt(s){problem}{next}, {id}")
 }
 
 /// Who looked again, why, and what came of it.
@@ -262,6 +266,7 @@ struct Shown<'a> {
     holds: Vec<serde_json::Value>,
     reviews: Vec<Review>,
     events: Vec<serde_json::Value>,
+    deliveries: Vec<Delivery>,
 }
 
 /// What is left of an order whose record was erased.

@@ -1103,7 +1103,8 @@ pub(super) fn order_view(connection: &Connection, row: &Row<'_>) -> Result<Order
     let deliveries = connection
         .prepare_cached(
             "SELECT target, CASE WHEN state = 'withheld' AND unresolved THEN 'in-doubt' ELSE state END, attempts,
-                    external_id
+                    external_id, last_code,
+                    CASE WHEN state = 'pending' OR (state = 'withheld' AND unresolved) THEN max(due_at, lease_until) END
              FROM outbox WHERE order_seq = ?1 ORDER BY seq",
         )
         .map_err(failed)?
@@ -1113,6 +1114,8 @@ pub(super) fn order_view(connection: &Connection, row: &Row<'_>) -> Result<Order
                 state: row.get(1)?,
                 attempts: row.get(2)?,
                 external_id: row.get(3)?,
+                problem: row.get(4)?,
+                next_at: row.get::<_, Option<i64>>(5)?.map(Instant),
             })
         })
         .map_err(failed)?
