@@ -5,7 +5,7 @@
 //! key,name:text,blocked:flag,since:day,list-price:number,available:whole
 //! ```
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -33,6 +33,18 @@ const REFERENCE_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// The table of credit accounts.
 const CREDIT_TABLE: &str = "credit";
 
+/// Its columns, each with its type; nothing is right about any account without them.
+const CREDIT_COLUMNS: [(&str, Kind); 8] = [
+    ("currency", Kind::Text),
+    ("limit", Kind::Number),
+    ("receivables", Kind::Number),
+    ("shipped-not-invoiced", Kind::Number),
+    ("released-not-shipped", Kind::Number),
+    ("unapplied-cash", Kind::Number),
+    ("overdue-days", Kind::Whole),
+    ("as-of", Kind::Text),
+];
+
 /// Slips of a table that are told; the others are counted.
 const PROBLEMS_TOLD_MAX: usize = 20;
 
@@ -59,9 +71,9 @@ pub fn read(table: &str, path: &Path) -> anyhow::Result<Content> {
 /// # Errors
 /// As [`read`].
 pub fn parse(table: &str, text: &str) -> anyhow::Result<Content> {
-    let mut rows = parse_rows(text)?;
+    let Parsed { columns, mut rows } = parse_rows(text)?;
     if table == CREDIT_TABLE {
-        check_credit(&rows)?;
+        check_credit(&columns, &rows)?;
     }
     rows.sort_by(|(a, _), (b, _)| a.cmp(b));
     let digest = canonical_digest(&rows)?;
@@ -70,15 +82,26 @@ pub fn parse(table: &str, text: &str) -> anyhow::Result<Content> {
 
 /// Check: every row says what an account owes and may owe. A file that was cut off, or a column
 /// that is spelled otherwise, would hold every order, or let it pass as one without an account.
-fn check_credit(rows: &[(String, Row)]) -> anyhow::Result<()> {
+fn check_credit(columns: &[(String, Kind)], rows: &[(String, Row)]) -> anyhow::Result<()> {
     if rows.is_empty() {
         bail!("found no account, expected one row for each; a table without any would let every order pass");
     }
-    let wrong = rows.iter().flat_map(|(key, row)| {
-        let columns = credit_facts(row).err().unwrap_or_default();
-        columns.into_iter().map(move |(column, expected)| format!("account `{key}` needs `{column}`: {expected}"))
+    // What is wrong with a column is wrong with it for every account, and told once.
+    let unlike =
+        CREDIT_COLUMNS.iter().filter_map(|(name, kind)| match columns.iter().find(|(column, _)| column == name) {
+            None => Some((*name, format!("there is no column `{name}`; expected `{name}:{}`", kind.as_str()))),
+            Some((_, found)) if !found.serves_as(*kind) => {
+                Some((*name, format!("the column `{name}:{}` is to be `{name}:{}`", found.as_str(), kind.as_str())))
+            }
+            Some(_) => None,
+        });
+    let unlike: BTreeMap<&str, String> = unlike.collect();
+    let of_accounts = rows.iter().flat_map(|(key, row)| {
+        let wrong = credit_facts(row).err().unwrap_or_default().into_iter();
+        wrong.map(move |(column, expected)| (column, format!("account `{key}` needs `{column}`: {expected}")))
     });
-    let wrong: Vec<String> = wrong.collect();
+    let of_accounts = of_accounts.filter(|(column, _)| !unlike.contains_key(column)).map(|(_, told)| told);
+    let wrong: Vec<String> = unlike.values().cloned().chain(of_accounts).collect();
     if wrong.is_empty() {
         return Ok(());
     }
@@ -144,7 +167,20 @@ impl Tables for LiveTables {
     }
 }
 
-fn parse_rows(text: &str) -> anyhow::Result<Vec<(String, Row)>> {
+/// What a text says.
+struct Parsed {
+    /// The columns after the key.
+    columns: Vec<(String, Kind)>,
+    /// In the order of the text.
+    rows: Vec<(String, Row)>,
+}
+
+fn parse_rows(text: &str) -> anyhow::Result<Parsed> {
+    if text.trim_start_matches('\u{feff}').trim().is_empty() {
+        bail!(
+            "the file is empty; expected `key` and the columns with their types in its first line, and the rows after it"
+        );
+    }
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text.as_bytes());
     let columns = columns(reader.headers().context("the header cannot be read")?)?;
     let mut rows: Vec<(String, Row)> = Vec::new();
@@ -173,7 +209,7 @@ fn parse_rows(text: &str) -> anyhow::Result<Vec<(String, Row)>> {
         }
         rows.push((key.to_owned(), Row(fields)));
     }
-    Ok(rows)
+    Ok(Parsed { columns, rows })
 }
 
 fn unreadable(text: &str, error: csv::Error) -> anyhow::Error {
@@ -194,7 +230,7 @@ fn line_of(text: &str, record: Option<&csv::Position>) -> usize {
 }
 
 /// What a column holds.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Text,
     Whole,
@@ -204,6 +240,24 @@ enum Kind {
 }
 
 impl Kind {
+    const ALL: [Self; 5] = [Self::Text, Self::Whole, Self::Number, Self::Day, Self::Flag];
+
+    /// Whether its values are such: a whole number is a number.
+    fn serves_as(self, kind: Self) -> bool {
+        self == kind || (self, kind) == (Self::Whole, Self::Number)
+    }
+
+    /// The word in a header.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Whole => "whole",
+            Self::Number => "number",
+            Self::Day => "day",
+            Self::Flag => "flag",
+        }
+    }
+
     fn value(self, cell: &str) -> anyhow::Result<FieldValue> {
         Ok(match self {
             Self::Text => FieldValue::Text(cell.to_owned()),
@@ -225,6 +279,10 @@ fn columns(header: &csv::StringRecord) -> anyhow::Result<Vec<(String, Kind)>> {
     let mut cells = header.iter();
     match cells.next() {
         Some("key") => {}
+        // As spreadsheets of many countries write it.
+        Some(other) if other.contains(';') => {
+            bail!("the columns are separated by semicolons, expected commas: export the file as CSV with commas")
+        }
         other => bail!("the first column is `{}`, expected `key`", other.unwrap_or_default()),
     }
     let mut names = BTreeSet::new();
@@ -232,14 +290,10 @@ fn columns(header: &csv::StringRecord) -> anyhow::Result<Vec<(String, Kind)>> {
         .map(|cell| {
             let (name, kind) =
                 cell.split_once(':').with_context(|| format!("column `{cell}` has no type; write `{cell}:text`"))?;
-            let kind = match kind {
-                "text" => Kind::Text,
-                "whole" => Kind::Whole,
-                "number" => Kind::Number,
-                "day" => Kind::Day,
-                "flag" => Kind::Flag,
-                _ => bail!("column `{name}` has the type `{kind}`, expected text, whole, number, day or flag"),
-            };
+            let known = Kind::ALL.into_iter().find(|known| known.as_str() == kind);
+            let kind = known.with_context(|| {
+                format!("column `{name}` has the type `{kind}`, expected text, whole, number, day or flag")
+            })?;
             if !names.insert(name) {
                 bail!("the column `{name}` is there twice; expected each name once");
             }
@@ -259,7 +313,8 @@ mod tests {
         let rows = parse_rows(
             "key,name:text,price:number,blocked:flag,since:day,n:whole\nA-1,\"Bolt, M6\",1.179,false,2024-02-29,7\n",
         )
-        .unwrap();
+        .unwrap()
+        .rows;
         let (key, row) = rows.first().unwrap();
         assert_eq!(key, "A-1");
         assert_eq!(row.text("name"), Some("Bolt, M6"));
@@ -281,6 +336,10 @@ mod tests {
     fn a_wrong_cell_is_refused_with_its_place() {
         for (text, what) in [
             ("sku,a:text\n", "expected `key`"),
+            ("", "the file is empty; expected `key`"),
+            ("\u{feff}\r\n \n", "the file is empty"),
+            ("key;a:text;b:number\r\nx;y;1,5\r\n", "separated by semicolons, expected commas"),
+            ("\"key;a:text\",b:number\n", "separated by semicolons"),
             ("key,a\n", "has no type"),
             ("key,a:text,a:whole\n", "column `a` is there twice"),
             ("key,a:float\n", "expected text, whole"),
@@ -318,6 +377,8 @@ mod tests {
         const HEADER: &str = "key,currency:text,limit:number,receivables:number,shipped-not-invoiced:number,released-not-shipped:number,unapplied-cash:number,overdue-days:whole,as-of:text\n";
         let right = "A-1,USD,10.00,1,2,3,0,0,2026-03-02T07:30:00Z\n";
         assert_eq!(parse("credit", &format!("{HEADER}{right}")).unwrap().rows.len(), 1);
+        let whole = HEADER.replace("receivables:number", "receivables:whole");
+        assert_eq!(parse("credit", &format!("{whole}{right}")).unwrap().rows.len(), 1, "a whole number is a number");
         let refused = |text: &str| format!("{:#}", parse("credit", text).unwrap_err());
         assert!(refused(HEADER).contains("found no account"));
         let wrong =
@@ -332,6 +393,13 @@ mod tests {
             assert!(wrong.contains(told), "{told} in {wrong}");
         }
         assert!(!wrong.contains("A-1") && !wrong.contains("`A-3` needs `limit`"), "{wrong}");
+        let without = HEADER.replace(",as-of:text", "").replace("limit:number", "limit:text");
+        let rows: String = (0..100).map(|n| format!("A-{n},USD,1,1,2,3,0,\n")).collect();
+        let wrong = refused(&format!("{without}{rows}"));
+        assert_eq!(wrong.matches("as-of").count(), 2, "once, with what it is to be: {wrong}");
+        assert!(wrong.contains("there is no column `as-of`; expected `as-of:text`"), "{wrong}");
+        assert!(wrong.contains("the column `limit:text` is to be `limit:number`"), "{wrong}");
+        assert!(wrong.contains("account `A-0` needs `overdue-days`") && !wrong.contains("needs `limit`"), "{wrong}");
         let many: String = (0..100).map(|n| format!("A-{n},USD,1,1,2,3,0,,2026-03-02T07:30:00Z\n")).collect();
         assert!(refused(&format!("{HEADER}{many}")).ends_with("and 80 more"));
     }

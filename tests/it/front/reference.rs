@@ -76,7 +76,8 @@ async fn a_text_that_is_wrong_somewhere_is_refused_with_its_place_and_the_table_
     let wrong_cell = with_another_price(&host).replace("28.40", "cheap");
     for (table, body, expected) in [
         ("item", wrong_cell.as_str(), "line 2, column `list-price`"),
-        ("item", "", "expected `key`"),
+        ("item", "", "the file is empty; expected `key`"),
+        ("item", "key;list-price:number\nx;1,5\n", "separated by semicolons, expected commas"),
         ("item", "sku,a:text\n", "expected `key`"),
         ("item", "key,a:text\nx,1\n\nx,2\n", "line 4 repeats the key `x`"),
         ("item", "key,a:text\nx,1,2\n", "line 2 has 3 cell(s), expected 2"),
