@@ -214,10 +214,10 @@ async fn a_release_that_cannot_be_says_why_and_changes_nothing() {
     let cancelled = open(&host, "PO-3").await.into_iter().find(|hold| hold.reason == "cancel-requested").unwrap();
     let [mine, others] = [open(&host, "PO-1").await[0].number, open(&host, "PO-3").await[0].number];
     for (number, holds, why) in [
-        ("PO-2", vec![mine], "is not kept back"),
+        ("PO-2", vec![mine], "order PO-2 is not kept back: released when it was decided"),
         ("PO-1", vec![], "no hold was named"),
-        ("PO-1", vec![mine, others], "does not keep order"),
-        ("PO-3", vec![cancelled.number], "no release overrides"),
+        ("PO-1", vec![mine, others], "does not keep order PO-1 back; these do: 1. "),
+        ("PO-3", vec![cancelled.number], "cancel order PO-3, which no release overrides"),
     ] {
         let refused = release(&host, number, &holds).await.unwrap_err().to_string();
         assert!(refused.contains(why), "{number}: {refused}");
@@ -230,11 +230,15 @@ async fn a_release_that_cannot_be_says_why_and_changes_nothing() {
     }
     // The other hold of a cancelled order may end; the order goes nowhere.
     let reviewed = release_those(&host, "PO-3", &["price-out-of-tolerance"]).await;
+    let again = release(&host, "PO-3", &[others]).await.unwrap_err().to_string();
+    let ended = format!("hold {others} does not keep order PO-3 back: {WHO} released it {}; ", host.clock.now());
+    assert!(again.starts_with(&ended), "{again}");
     assert_eq!((reviewed.state, reasons(&host, "PO-3").await), (OrderState::Held, vec!["cancel-requested".to_owned()]));
     assert_eq!(clear(&host).await, (0, 0), "what the sender wants cancelled is no cause that goes");
     release(&host, "PO-1", &[mine]).await.unwrap();
     let again = release(&host, "PO-1", &[mine]).await.unwrap_err().to_string();
-    assert!(again.contains("is not kept back"), "{again}");
+    let by_whom = format!("order PO-1 is not kept back: released {} by {WHO}; ", host.clock.now());
+    assert!(again.starts_with(&by_whom), "{again}");
     assert_eq!(reviews(&host).await.len(), 2);
     host.deliver_all().await;
     assert_eq!(host.order("PO-3").await.deliveries.len(), 0);
@@ -247,6 +251,8 @@ async fn of_two_who_release_one_hold_at_once_one_does() {
     let hold = [open(&host, "PO-1").await[0].number];
     let (one, other) = tokio::join!(release(&host, "PO-1", &hold), release(&host, "PO-1", &hold));
     assert_eq!([one.is_ok(), other.is_ok()].iter().filter(|done| **done).count(), 1, "{one:?} {other:?}");
+    let slower = one.err().or(other.err()).unwrap().to_string();
+    assert!(slower.contains(&format!("released {} by {WHO}", host.clock.now())), "who was faster: {slower}");
     host.deliver_all().await;
     assert_eq!((reviews(&host).await.len(), host.order("PO-1").await.deliveries[0].attempts), (1, 1));
 }

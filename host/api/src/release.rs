@@ -109,13 +109,13 @@ fn refusal(error: ReviewError) -> Problem {
         ReviewError::Reason { .. } => {
             Problem::new(StatusCode::BAD_REQUEST, "release-reason", "No reason, or one too long", said)
         }
-        ReviewError::NotKeptBack(_) => conflict("not-kept-back", "The order is not kept back", said),
+        ReviewError::NotKeptBack { .. } => conflict("not-kept-back", "The order is not kept back", said),
         ReviewError::UnknownHold { .. } => conflict("unknown-hold", "The hold does not keep the order back", said),
         ReviewError::CancelRequested { .. } => {
             conflict("cancel-requested", "The sender wants the order cancelled", said)
         }
         ReviewError::NoTarget { .. } => conflict("no-target", "The order has nowhere to go", said),
-        ReviewError::Store(StoreError::OrderMoved { .. }) => {
+        ReviewError::Moved(_) | ReviewError::Store(StoreError::OrderMoved { .. }) => {
             conflict("order-moved", "The order changed meanwhile", said)
         }
         ReviewError::CreditTaken(_) => conflict("credit-spent", "The account's credit is used up", said),
@@ -137,16 +137,14 @@ fn refusal(error: ReviewError) -> Problem {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
 
-    use portreeve_model::OrderId;
-
     use super::*;
 
     #[test]
     fn who_was_slower_hears_what_to_look_at() {
-        let order = OrderId::parse("3f0c6a51-6d7e-5b1a-9f44-0a8f5c1d2e3b").unwrap();
+        let number = || "PO-1".to_owned();
         for (error, code, words) in [
-            (StoreError::OrderMoved { order }.into(), "order-moved", "changed while it was looked at"),
-            (ReviewError::CreditTaken(order), "credit-spent", "nothing was released: look at it again"),
+            (ReviewError::Moved(number()), "order-moved", "order PO-1 changed while it was looked at"),
+            (ReviewError::CreditTaken(number()), "credit-spent", "order PO-1's account used up"),
         ] {
             let problem = serde_json::to_value(refusal(error)).unwrap();
             let text = |name: &str| problem.get(name).unwrap().as_str().unwrap();

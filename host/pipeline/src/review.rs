@@ -25,8 +25,8 @@ use portreeve_record::leaf::{Code, HoldRecord, Label, Listed, ReviewLeaf};
 use portreeve_record::{Leaf, LeafBody, RecordError, SealError, canonical_json};
 use portreeve_store::StoreError;
 use portreeve_store::contract::{
-    CreditReservation, DocumentPosition, HoldOwner, HoldView, Kept, KeptBack, NewHold, NewOutbox, NewPayload,
-    NewReview, OrderState,
+    ClosedHold, CreditReservation, DocumentPosition, HoldOwner, HoldView, Kept, KeptBack, NewHold, NewOutbox,
+    NewPayload, NewReview, OrderState,
 };
 
 pub use self::record::{ReviewRecord, ReviewedFinding};
@@ -89,18 +89,29 @@ pub struct Cleared {
 #[derive(Debug, thiserror::Error)]
 pub enum ReviewError {
     /// There is nothing to release.
-    #[error("order {0} is not kept back; `portreeve order show {0}` tells where it stands")]
-    NotKeptBack(OrderId),
+    #[error("order {number} is not kept back: {how}; `portreeve order show {order}` tells its story")]
+    NotKeptBack {
+        /// The order.
+        order: OrderId,
+        /// The sender's number.
+        number: String,
+        /// How it came to stand where it does.
+        how: String,
+    },
     /// Not one of those that keep it back.
     #[error(
-        "hold {hold} does not keep order {order} back; these do: {}. `portreeve order show {order}` tells what they are",
-        listed(open)
+        "hold {hold} does not keep order {number} back{}; these do: {}. `portreeve order show {order}` tells what they are",
+        ended_how(.ended.as_ref()), listed(open)
     )]
     UnknownHold {
         /// The order.
         order: OrderId,
+        /// The sender's number.
+        number: String,
         /// What was asked for.
         hold: u64,
+        /// How it ended, if it was one of the order's.
+        ended: Option<ClosedHold>,
         /// What is open.
         open: Vec<u64>,
     },
@@ -117,11 +128,11 @@ pub enum ReviewError {
     },
     /// The sender wants it cancelled.
     #[error(
-        "hold {hold} is the sender's wish to cancel order {order}, which no release overrides; see the order's exceptions"
+        "hold {hold} is the sender's wish to cancel order {number}, which no release overrides; see the order's exceptions"
     )]
     CancelRequested {
-        /// The order.
-        order: OrderId,
+        /// The sender's number of the order.
+        number: String,
         /// The hold.
         hold: u64,
     },
@@ -130,8 +141,8 @@ pub enum ReviewError {
         "order {order} came by channel `{channel}`, which the configuration does not have any more; a release would go nowhere"
     )]
     NoTarget {
-        /// The order.
-        order: OrderId,
+        /// The sender's number of the order; its id where nobody asked, for that is logged.
+        order: String,
         /// The channel.
         channel: String,
     },
@@ -139,7 +150,10 @@ pub enum ReviewError {
     #[error(
         "found the credit of order {0}'s account used up by orders that were released at the same time, expected what was left when it was looked at; nothing was released: look at it again"
     )]
-    CreditTaken(OrderId),
+    CreditTaken(String),
+    /// Something else happened to the order meanwhile, and it is kept back as before.
+    #[error("order {0} changed while it was looked at; look at what keeps it back now and try again")]
+    Moved(String),
     /// The event cannot be read.
     #[error("the order's event cannot be read: {0}")]
     Event(String),
@@ -207,8 +221,7 @@ impl Pipeline {
     /// back.
     ///
     /// # Errors
-    /// See [`ReviewError`]; [`StoreError::OrderMoved`] when something else happened to the order
-    /// at the same time.
+    /// See [`ReviewError`]. Who was slower hears what the other one did.
     pub async fn release_holds(&self, release: Release<'_>) -> Result<Reviewed, ReviewError> {
         let found = release.reason.trim().len();
         if found == 0 || found > REASON_BYTES_MAX {
@@ -216,13 +229,14 @@ impl Pipeline {
         }
         let mut tries = 1;
         let reviewed = loop {
-            let kept = self.store.kept_back_order(release.order).await?;
-            let kept = kept.ok_or(ReviewError::NotKeptBack(release.order))?;
-            may_release(&kept, &release)?;
+            let kept = self.releasable(&release).await?;
             match self.review(&kept, Reviewer::Person(release)).await {
                 Err(ReviewError::Store(StoreError::CreditSpent)) if tries < TRIES_MAX => tries += 1,
                 Err(ReviewError::Store(StoreError::CreditSpent)) => {
-                    return Err(ReviewError::CreditTaken(release.order));
+                    return Err(ReviewError::CreditTaken(kept.number));
+                }
+                Err(ReviewError::Store(StoreError::OrderMoved { .. })) => {
+                    return Err(ReviewError::Moved(self.releasable(&release).await?.number));
                 }
                 reviewed => break reviewed?,
             }
@@ -240,6 +254,30 @@ impl Pipeline {
                 Ok(reviewed)
             }
         }
+    }
+
+    /// The order as it is kept back, where a person may end these holds of it.
+    async fn releasable(&self, release: &Release<'_>) -> Result<KeptBack, ReviewError> {
+        let Some(kept) = self.store.kept_back_order(release.order).await? else {
+            return Err(self.not_kept_back(release.order).await?);
+        };
+        may_release(&kept, release)?;
+        Ok(kept)
+    }
+
+    async fn not_kept_back(&self, order: OrderId) -> Result<ReviewError, StoreError> {
+        let Some(found) = self.store.order(order).await? else {
+            let how = "there is no such order".to_owned();
+            return Ok(ReviewError::NotKeptBack { order, number: order.to_string(), how });
+        };
+        let reviews = self.store.order_trail(order).await?.map(|trail| trail.reviews).unwrap_or_default();
+        let how = match reviews.last() {
+            Some(last) if found.state == OrderState::Released => {
+                format!("released {} by {}", last.at, last.who.as_deref().unwrap_or("the host"))
+            }
+            _ => format!("{} when it was decided", found.state.as_str()),
+        };
+        Ok(ReviewError::NotKeptBack { order, number: found.number, how })
     }
 
     /// Ends holds of one order whose cause is gone.
@@ -322,7 +360,7 @@ impl Pipeline {
         };
         let standing = standing(kept, &left, &opened, &asked, by);
         let released = standing.state == OrderState::Released;
-        let outbox = if released { self.release_to(kept)? } else { Vec::new() };
+        let outbox = if released { self.release_to(kept, by)? } else { Vec::new() };
         let credit = if released { found.reserves(kept, &quiet, now) } else { None };
 
         let review = self.commit_of(
@@ -431,11 +469,15 @@ impl Pipeline {
     }
 
     /// Where a released order goes.
-    fn release_to(&self, kept: &KeptBack) -> Result<Vec<NewOutbox>, ReviewError> {
+    fn release_to(&self, kept: &KeptBack, by: Reviewer<'_>) -> Result<Vec<NewOutbox>, ReviewError> {
+        let order = || match by {
+            Reviewer::Person(_) => kept.number.clone(),
+            Reviewer::Host => kept.id.to_string(),
+        };
         let channel = self
             .routes
             .channel(&kept.channel)
-            .ok_or_else(|| ReviewError::NoTarget { order: kept.id, channel: kept.channel.to_string() })?;
+            .ok_or_else(|| ReviewError::NoTarget { order: order(), channel: kept.channel.to_string() })?;
         Ok(self.outbox(channel, kept.event.commitment))
     }
 
@@ -576,10 +618,12 @@ fn may_release(kept: &KeptBack, release: &Release<'_>) -> Result<(), ReviewError
     for number in release.holds {
         let Some(hold) = kept.open_holds().find(|hold| hold.number == *number) else {
             let open = kept.open_holds().map(|hold| hold.number).collect();
-            return Err(ReviewError::UnknownHold { order: kept.id, hold: *number, open });
+            let ended = kept.holds.iter().find(|hold| hold.number == *number).and_then(|hold| hold.closed.clone());
+            let order = kept.number.clone();
+            return Err(ReviewError::UnknownHold { order: kept.id, number: order, hold: *number, ended, open });
         };
         if is_a_wish_to_cancel(hold) {
-            return Err(ReviewError::CancelRequested { order: kept.id, hold: *number });
+            return Err(ReviewError::CancelRequested { number: kept.number.clone(), hold: *number });
         }
     }
     Ok(())
@@ -633,6 +677,13 @@ fn closed_by_whom(by: Reviewer<'_>) -> &'static str {
         Reviewer::Person(_) => "person",
         Reviewer::Host => "host",
     }
+}
+
+fn ended_how(ended: Option<&ClosedHold>) -> String {
+    ended.map_or_else(String::new, |ended| match &ended.who {
+        Some(who) => format!(": {who} released it {}", ended.at),
+        None => format!(": the host ended it {}", ended.at),
+    })
 }
 
 fn listed(numbers: &[u64]) -> String {

@@ -6,6 +6,7 @@ use hyper::Method;
 use portreeve::client::Answer;
 use portreeve::command::{self, BadUsage, CommandLine};
 use portreeve::output::Output;
+use portreeve_pipeline::Clock;
 use portreeve_store::contract::OrderState;
 use serde_json::{Value, json};
 
@@ -228,7 +229,7 @@ async fn a_person_releases_an_order_in_a_stopped_hosts_folder() {
         run(&arguments).await
     };
     let refusal = as_asked("99", "x", &[]).await.unwrap_err();
-    assert!(refusal.contains("hold 99 does not keep order"), "{refusal}");
+    assert!(refusal.contains("hold 99 does not keep order PO-1 back; these do: "), "{refusal}");
     let held = as_asked(&one, "confirmed\nby the buyer", &[]).await.unwrap();
     assert!(held.starts_with("order PO-1 is held: ") && held.ends_with(&format!("; hold(s) {one} ended\n")), "{held}");
 
@@ -276,7 +277,8 @@ async fn a_person_releases_an_order_of_a_running_host() {
     host.deliver_all().await;
     assert_eq!(host.erp.sales_orders().len(), 1);
     let again = [&release[..], &["--hold", &one], &running].concat();
-    refused(&again, &["the server answered 409", "is not kept back"]).await;
+    let by_whom = format!("order {number} is not kept back: released {} by operator", host.clock.now());
+    refused(&again, &["the server answered 409", &by_whom]).await;
     std::fs::write(&token, "another").unwrap();
     refused(&again, &["the server answered 401", "operator token"]).await;
     door.close().await;
