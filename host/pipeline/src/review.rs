@@ -119,9 +119,7 @@ pub enum ReviewError {
     #[error("no hold was named; expected the numbers of those that are to end, as `portreeve order show` lists them")]
     NoHolds,
     /// No reason, or a book.
-    #[error(
-        "found a reason of {found} bytes, expected 1 to {REASON_BYTES_MAX}: whoever reads the record has to understand it"
-    )]
+    #[error("{}, expected 1 to {REASON_BYTES_MAX} bytes: whoever reads the record has to understand it", reason_found(*found))]
     Reason {
         /// Its length.
         found: usize,
@@ -223,10 +221,7 @@ impl Pipeline {
     /// # Errors
     /// See [`ReviewError`]. Who was slower hears what the other one did.
     pub async fn release_holds(&self, release: Release<'_>) -> Result<Reviewed, ReviewError> {
-        let found = release.reason.trim().len();
-        if found == 0 || found > REASON_BYTES_MAX {
-            return Err(ReviewError::Reason { found });
-        }
+        check_reason(release.reason)?;
         let mut tries = 1;
         let reviewed = loop {
             let kept = self.releasable(&release).await?;
@@ -677,6 +672,21 @@ fn closed_by_whom(by: Reviewer<'_>) -> &'static str {
         Reviewer::Person(_) => "person",
         Reviewer::Host => "host",
     }
+}
+
+/// Check: whoever reads the record learns why.
+///
+/// # Errors
+/// [`ReviewError::Reason`].
+pub fn check_reason(reason: &str) -> Result<(), ReviewError> {
+    match reason.trim().len() {
+        1..=REASON_BYTES_MAX => Ok(()),
+        found => Err(ReviewError::Reason { found }),
+    }
+}
+
+fn reason_found(bytes: usize) -> String {
+    if bytes == 0 { "the reason is blank".to_owned() } else { format!("found a reason of {bytes} bytes") }
 }
 
 fn ended_how(ended: Option<&ClosedHold>) -> String {

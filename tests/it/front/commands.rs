@@ -410,7 +410,11 @@ async fn readers_work_beside_a_running_host_and_writers_are_told_to_stop_it() {
     refused(&["plugin", "disable", "fraud", "--data-dir", data], &ask_it).await;
     refused(&["retention", "run", "--data-dir", data], &in_use).await;
     refused(&["order", "show", "PO-none", "--data-dir", data], &["there is no order `PO-none`"]).await;
-    refused(&["order", "list", "--state", "lost", "--data-dir", data], &["expected one of released, held"]).await;
+    refused(
+        &["order", "list", "--state", "lost", "--data-dir", data],
+        &["invalid value 'lost'", "released, held, routed"],
+    )
+    .await;
     refused(&["dead-letter", "show", "9", "--data-dir", data], &["there is no dead letter 9"]).await;
 }
 

@@ -115,7 +115,7 @@ async fn what_cannot_be_released_is_refused_with_a_sentence_and_a_code() {
     let unknown_key = format!("{{\"holds\":[{first}],\"reason\":\"x\",\"who\":\"me\"}}");
     refuses(&post(&door, "PO-1", &unknown_key).await, (400, "bad-request"), &["who"]);
     refuses(&release(&door, "PO-1", &[], "x").await, (400, "no-holds"), &["no hold was named", "order show"]);
-    for (reason, found) in [("", "0 bytes"), (" \n", "0 bytes"), (&"x".repeat(1_001), "1001 bytes")] {
+    for (reason, found) in [("", "is blank"), (" \n", "is blank"), (&"x".repeat(1_001), "1001 bytes")] {
         refuses(&release(&door, "PO-1", &[first], reason).await, (400, "release-reason"), &[found, "1 to 1000"]);
     }
     refuses(&release(&door, "PO-9", &[first], "x").await, (404, "not-found"), &["no order with this id or number"]);
@@ -216,8 +216,19 @@ async fn a_person_releases_an_order_in_a_stopped_hosts_folder() {
     let (one, other) = (first.to_string(), second.to_string());
     let bad_usage = ["order", "release", "PO-1", "--reason", "x", "--data-dir", data];
     refused(&bad_usage, &["no hold was named", "`portreeve order show`"]).await;
-    let line = CommandLine::try_parse_from(["portreeve"].iter().chain(&bad_usage)).unwrap();
-    assert!(command::dispatch(line, &mut Output::silent()).await.unwrap_err().is::<BadUsage>(), "exit code 2");
+    let long = "x".repeat(1_001);
+    let with_reason = |reason| ["order", "release", "PO-1", "--hold", &one, "--reason", reason, "--data-dir", data];
+    let (blank, too_long) = (with_reason(" "), with_reason(&long));
+    refused(&blank, &["the reason is blank, expected 1 to 1000 bytes"]).await;
+    refused(&too_long, &["a reason of 1001 bytes, expected 1 to 1000 bytes"]).await;
+    for arguments in [&bad_usage[..], &blank, &too_long] {
+        let line = CommandLine::try_parse_from(["portreeve"].iter().chain(arguments)).unwrap();
+        let error = command::dispatch(line, &mut Output::silent()).await.unwrap_err();
+        assert!(error.is::<BadUsage>(), "exit code 2: {error}");
+    }
+    let no_number = ["order", "release", "PO-1", "--hold", "zwei", "--reason", "x"];
+    refused(&no_number, &["'zwei'", "expected the number of a hold, as `portreeve order show` lists it"]).await;
+    refused(&["order", "list", "--help"], &["released, held, routed, refused, exception"]).await;
     refused(&["order", "release", "PO-1", "--hold", &one, "--data-dir", data], &["--reason"]).await;
 
     let release = |hold: &str, reason: &str| {

@@ -1,6 +1,7 @@
 //! `order`, `exception`: what operators look at. What they release is in `release.rs`.
 
 use anyhow::{Context, bail};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use portreeve_api::{Delivery, REVIEWS_SHOWN_MAX, Review};
 use portreeve_model::OrderId;
 use portreeve_pipeline::decide::CANCEL_REQUESTED;
@@ -26,7 +27,7 @@ pub(super) enum Command {
     /// All orders, in journal order.
     List {
         /// Only those in this state.
-        #[arg(long, value_parser = order_state)]
+        #[arg(long, value_parser = order_states())]
         state: Option<OrderState>,
         #[command(flatten)]
         data: Data,
@@ -94,10 +95,11 @@ fn list_one(order: &OrderView, json: bool, output: &mut Output) -> anyhow::Resul
     output.line(&format!("{}  {:<16}  {state:<9}  {:>16}  {}", order.id, order.number, order.value, order.why))
 }
 
-fn order_state(text: &str) -> Result<OrderState, String> {
-    OrderState::ALL.into_iter().find(|state| state.as_str() == text).ok_or_else(|| {
-        let all: Vec<&str> = OrderState::ALL.into_iter().map(OrderState::as_str).collect();
-        format!("expected one of {}", all.join(", "))
+/// By their words, which help lists.
+fn order_states() -> impl TypedValueParser<Value = OrderState> {
+    PossibleValuesParser::new(OrderState::ALL.map(OrderState::as_str)).try_map(|text| {
+        let known = OrderState::ALL.into_iter().find(|state| state.as_str() == text);
+        known.ok_or("there is no such state")
     })
 }
 

@@ -22,7 +22,7 @@ pub(super) struct Release {
     /// The host's order id, or the sender's order number.
     order: String,
     /// A hold that is to end, by its number in `order show`; once for each.
-    #[arg(long = "hold", value_name = "NUMBER")]
+    #[arg(long = "hold", value_name = "NUMBER", value_parser = hold_number)]
     holds: Vec<u64>,
     /// Why, for the record.
     #[arg(long)]
@@ -36,6 +36,7 @@ pub(super) async fn run(release: Release, json: bool, output: &mut Output) -> an
     if holds.is_empty() {
         return Err(BadUsage(ReviewError::NoHolds.to_string()).into());
     }
+    review::check_reason(&reason).map_err(|error| BadUsage(error.to_string()))?;
     let request = ReleaseRequest { holds, reason };
     let released = match of.running.server()? {
         Some(server) => on_host(&server, &order, &request).await?,
@@ -47,6 +48,10 @@ pub(super) async fn run(release: Release, json: bool, output: &mut Output) -> an
     let ended: Vec<String> = released.closed.iter().map(u64::to_string).collect();
     let Released { number, state, why, .. } = released;
     output.line(&format!("order {number} is {state}: {why}; hold(s) {} ended", ended.join(", ")))
+}
+
+fn hold_number(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| "expected the number of a hold, as `portreeve order show` lists it".to_owned())
 }
 
 async fn on_host(server: &Server, order: &str, request: &ReleaseRequest) -> anyhow::Result<Released> {
