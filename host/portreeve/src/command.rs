@@ -7,6 +7,8 @@ mod audit;
 
 mod dead_letter;
 
+mod entry;
+
 mod ingest;
 
 mod order;

@@ -433,7 +433,7 @@ async fn a_reference_table_is_loaded_whole_and_on_record() {
     assert_eq!(json(&load).await[0]["changed"], false);
     let other = json(&[&load[..], &["--table", "spare"]].concat()).await;
     assert_eq!((&other[0]["table"], &other[0]["version"]), (&"spare".into(), &1.into()));
-    let entries = run(&["audit", "show", "--data-dir", data]).await.unwrap();
+    let entries = run(&["audit", "show", "--json", "--data-dir", data]).await.unwrap();
     assert_eq!(entries.matches(r#""kind":"reference""#).count(), 8, "six by init, two by hand: {entries}");
     std::fs::write(&file, "key,node:text\nA-1,DC\nA-1,DC\n").unwrap();
     refused(&load, &["was not loaded", "repeats the key `A-1`"]).await;
@@ -566,7 +566,41 @@ async fn a_person_sees_what_holds_an_order_and_what_is_on_record_about_it() {
     refused(&["order", "show", "PO-1", "--data-dir", data], &several).await;
     let id = host.orders().await[2].id.to_string();
     let unsequenced = run(&["audit", "show", "--order", &id, "--data-dir", data]).await.unwrap();
-    assert!(unsequenced.lines().all(|line| line.trim_start().starts_with("-  sha256:")));
+    assert!(unsequenced.lines().all(|line| line.trim_start().starts_with("-  2026-")), "{unsequenced}");
+}
+
+#[tokio::test]
+async fn people_read_the_log_in_lines_and_hear_where_it_goes_on() {
+    let host = TestHost::demo().await;
+    let cheap = PurchaseOrder::clean("PO-2").with_lines(&[("FST-1007", 10, "BX", "1.00")]);
+    host.decide_orders(&[PurchaseOrder::clean("PO-1"), cheap]).await;
+    host.deliver_all().await;
+    host.verify().await.unwrap();
+    let data = text(host.folder());
+    let all = run(&["audit", "show", "--data-dir", data]).await.unwrap();
+    let count = host.leaves().await.len();
+    assert_eq!(all.lines().count(), count, "nothing is left out, and so nothing is said of more: {all}");
+    assert!(!all.contains('{'), "{all}");
+    let [released, held] = [host.order("PO-1").await.id, host.order("PO-2").await.id];
+    for told in [
+        "configuration  version 1 is active, by ".to_owned(),
+        "reference      table stock is version 1 with ".to_owned(),
+        "accept         edi from edi-gateway: x12 receive; documents, 1 document(s)".to_owned(),
+        format!(
+            "decide         order {released}: x12-orders to-canonical, fraud score, margin score, fulfilment score; released"
+        ),
+        format!("decide         order {held}: "),
+        "; held, held by price-out-of-tolerance".to_owned(),
+        format!("attempt        order {released}: attempt 1 to erp; business-central from-canonical"),
+        format!("receipt        order {released}: attempt 1, erp-rest deliver; applied"),
+    ] {
+        assert!(all.contains(&told), "expected `{told}` in {all}");
+    }
+    let few = run(&["audit", "show", "--from", "2", "--limit", "3", "--data-dir", data]).await.unwrap();
+    let lines: Vec<&str> = few.lines().collect();
+    assert_eq!(lines[..3], all.lines().skip(2).take(3).collect::<Vec<_>>());
+    assert_eq!(lines[3..], ["there are more: read on with `portreeve audit show --from 5 --limit 3`"]);
+    assert_eq!(json(&["audit", "show", "--limit", "3", "--data-dir", data]).await.len(), 3, "records alone");
 }
 
 #[tokio::test(flavor = "multi_thread")]

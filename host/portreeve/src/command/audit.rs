@@ -3,9 +3,10 @@
 use anyhow::Context;
 use portreeve_audit::LogReader;
 use portreeve_model::Digest;
-use portreeve_record::VerifierKey;
+use portreeve_record::leaf::LeafRecord;
+use portreeve_record::{Leaf, VerifierKey};
 
-use super::Data;
+use super::{Data, entry};
 use crate::config::Files;
 use crate::host::Locations;
 use crate::output::Output;
@@ -35,7 +36,7 @@ pub(super) enum Command {
         #[command(flatten)]
         data: Data,
     },
-    /// The entries, one canonical record a line.
+    /// The entries, a line each; with `--json` the canonical records as they are hashed.
     Show {
         /// From this index on.
         #[arg(long, default_value_t = 0)]
@@ -72,20 +73,27 @@ pub(super) async fn run(command: Command, json: bool, output: &mut Output) -> an
         }
         Command::Show { from, limit, data, .. } => {
             let (_, store) = data.open()?;
-            let entries = store.sequenced(from, limit).await?;
-            entries.into_iter().try_for_each(|(index, id, bytes)| show(Some(index), id, bytes, json, output))
+            let mut entries = store.sequenced(from, limit.saturating_add(1)).await?;
+            let rest = entries.split_off(entries.len().min(limit.try_into()?));
+            entries.into_iter().try_for_each(|(index, id, bytes)| show(Some(index), id, bytes, json, output))?;
+            let Some((next, ..)) = rest.first() else { return Ok(()) };
+            let more = format!("there are more: read on with `portreeve audit show --from {next} --limit {limit}`");
+            // A program reads records alone.
+            if json { output.step(&more) } else { output.line(&more) }
         }
     }
 }
 
 /// An entry; one without an index is in the log within a second.
 fn show(index: Option<u64>, id: Digest, bytes: Vec<u8>, json: bool, output: &mut Output) -> anyhow::Result<()> {
-    let record = String::from_utf8(bytes).context("an entry is not text; run `portreeve audit verify`")?;
     if json {
+        let record = String::from_utf8(bytes).context("an entry is not text; run `portreeve audit verify`")?;
         return output.line(&record);
     }
+    let LeafRecord { at, body, .. } =
+        Leaf::parse(&bytes).context("an entry cannot be read; run `portreeve audit verify`")?;
     let index = index.map_or_else(|| "-".to_owned(), |index| index.to_string());
-    output.line(&format!("{index:>6}  {id}  {record}"))
+    output.line(&format!("{index:>6}  {at}  {:<13}  {}  {id}", body.kind(), entry::told(&body)))
 }
 
 async fn verify(data: &Data, key: Option<&str>, json: bool, output: &mut Output) -> anyhow::Result<()> {

@@ -1,0 +1,112 @@
+//! An entry of the audit log in a line for people: what happened, to what, by whom. Digests and
+//! commitments are for programs, which get the record itself.
+
+use portreeve_record::LeafBody;
+use portreeve_record::leaf::{
+    AcceptLeaf, AttemptLeaf, CrossingRecord, DecideLeaf, EscalationLeaf, ExceptionLeaf, HoldRecord, Label, PackageLeaf,
+    ReceiptLeaf, ReviewLeaf,
+};
+use serde::Serialize;
+
+/// What an entry says.
+pub(super) fn told(body: &LeafBody) -> String {
+    match body {
+        LeafBody::Configuration(leaf) => format!("version {} is active, by {}", leaf.version, leaf.who),
+        LeafBody::Reference(leaf) => {
+            format!("table {} is version {} with {} rows", leaf.table, leaf.version, leaf.rows)
+        }
+        LeafBody::Accept(leaf) => accepted(leaf),
+        LeafBody::Decide(leaf) => decided(leaf),
+        LeafBody::Attempt(leaf) => attempted(leaf),
+        LeafBody::Receipt(leaf) => received(leaf),
+        LeafBody::Exception(leaf) => exception(leaf),
+        LeafBody::Retention(leaf) => {
+            format!("content of {} input(s) finished before {}", leaf.inputs.count(), leaf.before)
+        }
+        LeafBody::Package(leaf) => package(leaf),
+        LeafBody::Review(leaf) => reviewed(leaf),
+        LeafBody::Escalation(leaf) => escalated(leaf),
+    }
+}
+
+fn accepted(leaf: &AcceptLeaf) -> String {
+    let AcceptLeaf { channel, sender, documents, outcome, .. } = leaf;
+    let call = called(leaf.crossing.iter());
+    format!("{channel} from {sender}: {call}{}, {} document(s)", word(outcome), documents.count())
+}
+
+fn decided(leaf: &DecideLeaf) -> String {
+    let order = match (leaf.order, leaf.about) {
+        (Some(order), _) => format!("order {order}: "),
+        (None, Some(about)) => format!("about order {about}: "),
+        (None, None) => String::new(),
+    };
+    let holds = listed((leaf.policy_holds.shown(), leaf.policy_holds.count()), ToString::to_string);
+    let holds = if holds.is_empty() { holds } else { format!(", held by {holds}") };
+    format!("{order}{}{}{holds}", called(leaf.crossings.shown()), word(&leaf.state))
+}
+
+fn attempted(leaf: &AttemptLeaf) -> String {
+    let call = called(leaf.looked_up.iter().chain(&leaf.crossing));
+    format!("order {}: attempt {} to {}{}", leaf.order, leaf.attempt, leaf.target, after(&call))
+}
+
+fn received(leaf: &ReceiptLeaf) -> String {
+    format!("order {}: attempt {}, {}{}", leaf.order, leaf.attempt, called(leaf.crossing.iter()), word(&leaf.outcome))
+}
+
+fn exception(leaf: &ExceptionLeaf) -> String {
+    let about = leaf.order.map_or_else(String::new, |order| format!(" about order {order}"));
+    format!("exception {}{about}: {} in {}{}", leaf.exception, leaf.code, leaf.stage, by(leaf.who.as_ref()))
+}
+
+fn package(leaf: &PackageLeaf) -> String {
+    format!("{}: {} {}{}", leaf.plugin, word(&leaf.step), leaf.component, by(leaf.who.as_ref()))
+}
+
+fn reviewed(leaf: &ReviewLeaf) -> String {
+    let who = leaf.who.as_ref().map_or_else(|| "the host".to_owned(), ToString::to_string);
+    let opened = listed((leaf.opened.shown(), leaf.opened.count()), ToString::to_string);
+    let opened = if opened.is_empty() { opened } else { format!(", and {opened} held it") };
+    let closed = listed((leaf.closed.shown(), leaf.closed.count()), hold);
+    format!("order {}: {who} ended hold(s) {closed}{opened}; {}", leaf.order, word(&leaf.state))
+}
+
+fn escalated(leaf: &EscalationLeaf) -> String {
+    let EscalationLeaf { order, hold: due, due_at, queue } = leaf;
+    format!("order {order}: hold {} was due {due_at}, queue {queue} was told", hold(due))
+}
+
+fn hold(hold: &HoldRecord) -> String {
+    format!("{} ({})", hold.hold, hold.reason)
+}
+
+/// The calls of plugins that an entry is about, before what became of them.
+fn called<'a>(crossings: impl IntoIterator<Item = &'a CrossingRecord>) -> String {
+    let calls = crossings.into_iter().map(|crossing| format!("{} {}", crossing.plugin, crossing.call));
+    let calls: Vec<String> = calls.collect();
+    if calls.is_empty() { String::new() } else { format!("{}; ", calls.join(", ")) }
+}
+
+/// The same after it.
+fn after(calls: &str) -> String {
+    let calls = calls.trim_end_matches("; ");
+    if calls.is_empty() { String::new() } else { format!("; {calls}") }
+}
+
+fn by(who: Option<&Label>) -> String {
+    who.map_or_else(String::new, |who| format!(", by {who}"))
+}
+
+/// The items that stand in the record, and that there were more.
+fn listed<T>((shown, count): (&[T], u32), text: impl Fn(&T) -> String) -> String {
+    let told: Vec<String> = shown.iter().map(text).collect();
+    let more = if usize::try_from(count).is_ok_and(|count| count > told.len()) { ", …" } else { "" };
+    format!("{}{more}", told.join(", "))
+}
+
+/// The word that stands in the record.
+fn word(of: &impl Serialize) -> String {
+    let word = serde_json::to_value(of).ok();
+    word.as_ref().and_then(serde_json::Value::as_str).unwrap_or("unknown").to_owned()
+}
