@@ -570,6 +570,31 @@ async fn a_person_sees_what_holds_an_order_and_what_is_on_record_about_it() {
 }
 
 #[tokio::test]
+async fn what_a_model_holds_tells_the_cause_its_figures_and_the_clause_that_bound_it() {
+    // Below its floor of 15.09, and within what the host's own rule lets pass.
+    let cheap = PurchaseOrder::clean("PO-1").with_lines(&[("FST-1007", 10, "BX", "15.00")]);
+    let setup = Setup::demo().scorers(&["margin"]).replace(
+        "rules.toml",
+        "price_tolerance_bp = 500",
+        "price_tolerance_bp = 5000",
+    );
+    let host = setup.start().await;
+    host.decide_orders(&[cheap]).await;
+    let order = host.order("PO-1").await;
+    let shown = run(&["order", "show", "PO-1", "--data-dir", text(host.folder())]).await.unwrap();
+    let line = shown.lines().find(|line| line.starts_with("held: ")).unwrap();
+    assert_eq!(line, format!("held: {}", order.why));
+    for part in [
+        "held: below-floor: `margin` scores ",
+        " bp (below-floor line 1 +",
+        "`margin` asked to hold, hold 1 lines for ",
+        "; hold_minutes_max: found 1440, required 480 or less",
+    ] {
+        assert!(line.contains(part), "expected `{part}` in {line}");
+    }
+}
+
+#[tokio::test]
 async fn people_read_the_log_in_lines_and_hear_where_it_goes_on() {
     let host = TestHost::demo().await;
     let cheap = PurchaseOrder::clean("PO-2").with_lines(&[("FST-1007", 10, "BX", "1.00")]);

@@ -2,7 +2,7 @@
 
 use portreeve_authority::rules::{Consequence, Finding};
 use portreeve_authority::{Effect, Reserve, Verdict};
-use portreeve_model::advice::{HoldScope, Proposal};
+use portreeve_model::advice::{Assessment, HoldScope, Proposal, Reason};
 use portreeve_model::{Instant, PluginName};
 use portreeve_store::contract::{HoldOwner, NewException, NewHold, OrderState, Spends};
 
@@ -11,6 +11,9 @@ use super::validating::Validated;
 use crate::Pipeline;
 use crate::decision::{Scoring, Weighed};
 use crate::route::FailedScorer;
+
+/// Causes of a score that one line tells, the heaviest; the decision's record has all.
+const REASONS_TOLD_MAX: usize = 3;
 
 /// Where an order stands, and why.
 pub(super) struct Standing {
@@ -43,7 +46,9 @@ impl Pipeline {
             standing.add_finding(finding, now);
         }
         for weighed in verdicts {
-            standing.add_verdict(&weighed.verdict, &weighed.proposal);
+            let said = scorings.iter().find(|scoring| scoring.plugin == *weighed.verdict.plugin());
+            let why = why(weighed, said.and_then(|scoring| scoring.assessment.as_ref()));
+            standing.add_verdict(&weighed.verdict, &weighed.proposal, why);
         }
         let fails_closed = self
             .routes
@@ -114,7 +119,7 @@ impl Standing {
         }
     }
 
-    fn add_verdict(&mut self, verdict: &Verdict, proposal: &Proposal) {
+    fn add_verdict(&mut self, verdict: &Verdict, proposal: &Proposal, why: String) {
         match verdict.effect() {
             Effect::RecordOnly => {}
             Effect::Recommend(_) => self.recommended = true,
@@ -129,7 +134,7 @@ impl Standing {
                     lines: Vec::new(),
                     expires_at: *until,
                 });
-                self.raise(OrderState::Routed, Some(queue.clone()), verdict.summary());
+                self.raise(OrderState::Routed, Some(queue.clone()), why);
             }
             Effect::Hold { scope, until, queue, .. } => {
                 let lines = match scope {
@@ -144,7 +149,7 @@ impl Standing {
                     lines,
                     expires_at: *until,
                 });
-                self.raise(OrderState::Held, Some(queue.clone()), verdict.summary());
+                self.raise(OrderState::Held, Some(queue.clone()), why);
             }
         }
     }
@@ -169,6 +174,28 @@ impl Standing {
 fn spends(verdict: &Verdict, reserve: Reserve) -> Spends {
     let Reserve { per_hour_max, held_share, value_held_per_day_max_minor } = reserve;
     Spends { plugin: verdict.plugin().clone(), per_hour_max, held_share, value_held_per_day_max_minor }
+}
+
+/// What a scorer found, in its codes and figures, and what authority made of it.
+fn why(Weighed { verdict, proposal, .. }: &Weighed, said: Option<&Assessment>) -> String {
+    let summary = verdict.summary();
+    let Some(said) = said else { return summary };
+    let mut reasons: Vec<&Reason> = said.reasons.iter().collect();
+    reasons.sort_by_key(|reason| std::cmp::Reverse(reason.contribution_bp.unsigned_abs()));
+    let told: Vec<String> = reasons.iter().take(REASONS_TOLD_MAX).map(|reason| of_reason(reason)).collect();
+    let others = reasons.len().saturating_sub(REASONS_TOLD_MAX);
+    let others = if others > 0 { format!(" and {others} more") } else { String::new() };
+    let because = if told.is_empty() { String::new() } else { format!(" ({}{others})", told.join(", ")) };
+    let cause = match proposal {
+        Proposal::Hold(hold) => format!("{}: ", hold.reason),
+        Proposal::Route(_) | Proposal::Recommend(_) | Proposal::Other(_) => String::new(),
+    };
+    format!("{cause}`{}` scores {} bp{because}; {summary}", verdict.plugin(), said.score_bp)
+}
+
+fn of_reason(reason: &Reason) -> String {
+    let line = reason.line_number.as_ref().map_or_else(String::new, |line| format!(" line {line}"));
+    format!("{}{line} {:+}", reason.code, reason.contribution_bp)
 }
 
 /// The reason code of a hold, as the scorer named it.
