@@ -237,3 +237,43 @@ fn order_state(text: &str) -> Result<OrderState, Problem> {
         Problem::bad_request(format!("`state` is not one of {}", all.join(", ")))
     })
 }
+
+/// Does what an operator asked for to its end, also when whoever asked hangs up; `cut_short`
+/// says what to look at where it panicked on the way.
+pub(crate) async fn to_its_end<T: Send + 'static>(
+    work: impl Future<Output = T> + Send + 'static,
+    cut_short: &'static str,
+) -> Result<T, Problem> {
+    tokio::spawn(work).await.map_err(|error| Problem::internal(&error, cut_short))
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+    use tokio::sync::oneshot;
+
+    #[tokio::test]
+    async fn what_was_asked_for_goes_to_its_end_when_whoever_asked_hangs_up() {
+        let (begin, begun) = oneshot::channel::<()>();
+        let (done, ended) = oneshot::channel();
+        let work = async move {
+            begun.await.unwrap();
+            done.send("put").unwrap();
+        };
+        let mut asked = Box::pin(to_its_end(work, "look at it"));
+        assert!(std::future::poll_fn(|cx| std::task::Poll::Ready(asked.as_mut().poll(cx))).await.is_pending());
+        drop(asked);
+        begin.send(()).unwrap();
+        assert_eq!(ended.await.unwrap(), "put");
+    }
+
+    #[tokio::test]
+    async fn what_was_cut_short_says_what_to_look_at() {
+        let work = async { std::future::ready(None::<u8>).await.unwrap() };
+        let problem = serde_json::to_value(to_its_end(work, "look at the orders").await.unwrap_err()).unwrap();
+        assert_eq!(problem.get("status").unwrap(), 500);
+        assert!(problem.get("detail").unwrap().as_str().unwrap().contains("look at the orders"), "{problem}");
+    }
+}

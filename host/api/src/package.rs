@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::Door;
-use crate::operator::{OPERATOR, Operator};
+use crate::operator::{OPERATOR, Operator, to_its_end};
 use crate::problem::Problem;
 
 /// Bytes of a package: the largest component that a host looks at, and its signature.
@@ -225,7 +225,7 @@ pub(crate) async fn install(
     let signature = std::str::from_utf8(parts(&bytes).0)
         .map_err(|_| Problem::bad_request("the signature file before the component is no text"))?;
     let signature = Some(signature.to_owned()).filter(|signature| !signature.is_empty());
-    to_its_end(async move { door.front.packages.install(parts(&bytes).1, signature.as_deref(), OPERATOR).await }).await
+    changed(async move { door.front.packages.install(parts(&bytes).1, signature.as_deref(), OPERATOR).await }).await
 }
 
 /// Tries an installed package in full: its signature, its grant, its code, its imports.
@@ -349,7 +349,7 @@ pub(crate) async fn disable(
     security(("operator" = []))
 )]
 pub(crate) async fn halt(State(door): State<Arc<Door>>, _operator: Operator) -> Result<Json<Halted>, Problem> {
-    to_its_end(async move { door.front.packages.halt(OPERATOR).await }).await
+    changed(async move { door.front.packages.halt(OPERATOR).await }).await
 }
 
 /// Ends a halt: each plugin is what it was before, or what was made of it since.
@@ -366,7 +366,7 @@ pub(crate) async fn halt(State(door): State<Arc<Door>>, _operator: Operator) -> 
     security(("operator" = []))
 )]
 pub(crate) async fn resume(State(door): State<Arc<Door>>, _operator: Operator) -> Result<Json<Halted>, Problem> {
-    to_its_end(async move { door.front.packages.resume(OPERATOR).await }).await
+    changed(async move { door.front.packages.resume(OPERATOR).await }).await
 }
 
 /// Whose packages are taken from now on: the text of `trust.toml`. Packages that rest on a
@@ -394,24 +394,18 @@ pub(crate) async fn trust(
 ) -> Result<Json<TrustChanged>, Problem> {
     let bytes = read(&door, body, TRUST_BYTES_MAX).await?;
     let text = String::from_utf8(bytes.to_vec()).map_err(|_| Problem::bad_request("the trust policy is no text"))?;
-    to_its_end(async move { door.front.packages.trust(text, OPERATOR).await }).await
+    changed(async move { door.front.packages.trust(text, OPERATOR).await }).await
 }
 
 async fn change(door: Arc<Door>, plugin: PluginName, act: Act) -> Result<Json<Acted>, Problem> {
-    to_its_end(async move { door.front.packages.act(&plugin, act, OPERATOR).await }).await
+    changed(async move { door.front.packages.act(&plugin, act, OPERATOR).await }).await
 }
 
-/// Does it to its end, also when whoever asked hangs up: between the commit of a change and
-/// the road's hearing of it nobody may leave.
-async fn to_its_end<T: Send + 'static>(
+/// Between the commit of a change and the road's hearing of it nobody may leave.
+async fn changed<T: Send + 'static>(
     work: impl Future<Output = Result<T, Refusal>> + Send + 'static,
 ) -> Result<Json<T>, Problem> {
-    let cut_short = |error| {
-        Refusal::Internal(format!(
-            "the change was cut short ({error}); start the host again, and look at `plugin list`"
-        ))
-    };
-    Ok(Json(tokio::spawn(work).await.map_err(cut_short)??))
+    Ok(Json(to_its_end(work, "start the host again, and look at `plugin list`").await??))
 }
 
 /// The signature file, and the component.
@@ -443,26 +437,4 @@ fn digest(text: &str) -> Result<Digest, Problem> {
 #[expect(clippy::needless_pass_by_value, reason = "the shape that map_err wants")]
 pub(crate) fn no_json(rejection: JsonRejection) -> Problem {
     Problem::bad_request(format!("{}; /v1/openapi.json shows what is expected", rejection.body_text()))
-}
-
-#[cfg(test)]
-mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
-
-    use super::*;
-    use tokio::sync::oneshot;
-
-    #[tokio::test]
-    async fn a_change_goes_to_its_end_when_whoever_asked_hangs_up() {
-        let (begin, begun) = oneshot::channel::<()>();
-        let (done, ended) = oneshot::channel();
-        let mut asked = Box::pin(to_its_end(async move {
-            begun.await.map_err(|error| Refusal::Internal(error.to_string()))?;
-            done.send("put").map_err(|_| Refusal::Internal("nobody waits".to_owned()))
-        }));
-        assert!(std::future::poll_fn(|cx| std::task::Poll::Ready(asked.as_mut().poll(cx))).await.is_pending());
-        drop(asked);
-        begin.send(()).unwrap();
-        assert_eq!(ended.await.unwrap(), "put");
-    }
 }

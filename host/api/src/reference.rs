@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::Door;
-use crate::operator::Operator;
+use crate::operator::{Operator, to_its_end};
 use crate::package::read;
 use crate::problem::Problem;
 
@@ -23,6 +23,9 @@ use crate::problem::Problem;
 /// parsed as a whole, beside the work of the host that is to go on; a larger one is loaded
 /// into a stopped host's folder. Only an operator gets so far.
 pub const TABLE_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// What to do where nobody knows what became of a load.
+const LOOK_AT_THE_VERSION: &str = "see which version the table has before it is loaded again; the host's log says why";
 
 /// What operators can do about reference tables.
 #[async_trait]
@@ -70,10 +73,7 @@ impl From<NotLoaded> for Problem {
                 Self::new(StatusCode::BAD_REQUEST, "reference-table", "Not a reference table", detail)
             }
             NotLoaded::Store(error) => error.into(),
-            NotLoaded::Internal(error) => Self::internal(
-                &error,
-                "see which version the table has before it is loaded again; the host's log says why",
-            ),
+            NotLoaded::Internal(error) => Self::internal(&error, LOOK_AT_THE_VERSION),
         }
     }
 }
@@ -106,8 +106,7 @@ pub(crate) async fn load(
     let bytes = read(&door, body, TABLE_BYTES_MAX).await?;
     let text = String::from_utf8(bytes.into())
         .map_err(|error| Problem::bad_request(format!("the table is no text: {error}; send it as UTF-8")))?;
-    // To its end, also when whoever asked hangs up: the next load counts on this one's version.
-    let work = tokio::spawn(async move { door.front.tables.load(&table, text).await });
-    let cut_short = |error| NotLoaded::Internal(format!("the load was cut short ({error})"));
-    Ok(Json(work.await.map_err(cut_short)??))
+    // The next load counts on this one's version.
+    let work = async move { door.front.tables.load(&table, text).await };
+    Ok(Json(to_its_end(work, LOOK_AT_THE_VERSION).await??))
 }

@@ -10,11 +10,10 @@ use axum::http::StatusCode;
 use portreeve_pipeline::review::{Release, ReviewError, Reviewed};
 use portreeve_store::StoreError;
 use serde::{Deserialize, Serialize};
-use tokio::task::JoinError;
 use utoipa::ToSchema;
 
 use crate::Door;
-use crate::operator::{OPERATOR, Operator};
+use crate::operator::{OPERATOR, Operator, to_its_end};
 use crate::package::no_json;
 use crate::problem::Problem;
 use crate::story;
@@ -89,16 +88,15 @@ pub(crate) async fn release(
 ) -> Result<Json<Released>, Problem> {
     let (Path(id), Json(ReleaseRequest { holds, reason })) = (id?, request.map_err(no_json)?);
     let order = story::find(door.front.pipeline.store.as_ref(), &id).await?.id;
-    // To its end, also when whoever asked hangs up: what follows a release is done at once.
-    let work = tokio::spawn(async move {
+    // What follows a release is done at once.
+    let work = async move {
         let release = Release { order, holds: &holds, who: OPERATOR, reason: &reason };
         let reviewed = door.front.pipeline.release_holds(release).await;
         door.front.released.notify_one();
         reviewed
-    });
-    let cut_short =
-        |error: JoinError| Problem::internal(&error, "look at what keeps the order back before trying again");
-    Ok(Json(Released::of(work.await.map_err(cut_short)?.map_err(refusal)?)))
+    };
+    let reviewed = to_its_end(work, "look at what keeps the order back before trying again").await?;
+    Ok(Json(Released::of(reviewed.map_err(refusal)?)))
 }
 
 fn refusal(error: ReviewError) -> Problem {
