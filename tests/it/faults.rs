@@ -9,14 +9,15 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use async_trait::async_trait;
 use portreeve_model::reference::Row;
-use portreeve_model::{Currency, Digest, Instant, OrderId, PluginName, Reply};
+use portreeve_model::{Currency, Digest, Instant, OrderId, PersonName, PluginName, Reply};
 use portreeve_record::Leaf;
 use portreeve_store::contract::{
     Configuration, CreditQuery, CreditReservation, CustomerAggregate, DeadLetter, Decided, DecisionCommit,
     DocumentPosition, DocumentView, DueHold, ExceptionView, Forgotten, HistoryQuery, HoldOwner, InputId, JournalEntry,
-    JournalOutcome, Kept, KeptBack, KeptInput, Lease, NewException, NewOutbox, NewReference, NewReview, OpenHolds,
-    OpenPayload, OrderStanding, OrderState, OrderTrail, OrderView, OutboxId, PackageChange, PackageView, PayloadRef,
-    PluginUsage, ReferenceTable, ReferenceWanted, Room, Settlement, Summary, TreeHead, UnsequencedLeaf,
+    JournalOutcome, Kept, KeptBack, KeptInput, Lease, NewException, NewOutbox, NewPersonChange, NewReference,
+    NewReview, OpenHolds, OpenPayload, OrderStanding, OrderState, OrderTrail, OrderView, OutboxId, PackageChange,
+    PackageView, PayloadRef, Person, PersonView, PluginUsage, Presented, ReferenceTable, ReferenceWanted, Room,
+    Settlement, Summary, TreeHead, UnsequencedLeaf,
 };
 use portreeve_store::{Attempt, Committed, Journaled, Permit, Settled, Store, StoreError};
 
@@ -250,10 +251,15 @@ store! {
         async fn escalate_hold(&self, hold: u64, exception: NewException, at: Instant, leaf: Leaf) -> bool;
         async fn forget(&self, inputs: Vec<InputId>, before: Instant, at: Instant, leaf: Leaf) -> Option<Forgotten>;
         async fn append_sequenced(&self, expected_size: u64, leaves: Vec<Digest>, head: TreeHead) -> bool;
+        async fn change_person(&self, change: NewPersonChange) -> ();
+        async fn credential_used(&self, credential: Digest, at: Instant) -> ();
     }
     reads {
         async fn active_configuration(&self) -> Option<Configuration>;
         async fn packages(&self) -> Vec<PackageView>;
+        async fn person(&self, name: &PersonName) -> Option<Person>;
+        async fn people(&self, after: Option<&PersonName>, limit: u32) -> Vec<PersonView>;
+        async fn presented(&self, credential: Digest) -> Option<Presented>;
         async fn references(&self, wanted: Vec<ReferenceWanted>) -> Vec<Option<ReferenceTable>>;
         async fn reference(&self, table: &str) -> Option<(u64, Vec<(String, Row)>)>;
         async fn undecided(&self, limit: u32, without: &[DocumentPosition]) -> Vec<Journaled>;

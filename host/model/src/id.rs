@@ -17,6 +17,11 @@ pub enum IdError {
     /// A name with characters that names cannot have.
     #[error("`{0}` is not a name; use 1 to 64 lower-case letters, digits and dashes, a letter first")]
     Name(String),
+    /// A name with characters that accounts cannot have.
+    #[error(
+        "`{0}` is not the name of an account; use 1 to 64 lower-case letters, digits, dots and dashes, a letter first"
+    )]
+    Person(String),
     /// Text that is no digest.
     #[error("`{0}` is not a digest; expected `sha256:` and 64 lower-case hexadecimal digits")]
     Digest(String),
@@ -146,9 +151,9 @@ impl fmt::Display for OrderId {
     }
 }
 
-/// Declares an identifier that is a name: lower-case letters, digits, dashes.
+/// Declares an identifier that is a name: lower-case letters, digits, and these signs.
 macro_rules! name {
-    ($(#[$doc:meta])* $type:ident) => {
+    ($(#[$doc:meta])* $type:ident, $signs:literal, $wrong:path) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $type(String);
@@ -159,12 +164,13 @@ macro_rules! name {
             /// Checks the form.
             ///
             /// # Errors
-            /// When the text is not 1 to 64 lower-case letters, digits and dashes, a letter first.
+            /// When the text is not 1 to 64 lower-case letters, digits and signs that it may have,
+            /// a letter first.
             pub fn parse(text: &str) -> Result<Self, IdError> {
                 let well_formed = (1..=64).contains(&text.len())
                     && text.starts_with(|c: char| c.is_ascii_lowercase())
-                    && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-                if well_formed { Ok(Self(text.to_owned())) } else { Err(IdError::Name(text.chars().take(80).collect())) }
+                    && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || $signs.contains(&b));
+                if well_formed { Ok(Self(text.to_owned())) } else { Err($wrong(text.chars().take(80).collect())) }
             }
 
             /// The text.
@@ -185,11 +191,21 @@ macro_rules! name {
 
 name!(
     /// A channel that orders come in by, as the configuration names it.
-    ChannelId
+    ChannelId,
+    b"-",
+    IdError::Name
 );
 name!(
     /// A plugin, as its manifest names it.
-    PluginName
+    PluginName,
+    b"-",
+    IdError::Name
+);
+name!(
+    /// An account of a person, or of a machine that acts as one.
+    PersonName,
+    b"-.",
+    IdError::Person
 );
 
 /// The sender as the host authenticated it: never what the payload claims.
@@ -271,5 +287,17 @@ mod tests {
         assert_ne!(id("A/1", None), id("A", Some("1")));
         assert_ne!(id("A", None), id("A", Some("")));
         assert_eq!(id("A", Some("1")), id("A", Some("1")));
+    }
+
+    #[test]
+    fn an_account_has_a_name_that_can_stand_anywhere() {
+        for name in ["anna", "o.fallon-2", &"a".repeat(64)] {
+            assert_eq!(PersonName::parse(name).unwrap().as_str(), name);
+        }
+        for name in ["", ".anna", "2anna", "Anna", "an na", "anna\n", "<b>", "änna", &"a".repeat(65)] {
+            let error = PersonName::parse(name).unwrap_err().to_string();
+            assert!(error.contains("letters, digits, dots and dashes"), "{error}");
+        }
+        assert!(ChannelId::parse("a.b").is_err());
     }
 }

@@ -27,6 +27,6 @@ pub mod strict;
 pub use advice::{Assessment, Proposal, Recommendation};
 pub use document::{Document, Envelope, Failure, Inbound, Problem, Received, Reply};
 pub use event::{Event, Order, OrderLine};
-pub use id::{ChannelId, Digest, OrderId, PluginKind, PluginName, SenderId};
+pub use id::{ChannelId, Digest, OrderId, PersonName, PluginKind, PluginName, SenderId};
 pub use share::ShareCeiling;
 pub use value::{Currency, Date, Instant, Money, Quantity, UnitPrice};

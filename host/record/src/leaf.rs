@@ -128,6 +128,10 @@ pub enum LeafBody {
     Review(ReviewLeaf),
     /// A hold was due, and nobody had looked.
     Escalation(EscalationLeaf),
+    /// An account was made or changed.
+    Person(PersonLeaf),
+    /// Somebody signed in or out, or could not.
+    Session(SessionLeaf),
 }
 
 impl LeafBody {
@@ -146,6 +150,8 @@ impl LeafBody {
             Self::Package(_) => "package",
             Self::Review(_) => "review",
             Self::Escalation(_) => "escalation",
+            Self::Person(_) => "person",
+            Self::Session(_) => "session",
         }
     }
 }
@@ -663,6 +669,130 @@ impl PackageStep {
     }
 }
 
+/// An account was made or changed. What only its owner should know (an address, a password)
+/// is not here.
+///
+/// ```json
+/// {"change":"4","kind":"person","person":"anna","roles":{"count":1,"items":["order-desk"]},
+///  "step":"roles","who":"olga"}
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PersonLeaf {
+    /// The account.
+    pub person: Label,
+    /// Records about this account count up from 1, those of its sign-ins with them.
+    #[serde(with = "text")]
+    pub change: u64,
+    /// What happened to it.
+    pub step: PersonStep,
+    /// The roles that it has from now on, where the step says so.
+    #[serde(default = "Listed::none", skip_serializing_if = "Listed::is_empty")]
+    pub roles: Listed<Label>,
+    /// Digest of the key that was made, where one was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential: Option<Digest>,
+    /// The account that did it; of a folder's first account, that of the machine.
+    pub who: Label,
+}
+
+/// What happened to an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PersonStep {
+    /// It is the first one, which nobody could be asked about.
+    First,
+    /// It was made.
+    Added,
+    /// It has other roles; its sessions ended.
+    Roles,
+    /// It has another password; its sessions ended.
+    Password,
+    /// It proves nothing any more; its sessions and keys ended.
+    Disabled,
+    /// It does again.
+    Enabled,
+    /// A key was made for it.
+    Key,
+    /// Its sessions and keys ended.
+    Revoked,
+}
+
+impl PersonStep {
+    /// The word that stands in the record.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::First => "first",
+            Self::Added => "added",
+            Self::Roles => "roles",
+            Self::Password => "password",
+            Self::Disabled => "disabled",
+            Self::Enabled => "enabled",
+            Self::Key => "key",
+            Self::Revoked => "revoked",
+        }
+    }
+}
+
+/// Somebody signed in or out, or could not.
+///
+/// Danger: what somebody mistyped into the field of a name may be a password, and a flood of
+/// refused sign-ins would make a log that nobody can read. So only accounts are named, and
+/// what no lockout bounds is counted: one record a minute says how many there were.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SessionLeaf {
+    /// The account; none where the names were no account's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub person: Option<Label>,
+    /// As [`PersonLeaf::change`]; none where sign-ins were only counted.
+    #[serde(default, with = "portreeve_model::value::text_option", skip_serializing_if = "Option::is_none")]
+    pub change: Option<u64>,
+    /// What happened.
+    pub step: SessionStep,
+    /// Why it was refused, where it was: `wrong-password`, `no-password`, `disabled`, `locked`
+    /// or `unknown`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<Code>,
+    /// How many there were, since they were last put on record.
+    #[serde(with = "text")]
+    pub count: u64,
+    /// Digest of the session's token, where there is a session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential: Option<Digest>,
+    /// Until when the account is locked, where it is from now on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Instant>,
+}
+
+/// What happened at the door.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SessionStep {
+    /// A session began.
+    SignedIn,
+    /// Its owner ended it.
+    SignedOut,
+    /// Nobody was signed in.
+    Refused,
+    /// Nobody was signed in, and for a while nobody is as this account.
+    LockedOut,
+}
+
+impl SessionStep {
+    /// The word that stands in the record.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::SignedIn => "signed-in",
+            Self::SignedOut => "signed-out",
+            Self::Refused => "refused",
+            Self::LockedOut => "locked-out",
+        }
+    }
+}
+
 /// One call into a plugin.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -1002,6 +1132,23 @@ mod tests {
                 hold: hold(),
                 due_at: Instant(i64::MIN),
                 queue: longest.clone(),
+            }),
+            LeafBody::Person(PersonLeaf {
+                person: Label::of(&"x".repeat(96)),
+                change: u64::MAX,
+                step: PersonStep::Disabled,
+                roles: Listed::of(vec![Label::of(&"x".repeat(96)); 1000]).unwrap(),
+                credential: Some(Digest::of(b"token")),
+                who: Label::of(&"x".repeat(96)),
+            }),
+            LeafBody::Session(SessionLeaf {
+                person: Some(Label::of(&"x".repeat(96))),
+                change: Some(u64::MAX),
+                step: SessionStep::LockedOut,
+                why: Some(longest.clone()),
+                count: u64::MAX,
+                credential: Some(Digest::of(b"token")),
+                until: Some(Instant(i64::MIN)),
             }),
         ]
     }

@@ -5,17 +5,20 @@
 //! over; that a checkpoint kept elsewhere is a prefix of them, so that nothing
 //! was cut off or rewritten since; that each leaf is the canonical form of a
 //! record; and that the stages come in order: accept before decide, one decision
-//! on a document, a release before an attempt, an attempt before its receipt, and
-//! nothing sent again after it was applied. What a decision should have been is not its business; re-deriving
+//! on a document, a release before an attempt, an attempt before its receipt, nothing sent
+//! again after it was applied, and of each account all records. What a decision should have been is not its business; re-deriving
 //! that needs the sealed payloads.
 //!
 //! It reads leaves one by one. Memory grows with the number of inputs, orders
 //! and outbox rows (some tens of bytes each), not with the size of the leaves.
 
+mod accounts;
+
 use std::collections::{HashMap, HashSet};
 
 use portreeve_model::{Digest, OrderId};
 
+use self::accounts::Accounts;
 use crate::canonical::RecordError;
 use crate::checkpoint::{Checkpoint, CheckpointError, SignedCheckpoint, VerifierKey};
 use crate::leaf::{
@@ -199,6 +202,40 @@ pub enum OrderFault {
         /// The attempt in the leaf.
         attempt: u32,
     },
+    /// An account that nobody made.
+    #[error("a record of account `{person}`, which no earlier leaf made")]
+    UnknownAccount {
+        /// The account.
+        person: String,
+    },
+    /// An account that is there already.
+    #[error("account `{person}` is made a second time")]
+    AccountTwice {
+        /// The account.
+        person: String,
+    },
+    /// An account that nobody was asked about, though somebody could have been.
+    #[error("account `{person}` is made as the first one, and earlier leaves made others")]
+    NotTheFirstAccount {
+        /// The account.
+        person: String,
+    },
+    /// A record of an account is missing.
+    #[error("record {found} of account `{person}`, expected {expected}; one is missing")]
+    AccountRecord {
+        /// The account.
+        person: String,
+        /// The number in the leaf.
+        found: u64,
+        /// The one after the last.
+        expected: u64,
+    },
+    /// A session of an account that had none to begin.
+    #[error("account `{person}` signed in while it was disabled")]
+    DisabledSignedIn {
+        /// The account.
+        person: String,
+    },
 }
 
 /// What was found in a log that verifies.
@@ -242,6 +279,10 @@ pub struct KindCounts {
     pub review: u64,
     /// `escalation`.
     pub escalation: u64,
+    /// `person`.
+    pub person: u64,
+    /// `session`.
+    pub session: u64,
 }
 
 /// Verifies a log from first leaf to last.
@@ -378,6 +419,8 @@ impl KindCounts {
             LeafBody::Package(_) => &mut self.package,
             LeafBody::Review(_) => &mut self.review,
             LeafBody::Escalation(_) => &mut self.escalation,
+            LeafBody::Person(_) => &mut self.person,
+            LeafBody::Session(_) => &mut self.session,
         };
         *counter = counter.saturating_add(1);
     }
@@ -392,6 +435,7 @@ struct StageOrder {
     /// Order → where the last decision on it left it.
     orders: HashMap<OrderId, DecidedState>,
     outbox: HashMap<Digest, OutboxRow>,
+    accounts: Accounts,
 }
 
 #[derive(Debug)]
@@ -424,6 +468,8 @@ impl StageOrder {
             }
             LeafBody::Review(review) => self.review(review),
             LeafBody::Escalation(escalation) => self.kept_back(escalation.order).map(drop),
+            LeafBody::Person(person) => self.accounts.person(person),
+            LeafBody::Session(session) => self.accounts.session(session),
             LeafBody::Configuration(_) | LeafBody::Reference(_) | LeafBody::Retention(_) | LeafBody::Package(_) => {
                 Ok(())
             }

@@ -43,18 +43,24 @@
 
 mod kept_back;
 
+mod person;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use portreeve_model::document::Span;
 use portreeve_model::reference::Row;
 use portreeve_model::{
-    ChannelId, Currency, Digest, Instant, Money, OrderId, PluginName, Reply, SenderId, ShareCeiling,
+    ChannelId, Currency, Digest, Instant, Money, OrderId, PersonName, PluginName, Reply, SenderId, ShareCeiling,
 };
 use portreeve_record::{Leaf, PayloadKey, SealError, Sealed};
 
 use crate::proof::{Attempt, Committed, FirstDocument, Journaled, Permit, Settled};
 pub use kept_back::{ClosedHold, CreditQuery, CreditReservation, DueHold, Kept, KeptBack, NewReview, ReviewView};
+pub use person::{
+    Credential, CredentialKind, KEYS_MAX, NewCredential, NewPersonChange, PasswordHash, Person, PersonChange,
+    PersonView, Presented, SESSIONS_MAX,
+};
 
 /// A document's place in the journal, from 1, without order across stores.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -164,6 +170,36 @@ pub enum StoreError {
     /// A component that was never installed.
     #[error("no package with digest `{0}` is installed; `portreeve plugin list` shows those that are")]
     UnknownPackage(Digest),
+    /// There is no such account.
+    #[error("there is no account `{0}`; `portreeve person list` shows those that there are")]
+    UnknownPerson(PersonName),
+    /// There is such an account already.
+    #[error("there is an account `{0}` already, and each name is one person's for good; choose another name")]
+    PersonExists(PersonName),
+    /// An account that was to be the first one is not.
+    #[error("there are accounts already, so another one is made by somebody who administers; say who, with --as NAME")]
+    NotTheFirstPerson,
+    /// Something else happened to an account, while somebody looked at it.
+    #[error("account `{0}` changed while it was looked at; look at it again and try again")]
+    PersonMoved(PersonName),
+    /// The account proves nothing.
+    #[error("account `{0}` is disabled; enable it first")]
+    PersonDisabled(PersonName),
+    /// Nobody could change accounts any more.
+    #[error(
+        "`{0}` is the last enabled account with a role that administers, and without one nobody could change accounts any more; give such a role to another account first"
+    )]
+    LastAdministrator(PersonName),
+    /// An account has as many keys as it may.
+    #[error(
+        "account `{name}` has {most} keys, which is as many as it may have; end those that nobody needs with `portreeve person revoke {name}`"
+    )]
+    TooManyKeys {
+        /// The account.
+        name: PersonName,
+        /// How many it may have.
+        most: u32,
+    },
     /// Another process has the folder.
     #[error(
         "the data folder `{folder}` is in use by another process; stop it, or choose another folder with --data-dir"
@@ -1241,7 +1277,7 @@ pub trait Store: Send + Sync + 'static {
     /// after [`Store::forget`] only its status is left.
     async fn journal(&self, entry: JournalEntry) -> Result<JournalOutcome, StoreError>;
 
-    /// Puts it on record that an input was refused. Nothing else of it is kept.
+    /// Puts it on record that an input was refused, or sign-ins were. Nothing else of it is kept.
     ///
     /// *Durability*: its leaf. *Ordering*: that of leaves. *Concurrency*: any.
     /// *Retry*: repeat it; a leaf that is known is not entered again.
@@ -1569,4 +1605,35 @@ pub trait Store: Send + Sync + 'static {
         after: DocumentPosition,
         limit: u32,
     ) -> Result<Vec<(DocumentPosition, Digest)>, StoreError>;
+
+    /// Carries out a change of an account, of what proves it, or of both.
+    ///
+    /// *Durability*: the change, what it ends and its leaf are one transaction. *Ordering*:
+    /// the changes of an account count up from 1 in commit order. *Concurrency*: of two that
+    /// saw the same account the first succeeds, and the other one hears
+    /// [`StoreError::PersonMoved`]. *Retry*: repeat it with the same leaf; where that is
+    /// known, nothing is written.
+    ///
+    /// # Errors
+    /// [`StoreError::UnknownPerson`], [`StoreError::PersonExists`],
+    /// [`StoreError::NotTheFirstPerson`], [`StoreError::PersonDisabled`],
+    /// [`StoreError::LastAdministrator`] and [`StoreError::TooManyKeys`] as they say;
+    /// nothing was written.
+    async fn change_person(&self, change: NewPersonChange) -> Result<(), StoreError>;
+
+    /// Says that a session or a key was shown. Of one that ended or is unknown, nothing.
+    ///
+    /// *Durability*: its time; without a leaf, for it allows nothing. *Ordering*: the latest
+    /// time counts. *Concurrency*: any. *Retry*: repeat it.
+    async fn credential_used(&self, credential: Digest, at: Instant) -> Result<(), StoreError>;
+
+    /// An account.
+    async fn person(&self, name: &PersonName) -> Result<Option<Person>, StoreError>;
+
+    /// Accounts with a name after `after`, in the order of their names.
+    async fn people(&self, after: Option<&PersonName>, limit: u32) -> Result<Vec<PersonView>, StoreError>;
+
+    /// The session or key with this digest, ended or not, and whose it is; none where
+    /// there never was one, or a session that is over was cleared away.
+    async fn presented(&self, credential: Digest) -> Result<Option<Presented>, StoreError>;
 }

@@ -11,12 +11,13 @@ use super::fixture::{
     ALL, HOLD_MS, LEASE_MS, NOW, applied, claim, cleared, dead, exception, hold_back, input, keep, leaf, lease, leaves,
     next, observe, order_id, release, released,
 };
+use super::person::{add, change, key as token};
 use super::{Fault, Maker};
-use crate::contract::{KeptBack, PackageChange, Store, StoreError, TreeHead};
+use crate::contract::{KeptBack, PackageChange, PersonChange, Store, StoreError, TreeHead};
 use crate::proof::{Attempt, Journaled, Permit};
 
 /// Each write, and how many leaves one of it brings here.
-pub(crate) const WRITES: [(&str, usize); 17] = [
+pub(crate) const WRITES: [(&str, usize); 19] = [
     ("activate_configuration", 2),
     ("change_packages", 2),
     ("load_reference", 1),
@@ -34,6 +35,8 @@ pub(crate) const WRITES: [(&str, usize); 17] = [
     ("abandon_dead_letter", 1),
     ("forget", 1),
     ("append_sequenced", 0),
+    ("change_person", 1),
+    ("credential_used", 0),
 ];
 
 /// What a caller has in its hands right before it writes.
@@ -126,6 +129,11 @@ async fn prepare(write: &str, store: &Arc<dyn Store>) -> u64 {
             keep(store, input(1, &["PO-1"])).await;
             let document = store.undecided(ALL, &[]).await.unwrap().remove(0);
             super::fixture::commit(store, released(document, &[], leaf(2))).await.unwrap();
+        }
+        "credential_used" => {
+            for (after, what) in [(0, add(&["administrator"], true)), (1, PersonChange::AddKey(token(1)))] {
+                store.change_person(change("anna", after, what, after + 1)).await.unwrap();
+            }
         }
         "append_sequenced" => {
             for number in 1..4 {
@@ -223,6 +231,8 @@ async fn go(write: &str, store: &Arc<dyn Store>, ready: Ready, after_ms: i64) ->
             let (before, inputs) = (NOW.plus_ms(100), vec![super::fixture::input_id(1)]);
             store.forget(inputs, before, NOW, leaf(60)).await.map(|_| ())
         }
+        ("change_person", _) => store.change_person(change("anna", 0, add(&["administrator"], true), 60)).await,
+        ("credential_used", _) => store.credential_used(token(1).digest, NOW.plus_ms(1)).await,
         ("append_sequenced", _) => {
             let ids: Vec<Digest> = (1..4).map(|number| leaf(number).id()).collect();
             let head = TreeHead { size: 3, edge: vec![7], checkpoint: "checkpoint".to_owned() };

@@ -318,6 +318,7 @@ pub(crate) async fn observe(store: &Arc<dyn Store>) -> Vec<String> {
     let configuration = store.active_configuration().await.unwrap();
     seen.push(format!("configuration {:?}", configuration.map(|active| active.version)));
     seen.push(format!("packages {:?}", store.packages().await.unwrap()));
+    seen.push(format!("people {:?}", store.people(None, ALL).await.unwrap()));
     seen.push(format!("stock {:?}", store.reference("stock").await.unwrap()));
     seen
 }

@@ -6,9 +6,9 @@
 //! maker lets the store's own commit fail, in both ways in which commits do.
 //!
 //! ```text
-//! accept  decide  kept_back  credit  deliver  log  configuration  retention    what each operation promises
-//! faults                                                                       both faults of each write, reopened and repeated
-//! model                                                                        random stories against a model in memory
+//! accept  decide  kept_back  credit  deliver  log  configuration  person  retention    what each operation promises
+//! faults                                                                               both faults of each write, reopened and repeated
+//! model                                                                                random stories against a model in memory
 //! ```
 
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail loudly")]
@@ -28,6 +28,8 @@ pub(crate) mod deliver;
 pub(crate) mod log;
 
 pub(crate) mod configuration;
+
+pub(crate) mod person;
 
 pub(crate) mod retention;
 
@@ -132,6 +134,14 @@ macro_rules! suite {
                 of_a_plugins_packages_one_is_staged_until_it_is_activated, a_table_is_read_with_its_version,
                 a_table_whose_version_is_known_is_not_read_again,
                 a_connector_without_state_has_none;
+            person: an_account_is_there_after_a_reopening_with_what_proves_it, of_two_changes_of_an_account_the_first_counts,
+                what_is_taken_away_ends_what_came_of_it,
+                the_last_account_that_administers_is_kept,
+                nobody_signs_in_as_an_account_that_is_locked_or_has_changed,
+                sessions_and_keys_of_an_account_are_so_many_and_no_more,
+                when_a_token_was_last_shown_never_goes_back,
+                accounts_are_paged_by_their_names,
+                each_change_of_an_account_survives_both_faults;
             retention: content_of_a_finished_input_goes_and_duplicates_are_known_all_the_same,
                 whatever_is_open_keeps_its_content, what_came_to_rest_too_late_keeps_its_content_until_then,
                 an_input_that_is_not_finished_keeps_its_whole_batch, kept_inputs_are_paged_and_forgotten_ones_gone;
@@ -164,6 +174,7 @@ fn every_operation_is_tried_and_every_write_says_what_it_promises() {
         include_str!("deliver.rs"),
         include_str!("log.rs"),
         include_str!("configuration.rs"),
+        include_str!("person.rs"),
         include_str!("retention.rs"),
         include_str!("fixture.rs"),
     ]

@@ -33,6 +33,8 @@ mod order_event;
 
 mod package;
 
+mod person;
+
 mod retention;
 
 mod writer;
@@ -51,7 +53,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use portreeve_model::reference::Row;
-use portreeve_model::{Currency, Digest, Instant, OrderId, PluginName, Reply};
+use portreeve_model::{Currency, Digest, Instant, OrderId, PersonName, PluginName, Reply};
 use portreeve_record::Leaf;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
@@ -59,18 +61,24 @@ use rusqlite::{Connection, OpenFlags};
 use crate::contract::{
     Configuration, CreditQuery, CustomerAggregate, DeadLetter, DecisionCommit, DocumentPosition, DocumentView, DueHold,
     ExceptionView, Forgotten, HistoryQuery, InputId, JournalEntry, JournalOutcome, Kept, KeptBack, KeptInput, Lease,
-    NewException, NewReference, NewReview, OpenHolds, OpenPayload, OrderStanding, OrderState, OrderTrail, OrderView,
-    OutboxId, PackageChange, PackageView, PayloadRef, PluginUsage, ReferenceTable, ReferenceWanted, Room, Settlement,
-    Store, StoreError, Summary, TreeHead, UnsequencedLeaf,
+    NewException, NewPersonChange, NewReference, NewReview, OpenHolds, OpenPayload, OrderStanding, OrderState,
+    OrderTrail, OrderView, OutboxId, PackageChange, PackageView, PayloadRef, Person, PersonView, PluginUsage,
+    Presented, ReferenceTable, ReferenceWanted, Room, Settlement, Store, StoreError, Summary, TreeHead,
+    UnsequencedLeaf,
 };
 use crate::proof::{Attempt, Committed, Journaled, Permit, Settled};
 use writer::Writer;
 
 /// The schema that this program writes.
-const SCHEMA_VERSION: i64 = 4;
+const SCHEMA_VERSION: i64 = 5;
 
 /// Its tables, but for those of packages.
-const SCHEMA: &str = concat!(include_str!("schema.sql"), include_str!("budget.sql"), include_str!("kept_back.sql"));
+const SCHEMA: &str = concat!(
+    include_str!("schema.sql"),
+    include_str!("budget.sql"),
+    include_str!("kept_back.sql"),
+    include_str!("person.sql")
+);
 
 /// What people ask is rarely asked twice.
 const PEOPLES_CACHE_KIB: i64 = 8192;
@@ -210,8 +218,14 @@ fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(failed)?;
     let change = match found {
         0 => Some(SCHEMA),
-        2 => Some(concat!(include_str!("budget.sql"), include_str!("schema-3.sql"), include_str!("kept_back.sql"))),
-        3 => Some(include_str!("kept_back.sql")),
+        2 => Some(concat!(
+            include_str!("budget.sql"),
+            include_str!("schema-3.sql"),
+            include_str!("kept_back.sql"),
+            include_str!("person.sql")
+        )),
+        3 => Some(concat!(include_str!("kept_back.sql"), include_str!("person.sql"))),
+        4 => Some(include_str!("person.sql")),
         other => {
             known_schema(other)?;
             None
@@ -556,5 +570,27 @@ impl Store for SqliteStore {
         limit: u32,
     ) -> Result<Vec<(DocumentPosition, Digest)>, StoreError> {
         self.read_for_people(move |connection| rows::decision_fingerprints(connection, after, limit)).await
+    }
+
+    async fn change_person(&self, change: NewPersonChange) -> Result<(), StoreError> {
+        self.writer.write(move |tx| person::change(tx, &change)).await
+    }
+
+    async fn credential_used(&self, credential: Digest, at: Instant) -> Result<(), StoreError> {
+        self.writer.write(move |tx| person::used(tx, credential, at)).await
+    }
+
+    async fn person(&self, name: &PersonName) -> Result<Option<Person>, StoreError> {
+        let name = name.clone();
+        self.read_for_people(move |connection| person::one(connection, &name)).await
+    }
+
+    async fn people(&self, after: Option<&PersonName>, limit: u32) -> Result<Vec<PersonView>, StoreError> {
+        let after = after.map(|name| name.as_str().to_owned());
+        self.read_for_people(move |connection| person::list(connection, after.as_deref(), limit)).await
+    }
+
+    async fn presented(&self, credential: Digest) -> Result<Option<Presented>, StoreError> {
+        self.read_for_people(move |connection| person::presented(connection, credential)).await
     }
 }

@@ -20,7 +20,7 @@ use crate::conformance::fixture::{
     ALL, HOLD_MS, NOW, about_order, applied, ask_to_cancel, claim, cleared, commit, held, hold_back, input, input_id,
     keep, kept_back, leaf, lease, leaves, next, observe, order_id, order_in, release, released, sealed,
 };
-use crate::conformance::{Fault, Harm, Maker, suite};
+use crate::conformance::{Fault, Harm, Maker, person as accounts, suite};
 use crate::contract::{ClosedHold, JournalOutcome, OrderEventKind, OrderState, Store, StoreError};
 
 /// A folder, and the fault that the next commit of its writer meets.
@@ -171,8 +171,8 @@ fn a_folder_of_another_schema_is_named_older_or_newer() {
     SqliteStore::open_to_read(folder.folder.path()).unwrap();
 }
 
-/// Makes a folder of schema 3 of one of schema 4.
-const WITHOUT_SCHEMA_4: &str = "DROP INDEX hold_due;
+/// Makes a folder of schema 3 of one of schema 5.
+const WITHOUT_SCHEMA_4: &str = "DROP TABLE credential; DROP TABLE person; DROP INDEX hold_due;
      ALTER TABLE hold DROP COLUMN escalated_at; ALTER TABLE hold DROP COLUMN exception;
      ALTER TABLE hold DROP COLUMN closed_at; ALTER TABLE hold DROP COLUMN closed_by;
      DROP INDEX orders_kept_back; ALTER TABLE reference_table DROP COLUMN loaded_at; DROP TABLE order_review; DROP TABLE credit_order; DROP TABLE credit_open; DROP TABLE credit_taken;
@@ -218,6 +218,22 @@ async fn of_a_folder_of_schema_3_the_holds_that_keep_nothing_back_are_closed() {
     let store = folder.open().await;
     store.commit_review(cleared(&kept_back(&store, "PO-HELD").await, leaf(91))).await.unwrap();
     assert_eq!(claim(&store, 0).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_folder_of_schema_4_has_nobody_and_takes_a_first_one() {
+    let folder = Folder::new();
+    let store = folder.open().await;
+    hold_back(&store, 1, "PO-HELD", &["credit-limit"]).await;
+    let before = observe(&store).await;
+    drop(store);
+    folder.raw().execute_batch("DROP TABLE credential; DROP TABLE person; PRAGMA user_version = 4;").unwrap();
+    assert!(matches!(SqliteStore::open_to_read(folder.folder.path()), Err(StoreError::OlderSchema { found: 4, .. })));
+    let store = folder.open().await;
+    assert_eq!(observe(&store).await, before);
+    let first = accounts::change("anna", 0, accounts::add(&["administrator"], true), 91);
+    store.change_person(first).await.unwrap();
+    assert_eq!(store.people(None, ALL).await.unwrap().len(), 1);
 }
 
 #[tokio::test]
