@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Each stage takes what the last one returned and nobody else can make:
-//! [`Sender`] comes from authentication, [`portreeve_store::Journaled`] and
+//! [`Sender`] and [`SignedIn`] come from authentication, [`portreeve_store::Journaled`] and
 //! [`portreeve_store::Permit`] from the store. Plugins are called through the
 //! sandbox only; what a score may cause is asked of authority only.
 //!
@@ -62,6 +62,8 @@ pub mod review;
 
 pub mod escalation;
 
+pub mod people;
+
 mod parallel;
 
 mod passing;
@@ -82,6 +84,7 @@ pub use deliver::{DeliverError, Deliveries};
 pub use egress::{Origin, Outbound};
 pub use metrics::Metrics;
 pub use numbers::NumberRanges;
+pub use people::{Accounts, SignedIn};
 pub use plugins::{Active, Plugins, Slot, Stopped, Why};
 pub use route::{Channel, Routes, Target};
 pub use sender::{Credential, LocalRefused, Sender, SenderRefused, Senders};
@@ -126,6 +129,8 @@ pub struct Pipeline {
     pub rules: Rules,
     /// What people may do.
     pub people: People,
+    /// How they prove who they are.
+    pub accounts: Accounts,
     /// Orders that are mapped and scored side by side, at least 1.
     pub workers: usize,
     /// Control and document numbers.

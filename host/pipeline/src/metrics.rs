@@ -45,6 +45,31 @@ pub struct Metrics {
     forgotten_payloads: Counter,
     retention_failed: Counter,
     egress: EgressMetrics,
+    people: PeopleMetrics,
+}
+
+/// Who signs in, and who does not.
+#[derive(Default)]
+struct PeopleMetrics {
+    sign_ins: Family<ResultLabels, Counter>,
+    refused: Family<RefusedLabels, Counter>,
+    tokens_refused: Counter,
+}
+
+impl PeopleMetrics {
+    fn register(&self, registry: &mut Registry) {
+        let help = "Sign-ins with name and password, by result";
+        registry.register("portreeve_sign_ins", help, self.sign_ins.clone());
+        let help = "Sign-ins that were refused, by why; a stranger is not told";
+        registry.register("portreeve_sign_ins_refused", help, self.refused.clone());
+        let help = "Tokens that were shown and were no session and no key that counts";
+        registry.register("portreeve_tokens_refused", help, self.tokens_refused.clone());
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ResultLabels {
+    result: &'static str,
 }
 
 /// What is used of grants and kept back, as of the last look. Whoever looks replaces all of it.
@@ -285,9 +310,12 @@ impl Default for Metrics {
         registry.register("portreeve_http_refused", help, egress.refused.clone());
         let help = "1 while a plugin sends a target nothing because it failed too often";
         registry.register("portreeve_http_breaker_open", help, egress.breakers.clone());
+        let people = PeopleMetrics::default();
+        people.register(&mut registry);
         Self {
             registry,
             egress,
+            people,
             calls,
             refused,
             budget_spent,
@@ -394,6 +422,21 @@ impl Metrics {
     pub(crate) fn forgotten(&self, forgotten: Forgotten) {
         self.forgotten_inputs.inc_by(forgotten.inputs);
         self.forgotten_payloads.inc_by(forgotten.payloads);
+    }
+
+    /// Counts a sign-in, by what became of it.
+    pub(crate) fn signed_in(&self, result: &'static str) {
+        self.people.sign_ins.get_or_create(&ResultLabels { result }).inc();
+    }
+
+    /// Counts a sign-in that was refused, by why.
+    pub(crate) fn sign_in_refused(&self, reason: &'static str) {
+        self.people.refused.get_or_create(&RefusedLabels { reason }).inc();
+    }
+
+    /// Counts a token that proved nothing.
+    pub(crate) fn token_refused(&self) {
+        self.people.tokens_refused.inc();
     }
 
     /// Counts a pass of retention that ended early.

@@ -21,8 +21,8 @@ use portreeve_pipeline::egress::SystemResolver;
 use portreeve_pipeline::retention::Retained;
 use portreeve_pipeline::review::Cleared;
 use portreeve_pipeline::{
-    Active, Clock, DeliverError, Deliveries, Metrics, Outbound, Pipeline, Plugins, Pseudonyms, SetAside, Slot,
-    TableCache,
+    Accounts, Active, Clock, DeliverError, Deliveries, Metrics, Outbound, Pipeline, Plugins, Pseudonyms, SetAside,
+    Slot, TableCache,
 };
 use portreeve_record::leaf::{Code, ConfigurationLeaf, Label, PackageLeaf, ReferenceLeaf};
 use portreeve_record::{Leaf, LeafBody, LogKey, PayloadKey, VerifierKey, canonical_digest};
@@ -67,6 +67,9 @@ const LOOKS_AT_ALL: u32 = 10;
 
 /// How often somebody looks whether a publisher's word has ended. Calls end at once.
 const LAPSE_EVERY: Duration = Duration::from_secs(60);
+
+/// How often somebody looks whether refused sign-ins were counted that are to go on record.
+const REFUSALS_EVERY: Duration = Duration::from_secs(60);
 
 /// How often leaves get their index.
 const SEQUENCE_EVERY: Duration = Duration::from_millis(500);
@@ -584,6 +587,7 @@ impl Road {
             pseudonyms: locations.pseudonyms()?,
             rules: configuration.rules,
             people: configuration.people,
+            accounts: Accounts::default(),
             workers: self.workers.unwrap_or(configuration.host.host.workers),
             numbers: Arc::default(),
             metrics,
@@ -799,12 +803,13 @@ impl Host {
             delivered
         };
         let road = async {
-            let ((), (), delivered, (), (), ()) = tokio::join!(
+            let ((), (), delivered, (), (), (), ()) = tokio::join!(
                 self.watch_until(halted.clone()),
                 self.decide_until(halted.clone()),
                 delivering,
                 self.forget_until(halted.clone()),
                 self.lapse_until(halted.clone()),
+                self.note_refusals_until(halted.clone()),
                 self.look_again_until(halted.clone())
             );
             at_rest.notify_one();
@@ -935,6 +940,18 @@ impl Host {
                 () = stopped(stop.clone()) => {}
             }
         }
+    }
+
+    /// Puts on record how many sign-ins were refused, once a minute and at the end.
+    async fn note_refusals_until(&self, stop: watch::Receiver<bool>) {
+        while !*stop.borrow() {
+            self.pipeline.note_refused_sign_ins(false).await;
+            tokio::select! {
+                () = tokio::time::sleep(REFUSALS_EVERY) => {}
+                () = stopped(stop.clone()) => {}
+            }
+        }
+        self.pipeline.note_refused_sign_ins(true).await;
     }
 
     /// Clears holds of the host whose cause is gone, and escalates those whose time is over.
