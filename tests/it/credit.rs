@@ -244,7 +244,8 @@ impl Pair {
         let Some(order) = kept.get(which as usize % kept.len().max(1)) else { return Ok(()) };
         let open: Vec<&HoldView> = order.open_holds().collect();
         let Some(hold) = open.get(hold as usize % open.len().max(1)) else { return Ok(()) };
-        let release = Release { order: order.id, holds: &[hold.number], who: "ops@desk", reason: "looked at" };
+        let who = self.host.ops().await;
+        let release = Release { order: order.id, holds: &[hold.number], who: &who, reason: "looked at" };
         match self.host.host.pipeline.release_holds(release).await {
             Ok(_) | Err(ReviewError::CancelRequested { .. } | ReviewError::Store(StoreError::CreditSpent)) => Ok(()),
             Err(error) => Err(error.to_string()),

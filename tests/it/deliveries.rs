@@ -69,7 +69,8 @@ async fn dead_letters(host: &TestHost) -> Vec<DeadLetter> {
 }
 
 async fn resolve(host: &TestHost, exception: u64, action: DeadLetterAction) -> Result<(), DeadLetterError> {
-    host.host.pipeline.resolve_dead_letter(exception, action, "the-tests").await.map(drop)
+    let who = host.ops().await;
+    host.host.pipeline.resolve_dead_letter(exception, action, &who).await.map(drop)
 }
 
 #[tokio::test]
@@ -97,7 +98,7 @@ async fn a_dead_letter_that_is_replayed_is_looked_up_and_then_sent_once_more() {
     let said = said.unwrap();
     assert_eq!((said.code.as_str(), said.order), ("replayed", Some(dead[0].order)));
     assert_eq!(said.outbox, Some(Digest::of(dead[0].outbox.0.as_bytes())));
-    assert_eq!(said.who.unwrap().as_str(), "the-tests");
+    assert_eq!(said.who.unwrap().as_str(), "ops");
 
     // What is done cannot be done again.
     let again = resolve(&host, dead[0].exception, DeadLetterAction::Replay).await.unwrap_err();

@@ -13,6 +13,8 @@ mod folders;
 
 mod logs;
 
+mod matrix;
+
 mod full_disk;
 
 mod grants;
@@ -20,6 +22,8 @@ mod grants;
 mod packages;
 
 mod patience;
+
+mod people;
 
 mod reference;
 

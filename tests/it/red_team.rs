@@ -85,6 +85,7 @@ async fn mood(host: &TestHost, version: u64, mood: &str) {
         version,
         digest: portreeve_model::Digest::of(mood.as_bytes()),
         rows: 1,
+        who: None,
     };
     let leaf = Leaf::new("test", MORNING, LeafBody::Reference(body)).unwrap();
     let row = Row(vec![Field { name: "mood".to_owned(), value: FieldValue::Text(mood.to_owned()) }]);

@@ -9,6 +9,8 @@
 //! Components are built once per process and compiled once per machine: hosts share
 //! the folder of compiled code, and nothing else.
 
+pub(crate) mod people;
+
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -32,7 +34,7 @@ use portreeve_model::{Digest, Instant, OrderId, PluginName};
 use portreeve_pipeline::accept::Input;
 use portreeve_pipeline::decision::DecisionRecord;
 use portreeve_pipeline::rederive::{RederiveError, Rederived};
-use portreeve_pipeline::{AcceptError, Accepted, Clock, Credential};
+use portreeve_pipeline::{AcceptError, Accepted, Clock, Credential, Pipeline, SignedIn};
 use portreeve_record::{Leaf, LeafRecord, NoteKey, VerifyReport};
 use portreeve_registry::{
     InstallError, Installed, Occasion, Package, PlatformGrant, Registry, Signature, Statement, TrustPolicy,
@@ -43,9 +45,10 @@ use sha2::Sha256;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::sync::{OnceCell, oneshot};
 use tokio::task::JoinHandle;
 
+pub(crate) use self::people::PASSWORD;
 use crate::front::described;
 
 /// When a test begins: 2026-03-02T08:00:00Z, as the samples do.
@@ -56,6 +59,18 @@ pub(crate) const EDI_TOKEN: &str = "edi-token-of-the-tests";
 
 /// What operators show.
 pub(crate) const OPERATOR_TOKEN: &str = "operator-token-of-the-tests";
+
+/// Every role of the demo that does something.
+pub(crate) const EVERY_ROLE: &[&str] = &[
+    "fraud-resolver",
+    "credit-resolver",
+    "pricing-resolver",
+    "order-desk",
+    "integration",
+    "operator",
+    "publisher",
+    "administrator",
+];
 
 const SHOP_SECRET: &str = "shop-secret-of-the-tests";
 
@@ -705,6 +720,23 @@ impl TestHost {
         LogReader::new(Arc::clone(&self.store)).verify(&self.host.verifier, outside.as_ref()).await
     }
 
+    /// A person with these roles, who has an account from now on and is signed in.
+    pub(crate) async fn acts_as(&self, name: &str, roles: &[&str]) -> SignedIn {
+        people::acts_as(&self.host.pipeline, name, roles).await
+    }
+
+    /// Somebody who may do everything that no approver does, signed in.
+    pub(crate) async fn ops(&self) -> SignedIn {
+        self.acts_as("ops", EVERY_ROLE).await
+    }
+
+    /// A key of the same person in a file, for `--key-file` and `--token-file`.
+    pub(crate) async fn ops_key_file(&self) -> PathBuf {
+        let file = self.folder().join("ops.key");
+        std::fs::write(&file, people::key_of(&self.host.pipeline, "ops", EVERY_ROLE).await).unwrap();
+        file
+    }
+
     /// Opens the front door on a free port.
     pub(crate) async fn front_door(&self) -> FrontDoor {
         self.front_door_with(Limits::default()).await
@@ -718,7 +750,8 @@ impl TestHost {
         let address = listener.local_addr().unwrap();
         let (close, closed) = oneshot::channel::<()>();
         let served = portreeve_api::serve(listener, Arc::new(front), async move { drop(closed.await) });
-        FrontDoor { address, close, served: tokio::spawn(served) }
+        let pipeline = Arc::clone(&self.host.pipeline);
+        FrontDoor { address, close, served: tokio::spawn(served), pipeline, ops: OnceCell::new() }
     }
 }
 
@@ -734,6 +767,9 @@ pub(crate) struct FrontDoor {
     address: SocketAddr,
     close: oneshot::Sender<()>,
     served: JoinHandle<std::io::Result<()>>,
+    pipeline: Arc<Pipeline>,
+    /// A key of somebody who may do everything that no approver does.
+    ops: OnceCell<String>,
 }
 
 impl FrontDoor {
@@ -771,7 +807,18 @@ impl FrontDoor {
         self.send(Method::GET, path, headers, b"").await
     }
 
-    /// Asks as an operator.
+    /// The credential of somebody who may do everything that no approver does.
+    pub(crate) async fn ops(&self) -> String {
+        let key = self.ops.get_or_init(async || people::key_of(&self.pipeline, "ops", EVERY_ROLE).await).await;
+        format!("Bearer {key}")
+    }
+
+    /// The credential of a new account with these roles, or of the one of that name.
+    pub(crate) async fn key_of(&self, name: &str, roles: &[&str]) -> String {
+        format!("Bearer {}", people::key_of(&self.pipeline, name, roles).await)
+    }
+
+    /// Asks as a machine that reads.
     pub(crate) async fn ask(&self, path: &str) -> String {
         let answer = self.get(path, &[("authorization", &format!("Bearer {OPERATOR_TOKEN}"))]).await;
         assert_eq!(answer.status, 200, "{path}");
@@ -780,7 +827,7 @@ impl FrontDoor {
 
     /// Closes it: a host that is to be restarted must not be held by it.
     pub(crate) async fn close(self) {
-        drop(self.close);
+        drop((self.close, self.pipeline));
         self.served.await.unwrap().unwrap();
     }
 }

@@ -29,6 +29,7 @@ async fn ordered(factor: Option<&str>, price: &'static str) -> TestHost {
             version: 1,
             digest: portreeve_model::Digest::of(factor.as_bytes()),
             rows: 1,
+            who: None,
         });
         let leaf = Leaf::new("test", MORNING, body).unwrap();
         host.store.load_reference("unit", case_of_boxes(factor), leaf).await.unwrap();

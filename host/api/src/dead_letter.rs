@@ -1,5 +1,5 @@
-//! Deliveries that were given up: operators see them, have them tried again, or end
-//! them, while the host goes on.
+//! Deliveries that were given up: people see them, have them tried again, or end them,
+//! while the host goes on.
 
 use std::sync::Arc;
 
@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::Door;
-use crate::operator::{OPERATOR, Operator, next_page, page_rows, rows};
+use crate::access::Person;
+use crate::operator::{next_page, page_rows, rows};
 use crate::problem::Problem;
 
 /// A page of dead letters.
@@ -121,15 +122,14 @@ pub fn state_after(action: DeadLetterAction) -> &'static str {
     responses(
         (status = 200, description = "A page", body = Letters),
         (status = 400, description = "A parameter that is none", body = Problem),
-        (status = 401, description = "Not the operator token", body = Problem),
+        (status = 401, description = "Neither the operator token nor a session or key that counts", body = Problem),
         (status = 429, description = "Busy; see Retry-After", body = Problem),
         (status = 503, description = "The store is unavailable; see Retry-After", body = Problem),
     ),
-    security(("operator" = []))
+    security(("operator" = []), ("person" = []))
 )]
 pub(crate) async fn list(
     State(door): State<Arc<Door>>,
-    _operator: Operator,
     page: Result<Query<LetterPage>, QueryRejection>,
 ) -> Result<Json<Letters>, Problem> {
     let Query(page) = page?;
@@ -146,21 +146,22 @@ pub(crate) async fn list(
     responses(
         (status = 200, description = "It is pending, and this is on record", body = Resolved),
         (status = 400, description = "No number", body = Problem),
-        (status = 401, description = "Not the operator token", body = Problem),
+        (status = 401, description = "No session or key that counts", body = Problem),
+        (status = 403, description = "Not by a person, or by one whose roles do not let", body = Problem),
         (status = 404, description = "No open dead letter", body = Problem),
         (status = 409, description = "Tried again as often as it may be", body = Problem),
         (status = 429, description = "Busy; see Retry-After", body = Problem),
         (status = 500, description = "Could not be put on record; nothing was changed", body = Problem),
         (status = 503, description = "The store is unavailable; see Retry-After", body = Problem),
     ),
-    security(("operator" = []))
+    security(("person" = []))
 )]
 pub(crate) async fn replay(
     state: State<Arc<Door>>,
-    operator: Operator,
+    person: Person,
     exception: Result<Path<u64>, PathRejection>,
 ) -> Result<Json<Resolved>, Problem> {
-    resolve(state, operator, exception, DeadLetterAction::Replay).await
+    resolve(state, person, exception, DeadLetterAction::Replay).await
 }
 
 /// Gives a delivery up for good; later ones of its order no longer wait for it.
@@ -170,30 +171,31 @@ pub(crate) async fn replay(
     responses(
         (status = 200, description = "It is abandoned, and this is on record", body = Resolved),
         (status = 400, description = "No number", body = Problem),
-        (status = 401, description = "Not the operator token", body = Problem),
+        (status = 401, description = "No session or key that counts", body = Problem),
+        (status = 403, description = "Not by a person, or by one whose roles do not let", body = Problem),
         (status = 404, description = "No open dead letter", body = Problem),
         (status = 429, description = "Busy; see Retry-After", body = Problem),
         (status = 500, description = "Could not be put on record; nothing was changed", body = Problem),
         (status = 503, description = "The store is unavailable; see Retry-After", body = Problem),
     ),
-    security(("operator" = []))
+    security(("person" = []))
 )]
 pub(crate) async fn abandon(
     state: State<Arc<Door>>,
-    operator: Operator,
+    person: Person,
     exception: Result<Path<u64>, PathRejection>,
 ) -> Result<Json<Resolved>, Problem> {
-    resolve(state, operator, exception, DeadLetterAction::Abandon).await
+    resolve(state, person, exception, DeadLetterAction::Abandon).await
 }
 
 async fn resolve(
     State(door): State<Arc<Door>>,
-    _operator: Operator,
+    Person(who): Person,
     exception: Result<Path<u64>, PathRejection>,
     action: DeadLetterAction,
 ) -> Result<Json<Resolved>, Problem> {
     let Path(number) = exception?;
-    let outbox = door.front.pipeline.resolve_dead_letter(number, action, OPERATOR).await.map_err(refusal)?;
+    let outbox = door.front.pipeline.resolve_dead_letter(number, action, &who).await.map_err(refusal)?;
     Ok(Json(Resolved { number, outbox: outbox.0, state: state_after(action).to_owned() }))
 }
 
@@ -204,6 +206,7 @@ fn refusal(error: DeadLetterError) -> Problem {
             Problem::new(StatusCode::CONFLICT, "replays-spent", "Tried again too often", error.to_string())
         }
         DeadLetterError::Store(error) => error.into(),
+        DeadLetterError::Denied(denied) => Problem::forbidden(denied.to_string()),
         DeadLetterError::Record(error) => Problem::internal(&error, "nothing was changed; try again later"),
     }
 }

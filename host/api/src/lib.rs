@@ -1,11 +1,10 @@
 //! The HTTP front door.
 //!
-//! Two kinds of visitors: senders, who prove themselves to the pipeline on their
-//! channel and get their protocol's own reply; and operators, who show the
-//! operator token, get JSON, decide about orders that are kept back and deliveries that were
-//! given up, replace reference tables, and change which packages of plugins the host calls.
-//! Whatever goes wrong is told as RFC 9457 problem details. Without a configured operator
-//! token every operator route refuses: default deny.
+//! Three kinds of visitors: senders, who prove themselves to the pipeline on their
+//! channel and get their protocol's own reply; people, who show a session or a key, get JSON,
+//! and do what their roles let them; and machines that show the operator token and read.
+//! Whatever goes wrong is told as RFC 9457 problem details. Who may knock where is one table
+//! ([`access`]), and what is not in it is let in for nobody.
 //!
 //! Here are URLs, statuses and limits; what happens to an input or by an operator's
 //! decision is the pipeline's. Nothing here writes to the store.
@@ -13,6 +12,8 @@
 mod limits;
 
 mod problem;
+
+pub mod access;
 
 mod input;
 
@@ -34,6 +35,8 @@ pub mod reference;
 
 pub mod package;
 
+pub mod people;
+
 mod openapi;
 
 mod tls;
@@ -48,7 +51,7 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use portreeve_model::Digest;
 use portreeve_pipeline::Pipeline;
 use tokio::net::TcpListener;
@@ -71,7 +74,7 @@ pub struct Front {
     pub packages: Arc<dyn package::Lifecycle>,
     /// The reference tables that decisions look things up in.
     pub tables: Arc<dyn reference::Tables>,
-    /// SHA-256 of the operator token; none closes the operator routes.
+    /// SHA-256 of the operator token, with which a machine reads; with none, people alone do.
     pub operator_token: Option<Digest>,
     /// Whether the host may be sent work.
     pub ready: Arc<AtomicBool>,
@@ -111,6 +114,14 @@ pub fn router(front: Arc<Front>) -> Router {
     let counted = Router::new()
         .route("/v1/channels/{channel}", get(input::challenge).post(input::receive))
         .route("/v1/channels/{channel}/{*below}", get(input::challenge_below).post(input::receive_below))
+        .route("/v1/session", post(people::sign_in).get(people::who).delete(people::sign_out))
+        .route("/v1/people", get(people::list).post(people::add))
+        .route("/v1/people/{name}/roles", post(people::roles))
+        .route("/v1/people/{name}/password", post(people::password))
+        .route("/v1/people/{name}/disable", post(people::disable))
+        .route("/v1/people/{name}/enable", post(people::enable))
+        .route("/v1/people/{name}/keys", post(people::key))
+        .route("/v1/people/{name}/credentials", delete(people::revoke))
         .route("/v1/orders", get(operator::orders))
         .route("/v1/orders/{id}", get(story::order))
         .route("/v1/orders/{id}/release", post(release::release))
@@ -132,6 +143,7 @@ pub fn router(front: Arc<Front>) -> Router {
         .route("/v1/audit/checkpoint", get(operator::checkpoint))
         .route("/v1/openapi.json", get(openapi::serve))
         .route("/metrics", get(operator::metrics))
+        .layer(middleware::from_fn_with_state(Arc::clone(&door), access::admit))
         .layer(middleware::from_fn_with_state(Arc::clone(&door), counted));
     Router::new()
         // Not counted: whoever watches the host has to hear it when it is full.

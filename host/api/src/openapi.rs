@@ -7,13 +7,15 @@ use axum::response::{IntoResponse, Response};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use crate::{authority, dead_letter, input, operator, outcome, package, problem, reference, release, story, view};
+use crate::{
+    authority, dead_letter, input, operator, outcome, package, people, problem, reference, release, story, view,
+};
 
 #[derive(OpenApi)]
 #[openapi(
     info(
         title = "Portreeve",
-        description = "The front door of a plugin host: inputs of authenticated senders, and what operators read.",
+        description = "The front door of a plugin host: inputs of authenticated senders, and what people read and do.",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
     paths(
@@ -21,6 +23,17 @@ use crate::{authority, dead_letter, input, operator, outcome, package, problem, 
         input::receive_below,
         input::challenge,
         input::challenge_below,
+        people::sign_in,
+        people::who,
+        people::sign_out,
+        people::list,
+        people::add,
+        people::roles,
+        people::password,
+        people::disable,
+        people::enable,
+        people::key,
+        people::revoke,
         operator::orders,
         story::order,
         release::release,
@@ -50,13 +63,14 @@ use crate::{authority, dead_letter, input, operator, outcome, package, problem, 
     modifiers(&Credentials),
     tags(
         (name = "senders", description = "Sending inputs; a path below a channel reaches its connector as well"),
+        (name = "people", description = "Signing in and out, and accounts. A session and a key are bearer tokens; what they may do, the account's roles say"),
         (name = "operators", description = "Reading what happened, deciding about orders that are kept back and deliveries that were given up, replacing reference tables, and changing which packages are called"),
         (name = "monitors", description = "Watching the process")
     )
 )]
 struct Api;
 
-/// How senders and operators prove themselves.
+/// How senders, people and machines that read prove themselves.
 struct Credentials;
 
 impl Modify for Credentials {
@@ -65,6 +79,7 @@ impl Modify for Credentials {
         let bearer = || SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
         components.add_security_scheme("sender", bearer());
         components.add_security_scheme("operator", bearer());
+        components.add_security_scheme("person", bearer());
         let signature = ApiKeyValue::with_description(
             "x-portreeve-signature",
             "HMAC-SHA256 of the body under the sender's secret, in hexadecimal",

@@ -1,49 +1,24 @@
-//! What operators read: orders, exceptions, counts, the checkpoint, metrics.
+//! What operators and people read: orders, exceptions, counts, the checkpoint, metrics.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{FromRequestParts, Query, State};
-use axum::http::request::Parts;
+use axum::extract::{Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use portreeve_model::Digest;
 use portreeve_pipeline::metrics::CONTENT_TYPE;
 use portreeve_store::contract::{DocumentPosition, OrderState};
 use serde::Deserialize;
-use subtle::ConstantTimeEq;
 use utoipa::IntoParams;
 
 use crate::Door;
-use crate::input::bearer;
 use crate::problem::Problem;
 use crate::view::{Exception, Exceptions, Order, Orders, counts};
 
 /// Rows in one answer, however many were asked for.
 const ROWS_MAX: u32 = 500;
-
-/// Who decides, for the record: whoever has the operator token. There is one.
-pub(crate) const OPERATOR: &str = "operator";
-
-/// Somebody who showed the operator token.
-pub(crate) struct Operator;
-
-impl FromRequestParts<Arc<Door>> for Operator {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, door: &Arc<Door>) -> Result<Self, Problem> {
-        let shown = bearer(&parts.headers).unwrap_or_default();
-        let Some(expected) = door.front.operator_token else {
-            return Err(Problem::unauthorized(
-                "no operator token is configured, so nobody may read; set `operator_token_sha256` under `[host]`",
-            ));
-        };
-        let same: bool = Digest::of(shown.as_bytes()).as_bytes().ct_eq(expected.as_bytes()).into();
-        if same { Ok(Self) } else { Err(Problem::unauthorized("this needs the operator token as a bearer token")) }
-    }
-}
 
 /// Which orders.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -86,15 +61,14 @@ pub(crate) fn page_rows() -> u32 {
     responses(
         (status = 200, description = "A page", body = Orders),
         (status = 400, description = "A parameter that is none", body = Problem),
-        (status = 401, description = "Not the operator token", body = Problem),
+        (status = 401, description = "Neither the operator token nor a session or key that counts", body = Problem),
         (status = 429, description = "Busy; see Retry-After", body = Problem),
         (status = 503, description = "The store is unavailable; see Retry-After", body = Problem),
     ),
-    security(("operator" = []))
+    security(("operator" = []), ("person" = []))
 )]
 pub(crate) async fn orders(
     State(door): State<Arc<Door>>,
-    _operator: Operator,
     page: Result<Query<OrderPage>, QueryRejection>,
 ) -> Result<Json<Orders>, Problem> {
     let Query(page) = page?;
@@ -120,15 +94,14 @@ pub(crate) async fn orders(
     responses(
         (status = 200, description = "A page", body = Exceptions),
         (status = 400, description = "A parameter that is none", body = Problem),
-        (status = 401, description = "Not the operator token", body = Problem),
+        (status = 401, description = "Neither the operator token nor a session or key that counts", body = Problem),
         (status = 429, description = "Busy; see Retry-After", body = Problem),
         (status = 503, description = "The store is unavailable; see Retry-After", body = Problem),
     ),
-    security(("operator" = []))
+    security(("operator" = []), ("person" = []))
 )]
 pub(crate) async fn exceptions(
     State(door): State<Arc<Door>>,
-    _operator: Operator,
     page: Result<Query<ExceptionPage>, QueryRejection>,
 ) -> Result<Json<Exceptions>, Problem> {
     let Query(page) = page?;
@@ -143,16 +116,13 @@ pub(crate) async fn exceptions(
     get, path = "/v1/summary", tag = "operators",
     responses(
         (status = 200, description = "Counts by name", body = BTreeMap<String, u64>),
-        (status = 401, description = "Not the operator token", body = Problem),
+        (status = 401, description = "Neither the operator token nor a session or key that counts", body = Problem),
         (status = 429, description = "Busy; see Retry-After", body = Problem),
         (status = 503, description = "The store is unavailable; see Retry-After", body = Problem),
     ),
-    security(("operator" = []))
+    security(("operator" = []), ("person" = []))
 )]
-pub(crate) async fn summary(
-    State(door): State<Arc<Door>>,
-    _operator: Operator,
-) -> Result<Json<BTreeMap<&'static str, u64>>, Problem> {
+pub(crate) async fn summary(State(door): State<Arc<Door>>) -> Result<Json<BTreeMap<&'static str, u64>>, Problem> {
     let summary = door.front.pipeline.store.summary().await?;
     Ok(Json(counts(&summary).into_iter().collect()))
 }
@@ -162,14 +132,14 @@ pub(crate) async fn summary(
     get, path = "/v1/audit/checkpoint", tag = "operators",
     responses(
         (status = 200, description = "A signed note", body = String, content_type = "text/plain"),
-        (status = 401, description = "Not the operator token", body = Problem),
+        (status = 401, description = "Neither the operator token nor a session or key that counts", body = Problem),
         (status = 404, description = "There is none yet", body = Problem),
         (status = 429, description = "Busy; see Retry-After", body = Problem),
         (status = 503, description = "The store is unavailable; see Retry-After", body = Problem),
     ),
-    security(("operator" = []))
+    security(("operator" = []), ("person" = []))
 )]
-pub(crate) async fn checkpoint(State(door): State<Arc<Door>>, _operator: Operator) -> Result<Response, Problem> {
+pub(crate) async fn checkpoint(State(door): State<Arc<Door>>) -> Result<Response, Problem> {
     match door.front.pipeline.store.tree_head().await? {
         Some(head) => Ok(head.checkpoint.into_response()),
         None => Err(Problem::not_found("the log has no checkpoint yet; one follows the first entry within a second")),
@@ -181,13 +151,13 @@ pub(crate) async fn checkpoint(State(door): State<Arc<Door>>, _operator: Operato
     get, path = "/metrics", tag = "operators",
     responses(
         (status = 200, description = "OpenMetrics", body = String, content_type = "application/openmetrics-text"),
-        (status = 401, description = "Not the operator token", body = Problem),
+        (status = 401, description = "Neither the operator token nor a session or key that counts", body = Problem),
         (status = 429, description = "Busy; see Retry-After", body = Problem),
         (status = 503, description = "The store is unavailable; see Retry-After", body = Problem),
     ),
-    security(("operator" = []))
+    security(("operator" = []), ("person" = []))
 )]
-pub(crate) async fn metrics(State(door): State<Arc<Door>>, _operator: Operator) -> Result<Response, Problem> {
+pub(crate) async fn metrics(State(door): State<Arc<Door>>) -> Result<Response, Problem> {
     let pipeline = &door.front.pipeline;
     let summary = pipeline.store.summary().await?;
     let in_use = pipeline.in_use().await?;

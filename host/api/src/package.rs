@@ -12,16 +12,18 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use portreeve_model::{Digest, PluginName};
+use portreeve_pipeline::SignedIn;
 use portreeve_store::StoreError;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::Door;
-use crate::operator::{OPERATOR, Operator, to_its_end};
+use crate::access::Person;
+use crate::operator::to_its_end;
 use crate::problem::Problem;
 
 /// Bytes of a package: the largest component that a host looks at, and its signature.
-/// Only an operator gets so far.
+/// Only who publishes gets so far.
 const PACKAGE_BYTES_MAX: usize = 64 * 1024 * 1024 + 64 * 1024;
 
 /// Bytes of a trust policy: some thousand publishers. It is parsed as a whole.
@@ -187,14 +189,14 @@ pub(crate) struct ActivateRequest {
     get, path = "/v1/plugins", tag = "operators",
     responses(
         (status = 200, description = "All of them", body = PackageRows),
-        (status = 401, description = "Not the operator token", body = Problem),
+        (status = 401, description = "Neither the operator token nor a session or key that counts", body = Problem),
         (status = 429, description = "Busy; see Retry-After", body = Problem),
         (status = 500, description = "A component cannot be read", body = Problem),
         (status = 503, description = "The store is unavailable; see Retry-After", body = Problem),
     ),
-    security(("operator" = []))
+    security(("operator" = []), ("person" = []))
 )]
-pub(crate) async fn list(State(door): State<Arc<Door>>, _operator: Operator) -> Result<Json<PackageRows>, Problem> {
+pub(crate) async fn list(State(door): State<Arc<Door>>) -> Result<Json<PackageRows>, Problem> {
     Ok(Json(PackageRows { packages: door.front.packages.list().await? }))
 }
 
@@ -206,7 +208,8 @@ pub(crate) async fn list(State(door): State<Arc<Door>>, _operator: Operator) -> 
     responses(
         (status = 200, description = "It is installed, and this is on record", body = PackageRow),
         (status = 400, description = "A body that ended before its length", body = Problem),
-        (status = 401, description = "Not the operator token", body = Problem),
+        (status = 401, description = "No session or key that counts", body = Problem),
+        (status = 403, description = "Not by a person, or by one whose roles do not let", body = Problem),
         (status = 408, description = "The body took too long", body = Problem),
         (status = 409, description = "No package, or not trusted", body = Problem),
         (status = 413, description = "Larger than a package may be", body = Problem),
@@ -214,18 +217,18 @@ pub(crate) async fn list(State(door): State<Arc<Door>>, _operator: Operator) -> 
         (status = 500, description = "Could not be kept; nothing was changed", body = Problem),
         (status = 503, description = "The store is unavailable; see Retry-After", body = Problem),
     ),
-    security(("operator" = []))
+    security(("person" = []))
 )]
 pub(crate) async fn install(
     State(door): State<Arc<Door>>,
-    _operator: Operator,
+    Person(who): Person,
     body: Body,
 ) -> Result<Json<PackageRow>, Problem> {
     let bytes = read(&door, body, PACKAGE_BYTES_MAX).await?;
     let signature = std::str::from_utf8(parts(&bytes).0)
         .map_err(|_| Problem::bad_request("the signature file before the component is no text"))?;
     let signature = Some(signature.to_owned()).filter(|signature| !signature.is_empty());
-    changed(async move { door.front.packages.install(parts(&bytes).1, signature.as_deref(), OPERATOR).await }).await
+    changed(async move { door.front.packages.install(parts(&bytes).1, signature.as_deref(), who.name().as_str()).await }).await
 }
 
 /// Tries an installed package in full: its signature, its grant, its code, its imports.
@@ -236,24 +239,25 @@ pub(crate) async fn install(
     responses(
         (status = 200, description = "It may be activated, and this is on record", body = Acted),
         (status = 400, description = "No name, or a body that is none", body = Problem),
-        (status = 401, description = "Not the operator token", body = Problem),
+        (status = 401, description = "No session or key that counts", body = Problem),
+        (status = 403, description = "Not by a person, or by one whose roles do not let", body = Problem),
         (status = 404, description = "No such plugin, or not installed", body = Problem),
         (status = 409, description = "Not trusted, asks for more than it is granted, or does not load", body = Problem),
         (status = 429, description = "Busy; see Retry-After", body = Problem),
         (status = 500, description = "Could not be put on record; nothing was changed", body = Problem),
         (status = 503, description = "The store is unavailable; see Retry-After", body = Problem),
     ),
-    security(("operator" = []))
+    security(("person" = []))
 )]
 pub(crate) async fn stage(
     State(door): State<Arc<Door>>,
-    _operator: Operator,
+    Person(who): Person,
     plugin: Result<Path<String>, PathRejection>,
     request: Result<Json<StageRequest>, JsonRejection>,
 ) -> Result<Json<Acted>, Problem> {
     let (plugin, Json(request)) = (name(plugin)?, request.map_err(no_json)?);
     let act = Act::Stage { component: digest(&request.digest)?, grant: request.grant };
-    change(door, plugin, act).await
+    change(door, who, plugin, act).await
 }
 
 /// Makes the staged package what routes call, in one step; calls under way end on the one
@@ -265,24 +269,25 @@ pub(crate) async fn stage(
     responses(
         (status = 200, description = "It is active, and this is on record", body = Acted),
         (status = 400, description = "No name, or a body that is none", body = Problem),
-        (status = 401, description = "Not the operator token", body = Problem),
+        (status = 401, description = "No session or key that counts", body = Problem),
+        (status = 403, description = "Not by a person, or by one whose roles do not let", body = Problem),
         (status = 404, description = "No such plugin", body = Problem),
         (status = 409, description = "Nothing is staged, or it does not load any more", body = Problem),
         (status = 429, description = "Busy; see Retry-After", body = Problem),
         (status = 500, description = "Could not be put on record; nothing was changed", body = Problem),
         (status = 503, description = "The store is unavailable; see Retry-After", body = Problem),
     ),
-    security(("operator" = []))
+    security(("person" = []))
 )]
 pub(crate) async fn activate(
     State(door): State<Arc<Door>>,
-    _operator: Operator,
+    Person(who): Person,
     plugin: Result<Path<String>, PathRejection>,
     request: Result<Json<ActivateRequest>, JsonRejection>,
 ) -> Result<Json<Acted>, Problem> {
     let (plugin, Json(request)) = (name(plugin)?, request.map_err(no_json)?);
     let act = Act::Activate { component: request.digest.as_deref().map(digest).transpose()? };
-    change(door, plugin, act).await
+    change(door, who, plugin, act).await
 }
 
 /// Routes call what they called before the last activation.
@@ -292,21 +297,22 @@ pub(crate) async fn activate(
     responses(
         (status = 200, description = "It is active again, and this is on record", body = Acted),
         (status = 400, description = "No name", body = Problem),
-        (status = 401, description = "Not the operator token", body = Problem),
+        (status = 401, description = "No session or key that counts", body = Problem),
+        (status = 403, description = "Not by a person, or by one whose roles do not let", body = Problem),
         (status = 404, description = "No such plugin", body = Problem),
         (status = 409, description = "Nothing to go back to, or its key was revoked", body = Problem),
         (status = 429, description = "Busy; see Retry-After", body = Problem),
         (status = 500, description = "Could not be put on record; nothing was changed", body = Problem),
         (status = 503, description = "The store is unavailable; see Retry-After", body = Problem),
     ),
-    security(("operator" = []))
+    security(("person" = []))
 )]
 pub(crate) async fn rollback(
     State(door): State<Arc<Door>>,
-    _operator: Operator,
+    Person(who): Person,
     plugin: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Acted>, Problem> {
-    change(door, name(plugin)?, Act::Rollback).await
+    change(door, who, name(plugin)?, Act::Rollback).await
 }
 
 /// Routes call it no more; what would have been for it waits, or goes to a person, as the
@@ -317,21 +323,22 @@ pub(crate) async fn rollback(
     responses(
         (status = 200, description = "It is not called, and this is on record", body = Acted),
         (status = 400, description = "No name", body = Problem),
-        (status = 401, description = "Not the operator token", body = Problem),
+        (status = 401, description = "No session or key that counts", body = Problem),
+        (status = 403, description = "Not by a person, or by one whose roles do not let", body = Problem),
         (status = 404, description = "No such plugin", body = Problem),
         (status = 409, description = "It is disabled already", body = Problem),
         (status = 429, description = "Busy; see Retry-After", body = Problem),
         (status = 500, description = "Could not be put on record; nothing was changed", body = Problem),
         (status = 503, description = "The store is unavailable; see Retry-After", body = Problem),
     ),
-    security(("operator" = []))
+    security(("person" = []))
 )]
 pub(crate) async fn disable(
     State(door): State<Arc<Door>>,
-    _operator: Operator,
+    Person(who): Person,
     plugin: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Acted>, Problem> {
-    change(door, name(plugin)?, Act::Disable).await
+    change(door, who, name(plugin)?, Act::Disable).await
 }
 
 /// Stops all plugins from the next call on, whatever each of them is; a call that waits for a
@@ -341,15 +348,16 @@ pub(crate) async fn disable(
     post, path = "/v1/plugins/halt", tag = "operators",
     responses(
         (status = 200, description = "None is called, and this is on record", body = Halted),
-        (status = 401, description = "Not the operator token", body = Problem),
+        (status = 401, description = "No session or key that counts", body = Problem),
+        (status = 403, description = "Not by a person, or by one whose roles do not let", body = Problem),
         (status = 409, description = "They are stopped already", body = Problem),
         (status = 429, description = "Busy; see Retry-After", body = Problem),
         (status = 500, description = "None is called, and this could not be put on record", body = Problem),
     ),
-    security(("operator" = []))
+    security(("person" = []))
 )]
-pub(crate) async fn halt(State(door): State<Arc<Door>>, _operator: Operator) -> Result<Json<Halted>, Problem> {
-    changed(async move { door.front.packages.halt(OPERATOR).await }).await
+pub(crate) async fn halt(State(door): State<Arc<Door>>, Person(who): Person) -> Result<Json<Halted>, Problem> {
+    changed(async move { door.front.packages.halt(who.name().as_str()).await }).await
 }
 
 /// Ends a halt: each plugin is what it was before, or what was made of it since.
@@ -357,16 +365,17 @@ pub(crate) async fn halt(State(door): State<Arc<Door>>, _operator: Operator) -> 
     post, path = "/v1/plugins/resume", tag = "operators",
     responses(
         (status = 200, description = "They are called again, and this is on record", body = Halted),
-        (status = 401, description = "Not the operator token", body = Problem),
+        (status = 401, description = "No session or key that counts", body = Problem),
+        (status = 403, description = "Not by a person, or by one whose roles do not let", body = Problem),
         (status = 409, description = "They are not stopped", body = Problem),
         (status = 429, description = "Busy; see Retry-After", body = Problem),
         (status = 500, description = "Could not be put on record; nothing was changed", body = Problem),
         (status = 503, description = "The store is unavailable; see Retry-After", body = Problem),
     ),
-    security(("operator" = []))
+    security(("person" = []))
 )]
-pub(crate) async fn resume(State(door): State<Arc<Door>>, _operator: Operator) -> Result<Json<Halted>, Problem> {
-    changed(async move { door.front.packages.resume(OPERATOR).await }).await
+pub(crate) async fn resume(State(door): State<Arc<Door>>, Person(who): Person) -> Result<Json<Halted>, Problem> {
+    changed(async move { door.front.packages.resume(who.name().as_str()).await }).await
 }
 
 /// Whose packages are taken from now on: the text of `trust.toml`. Packages that rest on a
@@ -377,7 +386,8 @@ pub(crate) async fn resume(State(door): State<Arc<Door>>, _operator: Operator) -
     responses(
         (status = 200, description = "It is active, and this is on record", body = TrustChanged),
         (status = 400, description = "No text, or a body that ended before its length", body = Problem),
-        (status = 401, description = "Not the operator token", body = Problem),
+        (status = 401, description = "No session or key that counts", body = Problem),
+        (status = 403, description = "Not by a person, or by one whose roles do not let", body = Problem),
         (status = 408, description = "The body took too long", body = Problem),
         (status = 409, description = "Not a trust policy; nothing was changed", body = Problem),
         (status = 413, description = "Larger than a trust policy may be", body = Problem),
@@ -385,20 +395,20 @@ pub(crate) async fn resume(State(door): State<Arc<Door>>, _operator: Operator) -
         (status = 500, description = "Could not be put on record; nothing was changed", body = Problem),
         (status = 503, description = "The store is unavailable; see Retry-After", body = Problem),
     ),
-    security(("operator" = []))
+    security(("person" = []))
 )]
 pub(crate) async fn trust(
     State(door): State<Arc<Door>>,
-    _operator: Operator,
+    Person(who): Person,
     body: Body,
 ) -> Result<Json<TrustChanged>, Problem> {
     let bytes = read(&door, body, TRUST_BYTES_MAX).await?;
     let text = String::from_utf8(bytes.to_vec()).map_err(|_| Problem::bad_request("the trust policy is no text"))?;
-    changed(async move { door.front.packages.trust(text, OPERATOR).await }).await
+    changed(async move { door.front.packages.trust(text, who.name().as_str()).await }).await
 }
 
-async fn change(door: Arc<Door>, plugin: PluginName, act: Act) -> Result<Json<Acted>, Problem> {
-    changed(async move { door.front.packages.act(&plugin, act, OPERATOR).await }).await
+async fn change(door: Arc<Door>, who: Arc<SignedIn>, plugin: PluginName, act: Act) -> Result<Json<Acted>, Problem> {
+    changed(async move { door.front.packages.act(&plugin, act, who.name().as_str()).await }).await
 }
 
 /// Between the commit of a change and the road's hearing of it nobody may leave.
@@ -414,7 +424,7 @@ fn parts(body: &[u8]) -> (&[u8], &[u8]) {
     body.split_at(at)
 }
 
-/// A body of an operator, within its size and its time.
+/// A body, within its size and its time.
 pub(crate) async fn read(door: &Door, body: Body, most: usize) -> Result<Bytes, Problem> {
     let read = Limited::new(body, most).collect();
     match tokio::time::timeout(door.front.limits.body_within, read).await {

@@ -15,13 +15,14 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::Door;
-use crate::operator::{Operator, to_its_end};
+use crate::access::Person;
+use crate::operator::to_its_end;
 use crate::package::read;
 use crate::problem::Problem;
 
 /// Bytes of a table's text: as many rows as a table may have, of 300 bytes each. It is
 /// parsed as a whole, beside the work of the host that is to go on; a larger one is loaded
-/// into a stopped host's folder. Only an operator gets so far.
+/// into a stopped host's folder. Only who operates gets so far.
 pub const TABLE_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// What to do where nobody knows what became of a load.
@@ -33,7 +34,7 @@ pub trait Tables: Send + Sync + 'static {
     /// Replaces a table by the rows of a CSV text with a typed header, all or nothing, with
     /// an entry in the log. Decisions that begin later see it. One load after the other;
     /// what was begun is to be awaited to its end.
-    async fn load(&self, table: &str, text: String) -> Result<Loaded, NotLoaded>;
+    async fn load(&self, table: &str, text: String, who: &str) -> Result<Loaded, NotLoaded>;
 }
 
 /// What became of a text.
@@ -87,18 +88,19 @@ impl From<NotLoaded> for Problem {
     responses(
         (status = 200, description = "These are its rows, and this is on record", body = Loaded),
         (status = 400, description = "No name, no text, or a row that is wrong: its line and column", body = Problem),
-        (status = 401, description = "Not the operator token", body = Problem),
+        (status = 401, description = "No session or key that counts", body = Problem),
+        (status = 403, description = "Not by a person, or by one whose roles do not let", body = Problem),
         (status = 408, description = "The body took too long", body = Problem),
         (status = 413, description = "Larger than a table may be", body = Problem),
         (status = 429, description = "Busy; see Retry-After", body = Problem),
         (status = 500, description = "Could not be put on record, or nobody knows whether it was", body = Problem),
         (status = 503, description = "The store is unavailable; see Retry-After", body = Problem),
     ),
-    security(("operator" = []))
+    security(("person" = []))
 )]
 pub(crate) async fn load(
     State(door): State<Arc<Door>>,
-    _operator: Operator,
+    Person(who): Person,
     table: Result<Path<String>, PathRejection>,
     body: Body,
 ) -> Result<Json<Loaded>, Problem> {
@@ -107,6 +109,6 @@ pub(crate) async fn load(
     let text = String::from_utf8(bytes.into())
         .map_err(|error| Problem::bad_request(format!("the table is no text: {error}; send it as UTF-8")))?;
     // The next load counts on this one's version.
-    let work = async move { door.front.tables.load(&table, text).await };
+    let work = async move { door.front.tables.load(&table, text, who.name().as_str()).await };
     Ok(Json(to_its_end(work, LOOK_AT_THE_VERSION).await??))
 }

@@ -1,4 +1,4 @@
-//! Orders that are kept back: an operator ends holds by their numbers, and the order goes
+//! Orders that are kept back: a person ends holds by their numbers, and the order goes
 //! where nothing else keeps it back.
 
 use std::sync::Arc;
@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::Door;
-use crate::operator::{OPERATOR, Operator, to_its_end};
+use crate::access::Person;
+use crate::operator::to_its_end;
 use crate::package::no_json;
 use crate::problem::Problem;
 use crate::story;
@@ -24,7 +25,7 @@ use crate::story;
 pub struct ReleaseRequest {
     /// Their numbers, as the order's story has them.
     pub holds: Vec<u64>,
-    /// Why, in the operator's words: 1 to 1000 bytes.
+    /// Why, in the person's words: 1 to 1000 bytes.
     pub reason: String,
 }
 
@@ -70,7 +71,8 @@ impl Released {
     responses(
         (status = 200, description = "They ended, and this is on record", body = Released),
         (status = 400, description = "No holds, no reason or a long one, or a body that is none", body = Problem),
-        (status = 401, description = "Not the operator token", body = Problem),
+        (status = 401, description = "No session or key that counts", body = Problem),
+        (status = 403, description = "Not by a person, or by one whose roles do not let", body = Problem),
         (status = 404, description = "No such order", body = Problem),
         (status = 409, description = "Not kept back, by another hold, or by one that no release ends; changed meanwhile; no credit or no channel left for it; or several orders have this number", body = Problem),
         (status = 410, description = "What the order says was erased", body = Problem),
@@ -78,11 +80,11 @@ impl Released {
         (status = 500, description = "Could not be put on record", body = Problem),
         (status = 503, description = "The store is unavailable; see Retry-After", body = Problem),
     ),
-    security(("operator" = []))
+    security(("person" = []))
 )]
 pub(crate) async fn release(
     State(door): State<Arc<Door>>,
-    _operator: Operator,
+    Person(who): Person,
     id: Result<Path<String>, PathRejection>,
     request: Result<Json<ReleaseRequest>, JsonRejection>,
 ) -> Result<Json<Released>, Problem> {
@@ -90,7 +92,7 @@ pub(crate) async fn release(
     let order = story::find(door.front.pipeline.store.as_ref(), &id).await?.id;
     // What follows a release is done at once.
     let work = async move {
-        let release = Release { order, holds: &holds, who: OPERATOR, reason: &reason };
+        let release = Release { order, holds: &holds, who: &who, reason: &reason };
         let reviewed = door.front.pipeline.release_holds(release).await;
         door.front.released.notify_one();
         reviewed
@@ -123,6 +125,7 @@ fn refusal(error: ReviewError) -> Problem {
             "What the order says was erased",
             "found the order's content erased, expected what a target could be sent; nothing was changed, and it cannot be released any more",
         ),
+        ReviewError::Denied(_) => Problem::forbidden(said),
         ReviewError::Store(error) => error.into(),
         ReviewError::Event(_) | ReviewError::Record(_) | ReviewError::Seal(_) => Problem::internal(
             &said,

@@ -16,7 +16,6 @@ use portreeve_store::contract::{OrderView, PayloadRef};
 use portreeve_store::{Store, StoreError};
 
 use crate::Door;
-use crate::operator::Operator;
 use crate::problem::Problem;
 use crate::view::{REVIEWS_SHOWN_MAX, Story, Told};
 
@@ -27,17 +26,16 @@ use crate::view::{REVIEWS_SHOWN_MAX, Story, Told};
     responses(
         (status = 200, description = "The story", body = Story),
         (status = 400, description = "A path that is none", body = Problem),
-        (status = 401, description = "Not the operator token", body = Problem),
+        (status = 401, description = "Neither the operator token nor a session or key that counts", body = Problem),
         (status = 404, description = "No such order", body = Problem),
         (status = 409, description = "Several orders have this number", body = Problem),
         (status = 429, description = "Busy; see Retry-After", body = Problem),
         (status = 503, description = "The store is unavailable; see Retry-After", body = Problem),
     ),
-    security(("operator" = []))
+    security(("operator" = []), ("person" = []))
 )]
 pub(crate) async fn order(
     State(door): State<Arc<Door>>,
-    _operator: Operator,
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Story>, Problem> {
     let Path(id) = id?;

@@ -70,8 +70,13 @@ async fn write(store: &Arc<dyn Store>, from: u64, to: u64) -> Vec<Digest> {
 }
 
 fn leaf(version: u64) -> Leaf {
-    let body =
-        LeafBody::Reference(ReferenceLeaf { table: Code::of("stock"), version, digest: Digest::of(b"rows"), rows: 0 });
+    let body = LeafBody::Reference(ReferenceLeaf {
+        table: Code::of("stock"),
+        version,
+        digest: Digest::of(b"rows"),
+        rows: 0,
+        who: None,
+    });
     Leaf::new("host-1", Instant(1), body).unwrap()
 }
 

@@ -60,7 +60,7 @@ impl Digest {
 
     /// Wraps 32 bytes that a hash function made.
     #[must_use]
-    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
 
@@ -170,7 +170,7 @@ macro_rules! name {
                 let well_formed = (1..=64).contains(&text.len())
                     && text.starts_with(|c: char| c.is_ascii_lowercase())
                     && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || $signs.contains(&b));
-                if well_formed { Ok(Self(text.to_owned())) } else { Err($wrong(text.chars().take(80).collect())) }
+                if well_formed { Ok(Self(text.to_owned())) } else { Err($wrong(text.chars().filter(|c| !c.is_control()).take(80).collect())) }
             }
 
             /// The text.

@@ -1,12 +1,13 @@
 //! Deliveries that were given up: a person has them tried again, or ends them.
 
+use portreeve_authority::people::{Act, Denied};
 use portreeve_model::Digest;
 use portreeve_record::leaf::{Code, ExceptionLeaf, Label, REPLAYED};
 use portreeve_record::{Leaf, LeafBody, RecordError};
 use portreeve_store::StoreError;
 use portreeve_store::contract::OutboxId;
 
-use crate::Pipeline;
+use crate::{Pipeline, SignedIn};
 
 /// What a person decides about a delivery that was given up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +24,9 @@ pub enum DeadLetterError {
     /// The store refused or failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Whoever asks may not.
+    #[error(transparent)]
+    Denied(#[from] Denied),
     /// A record could not be made.
     #[error("an audit record could not be made: {0}")]
     Record(#[from] RecordError),
@@ -30,7 +34,7 @@ pub enum DeadLetterError {
 
 impl Pipeline {
     /// Carries out what a person decided about a dead letter, named by its exception.
-    /// `who` is the account that decided, for the record.
+    /// `who` has to be allowed to operate, and is on record.
     ///
     /// # Errors
     /// See [`DeadLetterError`].
@@ -38,8 +42,9 @@ impl Pipeline {
         &self,
         exception: u64,
         action: DeadLetterAction,
-        who: &str,
+        who: &SignedIn,
     ) -> Result<OutboxId, DeadLetterError> {
+        self.may(who, Act::Operate)?;
         let now = self.clock.now();
         let code = match action {
             DeadLetterAction::Replay => REPLAYED,
@@ -55,7 +60,7 @@ impl Pipeline {
             code: Code::of(code),
             order: Some(letter.order),
             outbox: Some(Digest::of(letter.outbox.0.as_bytes())),
-            who: Some(Label::of(who)),
+            who: Some(Label::of(who.name().as_str())),
         };
         let leaf = Leaf::new(&self.host, now, LeafBody::Exception(body))?;
         Ok(match action {

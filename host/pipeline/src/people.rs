@@ -201,6 +201,9 @@ pub enum SignOutError {
     /// A record could not be made.
     #[error("an audit record could not be made: {0}")]
     Record(#[from] RecordError),
+    /// The system's random numbers failed.
+    #[error("the host could not do its part: {0}")]
+    Host(String),
 }
 
 impl Pipeline {
@@ -257,16 +260,16 @@ impl Pipeline {
     ///
     /// # Errors
     /// See [`SignOutError`].
-    pub async fn sign_out(&self, who: SignedIn) -> Result<(), SignOutError> {
+    pub async fn sign_out(&self, who: &SignedIn) -> Result<(), SignOutError> {
         if who.by == ProvedBy::Key {
-            return Err(SignOutError::Key(who.name));
+            return Err(SignOutError::Key(who.name.clone()));
         }
         for _ in 0..TRIES_MAX {
             let now = self.clock.now();
             // Somebody else ended it meanwhile, with the record of that.
             let shown = self.store.presented(who.credential).await?;
             let Some(shown) = shown.filter(|shown| shown.credential.ended_at.is_none()) else { return Ok(()) };
-            let mut body = session(&shown.person, SessionStep::SignedOut);
+            let mut body = session(&shown.person, SessionStep::SignedOut)?;
             body.credential = Some(who.credential);
             let change = PersonChange::SignOut(who.credential);
             match self.change_session(&shown.person, change, body, now).await? {
@@ -274,7 +277,7 @@ impl Pipeline {
                 Done::Moved => {}
             }
         }
-        Err(StoreError::PersonMoved(who.name).into())
+        Err(StoreError::PersonMoved(who.name.clone()).into())
     }
 
     /// Whether somebody may do something beside working on cases.
@@ -328,7 +331,7 @@ impl Pipeline {
         let locks = failures.checked_rem(LOCKED_AFTER) == Some(0);
         let until = locks.then(|| now.plus_ms(LOCK_MS));
         let step = if locks { SessionStep::LockedOut } else { SessionStep::Refused };
-        let body = SessionLeaf { why: Some(Code::of(why)), until, ..session(person, step) };
+        let body = SessionLeaf { why: Some(Code::of(why)), until, ..session(person, step)? };
         if locks {
             tracing::warn!(account = %person.name, failures, "an account is locked after wrong passwords");
         }
@@ -346,7 +349,7 @@ impl Pipeline {
             let now = self.clock.now();
             let expires_at = now.plus_ms(SESSION_MS);
             let opened = NewCredential { digest: token.digest(), label: None, expires_at: Some(expires_at) };
-            let mut body = session(&person, SessionStep::SignedIn);
+            let mut body = session(&person, SessionStep::SignedIn)?;
             body.credential = Some(opened.digest);
             let change = PersonChange::SignIn { session: opened, verified: verified.clone() };
             if let Done::Written = self.change_session(&person, change, body, now).await? {
@@ -417,6 +420,8 @@ enum ChangeError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Record(#[from] RecordError),
+    #[error("the host could not do its part: {0}")]
+    Host(String),
 }
 
 impl From<ChangeError> for SignInError {
@@ -424,6 +429,7 @@ impl From<ChangeError> for SignInError {
         match error {
             ChangeError::Store(error) => Self::Store(error),
             ChangeError::Record(error) => Self::Record(error),
+            ChangeError::Host(why) => Self::Host(why),
         }
     }
 }
@@ -433,6 +439,7 @@ impl From<ChangeError> for SignOutError {
         match error {
             ChangeError::Store(error) => Self::Store(error),
             ChangeError::Record(error) => Self::Record(error),
+            ChangeError::Host(why) => Self::Host(why),
         }
     }
 }
@@ -450,14 +457,23 @@ fn is_locked(person: &Person, now: Instant) -> bool {
 }
 
 /// The next record of an account's sign-ins.
-fn session(person: &Person, step: SessionStep) -> SessionLeaf {
-    SessionLeaf {
+fn session(person: &Person, step: SessionStep) -> Result<SessionLeaf, ChangeError> {
+    Ok(SessionLeaf {
         person: Some(Label::of(person.name.as_str())),
         change: Some(person.changes.saturating_add(1)),
+        nonce: nonce()?,
         step,
         why: None,
         count: 1,
         credential: None,
         until: None,
-    }
+    })
+}
+
+/// Tells a record from another of the same moment. Without it the second of two wrong
+/// passwords would be taken for the first one, written again, and nobody would count it.
+fn nonce() -> Result<Digest, ChangeError> {
+    let mut bits = [0; 32];
+    getrandom::fill(&mut bits).map_err(|error| ChangeError::Host(error.to_string()))?;
+    Ok(Digest::from_bytes(bits))
 }

@@ -19,6 +19,7 @@ mod record;
 
 use std::collections::BTreeMap;
 
+use portreeve_authority::people::Denied;
 use portreeve_authority::rules::{Account, CreditRoom, Finding, Rules, is_about_credit};
 use portreeve_model::{Digest, Event, Instant, Order, OrderId};
 use portreeve_record::leaf::{Code, HoldRecord, Label, Listed, ReviewLeaf};
@@ -30,12 +31,12 @@ use portreeve_store::contract::{
 };
 
 pub use self::record::{ReviewRecord, ReviewedFinding};
-use crate::Pipeline;
 use crate::decide::{self, CANCEL_REQUESTED, RULE_TABLES, RuleRows};
 use crate::decision::{Answers, CreditRecord, FindingRecord};
 use crate::history::{self, Origin};
 use crate::leaf;
 use crate::tables::Tables;
+use crate::{Pipeline, SignedIn};
 
 /// Bytes of the reason that a person gives.
 pub const REASON_BYTES_MAX: usize = 1_000;
@@ -53,8 +54,8 @@ pub struct Release<'a> {
     pub order: OrderId,
     /// The holds, by number, as they were shown.
     pub holds: &'a [u64],
-    /// The account.
-    pub who: &'a str,
+    /// Who asks, and works on the queues of these holds.
+    pub who: &'a SignedIn,
     /// Why, in the person's words.
     pub reason: &'a str,
 }
@@ -115,6 +116,9 @@ pub enum ReviewError {
         /// What is open.
         open: Vec<u64>,
     },
+    /// Another queue's work.
+    #[error(transparent)]
+    Denied(#[from] Denied),
     /// No hold was named.
     #[error("no hold was named; expected the numbers of those that are to end, as `portreeve order show` lists them")]
     NoHolds,
@@ -251,12 +255,19 @@ impl Pipeline {
         }
     }
 
+    /// Check: whoever asks works on the queue of each hold that is to end.
+    fn works_on(&self, kept: &KeptBack, release: &Release<'_>) -> Result<(), Denied> {
+        let named = kept.open_holds().filter(|hold| release.holds.contains(&hold.number));
+        named.map(|hold| hold.queue.as_str()).try_for_each(|queue| self.people.may_work_on(release.who.actor(), queue))
+    }
+
     /// The order as it is kept back, where a person may end these holds of it.
     async fn releasable(&self, release: &Release<'_>) -> Result<KeptBack, ReviewError> {
         let Some(kept) = self.store.kept_back_order(release.order).await? else {
             return Err(self.not_kept_back(release.order).await?);
         };
         may_release(&kept, release)?;
+        self.works_on(&kept, release)?;
         Ok(kept)
     }
 
@@ -489,7 +500,7 @@ impl Pipeline {
         let Judged { found, quiet, closed, opened, standing, outbox, credit } = judged;
         let configuration = self.plugins.now().configuration;
         let (who, reason) = match by {
-            Reviewer::Person(release) => (Some(release.who.to_owned()), Some(release.reason.trim().to_owned())),
+            Reviewer::Person(release) => (Some(release.who.name().to_string()), Some(release.reason.trim().to_owned())),
             Reviewer::Host => (None, None),
         };
         let record = ReviewRecord {
@@ -635,7 +646,7 @@ fn standing(kept: &KeptBack, left: &[&HoldView], opened: &[NewHold], asked: &[&F
         (OrderState::Held, Some(hold.queue.clone()), why)
     } else {
         let why = match by {
-            Reviewer::Person(release) => format!("released by {}", release.who),
+            Reviewer::Person(release) => format!("released by {}", release.who.name()),
             Reviewer::Host => "released, since what held it is gone".to_owned(),
         };
         (OrderState::Released, None, why)

@@ -150,7 +150,7 @@ impl Answer {
 }
 
 /// An address on this machine's side of a proxy: the client speaks no TLS.
-fn address(server: &str) -> anyhow::Result<SocketAddr> {
+pub(crate) fn address(server: &str) -> anyhow::Result<SocketAddr> {
     let text = server.strip_prefix("http://").map(|rest| rest.trim_end_matches('/'));
     text.and_then(|text| text.parse().ok()).with_context(|| {
         format!(

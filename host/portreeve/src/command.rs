@@ -3,6 +3,8 @@
 //! Every command prints its result on stdout, as text or with `--json` as one
 //! JSON value per line, and progress on stderr.
 
+mod acting;
+
 mod audit;
 
 mod dead_letter;
@@ -17,6 +19,8 @@ mod release;
 
 mod grant;
 
+mod person;
+
 mod plugin;
 
 mod reference;
@@ -24,6 +28,8 @@ mod reference;
 mod retention;
 
 mod serve;
+
+mod session;
 
 mod trust;
 
@@ -110,6 +116,13 @@ enum Command {
     /// Whose packages are taken.
     #[command(subcommand)]
     Trust(trust::Command),
+    /// Make accounts of people, and change them.
+    #[command(subcommand)]
+    Person(person::Command),
+    /// Begin a session of a running host.
+    SignIn(session::SignIn),
+    /// End it.
+    SignOut(session::SignOut),
     /// Look at orders, and release those that are kept back.
     #[command(subcommand)]
     Order(order::Command),
@@ -196,7 +209,8 @@ pub struct Running {
     /// Ask this running host, `http://ADDRESS:PORT`, instead of a folder.
     #[arg(long, requires = "token_file", conflicts_with = "data_dir")]
     server: Option<String>,
-    /// The file with the bearer token that the host knows, for `--server`.
+    /// The file with the bearer token, for `--server`: a session or a key; to read, also the
+    /// operator token.
     #[arg(long, requires = "server")]
     token_file: Option<PathBuf>,
 }
@@ -245,6 +259,9 @@ pub async fn dispatch(line: CommandLine, output: &mut Output) -> anyhow::Result<
         Command::DeadLetter(command) => dead_letter::run(command, json, output).await,
         Command::Plugin(command) => plugin::run(command, json, output).await,
         Command::Trust(command) => trust::run(command, json, output).await,
+        Command::Person(command) => person::run(command, json, output).await,
+        Command::SignIn(command) => session::sign_in(command, json, output).await,
+        Command::SignOut(command) => session::sign_out(command, json, output).await,
         Command::Order(command) => order::run(command, json, output).await,
         Command::Exception(command) => order::run_exception(command, json, output).await,
         Command::Grant(command) => grant::run(command, json, output).await,

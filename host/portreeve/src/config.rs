@@ -113,7 +113,7 @@ pub struct HostSection {
     /// Where it listens.
     #[serde(default = "listen_default")]
     pub listen: SocketAddr,
-    /// SHA-256 of the operator token; none closes the operator routes.
+    /// SHA-256 of the operator token, with which a machine reads; without it accounts alone do.
     pub operator_token_sha256: Option<Digest>,
     /// Certificate and key; an address beyond this machine needs them.
     pub tls: Option<TlsSection>,

@@ -278,7 +278,7 @@ pub async fn activate(
     locations.signing_key(store.as_ref(), &origin).await?;
     locations.make_pseudonyms()?;
     let FolderTables { new: tables, digests, loaded_otherwise } =
-        folder_tables(store, &name, &proposed.reference, before.as_ref(), at).await?;
+        folder_tables(store, &name, &proposed.reference, before.as_ref(), &account(), at).await?;
     files.reference = digests;
     let version = active.map_or(1, |active| active.version.saturating_add(1));
     let kept = locations.kept_components();
@@ -426,6 +426,7 @@ async fn folder_tables(
     host: &str,
     files: &[(String, PathBuf)],
     before: Option<&Files>,
+    who: &str,
     at: Instant,
 ) -> anyhow::Result<FolderTables> {
     let mut tables = FolderTables::default();
@@ -435,7 +436,7 @@ async fn folder_tables(
         tables.digests.insert(table.clone(), content.digest);
         let otherwise = loaded_otherwise(store, (table, file), content.digest, last_read).await?;
         if otherwise.as_ref().is_none_or(|otherwise| otherwise.is_replaced) {
-            tables.new.extend(reference_table(store, host, table, content, at).await?);
+            tables.new.extend(reference_table(store, host, table, content, who, at).await?);
         }
         tables.loaded_otherwise.extend(otherwise);
     }
@@ -464,6 +465,7 @@ async fn reference_table(
     host: &str,
     table: &str,
     content: Content,
+    who: &str,
     at: Instant,
 ) -> anyhow::Result<Option<NewReference>> {
     let Content { rows, digest } = content;
@@ -473,14 +475,16 @@ async fn reference_table(
         None => 1,
     };
     let rows_count = u64::try_from(rows.len()).context("too many rows")?;
-    let body = LeafBody::Reference(ReferenceLeaf { table: Code::of(table), version, digest, rows: rows_count });
+    let who = Some(Label::of(who));
+    let body = LeafBody::Reference(ReferenceLeaf { table: Code::of(table), version, digest, rows: rows_count, who });
     Ok(Some(NewReference { table: table.to_owned(), rows, leaf: Leaf::new(host, at, body)? }))
 }
 
 /// Replaces a reference table, with its leaf; nothing is written when the store has exactly
 /// these rows already.
 ///
-/// One after the other: the leaf names the version after the one that was found.
+/// One after the other: the leaf names the version after the one that was found, and `who`
+/// loaded it.
 ///
 /// # Errors
 /// When the store refuses or fails; the table is then untouched.
@@ -488,6 +492,7 @@ pub async fn load_reference(
     store: &Arc<dyn Store>,
     table: &str,
     content: Content,
+    who: &str,
     at: Instant,
 ) -> anyhow::Result<Loaded> {
     let active = active(store).await?;
@@ -498,7 +503,7 @@ pub async fn load_reference(
         Ok(Loaded { table: table.to_owned(), version, rows, changed, warning })
     };
     let name = &configuration.host.host.name;
-    let Some(new) = reference_table(store, name, table, content, at).await? else {
+    let Some(new) = reference_table(store, name, table, content, who, at).await? else {
         let (version, rows) = store.reference(table).await?.context("the table vanished while it was read")?;
         return loaded(version, rows.len(), false);
     };

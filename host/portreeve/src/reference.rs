@@ -151,7 +151,7 @@ impl LiveTables {
 
 #[async_trait]
 impl Tables for LiveTables {
-    async fn load(&self, table: &str, text: String) -> Result<Loaded, NotLoaded> {
+    async fn load(&self, table: &str, text: String, who: &str) -> Result<Loaded, NotLoaded> {
         let wrong = |error: anyhow::Error| NotLoaded::Wrong(format!("{error:#}"));
         check_name(table).map_err(wrong)?;
         let _one = self.one_at_a_time.lock().await;
@@ -159,7 +159,8 @@ impl Tables for LiveTables {
         // A large table takes seconds of CPU, which are not the runtime's.
         let parsed = tokio::task::spawn_blocking(move || parse(&name, &text)).await;
         let content = parsed.map_err(|error| NotLoaded::Internal(error.to_string()))?.map_err(wrong)?;
-        let loaded = host::load_reference(&self.pipeline.store, table, content, self.pipeline.clock.now()).await;
+        let now = self.pipeline.clock.now();
+        let loaded = host::load_reference(&self.pipeline.store, table, content, who, now).await;
         loaded.map_err(|error| match error.downcast::<StoreError>() {
             Ok(error) => error.into(),
             Err(error) => NotLoaded::Internal(format!("{error:#}")),

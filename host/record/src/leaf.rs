@@ -183,6 +183,9 @@ pub struct ReferenceLeaf {
     /// How many rows it has.
     #[serde(with = "text")]
     pub rows: u64,
+    /// The account that loaded it; none in records from before that was noted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub who: Option<Label>,
 }
 
 /// An input was journaled.
@@ -673,8 +676,8 @@ impl PackageStep {
 /// is not here.
 ///
 /// ```json
-/// {"change":"4","kind":"person","person":"anna","roles":{"count":1,"items":["order-desk"]},
-///  "step":"roles","who":"olga"}
+/// {"change":"4","kind":"person","nonce":"sha256:…","person":"anna",
+///  "roles":{"count":1,"items":["order-desk"]},"step":"roles","who":"olga"}
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -684,6 +687,8 @@ pub struct PersonLeaf {
     /// Records about this account count up from 1, those of its sign-ins with them.
     #[serde(with = "text")]
     pub change: u64,
+    /// A random number: two changes of one moment are two records, however alike they are.
+    pub nonce: Digest,
     /// What happened to it.
     pub step: PersonStep,
     /// The roles that it has from now on, where the step says so.
@@ -749,6 +754,8 @@ pub struct SessionLeaf {
     /// As [`PersonLeaf::change`]; none where sign-ins were only counted.
     #[serde(default, with = "portreeve_model::value::text_option", skip_serializing_if = "Option::is_none")]
     pub change: Option<u64>,
+    /// As [`PersonLeaf::nonce`].
+    pub nonce: Digest,
     /// What happened.
     pub step: SessionStep,
     /// Why it was refused, where it was: `wrong-password`, `no-password`, `disabled`, `locked`
@@ -1049,6 +1056,7 @@ mod tests {
                 version: 1,
                 digest: Digest::of(b"table"),
                 rows: u64::MAX,
+                who: Some(Label::of(&"x".repeat(96))),
             }),
             LeafBody::Accept(AcceptLeaf {
                 input: Digest::of(b"input"),
@@ -1136,6 +1144,7 @@ mod tests {
             LeafBody::Person(PersonLeaf {
                 person: Label::of(&"x".repeat(96)),
                 change: u64::MAX,
+                nonce: Digest::of(b"nonce"),
                 step: PersonStep::Disabled,
                 roles: Listed::of(vec![Label::of(&"x".repeat(96)); 1000]).unwrap(),
                 credential: Some(Digest::of(b"token")),
@@ -1144,6 +1153,7 @@ mod tests {
             LeafBody::Session(SessionLeaf {
                 person: Some(Label::of(&"x".repeat(96))),
                 change: Some(u64::MAX),
+                nonce: Digest::of(b"nonce"),
                 step: SessionStep::LockedOut,
                 why: Some(longest.clone()),
                 count: u64::MAX,

@@ -460,12 +460,20 @@ async fn a_dead_letter_is_seen_tried_again_or_ended() {
     let number = |letter: &Value| letter["number"].to_string();
     let shown = json(&["dead-letter", "show", &number(&letters[0]), "--data-dir", data]).await;
     assert_eq!(shown[0], letters[0]);
-    let replayed = json(&["dead-letter", "replay", &number(&letters[0]), "--data-dir", data]).await;
+    let password = folder.path().join("password");
+    std::fs::write(&password, "three words and more\n").unwrap();
+    let add = ["person", "add", "olga", "--role", "operator", "--role", "administrator", "--data-dir", data];
+    run(&[&add[..], &["--password-file", text(&password)]].concat()).await.unwrap();
+    let by = ["--data-dir", data, "--as", "olga", "--as-password-file", text(&password)];
+    refused(&["dead-letter", "replay", &number(&letters[0]), "--data-dir", data], &["nobody is named", "--as"]).await;
+    let replayed = json(&[&["dead-letter", "replay", &number(&letters[0])][..], &by].concat()).await;
     assert_eq!(replayed[0]["state"], "pending");
-    let ended = json(&["dead-letter", "abandon", &number(&letters[1]), "--data-dir", data]).await;
+    let ended = json(&[&["dead-letter", "abandon", &number(&letters[1])][..], &by].concat()).await;
     assert_eq!(ended[0]["state"], "abandoned");
     assert!(json(&["dead-letter", "list", "--data-dir", data]).await.is_empty());
-    refused(&["dead-letter", "replay", &number(&letters[1]), "--data-dir", data], &["there is no dead letter"]).await;
+    let second = number(&letters[1]);
+    let gone = [&["dead-letter", "replay", &second][..], &by].concat();
+    refused(&gone, &["there is no dead letter"]).await;
     assert_eq!(json(&["audit", "verify", "--data-dir", data]).await[0]["verified"], true);
 }
 
@@ -506,8 +514,7 @@ async fn dead_letters_of_a_running_host_are_resolved_with_the_same_lines() {
         host.deliver_all().await;
     }
     let door = host.front_door().await;
-    let token = host.folder().join("operator-token");
-    std::fs::write(&token, format!("{OPERATOR_TOKEN}\n")).unwrap();
+    let token = host.ops_key_file().await;
     let server = format!("http://{}", door.address());
     let (server, data) = (["--server", &server, "--token-file", text(&token)], text(host.folder()));
     let list = ["dead-letter", "list"];
@@ -525,7 +532,7 @@ async fn dead_letters_of_a_running_host_are_resolved_with_the_same_lines() {
     refused(&[&["dead-letter", "replay", &second][..], &server].concat(), &["there is no dead letter"]).await;
     refused(&["dead-letter", "replay", &first, "--server", "http://127.0.0.1:1"], &["--token-file"]).await;
     std::fs::write(&token, "another").unwrap();
-    refused(&[&list[..], &server].concat(), &["the server answered 401", "operator token"]).await;
+    refused(&[&list[..], &server].concat(), &["the server answered 401", "no session and no key"]).await;
     door.close().await;
 }
 
@@ -667,9 +674,9 @@ async fn data_of_another_version_are_left_alone_with_a_sentence_for_each_directi
         store.pragma_update(None, "user_version", schema).unwrap();
     };
     with_schema(99);
-    refused(&["order", "list", "--data-dir", data], &["has schema 99", "up to 4; use the newer version"]).await;
+    refused(&["order", "list", "--data-dir", data], &["has schema 99", "up to 5; use the newer version"]).await;
     with_schema(0);
-    let older = ["has schema 0", "reads schema 4", "bring the folder up to date first"];
+    let older = ["has schema 0", "reads schema 5", "bring the folder up to date first"];
     refused(&["order", "list", "--data-dir", data], &older).await;
 }
 

@@ -225,10 +225,10 @@ async fn with_dead_letters() -> TestHost {
 }
 
 #[tokio::test]
-async fn an_operator_decides_about_dead_letters_while_the_host_runs() {
+async fn somebody_decides_about_dead_letters_while_the_host_runs() {
     let host = with_dead_letters().await;
     let door = host.front_door().await;
-    let token = bearer(OPERATOR_TOKEN);
+    let token = door.ops().await;
     let operator = [("authorization", token.as_str())];
 
     let first = ask(&door, "/v1/dead-letters?limit=1").await;
@@ -262,7 +262,7 @@ async fn an_operator_decides_about_dead_letters_while_the_host_runs() {
 async fn a_delivery_that_was_replayed_too_often_is_not_replayed_again() {
     let host = with_dead_letters().await;
     let door = host.front_door().await;
-    let token = bearer(OPERATOR_TOKEN);
+    let token = door.ops().await;
     let operator = [("authorization", token.as_str())];
     loop {
         let letters = ask(&door, "/v1/dead-letters").await;
@@ -295,6 +295,7 @@ async fn the_api_is_described_by_the_code_that_answers() {
             .replace("{channel}", "edi")
             .replace("{id}", "3f0c6a51-6d7e-5b1a-9f44-0a8f5c1d2e3b")
             .replace("{exception}", "1")
+            .replace("{name}", "anna")
             .replace("{below}", "orders/7");
         let known = door.send(Method::PUT, &path, &[], b"").await;
         assert_eq!(known.status, 405, "`{path}` is described, but nothing is there");

@@ -8,7 +8,7 @@ use portreeve_model::Digest;
 
 use super::commands::{json, refused, run, text};
 use crate::packages::{changed, of_version};
-use crate::support::{OPERATOR_TOKEN, PurchaseOrder, TestHost, component, publisher, sign, trust_in, x12};
+use crate::support::{PurchaseOrder, TestHost, component, publisher, sign, trust_in, x12};
 
 /// A component in a folder of its own, with what the test changes.
 fn put(folder: &Path, name: &str, bytes: &[u8], signature: Option<&str>) -> PathBuf {
@@ -331,12 +331,11 @@ async fn a_file_that_is_none_or_too_large_is_refused_in_one_sentence_by_each_com
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_operator_swaps_a_plugin_of_a_running_host() {
+async fn somebody_swaps_a_plugin_of_a_running_host() {
     let host = TestHost::demo().await;
     let door = host.front_door().await;
     let folder = tempfile::tempdir().unwrap();
-    let token = folder.path().join("token");
-    std::fs::write(&token, OPERATOR_TOKEN).unwrap();
+    let token = host.ops_key_file().await;
     let server = format!("http://{}", door.address());
     let running = ["--server", &server, "--token-file", text(&token)];
     let at = |arguments: &[&str]| -> Vec<String> {
@@ -396,7 +395,7 @@ async fn an_operator_swaps_a_plugin_of_a_running_host() {
     ] {
         assert_eq!(door.send(hyper::Method::POST, path, &[], b"").await.status, 401, "{path}");
     }
-    let operator = format!("Bearer {OPERATOR_TOKEN}");
+    let operator = door.ops().await;
     let authorized = [("authorization", operator.as_str()), ("content-type", "application/json")];
     for (path, body, status) in [
         ("/v1/plugins/x12/stage", "{}", 400),

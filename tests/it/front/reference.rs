@@ -14,10 +14,10 @@ use tokio::task::JoinSet;
 
 use super::commands::{json as told, refused, run, stopped, text};
 use super::door::{bearer, json, problem};
-use crate::support::{EDI_TOKEN, FrontDoor, OPERATOR_TOKEN, PurchaseOrder, Setup, TestHost, x12};
+use crate::support::{EDI_TOKEN, FrontDoor, PurchaseOrder, Setup, TestHost, x12};
 
 async fn load(door: &FrontDoor, table: &str, text: &[u8]) -> Answer {
-    let token = bearer(OPERATOR_TOKEN);
+    let token = door.ops().await;
     let headers = [("authorization", token.as_str()), ("content-type", "text/csv")];
     door.send(Method::POST, &format!("/v1/reference/{table}"), &headers, text).await
 }
@@ -135,7 +135,8 @@ async fn each_of_many_loads_at_once_is_a_version_of_its_own_on_record() {
     for rows in 1..=16 {
         let rows: String = (1..=rows).map(|row| format!("A-{row},DC\n")).collect();
         let tables = Arc::clone(&front.tables);
-        loads.spawn(async move { tables.load("spare", format!("key,node:text\n{rows}")).await.unwrap().version });
+        loads
+            .spawn(async move { tables.load("spare", format!("key,node:text\n{rows}"), "ops").await.unwrap().version });
     }
     let mut versions = loads.join_all().await;
     versions.sort_unstable();
@@ -148,9 +149,8 @@ async fn each_of_many_loads_at_once_is_a_version_of_its_own_on_record() {
 async fn a_table_is_loaded_into_a_running_host_with_the_same_lines() {
     let host = TestHost::demo().await;
     let door = host.front_door().await;
-    let (file, token) = (host.folder().join("stock.csv"), host.folder().join("token"));
+    let (file, token) = (host.folder().join("stock.csv"), host.ops_key_file().await);
     std::fs::write(&file, "key,node:text\nA-1,DC\n").unwrap();
-    std::fs::write(&token, OPERATOR_TOKEN).unwrap();
     let server = format!("http://{}", door.address());
     let running = ["--server", &server, "--token-file", text(&token)];
     let load = [&["reference", "load", text(&file)], &running[..]].concat();
@@ -174,7 +174,7 @@ async fn a_table_is_loaded_into_a_running_host_with_the_same_lines() {
     refused(&load, &["it has 67108865 bytes; expected at most 67108864"]).await;
     std::fs::write(&token, "another").unwrap();
     std::fs::write(&file, "key,node:text\n").unwrap();
-    refused(&load, &["the server answered 401", "operator token"]).await;
+    refused(&load, &["the server answered 401", "no session and no key"]).await;
     assert_eq!(host.store.reference("stock").await.unwrap().unwrap().0, 2);
     door.close().await;
 }

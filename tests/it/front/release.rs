@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::commands::{json as told, refused, run, text};
 use super::door::{ask, bearer, json as answered, problem};
 use crate::later::with_purpose;
-use crate::support::{FrontDoor, OPERATOR_TOKEN, PurchaseOrder, Setup, TestHost, x12};
+use crate::support::{FrontDoor, PurchaseOrder, Setup, TestHost, x12};
 
 /// Both lines are priced as nobody would: two holds, one for each.
 fn twice_too_dear(number: &str) -> PurchaseOrder {
@@ -37,7 +37,7 @@ async fn with_held(number: &str) -> (TestHost, [u64; 2]) {
 }
 
 async fn post(door: &FrontDoor, order: &str, body: &str) -> Answer {
-    let token = bearer(OPERATOR_TOKEN);
+    let token = door.ops().await;
     let headers = [("authorization", token.as_str()), ("content-type", "application/json")];
     door.send(Method::POST, &format!("/v1/orders/{order}/release"), &headers, body.as_bytes()).await
 }
@@ -84,11 +84,11 @@ async fn an_order_goes_when_an_operator_has_released_its_holds_by_their_numbers(
     let story = ask(&door, "/v1/orders/PO-1").await;
     assert_eq!((&story["state"], &story["queue"]), (&"released".into(), &Value::Null));
     for hold in story["holds"].as_array().unwrap() {
-        assert_eq!((&hold["closedBy"], hold["closedAt"].is_string()), (&"operator".into(), true), "{hold}");
+        assert_eq!((&hold["closedBy"], hold["closedAt"].is_string()), (&"ops".into(), true), "{hold}");
     }
     let reviews = story["reviews"].as_array().unwrap();
     let [one, other] = &reviews[..] else { panic!("{story}") };
-    assert_eq!((&one["who"], &one["reason"]), (&"operator".into(), &"the buyer confirmed 25.00".into()));
+    assert_eq!((&one["who"], &one["reason"]), (&"ops".into(), &"the buyer confirmed 25.00".into()));
     assert_eq!((&one["state"], &one["closed"], &one["erased"]), (&"held".into(), &json!([first]), &false.into()));
     assert_eq!((&other["state"], &other["closed"]), (&"released".into(), &json!([second])));
     let quiet: Vec<&Value> = other["findings"].as_array().unwrap().iter().map(|finding| &finding["quiet"]).collect();
@@ -107,6 +107,7 @@ async fn what_cannot_be_released_is_refused_with_a_sentence_and_a_code() {
     let door = host.front_door().await;
     host.send_edi(&x12(2, &PurchaseOrder::clean("PO-2"))).await.unwrap();
     host.decide_all().await;
+    door.ops().await;
     let leaves = host.leaves().await.len();
 
     for body in ["", "{}", "{\"holds\":[1]}", "{\"reason\":\"x\"}", "{\"holds\":[-1],\"reason\":\"x\"}"] {
@@ -192,12 +193,9 @@ async fn what_was_erased_is_neither_told_nor_released() {
     refuses(&release(&door, "PO-1", &[second], "x").await, (410, "erased"), &["content erased", "nothing was changed"]);
     let story = ask(&door, "/v1/orders/PO-1").await;
     let review = &story["reviews"][0];
-    assert_eq!(
-        (&review["erased"], &review["who"], &review["reason"]),
-        (&true.into(), &"operator".into(), &Value::Null)
-    );
+    assert_eq!((&review["erased"], &review["who"], &review["reason"]), (&true.into(), &"ops".into(), &Value::Null));
     let shown = run(&["order", "show", "PO-1", "--data-dir", text(host.folder())]).await.unwrap();
-    assert!(shown.contains("by operator; why, and what ended, was erased"), "{shown}");
+    assert!(shown.contains("by ops; why, and what ended, was erased"), "{shown}");
     let shown = told(&["order", "show", "PO-1", "--data-dir", text(host.folder())]).await.remove(0);
     assert_eq!(&shown["reviews"], &story["reviews"]);
     door.close().await;
@@ -206,6 +204,8 @@ async fn what_was_erased_is_neither_told_nor_released() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_person_releases_an_order_in_a_stopped_hosts_folder() {
     let (host, [first, second]) = with_held("PO-1").await;
+    let key = host.ops_key_file().await;
+    let key = text(&key);
     let stopped = host.stop().await;
     let data = text(stopped.folder());
     let show = ["order", "show", "PO-1", "--data-dir", data];
@@ -230,9 +230,16 @@ async fn a_person_releases_an_order_in_a_stopped_hosts_folder() {
     refused(&no_number, &["'zwei'", "expected the number of a hold, as `portreeve order show` lists it"]).await;
     refused(&["order", "list", "--help"], &["released, held, routed, refused, exception"]).await;
     refused(&["order", "release", "PO-1", "--hold", &one, "--data-dir", data], &["--reason"]).await;
+    let by_nobody = ["order", "release", "PO-1", "--hold", &one, "--reason", "x", "--data-dir", data];
+    refused(&by_nobody, &["nobody is named who does this", "--as NAME"]).await;
+    let line = CommandLine::try_parse_from(["portreeve"].iter().chain(&by_nobody)).unwrap();
+    assert!(command::dispatch(line, &mut Output::silent()).await.unwrap_err().is::<BadUsage>(), "exit code 2");
+    let of_another = [&by_nobody[..], &["--as", "anna", "--key-file", key]].concat();
+    refused(&of_another, &["a key of another account"]).await;
 
     let release = |hold: &str, reason: &str| {
-        ["order", "release", "PO-1", "--hold", hold, "--reason", reason, "--data-dir", data].map(str::to_owned)
+        let asked = ["order", "release", "PO-1", "--hold", hold, "--reason", reason, "--data-dir", data];
+        [&asked[..], &["--as", "ops", "--key-file", key]].concat().into_iter().map(str::to_owned).collect::<Vec<_>>()
     };
     let as_asked = async |hold: &str, reason: &str, json: &[&str]| {
         let arguments = release(hold, reason);
@@ -257,7 +264,7 @@ async fn a_person_releases_an_order_in_a_stopped_hosts_folder() {
     let shown = told(&show).await.remove(0);
     let who = &shown["holds"][0]["closedBy"];
     assert_eq!((&shown["holds"][0]["number"], who), (&first.into(), &shown["reviews"][0]["who"]));
-    assert_eq!((who.is_string(), &shown["reviews"][1]["closed"]), (true, &json!([second])));
+    assert_eq!((who, &shown["reviews"][1]["closed"]), (&"ops".into(), &json!([second])));
     assert!(!run(&show).await.unwrap().contains("release it with"));
     let entries = run(&["audit", "show", "--order", "PO-1", "--data-dir", data]).await.unwrap();
     assert!(!entries.lines().any(|line| line.trim_start().starts_with('-')), "each has its index: {entries}");
@@ -270,8 +277,7 @@ async fn a_person_releases_an_order_of_a_running_host() {
     let number = "PO 1/7?#$(x)";
     let (host, [first, second]) = with_held(number).await;
     let door = host.front_door().await;
-    let token = host.folder().join("operator-token");
-    std::fs::write(&token, OPERATOR_TOKEN).unwrap();
+    let token = host.ops_key_file().await;
     let (server, data) = (format!("http://{}", door.address()), text(host.folder()));
     let shown = run(&["order", "show", number, "--data-dir", data]).await.unwrap();
     let id = host.order(number).await.id;
@@ -283,7 +289,7 @@ async fn a_person_releases_an_order_of_a_running_host() {
     let release = ["order", "release", number, "--reason", "the buyer confirmed"];
     refused(&[&release[..], &["--hold", "99"], &running].concat(), &["the server answered 409", "hold 99"]).await;
     let released = run(&[&release[..], &["--hold", &one, "--hold", &other], &running].concat()).await.unwrap();
-    let expected = format!("order {number} is released: released by operator; hold(s) {one}, {other} ended\n");
+    let expected = format!("order {number} is released: released by ops; hold(s) {one}, {other} ended\n");
     assert_eq!(released, expected);
     host.deliver_all().await;
     assert_eq!(host.erp.sales_orders().len(), 1);
@@ -291,7 +297,7 @@ async fn a_person_releases_an_order_of_a_running_host() {
     let by_whom = format!("order {number} is not kept back: released {} by operator", host.clock.now());
     refused(&again, &["the server answered 409", &by_whom]).await;
     std::fs::write(&token, "another").unwrap();
-    refused(&again, &["the server answered 401", "operator token"]).await;
+    refused(&again, &["the server answered 401", "no session and no key"]).await;
     door.close().await;
 }
 

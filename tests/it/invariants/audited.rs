@@ -363,7 +363,9 @@ fn per_order(leaves: &[LeafRecord]) -> PerOrder {
             | LeafBody::Retention(_)
             | LeafBody::Package(_)
             | LeafBody::Review(_)
-            | LeafBody::Escalation(_) => {}
+            | LeafBody::Escalation(_)
+            | LeafBody::Person(_)
+            | LeafBody::Session(_) => {}
         }
     }
     counts

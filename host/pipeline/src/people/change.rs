@@ -12,7 +12,7 @@ use portreeve_store::StoreError;
 use portreeve_store::contract::{CredentialKind, NewCredential, NewPersonChange, Person, PersonChange};
 
 use super::{
-    ChangeError, Done, PASSWORD_BYTES_MAX, PASSWORD_BYTES_MIN, ProvedBy, SignInError, SignedIn, TRIES_MAX, Token,
+    ChangeError, Done, PASSWORD_BYTES_MAX, PASSWORD_BYTES_MIN, ProvedBy, SignInError, SignedIn, TRIES_MAX, Token, nonce,
 };
 use crate::Pipeline;
 
@@ -112,6 +112,7 @@ impl From<ChangeError> for AccountError {
         match error {
             ChangeError::Store(error) => Self::Store(error),
             ChangeError::Record(error) => Self::Record(error),
+            ChangeError::Host(why) => Self::Host(why),
         }
     }
 }
@@ -301,17 +302,18 @@ impl Pipeline {
         record: Record<'_>,
         who: &str,
         at: Instant,
-    ) -> Result<Leaf, RecordError> {
+    ) -> Result<Leaf, ChangeError> {
         let roles = record.roles.unwrap_or_default().iter().map(|role| Label::of(role)).collect();
         let body = PersonLeaf {
             person: Label::of(name.as_str()),
             change,
+            nonce: nonce()?,
             step: record.step,
             roles: Listed::of(roles)?,
             credential: record.credential,
             who: Label::of(who),
         };
-        Leaf::new(&self.host, at, LeafBody::Person(body))
+        Ok(Leaf::new(&self.host, at, LeafBody::Person(body))?)
     }
 
     /// Check: each role is one of the file's. Each once.

@@ -12,6 +12,7 @@ use portreeve_model::{Instant, PersonName};
 use portreeve_record::leaf::{Code, Label, SessionLeaf, SessionStep};
 use portreeve_record::{Leaf, LeafBody};
 
+use super::{ChangeError, nonce};
 use crate::Pipeline;
 
 /// How often a number goes on record.
@@ -79,25 +80,30 @@ impl Pipeline {
     pub async fn note_refused_sign_ins(&self, all: bool) {
         let now = self.clock.now();
         for (whose, count) in self.accounts.refusals.take_due(now, all) {
-            let why = if whose.is_some() { "locked" } else { "unknown" };
-            let body = SessionLeaf {
-                person: whose.as_ref().map(|name| Label::of(name.as_str())),
-                change: None,
-                step: SessionStep::Refused,
-                why: Some(Code::of(why)),
-                count,
-                credential: None,
-                until: None,
-            };
-            let noted = match Leaf::new(&self.host, now, LeafBody::Session(body)) {
-                Ok(leaf) => self.store.refuse(leaf).await.map_err(|error| error.to_string()),
-                Err(error) => Err(error.to_string()),
+            let noted = match self.refusal_leaf(whose.as_ref(), count, now) {
+                Ok(leaf) => self.store.refuse(leaf).await.map_err(ChangeError::from),
+                Err(error) => Err(error),
             };
             if let Err(error) = noted {
                 tracing::error!(%error, count, "refused sign-ins are not on record yet; they stay counted");
                 self.accounts.refusals.add(whose.as_ref(), count);
             }
         }
+    }
+
+    fn refusal_leaf(&self, whose: Option<&PersonName>, count: u64, at: Instant) -> Result<Leaf, ChangeError> {
+        let why = if whose.is_some() { "locked" } else { "unknown" };
+        let body = SessionLeaf {
+            person: whose.map(|name| Label::of(name.as_str())),
+            change: None,
+            nonce: nonce()?,
+            step: SessionStep::Refused,
+            why: Some(Code::of(why)),
+            count,
+            credential: None,
+            until: None,
+        };
+        Ok(Leaf::new(&self.host, at, LeafBody::Session(body))?)
     }
 }
 

@@ -10,10 +10,10 @@ use portreeve_api::dead_letter::{Letter, Letters, Resolved, state_after};
 use portreeve_pipeline::dead_letter::DeadLetterAction;
 use portreeve_store::Store;
 
+use super::acting::Acting;
 use super::{Data, Running};
 use crate::client::{Answer, Server};
-use crate::clock::SystemClock;
-use crate::host::{Host, Locations, account};
+use crate::host::Locations;
 use crate::output::Output;
 
 /// Rows that are read at once.
@@ -39,6 +39,8 @@ pub(super) enum Command {
         number: u64,
         #[command(flatten)]
         of: Of,
+        #[command(flatten)]
+        acting: Acting,
     },
     /// Give it up for good.
     Abandon {
@@ -46,6 +48,8 @@ pub(super) enum Command {
         number: u64,
         #[command(flatten)]
         of: Of,
+        #[command(flatten)]
+        acting: Acting,
     },
 }
 
@@ -71,21 +75,25 @@ pub(super) async fn run(command: Command, json: bool, output: &mut Output) -> an
             }
         }
         Command::Show { number, of } => show(&Place::to_read(&of)?.letter(number).await?, json, output),
-        Command::Replay { number, of } => resolve(number, DeadLetterAction::Replay, &of, json, output).await,
-        Command::Abandon { number, of } => resolve(number, DeadLetterAction::Abandon, &of, json, output).await,
+        Command::Replay { number, of, acting } => {
+            resolve(number, DeadLetterAction::Replay, (&of, &acting), json, output).await
+        }
+        Command::Abandon { number, of, acting } => {
+            resolve(number, DeadLetterAction::Abandon, (&of, &acting), json, output).await
+        }
     }
 }
 
 async fn resolve(
     number: u64,
     action: DeadLetterAction,
-    of: &Of,
+    (of, acting): (&Of, &Acting),
     json: bool,
     output: &mut Output,
 ) -> anyhow::Result<()> {
-    let place = Place::to_write(of)?;
+    let place = Place::to_write(of, acting)?;
     let letter = place.letter(number).await?;
-    let resolved = place.resolve(number, action).await?;
+    let resolved = place.resolve(number, action, acting).await?;
     if json {
         return output.json(&resolved);
     }
@@ -106,11 +114,12 @@ impl Place {
         }
     }
 
-    fn to_write(of: &Of) -> anyhow::Result<Self> {
-        match of.running.server()? {
-            Some(server) => Ok(Self::Host(server)),
-            None => of.data.open_to_write_or_ask().map(|(locations, store)| Self::Folder(locations, store)),
+    fn to_write(of: &Of, acting: &Acting) -> anyhow::Result<Self> {
+        if let Some(server) = of.running.server()? {
+            return Ok(Self::Host(server));
         }
+        acting.somebody()?;
+        of.data.open_to_write_or_ask().map(|(locations, store)| Self::Folder(locations, store))
     }
 
     async fn page(&self, after: u64, limit: u32) -> anyhow::Result<Vec<Letter>> {
@@ -132,12 +141,12 @@ impl Place {
             .with_context(|| format!("there is no dead letter {number}; `portreeve dead-letter list` shows all"))
     }
 
-    async fn resolve(&self, number: u64, action: DeadLetterAction) -> anyhow::Result<Resolved> {
+    async fn resolve(&self, number: u64, action: DeadLetterAction, acting: &Acting) -> anyhow::Result<Resolved> {
         match self {
             Self::Folder(locations, store) => {
-                let host = Host::open(Arc::clone(store), locations, Arc::new(SystemClock), None).await?;
-                let outbox = host.pipeline.resolve_dead_letter(number, action, &account()).await?;
-                host.sequencer.sequence_all().await?;
+                let place = acting.open_in(locations, Arc::clone(store)).await?;
+                let done = place.host.pipeline.resolve_dead_letter(number, action, &place.who).await;
+                let outbox = place.finish(done).await?;
                 Ok(Resolved { number, outbox: outbox.0, state: state_after(action).to_owned() })
             }
             Self::Host(server) => {

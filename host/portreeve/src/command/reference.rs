@@ -58,7 +58,8 @@ async fn load(table: &str, file: &Path, of: &Of) -> anyhow::Result<Loaded> {
         return understood(&answer).with_context(|| format!("`{}` was not loaded", file.display()));
     }
     let (locations, store) = of.data.open_to_write_or_ask()?;
-    let loaded = host::load_reference(&store, table, reference::read(table, file)?, SystemClock.now()).await?;
+    let content = reference::read(table, file)?;
+    let loaded = host::load_reference(&store, table, content, &host::account(), SystemClock.now()).await?;
     host::sequence(&store, &locations).await?;
     Ok(loaded)
 }

@@ -1,8 +1,6 @@
 //! `order release`: a person ends holds of an order that is kept back, named by their numbers;
 //! in a stopped host's folder, or of a running host over HTTP.
 
-use std::sync::Arc;
-
 use anyhow::Context;
 use bytes::Bytes;
 use hyper::Method;
@@ -10,11 +8,10 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use portreeve_api::release::{ReleaseRequest, Released};
 use portreeve_pipeline::review::{self, ReviewError};
 
+use super::acting::Acting;
 use super::plugin::{Of, understood};
 use super::{BadUsage, Data, order};
 use crate::client::Server;
-use crate::clock::SystemClock;
-use crate::host::{Host, account};
 use crate::output::Output;
 
 #[derive(Debug, clap::Args)]
@@ -29,10 +26,12 @@ pub(super) struct Release {
     reason: String,
     #[command(flatten)]
     of: Of,
+    #[command(flatten)]
+    acting: Acting,
 }
 
 pub(super) async fn run(release: Release, json: bool, output: &mut Output) -> anyhow::Result<()> {
-    let Release { order, holds, reason, of } = release;
+    let Release { order, holds, reason, of, acting } = release;
     if holds.is_empty() {
         return Err(BadUsage(ReviewError::NoHolds.to_string()).into());
     }
@@ -40,7 +39,7 @@ pub(super) async fn run(release: Release, json: bool, output: &mut Output) -> an
     let request = ReleaseRequest { holds, reason };
     let released = match of.running.server()? {
         Some(server) => on_host(&server, &order, &request).await?,
-        None => in_folder(&of.data, &order, &request).await?,
+        None => in_folder(&of.data, &acting, &order, &request).await?,
     };
     if json {
         return output.json(&released);
@@ -62,14 +61,13 @@ async fn on_host(server: &Server, order: &str, request: &ReleaseRequest) -> anyh
     understood(&server.send(Method::POST, &path, &headers, Bytes::from(body)).await?)
 }
 
-async fn in_folder(data: &Data, order: &str, request: &ReleaseRequest) -> anyhow::Result<Released> {
+async fn in_folder(data: &Data, acting: &Acting, order: &str, request: &ReleaseRequest) -> anyhow::Result<Released> {
+    acting.somebody()?;
     let (locations, store) = data.open_to_write_or_ask()?;
     let order = order::find(store.as_ref(), order).await?;
-    let host = Host::open(store, &locations, Arc::new(SystemClock), None).await?;
-    let (who, ReleaseRequest { holds, reason }) = (account(), request);
-    let release = review::Release { order: order.id, holds, who: &who, reason };
-    let reviewed = host.pipeline.release_holds(release).await;
-    // What was committed before a failure is in the log all the same.
-    host.sequencer.sequence_all().await?;
-    Ok(Released::of(reviewed?))
+    let place = acting.open_in(&locations, store).await?;
+    let ReleaseRequest { holds, reason } = request;
+    let release = review::Release { order: order.id, holds, who: &place.who, reason };
+    let reviewed = place.host.pipeline.release_holds(release).await;
+    place.finish(reviewed).await.map(Released::of)
 }

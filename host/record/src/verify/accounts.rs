@@ -78,15 +78,18 @@ mod tests {
 
     use super::*;
     use crate::leaf::{Label, Listed};
+    use portreeve_model::Digest;
+
+    const NONCE: Digest = Digest::from_bytes([0; 32]);
 
     fn person(name: &str, change: u64, step: PersonStep) -> PersonLeaf {
         let (person, who) = (Label::of(name), Label::of("olga"));
-        PersonLeaf { person, change, step, roles: Listed::none(), credential: None, who }
+        PersonLeaf { person, change, nonce: NONCE, step, roles: Listed::none(), credential: None, who }
     }
 
     fn session(name: Option<&str>, change: Option<u64>, step: SessionStep) -> SessionLeaf {
         let person = name.map(Label::of);
-        SessionLeaf { person, change, step, why: None, count: 1, credential: None, until: None }
+        SessionLeaf { person, change, nonce: NONCE, step, why: None, count: 1, credential: None, until: None }
     }
 
     #[test]
