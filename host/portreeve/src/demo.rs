@@ -8,6 +8,8 @@
 
 mod feed;
 
+mod people;
+
 mod report;
 
 use std::net::SocketAddr;
@@ -81,6 +83,7 @@ pub async fn run(options: &DemoOptions, output: &mut Output) -> anyhow::Result<R
     let host = Arc::new(
         Host::open(Arc::clone(&store), &locations, Arc::new(Leaping(Arc::clone(&clock))), options.workers).await?,
     );
+    people::make(&host.pipeline, &folder.path).await?;
     output.step(&format!(
         "host is up: configuration {version}, {} plugins, ERP stand-in at {}",
         plugins.len(),
@@ -272,7 +275,9 @@ impl Folder {
         let data = self.path.display();
         format!(
             "Look further:\n  cargo run -- order list --data-dir {data}\n  cargo run -- order show ORDER --data-dir {data}\n  \
-             cargo run -- exception list --data-dir {data}\n  cargo run -- audit verify --data-dir {data}"
+             cargo run -- exception list --data-dir {data}\n  cargo run -- audit verify --data-dir {data}\n\
+             Keys of the demo's people (`person list`) are in {}",
+            people::folder(&self.path).display()
         )
     }
 }

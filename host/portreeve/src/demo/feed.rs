@@ -122,7 +122,7 @@ fn sign(secret: &str, body: &[u8]) -> anyhow::Result<String> {
     Ok(hex::encode(mac.finalize().into_bytes()))
 }
 
-fn random_text() -> anyhow::Result<String> {
+pub(super) fn random_text() -> anyhow::Result<String> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("the system has no random numbers: {error}"))?;
     Ok(hex::encode(bytes))
