@@ -77,3 +77,5 @@ mod front;
 mod airgap;
 
 mod packages;
+
+mod browser;
