@@ -4,7 +4,7 @@
 use portreeve_record::LeafBody;
 use portreeve_record::leaf::{
     AcceptLeaf, AttemptLeaf, CrossingRecord, DecideLeaf, EscalationLeaf, ExceptionLeaf, HoldRecord, Label, PackageLeaf,
-    ReceiptLeaf, ReviewLeaf,
+    ReceiptLeaf, ReviewLeaf, SessionLeaf,
 };
 use serde::Serialize;
 
@@ -26,6 +26,8 @@ pub(super) fn told(body: &LeafBody) -> String {
         LeafBody::Package(leaf) => package(leaf),
         LeafBody::Review(leaf) => reviewed(leaf),
         LeafBody::Escalation(leaf) => escalated(leaf),
+        LeafBody::Person(leaf) => format!("account {}: {}, by {}", leaf.person, leaf.step.as_str(), leaf.who),
+        LeafBody::Session(leaf) => session(leaf),
     }
 }
 
@@ -75,6 +77,12 @@ fn reviewed(leaf: &ReviewLeaf) -> String {
 fn escalated(leaf: &EscalationLeaf) -> String {
     let EscalationLeaf { order, hold: due, due_at, queue } = leaf;
     format!("order {order}: hold {} was due {due_at}, queue {queue} was told", hold(due))
+}
+
+fn session(leaf: &SessionLeaf) -> String {
+    let whose = leaf.person.as_ref().map_or_else(|| "no account".to_owned(), |person| format!("account {person}"));
+    let why = leaf.why.as_ref().map_or_else(String::new, |why| format!(" ({why})"));
+    format!("{whose}: {}{why}, {} time(s)", leaf.step.as_str(), leaf.count)
 }
 
 fn hold(hold: &HoldRecord) -> String {
