@@ -12,7 +12,8 @@ use std::sync::Arc;
 use portreeve::host::Host;
 use portreeve_model::reference::Row;
 use portreeve_model::{Currency, Digest, Instant, OrderId};
-use portreeve_pipeline::review::{Release, ReviewError};
+use portreeve_pipeline::exception::ExceptionError;
+use portreeve_pipeline::review::ReviewError;
 use portreeve_pipeline::{Clock, DecideError};
 use portreeve_record::LeafBody;
 use portreeve_store::contract::{CreditQuery, DocumentPosition, HoldView, Kept, OrderState, OrderView};
@@ -23,7 +24,7 @@ use proptest::test_runner::{Config, TestRunner};
 use crate::faults::{Fault, FaultyStore};
 use crate::kept_back::{credit_row, load, with_credit};
 use crate::later::with_purpose;
-use crate::support::{PurchaseOrder, TestHost, x12};
+use crate::support::{PurchaseOrder, TestHost, exceptions, x12};
 
 /// Customers, two accounts of which the first two share one.
 const CUSTOMERS: [(&str, usize); 4] = [("C1201", 0), ("C1202", 0), ("C1203", 1), ("C1204", 1)];
@@ -245,9 +246,13 @@ impl Pair {
         let open: Vec<&HoldView> = order.open_holds().collect();
         let Some(hold) = open.get(hold as usize % open.len().max(1)) else { return Ok(()) };
         let who = self.host.ops().await;
-        let release = Release { order: order.id, holds: &[hold.number], who: &who, reason: "looked at" };
-        match self.host.host.pipeline.release_holds(release).await {
-            Ok(_) | Err(ReviewError::CancelRequested { .. } | ReviewError::Store(StoreError::CreditSpent)) => Ok(()),
+        match exceptions::release(&self.host, &who, order.id, &[hold.number]).await {
+            // What only the sender's wish to cancel keeps back has no holds that a person could end.
+            Ok(_)
+            | Err(ExceptionError::Store(StoreError::NoException { .. }))
+            | Err(ExceptionError::Review(
+                ReviewError::CancelRequested { .. } | ReviewError::Store(StoreError::CreditSpent),
+            )) => Ok(()),
             Err(error) => Err(error.to_string()),
         }
     }

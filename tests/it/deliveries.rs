@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use hyper::Method;
-use portreeve_model::{Digest, Instant};
-use portreeve_pipeline::dead_letter::{DeadLetterAction, DeadLetterError};
+use portreeve_model::{Digest, ExceptionAction, Instant};
+use portreeve_pipeline::exception::ExceptionError;
 use portreeve_pipeline::{Clock, Deliveries};
 use portreeve_record::{Leaf, LeafBody};
 use portreeve_store::StoreError;
@@ -14,6 +14,7 @@ use portreeve_store::contract::{DeadLetter, OrderState};
 use tokio::sync::Notify;
 
 use crate::faults::{Fault, FaultyStore};
+use crate::support::exceptions::decide;
 use crate::support::{PurchaseOrder, ScriptedTarget, Setup, TestHost, x12};
 
 /// A target that answers posts from a list, the last one for ever, and look-ups
@@ -68,9 +69,8 @@ async fn dead_letters(host: &TestHost) -> Vec<DeadLetter> {
     host.store.dead_letters(0, 10).await.unwrap()
 }
 
-async fn resolve(host: &TestHost, exception: u64, action: DeadLetterAction) -> Result<(), DeadLetterError> {
-    let who = host.ops().await;
-    host.host.pipeline.resolve_dead_letter(exception, action, &who).await.map(drop)
+async fn resolve(host: &TestHost, exception: u64, action: ExceptionAction) -> Result<(), ExceptionError> {
+    decide(host, &host.ops().await, exception, action).await.map(drop)
 }
 
 #[tokio::test]
@@ -81,7 +81,7 @@ async fn a_dead_letter_that_is_replayed_is_looked_up_and_then_sent_once_more() {
     let dead = dead_letters(&host).await;
     assert_eq!((dead.len(), dead[0].number.as_str(), dead[0].attempts, dead[0].replays), (1, "PO-1", 1, 0));
 
-    resolve(&host, dead[0].exception, DeadLetterAction::Replay).await.unwrap();
+    resolve(&host, dead[0].exception, ExceptionAction::Retry).await.unwrap();
     assert_eq!((dead_letters(&host).await.len(), host.exceptions().await.len()), (0, 0));
     host.deliver_all().await;
     assert_eq!((target.asked(), target.posts()), (1, 2), "asked before it was sent again");
@@ -101,8 +101,8 @@ async fn a_dead_letter_that_is_replayed_is_looked_up_and_then_sent_once_more() {
     assert_eq!(said.who.unwrap().as_str(), "ops");
 
     // What is done cannot be done again.
-    let again = resolve(&host, dead[0].exception, DeadLetterAction::Replay).await.unwrap_err();
-    assert!(matches!(again, DeadLetterError::Store(StoreError::NotDead { .. })), "{again}");
+    let again = resolve(&host, dead[0].exception, ExceptionAction::Retry).await.unwrap_err();
+    assert!(matches!(again, ExceptionError::Store(StoreError::ExceptionClosed { .. })), "{again}");
 }
 
 #[tokio::test]
@@ -196,7 +196,7 @@ async fn a_replay_begins_with_the_first_back_off_again() {
     host.deliver_all().await;
     let dead = dead_letters(&host).await.remove(0);
     assert_eq!(dead.attempts, 4);
-    resolve(&host, dead.exception, DeadLetterAction::Replay).await.unwrap();
+    resolve(&host, dead.exception, ExceptionAction::Retry).await.unwrap();
     assert_eq!(host.deliver_due().await, 1);
     let wait_ms = host.store.next_due().await.unwrap().unwrap().0 - host.clock.now().0;
     assert!((1_000..1_250).contains(&wait_ms), "{wait_ms} ms after the first attempt of the replay");
@@ -208,7 +208,7 @@ async fn a_dead_letter_that_had_worked_after_all_is_found_and_not_sent() {
     let host = target.host(Setup::demo()).await;
     host.deliver_all().await;
     *target.booked.lock().unwrap() = true;
-    resolve(&host, dead_letters(&host).await[0].exception, DeadLetterAction::Replay).await.unwrap();
+    resolve(&host, dead_letters(&host).await[0].exception, ExceptionAction::Retry).await.unwrap();
     host.deliver_all().await;
     assert_eq!(target.posts(), 1);
     assert_eq!(host.order("PO-1").await.deliveries[0].external_id.as_deref(), Some("S-1"));
@@ -220,11 +220,11 @@ async fn an_abandoned_dead_letter_stays_abandoned() {
     let host = target.host(Setup::demo()).await;
     host.deliver_all().await;
     let exception = dead_letters(&host).await[0].exception;
-    resolve(&host, exception, DeadLetterAction::Abandon).await.unwrap();
+    resolve(&host, exception, ExceptionAction::Abandon).await.unwrap();
     host.deliver_all().await;
     assert_eq!(target.posts(), 1);
     assert_eq!(host.order("PO-1").await.deliveries[0].state, "abandoned");
-    for action in [DeadLetterAction::Replay, DeadLetterAction::Abandon] {
+    for action in [ExceptionAction::Retry, ExceptionAction::Abandon] {
         assert!(resolve(&host, exception, action).await.is_err());
     }
     host.verify().await.unwrap();
@@ -237,7 +237,7 @@ async fn replays_have_an_end() {
     let mut replays = 0;
     let refused = loop {
         host.deliver_all().await;
-        match resolve(&host, dead_letters(&host).await[0].exception, DeadLetterAction::Replay).await {
+        match resolve(&host, dead_letters(&host).await[0].exception, ExceptionAction::Retry).await {
             Ok(()) => replays += 1,
             Err(refused) => break refused,
         }

@@ -9,15 +9,15 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use async_trait::async_trait;
 use portreeve_model::reference::Row;
-use portreeve_model::{Currency, Digest, Instant, OrderId, PersonName, PluginName, Reply};
+use portreeve_model::{ChannelId, Currency, Digest, Instant, OrderId, PersonName, PluginName, Reply, SenderId};
 use portreeve_record::Leaf;
 use portreeve_store::contract::{
     Configuration, CreditQuery, CreditReservation, CustomerAggregate, DeadLetter, Decided, DecisionCommit,
-    DocumentPosition, DocumentView, DueHold, ExceptionView, Forgotten, HistoryQuery, HoldOwner, InputId, JournalEntry,
-    JournalOutcome, Kept, KeptBack, KeptInput, Lease, NewException, NewOutbox, NewPersonChange, NewReference,
-    NewReview, OpenHolds, OpenPayload, OrderStanding, OrderState, OrderTrail, OrderView, OutboxId, PackageChange,
-    PackageView, PayloadRef, Person, PersonView, PluginUsage, Presented, ReferenceTable, ReferenceWanted, Room,
-    Settlement, Summary, TreeHead, UnsequencedLeaf,
+    DocumentPosition, DocumentView, ExceptionTrail, ExceptionView, ExceptionsWanted, Forgotten, HistoryQuery,
+    HoldOwner, InputId, JournalEntry, JournalOutcome, Kept, KeptBack, KeptInput, Lease, NewOutbox, NewPersonChange,
+    NewReference, NewReview, NewStep, OpenHolds, OpenPayload, OrderStanding, OrderState, OrderTrail, OrderView,
+    PackageChange, PackageView, PayloadRef, Person, PersonView, PluginUsage, Presented, ReferenceTable,
+    ReferenceWanted, Room, Settlement, Summary, TreeHead, UnsequencedLeaf,
 };
 use portreeve_store::{Attempt, Committed, Journaled, Permit, Settled, Store, StoreError};
 
@@ -245,10 +245,8 @@ store! {
         async fn begin_attempt(&self, permit: Permit, lease: Lease, leaf: Leaf) -> Attempt;
         async fn settle(&self, attempt: Attempt, settlement: Settlement, at: Instant, leaf: Leaf) -> Settled;
         async fn settle_unattempted(&self, permit: Permit, settlement: Settlement, at: Instant, leaf: Leaf) -> Settled;
-        async fn replay_dead_letter(&self, exception: u64, at: Instant, leaf: Leaf) -> OutboxId;
-        async fn abandon_dead_letter(&self, exception: u64, at: Instant, leaf: Leaf) -> OutboxId;
         async fn payloads(&self, kept: Vec<PayloadRef>) -> Vec<Result<OpenPayload, StoreError>>;
-        async fn escalate_hold(&self, hold: u64, exception: NewException, at: Instant, leaf: Leaf) -> bool;
+        async fn step_exception(&self, step: NewStep) -> ();
         async fn forget(&self, inputs: Vec<InputId>, before: Instant, at: Instant, leaf: Leaf) -> Option<Forgotten>;
         async fn append_sequenced(&self, expected_size: u64, leaves: Vec<Digest>, head: TreeHead) -> bool;
         async fn change_person(&self, change: NewPersonChange) -> ();
@@ -264,8 +262,12 @@ store! {
         async fn reference(&self, table: &str) -> Option<(u64, Vec<(String, Row)>)>;
         async fn undecided(&self, limit: u32, without: &[DocumentPosition]) -> Vec<Journaled>;
         async fn kept_back(&self, which: Kept, after: DocumentPosition, limit: u32) -> Vec<KeptBack>;
+        async fn exceptions_wanted(&self, wanted: ExceptionsWanted) -> Vec<ExceptionView>;
+        async fn exception(&self, exception: u64) -> Option<ExceptionTrail>;
+        async fn due_exceptions(&self, at: Instant, limit: u32) -> Vec<ExceptionView>;
+        async fn expired_proposals(&self, at: Instant, limit: u32) -> Vec<u64>;
+        async fn input_sender(&self, input: InputId) -> Option<(ChannelId, SenderId)>;
         async fn kept_back_order(&self, order: OrderId) -> Option<KeptBack>;
-        async fn due_holds(&self, at: Instant, limit: u32) -> Vec<DueHold>;
         async fn open_holds(&self, at: Instant) -> Vec<OpenHolds>;
         async fn dead_letters(&self, after: u64, limit: u32) -> Vec<DeadLetter>;
         async fn next_due(&self) -> Option<Instant>;

@@ -26,5 +26,3 @@ mod patience;
 mod people;
 
 mod reference;
-
-mod release;

@@ -40,7 +40,7 @@ use crate::support::{MORNING, TestHost};
 /// makes the same leaf.
 pub(crate) fn leaf(number: u64) -> Leaf {
     let code = Code::of("test");
-    let body = ExceptionLeaf { exception: number, stage: code.clone(), code, order: None, outbox: None, who: None };
+    let body = ExceptionLeaf::of(number, code.clone(), code);
     Leaf::new("test", MORNING, LeafBody::Exception(body)).unwrap()
 }
 

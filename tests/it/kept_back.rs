@@ -3,10 +3,11 @@
 
 use portreeve_model::reference::{Field, FieldValue, Row};
 use portreeve_model::value::Decimal;
-use portreeve_model::{Currency, Digest, Instant};
+use portreeve_model::{Currency, Digest, ExceptionAction, ExceptionKind, Instant};
 use portreeve_pipeline::Clock;
+use portreeve_pipeline::exception::{Decision, ExceptionError};
 use portreeve_pipeline::rederive::Rederived;
-use portreeve_pipeline::review::{Release, ReviewError, ReviewRecord, Reviewed};
+use portreeve_pipeline::review::{ReviewRecord, Reviewed};
 use portreeve_record::leaf::{Code, DecidedState, ReferenceLeaf, ReviewLeaf};
 use portreeve_record::{Leaf, LeafBody};
 use portreeve_store::StoreError;
@@ -15,7 +16,7 @@ use portreeve_store::contract::{HoldView, OrderState, OrderTrail};
 use crate::authority::obedient;
 use crate::faults::{Fault, FaultyStore};
 use crate::later::with_purpose;
-use crate::support::{MORNING, PurchaseOrder, Setup, TestHost, x12};
+use crate::support::{MORNING, PurchaseOrder, Setup, TestHost, exceptions, x12};
 
 const WHO: &str = "ops";
 
@@ -54,10 +55,9 @@ async fn reasons(host: &TestHost, number: &str) -> Vec<String> {
     open(host, number).await.into_iter().map(|hold| hold.reason).collect()
 }
 
-async fn release(host: &TestHost, number: &str, holds: &[u64]) -> Result<Reviewed, ReviewError> {
+async fn release(host: &TestHost, number: &str, holds: &[u64]) -> Result<Reviewed, ExceptionError> {
     let order = host.order(number).await.id;
-    let who = host.ops().await;
-    host.host.pipeline.release_holds(Release { order, holds, who: &who, reason: "the buyer called" }).await
+    exceptions::release(host, &host.ops().await, order, holds).await
 }
 
 /// Releases the open holds with these reasons.
@@ -73,7 +73,7 @@ async fn clear(host: &TestHost) -> (u64, u64) {
 }
 
 async fn escalate(host: &TestHost) -> u64 {
-    host.host.pipeline.escalate_due(|| false).await.unwrap()
+    host.host.pipeline.escalate_due(|| false).await.unwrap().escalated
 }
 
 async fn reviews(host: &TestHost) -> Vec<ReviewLeaf> {
@@ -161,31 +161,29 @@ async fn the_host_clears_its_own_hold_when_the_cause_is_gone_and_never_a_models(
 async fn a_hold_that_nobody_looked_at_escalates_once_and_still_holds() {
     let host = obedient().start().await;
     host.decide_orders(&[dear("PO-1"), PurchaseOrder::clean("HOLD-2"), PurchaseOrder::clean("PO-3")]).await;
-    let due = open(&host, "PO-1").await[0].expires_at;
-    host.clock.advance_to(due.plus_ms(-1));
-    let by_model = escalate(&host).await;
-    assert_eq!(by_model, 1, "the model's hold was shorter");
-    host.clock.advance_to(due);
-    assert_eq!((escalate(&host).await, escalate(&host).await), (1, 0));
+    let mut due: Vec<Instant> =
+        exceptions::waiting(&host).await.into_iter().map(|waits| waits.due_at.unwrap()).collect();
+    due.sort_unstable();
+    assert!(due[1] <= open(&host, "PO-1").await[0].expires_at, "no later than the hold says");
+    for due in due {
+        host.clock.advance_to(due.plus_ms(-1));
+        assert_eq!(escalate(&host).await, 0, "not before it is due");
+        host.clock.advance_to(due);
+        assert_eq!((escalate(&host).await, escalate(&host).await), (1, 0));
+    }
     let host = host.restart().await;
     assert_eq!(escalate(&host).await, 0, "it is on record");
     for number in ["PO-1", "HOLD-2"] {
         let order = host.order(number).await;
         assert_eq!((order.state, order.deliveries.len()), (OrderState::Held, 0), "time releases nothing");
-        assert!(open(&host, number).await[0].escalated_at.is_some());
+        let exception = exceptions::about(&host, order.id, ExceptionKind::Held).await.unwrap();
+        let found = host.store.exception(exception).await.unwrap().unwrap().exception;
+        assert!(found.escalated_at.is_some());
+        assert_eq!((found.queue.as_str(), order.queue.as_deref()), ("order-desk", Some("order-desk")));
+        assert!(found.detail.len() > 20, "with what was found: {}", found.detail);
     }
-    let told: Vec<_> = host.exceptions().await.into_iter().filter(|exception| exception.code == "hold-due").collect();
-    assert_eq!(told.iter().map(|exception| exception.queue.as_str()).collect::<Vec<_>>(), ["order-desk"; 2]);
-    assert!(told[1].detail.contains("price-out-of-tolerance") && told[1].detail.contains("queue `pricing`"));
-    assert!(
-        told[1].detail.contains("found 20 USD, expected 18.40 USD within 500 bp"),
-        "with what the rule found: {}",
-        told[1].detail
-    );
-    assert!(told[0].detail.contains("(advice)"), "a scorer's words are its own: {}", told[0].detail);
     release_those(&host, "PO-1", &["price-out-of-tolerance"]).await;
-    let left = host.exceptions().await.into_iter().filter(|exception| exception.code == "hold-due").count();
-    assert_eq!(left, 1, "the one about the hold that ended is closed with it");
+    assert_eq!(exceptions::waiting(&host).await.len(), 1, "the one whose order went is closed");
     let escalations = host.leaves().await.into_iter().filter(|leaf| matches!(leaf.body, LeafBody::Escalation(_)));
     assert_eq!(escalations.count(), 2);
     host.verify().await.unwrap();
@@ -200,9 +198,9 @@ async fn a_hold_that_is_due_and_whose_cause_is_gone_ends_and_nobody_is_called() 
     host.clock.advance_to(open(&host, "PO-2").await[0].expires_at);
     assert_eq!(escalate(&host).await, 1, "the one that still has its cause");
     assert_eq!(host.order("PO-1").await.state, OrderState::Released);
-    let told: Vec<_> = host.exceptions().await.into_iter().filter(|exception| exception.code == "hold-due").collect();
+    let told = exceptions::waiting(&host).await;
     assert_eq!(told.len(), 1, "{told:?}");
-    assert!(told[0].detail.contains("price-out-of-tolerance"), "{told:?}");
+    assert!(told[0].code == "price-out-of-tolerance" && told[0].escalated_at.is_some(), "{told:?}");
     host.verify().await.unwrap();
 }
 
@@ -215,7 +213,6 @@ async fn a_release_that_cannot_be_says_why_and_changes_nothing() {
     let cancelled = open(&host, "PO-3").await.into_iter().find(|hold| hold.reason == "cancel-requested").unwrap();
     let [mine, others] = [open(&host, "PO-1").await[0].number, open(&host, "PO-3").await[0].number];
     for (number, holds, why) in [
-        ("PO-2", vec![mine], "order PO-2 is not kept back: released when it was decided"),
         ("PO-1", vec![], "no hold was named"),
         ("PO-1", vec![mine, others], "does not keep order PO-1 back; these do: 1. "),
         ("PO-3", vec![cancelled.number], "cancel order PO-3, which no release overrides"),
@@ -223,12 +220,13 @@ async fn a_release_that_cannot_be_says_why_and_changes_nothing() {
         let refused = release(&host, number, &holds).await.unwrap_err().to_string();
         assert!(refused.contains(why), "{number}: {refused}");
     }
-    let order = host.order("PO-1").await.id;
     let who = host.ops().await;
+    let exception = exceptions::about(&host, host.order("PO-1").await.id, ExceptionKind::Held).await.unwrap();
     for reason in ["", " \n", &"x".repeat(1_001)] {
-        let asked = Release { order, holds: &[mine], who: &who, reason };
-        let refused = host.host.pipeline.release_holds(asked).await.unwrap_err();
-        assert!(matches!(refused, ReviewError::Reason { .. }), "{refused}");
+        let decision = exceptions::decision(&host, exception, ExceptionAction::ReleaseHolds).await;
+        let decision = Decision { holds: &[mine], reason, ..decision };
+        let refused = host.host.pipeline.decide_exception(&who, decision).await.unwrap_err();
+        assert!(matches!(refused, ExceptionError::Words { .. }), "{refused}");
     }
     // The other hold of a cancelled order may end; the order goes nowhere.
     let reviewed = release_those(&host, "PO-3", &["price-out-of-tolerance"]).await;
@@ -238,9 +236,8 @@ async fn a_release_that_cannot_be_says_why_and_changes_nothing() {
     assert_eq!((reviewed.state, reasons(&host, "PO-3").await), (OrderState::Held, vec!["cancel-requested".to_owned()]));
     assert_eq!(clear(&host).await, (0, 0), "what the sender wants cancelled is no cause that goes");
     release(&host, "PO-1", &[mine]).await.unwrap();
-    let again = release(&host, "PO-1", &[mine]).await.unwrap_err().to_string();
-    let by_whom = format!("order PO-1 is not kept back: released {} by {WHO}; ", host.clock.now());
-    assert!(again.starts_with(&by_whom), "{again}");
+    let again = exceptions::decide(&host, &who, exception, ExceptionAction::ReleaseHolds).await.unwrap_err();
+    assert_eq!(again.to_string(), format!("exception {exception} is closed already: release-holds by `{WHO}`"));
     assert_eq!(reviews(&host).await.len(), 2);
     host.deliver_all().await;
     assert_eq!(host.order("PO-3").await.deliveries.len(), 0);
@@ -252,10 +249,14 @@ async fn of_two_who_release_one_hold_at_once_one_does() {
     host.decide_orders(&[dear("PO-1")]).await;
     let hold = [open(&host, "PO-1").await[0].number];
     host.ops().await;
-    let (one, other) = tokio::join!(release(&host, "PO-1", &hold), release(&host, "PO-1", &hold));
+    let exception = exceptions::about(&host, host.order("PO-1").await.id, ExceptionKind::Held).await.unwrap();
+    let who = host.ops().await;
+    let decision = exceptions::decision(&host, exception, ExceptionAction::ReleaseHolds).await;
+    let decision = Decision { holds: &hold, ..decision };
+    let pipeline = &host.host.pipeline;
+    let (one, other) =
+        tokio::join!(pipeline.decide_exception(&who, decision), pipeline.decide_exception(&who, decision));
     assert_eq!([one.is_ok(), other.is_ok()].iter().filter(|done| **done).count(), 1, "{one:?} {other:?}");
-    let slower = one.err().or(other.err()).unwrap().to_string();
-    assert!(slower.contains(&format!("released {} by {WHO}", host.clock.now())), "who was faster: {slower}");
     host.deliver_all().await;
     assert_eq!((reviews(&host).await.len(), host.order("PO-1").await.deliveries[0].attempts), (1, 1));
 }
@@ -267,7 +268,10 @@ async fn a_release_whose_commit_fails_is_whole_or_was_not() {
         host.decide_orders(&[dear("PO-1")]).await;
         let hold = [open(&host, "PO-1").await[0].number];
         let (host, _) = host.restart_behind(|store| FaultyStore::new(store, "commit_review", fault, 0)).await;
-        assert!(matches!(release(&host, "PO-1", &hold).await, Err(ReviewError::Store(_))));
+        assert!(matches!(
+            release(&host, "PO-1", &hold).await,
+            Err(ExceptionError::Review(_) | ExceptionError::Store(_))
+        ));
         let host = host.restart().await;
         assert_eq!(host.order("PO-1").await.state == OrderState::Released, persisted);
         assert_eq!(release(&host, "PO-1", &hold).await.is_ok(), !persisted, "whoever is unsure looks again");
@@ -279,14 +283,22 @@ async fn a_release_whose_commit_fails_is_whole_or_was_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_order_that_failed_stays_with_its_person_whatever_is_released() {
+async fn an_order_that_failed_goes_when_a_person_answers_for_all_of_it() {
     let host = Setup::demo().plugin("trap", "{}").scorers(&["trap"]).start().await;
-    host.decide_orders(&[dear("PO-1")]).await;
+    let two =
+        PurchaseOrder::clean("PO-1").with_lines(&[("FST-1007", 10, "BX", "20.00"), ("FST-1007", 1, "BX", "21.00")]);
+    host.decide_orders(&[two]).await;
     assert_eq!(host.order("PO-1").await.state, OrderState::Exception);
-    let reviewed = release_those(&host, "PO-1", &["price-out-of-tolerance"]).await;
-    assert_eq!((reviewed.state, open(&host, "PO-1").await.len()), (OrderState::Exception, 0));
+    let holds: Vec<u64> = open(&host, "PO-1").await.into_iter().map(|hold| hold.number).collect();
+    assert_eq!(holds.len(), 2);
+    let reviewed = release(&host, "PO-1", &holds[..1]).await.unwrap();
+    assert_eq!((reviewed.state, open(&host, "PO-1").await.len()), (OrderState::Exception, 1));
+    assert_eq!(clear(&host).await, (0, 0), "the host answers for no failure");
+    let reviewed = release(&host, "PO-1", &holds[1..]).await.unwrap();
+    assert_eq!(reviewed.state, OrderState::Released);
     host.deliver_all().await;
-    assert!(host.order("PO-1").await.deliveries.is_empty());
+    assert_eq!(host.order("PO-1").await.deliveries[0].state, "delivered");
+    host.verify().await.unwrap();
 }
 
 // --- credit ------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 
 use portreeve::standins::Mischief;
-use portreeve_model::{Event, Instant, OrderId};
+use portreeve_model::{Event, ExceptionAction, ExceptionKind, Instant, OrderId};
 use portreeve_pipeline::Clock;
 use portreeve_pipeline::rederive::Rederived;
 use portreeve_record::LeafBody;
@@ -20,7 +20,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
 use crate::invariants::{leaf, lease};
-use crate::support::{EDI_TOKEN, PurchaseOrder, Setup, TestHost, sample, x12};
+use crate::support::{EDI_TOKEN, PurchaseOrder, Setup, TestHost, exceptions, sample, x12};
 
 /// An order with another purpose in BEG01.
 pub(crate) fn with_purpose(control: u32, order: &PurchaseOrder, purpose: &str) -> Vec<u8> {
@@ -282,8 +282,14 @@ async fn a_delivery_under_way_when_its_order_is_cancelled_ends_as_it_ends_and_is
     for number in numbers {
         assert_eq!(delivery(&host.order(number).await), (OrderState::Released, "in-doubt"), "it may still arrive");
     }
-    let exception =
-        NewException { stage: "deliver", code: "deadline".to_owned(), detail: String::new(), queue: "q".to_owned() };
+    let exception = NewException {
+        kind: ExceptionKind::Delivery,
+        stage: "deliver",
+        code: "deadline".to_owned(),
+        detail: String::new(),
+        queue: "integration".to_owned(),
+        due_at: None,
+    };
     let ends = [
         Settlement::Applied { external_id: "S-1".to_owned() },
         Settlement::Unknown { due_at: now, code: "unknown-outcome".to_owned() },
@@ -303,11 +309,12 @@ async fn a_delivery_under_way_when_its_order_is_cancelled_ends_as_it_ends_and_is
 
     // Whoever would have the dead one tried again is told, and may give it up.
     let dead = host.store.dead_letters(0, 10).await.unwrap().pop().unwrap();
-    let replayed = host.store.replay_dead_letter(dead.exception, now, leaf(21)).await.unwrap_err();
+    let ops = host.ops().await;
+    let replayed = exceptions::decide(&host, &ops, dead.exception, ExceptionAction::Retry).await.unwrap_err();
     assert!(replayed.to_string().contains("asked to cancel the order"), "{replayed}");
     let still = host.store.dead_letters(0, 10).await.unwrap();
     assert_eq!((still.len(), &still[0]), (1, &dead), "the refusal changed nothing");
-    host.store.abandon_dead_letter(dead.exception, now, leaf(22)).await.unwrap();
+    exceptions::decide(&host, &ops, dead.exception, ExceptionAction::Abandon).await.unwrap();
 }
 
 #[tokio::test]

@@ -28,6 +28,8 @@ mod retention;
 
 mod units;
 
+mod exceptions;
+
 mod faults;
 
 mod killed;

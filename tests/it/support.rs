@@ -9,6 +9,8 @@
 //! Components are built once per process and compiled once per machine: hosts share
 //! the folder of compiled code, and nothing else.
 
+pub(crate) mod exceptions;
+
 pub(crate) mod people;
 
 use std::collections::BTreeMap;
@@ -278,11 +280,23 @@ pub(crate) const EVERYTHING: &[&str] = &[
 const LOOKS_AT_CREDIT: &str = "[rules.credit]\ncheck = true";
 const IGNORES_CREDIT: &str = "[rules.credit]\ncheck = false";
 
+const TIERS: &str = "alone_max_minor = 500000\none_max_minor = 2500000";
+const ALONE: &str = "alone_max_minor = 1000000000\none_max_minor = 1000000000";
+
 impl Setup {
-    /// The demo's configuration, two workers and an ERP in a good mood. Nobody's credit ends:
-    /// most tests send a customer far more than it could pay for.
+    /// The demo's configuration, two workers and an ERP in a good mood. Nobody's credit ends, and
+    /// one person decides: most tests send a customer far more than it could pay for.
     pub(crate) fn demo() -> Self {
-        Self { workers: 2, ..Self::default() }.replace("rules.toml", LOOKS_AT_CREDIT, IGNORES_CREDIT)
+        Self { workers: 2, ..Self::default() }.replace("rules.toml", LOOKS_AT_CREDIT, IGNORES_CREDIT).replace(
+            "people.toml",
+            TIERS,
+            ALONE,
+        )
+    }
+
+    /// The same with the demo's tiers: what is worth more than so much takes others to agree.
+    pub(crate) fn with_tiers(self) -> Self {
+        self.replace("people.toml", ALONE, TIERS)
     }
 
     /// The same with the demo's limits of credit.

@@ -25,7 +25,7 @@ mod operator;
 
 mod story;
 
-pub mod release;
+pub mod exception;
 
 mod authority;
 
@@ -103,6 +103,15 @@ struct Door {
     unproven: Semaphore,
 }
 
+impl Door {
+    /// Wakes whoever carries on after a person's decision: an order may be released, a delivery
+    /// due again, a document undecided.
+    fn wake(&self) {
+        self.front.released.notify_one();
+        self.front.accepted.notify_one();
+    }
+}
+
 /// All routes.
 pub fn router(front: Arc<Front>) -> Router {
     let limits = front.limits;
@@ -124,11 +133,16 @@ pub fn router(front: Arc<Front>) -> Router {
         .route("/v1/people/{name}/credentials", delete(people::revoke))
         .route("/v1/orders", get(operator::orders))
         .route("/v1/orders/{id}", get(story::order))
-        .route("/v1/orders/{id}/release", post(release::release))
-        .route("/v1/exceptions", get(operator::exceptions))
+        .route("/v1/exceptions", get(exception::list))
+        .route("/v1/exceptions/{exception}", get(exception::show))
+        .route("/v1/exceptions/{exception}/claim", post(exception::claim))
+        .route("/v1/exceptions/{exception}/give-back", post(exception::give_back))
+        .route("/v1/exceptions/{exception}/assign", post(exception::assign))
+        .route("/v1/exceptions/{exception}/comment", post(exception::comment))
+        .route("/v1/exceptions/{exception}/decide", post(exception::decide))
+        .route("/v1/exceptions/{exception}/approve", post(exception::approve))
+        .route("/v1/exceptions/{exception}/refuse", post(exception::refuse))
         .route("/v1/dead-letters", get(dead_letter::list))
-        .route("/v1/dead-letters/{exception}/replay", post(dead_letter::replay))
-        .route("/v1/dead-letters/{exception}/abandon", post(dead_letter::abandon))
         .route("/v1/reference/{table}", post(reference::load))
         .route("/v1/plugins", get(package::list).post(package::install))
         .route("/v1/plugins/halt", post(package::halt))

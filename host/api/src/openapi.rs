@@ -8,7 +8,7 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, Secur
 use utoipa::{Modify, OpenApi};
 
 use crate::{
-    authority, dead_letter, input, operator, outcome, package, people, problem, reference, release, story, view,
+    authority, dead_letter, exception, input, operator, outcome, package, people, problem, reference, story, view,
 };
 
 #[derive(OpenApi)]
@@ -36,11 +36,16 @@ use crate::{
         people::revoke,
         operator::orders,
         story::order,
-        release::release,
-        operator::exceptions,
+        exception::list,
+        exception::show,
+        exception::claim,
+        exception::give_back,
+        exception::assign,
+        exception::comment,
+        exception::decide,
+        exception::approve,
+        exception::refuse,
         dead_letter::list,
-        dead_letter::replay,
-        dead_letter::abandon,
         reference::load,
         package::list,
         package::install,
@@ -63,7 +68,7 @@ use crate::{
     modifiers(&Credentials),
     tags(
         (name = "senders", description = "Sending inputs; a path below a channel reaches its connector as well"),
-        (name = "people", description = "Signing in and out, and accounts. A session and a key are bearer tokens; what they may do, the account's roles say"),
+        (name = "people", description = "Signing in and out, accounts, and what waits for a person with what a person does about it. A session and a key are bearer tokens; what they may do, the account's roles say"),
         (name = "operators", description = "Reading what happened, deciding about orders that are kept back and deliveries that were given up, replacing reference tables, and changing which packages are called"),
         (name = "monitors", description = "Watching the process")
     )

@@ -1,4 +1,4 @@
-//! What operators and people read: orders, exceptions, counts, the checkpoint, metrics.
+//! What operators and people read: orders, counts, the checkpoint, metrics.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use utoipa::IntoParams;
 
 use crate::Door;
 use crate::problem::Problem;
-use crate::view::{Exception, Exceptions, Order, Orders, counts};
+use crate::view::{Order, Orders, counts};
 
 /// Rows in one answer, however many were asked for.
 const ROWS_MAX: u32 = 500;
@@ -30,19 +30,6 @@ pub(crate) struct OrderPage {
     /// Only those with this number of the sender's, and at most 500 of them; alone.
     number: Option<String>,
     /// Only those after this position of the journal.
-    #[serde(default)]
-    after: u64,
-    /// At most so many, and at most 500.
-    #[serde(default = "page_rows")]
-    limit: u32,
-}
-
-/// Which exceptions.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct ExceptionPage {
-    /// Only those with a higher id.
     #[serde(default)]
     after: u64,
     /// At most so many, and at most 500.
@@ -85,30 +72,6 @@ pub(crate) async fn orders(
     };
     let next = next_page(&orders, limit, |order| order.position.0);
     Ok(Json(Orders { orders: orders.into_iter().map(Order::of).collect(), next }))
-}
-
-/// Lists what waits for a person.
-#[utoipa::path(
-    get, path = "/v1/exceptions", tag = "operators",
-    params(ExceptionPage),
-    responses(
-        (status = 200, description = "A page", body = Exceptions),
-        (status = 400, description = "A parameter that is none", body = Problem),
-        (status = 401, description = "Neither the operator token nor a session or key that counts", body = Problem),
-        (status = 429, description = "Busy; see Retry-After", body = Problem),
-        (status = 503, description = "The store is unavailable; see Retry-After", body = Problem),
-    ),
-    security(("operator" = []), ("person" = []))
-)]
-pub(crate) async fn exceptions(
-    State(door): State<Arc<Door>>,
-    page: Result<Query<ExceptionPage>, QueryRejection>,
-) -> Result<Json<Exceptions>, Problem> {
-    let Query(page) = page?;
-    let limit = rows(page.limit)?;
-    let exceptions = door.front.pipeline.store.exceptions_after(page.after, limit).await?;
-    let next = next_page(&exceptions, limit, |exception| exception.id);
-    Ok(Json(Exceptions { exceptions: exceptions.into_iter().map(Exception::of).collect(), next }))
 }
 
 /// Counts what the store holds.

@@ -228,7 +228,10 @@ pub(crate) async fn install(
     let signature = std::str::from_utf8(parts(&bytes).0)
         .map_err(|_| Problem::bad_request("the signature file before the component is no text"))?;
     let signature = Some(signature.to_owned()).filter(|signature| !signature.is_empty());
-    changed(async move { door.front.packages.install(parts(&bytes).1, signature.as_deref(), who.name().as_str()).await }).await
+    changed(
+        async move { door.front.packages.install(parts(&bytes).1, signature.as_deref(), who.name().as_str()).await },
+    )
+    .await
 }
 
 /// Tries an installed package in full: its signature, its grant, its code, its imports.

@@ -10,10 +10,12 @@ use portreeve_pipeline::review::{ReviewRecord, ReviewedFinding};
 use portreeve_record::leaf::{LeafRecord, ReceiptOutcome};
 use portreeve_record::{Leaf, LeafBody};
 use portreeve_store::contract::{
-    DeliveryView, ExceptionView, HoldView, InputView, OrderEventView, OrderTrail, OrderView, ReviewView, Summary,
+    DeliveryView, HoldView, InputView, OrderEventView, OrderTrail, OrderView, ReviewView, Summary,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
+
+use crate::exception::Exception;
 
 /// Reviews in an order's story: the latest. Each is a sealed record that is opened for whoever
 /// asks.
@@ -24,15 +26,6 @@ pub const REVIEWS_SHOWN_MAX: usize = 20;
 pub(crate) struct Orders {
     /// In the order of the journal.
     pub(crate) orders: Vec<Order>,
-    /// The `after` of the next page; none on the last one.
-    pub(crate) next: Option<u64>,
-}
-
-/// A page of open exceptions.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Exceptions {
-    /// Oldest first.
-    pub(crate) exceptions: Vec<Exception>,
     /// The `after` of the next page; none on the last one.
     pub(crate) next: Option<u64>,
 }
@@ -84,26 +77,6 @@ pub struct Delivery {
     problem: Option<String>,
     /// When it is tried again, or the target is asked, at the earliest.
     next_at: Option<String>,
-}
-
-/// Something that waits for a person, or waited.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Exception {
-    /// From 1.
-    id: u64,
-    /// The order, where there is one.
-    order: Option<String>,
-    /// The stage that failed.
-    stage: String,
-    /// Stable code.
-    code: String,
-    /// One sentence.
-    detail: String,
-    /// Who works on it.
-    queue: String,
-    /// Since when.
-    opened_at: String,
 }
 
 /// An order's whole story.
@@ -251,10 +224,8 @@ struct Hold {
     lines: Vec<String>,
     /// Since when.
     opened_at: String,
-    /// When it escalates; it never ends by itself.
+    /// Until when somebody is to look at it; it never ends by itself.
     expires_at: String,
-    /// When it did.
-    escalated_at: Option<String>,
     /// When it ended; none while it keeps the order back.
     closed_at: Option<String>,
     /// The account that released it; none where the host cleared its own.
@@ -375,20 +346,6 @@ impl Delivery {
     }
 }
 
-impl Exception {
-    pub(crate) fn of(exception: ExceptionView) -> Self {
-        Self {
-            id: exception.id,
-            order: exception.order.map(|order| order.to_string()),
-            stage: exception.stage,
-            code: exception.code,
-            detail: exception.detail,
-            queue: exception.queue,
-            opened_at: exception.opened_at.to_string(),
-        }
-    }
-}
-
 /// What the sealed records of an order say; none in the place of one that was erased.
 #[derive(Default)]
 pub(crate) struct Told {
@@ -499,7 +456,6 @@ impl Hold {
             lines: hold.lines,
             opened_at: hold.opened_at.to_string(),
             expires_at: hold.expires_at.to_string(),
-            escalated_at: hold.escalated_at.map(|at| at.to_string()),
             closed_at,
             closed_by: closed_by.flatten(),
         }

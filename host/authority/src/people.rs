@@ -13,11 +13,11 @@
 //! id = "fraud-review"
 //! calendar = "desk"                # or `always`
 //! due_minutes = 240                # open minutes of the calendar, from opening to decision
-//! escalates_to = "order-desk"      # who hears of a case that nobody decided in time
+//! escalates_to = "order-desk"      # who hears of an exception that nobody decided in time
 //!
 //! [[role]]
 //! id = "fraud-resolver"            # stable: accounts name it
-//! resolves = ["fraud-review"]      # queues whose cases it works on
+//! resolves = ["fraud-review"]      # queues whose exceptions it works on
 //! approves = []                    # queues in which it approves what somebody else proposed
 //! approves_max = []                # up to which value: [{ currency = "USD", minor = 5000000 }]
 //! may = []                         # beside that: operate, publish, administer
@@ -36,7 +36,7 @@
 //! that it came from) never approves it, and the owner of a model never decides what the
 //! model asked for.
 //!
-//! [`People`] answers; it knows no account and no case. The caller shows who asks, for what,
+//! [`People`] answers; it knows no account and no exception. The caller shows who asks, for what,
 //! and what is at stake.
 
 mod file;
@@ -46,12 +46,12 @@ mod hours;
 use std::collections::BTreeMap;
 
 use portreeve_model::strict::{LoadErrors, Problems, SourceFile};
-use portreeve_model::{Currency, Digest, Instant, Money};
+use portreeve_model::{Currency, Digest, ExceptionAction, ExceptionKind, Instant, Money};
 
 use self::hours::Calendar;
 use crate::known::Known;
 
-/// What a role may do beside working on cases.
+/// What a role may do beside working on exceptions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Act {
     /// Try deliveries and inputs again, load reference tables.
@@ -79,117 +79,6 @@ impl Act {
     }
 }
 
-/// What waits for a person.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum CaseKind {
-    /// An order that holds keep back.
-    Held,
-    /// A document that could not be decided on, or came about an order and nothing follows by itself.
-    Decision,
-    /// An input of which nothing could be made.
-    Input,
-    /// A delivery that was given up.
-    Delivery,
-    /// A plugin that is not called any more.
-    Plugin,
-}
-
-impl CaseKind {
-    /// All of them.
-    pub const ALL: [Self; 5] = [Self::Held, Self::Decision, Self::Input, Self::Delivery, Self::Plugin];
-
-    /// The word in the store, in records and on pages.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Held => "held",
-            Self::Decision => "decision",
-            Self::Input => "input",
-            Self::Delivery => "delivery",
-            Self::Plugin => "plugin",
-        }
-    }
-
-    /// The kind of this word.
-    #[must_use]
-    pub fn parse(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
-    }
-
-    /// What a person may decide about it.
-    #[must_use]
-    pub fn actions(self) -> &'static [CaseAction] {
-        use CaseAction::{Abandon, ConfirmHolds, Reject, ReleaseHolds, Reroute, Resubmit, Retry};
-        match self {
-            Self::Held => &[ReleaseHolds, ConfirmHolds, Reject, Reroute],
-            Self::Decision => &[Retry, Reject, Reroute, Abandon],
-            Self::Input => &[Resubmit, Retry, Reroute, Abandon],
-            Self::Delivery | Self::Plugin => &[Retry, Reroute, Abandon],
-        }
-    }
-}
-
-/// What a person decides about a case.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum CaseAction {
-    /// End holds; the order goes where nothing else keeps it back.
-    ReleaseHolds,
-    /// The holds are right: the order stays, and the case gets another due time.
-    ConfirmHolds,
-    /// The order will never be delivered from here.
-    Reject,
-    /// Another queue's work.
-    Reroute,
-    /// A mended payload in place of the input's.
-    Resubmit,
-    /// The same again.
-    Retry,
-    /// Nothing will be done about it.
-    Abandon,
-}
-
-impl CaseAction {
-    /// All of them.
-    pub const ALL: [Self; 7] = [
-        Self::ReleaseHolds,
-        Self::ConfirmHolds,
-        Self::Reject,
-        Self::Reroute,
-        Self::Resubmit,
-        Self::Retry,
-        Self::Abandon,
-    ];
-
-    /// The word in requests, records and on pages.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::ReleaseHolds => "release-holds",
-            Self::ConfirmHolds => "confirm-holds",
-            Self::Reject => "reject",
-            Self::Reroute => "reroute",
-            Self::Resubmit => "resubmit",
-            Self::Retry => "retry",
-            Self::Abandon => "abandon",
-        }
-    }
-
-    /// The action of this word.
-    #[must_use]
-    pub fn parse(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|action| action.as_str() == word)
-    }
-
-    /// Whether goods or money may move because of it, or never will: then tiers count.
-    #[must_use]
-    pub fn is_weighty(self) -> bool {
-        match self {
-            Self::ReleaseHolds | Self::Reject | Self::Resubmit | Self::Abandon => true,
-            Self::ConfirmHolds | Self::Reroute | Self::Retry => false,
-        }
-    }
-}
-
 /// Who asks: somebody who has proved who it is.
 #[derive(Debug, Clone, Copy)]
 pub struct Actor<'a> {
@@ -205,7 +94,7 @@ pub struct Actor<'a> {
 #[derive(Debug, Clone, Copy)]
 pub struct Stake<'a> {
     /// What waits.
-    pub kind: CaseKind,
+    pub kind: ExceptionKind,
     /// Whose work it is.
     pub queue: &'a str,
     /// What it is worth, where it is worth something that can be told.
@@ -220,7 +109,7 @@ pub struct Stake<'a> {
 #[derive(Debug, Clone, Copy)]
 pub struct Proposed<'a> {
     /// What.
-    pub action: CaseAction,
+    pub action: ExceptionAction,
     /// Who proposed it.
     pub by: &'a str,
     /// Who approved it.
@@ -230,13 +119,13 @@ pub struct Proposed<'a> {
 /// Why somebody may not do something, and who may.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
-    /// The kind of case has no such action.
-    #[error("a case of kind `{}` has no action `{}`; it has {}", kind.as_str(), action.as_str(), listed(kind.actions().iter().map(|action| action.as_str())))]
+    /// The kind of exception has no such action.
+    #[error("an exception of kind `{}` has no action `{}`; it has {}", kind.as_str(), action.as_str(), listed(kind.actions().iter().map(|action| action.as_str())))]
     NoSuchAction {
         /// The kind.
-        kind: CaseKind,
+        kind: ExceptionKind,
         /// What was asked for.
-        action: CaseAction,
+        action: ExceptionAction,
     },
     /// The queue is not one of a role of this person.
     #[error("no role of `{name}` {verb} queue `{queue}`; {} would allow it", listed_or_none(would))]
@@ -250,7 +139,7 @@ pub enum Denied {
         /// Roles that would allow it.
         would: Vec<String>,
     },
-    /// Beside cases.
+    /// Beside exceptions.
     #[error("no role of `{name}` may {}; {} would allow it", act.as_str(), listed_or_none(would))]
     Act {
         /// The account.
@@ -377,7 +266,7 @@ impl People {
         self.roles.keys().map(String::as_str)
     }
 
-    /// Until when a case that was opened in this queue is to be decided: so many minutes in
+    /// Until when an exception that was opened in this queue is to be decided: so many minutes in
     /// which its people are at work.
     #[must_use]
     pub fn due_at(&self, queue: &str, opened_at: Instant) -> Option<Instant> {
@@ -389,7 +278,18 @@ impl People {
         }
     }
 
-    /// Who hears of a case of this queue that was not decided in time.
+    /// The queues, by name.
+    pub fn queues(&self) -> impl Iterator<Item = &str> {
+        self.queues.keys().map(String::as_str)
+    }
+
+    /// Whether there is a queue of this name.
+    #[must_use]
+    pub fn has_queue(&self, queue: &str) -> bool {
+        self.queues.contains_key(queue)
+    }
+
+    /// Who hears of an exception of this queue that was not decided in time.
     #[must_use]
     pub fn escalates_to(&self, queue: &str) -> Option<&str> {
         self.queues.get(queue)?.escalates_to.as_deref()
@@ -401,7 +301,7 @@ impl People {
         at.plus_ms(i64::from(self.proposal_minutes).saturating_mul(Instant::MINUTE_MS))
     }
 
-    /// Whether this person may do something beside cases.
+    /// Whether this person may do something beside exceptions.
     ///
     /// # Errors
     /// Which roles would allow it.
@@ -412,7 +312,7 @@ impl People {
         Err(Denied::Act { name: actor.name.to_owned(), act, would: self.which(|role| role.may.contains(&act)) })
     }
 
-    /// Queues whose cases this person works on, or approves in.
+    /// Queues whose exceptions this person works on, or approves in.
     #[must_use]
     pub fn queues_of(&self, actor: Actor<'_>) -> Vec<&str> {
         let mut queues: Vec<&str> = self
@@ -425,7 +325,7 @@ impl People {
         queues
     }
 
-    /// Whether this person works on cases of a queue: claims, comments, hands over.
+    /// Whether this person works on exceptions of a queue: claims, comments, hands over.
     ///
     /// # Errors
     /// Which roles would allow it.
@@ -437,12 +337,12 @@ impl People {
         Err(self.not_the_queue(actor, "resolves", queue, works))
     }
 
-    /// Whether this person may decide this about a case, and how many others have to agree
+    /// Whether this person may decide this about an exception, and how many others have to agree
     /// before it is done.
     ///
     /// # Errors
     /// See [`Denied`].
-    pub fn may_decide(&self, actor: Actor<'_>, action: CaseAction, stake: Stake<'_>) -> Result<Approvals, Denied> {
+    pub fn may_decide(&self, actor: Actor<'_>, action: ExceptionAction, stake: Stake<'_>) -> Result<Approvals, Denied> {
         // Check: the action is one of the kind's.
         if !stake.kind.actions().contains(&action) {
             return Err(Denied::NoSuchAction { kind: stake.kind, action });

@@ -20,7 +20,7 @@
 //! unreleasable_sender_states = ["payment_review", "fraud"]
 //! hold_minutes = 1440              # then the hold escalates
 //! release_grace_minutes = 1440     # how long a rule stays quiet about an order that a person released
-//! queue = { price = "pricing", credit = "credit", customer = "customer-service", totals = "order-desk", item = "order-desk", payment = "fraud-review", escalation = "order-desk" }
+//! queue = { price = "pricing", credit = "credit", customer = "customer-service", totals = "order-desk", item = "order-desk", payment = "fraud-review" }
 //!
 //! [rules.credit]
 //! check = true                     # exposure of the customer's credit account against its limit
@@ -100,7 +100,6 @@ struct Queues {
     totals: String,
     item: String,
     payment: String,
-    escalation: String,
 }
 
 /// What the host knows about the order from elsewhere.
@@ -308,12 +307,6 @@ impl Rules {
     #[must_use]
     pub fn digest(&self) -> Digest {
         self.digest
-    }
-
-    /// Who is told of a hold that nobody looked at in time.
-    #[must_use]
-    pub fn escalation_queue(&self) -> &str {
-        &self.queues.escalation
     }
 
     /// How long a rule stays quiet about an order after a person released what it held.

@@ -16,6 +16,8 @@ pub mod advice;
 
 pub mod document;
 
+pub mod exception;
+
 pub mod id;
 
 pub mod reference;
@@ -27,6 +29,7 @@ pub mod strict;
 pub use advice::{Assessment, Proposal, Recommendation};
 pub use document::{Document, Envelope, Failure, Inbound, Problem, Received, Reply};
 pub use event::{Event, Order, OrderLine};
+pub use exception::{ExceptionAction, ExceptionKind};
 pub use id::{ChannelId, Digest, OrderId, PersonName, PluginKind, PluginName, SenderId};
 pub use share::ShareCeiling;
 pub use value::{Currency, Date, Instant, Money, Quantity, UnitPrice};

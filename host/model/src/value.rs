@@ -287,6 +287,16 @@ pub struct Date {
 as_text!(Date, Date::parse);
 
 impl Date {
+    /// When the day begins, UTC.
+    #[must_use]
+    pub fn midnight(self) -> Option<Instant> {
+        let Self { year, month, day } = self;
+        let date =
+            jiff::civil::Date::new(i16::try_from(year).ok()?, i8::try_from(month).ok()?, i8::try_from(day).ok()?);
+        let start = date.ok()?.to_zoned(jiff::tz::TimeZone::UTC).ok()?;
+        Some(Instant(start.timestamp().as_millisecond()))
+    }
+
     /// Makes a date.
     ///
     /// # Errors

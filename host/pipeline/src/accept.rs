@@ -24,6 +24,7 @@ use portreeve_store::contract::{
 
 use self::envelopes::Memory;
 use self::judged::{Again, Judged};
+use crate::exception::Limits;
 use crate::leaf::{self, AcceptFacts};
 use crate::numbers::Draw;
 use crate::passing::passing;
@@ -249,7 +250,15 @@ impl Pipeline {
             payload,
             reply: judged.reply.clone(),
             documents,
-            exceptions: judged.exceptions,
+            exceptions: judged
+                .exceptions
+                .into_iter()
+                .map(|exception| {
+                    let limits = Limits { channel: Some((channel, received_at)), ..Limits::default() };
+                    self.dated(exception, received_at, limits)
+                })
+                .collect(),
+            mended_by: sender.mended_by().map(str::to_owned),
             leaf: Leaf::new(&self.host, received_at, LeafBody::Accept(record))?,
         };
         // A queued write is carried out whoever still waits for it: from here on nobody

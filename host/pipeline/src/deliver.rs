@@ -11,7 +11,7 @@ mod under_way;
 use std::sync::Arc;
 
 use portreeve_model::document::{Delivery, FindQuery, Message, Receipt, RenderingRequest};
-use portreeve_model::{Digest, Event, Failure, Instant};
+use portreeve_model::{Digest, Event, ExceptionKind, Failure, Instant};
 use portreeve_record::leaf::{CrossingRecord, ReceiptOutcome};
 use portreeve_record::{PayloadKey, RecordError, SealError, canonical_digest};
 use portreeve_registry::Installed;
@@ -22,6 +22,7 @@ use portreeve_store::{Permit, Settled, StoreError};
 
 use crate::accept::call_error_code;
 use crate::capability::OrderState;
+use crate::exception::Limits;
 use crate::passing::passing;
 use crate::plugins::{Absent, Active, Stopped};
 use crate::route::{self, AfterDead, Target, WhenStopped};
@@ -193,7 +194,7 @@ impl Pipeline {
                 let due_at = stopped.ask_at(now).max(now.plus_ms(backoff_ms(target, attempt.permit())));
                 let settlement = Settlement::Retry { due_at, code: stopped.code().to_owned() };
                 let leaf = leaf::receipt(&self.host, now, attempt.permit(), ReceiptOutcome::Retry, None, None)?;
-                return Ok(self.store.settle(attempt, settlement, now, leaf).await?);
+                return Ok(self.store.settle(attempt, self.due(settlement), now, leaf).await?);
             }
         };
         let now = self.clock.now();
@@ -216,7 +217,7 @@ impl Pipeline {
         )?;
         let changes = crossed.crossing.kv_writes.into_iter().map(|write| (write.key, write.value)).collect();
         let attempt = attempt.remembering(StateChanges { plugin: target.connector.clone(), changes });
-        Ok(self.store.settle(attempt, settlement, now, receipt_leaf).await?)
+        Ok(self.store.settle(attempt, self.due(settlement), now, receipt_leaf).await?)
     }
 
     /// How long the attempt that begins now keeps its delivery. Where nobody settles it,
@@ -296,7 +297,7 @@ impl Pipeline {
         let external_id = key.blind(&receipt.external_id);
         let settlement = Settlement::Applied { external_id: receipt.external_id };
         let leaf = leaf::receipt(&self.host, now, &permit, ReceiptOutcome::Found, Some(external_id), Some(crossing))?;
-        Ok(self.store.settle_unattempted(permit, settlement, now, leaf).await?)
+        Ok(self.store.settle_unattempted(permit, self.due(settlement), now, leaf).await?)
     }
 
     /// The target has nothing, and its order is to be cancelled: nothing is sent any more.
@@ -353,7 +354,7 @@ impl Pipeline {
         };
         let now = self.clock.now();
         let leaf = leaf::receipt(&self.host, now, &permit, outcome, None, crossing)?;
-        Ok(self.store.settle_unattempted(permit, settlement, now, leaf).await?)
+        Ok(self.store.settle_unattempted(permit, self.due(settlement), now, leaf).await?)
     }
 
     /// Nothing was read, so nothing was sent: the delivery waits for the store, and not
@@ -364,7 +365,7 @@ impl Pipeline {
         let due_at = now.plus_ms(backoff_ms(target, &permit));
         let settlement = Settlement::Retry { due_at, code: "store-failed".to_owned() };
         let leaf = leaf::receipt(&self.host, now, &permit, ReceiptOutcome::Retry, None, None)?;
-        Ok(self.store.settle_unattempted(permit, settlement, now, leaf).await?)
+        Ok(self.store.settle_unattempted(permit, self.due(settlement), now, leaf).await?)
     }
 
     /// When something that counts as no attempt is tried again; none after the deadline.
@@ -385,7 +386,7 @@ impl Pipeline {
     ) -> Result<Settled, DeliverError> {
         let now = self.clock.now();
         let leaf = leaf::receipt(&self.host, now, &permit, ReceiptOutcome::Dead, None, crossing)?;
-        Ok(self.store.settle_unattempted(permit, dead(target, code, why), now, leaf).await?)
+        Ok(self.store.settle_unattempted(permit, self.due(dead(target, code, why)), now, leaf).await?)
     }
 }
 
@@ -580,13 +581,31 @@ fn failed<T>(outcome: Result<Result<T, Failure>, portreeve_sandbox::CallError>) 
     }
 }
 
+impl Pipeline {
+    /// How a delivery ended, with the time by which a person is to look at it where it is
+    /// given up.
+    fn due(&self, settlement: Settlement) -> Settlement {
+        match settlement {
+            Settlement::Dead { exception, blocks } => {
+                let exception = self.dated(exception, self.clock.now(), Limits::default());
+                Settlement::Dead { exception, blocks }
+            }
+            other => other,
+        }
+    }
+}
+
 /// It will not happen without a person. What nobody configures any more blocks, too.
 fn dead(target: Option<&Target>, code: &str, why: &str) -> Settlement {
-    let queue = target.map_or("integration", |target| target.exception_queue.as_str()).to_owned();
-    Settlement::Dead {
-        exception: NewException { stage: "deliver", code: code.to_owned(), detail: why.to_owned(), queue },
-        blocks: target.is_none_or(|target| target.after_dead == AfterDead::Block),
-    }
+    let exception = NewException {
+        kind: ExceptionKind::Delivery,
+        stage: "deliver",
+        code: code.to_owned(),
+        detail: why.to_owned(),
+        queue: target.map_or("integration", |target| target.exception_queue.as_str()).to_owned(),
+        due_at: None,
+    };
+    Settlement::Dead { exception, blocks: target.is_none_or(|target| target.after_dead == AfterDead::Block) }
 }
 
 fn digest_of(message: &Message) -> Digest {

@@ -52,15 +52,13 @@ mod on_record;
 
 pub mod numbers;
 
-pub mod dead_letter;
-
 pub mod retention;
 
 pub mod usage;
 
 pub mod review;
 
-pub mod escalation;
+pub mod exception;
 
 pub mod people;
 

@@ -87,14 +87,20 @@ struct InUseMetrics {
 struct HoldMetrics {
     closed: Family<ClosedLabels, Counter>,
     escalated: Family<QueueLabels, Counter>,
+    decided: Family<ActionLabels, Counter>,
+    proposals_ended: Family<EndLabels, Counter>,
 }
 
 impl HoldMetrics {
     fn register(&self, registry: &mut Registry) {
         let help = "Holds that ended, by a person's release or since the host's own rule finds nothing any more";
         registry.register("portreeve_holds_closed", help, self.closed.clone());
-        let help = "Holds that were still open when their time was over, by the queue that was told";
-        registry.register("portreeve_holds_escalated", help, self.escalated.clone());
+        let help = "Exceptions that nobody had decided when they were due, by the queue that they were in";
+        registry.register("portreeve_exceptions_escalated", help, self.escalated.clone());
+        let help = "Exceptions that people decided, by action and queue";
+        registry.register("portreeve_exceptions_decided", help, self.decided.clone());
+        let help = "Proposals that ended without being carried out: expired undecided, refused, withdrawn, or stale";
+        registry.register("portreeve_proposals_ended", help, self.proposals_ended.clone());
     }
 }
 
@@ -105,6 +111,18 @@ struct ClosedLabels {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct QueueLabels {
+    queue: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ActionLabels {
+    action: &'static str,
+    queue: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct EndLabels {
+    how: &'static str,
     queue: String,
 }
 
@@ -414,9 +432,19 @@ impl Metrics {
         self.holds.closed.get_or_create(&ClosedLabels { by }).inc_by(holds);
     }
 
-    /// Counts a hold that others were told of.
-    pub(crate) fn hold_escalated(&self, queue: &str) {
+    /// Counts an exception that others were told of.
+    pub(crate) fn exception_escalated(&self, queue: &str) {
         self.holds.escalated.get_or_create(&QueueLabels { queue: queue.to_owned() }).inc();
+    }
+
+    /// Counts what a person decided.
+    pub(crate) fn exception_decided(&self, action: &'static str, queue: &str) {
+        self.holds.decided.get_or_create(&ActionLabels { action, queue: queue.to_owned() }).inc();
+    }
+
+    /// Counts a proposal that was not carried out.
+    pub(crate) fn proposal_ended(&self, how: &'static str, queue: &str) {
+        self.holds.proposals_ended.get_or_create(&EndLabels { how, queue: queue.to_owned() }).inc();
     }
 
     pub(crate) fn forgotten(&self, forgotten: Forgotten) {

@@ -19,24 +19,24 @@ mod record;
 
 use std::collections::BTreeMap;
 
-use portreeve_authority::people::Denied;
 use portreeve_authority::rules::{Account, CreditRoom, Finding, Rules, is_about_credit};
-use portreeve_model::{Digest, Event, Instant, Order, OrderId};
+use portreeve_model::{Digest, Event, Instant, Order, OrderId, PluginName};
 use portreeve_record::leaf::{Code, HoldRecord, Label, Listed, ReviewLeaf};
 use portreeve_record::{Leaf, LeafBody, RecordError, SealError, canonical_json};
 use portreeve_store::StoreError;
 use portreeve_store::contract::{
     ClosedHold, CreditReservation, DocumentPosition, HoldOwner, HoldView, Kept, KeptBack, NewHold, NewOutbox,
-    NewPayload, NewReview, OrderState,
+    NewPayload, NewReview, NewStep, OrderState,
 };
 
 pub use self::record::{ReviewRecord, ReviewedFinding};
+use crate::Pipeline;
 use crate::decide::{self, CANCEL_REQUESTED, RULE_TABLES, RuleRows};
 use crate::decision::{Answers, CreditRecord, FindingRecord};
+use crate::exception::Limits;
 use crate::history::{self, Origin};
 use crate::leaf;
 use crate::tables::Tables;
-use crate::{Pipeline, SignedIn};
 
 /// Bytes of the reason that a person gives.
 pub const REASON_BYTES_MAX: usize = 1_000;
@@ -48,17 +48,22 @@ const PAGE: u32 = 64;
 const TRIES_MAX: u32 = 3;
 
 /// What a person asks for.
-#[derive(Debug, Clone, Copy)]
-pub struct Release<'a> {
+#[derive(Clone, Copy)]
+pub(crate) struct Release<'a> {
     /// The order.
     pub order: OrderId,
     /// The holds, by number, as they were shown.
     pub holds: &'a [u64],
-    /// Who asks, and works on the queues of these holds.
-    pub who: &'a SignedIn,
+    /// The account that answers for it.
+    pub who: &'a str,
     /// Why, in the person's words.
     pub reason: &'a str,
+    /// The step of the order's exception that says so, made anew for each try.
+    pub step: Step<'a>,
 }
+
+/// Makes a step of an exception.
+type Step<'a> = &'a (dyn Fn() -> Result<NewStep, ReviewError> + Sync);
 
 /// What became of an order that was looked at again.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,18 +121,9 @@ pub enum ReviewError {
         /// What is open.
         open: Vec<u64>,
     },
-    /// Another queue's work.
-    #[error(transparent)]
-    Denied(#[from] Denied),
     /// No hold was named.
     #[error("no hold was named; expected the numbers of those that are to end, as `portreeve order show` lists them")]
     NoHolds,
-    /// No reason, or a book.
-    #[error("{}, expected 1 to {REASON_BYTES_MAX} bytes: whoever reads the record has to understand it", reason_found(*found))]
-    Reason {
-        /// Its length.
-        found: usize,
-    },
     /// The sender wants it cancelled.
     #[error(
         "hold {hold} is the sender's wish to cancel order {number}, which no release overrides; see the order's exceptions"
@@ -171,7 +167,7 @@ pub enum ReviewError {
 }
 
 /// Who looks.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 enum Reviewer<'a> {
     Person(Release<'a>),
     Host,
@@ -224,8 +220,7 @@ impl Pipeline {
     ///
     /// # Errors
     /// See [`ReviewError`]. Who was slower hears what the other one did.
-    pub async fn release_holds(&self, release: Release<'_>) -> Result<Reviewed, ReviewError> {
-        check_reason(release.reason)?;
+    pub(crate) async fn release_holds(&self, release: Release<'_>) -> Result<Reviewed, ReviewError> {
         let mut tries = 1;
         let reviewed = loop {
             let kept = self.releasable(&release).await?;
@@ -255,19 +250,12 @@ impl Pipeline {
         }
     }
 
-    /// Check: whoever asks works on the queue of each hold that is to end.
-    fn works_on(&self, kept: &KeptBack, release: &Release<'_>) -> Result<(), Denied> {
-        let named = kept.open_holds().filter(|hold| release.holds.contains(&hold.number));
-        named.map(|hold| hold.queue.as_str()).try_for_each(|queue| self.people.may_work_on(release.who.actor(), queue))
-    }
-
     /// The order as it is kept back, where a person may end these holds of it.
     async fn releasable(&self, release: &Release<'_>) -> Result<KeptBack, ReviewError> {
         let Some(kept) = self.store.kept_back_order(release.order).await? else {
             return Err(self.not_kept_back(release.order).await?);
         };
         may_release(&kept, release)?;
-        self.works_on(&kept, release)?;
         Ok(kept)
     }
 
@@ -349,7 +337,8 @@ impl Pipeline {
 
         let (closed, left): (Vec<&HoldView>, Vec<&HoldView>) =
             kept.open_holds().partition(|hold| by.ends(hold, &found));
-        if closed.is_empty() {
+        // A person also answers for an order that no hold keeps back, but that failed.
+        if closed.is_empty() && (matches!(by, Reviewer::Host) || !left.is_empty()) {
             return Ok(None);
         }
         let quiet: Vec<bool> = found
@@ -499,10 +488,16 @@ impl Pipeline {
     ) -> Result<NewReview, ReviewError> {
         let Judged { found, quiet, closed, opened, standing, outbox, credit } = judged;
         let configuration = self.plugins.now().configuration;
-        let (who, reason) = match by {
-            Reviewer::Person(release) => (Some(release.who.name().to_string()), Some(release.reason.trim().to_owned())),
-            Reviewer::Host => (None, None),
+        let (who, reason, step) = match by {
+            Reviewer::Person(release) => {
+                (Some(release.who.to_owned()), Some(release.reason.trim().to_owned()), Some((release.step)()?))
+            }
+            Reviewer::Host => (None, None, None),
         };
+        let due_at = standing.queue.as_deref().and_then(|queue| {
+            let channel = self.routes.channel(&kept.channel).map(|channel| (channel, kept.received_at));
+            self.due_at(queue, now, Limits { channel, order: Some(order), holds: &opened })
+        });
         let record = ReviewRecord {
             v: 1,
             order: kept.id,
@@ -549,6 +544,8 @@ impl Pipeline {
             why: standing.why,
             outbox,
             credit,
+            due_at,
+            step,
             record,
             configuration,
             at: now,
@@ -618,7 +615,8 @@ fn is_about(hold: &HoldView, finding: &Finding) -> bool {
 
 /// Check: what was named keeps the order back, and may be released.
 fn may_release(kept: &KeptBack, release: &Release<'_>) -> Result<(), ReviewError> {
-    if release.holds.is_empty() {
+    let failed_only = kept.state == OrderState::Exception && kept.open_holds().next().is_none();
+    if release.holds.is_empty() && !failed_only {
         return Err(ReviewError::NoHolds);
     }
     for number in release.holds {
@@ -637,7 +635,9 @@ fn may_release(kept: &KeptBack, release: &Release<'_>) -> Result<(), ReviewError
 
 /// Where the order stands: what is left decides, then what was found, then nothing does.
 fn standing(kept: &KeptBack, left: &[&HoldView], opened: &[NewHold], asked: &[&Finding], by: Reviewer<'_>) -> Standing {
-    let failed = kept.state == OrderState::Exception;
+    // What failed otherwise stays so, but where a person answers for all there is.
+    let answered = matches!(by, Reviewer::Person(_)) && left.is_empty();
+    let failed = kept.state == OrderState::Exception && !answered;
     let (state, queue, why) = if let Some(hold) = left.iter().find(|hold| holds(hold)).or(left.first()) {
         let state = if holds(hold) { OrderState::Held } else { OrderState::Routed };
         (state, Some(hold.queue.clone()), format!("{}: hold {} is left", hold.reason, hold.number))
@@ -646,7 +646,7 @@ fn standing(kept: &KeptBack, left: &[&HoldView], opened: &[NewHold], asked: &[&F
         (OrderState::Held, Some(hold.queue.clone()), why)
     } else {
         let why = match by {
-            Reviewer::Person(release) => format!("released by {}", release.who.name()),
+            Reviewer::Person(release) => format!("released by {}", release.who),
             Reviewer::Host => "released, since what held it is gone".to_owned(),
         };
         (OrderState::Released, None, why)
@@ -665,12 +665,13 @@ fn holds(hold: &HoldView) -> bool {
 }
 
 /// A hold as the log names it: a scorer's own words are not for it.
-pub(crate) fn named_hold(number: u64, owner: &str, reason: &str) -> HoldRecord {
-    HoldRecord { hold: number, reason: Code::of(if owner == "policy" { reason } else { owner }) }
-}
-
 fn hold_record(hold: &HoldView) -> HoldRecord {
-    named_hold(hold.number, &hold.owner, &hold.reason)
+    HoldRecord {
+        hold: hold.number,
+        reason: Code::of(if is_a_rules(hold) { &hold.reason } else { &hold.owner }),
+        // A plugin that is none could hold nothing.
+        plugin: hold.plugin.as_deref().and_then(|name| PluginName::parse(name).ok()),
+    }
 }
 
 fn subject(kept: &KeptBack, order: &Order) -> Digest {
@@ -683,21 +684,6 @@ fn closed_by_whom(by: Reviewer<'_>) -> &'static str {
         Reviewer::Person(_) => "person",
         Reviewer::Host => "host",
     }
-}
-
-/// Check: whoever reads the record learns why.
-///
-/// # Errors
-/// [`ReviewError::Reason`].
-pub fn check_reason(reason: &str) -> Result<(), ReviewError> {
-    match reason.trim().len() {
-        1..=REASON_BYTES_MAX => Ok(()),
-        found => Err(ReviewError::Reason { found }),
-    }
-}
-
-fn reason_found(bytes: usize) -> String {
-    if bytes == 0 { "the reason is blank".to_owned() } else { format!("found a reason of {bytes} bytes") }
 }
 
 fn ended_how(ended: Option<&ClosedHold>) -> String {

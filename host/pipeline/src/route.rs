@@ -47,6 +47,10 @@ pub struct Channel {
     /// quarantine, disabled, its publisher's key revoked). Where nothing is said, an input
     /// is kept for a person, since not every sender comes again, and documents wait.
     pub when_stopped: Option<WhenStopped>,
+    /// Within how many minutes from its receipt the partner is to hear what becomes of an
+    /// order: an exception about one is due by then, whatever its queue promises.
+    #[serde(default)]
+    pub acknowledge_minutes: Option<u32>,
     /// Whether this channel is for trying things out, with a target that ships
     /// nothing. On any other one an order that its sender marks as a test is held.
     #[serde(default)]

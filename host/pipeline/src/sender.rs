@@ -18,6 +18,8 @@ use subtle::ConstantTimeEq;
 pub struct Sender {
     channel: ChannelId,
     id: SenderId,
+    /// The person who sends in the sender's place.
+    mended_by: Option<String>,
 }
 
 impl Sender {
@@ -31,6 +33,18 @@ impl Sender {
     #[must_use]
     pub fn id(&self) -> &SenderId {
         &self.id
+    }
+
+    /// The account that sends in the sender's place what it mended.
+    #[must_use]
+    pub(crate) fn mended_by(&self) -> Option<&str> {
+        self.mended_by.as_deref()
+    }
+
+    /// The sender of an input that is on record, for a person who decided about it: what was
+    /// proved then is proved still.
+    pub(crate) fn on_record(channel: ChannelId, id: SenderId, mended_by: &str) -> Self {
+        Self { channel, id, mended_by: Some(mended_by.to_owned()) }
     }
 }
 
@@ -137,7 +151,7 @@ impl Senders {
             }
         }
         match found {
-            Some(known) => Ok(Sender { channel: known.channel.clone(), id: known.id.clone() }),
+            Some(known) => Ok(Sender { channel: known.channel.clone(), id: known.id.clone(), mended_by: None }),
             None => Err(SenderRefused { channel: channel.chars().take(64).collect() }),
         }
     }
@@ -183,7 +197,7 @@ impl Senders {
         };
         let mut wanted = on_channel.iter().filter(|known| sender.is_none_or(|id| known.id.as_str() == id));
         match (wanted.next(), wanted.next()) {
-            (Some(known), None) => Ok(Sender { channel: known.channel.clone(), id: known.id.clone() }),
+            (Some(known), None) => Ok(Sender { channel: known.channel.clone(), id: known.id.clone(), mended_by: None }),
             (None, _) => Err(LocalRefused::Unknown { channel, asked: sender.map(str::to_owned), known: names() }),
             (Some(_), Some(_)) => Err(LocalRefused::Several { channel, known: names() }),
         }

@@ -11,11 +11,11 @@ mod dead_letter;
 
 mod entry;
 
+mod exception;
+
 mod ingest;
 
 mod order;
-
-mod release;
 
 mod grant;
 
@@ -107,7 +107,7 @@ enum Command {
     /// Load reference tables.
     #[command(subcommand)]
     Reference(reference::Command),
-    /// Look at deliveries that were given up, try them again, or end them.
+    /// Look at deliveries that were given up.
     #[command(subcommand)]
     DeadLetter(dead_letter::Command),
     /// Build, sign and check packages of plugins, and change which ones a host calls.
@@ -123,12 +123,12 @@ enum Command {
     SignIn(session::SignIn),
     /// End it.
     SignOut(session::SignOut),
-    /// Look at orders, and release those that are kept back.
+    /// Look at orders.
     #[command(subcommand)]
     Order(order::Command),
-    /// Look at what waits for a person.
+    /// Look at what waits for a person, work on it, and decide about it.
     #[command(subcommand)]
-    Exception(order::ExceptionCommand),
+    Exception(exception::Command),
     /// Look at what plugins may cause, and at what a change of that would mean.
     #[command(subcommand)]
     Grant(grant::Command),
@@ -263,7 +263,7 @@ pub async fn dispatch(line: CommandLine, output: &mut Output) -> anyhow::Result<
         Command::SignIn(command) => session::sign_in(command, json, output).await,
         Command::SignOut(command) => session::sign_out(command, json, output).await,
         Command::Order(command) => order::run(command, json, output).await,
-        Command::Exception(command) => order::run_exception(command, json, output).await,
+        Command::Exception(command) => exception::run(command, json, output).await,
         Command::Grant(command) => grant::run(command, json, output).await,
         Command::Retention(command) => retention::run(command, json, output).await,
         Command::Audit(command) => audit::run(command, json, output).await,

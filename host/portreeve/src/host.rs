@@ -18,6 +18,7 @@ use portreeve_api::{DRAIN_WITHIN, Front, Limits, Tls};
 use portreeve_audit::{OutsideCheckpoint, OutsideFound, Sequencer};
 use portreeve_model::{Digest, Instant, PluginKind, PluginName};
 use portreeve_pipeline::egress::SystemResolver;
+use portreeve_pipeline::exception::Overdue;
 use portreeve_pipeline::retention::Retained;
 use portreeve_pipeline::review::Cleared;
 use portreeve_pipeline::{
@@ -983,9 +984,13 @@ impl Host {
             }
             // After that: nobody is called to a hold that the host ends a moment later.
             match self.pipeline.escalate_due(stopping).await {
-                Ok(0) => {}
-                Ok(holds) => tracing::warn!(holds, "holds were due that nobody had looked at; their queue was told"),
-                Err(error) => tracing::error!(%error, "holds that are due could not be escalated"),
+                Ok(Overdue { escalated: 0, expired: 0 }) => {}
+                Ok(Overdue { escalated, expired }) => tracing::warn!(
+                    escalated,
+                    expired,
+                    "nobody decided in time: exceptions were escalated, and proposals expired"
+                ),
+                Err(error) => tracing::error!(%error, "exceptions that are due could not be escalated"),
             }
             tokio::select! {
                 () = tokio::time::sleep(LOOK_AGAIN_EVERY) => {}

@@ -126,7 +126,7 @@ pub enum LeafBody {
     Package(PackageLeaf),
     /// Holds on an order were closed or opened after its decision.
     Review(ReviewLeaf),
-    /// A hold was due, and nobody had looked.
+    /// An exception was due, and nobody had decided.
     Escalation(EscalationLeaf),
     /// An account was made or changed.
     Person(PersonLeaf),
@@ -469,6 +469,10 @@ pub enum ReceiptOutcome {
 /// delivery has ended, only this lets another attempt of it begin.
 pub const REPLAYED: &str = "replayed";
 
+/// What an exception's code is when a person rejects its order, which was kept back: it goes
+/// nowhere from then on.
+pub const REJECTED: &str = "rejected";
+
 /// Something waits for a person, or a person decided about it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -489,6 +493,41 @@ pub struct ExceptionLeaf {
     /// The account that decided; an account, not a person's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub who: Option<Label>,
+    /// The account or the queue that it is given to, where a step gives it to one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<Label>,
+    /// Digest of what was shown to whoever decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shown: Option<Digest>,
+    /// Digest of the exact action that was proposed, agreed to, or carried out after that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proposal: Option<Digest>,
+    /// Who proposed what was carried out, and who agreed to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agreed: Option<Listed<Label>>,
+    /// Commitment to the sealed words of the person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record: Option<Digest>,
+}
+
+impl ExceptionLeaf {
+    /// That something happened to an exception; all else is added.
+    #[must_use]
+    pub fn of(exception: u64, stage: Code, code: Code) -> Self {
+        Self {
+            exception,
+            stage,
+            code,
+            order: None,
+            outbox: None,
+            who: None,
+            to: None,
+            shown: None,
+            proposal: None,
+            agreed: None,
+            record: None,
+        }
+    }
 }
 
 /// An order that is kept back was looked at again, by a person or by the host: holds of it
@@ -530,19 +569,27 @@ pub struct HoldRecord {
     /// The rule's code; of a scorer's hold, whose words are its own, `advice`, `route` or
     /// `spent-budget`.
     pub reason: Code,
+    /// The scorer that asked for it, unless it is the host's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plugin: Option<PluginName>,
 }
 
-/// A hold was due, and nobody had looked: others were told. It still holds.
+/// An exception was due, and nobody had decided: others were told. What it keeps back it
+/// still does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct EscalationLeaf {
-    /// The order.
-    pub order: OrderId,
-    /// The hold.
-    pub hold: HoldRecord,
+    /// The exception.
+    #[serde(with = "text")]
+    pub exception: u64,
+    /// The order that it is about, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<OrderId>,
+    /// What waits: the kind of the exception.
+    pub waits: Code,
     /// When it was due.
     pub due_at: Instant,
-    /// The queue that was told.
+    /// The queue whose work it is now.
     pub queue: Code,
 }
 
@@ -1044,7 +1091,11 @@ mod tests {
             policy: longest.clone(),
             effect: longest.clone(),
         };
-        let hold = || HoldRecord { hold: u64::MAX, reason: longest.clone() };
+        let hold = || HoldRecord {
+            hold: u64::MAX,
+            reason: longest.clone(),
+            plugin: Some(PluginName::parse(&"p".repeat(64)).unwrap()),
+        };
         vec![
             LeafBody::Configuration(ConfigurationLeaf {
                 version: u64::MAX,
@@ -1108,6 +1159,11 @@ mod tests {
                 order: Some(order()),
                 outbox: Some(Digest::of(b"outbox")),
                 who: Some(Label::of(&"x".repeat(96))),
+                to: Some(Label::of(&"x".repeat(96))),
+                shown: Some(Digest::of(b"shown")),
+                proposal: Some(Digest::of(b"proposal")),
+                agreed: Some(Listed::of(vec![Label::of(&"x".repeat(96)); 100]).unwrap()),
+                record: Some(Digest::of(b"record")),
             }),
             LeafBody::Retention(RetentionLeaf {
                 before: Instant(i64::MIN),
@@ -1136,8 +1192,9 @@ mod tests {
                 who: Some(Label::of(&"x".repeat(96))),
             }),
             LeafBody::Escalation(EscalationLeaf {
-                order: order(),
-                hold: hold(),
+                exception: u64::MAX,
+                order: Some(order()),
+                waits: longest.clone(),
                 due_at: Instant(i64::MIN),
                 queue: longest.clone(),
             }),
@@ -1178,14 +1235,7 @@ mod tests {
 
     #[test]
     fn keeps_the_bytes_of_a_record_for_ever() {
-        let body = LeafBody::Exception(ExceptionLeaf {
-            exception: 7,
-            stage: Code::of("deliver"),
-            code: Code::of("unknown-outcome"),
-            order: None,
-            outbox: None,
-            who: None,
-        });
+        let body = LeafBody::Exception(ExceptionLeaf::of(7, Code::of("deliver"), Code::of("unknown-outcome")));
         let leaf = Leaf::new("host-1", Instant(1_767_225_600_000), body).unwrap();
         assert_eq!(
             String::from_utf8_lossy(leaf.bytes()),

@@ -23,7 +23,7 @@ use crate::canonical::RecordError;
 use crate::checkpoint::{Checkpoint, CheckpointError, SignedCheckpoint, VerifierKey};
 use crate::leaf::{
     AcceptLeaf, AcceptOutcome, AttemptLeaf, DecideLeaf, DecidedState, DocumentPosition, ExceptionLeaf, Leaf, LeafBody,
-    REPLAYED, ReceiptLeaf, ReceiptOutcome, ReviewLeaf,
+    REJECTED, REPLAYED, ReceiptLeaf, ReceiptOutcome, ReviewLeaf,
 };
 use crate::merkle::{Edge, MerkleError, leaf_hash};
 
@@ -432,6 +432,8 @@ struct StageOrder {
     /// Input → documents of it that were accepted.
     accepted: HashMap<Digest, u32>,
     decided: HashSet<DocumentPosition>,
+    /// Those of them that became no order: a person may have them decided on again.
+    undecidable: HashSet<DocumentPosition>,
     /// Order → where the last decision on it left it.
     orders: HashMap<OrderId, DecidedState>,
     outbox: HashMap<Digest, OutboxRow>,
@@ -462,12 +464,9 @@ impl StageOrder {
             LeafBody::Decide(decide) => self.decide(decide),
             LeafBody::Attempt(attempt) => self.attempt(attempt),
             LeafBody::Receipt(receipt) => self.receipt(receipt),
-            LeafBody::Exception(exception) => {
-                self.exception(exception);
-                Ok(())
-            }
+            LeafBody::Exception(exception) => self.exception(exception),
             LeafBody::Review(review) => self.review(review),
-            LeafBody::Escalation(escalation) => self.kept_back(escalation.order).map(drop),
+            LeafBody::Escalation(_) => Ok(()),
             LeafBody::Person(person) => self.accounts.person(person),
             LeafBody::Session(session) => self.accounts.session(session),
             LeafBody::Configuration(_) | LeafBody::Reference(_) | LeafBody::Retention(_) | LeafBody::Package(_) => {
@@ -484,8 +483,8 @@ impl StageOrder {
             (DecidedState::CancelRequested, DecidedState::Released) => {
                 Err(OrderFault::ReviewedUnheld { order: leaf.order, found: before })
             }
-            // What failed otherwise stays so, whatever becomes of its holds.
-            (DecidedState::Exception, state) if state != DecidedState::Exception => {
+            // What failed otherwise stays so, whatever the host makes of its holds.
+            (DecidedState::Exception, state) if state != DecidedState::Exception && leaf.who.is_none() => {
                 Err(OrderFault::ReviewedUnheld { order: leaf.order, found: before })
             }
             (DecidedState::CancelRequested, _) => Ok(()),
@@ -528,8 +527,13 @@ impl StageOrder {
         if document.index >= documents {
             return Err(OrderFault::DecidedUnaccepted { document });
         }
-        if !self.decided.insert(document) {
+        // What became no order may be decided on again, by a person's word.
+        let again = self.undecidable.remove(&document);
+        if !self.decided.insert(document) && !again {
             return Err(OrderFault::DecidedTwice { document });
+        }
+        if decide.order.is_none() && decide.about.is_none() && decide.state == DecidedState::Exception {
+            self.undecidable.insert(document);
         }
         if let Some(order) = decide.order {
             // An order may come after its own cancellation, which it does not undo.
@@ -557,14 +561,20 @@ impl StageOrder {
         Ok(())
     }
 
-    /// What a person had tried again goes on; what was ended stays ended.
-    fn exception(&mut self, leaf: &ExceptionLeaf) {
+    /// What a person had tried again goes on; what was ended stays ended. What a person
+    /// rejected was kept back, and goes nowhere from then on.
+    fn exception(&mut self, leaf: &ExceptionLeaf) -> Result<(), OrderFault> {
+        if let Some(order) = leaf.order.filter(|_| leaf.code.as_str() == REJECTED) {
+            self.kept_back(order)?;
+            self.orders.insert(order, DecidedState::Refused);
+        }
         if leaf.code.as_str() == REPLAYED
             && let Some(row) = leaf.outbox.and_then(|outbox| self.outbox.get_mut(&outbox))
             && row.progress == Progress::Ended
         {
             row.progress = Progress::Open;
         }
+        Ok(())
     }
 
     fn receipt(&mut self, leaf: &ReceiptLeaf) -> Result<(), OrderFault> {
@@ -761,12 +771,10 @@ mod tests {
     fn tells_an_attempt_that_a_person_asked_for_from_one_that_nobody_did() {
         let resolved = |code: &str| {
             LeafBody::Exception(ExceptionLeaf {
-                exception: 1,
-                stage: Code::of("deliver"),
-                code: Code::of(code),
                 order: Some(order()),
                 outbox: Some(Digest::of(b"order/erp/sales-order")),
                 who: Some(Label::of("operator")),
+                ..ExceptionLeaf::of(1, Code::of("deliver"), Code::of(code))
             })
         };
         for ended in [ReceiptOutcome::Dead, ReceiptOutcome::Rejected] {
@@ -924,9 +932,36 @@ mod tests {
             let fault = OrderFault::ReviewedUnheld { order: order(), found };
             assert_eq!(log(found, sent()), Err(VerifyError::OutOfOrder { index: 2, fault }));
         }
+        let by_person = |state| match review(state) {
+            LeafBody::Review(review) => LeafBody::Review(ReviewLeaf { who: Some(Label::of("anna")), ..review }),
+            other => other,
+        };
+        log(DecidedState::Exception, vec![by_person(DecidedState::Released), attempt(1)]).unwrap();
         let undecided = check(&bytes_of(vec![accept(1), review(DecidedState::Released)]));
         let fault = OrderFault::ReviewedUndecided { order: order() };
         assert_eq!(undecided, Err(VerifyError::OutOfOrder { index: 1, fault }));
+    }
+
+    #[test]
+    fn what_a_person_rejected_was_kept_back_and_goes_nowhere() {
+        let rejected = || {
+            LeafBody::Exception(ExceptionLeaf {
+                order: Some(order()),
+                who: Some(Label::of("anna")),
+                ..ExceptionLeaf::of(1, Code::of("decide"), Code::of(REJECTED))
+            })
+        };
+        let log = |first: DecidedState, rest: Vec<LeafBody>| {
+            check(&bytes_of([accept(1), decide_as(1, 0, first)].into_iter().chain(rest).collect()))
+        };
+        for kept_back in [DecidedState::Held, DecidedState::Routed, DecidedState::Exception] {
+            log(kept_back, vec![rejected()]).unwrap();
+            assert!(log(kept_back, vec![rejected(), attempt(1)]).is_err(), "it goes nowhere");
+        }
+        for found in [DecidedState::Released, DecidedState::Refused] {
+            let fault = OrderFault::ReviewedUnheld { order: order(), found };
+            assert_eq!(log(found, vec![rejected()]), Err(VerifyError::OutOfOrder { index: 2, fault }));
+        }
     }
 
     #[test]

@@ -15,8 +15,8 @@
 //! of writes shares one: a write that fails undoes itself and none of its neighbours.
 //!
 //! **Ordering.** Documents get ascending positions in commit order; a reader that
-//! saw position *n* will never later see a lower position appear. Leaves are
-//! handed to the sequencer in commit order.
+//! saw position *n* will never later see a lower position appear, but for one that a
+//! person has decided on again. Leaves are handed to the sequencer in commit order.
 //!
 //! **Concurrency.** Every method may be called from any task. Claims are
 //! exclusive until their lease ends; a holder whose lease has passed to another
@@ -41,6 +41,8 @@
 //! What stands here and at the methods is what `conformance` tries, in every
 //! implementation, with both faults of each write.
 
+mod exception;
+
 mod kept_back;
 
 mod person;
@@ -56,7 +58,12 @@ use portreeve_model::{
 use portreeve_record::{Leaf, PayloadKey, SealError, Sealed};
 
 use crate::proof::{Attempt, Committed, FirstDocument, Journaled, Permit, Settled};
-pub use kept_back::{ClosedHold, CreditQuery, CreditReservation, DueHold, Kept, KeptBack, NewReview, ReviewView};
+pub use exception::{
+    ClosedException, DeliveryAbout, Effect, ExceptionAbout, ExceptionChange, ExceptionTrail, ExceptionView,
+    ExceptionsWanted, NewException, NewProposal, NewStep, ProposalView, Resolution, STEPS_MAX, STEPS_SHOWN_MAX,
+    StepView,
+};
+pub use kept_back::{ClosedHold, CreditQuery, CreditReservation, Kept, KeptBack, NewReview, ReviewView};
 pub use person::{
     Credential, CredentialKind, KEYS_MAX, NewCredential, NewPersonChange, PasswordHash, Person, PersonChange,
     PersonView, Presented, SESSIONS_MAX,
@@ -142,6 +149,36 @@ pub enum StoreError {
     NotDead {
         /// Its number.
         exception: u64,
+    },
+    /// There is no such exception.
+    #[error("there is no exception {exception}; `portreeve exception list` names those that wait")]
+    NoException {
+        /// Its number.
+        exception: u64,
+    },
+    /// Nothing can be done about it any more.
+    #[error("exception {exception} is closed already: {how}{}", by_whom(who.as_deref()))]
+    ExceptionClosed {
+        /// Its number.
+        exception: u64,
+        /// The action, or `cleared`.
+        how: String,
+        /// The account; none where it closed with what it was about.
+        who: Option<String>,
+    },
+    /// Something else happened to it, while somebody looked at it.
+    #[error("exception {exception} changed while it was looked at; look at it again and try again")]
+    ExceptionMoved {
+        /// Its number.
+        exception: u64,
+    },
+    /// It was handed round too often.
+    #[error("exception {exception} has {steps} steps, and takes no more but a decision; decide it")]
+    StepsSpent {
+        /// Its number.
+        exception: u64,
+        /// How many it may have.
+        steps: u64,
     },
     /// The order of a delivery is to be cancelled.
     #[error("the sender asked to cancel the order of delivery `{outbox}`; abandon it, and see the order's exceptions")]
@@ -242,6 +279,10 @@ pub enum StoreError {
     Failed(String),
 }
 
+fn by_whom(who: Option<&str>) -> String {
+    who.map_or_else(String::new, |who| format!(" by `{who}`"))
+}
+
 /// A payload to keep under its own key.
 #[derive(Debug)]
 pub struct NewPayload {
@@ -290,6 +331,9 @@ pub enum Disposition {
 }
 
 impl Disposition {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Documents, Self::Rejected, Self::Unparsed];
+
     /// The word in records and tables.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -299,19 +343,6 @@ impl Disposition {
             Self::Unparsed => "unparsed",
         }
     }
-}
-
-/// Something for a person.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NewException {
-    /// Stage: `accept`, `decide`, `deliver`.
-    pub stage: &'static str,
-    /// Stable code.
-    pub code: String,
-    /// One sentence without personal data.
-    pub detail: String,
-    /// The queue that works on it.
-    pub queue: String,
 }
 
 /// A document of a new input.
@@ -372,6 +403,8 @@ pub struct JournalEntry {
     pub documents: Vec<NewDocument>,
     /// What a person has to look at.
     pub exceptions: Vec<NewException>,
+    /// The account that mended it, where it takes the place of another input.
+    pub mended_by: Option<String>,
     /// The accept leaf.
     pub leaf: Leaf,
 }
@@ -473,7 +506,7 @@ pub struct NewHold {
     pub queue: String,
     /// Line numbers; empty means the whole order.
     pub lines: Vec<String>,
-    /// When it escalates. It never releases by itself.
+    /// Until when somebody is to look at it. It never releases by itself.
     pub expires_at: Instant,
 }
 
@@ -532,8 +565,7 @@ pub struct NewOrder {
     pub credit: Option<CreditReservation>,
     /// For later decisions about this customer.
     pub customer_event: CustomerEvent,
-    /// Set when the state is `exception`, and when it is `refused`: somebody decides,
-    /// or tells the sender.
+    /// Set unless it is released: somebody decides, or tells the sender.
     pub exception: Option<NewException>,
 }
 
@@ -1003,25 +1035,6 @@ pub struct OrderEventView {
     pub leaf: Digest,
 }
 
-/// An open exception as people see it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ExceptionView {
-    /// From 1.
-    pub id: u64,
-    /// The order, where there is one.
-    pub order: Option<OrderId>,
-    /// The stage that failed.
-    pub stage: String,
-    /// Stable code.
-    pub code: String,
-    /// One sentence.
-    pub detail: String,
-    /// The queue.
-    pub queue: String,
-    /// When it was opened.
-    pub opened_at: Instant,
-}
-
 /// Where an order came from, what keeps it, and what is on record about it.
 #[derive(Debug, Clone)]
 pub struct OrderTrail {
@@ -1100,10 +1113,8 @@ pub struct HoldView {
     pub lines: Vec<String>,
     /// When it began.
     pub opened_at: Instant,
-    /// When it escalates. It never releases by itself.
+    /// Until when somebody is to look at it. It never releases by itself.
     pub expires_at: Instant,
-    /// When it did.
-    pub escalated_at: Option<Instant>,
     /// How it ended; none while it keeps the order back.
     pub closed: Option<ClosedHold>,
 }
@@ -1297,7 +1308,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// Documents without a decision, in the order of their positions and `without` those
     /// that the caller names, of each business key the first one only: the next one waits
-    /// for what becomes of it, whether it was named or not. Handing a document out does not take it away: two callers get the same one, and the first
+    /// for what becomes of it, whether it was named or not. One that is decided on again waits
+    /// for the one of its key that is undecided then, goes before those behind that, and
+    /// whatever of its key was decided meanwhile came first. Handing a document out does not take it away: two callers get the same one, and the first
     /// decision counts. One whose bytes are erased or damaged comes without them.
     async fn undecided(&self, limit: u32, without: &[DocumentPosition]) -> Result<Vec<Journaled>, StoreError>;
 
@@ -1349,34 +1362,23 @@ pub trait Store: Send + Sync + 'static {
     async fn kept_back_order(&self, order: OrderId) -> Result<Option<KeptBack>, StoreError>;
 
     /// Writes what became of an order that was looked at again: holds are closed and opened,
-    /// exceptions that the closed ones had escalated to are closed with them, and the order
-    /// stands where that leaves it; where it is released, its deliveries are due.
+    /// and the order stands where that leaves it; where it is released, its exception is closed
+    /// and its deliveries are due, and else its exception moves to what keeps it back now: what
+    /// was proposed about it ends, and another queue's people begin anew. What failed otherwise
+    /// leaves that state by a person's review alone.
     ///
-    /// *Durability*: all of it is one transaction with its leaf and what it takes of a credit
-    /// account. *Ordering*: any. *Concurrency*: of two reviews of an order the first counts;
+    /// *Durability*: all of it is one transaction with its leaf, the person's step with its own,
+    /// and what it takes of a credit account. *Ordering*: any. *Concurrency*: of two reviews of an order the first counts;
     /// the other fails with [`StoreError::OrderMoved`], as it does after a request to cancel.
     /// One that would pass its [`CreditReservation::most_minor`], whoever was released
     /// meanwhile, fails with [`StoreError::CreditSpent`] and is to be made again. *Retry*: read
     /// [`Store::kept_back_order`] again, and look at what is left; repeating one that persisted
     /// is [`StoreError::OrderMoved`].
-    async fn commit_review(&self, review: NewReview) -> Result<(), StoreError>;
-
-    /// Holds that are due by `at` and were not escalated, those due first first.
-    async fn due_holds(&self, at: Instant, limit: u32) -> Result<Vec<DueHold>, StoreError>;
-
-    /// Escalates a hold: the exception is opened, and nothing else changes. False when it was
-    /// escalated or closed before; then nothing is written.
     ///
-    /// *Durability*: the exception, that it was escalated, and the leaf are one transaction.
-    /// *Ordering*: any. *Concurrency*: of two that escalate a hold one succeeds. *Retry*:
-    /// repeat it; the second one is false.
-    async fn escalate_hold(
-        &self,
-        hold: u64,
-        exception: NewException,
-        at: Instant,
-        leaf: Leaf,
-    ) -> Result<bool, StoreError>;
+    /// # Errors
+    /// Also those of [`Store::step_exception`] about its step, and [`StoreError::Failed`] where
+    /// that is no decision about holds of this order.
+    async fn commit_review(&self, review: NewReview) -> Result<(), StoreError>;
 
     /// Claims due deliveries: at most one per order, that order's oldest, until
     /// `lease_until`, and to each target as many as there is room for. Rows whose
@@ -1441,28 +1443,49 @@ pub trait Store: Send + Sync + 'static {
     /// from the one after `after` on.
     async fn dead_letters(&self, after: u64, limit: u32) -> Result<Vec<DeadLetter>, StoreError>;
 
-    /// Makes a dead letter a pending delivery again, due at once, and closes its
-    /// exception. Attempts go on counting; an earlier one is looked up first.
-    ///
-    /// *Durability*: delivery, exception and leaf are one transaction. *Ordering*: it
-    /// keeps its place among the deliveries of its order. *Concurrency*: of two that
-    /// replay or abandon it one succeeds. *Retry*: read [`Store::dead_letters`] again;
-    /// what was carried out is none any more, and repeating it is [`StoreError::NotDead`].
-    ///
-    /// # Errors
-    /// [`StoreError::NotDead`] when the exception is no open dead letter,
-    /// [`StoreError::ReplaysSpent`] after [`REPLAYS_MAX`] of them,
-    /// [`StoreError::CancelRequested`] when its order is to be cancelled.
-    async fn replay_dead_letter(&self, exception: u64, at: Instant, leaf: Leaf) -> Result<OutboxId, StoreError>;
+    /// Exceptions that are open, in the order of their numbers.
+    async fn exceptions_wanted(&self, wanted: ExceptionsWanted) -> Result<Vec<ExceptionView>, StoreError>;
 
-    /// Gives a dead letter up for good, and closes its exception; later deliveries
-    /// of its order no longer wait for it.
+    /// All there is of an exception, open or closed; none when there is no such.
+    async fn exception(&self, exception: u64) -> Result<Option<ExceptionTrail>, StoreError>;
+
+    /// Open exceptions that are due by `at` and that nobody else was told of, those due first
+    /// first.
+    async fn due_exceptions(&self, at: Instant, limit: u32) -> Result<Vec<ExceptionView>, StoreError>;
+
+    /// Exceptions whose open proposal expired by `at`, by number.
+    async fn expired_proposals(&self, at: Instant, limit: u32) -> Result<Vec<u64>, StoreError>;
+
+    /// Whose an input is; none when there is no such.
+    async fn input_sender(&self, input: InputId) -> Result<Option<(ChannelId, SenderId)>, StoreError>;
+
+    /// Takes a step about an exception: who works on it, what somebody says or wants, who
+    /// agrees, and what is decided, with what that causes.
     ///
-    /// *Durability, ordering, concurrency, retry*: as [`Store::replay_dead_letter`].
+    /// A delivery that is replayed is due at once: attempts go on counting, an earlier one is
+    /// looked up first, and it keeps its place among the deliveries of its order. One that is
+    /// abandoned keeps later ones of its order back no more. An order that is rejected is
+    /// delivered nowhere, its holds end, and so does every exception about what kept it back. A
+    /// document that is decided again is undecided once more, as [`Store::undecided`] says.
+    /// Holds end by [`Store::commit_review`] alone.
+    ///
+    /// *Durability*: the step, what it causes and its leaf are one transaction. *Ordering*:
+    /// steps of an exception count up. *Concurrency*: of two on the same revision one
+    /// succeeds, the other fails with [`StoreError::ExceptionMoved`]. *Retry*: read
+    /// [`Store::exception`] again; a step that persisted is among its steps, and repeating it
+    /// is [`StoreError::ExceptionMoved`] or [`StoreError::ExceptionClosed`].
     ///
     /// # Errors
-    /// [`StoreError::NotDead`] when the exception is no open dead letter.
-    async fn abandon_dead_letter(&self, exception: u64, at: Instant, leaf: Leaf) -> Result<OutboxId, StoreError>;
+    /// [`StoreError::NoException`]; [`StoreError::ExceptionClosed`];
+    /// [`StoreError::ExceptionMoved`], also where it is claimed already, where it
+    /// escalated before, where another proposal is open or another action was proposed, where an
+    /// approval is a proposer's own, a second one, too late or the last one without what it
+    /// carries out, where too few agreed, and where an order to be rejected is on its way, may
+    /// have arrived, or is not kept back; [`StoreError::StepsSpent`] after [`STEPS_MAX`];
+    /// [`StoreError::Failed`] where what is to happen is not what the action does to that kind;
+    /// [`StoreError::NotDead`], [`StoreError::ReplaysSpent`] after [`REPLAYS_MAX`] of them, and
+    /// [`StoreError::CancelRequested`] about a delivery.
+    async fn step_exception(&self, step: NewStep) -> Result<(), StoreError>;
 
     /// From when on [`Store::claim`] finds a delivery if nothing else happens; none when
     /// no pending one is the oldest of its order that may go.
@@ -1480,7 +1503,8 @@ pub trait Store: Send + Sync + 'static {
 
     /// All payloads about a subject: those sealed for it, and the
     /// documents and inputs that its orders came in, which were sealed for their
-    /// sender before anybody knew whom they are about. Destroying their keys is
+    /// sender before anybody knew whom they are about, and what people said about the
+    /// exceptions of all these. Destroying their keys is
     /// what can be forgotten; `host/ARCHITECTURE.md` says what stays. Goes through
     /// all orders: for an erasure, not for every day.
     async fn payloads_about(&self, subject: Digest) -> Result<Vec<PayloadRef>, StoreError>;
@@ -1497,7 +1521,7 @@ pub trait Store: Send + Sync + 'static {
 
     /// Removes the content of finished inputs: keys and ciphertexts of all their
     /// payloads, the reply but for its status, the sentences about their orders and
-    /// exceptions, and what connectors remember about their orders. What knows duplicates stays for good (ids, envelopes, keys and
+    /// exceptions, what people said about those, and what connectors remember about their orders. What knows duplicates stays for good (ids, envelopes, keys and
     /// digests of documents), and so do the orders' rows and all leaves. None when
     /// one of the inputs is not finished or has no content any more; then nothing
     /// was removed.

@@ -241,6 +241,7 @@ fn input(round: u64) -> JournalEntry {
         reply: Reply { status: 200, headers: Vec::new(), body: Vec::new() },
         documents: (0..BATCH).map(document).collect(),
         exceptions: Vec::new(),
+        mended_by: None,
         leaf: leaf(round),
     }
 }
@@ -301,7 +302,7 @@ fn decision(round: u64, number: u64, document: Journaled, kind: Kind) -> Decisio
 
 fn leaf(number: u64) -> Leaf {
     let code = Code::of("bench");
-    let body = ExceptionLeaf { exception: number, stage: code.clone(), code, order: None, outbox: None, who: None };
+    let body = ExceptionLeaf::of(number, code.clone(), code);
     Leaf::new("bench", payload::RECEIVED_AT, LeafBody::Exception(body)).unwrap()
 }
 

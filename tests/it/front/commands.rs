@@ -405,8 +405,7 @@ async fn readers_work_beside_a_running_host_and_writers_are_told_to_stop_it() {
     let ask_it = [&in_use[..], &["`--server URL --token-file FILE`"]].concat();
     refused(&["reference", "load", text(&file), "--data-dir", data], &ask_it).await;
     refused(&["ingest", "--channel", "edi", "--data-dir", data, text(&file)], &ask_it).await;
-    refused(&["order", "release", number, "--hold", "1", "--reason", "x", "--data-dir", data], &ask_it).await;
-    refused(&["dead-letter", "replay", "1", "--data-dir", data], &ask_it).await;
+    refused(&["exception", "claim", "1", "--as", "ops", "--key-file", "none", "--data-dir", data], &ask_it).await;
     refused(&["plugin", "disable", "fraud", "--data-dir", data], &ask_it).await;
     refused(&["retention", "run", "--data-dir", data], &in_use).await;
     refused(&["order", "show", "PO-none", "--data-dir", data], &["there is no order `PO-none`"]).await;
@@ -462,18 +461,23 @@ async fn a_dead_letter_is_seen_tried_again_or_ended() {
     assert_eq!(shown[0], letters[0]);
     let password = folder.path().join("password");
     std::fs::write(&password, "three words and more\n").unwrap();
-    let add = ["person", "add", "olga", "--role", "operator", "--role", "administrator", "--data-dir", data];
+    let add = ["person", "add", "olga", "--role", "integration", "--role", "administrator", "--data-dir", data];
     run(&[&add[..], &["--password-file", text(&password)]].concat()).await.unwrap();
     let by = ["--data-dir", data, "--as", "olga", "--as-password-file", text(&password)];
-    refused(&["dead-letter", "replay", &number(&letters[0]), "--data-dir", data], &["nobody is named", "--as"]).await;
-    let replayed = json(&[&["dead-letter", "replay", &number(&letters[0])][..], &by].concat()).await;
-    assert_eq!(replayed[0]["state"], "pending");
-    let ended = json(&[&["dead-letter", "abandon", &number(&letters[1])][..], &by].concat()).await;
-    assert_eq!(ended[0]["state"], "abandoned");
+    let (first, second) = (number(&letters[0]), number(&letters[1]));
+    let claim = ["exception", "claim", &first, "--data-dir", data];
+    refused(&claim, &["nobody is named", "--as"]).await;
+    let decide = async |exception: &str, action: &str, at: &[&str]| {
+        let shown = json(&["exception", "show", exception, "--data-dir", data]).await.remove(0);
+        let shown = shown["shown"].as_str().unwrap().to_owned();
+        let what = ["exception", "decide", exception, action, "--shown", &shown, "--reason", "the ERP is back"];
+        json(&[&what[..], at].concat()).await.remove(0)
+    };
+    assert_eq!(decide(&first, "retry", &by).await["done"], true);
+    assert_eq!(decide(&second, "abandon", &by).await["done"], true);
     assert!(json(&["dead-letter", "list", "--data-dir", data]).await.is_empty());
-    let second = number(&letters[1]);
-    let gone = [&["dead-letter", "replay", &second][..], &by].concat();
-    refused(&gone, &["there is no dead letter"]).await;
+    let gone = ["exception", "claim", &second];
+    refused(&[&gone[..], &by].concat(), &["is closed already: abandon by `olga`"]).await;
     assert_eq!(json(&["audit", "verify", "--data-dir", data]).await[0]["verified"], true);
 }
 
@@ -525,12 +529,22 @@ async fn dead_letters_of_a_running_host_are_resolved_with_the_same_lines() {
     let (first, second) = (letters[0]["number"].to_string(), letters[1]["number"].to_string());
     let shown = json(&[&["dead-letter", "show", &first][..], &server].concat()).await;
     assert_eq!(shown[0], letters[0]);
-    let replayed = run(&[&["dead-letter", "replay", &first][..], &server].concat()).await.unwrap();
-    assert_eq!(replayed, "delivery of order PO-1 to erp is pending\n");
-    let ended = json(&[&["dead-letter", "abandon", &second][..], &server].concat()).await;
-    assert_eq!((&ended[0]["number"], &ended[0]["state"]), (&letters[1]["number"], &"abandoned".into()));
-    refused(&[&["dead-letter", "replay", &second][..], &server].concat(), &["there is no dead letter"]).await;
-    refused(&["dead-letter", "replay", &first, "--server", "http://127.0.0.1:1"], &["--token-file"]).await;
+    let decide = async |exception: &str, action: &str| {
+        let show = ["exception", "show", exception];
+        let shown = json(&[&show[..], &server].concat()).await.remove(0)["shown"].as_str().unwrap().to_owned();
+        // What a person types: the digits that `show` prints.
+        let digits: String = shown.strip_prefix("sha256:").unwrap().chars().take(12).collect();
+        let what = ["exception", "decide", exception, action, "--shown", &digits, "--reason", "the ERP is back"];
+        run(&[&what[..], &server].concat()).await.unwrap()
+    };
+    assert_eq!(decide(&first, "retry").await, format!("exception {first} is decided\n"));
+    assert_eq!(decide(&second, "abandon").await, format!("exception {second} is decided\n"));
+    let states: Vec<String> =
+        [host.order("PO-1").await, host.order("PO-2").await].map(|order| order.deliveries[0].state.clone()).into();
+    assert_eq!(states, ["pending", "abandoned"]);
+    let again = ["exception", "claim", &second];
+    refused(&[&again[..], &server].concat(), &["the server answered 409", "closed already: abandon by `ops`"]).await;
+    refused(&["exception", "claim", &first, "--server", "http://127.0.0.1:1"], &["--token-file"]).await;
     std::fs::write(&token, "another").unwrap();
     refused(&[&list[..], &server].concat(), &["the server answered 401", "no session and no key"]).await;
     door.close().await;

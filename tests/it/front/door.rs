@@ -224,6 +224,14 @@ async fn with_dead_letters() -> TestHost {
     host
 }
 
+/// Decides about an exception as it is now.
+async fn decide(door: &FrontDoor, credential: &[(&str, &str)], path: &str, action: &str) -> Answer {
+    let shown = json(&door.get(path, credential).await)["shown"].clone();
+    let body = serde_json::json!({ "shown": shown, "action": action, "reason": "the ERP is back" }).to_string();
+    let headers = [credential, &[("content-type", "application/json")]].concat();
+    door.send(Method::POST, &format!("{path}/decide"), &headers, body.as_bytes()).await
+}
+
 #[tokio::test]
 async fn somebody_decides_about_dead_letters_while_the_host_runs() {
     let host = with_dead_letters().await;
@@ -237,22 +245,23 @@ async fn somebody_decides_about_dead_letters_while_the_host_runs() {
     assert_eq!((&letters[0]["orderNumber"], &letters[1]["orderNumber"]), (&"PO-1".into(), &"PO-2".into()));
     assert!(rest["next"].is_null() && letters[0]["blocks"] == true, "{first} {rest}");
 
-    let path = |letter: &Value, act: &str| format!("/v1/dead-letters/{}/{act}", letter["number"]);
+    let path = |letter: &Value| format!("/v1/exceptions/{}", letter["number"]);
     for credential in [&[][..], &[("authorization", "Bearer edi-token-of-the-tests")]] {
-        let refused = door.send(Method::POST, &path(letters[0], "abandon"), credential, b"").await;
+        let refused = door.send(Method::POST, &format!("{}/decide", path(letters[0])), credential, b"").await;
         problem(&refused, 401, "unauthorized");
     }
     let leaves_before = host.leaves().await.len();
-    let replayed = door.send(Method::POST, &path(letters[0], "replay"), &operator, b"").await;
-    assert_eq!((replayed.status, json(&replayed)["state"].as_str()), (200, Some("pending")));
-    let ended = door.send(Method::POST, &path(letters[1], "abandon"), &operator, b"").await;
-    assert_eq!((ended.status, json(&ended)["state"].as_str()), (200, Some("abandoned")));
+    for (letter, action) in [(letters[0], "retry"), (letters[1], "abandon")] {
+        let answer = decide(&door, &operator, &path(letter), action).await;
+        assert_eq!((answer.status, json(&answer)["done"].as_bool()), (200, Some(true)), "{}", json(&answer));
+    }
     assert_eq!(host.leaves().await.len(), leaves_before + 2, "each decision is on record");
     assert_eq!(host.order("PO-1").await.deliveries[0].state, "pending");
     assert_eq!(host.order("PO-2").await.deliveries[0].state, "abandoned");
 
-    problem(&door.send(Method::POST, &path(letters[1], "replay"), &operator, b"").await, 404, "not-found");
-    problem(&door.send(Method::POST, "/v1/dead-letters/none/replay", &operator, b"").await, 400, "bad-request");
+    problem(&decide(&door, &operator, &path(letters[1]), "retry").await, 409, "closed");
+    problem(&door.send(Method::POST, "/v1/exceptions/none/claim", &operator, b"").await, 400, "bad-request");
+    problem(&door.send(Method::POST, "/v1/exceptions/99/claim", &operator, b"").await, 404, "not-found");
     problem(&door.get("/v1/dead-letters?limit=0", &operator).await, 400, "bad-request");
     door.close().await;
     host.verify().await.unwrap();
@@ -268,8 +277,8 @@ async fn a_delivery_that_was_replayed_too_often_is_not_replayed_again() {
         let letters = ask(&door, "/v1/dead-letters").await;
         let letter = letters["deadLetters"].as_array().unwrap().iter().find(|letter| letter["orderNumber"] == "PO-1");
         let letter = letter.unwrap();
-        let path = format!("/v1/dead-letters/{}/replay", letter["number"]);
-        let answer = door.send(Method::POST, &path, &operator, b"").await;
+        let path = format!("/v1/exceptions/{}", letter["number"]);
+        let answer = decide(&door, &operator, &path, "retry").await;
         if answer.status == 200 {
             assert!(letter["replays"].as_u64().unwrap() < 10, "{letter}");
             host.deliver_all().await;

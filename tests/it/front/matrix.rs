@@ -11,6 +11,7 @@ use portreeve_pipeline::people::SESSION_MS;
 use serde_json::{Value, json};
 
 use super::door::bearer;
+use crate::support::exceptions::waiting;
 use crate::support::{EVERY_ROLE, FrontDoor, OPERATOR_TOKEN, PASSWORD, PurchaseOrder, Setup, TestHost, people};
 
 /// Who is let in.
@@ -58,11 +59,17 @@ const MATRIX: &[(&str, &str, Who)] = &[
     ("GET", "/v1/orders", Readers),
     ("GET", "/v1/orders/{id}", Readers),
     // The order that is kept back here waits in `pricing`.
-    ("POST", "/v1/orders/{id}/release", Roles(&["pricing-resolver"])),
     ("GET", "/v1/exceptions", Readers),
+    ("GET", "/v1/exceptions/{exception}", Readers),
+    ("POST", "/v1/exceptions/{exception}/claim", Roles(&["pricing-resolver"])),
+    ("POST", "/v1/exceptions/{exception}/give-back", Roles(&["pricing-resolver"])),
+    ("POST", "/v1/exceptions/{exception}/assign", Roles(&["pricing-resolver"])),
+    ("POST", "/v1/exceptions/{exception}/comment", Roles(&["pricing-resolver"])),
+    ("POST", "/v1/exceptions/{exception}/decide", Roles(&["pricing-resolver"])),
+    // There is none to approve or refuse; who may, the tests of exceptions say.
+    ("POST", "/v1/exceptions/{exception}/approve", People),
+    ("POST", "/v1/exceptions/{exception}/refuse", People),
     ("GET", "/v1/dead-letters", Readers),
-    ("POST", "/v1/dead-letters/{exception}/replay", OPERATORS),
-    ("POST", "/v1/dead-letters/{exception}/abandon", OPERATORS),
     ("POST", "/v1/reference/{table}", OPERATORS),
     ("GET", "/v1/plugins", Readers),
     ("POST", "/v1/plugins", PUBLISHERS),
@@ -77,6 +84,9 @@ const MATRIX: &[(&str, &str, Who)] = &[
     ("GET", "/v1/summary", Readers),
     ("GET", "/v1/audit/checkpoint", Readers),
 ];
+
+/// A digest of nothing that was shown or proposed.
+const NOTHING: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
 /// The roles of the demo's `people.toml`.
 const ROLES: &[&str] = &[
@@ -151,14 +161,21 @@ async fn visitors(host: &TestHost) -> Vec<Visitor> {
 }
 
 /// A request that means something there, and breaks nothing.
-fn request(method: &str, path: &str, hold: u64) -> (String, String) {
+fn request(method: &str, path: &str, exception: u64) -> (String, String) {
     let body = match (method, path) {
         ("POST", "/v1/session") => json!({ "name": "nobody", "password": "" }),
         ("POST", "/v1/people") => json!({ "name": "Not A Name", "roles": [] }),
         ("POST", "/v1/people/{name}/roles") => json!({ "roles": [] }),
         ("POST", "/v1/people/{name}/password") => json!({ "password": "long enough for one" }),
         ("POST", "/v1/people/{name}/keys") => json!({ "label": "of nobody" }),
-        ("POST", "/v1/orders/{id}/release") => json!({ "holds": [hold], "reason": "the buyer called" }),
+        ("POST", "/v1/exceptions/{exception}/assign") => json!({ "to": "with-pricing-resolver" }),
+        ("POST", "/v1/exceptions/{exception}/comment") => json!({ "words": "look at the price" }),
+        ("POST", "/v1/exceptions/{exception}/decide") => {
+            json!({ "shown": NOTHING, "action": "reroute", "queue": "credit", "reason": "not ours" })
+        }
+        ("POST", "/v1/exceptions/{exception}/approve" | "/v1/exceptions/{exception}/refuse") => {
+            json!({ "proposal": NOTHING })
+        }
         _ => Value::Null,
     };
     let path = path
@@ -166,7 +183,7 @@ fn request(method: &str, path: &str, hold: u64) -> (String, String) {
         .replace("{below}", "more")
         .replace("{name}", "nobody")
         .replace("{id}", "PO-1")
-        .replace("{exception}", "99")
+        .replace("{exception}", &exception.to_string())
         .replace("{table}", "Not-a-table")
         .replace("{plugin}", "nothing");
     (path, if body.is_null() { String::new() } else { body.to_string() })
@@ -200,15 +217,14 @@ async fn everybody_is_let_in_where_the_matrix_says_and_nowhere_else() {
     let host = setup.start().await;
     let dear = PurchaseOrder::clean("PO-1").with_lines(&[("FST-1007", 10, "BX", "25.00")]);
     host.decide_orders(&[dear]).await;
-    let trail = host.store.order_trail(host.order("PO-1").await.id).await.unwrap().unwrap();
-    assert_eq!(trail.holds[0].queue, "pricing");
-    let hold = trail.holds[0].number;
+    let waits = waiting(&host).await.remove(0);
+    assert_eq!(waits.queue, "pricing");
 
     let visitors = visitors(&host).await;
     host.host.sequencer.sequence_all().await.unwrap();
     let door = host.front_door().await;
     for (method, template, who) in MATRIX {
-        let (path, body) = request(method, template, hold);
+        let (path, body) = request(method, template, waits.id);
         // What a sender or a password proves is not what is shown here.
         let proves_otherwise = matches!(who, Senders) || (*method, *template) == ("POST", "/v1/session");
         let mut heard = BTreeSet::new();
@@ -243,7 +259,7 @@ async fn what_a_role_does_not_allow_is_refused_with_those_that_would() {
     let key = door.key_of("vera", &["viewer"]).await;
     let headers = [("authorization", key.as_str()), ("content-type", "application/json")];
     for (path, role) in [
-        ("/v1/dead-letters/1/replay", "no role of `vera` may operate; `operator` would allow it"),
+        ("/v1/reference/stock", "no role of `vera` may operate; `operator` would allow it"),
         ("/v1/trust", "no role of `vera` may administer; `administrator` would allow it"),
     ] {
         let answer = door.send(Method::POST, path, &headers, b"").await;

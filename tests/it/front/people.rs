@@ -198,7 +198,7 @@ async fn what_is_taken_away_counts_at_the_next_request() {
     assert_eq!(answered(&changed), json!({ "name": "anna", "change": "roles" }));
     assert_eq!(who(&door, &mine).await.status, 401);
     assert_eq!(has_roles(&door, &key).await, ["viewer"]);
-    problem(&post(&door, &key, "/v1/dead-letters/1/replay", Value::Null).await, 403, "forbidden");
+    problem(&post(&door, &key, "/v1/reference/stock", Value::Null).await, 403, "forbidden");
 
     // The own password, with the present one.
     let mine = session(&door, "anna").await;

@@ -339,6 +339,7 @@ fn input(bytes: &[u8], leaf: Leaf) -> JournalEntry {
         reply: portreeve_model::Reply { status: 200, headers: Vec::new(), body: Vec::new() },
         documents: vec![document],
         exceptions: Vec::new(),
+        mended_by: None,
         leaf,
     }
 }

@@ -10,7 +10,7 @@ use super::{ACTS, People, Queue, Role, Tier};
 use crate::grant::one_of;
 use crate::known::Known;
 
-/// A case that may wait longer than a quarter of a year is nobody's.
+/// An exception that may wait longer than a quarter of a year is nobody's.
 const DUE_MINUTES_MAX: i64 = 90 * 24 * 60;
 
 /// A proposal that may wait longer than a week is about another world.
@@ -178,7 +178,12 @@ fn everybody_has_work(
         }
         if !resolved.contains(queue) {
             let found = format!("nothing that resolves `{queue}`");
-            root.wrong("role", &found, "a [[role]] that works on each queue, or its cases wait for nobody", problems);
+            root.wrong(
+                "role",
+                &found,
+                "a [[role]] that works on each queue, or its exceptions wait for nobody",
+                problems,
+            );
         }
     }
     if !roles.values().any(|role| role.may.contains(&super::Act::Administer)) {

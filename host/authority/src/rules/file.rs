@@ -81,7 +81,6 @@ fn read_queues(mut table: Table<'_>, known: &Known, problems: &mut Problems) -> 
     let mut queue =
         |key| table.required(key, &allowed, problems, |v| text(v).filter(|queue| known.queues.contains(queue)));
     let queues = (queue("price"), queue("credit"), queue("customer"), queue("totals"), queue("item"), queue("payment"));
-    let escalation = queue("escalation");
     table.finish(problems);
     let (price, credit, customer, totals, item, payment) = queues;
     Some(Queues {
@@ -91,7 +90,6 @@ fn read_queues(mut table: Table<'_>, known: &Known, problems: &mut Problems) -> 
         totals: totals?,
         item: item?,
         payment: payment?,
-        escalation: escalation?,
     })
 }
 

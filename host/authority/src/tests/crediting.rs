@@ -144,7 +144,6 @@ fn a_credit_rule_out_of_range_or_of_another_spelling_is_refused_with_its_key() {
         ("check = true", "", "check"),
         ("check = true", "check = true\nceiling = 1", "ceiling"),
         ("release_grace_minutes = 1440", "", "release_grace_minutes"),
-        (r#"escalation = "order-desk""#, r#"escalation = "nobody""#, "escalation"),
     ] {
         let text = RULES.replace(from, to);
         let refused = Rules::load(&SourceFile { name: "rules.toml", text: &text }, &known()).unwrap_err().to_string();

@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use portreeve_model::strict::SourceFile;
-use portreeve_model::{Currency, Instant, Money};
+use portreeve_model::{Currency, ExceptionAction, ExceptionKind, Instant, Money};
 use proptest::prelude::*;
 
 use crate::known::Known;
-use crate::people::{Act, Actor, Approvals, CaseAction, CaseKind, Denied, People, Proposed, Stake};
+use crate::people::{Act, Actor, Approvals, Denied, People, Proposed, Stake};
 
 const TEXT: &str = include_str!("../../../portreeve/demo/people.toml");
 const QUEUES: [&str; 7] =
@@ -34,7 +34,7 @@ fn roles(ids: &[&str]) -> Vec<String> {
 }
 
 fn held<'a>(value: &'a Money, makers: &'a [String], owners: &'a [String]) -> Stake<'a> {
-    Stake { kind: CaseKind::Held, queue: "pricing", value: Some(value), makers, owners }
+    Stake { kind: ExceptionKind::Held, queue: "pricing", value: Some(value), makers, owners }
 }
 
 #[test]
@@ -43,13 +43,13 @@ fn a_value_decides_how_many_others_have_to_agree() {
     let anna = Actor { name: "anna", email: None, roles: &roles };
     for (minor, approvals) in [(0, 0), (500_000, 0), (500_001, 1), (2_500_000, 1), (2_500_001, 2), (i64::MAX, 2)] {
         let value = usd(minor);
-        let needed = people.may_decide(anna, CaseAction::ReleaseHolds, held(&value, &[], &[]));
+        let needed = people.may_decide(anna, ExceptionAction::ReleaseHolds, held(&value, &[], &[]));
         assert_eq!(needed, Ok(Approvals(approvals)), "{minor}");
-        let confirmed = people.may_decide(anna, CaseAction::ConfirmHolds, held(&value, &[], &[]));
+        let confirmed = people.may_decide(anna, ExceptionAction::ConfirmHolds, held(&value, &[], &[]));
         assert_eq!(confirmed, Ok(Approvals(0)), "what keeps an order back needs nobody else");
     }
     let yen = Money { minor: 1, currency: Currency::parse("JPY").unwrap() };
-    let refused = people.may_decide(anna, CaseAction::ReleaseHolds, held(&yen, &[], &[])).unwrap_err().to_string();
+    let refused = people.may_decide(anna, ExceptionAction::ReleaseHolds, held(&yen, &[], &[])).unwrap_err().to_string();
     assert!(refused.contains("1 JPY") && refused.contains("[[approval.tier]]"), "{refused}");
 }
 
@@ -59,9 +59,9 @@ fn a_refusal_names_the_roles_that_would_allow_it() {
     let anna = Actor { name: "anna", email: None, roles: &roles };
     let value = usd(90_000_000);
     let told = |denied: Denied| denied.to_string();
-    let queue = told(people.may_decide(anna, CaseAction::ReleaseHolds, held(&value, &[], &[])).unwrap_err());
+    let queue = told(people.may_decide(anna, ExceptionAction::ReleaseHolds, held(&value, &[], &[])).unwrap_err());
     assert_eq!(queue, "no role of `anna` resolves queue `pricing`; `pricing-resolver` would allow it");
-    let proposed = Proposed { action: CaseAction::ReleaseHolds, by: "ben", approved_by: &[] };
+    let proposed = Proposed { action: ExceptionAction::ReleaseHolds, by: "ben", approved_by: &[] };
     let tier = told(people.may_approve(anna, proposed, held(&value, &[], &[])).unwrap_err());
     assert_eq!(
         tier,
@@ -69,9 +69,12 @@ fn a_refusal_names_the_roles_that_would_allow_it() {
     );
     let act = told(people.may(anna, Act::Publish).unwrap_err());
     assert_eq!(act, "no role of `anna` may publish; `publisher` would allow it");
-    let stake = Stake { kind: CaseKind::Delivery, queue: "fraud-review", value: None, makers: &[], owners: &[] };
-    let kind = told(people.may_decide(anna, CaseAction::ReleaseHolds, stake).unwrap_err());
-    assert_eq!(kind, "a case of kind `delivery` has no action `release-holds`; it has `retry`, `reroute`, `abandon`");
+    let stake = Stake { kind: ExceptionKind::Delivery, queue: "fraud-review", value: None, makers: &[], owners: &[] };
+    let kind = told(people.may_decide(anna, ExceptionAction::ReleaseHolds, stake).unwrap_err());
+    assert_eq!(
+        kind,
+        "an exception of kind `delivery` has no action `release-holds`; it has `retry`, `reroute`, `abandon`"
+    );
 }
 
 #[test]
@@ -84,20 +87,20 @@ fn nobody_judges_work_of_the_own_hands_or_the_own_model() {
         [(&anna_made[..], &[][..], "mended the input"), (&[][..], &anna_owns[..], "owns the grant")]
     {
         let stake = held(&value, makers, owners);
-        let decided = people.may_decide(anna, CaseAction::ReleaseHolds, stake).unwrap_err().to_string();
+        let decided = people.may_decide(anna, ExceptionAction::ReleaseHolds, stake).unwrap_err().to_string();
         assert!(decided.contains(word), "{decided}");
-        let proposed = Proposed { action: CaseAction::ReleaseHolds, by: "ben", approved_by: &[] };
+        let proposed = Proposed { action: ExceptionAction::ReleaseHolds, by: "ben", approved_by: &[] };
         let approved = people.may_approve(anna, proposed, stake).unwrap_err().to_string();
         assert!(approved.contains(word), "{approved}");
     }
-    let own = Proposed { action: CaseAction::ReleaseHolds, by: "anna", approved_by: &[] };
+    let own = Proposed { action: ExceptionAction::ReleaseHolds, by: "anna", approved_by: &[] };
     assert!(matches!(people.may_approve(anna, own, held(&value, &[], &[])), Err(Denied::Maker { .. })));
-    let twice = Proposed { action: CaseAction::ReleaseHolds, by: "ben", approved_by: &anna_made };
+    let twice = Proposed { action: ExceptionAction::ReleaseHolds, by: "ben", approved_by: &anna_made };
     assert!(matches!(people.may_approve(anna, twice, held(&value, &[], &[])), Err(Denied::Maker { .. })));
 }
 
 #[test]
-fn a_case_is_due_after_so_many_minutes_in_which_its_people_are_at_work() {
+fn an_exception_is_due_after_so_many_minutes_in_which_its_people_are_at_work() {
     let people = demo();
     for (opened, due) in [
         // Monday morning in Chicago, four hours later.
@@ -162,8 +165,8 @@ proptest! {
             prop::collection::vec("[ab]", 0..2), prop::collection::vec("[ab]", 0..2)),
         minor in a_value(),
         queue in prop::sample::select(&QUEUES[..]),
-        action in prop::sample::select(&CaseAction::ALL[..]),
-        kind in prop::sample::select(&CaseKind::ALL[..]),
+        action in prop::sample::select(&ExceptionAction::ALL[..]),
+        kind in prop::sample::select(&ExceptionKind::ALL[..]),
     ) {
         let (people, value) = (demo(), usd(minor));
         let actor = Actor { name: &name, email: None, roles: &roles };

@@ -23,7 +23,7 @@ cross_reference = true
 short_stock = true
 unreleasable_sender_states = ["payment_review", "fraud"]
 hold_minutes = 1440
-queue = { price = "pricing", credit = "credit", customer = "customer-service", totals = "order-desk", item = "order-desk", payment = "fraud-review", escalation = "order-desk" }
+queue = { price = "pricing", credit = "credit", customer = "customer-service", totals = "order-desk", item = "order-desk", payment = "fraud-review" }
 release_grace_minutes = 1440
 
 [rules.credit]

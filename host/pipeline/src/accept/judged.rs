@@ -1,7 +1,7 @@
 //! What an input amounts to, whatever the connector did.
 
 use portreeve_model::document::Position;
-use portreeve_model::{Failure, Problem, Received, Reply};
+use portreeve_model::{ExceptionKind, Failure, Problem, Received, Reply};
 use portreeve_record::leaf::{AcceptOutcome, EnvelopeOutcome};
 use portreeve_sandbox::{Crossed, Crossing};
 use portreeve_store::contract::{Disposition, InputId, NewEnvelope, NewException};
@@ -175,6 +175,8 @@ impl<'a> Judged<'a> {
             problems: Vec::new(),
             reply: reply::kept(),
             exceptions: vec![NewException {
+                kind: ExceptionKind::Input,
+                due_at: None,
                 stage: "accept",
                 code: code.clone(),
                 detail,
@@ -188,6 +190,8 @@ impl<'a> Judged<'a> {
 
 fn accepted_with_problems(channel: &Channel, first: &Problem, count: usize) -> NewException {
     NewException {
+        kind: ExceptionKind::Input,
+        due_at: None,
         stage: "accept",
         code: "accepted-with-problems".to_owned(),
         detail: format!("{count} problem(s), the first at {}: `{}`", first.position.path, first.code),
@@ -200,6 +204,8 @@ fn accepted_with_problems(channel: &Channel, first: &Problem, count: usize) -> N
 fn not_read(channel: &Channel, problem: &Problem) -> NewException {
     let place = problem.position.offset_bytes.map_or("the end".to_owned(), |offset| format!("byte {offset}"));
     NewException {
+        kind: ExceptionKind::Input,
+        due_at: None,
         stage: "accept",
         code: problem.code.clone(),
         detail: format!(
@@ -219,5 +225,5 @@ fn envelopes_changed(channel: &Channel, changed: &[Problem], envelopes: usize) -
         first.position.offset_bytes.unwrap_or_default(),
     );
     let (code, queue) = (first.code.clone(), channel.exception_queue.clone());
-    Some(NewException { stage: "accept", code, detail, queue })
+    Some(NewException { kind: ExceptionKind::Input, stage: "accept", code, detail, queue, due_at: None })
 }

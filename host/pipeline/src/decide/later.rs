@@ -8,13 +8,13 @@
 //! have left are harder to undo than a delay: no delivery of it begins any more, and an
 //! order that comes after its own cancellation is held.
 
-use portreeve_model::{Digest, Event, OrderId};
+use portreeve_model::{Digest, Event, ExceptionKind, OrderId};
 use portreeve_record::canonical_json;
 use portreeve_record::leaf::DecidedState;
 use portreeve_sandbox::Crossing;
 use portreeve_store::Journaled;
 use portreeve_store::contract::{
-    Decided, DecisionCommit, HoldOwner, NewHold, NewOrderEvent, NewPayload, OrderEventKind,
+    Decided, DecisionCommit, HoldOwner, NewException, NewHold, NewOrderEvent, NewPayload, OrderEventKind,
 };
 
 use super::DecideError;
@@ -22,6 +22,7 @@ use super::facts::{self, RuleRows};
 use super::reading::for_a_person;
 use super::validating::{Standings, order_id, origin};
 use crate::decision::{Answers, DecisionRecord, FindingRecord};
+use crate::exception::Limits;
 use crate::leaf::{self, DecideFacts};
 use crate::tables::Tables;
 use crate::{Pipeline, history};
@@ -174,6 +175,7 @@ impl Pipeline {
             },
         )?;
         let queue = self.queue(&document);
+        let channel = self.routes.channel(document.channel()).map(|channel| (channel, document.received_at()));
         let (code, detail) = what_to_do(later.kind, exists);
         let hold = (later.kind == OrderEventKind::CancelRequested).then(|| cancel_hold(queue, now));
         let about = NewOrderEvent {
@@ -183,7 +185,11 @@ impl Pipeline {
             decision: decision.sealed.commitment(),
             fingerprint,
             hold,
-            exception: for_a_person(queue, code, detail),
+            exception: self.dated(
+                NewException { kind: ExceptionKind::Order, ..for_a_person(queue, code, detail) },
+                now,
+                Limits { channel, ..Limits::default() },
+            ),
         };
         Ok(DecisionCommit {
             document,

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use portreeve_model::document::MappingRequest;
-use portreeve_model::{Event, Money, Order, OrderId};
+use portreeve_model::{Event, ExceptionKind, Money, Order, OrderId};
 use portreeve_registry::quarantine::Cause;
 use portreeve_sandbox::{Call, Crossing};
 use portreeve_store::Journaled;
@@ -176,5 +176,12 @@ fn new_order(order: Order, queue: &str) -> Result<Reading, NewException> {
 }
 
 pub(super) fn for_a_person(queue: &str, code: &str, detail: &str) -> NewException {
-    NewException { stage: "decide", code: code.to_owned(), detail: detail.to_owned(), queue: queue.to_owned() }
+    NewException {
+        kind: ExceptionKind::Document,
+        stage: "decide",
+        code: code.to_owned(),
+        detail: detail.to_owned(),
+        queue: queue.to_owned(),
+        due_at: None,
+    }
 }

@@ -3,7 +3,7 @@
 use portreeve_authority::rules::{Consequence, Finding};
 use portreeve_authority::{Effect, Reserve, Verdict};
 use portreeve_model::advice::{Assessment, HoldScope, Proposal, Reason};
-use portreeve_model::{Instant, PluginName};
+use portreeve_model::{ExceptionKind, Instant, PluginName};
 use portreeve_store::contract::{HoldOwner, NewException, NewHold, OrderState, Spends};
 
 use super::later;
@@ -22,7 +22,7 @@ pub(super) struct Standing {
     pub(super) why: String,
     pub(super) holds: Vec<NewHold>,
     pub(super) recommended: bool,
-    pub(super) exception: Option<NewException>,
+    exception: Option<NewException>,
 }
 
 impl Pipeline {
@@ -89,6 +89,29 @@ impl Standing {
         }
     }
 
+    /// What waits for a person: what failed or is refused, or else what keeps it back.
+    pub(super) fn exception(&self) -> Option<NewException> {
+        let kept_back = matches!(self.state, OrderState::Held | OrderState::Routed);
+        self.exception.clone().or_else(|| {
+            let hold = self.holds.iter().find(|hold| Some(&hold.queue) == self.queue.as_ref()).or(self.holds.first());
+            let (hold, queue) = hold.zip(self.queue.clone()).filter(|_| kept_back)?;
+            Some(NewException {
+                kind: ExceptionKind::Held,
+                stage: "decide",
+                // A scorer's own words are no codes of the host.
+                code: match &hold.owner {
+                    HoldOwner::Policy => hold.reason.clone(),
+                    HoldOwner::Advice(_) => "advice".to_owned(),
+                    HoldOwner::Route(_) => "route".to_owned(),
+                    HoldOwner::SpentBudget(_) => "spent-budget".to_owned(),
+                },
+                detail: self.why.clone(),
+                queue,
+                due_at: None,
+            })
+        })
+    }
+
     fn add_finding(&mut self, finding: &Finding, now: Instant) {
         let place = finding.line.as_ref().map_or_else(String::new, |line| format!(" (line {line})"));
         let why = format!("{}{place}: found {}, expected {}", finding.code, finding.found, finding.expected);
@@ -98,10 +121,12 @@ impl Standing {
                 // order would be gone, and the sender would wait for it.
                 if self.state != OrderState::Refused {
                     self.exception = Some(NewException {
+                        kind: ExceptionKind::Order,
                         stage: "decide",
                         code: "refused-order".to_owned(),
                         detail: format!("{why}; tell the sender that the order is refused"),
                         queue: queue.clone(),
+                        due_at: None,
                     });
                 }
                 self.raise(OrderState::Refused, Some(queue.clone()), why);
@@ -161,10 +186,12 @@ impl Standing {
         let why = format!("scorer `{plugin}` failed: {code}");
         if self.exception.is_none() {
             self.exception = Some(NewException {
+                kind: ExceptionKind::Held,
                 stage: "decide",
                 code: format!("scorer-{code}"),
                 detail: format!("{why}; decide about the order yourself or repair the plugin"),
                 queue: queue.to_owned(),
+                due_at: None,
             });
         }
         self.raise(OrderState::Exception, Some(queue.to_owned()), why);

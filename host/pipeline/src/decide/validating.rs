@@ -8,11 +8,12 @@ use portreeve_model::advice::CustomerHistory;
 use portreeve_model::{Event, Money, Order, OrderId};
 use portreeve_sandbox::{Crossing, RecordedLookup};
 use portreeve_store::Journaled;
-use portreeve_store::contract::{CustomerEvent, Decided, DecisionCommit, OrderStanding};
+use portreeve_store::contract::{CustomerEvent, Decided, DecisionCommit, NewException, OrderStanding};
 
 use super::DecideError;
 use super::facts::{self, RuleRows};
 use super::reading::{Mapped, Reading, for_a_person};
+use crate::exception::Limits;
 use crate::history::Origin;
 use crate::tables::Tables;
 use crate::{Pipeline, history};
@@ -57,6 +58,11 @@ pub(super) struct Validated {
 }
 
 impl Pipeline {
+    fn dated_document(&self, exception: NewException, document: &Journaled) -> NewException {
+        let channel = self.routes.channel(document.channel()).map(|channel| (channel, document.received_at()));
+        self.dated(exception, self.clock.now(), Limits { channel, ..Limits::default() })
+    }
+
     /// Asks the store about the orders of a batch.
     pub(super) async fn standings(&self, ids: Vec<OrderId>) -> Result<Standings, DecideError> {
         let standings = self.store.order_standings(ids.clone()).await?;
@@ -81,7 +87,10 @@ impl Pipeline {
             Ok(Reading::Duplicate(of)) => {
                 return Ok(Err(without(document, crossing, Decided::Duplicate { of })?));
             }
-            Err(exception) => return Ok(Err(without(document, crossing, Decided::Unmapped(exception))?)),
+            Err(exception) => {
+                let exception = self.dated_document(exception, &document);
+                return Ok(Err(without(document, crossing, Decided::Unmapped(exception))?));
+            }
         };
         let answer = |table: &str, key: &str| tables.answer(table, key);
         let mut rows = RuleRows::of(&answer);
@@ -102,6 +111,7 @@ impl Pipeline {
                 "order-exists",
                 "the sender has an order with this number already; compare the two documents",
             );
+            let exception = self.dated_document(exception, &document);
             return Ok(Err(without(document, crossing, Decided::Unmapped(exception))?));
         }
         standings.made(id);

@@ -14,6 +14,7 @@ use super::validating::Validated;
 use super::{DecideError, later, of_one};
 use crate::Pipeline;
 use crate::decision::{DecisionRecord, FindingRecord, Scoring, VerdictRecord, Weighed};
+use crate::exception::Limits;
 use crate::leaf::{self, DecideFacts};
 use crate::plugins::Active;
 use crate::route::Channel;
@@ -152,6 +153,15 @@ impl Pipeline {
             (OrderState::Released, Some(channel)) => self.outbox(channel, event.sealed.commitment()),
             _ => Vec::new(),
         };
+        let channel = self.routes.channel(validated.document.channel());
+        let exception = standing.exception().map(|exception| {
+            let limits = Limits {
+                channel: channel.map(|channel| (channel, validated.document.received_at())),
+                order: Some(&validated.order),
+                holds: &standing.holds,
+            };
+            self.dated(exception, now, limits)
+        });
         let order = NewOrder {
             id: validated.id,
             number: validated.order.number.clone(),
@@ -167,7 +177,7 @@ impl Pipeline {
             outbox,
             credit: credit.reservation.filter(|_| standing.state == OrderState::Released),
             customer_event: validated.customer_event,
-            exception: standing.exception,
+            exception,
         };
         Ok(DecisionCommit {
             document: validated.document,

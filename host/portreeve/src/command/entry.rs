@@ -75,8 +75,9 @@ fn reviewed(leaf: &ReviewLeaf) -> String {
 }
 
 fn escalated(leaf: &EscalationLeaf) -> String {
-    let EscalationLeaf { order, hold: due, due_at, queue } = leaf;
-    format!("order {order}: hold {} was due {due_at}, queue {queue} was told", hold(due))
+    let EscalationLeaf { exception, order, waits, due_at, queue } = leaf;
+    let about = order.map_or_else(String::new, |order| format!(" about order {order}"));
+    format!("exception {exception}{about}: {waits} was due {due_at}, and is queue {queue}'s")
 }
 
 fn session(leaf: &SessionLeaf) -> String {

@@ -1,4 +1,4 @@
-//! `order`, `exception`: what operators look at. What they release is in `release.rs`.
+//! `order`: what operators look at.
 
 use anyhow::{Context, bail};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -9,12 +9,12 @@ use portreeve_pipeline::decision::DecisionRecord;
 use portreeve_pipeline::rederive::Rederived;
 use portreeve_pipeline::review::ReviewRecord;
 use portreeve_store::contract::{
-    DeliveryView, DocumentPosition, ExceptionView, HoldView, OrderEventView, OrderState, OrderView, ReviewView,
+    DeliveryView, DocumentPosition, HoldView, OrderEventView, OrderState, OrderView, ReviewView,
 };
 use portreeve_store::{Store, StoreError};
 use serde::Serialize;
 
-use super::{Data, release};
+use super::Data;
 use crate::clock::SystemClock;
 use crate::host::Host;
 use crate::output::Output;
@@ -40,9 +40,6 @@ pub(super) enum Command {
         #[command(flatten)]
         data: Data,
     },
-    /// End holds of an order, by their numbers, also of a running host. All of the host's rules
-    /// are asked once more; where nothing keeps it back, the order goes.
-    Release(release::Release),
     /// Decide orders again from their records and compare, bit for bit.
     Rederive {
         /// The host's order id, or the sender's order number; default: all orders.
@@ -52,20 +49,10 @@ pub(super) enum Command {
     },
 }
 
-#[derive(Debug, clap::Subcommand)]
-pub(super) enum ExceptionCommand {
-    /// Open exceptions, oldest first.
-    List {
-        #[command(flatten)]
-        data: Data,
-    },
-}
-
 pub(super) async fn run(command: Command, json: bool, output: &mut Output) -> anyhow::Result<()> {
     match command {
         Command::List { state, data } => list(&data, state, json, output).await,
         Command::Show { order, data } => show(&order, &data, json, output).await,
-        Command::Release(order) => release::run(order, json, output).await,
         Command::Rederive { order, data } => rederive(order.as_deref(), &data, json, output).await,
     }
 }
@@ -165,10 +152,9 @@ async fn show(text: &str, data: &Data, json: bool, output: &mut Output) -> anyho
 fn hold_line(hold: &HoldView) -> String {
     let who = hold.plugin.as_ref().map_or_else(|| hold.owner.clone(), |plugin| format!("{} of {plugin}", hold.owner));
     let lines = if hold.lines.is_empty() { String::new() } else { format!(", lines {}", hold.lines.join(", ")) };
-    let stands = match (&hold.closed, hold.escalated_at) {
-        (Some(closed), _) => format!("closed {} by {}", closed.at, closed.who.as_deref().unwrap_or("the host")),
-        (None, Some(at)) => format!("due {}, escalated since {at}", hold.expires_at),
-        (None, None) => format!("escalates {}", hold.expires_at),
+    let stands = match &hold.closed {
+        Some(closed) => format!("closed {} by {}", closed.at, closed.who.as_deref().unwrap_or("the host")),
+        None => format!("to be looked at until {}", hold.expires_at),
     };
     format!(
         "hold {} ({who}): {}{lines}; queue `{}`, since {}, {stands}",
@@ -301,7 +287,6 @@ fn shown_hold(hold: &HoldView) -> serde_json::Value {
     serde_json::json!({
         "number": hold.number, "owner": hold.owner, "plugin": hold.plugin, "reason": hold.reason, "queue": hold.queue,
         "lines": hold.lines, "openedAt": hold.opened_at.to_string(), "expiresAt": hold.expires_at.to_string(),
-        "escalatedAt": hold.escalated_at.map(|at| at.to_string()),
         "closedAt": closed.map(|closed| closed.at.to_string()),
         "closedBy": closed.and_then(|closed| closed.who.as_deref()),
     })
@@ -352,43 +337,6 @@ async fn rederive(order: Option<&str>, data: &Data, json: bool, output: &mut Out
         }
     }
     if different.is_empty() { Ok(()) } else { bail!("{}", different.join("\n")) }
-}
-
-pub(super) async fn run_exception(command: ExceptionCommand, json: bool, output: &mut Output) -> anyhow::Result<()> {
-    let ExceptionCommand::List { data } = command;
-    let (_, store) = data.open()?;
-    let mut after = 0;
-    loop {
-        let page = store.exceptions_after(after, PAGE).await?;
-        let Some(last) = page.last() else { return Ok(()) };
-        after = last.id;
-        for exception in &page {
-            let order = match exception.order {
-                Some(id) => store.order(id).await?,
-                None => None,
-            };
-            list_exception(exception, order.map(|order| order.number).as_deref(), json, output)?;
-        }
-    }
-}
-
-/// One line; `number` is what its sender calls the order.
-fn list_exception(
-    exception: &ExceptionView,
-    number: Option<&str>,
-    json: bool,
-    output: &mut Output,
-) -> anyhow::Result<()> {
-    if json {
-        return output.json(&serde_json::json!({
-            "id": exception.id, "order": exception.order, "number": number, "stage": exception.stage,
-            "code": exception.code, "detail": exception.detail, "queue": exception.queue,
-            "openedAt": exception.opened_at.to_string(),
-        }));
-    }
-    let ExceptionView { id, stage, queue, code, detail, .. } = exception;
-    let order = number.unwrap_or("-");
-    output.line(&format!("{id:>4}  {stage:<8}  {queue:<14}  {order:<10}  {code}: {detail}"))
 }
 
 async fn all(store: &dyn Store) -> anyhow::Result<Vec<OrderView>> {

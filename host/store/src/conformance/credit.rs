@@ -8,8 +8,8 @@ use portreeve_record::{Leaf, LeafBody};
 
 use super::Maker;
 use super::fixture::{
-    ALL, LEASE_MS, NOW, about_order, account, applied, ask_to_cancel, claim, cleared, commit, dead, hold_back, input,
-    input_id, keep, kept_back, leaf, lease, leaves, next, observe, order_id, order_in, released, retry, usd,
+    self, ALL, LEASE_MS, NOW, about_order, account, applied, ask_to_cancel, claim, cleared, commit, dead, hold_back,
+    input, input_id, keep, kept_back, leaf, lease, leaves, next, observe, order_id, order_in, released, retry, usd,
 };
 use crate::contract::{
     CreditQuery, CreditReservation, DecisionCommit, NewReview, OrderEventKind, OrderState, Room, SUM_MINOR_MAX,
@@ -51,7 +51,7 @@ async fn attempt(store: &Arc<dyn Store>, number: u64, settlement: Settlement, af
 /// Gives up the delivery that died first.
 async fn abandon(store: &Arc<dyn Store>, number: u64) {
     let letter = store.dead_letters(0, ALL).await.unwrap().remove(0);
-    store.abandon_dead_letter(letter.exception, NOW, leaf(number)).await.unwrap();
+    fixture::abandon(store, letter.exception, NOW, leaf(number)).await.unwrap();
 }
 
 /// What counts of the account by figures of some time after the beginning.
@@ -171,7 +171,7 @@ pub(crate) async fn who_goes_to_no_target_any_more_gives_back_what_it_took(maker
     attempt(&store, 11, dead(true), 0).await;
     assert_eq!(reserved(&store, since).await, 100);
     let letter = store.dead_letters(0, ALL).await.unwrap().remove(0);
-    store.replay_dead_letter(letter.exception, NOW, leaf(13)).await.unwrap();
+    fixture::replay(&store, letter.exception, NOW, leaf(13)).await.unwrap();
     let permit = claim(&store, 0).await.remove(0);
     store.settle_unattempted(permit, dead(true), NOW, leaf(14)).await.unwrap();
     assert_eq!(reserved(&store, since).await, 100);
@@ -275,7 +275,7 @@ pub(crate) async fn amounts_of_another_account_or_in_another_currency_do_not_cou
 /// Loads a table by a clock that says so many minutes after the beginning.
 async fn load_at(store: &Arc<dyn Store>, number: u64, minutes: i64) {
     let code = Code::of("test");
-    let body = ExceptionLeaf { exception: number, stage: code.clone(), code, order: None, outbox: None, who: None };
+    let body = ExceptionLeaf::of(number, code.clone(), code);
     let at = NOW.plus_ms(minutes * Instant::MINUTE_MS);
     let leaf = Leaf::new("host-1", at, LeafBody::Exception(body)).unwrap();
     store.load_reference("stock", Vec::new(), leaf).await.unwrap();

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use portreeve_model::{Currency, Digest, Instant, PluginName, ShareCeiling};
+use portreeve_model::{Currency, Digest, ExceptionKind, Instant, PluginName, ShareCeiling};
 
 use super::fixture::{
     ALL, NOW, about_order, claim, commit, decision_of, exception, input, input_id, keep, leaf, leaves, next, observe,
-    order_id, order_in, release, released, sealed, usd,
+    order_id, order_in, release, released, sealed, usd, waits,
 };
 use super::{Harm, Maker};
 use crate::contract::{
@@ -77,7 +77,7 @@ pub(crate) async fn of_a_business_key_the_next_document_waits_for_the_first(make
     assert!(handed[0].position() < handed[1].position() && handed[0].first().is_none());
 
     // One that became no order is no first one.
-    let unmapped = Decided::Unmapped(exception("unmapped"));
+    let unmapped = Decided::Unmapped(waits(ExceptionKind::Document, "unmapped"));
     let first = handed.into_iter().next().unwrap();
     let first_position = first.position();
     let committed = commit(&store, decision_of(first, unmapped, Vec::new(), leaf(3))).await.unwrap();
@@ -113,7 +113,7 @@ pub(crate) async fn a_second_decision_about_a_document_hears_of_the_first(maker:
     let (first, second) = (next(&one).await, next(&other).await);
     commit(&one, released(first, &[("erp", "order")], leaf(2))).await.unwrap();
     let before = observe(&one).await;
-    let differently = Decided::Unmapped(exception("unmapped"));
+    let differently = Decided::Unmapped(waits(ExceptionKind::Document, "unmapped"));
     let committed = commit(&other, decision_of(second, differently, Vec::new(), leaf(3))).await.unwrap();
     assert_eq!(committed.order(), Some(order_id("PO-1")), "what the first decision made of it");
     assert_eq!(observe(&one).await, before);

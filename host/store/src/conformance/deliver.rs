@@ -6,8 +6,8 @@ use std::sync::Arc;
 use portreeve_model::PluginName;
 
 use super::fixture::{
-    ALL, ASK_MS, LEASE_MS, NOW, applied, ask_to_cancel, claim, dead, leaf, lease, leaves, observe, order_id, release,
-    retry,
+    self, ALL, ASK_MS, LEASE_MS, NOW, applied, ask_to_cancel, claim, dead, leaf, lease, leaves, observe, order_id,
+    release, retry,
 };
 use super::{Fault, Maker};
 use crate::contract::{Lease, OrderState, OutboxId, REPLAYS_MAX, Room, Settlement, StateChanges, Store, StoreError};
@@ -80,7 +80,7 @@ pub(crate) async fn what_waits_behind_an_earlier_delivery_is_not_due(maker: impl
     store.settle_unattempted(claim(&store, 5).await.remove(0), dead(true), NOW, leaf(13)).await.unwrap();
     assert_eq!(store.next_due().await.unwrap(), None, "a person is asked about the first");
     let dead = store.dead_letters(0, ALL).await.unwrap().remove(0);
-    store.abandon_dead_letter(dead.exception, NOW, leaf(14)).await.unwrap();
+    fixture::abandon(&store, dead.exception, NOW, leaf(14)).await.unwrap();
     assert_eq!(store.next_due().await.unwrap(), Some(NOW));
 }
 
@@ -282,10 +282,10 @@ pub(crate) async fn a_delivery_under_way_ends_as_it_ends_and_is_not_tried_again(
     }
     let letter = store.dead_letters(0, ALL).await.unwrap().remove(0);
     let before = observe(&store).await;
-    let replayed = store.replay_dead_letter(letter.exception, NOW, leaf(301)).await;
+    let replayed = fixture::replay(&store, letter.exception, NOW, leaf(301)).await;
     assert!(matches!(replayed, Err(StoreError::CancelRequested { .. })), "{replayed:?}");
     assert_eq!(observe(&store).await, before);
-    store.abandon_dead_letter(letter.exception, NOW, leaf(302)).await.unwrap();
+    fixture::abandon(&store, letter.exception, NOW, leaf(302)).await.unwrap();
 }
 
 pub(crate) async fn what_is_in_doubt_is_asked_about_also_after_a_request_to_cancel(maker: impl Maker) {
@@ -356,14 +356,17 @@ pub(crate) async fn a_dead_letter_keeps_later_deliveries_back_or_lets_them_pass(
         dead.iter().map(|dead| (dead.number.as_str(), dead.blocks)).collect::<Vec<_>>(),
         [("PO-1", true), ("PO-2", false)]
     );
-    let given_up = store.abandon_dead_letter(dead[0].exception, NOW, leaf(201)).await.unwrap();
-    assert_eq!(given_up, outbox("PO-1", "first"));
+    assert_eq!(dead[0].outbox, outbox("PO-1", "first"));
+    fixture::abandon(&store, dead[0].exception, NOW, leaf(201)).await.unwrap();
     assert_eq!(kinds(&claim(&store, 2).await), ["second"]);
     assert!(matches!(
-        store.abandon_dead_letter(dead[0].exception, NOW, leaf(202)).await,
-        Err(StoreError::NotDead { .. })
+        fixture::abandon(&store, dead[0].exception, NOW, leaf(202)).await,
+        Err(StoreError::ExceptionClosed { how, who: Some(who), .. }) if how == "abandon" && who == "ada"
     ));
-    assert!(matches!(store.replay_dead_letter(99, NOW, leaf(203)).await, Err(StoreError::NotDead { exception: 99 })));
+    assert!(matches!(
+        fixture::replay(&store, 99, NOW, leaf(203)).await,
+        Err(StoreError::NoException { exception: 99 })
+    ));
     drop(store);
     let store = maker.open().await;
     assert_eq!(store.order(order_id("PO-1")).await.unwrap().unwrap().deliveries[0].state, "abandoned");
@@ -378,7 +381,7 @@ pub(crate) async fn a_dead_letter_is_replayed_so_often_and_no_more(maker: impl M
         store.settle(attempt, dead(true), NOW, leaf(100 * replay)).await.unwrap();
         let letter = store.dead_letters(0, ALL).await.unwrap().remove(0);
         assert_eq!((u64::from(letter.replays), u64::from(letter.attempts)), (replay - 1, replay));
-        store.replay_dead_letter(letter.exception, NOW.plus_ms(9), leaf(100 * replay + 1)).await.unwrap();
+        fixture::replay(&store, letter.exception, NOW.plus_ms(9), leaf(100 * replay + 1)).await.unwrap();
         let permit = claim(&store, 9).await.remove(0);
         assert!(permit.unresolved(), "what was given up may have worked after all");
         assert_eq!((permit.tries(), u64::from(permit.attempt())), (1, replay + 1));
@@ -388,7 +391,7 @@ pub(crate) async fn a_dead_letter_is_replayed_so_often_and_no_more(maker: impl M
     store.settle(attempt, dead(true), NOW, leaf(9_000)).await.unwrap();
     let letter = store.dead_letters(0, ALL).await.unwrap().remove(0);
     let before = observe(&store).await;
-    let spent = store.replay_dead_letter(letter.exception, NOW, leaf(9_001)).await;
+    let spent = fixture::replay(&store, letter.exception, NOW, leaf(9_001)).await;
     assert!(matches!(spent, Err(StoreError::ReplaysSpent { replays: REPLAYS_MAX, .. })), "{spent:?}");
     assert_eq!(observe(&store).await, before);
 }

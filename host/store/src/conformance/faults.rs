@@ -3,21 +3,25 @@
 
 use std::sync::Arc;
 
-use portreeve_model::Digest;
+use portreeve_model::{Digest, ExceptionAction};
 
 use super::configuration::{package, rows, staged, table};
 use super::credit::credit;
+use super::exception::proposed;
 use super::fixture::{
-    ALL, HOLD_MS, LEASE_MS, NOW, applied, claim, cleared, dead, exception, hold_back, input, keep, leaf, lease, leaves,
-    next, observe, order_id, release, released,
+    ALL, LEASE_MS, NOW, applied, claim, cleared, dead, hold_back, input, keep, leaf, lease, leaves, next, observe,
+    order_id, release, released, resolved, step, waiting,
 };
 use super::person::{add, change, key as token};
 use super::{Fault, Maker};
-use crate::contract::{KeptBack, PackageChange, PersonChange, Store, StoreError, TreeHead};
+use crate::contract::{
+    Effect, ExceptionChange, ExceptionTrail, KeptBack, PackageChange, PersonChange, Resolution, Store, StoreError,
+    TreeHead,
+};
 use crate::proof::{Attempt, Journaled, Permit};
 
 /// Each write, and how many leaves one of it brings here.
-pub(crate) const WRITES: [(&str, usize); 19] = [
+pub(crate) const WRITES: [(&str, usize); 17] = [
     ("activate_configuration", 2),
     ("change_packages", 2),
     ("load_reference", 1),
@@ -25,14 +29,12 @@ pub(crate) const WRITES: [(&str, usize); 19] = [
     ("refuse", 1),
     ("lease_numbers", 0),
     ("commit_decisions", 1),
-    ("commit_review", 1),
-    ("escalate_hold", 1),
+    ("commit_review", 2),
+    ("step_exception", 1),
     ("claim", 0),
     ("begin_attempt", 1),
     ("settle", 1),
     ("settle_unattempted", 1),
-    ("replay_dead_letter", 1),
-    ("abandon_dead_letter", 1),
     ("forget", 1),
     ("append_sequenced", 0),
     ("change_person", 1),
@@ -45,9 +47,9 @@ enum Ready {
     Documents(Vec<Journaled>),
     Permit(Permit),
     Attempt(Attempt),
-    Exception(u64),
-    Hold(u64),
-    KeptBack(Box<KeptBack>),
+    Exception(Box<ExceptionTrail>),
+    /// With the number of its exception.
+    KeptBack(Box<KeptBack>, u64),
     /// What it read says that the write is on record already.
     Done,
 }
@@ -100,13 +102,22 @@ async fn again(write: &str, store: &Arc<dyn Store>, number: u64) {
     go(write, store, ready, LEASE_MS).await.unwrap_or_else(|error| panic!("{write}, repeated: {error}"));
 }
 
-/// Brings an empty store to where the write makes sense; the number of its dead
-/// letter or its hold, where it has one.
+/// Brings an empty store to where the write makes sense; the number of its exception, where
+/// it has one.
 async fn prepare(write: &str, store: &Arc<dyn Store>) -> u64 {
     match write {
         "commit_decisions" => keep(store, input(1, &["PO-1"])).await,
-        "commit_review" | "escalate_hold" => {
-            return hold_back(store, 1, "PO-1", &["credit-limit"]).await.holds[0].number;
+        "commit_review" => {
+            hold_back(store, 1, "PO-1", &["credit-limit"]).await;
+            return waiting(store, "PO-1").await;
+        }
+        // The last one to agree to what is thereby carried out.
+        "step_exception" => {
+            hold_back(store, 1, "PO-1", &["credit-limit"]).await;
+            let number = waiting(store, "PO-1").await;
+            let proposed = proposed(ExceptionAction::Reject, 1);
+            store.step_exception(step(store, number, "ada", proposed, leaf(3)).await).await.unwrap();
+            return number;
         }
         "change_packages" => {
             store.activate_configuration(b"one".to_vec(), Vec::new(), NOW, vec![leaf(1)]).await.unwrap();
@@ -116,14 +127,6 @@ async fn prepare(write: &str, store: &Arc<dyn Store>) -> u64 {
         }
         "claim" | "begin_attempt" | "settle" | "settle_unattempted" => {
             release(store, 1, "PO-1", &[("erp", "order")]).await;
-        }
-        "replay_dead_letter" | "abandon_dead_letter" => {
-            release(store, 1, "PO-1", &[("erp", "order")]).await;
-            let permit = claim(store, -LEASE_MS).await.pop();
-            assert!(permit.is_none(), "nothing is due before the beginning");
-            let permit = claim(store, 0).await.remove(0);
-            store.settle_unattempted(permit, dead(true), NOW, leaf(3)).await.unwrap();
-            return store.dead_letters(0, ALL).await.unwrap()[0].exception;
         }
         "forget" => {
             keep(store, input(1, &["PO-1"])).await;
@@ -150,10 +153,13 @@ async fn ready(write: &str, store: &Arc<dyn Store>, number: u64, after_ms: i64) 
     match write {
         "commit_decisions" => Ready::Documents(store.undecided(ALL, &[]).await.unwrap()),
         "commit_review" => match store.kept_back_order(order_id("PO-1")).await.unwrap() {
-            Some(found) => Ready::KeptBack(Box::new(found)),
+            Some(found) => Ready::KeptBack(Box::new(found), number),
             None => Ready::Done,
         },
-        "escalate_hold" => Ready::Hold(number),
+        "step_exception" => match store.exception(number).await.unwrap() {
+            Some(found) if found.exception.closed.is_none() => Ready::Exception(Box::new(found)),
+            _ => Ready::Done,
+        },
         "begin_attempt" | "settle" | "settle_unattempted" => match claim(store, after_ms).await.pop() {
             None => Ready::Done,
             Some(permit) if write == "begin_attempt" && permit.unresolved() => Ready::Done,
@@ -162,13 +168,6 @@ async fn ready(write: &str, store: &Arc<dyn Store>, number: u64, after_ms: i64) 
             }
             Some(permit) => Ready::Permit(permit),
         },
-        "replay_dead_letter" | "abandon_dead_letter" => {
-            let dead = store.dead_letters(0, ALL).await.unwrap();
-            if dead.iter().any(|letter| letter.exception == number) {
-                return Ready::Exception(number);
-            }
-            Ready::Done
-        }
         _ => Ready::Nothing,
     }
 }
@@ -196,13 +195,19 @@ async fn go(write: &str, store: &Arc<dyn Store>, ready: Ready, after_ms: i64) ->
             let decisions = documents.into_iter().map(|document| released(document, &[("erp", "order")], leaf(60)));
             store.commit_decisions(decisions.collect()).await?.into_iter().try_for_each(|result| result.map(|_| ()))
         }
-        ("commit_review", Ready::KeptBack(found)) => {
+        ("commit_review", Ready::KeptBack(found, number)) => {
             let mut review = cleared(&found, leaf(60));
-            review.credit = Some(credit(100, Some(100)));
+            (review.credit, review.who) = (Some(credit(100, Some(100))), Some("ada".to_owned()));
+            let released = resolved(ExceptionAction::ReleaseHolds, Effect::ReviewHolds);
+            review.step = Some(step(store, number, "ada", released, leaf(61)).await);
             store.commit_review(review).await
         }
-        ("escalate_hold", Ready::Hold(hold)) => {
-            store.escalate_hold(hold, exception("overdue"), NOW.plus_ms(HOLD_MS), leaf(60)).await.map(|_| ())
+        ("step_exception", Ready::Exception(found)) => {
+            let (action, effect) = (ExceptionAction::Reject, Effect::RejectOrder { why: "rejected".to_owned() });
+            let proposal = found.proposal.map(|open| open.digest);
+            let change = ExceptionChange::Resolved(Resolution { action, proposal, effect });
+            let step = step(store, found.exception.id, "bob", change, leaf(60)).await;
+            store.step_exception(step).await
         }
         ("claim", _) => {
             let now = NOW.plus_ms(after_ms);
@@ -220,12 +225,6 @@ async fn go(write: &str, store: &Arc<dyn Store>, ready: Ready, after_ms: i64) ->
         }
         ("settle_unattempted", Ready::Permit(permit)) => {
             store.settle_unattempted(permit, dead(true), NOW, leaf(60)).await.map(|_| ())
-        }
-        ("replay_dead_letter", Ready::Exception(exception)) => {
-            store.replay_dead_letter(exception, NOW, leaf(60)).await.map(|_| ())
-        }
-        ("abandon_dead_letter", Ready::Exception(exception)) => {
-            store.abandon_dead_letter(exception, NOW, leaf(60)).await.map(|_| ())
         }
         ("forget", _) => {
             let (before, inputs) = (NOW.plus_ms(100), vec![super::fixture::input_id(1)]);

@@ -3,14 +3,17 @@
 use std::sync::Arc;
 
 use portreeve_model::document::Span;
-use portreeve_model::{ChannelId, Currency, Digest, Instant, Money, OrderId, Reply, SenderId};
+use portreeve_model::{
+    ChannelId, Currency, Digest, ExceptionAction, ExceptionKind, Instant, Money, OrderId, Reply, SenderId,
+};
 use portreeve_record::Leaf;
 use portreeve_record::leaf::{Code, ExceptionLeaf, LeafBody};
 
 use crate::contract::{
-    CreditQuery, CustomerEvent, Decided, DecisionCommit, Disposition, DocumentPosition, HoldOwner, HoldView, InputId,
-    JournalEntry, JournalOutcome, KeptBack, Lease, NewDocument, NewEnvelope, NewException, NewHold, NewOrder,
-    NewOrderEvent, NewOutbox, NewPayload, NewReview, OrderEventKind, OrderState, Room, Settlement, Store, StoreError,
+    CreditQuery, CustomerEvent, Decided, DecisionCommit, Disposition, DocumentPosition, Effect, ExceptionChange,
+    HoldOwner, HoldView, InputId, JournalEntry, JournalOutcome, KeptBack, Lease, NewDocument, NewEnvelope,
+    NewException, NewHold, NewOrder, NewOrderEvent, NewOutbox, NewPayload, NewReview, NewStep, OrderEventKind,
+    OrderState, Resolution, Room, Settlement, Store, StoreError,
 };
 use crate::proof::{Committed, Journaled, Permit};
 
@@ -32,7 +35,7 @@ pub(crate) const ALL: u32 = 1_000;
 /// Some leaf; the same number makes the same one.
 pub(crate) fn leaf(number: u64) -> Leaf {
     let code = Code::of("test");
-    let body = ExceptionLeaf { exception: number, stage: code.clone(), code, order: None, outbox: None, who: None };
+    let body = ExceptionLeaf::of(number, code.clone(), code);
     Leaf::new("host-1", NOW, LeafBody::Exception(body)).unwrap()
 }
 
@@ -48,12 +51,20 @@ pub(crate) fn sealed(bytes: &[u8], subject: Option<Digest>) -> NewPayload {
     NewPayload::seal(bytes, subject).unwrap()
 }
 
+/// Something about an order, of which nobody said when.
 pub(crate) fn exception(code: &str) -> NewException {
+    waits(ExceptionKind::Order, code)
+}
+
+/// Something for a person, of which nobody said when.
+pub(crate) fn waits(kind: ExceptionKind, code: &str) -> NewException {
     NewException {
+        kind,
         stage: "decide",
         code: code.to_owned(),
         detail: format!("found {code}"),
         queue: "integration".to_owned(),
+        due_at: None,
     }
 }
 
@@ -81,6 +92,7 @@ pub(crate) fn input(number: u64, keys: &[&str]) -> JournalEntry {
         reply: reply(&format!("reply to {number}")),
         documents: keys.iter().map(document).collect(),
         exceptions: Vec::new(),
+        mended_by: None,
         leaf: leaf(number),
     }
 }
@@ -156,13 +168,59 @@ pub(crate) fn hold(reason: &str) -> NewHold {
     }
 }
 
-/// An order that is held for these reasons.
+/// An order that is held for these reasons, and waits for a person by when its first hold is due.
 pub(crate) fn held(document: Journaled, reasons: &[&str], leaf: Leaf) -> DecisionCommit {
     let mut decision = released(document, &[], leaf);
     let order = order_in(&mut decision);
     (order.state, order.queue) = (OrderState::Held, Some("order-desk".to_owned()));
     order.holds = reasons.iter().map(|reason| hold(reason)).collect();
+    order.exception = reasons.first().map(|reason| NewException {
+        queue: "order-desk".to_owned(),
+        due_at: Some(NOW.plus_ms(HOLD_MS)),
+        ..waits(ExceptionKind::Held, reason)
+    });
     decision
+}
+
+/// The number of the open exception about what keeps an order back.
+pub(crate) async fn waiting(store: &Arc<dyn Store>, key: &str) -> u64 {
+    let trail = store.order_trail(order_id(key)).await.unwrap().unwrap();
+    let open = |exception: &&crate::contract::ExceptionView| {
+        exception.kind == ExceptionKind::Held && exception.closed.is_none()
+    };
+    trail.exceptions.iter().find(open).unwrap().id
+}
+
+/// A step of an account, on the exception as it is now.
+pub(crate) async fn step(
+    store: &Arc<dyn Store>,
+    exception: u64,
+    who: &str,
+    change: ExceptionChange,
+    leaf: Leaf,
+) -> NewStep {
+    let revision = store.exception(exception).await.unwrap().map_or(0, |found| found.exception.revision);
+    let who = Some(who.to_owned());
+    NewStep { exception, revision, at: NOW, who, change, record: Some(sealed(b"words", None)), leaf }
+}
+
+/// What a person decides alone.
+pub(crate) fn resolved(action: ExceptionAction, effect: Effect) -> ExceptionChange {
+    ExceptionChange::Resolved(Resolution { action, proposal: None, effect })
+}
+
+/// Has a delivery tried again that was given up.
+pub(crate) async fn replay(store: &Arc<dyn Store>, dead: u64, at: Instant, leaf: Leaf) -> Result<(), StoreError> {
+    let again = resolved(ExceptionAction::Retry, Effect::ReplayDelivery);
+    let step = step(store, dead, "ada", again, leaf).await;
+    store.step_exception(NewStep { at, record: None, ..step }).await
+}
+
+/// Gives a delivery up for good.
+pub(crate) async fn abandon(store: &Arc<dyn Store>, dead: u64, at: Instant, leaf: Leaf) -> Result<(), StoreError> {
+    let never = resolved(ExceptionAction::Abandon, Effect::AbandonDelivery);
+    let step = step(store, dead, "ada", never, leaf).await;
+    store.step_exception(NewStep { at, record: None, ..step }).await
 }
 
 /// A review that clears all holds of an order and releases it with one delivery.
@@ -180,6 +238,8 @@ pub(crate) fn cleared(found: &KeptBack, leaf: Leaf) -> NewReview {
         why: "nothing keeps it any more".to_owned(),
         outbox: vec![NewOutbox { target, kind, event: found.event.commitment }],
         credit: None,
+        due_at: None,
+        step: None,
         record: sealed(b"review", Some(Digest::of(b"customer"))),
         configuration: 1,
         at: NOW,
@@ -281,7 +341,7 @@ pub(crate) fn retry(after_ms: i64) -> Settlement {
 }
 
 pub(crate) fn dead(blocks: bool) -> Settlement {
-    Settlement::Dead { exception: exception("refused"), blocks }
+    Settlement::Dead { exception: waits(ExceptionKind::Delivery, "refused"), blocks }
 }
 
 /// Everything that can be seen of a store, without positions (only their order is
@@ -294,7 +354,7 @@ pub(crate) async fn observe(store: &Arc<dyn Store>) -> Vec<String> {
     for order in store.orders(DocumentPosition(0), ALL).await.unwrap() {
         let trail = store.order_trail(order.id).await.unwrap().unwrap();
         seen.push(format!("{} {:?} {} {:?}", order.number, order.state, order.why, order.deliveries));
-        let hold = |hold: &HoldView| (hold.number, hold.escalated_at.is_some(), hold.closed.is_some());
+        let hold = |hold: &HoldView| (hold.number, hold.closed.is_some());
         let holds: Vec<_> = trail.holds.iter().map(hold).collect();
         let leaves = ids(trail.leaves.iter().map(|leaf| leaf.id));
         seen.push(format!("holds {holds:?}, reviews {}, leaves {leaves:?}", trail.reviews.len()));
@@ -305,9 +365,7 @@ pub(crate) async fn observe(store: &Arc<dyn Store>) -> Vec<String> {
     for input in store.kept_inputs(Instant(i64::MAX), None, ALL).await.unwrap() {
         seen.push(format!("kept {:?}", input.id));
     }
-    for exception in store.exceptions(ALL).await.unwrap() {
-        seen.push(format!("exception {} {:?} {}", exception.code, exception.order, exception.queue));
-    }
+    seen.extend(observe_exceptions(store).await);
     for dead in store.dead_letters(0, ALL).await.unwrap() {
         seen.push(format!("dead {:?} {} {}", dead.outbox, dead.attempts, dead.replays));
     }
@@ -320,6 +378,35 @@ pub(crate) async fn observe(store: &Arc<dyn Store>) -> Vec<String> {
     seen.push(format!("packages {:?}", store.packages().await.unwrap()));
     seen.push(format!("people {:?}", store.people(None, ALL).await.unwrap()));
     seen.push(format!("stock {:?}", store.reference("stock").await.unwrap()));
+    seen
+}
+
+/// What can be seen of exceptions, open and closed.
+async fn observe_exceptions(store: &Arc<dyn Store>) -> Vec<String> {
+    let mut seen = Vec::new();
+    for number in 1.. {
+        let Some(found) = store.exception(number).await.unwrap() else { break };
+        let (exception, about) = (found.exception, found.about);
+        seen.push(format!(
+            "exception {} {:?} {:?} in {}, due {:?}, escalated {:?}, claimed {:?}, revision {}, closed {:?}",
+            exception.code,
+            exception.kind,
+            exception.order,
+            exception.queue,
+            exception.due_at,
+            exception.escalated_at,
+            exception.claimed,
+            exception.revision,
+            exception.closed,
+        ));
+        seen.push(format!("about {:?} {:?}", about.delivery, about.makers));
+        for step in found.steps {
+            seen.push(format!("step {} {:?} {:?} {}", step.step, step.who, step.to, step.record.is_some()));
+        }
+        let proposal =
+            found.proposal.map(|open| (open.digest, open.action, open.by, open.expires_at, open.approved_by));
+        seen.push(format!("proposal {proposal:?}"));
+    }
     seen
 }
 

@@ -6,13 +6,13 @@ use portreeve_model::{Digest, Instant, PluginName};
 
 use super::Maker;
 use super::fixture::{
-    ALL, HOLD_MS, NOW, about_order, applied, ask_to_cancel, channel, claim, cleared, commit, exception, held, hold,
-    hold_back, input, input_id, keep, kept_back, leaf, lease, leaves, next, observe, order_id, order_in, release,
-    released, retry, sealed, sender, usd,
+    ALL, HOLD_MS, NOW, about_order, applied, ask_to_cancel, channel, claim, cleared, commit, held, hold, hold_back,
+    input, input_id, keep, kept_back, leaf, lease, leaves, next, observe, order_id, order_in, release, released, retry,
+    sealed, sender, usd,
 };
 use crate::contract::{
-    ClosedHold, DocumentPosition, DueHold, Forgotten, HoldOwner, HoldView, Kept, KeptBack, NewHold, NewOutbox,
-    NewReview, OrderEventKind, OrderState, Settlement, Store, StoreError,
+    ClosedHold, DocumentPosition, Forgotten, HoldOwner, HoldView, Kept, KeptBack, NewHold, NewOutbox, NewReview,
+    OrderEventKind, OrderState, Settlement, Store, StoreError,
 };
 
 /// Numbers of the holds that keep an order back.
@@ -24,8 +24,10 @@ async fn holds(store: &Arc<dyn Store>, key: &str) -> Vec<HoldView> {
     store.order_trail(order_id(key)).await.unwrap().unwrap().holds
 }
 
-async fn due(store: &Arc<dyn Store>, after_ms: i64) -> Vec<DueHold> {
-    store.due_holds(NOW.plus_ms(after_ms), ALL).await.unwrap()
+/// Codes of what waits for a person and is due.
+async fn due(store: &Arc<dyn Store>, after_ms: i64) -> Vec<String> {
+    let due = store.due_exceptions(NOW.plus_ms(after_ms), ALL).await.unwrap();
+    due.into_iter().map(|exception| exception.code).collect()
 }
 
 fn moved(result: &Result<(), StoreError>, key: &str) -> bool {
@@ -277,92 +279,11 @@ pub(crate) async fn orders_that_are_kept_back_are_paged_in_journal_order(maker: 
     assert_eq!(store.payload(last.event).await.unwrap(), b"event");
     let [hold] = &last.holds[..] else { panic!("one hold: {last:?}") };
     assert_eq!((hold.owner.as_str(), &hold.plugin, hold.reason.as_str()), ("policy", &None, "credit-limit"));
-    assert_eq!((hold.opened_at, hold.expires_at, hold.escalated_at), (NOW, NOW.plus_ms(HOLD_MS), None));
+    assert_eq!((hold.opened_at, hold.expires_at, &hold.closed), (NOW, NOW.plus_ms(HOLD_MS), &None));
     assert_eq!(holds(&store, "PO-1").await, last.holds, "as in the order's story");
     for key in ["PO-5", "PO-3", "PO-9"] {
         assert!(store.kept_back_order(order_id(key)).await.unwrap().is_none(), "{key}");
     }
-}
-
-pub(crate) async fn a_due_hold_escalates_once_and_holds_all_the_same(maker: impl Maker) {
-    let (store, other) = maker.open_two().await;
-    keep(&store, input(1, &["PO-1"])).await;
-    let mut decision = held(next(&store).await, &["later", "credit-limit"], leaf(2));
-    order_in(&mut decision).holds[0].expires_at = NOW.plus_ms(HOLD_MS + 1);
-    commit(&store, decision).await.unwrap();
-    let found = kept_back(&store, "PO-1").await;
-    let [later, first] = open(&found)[..] else { panic!("two holds: {found:?}") };
-    assert_eq!(due(&store, HOLD_MS - 1).await, []);
-    let expected = DueHold {
-        number: first,
-        order: order_id("PO-1"),
-        order_number: "PO-1".to_owned(),
-        owner: "policy".to_owned(),
-        reason: "credit-limit".to_owned(),
-        queue: "order-desk".to_owned(),
-        expires_at: NOW.plus_ms(HOLD_MS),
-    };
-    assert_eq!(due(&store, HOLD_MS).await, std::slice::from_ref(&expected));
-    let both: Vec<_> = due(&store, HOLD_MS + 1).await.iter().map(|hold| hold.number).collect();
-    assert_eq!(both, [first, later], "what was due first stands first");
-    assert_eq!(store.due_holds(NOW.plus_ms(HOLD_MS + 1), 1).await.unwrap(), [expected]);
-
-    let escalate = |store: Arc<dyn Store>, number: u64| async move {
-        store.escalate_hold(first, exception("overdue"), NOW.plus_ms(HOLD_MS), leaf(number)).await.unwrap()
-    };
-    let escalated = tokio::join!(escalate(Arc::clone(&store), 3), escalate(Arc::clone(&other), 4));
-    assert!(escalated.0 != escalated.1, "of two that escalate it one succeeds: {escalated:?}");
-    let before = observe(&store).await;
-    assert!(!escalate(Arc::clone(&store), 5).await);
-    let unknown = store.escalate_hold(99, exception("overdue"), NOW, leaf(6)).await.unwrap();
-    assert!(!unknown, "there is no such hold");
-    assert_eq!(observe(&store).await, before);
-    drop((store, other));
-
-    let store = maker.open().await;
-    assert_eq!(due(&store, 100 * HOLD_MS).await.iter().map(|hold| hold.number).collect::<Vec<_>>(), [later]);
-    let found = kept_back(&store, "PO-1").await;
-    assert_eq!((found.state, open(&found)), (OrderState::Held, vec![later, first]), "it holds all the same");
-    assert_eq!(found.holds[1].escalated_at, Some(NOW.plus_ms(HOLD_MS)));
-    let counted = store.open_holds(NOW.plus_ms(HOLD_MS)).await.unwrap();
-    assert_eq!(counted.iter().map(|open| (open.count, open.overdue)).collect::<Vec<_>>(), [(1, 1), (1, 0)]);
-    let [exception] = &store.exceptions(ALL).await.unwrap()[..] else { panic!("one exception") };
-    assert_eq!((exception.order, exception.code.as_str()), (Some(order_id("PO-1")), "overdue"));
-    assert!(store.dead_letters(0, ALL).await.unwrap().is_empty(), "it is about no delivery");
-    let trail = store.order_trail(found.id).await.unwrap().unwrap();
-    assert_eq!((trail.leaves.len(), trail.exceptions.len()), (3, 1), "input, decision and escalation");
-}
-
-pub(crate) async fn an_exception_is_closed_with_the_hold_that_escalated_to_it(maker: impl Maker) {
-    let store = maker.open().await;
-    let found = hold_back(&store, 1, "PO-1", &["credit-limit", "new-customer"]).await;
-    let bystander = hold_back(&store, 11, "PO-2", &["credit-limit"]).await;
-    let at = NOW.plus_ms(HOLD_MS);
-    for (number, hold) in (21..).zip([open(&found), open(&bystander)].concat()) {
-        assert!(store.escalate_hold(hold, exception(&format!("overdue-{hold}")), at, leaf(number)).await.unwrap());
-    }
-    let codes = async || -> Vec<String> {
-        store.exceptions(ALL).await.unwrap().into_iter().map(|exception| exception.code).collect()
-    };
-    assert_eq!(codes().await.len(), 3);
-    let found = kept_back(&store, "PO-1").await;
-    let [first, second] = open(&found)[..] else { panic!("two holds: {found:?}") };
-    let one_less =
-        NewReview { closed: vec![first], state: OrderState::Held, outbox: Vec::new(), ..cleared(&found, leaf(31)) };
-    store.commit_review(one_less).await.unwrap();
-    let left = open(&bystander)[0];
-    assert_eq!(codes().await, [second, left].map(|hold| format!("overdue-{hold}")));
-    store.commit_review(cleared(&kept_back(&store, "PO-1").await, leaf(32))).await.unwrap();
-    assert_eq!(codes().await, [format!("overdue-{left}")]);
-    let trail = store.order_trail(found.id).await.unwrap().unwrap();
-    assert_eq!(trail.exceptions.len(), 2, "its story still has them");
-    // What is closed escalates no more.
-    let found = hold_back(&store, 41, "PO-3", &["credit-limit"]).await;
-    store.commit_review(cleared(&found, leaf(43))).await.unwrap();
-    assert_eq!(due(&store, HOLD_MS).await, []);
-    let before = observe(&store).await;
-    assert!(!store.escalate_hold(open(&found)[0], exception("overdue"), at, leaf(44)).await.unwrap());
-    assert_eq!(observe(&store).await, before);
 }
 
 pub(crate) async fn what_keeps_no_order_back_is_neither_due_nor_open(maker: impl Maker) {
@@ -372,6 +293,7 @@ pub(crate) async fn what_keeps_no_order_back_is_neither_due_nor_open(maker: impl
         keep(&store, input(number, &[key])).await;
         let mut decision = held(next(&store).await, &["credit-limit"], leaf(number + 1));
         (order_in(&mut decision).state, order_in(&mut decision).queue) = (state, None);
+        order_in(&mut decision).exception = None;
         commit(&store, decision).await.unwrap();
         let closed = holds(&store, key).await.remove(0).closed;
         assert_eq!(closed, Some(ClosedHold { at: NOW, who: None }), "{key}");
@@ -379,11 +301,16 @@ pub(crate) async fn what_keeps_no_order_back_is_neither_due_nor_open(maker: impl
     // Closed by a review, and one that it left.
     let found = hold_back(&store, 21, "PO-3", &["credit-limit", "new-customer"]).await;
     let number = open(&found)[0];
-    let one_less =
-        NewReview { closed: vec![number], state: OrderState::Held, outbox: Vec::new(), ..cleared(&found, leaf(23)) };
+    let one_less = NewReview {
+        closed: vec![number],
+        state: OrderState::Held,
+        outbox: Vec::new(),
+        due_at: Some(NOW.plus_ms(9 * HOLD_MS)),
+        ..cleared(&found, leaf(23))
+    };
     store.commit_review(one_less).await.unwrap();
-    let left: Vec<_> = due(&store, 100 * HOLD_MS).await.into_iter().map(|hold| hold.reason).collect();
-    assert_eq!(left, ["new-customer"]);
+    assert!(due(&store, 9 * HOLD_MS - 1).await.is_empty());
+    assert_eq!(due(&store, 9 * HOLD_MS).await, ["credit-limit"], "the one exception of PO-3, whatever holds it now");
     let counted = store.open_holds(NOW.plus_ms(100 * HOLD_MS)).await.unwrap();
     let counted: Vec<_> = counted.iter().map(|open| (open.reason.as_str(), open.count, open.overdue)).collect();
     assert_eq!(counted, [("new-customer", 1, 1)]);
@@ -410,11 +337,8 @@ pub(crate) async fn a_hold_ends_when_what_it_withheld_was_under_way_and_arrived(
     let closed = async |key: &str| holds(&store, key).await.remove(0).closed.map(|closed| closed.at.0 - NOW.0);
     let closed_at = [closed("PO-1").await, closed("PO-2").await, closed("PO-3").await, closed("PO-4").await];
     assert_eq!(closed_at, [Some(5), Some(5), None, None], "what arrived or was given up is past holding");
-    // What is in doubt is due as well, and its exception ends with its hold.
-    let overdue = due(&store, HOLD_MS).await;
-    assert_eq!(overdue.iter().map(|hold| hold.order_number.as_str()).collect::<Vec<_>>(), ["PO-3", "PO-4"]);
+    // What is in doubt keeps its hold until the target says.
     let exceptions = store.exceptions(ALL).await.unwrap().len();
-    assert!(store.escalate_hold(overdue[1].number, exception("overdue"), NOW, leaf(401)).await.unwrap());
     let permit = claim(&store, 9).await.remove(0);
     store.settle_unattempted(permit, applied(), NOW.plus_ms(9), leaf(402)).await.unwrap();
     assert_eq!((closed("PO-4").await, store.exceptions(ALL).await.unwrap().len()), (Some(9), exceptions));

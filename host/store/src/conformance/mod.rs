@@ -6,9 +6,9 @@
 //! maker lets the store's own commit fail, in both ways in which commits do.
 //!
 //! ```text
-//! accept  decide  kept_back  credit  deliver  log  configuration  person  retention    what each operation promises
-//! faults                                                                               both faults of each write, reopened and repeated
-//! model                                                                                random stories against a model in memory
+//! accept  decide  kept_back  exception  credit  deliver  log  configuration  person  retention    what each operation promises
+//! faults                                                                                          both faults of each write, reopened and repeated
+//! model                                                                                           random stories against a model in memory
 //! ```
 
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail loudly")]
@@ -20,6 +20,8 @@ pub(crate) mod accept;
 pub(crate) mod decide;
 
 pub(crate) mod kept_back;
+
+pub(crate) mod exception;
 
 pub(crate) mod credit;
 
@@ -104,11 +106,33 @@ macro_rules! suite {
                 after_a_request_to_cancel_no_review_releases,
                 a_review_that_does_not_fit_is_refused_and_writes_nothing,
                 orders_that_are_kept_back_are_paged_in_journal_order,
-                a_due_hold_escalates_once_and_holds_all_the_same,
-                an_exception_is_closed_with_the_hold_that_escalated_to_it,
                 what_keeps_no_order_back_is_neither_due_nor_open,
                 a_hold_ends_when_what_it_withheld_was_under_way_and_arrived,
                 what_a_review_said_goes_with_the_content_of_its_input;
+            exception: of_two_who_claim_at_once_one_has_it,
+                it_is_given_back_or_to_somebody_else_and_talked_about,
+                a_step_on_what_was_seen_before_another_one_is_none,
+                another_queue_begins_anew,
+                what_is_due_escalates_once_and_holds_all_the_same,
+                after_so_many_steps_only_a_decision_is_left,
+                one_proposal_is_open_at_a_time_and_others_than_its_maker_agree,
+                what_expired_is_approved_no_more,
+                too_few_carry_nothing_out_and_the_last_one_all_of_it,
+                what_happens_is_what_the_action_says,
+                what_is_closed_says_how_and_who,
+                a_rejected_order_goes_nowhere_and_its_holds_end,
+                what_is_released_or_arrived_is_not_rejected,
+                a_document_is_decided_again_and_may_become_an_order,
+                what_is_decided_again_takes_its_turn_among_those_of_its_key,
+                what_is_lost_of_an_input_is_decided_about_all_the_same,
+                a_release_closes_its_exception_with_it,
+                what_still_keeps_an_order_back_keeps_its_exception,
+                an_order_that_failed_is_released_by_a_person_alone,
+                exceptions_are_listed_by_queue_and_customer_page_by_page,
+                it_is_known_whose_an_input_is_and_who_mended_it,
+                what_people_said_goes_with_the_content_of_its_input,
+                a_step_and_what_it_causes_are_there_together_or_not_at_all,
+                all_that_keeps_an_order_back_ends_with_it;
             credit: of_releases_weighed_at_the_same_time_those_beyond_the_limit_fail,
                 no_review_passes_a_limit_whoever_was_released_meanwhile,
                 what_one_took_counts_from_its_minute_on_and_what_none_took_always,
@@ -170,6 +194,7 @@ fn every_operation_is_tried_and_every_write_says_what_it_promises() {
         include_str!("accept.rs"),
         include_str!("decide.rs"),
         include_str!("kept_back.rs"),
+        include_str!("exception.rs"),
         include_str!("credit.rs"),
         include_str!("deliver.rs"),
         include_str!("log.rs"),

@@ -4,14 +4,14 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use portreeve_model::Instant;
+use portreeve_model::{ExceptionKind, Instant};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
 use super::credit::{credit, reserved};
 use super::fixture::{
-    ALL, ASK_MS, LEASE_MS, NOW, applied, commit, dead, decision_of, exception, input, input_id, leaf, lease, leaves,
-    order_id, order_in, released,
+    self, ALL, ASK_MS, LEASE_MS, NOW, applied, commit, dead, decision_of, input, input_id, leaf, lease, leaves,
+    order_id, order_in, released, waits,
 };
 use super::{Fault, Maker};
 use crate::contract::{
@@ -270,9 +270,9 @@ impl Model {
                 let Some(letter) = dead.first() else { return };
                 maker.fail_next_commit(fault);
                 let result = if matches!(step, Step::Replay) {
-                    store.replay_dead_letter(letter.exception, at, leaf(number)).await
+                    fixture::replay(store, letter.exception, at, leaf(number)).await
                 } else {
-                    store.abandon_dead_letter(letter.exception, at, leaf(number)).await
+                    fixture::abandon(store, letter.exception, at, leaf(number)).await
                 };
                 maker.fail_next_commit(None);
                 let now = self.now;
@@ -348,7 +348,7 @@ impl Model {
             let decided = Decided::Duplicate { of: first };
             (State::Duplicate, decision_of(document, decided, Vec::new(), leaf(number)))
         } else if unmapped {
-            let decided = Decided::Unmapped(exception("unmapped"));
+            let decided = Decided::Unmapped(waits(ExceptionKind::Document, "unmapped"));
             (State::Unmapped, decision_of(document, decided, Vec::new(), leaf(number)))
         } else {
             let mut decision = released(document, &[("erp", "first"), ("erp", "second")], leaf(number));

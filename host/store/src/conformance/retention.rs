@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use portreeve_model::{Instant, Reply};
+use portreeve_model::{ExceptionKind, Instant, Reply};
 
 use super::Maker;
 use super::fixture::{
-    ALL, NOW, about_order, applied, claim, commit, dead, decision_of, envelope, exception, input, input_id, keep, leaf,
-    lease, leaves, next, observe, order_id, order_in, release, released,
+    ALL, NOW, abandon, about_order, applied, claim, commit, dead, decision_of, envelope, exception, input, input_id,
+    keep, leaf, lease, leaves, next, observe, order_id, order_in, release, released, waits,
 };
 use crate::contract::{
     Decided, FORGOTTEN, Forgotten, InputId, JournalOutcome, OrderEventKind, OrderState, Store, StoreError,
@@ -105,11 +105,14 @@ pub(crate) async fn whatever_is_open_keeps_its_content(maker: impl Maker) {
     commit(&store, refused).await.unwrap();
     keep(&store, input(61, &["PO-61"])).await;
     let document = store.undecided(ALL, &[]).await.unwrap().pop().unwrap();
-    commit(&store, decision_of(document, Decided::Unmapped(exception("unmapped")), Vec::new(), leaf(62)))
-        .await
-        .unwrap();
+    commit(
+        &store,
+        decision_of(document, Decided::Unmapped(waits(ExceptionKind::Document, "unmapped")), Vec::new(), leaf(62)),
+    )
+    .await
+    .unwrap();
     let mut unparsed = input(71, &[]);
-    unparsed.exceptions = vec![exception("unparsed")];
+    unparsed.exceptions = vec![waits(ExceptionKind::Input, "unparsed")];
     keep(&store, unparsed).await;
     // About an order, for a person to carry out; and that order with it.
     keep(&store, input(91, &["PO-91"])).await;
@@ -136,7 +139,7 @@ pub(crate) async fn whatever_is_open_keeps_its_content(maker: impl Maker) {
 
     // What a person ended is finished.
     let letter = store.dead_letters(0, ALL).await.unwrap().remove(0);
-    store.abandon_dead_letter(letter.exception, NOW, leaf(84)).await.unwrap();
+    abandon(&store, letter.exception, NOW, leaf(84)).await.unwrap();
     assert_eq!(finished(&store, LATER).await, [input_id(81)]);
 }
 
@@ -152,7 +155,7 @@ pub(crate) async fn what_came_to_rest_too_late_keeps_its_content_until_then(make
     let permit = claim(&store, 600).await.remove(0);
     store.settle_unattempted(permit, dead(false), NOW.plus_ms(600), leaf(60)).await.unwrap();
     let letter = store.dead_letters(0, ALL).await.unwrap().remove(0);
-    store.abandon_dead_letter(letter.exception, NOW.plus_ms(700), leaf(61)).await.unwrap();
+    abandon(&store, letter.exception, NOW.plus_ms(700), leaf(61)).await.unwrap();
     assert_eq!(finished(&store, NOW.plus_ms(700)).await, [input_id(1)], "a person ended it then, not before");
     assert_eq!(finished(&store, NOW.plus_ms(701)).await.len(), 2);
 

@@ -4,7 +4,7 @@
 use portreeve_model::{ChannelId, Currency, Digest, Instant, Money, OrderId, SenderId};
 use portreeve_record::Leaf;
 
-use super::{DocumentPosition, HoldView, NewHold, NewOutbox, NewPayload, OrderState, PayloadRef};
+use super::{DocumentPosition, HoldView, NewHold, NewOutbox, NewPayload, NewStep, OrderState, PayloadRef};
 
 /// An order that is held, routed or an exception, as whoever looks at it again needs it.
 #[derive(Debug, Clone)]
@@ -81,6 +81,11 @@ pub struct NewReview {
     pub outbox: Vec<NewOutbox>,
     /// What the release takes of a credit account.
     pub credit: Option<CreditReservation>,
+    /// By when the order's exception is to be decided, where it stays one.
+    pub due_at: Option<Instant>,
+    /// What a person decided about the order's exception: to end holds, and this carries it out.
+    /// None where it is the host.
+    pub step: Option<NewStep>,
     /// The sealed record of the review.
     pub record: NewPayload,
     /// The configuration version that decided.
@@ -113,25 +118,6 @@ pub struct ClosedHold {
     pub at: Instant,
     /// The account that released it; none where the host cleared its own.
     pub who: Option<String>,
-}
-
-/// A hold that is due and was not escalated yet.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DueHold {
-    /// Its number.
-    pub number: u64,
-    /// The order.
-    pub order: OrderId,
-    /// The sender's number of the order.
-    pub order_number: String,
-    /// `policy`, `advice`, `route` or `spent-budget`.
-    pub owner: String,
-    /// Stable reason code; of a scorer's hold, its own words.
-    pub reason: String,
-    /// The queue that did not get to it.
-    pub queue: String,
-    /// When it was due.
-    pub expires_at: Instant,
 }
 
 /// What a release takes of a credit account, in its own transaction.

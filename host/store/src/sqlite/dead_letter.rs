@@ -1,17 +1,16 @@
 //! Deliveries that wait for a person: seen, sent again, or given up.
 
 use portreeve_model::{Instant, OrderId};
-use portreeve_record::Leaf;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 
 use crate::contract::{DeadLetter, OutboxId, REPLAYS_MAX, StoreError};
 use crate::sqlite::rows::{Result, damaged, outbox_id, signed, unsigned};
-use crate::sqlite::{credit, failed, order_event, trail};
+use crate::sqlite::{credit, failed, order_event};
 
 pub(super) fn list(connection: &Connection, after: u64, limit: u32) -> Result<Vec<DeadLetter>> {
     let mut statement = connection
         .prepare_cached(
-            "SELECT exception.id, outbox.order_id, orders.number, target, kind, attempts, replays, blocks,
+            "SELECT exception.id, outbox.order_id, orders.number, target, outbox.kind, attempts, replays, blocks,
                     code, detail, exception.queue, opened_at
              FROM exception JOIN outbox ON outbox.seq = exception.outbox JOIN orders ON orders.seq = outbox.order_seq
              WHERE closed_at IS NULL AND exception.id > ?1 AND outbox.state = 'dead'
@@ -43,8 +42,9 @@ pub(super) fn list(connection: &Connection, after: u64, limit: u32) -> Result<Ve
     Ok(letters)
 }
 
-pub(super) fn replay(tx: &Connection, exception: u64, at: Instant, leaf: &Leaf) -> Result<OutboxId> {
-    let letter = close(tx, exception, at)?;
+/// Makes the delivery of an exception that a person decided about due again.
+pub(super) fn replay(tx: &Connection, exception: i64, at: Instant) -> Result<()> {
+    let letter = dead(tx, exception)?;
     if order_event::cancel_requested(tx, letter.seq)? {
         return Err(StoreError::CancelRequested { outbox: letter.outbox.0 });
     }
@@ -60,48 +60,46 @@ pub(super) fn replay(tx: &Connection, exception: u64, at: Instant, leaf: &Leaf) 
     if replays > REPLAYS_MAX {
         return Err(StoreError::ReplaysSpent { outbox: letter.outbox.0, replays: REPLAYS_MAX });
     }
-    trail::leaf_about_order(tx, leaf, letter.order_seq)?;
-    Ok(letter.outbox)
+    Ok(())
 }
 
-pub(super) fn abandon(tx: &Connection, exception: u64, at: Instant, leaf: &Leaf) -> Result<OutboxId> {
-    let letter = close(tx, exception, at)?;
+/// Gives the delivery of an exception up for good.
+pub(super) fn abandon(tx: &Connection, exception: i64) -> Result<()> {
+    let letter = dead(tx, exception)?;
     tx.prepare_cached("UPDATE outbox SET state = 'abandoned' WHERE seq = ?1")
         .and_then(|mut update| update.execute([letter.seq]))
         .map_err(failed)?;
-    credit::give_back(tx, letter.order_seq)?;
-    trail::leaf_about_order(tx, leaf, letter.order_seq)?;
-    Ok(letter.outbox)
+    credit::give_back(tx, letter.order_seq)
 }
 
 fn order_id(text: &str) -> Result<OrderId> {
     OrderId::parse(text).map_err(|error| damaged("an order id", &error))
 }
 
-/// The delivery of a dead letter whose exception was closed.
-struct Closed {
+/// A delivery that was given up.
+struct Dead {
     seq: i64,
     order_seq: i64,
     outbox: OutboxId,
 }
 
-/// Closes the exception of a dead letter, and names the delivery.
-fn close(tx: &Connection, exception: u64, at: Instant) -> Result<Closed> {
-    let number = signed(exception)?;
-    let closed: Option<i64> = tx
+/// Check: the exception is about a delivery that is dead.
+fn dead(tx: &Connection, exception: i64) -> Result<Dead> {
+    let mut found = tx
         .prepare_cached(
-            "UPDATE exception SET closed_at = ?2
-             WHERE id = ?1 AND closed_at IS NULL
-               AND EXISTS (SELECT 1 FROM outbox WHERE outbox.seq = exception.outbox AND outbox.state = 'dead')
-             RETURNING outbox",
+            "SELECT outbox.seq, order_seq, outbox.order_id, target, outbox.kind
+             FROM exception JOIN outbox ON outbox.seq = exception.outbox
+             WHERE exception.id = ?1 AND closed_at IS NULL AND outbox.state = 'dead'",
         )
-        .and_then(|mut update| update.query_row(params![number, at.0], |row| row.get(0)).optional())
         .map_err(failed)?;
-    let seq = closed.ok_or(StoreError::NotDead { exception })?;
-    let mut named =
-        tx.prepare_cached("SELECT order_seq, order_id, target, kind FROM outbox WHERE seq = ?1").map_err(failed)?;
-    let mut named = named.query([seq]).map_err(failed)?;
-    let row = named.next().map_err(failed)?.ok_or(StoreError::NotDead { exception })?;
-    let target: String = row.get(2).map_err(failed)?;
-    Ok(Closed { seq, order_seq: row.get(0).map_err(failed)?, outbox: outbox_id(row, 1, &target, 3)? })
+    let mut found = found.query([exception]).map_err(failed)?;
+    let Some(row) = found.next().map_err(failed)? else {
+        return Err(StoreError::NotDead { exception: unsigned(exception)? });
+    };
+    let target: String = row.get(3).map_err(failed)?;
+    Ok(Dead {
+        seq: row.get(0).map_err(failed)?,
+        order_seq: row.get(1).map_err(failed)?,
+        outbox: outbox_id(row, 2, &target, 4)?,
+    })
 }

@@ -1,10 +1,12 @@
 //! What the store does costs the same however much it holds.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+use portreeve_model::{Digest, Instant};
 use rusqlite::{Connection, StatementStatus, params};
 
-use super::counts;
 use super::rows::{self, digest};
+use super::{counts, exception, retention};
+use crate::contract::ExceptionsWanted;
 
 fn empty() -> Connection {
     let connection = Connection::open_in_memory().unwrap();
@@ -119,4 +121,99 @@ fn counting_for_a_report_costs_nothing_for_what_went_as_usual() {
     };
     let (few, many) = (cost(10), cost(1_000));
     assert!(few > 0 && many <= few + few / 10, "{few} steps for 10 orders, {many} for 1,000");
+}
+
+/// Exceptions, of which the last ten are open, each with a proposal: of one customer, in one
+/// queue, and due. So many others were closed, or are somebody else's, elsewhere and not due.
+fn exceptions(closed: i64, elsewhere: i64) -> Connection {
+    let connection = empty();
+    let transaction = connection.unchecked_transaction().unwrap();
+    for number in 1..=closed + elsewhere + 10 {
+        let (is_closed, is_own) = (number <= closed, number > closed + elsewhere);
+        connection
+            .prepare_cached(
+                "INSERT INTO exception (kind, stage, code, detail, queue, opened_at, closed_at, customer, due_at)
+                 VALUES ('held', 'decide', '', '', ?1, 0, ?2, ?3, ?4)",
+            )
+            .unwrap()
+            .execute(params![
+                if is_own { "own" } else { "other" },
+                is_closed.then_some(1),
+                content(if is_own { 1 } else { 2 }),
+                if is_own || is_closed { 1 } else { 1_000 },
+            ])
+            .unwrap();
+        connection
+            .prepare_cached(
+                "INSERT INTO proposal (exception, digest, action, record, by_whom, at, expires_at, approvals_needed, ended)
+                 VALUES (?1, ?2, 'reject', 1, 'ada', 0, ?3, 1, ?4)",
+            )
+            .unwrap()
+            .execute(params![
+                number,
+                content(number),
+                if is_own || is_closed { 1 } else { 1_000 },
+                is_closed.then_some("done"),
+            ])
+            .unwrap();
+    }
+    transaction.commit().unwrap();
+    connection
+}
+
+#[test]
+fn a_queue_costs_what_waits_in_it_and_nothing_for_what_is_over_or_others() {
+    let cost = |closed: i64, elsewhere: i64| {
+        let connection = exceptions(closed, elsewhere);
+        let customer = Some(Digest::from_bytes(content(1)));
+        let queues = vec!["own".to_owned()];
+        for wanted in [
+            ExceptionsWanted { queues: queues.clone(), limit: 20, ..ExceptionsWanted::default() },
+            ExceptionsWanted { customer, limit: 20, ..ExceptionsWanted::default() },
+            ExceptionsWanted { queues, customer, limit: 20, ..ExceptionsWanted::default() },
+        ] {
+            assert_eq!(exception::list(&connection, &wanted).unwrap().len(), 10, "{wanted:?}");
+        }
+        assert_eq!(exception::all(&connection, 0, 10).unwrap().len(), 10);
+        assert_eq!(exception::due(&connection, Instant(1), 20).unwrap().len(), 10);
+        assert_eq!(exception::with_expired_proposals(&connection, Instant(1), 20).unwrap().len(), 10);
+        [
+            exception::page_sql(false, true),
+            exception::page_sql(true, false),
+            exception::page_sql(true, true),
+            exception::page_sql(false, false),
+            exception::due_sql(),
+            exception::EXPIRED.to_owned(),
+        ]
+        .map(|sql| steps(&connection, &sql))
+    };
+    let few = cost(10, 10);
+    assert!(few.iter().all(|steps| *steps > 0), "{few:?}");
+    for many in [cost(10_000, 10), cost(10, 10_000)] {
+        assert!(many.iter().zip(few).all(|(many, few)| *many <= few + few / 10), "{few:?} steps, then {many:?}");
+    }
+}
+
+/// What a statement goes through row by row.
+fn scans(connection: &Connection, sql: &str) -> Vec<String> {
+    let mut plan = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+    // Its values do not matter, and are not bound.
+    let mut rows = plan.raw_query();
+    let mut found = Vec::new();
+    while let Some(row) = rows.next().unwrap() {
+        found.push(row.get::<_, String>(3).unwrap());
+    }
+    found.retain(|step| step.starts_with("SCAN") || step.contains("AUTOMATIC"));
+    found
+}
+
+#[test]
+fn what_is_shown_decided_or_forgotten_of_an_exception_is_found_by_indices() {
+    let connection = empty();
+    let looked_up = [exception::ABOUT, exception::STEPS, exception::OPEN_PROPOSAL, retention::PAYLOADS];
+    for sql in looked_up.iter().chain(&exception::WRITES) {
+        let found = scans(&connection, sql);
+        let of_few: Vec<_> = found.iter().filter(|step| !step.starts_with("SCAN step")).collect();
+        assert!(of_few.is_empty(), "{sql}: {found:?}");
+    }
 }

@@ -1,17 +1,16 @@
-//! Orders that are kept back: what keeps them, what ends it, and what is overdue.
+//! Orders that are kept back: what keeps them, and what ends it.
 //!
 //! INVARIANT: a review is of the holds that were open when somebody looked. Any other
 //! write about them in between, whoever's, makes it a review of nothing.
 
 use portreeve_model::{Instant, OrderId, SenderId};
-use portreeve_record::Leaf;
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, Row, params};
 
-use super::rows::{self, About, Result, damaged, digest, payload_ref, signed, unsigned};
-use super::{credit, failed, order_event, trail};
+use super::rows::{self, Result, damaged, digest, payload_ref, signed, unsigned};
+use super::{credit, exception, failed, order_event, trail};
 use crate::contract::{
-    ClosedHold, DocumentPosition, DueHold, HoldOwner, HoldView, Kept, KeptBack, NewException, NewReview,
-    OrderEventKind, OrderState, ReviewView, StoreError,
+    ClosedHold, DocumentPosition, HoldOwner, HoldView, Kept, KeptBack, NewReview, OrderEventKind, OrderState,
+    ReviewView, StoreError,
 };
 
 /// What [`kept_back`] reads.
@@ -77,7 +76,7 @@ fn kept_back(connection: &Connection, row: &Row<'_>) -> Result<Option<KeptBack>>
 pub(super) fn holds(connection: &Connection, order: &str) -> Result<Vec<HoldView>> {
     let mut statement = connection
         .prepare_cached(
-            "SELECT id, owner, plugin, reason, queue, lines, opened_at, expires_at, escalated_at, closed_at, closed_by
+            "SELECT id, owner, plugin, reason, queue, lines, opened_at, expires_at, closed_at, closed_by
              FROM hold WHERE order_id = ?1 ORDER BY id",
         )
         .map_err(failed)?;
@@ -85,9 +84,8 @@ pub(super) fn holds(connection: &Connection, order: &str) -> Result<Vec<HoldView
     let mut holds = Vec::new();
     while let Some(row) = found.next().map_err(failed)? {
         let lines: String = row.get(5).map_err(failed)?;
-        let escalated_at: Option<i64> = row.get(8).map_err(failed)?;
-        let closed_at: Option<i64> = row.get(9).map_err(failed)?;
-        let who = row.get(10).map_err(failed)?;
+        let closed_at: Option<i64> = row.get(8).map_err(failed)?;
+        let who = row.get(9).map_err(failed)?;
         holds.push(HoldView {
             number: unsigned(row.get(0).map_err(failed)?)?,
             owner: row.get(1).map_err(failed)?,
@@ -97,7 +95,6 @@ pub(super) fn holds(connection: &Connection, order: &str) -> Result<Vec<HoldView
             lines: lines.lines().map(str::to_owned).collect(),
             opened_at: Instant(row.get(6).map_err(failed)?),
             expires_at: Instant(row.get(7).map_err(failed)?),
-            escalated_at: escalated_at.map(Instant),
             closed: closed_at.map(|at| ClosedHold { at: Instant(at), who }),
         });
     }
@@ -135,7 +132,7 @@ pub(super) fn review(tx: &Connection, review: &NewReview) -> Result<()> {
     if open != review.open || (released && order.cancel_requested) {
         return Err(moved());
     }
-    if order.state == OrderState::Exception && review.state != OrderState::Exception {
+    if order.state == OrderState::Exception && review.state != OrderState::Exception && review.who.is_none() {
         return Err(StoreError::Failed("an order that failed otherwise stays with its person".to_owned()));
     }
     let ends = |hold: &&HoldView| review.closed.contains(&hold.number);
@@ -168,6 +165,15 @@ pub(super) fn review(tx: &Connection, review: &NewReview) -> Result<()> {
         }
         rows::insert_outbox(tx, order_seq, &id, row, order.event.place, review.at)?;
     }
+    if let Some(step) = &review.step {
+        exception::step_of_review(tx, step, &id)?;
+    }
+    if released {
+        let how = review.step.as_ref().map_or(exception::CLEARED, |step| step.change.as_str());
+        exception::close_held(tx, &id, review.at, review.who.as_deref(), how)?;
+    } else {
+        exception::move_held(tx, &id, review)?;
+    }
     // Last: what others wait for is held for as short as can be.
     review.credit.iter().try_for_each(|reservation| credit::reserve(tx, order_seq, reservation))
 }
@@ -177,7 +183,7 @@ pub(super) fn review(tx: &Connection, review: &NewReview) -> Result<()> {
 fn fits(review: &NewReview, open: usize) -> std::result::Result<(), &'static str> {
     let left = open.saturating_sub(review.closed.len()).saturating_add(review.opened.len());
     let released = review.state == OrderState::Released;
-    if review.closed.is_empty() && review.opened.is_empty() {
+    if review.closed.is_empty() && review.opened.is_empty() && !(released && review.who.is_some()) {
         return Err("a review that changes nothing has nothing to write");
     }
     match review.state {
@@ -198,9 +204,9 @@ fn fits(review: &NewReview, open: usize) -> std::result::Result<(), &'static str
 }
 
 /// Closes all holds of an order that they keep back no more, whatever became of it.
-pub(super) fn close_all(tx: &Connection, order: &str, at: Instant) -> Result<()> {
+pub(super) fn close_all(tx: &Connection, order: &str, at: Instant, who: Option<&str>) -> Result<()> {
     let holds = holds(tx, order)?;
-    holds.iter().filter(|hold| hold.closed.is_none()).try_for_each(|hold| close(tx, order, hold.number, at, None))
+    holds.iter().filter(|hold| hold.closed.is_none()).try_for_each(|hold| close(tx, order, hold.number, at, who))
 }
 
 fn close(tx: &Connection, order: &str, number: u64, at: Instant, who: Option<&str>) -> Result<()> {
@@ -214,67 +220,5 @@ fn close(tx: &Connection, order: &str, number: u64, at: Instant, who: Option<&st
     if closed != 1 {
         return Err(StoreError::Failed(format!("hold {number} is none that keeps the order back")));
     }
-    tx.prepare_cached(
-        "UPDATE exception SET closed_at = ?2
-         WHERE id = (SELECT exception FROM hold WHERE id = ?1) AND closed_at IS NULL",
-    )
-    .and_then(|mut update| update.execute([row_id, at.0]))
-    .map_err(failed)?;
     Ok(())
-}
-
-pub(super) fn due(connection: &Connection, at: Instant, limit: u32) -> Result<Vec<DueHold>> {
-    let mut statement = connection
-        .prepare_cached(
-            "SELECT hold.id, order_id, number, owner, reason, hold.queue, expires_at
-             FROM hold INDEXED BY hold_due JOIN orders ON orders.id = order_id
-             WHERE closed_at IS NULL AND escalated_at IS NULL AND expires_at <= ?1
-             ORDER BY expires_at, hold.id LIMIT ?2",
-        )
-        .map_err(failed)?;
-    let mut found = statement.query(params![at.0, limit]).map_err(failed)?;
-    let mut due = Vec::new();
-    while let Some(row) = found.next().map_err(failed)? {
-        let order: String = row.get(1).map_err(failed)?;
-        due.push(DueHold {
-            number: unsigned(row.get(0).map_err(failed)?)?,
-            order: OrderId::parse(&order).map_err(|error| damaged("an order id", &error))?,
-            order_number: row.get(2).map_err(failed)?,
-            owner: row.get(3).map_err(failed)?,
-            reason: row.get(4).map_err(failed)?,
-            queue: row.get(5).map_err(failed)?,
-            expires_at: Instant(row.get(6).map_err(failed)?),
-        });
-    }
-    Ok(due)
-}
-
-pub(super) fn escalate(
-    tx: &Connection,
-    number: u64,
-    exception: &NewException,
-    at: Instant,
-    leaf: &Leaf,
-) -> Result<bool> {
-    let number = signed(number)?;
-    let order: Option<String> = tx
-        .prepare_cached(
-            "UPDATE hold SET escalated_at = ?2 WHERE id = ?1 AND escalated_at IS NULL AND closed_at IS NULL
-             RETURNING order_id",
-        )
-        .and_then(|mut update| update.query_row([number, at.0], |row| row.get(0)).optional())
-        .map_err(failed)?;
-    let Some(order) = order else { return Ok(false) };
-    let id = OrderId::parse(&order).map_err(|error| damaged("an order id", &error))?;
-    rows::insert_exception(tx, exception, &About { order: Some(id), ..About::default() }, at)?;
-    let exception = tx.last_insert_rowid();
-    let order_seq: i64 = tx
-        .prepare_cached("SELECT seq FROM orders WHERE id = ?1")
-        .and_then(|mut order_seq| order_seq.query_row([&order], |row| row.get(0)))
-        .map_err(failed)?;
-    tx.prepare_cached("UPDATE hold SET exception = ?2 WHERE id = ?1")
-        .and_then(|mut update| update.execute([number, exception]))
-        .map_err(failed)?;
-    trail::leaf_about_order(tx, leaf, order_seq)?;
-    Ok(true)
 }

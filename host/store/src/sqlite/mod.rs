@@ -25,6 +25,8 @@ mod dead_letter;
 
 mod envelope;
 
+mod exception;
+
 mod find;
 
 mod history;
@@ -53,17 +55,17 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use portreeve_model::reference::Row;
-use portreeve_model::{Currency, Digest, Instant, OrderId, PersonName, PluginName, Reply};
+use portreeve_model::{ChannelId, Currency, Digest, Instant, OrderId, PersonName, PluginName, Reply, SenderId};
 use portreeve_record::Leaf;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::contract::{
-    Configuration, CreditQuery, CustomerAggregate, DeadLetter, DecisionCommit, DocumentPosition, DocumentView, DueHold,
-    ExceptionView, Forgotten, HistoryQuery, InputId, JournalEntry, JournalOutcome, Kept, KeptBack, KeptInput, Lease,
-    NewException, NewPersonChange, NewReference, NewReview, OpenHolds, OpenPayload, OrderStanding, OrderState,
-    OrderTrail, OrderView, OutboxId, PackageChange, PackageView, PayloadRef, Person, PersonView, PluginUsage,
-    Presented, ReferenceTable, ReferenceWanted, Room, Settlement, Store, StoreError, Summary, TreeHead,
+    Configuration, CreditQuery, CustomerAggregate, DeadLetter, DecisionCommit, DocumentPosition, DocumentView,
+    ExceptionTrail, ExceptionView, ExceptionsWanted, Forgotten, HistoryQuery, InputId, JournalEntry, JournalOutcome,
+    Kept, KeptBack, KeptInput, Lease, NewPersonChange, NewReference, NewReview, NewStep, OpenHolds, OpenPayload,
+    OrderStanding, OrderState, OrderTrail, OrderView, PackageChange, PackageView, PayloadRef, Person, PersonView,
+    PluginUsage, Presented, ReferenceTable, ReferenceWanted, Room, Settlement, Store, StoreError, Summary, TreeHead,
     UnsequencedLeaf,
 };
 use crate::proof::{Attempt, Committed, Journaled, Permit, Settled};
@@ -77,7 +79,8 @@ const SCHEMA: &str = concat!(
     include_str!("schema.sql"),
     include_str!("budget.sql"),
     include_str!("kept_back.sql"),
-    include_str!("person.sql")
+    include_str!("person.sql"),
+    include_str!("exception.sql")
 );
 
 /// What people ask is rarely asked twice.
@@ -222,10 +225,11 @@ fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
             include_str!("budget.sql"),
             include_str!("schema-3.sql"),
             include_str!("kept_back.sql"),
-            include_str!("person.sql")
+            include_str!("person.sql"),
+            include_str!("exception.sql")
         )),
-        3 => Some(concat!(include_str!("kept_back.sql"), include_str!("person.sql"))),
-        4 => Some(include_str!("person.sql")),
+        3 => Some(concat!(include_str!("kept_back.sql"), include_str!("person.sql"), include_str!("exception.sql"))),
+        4 => Some(concat!(include_str!("person.sql"), include_str!("exception.sql"))),
         other => {
             known_schema(other)?;
             None
@@ -382,20 +386,6 @@ impl Store for SqliteStore {
         self.writer.write(move |tx| kept_back::review(tx, &review)).await
     }
 
-    async fn due_holds(&self, at: Instant, limit: u32) -> Result<Vec<DueHold>, StoreError> {
-        self.read_for_people(move |connection| kept_back::due(connection, at, limit)).await
-    }
-
-    async fn escalate_hold(
-        &self,
-        hold: u64,
-        exception: NewException,
-        at: Instant,
-        leaf: Leaf,
-    ) -> Result<bool, StoreError> {
-        self.writer.write(move |tx| kept_back::escalate(tx, hold, &exception, at, &leaf)).await
-    }
-
     async fn claim(
         &self,
         now: Instant,
@@ -445,12 +435,28 @@ impl Store for SqliteStore {
         self.read_for_people(move |connection| dead_letter::list(connection, after, limit)).await
     }
 
-    async fn replay_dead_letter(&self, exception: u64, at: Instant, leaf: Leaf) -> Result<OutboxId, StoreError> {
-        self.writer.write(move |tx| dead_letter::replay(tx, exception, at, &leaf)).await
+    async fn exceptions_wanted(&self, wanted: ExceptionsWanted) -> Result<Vec<ExceptionView>, StoreError> {
+        self.read_for_people(move |connection| exception::list(connection, &wanted)).await
     }
 
-    async fn abandon_dead_letter(&self, exception: u64, at: Instant, leaf: Leaf) -> Result<OutboxId, StoreError> {
-        self.writer.write(move |tx| dead_letter::abandon(tx, exception, at, &leaf)).await
+    async fn exception(&self, exception: u64) -> Result<Option<ExceptionTrail>, StoreError> {
+        self.read_for_people(move |connection| exception::trail(connection, exception)).await
+    }
+
+    async fn due_exceptions(&self, at: Instant, limit: u32) -> Result<Vec<ExceptionView>, StoreError> {
+        self.read_for_people(move |connection| exception::due(connection, at, limit)).await
+    }
+
+    async fn expired_proposals(&self, at: Instant, limit: u32) -> Result<Vec<u64>, StoreError> {
+        self.read_for_people(move |connection| exception::with_expired_proposals(connection, at, limit)).await
+    }
+
+    async fn input_sender(&self, input: InputId) -> Result<Option<(ChannelId, SenderId)>, StoreError> {
+        self.read_for_people(move |connection| exception::input_sender(connection, input)).await
+    }
+
+    async fn step_exception(&self, step: NewStep) -> Result<(), StoreError> {
+        self.writer.write(move |tx| exception::step(tx, &step)).await
     }
 
     async fn next_due(&self) -> Result<Option<Instant>, StoreError> {
@@ -557,11 +563,11 @@ impl Store for SqliteStore {
     }
 
     async fn exceptions_after(&self, after: u64, limit: u32) -> Result<Vec<ExceptionView>, StoreError> {
-        self.read_for_people(move |connection| trail::exceptions_after(connection, after, limit)).await
+        self.read_for_people(move |connection| exception::all(connection, after, limit)).await
     }
 
     async fn exceptions(&self, limit: u32) -> Result<Vec<ExceptionView>, StoreError> {
-        self.read_for_people(move |connection| trail::exceptions_after(connection, 0, limit)).await
+        self.read_for_people(move |connection| exception::all(connection, 0, limit)).await
     }
 
     async fn decision_fingerprints(

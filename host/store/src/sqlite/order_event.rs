@@ -15,10 +15,8 @@ use crate::contract::{
     OrderEventView, OrderStanding, OrderState, OutboxId,
 };
 use crate::proof::Permit;
-use crate::sqlite::rows::{
-    About, Kept, Result, damaged, digest, insert_exception, insert_hold, outbox_id, payload_ref, unsigned,
-};
-use crate::sqlite::{credit, failed, kept_back};
+use crate::sqlite::rows::{About, Kept, Result, damaged, digest, insert_hold, outbox_id, payload_ref, unsigned};
+use crate::sqlite::{credit, exception, failed, kept_back};
 
 /// Keeps an event, and what it does to its order.
 pub(super) fn insert(
@@ -51,7 +49,7 @@ pub(super) fn insert(
         position: Some(position),
         ..About::default()
     };
-    insert_exception(tx, &event.exception, &about, decision.at)
+    exception::insert(tx, &event.exception, &about, decision.at)
 }
 
 /// Stops an order's deliveries that are not done, and holds what is thereby kept back.
@@ -69,6 +67,7 @@ fn keep_back(tx: &Connection, order: &str, state: &str, hold: &NewHold, at: Inst
         return Ok(());
     }
     insert_hold(tx, order, hold, at, None)?;
+    exception::touch_held(tx, order)?;
     held_when_nothing_is_in_doubt(tx, order)
 }
 
@@ -96,7 +95,8 @@ pub(super) fn settle_withheld(tx: &Connection, permit: &Permit, settled: impl Pa
         .and_then(|mut withheld| withheld.exists([permit.order_seq]))
         .map_err(failed)?;
     if !withholds {
-        kept_back::close_all(tx, &order, at)?;
+        kept_back::close_all(tx, &order, at, None)?;
+        exception::clear_held(tx, &order, at)?;
     }
     Ok(changed)
 }

@@ -35,8 +35,9 @@ const FINISHED: &str = "input.received_at < ?1
                      WHERE document.input = input.seq
                        AND (exception.closed_at IS NULL OR exception.closed_at >= ?1))";
 
-/// The numbers of everything that an input and its orders say.
-const PAYLOADS: &str = "SELECT payload FROM input WHERE seq = ?1
+/// The numbers of everything that an input and its orders say, and of what people said about
+/// their exceptions; a proposal's words are those of its step.
+pub(super) const PAYLOADS: &str = "SELECT payload FROM input WHERE seq = ?1
      UNION SELECT payload FROM document WHERE input = ?1
      UNION SELECT orders.event FROM document JOIN orders ON orders.position = document.position WHERE document.input = ?1
      UNION SELECT orders.decision FROM document JOIN orders ON orders.position = document.position WHERE document.input = ?1
@@ -45,7 +46,14 @@ const PAYLOADS: &str = "SELECT payload FROM input WHERE seq = ?1
      UNION SELECT order_event.event FROM document JOIN order_event ON order_event.position = document.position
            WHERE document.input = ?1
      UNION SELECT order_event.decision FROM document JOIN order_event ON order_event.position = document.position
-           WHERE document.input = ?1";
+           WHERE document.input = ?1
+     UNION SELECT exception_step.record FROM document JOIN orders ON orders.position = document.position
+           JOIN exception ON exception.order_id = orders.id
+           JOIN exception_step ON exception_step.exception = exception.id
+           WHERE document.input = ?1 AND exception_step.record IS NOT NULL
+     UNION SELECT exception_step.record FROM input JOIN exception ON exception.input = input.id
+           JOIN exception_step ON exception_step.exception = exception.id
+           WHERE input.seq = ?1 AND exception_step.record IS NOT NULL";
 
 pub(super) fn kept_inputs(
     connection: &Connection,

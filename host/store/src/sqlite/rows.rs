@@ -7,18 +7,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use portreeve_model::reference::Row as ReferenceRow;
-use portreeve_model::{ChannelId, Currency, Digest, Instant, Money, OrderId, PluginName, Reply, SenderId};
+use portreeve_model::{
+    ChannelId, Currency, Digest, ExceptionKind, Instant, Money, OrderId, PluginName, Reply, SenderId,
+};
 use portreeve_record::{Leaf, PayloadKey, Sealed};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::contract::{
-    Configuration, Decided, DecisionCommit, DeliveryView, DocumentPosition, ExceptionView, HoldOwner, InputId,
-    JournalEntry, JournalOutcome, Lease, NewException, NewHold, NewOrder, NewOutbox, NewPayload, OpenPayload,
-    OrderState, OrderView, OutboxId, PayloadRef, ReferenceTable, ReferenceWanted, Room, Settlement, StateChanges,
-    StoreError, TreeHead, UnsequencedLeaf,
+    Configuration, Decided, DecisionCommit, DeliveryView, DocumentPosition, HoldOwner, InputId, JournalEntry,
+    JournalOutcome, Lease, NewHold, NewOrder, NewOutbox, NewPayload, OpenPayload, OrderState, OrderView, OutboxId,
+    PayloadRef, ReferenceTable, ReferenceWanted, Room, Settlement, StateChanges, StoreError, TreeHead, UnsequencedLeaf,
 };
 use crate::proof::{Committed, FirstDocument, Journaled, Permit, Settled};
-use crate::sqlite::{budget, credit, envelope, failed, find, history, order_event, package, trail};
+use crate::sqlite::{budget, credit, envelope, exception, failed, find, history, order_event, package, trail};
 
 pub(super) type Result<T> = std::result::Result<T, StoreError>;
 
@@ -209,8 +210,13 @@ pub(super) fn journal(tx: &Connection, entry: &JournalEntry) -> Result<JournalOu
         })
         .map_err(failed)?;
     }
-    for exception in &entry.exceptions {
-        insert_exception(tx, exception, &About { input: Some(input), ..About::default() }, entry.received_at)?;
+    for new in &entry.exceptions {
+        exception::insert(tx, new, &About { input: Some(input), ..About::default() }, entry.received_at)?;
+    }
+    if let Some(who) = &entry.mended_by {
+        tx.prepare_cached("INSERT INTO input_maker (input, who) VALUES (?1, ?2)")
+            .and_then(|mut insert| insert.execute(params![input_seq, who]))
+            .map_err(failed)?;
     }
     Ok(JournalOutcome::Committed { input, documents: entry.documents.len() })
 }
@@ -218,15 +224,18 @@ pub(super) fn journal(tx: &Connection, entry: &JournalEntry) -> Result<JournalOu
 /// The last document of a business key.
 #[derive(Clone, Copy)]
 struct LastOfKey {
-    /// Undecided, or behind one that is. Those of a key are decided in their order, so
-    /// when the last one does not wait none does.
+    /// Undecided, or behind one that is. Those of a key are decided in their order, so when the
+    /// last one does not wait none does, but for those that are decided on again.
     waits: bool,
 }
 
 fn last_of_key(tx: &Connection, entry: &JournalEntry, key: &str) -> Result<Option<LastOfKey>> {
     tx.prepare_cached(
-        "SELECT state IN ('undecided', 'behind') FROM document
-         WHERE channel = ?1 AND sender = ?2 AND key = ?3 ORDER BY position DESC LIMIT 1",
+        "SELECT state IN ('undecided', 'behind') OR EXISTS (
+           SELECT 1 FROM document AS again INDEXED BY document_again
+           WHERE again.channel = ?1 AND again.sender = ?2 AND again.key = ?3 AND again.again = 1
+             AND again.state IN ('undecided', 'behind'))
+         FROM document WHERE channel = ?1 AND sender = ?2 AND key = ?3 ORDER BY position DESC LIMIT 1",
     )
     .and_then(|mut last| {
         let key = params![entry.channel.as_str(), entry.sender.as_str(), key];
@@ -268,7 +277,7 @@ pub(super) fn lease_numbers(tx: &Connection, range: &str, count: u32) -> Result<
 pub(super) const UNDECIDED: &str =
     "SELECT position, input.id, idx, document.channel, document.sender, document.received_at, key, partner,
             kind, content, document.payload,
-            coalesce((SELECT commitment FROM payload WHERE payload.id = input.payload), zeroblob(32))
+            coalesce((SELECT commitment FROM payload WHERE payload.id = input.payload), zeroblob(32)), again
      FROM document JOIN input ON input.seq = document.input
      WHERE state = 'undecided' AND position NOT IN (SELECT value FROM json_each(?2))
      ORDER BY position LIMIT ?1";
@@ -296,6 +305,7 @@ pub(super) fn undecided(connection: &Connection, limit: u32, without: &str) -> R
                 digest(row, 9)?,
                 row.get::<_, i64>(10)?,
                 digest(row, 11)?,
+                row.get::<_, bool>(12)?,
             ))
         })
         .map_err(failed)?;
@@ -314,8 +324,13 @@ pub(super) fn undecided(connection: &Connection, limit: u32, without: &str) -> R
             content,
             place,
             input_commitment,
+            again,
         ) = row.map_err(failed)?;
-        let first = first_document(connection, &channel, &sender, &key, position, content)?;
+        let first = if again {
+            first_decided(connection, &channel, &sender, &key, position, content)?
+        } else {
+            first_document(connection, &channel, &sender, &key, position, content)?
+        };
         let (body, payload_key) = readable(payload_at(connection, place).map(|(_, opened)| opened))?;
         documents.push(Journaled {
             position: DocumentPosition(unsigned(position)?),
@@ -351,15 +366,15 @@ fn readable(payload: Result<(Vec<u8>, PayloadKey)>) -> Result<(std::result::Resu
 }
 
 /// A document that became no order is no first one: after the repair the sender's
-/// second try has to count.
+/// second try has to count. Nor is one that waits to be decided on again.
 pub(super) const FIRST_OF_KEY: &str = "SELECT position, content FROM document INDEXED BY document_key
      WHERE channel = ?1 AND sender = ?2 AND key = ?3 AND position < ?4
-       AND state IN ('undecided', 'behind', 'decided')
+       AND state IN ('undecided', 'behind', 'decided') AND (again = 0 OR state = 'decided')
      ORDER BY position LIMIT 1";
 
 pub(super) const FIRST_ALIKE: &str = "SELECT position FROM document INDEXED BY document_repeated
      WHERE channel = ?1 AND sender = ?2 AND key = ?3 AND content = ?5 AND repeated = 1 AND position < ?4
-       AND state IN ('undecided', 'behind', 'decided')
+       AND state IN ('undecided', 'behind', 'decided') AND (again = 0 OR state = 'decided')
      ORDER BY position LIMIT 1";
 
 /// The first document of the key with this content, or else the first of the key.
@@ -390,6 +405,35 @@ pub(super) fn first_document(
     };
     let position = DocumentPosition(unsigned(alike.unwrap_or(first))?);
     Ok(Some(FirstDocument { position, same_content: alike.is_some() }))
+}
+
+/// The same for a document that is decided on again: whatever of its key was decided meanwhile
+/// came first, also from behind it. A person asks for it, so its key's documents are gone through.
+pub(super) fn first_decided(
+    connection: &Connection,
+    channel: &str,
+    sender: &str,
+    key: &str,
+    position: i64,
+    content: Digest,
+) -> Result<Option<FirstDocument>> {
+    let found = connection
+        .prepare_cached(
+            "SELECT position, content = ?5 FROM document INDEXED BY document_key
+             WHERE channel = ?1 AND sender = ?2 AND key = ?3 AND position <> ?4 AND state = 'decided'
+             ORDER BY content = ?5 DESC, position LIMIT 1",
+        )
+        .map_err(failed)?
+        .query_row(params![channel, sender, key, position, content.as_bytes()], |row| {
+            Ok((row.get::<_, i64>(0)?, row.get(1)?))
+        })
+        .optional()
+        .map_err(failed)?;
+    found
+        .map(|(position, same_content)| {
+            Ok(FirstDocument { position: DocumentPosition(unsigned(position)?), same_content })
+        })
+        .transpose()
 }
 
 pub(super) fn commit_decision(tx: &Connection, decision: &DecisionCommit) -> Result<Committed> {
@@ -431,9 +475,9 @@ pub(super) fn commit_decision(tx: &Connection, decision: &DecisionCommit) -> Res
         Decided::Order(order) => insert_order(tx, decision, order, position, &kept)?,
         Decided::Event(event) => order_event::insert(tx, decision, event, position, &kept)?,
         Decided::Duplicate { .. } => {}
-        Decided::Unmapped(exception) => {
+        Decided::Unmapped(new) => {
             let about = About { position: Some(position), input: Some(decision.document.input), ..About::default() };
-            insert_exception(tx, exception, &about, decision.at)?;
+            exception::insert(tx, new, &about, decision.at)?;
         }
     }
     Ok(committed)
@@ -515,9 +559,10 @@ fn insert_order(
         insert_outbox(tx, order_seq, &id, row, kept.place(row.event)?, decision.at)?;
     }
     history::insert(tx, &order.customer_event, position)?;
-    if let Some(exception) = &order.exception {
-        let about = About { order: Some(order.id), position: Some(position), ..About::default() };
-        insert_exception(tx, exception, &about, decision.at)?;
+    if let Some(new) = &order.exception {
+        let customer = (new.kind == ExceptionKind::Held).then_some(order.customer_event.customer);
+        let about = About { order: Some(order.id), position: Some(position), customer, ..About::default() };
+        exception::insert(tx, new, &about, decision.at)?;
     }
     // Last: what others wait for is held for as short as can be.
     budget::spend(tx, &order.holds, order.value, decision.at)?;
@@ -812,9 +857,9 @@ pub(super) fn settle(
         changed = order_event::settle_withheld(tx, permit, settled, at)?;
     }
     held(changed, permit)?;
-    if let Settlement::Dead { exception, .. } = settlement {
+    if let Settlement::Dead { exception: new, .. } = settlement {
         let about = About { order: Some(permit.order), outbox: Some(permit.seq), ..About::default() };
-        insert_exception(tx, exception, &about, at)?;
+        exception::insert(tx, new, &about, at)?;
     }
     if let Settlement::Applied { .. } = settlement {
         credit::taken(tx, permit.order_seq, at)?;
@@ -902,12 +947,17 @@ pub(super) fn payloads_about(connection: &Connection, subject: Digest) -> Result
                   own AS (SELECT id, position FROM orders WHERE event IN (SELECT id FROM sealed)),
                   later AS (SELECT position, event, decision FROM order_event
                             WHERE order_id IN (SELECT id FROM own) OR event IN (SELECT id FROM sealed)),
-                  found AS (SELECT document.payload AS document, input.payload AS input
+                  found AS (SELECT document.payload AS document, input.payload AS input, input.id AS id
                             FROM document JOIN input ON input.seq = document.input
-                            WHERE position IN (SELECT position FROM own UNION SELECT position FROM later))
+                            WHERE position IN (SELECT position FROM own UNION SELECT position FROM later)),
+                  about AS (SELECT id FROM exception
+                            WHERE order_id IN (SELECT id FROM own) OR input IN (SELECT id FROM found)
+                              OR input IN (SELECT id FROM input WHERE payload IN (SELECT id FROM sealed)))
              SELECT commitment, id FROM payload
              WHERE id IN (SELECT id FROM sealed UNION SELECT document FROM found UNION SELECT input FROM found
-                          UNION SELECT event FROM later UNION SELECT decision FROM later)
+                          UNION SELECT event FROM later UNION SELECT decision FROM later
+                          UNION SELECT record FROM exception_step
+                                WHERE exception IN (SELECT id FROM about) AND record IS NOT NULL)
              ORDER BY id",
         )
         .map_err(failed)?
@@ -1148,43 +1198,8 @@ pub(super) struct About {
     pub(super) position: Option<i64>,
     /// The delivery's number.
     pub(super) outbox: Option<i64>,
-}
-
-pub(super) fn insert_exception(tx: &Connection, exception: &NewException, about: &About, at: Instant) -> Result<()> {
-    tx.prepare_cached(
-        "INSERT INTO exception (order_id, input, position, outbox, stage, code, detail, queue, opened_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-    )
-    .and_then(|mut insert| {
-        insert.execute(params![
-            about.order.map(|order| order.to_string()),
-            about.input.map(|input| input.0.as_bytes().to_vec()),
-            about.position,
-            about.outbox,
-            exception.stage,
-            exception.code,
-            exception.detail,
-            exception.queue,
-            at.0,
-        ])
-    })
-    .map_err(failed)?;
-    Ok(())
-}
-
-pub(super) const EXCEPTION_COLUMNS: &str = "id, order_id, stage, code, detail, queue, opened_at";
-
-pub(super) fn exception_view(row: &Row<'_>) -> Result<ExceptionView> {
-    let order: Option<String> = row.get(1).map_err(failed)?;
-    Ok(ExceptionView {
-        id: unsigned(row.get(0).map_err(failed)?)?,
-        order: order.map(|id| OrderId::parse(&id).map_err(|error| damaged("an order id", &error))).transpose()?,
-        stage: row.get(2).map_err(failed)?,
-        code: row.get(3).map_err(failed)?,
-        detail: row.get(4).map_err(failed)?,
-        queue: row.get(5).map_err(failed)?,
-        opened_at: Instant(row.get(6).map_err(failed)?),
-    })
+    /// The customer of the order.
+    pub(super) customer: Option<Digest>,
 }
 
 // --- small conversions ---------------------------------------------------------------------------

@@ -10,18 +10,22 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
-use portreeve_model::{Currency, PluginName};
+use portreeve_model::{Currency, Digest, ExceptionAction, ExceptionKind, PluginName};
 use rusqlite::{Connection, hooks::Wal};
 use tempfile::TempDir;
 
 use super::writer::QUEUE_MAX;
 use super::{SCHEMA_VERSION, SqliteStore};
 use crate::conformance::fixture::{
-    ALL, HOLD_MS, NOW, about_order, applied, ask_to_cancel, claim, cleared, commit, held, hold_back, input, input_id,
-    keep, kept_back, leaf, lease, leaves, next, observe, order_id, order_in, release, released, sealed,
+    ALL, HOLD_MS, NOW, abandon, about_order, applied, ask_to_cancel, claim, cleared, commit, dead, decision_of, held,
+    hold_back, input, input_id, keep, kept_back, leaf, lease, leaves, next, observe, order_id, order_in, release,
+    released, resolved, sealed, step, waiting, waits,
 };
 use crate::conformance::{Fault, Harm, Maker, person as accounts, suite};
-use crate::contract::{ClosedHold, JournalOutcome, OrderEventKind, OrderState, Store, StoreError};
+use crate::contract::{
+    ClosedException, ClosedHold, Decided, Effect, ExceptionsWanted, JournalOutcome, NewException, NewReview, NewStep,
+    OrderEventKind, OrderState, Store, StoreError,
+};
 
 /// A folder, and the fault that the next commit of its writer meets.
 struct Folder {
@@ -171,12 +175,120 @@ fn a_folder_of_another_schema_is_named_older_or_newer() {
     SqliteStore::open_to_read(folder.folder.path()).unwrap();
 }
 
-/// Makes a folder of schema 3 of one of schema 5.
-const WITHOUT_SCHEMA_4: &str = "DROP TABLE credential; DROP TABLE person; DROP INDEX hold_due;
+/// Makes a folder of schema 4 of one of schema 5: no exception was about what keeps an order back.
+const WITHOUT_SCHEMA_5: &str = "DELETE FROM exception WHERE kind = 'held'
+       AND EXISTS (SELECT 1 FROM orders WHERE orders.id = exception.order_id AND orders.state <> 'exception');
+     DROP INDEX exception_due; DROP INDEX exception_customer; DROP INDEX exception_queue; DROP INDEX document_again;
+     ALTER TABLE exception DROP COLUMN kind; ALTER TABLE exception DROP COLUMN due_at;
+     ALTER TABLE exception DROP COLUMN escalated_at; ALTER TABLE exception DROP COLUMN claimed_by;
+     ALTER TABLE exception DROP COLUMN claimed_at; ALTER TABLE exception DROP COLUMN revision;
+     ALTER TABLE exception DROP COLUMN closed_by; ALTER TABLE exception DROP COLUMN closed_how;
+     ALTER TABLE exception DROP COLUMN customer; ALTER TABLE document DROP COLUMN again;
+     ALTER TABLE hold ADD COLUMN escalated_at INTEGER; ALTER TABLE hold ADD COLUMN exception INTEGER;
+     CREATE INDEX hold_due ON hold (expires_at, id) WHERE closed_at IS NULL AND escalated_at IS NULL;
+     DROP TABLE exception_step; DROP TABLE proposal; DROP TABLE approval; DROP TABLE input_maker;
+     DROP TABLE credential; DROP TABLE person;
+     PRAGMA user_version = 4;";
+
+/// Makes a folder of schema 3 of one of schema 4.
+const WITHOUT_SCHEMA_4: &str = "DROP INDEX hold_due;
      ALTER TABLE hold DROP COLUMN escalated_at; ALTER TABLE hold DROP COLUMN exception;
      ALTER TABLE hold DROP COLUMN closed_at; ALTER TABLE hold DROP COLUMN closed_by;
      DROP INDEX orders_kept_back; ALTER TABLE reference_table DROP COLUMN loaded_at; DROP TABLE order_review; DROP TABLE credit_order; DROP TABLE credit_open; DROP TABLE credit_taken;
      PRAGMA user_version = 3;";
+
+#[tokio::test]
+async fn of_a_folder_of_schema_4_each_order_that_is_kept_back_has_one_exception() {
+    let folder = Folder::new();
+    let store = folder.open().await;
+    let found = hold_back(&store, 1, "PO-HELD", &["credit-limit", "new-customer"]).await;
+    // An order that failed, and that a hold keeps back, too.
+    keep(&store, input(11, &["PO-FAILED"])).await;
+    let mut failed = held(next(&store).await, &["price"], leaf(12));
+    order_in(&mut failed).state = OrderState::Exception;
+    order_in(&mut failed).exception = Some(waits(ExceptionKind::Held, "scorer-timeout"));
+    commit(&store, failed).await.unwrap();
+    hold_back(&store, 21, "PO-RELEASED", &["price"]).await;
+    store.commit_review(cleared(&kept_back(&store, "PO-RELEASED").await, leaf(23))).await.unwrap();
+    keep(&store, input(31, &["PO-UNMAPPED"])).await;
+    let unmapped = Decided::Unmapped(waits(ExceptionKind::Document, "unmapped"));
+    commit(&store, decision_of(next(&store).await, unmapped, Vec::new(), leaf(32))).await.unwrap();
+    let mut unread = input(41, &[]);
+    unread.exceptions = vec![NewException { stage: "accept", ..waits(ExceptionKind::Input, "unread") }];
+    keep(&store, unread).await;
+    release(&store, 51, "PO-DEAD", &[("erp", "order")]).await;
+    for permit in claim(&store, 0).await {
+        store.settle_unattempted(permit, dead(true), NOW, leaf(53)).await.unwrap();
+    }
+    keep(&store, input(61, &["CHANGE"])).await;
+    commit(&store, about_order(next(&store).await, "PO-DEAD", OrderEventKind::Changed, leaf(62))).await.unwrap();
+    drop(store);
+    folder.raw().execute_batch(WITHOUT_SCHEMA_5).unwrap();
+    // The first of its holds is due later, and the second one had escalated.
+    let [first, second] = &found.holds[..] else { unreachable!("two holds") };
+    let (first, second) = (first.number, second.number);
+    folder
+        .raw()
+        .execute_batch(&format!(
+            "INSERT INTO exception (order_id, stage, code, detail, queue, opened_at)
+               VALUES ('{order}', 'decide', 'hold-due', 'found', 'leads', {now});
+             UPDATE hold SET expires_at = {now} + 77 WHERE id = {first};
+             UPDATE hold SET expires_at = {now} + 7, escalated_at = {now} + 8, exception = last_insert_rowid()
+               WHERE id = {second};
+             UPDATE hold SET expires_at = {now} + 9 WHERE reason = 'price';",
+            order = order_id("PO-HELD"),
+            now = NOW.0
+        ))
+        .unwrap();
+    assert!(matches!(SqliteStore::open_to_read(folder.folder.path()), Err(StoreError::OlderSchema { found: 4, .. })));
+    for _ in 0..2 {
+        let store = folder.open().await;
+        let mut open: Vec<_> = store.exceptions(ALL).await.unwrap();
+        open.sort_by(|a, b| (a.kind, &a.code).cmp(&(b.kind, &b.code)));
+        let seen: Vec<_> = open
+            .iter()
+            .map(|found| (found.kind, found.code.as_str(), found.queue.as_str(), found.due_at.map(|at| at.0 - NOW.0)))
+            .collect();
+        let expected = [
+            (ExceptionKind::Held, "new-customer", "order-desk", Some(7)),
+            (ExceptionKind::Held, "scorer-timeout", "integration", Some(9)),
+            (ExceptionKind::Order, "order.changed", "integration", None),
+            (ExceptionKind::Document, "unmapped", "integration", None),
+            (ExceptionKind::Input, "unread", "integration", None),
+            (ExceptionKind::Delivery, "refused", "integration", None),
+            (ExceptionKind::Delivery, "refused", "integration", None),
+        ];
+        assert_eq!(seen, expected);
+        assert!(open.iter().all(|found| found.revision == 0 && found.escalated_at.is_none()));
+        let story = store.order_trail(order_id("PO-HELD")).await.unwrap().unwrap();
+        let closed: Vec<_> = story.exceptions.iter().filter_map(|found| found.closed.as_ref()).collect();
+        assert!(matches!(closed[..], [ClosedException { who: None, how, .. }] if how == "cleared"), "{closed:?}");
+        let due = store.due_exceptions(NOW.plus_ms(9), ALL).await.unwrap();
+        assert_eq!(due.iter().map(|found| found.code.as_str()).collect::<Vec<_>>(), ["new-customer", "scorer-timeout"]);
+        let customer = Some(Digest::of(b"customer"));
+        let wanted = ExceptionsWanted { customer, limit: ALL, ..ExceptionsWanted::default() };
+        let of_customer = store.exceptions_wanted(wanted).await.unwrap();
+        assert!(of_customer.len() == 2 && of_customer.iter().all(|found| found.kind == ExceptionKind::Held));
+    }
+    SqliteStore::open_to_read(folder.folder.path()).unwrap();
+    // What waited before is decided as anything else.
+    let store = folder.open().await;
+    let ends = resolved(ExceptionAction::ReleaseHolds, Effect::ReviewHolds);
+    let number = waiting(&store, "PO-HELD").await;
+    let review = NewReview {
+        who: Some("ada".to_owned()),
+        step: Some(step(&store, number, "ada", ends, leaf(71)).await),
+        ..cleared(&kept_back(&store, "PO-HELD").await, leaf(72))
+    };
+    store.commit_review(review).await.unwrap();
+    let reject = resolved(ExceptionAction::Reject, Effect::RejectOrder { why: "rejected".to_owned() });
+    let number = waiting(&store, "PO-FAILED").await;
+    store.step_exception(step(&store, number, "ada", reject, leaf(73)).await).await.unwrap();
+    for letter in store.dead_letters(0, ALL).await.unwrap() {
+        abandon(&store, letter.exception, NOW, leaf(80 + letter.exception)).await.unwrap();
+    }
+    assert_eq!(store.exceptions(ALL).await.unwrap().len(), 3);
+}
 
 #[tokio::test]
 async fn of_a_folder_of_schema_3_the_holds_that_keep_nothing_back_are_closed() {
@@ -198,7 +310,7 @@ async fn of_a_folder_of_schema_3_the_holds_that_keep_nothing_back_are_closed() {
         }
     }
     drop(store);
-    folder.raw().execute_batch(WITHOUT_SCHEMA_4).unwrap();
+    folder.raw().execute_batch(&format!("{WITHOUT_SCHEMA_5} {WITHOUT_SCHEMA_4}")).unwrap();
     assert!(matches!(SqliteStore::open_to_read(folder.folder.path()), Err(StoreError::OlderSchema { found: 3, .. })));
     for _ in 0..2 {
         let store = folder.open().await;
@@ -209,9 +321,8 @@ async fn of_a_folder_of_schema_3_the_holds_that_keep_nothing_back_are_closed() {
         }
         let past = Some(ClosedHold { at: NOW, who: None });
         assert_eq!(closed, [None, None, past.clone(), past, None]);
-        let due = store.due_holds(NOW.plus_ms(HOLD_MS), ALL).await.unwrap();
-        let due: Vec<_> = due.iter().map(|hold| hold.order_number.as_str()).collect();
-        assert_eq!(due, ["PO-HELD", "PO-HELD", "PO-IN-DOUBT"]);
+        let due = store.due_exceptions(NOW.plus_ms(HOLD_MS), ALL).await.unwrap();
+        assert_eq!(due.iter().map(|found| found.order).collect::<Vec<_>>(), [Some(order_id("PO-HELD"))]);
     }
     SqliteStore::open_to_read(folder.folder.path()).unwrap();
     // What was held before is looked at again as anything else.
@@ -227,7 +338,7 @@ async fn a_folder_of_schema_4_has_nobody_and_takes_a_first_one() {
     hold_back(&store, 1, "PO-HELD", &["credit-limit"]).await;
     let before = observe(&store).await;
     drop(store);
-    folder.raw().execute_batch("DROP TABLE credential; DROP TABLE person; PRAGMA user_version = 4;").unwrap();
+    folder.raw().execute_batch(WITHOUT_SCHEMA_5).unwrap();
     assert!(matches!(SqliteStore::open_to_read(folder.folder.path()), Err(StoreError::OlderSchema { found: 4, .. })));
     let store = folder.open().await;
     assert_eq!(observe(&store).await, before);
@@ -243,7 +354,7 @@ async fn budgets_of_a_folder_of_schema_2_are_what_its_holds_say() {
     folder
         .raw()
         .execute_batch(&format!(
-            "{WITHOUT_SCHEMA_4}
+            "{WITHOUT_SCHEMA_5} {WITHOUT_SCHEMA_4}
              DROP TABLE budget_minute; DROP TABLE budget_day;
              ALTER TABLE hold ADD COLUMN value_minor INTEGER NOT NULL DEFAULT 0;
              CREATE INDEX hold_plugin ON hold (plugin, opened_at) WHERE plugin IS NOT NULL;
@@ -433,9 +544,9 @@ async fn what_came_about_an_order_goes_when_a_person_has_closed_it() {
     let [event] = &store.order_trail(order_id("PO-1")).await.unwrap().unwrap().events[..] else { unreachable!() };
     let (event, later) = (event.clone(), NOW.plus_ms(1_000));
     assert_eq!(store.forget(vec![input_id(11)], later, later, leaf(20)).await.unwrap(), None);
-    // No operation closes it yet.
-    let closed = folder.raw().execute("UPDATE exception SET closed_at = ?1", [NOW.plus_ms(5).0]).unwrap();
-    assert_eq!(closed, 1);
+    let number = store.exceptions(ALL).await.unwrap().remove(0).id;
+    let done = step(&store, number, "ada", resolved(ExceptionAction::Abandon, Effect::Close), leaf(13)).await;
+    store.step_exception(NewStep { record: None, at: NOW.plus_ms(5), ..done }).await.unwrap();
     let forgotten = store.forget(vec![input_id(11)], later, later, leaf(20)).await.unwrap().unwrap();
     assert_eq!((forgotten.inputs, forgotten.payloads), (1, 4), "input, document, event and decision");
     for gone in [event.event, event.decision] {

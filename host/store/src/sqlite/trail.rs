@@ -13,7 +13,7 @@ use super::rows::{self, Result};
 use crate::contract::{
     DocumentPosition, DocumentView, ExceptionView, InputId, InputView, OrderState, OrderTrail, OrderView, TrailLeaf,
 };
-use crate::sqlite::{failed, kept_back, order_event};
+use crate::sqlite::{exception, failed, kept_back, order_event};
 
 /// Keeps a leaf, and that it is about the order with this number. Says the leaf's own.
 pub(super) fn leaf_about_order(tx: &Connection, leaf: &Leaf, order_seq: i64) -> Result<i64> {
@@ -71,14 +71,14 @@ fn exceptions_of(connection: &Connection, order: &str, input: InputId) -> Result
         .prepare_cached(&format!(
             "SELECT {} FROM exception WHERE order_id = ?1
              UNION SELECT {} FROM exception WHERE input = ?2 AND order_id IS NULL AND position IS NULL ORDER BY 1",
-            rows::EXCEPTION_COLUMNS,
-            rows::EXCEPTION_COLUMNS
+            exception::COLUMNS,
+            exception::COLUMNS
         ))
         .map_err(failed)?;
     let mut found = statement.query(params![order, input.0.as_bytes()]).map_err(failed)?;
     let mut exceptions = Vec::new();
     while let Some(row) = found.next().map_err(failed)? {
-        exceptions.push(rows::exception_view(row)?);
+        exceptions.push(exception::view(row)?);
     }
     Ok(exceptions)
 }
@@ -112,7 +112,7 @@ fn leaves(connection: &Connection, order: &str) -> Result<Vec<TrailLeaf>> {
 pub(super) fn input_documents(connection: &Connection, input: InputId, limit: u32) -> Result<Vec<DocumentView>> {
     let mut statement = connection
         .prepare_cached(
-            "SELECT position, kind, key, channel, sender, received_at, payload, content FROM document
+            "SELECT position, kind, key, channel, sender, received_at, payload, content, again FROM document
              WHERE input = (SELECT seq FROM input WHERE id = ?1) ORDER BY idx LIMIT ?2",
         )
         .map_err(failed)?;
@@ -126,7 +126,11 @@ pub(super) fn input_documents(connection: &Connection, input: InputId, limit: u3
         documents.push(DocumentView {
             position: DocumentPosition(rows::unsigned(position)?),
             kind: row.get(1).map_err(failed)?,
-            first: rows::first_document(connection, &channel, &sender, &key, position, content)?,
+            first: if row.get(8).map_err(failed)? {
+                rows::first_decided(connection, &channel, &sender, &key, position, content)?
+            } else {
+                rows::first_document(connection, &channel, &sender, &key, position, content)?
+            },
             key,
             channel: ChannelId::parse(&channel).map_err(|error| rows::damaged("a channel", &error))?,
             sender: SenderId::authenticated(&sender),
@@ -169,21 +173,6 @@ pub(super) fn orders_numbered(connection: &Connection, number: &str, limit: u32)
         orders.push(rows::order_view(connection, row)?);
     }
     Ok(orders)
-}
-
-pub(super) fn exceptions_after(connection: &Connection, after: u64, limit: u32) -> Result<Vec<ExceptionView>> {
-    let mut statement = connection
-        .prepare_cached(&format!(
-            "SELECT {} FROM exception WHERE closed_at IS NULL AND id > ?1 ORDER BY id LIMIT ?2",
-            rows::EXCEPTION_COLUMNS
-        ))
-        .map_err(failed)?;
-    let mut found = statement.query(params![rows::signed(after)?, limit]).map_err(failed)?;
-    let mut exceptions = Vec::new();
-    while let Some(row) = found.next().map_err(failed)? {
-        exceptions.push(rows::exception_view(row)?);
-    }
-    Ok(exceptions)
 }
 
 pub(super) fn exceptions_open(connection: &Connection) -> Result<u64> {

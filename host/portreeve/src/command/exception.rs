@@ -1,0 +1,493 @@
+//! `exception`: what waits for a person, and what a person does about it; in a stopped host's
+//! folder, or of a running host over HTTP.
+//!
+//! `show` prints a short digest of what it shows, and a decision names it: so it is about what
+//! somebody read, and not about what became of it meanwhile.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use bytes::Bytes;
+use hyper::Method;
+use portreeve_api::exception::{
+    AssignRequest, CommentRequest, DecisionOutcome, DecisionRequest, Exception, ExceptionStory, Exceptions,
+    ProposalRequest, Released,
+};
+use portreeve_model::{Digest, ExceptionAction};
+use portreeve_pipeline::exception::Work;
+use portreeve_registry::file;
+use portreeve_store::contract::ExceptionsWanted;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::BadUsage;
+use super::acting::{self, Acting};
+use super::plugin::{Of, understood};
+use crate::client::Server;
+use crate::clock::SystemClock;
+use crate::host::Host;
+use crate::output::Output;
+
+/// Rows that are read at once.
+const PAGE: u32 = 256;
+
+/// Hexadecimal digits of a digest that a person types: enough to be about nothing else by
+/// accident. A host that runs is sent all of them.
+const DIGITS_MIN: usize = 12;
+
+/// Bytes of a mended payload: what a front door takes.
+const PAYLOAD_BYTES_MAX: usize = portreeve_api::INPUT_BYTES_MAX;
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    /// What waits, oldest first.
+    List {
+        /// Only what is in this queue; once for each.
+        #[arg(long = "queue", value_name = "QUEUE")]
+        queues: Vec<String>,
+        #[command(flatten)]
+        of: Of,
+    },
+    /// One exception with its evidence, what happened to it, and what may be decided.
+    Show {
+        /// Its number in the list.
+        exception: u64,
+        #[command(flatten)]
+        of: Of,
+    },
+    /// Work on it; nobody else decides about it then.
+    Claim(One),
+    /// Work on it no more.
+    GiveBack(One),
+    /// Hand it to another account.
+    Assign {
+        #[command(flatten)]
+        one: One,
+        /// The account.
+        #[arg(long, value_name = "NAME")]
+        to: String,
+    },
+    /// Say something about it.
+    Comment {
+        #[command(flatten)]
+        one: One,
+        /// The words.
+        #[arg(long)]
+        words: String,
+    },
+    /// Decide about it. What is worth more than you decide alone waits for others to agree.
+    Decide(Decide),
+    /// Agree to exactly what somebody else proposed.
+    Approve {
+        #[command(flatten)]
+        one: One,
+        /// Its digest, as `show` prints it.
+        #[arg(long, value_name = "DIGEST")]
+        proposal: String,
+    },
+    /// Refuse what somebody proposed, or take back what you did.
+    Refuse {
+        #[command(flatten)]
+        one: One,
+        /// Its digest, as `show` prints it.
+        #[arg(long, value_name = "DIGEST")]
+        proposal: String,
+    },
+}
+
+/// Which one, where, and who.
+#[derive(Debug, clap::Args)]
+pub(super) struct One {
+    /// Its number in the list.
+    exception: u64,
+    #[command(flatten)]
+    acting: Acting,
+    #[command(flatten)]
+    of: Of,
+}
+
+/// What is decided.
+#[derive(Debug, clap::Args)]
+pub(super) struct Decide {
+    #[command(flatten)]
+    one: One,
+    /// One of the actions that `show` lists.
+    #[arg(value_parser = action)]
+    action: ExceptionAction,
+    /// What you were shown: the digest that `show` prints, or its first digits.
+    #[arg(long, value_name = "DIGEST")]
+    shown: String,
+    /// Why, for the record.
+    #[arg(long)]
+    reason: String,
+    /// With `release-holds`: a hold that is to end, by its number; once for each.
+    #[arg(long = "hold", value_name = "NUMBER")]
+    holds: Vec<u64>,
+    /// With `reroute`: whose work it is to be.
+    #[arg(long)]
+    queue: Option<String>,
+    /// With `resubmit`: the file that takes the place of the input.
+    #[arg(long, value_name = "FILE")]
+    payload: Option<PathBuf>,
+}
+
+fn action(text: &str) -> Result<ExceptionAction, String> {
+    ExceptionAction::parse(text)
+        .ok_or_else(|| format!("expected one of {}", ExceptionAction::ALL.map(ExceptionAction::as_str).join(", ")))
+}
+
+pub(super) async fn run(command: Command, json: bool, output: &mut Output) -> anyhow::Result<()> {
+    match command {
+        Command::List { queues, of } => list(&queues, &of, json, output).await,
+        Command::Show { exception, of } => {
+            let story = Place::to_read(&of).await?.story(exception).await?;
+            if json { output.json(&story) } else { show(&story, output) }
+        }
+        Command::Claim(one) => work(&one, &Step::Claim, json, output).await,
+        Command::GiveBack(one) => work(&one, &Step::GiveBack, json, output).await,
+        Command::Assign { one, to } => work(&one, &Step::Assign(AssignRequest { to }), json, output).await,
+        Command::Comment { one, words } => work(&one, &Step::Comment(CommentRequest { words }), json, output).await,
+        Command::Decide(decide) => decide_one(&decide, json, output).await,
+        Command::Approve { one, proposal } => approve(&one, &proposal, json, output).await,
+        Command::Refuse { one, proposal } => refuse(&one, &proposal, json, output).await,
+    }
+}
+
+async fn list(queues: &[String], of: &Of, json: bool, output: &mut Output) -> anyhow::Result<()> {
+    let server = of.running.server()?;
+    let folder = if server.is_none() { Some(of.data.open()?.1) } else { None };
+    let mut after = 0;
+    loop {
+        let page = match (&server, &folder) {
+            (Some(server), _) => on_host_page(server, after).await?,
+            (None, Some(store)) => {
+                let wanted = ExceptionsWanted { queues: queues.to_vec(), customer: None, after, limit: PAGE };
+                store.exceptions_wanted(wanted).await?.into_iter().map(Exception::of).collect()
+            }
+            (None, None) => return Ok(()),
+        };
+        let Some(last) = page.last() else { return Ok(()) };
+        after = last.id;
+        for exception in page.iter().filter(|one| queues.is_empty() || queues.contains(&one.queue)) {
+            if json {
+                output.json(exception)?;
+            } else {
+                output.line(&line(exception))?;
+            }
+        }
+    }
+}
+
+async fn on_host_page(server: &Server, after: u64) -> anyhow::Result<Vec<Exception>> {
+    let path = format!("/v1/exceptions?after={after}&limit={PAGE}");
+    let answer = server.send(Method::GET, &path, &[], Bytes::new()).await?;
+    Ok(understood::<Exceptions>(&answer)?.exceptions)
+}
+
+fn line(exception: &Exception) -> String {
+    let Exception { id, kind, queue, code, detail, claimed_by, due_at, order_number, .. } = exception;
+    let order = order_number.as_deref().unwrap_or("-");
+    let due = due_at.as_deref().map_or_else(|| "-".to_owned(), |at| at.chars().take(16).collect());
+    let whose = claimed_by.as_deref().unwrap_or("-");
+    format!("{id:>4}  {kind:<8}  {queue:<16}  {whose:<12}  due {due:<16}  {order:<12}  {code}: {detail}")
+}
+
+fn show(story: &ExceptionStory, output: &mut Output) -> anyhow::Result<()> {
+    let exception = &story.exception;
+    output.line(&format!(
+        "exception {} ({}), queue {}: {}: {}",
+        exception.id, exception.kind, exception.queue, exception.code, exception.detail
+    ))?;
+    let mut times = format!("opened {}", exception.opened_at);
+    for (word, at) in [("due", &exception.due_at), ("escalated", &exception.escalated_at)] {
+        times.extend(at.iter().flat_map(|at| [", ", word, " ", at].map(str::to_owned)));
+    }
+    output.line(&times)?;
+    if let Some(by) = &exception.claimed_by {
+        output.line(&format!("{by} works on it"))?;
+    }
+    if let Some(order) = &story.order_facts {
+        output.line(&format!(
+            "order {}, {}, {}: {}: {}",
+            order.number, order.channel, order.value, order.state, order.why
+        ))?;
+        for hold in &order.holds {
+            let lines =
+                if hold.lines.is_empty() { String::new() } else { format!(", lines {}", hold.lines.join(", ")) };
+            let whose = hold.plugin.as_deref().unwrap_or("the host");
+            output.line(&format!("  hold {} by {whose} in {}: {}{lines}", hold.number, hold.queue, hold.reason))?;
+        }
+        if order.cancel_requested {
+            output.line("  its sender wants it cancelled")?;
+        }
+        if order.changed {
+            output.line("  its sender sent other content since")?;
+        }
+    }
+    if let Some(delivery) = &story.delivery {
+        output.line(&format!(
+            "delivery to {}: {} after {} attempt(s), replayed {} time(s)",
+            delivery.target, delivery.state, delivery.attempts, delivery.replays
+        ))?;
+    }
+    if !story.owners.is_empty() {
+        output.line(&format!(
+            "a model asked; its grant's owner ({}) decides nothing about it",
+            story.owners.join(", ")
+        ))?;
+    }
+    for step in &story.steps {
+        let who = step.who.as_deref().unwrap_or("the host");
+        let to = step.to.as_deref().map_or_else(String::new, |to| format!(" to {to}"));
+        let words = step.words.as_deref().map_or_else(String::new, |words| format!(": {words}"));
+        output.line(&format!("  {}  {who} {}{to}{words}", step.at, step.step))?;
+    }
+    if let Some(proposal) = &story.proposal {
+        output.line(&format!(
+            "proposed by {}: {} ({}); {} of {} agreed, until {}",
+            proposal.by,
+            proposal.action,
+            proposal.reason.as_deref().unwrap_or("its words were removed"),
+            proposal.approved_by.len(),
+            proposal.approvals_needed,
+            proposal.expires_at
+        ))?;
+        output.line(&format!("  exception approve {} --proposal {}", exception.id, short(&proposal.digest)))?;
+    }
+    if let Some(how) = &exception.closed_how {
+        let by = exception.closed_by.as_deref().unwrap_or("the host");
+        let at = exception.closed_at.as_deref().unwrap_or("-");
+        return output.line(&format!("closed {at}: {how}, by {by}"));
+    }
+    output.line(&format!("shown {}; decide: {}", short(&story.shown), story.actions.join(", ")))
+}
+
+fn short(digest: &str) -> &str {
+    let digits = digest.strip_prefix("sha256:").unwrap_or(digest);
+    digits.get(..DIGITS_MIN).unwrap_or(digits)
+}
+
+async fn work(one: &One, step: &Step, json: bool, output: &mut Output) -> anyhow::Result<()> {
+    let story = Place::to_act(one).await?.work(one.exception, step).await?;
+    if json { output.json(&story) } else { show(&story, output) }
+}
+
+async fn decide_one(decide: &Decide, json: bool, output: &mut Output) -> anyhow::Result<()> {
+    let payload_hex = match &decide.payload {
+        Some(path) => {
+            let bytes = file::read(path, PAYLOAD_BYTES_MAX)
+                .with_context(|| format!("the payload `{}` cannot be read", path.display()))?;
+            Some(hex::encode(bytes))
+        }
+        None => None,
+    };
+    let exception = decide.one.exception;
+    let place = Place::to_act(&decide.one).await?;
+    let now = place.story(exception).await?.shown;
+    let Some(shown) = whole(&decide.shown, &now)? else {
+        bail!(
+            "exception {exception} is not what `{}` was shown of; `exception show {exception}` shows what it is now",
+            decide.shown
+        )
+    };
+    let request = DecisionRequest {
+        shown,
+        action: decide.action.as_str().to_owned(),
+        reason: decide.reason.clone(),
+        holds: decide.holds.clone(),
+        queue: decide.queue.clone(),
+        payload_hex,
+    };
+    told(&place.decide(exception, &request).await?, json, output)
+}
+
+async fn approve(one: &One, proposal: &str, json: bool, output: &mut Output) -> anyhow::Result<()> {
+    let place = Place::to_act(one).await?;
+    let proposal = place.open_proposal(one.exception, proposal).await?;
+    told(&place.approve(one.exception, proposal).await?, json, output)
+}
+
+async fn refuse(one: &One, proposal: &str, json: bool, output: &mut Output) -> anyhow::Result<()> {
+    let place = Place::to_act(one).await?;
+    let proposal = place.open_proposal(one.exception, proposal).await?;
+    let story = place.refuse(one.exception, proposal).await?;
+    if json { output.json(&story) } else { show(&story, output) }
+}
+
+fn told(outcome: &DecisionOutcome, json: bool, output: &mut Output) -> anyhow::Result<()> {
+    if json {
+        return output.json(outcome);
+    }
+    let exception = outcome.exception;
+    if let (Some(proposal), Some(until)) = (&outcome.proposal, &outcome.expires_at) {
+        let missing = outcome.approvals_missing;
+        return output.line(&format!(
+            "exception {exception} waits until {until} for {missing} more to agree: exception approve {exception} --proposal {}",
+            short(proposal)
+        ));
+    }
+    match &outcome.order {
+        Some(Released { number, state, why, closed, .. }) => {
+            let ended: Vec<String> = closed.iter().map(u64::to_string).collect();
+            output.line(&format!("order {number} is {state}: {why}; hold(s) {} ended", ended.join(", ")))
+        }
+        None => output.line(&format!("exception {exception} is decided")),
+    }
+}
+
+/// The digest that somebody typed the beginning of; none where it is another one.
+fn whole(typed: &str, digest: &str) -> anyhow::Result<Option<String>> {
+    let digits = typed.strip_prefix("sha256:").unwrap_or(typed);
+    if digits.len() < DIGITS_MIN {
+        let said = format!("found `{typed}`, expected at least the {DIGITS_MIN} digits that `exception show` prints");
+        return Err(BadUsage(said).into());
+    }
+    let found = digest.strip_prefix("sha256:").unwrap_or(digest);
+    Ok(found.starts_with(digits).then(|| digest.to_owned()))
+}
+
+/// A step that decides nothing.
+enum Step {
+    Claim,
+    GiveBack,
+    Assign(AssignRequest),
+    Comment(CommentRequest),
+}
+
+impl Step {
+    fn work(&self) -> Work<'_> {
+        match self {
+            Self::Claim => Work::Claim,
+            Self::GiveBack => Work::GiveBack,
+            Self::Assign(request) => Work::Assign(&request.to),
+            Self::Comment(request) => Work::Comment(&request.words),
+        }
+    }
+}
+
+/// Where exceptions are looked at and decided.
+enum Place {
+    /// A stopped host's folder, to look.
+    Read(Box<Host>),
+    /// The same, to act as somebody.
+    Folder(Box<acting::Place>),
+    /// A running host, which finds out by itself who acts.
+    Server(Server),
+}
+
+impl Place {
+    async fn to_read(of: &Of) -> anyhow::Result<Self> {
+        if let Some(server) = of.running.server()? {
+            return Ok(Self::Server(server));
+        }
+        let (locations, store) = of.data.open()?;
+        Ok(Self::Read(Box::new(Host::open(store, &locations, Arc::new(SystemClock), None).await?)))
+    }
+
+    async fn to_act(one: &One) -> anyhow::Result<Self> {
+        if let Some(server) = one.of.running.server()? {
+            return Ok(Self::Server(server));
+        }
+        one.acting.somebody()?;
+        let (locations, store) = one.of.data.open_to_write_or_ask()?;
+        Ok(Self::Folder(Box::new(one.acting.open_in(&locations, store).await?)))
+    }
+
+    async fn story(&self, exception: u64) -> anyhow::Result<ExceptionStory> {
+        match self {
+            Self::Read(host) => Ok(ExceptionStory::read(&host.pipeline, exception).await?),
+            Self::Folder(place) => Ok(ExceptionStory::read(&place.host.pipeline, exception).await?),
+            Self::Server(server) => {
+                let path = format!("/v1/exceptions/{exception}");
+                understood(&server.send(Method::GET, &path, &[], Bytes::new()).await?)
+            }
+        }
+    }
+
+    /// The whole digest of the open proposal that somebody typed the beginning of.
+    async fn open_proposal(&self, exception: u64, typed: &str) -> anyhow::Result<Digest> {
+        let open = self.story(exception).await?.proposal;
+        let open = open.with_context(|| format!("exception {exception} has no open proposal; it may have expired"))?;
+        match whole(typed, &open.digest)? {
+            Some(digest) => Ok(Digest::parse(&digest)?),
+            None => bail!("the open proposal of exception {exception} is {}, and not `{typed}`", short(&open.digest)),
+        }
+    }
+
+    async fn work(self, exception: u64, step: &Step) -> anyhow::Result<ExceptionStory> {
+        match (self, step) {
+            (Self::Server(server), Step::Claim) => post(&server, exception, "claim", &Empty {}).await,
+            (Self::Server(server), Step::GiveBack) => post(&server, exception, "give-back", &Empty {}).await,
+            (Self::Server(server), Step::Assign(request)) => post(&server, exception, "assign", request).await,
+            (Self::Server(server), Step::Comment(request)) => post(&server, exception, "comment", request).await,
+            (Self::Folder(place), step) => {
+                let pipeline = Arc::clone(&place.host.pipeline);
+                let done = pipeline.work_on_exception(&place.who, exception, step.work()).await;
+                place.finish(done).await?;
+                Ok(ExceptionStory::read(&pipeline, exception).await?)
+            }
+            (Self::Read(_), _) => bail!(NOBODY),
+        }
+    }
+
+    async fn decide(self, exception: u64, request: &DecisionRequest) -> anyhow::Result<DecisionOutcome> {
+        match self {
+            Self::Server(server) => post(&server, exception, "decide", request).await,
+            Self::Folder(place) => {
+                let asked = request.read().map_err(BadUsage)?;
+                let decision = asked.decision(exception, request);
+                let done = place.host.pipeline.decide_exception(&place.who, decision).await;
+                Ok(DecisionOutcome::of(exception, place.finish(done).await?))
+            }
+            Self::Read(_) => bail!(NOBODY),
+        }
+    }
+
+    async fn approve(self, exception: u64, proposal: Digest) -> anyhow::Result<DecisionOutcome> {
+        match self {
+            Self::Server(server) => {
+                post(&server, exception, "approve", &ProposalRequest { proposal: proposal.to_string() }).await
+            }
+            Self::Folder(place) => {
+                let done = place.host.pipeline.approve(&place.who, exception, proposal).await;
+                Ok(DecisionOutcome::of(exception, place.finish(done).await?))
+            }
+            Self::Read(_) => bail!(NOBODY),
+        }
+    }
+
+    async fn refuse(self, exception: u64, proposal: Digest) -> anyhow::Result<ExceptionStory> {
+        match self {
+            Self::Server(server) => {
+                post(&server, exception, "refuse", &ProposalRequest { proposal: proposal.to_string() }).await
+            }
+            Self::Folder(place) => {
+                let pipeline = Arc::clone(&place.host.pipeline);
+                let done = pipeline.refuse(&place.who, exception, proposal).await;
+                place.finish(done).await?;
+                Ok(ExceptionStory::read(&pipeline, exception).await?)
+            }
+            Self::Read(_) => bail!(NOBODY),
+        }
+    }
+}
+
+/// A folder that was opened to look at.
+const NOBODY: &str = "nobody is named who does this; say who with --as NAME";
+
+/// A request without a body.
+#[derive(Serialize)]
+struct Empty {}
+
+async fn post<T: DeserializeOwned>(
+    server: &Server,
+    exception: u64,
+    word: &str,
+    request: &impl Serialize,
+) -> anyhow::Result<T> {
+    let body = serde_json::to_vec(request).context("the request has no JSON")?;
+    let path = format!("/v1/exceptions/{exception}/{word}");
+    let headers = [("content-type", "application/json")];
+    understood(&server.send(Method::POST, &path, &headers, Bytes::from(body)).await?)
+}

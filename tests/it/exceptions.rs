@@ -1,0 +1,442 @@
+//! What waits for a person: who may decide, who has to agree, what a decision is about, and
+//! what happens when nobody decides.
+
+use portreeve_model::{ExceptionAction, ExceptionKind};
+use portreeve_pipeline::exception::{Decision, ExceptionError, Outcome, Work};
+use portreeve_pipeline::{Clock, SignedIn};
+use portreeve_record::LeafBody;
+use portreeve_store::contract::{ExceptionTrail, OrderState};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+
+use crate::authority::obedient;
+use crate::faults::{Fault, FaultyStore};
+use crate::later::with_purpose;
+use crate::support::exceptions::{about, decide, decision, waiting};
+use crate::support::{PurchaseOrder, Setup, TestHost};
+
+use ExceptionAction::{Abandon, ConfirmHolds, Reject, ReleaseHolds, Reroute, Resubmit, Retry};
+
+/// Lines priced too high: the host's own rule holds, in `pricing`. About 200 USD for each box.
+fn dear(number: &str, boxes: u32) -> PurchaseOrder {
+    PurchaseOrder::clean(number).with_lines(&[("FST-1007", boxes, "BX", "20.00")])
+}
+
+async fn held(host: &TestHost, number: &str) -> u64 {
+    about(host, host.order(number).await.id, ExceptionKind::Held).await.unwrap()
+}
+
+async fn story(host: &TestHost, exception: u64) -> ExceptionTrail {
+    host.store.exception(exception).await.unwrap().unwrap()
+}
+
+async fn steps(host: &TestHost, exception: u64) -> Vec<String> {
+    story(host, exception).await.steps.into_iter().map(|step| step.step).collect()
+}
+
+/// All holds of the order, released by somebody.
+async fn release(host: &TestHost, who: &SignedIn, exception: u64) -> Result<Outcome, ExceptionError> {
+    let shown = host.host.pipeline.show_exception(exception).await.unwrap();
+    let holds: Vec<u64> = shown.kept.unwrap().open_holds().map(|hold| hold.number).collect();
+    let decision = Decision { holds: &holds, ..decision(host, exception, ReleaseHolds).await };
+    host.host.pipeline.decide_exception(who, decision).await
+}
+
+fn proposed(outcome: &Outcome) -> portreeve_model::Digest {
+    match outcome {
+        Outcome::Waits { proposal, .. } => *proposal,
+        Outcome::Done { .. } => panic!("nobody else had to agree"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_who_claim_at_once_one_works_on_it_and_the_other_decides_nothing() {
+    let host = TestHost::demo().await;
+    host.decide_orders(&[dear("PO-1", 1)]).await;
+    let (anna, ben) =
+        (host.acts_as("anna", &["pricing-resolver"]).await, host.acts_as("ben", &["pricing-resolver"]).await);
+    let exception = held(&host, "PO-1").await;
+    let pipeline = &host.host.pipeline;
+    let claims = tokio::join!(
+        pipeline.work_on_exception(&anna, exception, Work::Claim),
+        pipeline.work_on_exception(&ben, exception, Work::Claim)
+    );
+    assert!(claims.0.is_ok() != claims.1.is_ok(), "{claims:?}");
+    let (first, second) = if claims.0.is_ok() { (&anna, &ben) } else { (&ben, &anna) };
+    let refused = release(&host, second, exception).await.unwrap_err();
+    assert!(matches!(&refused, ExceptionError::Claimed { by, .. } if by == first.name().as_str()), "{refused}");
+    assert!(matches!(
+        pipeline.work_on_exception(second, exception, Work::GiveBack).await,
+        Err(ExceptionError::NotYours { .. })
+    ));
+    pipeline.work_on_exception(first, exception, Work::Comment("the buyer is asked")).await.unwrap();
+    pipeline.work_on_exception(first, exception, Work::Assign(second.name().as_str())).await.unwrap();
+    for nobody in ["vera", "no such", "olga"] {
+        host.acts_as("olga", &["order-desk"]).await;
+        assert!(pipeline.work_on_exception(second, exception, Work::Assign(nobody)).await.is_err(), "{nobody}");
+    }
+    release(&host, second, exception).await.unwrap();
+    assert_eq!(steps(&host, exception).await, ["claimed", "commented", "assigned", "release-holds"]);
+    assert_eq!(host.order("PO-1").await.state, OrderState::Released);
+    host.verify().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_worth_more_takes_others_to_agree_and_each_of_them_another_person() {
+    let host = Setup::demo().with_tiers().start().await;
+    // Above 5,000.00 one has to agree, above 25,000.00 two.
+    host.decide_orders(&[dear("PO-SMALL", 10), dear("PO-LARGE", 400), dear("PO-HUGE", 2000)]).await;
+    let anna = host.acts_as("anna", &["pricing-resolver", "approver", "senior-approver"]).await;
+    let ben = host.acts_as("ben", &["approver"]).await;
+    let cleo = host.acts_as("cleo", &["senior-approver"]).await;
+    let dora = host.acts_as("dora", &["senior-approver"]).await;
+    let vera = host.acts_as("vera", &["viewer"]).await;
+    let pipeline = &host.host.pipeline;
+
+    assert!(matches!(release(&host, &anna, held(&host, "PO-SMALL").await).await, Ok(Outcome::Done { .. })));
+
+    let large = held(&host, "PO-LARGE").await;
+    let proposal = proposed(&release(&host, &anna, large).await.unwrap());
+    assert_eq!(host.order("PO-LARGE").await.state, OrderState::Held, "a proposal causes nothing");
+    for (who, why) in [(&anna, "nobody judges work of their own"), (&vera, "no role of `vera` approves in")] {
+        let refused = pipeline.approve(who, large, proposal).await.unwrap_err().to_string();
+        assert!(refused.contains(why), "{refused}");
+    }
+    let pending = release(&host, &anna, large).await.unwrap_err();
+    assert!(matches!(pending, ExceptionError::Pending { .. }), "{pending}");
+    assert!(matches!(pipeline.approve(&ben, large, proposal).await, Ok(Outcome::Done { .. })));
+    let order = host.order("PO-LARGE").await;
+    assert_eq!((order.state, order.why.as_str()), (OrderState::Released, "released by anna"));
+
+    let huge = held(&host, "PO-HUGE").await;
+    let proposal = proposed(&release(&host, &anna, huge).await.unwrap());
+    let above = pipeline.approve(&ben, huge, proposal).await.unwrap_err().to_string();
+    assert!(above.contains("expected at most 25000.00 USD") && above.contains("`senior-approver`"), "{above}");
+    let once = pipeline.approve(&cleo, huge, proposal).await.unwrap();
+    assert!(matches!(once, Outcome::Waits { approvals_missing: 1, .. }), "{once:?}");
+    let twice = pipeline.approve(&cleo, huge, proposal).await.unwrap_err().to_string();
+    assert!(twice.contains("approved this already"), "{twice}");
+    assert!(matches!(pipeline.approve(&dora, huge, proposal).await, Ok(Outcome::Done { .. })));
+    assert_eq!(host.order("PO-HUGE").await.state, OrderState::Released);
+
+    // The log names who proposed and who agreed.
+    let agreed: Vec<Vec<String>> = host
+        .leaves()
+        .await
+        .into_iter()
+        .filter_map(|leaf| match leaf.body {
+            LeafBody::Exception(said) => said.agreed,
+            _ => None,
+        })
+        .map(|agreed| agreed.shown().iter().map(ToString::to_string).collect())
+        .collect();
+    assert_eq!(agreed, [vec!["anna", "ben"], vec!["anna", "cleo", "dora"]]);
+    host.verify().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_decision_is_about_what_was_shown_and_a_proposal_about_what_its_proposer_saw() {
+    let host = Setup::demo().with_tiers().start().await;
+    host.decide_orders(&[dear("PO-1", 10), dear("PO-2", 400)]).await;
+    let anna = host.acts_as("anna", &["pricing-resolver"]).await;
+    let ben = host.acts_as("ben", &["approver"]).await;
+    let pipeline = &host.host.pipeline;
+    let (first, second) = (held(&host, "PO-1").await, held(&host, "PO-2").await);
+    let seen = decision(&host, first, ConfirmHolds).await;
+    let proposal = proposed(&release(&host, &anna, second).await.unwrap());
+    // Meanwhile both senders want their order cancelled.
+    for (control, number, boxes) in [(7, "PO-1", 10), (8, "PO-2", 400)] {
+        host.send_edi(&with_purpose(control, &dear(number, boxes), "01")).await.unwrap();
+    }
+    host.decide_all().await;
+    let stale = pipeline.decide_exception(&anna, seen).await.unwrap_err();
+    assert!(matches!(stale, ExceptionError::Stale { .. }), "{stale}");
+    assert!(stale.to_string().contains("its sender wants it cancelled"), "what changed: {stale}");
+    let refused = pipeline.approve(&ben, second, proposal).await.unwrap_err().to_string();
+    assert!(refused.contains("no open proposal") || refused.contains("wants it cancelled"), "{refused}");
+    assert!(story(&host, second).await.proposal.is_none());
+    assert_eq!(host.order("PO-2").await.state, OrderState::Held);
+    host.verify().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_undecided_proposal_expires_and_an_undecided_exception_escalates() {
+    let host = Setup::demo().with_tiers().start().await;
+    host.decide_orders(&[dear("PO-1", 400)]).await;
+    let anna = host.acts_as("anna", &["pricing-resolver"]).await;
+    let (ben, carl) = (host.acts_as("ben", &["approver"]).await, host.acts_as("carl", &["pricing-resolver"]).await);
+    let exception = held(&host, "PO-1").await;
+    let pipeline = &host.host.pipeline;
+    let proposal = proposed(&release(&host, &anna, exception).await.unwrap());
+    let refused = pipeline.refuse(&carl, exception, proposal).await.unwrap_err();
+    assert!(matches!(refused, ExceptionError::Denied(_)), "{refused}");
+    pipeline.refuse(&anna, exception, proposal).await.unwrap();
+    let proposal = proposed(&release(&host, &anna, exception).await.unwrap());
+    let until = story(&host, exception).await.proposal.unwrap().expires_at;
+    let due = story(&host, exception).await.exception.due_at.unwrap();
+    host.clock.advance_to(until.min(due).plus_ms(-1));
+    assert_eq!(pipeline.escalate_due(|| false).await.unwrap(), Default::default());
+    host.clock.advance_to(until.max(due));
+    let late = pipeline.approve(&ben, exception, proposal).await.unwrap_err();
+    assert!(matches!(late, ExceptionError::NoProposal { .. }), "{late}");
+    let overdue = pipeline.escalate_due(|| false).await.unwrap();
+    assert_eq!(overdue.escalated, 1, "{overdue:?}");
+    assert_eq!(pipeline.escalate_due(|| false).await.unwrap(), Default::default(), "once");
+    let found = story(&host, exception).await;
+    assert_eq!((found.exception.queue.as_str(), found.proposal), ("order-desk", None));
+    assert_eq!(host.order("PO-1").await.state, OrderState::Held, "time releases nothing");
+    // It is another queue's now, whose people have another look at it.
+    assert!(matches!(decide(&host, &anna, exception, ConfirmHolds).await, Err(ExceptionError::Denied(_))));
+    let olga = host.acts_as("olga", &["order-desk"]).await;
+    decide(&host, &olga, exception, ConfirmHolds).await.unwrap();
+    let found = story(&host, exception).await.exception;
+    assert!(found.due_at.unwrap() > host.clock.now() && found.escalated_at.is_none(), "{found:?}");
+    host.verify().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rejected_order_goes_nowhere_and_a_rerouted_one_is_another_queues() {
+    let host = TestHost::demo().await;
+    host.decide_orders(&[dear("PO-1", 1), dear("PO-2", 1), PurchaseOrder::clean("PO-3")]).await;
+    let ops = host.ops().await;
+    let first = held(&host, "PO-1").await;
+    decide(&host, &ops, first, Reject).await.unwrap();
+    assert_eq!(host.order("PO-1").await.state, OrderState::Refused);
+    let again = decide(&host, &ops, first, Reject).await.unwrap_err().to_string();
+    assert_eq!(again, format!("exception {first} is closed already: reject by `ops`"));
+
+    let second = held(&host, "PO-2").await;
+    let rerouted = Decision { queue: Some("credit"), ..decision(&host, second, Reroute).await };
+    for (queue, why) in
+        [(None, "needs the queue"), (Some("nobodys"), "a queue that there is"), (Some("pricing"), "already")]
+    {
+        let asked = Decision { queue, ..rerouted };
+        let refused = host.host.pipeline.decide_exception(&ops, asked).await.unwrap_err().to_string();
+        assert!(refused.contains(why), "{refused}");
+    }
+    host.host.pipeline.decide_exception(&ops, rerouted).await.unwrap();
+    let order = host.order("PO-2").await;
+    assert_eq!((order.state, order.queue.as_deref()), (OrderState::Held, Some("credit")));
+    let anna = host.acts_as("anna", &["pricing-resolver"]).await;
+    assert!(matches!(release(&host, &anna, second).await, Err(ExceptionError::Denied(_))));
+    host.deliver_all().await;
+    assert_eq!(host.erp.sales_orders().len(), 1, "the one that nothing was wrong with");
+    host.verify().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_owner_of_a_models_grant_decides_nothing_that_the_model_asked_for() {
+    let host = obedient().start().await;
+    host.decide_orders(&[PurchaseOrder::clean("HOLD-2")]).await;
+    let exception = held(&host, "HOLD-2").await;
+    let shown = host.host.pipeline.show_exception(exception).await.unwrap();
+    assert!(!shown.owners.is_empty(), "its grant has an owner");
+    let root = crate::support::people::root(&host.host.pipeline).await;
+    let account = portreeve_pipeline::people::NewAccount {
+        email: Some(shown.owners[0].to_uppercase()),
+        ..crate::support::people::account("mia", crate::support::EVERY_ROLE)
+    };
+    host.host.pipeline.add_person(&root, account).await.unwrap();
+    let mia = crate::support::people::signed_in(&host.host.pipeline, "mia").await;
+    let refused = release(&host, &mia, exception).await.unwrap_err().to_string();
+    assert!(refused.contains("owns the grant"), "{refused}");
+    release(&host, &host.ops().await, exception).await.unwrap();
+    host.verify().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_mends_an_input_does_not_release_what_comes_of_it() {
+    let host = TestHost::demo().await;
+    let good = crate::support::x12(1, &dear("PO-1", 1));
+    // A connector that cannot be called keeps the bytes for a person.
+    host.host.pipeline.plugins.halt();
+    host.send_edi(&good).await.unwrap();
+    host.host.pipeline.plugins.resume();
+    let input = waiting(&host).await.remove(0);
+    assert_eq!(input.kind, ExceptionKind::Input);
+    let ivan = host.acts_as("ivan", &["integration", "pricing-resolver"]).await;
+    let missing = decide(&host, &ivan, input.id, Resubmit).await.unwrap_err().to_string();
+    assert!(missing.contains("needs the payload"), "{missing}");
+    decide(&host, &ivan, input.id, Retry).await.unwrap();
+    host.decide_all().await;
+    let exception = held(&host, "PO-1").await;
+    assert_eq!(story(&host, exception).await.about.makers, ["ivan"]);
+    let refused = release(&host, &ivan, exception).await.unwrap_err().to_string();
+    assert!(refused.contains("mended the input"), "{refused}");
+    release(&host, &host.ops().await, exception).await.unwrap();
+    let closed = story(&host, input.id).await.exception.closed.unwrap();
+    assert_eq!((closed.how.as_str(), closed.who.as_deref()), ("retry", Some("ivan")));
+    host.verify().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_document_that_became_no_order_is_decided_on_again() {
+    let setup = Setup::demo();
+    let host =
+        setup.replace("portreeve.toml", "\"x12/850\" = \"x12-orders\"", "\"x12/999\" = \"x12-orders\"").start().await;
+    host.decide_orders(&[PurchaseOrder::clean("PO-1")]).await;
+    let document = waiting(&host).await.remove(0);
+    assert_eq!((document.kind, document.code.as_str()), (ExceptionKind::Document, "no-transformer"));
+    let ops = host.ops().await;
+    decide(&host, &ops, document.id, Retry).await.unwrap();
+    host.decide_all().await;
+    let again = waiting(&host).await;
+    assert_eq!(again.len(), 1, "nothing is better yet: {again:?}");
+    assert_ne!(again[0].id, document.id);
+    decide(&host, &ops, again[0].id, Abandon).await.unwrap();
+    assert!(waiting(&host).await.is_empty());
+    host.verify().await.unwrap();
+}
+
+/// What somebody tries.
+#[derive(Debug, Clone)]
+enum Try {
+    Decide { who: usize, order: usize, action: ExceptionAction, stale: bool },
+    Approve { who: usize, order: usize, stale: bool },
+    Refuse { who: usize, order: usize },
+    Claim { who: usize, order: usize },
+    Cancel { order: usize },
+    Wait { minutes: i64 },
+}
+
+fn a_try() -> impl Strategy<Value = Try> {
+    let (who, order) = (0..4_usize, 0..3_usize);
+    let action = prop::sample::select(vec![ReleaseHolds, ReleaseHolds, Reject, ConfirmHolds]);
+    prop_oneof![
+        4 => (who.clone(), order.clone(), action, prop::bool::weighted(0.2))
+            .prop_map(|(who, order, action, stale)| Try::Decide { who, order, action, stale }),
+        4 => (who.clone(), order.clone(), prop::bool::weighted(0.2))
+            .prop_map(|(who, order, stale)| Try::Approve { who, order, stale }),
+        1 => (who.clone(), order.clone()).prop_map(|(who, order)| Try::Refuse { who, order }),
+        1 => (who, order.clone()).prop_map(|(who, order)| Try::Claim { who, order }),
+        1 => order.prop_map(|order| Try::Cancel { order }),
+        1 => (1..600_i64).prop_map(|minutes| Try::Wait { minutes }),
+    ]
+}
+
+/// No sequence of acts lets one person be maker and checker, agree above the tier, or act on
+/// what was not shown: as the log tells it, and not as the host thinks.
+#[test]
+fn no_sequence_of_acts_lets_one_person_decide_what_takes_two() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let mut runner = TestRunner::new(Config { cases: 12, failure_persistence: None, ..Config::default() });
+    let done = runner.run(&prop::collection::vec(a_try(), 1..25), |tries| {
+        runtime.block_on(walk(&tries)).map_err(TestCaseError::fail)
+    });
+    done.unwrap();
+}
+
+async fn walk(tries: &[Try]) -> Result<(), String> {
+    const ORDERS: [(&str, u32, u64); 3] = [("PO-SMALL", 10, 0), ("PO-LARGE", 400, 1), ("PO-HUGE", 2000, 2)];
+    let host = Setup::demo().with_tiers().start().await;
+    host.decide_orders(&ORDERS.map(|(number, boxes, _)| dear(number, boxes))).await;
+    let both = ["pricing-resolver", "order-desk", "senior-approver"];
+    let people = [
+        host.acts_as("anna", &both).await,
+        host.acts_as("ben", &["approver"]).await,
+        host.acts_as("cleo", &both).await,
+        host.acts_as("dora", &["senior-approver"]).await,
+    ];
+    let mut exceptions = Vec::new();
+    for (number, ..) in ORDERS {
+        exceptions.push(held(&host, number).await);
+    }
+    let pipeline = &host.host.pipeline;
+    let old: Vec<_> = {
+        let mut old = Vec::new();
+        for exception in &exceptions {
+            old.push(pipeline.show_exception(*exception).await.unwrap().digest);
+        }
+        old
+    };
+    let mut control = 50;
+    for act in tries {
+        match act {
+            Try::Decide { who, order, action, stale } => {
+                let shown = pipeline.show_exception(exceptions[*order]).await.unwrap();
+                let holds: Vec<u64> =
+                    shown.kept.iter().flat_map(|kept| kept.open_holds().map(|hold| hold.number)).collect();
+                let digest = if *stale { old[*order] } else { shown.digest };
+                let decision = Decision {
+                    exception: exceptions[*order],
+                    shown: digest,
+                    action: *action,
+                    reason: "looked at",
+                    holds: if *action == ReleaseHolds { &holds } else { &[] },
+                    queue: None,
+                    payload: None,
+                };
+                if pipeline.decide_exception(&people[*who], decision).await.is_ok() && digest != shown.digest {
+                    return Err(format!("{act:?} was about what was not shown"));
+                }
+            }
+            Try::Approve { who, order, stale } => {
+                let open = story(&host, exceptions[*order]).await.proposal;
+                let Some(open) = open else { continue };
+                let digest = if *stale { old[*order] } else { open.digest };
+                if pipeline.approve(&people[*who], exceptions[*order], digest).await.is_ok() && *stale {
+                    return Err(format!("{act:?} agreed to what was not proposed"));
+                }
+            }
+            Try::Refuse { who, order } => {
+                if let Some(open) = story(&host, exceptions[*order]).await.proposal {
+                    drop(pipeline.refuse(&people[*who], exceptions[*order], open.digest).await);
+                }
+            }
+            Try::Claim { who, order } => {
+                drop(pipeline.work_on_exception(&people[*who], exceptions[*order], Work::Claim).await);
+            }
+            Try::Cancel { order } => {
+                control += 1;
+                let (number, boxes, _) = ORDERS[*order];
+                host.send_edi(&with_purpose(control, &dear(number, boxes), "01")).await.unwrap();
+                host.decide_all().await;
+            }
+            Try::Wait { minutes } => {
+                host.clock.advance_to(host.clock.now().plus_ms(minutes * 60_000));
+                pipeline.escalate_due(|| false).await.unwrap();
+            }
+        }
+    }
+    // As the log tells it.
+    for (exception, (number, _, needed)) in exceptions.iter().zip(ORDERS) {
+        for leaf in host.leaves().await {
+            let LeafBody::Exception(said) = leaf.body else { continue };
+            if said.exception != *exception || !["release-holds", "rejected"].contains(&said.code.as_str()) {
+                continue;
+            }
+            let names: Vec<String> =
+                said.agreed.iter().flat_map(|agreed| agreed.shown()).map(ToString::to_string).collect();
+            let mut others = names.clone();
+            others.sort();
+            others.dedup();
+            if others.len() != names.len() || names.len().saturating_sub(1) as u64 != needed {
+                return Err(format!("{number} was decided by {names:?}, and takes {needed} more than one"));
+            }
+            let tier = |name: &str| name != "ben" || number != "PO-HUGE";
+            if !names.iter().skip(1).all(|name| tier(name)) {
+                return Err(format!("{names:?} agreed to {number} above the tier"));
+            }
+        }
+    }
+    host.verify().await.map(drop).map_err(|error| error.to_string())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_decision_whose_commit_fails_is_whole_or_was_not() {
+    for (fault, persisted) in [(Fault::NotPersisted, false), (Fault::PersistedButFailed, true)] {
+        let host = TestHost::demo().await;
+        host.decide_orders(&[dear("PO-1", 1)]).await;
+        let exception = held(&host, "PO-1").await;
+        host.ops().await;
+        let (host, _) = host.restart_behind(|store| FaultyStore::new(store, "step_exception", fault, 0)).await;
+        let ops = host.ops().await;
+        assert!(decide(&host, &ops, exception, Reject).await.is_err());
+        let host = host.restart().await;
+        assert_eq!(host.order("PO-1").await.state == OrderState::Refused, persisted);
+        let again = decide(&host, &host.ops().await, exception, Reject).await;
+        assert_eq!(again.is_ok(), !persisted, "whoever is unsure looks again: {again:?}");
+        assert_eq!(steps(&host, exception).await, ["reject"]);
+        host.verify().await.unwrap();
+    }
+}
