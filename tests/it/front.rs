@@ -5,6 +5,8 @@ mod activation;
 
 mod commands;
 
+mod console;
+
 pub(crate) mod described;
 
 mod door;

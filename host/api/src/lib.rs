@@ -27,6 +27,8 @@ mod story;
 
 pub mod exception;
 
+mod console;
+
 mod authority;
 
 pub mod dead_letter;
@@ -158,6 +160,7 @@ pub fn router(front: Arc<Front>) -> Router {
         .route("/v1/openapi.json", get(openapi::serve))
         .route("/metrics", get(operator::metrics))
         .layer(middleware::from_fn_with_state(Arc::clone(&door), access::admit))
+        .merge(console::routes())
         .layer(middleware::from_fn_with_state(Arc::clone(&door), counted));
     Router::new()
         // Not counted: whoever watches the host has to hear it when it is full.
