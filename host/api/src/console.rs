@@ -30,9 +30,9 @@ mod exception;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::Bytes;
+use axum::body::Body;
 use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{DefaultBodyLimit, Path, Query, State};
+use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Redirect, Response};
@@ -50,6 +50,7 @@ use self::visit::{Visit, Visitor};
 use crate::Door;
 use crate::exception::{self as api, DecisionRequest, Exception, ExceptionStory};
 use crate::operator::to_its_end;
+use crate::package::read;
 use crate::problem::Problem;
 
 /// Where it begins.
@@ -58,8 +59,11 @@ const HOME: &str = "/console/exceptions";
 /// Where nobody is signed in yet.
 const SIGN_IN: &str = "/console/sign-in";
 
-/// Bytes of a form: a mended input is the longest.
+/// Bytes of a form: a mended input is the longest. Only who is signed in sends one.
 const FORM_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Bytes of a name and a password, whoever sends them.
+const SIGN_IN_BYTES_MAX: usize = 4 * 1024;
 
 /// Rows of a queue on one page.
 const ROWS: u32 = 50;
@@ -78,7 +82,6 @@ pub(crate) fn routes() -> Router<Arc<Door>> {
         .route("/console/exceptions", get(queue))
         .route("/console/exceptions/{exception}", get(show))
         .route("/console/exceptions/{exception}/{act}", post(act))
-        .layer(DefaultBodyLimit::max(FORM_BYTES_MAX))
         .layer(middleware::from_fn(guarded))
 }
 
@@ -108,11 +111,14 @@ async fn show_sign_in() -> Response {
     page::sign_in("", None).into_response()
 }
 
-async fn sign_in(State(door): State<Arc<Door>>, headers: HeaderMap, body: Bytes) -> Response {
+async fn sign_in(State(door): State<Arc<Door>>, headers: HeaderMap, body: Body) -> Response {
     if visit::comes_from_elsewhere(&headers) {
-        return refused(&door, &headers, StatusCode::FORBIDDEN, visit::ELSEWHERE);
+        return refused(&door, StatusCode::FORBIDDEN, visit::ELSEWHERE);
     }
-    let form = Form::parse(&body);
+    let form = match read(&door, body, SIGN_IN_BYTES_MAX).await {
+        Ok(body) => Form::parse(&body),
+        Err(problem) => return sorry(None, problem),
+    };
     let (name, password) = (form.text("name"), form.text("password"));
     match door.front.pipeline.sign_in(name, password).await {
         Ok(opened) => {
@@ -138,15 +144,19 @@ async fn sign_in(State(door): State<Arc<Door>>, headers: HeaderMap, body: Bytes)
     }
 }
 
-async fn sign_out(State(door): State<Arc<Door>>, visitor: Visitor, headers: HeaderMap, body: Bytes) -> Response {
+async fn sign_out(State(door): State<Arc<Door>>, visitor: Visitor, headers: HeaderMap, body: Body) -> Response {
     let Visitor(visit) = visitor;
-    if let Err(why) = visit.is_own(&headers, &Form::parse(&body)) {
-        return refused(&door, &headers, StatusCode::FORBIDDEN, why);
+    let form = match read(&door, body, SIGN_IN_BYTES_MAX).await {
+        Ok(body) => Form::parse(&body),
+        Err(problem) => return sorry(Some(&visit), problem),
+    };
+    if let Err(why) = visit.is_own(&headers, &form) {
+        return refused(&door, StatusCode::FORBIDDEN, why);
     }
     if let Err(error) = door.front.pipeline.sign_out(&visit.person).await {
         tracing::error!(%error, "a session could not be ended");
         let why = "the session could not be ended; try again, or have it revoked";
-        return refused(&door, &headers, StatusCode::SERVICE_UNAVAILABLE, why);
+        return refused(&door, StatusCode::SERVICE_UNAVAILABLE, why);
     }
     let cookie = visit::cookie("", door.front.tls.is_some());
     ([(header::SET_COOKIE, cookie)], Redirect::to(SIGN_IN)).into_response()
@@ -256,12 +266,15 @@ async fn act(
     visitor: Visitor,
     place: Result<Path<(u64, String)>, PathRejection>,
     headers: HeaderMap,
-    body: Bytes,
+    body: Body,
 ) -> Response {
     let Visitor(visit) = visitor;
-    let form = Form::parse(&body);
+    let form = match read(&door, body, FORM_BYTES_MAX).await {
+        Ok(body) => Form::parse(&body),
+        Err(problem) => return sorry(Some(&visit), problem),
+    };
     if let Err(why) = visit.is_own(&headers, &form) {
-        return refused(&door, &headers, StatusCode::FORBIDDEN, why);
+        return refused(&door, StatusCode::FORBIDDEN, why);
     }
     let Ok(Path((exception, act))) = place else {
         return sorry(Some(&visit), Problem::not_found("there is nothing at this address"));
@@ -358,7 +371,7 @@ fn sorry(visit: Option<&Visit>, problem: Problem) -> Response {
 }
 
 /// A form that is not taken.
-fn refused(door: &Door, _headers: &HeaderMap, status: StatusCode, why: &str) -> Response {
+fn refused(door: &Door, status: StatusCode, why: &str) -> Response {
     door.front.pipeline.metrics.refused("form");
     (status, page::sorry(None, why)).into_response()
 }

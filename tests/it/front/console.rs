@@ -152,6 +152,8 @@ async fn a_form_counts_only_from_a_page_of_its_own_session() {
     let post = async |path: &str, headers: &[(&str, &str)], body: &str| {
         door.send(Method::POST, path, &[&form[..], headers].concat(), body.as_bytes()).await
     };
+    let long = format!("name=anna&password={}", "x".repeat(5_000));
+    assert_eq!(post("/console/sign-in", &[], &long).await.status, 413, "nobody's password is a book");
     let elsewhere = [("sec-fetch-site", "cross-site")];
     assert_eq!(post("/console/sign-in", &elsewhere, &credentials).await.status, 403, "nobody signs in for somebody");
     assert_eq!(post("/console/sign-in", &[], "name=anna&password=wrong").await.status, 401);
