@@ -10,10 +10,10 @@ use portreeve_record::Leaf;
 use portreeve_record::leaf::{Code, ExceptionLeaf, LeafBody};
 
 use crate::contract::{
-    CreditQuery, CustomerEvent, Decided, DecisionCommit, Disposition, DocumentPosition, Effect, ExceptionChange,
-    HoldOwner, HoldView, InputId, JournalEntry, JournalOutcome, KeptBack, Lease, NewDocument, NewEnvelope,
-    NewException, NewHold, NewOrder, NewOrderEvent, NewOutbox, NewPayload, NewReview, NewStep, OrderEventKind,
-    OrderState, Resolution, Room, Settlement, Store, StoreError,
+    CreditQuery, CustomerEvent, Decided, DecisionCommit, DeliveryView, Disposition, DocumentPosition, Effect,
+    ExceptionChange, HoldOwner, HoldView, InputId, JournalEntry, JournalOutcome, KeptBack, Lease, NewDocument,
+    NewEnvelope, NewException, NewHold, NewOrder, NewOrderEvent, NewOutbox, NewPayload, NewReview, NewStep,
+    OrderEventKind, OrderState, Resolution, Room, Settlement, Store, StoreError,
 };
 use crate::proof::{Committed, Journaled, Permit};
 
@@ -353,7 +353,11 @@ pub(crate) async fn observe(store: &Arc<dyn Store>) -> Vec<String> {
     }
     for order in store.orders(DocumentPosition(0), ALL).await.unwrap() {
         let trail = store.order_trail(order.id).await.unwrap().unwrap();
-        seen.push(format!("{} {:?} {} {:?}", order.number, order.state, order.why, order.deliveries));
+        let delivery = |delivery: DeliveryView| {
+            (delivery.target, delivery.state, delivery.attempts, delivery.external_id, delivery.problem)
+        };
+        let deliveries: Vec<_> = order.deliveries.into_iter().map(delivery).collect();
+        seen.push(format!("{} {:?} {} {deliveries:?}", order.number, order.state, order.why));
         let hold = |hold: &HoldView| (hold.number, hold.closed.is_some());
         let holds: Vec<_> = trail.holds.iter().map(hold).collect();
         let leaves = ids(trail.leaves.iter().map(|leaf| leaf.id));

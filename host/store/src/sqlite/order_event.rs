@@ -40,6 +40,8 @@ pub(super) fn insert(
         .prepare_cached("SELECT state FROM orders WHERE id = ?1")
         .and_then(|mut known| known.query_row([&order], |row| row.get(0)).optional())
         .map_err(failed)?;
+    // Whoever is about to decide about the order has not seen this.
+    exception::touch_held(tx, &order)?;
     if let (Some(state), Some(hold)) = (&state, &event.hold) {
         keep_back(tx, &order, state, hold, decision.at)?;
     }
@@ -67,7 +69,6 @@ fn keep_back(tx: &Connection, order: &str, state: &str, hold: &NewHold, at: Inst
         return Ok(());
     }
     insert_hold(tx, order, hold, at, None)?;
-    exception::touch_held(tx, order)?;
     held_when_nothing_is_in_doubt(tx, order)
 }
 

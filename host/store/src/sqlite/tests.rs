@@ -335,7 +335,7 @@ async fn of_a_folder_of_schema_3_the_holds_that_keep_nothing_back_are_closed() {
 async fn a_folder_of_schema_4_has_nobody_and_takes_a_first_one() {
     let folder = Folder::new();
     let store = folder.open().await;
-    hold_back(&store, 1, "PO-HELD", &["credit-limit"]).await;
+    release(&store, 1, "PO-1", &[("erp", "order")]).await;
     let before = observe(&store).await;
     drop(store);
     folder.raw().execute_batch(WITHOUT_SCHEMA_5).unwrap();
