@@ -246,9 +246,10 @@ async fn shown(
 ) -> Response {
     let pipeline = &door.front.pipeline;
     let read = async {
-        let story = ExceptionStory::read(pipeline, exception).await?;
-        let evidence = Evidence::read(pipeline, &story).await?;
-        Ok::<_, ExceptionError>((story, evidence))
+        // One look: the evidence is what the digest in the forms is of.
+        let shown = pipeline.show_exception(exception).await?;
+        let evidence = Evidence::read(pipeline, &shown).await?;
+        Ok::<_, ExceptionError>((ExceptionStory::tell(pipeline, shown).await?, evidence))
     };
     match read.await {
         Ok((story, evidence)) => {

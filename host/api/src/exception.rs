@@ -328,7 +328,11 @@ impl ExceptionStory {
     /// # Errors
     /// As [`Pipeline::show_exception`].
     pub async fn read(pipeline: &Pipeline, number: u64) -> Result<Self, ExceptionError> {
-        let shown = pipeline.show_exception(number).await?;
+        Self::tell(pipeline, pipeline.show_exception(number).await?).await
+    }
+
+    /// The same of what was read already.
+    pub(crate) async fn tell(pipeline: &Pipeline, shown: Shown) -> Result<Self, ExceptionError> {
         let mut steps = Vec::with_capacity(shown.trail.steps.len());
         for step in &shown.trail.steps {
             steps.push(Step::read(pipeline, step).await?);

@@ -241,13 +241,10 @@ impl Pipeline {
         let act = Act::of(&decision)?;
         let shown = self.show_exception(decision.exception).await?;
         // Check: it is open, nobody else's, and what the person saw.
-        let needed = {
-            let needed = self.people.may_decide(who.actor(), decision.action, shown.stake())?;
-            shown.is_open()?;
-            shown.is_free_for(who.name().as_str())?;
-            shown.is_what_was_shown(decision.shown)?;
-            needed
-        };
+        let needed = self.people.may_decide(who.actor(), decision.action, shown.stake())?;
+        shown.is_open()?;
+        shown.is_free_for(who.name().as_str())?;
+        shown.is_what_was_shown(decision.shown)?;
         // Check: it could be carried out.
         self.is_possible(&shown, &decision)?;
         if needed.0 == 0 {
@@ -507,14 +504,16 @@ impl Pipeline {
     ) -> Result<NewStep, ReviewError> {
         let at = self.clock.now();
         let (record, _) = act.sealed()?;
+        // Somebody looks again when its queue promises, from now on: what held it until now was
+        // looked at.
         let change = match decision.action {
             ExceptionAction::Reroute => {
                 let queue = decision.queue.unwrap_or_default().to_owned();
-                let due_at = self.due_again(shown, &queue, at);
+                let due_at = self.due_at(&queue, at, Limits::default());
                 ExceptionChange::Rerouted { queue, due_at }
             }
             ExceptionAction::ConfirmHolds => {
-                ExceptionChange::Confirmed { due_at: self.due_again(shown, &shown.trail.exception.queue, at) }
+                ExceptionChange::Confirmed { due_at: self.due_at(&shown.trail.exception.queue, at, Limits::default()) }
             }
             action => ExceptionChange::Resolved(Resolution {
                 action,
@@ -539,12 +538,6 @@ impl Pipeline {
             record: Some(record),
             leaf: Leaf::new(&self.host, at, LeafBody::Exception(leaf))?,
         })
-    }
-
-    /// By when somebody looks again: as its queue promises from now on. What held it until now
-    /// was looked at.
-    fn due_again(&self, _shown: &Shown, queue: &str, at: Instant) -> Option<Instant> {
-        self.due_at(queue, at, Limits::default())
     }
 
     async fn step(

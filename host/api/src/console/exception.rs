@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use portreeve_model::{Event, Order};
 use portreeve_pipeline::Pipeline;
 use portreeve_pipeline::decision::{DecisionRecord, Scoring, VerdictRecord};
-use portreeve_pipeline::exception::ExceptionError;
+use portreeve_pipeline::exception::{ExceptionError, Shown};
 use portreeve_store::StoreError;
 use portreeve_store::contract::PayloadRef;
 
@@ -37,8 +37,7 @@ pub(super) struct Evidence {
 }
 
 impl Evidence {
-    pub(super) async fn read(pipeline: &Pipeline, story: &ExceptionStory) -> Result<Self, ExceptionError> {
-        let shown = pipeline.show_exception(story.exception.id).await?;
+    pub(super) async fn read(pipeline: &Pipeline, shown: &Shown) -> Result<Self, ExceptionError> {
         let mut evidence = Self::default();
         if let Some(order) = &shown.order {
             let event = payload(pipeline, order.event).await?;
