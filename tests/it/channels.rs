@@ -217,6 +217,12 @@ async fn a_shop_gets_an_operation_document_whatever_it_sends() {
         ([&b"\xFF\xFE"[..], &good].concat(), "exception", "malformed-json"),
         (br#"{"increment_id":"1","increment_id":"2"}"#.to_vec(), "exception", "malformed-json"),
         (br#"{"increment_id":1e999999999}"#.to_vec(), "exception", "order-number-missing"),
+        (br#"{"increment_id":"7\u0001"}"#.to_vec(), "exception", "order-number-missing"),
+        (b"{\"increment_id\":\"7\x7F\"}".to_vec(), "exception", "order-number-missing"),
+        (format!(r#"{{"increment_id":"{}"}}"#, "%".repeat(54)).into_bytes(), "exception", "order-number-missing"),
+        (br#"{"increment_id":"7","store_id":{}}"#.to_vec(), "exception", "store-malformed"),
+        (br#"{"increment_id":"7","store_id":"1\u0001"}"#.to_vec(), "exception", "store-malformed"),
+        (br#"{"increment_id":"7","store_id":""}"#.to_vec(), "success", ""),
         (order().into_bytes(), "exception", "malformed-json"),
         (Vec::new(), "exception", "malformed-json"),
     ];

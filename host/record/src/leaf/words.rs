@@ -117,6 +117,7 @@ const CODES: &[&str] = &[
     "several-events",
     "ship-to-twice",
     "stack-overflow",
+    "store-malformed",
     "too-large",
     "too-many-addresses",
     "too-many-elements",

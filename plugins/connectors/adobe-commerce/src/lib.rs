@@ -26,9 +26,13 @@ const KIND: &str = "adobe/order";
 /// one commit.
 const ORDERS_MAX: usize = 500;
 
-/// Characters of an order's or store's number; it becomes part of keys. Commerce
-/// itself has 50.
-const NUMBER_CHARS_MAX: usize = 64;
+/// Bytes of an order's number in a key. Commerce itself has 50 characters. With
+/// [`STORE_BYTES_MAX`] it stays within the 256 of the contract: the host refuses a
+/// result with a longer key whole, and with it every other order of the input.
+const NUMBER_BYTES_MAX: usize = 160;
+
+/// Bytes of a store's number in a key. Commerce itself counts stores.
+const STORE_BYTES_MAX: usize = 64;
 
 /// Bytes of a challenge that is echoed; Adobe sends a UUID.
 const CHALLENGE_BYTES_MAX: usize = 128;
@@ -47,7 +51,7 @@ impl Connector for AdobeCommerce {
             return Ok(registration(&input.path));
         }
         let id = DELIVERY_HEADERS.iter().find_map(|name| header(&input.headers, name));
-        let id = id.filter(|id| !id.trim().is_empty());
+        let id = id.filter(|id| !id.trim().is_empty() && !id.chars().any(char::is_control));
         let (documents, problems) = match orders(&input.body) {
             Ok(orders) => read_orders(&orders, &input.body, id.as_ref().map(|_| 0)),
             Err(problem) => (vec![], vec![*problem]),
@@ -163,28 +167,41 @@ fn document(order: &RawValue, index: usize, body: &[u8], envelope: Option<u32>) 
         let message = "found a document with an `order_id`, such as an invoice; expected an order";
         return Err(Box::new(Problem::new("not-an-order", message, path)));
     }
-    let number = identity.increment_id.and_then(scalar).ok_or_else(|| {
-        Box::new(Problem::new(
-            "order-number-missing",
-            "the order has no `increment_id` of 1 to 64 characters",
-            format!("{path}.increment_id"),
-        ))
+    let number = identity.increment_id.and_then(|number| key_part(number, NUMBER_BYTES_MAX)).ok_or_else(|| {
+        let message = "the order has no `increment_id` that names it: a text of 1 to 160 bytes without control \
+                       characters, or a whole number";
+        Box::new(Problem::new("order-number-missing", message, format!("{path}.increment_id")))
     })?;
-    let store = identity.store_id.and_then(scalar).unwrap_or_default();
+    let partner = store(identity.store_id, &path)?;
     let position = Position { offset_bytes: offset(order.get().as_bytes(), body), segment: None, path };
-    let partner = escaped(&store);
-    let key = format!("{partner}/{}", escaped(&number));
+    let key = format!("{partner}/{number}");
     Ok(Document { key, partner, kind: KIND.to_owned(), position, envelope, body: order.get().as_bytes().to_vec() })
 }
 
-/// A string or whole number as text; nothing for the rest.
-fn scalar(value: &RawValue) -> Option<String> {
+/// The store in a key, which is empty where the shop names none. One that names
+/// nothing is no empty one: orders of two stores would share their numbers.
+fn store(found: Option<&RawValue>, path: &str) -> Result<String, Box<Problem>> {
+    let Some(found) = found.filter(|found| found.get() != "\"\"") else { return Ok(String::new()) };
+    key_part(found, STORE_BYTES_MAX).ok_or_else(|| {
+        let message = "the order's `store_id` names no store; expected a text of 1 to 64 bytes without control \
+                       characters, a whole number, or none";
+        Box::new(Problem::new("store-malformed", message, format!("{path}.store_id")))
+    })
+}
+
+/// A string or whole number as part of a key; nothing for what names nothing, or
+/// would look like another.
+fn key_part(value: &RawValue, bytes_max: usize) -> Option<String> {
     let raw = value.get();
-    // `1e9` is a number to JSON and none to a shop.
-    let digits = raw.bytes().all(|byte| byte.is_ascii_digit());
-    let text = if raw.starts_with('"') { serde_json::from_str(raw).ok()? } else { raw.to_owned() };
-    let usable = (raw.starts_with('"') || digits) && (1..=NUMBER_CHARS_MAX).contains(&text.trim().chars().count());
-    usable.then(|| text.trim().to_owned())
+    let text = if raw.starts_with('"') {
+        serde_json::from_str(raw).ok()?
+    } else {
+        // `1e9` is a number to JSON and none to a shop.
+        raw.bytes().all(|byte| byte.is_ascii_digit()).then(|| raw.to_owned())?
+    };
+    let part = escaped(text.trim());
+    let names_one = !part.is_empty() && part.len() <= bytes_max && !part.chars().any(char::is_control);
+    names_one.then_some(part)
 }
 
 /// A part of a key in which the key's own separator cannot occur.
