@@ -12,12 +12,12 @@ use portreeve_model::reference::Row;
 use portreeve_model::{ChannelId, Currency, Digest, Instant, OrderId, PersonName, PluginName, Reply, SenderId};
 use portreeve_record::Leaf;
 use portreeve_store::contract::{
-    Configuration, CreditQuery, CreditReservation, CustomerAggregate, DeadLetter, Decided, DecisionCommit,
+    After, Configuration, CreditQuery, CreditReservation, CustomerAggregate, DeadLetter, Decided, DecisionCommit,
     DocumentPosition, DocumentView, ExceptionTrail, ExceptionView, ExceptionsWanted, Forgotten, HistoryQuery,
-    HoldOwner, InputId, JournalEntry, JournalOutcome, Kept, KeptBack, KeptInput, Lease, NewOutbox, NewPersonChange,
-    NewReference, NewReview, NewStep, OpenHolds, OpenPayload, OrderStanding, OrderState, OrderTrail, OrderView,
-    PackageChange, PackageView, PayloadRef, Person, PersonView, PluginUsage, Presented, ReferenceTable,
-    ReferenceWanted, Room, Settlement, Summary, TreeHead, UnsequencedLeaf,
+    HoldOwner, InputId, JournalEntry, JournalOutcome, JudgedHold, Kept, KeptBack, KeptInput, Lease, NewOutbox,
+    NewPersonChange, NewReference, NewReview, NewStep, OpenHolds, OpenPayload, OrderStanding, OrderState, OrderTrail,
+    OrderView, PackageChange, PackageView, PayloadRef, Period, Person, PersonView, PluginUsage, Presented,
+    ReferenceTable, ReferenceWanted, Room, Settlement, StepTaken, Summary, TreeHead, UnsequencedLeaf, WeighedProposal,
 };
 use portreeve_store::{Attempt, Committed, Journaled, Permit, Settled, Store, StoreError};
 
@@ -266,6 +266,9 @@ store! {
         async fn exception(&self, exception: u64) -> Option<ExceptionTrail>;
         async fn due_exceptions(&self, at: Instant, limit: u32) -> Vec<ExceptionView>;
         async fn expired_proposals(&self, at: Instant, limit: u32) -> Vec<u64>;
+        async fn weighed(&self, period: Period) -> BTreeMap<WeighedProposal, u64>;
+        async fn judged_holds(&self, after: After, until: Instant, limit: u32) -> Vec<JudgedHold>;
+        async fn steps_taken(&self, after: After, until: Instant, limit: u32) -> Vec<StepTaken>;
         async fn input_sender(&self, input: InputId) -> Option<(ChannelId, SenderId)>;
         async fn kept_back_order(&self, order: OrderId) -> Option<KeptBack>;
         async fn open_holds(&self, at: Instant) -> Vec<OpenHolds>;

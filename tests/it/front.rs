@@ -3,7 +3,7 @@
 
 mod activation;
 
-mod commands;
+pub(crate) mod commands;
 
 mod console;
 

@@ -75,6 +75,7 @@ fn decision_by_hand(document: Journaled, kinds: &[&str], leaf: Leaf) -> Decision
         event: event.sealed.commitment(),
         decision: decision.sealed.commitment(),
         fingerprint: Digest::of(b"fingerprint"),
+        weighed: Vec::new(),
         holds: Vec::new(),
         outbox: kinds.iter().map(outbox).collect(),
         credit: None,

@@ -30,6 +30,8 @@ mod units;
 
 mod exceptions;
 
+mod oversight;
+
 mod faults;
 
 mod killed;

@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use portreeve_pipeline::usage::{Budget, InUse, Used};
 use portreeve_store::contract::OpenHolds;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::Door;
@@ -31,37 +31,37 @@ pub(crate) struct Authority {
 }
 
 /// What a plugin may cause.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct Grant {
+pub struct Grant {
     /// Its name.
-    id: String,
+    pub id: String,
     /// The plugin.
-    plugin: String,
+    pub plugin: String,
     /// Who answers for it.
-    owner: String,
+    pub owner: String,
     /// Its last day, UTC.
-    expires: String,
+    pub expires: String,
     /// Whether that day is over: then it grants nothing.
-    is_over: bool,
+    pub is_over: bool,
     /// One line: who may do what, how far, until when.
-    summary: String,
+    pub summary: String,
     /// Its budgets. Another grant of the same plugin draws on the same counts.
-    budgets: Vec<BudgetRow>,
+    pub budgets: Vec<BudgetRow>,
 }
 
 /// A budget.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct BudgetRow {
+pub struct BudgetRow {
     /// The grant's key.
-    name: &'static str,
+    pub name: String,
     /// What is used up: holds or routes of the last hour, or minor units since midnight UTC.
-    used: String,
+    pub used: String,
     /// How far it goes. A share is told as the holds that it comes to now.
-    most: String,
+    pub most: String,
     /// What is left.
-    left: String,
+    pub left: String,
 }
 
 /// What a scorer sees.
@@ -119,7 +119,7 @@ impl Authority {
 }
 
 impl Grant {
-    fn of(used: Used<'_>) -> Self {
+    pub(crate) fn of(used: Used<'_>) -> Self {
         let Used { grant, is_over, budgets } = used;
         Self {
             id: grant.id.clone(),
@@ -136,7 +136,12 @@ impl Grant {
 impl BudgetRow {
     fn of(budget: &Budget) -> Self {
         let Budget { name, used, most } = budget;
-        Self { name, used: used.to_string(), most: most.to_string(), left: budget.left().to_string() }
+        Self {
+            name: (*name).to_owned(),
+            used: used.to_string(),
+            most: most.to_string(),
+            left: budget.left().to_string(),
+        }
     }
 }
 

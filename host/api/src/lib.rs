@@ -29,7 +29,9 @@ pub mod exception;
 
 mod console;
 
-mod authority;
+pub mod authority;
+
+pub mod oversight;
 
 pub mod dead_letter;
 
@@ -155,6 +157,7 @@ pub fn router(front: Arc<Front>) -> Router {
         .route("/v1/plugins/{plugin}/disable", post(package::disable))
         .route("/v1/trust", post(package::trust))
         .route("/v1/authority", get(authority::show))
+        .route("/v1/oversight", get(oversight::show))
         .route("/v1/summary", get(operator::summary))
         .route("/v1/audit/checkpoint", get(operator::checkpoint))
         .route("/v1/openapi.json", get(openapi::serve))

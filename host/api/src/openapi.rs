@@ -8,7 +8,8 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, Secur
 use utoipa::{Modify, OpenApi};
 
 use crate::{
-    authority, dead_letter, exception, input, operator, outcome, package, people, problem, reference, story, view,
+    authority, dead_letter, exception, input, operator, outcome, oversight, package, people, problem, reference, story,
+    view,
 };
 
 #[derive(OpenApi)]
@@ -57,6 +58,7 @@ use crate::{
         package::resume,
         package::trust,
         authority::show,
+        oversight::show,
         operator::summary,
         operator::checkpoint,
         operator::metrics,

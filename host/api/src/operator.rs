@@ -14,6 +14,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use crate::Door;
+use crate::oversight::HOURS_UNSAID;
 use crate::problem::Problem;
 use crate::view::{Order, Orders, counts};
 
@@ -124,7 +125,8 @@ pub(crate) async fn metrics(State(door): State<Arc<Door>>) -> Result<Response, P
     let pipeline = &door.front.pipeline;
     let summary = pipeline.store.summary().await?;
     let in_use = pipeline.in_use().await?;
-    let text = pipeline.metrics.text_with(&counts(&summary), &in_use, pipeline.clock.now());
+    let oversight = pipeline.oversight(HOURS_UNSAID).await?;
+    let text = pipeline.metrics.text_with(&counts(&summary), &in_use, &oversight, pipeline.clock.now());
     Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response())
 }
 

@@ -395,6 +395,14 @@ impl Verdict {
         Self { budget_spent: self.budget_spent || spent, ..self }
     }
 
+    /// What narrowed or refused it: the first clause that was not met, or the code where none
+    /// was to be met; none where it was granted.
+    #[must_use]
+    pub fn unmet(&self) -> Option<&'static str> {
+        let unmet = self.clauses.iter().find(|clause| !clause.held).map(|clause| clause.name);
+        (self.outcome() != Outcome::Granted).then(|| unmet.unwrap_or_else(|| self.code.as_str()))
+    }
+
     /// One line for people.
     #[must_use]
     pub fn summary(&self) -> String {

@@ -20,11 +20,11 @@ mod shown;
 
 use portreeve_authority::people::{Actor, Denied, Proposed, Stake};
 use portreeve_model::{Digest, ExceptionAction, ExceptionKind, Instant, PersonName};
-use portreeve_record::leaf::{Code, ExceptionLeaf, Label, Listed, REJECTED, REPLAYED};
+use portreeve_record::leaf::{Code, ExceptionLeaf, HoldRecord, Label, Listed, REJECTED, REPLAYED};
 use portreeve_record::{Leaf, LeafBody, RecordError, SealError, canonical_json, parse_canonical};
 use portreeve_store::StoreError;
 use portreeve_store::contract::{
-    Effect, ExceptionChange, NewPayload, NewProposal, NewStep, PayloadRef, Person, ProposalView, Resolution,
+    Effect, ExceptionChange, KeptBack, NewPayload, NewProposal, NewStep, PayloadRef, Person, ProposalView, Resolution,
 };
 use serde::{Deserialize, Serialize};
 
@@ -34,7 +34,7 @@ pub use self::shown::Shown;
 use crate::Pipeline;
 use crate::accept::{AcceptError, Input};
 use crate::people::SignedIn;
-use crate::review::{REASON_BYTES_MAX, Release, ReviewError, Reviewed};
+use crate::review::{REASON_BYTES_MAX, Release, ReviewError, Reviewed, hold_record};
 use crate::sender::Sender;
 
 /// How often something that moved meanwhile is looked at again, where a person decided about
@@ -527,6 +527,7 @@ impl Pipeline {
             proposal: by.proposal.map(|proposal| proposal.digest),
             agreed: by.proposal.map(|proposal| agreed(proposal, by.who)).transpose()?,
             record: Some(record.sealed.commitment()),
+            agreed_with: shown.agreed_with(&change)?,
             ..shown.leaf(by.who, code(&change))
         };
         Ok(NewStep {
@@ -534,6 +535,7 @@ impl Pipeline {
             revision: shown.trail.exception.revision,
             at,
             who: Some(by.who.to_owned()),
+            since: shown.since(by.who),
             change,
             record: Some(record),
             leaf: Leaf::new(&self.host, at, LeafBody::Exception(leaf))?,
@@ -554,6 +556,7 @@ impl Pipeline {
             revision: shown.trail.exception.revision,
             at,
             who: Some(who.to_owned()),
+            since: shown.since(who),
             change,
             record,
             leaf: Leaf::new(&self.host, at, LeafBody::Exception(leaf))?,
@@ -760,6 +763,25 @@ impl Shown {
         Err(ExceptionError::Stale { exception: self.trail.exception.id, now: self.standing(), shown: self.digest })
     }
 
+    /// Models' holds with which a person agrees by deciding so.
+    fn agreed_with(&self, change: &ExceptionChange) -> Result<Listed<HoldRecord>, RecordError> {
+        let agrees = match change {
+            ExceptionChange::Confirmed { .. } => true,
+            ExceptionChange::Resolved(resolution) => matches!(resolution.effect, Effect::RejectOrder { .. }),
+            _ => false,
+        };
+        let open = self.kept.iter().flat_map(KeptBack::open_holds);
+        Listed::of(open.filter(|hold| agrees && hold.component.is_some()).map(hold_record).collect())
+    }
+
+    /// From when on somebody could look at it.
+    fn since(&self, who: &str) -> Instant {
+        let exception = &self.trail.exception;
+        let claimed = exception.claimed.as_ref().filter(|(by, _)| by == who).map(|(_, since)| *since);
+        let proposed = self.trail.proposal.as_ref().filter(|proposal| proposal.by != who).map(|proposal| proposal.at);
+        [claimed, proposed].into_iter().flatten().fold(exception.opened_at, Instant::max)
+    }
+
     /// What the log says of a step of it.
     fn leaf(&self, who: &str, step: &str) -> ExceptionLeaf {
         let exception = &self.trail.exception;
@@ -767,6 +789,9 @@ impl Shown {
             order: exception.order,
             outbox: self.trail.about.delivery.as_ref().map(|delivery| Digest::of(delivery.outbox.0.as_bytes())),
             who: Some(Label::of(who)),
+            queue: Some(Code::of(&exception.queue)),
+            opened_at: Some(exception.opened_at),
+            since: Some(self.since(who)),
             ..ExceptionLeaf::of(exception.id, Code::of(&exception.stage), Code::of(step))
         }
     }

@@ -212,7 +212,7 @@ pub(crate) fn decide(host: &str, at: Instant, facts: &DecideFacts<'_>) -> Result
         .map(|weighed| &weighed.verdict)
         .map(|verdict| ProposalRecord {
             scorer: verdict.plugin().clone(),
-            proposal: Code::of(verdict.proposed().map_or("unknown", |rung| rung.as_str())),
+            proposal: Code::of(proposed(verdict)),
             outcome: match verdict.outcome() {
                 Outcome::Granted => ProposalOutcome::Granted,
                 Outcome::Narrowed => ProposalOutcome::Narrowed,
@@ -220,6 +220,7 @@ pub(crate) fn decide(host: &str, at: Instant, facts: &DecideFacts<'_>) -> Result
             },
             policy: deciding(verdict),
             effect: Code::of(verdict.effect().rung().map_or("record-only", |rung| rung.as_str())),
+            clause: verdict.unmet().map(Code::of),
         })
         .collect();
     let cancel_requested = facts.cancel_requested.then(|| Code::of(CANCEL_REQUESTED));
@@ -242,6 +243,11 @@ pub(crate) fn decide(host: &str, at: Instant, facts: &DecideFacts<'_>) -> Result
             clock: facts.clock,
         }),
     )
+}
+
+/// What a scorer proposed, in one word.
+pub(crate) fn proposed(verdict: &Verdict) -> &'static str {
+    verdict.proposed().map_or("unknown", |rung| rung.as_str())
 }
 
 /// The grant and the policies that decided, or the code where neither did. Where

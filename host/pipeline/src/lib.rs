@@ -56,6 +56,8 @@ pub mod retention;
 
 pub mod usage;
 
+pub mod oversight;
+
 pub mod review;
 
 pub mod exception;

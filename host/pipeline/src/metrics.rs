@@ -4,6 +4,8 @@
 //! INVARIANT: no label's value comes from a guest or a sender. Their codes would
 //! make ever new time series, and could carry what nobody should read.
 
+mod oversight;
+
 use std::sync::{Mutex, PoisonError};
 
 use portreeve_authority::{Outcome, Verdict};
@@ -19,8 +21,10 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use self::oversight::OversightMetrics;
 use crate::accept::call_error_code;
 use crate::egress::Origin;
+use crate::oversight::Oversight;
 use crate::usage::{InUse, Used};
 
 /// The content type of [`Metrics::text`].
@@ -35,6 +39,7 @@ pub struct Metrics {
     clauses_unmet: Family<ClauseLabels, Counter>,
     holds: HoldMetrics,
     in_use: Mutex<InUseMetrics>,
+    oversight: OversightMetrics,
     not_called: Family<NotCalledLabels, Counter>,
     quarantine_turns: Family<TurnLabels, Counter>,
     quarantined: Family<PluginLabels, Gauge>,
@@ -328,6 +333,8 @@ impl Default for Metrics {
         registry.register("portreeve_http_refused", help, egress.refused.clone());
         let help = "1 while a plugin sends a target nothing because it failed too often";
         registry.register("portreeve_http_breaker_open", help, egress.breakers.clone());
+        let oversight = OversightMetrics::default();
+        oversight.register(&mut registry);
         let people = PeopleMetrics::default();
         people.register(&mut registry);
         Self {
@@ -340,6 +347,7 @@ impl Default for Metrics {
             clauses_unmet,
             holds,
             in_use,
+            oversight,
             not_called,
             quarantine_turns,
             quarantined,
@@ -477,12 +485,19 @@ impl Metrics {
         self.outside_missing.set(1);
     }
 
-    /// The same with what is used of grants and kept back.
+    /// The same with what is used of grants and kept back, and how models and people got on.
     #[must_use]
-    pub fn text_with(&self, rows: &[(&'static str, u64)], in_use: &InUse<'_>, now: Instant) -> String {
+    pub fn text_with(
+        &self,
+        rows: &[(&'static str, u64)],
+        in_use: &InUse<'_>,
+        oversight: &Oversight,
+        now: Instant,
+    ) -> String {
         // Nobody else's look may come between this one and its text.
         let shown = self.in_use.lock().unwrap_or_else(PoisonError::into_inner);
         shown.show(in_use, now);
+        self.oversight.show(oversight);
         self.text(rows)
     }
 

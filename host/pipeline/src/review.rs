@@ -460,6 +460,7 @@ impl Pipeline {
             queue,
             lines: finding.line.clone().into_iter().collect(),
             expires_at: before.map_or(expires_at, |before| before.min(expires_at)),
+            component: None,
         }
     }
 
@@ -665,12 +666,13 @@ fn holds(hold: &HoldView) -> bool {
 }
 
 /// A hold as the log names it: a scorer's own words are not for it.
-fn hold_record(hold: &HoldView) -> HoldRecord {
+pub(crate) fn hold_record(hold: &HoldView) -> HoldRecord {
     HoldRecord {
         hold: hold.number,
         reason: Code::of(if is_a_rules(hold) { &hold.reason } else { &hold.owner }),
         // A plugin that is none could hold nothing.
         plugin: hold.plugin.as_deref().and_then(|name| PluginName::parse(name).ok()),
+        component: hold.component,
     }
 }
 

@@ -1,9 +1,10 @@
 //! What is used of what was granted, and what is kept back because of it, as of now: for
 //! people who answer for a grant, and for monitors.
 
-use portreeve_authority::{Grant, HoldCeiling, RouteCeiling};
+use portreeve_authority::{Authority, Grant, HoldCeiling, RouteCeiling};
+use portreeve_model::Instant;
 use portreeve_store::StoreError;
-use portreeve_store::contract::{OpenHolds, PluginUsage};
+use portreeve_store::contract::{OpenHolds, PluginUsage, Store};
 
 use crate::Pipeline;
 
@@ -52,21 +53,28 @@ impl Pipeline {
     /// # Errors
     /// When the store fails.
     pub async fn in_use(&self) -> Result<InUse<'_>, StoreError> {
-        let now = self.clock.now();
-        let mut grants = Vec::new();
-        for grant in self.authority.grants() {
-            let currency = grant.hold.as_ref().map(|ceiling| ceiling.order_value_max.currency);
-            let currency = currency.or(grant.route.as_ref().map(|ceiling| ceiling.order_value_max.currency));
-            let usage = match currency {
-                Some(currency) => self.store.plugin_usage(&grant.plugin, currency, now).await?,
-                None => PluginUsage::default(),
-            };
-            let hold = grant.hold.as_ref().into_iter().flat_map(|ceiling| of_holds(ceiling, usage));
-            let budgets = hold.chain(grant.route.as_ref().map(|ceiling| of_routes(ceiling, usage))).collect();
-            grants.push(Used { grant, is_over: grant.is_over(now), budgets });
-        }
-        Ok(InUse { grants, holds: self.store.open_holds(now).await? })
+        in_use(self.store.as_ref(), &self.authority, self.clock.now()).await
     }
+}
+
+/// The same without a host that runs.
+///
+/// # Errors
+/// When the store fails.
+pub async fn in_use<'a>(store: &dyn Store, authority: &'a Authority, now: Instant) -> Result<InUse<'a>, StoreError> {
+    let mut grants = Vec::new();
+    for grant in authority.grants() {
+        let currency = grant.hold.as_ref().map(|ceiling| ceiling.order_value_max.currency);
+        let currency = currency.or(grant.route.as_ref().map(|ceiling| ceiling.order_value_max.currency));
+        let usage = match currency {
+            Some(currency) => store.plugin_usage(&grant.plugin, currency, now).await?,
+            None => PluginUsage::default(),
+        };
+        let hold = grant.hold.as_ref().into_iter().flat_map(|ceiling| of_holds(ceiling, usage));
+        let budgets = hold.chain(grant.route.as_ref().map(|ceiling| of_routes(ceiling, usage))).collect();
+        grants.push(Used { grant, is_over: grant.is_over(now), budgets });
+    }
+    Ok(InUse { grants, holds: store.open_holds(now).await? })
 }
 
 fn of_holds(ceiling: &HoldCeiling, usage: PluginUsage) -> Vec<Budget> {

@@ -17,6 +17,8 @@ mod ingest;
 
 mod order;
 
+mod oversight;
+
 mod grant;
 
 mod person;
@@ -132,6 +134,9 @@ enum Command {
     /// Look at what plugins may cause, and at what a change of that would mean.
     #[command(subcommand)]
     Grant(grant::Command),
+    /// How models and people get on with each other: what became of proposals, how soon people
+    /// decide, and whether they look.
+    Oversight(oversight::Look),
     /// Remove old content.
     #[command(subcommand)]
     Retention(retention::Command),
@@ -265,6 +270,7 @@ pub async fn dispatch(line: CommandLine, output: &mut Output) -> anyhow::Result<
         Command::Order(command) => order::run(command, json, output).await,
         Command::Exception(command) => exception::run(command, json, output).await,
         Command::Grant(command) => grant::run(command, json, output).await,
+        Command::Oversight(look) => oversight::run(look, json, output).await,
         Command::Retention(command) => retention::run(command, json, output).await,
         Command::Audit(command) => audit::run(command, json, output).await,
     }

@@ -381,6 +381,10 @@ pub struct ProposalRecord {
     pub policy: Code,
     /// The effect that it had, or why it had none.
     pub effect: Code,
+    /// What narrowed or refused it: the first clause of the grant that was not met, or the code
+    /// where no clause was to be met; none where it was granted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clause: Option<Code>,
 }
 
 /// What authority made of a proposal.
@@ -508,6 +512,20 @@ pub struct ExceptionLeaf {
     /// Commitment to the sealed words of the person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub record: Option<Digest>,
+    /// Whose work it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue: Option<Code>,
+    /// When it was opened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opened_at: Option<Instant>,
+    /// From when on whoever took the step could look at it: since it was opened, since this
+    /// account has it, or since it was proposed by another one, whatever was last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Instant>,
+    /// Models' holds with which the person agreed by what was decided. Those that a person
+    /// ends are in the review's leaf.
+    #[serde(default = "Listed::none", skip_serializing_if = "Listed::is_empty")]
+    pub agreed_with: Listed<HoldRecord>,
 }
 
 impl ExceptionLeaf {
@@ -526,6 +544,10 @@ impl ExceptionLeaf {
             proposal: None,
             agreed: None,
             record: None,
+            queue: None,
+            opened_at: None,
+            since: None,
+            agreed_with: Listed::none(),
         }
     }
 }
@@ -572,6 +594,9 @@ pub struct HoldRecord {
     /// The scorer that asked for it, unless it is the host's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plugin: Option<PluginName>,
+    /// Digest of the scorer's component.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub component: Option<Digest>,
 }
 
 /// An exception was due, and nobody had decided: others were told. What it keeps back it
@@ -591,6 +616,8 @@ pub struct EscalationLeaf {
     pub due_at: Instant,
     /// The queue whose work it is now.
     pub queue: Code,
+    /// The queue that let it wait.
+    pub from: Code,
 }
 
 /// Content was removed because its retention ended: what finished inputs said, with
@@ -1090,11 +1117,13 @@ mod tests {
             outcome: ProposalOutcome::Narrowed,
             policy: longest.clone(),
             effect: longest.clone(),
+            clause: Some(longest.clone()),
         };
         let hold = || HoldRecord {
             hold: u64::MAX,
             reason: longest.clone(),
             plugin: Some(PluginName::parse(&"p".repeat(64)).unwrap()),
+            component: Some(Digest::of(b"component")),
         };
         vec![
             LeafBody::Configuration(ConfigurationLeaf {
@@ -1164,6 +1193,10 @@ mod tests {
                 proposal: Some(Digest::of(b"proposal")),
                 agreed: Some(Listed::of(vec![Label::of(&"x".repeat(96)); 100]).unwrap()),
                 record: Some(Digest::of(b"record")),
+                queue: Some(longest.clone()),
+                opened_at: Some(Instant(i64::MIN)),
+                since: Some(Instant(i64::MIN)),
+                agreed_with: Listed::of((0..1000).map(|_| hold()).collect()).unwrap(),
             }),
             LeafBody::Retention(RetentionLeaf {
                 before: Instant(i64::MIN),
@@ -1197,6 +1230,7 @@ mod tests {
                 waits: longest.clone(),
                 due_at: Instant(i64::MIN),
                 queue: longest.clone(),
+                from: longest.clone(),
             }),
             LeafBody::Person(PersonLeaf {
                 person: Label::of(&"x".repeat(96)),

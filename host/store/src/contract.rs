@@ -45,6 +45,8 @@ mod exception;
 
 mod kept_back;
 
+mod oversight;
+
 mod person;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -64,6 +66,7 @@ pub use exception::{
     StepView,
 };
 pub use kept_back::{ClosedHold, CreditQuery, CreditReservation, Kept, KeptBack, NewReview, ReviewView};
+pub use oversight::{After, JudgedHold, Period, StepTaken, WeighedProposal};
 pub use person::{
     Credential, CredentialKind, KEYS_MAX, NewCredential, NewPersonChange, PasswordHash, Person, PersonChange,
     PersonView, Presented, SESSIONS_MAX,
@@ -508,6 +511,8 @@ pub struct NewHold {
     pub lines: Vec<String>,
     /// Until when somebody is to look at it. It never releases by itself.
     pub expires_at: Instant,
+    /// Digest of the component that asked for it, unless it is the host's own.
+    pub component: Option<Digest>,
 }
 
 /// An effect to cause, once the decision is committed.
@@ -557,6 +562,8 @@ pub struct NewOrder {
     pub decision: Digest,
     /// A digest of what was decided, without times, keys and salts.
     pub fingerprint: Digest,
+    /// What became of each proposal of a scorer.
+    pub weighed: Vec<WeighedProposal>,
     /// Holds, additive.
     pub holds: Vec<NewHold>,
     /// Effects; only for a released order.
@@ -1105,6 +1112,8 @@ pub struct HoldView {
     pub owner: String,
     /// The scorer, unless it is the host's own.
     pub plugin: Option<String>,
+    /// Digest of the scorer's component.
+    pub component: Option<Digest>,
     /// Stable reason code.
     pub reason: String,
     /// The queue that may release it.
@@ -1455,6 +1464,17 @@ pub trait Store: Send + Sync + 'static {
 
     /// Exceptions whose open proposal expired by `at`, by number.
     async fn expired_proposals(&self, at: Instant, limit: u32) -> Result<Vec<u64>, StoreError>;
+
+    /// What became of scorers' proposals, in hours (from 1970) that the period touches: how many
+    /// of a kind met with the same.
+    async fn weighed(&self, period: Period) -> Result<BTreeMap<WeighedProposal, u64>, StoreError>;
+
+    /// Models' holds about which a person decided last after `after` and before `until`, in
+    /// that order.
+    async fn judged_holds(&self, after: After, until: Instant, limit: u32) -> Result<Vec<JudgedHold>, StoreError>;
+
+    /// Steps of exceptions after `after` and before `until`, in that order.
+    async fn steps_taken(&self, after: After, until: Instant, limit: u32) -> Result<Vec<StepTaken>, StoreError>;
 
     /// Whose an input is; none when there is no such.
     async fn input_sender(&self, input: InputId) -> Result<Option<(ChannelId, SenderId)>, StoreError>;

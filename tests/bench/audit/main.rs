@@ -144,6 +144,7 @@ fn leaf(number: u32) -> Leaf {
                 outcome: ProposalOutcome::Granted,
                 policy: Code::of("margin:recommend"),
                 effect: Code::of("recommend"),
+                clause: None,
             }])
             .unwrap(),
             policy_holds: Listed::none(),

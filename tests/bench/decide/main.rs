@@ -263,6 +263,7 @@ fn decision(round: u64, number: u64, document: Journaled, kind: Kind) -> Decisio
         queue: "fraud-review".to_owned(),
         lines: Vec::new(),
         expires_at: at.plus_ms(Instant::HOUR_MS),
+        component: None,
     };
     let released = matches!(kind, Kind::ReleaseOnCredit | Kind::Release);
     // One of some hundred accounts, with a delivery in every fourth minute at most.
@@ -279,6 +280,7 @@ fn decision(round: u64, number: u64, document: Journaled, kind: Kind) -> Decisio
         event: event.sealed.commitment(),
         decision: decision.sealed.commitment(),
         fingerprint: Digest::of(b"fingerprint"),
+        weighed: Vec::new(),
         holds: if released { Vec::new() } else { vec![hold] },
         outbox: Vec::new(),
         credit: (kind == Kind::ReleaseOnCredit).then_some(credit),

@@ -38,7 +38,7 @@ impl Write for Written {
 }
 
 /// Runs a command: its lines, or its sentence.
-pub(super) async fn run(arguments: &[&str]) -> Result<String, String> {
+pub(crate) async fn run(arguments: &[&str]) -> Result<String, String> {
     let line = CommandLine::try_parse_from(["portreeve"].iter().chain(arguments)).map_err(|error| error.to_string())?;
     let written = Written::default();
     let result = command::dispatch(line, &mut Output::to(Box::new(written.clone()))).await;
@@ -46,13 +46,13 @@ pub(super) async fn run(arguments: &[&str]) -> Result<String, String> {
     result.map(|()| text.clone()).map_err(|error| format!("{text}{error:#}"))
 }
 
-pub(super) async fn json(arguments: &[&str]) -> Vec<Value> {
+pub(crate) async fn json(arguments: &[&str]) -> Vec<Value> {
     let text = run(&[arguments, &["--json"]].concat()).await.unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 /// The sentence of a command that fails has all of this.
-pub(super) async fn refused(arguments: &[&str], expected: &[&str]) {
+pub(crate) async fn refused(arguments: &[&str], expected: &[&str]) {
     let sentence = run(arguments).await.unwrap_err();
     for part in expected {
         assert!(sentence.contains(part), "{arguments:?}: expected `{part}` in: {sentence}");

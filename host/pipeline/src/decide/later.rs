@@ -82,6 +82,7 @@ pub(super) fn cancel_hold(queue: &str, now: portreeve_model::Instant) -> NewHold
         queue: queue.to_owned(),
         lines: Vec::new(),
         expires_at: now.plus_ms(CANCEL_HOLD_MINUTES * portreeve_model::Instant::MINUTE_MS),
+        component: None,
     }
 }
 

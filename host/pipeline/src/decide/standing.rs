@@ -3,7 +3,7 @@
 use portreeve_authority::rules::{Consequence, Finding};
 use portreeve_authority::{Effect, Reserve, Verdict};
 use portreeve_model::advice::{Assessment, HoldScope, Proposal, Reason};
-use portreeve_model::{ExceptionKind, Instant, PluginName};
+use portreeve_model::{Digest, ExceptionKind, Instant, PluginName};
 use portreeve_store::contract::{HoldOwner, NewException, NewHold, OrderState, Spends};
 
 use super::later;
@@ -48,7 +48,7 @@ impl Pipeline {
         for weighed in verdicts {
             let said = scorings.iter().find(|scoring| scoring.plugin == *weighed.verdict.plugin());
             let why = why(weighed, said.and_then(|scoring| scoring.assessment.as_ref()));
-            standing.add_verdict(&weighed.verdict, &weighed.proposal, why);
+            standing.add_verdict(weighed, said.map(|scoring| scoring.component), why);
         }
         let fails_closed = self
             .routes
@@ -138,13 +138,15 @@ impl Standing {
                     queue: queue.clone(),
                     lines: finding.line.clone().into_iter().collect(),
                     expires_at: now.plus_ms(i64::from(*minutes) * Instant::MINUTE_MS),
+                    component: None,
                 });
                 self.raise(OrderState::Held, Some(queue.clone()), why);
             }
         }
     }
 
-    fn add_verdict(&mut self, verdict: &Verdict, proposal: &Proposal, why: String) {
+    fn add_verdict(&mut self, weighed: &Weighed, component: Option<Digest>, why: String) {
+        let Weighed { verdict, proposal, .. } = weighed;
         match verdict.effect() {
             Effect::RecordOnly => {}
             Effect::Recommend(_) => self.recommended = true,
@@ -158,6 +160,7 @@ impl Standing {
                     queue: queue.clone(),
                     lines: Vec::new(),
                     expires_at: *until,
+                    component,
                 });
                 self.raise(OrderState::Routed, Some(queue.clone()), why);
             }
@@ -173,6 +176,7 @@ impl Standing {
                     queue: queue.clone(),
                     lines,
                     expires_at: *until,
+                    component,
                 });
                 self.raise(OrderState::Held, Some(queue.clone()), why);
             }

@@ -5,7 +5,9 @@ use portreeve_authority::{Advice, Effect, Subject};
 use portreeve_model::{Assessment, ChannelId, Digest, Instant, Money, Order, OrderId};
 use portreeve_record::canonical_json;
 use portreeve_registry::Installed;
-use portreeve_store::contract::{Decided, DecisionCommit, NewOrder, NewOutbox, NewPayload, OrderState};
+use portreeve_store::contract::{
+    Decided, DecisionCommit, NewOrder, NewOutbox, NewPayload, OrderState, WeighedProposal,
+};
 
 use super::counting::Used;
 use super::crediting::Credit;
@@ -25,6 +27,21 @@ struct Said<'a> {
     scoring: &'a Scoring,
     assessment: &'a Assessment,
     installed: &'a Installed,
+}
+
+/// What became of each proposal, as it is counted.
+fn counted(verdicts: &[Weighed], scorings: &[Scoring]) -> Vec<WeighedProposal> {
+    let counted = verdicts.iter().filter_map(|Weighed { verdict, .. }| {
+        let scoring = scorings.iter().find(|scoring| scoring.plugin == *verdict.plugin())?;
+        Some(WeighedProposal {
+            plugin: scoring.plugin.to_string(),
+            component: scoring.component,
+            proposed: leaf::proposed(verdict).to_owned(),
+            outcome: verdict.outcome().as_str().to_owned(),
+            clause: verdict.unmet().unwrap_or_default().to_owned(),
+        })
+    });
+    counted.collect()
 }
 
 impl Pipeline {
@@ -169,6 +186,7 @@ impl Pipeline {
             queue: standing.queue,
             value: validated.value,
             recommended: standing.recommended,
+            weighed: counted(&verdicts, &record.scorings),
             why: standing.why,
             event: event.sealed.commitment(),
             decision: decision.sealed.commitment(),

@@ -110,12 +110,14 @@ impl Pipeline {
             waits: Code::of(exception.kind.as_str()),
             due_at: exception.due_at.unwrap_or(at),
             queue: Code::of(queue.as_deref().unwrap_or(&exception.queue)),
+            from: Code::of(&exception.queue),
         };
         let step = NewStep {
             exception: exception.id,
             revision: exception.revision,
             at,
             who: None,
+            since: exception.opened_at,
             change: ExceptionChange::Escalated { queue },
             record: None,
             leaf: Leaf::new(&self.host, at, LeafBody::Escalation(body))?,
@@ -134,6 +136,8 @@ impl Pipeline {
             order: trail.exception.order,
             proposal: Some(proposal.digest),
             to: Some(Label::of(&proposal.by)),
+            queue: Some(Code::of(&trail.exception.queue)),
+            opened_at: Some(trail.exception.opened_at),
             ..ExceptionLeaf::of(exception, Code::of(&trail.exception.stage), Code::of("expired"))
         };
         let step = NewStep {
@@ -141,6 +145,7 @@ impl Pipeline {
             revision: trail.exception.revision,
             at,
             who: None,
+            since: trail.exception.opened_at,
             change: ExceptionChange::ProposalEnded { how: "expired", proposal: proposal.digest },
             record: None,
             leaf: Leaf::new(&self.host, at, LeafBody::Exception(body))?,

@@ -59,7 +59,8 @@ fn received(leaf: &ReceiptLeaf) -> String {
 
 fn exception(leaf: &ExceptionLeaf) -> String {
     let about = leaf.order.map_or_else(String::new, |order| format!(" about order {order}"));
-    format!("exception {}{about}: {} in {}{}", leaf.exception, leaf.code, leaf.stage, by(leaf.who.as_ref()))
+    let queue = leaf.queue.as_ref().map_or_else(String::new, |queue| format!(", queue {queue}"));
+    format!("exception {}{about}: {} in {}{queue}{}", leaf.exception, leaf.code, leaf.stage, by(leaf.who.as_ref()))
 }
 
 fn package(leaf: &PackageLeaf) -> String {
@@ -75,9 +76,9 @@ fn reviewed(leaf: &ReviewLeaf) -> String {
 }
 
 fn escalated(leaf: &EscalationLeaf) -> String {
-    let EscalationLeaf { exception, order, waits, due_at, queue } = leaf;
+    let EscalationLeaf { exception, order, waits, due_at, queue, from } = leaf;
     let about = order.map_or_else(String::new, |order| format!(" about order {order}"));
-    format!("exception {exception}{about}: {waits} was due {due_at}, and is queue {queue}'s")
+    format!("exception {exception}{about}: {waits} was due {due_at} in queue {from}, and is queue {queue}'s")
 }
 
 fn session(leaf: &SessionLeaf) -> String {

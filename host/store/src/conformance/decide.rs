@@ -24,7 +24,7 @@ fn spends(plugin: &str, per_hour_max: u32, value_held_per_day_max_minor: Option<
 
 fn hold_of(owner: HoldOwner) -> NewHold {
     let (reason, queue) = ("reason".to_owned(), "fraud".to_owned());
-    NewHold { owner, reason, queue, lines: Vec::new(), expires_at: NOW.plus_ms(HOUR_MS) }
+    NewHold { owner, reason, queue, lines: Vec::new(), expires_at: NOW.plus_ms(HOUR_MS), component: None }
 }
 
 pub(crate) async fn a_decision_is_there_after_a_reopening_with_everything_that_it_causes(maker: impl Maker) {
@@ -41,6 +41,7 @@ pub(crate) async fn a_decision_is_there_after_a_reopening_with_everything_that_i
         queue: "credit".to_owned(),
         lines: vec!["1".to_owned(), "3".to_owned()],
         expires_at: NOW.plus_ms(HOUR_MS),
+        component: Some(Digest::of(b"component")),
     }];
     order.exception = Some(exception("of-the-order"));
     let (event, fingerprint) = (order.event, order.fingerprint);

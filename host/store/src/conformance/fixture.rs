@@ -143,6 +143,7 @@ pub(crate) fn released(document: Journaled, effects: &[(&str, &str)], leaf: Leaf
         event: event.sealed.commitment(),
         decision: decision.sealed.commitment(),
         fingerprint: Digest::of(format!("released {}", document.key()).as_bytes()),
+        weighed: Vec::new(),
         holds: Vec::new(),
         outbox: effects.iter().map(outbox).collect(),
         credit: None,
@@ -165,6 +166,7 @@ pub(crate) fn hold(reason: &str) -> NewHold {
         queue: "order-desk".to_owned(),
         lines: Vec::new(),
         expires_at: NOW.plus_ms(HOLD_MS),
+        component: None,
     }
 }
 
@@ -201,7 +203,7 @@ pub(crate) async fn step(
 ) -> NewStep {
     let revision = store.exception(exception).await.unwrap().map_or(0, |found| found.exception.revision);
     let who = Some(who.to_owned());
-    NewStep { exception, revision, at: NOW, who, change, record: Some(sealed(b"words", None)), leaf }
+    NewStep { exception, revision, at: NOW, who, since: NOW, change, record: Some(sealed(b"words", None)), leaf }
 }
 
 /// What a person decides alone.

@@ -38,6 +38,7 @@ pub(crate) mod retention;
 pub(crate) mod faults;
 
 pub(crate) mod model;
+pub(crate) mod oversight;
 
 use std::sync::Arc;
 
@@ -133,6 +134,10 @@ macro_rules! suite {
                 what_people_said_goes_with_the_content_of_its_input,
                 a_step_and_what_it_causes_are_there_together_or_not_at_all,
                 all_that_keeps_an_order_back_ends_with_it;
+            oversight: proposals_are_counted_by_the_hour_with_their_decision_and_once,
+                a_models_hold_is_judged_by_the_last_person_who_decided_about_it,
+                a_step_says_whose_work_it_was_and_since_when_one_could_look,
+                what_a_batch_undoes_of_one_decision_counts_nothing;
             credit: of_releases_weighed_at_the_same_time_those_beyond_the_limit_fail,
                 no_review_passes_a_limit_whoever_was_released_meanwhile,
                 what_one_took_counts_from_its_minute_on_and_what_none_took_always,
@@ -195,6 +200,7 @@ fn every_operation_is_tried_and_every_write_says_what_it_promises() {
         include_str!("decide.rs"),
         include_str!("kept_back.rs"),
         include_str!("exception.rs"),
+        include_str!("oversight.rs"),
         include_str!("credit.rs"),
         include_str!("deliver.rs"),
         include_str!("log.rs"),

@@ -174,6 +174,8 @@ pub struct NewStep {
     pub at: Instant,
     /// The account; none where it is the host.
     pub who: Option<String>,
+    /// From when on whoever takes the step could look at it.
+    pub since: Instant,
     /// What happens.
     pub change: ExceptionChange,
     /// The sealed words of the person.

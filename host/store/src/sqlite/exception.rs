@@ -307,6 +307,7 @@ struct Open {
     order: Option<String>,
     order_seq: Option<i64>,
     position: Option<i64>,
+    queue: String,
 }
 
 /// Takes a step that a person or the host decided on.
@@ -339,11 +340,21 @@ fn take(tx: &Connection, step: &NewStep, open: &Open) -> Result<()> {
     let record = record.map(|record| record.place);
     let addressee = change(tx, open, step, record)?;
     tx.prepare_cached(
-        "INSERT INTO exception_step (exception, at, who, step, addressee, record, leaf)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        "INSERT INTO exception_step (exception, at, who, step, addressee, record, leaf, queue, since)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     )
     .and_then(|mut insert| {
-        insert.execute(params![open.id, step.at.0, step.who, step.change.as_str(), addressee, record, leaf])
+        insert.execute(params![
+            open.id,
+            step.at.0,
+            step.who,
+            step.change.as_str(),
+            addressee,
+            record,
+            leaf,
+            open.queue,
+            step.since.0,
+        ])
     })
     .map_err(failed)?;
     changed(tx, open.id)
@@ -384,7 +395,7 @@ fn open(tx: &Connection, step: &NewStep) -> Result<Open> {
         .and_then(|mut places| places.query_row([id], |row| Ok((row.get(0)?, row.get(1)?))))
         .map_err(failed)?;
     let order = found.order.map(|order| order.to_string());
-    Ok(Open { id, kind: found.kind, order, order_seq, position })
+    Ok(Open { id, kind: found.kind, order, order_seq, position, queue: found.queue })
 }
 
 /// What a step changes; whom or what it is addressed to.
@@ -432,6 +443,9 @@ fn change(tx: &Connection, open: &Open, step: &NewStep, record: Option<i64>) -> 
         ExceptionChange::Confirmed { due_at } => {
             let confirm = "UPDATE exception SET due_at = ?2, escalated_at = NULL WHERE id = ?1";
             run(tx, confirm, params![id, due_at.map(|at| at.0)])?;
+            if let Some(order) = &open.order {
+                kept_back::confirm_all(tx, order, step.at, step.change.as_str())?;
+            }
         }
         ExceptionChange::Proposed(proposal) => propose(tx, open, proposal, step, record)?,
         ExceptionChange::Approved { proposal } => {
@@ -562,7 +576,7 @@ fn reject(tx: &Connection, open: &Open, why: &str, action: ExceptionAction, step
     one_row(tx, REJECT, params![order, why], step)?;
     run(tx, GIVE_UP, params![order_seq])?;
     credit::give_back(tx, order_seq)?;
-    kept_back::close_all(tx, order, step.at, step.who.as_deref())?;
+    kept_back::close_all(tx, order, step.at, step.who.as_deref(), action.as_str())?;
     close_held(tx, order, step.at, step.who.as_deref(), action.as_str())
 }
 

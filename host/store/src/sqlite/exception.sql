@@ -51,6 +51,7 @@ DROP INDEX hold_due;
 ALTER TABLE hold DROP COLUMN escalated_at;
 ALTER TABLE hold DROP COLUMN exception;
 
+-- `queue` is whose work it was, `since` from when on whoever took the step could look at it.
 CREATE TABLE exception_step (
   seq       INTEGER PRIMARY KEY,
   exception INTEGER NOT NULL,
@@ -59,9 +60,12 @@ CREATE TABLE exception_step (
   step      TEXT NOT NULL,
   addressee TEXT,
   record    INTEGER,
-  leaf      INTEGER NOT NULL
+  leaf      INTEGER NOT NULL,
+  queue     TEXT NOT NULL,
+  since     INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX exception_step_exception ON exception_step (exception, seq);
+CREATE INDEX exception_step_at ON exception_step (at, seq);
 
 -- Of an exception at most one proposal is open, and nobody approves one twice.
 CREATE TABLE proposal (
@@ -94,4 +98,21 @@ CREATE TABLE input_maker (
   input INTEGER NOT NULL,
   who   TEXT NOT NULL,
   PRIMARY KEY (input, who)
+) STRICT, WITHOUT ROWID;
+
+-- How models and people get on: which component asked for a hold, and what a person said of
+-- it last. Of what scorers propose, so many of a kind met with the same in an hour (from 1970).
+ALTER TABLE hold ADD COLUMN component BLOB;
+ALTER TABLE hold ADD COLUMN judged_at INTEGER;
+ALTER TABLE hold ADD COLUMN judged_how TEXT;
+CREATE INDEX hold_judged ON hold (judged_at, id) WHERE judged_at IS NOT NULL;
+CREATE TABLE weighed_hour (
+  hour      INTEGER NOT NULL,
+  plugin    TEXT NOT NULL,
+  component BLOB NOT NULL,
+  proposed  TEXT NOT NULL,
+  outcome   TEXT NOT NULL,
+  clause    TEXT NOT NULL,
+  proposals INTEGER NOT NULL,
+  PRIMARY KEY (hour, plugin, component, proposed, outcome, clause)
 ) STRICT, WITHOUT ROWID;

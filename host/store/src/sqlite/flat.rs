@@ -5,7 +5,7 @@ use portreeve_model::{Digest, Instant};
 use rusqlite::{Connection, StatementStatus, params};
 
 use super::rows::{self, digest};
-use super::{counts, exception, retention};
+use super::{counts, exception, oversight, retention};
 use crate::contract::ExceptionsWanted;
 
 fn empty() -> Connection {
@@ -210,7 +210,15 @@ fn scans(connection: &Connection, sql: &str) -> Vec<String> {
 #[test]
 fn what_is_shown_decided_or_forgotten_of_an_exception_is_found_by_indices() {
     let connection = empty();
-    let looked_up = [exception::ABOUT, exception::STEPS, exception::OPEN_PROPOSAL, retention::PAYLOADS];
+    let looked_up = [
+        oversight::WEIGHED,
+        oversight::JUDGED,
+        oversight::STEPS_TAKEN,
+        exception::ABOUT,
+        exception::STEPS,
+        exception::OPEN_PROPOSAL,
+        retention::PAYLOADS,
+    ];
     for sql in looked_up.iter().chain(&exception::WRITES) {
         let found = scans(&connection, sql);
         let of_few: Vec<_> = found.iter().filter(|step| !step.starts_with("SCAN step")).collect();

@@ -3,11 +3,11 @@
 //! INVARIANT: a review is of the holds that were open when somebody looked. Any other
 //! write about them in between, whoever's, makes it a review of nothing.
 
-use portreeve_model::{Instant, OrderId, SenderId};
+use portreeve_model::{Digest, ExceptionAction, Instant, OrderId, SenderId};
 use rusqlite::{Connection, Row, params};
 
 use super::rows::{self, Result, damaged, digest, payload_ref, signed, unsigned};
-use super::{credit, exception, failed, order_event, trail};
+use super::{credit, exception, failed, order_event, oversight, trail};
 use crate::contract::{
     ClosedHold, DocumentPosition, HoldOwner, HoldView, Kept, KeptBack, NewReview, OrderEventKind, OrderState,
     ReviewView, StoreError,
@@ -76,7 +76,7 @@ fn kept_back(connection: &Connection, row: &Row<'_>) -> Result<Option<KeptBack>>
 pub(super) fn holds(connection: &Connection, order: &str) -> Result<Vec<HoldView>> {
     let mut statement = connection
         .prepare_cached(
-            "SELECT id, owner, plugin, reason, queue, lines, opened_at, expires_at, closed_at, closed_by
+            "SELECT id, owner, plugin, reason, queue, lines, opened_at, expires_at, closed_at, closed_by, component
              FROM hold WHERE order_id = ?1 ORDER BY id",
         )
         .map_err(failed)?;
@@ -90,6 +90,7 @@ pub(super) fn holds(connection: &Connection, order: &str) -> Result<Vec<HoldView
             number: unsigned(row.get(0).map_err(failed)?)?,
             owner: row.get(1).map_err(failed)?,
             plugin: row.get(2).map_err(failed)?,
+            component: component(row)?,
             reason: row.get(3).map_err(failed)?,
             queue: row.get(4).map_err(failed)?,
             lines: lines.lines().map(str::to_owned).collect(),
@@ -99,6 +100,11 @@ pub(super) fn holds(connection: &Connection, order: &str) -> Result<Vec<HoldView
         });
     }
     Ok(holds)
+}
+
+fn component(row: &rusqlite::Row<'_>) -> Result<Option<Digest>> {
+    let bytes: Option<[u8; 32]> = row.get(10).map_err(failed)?;
+    Ok(bytes.map(Digest::from_bytes))
 }
 
 pub(super) fn reviews(connection: &Connection, order: &str) -> Result<Vec<ReviewView>> {
@@ -141,7 +147,7 @@ pub(super) fn review(tx: &Connection, review: &NewReview) -> Result<()> {
     }
     fits(review, open.len()).map_err(|why| StoreError::Failed(why.to_owned()))?;
     for number in &review.closed {
-        close(tx, &id, *number, review.at, review.who.as_deref())?;
+        close(tx, &id, *number, review.at, review.who.as_deref(), ExceptionAction::ReleaseHolds.as_str())?;
     }
     for hold in &review.opened {
         rows::insert_hold(tx, &id, hold, review.at, None)?;
@@ -204,13 +210,23 @@ fn fits(review: &NewReview, open: usize) -> std::result::Result<(), &'static str
 }
 
 /// Closes all holds of an order that they keep back no more, whatever became of it.
-pub(super) fn close_all(tx: &Connection, order: &str, at: Instant, who: Option<&str>) -> Result<()> {
+pub(super) fn close_all(tx: &Connection, order: &str, at: Instant, who: Option<&str>, how: &str) -> Result<()> {
     let holds = holds(tx, order)?;
-    holds.iter().filter(|hold| hold.closed.is_none()).try_for_each(|hold| close(tx, order, hold.number, at, who))
+    holds.iter().filter(|hold| hold.closed.is_none()).try_for_each(|hold| close(tx, order, hold.number, at, who, how))
 }
 
-fn close(tx: &Connection, order: &str, number: u64, at: Instant, who: Option<&str>) -> Result<()> {
+/// A person agrees with what keeps the order back.
+pub(super) fn confirm_all(tx: &Connection, order: &str, at: Instant, how: &str) -> Result<()> {
+    let holds = holds(tx, order)?;
+    let mut open = holds.iter().filter(|hold| hold.closed.is_none());
+    open.try_for_each(|hold| oversight::judge(tx, signed(hold.number)?, at, how))
+}
+
+fn close(tx: &Connection, order: &str, number: u64, at: Instant, who: Option<&str>, how: &str) -> Result<()> {
     let row_id = signed(number)?;
+    if who.is_some() {
+        oversight::judge(tx, row_id, at, how)?;
+    }
     let closed = tx
         .prepare_cached(
             "UPDATE hold SET closed_at = ?3, closed_by = ?4 WHERE id = ?2 AND order_id = ?1 AND closed_at IS NULL",

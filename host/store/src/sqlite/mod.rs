@@ -16,6 +16,7 @@ mod budget;
 mod credit;
 
 mod kept_back;
+mod oversight;
 
 mod trail;
 
@@ -61,12 +62,12 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::contract::{
-    Configuration, CreditQuery, CustomerAggregate, DeadLetter, DecisionCommit, DocumentPosition, DocumentView,
+    After, Configuration, CreditQuery, CustomerAggregate, DeadLetter, DecisionCommit, DocumentPosition, DocumentView,
     ExceptionTrail, ExceptionView, ExceptionsWanted, Forgotten, HistoryQuery, InputId, JournalEntry, JournalOutcome,
-    Kept, KeptBack, KeptInput, Lease, NewPersonChange, NewReference, NewReview, NewStep, OpenHolds, OpenPayload,
-    OrderStanding, OrderState, OrderTrail, OrderView, PackageChange, PackageView, PayloadRef, Person, PersonView,
-    PluginUsage, Presented, ReferenceTable, ReferenceWanted, Room, Settlement, Store, StoreError, Summary, TreeHead,
-    UnsequencedLeaf,
+    JudgedHold, Kept, KeptBack, KeptInput, Lease, NewPersonChange, NewReference, NewReview, NewStep, OpenHolds,
+    OpenPayload, OrderStanding, OrderState, OrderTrail, OrderView, PackageChange, PackageView, PayloadRef, Period,
+    Person, PersonView, PluginUsage, Presented, ReferenceTable, ReferenceWanted, Room, Settlement, StepTaken, Store,
+    StoreError, Summary, TreeHead, UnsequencedLeaf, WeighedProposal,
 };
 use crate::proof::{Attempt, Committed, Journaled, Permit, Settled};
 use writer::Writer;
@@ -441,6 +442,18 @@ impl Store for SqliteStore {
 
     async fn exception(&self, exception: u64) -> Result<Option<ExceptionTrail>, StoreError> {
         self.read_for_people(move |connection| exception::trail(connection, exception)).await
+    }
+
+    async fn weighed(&self, period: Period) -> Result<BTreeMap<WeighedProposal, u64>, StoreError> {
+        self.read_for_people(move |connection| oversight::weighed_in(connection, period)).await
+    }
+
+    async fn judged_holds(&self, after: After, until: Instant, limit: u32) -> Result<Vec<JudgedHold>, StoreError> {
+        self.read_for_people(move |connection| oversight::judged(connection, after, until, limit)).await
+    }
+
+    async fn steps_taken(&self, after: After, until: Instant, limit: u32) -> Result<Vec<StepTaken>, StoreError> {
+        self.read_for_people(move |connection| oversight::steps_taken(connection, after, until, limit)).await
     }
 
     async fn due_exceptions(&self, at: Instant, limit: u32) -> Result<Vec<ExceptionView>, StoreError> {

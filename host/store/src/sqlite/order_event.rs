@@ -96,7 +96,7 @@ pub(super) fn settle_withheld(tx: &Connection, permit: &Permit, settled: impl Pa
         .and_then(|mut withheld| withheld.exists([permit.order_seq]))
         .map_err(failed)?;
     if !withholds {
-        kept_back::close_all(tx, &order, at, None)?;
+        kept_back::close_all(tx, &order, at, None, exception::CLEARED)?;
         exception::clear_held(tx, &order, at)?;
     }
     Ok(changed)

@@ -19,7 +19,9 @@ use crate::contract::{
     PayloadRef, ReferenceTable, ReferenceWanted, Room, Settlement, StateChanges, StoreError, TreeHead, UnsequencedLeaf,
 };
 use crate::proof::{Committed, FirstDocument, Journaled, Permit, Settled};
-use crate::sqlite::{budget, credit, envelope, exception, failed, find, history, order_event, package, trail};
+use crate::sqlite::{
+    budget, credit, envelope, exception, failed, find, history, order_event, oversight, package, trail,
+};
 
 pub(super) type Result<T> = std::result::Result<T, StoreError>;
 
@@ -559,6 +561,7 @@ fn insert_order(
         insert_outbox(tx, order_seq, &id, row, kept.place(row.event)?, decision.at)?;
     }
     history::insert(tx, &order.customer_event, position)?;
+    oversight::weighed(tx, &order.weighed, decision.at)?;
     if let Some(new) = &order.exception {
         let customer = (new.kind == ExceptionKind::Held).then_some(order.customer_event.customer);
         let about = About { order: Some(order.id), position: Some(position), customer, ..About::default() };
@@ -601,8 +604,8 @@ pub(super) fn insert_hold(
         HoldOwner::SpentBudget(plugin) => ("spent-budget", Some(plugin.as_str())),
     };
     tx.prepare_cached(
-        "INSERT INTO hold (order_id, owner, plugin, reason, queue, lines, opened_at, expires_at, closed_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        "INSERT INTO hold (order_id, owner, plugin, reason, queue, lines, opened_at, expires_at, closed_at, component)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
     )
     .and_then(|mut insert| {
         insert.execute(params![
@@ -615,6 +618,7 @@ pub(super) fn insert_hold(
             at.0,
             hold.expires_at.0,
             closed_at.map(|at| at.0),
+            hold.component.map(|component| component.as_bytes().to_vec()),
         ])
     })
     .map_err(failed)?;

@@ -186,7 +186,9 @@ const WITHOUT_SCHEMA_5: &str = "DELETE FROM exception WHERE kind = 'held'
      ALTER TABLE exception DROP COLUMN customer; ALTER TABLE document DROP COLUMN again;
      ALTER TABLE hold ADD COLUMN escalated_at INTEGER; ALTER TABLE hold ADD COLUMN exception INTEGER;
      CREATE INDEX hold_due ON hold (expires_at, id) WHERE closed_at IS NULL AND escalated_at IS NULL;
-     DROP TABLE exception_step; DROP TABLE proposal; DROP TABLE approval; DROP TABLE input_maker;
+     DROP TABLE exception_step; DROP TABLE proposal; DROP TABLE approval; DROP TABLE input_maker; DROP TABLE weighed_hour;
+     DROP INDEX hold_judged; ALTER TABLE hold DROP COLUMN component;
+     ALTER TABLE hold DROP COLUMN judged_at; ALTER TABLE hold DROP COLUMN judged_how;
      DROP TABLE credential; DROP TABLE person;
      PRAGMA user_version = 4;";
 
