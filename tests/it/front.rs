@@ -28,3 +28,5 @@ mod patience;
 mod people;
 
 mod reference;
+
+mod ways;

@@ -80,6 +80,8 @@ pub struct ExceptionStory {
     pub exception: Exception,
     /// The digest of what is shown: a decision names it.
     pub shown: String,
+    /// Where it stands, in one line.
+    pub standing: String,
     /// What may be decided about it.
     pub actions: Vec<String>,
     /// The order.
@@ -348,6 +350,7 @@ impl ExceptionStory {
         let open = shown.trail.exception.closed.is_none();
         let actions = shown.trail.exception.kind.actions().iter().filter(|_| open);
         Self {
+            standing: shown.standing(),
             shown: shown.digest.to_string(),
             actions: actions.map(|action| action.as_str().to_owned()).collect(),
             order_facts: OrderFacts::of(&shown),

@@ -12,7 +12,7 @@ fn dear(number: &str, boxes: u32) -> PurchaseOrder {
     PurchaseOrder::clean(number).with_lines(&[("FST-1007", boxes, "BX", "20.00")])
 }
 
-async fn sign_in(page: &mut Page, door: &FrontDoor, name: &str) {
+pub(super) async fn sign_in(page: &mut Page, door: &FrontDoor, name: &str) {
     page.open(&format!("http://{}/console", door.address())).await;
     page.tab_to("Name").await;
     page.type_text(name).await;

@@ -363,7 +363,9 @@ fn proposed(visit: &Visit, exception: u64, proposal: &Proposal) -> Markup {
                 @if !proposal.approved_by.is_empty() { " (" (proposal.approved_by.join(", ")) ")" }
                 ", until " (minute(&proposal.expires_at))
             }
-            @if !mine {
+            @if mine {
+                p { "You proposed it, and nobody judges work of their own: others have to agree." }
+            } @else {
                 (form(visit, exception, "approve", &html! { (digest) button type="submit" { "Approve" } }))
             }
             (form(visit, exception, "refuse", &html! {

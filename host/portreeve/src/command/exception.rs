@@ -284,10 +284,11 @@ async fn decide_one(decide: &Decide, json: bool, output: &mut Output) -> anyhow:
     };
     let exception = decide.one.exception;
     let place = Place::to_act(&decide.one).await?;
-    let now = place.story(exception).await?.shown;
+    let ExceptionStory { shown: now, standing, .. } = place.story(exception).await?;
     let Some(shown) = whole(&decide.shown, &now)? else {
         bail!(
-            "exception {exception} is not what `{}` was shown of; `exception show {exception}` shows what it is now",
+            "exception {exception} changed since it was shown as `{}`; now it stands so: {standing}. Look at it again \
+             (`exception show {exception}`) and decide about that",
             decide.shown
         )
     };

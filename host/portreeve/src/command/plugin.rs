@@ -576,7 +576,7 @@ async fn over_http(server: &Server, plugin: &PluginName, act: &Act) -> anyhow::R
 }
 
 pub(super) fn understood<T: serde::de::DeserializeOwned>(answer: &Answer) -> anyhow::Result<T> {
-    if answer.status != 200 {
+    if !(200..300).contains(&answer.status) {
         bail!("{}", answer.problem().1);
     }
     serde_json::from_slice(&answer.body).context("the server's answer cannot be understood; is it a portreeve?")
