@@ -269,6 +269,7 @@ store! {
         async fn weighed(&self, period: Period) -> BTreeMap<WeighedProposal, u64>;
         async fn judged_holds(&self, after: After, until: Instant, limit: u32) -> Vec<JudgedHold>;
         async fn steps_taken(&self, after: After, until: Instant, limit: u32) -> Vec<StepTaken>;
+        async fn paused_plugins(&self, limit: u32) -> Vec<ExceptionView>;
         async fn input_sender(&self, input: InputId) -> Option<(ChannelId, SenderId)>;
         async fn kept_back_order(&self, order: OrderId) -> Option<KeptBack>;
         async fn open_holds(&self, at: Instant) -> Vec<OpenHolds>;

@@ -490,6 +490,7 @@ async fn open(folder: TempDir, setup: Setup, erp: Erp, clock: Arc<SetClock>) -> 
     let store: Arc<dyn Store> = locations.store()?;
     host::activate(&store, &locations, &Proposed::read(&config)?, clock.now()).await?;
     let host = Host::open(Arc::clone(&store), &locations, clock.clone(), Some(setup.workers)).await?;
+    host.begin().await?;
     Ok(TestHost { setup, locations, clock, erp, host, store, folder })
 }
 

@@ -88,6 +88,8 @@ pub struct ExceptionStory {
     pub order_facts: Option<OrderFacts>,
     /// The delivery that was given up.
     pub delivery: Option<DeliveryFacts>,
+    /// The plugin that is not called.
+    pub plugin: Option<PluginFacts>,
     /// The input's id.
     pub input: Option<String>,
     /// Accounts that made the input what it is.
@@ -156,6 +158,24 @@ pub struct DeliveryFacts {
     pub attempts: u32,
     /// How often people had it tried again.
     pub replays: u32,
+}
+
+/// A plugin that is not called for a while, or not for somebody.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PluginFacts {
+    /// The plugin.
+    pub plugin: String,
+    /// Digest of its component.
+    pub component: String,
+    /// Of which export and for whom; none where it is all calls.
+    pub cause: Option<String>,
+    /// Stable code of how the last call failed.
+    pub failure: String,
+    /// Pauses in a row: each but the first after a call that was tried in vain.
+    pub pauses: u32,
+    /// Until when the last one lasts, or lasted.
+    pub until: String,
 }
 
 /// A step of an exception.
@@ -359,6 +379,14 @@ impl ExceptionStory {
                 state: delivery.state.clone(),
                 attempts: delivery.attempts,
                 replays: delivery.replays,
+            }),
+            plugin: shown.trail.about.plugin.as_ref().map(|pause| PluginFacts {
+                plugin: pause.plugin.to_string(),
+                component: pause.component.to_string(),
+                cause: pause.cause.clone(),
+                failure: pause.failure.clone(),
+                pauses: pause.pauses,
+                until: pause.until.to_string(),
             }),
             input: shown.trail.about.input.map(|(input, _)| input.0.to_string()),
             makers: shown.trail.about.makers,

@@ -16,11 +16,13 @@ pub enum ExceptionKind {
     Input,
     /// A delivery that was given up.
     Delivery,
+    /// A plugin that is not called for a while, or not for somebody: it failed again and again.
+    Plugin,
 }
 
 impl ExceptionKind {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Held, Self::Order, Self::Document, Self::Input, Self::Delivery];
+    pub const ALL: [Self; 6] = [Self::Held, Self::Order, Self::Document, Self::Input, Self::Delivery, Self::Plugin];
 
     /// The word in the store, in records and on pages.
     #[must_use]
@@ -31,6 +33,7 @@ impl ExceptionKind {
             Self::Document => "document",
             Self::Input => "input",
             Self::Delivery => "delivery",
+            Self::Plugin => "plugin",
         }
     }
 
@@ -49,7 +52,7 @@ impl ExceptionKind {
             Self::Order => &[Reject, Reroute, Abandon],
             Self::Document => &[Retry, Reroute, Abandon],
             Self::Input => &[Resubmit, Retry, Reroute, Abandon],
-            Self::Delivery => &[Retry, Reroute, Abandon],
+            Self::Delivery | Self::Plugin => &[Retry, Reroute, Abandon],
         }
     }
 }

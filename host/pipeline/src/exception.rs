@@ -16,6 +16,8 @@
 
 mod due;
 
+mod paused;
+
 mod shown;
 
 use portreeve_authority::people::{Actor, Denied, Proposed, Stake};
@@ -24,7 +26,8 @@ use portreeve_record::leaf::{Code, ExceptionLeaf, HoldRecord, Label, Listed, REJ
 use portreeve_record::{Leaf, LeafBody, RecordError, SealError, canonical_json, parse_canonical};
 use portreeve_store::StoreError;
 use portreeve_store::contract::{
-    Effect, ExceptionChange, KeptBack, NewPayload, NewProposal, NewStep, PayloadRef, Person, ProposalView, Resolution,
+    Effect, ExceptionChange, ExceptionView, KeptBack, NewPayload, NewProposal, NewStep, PayloadRef, Person,
+    ProposalView, Resolution,
 };
 use serde::{Deserialize, Serialize};
 
@@ -447,6 +450,10 @@ impl Pipeline {
                 self.accept_again(shown, decision, by.who).await?;
                 self.resolve(shown, decision, act, &by).await?;
             }
+            ExceptionAction::Retry if shown.trail.exception.kind == ExceptionKind::Plugin => {
+                self.resolve(shown, decision, act, &by).await?;
+                self.try_paused(shown);
+            }
             _ => self.resolve(shown, decision, act, &by).await?,
         }
         self.metrics.exception_decided(decision.action.as_str(), &shown.trail.exception.queue);
@@ -560,6 +567,27 @@ impl Pipeline {
             change,
             record,
             leaf: Leaf::new(&self.host, at, LeafBody::Exception(leaf))?,
+        };
+        Ok(self.store.step_exception(step).await?)
+    }
+
+    /// Takes a step that nobody decided.
+    async fn step_of_host(
+        &self,
+        exception: &ExceptionView,
+        change: ExceptionChange,
+        body: LeafBody,
+        at: Instant,
+    ) -> Result<(), ExceptionError> {
+        let step = NewStep {
+            exception: exception.id,
+            revision: exception.revision,
+            at,
+            who: None,
+            since: exception.opened_at,
+            change,
+            record: None,
+            leaf: Leaf::new(&self.host, at, body)?,
         };
         Ok(self.store.step_exception(step).await?)
     }

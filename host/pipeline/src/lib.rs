@@ -119,6 +119,8 @@ pub struct Pipeline {
     pub plugins: Plugins,
     /// Components that failed again and again.
     pub quarantine: Quarantine,
+    /// Whose work they are; none where it is whose channel or target they failed for.
+    pub plugin_queue: Option<String>,
     /// Compatibility hashes of the engines, for records.
     pub engines: BTreeMap<PluginKind, Digest>,
     /// What advice may cause, and what scorers see.

@@ -23,15 +23,16 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use portreeve_model::{Digest, Failure, Instant, PluginName};
+use portreeve_model::{Digest, ExceptionKind, Failure, Instant, PluginName};
 use portreeve_record::leaf::{CauseRecord, Code, Label, PackageLeaf, PackageStep};
 use portreeve_record::{Leaf, LeafBody};
 use portreeve_registry::Installed;
-use portreeve_registry::quarantine::{Cause, Paused, Scope, Turn};
+use portreeve_registry::quarantine::{Cause, Paused, Scope, Turn, calls_of};
 use portreeve_sandbox::{Artifacts, Call, CallContext, CallFailure, Crossed, TimeLimit};
-use portreeve_store::contract::PackageChange;
+use portreeve_store::contract::{NewException, NewPause, PackageChange};
 
 use crate::Pipeline;
+use crate::exception::Limits;
 use crate::passing::fueled;
 
 /// When something that a plugin is missing for is looked at again, where nobody knows
@@ -97,7 +98,7 @@ pub enum Why {
 
 impl Why {
     fn paused(paused: Paused, call: Call, cause: Cause<'_>) -> Self {
-        let of = (paused.scope == Scope::Cause).then(|| format!("`{call}` for {cause}"));
+        let of = (paused.scope == Scope::Cause).then(|| calls_of(call, cause));
         Self::Quarantined { until: paused.until, of }
     }
 
@@ -313,14 +314,22 @@ impl Pipeline {
         let crossed = self.metrics.called(ends.await);
         let Some(failed) = counts(&crossed) else { return Ok(crossed) };
         if let Some(turn) = pass.ended(failed, || self.clock.now()) {
-            self.turned(plugin, installed.digest, turn, call, cause).await;
+            let failure = crossed.outcome.as_ref().err().map(|error| error.failure.code());
+            self.turned(plugin, installed.digest, turn, (call, cause), failure.unwrap_or("none")).await;
         }
         Ok(crossed)
     }
 
     /// Puts on record that a component, or its calls for this cause, are in quarantine or
-    /// made again.
-    async fn turned(&self, plugin: &PluginName, component: Digest, turn: Turn, call: Call, cause: Cause<'_>) {
+    /// made again, and has a person hear of the one and of the other no more.
+    async fn turned(
+        &self,
+        plugin: &PluginName,
+        component: Digest,
+        turn: Turn,
+        (call, cause): (Call, Cause<'_>),
+        failure: &str,
+    ) {
         let (step, scope) = match turn {
             Turn::Quarantined { until, scope: Scope::Component } => {
                 tracing::error!(%plugin, %component, %until, "the plugin failed again and again; it is in quarantine");
@@ -341,18 +350,67 @@ impl Pipeline {
         };
         self.metrics.turned(plugin, step, scope, self.quarantine.causes_paused(component));
         let now = self.clock.now();
+        let of = (scope == Scope::Cause).then(|| calls_of(call, cause));
+        let change = match turn {
+            Turn::Quarantined { until, .. } => {
+                self.paused(plugin, component, of, (failure, until), cause).map_or(PackageChange::Note, |pause| {
+                    let exception = self.dated(pause.exception, now, Limits::default());
+                    PackageChange::Paused(Box::new(NewPause { exception, ..pause }))
+                })
+            }
+            Turn::Restored { .. } => PackageChange::Restored { plugin: plugin.clone(), component, cause: of },
+        };
         let cause = if scope == Scope::Cause { on_record(call, cause) } else { None };
         let body = PackageLeaf { cause, ..PackageLeaf::of(plugin.clone(), component, step) };
         let noted = match Leaf::new(&self.host, now, LeafBody::Package(body)) {
-            Ok(leaf) => {
-                self.store.change_packages(PackageChange::Note, now, vec![leaf]).await.map_err(|e| e.to_string())
-            }
+            Ok(leaf) => self.store.change_packages(change, now, vec![leaf]).await.map_err(|e| e.to_string()),
             Err(error) => Err(error.to_string()),
         };
         // To stop calling needs nobody's leave, and calling again is what everybody
         // believes anyway: neither waits for a record that could not be written.
         if let Err(error) = noted {
             tracing::error!(%plugin, step = step.as_str(), %error, "a turn of the quarantine is not on record");
+        }
+    }
+}
+
+impl Pipeline {
+    /// What waits for a person while a plugin is not called; nothing where another component has
+    /// taken its place meanwhile, since nobody will call this one again.
+    fn paused(
+        &self,
+        plugin: &PluginName,
+        component: Digest,
+        of: Option<String>,
+        (failure, until): (&str, Instant),
+        cause: Cause<'_>,
+    ) -> Option<NewPause> {
+        self.plugins.now().installed(plugin).filter(|active| active.digest == component)?;
+        let queue = self.plugin_queue.clone().or_else(|| self.queue_of(cause))?;
+        let detail = match &of {
+            Some(of) => format!("plugin `{plugin}` failed again and again in {of} and is not called there for a while"),
+            None => {
+                format!("plugin `{plugin}` failed again and again, whoever called it, and is not called for a while")
+            }
+        };
+        let exception = NewException {
+            kind: ExceptionKind::Plugin,
+            stage: "plugin",
+            code: "plugin-quarantined".to_owned(),
+            detail,
+            queue,
+            due_at: None,
+        };
+        Some(NewPause { plugin: plugin.clone(), component, cause: of, failure: failure.to_owned(), until, exception })
+    }
+
+    /// Whose work it is what a cause's calls leave behind.
+    fn queue_of(&self, cause: Cause<'_>) -> Option<String> {
+        match cause {
+            Cause::Sender { channel, .. } | Cause::Looking { channel, .. } => {
+                Some(self.routes.channel(channel)?.exception_queue.clone())
+            }
+            Cause::Target(target) => Some(self.routes.target(target)?.exception_queue.clone()),
         }
     }
 }

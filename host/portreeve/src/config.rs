@@ -119,6 +119,9 @@ pub struct HostSection {
     pub tls: Option<TlsSection>,
     /// Where model files are; a relative path begins at the configuration's folder.
     pub models: Option<PathBuf>,
+    /// Whose work a plugin is that failed again and again; without it that of the channel or target
+    /// that it failed for.
+    pub plugin_queue: Option<String>,
     /// Orders that are mapped and scored side by side.
     #[serde(default = "workers_default")]
     pub workers: usize,
@@ -806,7 +809,8 @@ fn host_problems(host: &HostFile, routes: &Routes) -> Vec<String> {
         }
     }
     let queues = routes.channels.iter().map(|channel| &channel.exception_queue);
-    for queue in queues.chain(routes.targets.iter().map(|target| &target.exception_queue)) {
+    let queues = queues.chain(routes.targets.iter().map(|target| &target.exception_queue));
+    for queue in queues.chain(&host.host.plugin_queue) {
         if !host.queues.contains(queue) {
             problems.push(format!("queue `{queue}` is not in `queues`; add it or correct the name"));
         }

@@ -587,6 +587,7 @@ impl Road {
             senders: configuration.senders()?,
             plugins,
             quarantine: Quarantine::default(),
+            plugin_queue: configuration.host.host.plugin_queue.clone(),
             routes: configuration.routes,
             engines,
             authority: configuration.authority,
@@ -696,6 +697,15 @@ impl Host {
         })
     }
 
+    /// Says in the store that this host is the one that works: pauses of an earlier one are over.
+    /// Whoever only looks into a folder does not.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn begin(&self) -> anyhow::Result<()> {
+        self.pipeline.forget_pauses().await.context("what waits because of paused plugins could not be closed")
+    }
+
     /// Opens the watched folders, for [`Host::work`] to look into. A command that does
     /// its work and ends does not: two hosts would take each other's files.
     ///
@@ -792,6 +802,7 @@ impl Host {
     /// When the audit log is damaged or the store's writer is gone: the host is not
     /// ready any more, begins nothing new and stops rather than sign damage or try for ever.
     pub async fn work(&self, stop: watch::Receiver<bool>) -> anyhow::Result<()> {
+        self.begin().await?;
         self.ready.store(true, Ordering::Release);
         let (halt, halted) = watch::channel(false);
         let begin_nothing = || {

@@ -381,7 +381,7 @@ impl Packages {
         let leaves =
             components.map(|(name, component)| self.leaf(name, *component, step, Some(version), &[], Some(who)));
         let leaves: Vec<Leaf> = leaves.collect::<Result<_, _>>()?;
-        self.commit(&base, &base.files.halted(stopped), None, leaves, who).await?;
+        self.commit(&base, &base.files.halted(stopped), (None, None), leaves, who).await?;
         let before = self.pipeline.plugins.now().as_ref().clone();
         self.pipeline.plugins.put(Active { configuration: version, ..before });
         Ok(halted(&base, version, stopped))
@@ -420,7 +420,7 @@ impl Packages {
         let models = self.models_of(&configuration, &plugins).await?;
         let leaf = self.leaf(name, component, step, Some(version), &signers, Some(who))?;
         let unstage = (step == PackageStep::Activated).then(|| name.clone());
-        self.commit(&base, &next, unstage, vec![leaf], who).await?;
+        self.commit(&base, &next, (unstage, Some(name.clone())), vec![leaf], who).await?;
 
         self.pipeline.quarantine.forget(component);
         self.pipeline.metrics.not_quarantined(name);
@@ -477,7 +477,7 @@ impl Packages {
             plugins.insert(entry.name.clone(), slot);
         }
         let models = self.models_of(&configuration, &plugins).await?;
-        self.commit(&base, &next, None, leaves, who).await?;
+        self.commit(&base, &next, (None, None), leaves, who).await?;
         self.put(version, plugins, models);
         self.pipeline.set_aside.wake(self.pipeline.clock.now());
         tracing::info!(configuration = version, ?stopped, ?restored, "others are trusted from now on");
@@ -542,13 +542,14 @@ impl Packages {
         written.map_err(|refusal| anyhow::anyhow!("{refusal}"))
     }
 
-    /// Commits the next version with its leaves. After an unknown outcome the store says
+    /// Commits the next version with its leaves: the plugin whose staged package it is, and the one
+    /// that begins anew, or ends. After an unknown outcome the store says
     /// whether it is there: the road must call what the store names.
     async fn commit(
         &self,
         base: &Base,
         next: &Files,
-        unstage: Option<PluginName>,
+        (unstage, anew): (Option<PluginName>, Option<PluginName>),
         leaves: Vec<Leaf>,
         who: &str,
     ) -> Result<(), Refusal> {
@@ -558,7 +559,7 @@ impl Packages {
         let body = LeafBody::Configuration(ConfigurationLeaf { version, digest, who: Label::of(who) });
         let first = Leaf::new(&self.pipeline.host, now, body).map_err(internal)?;
         let leaves = std::iter::once(first).chain(leaves).collect();
-        let change = PackageChange::Configure { after: base.version, bytes, unstage };
+        let change = PackageChange::Configure { after: base.version, bytes, unstage, anew };
         match self.pipeline.store.change_packages(change, now, leaves).await {
             Err(StoreError::Unknown(why)) => {
                 let active = self.pipeline.store.active_configuration().await?;

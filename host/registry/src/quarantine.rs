@@ -86,6 +86,12 @@ impl fmt::Display for Cause<'_> {
     }
 }
 
+/// The calls of one export that somebody makes necessary, as people and exceptions name them.
+#[must_use]
+pub fn calls_of(call: Call, cause: Cause<'_>) -> String {
+    format!("`{call}` for {cause}")
+}
+
 /// How much of a component a pause stops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
@@ -229,6 +235,23 @@ impl Quarantine {
     /// under way, one that tries it among them, say nothing any more.
     pub fn forget(&self, component: Digest) {
         self.components().entry(component).or_default().begin_anew();
+    }
+
+    /// Has the next call tried, as if the pause were over: that of all calls, or that of the
+    /// calls that [`calls_of`] names so. False where there is no such pause.
+    pub fn try_now(&self, component: Digest, of: Option<&str>, now: Instant) -> bool {
+        let mut components = self.components();
+        let Some(seen) = components.get_mut(&component) else { return false };
+        let pause = match of {
+            None => seen.pause.as_mut(),
+            Some(name) => seen.exports.iter_mut().find_map(|(call, export)| {
+                let mut sheets = export.sheets_mut();
+                sheets.find(|(cause, _)| calls_of(*call, *cause) == name)?.1.pause.as_mut()
+            }),
+        };
+        let Some(pause) = pause else { return false };
+        pause.until = pause.until.min(now);
+        true
     }
 
     /// All pauses.
@@ -463,6 +486,13 @@ impl Export {
             senders.iter().map(move |(sender, sheet)| (Cause::Sender { channel, sender }, sheet))
         });
         senders.chain(self.targets.iter().map(|(target, sheet)| (Cause::Target(target), sheet)))
+    }
+
+    fn sheets_mut(&mut self) -> impl Iterator<Item = (Cause<'_>, &mut Sheet)> {
+        let senders = self.senders.iter_mut().flat_map(|(channel, senders)| {
+            senders.iter_mut().map(move |(sender, sheet)| (Cause::Sender { channel, sender }, sheet))
+        });
+        senders.chain(self.targets.iter_mut().map(|(target, sheet)| (Cause::Target(target), sheet)))
     }
 
     fn is_blank(&self) -> bool {

@@ -61,9 +61,9 @@ use portreeve_record::{Leaf, PayloadKey, SealError, Sealed};
 
 use crate::proof::{Attempt, Committed, FirstDocument, Journaled, Permit, Settled};
 pub use exception::{
-    ClosedException, DeliveryAbout, Effect, ExceptionAbout, ExceptionChange, ExceptionTrail, ExceptionView,
-    ExceptionsWanted, NewException, NewProposal, NewStep, ProposalView, Resolution, STEPS_MAX, STEPS_SHOWN_MAX,
-    StepView,
+    CLEARED, ClosedException, DeliveryAbout, Effect, ExceptionAbout, ExceptionChange, ExceptionTrail, ExceptionView,
+    ExceptionsWanted, NewException, NewPause, NewProposal, NewStep, PauseAbout, ProposalView, Resolution, STEPS_MAX,
+    STEPS_SHOWN_MAX, StepView,
 };
 pub use kept_back::{ClosedHold, CreditQuery, CreditReservation, Kept, KeptBack, NewReview, ReviewView};
 pub use oversight::{After, JudgedHold, Period, StepTaken, WeighedProposal};
@@ -933,6 +933,21 @@ pub enum PackageChange {
         bytes: Vec<u8>,
         /// The plugin whose staged package was activated.
         unstage: Option<PluginName>,
+        /// The plugin that begins anew, or ends: no pause of it waits for a person any more.
+        anew: Option<PluginName>,
+    },
+    /// A plugin is not called for a while, or not for one cause. An exception opens, unless one
+    /// about this pause is open: that has its end and failure from now on. Where all calls are
+    /// paused, those about single causes are closed.
+    Paused(Box<NewPause>),
+    /// It is called again; the exceptions about that are closed.
+    Restored {
+        /// The plugin.
+        plugin: PluginName,
+        /// Its component.
+        component: Digest,
+        /// As [`NewPause::cause`]; none closes all of the component.
+        cause: Option<String>,
     },
     /// Nothing but the record, of what the host did by itself.
     Note,
@@ -1255,7 +1270,7 @@ pub trait Store: Send + Sync + 'static {
 
     /// Carries out a step in the life of packages.
     ///
-    /// *Durability*: the change and its leaves are one transaction. *Ordering*: versions
+    /// *Durability*: the change, its exceptions and its leaves are one transaction. *Ordering*: versions
     /// of the configuration count up in commit order. *Concurrency*: of two that build on
     /// one version of the configuration the first succeeds, and the other one hears
     /// [`StoreError::ConfigurationMoved`]. *Retry*: repeat it with the same leaves; where
@@ -1475,6 +1490,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// Steps of exceptions after `after` and before `until`, in that order.
     async fn steps_taken(&self, after: After, until: Instant, limit: u32) -> Result<Vec<StepTaken>, StoreError>;
+
+    /// Open exceptions about plugins that are not called, in the order of their numbers.
+    async fn paused_plugins(&self, limit: u32) -> Result<Vec<ExceptionView>, StoreError>;
 
     /// Whose an input is; none when there is no such.
     async fn input_sender(&self, input: InputId) -> Result<Option<(ChannelId, SenderId)>, StoreError>;

@@ -1,14 +1,19 @@
 //! What fails again and again is not called for a while: for whom, what its events do
 //! meanwhile, what the log and the metrics say, and how it is called again.
 
-use portreeve_api::package::Lifecycle;
-use portreeve_model::Instant;
+use hyper::Method;
+use portreeve_api::package::{Act, Lifecycle};
+use portreeve_model::{ExceptionAction, ExceptionKind, Instant};
+use portreeve_pipeline::exception::ExceptionError;
 use portreeve_pipeline::{Accepted, Clock, Credential};
 use portreeve_record::LeafBody;
 use portreeve_record::leaf::{CauseRecord, Code, Label, PackageStep};
 use portreeve_registry::quarantine::{IN_A_ROW_MAX, PAUSE_MS};
-use portreeve_store::contract::OrderState;
+use portreeve_store::contract::{OrderState, PauseAbout};
 
+use super::name;
+use crate::faults::{Fault, FaultyStore};
+use crate::support::exceptions::{decide, waiting};
 use crate::support::{EDI_TOKEN, PurchaseOrder, Setup, TestHost, x12};
 
 /// The channel of the demo, and one more beside it that does the same.
@@ -103,7 +108,7 @@ async fn a_senders_poison_stops_the_scorer_for_that_sender_and_for_nobody_else()
         send(&host, EDI, control, &format!("GOOD-{control}")).await;
     }
     assert!(host.decide_all().await.is_empty(), "they wait");
-    assert_eq!((host.summary().await.undecided, host.exceptions().await.len()), (3, 5));
+    assert_eq!((host.summary().await.undecided, host.exceptions().await.len()), (3, 5 + 1));
     send(&host, OTHER, 1, "GOOD-OTHER").await;
     host.decide_all().await;
     assert_eq!(host.order("GOOD-OTHER").await.state, OrderState::Released);
@@ -242,7 +247,7 @@ async fn strangers_who_make_a_connector_fail_with_challenges_stop_it_for_nobody(
         sender: Label::of("fails-sender"),
     });
     assert_eq!(turns(&host).await, [(PackageStep::Quarantined, of)]);
-    assert_eq!(host.exceptions().await.len(), 5);
+    assert_eq!(host.exceptions().await.len(), 5 + 1);
     send_on(&host, "fails", b"one more").await;
     let told = host.exceptions().await.into_iter().find(|exception| exception.code == "quarantined").unwrap().detail;
     let expected = "again in `receive` for sender `fails-sender` of channel `fails` and is tried again there at 2026-03-02T08:00:30";
@@ -282,4 +287,154 @@ async fn a_target_where_a_connector_fails_keeps_its_own_deliveries_back_and_no_o
     let of = Some(CauseRecord::Target { call: Code::of("deliver"), target: Code::of("erp") });
     assert_eq!(turns(&host).await, [(PackageStep::Quarantined, of)]);
     host.verify().await.unwrap();
+}
+
+/// What is open about plugins that are not called, with its number.
+async fn paused(host: &TestHost) -> Vec<(u64, PauseAbout)> {
+    let mut open = Vec::new();
+    for exception in waiting(host).await.into_iter().filter(|open| open.kind == ExceptionKind::Plugin) {
+        let about = host.store.exception(exception.id).await.unwrap().unwrap().about;
+        open.push((exception.id, about.plugin.unwrap()));
+    }
+    open
+}
+
+/// How an exception ended.
+async fn how(host: &TestHost, exception: u64) -> Option<String> {
+    let found = host.store.exception(exception).await.unwrap().unwrap();
+    found.exception.closed.map(|closed| closed.how)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pause_waits_for_a_person_once_and_no_more_when_the_plugin_is_called_again() {
+    let host = with_obedient().workers(1).start().await;
+    provoke(&host, EDI).await;
+    let (exception, pause) = paused(&host).await.remove(0);
+    let expected = PauseAbout {
+        plugin: name("obeys-the-sender"),
+        component: pause.component,
+        cause: Some("`score` for sender `edi-gateway` of channel `edi`".to_owned()),
+        failure: "trap".to_owned(),
+        pauses: 1,
+        until: host.clock.now().plus_ms(PAUSE_MS),
+    };
+    assert_eq!(pause, expected);
+    let found = host.store.exception(exception).await.unwrap().unwrap().exception;
+    let expected = ("plugin", "plugin-quarantined", "integration", true);
+    let said = (found.stage.as_str(), found.code.as_str(), found.queue.as_str(), found.due_at.is_some());
+    assert_eq!(said, expected);
+
+    // Tried in vain: a longer pause, and the same exception.
+    send(&host, EDI, 9, "TRAP-9").await;
+    send(&host, EDI, 10, "GOOD-10").await;
+    later(&host, PAUSE_MS);
+    host.decide_all().await;
+    let (again, longer) = paused(&host).await.remove(0);
+    assert_eq!((again, longer.pauses, paused(&host).await.len()), (exception, 2, 1));
+    later(&host, 2 * PAUSE_MS);
+    host.decide_all().await;
+    assert_eq!(host.order("GOOD-10").await.state, OrderState::Released);
+    assert_eq!((paused(&host).await, how(&host, exception).await.as_deref()), (Vec::new(), Some("cleared")));
+    host.verify().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pause_of_all_calls_takes_the_place_of_its_senders() {
+    let host = with_two_senders().start().await;
+    provoke(&host, EDI).await;
+    let (of_edi, _) = paused(&host).await.remove(0);
+    provoke(&host, OTHER).await;
+    let found = paused(&host).await;
+    assert_eq!((found.len(), found[0].1.cause.clone()), (1, None), "{found:?}");
+    assert_eq!(how(&host, of_edi).await.as_deref(), Some("cleared"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_has_a_paused_plugin_tried_at_once_or_says_that_nobody_has_to_look() {
+    let host = with_obedient().workers(1).start().await;
+    let (ivan, olga) = (host.acts_as("ivan", &["integration"]).await, host.acts_as("olga", &["order-desk"]).await);
+    provoke(&host, EDI).await;
+    send(&host, EDI, 9, "TRAP-9").await;
+    let (first, _) = paused(&host).await.remove(0);
+    later(&host, 1_000);
+    let denied = decide(&host, &olga, first, ExceptionAction::Retry).await;
+    assert!(matches!(denied, Err(ExceptionError::Denied(_))), "{denied:?}");
+    assert!(host.decide_all().await.is_empty(), "it waits");
+    decide(&host, &ivan, first, ExceptionAction::Retry).await.unwrap();
+    assert_eq!(host.decide_all().await.len(), 1, "it is tried at once, in vain");
+    assert_eq!(how(&host, first).await.as_deref(), Some("retry"));
+    let (second, pause) = paused(&host).await.remove(0);
+    assert!(second != first && pause.until == host.clock.now().plus_ms(2 * PAUSE_MS), "{pause:?}");
+    let by_ivan = host.leaves().await.into_iter().filter_map(|leaf| match leaf.body {
+        LeafBody::Exception(said) if said.exception == first => Some((said.code, said.who)),
+        _ => None,
+    });
+    assert_eq!(by_ivan.collect::<Vec<_>>(), [(Code::of("retry"), Some(Label::of("ivan")))]);
+
+    send(&host, EDI, 10, "GOOD-10").await;
+    let door = host.front_door().await;
+    let (path, key) = (format!("/v1/exceptions/{second}"), door.key_of("ivan", &["integration"]).await);
+    let shown: serde_json::Value = serde_json::from_str(&door.ask(&path).await).unwrap();
+    assert_eq!(shown["plugin"]["pauses"], 1, "{shown}");
+    assert_eq!((&shown["plugin"]["failure"], &shown["plugin"]["plugin"]), (&"trap".into(), &"obeys-the-sender".into()));
+    let body = serde_json::json!({ "shown": shown["shown"], "action": "abandon", "reason": "it is known" }).to_string();
+    let headers = [("authorization", key.as_str()), ("content-type", "application/json")];
+    let decided = door.send(Method::POST, &format!("{path}/decide"), &headers, body.as_bytes()).await;
+    assert_eq!(decided.status, 200, "{decided:?}");
+    door.close().await;
+    assert_eq!((paused(&host).await, how(&host, second).await.as_deref()), (Vec::new(), Some("abandon")));
+    assert!(host.decide_all().await.is_empty(), "it is paused all the same");
+    host.verify().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_ends_a_pause_otherwise_closes_its_exception_too() {
+    let host = with_obedient().start().await;
+    provoke(&host, EDI).await;
+    let (first, _) = paused(&host).await.remove(0);
+    let host = host.restart().await;
+    assert_eq!((paused(&host).await, how(&host, first).await.as_deref()), (Vec::new(), Some("cleared")), "a restart");
+    later(&host, 1_000);
+    for control in 21..=20 + IN_A_ROW_MAX {
+        send(&host, EDI, control, &format!("TRAP-{control}")).await;
+        host.decide_all().await;
+    }
+    let (second, _) = paused(&host).await.remove(0);
+    host.host.packages.act(&name("obeys-the-sender"), Act::Disable, "olga").await.unwrap();
+    assert_eq!((paused(&host).await, how(&host, second).await.as_deref()), (Vec::new(), Some("cleared")), "disabled");
+    host.verify().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pause_whose_record_fails_stands_and_its_next_turn_opens_the_exception() {
+    let host = with_obedient().workers(1).start().await;
+    let (host, _) =
+        host.restart_behind(|store| FaultyStore::new(store, "change_packages", Fault::NotPersisted, 0)).await;
+    provoke(&host, EDI).await;
+    assert!(paused(&host).await.is_empty() && turns(&host).await.is_empty(), "both or neither");
+    assert!(state(&host, "obeys-the-sender").await.starts_with("quarantined"));
+    send(&host, EDI, 9, "TRAP-9").await;
+    later(&host, PAUSE_MS);
+    host.decide_all().await;
+    assert_eq!((paused(&host).await.len(), turns(&host).await.len()), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_queue_of_plugins_has_to_be_one_and_is_else_that_of_whom_they_failed_for() {
+    let named = "plugin_queue = \"integration\"\n";
+    let wrong = Setup::demo().replace("portreeve.toml", named, "plugin_queue = \"nobody\"\n").try_start().await;
+    let wrong = wrong.err().unwrap().to_string();
+    assert!(wrong.contains("queue `nobody` is not in `queues`"), "{wrong}");
+    let host = with_obedient()
+        .replace("portreeve.toml", named, "")
+        .replace(
+            "portreeve.toml",
+            "exception_queue = \"integration\"\nsettings = { currency",
+            "exception_queue = \"order-desk\"\nsettings = { currency",
+        )
+        .start()
+        .await;
+    provoke(&host, EDI).await;
+    let (exception, _) = paused(&host).await.remove(0);
+    assert_eq!(host.store.exception(exception).await.unwrap().unwrap().exception.queue, "order-desk");
 }

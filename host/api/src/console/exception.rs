@@ -130,6 +130,14 @@ fn facts(story: &ExceptionStory) -> Markup {
                     "to " (delivery.target) ", " (delivery.state) " after " (delivery.attempts) " attempts"
                 } }
             }
+            @if let Some(plugin) = &story.plugin {
+                div { dt { "Plugin" } dd { (plugin.plugin) ", " (plugin.component) } }
+                div { dt { "Not called" } dd {
+                    @match &plugin.cause { Some(cause) => { "in " (cause) } None => { "at all" } }
+                    ", until " (minute(&plugin.until))
+                } }
+                div { dt { "Last failure" } dd { (plugin.failure) ", " (plugin.pauses) " pauses in a row" } }
+            }
             @if !story.makers.is_empty() { div { dt { "Mended by" } dd { (story.makers.join(", ")) } } }
             @if !story.owners.is_empty() {
                 div { dt { "Owner of the model's grant" } dd { (story.owners.join(", ")) } }

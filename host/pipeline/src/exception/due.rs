@@ -7,10 +7,10 @@
 //! nothing: that is counted apart.
 
 use portreeve_model::{ExceptionKind, Instant, Order};
+use portreeve_record::LeafBody;
 use portreeve_record::leaf::{Code, EscalationLeaf, ExceptionLeaf, Label};
-use portreeve_record::{Leaf, LeafBody};
 use portreeve_store::StoreError;
-use portreeve_store::contract::{ExceptionChange, ExceptionView, NewException, NewHold, NewStep};
+use portreeve_store::contract::{ExceptionChange, ExceptionView, NewException, NewHold};
 
 use super::ExceptionError;
 use crate::Pipeline;
@@ -112,17 +112,8 @@ impl Pipeline {
             queue: Code::of(queue.as_deref().unwrap_or(&exception.queue)),
             from: Code::of(&exception.queue),
         };
-        let step = NewStep {
-            exception: exception.id,
-            revision: exception.revision,
-            at,
-            who: None,
-            since: exception.opened_at,
-            change: ExceptionChange::Escalated { queue },
-            record: None,
-            leaf: Leaf::new(&self.host, at, LeafBody::Escalation(body))?,
-        };
-        Ok(self.store.step_exception(step).await?)
+        let change = ExceptionChange::Escalated { queue };
+        self.step_of_host(exception, change, LeafBody::Escalation(body), at).await
     }
 
     /// Ends the open proposal of an exception, of which nobody thought in time.
@@ -140,17 +131,8 @@ impl Pipeline {
             opened_at: Some(trail.exception.opened_at),
             ..ExceptionLeaf::of(exception, Code::of(&trail.exception.stage), Code::of("expired"))
         };
-        let step = NewStep {
-            exception,
-            revision: trail.exception.revision,
-            at,
-            who: None,
-            since: trail.exception.opened_at,
-            change: ExceptionChange::ProposalEnded { how: "expired", proposal: proposal.digest },
-            record: None,
-            leaf: Leaf::new(&self.host, at, LeafBody::Exception(body))?,
-        };
-        self.store.step_exception(step).await?;
+        let change = ExceptionChange::ProposalEnded { how: "expired", proposal: proposal.digest };
+        self.step_of_host(&trail.exception, change, LeafBody::Exception(body), at).await?;
         self.metrics.proposal_ended("expired", &trail.exception.queue);
         Ok(())
     }

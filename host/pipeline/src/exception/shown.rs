@@ -44,6 +44,8 @@ struct Evidence<'a> {
     order: Option<OrderEvidence<'a>>,
     input: Option<Digest>,
     delivery: Option<DeliveryEvidence<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    plugin: Option<PluginEvidence<'a>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -81,6 +83,16 @@ struct DeliveryEvidence<'a> {
     state: &'a str,
     attempts: u32,
     replays: u32,
+}
+
+/// Not until when, nor how often: that it fails still is what was shown already.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PluginEvidence<'a> {
+    plugin: &'a str,
+    component: Digest,
+    cause: Option<&'a str>,
+    failure: &'a str,
 }
 
 impl Pipeline {
@@ -137,6 +149,12 @@ fn digest_of(
             state: &delivery.state,
             attempts: delivery.attempts,
             replays: delivery.replays,
+        }),
+        plugin: trail.about.plugin.as_ref().map(|pause| PluginEvidence {
+            plugin: pause.plugin.as_str(),
+            component: pause.component,
+            cause: pause.cause.as_deref(),
+            failure: &pause.failure,
         }),
     };
     Ok(Digest::of(&canonical_json(&evidence)?))
@@ -207,6 +225,9 @@ impl Shown {
                 "the delivery to `{}` is {} after {} attempt(s)",
                 delivery.target, delivery.state, delivery.attempts
             ));
+        }
+        if let Some(pause) = &self.trail.about.plugin {
+            parts.push(format!("`{}` failed with `{}`, paused until {}", pause.plugin, pause.failure, pause.until));
         }
         if let Some(step) = self.trail.steps.last() {
             let who = step.who.as_deref().unwrap_or("the host");

@@ -231,6 +231,12 @@ fn show(story: &ExceptionStory, output: &mut Output) -> anyhow::Result<()> {
             delivery.target, delivery.state, delivery.attempts, delivery.replays
         ))?;
     }
+    if let Some(plugin) = &story.plugin {
+        let of = plugin.cause.as_deref().map_or_else(|| "at all".to_owned(), |cause| format!("in {cause}"));
+        output
+            .line(&format!("plugin {} {}: not called {of} until {}", plugin.plugin, plugin.component, plugin.until))?;
+        output.line(&format!("  failed with {}, {} pause(s) in a row", plugin.failure, plugin.pauses))?;
+    }
     if !story.owners.is_empty() {
         output.line(&format!(
             "a model asked; its grant's owner ({}) decides nothing about it",

@@ -214,6 +214,27 @@ fn a_trial_that_began_before_an_operator_began_anew_changes_nothing() {
 }
 
 #[test]
+fn whoever_has_a_paused_call_tried_at_once_ends_nothing_by_that() {
+    let (quarantine, senders) = (Quarantine::default(), Senders::some());
+    let name = |number| calls_of(SCORE, senders.cause(number));
+    assert!(!quarantine.try_now(component(), Some(&name(0)), NOW));
+    fail(&quarantine, senders.cause(0), NOW);
+    for other in [None, Some(name(1)), Some(calls_of(Call::Receive, senders.cause(0)))] {
+        assert!(!quarantine.try_now(component(), other.as_deref(), NOW));
+    }
+    assert!(!is_open(&quarantine, senders.cause(0), NOW));
+    assert!(quarantine.try_now(component(), Some(&name(0)), NOW));
+    let tried = quarantine.pass(component(), SCORE, senders.cause(0), || NOW).unwrap();
+    assert!(!is_open(&quarantine, senders.cause(0), NOW), "one call");
+    let longer = Turn::Quarantined { until: NOW.plus_ms(2 * PAUSE_MS), scope: Scope::Cause };
+    assert_eq!(tried.ended(true, || NOW), Some(longer), "it was in vain");
+
+    fail(&quarantine, senders.cause(1), NOW);
+    assert!(quarantine.try_now(component(), None, NOW), "of all calls");
+    assert_eq!(call(&quarantine, senders.cause(2), false, NOW), restored(Scope::Component));
+}
+
+#[test]
 fn whoever_only_looks_opens_and_ends_no_pause_and_is_not_served_during_one() {
     let (quarantine, senders) = (Quarantine::default(), Senders::some());
     let stranger = Cause::Looking { channel: &senders.channel, sender: None };

@@ -59,7 +59,7 @@ pub(crate) async fn of_a_plugins_packages_one_is_staged_until_it_is_activated(ma
 
     let configure = |after, number| {
         let unstage = Some(package(1).plugin);
-        let change = PackageChange::Configure { after, bytes: b"two".to_vec(), unstage };
+        let change = PackageChange::Configure { after, bytes: b"two".to_vec(), unstage, anew: None };
         store.change_packages(change, NOW, vec![leaf(number), leaf(number + 1)])
     };
     let moved = configure(2, 8).await;

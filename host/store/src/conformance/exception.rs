@@ -10,6 +10,7 @@ use super::fixture::{
     decision_of, exception, held, hold, hold_back, input, input_id, keep, kept_back, leaf, lease, leaves, next,
     observe, order_id, order_in, release, released, replay, resolved, retry, sealed, sender, step, waiting, waits,
 };
+use super::pause::quarantined;
 use super::{Fault, Harm, Maker};
 use crate::contract::{
     ClosedException, ClosedHold, Decided, Disposition, Effect, ExceptionChange, ExceptionTrail, ExceptionView,
@@ -990,6 +991,8 @@ pub(crate) async fn a_step_and_what_it_causes_are_there_together_or_not_at_all<M
         (ExceptionKind::Delivery, resolved(Retry, Effect::ReplayDelivery)),
         (ExceptionKind::Delivery, resolved(Abandon, Effect::AbandonDelivery)),
         (ExceptionKind::Input, resolved(Retry, Effect::Close)),
+        (ExceptionKind::Plugin, resolved(Retry, Effect::Close)),
+        (ExceptionKind::Plugin, ExceptionChange::Cleared),
     ] {
         let mut without_fault = Vec::new();
         for fault in [None, Some(Fault::NotPersisted), Some(Fault::Persisted)] {
@@ -1003,6 +1006,7 @@ pub(crate) async fn a_step_and_what_it_causes_are_there_together_or_not_at_all<M
                 ExceptionKind::Document => unmapped(&store, 1, "PO-1").await,
                 ExceptionKind::Delivery => dead_letter(&store, 1, "PO-1").await,
                 ExceptionKind::Input => unread(&store, 1).await,
+                ExceptionKind::Plugin => quarantined(&store, 1).await,
             };
             let before = observe(&store).await;
             let seen = async || step(&store, number, "ada", change.clone(), leaf(60)).await;

@@ -182,7 +182,7 @@ async fn go(write: &str, store: &Arc<dyn Store>, ready: Ready, after_ms: i64) ->
         }
         ("change_packages", _) => {
             let plugin = Some(package(1).plugin);
-            let change = PackageChange::Configure { after: 1, bytes: b"two".to_vec(), unstage: plugin };
+            let change = PackageChange::Configure { after: 1, bytes: b"two".to_vec(), unstage: plugin, anew: None };
             store.change_packages(change, NOW, vec![leaf(60), leaf(61)]).await
         }
         ("load_reference", _) => {

@@ -405,7 +405,7 @@ async fn observe_exceptions(store: &Arc<dyn Store>) -> Vec<String> {
             exception.revision,
             exception.closed,
         ));
-        seen.push(format!("about {:?} {:?}", about.delivery, about.makers));
+        seen.push(format!("about {:?} {:?} {:?}", about.delivery, about.makers, about.plugin));
         for step in found.steps {
             seen.push(format!("step {} {:?} {:?} {}", step.step, step.who, step.to, step.record.is_some()));
         }

@@ -6,7 +6,7 @@
 //! maker lets the store's own commit fail, in both ways in which commits do.
 //!
 //! ```text
-//! accept  decide  kept_back  exception  credit  deliver  log  configuration  person  retention    what each operation promises
+//! accept  decide  kept_back  exception  pause  credit  deliver  log  configuration  person  retention    what each operation promises
 //! faults                                                                                          both faults of each write, reopened and repeated
 //! model                                                                                           random stories against a model in memory
 //! ```
@@ -22,6 +22,8 @@ pub(crate) mod decide;
 pub(crate) mod kept_back;
 
 pub(crate) mod exception;
+
+pub(crate) mod pause;
 
 pub(crate) mod credit;
 
@@ -138,6 +140,11 @@ macro_rules! suite {
                 a_models_hold_is_judged_by_the_last_person_who_decided_about_it,
                 a_step_says_whose_work_it_was_and_since_when_one_could_look,
                 what_a_batch_undoes_of_one_decision_counts_nothing;
+            pause: a_pause_is_one_exception_however_often_it_comes_and_ends_with_its_record,
+                a_pause_of_all_calls_takes_the_place_of_those_of_single_causes,
+                a_plugin_that_begins_anew_leaves_no_pause_to_a_person,
+                what_a_person_ends_of_a_pause_opens_again_with_the_next_one,
+                a_pause_and_its_exception_are_there_together_or_not_at_all;
             credit: of_releases_weighed_at_the_same_time_those_beyond_the_limit_fail,
                 no_review_passes_a_limit_whoever_was_released_meanwhile,
                 what_one_took_counts_from_its_minute_on_and_what_none_took_always,
@@ -201,6 +208,7 @@ fn every_operation_is_tried_and_every_write_says_what_it_promises() {
         include_str!("kept_back.rs"),
         include_str!("exception.rs"),
         include_str!("oversight.rs"),
+        include_str!("pause.rs"),
         include_str!("credit.rs"),
         include_str!("deliver.rs"),
         include_str!("log.rs"),

@@ -1,7 +1,7 @@
 //! Exceptions: everything that waits for a person, in one queue model. Opened by the road,
 //! worked on step by step, and closed by what a person decided or by what became of it.
 
-use portreeve_model::{Digest, ExceptionAction, ExceptionKind, Instant, OrderId};
+use portreeve_model::{Digest, ExceptionAction, ExceptionKind, Instant, OrderId, PluginName};
 use portreeve_record::Leaf;
 
 use super::{Disposition, DocumentPosition, InputId, NewPayload, OutboxId, PayloadRef};
@@ -11,7 +11,7 @@ use super::{Disposition, DocumentPosition, InputId, NewPayload, OutboxId, Payloa
 pub struct NewException {
     /// What it is, and so what a person may decide.
     pub kind: ExceptionKind,
-    /// Stage: `accept`, `decide`, `deliver`.
+    /// Stage: `accept`, `decide`, `deliver`, or `plugin` where it is about none of them alone.
     pub stage: &'static str,
     /// Stable code.
     pub code: String,
@@ -102,6 +102,8 @@ pub struct ExceptionAbout {
     pub delivery: Option<DeliveryAbout>,
     /// Accounts that made the input what it is: who mended it.
     pub makers: Vec<String>,
+    /// The plugin that is not called.
+    pub plugin: Option<PauseAbout>,
 }
 
 impl ExceptionAbout {
@@ -125,6 +127,40 @@ pub struct DeliveryAbout {
     pub attempts: u32,
     /// How often people had it tried again.
     pub replays: u32,
+}
+
+/// A plugin that is not called for a while, or not for one cause, as a person is to hear of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewPause {
+    /// The plugin.
+    pub plugin: PluginName,
+    /// Its component.
+    pub component: Digest,
+    /// Of which export and for whom; none where it is all calls.
+    pub cause: Option<String>,
+    /// Stable code of how the last call failed.
+    pub failure: String,
+    /// When a call is tried.
+    pub until: Instant,
+    /// What waits for a person, where nothing about this pause does yet.
+    pub exception: NewException,
+}
+
+/// The pause of a plugin, of an exception.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PauseAbout {
+    /// The plugin.
+    pub plugin: PluginName,
+    /// Its component.
+    pub component: Digest,
+    /// Of which export and for whom; none where it is all calls.
+    pub cause: Option<String>,
+    /// Stable code of how the last call failed.
+    pub failure: String,
+    /// Pauses in a row: each but the first after a call that was tried in vain.
+    pub pauses: u32,
+    /// Until when the last one lasts, or lasted.
+    pub until: Instant,
 }
 
 /// A step in the life of an exception, as people see it.
@@ -231,6 +267,8 @@ pub enum ExceptionChange {
     },
     /// It is decided, and what was decided is carried out in the same transaction.
     Resolved(Resolution),
+    /// The pause that it is about is over, since whoever paused the plugin is: it is closed.
+    Cleared,
 }
 
 /// A proposal to be kept.
@@ -282,7 +320,11 @@ impl ExceptionChange {
     #[must_use]
     pub fn decides(&self) -> bool {
         match self {
-            Self::Proposed(_) | Self::Approved { .. } | Self::ProposalEnded { .. } | Self::Resolved(_) => true,
+            Self::Proposed(_)
+            | Self::Approved { .. }
+            | Self::ProposalEnded { .. }
+            | Self::Resolved(_)
+            | Self::Cleared => true,
             Self::Claimed
             | Self::GivenBack
             | Self::Assigned { .. }
@@ -308,9 +350,13 @@ impl ExceptionChange {
             Self::Approved { .. } => "approved",
             Self::ProposalEnded { how, .. } => how,
             Self::Resolved(resolution) => resolution.action.as_str(),
+            Self::Cleared => CLEARED,
         }
     }
 }
+
+/// How an exception ended that nobody decided about: what it was about went away.
+pub const CLEARED: &str = "cleared";
 
 /// Which exceptions.
 #[derive(Debug, Clone, Default)]

@@ -13,15 +13,12 @@ use portreeve_model::{ChannelId, Digest, ExceptionAction, ExceptionKind, Instant
 use rusqlite::{Connection, Row, params};
 
 use super::rows::{self, About, Result, damaged, digest, outbox_id, payload_ref, signed, unsigned};
-use super::{credit, dead_letter, failed, kept_back, trail};
+use super::{credit, dead_letter, failed, kept_back, pause, trail};
 use crate::contract::{
-    ClosedException, DeliveryAbout, Disposition, DocumentPosition, Effect, ExceptionAbout, ExceptionChange,
+    CLEARED, ClosedException, DeliveryAbout, Disposition, DocumentPosition, Effect, ExceptionAbout, ExceptionChange,
     ExceptionTrail, ExceptionView, ExceptionsWanted, InputId, NewException, NewProposal, NewReview, NewStep,
     ProposalView, Resolution, STEPS_MAX, STEPS_SHOWN_MAX, StepView, StoreError,
 };
-
-/// How an exception ended that nobody decided about: what it was about went away.
-pub(super) const CLEARED: &str = "cleared";
 
 pub(super) const COLUMNS: &str = "id, order_id, stage, code, detail, queue, opened_at, kind, due_at, escalated_at,
     claimed_by, claimed_at, revision, closed_at, closed_by, closed_how,
@@ -148,7 +145,7 @@ pub(super) fn with_expired_proposals(connection: &Connection, at: Instant, limit
     Ok(numbers)
 }
 
-fn views(mut found: rusqlite::Rows<'_>) -> Result<Vec<ExceptionView>> {
+pub(super) fn views(mut found: rusqlite::Rows<'_>) -> Result<Vec<ExceptionView>> {
     let mut exceptions = Vec::new();
     while let Some(row) = found.next().map_err(failed)? {
         exceptions.push(view(row)?);
@@ -223,6 +220,7 @@ fn about(connection: &Connection, id: i64) -> Result<ExceptionAbout> {
             Some(input) => makers(connection, input)?,
             None => Vec::new(),
         },
+        plugin: pause::about(connection, id)?,
     })
 }
 
@@ -458,6 +456,10 @@ fn change(tx: &Connection, open: &Open, step: &NewStep, record: Option<i64>) -> 
                 return Err(StoreError::ExceptionMoved { exception: step.exception });
             }
         }
+        ExceptionChange::Cleared if open.kind != ExceptionKind::Plugin => {
+            return Err(StoreError::Failed("only what pauses a plugin ends with the host that paused it".to_owned()));
+        }
+        ExceptionChange::Cleared => close(tx, id, step.at, None, CLEARED)?,
         ExceptionChange::ProposalEnded { how, proposal } => {
             let end = "UPDATE proposal SET ended = ?3, ended_at = ?4
                        WHERE exception = ?1 AND digest = ?2 AND ended IS NULL";
@@ -555,6 +557,7 @@ fn carries_out(kind: ExceptionKind, action: ExceptionAction, effect: &Effect) ->
             Effect::DecideAgain => (action, kind) == (Retry, ExceptionKind::Document),
             Effect::Close => match kind {
                 ExceptionKind::Input => matches!(action, Resubmit | Retry | Abandon),
+                ExceptionKind::Plugin => matches!(action, Retry | Abandon),
                 ExceptionKind::Order | ExceptionKind::Document => action == Abandon,
                 ExceptionKind::Held | ExceptionKind::Delivery => false,
             },
@@ -592,9 +595,17 @@ fn decide_again(tx: &Connection, open: &Open, step: &NewStep) -> Result<()> {
     one_row(tx, AGAIN, params![open.position], step)
 }
 
-fn close(tx: &Connection, id: i64, at: Instant, who: Option<&str>, how: &str) -> Result<()> {
+pub(super) fn close(tx: &Connection, id: i64, at: Instant, who: Option<&str>, how: &str) -> Result<()> {
     let close = "UPDATE exception SET closed_at = ?2, closed_by = ?3, closed_how = ?4 WHERE id = ?1";
     run(tx, close, params![id, at.0, who, how])
+}
+
+/// Notes a step that came with something else, whose leaf says it.
+pub(super) fn note_step(tx: &Connection, id: i64, at: Instant, step: &str, leaf: i64) -> Result<()> {
+    let note = "INSERT INTO exception_step (exception, at, step, leaf, queue, since)
+                SELECT id, ?2, ?3, ?4, queue, opened_at FROM exception WHERE id = ?1";
+    run(tx, note, params![id, at.0, step, leaf])?;
+    changed(tx, id)
 }
 
 /// The order's place in lists goes with its exception.

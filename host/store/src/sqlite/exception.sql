@@ -116,3 +116,13 @@ CREATE TABLE weighed_hour (
   proposals INTEGER NOT NULL,
   PRIMARY KEY (hour, plugin, component, proposed, outcome, clause)
 ) STRICT, WITHOUT ROWID;
+-- Exceptions about plugins that are not called: of one component and cause at most one is open.
+-- `cause` is empty where it is all calls.
+ALTER TABLE exception ADD COLUMN plugin TEXT;
+ALTER TABLE exception ADD COLUMN component BLOB;
+ALTER TABLE exception ADD COLUMN cause TEXT;
+ALTER TABLE exception ADD COLUMN failure TEXT;
+ALTER TABLE exception ADD COLUMN pauses INTEGER;
+ALTER TABLE exception ADD COLUMN paused_until INTEGER;
+CREATE UNIQUE INDEX exception_plugin ON exception (plugin, component, cause)
+  WHERE closed_at IS NULL AND plugin IS NOT NULL;

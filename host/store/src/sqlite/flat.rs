@@ -5,7 +5,7 @@ use portreeve_model::{Digest, Instant};
 use rusqlite::{Connection, StatementStatus, params};
 
 use super::rows::{self, digest};
-use super::{counts, exception, oversight, retention};
+use super::{counts, exception, oversight, pause, retention};
 use crate::contract::ExceptionsWanted;
 
 fn empty() -> Connection {
@@ -219,7 +219,7 @@ fn what_is_shown_decided_or_forgotten_of_an_exception_is_found_by_indices() {
         exception::OPEN_PROPOSAL,
         retention::PAYLOADS,
     ];
-    for sql in looked_up.iter().chain(&exception::WRITES) {
+    for sql in looked_up.iter().chain(&exception::WRITES).chain(&pause::WRITES) {
         let found = scans(&connection, sql);
         let of_few: Vec<_> = found.iter().filter(|step| !step.starts_with("SCAN step")).collect();
         assert!(of_few.is_empty(), "{sql}: {found:?}");

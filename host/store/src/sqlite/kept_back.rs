@@ -175,7 +175,7 @@ pub(super) fn review(tx: &Connection, review: &NewReview) -> Result<()> {
         exception::step_of_review(tx, step, &id)?;
     }
     if released {
-        let how = review.step.as_ref().map_or(exception::CLEARED, |step| step.change.as_str());
+        let how = review.step.as_ref().map_or(crate::contract::CLEARED, |step| step.change.as_str());
         exception::close_held(tx, &id, review.at, review.who.as_deref(), how)?;
     } else {
         exception::move_held(tx, &id, review)?;

@@ -36,6 +36,8 @@ mod order_event;
 
 mod package;
 
+mod pause;
+
 mod person;
 
 mod retention;
@@ -462,6 +464,10 @@ impl Store for SqliteStore {
 
     async fn expired_proposals(&self, at: Instant, limit: u32) -> Result<Vec<u64>, StoreError> {
         self.read_for_people(move |connection| exception::with_expired_proposals(connection, at, limit)).await
+    }
+
+    async fn paused_plugins(&self, limit: u32) -> Result<Vec<ExceptionView>, StoreError> {
+        self.read_for_people(move |connection| pause::open(connection, limit)).await
     }
 
     async fn input_sender(&self, input: InputId) -> Result<Option<(ChannelId, SenderId)>, StoreError> {

@@ -11,7 +11,7 @@ use portreeve_model::{Instant, OrderId};
 use rusqlite::{Connection, OptionalExtension, Params, params};
 
 use crate::contract::{
-    DecisionCommit, DocumentPosition, EVENTS_SHOWN_MAX, InputId, NewHold, NewOrderEvent, OrderEventKind,
+    CLEARED, DecisionCommit, DocumentPosition, EVENTS_SHOWN_MAX, InputId, NewHold, NewOrderEvent, OrderEventKind,
     OrderEventView, OrderStanding, OrderState, OutboxId,
 };
 use crate::proof::Permit;
@@ -96,7 +96,7 @@ pub(super) fn settle_withheld(tx: &Connection, permit: &Permit, settled: impl Pa
         .and_then(|mut withheld| withheld.exists([permit.order_seq]))
         .map_err(failed)?;
     if !withholds {
-        kept_back::close_all(tx, &order, at, None, exception::CLEARED)?;
+        kept_back::close_all(tx, &order, at, None, CLEARED)?;
         exception::clear_held(tx, &order, at)?;
     }
     Ok(changed)

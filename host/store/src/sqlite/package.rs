@@ -5,8 +5,8 @@ use portreeve_model::{Digest, Instant, PluginName};
 use portreeve_record::Leaf;
 use rusqlite::{Connection, Params, params};
 
-use super::failed;
 use super::rows::{self, Result, damaged};
+use super::{failed, pause};
 use crate::contract::{NewPackage, PackageChange, PackageView, StoreError};
 
 pub(super) fn change(tx: &Connection, change: &PackageChange, at: Instant, leaves: &[Leaf]) -> Result<()> {
@@ -15,18 +15,25 @@ pub(super) fn change(tx: &Connection, change: &PackageChange, at: Instant, leave
     if rows::leaf_known(tx, first)? {
         return Ok(());
     }
+    let leaf = rows::insert_leaf_alone(tx, first)?;
     match change {
         PackageChange::Install(package) => install(tx, package, at)?,
         PackageChange::Stage { digest, grant } => stage(tx, *digest, grant.as_deref(), at)?,
-        PackageChange::Configure { after, bytes, unstage } => {
+        PackageChange::Configure { after, bytes, unstage, anew } => {
             rows::next_configuration(tx, *after, bytes, at)?;
             if let Some(plugin) = unstage {
                 end_staging(tx, "plugin = ?1", [plugin.as_str()])?;
             }
+            if let Some(plugin) = anew {
+                pause::end_all(tx, plugin, at, leaf)?;
+            }
+        }
+        PackageChange::Paused(new) => pause::begin(tx, new, at, leaf)?,
+        PackageChange::Restored { plugin, component, cause } => {
+            pause::end(tx, plugin, *component, cause.as_deref(), at, leaf)?;
         }
         PackageChange::Note => {}
     }
-    rows::insert_leaf_alone(tx, first)?;
     others.iter().try_for_each(|leaf| rows::insert_leaf(tx, leaf).map(drop))
 }
 

@@ -190,6 +190,9 @@ const WITHOUT_SCHEMA_5: &str = "DELETE FROM exception WHERE kind = 'held'
      DROP INDEX hold_judged; ALTER TABLE hold DROP COLUMN component;
      ALTER TABLE hold DROP COLUMN judged_at; ALTER TABLE hold DROP COLUMN judged_how;
      DROP TABLE credential; DROP TABLE person;
+     DROP INDEX exception_plugin; ALTER TABLE exception DROP COLUMN plugin; ALTER TABLE exception DROP COLUMN component;
+     ALTER TABLE exception DROP COLUMN cause; ALTER TABLE exception DROP COLUMN failure;
+     ALTER TABLE exception DROP COLUMN pauses; ALTER TABLE exception DROP COLUMN paused_until;
      PRAGMA user_version = 4;";
 
 /// Makes a folder of schema 3 of one of schema 4.
