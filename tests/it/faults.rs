@@ -13,11 +13,12 @@ use portreeve_model::{ChannelId, Currency, Digest, Instant, OrderId, PersonName,
 use portreeve_record::Leaf;
 use portreeve_store::contract::{
     After, Configuration, CreditQuery, CreditReservation, CustomerAggregate, DeadLetter, Decided, DecisionCommit,
-    DocumentPosition, DocumentView, ExceptionTrail, ExceptionView, ExceptionsWanted, Forgotten, HistoryQuery,
-    HoldOwner, InputId, JournalEntry, JournalOutcome, JudgedHold, Kept, KeptBack, KeptInput, Lease, NewOutbox,
-    NewPersonChange, NewReference, NewReview, NewStep, OpenHolds, OpenPayload, OrderStanding, OrderState, OrderTrail,
-    OrderView, PackageChange, PackageView, PayloadRef, Period, Person, PersonView, PluginUsage, Presented,
-    ReferenceTable, ReferenceWanted, Room, Settlement, StepTaken, Summary, TreeHead, UnsequencedLeaf, WeighedProposal,
+    DocumentPosition, DocumentView, ExceptionTrail, ExceptionView, ExceptionsWanted, Forgotten, Happening,
+    HistoryQuery, HoldOwner, InputId, JournalEntry, JournalOutcome, JudgedHold, Kept, KeptBack, KeptInput, Lease,
+    NewOutbox, NewPersonChange, NewReference, NewReview, NewStep, NoticePlace, OpenHolds, OpenPayload, OrderStanding,
+    OrderState, OrderTrail, OrderView, PackageChange, PackageView, PayloadRef, Period, Person, PersonView, PluginUsage,
+    Presented, ReferenceTable, ReferenceWanted, Room, Settlement, StepTaken, Summary, TreeHead, UnsequencedLeaf,
+    WeighedProposal,
 };
 use portreeve_store::{Attempt, Committed, Journaled, Permit, Settled, Store, StoreError};
 
@@ -251,6 +252,8 @@ store! {
         async fn append_sequenced(&self, expected_size: u64, leaves: Vec<Digest>, head: TreeHead) -> bool;
         async fn change_person(&self, change: NewPersonChange) -> ();
         async fn credential_used(&self, credential: Digest, at: Instant) -> ();
+        async fn begin_notices(&self, subscribers: Vec<String>) -> ();
+        async fn move_notices(&self, subscriber: &str, from: NoticePlace, to: NoticePlace) -> bool;
     }
     reads {
         async fn active_configuration(&self) -> Option<Configuration>;
@@ -274,6 +277,8 @@ store! {
         async fn kept_back_order(&self, order: OrderId) -> Option<KeptBack>;
         async fn open_holds(&self, at: Instant) -> Vec<OpenHolds>;
         async fn dead_letters(&self, after: u64, limit: u32) -> Vec<DeadLetter>;
+        async fn notice_place(&self, subscriber: &str) -> Option<NoticePlace>;
+        async fn happenings(&self, after: NoticePlace, limit: u32) -> Vec<Happening>;
         async fn next_due(&self) -> Option<Instant>;
         async fn payload(&self, kept: PayloadRef) -> Vec<u8>;
         async fn kept_inputs(&self, before: Instant, after: Option<(Instant, InputId)>, limit: u32) -> Vec<KeptInput>;

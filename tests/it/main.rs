@@ -32,6 +32,8 @@ mod exceptions;
 
 mod oversight;
 
+mod notices;
+
 mod faults;
 
 mod killed;

@@ -18,6 +18,7 @@ mod oauth1;
 mod pace;
 mod resolver;
 mod secret;
+mod webhook;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -47,6 +48,8 @@ pub use oauth1::Oauth1Entry;
 pub use pace::plugin_requests_per_second_default;
 pub use resolver::{Resolver, SystemResolver};
 pub use secret::{SecretError, SecretSource};
+pub use webhook::WayOfNotices;
+pub(crate) use webhook::{Sent, Webhook, needs_tls, problem};
 
 /// Addresses of a name that are tried. A zone may have thousands.
 const ADDRESSES_MAX: usize = 8;

@@ -62,6 +62,8 @@ pub mod review;
 
 pub mod exception;
 
+pub mod notice;
+
 pub mod people;
 
 mod parallel;
@@ -83,6 +85,7 @@ pub use decide::{DecideError, Pseudonyms, SetAside};
 pub use deliver::{DeliverError, Deliveries};
 pub use egress::{Origin, Outbound};
 pub use metrics::Metrics;
+pub use notice::Notices;
 pub use numbers::NumberRanges;
 pub use people::{Accounts, SignedIn};
 pub use plugins::{Active, Plugins, Slot, Stopped, Why};
@@ -145,6 +148,8 @@ pub struct Pipeline {
     pub tables: TableCache,
     /// Every way out.
     pub outbound: Arc<Outbound>,
+    /// Who hears of what waits for a person.
+    pub notices: Notices,
 }
 
 /// The configuration names a plugin that is not installed: found at start, by

@@ -44,6 +44,7 @@ pub struct Metrics {
     quarantine_turns: Family<TurnLabels, Counter>,
     quarantined: Family<PluginLabels, Gauge>,
     causes_quarantined: Family<PluginLabels, Gauge>,
+    pub(crate) notices: NoticeMetrics,
     rows: Family<RowLabels, Gauge>,
     outside_missing: Gauge,
     forgotten_inputs: Counter,
@@ -199,6 +200,41 @@ pub struct EgressMetrics {
     breakers: Family<BreakerLabels, Gauge>,
 }
 
+/// Notices, by subscriber.
+#[derive(Default)]
+pub(crate) struct NoticeMetrics {
+    sent: Family<SubscriberLabels, Counter>,
+    failed: Family<SubscriberLabels, Counter>,
+    skipped: Family<SubscriberLabels, Counter>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SubscriberLabels {
+    subscriber: String,
+}
+
+impl NoticeMetrics {
+    fn register(&self, registry: &mut Registry) {
+        registry.register("portreeve_notices_sent", "Notices that a subscriber took", self.sent.clone());
+        let help = "Times that a subscriber did not take a notice; it is sent again";
+        registry.register("portreeve_notices_failed", help, self.failed.clone());
+        let help = "Notices that a subscriber never took and that were left out";
+        registry.register("portreeve_notices_skipped", help, self.skipped.clone());
+    }
+
+    pub(crate) fn sent(&self, subscriber: &str) {
+        self.sent.get_or_create(&SubscriberLabels { subscriber: subscriber.to_owned() }).inc();
+    }
+
+    pub(crate) fn failed(&self, subscriber: &str) {
+        self.failed.get_or_create(&SubscriberLabels { subscriber: subscriber.to_owned() }).inc();
+    }
+
+    pub(crate) fn skipped(&self, subscriber: &str) {
+        self.skipped.get_or_create(&SubscriberLabels { subscriber: subscriber.to_owned() }).inc();
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
     plugin: String,
@@ -337,10 +373,13 @@ impl Default for Metrics {
         oversight.register(&mut registry);
         let people = PeopleMetrics::default();
         people.register(&mut registry);
+        let notices = NoticeMetrics::default();
+        notices.register(&mut registry);
         Self {
             registry,
             egress,
             people,
+            notices,
             calls,
             refused,
             budget_spent,

@@ -18,6 +18,7 @@ use portreeve_authority::{Authority, Known, SourceFile};
 use portreeve_model::{ChannelId, Digest, Instant, PluginName, SenderId};
 use portreeve_pipeline::decide::RULE_TABLES;
 use portreeve_pipeline::egress::{Allowance, CredentialEntry, Destination, WayTo, plugin_requests_per_second_default};
+use portreeve_pipeline::notice::{NoticeEntry, WayOfNotices};
 use portreeve_pipeline::sender::{KnownSender, Proof, SigningSecret};
 use portreeve_pipeline::{Channel, Routes, Senders, Target};
 use portreeve_record::canonical_json;
@@ -78,6 +79,9 @@ pub struct HostFile {
     /// Watched folders.
     #[serde(default, rename = "folder")]
     pub folders: Vec<FolderEntry>,
+    /// Who hears of what waits for a person.
+    #[serde(default, rename = "notice")]
+    pub notices: Vec<NoticeEntry>,
     /// How long content is kept; none keeps it for good.
     pub retention: Option<RetentionSection>,
 }
@@ -679,6 +683,23 @@ impl Configuration {
         self.host.targets.iter().map(way).collect()
     }
 
+    /// The way to each subscriber of notices, with the certificates read from their files.
+    ///
+    /// # Errors
+    /// When a certificate cannot be read or used.
+    pub fn notices(&self) -> anyhow::Result<Vec<(NoticeEntry, WayOfNotices)>> {
+        let way = |entry: &NoticeEntry| {
+            let authorities =
+                entry.ca_file.as_ref().map(|file| file::read(&self.folder.join(file), CERTIFICATES_BYTES_MAX));
+            let tls = || anyhow::Ok(ClientTls::new(authorities.transpose()?.as_deref(), None)?);
+            let tls = entry.needs_tls().then(tls).transpose();
+            let tls = tls.with_context(|| format!("TLS of the notices to `{}`", entry.id))?;
+            let (url, addresses, secret) = (entry.url.clone(), entry.addresses.clone(), entry.secret.clone());
+            Ok((entry.clone(), WayOfNotices { url, addresses, tls, secret }))
+        };
+        self.host.notices.iter().map(way).collect()
+    }
+
     fn target_tls(&self, target: &Target) -> anyhow::Result<Option<ClientTls>> {
         let needs = target.origin.is_https() || target.credential.as_ref().is_some_and(CredentialEntry::needs_tls);
         if !needs {
@@ -803,6 +824,13 @@ fn host_problems(host: &HostFile, routes: &Routes) -> Vec<String> {
             problems.push(format!("sender `{}` needs exactly one of `token_sha256` and `secret_file`", sender.id));
         }
     }
+    for (index, notice) in host.notices.iter().enumerate() {
+        let named = |problem: String| format!("[[notice]] `{}`: {problem}", notice.id);
+        problems.extend(notice.problems().into_iter().map(named));
+        if host.notices.iter().take(index).any(|earlier| earlier.id == notice.id) {
+            problems.push(format!("[[notice]] `{}` is there twice; name each once", notice.id));
+        }
+    }
     for folder in &host.folders {
         if folder.poll_ms == 0 {
             problems.push(format!("`poll_ms` of folder `{}` is 0; expected 1 or more", folder.inbox.display()));
@@ -810,7 +838,8 @@ fn host_problems(host: &HostFile, routes: &Routes) -> Vec<String> {
     }
     let queues = routes.channels.iter().map(|channel| &channel.exception_queue);
     let queues = queues.chain(routes.targets.iter().map(|target| &target.exception_queue));
-    for queue in queues.chain(&host.host.plugin_queue) {
+    let queues = queues.chain(&host.host.plugin_queue).chain(host.notices.iter().flat_map(|notice| &notice.queues));
+    for queue in queues {
         if !host.queues.contains(queue) {
             problems.push(format!("queue `{queue}` is not in `queues`; add it or correct the name"));
         }

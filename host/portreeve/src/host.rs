@@ -17,13 +17,14 @@ use portreeve_api::reference::Loaded;
 use portreeve_api::{DRAIN_WITHIN, Front, Limits, Tls};
 use portreeve_audit::{OutsideCheckpoint, OutsideFound, Sequencer};
 use portreeve_model::{Digest, Instant, PluginKind, PluginName};
-use portreeve_pipeline::egress::SystemResolver;
+use portreeve_pipeline::egress::{Resolver, SystemResolver};
 use portreeve_pipeline::exception::Overdue;
+use portreeve_pipeline::notice::Subscriber;
 use portreeve_pipeline::retention::Retained;
 use portreeve_pipeline::review::Cleared;
 use portreeve_pipeline::{
-    Accounts, Active, Clock, DeliverError, Deliveries, Metrics, Outbound, Pipeline, Plugins, Pseudonyms, SetAside,
-    Slot, TableCache,
+    Accounts, Active, Clock, DeliverError, Deliveries, Metrics, Notices, Outbound, Pipeline, Plugins, Pseudonyms,
+    SetAside, Slot, TableCache,
 };
 use portreeve_record::leaf::{Code, ConfigurationLeaf, Label, PackageLeaf, ReferenceLeaf};
 use portreeve_record::{Leaf, LeafBody, LogKey, PayloadKey, VerifierKey, canonical_digest};
@@ -71,6 +72,9 @@ const LAPSE_EVERY: Duration = Duration::from_secs(60);
 
 /// How often somebody looks whether refused sign-ins were counted that are to go on record.
 const REFUSALS_EVERY: Duration = Duration::from_secs(60);
+
+/// How often somebody looks whether there is something to tell.
+const NOTIFY_EVERY: Duration = Duration::from_secs(1);
 
 /// How often leaves get their index.
 const SEQUENCE_EVERY: Duration = Duration::from_millis(500);
@@ -563,9 +567,11 @@ impl Road {
         let cache = CodeCache::open(&locations.cache, &locations.cache_key)?;
         let registry = Registry::new(sandbox, cache);
         let metrics = Metrics::default();
+        let resolver: Arc<dyn Resolver> = Arc::new(SystemResolver::default());
+        let notices = Notices::open(configuration.notices()?, &configuration.folder, &resolver)?;
         let outbound = Outbound::open(
             Arc::clone(&self.clock),
-            Arc::new(SystemResolver::default()),
+            resolver,
             configuration.allowances(),
             configuration.ways()?,
             &configuration.folder,
@@ -581,6 +587,7 @@ impl Road {
         }
         let pipeline = Pipeline {
             outbound: Arc::new(outbound),
+            notices,
             host: configuration.host.host.name.clone(),
             store: self.store,
             clock: self.clock,
@@ -697,13 +704,14 @@ impl Host {
         })
     }
 
-    /// Says in the store that this host is the one that works: pauses of an earlier one are over.
-    /// Whoever only looks into a folder does not.
+    /// Says in the store that this host is the one that works: pauses of an earlier one are over,
+    /// and subscribers that are new hear of what comes. Whoever only looks into a folder does not.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn begin(&self) -> anyhow::Result<()> {
-        self.pipeline.forget_pauses().await.context("what waits because of paused plugins could not be closed")
+        self.pipeline.forget_pauses().await.context("what waits because of paused plugins could not be closed")?;
+        self.pipeline.begin_notices().await.context("subscribers of notices could not be kept")
     }
 
     /// Opens the watched folders, for [`Host::work`] to look into. A command that does
@@ -820,14 +828,15 @@ impl Host {
             delivered
         };
         let road = async {
-            let ((), (), delivered, (), (), (), ()) = tokio::join!(
+            let ((), (), delivered, (), (), (), (), ()) = tokio::join!(
                 self.watch_until(halted.clone()),
                 self.decide_until(halted.clone()),
                 delivering,
                 self.forget_until(halted.clone()),
                 self.lapse_until(halted.clone()),
                 self.note_refusals_until(halted.clone()),
-                self.look_again_until(halted.clone())
+                self.look_again_until(halted.clone()),
+                self.notify_until(halted.clone())
             );
             at_rest.notify_one();
             delivered
@@ -1010,6 +1019,19 @@ impl Host {
         }
     }
 
+    /// Tells each subscriber what waits for a person; one that hangs is another task.
+    async fn notify_until(&self, stop: watch::Receiver<bool>) {
+        let mut telling = JoinSet::new();
+        for subscriber in self.pipeline.notices.subscribers() {
+            telling.spawn(tell(Arc::clone(subscriber), Arc::clone(&self.pipeline), stop.clone()));
+        }
+        while let Some(ended) = telling.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(%error, "a subscriber hears of nothing any more; restart the host");
+            }
+        }
+    }
+
     async fn wait(&self, news: &Notify, stop: &watch::Receiver<bool>) {
         tokio::select! {
             () = news.notified() => {}
@@ -1056,6 +1078,23 @@ async fn look_into(folder: Arc<Watched>, pipeline: Arc<Pipeline>, accepted: Arc<
                 () = tokio::time::sleep(folder.every()) => {}
                 () = stopped(stop.clone()) => {}
             }
+        }
+    }
+}
+
+/// Tells one subscriber until told to stop. A notice under way is cut off then, and sent again
+/// by whoever comes next.
+async fn tell(subscriber: Arc<Subscriber>, pipeline: Arc<Pipeline>, stop: watch::Receiver<bool>) {
+    while !*stop.borrow() {
+        tokio::select! {
+            told = pipeline.notify(&subscriber) => if let Err(error) = told {
+                tracing::error!(subscriber = subscriber.id(), %error, "notices could not be sent");
+            },
+            () = stopped(stop.clone()) => return,
+        }
+        tokio::select! {
+            () = tokio::time::sleep(NOTIFY_EVERY) => {}
+            () = stopped(stop.clone()) => {}
         }
     }
 }

@@ -1,4 +1,5 @@
-//! A request of the host's own: for a token or a session, before a guest's request can be signed.
+//! A request of the host's own: for a token or a session, before a guest's request can be signed, or
+//! with a notice.
 //! The same connections, checks of names and limits as for guests, and nothing kept.
 
 use std::net::SocketAddr;
@@ -58,7 +59,7 @@ pub async fn post(request: OwnRequest<'_>) -> Result<(u16, Vec<u8>), String> {
     .await
 }
 
-/// Sends it as a GET or HEAD and reads no body: status and headers of the answer, names in
+/// Sends it with any method and reads no body: status and headers of the answer, names in
 /// lower case, without those that are no text.
 ///
 /// # Errors

@@ -47,6 +47,8 @@ mod kept_back;
 
 mod oversight;
 
+mod notice;
+
 mod person;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -66,6 +68,7 @@ pub use exception::{
     STEPS_SHOWN_MAX, StepView,
 };
 pub use kept_back::{ClosedHold, CreditQuery, CreditReservation, Kept, KeptBack, NewReview, ReviewView};
+pub use notice::{Happened, Happening, NoticePlace};
 pub use oversight::{After, JudgedHold, Period, StepTaken, WeighedProposal};
 pub use person::{
     Credential, CredentialKind, KEYS_MAX, NewCredential, NewPersonChange, PasswordHash, Person, PersonChange,
@@ -1524,6 +1527,28 @@ pub trait Store: Send + Sync + 'static {
     /// [`StoreError::NotDead`], [`StoreError::ReplaysSpent`] after [`REPLAYS_MAX`] of them, and
     /// [`StoreError::CancelRequested`] about a delivery.
     async fn step_exception(&self, step: NewStep) -> Result<(), StoreError>;
+
+    /// Begins with these subscribers of notices: one that is not known yet stands where the last
+    /// thing has happened, so that it hears of what comes; others are forgotten.
+    ///
+    /// *Durability*: one transaction. *Ordering*: any. *Concurrency*: the last caller's
+    /// subscribers count. *Retry*: repeat it; one that is known stays where it is.
+    async fn begin_notices(&self, subscribers: Vec<String>) -> Result<(), StoreError>;
+
+    /// How far a subscriber was told; none when it is not known.
+    async fn notice_place(&self, subscriber: &str) -> Result<Option<NoticePlace>, StoreError>;
+
+    /// What happened after a place, at most so much: of each exception first that it opened and
+    /// then its steps in their order, and of several in the order of their times as far as that goes.
+    async fn happenings(&self, after: NoticePlace, limit: u32) -> Result<Vec<Happening>, StoreError>;
+
+    /// Moves a subscriber on. False when it stands at neither of the two places: somebody else
+    /// moved it, and whoever asks looks where it is.
+    ///
+    /// *Durability*: one transaction. *Ordering*: a subscriber's places follow each other.
+    /// *Concurrency*: of two who move it from one place to others, one does. *Retry*: repeat
+    /// it; one that stands at `to` already stays there.
+    async fn move_notices(&self, subscriber: &str, from: NoticePlace, to: NoticePlace) -> Result<bool, StoreError>;
 
     /// From when on [`Store::claim`] finds a delivery if nothing else happens; none when
     /// no pending one is the oldest of its order that may go.

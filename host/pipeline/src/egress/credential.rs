@@ -58,7 +58,7 @@ use super::resolver::Resolver;
 use super::secret::{Secret, SecretError, SecretSource};
 
 /// How long what a command said is used. It may be a token that ends.
-const COMMAND_KEPT_MS: i64 = 300_000;
+pub(super) const COMMAND_KEPT_MS: i64 = 300_000;
 
 /// A token is asked for so long before the old one ends: it has to last for the request.
 const TOKEN_SPARE_MS: i64 = 30_000;

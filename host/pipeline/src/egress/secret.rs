@@ -96,6 +96,11 @@ pub enum SecretError {
     /// No text.
     #[error("the secret is not UTF-8 text of one line; a header takes nothing else")]
     NotText,
+    /// No key of Standard Webhooks.
+    #[error(
+        "the secret is no `whsec_` with 24 to 64 bytes in base64 behind it; make one with `echo whsec_$(openssl rand -base64 32)`"
+    )]
+    NoWebhookKey,
 }
 
 impl SecretSource {

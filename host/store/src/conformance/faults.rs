@@ -15,13 +15,13 @@ use super::fixture::{
 use super::person::{add, change, key as token};
 use super::{Fault, Maker};
 use crate::contract::{
-    Effect, ExceptionChange, ExceptionTrail, KeptBack, PackageChange, PersonChange, Resolution, Store, StoreError,
-    TreeHead,
+    Effect, ExceptionChange, ExceptionTrail, KeptBack, NoticePlace, PackageChange, PersonChange, Resolution, Store,
+    StoreError, TreeHead,
 };
 use crate::proof::{Attempt, Journaled, Permit};
 
 /// Each write, and how many leaves one of it brings here.
-pub(crate) const WRITES: [(&str, usize); 17] = [
+pub(crate) const WRITES: [(&str, usize); 19] = [
     ("activate_configuration", 2),
     ("change_packages", 2),
     ("load_reference", 1),
@@ -39,6 +39,8 @@ pub(crate) const WRITES: [(&str, usize); 17] = [
     ("append_sequenced", 0),
     ("change_person", 1),
     ("credential_used", 0),
+    ("begin_notices", 0),
+    ("move_notices", 0),
 ];
 
 /// What a caller has in its hands right before it writes.
@@ -138,6 +140,10 @@ async fn prepare(write: &str, store: &Arc<dyn Store>) -> u64 {
                 store.change_person(change("anna", after, what, after + 1)).await.unwrap();
             }
         }
+        "move_notices" => {
+            store.begin_notices(vec!["desk".to_owned()]).await.unwrap();
+            hold_back(store, 1, "PO-1", &["credit-limit"]).await;
+        }
         "append_sequenced" => {
             for number in 1..4 {
                 store.refuse(leaf(number)).await.unwrap();
@@ -232,6 +238,11 @@ async fn go(write: &str, store: &Arc<dyn Store>, ready: Ready, after_ms: i64) ->
         }
         ("change_person", _) => store.change_person(change("anna", 0, add(&["administrator"], true), 60)).await,
         ("credential_used", _) => store.credential_used(token(1).digest, NOW.plus_ms(1)).await,
+        ("begin_notices", _) => store.begin_notices(vec!["desk".to_owned()]).await,
+        ("move_notices", _) => {
+            let (from, to) = (NoticePlace::default(), NoticePlace { exception: 1, step: 0 });
+            store.move_notices("desk", from, to).await.map(|moved| assert!(moved))
+        }
         ("append_sequenced", _) => {
             let ids: Vec<Digest> = (1..4).map(|number| leaf(number).id()).collect();
             let head = TreeHead { size: 3, edge: vec![7], checkpoint: "checkpoint".to_owned() };

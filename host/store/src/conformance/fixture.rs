@@ -383,6 +383,7 @@ pub(crate) async fn observe(store: &Arc<dyn Store>) -> Vec<String> {
     seen.push(format!("configuration {:?}", configuration.map(|active| active.version)));
     seen.push(format!("packages {:?}", store.packages().await.unwrap()));
     seen.push(format!("people {:?}", store.people(None, ALL).await.unwrap()));
+    seen.push(format!("told {:?}", store.notice_place("desk").await.unwrap()));
     seen.push(format!("stock {:?}", store.reference("stock").await.unwrap()));
     seen
 }

@@ -6,7 +6,7 @@
 //! maker lets the store's own commit fail, in both ways in which commits do.
 //!
 //! ```text
-//! accept  decide  kept_back  exception  pause  credit  deliver  log  configuration  person  retention    what each operation promises
+//! accept  decide  kept_back  exception  pause  notice  credit  deliver  log  configuration  person  retention    what each operation promises
 //! faults                                                                                          both faults of each write, reopened and repeated
 //! model                                                                                           random stories against a model in memory
 //! ```
@@ -24,6 +24,8 @@ pub(crate) mod kept_back;
 pub(crate) mod exception;
 
 pub(crate) mod pause;
+
+pub(crate) mod notice;
 
 pub(crate) mod credit;
 
@@ -145,6 +147,9 @@ macro_rules! suite {
                 a_plugin_that_begins_anew_leaves_no_pause_to_a_person,
                 what_a_person_ends_of_a_pause_opens_again_with_the_next_one,
                 a_pause_and_its_exception_are_there_together_or_not_at_all;
+            notice: what_happens_is_told_once_in_its_order_page_by_page,
+                a_new_subscriber_hears_of_what_comes_and_one_that_is_gone_begins_anew,
+                of_two_who_move_a_subscriber_one_does;
             credit: of_releases_weighed_at_the_same_time_those_beyond_the_limit_fail,
                 no_review_passes_a_limit_whoever_was_released_meanwhile,
                 what_one_took_counts_from_its_minute_on_and_what_none_took_always,
@@ -209,6 +214,7 @@ fn every_operation_is_tried_and_every_write_says_what_it_promises() {
         include_str!("exception.rs"),
         include_str!("oversight.rs"),
         include_str!("pause.rs"),
+        include_str!("notice.rs"),
         include_str!("credit.rs"),
         include_str!("deliver.rs"),
         include_str!("log.rs"),

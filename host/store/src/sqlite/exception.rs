@@ -164,7 +164,7 @@ pub(super) fn trail(connection: &Connection, number: u64) -> Result<Option<Excep
     }))
 }
 
-fn one(connection: &Connection, id: i64) -> Result<Option<ExceptionView>> {
+pub(super) fn one(connection: &Connection, id: i64) -> Result<Option<ExceptionView>> {
     let mut statement =
         connection.prepare_cached(&format!("SELECT {COLUMNS} FROM exception WHERE id = ?1")).map_err(failed)?;
     let mut found = statement.query([id]).map_err(failed)?;

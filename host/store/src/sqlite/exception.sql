@@ -126,3 +126,10 @@ ALTER TABLE exception ADD COLUMN pauses INTEGER;
 ALTER TABLE exception ADD COLUMN paused_until INTEGER;
 CREATE UNIQUE INDEX exception_plugin ON exception (plugin, component, cause)
   WHERE closed_at IS NULL AND plugin IS NOT NULL;
+
+-- How far each subscriber of notices was told: the last exception that opened, and the last step.
+CREATE TABLE notice_place (
+  subscriber TEXT PRIMARY KEY,
+  exception  INTEGER NOT NULL,
+  step       INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;

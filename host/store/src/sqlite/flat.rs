@@ -5,7 +5,7 @@ use portreeve_model::{Digest, Instant};
 use rusqlite::{Connection, StatementStatus, params};
 
 use super::rows::{self, digest};
-use super::{counts, exception, oversight, pause, retention};
+use super::{counts, exception, notice, oversight, pause, retention};
 use crate::contract::ExceptionsWanted;
 
 fn empty() -> Connection {
@@ -210,6 +210,7 @@ fn scans(connection: &Connection, sql: &str) -> Vec<String> {
 #[test]
 fn what_is_shown_decided_or_forgotten_of_an_exception_is_found_by_indices() {
     let connection = empty();
+    let opened = notice::opened_sql();
     let looked_up = [
         oversight::WEIGHED,
         oversight::JUDGED,
@@ -218,6 +219,8 @@ fn what_is_shown_decided_or_forgotten_of_an_exception_is_found_by_indices() {
         exception::STEPS,
         exception::OPEN_PROPOSAL,
         retention::PAYLOADS,
+        &opened,
+        notice::STEPS,
     ];
     for sql in looked_up.iter().chain(&exception::WRITES).chain(&pause::WRITES) {
         let found = scans(&connection, sql);

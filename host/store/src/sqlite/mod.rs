@@ -34,6 +34,8 @@ mod history;
 
 mod order_event;
 
+mod notice;
+
 mod package;
 
 mod pause;
@@ -65,11 +67,11 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::contract::{
     After, Configuration, CreditQuery, CustomerAggregate, DeadLetter, DecisionCommit, DocumentPosition, DocumentView,
-    ExceptionTrail, ExceptionView, ExceptionsWanted, Forgotten, HistoryQuery, InputId, JournalEntry, JournalOutcome,
-    JudgedHold, Kept, KeptBack, KeptInput, Lease, NewPersonChange, NewReference, NewReview, NewStep, OpenHolds,
-    OpenPayload, OrderStanding, OrderState, OrderTrail, OrderView, PackageChange, PackageView, PayloadRef, Period,
-    Person, PersonView, PluginUsage, Presented, ReferenceTable, ReferenceWanted, Room, Settlement, StepTaken, Store,
-    StoreError, Summary, TreeHead, UnsequencedLeaf, WeighedProposal,
+    ExceptionTrail, ExceptionView, ExceptionsWanted, Forgotten, Happening, HistoryQuery, InputId, JournalEntry,
+    JournalOutcome, JudgedHold, Kept, KeptBack, KeptInput, Lease, NewPersonChange, NewReference, NewReview, NewStep,
+    NoticePlace, OpenHolds, OpenPayload, OrderStanding, OrderState, OrderTrail, OrderView, PackageChange, PackageView,
+    PayloadRef, Period, Person, PersonView, PluginUsage, Presented, ReferenceTable, ReferenceWanted, Room, Settlement,
+    StepTaken, Store, StoreError, Summary, TreeHead, UnsequencedLeaf, WeighedProposal,
 };
 use crate::proof::{Attempt, Committed, Journaled, Permit, Settled};
 use writer::Writer;
@@ -472,6 +474,24 @@ impl Store for SqliteStore {
 
     async fn input_sender(&self, input: InputId) -> Result<Option<(ChannelId, SenderId)>, StoreError> {
         self.read_for_people(move |connection| exception::input_sender(connection, input)).await
+    }
+
+    async fn begin_notices(&self, subscribers: Vec<String>) -> Result<(), StoreError> {
+        self.writer.write(move |tx| notice::begin(tx, &subscribers)).await
+    }
+
+    async fn notice_place(&self, subscriber: &str) -> Result<Option<NoticePlace>, StoreError> {
+        let subscriber = subscriber.to_owned();
+        self.read_for_people(move |connection| notice::place(connection, &subscriber)).await
+    }
+
+    async fn happenings(&self, after: NoticePlace, limit: u32) -> Result<Vec<Happening>, StoreError> {
+        self.read_for_people(move |connection| notice::happenings(connection, after, limit)).await
+    }
+
+    async fn move_notices(&self, subscriber: &str, from: NoticePlace, to: NoticePlace) -> Result<bool, StoreError> {
+        let subscriber = subscriber.to_owned();
+        self.writer.write(move |tx| notice::advance(tx, &subscriber, from, to)).await
     }
 
     async fn step_exception(&self, step: NewStep) -> Result<(), StoreError> {

@@ -193,6 +193,7 @@ const WITHOUT_SCHEMA_5: &str = "DELETE FROM exception WHERE kind = 'held'
      DROP INDEX exception_plugin; ALTER TABLE exception DROP COLUMN plugin; ALTER TABLE exception DROP COLUMN component;
      ALTER TABLE exception DROP COLUMN cause; ALTER TABLE exception DROP COLUMN failure;
      ALTER TABLE exception DROP COLUMN pauses; ALTER TABLE exception DROP COLUMN paused_until;
+     DROP TABLE notice_place;
      PRAGMA user_version = 4;";
 
 /// Makes a folder of schema 3 of one of schema 4.
