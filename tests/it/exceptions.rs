@@ -1,10 +1,13 @@
 //! What waits for a person: who may decide, who has to agree, what a decision is about, and
 //! what happens when nobody decides.
 
+use std::collections::BTreeSet;
+
 use portreeve_model::{ExceptionAction, ExceptionKind};
 use portreeve_pipeline::exception::{Decision, ExceptionError, Outcome, Work};
 use portreeve_pipeline::{Clock, SignedIn};
 use portreeve_record::LeafBody;
+use portreeve_record::leaf::ExceptionLeaf;
 use portreeve_store::contract::{ExceptionTrail, OrderState};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -45,7 +48,7 @@ async fn release(host: &TestHost, who: &SignedIn, exception: u64) -> Result<Outc
 fn proposed(outcome: &Outcome) -> portreeve_model::Digest {
     match outcome {
         Outcome::Waits { proposal, .. } => *proposal,
-        Outcome::Done { .. } => panic!("nobody else had to agree"),
+        other => panic!("nobody else had to agree: {other:?}"),
     }
 }
 
@@ -288,10 +291,29 @@ async fn a_document_that_became_no_order_is_decided_on_again() {
     host.verify().await.unwrap();
 }
 
+/// Boxes of 20.00 USD. The first three are one customer's: one that one person decides, two that
+/// take one more, and all together two more; so does the last one, another customer's, by itself.
+const ORDERS: [(&str, u32); 4] = [("PO-SMALL", 200), ("PO-LARGE", 400), ("PO-MORE", 1000), ("PO-HUGE", 2000)];
+
+/// One of them, as it is sent.
+fn sent((number, boxes): (&str, u32)) -> PurchaseOrder {
+    dear(number, boxes).of_customer(if number == "PO-HUGE" { "C1202" } else { "C1201" })
+}
+
+/// How many have to agree to so many boxes.
+fn takes(boxes: u32) -> usize {
+    match boxes {
+        ..=250 => 0,
+        251..=1250 => 1,
+        _ => 2,
+    }
+}
+
 /// What somebody tries.
 #[derive(Debug, Clone)]
 enum Try {
     Decide { who: usize, order: usize, action: ExceptionAction, stale: bool },
+    Together { who: usize, order: usize, stale: bool },
     Approve { who: usize, order: usize, stale: bool },
     Refuse { who: usize, order: usize },
     Claim { who: usize, order: usize },
@@ -300,11 +322,13 @@ enum Try {
 }
 
 fn a_try() -> impl Strategy<Value = Try> {
-    let (who, order) = (0..4_usize, 0..3_usize);
+    let (who, order) = (0..4_usize, 0..ORDERS.len());
     let action = prop::sample::select(vec![ReleaseHolds, ReleaseHolds, Reject, ConfirmHolds]);
     prop_oneof![
         4 => (who.clone(), order.clone(), action, prop::bool::weighted(0.2))
             .prop_map(|(who, order, action, stale)| Try::Decide { who, order, action, stale }),
+        6 => (who.clone(), order.clone(), prop::bool::weighted(0.2))
+            .prop_map(|(who, order, stale)| Try::Together { who, order, stale }),
         4 => (who.clone(), order.clone(), prop::bool::weighted(0.2))
             .prop_map(|(who, order, stale)| Try::Approve { who, order, stale }),
         1 => (who.clone(), order.clone()).prop_map(|(who, order)| Try::Refuse { who, order }),
@@ -319,7 +343,7 @@ fn a_try() -> impl Strategy<Value = Try> {
 #[test]
 fn no_sequence_of_acts_lets_one_person_decide_what_takes_two() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    let mut runner = TestRunner::new(Config { cases: 12, failure_persistence: None, ..Config::default() });
+    let mut runner = TestRunner::new(Config { cases: 20, failure_persistence: None, ..Config::default() });
     let done = runner.run(&prop::collection::vec(a_try(), 1..25), |tries| {
         runtime.block_on(walk(&tries)).map_err(TestCaseError::fail)
     });
@@ -327,9 +351,8 @@ fn no_sequence_of_acts_lets_one_person_decide_what_takes_two() {
 }
 
 async fn walk(tries: &[Try]) -> Result<(), String> {
-    const ORDERS: [(&str, u32, u64); 3] = [("PO-SMALL", 10, 0), ("PO-LARGE", 400, 1), ("PO-HUGE", 2000, 2)];
     let host = Setup::demo().with_tiers().start().await;
-    host.decide_orders(&ORDERS.map(|(number, boxes, _)| dear(number, boxes))).await;
+    host.decide_orders(&ORDERS.map(sent)).await;
     let both = ["pricing-resolver", "order-desk", "senior-approver"];
     let people = [
         host.acts_as("anna", &both).await,
@@ -338,7 +361,7 @@ async fn walk(tries: &[Try]) -> Result<(), String> {
         host.acts_as("dora", &["senior-approver"]).await,
     ];
     let mut exceptions = Vec::new();
-    for (number, ..) in ORDERS {
+    for (number, _) in ORDERS {
         exceptions.push(held(&host, number).await);
     }
     let pipeline = &host.host.pipeline;
@@ -370,6 +393,19 @@ async fn walk(tries: &[Try]) -> Result<(), String> {
                     return Err(format!("{act:?} was about what was not shown"));
                 }
             }
+            Try::Together { who, order, stale } => {
+                let who = &people[*who];
+                let Ok(group) = pipeline.show_together(Some(who), exceptions[*order]).await else { continue };
+                let digest = if *stale { old[*order] } else { group.digest };
+                let members: Vec<u64> = group.members.iter().map(|member| member.trail.exception.id).collect();
+                match pipeline.decide_together(who, exceptions[*order], digest, "looked at").await {
+                    Ok(_) if *stale => return Err(format!("{act:?} was about what was not shown")),
+                    Ok(Outcome::Together { .. }) if takes(boxes_of(&exceptions, &members)) > 0 => {
+                        return Err(format!("{act:?} released {members:?} at once"));
+                    }
+                    _ => {}
+                }
+            }
             Try::Approve { who, order, stale } => {
                 let open = story(&host, exceptions[*order]).await.proposal;
                 let Some(open) = open else { continue };
@@ -388,8 +424,7 @@ async fn walk(tries: &[Try]) -> Result<(), String> {
             }
             Try::Cancel { order } => {
                 control += 1;
-                let (number, boxes, _) = ORDERS[*order];
-                host.send_edi(&with_purpose(control, &dear(number, boxes), "01")).await.unwrap();
+                host.send_edi(&with_purpose(control, &sent(ORDERS[*order]), "01")).await.unwrap();
                 host.decide_all().await;
             }
             Try::Wait { minutes } => {
@@ -398,28 +433,47 @@ async fn walk(tries: &[Try]) -> Result<(), String> {
             }
         }
     }
-    // As the log tells it.
-    for (exception, (number, _, needed)) in exceptions.iter().zip(ORDERS) {
-        for leaf in host.leaves().await {
-            let LeafBody::Exception(said) = leaf.body else { continue };
-            if said.exception != *exception || !["release-holds", "rejected"].contains(&said.code.as_str()) {
-                continue;
-            }
-            let names: Vec<String> =
-                said.agreed.iter().flat_map(|agreed| agreed.shown()).map(ToString::to_string).collect();
-            let mut others = names.clone();
-            others.sort();
-            others.dedup();
-            if others.len() != names.len() || names.len().saturating_sub(1) as u64 != needed {
-                return Err(format!("{number} was decided by {names:?}, and takes {needed} more than one"));
-            }
-            let tier = |name: &str| name != "ben" || number != "PO-HUGE";
-            if !names.iter().skip(1).all(|name| tier(name)) {
-                return Err(format!("{names:?} agreed to {number} above the tier"));
-            }
+    as_the_log_tells_it(&host, &exceptions).await?;
+    host.verify().await.map(drop).map_err(|error| error.to_string())
+}
+
+fn boxes_of(exceptions: &[u64], members: &[u64]) -> u32 {
+    exceptions.iter().zip(ORDERS).filter(|(id, _)| members.contains(id)).map(|(_, (_, boxes))| boxes).sum()
+}
+
+async fn as_the_log_tells_it(host: &TestHost, exceptions: &[u64]) -> Result<(), String> {
+    let leaves = host.leaves().await.into_iter();
+    let said: Vec<ExceptionLeaf> = leaves
+        .filter_map(|leaf| match leaf.body {
+            LeafBody::Exception(said) => Some(said),
+            _ => None,
+        })
+        .collect();
+    for done in said.iter().filter(|said| ["release-holds", "rejected"].contains(&said.code.as_str())) {
+        // What was proposed with it, and so what it is worth.
+        let with = |said: &&ExceptionLeaf| done.proposal.is_some() && said.proposal == done.proposal;
+        let numbers = |code: &'static str| {
+            let of_it = said.iter().filter(with).filter(move |said| said.code.as_str() == code);
+            of_it.map(|said| said.exception).collect::<BTreeSet<u64>>()
+        };
+        let mut members: Vec<u64> = numbers("proposed").into_iter().collect();
+        if members.is_empty() {
+            members.push(done.exception);
+        } else if done.code.as_str() == "release-holds" && numbers("release-holds") != numbers("proposed") {
+            return Err(format!("of {members:?}, which were proposed together, only some were released"));
+        }
+        let boxes = boxes_of(exceptions, &members);
+        let names: Vec<String> =
+            done.agreed.iter().flat_map(|agreed| agreed.shown()).map(ToString::to_string).collect();
+        let others: BTreeSet<&String> = names.iter().collect();
+        if others.len() != names.len() || names.len().saturating_sub(1) != takes(boxes) {
+            return Err(format!("{members:?} were decided by {names:?}, and take {} more than one", takes(boxes)));
+        }
+        if takes(boxes) > 1 && names.iter().skip(1).any(|name| name == "ben") {
+            return Err(format!("{names:?} agreed to {members:?} above the tier"));
         }
     }
-    host.verify().await.map(drop).map_err(|error| error.to_string())
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,6 +7,8 @@ pub(crate) mod commands;
 
 mod console;
 
+mod together;
+
 pub(crate) mod described;
 
 mod door;

@@ -34,6 +34,8 @@ mod oversight;
 
 mod notices;
 
+mod together;
+
 mod faults;
 
 mod killed;

@@ -103,6 +103,8 @@ pub const ROUTES: &[Access] = &[
     post("/v1/exceptions/{exception}/decide", Needs::Person),
     post("/v1/exceptions/{exception}/approve", Needs::Person),
     post("/v1/exceptions/{exception}/refuse", Needs::Person),
+    get("/v1/exceptions/{exception}/customer", Needs::Reader),
+    post("/v1/exceptions/{exception}/customer", Needs::Person),
     get("/v1/dead-letters", Needs::Reader),
     post("/v1/reference/{table}", OPERATE),
     get("/v1/plugins", Needs::Reader),
@@ -141,6 +143,21 @@ impl<S: Send + Sync> FromRequestParts<S> for Person {
         match parts.extensions.get() {
             Some(Visitor::Person(person)) => Ok(Self(Arc::clone(person))),
             Some(Visitor::Operator) => Err(only_reads()),
+            None => Err(nobody()),
+        }
+    }
+}
+
+/// Who reads: somebody, or a machine, which is nobody.
+pub(crate) struct Reader(pub(crate) Option<Arc<SignedIn>>);
+
+impl<S: Send + Sync> FromRequestParts<S> for Reader {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        match parts.extensions.get() {
+            Some(Visitor::Person(person)) => Ok(Self(Some(Arc::clone(person)))),
+            Some(Visitor::Operator) => Ok(Self(None)),
             None => Err(nobody()),
         }
     }

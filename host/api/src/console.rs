@@ -27,6 +27,8 @@ mod page;
 
 mod exception;
 
+mod together;
+
 use std::sync::Arc;
 
 use axum::Router;
@@ -48,6 +50,7 @@ use self::form::Form;
 use self::page::{Notice, QueuePage};
 use self::visit::{Visit, Visitor};
 use crate::Door;
+use crate::exception::together::{TogetherRequest, TogetherStory};
 use crate::exception::{self as api, DecisionRequest, Exception, ExceptionStory};
 use crate::operator::to_its_end;
 use crate::package::read;
@@ -65,6 +68,9 @@ const FORM_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Bytes of a name and a password, whoever sends them.
 const SIGN_IN_BYTES_MAX: usize = 4 * 1024;
 
+/// The word in the address of a form that releases all orders of a customer.
+const RELEASE_TOGETHER: &str = "release-customer";
+
 /// Rows of a queue on one page.
 const ROWS: u32 = 50;
 
@@ -81,6 +87,7 @@ pub(crate) fn routes() -> Router<Arc<Door>> {
         .route("/console/sign-out", post(sign_out))
         .route("/console/exceptions", get(queue))
         .route("/console/exceptions/{exception}", get(show))
+        .route("/console/exceptions/{exception}/customer", get(show_together))
         .route("/console/exceptions/{exception}/{act}", post(act))
         .layer(middleware::from_fn(guarded))
 }
@@ -248,7 +255,8 @@ async fn shown(
     let read = async {
         // One look: the evidence is what the digest in the forms is of.
         let shown = pipeline.show_exception(exception).await?;
-        let evidence = Evidence::read(pipeline, &shown).await?;
+        let mut evidence = Evidence::read(pipeline, &shown).await?;
+        evidence.others = pipeline.others_of_customer(&shown).await?;
         Ok::<_, ExceptionError>((ExceptionStory::tell(pipeline, shown).await?, evidence))
     };
     match read.await {
@@ -256,6 +264,42 @@ async fn shown(
             let queues: Vec<&str> = pipeline.people.queues().collect();
             (status, exception::page(visit, &story, &evidence, &queues, notice, typed)).into_response()
         }
+        Err(error) => sorry(Some(visit), api::refusal(error)),
+    }
+}
+
+async fn show_together(
+    State(door): State<Arc<Door>>,
+    visitor: Visitor,
+    exception: Result<Path<u64>, PathRejection>,
+) -> Response {
+    let Visitor(visit) = visitor;
+    let Ok(Path(exception)) = exception else {
+        return sorry(Some(&visit), Problem::not_found("this is no number of an exception"));
+    };
+    shown_together(&door, &visit, exception, None, StatusCode::OK, &Form::default()).await
+}
+
+/// All orders of one customer that are kept back.
+async fn shown_together(
+    door: &Door,
+    visit: &Visit,
+    exception: u64,
+    notice: Option<Notice>,
+    status: StatusCode,
+    typed: &Form,
+) -> Response {
+    let pipeline = &door.front.pipeline;
+    let read = async {
+        let group = pipeline.show_together(Some(&visit.person), exception).await?;
+        let mut evidence = Vec::with_capacity(group.members.len());
+        for member in &group.members {
+            evidence.push(Evidence::read(pipeline, member).await?);
+        }
+        Ok::<_, ExceptionError>((TogetherStory::tell(pipeline, exception, group).await?, evidence))
+    };
+    match read.await {
+        Ok((story, evidence)) => (status, together::page(visit, &story, &evidence, notice, typed)).into_response(),
         Err(error) => sorry(Some(visit), api::refusal(error)),
     }
 }
@@ -286,18 +330,21 @@ async fn act(
         async move {
             let done = carry_out(&door, &visit, exception, &act, &form).await;
             door.wake();
-            done
+            (done, act)
         }
     };
-    let done = match to_its_end(work, "look at the exception before trying again").await {
+    let (done, act) = match to_its_end(work, "look at the exception before trying again").await {
         Ok(done) => done,
         Err(problem) => return sorry(Some(&visit), problem),
     };
     match done {
         Ok(notice) => Redirect::to(&format!("{HOME}/{exception}?done={}", notice.word())).into_response(),
         Err(problem) => {
-            let status = problem.status();
-            shown(&door, &visit, exception, Some(Notice::refused(problem.detail())), status, &form).await
+            let (status, notice) = (problem.status(), Some(Notice::of_problem(&problem)));
+            if act == RELEASE_TOGETHER {
+                return shown_together(&door, &visit, exception, notice, status, &form).await;
+            }
+            shown(&door, &visit, exception, notice, status, &form).await
         }
     }
 }
@@ -326,6 +373,12 @@ async fn carry_out(door: &Door, visit: &Visit, exception: u64, act: &str, form: 
             let asked = request.read().map_err(Problem::bad_request)?;
             pipeline.decide_exception(person, asked.decision(exception, &request)).await
         }
+        RELEASE_TOGETHER => {
+            let request =
+                TogetherRequest { shown: form.text("shown").to_owned(), reason: form.text("reason").to_owned() };
+            let seen = request.read().map_err(Problem::bad_request)?;
+            pipeline.decide_together(person, exception, seen, &request.reason).await
+        }
         "approve" => pipeline.approve(person, exception, proposal(form)?).await,
         "refuse" => {
             pipeline.refuse(person, exception, proposal(form)?).await.map_err(api::refusal)?;
@@ -334,7 +387,7 @@ async fn carry_out(door: &Door, visit: &Visit, exception: u64, act: &str, form: 
         _ => return Err(Problem::not_found("there is nothing at this address")),
     };
     match outcome.map_err(api::refusal)? {
-        Outcome::Done { .. } => Ok(Notice::Decided),
+        Outcome::Done { .. } | Outcome::Together { .. } => Ok(Notice::Decided),
         Outcome::Waits { .. } => Ok(Notice::Proposed),
     }
 }

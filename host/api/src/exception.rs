@@ -2,6 +2,8 @@
 //! about it. Each act names what was shown (`shown`) or what was proposed (`proposal`), so it
 //! is about that and nothing else.
 
+pub mod together;
+
 use std::sync::Arc;
 
 use axum::Json;
@@ -12,7 +14,7 @@ use portreeve_model::{Digest, ExceptionAction};
 use portreeve_pipeline::Pipeline;
 use portreeve_pipeline::SignedIn;
 use portreeve_pipeline::exception::{Decision, ExceptionError, Outcome, Shown, Work};
-use portreeve_pipeline::review::ReviewError;
+use portreeve_pipeline::review::{ReviewError, Reviewed};
 use portreeve_store::StoreError;
 use portreeve_store::contract::{ExceptionView, ExceptionsWanted, HoldView, ProposalView, StepView};
 use serde::{Deserialize, Serialize};
@@ -204,6 +206,10 @@ pub struct Proposal {
     pub action: String,
     /// The holds that are to end.
     pub holds: Vec<String>,
+    /// The exceptions whose holds are to end together, all of them, by number; empty where it is
+    /// about this one alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub together: Vec<String>,
     /// Whose work it is to be.
     pub queue: Option<String>,
     /// Why.
@@ -257,6 +263,9 @@ pub struct DecisionOutcome {
     pub approvals_missing: u8,
     /// Where the order stands, where holds of it ended.
     pub order: Option<Released>,
+    /// Where each of them stands, where those of several ended together.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub orders: Vec<Released>,
 }
 
 /// What became of an order of which holds ended.
@@ -449,14 +458,15 @@ impl Step {
 impl Proposal {
     async fn read(pipeline: &Pipeline, proposal: &ProposalView) -> Result<Self, ExceptionError> {
         let said = pipeline.said(proposal.record).await?;
-        let (reason, holds, queue) = match said {
-            Some(said) => (Some(said.words), said.holds, said.queue),
-            None => (None, Vec::new(), None),
+        let (reason, holds, together, queue) = match said {
+            Some(said) => (Some(said.words), said.holds, said.together, said.queue),
+            None => (None, Vec::new(), Vec::new(), None),
         };
         Ok(Self {
             digest: proposal.digest.to_string(),
             action: proposal.action.as_str().to_owned(),
             holds,
+            together,
             queue,
             reason,
             by: proposal.by.clone(),
@@ -472,30 +482,38 @@ impl DecisionOutcome {
     /// As people read it.
     #[must_use]
     pub fn of(exception: u64, outcome: Outcome) -> Self {
+        let done = Self {
+            exception,
+            done: true,
+            proposal: None,
+            expires_at: None,
+            approvals_missing: 0,
+            order: None,
+            orders: Vec::new(),
+        };
         match outcome {
-            Outcome::Done { reviewed } => Self {
-                exception,
-                done: true,
-                proposal: None,
-                expires_at: None,
-                approvals_missing: 0,
-                order: reviewed.map(|reviewed| Released {
-                    order: reviewed.order.to_string(),
-                    number: reviewed.number,
-                    state: reviewed.state.as_str().to_owned(),
-                    why: reviewed.why,
-                    closed: reviewed.closed,
-                    opened: reviewed.opened,
-                }),
-            },
+            Outcome::Done { reviewed } => Self { order: reviewed.map(Released::of), ..done },
+            Outcome::Together { reviewed } => Self { orders: reviewed.into_iter().map(Released::of).collect(), ..done },
             Outcome::Waits { proposal, expires_at, approvals_missing } => Self {
-                exception,
                 done: false,
                 proposal: Some(proposal.to_string()),
                 expires_at: Some(expires_at.to_string()),
                 approvals_missing,
-                order: None,
+                ..done
             },
+        }
+    }
+}
+
+impl Released {
+    fn of(reviewed: Reviewed) -> Self {
+        Self {
+            order: reviewed.order.to_string(),
+            number: reviewed.number,
+            state: reviewed.state.as_str().to_owned(),
+            why: reviewed.why,
+            closed: reviewed.closed,
+            opened: reviewed.opened,
         }
     }
 }
@@ -859,6 +877,9 @@ fn answered(
     Ok((status, Json(outcome)))
 }
 
+/// The code of a problem after which something is done all the same.
+pub(crate) const PARTLY: &str = "partly";
+
 /// What a person hears who could not do something.
 pub(crate) fn refusal(error: ExceptionError) -> Problem {
     let conflict = |code, title, detail: String| Problem::new(StatusCode::CONFLICT, code, title, detail);
@@ -868,7 +889,19 @@ pub(crate) fn refusal(error: ExceptionError) -> Problem {
         ExceptionError::Claimed { .. } | ExceptionError::NotYours { .. } => {
             conflict("claimed", "Somebody else works on it", said)
         }
-        ExceptionError::Stale { .. } => conflict("stale", "It changed since it was shown", said),
+        ExceptionError::Stale { .. } | ExceptionError::StaleTogether { .. } => {
+            conflict("stale", "It changed since it was shown", said)
+        }
+        ExceptionError::Apart { exception, cause } => {
+            let cause = refusal(*cause);
+            let why = cause.detail().to_owned();
+            cause.saying(ExceptionError::told_apart(exception, &why))
+        }
+        ExceptionError::Partly { done, all, exception, cause } => {
+            let cause = refusal(*cause);
+            let said = ExceptionError::told_partly(done, all, exception, &cause.detail());
+            Problem::new(cause.status(), PARTLY, "Not all of it was done", said)
+        }
         ExceptionError::NoProposal { .. } => conflict("no-proposal", "The proposal is not open", said),
         ExceptionError::Pending { .. } => conflict("proposal-pending", "Another proposal waits", said),
         ExceptionError::NotHere { .. } => conflict("not-possible", "Not possible here", said),
@@ -933,6 +966,7 @@ fn review(error: ReviewError) -> Problem {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
 
+    use portreeve_authority::people::Denied;
     use portreeve_model::OrderId;
 
     use super::*;
@@ -959,5 +993,20 @@ mod tests {
             assert_eq!(text("type"), format!("urn:portreeve:problem:{code}"));
             assert!(text("detail").contains(words), "{problem}");
         }
+    }
+
+    #[test]
+    fn of_several_it_is_told_whether_something_was_done_and_by_which_it_was_stopped() {
+        let denied = Denied::NoTier { found: "1.00 CHF".to_owned() };
+        let apart = refusal(ExceptionError::Apart { exception: 7, cause: Box::new(denied.into()) });
+        assert!(apart.is("forbidden") && apart.status() == StatusCode::FORBIDDEN);
+        assert!(apart.detail().starts_with("nothing was done, since exception 7 cannot go"), "{}", apart.detail());
+        // What failed inside is the log's, also where a part was done.
+        let failed = StoreError::Failed("disk I/O error".to_owned());
+        let partly = ExceptionError::Partly { done: 2, all: 3, exception: 7, cause: Box::new(failed.into()) };
+        let partly = refusal(partly);
+        assert!(partly.is(PARTLY) && partly.status() == StatusCode::SERVICE_UNAVAILABLE);
+        assert!(partly.detail().starts_with("2 of 3 are done, and exception 7 is not: "), "{}", partly.detail());
+        assert!(!partly.detail().contains("disk"), "{}", partly.detail());
     }
 }

@@ -146,6 +146,7 @@ pub fn router(front: Arc<Front>) -> Router {
         .route("/v1/exceptions/{exception}/decide", post(exception::decide))
         .route("/v1/exceptions/{exception}/approve", post(exception::approve))
         .route("/v1/exceptions/{exception}/refuse", post(exception::refuse))
+        .route("/v1/exceptions/{exception}/customer", get(exception::together::show).post(exception::together::release))
         .route("/v1/dead-letters", get(dead_letter::list))
         .route("/v1/reference/{table}", post(reference::load))
         .route("/v1/plugins", get(package::list).post(package::install))

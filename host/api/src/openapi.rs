@@ -46,6 +46,8 @@ use crate::{
         exception::decide,
         exception::approve,
         exception::refuse,
+        exception::together::show,
+        exception::together::release,
         dead_letter::list,
         reference::load,
         package::list,

@@ -82,6 +82,16 @@ impl Problem {
         &self.detail
     }
 
+    /// The same with another sentence.
+    pub(crate) fn saying(self, detail: String) -> Self {
+        Self { detail, ..self }
+    }
+
+    /// Whether it is this one.
+    pub(crate) fn is(&self, code: &str) -> bool {
+        self.kind.strip_prefix("urn:portreeve:problem:") == Some(code)
+    }
+
     pub(crate) fn not_found(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not-found", "Not found", detail)
     }

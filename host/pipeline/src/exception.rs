@@ -20,7 +20,11 @@ mod paused;
 
 mod shown;
 
-use portreeve_authority::people::{Actor, Denied, Proposed, Stake};
+mod together;
+
+use std::fmt::Display;
+
+use portreeve_authority::people::{Actor, Approvals, Denied, Proposed, Stake};
 use portreeve_model::{Digest, ExceptionAction, ExceptionKind, Instant, PersonName};
 use portreeve_record::leaf::{Code, ExceptionLeaf, HoldRecord, Label, Listed, REJECTED, REPLAYED};
 use portreeve_record::{Leaf, LeafBody, RecordError, SealError, canonical_json, parse_canonical};
@@ -34,6 +38,8 @@ use serde::{Deserialize, Serialize};
 pub(crate) use self::due::Limits;
 pub use self::due::Overdue;
 pub use self::shown::Shown;
+use self::together::Seen;
+pub use self::together::{TOGETHER_MAX, Together};
 use crate::Pipeline;
 use crate::accept::{AcceptError, Input};
 use crate::people::SignedIn;
@@ -70,6 +76,11 @@ pub enum Outcome {
     Done {
         /// What became of the order, where one was looked at again.
         reviewed: Option<Reviewed>,
+    },
+    /// It is done about orders of one customer together.
+    Together {
+        /// What became of each that was looked at again, by the number of its exception.
+        reviewed: Vec<Reviewed>,
     },
     /// Others have to agree first.
     Waits {
@@ -137,6 +148,34 @@ pub enum ExceptionError {
         /// The digest of what is shown now.
         shown: Digest,
     },
+    /// What was shown of a customer's orders is not what there is.
+    #[error(
+        "what keeps orders of this customer back changed since it was shown: {now}. Look at all of them again and decide about that"
+    )]
+    StaleTogether {
+        /// What is different now.
+        now: String,
+    },
+    /// One of those that were to go together may not, so none does.
+    #[error("{}", Self::told_apart(*exception, cause))]
+    Apart {
+        /// Its number.
+        exception: u64,
+        /// Why not.
+        cause: Box<ExceptionError>,
+    },
+    /// Some are done. What is on record stays, and the rest is as it was.
+    #[error("{}", Self::told_partly(*done, *all, *exception, cause))]
+    Partly {
+        /// How many.
+        done: usize,
+        /// Of how many.
+        all: usize,
+        /// The first that is not.
+        exception: u64,
+        /// Why not.
+        cause: Box<ExceptionError>,
+    },
     /// No such proposal is open.
     #[error("exception {exception} has no open proposal {proposal}; it may have expired, or ended otherwise")]
     NoProposal {
@@ -196,6 +235,22 @@ pub enum ExceptionError {
     Seal(#[from] SealError),
 }
 
+impl ExceptionError {
+    /// That one of several cannot go, so none does; why, in words that whoever hears it may know.
+    #[must_use]
+    pub fn told_apart(exception: u64, why: &dyn Display) -> String {
+        format!("nothing was done, since exception {exception} cannot go with the others: {why}")
+    }
+
+    /// That only some of several are done; why, in words that whoever hears it may know.
+    #[must_use]
+    pub fn told_partly(done: usize, all: usize, exception: u64, why: &dyn Display) -> String {
+        format!(
+            "{done} of {all} are done, and exception {exception} is not: {why}. Look at what is left, and do the same again"
+        )
+    }
+}
+
 /// What a person said with a step, as people read it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Said {
@@ -207,6 +262,8 @@ pub struct Said {
     pub queue: Option<String>,
     /// Bytes of the payload that was to take the input's place.
     pub payload_bytes: Option<usize>,
+    /// The exceptions whose orders were to go together, by number.
+    pub together: Vec<String>,
 }
 
 /// An action as it is proposed, sealed and digested.
@@ -224,6 +281,9 @@ struct Act {
     queue: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     payload: Option<String>,
+    /// What goes together, by number, each as it was shown.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    together: Vec<Seen>,
 }
 
 /// Who decided, and who agreed.
@@ -259,17 +319,28 @@ impl Pipeline {
             let (by, until) = (pending.by.clone(), pending.expires_at);
             return Err(ExceptionError::Pending { exception: decision.exception, by, until });
         }
+        self.propose(&shown, who, &act, needed).await
+    }
+
+    /// Puts an action to others, who have to agree.
+    async fn propose(
+        &self,
+        shown: &Shown,
+        who: &SignedIn,
+        act: &Act,
+        needed: Approvals,
+    ) -> Result<Outcome, ExceptionError> {
         let at = self.clock.now();
         let (record, digest) = act.sealed()?;
         let expires_at = self.people.proposal_expires_at(at);
-        let proposal = NewProposal { digest, action: decision.action, expires_at, approvals_needed: needed.0 };
+        let proposal = NewProposal { digest, action: act.action()?, expires_at, approvals_needed: needed.0 };
         let leaf = ExceptionLeaf {
             shown: Some(shown.digest),
             proposal: Some(digest),
             record: Some(record.sealed.commitment()),
             ..shown.leaf(who.name().as_str(), "proposed")
         };
-        self.step(&shown, who.name().as_str(), ExceptionChange::Proposed(proposal), Some(record), leaf, at).await?;
+        self.step(shown, who.name().as_str(), ExceptionChange::Proposed(proposal), Some(record), leaf, at).await?;
         Ok(Outcome::Waits { proposal: digest, expires_at, approvals_missing: needed.0 })
     }
 
@@ -279,6 +350,9 @@ impl Pipeline {
     /// See [`ExceptionError`]; a proposal about something that changed since ends.
     pub async fn approve(&self, who: &SignedIn, exception: u64, proposal: Digest) -> Result<Outcome, ExceptionError> {
         let shown = self.show_exception(exception).await?;
+        if let Some(act) = self.act_together(&shown, proposal).await? {
+            return self.approve_together(who, &shown, &act, proposal).await;
+        }
         shown.is_open()?;
         let open = self.open_proposal(&shown, proposal)?;
         let proposed = Proposed { action: open.action, by: &open.by, approved_by: &open.approved_by };
@@ -290,20 +364,31 @@ impl Pipeline {
             self.end_proposal(&shown, who.name().as_str(), &open, "stale").await?;
             return Err(ExceptionError::Stale { exception, now, shown: digest });
         }
+        let (holds, payload) = (act.holds()?, act.payload()?);
+        let decision = act.decision(exception, &holds, payload.as_deref())?;
+        self.agree(who, &shown, &open, &decision, &act).await
+    }
+
+    /// Somebody who may agrees; the last one carries it out.
+    async fn agree(
+        &self,
+        who: &SignedIn,
+        shown: &Shown,
+        open: &ProposalView,
+        decision: &Decision<'_>,
+        act: &Act,
+    ) -> Result<Outcome, ExceptionError> {
         let agreed = u8::try_from(open.approved_by.len()).unwrap_or(u8::MAX).saturating_add(1);
         let missing = open.approvals_needed.saturating_sub(agreed);
         if missing == 0 {
-            let holds = act.holds()?;
-            let payload = act.payload()?;
-            let decision = act.decision(exception, &holds, payload.as_deref())?;
-            self.is_possible(&shown, &decision)?;
-            return self
-                .carry_out(&shown, &decision, &act, Deciders { who: who.name().as_str(), proposal: Some(&open) })
-                .await;
+            self.is_possible(shown, decision)?;
+            let by = Deciders { who: who.name().as_str(), proposal: Some(open) };
+            return self.carry_out(shown, decision, act, by).await;
         }
+        let proposal = open.digest;
         let leaf = ExceptionLeaf { proposal: Some(proposal), ..shown.leaf(who.name().as_str(), "approved") };
         let change = ExceptionChange::Approved { proposal };
-        self.step(&shown, who.name().as_str(), change, None, leaf, self.clock.now()).await?;
+        self.step(shown, who.name().as_str(), change, None, leaf, self.clock.now()).await?;
         Ok(Outcome::Waits { proposal, expires_at: open.expires_at, approvals_missing: missing })
     }
 
@@ -314,6 +399,9 @@ impl Pipeline {
     /// See [`ExceptionError`].
     pub async fn refuse(&self, who: &SignedIn, exception: u64, proposal: Digest) -> Result<(), ExceptionError> {
         let shown = self.show_exception(exception).await?;
+        if let Some(act) = self.act_together(&shown, proposal).await? {
+            return self.refuse_together(who, &shown, &act, proposal).await;
+        }
         shown.is_open()?;
         let open = self.open_proposal(&shown, proposal)?;
         let how = if open.by == who.name().as_str() {
@@ -622,9 +710,10 @@ impl Pipeline {
             Err(StoreError::Erased(_)) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
-        let Act { reason, holds, queue, payload, .. } = parse_canonical(&bytes)?;
+        let Act { reason, holds, queue, payload, together, .. } = parse_canonical(&bytes)?;
         let payload_bytes = payload.map(|hex| hex.len() / 2);
-        Ok(Some(Said { words: reason, holds, queue, payload_bytes }))
+        let together = together.into_iter().map(|seen| seen.exception).collect();
+        Ok(Some(Said { words: reason, holds, queue, payload_bytes, together }))
     }
 
     async fn read_act(&self, proposal: &ProposalView) -> Result<Act, ExceptionError> {
@@ -694,6 +783,7 @@ impl Act {
             holds: holds.iter().map(u64::to_string).collect(),
             queue: decision.queue.map(str::to_owned),
             payload: decision.payload.map(hex::encode),
+            together: Vec::new(),
         })
     }
 
@@ -708,6 +798,7 @@ impl Act {
             holds: Vec::new(),
             queue: None,
             payload: None,
+            together: Vec::new(),
         }
     }
 
@@ -715,6 +806,10 @@ impl Act {
     fn sealed(&self) -> Result<(NewPayload, Digest), ReviewError> {
         let bytes = canonical_json(self)?;
         Ok((NewPayload::seal(&bytes, None)?, Digest::of(&bytes)))
+    }
+
+    fn action(&self) -> Result<ExceptionAction, ExceptionError> {
+        ExceptionAction::parse(&self.action).ok_or_else(|| self.unreadable())
     }
 
     fn holds(&self) -> Result<Vec<u64>, ExceptionError> {
@@ -734,7 +829,7 @@ impl Act {
         Ok(Decision {
             exception,
             shown: self.shown,
-            action: ExceptionAction::parse(&self.action).ok_or_else(|| self.unreadable())?,
+            action: self.action()?,
             reason: &self.reason,
             holds,
             queue: self.queue.as_deref(),

@@ -255,8 +255,23 @@ impl Pipeline {
         let Some(kept) = self.store.kept_back_order(release.order).await? else {
             return Err(self.not_kept_back(release.order).await?);
         };
-        may_release(&kept, release)?;
+        may_release(&kept, release.holds)?;
         Ok(kept)
+    }
+
+    /// Check: a person's release of these holds would end them, and the order would have
+    /// somewhere to go.
+    pub(crate) fn is_releasable(&self, kept: &KeptBack, holds: &[u64]) -> Result<(), ReviewError> {
+        may_release(kept, holds)?;
+        match self.routes.channel(&kept.channel) {
+            Some(_) => Ok(()),
+            None => Err(ReviewError::NoTarget { order: kept.number.clone(), channel: kept.channel.to_string() }),
+        }
+    }
+
+    /// Whose order it is, as the store knows customers; nobody else is told.
+    pub(crate) async fn customer_of(&self, kept: &KeptBack) -> Result<Digest, ReviewError> {
+        Ok(subject(kept, &self.read_order(kept).await?))
     }
 
     async fn not_kept_back(&self, order: OrderId) -> Result<ReviewError, StoreError> {
@@ -615,12 +630,12 @@ fn is_about(hold: &HoldView, finding: &Finding) -> bool {
 }
 
 /// Check: what was named keeps the order back, and may be released.
-fn may_release(kept: &KeptBack, release: &Release<'_>) -> Result<(), ReviewError> {
+fn may_release(kept: &KeptBack, holds: &[u64]) -> Result<(), ReviewError> {
     let failed_only = kept.state == OrderState::Exception && kept.open_holds().next().is_none();
-    if release.holds.is_empty() && !failed_only {
+    if holds.is_empty() && !failed_only {
         return Err(ReviewError::NoHolds);
     }
-    for number in release.holds {
+    for number in holds {
         let Some(hold) = kept.open_holds().find(|hold| hold.number == *number) else {
             let open = kept.open_holds().map(|hold| hold.number).collect();
             let ended = kept.holds.iter().find(|hold| hold.number == *number).and_then(|hold| hold.closed.clone());

@@ -69,6 +69,8 @@ const MATRIX: &[(&str, &str, Who)] = &[
     // There is none to approve or refuse; who may, the tests of exceptions say.
     ("POST", "/v1/exceptions/{exception}/approve", People),
     ("POST", "/v1/exceptions/{exception}/refuse", People),
+    ("GET", "/v1/exceptions/{exception}/customer", Readers),
+    ("POST", "/v1/exceptions/{exception}/customer", Roles(&["pricing-resolver"])),
     ("GET", "/v1/dead-letters", Readers),
     ("POST", "/v1/reference/{table}", OPERATORS),
     ("GET", "/v1/plugins", Readers),
@@ -174,6 +176,7 @@ fn request(method: &str, path: &str, exception: u64) -> (String, String) {
         ("POST", "/v1/exceptions/{exception}/decide") => {
             json!({ "shown": NOTHING, "action": "reroute", "queue": "credit", "reason": "not ours" })
         }
+        ("POST", "/v1/exceptions/{exception}/customer") => json!({ "shown": NOTHING, "reason": "looked at" }),
         ("POST", "/v1/exceptions/{exception}/approve" | "/v1/exceptions/{exception}/refuse") => {
             json!({ "proposal": NOTHING })
         }

@@ -15,7 +15,7 @@ use super::visit::Visit;
 use crate::exception::{ExceptionStory, HoldFacts, OrderFacts, Proposal, Step};
 
 /// Lines of an order that are shown at once; more are folded away, and a click shows them.
-const LINES_OPEN: usize = 20;
+pub(super) const LINES_OPEN: usize = 20;
 
 /// Holds that are offered one by one; of more, all at once or a list that is folded away.
 const HOLDS_OPEN: usize = 10;
@@ -29,8 +29,10 @@ const INPUT_BYTES_SHOWN: usize = 64 * 1024;
 /// What a decision rests on, beside what the API tells of the exception.
 #[derive(Debug, Default)]
 pub(super) struct Evidence {
-    order: Option<Order>,
-    decision: Option<DecisionRecord>,
+    pub(super) order: Option<Order>,
+    pub(super) decision: Option<DecisionRecord>,
+    /// Other orders of the same customer that are kept back.
+    pub(super) others: usize,
     /// The beginning of the input, where it is what has to be mended.
     input: Option<String>,
     cut: bool,
@@ -86,6 +88,7 @@ pub(super) fn page(
         div.case {
             div.evidence {
                 @if let Some(order) = &story.order_facts { (holds(order)) }
+                (others(exception.id, evidence.others))
                 @if let Some(decision) = &evidence.decision { (models(decision)) }
                 @if let Some(order) = &evidence.order { (lines(order)) }
                 @if let Some(input) = &evidence.input { (came(input, evidence.cut)) }
@@ -98,7 +101,7 @@ pub(super) fn page(
                 @if exception.closed_at.is_some() {
                     (closed(story))
                 } @else {
-                    @if let Some(proposal) = &story.proposal { (proposed(visit, exception.id, proposal)) }
+                    @if let Some(proposal) = &story.proposal { (proposed(visit, exception.id, proposal, proposal.together.is_empty())) }
                     (claiming(visit, story))
                     @if story.proposal.is_none() { (deciding(visit, story, queues, typed)) }
                     (commenting(visit, exception.id, typed))
@@ -153,26 +156,45 @@ fn holds(order: &OrderFacts) -> Markup {
             p { (order.why) }
             @if order.cancel_requested { p { strong.flag { "Its sender wants it cancelled." } } }
             @if order.changed { p { strong.flag { "Its sender sent other content since." } } }
-            @if !order.holds.is_empty() {
-                div.wide tabindex="0" role="region" aria-label="Holds" {
-                    table {
-                        caption.hidden { "Holds that are open" }
-                        thead { tr {
-                            th scope="col" { "Hold" } th scope="col" { "By" } th scope="col" { "Reason" }
-                            th scope="col" { "Lines" } th scope="col" { "Until" }
-                        } }
-                        tbody {
-                            @for hold in &order.holds {
-                                tr {
-                                    td data-label="Hold" { (hold.number) }
-                                    td data-label="By" { (by(hold)) }
-                                    td data-label="Reason" { (hold.reason) }
-                                    td data-label="Lines" { (of_lines(hold)) }
-                                    td data-label="Until" { (minute(&hold.expires_at)) }
-                                }
+            (table_of_holds(order, "Holds"))
+        }
+    }
+}
+
+pub(super) fn table_of_holds(order: &OrderFacts, called: &str) -> Markup {
+    html! {
+        @if !order.holds.is_empty() {
+            div.wide tabindex="0" role="region" aria-label=(called) {
+                table {
+                    caption.hidden { (called) " that are open" }
+                    thead { tr {
+                        th scope="col" { "Hold" } th scope="col" { "By" } th scope="col" { "Reason" }
+                        th scope="col" { "Lines" } th scope="col" { "Until" }
+                    } }
+                    tbody {
+                        @for hold in &order.holds {
+                            tr {
+                                td data-label="Hold" { (hold.number) }
+                                td data-label="By" { (by(hold)) }
+                                td data-label="Reason" { (hold.reason) }
+                                td data-label="Lines" { (of_lines(hold)) }
+                                td data-label="Until" { (minute(&hold.expires_at)) }
                             }
                         }
                     }
+                }
+            }
+        }
+    }
+}
+
+fn others(exception: u64, count: usize) -> Markup {
+    html! {
+        @if count > 0 {
+            p {
+                a href={ "/console/exceptions/" (exception) "/customer" } {
+                    (count) @if count == 1 { " other order of this customer is kept back" }
+                    @else { " other orders of this customer are kept back" }
                 }
             }
         }
@@ -193,26 +215,32 @@ fn of_lines(hold: &HoldFacts) -> String {
 fn models(decision: &DecisionRecord) -> Markup {
     html! {
         @if !decision.findings.is_empty() {
-            section {
-                h2 { "What the rules found" }
-                ul {
-                    @for finding in &decision.findings {
-                        li {
-                            strong { (finding.code) }
-                            @if let Some(line) = &finding.line { ", line " (line) }
-                            ": found " (finding.found) ", expected " (finding.expected)
-                        }
-                    }
+            section { h2 { "What the rules found" } (found(decision)) }
+        }
+        @if !decision.scorings.is_empty() {
+            section { h2 { "What the models said" } (said(decision)) }
+        }
+    }
+}
+
+pub(super) fn found(decision: &DecisionRecord) -> Markup {
+    html! {
+        ul {
+            @for finding in &decision.findings {
+                li {
+                    strong { (finding.code) }
+                    @if let Some(line) = &finding.line { ", line " (line) }
+                    ": found " (finding.found) ", expected " (finding.expected)
                 }
             }
         }
-        @if !decision.scorings.is_empty() {
-            section {
-                h2 { "What the models said" }
-                ul { @for scoring in &decision.scorings { li { (scored(scoring)) } } }
-                @for verdict in &decision.verdicts { (weighed(verdict)) }
-            }
-        }
+    }
+}
+
+pub(super) fn said(decision: &DecisionRecord) -> Markup {
+    html! {
+        ul { @for scoring in &decision.scorings { li { (scored(scoring)) } } }
+        @for verdict in &decision.verdicts { (weighed(verdict)) }
     }
 }
 
@@ -257,17 +285,17 @@ fn lines(order: &Order) -> Markup {
             @if let Some(date) = &order.cancel_after { p { "Void when not shipped by " (date) } }
             @for note in &order.notes { p.note { (note) } }
             @if count > LINES_OPEN {
-                details { summary { (count) " lines" } (table_of_lines(order)) }
+                details { summary { (count) " lines" } (table_of_lines(order, "Lines")) }
             } @else {
-                (table_of_lines(order))
+                (table_of_lines(order, "Lines"))
             }
         }
     }
 }
 
-fn table_of_lines(order: &Order) -> Markup {
+pub(super) fn table_of_lines(order: &Order, called: &str) -> Markup {
     html! {
-        div.wide.tall tabindex="0" role="region" aria-label="Lines" {
+        div.wide.tall tabindex="0" role="region" aria-label=(called) {
             table {
                 caption.hidden { "Lines of the order" }
                 thead { tr {
@@ -324,7 +352,7 @@ fn history(steps: &[Step]) -> Markup {
 
 // --- forms ---------------------------------------------------------------------------------------
 
-fn form(visit: &Visit, exception: u64, act: &str, content: &Markup) -> Markup {
+pub(super) fn form(visit: &Visit, exception: u64, act: &str, content: &Markup) -> Markup {
     html! {
         form method="post" action={ "/console/exceptions/" (exception) "/" (act) } {
             input type="hidden" name="token" value=(visit.token);
@@ -357,21 +385,27 @@ fn claiming(visit: &Visit, story: &ExceptionStory) -> Markup {
     }
 }
 
-fn proposed(visit: &Visit, exception: u64, proposal: &Proposal) -> Markup {
+/// What somebody proposed, and the forms to agree or not. What is about several is agreed to
+/// where all of them are shown.
+pub(super) fn proposed(visit: &Visit, exception: u64, proposal: &Proposal, all_shown: bool) -> Markup {
     let mine = proposal.by == visit.person.name().as_str();
+    let count = proposal.together.len();
     let digest = html! { input type="hidden" name="proposal" value=(proposal.digest); };
     html! {
         section {
             h2 { "Proposed: " (label(&proposal.action)) }
             p { strong { (proposal.by) } ": " (proposal.reason.as_deref().unwrap_or("the words were removed")) }
             @if !proposal.holds.is_empty() { p { "Ends hold " (proposal.holds.join(", ")) } }
+            @if count > 0 { p { "Ends all holds of " (count) " orders of this customer" } }
             @if let Some(queue) = &proposal.queue { p { "Goes to " (queue) } }
             p {
                 (proposal.approved_by.len()) " of " (proposal.approvals_needed) " agreed"
                 @if !proposal.approved_by.is_empty() { " (" (proposal.approved_by.join(", ")) ")" }
                 ", until " (minute(&proposal.expires_at))
             }
-            @if mine {
+            @if !all_shown {
+                p { a href={ "/console/exceptions/" (exception) "/customer" } { "Look at all " (count) " orders" } }
+            } @else if mine {
                 p { "You proposed it, and nobody judges work of their own: others have to agree." }
             } @else {
                 (form(visit, exception, "approve", &html! { (digest) button type="submit" { "Approve" } }))

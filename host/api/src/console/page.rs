@@ -3,7 +3,8 @@
 use maud::{DOCTYPE, Markup, html};
 
 use super::visit::Visit;
-use crate::exception::Exception;
+use crate::exception::{Exception, PARTLY};
+use crate::problem::Problem;
 
 /// What is told at the top of a page.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +18,8 @@ pub(super) enum Notice {
     Refused,
     /// Nothing was done, and why.
     NotDone(String),
+    /// Not all of it was done, and why.
+    Partly(String),
 }
 
 impl Notice {
@@ -35,8 +38,9 @@ impl Notice {
         Self::ALL.into_iter().find(|(known, _)| *known == word).map(|(_, notice)| notice)
     }
 
-    pub(super) fn refused(why: &str) -> Self {
-        Self::NotDone(why.to_owned())
+    pub(super) fn of_problem(problem: &Problem) -> Self {
+        let why = problem.detail().to_owned();
+        if problem.is(PARTLY) { Self::Partly(why) } else { Self::NotDone(why) }
     }
 
     pub(super) fn word(&self) -> &'static str {
@@ -52,7 +56,7 @@ impl Notice {
             Self::Decided => "It is done, and on record.",
             Self::Proposed => "It is proposed. Others have to agree before it is done.",
             Self::Refused => "The proposal ended; nothing else changed.",
-            Self::NotDone(why) => why,
+            Self::NotDone(why) | Self::Partly(why) => why,
         }
     }
 
@@ -61,6 +65,11 @@ impl Notice {
             Self::NotDone(_) => html! {
                 div.notice.bad role="alert" tabindex="-1" id="notice" {
                     p { strong { "Nothing was done. " } (self.sentence()) }
+                }
+            },
+            Self::Partly(_) => html! {
+                div.notice.bad role="alert" tabindex="-1" id="notice" {
+                    p { strong { "Not all of it was done. " } (self.sentence()) }
                 }
             },
             _ => html! { div.notice role="status" id="notice" { p { (self.sentence()) } } },

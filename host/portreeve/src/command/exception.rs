@@ -10,6 +10,7 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use bytes::Bytes;
 use hyper::Method;
+use portreeve_api::exception::together::{Member, TogetherRequest, TogetherStory};
 use portreeve_api::exception::{
     AssignRequest, CommentRequest, DecisionOutcome, DecisionRequest, Exception, ExceptionStory, Exceptions,
     ProposalRequest, Released,
@@ -94,6 +95,22 @@ pub(super) enum Command {
         #[arg(long, value_name = "DIGEST")]
         proposal: String,
     },
+    /// All orders of its customer that are kept back: those that go together, and those that are
+    /// others' work. Who is named sees what that person would decide, and nobody what somebody
+    /// would who works on every queue.
+    Customer(One),
+    /// Release all orders of its customer that go together. What is worth more than you decide
+    /// alone waits for others, who approve it by any of the exceptions.
+    ReleaseCustomer {
+        #[command(flatten)]
+        one: One,
+        /// What you were shown: the digest that `customer` prints, or its first digits.
+        #[arg(long, value_name = "DIGEST")]
+        shown: String,
+        /// Why, for the record.
+        #[arg(long)]
+        reason: String,
+    },
 }
 
 /// Which one, where, and who.
@@ -151,6 +168,13 @@ pub(super) async fn run(command: Command, json: bool, output: &mut Output) -> an
         Command::Decide(decide) => decide_one(&decide, json, output).await,
         Command::Approve { one, proposal } => approve(&one, &proposal, json, output).await,
         Command::Refuse { one, proposal } => refuse(&one, &proposal, json, output).await,
+        Command::Customer(one) => {
+            let place = Place::to_look(&one).await?;
+            let story = place.together(one.exception).await;
+            let story = place.left(story).await?;
+            if json { output.json(&story) } else { show_together(&story, output) }
+        }
+        Command::ReleaseCustomer { one, shown, reason } => release_together(&one, &shown, reason, json, output).await,
     }
 }
 
@@ -259,6 +283,13 @@ fn show(story: &ExceptionStory, output: &mut Output) -> anyhow::Result<()> {
             proposal.approvals_needed,
             proposal.expires_at
         ))?;
+        if !proposal.together.is_empty() {
+            output.line(&format!(
+                "  about exceptions {} together; exception customer {} shows all of them",
+                proposal.together.join(", "),
+                exception.id
+            ))?;
+        }
         output.line(&format!("  exception approve {} --proposal {}", exception.id, short(&proposal.digest)))?;
     }
     if let Some(how) = &exception.closed_how {
@@ -267,6 +298,58 @@ fn show(story: &ExceptionStory, output: &mut Output) -> anyhow::Result<()> {
         return output.line(&format!("closed {at}: {how}, by {by}"));
     }
     output.line(&format!("shown {}; decide: {}", short(&story.shown), story.actions.join(", ")))
+}
+
+fn show_together(story: &TogetherStory, output: &mut Output) -> anyhow::Result<()> {
+    for Member { exception, order_facts, owners, .. } in &story.members {
+        let number = exception.order_number.as_deref().unwrap_or("-");
+        let (value, reasons) = match order_facts {
+            Some(order) => {
+                let reasons: Vec<&str> = order.holds.iter().map(|hold| hold.reason.as_str()).collect();
+                (order.value.as_str(), reasons.join(", "))
+            }
+            None => ("-", String::new()),
+        };
+        let (id, queue, whose) = (exception.id, &exception.queue, exception.claimed_by.as_deref().unwrap_or("-"));
+        output.line(&format!("{id:>4}  {queue:<16}  {whose:<12}  {number:<12}  {value:>16}  {reasons}"))?;
+        if !owners.is_empty() {
+            let owners = owners.join(", ");
+            output.line(&format!("      a model asked; its grant's owner ({owners}) decides nothing about it"))?;
+        }
+    }
+    for exception in &story.apart {
+        output.line(&format!("not with these: {}", line(exception).trim_start()))?;
+    }
+    if story.more > 0 {
+        output.line(&format!("{} more of this customer are not shown", story.more))?;
+    }
+    let worth = story.worth.as_ref().map_or_else(|| "more than can be told".to_owned(), |worth| worth.join(", "));
+    let count = story.members.len();
+    if let Some(proposal) = &story.proposal {
+        let reason = proposal.reason.as_deref().unwrap_or("its words were removed");
+        let (by, digest) = (&proposal.by, short(&proposal.digest));
+        output.line(&format!("{count} together, worth {worth}; {by} proposed to release them: {reason}"))?;
+        return output.line(&format!("  exception approve {} --proposal {digest}", story.exception));
+    }
+    output.line(&format!("{count} together, worth {worth}; shown {}", short(&story.shown)))
+}
+
+async fn release_together(
+    one: &One,
+    shown: &str,
+    reason: String,
+    json: bool,
+    output: &mut Output,
+) -> anyhow::Result<()> {
+    let place = Place::to_act(one).await?;
+    let now = place.together(one.exception).await?.shown;
+    let Some(whole) = whole(shown, &now)? else {
+        bail!(
+            "what keeps orders of this customer back is not what `{shown}` was shown of; `exception customer {}` shows what it is now",
+            one.exception
+        )
+    };
+    told(&place.release_together(one.exception, &TogetherRequest { shown: whole, reason }).await?, json, output)
 }
 
 fn short(digest: &str) -> &str {
@@ -334,13 +417,14 @@ fn told(outcome: &DecisionOutcome, json: bool, output: &mut Output) -> anyhow::R
             short(proposal)
         ));
     }
-    match &outcome.order {
-        Some(Released { number, state, why, closed, .. }) => {
-            let ended: Vec<String> = closed.iter().map(u64::to_string).collect();
-            output.line(&format!("order {number} is {state}: {why}; hold(s) {} ended", ended.join(", ")))
-        }
-        None => output.line(&format!("exception {exception} is decided")),
+    for Released { number, state, why, closed, .. } in outcome.order.iter().chain(&outcome.orders) {
+        let ended: Vec<String> = closed.iter().map(u64::to_string).collect();
+        output.line(&format!("order {number} is {state}: {why}; hold(s) {} ended", ended.join(", ")))?;
     }
+    if outcome.order.is_none() && outcome.orders.is_empty() {
+        output.line(&format!("exception {exception} is decided"))?;
+    }
+    Ok(())
 }
 
 /// The digest that somebody typed the beginning of; none where it is another one.
@@ -401,6 +485,11 @@ impl Place {
         Ok(Self::Folder(Box::new(one.acting.open_in(&locations, store).await?)))
     }
 
+    /// To look as somebody, where somebody is named.
+    async fn to_look(one: &One) -> anyhow::Result<Self> {
+        if one.acting.is_somebody() { Self::to_act(one).await } else { Self::to_read(&one.of).await }
+    }
+
     async fn story(&self, exception: u64) -> anyhow::Result<ExceptionStory> {
         match self {
             Self::Read(host) => Ok(ExceptionStory::read(&host.pipeline, exception).await?),
@@ -409,6 +498,25 @@ impl Place {
                 let path = format!("/v1/exceptions/{exception}");
                 understood(&server.send(Method::GET, &path, &[], Bytes::new()).await?)
             }
+        }
+    }
+
+    async fn together(&self, exception: u64) -> anyhow::Result<TogetherStory> {
+        match self {
+            Self::Read(host) => Ok(TogetherStory::read(&host.pipeline, None, exception).await?),
+            Self::Folder(place) => Ok(TogetherStory::read(&place.host.pipeline, Some(&place.who), exception).await?),
+            Self::Server(server) => {
+                let path = format!("/v1/exceptions/{exception}/customer");
+                understood(&server.send(Method::GET, &path, &[], Bytes::new()).await?)
+            }
+        }
+    }
+
+    /// Ends what was begun to look as somebody.
+    async fn left<T>(self, done: anyhow::Result<T>) -> anyhow::Result<T> {
+        match self {
+            Self::Folder(place) => place.finish(done).await,
+            Self::Read(_) | Self::Server(_) => done,
         }
     }
 
@@ -445,6 +553,19 @@ impl Place {
                 let asked = request.read().map_err(BadUsage)?;
                 let decision = asked.decision(exception, request);
                 let done = place.host.pipeline.decide_exception(&place.who, decision).await;
+                Ok(DecisionOutcome::of(exception, place.finish(done).await?))
+            }
+            Self::Read(_) => bail!(NOBODY),
+        }
+    }
+
+    async fn release_together(self, exception: u64, request: &TogetherRequest) -> anyhow::Result<DecisionOutcome> {
+        match self {
+            Self::Server(server) => post(&server, exception, "customer", request).await,
+            Self::Folder(place) => {
+                let shown = request.read().map_err(BadUsage)?;
+                let reason = &request.reason;
+                let done = place.host.pipeline.decide_together(&place.who, exception, shown, reason).await;
                 Ok(DecisionOutcome::of(exception, place.finish(done).await?))
             }
             Self::Read(_) => bail!(NOBODY),
