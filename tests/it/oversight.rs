@@ -226,6 +226,7 @@ async fn told(host: &TestHost, hours: u32) -> Value {
 enum Try {
     Order { model: &'static str, boxes: u32 },
     Decide { who: usize, nth: usize, action: ExceptionAction },
+    Together { who: usize, nth: usize },
     Approve { who: usize, nth: usize },
     Refuse { who: usize, nth: usize },
     Work { who: usize, nth: usize, claim: bool },
@@ -240,6 +241,7 @@ fn a_try() -> impl Strategy<Value = Try> {
         2 => (prop::sample::select(vec!["HOLD", "ROUTE", "WISH", "PLAIN"]), prop::sample::select(vec![1, 400, 2_000]))
             .prop_map(|(model, boxes)| Try::Order { model, boxes }),
         5 => (who.clone(), nth.clone(), action).prop_map(|(who, nth, action)| Try::Decide { who, nth, action }),
+        2 => (who.clone(), nth.clone()).prop_map(|(who, nth)| Try::Together { who, nth }),
         3 => (who.clone(), nth.clone()).prop_map(|(who, nth)| Try::Approve { who, nth }),
         1 => (who.clone(), nth.clone()).prop_map(|(who, nth)| Try::Refuse { who, nth }),
         2 => (who.clone(), nth.clone(), any::<bool>()).prop_map(|(who, nth, claim)| Try::Work { who, nth, claim }),
@@ -294,6 +296,11 @@ async fn attempt(host: &TestHost, people: &[SignedIn; 3], act: &Try, control: u3
             };
             drop(pipeline.decide_exception(&people[who], decision).await);
             host.decide_all().await;
+        }
+        Try::Together { who, nth: at } => {
+            let Some(exception) = nth(at) else { return };
+            let Ok(group) = pipeline.show_together(Some(&people[who]), exception).await else { return };
+            drop(pipeline.decide_together(&people[who], exception, group.digest, "all of them").await);
         }
         Try::Approve { who, nth: at } | Try::Refuse { who, nth: at } => {
             let Some(exception) = nth(at) else { return };

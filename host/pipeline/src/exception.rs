@@ -292,6 +292,8 @@ struct Deciders<'a> {
     who: &'a str,
     /// What it carries out, where others had to agree.
     proposal: Option<&'a ProposalView>,
+    /// When: what is decided together is decided at once.
+    at: Instant,
 }
 
 impl Pipeline {
@@ -311,15 +313,14 @@ impl Pipeline {
         // Check: it could be carried out.
         self.is_possible(&shown, &decision)?;
         if needed.0 == 0 {
-            return self
-                .carry_out(&shown, &decision, &act, Deciders { who: who.name().as_str(), proposal: None })
-                .await;
+            let by = Deciders { who: who.name().as_str(), proposal: None, at: self.clock.now() };
+            return self.carry_out(&shown, &decision, &act, by).await;
         }
         if let Some(pending) = &shown.trail.proposal {
             let (by, until) = (pending.by.clone(), pending.expires_at);
             return Err(ExceptionError::Pending { exception: decision.exception, by, until });
         }
-        self.propose(&shown, who, &act, needed).await
+        self.propose(&shown, who, &act, needed, self.clock.now()).await
     }
 
     /// Puts an action to others, who have to agree.
@@ -329,8 +330,8 @@ impl Pipeline {
         who: &SignedIn,
         act: &Act,
         needed: Approvals,
+        at: Instant,
     ) -> Result<Outcome, ExceptionError> {
-        let at = self.clock.now();
         let (record, digest) = act.sealed()?;
         let expires_at = self.people.proposal_expires_at(at);
         let proposal = NewProposal { digest, action: act.action()?, expires_at, approvals_needed: needed.0 };
@@ -366,29 +367,29 @@ impl Pipeline {
         }
         let (holds, payload) = (act.holds()?, act.payload()?);
         let decision = act.decision(exception, &holds, payload.as_deref())?;
-        self.agree(who, &shown, &open, &decision, &act).await
+        let by = Deciders { who: who.name().as_str(), proposal: Some(&open), at: self.clock.now() };
+        self.agree(&shown, &open, &decision, &act, by).await
     }
 
     /// Somebody who may agrees; the last one carries it out.
     async fn agree(
         &self,
-        who: &SignedIn,
         shown: &Shown,
         open: &ProposalView,
         decision: &Decision<'_>,
         act: &Act,
+        by: Deciders<'_>,
     ) -> Result<Outcome, ExceptionError> {
         let agreed = u8::try_from(open.approved_by.len()).unwrap_or(u8::MAX).saturating_add(1);
         let missing = open.approvals_needed.saturating_sub(agreed);
         if missing == 0 {
             self.is_possible(shown, decision)?;
-            let by = Deciders { who: who.name().as_str(), proposal: Some(open) };
             return self.carry_out(shown, decision, act, by).await;
         }
         let proposal = open.digest;
-        let leaf = ExceptionLeaf { proposal: Some(proposal), ..shown.leaf(who.name().as_str(), "approved") };
+        let leaf = ExceptionLeaf { proposal: Some(proposal), ..shown.leaf(by.who, "approved") };
         let change = ExceptionChange::Approved { proposal };
-        self.step(shown, who.name().as_str(), change, None, leaf, self.clock.now()).await?;
+        self.step(shown, by.who, change, None, leaf, by.at).await?;
         Ok(Outcome::Waits { proposal, expires_at: open.expires_at, approvals_missing: missing })
     }
 
@@ -597,7 +598,7 @@ impl Pipeline {
         act: &Act,
         by: &Deciders<'_>,
     ) -> Result<NewStep, ReviewError> {
-        let at = self.clock.now();
+        let at = by.at;
         let (record, _) = act.sealed()?;
         // Somebody looks again when its queue promises, from now on: what held it until now was
         // looked at.

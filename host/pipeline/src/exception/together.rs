@@ -167,9 +167,9 @@ impl Pipeline {
         if needed.0 > 0 {
             return self.propose_together(who, &lead, &group, &act, needed).await;
         }
-        let mut reviewed = Vec::with_capacity(group.members.len());
+        let (at, mut reviewed) = (self.clock.now(), Vec::with_capacity(group.members.len()));
         for (done, member) in group.members.iter().enumerate() {
-            let by = Deciders { who: who.name().as_str(), proposal: None };
+            let by = Deciders { who: who.name().as_str(), proposal: None, at };
             let released = self.release_member(member, &act, by).await;
             reviewed.extend(released.map_err(|error| partly(done, group.members.len(), member, error))?);
         }
@@ -208,10 +208,10 @@ impl Pipeline {
         act: &Act,
         needed: Approvals,
     ) -> Result<Outcome, ExceptionError> {
-        let mut outcome = None;
+        let (at, mut outcome) = (self.clock.now(), None);
         for (done, member) in group.members.iter().enumerate() {
             if member.trail.proposal.is_none() {
-                let waits = self.propose(member, who, act, needed).await;
+                let waits = self.propose(member, who, act, needed, at).await;
                 outcome = Some(waits.map_err(|error| partly(done, group.members.len(), member, error))?);
             }
         }
@@ -259,13 +259,14 @@ impl Pipeline {
             let may = self.is_releasable(kept, &member.shown.open_holds());
             may.map_err(|error| apart(&member.shown, error.into()))?;
         }
-        let (mut reviewed, mut waits) = (Vec::new(), None::<Outcome>);
+        let (at, mut reviewed, mut waits) = (self.clock.now(), Vec::new(), None::<Outcome>);
         for (done, (member, view)) in open.iter().enumerate() {
             let outcome = if agreed(view) {
                 Ok(still_waits(view))
             } else {
                 let holds = member.shown.open_holds();
-                self.agree(who, &member.shown, view, &decision(&member.shown, act, &holds), act).await
+                let by = Deciders { who: me, proposal: Some(view), at };
+                self.agree(&member.shown, view, &decision(&member.shown, act, &holds), act, by).await
             };
             match outcome.map_err(|error| partly(done, open.len(), &member.shown, error))? {
                 Outcome::Done { reviewed: one } => reviewed.extend(one),
