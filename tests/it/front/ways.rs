@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use hyper::Method;
 use portreeve::client::Answer;
 use portreeve_model::ExceptionKind;
+use portreeve_registry::quarantine::IN_A_ROW_MAX;
 use portreeve_store::contract::OrderState;
 use serde_json::{Value, json};
 
@@ -17,7 +18,7 @@ use crate::later::with_purpose;
 use crate::support::exceptions::waiting;
 use crate::support::{FrontDoor, PurchaseOrder, Setup, TestHost, people, sample, x12};
 
-use ExceptionKind::{Delivery, Document, Held, Input, Order};
+use ExceptionKind::{Delivery, Document, Held, Input, Order, Plugin};
 
 const PEOPLE: [(&str, &[&str]); 5] = [
     ("anna", &["pricing-resolver", "order-desk", "integration", "senior-approver"]),
@@ -34,7 +35,8 @@ fn dear(number: &str, boxes: u32) -> PurchaseOrder {
 
 /// A host in which something of every kind waits.
 async fn start() -> TestHost {
-    let setup = Setup::demo().with_tiers().erp_origin("http://127.0.0.1:9");
+    let setup = Setup::demo().with_tiers().erp_origin("http://127.0.0.1:9").workers(1);
+    let setup = setup.scorers(&["obeys-the-sender"]).plugin("obeys-the-sender", "{}");
     let host = setup.replace("portreeve.toml", "attempts_max = 6", "deadline_minutes = 1").start().await;
     for (name, roles) in PEOPLE {
         people::add(&host.host.pipeline, name, roles).await;
@@ -59,6 +61,10 @@ async fn start() -> TestHost {
     host.host.pipeline.plugins.halt();
     send(&x12(6, &PurchaseOrder::clean("PO-UNREAD"))).await;
     host.host.pipeline.plugins.resume();
+    // Not called: it failed again and again.
+    for control in 7..7 + IN_A_ROW_MAX {
+        send(&x12(control, &PurchaseOrder::clean(&format!("TRAP-{control}")))).await;
+    }
     host
 }
 
@@ -312,6 +318,7 @@ async fn live(host: TestHost, mut way: Way) {
     // What came about an order, what became no order, what was not read, what was given up.
     for (kind, action, reason) in [
         (Order, "abandon", "the buyer knows"),
+        (Plugin, "retry", "its maker is told"),
         (Document, "retry", "the transformer is mended"),
         (Input, "retry", "the connector is back"),
         (Delivery, "abandon", "the buyer sent it again"),
