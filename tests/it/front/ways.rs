@@ -52,6 +52,7 @@ async fn start() -> TestHost {
     // Held, each by the same rule; two people have to agree to the largest.
     send(&x12(3, &dear("PO-SMALL", 10))).await;
     send(&x12(4, &dear("PO-HUGE", 2_000))).await;
+    send(&x12(20, &dear("PO-LATE", 400))).await;
     // No order: a currency that is none.
     let shops = String::from_utf8(sample("adobe-commerce", "0001")).unwrap();
     assert!(shops.contains("\"USD\""), "{shops}");
@@ -98,6 +99,14 @@ impl Way {
             assert_eq!(page.title().await, "Sign in · Portreeve");
             sign_in(page, door, who).await;
         }
+    }
+
+    /// Acts on what was looked at before, where a page was left open.
+    async fn act_after_all(&mut self, who: &'static str, exception: u64, act: Act) -> Result<(), String> {
+        if matches!(self, Self::Browser { .. }) {
+            self.look(who, exception).await;
+        }
+        self.act(who, exception, act).await
     }
 
     /// What waits, as this person is told.
@@ -314,6 +323,19 @@ async fn live(host: TestHost, mut way: Way) {
         }
     }
     assert_eq!(host.order("PO-HUGE").await.state, OrderState::Released);
+
+    // What nobody agreed to in time is agreed to no more; who else would have to is told first.
+    let late = of(Held, Some("PO-LATE"));
+    way.look("anna", late).await;
+    way.act("anna", late, Act::Decide("release-holds", "the buyer waits")).await.unwrap();
+    way.look("cleo", late).await;
+    let until = host.store.exception(late).await.unwrap().unwrap().proposal.unwrap().expires_at;
+    host.clock.advance_to(until);
+    way.come_back().await;
+    let over = way.act_after_all("cleo", late, Act::Approve).await.unwrap_err();
+    assert!(over.contains("has no open proposal"), "{over}");
+    host.host.pipeline.escalate_due(|| false).await.unwrap();
+    assert_eq!(host.order("PO-LATE").await.state, OrderState::Held);
 
     // What came about an order, what became no order, what was not read, what was given up.
     for (kind, action, reason) in [
