@@ -411,6 +411,11 @@ async fn an_agreement_is_no_override_and_what_the_host_ends_is_neither() {
     host.clock.advance_to(host.clock.now().plus_ms(25 * Instant::HOUR_MS));
     assert_eq!(told(&host, 24).await, json!({ "models": [], "queues": [], "people": [] }));
     assert_eq!(told(&host, 48).await, after);
+    let door = host.front_door().await;
+    let then = host.clock.now().plus_ms(-25 * Instant::HOUR_MS);
+    let then: Value = serde_json::from_str(&door.ask(&format!("/v1/oversight?until={then}")).await).unwrap();
+    assert_eq!(then["queues"], after["queues"], "as it was told then");
+    door.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -446,9 +451,12 @@ async fn people_and_machines_are_told_the_same_and_bad_questions_are_refused() {
     let exception = waiting(&host).await.into_iter().find(|open| open.order == Some(order)).unwrap().id;
     decide(&host, &anna, exception, ConfirmHolds).await.unwrap();
     let door = host.front_door().await;
-    for (query, why) in
-        [("hours=0", "found 0 hours, expected 1 to 744"), ("hours=745", "found 745 hours"), ("days=1", "days")]
-    {
+    for (query, why) in [
+        ("hours=0", "found 0 hours, expected 1 to 744"),
+        ("hours=745", "found 745 hours"),
+        ("days=1", "days"),
+        ("until=noon", "found `noon`, expected a time"),
+    ] {
         let ops = door.ops().await;
         let answer = door.get(&format!("/v1/oversight?{query}"), &[("authorization", &ops)]).await;
         let text = String::from_utf8(answer.body.to_vec()).unwrap();

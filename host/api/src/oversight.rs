@@ -7,6 +7,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
+use portreeve_model::Instant;
 use portreeve_pipeline::oversight::{self, HOURS_MAX, ModelOversight, PersonOversight, QueueOversight};
 use portreeve_pipeline::usage::InUse;
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,8 @@ pub const HOURS_UNSAID: u16 = 24;
 pub(crate) struct Back {
     /// Whole hours (UTC), this one with them: 1 to 744, and 24 where it is not said.
     hours: Option<u16>,
+    /// Until when, in RFC 3339; until now where it is not said. Budgets are as of now.
+    until: Option<String>,
 }
 
 /// How models and people got on with each other. Every figure can be counted again from the
@@ -216,6 +219,17 @@ pub fn hours(asked: Option<u16>) -> Result<u16, String> {
     }
 }
 
+/// Reads until when a look goes.
+///
+/// # Errors
+/// One sentence that says what is expected.
+pub fn until(text: &str) -> Result<Instant, String> {
+    Instant::parse(text).map_err(|_| {
+        let found: String = text.escape_debug().take(40).collect();
+        format!("found `{found}`, expected a time such as 2026-03-02T18:00:00Z: say until when you want to look")
+    })
+}
+
 /// How models and people got on with each other.
 #[utoipa::path(
     get, path = "/v1/oversight", tag = "operators", params(Back),
@@ -235,6 +249,7 @@ pub(crate) async fn show(
     let Query(back) = back?;
     let pipeline = &door.front.pipeline;
     let hours = hours(back.hours).map_err(Problem::bad_request)?;
-    let (oversight, in_use) = (pipeline.oversight(hours).await?, pipeline.in_use().await?);
+    let until = back.until.as_deref().map(until).transpose().map_err(Problem::bad_request)?;
+    let (oversight, in_use) = (pipeline.oversight(hours, until).await?, pipeline.in_use().await?);
     Ok(Json(Oversight::of(oversight, in_use)))
 }

@@ -312,24 +312,24 @@ fn between(from: Instant, to: Instant) -> i64 {
 }
 
 impl Pipeline {
-    /// How models and people got on in the last `hours`, this one with them.
+    /// How models and people got on in so many hours until a time, or until now.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn oversight(&self, hours: u16) -> Result<Oversight, StoreError> {
-        oversight(self.store.as_ref(), hours, self.clock.now()).await
+    pub async fn oversight(&self, hours: u16, until: Option<Instant>) -> Result<Oversight, StoreError> {
+        oversight(self.store.as_ref(), hours, until.unwrap_or_else(|| self.clock.now())).await
     }
 }
 
-/// The same without a host that runs. Hours are whole ones of UTC, at least one and at most
-/// [`HOURS_MAX`].
+/// The same without a host that runs. Hours are whole ones of UTC, that of the last moment with
+/// them, at least one and at most [`HOURS_MAX`].
 ///
 /// # Errors
 /// When the store fails.
-pub async fn oversight(store: &dyn Store, hours: u16, now: Instant) -> Result<Oversight, StoreError> {
-    let this_hour = now.0.div_euclid(Instant::HOUR_MS).saturating_mul(Instant::HOUR_MS);
+pub async fn oversight(store: &dyn Store, hours: u16, last: Instant) -> Result<Oversight, StoreError> {
+    let this_hour = last.0.div_euclid(Instant::HOUR_MS).saturating_mul(Instant::HOUR_MS);
     let before = i64::from(hours.clamp(1, HOURS_MAX).saturating_sub(1)).saturating_mul(Instant::HOUR_MS);
-    let period = Period { from: Instant(this_hour.saturating_sub(before)), until: now.plus_ms(1) };
+    let period = Period { from: Instant(this_hour.saturating_sub(before)), until: last.plus_ms(1) };
     let mut tally = Tally::default();
     for (weighed, count) in store.weighed(period).await? {
         tally.weighed(weighed, count);

@@ -4,7 +4,8 @@ use anyhow::Context;
 use bytes::Bytes;
 use hyper::Method;
 use portreeve_api::authority::Grant;
-use portreeve_api::oversight::{HOURS_UNSAID, Model, Oversight, Person, Queue, Times, hours};
+use portreeve_api::oversight::{HOURS_UNSAID, Model, Oversight, Person, Queue, Times, hours, until};
+use portreeve_model::Instant;
 use portreeve_pipeline::oversight::{HOURS_MAX, oversight};
 use portreeve_pipeline::{Clock, usage};
 
@@ -20,6 +21,9 @@ pub(super) struct Look {
     /// How many hours to look back, this one with them.
     #[arg(long, default_value_t = HOURS_UNSAID, value_parser = clap::value_parser!(u16).range(1..=i64::from(HOURS_MAX)))]
     hours: u16,
+    /// Until when, for example 2026-03-02T18:00:00Z; until now where it is not said.
+    #[arg(long, value_parser = until)]
+    until: Option<Instant>,
     #[command(flatten)]
     of: Of,
 }
@@ -27,7 +31,8 @@ pub(super) struct Look {
 pub(super) async fn run(look: Look, json: bool, output: &mut Output) -> anyhow::Result<()> {
     let found = match look.of.running.server()? {
         Some(server) => {
-            let path = format!("/v1/oversight?hours={}", look.hours);
+            let until = look.until.map_or_else(String::new, |until| format!("&until={until}"));
+            let path = format!("/v1/oversight?hours={}{until}", look.hours);
             understood::<Oversight>(&server.send(Method::GET, &path, &[], Bytes::new()).await?)?
         }
         None => in_folder(&look).await?,
@@ -41,13 +46,13 @@ async fn in_folder(look: &Look) -> anyhow::Result<Oversight> {
     let now = SystemClock.now();
     let in_use = usage::in_use(store.as_ref(), &configuration.authority, now).await?;
     let hours = hours(Some(look.hours)).map_err(anyhow::Error::msg).context("--hours")?;
-    Ok(Oversight::of(oversight(store.as_ref(), hours, now).await?, in_use))
+    Ok(Oversight::of(oversight(store.as_ref(), hours, look.until.unwrap_or(now)).await?, in_use))
 }
 
 fn show(found: &Oversight, output: &mut Output) -> anyhow::Result<()> {
     output.line(&format!("from {} until {}", found.from, found.until))?;
     if found.models.is_empty() && found.queues.is_empty() {
-        output.line("nothing was proposed and nobody had anything to decide; --hours looks further back")?;
+        output.line("nothing was proposed and nobody had anything to decide; --hours looks further back, --until at another time")?;
     }
     found.models.iter().try_for_each(|model| show_model(model, output))?;
     found.grants.iter().try_for_each(|grant| show_grant(grant, output))?;
