@@ -243,6 +243,8 @@ async fn the_owner_of_a_models_grant_decides_nothing_that_the_model_asked_for() 
     let mia = crate::support::people::signed_in(&host.host.pipeline, "mia").await;
     let refused = release(&host, &mia, exception).await.unwrap_err().to_string();
     assert!(refused.contains("owns the grant"), "{refused}");
+    let refused = decide(&host, &mia, exception, ConfirmHolds).await.unwrap_err().to_string();
+    assert!(refused.contains("owns the grant"), "nor that the own model was right: {refused}");
     release(&host, &host.ops().await, exception).await.unwrap();
     host.verify().await.unwrap();
 }

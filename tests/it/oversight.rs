@@ -51,7 +51,7 @@ struct Recount {
     queues: BTreeMap<String, Worked>,
     had: BTreeSet<u64>,
     looked: BTreeMap<(String, String), Vec<i64>>,
-    last: BTreeMap<String, (Instant, Option<Instant>)>,
+    last: BTreeMap<String, Instant>,
     holds: Vec<Instant>,
 }
 
@@ -83,7 +83,9 @@ impl Recount {
                     let order = review.order.to_string();
                     review.closed.shown().iter().for_each(|hold| recount.judged(hold, &order, "overridden", leaf.at));
                 }
-                LeafBody::Escalation(told) => recount.queues.entry(told.from.to_string()).or_default().due += 1,
+                LeafBody::Escalation(told) => {
+                    recount.queues.entry(told.from.as_ref().unwrap().to_string()).or_default().due += 1
+                }
                 _ => {}
             }
         }
@@ -145,12 +147,10 @@ impl Recount {
         }
         if decides || ["proposed", "approved"].contains(&code) {
             let who = said.who.as_ref().unwrap().to_string();
-            let before = match self.last.get(&who) {
-                Some((last, before)) if *last == at => *before,
-                Some((last, _)) => Some(*last),
-                None => None,
-            };
-            self.last.insert(who.clone(), (at, before));
+            let before = self.last.insert(who.clone(), at);
+            if before == Some(at) {
+                return;
+            }
             let since = before.map_or(0, |before| before.0).max(said.since.unwrap().0);
             self.looked.entry((queue, who)).or_default().push(at.0 - since);
         }
@@ -399,6 +399,8 @@ async fn an_agreement_is_no_override_and_what_the_host_ends_is_neither() {
     host.send_edi(&crate::later::with_purpose(77, &order("HOLD-D", 1), "01")).await.unwrap();
     host.decide_all().await;
     assert_eq!(fraud(&told(&host, 24).await), fraud(&told_so));
+    decide(&host, &anna, exception("HOLD-D").await, Reject).await.unwrap();
+    assert_eq!(fraud(&told(&host, 24).await), fraud(&told_so), "nor is it a person's who rejects it for that");
     let released = exception("HOLD-A").await;
     let holds = host.host.pipeline.show_exception(released).await.unwrap().open_holds();
     let decision =

@@ -349,11 +349,14 @@ impl People {
         }
         // Check: the queue is one of the person's.
         self.may_work_on(actor, stake.queue)?;
+        // Check: it is neither the person's own work nor the person's own model's. Whoever confirms
+        // a model's hold speaks for the model, and is counted so.
+        if action.is_weighty() || action == ExceptionAction::ConfirmHolds {
+            not_ones_own(actor, stake)?;
+        }
         if !action.is_weighty() {
             return Ok(Approvals(0));
         }
-        // Check: it is neither the person's own work nor the person's own model's.
-        not_ones_own(actor, stake)?;
         // Check: what it is worth.
         let Some(value) = stake.value else { return Ok(Approvals(0)) };
         let tier = self.tiers.get(&value.currency).ok_or_else(|| Denied::NoTier { found: value.to_string() })?;

@@ -894,7 +894,8 @@ impl Shown {
             ExceptionChange::Resolved(resolution) => matches!(resolution.effect, Effect::RejectOrder { .. }),
             _ => false,
         };
-        let open = self.kept.iter().flat_map(KeptBack::open_holds);
+        // What its sender wants cancelled is decided for the sender's sake.
+        let open = self.kept.iter().filter(|kept| !kept.cancel_requested).flat_map(KeptBack::open_holds);
         Listed::of(open.filter(|hold| agrees && hold.component.is_some()).map(hold_record).collect())
     }
 

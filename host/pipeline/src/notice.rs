@@ -127,7 +127,7 @@ impl NoticeEvent {
             "proposed" => Some(Self::Proposed),
             "rerouted" => Some(Self::Rerouted),
             "assigned" => Some(Self::Assigned),
-            CLEARED => Some(Self::Resolved),
+            CLEARED | "confirmed" => Some(Self::Resolved),
             other => ExceptionAction::parse(other).map(|_| Self::Resolved),
         }
     }

@@ -156,8 +156,8 @@ struct Tally {
     models: BTreeMap<(String, Digest), ModelTally>,
     queues: BTreeMap<String, QueueTally>,
     looked: BTreeMap<(String, String), Vec<i64>>,
-    /// When each person decided last, and for which time before that.
-    decided_at: BTreeMap<String, (Instant, Option<Instant>)>,
+    /// When each person decided last.
+    decided_at: BTreeMap<String, Instant>,
 }
 
 #[derive(Debug, Default)]
@@ -216,13 +216,11 @@ impl Tally {
     /// Counts for how long a person may have looked.
     fn looked(&mut self, step: StepTaken) {
         let Some(who) = step.who else { return };
-        // What is decided together is looked at together.
-        let before = match self.decided_at.get(&who) {
-            Some((last, before)) if *last == step.at => *before,
-            Some((last, _)) => Some(*last),
-            None => None,
-        };
-        self.decided_at.insert(who.clone(), (step.at, before));
+        // What is decided together is one look, however much it is.
+        let before = self.decided_at.insert(who.clone(), step.at);
+        if before == Some(step.at) {
+            return;
+        }
         let since = before.map_or(step.since, |before| before.max(step.since));
         self.looked.entry((step.queue, who)).or_default().push(between(since, step.at));
     }
@@ -397,7 +395,7 @@ mod tests {
             step("ada", "approved", 1_500, 1_450),
         ]);
         let [ada] = &found.people[..] else { panic!("{found:?}") };
-        assert_eq!(ada.looked, Times { count: 4, median_ms: 200, p90_ms: 900 }, "900, 300, 200 and 50");
+        assert_eq!(ada.looked, Times { count: 3, median_ms: 300, p90_ms: 900 }, "900, 300 once, and 50");
         let [desk] = &found.queues[..] else { panic!("{found:?}") };
         assert_eq!((desk.claimed.median_ms, desk.decided.count, desk.decided.median_ms), (100, 3, 1_300));
     }

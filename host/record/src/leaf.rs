@@ -616,8 +616,9 @@ pub struct EscalationLeaf {
     pub due_at: Instant,
     /// The queue whose work it is now.
     pub queue: Code,
-    /// The queue that let it wait.
-    pub from: Code,
+    /// The queue that let it wait; none in records from before it was told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Code>,
 }
 
 /// Content was removed because its retention ended: what finished inputs said, with
@@ -1230,7 +1231,7 @@ mod tests {
                 waits: longest.clone(),
                 due_at: Instant(i64::MIN),
                 queue: longest.clone(),
-                from: longest.clone(),
+                from: Some(longest.clone()),
             }),
             LeafBody::Person(PersonLeaf {
                 person: Label::of(&"x".repeat(96)),

@@ -110,7 +110,7 @@ impl Pipeline {
             waits: Code::of(exception.kind.as_str()),
             due_at: exception.due_at.unwrap_or(at),
             queue: Code::of(queue.as_deref().unwrap_or(&exception.queue)),
-            from: Code::of(&exception.queue),
+            from: Some(Code::of(&exception.queue)),
         };
         let change = ExceptionChange::Escalated { queue };
         self.step_of_host(exception, change, LeafBody::Escalation(body), at).await

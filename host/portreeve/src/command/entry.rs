@@ -77,8 +77,9 @@ fn reviewed(leaf: &ReviewLeaf) -> String {
 
 fn escalated(leaf: &EscalationLeaf) -> String {
     let EscalationLeaf { exception, order, waits, due_at, queue, from } = leaf;
+    let from = from.as_ref().map_or_else(String::new, |from| format!(" in queue {from}"));
     let about = order.map_or_else(String::new, |order| format!(" about order {order}"));
-    format!("exception {exception}{about}: {waits} was due {due_at} in queue {from}, and is queue {queue}'s")
+    format!("exception {exception}{about}: {waits} was due {due_at}{from}, and is queue {queue}'s")
 }
 
 fn session(leaf: &SessionLeaf) -> String {

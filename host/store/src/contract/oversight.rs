@@ -65,7 +65,7 @@ pub struct StepTaken {
     /// From when on whoever took the step could look at it: since it was opened, since this
     /// person has it, or since it was proposed.
     pub since: Instant,
-    /// Whether nobody had worked on it before.
+    /// Whether somebody has it whom nobody came before; only of `claimed` and `assigned`.
     pub is_first: bool,
 }
 

@@ -1,4 +1,4 @@
--- From schema 4 to 5, and a part of a new store's tables: exceptions as a queue that people
+-- From schema 4 to 6 (5 was never released), and a part of a new store's tables: exceptions as a queue that people
 -- work on.
 
 -- `kind` says what may be decided. `revision` counts the steps: a write about an exception is

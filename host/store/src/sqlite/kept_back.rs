@@ -147,7 +147,8 @@ pub(super) fn review(tx: &Connection, review: &NewReview) -> Result<()> {
     }
     fits(review, open.len()).map_err(|why| StoreError::Failed(why.to_owned()))?;
     for number in &review.closed {
-        close(tx, &id, *number, review.at, review.who.as_deref(), ExceptionAction::ReleaseHolds.as_str())?;
+        let judged = review.who.as_ref().map(|_| ExceptionAction::ReleaseHolds.as_str());
+        close(tx, &id, *number, review.at, review.who.as_deref(), judged)?;
     }
     for hold in &review.opened {
         rows::insert_hold(tx, &id, hold, review.at, None)?;
@@ -212,19 +213,35 @@ fn fits(review: &NewReview, open: usize) -> std::result::Result<(), &'static str
 /// Closes all holds of an order that they keep back no more, whatever became of it.
 pub(super) fn close_all(tx: &Connection, order: &str, at: Instant, who: Option<&str>, how: &str) -> Result<()> {
     let holds = holds(tx, order)?;
-    holds.iter().filter(|hold| hold.closed.is_none()).try_for_each(|hold| close(tx, order, hold.number, at, who, how))
+    let judged = if who.is_some() && !is_to_be_cancelled(tx, order)? { Some(how) } else { None };
+    let mut open = holds.iter().filter(|hold| hold.closed.is_none());
+    open.try_for_each(|hold| close(tx, order, hold.number, at, who, judged))
+}
+
+/// Whether its sender wants it cancelled: what a person decides then says nothing of a model.
+fn is_to_be_cancelled(tx: &Connection, order: &str) -> Result<bool> {
+    let order = OrderId::parse(order).map_err(|error| damaged("an order id", &error))?;
+    order_event::has(tx, order, OrderEventKind::CancelRequested)
 }
 
 /// A person agrees with what keeps the order back.
 pub(super) fn confirm_all(tx: &Connection, order: &str, at: Instant, how: &str) -> Result<()> {
-    let holds = holds(tx, order)?;
-    let mut open = holds.iter().filter(|hold| hold.closed.is_none());
+    let (holds, cancelled) = (holds(tx, order)?, is_to_be_cancelled(tx, order)?);
+    let mut open = holds.iter().filter(|hold| hold.closed.is_none() && !cancelled);
     open.try_for_each(|hold| oversight::judge(tx, signed(hold.number)?, at, how))
 }
 
-fn close(tx: &Connection, order: &str, number: u64, at: Instant, who: Option<&str>, how: &str) -> Result<()> {
+/// Ends a hold, and notes what a person said of a model's by that.
+fn close(
+    tx: &Connection,
+    order: &str,
+    number: u64,
+    at: Instant,
+    who: Option<&str>,
+    judged: Option<&str>,
+) -> Result<()> {
     let row_id = signed(number)?;
-    if who.is_some() {
+    if let Some(how) = judged {
         oversight::judge(tx, row_id, at, how)?;
     }
     let closed = tx

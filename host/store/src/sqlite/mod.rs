@@ -77,7 +77,7 @@ use crate::proof::{Attempt, Committed, Journaled, Permit, Settled};
 use writer::Writer;
 
 /// The schema that this program writes.
-const SCHEMA_VERSION: i64 = 5;
+const SCHEMA_VERSION: i64 = 6;
 
 /// Its tables, but for those of packages.
 const SCHEMA: &str = concat!(

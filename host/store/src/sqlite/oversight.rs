@@ -96,9 +96,10 @@ pub(super) fn judged(connection: &Connection, after: After, until: Instant, limi
 pub(super) const STEPS_TAKEN: &str =
     "SELECT step.seq, step.exception, exception.opened_at, step.at, step.who, step.step,
             step.queue, step.since,
-            NOT EXISTS (SELECT 1 FROM exception_step AS before
-                        WHERE before.exception = step.exception AND before.seq < step.seq
-                          AND before.step IN ('claimed', 'assigned'))
+            CASE WHEN step.step IN ('claimed', 'assigned') THEN
+              NOT EXISTS (SELECT 1 FROM exception_step AS before
+                          WHERE before.exception = step.exception AND before.seq < step.seq
+                            AND before.step IN ('claimed', 'assigned')) ELSE 0 END
      FROM exception_step AS step INDEXED BY exception_step_at JOIN exception ON exception.id = step.exception
      WHERE (step.at, step.seq) > (?1, ?2) AND step.at < ?3 ORDER BY step.at, step.seq LIMIT ?4";
 

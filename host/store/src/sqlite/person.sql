@@ -1,4 +1,4 @@
--- From schema 4 to 5, and a part of a new store's tables: accounts, and what proves them.
+-- From schema 4 to 6 (5 was never released), and a part of a new store's tables: accounts, and what proves them.
 -- Nothing here signs anybody in: a password is its hash, a token its digest.
 
 -- `roles` one a line; `changes` counts the leaves about the account.

@@ -173,6 +173,9 @@ fn a_folder_of_another_schema_is_named_older_or_newer() {
     assert!(matches!(error, StoreError::OlderSchema { found: 0, known: SCHEMA_VERSION }));
     drop(folder.try_open().unwrap());
     SqliteStore::open_to_read(folder.folder.path()).unwrap();
+    // Schema 5 was never released, and nothing brings it up to date.
+    folder.raw().pragma_update(None, "user_version", 5).unwrap();
+    assert!(matches!(folder.try_open(), Err(StoreError::OlderSchema { found: 5, known: SCHEMA_VERSION })));
 }
 
 /// Makes a folder of schema 4 of one of schema 5: no exception was about what keeps an order back.
