@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use portreeve::host::Host;
-use portreeve_model::reference::Row;
+use portreeve_model::reference::{CLOCKS_DIFFER_MS, Row};
 use portreeve_model::{Currency, Digest, Instant, OrderId};
 use portreeve_pipeline::exception::ExceptionError;
 use portreeve_pipeline::review::ReviewError;
@@ -132,6 +132,18 @@ struct Figures {
     rows: Vec<(String, Row)>,
     /// The limits in them.
     limits: Vec<i64>,
+    /// When they were made, by finance's clock.
+    as_of: Instant,
+    /// By how much the hosts' clock was behind at most since then, in milliseconds.
+    behind_ms: i64,
+}
+
+impl Figures {
+    /// Whether nothing could tell that the hosts' clock, which has passed their time by now, was
+    /// behind when something was delivered. The host says that it assumes to see no such figures.
+    fn tell_nothing(&self, now: Instant) -> bool {
+        self.behind_ms > CLOCKS_DIFFER_MS && self.as_of.plus_ms(-CLOCKS_DIFFER_MS) <= now
+    }
 }
 
 /// What the story has come to.
@@ -176,6 +188,9 @@ impl Pair {
     async fn crash(self, back_ms: i64) -> Self {
         let Self { host, other, behind, mut truth } = self;
         truth.behind_ms += back_ms;
+        if let Some(made) = &mut truth.made {
+            made.behind_ms = made.behind_ms.max(truth.behind_ms);
+        }
         drop((other, behind));
         let at = host.clock.now().plus_ms(-back_ms);
         Self::of(host.stop().await.start_at(at).await, truth).await
@@ -228,11 +243,13 @@ impl Pair {
             limits.push(account.limit_minor);
             rows.push(credit_row(name, account.limit_minor, delivered - account.paid_minor, as_of));
         }
-        self.truth.made = Some(Figures { rows, limits });
+        self.truth.made = Some(Figures { rows, limits, as_of, behind_ms: self.truth.behind_ms });
     }
 
     async fn send_figures(&mut self) {
-        let Some(Figures { rows, limits }) = self.truth.made.clone() else { return };
+        let now = self.host.clock.now();
+        let Some(made) = self.truth.made.clone().filter(|made| !made.tell_nothing(now)) else { return };
+        let Figures { rows, limits, .. } = made;
         for (account, limit) in self.truth.accounts.iter_mut().zip(limits) {
             account.sent_limit_minor = limit;
         }
@@ -339,7 +356,9 @@ impl Pair {
                     Ok(())
                 }
                 Step::Crash(minutes) => {
-                    self = self.crash(minutes * Instant::MINUTE_MS).await;
+                    // A clock that is behind by a day is beyond what the host looks through.
+                    let most_ms = Instant::DAY_MS - CLOCKS_DIFFER_MS - self.truth.behind_ms;
+                    self = self.crash((minutes * Instant::MINUTE_MS).min(most_ms)).await;
                     Ok(())
                 }
             };

@@ -3,7 +3,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::Instant;
 use crate::value::{Date, Decimal, text};
+
+/// How far the clocks of two systems may be apart that are both taken to be right.
+pub const CLOCKS_DIFFER_MS: i64 = 5 * Instant::MINUTE_MS;
 
 /// One value of a row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,6 +73,13 @@ impl Row {
             Some(FieldValue::Whole(number)) => Some(*number),
             _ => None,
         }
+    }
+
+    /// When what the row says was so, by the clock of whoever made it: its column `as-of`, text
+    /// in RFC 3339. None for rows that do not say so.
+    #[must_use]
+    pub fn as_of(&self) -> Option<Instant> {
+        self.text("as-of").and_then(|text| Instant::parse(text).ok())
     }
 
     /// The flag in a column.

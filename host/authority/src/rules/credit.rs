@@ -11,12 +11,10 @@
 //!
 //! The rule is the host's. What a model may say of credit is in its grant.
 
+use portreeve_model::reference::CLOCKS_DIFFER_MS;
 use portreeve_model::{Currency, Instant, Money};
 
 use super::{Consequence, Finding, Looked, ONE_BP, Rule, Rules};
-
-/// How far the clocks of finance and of the host may be apart.
-const CLOCKS_DIFFER_MS: i64 = 5 * Instant::MINUTE_MS;
 
 /// The rule's own settings.
 #[derive(Debug)]

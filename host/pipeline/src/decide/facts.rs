@@ -127,7 +127,7 @@ pub fn credit_facts(row: &Row) -> Result<CreditFacts, Vec<(&'static str, &'stati
     let [limit_minor, receivables_minor, shipped_minor, released_minor, unapplied_cash_minor] =
         ["limit", "receivables", "shipped-not-invoiced", "released-not-shipped", "unapplied-cash"].map(&mut amount);
     let overdue_days = need("overdue-days", row.whole("overdue-days"), "a whole number, 0 for none");
-    let as_of = row.text("as-of").and_then(|text| Instant::parse(text).ok());
+    let as_of = row.as_of();
     need("as-of", as_of.map(|at| at.0), "a time in RFC 3339 with an offset, as text");
     let (Some(currency), Some(as_of), true) = (currency, as_of, wrong.is_empty()) else { return Err(wrong) };
     Ok(CreditFacts {

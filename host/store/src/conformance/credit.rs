@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use portreeve_model::reference::{Field, FieldValue, Row};
 use portreeve_model::{Currency, Digest, Instant, Money};
 use portreeve_record::leaf::{Code, ExceptionLeaf};
 use portreeve_record::{Leaf, LeafBody};
@@ -274,11 +275,24 @@ pub(crate) async fn amounts_of_another_account_or_in_another_currency_do_not_cou
 
 /// Loads a table by a clock that says so many minutes after the beginning.
 async fn load_at(store: &Arc<dyn Store>, number: u64, minutes: i64) {
+    load_rows_at(store, number, minutes, Vec::new()).await;
+}
+
+/// Loads figures by such a clock, as of so many minutes after the beginning.
+async fn load_figures_at(store: &Arc<dyn Store>, number: u64, minutes: i64, as_of: [i64; 2]) {
+    let figures = as_of.map(|minutes| {
+        let as_of = FieldValue::Text(NOW.plus_ms(minutes * Instant::MINUTE_MS).to_string());
+        (format!("as of {minutes}"), Row(vec![Field { name: "as-of".to_owned(), value: as_of }]))
+    });
+    load_rows_at(store, number, minutes, figures.to_vec()).await;
+}
+
+async fn load_rows_at(store: &Arc<dyn Store>, number: u64, minutes: i64, rows: Vec<(String, Row)>) {
     let code = Code::of("test");
     let body = ExceptionLeaf::of(number, code.clone(), code);
     let at = NOW.plus_ms(minutes * Instant::MINUTE_MS);
     let leaf = Leaf::new("host-1", at, LeafBody::Exception(body)).unwrap();
-    store.load_reference("stock", Vec::new(), leaf).await.unwrap();
+    store.load_reference("stock", rows, leaf).await.unwrap();
 }
 
 pub(crate) async fn what_a_wrong_clock_says_of_a_delivery_counts_until_a_right_one_loads_a_table(maker: impl Maker) {
@@ -317,6 +331,37 @@ pub(crate) async fn what_a_wrong_clock_says_of_a_delivery_counts_until_a_right_o
     assert_eq!(counts([61, ahead]).await, [100, 100]);
     load_at(&store, 35, 70).await;
     assert_eq!(counts([70, 71]).await, [100, 0]);
+}
+
+pub(crate) async fn figures_from_ahead_of_the_clock_make_what_it_said_within_a_day_count(maker: impl Maker) {
+    let store = maker.open().await;
+    let minute = Instant::MINUTE_MS;
+    let counts = async |since: i64| reserved(&store, since * minute).await;
+    // The first was taken over two days ago, the others at times that the clock says.
+    let day = 24 * 60;
+    for (number, at) in [(1, -2 * day), (11, 0), (21, 9)] {
+        take(&store, number, &format!("PO-{number}"), &["first"]).await;
+        let permit = claim(&store, 0).await.remove(0);
+        store.settle_unattempted(permit, applied(), NOW.plus_ms(at * minute), leaf(number + 2)).await.unwrap();
+    }
+    // Clocks differ by a few minutes, and figures that are older say nothing about this one.
+    load_figures_at(&store, 31, 10, [-day, 15]).await;
+    assert_eq!([counts(-2 * day).await, counts(0).await, counts(1).await, counts(10).await], [300, 200, 100, 0]);
+    // Such as are ahead say that it is behind: whenever the last two were, it was not at those minutes.
+    load_figures_at(&store, 32, 10, [-day, 16]).await;
+    assert_eq!([counts(-2 * day).await, counts(0).await, counts(1_000_000).await], [300, 200, 200]);
+    // So does what is taken over while it is still behind those, and no load by it ends that.
+    take(&store, 41, "PO-41", &["first"]).await;
+    let permit = claim(&store, 0).await.remove(0);
+    store.settle_unattempted(permit, applied(), NOW.plus_ms(10 * minute), leaf(43)).await.unwrap();
+    load_at(&store, 44, 10).await;
+    assert_eq!(counts(1_000_000).await, 300);
+    // Set right, or ahead of them by itself, it says when.
+    load_figures_at(&store, 51, 30, [0, 30]).await;
+    assert_eq!([counts(30).await, counts(31).await], [300, 0]);
+    // A clock that is ahead by more than a day is the other one.
+    load_figures_at(&store, 52, 40, [0, 40 + day + 6]).await;
+    assert_eq!([counts(30).await, counts(31).await], [300, 0]);
 }
 
 pub(crate) async fn what_a_person_answers_for_passes_and_counts_all_the_same(maker: impl Maker) {

@@ -10,9 +10,16 @@
 //! Danger: a minute of a clock that was set back lies before figures that know nothing of
 //! it. So a delivery whose time is before what is on record already has no minute: it counts
 //! for all figures, until a table is loaded by a clock that nothing contradicts, and is then
-//! taken to be of that minute, before which it was. What lies more than a day ahead of the
-//! clock says nothing: it is of one that had gone ahead, and would hold everything up.
+//! taken to be of that minute, before which it was. Figures that come from ahead of the clock
+//! tell as well that it is behind, and whatever it said within a day says nothing any more.
+//! What lies more than a day ahead of the clock says nothing: it is of one that had gone
+//! ahead, and would hold everything up.
+//!
+//! ASSUMPTION: figures that were made while the clock was behind by more than
+//! [`CLOCKS_DIFFER_MS`] arrive before it has come to their time. Of such that arrive later
+//! nothing here could know that they are older than a delivery that an earlier minute names.
 
+use portreeve_model::reference::CLOCKS_DIFFER_MS;
 use portreeve_model::{Digest, Instant};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -101,25 +108,38 @@ fn reviewed_after(tx: &Connection, order_seq: i64, at: Instant) -> Result<bool> 
         .map_err(failed)
 }
 
-/// A table is loaded at this time: whatever a target took without a minute, or in one of the
-/// time to come, was before.
-pub(super) fn restamp(tx: &Connection, at: Instant) -> Result<()> {
-    if !is_later_than_all(tx, at)? {
-        return Ok(());
+/// A table is loaded at this time, of which the newest row is as of a time, where rows say
+/// that. Up to when nothing can have been after it.
+///
+/// By a clock that nothing contradicts, whatever a target took without a minute, or in one of
+/// the time to come, was before.
+pub(super) fn table_loaded(tx: &Connection, at: Instant, as_of: Option<Instant>) -> Result<Instant> {
+    let since = as_of.map_or(at, |as_of| as_of.plus_ms(-CLOCKS_DIFFER_MS));
+    if since > at && since <= at.plus_ms(Instant::DAY_MS) {
+        // The clock is behind: each of its last minutes may have been after those figures.
+        restamp(tx, minute(at.plus_ms(-Instant::DAY_MS)), NO_MINUTE)?;
+        return Ok(since);
     }
-    let minute = minute(at);
+    if is_later_than_all(tx, at)? {
+        restamp(tx, minute(at), minute(at))?;
+    }
+    Ok(at)
+}
+
+/// What targets took after a minute, they took in another one.
+fn restamp(tx: &Connection, after: i64, other: i64) -> Result<()> {
     let later: Vec<(Digest, String, i64)> = tx
         .prepare_cached(
             "SELECT account, currency, CAST(min(?2, total(minor)) AS INTEGER) FROM credit_taken
              WHERE minute > ?1 GROUP BY account, currency",
         )
         .map_err(failed)?
-        .query_map([minute, SUM_MINOR_MAX], of_row)
+        .query_map([after, SUM_MINOR_MAX], of_row)
         .map_err(failed)?
         .collect::<rusqlite::Result<_>>()
         .map_err(failed)?;
-    tx.execute("DELETE FROM credit_taken WHERE minute > ?1", [minute]).map_err(failed)?;
-    later.into_iter().try_for_each(|(account, currency, minor)| add_taken(tx, account, &currency, minute, minor))
+    tx.execute("DELETE FROM credit_taken WHERE minute > ?1", [after]).map_err(failed)?;
+    later.into_iter().try_for_each(|(account, currency, minor)| add_taken(tx, account, &currency, other, minor))
 }
 
 fn add_taken(tx: &Connection, account: Digest, currency: &str, minute: i64, minor: i64) -> Result<()> {
