@@ -16,9 +16,9 @@ use portreeve_store::contract::{
     DocumentPosition, DocumentView, ExceptionTrail, ExceptionView, ExceptionsWanted, Forgotten, Happening,
     HistoryQuery, HoldOwner, InputId, JournalEntry, JournalOutcome, JudgedHold, Kept, KeptBack, KeptInput, Lease,
     NewOutbox, NewPersonChange, NewReference, NewReview, NewStep, NoticePlace, OpenHolds, OpenPayload, OrderStanding,
-    OrderState, OrderTrail, OrderView, PackageChange, PackageView, PayloadRef, Period, Person, PersonView, PluginUsage,
-    Presented, ReferenceTable, ReferenceWanted, Room, Settlement, StepTaken, Summary, TreeHead, UnsequencedLeaf,
-    WeighedProposal,
+    OrderState, OrderTrail, OrderView, PackageChange, PackageView, PauseAbout, PayloadRef, Period, Person, PersonView,
+    PluginUsage, Presented, ReferenceTable, ReferenceWanted, Room, Settlement, StepTaken, Summary, TreeHead,
+    UnsequencedLeaf, WeighedProposal,
 };
 use portreeve_store::{Attempt, Committed, Journaled, Permit, Settled, Store, StoreError};
 
@@ -29,6 +29,8 @@ use crate::support::say;
 pub(crate) enum Fault {
     /// It returns an error and nothing persisted.
     NotPersisted,
+    /// So it does each time from then on.
+    NeverPersisted,
     /// It persists and returns an error all the same.
     PersistedButFailed,
     /// Nothing is written any more, since whoever writes is gone.
@@ -48,6 +50,9 @@ pub(crate) const MET: &str = "meets its fault: ";
 pub(crate) const WRITES: [&str; 6] =
     ["journal", "commit_decisions", "claim", "begin_attempt", "settle", "append_sequenced"];
 
+/// Before which method's next call, and what happens then.
+type Meanwhile = (String, Box<dyn FnOnce() + Send>);
+
 /// The store behind, and when it fails.
 pub(crate) struct FaultyStore {
     behind: Arc<dyn Store>,
@@ -66,8 +71,8 @@ pub(crate) struct FaultyStore {
     credit_forgotten: AtomicI64,
     /// Whether commits look at budgets once more.
     counts_again: AtomicBool,
-    /// What happens when the next history is asked for: an order was read then, and not scored.
-    meanwhile: Mutex<Option<Box<dyn FnOnce() + Send>>>,
+    /// What happens before the next call of a method.
+    meanwhile: Mutex<Option<Meanwhile>>,
 }
 
 impl FaultyStore {
@@ -111,7 +116,20 @@ impl FaultyStore {
 
     /// Does this between the reading and the scoring of the next batch, once.
     pub(crate) fn meanwhile(&self, act: impl FnOnce() + Send + 'static) {
-        *self.meanwhile.lock().unwrap() = Some(Box::new(act));
+        // An order was read then, and not scored.
+        self.before("customer_histories", act);
+    }
+
+    /// Does this before the next call of a method, once.
+    pub(crate) fn before(&self, method: &str, act: impl FnOnce() + Send + 'static) {
+        *self.meanwhile.lock().unwrap() = Some((method.to_owned(), Box::new(act)));
+    }
+
+    fn act_before(&self, method: &str) {
+        let act = self.meanwhile.lock().unwrap().take_if(|(of, _)| of == method);
+        if let Some((_, act)) = act {
+            act();
+        }
     }
 
     /// From now on no commit looks at budgets once more, and they are counted over windows that
@@ -179,14 +197,15 @@ impl FaultyStore {
         write: &str,
         run: impl Future<Output = Result<T, StoreError>> + Send,
     ) -> Result<T, StoreError> {
+        self.act_before(write);
         if write != self.write
             || self.good.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |good| good.checked_sub(1)).is_ok()
-            || self.failed.swap(true, Ordering::SeqCst)
+            || (self.failed.swap(true, Ordering::SeqCst) && self.fault != Fault::NeverPersisted)
         {
             return run.await;
         }
         match self.fault {
-            Fault::NotPersisted => Err(StoreError::Failed("the fault of the plan".to_owned())),
+            Fault::NotPersisted | Fault::NeverPersisted => Err(StoreError::Failed("the fault of the plan".to_owned())),
             Fault::PersistedButFailed => {
                 run.await?;
                 Err(StoreError::Unknown("the fault of the plan".to_owned()))
@@ -272,7 +291,7 @@ store! {
         async fn weighed(&self, period: Period) -> BTreeMap<WeighedProposal, u64>;
         async fn judged_holds(&self, after: After, until: Instant, limit: u32) -> Vec<JudgedHold>;
         async fn steps_taken(&self, after: After, until: Instant, limit: u32) -> Vec<StepTaken>;
-        async fn paused_plugins(&self, limit: u32) -> Vec<ExceptionView>;
+        async fn paused_plugins(&self, after: u64, limit: u32) -> Vec<(ExceptionView, PauseAbout)>;
         async fn input_sender(&self, input: InputId) -> Option<(ChannelId, SenderId)>;
         async fn kept_back_order(&self, order: OrderId) -> Option<KeptBack>;
         async fn open_holds(&self, at: Instant) -> Vec<OpenHolds>;
@@ -311,9 +330,7 @@ store! {
             self.behind.credit_reserved(queries).await
         }
         async fn customer_histories(&self, queries: Vec<HistoryQuery>) -> Result<Vec<CustomerAggregate>, StoreError> {
-            if let Some(act) = self.meanwhile.lock().unwrap().take() {
-                act();
-            }
+            self.act_before("customer_histories");
             let panics_at = self.panics_at.load(Ordering::SeqCst);
             assert!(queries.iter().all(|query| query.below.0 != panics_at), "the panic of the plan");
             self.behind.customer_histories(queries).await

@@ -366,6 +366,11 @@ impl Pipeline {
             Ok(leaf) => self.store.change_packages(change, now, vec![leaf]).await.map_err(|e| e.to_string()),
             Err(error) => Err(error.to_string()),
         };
+        // The pause may have ended while it was put on record.
+        let noted = match noted {
+            Ok(()) if step == PackageStep::Quarantined => self.close_pauses().await.map_err(|e| e.to_string()),
+            noted => noted,
+        };
         // To stop calling needs nobody's leave, and calling again is what everybody
         // believes anyway: neither waits for a record that could not be written.
         if let Err(error) = noted {

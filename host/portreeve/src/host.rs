@@ -710,7 +710,7 @@ impl Host {
     /// # Errors
     /// When the store fails.
     pub async fn begin(&self) -> anyhow::Result<()> {
-        self.pipeline.forget_pauses().await.context("what waits because of paused plugins could not be closed")?;
+        self.pipeline.close_pauses().await.context("what waits because of paused plugins could not be closed")?;
         self.pipeline.begin_notices().await.context("subscribers of notices could not be kept")
     }
 

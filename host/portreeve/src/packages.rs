@@ -425,6 +425,7 @@ impl Packages {
         self.pipeline.quarantine.forget(component);
         self.pipeline.metrics.not_quarantined(name);
         self.put(version, plugins, models);
+        self.close_pauses().await;
         self.pipeline.set_aside.wake(self.pipeline.clock.now());
         tracing::info!(plugin = %name, %component, step = step.as_str(), configuration = version, "a plugin changed");
         let state = if step == PackageStep::Disabled { "disabled" } else { "active" };
@@ -479,6 +480,7 @@ impl Packages {
         let models = self.models_of(&configuration, &plugins).await?;
         self.commit(&base, &next, (None, None), leaves, who).await?;
         self.put(version, plugins, models);
+        self.close_pauses().await;
         self.pipeline.set_aside.wake(self.pipeline.clock.now());
         tracing::info!(configuration = version, ?stopped, ?restored, "others are trusted from now on");
         Ok(TrustChanged { configuration: version, stopped, restored })
@@ -503,6 +505,7 @@ impl Packages {
             next.plugins.insert(name, Slot::Stopped { component, why: Why::NotTrusted });
         }
         self.pipeline.plugins.put(next);
+        self.close_pauses().await;
         Ok(())
     }
 
@@ -678,6 +681,14 @@ impl Packages {
         let read = move || held.next(folder.as_deref(), ready(&plugins));
         let models = tokio::task::spawn_blocking(read).await.map_err(internal)?;
         models.map(Arc::new).map_err(|error| Refusal::Refused(format!("{error:#}")))
+    }
+
+    /// Closes what waits because of components that are not called any more. The change is made
+    /// by then; what could not be closed is with the next one, or at the next start.
+    async fn close_pauses(&self) {
+        if let Err(error) = self.pipeline.close_pauses().await {
+            tracing::error!(%error, "what waits because of paused plugins could not be closed");
+        }
     }
 
     /// Has the road call these from now on.

@@ -241,17 +241,15 @@ impl Quarantine {
     /// calls that [`calls_of`] names so. False where there is no such pause.
     pub fn try_now(&self, component: Digest, of: Option<&str>, now: Instant) -> bool {
         let mut components = self.components();
-        let Some(seen) = components.get_mut(&component) else { return false };
-        let pause = match of {
-            None => seen.pause.as_mut(),
-            Some(name) => seen.exports.iter_mut().find_map(|(call, export)| {
-                let mut sheets = export.sheets_mut();
-                sheets.find(|(cause, _)| calls_of(*call, *cause) == name)?.1.pause.as_mut()
-            }),
-        };
-        let Some(pause) = pause else { return false };
+        let Some(pause) = components.get_mut(&component).and_then(|seen| seen.named(of)) else { return false };
         pause.until = pause.until.min(now);
         true
+    }
+
+    /// Whether such a pause stands, named as for [`Self::try_now`].
+    #[must_use]
+    pub fn stands(&self, component: Digest, of: Option<&str>) -> bool {
+        self.components().get_mut(&component).and_then(|seen| seen.named(of)).is_some()
     }
 
     /// All pauses.
@@ -334,6 +332,15 @@ impl Component {
             return Err(Paused { until: pause.until.max(now.plus_ms(1)), scope });
         }
         Ok(Some(scope))
+    }
+
+    /// The pause of all calls, or of those that [`calls_of`] names so.
+    fn named(&mut self, of: Option<&str>) -> Option<&mut Pause> {
+        let Some(name) = of else { return self.pause.as_mut() };
+        self.exports.iter_mut().find_map(|(call, export)| {
+            let mut sheets = export.sheets_mut();
+            sheets.find(|(cause, _)| calls_of(*call, *cause) == name)?.1.pause.as_mut()
+        })
     }
 
     fn pause_mut(&mut self, scope: Scope, call: Call, cause: Cause<'_>) -> Option<&mut Pause> {

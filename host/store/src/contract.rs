@@ -1494,8 +1494,9 @@ pub trait Store: Send + Sync + 'static {
     /// Steps of exceptions after `after` and before `until`, in that order.
     async fn steps_taken(&self, after: After, until: Instant, limit: u32) -> Result<Vec<StepTaken>, StoreError>;
 
-    /// Open exceptions about plugins that are not called, in the order of their numbers.
-    async fn paused_plugins(&self, limit: u32) -> Result<Vec<ExceptionView>, StoreError>;
+    /// Open exceptions about plugins that are not called, after a number and in the order of their
+    /// numbers, each with its pause.
+    async fn paused_plugins(&self, after: u64, limit: u32) -> Result<Vec<(ExceptionView, PauseAbout)>, StoreError>;
 
     /// Whose an input is; none when there is no such.
     async fn input_sender(&self, input: InputId) -> Result<Option<(ChannelId, SenderId)>, StoreError>;

@@ -14,7 +14,7 @@ use portreeve_store::contract::{OrderState, PauseAbout};
 use super::name;
 use crate::faults::{Fault, FaultyStore};
 use crate::support::exceptions::{decide, waiting};
-use crate::support::{EDI_TOKEN, PurchaseOrder, Setup, TestHost, x12};
+use crate::support::{EDI_TOKEN, PurchaseOrder, Setup, TestHost, trust_in, x12};
 
 /// The channel of the demo, and one more beside it that does the same.
 const EDI: &str = "edi";
@@ -402,6 +402,32 @@ async fn what_ends_a_pause_otherwise_closes_its_exception_too() {
     let (second, _) = paused(&host).await.remove(0);
     host.host.packages.act(&name("obeys-the-sender"), Act::Disable, "olga").await.unwrap();
     assert_eq!((paused(&host).await, how(&host, second).await.as_deref()), (Vec::new(), Some("cleared")), "disabled");
+    host.verify().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pause_of_a_plugin_that_nobody_trusts_any_more_waits_for_nobody() {
+    let host = with_obedient().start().await;
+    provoke(&host, EDI).await;
+    let (exception, _) = paused(&host).await.remove(0);
+    let stopped = host.host.packages.trust(trust_in("portreeve"), "olga").await.unwrap();
+    assert_eq!(stopped.stopped, ["obeys-the-sender"]);
+    assert_eq!((paused(&host).await, how(&host, exception).await.as_deref()), (Vec::new(), Some("cleared")));
+    host.verify().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pause_that_ends_while_it_is_put_on_record_leaves_nothing_open() {
+    let host = with_obedient().workers(1).start().await;
+    let (host, store) = host.restart_behind(FaultyStore::sound).await;
+    // As when an operator activates the component again, between the last failure and its record.
+    let component = host.host.pipeline.plugins.now().installed(&name("obeys-the-sender")).unwrap().digest;
+    let quarantine = host.host.pipeline.quarantine.clone();
+    store.before("change_packages", move || quarantine.forget(component));
+    provoke(&host, EDI).await;
+    assert_eq!(paused(&host).await, Vec::new());
+    let steps: Vec<PackageStep> = turns(&host).await.into_iter().map(|(step, _)| step).collect();
+    assert_eq!(steps, [PackageStep::Quarantined], "what happened is on record all the same");
     host.verify().await.unwrap();
 }
 

@@ -3,38 +3,67 @@
 //! A pause is this process's memory, and what waits for a person because of it is the store's.
 //! So a host that begins, which knows of no pause, closes what an earlier one left; and a
 //! person's word ends a pause after it is on record: a crash in between ends it as well.
+//!
+//! Danger: a pause may end while its exception is being opened: another component takes the
+//! place, an operator begins anew, the next call goes well. So whoever opened one, or ended
+//! some, looks afterwards which of them stand.
 
 use portreeve_record::LeafBody;
 use portreeve_record::leaf::{Code, ExceptionLeaf};
-use portreeve_store::contract::{CLEARED, ExceptionChange};
+use portreeve_store::StoreError;
+use portreeve_store::contract::{CLEARED, ExceptionChange, ExceptionView, PauseAbout};
 
 use super::{ExceptionError, Shown};
 use crate::Pipeline;
 
-/// Exceptions that are closed together.
+/// Exceptions that are read together.
 const PAGE: u32 = 64;
 
+/// How often one is closed again that people work on meanwhile.
+const TRIES_MAX: u32 = 8;
+
 impl Pipeline {
-    /// Closes what waits because of the pauses of a host that is gone.
+    /// Closes what waits because of pauses that do not stand any more: those of a host that is
+    /// gone, of a component that is not called at all, of one that began anew.
     ///
     /// # Errors
     /// When the store fails. What was closed until then is on record.
-    pub async fn forget_pauses(&self) -> Result<(), ExceptionError> {
+    pub async fn close_pauses(&self) -> Result<(), ExceptionError> {
+        let mut after = 0;
         loop {
-            let left = self.store.paused_plugins(PAGE).await?;
-            if left.is_empty() {
-                return Ok(());
-            }
-            for exception in left {
-                let at = self.clock.now();
-                let leaf = ExceptionLeaf {
-                    queue: Some(Code::of(&exception.queue)),
-                    opened_at: Some(exception.opened_at),
-                    ..ExceptionLeaf::of(exception.id, Code::of(&exception.stage), Code::of(CLEARED))
-                };
-                self.step_of_host(&exception, ExceptionChange::Cleared, LeafBody::Exception(leaf), at).await?;
+            let open = self.store.paused_plugins(after, PAGE).await?;
+            let Some((last, _)) = open.last() else { return Ok(()) };
+            after = last.id;
+            for (exception, _) in open.into_iter().filter(|(_, pause)| !self.stands(pause)) {
+                self.close_pause(exception).await?;
             }
         }
+    }
+
+    fn stands(&self, pause: &PauseAbout) -> bool {
+        let plugins = self.plugins.now();
+        let is_called = plugins.installed(&pause.plugin).is_some_and(|active| active.digest == pause.component);
+        is_called && self.quarantine.stands(pause.component, pause.cause.as_deref())
+    }
+
+    async fn close_pause(&self, mut exception: ExceptionView) -> Result<(), ExceptionError> {
+        for _ in 0..TRIES_MAX {
+            let at = self.clock.now();
+            let leaf = ExceptionLeaf {
+                queue: Some(Code::of(&exception.queue)),
+                opened_at: Some(exception.opened_at),
+                ..ExceptionLeaf::of(exception.id, Code::of(&exception.stage), Code::of(CLEARED))
+            };
+            match self.step_of_host(&exception, ExceptionChange::Cleared, LeafBody::Exception(leaf), at).await {
+                // Somebody took a step about it meanwhile.
+                Err(ExceptionError::Store(StoreError::ExceptionMoved { .. })) => {}
+                Err(ExceptionError::Store(StoreError::ExceptionClosed { .. })) => return Ok(()),
+                done => return done,
+            }
+            let Some(trail) = self.store.exception(exception.id).await? else { return Ok(()) };
+            exception = trail.exception;
+        }
+        Err(StoreError::ExceptionMoved { exception: exception.id }.into())
     }
 
     /// Has the next call of a paused plugin tried, as a person decided.

@@ -70,8 +70,8 @@ use crate::contract::{
     ExceptionTrail, ExceptionView, ExceptionsWanted, Forgotten, Happening, HistoryQuery, InputId, JournalEntry,
     JournalOutcome, JudgedHold, Kept, KeptBack, KeptInput, Lease, NewPersonChange, NewReference, NewReview, NewStep,
     NoticePlace, OpenHolds, OpenPayload, OrderStanding, OrderState, OrderTrail, OrderView, PackageChange, PackageView,
-    PayloadRef, Period, Person, PersonView, PluginUsage, Presented, ReferenceTable, ReferenceWanted, Room, Settlement,
-    StepTaken, Store, StoreError, Summary, TreeHead, UnsequencedLeaf, WeighedProposal,
+    PauseAbout, PayloadRef, Period, Person, PersonView, PluginUsage, Presented, ReferenceTable, ReferenceWanted, Room,
+    Settlement, StepTaken, Store, StoreError, Summary, TreeHead, UnsequencedLeaf, WeighedProposal,
 };
 use crate::proof::{Attempt, Committed, Journaled, Permit, Settled};
 use writer::Writer;
@@ -468,8 +468,8 @@ impl Store for SqliteStore {
         self.read_for_people(move |connection| exception::with_expired_proposals(connection, at, limit)).await
     }
 
-    async fn paused_plugins(&self, limit: u32) -> Result<Vec<ExceptionView>, StoreError> {
-        self.read_for_people(move |connection| pause::open(connection, limit)).await
+    async fn paused_plugins(&self, after: u64, limit: u32) -> Result<Vec<(ExceptionView, PauseAbout)>, StoreError> {
+        self.read_for_people(move |connection| pause::open(connection, after, limit)).await
     }
 
     async fn input_sender(&self, input: InputId) -> Result<Option<(ChannelId, SenderId)>, StoreError> {

@@ -7,9 +7,9 @@
 use portreeve_model::{Digest, Instant, PluginName};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::rows::{About, Result, damaged, digest};
+use super::rows::{About, Result, damaged, digest, signed};
 use super::{exception, failed};
-use crate::contract::{CLEARED, ExceptionView, NewPause, PauseAbout};
+use crate::contract::{CLEARED, ExceptionView, NewPause, PauseAbout, StoreError};
 
 /// All calls, where one cause is meant otherwise.
 const ALL_CALLS: &str = "";
@@ -80,15 +80,21 @@ fn clear(tx: &Connection, which: &str, values: &[&dyn rusqlite::ToSql], at: Inst
 }
 
 /// Those that are open.
-pub(super) fn open(connection: &Connection, limit: u32) -> Result<Vec<ExceptionView>> {
+pub(super) fn open(connection: &Connection, after: u64, limit: u32) -> Result<Vec<(ExceptionView, PauseAbout)>> {
     let mut statement = connection.prepare_cached(&open_sql()).map_err(failed)?;
-    exception::views(statement.query([limit]).map_err(failed)?)
+    let open = exception::views(statement.query(params![signed(after)?, limit]).map_err(failed)?)?;
+    let with_pause = |exception: ExceptionView| {
+        let pause = about(connection, signed(exception.id)?)?;
+        let missing = || StoreError::Damaged(format!("exception {} is about no pause", exception.id));
+        pause.ok_or_else(missing).map(|pause| (exception, pause))
+    };
+    open.into_iter().map(with_pause).collect()
 }
 
 pub(super) fn open_sql() -> String {
     format!(
         "SELECT {} FROM exception INDEXED BY exception_plugin
-         WHERE closed_at IS NULL AND plugin IS NOT NULL ORDER BY id LIMIT ?1",
+         WHERE closed_at IS NULL AND plugin IS NOT NULL AND id > ?1 ORDER BY id LIMIT ?2",
         exception::COLUMNS
     )
 }
