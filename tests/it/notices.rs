@@ -12,7 +12,7 @@ use bytes::Bytes;
 use hmac::{Hmac, KeyInit, Mac};
 use portreeve_model::{ExceptionAction, ExceptionKind, Instant};
 use portreeve_pipeline::Clock;
-use portreeve_pipeline::exception::{Decision, Work};
+use portreeve_pipeline::exception::{Decision, Outcome, Work};
 use portreeve_pipeline::notice::{NoticeEntry, NotifyError, Subscriber, Told};
 use serde_json::Value;
 use sha2::Sha256;
@@ -234,7 +234,7 @@ async fn a_subscriber_hears_in_order_what_happens_signed_and_without_a_word_of_a
         "data": {
             "exception": second.to_string(), "kind": "held", "queue": "order-desk", "code": "price-out-of-tolerance",
             "isOpen": false, "dueAt": rerouted["data"]["dueAt"], "orderNumber": "PO-2", "who": "anna",
-            "to": "order-desk", "path": format!("/console/exceptions/{second}"),
+            "from": "pricing", "to": "order-desk", "path": format!("/console/exceptions/{second}"),
         },
     });
     assert_eq!(rerouted, expected);
@@ -323,6 +323,66 @@ async fn a_notice_that_came_and_was_not_noted_comes_again_with_the_same_id() {
         ids.dedup();
         assert_eq!(ids.len(), 3);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_place_cannot_be_written_the_same_notice_comes_with_longer_and_longer_waits() {
+    let hook = Hook::start().await;
+    let host = told_to(&[hook.entry("desk", "")]).start().await;
+    let (host, store) =
+        host.restart_behind(|store| FaultyStore::new(store, "move_notices", Fault::NeverPersisted, 0)).await;
+    hold(&host, &["PO-1"]).await;
+    let mut tries = Vec::new();
+    for second in 0..120_i64 {
+        if hook.heard().len() > tries.len() {
+            tries.push(second);
+        }
+        notify(&host, "desk").await.ok();
+        later(&host, 1_000);
+    }
+    assert!((3..7).contains(&tries.len()), "at 0, 5, 15, 35 and 75 seconds, and a quarter later: {tries:?}");
+    drop(store);
+    let host = host.restart().await;
+    sent(&host, "desk").await;
+    let mut ids = hook.ids();
+    ids.dedup();
+    assert_eq!(ids.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_loses_an_exception_to_another_queue_and_who_gets_it_hear_so_and_how_a_proposal_ended() {
+    let hook = Hook::start().await;
+    let more = |queue: &str| format!("queues = [\"{queue}\"]\nevents = [\"rerouted\", \"proposal-ended\"]\n");
+    let setup = told_to(&[
+        hook.entry("pricing", &more("pricing")),
+        hook.entry("order-desk", &more("order-desk")),
+        hook.entry("fraud", &more("fraud-review")),
+    ]);
+    let host = setup.with_tiers().start().await;
+    let anna = host.acts_as("anna", &["pricing-resolver", "order-desk"]).await;
+    // Worth enough for somebody else to have to agree.
+    host.decide_orders(&[PurchaseOrder::clean("PO-1").with_lines(&[("FST-1007", 400, "BX", "20.00")])]).await;
+    let held = [about(&host, host.order("PO-1").await.id, ExceptionKind::Held).await.unwrap()];
+    let pipeline = &host.host.pipeline;
+    let holds = pipeline.show_exception(held[0]).await.unwrap().open_holds();
+    let release = Decision { holds: &holds, ..decision(&host, held[0], ExceptionAction::ReleaseHolds).await };
+    let Outcome::Waits { proposal, .. } = pipeline.decide_exception(&anna, release).await.unwrap() else {
+        panic!("nobody else had to agree")
+    };
+    pipeline.refuse(&anna, held[0], proposal).await.unwrap();
+    assert_eq!((sent(&host, "pricing").await, sent(&host, "order-desk").await), (1, 0));
+    let ended = hook.heard.lock().unwrap().remove(0).body();
+    assert_eq!((&ended["type"], &ended["data"]["decided"]), (&"exception.proposal-ended".into(), &"withdrawn".into()));
+    let reroute = decision(&host, held[0], ExceptionAction::Reroute).await;
+    pipeline.decide_exception(&anna, Decision { queue: Some("order-desk"), ..reroute }).await.unwrap();
+    let told = [sent(&host, "pricing").await, sent(&host, "order-desk").await, sent(&host, "fraud").await];
+    assert_eq!(told, [1, 1, 0]);
+    let heard = hook.heard();
+    for one in &heard {
+        let body = one.body();
+        assert_eq!((&body["data"]["from"], &body["data"]["to"]), (&"pricing".into(), &"order-desk".into()));
+    }
+    assert_ne!(heard[0].id(), heard[1].id(), "each subscriber tells its own from each other");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -429,7 +489,8 @@ async fn what_cannot_be_told_is_refused_at_load_and_no_refusal_repeats_a_secret(
         (vec![wrong], "the secret is no `whsec_`"),
         (vec![with("id = \"desk\"", "id = \"The Desk\"")], "`id` is none"),
         (vec![with(&hook.origin, "http://hooks.example")], "`url` is http"),
-        (vec![with(&hook.origin, "ftp://hooks.example")], "`url` `ftp:"),
+        (vec![with(&hook.origin, "ftp://hooks.example")], "`url` is no http or https URL with a host"),
+        (vec![with(&hook.origin, "hooks.example/s3cret-of-ours")], "`url` is no http or https URL with a host"),
         (vec![hook.entry("desk", "queues = [\"nobody\"]\n")], "queue `nobody` is not in `queues`"),
         (vec![hook.entry("desk", "events = [\"claimed\"]\n")], "unknown variant `claimed`, expected one of `opened`"),
         (vec![hook.entry("desk", "ca_file = \"ca.pem\"\n")], "`ca_file` has no effect"),

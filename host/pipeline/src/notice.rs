@@ -114,6 +114,8 @@ pub enum NoticeEvent {
     Rerouted,
     /// It was given to somebody.
     Assigned,
+    /// What was proposed is over: withdrawn, refused, out of date or expired.
+    ProposalEnded,
     /// Somebody decided, or a paused plugin is called again. Of an order some holds may be open still.
     Resolved,
 }
@@ -127,6 +129,7 @@ impl NoticeEvent {
             "proposed" => Some(Self::Proposed),
             "rerouted" => Some(Self::Rerouted),
             "assigned" => Some(Self::Assigned),
+            "withdrawn" | "refused" | "stale" | "expired" => Some(Self::ProposalEnded),
             CLEARED | "confirmed" => Some(Self::Resolved),
             other => ExceptionAction::parse(other).map(|_| Self::Resolved),
         }
@@ -139,6 +142,7 @@ impl NoticeEvent {
             Self::Proposed => "exception.proposed",
             Self::Rerouted => "exception.rerouted",
             Self::Assigned => "exception.assigned",
+            Self::ProposalEnded => "exception.proposal-ended",
             Self::Resolved => "exception.resolved",
         }
     }
@@ -159,6 +163,8 @@ pub struct Notices(Vec<Arc<Subscriber>>);
 /// Somebody who is told.
 pub struct Subscriber {
     id: String,
+    /// The origin of the log, which no other installation has.
+    log: String,
     queues: BTreeSet<String>,
     events: BTreeSet<NoticeEvent>,
     hook: Webhook,
@@ -195,8 +201,9 @@ pub struct Told {
 ///  "queue":"pricing"},"timestamp":"2026-03-02T08:00:00.000Z","type":"exception.opened"}
 /// ```
 ///
-/// `who` is the account of a step, `to` the account or queue that it is addressed to, `decided`
-/// the action of a decision, or `cleared`.
+/// `who` is the account of a step, `from` the queue whose work it was until a step that made it
+/// another's, `to` the account or queue that a step is addressed to, `decided` the action of a
+/// decision, `cleared`, or how a proposal ended.
 #[derive(Debug, Serialize)]
 struct Notice<'a> {
     r#type: &'a str,
@@ -219,6 +226,8 @@ struct NoticeData<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     who: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    from: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     to: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     decided: Option<&'a str>,
@@ -232,6 +241,7 @@ impl Notices {
     /// When one cannot be read or is no key.
     pub fn open(
         entries: Vec<(NoticeEntry, WayOfNotices)>,
+        log: &str,
         base: &Path,
         resolver: &Arc<dyn Resolver>,
     ) -> Result<Self, UnusableNotice> {
@@ -240,6 +250,7 @@ impl Notices {
                 .map_err(|why| UnusableNotice { subscriber: entry.id.clone(), why })?;
             Ok(Arc::new(Subscriber {
                 id: entry.id,
+                log: log.to_owned(),
                 queues: entry.queues.into_iter().collect(),
                 events: entry.events.into_iter().collect(),
                 hook,
@@ -262,11 +273,30 @@ impl Subscriber {
         &self.id
     }
 
-    /// What it is told as, where it wants to hear of it.
+    /// What it is told as, where it wants to hear of it: those whose work it was then, and those
+    /// whose work it is now.
     fn wants(&self, happening: &Happening) -> Option<NoticeEvent> {
-        let of_queue = self.queues.is_empty() || self.queues.contains(&happening.exception.queue);
+        let then = match &happening.what {
+            Happened::Opened => None,
+            Happened::Step { queue, .. } => Some(queue),
+        };
+        let mut whose = then.into_iter().chain([&happening.exception.queue]);
+        let of_queue = self.queues.is_empty() || whose.any(|queue| self.queues.contains(queue));
         let wanted = |event: &NoticeEvent| of_queue && (self.events.is_empty() || self.events.contains(event));
         NoticeEvent::of(&happening.what).filter(wanted)
+    }
+
+    /// The same for the same notice, however often and by whom it is sent. Without a full stop,
+    /// which ends it in what is signed.
+    fn notice_id(&self, happening: &Happening) -> String {
+        let (what, number) = match happening.what {
+            Happened::Opened => ("opened", happening.place.exception),
+            Happened::Step { .. } => ("step", happening.place.step),
+        };
+        let (number, at) = (number.to_be_bytes(), happening.at.0.to_be_bytes());
+        let digest = Digest::of_parts(&[self.log.as_bytes(), self.id.as_bytes(), what.as_bytes(), &number, &at]);
+        let short = digest.as_bytes().first_chunk::<16>().copied().unwrap_or_default();
+        format!("msg_{}", hex::encode(short))
     }
 
     fn waits(&self) -> MutexGuard<'_, Waits> {
@@ -278,7 +308,7 @@ impl Subscriber {
     fn not_taken(&self, id: &str, happened_at: Instant, sent: &Sent, now: Instant) -> bool {
         let (about_the_notice, asked_ms) = match sent {
             // It was read, and would be read so again; all others may be over by then.
-            Sent::Refused { status: 400 | 413 | 415 | 422, after_ms } => (true, *after_ms),
+            Sent::Refused { status: 400 | 409 | 413 | 415 | 422, after_ms } => (true, *after_ms),
             Sent::Refused { after_ms, .. } => (false, *after_ms),
             Sent::Taken | Sent::Failed(_) => (false, None),
         };
@@ -287,11 +317,23 @@ impl Subscriber {
         waits.refusals = waits.refusals.saturating_add(u32::from(about_the_notice));
         let asked_ms = asked_ms.unwrap_or_default().min(RETRY_AFTER_MS_MAX);
         waits.until = now.plus_ms(backoff_ms(id, waits.failures).max(asked_ms));
-        let is_over = waits.refusals >= REFUSALS_MAX || now.0.saturating_sub(happened_at.0) >= KEPT_MS;
+        if waits.refusals >= REFUSALS_MAX {
+            // Whoever says so of one notice is there, and may take the next one.
+            *waits = AT_ONCE;
+            return true;
+        }
+        let is_over = now.0.saturating_sub(happened_at.0) >= KEPT_MS;
         if is_over {
             waits.refusals = 0;
         }
         is_over
+    }
+
+    /// Notes that it cannot be known how far it was told.
+    fn not_noted(&self, now: Instant) {
+        let mut waits = self.waits();
+        waits.failures = waits.failures.saturating_add(1);
+        waits.until = now.plus_ms(backoff_ms(&self.id, waits.failures));
     }
 }
 
@@ -323,6 +365,15 @@ impl Pipeline {
     /// # Errors
     /// When the store fails; what was not noted by then is told again.
     pub async fn notify(&self, subscriber: &Subscriber) -> Result<Told, NotifyError> {
+        let told = self.tell_all(subscriber).await;
+        if told.is_err() {
+            // What cannot be noted would come again at once.
+            subscriber.not_noted(self.clock.now());
+        }
+        told
+    }
+
+    async fn tell_all(&self, subscriber: &Subscriber) -> Result<Told, NotifyError> {
         let mut told = Told::default();
         if self.clock.now() < subscriber.waits().until {
             return Ok(told);
@@ -334,7 +385,8 @@ impl Pipeline {
             let Some(end) = page.last().map(|last| last.place) else { return Ok(told) };
             for happening in &page {
                 let Some(event) = subscriber.wants(happening) else { continue };
-                match self.tell(subscriber, happening, event).await? {
+                let next = self.tell(subscriber, happening, event).await?;
+                match next {
                     Next::Taken => told.sent = told.sent.saturating_add(1),
                     Next::LeftOut => told.skipped = told.skipped.saturating_add(1),
                     Next::Waits => return Ok(told),
@@ -344,6 +396,9 @@ impl Pipeline {
                     return Ok(told);
                 }
                 place = happening.place;
+                if matches!(next, Next::Taken) {
+                    *subscriber.waits() = AT_ONCE;
+                }
                 if self.clock.now() < subscriber.waits().until {
                     return Ok(told);
                 }
@@ -362,12 +417,11 @@ impl Pipeline {
         happening: &Happening,
         event: NoticeEvent,
     ) -> Result<Next, NotifyError> {
-        let id = self.notice_id(subscriber, happening);
+        let id = subscriber.notice_id(happening);
         let body = body_of(happening, event)?;
         let sent = subscriber.hook.send(&id, self.clock.now(), body).await;
         let why = match &sent {
             Sent::Taken => {
-                *subscriber.waits() = AT_ONCE;
                 self.metrics.notices.sent(&subscriber.id);
                 return Ok(Next::Taken);
             }
@@ -392,20 +446,6 @@ impl Pipeline {
         tracing::warn!(subscriber, origin, exception, notice = id, why, "a notice was not taken; it is sent again");
         Ok(Next::Waits)
     }
-
-    /// The same for the same notice, however often and by whom it is sent. Without a full stop,
-    /// which ends it in what is signed.
-    fn notice_id(&self, subscriber: &Subscriber, happening: &Happening) -> String {
-        let (what, number) = match happening.what {
-            Happened::Opened => ("opened", happening.place.exception),
-            Happened::Step { .. } => ("step", happening.place.step),
-        };
-        let (number, at) = (number.to_be_bytes(), happening.at.0.to_be_bytes());
-        let parts = [self.host.as_bytes(), subscriber.id.as_bytes(), what.as_bytes(), &number, &at];
-        let digest = Digest::of_parts(&parts);
-        let short = digest.as_bytes().first_chunk::<16>().copied().unwrap_or_default();
-        format!("msg_{}", hex::encode(short))
-    }
 }
 
 /// How it goes on after a notice.
@@ -428,10 +468,11 @@ pub enum NotifyError {
 
 fn body_of(happening: &Happening, event: NoticeEvent) -> Result<Vec<u8>, RecordError> {
     let exception = &happening.exception;
-    let (step, who, to) = match &happening.what {
-        Happened::Opened => (None, None, None),
-        Happened::Step { step, who, to } => (Some(step.as_str()), who.as_deref(), to.as_deref()),
+    let (step, who, to, queue) = match &happening.what {
+        Happened::Opened => (None, None, None, None),
+        Happened::Step { step, who, to, queue } => (Some(step.as_str()), who.as_deref(), to.as_deref(), Some(queue)),
     };
+    let moves = matches!(event, NoticeEvent::Rerouted | NoticeEvent::Escalated);
     let notice = Notice {
         r#type: event.as_type(),
         timestamp: happening.at.to_string(),
@@ -444,8 +485,9 @@ fn body_of(happening: &Happening, event: NoticeEvent) -> Result<Vec<u8>, RecordE
             due_at: exception.due_at.map(|at| at.to_string()),
             order_number: exception.order_number.as_deref(),
             who,
+            from: queue.filter(|from| moves && Some(from.as_str()) != to).map(String::as_str),
             to,
-            decided: step.filter(|_| event == NoticeEvent::Resolved),
+            decided: step.filter(|_| matches!(event, NoticeEvent::Resolved | NoticeEvent::ProposalEnded)),
             path: format!("/console/exceptions/{}", exception.id),
         },
     };

@@ -568,7 +568,8 @@ impl Road {
         let registry = Registry::new(sandbox, cache);
         let metrics = Metrics::default();
         let resolver: Arc<dyn Resolver> = Arc::new(SystemResolver::default());
-        let notices = Notices::open(configuration.notices()?, &configuration.folder, &resolver)?;
+        let notices =
+            Notices::open(configuration.notices()?, &configuration.host.host.origin, &configuration.folder, &resolver)?;
         let outbound = Outbound::open(
             Arc::clone(&self.clock),
             resolver,

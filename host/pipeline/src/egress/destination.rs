@@ -95,7 +95,7 @@ pub enum Refused {
     #[error("the path has a segment that can be read in two ways; write slashes and dots without encoding")]
     AmbiguousPath,
     /// It leads into a network that is not public.
-    #[error("`{host}` leads to the {what} address {address}; `addresses` of its [[plugin.egress]] would allow it")]
+    #[error("`{host}` leads to the {what} address {address}; `addresses` beside its `origin` or `url` would allow it")]
     Address {
         /// The name, or the address itself.
         host: String,

@@ -18,7 +18,7 @@ use portreeve_sandbox::{ClientTls, OwnRequest, own};
 use sha2::Sha256;
 
 use super::credential::COMMAND_KEPT_MS;
-use super::destination::{Asked, Destination};
+use super::destination::{Asked, Destination, Refused};
 use super::kept::Keeper;
 use super::secret::{Secret, SecretError, SecretSource};
 use super::{Resolver, resolved};
@@ -46,7 +46,15 @@ pub(crate) fn problem(url: &str) -> Option<String> {
     match Asked::read(url) {
         Ok(asked) if asked.origin.is_private() => None,
         Ok(_) => Some("is http, where everybody on the way can read it; write `https://…`".to_owned()),
-        Err(refused) => Some(refused.to_string()),
+        Err(refused) => Some(without_the_url(&refused)),
+    }
+}
+
+/// What is wrong with a URL, whose path may be a secret.
+fn without_the_url(refused: &Refused) -> String {
+    match refused {
+        Refused::NoUrl(_) => "is no http or https URL with a host; write it out as `https://HOST/PATH`".to_owned(),
+        other => format!("cannot be used: {other}"),
     }
 }
 
@@ -91,7 +99,7 @@ impl Webhook {
     /// One sentence.
     pub(crate) fn open(way: WayOfNotices, base: &Path, resolver: Arc<dyn Resolver>) -> Result<Self, String> {
         let WayOfNotices { url, addresses, tls, secret } = way;
-        let asked = Asked::read(&url).map_err(|refused| refused.to_string())?;
+        let asked = Asked::read(&url).map_err(|refused| format!("`url` {}", without_the_url(&refused)))?;
         secret.read(base).and_then(|secret| key(&secret)).map_err(|error| error.to_string())?;
         let there = Destination::of_the_host(asked.origin.clone(), addresses);
         Ok(Self { asked, there, tls, secret, base: base.to_owned(), resolver, kept: Arc::default() })
@@ -118,7 +126,7 @@ impl Webhook {
         };
         let timestamp = now.0.div_euclid(1_000).to_string();
         let key = key(&self.current(now).await?).map_err(|error| error.to_string())?;
-        let signature = signature(&key, id, &timestamp, &body);
+        let signature = signature(&key, id, &timestamp, &body)?;
         let request = OwnRequest {
             addresses: &addresses,
             tls,
@@ -160,13 +168,12 @@ fn key(secret: &Secret) -> Result<Vec<u8>, SecretError> {
     bytes.filter(|key| KEY_BYTES.contains(&key.len())).ok_or(SecretError::NoWebhookKey)
 }
 
-fn signature(key: &[u8], id: &str, timestamp: &str, body: &[u8]) -> String {
-    // HMAC takes a key of any length.
-    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else { return String::new() };
+fn signature(key: &[u8], id: &str, timestamp: &str, body: &[u8]) -> Result<String, String> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).map_err(|error| format!("it cannot be signed: {error}"))?;
     for part in [id.as_bytes(), b".", timestamp.as_bytes(), b".", body] {
         mac.update(part);
     }
-    format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()))
+    Ok(format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes())))
 }
 
 /// What `retry-after` asks for: seconds, or a date (RFC 9110 10.2.3).
@@ -204,7 +211,7 @@ mod tests {
     fn a_notice_is_signed_as_the_standard_says() {
         let key = key(&Secret::new(b"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".to_vec())).unwrap();
         let signed = signature(&key, "msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330", br#"{"test": 2432232314}"#);
-        assert_eq!(signed, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
+        assert_eq!(signed.unwrap(), "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
     }
 
     #[test]

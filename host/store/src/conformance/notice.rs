@@ -15,8 +15,8 @@ async fn told(store: &Arc<dyn Store>, after: NoticePlace, limit: u32) -> (Vec<St
     let last = happened.last().map_or(after, |last| last.place);
     let word = |what: &Happened| match what {
         Happened::Opened => "opened".to_owned(),
-        Happened::Step { step, who, to } => {
-            format!("{step} by {} to {}", who.as_deref().unwrap_or("-"), to.as_deref().unwrap_or("-"))
+        Happened::Step { step, who, to, queue } => {
+            format!("{step} by {} to {} in {queue}", who.as_deref().unwrap_or("-"), to.as_deref().unwrap_or("-"))
         }
     };
     (happened.iter().map(|one| format!("{} {}", one.exception.id, word(&one.what))).collect(), last)
@@ -34,11 +34,18 @@ async fn story(store: &Arc<dyn Store>) {
     hold_back(store, 10, "PO-2", &["credit-limit"]).await;
     let second = waiting(store, "PO-2").await;
     take(second, 20, ExceptionChange::Assigned { to: "bob".to_owned() }, 12).await;
-    take(first, 5, proposed(ExceptionAction::Reject, 1), 13).await;
+    take(first, 5, ExceptionChange::Rerouted { queue: "pricing".to_owned(), due_at: None }, 13).await;
+    take(first, 6, proposed(ExceptionAction::Reject, 1), 14).await;
 }
 
-const STORY: [&str; 5] =
-    ["1 opened", "2 opened", "1 claimed by ada to -", "2 assigned by ada to bob", "1 proposed by ada to -"];
+const STORY: [&str; 6] = [
+    "1 opened",
+    "2 opened",
+    "1 claimed by ada to - in order-desk",
+    "2 assigned by ada to bob in order-desk",
+    "1 rerouted by ada to pricing in order-desk",
+    "1 proposed by ada to - in pricing",
+];
 
 pub(crate) async fn what_happens_is_told_once_in_its_order_page_by_page(maker: impl Maker) {
     let store = maker.open().await;
@@ -46,8 +53,8 @@ pub(crate) async fn what_happens_is_told_once_in_its_order_page_by_page(maker: i
     assert_eq!(told(&store, start, ALL).await, (Vec::new(), start));
     story(&store).await;
     let (all, end) = told(&store, start, ALL).await;
-    assert_eq!((all.as_slice(), end), (STORY.map(str::to_owned).as_slice(), NoticePlace { exception: 2, step: 3 }));
-    for limit in 1..6 {
+    assert_eq!((all.as_slice(), end), (STORY.map(str::to_owned).as_slice(), NoticePlace { exception: 2, step: 4 }));
+    for limit in 1..7 {
         let (mut place, mut pages) = (start, Vec::new());
         loop {
             let (page, behind) = told(&store, place, limit).await;
@@ -73,7 +80,7 @@ pub(crate) async fn a_new_subscriber_hears_of_what_comes_and_one_that_is_gone_be
     begin(&["early"]).await;
     story(&store).await;
     begin(&["early", "late"]).await;
-    let (start, end) = (Some(NoticePlace::default()), Some(NoticePlace { exception: 2, step: 3 }));
+    let (start, end) = (Some(NoticePlace::default()), Some(NoticePlace { exception: 2, step: 4 }));
     let places = async || (store.notice_place("early").await.unwrap(), store.notice_place("late").await.unwrap());
     assert_eq!(places().await, (start, end));
     begin(&["late"]).await;

@@ -41,5 +41,7 @@ pub enum Happened {
         who: Option<String>,
         /// To whom or where, where a step has that.
         to: Option<String>,
+        /// Whose work it was until then.
+        queue: String,
     },
 }

@@ -94,7 +94,7 @@ fn opened(connection: &Connection, after: u64, limit: u32) -> Result<Vec<Excepti
     exception::views(statement.query(params![signed(after)?, limit]).map_err(failed)?)
 }
 
-pub(super) const STEPS: &str = "SELECT seq, at, who, step, addressee, exception FROM exception_step
+pub(super) const STEPS: &str = "SELECT seq, at, who, step, addressee, exception, queue FROM exception_step
          WHERE seq > ?1 ORDER BY seq LIMIT ?2";
 
 fn steps(connection: &Connection, after: u64, limit: u32) -> Result<Vec<Stepped>> {
@@ -107,6 +107,7 @@ fn steps(connection: &Connection, after: u64, limit: u32) -> Result<Vec<Stepped>
             step: row.get(3).map_err(failed)?,
             who: row.get(2).map_err(failed)?,
             to: row.get(4).map_err(failed)?,
+            queue: row.get(6).map_err(failed)?,
         };
         let exception = exception::one(connection, number)?;
         steps.push(Stepped {
