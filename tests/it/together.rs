@@ -362,6 +362,31 @@ async fn killed_between_two_orders_the_rest_is_released_when_the_approver_asks_a
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_did_not_go_when_one_person_released_all_is_found_by_the_one_that_went() {
+    let numbers = ["PO-1", "PO-2", "PO-3"];
+    let host = TestHost::demo().await;
+    host.decide_orders(&numbers.map(|number| dear(number, 1))).await;
+    let exceptions = all_held(&host, &numbers).await;
+    host.acts_as("anna", &["pricing-resolver"]).await;
+    let (host, _) = host.restart_behind(|store| FaultyStore::new(store, "commit_review", Fault::NotPersisted, 1)).await;
+    let anna = people::signed_in(&host.host.pipeline, "anna").await;
+    let seen = shown(&host, &anna, exceptions[0]).await.digest;
+    let pipeline = &host.host.pipeline;
+    let again = async || pipeline.decide_together(&anna, exceptions[0], seen, "the buyer called").await.unwrap_err();
+    let failed = again().await;
+    assert!(matches!(failed, ExceptionError::Partly { done: 1, all: 3, .. }), "{failed}");
+    // Nobody releases the rest by what was said of all: it says which are left, and they are shown.
+    let stale = again().await.to_string();
+    assert!(stale.contains(&format!("now 2 go together, exception {}: ", exceptions[1])), "{stale}");
+    assert_eq!(members(&shown(&host, &anna, exceptions[0]).await), exceptions[1..]);
+    assert_eq!(released(release(&host, &anna, exceptions[0]).await.unwrap()), ["PO-2", "PO-3"]);
+    assert_eq!(states(&host, &numbers).await, [OrderState::Released; 3]);
+    let over = pipeline.show_together(Some(&anna), exceptions[0]).await.unwrap_err().to_string();
+    assert!(over.contains("is closed already"), "{over}");
+    host.verify().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn killed_while_it_is_proposed_or_agreed_to_the_rest_follows_when_the_same_person_asks_again() {
     let numbers = ["PO-1", "PO-2", "PO-3"];
     for (fault, good) in [faults(0), faults(1), faults(2)].concat() {

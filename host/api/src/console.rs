@@ -300,6 +300,8 @@ async fn shown_together(
     };
     match read.await {
         Ok((story, evidence)) => (status, together::page(visit, &story, &evidence, notice, typed)).into_response(),
+        // What came of it is told all the same, beside the one that was asked about.
+        Err(_) if notice.is_some() => shown(door, visit, exception, notice, status, typed).await,
         Err(error) => sorry(Some(visit), api::refusal(error)),
     }
 }

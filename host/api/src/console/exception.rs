@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use portreeve_model::{Event, Order};
 use portreeve_pipeline::Pipeline;
 use portreeve_pipeline::decision::{DecisionRecord, Scoring, VerdictRecord};
-use portreeve_pipeline::exception::{ExceptionError, Shown};
+use portreeve_pipeline::exception::{ExceptionError, Shown, TOGETHER_MAX};
 use portreeve_store::StoreError;
 use portreeve_store::contract::PayloadRef;
 
@@ -194,6 +194,7 @@ fn others(exception: u64, count: usize) -> Markup {
             p {
                 a href={ "/console/exceptions/" (exception) "/customer" } {
                     (count) @if count == 1 { " other order of this customer is kept back" }
+                    @else if count == TOGETHER_MAX { " or more other orders of this customer are kept back" }
                     @else { " other orders of this customer are kept back" }
                 }
             }

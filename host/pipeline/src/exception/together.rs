@@ -27,7 +27,7 @@ use portreeve_authority::people::{Approvals, Proposed, Stake};
 use portreeve_model::{Currency, Digest, ExceptionAction, ExceptionKind, Money};
 use portreeve_record::{RecordError, canonical_json, parse_canonical};
 use portreeve_store::StoreError;
-use portreeve_store::contract::{ExceptionView, ExceptionsWanted, ProposalView};
+use portreeve_store::contract::{ExceptionView, ExceptionsWanted, PayloadRef, ProposalView};
 use serde::{Deserialize, Serialize};
 
 use super::{Act, Deciders, Decision, ExceptionError, Outcome, Shown, counted};
@@ -98,13 +98,13 @@ enum Stands {
 impl Pipeline {
     /// All orders that are kept back of the customer of one of them: those that somebody proposed
     /// to release together with it, else those that this person might. Nobody named is shown what
-    /// somebody would be who works on every queue.
+    /// somebody would be who works on every queue. Of one that went with others, which did not
+    /// all go, those that are left.
     ///
     /// # Errors
     /// See [`ExceptionError`].
     pub async fn show_together(&self, who: Option<&SignedIn>, exception: u64) -> Result<Together, ExceptionError> {
-        let lead = self.show_exception(exception).await?;
-        lead.is_open()?;
+        let lead = self.lead(exception).await?;
         if let Some(open) = &lead.trail.proposal
             && let Some(act) = self.act_together(&lead, open.digest).await?
         {
@@ -115,8 +115,8 @@ impl Pipeline {
         self.customers(who, &lead).await
     }
 
-    /// How many orders of its customer are kept back beside this one; none where that cannot be
-    /// told any more.
+    /// How many orders of its customer are kept back beside this one, [`TOGETHER_MAX`] standing for
+    /// that many and more; none where that cannot be told any more.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -124,7 +124,7 @@ impl Pipeline {
         if shown.is_open().is_err() {
             return Ok(0);
         }
-        match self.kept_back_with(shown).await {
+        match self.kept_back_with(shown, TOGETHER_MAX.saturating_add(1)).await {
             Ok(found) => Ok(found.len().saturating_sub(1)),
             Err(ExceptionError::NotHere { .. }) => Ok(0),
             // What the order says was removed, and with it whose it is.
@@ -146,8 +146,8 @@ impl Pipeline {
         reason: &str,
     ) -> Result<Outcome, ExceptionError> {
         let reason = counted("reason", reason)?;
-        let lead = self.show_exception(exception).await?;
-        lead.is_open()?;
+        let lead = self.lead(exception).await?;
+        let exception = lead.trail.exception.id;
         self.people.may_work_on(who.actor(), &lead.trail.exception.queue)?;
         let group = self.customers(Some(who), &lead).await?;
         group.is_what_was_shown(seen)?;
@@ -319,7 +319,7 @@ impl Pipeline {
     /// What this person might decide together.
     async fn customers(&self, who: Option<&SignedIn>, lead: &Shown) -> Result<Together, ExceptionError> {
         let works = |queue: &str| who.is_none_or(|who| self.people.may_work_on(who.actor(), queue).is_ok());
-        let found = self.kept_back_with(lead).await?;
+        let found = self.kept_back_with(lead, usize::MAX).await?;
         let (mut own, mut apart): (Vec<_>, Vec<_>) = found.into_iter().partition(|open| works(&open.queue));
         // The one that was asked about is among them, however many there are.
         own.sort_by_key(|open| (open.id != lead.trail.exception.id, open.id));
@@ -336,33 +336,49 @@ impl Pipeline {
         Together::of(members, apart, more)
     }
 
-    /// All open exceptions about orders of its customer that are kept back, itself among them.
-    async fn kept_back_with(&self, shown: &Shown) -> Result<Vec<ExceptionView>, ExceptionError> {
+    /// The one that was asked about; where it is over, since it went with others, one of those
+    /// that did not go.
+    async fn lead(&self, exception: u64) -> Result<Shown, ExceptionError> {
+        let lead = self.show_exception(exception).await?;
+        let Err(over) = lead.is_open() else { return Ok(lead) };
+        for record in released_by(&lead) {
+            let Some(bytes) = self.unless_erased(record).await? else { continue };
+            for seen in parse_canonical::<Act>(&bytes)?.together {
+                let left = self.show_exception(seen.number()?).await?;
+                if left.is_open().is_ok() && left.kept.is_some() {
+                    return Ok(left);
+                }
+            }
+        }
+        Err(over)
+    }
+
+    /// Open exceptions about orders of its customer that are kept back, itself among them, and no
+    /// more than so many.
+    async fn kept_back_with(&self, shown: &Shown, most: usize) -> Result<Vec<ExceptionView>, ExceptionError> {
         let held = shown.trail.exception.kind == ExceptionKind::Held;
         let kept = shown.kept.as_ref().filter(|_| held).ok_or_else(|| not_held(shown))?;
         let customer = Some(self.customer_of(kept).await?);
         let (mut found, mut after) = (Vec::new(), 0);
         loop {
-            let wanted = ExceptionsWanted { customer, after, limit: PAGE, ..ExceptionsWanted::default() };
+            let limit = u32::try_from(most.saturating_sub(found.len())).unwrap_or(u32::MAX).min(PAGE);
+            let wanted = ExceptionsWanted { customer, after, limit, ..ExceptionsWanted::default() };
             let page = self.store.exceptions_wanted(wanted).await?;
             let Some(last) = page.last() else { return Ok(found) };
             after = last.id;
             found.extend(page);
+            if found.len() >= most {
+                return Ok(found);
+            }
         }
     }
 
     /// The act of this digest, where it is about several, and is proposed about this one or was
     /// carried out about it.
     pub(super) async fn act_together(&self, shown: &Shown, proposal: Digest) -> Result<Option<Act>, ExceptionError> {
-        let released = ExceptionAction::ReleaseHolds.as_str();
         let open = shown.trail.proposal.iter().filter(|open| open.digest == proposal).map(|open| open.record);
-        let done = shown.trail.steps.iter().rev().filter(|step| step.step == released).filter_map(|step| step.record);
-        for record in open.chain(done) {
-            let bytes = match self.store.payload(record).await {
-                Ok(bytes) => bytes,
-                Err(StoreError::Erased(_)) => continue,
-                Err(error) => return Err(error.into()),
-            };
+        for record in open.chain(released_by(shown)) {
+            let Some(bytes) = self.unless_erased(record).await? else { continue };
             if Digest::of(&bytes) == proposal {
                 let act: Act = parse_canonical(&bytes)?;
                 return Ok(Some(act).filter(|act| !act.together.is_empty()));
@@ -371,11 +387,19 @@ impl Pipeline {
         Ok(None)
     }
 
+    async fn unless_erased(&self, record: PayloadRef) -> Result<Option<Vec<u8>>, ExceptionError> {
+        match self.store.payload(record).await {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(StoreError::Erased(_)) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// All that were proposed together, as they are now.
     async fn members_of(&self, act: &Act, proposal: Digest) -> Result<Vec<Member>, ExceptionError> {
         let mut members = Vec::with_capacity(act.together.len());
-        for Seen { exception, shown: seen } in &act.together {
-            let shown = self.show_exception(exception.parse().map_err(|_| act.unreadable())?).await?;
+        for seen in &act.together {
+            let shown = self.show_exception(seen.number()?).await?;
             let stands = match self.open_proposal(&shown, proposal) {
                 Ok(open) => Stands::Open(open),
                 // What is not open was carried out where a step of it says so.
@@ -383,7 +407,7 @@ impl Pipeline {
                 Err(_) if self.act_together(&shown, proposal).await?.is_some() => Stands::Done,
                 Err(_) => Stands::Over,
             };
-            members.push(Member { shown, seen: *seen, stands });
+            members.push(Member { shown, seen: seen.shown, stands });
         }
         Ok(members)
     }
@@ -410,6 +434,13 @@ impl Together {
         }
         let now = standing(&self.members.iter().collect::<Vec<_>>());
         Err(ExceptionError::StaleTogether { now: format!("now {} go together, {now}", self.members.len()) })
+    }
+}
+
+impl Seen {
+    fn number(&self) -> Result<u64, ExceptionError> {
+        let unreadable = || format!("`{}` is no number of an exception that was proposed with others", self.exception);
+        self.exception.parse().map_err(|_| StoreError::Damaged(unreadable()).into())
     }
 }
 
@@ -441,6 +472,12 @@ impl Act {
             together: seen(&group.members),
         }
     }
+}
+
+/// Records of the acts that released holds of it, the latest first.
+fn released_by(shown: &Shown) -> impl Iterator<Item = PayloadRef> {
+    let released = ExceptionAction::ReleaseHolds.as_str();
+    shown.trail.steps.iter().rev().filter(move |step| step.step == released).filter_map(|step| step.record)
 }
 
 /// The part of an act that is one order's: what was shown is all that keeps it back.
