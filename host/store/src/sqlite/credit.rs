@@ -72,39 +72,44 @@ pub(super) fn reserve(tx: &Connection, order_seq: i64, reservation: &CreditReser
 
 /// A target of the order took it over at this time. The first one counts.
 pub(super) fn taken(tx: &Connection, order_seq: i64, at: Instant) -> Result<()> {
-    // Where nobody looks at credit there is nothing to look for.
-    let takes = tx
-        .prepare_cached("SELECT 1 FROM credit_order WHERE order_seq = ?1 AND taken_minute IS NULL")
-        .and_then(|mut takes| takes.exists([order_seq]))
+    let found = tx
+        .prepare_cached(TAKEN)
+        .and_then(|mut take| {
+            let until = at.plus_ms(Instant::DAY_MS).0;
+            let row = take.query_row(params![at.0, until, order_seq, minute(at), NO_MINUTE], |row| {
+                Ok((of_row(row)?, row.get(3)?))
+            });
+            row.optional()
+        })
         .map_err(failed)?;
-    if !takes {
-        return Ok(());
-    }
-    let known = is_later_than_all(tx, at)? && !reviewed_after(tx, order_seq, at)?;
-    let minute = if known { minute(at) } else { NO_MINUTE };
-    let (account, currency, minor) = tx
-        .prepare_cached(
-            "UPDATE credit_order SET taken_minute = ?2 WHERE order_seq = ?1 RETURNING account, currency, minor",
-        )
-        .and_then(|mut update| update.query_row([order_seq, minute], of_row))
-        .map_err(failed)?;
+    // Nobody looked at credit, or another target took it before.
+    let Some(((account, currency, minor), minute)) = found else { return Ok(()) };
     add_open(tx, account, &currency, minor.saturating_neg())?;
     add_taken(tx, account, &currency, minute, minor)
 }
 
-/// Whether no decision and no table on record is later, but for those more than a day ahead.
-fn is_later_than_all(tx: &Connection, at: Instant) -> Result<bool> {
-    tx.prepare_cached(
-        "SELECT NOT EXISTS (SELECT 1 FROM orders INDEXED BY orders_decided WHERE decided_at > ?1 AND decided_at <= ?2)
-            AND NOT EXISTS (SELECT 1 FROM reference_table WHERE loaded_at > ?1 AND loaded_at <= ?2)",
-    )
-    .and_then(|mut latest| latest.query_row([at.0, at.plus_ms(Instant::DAY_MS).0], |row| row.get(0)))
-    .map_err(failed)
+/// Whether no decision and no table on record is later than `?1`, but for those after `?2`.
+macro_rules! is_later_than_all {
+    () => {
+        "NOT EXISTS (SELECT 1 FROM orders INDEXED BY orders_decided WHERE decided_at > ?1 AND decided_at <= ?2)
+         AND NOT EXISTS (SELECT 1 FROM reference_table WHERE loaded_at > ?1 AND loaded_at <= ?2)"
+    };
 }
 
-fn reviewed_after(tx: &Connection, order_seq: i64, at: Instant) -> Result<bool> {
-    tx.prepare_cached("SELECT 1 FROM order_review WHERE order_seq = ?1 AND at > ?2")
-        .and_then(|mut reviewed| reviewed.exists([order_seq, at.0]))
+/// In one statement, since it runs at each delivery: the time counts where nothing on record is
+/// later, the order's own reviews among it.
+const TAKEN: &str = concat!(
+    "UPDATE credit_order SET taken_minute = iif(",
+    is_later_than_all!(),
+    " AND NOT EXISTS (SELECT 1 FROM order_review WHERE order_review.order_seq = ?3 AND at > ?1), ?4, ?5)
+     WHERE order_seq = ?3 AND taken_minute IS NULL
+     RETURNING account, currency, minor, taken_minute"
+);
+
+/// Whether no decision and no table on record is later, but for those more than a day ahead.
+fn is_later_than_all(tx: &Connection, at: Instant) -> Result<bool> {
+    tx.prepare_cached(concat!("SELECT ", is_later_than_all!()))
+        .and_then(|mut latest| latest.query_row([at.0, at.plus_ms(Instant::DAY_MS).0], |row| row.get(0)))
         .map_err(failed)
 }
 
@@ -199,3 +204,7 @@ fn of_row(row: &Row<'_>) -> rusqlite::Result<(Digest, String, i64)> {
 fn minute(at: Instant) -> i64 {
     at.0.div_euclid(Instant::MINUTE_MS)
 }
+
+/// Writes that look for what they change.
+#[cfg(test)]
+pub(super) const WRITES: [&str; 1] = [TAKEN];
