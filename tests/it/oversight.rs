@@ -472,6 +472,15 @@ async fn people_and_machines_are_told_the_same_and_bad_questions_are_refused() {
         assert!(metrics.contains(line), "expected `{line}` in:\n{metrics}");
     }
     assert!(!metrics.contains("anna"), "no label names a person");
+    // However often they are asked for, the store is asked twice a minute.
+    let order = host.order("HOLD-D").await.id;
+    let exception = waiting(&host).await.into_iter().find(|open| open.order == Some(order)).unwrap().id;
+    decide(&host, &anna, exception, ConfirmHolds).await.unwrap();
+    for (after_ms, count) in [(0, 1), (29_999, 1), (1, 2)] {
+        host.clock.advance_to(host.clock.now().plus_ms(after_ms));
+        let line = format!("portreeve_decisions{{queue=\"order-desk\",decision=\"confirmed\"}} {count}\n");
+        assert!(door.ask("/metrics").await.contains(&line), "expected `{line}` {after_ms} ms later");
+    }
     door.close().await;
     let by_api = told(&host, 24).await;
     let stopped = host.stop().await;

@@ -14,7 +14,6 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use crate::Door;
-use crate::oversight::HOURS_UNSAID;
 use crate::problem::Problem;
 use crate::view::{Order, Orders, counts};
 
@@ -125,7 +124,7 @@ pub(crate) async fn metrics(State(door): State<Arc<Door>>) -> Result<Response, P
     let pipeline = &door.front.pipeline;
     let summary = pipeline.store.summary().await?;
     let in_use = pipeline.in_use().await?;
-    let oversight = pipeline.oversight(HOURS_UNSAID, None).await?;
+    let oversight = pipeline.recent_oversight().await?;
     let text = pipeline.metrics.text_with(&counts(&summary), &in_use, &oversight, pipeline.clock.now());
     Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response())
 }

@@ -144,6 +144,8 @@ pub struct Pipeline {
     pub metrics: Metrics,
     /// Documents that the host failed on.
     pub set_aside: SetAside,
+    /// What metrics saw last of models and people.
+    pub recent_oversight: oversight::RecentOversight,
     /// Reference tables that were read before.
     pub tables: TableCache,
     /// Every way out.

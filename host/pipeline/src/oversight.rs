@@ -9,11 +9,13 @@
 //! or as overridden; what the host ended, what the sender cancelled and what nobody decided
 //! count as neither.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use portreeve_model::{Digest, ExceptionAction, Instant};
 use portreeve_store::StoreError;
 use portreeve_store::contract::{After, JudgedHold, Period, StepTaken, Store, WeighedProposal};
+use tokio::sync::Mutex;
 
 use crate::Pipeline;
 
@@ -22,6 +24,12 @@ pub const HOURS_MAX: u16 = 31 * 24;
 
 /// Rows that are read together.
 const PAGE: u32 = 4_096;
+
+/// Hours that metrics go back.
+const RECENT_HOURS: u16 = 24;
+
+/// How long one look is good enough for metrics: however many ask, the store is asked so often.
+const RECENT_KEPT_MS: i64 = 30_000;
 
 /// Decisions in a queue below which nobody is compared with anybody.
 pub const COMPARED_MIN: u64 = 10;
@@ -138,11 +146,16 @@ pub struct Times {
 impl Times {
     fn of(mut durations: Vec<i64>) -> Self {
         durations.sort_unstable();
+        Self::of_sorted(durations.len(), durations.iter().copied())
+    }
+
+    /// So many durations, the shortest first.
+    fn of_sorted(count: usize, durations: impl Iterator<Item = i64> + Clone) -> Self {
         let rank = |tenths: usize| {
-            let nth = durations.len().saturating_mul(tenths).div_ceil(10).saturating_sub(1);
-            durations.get(nth).copied().unwrap_or_default()
+            let nth = count.saturating_mul(tenths).div_ceil(10).saturating_sub(1);
+            durations.clone().nth(nth).unwrap_or_default()
         };
-        Self { count: u64::try_from(durations.len()).unwrap_or(u64::MAX), median_ms: rank(5), p90_ms: rank(9) }
+        Self { count: u64::try_from(count).unwrap_or(u64::MAX), median_ms: rank(5), p90_ms: rank(9) }
     }
 }
 
@@ -256,21 +269,24 @@ impl Tally {
 
 /// Each person of a queue beside the others.
 fn beside_each_other(looked: BTreeMap<(String, String), Vec<i64>>) -> Vec<PersonOversight> {
-    let queues: BTreeSet<&String> = looked.keys().map(|(queue, _)| queue).collect();
-    let mut people = Vec::new();
-    for queue in queues {
-        let in_queue = || looked.iter().filter(|((of, _), _)| of == queue);
-        for ((_, who), durations) in in_queue() {
-            let others = in_queue().filter(|((_, other), _)| other != who).flat_map(|(_, durations)| durations);
-            people.push(PersonOversight {
-                who: who.clone(),
-                queue: queue.clone(),
-                looked: Times::of(durations.clone()),
-                peers: Times::of(others.copied().collect()),
-            });
-        }
+    let mut queues: BTreeMap<&str, Vec<(i64, &str)>> = BTreeMap::new();
+    for ((queue, who), durations) in &looked {
+        queues.entry(queue).or_default().extend(durations.iter().map(|duration| (*duration, who.as_str())));
     }
-    people
+    // Sorted once: of that, each person and everybody else are parts.
+    queues.values_mut().for_each(|all| all.sort_unstable());
+    let beside = |(queue, who): &(String, String), own: usize| {
+        let all = queues.get(queue.as_str()).map(Vec::as_slice).unwrap_or_default();
+        let part =
+            |is_own: bool| all.iter().filter(move |(_, of)| (*of == who) == is_own).map(|(duration, _)| *duration);
+        PersonOversight {
+            who: who.clone(),
+            queue: queue.clone(),
+            looked: Times::of_sorted(own, part(true)),
+            peers: Times::of_sorted(all.len().saturating_sub(own), part(false)),
+        }
+    };
+    looked.iter().map(|(of, durations)| beside(of, durations.len())).collect()
 }
 
 /// What a step means here.
@@ -309,7 +325,28 @@ fn between(from: Instant, to: Instant) -> i64 {
     to.0.saturating_sub(from.0).max(0)
 }
 
+/// The last look of metrics.
+#[derive(Debug, Default)]
+pub struct RecentOversight(Mutex<Option<(Instant, Arc<Oversight>)>>);
+
 impl Pipeline {
+    /// How models and people got on in the last 24 hours, as seen half a minute ago or later.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn recent_oversight(&self) -> Result<Arc<Oversight>, StoreError> {
+        let mut kept = self.recent_oversight.0.lock().await;
+        let now = self.clock.now();
+        if let Some((at, seen)) = &*kept
+            && (0..RECENT_KEPT_MS).contains(&now.0.saturating_sub(at.0))
+        {
+            return Ok(Arc::clone(seen));
+        }
+        let seen = Arc::new(self.oversight(RECENT_HOURS, None).await?);
+        *kept = Some((now, Arc::clone(&seen)));
+        Ok(seen)
+    }
+
     /// How models and people got on in so many hours until a time, or until now.
     ///
     /// # Errors

@@ -607,6 +607,7 @@ impl Road {
             numbers: Arc::default(),
             metrics,
             set_aside: SetAside::default(),
+            recent_oversight: portreeve_pipeline::oversight::RecentOversight::default(),
             tables: TableCache::default(),
         };
         if let Err(missing) = pipeline.check() {
