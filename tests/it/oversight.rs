@@ -491,7 +491,7 @@ async fn people_and_machines_are_told_the_same_and_bad_questions_are_refused() {
     for part in [
         "model obeys-the-sender sha256:",
         "to hold: granted",
-        "of its holds people accepted 1 (100.00 %) and overrode 0 (0.00 %)",
+        "of its holds people accepted 2 (100.00 %) and overrode 0 (0.00 %)",
         "grant obeys-within-bounds: holds_per_hour_max",
         "anna in order-desk: looked 1 time(s)",
     ] {
