@@ -28,6 +28,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant as Wall};
 
+// For the allocator of the program that ships.
+use portreeve as _;
 use portreeve_authority::rules::{Account, CreditFacts, CustomerFacts, ItemFacts, Looked, ReferenceFacts, Rules};
 use portreeve_authority::{Advice, Authority, Counters, Known, SourceFile, Subject};
 use portreeve_model::advice::{Hold, HoldScope, RankedNode};
