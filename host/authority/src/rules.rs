@@ -457,9 +457,8 @@ impl Rules {
         findings: &mut Vec<Finding>,
     ) {
         // Check: nothing is wanted before the order came.
-        let Some((requested, received)) = requested.zip(reference.received_at.date()) else {
-            return;
-        };
+        let Some(requested) = requested else { return };
+        let Some(received) = reference.received_at.date() else { return };
         if requested < received {
             findings.push(Finding {
                 rule: Rule::RequestedDate,

@@ -255,17 +255,32 @@ impl UnitPrice {
         if self.per_quantity == 0 {
             return Err(ValueError::PriceForNothing);
         }
+        let minor = self.extended_narrow(quantity).or_else(|| self.extended_wide(quantity));
+        Ok(Money { minor: minor.ok_or(ValueError::Overflow)?, currency: self.currency })
+    }
+
+    /// In minor units, where every step fits 64 bits, which real amounts do. Each order's lines
+    /// are computed several times, and a division of 128 bits takes longer than all of this.
+    fn extended_narrow(&self, quantity: &Quantity) -> Option<i64> {
+        let power = |places: u32| 10_i64.checked_pow(places);
+        let numerator =
+            self.amount.checked_mul(quantity.value)?.checked_mul(power(u32::from(self.currency.minor_digits()))?)?;
+        let places = u32::from(self.scale).checked_add(u32::from(quantity.scale))?;
+        let denominator = power(places)?.checked_mul(i64::from(self.per_quantity))?;
+        let half = if numerator < 0 { (denominator / 2).checked_neg()? } else { denominator / 2 };
+        numerator.checked_add(half)?.checked_div(denominator)
+    }
+
+    /// The same for whatever fits 128 bits.
+    fn extended_wide(&self, quantity: &Quantity) -> Option<i64> {
         // i64 × i64 × 10^4 is below 2^140: only the first product is sure to fit, so check.
         let numerator = i128::from(self.amount)
-            .checked_mul(i128::from(quantity.value))
-            .and_then(|n| n.checked_mul(10_i128.pow(u32::from(self.currency.minor_digits()))))
-            .ok_or(ValueError::Overflow)?;
+            .checked_mul(i128::from(quantity.value))?
+            .checked_mul(10_i128.pow(u32::from(self.currency.minor_digits())))?;
         let denominator =
             10_i128.pow(u32::from(self.scale) + u32::from(quantity.scale)) * i128::from(self.per_quantity);
         let half = if numerator < 0 { -(denominator / 2) } else { denominator / 2 };
-        let rounded = numerator.checked_add(half).ok_or(ValueError::Overflow)? / denominator;
-        let minor = i64::try_from(rounded).map_err(|_| ValueError::Overflow)?;
-        Ok(Money { minor, currency: self.currency })
+        i64::try_from(numerator.checked_add(half)? / denominator).ok()
     }
 }
 
@@ -393,7 +408,7 @@ impl Instant {
     /// The UTC date.
     #[must_use]
     pub fn date(self) -> Option<Date> {
-        let date = jiff::Timestamp::from_millisecond(self.0).ok()?.to_zoned(jiff::tz::TimeZone::UTC).date();
+        let date = jiff::tz::Offset::UTC.to_datetime(jiff::Timestamp::from_millisecond(self.0).ok()?).date();
         Date::new(u16::try_from(date.year()).ok()?, u8::try_from(date.month()).ok()?, u8::try_from(date.day()).ok()?)
             .ok()
     }
@@ -539,7 +554,28 @@ fn clip(text: &str) -> String {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
 
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn what_fits_64_bits_is_extended_as_in_128(
+            amount in prop_oneof![-2_000_000_i64..2_000_000, any::<i64>()],
+            value in prop_oneof![-20_000_i64..20_000, any::<i64>()],
+            scales in (0..=SCALE_MAX, 0..=SCALE_MAX),
+            per_quantity in prop_oneof![Just(1_u32), 1..1_000_u32, Just(u32::MAX)],
+            code in prop::sample::select(vec!["USD", "JPY", "BHD", "CLF"]),
+        ) {
+            let currency = Currency::parse(code).unwrap();
+            let price = UnitPrice { amount, scale: scales.0, currency, per_quantity };
+            let quantity = Quantity { value, scale: scales.1, unit: "EA".to_owned() };
+            let (narrow, wide) = (price.extended_narrow(&quantity), price.extended_wide(&quantity));
+            prop_assert!(narrow.is_none() || narrow == wide, "{narrow:?} and {wide:?}");
+            let real = amount.abs() < 2_000_000 && value.abs() < 20_000 && scales.0 <= 4 && scales.1 <= 3;
+            prop_assert!(!real || per_quantity > 1_000 || narrow.is_some(), "a real amount takes 128 bits");
+        }
+    }
 
     #[test]
     fn a_code_is_a_currency_and_has_its_decimal_places_however_often_it_is_asked_for() {
