@@ -11,6 +11,8 @@
 //! plugin, change its grant or write a `forbid`. A spent budget is told whichever
 //! grant wins.
 
+use std::sync::Arc;
+
 use portreeve_model::advice::RANKED_NODES_MAX;
 use portreeve_model::advice::{DateProposal, Hold, HoldScope};
 use portreeve_model::{ChannelId, Digest, Instant, Money, OrderId, PluginName, Proposal, Recommendation};
@@ -21,13 +23,13 @@ use crate::grant::{
 };
 use crate::known::Known;
 use crate::policy::{Answer, Fact, Policies, Question, SCHEMA};
-use crate::verdict::{Code, Draft, Effect, Reserve, Verdict, shown};
+use crate::verdict::{Code, Draft, Effect, Reserve, Said, Verdict, shown};
 use portreeve_model::strict::{LoadErrors, Problems, SourceFile};
 
 /// The grants and policies that are in force.
 #[derive(Debug)]
 pub struct Authority {
-    grants: Vec<Grant>,
+    grants: Vec<Arc<Grant>>,
     data: Vec<DataGrant>,
     policies: Policies,
     digest: Digest,
@@ -110,7 +112,10 @@ impl Authority {
         let digest = digest(grants, policies);
         let (grants, data) = grant::load(grants, known, &mut problems);
         match Policies::load(policies, known, &mut problems) {
-            Some(policies) if problems.is_empty() => Ok(Self { grants, data, policies, digest }),
+            Some(policies) if problems.is_empty() => {
+                let grants = grants.into_iter().map(Arc::new).collect();
+                Ok(Self { grants, data, policies, digest })
+            }
             _ => Err(LoadErrors::new(problems)),
         }
     }
@@ -135,7 +140,7 @@ impl Authority {
         }
         let best = best.unwrap_or_else(|| {
             let mut draft = self.draft(advice, subject);
-            draft.note(Code::NoGrant, "plugin", false, advice.plugin, "a grant that names it");
+            draft.note(Code::NoGrant, "plugin", false, Said::text(advice.plugin), Said::Word("a grant that names it"));
             draft.refuse(Code::NoGrant, None, Vec::new())
         });
         best.after_spent_budget(spent)
@@ -143,7 +148,7 @@ impl Authority {
 
     /// The grants in force, in file order.
     #[must_use]
-    pub fn grants(&self) -> &[Grant] {
+    pub fn grants(&self) -> &[Arc<Grant>] {
         &self.grants
     }
 
@@ -163,7 +168,11 @@ impl Authority {
     /// grant has no effect.
     #[must_use]
     pub fn unpermitted(&self) -> Vec<(&Grant, Rung)> {
-        let granted = self.grants.iter().flat_map(|grant| grant.may.iter().rev().map(move |rung| (grant, *rung)));
+        let granted = self
+            .grants
+            .iter()
+            .map(Arc::as_ref)
+            .flat_map(|grant: &Grant| grant.may.iter().rev().map(move |rung| (grant, *rung)));
         granted.filter(|(grant, rung)| !self.policies.could_permit(&grant.plugin, *rung)).collect()
     }
 
@@ -175,7 +184,7 @@ impl Authority {
 
     fn decide_under(
         &self,
-        grant: &Grant,
+        grant: &Arc<Grant>,
         proposed: Rung,
         advice: &Advice<'_>,
         subject: &Subject,
@@ -211,7 +220,7 @@ impl Authority {
             plugin: advice.plugin,
             action: reached,
             order: subject.order,
-            facts: facts(&permit, advice, subject, counters),
+            fact: &|name| fact(name, &permit, advice, subject, counters),
         });
         let permitted = matches!(answer, Answer::Permitted(_));
         let (code, policies) = match answer {
@@ -220,8 +229,12 @@ impl Authority {
             Answer::Erred(policies) => (Code::PolicyError, policies),
         };
         let found = if permitted { "permitted" } else { code.as_str() };
-        let required = format!("a policy that permits `{}`, and no error", reached.as_str());
-        draft.note(code, "policy", permitted, found, required);
+        let required = match reached {
+            Rung::Hold => "a policy that permits `hold`, and no error",
+            Rung::Route => "a policy that permits `route`, and no error",
+            Rung::Recommend => "a policy that permits `recommend`, and no error",
+        };
+        draft.note(code, "policy", permitted, Said::Word(found), Said::Word(required));
         draft.close(effect, code, Some(grant), policies)
     }
 
@@ -245,39 +258,43 @@ fn check_bearer(grant: &Grant, advice: &Advice<'_>, subject: &Subject, now: Inst
     // Check: the component comes from the publisher that the grant names.
     if let Some(publisher) = &grant.publisher {
         let held = publisher == advice.publisher;
-        draft.note(Code::PublisherNotGranted, "publisher", held, shown(advice.publisher), shown(publisher));
+        let required = Said::Text(Arc::clone(&grant.words.publisher));
+        let found = if held { required.clone() } else { Said::text(shown(advice.publisher)) };
+        draft.note(Code::PublisherNotGranted, "publisher", held, found, required);
     }
 
     // Check: it is one of the components that the grant names, or the grant names none.
     if !grant.digests.is_empty() {
         let held = grant.digests.contains(&advice.digest);
-        let required = format!("one of {} digests", grant.digests.len());
-        draft.note(Code::DigestNotGranted, "digests", held, advice.digest, required);
+        let required = Said::text(format!("one of {} digests", grant.digests.len()));
+        draft.note(Code::DigestNotGranted, "digests", held, Said::Digest(advice.digest), required);
     }
 
     // Check: the grant's last day is not over.
-    let found = now.date().map_or_else(|| "no date".to_owned(), |today| today.to_string());
-    draft.note(Code::GrantExpired, "expires", !grant.is_over(now), found, format!("{} or earlier", grant.expires));
+    let today = now.date();
+    let held = today.is_some_and(|today| today <= grant.expires);
+    let found = today.map_or(Said::Word("no date"), Said::Day);
+    draft.note(Code::GrantExpired, "expires", held, found, Said::OrEarlier(grant.expires));
 
     // Check: it is the grant's time of day, or the grant names none.
     if let Some(hours) = grant.hours {
-        let found = now.to_string();
-        draft.note(Code::OutsideHours, "hours", hours.contain(now), found, format!("{hours} UTC"));
+        let (found, required) = (Said::text(now), Said::text(format!("{hours} UTC")));
+        draft.note(Code::OutsideHours, "hours", hours.contain(now), found, required);
     }
 
     // Check: the order came by a channel that the grant names, or it names none.
     if !grant.channels.is_empty() {
         let held = grant.channels.contains(&subject.channel);
-        let required = grant::one_of(grant.channels.iter().map(ChannelId::as_str));
-        draft.note(Code::ChannelNotGranted, "channels", held, format!("`{}`", subject.channel), required);
+        let found = Said::text(format!("`{}`", subject.channel));
+        draft.note(Code::ChannelNotGranted, "channels", held, found, Said::Text(Arc::clone(&grant.words.channels)));
     }
 
     // Check: the customer's class is one that the grant names, or it names none.
     if !grant.customer_classes.is_empty() {
         let class = subject.customer_class.as_ref();
         let held = class.is_some_and(|class| grant.customer_classes.contains(class));
-        let found = class.map_or_else(|| "not known".to_owned(), |class| shown(class));
-        let required = grant::one_of(grant.customer_classes.iter().map(String::as_str));
+        let found = class.map_or(Said::Word("not known"), |class| Said::text(shown(class)));
+        let required = Said::Text(Arc::clone(&grant.words.customer_classes));
         draft.note(Code::CustomerClassNotGranted, "customer_classes", held, found, required);
     }
 }
@@ -290,8 +307,8 @@ fn check_shape(proposal: &Proposal, subject: &Subject, draft: &mut Draft) {
         Proposal::Hold(hold) => {
             // Check: the hold lasts, and not beyond what the contract has.
             let held = (1..=HOLD_MINUTES_MAX).contains(&hold.minutes);
-            let required = format!("1 to {HOLD_MINUTES_MAX} minutes");
-            draft.note(code, "minutes", held, hold.minutes, required);
+            let (found, required) = (Said::whole(hold.minutes), Said::OneTo(HOLD_MINUTES_MAX, " minutes"));
+            draft.note(code, "minutes", held, found, required);
             // Check: it names lines of this order, each once.
             if let HoldScope::Lines(lines) = &hold.scope {
                 check_lines(lines.iter(), subject, draft);
@@ -300,13 +317,13 @@ fn check_shape(proposal: &Proposal, subject: &Subject, draft: &mut Draft) {
         Proposal::Recommend(Recommendation::AlternateShipNode(nodes)) => {
             // Check: as many nodes as a person reads.
             let held = (1..=RANKED_NODES_MAX).contains(&nodes.len());
-            let required = format!("1 to {RANKED_NODES_MAX}");
-            draft.note(code, "nodes", held, nodes.len(), required);
+            let most = u32::try_from(RANKED_NODES_MAX).unwrap_or(u32::MAX);
+            draft.note(code, "nodes", held, Said::count(nodes.len()), Said::OneTo(most, ""));
         }
         Proposal::Recommend(Recommendation::NewDate(date)) => {
             // Check: the date lies in its own interval.
             let held = date.earliest <= date.date && date.date <= date.latest;
-            draft.note(code, "date", held, date_text(date), "a date within its interval");
+            draft.note(code, "date", held, Said::text(date_text(date)), Said::Word("a date within its interval"));
             if let Some(line) = &date.line_number {
                 check_lines([line].into_iter(), subject, draft);
             }
@@ -315,7 +332,8 @@ fn check_shape(proposal: &Proposal, subject: &Subject, draft: &mut Draft) {
             // Check: the price is for a line of this order, in its currency.
             check_lines([&price.line_number].into_iter(), subject, draft);
             let held = price.price.currency == subject.value.currency;
-            draft.note(code, "currency", held, price.price.currency, subject.value.currency);
+            let (found, required) = (Said::text(price.price.currency), Said::text(subject.value.currency));
+            draft.note(code, "currency", held, found, required);
         }
         Proposal::Recommend(
             Recommendation::Review(_)
@@ -337,8 +355,8 @@ fn check_lines<'a>(lines: impl Iterator<Item = &'a String>, subject: &Subject, d
         Code::MalformedProposal,
         "lines",
         held,
-        format!("{} lines, {known} of them in the order", named.len()),
-        "lines of the order, each once",
+        Said::text(format!("{} lines, {known} of them in the order", named.len())),
+        Said::Word("lines of the order, each once"),
     );
 }
 
@@ -364,9 +382,9 @@ fn land_hold(
 
     // Check: how long.
     let within = hold.minutes <= ceiling.minutes_max;
-    let required = format!("{} or less", ceiling.minutes_max);
+    let (found, required) = (Said::whole(hold.minutes), Said::OrLess(ceiling.minutes_max.into()));
     let code = Code::MinutesBeyondCeiling;
-    draft.note(code, "hold_minutes_max", within, hold.minutes, required);
+    draft.note(code, "hold_minutes_max", within, found, required);
     let (minutes, code) = match grant.beyond {
         _ if within => (hold.minutes, Code::Granted),
         Beyond::Narrow => (ceiling.minutes_max, Code::MinutesNarrowed),
@@ -429,9 +447,9 @@ fn land_recommendation(grant: &Grant, what: &Recommendation, draft: &mut Draft) 
     let kind = RecommendKind::of(what);
     let held = kind.is_some_and(|kind| grant.recommend.contains(&kind));
     let found = kind.map_or("a kind without a word here", RecommendKind::as_str);
-    let required = grant::one_of(grant.recommend.iter().map(|kind| kind.as_str()));
+    let required = Said::Text(Arc::clone(&grant.words.recommend));
     let code = Code::RecommendationNotGranted;
-    if !draft.note(code, "recommend", held, found, required) {
+    if !draft.note(code, "recommend", held, Said::Word(found), required) {
         return Err(code);
     }
 
@@ -504,40 +522,40 @@ fn ends(now: Instant, minutes: u32) -> Instant {
 }
 
 fn note_rung(grant: &Grant, rung: Rung, held: bool, draft: &mut Draft) {
-    let required = grant::one_of(grant.may.iter().map(|rung| rung.as_str()));
-    draft.note(Code::RungNotGranted, "may", held, rung.as_str(), required);
+    let required = Said::Text(Arc::clone(&grant.words.may));
+    draft.note(Code::RungNotGranted, "may", held, Said::Word(rung.as_str()), required);
 }
 
 fn note_value(name: &'static str, most: Money, subject: &Subject, draft: &mut Draft) -> bool {
     let comparable = subject.value.currency == most.currency;
     let within = comparable && subject.value.minor <= most.minor;
-    draft.note(Code::ValueBeyondCeiling, name, within, subject.value, format!("{most} or less"))
+    let (found, required) = (Said::Amount(subject.value), Said::AmountOrLess(most));
+    draft.note(Code::ValueBeyondCeiling, name, within, found, required)
 }
 
 fn note_queue(grant: &Grant, queue: &String, draft: &mut Draft) -> bool {
-    let required = grant::one_of(grant.queues.iter().map(String::as_str));
-    draft.note(Code::QueueNotGranted, "queues", grant.queues.contains(queue), shown(queue), required)
+    let (found, required) = (Said::text(shown(queue)), Said::Text(Arc::clone(&grant.words.queues)));
+    draft.note(Code::QueueNotGranted, "queues", grant.queues.contains(queue), found, required)
 }
 
 fn note_budgets(ceiling: &HoldCeiling, subject: &Subject, counters: &Counters, draft: &mut Draft) -> bool {
     let most = ceiling.holds_per_hour_max;
-    let mut within = note_per_hour("holds_per_hour_max", "holds", counters.holds_last_hour, most, draft);
+    let mut within = note_per_hour("holds_per_hour_max", "holds and this one", counters.holds_last_hour, most, draft);
     if let Some(most) = ceiling.value_held_per_day_max_minor {
         // An order below nothing must not refill the budget, so it counts as nothing.
         let total = counters.value_held_today_minor.max(0).checked_add(subject.value.minor.max(0));
         let held = total.is_some_and(|total| total <= most);
-        let found = total.map_or_else(
-            || "more than can be counted".to_owned(),
-            |total| format!("{total} minor units with this order"),
-        );
-        let required = format!("{most} or less");
-        within &= draft.note_budget("value_held_per_day_max_minor", held, found, required);
+        let found = total.map_or(Said::Word("more than can be counted"), |total| {
+            Said::Counted(total, "minor units with this order")
+        });
+        within &= draft.note_budget("value_held_per_day_max_minor", held, found, Said::OrLess(most));
     }
     if let Some(share) = ceiling.held_share {
         let (holds, orders) = (counters.holds_last_hour, counters.orders_last_hour.saturating_add(1));
         let most = share.holds_max(orders);
-        let found = format!("{holds} holds and this one, of {orders} orders");
-        let required = format!("{most} or less, which is {} in 10000 and {} at least", share.max_bp, share.floor);
+        let found = Said::text(format!("{holds} holds and this one, of {orders} orders"));
+        let (max_bp, floor) = (share.max_bp, share.floor);
+        let required = Said::text(format!("{most} or less, which is {max_bp} in 10000 and {floor} at least"));
         within &= draft.note_budget("held_share_max_bp", holds < most, found, required);
     }
     within
@@ -545,53 +563,47 @@ fn note_budgets(ceiling: &HoldCeiling, subject: &Subject, counters: &Counters, d
 
 fn take_route_budget(ceiling: &RouteCeiling, counters: &Counters, draft: &mut Draft) -> bool {
     let most = ceiling.routes_per_hour_max;
-    let within = note_per_hour("routes_per_hour_max", "routes", counters.routes_last_hour, most, draft);
+    let within = note_per_hour("routes_per_hour_max", "routes and this one", counters.routes_last_hour, most, draft);
     if within {
         draft.reserve(Reserve { per_hour_max: most, held_share: None, value_held_per_day_max_minor: None });
     }
     within
 }
 
-fn note_per_hour(name: &'static str, what: &str, used: u32, most: u32, draft: &mut Draft) -> bool {
-    draft.note_budget(name, used < most, format!("{used} {what} and this one"), format!("{most} or less"))
+fn note_per_hour(name: &'static str, what: &'static str, used: u32, most: u32, draft: &mut Draft) -> bool {
+    draft.note_budget(name, used < most, Said::Counted(used.into(), what), Said::OrLess(most.into()))
 }
 
-/// The context of the question to Cedar: what every action has, and the effect's own.
-fn facts(effect: &Effect, advice: &Advice<'_>, subject: &Subject, counters: &Counters) -> Vec<(&'static str, Fact)> {
-    let mut facts = vec![
-        ("order_value_minor", Fact::Whole(subject.value.minor)),
-        ("currency", Fact::Text(subject.value.currency.code().to_owned())),
-        ("channel", Fact::Text(subject.channel.to_string())),
-        ("score_bp", Fact::Whole(i64::from(advice.score_bp))),
-        ("holds_last_hour", Fact::Whole(i64::from(counters.holds_last_hour))),
-        ("routes_last_hour", Fact::Whole(i64::from(counters.routes_last_hour))),
-        ("orders_last_hour", Fact::Whole(i64::from(counters.orders_last_hour))),
-        ("value_held_today_minor", Fact::Whole(counters.value_held_today_minor)),
-    ];
-    if let Some(class) = &subject.customer_class {
-        facts.push(("customer_class", Fact::Text(class.clone())));
-    }
-    if let Some(country) = &subject.ship_country {
-        facts.push(("ship_country", Fact::Text(country.clone())));
-    }
-    match effect {
-        Effect::Hold { scope, minutes, queue, .. } => {
-            facts.push(("minutes", Fact::Whole(i64::from(*minutes))));
-            facts.push(("whole_order", Fact::Flag(*scope == HoldScope::Order)));
-            facts.push(("queue", Fact::Queue(queue.clone())));
-        }
-        Effect::Route { queue, .. } => facts.push(("queue", Fact::Queue(queue.clone()))),
-        Effect::Recommend(what) => {
-            if let Some(kind) = RecommendKind::of(what) {
-                facts.push(("kind", Fact::Text(kind.as_str().to_owned())));
-            }
-            if let Recommendation::Review(queue) | Recommendation::Disposition(queue) = what {
-                facts.push(("queue", Fact::Queue(queue.clone())));
-            }
-        }
-        Effect::RecordOnly => {}
-    }
-    facts
+/// A fact of the question to Cedar: of those that every action has, and of the effect's own.
+fn fact<'a>(
+    name: &str,
+    effect: &'a Effect,
+    advice: &Advice<'_>,
+    subject: &'a Subject,
+    counters: &Counters,
+) -> Option<Fact<'a>> {
+    Some(match (name, effect) {
+        ("order_value_minor", _) => Fact::Whole(subject.value.minor),
+        ("currency", _) => Fact::Text(subject.value.currency.code()),
+        ("channel", _) => Fact::Text(subject.channel.as_str()),
+        ("score_bp", _) => Fact::Whole(i64::from(advice.score_bp)),
+        ("holds_last_hour", _) => Fact::Whole(i64::from(counters.holds_last_hour)),
+        ("routes_last_hour", _) => Fact::Whole(i64::from(counters.routes_last_hour)),
+        ("orders_last_hour", _) => Fact::Whole(i64::from(counters.orders_last_hour)),
+        ("value_held_today_minor", _) => Fact::Whole(counters.value_held_today_minor),
+        ("customer_class", _) => Fact::Text(subject.customer_class.as_deref()?),
+        ("ship_country", _) => Fact::Text(subject.ship_country.as_deref()?),
+        ("minutes", Effect::Hold { minutes, .. }) => Fact::Whole(i64::from(*minutes)),
+        ("whole_order", Effect::Hold { scope, .. }) => Fact::Flag(*scope == HoldScope::Order),
+        (
+            "queue",
+            Effect::Hold { queue, .. }
+            | Effect::Route { queue, .. }
+            | Effect::Recommend(Recommendation::Review(queue) | Recommendation::Disposition(queue)),
+        ) => Fact::Queue(queue),
+        ("kind", Effect::Recommend(what)) => Fact::Text(RecommendKind::of(what)?.as_str()),
+        _ => return None,
+    })
 }
 
 fn date_text(date: &DateProposal) -> String {

@@ -53,11 +53,13 @@
 //! in a limit that is not there.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use portreeve_model::{ChannelId, Currency, Date, Digest, Instant, Money, PluginName, Recommendation, ShareCeiling};
 
 use crate::data::{self, DataGrant};
 use crate::known::Known;
+use crate::verdict::shown;
 use portreeve_model::strict::{Problems, SourceFile, Table, choice, date, text, whole};
 
 /// A rung of the ladder, lowest first.
@@ -286,6 +288,19 @@ pub struct Grant {
     pub beyond: Beyond,
     /// Where held orders and fallen proposals go.
     pub fallback_queue: Option<String>,
+    /// What verdicts say of it.
+    pub(crate) words: Words,
+}
+
+/// Requirements of a grant in words, ready for the clauses of its verdicts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Words {
+    pub(crate) publisher: Arc<str>,
+    pub(crate) may: Arc<str>,
+    pub(crate) queues: Arc<str>,
+    pub(crate) recommend: Arc<str>,
+    pub(crate) customer_classes: Arc<str>,
+    pub(crate) channels: Arc<str>,
 }
 
 impl Grant {
@@ -416,6 +431,14 @@ fn read_grant(
     if problems.len() > before {
         return None;
     }
+    let words = Words {
+        publisher: shown(publisher.as_deref().unwrap_or_default()).into(),
+        may: one_of(may.iter().map(|rung: &Rung| rung.as_str())).into(),
+        queues: one_of(queues.iter().map(String::as_str)).into(),
+        recommend: one_of(recommend.iter().map(|kind: &RecommendKind| kind.as_str())).into(),
+        customer_classes: one_of(customer_classes.iter().map(String::as_str)).into(),
+        channels: one_of(channels.iter().map(ChannelId::as_str)).into(),
+    };
     Some(Grant {
         id: id?,
         plugin: plugin?,
@@ -433,6 +456,7 @@ fn read_grant(
         channels,
         beyond: beyond?,
         fallback_queue,
+        words,
     })
 }
 

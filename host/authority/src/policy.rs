@@ -40,6 +40,8 @@ pub(crate) struct Policies {
     /// neither apply nor err: leaving it out changes no answer.
     about: BTreeMap<(PluginName, Rung), About>,
     authorizer: Authorizer,
+    /// None has attributes or parents here.
+    entities: Entities,
     schema: Schema,
     names: Names,
 }
@@ -47,6 +49,9 @@ pub(crate) struct Policies {
 /// What is evaluated when a plugin's action is asked about.
 #[derive(Debug)]
 struct About {
+    /// The two in Cedar's words.
+    plugin: EntityUid,
+    action: EntityUid,
     policies: PolicySet,
     /// The facts that they read; none where that cannot be told, and they get all. Each fact of
     /// a context is an expression of Cedar's, made and unmade for each question.
@@ -63,21 +68,40 @@ struct Names {
 }
 
 /// What is asked: may this plugin do this to this order, in this context?
-#[derive(Clone)]
+#[derive(Clone, Copy)]
 pub(crate) struct Question<'a> {
     pub(crate) plugin: &'a PluginName,
     pub(crate) action: Rung,
     pub(crate) order: OrderId,
-    pub(crate) facts: Vec<(&'static str, Fact)>,
+    /// A fact by its name; none where there is no such fact about it.
+    pub(crate) fact: &'a dyn Fn(&str) -> Option<Fact<'a>>,
 }
 
+/// The facts that there may be, by their names in the schema.
+pub(crate) const FACTS: [&str; 14] = [
+    "order_value_minor",
+    "currency",
+    "channel",
+    "score_bp",
+    "holds_last_hour",
+    "routes_last_hour",
+    "orders_last_hour",
+    "value_held_today_minor",
+    "customer_class",
+    "ship_country",
+    "minutes",
+    "whole_order",
+    "queue",
+    "kind",
+];
+
 /// A value of the context.
-#[derive(Clone)]
-pub(crate) enum Fact {
+#[derive(Clone, Copy)]
+pub(crate) enum Fact<'a> {
     Whole(i64),
-    Text(String),
+    Text(&'a str),
     Flag(bool),
-    Queue(String),
+    Queue(&'a str),
 }
 
 /// The answer, with the `@id`s of the policies behind it, sorted.
@@ -125,10 +149,11 @@ impl Policies {
         let about = questions.map(|(plugin, rung)| {
             let policies = names.about(&set, &plugin, rung)?;
             let reads = facts_read(&policies);
-            Some(((plugin, rung), About { policies, reads }))
+            let (of, action) = names.scope(&plugin, rung);
+            Some(((plugin, rung), About { plugin: of, action, policies, reads }))
         });
         let about = about.collect::<Option<_>>()?;
-        Some(Self { set, about, authorizer: Authorizer::new(), schema, names })
+        Some(Self { set, about, authorizer: Authorizer::new(), entities: Entities::empty(), schema, names })
     }
 
     /// Whether any policy permits a plugin to do this under some condition. A grant of
@@ -141,13 +166,13 @@ impl Policies {
 
     /// Asks Cedar. Default deny; an error of any kind is no permission.
     pub(crate) fn ask(&self, question: Question<'_>) -> Answer {
+        debug_assert!(self.request(question, None, Some(&self.schema)).is_some(), "facts of other types");
         let about = self.about.get(&(question.plugin.clone(), question.action));
-        let (policies, reads) = about.map_or((&self.set, None), |about| (&about.policies, about.reads.as_ref()));
-        debug_assert!(self.request(question.clone(), None, Some(&self.schema)).is_some(), "facts of other types");
-        let Some(request) = self.request(question, reads, None) else {
+        let policies = about.map_or(&self.set, |about| &about.policies);
+        let Some(request) = self.request(question, about, None) else {
             return Answer::Erred(Vec::new());
         };
-        let response = self.authorizer.is_authorized(&request, policies, &Entities::empty());
+        let response = self.authorizer.is_authorized(&request, policies, &self.entities);
         let diagnostics = response.diagnostics();
 
         // Check: no policy erred. Cedar would skip it, even if it forbids.
@@ -167,26 +192,21 @@ impl Policies {
 
     /// The question in Cedar's words, with the facts that are read. The host makes facts of the
     /// schema's types and no others: a release build does not look at each again.
-    fn request(
-        &self,
-        question: Question<'_>,
-        reads: Option<&BTreeSet<String>>,
-        schema: Option<&Schema>,
-    ) -> Option<Request> {
-        let pairs = question
-            .facts
-            .into_iter()
-            .filter(|(key, _)| reads.is_none_or(|reads| reads.contains(*key)))
-            .map(|(key, fact)| (key.to_owned(), self.names.expression(fact)));
-        let context = Context::from_pairs(pairs).ok()?;
-        Request::new(
-            uid(&self.names.plugin, question.plugin.as_str()),
-            uid(&self.names.action, question.action.as_str()),
-            uid(&self.names.order, &question.order.to_string()),
-            context,
-            schema,
-        )
-        .ok()
+    fn request(&self, question: Question<'_>, about: Option<&About>, schema: Option<&Schema>) -> Option<Request> {
+        let fact = |name: &str| {
+            let fact = (question.fact)(name)?;
+            Some((name.to_owned(), self.names.expression(fact)))
+        };
+        let context = match about.and_then(|about| about.reads.as_ref()) {
+            Some(reads) => Context::from_pairs(reads.iter().filter_map(|name| fact(name))),
+            None => Context::from_pairs(FACTS.into_iter().filter_map(fact)),
+        };
+        let (plugin, action) = match about {
+            Some(about) => (about.plugin.clone(), about.action.clone()),
+            None => self.names.scope(question.plugin, question.action),
+        };
+        let order = uid(&self.names.order, &question.order.to_string());
+        Request::new(plugin, action, order, context.ok()?, schema).ok()
     }
 }
 
@@ -228,12 +248,12 @@ impl Names {
         PolicySet::from_policies(about.cloned()).ok()
     }
 
-    fn expression(&self, fact: Fact) -> RestrictedExpression {
+    fn expression(&self, fact: Fact<'_>) -> RestrictedExpression {
         match fact {
             Fact::Whole(number) => RestrictedExpression::new_long(number),
-            Fact::Text(text) => RestrictedExpression::new_string(text),
+            Fact::Text(text) => RestrictedExpression::new_string(text.to_owned()),
             Fact::Flag(flag) => RestrictedExpression::new_bool(flag),
-            Fact::Queue(queue) => RestrictedExpression::new_entity_uid(uid(&self.queue, &queue)),
+            Fact::Queue(queue) => RestrictedExpression::new_entity_uid(uid(&self.queue, queue)),
         }
     }
 }
@@ -420,29 +440,23 @@ unless { context.holds_last_hour > 3 };
                 for (value, score_bp) in [(50, 9_000), (50, 100), (5_000, 9_000), (5_000, 100)] {
                     let answer = |policies: &Policies| {
                         let order = OrderId::parse("3f0c1b0a-5d7c-4c3e-9a52-6d1f0c7be2a4").unwrap();
-                        let mut facts = vec![
-                            ("order_value_minor", Fact::Whole(value)),
-                            ("currency", Fact::Text("USD".to_owned())),
-                            ("channel", Fact::Text("edi".to_owned())),
-                            ("score_bp", Fact::Whole(score_bp)),
-                            ("holds_last_hour", Fact::Whole(0)),
-                            ("routes_last_hour", Fact::Whole(0)),
-                            ("orders_last_hour", Fact::Whole(0)),
-                            ("value_held_today_minor", Fact::Whole(0)),
-                        ];
-                        match action {
-                            Rung::Hold => facts.extend([
-                                ("minutes", Fact::Whole(60)),
-                                ("whole_order", Fact::Flag(true)),
-                                ("queue", Fact::Queue("fraud-review".to_owned())),
-                            ]),
-                            Rung::Route => facts.push(("queue", Fact::Queue("fraud-review".to_owned()))),
-                            Rung::Recommend => facts.push(("kind", Fact::Text("review".to_owned()))),
-                        }
-                        if score_bp > 5_000 {
-                            facts.push(("customer_class", Fact::Text("standard".to_owned())));
-                        }
-                        policies.ask(Question { plugin, action, order, facts })
+                        let fact = |name: &str| match (name, action) {
+                            ("order_value_minor", _) => Some(Fact::Whole(value)),
+                            ("currency", _) => Some(Fact::Text("USD")),
+                            ("channel", _) => Some(Fact::Text("edi")),
+                            ("score_bp", _) => Some(Fact::Whole(score_bp)),
+                            (
+                                "holds_last_hour" | "routes_last_hour" | "orders_last_hour" | "value_held_today_minor",
+                                _,
+                            ) => Some(Fact::Whole(0)),
+                            ("minutes", Rung::Hold) => Some(Fact::Whole(60)),
+                            ("whole_order", Rung::Hold) => Some(Fact::Flag(true)),
+                            ("queue", Rung::Hold | Rung::Route) => Some(Fact::Queue("fraud-review")),
+                            ("kind", Rung::Recommend) => Some(Fact::Text("review")),
+                            ("customer_class", _) if score_bp > 5_000 => Some(Fact::Text("standard")),
+                            _ => None,
+                        };
+                        policies.ask(Question { plugin, action, order, fact: &fact })
                     };
                     let found = answer(&indexed);
                     assert_eq!(found, answer(&all), "{plugin} {action:?} {value} {score_bp}");

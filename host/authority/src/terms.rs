@@ -10,6 +10,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::Arc;
 
 use portreeve_model::{Currency, Money};
 
@@ -114,17 +115,17 @@ impl fmt::Display for Change<'_> {
 
 /// What other grants do to what plugins may cause, grant by grant and key by key.
 #[must_use]
-pub fn changes<'a>(before: &'a [Grant], after: &'a [Grant]) -> Vec<Change<'a>> {
-    let named = |grants: &'a [Grant], id: &str| grants.iter().find(|grant| grant.id == id);
+pub fn changes<'a>(before: &'a [Arc<Grant>], after: &'a [Arc<Grant>]) -> Vec<Change<'a>> {
+    let named = |grants: &'a [Arc<Grant>], id: &str| grants.iter().map(Arc::as_ref).find(|grant| grant.id == id);
     let mut changes: Vec<Change<'a>> =
-        before.iter().filter(|grant| named(after, &grant.id).is_none()).map(Change::Removed).collect();
+        before.iter().map(Arc::as_ref).filter(|grant| named(after, &grant.id).is_none()).map(Change::Removed).collect();
     for grant in after {
         match named(before, &grant.id) {
             None => changes.push(Change::Added(grant)),
             Some(was) => changes.extend(changed(was, grant)),
         }
     }
-    let kept = |of: &'a [Grant], others: &'a [Grant]| -> Vec<&'a str> {
+    let kept = |of: &'a [Arc<Grant>], others: &'a [Arc<Grant>]| -> Vec<&'a str> {
         of.iter().map(|grant| grant.id.as_str()).filter(|id| named(others, id).is_some()).collect()
     };
     if kept(before, after) != kept(after, before) {
@@ -221,6 +222,8 @@ impl Grant {
             channels,
             beyond,
             fallback_queue,
+            // Made of the others.
+            words: _,
         } = self;
         let mut terms = vec![word("plugin", plugin)];
         // A publisher binds as a list of one does.

@@ -8,9 +8,10 @@
 //! node's name): that part is payload, for people, not for leaves.
 
 use std::fmt;
+use std::sync::Arc;
 
 use portreeve_model::advice::HoldScope;
-use portreeve_model::{Digest, Instant, OrderId, PluginName, Recommendation, ShareCeiling};
+use portreeve_model::{Date, Digest, Instant, Money, OrderId, PluginName, Recommendation, ShareCeiling};
 
 use crate::grant::{Grant, Rung};
 
@@ -233,11 +234,71 @@ pub struct Clause {
     /// The grant's key, or `policy`.
     pub name: &'static str,
     /// What the order, the plugin or the proposal has; no personal data.
-    pub found: String,
+    pub found: Said,
     /// What the grant requires.
-    pub required: String,
+    pub required: Said,
     /// Whether it was met. A clause that was not met narrows or refuses.
     pub held: bool,
+}
+
+/// One side of a clause. It is written out where somebody reads it: a decision has dozens, and
+/// what is weighed again, or by another grant as well, nobody ever reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Said {
+    /// Words of the program's own.
+    Word(&'static str),
+    /// Words of a grant, or made for this clause.
+    Text(Arc<str>),
+    /// A number.
+    Whole(i64),
+    /// A number of something: `3 holds and this one`.
+    Counted(i64, &'static str),
+    /// `7 or less`.
+    OrLess(i64),
+    /// From 1 to a number, with its unit: `1 to 7 minutes`.
+    OneTo(u32, &'static str),
+    /// An amount.
+    Amount(Money),
+    /// `25.00 USD or less`.
+    AmountOrLess(Money),
+    /// A day.
+    Day(Date),
+    /// `2027-06-30 or earlier`.
+    OrEarlier(Date),
+    /// A component.
+    Digest(Digest),
+}
+
+impl Said {
+    pub(crate) fn text(what: impl fmt::Display) -> Self {
+        Self::Text(what.to_string().into())
+    }
+
+    pub(crate) fn whole(number: u32) -> Self {
+        Self::Whole(number.into())
+    }
+
+    pub(crate) fn count(number: usize) -> Self {
+        Self::Whole(i64::try_from(number).unwrap_or(i64::MAX))
+    }
+}
+
+impl fmt::Display for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Word(word) => f.write_str(word),
+            Self::Text(text) => f.write_str(text),
+            Self::Whole(number) => write!(f, "{number}"),
+            Self::Counted(number, what) => write!(f, "{number} {what}"),
+            Self::OrLess(most) => write!(f, "{most} or less"),
+            Self::OneTo(most, unit) => write!(f, "1 to {most}{unit}"),
+            Self::Amount(amount) => write!(f, "{amount}"),
+            Self::AmountOrLess(most) => write!(f, "{most} or less"),
+            Self::Day(day) => write!(f, "{day}"),
+            Self::OrEarlier(last) => write!(f, "{last} or earlier"),
+            Self::Digest(digest) => write!(f, "{digest}"),
+        }
+    }
 }
 
 impl Clause {
@@ -294,8 +355,7 @@ pub struct Verdict {
     proposed: Option<Rung>,
     effect: Effect,
     code: Code,
-    grant: Option<String>,
-    owner: Option<String>,
+    grant: Option<Arc<Grant>>,
     policies: Vec<String>,
     clauses: Vec<Clause>,
     budget_spent: bool,
@@ -348,13 +408,13 @@ impl Verdict {
     /// The id of the grant that decided; none when no grant names the plugin.
     #[must_use]
     pub fn grant(&self) -> Option<&str> {
-        self.grant.as_deref()
+        self.grant.as_ref().map(|grant| grant.id.as_str())
     }
 
     /// Who answers for that grant.
     #[must_use]
     pub fn owner(&self) -> Option<&str> {
-        self.owner.as_deref()
+        self.grant.as_ref().map(|grant| grant.owner.as_str())
     }
 
     /// The Cedar policies that decided, sorted; those that failed when one failed.
@@ -408,7 +468,7 @@ impl Verdict {
     pub fn summary(&self) -> String {
         let what = &self.effect;
         let asked = self.proposed.map_or("something unknown", Rung::as_str);
-        let grant = self.grant.as_deref().unwrap_or("none");
+        let grant = self.grant().unwrap_or("none");
         let outcome = self.outcome().as_str();
         let mut line = format!("{outcome}: `{}` asked to {asked}, {what} ({}; grant {grant})", self.plugin, self.code);
         if let Some(clause) = self.clauses.iter().find(|clause| !clause.held) {
@@ -447,6 +507,9 @@ fn scope_text(scope: &HoldScope) -> String {
     }
 }
 
+/// Clauses of a hold by a grant with all its budgets; more are rare.
+const CLAUSES_USUAL: usize = 12;
+
 /// A verdict in the making: the clauses so far, and what every ending shares.
 pub(crate) struct Draft {
     pub(crate) order: OrderId,
@@ -466,7 +529,7 @@ impl Draft {
             plugin: plugin.clone(),
             authority,
             proposed,
-            clauses: Vec::new(),
+            clauses: Vec::with_capacity(CLAUSES_USUAL),
             failed: None,
             budget_spent: false,
             reserve: None,
@@ -474,29 +537,16 @@ impl Draft {
     }
 
     /// Notes a clause, and the code of the first that was not met.
-    pub(crate) fn note(
-        &mut self,
-        code: Code,
-        name: &'static str,
-        held: bool,
-        found: impl fmt::Display,
-        required: impl fmt::Display,
-    ) -> bool {
+    pub(crate) fn note(&mut self, code: Code, name: &'static str, held: bool, found: Said, required: Said) -> bool {
         if !held && self.failed.is_none() {
             self.failed = Some(code);
         }
-        self.clauses.push(Clause { name, found: found.to_string(), required: required.to_string(), held });
+        self.clauses.push(Clause { name, found, required, held });
         held
     }
 
     /// Notes a clause of a budget.
-    pub(crate) fn note_budget(
-        &mut self,
-        name: &'static str,
-        held: bool,
-        found: impl fmt::Display,
-        required: impl fmt::Display,
-    ) -> bool {
+    pub(crate) fn note_budget(&mut self, name: &'static str, held: bool, found: Said, required: Said) -> bool {
         self.budget_spent |= !held;
         self.note(Code::BudgetSpentQueued, name, held, found, required)
     }
@@ -511,11 +561,17 @@ impl Draft {
         self.failed
     }
 
-    pub(crate) fn refuse(self, code: Code, grant: Option<&Grant>, policies: Vec<String>) -> Verdict {
+    pub(crate) fn refuse(self, code: Code, grant: Option<&Arc<Grant>>, policies: Vec<String>) -> Verdict {
         self.close(Effect::RecordOnly, code, grant, policies)
     }
 
-    pub(crate) fn close(self, effect: Effect, code: Code, grant: Option<&Grant>, policies: Vec<String>) -> Verdict {
+    pub(crate) fn close(
+        self,
+        effect: Effect,
+        code: Code,
+        grant: Option<&Arc<Grant>>,
+        policies: Vec<String>,
+    ) -> Verdict {
         // INVARIANT: a code of refusal and an effect never meet.
         let effect = match code.outcome() {
             Outcome::Refused => Effect::RecordOnly,
@@ -528,8 +584,7 @@ impl Draft {
             proposed: self.proposed,
             effect,
             code,
-            grant: grant.map(|grant| grant.id.clone()),
-            owner: grant.map(|grant| grant.owner.clone()),
+            grant: grant.map(Arc::clone),
             policies,
             clauses: self.clauses,
             budget_spent: self.budget_spent,

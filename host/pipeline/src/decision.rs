@@ -321,8 +321,8 @@ impl From<&Weighed> for VerdictRecord {
                 .iter()
                 .map(|clause| ClauseRecord {
                     name: clause.name.to_owned(),
-                    found: clause.found.clone(),
-                    required: clause.required.clone(),
+                    found: clause.found.to_string(),
+                    required: clause.required.to_string(),
                     held: clause.held,
                 })
                 .collect(),

@@ -188,7 +188,7 @@ fn the_digest_covers_grants_and_policies() {
 #[test]
 fn lists_its_grants_for_people() {
     let authority = load(GRANT, PERMIT_ALL);
-    let lines: Vec<String> = authority.grants().iter().map(crate::Grant::summary).collect();
+    let lines: Vec<String> = authority.grants().iter().map(|grant| grant.summary()).collect();
     let expected = "fraud-hold: `fraud` may hold, route, recommend (hold up to 2880 min, orders up to \
                     25000.00 USD) (route up to 1440 min, orders up to 100000.00 USD, 20 an hour), until 2027-06-30, owner risk@distributor.example";
     assert_eq!(lines, [expected]);
