@@ -6,11 +6,13 @@
 //! ```
 //!
 //! Rules and authority are timed order by order, on the demo's files and an order of ten lines
-//! about which three scorers have proposed the most that they may: a hold, a hold of two lines,
-//! ranked nodes. What the budget costs is the difference between batches of decisions that hold
-//! by a plugin's grant and batches that hold by a rule, which uses up nothing; what credit costs,
-//! between batches that release on an account and such that do without. An order takes one of
-//! the two. The store lies in memory where the machine has a folder for that.
+//! about which one scorer has proposed a hold, or three have proposed the most that they may: a
+//! hold, a hold of two lines, ranked nodes. What the budget costs is the difference between
+//! batches of decisions that hold by a plugin's grant and batches that hold by a rule, which uses
+//! up nothing; what credit costs, between batches that release on an account and such that do
+//! without: at each percentile that of the ones less that of the others, since all of them meet
+//! the same checkpoints. An order takes one of the two. The store lies in memory where the
+//! machine has a folder for that.
 
 #![expect(
     clippy::indexing_slicing,
@@ -52,40 +54,49 @@ const WARM_UP: usize = 2_000;
 
 /// Decisions of a batch, as `serve` commits them, and batches of each kind.
 const BATCH: u64 = 256;
-const BATCHES: u64 = 40;
+const BATCHES: u64 = 200;
 
 const GRANTS: &str = include_str!("../../../host/portreeve/demo/grants.toml");
 const POLICIES: &str = include_str!("../../../host/portreeve/demo/policies.cedar");
 const RULES: &str = include_str!("../../../host/portreeve/demo/rules.toml");
 
 fn main() {
-    let decided = decided();
+    let (none, one, three) = (decided(0), decided(1), decided(3));
     let [by_grant, by_rule, on_credit, released] = committed();
-    let beyond = |more: &[f64], less: &[f64]| more.iter().zip(less).map(|(more, less)| more - less).collect();
-    let (reserved, credit): (Vec<f64>, Vec<f64>) = (beyond(&by_grant, &by_rule), beyond(&on_credit, &released));
-    let whole = |percent| at(&decided, percent) + at(&reserved, percent).max(at(&credit, percent)).max(0.0);
-    println!("a decision of three proposals about an order of ten lines, without the wait for the disk");
-    println!("                                     p50 µs   p99 µs");
-    println!("rules, credit, grants and Cedar    {:>8.1} {:>8.1}", at(&decided, 50), at(&decided, 99));
-    println!("a hold's budget (means of batches)  {:>7.1} {:>8.1}", at(&reserved, 50), at(&reserved, 99));
-    println!("a release's credit (the same)       {:>7.1} {:>8.1}", at(&credit, 50), at(&credit, 99));
-    println!("a decision with the dearer of both {:>8.1} {:>8.1}", whole(50), whole(99));
+    let both = |of: &dyn Fn(usize) -> f64| [of(50), of(99)];
+    let reserved = both(&|percent| at(&by_grant, percent) - at(&by_rule, percent));
+    let credit = both(&|percent| at(&on_credit, percent) - at(&released, percent));
+    let dearer = [0, 1].map(|nth| reserved[nth].max(credit[nth]).max(0.0));
+    let decided = [none, one, three].map(|times| both(&|percent| at(&times, percent)));
+    let whole = |times: [f64; 2]| [0, 1].map(|nth| times[nth] + dearer[nth]);
+    let [none, one, three] = decided;
+    println!("a decision about an order of ten lines, without the wait for the disk");
+    println!("                                               p50 µs   p99 µs");
+    let row = |what: &str, times: [f64; 2]| println!("{what:<44} {:>8.1} {:>8.1}", times[0], times[1]);
+    row("rules and credit, no proposal", none);
+    row("the same, grants and Cedar, one proposal", one);
+    row("the same, three proposals", three);
+    row("a hold's budget (means of batches)", reserved);
+    row("a release's credit (the same)", credit);
+    row("one proposal and the dearer of both", whole(one));
+    row("three proposals and the dearer of both", whole(three));
+    let told = |times: [f64; 2]| serde_json::json!({ "p50": times[0], "p99": times[1] });
     println!(
         "{}",
         serde_json::json!({
             "orders": ORDERS,
-            "decided_us": { "p50": at(&decided, 50), "p99": at(&decided, 99) },
-            "reserved_us": { "p50": at(&reserved, 50), "p99": at(&reserved, 99) },
-            "credit_us": { "p50": at(&credit, 50), "p99": at(&credit, 99) },
-            "whole_us": { "p50": whole(50), "p99": whole(99) },
+            "decided_us": { "none": told(none), "one": told(one), "three": told(three) },
+            "reserved_us": told(reserved),
+            "credit_us": told(credit),
+            "whole_us": { "one": told(whole(one)), "three": told(whole(three)) },
         })
     );
 }
 
 // --- rules and authority ---
 
-/// Microseconds of each decision.
-fn decided() -> Vec<f64> {
+/// Microseconds of each decision of so many proposals.
+fn decided(proposed: usize) -> Vec<f64> {
     let plugins = ["fraud", "margin", "fulfilment"].map(|name| PluginName::parse(name).unwrap());
     let queues = ["fraud-review", "pricing", "credit", "customer-service", "order-desk", "fulfilment", "integration"];
     let known = Known { queues: queues.map(str::to_owned).into(), plugins: plugins.clone().into() };
@@ -122,7 +133,7 @@ fn decided() -> Vec<f64> {
             line_numbers: order.lines.iter().map(|line| line.number.clone()).collect(),
             ship_country: Some("US".to_owned()),
         };
-        let verdicts = plugins.iter().zip(&proposals).map(|(plugin, proposal)| {
+        let verdicts = plugins.iter().zip(&proposals).take(proposed).map(|(plugin, proposal)| {
             let digest = Digest::of(b"component");
             let advice = Advice { plugin, publisher: "portreeve", digest, score_bp: 9_400, proposal };
             authority.decide(&advice, &subject, &Counters::default(), payload::RECEIVED_AT)
