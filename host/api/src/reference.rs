@@ -48,7 +48,8 @@ pub struct Loaded {
     pub rows: u64,
     /// Whether the rows differ from those before.
     pub changed: bool,
-    /// That nothing reads a table of this name, and which ones are read.
+    /// That nothing reads a table of this name, and which ones are read; or that figures are of the
+    /// time to come.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warning: Option<String>,
 }

@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 use crate::Instant;
 use crate::value::{Date, Decimal, text};
 
+/// The table of credit accounts: finance's figures, each row with its `as-of`.
+pub const CREDIT_TABLE: &str = "credit";
+
 /// How far the clocks of two systems may be apart that are both taken to be right.
 pub const CLOCKS_DIFFER_MS: i64 = 5 * Instant::MINUTE_MS;
 

@@ -38,6 +38,7 @@ mod turn;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use portreeve_model::reference::CREDIT_TABLE;
 use portreeve_model::{Instant, PluginName};
 use portreeve_record::{RecordError, SealError};
 use portreeve_sandbox::Crossing;
@@ -59,7 +60,7 @@ use crate::plugins::Active;
 use crate::{Pipeline, parallel};
 
 /// Tables that the host's own rules read.
-pub const RULE_TABLES: [&str; 7] = ["customer", "item", "ship-to", "cross-reference", "unit", "stock", "credit"];
+pub const RULE_TABLES: [&str; 7] = ["customer", "item", "ship-to", "cross-reference", "unit", "stock", CREDIT_TABLE];
 
 /// Why a batch could not be decided. Nothing of it is lost: its documents are
 /// still undecided.

@@ -502,9 +502,10 @@ pub async fn load_reference(
 ) -> anyhow::Result<Loaded> {
     let active = active(store).await?;
     let configuration = Files::from_bytes(&active.bytes)?.check()?;
+    let ahead = reference::ahead(table, &content, at);
     let loaded = |version, rows, changed| {
         let rows = u64::try_from(rows).context("too many rows")?;
-        let warning = reference::unread(table, &configuration.tables_read());
+        let warning = reference::unread(table, &configuration.tables_read()).or_else(|| ahead.clone());
         Ok(Loaded { table: table.to_owned(), version, rows, changed, warning })
     };
     let name = &configuration.host.host.name;

@@ -12,9 +12,9 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use async_trait::async_trait;
 use portreeve_api::reference::{Loaded, NotLoaded, Tables};
-use portreeve_model::reference::{Field, FieldValue, Row};
+use portreeve_model::reference::{CLOCKS_DIFFER_MS, CREDIT_TABLE, Field, FieldValue, Row};
 use portreeve_model::value::Decimal;
-use portreeve_model::{Date, Digest, PluginName};
+use portreeve_model::{Date, Digest, Instant, PluginName};
 use portreeve_pipeline::Pipeline;
 use portreeve_pipeline::decide::credit_facts;
 use portreeve_record::canonical_digest;
@@ -29,9 +29,6 @@ const ROWS_MAX: usize = 200_000;
 
 /// Bytes of a file: so many rows of a kilobyte each, and some more.
 const REFERENCE_BYTES_MAX: usize = 256 * 1024 * 1024;
-
-/// The table of credit accounts.
-const CREDIT_TABLE: &str = "credit";
 
 /// Its columns, each with its type; nothing is right about any account without them.
 const CREDIT_COLUMNS: [(&str, Kind); 8] = [
@@ -132,6 +129,19 @@ pub fn unread(table: &str, read: &BTreeSet<String>) -> Option<String> {
     let meant = nearest.map_or_else(String::new, |known| format!("; did you mean `{known}`?"));
     let read: Vec<String> = read.iter().map(|known| format!("`{known}`")).collect();
     Some(format!("no rule and no plugin reads a table `{table}` (read are {}){meant}", read.join(", ")))
+}
+
+/// That finance's figures come from ahead of the clock, and what that does; none where they do
+/// not. They are loaded all the same: which of the two clocks is wrong nobody here knows.
+#[must_use]
+pub(crate) fn ahead(table: &str, content: &Content, now: Instant) -> Option<String> {
+    let as_of = content.rows.iter().filter_map(|(key, row)| Some((row.as_of()?, key))).max();
+    let (as_of, account) = as_of.filter(|_| table == CREDIT_TABLE)?;
+    (as_of > now.plus_ms(CLOCKS_DIFFER_MS)).then(|| {
+        format!(
+            "account `{account}` has figures as of {as_of}, and it is {now} here: until then its orders are held as `credit-data-not-current`, and what was delivered since the figures before counts once more; expected figures of now or before, so set the clock right that is wrong, or load the table again"
+        )
+    })
 }
 
 /// The reference tables of a host that runs.

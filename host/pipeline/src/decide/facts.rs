@@ -16,7 +16,7 @@
 use std::collections::BTreeMap;
 
 use portreeve_authority::rules::{Account, CreditFacts, CustomerFacts, ItemFacts, Looked, ReferenceFacts, UnitFacts};
-use portreeve_model::reference::Row;
+use portreeve_model::reference::{CREDIT_TABLE, Row};
 use portreeve_model::value::Decimal;
 use portreeve_model::{Currency, Instant, Money, Order};
 use portreeve_sandbox::{LookupAnswer, RecordedLookup};
@@ -102,7 +102,7 @@ pub(crate) fn reference_facts(
 pub(crate) fn credit_account(order: &Order, reference: &ReferenceFacts, rows: &mut RuleRows<'_>) -> Account {
     let named = reference.customer.found().and_then(|customer| customer.credit_account.as_ref());
     let name = named.unwrap_or(&order.customer.id).clone();
-    Account { facts: rows.looked("credit", &name, |row| credit_facts(row).ok()), is_named: named.is_some(), name }
+    Account { facts: rows.looked(CREDIT_TABLE, &name, |row| credit_facts(row).ok()), is_named: named.is_some(), name }
 }
 
 /// The figures in a row.

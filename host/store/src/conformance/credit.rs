@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use portreeve_model::reference::{Field, FieldValue, Row};
+use portreeve_model::reference::{CREDIT_TABLE, Field, FieldValue, Row};
 use portreeve_model::{Currency, Digest, Instant, Money};
 use portreeve_record::leaf::{Code, ExceptionLeaf};
 use portreeve_record::{Leaf, LeafBody};
@@ -273,29 +273,38 @@ pub(crate) async fn amounts_of_another_account_or_in_another_currency_do_not_cou
     assert_eq!(store.credit_reserved(queries()).await.unwrap(), [0, 70, 9, 100, 0], "nor when they were taken");
 }
 
-/// Loads a table by a clock that says so many minutes after the beginning.
+/// Loads a table that says nothing of times, by a clock that says so many minutes after the
+/// beginning.
 async fn load_at(store: &Arc<dyn Store>, number: u64, minutes: i64) {
-    load_rows_at(store, number, minutes, Vec::new()).await;
+    load_rows_at(store, number, minutes, "stock", Vec::new()).await;
 }
 
 /// Loads figures by such a clock, as of so many minutes after the beginning.
-async fn load_figures_at(store: &Arc<dyn Store>, number: u64, minutes: i64, as_of: [i64; 2]) {
-    let figures = as_of.map(|minutes| {
+async fn load_figures_at(store: &Arc<dyn Store>, number: u64, minutes: i64, as_of: &[i64]) {
+    let figures = as_of.iter().map(|minutes| {
         let as_of = FieldValue::Text(NOW.plus_ms(minutes * Instant::MINUTE_MS).to_string());
         (format!("as of {minutes}"), Row(vec![Field { name: "as-of".to_owned(), value: as_of }]))
     });
-    load_rows_at(store, number, minutes, figures.to_vec()).await;
+    load_rows_at(store, number, minutes, CREDIT_TABLE, figures.collect()).await;
 }
 
-async fn load_rows_at(store: &Arc<dyn Store>, number: u64, minutes: i64, rows: Vec<(String, Row)>) {
+async fn load_rows_at(store: &Arc<dyn Store>, number: u64, minutes: i64, table: &str, rows: Vec<(String, Row)>) {
     let code = Code::of("test");
     let body = ExceptionLeaf::of(number, code.clone(), code);
     let at = NOW.plus_ms(minutes * Instant::MINUTE_MS);
     let leaf = Leaf::new("host-1", at, LeafBody::Exception(body)).unwrap();
-    store.load_reference("stock", rows, leaf).await.unwrap();
+    store.load_reference(table, rows, leaf).await.unwrap();
 }
 
-pub(crate) async fn what_a_wrong_clock_says_of_a_delivery_counts_until_a_right_one_loads_a_table(maker: impl Maker) {
+/// An order that takes 100 and is taken over when the clock says so; four leaves.
+async fn deliver_at(store: &Arc<dyn Store>, number: u64, minutes: i64) {
+    take(store, number, &format!("PO-{number}"), &["first"]).await;
+    let permit = claim(store, 0).await.remove(0);
+    let at = NOW.plus_ms(minutes * Instant::MINUTE_MS);
+    store.settle_unattempted(permit, applied(), at, leaf(number + 2)).await.unwrap();
+}
+
+pub(crate) async fn what_a_wrong_clock_says_of_a_delivery_counts_until_a_right_one_loads_figures(maker: impl Maker) {
     let store = maker.open().await;
     let minute = Instant::MINUTE_MS;
     let counts =
@@ -309,9 +318,11 @@ pub(crate) async fn what_a_wrong_clock_says_of_a_delivery_counts_until_a_right_o
     let permit = claim(&store, 0).await.remove(0);
     store.settle_unattempted(permit, applied(), NOW.plus_ms(-5 * minute), leaf(13)).await.unwrap();
     assert_eq!(counts([11, 1_000_000]).await, [100, 100]);
-    load_at(&store, 14, 5).await;
+    load_figures_at(&store, 14, 5, &[5]).await;
     assert_eq!(counts([11, 1_000_000]).await, [100, 100], "this clock is wrong as well");
     load_at(&store, 15, 30).await;
+    assert_eq!(counts([30, 1_000_000]).await, [100, 100], "what is in stock says nothing of it");
+    load_figures_at(&store, 16, 30, &[30]).await;
     assert_eq!(counts([30, 31]).await, [100, 0], "it was before this");
     // Nor does it know of one that was before its own release, where a review did that.
     let found = hold_back(&store, 21, "PO-3", &["credit-limit"]).await;
@@ -321,47 +332,71 @@ pub(crate) async fn what_a_wrong_clock_says_of_a_delivery_counts_until_a_right_o
     let permit = claim(&store, 50 * minute).await.remove(0);
     store.settle_unattempted(permit, applied(), NOW.plus_ms(40 * minute), leaf(24)).await.unwrap();
     assert_eq!(counts([51, 1_000_000]).await, [100, 100]);
-    load_at(&store, 25, 60).await;
+    load_figures_at(&store, 25, 60, &[60]).await;
     // The clock had gone ahead by more than a day, and is right again: it holds nothing up.
     let ahead = 10 * 24 * 60;
     take(&store, 31, "PO-4", &["first"]).await;
     let permit = claim(&store, 50 * minute).await.remove(0);
     store.settle_unattempted(permit, applied(), NOW.plus_ms(ahead * minute), leaf(33)).await.unwrap();
-    load_at(&store, 34, ahead).await;
+    load_figures_at(&store, 34, ahead, &[ahead]).await;
     assert_eq!(counts([61, ahead]).await, [100, 100]);
-    load_at(&store, 35, 70).await;
+    load_figures_at(&store, 35, 70, &[70]).await;
     assert_eq!(counts([70, 71]).await, [100, 0]);
 }
 
-pub(crate) async fn figures_from_ahead_of_the_clock_make_what_it_said_within_a_day_count(maker: impl Maker) {
+pub(crate) async fn figures_from_ahead_of_the_clock_make_count_what_it_said_since_those_before(maker: impl Maker) {
     let store = maker.open().await;
-    let minute = Instant::MINUTE_MS;
-    let counts = async |since: i64| reserved(&store, since * minute).await;
-    // The first was taken over two days ago, the others at times that the clock says.
+    let counts = async |since: i64| reserved(&store, since * Instant::MINUTE_MS).await;
     let day = 24 * 60;
+    // The first was taken over two days ago, the others at times that the clock says.
     for (number, at) in [(1, -2 * day), (11, 0), (21, 9)] {
-        take(&store, number, &format!("PO-{number}"), &["first"]).await;
-        let permit = claim(&store, 0).await.remove(0);
-        store.settle_unattempted(permit, applied(), NOW.plus_ms(at * minute), leaf(number + 2)).await.unwrap();
+        deliver_at(&store, number, at).await;
     }
     // Clocks differ by a few minutes, and figures that are older say nothing about this one.
-    load_figures_at(&store, 31, 10, [-day, 15]).await;
+    load_figures_at(&store, 31, 5, &[-day, 10]).await;
     assert_eq!([counts(-2 * day).await, counts(0).await, counts(1).await, counts(10).await], [300, 200, 100, 0]);
-    // Such as are ahead say that it is behind: whenever the last two were, it was not at those minutes.
-    load_figures_at(&store, 32, 10, [-day, 16]).await;
-    assert_eq!([counts(-2 * day).await, counts(0).await, counts(1_000_000).await], [300, 200, 200]);
-    // So does what is taken over while it is still behind those, and no load by it ends that.
-    take(&store, 41, "PO-41", &["first"]).await;
-    let permit = claim(&store, 0).await.remove(0);
-    store.settle_unattempted(permit, applied(), NOW.plus_ms(10 * minute), leaf(43)).await.unwrap();
+    // Such as are ahead say that it is behind: whenever it was, it was not at that minute. The one
+    // before was in the figures before, and a row that is days ahead hides no other one.
+    load_figures_at(&store, 32, 10, &[-day, 16, 3 * day]).await;
+    assert_eq!([counts(-2 * day).await, counts(0).await, counts(1_000_000).await], [300, 200, 100]);
+    // So does what is taken over while it is still behind those, and no other table ends that.
+    deliver_at(&store, 41, 10).await;
     load_at(&store, 44, 10).await;
-    assert_eq!(counts(1_000_000).await, 300);
+    load_figures_at(&store, 45, 10, &[16]).await;
+    assert_eq!(counts(1_000_000).await, 200, "the same figures know no more than they did");
+    // Later ones, from ahead as well, know what was before those were loaded.
+    deliver_at(&store, 51, 30).await;
+    load_figures_at(&store, 54, 40, &[70]).await;
+    assert_eq!([counts(64).await, counts(1_000_000).await], [100, 100]);
     // Set right, or ahead of them by itself, it says when.
-    load_figures_at(&store, 51, 30, [0, 30]).await;
-    assert_eq!([counts(30).await, counts(31).await], [300, 0]);
-    // A clock that is ahead by more than a day is the other one.
-    load_figures_at(&store, 52, 40, [0, 40 + day + 6]).await;
-    assert_eq!([counts(30).await, counts(31).await], [300, 0]);
+    load_figures_at(&store, 61, 80, &[80]).await;
+    assert_eq!([counts(80).await, counts(81).await], [100, 0]);
+}
+
+pub(crate) async fn a_clock_of_finance_that_is_always_ahead_holds_nothing_up(maker: impl Maker) {
+    let store = maker.open().await;
+    // Every hour a delivery, figures from eight minutes ahead, and another table in between.
+    let mut most = 0;
+    for hour in 0..60_i64 {
+        let number = 100 * (u64::try_from(hour).unwrap() + 1);
+        deliver_at(&store, number, 60 * hour + 20).await;
+        load_at(&store, number + 10, 60 * hour + 30).await;
+        load_figures_at(&store, number + 11, 60 * hour + 50, &[60 * hour + 58]).await;
+        most = most.max(reserved(&store, (60 * hour + 53) * Instant::MINUTE_MS).await);
+    }
+    assert_eq!(most, 100, "what was delivered since the figures before, and nothing older");
+}
+
+pub(crate) async fn figures_that_are_set_right_end_what_wrong_ones_began(maker: impl Maker) {
+    let store = maker.open().await;
+    let counts = async |since: i64| reserved(&store, since * Instant::MINUTE_MS).await;
+    load_figures_at(&store, 1, 0, &[0, 20 * 60]).await;
+    deliver_at(&store, 11, 5).await;
+    assert_eq!(counts(1_000_000).await, 100, "the clock is taken to be behind");
+    load_figures_at(&store, 21, 15, &[15]).await;
+    assert_eq!([counts(15).await, counts(16).await], [100, 0]);
+    deliver_at(&store, 31, 20).await;
+    assert_eq!([counts(20).await, counts(21).await], [100, 0], "it is believed again");
 }
 
 pub(crate) async fn what_a_person_answers_for_passes_and_counts_all_the_same(maker: impl Maker) {

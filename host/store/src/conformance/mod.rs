@@ -156,8 +156,10 @@ macro_rules! suite {
                 who_goes_to_no_target_any_more_gives_back_what_it_took,
                 an_order_with_several_deliveries_counts_until_none_of_them_can_happen,
                 amounts_of_another_account_or_in_another_currency_do_not_count,
-                what_a_wrong_clock_says_of_a_delivery_counts_until_a_right_one_loads_a_table,
-                figures_from_ahead_of_the_clock_make_what_it_said_within_a_day_count,
+                what_a_wrong_clock_says_of_a_delivery_counts_until_a_right_one_loads_figures,
+                figures_from_ahead_of_the_clock_make_count_what_it_said_since_those_before,
+                a_clock_of_finance_that_is_always_ahead_holds_nothing_up,
+                figures_that_are_set_right_end_what_wrong_ones_began,
                 what_a_person_answers_for_passes_and_counts_all_the_same,
                 sums_of_absurd_amounts_stop_and_fail_nobody;
             deliver: of_each_order_the_oldest_delivery_is_claimed_when_it_is_due,

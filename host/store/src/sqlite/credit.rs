@@ -8,20 +8,26 @@
 //! are compared with the limit after that: ten orders at once do not see the same room.
 //!
 //! Danger: a minute of a clock that was set back lies before figures that know nothing of
-//! it. So a delivery whose time is before what is on record already has no minute: it counts
-//! for all figures, until a table is loaded by a clock that nothing contradicts, and is then
-//! taken to be of that minute, before which it was. Figures that come from ahead of the clock
-//! tell as well that it is behind, and whatever it said within a day says nothing any more.
-//! What lies more than a day ahead of the clock says nothing: it is of one that had gone
-//! ahead, and would hold everything up.
+//! it. Two things tell that a clock is behind, and each of them by a day at most, beyond which
+//! a clock had gone ahead instead, and would hold everything up:
+//!
+//! - A delivery whose time is before what is on record already has no minute.
+//! - Figures that come from more than [`CLOCKS_DIFFER_MS`] ahead of it: whatever it said within
+//!   a day and since the figures before has no minute any more.
+//!
+//! What has no minute counts for all figures, until others are loaded by a clock that nothing
+//! contradicts, or that come from ahead again and are later than those: figures are made
+//! after the ones before were loaded.
 //!
 //! ASSUMPTION: figures that were made while the clock was behind by more than
-//! [`CLOCKS_DIFFER_MS`] arrive before it has come to their time. Of such that arrive later
+//! [`CLOCKS_DIFFER_MS`] arrive while they are as much ahead of it. Of such that arrive later
 //! nothing here could know that they are older than a delivery that an earlier minute names.
 
-use portreeve_model::reference::CLOCKS_DIFFER_MS;
+use std::collections::BTreeMap;
+
+use portreeve_model::reference::{CLOCKS_DIFFER_MS, CREDIT_TABLE, Row as ReferenceRow};
 use portreeve_model::{Digest, Instant};
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 
 use super::failed;
 use super::rows::{Result, digest};
@@ -34,6 +40,9 @@ const OPEN_MINOR_MAX: i64 = i64::MAX;
 
 /// The minute of what nobody knows the time of: later than all.
 const NO_MINUTE: i64 = i64::MAX;
+
+/// The same, where it was before the last figures were loaded.
+const NO_MINUTE_BEFORE: i64 = NO_MINUTE - 1;
 
 /// Minutes for which rows are kept however little else is: no figures are older.
 const KEPT_MINUTES: i64 = 367 * 24 * 60;
@@ -88,63 +97,93 @@ pub(super) fn taken(tx: &Connection, order_seq: i64, at: Instant) -> Result<()> 
     add_taken(tx, account, &currency, minute, minor)
 }
 
-/// Whether no decision and no table on record is later than `?1`, but for those after `?2`.
-macro_rules! is_later_than_all {
-    () => {
-        "NOT EXISTS (SELECT 1 FROM orders INDEXED BY orders_decided WHERE decided_at > ?1 AND decided_at <= ?2)
-         AND NOT EXISTS (SELECT 1 FROM reference_table WHERE loaded_at > ?1 AND loaded_at <= ?2)"
-    };
-}
-
 /// In one statement, since it runs at each delivery: the time counts where nothing on record is
 /// later, the order's own reviews among it.
-const TAKEN: &str = concat!(
-    "UPDATE credit_order SET taken_minute = iif(",
-    is_later_than_all!(),
-    " AND NOT EXISTS (SELECT 1 FROM order_review WHERE order_review.order_seq = ?3 AND at > ?1), ?4, ?5)
+const TAKEN: &str = "UPDATE credit_order SET taken_minute = iif(
+         NOT EXISTS (SELECT 1 FROM orders INDEXED BY orders_decided WHERE decided_at > ?1 AND decided_at <= ?2)
+         AND NOT EXISTS (SELECT 1 FROM reference_table WHERE loaded_at > ?1 AND loaded_at <= ?2)
+         AND NOT EXISTS (SELECT 1 FROM order_review WHERE order_review.order_seq = ?3 AND at > ?1), ?4, ?5)
      WHERE order_seq = ?3 AND taken_minute IS NULL
-     RETURNING account, currency, minor, taken_minute"
-);
+     RETURNING account, currency, minor, taken_minute";
 
-/// Whether no decision and no table on record is later, but for those more than a day ahead.
-fn is_later_than_all(tx: &Connection, at: Instant) -> Result<bool> {
-    tx.prepare_cached(concat!("SELECT ", is_later_than_all!()))
-        .and_then(|mut latest| latest.query_row([at.0, at.plus_ms(Instant::DAY_MS).0], |row| row.get(0)))
-        .map_err(failed)
-}
-
-/// A table is loaded at this time, of which the newest row is as of a time, where rows say
-/// that. Up to when nothing can have been after it.
-///
-/// By a clock that nothing contradicts, whatever a target took without a minute, or in one of
-/// the time to come, was before.
-pub(super) fn table_loaded(tx: &Connection, at: Instant, as_of: Option<Instant>) -> Result<Instant> {
-    let since = as_of.map_or(at, |as_of| as_of.plus_ms(-CLOCKS_DIFFER_MS));
-    if since > at && since <= at.plus_ms(Instant::DAY_MS) {
-        // The clock is behind: each of its last minutes may have been after those figures.
-        restamp(tx, minute(at.plus_ms(-Instant::DAY_MS)), NO_MINUTE)?;
-        return Ok(since);
+/// A table is loaded at this time; up to when nothing can have been after it, as far as it
+/// tells. Only finance's figures say anything of what targets took.
+pub(super) fn table_loaded(
+    tx: &Connection,
+    table: &str,
+    rows: &[(String, ReferenceRow)],
+    at: Instant,
+) -> Result<Instant> {
+    let before = loaded_at(tx, table)?;
+    let newest = at.plus_ms(Instant::DAY_MS);
+    if table == CREDIT_TABLE {
+        let known = rows.iter().filter_map(|(_, row)| row.as_of()).map(|as_of| as_of.plus_ms(-CLOCKS_DIFFER_MS));
+        // What is later than that says nothing, and says nothing about the others either.
+        if let Some(known) = known.filter(|known| *known <= newest).max().filter(|known| *known > at) {
+            clock_is_behind(tx, before, known, at)?;
+            return Ok(known);
+        }
     }
-    if is_later_than_all(tx, at)? {
-        restamp(tx, minute(at), minute(at))?;
+    if contradicted(tx, table, at)? {
+        return Ok(before.filter(|before| (at..=newest).contains(before)).unwrap_or(at));
+    }
+    if table == CREDIT_TABLE {
+        let all = take(tx, "minute > ?1", [minute(at)])?;
+        put(tx, all, minute(at))?;
     }
     Ok(at)
 }
 
-/// What targets took after a minute, they took in another one.
-fn restamp(tx: &Connection, after: i64, other: i64) -> Result<()> {
-    let later: Vec<(Digest, String, i64)> = tx
-        .prepare_cached(
-            "SELECT account, currency, CAST(min(?2, total(minor)) AS INTEGER) FROM credit_taken
-             WHERE minute > ?1 GROUP BY account, currency",
-        )
-        .map_err(failed)?
-        .query_map([after, SUM_MINOR_MAX], of_row)
-        .map_err(failed)?
-        .collect::<rusqlite::Result<_>>()
-        .map_err(failed)?;
-    tx.execute("DELETE FROM credit_taken WHERE minute > ?1", [after]).map_err(failed)?;
-    later.into_iter().try_for_each(|(account, currency, minor)| add_taken(tx, account, &currency, other, minor))
+/// Figures come from ahead of the clock, and know what was taken before `known`.
+fn clock_is_behind(tx: &Connection, before: Option<Instant>, known: Instant, at: Instant) -> Result<()> {
+    // What had no minute when the figures before were loaded was before these were made.
+    let past = match before {
+        Some(before) if known > before => Some((take(tx, "minute = ?1", [NO_MINUTE_BEFORE])?, minute(before))),
+        Some(_) | None => None,
+    };
+    // Each minute since then may be after these.
+    let since = before.map_or(i64::MIN, minute).max(minute(at.plus_ms(-Instant::DAY_MS)));
+    let unknown = take(tx, "minute >= ?1 AND minute <> ?2", [since, NO_MINUTE_BEFORE])?;
+    put(tx, unknown, NO_MINUTE_BEFORE)?;
+    past.map_or(Ok(()), |(past, minute)| put(tx, past, minute))
+}
+
+fn loaded_at(tx: &Connection, table: &str) -> Result<Option<Instant>> {
+    tx.prepare_cached("SELECT loaded_at FROM reference_table WHERE name = ?1")
+        .and_then(|mut loaded| loaded.query_row([table], |row| row.get(0).map(Instant)).optional())
+        .map_err(failed)
+}
+
+/// Whether a decision or another table on record is later, but for those more than a day ahead.
+fn contradicted(tx: &Connection, table: &str, at: Instant) -> Result<bool> {
+    tx.prepare_cached(
+        "SELECT EXISTS (SELECT 1 FROM orders INDEXED BY orders_decided WHERE decided_at > ?1 AND decided_at <= ?2)
+             OR EXISTS (SELECT 1 FROM reference_table WHERE name <> ?3 AND loaded_at > ?1 AND loaded_at <= ?2)",
+    )
+    .and_then(|mut later| later.query_row(params![at.0, at.plus_ms(Instant::DAY_MS).0, table], |row| row.get(0)))
+    .map_err(failed)
+}
+
+/// Sums by account and currency.
+type Sums = BTreeMap<(Digest, String), i64>;
+
+/// Takes out what was taken in some minutes.
+fn take<const N: usize>(tx: &Connection, minutes: &str, values: [i64; N]) -> Result<Sums> {
+    let take = format!("DELETE FROM credit_taken WHERE {minutes} RETURNING account, currency, minor");
+    let mut take = tx.prepare_cached(&take).map_err(failed)?;
+    let values = values.each_ref().map(|value| value as &dyn ToSql);
+    let found = take.query_map(&values[..], of_row).map_err(failed)?;
+    let mut sums = Sums::new();
+    for row in found {
+        let (account, currency, minor) = row.map_err(failed)?;
+        let sum = sums.entry((account, currency)).or_default();
+        *sum = sum.saturating_add(minor).min(SUM_MINOR_MAX);
+    }
+    Ok(sums)
+}
+
+fn put(tx: &Connection, sums: Sums, minute: i64) -> Result<()> {
+    sums.into_iter().try_for_each(|((account, currency), minor)| add_taken(tx, account, &currency, minute, minor))
 }
 
 fn add_taken(tx: &Connection, account: Digest, currency: &str, minute: i64, minor: i64) -> Result<()> {

@@ -15,7 +15,7 @@ UPDATE hold SET closed_at = opened_at WHERE EXISTS (
 CREATE INDEX orders_kept_back ON orders (position) WHERE state IN ('held', 'routed', 'exception');
 CREATE INDEX hold_due ON hold (expires_at, id) WHERE closed_at IS NULL AND escalated_at IS NULL;
 
--- When the version was loaded, by the clock of then.
+-- Up to when the version tells what was, by the clock of then, or of its rows where they are ahead.
 ALTER TABLE reference_table ADD COLUMN loaded_at INTEGER NOT NULL DEFAULT 0;
 
 CREATE TABLE order_review (

@@ -82,9 +82,8 @@ pub(super) fn load_reference(
     if let Some(version) = loaded_before(tx, table, rows, leaf)? {
         return Ok(version);
     }
-    let loaded_at = Leaf::parse(leaf.bytes()).map_err(|error| StoreError::Failed(error.to_string()))?.at;
-    let as_of = rows.iter().filter_map(|(_, row)| row.as_of()).max();
-    let loaded_at = credit::table_loaded(tx, loaded_at, as_of)?;
+    let at = Leaf::parse(leaf.bytes()).map_err(|error| StoreError::Failed(error.to_string()))?.at;
+    let loaded_at = credit::table_loaded(tx, table, rows, at)?;
     tx.execute("DELETE FROM reference_row WHERE name = ?1", [table]).map_err(failed)?;
     let mut insert =
         tx.prepare_cached("INSERT INTO reference_row (name, key, row) VALUES (?1, ?2, ?3)").map_err(failed)?;
@@ -95,10 +94,9 @@ pub(super) fn load_reference(
     let version: i64 = tx
         .query_row(
             "INSERT INTO reference_table (name, version, loaded_at) VALUES (?1, 1, ?2)
-             ON CONFLICT (name) DO UPDATE SET version = version + 1, loaded_at =
-               iif(loaded_at BETWEEN excluded.loaded_at AND ?3, loaded_at, excluded.loaded_at)
+             ON CONFLICT (name) DO UPDATE SET version = version + 1, loaded_at = excluded.loaded_at
              RETURNING version",
-            params![table, loaded_at.0, loaded_at.plus_ms(Instant::DAY_MS).0],
+            params![table, loaded_at.0],
             |row| row.get(0),
         )
         .map_err(failed)?;
