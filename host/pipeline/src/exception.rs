@@ -37,6 +37,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use self::due::Limits;
 pub use self::due::Overdue;
+pub use self::paused::PauseRecords;
 pub use self::shown::Shown;
 use self::together::Seen;
 pub use self::together::{TOGETHER_MAX, Together};

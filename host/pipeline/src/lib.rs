@@ -144,6 +144,8 @@ pub struct Pipeline {
     pub metrics: Metrics,
     /// Documents that the host failed on.
     pub set_aside: SetAside,
+    /// What is written about pauses of plugins, one after the other.
+    pub pause_records: exception::PauseRecords,
     /// What metrics saw last of models and people.
     pub recent_oversight: oversight::RecentOversight,
     /// Reference tables that were read before.

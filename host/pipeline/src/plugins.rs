@@ -349,27 +349,28 @@ impl Pipeline {
             }
         };
         self.metrics.turned(plugin, step, scope, self.quarantine.causes_paused(component));
-        let now = self.clock.now();
         let of = (scope == Scope::Cause).then(|| calls_of(call, cause));
+        let _one = self.pause_records.one().await;
+        let now = self.clock.now();
+        // What stands now decides what people hear: others may have been faster with the next turn.
+        let is_paused = self.is_paused(plugin, component, of.as_deref());
         let change = match turn {
-            Turn::Quarantined { until, .. } => {
+            Turn::Quarantined { until, .. } if is_paused => {
                 self.paused(plugin, component, of, (failure, until), cause).map_or(PackageChange::Note, |pause| {
                     let exception = self.dated(pause.exception, now, Limits::default());
                     PackageChange::Paused(Box::new(NewPause { exception, ..pause }))
                 })
             }
-            Turn::Restored { .. } => PackageChange::Restored { plugin: plugin.clone(), component, cause: of },
+            Turn::Restored { .. } if !is_paused => {
+                PackageChange::Restored { plugin: plugin.clone(), component, cause: of }
+            }
+            Turn::Quarantined { .. } | Turn::Restored { .. } => PackageChange::Note,
         };
         let cause = if scope == Scope::Cause { on_record(call, cause) } else { None };
         let body = PackageLeaf { cause, ..PackageLeaf::of(plugin.clone(), component, step) };
         let noted = match Leaf::new(&self.host, now, LeafBody::Package(body)) {
             Ok(leaf) => self.store.change_packages(change, now, vec![leaf]).await.map_err(|e| e.to_string()),
             Err(error) => Err(error.to_string()),
-        };
-        // The pause may have ended while it was put on record.
-        let noted = match noted {
-            Ok(()) if step == PackageStep::Quarantined => self.close_pauses().await.map_err(|e| e.to_string()),
-            noted => noted,
         };
         // To stop calling needs nobody's leave, and calling again is what everybody
         // believes anyway: neither waits for a record that could not be written.
@@ -380,8 +381,7 @@ impl Pipeline {
 }
 
 impl Pipeline {
-    /// What waits for a person while a plugin is not called; nothing where another component has
-    /// taken its place meanwhile, since nobody will call this one again.
+    /// What waits for a person while a plugin is not called.
     fn paused(
         &self,
         plugin: &PluginName,
@@ -390,7 +390,6 @@ impl Pipeline {
         (failure, until): (&str, Instant),
         cause: Cause<'_>,
     ) -> Option<NewPause> {
-        self.plugins.now().installed(plugin).filter(|active| active.digest == component)?;
         let queue = self.plugin_queue.clone().or_else(|| self.queue_of(cause))?;
         let detail = match &of {
             Some(of) => format!("plugin `{plugin}` failed again and again in {of} and is not called there for a while"),

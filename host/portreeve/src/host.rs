@@ -608,6 +608,7 @@ impl Road {
             numbers: Arc::default(),
             metrics,
             set_aside: SetAside::default(),
+            pause_records: portreeve_pipeline::exception::PauseRecords::default(),
             recent_oversight: portreeve_pipeline::oversight::RecentOversight::default(),
             tables: TableCache::default(),
         };
@@ -958,11 +959,15 @@ impl Host {
         }
     }
 
-    /// Puts on record which publishers' word has ended.
+    /// Puts on record which publishers' word has ended, and closes what waits for nothing any more.
     async fn lapse_until(&self, stop: watch::Receiver<bool>) {
         while !*stop.borrow() {
             if let Err(error) = self.packages.lapse().await {
                 tracing::error!(%error, "plugins whose publisher's word has ended are not on record");
+            }
+            // What could not be written when a pause ended.
+            if let Err(error) = self.pipeline.close_pauses().await {
+                tracing::error!(%error, "what waits because of paused plugins could not be closed");
             }
             tokio::select! {
                 () = tokio::time::sleep(LAPSE_EVERY) => {}

@@ -452,7 +452,7 @@ impl Packages {
         let version = base.version.saturating_add(1);
         let before = self.pipeline.plugins.now();
         let mut plugins = before.plugins.clone();
-        let (mut leaves, mut stopped, mut restored) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut leaves, mut stopped, mut restored, mut ended) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for entry in &configuration.host.plugins {
             let Some(component) = configuration.components.get(&entry.name).copied() else { continue };
             let now = self.pipeline.clock.now();
@@ -465,6 +465,7 @@ impl Packages {
             let was_distrusted = before.plugins.get(&entry.name).is_some_and(distrusted);
             let step = if distrusted(&slot) && !was_distrusted {
                 stopped.push(entry.name.to_string());
+                ended.push((entry.name.clone(), component));
                 Some(PackageStep::Distrusted)
             } else if was_distrusted && slot.installed().is_some() {
                 restored.push(entry.name.to_string());
@@ -480,6 +481,11 @@ impl Packages {
         let models = self.models_of(&configuration, &plugins).await?;
         self.commit(&base, &next, (None, None), leaves, who).await?;
         self.put(version, plugins, models);
+        for (name, component) in ended {
+            // Trusted again, it begins anew.
+            self.pipeline.quarantine.forget(component);
+            self.pipeline.metrics.not_quarantined(&name);
+        }
         self.close_pauses().await;
         self.pipeline.set_aside.wake(self.pipeline.clock.now());
         tracing::info!(configuration = version, ?stopped, ?restored, "others are trusted from now on");

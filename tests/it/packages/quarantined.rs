@@ -425,10 +425,30 @@ async fn a_pause_that_ends_while_it_is_put_on_record_leaves_nothing_open() {
     let quarantine = host.host.pipeline.quarantine.clone();
     store.before("change_packages", move || quarantine.forget(component));
     provoke(&host, EDI).await;
+    // Whoever does that looks afterwards what stands.
+    host.host.pipeline.close_pauses().await.unwrap();
     assert_eq!(paused(&host).await, Vec::new());
     let steps: Vec<PackageStep> = turns(&host).await.into_iter().map(|(step, _)| step).collect();
     assert_eq!(steps, [PackageStep::Quarantined], "what happened is on record all the same");
     host.verify().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pause_whose_end_could_not_be_written_is_closed_by_whoever_looks_next() {
+    let host = with_obedient().workers(1).start().await;
+    let (host, _) =
+        host.restart_behind(|store| FaultyStore::new(store, "change_packages", Fault::NotPersisted, 1)).await;
+    provoke(&host, EDI).await;
+    assert_eq!(paused(&host).await.len(), 1);
+    host.host.pipeline.close_pauses().await.unwrap();
+    assert_eq!(paused(&host).await.len(), 1, "it stands");
+    later(&host, PAUSE_MS);
+    send(&host, EDI, 31, "PO-31").await;
+    host.decide_all().await;
+    assert_eq!(state(&host, "obeys-the-sender").await, "active");
+    assert_eq!(paused(&host).await.len(), 1, "its end is not on record");
+    host.host.pipeline.close_pauses().await.unwrap();
+    assert_eq!(paused(&host).await, Vec::new());
 }
 
 #[tokio::test(flavor = "multi_thread")]

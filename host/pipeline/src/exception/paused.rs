@@ -4,14 +4,18 @@
 //! So a host that begins, which knows of no pause, closes what an earlier one left; and a
 //! person's word ends a pause after it is on record: a crash in between ends it as well.
 //!
-//! Danger: a pause may end while its exception is being opened: another component takes the
-//! place, an operator begins anew, the next call goes well. So whoever opened one, or ended
-//! some, looks afterwards which of them stand.
+//! Danger: a pause may end while its exception is being opened, and begin again while it is
+//! being closed: another component takes the place, an operator begins anew, the next call
+//! goes well or does not. So what is written about pauses is written one after the other,
+//! each time by what stands then, whatever turn it was that led to it; and what a write that
+//! failed has left is found by whoever looks next, a minute later at the latest.
 
+use portreeve_model::{Digest, PluginName};
 use portreeve_record::LeafBody;
 use portreeve_record::leaf::{Code, ExceptionLeaf};
 use portreeve_store::StoreError;
 use portreeve_store::contract::{CLEARED, ExceptionChange, ExceptionView, PauseAbout};
+use tokio::sync::{Mutex, MutexGuard};
 
 use super::{ExceptionError, Shown};
 use crate::Pipeline;
@@ -22,6 +26,16 @@ const PAGE: u32 = 64;
 /// How often one is closed again that people work on meanwhile.
 const TRIES_MAX: u32 = 8;
 
+/// What is written about pauses, one after the other.
+#[derive(Debug, Default)]
+pub struct PauseRecords(Mutex<()>);
+
+impl PauseRecords {
+    pub(crate) async fn one(&self) -> MutexGuard<'_, ()> {
+        self.0.lock().await
+    }
+}
+
 impl Pipeline {
     /// Closes what waits because of pauses that do not stand any more: those of a host that is
     /// gone, of a component that is not called at all, of one that began anew.
@@ -29,25 +43,31 @@ impl Pipeline {
     /// # Errors
     /// When the store fails. What was closed until then is on record.
     pub async fn close_pauses(&self) -> Result<(), ExceptionError> {
-        let mut after = 0;
+        let _one = self.pause_records.one().await;
+        let (mut after, mut closed) = (0, Ok(()));
         loop {
             let open = self.store.paused_plugins(after, PAGE).await?;
-            let Some((last, _)) = open.last() else { return Ok(()) };
+            let Some((last, _)) = open.last() else { return closed };
             after = last.id;
-            for (exception, _) in open.into_iter().filter(|(_, pause)| !self.stands(pause)) {
-                self.close_pause(exception).await?;
+            for (exception, pause) in open {
+                // One that people keep working on keeps no other one open.
+                closed = closed.and(self.close_pause(exception, pause).await);
             }
         }
     }
 
-    fn stands(&self, pause: &PauseAbout) -> bool {
+    /// Whether a component is active and its calls are paused: all of them, or those for a cause.
+    pub(crate) fn is_paused(&self, plugin: &PluginName, component: Digest, cause: Option<&str>) -> bool {
         let plugins = self.plugins.now();
-        let is_called = plugins.installed(&pause.plugin).is_some_and(|active| active.digest == pause.component);
-        is_called && self.quarantine.stands(pause.component, pause.cause.as_deref())
+        let is_active = plugins.installed(plugin).is_some_and(|active| active.digest == component);
+        is_active && self.quarantine.stands(component, cause)
     }
 
-    async fn close_pause(&self, mut exception: ExceptionView) -> Result<(), ExceptionError> {
+    async fn close_pause(&self, mut exception: ExceptionView, pause: PauseAbout) -> Result<(), ExceptionError> {
         for _ in 0..TRIES_MAX {
+            if self.is_paused(&pause.plugin, pause.component, pause.cause.as_deref()) {
+                return Ok(());
+            }
             let at = self.clock.now();
             let leaf = ExceptionLeaf {
                 queue: Some(Code::of(&exception.queue)),
