@@ -109,7 +109,7 @@ async fn what_is_worth_more_takes_others_to_agree_and_each_of_them_another_perso
     assert!(matches!(pending, ExceptionError::Pending { .. }), "{pending}");
     assert!(matches!(pipeline.approve(&ben, large, proposal).await, Ok(Outcome::Done { .. })));
     let order = host.order("PO-LARGE").await;
-    assert_eq!((order.state, order.why.as_str()), (OrderState::Released, "released by anna"));
+    assert_eq!((order.state, order.why.as_str()), (OrderState::Released, "released by anna, agreed to by ben"));
 
     let huge = held(&host, "PO-HUGE").await;
     let proposal = proposed(&release(&host, &anna, huge).await.unwrap());

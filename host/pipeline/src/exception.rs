@@ -561,7 +561,12 @@ impl Pipeline {
         // Whoever proposed it released it; the others agreed.
         let who = by.proposal.map_or(by.who, |proposal| proposal.by.as_str());
         let step = || self.step_of(shown, decision, act, by);
-        let release = Release { order, holds: decision.holds, who, reason: decision.reason, step: &step };
+        let agreed: Vec<&str> = match by.proposal {
+            Some(proposal) => proposal.approved_by.iter().map(String::as_str).chain([by.who]).collect(),
+            None => Vec::new(),
+        };
+        let (holds, reason) = (decision.holds, decision.reason);
+        let release = Release { order, holds, who, agreed: &agreed, reason, step: &step };
         Ok(self.release_holds(release).await?)
     }
 

@@ -56,6 +56,8 @@ pub(crate) struct Release<'a> {
     pub holds: &'a [u64],
     /// The account that answers for it.
     pub who: &'a str,
+    /// The accounts that agreed to it.
+    pub agreed: &'a [&'a str],
     /// Why, in the person's words.
     pub reason: &'a str,
     /// The step of the order's exception that says so, made anew for each try.
@@ -662,7 +664,10 @@ fn standing(kept: &KeptBack, left: &[&HoldView], opened: &[NewHold], asked: &[&F
         (OrderState::Held, Some(hold.queue.clone()), why)
     } else {
         let why = match by {
-            Reviewer::Person(release) => format!("released by {}", release.who),
+            Reviewer::Person(Release { who, agreed: [], .. }) => format!("released by {who}"),
+            Reviewer::Person(Release { who, agreed, .. }) => {
+                format!("released by {who}, agreed to by {}", agreed.join(" and "))
+            }
             Reviewer::Host => "released, since what held it is gone".to_owned(),
         };
         (OrderState::Released, None, why)
