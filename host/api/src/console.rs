@@ -296,7 +296,7 @@ async fn shown_together(
         for member in &group.members {
             evidence.push(Evidence::read(pipeline, member).await?);
         }
-        Ok::<_, ExceptionError>((TogetherStory::tell(pipeline, exception, group).await?, evidence))
+        Ok::<_, ExceptionError>((TogetherStory::tell(pipeline, group).await?, evidence))
     };
     match read.await {
         Ok((story, evidence)) => (status, together::page(visit, &story, &evidence, notice, typed)).into_response(),

@@ -24,7 +24,8 @@ use crate::problem::Problem;
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TogetherStory {
-    /// The exception that was asked about.
+    /// The exception by which they are decided about: the one that was asked about, or, where
+    /// that went with others, one of those that did not.
     pub exception: u64,
     /// The digest of what is shown: a release of all that go together names it.
     pub shown: String,
@@ -74,17 +75,17 @@ impl TogetherStory {
     /// # Errors
     /// As [`Pipeline::show_together`].
     pub async fn read(pipeline: &Pipeline, who: Option<&SignedIn>, exception: u64) -> Result<Self, ExceptionError> {
-        Self::tell(pipeline, exception, pipeline.show_together(who, exception).await?).await
+        Self::tell(pipeline, pipeline.show_together(who, exception).await?).await
     }
 
     /// The same of what was read already.
-    pub(crate) async fn tell(pipeline: &Pipeline, exception: u64, group: Together) -> Result<Self, ExceptionError> {
+    pub(crate) async fn tell(pipeline: &Pipeline, group: Together) -> Result<Self, ExceptionError> {
         let proposal = match &group.proposal {
             Some(proposal) => Some(Proposal::read(pipeline, proposal).await?),
             None => None,
         };
         Ok(Self {
-            exception,
+            exception: group.lead,
             shown: group.digest.to_string(),
             worth: group.worth.map(|worth| worth.iter().map(Money::to_string).collect()),
             members: group.members.into_iter().map(Member::of).collect(),

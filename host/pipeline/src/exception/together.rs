@@ -47,6 +47,9 @@ const TOLD_MAX: usize = 10;
 /// Orders of one customer that are kept back, as a person is shown them.
 #[derive(Debug)]
 pub struct Together {
+    /// The exception by which they are asked for and decided about: the one that was asked about,
+    /// or, where that went, one that is left.
+    pub lead: u64,
     /// Those that go together, by number.
     pub members: Vec<Shown>,
     /// Those that other people decide about, by number.
@@ -104,13 +107,14 @@ impl Pipeline {
     /// # Errors
     /// See [`ExceptionError`].
     pub async fn show_together(&self, who: Option<&SignedIn>, exception: u64) -> Result<Together, ExceptionError> {
-        let lead = self.lead(exception).await?;
+        let lead = self.lead(who, exception).await?;
         if let Some(open) = &lead.trail.proposal
             && let Some(act) = self.act_together(&lead, open.digest).await?
         {
             let members = self.members_of(&act, open.digest).await?;
             let members = members.into_iter().map(|member| member.shown).collect();
-            return Ok(Together { proposal: Some(open.clone()), ..Together::of(members, Vec::new(), 0)? });
+            let id = lead.trail.exception.id;
+            return Ok(Together { proposal: Some(open.clone()), ..Together::of(id, members, Vec::new(), 0)? });
         }
         self.customers(who, &lead).await
     }
@@ -146,7 +150,7 @@ impl Pipeline {
         reason: &str,
     ) -> Result<Outcome, ExceptionError> {
         let reason = counted("reason", reason)?;
-        let lead = self.lead(exception).await?;
+        let lead = self.lead(Some(who), exception).await?;
         let exception = lead.trail.exception.id;
         self.people.may_work_on(who.actor(), &lead.trail.exception.queue)?;
         let group = self.customers(Some(who), &lead).await?;
@@ -318,9 +322,9 @@ impl Pipeline {
 
     /// What this person might decide together.
     async fn customers(&self, who: Option<&SignedIn>, lead: &Shown) -> Result<Together, ExceptionError> {
-        let works = |queue: &str| who.is_none_or(|who| self.people.may_work_on(who.actor(), queue).is_ok());
         let found = self.kept_back_with(lead, usize::MAX).await?;
-        let (mut own, mut apart): (Vec<_>, Vec<_>) = found.into_iter().partition(|open| works(&open.queue));
+        let (mut own, mut apart): (Vec<_>, Vec<_>) =
+            found.into_iter().partition(|open| self.works_on(who, &open.queue));
         // The one that was asked about is among them, however many there are.
         own.sort_by_key(|open| (open.id != lead.trail.exception.id, open.id));
         let beyond = |open: &Vec<ExceptionView>| open.len().saturating_sub(TOGETHER_MAX);
@@ -333,24 +337,34 @@ impl Pipeline {
             members.push(self.show_exception(open.id).await?);
         }
         members.retain(|member| member.is_open().is_ok());
-        Together::of(members, apart, more)
+        Together::of(lead.trail.exception.id, members, apart, more)
     }
 
     /// The one that was asked about; where it is over, since it went with others, one of those
-    /// that did not go.
-    async fn lead(&self, exception: u64) -> Result<Shown, ExceptionError> {
+    /// that did not go: one that is this person's work, if there is one.
+    async fn lead(&self, who: Option<&SignedIn>, exception: u64) -> Result<Shown, ExceptionError> {
         let lead = self.show_exception(exception).await?;
         let Err(over) = lead.is_open() else { return Ok(lead) };
+        let mut others_work = None;
         for record in released_by(&lead) {
             let Some(bytes) = self.unless_erased(record).await? else { continue };
             for seen in parse_canonical::<Act>(&bytes)?.together {
                 let left = self.show_exception(seen.number()?).await?;
-                if left.is_open().is_ok() && left.kept.is_some() {
+                if left.is_open().is_err() || left.kept.is_none() {
+                    continue;
+                }
+                if self.works_on(who, &left.trail.exception.queue) {
                     return Ok(left);
                 }
+                others_work.get_or_insert(left);
             }
         }
-        Err(over)
+        others_work.ok_or(over)
+    }
+
+    /// Whether a queue is somebody's work; nobody named works on every one.
+    fn works_on(&self, who: Option<&SignedIn>, queue: &str) -> bool {
+        who.is_none_or(|who| self.people.may_work_on(who.actor(), queue).is_ok())
     }
 
     /// Open exceptions about orders of its customer that are kept back, itself among them, and no
@@ -414,9 +428,9 @@ impl Pipeline {
 }
 
 impl Together {
-    fn of(members: Vec<Shown>, apart: Vec<ExceptionView>, more: usize) -> Result<Self, ExceptionError> {
+    fn of(lead: u64, members: Vec<Shown>, apart: Vec<ExceptionView>, more: usize) -> Result<Self, ExceptionError> {
         let (worth, digest) = (worth_of(&members), digest_of(&members)?);
-        Ok(Self { members, apart, more, proposal: None, worth, digest })
+        Ok(Self { lead, members, apart, more, proposal: None, worth, digest })
     }
 
     /// Check: it is what somebody saw.
