@@ -48,6 +48,9 @@ const BACKOFF_MS_MAX: u64 = 15 * 60_000;
 /// The longest wait that a subscriber may ask for: one that says "next year" asks for silence.
 const RETRY_AFTER_MS_MAX: i64 = 60 * Instant::MINUTE_MS;
 
+/// The longest wait of all. What is further off is of a clock that was set back since.
+const WAIT_MS_MAX: i64 = RETRY_AFTER_MS_MAX;
+
 /// A notice that is older than this when it is not taken is left out: a weekend and a day.
 const KEPT_MS: i64 = 3 * Instant::DAY_MS;
 
@@ -317,16 +320,20 @@ impl Subscriber {
         waits.refusals = waits.refusals.saturating_add(u32::from(about_the_notice));
         let asked_ms = asked_ms.unwrap_or_default().min(RETRY_AFTER_MS_MAX);
         waits.until = now.plus_ms(backoff_ms(id, waits.failures).max(asked_ms));
-        if waits.refusals >= REFUSALS_MAX {
-            // Whoever says so of one notice is there, and may take the next one.
-            *waits = AT_ONCE;
-            return true;
-        }
-        let is_over = now.0.saturating_sub(happened_at.0) >= KEPT_MS;
-        if is_over {
-            waits.refusals = 0;
-        }
-        is_over
+        waits.refusals >= REFUSALS_MAX || now.0.saturating_sub(happened_at.0) >= KEPT_MS
+    }
+
+    /// Notes that the next notice is another one.
+    fn leaves_out(&self) {
+        let mut waits = self.waits();
+        // Whoever says what is wrong with one is there, and may take the next one at once.
+        *waits = if waits.refusals >= REFUSALS_MAX { AT_ONCE } else { Waits { refusals: 0, ..*waits } };
+    }
+
+    /// Whether it has to be waited for. A clock that was set back makes no wait longer.
+    fn is_waited_for(&self, now: Instant) -> bool {
+        let until = self.waits().until;
+        now < until && until <= now.plus_ms(WAIT_MS_MAX)
     }
 
     /// Notes that it cannot be known how far it was told.
@@ -375,7 +382,7 @@ impl Pipeline {
 
     async fn tell_all(&self, subscriber: &Subscriber) -> Result<Told, NotifyError> {
         let mut told = Told::default();
-        if self.clock.now() < subscriber.waits().until {
+        if subscriber.is_waited_for(self.clock.now()) {
             return Ok(told);
         }
         // Another configuration does without it.
@@ -388,7 +395,7 @@ impl Pipeline {
                 let next = self.tell(subscriber, happening, event).await?;
                 match next {
                     Next::Taken => told.sent = told.sent.saturating_add(1),
-                    Next::LeftOut => told.skipped = told.skipped.saturating_add(1),
+                    Next::LeftOut => {}
                     Next::Waits => return Ok(told),
                 }
                 if !self.store.move_notices(&subscriber.id, place, happening.place).await? {
@@ -398,8 +405,14 @@ impl Pipeline {
                 place = happening.place;
                 if matches!(next, Next::Taken) {
                     *subscriber.waits() = AT_ONCE;
+                } else {
+                    subscriber.leaves_out();
+                    told.skipped = told.skipped.saturating_add(1);
+                    self.metrics.notices.skipped(&subscriber.id);
+                    let (subscriber, exception) = (&subscriber.id, happening.exception.id);
+                    tracing::error!(subscriber, exception, "a notice was never taken and is left out");
                 }
-                if self.clock.now() < subscriber.waits().until {
+                if subscriber.is_waited_for(self.clock.now()) {
                     return Ok(told);
                 }
             }
@@ -431,20 +444,8 @@ impl Pipeline {
         self.metrics.notices.failed(&subscriber.id);
         let left_out = subscriber.not_taken(&id, happening.at, &sent, self.clock.now());
         let (subscriber, origin, exception) = (&subscriber.id, subscriber.hook.origin(), happening.exception.id);
-        if left_out {
-            self.metrics.notices.skipped(subscriber);
-            tracing::error!(
-                subscriber,
-                origin,
-                exception,
-                notice = id,
-                why,
-                "a notice was never taken and is left out"
-            );
-            return Ok(Next::LeftOut);
-        }
-        tracing::warn!(subscriber, origin, exception, notice = id, why, "a notice was not taken; it is sent again");
-        Ok(Next::Waits)
+        tracing::warn!(subscriber, origin, exception, notice = id, why, "a notice was not taken");
+        Ok(if left_out { Next::LeftOut } else { Next::Waits })
     }
 }
 
@@ -472,7 +473,7 @@ fn body_of(happening: &Happening, event: NoticeEvent) -> Result<Vec<u8>, RecordE
         Happened::Opened => (None, None, None, None),
         Happened::Step { step, who, to, queue } => (Some(step.as_str()), who.as_deref(), to.as_deref(), Some(queue)),
     };
-    let moves = matches!(event, NoticeEvent::Rerouted | NoticeEvent::Escalated);
+    let moves = to.is_some() && matches!(event, NoticeEvent::Rerouted | NoticeEvent::Escalated);
     let notice = Notice {
         r#type: event.as_type(),
         timestamp: happening.at.to_string(),
