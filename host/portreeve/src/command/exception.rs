@@ -214,14 +214,24 @@ fn line(exception: &Exception) -> String {
     let order = order_number.as_deref().unwrap_or("-");
     let due = due_at.as_deref().map_or_else(|| "-".to_owned(), |at| at.chars().take(16).collect());
     let whose = claimed_by.as_deref().unwrap_or("-");
-    format!("{id:>4}  {kind:<8}  {queue:<16}  {whose:<12}  due {due:<16}  {order:<12}  {code}: {detail}")
+    let why = why(code, detail);
+    format!("{id:>4}  {kind:<8}  {queue:<16}  {whose:<12}  due {due:<16}  {order:<12}  {why}")
+}
+
+/// The code with its detail, which may begin with it.
+fn why(code: &str, detail: &str) -> String {
+    let rest = detail.strip_prefix(code).and_then(|rest| rest.strip_prefix(':'));
+    format!("{code}: {}", rest.unwrap_or(detail).trim_start())
 }
 
 fn show(story: &ExceptionStory, output: &mut Output) -> anyhow::Result<()> {
     let exception = &story.exception;
     output.line(&format!(
-        "exception {} ({}), queue {}: {}: {}",
-        exception.id, exception.kind, exception.queue, exception.code, exception.detail
+        "exception {} ({}), queue {}: {}",
+        exception.id,
+        exception.kind,
+        exception.queue,
+        why(&exception.code, &exception.detail)
     ))?;
     let mut times = format!("opened {}", exception.opened_at);
     for (word, at) in [("due", &exception.due_at), ("escalated", &exception.escalated_at)] {

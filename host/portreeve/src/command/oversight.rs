@@ -57,7 +57,11 @@ fn show(found: &Oversight, output: &mut Output) -> anyhow::Result<()> {
     found.models.iter().try_for_each(|model| show_model(model, output))?;
     found.grants.iter().try_for_each(|grant| show_grant(grant, output))?;
     found.queues.iter().try_for_each(|queue| show_queue(queue, output))?;
-    found.people.iter().try_for_each(|person| show_person(person, output))
+    found.people.iter().try_for_each(|person| show_person(person, output))?;
+    if found.people.is_empty() {
+        return Ok(());
+    }
+    output.line("looked: from when somebody could look at it, or decided something else, until the decision")
 }
 
 fn show_model(model: &Model, output: &mut Output) -> anyhow::Result<()> {
@@ -80,7 +84,7 @@ fn show_model(model: &Model, output: &mut Output) -> anyhow::Result<()> {
 
 fn show_grant(grant: &Grant, output: &mut Output) -> anyhow::Result<()> {
     for budget in &grant.budgets {
-        output.line(&format!("grant {}: {} {} of {} used", grant.id, budget.name, budget.used, budget.most))?;
+        output.line(&format!("grant {}: {} {} of {} used now", grant.id, budget.name, budget.used, budget.most))?;
     }
     Ok(())
 }
