@@ -142,6 +142,7 @@ fn decided(proposed: usize) -> Vec<f64> {
         let elapsed = started.elapsed();
         std::hint::black_box((&findings, &credit, &verdicts));
         if number == 0 {
+            assert!(findings.is_empty() && credit.findings.is_empty(), "{findings:?}, {credit:?}");
             assert!(
                 verdicts.iter().all(|verdict| !verdict.policies().is_empty()),
                 "a verdict that Cedar had no say in"
@@ -158,7 +159,7 @@ fn hold(scope: HoldScope, minutes: u32) -> Proposal {
     Proposal::Hold(Hold { scope, minutes, reason: "reason".to_owned() })
 }
 
-/// What the tables say about the order: everything is there.
+/// What the tables say about the order: everything is there, and the prices are those of the list.
 fn reference(order: &Order) -> ReferenceFacts {
     let customer = CustomerFacts {
         class: "standard".to_owned(),
@@ -167,14 +168,17 @@ fn reference(order: &Order) -> ReferenceFacts {
         country: Some("US".to_owned()),
         credit_account: None,
     };
-    let item =
-        ItemFacts { list_price: Decimal { units: 1_250, scale: 2 }, unit: "EA".to_owned(), currency: order.currency };
     let skus = || order.lines.iter().map(|line| line.sku.clone());
+    let items = order.lines.iter().map(|line| {
+        let list_price = Decimal { units: line.unit_price.amount, scale: line.unit_price.scale };
+        let item = ItemFacts { list_price, unit: line.quantity.unit.clone(), currency: line.unit_price.currency };
+        (line.sku.clone(), Looked::Found(item))
+    });
     ReferenceFacts {
         received_at: payload::RECEIVED_AT,
         test_channel: false,
         customer: Looked::Found(customer),
-        items: skus().map(|sku| (sku, Looked::Found(item.clone()))).collect(),
+        items: items.collect(),
         ship_to: Some(Looked::Found(())),
         cross_references: BTreeMap::new(),
         conversions: BTreeMap::new(),
