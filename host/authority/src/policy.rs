@@ -38,7 +38,7 @@ pub(crate) struct Policies {
     /// Those that may be about a plugin and an action, by their heads. Cedar evaluates each
     /// policy of a set for each question, and one whose head is about something else can
     /// neither apply nor err: leaving it out changes no answer.
-    about: BTreeMap<(PluginName, Rung), About>,
+    about: BTreeMap<PluginName, BTreeMap<Rung, About>>,
     authorizer: Authorizer,
     /// None has attributes or parents here.
     entities: Entities,
@@ -145,12 +145,15 @@ impl Policies {
         if problems.len() > before {
             return None;
         }
-        let questions = known.plugins.iter().flat_map(|plugin| Rung::ALL.map(|rung| (plugin.clone(), rung)));
-        let about = questions.map(|(plugin, rung)| {
-            let policies = names.about(&set, &plugin, rung)?;
+        let about_one = |plugin: &PluginName, rung: Rung| {
+            let policies = names.about(&set, plugin, rung)?;
             let reads = facts_read(&policies);
-            let (of, action) = names.scope(&plugin, rung);
-            Some(((plugin, rung), About { plugin: of, action, policies, reads }))
+            let (of, action) = names.scope(plugin, rung);
+            Some((rung, About { plugin: of, action, policies, reads }))
+        };
+        let about = known.plugins.iter().map(|plugin| {
+            let rungs = Rung::ALL.into_iter().map(|rung| about_one(plugin, rung)).collect::<Option<_>>()?;
+            Some((plugin.clone(), rungs))
         });
         let about = about.collect::<Option<_>>()?;
         Some(Self { set, about, authorizer: Authorizer::new(), entities: Entities::empty(), schema, names })
@@ -167,7 +170,7 @@ impl Policies {
     /// Asks Cedar. Default deny; an error of any kind is no permission.
     pub(crate) fn ask(&self, question: Question<'_>) -> Answer {
         debug_assert!(self.request(question, None, Some(&self.schema)).is_some(), "facts of other types");
-        let about = self.about.get(&(question.plugin.clone(), question.action));
+        let about = self.about.get(question.plugin).and_then(|rungs| rungs.get(&question.action));
         let policies = about.map_or(&self.set, |about| &about.policies);
         let Some(request) = self.request(question, about, None) else {
             return Answer::Erred(Vec::new());
@@ -182,8 +185,9 @@ impl Policies {
         }
 
         // Check: a policy permits and none forbids.
-        let reasons: BTreeSet<String> = diagnostics.reason().map(ToString::to_string).collect();
-        let reasons = reasons.into_iter().collect();
+        // An `@id` has nothing that would have to be escaped, which its `Display` looks for.
+        let mut reasons: Vec<String> = diagnostics.reason().map(|id| AsRef::<str>::as_ref(id).to_owned()).collect();
+        reasons.sort_unstable();
         match response.decision() {
             Decision::Allow => Answer::Permitted(reasons),
             Decision::Deny => Answer::Denied(reasons),
@@ -465,7 +469,7 @@ unless { context.holds_last_hour > 3 };
             }
         }
         let reads = |plugin: &PluginName, rung| {
-            let reads = indexed.about.get(&(plugin.clone(), rung)).unwrap().reads.clone().unwrap();
+            let reads = indexed.about.get(plugin).unwrap().get(&rung).unwrap().reads.clone().unwrap();
             reads.into_iter().collect::<Vec<_>>().join(" ")
         };
         let [fraud, margin, other] = &plugins;
