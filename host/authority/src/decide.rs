@@ -271,10 +271,8 @@ fn check_bearer(grant: &Grant, advice: &Advice<'_>, subject: &Subject, now: Inst
     }
 
     // Check: the grant's last day is not over.
-    let today = now.date();
-    let held = today.is_some_and(|today| today <= grant.expires);
-    let found = today.map_or(Said::Word("no date"), Said::Day);
-    draft.note(Code::GrantExpired, "expires", held, found, Said::OrEarlier(grant.expires));
+    let found = now.date().map_or(Said::Word("no date"), Said::Day);
+    draft.note(Code::GrantExpired, "expires", !grant.is_over(now), found, Said::OrEarlier(grant.expires));
 
     // Check: it is the grant's time of day, or the grant names none.
     if let Some(hours) = grant.hours {
