@@ -76,6 +76,8 @@ mod envelopes;
 
 mod later;
 
+mod ahead;
+
 mod edges;
 
 mod erp;

@@ -36,7 +36,7 @@ use portreeve_model::{Digest, Instant, OrderId, PluginName};
 use portreeve_pipeline::accept::Input;
 use portreeve_pipeline::decision::DecisionRecord;
 use portreeve_pipeline::rederive::{RederiveError, Rederived};
-use portreeve_pipeline::{AcceptError, Accepted, Clock, Credential, Pipeline, SignedIn};
+use portreeve_pipeline::{AcceptError, Accepted, Clock, Credential, Decisions, Pipeline, SignedIn};
 use portreeve_record::{Leaf, LeafRecord, NoteKey, VerifyReport};
 use portreeve_registry::{
     InstallError, Installed, Occasion, Package, PlatformGrant, Registry, Signature, Statement, TrustPolicy,
@@ -646,9 +646,10 @@ impl TestHost {
 
     /// Decides everything that waits, so many documents at once.
     pub(crate) async fn decide_in_batches(&self, documents: u32) -> Vec<Committed> {
+        let mut decisions = Decisions::new(Arc::clone(&self.host.pipeline), documents);
         let mut decided = Vec::new();
         loop {
-            let batch = self.host.pipeline.decide(documents).await.unwrap();
+            let batch = decisions.next().await.unwrap();
             if batch.is_empty() {
                 return decided;
             }

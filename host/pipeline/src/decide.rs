@@ -11,6 +11,8 @@
 //! order to a person while the others go on, unless it failed for a reason that
 //! passes: then the document waits, and later ones about other orders go before it.
 
+mod ahead;
+
 mod reading;
 
 mod facts;
@@ -45,18 +47,21 @@ use portreeve_sandbox::Crossing;
 use portreeve_store::contract::{Decided, DecisionCommit, DocumentPosition};
 use portreeve_store::{Committed, Journaled, StoreError};
 
+pub use self::ahead::Decisions;
 pub(crate) use self::crediting::{answered_for, query as credit_query, within};
 pub use self::facts::credit_facts;
 pub(crate) use self::facts::{RuleRows, class, credit_account, reference_facts};
 pub use self::later::CANCEL_REQUESTED;
 pub(crate) use self::later::as_change;
 pub use self::masking::Pseudonyms;
+use self::reading::Mapped;
 pub(crate) use self::scoring::{AskAgain, Question, Sees};
 pub use self::set_aside::SetAside;
 use self::turn::Subjects;
 pub(crate) use self::weighing::subject;
 use crate::leaf::{self, DecideFacts};
 use crate::plugins::Active;
+use crate::tables::Tables;
 use crate::{Pipeline, parallel};
 
 /// Tables that the host's own rules read.
@@ -104,6 +109,28 @@ fn of_one<T>(result: Result<T, DecideError>) -> Result<Option<T>, DecideError> {
     }
 }
 
+/// Documents that were read, and what they were read with: what is active when a batch is
+/// read is what the whole of it is decided with, whatever takes its place meanwhile.
+struct Batch {
+    positions: BTreeSet<DocumentPosition>,
+    mapped: Vec<Mapped>,
+    tables: Arc<Tables>,
+    active: Arc<Active>,
+    /// What waited for another try then is not in it, and what comes after that waits too.
+    now: Instant,
+    /// How often those that waited were woken until then.
+    woken: u64,
+}
+
+/// A batch that was thought through: what is to be committed, and what has no result.
+#[derive(Default)]
+struct Judged {
+    positions: BTreeSet<DocumentPosition>,
+    decisions: Vec<DecisionCommit>,
+    /// The host itself failed on these.
+    left: BTreeSet<DocumentPosition>,
+}
+
 impl Pipeline {
     /// Decides the next documents, at most `limit`. A document whose plugin failed for
     /// a reason that passes has no result yet: it is tried again, with growing waits.
@@ -115,43 +142,24 @@ impl Pipeline {
     /// When the store fails, or the host itself does; a single document's error is in its
     /// place.
     pub async fn decide(self: &Arc<Self>, limit: u32) -> Result<Vec<Result<Committed, DecideError>>, DecideError> {
-        let now = self.clock.now();
-        let at_once = self.set_aside.at_once(limit);
-        let documents = self.store.undecided(at_once, &self.set_aside.left_out(now)).await?;
-        let positions: BTreeSet<DocumentPosition> = documents.iter().map(Journaled::position).collect();
-        self.set_aside.goes_on_at(positions.first().copied());
-        let Some(last) = positions.last().copied() else { return Ok(Vec::new()) };
-
-        // A panic in the host's own stages takes its batch with it, and nothing else. Which
-        // document it met shows when each is tried alone.
-        let pipeline = Arc::clone(self);
-        let batch = parallel::in_order(vec![documents], 1, move |documents| {
-            let pipeline = Arc::clone(&pipeline);
-            async move { pipeline.decide_batch(documents, now).await }
-        });
-        match batch.await.pop().flatten() {
-            Some(decided) => decided,
-            None if positions.len() > 1 => {
-                self.set_aside.one_by_one(last);
-                Err(DecideError::Panicked { documents: positions.len() })
-            }
-            None => {
-                self.set_aside.add(&positions);
-                Ok(vec![Err(DecideError::SetAside(last))])
-            }
-        }
+        let batch = self.read(limit, &[]).await?;
+        let judged = self.judge(batch).await?;
+        self.commit(judged).await
     }
 
-    /// One batch, through all of its stages.
-    async fn decide_batch(
-        self: &Arc<Self>,
-        documents: Vec<Journaled>,
-        now: Instant,
-    ) -> Result<Vec<Result<Committed, DecideError>>, DecideError> {
-        let mut left: BTreeSet<DocumentPosition> = documents.iter().map(Journaled::position).collect();
-        // What is active now is what the whole batch is decided with, whatever takes its place.
+    /// Reads the next documents but those `in_hand`: the stages that change nothing.
+    async fn read(self: &Arc<Self>, limit: u32, in_hand: &[DocumentPosition]) -> Result<Batch, DecideError> {
+        let (now, woken) = (self.clock.now(), self.set_aside.woken());
+        let mut left_out = self.set_aside.left_out(now);
+        left_out.extend(in_hand);
+        let documents = self.store.undecided(self.set_aside.at_once(limit), &left_out).await?;
+        let positions: BTreeSet<DocumentPosition> = documents.iter().map(Journaled::position).collect();
+        self.set_aside.goes_on_at(positions.first().copied());
         let active = self.plugins.now();
-        let tables = self.tables.read(&self.store, &tables_in_use(&active)).await?;
+        let tables = match positions.is_empty() {
+            true => Arc::default(),
+            false => self.tables.read(&self.store, &tables_in_use(&active)).await?,
+        };
 
         let pipeline = Arc::clone(self);
         let (its_tables, its_plugins) = (Arc::clone(&tables), Arc::clone(&active));
@@ -161,10 +169,37 @@ impl Pipeline {
             async move { pipeline.to_canonical(document, tables, active).await }
         })
         .await;
+        Ok(Batch { positions, mapped: mapped.into_iter().flatten().flatten().collect(), tables, active, now, woken })
+    }
 
+    /// Thinks a batch through, and commits nothing.
+    async fn judge(self: &Arc<Self>, batch: Batch) -> Result<Judged, DecideError> {
+        let positions = batch.positions.clone();
+        let Some(last) = positions.last().copied() else { return Ok(Judged::default()) };
+
+        // A panic in the host's own stages takes its batch with it, and nothing else. Which
+        // document it met shows when each is tried alone.
+        let pipeline = Arc::clone(self);
+        let judged = parallel::in_order(vec![batch], 1, move |batch| {
+            let pipeline = Arc::clone(&pipeline);
+            async move { pipeline.judge_batch(batch).await }
+        });
+        match judged.await.pop().flatten() {
+            Some(judged) => judged,
+            None if positions.len() > 1 => {
+                self.set_aside.one_by_one(last);
+                Err(DecideError::Panicked { documents: positions.len() })
+            }
+            None => Ok(Judged { left: positions.clone(), decisions: Vec::new(), positions }),
+        }
+    }
+
+    /// One batch, through all of its stages after reading.
+    async fn judge_batch(self: &Arc<Self>, batch: Batch) -> Result<Judged, DecideError> {
+        let Batch { positions, mapped, tables, active, now, .. } = batch;
+        let mut left = positions.clone();
         let mut unread = Vec::new();
         let mut validated = Vec::new();
-        let mapped: Vec<_> = mapped.into_iter().flatten().flatten().collect();
         let subjects = Subjects::of(&mapped);
         let mut standings = self.standings(subjects.orders()).await?;
         for mapped in mapped {
@@ -199,8 +234,17 @@ impl Pipeline {
         }
         self.keep_turns(&mut decisions, &left, &subjects, now);
         left.retain(|position| !self.set_aside.waits(*position, now));
+        Ok(Judged { positions, decisions, left })
+    }
+
+    /// Commits what was decided; one that fails leaves the others.
+    async fn commit(&self, judged: Judged) -> Result<Vec<Result<Committed, DecideError>>, DecideError> {
+        let Judged { decisions, left, .. } = judged;
         let positions: Vec<_> = decisions.iter().map(|decision| decision.document.position()).collect();
-        let committed = self.store.commit_decisions(decisions).await?;
+        let committed = match decisions.is_empty() {
+            true => Vec::new(),
+            false => self.store.commit_decisions(decisions).await?,
+        };
         for (position, result) in positions.into_iter().zip(&committed) {
             match result {
                 Ok(_) => self.set_aside.decided(position),

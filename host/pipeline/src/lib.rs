@@ -81,7 +81,7 @@ use portreeve_registry::Quarantine;
 use portreeve_store::Store;
 
 pub use accept::{AcceptError, Accepted};
-pub use decide::{DecideError, Pseudonyms, SetAside};
+pub use decide::{DecideError, Decisions, Pseudonyms, SetAside};
 pub use deliver::{DeliverError, Deliveries};
 pub use egress::{Origin, Outbound};
 pub use metrics::Metrics;

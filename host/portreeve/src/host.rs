@@ -23,8 +23,8 @@ use portreeve_pipeline::notice::Subscriber;
 use portreeve_pipeline::retention::Retained;
 use portreeve_pipeline::review::Cleared;
 use portreeve_pipeline::{
-    Accounts, Active, Clock, DeliverError, Deliveries, Metrics, Notices, Outbound, Pipeline, Plugins, Pseudonyms,
-    SetAside, Slot, TableCache,
+    Accounts, Active, Clock, Decisions, DeliverError, Deliveries, Metrics, Notices, Outbound, Pipeline, Plugins,
+    Pseudonyms, SetAside, Slot, TableCache,
 };
 use portreeve_record::leaf::{Code, ConfigurationLeaf, Label, PackageLeaf, ReferenceLeaf};
 use portreeve_record::{Leaf, LeafBody, LogKey, PayloadKey, VerifierKey, canonical_digest};
@@ -49,7 +49,7 @@ use crate::{files, folder, reference};
 pub const DECIDE_BATCH: u32 = 256;
 
 /// Deliveries under way at once, over all targets.
-pub const DELIVERIES_MAX: u32 = 128;
+pub const DELIVERIES_MAX: u32 = 256;
 
 /// How long a worker waits when there is nothing to do and nobody wakes it.
 const IDLE: Duration = Duration::from_millis(200);
@@ -882,8 +882,9 @@ impl Host {
     }
 
     async fn decide_until(&self, stop: watch::Receiver<bool>) {
+        let mut decisions = Decisions::new(Arc::clone(&self.pipeline), DECIDE_BATCH);
         while !*stop.borrow() {
-            match self.pipeline.decide(DECIDE_BATCH).await {
+            match decisions.next().await {
                 Ok(decided) if decided.is_empty() => self.wait(&self.accepted, &stop).await,
                 Ok(decided) => {
                     let mut all_failed = true;

@@ -106,7 +106,7 @@ fn product(folder: &Path, arguments: &[&str]) -> Result<Command> {
 
 fn initialise(folder: &Path) -> Result<()> {
     // Nobody takes the orders: deliveries are another benchmark's.
-    setup::write(folder, "http://127.0.0.1:9")?;
+    setup::write(folder, "http://127.0.0.1:9", false)?;
     let config = folder.join(setup::CONFIG);
     let main = std::fs::read_to_string(config.join("portreeve.toml"))?;
     let token = Digest::of(OPERATOR_TOKEN.as_bytes());

@@ -14,6 +14,7 @@ use portreeve::standins::{Erp, Mischief};
 use portreeve_audit::LogReader;
 use portreeve_pipeline::Clock;
 use portreeve_store::Store;
+use portreeve_store::contract::OrderState;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines, Stdin, stdin};
 use tokio::sync::watch;
 
@@ -105,12 +106,16 @@ pub(crate) async fn run(arguments: &[String]) -> anyhow::Result<()> {
     while let Some(question) = questions.next_line().await? {
         match question.as_str() {
             "usage" => answer(&usage()?),
-            "settled" => {
-                while store.summary().await?.pending > 0 {
-                    tokio::time::sleep(Duration::from_millis(5)).await;
+            // Answers how many orders are held.
+            "settled" => loop {
+                let summary = store.summary().await?;
+                if summary.pending == 0 && summary.undecided == 0 {
+                    let held = summary.orders.iter().find(|(state, _)| *state == OrderState::Held);
+                    answer(&held.map_or(0, |(_, held)| *held).to_string());
+                    break;
                 }
-                answer("settled");
-            }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            },
             "verify" => {
                 while store.summary().await?.unsequenced > 0 {
                     tokio::time::sleep(Duration::from_millis(50)).await;

@@ -21,6 +21,9 @@ use crate::setup::{CUSTOMERS, EDI_TOKEN, customer};
 /// How long a sender waits after 429, as `Retry-After` would have it at least.
 const WAIT: Duration = Duration::from_millis(20);
 
+/// An item, and a price of it within the tolerance of prices and below the item's floor.
+const NEAR_FLOOR: (&str, &str) = ("MRG-0001", "18.20");
+
 /// What one connection has seen.
 #[derive(Default)]
 struct Seen {
@@ -31,12 +34,13 @@ struct Seen {
 /// Sends all orders; answers its CPU, how often the host was busy, and the median
 /// and 99th percentile of the time to a reply in microseconds.
 pub(crate) async fn run(arguments: &[String]) -> anyhow::Result<()> {
-    let [address, first, orders, per_input, senders] = arguments else {
-        anyhow::bail!("the load needs five arguments")
+    let [address, first, orders, per_input, senders, advised_every] = arguments else {
+        anyhow::bail!("the load needs six arguments")
     };
     let address: SocketAddr = address.parse()?;
     let (first, orders): (u32, u32) = (first.parse()?, orders.parse()?);
     let (per_input, senders): (u32, u32) = (per_input.parse()?, senders.parse()?);
+    let advised_every: u32 = advised_every.parse()?;
     let orders = first.saturating_add(orders);
     let next = Arc::new(AtomicU32::new(first.div_ceil(per_input)));
     let inputs = orders.div_ceil(per_input);
@@ -52,7 +56,7 @@ pub(crate) async fn run(arguments: &[String]) -> anyhow::Result<()> {
                     return anyhow::Ok(seen);
                 }
                 let first = input * per_input;
-                let body = Bytes::from(interchange(input + 1, first..orders.min(first + per_input)));
+                let body = Bytes::from(interchange(input + 1, first..orders.min(first + per_input), advised_every));
                 send(&mut sender, address, &body, &mut seen).await?;
             }
         });
@@ -105,8 +109,9 @@ async fn send(
     }
 }
 
-/// A partner's batch: orders of two lines each, nothing wrong with any.
-fn interchange(control: u32, orders: std::ops::Range<u32>) -> String {
+/// A partner's batch: orders of two lines each, nothing wrong with any but that each so
+/// many-th has a low price.
+fn interchange(control: u32, orders: std::ops::Range<u32>, advised_every: u32) -> String {
     let buyer = customer(control % CUSTOMERS);
     let sender = buyer.replace('-', "");
     let mut text = format!(
@@ -115,12 +120,14 @@ fn interchange(control: u32, orders: std::ops::Range<u32>) -> String {
     );
     let count = orders.len();
     for (set, order) in (1_u32..).zip(orders) {
+        let advised = order.checked_rem(advised_every) == Some(0);
+        let (item, price) = if advised { NEAR_FLOOR } else { ("FST-1007", "18.40") };
         // Writing to a String does not fail.
         write!(
             text,
             "ST*850*{set:04}~\nBEG*00*SA*B{order:08}**20260302~\nDTM*002*20300330~\nN1*BY*The Customer*92*{buyer}~\n\
              N1*ST*The Customer*92*{buyer}-01~\nN3*230 Commerce Ave~\nN4*Tucson*AZ*85701*US~\n\
-             PO1*1*{}*BX*18.40*PE*VP*FST-1007~\nPO1*2*4*EA*11.75*PE*VP*ELC-1049~\nCTT*2~\nSE*11*{set:04}~\n",
+             PO1*1*{}*BX*{price}*PE*VP*{item}~\nPO1*2*4*EA*11.75*PE*VP*ELC-1049~\nCTT*2~\nSE*11*{set:04}~\n",
             1 + order % 20
         )
         .unwrap_or_default();

@@ -18,6 +18,7 @@ pub(crate) struct Measured {
     pub(crate) erp: String,
     pub(crate) proof: String,
     pub(crate) booked: String,
+    pub(crate) held: String,
     pub(crate) store: PathBuf,
 }
 
@@ -35,8 +36,16 @@ impl Report {
         let [load_us, _, refused, reply_p50, reply_p99] = numbers(&measured.sent)?;
         let [booked] = numbers(&measured.booked)?;
         let [entries] = numbers(&measured.proof)?;
-        ensure!(booked == orders, "{booked} sales orders of {orders} orders: something was lost or sent twice");
-        let latency = Latency::read(&measured.store, options.orders)?;
+        let [held] = numbers(&measured.held)?;
+        ensure!(
+            booked + held == orders,
+            "{booked} sales orders and {held} held of {orders} orders: something was lost or sent twice"
+        );
+        ensure!(
+            held > 0.0 || options.advised_every == 0 || options.without_budgets,
+            "nothing was held, so no budget was tried"
+        );
+        let latency = Latency::read(&measured.store)?;
         let per_order = |us: f64| us / orders;
         Ok(Self {
             figures: vec![
@@ -50,6 +59,7 @@ impl Report {
                 ("reply to an input, median", reply_p50 / 1_000.0, "ms"),
                 ("reply to an input, 99th percentile", reply_p99 / 1_000.0, "ms"),
                 ("inputs answered 429 and sent again", refused, ""),
+                ("orders held", held, ""),
                 ("host peak resident memory", peak_kib / 1_024.0, "MiB"),
                 ("audit entries per order, all verified", entries / orders, ""),
                 ("store per order", latency.store_bytes / orders, "bytes"),
@@ -90,7 +100,7 @@ struct Latency {
 }
 
 impl Latency {
-    fn read(store: &std::path::Path, orders: u32) -> anyhow::Result<Self> {
+    fn read(store: &std::path::Path) -> anyhow::Result<Self> {
         let connection = rusqlite::Connection::open(store)?;
         // A delivered row's last change is its settlement.
         let mut statement = connection.prepare(
@@ -99,7 +109,6 @@ impl Latency {
              WHERE outbox.state = 'delivered' ORDER BY ms",
         )?;
         let times = statement.query_map([], |row| row.get::<_, f64>(0))?.collect::<Result<Vec<_>, _>>()?;
-        ensure!(times.len() == usize::try_from(orders)?, "{} deliveries of {orders} orders", times.len());
         let at = |per_cent: usize| times.get(times.len() * per_cent / 100).copied().unwrap_or_default();
         let bytes: i64 = connection.query_row(
             "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()",

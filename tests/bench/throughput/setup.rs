@@ -16,8 +16,6 @@ use portreeve_pipeline::Clock;
 pub(crate) const EDI_TOKEN: &str = "a-token-for-the-benchmark-only";
 /// Where the configuration lies in the run's folder.
 pub(crate) const CONFIG: &str = "config";
-/// Set: nobody looks at credit, for a comparison with runs where the host does.
-const WITHOUT_CREDIT: &str = "PORTREEVE_BENCH_WITHOUT_CREDIT";
 /// Customers who order in turns.
 pub(crate) const CUSTOMERS: u32 = 500;
 
@@ -26,6 +24,10 @@ pub(crate) fn customer(index: u32) -> String {
     format!("C-{:04}", 3_000 + index % CUSTOMERS)
 }
 
+/// An item whose list price is hardly above its floor; see `load::NEAR_FLOOR`.
+const NEAR_FLOOR_ITEM: &str = "MRG-0001,Hex bolt M8x45 zinc,BX,USD,18.40,11.59,18.30\n";
+const NEAR_FLOOR_STOCK: &str = "MRG-0001,DC-COLUMBUS,650,2,US,0\n";
+
 /// The demo's data grants without its grants: the scorers see what they see there.
 fn shown_to_scorers(demo: &Path) -> anyhow::Result<String> {
     let grants = std::fs::read_to_string(demo.join("grants.toml"))?;
@@ -33,8 +35,8 @@ fn shown_to_scorers(demo: &Path) -> anyhow::Result<String> {
     Ok(data.to_owned())
 }
 
-/// Writes it.
-pub(crate) fn write(folder: &Path, erp_origin: &str) -> anyhow::Result<()> {
+/// Writes it; without budgets no grant is there, and nobody looks at credit.
+pub(crate) fn write(folder: &Path, erp_origin: &str, without_budgets: bool) -> anyhow::Result<()> {
     let tree = SourceTree::find_from(Path::new(env!("CARGO_MANIFEST_DIR")))?;
     let options = BuildOptions { target_dir: &tree.target().join("guests"), offline: false, progress: &|_| {} };
     let plugins = portreeve_build::build(&tree.plugins()?, &options)?;
@@ -46,7 +48,7 @@ pub(crate) fn write(folder: &Path, erp_origin: &str) -> anyhow::Result<()> {
         std::fs::copy(from.join(file), config.join(file))?;
     }
     let mut rules = std::fs::read_to_string(from.join("rules.toml"))?;
-    if std::env::var_os(WITHOUT_CREDIT).is_some() {
+    if without_budgets {
         rules = rules.replace("[rules.credit]\ncheck = true", "[rules.credit]\ncheck = false");
     }
     std::fs::write(config.join("rules.toml"), rules)?;
@@ -54,7 +56,15 @@ pub(crate) fn write(folder: &Path, erp_origin: &str) -> anyhow::Result<()> {
         let entry = entry?;
         std::fs::copy(entry.path(), config.join("reference").join(entry.file_name()))?;
     }
-    std::fs::write(config.join("grants.toml"), shown_to_scorers(&from)?)?;
+    let grants =
+        if without_budgets { shown_to_scorers(&from)? } else { std::fs::read_to_string(from.join("grants.toml"))? };
+    std::fs::write(config.join("grants.toml"), grants)?;
+    for (table, row) in [("item", NEAR_FLOOR_ITEM), ("stock", NEAR_FLOOR_STOCK)] {
+        let path = config.join(format!("reference/{table}.csv"));
+        let mut table = std::fs::read_to_string(&path)?;
+        table.push_str(row);
+        std::fs::write(path, table)?;
+    }
 
     let customers = std::fs::read_to_string(from.join("reference/customer.csv"))?;
     let mut table = customers.lines().next().context("the demo has no customers")?.to_owned();
@@ -84,7 +94,7 @@ pub(crate) fn write(folder: &Path, erp_origin: &str) -> anyhow::Result<()> {
     std::fs::write(&secret, "a-secret-for-the-benchmark-only")?;
     let host = std::fs::read_to_string(from.join("portreeve.toml"))?
         // As a site sets it whose ERP answers quickly: a delivery mostly waits for commits.
-        .replace("attempts_max = 6\n", "attempts_max = 6\ndeliveries_max = 128\n")
+        .replace("attempts_max = 6\n", "attempts_max = 6\ndeliveries_max = 256\n")
         .replace("${ERP_ORIGIN}", erp_origin)
         .replace("${EDI_TOKEN_SHA256}", &Digest::of(EDI_TOKEN.as_bytes()).to_string())
         .replace("${SHOP_SECRET_FILE}", &secret.display().to_string());

@@ -12,13 +12,14 @@ const STAGES: [&str; 4] = ["accept", "decide", "deliver", "index"];
 
 /// Runs the rounds and prints them.
 pub(crate) fn measure(options: &Options) -> anyhow::Result<()> {
+    ensure!(options.advised_every == 0, "rounds are of orders that nobody holds; leave --advised-every out");
     let rounds = options.rounds.unwrap_or(1);
     let per_round = (options.orders / rounds).max(1);
     let folder = tempfile::tempdir().context("no temporary folder")?;
     let mut erp = Role::start("erp", &[])?;
     let origin = erp.line()?;
     let path = folder.path().to_str().context("the temporary folder's name is no text")?.to_owned();
-    setup::write(folder.path(), &origin)?;
+    setup::write(folder.path(), &origin, options.without_budgets)?;
     let mut host = Role::host("stages", path)?;
     let address = host.line()?;
 

@@ -12,6 +12,7 @@
 //! All of it is in memory. A restart forgets it, and tries once more.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use portreeve_model::{ChannelId, Instant, OrderId, SenderId};
@@ -47,6 +48,8 @@ pub struct SetAside {
     outrun: Mutex<BTreeMap<DocumentPosition, u32>>,
     /// Up to here documents are decided one by one: one of them took its batch along.
     one_by_one_to: Mutex<Option<DocumentPosition>>,
+    /// How often those that wait were woken.
+    woken: AtomicU64,
 }
 
 /// Whose document it is: only they may say anything about its order.
@@ -198,6 +201,12 @@ impl SetAside {
         for waiting in locked(&self.waiting).values_mut().filter(|waiting| waiting.kept_back) {
             waiting.due_at = waiting.due_at.min(now);
         }
+        self.woken.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// How often [`Self::wake`] was called.
+    pub(super) fn woken(&self) -> u64 {
+        self.woken.load(Ordering::SeqCst)
     }
 
     /// Whether a document's next try is still to come.
