@@ -7,7 +7,9 @@
 //!
 //! Rules and authority are timed order by order, on the demo's files and an order of ten lines
 //! about which one scorer has proposed a hold, or three have proposed the most that they may: a
-//! hold, a hold of two lines, ranked nodes. What the budget costs is the difference between
+//! hold, a hold of two lines, ranked nodes. No two orders have the same value and score, so
+//! that policies which read these are evaluated each time, and others answer what they
+//! answered before. What the budget costs is the difference between
 //! batches of decisions that hold by a plugin's grant and batches that hold by a rule, which uses
 //! up nothing; what credit costs, between batches that release on an account and such that do
 //! without: at each percentile that of the ones less that of the others, since all of them meet
@@ -33,7 +35,7 @@ use std::time::{Duration, Instant as Wall};
 // For the allocator of the program that ships.
 use portreeve as _;
 use portreeve_authority::rules::{Account, CreditFacts, CustomerFacts, ItemFacts, Looked, ReferenceFacts, Rules};
-use portreeve_authority::{Advice, Authority, Counters, Known, SourceFile, Subject};
+use portreeve_authority::{Advice, Authority, Counters, Effect, Known, SourceFile, Subject};
 use portreeve_model::advice::{Hold, HoldScope, RankedNode};
 use portreeve_model::value::Decimal;
 use portreeve_model::{
@@ -104,7 +106,7 @@ fn decided(proposed: usize) -> Vec<f64> {
     let authority =
         Authority::load(&[file("grants.toml", GRANTS)], &[file("policies.cedar", POLICIES)], &known).unwrap();
     let rules = Rules::load(&file("rules.toml", RULES), &known).unwrap();
-    let order = payload::request().unwrap().order;
+    let mut order = payload::request().unwrap().order;
     let reference = reference(&order);
     let account = account(order.currency);
     let nodes = ["north", "south"].map(|node| RankedNode {
@@ -122,6 +124,12 @@ fn decided(proposed: usize) -> Vec<f64> {
     let mut times = Vec::with_capacity(ORDERS);
     for number in 0..ORDERS + WARM_UP {
         let id = OrderId::derive(&channel(), &sender(), "C-1042", &number.to_string(), None);
+        // No two have the same value and score; the sender states no totals.
+        order.lines[0].quantity.value = 1 + i64::try_from(number % 97).unwrap();
+        order.lines[0].extended = None;
+        order.totals.grand = None;
+        order.totals.lines = None;
+        let score_bp = 9_000 + u16::try_from(number % 1_000).unwrap();
         let started = Wall::now();
         let findings = rules.check(&order, &reference);
         let credit = rules.check_credit(order.value().unwrap(), &account, 0, payload::RECEIVED_AT);
@@ -135,7 +143,7 @@ fn decided(proposed: usize) -> Vec<f64> {
         };
         let verdicts = plugins.iter().zip(&proposals).take(proposed).map(|(plugin, proposal)| {
             let digest = Digest::of(b"component");
-            let advice = Advice { plugin, publisher: "portreeve", digest, score_bp: 9_400, proposal };
+            let advice = Advice { plugin, publisher: "portreeve", digest, score_bp, proposal };
             authority.decide(&advice, &subject, &Counters::default(), payload::RECEIVED_AT)
         });
         let verdicts: Vec<_> = verdicts.collect();
@@ -148,6 +156,8 @@ fn decided(proposed: usize) -> Vec<f64> {
                 "a verdict that Cedar had no say in"
             );
         }
+        let held = verdicts.first().is_none_or(|verdict| matches!(verdict.effect(), Effect::Hold { .. }));
+        assert!(held, "the first proposal is to be held: {:?}", verdicts.first());
         if number >= WARM_UP {
             times.push(micros(elapsed));
         }
