@@ -4,6 +4,7 @@
 //! cargo bench -p portreeve-bench --bench limits               a table
 //! cargo bench -p portreeve-bench --bench limits -- --json     one JSON object
 //! cargo bench -p portreeve-bench --bench limits -- --kills 20 a quick look
+//! … -- --only grow-and-copy                                   one attack; may be said again
 //! ```
 //!
 //! One attack after the other, as often as `--kills` says, each in a fresh sandbox of a
@@ -65,7 +66,14 @@ fn main() -> Result<()> {
     let options = Options::from_arguments(std::env::args().skip(1))?;
     let bench = Bench::new()?;
     let mut rows = Vec::new();
-    for attack in attack::attacks(attack::first_copy()) {
+    let attacks = attack::attacks(attack::first_copy());
+    for only in &options.only {
+        ensure!(attacks.iter().any(|attack| attack.name == only), "there is no attack `{only}`");
+    }
+    for attack in attacks {
+        if !options.only.is_empty() && !options.only.iter().any(|only| only == attack.name) {
+            continue;
+        }
         let row = bench.run(&attack, options.kills)?;
         rows.push((attack, row));
     }
@@ -77,11 +85,13 @@ fn main() -> Result<()> {
 struct Options {
     json: bool,
     kills: u32,
+    /// The attacks to measure; none is all of them.
+    only: Vec<String>,
 }
 
 impl Options {
     fn from_arguments(mut arguments: impl Iterator<Item = String>) -> Result<Self> {
-        let mut options = Self { json: false, kills: KILLS };
+        let mut options = Self { json: false, kills: KILLS, only: Vec::new() };
         while let Some(argument) = arguments.next() {
             match argument.as_str() {
                 "--json" => options.json = true,
@@ -89,9 +99,10 @@ impl Options {
                     let kills = arguments.next().context("`--kills` needs a number")?;
                     options.kills = kills.parse().with_context(|| format!("`{kills}` is no number of kills"))?;
                 }
+                "--only" => options.only.push(arguments.next().context("`--only` needs an attack's name")?),
                 // Cargo says so to every benchmark.
                 "--bench" => {}
-                other => bail!("`{other}` is unknown; expected `--json` or `--kills N`"),
+                other => bail!("`{other}` is unknown; expected `--json`, `--kills N` or `--only NAME`"),
             }
         }
         Ok(options)
