@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
 use crate::faults::FaultyStore;
+use crate::invariants::leaf;
 use crate::later::{changed, with_purpose};
 use crate::packages::{name, of_version};
 use crate::support::{PurchaseOrder, Setup, TestHost, sign, x12};
@@ -119,6 +120,41 @@ async fn a_document_that_the_host_fails_on_is_decided_before_those_that_were_rea
         positions.push(decided.unwrap().position());
     }
     assert_eq!(positions, [DocumentPosition(1), DocumentPosition(2)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_document_that_waited_for_another_of_its_key_comes_before_those_that_were_read_meanwhile() {
+    let host = TestHost::demo().await;
+    let bodies = [
+        x12(1, &changed("PO-1", 5)),
+        x12(2, &changed("PO-1", 6)),
+        with_purpose(3, &PurchaseOrder::clean("PO-1"), "01"),
+        x12(4, &PurchaseOrder::clean("PO-2")),
+    ];
+    for body in &bodies {
+        host.send_edi(body).await.unwrap();
+    }
+    let mut decisions = Decisions::new(host.host.pipeline.clone(), 1);
+    let mut positions = Vec::new();
+    while let Some(decided) = decisions.next().await.unwrap().pop() {
+        positions.push(decided.unwrap().position());
+    }
+    assert_eq!(positions, [1, 2, 3, 4].map(DocumentPosition));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_was_loaded_meanwhile_is_what_the_next_batch_is_decided_with() {
+    let host = TestHost::demo().await;
+    for control in [1, 2] {
+        host.send_edi(&x12(control, &PurchaseOrder::clean(&format!("PO-{control}")))).await.unwrap();
+    }
+    let mut decisions = Decisions::new(host.host.pipeline.clone(), 1);
+    decisions.next().await.unwrap();
+    let (_, rows) = host.store.reference("customer").await.unwrap().unwrap();
+    host.store.load_reference("customer", rows, leaf(1)).await.unwrap();
+    decisions.next().await.unwrap();
+    let version = async |number: &str| host.decision(&host.order(number).await).await.reference["customer"].clone();
+    assert_eq!((version("PO-1").await.as_str(), version("PO-2").await.as_str()), ("1", "2"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -651,6 +651,7 @@ impl TestHost {
         loop {
             let batch = decisions.next().await.unwrap();
             if batch.is_empty() {
+                decisions.end().await;
                 return decided;
             }
             decided.extend(batch.into_iter().map(|decision| decision.unwrap()));

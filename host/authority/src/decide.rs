@@ -31,7 +31,9 @@ use portreeve_model::strict::{LoadErrors, Problems, SourceFile};
 pub struct Authority {
     grants: Vec<Arc<Grant>>,
     data: Vec<DataGrant>,
-    policies: Policies,
+    policies: Arc<Policies>,
+    /// Whether policies may answer what they answered before.
+    remembers: bool,
     digest: Digest,
 }
 
@@ -114,9 +116,22 @@ impl Authority {
         match Policies::load(policies, known, &mut problems) {
             Some(policies) if problems.is_empty() => {
                 let grants = grants.into_iter().map(Arc::new).collect();
-                Ok(Self { grants, data, policies, digest })
+                Ok(Self { grants, data, policies: Arc::new(policies), remembers: true, digest })
             }
             _ => Err(LoadErrors::new(problems)),
+        }
+    }
+
+    /// The same, that evaluates each policy each time: whoever checks a decision of before
+    /// must not hear what was remembered of it.
+    #[must_use]
+    pub fn without_memory(&self) -> Self {
+        Self {
+            grants: self.grants.clone(),
+            data: self.data.clone(),
+            policies: Arc::clone(&self.policies),
+            remembers: false,
+            digest: self.digest,
         }
     }
 
@@ -216,12 +231,13 @@ impl Authority {
         // Check: Cedar permits what is left of it. It is asked about the rung that was
         // reached, so that a fall never passes by a policy.
         let reached = permit.rung().unwrap_or(proposed);
-        let answer = self.policies.ask(Question {
+        let question = Question {
             plugin: advice.plugin,
             action: reached,
             order: subject.order,
             fact: &|name| fact(name, &permit, advice, subject, counters),
-        });
+        };
+        let answer = if self.remembers { self.policies.ask(question) } else { self.policies.evaluate(question) };
         let permitted = matches!(answer, Answer::Permitted(_));
         let (code, policies) = match answer {
             Answer::Permitted(policies) => (code, policies),

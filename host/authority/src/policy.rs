@@ -62,8 +62,8 @@ struct About {
     said: Option<Answers>,
 }
 
-/// Answers that were given, by the facts that were read. Cedar is a function of its question:
-/// to the same facts it says the same, whichever order they are about. Most policies read few
+/// Answers that were given, by the facts that were read. To the same facts policies say the
+/// same, whichever order they are about, unless they err. Most policies read few
 /// facts of few values (a queue, a kind, whether the whole order is meant), and looking an
 /// answer up takes a tenth of what evaluating takes.
 #[derive(Debug, Default)]
@@ -220,23 +220,32 @@ impl Policies {
         permits.any(|policy| self.names.is_about(policy, &plugin, &action))
     }
 
-    /// Asks Cedar, unless it was asked the same before. Default deny; an error of any kind is
-    /// no permission.
+    /// What the policies say, remembered where they said it to the same facts before. Default
+    /// deny; an error of any kind is no permission.
     pub(crate) fn ask(&self, question: Question<'_>) -> Answer {
-        debug_assert!(self.request(question, None, Some(&self.schema)).is_some(), "facts of other types");
-        let about = self.about.get(question.plugin).and_then(|rungs| rungs.get(&question.action));
+        let about = self.about(question);
         let known = about.and_then(|about| about.reads.as_ref().zip(about.said.as_ref()));
-        let Some((reads, said)) = known else { return self.evaluate(question, about) };
+        let Some((reads, said)) = known else { return self.evaluate(question) };
         let facts: Vec<_> = reads.iter().map(|name| (question.fact)(name).map(Read::from)).collect();
         if let Some(answer) = said.to(&facts) {
             return answer;
         }
-        let answer = self.evaluate(question, about);
-        said.keep(facts, answer.clone());
+        let answer = self.evaluate(question);
+        // Cedar also errs where the stack is short, and that is no answer to the facts.
+        if !matches!(answer, Answer::Erred(_)) {
+            said.keep(facts, answer.clone());
+        }
         answer
     }
 
-    fn evaluate(&self, question: Question<'_>, about: Option<&About>) -> Answer {
+    fn about(&self, question: Question<'_>) -> Option<&About> {
+        self.about.get(question.plugin).and_then(|rungs| rungs.get(&question.action))
+    }
+
+    /// The same, and Cedar is asked in any case.
+    pub(crate) fn evaluate(&self, question: Question<'_>) -> Answer {
+        debug_assert!(self.request(question, None, Some(&self.schema)).is_some(), "facts of other types");
+        let about = self.about(question);
         let policies = about.map_or(&self.set, |about| &about.policies);
         let Some(request) = self.request(question, about, None) else {
             return Answer::Erred(Vec::new());

@@ -175,10 +175,9 @@ impl Pipeline {
     /// Thinks a batch through, and commits nothing.
     async fn judge(self: &Arc<Self>, batch: Batch) -> Result<Judged, DecideError> {
         let positions = batch.positions.clone();
-        let Some(last) = positions.last().copied() else { return Ok(Judged::default()) };
-
-        // A panic in the host's own stages takes its batch with it, and nothing else. Which
-        // document it met shows when each is tried alone.
+        if positions.is_empty() {
+            return Ok(Judged::default());
+        }
         let pipeline = Arc::clone(self);
         let judged = parallel::in_order(vec![batch], 1, move |batch| {
             let pipeline = Arc::clone(&pipeline);
@@ -186,11 +185,19 @@ impl Pipeline {
         });
         match judged.await.pop().flatten() {
             Some(judged) => judged,
-            None if positions.len() > 1 => {
-                self.set_aside.one_by_one(last);
+            None => Ok(Judged { left: self.after_panic(&positions)?, decisions: Vec::new(), positions }),
+        }
+    }
+
+    /// A panic in the host's own stages takes its batch with it, and nothing else. Which
+    /// document it met shows when each is tried alone; that one is left.
+    fn after_panic(&self, positions: &BTreeSet<DocumentPosition>) -> Result<BTreeSet<DocumentPosition>, DecideError> {
+        match positions.last() {
+            Some(last) if positions.len() > 1 => {
+                self.set_aside.one_by_one(*last);
                 Err(DecideError::Panicked { documents: positions.len() })
             }
-            None => Ok(Judged { left: positions.clone(), decisions: Vec::new(), positions }),
+            _ => Ok(positions.clone()),
         }
     }
 
@@ -238,7 +245,29 @@ impl Pipeline {
     }
 
     /// Commits what was decided; one that fails leaves the others.
-    async fn commit(&self, judged: Judged) -> Result<Vec<Result<Committed, DecideError>>, DecideError> {
+    async fn commit(self: &Arc<Self>, judged: Judged) -> Result<Vec<Result<Committed, DecideError>>, DecideError> {
+        let positions = judged.positions.clone();
+        let pipeline = Arc::clone(self);
+        let committed = parallel::in_order(vec![judged], 1, move |judged| {
+            let pipeline = Arc::clone(&pipeline);
+            async move { pipeline.commit_batch(judged).await }
+        });
+        match committed.await.pop().flatten() {
+            Some(committed) => committed,
+            None => Ok(self.set_aside(&self.after_panic(&positions)?).collect()),
+        }
+    }
+
+    /// Documents that the host itself failed on.
+    fn set_aside(
+        &self,
+        left: &BTreeSet<DocumentPosition>,
+    ) -> impl Iterator<Item = Result<Committed, DecideError>> + use<> {
+        self.set_aside.add(left);
+        left.clone().into_iter().map(|position| Err(DecideError::SetAside(position)))
+    }
+
+    async fn commit_batch(&self, judged: Judged) -> Result<Vec<Result<Committed, DecideError>>, DecideError> {
         let Judged { decisions, left, .. } = judged;
         let positions: Vec<_> = decisions.iter().map(|decision| decision.document.position()).collect();
         let committed = match decisions.is_empty() {
@@ -253,9 +282,8 @@ impl Pipeline {
                 Err(_) => {}
             }
         }
-        self.set_aside.add(&left);
-        let set_aside = left.into_iter().map(|position| Err(DecideError::SetAside(position)));
-        Ok(committed.into_iter().map(|result| result.map_err(DecideError::from)).chain(set_aside).collect())
+        let committed = committed.into_iter().map(|result| result.map_err(DecideError::from));
+        Ok(committed.chain(self.set_aside(&left)).collect())
     }
 
     /// A document that leads to no order: a duplicate, or one for a person.

@@ -267,6 +267,7 @@ impl Pipeline {
         let proposals = record.scorings.iter().filter_map(|scoring| Some((scoring, scoring.assessment.as_ref()?)));
         let proposals =
             proposals.flat_map(|(scoring, said)| said.proposals.iter().map(move |one| (scoring, said, one)));
+        let authority = self.authority.without_memory();
         for ((scoring, said, proposal), then) in proposals.zip(&record.verdicts) {
             // Another component has its own difference already.
             let installed = active.installed(&scoring.plugin).filter(|known| known.digest == scoring.component);
@@ -279,7 +280,7 @@ impl Pipeline {
                 proposal,
             };
             let counters = (&then.counters).into();
-            let verdict = self.authority.decide(&advice, &subject, &counters, record.decided_at);
+            let verdict = authority.decide(&advice, &subject, &counters, record.decided_at);
             let now = VerdictRecord::from(&Weighed { verdict, proposal: proposal.clone(), counters });
             if now != *then {
                 differences.push(format!("`{}`: the verdict differs from the record", scoring.plugin));

@@ -907,6 +907,7 @@ impl Host {
                 }
             }
         }
+        decisions.end().await;
     }
 
     /// Ends by itself only when the store's writer is gone.

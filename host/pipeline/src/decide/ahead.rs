@@ -2,17 +2,19 @@
 //! for the disk, and reading needs only what no commit changes.
 //!
 //! Danger: what was read ahead was read before it was known how the batch before ended.
-//! Whatever of that has to come once more has a lower position and comes first, so then
-//! what was read ahead is thrown away, and read again in its turn. The same where it was
-//! read with plugins that others took the place of, or past documents that had to wait and
-//! were woken since. Reading has no effect, so reading twice has none.
+//! Something of that may have to come once more, a document may have waited for one of
+//! them, and one that waited may be due by now: each has a lower position and comes first.
+//! So the store is asked again whether anything does, and then what was read ahead is thrown
+//! away and read again in its turn. The same where plugins were replaced, tables loaded, or
+//! the waiting woken since. Reading twice changes nothing but that a plugin's failures count
+//! twice towards its quarantine.
 
 use std::sync::Arc;
 
-use portreeve_store::Committed;
+use portreeve_store::{Committed, Journaled};
 use tokio::task::JoinHandle;
 
-use super::{Batch, DecideError};
+use super::{Batch, DecideError, tables_in_use};
 use crate::Pipeline;
 
 /// Decides as [`Pipeline::decide`] does, for as long as there is something to decide.
@@ -20,16 +22,8 @@ pub struct Decisions {
     pipeline: Arc<Pipeline>,
     /// Documents in a batch.
     limit: u32,
-    ahead: Option<ReadAhead>,
-}
-
-/// A batch that is being read.
-struct ReadAhead(JoinHandle<Result<Batch, DecideError>>);
-
-impl Drop for ReadAhead {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
+    /// A batch that is being read.
+    ahead: Option<JoinHandle<Result<Batch, DecideError>>>,
 }
 
 impl Decisions {
@@ -44,31 +38,51 @@ impl Decisions {
     /// # Errors
     /// Those of [`Pipeline::decide`].
     pub async fn next(&mut self) -> Result<Vec<Result<Committed, DecideError>>, DecideError> {
-        let batch = match self.read_ahead().await {
+        let batch = match self.read_ahead().await? {
             Some(batch) => batch,
             None => self.pipeline.read(self.limit, &[]).await?,
         };
         let judged = self.pipeline.judge(batch).await?;
         // Behind a batch that was not full there is nothing yet.
         let full = u32::try_from(judged.positions.len()).is_ok_and(|count| count >= self.limit);
-        let ahead = full.then(|| {
+        if full {
             let (pipeline, limit) = (Arc::clone(&self.pipeline), self.limit);
             let in_hand: Vec<_> = judged.positions.iter().copied().collect();
-            ReadAhead(tokio::spawn(async move { pipeline.read(limit, &in_hand).await }))
-        });
-        let committed = self.pipeline.commit(judged).await?;
-        self.ahead = ahead.filter(|_| committed.iter().all(Result::is_ok));
-        Ok(committed)
+            self.ahead = Some(tokio::spawn(async move { pipeline.read(limit, &in_hand).await }));
+        }
+        self.pipeline.commit(judged).await
+    }
+
+    /// Waits for what is being read, and forgets it. A call of a plugin that were cut short
+    /// could leave a pause of it without its record.
+    pub async fn end(mut self) {
+        drop(self.was_read().await);
+    }
+
+    async fn was_read(&mut self) -> Option<Batch> {
+        let read = match self.ahead.take()?.await {
+            Ok(read) => read,
+            Err(error) => Err(DecideError::Event(error.to_string())),
+        };
+        // What stays an error comes again when it is read in its turn.
+        read.inspect_err(|error| tracing::warn!(%error, "documents could not be read ahead")).ok()
     }
 
     /// What was read ahead, if it is what would be read now.
-    async fn read_ahead(&mut self) -> Option<Batch> {
-        let mut ahead = self.ahead.take()?;
-        // An error, or a panic, comes again where it stays one.
-        let batch = (&mut ahead.0).await.ok()?.ok()?;
-        let as_read = Arc::ptr_eq(&batch.active, &self.pipeline.plugins.now())
-            && batch.woken == self.pipeline.set_aside.woken()
-            && !batch.positions.is_empty();
-        as_read.then_some(batch)
+    async fn read_ahead(&mut self) -> Result<Option<Batch>, DecideError> {
+        let Some(batch) = self.was_read().await else { return Ok(None) };
+        let pipeline = &self.pipeline;
+        let Some(last) = batch.positions.last().copied() else { return Ok(None) };
+        if !Arc::ptr_eq(&batch.active, &pipeline.plugins.now()) || batch.woken != pipeline.set_aside.woken() {
+            return Ok(None);
+        }
+        let tables = pipeline.tables.read(&pipeline.store, &tables_in_use(&batch.active)).await?;
+        if tables.versions() != batch.tables.versions() {
+            return Ok(None);
+        }
+        let mut left_out = pipeline.set_aside.left_out(batch.now);
+        left_out.extend(&batch.positions);
+        let others = pipeline.store.undecided(1, &left_out).await?;
+        Ok(others.iter().map(Journaled::position).all(|other| other > last).then_some(batch))
     }
 }
