@@ -10,9 +10,9 @@ use proptest::test_runner::{Config, TestRunner};
 
 use crate::faults::FaultyStore;
 use crate::invariants::leaf;
-use crate::later::{changed, with_purpose};
+use crate::later::{changed, patient, purpose, with_purpose};
 use crate::packages::{name, of_version};
-use crate::support::{PurchaseOrder, Setup, TestHost, sign, x12};
+use crate::support::{PurchaseOrder, TestHost, sign, x12};
 
 /// What a sender may say, and how far the host gets.
 #[derive(Debug, Clone, Copy)]
@@ -27,15 +27,19 @@ enum Step {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let purpose = prop::sample::select(vec!["00", "00", "00", "05", "01"]);
     prop_oneof![
-        4 => (0..6_u8, 0..2_u8, purpose).prop_map(|(order, content, purpose)| Step::Send { order, content, purpose }),
+        4 => (0..6_u8, 0..2_u8, purpose()).prop_map(|(order, content, purpose)| Step::Send { order, content, purpose }),
         1 => Just(Step::Decide),
     ]
 }
 
-async fn patient() -> TestHost {
-    Setup::demo().scorers(&["obeys-the-sender"]).plugin("obeys-the-sender", "{}").start().await
+/// Decides what is left, one document after the other; in which order.
+async fn decided(mut decisions: Decisions) -> Vec<DocumentPosition> {
+    let mut positions = Vec::new();
+    while let Some(decided) = decisions.next().await.unwrap().pop() {
+        positions.push(decided.unwrap().position());
+    }
+    positions
 }
 
 /// Everything that can be seen of the orders whose numbers end so.
@@ -115,11 +119,7 @@ async fn a_document_that_the_host_fails_on_is_decided_before_those_that_were_rea
     store.panic_at(DocumentPosition(1));
     let mut decisions = Decisions::new(host.host.pipeline.clone(), 1);
     assert!(decisions.next().await.unwrap().pop().unwrap().is_err(), "it is set aside");
-    let mut positions = Vec::new();
-    while let Some(decided) = decisions.next().await.unwrap().pop() {
-        positions.push(decided.unwrap().position());
-    }
-    assert_eq!(positions, [DocumentPosition(1), DocumentPosition(2)]);
+    assert_eq!(decided(decisions).await, [DocumentPosition(1), DocumentPosition(2)]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -134,12 +134,8 @@ async fn a_document_that_waited_for_another_of_its_key_comes_before_those_that_w
     for body in &bodies {
         host.send_edi(body).await.unwrap();
     }
-    let mut decisions = Decisions::new(host.host.pipeline.clone(), 1);
-    let mut positions = Vec::new();
-    while let Some(decided) = decisions.next().await.unwrap().pop() {
-        positions.push(decided.unwrap().position());
-    }
-    assert_eq!(positions, [1, 2, 3, 4].map(DocumentPosition));
+    let decisions = Decisions::new(host.host.pipeline.clone(), 1);
+    assert_eq!(decided(decisions).await, [1, 2, 3, 4].map(DocumentPosition));
 }
 
 #[tokio::test(flavor = "multi_thread")]

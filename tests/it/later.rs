@@ -385,7 +385,7 @@ async fn a_cancellation_is_about_its_senders_own_order_and_the_release_that_it_n
 }
 
 /// Orders named `LATER` wait for their scorer.
-async fn patient() -> TestHost {
+pub(crate) async fn patient() -> TestHost {
     Setup::demo().scorers(&["obeys-the-sender"]).plugin("obeys-the-sender", "{}").start().await
 }
 
@@ -435,10 +435,14 @@ enum Step {
     Restart,
 }
 
+/// Purposes in BEG01, most of them new orders.
+pub(crate) fn purpose() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(vec!["00", "00", "00", "05", "01"])
+}
+
 fn step() -> impl Strategy<Value = Step> {
-    let purpose = prop::sample::select(vec!["00", "00", "00", "05", "01"]);
     prop_oneof![
-        8 => (0..3_u8, 0..2_u8, purpose).prop_map(|(order, content, purpose)| Step::Send { order, content, purpose }),
+        8 => (0..3_u8, 0..2_u8, purpose()).prop_map(|(order, content, purpose)| Step::Send { order, content, purpose }),
         3 => (1..3_u32).prop_map(Step::Decide),
         3 => Just(Step::Deliver),
         1 => Just(Step::Restart),

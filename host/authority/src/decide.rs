@@ -27,7 +27,7 @@ use crate::verdict::{Code, Draft, Effect, Reserve, Said, Verdict, shown};
 use portreeve_model::strict::{LoadErrors, Problems, SourceFile};
 
 /// The grants and policies that are in force.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Authority {
     grants: Vec<Arc<Grant>>,
     data: Vec<DataGrant>,
@@ -126,13 +126,7 @@ impl Authority {
     /// must not hear what was remembered of it.
     #[must_use]
     pub fn without_memory(&self) -> Self {
-        Self {
-            grants: self.grants.clone(),
-            data: self.data.clone(),
-            policies: Arc::clone(&self.policies),
-            remembers: false,
-            digest: self.digest,
-        }
+        Self { remembers: false, ..self.clone() }
     }
 
     /// Decides what one proposal about one order may cause, at `now`.

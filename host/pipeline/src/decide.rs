@@ -179,11 +179,11 @@ impl Pipeline {
             return Ok(Judged::default());
         }
         let pipeline = Arc::clone(self);
-        let judged = parallel::in_order(vec![batch], 1, move |batch| {
+        let judged = parallel::apart(batch, move |batch| {
             let pipeline = Arc::clone(&pipeline);
             async move { pipeline.judge_batch(batch).await }
         });
-        match judged.await.pop().flatten() {
+        match judged.await {
             Some(judged) => judged,
             None => Ok(Judged { left: self.after_panic(&positions)?, decisions: Vec::new(), positions }),
         }
@@ -248,11 +248,11 @@ impl Pipeline {
     async fn commit(self: &Arc<Self>, judged: Judged) -> Result<Vec<Result<Committed, DecideError>>, DecideError> {
         let positions = judged.positions.clone();
         let pipeline = Arc::clone(self);
-        let committed = parallel::in_order(vec![judged], 1, move |judged| {
+        let committed = parallel::apart(judged, move |judged| {
             let pipeline = Arc::clone(&pipeline);
             async move { pipeline.commit_batch(judged).await }
         });
-        match committed.await.pop().flatten() {
+        match committed.await {
             Some(committed) => committed,
             None => Ok(self.set_aside(&self.after_panic(&positions)?).collect()),
         }

@@ -47,6 +47,18 @@ where
     std::mem::take(&mut *results.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
+/// Runs `work` on one item as a task of its own; none when it panicked, which takes nothing
+/// else with it.
+pub(crate) async fn apart<I, T, F, W>(item: I, work: W) -> Option<T>
+where
+    I: Send + 'static,
+    T: Send + 'static,
+    F: Future<Output = T> + Send + 'static,
+    W: Fn(I) -> F + Send + Sync + 'static,
+{
+    in_order(vec![item], 1, work).await.pop().flatten()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

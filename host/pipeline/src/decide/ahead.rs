@@ -60,11 +60,9 @@ impl Decisions {
     }
 
     async fn was_read(&mut self) -> Option<Batch> {
-        let read = match self.ahead.take()?.await {
-            Ok(read) => read,
-            Err(error) => Err(DecideError::Event(error.to_string())),
-        };
+        let read = self.ahead.take()?.await;
         // What stays an error comes again when it is read in its turn.
+        let read = read.inspect_err(|error| tracing::error!(%error, "reading ahead was cut short")).ok()?;
         read.inspect_err(|error| tracing::warn!(%error, "documents could not be read ahead")).ok()
     }
 
