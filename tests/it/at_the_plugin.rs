@@ -10,9 +10,9 @@ use portreeve_model::reference::Row;
 use portreeve_model::{ChannelId, Document, Event, Failure, OrderId, PluginName, Received, SenderId};
 use portreeve_sandbox::{CallContext, Lookup, LookupError, Numbers, NumbersError, Plugin};
 
-use crate::support::{MORNING, TestHost};
+use crate::support::{MORNING, Setup, TestHost};
 
-/// The demo's plugins. Numbers count up from 1, tables have no rows.
+/// A host's plugins. Numbers count up from 1, tables have no rows.
 pub(crate) struct Plugins {
     host: TestHost,
     context: CallContext,
@@ -42,10 +42,15 @@ pub(crate) type Settings<'a> = &'a [(&'a str, &'a str)];
 impl Plugins {
     /// Those of the demo's host.
     pub(crate) async fn demo() -> Self {
+        Self::of(Setup::demo()).await
+    }
+
+    /// Those of a host that is set up like this.
+    pub(crate) async fn of(setup: Setup) -> Self {
         let mut context = CallContext::with_nothing(MORNING);
         context.numbers = Arc::new(CountedUp(AtomicU64::new(0)));
         context.lookup = Arc::new(NoRows);
-        Self { host: TestHost::demo().await, context }
+        Self { host: setup.start().await, context }
     }
 
     fn plugin(&self, name: &str) -> Plugin {

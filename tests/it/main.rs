@@ -72,6 +72,8 @@ mod credit;
 
 mod channels;
 
+mod cloudevents;
+
 mod envelopes;
 
 mod later;
