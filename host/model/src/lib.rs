@@ -20,6 +20,8 @@ pub mod exception;
 
 pub mod id;
 
+pub mod process;
+
 pub mod reference;
 
 pub mod share;
@@ -31,5 +33,6 @@ pub use document::{Document, Envelope, Failure, Inbound, Problem, Received, Repl
 pub use event::{Event, Order, OrderLine};
 pub use exception::{ExceptionAction, ExceptionKind};
 pub use id::{ChannelId, Digest, OrderId, PersonName, PluginKind, PluginName, SenderId};
+pub use process::ProcessState;
 pub use share::ShareCeiling;
 pub use value::{Currency, Date, Instant, Money, Quantity, UnitPrice};

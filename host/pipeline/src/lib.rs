@@ -28,6 +28,8 @@ pub mod deliver;
 
 pub mod decision;
 
+pub mod process;
+
 pub mod rederive;
 
 pub mod metrics;

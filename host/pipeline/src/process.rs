@@ -1,0 +1,171 @@
+//! The order's process: what systems say about an order moves it along, or waits for its
+//! turn, or cannot be.
+//!
+//! ```text
+//! event ──▶ said before? ──▶ may it come in this state? ──▶ do the quantities bear it? ──▶ Applied
+//!             │ the same: Again    │ not yet: Early              │ not yet: Early
+//!             │ other: Impossible  │ never: Impossible           │ never: Impossible
+//! ```
+//!
+//! Systems speak out of turn, twice, and late: the invoice comes before the shipment that it
+//! is for, a confirmation comes again with another envelope. So every event is looked at
+//! with all that was said before, and nothing here depends on when it came.
+//!
+//! Pure: a definition, the progress so far and an event give a step. What a step leads to
+//! is the caller's.
+
+mod definition;
+
+mod progress;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+
+use portreeve_model::event::{GoodsReturn, Shipment};
+use portreeve_model::strict::{LoadErrors, SourceFile};
+use portreeve_model::{Digest, Event, ProcessState};
+
+pub use self::definition::{EVENTS, Process};
+pub use self::progress::{Concern, LineProgress, MoneyProgress, Progress, SAID_MAX};
+use self::progress::{Trouble, said_as};
+
+/// The standard process, as its file.
+const STANDARD: &str = include_str!("process/standard.toml");
+
+/// What follows from an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// It counts.
+    Applied {
+        /// How far the order is now.
+        after: Progress,
+        /// What a person has to know of it all the same.
+        concerns: Vec<Concern>,
+    },
+    /// It was said before, in the same words.
+    Again,
+    /// Something else comes first.
+    Early {
+        /// What.
+        waits_for: String,
+    },
+    /// It contradicts what is known.
+    Impossible(Concern),
+}
+
+impl Process {
+    /// The standard process.
+    ///
+    /// # Errors
+    /// None: a test reads its file.
+    pub fn standard() -> Result<Self, LoadErrors> {
+        Self::load(&SourceFile { name: "the standard process", text: STANDARD })
+    }
+
+    /// What follows from an event about an order that is so far.
+    #[must_use]
+    pub fn apply(&self, before: &Progress, event: &Event) -> Step {
+        let (name, content) = match said(event) {
+            Ok(said) => said,
+            Err(concern) => return Step::Impossible(concern),
+        };
+        match before.said.get(&name) {
+            Some(first) if *first == content => return Step::Again,
+            Some(_) => {
+                let found = format!("`{name}` a second time, with another content");
+                let expected = "what was said first".to_owned();
+                return Step::Impossible(Concern { code: "said-otherwise", found, expected });
+            }
+            None => {}
+        }
+        if let Err(trouble) = self.may_come(before.state, event.name()) {
+            return trouble.into();
+        }
+        if before.said.len() >= SAID_MAX {
+            let found = format!("{} events about the order", before.said.len().saturating_add(1));
+            let expected = format!("{SAID_MAX} at most");
+            return Step::Impossible(Concern { code: "too-many-events", found, expected });
+        }
+        let mut after = before.clone();
+        let mut concerns = match after.count(event, &self.unshipped) {
+            Ok(concerns) => concerns,
+            Err(trouble) => return trouble.into(),
+        };
+        after.said.insert(name, content);
+        after.state = after.follows();
+        if let Err(trouble) = self.may_become(before.state, after.state, event.name()) {
+            return trouble.into();
+        }
+        // What was wrong before was told then.
+        concerns.extend(after.imbalance().filter(|concern| before.imbalance().as_ref() != Some(concern)));
+        Step::Applied { after, concerns }
+    }
+
+    fn may_come(&self, state: ProcessState, event: &str) -> Result<(), Trouble> {
+        let Some(transitions) = self.events.get(event) else {
+            let expected = "an event that the process has a transition for".to_owned();
+            let found = format!("`{event}`");
+            return Err(Trouble::Impossible(Concern { code: "not-of-the-process", found, expected }));
+        };
+        let from: BTreeSet<ProcessState> = transitions.iter().flat_map(|transition| transition.from.clone()).collect();
+        if from.contains(&state) {
+            return Ok(());
+        }
+        let states: Vec<&str> = from.iter().map(|state| state.as_str()).collect();
+        let states = states.join(", ");
+        if self.after(state).is_disjoint(&from) {
+            let found = format!("`{event}` of an order that is {state}");
+            let expected = format!("it in one of {states}");
+            return Err(Trouble::Impossible(Concern { code: "out-of-turn", found, expected }));
+        }
+        Err(Trouble::Early(format!("the order to be one of {states}; it is {state}")))
+    }
+
+    fn may_become(&self, before: ProcessState, after: ProcessState, event: &str) -> Result<(), Trouble> {
+        let transitions = self.events.get(event).into_iter().flatten();
+        let mut from_here = transitions.filter(|transition| transition.from.contains(&before));
+        if after == before || from_here.any(|transition| transition.to.contains(&after)) {
+            return Ok(());
+        }
+        let found = format!("`{event}`, by which the order would go from {before} to {after}");
+        let expected = "a transition of the process that allows it".to_owned();
+        Err(Trouble::Impossible(Concern { code: "no-transition", found, expected }))
+    }
+}
+
+impl From<Trouble> for Step {
+    fn from(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::Early(waits_for) => Self::Early { waits_for },
+            Trouble::Impossible(concern) => Self::Impossible(concern),
+        }
+    }
+}
+
+/// What an event is remembered by, and a digest of what it says. What its system gives no
+/// number is known by what it says.
+fn said(event: &Event) -> Result<(String, Digest), Concern> {
+    let json = event.to_json().map_err(|error| Concern {
+        code: "unreadable",
+        found: format!("an event without a JSON form: {error}"),
+        expected: "one that can be kept".to_owned(),
+    })?;
+    let content = Digest::of(&json);
+    let of_shipment = |shipment: &Shipment| shipment.shipment_number.clone();
+    let of_return = |goods: &GoodsReturn| goods.return_number.clone();
+    let number = match event {
+        Event::ShipmentPicked(shipment)
+        | Event::ShipmentPacked(shipment)
+        | Event::ShipmentDispatched(shipment)
+        | Event::ShipmentConfirmed(shipment) => of_shipment(shipment),
+        Event::InvoicePosted(invoice) => invoice.invoice_number.clone(),
+        Event::PaymentSettled(settlement) => settlement.payment_reference.clone(),
+        Event::ReturnRequested(goods) | Event::ReturnReceived(goods) => of_return(goods),
+        Event::RefundIssued(refund) => refund.refund_number.clone(),
+        Event::OrderAccepted(_) | Event::OrderRejected(_) => String::new(),
+        _ => content.to_string(),
+    };
+    Ok((said_as(event.name(), &number), content))
+}

@@ -1,0 +1,517 @@
+//! How far an order is, line by line, and what each event adds to it.
+//!
+//! Everything is counted in the unit and with the decimal places of the order's own line.
+//! An event that counts otherwise is not converted: nothing is guessed about quantity,
+//! unit or money.
+//!
+//! Two kinds of contradiction are told apart. What *cannot be* (more shipped than ordered) is
+//! not counted; a person finds out which of the two systems is right. Money that has moved is
+//! counted whatever it contradicts, since it has moved, and the contradiction is a concern.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use portreeve_model::event::{
+    Allocation, GoodsReturn, Invoice, InvoiceLine, OrderAnswer, Refund, RefundCause, Settlement, Shipment,
+    ShipmentLine, ShortReason,
+};
+use portreeve_model::value::text;
+use portreeve_model::{Currency, Digest, Event, Money, Order, ProcessState, Quantity};
+use serde::{Deserialize, Serialize};
+
+/// Things that were said about one order and are remembered, so that the same thing said
+/// again has no effect. A system that never comes to an end would grow every later record.
+pub const SAID_MAX: usize = 256;
+
+/// How far an order is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Progress {
+    /// Where the order is as a whole.
+    pub state: ProcessState,
+    /// Its lines, by number.
+    pub lines: BTreeMap<String, LineProgress>,
+    /// What was asked for and paid.
+    pub money: MoneyProgress,
+    /// What was said about it, by event and the number that its system gave it
+    /// (`shipment.confirmed/S-1`), with a digest of what it said.
+    pub said: BTreeMap<String, Digest>,
+}
+
+/// How far a line is: counts of `10^−scale` units.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LineProgress {
+    /// Unit code, as the order has it.
+    pub unit: String,
+    /// Decimal places of every count.
+    pub scale: u8,
+    /// Ordered.
+    #[serde(with = "text")]
+    pub ordered: i64,
+    /// Set aside.
+    #[serde(with = "text")]
+    pub allocated: i64,
+    /// Picked.
+    #[serde(with = "text")]
+    pub picked: i64,
+    /// Packed.
+    #[serde(with = "text")]
+    pub packed: i64,
+    /// Left the warehouse.
+    #[serde(with = "text")]
+    pub shipped: i64,
+    /// Invoiced.
+    #[serde(with = "text")]
+    pub invoiced: i64,
+    /// Came back.
+    #[serde(with = "text")]
+    pub returned: i64,
+    /// Whether what has not left never will.
+    pub closed: bool,
+}
+
+/// What was asked for and paid, in minor units of one currency.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct MoneyProgress {
+    /// The order's.
+    pub currency: Currency,
+    /// Invoices less credit memos.
+    #[serde(with = "text")]
+    pub invoiced_minor: i64,
+    /// How many credit memos there are, and refunds for goods that came back.
+    pub credits: u32,
+    /// Settled payments.
+    #[serde(with = "text")]
+    pub paid_minor: i64,
+    /// Refunds.
+    #[serde(with = "text")]
+    pub refunded_minor: i64,
+}
+
+/// What was found and what was expected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Concern {
+    /// Stable code.
+    pub code: &'static str,
+    /// What was found.
+    pub found: String,
+    /// What was expected.
+    pub expected: String,
+}
+
+/// Why an event is not counted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Trouble {
+    /// Something else comes first.
+    Early(String),
+    /// It contradicts what is known.
+    Impossible(Concern),
+}
+
+/// What an event did, beside what a person has to know of it.
+type Moved = Result<Vec<Concern>, Trouble>;
+
+fn impossible(code: &'static str, found: impl Into<String>, expected: impl Into<String>) -> Trouble {
+    Trouble::Impossible(Concern { code, found: found.into(), expected: expected.into() })
+}
+
+impl Progress {
+    /// An order before anything was said about it.
+    ///
+    /// # Errors
+    /// When two lines have one number: nobody could say which of them an event means.
+    pub fn of_order(order: &Order, state: ProcessState) -> Result<Self, Concern> {
+        let mut lines = BTreeMap::new();
+        for line in &order.lines {
+            if lines.insert(line.number.clone(), LineProgress::of(&line.quantity)).is_some() {
+                return Err(Concern {
+                    code: "lines-alike",
+                    found: format!("two lines with the number `{}`", line.number),
+                    expected: "one of each number".to_owned(),
+                });
+            }
+        }
+        let currency = order.currency;
+        let money = MoneyProgress { currency, invoiced_minor: 0, credits: 0, paid_minor: 0, refunded_minor: 0 };
+        Ok(Self { state, lines, money, said: BTreeMap::new() })
+    }
+
+    /// Counts what an event says.
+    pub(super) fn count(&mut self, event: &Event, unshipped: &[String]) -> Moved {
+        match event {
+            Event::OrderAccepted(answer) => self.accepted(answer),
+            Event::OrderRejected(answer) => self.rejected(answer),
+            Event::InventoryAllocated(allocation) => self.allocated(allocation),
+            Event::ShipmentPicked(shipment) => self.handled(shipment, |line| &mut line.picked),
+            Event::ShipmentPacked(shipment) => self.handled(shipment, |line| &mut line.packed),
+            // Where it is, not how much of it: that is confirmed.
+            Event::ShipmentDispatched(_) | Event::ShipmentDelayed(_) => Ok(Vec::new()),
+            Event::ShipmentConfirmed(shipment) => self.shipped(shipment),
+            Event::InvoicePosted(invoice) => self.invoiced(invoice, unshipped),
+            Event::PaymentSettled(settlement) => self.paid(settlement),
+            Event::ReturnRequested(announced) => self.return_requested(announced),
+            Event::ReturnReceived(received) => self.return_received(received),
+            Event::RefundIssued(refund) => self.refunded(refund),
+            other => Err(impossible(
+                "not-of-the-process",
+                format!("`{}`", other.name()),
+                "an event that moves an order along",
+            )),
+        }
+    }
+
+    // --- the system of record ---
+
+    fn accepted(&mut self, answer: &OrderAnswer) -> Moved {
+        use portreeve_model::event::LineStatus;
+        let mut concerns = Vec::new();
+        for line in &answer.lines {
+            self.line(&line.line_number)?;
+            let as_ordered = matches!(line.status, LineStatus::Accepted | LineStatus::Backordered);
+            if !as_ordered {
+                let found = format!("line {} with another answer than `accepted`", line.line_number);
+                concerns.push(Concern {
+                    code: "line-answered-otherwise",
+                    found,
+                    expected: "what was ordered".to_owned(),
+                });
+            }
+        }
+        Ok(concerns)
+    }
+
+    fn rejected(&mut self, answer: &OrderAnswer) -> Moved {
+        self.lines.values_mut().for_each(|line| line.closed = true);
+        let reason = answer.reason.as_deref().map_or_else(String::new, |reason| format!(" (`{reason}`)"));
+        let found = format!("the order rejected by the system of record{reason}");
+        Ok(vec![Concern { code: "rejected-by-target", found, expected: "its acceptance".to_owned() }])
+    }
+
+    // --- the warehouse ---
+
+    fn allocated(&mut self, allocation: &Allocation) -> Moved {
+        for said in &allocation.lines {
+            let line = self.line(&said.line_number)?;
+            let count = line.count_of(&said.quantity)?;
+            let left = line.ordered.saturating_sub(line.allocated);
+            line.allocated = line.add(line.allocated, count, left, &said.line_number, "left to allocate")?;
+        }
+        Ok(Vec::new())
+    }
+
+    /// Picked or packed.
+    fn handled(&mut self, shipment: &Shipment, counted: impl Fn(&mut LineProgress) -> &mut i64) -> Moved {
+        for said in &shipment.lines {
+            let line = self.line(&said.line_number)?;
+            let count = line.count_of(&said.shipped)?;
+            let before = *counted(line);
+            let left = line.ordered.saturating_sub(before);
+            let after = line.add(before, count, left, &said.line_number, "left of the line")?;
+            *counted(line) = after;
+        }
+        Ok(Vec::new())
+    }
+
+    fn shipped(&mut self, shipment: &Shipment) -> Moved {
+        let mut concerns = Vec::new();
+        for said in &shipment.lines {
+            let line = self.line(&said.line_number)?;
+            let count = line.count_of(&said.shipped)?;
+            let left = line.ordered.saturating_sub(line.shipped);
+            line.shipped = line.add(line.shipped, count, left, &said.line_number, "left to ship")?;
+            concerns.extend(line.short(said));
+        }
+        Ok(concerns)
+    }
+
+    // --- finance ---
+
+    fn invoiced(&mut self, invoice: &Invoice, unshipped: &[String]) -> Moved {
+        let total = self.amount(invoice.total)?;
+        if total < 0 {
+            return self.credited(total, invoice);
+        }
+        for said in invoice.lines.iter().filter(|said| !needs_no_shipment(said, unshipped)) {
+            let line = self.line(&said.line_number)?;
+            let count = line.count_of(&said.quantity)?;
+            let left = line.shipped.saturating_sub(line.invoiced);
+            if count > left && count <= line.ordered.saturating_sub(line.invoiced) {
+                return Err(Trouble::Early(format!("shipment.confirmed of line {}", said.line_number)));
+            }
+            line.invoiced = line.add(line.invoiced, count, left, &said.line_number, "shipped and not invoiced")?;
+        }
+        self.money.invoiced_minor = self.money.invoiced_minor.saturating_add(total);
+        Ok(Vec::new())
+    }
+
+    /// A credit memo.
+    fn credited(&mut self, total: i64, memo: &Invoice) -> Moved {
+        if let Some(corrected) = &memo.corrects
+            && !self.was_said("invoice.posted", corrected)
+        {
+            return Err(Trouble::Early(format!("invoice.posted `{corrected}`, which the credit memo corrects")));
+        }
+        self.money.invoiced_minor = self.money.invoiced_minor.saturating_add(total);
+        self.money.credits = self.money.credits.saturating_add(1);
+        Ok(Vec::new())
+    }
+
+    fn paid(&mut self, settlement: &Settlement) -> Moved {
+        let amount = self.amount(settlement.amount)?;
+        if let Some(invoice) = &settlement.invoice_number
+            && !self.was_said("invoice.posted", invoice)
+        {
+            return Err(Trouble::Early(format!("invoice.posted `{invoice}`, which the payment is for")));
+        }
+        self.money.paid_minor = self.money.paid_minor.saturating_add(amount);
+        Ok(Vec::new())
+    }
+
+    // --- what comes back ---
+
+    fn return_requested(&mut self, announced: &GoodsReturn) -> Moved {
+        self.may_come_back(announced)?;
+        Ok(Vec::new())
+    }
+
+    fn return_received(&mut self, received: &GoodsReturn) -> Moved {
+        for (number, count) in self.may_come_back(received)? {
+            let line = self.line(&number)?;
+            line.returned = line.returned.saturating_add(count);
+        }
+        Ok(Vec::new())
+    }
+
+    /// The lines of a return and their counts, where all of that can come back.
+    fn may_come_back(&mut self, goods: &GoodsReturn) -> Result<Vec<(String, i64)>, Trouble> {
+        let mut counts: BTreeMap<String, i64> = BTreeMap::new();
+        for said in &goods.lines {
+            let number = said.line_number.as_deref().ok_or_else(|| {
+                impossible("line-unknown", "a returned line without a number", "the number of the order's line")
+            })?;
+            let line = self.line(number)?;
+            let count = line.count_of(&said.quantity)?;
+            let all = counts.entry(number.to_owned()).or_default();
+            let more = count.saturating_add(*all);
+            let left = line.shipped.saturating_sub(line.returned);
+            if more > left && more <= line.ordered.saturating_sub(line.returned) {
+                return Err(Trouble::Early(format!("shipment.confirmed of line {number}")));
+            }
+            *all = line.add(*all, count, left.saturating_sub(*all), number, "shipped and not returned")?;
+        }
+        Ok(counts.into_iter().collect())
+    }
+
+    fn refunded(&mut self, refund: &Refund) -> Moved {
+        let amount = self.amount(refund.amount)?;
+        let for_goods = refund.cause == RefundCause::GoodsReturn;
+        let received = refund.return_number.as_deref().is_some_and(|number| self.was_said("return.received", number));
+        if let (true, false, Some(number)) = (for_goods, received, &refund.return_number) {
+            return Err(Trouble::Early(format!("return.received `{number}`, which the refund is for")));
+        }
+        self.money.refunded_minor = self.money.refunded_minor.saturating_add(amount);
+        if for_goods {
+            self.money.credits = self.money.credits.saturating_add(1);
+        }
+        let before_receipt = (for_goods && !received).then(|| Concern {
+            code: "refund-before-receipt",
+            found: format!("a refund of {} for returned goods, and no receipt of them", refund.amount),
+            expected: "the receipt of the return first".to_owned(),
+        });
+        Ok(before_receipt.into_iter().collect())
+    }
+
+    // --- what follows from the counts ---
+
+    /// The state of these counts; of an order that nothing has moved yet, the one that it has.
+    pub(super) fn follows(&self) -> ProcessState {
+        let lines = || self.lines.values();
+        let (is_open, has_left) = (lines().any(|line| line.open() > 0), lines().any(|line| line.shipped > 0));
+        let all = |counted: fn(&LineProgress) -> i64| lines().all(|line| counted(line) >= line.ordered);
+        match (is_open, has_left) {
+            (false, false) => ProcessState::Cancelled,
+            (false, true) => self.after_shipping(),
+            (true, true) => ProcessState::PartShipped,
+            (true, false) if all(|line| line.packed) => ProcessState::Packed,
+            (true, false) if all(|line| line.picked) => ProcessState::Picked,
+            (true, false) if all(|line| line.allocated) => ProcessState::Allocated,
+            (true, false) if self.was_said("order.accepted", "") => ProcessState::Accepted,
+            (true, false) => self.state,
+        }
+    }
+
+    /// Nothing is to leave any more.
+    fn after_shipping(&self) -> ProcessState {
+        let [requested, received] = ["return.requested", "return.received"].map(|event| self.numbers(event));
+        if !requested.is_subset(&received) {
+            return ProcessState::Returning;
+        }
+        let credits = usize::try_from(self.money.credits).unwrap_or(usize::MAX);
+        match (received.is_empty(), credits >= received.len()) {
+            (false, true) => ProcessState::Credited,
+            (false, false) => ProcessState::Returned,
+            (true, _) if self.lines.values().any(|line| line.invoiced < line.shipped) => ProcessState::Shipped,
+            (true, _) if self.money.kept_minor() < self.money.invoiced_minor => ProcessState::Invoiced,
+            (true, _) => ProcessState::Settled,
+        }
+    }
+
+    /// What is wrong with the money that has moved so far.
+    pub(super) fn imbalance(&self) -> Option<Concern> {
+        let MoneyProgress { currency, invoiced_minor, paid_minor, refunded_minor, .. } = self.money;
+        let kept = self.money.kept_minor();
+        let shown = |minor| Money { minor, currency }.to_string();
+        let concern = |code, found, expected| Some(Concern { code, found, expected });
+        match self.state {
+            _ if refunded_minor > paid_minor => concern(
+                "refund-exceeds-paid",
+                format!("refunds of {}", shown(refunded_minor)),
+                format!("{} at most, which is paid", shown(paid_minor)),
+            ),
+            _ if invoiced_minor < 0 => concern(
+                "credited-too-much",
+                format!("credit memos of {} above the invoices", shown(invoiced_minor.saturating_neg())),
+                "none above what was invoiced".to_owned(),
+            ),
+            ProcessState::Cancelled if kept > 0 => concern(
+                "paid-after-cancellation",
+                format!("{} paid and kept for an order that is cancelled", shown(kept)),
+                "none: refund it".to_owned(),
+            ),
+            ProcessState::Settled if kept > invoiced_minor => concern(
+                "paid-too-much",
+                format!("{} paid and kept", shown(kept)),
+                format!("{}, which is invoiced", shown(invoiced_minor)),
+            ),
+            _ => None,
+        }
+    }
+
+    // --- parts ---
+
+    fn line(&mut self, number: &str) -> Result<&mut LineProgress, Trouble> {
+        self.lines
+            .get_mut(number)
+            .ok_or_else(|| impossible("line-unknown", format!("line `{number}`"), "a line of the order"))
+    }
+
+    /// An amount of the order's currency, in minor units.
+    fn amount(&self, money: Money) -> Result<i64, Trouble> {
+        if money.currency == self.money.currency {
+            return Ok(money.minor);
+        }
+        let expected = format!("an amount in {}", self.money.currency);
+        Err(impossible("other-currency", format!("{money}"), expected))
+    }
+
+    fn was_said(&self, event: &str, number: &str) -> bool {
+        self.said.contains_key(&said_as(event, number))
+    }
+
+    /// The numbers under which systems spoke of such an event.
+    fn numbers(&self, event: &str) -> BTreeSet<&str> {
+        let numbers = self.said.keys().filter_map(|said| said.strip_prefix(event)?.strip_prefix('/'));
+        numbers.collect()
+    }
+}
+
+/// What an event is remembered by.
+pub(super) fn said_as(event: &str, number: &str) -> String {
+    format!("{event}/{number}")
+}
+
+/// Whether it is of the items that are invoiced without goods, such as freight.
+fn needs_no_shipment(line: &InvoiceLine, unshipped: &[String]) -> bool {
+    line.sku.as_ref().is_some_and(|sku| unshipped.contains(sku))
+}
+
+impl MoneyProgress {
+    /// Paid and not refunded.
+    fn kept_minor(&self) -> i64 {
+        self.paid_minor.saturating_sub(self.refunded_minor)
+    }
+}
+
+impl LineProgress {
+    fn of(quantity: &Quantity) -> Self {
+        Self {
+            unit: quantity.unit.clone(),
+            scale: quantity.scale,
+            ordered: quantity.value,
+            allocated: 0,
+            picked: 0,
+            packed: 0,
+            shipped: 0,
+            invoiced: 0,
+            returned: 0,
+            closed: false,
+        }
+    }
+
+    /// What is still to leave.
+    #[must_use]
+    pub fn open(&self) -> i64 {
+        if self.closed { 0 } else { self.ordered.saturating_sub(self.shipped) }
+    }
+
+    /// What will never leave.
+    #[must_use]
+    pub fn cancelled(&self) -> i64 {
+        if self.closed { self.ordered.saturating_sub(self.shipped) } else { 0 }
+    }
+
+    /// A count of the line as people read it.
+    #[must_use]
+    pub fn shown(&self, count: i64) -> Quantity {
+        Quantity { value: count, scale: self.scale, unit: self.unit.clone() }
+    }
+
+    /// A quantity in the line's own unit and decimal places.
+    fn count_of(&self, quantity: &Quantity) -> Result<i64, Trouble> {
+        let otherwise = || impossible("other-unit", format!("{quantity}"), format!("a quantity in {}", self.unit));
+        if quantity.unit != self.unit {
+            return Err(otherwise());
+        }
+        if quantity.value < 0 {
+            return Err(impossible("below-nothing", format!("{quantity}"), "a quantity of nothing or more"));
+        }
+        let factor = 10_i64.checked_pow(u32::from(quantity.scale.abs_diff(self.scale))).ok_or_else(otherwise)?;
+        let counted = if quantity.scale <= self.scale {
+            quantity.value.checked_mul(factor)
+        } else {
+            // Finer than the order counts: only what has no remainder is the same.
+            (quantity.value % factor == 0).then_some(quantity.value / factor)
+        };
+        counted.ok_or_else(|| {
+            impossible("other-scale", format!("{quantity}"), format!("a quantity with {} decimal places", self.scale))
+        })
+    }
+
+    /// The sum, where what is added is not more than what is left.
+    fn add(&self, before: i64, count: i64, left: i64, number: &str, what: &str) -> Result<i64, Trouble> {
+        if count > left {
+            let found = format!("{} of line {number}", self.shown(count));
+            return Err(impossible("more-than-left", found, format!("{} at most, {what}", self.shown(left.max(0)))));
+        }
+        Ok(before.saturating_add(count))
+    }
+
+    /// What becomes of the rest of a line that was shipped short: the warehouse's code says so.
+    fn short(&mut self, said: &ShipmentLine) -> Option<Concern> {
+        let rest = self.open();
+        match said.short {
+            ShortReason::None | ShortReason::Backorder => None,
+            ShortReason::NoBackorder => {
+                self.closed = true;
+                None
+            }
+            ShortReason::Substitution | ShortReason::Damaged | ShortReason::Unknown if rest == 0 => None,
+            ShortReason::Substitution | ShortReason::Damaged | ShortReason::Unknown => Some(Concern {
+                code: "short-shipment",
+                found: format!("line {} shipped short by {}", said.line_number, self.shown(rest)),
+                expected: "a word on what becomes of the rest: backorder or none".to_owned(),
+            }),
+        }
+    }
+}

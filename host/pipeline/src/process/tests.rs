@@ -1,0 +1,540 @@
+//! What events make of an order: in turn, out of turn, twice, and in contradiction.
+
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+
+use std::collections::BTreeSet;
+
+use portreeve_model::event::{
+    Allocation, AllocationLine, GoodsReturn, Invoice, InvoiceLine, LineAnswer, LineStatus, OrderAnswer, OrderTotals,
+    Refund, RefundCause, ReturnLine, Settlement, Shipment, ShipmentLine, ShortReason,
+};
+use portreeve_model::value::Customer;
+use portreeve_model::{Currency, Money, Order, OrderLine, Quantity, UnitPrice};
+use proptest::prelude::*;
+
+use super::*;
+
+fn usd() -> Currency {
+    Currency::parse("USD").unwrap()
+}
+
+fn money(minor: i64) -> Money {
+    Money { minor, currency: usd() }
+}
+
+fn of(value: i64) -> Quantity {
+    Quantity { value, scale: 0, unit: "EA".to_owned() }
+}
+
+/// Ten of line 1 and four of line 2.
+fn order() -> Order {
+    let line = |number: &str, count| OrderLine {
+        number: number.to_owned(),
+        sku: format!("SKU-{number}"),
+        buyer_sku: None,
+        description: None,
+        quantity: of(count),
+        unit_price: UnitPrice { amount: 1, scale: 0, currency: usd(), per_quantity: 1 },
+        extended: None,
+        requested_delivery: None,
+        extensions: vec![],
+    };
+    Order {
+        number: "PO-1".to_owned(),
+        release: None,
+        customer: Customer { id: "C-1".to_owned(), name: None, email: None, phone: None },
+        bill_to: None,
+        ship_to: None,
+        placed_at: None,
+        requested_delivery: None,
+        cancel_after: None,
+        currency: usd(),
+        lines: vec![line("1", 10), line("2", 4)],
+        totals: OrderTotals { lines: None, shipping: None, tax: None, discount: None, grand: None },
+        payment: None,
+        sender_state: None,
+        notes: vec![],
+        extensions: vec![],
+    }
+}
+
+fn at(state: ProcessState) -> Progress {
+    Progress::of_order(&order(), state).unwrap()
+}
+
+fn answer(status: LineStatus) -> OrderAnswer {
+    let line = |number: &str| LineAnswer {
+        line_number: number.to_owned(),
+        status,
+        quantity: None,
+        unit_price: None,
+        promised: None,
+        substitute_sku: None,
+        reason: None,
+    };
+    OrderAnswer {
+        order_number: "PO-1".to_owned(),
+        external_id: None,
+        answered_at: None,
+        lines: vec![line("1"), line("2")],
+        reason: None,
+        extensions: vec![],
+    }
+}
+
+fn accepted() -> Event {
+    Event::OrderAccepted(answer(LineStatus::Accepted))
+}
+
+fn allocated(one: i64, two: i64) -> Event {
+    let line = |number: &str, count| AllocationLine {
+        line_number: number.to_owned(),
+        sku: format!("SKU-{number}"),
+        node: "north".to_owned(),
+        quantity: of(count),
+    };
+    let lines = vec![line("1", one), line("2", two)];
+    Event::InventoryAllocated(Allocation { order_number: "PO-1".to_owned(), lines, extensions: vec![] })
+}
+
+fn shipment(number: &str, counts: [i64; 2], short: ShortReason) -> Shipment {
+    let lines = ["1", "2"].iter().zip(counts).map(|(number, count)| ShipmentLine {
+        line_number: (*number).to_owned(),
+        sku: format!("SKU-{number}"),
+        ordered: None,
+        shipped: of(count),
+        short,
+        lot: None,
+        serials: vec![],
+    });
+    Shipment {
+        order_number: "PO-1".to_owned(),
+        shipment_number: number.to_owned(),
+        node: None,
+        carrier: None,
+        tracking: vec![],
+        at: None,
+        lines: lines.collect(),
+        ship_to: None,
+        extensions: vec![],
+    }
+}
+
+fn confirmed(number: &str, counts: [i64; 2]) -> Event {
+    Event::ShipmentConfirmed(shipment(number, counts, ShortReason::None))
+}
+
+fn invoice(number: &str, counts: [i64; 2], total: i64) -> Event {
+    let lines = ["1", "2"].iter().zip(counts).map(|(number, count)| InvoiceLine {
+        line_number: (*number).to_owned(),
+        sku: Some(format!("SKU-{number}")),
+        quantity: of(count),
+        unit_price: UnitPrice { amount: 1, scale: 0, currency: usd(), per_quantity: 1 },
+        extended: money(count * 100),
+        tax: None,
+    });
+    Event::InvoicePosted(Invoice {
+        invoice_number: number.to_owned(),
+        order_number: Some("PO-1".to_owned()),
+        shipment_number: None,
+        corrects: None,
+        posted_on: None,
+        due_on: None,
+        lines: lines.collect(),
+        tax: None,
+        total: money(total),
+        extensions: vec![],
+    })
+}
+
+fn paid(reference: &str, invoice: Option<&str>, minor: i64) -> Event {
+    Event::PaymentSettled(Settlement {
+        payment_reference: reference.to_owned(),
+        order_number: Some("PO-1".to_owned()),
+        invoice_number: invoice.map(str::to_owned),
+        amount: money(minor),
+        fee: None,
+        settled_at: None,
+        extensions: vec![],
+    })
+}
+
+fn goods(number: &str, counts: [i64; 2]) -> GoodsReturn {
+    let lines = ["1", "2"].iter().zip(counts).map(|(number, count)| ReturnLine {
+        line_number: Some((*number).to_owned()),
+        sku: format!("SKU-{number}"),
+        quantity: of(count),
+        reason: None,
+        condition: None,
+    });
+    GoodsReturn {
+        return_number: number.to_owned(),
+        order_number: "PO-1".to_owned(),
+        lines: lines.collect(),
+        at: None,
+        extensions: vec![],
+    }
+}
+
+fn refund(number: &str, cause: RefundCause, of_return: Option<&str>, minor: i64) -> Event {
+    Event::RefundIssued(Refund {
+        refund_number: number.to_owned(),
+        order_number: "PO-1".to_owned(),
+        cause,
+        return_number: of_return.map(str::to_owned),
+        amount: money(minor),
+        issued_at: None,
+        extensions: vec![],
+    })
+}
+
+/// The order after these events, all of which have to count, and the concerns' codes.
+fn after(events: &[Event]) -> (Progress, Vec<&'static str>) {
+    let process = Process::standard().unwrap();
+    let start = (at(ProcessState::Released), Vec::new());
+    events.iter().fold(start, |(before, mut codes), event| match process.apply(&before, event) {
+        Step::Applied { after, concerns } => {
+            codes.extend(concerns.iter().map(|concern| concern.code));
+            (after, codes)
+        }
+        other => panic!("`{}` does not count: {other:?}", event.name()),
+    })
+}
+
+fn state(events: &[Event]) -> ProcessState {
+    after(events).0.state
+}
+
+fn then(events: &[Event], event: &Event) -> Step {
+    Process::standard().unwrap().apply(&after(events).0, event)
+}
+
+fn code(step: &Step) -> &str {
+    match step {
+        Step::Applied { .. } => "applied",
+        Step::Again => "again",
+        Step::Early { .. } => "early",
+        Step::Impossible(concern) => concern.code,
+    }
+}
+
+#[test]
+fn an_order_goes_from_its_release_to_its_payment() {
+    let whole = [10, 4];
+    let picked = Event::ShipmentPicked(shipment("S-1", whole, ShortReason::None));
+    let packed = Event::ShipmentPacked(shipment("S-1", whole, ShortReason::None));
+    let events = [
+        (accepted(), ProcessState::Accepted),
+        (allocated(10, 4), ProcessState::Allocated),
+        (picked, ProcessState::Picked),
+        (packed, ProcessState::Packed),
+        (Event::ShipmentDispatched(shipment("S-1", whole, ShortReason::None)), ProcessState::Packed),
+        (confirmed("S-1", whole), ProcessState::Shipped),
+        (invoice("I-1", whole, 1_400), ProcessState::Invoiced),
+        (paid("P-1", Some("I-1"), 1_400), ProcessState::Settled),
+    ];
+    for said in 1..=events.len() {
+        let so_far: Vec<Event> = events[..said].iter().map(|(event, _)| event.clone()).collect();
+        assert_eq!(state(&so_far), events[said - 1].1, "after {}", events[said - 1].0.name());
+    }
+}
+
+#[test]
+fn a_backorder_is_still_to_come_and_what_is_not_backordered_never_leaves() {
+    let first = |short| Event::ShipmentConfirmed(shipment("S-1", [8, 4], short));
+    let backorder = [accepted(), first(ShortReason::Backorder)];
+    assert_eq!(state(&backorder), ProcessState::PartShipped);
+    assert_eq!(code(&then(&backorder, &confirmed("S-2", [2, 0]))), "applied");
+    let rest = [backorder.as_slice(), &[confirmed("S-2", [2, 0])]].concat();
+    assert_eq!(state(&rest), ProcessState::Shipped);
+
+    let cut = [accepted(), first(ShortReason::NoBackorder)];
+    let (progress, concerns) = after(&cut);
+    assert_eq!((progress.state, progress.lines["1"].cancelled(), concerns.len()), (ProcessState::Shipped, 2, 0));
+    // It came before in the warehouse, or the warehouse thought better of it: it has left.
+    assert_eq!(code(&then(&cut, &confirmed("S-2", [2, 0]))), "applied");
+
+    let damaged = [accepted(), first(ShortReason::Damaged)];
+    assert_eq!(after(&damaged).1, ["short-shipment"]);
+}
+
+#[test]
+fn an_order_that_ships_in_parts_is_invoiced_in_parts_and_settled_at_the_end() {
+    let events = [
+        accepted(),
+        paid("P-1", None, 1_400),
+        confirmed("S-1", [5, 0]),
+        invoice("I-1", [5, 0], 500),
+        confirmed("S-2", [5, 4]),
+        invoice("I-2", [5, 4], 900),
+    ];
+    let states: Vec<ProcessState> = (1..=6).map(|said| state(&events[..said])).collect();
+    use ProcessState::{Accepted, PartShipped, Settled, Shipped};
+    assert_eq!(states, [Accepted, Accepted, PartShipped, PartShipped, Shipped, Settled]);
+}
+
+#[test]
+fn the_same_thing_said_again_has_no_effect_and_another_thing_under_its_number_is_refused() {
+    let said = [accepted(), confirmed("S-1", [5, 0])];
+    assert_eq!(then(&said, &confirmed("S-1", [5, 0])), Step::Again);
+    assert_eq!(code(&then(&said, &confirmed("S-1", [6, 0]))), "said-otherwise");
+    assert_eq!(code(&then(&said, &confirmed("S-2", [5, 0]))), "applied");
+}
+
+#[test]
+fn what_comes_before_what_it_follows_from_waits_for_it() {
+    for (said, event) in [
+        (vec![], confirmed("S-1", [10, 4])),
+        (vec![], invoice("I-1", [10, 4], 1_400)),
+        (vec![accepted()], invoice("I-1", [10, 4], 1_400)),
+        (vec![accepted(), confirmed("S-1", [5, 0])], invoice("I-1", [10, 0], 1_000)),
+        (vec![accepted()], paid("P-1", Some("I-1"), 1_400)),
+        (vec![accepted()], Event::ReturnReceived(goods("R-1", [1, 0]))),
+        (
+            vec![accepted(), paid("P-1", None, 1_400), confirmed("S-1", [10, 4])],
+            refund("F-1", RefundCause::GoodsReturn, Some("R-1"), 100),
+        ),
+    ] {
+        assert_eq!(code(&then(&said, &event)), "early", "`{}` after {} events", event.name(), said.len());
+    }
+}
+
+#[test]
+fn what_cannot_be_is_told_with_what_was_found_and_expected() {
+    let in_cases = |mut shipment: Shipment| {
+        shipment.lines[0].shipped.unit = "CA".to_owned();
+        Event::ShipmentConfirmed(shipment)
+    };
+    let of_line = |line: &str| {
+        let mut said = shipment("S-1", [1, 0], ShortReason::None);
+        said.lines[0].line_number = line.to_owned();
+        Event::ShipmentConfirmed(said)
+    };
+    let in_euro = |mut event: Event| {
+        if let Event::PaymentSettled(settlement) = &mut event {
+            settlement.amount.currency = Currency::parse("EUR").unwrap();
+        }
+        event
+    };
+    let shipped = [accepted(), confirmed("S-1", [10, 4])];
+    for (said, event, expected) in [
+        (vec![accepted()], confirmed("S-1", [11, 0]), "more-than-left"),
+        (vec![accepted()], confirmed("S-1", [-1, 0]), "below-nothing"),
+        (vec![accepted()], of_line("7"), "line-unknown"),
+        (vec![accepted()], in_cases(shipment("S-1", [1, 0], ShortReason::None)), "other-unit"),
+        (vec![accepted()], in_euro(paid("P-1", None, 1)), "other-currency"),
+        (shipped.to_vec(), confirmed("S-2", [1, 0]), "more-than-left"),
+        (shipped.to_vec(), invoice("I-1", [11, 4], 1_500), "more-than-left"),
+        (shipped.to_vec(), Event::ReturnReceived(goods("R-1", [11, 0])), "more-than-left"),
+        (shipped.to_vec(), Event::OrderRejected(answer(LineStatus::Rejected)), "out-of-turn"),
+        (vec![Event::OrderRejected(answer(LineStatus::Rejected))], confirmed("S-1", [1, 0]), "out-of-turn"),
+        (vec![], Event::OrderCreated(order()), "not-of-the-process"),
+    ] {
+        let step = then(&said, &event);
+        assert_eq!(code(&step), expected, "`{}`: {step:?}", event.name());
+    }
+}
+
+#[test]
+fn a_quantity_with_other_decimal_places_is_the_same_only_without_a_remainder() {
+    let thousandths = |value| {
+        let mut said = shipment("S-1", [0, 0], ShortReason::None);
+        said.lines[0].shipped = Quantity { value, scale: 3, unit: "EA".to_owned() };
+        then(&[accepted()], &Event::ShipmentConfirmed(said))
+    };
+    assert_eq!(code(&thousandths(5_000)), "applied");
+    assert_eq!(code(&thousandths(5_001)), "other-scale");
+}
+
+#[test]
+fn money_that_has_moved_counts_and_a_person_hears_what_is_wrong_with_it() {
+    let shipped = [accepted(), confirmed("S-1", [10, 4]), invoice("I-1", [10, 4], 1_400)];
+    let with = |more: &[Event]| after(&[shipped.as_slice(), more].concat());
+
+    let (progress, concerns) = with(&[paid("P-1", Some("I-1"), 1_500)]);
+    assert_eq!((progress.state, concerns), (ProcessState::Settled, vec!["paid-too-much"]));
+    let (progress, concerns) = with(&[paid("P-1", Some("I-1"), 1_300)]);
+    assert_eq!((progress.state, concerns.len()), (ProcessState::Invoiced, 0));
+
+    let (progress, concerns) = with(&[paid("P-1", None, 1_400), refund("F-1", RefundCause::Other, None, 1_401)]);
+    assert_eq!((progress.money.refunded_minor, concerns), (1_401, vec!["refund-exceeds-paid"]));
+    let (_, concerns) = with(&[paid("P-1", None, 1_400), refund("F-1", RefundCause::GoodsReturn, None, 100)]);
+    assert_eq!(concerns, ["refund-before-receipt"]);
+
+    let received = Event::ReturnReceived(goods("R-1", [1, 0]));
+    let back = [paid("P-1", None, 1_400), received, refund("F-1", RefundCause::GoodsReturn, Some("R-1"), 100)];
+    let (progress, concerns) = with(&back);
+    assert_eq!((progress.state, concerns.len()), (ProcessState::Credited, 0));
+
+    let rejected = [Event::OrderRejected(answer(LineStatus::Rejected)), paid("P-1", None, 1_400)];
+    assert_eq!(after(&rejected).1, ["rejected-by-target", "paid-after-cancellation"]);
+}
+
+#[test]
+fn freight_is_invoiced_without_a_shipment_where_the_process_says_so() {
+    let mut bill = invoice("I-1", [0, 0], 900);
+    if let Event::InvoicePosted(invoice) = &mut bill {
+        invoice.lines[0].line_number = "freight".to_owned();
+        invoice.lines[0].sku = Some("6130".to_owned());
+        invoice.lines[0].quantity = of(1);
+    }
+    let shipped = [accepted(), confirmed("S-1", [10, 4])];
+    assert_eq!(code(&then(&shipped, &bill)), "line-unknown");
+    let text = STANDARD.replace("unshipped = []", "unshipped = [\"6130\"]");
+    let process = Process::load(&SourceFile { name: "process.toml", text: &text }).unwrap();
+    assert_eq!(code(&process.apply(&after(&shipped).0, &bill)), "applied");
+}
+
+#[test]
+fn an_order_with_two_lines_of_one_number_is_not_followed() {
+    let mut order = order();
+    order.lines[1].number = "1".to_owned();
+    assert_eq!(Progress::of_order(&order, ProcessState::Released).unwrap_err().code, "lines-alike");
+}
+
+#[test]
+fn events_about_one_order_are_remembered_up_to_a_bound() {
+    let mut progress = after(&[accepted()]).0;
+    let process = Process::standard().unwrap();
+    for number in 0.. {
+        match process.apply(&progress, &paid(&format!("P-{number}"), None, 1)) {
+            Step::Applied { after, .. } => progress = after,
+            step => {
+                assert_eq!((code(&step), progress.said.len()), ("too-many-events", SAID_MAX));
+                return;
+            }
+        }
+    }
+}
+
+#[test]
+fn everything_that_is_wrong_with_a_process_is_said_at_once() {
+    let text = "unshiped = []\n[[transition]]\nevent = \"shipment.teleported\"\nfrom = [\"sent\"]\nto = []\n\
+                [[transition]]\nfrom = [\"received\"]\nto = [\"validated\"]\n\
+                [[transition]]\nevent = \"order.accepted\"\nhost = \"hold\"\nfrom = [\"received\"]\nto = []\n";
+    let told = Process::load(&SourceFile { name: "process.toml", text }).unwrap_err().to_string();
+    for expected in
+        ["`unshiped`", "`shipment.teleported`", "`sent`", "missing, and so is `host`", "there beside `event`"]
+    {
+        assert!(told.contains(expected), "{expected} in {told}");
+    }
+    let twice = STANDARD.replace(
+        "to = [\"cancelled\"]\n",
+        "to = []\n[[transition]]\nhost = \"hold\"\nfrom = [\"validated\"]\nto = []\n",
+    );
+    let told = Process::load(&SourceFile { name: "process.toml", text: &twice }).unwrap_err().to_string();
+    assert!(told.contains("a state that another transition of `hold` has"), "{told}");
+    let text = "[[transition]]\nevent = \"order.accepted\"\nfrom = [\"released\"]\nto = [\"accepted\"]\n";
+    let told = Process::load(&SourceFile { name: "process.toml", text }).unwrap_err().to_string();
+    assert!(told.contains("without a way from `received` to released"), "{told}");
+}
+
+#[test]
+fn the_standard_process_draws_every_state_that_it_has() {
+    let process = Process::standard().unwrap();
+    let reached = process.after(ProcessState::Received);
+    let (mermaid, graphviz) = (process.mermaid(), process.graphviz());
+    for state in reached {
+        assert!(mermaid.contains(&format!("--> {}", state.as_str().replace('-', "_"))), "{state}");
+        assert!(graphviz.contains(&format!("-> \"{state}\"")), "{state}");
+    }
+    assert!(mermaid.starts_with("stateDiagram-v2\n") && graphviz.starts_with("digraph process {\n"));
+}
+
+/// Everything that systems say of an order that ships in two parts, is paid, and of which
+/// something comes back, in the order in which it happens.
+fn history() -> Vec<Event> {
+    let picked = |number, counts| Event::ShipmentPicked(shipment(number, counts, ShortReason::None));
+    let packed = |number, counts| Event::ShipmentPacked(shipment(number, counts, ShortReason::None));
+    vec![
+        accepted(),
+        allocated(10, 4),
+        picked("S-1", [6, 4]),
+        packed("S-1", [6, 4]),
+        confirmed("S-1", [6, 4]),
+        invoice("I-1", [6, 4], 1_000),
+        picked("S-2", [3, 0]),
+        packed("S-2", [3, 0]),
+        Event::ShipmentConfirmed(shipment("S-2", [3, 0], ShortReason::NoBackorder)),
+        invoice("I-2", [3, 0], 300),
+        paid("P-1", Some("I-1"), 1_000),
+        paid("P-2", Some("I-2"), 300),
+        Event::ReturnRequested(goods("R-1", [2, 0])),
+        Event::ReturnReceived(goods("R-1", [2, 0])),
+        refund("F-1", RefundCause::GoodsReturn, Some("R-1"), 200),
+    ]
+}
+
+/// Counts one event after the other; what is early is looked at again after each that counts.
+fn told_in(events: &[Event]) -> (Progress, usize) {
+    let process = Process::standard().unwrap();
+    let mut progress = at(ProcessState::Released);
+    let mut early: Vec<Event> = Vec::new();
+    for event in events {
+        let mut next = vec![event.clone()];
+        while let Some(event) = next.pop() {
+            match process.apply(&progress, &event) {
+                Step::Applied { after, .. } => {
+                    progress = after;
+                    next.append(&mut early);
+                }
+                Step::Early { .. } => early.push(event),
+                Step::Again => {}
+                Step::Impossible(concern) => panic!("`{}`: {concern:?}", event.name()),
+            }
+        }
+    }
+    (progress, early.len())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn however_systems_speak_out_of_turn_and_twice_the_order_ends_in_the_same_place(
+        order in Just((0..15_usize).collect::<Vec<_>>()).prop_shuffle(),
+        again in proptest::collection::vec(0..15_usize, 0..10),
+    ) {
+        let history = history();
+        let said: Vec<Event> = order.iter().chain(&again).map(|index| history[*index].clone()).collect();
+        let (there, early) = told_in(&history);
+        prop_assert_eq!((there.state, early), (ProcessState::Credited, 0));
+        let (found, early) = told_in(&said);
+        prop_assert_eq!(early, 0);
+        prop_assert_eq!(found, there);
+    }
+
+    #[test]
+    fn whatever_is_said_no_line_ships_bills_or_returns_more_than_there_is(
+        said in proptest::collection::vec((0..7_u8, 0..4_u8, -1..12_i64, -1..6_i64), 0..40),
+    ) {
+        let process = Process::standard().unwrap();
+        let mut progress = at(ProcessState::Released);
+        let mut seen = BTreeSet::new();
+        for (what, number, one, two) in said {
+            let (number, counts) = (format!("N-{number}"), [one, two]);
+            let short = if one % 3 == 0 { ShortReason::NoBackorder } else { ShortReason::None };
+            let event = match what {
+                0 => accepted(),
+                1 => allocated(one, two),
+                2 => Event::ShipmentPicked(shipment(&number, counts, short)),
+                3 => Event::ShipmentConfirmed(shipment(&number, counts, short)),
+                4 => invoice(&number, counts, (one + two) * 100),
+                5 => Event::ReturnReceived(goods(&number, counts)),
+                _ => paid(&number, None, one * 100),
+            };
+            let Step::Applied { after, .. } = process.apply(&progress, &event) else { continue };
+            for (number, line) in &after.lines {
+                let cannot_be = line.shipped + line.cancelled() > line.ordered
+                    || line.invoiced > line.shipped
+                    || line.returned > line.shipped
+                    || line.allocated > line.ordered
+                    || line.picked > line.ordered;
+                prop_assert!(!cannot_be, "line {number} after `{}`: {line:?}", event.name());
+            }
+            prop_assert_eq!(process.apply(&after, &event), Step::Again);
+            seen.insert(after.state);
+            progress = after;
+        }
+    }
+}
