@@ -13,12 +13,12 @@ use portreeve_model::{ChannelId, Currency, Digest, Instant, OrderId, PersonName,
 use portreeve_record::Leaf;
 use portreeve_store::contract::{
     After, Configuration, CreditQuery, CreditReservation, CustomerAggregate, DeadLetter, Decided, DecisionCommit,
-    DocumentPosition, DocumentView, ExceptionTrail, ExceptionView, ExceptionsWanted, Forgotten, Happening,
+    DocumentPosition, DocumentView, EarlyEvent, ExceptionTrail, ExceptionView, ExceptionsWanted, Forgotten, Happening,
     HistoryQuery, HoldOwner, InputId, JournalEntry, JournalOutcome, JudgedHold, Kept, KeptBack, KeptInput, Lease,
-    NewOutbox, NewPersonChange, NewReference, NewReview, NewStep, NoticePlace, OpenHolds, OpenPayload, OrderStanding,
-    OrderState, OrderTrail, OrderView, PackageChange, PackageView, PauseAbout, PayloadRef, Period, Person, PersonView,
-    PluginUsage, Presented, ReferenceTable, ReferenceWanted, Room, Settlement, StepTaken, Summary, TreeHead,
-    UnsequencedLeaf, WeighedProposal,
+    NewOutbox, NewPersonChange, NewReference, NewReview, NewStep, NoticePlace, OpenHolds, OpenPayload, OrderEventView,
+    OrderStanding, OrderState, OrderTrail, OrderView, PackageChange, PackageView, PauseAbout, PayloadRef, Period,
+    Person, PersonView, PluginUsage, Presented, ReferenceTable, ReferenceWanted, Room, Settlement, StepTaken, Summary,
+    TreeHead, UnsequencedLeaf, WeighedProposal,
 };
 use portreeve_store::{Attempt, Committed, Journaled, Permit, Settled, Store, StoreError};
 
@@ -315,6 +315,8 @@ store! {
         async fn input_documents(&self, input: InputId, limit: u32) -> Vec<DocumentView>;
         async fn exceptions_after(&self, after: u64, limit: u32) -> Vec<ExceptionView>;
         async fn order_standings(&self, ids: Vec<OrderId>) -> Vec<OrderStanding>;
+        async fn order_events(&self, order: OrderId, after: DocumentPosition, limit: u32) -> Vec<OrderEventView>;
+        async fn early_events(&self, order: OrderId) -> Vec<EarlyEvent>;
         async fn order(&self, id: OrderId) -> Option<OrderView>;
         async fn exceptions(&self, limit: u32) -> Vec<ExceptionView>;
         async fn decision_fingerprints(&self, after: DocumentPosition, limit: u32) -> Vec<(DocumentPosition, Digest)>;

@@ -310,6 +310,7 @@ impl Sender {
             None => (PurchaseOrder::clean(&number), "00"),
             Some(OrderEventKind::Changed) => (changed(&number, 7), "05"),
             Some(OrderEventKind::CancelRequested) => (PurchaseOrder::clean(&number), "01"),
+            Some(other) => panic!("no customer says {other:?}"),
         };
         let body = String::from_utf8(with_purpose(self.interchanges, &order, purpose)).unwrap();
         // The process has the real time.

@@ -78,6 +78,8 @@ mod envelopes;
 
 mod later;
 
+mod process;
+
 mod ahead;
 
 mod edges;

@@ -425,6 +425,11 @@ impl Setup {
             let text = if file == "trust.toml" { ours() } else { demos() };
             std::fs::write(config.join(file), self.changed(file, text, erp_origin, folder)).unwrap();
         }
+        // The demo has the standard process.
+        let process = self.changed("process.toml", String::new(), erp_origin, folder);
+        if !process.is_empty() {
+            std::fs::write(config.join("process.toml"), process).unwrap();
+        }
         let ours = tree().plugins().unwrap();
         let ours = ours.iter().map(|folder| folder.file_name().unwrap().to_str().unwrap());
         let ours = ours.map(|name| (name.to_owned(), component(name)));

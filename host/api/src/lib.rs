@@ -66,7 +66,7 @@ pub use limits::{DRAIN_WITHIN, INPUT_BYTES_MAX, Limits};
 pub use openapi::document as openapi;
 pub use serve::serve;
 pub use tls::{Tls, TlsError};
-pub use view::{Delivery, REVIEWS_SHOWN_MAX, Review};
+pub use view::{Course, CourseLine, CourseMoney, Delivery, REVIEWS_SHOWN_MAX, Review};
 
 use problem::Problem;
 

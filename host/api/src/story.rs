@@ -51,6 +51,10 @@ pub(crate) async fn order(
     for event in &trail.events {
         told.events.push(data(store, event.event).await?);
     }
+    if let Some(found) = &trail.progress {
+        let record = opened(store, found.record, "progress", DecisionRecord::parse).await?;
+        told.progress = record.and_then(|record| record.process?.progress);
+    }
     Ok(Json(Story::of(order, trail, told)))
 }
 

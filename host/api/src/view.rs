@@ -5,12 +5,14 @@
 
 use std::collections::BTreeMap;
 
+use portreeve_model::value::Decimal;
 use portreeve_pipeline::decision::{DecisionRecord, FindingRecord};
+use portreeve_pipeline::process::{LineProgress, MoneyProgress, Progress};
 use portreeve_pipeline::review::{ReviewRecord, ReviewedFinding};
 use portreeve_record::leaf::{LeafRecord, ReceiptOutcome};
 use portreeve_record::{Leaf, LeafBody};
 use portreeve_store::contract::{
-    DeliveryView, HoldView, InputView, OrderEventView, OrderTrail, OrderView, ReviewView, Summary,
+    DeliveryView, HoldView, InputView, OrderEventView, OrderTrail, OrderView, ProgressView, ReviewView, Summary,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -96,6 +98,8 @@ pub(crate) struct Story {
     reviews: Vec<Review>,
     /// What came about it later; the latest 20.
     events: Vec<OrderEvent>,
+    /// How far it is by what systems said; none where none said anything that counts.
+    progress: Option<Course>,
     /// Every attempt to deliver it, in the order of the log.
     attempts: Vec<Attempt>,
     /// What waits for a person, or waited.
@@ -273,8 +277,11 @@ struct ReviewFinding {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct OrderEvent {
-    /// `order.changed` or `order.cancel-requested`.
+    /// The event's name, for example `order.changed` or `shipment.confirmed`.
     r#type: &'static str,
+    /// `noted` of what its sender says. Of what a system says `applied`, `again` (it was said
+    /// before), `early` (it waits for its turn) or `impossible`.
+    outcome: &'static str,
     /// The input that it came in.
     input: String,
     /// Its place in the journal.
@@ -288,6 +295,60 @@ struct OrderEvent {
     /// What it says; none when it was erased.
     #[schema(value_type = Option<Object>)]
     data: Option<serde_json::Value>,
+}
+
+/// How far an order is.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Course {
+    /// A state of the process, for example `part-shipped`.
+    state: &'static str,
+    /// How many events moved it.
+    moves: u64,
+    /// Its lines; none where what moved it last was erased.
+    lines: Option<Vec<CourseLine>>,
+    /// What was asked for and paid; none where that was erased.
+    money: Option<CourseMoney>,
+}
+
+/// How far a line is: decimal numbers of its unit.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CourseLine {
+    /// Its number.
+    number: String,
+    /// The unit, as the order has it.
+    unit: String,
+    /// Ordered.
+    ordered: String,
+    /// Set aside.
+    allocated: String,
+    /// Picked.
+    picked: String,
+    /// Packed.
+    packed: String,
+    /// Left the warehouse.
+    shipped: String,
+    /// Will never leave.
+    cancelled: String,
+    /// Invoiced.
+    invoiced: String,
+    /// Came back.
+    returned: String,
+}
+
+/// What was asked for and paid.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CourseMoney {
+    /// The order's.
+    currency: String,
+    /// Invoices less credit memos.
+    invoiced_minor: String,
+    /// Settled payments.
+    paid_minor: String,
+    /// Refunds.
+    refunded_minor: String,
 }
 
 /// An attempt to deliver.
@@ -355,6 +416,8 @@ pub(crate) struct Told {
     pub(crate) reviews: Vec<Option<ReviewRecord>>,
     /// Of each of the trail's events, in their order.
     pub(crate) events: Vec<Option<serde_json::Value>>,
+    /// How far it is.
+    pub(crate) progress: Option<Progress>,
 }
 
 impl Story {
@@ -387,6 +450,7 @@ impl Story {
                 .zip(told.events)
                 .map(|(event, said)| OrderEvent::of(event, said))
                 .collect(),
+            progress: trail.progress.map(|found| Course::of(found, told.progress)),
             attempts: attempts(&leaves),
             exceptions: trail.exceptions.into_iter().map(Exception::of).collect(),
             audit: audit.collect(),
@@ -508,12 +572,58 @@ impl OrderEvent {
     fn of(event: OrderEventView, data: Option<serde_json::Value>) -> Self {
         Self {
             r#type: event.kind.as_str(),
+            outcome: event.outcome.as_str(),
             input: event.input.0.to_string(),
             position: event.position.0,
             received_at: event.received_at.to_string(),
             decided_at: event.decided_at.to_string(),
             leaf: event.leaf.to_string(),
             data,
+        }
+    }
+}
+
+impl Course {
+    /// As it is told; without what was erased.
+    #[must_use]
+    pub fn of(found: ProgressView, progress: Option<Progress>) -> Self {
+        let (lines, money) = match progress {
+            Some(progress) => {
+                let money = CourseMoney::of(&progress.money);
+                let lines = progress.lines.into_iter().map(|(number, line)| CourseLine::of(number, &line));
+                (Some(lines.collect()), Some(money))
+            }
+            None => (None, None),
+        };
+        Self { state: found.state.as_str(), moves: found.version, lines, money }
+    }
+}
+
+impl CourseLine {
+    fn of(number: String, line: &LineProgress) -> Self {
+        let shown = |units| Decimal { units, scale: line.scale }.to_string();
+        Self {
+            number,
+            unit: line.unit.clone(),
+            ordered: shown(line.ordered),
+            allocated: shown(line.allocated),
+            picked: shown(line.picked),
+            packed: shown(line.packed),
+            shipped: shown(line.shipped),
+            cancelled: shown(line.cancelled()),
+            invoiced: shown(line.invoiced),
+            returned: shown(line.returned),
+        }
+    }
+}
+
+impl CourseMoney {
+    fn of(money: &MoneyProgress) -> Self {
+        Self {
+            currency: money.currency.to_string(),
+            invoiced_minor: money.invoiced_minor.to_string(),
+            paid_minor: money.paid_minor.to_string(),
+            refunded_minor: money.refunded_minor.to_string(),
         }
     }
 }

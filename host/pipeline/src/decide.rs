@@ -33,6 +33,8 @@ mod standing;
 
 mod later;
 
+mod following;
+
 mod set_aside;
 
 mod turn;
@@ -51,6 +53,7 @@ pub use self::ahead::Decisions;
 pub(crate) use self::crediting::{answered_for, query as credit_query, within};
 pub use self::facts::credit_facts;
 pub(crate) use self::facts::{RuleRows, class, credit_account, reference_facts};
+pub(crate) use self::following::{Course, follow};
 pub use self::later::CANCEL_REQUESTED;
 pub(crate) use self::later::as_change;
 pub use self::masking::Pseudonyms;
@@ -208,7 +211,7 @@ impl Pipeline {
         let mut unread = Vec::new();
         let mut validated = Vec::new();
         let subjects = Subjects::of(&mapped);
-        let mut standings = self.standings(subjects.orders()).await?;
+        let mut standings = self.standings(subjects.orders(), &mapped).await?;
         for mapped in mapped {
             let Some(mapped) = self.in_turn(mapped, &subjects, &standings, now) else { continue };
             match of_one(self.validate(mapped, &tables, &mut standings, active.configuration))? {
@@ -270,13 +273,17 @@ impl Pipeline {
     async fn commit_batch(&self, judged: Judged) -> Result<Vec<Result<Committed, DecideError>>, DecideError> {
         let Judged { decisions, left, .. } = judged;
         let positions: Vec<_> = decisions.iter().map(|decision| decision.document.position()).collect();
+        let about_orders: Vec<_> = decisions.iter().map(|decision| event_of(&decision.decided)).collect();
         let committed = match decisions.is_empty() {
             true => Vec::new(),
             false => self.store.commit_decisions(decisions).await?,
         };
-        for (position, result) in positions.into_iter().zip(&committed) {
+        for ((position, about), result) in positions.into_iter().zip(about_orders).zip(&committed) {
             match result {
-                Ok(_) => self.set_aside.decided(position),
+                Ok(_) => {
+                    self.set_aside.decided(position);
+                    about.into_iter().for_each(|(event, outcome)| self.metrics.order_event(event, outcome));
+                }
                 Err(StoreError::BudgetSpent { .. } | StoreError::CreditSpent) => self.set_aside.outrun(position),
                 // It is undecided, and comes again; whoever asked hears of it.
                 Err(_) => {}
@@ -330,6 +337,14 @@ impl Pipeline {
 
     fn queue(&self, document: &Journaled) -> &str {
         self.routes.channel(document.channel()).map_or("integration", |channel| channel.exception_queue.as_str())
+    }
+}
+
+/// What a decision says of an order, and what becomes of it.
+fn event_of(decided: &Decided) -> Option<(&'static str, &'static str)> {
+    match decided {
+        Decided::Event(event) => Some((event.kind.as_str(), event.outcome.as_str())),
+        Decided::Order(_) | Decided::Duplicate { .. } | Decided::Unmapped(_) => None,
     }
 }
 

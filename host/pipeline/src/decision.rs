@@ -11,9 +11,11 @@ use portreeve_authority::{Counters, Verdict};
 use portreeve_model::advice::{Assessment, CustomerHistory, Proposal};
 use portreeve_model::reference::Row;
 use portreeve_model::value::text;
-use portreeve_model::{Digest, Instant, OrderId, PluginName};
+use portreeve_model::{Digest, Instant, OrderId, PluginName, ProcessState};
 use portreeve_sandbox::{LookupAnswer, RecordedLookup};
 use serde::{Deserialize, Serialize};
+
+use crate::process::Progress;
 
 /// A decision about an order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,6 +60,38 @@ pub struct DecisionRecord {
     pub verdicts: Vec<VerdictRecord>,
     /// Where the order stands.
     pub state: String,
+    /// What an event made of the order's process; none where it moves no order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub process: Option<ProcessRecord>,
+}
+
+/// What an event made of its order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ProcessRecord {
+    /// Digest of the process's definition.
+    pub definition: Digest,
+    /// Where the order was; none where it could not be followed.
+    pub from: Option<ProcessState>,
+    /// The event's name.
+    pub event: String,
+    /// What became of it.
+    pub outcome: String,
+    /// Events that waited and do no more, in the order in which they were looked at.
+    pub caught_up: Vec<CaughtUpRecord>,
+    /// How far the order is now; none where it was not moved.
+    pub progress: Option<Progress>,
+}
+
+/// What became of an event that waited.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CaughtUpRecord {
+    /// The journal position of its document.
+    #[serde(with = "text")]
+    pub position: u64,
+    /// What became of it.
+    pub outcome: String,
 }
 
 /// What the rule about credit was told beside the account's row.

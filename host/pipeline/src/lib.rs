@@ -134,6 +134,8 @@ pub struct Pipeline {
     pub pseudonyms: Pseudonyms,
     /// The host's own rules.
     pub rules: Rules,
+    /// What orders go through.
+    pub process: process::Process,
     /// What people may do.
     pub people: People,
     /// How they prove who they are.

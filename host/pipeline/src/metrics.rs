@@ -37,7 +37,7 @@ pub struct Metrics {
     refused: Family<RefusedLabels, Counter>,
     budget_spent: Family<PluginLabels, Counter>,
     clauses_unmet: Family<ClauseLabels, Counter>,
-    holds: HoldMetrics,
+    orders: OrderMetrics,
     in_use: Mutex<InUseMetrics>,
     oversight: OversightMetrics,
     not_called: Family<NotCalledLabels, Counter>,
@@ -88,16 +88,17 @@ struct InUseMetrics {
     oldest_seconds: Family<HoldLabels, Gauge>,
 }
 
-/// What became of holds.
+/// What became of orders after their decision.
 #[derive(Default)]
-struct HoldMetrics {
+struct OrderMetrics {
     closed: Family<ClosedLabels, Counter>,
     escalated: Family<QueueLabels, Counter>,
     decided: Family<ActionLabels, Counter>,
     proposals_ended: Family<EndLabels, Counter>,
+    events: Family<EventLabels, Counter>,
 }
 
-impl HoldMetrics {
+impl OrderMetrics {
     fn register(&self, registry: &mut Registry) {
         let help = "Holds that ended, by a person's release or since the host's own rule finds nothing any more";
         registry.register("portreeve_holds_closed", help, self.closed.clone());
@@ -107,6 +108,8 @@ impl HoldMetrics {
         registry.register("portreeve_exceptions_decided", help, self.decided.clone());
         let help = "Proposals that ended without being carried out: expired undecided, refused, withdrawn, or stale";
         registry.register("portreeve_proposals_ended", help, self.proposals_ended.clone());
+        let help = "What came about orders after them, by event and what became of it when it was decided";
+        registry.register("portreeve_order_events", help, self.events.clone());
     }
 }
 
@@ -124,6 +127,12 @@ struct QueueLabels {
 struct ActionLabels {
     action: &'static str,
     queue: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct EventLabels {
+    event: &'static str,
+    outcome: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -334,8 +343,8 @@ impl Default for Metrics {
         let help =
             "Clauses of grants that narrowed (`narrowed`) or refused (`refused`) a proposal, each time it was weighed";
         registry.register("portreeve_clauses_unmet", help, clauses_unmet.clone());
-        let holds = HoldMetrics::default();
-        holds.register(&mut registry);
+        let orders = OrderMetrics::default();
+        orders.register(&mut registry);
         let in_use = InUseMetrics::default();
         in_use.register(&mut registry);
         let in_use = Mutex::new(in_use);
@@ -384,7 +393,7 @@ impl Default for Metrics {
             refused,
             budget_spent,
             clauses_unmet,
-            holds,
+            orders,
             in_use,
             oversight,
             not_called,
@@ -476,22 +485,27 @@ impl Metrics {
     /// Counts holds that ended, by a `person` or the `host`.
     pub(crate) fn holds_closed(&self, by: &'static str, holds: usize) {
         let holds = u64::try_from(holds).unwrap_or(u64::MAX);
-        self.holds.closed.get_or_create(&ClosedLabels { by }).inc_by(holds);
+        self.orders.closed.get_or_create(&ClosedLabels { by }).inc_by(holds);
     }
 
     /// Counts an exception that others were told of.
     pub(crate) fn exception_escalated(&self, queue: &str) {
-        self.holds.escalated.get_or_create(&QueueLabels { queue: queue.to_owned() }).inc();
+        self.orders.escalated.get_or_create(&QueueLabels { queue: queue.to_owned() }).inc();
     }
 
     /// Counts what a person decided.
     pub(crate) fn exception_decided(&self, action: &'static str, queue: &str) {
-        self.holds.decided.get_or_create(&ActionLabels { action, queue: queue.to_owned() }).inc();
+        self.orders.decided.get_or_create(&ActionLabels { action, queue: queue.to_owned() }).inc();
+    }
+
+    /// Counts what came about an order.
+    pub(crate) fn order_event(&self, event: &'static str, outcome: &'static str) {
+        self.orders.events.get_or_create(&EventLabels { event, outcome }).inc();
     }
 
     /// Counts a proposal that was not carried out.
     pub(crate) fn proposal_ended(&self, how: &'static str, queue: &str) {
-        self.holds.proposals_ended.get_or_create(&EndLabels { how, queue: queue.to_owned() }).inc();
+        self.orders.proposals_ended.get_or_create(&EndLabels { how, queue: queue.to_owned() }).inc();
     }
 
     pub(crate) fn forgotten(&self, forgotten: Forgotten) {

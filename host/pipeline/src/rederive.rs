@@ -9,7 +9,7 @@
 //! the host caused (a kill by the wall clock says nothing about the order), rules or
 //! grants of another version, an erased payload.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use portreeve_authority::Advice;
 use portreeve_authority::rules::ReferenceFacts;
@@ -20,14 +20,20 @@ use portreeve_record::{Leaf, LeafBody};
 use portreeve_registry::quarantine::Cause;
 use portreeve_sandbox::{LookupAnswer, RecordedLookup};
 use portreeve_store::StoreError;
-use portreeve_store::contract::{OrderView, ReviewView, TrailLeaf};
+use portreeve_store::contract::{DocumentPosition, EventOutcome, OrderEventView, OrderView, ReviewView, TrailLeaf};
 
 use crate::Pipeline;
 use crate::capability::Recorded;
-use crate::decide::{self, AskAgain, CANCEL_REQUESTED, Question, RuleRows, Sees};
-use crate::decision::{CreditRecord, DecisionRecord, FindingRecord, LookupRecord, Scoring, VerdictRecord, Weighed};
+use crate::decide::{self, AskAgain, CANCEL_REQUESTED, Course, Question, RuleRows, Sees};
+use crate::decision::{
+    CreditRecord, DecisionRecord, FindingRecord, LookupRecord, ProcessRecord, Scoring, VerdictRecord, Weighed,
+};
 use crate::plugins::{Active, Slot};
+use crate::process::Progress;
 use crate::review::ReviewRecord;
+
+/// Events of an order that are read at once.
+const EVENTS_AT_ONCE: u32 = 64;
 
 /// Failures of a call that the host caused, as `call_error_code` names them.
 const HOST_CAUSED: [&str; 8] =
@@ -57,6 +63,8 @@ pub struct Compared {
     pub verdicts: usize,
     /// Reviews whose rules were asked again.
     pub reviews: usize,
+    /// Events that were counted again.
+    pub events: usize,
     /// Calls whose end the host caused; they are not made again.
     pub host_caused: usize,
     /// What was left out and why, one sentence each.
@@ -150,9 +158,15 @@ impl Pipeline {
             }
         }
         differences.extend(self.reviews_again(&view, &order, &mut compared).await?);
+        differences.extend(self.process_again(&view, &order, &mut compared).await?);
         Ok(if !differences.is_empty() {
             Rederived::Different(differences)
-        } else if compared.rules || compared.scorers > 0 || compared.verdicts > 0 || compared.reviews > 0 {
+        } else if compared.rules
+            || compared.scorers > 0
+            || compared.verdicts > 0
+            || compared.reviews > 0
+            || compared.events > 0
+        {
             Rederived::Same(compared)
         } else {
             Rederived::NothingCompared(compared)
@@ -174,6 +188,85 @@ impl Pipeline {
             findings.extend(self.rules.check_credit(view.value, &account, reserved_minor, at).findings);
         }
         findings.iter().map(FindingRecord::from).collect()
+    }
+
+    /// Follows an order again, event by event; what differs, one sentence each. What was erased,
+    /// or counted by another process, ends it: what came after begins from there.
+    async fn process_again(
+        &self,
+        view: &OrderView,
+        order: &Order,
+        compared: &mut Compared,
+    ) -> Result<Vec<String>, RederiveError> {
+        let mut course: Option<Course> = None;
+        let mut differences = Vec::new();
+        let mut after = DocumentPosition(0);
+        let in_log = self.decisions_in_log(view.id).await?;
+        loop {
+            let events = self.store.order_events(view.id, after, EVENTS_AT_ONCE).await?;
+            let Some(last) = events.last() else { return Ok(differences) };
+            after = last.position;
+            for said in events.iter().filter(|said| said.outcome != EventOutcome::Noted) {
+                let position = said.position.0;
+                if !in_log.contains(&said.decision.commitment) {
+                    differences.push(format!(
+                        "the log has no entry for what the store says of document {position}: the store was changed; restore it"
+                    ));
+                }
+                let (record, event) = match self.said_then(said).await {
+                    Ok(Some(said)) => said,
+                    Ok(None) => {
+                        compared
+                            .left_out
+                            .push(format!("what was said in document {position} was erased, or by another process"));
+                        return Ok(differences);
+                    }
+                    Err(error) => return Err(error),
+                };
+                // Where it was held then, it is not any more.
+                let begins = || record.from.and_then(|from| Progress::of_order(order, from).ok()).map(Course::at);
+                let Some(here) = course.take().or_else(begins).map(|here| here.from(record.from)) else {
+                    compared.left_out.push(format!("the order could not be followed at document {position}"));
+                    return Ok(differences);
+                };
+                let mut here = Ok(here);
+                let again = decide::follow(&self.process, Some(&mut here), said.position, &event).record;
+                if again != record {
+                    differences.push(format!(
+                        "`{}` in document {position} was {} then and is {} now, or leads elsewhere",
+                        record.event, record.outcome, again.outcome
+                    ));
+                }
+                compared.events = compared.events.saturating_add(1);
+                course = here.ok();
+            }
+        }
+    }
+
+    /// The decisions about what came about an order that the log names.
+    async fn decisions_in_log(&self, order: OrderId) -> Result<BTreeSet<Digest>, RederiveError> {
+        let trail = self.store.order_trail(order).await?;
+        let mut decisions = BTreeSet::new();
+        for leaf in trail.iter().flat_map(|trail| &trail.leaves) {
+            if let LeafBody::Decide(decide) = Leaf::parse(&leaf.bytes)?.body
+                && decide.about == Some(order)
+            {
+                decisions.extend(decide.decision);
+            }
+        }
+        Ok(decisions)
+    }
+
+    /// What an event said, and what was made of it; none where that cannot be had any more.
+    async fn said_then(&self, said: &OrderEventView) -> Result<Option<(ProcessRecord, Event)>, RederiveError> {
+        let (record, event) = match (self.store.payload(said.decision).await, self.store.payload(said.event).await) {
+            (Ok(record), Ok(event)) => (DecisionRecord::parse(&record)?, event),
+            (Err(StoreError::Erased(_)), _) | (_, Err(StoreError::Erased(_))) => return Ok(None),
+            (Err(error), _) | (_, Err(error)) => return Err(error.into()),
+        };
+        let event = Event::from_json(&event).map_err(|error| RederiveError::Event(error.to_string()))?;
+        let record = record.process.filter(|record| record.definition == self.process.digest());
+        Ok(record.map(|record| (record, event)))
     }
 
     /// Asks the rules again about each review of an order; what differs, one sentence each.

@@ -10,6 +10,7 @@ use portreeve_model::{ChannelId, PluginKind, PluginName};
 use serde::{Deserialize, Serialize};
 
 use crate::egress::{CredentialEntry, Origin};
+use crate::process::EVENTS;
 
 /// All routes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,6 +52,11 @@ pub struct Channel {
     /// order: an exception about one is due by then, whatever its queue promises.
     #[serde(default)]
     pub acknowledge_minutes: Option<u32>,
+    /// What its senders may say about orders of any channel: events such as
+    /// `shipment.confirmed`, by which a warehouse or a finance system moves an order along.
+    /// Nothing where it is not said: a customer's channel settles no payment.
+    #[serde(default)]
+    pub says: Vec<String>,
     /// Whether this channel is for trying things out, with a target that ships
     /// nothing. On any other one an order that its sender marks as a test is held.
     #[serde(default)]
@@ -250,6 +256,13 @@ impl Routes {
         for (index, channel) in self.channels.iter().enumerate() {
             if self.channels.iter().take(index).any(|earlier| earlier.id == channel.id) {
                 problems.push(format!("channel `{}` is there twice; give each its own id", channel.id));
+            }
+            for event in channel.says.iter().filter(|event| !EVENTS.contains(&event.as_str())) {
+                problems.push(format!(
+                    "channel `{}` may say `{event}`, which moves no order; expected one of {}",
+                    channel.id,
+                    EVENTS.join(", ")
+                ));
             }
             if self.target(&channel.target).is_none() {
                 problems.push(format!(

@@ -25,9 +25,13 @@ mod person;
 
 mod plugin;
 
+mod process;
+
 mod reference;
 
 mod retention;
+
+mod route;
 
 mod serve;
 
@@ -134,6 +138,12 @@ enum Command {
     /// Look at what plugins may cause, and at what a change of that would mean.
     #[command(subcommand)]
     Grant(grant::Command),
+    /// Check who listens where, and where orders go.
+    #[command(subcommand)]
+    Route(route::Command),
+    /// Look at what orders go through.
+    #[command(subcommand)]
+    Process(process::Command),
     /// How models and people get on with each other: what became of proposals, how soon people
     /// decide, and whether they look.
     Oversight(oversight::Look),
@@ -270,6 +280,8 @@ pub async fn dispatch(line: CommandLine, output: &mut Output) -> anyhow::Result<
         Command::Order(command) => order::run(command, json, output).await,
         Command::Exception(command) => exception::run(command, json, output).await,
         Command::Grant(command) => grant::run(command, json, output).await,
+        Command::Route(command) => route::run(command, json, output),
+        Command::Process(command) => process::run(command, json, output),
         Command::Oversight(look) => oversight::run(look, json, output).await,
         Command::Retention(command) => retention::run(command, json, output).await,
         Command::Audit(command) => audit::run(command, json, output).await,

@@ -2,7 +2,8 @@
 //! as a version in the store.
 //!
 //! A folder of configuration holds `portreeve.toml` (host, plugins, senders,
-//! channels, targets), `grants.toml`, `policies.cedar`, `rules.toml`, `people.toml`, `trust.toml`, the
+//! channels, targets), `grants.toml`, `policies.cedar`, `rules.toml`, `people.toml`, `trust.toml`,
+//! where the process of orders is not the standard one `process.toml`, the
 //! components with their signatures, and `reference/*.csv`. Reading one changes nothing. What is active is what the
 //! store says, and every decision names its version.
 
@@ -19,6 +20,7 @@ use portreeve_model::{ChannelId, Digest, Instant, PluginName, SenderId};
 use portreeve_pipeline::decide::RULE_TABLES;
 use portreeve_pipeline::egress::{Allowance, CredentialEntry, Destination, WayTo, plugin_requests_per_second_default};
 use portreeve_pipeline::notice::{NoticeEntry, WayOfNotices};
+use portreeve_pipeline::process::Process;
 use portreeve_pipeline::sender::{KnownSender, Proof, SigningSecret};
 use portreeve_pipeline::{Channel, Routes, Senders, Target};
 use portreeve_record::canonical_json;
@@ -43,6 +45,9 @@ const GRANTS_FILE: &str = "grants.toml";
 const POLICIES_FILE: &str = "policies.cedar";
 /// The host's own rules.
 const RULES_FILE: &str = "rules.toml";
+
+/// What orders go through. A folder without it has the standard process.
+const PROCESS_FILE: &str = "process.toml";
 
 /// Roles, queues and tiers.
 const PEOPLE_FILE: &str = "people.toml";
@@ -233,6 +238,9 @@ pub struct Files {
     /// What people may do. Empty in versions that were stored before there were accounts.
     #[serde(default)]
     people: String,
+    /// What orders go through. Empty where that is the standard process.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    process: String,
     /// Plugin to the digest of its component: what is active.
     pub components: BTreeMap<PluginName, Digest>,
     /// What operators did about plugins since, beyond what the files say.
@@ -283,6 +291,8 @@ pub struct Configuration {
     pub rules: Rules,
     /// What people may do.
     pub people: People,
+    /// What orders go through.
+    pub process: Process,
     /// Where relative paths begin.
     pub folder: PathBuf,
     /// Digests of the components.
@@ -359,6 +369,7 @@ impl Files {
             people: read_text(&folder.join(PEOPLE_FILE)).context(
                 "what people may do is missing; write it as the demo's `people.toml` does, with a role for each of your queues",
             )?,
+            process: read_process(folder)?,
             components: BTreeMap::new(),
             standing: BTreeMap::new(),
             halted: false,
@@ -421,7 +432,18 @@ impl Files {
         } else {
             People::load(&SourceFile { name: PEOPLE_FILE, text: &self.people }, &known)
         };
-        let errors = [authority.as_ref().err(), rules.as_ref().err(), people.as_ref().err(), trust.as_ref().err()];
+        let process = if self.process.is_empty() {
+            Process::standard()
+        } else {
+            Process::load(&SourceFile { name: PROCESS_FILE, text: &self.process })
+        };
+        let errors = [
+            authority.as_ref().err(),
+            rules.as_ref().err(),
+            people.as_ref().err(),
+            trust.as_ref().err(),
+            process.as_ref().err(),
+        ];
         for errors in errors.into_iter().flatten() {
             problems.extend(errors.errors().iter().map(ToString::to_string));
         }
@@ -448,8 +470,8 @@ impl Files {
             Some(read_grant(grant).map(|grant| (name.clone(), grant)))
         });
         let grants = grants.collect::<anyhow::Result<BTreeMap<_, _>>>()?;
-        match (authority, rules, people, trust) {
-            (Ok(authority), Ok(rules), Ok(people), Ok(trust)) if problems.is_empty() => {
+        match (authority, rules, people, trust, process) {
+            (Ok(authority), Ok(rules), Ok(people), Ok(trust), Ok(process)) if problems.is_empty() => {
                 let (folder, components) = (PathBuf::from(&self.folder), self.components.clone());
                 let disabled = self.standing.iter().filter(|(_, standing)| standing.disabled);
                 let disabled = disabled.map(|(name, _)| name.clone()).collect();
@@ -459,6 +481,7 @@ impl Files {
                     authority,
                     rules,
                     people,
+                    process,
                     folder,
                     components,
                     trust,
@@ -889,6 +912,13 @@ fn absolute(folder: &Path) -> anyhow::Result<String> {
     path.map_err(|path| {
         anyhow::anyhow!("the folder `{}` has a name that is not UTF-8; rename it", Path::new(&path).display())
     })
+}
+
+/// The folder's process; empty where it has none of its own.
+fn read_process(folder: &Path) -> anyhow::Result<String> {
+    let path = folder.join(PROCESS_FILE);
+    let is_there = path.try_exists().with_context(|| format!("`{}` cannot be looked for", path.display()))?;
+    if is_there { read_text(&path) } else { Ok(String::new()) }
 }
 
 fn read_text(path: &Path) -> anyhow::Result<String> {

@@ -603,6 +603,7 @@ impl Road {
             pseudonyms: locations.pseudonyms()?,
             rules: configuration.rules,
             people: configuration.people,
+            process: configuration.process,
             accounts: Accounts::default(),
             workers: self.workers.unwrap_or(configuration.host.host.workers),
             numbers: Arc::default(),

@@ -317,7 +317,8 @@ pub struct DecideLeaf {
     /// order, and for what could not be mapped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub order: Option<OrderId>,
-    /// The order that it changes or asks to cancel, which may be still to come.
+    /// The order that it says something about; one that it changes or asks to cancel may be
+    /// still to come.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub about: Option<OrderId>,
     /// The document.
@@ -365,6 +366,14 @@ pub enum DecidedState {
     Changed,
     /// It asks to cancel an order: from here on no delivery of it begins.
     CancelRequested,
+    /// A system's word that moved an order along.
+    Applied,
+    /// A system's word that had been said before.
+    Again,
+    /// A system's word that waits for its turn.
+    Early,
+    /// A system's word that contradicts what is known, and counts for nothing.
+    Impossible,
 }
 
 /// What a scorer proposed and what became of it.

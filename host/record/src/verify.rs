@@ -642,6 +642,9 @@ fn word(state: DecidedState) -> &'static str {
         DecidedState::Duplicate => "a duplicate",
         DecidedState::Changed => "changed",
         DecidedState::CancelRequested => "asked to be cancelled",
+        DecidedState::Applied | DecidedState::Again | DecidedState::Early | DecidedState::Impossible => {
+            "what a system said of it"
+        }
     }
 }
 

@@ -51,6 +51,8 @@ mod notice;
 
 mod person;
 
+mod progress;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
@@ -73,6 +75,10 @@ pub use oversight::{After, JudgedHold, Period, StepTaken, WeighedProposal};
 pub use person::{
     Credential, CredentialKind, KEYS_MAX, NewCredential, NewPersonChange, PasswordHash, Person, PersonChange,
     PersonView, Presented, SESSIONS_MAX,
+};
+pub use progress::{
+    CaughtUp, EARLY_EVENT, EARLY_MAX, EarlyEvent, EventOutcome, NewOrderEvent, NewProgress, OrderEventKind,
+    OrderEventView, OrderStanding, ProgressView,
 };
 
 /// A document's place in the journal, from 1, without order across stores.
@@ -141,6 +147,12 @@ pub enum StoreError {
     /// Something else happened to an order that is kept back, while somebody looked at it.
     #[error("order {order} changed while it was looked at; look at what keeps it back now and try again")]
     OrderMoved {
+        /// The order.
+        order: OrderId,
+    },
+    /// Another event moved the order meanwhile.
+    #[error("order {order} was moved by another event while this one was decided; it is decided again")]
+    ProgressMoved {
         /// The order.
         order: OrderId,
     },
@@ -579,59 +591,6 @@ pub struct NewOrder {
     pub exception: Option<NewException>,
 }
 
-/// What may come about an order after it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum OrderEventKind {
-    /// It is to be another one.
-    Changed,
-    /// It, or some of its lines, is not to be.
-    CancelRequested,
-}
-
-impl OrderEventKind {
-    /// All kinds.
-    pub const ALL: [Self; 2] = [Self::Changed, Self::CancelRequested];
-
-    /// The event's name, as in the domain's vocabulary.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Changed => "order.changed",
-            Self::CancelRequested => "order.cancel-requested",
-        }
-    }
-}
-
-/// An event about an order that another document made, or is still to make.
-#[derive(Debug)]
-pub struct NewOrderEvent {
-    /// The order.
-    pub order: OrderId,
-    /// What it is.
-    pub kind: OrderEventKind,
-    /// The sealed canonical event.
-    pub event: Digest,
-    /// The sealed decision record.
-    pub decision: Digest,
-    /// A digest of what was decided, without times, keys and salts.
-    pub fingerprint: Digest,
-    /// Keeps the order back where it is not delivered yet: of its deliveries, those that
-    /// nobody has begun never begin, and those under way are not tried again. The order
-    /// is held from when none of them is in doubt any more.
-    pub hold: Option<NewHold>,
-    /// Nothing carries it out by itself: a person does.
-    pub exception: NewException,
-}
-
-/// What is known of an order before it is decided.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct OrderStanding {
-    /// Whether it is there already.
-    pub exists: bool,
-    /// Whether its sender asked to cancel it.
-    pub cancel_requested: bool,
-}
-
 /// What was decided about a document.
 #[derive(Debug)]
 pub enum Decided {
@@ -1039,27 +998,6 @@ pub struct DeliveryView {
     pub next_at: Option<Instant>,
 }
 
-/// What came about an order after it, as people see it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OrderEventView {
-    /// The journal position of its document.
-    pub position: DocumentPosition,
-    /// What it is.
-    pub kind: OrderEventKind,
-    /// The input that it came in.
-    pub input: InputId,
-    /// When that was received.
-    pub received_at: Instant,
-    /// When it was decided.
-    pub decided_at: Instant,
-    /// The sealed canonical event.
-    pub event: PayloadRef,
-    /// The sealed decision record.
-    pub decision: PayloadRef,
-    /// The id of the decide leaf.
-    pub leaf: Digest,
-}
-
 /// Where an order came from, what keeps it, and what is on record about it.
 #[derive(Debug, Clone)]
 pub struct OrderTrail {
@@ -1073,6 +1011,8 @@ pub struct OrderTrail {
     pub exceptions: Vec<ExceptionView>,
     /// What came about it later: the latest [`EVENTS_SHOWN_MAX`], in journal order.
     pub events: Vec<OrderEventView>,
+    /// How far it is; none where no event moved it yet.
+    pub progress: Option<ProgressView>,
     /// Its leaves and its input's, in commit order.
     pub leaves: Vec<TrailLeaf>,
 }
@@ -1653,6 +1593,17 @@ pub trait Store: Send + Sync + 'static {
 
     /// What is known of orders that are to be decided, in the order of the questions.
     async fn order_standings(&self, ids: Vec<OrderId>) -> Result<Vec<OrderStanding>, StoreError>;
+
+    /// What came about an order in documents above `after`, in journal order.
+    async fn order_events(
+        &self,
+        order: OrderId,
+        after: DocumentPosition,
+        limit: u32,
+    ) -> Result<Vec<OrderEventView>, StoreError>;
+
+    /// Events about an order that wait for their turn, in journal order.
+    async fn early_events(&self, order: OrderId) -> Result<Vec<EarlyEvent>, StoreError>;
 
     /// One order.
     async fn order(&self, id: OrderId) -> Result<Option<OrderView>, StoreError>;

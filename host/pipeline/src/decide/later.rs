@@ -1,29 +1,34 @@
-//! What a sender says about an order after it: that it is to be another one, or not to
-//! be at all. Both are events of their own, sealed, decided and on record as an order
-//! is. No target takes them yet, so each ends with a person.
+//! What is said about an order after it: by its sender, that it is to be another one, or not to
+//! be at all; by a warehouse or another system, how far it is. Each is an event of its own,
+//! sealed, decided and on record as an order is.
 //!
-//! They differ in what happens meanwhile. A change leaves its order alone: it is
+//! What a system says moves the order along its process (`following`). What a sender says no
+//! target takes yet, so it ends with a person, and differs in what happens meanwhile. A change leaves its order alone: it is
 //! delivered as it came first, and a shop that writes a new state into its orders every
 //! hour holds none of them up. A request to cancel keeps its order back, for goods that
 //! have left are harder to undo than a delay: no delivery of it begins any more, and an
 //! order that comes after its own cancellation is held.
 
 use portreeve_model::{Digest, Event, ExceptionKind, OrderId};
-use portreeve_record::canonical_json;
 use portreeve_record::leaf::DecidedState;
+use portreeve_record::{canonical_digest, canonical_json};
 use portreeve_sandbox::Crossing;
 use portreeve_store::Journaled;
 use portreeve_store::contract::{
-    Decided, DecisionCommit, HoldOwner, NewException, NewHold, NewOrderEvent, NewPayload, OrderEventKind,
+    Decided, DecisionCommit, EARLY_EVENT, EventOutcome, HoldOwner, NewException, NewHold, NewOrderEvent, NewPayload,
+    OrderEventKind,
 };
 
 use super::DecideError;
 use super::facts::{self, RuleRows};
+use super::following::{self, Followed};
 use super::reading::for_a_person;
 use super::validating::{Standings, order_id, origin};
 use crate::decision::{Answers, DecisionRecord, FindingRecord};
 use crate::exception::Limits;
 use crate::leaf::{self, DecideFacts};
+use crate::process::Concern;
+use crate::route::Channel;
 use crate::tables::Tables;
 use crate::{Pipeline, history};
 
@@ -38,18 +43,42 @@ pub(super) const CANCEL_HOLD_MINUTES: i64 = 24 * 60;
 
 /// What a document says about an order that another one made.
 pub(super) struct Later {
-    pub(super) event: Event,
-    pub(super) kind: OrderEventKind,
+    event: Event,
+    kind: OrderEventKind,
+    /// The order that a system names.
+    named: Option<OrderId>,
 }
 
 impl Later {
-    /// None when the event says nothing about another document's order.
-    pub(super) fn kind_of(event: &Event) -> Option<OrderEventKind> {
-        match event {
-            Event::OrderChanged(_) => Some(OrderEventKind::Changed),
-            Event::OrderCancelRequested(_) => Some(OrderEventKind::CancelRequested),
-            _ => None,
+    /// What an event says about an order. A sender says what becomes of its own; whoever says
+    /// anything else has to be allowed to, and names the order by the host's identifier.
+    pub(super) fn of(event: Event, channel: Option<&Channel>) -> Result<Self, Concern> {
+        let name = event.name().to_owned();
+        let Some(kind) = OrderEventKind::of(&name) else {
+            let found = format!("`{name}`, which is not handled by itself yet");
+            return Err(Concern { code: "not-automatic", found, expected: "a person to carry it out".to_owned() });
+        };
+        if matches!(kind, OrderEventKind::Changed | OrderEventKind::CancelRequested) {
+            return Ok(Self { event, kind, named: None });
         }
+        if !channel.is_some_and(|channel| channel.says.contains(&name)) {
+            let found = format!("`{name}` on a channel that may not say it");
+            let expected = "it among `says` of the channel, if its senders are to be believed".to_owned();
+            return Err(Concern { code: "may-not-say", found, expected });
+        }
+        match reference(&event).and_then(|reference| OrderId::parse(reference).ok()) {
+            Some(order) => Ok(Self { event, kind, named: Some(order) }),
+            None => {
+                let found = format!("`{name}` without the identifier of an order");
+                let expected = "the one that this host gave the order to its targets with, as the order's number";
+                Err(Concern { code: "unknown-order", found, expected: expected.to_owned() })
+            }
+        }
+    }
+
+    /// Whether it moves its order along its process.
+    pub(super) fn moves(&self) -> bool {
+        self.named.is_some()
     }
 
     /// The order that it is about.
@@ -59,7 +88,25 @@ impl Later {
             Event::OrderCancelRequested(cancel) => (cancel.order_number.as_str(), cancel.release()),
             _ => ("", None),
         };
-        order_id(document, number, release)
+        self.named.unwrap_or_else(|| order_id(document, number, release))
+    }
+}
+
+/// The order's number, as a system states it.
+fn reference(event: &Event) -> Option<&str> {
+    match event {
+        Event::OrderAccepted(answer) | Event::OrderRejected(answer) => Some(&answer.order_number),
+        Event::InventoryAllocated(allocation) => Some(&allocation.order_number),
+        Event::ShipmentPicked(shipment)
+        | Event::ShipmentPacked(shipment)
+        | Event::ShipmentDispatched(shipment)
+        | Event::ShipmentConfirmed(shipment) => Some(&shipment.order_number),
+        Event::ShipmentDelayed(delay) => Some(&delay.order_number),
+        Event::InvoicePosted(invoice) => invoice.order_number.as_deref(),
+        Event::PaymentSettled(settlement) => settlement.order_number.as_deref(),
+        Event::ReturnRequested(goods) | Event::ReturnReceived(goods) => Some(&goods.order_number),
+        Event::RefundIssued(refund) => Some(&refund.order_number),
+        _ => None,
     }
 }
 
@@ -127,9 +174,13 @@ impl Pipeline {
         };
         let event_json = later.event.to_json().map_err(|error| DecideError::Event(error.to_string()))?;
         let event = NewPayload::seal(&event_json, Some(subject))?;
-        let state = match later.kind {
-            OrderEventKind::Changed => DecidedState::Changed,
-            OrderEventKind::CancelRequested => DecidedState::CancelRequested,
+        let followed = later
+            .moves()
+            .then(|| following::follow(&self.process, standings.course(id), document.position(), &later.event));
+        let state = match (later.kind, followed.as_ref().map(|followed| followed.outcome)) {
+            (_, Some(outcome)) => decided_as(outcome),
+            (OrderEventKind::CancelRequested, None) => DecidedState::CancelRequested,
+            (_, None) => DecidedState::Changed,
         };
         let mut answers = Answers::default();
         let looked_up = answers.places(&rows.asked().collect::<Vec<_>>());
@@ -148,12 +199,14 @@ impl Pipeline {
             looked_up,
             history: None,
             credit: None,
-            findings: Vec::new(),
+            findings: followed.iter().flat_map(|followed| &followed.concerns).map(concern_record).collect(),
             scorings: Vec::new(),
             verdicts: Vec::new(),
             state: later.kind.as_str().to_owned(),
+            process: followed.as_ref().map(|followed| followed.record.clone()),
         };
-        let fingerprint = Digest::of_parts(&[record.fingerprint()?.as_bytes(), &event_json]);
+        let process = canonical_digest(&record.process)?;
+        let fingerprint = Digest::of_parts(&[record.fingerprint()?.as_bytes(), &event_json, process.as_bytes()]);
         let decision = NewPayload::seal(&canonical_json(&record)?, Some(subject))?;
         let leaf = leaf::decide(
             &self.host,
@@ -177,20 +230,29 @@ impl Pipeline {
         )?;
         let queue = self.queue(&document);
         let channel = self.routes.channel(document.channel()).map(|channel| (channel, document.received_at()));
-        let (code, detail) = what_to_do(later.kind, exists);
         let hold = (later.kind == OrderEventKind::CancelRequested).then(|| cancel_hold(queue, now));
+        let exceptions = match &followed {
+            Some(followed) => to_be_known(followed, &later.event, queue),
+            None => {
+                let (code, detail) = what_to_do(later.kind, exists);
+                vec![for_a_person(queue, code, detail)]
+            }
+        };
+        let exceptions = exceptions.into_iter().map(|exception| {
+            let exception = NewException { kind: ExceptionKind::Order, ..exception };
+            self.dated(exception, now, Limits { channel, ..Limits::default() })
+        });
         let about = NewOrderEvent {
             order: id,
             kind: later.kind,
+            outcome: followed.as_ref().map_or(EventOutcome::Noted, |followed| followed.outcome),
             event: event.sealed.commitment(),
             decision: decision.sealed.commitment(),
             fingerprint,
             hold,
-            exception: self.dated(
-                NewException { kind: ExceptionKind::Order, ..for_a_person(queue, code, detail) },
-                now,
-                Limits { channel, ..Limits::default() },
-            ),
+            progress: followed.as_ref().and_then(|followed| followed.progress),
+            exceptions: exceptions.collect(),
+            caught_up: followed.map(|followed| followed.caught_up).unwrap_or_default(),
         };
         Ok(DecisionCommit {
             document,
@@ -203,21 +265,64 @@ impl Pipeline {
     }
 }
 
+/// The state that a leaf has of an event.
+fn decided_as(outcome: EventOutcome) -> DecidedState {
+    match outcome {
+        EventOutcome::Noted => DecidedState::Changed,
+        EventOutcome::Applied => DecidedState::Applied,
+        EventOutcome::Again => DecidedState::Again,
+        EventOutcome::Early => DecidedState::Early,
+        EventOutcome::Impossible => DecidedState::Impossible,
+    }
+}
+
+fn concern_record(concern: &Concern) -> FindingRecord {
+    FindingRecord {
+        code: concern.code.to_owned(),
+        line: None,
+        found: concern.found.clone(),
+        expected: concern.expected.clone(),
+        consequence: "exception".to_owned(),
+    }
+}
+
+/// What people have to know of an event that a system sent.
+fn to_be_known(followed: &Followed, event: &Event, queue: &str) -> Vec<NewException> {
+    let name = event.name();
+    let waits = followed.waits_for.iter().map(|waits_for| {
+        let detail = format!(
+            "found `{name}`, expected first {waits_for}; it counts by itself when that has come, and is yours if it never does"
+        );
+        for_a_person(queue, EARLY_EVENT, &detail)
+    });
+    let concerns = followed.concerns.iter().map(|concern| {
+        let Concern { code, found, expected } = concern;
+        let what_now = match followed.outcome {
+            EventOutcome::Impossible => {
+                format!("`{name}` counts for nothing: find out which system is right, and mend the other")
+            }
+            _ => format!("`{name}` counts all the same: see what is to be mended"),
+        };
+        for_a_person(queue, code, &format!("found {found}, expected {expected}; {what_now}"))
+    });
+    waits.chain(concerns).collect()
+}
+
 fn what_to_do(kind: OrderEventKind, exists: bool) -> (&'static str, &'static str) {
-    match (kind, exists) {
-        (OrderEventKind::Changed, true) => (
+    match (kind == OrderEventKind::CancelRequested, exists) {
+        (false, true) => (
             CHANGED_ORDER,
             "found other content for the order, expected what came first, which goes on as it is: compare the two, and change the order in the target or answer the sender",
         ),
-        (OrderEventKind::Changed, false) => (
+        (false, false) => (
             CHANGED_ORDER,
             "found a change of an order that is not here, expected the order first: enter it as it is to be, or ask the sender",
         ),
-        (OrderEventKind::CancelRequested, true) => (
+        (true, true) => (
             CANCEL_REQUESTED,
             "found a request to cancel the order, expected none: no delivery of it begins any more; cancel what the target has already, and answer the sender",
         ),
-        (OrderEventKind::CancelRequested, false) => (
+        (true, false) => (
             CANCEL_REQUESTED,
             "found a request to cancel an order that is not here, expected the order first: it is held when it comes; ask the sender",
         ),

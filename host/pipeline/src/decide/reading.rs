@@ -15,7 +15,8 @@ use super::set_aside::Party;
 use crate::accept::call_error_code;
 use crate::passing::passing;
 use crate::plugins::{Absent, Active, Stopped};
-use crate::route::WhenStopped;
+use crate::process::Concern;
+use crate::route::{Channel, WhenStopped};
 use crate::tables::Tables;
 use crate::{Pipeline, leaf, route};
 
@@ -108,7 +109,10 @@ impl Pipeline {
             return None;
         }
         let (outcome, failure) = match crossed.outcome {
-            Ok(Ok(events)) => (one_event(events, changes, queue), None),
+            Ok(Ok(events)) => {
+                let channel = self.routes.channel(document.channel());
+                (one_event(events, changes, queue, channel), None)
+            }
             Ok(Err(failure)) => {
                 let (code, detail) = leaf::failure_words(&failure);
                 (Err(for_a_person(queue, &code, &detail)), Some(code))
@@ -142,17 +146,22 @@ impl Pipeline {
 
 /// One document, one new order or one event about an order; what else there may be
 /// goes to a person.
-fn one_event(events: Vec<Event>, changes: bool, queue: &str) -> Result<Reading, NewException> {
+fn one_event(
+    events: Vec<Event>,
+    changes: bool,
+    queue: &str,
+    channel: Option<&Channel>,
+) -> Result<Reading, NewException> {
     let count = events.len();
     let mut events = events.into_iter();
     match (events.next(), events.next()) {
         (Some(event), None) => match as_change(event, changes) {
             Event::OrderCreated(order) => new_order(order, queue),
-            event => match Later::kind_of(&event) {
-                Some(kind) => Ok(Reading::Later(Box::new(Later { event, kind }))),
-                None => {
-                    let detail = format!("`{}` is not handled by itself yet; a person carries it out", event.name());
-                    Err(for_a_person(queue, "not-automatic", &detail))
+            event => match Later::of(event, channel) {
+                Ok(later) => Ok(Reading::Later(Box::new(later))),
+                Err(concern) => {
+                    let Concern { code, found, expected } = concern;
+                    Err(for_a_person(queue, code, &format!("found {found}, expected {expected}")))
                 }
             },
         },

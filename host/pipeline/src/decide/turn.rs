@@ -52,6 +52,14 @@ impl Mapped {
             Ok(Reading::Duplicate(_)) | Err(_) => None,
         }
     }
+
+    /// The order that the document moves along its process, if it does.
+    pub(super) fn follows(&self) -> Option<OrderId> {
+        match &self.outcome {
+            Ok(Reading::Later(later)) if later.moves() => Some(later.order_id(&self.document)),
+            _ => None,
+        }
+    }
 }
 
 impl Pipeline {

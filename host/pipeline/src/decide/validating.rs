@@ -12,28 +12,38 @@ use portreeve_store::contract::{CustomerEvent, Decided, DecisionCommit, NewExcep
 
 use super::DecideError;
 use super::facts::{self, RuleRows};
+use super::following::{Course, Courses};
 use super::reading::{Mapped, Reading, for_a_person};
 use crate::exception::Limits;
 use crate::history::Origin;
+use crate::process::Concern;
 use crate::tables::Tables;
 use crate::{Pipeline, history};
 
 /// What is known of the orders of a batch: what the store has, and what the batch did
 /// up to here.
 #[derive(Default)]
-pub(super) struct Standings(BTreeMap<OrderId, OrderStanding>);
+pub(super) struct Standings {
+    known: BTreeMap<OrderId, OrderStanding>,
+    courses: Courses,
+}
 
 impl Standings {
     pub(super) fn of(&self, order: OrderId) -> OrderStanding {
-        self.0.get(&order).copied().unwrap_or(OrderStanding { exists: false, cancel_requested: false })
+        self.known.get(&order).copied().unwrap_or_default()
     }
 
     pub(super) fn made(&mut self, order: OrderId) {
-        self.0.insert(order, OrderStanding { exists: true, ..self.of(order) });
+        self.known.insert(order, OrderStanding { exists: true, ..self.of(order) });
     }
 
     pub(super) fn cancel_requested(&mut self, order: OrderId) {
-        self.0.insert(order, OrderStanding { cancel_requested: true, ..self.of(order) });
+        self.known.insert(order, OrderStanding { cancel_requested: true, ..self.of(order) });
+    }
+
+    /// How far an order is, of which a system says something.
+    pub(super) fn course(&mut self, order: OrderId) -> Option<&mut Result<Course, Concern>> {
+        self.courses.get_mut(&order)
     }
 }
 
@@ -64,9 +74,13 @@ impl Pipeline {
     }
 
     /// Asks the store about the orders of a batch.
-    pub(super) async fn standings(&self, ids: Vec<OrderId>) -> Result<Standings, DecideError> {
+    pub(super) async fn standings(&self, ids: Vec<OrderId>, mapped: &[Mapped]) -> Result<Standings, DecideError> {
         let standings = self.store.order_standings(ids.clone()).await?;
-        Ok(Standings(ids.into_iter().zip(standings).collect()))
+        let known: BTreeMap<OrderId, OrderStanding> = ids.into_iter().zip(standings).collect();
+        let followed = mapped.iter().filter_map(Mapped::follows);
+        let followed = followed.filter_map(|order| Some((order, *known.get(&order)?)));
+        let courses = self.courses(followed.collect::<Vec<_>>()).await?;
+        Ok(Standings { known, courses })
     }
 
     /// The host's own rules; what is no new order is decided here already.

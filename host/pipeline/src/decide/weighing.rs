@@ -143,6 +143,7 @@ impl Pipeline {
             scorings,
             verdicts: verdicts.iter().map(VerdictRecord::from).collect(),
             state: standing.state.as_str().to_owned(),
+            process: None,
         };
         let fingerprint = record.fingerprint()?;
         let decision = NewPayload::seal(&canonical_json(&record)?, subject)?;

@@ -2,14 +2,15 @@
 
 use anyhow::{Context, bail};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use portreeve_api::{Delivery, REVIEWS_SHOWN_MAX, Review};
-use portreeve_model::OrderId;
+use portreeve_api::{Course, Delivery, REVIEWS_SHOWN_MAX, Review};
+use portreeve_model::{Money, OrderId};
 use portreeve_pipeline::decide::CANCEL_REQUESTED;
 use portreeve_pipeline::decision::DecisionRecord;
+use portreeve_pipeline::process::{MoneyProgress, Progress};
 use portreeve_pipeline::rederive::Rederived;
 use portreeve_pipeline::review::ReviewRecord;
 use portreeve_store::contract::{
-    DeliveryView, DocumentPosition, HoldView, OrderEventView, OrderState, OrderView, ReviewView,
+    DeliveryView, DocumentPosition, HoldView, OrderEventView, OrderState, OrderView, ProgressView, ReviewView,
 };
 use portreeve_store::{Store, StoreError};
 use serde::Serialize;
@@ -95,8 +96,12 @@ async fn show(text: &str, data: &Data, json: bool, output: &mut Output) -> anyho
     let order = find(store.as_ref(), text).await?;
     let record = decided(store.as_ref(), &order).await?;
     let trail = store.order_trail(order.id).await?;
-    let (holds, mut reviews, events) =
-        trail.map(|trail| (trail.holds, trail.reviews, trail.events)).unwrap_or_default();
+    let (holds, mut reviews, events, progress) =
+        trail.map(|trail| (trail.holds, trail.reviews, trail.events, trail.progress)).unwrap_or_default();
+    let course = match progress {
+        Some(found) => Some((found, how_far(store.as_ref(), &found).await?)),
+        None => None,
+    };
     reviews.drain(..reviews.len().saturating_sub(REVIEWS_SHOWN_MAX));
     let mut reviewed = Vec::with_capacity(reviews.len());
     for review in reviews {
@@ -113,7 +118,16 @@ async fn show(text: &str, data: &Data, json: bool, output: &mut Output) -> anyho
         let (number, state) = (order.number.as_str(), order.state.as_str());
         let erased = record.is_none().then_some(Erased { order: order.id, number, state, erased: true });
         let deliveries = order.deliveries.into_iter().map(Delivery::of).collect();
-        return output.json(&Shown { record: record.as_ref(), erased, holds, reviews, events: later, deliveries });
+        let progress = course.map(|(found, progress)| Course::of(found, progress));
+        return output.json(&Shown {
+            record: record.as_ref(),
+            erased,
+            holds,
+            reviews,
+            events: later,
+            progress,
+            deliveries,
+        });
     }
     output.line(&format!("order {} ({}), {}, {}", order.number, order.id, order.channel, order.value))?;
     output.line(&format!("{}: {}", order.state.as_str(), order.why))?;
@@ -131,11 +145,15 @@ async fn show(text: &str, data: &Data, json: bool, output: &mut Output) -> anyho
     }
     for event in &events {
         output.line(&format!(
-            "{} of {} in input {}; `--json` shows what it says",
+            "{} of {} in input {}: {}; `--json` shows what it says",
             event.kind.as_str(),
             event.received_at,
-            event.input.0
+            event.input.0,
+            event.outcome.as_str()
         ))?;
+    }
+    if let Some((found, progress)) = &course {
+        tell_course(found, progress.as_ref(), output)?;
     }
     order.deliveries.iter().try_for_each(|delivery| output.line(&delivery_line(delivery)))?;
     match &record {
@@ -146,6 +164,45 @@ async fn show(text: &str, data: &Data, json: bool, output: &mut Output) -> anyho
             "what was decided about it and why is gone: its content was erased, by retention or with its customer; `audit show --order` still has its records",
         ),
     }
+}
+
+/// How far an order is by the decision that moved it last; none where that was erased.
+async fn how_far(store: &dyn Store, found: &ProgressView) -> anyhow::Result<Option<Progress>> {
+    match store.payload(found.record).await {
+        Ok(bytes) => Ok(DecisionRecord::parse(&bytes)?.process.and_then(|process| process.progress)),
+        Err(StoreError::Erased(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Where an order is in its process, and each line of it that something happened to.
+fn tell_course(found: &ProgressView, progress: Option<&Progress>, output: &mut Output) -> anyhow::Result<()> {
+    output
+        .line(&format!("by what systems said of it: {}, after {} event(s) that count", found.state, found.version))?;
+    let Some(progress) = progress else { return Ok(()) };
+    for (number, line) in &progress.lines {
+        let counts = [
+            ("allocated", line.allocated),
+            ("picked", line.picked),
+            ("packed", line.packed),
+            ("shipped", line.shipped),
+            ("cancelled", line.cancelled()),
+            ("invoiced", line.invoiced),
+            ("returned", line.returned),
+        ];
+        let counts = counts.iter().filter(|(_, count)| *count > 0);
+        let counts: Vec<String> = counts.map(|(what, count)| format!("{what} {}", line.shown(*count))).collect();
+        let counts = if counts.is_empty() { "nothing yet".to_owned() } else { counts.join(", ") };
+        output.line(&format!("    line {number}, ordered {}: {counts}", line.shown(line.ordered)))?;
+    }
+    let MoneyProgress { currency, invoiced_minor, paid_minor, refunded_minor, .. } = progress.money;
+    let money = |minor| Money { minor, currency };
+    output.line(&format!(
+        "    invoiced {}, paid {}, refunded {}",
+        money(invoiced_minor),
+        money(paid_minor),
+        money(refunded_minor)
+    ))
 }
 
 /// A hold, and how it stands.
@@ -254,6 +311,7 @@ struct Shown<'a> {
     holds: Vec<serde_json::Value>,
     reviews: Vec<Review>,
     events: Vec<serde_json::Value>,
+    progress: Option<Course>,
     deliveries: Vec<Delivery>,
 }
 
@@ -276,7 +334,7 @@ async fn said(store: &dyn Store, event: &OrderEventView) -> anyhow::Result<serde
     };
     let data = content.as_ref().and_then(|content| content.get("data"));
     Ok(serde_json::json!({
-        "type": event.kind.as_str(), "input": event.input.0, "position": event.position.0,
+        "type": event.kind.as_str(), "outcome": event.outcome.as_str(), "input": event.input.0, "position": event.position.0,
         "receivedAt": event.received_at.to_string(), "decidedAt": event.decided_at.to_string(),
         "leaf": event.leaf, "data": data,
     }))

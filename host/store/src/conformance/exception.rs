@@ -1043,7 +1043,7 @@ pub(crate) async fn all_that_keeps_an_order_back_ends_with_it(maker: impl Maker)
     keep(&store, input(11, &["CHANGE"])).await;
     let mut change = about_order(next(&store).await, "PO-1", OrderEventKind::Changed, leaf(12));
     if let Decided::Event(event) = &mut change.decided {
-        event.exception = NewException { kind: ExceptionKind::Held, ..exception("changed-order") };
+        event.exceptions = vec![NewException { kind: ExceptionKind::Held, ..exception("changed-order") }];
     }
     commit(&store, change).await.unwrap();
     let all = store.exceptions(ALL).await.unwrap();

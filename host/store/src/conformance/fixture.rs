@@ -10,10 +10,11 @@ use portreeve_record::Leaf;
 use portreeve_record::leaf::{Code, ExceptionLeaf, LeafBody};
 
 use crate::contract::{
-    CreditQuery, CustomerEvent, Decided, DecisionCommit, DeliveryView, Disposition, DocumentPosition, Effect,
-    ExceptionChange, HoldOwner, HoldView, InputId, JournalEntry, JournalOutcome, KeptBack, Lease, NewDocument,
-    NewEnvelope, NewException, NewHold, NewOrder, NewOrderEvent, NewOutbox, NewPayload, NewReview, NewStep,
-    OrderEventKind, OrderState, Resolution, Room, Settlement, Store, StoreError,
+    CLEARED, CreditQuery, CustomerEvent, Decided, DecisionCommit, DeliveryView, Disposition, DocumentPosition,
+    EARLY_EVENT, Effect, EventOutcome, ExceptionChange, ExceptionView, HoldOwner, HoldView, InputId, JournalEntry,
+    JournalOutcome, KeptBack, Lease, NewDocument, NewEnvelope, NewException, NewHold, NewOrder, NewOrderEvent,
+    NewOutbox, NewPayload, NewProgress, NewReview, NewStep, OrderEventKind, OrderState, Resolution, Room, Settlement,
+    Store, StoreError,
 };
 use crate::proof::{Committed, Journaled, Permit};
 
@@ -260,13 +261,48 @@ pub(crate) fn about_order(document: Journaled, key: &str, kind: OrderEventKind, 
     let about = NewOrderEvent {
         order: order_id(key),
         kind,
+        outcome: EventOutcome::Noted,
         event: event.sealed.commitment(),
         decision: decision.sealed.commitment(),
         fingerprint: Digest::of(kind.as_str().as_bytes()),
         hold: (kind == OrderEventKind::CancelRequested).then(|| hold("cancel-requested")),
-        exception: exception(kind.as_str()),
+        progress: None,
+        caught_up: Vec::new(),
+        exceptions: vec![exception(kind.as_str())],
     };
     decision_of(document, Decided::Event(Box::new(about)), vec![event, decision], leaf)
+}
+
+/// A system's word about an order, which moves it from a version on.
+pub(crate) fn moving(
+    document: Journaled,
+    key: &str,
+    outcome: EventOutcome,
+    progress: Option<NewProgress>,
+    leaf: Leaf,
+) -> DecisionCommit {
+    let mut decision = about_order(document, key, OrderEventKind::Picked, leaf);
+    let event = event_in(&mut decision);
+    (event.outcome, event.progress) = (outcome, progress);
+    event.exceptions = match outcome {
+        EventOutcome::Early => vec![exception(EARLY_EVENT)],
+        _ => Vec::new(),
+    };
+    decision
+}
+
+/// Whether the host closed it by itself at this time; none of its people did.
+pub(crate) fn cleared_by_host(exception: &ExceptionView, at: Instant) -> bool {
+    let closed = exception.closed.as_ref();
+    closed.is_some_and(|closed| closed.at == at && closed.who.is_none() && closed.how == CLEARED)
+}
+
+/// The event about an order that a decision is about, to be changed.
+pub(crate) fn event_in(decision: &mut DecisionCommit) -> &mut NewOrderEvent {
+    match &mut decision.decided {
+        Decided::Event(event) => event,
+        other => panic!("no event: {other:?}"),
+    }
 }
 
 pub(crate) fn decision_of(

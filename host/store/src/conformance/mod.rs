@@ -6,7 +6,7 @@
 //! maker lets the store's own commit fail, in both ways in which commits do.
 //!
 //! ```text
-//! accept  decide  kept_back  exception  pause  notice  credit  deliver  log  configuration  person  retention    what each operation promises
+//! accept  decide  progress  kept_back  exception  pause  notice  credit  deliver  log  configuration  person  retention    what each operation promises
 //! faults                                                                                          both faults of each write, reopened and repeated
 //! model                                                                                           random stories against a model in memory
 //! ```
@@ -24,6 +24,8 @@ pub(crate) mod kept_back;
 pub(crate) mod exception;
 
 pub(crate) mod pause;
+
+pub(crate) mod progress;
 
 pub(crate) mod notice;
 
@@ -105,6 +107,10 @@ macro_rules! suite {
                 what_comes_about_an_order_stands_beside_it_in_journal_order, orders_are_paged_in_journal_order, history_is_of_lower_positions_and_of_one_customer,
                 usage_counts_each_order_once_and_each_budget_apart, no_decision_passes_a_ceiling_whoever_decided_meanwhile, what_a_window_reaches_is_counted_whatever_was_forgotten, open_holds_are_counted_by_who_holds_and_why,
                 what_is_about_an_order_waits_for_a_decision_that_was_not_committed, a_subject_is_found_in_everything_that_is_about_it;
+            progress: an_order_is_moved_from_where_its_decision_began_and_by_one_event,
+                an_order_that_is_not_here_is_moved_by_nothing,
+                what_waits_for_its_turn_is_there_until_an_event_catches_it_up,
+                what_does_not_wait_is_not_caught_up_and_the_event_is_not_there_either;
             kept_back: a_review_is_there_after_a_reopening_with_everything_that_it_causes,
                 of_two_reviews_the_first_counts,
                 what_is_not_kept_back_is_not_reviewed,
@@ -217,6 +223,7 @@ fn every_operation_is_tried_and_every_write_says_what_it_promises() {
         include_str!("exception.rs"),
         include_str!("oversight.rs"),
         include_str!("pause.rs"),
+        include_str!("progress.rs"),
         include_str!("notice.rs"),
         include_str!("credit.rs"),
         include_str!("deliver.rs"),

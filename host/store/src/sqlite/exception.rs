@@ -15,9 +15,9 @@ use rusqlite::{Connection, Row, params};
 use super::rows::{self, About, Result, damaged, digest, outbox_id, payload_ref, signed, unsigned};
 use super::{credit, dead_letter, failed, kept_back, pause, trail};
 use crate::contract::{
-    CLEARED, ClosedException, DeliveryAbout, Disposition, DocumentPosition, Effect, ExceptionAbout, ExceptionChange,
-    ExceptionTrail, ExceptionView, ExceptionsWanted, InputId, NewException, NewProposal, NewReview, NewStep,
-    ProposalView, Resolution, STEPS_MAX, STEPS_SHOWN_MAX, StepView, StoreError,
+    CLEARED, ClosedException, DeliveryAbout, Disposition, DocumentPosition, EARLY_EVENT, Effect, ExceptionAbout,
+    ExceptionChange, ExceptionTrail, ExceptionView, ExceptionsWanted, InputId, NewException, NewProposal, NewReview,
+    NewStep, ProposalView, Resolution, STEPS_MAX, STEPS_SHOWN_MAX, StepView, StoreError,
 };
 
 pub(super) const COLUMNS: &str = "id, order_id, stage, code, detail, queue, opened_at, kind, due_at, escalated_at,
@@ -664,9 +664,23 @@ fn end_proposals_of_held(tx: &Connection, order: &str, at: Instant) -> Result<()
     run(tx, END_PROPOSALS, params![order, at.0])
 }
 
+const CLOSE_EARLY: &str = "UPDATE exception SET closed_at = ?3, closed_how = ?4
+         WHERE order_id = ?1 AND position = ?2 AND code = ?5 AND closed_at IS NULL";
+
+const END_PROPOSALS_OF_EARLY: &str =
+    "UPDATE proposal SET ended = 'stale', ended_at = ?3 WHERE ended IS NULL AND exception IN
+           (SELECT id FROM exception WHERE order_id = ?1 AND position = ?2 AND code = ?4 AND closed_at IS NULL)";
+
+/// An event of the order waits for its turn no more: neither does anybody because of it.
+pub(super) fn clear_early(tx: &Connection, order: &str, position: i64, at: Instant) -> Result<()> {
+    run(tx, END_PROPOSALS_OF_EARLY, params![order, position, at.0, EARLY_EVENT])?;
+    run(tx, CLOSE_EARLY, params![order, position, at.0, CLEARED, EARLY_EVENT])
+}
+
 /// Writes that look for what they change.
 #[cfg(test)]
-pub(super) const WRITES: [&str; 6] = [APPROVE, REJECT, GIVE_UP, AGAIN, CLOSE_HELD, END_PROPOSALS];
+pub(super) const WRITES: [&str; 8] =
+    [APPROVE, REJECT, GIVE_UP, AGAIN, CLOSE_HELD, END_PROPOSALS, CLOSE_EARLY, END_PROPOSALS_OF_EARLY];
 
 fn run(tx: &Connection, sql: &str, values: &[&dyn rusqlite::ToSql]) -> Result<()> {
     tx.prepare_cached(sql).and_then(|mut statement| statement.execute(values)).map_err(failed)?;

@@ -42,6 +42,8 @@ mod pause;
 
 mod person;
 
+mod progress;
+
 mod retention;
 
 mod writer;
@@ -67,17 +69,18 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::contract::{
     After, Configuration, CreditQuery, CustomerAggregate, DeadLetter, DecisionCommit, DocumentPosition, DocumentView,
-    ExceptionTrail, ExceptionView, ExceptionsWanted, Forgotten, Happening, HistoryQuery, InputId, JournalEntry,
-    JournalOutcome, JudgedHold, Kept, KeptBack, KeptInput, Lease, NewPersonChange, NewReference, NewReview, NewStep,
-    NoticePlace, OpenHolds, OpenPayload, OrderStanding, OrderState, OrderTrail, OrderView, PackageChange, PackageView,
-    PauseAbout, PayloadRef, Period, Person, PersonView, PluginUsage, Presented, ReferenceTable, ReferenceWanted, Room,
-    Settlement, StepTaken, Store, StoreError, Summary, TreeHead, UnsequencedLeaf, WeighedProposal,
+    EarlyEvent, ExceptionTrail, ExceptionView, ExceptionsWanted, Forgotten, Happening, HistoryQuery, InputId,
+    JournalEntry, JournalOutcome, JudgedHold, Kept, KeptBack, KeptInput, Lease, NewPersonChange, NewReference,
+    NewReview, NewStep, NoticePlace, OpenHolds, OpenPayload, OrderEventView, OrderStanding, OrderState, OrderTrail,
+    OrderView, PackageChange, PackageView, PauseAbout, PayloadRef, Period, Person, PersonView, PluginUsage, Presented,
+    ReferenceTable, ReferenceWanted, Room, Settlement, StepTaken, Store, StoreError, Summary, TreeHead,
+    UnsequencedLeaf, WeighedProposal,
 };
 use crate::proof::{Attempt, Committed, Journaled, Permit, Settled};
 use writer::Writer;
 
 /// The schema that this program writes.
-const SCHEMA_VERSION: i64 = 6;
+const SCHEMA_VERSION: i64 = 7;
 
 /// Its tables, but for those of packages.
 const SCHEMA: &str = concat!(
@@ -85,7 +88,8 @@ const SCHEMA: &str = concat!(
     include_str!("budget.sql"),
     include_str!("kept_back.sql"),
     include_str!("person.sql"),
-    include_str!("exception.sql")
+    include_str!("exception.sql"),
+    include_str!("progress.sql")
 );
 
 /// What people ask is rarely asked twice.
@@ -231,10 +235,17 @@ fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
             include_str!("schema-3.sql"),
             include_str!("kept_back.sql"),
             include_str!("person.sql"),
-            include_str!("exception.sql")
+            include_str!("exception.sql"),
+            include_str!("progress.sql")
         )),
-        3 => Some(concat!(include_str!("kept_back.sql"), include_str!("person.sql"), include_str!("exception.sql"))),
-        4 => Some(concat!(include_str!("person.sql"), include_str!("exception.sql"))),
+        3 => Some(concat!(
+            include_str!("kept_back.sql"),
+            include_str!("person.sql"),
+            include_str!("exception.sql"),
+            include_str!("progress.sql")
+        )),
+        4 => Some(concat!(include_str!("person.sql"), include_str!("exception.sql"), include_str!("progress.sql"))),
+        6 => Some(include_str!("progress.sql")),
         other => {
             known_schema(other)?;
             None
@@ -573,6 +584,19 @@ impl Store for SqliteStore {
 
     async fn order_standings(&self, ids: Vec<OrderId>) -> Result<Vec<OrderStanding>, StoreError> {
         self.read(move |connection| ids.iter().map(|id| order_event::standing(connection, *id)).collect()).await
+    }
+
+    async fn order_events(
+        &self,
+        order: OrderId,
+        after: DocumentPosition,
+        limit: u32,
+    ) -> Result<Vec<OrderEventView>, StoreError> {
+        self.read_for_people(move |connection| order_event::after(connection, order, after, limit)).await
+    }
+
+    async fn early_events(&self, order: OrderId) -> Result<Vec<EarlyEvent>, StoreError> {
+        self.read(move |connection| progress::early(connection, order)).await
     }
 
     async fn order(&self, id: OrderId) -> Result<Option<OrderView>, StoreError> {

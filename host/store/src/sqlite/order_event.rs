@@ -15,8 +15,10 @@ use crate::contract::{
     OrderEventView, OrderStanding, OrderState, OutboxId,
 };
 use crate::proof::Permit;
-use crate::sqlite::rows::{About, Kept, Result, damaged, digest, insert_hold, outbox_id, payload_ref, unsigned};
-use crate::sqlite::{credit, exception, failed, kept_back};
+use crate::sqlite::rows::{
+    About, Kept, Result, damaged, digest, insert_hold, outbox_id, payload_ref, signed, unsigned,
+};
+use crate::sqlite::{credit, exception, failed, kept_back, progress};
 
 /// Keeps an event, and what it does to its order.
 pub(super) fn insert(
@@ -29,29 +31,36 @@ pub(super) fn insert(
     let order = event.order.to_string();
     let (content, record) = (kept.place(event.event)?, kept.place(event.decision)?);
     tx.prepare_cached(
-        "INSERT INTO order_event (position, order_id, kind, event, decision, decided_at, leaf)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        "INSERT INTO order_event (position, order_id, kind, event, decision, decided_at, leaf, outcome)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     )
     .and_then(|mut insert| {
-        insert.execute(params![position, order, event.kind.as_str(), content, record, decision.at.0, kept.leaf,])
+        let (kind, outcome) = (event.kind.as_str(), event.outcome.as_str());
+        insert.execute(params![position, order, kind, content, record, decision.at.0, kept.leaf, outcome])
     })
     .map_err(failed)?;
-    let state: Option<String> = tx
-        .prepare_cached("SELECT state FROM orders WHERE id = ?1")
-        .and_then(|mut known| known.query_row([&order], |row| row.get(0)).optional())
+    let known: Option<(i64, String)> = tx
+        .prepare_cached("SELECT seq, state FROM orders WHERE id = ?1")
+        .and_then(|mut known| known.query_row([&order], |row| Ok((row.get(0)?, row.get(1)?))).optional())
         .map_err(failed)?;
     // Whoever is about to decide about the order has not seen this.
     exception::touch_held(tx, &order)?;
-    if let (Some(state), Some(hold)) = (&state, &event.hold) {
+    if let (Some((_, state)), Some(hold)) = (&known, &event.hold) {
         keep_back(tx, &order, state, hold, decision.at)?;
     }
+    if let Some(new) = &event.progress {
+        progress::advance(tx, event.order, known.as_ref().map(|(seq, _)| *seq), new, record)?;
+    }
+    for caught_up in &event.caught_up {
+        progress::catch_up(tx, &order, caught_up, decision.at)?;
+    }
     let about = About {
-        order: state.is_some().then_some(event.order),
+        order: known.is_some().then_some(event.order),
         input: Some(decision.document.input),
         position: Some(position),
         ..About::default()
     };
-    exception::insert(tx, &event.exception, &about, decision.at)
+    event.exceptions.iter().try_for_each(|new| exception::insert(tx, new, &about, decision.at))
 }
 
 /// Stops an order's deliveries that are not done, and holds what is thereby kept back.
@@ -150,20 +159,21 @@ fn held_when_nothing_is_in_doubt(tx: &Connection, order: &str) -> Result<()> {
     held.map_or(Ok(()), |order_seq| credit::give_back(tx, order_seq))
 }
 
-/// Whether an order is there, and whether its sender asked to cancel it.
+/// What is known of an order: whether it is there and is to be cancelled, and how far it is.
 pub(super) fn standing(connection: &Connection, order: OrderId) -> Result<OrderStanding> {
-    connection
+    let (seq, cancel_requested, early): (Option<i64>, bool, u32) = connection
         .prepare_cached(
-            "SELECT EXISTS (SELECT 1 FROM orders WHERE id = ?1),
-                    EXISTS (SELECT 1 FROM order_event WHERE order_id = ?1 AND kind = ?2)",
+            "SELECT (SELECT seq FROM orders WHERE id = ?1),
+                    EXISTS (SELECT 1 FROM order_event WHERE order_id = ?1 AND kind = ?2),
+                    (SELECT count(*) FROM order_event WHERE order_id = ?1 AND outcome = 'early')",
         )
         .and_then(|mut standing| {
             let cancel = OrderEventKind::CancelRequested.as_str();
-            standing.query_row(params![order.to_string(), cancel], |row| {
-                Ok(OrderStanding { exists: row.get(0)?, cancel_requested: row.get(1)? })
-            })
+            standing.query_row(params![order.to_string(), cancel], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
         })
-        .map_err(failed)
+        .map_err(failed)?;
+    let progress = seq.map_or(Ok(None), |seq| progress::of(connection, seq))?;
+    Ok(OrderStanding { exists: seq.is_some(), cancel_requested, progress, early })
 }
 
 /// Whether something of this kind came about an order.
@@ -185,31 +195,45 @@ pub(super) fn cancel_requested(connection: &Connection, outbox_seq: i64) -> Resu
         .map_err(failed)
 }
 
-/// What came about an order, in journal order.
-pub(super) fn list(connection: &Connection, order: &str) -> Result<Vec<OrderEventView>> {
-    let mut statement = connection
-        .prepare_cached(
-            "SELECT order_event.position, order_event.kind, input.id, document.received_at, decided_at,
-                    event.commitment, event.id, decision.commitment, decision.id, leaf.id
-             FROM order_event JOIN document ON document.position = order_event.position
-                  JOIN input ON input.seq = document.input LEFT JOIN leaf ON leaf.seq = order_event.leaf
-                  LEFT JOIN payload AS event ON event.id = order_event.event
-                  LEFT JOIN payload AS decision ON decision.id = order_event.decision
-             WHERE order_event.position IN (
-                 SELECT position FROM order_event WHERE order_id = ?1 ORDER BY position DESC LIMIT ?2)
-             ORDER BY order_event.position",
-        )
-        .map_err(failed)?;
-    let mut rows = statement.query(params![order, EVENTS_SHOWN_MAX]).map_err(failed)?;
+const EVENTS: &str = "SELECT order_event.position, order_event.kind, input.id, document.received_at, decided_at,
+           event.commitment, event.id, decision.commitment, decision.id, leaf.id, outcome
+    FROM order_event JOIN document ON document.position = order_event.position
+         JOIN input ON input.seq = document.input LEFT JOIN leaf ON leaf.seq = order_event.leaf
+         LEFT JOIN payload AS event ON event.id = order_event.event
+         LEFT JOIN payload AS decision ON decision.id = order_event.decision";
+
+/// The latest that came about an order, in journal order.
+pub(super) fn latest(connection: &Connection, order: &str) -> Result<Vec<OrderEventView>> {
+    let which = "WHERE order_event.position IN (
+                     SELECT position FROM order_event WHERE order_id = ?1 ORDER BY position DESC LIMIT ?2)
+                 ORDER BY order_event.position";
+    read(connection, which, params![order, EVENTS_SHOWN_MAX])
+}
+
+/// What came about an order in documents above a position, in journal order.
+pub(super) fn after(
+    connection: &Connection,
+    order: OrderId,
+    after: DocumentPosition,
+    limit: u32,
+) -> Result<Vec<OrderEventView>> {
+    let which = "WHERE order_event.position IN (
+                     SELECT position FROM order_event WHERE order_id = ?1 AND position > ?2 ORDER BY position LIMIT ?3)
+                 ORDER BY order_event.position";
+    read(connection, which, params![order.to_string(), signed(after.0)?, limit])
+}
+
+fn read(connection: &Connection, which: &str, values: impl Params) -> Result<Vec<OrderEventView>> {
+    let mut statement = connection.prepare_cached(&format!("{EVENTS} {which}")).map_err(failed)?;
+    let mut rows = statement.query(values).map_err(failed)?;
     let mut events = Vec::new();
     while let Some(row) = rows.next().map_err(failed)? {
         let kind: String = row.get(1).map_err(failed)?;
         events.push(OrderEventView {
             position: DocumentPosition(unsigned(row.get(0).map_err(failed)?)?),
-            kind: OrderEventKind::ALL
-                .into_iter()
-                .find(|known| known.as_str() == kind)
+            kind: OrderEventKind::of(&kind)
                 .ok_or_else(|| damaged("an order's event", &format!("unknown kind `{kind}`")))?,
+            outcome: progress::outcome(row, 10)?,
             input: InputId(digest(row, 2).map_err(failed)?),
             received_at: Instant(row.get(3).map_err(failed)?),
             decided_at: Instant(row.get(4).map_err(failed)?),

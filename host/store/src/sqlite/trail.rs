@@ -61,8 +61,9 @@ pub(super) fn order_trail(connection: &Connection, id: OrderId) -> Result<Option
     let reviews = kept_back::reviews(connection, &text)?;
     let exceptions = exceptions_of(connection, &text, input.id)?;
     let leaves = leaves(connection, &text)?;
-    let events = order_event::list(connection, &text)?;
-    Ok(Some(OrderTrail { input, holds, reviews, exceptions, events, leaves }))
+    let events = order_event::latest(connection, &text)?;
+    let progress = order_event::standing(connection, id)?.progress;
+    Ok(Some(OrderTrail { input, holds, reviews, exceptions, events, progress, leaves }))
 }
 
 /// Those of the order, and those of its whole input.

@@ -1,0 +1,274 @@
+//! Following orders: what systems say of an order moves it along its process, and lets what
+//! waited for that take its turn.
+//!
+//! How far an order is stands in the record of the decision that moved it last, and of an
+//! order that nothing moved yet in its own event. Both are read before a batch is decided;
+//! from then on the batch follows its orders itself, event by event.
+
+use std::collections::BTreeMap;
+
+use portreeve_model::{Event, OrderId, ProcessState};
+use portreeve_store::StoreError;
+use portreeve_store::contract::{
+    CaughtUp, DocumentPosition, EARLY_MAX, EventOutcome, NewProgress, OrderStanding, OrderState, PayloadRef,
+};
+
+use super::DecideError;
+use crate::Pipeline;
+use crate::decision::{CaughtUpRecord, DecisionRecord, ProcessRecord};
+use crate::process::{Concern, Process, Progress, Step};
+
+/// How far an order is, and what waits.
+pub(crate) struct Course {
+    /// How many events moved it so far.
+    version: u64,
+    progress: Progress,
+    early: BTreeMap<DocumentPosition, Event>,
+}
+
+/// The orders that a batch says something about; of those that cannot be followed, why.
+pub(super) type Courses = BTreeMap<OrderId, Result<Course, Concern>>;
+
+/// What an event makes of its order.
+pub(crate) struct Followed {
+    pub(crate) outcome: EventOutcome,
+    /// Where the order is now, where the event moved it.
+    pub(crate) progress: Option<NewProgress>,
+    pub(crate) caught_up: Vec<CaughtUp>,
+    /// What it waits for, where it does.
+    pub(crate) waits_for: Option<String>,
+    /// What people have to know.
+    pub(crate) concerns: Vec<Concern>,
+    pub(crate) record: ProcessRecord,
+}
+
+impl Pipeline {
+    /// Reads how far orders are; one that is not here has no course.
+    pub(super) async fn courses(
+        &self,
+        orders: impl IntoIterator<Item = (OrderId, OrderStanding)>,
+    ) -> Result<Courses, DecideError> {
+        let mut courses = Courses::new();
+        for (order, standing) in orders {
+            if standing.exists && !courses.contains_key(&order) {
+                courses.insert(order, self.course(order, standing).await?);
+            }
+        }
+        Ok(courses)
+    }
+
+    async fn course(&self, order: OrderId, standing: OrderStanding) -> Result<Result<Course, Concern>, DecideError> {
+        let (version, progress) = match standing.progress {
+            Some(found) => (found.version, self.progress(found.record).await?),
+            None => (0, self.beginning(order).await?),
+        };
+        let progress = match progress {
+            Ok(progress) => progress,
+            Err(concern) => return Ok(Err(concern)),
+        };
+        let mut early = BTreeMap::new();
+        if standing.early > 0 {
+            for waiting in self.store.early_events(order).await? {
+                // What was erased meanwhile, or is damaged, waits for good; its exception says so.
+                if let Ok(event) = self.event(waiting.event).await? {
+                    early.insert(waiting.position, event);
+                }
+            }
+        }
+        Ok(Ok(Course { version, progress, early }))
+    }
+
+    /// How far an order is by the record of the decision that moved it last.
+    async fn progress(&self, record: PayloadRef) -> Result<Result<Progress, Concern>, DecideError> {
+        let bytes = match self.store.payload(record).await {
+            Ok(bytes) => bytes,
+            Err(error) => return unfollowed(error),
+        };
+        let progress = DecisionRecord::parse(&bytes).ok().and_then(|record| record.process?.progress);
+        Ok(progress.ok_or_else(|| not_followed("a record that says nothing of the order's progress")))
+    }
+
+    /// How far an order is that nothing moved yet.
+    async fn beginning(&self, order: OrderId) -> Result<Result<Progress, Concern>, DecideError> {
+        let Some(view) = self.store.order(order).await? else { return Ok(Err(not_followed("no order"))) };
+        let state = match view.state {
+            OrderState::Released => ProcessState::Released,
+            OrderState::Held | OrderState::Routed | OrderState::Exception => ProcessState::Held,
+            OrderState::Refused => ProcessState::Cancelled,
+        };
+        Ok(match self.event(view.event).await? {
+            Ok(Event::OrderCreated(order)) => Progress::of_order(&order, state),
+            Ok(other) => Err(not_followed(&format!("`{}` in the order's place", other.name()))),
+            Err(concern) => Err(concern),
+        })
+    }
+
+    async fn event(&self, place: PayloadRef) -> Result<Result<Event, Concern>, DecideError> {
+        match self.store.payload(place).await {
+            Ok(bytes) => {
+                Ok(Event::from_json(&bytes).map_err(|error| not_followed(&format!("an unreadable event: {error}"))))
+            }
+            Err(error) => unfollowed(error),
+        }
+    }
+}
+
+/// What an event makes of an order that is here, and of what waits: the order may have gone on
+/// without an event since, as when people released it.
+pub(crate) fn follow(
+    process: &Process,
+    course: Option<&mut Result<Course, Concern>>,
+    position: DocumentPosition,
+    event: &Event,
+) -> Followed {
+    let mut followed = Followed::begin(process, event);
+    let course = match course {
+        Some(Ok(course)) => course,
+        Some(Err(concern)) => return followed.impossible(concern.clone()),
+        None => {
+            let found = format!("`{}` of an order that is not here", event.name());
+            let expected = "the identifier of an order as this host gave it to its targets".to_owned();
+            return followed.impossible(Concern { code: "unknown-order", found, expected });
+        }
+    };
+    followed.record.from = Some(course.progress.state);
+    course.catch_up(process, &mut followed);
+    let outcome = course.apply(process, position, event, &mut followed);
+    if outcome == EventOutcome::Applied {
+        course.catch_up(process, &mut followed);
+    }
+    course.keep(outcome, &mut followed);
+    followed.end(outcome)
+}
+
+impl Course {
+    /// An order that nothing moved yet, and of which nothing waits.
+    pub(crate) fn at(progress: Progress) -> Self {
+        Self { version: 0, progress, early: BTreeMap::new() }
+    }
+
+    /// While no event moved it, it is where the host's and people's decisions put it.
+    pub(crate) fn from(mut self, state: Option<ProcessState>) -> Self {
+        if let (0, Some(state)) = (self.version, state) {
+            self.progress.state = state;
+        }
+        self
+    }
+
+    fn apply(
+        &mut self,
+        process: &Process,
+        position: DocumentPosition,
+        event: &Event,
+        followed: &mut Followed,
+    ) -> EventOutcome {
+        match process.apply(&self.progress, event) {
+            Step::Again => EventOutcome::Again,
+            Step::Impossible(concern) => {
+                followed.concerns.push(concern);
+                EventOutcome::Impossible
+            }
+            Step::Early { .. } if self.early.len() >= usize::try_from(EARLY_MAX).unwrap_or(usize::MAX) => {
+                let found = format!("`{}` before its turn, and {EARLY_MAX} others that wait for theirs", event.name());
+                let expected = "what they wait for, or fewer of them".to_owned();
+                followed.concerns.push(Concern { code: "too-many-early", found, expected });
+                EventOutcome::Impossible
+            }
+            Step::Early { waits_for } => {
+                self.early.insert(position, event.clone());
+                followed.waits_for = Some(waits_for);
+                EventOutcome::Early
+            }
+            Step::Applied { after, concerns } => {
+                self.progress = after;
+                followed.concerns.extend(concerns);
+                EventOutcome::Applied
+            }
+        }
+    }
+
+    /// Looks at everything that waits, and at all of it again after each that counts.
+    fn catch_up(&mut self, process: &Process, followed: &mut Followed) {
+        while let Some((position, step)) = self.next_in_turn(process) {
+            self.early.remove(&position);
+            let outcome = match step {
+                Step::Applied { after, concerns } => {
+                    self.progress = after;
+                    followed.concerns.extend(concerns);
+                    EventOutcome::Applied
+                }
+                Step::Impossible(concern) => {
+                    followed.concerns.push(concern);
+                    EventOutcome::Impossible
+                }
+                Step::Again | Step::Early { .. } => EventOutcome::Again,
+            };
+            followed.caught_up.push(CaughtUp { position, outcome });
+        }
+    }
+
+    /// The first that waits and need not any more.
+    fn next_in_turn(&self, process: &Process) -> Option<(DocumentPosition, Step)> {
+        let mut steps = self.early.iter().map(|(position, event)| (*position, process.apply(&self.progress, event)));
+        steps.find(|(_, step)| !matches!(step, Step::Early { .. }))
+    }
+
+    /// Where the order is now, if anything of this moved it.
+    fn keep(&mut self, outcome: EventOutcome, followed: &mut Followed) {
+        let counts = |outcome| outcome == EventOutcome::Applied;
+        if counts(outcome) || followed.caught_up.iter().any(|caught_up| counts(caught_up.outcome)) {
+            followed.progress = Some(NewProgress { after: self.version, state: self.progress.state });
+            self.version = self.version.saturating_add(1);
+            followed.record.progress = Some(self.progress.clone());
+        }
+        let records = followed.caught_up.iter().map(|caught_up| CaughtUpRecord {
+            position: caught_up.position.0,
+            outcome: caught_up.outcome.as_str().to_owned(),
+        });
+        followed.record.caught_up = records.collect();
+    }
+}
+
+impl Followed {
+    fn begin(process: &Process, event: &Event) -> Self {
+        let record = ProcessRecord {
+            definition: process.digest(),
+            from: None,
+            event: event.name().to_owned(),
+            outcome: String::new(),
+            caught_up: Vec::new(),
+            progress: None,
+        };
+        Self {
+            outcome: EventOutcome::Noted,
+            progress: None,
+            caught_up: Vec::new(),
+            waits_for: None,
+            concerns: Vec::new(),
+            record,
+        }
+    }
+
+    fn impossible(mut self, concern: Concern) -> Self {
+        self.concerns.push(concern);
+        self.end(EventOutcome::Impossible)
+    }
+
+    fn end(mut self, outcome: EventOutcome) -> Self {
+        self.outcome = outcome;
+        outcome.as_str().clone_into(&mut self.record.outcome);
+        self
+    }
+}
+
+/// What cannot be read any more is nothing to go on from; any other error may pass.
+fn unfollowed<T>(error: StoreError) -> Result<Result<T, Concern>, DecideError> {
+    match error {
+        StoreError::Erased(_) | StoreError::Damaged(_) => Ok(Err(not_followed(&error.to_string()))),
+        other => Err(other.into()),
+    }
+}
+
+fn not_followed(found: &str) -> Concern {
+    Concern { code: "not-followed", found: found.to_owned(), expected: "what is known of the order so far".to_owned() }
+}
