@@ -315,7 +315,7 @@ store! {
         async fn input_documents(&self, input: InputId, limit: u32) -> Vec<DocumentView>;
         async fn exceptions_after(&self, after: u64, limit: u32) -> Vec<ExceptionView>;
         async fn order_standings(&self, ids: Vec<OrderId>) -> Vec<OrderStanding>;
-        async fn order_events(&self, order: OrderId, after: DocumentPosition, limit: u32) -> Vec<OrderEventView>;
+        async fn order_events(&self, order: OrderId, after: u64, limit: u32) -> Vec<OrderEventView>;
         async fn early_events(&self, order: OrderId) -> Vec<EarlyEvent>;
         async fn order(&self, id: OrderId) -> Option<OrderView>;
         async fn exceptions(&self, limit: u32) -> Vec<ExceptionView>;

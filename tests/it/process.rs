@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use portreeve_model::{Digest, OrderId, ProcessState};
+use portreeve_model::{Digest, ExceptionAction, ExceptionKind, OrderId, ProcessState};
 use portreeve_pipeline::Credential;
 use portreeve_pipeline::decision::DecisionRecord;
 use portreeve_pipeline::process::Progress;
@@ -17,7 +17,7 @@ use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};
 
 use crate::front::commands::{refused, run};
-use crate::support::{EDI_TOKEN, PurchaseOrder, Setup, TestHost, exceptions, x12};
+use crate::support::{PurchaseOrder, Setup, TestHost, exceptions, x12};
 
 const WMS: &str = "token-of-the-warehouse";
 const FINANCE: &str = "token-of-finance";
@@ -393,20 +393,49 @@ async fn of_an_erased_order_nothing_is_counted_and_a_person_hears_why() {
 }
 
 #[tokio::test]
-async fn a_customers_channel_moves_no_order() {
-    let setup = with_systems(Setup::demo());
-    let host = setup
-        .replace(
-            "portreeve.toml",
-            "{ \"x12/850\" = \"x12-orders\" }",
-            "{ \"x12/850\" = \"x12-orders\", \"cloudevents/event\" = \"cloudevents-events\" }",
-        )
+async fn a_channel_that_is_told_nothing_about_it_may_say_nothing() {
+    let host = with_systems(Setup::demo())
+        .replace("portreeve.toml", "says = [\"order.accepted\"", "# [\"order.accepted\"")
         .start()
         .await;
     let order = released(&host, "PO-1").await;
-    let answer = host.send("edi", Credential::Bearer(EDI_TOKEN), accepted(order).to_string().as_bytes()).await;
-    host.decide_all().await;
-    assert_eq!(progress(&host, order).await, None, "{answer:?}");
+    told(&host, &[accepted(order)]).await;
+    assert_eq!((progress(&host, order).await, codes(&host).await), (None, vec!["may-not-say".to_owned()]));
+}
+
+#[tokio::test]
+async fn what_waited_and_turns_out_wrong_is_named_and_so_is_that_it_counts_for_nothing() {
+    let host = host().await;
+    let order = released(&host, "PO-1").await;
+    told(&host, &[confirmed(order, "S-1", 11)]).await;
+    let position = host.store.order_trail(order).await.unwrap().unwrap().events[0].position.0;
+    told(&host, &[accepted(order)]).await;
+    assert_eq!(
+        (state(&host, order).await, codes(&host).await),
+        (ProcessState::Accepted, vec!["more-than-left".to_owned()])
+    );
+    use EventOutcome::{Applied, Impossible};
+    assert_eq!(outcomes(&host, order).await, [Impossible, Applied]);
+    let why = &host.exceptions().await[0].detail;
+    assert!(
+        why.contains(&format!("`shipment.confirmed` of document {position}, which waited, counts for nothing")),
+        "{why}"
+    );
+    assert!(matches!(host.rederive(order).await.unwrap(), Rederived::Same(compared) if compared.events == 2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_that_people_reject_is_cancelled_for_what_systems_say_of_it_too() {
+    let host = host().await;
+    let dear = PurchaseOrder::clean("PO-1").with_lines(&[("FST-1007", 10, "BX", "99.00")]);
+    let order = host.decide_orders(&[dear]).await.remove(0).id;
+    let held = exceptions::about(&host, order, ExceptionKind::Held).await.unwrap();
+    exceptions::decide(&host, &host.ops().await, held, ExceptionAction::Reject).await.unwrap();
+    assert_eq!(host.order("PO-1").await.state, OrderState::Refused);
+    told(&host, &[accepted(order), paid(order, "P-1", "I-1", 1)]).await;
+    assert_eq!(state(&host, order).await, ProcessState::Cancelled);
+    assert_eq!(codes(&host).await, ["out-of-turn", "paid-after-cancellation"]);
+    assert!(matches!(host.rederive(order).await.unwrap(), Rederived::Same(compared) if compared.events == 2));
 }
 
 #[tokio::test]

@@ -18,6 +18,7 @@ use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
 
 use bytes::Bytes;
 use hmac::{Hmac, KeyInit, Mac};
@@ -82,8 +83,9 @@ const DECIDE_BATCH: u32 = 64;
 /// Rounds after which deliveries should have come to rest; a bug must not hang.
 const DELIVERY_ROUNDS_MAX: usize = 500;
 
-/// How often a restart looks whether the store is free.
-const YIELDS_MAX: usize = 100_000;
+/// How long a restart waits for the store to be free: a bug must not hang, and a busy machine may
+/// take its time.
+const LETS_GO_WITHIN: Duration = Duration::from_secs(60);
 
 /// Tells whoever runs the tests, also when the test passes: what was skipped and
 /// what was read is not for the captured output.
@@ -502,10 +504,8 @@ async fn open(folder: TempDir, setup: Setup, erp: Erp, clock: Arc<SetClock>) -> 
 /// Waits until nobody else has the store: work that was cut short lets go of it
 /// when the runtime gets to it.
 async fn closed(store: Arc<dyn Store>) {
-    for _ in 0..YIELDS_MAX {
-        if Arc::strong_count(&store) == 1 {
-            break;
-        }
+    let since = std::time::Instant::now();
+    while Arc::strong_count(&store) > 1 && since.elapsed() < LETS_GO_WITHIN {
         tokio::task::yield_now().await;
     }
 }

@@ -25,7 +25,7 @@ use std::collections::BTreeSet;
 
 use portreeve_model::event::{GoodsReturn, Shipment};
 use portreeve_model::strict::{LoadErrors, SourceFile};
-use portreeve_model::{Digest, Event, ProcessState};
+use portreeve_model::{Digest, Event, Order, ProcessState};
 
 pub use self::definition::{EVENTS, Process};
 pub use self::progress::{Concern, LineProgress, MoneyProgress, Progress, SAID_MAX};
@@ -64,10 +64,19 @@ impl Process {
         Self::load(&SourceFile { name: "the standard process", text: STANDARD })
     }
 
-    /// What follows from an event about an order that is so far.
+    /// How far an order is before anything was said about it.
+    ///
+    /// # Errors
+    /// When two of its lines have one number: nobody could say which of them an event means.
+    pub fn beginning(&self, order: &Order, state: ProcessState) -> Result<Progress, Concern> {
+        Progress::of_order(order, state, &self.unshipped)
+    }
+
+    /// What follows from an event about an order that is so far. What its system gives no
+    /// number is known by where it was said.
     #[must_use]
-    pub fn apply(&self, before: &Progress, event: &Event) -> Step {
-        let (name, content) = match said(event) {
+    pub fn apply(&self, before: &Progress, event: &Event, place: u64) -> Step {
+        let (name, content) = match said(event, place) {
             Ok(said) => said,
             Err(concern) => return Step::Impossible(concern),
         };
@@ -95,12 +104,8 @@ impl Process {
         };
         after.said.insert(name, content);
         after.state = after.follows();
-        if let Err(trouble) = self.may_become(before.state, after.state, event.name()) {
-            return trouble.into();
-        }
-        // What was wrong before was told then.
-        concerns.extend(after.imbalance().filter(|concern| before.imbalance().as_ref() != Some(concern)));
-        Step::Applied { after, concerns }
+        concerns.extend(self.unforeseen(before.state, after.state, event.name()));
+        Step::Applied { after, concerns: one_of_each(concerns) }
     }
 
     fn may_come(&self, state: ProcessState, event: &str) -> Result<(), Trouble> {
@@ -123,15 +128,17 @@ impl Process {
         Err(Trouble::Early(format!("the order to be one of {states}; it is {state}")))
     }
 
-    fn may_become(&self, before: ProcessState, after: ProcessState, event: &str) -> Result<(), Trouble> {
+    /// A way that the process does not have. What happened has happened, and somebody looks at
+    /// the order, or adds it to the process.
+    fn unforeseen(&self, before: ProcessState, after: ProcessState, event: &str) -> Option<Concern> {
         let transitions = self.events.get(event).into_iter().flatten();
         let mut from_here = transitions.filter(|transition| transition.from.contains(&before));
         if after == before || from_here.any(|transition| transition.to.contains(&after)) {
-            return Ok(());
+            return None;
         }
-        let found = format!("`{event}`, by which the order would go from {before} to {after}");
-        let expected = "a transition of the process that allows it".to_owned();
-        Err(Trouble::Impossible(Concern { code: "no-transition", found, expected }))
+        let found = format!("`{event}`, by which the order went from {before} to {after}");
+        let expected = "a transition of the process that says so".to_owned();
+        Some(Concern { code: "no-transition", found, expected })
     }
 }
 
@@ -144,15 +151,31 @@ impl From<Trouble> for Step {
     }
 }
 
-/// What an event is remembered by, and a digest of what it says. What its system gives no
-/// number is known by what it says.
-fn said(event: &Event) -> Result<(String, Digest), Concern> {
+/// An event with a thousand lines that are wrong in one way is one thing to look at.
+fn one_of_each(concerns: Vec<Concern>) -> Vec<Concern> {
+    let mut told: Vec<(Concern, usize)> = Vec::new();
+    for concern in concerns {
+        match told.iter_mut().find(|(first, _)| first.code == concern.code) {
+            Some((_, others)) => *others = others.saturating_add(1),
+            None => told.push((concern, 0)),
+        }
+    }
+    let told = told.into_iter().map(|(mut concern, others)| {
+        if others > 0 {
+            concern.found.push_str(&format!(", and {others} more like it"));
+        }
+        concern
+    });
+    told.collect()
+}
+
+/// What an event is remembered by, and a digest of what it says.
+fn said(event: &Event, place: u64) -> Result<(String, Digest), Concern> {
     let json = event.to_json().map_err(|error| Concern {
         code: "unreadable",
         found: format!("an event without a JSON form: {error}"),
         expected: "one that can be kept".to_owned(),
     })?;
-    let content = Digest::of(&json);
     let of_shipment = |shipment: &Shipment| shipment.shipment_number.clone();
     let of_return = |goods: &GoodsReturn| goods.return_number.clone();
     let number = match event {
@@ -165,7 +188,7 @@ fn said(event: &Event) -> Result<(String, Digest), Concern> {
         Event::ReturnRequested(goods) | Event::ReturnReceived(goods) => of_return(goods),
         Event::RefundIssued(refund) => refund.refund_number.clone(),
         Event::OrderAccepted(_) | Event::OrderRejected(_) => String::new(),
-        _ => content.to_string(),
+        _ => format!("document {place}"),
     };
-    Ok((said_as(event.name(), &number), content))
+    Ok((said_as(event.name(), &number), Digest::of(&json)))
 }

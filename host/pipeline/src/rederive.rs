@@ -20,7 +20,7 @@ use portreeve_record::{Leaf, LeafBody};
 use portreeve_registry::quarantine::Cause;
 use portreeve_sandbox::{LookupAnswer, RecordedLookup};
 use portreeve_store::StoreError;
-use portreeve_store::contract::{DocumentPosition, EventOutcome, OrderEventView, OrderView, ReviewView, TrailLeaf};
+use portreeve_store::contract::{EventOutcome, OrderEventView, OrderView, ReviewView, TrailLeaf};
 
 use crate::Pipeline;
 use crate::capability::Recorded;
@@ -29,7 +29,6 @@ use crate::decision::{
     CreditRecord, DecisionRecord, FindingRecord, LookupRecord, ProcessRecord, Scoring, VerdictRecord, Weighed,
 };
 use crate::plugins::{Active, Slot};
-use crate::process::Progress;
 use crate::review::ReviewRecord;
 
 /// Events of an order that are read at once.
@@ -200,12 +199,12 @@ impl Pipeline {
     ) -> Result<Vec<String>, RederiveError> {
         let mut course: Option<Course> = None;
         let mut differences = Vec::new();
-        let mut after = DocumentPosition(0);
+        let mut after = 0;
         let in_log = self.decisions_in_log(view.id).await?;
         loop {
             let events = self.store.order_events(view.id, after, EVENTS_AT_ONCE).await?;
             let Some(last) = events.last() else { return Ok(differences) };
-            after = last.position;
+            after = last.number;
             for said in events.iter().filter(|said| said.outcome != EventOutcome::Noted) {
                 let position = said.position.0;
                 if !in_log.contains(&said.decision.commitment) {
@@ -223,9 +222,11 @@ impl Pipeline {
                     }
                     Err(error) => return Err(error),
                 };
+                // The order was not here, or could not be read: nothing was made of it.
+                let Some(from) = record.from else { continue };
+                let begins = || self.process.beginning(order, from).ok().map(Course::at);
                 // Where it was held then, it is not any more.
-                let begins = || record.from.and_then(|from| Progress::of_order(order, from).ok()).map(Course::at);
-                let Some(here) = course.take().or_else(begins).map(|here| here.from(record.from)) else {
+                let Some(here) = course.take().or_else(begins).map(|here| here.from(from)) else {
                     compared.left_out.push(format!("the order could not be followed at document {position}"));
                     return Ok(differences);
                 };

@@ -1594,13 +1594,9 @@ pub trait Store: Send + Sync + 'static {
     /// What is known of orders that are to be decided, in the order of the questions.
     async fn order_standings(&self, ids: Vec<OrderId>) -> Result<Vec<OrderStanding>, StoreError>;
 
-    /// What came about an order in documents above `after`, in journal order.
-    async fn order_events(
-        &self,
-        order: OrderId,
-        after: DocumentPosition,
-        limit: u32,
-    ) -> Result<Vec<OrderEventView>, StoreError>;
+    /// What came about an order after the one with this number, in the order in which it was
+    /// decided.
+    async fn order_events(&self, order: OrderId, after: u64, limit: u32) -> Result<Vec<OrderEventView>, StoreError>;
 
     /// Events about an order that wait for their turn, in journal order.
     async fn early_events(&self, order: OrderId) -> Result<Vec<EarlyEvent>, StoreError>;

@@ -29,6 +29,17 @@ pub(crate) struct Course {
 /// The orders that a batch says something about; of those that cannot be followed, why.
 pub(super) type Courses = BTreeMap<OrderId, Result<Course, Concern>>;
 
+/// What a person has to know of an event.
+pub(crate) struct Worry {
+    /// The event's name.
+    pub(crate) event: String,
+    /// Its document, where it is another one than that which is decided.
+    pub(crate) waited: Option<DocumentPosition>,
+    /// Whether it counts all the same.
+    pub(crate) counts: bool,
+    pub(crate) concern: Concern,
+}
+
 /// What an event makes of its order.
 pub(crate) struct Followed {
     pub(crate) outcome: EventOutcome,
@@ -37,8 +48,10 @@ pub(crate) struct Followed {
     pub(crate) caught_up: Vec<CaughtUp>,
     /// What it waits for, where it does.
     pub(crate) waits_for: Option<String>,
-    /// What people have to know.
-    pub(crate) concerns: Vec<Concern>,
+    /// What people have to know, of this event and of those that waited.
+    pub(crate) concerns: Vec<Worry>,
+    /// The code of what was wrong with all that was said before, and is not any more.
+    pub(crate) settled: Option<&'static str>,
     pub(crate) record: ProcessRecord,
 }
 
@@ -69,7 +82,7 @@ impl Pipeline {
         let mut early = BTreeMap::new();
         if standing.early > 0 {
             for waiting in self.store.early_events(order).await? {
-                // What was erased meanwhile, or is damaged, waits for good; its exception says so.
+                // What was erased meanwhile, or is damaged, waits for good, with its exception.
                 if let Ok(event) = self.event(waiting.event).await? {
                     early.insert(waiting.position, event);
                 }
@@ -97,7 +110,7 @@ impl Pipeline {
             OrderState::Refused => ProcessState::Cancelled,
         };
         Ok(match self.event(view.event).await? {
-            Ok(Event::OrderCreated(order)) => Progress::of_order(&order, state),
+            Ok(Event::OrderCreated(order)) => self.process.beginning(&order, state),
             Ok(other) => Err(not_followed(&format!("`{}` in the order's place", other.name()))),
             Err(concern) => Err(concern),
         })
@@ -124,20 +137,26 @@ pub(crate) fn follow(
     let mut followed = Followed::begin(process, event);
     let course = match course {
         Some(Ok(course)) => course,
-        Some(Err(concern)) => return followed.impossible(concern.clone()),
+        Some(Err(concern)) => return followed.impossible(event, concern.clone()),
         None => {
             let found = format!("`{}` of an order that is not here", event.name());
             let expected = "the identifier of an order as this host gave it to its targets".to_owned();
-            return followed.impossible(Concern { code: "unknown-order", found, expected });
+            return followed.impossible(event, Concern { code: "unknown-order", found, expected });
         }
     };
     followed.record.from = Some(course.progress.state);
+    let wrong_before = course.progress.contradiction();
     course.catch_up(process, &mut followed);
     let outcome = course.apply(process, position, event, &mut followed);
     if outcome == EventOutcome::Applied {
         course.catch_up(process, &mut followed);
     }
     course.keep(outcome, &mut followed);
+    let wrong_now = course.progress.contradiction();
+    if wrong_now != wrong_before {
+        followed.settled = wrong_before.map(|concern| concern.code);
+        followed.worry(event, None, true, wrong_now);
+    }
     followed.end(outcome)
 }
 
@@ -148,8 +167,8 @@ impl Course {
     }
 
     /// While no event moved it, it is where the host's and people's decisions put it.
-    pub(crate) fn from(mut self, state: Option<ProcessState>) -> Self {
-        if let (0, Some(state)) = (self.version, state) {
+    pub(crate) fn from(mut self, state: ProcessState) -> Self {
+        if self.version == 0 {
             self.progress.state = state;
         }
         self
@@ -162,43 +181,41 @@ impl Course {
         event: &Event,
         followed: &mut Followed,
     ) -> EventOutcome {
-        match process.apply(&self.progress, event) {
-            Step::Again => EventOutcome::Again,
-            Step::Impossible(concern) => {
-                followed.concerns.push(concern);
-                EventOutcome::Impossible
-            }
-            Step::Early { .. } if self.early.len() >= usize::try_from(EARLY_MAX).unwrap_or(usize::MAX) => {
-                let found = format!("`{}` before its turn, and {EARLY_MAX} others that wait for theirs", event.name());
-                let expected = "what they wait for, or fewer of them".to_owned();
-                followed.concerns.push(Concern { code: "too-many-early", found, expected });
-                EventOutcome::Impossible
-            }
-            Step::Early { waits_for } => {
-                self.early.insert(position, event.clone());
-                followed.waits_for = Some(waits_for);
-                EventOutcome::Early
-            }
+        let concern = match process.apply(&self.progress, event, position.0) {
+            Step::Again => return EventOutcome::Again,
             Step::Applied { after, concerns } => {
                 self.progress = after;
-                followed.concerns.extend(concerns);
-                EventOutcome::Applied
+                followed.worry(event, None, true, concerns);
+                return EventOutcome::Applied;
             }
-        }
+            Step::Early { waits_for } if self.early.len() < usize::try_from(EARLY_MAX).unwrap_or(usize::MAX) => {
+                self.early.insert(position, event.clone());
+                followed.waits_for = Some(waits_for);
+                return EventOutcome::Early;
+            }
+            Step::Early { .. } => Concern {
+                code: "too-many-early",
+                found: format!("`{}` before its turn, and {EARLY_MAX} others that wait for theirs", event.name()),
+                expected: "what they wait for, or fewer of them".to_owned(),
+            },
+            Step::Impossible(concern) => concern,
+        };
+        followed.worry(event, None, false, [concern]);
+        EventOutcome::Impossible
     }
 
     /// Looks at everything that waits, and at all of it again after each that counts.
     fn catch_up(&mut self, process: &Process, followed: &mut Followed) {
         while let Some((position, step)) = self.next_in_turn(process) {
-            self.early.remove(&position);
+            let Some(event) = self.early.remove(&position) else { return };
             let outcome = match step {
                 Step::Applied { after, concerns } => {
                     self.progress = after;
-                    followed.concerns.extend(concerns);
+                    followed.worry(&event, Some(position), true, concerns);
                     EventOutcome::Applied
                 }
                 Step::Impossible(concern) => {
-                    followed.concerns.push(concern);
+                    followed.worry(&event, Some(position), false, [concern]);
                     EventOutcome::Impossible
                 }
                 Step::Again | Step::Early { .. } => EventOutcome::Again,
@@ -209,7 +226,10 @@ impl Course {
 
     /// The first that waits and need not any more.
     fn next_in_turn(&self, process: &Process) -> Option<(DocumentPosition, Step)> {
-        let mut steps = self.early.iter().map(|(position, event)| (*position, process.apply(&self.progress, event)));
+        let mut steps = self.early.iter().map(|(position, event)| {
+            let step = process.apply(&self.progress, event, position.0);
+            (*position, step)
+        });
         steps.find(|(_, step)| !matches!(step, Step::Early { .. }))
     }
 
@@ -245,13 +265,26 @@ impl Followed {
             caught_up: Vec::new(),
             waits_for: None,
             concerns: Vec::new(),
+            settled: None,
             record,
         }
     }
 
-    fn impossible(mut self, concern: Concern) -> Self {
-        self.concerns.push(concern);
+    fn impossible(mut self, event: &Event, concern: Concern) -> Self {
+        self.worry(event, None, false, [concern]);
         self.end(EventOutcome::Impossible)
+    }
+
+    fn worry(
+        &mut self,
+        event: &Event,
+        waited: Option<DocumentPosition>,
+        counts: bool,
+        concerns: impl IntoIterator<Item = Concern>,
+    ) {
+        let event = event.name();
+        let worries = concerns.into_iter().map(|concern| Worry { event: event.to_owned(), waited, counts, concern });
+        self.concerns.extend(worries);
     }
 
     fn end(mut self, outcome: EventOutcome) -> Self {

@@ -1,6 +1,6 @@
 //! What is said about an order after it: by its sender, that it is to be another one, or not to
-//! be at all; by a warehouse or another system, how far it is. Each is an event of its own,
-//! sealed, decided and on record as an order is.
+//! be at all; by a warehouse or another system, how far it is. Each is an event of its
+//! own, sealed, decided and on record as an order is.
 //!
 //! What a system says moves the order along its process (`following`). What a sender says no
 //! target takes yet, so it ends with a person, and differs in what happens meanwhile. A change leaves its order alone: it is
@@ -21,7 +21,7 @@ use portreeve_store::contract::{
 
 use super::DecideError;
 use super::facts::{self, RuleRows};
-use super::following::{self, Followed};
+use super::following::{self, Followed, Worry};
 use super::reading::for_a_person;
 use super::validating::{Standings, order_id, origin};
 use crate::decision::{Answers, DecisionRecord, FindingRecord};
@@ -199,7 +199,7 @@ impl Pipeline {
             looked_up,
             history: None,
             credit: None,
-            findings: followed.iter().flat_map(|followed| &followed.concerns).map(concern_record).collect(),
+            findings: followed.iter().flat_map(|followed| &followed.concerns).map(finding).collect(),
             scorings: Vec::new(),
             verdicts: Vec::new(),
             state: later.kind.as_str().to_owned(),
@@ -252,6 +252,7 @@ impl Pipeline {
             hold,
             progress: followed.as_ref().and_then(|followed| followed.progress),
             exceptions: exceptions.collect(),
+            settled: followed.as_ref().and_then(|followed| followed.settled).map(str::to_owned),
             caught_up: followed.map(|followed| followed.caught_up).unwrap_or_default(),
         };
         Ok(DecisionCommit {
@@ -276,36 +277,38 @@ fn decided_as(outcome: EventOutcome) -> DecidedState {
     }
 }
 
-fn concern_record(concern: &Concern) -> FindingRecord {
+fn finding(worry: &Worry) -> FindingRecord {
     FindingRecord {
-        code: concern.code.to_owned(),
+        code: worry.concern.code.to_owned(),
         line: None,
-        found: concern.found.clone(),
-        expected: concern.expected.clone(),
+        found: worry.concern.found.clone(),
+        expected: worry.concern.expected.clone(),
         consequence: "exception".to_owned(),
     }
 }
 
 /// What people have to know of an event that a system sent.
 fn to_be_known(followed: &Followed, event: &Event, queue: &str) -> Vec<NewException> {
-    let name = event.name();
     let waits = followed.waits_for.iter().map(|waits_for| {
         let detail = format!(
-            "found `{name}`, expected first {waits_for}; it counts by itself when that has come, and is yours if it never does"
+            "found `{}`, expected first {waits_for}; it is looked at again with whatever is said of the order next, and is yours if nothing is",
+            event.name()
         );
         for_a_person(queue, EARLY_EVENT, &detail)
     });
-    let concerns = followed.concerns.iter().map(|concern| {
-        let Concern { code, found, expected } = concern;
-        let what_now = match followed.outcome {
-            EventOutcome::Impossible => {
-                format!("`{name}` counts for nothing: find out which system is right, and mend the other")
-            }
-            _ => format!("`{name}` counts all the same: see what is to be mended"),
-        };
-        for_a_person(queue, code, &format!("found {found}, expected {expected}; {what_now}"))
-    });
-    waits.chain(concerns).collect()
+    waits.chain(followed.concerns.iter().map(|worry| told(worry, queue))).collect()
+}
+
+fn told(Worry { event, waited, counts, concern }: &Worry, queue: &str) -> NewException {
+    let Concern { code, found, expected } = concern;
+    let which = waited.map_or_else(String::new, |position| format!(" of document {}, which waited,", position.0));
+    let what_now = match counts {
+        true => format!("`{event}`{which} counts all the same: see what is to be mended"),
+        false => format!(
+            "`{event}`{which} counts for nothing: find out which system is right, and have it said again with an id of its own where that is so"
+        ),
+    };
+    for_a_person(queue, code, &format!("found {found}, expected {expected}; {what_now}"))
 }
 
 fn what_to_do(kind: OrderEventKind, exists: bool) -> (&'static str, &'static str) {

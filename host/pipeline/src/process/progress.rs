@@ -11,7 +11,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use portreeve_model::event::{
-    Allocation, GoodsReturn, Invoice, InvoiceLine, OrderAnswer, Refund, RefundCause, Settlement, Shipment,
+    Allocation, GoodsReturn, Invoice, InvoiceLine, LineStatus, OrderAnswer, Refund, RefundCause, Settlement, Shipment,
     ShipmentLine, ShortReason,
 };
 use portreeve_model::value::text;
@@ -35,6 +35,8 @@ pub struct Progress {
     /// What was said about it, by event and the number that its system gave it
     /// (`shipment.confirmed/S-1`), with a digest of what it said.
     pub said: BTreeMap<String, Digest>,
+    /// Returns that a refund was for.
+    pub refunded_returns: BTreeSet<String>,
 }
 
 /// How far a line is: counts of `10^−scale` units.
@@ -60,7 +62,7 @@ pub struct LineProgress {
     /// Left the warehouse.
     #[serde(with = "text")]
     pub shipped: i64,
-    /// Invoiced.
+    /// Invoiced, less what credit memos took back.
     #[serde(with = "text")]
     pub invoiced: i64,
     /// Came back.
@@ -68,6 +70,8 @@ pub struct LineProgress {
     pub returned: i64,
     /// Whether what has not left never will.
     pub closed: bool,
+    /// Whether it is invoiced and never shipped, such as freight.
+    pub unshipped: bool,
 }
 
 /// What was asked for and paid, in minor units of one currency.
@@ -79,8 +83,6 @@ pub struct MoneyProgress {
     /// Invoices less credit memos.
     #[serde(with = "text")]
     pub invoiced_minor: i64,
-    /// How many credit memos there are, and refunds for goods that came back.
-    pub credits: u32,
     /// Settled payments.
     #[serde(with = "text")]
     pub paid_minor: i64,
@@ -117,14 +119,13 @@ fn impossible(code: &'static str, found: impl Into<String>, expected: impl Into<
 }
 
 impl Progress {
-    /// An order before anything was said about it.
-    ///
-    /// # Errors
-    /// When two lines have one number: nobody could say which of them an event means.
-    pub fn of_order(order: &Order, state: ProcessState) -> Result<Self, Concern> {
+    /// An order before anything was said about it; these items of it are never shipped.
+    pub(super) fn of_order(order: &Order, state: ProcessState, unshipped: &[String]) -> Result<Self, Concern> {
         let mut lines = BTreeMap::new();
         for line in &order.lines {
-            if lines.insert(line.number.clone(), LineProgress::of(&line.quantity)).is_some() {
+            let unshipped = unshipped.contains(&line.sku);
+            let progress = LineProgress { unshipped, ..LineProgress::of(&line.quantity) };
+            if lines.insert(line.number.clone(), progress).is_some() {
                 return Err(Concern {
                     code: "lines-alike",
                     found: format!("two lines with the number `{}`", line.number),
@@ -132,16 +133,15 @@ impl Progress {
                 });
             }
         }
-        let currency = order.currency;
-        let money = MoneyProgress { currency, invoiced_minor: 0, credits: 0, paid_minor: 0, refunded_minor: 0 };
-        Ok(Self { state, lines, money, said: BTreeMap::new() })
+        let money = MoneyProgress { currency: order.currency, invoiced_minor: 0, paid_minor: 0, refunded_minor: 0 };
+        Ok(Self { state, lines, money, said: BTreeMap::new(), refunded_returns: BTreeSet::new() })
     }
 
     /// Counts what an event says.
     pub(super) fn count(&mut self, event: &Event, unshipped: &[String]) -> Moved {
         match event {
             Event::OrderAccepted(answer) => self.accepted(answer),
-            Event::OrderRejected(answer) => self.rejected(answer),
+            Event::OrderRejected(_) => self.rejected(),
             Event::InventoryAllocated(allocation) => self.allocated(allocation),
             Event::ShipmentPicked(shipment) => self.handled(shipment, |line| &mut line.picked),
             Event::ShipmentPacked(shipment) => self.handled(shipment, |line| &mut line.packed),
@@ -164,10 +164,13 @@ impl Progress {
     // --- the system of record ---
 
     fn accepted(&mut self, answer: &OrderAnswer) -> Moved {
-        use portreeve_model::event::LineStatus;
-        let mut concerns = Vec::new();
+        let (mut concerns, mut answered) = (Vec::new(), BTreeSet::new());
         for line in &answer.lines {
             self.line(&line.line_number)?;
+            if !answered.insert(&line.line_number) {
+                let found = format!("two answers about line {}", line.line_number);
+                return Err(impossible("lines-alike", found, "one about each line"));
+            }
             let as_ordered = matches!(line.status, LineStatus::Accepted | LineStatus::Backordered);
             if !as_ordered {
                 let found = format!("line {} with another answer than `accepted`", line.line_number);
@@ -181,10 +184,10 @@ impl Progress {
         Ok(concerns)
     }
 
-    fn rejected(&mut self, answer: &OrderAnswer) -> Moved {
+    fn rejected(&mut self) -> Moved {
         self.lines.values_mut().for_each(|line| line.closed = true);
-        let reason = answer.reason.as_deref().map_or_else(String::new, |reason| format!(" (`{reason}`)"));
-        let found = format!("the order rejected by the system of record{reason}");
+        // The reason is the system's own words, and sealed with the event.
+        let found = "the order rejected by the system of record".to_owned();
         Ok(vec![Concern { code: "rejected-by-target", found, expected: "its acceptance".to_owned() }])
     }
 
@@ -230,48 +233,57 @@ impl Progress {
     fn invoiced(&mut self, invoice: &Invoice, unshipped: &[String]) -> Moved {
         let total = self.amount(invoice.total)?;
         if total < 0 {
-            return self.credited(total, invoice);
+            return self.credited(total, invoice, unshipped);
         }
-        for said in invoice.lines.iter().filter(|said| !needs_no_shipment(said, unshipped)) {
+        for said in &invoice.lines {
+            if self.is_unshipped(said, unshipped) {
+                continue;
+            }
             let line = self.line(&said.line_number)?;
             let count = line.count_of(&said.quantity)?;
             let left = line.shipped.saturating_sub(line.invoiced);
-            if count > left && count <= line.ordered.saturating_sub(line.invoiced) {
-                return Err(Trouble::Early(format!("shipment.confirmed of line {}", said.line_number)));
+            if count > left && count <= line.ordered {
+                let what = format!("shipment.confirmed of line {}, or a credit memo", said.line_number);
+                return Err(Trouble::Early(what));
             }
             line.invoiced = line.add(line.invoiced, count, left, &said.line_number, "shipped and not invoiced")?;
         }
-        self.money.invoiced_minor = self.money.invoiced_minor.saturating_add(total);
+        self.money.invoiced_minor = more(self.money.invoiced_minor, total)?;
         Ok(Vec::new())
     }
 
-    /// A credit memo.
-    fn credited(&mut self, total: i64, memo: &Invoice) -> Moved {
-        if let Some(corrected) = &memo.corrects
-            && !self.was_said("invoice.posted", corrected)
-        {
-            return Err(Trouble::Early(format!("invoice.posted `{corrected}`, which the credit memo corrects")));
+    /// A credit memo: what it names of an invoice's lines is not invoiced any more.
+    fn credited(&mut self, total: i64, memo: &Invoice, unshipped: &[String]) -> Moved {
+        for said in memo.lines.iter().filter(|_| memo.corrects.is_some()) {
+            if self.is_unshipped(said, unshipped) {
+                continue;
+            }
+            let line = self.line(&said.line_number)?;
+            // Some systems write the quantity below nothing as well, beside the amount.
+            let value = said.quantity.value.saturating_abs();
+            let count = line.count_of(&Quantity { value, ..said.quantity.clone() })?;
+            if count > line.invoiced && count <= line.ordered {
+                return Err(Trouble::Early(format!("invoice.posted of line {}", said.line_number)));
+            }
+            line.add(0, count, line.invoiced, &said.line_number, "invoiced")?;
+            line.invoiced = line.invoiced.saturating_sub(count);
         }
-        self.money.invoiced_minor = self.money.invoiced_minor.saturating_add(total);
-        self.money.credits = self.money.credits.saturating_add(1);
+        self.money.invoiced_minor = more(self.money.invoiced_minor, total)?;
         Ok(Vec::new())
     }
 
     fn paid(&mut self, settlement: &Settlement) -> Moved {
-        let amount = self.amount(settlement.amount)?;
-        if let Some(invoice) = &settlement.invoice_number
-            && !self.was_said("invoice.posted", invoice)
-        {
-            return Err(Trouble::Early(format!("invoice.posted `{invoice}`, which the payment is for")));
-        }
-        self.money.paid_minor = self.money.paid_minor.saturating_add(amount);
+        self.money.paid_minor = more(self.money.paid_minor, self.amount(settlement.amount)?)?;
         Ok(Vec::new())
     }
 
     // --- what comes back ---
 
     fn return_requested(&mut self, announced: &GoodsReturn) -> Moved {
-        self.may_come_back(announced)?;
+        // It may be heard after the goods.
+        if !self.was_said("return.received", &announced.return_number) {
+            self.may_come_back(announced)?;
+        }
         Ok(Vec::new())
     }
 
@@ -310,9 +322,9 @@ impl Progress {
         if let (true, false, Some(number)) = (for_goods, received, &refund.return_number) {
             return Err(Trouble::Early(format!("return.received `{number}`, which the refund is for")));
         }
-        self.money.refunded_minor = self.money.refunded_minor.saturating_add(amount);
+        self.money.refunded_minor = more(self.money.refunded_minor, amount)?;
         if for_goods {
-            self.money.credits = self.money.credits.saturating_add(1);
+            self.refunded_returns.extend(refund.return_number.clone());
         }
         let before_receipt = (for_goods && !received).then(|| Concern {
             code: "refund-before-receipt",
@@ -326,18 +338,23 @@ impl Progress {
 
     /// The state of these counts; of an order that nothing has moved yet, the one that it has.
     pub(super) fn follows(&self) -> ProcessState {
-        let lines = || self.lines.values();
+        let lines = || self.lines.values().filter(|line| !line.unshipped);
         let (is_open, has_left) = (lines().any(|line| line.open() > 0), lines().any(|line| line.shipped > 0));
         let all = |counted: fn(&LineProgress) -> i64| lines().all(|line| counted(line) >= line.ordered);
+        // Services: there is nothing to wait for but the money.
+        if lines().next().is_none() && self.money.invoiced_minor > 0 {
+            return self.after_shipping();
+        }
+        let all = |counted: fn(&LineProgress) -> i64| lines().next().is_some() && all(counted);
         match (is_open, has_left) {
-            (false, false) => ProcessState::Cancelled,
+            (false, false) if lines().any(|line| line.closed) => ProcessState::Cancelled,
             (false, true) => self.after_shipping(),
             (true, true) => ProcessState::PartShipped,
-            (true, false) if all(|line| line.packed) => ProcessState::Packed,
-            (true, false) if all(|line| line.picked) => ProcessState::Picked,
-            (true, false) if all(|line| line.allocated) => ProcessState::Allocated,
-            (true, false) if self.was_said("order.accepted", "") => ProcessState::Accepted,
-            (true, false) => self.state,
+            _ if all(|line| line.packed) => ProcessState::Packed,
+            _ if all(|line| line.picked) => ProcessState::Picked,
+            _ if all(|line| line.allocated) => ProcessState::Allocated,
+            _ if self.was_said("order.accepted", "") => ProcessState::Accepted,
+            _ => self.state,
         }
     }
 
@@ -347,18 +364,23 @@ impl Progress {
         if !requested.is_subset(&received) {
             return ProcessState::Returning;
         }
-        let credits = usize::try_from(self.money.credits).unwrap_or(usize::MAX);
-        match (received.is_empty(), credits >= received.len()) {
-            (false, true) => ProcessState::Credited,
-            (false, false) => ProcessState::Returned,
-            (true, _) if self.lines.values().any(|line| line.invoiced < line.shipped) => ProcessState::Shipped,
-            (true, _) if self.money.kept_minor() < self.money.invoiced_minor => ProcessState::Invoiced,
-            (true, _) => ProcessState::Settled,
+        let lines = || self.lines.values().filter(|line| !line.unshipped);
+        if !received.is_empty() {
+            let refunded = received.iter().all(|number| self.refunded_returns.contains(*number));
+            let taken_back = lines().all(|line| line.invoiced <= line.shipped.saturating_sub(line.returned));
+            return if refunded || taken_back { ProcessState::Credited } else { ProcessState::Returned };
+        }
+        match self.money.kept_minor() < self.money.invoiced_minor {
+            _ if lines().any(|line| line.invoiced < line.shipped) => ProcessState::Shipped,
+            true => ProcessState::Invoiced,
+            false => ProcessState::Settled,
         }
     }
 
-    /// What is wrong with the money that has moved so far.
-    pub(super) fn imbalance(&self) -> Option<Concern> {
+    /// What is wrong with all that was said so far, though each part of it counts. It may be
+    /// over with what is said next: a payment comes before the invoice that it is for.
+    #[must_use]
+    pub fn contradiction(&self) -> Option<Concern> {
         let MoneyProgress { currency, invoiced_minor, paid_minor, refunded_minor, .. } = self.money;
         let kept = self.money.kept_minor();
         let shown = |minor| Money { minor, currency }.to_string();
@@ -379,6 +401,11 @@ impl Progress {
                 format!("{} paid and kept for an order that is cancelled", shown(kept)),
                 "none: refund it".to_owned(),
             ),
+            _ if self.was_said("order.rejected", "") && self.lines.values().any(|line| line.shipped > 0) => concern(
+                "shipped-after-rejection",
+                "goods that left for an order which the system of record rejected".to_owned(),
+                "none: have them back, or enter the order".to_owned(),
+            ),
             ProcessState::Settled if kept > invoiced_minor => concern(
                 "paid-too-much",
                 format!("{} paid and kept", shown(kept)),
@@ -394,6 +421,12 @@ impl Progress {
         self.lines
             .get_mut(number)
             .ok_or_else(|| impossible("line-unknown", format!("line `{number}`"), "a line of the order"))
+    }
+
+    /// Whether it is invoiced without goods, such as freight: by its item, or as a line of the order.
+    fn is_unshipped(&self, line: &InvoiceLine, unshipped: &[String]) -> bool {
+        line.sku.as_ref().is_some_and(|sku| unshipped.contains(sku))
+            || self.lines.get(&line.line_number).is_some_and(|line| line.unshipped)
     }
 
     /// An amount of the order's currency, in minor units.
@@ -421,9 +454,11 @@ pub(super) fn said_as(event: &str, number: &str) -> String {
     format!("{event}/{number}")
 }
 
-/// Whether it is of the items that are invoiced without goods, such as freight.
-fn needs_no_shipment(line: &InvoiceLine, unshipped: &[String]) -> bool {
-    line.sku.as_ref().is_some_and(|sku| unshipped.contains(sku))
+/// A sum of money.
+fn more(before: i64, amount: i64) -> Result<i64, Trouble> {
+    before.checked_add(amount).ok_or_else(|| {
+        impossible("too-large", "amounts that add up to more than can be counted", "amounts of an order")
+    })
 }
 
 impl MoneyProgress {
@@ -446,6 +481,7 @@ impl LineProgress {
             invoiced: 0,
             returned: 0,
             closed: false,
+            unshipped: false,
         }
     }
 

@@ -268,6 +268,7 @@ pub(crate) fn about_order(document: Journaled, key: &str, kind: OrderEventKind, 
         hold: (kind == OrderEventKind::CancelRequested).then(|| hold("cancel-requested")),
         progress: None,
         caught_up: Vec::new(),
+        settled: None,
         exceptions: vec![exception(kind.as_str())],
     };
     decision_of(document, Decided::Event(Box::new(about)), vec![event, decision], leaf)
@@ -285,7 +286,7 @@ pub(crate) fn moving(
     let event = event_in(&mut decision);
     (event.outcome, event.progress) = (outcome, progress);
     event.exceptions = match outcome {
-        EventOutcome::Early => vec![exception(EARLY_EVENT)],
+        EventOutcome::Early => vec![NewException { kind: ExceptionKind::Order, ..exception(EARLY_EVENT) }],
         _ => Vec::new(),
     };
     decision

@@ -110,6 +110,7 @@ macro_rules! suite {
             progress: an_order_is_moved_from_where_its_decision_began_and_by_one_event,
                 an_order_that_is_not_here_is_moved_by_nothing,
                 what_waits_for_its_turn_is_there_until_an_event_catches_it_up,
+                what_contradicted_each_other_and_does_no_more_is_closed_by_itself,
                 what_does_not_wait_is_not_caught_up_and_the_event_is_not_there_either;
             kept_back: a_review_is_there_after_a_reopening_with_everything_that_it_causes,
                 of_two_reviews_the_first_counts,
@@ -192,7 +193,8 @@ macro_rules! suite {
                 when_a_token_was_last_shown_never_goes_back,
                 accounts_are_paged_by_their_names,
                 each_change_of_an_account_survives_both_faults;
-            retention: content_of_a_finished_input_goes_and_duplicates_are_known_all_the_same,
+            retention: what_is_said_of_an_order_stays_until_the_order_is_over,
+                content_of_a_finished_input_goes_and_duplicates_are_known_all_the_same,
                 whatever_is_open_keeps_its_content, what_came_to_rest_too_late_keeps_its_content_until_then,
                 an_input_that_is_not_finished_keeps_its_whole_batch, kept_inputs_are_paged_and_forgotten_ones_gone;
             faults: each_write_survives_both_faults_of_its_commit, a_fault_undoes_a_whole_batch_of_decisions,

@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
+use portreeve_model::ExceptionKind;
 use portreeve_model::ProcessState::{Accepted, Shipped};
 
 use super::Maker;
 use super::fixture::{
-    NOW, about_order, cleared_by_host, commit, event_in, input, keep, leaf, leaves, moving, next, order_id, release,
+    NOW, about_order, cleared_by_host, commit, event_in, exception, input, keep, leaf, leaves, moving, next, order_id,
+    release,
 };
 use crate::contract::{
-    CaughtUp, DocumentPosition, EARLY_EVENT, EventOutcome, NewProgress, OrderEventKind, OrderEventView, OrderStanding,
-    Store, StoreError,
+    CaughtUp, DocumentPosition, EARLY_EVENT, EventOutcome, NewException, NewProgress, OrderEventKind, OrderEventView,
+    OrderStanding, Store, StoreError,
 };
 use crate::proof::Journaled;
 
@@ -67,7 +69,7 @@ pub(crate) async fn an_order_is_moved_from_where_its_decision_began_and_by_one_e
     assert_eq!(outcomes, [Applied, Noted, Noted, Applied]);
     let mut paged = Vec::new();
     loop {
-        let after = paged.last().map_or(DocumentPosition(0), |event: &OrderEventView| event.position);
+        let after = paged.last().map_or(0, |event: &OrderEventView| event.number);
         let page = store.order_events(order_id("PO-1"), after, 3).await.unwrap();
         assert!(page.len() <= 3);
         if page.is_empty() {
@@ -120,6 +122,31 @@ pub(crate) async fn what_waits_for_its_turn_is_there_until_an_event_catches_it_u
     // Nobody is asked about what waits no more; oldest first.
     let waits = trail.exceptions.iter().filter(|exception| exception.code == EARLY_EVENT);
     assert_eq!(waits.map(|exception| cleared_by_host(exception, NOW)).collect::<Vec<_>>(), [true, false, true]);
+}
+
+pub(crate) async fn what_contradicted_each_other_and_does_no_more_is_closed_by_itself(maker: impl Maker) {
+    let store = maker.open().await;
+    release(&store, 1, "PO-1", &[]).await;
+    release(&store, 2, "PO-2", &[]).await;
+    for (number, key) in [(11, "PO-1"), (21, "PO-2")] {
+        let progress = Some(NewProgress { after: 0, state: Accepted });
+        let mut decision =
+            moving(document(&store, number).await, key, EventOutcome::Applied, progress, leaf(number + 1));
+        let of_order = |code| NewException { kind: ExceptionKind::Order, ..exception(code) };
+        event_in(&mut decision).exceptions = vec![of_order("paid-too-much"), of_order("short-shipment")];
+        commit(&store, decision).await.unwrap();
+    }
+    let progress = Some(NewProgress { after: 1, state: Shipped });
+    let mut decision = moving(document(&store, 31).await, "PO-1", EventOutcome::Applied, progress, leaf(32));
+    event_in(&mut decision).settled = Some("paid-too-much".to_owned());
+    event_in(&mut decision).exceptions =
+        vec![NewException { kind: ExceptionKind::Order, ..exception("paid-too-much") }];
+    commit(&store, decision).await.unwrap();
+    for (key, expected) in [("PO-1", vec![true, false, false]), ("PO-2", vec![false, false])] {
+        let trail = store.order_trail(order_id(key)).await.unwrap().unwrap();
+        let cleared = trail.exceptions.iter().map(|exception| cleared_by_host(exception, NOW));
+        assert_eq!(cleared.collect::<Vec<_>>(), expected, "{key}: those before, of the order, and not the one after");
+    }
 }
 
 pub(crate) async fn what_does_not_wait_is_not_caught_up_and_the_event_is_not_there_either(maker: impl Maker) {

@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use portreeve_model::{ExceptionKind, Instant, Reply};
+use portreeve_model::{ExceptionKind, Instant, ProcessState, Reply};
 
 use super::Maker;
 use super::fixture::{
-    ALL, NOW, abandon, about_order, applied, claim, commit, dead, decision_of, envelope, exception, input, input_id,
-    keep, leaf, lease, leaves, next, observe, order_id, order_in, release, released, waits,
+    ALL, NOW, abandon, about_order, applied, claim, commit, dead, decision_of, envelope, event_in, exception, input,
+    input_id, keep, leaf, lease, leaves, moving, next, observe, order_id, order_in, release, released, waits,
 };
 use crate::contract::{
-    Decided, FORGOTTEN, Forgotten, InputId, JournalOutcome, OrderEventKind, OrderState, Store, StoreError,
+    CaughtUp, Decided, EventOutcome, FORGOTTEN, Forgotten, InputId, JournalOutcome, NewProgress, OrderEventKind,
+    OrderState, Store, StoreError,
 };
 
 /// Later than everything here.
@@ -20,6 +21,41 @@ const LATER: Instant = Instant(NOW.0 + 1_000_000);
 async fn finished(store: &Arc<dyn Store>, before: Instant) -> Vec<InputId> {
     let kept = store.kept_inputs(before, None, ALL).await.unwrap();
     kept.into_iter().filter(|input| input.finished).map(|input| input.id).collect()
+}
+
+pub(crate) async fn what_is_said_of_an_order_stays_until_the_order_is_over(maker: impl Maker) {
+    let store = maker.open().await;
+    delivered(&store, 1, "PO-1", 0).await;
+    for (number, after, state) in [(11, 0, ProcessState::Accepted), (21, 1, ProcessState::PartShipped)] {
+        keep(&store, input(number, &[&format!("SAID-{number}")])).await;
+        let progress = Some(NewProgress { after, state });
+        commit(&store, moving(next(&store).await, "PO-1", EventOutcome::Applied, progress, leaf(number + 1)))
+            .await
+            .unwrap();
+    }
+    assert_eq!(finished(&store, LATER).await, [], "it is part-shipped, and the rest is still to come");
+    keep(&store, input(31, &["SAID-31"])).await;
+    commit(&store, moving(next(&store).await, "PO-1", EventOutcome::Early, None, leaf(32))).await.unwrap();
+    keep(&store, input(41, &["SAID-41"])).await;
+    let progress = Some(NewProgress { after: 2, state: ProcessState::Settled });
+    let mut decision = moving(next(&store).await, "PO-1", EventOutcome::Applied, progress, leaf(42));
+    decision.at = NOW.plus_ms(5);
+    commit(&store, decision).await.unwrap();
+    assert_eq!(finished(&store, LATER).await, [], "something waits for its turn");
+    let early = store.early_events(order_id("PO-1")).await.unwrap().remove(0).position;
+    keep(&store, input(51, &["SAID-51"])).await;
+    let progress = Some(NewProgress { after: 3, state: ProcessState::Settled });
+    let mut decision = moving(next(&store).await, "PO-1", EventOutcome::Applied, progress, leaf(52));
+    decision.at = NOW.plus_ms(5);
+    event_in(&mut decision).caught_up = vec![CaughtUp { position: early, outcome: EventOutcome::Applied }];
+    commit(&store, decision).await.unwrap();
+    assert_eq!(finished(&store, NOW.plus_ms(5)).await, [], "what was said of it last is not that old");
+    let all: Vec<InputId> = [1, 11, 21, 31, 41, 51].map(input_id).to_vec();
+    let mut found = finished(&store, LATER).await;
+    found.sort_unstable();
+    let mut all = all;
+    all.sort_unstable();
+    assert_eq!(found, all);
 }
 
 /// Takes in an order, releases it and delivers it, at a time after the beginning.

@@ -156,6 +156,8 @@ pub struct NewOrderEvent {
     /// Events that waited and do no more, now that this one counts, in the order in which they
     /// were looked at.
     pub caught_up: Vec<CaughtUp>,
+    /// The code of exceptions about the order that are over with this event.
+    pub settled: Option<String>,
     /// What people have to know or to do.
     pub exceptions: Vec<NewException>,
 }
@@ -214,6 +216,8 @@ pub struct EarlyEvent {
 /// What came about an order after it, as people see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OrderEventView {
+    /// Grows with each decision in this store.
+    pub number: u64,
     /// The journal position of its document.
     pub position: DocumentPosition,
     /// What it is.

@@ -664,23 +664,33 @@ fn end_proposals_of_held(tx: &Connection, order: &str, at: Instant) -> Result<()
     run(tx, END_PROPOSALS, params![order, at.0])
 }
 
-const CLOSE_EARLY: &str = "UPDATE exception SET closed_at = ?3, closed_how = ?4
-         WHERE order_id = ?1 AND position = ?2 AND code = ?5 AND closed_at IS NULL";
+const CLOSE_SAID: &str = "UPDATE exception SET closed_at = ?2, closed_how = ?3
+         WHERE order_id = ?1 AND kind = 'order' AND code = ?4 AND coalesce(?5, position) = position AND closed_at IS NULL";
 
-const END_PROPOSALS_OF_EARLY: &str =
-    "UPDATE proposal SET ended = 'stale', ended_at = ?3 WHERE ended IS NULL AND exception IN
-           (SELECT id FROM exception WHERE order_id = ?1 AND position = ?2 AND code = ?4 AND closed_at IS NULL)";
+const END_PROPOSALS_OF_SAID: &str =
+    "UPDATE proposal SET ended = 'stale', ended_at = ?2 WHERE ended IS NULL AND exception IN
+           (SELECT id FROM exception WHERE order_id = ?1 AND kind = 'order' AND code = ?3
+                                       AND coalesce(?4, position) = position AND closed_at IS NULL)";
 
 /// An event of the order waits for its turn no more: neither does anybody because of it.
 pub(super) fn clear_early(tx: &Connection, order: &str, position: i64, at: Instant) -> Result<()> {
-    run(tx, END_PROPOSALS_OF_EARLY, params![order, position, at.0, EARLY_EVENT])?;
-    run(tx, CLOSE_EARLY, params![order, position, at.0, CLEARED, EARLY_EVENT])
+    clear_said(tx, order, EARLY_EVENT, Some(position), at)
+}
+
+/// What contradicted each other about an order does no more.
+pub(super) fn clear_settled(tx: &Connection, order: &str, code: &str, at: Instant) -> Result<()> {
+    clear_said(tx, order, code, None, at)
+}
+
+fn clear_said(tx: &Connection, order: &str, code: &str, position: Option<i64>, at: Instant) -> Result<()> {
+    run(tx, END_PROPOSALS_OF_SAID, params![order, at.0, code, position])?;
+    run(tx, CLOSE_SAID, params![order, at.0, CLEARED, code, position])
 }
 
 /// Writes that look for what they change.
 #[cfg(test)]
 pub(super) const WRITES: [&str; 8] =
-    [APPROVE, REJECT, GIVE_UP, AGAIN, CLOSE_HELD, END_PROPOSALS, CLOSE_EARLY, END_PROPOSALS_OF_EARLY];
+    [APPROVE, REJECT, GIVE_UP, AGAIN, CLOSE_HELD, END_PROPOSALS, CLOSE_SAID, END_PROPOSALS_OF_SAID];
 
 fn run(tx: &Connection, sql: &str, values: &[&dyn rusqlite::ToSql]) -> Result<()> {
     tx.prepare_cached(sql).and_then(|mut statement| statement.execute(values)).map_err(failed)?;

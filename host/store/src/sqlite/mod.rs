@@ -586,12 +586,7 @@ impl Store for SqliteStore {
         self.read(move |connection| ids.iter().map(|id| order_event::standing(connection, *id)).collect()).await
     }
 
-    async fn order_events(
-        &self,
-        order: OrderId,
-        after: DocumentPosition,
-        limit: u32,
-    ) -> Result<Vec<OrderEventView>, StoreError> {
+    async fn order_events(&self, order: OrderId, after: u64, limit: u32) -> Result<Vec<OrderEventView>, StoreError> {
         self.read_for_people(move |connection| order_event::after(connection, order, after, limit)).await
     }
 

@@ -54,6 +54,9 @@ pub(super) fn insert(
     for caught_up in &event.caught_up {
         progress::catch_up(tx, &order, caught_up, decision.at)?;
     }
+    if let Some(code) = &event.settled {
+        exception::clear_settled(tx, &order, code, decision.at)?;
+    }
     let about = About {
         order: known.is_some().then_some(event.order),
         input: Some(decision.document.input),
@@ -196,7 +199,7 @@ pub(super) fn cancel_requested(connection: &Connection, outbox_seq: i64) -> Resu
 }
 
 const EVENTS: &str = "SELECT order_event.position, order_event.kind, input.id, document.received_at, decided_at,
-           event.commitment, event.id, decision.commitment, decision.id, leaf.id, outcome
+           event.commitment, event.id, decision.commitment, decision.id, leaf.id, outcome, order_event.leaf
     FROM order_event JOIN document ON document.position = order_event.position
          JOIN input ON input.seq = document.input LEFT JOIN leaf ON leaf.seq = order_event.leaf
          LEFT JOIN payload AS event ON event.id = order_event.event
@@ -210,17 +213,10 @@ pub(super) fn latest(connection: &Connection, order: &str) -> Result<Vec<OrderEv
     read(connection, which, params![order, EVENTS_SHOWN_MAX])
 }
 
-/// What came about an order in documents above a position, in journal order.
-pub(super) fn after(
-    connection: &Connection,
-    order: OrderId,
-    after: DocumentPosition,
-    limit: u32,
-) -> Result<Vec<OrderEventView>> {
-    let which = "WHERE order_event.position IN (
-                     SELECT position FROM order_event WHERE order_id = ?1 AND position > ?2 ORDER BY position LIMIT ?3)
-                 ORDER BY order_event.position";
-    read(connection, which, params![order.to_string(), signed(after.0)?, limit])
+/// What came about an order after the one with this number, in the order in which it was decided.
+pub(super) fn after(connection: &Connection, order: OrderId, after: u64, limit: u32) -> Result<Vec<OrderEventView>> {
+    let which = "WHERE order_event.order_id = ?1 AND order_event.leaf > ?2 ORDER BY order_event.leaf LIMIT ?3";
+    read(connection, which, params![order.to_string(), signed(after)?, limit])
 }
 
 fn read(connection: &Connection, which: &str, values: impl Params) -> Result<Vec<OrderEventView>> {
@@ -230,6 +226,7 @@ fn read(connection: &Connection, which: &str, values: impl Params) -> Result<Vec
     while let Some(row) = rows.next().map_err(failed)? {
         let kind: String = row.get(1).map_err(failed)?;
         events.push(OrderEventView {
+            number: unsigned(row.get(11).map_err(failed)?)?,
             position: DocumentPosition(unsigned(row.get(0).map_err(failed)?)?),
             kind: OrderEventKind::of(&kind)
                 .ok_or_else(|| damaged("an order's event", &format!("unknown kind `{kind}`")))?,

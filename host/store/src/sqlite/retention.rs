@@ -19,7 +19,20 @@ const FINISHED: &str = "input.received_at < ?1
      AND NOT EXISTS (SELECT 1 FROM exception WHERE exception.input = input.id
                        AND (exception.closed_at IS NULL OR exception.closed_at >= ?1))
      AND NOT EXISTS (SELECT 1 FROM document JOIN order_event ON order_event.position = document.position
-                     WHERE document.input = input.seq AND order_event.decided_at >= ?1)
+                       JOIN order_event AS other ON other.order_id = order_event.order_id
+                     WHERE document.input = input.seq AND (other.decided_at >= ?1 OR other.outcome = 'early'))
+     AND NOT EXISTS (SELECT 1 FROM document JOIN order_event ON order_event.position = document.position
+                       JOIN orders ON orders.id = order_event.order_id
+                       JOIN order_progress ON order_progress.order_seq = orders.seq
+                     WHERE document.input = input.seq
+                       AND order_progress.state NOT IN ('settled', 'cancelled', 'credited'))
+     AND NOT EXISTS (SELECT 1 FROM document JOIN orders ON orders.position = document.position
+                       JOIN order_event ON order_event.order_id = orders.id
+                     WHERE document.input = input.seq AND (order_event.decided_at >= ?1 OR order_event.outcome = 'early'))
+     AND NOT EXISTS (SELECT 1 FROM document JOIN orders ON orders.position = document.position
+                       JOIN order_progress ON order_progress.order_seq = orders.seq
+                     WHERE document.input = input.seq
+                       AND order_progress.state NOT IN ('settled', 'cancelled', 'credited'))
      AND NOT EXISTS (SELECT 1 FROM document JOIN orders ON orders.position = document.position
                      WHERE document.input = input.seq
                        AND (orders.decided_at >= ?1 OR orders.state IN ('held', 'routed', 'exception')))
