@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use bumpalo::Bump;
 use rustix::time::{ClockId, clock_gettime};
 use wasmtime::component::{ComponentType, Lift, Lower, ResourceTableError};
-use wasmtime::{Store, Trap, UpdateDeadline};
+use wasmtime::{Engine, Store, Trap, UpdateDeadline};
 use wasmtime_wasi_http::FieldMapError;
 
 use portreeve_model::document::Failure;
@@ -28,11 +28,11 @@ use portreeve_model::document::Failure;
 use crate::bindings::values as wit_values;
 use crate::capability::CallContext;
 use crate::convert::{FromGuest, Meter, Refused, ToGuest};
-use crate::engine::{Permit, Ticking};
+use crate::engine::{Permit, Ticking, fills, grown_costs_us};
 use crate::host::{Border, Record, Stop};
 use crate::limits::{Limits, STACK_BYTES, TRANSFER_BYTES_MIN, to_usize};
 use crate::outcome::{Call, CallError, CallFailure, Crossed, Crossing, RecordedRequest, TimeLimit};
-use crate::plugin::Loaded;
+use crate::plugin::{Loaded, Ready};
 
 /// Room for the lists of a usual request; larger ones get more.
 const ARENA_BYTES: usize = 4096;
@@ -65,8 +65,8 @@ where
     // The guest runs in here and nowhere else.
     let store = &mut room.store;
     let run = async {
-        let instance = plugin.instance.instantiate_async(&mut *store).await?;
-        let export = plugin.exports.get(call.as_str()).ok_or_else(|| not_in_world(call))?;
+        let instance = room.ready.instance.instantiate_async(&mut *store).await?;
+        let export = room.ready.exports.get(call.as_str()).ok_or_else(|| not_in_world(call))?;
         let function =
             instance.get_typed_func::<_, Results<R>>(&mut *store, export).map_err(|_| another_signature(call))?;
         function.call_async(&mut *store, (items.as_slice(),)).await
@@ -85,6 +85,7 @@ pub(crate) struct Room<'a> {
     // Fields are dropped in order: a slot is empty before the next call gets it.
     store: Store<Border>,
     pub(crate) clock: Arc<Clock>,
+    ready: &'a Ready,
     _ticking: Ticking<'a>,
     _permit: Permit<'a>,
 }
@@ -101,12 +102,16 @@ impl<'a> Room<'a> {
         let share = plugin.claim.of_call();
         share.begin().map_err(|allowed_per_second| CallFailure::TooOften { allowed_per_second })?;
         let pool = plugin.engines.pool(plugin.spec.kind);
+        // Before anything is held or billed: it may have to be loaded.
+        let ready = plugin.ready();
         let permit = pool.permit(share).await.map_err(|waited_ms| CallFailure::Busy { waited_ms })?;
         let ticking = plugin.engines.tick();
         let clock = Arc::new(Clock::start(&limits, !pool.fueled));
         let border = Border::new(plugin, call, context, seed, clock.ends());
-        let store = armed_store(border, plugin, pool.fueled, &clock).map_err(|error| explain(&error, &limits))?;
-        Ok(Self { store, clock, _ticking: ticking, _permit: permit })
+        let engine = ready.instance.engine();
+        let store =
+            armed_store(border, engine, &limits, pool.fueled, &clock).map_err(|error| explain(&error, &limits))?;
+        Ok(Self { store, clock, ready, _ticking: ticking, _permit: permit })
     }
 
     /// Frees the sandbox, then judges how the call ended.
@@ -117,8 +122,9 @@ impl<'a> Room<'a> {
         ended: Result<wasmtime::Result<V>, TimeUp>,
         judge: impl FnOnce(V, &Limits) -> Result<T, CallFailure>,
     ) -> Crossed<T> {
-        let Self { store, clock, _ticking, _permit: permit } = self;
+        let Self { store, clock, ready, _ticking, _permit: permit } = self;
         let limits = &plugin.spec.limits;
+        let memory_bytes = store.data().memory_bytes();
         let fuel_used = store.get_fuel().ok().map(|left| limits.fuel.saturating_sub(left));
         let (record, requests) = store.into_data().into_record();
         drop(permit);
@@ -129,15 +135,34 @@ impl<'a> Room<'a> {
             Err(TimeUp) => Err(out_of_wall_time(limits)),
         };
         let cpu_us = clock.metered.then(|| clock.cpu_us());
+        if let Some(cpu_us) = cpu_us {
+            grew(plugin, ready, memory_bytes.saturating_sub(ready.begins_with_bytes), cpu_us);
+        }
         let spent = Spent { ran: true, fuel: fuel_used, cpu_us, wall_us: clock.wall_us() };
         finish(plugin, call, outcome, record, requests, spent)
     }
 }
 
+/// What a call that is over says about the plugin's next ones: where they run, and when.
+fn grew(plugin: &Loaded, ready: &Ready, grown_bytes: u64, cpu_us: u64) {
+    let share = plugin.claim.of_call();
+    if ready.is_roomy {
+        share.spend(grown_costs_us(grown_bytes, cpu_us));
+    } else if fills(grown_bytes, cpu_us) && share.seen_to_fill() {
+        let plugin = &plugin.spec.name;
+        tracing::info!(%plugin, grown_bytes, cpu_us, "a plugin fills what it grows and has slots that keep it from now on");
+    }
+}
+
 /// Fuel, epochs, memory and whatever else wasmtime counts.
-fn armed_store(border: Border, plugin: &Loaded, fueled: bool, clock: &Arc<Clock>) -> wasmtime::Result<Store<Border>> {
-    let limits = &plugin.spec.limits;
-    let mut store = Store::new(plugin.instance.engine(), border);
+fn armed_store(
+    border: Border,
+    engine: &Engine,
+    limits: &Limits,
+    fueled: bool,
+    clock: &Arc<Clock>,
+) -> wasmtime::Result<Store<Border>> {
+    let mut store = Store::new(engine, border);
     store.limiter(Border::limiter);
     store.set_hostcall_fuel(to_usize(transfer_bytes_max(limits)));
     store.set_max_component_handles(to_usize(limits.handles));
@@ -524,6 +549,62 @@ mod tests {
         drop(held);
         assert!(begin(&greedy).await.is_ok());
         assert!(begin(&other).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_plugin_that_fills_what_it_grows_has_slots_from_then_on_that_keep_it_in_every_version() {
+        let sandbox = Sandbox::new(SandboxOptions { calls_at_once_max: 2, ..SandboxOptions::default() }).unwrap();
+        let load = |name: &str, core: &str| {
+            let bytes = connector(core);
+            let code = sandbox.compile(PluginKind::Connector, &bytes).unwrap();
+            let asked = LimitChoices { cpu_ms: Some(20), ..LimitChoices::default() };
+            let spec = PluginSpec { name: PluginName::parse(name).unwrap(), ..spec(&bytes, &asked) };
+            Plugin(Arc::new(Loaded::link(sandbox.engines.clone(), spec, &code).unwrap()))
+        };
+        let starting =
+            |body: &str| format!(r#"(memory 1) (func $s {body} unreachable) (start $s) (func (export "f"))"#);
+        let grows = "(drop (memory.grow (i32.const 64)))";
+        let context = CallContext::with_nothing(value::Instant(0));
+        let call = async |plugin: &Plugin| {
+            let crossed = plugin.check(&context, &CheckRequest { settings: vec![] }).await;
+            crossed.outcome.unwrap_err().failure.code()
+        };
+        let spins = load("spins", &starting("(loop br 0)"));
+        let grows_and_ends = load("grows", &starting(grows));
+        for (plugin, code) in [(&spins, "host-out-of-time"), (&grows_and_ends, "trap")] {
+            assert_eq!((call(plugin).await, plugin.loaded().ready().is_roomy), (code, false));
+        }
+        let fills = "(loop (memory.fill (i32.const 0) (i32.const 1) (i32.const 4194304)) br 0)";
+        let fills_it = load("fills", &starting(&format!("{grows} {fills}")));
+        let next_version = load("fills", &starting(grows));
+        assert!(!fills_it.loaded().ready().is_roomy);
+        assert_eq!(call(&fills_it).await, "host-out-of-time");
+        assert!(fills_it.loaded().ready().is_roomy && next_version.loaded().ready().is_roomy);
+        // What it runs is the same.
+        assert_eq!((call(&fills_it).await, call(&next_version).await), ("host-out-of-time", "trap"));
+
+        // Who grows from nothing grows as well, and who grows and ends pays for it.
+        let from_nothing = |body: &str| {
+            let grows = "(drop (memory.grow (i32.const 240)))";
+            format!(r#"(memory 0) (func $s {grows} {body} unreachable) (start $s) (func (export "f"))"#)
+        };
+        let fills_it = load("from-nothing", &from_nothing(fills));
+        assert_eq!(call(&fills_it).await, "host-out-of-time");
+        assert!(fills_it.loaded().ready().is_roomy);
+        let ends = load("from-nothing", &from_nothing(""));
+        let mut codes = std::collections::BTreeSet::new();
+        for _ in 0..300 {
+            codes.insert(call(&ends).await);
+        }
+        assert!(codes.contains("too-often"), "{codes:?}");
+    }
+
+    #[test]
+    fn a_plugin_pays_for_what_it_grows_beyond_what_nobody_feels() {
+        let mib = |count: u64| count << 20;
+        let costs = [(0, 0), (3, 0), (4, 0), (16, 0), (16, 20_000), (16, 21_000)];
+        assert_eq!(costs.map(|(grown, cpu_us)| grown_costs_us(mib(grown), cpu_us)), [0, 0, 1_600, 20_800, 800, 0]);
+        assert_eq!([fills(mib(2), 10_000), fills(mib(2) + 1, 9_999), fills(mib(2) + 1, 10_000)], [false, false, true]);
     }
 
     #[tokio::test]

@@ -130,19 +130,28 @@ impl CompiledCode {
     }
 
     fn load_for(&self, engine: &Engine) -> wasmtime::Result<Component> {
-        // SAFETY: the bytes were made by `precompile_component` in this process, or
-        // carry a tag that only a holder of the key could make over such bytes; they
-        // are in our memory and were not read again since. Wasmtime itself refuses
-        // code of another version or other settings.
-        #[expect(unsafe_code, reason = "loading compiled code, authenticated by `compile` or `open`")]
-        unsafe {
-            Component::deserialize(engine, &self.code)
-        }
+        deserialize(engine, &self.code)
+    }
+}
+
+/// The same component for another engine of its kind, from the code that is mapped already.
+pub(crate) fn load_again(component: &Component, engine: &Engine) -> wasmtime::Result<Component> {
+    deserialize(engine, &component.serialize()?)
+}
+
+fn deserialize(engine: &Engine, code: &[u8]) -> wasmtime::Result<Component> {
+    // SAFETY: the bytes were made by `precompile_component` in this process, carry a
+    // tag that only a holder of the key could make over such bytes, or come from a
+    // component that was loaded from either; they are in our memory and were not read
+    // again since. Wasmtime itself refuses code of another version or other settings.
+    #[expect(unsafe_code, reason = "loading compiled code, authenticated by `compile` or `open`")]
+    unsafe {
+        Component::deserialize(engine, code)
     }
 }
 
 /// What the component's largest memory begins with. What cannot be known counts as small.
-fn memory_bytes(component: &Component) -> u64 {
+pub(crate) fn memory_bytes(component: &Component) -> u64 {
     let pages = component.resources_required().and_then(|resources| resources.max_initial_memory_size);
     pages.unwrap_or(0).saturating_mul(WASM_PAGE_BYTES)
 }

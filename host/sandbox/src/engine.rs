@@ -40,12 +40,40 @@ const TICK: Duration = Duration::from_millis(1);
 /// over all that was kept of it, and whoever grows a memory meanwhile waits.
 const KEEP_RESIDENT_BYTES: usize = 2 * 1024 * 1024;
 
-/// The same where a memory begins larger than that, as an interpreter's does: all that a plugin
-/// has by default. It needs not grow; and a guest that copies over pages which it never wrote
-/// makes the kernel interrupt all cores for each of them, every call anew, unless they stay.
+/// The same where a memory begins larger than that, as an interpreter's does, or where a plugin
+/// fills what it grows: all that a plugin has by default. A guest that copies over pages which
+/// it never wrote makes the kernel interrupt all cores for each of them, every call anew, unless
+/// they stay; and next to a call that takes so long, closing its slot weighs little.
 /// Both only where the kernel tells which pages were touched: elsewhere all of it would be set
 /// to zero after each call.
 const ROOMY_KEEP_RESIDENT_BYTES: usize = 16 * 1024 * 1024;
+
+/// How much CPU a call takes that fills what it grows: the kernel needs that for some thousand
+/// pages. Shorter ones close their slots so often that it is better not to keep anything.
+///
+/// Only connectors have their CPU counted. What else runs is out of fuel long before.
+const FILLS_CPU_US_MIN: u64 = 10_000;
+
+/// Whether a call is one that fills what it grows.
+pub(crate) fn fills(grown_bytes: u64, cpu_us: u64) -> bool {
+    grown_bytes > to_u64(KEEP_RESIDENT_BYTES) && cpu_us >= FILLS_CPU_US_MIN
+}
+
+/// Memory that may be grown in a slot that keeps it without being paid for: closing so little
+/// again is felt by nobody.
+const GROWN_FREE_BYTES: u64 = 3 * 1024 * 1024;
+
+/// How much CPU a call is to take for each further MiB. Closing a MiB keeps others from their
+/// memory for about a hundredth of that. The attack is a plugin that fills what it grows once,
+/// and then grows as much and ends, as often as it is called.
+const GROWN_MIB_US: u64 = 1_600;
+
+/// What a call that grew so much in a slot that keeps it takes of its plugin's second (`rate`):
+/// nothing where it took as long as it costs others.
+pub(crate) fn grown_costs_us(grown_bytes: u64, cpu_us: u64) -> u64 {
+    let paid_for = grown_bytes.saturating_sub(GROWN_FREE_BYTES);
+    (paid_for.saturating_mul(GROWN_MIB_US) >> 20).saturating_sub(cpu_us)
+}
 
 /// The same of a table and of a stack, of which guests touch little, and of a memory where
 /// the kernel does not tell.
@@ -121,8 +149,9 @@ pub(crate) struct Engines {
 pub(crate) struct Pool {
     /// For memories that begin small.
     pub(crate) engine: Engine,
-    /// For those that begin large. Code that was compiled for one loads into both.
-    roomy: Engine,
+    /// For those that begin large, and plugins that fill what they grow. Code that was compiled
+    /// for one loads into both.
+    pub(crate) roomy: Engine,
     pub(crate) hash: Digest,
     /// Whether fuel is what stops guests.
     pub(crate) fueled: bool,

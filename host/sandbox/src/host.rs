@@ -112,6 +112,11 @@ impl Border {
         &mut self.memory
     }
 
+    /// What its memories have come to, all together.
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        self.memory.memory_bytes
+    }
+
     /// The record of the call, and the requests that it sent.
     pub(crate) fn into_record(self) -> (Record, Vec<RecordedRequest>) {
         let requests = self.sender.into_requests();

@@ -307,8 +307,9 @@ pub enum CallFailure {
         /// Why not, and what would allow it.
         why: String,
     },
-    /// It is called more often than it may be. Nothing happened; try again.
-    #[error("it was called more than {allowed_per_second} times in a second")]
+    /// It is called more often than it may be, where a call that fills and closes much memory
+    /// counts as several. Nothing happened; try again.
+    #[error("it was called more than {allowed_per_second} times in a second, or grew and left as much memory instead")]
     TooOften {
         /// How often it may be called.
         allowed_per_second: u64,

@@ -7,7 +7,7 @@
 //! check would still find nothing behind the import.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use portreeve_model::advice::{Assessment, ScoringRequest};
 use portreeve_model::document::{
@@ -16,6 +16,7 @@ use portreeve_model::document::{
 };
 use portreeve_model::event::Event;
 use portreeve_model::id::{Digest, PluginKind, PluginName};
+use wasmtime::Engine;
 use wasmtime::component::__internal::InstanceType;
 use wasmtime::component::types::{ComponentFunc, ComponentItem};
 use wasmtime::component::{Component, ComponentExportIndex, ComponentType, HasSelf, InstancePre, Lift, Linker, Lower};
@@ -23,7 +24,7 @@ use wasmtime::component::{Component, ComponentExportIndex, ComponentType, HasSel
 use crate::bindings::{self, advice as wit_advice, documents as wit_documents, events as wit_events};
 use crate::call::{Results, governed, unstarted};
 use crate::capability::CallContext;
-use crate::code::CompiledCode;
+use crate::code::{CompiledCode, load_again, memory_bytes};
 use crate::connections::Connections;
 use crate::convert::ToGuest;
 use crate::engine::Engines;
@@ -163,8 +164,20 @@ pub(crate) struct Loaded {
     pub(crate) claim: Claim,
     /// Its open connections to targets.
     pub(crate) connections: Arc<Connections>,
+    first: Ready,
+    /// The same in a pool that keeps what was touched, once a call was seen to fill what it
+    /// grows; none where it cannot be loaded a second time.
+    roomy: OnceLock<Option<Ready>>,
+}
+
+/// A component, ready for instances in one pool.
+pub(crate) struct Ready {
     pub(crate) instance: InstancePre<Border>,
     pub(crate) exports: BTreeMap<&'static str, ComponentExportIndex>,
+    /// Whether its slots keep what was touched.
+    pub(crate) is_roomy: bool,
+    /// What its largest memory begins with.
+    pub(crate) begins_with_bytes: u64,
 }
 
 impl Loaded {
@@ -183,16 +196,52 @@ impl Loaded {
             check_import(&spec, import)?;
         }
         let exports = find_exports(&spec, &component)?;
-        let linker = link(&spec, &component).map_err(unloadable)?;
-        let instance = linker.instantiate_pre(&component).map_err(unloadable)?;
+        let instance = link(&spec, &component).and_then(|linker| linker.instantiate_pre(&component));
+        let is_roomy = Engine::same(component.engine(), &pool.roomy);
+        let begins_with_bytes = memory_bytes(&component);
+        let first = Ready { instance: instance.map_err(unloadable)?, exports, is_roomy, begins_with_bytes };
         let claim = engines.claim(&spec.name, &spec.limits);
-        Ok(Self { spec: Arc::new(spec), engines, claim, connections: Arc::default(), instance, exports })
+        let connections = Arc::default();
+        Ok(Self { spec: Arc::new(spec), engines, claim, connections, first, roomy: OnceLock::new() })
+    }
+
+    /// What the next call runs in: a pool that keeps what was touched, where calls of the plugin
+    /// fill what they grow.
+    pub(crate) fn ready(&self) -> &Ready {
+        if self.first.is_roomy || !self.claim.of_call().fills() {
+            return &self.first;
+        }
+        self.roomy.get_or_init(|| self.load_roomy()).as_ref().unwrap_or(&self.first)
+    }
+
+    fn load_roomy(&self) -> Option<Ready> {
+        let engine = &self.engines.pool(self.spec.kind).roomy;
+        let loaded = load_again(self.first.instance.component(), engine).and_then(|component| {
+            let instance = link(&self.spec, &component)?.instantiate_pre(&component)?;
+            Ok((component, instance))
+        });
+        let found = loaded.map(|(component, instance)| (find_exports(&self.spec, &component), instance));
+        match found {
+            Ok((Ok(exports), instance)) => {
+                let begins_with_bytes = self.first.begins_with_bytes;
+                Some(Ready { instance, exports, is_roomy: true, begins_with_bytes })
+            }
+            // It goes on where it is: its neighbours feel it more, and nothing else is different.
+            Ok((Err(error), _)) => self.not_roomy(&error),
+            Err(error) => self.not_roomy(&format!("{error:#}")),
+        }
+    }
+
+    fn not_roomy(&self, error: &dyn std::fmt::Display) -> Option<Ready> {
+        let plugin = &self.spec.name;
+        tracing::warn!(%plugin, %error, "a plugin that fills its memory could not be loaded into another pool");
+        None
     }
 
     /// Compares the exports with the types that the host will call them with. They
     /// would show at the first call, but then an order hangs on it.
     fn check_signatures(&self) -> Result<(), LoadError> {
-        world(self.spec.kind).iter().try_for_each(|call| check_signature(&self.spec, *call, &self.instance))
+        world(self.spec.kind).iter().try_for_each(|call| check_signature(&self.spec, *call, &self.first.instance))
     }
 }
 

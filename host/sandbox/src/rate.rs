@@ -31,6 +31,20 @@ impl Rate {
         if self.take_at(self.now_ns()) { Ok(()) } else { Err(calls) }
     }
 
+    /// Takes so much time out of the bucket, whatever is in it, for what was found to weigh on
+    /// others when it was over. The next call waits for it, a second at most.
+    pub(crate) fn spend(&self, us: u64) {
+        self.spend_at(us, self.now_ns());
+    }
+
+    fn spend_at(&self, us: u64, now_ns: u64) {
+        let most_ns = now_ns.saturating_add(2 * SECOND_NS);
+        self.full_at_ns.update(Ordering::Relaxed, Ordering::Relaxed, |full_at_ns| {
+            let spent_ns = full_at_ns.max(now_ns).saturating_add(us.saturating_mul(1_000));
+            spent_ns.min(most_ns.max(full_at_ns))
+        });
+    }
+
     /// From now on it holds so many. What was taken lately stays taken, call for call, and a
     /// change never fills it: there and back again would give the second's calls anew.
     pub(crate) fn change(&self, calls: u64) {
@@ -107,6 +121,18 @@ mod tests {
             assert_eq!(taken(0, 1_000), left, "{used} of {before}, then {after}");
             assert_eq!(taken(2 * SECOND_NS, 1_000), usize::try_from(after).unwrap_or(0));
         }
+    }
+
+    #[test]
+    fn what_is_spent_is_taken_from_the_calls_to_come() {
+        let rate = Rate::per_second(10);
+        let taken = |now_ns: u64| (0..100).filter(|_| rate.take_at(now_ns)).count();
+        rate.spend_at(500_000, 0);
+        assert_eq!(taken(0), 5);
+        // Beyond what there is: a debt, which time pays, of a second at most.
+        rate.spend_at(60_000_000, 0);
+        assert_eq!([taken(0), taken(SECOND_NS), taken(SECOND_NS + SECOND_NS / 5)], [0, 0, 2]);
+        assert_eq!(taken(10 * SECOND_NS), 10);
     }
 
     #[test]

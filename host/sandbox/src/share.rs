@@ -11,7 +11,7 @@
 //! bound by its limits.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use portreeve_model::id::PluginName;
@@ -48,6 +48,8 @@ pub(crate) struct Share {
     /// Permits that are out and do not come back: the limit became lower meanwhile.
     owed: AtomicUsize,
     rate: Rate,
+    /// Whether a call of it was seen to fill what it grows.
+    fills: AtomicBool,
 }
 
 /// The right to one call within the share.
@@ -69,6 +71,7 @@ impl Shares {
                 free: Semaphore::new(calls_at_once),
                 owed: AtomicUsize::new(0),
                 rate: Rate::per_second(calls_per_second),
+                fills: AtomicBool::new(false),
             })
         };
         let mut by_name = self.by_name.lock().unwrap_or_else(PoisonError::into_inner);
@@ -117,6 +120,22 @@ impl Share {
     /// Takes a call out of the rate; the error is how many there are in a second.
     pub(crate) fn begin(&self) -> Result<(), u64> {
         self.rate.take()
+    }
+
+    /// Whether a call of the plugin was seen to fill what it grows: from then on, whatever its
+    /// version, it has slots that keep what was touched.
+    pub(crate) fn fills(&self) -> bool {
+        self.fills.load(Ordering::Relaxed)
+    }
+
+    /// A call was seen to fill what it grows; whether that is new.
+    pub(crate) fn seen_to_fill(&self) -> bool {
+        !self.fills.swap(true, Ordering::Relaxed)
+    }
+
+    /// Takes time out of the rate for what a call that is over costs others.
+    pub(crate) fn spend(&self, us: u64) {
+        self.rate.spend(us);
     }
 
     /// The right to one more call beside those that run, if there is one.
