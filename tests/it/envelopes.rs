@@ -247,6 +247,8 @@ fn whatever_is_sent_in_whatever_groups_every_interchange_is_answered_and_every_o
 #[derive(Default)]
 struct Model {
     first: BTreeMap<u8, (u8, String)>,
+    /// What each file that was taken was answered: the same bytes again are the same input.
+    taken: BTreeMap<File, Reply>,
 }
 
 async fn walk(host: &TestHost, case: u32, files: &[File]) -> Result<(), TestCaseError> {
@@ -276,7 +278,13 @@ impl Model {
     fn check(&mut self, file: &File, sent: Result<Accepted, AcceptError>) -> Result<(), TestCaseError> {
         let new = file.iter().any(|(control, _)| !self.first.contains_key(control));
         let (reply, refused) = match sent {
+            Ok(accepted) if self.taken.contains_key(file) => {
+                prop_assert!(accepted.duplicate);
+                prop_assert_eq!(Some(&accepted.reply), self.taken.get(file));
+                return Ok(());
+            }
             Ok(accepted) => {
+                self.taken.insert(file.clone(), accepted.reply.clone());
                 let all_repeated = file
                     .iter()
                     .all(|(control, order)| self.first.get(control).is_some_and(|(first, _)| first == order));
