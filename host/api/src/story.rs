@@ -53,7 +53,7 @@ pub(crate) async fn order(
     }
     if let Some(found) = &trail.progress {
         let record = opened(store, found.record, "progress", DecisionRecord::parse).await?;
-        told.progress = record.and_then(|record| record.process?.progress);
+        told.progress = record.and_then(DecisionRecord::into_progress);
     }
     Ok(Json(Story::of(order, trail, told)))
 }

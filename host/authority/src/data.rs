@@ -21,10 +21,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use portreeve_model::strict::{Problems, Table, choice};
+use portreeve_model::strict::{Problems, Table, choice, one_of};
 use portreeve_model::{Date, Instant, PluginName};
 
-use crate::grant::{self, one_of};
+use crate::grant;
 use crate::known::Known;
 use crate::terms::Direction;
 

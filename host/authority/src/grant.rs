@@ -60,7 +60,7 @@ use portreeve_model::{ChannelId, Currency, Date, Digest, Instant, Money, PluginN
 use crate::data::{self, DataGrant};
 use crate::known::Known;
 use crate::verdict::shown;
-use portreeve_model::strict::{Problems, SourceFile, Table, choice, date, text, whole};
+use portreeve_model::strict::{Problems, SourceFile, Table, choice, date, one_of, text, whole};
 
 /// A rung of the ladder, lowest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -617,14 +617,4 @@ fn fallback_queue(
 
 fn words<T>(words: &[(&str, T)]) -> String {
     one_of(words.iter().map(|(word, _)| *word))
-}
-
-/// "one of `a`, `b`", for messages.
-pub(crate) fn one_of<'a>(words: impl Iterator<Item = &'a str>) -> String {
-    let quoted: Vec<String> = words.map(|word| format!("`{word}`")).collect();
-    if quoted.is_empty() {
-        "a name that the configuration knows; it knows none".to_owned()
-    } else {
-        format!("one of {}", quoted.join(", "))
-    }
 }

@@ -416,6 +416,17 @@ pub fn date(value: &DeValue<'_>) -> Option<Date> {
         .flatten()
 }
 
+/// "one of `a`, `b`", for messages.
+#[must_use]
+pub fn one_of<'a>(words: impl Iterator<Item = &'a str>) -> String {
+    let quoted: Vec<String> = words.map(|word| format!("`{word}`")).collect();
+    if quoted.is_empty() {
+        "a name that the configuration knows; it knows none".to_owned()
+    } else {
+        format!("one of {}", quoted.join(", "))
+    }
+}
+
 /// One word of a closed list.
 #[must_use]
 pub fn choice<T: Copy>(value: &DeValue<'_>, words: &[(&str, T)]) -> Option<T> {

@@ -301,6 +301,12 @@ impl DecisionRecord {
         portreeve_record::parse_canonical(bytes)
     }
 
+    /// How far the order is by it; none where it moved no order.
+    #[must_use]
+    pub fn into_progress(self) -> Option<Progress> {
+        self.process?.progress
+    }
+
     /// A digest of what was decided: without clocks, commitments and components,
     /// so that it is equal wherever the same orders are decided alike.
     ///

@@ -23,11 +23,10 @@ mod tests;
 
 use std::collections::BTreeSet;
 
-use portreeve_model::event::{GoodsReturn, Shipment};
 use portreeve_model::strict::{LoadErrors, SourceFile};
 use portreeve_model::{Digest, Event, Order, ProcessState};
 
-pub use self::definition::{EVENTS, Process};
+pub use self::definition::{Process, events};
 pub use self::progress::{Concern, LineProgress, MoneyProgress, Progress, SAID_MAX};
 use self::progress::{Trouble, said_as};
 
@@ -176,16 +175,14 @@ fn said(event: &Event, place: u64) -> Result<(String, Digest), Concern> {
         found: format!("an event without a JSON form: {error}"),
         expected: "one that can be kept".to_owned(),
     })?;
-    let of_shipment = |shipment: &Shipment| shipment.shipment_number.clone();
-    let of_return = |goods: &GoodsReturn| goods.return_number.clone();
     let number = match event {
         Event::ShipmentPicked(shipment)
         | Event::ShipmentPacked(shipment)
         | Event::ShipmentDispatched(shipment)
-        | Event::ShipmentConfirmed(shipment) => of_shipment(shipment),
+        | Event::ShipmentConfirmed(shipment) => shipment.shipment_number.clone(),
         Event::InvoicePosted(invoice) => invoice.invoice_number.clone(),
         Event::PaymentSettled(settlement) => settlement.payment_reference.clone(),
-        Event::ReturnRequested(goods) | Event::ReturnReceived(goods) => of_return(goods),
+        Event::ReturnRequested(goods) | Event::ReturnReceived(goods) => goods.return_number.clone(),
         Event::RefundIssued(refund) => refund.refund_number.clone(),
         Event::OrderAccepted(_) | Event::OrderRejected(_) => String::new(),
         _ => format!("document {place}"),

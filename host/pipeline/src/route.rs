@@ -10,7 +10,7 @@ use portreeve_model::{ChannelId, PluginKind, PluginName};
 use serde::{Deserialize, Serialize};
 
 use crate::egress::{CredentialEntry, Origin};
-use crate::process::EVENTS;
+use crate::process;
 
 /// All routes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -252,16 +252,16 @@ impl Routes {
     /// What contradicts itself: doubled names, targets that do not exist.
     #[must_use]
     pub fn problems(&self) -> Vec<String> {
-        let mut problems = Vec::new();
+        let (mut problems, known) = (Vec::new(), process::events());
         for (index, channel) in self.channels.iter().enumerate() {
             if self.channels.iter().take(index).any(|earlier| earlier.id == channel.id) {
                 problems.push(format!("channel `{}` is there twice; give each its own id", channel.id));
             }
-            for event in channel.says.iter().filter(|event| !EVENTS.contains(&event.as_str())) {
+            for event in channel.says.iter().filter(|event| !known.contains(&event.as_str())) {
                 problems.push(format!(
                     "channel `{}` may say `{event}`, which moves no order; expected one of {}",
                     channel.id,
-                    EVENTS.join(", ")
+                    known.join(", ")
                 ));
             }
             if self.target(&channel.target).is_none() {

@@ -27,7 +27,7 @@ use crate::capability::CallContext;
 use crate::code::{CompiledCode, load_again, memory_bytes};
 use crate::connections::Connections;
 use crate::convert::ToGuest;
-use crate::engine::Engines;
+use crate::engine::{Engines, Pool};
 use crate::host::Border;
 use crate::limits::Limits;
 use crate::outcome::{Call, CallFailure, Crossed};
@@ -180,6 +180,23 @@ pub(crate) struct Ready {
     pub(crate) begins_with_bytes: u64,
 }
 
+impl Ready {
+    fn of(spec: &PluginSpec, pool: &Pool, component: &Component) -> Result<Self, LoadError> {
+        let exports = find_exports(spec, component)?;
+        let instance = link(spec, component).and_then(|linker| linker.instantiate_pre(component));
+        Ok(Self {
+            instance: instance.map_err(|error| unloadable(spec, &error))?,
+            exports,
+            is_roomy: Engine::same(component.engine(), &pool.roomy),
+            begins_with_bytes: memory_bytes(component),
+        })
+    }
+}
+
+fn unloadable(spec: &PluginSpec, error: &wasmtime::Error) -> LoadError {
+    LoadError::Unloadable { plugin: spec.name.clone(), message: format!("{error:#}") }
+}
+
 impl Loaded {
     /// Checks what it imports and that its exports are there, and links what is declared.
     pub(crate) fn link(engines: Arc<Engines>, spec: PluginSpec, code: &CompiledCode) -> Result<Self, LoadError> {
@@ -187,19 +204,13 @@ impl Loaded {
         if code.component() != spec.digest || code.engine() != pool.hash {
             return Err(LoadError::WrongCode { plugin: spec.name });
         }
-        let unloadable =
-            |error: wasmtime::Error| LoadError::Unloadable { plugin: spec.name.clone(), message: format!("{error:#}") };
-        let component = code.load(pool).map_err(unloadable)?;
+        let component = code.load(pool).map_err(|error| unloadable(&spec, &error))?;
 
         let imported = component.component_type();
         for (import, _) in imported.imports(component.engine()) {
             check_import(&spec, import)?;
         }
-        let exports = find_exports(&spec, &component)?;
-        let instance = link(&spec, &component).and_then(|linker| linker.instantiate_pre(&component));
-        let is_roomy = Engine::same(component.engine(), &pool.roomy);
-        let begins_with_bytes = memory_bytes(&component);
-        let first = Ready { instance: instance.map_err(unloadable)?, exports, is_roomy, begins_with_bytes };
+        let first = Ready::of(&spec, pool, &component)?;
         let claim = engines.claim(&spec.name, &spec.limits);
         let connections = Arc::default();
         Ok(Self { spec: Arc::new(spec), engines, claim, connections, first, roomy: OnceLock::new() })
@@ -215,27 +226,15 @@ impl Loaded {
     }
 
     fn load_roomy(&self) -> Option<Ready> {
-        let engine = &self.engines.pool(self.spec.kind).roomy;
-        let loaded = load_again(self.first.instance.component(), engine).and_then(|component| {
-            let instance = link(&self.spec, &component)?.instantiate_pre(&component)?;
-            Ok((component, instance))
+        let (spec, pool) = (&self.spec, self.engines.pool(self.spec.kind));
+        let loaded = load_again(self.first.instance.component(), &pool.roomy)
+            .map_err(|error| unloadable(spec, &error))
+            .and_then(|component| Ready::of(spec, pool, &component));
+        // It goes on where it is: its neighbours feel it more, and nothing else is different.
+        let loaded = loaded.inspect_err(|error| {
+            tracing::warn!(plugin = %spec.name, %error, "a plugin that fills its memory could not be loaded into another pool");
         });
-        let found = loaded.map(|(component, instance)| (find_exports(&self.spec, &component), instance));
-        match found {
-            Ok((Ok(exports), instance)) => {
-                let begins_with_bytes = self.first.begins_with_bytes;
-                Some(Ready { instance, exports, is_roomy: true, begins_with_bytes })
-            }
-            // It goes on where it is: its neighbours feel it more, and nothing else is different.
-            Ok((Err(error), _)) => self.not_roomy(&error),
-            Err(error) => self.not_roomy(&format!("{error:#}")),
-        }
-    }
-
-    fn not_roomy(&self, error: &dyn std::fmt::Display) -> Option<Ready> {
-        let plugin = &self.spec.name;
-        tracing::warn!(%plugin, %error, "a plugin that fills its memory could not be loaded into another pool");
-        None
+        loaded.ok()
     }
 
     /// Compares the exports with the types that the host will call them with. They
@@ -273,12 +272,9 @@ fn check_signature(spec: &PluginSpec, call: Call, instance: &InstancePre<Border>
 /// first: imports that it may not have, exports that are missing or have other types.
 pub(crate) fn problems(engines: &Engines, spec: &PluginSpec, code: &CompiledCode) -> Vec<LoadError> {
     let pool = engines.pool(spec.kind);
-    let unloadable = |error: wasmtime::Error| {
-        vec![LoadError::Unloadable { plugin: spec.name.clone(), message: format!("{error:#}") }]
-    };
     let component = match code.load(pool) {
         Ok(component) => component,
-        Err(error) => return unloadable(error),
+        Err(error) => return vec![unloadable(spec, &error)],
     };
     let imported = component.component_type();
     let imports = imported.imports(component.engine()).filter_map(|(import, _)| check_import(spec, import).err());
@@ -291,7 +287,7 @@ pub(crate) fn problems(engines: &Engines, spec: &PluginSpec, code: &CompiledCode
     let instance = match linked {
         Ok(instance) => instance,
         Err(error) => {
-            problems.extend(unloadable(error));
+            problems.push(unloadable(spec, &error));
             return problems;
         }
     };

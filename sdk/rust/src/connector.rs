@@ -7,6 +7,13 @@ pub use crate::reference::{Row, lookup};
 pub use crate::types::*;
 pub use crate::{date, http, kv, log, money, numbers};
 
+/// A part of a document's key in which `/`, which stands between the parts, cannot occur: no
+/// two lists of parts have one key.
+#[must_use]
+pub fn escaped_part(part: &str) -> String {
+    part.replace('%', "%25").replace('/', "%2F")
+}
+
 /// A connector. Name it to [`connector!`](crate::connector!).
 ///
 /// `receive` has no network; `find`, `poll` and `check` may send GET and HEAD;

@@ -2,12 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use portreeve_model::strict::{Problems, SourceFile, Table, choice, date, text, whole};
+use portreeve_model::strict::{Problems, SourceFile, Table, choice, date, one_of, text, whole};
 use portreeve_model::{Currency, Digest};
 
 use super::hours::Calendar;
 use super::{ACTS, People, Queue, Role, Tier};
-use crate::grant::one_of;
 use crate::known::Known;
 
 /// An exception that may wait longer than a quarter of a year is nobody's.

@@ -3,9 +3,9 @@
 use portreeve_model::Digest;
 
 use super::{CreditRule, ONE_BP, Queues, Rules, UNKNOWN, UNKNOWN_OR_OFF};
-use crate::grant::{HOLD_MINUTES_MAX, one_of};
+use crate::grant::HOLD_MINUTES_MAX;
 use crate::known::Known;
-use portreeve_model::strict::{Problems, SourceFile, Table, choice, text, whole};
+use portreeve_model::strict::{Problems, SourceFile, Table, choice, one_of, text, whole};
 
 /// Figures of a credit account that are older than a year are none. The store keeps what
 /// releases took for as long.

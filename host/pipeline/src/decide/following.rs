@@ -97,7 +97,7 @@ impl Pipeline {
             Ok(bytes) => bytes,
             Err(error) => return unfollowed(error),
         };
-        let progress = DecisionRecord::parse(&bytes).ok().and_then(|record| record.process?.progress);
+        let progress = DecisionRecord::parse(&bytes).ok().and_then(DecisionRecord::into_progress);
         Ok(progress.ok_or_else(|| not_followed("a record that says nothing of the order's progress")))
     }
 

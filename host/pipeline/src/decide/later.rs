@@ -3,11 +3,11 @@
 //! own, sealed, decided and on record as an order is.
 //!
 //! What a system says moves the order along its process (`following`). What a sender says no
-//! target takes yet, so it ends with a person, and differs in what happens meanwhile. A change leaves its order alone: it is
-//! delivered as it came first, and a shop that writes a new state into its orders every
-//! hour holds none of them up. A request to cancel keeps its order back, for goods that
-//! have left are harder to undo than a delay: no delivery of it begins any more, and an
-//! order that comes after its own cancellation is held.
+//! target takes yet, so it ends with a person, and differs in what happens meanwhile. A change
+//! leaves its order alone: it is delivered as it came first, and a shop that writes a new state
+//! into its orders every hour holds none of them up. A request to cancel keeps its order back,
+//! for goods that have left are harder to undo than a delay: no delivery of it begins any more,
+//! and an order that comes after its own cancellation is held.
 
 use portreeve_model::{Digest, Event, ExceptionKind, OrderId};
 use portreeve_record::leaf::DecidedState;
@@ -58,7 +58,7 @@ impl Later {
             let found = format!("`{name}`, which is not handled by itself yet");
             return Err(Concern { code: "not-automatic", found, expected: "a person to carry it out".to_owned() });
         };
-        if matches!(kind, OrderEventKind::Changed | OrderEventKind::CancelRequested) {
+        if !kind.is_a_systems() {
             return Ok(Self { event, kind, named: None });
         }
         if !channel.is_some_and(|channel| channel.says.contains(&name)) {

@@ -11,28 +11,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use portreeve_model::strict::{LoadErrors, Problems, SourceFile, Table, choice, text};
+use portreeve_model::strict::{LoadErrors, Problems, SourceFile, Table, choice, one_of, text};
 use portreeve_model::{Digest, ProcessState};
+use portreeve_store::contract::OrderEventKind;
 
 /// What the host itself decides about an order.
 const HOST_STEPS: [&str; 4] = ["validate", "hold", "release", "refuse"];
 
-/// Events that can move an order along.
-pub const EVENTS: [&str; 13] = [
-    "order.accepted",
-    "order.rejected",
-    "inventory.allocated",
-    "shipment.picked",
-    "shipment.packed",
-    "shipment.dispatched",
-    "shipment.delayed",
-    "shipment.confirmed",
-    "invoice.posted",
-    "payment.settled",
-    "return.requested",
-    "return.received",
-    "refund.issued",
-];
+/// Events that can move an order along, by name.
+#[must_use]
+pub fn events() -> Vec<&'static str> {
+    let kinds = OrderEventKind::ALL.into_iter().filter(|kind| kind.is_a_systems());
+    kinds.map(OrderEventKind::as_str).collect()
+}
 
 /// In which states an event may come, and in which the order may be afterwards.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -158,10 +149,10 @@ fn read_file(file: SourceFile<'_>, problems: &mut Problems) -> Option<Process> {
 
 fn read_transition(table: &mut Table<'_>, process: &mut Process, problems: &mut Problems) {
     let is_named = table.has("event") || table.has("host");
-    let event = read_name(table, "event", &EVENTS, problems);
+    let event = read_name(table, "event", &events(), problems);
     let host = read_name(table, "host", &HOST_STEPS, problems);
     let states = ProcessState::ALL.map(|state| (state.as_str(), state));
-    let words = one_of(&states.map(|(word, _)| word));
+    let words = one_of(states.iter().map(|(word, _)| *word));
     let mut read = |key, problems: &mut Problems| -> BTreeSet<ProcessState> {
         table.list(key, &words, problems, |value| choice(value, &states)).into_iter().collect()
     };
@@ -186,10 +177,7 @@ fn read_transition(table: &mut Table<'_>, process: &mut Process, problems: &mut 
 }
 
 fn read_name(table: &mut Table<'_>, key: &'static str, known: &[&str], problems: &mut Problems) -> Option<String> {
-    table.optional(key, &one_of(known), problems, |v| text(v).filter(|name| known.contains(&name.as_str())))
-}
-
-fn one_of(words: &[&str]) -> String {
-    let words: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
-    format!("one of {}", words.join(", "))
+    table.optional(key, &one_of(known.iter().copied()), problems, |v| {
+        text(v).filter(|name| known.contains(&name.as_str()))
+    })
 }

@@ -9,8 +9,10 @@ use portreeve_pipeline::decision::DecisionRecord;
 use portreeve_pipeline::process::{MoneyProgress, Progress};
 use portreeve_pipeline::rederive::Rederived;
 use portreeve_pipeline::review::ReviewRecord;
+use portreeve_record::RecordError;
 use portreeve_store::contract::{
-    DeliveryView, DocumentPosition, HoldView, OrderEventView, OrderState, OrderView, ProgressView, ReviewView,
+    DeliveryView, DocumentPosition, HoldView, OrderEventView, OrderState, OrderView, PayloadRef, ProgressView,
+    ReviewView,
 };
 use portreeve_store::{Store, StoreError};
 use serde::Serialize;
@@ -99,13 +101,16 @@ async fn show(text: &str, data: &Data, json: bool, output: &mut Output) -> anyho
     let (holds, mut reviews, events, progress) =
         trail.map(|trail| (trail.holds, trail.reviews, trail.events, trail.progress)).unwrap_or_default();
     let course = match progress {
-        Some(found) => Some((found, how_far(store.as_ref(), &found).await?)),
+        Some(found) => {
+            let record = opened(store.as_ref(), found.record, DecisionRecord::parse).await?;
+            Some((found, record.and_then(DecisionRecord::into_progress)))
+        }
         None => None,
     };
     reviews.drain(..reviews.len().saturating_sub(REVIEWS_SHOWN_MAX));
     let mut reviewed = Vec::with_capacity(reviews.len());
     for review in reviews {
-        let record = said_then(store.as_ref(), &review).await?;
+        let record = opened(store.as_ref(), review.record, ReviewRecord::parse).await?;
         reviewed.push((review, record));
     }
     if json {
@@ -163,15 +168,6 @@ async fn show(text: &str, data: &Data, json: bool, output: &mut Output) -> anyho
         None => output.line(
             "what was decided about it and why is gone: its content was erased, by retention or with its customer; `audit show --order` still has its records",
         ),
-    }
-}
-
-/// How far an order is by the decision that moved it last; none where that was erased.
-async fn how_far(store: &dyn Store, found: &ProgressView) -> anyhow::Result<Option<Progress>> {
-    match store.payload(found.record).await {
-        Ok(bytes) => Ok(DecisionRecord::parse(&bytes)?.process.and_then(|process| process.progress)),
-        Err(StoreError::Erased(_)) => Ok(None),
-        Err(error) => Err(error.into()),
     }
 }
 
@@ -410,17 +406,17 @@ async fn all(store: &dyn Store) -> anyhow::Result<Vec<OrderView>> {
 
 /// What was decided about an order; none where it was erased.
 pub(super) async fn decided(store: &dyn Store, order: &OrderView) -> anyhow::Result<Option<DecisionRecord>> {
-    match store.payload(order.decision).await {
-        Ok(bytes) => Ok(Some(DecisionRecord::parse(&bytes)?)),
-        Err(StoreError::Erased(_)) => Ok(None),
-        Err(error) => Err(error.into()),
-    }
+    opened(store, order.decision, DecisionRecord::parse).await
 }
 
-/// What a review found and did; none where it was erased.
-async fn said_then(store: &dyn Store, review: &ReviewView) -> anyhow::Result<Option<ReviewRecord>> {
-    match store.payload(review.record).await {
-        Ok(bytes) => Ok(Some(ReviewRecord::parse(&bytes)?)),
+/// A sealed record, unless it was erased.
+async fn opened<T>(
+    store: &dyn Store,
+    record: PayloadRef,
+    parse: impl FnOnce(&[u8]) -> Result<T, RecordError>,
+) -> anyhow::Result<Option<T>> {
+    match store.payload(record).await {
+        Ok(bytes) => Ok(Some(parse(&bytes)?)),
         Err(StoreError::Erased(_)) => Ok(None),
         Err(error) => Err(error.into()),
     }

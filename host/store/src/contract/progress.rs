@@ -85,6 +85,12 @@ impl OrderEventKind {
         }
     }
 
+    /// Whether a system says so of an order, and not the sender of its own one.
+    #[must_use]
+    pub fn is_a_systems(self) -> bool {
+        !matches!(self, Self::Changed | Self::CancelRequested)
+    }
+
     /// The kind of this name.
     #[must_use]
     pub fn of(name: &str) -> Option<Self> {

@@ -199,14 +199,9 @@ fn key_part(value: &RawValue, bytes_max: usize) -> Option<String> {
         // `1e9` is a number to JSON and none to a shop.
         raw.bytes().all(|byte| byte.is_ascii_digit()).then(|| raw.to_owned())?
     };
-    let part = escaped(text.trim());
+    let part = escaped_part(text.trim());
     let names_one = !part.is_empty() && part.len() <= bytes_max && !part.chars().any(char::is_control);
     names_one.then_some(part)
-}
-
-/// A part of a key in which the key's own separator cannot occur.
-fn escaped(part: &str) -> String {
-    part.replace('%', "%25").replace('/', "%2F")
 }
 
 /// Where a borrowed part starts in the body it was borrowed from.

@@ -64,7 +64,7 @@ pub(crate) fn key(event: &RawValue) -> Result<String, Box<Problem>> {
     text(attributes.kind, "type")?;
     has_json(&attributes)?;
 
-    let key = format!("{}/{}", escaped(&source), escaped(&id));
+    let key = format!("{}/{}", escaped_part(&source), escaped_part(&id));
     let found = key.len();
     if found > KEY_BYTES_MAX {
         let message = format!(
@@ -103,9 +103,4 @@ fn has_json(attributes: &Attributes<'_>) -> Result<(), Box<Problem>> {
         (None, None) => wrong("data-missing", "found no `data`; expected the event's JSON", "data"),
         (_, Some(_)) => wrong("data-base64", "found bytes; expected the event's JSON in `data`", "data_base64"),
     }
-}
-
-/// A part of a key in which the key's own separator cannot occur.
-fn escaped(part: &str) -> String {
-    part.replace('%', "%25").replace('/', "%2F")
 }
