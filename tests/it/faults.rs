@@ -16,9 +16,9 @@ use portreeve_store::contract::{
     DocumentPosition, DocumentView, EarlyEvent, ExceptionTrail, ExceptionView, ExceptionsWanted, Forgotten, Happening,
     HistoryQuery, HoldOwner, InputId, JournalEntry, JournalOutcome, JudgedHold, Kept, KeptBack, KeptInput, Lease,
     NewOutbox, NewPersonChange, NewReference, NewReview, NewStep, NoticePlace, OpenHolds, OpenPayload, OrderEventView,
-    OrderStanding, OrderState, OrderTrail, OrderView, PackageChange, PackageView, PauseAbout, PayloadRef, Period,
-    Person, PersonView, PluginUsage, Presented, ReferenceTable, ReferenceWanted, Room, Settlement, StepTaken, Summary,
-    TreeHead, UnsequencedLeaf, WeighedProposal,
+    OrderName, OrderStanding, OrderState, OrderTrail, OrderView, PackageChange, PackageView, PauseAbout, PayloadRef,
+    Period, Person, PersonView, PluginUsage, Presented, ReferenceTable, ReferenceWanted, Room, Settlement, StepTaken,
+    Summary, TreeHead, UnsequencedLeaf, WeighedProposal,
 };
 use portreeve_store::{Attempt, Committed, Journaled, Permit, Settled, Store, StoreError};
 
@@ -314,6 +314,7 @@ store! {
         async fn order_trail(&self, id: OrderId) -> Option<OrderTrail>;
         async fn input_documents(&self, input: InputId, limit: u32) -> Vec<DocumentView>;
         async fn exceptions_after(&self, after: u64, limit: u32) -> Vec<ExceptionView>;
+        async fn orders_named(&self, names: Vec<OrderName>) -> Vec<Vec<OrderId>>;
         async fn order_standings(&self, ids: Vec<OrderId>) -> Vec<OrderStanding>;
         async fn order_events(&self, order: OrderId, after: u64, limit: u32) -> Vec<OrderEventView>;
         async fn early_events(&self, order: OrderId) -> Vec<EarlyEvent>;

@@ -30,7 +30,7 @@ use portreeve_model::{Currency, Digest, Instant, Money, OrderId};
 use portreeve_record::leaf::{Code, ExceptionLeaf};
 use portreeve_record::{Leaf, LeafBody};
 use portreeve_store::contract::{
-    CustomerEvent, Decided, DecisionCommit, Lease, NewOrder, NewOutbox, NewPayload, OrderState,
+    Content, CustomerEvent, Decided, DecisionCommit, Lease, NewOrder, NewOutbox, NewPayload, OrderState,
 };
 use portreeve_store::{Committed, Journaled, StoreError};
 
@@ -59,11 +59,8 @@ fn decision_by_hand(document: Journaled, kinds: &[&str], leaf: Leaf) -> Decision
     let usd = Currency::parse("USD").unwrap();
     let number = document.key().to_owned();
     let (event, decision) = (sealed(b"event"), sealed(b"decision"));
-    let outbox = |kind: &&str| NewOutbox {
-        target: "erp".to_owned(),
-        kind: (*kind).to_owned(),
-        event: event.sealed.commitment(),
-    };
+    let outbox =
+        |kind: &&str| NewOutbox { target: "erp".to_owned(), kind: (*kind).to_owned(), content: Content::Order };
     let order = NewOrder {
         id: OrderId::derive(document.channel(), document.sender(), "partner", &number, None),
         number,

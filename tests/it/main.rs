@@ -83,6 +83,7 @@ mod process;
 mod ahead;
 
 mod edges;
+mod effects;
 
 mod erp;
 

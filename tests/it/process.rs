@@ -485,7 +485,8 @@ async fn a_folders_routes_and_process_are_checked_as_a_whole_and_drawn() {
     let standard = run(&["process", "draw"]).await.unwrap();
     assert_eq!(run(&["process", "draw", "--config", config]).await.unwrap(), standard, "a folder without its own");
     assert!(
-        standard.starts_with("stateDiagram-v2\n") && standard.contains("part_shipped --> shipped: shipment.confirmed")
+        standard.starts_with("stateDiagram-v2\n")
+            && standard.contains("part_shipped --> shipped: order.rejected, shipment.confirmed")
     );
 
     let small = "[[transition]]\nhost = \"release\"\nfrom = [\"received\"]\nto = [\"released\"]\n\

@@ -68,6 +68,11 @@ pub(crate) struct Order {
 pub struct Delivery {
     /// The target system.
     target: String,
+    /// The kind of message.
+    kind: String,
+    /// The journal position of the document that said what is delivered; none where that is the
+    /// order as it came.
+    said: Option<u64>,
     /// `pending`, `withheld`, `in-doubt`, `delivered`, `dead` or `abandoned`. In doubt is
     /// one that is withheld and may have arrived all the same: the target is asked.
     state: String,
@@ -402,8 +407,9 @@ impl Delivery {
     /// As operators read it.
     #[must_use]
     pub fn of(delivery: DeliveryView) -> Self {
-        let DeliveryView { target, state, attempts, external_id, problem, next_at } = delivery;
-        Self { target, state, attempts, external_id, problem, next_at: next_at.map(|at| at.to_string()) }
+        let DeliveryView { target, kind, said, state, attempts, external_id, problem, next_at } = delivery;
+        let (said, next_at) = (said.map(|position| position.0), next_at.map(|at| at.to_string()));
+        Self { target, kind, said, state, attempts, external_id, problem, next_at }
     }
 }
 

@@ -215,7 +215,7 @@ impl Pipeline {
             sender: sender.id(),
             content: payload.sealed.commitment(),
             key: &payload.key,
-            kinds: &channel.documents,
+            kinds: &|kind| channel.documents.contains_key(kind),
             crossing: judged.crossing,
             failure: judged.failure.as_deref(),
             documents: &documents,

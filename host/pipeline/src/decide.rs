@@ -33,7 +33,11 @@ mod standing;
 
 mod later;
 
+mod naming;
+
 mod following;
+
+mod effects;
 
 mod set_aside;
 
@@ -53,7 +57,7 @@ pub use self::ahead::Decisions;
 pub(crate) use self::crediting::{answered_for, query as credit_query, within};
 pub use self::facts::credit_facts;
 pub(crate) use self::facts::{RuleRows, class, credit_account, reference_facts};
-pub(crate) use self::following::{Course, follow};
+pub(crate) use self::following::{Course, Followed, follow};
 pub use self::later::CANCEL_REQUESTED;
 pub(crate) use self::later::as_change;
 pub use self::masking::Pseudonyms;
@@ -206,7 +210,8 @@ impl Pipeline {
 
     /// One batch, through all of its stages after reading.
     async fn judge_batch(self: &Arc<Self>, batch: Batch) -> Result<Judged, DecideError> {
-        let Batch { positions, mapped, tables, active, now, .. } = batch;
+        let Batch { positions, mut mapped, tables, active, now, .. } = batch;
+        self.find_named(&mut mapped).await?;
         let mut left = positions.clone();
         let mut unread = Vec::new();
         let mut validated = Vec::new();
@@ -214,6 +219,11 @@ impl Pipeline {
         let mut standings = self.standings(subjects.orders(), &mapped).await?;
         for mapped in mapped {
             let Some(mapped) = self.in_turn(mapped, &subjects, &standings, now) else { continue };
+            if standings.makes_what(&mapped) {
+                // It is nobody's fault: the next batch has it.
+                left.remove(&mapped.document.position());
+                continue;
+            }
             match of_one(self.validate(mapped, &tables, &mut standings, active.configuration))? {
                 Some(Ok(order)) => validated.push(order),
                 Some(Err(other)) => unread.push(other),

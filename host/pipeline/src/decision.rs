@@ -13,6 +13,7 @@ use portreeve_model::reference::Row;
 use portreeve_model::value::text;
 use portreeve_model::{Digest, Instant, OrderId, PluginName, ProcessState};
 use portreeve_sandbox::{LookupAnswer, RecordedLookup};
+use portreeve_store::contract::{Content, NewOutbox};
 use serde::{Deserialize, Serialize};
 
 use crate::process::Progress;
@@ -63,6 +64,33 @@ pub struct DecisionRecord {
     /// What an event made of the order's process; none where it moves no order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub process: Option<ProcessRecord>,
+    /// What follows from it, by the routes of that configuration.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub effects: Vec<EffectRecord>,
+}
+
+/// A delivery that follows from what was said of an order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct EffectRecord {
+    /// The target.
+    pub target: String,
+    /// The kind of message.
+    pub kind: String,
+    /// The journal position of the document that said what is delivered; none where that is the
+    /// order as it came.
+    #[serde(with = "portreeve_model::value::text_option")]
+    pub said: Option<u64>,
+}
+
+impl From<&NewOutbox> for EffectRecord {
+    fn from(effect: &NewOutbox) -> Self {
+        let said = match effect.content {
+            Content::Order => None,
+            Content::Said(position) => Some(position.0),
+        };
+        Self { target: effect.target.clone(), kind: effect.kind.clone(), said }
+    }
 }
 
 /// What an event made of its order.

@@ -6,18 +6,19 @@
 //! after an unknown outcome the target is asked by the order's natural key
 //! before anything is sent again, for many targets ignore idempotency keys.
 
+mod receipt;
 mod under_way;
 
 use std::sync::Arc;
 
 use portreeve_model::document::{Delivery, FindQuery, Message, Receipt, RenderingRequest};
-use portreeve_model::{Digest, Event, ExceptionKind, Failure, Instant};
+use portreeve_model::{Digest, Event, ExceptionKind, Failure, Instant, OrderId};
 use portreeve_record::leaf::{CrossingRecord, ReceiptOutcome};
 use portreeve_record::{PayloadKey, RecordError, SealError, canonical_digest};
 use portreeve_registry::Installed;
 use portreeve_registry::quarantine::Cause;
 use portreeve_sandbox::{Call, CallContext, CallFailure, Crossed, Crossing, RecordedRequest, RequestOutcome};
-use portreeve_store::contract::{Lease, NewException, OpenPayload, Settlement, StateChanges};
+use portreeve_store::contract::{Content, Lease, NewException, OpenPayload, Settlement, StateChanges};
 use portreeve_store::{Permit, Settled, StoreError};
 
 use crate::accept::call_error_code;
@@ -26,7 +27,7 @@ use crate::exception::Limits;
 use crate::passing::passing;
 use crate::plugins::{Absent, Active, Stopped};
 use crate::route::{self, AfterDead, Target, WhenStopped};
-use crate::{Pipeline, leaf};
+use crate::{Pipeline, leaf, process};
 
 pub use under_way::Deliveries;
 
@@ -55,6 +56,9 @@ pub enum DeliverError {
     /// There was nothing to blind a record with.
     #[error("an audit record could not be blinded: {0}")]
     Seal(#[from] SealError),
+    /// What its receipt says cannot be written down.
+    #[error("what the target said by taking the message could not be written down: {0}")]
+    Receipt(String),
     /// Its task panicked.
     #[error("a delivery was cut short: {0}")]
     CutShort(String),
@@ -107,6 +111,15 @@ impl Pipeline {
             event => readable(event)?,
         };
 
+        let natural_key = match (&event, permit.content()) {
+            (Ok(event), _) => natural_key(permit.order(), event, permit.content()),
+            (Err(_), Content::Order) => permit.order().to_string(),
+            // Nobody knows any more by what the target would know it.
+            (Err(why), Content::Said(_)) => {
+                return self.give_up(permit, Some(target), "event-unreadable", why, None).await;
+            }
+        };
+
         // An earlier attempt may have worked: look before sending.
         let mut looked_up = None;
         if permit.unresolved() {
@@ -114,7 +127,7 @@ impl Pipeline {
                 let why = "an attempt ended without a known outcome and the target cannot be asked; ask its people";
                 return self.give_up(permit, Some(target), "unknown-outcome", why, None).await;
             }
-            match self.find(&permit, target, connector, &context, &key).await? {
+            match self.find(&permit, &natural_key, target, connector, &context, &key).await? {
                 Found::Yes(receipt, crossing) => return self.found(permit, receipt, crossing, &key).await,
                 Found::No(crossing) if permit.withheld() => return self.absent(permit, crossing).await,
                 Found::No(crossing) => looked_up = Some(crossing),
@@ -184,7 +197,7 @@ impl Pipeline {
         let lease = self.lease(now, target, connector);
         let attempt = self.store.begin_attempt(permit, lease, attempt_leaf).await?;
 
-        let delivery = delivery(attempt.permit(), target, message);
+        let delivery = delivery(attempt.permit(), natural_key, target, message);
         let sending = connector.plugin.deliver(&context, &delivery);
         let crossed = match self.call(connector, Call::Deliver, cause, sending).await {
             Ok(crossed) => crossed,
@@ -200,6 +213,10 @@ impl Pipeline {
         let now = self.clock.now();
         let held_back = held_back_ms(&crossed.crossing);
         let sent = Sent { held_back, in_doubt: crossed.crossing.requests.iter().any(may_have_worked) };
+        let heard = match &crossed.outcome {
+            Ok(Ok(receipt)) => self.heard(attempt.permit(), receipt, now)?,
+            _ => None,
+        };
         let settlement = settlement(&crossed.outcome, sent, attempt.permit(), target, now);
         let code = settlement_code(&settlement);
         let output = match &crossed.outcome {
@@ -216,7 +233,7 @@ impl Pipeline {
             Some(crossing),
         )?;
         let changes = crossed.crossing.kv_writes.into_iter().map(|write| (write.key, write.value)).collect();
-        let attempt = attempt.remembering(StateChanges { plugin: target.connector.clone(), changes });
+        let attempt = attempt.remembering(StateChanges { plugin: target.connector.clone(), changes }).saying(heard);
         Ok(self.store.settle(attempt, self.due(settlement), now, receipt_leaf).await?)
     }
 
@@ -251,6 +268,7 @@ impl Pipeline {
     async fn find(
         &self,
         permit: &Permit,
+        natural_key: &str,
         target: &Target,
         connector: &Installed,
         context: &CallContext,
@@ -258,7 +276,7 @@ impl Pipeline {
     ) -> Result<Found, DeliverError> {
         let query = FindQuery {
             kind: permit.kind().to_owned(),
-            natural_key: permit.order().to_string(),
+            natural_key: natural_key.to_owned(),
             settings: route::settings(&target.settings),
         };
         let input = key.blind(&query.natural_key);
@@ -295,8 +313,9 @@ impl Pipeline {
     ) -> Result<Settled, DeliverError> {
         let now = self.clock.now();
         let external_id = key.blind(&receipt.external_id);
-        let settlement = Settlement::Applied { external_id: receipt.external_id };
         let leaf = leaf::receipt(&self.host, now, &permit, ReceiptOutcome::Found, Some(external_id), Some(crossing))?;
+        let heard = self.heard(&permit, &receipt, now)?;
+        let (permit, settlement) = (permit.saying(heard), Settlement::Applied { external_id: receipt.external_id });
         Ok(self.store.settle_unattempted(permit, self.due(settlement), now, leaf).await?)
     }
 
@@ -433,11 +452,20 @@ enum Wait {
     ForMessage,
 }
 
-fn delivery(permit: &Permit, target: &Target, message: Message) -> Delivery {
+/// What a target knows an effect by: the order, and of what was said of it the number that its
+/// system gave that. What has no number happens once to an order.
+fn natural_key(order: OrderId, event: &Event, content: Content) -> String {
+    match (content, process::number(event)) {
+        (Content::Said(_), Some(number)) => format!("{order}/{number}"),
+        (Content::Order | Content::Said(_), _) => order.to_string(),
+    }
+}
+
+fn delivery(permit: &Permit, natural_key: String, target: &Target, message: Message) -> Delivery {
     Delivery {
         message,
         idempotency_key: permit.outbox().0.clone(),
-        natural_key: permit.order().to_string(),
+        natural_key,
         attempt: permit.attempt(),
         settings: route::settings(&target.settings),
     }

@@ -4,11 +4,9 @@
 //! about: the input's for `receive`, the document's for a mapping, the decision's
 //! for scorers, the event's for a delivery. So one erasure forgets them all.
 
-use std::collections::BTreeMap;
-
 use portreeve_authority::rules::Finding;
 use portreeve_authority::{Outcome, Verdict};
-use portreeve_model::{ChannelId, Digest, Failure, Instant, OrderId, PluginName, Problem, SenderId};
+use portreeve_model::{ChannelId, Digest, Failure, Instant, OrderId, Problem, SenderId};
 use portreeve_record::leaf::{
     AcceptLeaf, AcceptOutcome, AttemptLeaf, Code, CrossingRecord, DecideLeaf, DecidedState, DocumentPosition,
     DocumentRecord, EnvelopeOutcome, EnvelopeRecord, Label, Listed, NumberRecord, Place, ProblemRecord,
@@ -16,7 +14,7 @@ use portreeve_record::leaf::{
 };
 use portreeve_record::{Leaf, LeafBody, PayloadKey, RecordError};
 use portreeve_sandbox::{Crossing, RecordedRequest, RequestOutcome};
-use portreeve_store::contract::{NewDocument, OrderState};
+use portreeve_store::contract::{Content, NewDocument, OrderState};
 use portreeve_store::{Journaled, Permit};
 
 use crate::decide::CANCEL_REQUESTED;
@@ -30,8 +28,8 @@ pub(crate) struct AcceptFacts<'a> {
     pub(crate) key: &'a PayloadKey,
     pub(crate) crossing: Option<&'a Crossing>,
     pub(crate) failure: Option<&'a str>,
-    /// Kinds that the configuration names. A guest may say any other.
-    pub(crate) kinds: &'a BTreeMap<String, PluginName>,
+    /// Kinds that the host knows. A guest may say any other.
+    pub(crate) kinds: &'a dyn Fn(&str) -> bool,
     pub(crate) documents: &'a [NewDocument],
     pub(crate) problems: &'a [Problem],
     /// Keys of envelopes that came before.
@@ -48,7 +46,7 @@ pub(crate) fn accept(facts: &AcceptFacts<'_>) -> Result<AcceptLeaf, RecordError>
         .map(|(document, index)| DocumentRecord {
             index,
             key_digest: document.payload.key.blind(&document.key),
-            kind: if facts.kinds.contains_key(&document.kind) {
+            kind: if (facts.kinds)(&document.kind) {
                 Code::of(&document.kind)
             } else {
                 Code::of_guest(&document.kind, facts.key)
@@ -289,6 +287,7 @@ pub(crate) fn attempt(
         LeafBody::Attempt(AttemptLeaf {
             outbox: outbox(permit),
             order: permit.order(),
+            event: said(permit),
             target: Code::of(permit.target()),
             attempt: permit.attempt(),
             message: Some(message),
@@ -314,6 +313,7 @@ pub(crate) fn receipt(
         LeafBody::Receipt(ReceiptLeaf {
             outbox: outbox(permit),
             order: permit.order(),
+            event: said(permit),
             attempt: permit.attempt(),
             outcome,
             external_id,
@@ -325,6 +325,11 @@ pub(crate) fn receipt(
 /// An outbox row in records: its id can be longer than a code.
 fn outbox(permit: &Permit) -> Digest {
     Digest::of(permit.outbox().0.as_bytes())
+}
+
+/// What was said of the order, where that is delivered and not the order as it came.
+fn said(permit: &Permit) -> Option<Digest> {
+    matches!(permit.content(), Content::Said(_)).then_some(permit.event().commitment)
 }
 
 #[cfg(test)]
@@ -390,7 +395,7 @@ mod tests {
             key: &key,
             crossing: Some(&crossing),
             failure: Some(person),
-            kinds: &BTreeMap::new(),
+            kinds: &|_| false,
             documents: &[document],
             settled: &[(person.to_owned(), EnvelopeOutcome::Changed)],
             problems: &[problem(person, "items[Ada.Lovelace]"), problem("set-count-mismatch", "ISA[1]/GS[1]/ST[2]")],

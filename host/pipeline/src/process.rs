@@ -26,7 +26,7 @@ use std::collections::BTreeSet;
 use portreeve_model::strict::{LoadErrors, SourceFile};
 use portreeve_model::{Digest, Event, Order, ProcessState};
 
-pub use self::definition::{Process, events};
+pub use self::definition::{Process, said_by_systems};
 pub use self::progress::{Concern, LineProgress, MoneyProgress, Progress, SAID_MAX};
 use self::progress::{Trouble, said_as};
 
@@ -170,22 +170,35 @@ fn one_of_each(concerns: Vec<Concern>) -> Vec<Concern> {
 
 /// What an event is remembered by, and a digest of what it says.
 fn said(event: &Event, place: u64) -> Result<(String, Digest), Concern> {
+    // A wish to cancel is one wish, in whatever words it comes again.
+    if let Event::OrderCancelRequested(cancel) = event {
+        return Ok((said_as(event.name(), ""), Digest::of(cancel.line_numbers.join("\n").as_bytes())));
+    }
     let json = event.to_json().map_err(|error| Concern {
         code: "unreadable",
         found: format!("an event without a JSON form: {error}"),
         expected: "one that can be kept".to_owned(),
     })?;
-    let number = match event {
+    let number = match (number(event), event) {
+        (Some(number), _) => number.to_owned(),
+        (None, Event::OrderAccepted(_) | Event::OrderRejected(_)) => String::new(),
+        (None, _) => format!("document {place}"),
+    };
+    Ok((said_as(event.name(), &number), Digest::of(&json)))
+}
+
+/// The number that its system gave what an event tells; none where one tells it of an order
+/// without.
+pub(crate) fn number(event: &Event) -> Option<&str> {
+    match event {
         Event::ShipmentPicked(shipment)
         | Event::ShipmentPacked(shipment)
         | Event::ShipmentDispatched(shipment)
-        | Event::ShipmentConfirmed(shipment) => shipment.shipment_number.clone(),
-        Event::InvoicePosted(invoice) => invoice.invoice_number.clone(),
-        Event::PaymentSettled(settlement) => settlement.payment_reference.clone(),
-        Event::ReturnRequested(goods) | Event::ReturnReceived(goods) => goods.return_number.clone(),
-        Event::RefundIssued(refund) => refund.refund_number.clone(),
-        Event::OrderAccepted(_) | Event::OrderRejected(_) => String::new(),
-        _ => format!("document {place}"),
-    };
-    Ok((said_as(event.name(), &number), Digest::of(&json)))
+        | Event::ShipmentConfirmed(shipment) => Some(&shipment.shipment_number),
+        Event::InvoicePosted(invoice) => Some(&invoice.invoice_number),
+        Event::PaymentSettled(settlement) => Some(&settlement.payment_reference),
+        Event::ReturnRequested(goods) | Event::ReturnReceived(goods) => Some(&goods.return_number),
+        Event::RefundIssued(refund) => Some(&refund.refund_number),
+        _ => None,
+    }
 }

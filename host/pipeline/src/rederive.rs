@@ -24,9 +24,10 @@ use portreeve_store::contract::{EventOutcome, OrderEventView, OrderView, ReviewV
 
 use crate::Pipeline;
 use crate::capability::Recorded;
-use crate::decide::{self, AskAgain, CANCEL_REQUESTED, Course, Question, RuleRows, Sees};
+use crate::decide::{self, AskAgain, CANCEL_REQUESTED, Course, Followed, Question, RuleRows, Sees};
 use crate::decision::{
-    CreditRecord, DecisionRecord, FindingRecord, LookupRecord, ProcessRecord, Scoring, VerdictRecord, Weighed,
+    CreditRecord, DecisionRecord, EffectRecord, FindingRecord, LookupRecord, ProcessRecord, Scoring, VerdictRecord,
+    Weighed,
 };
 use crate::plugins::{Active, Slot};
 use crate::review::ReviewRecord;
@@ -90,6 +91,13 @@ pub enum RederiveError {
     /// The event cannot be read.
     #[error("the event cannot be read: {0}")]
     Event(String),
+}
+
+/// What was made of an event.
+struct Said {
+    record: ProcessRecord,
+    /// What followed from it; none where the routes may be others by now.
+    effects: Option<Vec<EffectRecord>>,
 }
 
 impl Pipeline {
@@ -212,7 +220,7 @@ impl Pipeline {
                         "the log has no entry for what the store says of document {position}: the store was changed; restore it"
                     ));
                 }
-                let (record, event) = match self.said_then(said).await {
+                let (Said { record, effects }, event) = match self.said_then(said).await {
                     Ok(Some(said)) => said,
                     Ok(None) => {
                         compared
@@ -231,7 +239,15 @@ impl Pipeline {
                     return Ok(differences);
                 };
                 let mut here = Ok(here);
-                let again = decide::follow(&self.process, Some(&mut here), said.position, &event).record;
+                let followed = decide::follow(&self.process, Some(&mut here), said.position, &event);
+                if let Some(then) = effects.filter(|then| *then != self.effects_again(&followed)) {
+                    differences.push(format!(
+                        "`{}` in document {position} had {} effects then, and has others now",
+                        record.event,
+                        then.len()
+                    ));
+                }
+                let again = followed.record;
                 if again != record {
                     differences.push(format!(
                         "`{}` in document {position} was {} then and is {} now, or leads elsewhere",
@@ -258,16 +274,22 @@ impl Pipeline {
         Ok(decisions)
     }
 
+    fn effects_again(&self, followed: &Followed) -> Vec<EffectRecord> {
+        self.routes.effects_of(&followed.moved).iter().map(EffectRecord::from).collect()
+    }
+
     /// What an event said, and what was made of it; none where that cannot be had any more.
-    async fn said_then(&self, said: &OrderEventView) -> Result<Option<(ProcessRecord, Event)>, RederiveError> {
+    async fn said_then(&self, said: &OrderEventView) -> Result<Option<(Said, Event)>, RederiveError> {
         let (record, event) = match (self.store.payload(said.decision).await, self.store.payload(said.event).await) {
             (Ok(record), Ok(event)) => (DecisionRecord::parse(&record)?, event),
             (Err(StoreError::Erased(_)), _) | (_, Err(StoreError::Erased(_))) => return Ok(None),
             (Err(error), _) | (_, Err(error)) => return Err(error.into()),
         };
         let event = Event::from_json(&event).map_err(|error| RederiveError::Event(error.to_string()))?;
+        let same_routes = record.configuration == self.plugins.now().configuration;
+        let effects = same_routes.then_some(record.effects);
         let record = record.process.filter(|record| record.definition == self.process.digest());
-        Ok(record.map(|record| (record, event)))
+        Ok(record.map(|record| (Said { record, effects }, event)))
     }
 
     /// Asks the rules again about each review of an order; what differs, one sentence each.

@@ -491,7 +491,7 @@ impl Pipeline {
             .routes
             .channel(&kept.channel)
             .ok_or_else(|| ReviewError::NoTarget { order: order(), channel: kept.channel.to_string() })?;
-        Ok(self.outbox(channel, kept.event.commitment))
+        Ok(self.outbox(channel))
     }
 
     /// All of it as one commit.

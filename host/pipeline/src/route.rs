@@ -3,14 +3,18 @@
 //!
 //! The order of stages is not configurable; only who does the work of each is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use portreeve_model::{ChannelId, PluginKind, PluginName};
+use portreeve_model::{ChannelId, PluginKind, PluginName, ProcessState};
+use portreeve_store::contract::{OrderEventKind, OrderName};
 use serde::{Deserialize, Serialize};
 
 use crate::egress::{CredentialEntry, Origin};
-use crate::process;
+use crate::process::{self, Process};
+
+/// The channel of what targets say by taking a message. No sender has it.
+pub const RECEIPTS_CHANNEL: &str = "receipts";
 
 /// All routes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +26,9 @@ pub struct Routes {
     /// Where released orders go.
     #[serde(default, rename = "target")]
     pub targets: Vec<Target>,
+    /// What follows from what is said of orders.
+    #[serde(default, rename = "effect")]
+    pub effects: Vec<Effect>,
 }
 
 /// A channel.
@@ -57,6 +64,9 @@ pub struct Channel {
     /// Nothing where it is not said: a customer's channel settles no payment.
     #[serde(default)]
     pub says: Vec<String>,
+    /// By what its senders name the orders that they say something of; by the host's
+    /// identifiers, where nothing is said.
+    pub orders_by: Option<OrdersBy>,
     /// Whether this channel is for trying things out, with a target that ships
     /// nothing. On any other one an order that its sender marks as a test is held.
     #[serde(default)]
@@ -72,6 +82,27 @@ pub struct Channel {
     /// Non-secret settings for the connector and the transformers.
     #[serde(default)]
     pub settings: BTreeMap<String, String>,
+}
+
+/// By what systems name orders that do not know the host's identifiers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OrdersBy {
+    /// By the numbers that came in by this channel.
+    Channel(ChannelId),
+    /// By what this target calls them: its receipts.
+    Target(String),
+}
+
+impl OrdersBy {
+    /// What is meant by a name.
+    #[must_use]
+    pub fn name(&self, name: &str) -> OrderName {
+        match self {
+            Self::Channel(channel) => OrderName::Number { channel: channel.clone(), number: name.to_owned() },
+            Self::Target(target) => OrderName::Receipt { target: target.clone(), external_id: name.to_owned() },
+        }
+    }
 }
 
 impl Channel {
@@ -113,7 +144,7 @@ pub enum WhenStopped {
     Exception,
 }
 
-/// What a given-up delivery means for later ones of its order.
+/// What a given-up delivery means for later ones of its order to its target.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum AfterDead {
@@ -123,6 +154,63 @@ pub enum AfterDead {
     Block,
     /// They go on without it.
     Skip,
+}
+
+/// A delivery that follows when something that was said of an order counts: its release to the
+/// warehouse when the ERP has accepted it, its invoice when it was shipped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Effect {
+    /// The event, such as `order.accepted`.
+    pub on: String,
+    /// The states that the order was in before; any, where nothing is said.
+    #[serde(default)]
+    pub from: BTreeSet<ProcessState>,
+    /// The states that the order is in afterwards; any, where nothing is said.
+    #[serde(default)]
+    pub to: BTreeSet<ProcessState>,
+    /// Where it goes.
+    pub target: String,
+    /// The kind of message; the target's own, where nothing is said.
+    pub kind: Option<String>,
+    /// What the message is made of.
+    #[serde(default)]
+    pub sends: Sends,
+    /// What the target says of the order by taking the message.
+    pub receipt: Option<ReceiptSays>,
+}
+
+/// What a message is made of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sends {
+    /// What was said: the default. Each time it is said is another message.
+    #[default]
+    Event,
+    /// The order as it came: one message, however often something asks for it.
+    Order,
+}
+
+/// What a target says of an order by taking a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ReceiptSays {
+    /// It has the order.
+    #[serde(rename = "order.accepted")]
+    Accepted,
+    /// It will not carry the order out, or not any more.
+    #[serde(rename = "order.rejected")]
+    Rejected,
+}
+
+impl ReceiptSays {
+    /// The event's name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Accepted => OrderEventKind::Accepted.as_str(),
+            Self::Rejected => OrderEventKind::Rejected.as_str(),
+        }
+    }
 }
 
 /// A target.
@@ -135,8 +223,11 @@ pub struct Target {
     pub connector: PluginName,
     /// The transformer that writes the message.
     pub transformer: PluginName,
-    /// The kind of message.
+    /// The kind of message that an order is.
     pub kind: String,
+    /// What the target says of an order by taking it; a system that answers by an event of its
+    /// own says it there.
+    pub receipt: Option<ReceiptSays>,
     /// Scheme, host and port that the connector may talk to, nothing else, and that
     /// within what it was granted (`[[plugin.egress]]`).
     pub origin: Origin,
@@ -231,6 +322,27 @@ impl Routes {
         self.targets.iter().find(|target| target.id == id)
     }
 
+    /// What a target says of an order by taking a message of this kind.
+    #[must_use]
+    pub fn receipt(&self, target: &str, kind: &str) -> Option<ReceiptSays> {
+        let of_effects = self.effects.iter().filter(|effect| effect.target == target);
+        let of_effects =
+            of_effects.filter(|effect| self.kind_of(effect) == Some(kind)).find_map(|effect| effect.receipt);
+        of_effects.or_else(|| self.target(target).filter(|target| target.kind == kind)?.receipt)
+    }
+
+    /// The kind of message of an effect.
+    #[must_use]
+    pub fn kind_of<'a>(&'a self, effect: &'a Effect) -> Option<&'a str> {
+        effect.kind.as_deref().or_else(|| Some(self.target(&effect.target)?.kind.as_str()))
+    }
+
+    /// Whether the host by itself does something about an order that its sender wants cancelled.
+    #[must_use]
+    pub fn cancels(&self) -> bool {
+        self.effects.iter().any(|effect| effect.on == OrderEventKind::CancelRequested.as_str())
+    }
+
     /// Every plugin that a route uses: who uses it, its name, what it has to be.
     #[must_use]
     pub fn plugins(&self) -> Vec<(String, PluginName, PluginKind)> {
@@ -252,16 +364,36 @@ impl Routes {
     /// What contradicts itself: doubled names, targets that do not exist.
     #[must_use]
     pub fn problems(&self) -> Vec<String> {
-        let (mut problems, known) = (Vec::new(), process::events());
+        let (mut problems, known) = (self.effect_problems(), process::said_by_systems());
         for (index, channel) in self.channels.iter().enumerate() {
             if self.channels.iter().take(index).any(|earlier| earlier.id == channel.id) {
                 problems.push(format!("channel `{}` is there twice; give each its own id", channel.id));
+            }
+            if channel.id.as_str() == RECEIPTS_CHANNEL {
+                problems.push(format!("channel `{RECEIPTS_CHANNEL}` is the host's own, for what targets say by taking a message; give it another id"));
             }
             for event in channel.says.iter().filter(|event| !known.contains(&event.as_str())) {
                 problems.push(format!(
                     "channel `{}` may say `{event}`, which moves no order; expected one of {}",
                     channel.id,
                     known.join(", ")
+                ));
+            }
+            let unknown = match &channel.orders_by {
+                Some(OrdersBy::Channel(id)) if self.channel(id).is_none() => Some(format!("channel `{id}`")),
+                Some(OrdersBy::Target(id)) if self.target(id).is_none() => Some(format!("target `{id}`")),
+                Some(OrdersBy::Channel(_) | OrdersBy::Target(_)) | None => None,
+            };
+            if let Some(unknown) = unknown {
+                problems.push(format!(
+                    "`orders_by` of channel `{}` is the names of {unknown}, which does not exist; name one that is there",
+                    channel.id
+                ));
+            }
+            if channel.orders_by.is_some() && channel.says.is_empty() {
+                problems.push(format!(
+                    "channel `{}` has `orders_by` and no `says`: its senders name no orders; take it out, or add what they may say",
+                    channel.id
                 ));
             }
             if self.target(&channel.target).is_none() {
@@ -281,6 +413,65 @@ impl Routes {
             problems.extend(target.way_problems());
             if target.attempts_max == 0 {
                 problems.push(format!("target `{}` allows 0 attempts; expected 1 or more", target.id));
+            }
+        }
+        problems
+    }
+}
+
+impl Routes {
+    /// Effects for states that no order has around their event: they never happen.
+    #[must_use]
+    pub fn effects_out_of(&self, process: &Process) -> Vec<String> {
+        let mut problems = Vec::new();
+        for Effect { on, from, to, target, .. } in &self.effects {
+            let around = process.around(on);
+            for (key, states, known) in [("from", from, &around.0), ("to", to, &around.1)] {
+                let lost: Vec<&str> = states.difference(known).map(|state| state.as_str()).collect();
+                if !lost.is_empty() {
+                    let known: Vec<&str> = known.iter().map(|state| state.as_str()).collect();
+                    problems.push(format!(
+                        "`{key}` of the effect of `{on}` on target `{target}` has {}, which no order is in around it; expected some of {}",
+                        lost.join(", "),
+                        known.join(", ")
+                    ));
+                }
+            }
+        }
+        problems
+    }
+
+    /// What is wrong with what follows from events.
+    fn effect_problems(&self) -> Vec<String> {
+        let said = |event: &str| {
+            event == OrderEventKind::CancelRequested.as_str()
+                || self.channels.iter().any(|channel| channel.says.iter().any(|says| says == event))
+                || self.effects.iter().filter_map(|effect| effect.receipt).any(|says| says.as_str() == event)
+                || self.targets.iter().filter_map(|target| target.receipt).any(|says| says.as_str() == event)
+        };
+        let mut problems = Vec::new();
+        for (index, effect) in self.effects.iter().enumerate() {
+            let Effect { on, target, .. } = effect;
+            if self.target(target).is_none() {
+                problems.push(format!(
+                    "an effect of `{on}` goes to target `{target}`, which does not exist; add a [[target]] with that id"
+                ));
+            }
+            if !said(on) {
+                problems.push(format!(
+                    "an effect on target `{target}` waits for `{on}`, which nobody says; add it to `says` of a channel, or as `receipt` where a target says it"
+                ));
+            }
+            let earlier = self.effects.iter().take(index);
+            if earlier.clone().any(|other| other == effect) {
+                problems.push(format!("the effect of `{on}` on target `{target}` is there twice; remove one"));
+            }
+            let same_message = |other: &&Effect| other.target == *target && self.kind_of(other) == self.kind_of(effect);
+            if let Some(other) = earlier.filter(same_message).find(|other| other.receipt != effect.receipt) {
+                problems.push(format!(
+                    "effects of `{}` and `{on}` send target `{target}` one kind of message, with another `receipt` each; give both the same, or the messages a `kind` of their own",
+                    other.on
+                ));
             }
         }
         problems

@@ -22,7 +22,7 @@ use portreeve_pipeline::egress::{Allowance, CredentialEntry, Destination, WayTo,
 use portreeve_pipeline::notice::{NoticeEntry, WayOfNotices};
 use portreeve_pipeline::process::Process;
 use portreeve_pipeline::sender::{KnownSender, Proof, SigningSecret};
-use portreeve_pipeline::{Channel, Routes, Senders, Target};
+use portreeve_pipeline::{Channel, Effect, Routes, Senders, Target};
 use portreeve_record::canonical_json;
 use portreeve_registry::file::{self, SMALL_BYTES_MAX, read_component};
 use portreeve_registry::{PlatformGrant, TrustPolicy};
@@ -81,6 +81,9 @@ pub struct HostFile {
     /// Targets.
     #[serde(default, rename = "target")]
     pub targets: Vec<Target>,
+    /// What follows from what is said of orders.
+    #[serde(default, rename = "effect")]
+    pub effects: Vec<Effect>,
     /// Watched folders.
     #[serde(default, rename = "folder")]
     pub folders: Vec<FolderEntry>,
@@ -418,7 +421,8 @@ impl Files {
             queues: host.queues.iter().cloned().collect(),
             plugins: host.plugins.iter().map(|plugin| plugin.name.clone()).collect(),
         };
-        let routes = Routes { channels: host.channels.clone(), targets: host.targets.clone() };
+        let routes =
+            Routes { channels: host.channels.clone(), targets: host.targets.clone(), effects: host.effects.clone() };
         let mut problems = host_problems(&host, &routes);
         let authority = Authority::load(
             &[SourceFile { name: GRANTS_FILE, text: &self.grants }],
@@ -444,6 +448,7 @@ impl Files {
             trust.as_ref().err(),
             process.as_ref().err(),
         ];
+        problems.extend(process.iter().flat_map(|process| routes.effects_out_of(process)));
         for errors in errors.into_iter().flatten() {
             problems.extend(errors.errors().iter().map(ToString::to_string));
         }

@@ -416,6 +416,10 @@ pub struct AttemptLeaf {
     pub outbox: Digest,
     /// The order.
     pub order: OrderId,
+    /// Commitment to what was said of the order, where that is delivered; none where the order
+    /// itself is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event: Option<Digest>,
     /// The target, as the configuration names it.
     pub target: Code,
     /// Which attempt of this row, from 1.
@@ -444,6 +448,9 @@ pub struct ReceiptLeaf {
     pub outbox: Digest,
     /// The order.
     pub order: OrderId,
+    /// As in the attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event: Option<Digest>,
     /// Which attempt of this row, from 1. Where nothing was attempted (a look-up,
     /// a failed rendering), the attempt that it was for.
     pub attempt: u32,
@@ -1175,6 +1182,7 @@ mod tests {
             }),
             LeafBody::Attempt(AttemptLeaf {
                 outbox: Digest::of(b"outbox"),
+                event: None,
                 order: order(),
                 target: longest.clone(),
                 attempt: u32::MAX,
@@ -1185,6 +1193,7 @@ mod tests {
             }),
             LeafBody::Receipt(ReceiptLeaf {
                 outbox: Digest::of(b"outbox"),
+                event: None,
                 order: order(),
                 attempt: u32::MAX,
                 outcome: ReceiptOutcome::Rejected,

@@ -170,6 +170,14 @@ pub enum OrderFault {
         /// The last attempt before it; 0 for none.
         last: u32,
     },
+    /// A delivery of what nobody said.
+    #[error("a delivery for order {order} of event {event}, which no earlier leaf decided on as one about that order")]
+    DeliveredUnsaid {
+        /// The order.
+        order: OrderId,
+        /// Commitment to the event.
+        event: Digest,
+    },
     /// An outbox row that changed hands.
     #[error("outbox row {outbox} is for order {found}; its first attempt was for {expected}")]
     OtherOrder {
@@ -436,6 +444,8 @@ struct StageOrder {
     undecidable: HashSet<DocumentPosition>,
     /// Order → where the last decision on it left it.
     orders: HashMap<OrderId, DecidedState>,
+    /// Commitment to what was said of an order and may have effects → the order.
+    said: HashMap<Digest, OrderId>,
     outbox: HashMap<Digest, OutboxRow>,
     accounts: Accounts,
 }
@@ -540,6 +550,12 @@ impl StageOrder {
             let cancelled = self.orders.get(&order) == Some(&DecidedState::CancelRequested);
             self.orders.insert(order, if cancelled { DecidedState::CancelRequested } else { decide.state });
         }
+        // What waits for its turn has its effects later.
+        if let (Some(order), Some(event)) = (decide.about, decide.event)
+            && matches!(decide.state, DecidedState::Applied | DecidedState::Early | DecidedState::CancelRequested)
+        {
+            self.said.insert(event, order);
+        }
         // A change leaves its order where it is; a request to cancel does not.
         if let (Some(order), DecidedState::CancelRequested) = (decide.about, decide.state) {
             self.orders.insert(order, decide.state);
@@ -548,8 +564,8 @@ impl StageOrder {
     }
 
     fn attempt(&mut self, leaf: &AttemptLeaf) -> Result<(), OrderFault> {
-        self.released(leaf.order)?;
-        let row = self.row(leaf.outbox, leaf.order)?;
+        self.decided_on(leaf.order, leaf.event)?;
+        let row = self.row(leaf.outbox, leaf.order, leaf.event)?;
         if leaf.attempt <= row.last_attempt {
             return Err(OrderFault::AttemptNumber { outbox: leaf.outbox, found: leaf.attempt, last: row.last_attempt });
         }
@@ -578,8 +594,8 @@ impl StageOrder {
     }
 
     fn receipt(&mut self, leaf: &ReceiptLeaf) -> Result<(), OrderFault> {
-        let cancelled = self.orders.get(&leaf.order) == Some(&DecidedState::CancelRequested);
-        let row = self.row(leaf.outbox, leaf.order)?;
+        let cancelled = leaf.event.is_none() && self.orders.get(&leaf.order) == Some(&DecidedState::CancelRequested);
+        let row = self.row(leaf.outbox, leaf.order, leaf.event)?;
         // A target's answer needs the attempt that it answers; what a look-up
         // says needs some attempt before; only giving up and waiting need none.
         let announced = match leaf.outcome {
@@ -600,6 +616,16 @@ impl StageOrder {
         Ok(())
     }
 
+    /// Check: an earlier leaf decided on what is delivered. The order goes as its last decision
+    /// left it; what was said of it goes whatever became of the order, and may undo it.
+    fn decided_on(&self, order: OrderId, event: Option<Digest>) -> Result<(), OrderFault> {
+        let Some(event) = event else { return self.released(order) };
+        match self.said.get(&event) {
+            Some(of) if *of == order => Ok(()),
+            Some(_) | None => Err(OrderFault::DeliveredUnsaid { order, event }),
+        }
+    }
+
     /// Check: the last decision on the order released it.
     fn released(&self, order: OrderId) -> Result<(), OrderFault> {
         match self.orders.get(&order).copied() {
@@ -609,11 +635,11 @@ impl StageOrder {
         }
     }
 
-    /// Check: the order was released when its row began, the row is that order's,
+    /// Check: what it delivers was decided on when its row began, the row is that order's,
     /// and the target has not taken it yet.
-    fn row(&mut self, outbox: Digest, order: OrderId) -> Result<&mut OutboxRow, OrderFault> {
+    fn row(&mut self, outbox: Digest, order: OrderId, event: Option<Digest>) -> Result<&mut OutboxRow, OrderFault> {
         if !self.outbox.contains_key(&outbox) {
-            self.released(order)?;
+            self.decided_on(order, event)?;
         }
         let row = self.outbox.entry(outbox).or_insert(OutboxRow { order, last_attempt: 0, progress: Progress::Open });
         if row.order != order {
@@ -713,6 +739,7 @@ mod tests {
 
     fn attempt(attempt: u32) -> LeafBody {
         LeafBody::Attempt(AttemptLeaf {
+            event: None,
             outbox: Digest::of(b"order/erp/sales-order"),
             order: order(),
             target: Code::of("erp"),
@@ -726,6 +753,7 @@ mod tests {
 
     fn receipt(attempt: u32, outcome: ReceiptOutcome) -> LeafBody {
         LeafBody::Receipt(ReceiptLeaf {
+            event: None,
             outbox: Digest::of(b"order/erp/sales-order"),
             order: order(),
             attempt,
@@ -906,6 +934,43 @@ mod tests {
         let found = log(DecidedState::CancelRequested, &again).unwrap_err();
         let fault = OrderFault::DeliveredUnreleased { order: order(), found: DecidedState::CancelRequested };
         assert_eq!(found, VerifyError::OutOfOrder { index: 6, fault });
+    }
+
+    #[test]
+    fn finds_a_delivery_of_what_nobody_said_of_its_order() {
+        let (said, other) = (Digest::of(b"said"), OrderId::parse("0b9a1c7e-2f7d-4d1b-8a54-aa0c5d1f6e21").unwrap());
+        let later = |about, state| match decide_as(2, 0, state) {
+            LeafBody::Decide(decide) => {
+                LeafBody::Decide(DecideLeaf { order: None, about: Some(about), event: Some(said), ..decide })
+            }
+            unlike => unlike,
+        };
+        let of = |event, leaf| match leaf {
+            LeafBody::Attempt(attempt) => LeafBody::Attempt(AttemptLeaf { event, ..attempt }),
+            LeafBody::Receipt(receipt) => LeafBody::Receipt(ReceiptLeaf { event, ..receipt }),
+            unlike => unlike,
+        };
+        let log = |decision, event, rest: &[LeafBody]| {
+            let begun = [accept(1), decide(1, 0), accept(2), decision];
+            let rest = rest.iter().cloned().map(|leaf| of(event, leaf));
+            check(&bytes_of(begun.into_iter().chain(rest).collect()))
+        };
+        let whole = [attempt(1), receipt(1, ReceiptOutcome::Retry), attempt(2), receipt(2, ReceiptOutcome::Applied)];
+        for state in [DecidedState::Applied, DecidedState::Early, DecidedState::CancelRequested] {
+            log(later(order(), state), Some(said), &whole).unwrap();
+        }
+        // Where there is nothing to attempt, the end alone shows what it was for.
+        for rest in [&whole[..1], &[receipt(1, ReceiptOutcome::Dead)]] {
+            for (decision, event) in [
+                (later(order(), DecidedState::Applied), Digest::of(b"something else")),
+                (later(order(), DecidedState::Impossible), said),
+                (later(other, DecidedState::Applied), said),
+            ] {
+                let found = log(decision, Some(event), rest).unwrap_err();
+                let fault = OrderFault::DeliveredUnsaid { order: order(), event };
+                assert_eq!(found, VerifyError::OutOfOrder { index: 4, fault });
+            }
+        }
     }
 
     #[test]

@@ -78,7 +78,7 @@ pub use person::{
 };
 pub use progress::{
     CaughtUp, EARLY_EVENT, EARLY_MAX, EarlyEvent, EventOutcome, NewOrderEvent, NewProgress, OrderEventKind,
-    OrderEventView, OrderStanding, ProgressView,
+    OrderEventView, OrderName, OrderStanding, ProgressView, Stop,
 };
 
 /// A document's place in the journal, from 1, without order across stores.
@@ -103,10 +103,15 @@ impl InputId {
 pub struct OutboxId(pub String);
 
 impl OutboxId {
-    /// Derives the id; it is also the delivery's idempotency key.
+    /// Derives the id; it is also the delivery's idempotency key. It names what is delivered
+    /// by its place in the journal and not by a number of the sender's: records keep a
+    /// digest of it, which outlives what the sender said.
     #[must_use]
-    pub fn derive(order: OrderId, target: &str, kind: &str) -> Self {
-        Self(format!("{order}/{target}/{kind}"))
+    pub fn derive(order: OrderId, target: &str, kind: &str, content: Content) -> Self {
+        Self(match content {
+            Content::Order => format!("{order}/{target}/{kind}"),
+            Content::Said(position) => format!("{order}/{target}/{kind}/{}", position.0),
+        })
     }
 }
 
@@ -537,8 +542,18 @@ pub struct NewOutbox {
     pub target: String,
     /// The kind of message that it takes.
     pub kind: String,
-    /// The sealed event.
-    pub event: Digest,
+    /// What it is made of.
+    pub content: Content,
+}
+
+/// What a delivery is made of: an event that the store has, of this order and no other one. Of
+/// each, a target gets a kind of message once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Content {
+    /// The order as it came.
+    Order,
+    /// What this document said of it.
+    Said(DocumentPosition),
 }
 
 /// What later decisions about the same customer may see.
@@ -731,6 +746,8 @@ pub struct DeadLetter {
     pub target: String,
     /// The kind of message.
     pub kind: String,
+    /// What it is made of.
+    pub content: Content,
     /// Attempts so far.
     pub attempts: u32,
     /// How often a person had it tried again.
@@ -984,6 +1001,10 @@ pub struct OrderView {
 pub struct DeliveryView {
     /// The target system.
     pub target: String,
+    /// The kind of message.
+    pub kind: String,
+    /// The document that said what is delivered; none where it is the order as it came.
+    pub said: Option<DocumentPosition>,
     /// `pending`, `withheld`, `in-doubt`, `delivered`, `dead` or `abandoned`. In doubt
     /// is one that is withheld and may have arrived all the same: the target is asked.
     pub state: String,
@@ -1593,6 +1614,10 @@ pub trait Store: Send + Sync + 'static {
 
     /// What is known of orders that are to be decided, in the order of the questions.
     async fn order_standings(&self, ids: Vec<OrderId>) -> Result<Vec<OrderStanding>, StoreError>;
+
+    /// The orders that others know by these names, in the order of the questions; of each name
+    /// two at most, since already those are too many to tell which is meant.
+    async fn orders_named(&self, names: Vec<OrderName>) -> Result<Vec<Vec<OrderId>>, StoreError>;
 
     /// What came about an order after the one with this number, in the order in which it was
     /// decided.

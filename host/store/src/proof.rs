@@ -7,7 +7,7 @@
 use portreeve_model::{ChannelId, Digest, Instant, OrderId, SenderId};
 use portreeve_record::PayloadKey;
 
-use crate::contract::{DocumentPosition, InputId, OutboxId, PayloadRef, StateChanges};
+use crate::contract::{Content, DocumentPosition, InputId, JournalEntry, OutboxId, PayloadRef, StateChanges};
 
 /// A document that is durable in the journal, with its accept leaf.
 #[derive(Debug)]
@@ -160,6 +160,7 @@ pub struct Permit {
     pub(crate) order: OrderId,
     pub(crate) target: String,
     pub(crate) kind: String,
+    pub(crate) content: Content,
     pub(crate) event: PayloadRef,
     pub(crate) attempt: u32,
     pub(crate) tries: u32,
@@ -168,9 +169,18 @@ pub struct Permit {
     pub(crate) withheld: bool,
     pub(crate) doubts: u32,
     pub(crate) deadline_from: Instant,
+    pub(crate) said: Option<Box<JournalEntry>>,
 }
 
 impl Permit {
+    /// The same permit, with what the target says of the order by taking the message: an
+    /// input, which is in the journal when the outcome is on record that it took it, or not
+    /// at all.
+    #[must_use]
+    pub fn saying(self, said: Option<JournalEntry>) -> Self {
+        Self { said: said.map(Box::new), ..self }
+    }
+
     /// The outbox row.
     #[must_use]
     pub fn outbox(&self) -> &OutboxId {
@@ -193,6 +203,12 @@ impl Permit {
     #[must_use]
     pub fn kind(&self) -> &str {
         &self.kind
+    }
+
+    /// Whether that is the order as it came, or what a document said of it.
+    #[must_use]
+    pub fn content(&self) -> Content {
+        self.content
     }
 
     /// The sealed event that is to be delivered.
@@ -253,6 +269,13 @@ impl Attempt {
     #[must_use]
     pub fn permit(&self) -> &Permit {
         &self.permit
+    }
+
+    /// The same attempt, with what the target says by taking the message, as
+    /// [`Permit::saying`].
+    #[must_use]
+    pub fn saying(self, said: Option<JournalEntry>) -> Self {
+        Self { permit: self.permit.saying(said), ..self }
     }
 
     /// The same attempt, with what its connector wants to remember about the order: it

@@ -154,6 +154,7 @@ fn leaf(number: u32) -> Leaf {
         }),
         2 => LeafBody::Attempt(AttemptLeaf {
             outbox: digest("outbox"),
+            event: None,
             order,
             target: Code::of("erp"),
             attempt: 1,
@@ -164,6 +165,7 @@ fn leaf(number: u32) -> Leaf {
         }),
         _ => LeafBody::Receipt(ReceiptLeaf {
             outbox: digest("outbox"),
+            event: None,
             order,
             attempt: 1,
             outcome: ReceiptOutcome::Applied,

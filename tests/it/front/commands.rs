@@ -493,7 +493,9 @@ async fn what_waits_for_another_attempt_tells_what_went_wrong_and_when_it_goes_o
     assert!(next > host.clock.now(), "{problem} {next}");
 
     let show = ["order", "show", "PO-1", "--data-dir", text(host.folder())];
-    let line = format!("delivery to erp: pending after 1 attempt(s), last problem `{problem}`, next attempt {next}, -");
+    let line = format!(
+        "delivery of business-central/sales-order to erp: pending after 1 attempt(s), last problem `{problem}`, next attempt {next}, -"
+    );
     let shown = run(&show).await.unwrap();
     assert!(shown.lines().any(|shown| shown == line), "`{line}` in {shown}");
     let delivery = &json(&show).await[0]["deliveries"][0];
@@ -688,9 +690,9 @@ async fn data_of_another_version_are_left_alone_with_a_sentence_for_each_directi
         store.pragma_update(None, "user_version", schema).unwrap();
     };
     with_schema(99);
-    refused(&["order", "list", "--data-dir", data], &["has schema 99", "up to 7; use the newer version"]).await;
+    refused(&["order", "list", "--data-dir", data], &["has schema 99", "up to 8; use the newer version"]).await;
     with_schema(0);
-    let older = ["has schema 0", "reads schema 7", "bring the folder up to date first"];
+    let older = ["has schema 0", "reads schema 8", "bring the folder up to date first"];
     refused(&["order", "list", "--data-dir", data], &older).await;
 }
 

@@ -13,7 +13,7 @@ use portreeve_store::contract::{
     CaughtUp, DocumentPosition, EARLY_MAX, EventOutcome, NewProgress, OrderStanding, OrderState, PayloadRef,
 };
 
-use super::DecideError;
+use super::{CANCEL_REQUESTED, DecideError};
 use crate::Pipeline;
 use crate::decision::{CaughtUpRecord, DecisionRecord, ProcessRecord};
 use crate::process::{Concern, Process, Progress, Step};
@@ -40,9 +40,24 @@ pub(crate) struct Worry {
     pub(crate) concern: Concern,
 }
 
+/// An event that counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Moved {
+    /// Its name.
+    pub(crate) event: String,
+    /// Its document.
+    pub(crate) position: DocumentPosition,
+    /// Where the order was before.
+    pub(crate) from: ProcessState,
+    /// Where it is afterwards.
+    pub(crate) to: ProcessState,
+}
+
 /// What an event makes of its order.
 pub(crate) struct Followed {
     pub(crate) outcome: EventOutcome,
+    /// What counts from now on: this one, and what waited for it.
+    pub(crate) moved: Vec<Moved>,
     /// Where the order is now, where the event moved it.
     pub(crate) progress: Option<NewProgress>,
     pub(crate) caught_up: Vec<CaughtUp>,
@@ -50,8 +65,8 @@ pub(crate) struct Followed {
     pub(crate) waits_for: Option<String>,
     /// What people have to know, of this event and of those that waited.
     pub(crate) concerns: Vec<Worry>,
-    /// The code of what was wrong with all that was said before, and is not any more.
-    pub(crate) settled: Option<&'static str>,
+    /// The codes of what people had to know and is over.
+    pub(crate) settled: Vec<&'static str>,
     pub(crate) record: ProcessRecord,
 }
 
@@ -154,13 +169,22 @@ pub(crate) fn follow(
     course.keep(outcome, &mut followed);
     let wrong_now = course.progress.contradiction();
     if wrong_now != wrong_before {
-        followed.settled = wrong_before.map(|concern| concern.code);
+        followed.settled.extend(wrong_before.map(|concern| concern.code));
         followed.worry(event, None, true, wrong_now);
+    }
+    let cancelled = followed.moved.iter().any(|moved| moved.to == ProcessState::Cancelled && moved.from != moved.to);
+    if cancelled && course.progress.cancelling {
+        followed.settled.push(CANCEL_REQUESTED);
     }
     followed.end(outcome)
 }
 
 impl Course {
+    /// Whether the host let the order go: until then whatever becomes of it is for people and rules.
+    pub(crate) fn is_released(&self) -> bool {
+        self.progress.state != ProcessState::Held
+    }
+
     /// An order that nothing moved yet, and of which nothing waits.
     pub(crate) fn at(progress: Progress) -> Self {
         Self { version: 0, progress, early: BTreeMap::new() }
@@ -184,7 +208,7 @@ impl Course {
         let concern = match process.apply(&self.progress, event, position.0) {
             Step::Again => return EventOutcome::Again,
             Step::Applied { after, concerns } => {
-                self.progress = after;
+                self.moved(after, event, position, followed);
                 followed.worry(event, None, true, concerns);
                 return EventOutcome::Applied;
             }
@@ -210,7 +234,7 @@ impl Course {
             let Some(event) = self.early.remove(&position) else { return };
             let outcome = match step {
                 Step::Applied { after, concerns } => {
-                    self.progress = after;
+                    self.moved(after, &event, position, followed);
                     followed.worry(&event, Some(position), true, concerns);
                     EventOutcome::Applied
                 }
@@ -222,6 +246,12 @@ impl Course {
             };
             followed.caught_up.push(CaughtUp { position, outcome });
         }
+    }
+
+    fn moved(&mut self, after: Progress, event: &Event, position: DocumentPosition, followed: &mut Followed) {
+        let (from, to) = (self.progress.state, after.state);
+        followed.moved.push(Moved { event: event.name().to_owned(), position, from, to });
+        self.progress = after;
     }
 
     /// The first that waits and need not any more.
@@ -261,11 +291,12 @@ impl Followed {
         };
         Self {
             outcome: EventOutcome::Noted,
+            moved: Vec::new(),
             progress: None,
             caught_up: Vec::new(),
             waits_for: None,
             concerns: Vec::new(),
-            settled: None,
+            settled: Vec::new(),
             record,
         }
     }

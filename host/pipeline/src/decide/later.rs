@@ -2,12 +2,14 @@
 //! be at all; by a warehouse or another system, how far it is. Each is an event of its
 //! own, sealed, decided and on record as an order is.
 //!
-//! What a system says moves the order along its process (`following`). What a sender says no
-//! target takes yet, so it ends with a person, and differs in what happens meanwhile. A change
+//! What a system says moves the order along its process (`following`), and the routes say what
+//! follows from that (`effects`). A change no target takes yet, so it ends with a person and
 //! leaves its order alone: it is delivered as it came first, and a shop that writes a new state
-//! into its orders every hour holds none of them up. A request to cancel keeps its order back,
-//! for goods that have left are harder to undo than a delay: no delivery of it begins any more,
-//! and an order that comes after its own cancellation is held.
+//! into its orders every hour holds none of them up. A request to cancel stops its order, for
+//! goods that have left are harder to undo than a delay: no delivery of it begins any more, and
+//! an order that comes after its own cancellation is held. Where the routes have an effect of
+//! the request, which depends on how far the order is, that undoes it; where they have none, a
+//! person does.
 
 use portreeve_model::{Digest, Event, ExceptionKind, OrderId};
 use portreeve_record::leaf::DecidedState;
@@ -15,8 +17,8 @@ use portreeve_record::{canonical_digest, canonical_json};
 use portreeve_sandbox::Crossing;
 use portreeve_store::Journaled;
 use portreeve_store::contract::{
-    Decided, DecisionCommit, EARLY_EVENT, EventOutcome, HoldOwner, NewException, NewHold, NewOrderEvent, NewPayload,
-    OrderEventKind,
+    Decided, DecisionCommit, DocumentPosition, EARLY_EVENT, EventOutcome, HoldOwner, NewException, NewHold,
+    NewOrderEvent, NewOutbox, NewPayload, OrderEventKind, OrderName, Stop,
 };
 
 use super::DecideError;
@@ -24,11 +26,11 @@ use super::facts::{self, RuleRows};
 use super::following::{self, Followed, Worry};
 use super::reading::for_a_person;
 use super::validating::{Standings, order_id, origin};
-use crate::decision::{Answers, DecisionRecord, FindingRecord};
+use crate::decision::{Answers, DecisionRecord, EffectRecord, FindingRecord};
 use crate::exception::Limits;
 use crate::leaf::{self, DecideFacts};
 use crate::process::Concern;
-use crate::route::Channel;
+use crate::route::{Channel, OrdersBy, Routes};
 use crate::tables::Tables;
 use crate::{Pipeline, history};
 
@@ -46,29 +48,51 @@ pub(super) struct Later {
     event: Event,
     kind: OrderEventKind,
     /// The order that a system names.
-    named: Option<OrderId>,
+    named: Option<Named>,
+    /// Whether it moves its order along its process.
+    moves: bool,
+}
+
+/// The order that a system names.
+enum Named {
+    /// By the host's identifier, or that was found by its name.
+    Is(OrderId),
+    /// By another system's name for it.
+    As(OrderName),
 }
 
 impl Later {
     /// What an event says about an order. A sender says what becomes of its own; whoever says
     /// anything else has to be allowed to, and names the order by the host's identifier.
-    pub(super) fn of(event: Event, channel: Option<&Channel>) -> Result<Self, Concern> {
+    pub(super) fn of(event: Event, channel: Option<&Channel>, routes: &Routes) -> Result<Self, Concern> {
         let name = event.name().to_owned();
         let Some(kind) = OrderEventKind::of(&name) else {
             let found = format!("`{name}`, which is not handled by itself yet");
             return Err(Concern { code: "not-automatic", found, expected: "a person to carry it out".to_owned() });
         };
         if !kind.is_a_systems() {
-            return Ok(Self { event, kind, named: None });
+            let moves = routes.cancels() && wants_all_cancelled(&event);
+            return Ok(Self { event, kind, named: None, moves });
         }
         if !channel.is_some_and(|channel| channel.says.contains(&name)) {
             let found = format!("`{name}` on a channel that may not say it");
             let expected = "it among `says` of the channel, if its senders are to be believed".to_owned();
             return Err(Concern { code: "may-not-say", found, expected });
         }
-        match reference(&event).and_then(|reference| OrderId::parse(reference).ok()) {
-            Some(order) => Ok(Self { event, kind, named: Some(order) }),
+        Self::of_system(event, kind, channel.and_then(|channel| channel.orders_by.as_ref()))
+    }
+
+    /// What a system says of an order, which it names.
+    pub(super) fn of_system(event: Event, kind: OrderEventKind, by: Option<&OrdersBy>) -> Result<Self, Concern> {
+        let reference = reference(&event).filter(|reference| !reference.is_empty());
+        let named = match by {
+            Some(by) => reference.map(|reference| Named::As(by.name(reference))),
+            None => reference.and_then(|reference| OrderId::parse(reference).ok()).map(Named::Is),
+        };
+        match named {
+            Some(named) => Ok(Self { event, kind, named: Some(named), moves: true }),
             None => {
+                let name = kind.as_str();
                 let found = format!("`{name}` without the identifier of an order");
                 let expected = "the one that this host gave the order to its targets with, as the order's number";
                 Err(Concern { code: "unknown-order", found, expected: expected.to_owned() })
@@ -76,9 +100,30 @@ impl Later {
         }
     }
 
+    /// The name of the order, where that has still to be found.
+    pub(super) fn name(&self) -> Option<&OrderName> {
+        match &self.named {
+            Some(Named::As(name)) => Some(name),
+            Some(Named::Is(_)) | None => None,
+        }
+    }
+
+    /// The order that a system names.
+    pub(super) fn named(&self) -> Option<OrderId> {
+        match self.named {
+            Some(Named::Is(order)) => Some(order),
+            Some(Named::As(_)) | None => None,
+        }
+    }
+
+    /// It is about this order, and by no other name.
+    pub(super) fn is_about(&mut self, order: OrderId) {
+        self.named = Some(Named::Is(order));
+    }
+
     /// Whether it moves its order along its process.
     pub(super) fn moves(&self) -> bool {
-        self.named.is_some()
+        self.moves
     }
 
     /// The order that it is about.
@@ -88,8 +133,14 @@ impl Later {
             Event::OrderCancelRequested(cancel) => (cancel.order_number.as_str(), cancel.release()),
             _ => ("", None),
         };
-        self.named.unwrap_or_else(|| order_id(document, number, release))
+        // What was not found by its name is not decided.
+        self.named().unwrap_or_else(|| order_id(document, number, release))
     }
+}
+
+/// A wish to cancel some of an order's lines is a change of it.
+fn wants_all_cancelled(event: &Event) -> bool {
+    matches!(event, Event::OrderCancelRequested(cancel) if cancel.line_numbers.is_empty())
 }
 
 /// The order's number, as a system states it.
@@ -145,6 +196,21 @@ pub(super) fn cancel_finding() -> FindingRecord {
 }
 
 impl Pipeline {
+    /// Follows the order that something is said of, where that moves it.
+    fn followed(
+        &self,
+        later: &Later,
+        id: OrderId,
+        position: DocumentPosition,
+        standings: &mut Standings,
+    ) -> Option<Followed> {
+        let course = standings.course(id);
+        // What the host keeps back is nothing that a wish to cancel could move.
+        let is_kept = || matches!(&course, Some(Ok(course)) if course.is_released());
+        let moves = later.moves() && (later.named.is_some() || is_kept());
+        moves.then(|| following::follow(&self.process, course, position, &later.event))
+    }
+
     /// Decides what a document says about an order.
     pub(super) fn about_order(
         &self,
@@ -174,12 +240,11 @@ impl Pipeline {
         };
         let event_json = later.event.to_json().map_err(|error| DecideError::Event(error.to_string()))?;
         let event = NewPayload::seal(&event_json, Some(subject))?;
-        let followed = later
-            .moves()
-            .then(|| following::follow(&self.process, standings.course(id), document.position(), &later.event));
+        let followed = self.followed(&later, id, document.position(), standings);
+        let outbox = followed.as_ref().map(|followed| self.routes.effects_of(&followed.moved)).unwrap_or_default();
         let state = match (later.kind, followed.as_ref().map(|followed| followed.outcome)) {
+            (OrderEventKind::CancelRequested, _) => DecidedState::CancelRequested,
             (_, Some(outcome)) => decided_as(outcome),
-            (OrderEventKind::CancelRequested, None) => DecidedState::CancelRequested,
             (_, None) => DecidedState::Changed,
         };
         let mut answers = Answers::default();
@@ -204,8 +269,9 @@ impl Pipeline {
             verdicts: Vec::new(),
             state: later.kind.as_str().to_owned(),
             process: followed.as_ref().map(|followed| followed.record.clone()),
+            effects: outbox.iter().map(EffectRecord::from).collect(),
         };
-        let process = canonical_digest(&record.process)?;
+        let process = canonical_digest(&(&record.process, &record.effects))?;
         let fingerprint = Digest::of_parts(&[record.fingerprint()?.as_bytes(), &event_json, process.as_bytes()]);
         let decision = NewPayload::seal(&canonical_json(&record)?, Some(subject))?;
         let leaf = leaf::decide(
@@ -230,14 +296,17 @@ impl Pipeline {
         )?;
         let queue = self.queue(&document);
         let channel = self.routes.channel(document.channel()).map(|channel| (channel, document.received_at()));
-        let hold = (later.kind == OrderEventKind::CancelRequested).then(|| cancel_hold(queue, now));
-        let exceptions = match &followed {
-            Some(followed) => to_be_known(followed, &later.event, queue),
-            None => {
-                let (code, detail) = what_to_do(later.kind, exists);
-                vec![for_a_person(queue, code, detail)]
-            }
-        };
+        let by_itself = followed.as_ref().is_some_and(|followed| is_done(followed, &outbox, later.kind));
+        let stops = (later.kind == OrderEventKind::CancelRequested).then(|| match by_itself {
+            true => Stop::GivenUp,
+            false => Stop::Held(cancel_hold(queue, now)),
+        });
+        let mut exceptions =
+            followed.as_ref().map(|followed| to_be_known(followed, &later.event, queue)).unwrap_or_default();
+        if !by_itself {
+            let (code, detail) = what_to_do(later.kind, exists);
+            exceptions.push(for_a_person(queue, code, detail));
+        }
         let exceptions = exceptions.into_iter().map(|exception| {
             let exception = NewException { kind: ExceptionKind::Order, ..exception };
             self.dated(exception, now, Limits { channel, ..Limits::default() })
@@ -249,10 +318,11 @@ impl Pipeline {
             event: event.sealed.commitment(),
             decision: decision.sealed.commitment(),
             fingerprint,
-            hold,
+            stops,
             progress: followed.as_ref().and_then(|followed| followed.progress),
             exceptions: exceptions.collect(),
-            settled: followed.as_ref().and_then(|followed| followed.settled).map(str::to_owned),
+            settled: followed.iter().flat_map(|followed| &followed.settled).map(|code| (*code).to_owned()).collect(),
+            outbox,
             caught_up: followed.map(|followed| followed.caught_up).unwrap_or_default(),
         };
         Ok(DecisionCommit {
@@ -264,6 +334,12 @@ impl Pipeline {
             leaf,
         })
     }
+}
+
+/// Whether nobody has anything to do about what was said. A wish to cancel needs something that
+/// undoes the order, or to have come before.
+fn is_done(followed: &Followed, outbox: &[NewOutbox], kind: OrderEventKind) -> bool {
+    kind != OrderEventKind::CancelRequested || !outbox.is_empty() || followed.outcome == EventOutcome::Again
 }
 
 /// The state that a leaf has of an event.

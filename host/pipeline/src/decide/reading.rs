@@ -8,7 +8,7 @@ use portreeve_model::{Event, ExceptionKind, Money, Order, OrderId};
 use portreeve_registry::quarantine::Cause;
 use portreeve_sandbox::{Call, Crossing};
 use portreeve_store::Journaled;
-use portreeve_store::contract::{DocumentPosition, NewException};
+use portreeve_store::contract::{DocumentPosition, NewException, OrderEventKind};
 
 use super::later::{Later, as_change};
 use super::set_aside::Party;
@@ -16,7 +16,7 @@ use crate::accept::call_error_code;
 use crate::passing::passing;
 use crate::plugins::{Absent, Active, Stopped};
 use crate::process::Concern;
-use crate::route::{Channel, WhenStopped};
+use crate::route::{Channel, RECEIPTS_CHANNEL, Routes, WhenStopped};
 use crate::tables::Tables;
 use crate::{Pipeline, leaf, route};
 
@@ -58,6 +58,12 @@ impl Pipeline {
         }
         if let Some(first) = document.first().filter(|first| first.same_content) {
             let outcome = Ok(Reading::Duplicate(first.position));
+            return Some(Mapped { document, crossing: None, outcome });
+        }
+        if document.channel().as_str() == RECEIPTS_CHANNEL {
+            let queue = self.queue(&document);
+            let outcome = document.body().map_err(|why| for_a_person(queue, "unreadable", why));
+            let outcome = outcome.and_then(|body| receipt(body, queue));
             return Some(Mapped { document, crossing: None, outcome });
         }
         let changes = document.first().is_some();
@@ -111,7 +117,7 @@ impl Pipeline {
         let (outcome, failure) = match crossed.outcome {
             Ok(Ok(events)) => {
                 let channel = self.routes.channel(document.channel());
-                (one_event(events, changes, queue, channel), None)
+                (one_event(events, changes, queue, channel, &self.routes), None)
             }
             Ok(Err(failure)) => {
                 let (code, detail) = leaf::failure_words(&failure);
@@ -151,19 +157,14 @@ fn one_event(
     changes: bool,
     queue: &str,
     channel: Option<&Channel>,
+    routes: &Routes,
 ) -> Result<Reading, NewException> {
     let count = events.len();
     let mut events = events.into_iter();
     match (events.next(), events.next()) {
         (Some(event), None) => match as_change(event, changes) {
             Event::OrderCreated(order) => new_order(order, queue),
-            event => match Later::of(event, channel) {
-                Ok(later) => Ok(Reading::Later(Box::new(later))),
-                Err(concern) => {
-                    let Concern { code, found, expected } = concern;
-                    Err(for_a_person(queue, code, &format!("found {found}, expected {expected}")))
-                }
-            },
+            event => later(Later::of(event, channel, routes), queue),
         },
         (None, _) => Err(for_a_person(queue, "no-event", "the transformer made no event of the document")),
         (Some(_), Some(_)) => Err(for_a_person(
@@ -172,6 +173,25 @@ fn one_event(
             &format!("the transformer made {count} events of one document; expected 1"),
         )),
     }
+}
+
+fn later(later: Result<Later, Concern>, queue: &str) -> Result<Reading, NewException> {
+    later.map(|later| Reading::Later(Box::new(later))).map_err(|Concern { code, found, expected }| {
+        for_a_person(queue, code, &format!("found {found}, expected {expected}"))
+    })
+}
+
+/// What a target said by taking a message; the host wrote it down itself.
+fn receipt(body: &[u8], queue: &str) -> Result<Reading, NewException> {
+    let event = Event::from_json(body).map_err(|error| for_a_person(queue, "unreadable", &error.to_string()))?;
+    let kind = OrderEventKind::of(event.name());
+    let read = kind.map(|kind| Later::of_system(event, kind, None));
+    later(read.unwrap_or_else(|| Err(not_a_receipt())), queue)
+}
+
+fn not_a_receipt() -> Concern {
+    let expected = "what the host writes down of a target's receipt".to_owned();
+    Concern { code: "not-a-receipt", found: "another event in its place".to_owned(), expected }
 }
 
 fn new_order(order: Order, queue: &str) -> Result<Reading, NewException> {

@@ -53,6 +53,14 @@ impl Mapped {
         }
     }
 
+    /// The order that a system says something of in the document, if one does.
+    pub(super) fn named_by_a_system(&self) -> Option<OrderId> {
+        match &self.outcome {
+            Ok(Reading::Later(later)) => later.named(),
+            _ => None,
+        }
+    }
+
     /// The order that the document moves along its process, if it does.
     pub(super) fn follows(&self) -> Option<OrderId> {
         match &self.outcome {

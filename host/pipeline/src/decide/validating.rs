@@ -41,6 +41,13 @@ impl Standings {
         self.known.insert(order, OrderStanding { cancel_requested: true, ..self.of(order) });
     }
 
+    /// Whether a system speaks of an order that this batch makes: what the order is to begin
+    /// from is known when it is committed.
+    pub(super) fn makes_what(&self, mapped: &Mapped) -> bool {
+        let order = mapped.named_by_a_system();
+        order.is_some_and(|order| self.of(order).exists && !self.courses.contains_key(&order))
+    }
+
     /// How far an order is, of which a system says something.
     pub(super) fn course(&mut self, order: OrderId) -> Option<&mut Result<Course, Concern>> {
         self.courses.get_mut(&order)

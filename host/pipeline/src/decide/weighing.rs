@@ -2,11 +2,11 @@
 //! order, and everything that was found out about an order becomes one commit.
 
 use portreeve_authority::{Advice, Effect, Subject};
-use portreeve_model::{Assessment, ChannelId, Digest, Instant, Money, Order, OrderId};
+use portreeve_model::{Assessment, ChannelId, Instant, Money, Order, OrderId};
 use portreeve_record::canonical_json;
 use portreeve_registry::Installed;
 use portreeve_store::contract::{
-    Decided, DecisionCommit, NewOrder, NewOutbox, NewPayload, OrderState, WeighedProposal,
+    Content, Decided, DecisionCommit, NewOrder, NewOutbox, NewPayload, OrderState, WeighedProposal,
 };
 
 use super::counting::Used;
@@ -144,6 +144,7 @@ impl Pipeline {
             verdicts: verdicts.iter().map(VerdictRecord::from).collect(),
             state: standing.state.as_str().to_owned(),
             process: None,
+            effects: Vec::new(),
         };
         let fingerprint = record.fingerprint()?;
         let decision = NewPayload::seal(&canonical_json(&record)?, subject)?;
@@ -168,7 +169,7 @@ impl Pipeline {
             },
         )?;
         let outbox = match (standing.state, self.routes.channel(validated.document.channel())) {
-            (OrderState::Released, Some(channel)) => self.outbox(channel, event.sealed.commitment()),
+            (OrderState::Released, Some(channel)) => self.outbox(channel),
             _ => Vec::new(),
         };
         let channel = self.routes.channel(validated.document.channel());
@@ -208,10 +209,12 @@ impl Pipeline {
         })
     }
 
-    pub(crate) fn outbox(&self, channel: &Channel, event: Digest) -> Vec<NewOutbox> {
+    /// Where an order of the channel goes when it is released.
+    pub(crate) fn outbox(&self, channel: &Channel) -> Vec<NewOutbox> {
+        let content = Content::Order;
         let target = self.routes.target(&channel.target);
         target
-            .map(|target| NewOutbox { target: target.id.clone(), kind: target.kind.clone(), event })
+            .map(|target| NewOutbox { target: target.id.clone(), kind: target.kind.clone(), content })
             .into_iter()
             .collect()
     }

@@ -18,11 +18,16 @@ use portreeve_store::contract::OrderEventKind;
 /// What the host itself decides about an order.
 const HOST_STEPS: [&str; 4] = ["validate", "hold", "release", "refuse"];
 
-/// Events that can move an order along, by name.
+/// Events by which systems move orders along, by name.
 #[must_use]
-pub fn events() -> Vec<&'static str> {
+pub fn said_by_systems() -> Vec<&'static str> {
     let kinds = OrderEventKind::ALL.into_iter().filter(|kind| kind.is_a_systems());
     kinds.map(OrderEventKind::as_str).collect()
+}
+
+/// Events that can move an order along: those, and its sender's wish to cancel.
+fn events() -> Vec<&'static str> {
+    [said_by_systems(), vec![OrderEventKind::CancelRequested.as_str()]].concat()
 }
 
 /// In which states an event may come, and in which the order may be afterwards.
@@ -86,6 +91,17 @@ impl Process {
             let found = format!("without a way from `received` to {}", Vec::from_iter(lost).join(", "));
             root.wrong("transition", &found, "one into each state that another one begins from", problems);
         }
+    }
+
+    /// States in which an event may come, and states in which the order may be afterwards.
+    #[must_use]
+    pub fn around(&self, event: &str) -> (BTreeSet<ProcessState>, BTreeSet<ProcessState>) {
+        let of_event = || self.events.get(event).into_iter().flatten();
+        let from: BTreeSet<_> = of_event().flat_map(|transition| transition.from.iter().copied()).collect();
+        let to = of_event().flat_map(|transition| transition.to.iter().copied());
+        // An order may also stay where it is.
+        let to = from.iter().copied().chain(to).collect();
+        (from, to)
     }
 
     fn transitions(&self) -> impl Iterator<Item = (&str, &Transition)> {

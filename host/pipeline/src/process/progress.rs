@@ -37,6 +37,9 @@ pub struct Progress {
     pub said: BTreeMap<String, Digest>,
     /// Returns that a refund was for.
     pub refunded_returns: BTreeSet<String>,
+    /// Whether its sender wants it cancelled.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cancelling: bool,
 }
 
 /// How far a line is: counts of `10^−scale` units.
@@ -134,7 +137,8 @@ impl Progress {
             }
         }
         let money = MoneyProgress { currency: order.currency, invoiced_minor: 0, paid_minor: 0, refunded_minor: 0 };
-        Ok(Self { state, lines, money, said: BTreeMap::new(), refunded_returns: BTreeSet::new() })
+        let (said, refunded_returns) = (BTreeMap::new(), BTreeSet::new());
+        Ok(Self { state, lines, money, said, refunded_returns, cancelling: false })
     }
 
     /// Counts what an event says.
@@ -142,6 +146,10 @@ impl Progress {
         match event {
             Event::OrderAccepted(answer) => self.accepted(answer),
             Event::OrderRejected(_) => self.rejected(),
+            Event::OrderCancelRequested(_) => {
+                self.cancelling = true;
+                Ok(Vec::new())
+            }
             Event::InventoryAllocated(allocation) => self.allocated(allocation),
             Event::ShipmentPicked(shipment) => self.handled(shipment, |line| &mut line.picked),
             Event::ShipmentPacked(shipment) => self.handled(shipment, |line| &mut line.packed),
@@ -186,6 +194,10 @@ impl Progress {
 
     fn rejected(&mut self) -> Moved {
         self.lines.values_mut().for_each(|line| line.closed = true);
+        // It is what its sender asked for.
+        if self.cancelling {
+            return Ok(Vec::new());
+        }
         // The reason is the system's own words, and sealed with the event.
         let found = "the order rejected by the system of record".to_owned();
         Ok(vec![Concern { code: "rejected-by-target", found, expected: "its acceptance".to_owned() }])
@@ -350,6 +362,8 @@ impl Progress {
             (false, false) if lines().any(|line| line.closed) => ProcessState::Cancelled,
             (false, true) => self.after_shipping(),
             (true, true) => ProcessState::PartShipped,
+            // Before it is accepted there is nothing to undo yet, and it may still be refused.
+            _ if self.cancelling && self.was_said("order.accepted", "") => ProcessState::Cancelling,
             _ if all(|line| line.packed) => ProcessState::Packed,
             _ if all(|line| line.picked) => ProcessState::Picked,
             _ if all(|line| line.allocated) => ProcessState::Allocated,
@@ -401,11 +415,17 @@ impl Progress {
                 format!("{} paid and kept for an order that is cancelled", shown(kept)),
                 "none: refund it".to_owned(),
             ),
-            _ if self.was_said("order.rejected", "") && self.lines.values().any(|line| line.shipped > 0) => concern(
-                "shipped-after-rejection",
-                "goods that left for an order which the system of record rejected".to_owned(),
-                "none: have them back, or enter the order".to_owned(),
-            ),
+            // What had left when its sender wanted no more of it was right to leave.
+            _ if self.was_said("order.rejected", "")
+                && !self.cancelling
+                && self.lines.values().any(|line| line.shipped > 0) =>
+            {
+                concern(
+                    "shipped-after-rejection",
+                    "goods that left for an order which the system of record rejected".to_owned(),
+                    "none: have them back, or enter the order".to_owned(),
+                )
+            }
             ProcessState::Settled if kept > invoiced_minor => concern(
                 "paid-too-much",
                 format!("{} paid and kept", shown(kept)),

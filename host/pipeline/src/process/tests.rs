@@ -5,8 +5,8 @@
 use std::collections::BTreeSet;
 
 use portreeve_model::event::{
-    Allocation, AllocationLine, GoodsReturn, Invoice, InvoiceLine, LineAnswer, LineStatus, OrderAnswer, OrderTotals,
-    Refund, RefundCause, ReturnLine, Settlement, Shipment, ShipmentLine, ShortReason,
+    Allocation, AllocationLine, CancelRequest, GoodsReturn, Invoice, InvoiceLine, LineAnswer, LineStatus, OrderAnswer,
+    OrderTotals, Refund, RefundCause, ReturnLine, Settlement, Shipment, ShipmentLine, ShortReason,
 };
 use portreeve_model::value::Customer;
 use portreeve_model::{Currency, Money, Order, OrderLine, Quantity, UnitPrice};
@@ -122,6 +122,15 @@ fn shipment(number: &str, counts: [i64; 2], short: ShortReason) -> Shipment {
 
 fn confirmed(number: &str, counts: [i64; 2]) -> Event {
     Event::ShipmentConfirmed(shipment(number, counts, ShortReason::None))
+}
+
+fn cancel(reason: &str) -> Event {
+    Event::OrderCancelRequested(CancelRequest {
+        order_number: "PO-1".to_owned(),
+        reason: Some(reason.to_owned()),
+        line_numbers: vec![],
+        extensions: vec![],
+    })
 }
 
 fn invoice(number: &str, counts: [i64; 2], total: i64) -> Event {
@@ -272,6 +281,32 @@ fn a_backorder_is_still_to_come_and_what_is_not_backordered_never_leaves() {
 
     let damaged = [accepted(), first(ShortReason::Damaged)];
     assert_eq!(after(&damaged).1, ["short-shipment"]);
+}
+
+#[test]
+fn a_wish_to_cancel_leads_on_from_where_the_order_is_until_nothing_of_it_leaves() {
+    let rejected = Event::OrderRejected(answer(LineStatus::Rejected));
+    let (wish, whole) = (cancel("not needed"), [10, 4]);
+    let picked = Event::ShipmentPicked(shipment("S-1", whole, ShortReason::None));
+    let packed = Event::ShipmentPacked(shipment("S-1", whole, ShortReason::None));
+    let on_its_way = [accepted(), allocated(10, 4), picked, packed];
+    for told in 1..=on_its_way.len() {
+        let so_far = [&on_its_way[..told], std::slice::from_ref(&wish)].concat();
+        assert_eq!(state(&so_far), ProcessState::Cancelling, "after {}", on_its_way[told - 1].name());
+        assert_eq!(then(&so_far, &cancel("in other words")), Step::Again);
+        let (done, codes) = after(&[so_far, vec![rejected.clone()]].concat());
+        assert_eq!((done.state, codes), (ProcessState::Cancelled, vec![]), "as was wished");
+    }
+    // Before the ERP has it, and after it has left, there is nothing to stop.
+    assert_eq!(state(std::slice::from_ref(&wish)), ProcessState::Released);
+    assert_eq!(state(&[wish.clone(), accepted()]), ProcessState::Cancelling);
+    let left = [accepted(), confirmed("S-1", whole), invoice("I-1", whole, 1_400), paid("P-1", None, 1_400)];
+    for (told, expected) in [(2, ProcessState::Shipped), (3, ProcessState::Invoiced), (4, ProcessState::Settled)] {
+        assert_eq!(state(&[&left[..told], std::slice::from_ref(&wish)].concat()), expected);
+    }
+    // The warehouse was faster, with all of it or a part.
+    assert_eq!(state(&[accepted(), wish.clone(), confirmed("S-1", whole)]), ProcessState::Shipped);
+    assert_eq!(state(&[accepted(), wish, confirmed("S-1", [6, 4]), rejected]), ProcessState::Shipped);
 }
 
 #[test]
@@ -575,6 +610,7 @@ fn histories() -> Vec<(Vec<Event>, ProcessState)> {
         (with(reissued), ProcessState::Settled),
         (with([returns, vec![for_goods("F-1", "R-1"), for_goods("F-2", "R-2")]].concat()), ProcessState::Credited),
         (with(charged_back), ProcessState::Settled),
+        (with(vec![cancel("too late"), paid("P-1", None, 1_400)]), ProcessState::Settled),
     ]
 }
 

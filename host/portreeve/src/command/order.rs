@@ -217,11 +217,12 @@ fn hold_line(hold: &HoldView) -> String {
 
 /// A delivery; where it has not arrived, what went wrong last and when it goes on.
 fn delivery_line(delivery: &DeliveryView) -> String {
-    let DeliveryView { target, state, attempts, external_id, problem, next_at } = delivery;
+    let DeliveryView { target, kind, said, state, attempts, external_id, problem, next_at } = delivery;
+    let said = said.map_or_else(String::new, |position| format!(" of document {}", position.0));
     let problem = problem.as_ref().map_or_else(String::new, |code| format!(", last problem `{code}`"));
     let next = next_at.map_or_else(String::new, |at| format!(", next attempt {at}"));
     let id = external_id.as_deref().unwrap_or("-");
-    format!("delivery to {target}: {state} after {attempts} attempt(s){problem}{next}, {id}")
+    format!("delivery of {kind}{said} to {target}: {state} after {attempts} attempt(s){problem}{next}, {id}")
 }
 
 /// Who looked again, why, and what came of it.

@@ -5,6 +5,7 @@
 //! POST /api/v2.0/companies(ID)/salesOrders          201 {"id","number","externalDocumentNumber",…}
 //! GET  /api/v2.0/companies(ID)/salesOrders?$filter=externalDocumentNumber eq '…'
 //!                                                   200 {"value":[…]}
+//! DELETE /api/v2.0/companies(ID)/salesOrders(ID)    204; 412 where If-Match is another ETag
 //! any refusal                                       4xx/5xx {"error":{"code","message"}}
 //! ```
 //!
@@ -28,9 +29,9 @@ use std::time::Duration;
 
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, Path, RawQuery, State};
-use axum::http::{HeaderName, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{delete, get};
 use axum::{Json, Router};
 use bytes::Bytes;
 use hyper::body::{Body, Frame};
@@ -198,6 +199,7 @@ fn routes(ledger: Ledger) -> Router {
     Router::new()
         .route(&format!("{BASE_PATH}/companies"), get(companies))
         .route(&format!("{BASE_PATH}/{{company}}/salesOrders"), get(find_sales_orders).post(create_sales_order))
+        .route(&format!("{BASE_PATH}/{{company}}/{{order}}"), delete(delete_sales_order))
         .fallback(async || Refusal::not_found("there is no such resource"))
         .method_not_allowed_fallback(async || Refusal {
             status: StatusCode::METHOD_NOT_ALLOWED,
@@ -253,19 +255,38 @@ async fn create_sales_order(
     Ok(created)
 }
 
+/// As in the original the header is required, and names the state that was looked at.
+async fn delete_sales_order(
+    State(ledger): State<Ledger>,
+    Path((company, order)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    let company = known_company(&company)?;
+    let id = order.strip_prefix("salesOrders(").and_then(|rest| rest.strip_suffix(')'));
+    let id = id.ok_or_else(|| Refusal::not_found("there is no such resource"))?;
+    let expected = headers.get(header::IF_MATCH).and_then(|value| value.to_str().ok());
+    let expected = expected.ok_or_else(|| Refusal::bad("BadRequest", "If-Match is missing".to_owned()))?;
+    let mut books = ledger.lock();
+    let trick = ledger.trick(company, &format!("delete {id}"), &mut books)?;
+    match trick {
+        Some(Trick::Throttle) => return Ok(throttled()),
+        Some(Trick::FailBefore | Trick::Reject) => return Err(Refusal::failed()),
+        Some(Trick::DropAfter | Trick::SlowAfter) | None => {}
+    }
+    books.delete(company, id, expected)?;
+    match trick {
+        Some(Trick::DropAfter | Trick::SlowAfter) => Ok(Response::new(axum::body::Body::new(HangUp))),
+        _ => Ok(StatusCode::NO_CONTENT.into_response()),
+    }
+}
+
 /// What happens to an attempt, and its answer.
 fn attempted(ledger: &Ledger, company: &'static str, asked: Checked) -> Result<(Option<Trick>, Response), Refusal> {
     let mut books = ledger.lock();
     let trick = ledger.trick(company, &asked.external_document_number, &mut books)?;
     match trick {
         Some(Trick::Throttle) => return Ok((trick, throttled())),
-        Some(Trick::FailBefore) => {
-            return Err(Refusal {
-                status: StatusCode::INTERNAL_SERVER_ERROR,
-                code: "Internal_ServerError",
-                message: "something went wrong; nothing was said about what happened".to_owned(),
-            });
-        }
+        Some(Trick::FailBefore) => return Err(Refusal::failed()),
         Some(Trick::Reject) => {
             return Err(Refusal {
                 status: StatusCode::UNPROCESSABLE_ENTITY,
@@ -352,6 +373,8 @@ struct Ledger {
 #[derive(Debug, Default)]
 struct Books {
     orders: Vec<SalesOrder>,
+    /// How many there ever were: a number is given once.
+    made: usize,
     lines_total: usize,
     attempts: BTreeMap<(&'static str, String), u32>,
 }
@@ -385,7 +408,8 @@ impl Books {
             return Err(Refusal::full());
         }
         self.lines_total = lines_total;
-        let number = NUMBER_FIRST.saturating_add(self.orders.len());
+        let number = NUMBER_FIRST.saturating_add(self.made);
+        self.made = self.made.saturating_add(1);
         self.orders.push(SalesOrder {
             company,
             external_document_number: asked.external_document_number,
@@ -395,6 +419,35 @@ impl Books {
             total: asked.total,
         });
         self.orders.last().ok_or_else(Refusal::full)
+    }
+}
+
+impl Books {
+    fn delete(&mut self, company: &str, id: &str, expected: &str) -> Result<(), Refusal> {
+        let found = self.orders.iter().position(|order| order.company == company && order.id() == id);
+        let found = found.ok_or_else(|| Refusal::not_found("there is no sales order with this id"))?;
+        if self.orders.get(found).is_some_and(|order| ![order.etag().as_str(), "*"].contains(&expected)) {
+            return Err(Refusal {
+                status: StatusCode::PRECONDITION_FAILED,
+                code: "Request_EntityChanged",
+                message: "another user has already changed the record; read it again".to_owned(),
+            });
+        }
+        let order = self.orders.remove(found);
+        self.lines_total = self.lines_total.saturating_sub(order.lines.len());
+        Ok(())
+    }
+}
+
+impl SalesOrder {
+    /// The original's ids are random; one that follows from the number can be repeated.
+    fn id(&self) -> String {
+        let digits = self.number.trim_start_matches(|c: char| !c.is_ascii_digit());
+        format!("00000000-0000-4000-8000-{digits:0>12}")
+    }
+
+    fn etag(&self) -> String {
+        format!("W/\"{}\"", self.number)
     }
 }
 
@@ -595,6 +648,8 @@ struct CompanyAnswer {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct SalesOrderAnswer<'a> {
+    #[serde(rename = "@odata.etag")]
+    etag: String,
     id: String,
     number: &'a str,
     external_document_number: &'a str,
@@ -605,10 +660,9 @@ struct SalesOrderAnswer<'a> {
 
 impl<'a> SalesOrderAnswer<'a> {
     fn of(order: &'a SalesOrder) -> Self {
-        // The original's ids are random; one that follows from the number can be repeated.
-        let digits = order.number.trim_start_matches(|c: char| !c.is_ascii_digit());
         Self {
-            id: format!("00000000-0000-4000-8000-{digits:0>12}"),
+            etag: order.etag(),
+            id: order.id(),
             number: &order.number,
             external_document_number: &order.external_document_number,
             customer_number: &order.customer_number,
@@ -627,6 +681,15 @@ struct Refusal {
 }
 
 impl Refusal {
+    /// Nobody knows what happened.
+    fn failed() -> Self {
+        Self {
+            status: StatusCode::INTERNAL_SERVER_ERROR,
+            code: "Internal_ServerError",
+            message: "something went wrong; nothing was said about what happened".to_owned(),
+        }
+    }
+
     fn bad(code: &'static str, message: String) -> Self {
         Self { status: StatusCode::BAD_REQUEST, code, message }
     }

@@ -10,7 +10,9 @@ use super::fixture::{
     release, retry,
 };
 use super::{Fault, Maker};
-use crate::contract::{Lease, OrderState, OutboxId, REPLAYS_MAX, Room, Settlement, StateChanges, Store, StoreError};
+use crate::contract::{
+    Content, Lease, OrderState, OutboxId, REPLAYS_MAX, Room, Settlement, StateChanges, Store, StoreError,
+};
 use crate::proof::Permit;
 
 fn kinds(permits: &[Permit]) -> Vec<String> {
@@ -18,7 +20,7 @@ fn kinds(permits: &[Permit]) -> Vec<String> {
 }
 
 fn outbox(key: &str, kind: &str) -> OutboxId {
-    OutboxId::derive(order_id(key), "erp", kind)
+    OutboxId::derive(order_id(key), "erp", kind, Content::Order)
 }
 
 pub(crate) async fn of_each_order_the_oldest_delivery_is_claimed_when_it_is_due(maker: impl Maker) {

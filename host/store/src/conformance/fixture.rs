@@ -10,11 +10,11 @@ use portreeve_record::Leaf;
 use portreeve_record::leaf::{Code, ExceptionLeaf, LeafBody};
 
 use crate::contract::{
-    CLEARED, CreditQuery, CustomerEvent, Decided, DecisionCommit, DeliveryView, Disposition, DocumentPosition,
+    CLEARED, Content, CreditQuery, CustomerEvent, Decided, DecisionCommit, DeliveryView, Disposition, DocumentPosition,
     EARLY_EVENT, Effect, EventOutcome, ExceptionChange, ExceptionView, HoldOwner, HoldView, InputId, JournalEntry,
     JournalOutcome, KeptBack, Lease, NewDocument, NewEnvelope, NewException, NewHold, NewOrder, NewOrderEvent,
     NewOutbox, NewPayload, NewProgress, NewReview, NewStep, OrderEventKind, OrderState, Resolution, Room, Settlement,
-    Store, StoreError,
+    Stop, Store, StoreError,
 };
 use crate::proof::{Committed, Journaled, Permit};
 
@@ -131,7 +131,7 @@ pub(crate) fn released(document: Journaled, effects: &[(&str, &str)], leaf: Leaf
     let outbox = |(target, kind): &(&str, &str)| NewOutbox {
         target: (*target).to_owned(),
         kind: (*kind).to_owned(),
-        event: event.sealed.commitment(),
+        content: Content::Order,
     };
     let order = NewOrder {
         id: order_id(document.key()),
@@ -239,7 +239,7 @@ pub(crate) fn cleared(found: &KeptBack, leaf: Leaf) -> NewReview {
         state: OrderState::Released,
         queue: None,
         why: "nothing keeps it any more".to_owned(),
-        outbox: vec![NewOutbox { target, kind, event: found.event.commitment }],
+        outbox: vec![NewOutbox { target, kind, content: Content::Order }],
         credit: None,
         due_at: None,
         step: None,
@@ -265,10 +265,11 @@ pub(crate) fn about_order(document: Journaled, key: &str, kind: OrderEventKind, 
         event: event.sealed.commitment(),
         decision: decision.sealed.commitment(),
         fingerprint: Digest::of(kind.as_str().as_bytes()),
-        hold: (kind == OrderEventKind::CancelRequested).then(|| hold("cancel-requested")),
+        stops: (kind == OrderEventKind::CancelRequested).then(|| Stop::Held(hold("cancel-requested"))),
         progress: None,
         caught_up: Vec::new(),
-        settled: None,
+        settled: Vec::new(),
+        outbox: Vec::new(),
         exceptions: vec![exception(kind.as_str())],
     };
     decision_of(document, Decided::Event(Box::new(about)), vec![event, decision], leaf)

@@ -11,8 +11,8 @@ use super::fixture::{
     sealed, sender, usd,
 };
 use crate::contract::{
-    ClosedHold, DocumentPosition, Forgotten, HoldOwner, HoldView, Kept, KeptBack, NewHold, NewOutbox, NewReview,
-    OrderEventKind, OrderState, Settlement, Store, StoreError,
+    ClosedHold, Content, DocumentPosition, Forgotten, HoldOwner, HoldView, Kept, KeptBack, NewHold, NewOutbox,
+    NewReview, OrderEventKind, OrderState, Settlement, Store, StoreError,
 };
 
 /// Numbers of the holds that keep an order back.
@@ -210,7 +210,8 @@ pub(crate) async fn a_review_that_does_not_fit_is_refused_and_writes_nothing(mak
         ..cleared(&found, leaf(21))
     };
     let by_a_model = NewHold { owner: HoldOwner::SpentBudget(PluginName::parse("fraud").unwrap()), ..hold("spent") };
-    let foreign = NewOutbox { target: "erp".to_owned(), kind: "order".to_owned(), event: other.event.commitment };
+    let content = Content::Said(other.position);
+    let foreign = NewOutbox { target: "erp".to_owned(), kind: "order".to_owned(), content };
     for (review, why) in [
         (held(Vec::new()), "it changes nothing"),
         (NewReview { closed: Vec::new(), ..cleared(&found, leaf(21)) }, "it changes nothing but the state"),
@@ -224,7 +225,7 @@ pub(crate) async fn a_review_that_does_not_fit_is_refused_and_writes_nothing(mak
         (NewReview { state: OrderState::Refused, ..held(vec![number]) }, "it refuses"),
         (NewReview { outbox: cleared(&found, leaf(21)).outbox, ..held(vec![number]) }, "it delivers what is held"),
         (NewReview { opened: vec![by_a_model], ..held(vec![number]) }, "it holds for a model"),
-        (NewReview { outbox: vec![foreign], ..cleared(&found, leaf(21)) }, "the event of another order"),
+        (NewReview { outbox: vec![foreign], ..cleared(&found, leaf(21)) }, "what was said of another order"),
     ] {
         let refused = store.commit_review(review).await;
         assert!(matches!(refused, Err(StoreError::Failed(_))), "{why}: {refused:?}");

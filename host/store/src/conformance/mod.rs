@@ -6,7 +6,7 @@
 //! maker lets the store's own commit fail, in both ways in which commits do.
 //!
 //! ```text
-//! accept  decide  progress  kept_back  exception  pause  notice  credit  deliver  log  configuration  person  retention    what each operation promises
+//! accept  decide  progress  effect  kept_back  exception  pause  notice  credit  deliver  log  configuration  person  retention    what each operation promises
 //! faults                                                                                          both faults of each write, reopened and repeated
 //! model                                                                                           random stories against a model in memory
 //! ```
@@ -26,6 +26,8 @@ pub(crate) mod exception;
 pub(crate) mod pause;
 
 pub(crate) mod progress;
+
+pub(crate) mod effect;
 
 pub(crate) mod notice;
 
@@ -112,6 +114,13 @@ macro_rules! suite {
                 what_waits_for_its_turn_is_there_until_an_event_catches_it_up,
                 what_contradicted_each_other_and_does_no_more_is_closed_by_itself,
                 what_does_not_wait_is_not_caught_up_and_the_event_is_not_there_either;
+            effect: what_follows_from_an_event_is_delivered_of_the_order_once_and_of_each_event_once,
+                what_nobody_said_of_the_order_is_not_delivered_and_its_event_is_not_there_either,
+                a_target_that_keeps_its_deliveries_waiting_keeps_no_other_target_waiting,
+                what_is_to_be_undone_is_given_up_where_it_has_not_begun,
+                what_arrived_all_the_same_is_undone_after_it,
+                an_order_is_known_by_its_number_and_by_what_targets_call_it,
+                what_a_target_says_by_taking_a_message_is_there_with_the_receipt_or_not_at_all;
             kept_back: a_review_is_there_after_a_reopening_with_everything_that_it_causes,
                 of_two_reviews_the_first_counts,
                 what_is_not_kept_back_is_not_reviewed,
@@ -226,6 +235,7 @@ fn every_operation_is_tried_and_every_write_says_what_it_promises() {
         include_str!("oversight.rs"),
         include_str!("pause.rs"),
         include_str!("progress.rs"),
+        include_str!("effect.rs"),
         include_str!("notice.rs"),
         include_str!("credit.rs"),
         include_str!("deliver.rs"),

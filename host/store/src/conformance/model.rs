@@ -15,8 +15,8 @@ use super::fixture::{
 };
 use super::{Fault, Maker};
 use crate::contract::{
-    CreditReservation, Decided, DocumentPosition, JournalOutcome, OutboxId, REPLAYS_MAX, Room, Settlement, Store,
-    StoreError, TreeHead,
+    Content, CreditReservation, Decided, DocumentPosition, JournalOutcome, OutboxId, REPLAYS_MAX, Room, Settlement,
+    Store, StoreError, TreeHead,
 };
 use crate::proof::{Attempt, Permit};
 
@@ -542,5 +542,5 @@ impl Model {
 }
 
 fn outbox(delivery: &Delivery) -> OutboxId {
-    OutboxId::derive(order_id(&delivery.key), "erp", delivery.kind)
+    OutboxId::derive(order_id(&delivery.key), "erp", delivery.kind, Content::Order)
 }

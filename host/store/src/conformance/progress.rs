@@ -138,7 +138,7 @@ pub(crate) async fn what_contradicted_each_other_and_does_no_more_is_closed_by_i
     }
     let progress = Some(NewProgress { after: 1, state: Shipped });
     let mut decision = moving(document(&store, 31).await, "PO-1", EventOutcome::Applied, progress, leaf(32));
-    event_in(&mut decision).settled = Some("paid-too-much".to_owned());
+    event_in(&mut decision).settled = vec!["paid-too-much".to_owned()];
     event_in(&mut decision).exceptions =
         vec![NewException { kind: ExceptionKind::Order, ..exception("paid-too-much") }];
     commit(&store, decision).await.unwrap();

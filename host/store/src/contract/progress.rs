@@ -4,9 +4,9 @@
 //! last, and counts the moves: whoever moves an order says which move it builds on, so that
 //! two decisions about one order never both start from the same place.
 
-use portreeve_model::{Digest, Instant, OrderId, ProcessState};
+use portreeve_model::{ChannelId, Digest, Instant, OrderId, ProcessState};
 
-use super::{DocumentPosition, InputId, NewException, NewHold, PayloadRef};
+use super::{DocumentPosition, InputId, NewException, NewHold, NewOutbox, PayloadRef};
 
 /// What may come about an order after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -153,19 +153,32 @@ pub struct NewOrderEvent {
     pub decision: Digest,
     /// A digest of what was decided, without times, keys and salts.
     pub fingerprint: Digest,
-    /// Keeps the order back where it is not delivered yet: of its deliveries, those that
-    /// nobody has begun never begin, and those under way are not tried again. The order
-    /// is held from when none of them is in doubt any more.
-    pub hold: Option<NewHold>,
+    /// What becomes of deliveries of the order as it came that are not done; those of what
+    /// was said of it go on.
+    pub stops: Option<Stop>,
     /// Where the order is now; none where this moves nothing.
     pub progress: Option<NewProgress>,
     /// Events that waited and do no more, now that this one counts, in the order in which they
     /// were looked at.
     pub caught_up: Vec<CaughtUp>,
-    /// The code of exceptions about the order that are over with this event.
-    pub settled: Option<String>,
+    /// The codes of exceptions about the order that are over with this event.
+    pub settled: Vec<String>,
+    /// Effects of what was said, in the order in which they are to happen.
+    pub outbox: Vec<NewOutbox>,
     /// What people have to know or to do.
     pub exceptions: Vec<NewException>,
+}
+
+/// What becomes of an order's deliveries that are not done.
+#[derive(Debug)]
+pub enum Stop {
+    /// The order is kept back: of its deliveries, those that nobody has begun never begin, and
+    /// those under way are not tried again. It is held from when none of them is in doubt any
+    /// more.
+    Held(NewHold),
+    /// Those that nobody has begun are given up, and those under way when it is sure that they
+    /// did not arrive. Other deliveries undo what did.
+    GivenUp,
 }
 
 /// Where an order is after an event. The record of how far it is is the event's decision.
@@ -195,6 +208,25 @@ pub struct ProgressView {
     pub state: ProcessState,
     /// The sealed decision record of the event that moved it last.
     pub record: PayloadRef,
+}
+
+/// What others know an order by who do not know the host's id.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum OrderName {
+    /// The number that its sender gave it.
+    Number {
+        /// The channel that it came in by.
+        channel: ChannelId,
+        /// The number.
+        number: String,
+    },
+    /// What a target called it when it took it.
+    Receipt {
+        /// The target.
+        target: String,
+        /// Its name there.
+        external_id: String,
+    },
 }
 
 /// What is known of an order before it is decided.

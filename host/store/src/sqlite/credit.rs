@@ -202,7 +202,7 @@ pub(super) fn give_back(tx: &Connection, order_seq: i64) -> Result<()> {
     let found = tx
         .prepare_cached(
             "DELETE FROM credit_order WHERE order_seq = ?1 AND taken_minute IS NULL
-               AND NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.order_seq = ?1 AND outbox.state <> 'abandoned'
+               AND NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.order_seq = ?1 AND said = 0 AND outbox.state <> 'abandoned'
                                  AND (outbox.state <> 'withheld' OR outbox.unresolved))
              RETURNING account, currency, minor",
         )

@@ -4,14 +4,14 @@ use portreeve_model::{Instant, OrderId};
 use rusqlite::{Connection, params};
 
 use crate::contract::{DeadLetter, OutboxId, REPLAYS_MAX, StoreError};
-use crate::sqlite::rows::{Result, damaged, outbox_id, signed, unsigned};
+use crate::sqlite::rows::{Result, content, damaged, outbox_id, signed, unsigned};
 use crate::sqlite::{credit, failed, order_event};
 
 pub(super) fn list(connection: &Connection, after: u64, limit: u32) -> Result<Vec<DeadLetter>> {
     let mut statement = connection
         .prepare_cached(
             "SELECT exception.id, outbox.order_id, orders.number, target, outbox.kind, attempts, replays, blocks,
-                    code, detail, exception.queue, opened_at
+                    code, detail, exception.queue, opened_at, said
              FROM exception JOIN outbox ON outbox.seq = exception.outbox JOIN orders ON orders.seq = outbox.order_seq
              WHERE closed_at IS NULL AND exception.id > ?1 AND outbox.state = 'dead'
              ORDER BY exception.id LIMIT ?2",
@@ -23,13 +23,15 @@ pub(super) fn list(connection: &Connection, after: u64, limit: u32) -> Result<Ve
         let order: String = row.get(1).map_err(failed)?;
         let order = order_id(&order)?;
         let (target, kind): (String, String) = (row.get(3).map_err(failed)?, row.get(4).map_err(failed)?);
+        let content = content(row.get(12).map_err(failed)?)?;
         letters.push(DeadLetter {
             exception: unsigned(row.get(0).map_err(failed)?)?,
-            outbox: OutboxId::derive(order, &target, &kind),
+            outbox: OutboxId::derive(order, &target, &kind, content),
             order,
             number: row.get(2).map_err(failed)?,
             target,
             kind,
+            content,
             attempts: row.get(5).map_err(failed)?,
             replays: row.get(6).map_err(failed)?,
             blocks: row.get(7).map_err(failed)?,
@@ -87,7 +89,7 @@ struct Dead {
 fn dead(tx: &Connection, exception: i64) -> Result<Dead> {
     let mut found = tx
         .prepare_cached(
-            "SELECT outbox.seq, order_seq, outbox.order_id, target, outbox.kind
+            "SELECT outbox.seq, order_seq, outbox.order_id, target, outbox.kind, said
              FROM exception JOIN outbox ON outbox.seq = exception.outbox
              WHERE exception.id = ?1 AND closed_at IS NULL AND outbox.state = 'dead'",
         )
@@ -100,6 +102,6 @@ fn dead(tx: &Connection, exception: i64) -> Result<Dead> {
     Ok(Dead {
         seq: row.get(0).map_err(failed)?,
         order_seq: row.get(1).map_err(failed)?,
-        outbox: outbox_id(row, 2, &target, 4)?,
+        outbox: outbox_id(row, 2, &target, 4, 5)?,
     })
 }

@@ -175,7 +175,7 @@ pub(super) fn one(connection: &Connection, id: i64) -> Result<Option<ExceptionVi
 // wrong: what cannot be read any more can still be decided about.
 pub(super) const ABOUT: &str = "SELECT input.id, coalesce(payload.commitment, zeroblob(32)), input.payload,
             exception.position, outbox.target, outbox.order_id, outbox.kind, outbox.state, outbox.attempts,
-            outbox.replays, input.seq, input.disposition
+            outbox.replays, input.seq, input.disposition, outbox.said
      FROM exception
        LEFT JOIN outbox ON outbox.seq = exception.outbox
        LEFT JOIN orders ON orders.id = exception.order_id
@@ -193,7 +193,7 @@ fn about(connection: &Connection, id: i64) -> Result<ExceptionAbout> {
     let target: Option<String> = row.get(4).map_err(failed)?;
     let delivery = match target {
         Some(target) => Some(DeliveryAbout {
-            outbox: outbox_id(row, 5, &target, 6)?,
+            outbox: outbox_id(row, 5, &target, 6, 12)?,
             target,
             state: row.get(7).map_err(failed)?,
             attempts: row.get(8).map_err(failed)?,

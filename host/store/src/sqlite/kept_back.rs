@@ -6,7 +6,7 @@
 use portreeve_model::{Digest, ExceptionAction, Instant, OrderId, SenderId};
 use rusqlite::{Connection, Row, params};
 
-use super::rows::{self, Result, damaged, digest, payload_ref, signed, unsigned};
+use super::rows::{self, Its, Result, damaged, digest, payload_ref, signed, unsigned};
 use super::{credit, exception, failed, order_event, oversight, trail};
 use crate::contract::{
     ClosedHold, DocumentPosition, HoldOwner, HoldView, Kept, KeptBack, NewReview, OrderEventKind, OrderState,
@@ -166,12 +166,8 @@ pub(super) fn review(tx: &Connection, review: &NewReview) -> Result<()> {
     )
     .and_then(|mut insert| insert.execute(params![order_seq, record, configuration, review.at.0, review.who, leaf]))
     .map_err(failed)?;
-    for row in &review.outbox {
-        if row.event != order.event.commitment {
-            return Err(StoreError::Failed("a review delivers another event than its order's".to_owned()));
-        }
-        rows::insert_outbox(tx, order_seq, &id, row, order.event.place, review.at)?;
-    }
+    let its = Its { order_seq, order: &id, event: order.event.place };
+    review.outbox.iter().try_for_each(|row| rows::insert_outbox(tx, its, row, review.at))?;
     if let Some(step) = &review.step {
         exception::step_of_review(tx, step, &id)?;
     }

@@ -71,16 +71,16 @@ use crate::contract::{
     After, Configuration, CreditQuery, CustomerAggregate, DeadLetter, DecisionCommit, DocumentPosition, DocumentView,
     EarlyEvent, ExceptionTrail, ExceptionView, ExceptionsWanted, Forgotten, Happening, HistoryQuery, InputId,
     JournalEntry, JournalOutcome, JudgedHold, Kept, KeptBack, KeptInput, Lease, NewPersonChange, NewReference,
-    NewReview, NewStep, NoticePlace, OpenHolds, OpenPayload, OrderEventView, OrderStanding, OrderState, OrderTrail,
-    OrderView, PackageChange, PackageView, PauseAbout, PayloadRef, Period, Person, PersonView, PluginUsage, Presented,
-    ReferenceTable, ReferenceWanted, Room, Settlement, StepTaken, Store, StoreError, Summary, TreeHead,
+    NewReview, NewStep, NoticePlace, OpenHolds, OpenPayload, OrderEventView, OrderName, OrderStanding, OrderState,
+    OrderTrail, OrderView, PackageChange, PackageView, PauseAbout, PayloadRef, Period, Person, PersonView, PluginUsage,
+    Presented, ReferenceTable, ReferenceWanted, Room, Settlement, StepTaken, Store, StoreError, Summary, TreeHead,
     UnsequencedLeaf, WeighedProposal,
 };
 use crate::proof::{Attempt, Committed, Journaled, Permit, Settled};
 use writer::Writer;
 
 /// The schema that this program writes.
-const SCHEMA_VERSION: i64 = 7;
+const SCHEMA_VERSION: i64 = 8;
 
 /// Its tables, but for those of packages.
 const SCHEMA: &str = concat!(
@@ -89,7 +89,8 @@ const SCHEMA: &str = concat!(
     include_str!("kept_back.sql"),
     include_str!("person.sql"),
     include_str!("exception.sql"),
-    include_str!("progress.sql")
+    include_str!("progress.sql"),
+    include_str!("effect.sql")
 );
 
 /// What people ask is rarely asked twice.
@@ -236,16 +237,24 @@ fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
             include_str!("kept_back.sql"),
             include_str!("person.sql"),
             include_str!("exception.sql"),
-            include_str!("progress.sql")
+            include_str!("progress.sql"),
+            include_str!("effect.sql")
         )),
         3 => Some(concat!(
             include_str!("kept_back.sql"),
             include_str!("person.sql"),
             include_str!("exception.sql"),
-            include_str!("progress.sql")
+            include_str!("progress.sql"),
+            include_str!("effect.sql")
         )),
-        4 => Some(concat!(include_str!("person.sql"), include_str!("exception.sql"), include_str!("progress.sql"))),
-        6 => Some(include_str!("progress.sql")),
+        4 => Some(concat!(
+            include_str!("person.sql"),
+            include_str!("exception.sql"),
+            include_str!("progress.sql"),
+            include_str!("effect.sql")
+        )),
+        6 => Some(concat!(include_str!("progress.sql"), include_str!("effect.sql"))),
+        7 => Some(include_str!("effect.sql")),
         other => {
             known_schema(other)?;
             None
@@ -584,6 +593,10 @@ impl Store for SqliteStore {
 
     async fn order_standings(&self, ids: Vec<OrderId>) -> Result<Vec<OrderStanding>, StoreError> {
         self.read(move |connection| ids.iter().map(|id| order_event::standing(connection, *id)).collect()).await
+    }
+
+    async fn orders_named(&self, names: Vec<OrderName>) -> Result<Vec<Vec<OrderId>>, StoreError> {
+        self.read(move |connection| names.iter().map(|name| order_event::named(connection, name)).collect()).await
     }
 
     async fn order_events(&self, order: OrderId, after: u64, limit: u32) -> Result<Vec<OrderEventView>, StoreError> {

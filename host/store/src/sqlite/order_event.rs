@@ -12,11 +12,11 @@ use rusqlite::{Connection, OptionalExtension, Params, params};
 
 use crate::contract::{
     CLEARED, DecisionCommit, DocumentPosition, EVENTS_SHOWN_MAX, InputId, NewHold, NewOrderEvent, OrderEventKind,
-    OrderEventView, OrderStanding, OrderState, OutboxId,
+    OrderEventView, OrderName, OrderStanding, OrderState, OutboxId, Stop, StoreError,
 };
 use crate::proof::Permit;
 use crate::sqlite::rows::{
-    About, Kept, Result, damaged, digest, insert_hold, outbox_id, payload_ref, signed, unsigned,
+    About, Its, Kept, Result, damaged, digest, insert_hold, insert_outbox, outbox_id, payload_ref, signed, unsigned,
 };
 use crate::sqlite::{credit, exception, failed, kept_back, progress};
 
@@ -39,23 +39,31 @@ pub(super) fn insert(
         insert.execute(params![position, order, kind, content, record, decision.at.0, kept.leaf, outcome])
     })
     .map_err(failed)?;
-    let known: Option<(i64, String)> = tx
-        .prepare_cached("SELECT seq, state FROM orders WHERE id = ?1")
-        .and_then(|mut known| known.query_row([&order], |row| Ok((row.get(0)?, row.get(1)?))).optional())
+    let known: Option<(i64, String, i64)> = tx
+        .prepare_cached("SELECT seq, state, event FROM orders WHERE id = ?1")
+        .and_then(|mut known| known.query_row([&order], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional())
         .map_err(failed)?;
     // Whoever is about to decide about the order has not seen this.
     exception::touch_held(tx, &order)?;
-    if let (Some((_, state)), Some(hold)) = (&known, &event.hold) {
-        keep_back(tx, &order, state, hold, decision.at)?;
+    match (&known, &event.stops) {
+        (Some((_, state, _)), Some(Stop::Held(hold))) => keep_back(tx, &order, state, hold, decision.at)?,
+        (Some((order_seq, ..)), Some(Stop::GivenUp)) => give_up(tx, *order_seq)?,
+        (None, _) | (_, None) => {}
     }
     if let Some(new) = &event.progress {
-        progress::advance(tx, event.order, known.as_ref().map(|(seq, _)| *seq), new, record)?;
+        progress::advance(tx, event.order, known.as_ref().map(|(seq, ..)| *seq), new, record)?;
     }
     for caught_up in &event.caught_up {
         progress::catch_up(tx, &order, caught_up, decision.at)?;
     }
-    if let Some(code) = &event.settled {
+    for code in &event.settled {
         exception::clear_settled(tx, &order, code, decision.at)?;
+    }
+    // After what waited is known: its deliveries may be among these.
+    for row in &event.outbox {
+        let (order_seq, _, event) = known.as_ref().ok_or_else(|| not_its_own(&order))?;
+        let its = Its { order_seq: *order_seq, order: &order, event: *event };
+        insert_outbox(tx, its, row, decision.at)?;
     }
     let about = About {
         order: known.is_some().then_some(event.order),
@@ -66,13 +74,40 @@ pub(super) fn insert(
     event.exceptions.iter().try_for_each(|new| exception::insert(tx, new, &about, decision.at))
 }
 
+/// The place of what a document said of an order.
+pub(super) fn said(tx: &Connection, order: &str, position: DocumentPosition) -> Result<i64> {
+    let position = signed(position.0)?;
+    let said = tx
+        .prepare_cached("SELECT event FROM order_event WHERE position = ?1 AND order_id = ?2")
+        .and_then(|mut said| said.query_row(params![position, order], |row| row.get(0)).optional())
+        .map_err(failed)?;
+    said.ok_or_else(|| not_its_own(order))
+}
+
+/// A fault of the host.
+fn not_its_own(order: &str) -> StoreError {
+    StoreError::Failed(format!("a delivery for order `{order}` is made of what nobody said of it"))
+}
+
+/// Ends an order's deliveries that have not begun: what would bring it on is to be undone. One
+/// that has begun is withheld: it may have arrived.
+fn give_up(tx: &Connection, order_seq: i64) -> Result<()> {
+    tx.prepare_cached(
+        "UPDATE outbox SET state = CASE WHEN unresolved THEN 'withheld' ELSE 'abandoned' END
+         WHERE order_seq = ?1 AND state = 'pending' AND said = 0",
+    )
+    .and_then(|mut update| update.execute([order_seq]))
+    .map_err(failed)?;
+    credit::give_back(tx, order_seq)
+}
+
 /// Stops an order's deliveries that are not done, and holds what is thereby kept back.
 /// What is delivered or refused already is past holding: the exception is about that.
 fn keep_back(tx: &Connection, order: &str, state: &str, hold: &NewHold, at: Instant) -> Result<()> {
     let withheld = tx
         .prepare_cached(
             "UPDATE outbox SET state = 'withheld'
-             WHERE order_seq = (SELECT seq FROM orders WHERE id = ?1) AND state = 'pending'",
+             WHERE order_seq = (SELECT seq FROM orders WHERE id = ?1) AND state = 'pending' AND said = 0",
         )
         .and_then(|mut update| update.execute([order]))
         .map_err(failed)?;
@@ -98,6 +133,7 @@ pub(super) fn settle_withheld(tx: &Connection, permit: &Permit, settled: impl Pa
         .and_then(|mut update| update.execute(settled))
         .map_err(failed)?;
     let order = permit.order.to_string();
+    give_up_unless_held(tx, permit, &order)?;
     held_when_nothing_is_in_doubt(tx, &order)?;
     // Nothing is left that its holds withhold: it went out all the same, or was given up.
     let withholds = tx
@@ -114,6 +150,18 @@ pub(super) fn settle_withheld(tx: &Connection, permit: &Permit, settled: impl Pa
     Ok(changed)
 }
 
+/// What no hold withholds is to be undone, and surely did not arrive: it never will.
+fn give_up_unless_held(tx: &Connection, permit: &Permit, order: &str) -> Result<()> {
+    let given_up = tx
+        .prepare_cached(
+            "UPDATE outbox SET state = 'abandoned' WHERE seq = ?1 AND state = 'withheld' AND NOT unresolved
+               AND NOT EXISTS (SELECT 1 FROM hold WHERE order_id = ?2 AND closed_at IS NULL)",
+        )
+        .and_then(|mut update| update.execute(params![permit.seq, order]))
+        .map_err(failed)?;
+    if given_up == 0 { Ok(()) } else { credit::give_back(tx, permit.order_seq) }
+}
+
 /// Withheld deliveries of which nobody knows whether they arrived, and that are due to
 /// be asked about: place in the outbox, and target. There are few of them.
 pub(super) fn due_questions(
@@ -124,7 +172,7 @@ pub(super) fn due_questions(
 ) -> Result<Vec<(i64, String)>> {
     let mut statement = tx
         .prepare_cached(
-            "SELECT seq, target, order_id, kind FROM outbox
+            "SELECT seq, target, order_id, kind, said FROM outbox
              WHERE state = 'withheld' AND unresolved = 1 AND due_at <= ?1 AND lease_until <= ?1
              ORDER BY due_at, seq",
         )
@@ -136,7 +184,7 @@ pub(super) fn due_questions(
         && let Some(row) = rows.next().map_err(failed)?
     {
         let target: String = row.get(1).map_err(failed)?;
-        if !under_way.contains(&outbox_id(row, 2, &target, 3)?) {
+        if !under_way.contains(&outbox_id(row, 2, &target, 3, 4)?) {
             due.push((row.get(0).map_err(failed)?, target));
         }
     }
@@ -150,7 +198,7 @@ fn held_when_nothing_is_in_doubt(tx: &Connection, order: &str) -> Result<()> {
     let held: Option<i64> = tx
         .prepare_cached(
             "UPDATE orders SET state = 'held', queue = hold.queue, why = hold.reason || ': a delivery is withheld'
-         FROM (SELECT queue, reason FROM hold WHERE order_id = ?1 ORDER BY id DESC LIMIT 1) AS hold
+         FROM (SELECT queue, reason FROM hold WHERE order_id = ?1 AND closed_at IS NULL ORDER BY id DESC LIMIT 1) AS hold
          WHERE orders.id = ?1 AND orders.state = 'released'
            AND EXISTS (SELECT 1 FROM outbox WHERE order_seq = orders.seq AND outbox.state = 'withheld')
            AND NOT EXISTS (SELECT 1 FROM outbox
@@ -179,6 +227,24 @@ pub(super) fn standing(connection: &Connection, order: OrderId) -> Result<OrderS
     Ok(OrderStanding { exists: seq.is_some(), cancel_requested, progress, early })
 }
 
+/// The orders that somebody means by a name, two at most.
+pub(super) fn named(connection: &Connection, name: &OrderName) -> Result<Vec<OrderId>> {
+    let (sql, of, name) = match name {
+        OrderName::Number { channel, number } => {
+            ("SELECT id FROM orders WHERE channel = ?1 AND number = ?2 ORDER BY seq LIMIT 2", channel.as_str(), number)
+        }
+        OrderName::Receipt { target, external_id } => (
+            "SELECT DISTINCT order_id FROM outbox WHERE target = ?1 AND external_id = ?2 AND said = 0 LIMIT 2",
+            target.as_str(),
+            external_id,
+        ),
+    };
+    let mut statement = connection.prepare_cached(sql).map_err(failed)?;
+    let found = statement.query_map([of, name], |row| row.get::<_, String>(0)).map_err(failed)?;
+    let order = |text: String| OrderId::parse(&text).map_err(|error| damaged("an order id", &error));
+    found.map(|found| found.map_err(failed).and_then(order)).collect()
+}
+
 /// Whether something of this kind came about an order.
 pub(super) fn has(connection: &Connection, order: OrderId, kind: OrderEventKind) -> Result<bool> {
     connection
@@ -187,12 +253,12 @@ pub(super) fn has(connection: &Connection, order: OrderId, kind: OrderEventKind)
         .map_err(failed)
 }
 
-/// Whether the sender of the order of the delivery with this number asked to cancel it.
+/// Whether the delivery with this number brings an order on that its sender asked to cancel.
 pub(super) fn cancel_requested(connection: &Connection, outbox_seq: i64) -> Result<bool> {
     connection
         .prepare_cached(
             "SELECT 1 FROM outbox JOIN order_event ON order_event.order_id = outbox.order_id
-             WHERE outbox.seq = ?1 AND order_event.kind = ?2",
+             WHERE outbox.seq = ?1 AND outbox.said = 0 AND order_event.kind = ?2",
         )
         .and_then(|mut found| found.exists(params![outbox_seq, OrderEventKind::CancelRequested.as_str()]))
         .map_err(failed)

@@ -14,7 +14,7 @@ use portreeve_record::{Leaf, PayloadKey, Sealed};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::contract::{
-    Configuration, Decided, DecisionCommit, DeliveryView, DocumentPosition, HoldOwner, InputId, JournalEntry,
+    Configuration, Content, Decided, DecisionCommit, DeliveryView, DocumentPosition, HoldOwner, InputId, JournalEntry,
     JournalOutcome, Lease, NewHold, NewOrder, NewOutbox, NewPayload, OpenPayload, OrderState, OrderView, OutboxId,
     PayloadRef, ReferenceTable, ReferenceWanted, Room, Settlement, StateChanges, StoreError, TreeHead, UnsequencedLeaf,
 };
@@ -557,9 +557,8 @@ fn insert_order(
     for hold in &order.holds {
         insert_hold(tx, &id, hold, decision.at, closed_at)?;
     }
-    for row in &order.outbox {
-        insert_outbox(tx, order_seq, &id, row, kept.place(row.event)?, decision.at)?;
-    }
+    let its = Its { order_seq, order: &id, event };
+    order.outbox.iter().try_for_each(|row| insert_outbox(tx, its, row, decision.at))?;
     history::insert(tx, &order.customer_event, position)?;
     oversight::weighed(tx, &order.weighed, decision.at)?;
     if let Some(new) = &order.exception {
@@ -572,20 +571,26 @@ fn insert_order(
     order.credit.iter().try_for_each(|reservation| credit::reserve(tx, order_seq, reservation))
 }
 
-/// Makes a delivery due.
-pub(super) fn insert_outbox(
-    tx: &Connection,
-    order_seq: i64,
-    order: &str,
-    row: &NewOutbox,
-    event: i64,
-    at: Instant,
-) -> Result<()> {
+/// Whose a delivery is.
+#[derive(Clone, Copy)]
+pub(super) struct Its<'a> {
+    pub(super) order_seq: i64,
+    pub(super) order: &'a str,
+    /// The place of the order's own event.
+    pub(super) event: i64,
+}
+
+/// Makes a delivery due, unless it is there already.
+pub(super) fn insert_outbox(tx: &Connection, its: Its<'_>, row: &NewOutbox, at: Instant) -> Result<()> {
+    let (said, event) = match row.content {
+        Content::Order => (0, its.event),
+        Content::Said(position) => (signed(position.0)?, order_event::said(tx, its.order, position)?),
+    };
     tx.prepare_cached(
-        "INSERT INTO outbox (order_seq, order_id, target, kind, event, due_at, deadline_from)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6)",
+        "INSERT INTO outbox (order_seq, order_id, target, kind, said, event, due_at, deadline_from)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7) ON CONFLICT DO NOTHING",
     )
-    .and_then(|mut insert| insert.execute(params![order_seq, order, row.target, row.kind, event, at.0]))
+    .and_then(|mut insert| insert.execute(params![its.order_seq, its.order, row.target, row.kind, said, event, at.0]))
     .map_err(failed)?;
     Ok(())
 }
@@ -702,8 +707,15 @@ fn pending_targets(tx: &Connection) -> Result<Vec<String>> {
     .map_err(failed)
 }
 
-/// Due rows that are the head of their order's outbox: an earlier row that is
-/// pending, or dead and blocking, keeps the later ones back.
+/// What an order's row `head` waits for: an earlier one to the same target that is pending, that
+/// may still have arrived, or that is dead and blocks. Targets do not wait for each other: the
+/// shop hears of a shipment though finance is down.
+const IS_HEAD: &str = "NOT EXISTS (SELECT 1 FROM outbox AS earlier
+     WHERE earlier.order_seq = head.order_seq AND earlier.target = head.target AND earlier.seq < head.seq
+       AND (earlier.state = 'pending' OR (earlier.state = 'withheld' AND earlier.unresolved)
+            OR (earlier.state = 'dead' AND earlier.blocks)))";
+
+/// Due rows that are the head of what their order has for the target.
 fn due_rows(
     tx: &Connection,
     target: &str,
@@ -713,14 +725,11 @@ fn due_rows(
 ) -> Result<Vec<i64>> {
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let mut statement = tx
-        .prepare_cached(
-            "SELECT seq, order_id, kind FROM outbox AS head
-         WHERE state = 'pending' AND target = ?1 AND due_at <= ?2 AND lease_until <= ?2
-           AND NOT EXISTS (SELECT 1 FROM outbox AS earlier
-                           WHERE earlier.order_seq = head.order_seq AND earlier.seq < head.seq
-                             AND (earlier.state = 'pending' OR (earlier.state = 'dead' AND earlier.blocks)))
-         ORDER BY due_at, seq",
-        )
+        .prepare_cached(&format!(
+            "SELECT seq, order_id, kind, said FROM outbox AS head
+             WHERE state = 'pending' AND target = ?1 AND due_at <= ?2 AND lease_until <= ?2 AND {IS_HEAD}
+             ORDER BY due_at, seq"
+        ))
         .map_err(failed)?;
     // Rows are read as they are needed, so nothing but `limit` bounds them.
     let mut rows = statement.query(params![target, now.0]).map_err(failed)?;
@@ -728,19 +737,27 @@ fn due_rows(
     while due.len() < limit
         && let Some(row) = rows.next().map_err(failed)?
     {
-        if !under_way.contains(&outbox_id(row, 1, target, 2)?) {
+        if !under_way.contains(&outbox_id(row, 1, target, 2, 3)?) {
             due.push(row.get(0).map_err(failed)?);
         }
     }
     Ok(due)
 }
 
-/// A delivery's id from its order, its target and its kind.
-pub(super) fn outbox_id(row: &Row<'_>, order: usize, target: &str, kind: usize) -> Result<OutboxId> {
+/// A delivery's id from its order, its target, its kind and its content.
+pub(super) fn outbox_id(row: &Row<'_>, order: usize, target: &str, kind: usize, said: usize) -> Result<OutboxId> {
     let order: String = row.get(order).map_err(failed)?;
     let kind: String = row.get(kind).map_err(failed)?;
     let order = OrderId::parse(&order).map_err(|error| damaged("an order id", &error))?;
-    Ok(OutboxId::derive(order, target, &kind))
+    Ok(OutboxId::derive(order, target, &kind, content(row.get(said).map_err(failed)?)?))
+}
+
+/// What a delivery is made of; no document has the number 0.
+pub(super) fn content(said: i64) -> Result<Content> {
+    Ok(match unsigned(said)? {
+        0 => Content::Order,
+        position => Content::Said(DocumentPosition(position)),
+    })
 }
 
 fn claim_one(tx: &Connection, seq: i64, now: Instant, lease_until: Instant) -> Result<Permit> {
@@ -758,6 +775,7 @@ fn claim_one(tx: &Connection, seq: i64, now: Instant, lease_until: Instant) -> R
         attempts_before,
         doubts,
         withheld,
+        said,
     ) = tx
         .prepare_cached(
             "UPDATE outbox SET lease_until = ?2, epoch = epoch + 1,
@@ -766,7 +784,7 @@ fn claim_one(tx: &Connection, seq: i64, now: Instant, lease_until: Instant) -> R
              RETURNING order_seq, order_id, target, kind, event,
                        coalesce((SELECT commitment FROM payload WHERE payload.id = event), zeroblob(32)), attempts,
                        epoch, unresolved,
-                       deadline_from, attempts_before, doubts, state = 'withheld'",
+                       deadline_from, attempts_before, doubts, state = 'withheld', said",
         )
         .map_err(failed)?
         .query_row(params![seq, lease_until.0, now.0], |row| {
@@ -784,14 +802,17 @@ fn claim_one(tx: &Connection, seq: i64, now: Instant, lease_until: Instant) -> R
                 row.get::<_, u32>(10)?,
                 row.get(11)?,
                 row.get(12)?,
+                row.get(13)?,
             ))
         })
         .map_err(failed)?;
     let order = OrderId::parse(&order).map_err(|error| damaged("an order id", &error))?;
+    let content = content(said)?;
     Ok(Permit {
         seq,
         order_seq,
-        outbox: OutboxId::derive(order, &target, &kind),
+        outbox: OutboxId::derive(order, &target, &kind, content),
+        content,
         order,
         target,
         kind,
@@ -803,6 +824,7 @@ fn claim_one(tx: &Connection, seq: i64, now: Instant, lease_until: Instant) -> R
         withheld,
         doubts,
         deadline_from: Instant(deadline_from),
+        said: None,
     })
 }
 
@@ -866,7 +888,11 @@ pub(super) fn settle(
         exception::insert(tx, new, &about, at)?;
     }
     if let Settlement::Applied { .. } = settlement {
-        credit::taken(tx, permit.order_seq, at)?;
+        if permit.content == Content::Order {
+            credit::taken(tx, permit.order_seq, at)?;
+        }
+        // The same word again is the same input.
+        permit.said.as_deref().map_or(Ok(()), |said| journal(tx, said).map(drop))?;
     }
     trail::leaf_about_order(tx, leaf, permit.order_seq)?;
     Ok(Settled { outbox: permit.outbox.clone() })
@@ -879,14 +905,12 @@ pub(super) fn held(changed: usize, permit: &Permit) -> Result<()> {
 pub(super) fn next_due(connection: &Connection) -> Result<Option<Instant>> {
     connection
         .query_row(
-            "SELECT min(due) FROM (
-                  SELECT min(max(due_at, lease_until)) AS due FROM outbox AS head
-                  WHERE state = 'pending'
-                    AND NOT EXISTS (SELECT 1 FROM outbox AS earlier
-                                    WHERE earlier.order_seq = head.order_seq AND earlier.seq < head.seq
-                                      AND (earlier.state = 'pending' OR (earlier.state = 'dead' AND earlier.blocks)))
+            &format!(
+                "SELECT min(due) FROM (
+                  SELECT min(max(due_at, lease_until)) AS due FROM outbox AS head WHERE state = 'pending' AND {IS_HEAD}
                   UNION ALL
-                  SELECT min(max(due_at, lease_until)) FROM outbox WHERE state = 'withheld' AND unresolved = 1)",
+                  SELECT min(max(due_at, lease_until)) FROM outbox WHERE state = 'withheld' AND unresolved = 1)"
+            ),
             [],
             |row| row.get::<_, Option<i64>>(0),
         )
@@ -1158,7 +1182,8 @@ pub(super) fn order_view(connection: &Connection, row: &Row<'_>) -> Result<Order
         .prepare_cached(
             "SELECT target, CASE WHEN state = 'withheld' AND unresolved THEN 'in-doubt' ELSE state END, attempts,
                     external_id, last_code,
-                    CASE WHEN state = 'pending' OR (state = 'withheld' AND unresolved) THEN max(due_at, lease_until) END
+                    CASE WHEN state = 'pending' OR (state = 'withheld' AND unresolved) THEN max(due_at, lease_until) END,
+                    kind, said
              FROM outbox WHERE order_seq = ?1 ORDER BY seq",
         )
         .map_err(failed)?
@@ -1170,6 +1195,8 @@ pub(super) fn order_view(connection: &Connection, row: &Row<'_>) -> Result<Order
                 external_id: row.get(3)?,
                 problem: row.get(4)?,
                 next_at: row.get::<_, Option<i64>>(5)?.map(Instant),
+                kind: row.get(6)?,
+                said: u64::try_from(row.get::<_, i64>(7)?).ok().filter(|said| *said > 0).map(DocumentPosition),
             })
         })
         .map_err(failed)?

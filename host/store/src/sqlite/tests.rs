@@ -23,8 +23,8 @@ use crate::conformance::fixture::{
 };
 use crate::conformance::{Fault, Harm, Maker, person as accounts, suite};
 use crate::contract::{
-    ClosedException, ClosedHold, Decided, Effect, EventOutcome, ExceptionsWanted, JournalOutcome, NewException,
-    NewReview, NewStep, OrderEventKind, OrderState, Store, StoreError,
+    ClosedException, ClosedHold, Content, Decided, Effect, EventOutcome, ExceptionsWanted, JournalOutcome,
+    NewException, NewReview, NewStep, OrderEventKind, OrderState, OutboxId, Store, StoreError,
 };
 
 /// A folder, and the fault that the next commit of its writer meets.
@@ -178,6 +178,11 @@ fn a_folder_of_another_schema_is_named_older_or_newer() {
     assert!(matches!(folder.try_open(), Err(StoreError::OlderSchema { found: 5, known: SCHEMA_VERSION })));
 }
 
+/// Makes a folder of schema 7 of one of schema 8: a target got a kind of message of an order once.
+const WITHOUT_SCHEMA_8: &str =
+    "DROP INDEX outbox_external; DROP INDEX outbox_order; ALTER TABLE outbox DROP COLUMN said;
+     CREATE UNIQUE INDEX outbox_order ON outbox (order_seq, target, kind); PRAGMA user_version = 7;";
+
 /// Makes a folder of schema 6 of one of schema 7: nothing moved an order.
 const WITHOUT_SCHEMA_7: &str = "DROP INDEX order_event_early; ALTER TABLE order_event DROP COLUMN outcome;
      DROP TABLE order_progress; PRAGMA user_version = 6;";
@@ -236,7 +241,7 @@ async fn of_a_folder_of_schema_4_each_order_that_is_kept_back_has_one_exception(
     keep(&store, input(61, &["CHANGE"])).await;
     commit(&store, about_order(next(&store).await, "PO-DEAD", OrderEventKind::Changed, leaf(62))).await.unwrap();
     drop(store);
-    folder.raw().execute_batch(&[WITHOUT_SCHEMA_7, WITHOUT_SCHEMA_5].concat()).unwrap();
+    folder.raw().execute_batch(&[WITHOUT_SCHEMA_8, WITHOUT_SCHEMA_7, WITHOUT_SCHEMA_5].concat()).unwrap();
     // The first of its holds is due later, and the second one had escalated.
     let [first, second] = &found.holds[..] else { unreachable!("two holds") };
     let (first, second) = (first.number, second.number);
@@ -323,7 +328,10 @@ async fn of_a_folder_of_schema_3_the_holds_that_keep_nothing_back_are_closed() {
         }
     }
     drop(store);
-    folder.raw().execute_batch(&format!("{WITHOUT_SCHEMA_7} {WITHOUT_SCHEMA_5} {WITHOUT_SCHEMA_4}")).unwrap();
+    folder
+        .raw()
+        .execute_batch(&format!("{WITHOUT_SCHEMA_8} {WITHOUT_SCHEMA_7} {WITHOUT_SCHEMA_5} {WITHOUT_SCHEMA_4}"))
+        .unwrap();
     assert!(matches!(SqliteStore::open_to_read(folder.folder.path()), Err(StoreError::OlderSchema { found: 3, .. })));
     for _ in 0..2 {
         let store = folder.open().await;
@@ -345,6 +353,21 @@ async fn of_a_folder_of_schema_3_the_holds_that_keep_nothing_back_are_closed() {
 }
 
 #[tokio::test]
+async fn what_waits_in_a_folder_of_schema_7_is_delivered_as_the_order_that_it_was() {
+    let folder = Folder::new();
+    let store = folder.open().await;
+    release(&store, 1, "PO-1", &[("erp", "order"), ("erp", "note")]).await;
+    drop(store);
+    folder.raw().execute_batch(WITHOUT_SCHEMA_8).unwrap();
+    assert!(matches!(SqliteStore::open_to_read(folder.folder.path()), Err(StoreError::OlderSchema { found: 7, .. })));
+    let store = folder.open().await;
+    let permit = claim(&store, 0).await.remove(0);
+    assert_eq!((permit.kind(), permit.content()), ("order", Content::Order));
+    let known = OutboxId("{order}/erp/order".replace("{order}", &order_id("PO-1").to_string()));
+    assert_eq!(permit.outbox(), &known, "an attempt of before is found again by what it was sent with");
+}
+
+#[tokio::test]
 async fn what_came_about_orders_of_a_folder_of_schema_6_was_noted_and_moved_nothing() {
     let folder = Folder::new();
     let store = folder.open().await;
@@ -352,7 +375,7 @@ async fn what_came_about_orders_of_a_folder_of_schema_6_was_noted_and_moved_noth
     keep(&store, input(11, &["CHANGE"])).await;
     commit(&store, about_order(next(&store).await, "PO-1", OrderEventKind::Changed, leaf(12))).await.unwrap();
     drop(store);
-    folder.raw().execute_batch(WITHOUT_SCHEMA_7).unwrap();
+    folder.raw().execute_batch(&[WITHOUT_SCHEMA_8, WITHOUT_SCHEMA_7].concat()).unwrap();
     assert!(matches!(SqliteStore::open_to_read(folder.folder.path()), Err(StoreError::OlderSchema { found: 6, .. })));
     let store = folder.open().await;
     let trail = store.order_trail(order_id("PO-1")).await.unwrap().unwrap();
@@ -367,7 +390,7 @@ async fn a_folder_of_schema_4_has_nobody_and_takes_a_first_one() {
     release(&store, 1, "PO-1", &[("erp", "order")]).await;
     let before = observe(&store).await;
     drop(store);
-    folder.raw().execute_batch(&[WITHOUT_SCHEMA_7, WITHOUT_SCHEMA_5].concat()).unwrap();
+    folder.raw().execute_batch(&[WITHOUT_SCHEMA_8, WITHOUT_SCHEMA_7, WITHOUT_SCHEMA_5].concat()).unwrap();
     assert!(matches!(SqliteStore::open_to_read(folder.folder.path()), Err(StoreError::OlderSchema { found: 4, .. })));
     let store = folder.open().await;
     assert_eq!(observe(&store).await, before);
@@ -383,7 +406,7 @@ async fn budgets_of_a_folder_of_schema_2_are_what_its_holds_say() {
     folder
         .raw()
         .execute_batch(&format!(
-            "{WITHOUT_SCHEMA_7} {WITHOUT_SCHEMA_5} {WITHOUT_SCHEMA_4}
+            "{WITHOUT_SCHEMA_8} {WITHOUT_SCHEMA_7} {WITHOUT_SCHEMA_5} {WITHOUT_SCHEMA_4}
              DROP TABLE budget_minute; DROP TABLE budget_day;
              ALTER TABLE hold ADD COLUMN value_minor INTEGER NOT NULL DEFAULT 0;
              CREATE INDEX hold_plugin ON hold (plugin, opened_at) WHERE plugin IS NOT NULL;

@@ -1,4 +1,4 @@
-//! Sales orders into an ERP that speaks the REST API of Business Central v2.0.
+//! Sales orders into an ERP, and out of it again (`cancel`), that speaks the REST API of Business Central v2.0.
 //!
 //! The API documents no idempotency key, so the danger is a second sales order
 //! for one order. The message carries the host's order id as
@@ -21,6 +21,8 @@
 //! call's own limit, `wall_ms` of the manifest and the grant, has to be longer: a
 //! call that is cut says nothing, not even that the outcome is unknown. Credentials
 //! are the host's.
+
+mod cancel;
 
 use portreeve_sdk::connector::*;
 use portreeve_sdk::failure::RETRY_MS;
@@ -49,13 +51,16 @@ impl Connector for ErpRest {
     }
 
     fn deliver(delivery: Delivery) -> Result<Receipt, Failure> {
+        if delivery.message.kind == cancel::KIND {
+            return cancel::deliver(&delivery);
+        }
         let url = format!("{}/salesOrders", company_url(&delivery.settings)?);
         let request = http::Request::json(http::Method::Post, &url, delivery.message.body)
             .with_header("idempotency-key", &delivery.idempotency_key);
         let response = http::send(patient(request, &delivery.settings)?)?;
         match response.status {
             200 | 201 => created(&response),
-            400 | 409 | 422 => Err(refused(&response)),
+            400 | 409 | 422 => Err(refused("the sales order", &response)),
             429 => Err(Failure::Retry(wait(&response))),
             408 | 500..=599 => Err(Failure::unknown(format!(
                 "the ERP answered {}; the sales order may exist all the same",
@@ -66,14 +71,14 @@ impl Connector for ErpRest {
     }
 
     fn find(query: FindQuery) -> Result<Option<Receipt>, Failure> {
-        let filter = format!("externalDocumentNumber eq '{}'", document_number(&query.natural_key).replace('\'', "''"));
-        let url = format!("{}/salesOrders?$filter={}", company_url(&query.settings)?, http::escaped(&filter));
-        let response = http::send(patient(http::Request::get_json(&url), &query.settings)?)?;
-        match response.status {
-            200 => found(&response),
-            408 | 429 | 500..=599 => Err(Failure::Retry(wait(&response))),
-            status => Err(unusable(status)),
+        if query.kind == cancel::KIND {
+            return cancel::find(&query);
         }
+        let order = sales_orders(&query.natural_key, &query.settings)?;
+        let receipt = |order: SalesOrder| {
+            order.receipt().ok_or_else(|| Failure::permanent("the ERP lists a sales order without number and id"))
+        };
+        order.map(receipt).transpose()
     }
 
     fn check(request: CheckRequest) -> Result<CheckReport, Failure> {
@@ -112,6 +117,18 @@ fn company_url(settings: &[Setting]) -> Result<String, Failure> {
     Ok(format!("{}/companies({})", base_url(settings)?, http::escaped(company)))
 }
 
+/// The sales order of an order, where the ERP has one.
+fn sales_orders(natural_key: &str, settings: &[Setting]) -> Result<Option<SalesOrder>, Failure> {
+    let filter = format!("externalDocumentNumber eq '{}'", document_number(natural_key).replace('\'', "''"));
+    let url = format!("{}/salesOrders?$filter={}", company_url(settings)?, http::escaped(&filter));
+    let response = http::send(patient(http::Request::get_json(&url), settings)?)?;
+    match response.status {
+        200 => found(&response),
+        408 | 429 | 500..=599 => Err(Failure::Retry(wait(&response))),
+        status => Err(unusable(status)),
+    }
+}
+
 /// The host's order id as the ERP keeps it: 35 characters, a UUID has 36, so its hyphens go.
 fn document_number(order_id: &str) -> String {
     if order_id.len() == 36 { order_id.replace('-', "") } else { order_id.to_owned() }
@@ -119,6 +136,8 @@ fn document_number(order_id: &str) -> String {
 
 #[derive(Deserialize)]
 struct SalesOrder {
+    #[serde(rename = "@odata.etag")]
+    etag: Option<String>,
     id: Option<String>,
     number: Option<String>,
 }
@@ -150,16 +169,13 @@ struct Found {
     value: Vec<SalesOrder>,
 }
 
-fn found(response: &http::Response) -> Result<Option<Receipt>, Failure> {
+fn found(response: &http::Response) -> Result<Option<SalesOrder>, Failure> {
     let found: Found = serde_json::from_slice(&response.body)
         .map_err(|_| Failure::permanent("the ERP's list of sales orders is not the JSON that was expected"))?;
     let mut orders = found.value.into_iter();
     match (orders.next(), orders.next()) {
         (None, _) => Ok(None),
-        (Some(order), None) => order
-            .receipt()
-            .map(Some)
-            .ok_or_else(|| Failure::permanent("the ERP lists a sales order without number and id")),
+        (Some(order), None) => Ok(Some(order)),
         // Taking the first would hide that the customer gets the goods twice.
         (Some(first), Some(second)) => Err(Failure::permanent(format!(
             "sales-order-twice: the ERP has {} sales orders with this external document number, {} and {} among them; \
@@ -182,8 +198,8 @@ struct ErrorBody {
     message: Option<String>,
 }
 
-/// The ERP's refusal in its own words; it will refuse the same order again.
-fn refused(response: &http::Response) -> Failure {
+/// The ERP's refusal in its own words; it will refuse the same again.
+fn refused(what: &str, response: &http::Response) -> Failure {
     let body: Option<ErrorAnswer> = serde_json::from_slice(&response.body).ok();
     let (code, message) = body.map_or((None, None), |answer| (answer.error.code, answer.error.message));
     let said = match (code, message) {
@@ -191,7 +207,7 @@ fn refused(response: &http::Response) -> Failure {
         (Some(only), None) | (None, Some(only)) => only,
         (None, None) => "no reason given".to_owned(),
     };
-    let message = format!("the ERP refused the sales order ({}): {}", response.status, shortened(&said));
+    let message = format!("the ERP refused {what} ({}): {}", response.status, shortened(&said));
     Failure::invalid(Problem::new("refused-by-erp", message, ""))
 }
 

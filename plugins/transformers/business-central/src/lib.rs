@@ -24,6 +24,8 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 const KIND: &str = "business-central/sales-order";
+/// What has a sales order deleted: whatever was said of the order, it is known by its number.
+const CANCEL: &str = "business-central/cancel";
 
 /// Widths of the ERP's fields, in characters. It refuses longer values.
 const CUSTOMER_NUMBER_CHARS_MAX: usize = 20;
@@ -41,6 +43,9 @@ struct BusinessCentral;
 
 impl Transformer for BusinessCentral {
     fn from_canonical(request: RenderingRequest) -> Result<Message, Failure> {
+        if request.kind == CANCEL {
+            return message(CANCEL, &Cancelled { external_document_number: request.order_id.replace('-', "") });
+        }
         if request.kind != KIND {
             return Err(Failure::permanent(format!(
                 "this transformer does not render messages of kind `{}`",
@@ -52,9 +57,19 @@ impl Transformer for BusinessCentral {
         };
         let freight_account = setting(&request.settings, "freight-account");
         let sales_order = sales_order(order, &request.order_id, freight_account)?;
-        let body = serde_json::to_vec(&sales_order).map_err(|error| Failure::permanent(error.to_string()))?;
-        Ok(Message { kind: KIND.to_owned(), content_type: "application/json".to_owned(), body })
+        message(KIND, &sales_order)
     }
+}
+
+fn message(kind: &str, content: &impl Serialize) -> Result<Message, Failure> {
+    let body = serde_json::to_vec(content).map_err(|error| Failure::permanent(error.to_string()))?;
+    Ok(Message { kind: kind.to_owned(), content_type: "application/json".to_owned(), body })
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Cancelled {
+    external_document_number: String,
 }
 
 #[derive(Serialize)]

@@ -1,0 +1,35 @@
+//! Effects: what the routes say is to follow from what was said of an order.
+//!
+//! Only what counts has effects, and each its own: an event that waited for its turn has
+//! them with the event that it waited for, in the order in which both count. Pure: routes
+//! and what moved the order give deliveries, which commit with the event or not at all.
+
+use portreeve_store::contract::{Content, NewOutbox};
+
+use super::following::Moved;
+use crate::route::{Effect, Routes, Sends};
+
+impl Routes {
+    /// The deliveries that follow, in the order of what moved the order and of the routes.
+    pub(crate) fn effects_of(&self, moved: &[Moved]) -> Vec<NewOutbox> {
+        let all = moved.iter().flat_map(|moved| self.effects.iter().map(move |effect| (moved, effect)));
+        all.filter(|(moved, effect)| effect.follows(moved))
+            .filter_map(|(moved, effect)| self.delivery(effect, moved))
+            .collect()
+    }
+
+    fn delivery(&self, effect: &Effect, moved: &Moved) -> Option<NewOutbox> {
+        let content = match effect.sends {
+            Sends::Event => Content::Said(moved.position),
+            Sends::Order => Content::Order,
+        };
+        Some(NewOutbox { target: effect.target.clone(), kind: self.kind_of(effect)?.to_owned(), content })
+    }
+}
+
+impl Effect {
+    fn follows(&self, moved: &Moved) -> bool {
+        let among = |states: &std::collections::BTreeSet<_>, state| states.is_empty() || states.contains(state);
+        self.on == moved.event && among(&self.from, &moved.from) && among(&self.to, &moved.to)
+    }
+}

@@ -1,0 +1,80 @@
+//! Naming: which order a system means that does not know the host's identifiers.
+//!
+//! A payment processor knows the shop's number, a warehouse what the ERP called the order.
+//! Names are looked up in the store and among the orders of the batch that come before, so
+//! that the cut of batches decides nothing. A name that nobody has or that two orders have
+//! is a person's: nothing is guessed about whose money or goods it is.
+
+use std::collections::BTreeMap;
+
+use portreeve_model::OrderId;
+use portreeve_store::contract::OrderName;
+
+use super::DecideError;
+use super::reading::{Mapped, Reading, for_a_person};
+use super::validating::order_id;
+use crate::Pipeline;
+
+impl Pipeline {
+    /// Finds the orders that are named otherwise.
+    pub(super) async fn find_named(&self, mapped: &mut [Mapped]) -> Result<(), DecideError> {
+        let names: Vec<OrderName> = mapped.iter().filter_map(Mapped::names).cloned().collect();
+        if names.is_empty() {
+            return Ok(());
+        }
+        let found = self.store.orders_named(names.clone()).await?;
+        let mut known: BTreeMap<OrderName, Vec<OrderId>> = names.into_iter().zip(found).collect();
+        for mapped in mapped {
+            if let Ok(Reading::Order(order, _)) = &mapped.outcome {
+                let channel = mapped.document.channel().clone();
+                let name = OrderName::Number { channel, number: order.number.clone() };
+                let id = order_id(&mapped.document, &order.number, order.release.as_deref());
+                if let Some(known) = known.get_mut(&name).filter(|known| !known.contains(&id)) {
+                    known.push(id);
+                }
+            }
+            self.name(mapped, &known);
+        }
+        Ok(())
+    }
+
+    fn name(&self, mapped: &mut Mapped, known: &BTreeMap<OrderName, Vec<OrderId>>) {
+        let Some(name) = mapped.names().cloned() else { return };
+        let found = known.get(&name).map_or(&[][..], Vec::as_slice);
+        let (code, detail) = match (found, &mut mapped.outcome) {
+            ([order], Ok(Reading::Later(later))) => return later.is_about(*order),
+            ([], _) => (
+                "unknown-order",
+                format!(
+                    "found {}, and no order by it; expected one that the host has: see whether it is still to come, and retry then",
+                    shown(&name)
+                ),
+            ),
+            _ => (
+                "ambiguous-order",
+                format!(
+                    "found {}, and more than one order by it; expected one: ask its system which is meant",
+                    shown(&name)
+                ),
+            ),
+        };
+        mapped.outcome = Err(for_a_person(self.queue(&mapped.document), code, &detail));
+    }
+}
+
+impl Mapped {
+    /// The order's name, where that has to be found.
+    fn names(&self) -> Option<&OrderName> {
+        match &self.outcome {
+            Ok(Reading::Later(later)) => later.name(),
+            _ => None,
+        }
+    }
+}
+
+fn shown(name: &OrderName) -> String {
+    match name {
+        OrderName::Number { channel, number } => format!("the order number `{number}` of channel `{channel}`"),
+        OrderName::Receipt { target, external_id } => format!("`{external_id}`, as target `{target}` calls an order"),
+    }
+}

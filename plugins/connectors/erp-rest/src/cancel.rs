@@ -1,0 +1,60 @@
+//! Cancelling a sales order. The API has no action for it: an order of which nothing was
+//! shipped is deleted, and one that cannot be deleted any more is a person's.
+//!
+//! ```text
+//! GET    salesOrders?$filter=externalDocumentNumber eq '…'   which one, and its ETag
+//! DELETE salesOrders(ID)   If-Match: ETag
+//! 204 404        it is gone
+//! 409 412        somebody changed it since: look again, later
+//! 400 422        the ERP refuses: invalid, and stays so
+//! ```
+//!
+//! The danger is an order that the warehouse or a clerk is just working on. `If-Match` has
+//! the ERP refuse where it is not the one that was looked at.
+
+use portreeve_sdk::connector::*;
+use portreeve_sdk::failure::RETRY_MS;
+
+use crate::{SalesOrder, company_url, patient, refused, sales_orders, unusable, wait};
+
+/// The kind of message.
+pub(crate) const KIND: &str = "business-central/cancel";
+
+/// Deletes the order's sales order.
+pub(crate) fn deliver(delivery: &Delivery) -> Result<Receipt, Failure> {
+    let Some(order) = sales_orders(&delivery.natural_key, &delivery.settings)? else {
+        return Ok(gone(&delivery.natural_key));
+    };
+    let id = order.id.as_deref().ok_or_else(|| Failure::permanent("the ERP lists a sales order without id"))?;
+    let url = format!("{}/salesOrders({})", company_url(&delivery.settings)?, http::escaped(id));
+    let request = http::Request { method: http::Method::Delete, ..http::Request::get_json(&url) };
+    let request = request.with_header("if-match", order.etag.as_deref().unwrap_or("*"));
+    let response = http::send(patient(request, &delivery.settings)?)?;
+    match response.status {
+        200 | 204 | 404 => Ok(deleted(order, &delivery.natural_key)),
+        409 | 412 => Err(Failure::Retry(RETRY_MS)),
+        400 | 422 => Err(refused("to delete the sales order", &response)),
+        429 => Err(Failure::Retry(wait(&response))),
+        408 | 500..=599 => {
+            let message = format!("the ERP answered {}; the sales order may be gone all the same", response.status);
+            Err(Failure::unknown(message))
+        }
+        status => Err(unusable(status)),
+    }
+}
+
+/// Whether an earlier attempt deleted it.
+pub(crate) fn find(query: &FindQuery) -> Result<Option<Receipt>, Failure> {
+    let order = sales_orders(&query.natural_key, &query.settings)?;
+    Ok(order.is_none().then(|| gone(&query.natural_key)))
+}
+
+fn deleted(order: SalesOrder, natural_key: &str) -> Receipt {
+    order.receipt().unwrap_or_else(|| gone(natural_key))
+}
+
+/// It was not there, or is not any more.
+fn gone(natural_key: &str) -> Receipt {
+    let detail = "the ERP has no sales order of it".to_owned();
+    Receipt { external_id: crate::document_number(natural_key), detail: Some(detail) }
+}
