@@ -1,4 +1,4 @@
-//! One purchase order as a document that needs no delimiters any more.
+//! One transaction set as a document that needs no delimiters any more.
 //!
 //! ```json
 //! {"version":"004010","usage":"P","sender":"ZZ:ACME","receiver":"ZZ:PORTREEVE",
@@ -7,17 +7,12 @@
 //! ```
 //!
 //! INVARIANT: no control number, date or time of an envelope is in the body.
-//! The same order in another envelope has the same key and the same bytes, so
+//! The same set in another envelope has the same key and the same bytes, so
 //! the host knows it as a duplicate; with other bytes it would be refused.
 
-use portreeve_guest_x12::{Group, Interchange, Segment, Set, key};
+use portreeve_guest_x12::{Group, Interchange, Kind, Segment, Set, key};
 use portreeve_sdk::connector::{Document, Position, Problem};
 use serde::Serialize;
-
-/// ST01 of a purchase order.
-pub(crate) const PURCHASE_ORDER: &str = "850";
-
-const KIND: &str = "x12/850";
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -40,7 +35,7 @@ pub(crate) struct Taking<'a> {
 }
 
 /// Makes the document of a set.
-pub(crate) fn of(taking: &Taking<'_>, set: &Set) -> Result<Document, Problem> {
+pub(crate) fn of(taking: &Taking<'_>, kind: Kind, set: &Set) -> Result<Document, Problem> {
     let Taking { interchange, group, envelope } = *taking;
     let body = Body {
         version: group.version(),
@@ -59,8 +54,8 @@ pub(crate) fn of(taking: &Taking<'_>, set: &Set) -> Result<Document, Problem> {
         path: set.path.clone(),
     };
     let partner = key::of_partner(interchange, group);
-    let key = key::of_order(&partner, set);
-    Ok(Document { key, partner, kind: KIND.to_owned(), position, envelope, body })
+    let key = key::of_set(kind, &partner, set);
+    Ok(Document { key, partner, kind: format!("x12/{}", kind.code()), position, envelope, body })
 }
 
 fn row(segment: &Segment) -> Vec<&str> {

@@ -1,12 +1,13 @@
-//! X12 over HTTP or a watched folder: purchase orders in, acknowledgements out.
+//! X12 over HTTP or a watched folder: orders, changes, remittances and shipping advice in,
+//! acknowledgements out.
 //!
 //! One input may hold several interchanges of several partners, also one that
 //! came before beside new ones: each is an envelope of its own, known by both
 //! parties and its control number, and answered by an interchange of its own with
 //! a 997 per group. An ISA that cannot be delimited, or whose interchange does not end
 //! within what is read, is answered by a TA1. Where there is nobody to address one to, the
-//! input is invalid, and the host says what is wrong and where. Acknowledgements are not
-//! answered, and acknowledge nothing here.
+//! input is invalid, and the host says what is wrong and where. Acknowledgements are never
+//! answered; a channel that takes 997 has each as a document.
 //!
 //! What is answered `R` makes no document, because the partner will send it again.
 //! An interchange that is rejected as a whole leaves no envelope either: its
@@ -16,6 +17,7 @@
 //! Settings of the channel, all optional:
 //!
 //! ```text
+//! sets             = "850,860"                     of 850, 860, 820, 945 and 997; 850 without it
 //! receivers        = "ZZ:PORTREEVE 01:123456789"   our own ISA07:ISA08; others get TA1 R 009
 //! count-mismatch   = "accept"                      and the rest of the agreement with a partner,
 //! control-mismatch@ZZ:ACME = "reject"              see `portreeve_guest_x12::agreement`
@@ -30,11 +32,12 @@ use portreeve_guest_x12::acknowledge::{self, FUNCTIONAL_ACKNOWLEDGEMENT};
 use portreeve_guest_x12::clock::Stamp;
 use portreeve_guest_x12::write::NumberTooLarge;
 use portreeve_guest_x12::{
-    Addressed, Agreement, FAULTS_MAX, Fault, FaultCode, GroupOutcome, Interchange, Set, SetOutcome, Status, check, read,
+    Addressed, Agreement, FAULTS_MAX, Fault, FaultCode, Group, GroupOutcome, Interchange, Kind, Kinds, Set, SetOutcome,
+    Status, check, read,
 };
 use portreeve_sdk::connector::*;
 
-use crate::document::{PURCHASE_ORDER, Taking};
+use crate::document::Taking;
 
 /// ISA13 of replies.
 const INTERCHANGE_NUMBERS: &str = "x12-interchange";
@@ -48,7 +51,9 @@ struct X12;
 impl Connector for X12 {
     fn receive(input: Inbound) -> Result<Received, Failure> {
         let reading = read(&input.body);
-        let mut taken = Taken::new(Stamp::at(input.received_at), &input.settings);
+        let kinds =
+            Kinds::named(setting(&input.settings, "sets")).map_err(|slip| Failure::permanent(slip.to_string()))?;
+        let mut taken = Taken::new(Stamp::at(input.received_at), kinds, &input.settings);
         taken.note(&reading.faults);
         let readable = !reading.interchanges.is_empty();
         for interchange in reading.interchanges {
@@ -69,6 +74,7 @@ impl Connector for X12 {
 /// What has been made of the input so far.
 struct Taken<'a> {
     stamp: Stamp,
+    kinds: Kinds,
     settings: &'a [Setting],
     envelopes: Vec<Envelope>,
     documents: Vec<Document>,
@@ -77,8 +83,8 @@ struct Taken<'a> {
 }
 
 impl<'a> Taken<'a> {
-    fn new(stamp: Stamp, settings: &'a [Setting]) -> Self {
-        Self { stamp, settings, envelopes: vec![], documents: vec![], problems: vec![], reply: vec![] }
+    fn new(stamp: Stamp, kinds: Kinds, settings: &'a [Setting]) -> Self {
+        Self { stamp, kinds, settings, envelopes: vec![], documents: vec![], problems: vec![], reply: vec![] }
     }
 
     /// Lists faults. A file of thousands of sets that nobody handles has as many;
@@ -150,12 +156,16 @@ impl<'a> Taken<'a> {
         let mut outcomes = Vec::new();
         for group in &interchange.groups {
             self.note(&group.faults);
+            let refused = GroupOutcome::is_refused(group, agreement);
+            let taking = Taking { interchange, group, envelope: envelope.and_then(|index| u32::try_from(index).ok()) };
             if group.functional() != FUNCTIONAL_ACKNOWLEDGEMENT {
-                let refused = GroupOutcome::is_refused(group, agreement);
-                let taking =
-                    Taking { interchange, group, envelope: envelope.and_then(|index| u32::try_from(index).ok()) };
                 let sets = group.sets.iter().map(|set| self.set(&taking, set, agreement, refused)).collect();
                 outcomes.push(GroupOutcome::of(group, sets, agreement));
+            } else if self.kinds.take(Kind::Acknowledgement) {
+                for set in &group.sets {
+                    // Its outcome is for nobody: an acknowledgement is never acknowledged.
+                    self.set(&taking, set, agreement, refused);
+                }
             }
         }
         outcomes
@@ -163,16 +173,15 @@ impl<'a> Taken<'a> {
 
     /// Judges a set, and takes it as a document unless it or its group is rejected.
     fn set(&mut self, taking: &Taking<'_>, set: &Set, agreement: Agreement, refused: bool) -> SetOutcome {
-        let (segments, content) = match set.kind() {
-            PURCHASE_ORDER => check::purchase_order(set),
-            _ => (vec![], vec![unsupported(set)]),
+        let kind = self.kind(taking.group, set);
+        let (segments, content) = match kind {
+            Some(kind) => check::set(kind, set),
+            None => (vec![], vec![unsupported(set, &self.kinds)]),
         };
         self.note(set.faults.iter().chain(&content));
         let mut outcome = SetOutcome::of(set, segments, &content, agreement);
-        if refused || outcome.status == Status::Rejected {
-            return outcome;
-        }
-        match document::of(taking, set) {
+        let Some(kind) = kind.filter(|_| !refused && outcome.status != Status::Rejected) else { return outcome };
+        match document::of(taking, kind, set) {
             Ok(document) => self.documents.push(document),
             Err(problem) => {
                 outcome.status = Status::Rejected;
@@ -180,6 +189,14 @@ impl<'a> Taken<'a> {
             }
         }
         outcome
+    }
+
+    /// What a set is taken as. Acknowledgements have groups of their own: in another one it
+    /// would be acknowledged, among acknowledgements anything else would not.
+    fn kind(&self, group: &Group, set: &Set) -> Option<Kind> {
+        let among_acknowledgements = group.functional() == FUNCTIONAL_ACKNOWLEDGEMENT;
+        let kind = Kind::of(set.kind()).filter(|kind| self.kinds.take(*kind))?;
+        (among_acknowledgements == (kind == Kind::Acknowledgement)).then_some(kind)
     }
 
     /// Answers an interchange and returns the number of the answer; none when it gets none.
@@ -221,10 +238,10 @@ fn span(offset: usize, length: usize) -> Span {
     Span { offset_bytes: bytes(offset), length_bytes: bytes(length) }
 }
 
-fn unsupported(set: &Set) -> Fault {
+fn unsupported(set: &Set, kinds: &Kinds) -> Fault {
     Fault {
         code: FaultCode::UnsupportedTransaction,
-        message: "this transaction set is not handled here; expected 850".to_owned(),
+        message: format!("this transaction set is not handled here; expected {}", kinds.listed()),
         offset: set.header.offset,
         segment: set.header.number,
         path: set.path.clone(),

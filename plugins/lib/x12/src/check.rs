@@ -1,12 +1,13 @@
-//! X12's own syntax of a purchase order (850): the segments and elements that
-//! are mandatory, and the types of those that a price is made of.
+//! X12's own syntax of a set: the segments and elements that are mandatory, and the
+//! types of those that quantities, prices and amounts are made of, as [`Kind::form`] lists them.
 //!
 //! What is rejected here the partner has to send again, so only faults are
 //! listed that make the set unusable. Prices, items and dates are business:
 //! they become exceptions or answers later, never an AK5.
 
 use crate::fault::{Fault, FaultCode};
-use crate::key::{ORDER_NUMBER_BYTES_MAX, PURPOSE_BYTES_MAX, RELEASE_BYTES_MAX, unfit};
+use crate::key::unfit;
+use crate::kind::{Form, Kind, Numbers};
 use crate::read::{Segment, Set};
 
 /// A fault for AK3, with its elements for AK4.
@@ -33,23 +34,23 @@ pub struct ElementFault {
     pub code: u8,
 }
 
-/// Checks a purchase order and returns its faults in both forms.
+/// Checks a set and returns its faults in both forms.
 #[must_use]
-pub fn purchase_order(set: &Set) -> (Vec<SegmentFault>, Vec<Fault>) {
+pub fn set(kind: Kind, set: &Set) -> (Vec<SegmentFault>, Vec<Fault>) {
+    let form = kind.form();
     let mut checked = Checked { set, segments: vec![], faults: vec![] };
-    match set.segments.iter().position(|segment| segment.tag == "BEG") {
-        Some(index) => checked.beg(index),
-        None => checked.missing("BEG", 2),
+    match set.segments.iter().position(|segment| segment.tag == form.begin) {
+        Some(index) => checked.begin(index, &form),
+        None => checked.missing(form.begin, 2),
     }
-    // A cancellation names the order; partners leave its lines out.
-    let cancels = set.segments.iter().any(|segment| segment.tag == "BEG" && segment.trimmed(1) == "01");
-    let lines: Vec<usize> =
-        set.segments.iter().enumerate().filter(|(_, segment)| segment.tag == "PO1").map(|(index, _)| index).collect();
-    if lines.is_empty() && !cancels {
-        checked.missing("PO1", set.segments.len() + 2);
+    let is_there = |tag: &str| set.segments.iter().any(|segment| segment.tag == tag);
+    if let Some(tag) = form.also.filter(|tag| !is_there(tag) && !kind.cancels(set)) {
+        checked.missing(tag, set.segments.len() + 2);
     }
-    for index in lines {
-        checked.line(index);
+    for (index, segment) in set.segments.iter().enumerate() {
+        if let Some(numbers) = form.numbers.iter().find(|numbers| numbers.tag == segment.tag) {
+            checked.numbers(index, segment, numbers);
+        }
     }
     (checked.segments, checked.faults)
 }
@@ -61,47 +62,41 @@ struct Checked<'a> {
 }
 
 impl Checked<'_> {
-    /// BEG01, BEG03 and BEG04 are the order's key: what they leave empty or what does
-    /// not fit there makes the order nobody's.
-    fn beg(&mut self, index: usize) {
+    /// What the key's elements leave empty, or what does not fit there, makes the set nobody's.
+    fn begin(&mut self, index: usize, form: &Form) {
         let Some(segment) = self.set.segments.get(index) else { return };
-        let parts = [
-            (1, 353, PURPOSE_BYTES_MAX, Some("purpose")),
-            (3, 324, ORDER_NUMBER_BYTES_MAX, Some("purchase order number")),
-            (4, 328, RELEASE_BYTES_MAX, None),
-        ];
         let mut elements = Vec::new();
-        for (position, reference, bytes_max, required) in parts {
-            let (text, name) = (segment.trimmed(position), format!("BEG{position:02}"));
-            let found = match (required, unfit(text, bytes_max)) {
+        for part in form.key {
+            let (text, name) = (segment.trimmed(part.position), format!("{}{:02}", form.begin, part.position));
+            let found = match (part.required, unfit(text, part.bytes_max)) {
                 (Some(what), _) if text.is_empty() => {
                     Some((1, FaultCode::ElementMissing, format!("{name} is empty; expected the {what}")))
                 }
                 (_, Some(unfit)) => {
-                    Some((unfit.element_syntax(), FaultCode::ElementInvalid, unfit.sentence(&name, bytes_max)))
+                    Some((unfit.element_syntax(), FaultCode::ElementInvalid, unfit.sentence(&name, part.bytes_max)))
                 }
                 (_, None) => None,
             };
             if let Some((code, fault, message)) = found {
-                elements.push(ElementFault { position, reference, code });
+                elements.push(ElementFault { position: part.position, reference: part.reference, code });
                 self.fault(fault, message, segment, &name);
             }
         }
-        self.element_faults("BEG", index, elements);
+        self.element_faults(form.begin, index, elements);
     }
 
-    fn line(&mut self, index: usize) {
-        let Some(segment) = self.set.segments.get(index) else { return };
+    fn numbers(&mut self, index: usize, segment: &Segment, numbers: &Numbers) {
         let mut elements = Vec::new();
-        for (position, reference) in [(2, 330), (4, 212)] {
+        for (position, reference) in numbers.elements.iter().copied() {
             let text = segment.trimmed(position);
             if !text.is_empty() && !is_decimal(text) {
                 elements.push(ElementFault { position, reference, code: 6 });
-                let message = format!("PO1{position:02} is not a number; expected digits with an optional point");
-                self.fault(FaultCode::ElementInvalid, message, segment, &format!("PO1{position:02}"));
+                let name = format!("{}{position:02}", numbers.tag);
+                let message = format!("{name} is not a number; expected digits with an optional point");
+                self.fault(FaultCode::ElementInvalid, message, segment, &name);
             }
         }
-        self.element_faults("PO1", index, elements);
+        self.element_faults(numbers.tag, index, elements);
     }
 
     fn missing(&mut self, tag: &'static str, position: usize) {

@@ -26,6 +26,7 @@ pub mod clock;
 pub mod fault;
 pub mod isa;
 pub mod key;
+pub mod kind;
 pub mod read;
 pub mod write;
 
@@ -36,6 +37,7 @@ pub use acknowledge::{Addressed, GroupOutcome, SetOutcome, Status};
 pub use agreement::Agreement;
 pub use fault::{Fault, FaultCode, Faults};
 pub use isa::{Delimiters, Isa, Unread};
+pub use kind::{Kind, Kinds};
 pub use read::{Group, Interchange, Reading, Segment, Set, read};
 
 /// Segments of one input. A file of `A~` repeated would otherwise cost a

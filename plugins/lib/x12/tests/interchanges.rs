@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use portreeve_guest_x12::acknowledge;
 use portreeve_guest_x12::clock::{Stamp, midnight_ms};
 use portreeve_guest_x12::{
-    Addressed, Agreement, FaultCode, GroupOutcome, Interchange, Reading, SetOutcome, Status, check, read,
+    Addressed, Agreement, FaultCode, GroupOutcome, Interchange, Kind, Reading, SetOutcome, Status, check, read,
 };
 use proptest::prelude::*;
 
@@ -51,7 +51,7 @@ fn answer_under(interchange: &Interchange, agreement: Agreement) -> String {
         .filter(|group| group.functional() != "FA")
         .map(|group| {
             let sets = group.sets.iter().map(|set| {
-                let (segments, faults) = check::purchase_order(set);
+                let (segments, faults) = check::set(Kind::PurchaseOrder, set);
                 SetOutcome::of(set, segments, &faults, agreement)
             });
             GroupOutcome::of(group, sets.collect(), agreement)
@@ -499,7 +499,7 @@ fn statuses_of_a_group_follow_its_sets() {
     let interchange = first(&two);
     let group = &interchange.groups[0];
     let outcomes = group.sets.iter().map(|set| {
-        let (segments, faults) = check::purchase_order(set);
+        let (segments, faults) = check::set(Kind::PurchaseOrder, set);
         SetOutcome::of(set, segments, &faults, Agreement::default())
     });
     assert_eq!(GroupOutcome::of(group, outcomes.collect(), Agreement::default()).status(), Status::PartlyAccepted);

@@ -9,18 +9,19 @@
 //!     │ └ quantity
 //!     └ line number
 //! ```
+//!
+//! A POC of a change has the same elements in other places, see [`crate::form`].
 
 use portreeve_guest_x12::clock;
+use portreeve_guest_x12_document::{Segment, keep};
 use portreeve_sdk::transformer::*;
 
-use crate::segments::{Segment, keep};
+use crate::form::LineForm;
+use crate::order::EXTENSIONS_MAX;
 
 /// Codes of PO105 that price one unit of PO103: by each or by the unit of measure,
 /// or only naming where the price comes from (contract, catalogue, quotation).
 const PER_UNIT: [&str; 13] = ["", "PE", "UM", "TE", "CT", "CA", "LE", "NT", "QE", "QT", "ST", "WE", "WH"];
-
-/// Where the item numbers start in PO1.
-const ITEM_NUMBERS_FROM: usize = 6;
 
 /// Item numbers of the seller, best first: vendor's number, its catalogue
 /// number, stock keeping unit, then the codes that both sides know.
@@ -29,9 +30,15 @@ const SELLER_NUMBERS: [&str; 9] = ["VP", "VN", "VC", "SK", "MG", "UP", "UA", "UK
 /// Item numbers of the buyer.
 const BUYER_NUMBERS: [&str; 4] = ["BP", "IN", "CB", "PI"];
 
-/// Reads the line that `first` (a PO1) starts; `index` counts lines from 1.
-pub(crate) fn read(first: &Segment, rest: &[Segment], index: usize, currency: &str) -> Result<OrderLine, Vec<Problem>> {
-    let mut problems = Problems { index, found: vec![] };
+/// Reads the line that `first` (a PO1 or POC) starts; `index` counts lines from 1.
+pub(crate) fn read(
+    form: &'static LineForm,
+    first: &Segment,
+    rest: &[Segment],
+    index: usize,
+    currency: &str,
+) -> Result<OrderLine, Vec<Problem>> {
+    let mut problems = Problems { form, index, found: vec![] };
     let quantity = quantity(first, &mut problems);
     let unit_price = unit_price(first, currency, &mut problems);
     let (sku, buyer_sku) = item_numbers(first, &mut problems);
@@ -56,37 +63,48 @@ pub(crate) fn read(first: &Segment, rest: &[Segment], index: usize, currency: &s
 }
 
 /// Line numbers name lines in answers and holds, so they occur once.
-pub(crate) fn check_numbers(lines: &[OrderLine], problems: &mut Vec<Problem>) {
+pub(crate) fn check_numbers(tag: &str, lines: &[OrderLine], problems: &mut Vec<Problem>) {
     let mut numbers: Vec<&str> = lines.iter().map(|line| line.number.as_str()).collect();
     numbers.sort_unstable();
     if numbers.windows(2).any(|pair| pair.first() == pair.last()) {
         let message = "a line number occurs twice; expected each once in an order";
-        problems.push(Problem::new("line-number-twice", message, "PO1/01"));
+        problems.push(Problem::new("line-number-twice", message, format!("{tag}/01")));
     }
 }
 
 struct Problems {
+    form: &'static LineForm,
     index: usize,
     found: Vec<Problem>,
 }
 
 impl Problems {
     fn add(&mut self, code: &str, message: &str, element: usize) {
-        let path =
-            if element == 0 { format!("PO1[{}]", self.index) } else { format!("PO1[{}]/{element:02}", self.index) };
+        let line = self.line();
+        let path = if element == 0 { line } else { format!("{line}/{element:02}") };
         self.found.push(Problem::new(code, message, path));
+    }
+
+    /// A problem of an element that is empty.
+    fn missing(&mut self, code: &str, expected: &str, element: usize) {
+        let message = format!("{}{element:02} is empty; expected {expected}", self.form.tag);
+        self.add(code, &message, element);
+    }
+
+    fn line(&self) -> String {
+        format!("{}[{}]", self.form.tag, self.index)
     }
 }
 
 fn quantity(first: &Segment, problems: &mut Problems) -> Option<Quantity> {
-    let unit = first.element(3);
+    let unit = first.element(problems.form.unit);
     if unit.is_empty() {
-        problems.add("unit-missing", "PO103 is empty; expected a unit of measure such as `EA`", 3);
+        problems.missing("unit-missing", "a unit of measure such as `EA`", problems.form.unit);
     }
-    match money::quantity(first.element(2), unit) {
+    match money::quantity(first.element(problems.form.quantity), unit) {
         Ok(quantity) => Some(quantity),
         Err(error) => {
-            problems.add("bad-quantity", &error.to_string(), 2);
+            problems.add("bad-quantity", &error.to_string(), problems.form.quantity);
             None
         }
     }
@@ -95,56 +113,55 @@ fn quantity(first: &Segment, problems: &mut Problems) -> Option<Quantity> {
 /// A basis that is not known is never read as one unit: a price per hundred feet
 /// would be charged a hundredfold.
 fn unit_price(first: &Segment, currency: &str, problems: &mut Problems) -> Option<UnitPrice> {
-    let per_quantity = match first.element(5) {
+    let LineForm { price, basis, .. } = *problems.form;
+    let per_quantity = match first.element(basis) {
         "PN" => 10,
         "HP" => 100,
         "TP" => 1_000,
-        basis if PER_UNIT.contains(&basis) => 1,
+        code if PER_UNIT.contains(&code) => 1,
         _ => {
             let message = "the basis of the price is none that is handled; expected a price per unit (PE, UM, TE, CT, \
                            CA, LE, NT, QE, QT, ST, WE, WH), per ten (PN), hundred (HP) or thousand (TP)";
-            problems.add("price-basis", message, 5);
+            problems.add("price-basis", message, basis);
             return None;
         }
     };
-    if first.element(4).is_empty() {
-        problems.add("price-missing", "PO104 is empty; expected the price", 4);
+    if first.element(price).is_empty() {
+        problems.missing("price-missing", "the price", price);
         return None;
     }
-    match money::unit_price(first.element(4), currency, per_quantity) {
+    match money::unit_price(first.element(price), currency, per_quantity) {
         Ok(price) => Some(price),
         Err(error) => {
-            problems.add("bad-price", &error.to_string(), 4);
+            problems.add("bad-price", &error.to_string(), price);
             None
         }
     }
 }
 
 /// Qualifier and number of each pair.
-fn pairs(first: &Segment) -> impl Iterator<Item = (&str, &str)> {
-    (ITEM_NUMBERS_FROM..=first.len())
+fn pairs(first: &Segment, from: usize) -> impl Iterator<Item = (&str, &str)> {
+    (from..=first.len())
         .step_by(2)
         .map(|at| (first.element(at), first.element(at + 1)))
         .filter(|(qualifier, number)| !qualifier.is_empty() && !number.is_empty())
 }
 
-fn number_of<'a>(first: &'a Segment, qualifiers: &[&str]) -> Option<&'a str> {
-    qualifiers.iter().find_map(|wanted| pairs(first).find(|(found, _)| found == wanted)).map(|(_, number)| number)
+fn number_of<'a>(first: &'a Segment, from: usize, qualifiers: &[&str]) -> Option<&'a str> {
+    qualifiers.iter().find_map(|wanted| pairs(first, from).find(|(found, _)| found == wanted)).map(|(_, number)| number)
 }
 
 fn item_numbers(first: &Segment, problems: &mut Problems) -> (Option<String>, Option<String>) {
-    let seller = number_of(first, &SELLER_NUMBERS).map(str::to_owned);
-    let buyer = number_of(first, &BUYER_NUMBERS).map(str::to_owned);
+    let LineForm { tag, items_from, .. } = *problems.form;
+    let seller = number_of(first, items_from, &SELLER_NUMBERS).map(str::to_owned);
+    let buyer = number_of(first, items_from, &BUYER_NUMBERS).map(str::to_owned);
     match (seller, buyer) {
         (Some(sku), buyer) => (Some(sku), buyer),
         // Only the buyer's own number: the host's validation says whether it is known.
         (None, Some(own)) => (Some(own), None),
         (None, None) => {
-            problems.add(
-                "item-missing",
-                "PO1 names no item; expected a qualifier such as `VP` and a number",
-                ITEM_NUMBERS_FROM,
-            );
+            let message = format!("{tag} names no item; expected a qualifier such as `VP` and a number");
+            problems.add("item-missing", &message, items_from);
             (None, None)
         }
     }
@@ -152,11 +169,12 @@ fn item_numbers(first: &Segment, problems: &mut Problems) -> (Option<String>, Op
 
 /// The item numbers that became neither the line's nor the buyer's.
 fn other_numbers(first: &Segment, problems: &mut Problems) -> Vec<Extension> {
-    let used = [number_of(first, &SELLER_NUMBERS), number_of(first, &BUYER_NUMBERS)];
+    let (from, line) = (problems.form.items_from, problems.line());
+    let used = [number_of(first, from, &SELLER_NUMBERS), number_of(first, from, &BUYER_NUMBERS)];
     let mut extensions = Vec::new();
-    for (qualifier, number) in pairs(first).filter(|(_, number)| !used.contains(&Some(*number))) {
+    for (qualifier, number) in pairs(first, from).filter(|(_, number)| !used.contains(&Some(*number))) {
         let name = format!("x12:PO1:{qualifier}");
-        problems.found.extend(keep(&mut extensions, &name, number, &format!("PO1[{}]", problems.index)));
+        problems.found.extend(keep(&mut extensions, EXTENSIONS_MAX, &name, number, &line));
     }
     extensions
 }
@@ -188,6 +206,9 @@ fn detail(line: &mut OrderLine, segment: &Segment, problems: &mut Problems) {
             let message = "the line has an allowance or charge; expected its price to be net of it";
             problems.add("allowance-or-charge", message, 0);
         }
-        _ => problems.found.extend(segment.keep(&mut line.extensions, &format!("PO1[{}]", problems.index))),
+        _ => {
+            let at = problems.line();
+            problems.found.extend(segment.keep(&mut line.extensions, EXTENSIONS_MAX, &at));
+        }
     }
 }

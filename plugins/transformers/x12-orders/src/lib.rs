@@ -1,7 +1,8 @@
-//! X12 850 purchase orders as canonical events.
+//! X12 850 purchase orders and their changes (860) as canonical events.
 //!
 //! ```text
 //! BEG01  00 → order created   05 → order changed   01 → cancel requested
+//! BCH01  05 → order changed, where every line is whole   01 → cancel requested
 //! header BEG CUR REF PER ITD DTM … N1 loops (BY buyer, BT bill-to, ST ship-to)
 //! lines  PO1 loops: quantity, price, item numbers, PID, DTM
 //! end    CTT, AMT
@@ -18,51 +19,70 @@
 //!
 //! Settings: `currency`, where CUR is missing; `USD` without it.
 
+mod change;
+mod form;
 mod item;
 mod order;
-mod segments;
 
 use portreeve_sdk::transformer::*;
 
-use crate::segments::PurchaseOrder;
+use crate::form::{CHANGE, ORDER, PurchaseOrder};
 
-const KIND: &str = "x12/850";
+const ORDER_KIND: &str = "x12/850";
+const CHANGE_KIND: &str = "x12/860";
 const CURRENCY_DEFAULT: &str = "USD";
 
 struct X12Orders;
 
 impl Transformer for X12Orders {
     fn to_canonical(request: MappingRequest) -> Result<Vec<Event>, Failure> {
-        if request.kind != KIND {
-            return Err(Failure::permanent(format!(
-                "this transformer does not map documents of kind `{}`",
-                request.kind
-            )));
-        }
-        let document = PurchaseOrder::read(&request.body)?;
         let currency = setting(&request.settings, "currency").unwrap_or(CURRENCY_DEFAULT);
-        match document.purpose() {
-            "00" => Ok(vec![Event::OrderCreated(order::read(&document, currency)?)]),
-            "05" => {
-                let order = order::read(&document, currency)?;
-                Ok(vec![Event::OrderChanged(OrderChange { order, revision: document.revision() })])
+        let event = match request.kind.as_str() {
+            ORDER_KIND => ordered(&PurchaseOrder::read(&request.body, &ORDER)?, currency)?,
+            CHANGE_KIND => changed(PurchaseOrder::read(&request.body, &CHANGE)?, currency)?,
+            kind => {
+                return Err(Failure::permanent(format!("this transformer does not map documents of kind `{kind}`")));
             }
-            "01" => Ok(vec![Event::OrderCancelRequested(cancellation(&document)?)]),
-            _ => {
-                let message = "the purpose is not handled; expected 00 (original), 05 (replace) or 01 (cancellation)";
-                Err(Failure::invalid(Problem::new("unsupported-purpose", message, "BEG/01")))
-            }
+        };
+        Ok(vec![event])
+    }
+}
+
+fn ordered(document: &PurchaseOrder, currency: &str) -> Result<Event, Failure> {
+    match document.purpose() {
+        "00" => Ok(Event::OrderCreated(order::read(document, currency)?)),
+        "05" => replaced(document, currency),
+        "01" => Ok(Event::OrderCancelRequested(cancellation(document)?)),
+        _ => {
+            let message = "the purpose is not handled; expected 00 (original), 05 (replace) or 01 (cancellation)";
+            Err(Failure::invalid(Problem::new("unsupported-purpose", message, "BEG/01")))
         }
     }
 }
 
+fn changed(mut document: PurchaseOrder, currency: &str) -> Result<Event, Failure> {
+    match document.purpose() {
+        "01" => Ok(Event::OrderCancelRequested(cancellation(&document)?)),
+        "05" => {
+            change::whole(&mut document)?;
+            replaced(&document, currency)
+        }
+        _ => Err(change::needs_the_order_before()),
+    }
+}
+
+fn replaced(document: &PurchaseOrder, currency: &str) -> Result<Event, Failure> {
+    let order = order::read(document, currency)?;
+    Ok(Event::OrderChanged(OrderChange { order, revision: document.revision() }))
+}
+
 fn cancellation(document: &PurchaseOrder) -> Result<CancelRequest, Failure> {
     let order_number = document.order_number()?;
-    let release = document.begin().map(|begin| begin.element(4)).filter(|release| !release.is_empty());
-    let extensions = release.map(|release| Extension { name: "x12:release".to_owned(), value: release.to_owned() });
+    let release = document.begin().and_then(|begin| begin.filled(4));
+    let extensions = release.map(|value| Extension { name: "x12:release".to_owned(), value });
     Ok(CancelRequest {
         order_number,
-        reason: Some("BEG01 is 01 (cancellation)".to_owned()),
+        reason: Some(format!("{}01 is 01 (cancellation)", document.form.begin)),
         line_numbers: vec![],
         extensions: extensions.into_iter().collect(),
     })

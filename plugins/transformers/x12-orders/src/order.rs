@@ -1,14 +1,19 @@
 //! The order around its lines: header, parties, dates, terms, totals.
 //!
-//! Segments before the first PO1 belong to the header, those up to CTT to a
+//! Segments before the first PO1 (in a change, POC) belong to the header, those up to CTT to a
 //! line, and the rest to the end. An N1 opens a party that the N2, N3, N4 and
 //! PER after it complete.
 
 use portreeve_guest_x12::clock;
+use portreeve_guest_x12_document::{Place, Segment, keep, listed, no_address};
 use portreeve_sdk::transformer::*;
 
+use crate::form::PurchaseOrder;
 use crate::item;
-use crate::segments::{PurchaseOrder, Segment, keep, listed};
+
+/// Extensions of one order or line. An order of unknown segments only would
+/// otherwise become an event several times its size.
+pub(crate) const EXTENSIONS_MAX: usize = 64;
 
 /// Reads a whole order.
 ///
@@ -16,24 +21,15 @@ use crate::segments::{PurchaseOrder, Segment, keep, listed};
 /// `invalid` with every problem that was found.
 pub(crate) fn read(document: &PurchaseOrder, currency: &str) -> Result<Order, Failure> {
     let number = document.order_number()?;
-    let mut reader = Reader::new(document, number, stated_currency(document, currency)?);
-    let first_line = document.segments.iter().position(|segment| segment.tag() == "PO1");
-    let header_end = first_line.unwrap_or(document.segments.len());
-    let end = document.segments.iter().position(|segment| segment.tag() == "CTT").unwrap_or(document.segments.len());
-    reader.header(document.segments.get(..header_end.min(end)).unwrap_or_default());
-    reader.lines(document.segments.get(header_end..end).unwrap_or_default());
-    reader.end(document.segments.get(end..).unwrap_or_default());
+    let mut reader = Reader::new(document, number, document.set.currency(currency)?);
+    let segments = &document.set.segments;
+    let first_line = segments.iter().position(|segment| segment.tag() == document.form.line.tag);
+    let header_end = first_line.unwrap_or(segments.len());
+    let end = segments.iter().position(|segment| segment.tag() == "CTT").unwrap_or(segments.len());
+    reader.header(segments.get(..header_end.min(end)).unwrap_or_default());
+    reader.lines(segments.get(header_end..end).unwrap_or_default());
+    reader.end(segments.get(end..).unwrap_or_default());
     reader.finish()
-}
-
-fn stated_currency(document: &PurchaseOrder, default: &str) -> Result<String, Failure> {
-    let stated = document.segments.iter().find(|segment| segment.tag() == "CUR");
-    let currency = stated.map(|segment| segment.element(2)).filter(|code| !code.is_empty()).unwrap_or(default);
-    if currency.len() == 3 && currency.bytes().all(|byte| byte.is_ascii_uppercase()) {
-        return Ok(currency.to_owned());
-    }
-    let message = "the currency is not a code of three upper-case letters such as `USD`";
-    Err(Failure::invalid(Problem::new("unknown-currency", message, "CUR/02")))
 }
 
 /// Which party the segments after an N1 complete.
@@ -46,27 +42,27 @@ enum Party {
     Other,
 }
 
-struct Reader {
+struct Reader<'a> {
+    document: &'a PurchaseOrder,
     order: Order,
     buyer: Address,
     party: Party,
     problems: Vec<Problem>,
 }
 
-impl Reader {
-    fn new(document: &PurchaseOrder, number: String, currency: String) -> Self {
-        let begin = document.begin();
-        let placed = begin.and_then(|begin| clock::date(begin.element(5)));
-        let id = document.sender_id().to_owned();
+impl<'a> Reader<'a> {
+    fn new(document: &'a PurchaseOrder, number: String, currency: String) -> Self {
+        let placed = clock::date(document.placed());
+        let id = document.set.sender_id().to_owned();
         let mut extensions = Vec::new();
         let mut problems = Vec::new();
-        problems.extend(keep(&mut extensions, "x12:version", &document.version, "GS/08"));
-        if document.usage != "P" {
-            problems.extend(keep(&mut extensions, "x12:usage", &document.usage, "ISA/15"));
+        problems.extend(keep(&mut extensions, EXTENSIONS_MAX, "x12:version", &document.set.version, "GS/08"));
+        if document.set.usage != "P" {
+            problems.extend(keep(&mut extensions, EXTENSIONS_MAX, "x12:usage", &document.set.usage, "ISA/15"));
         }
         let order = Order {
             number,
-            release: begin.and_then(|begin| begin.filled(4)),
+            release: document.begin().and_then(|begin| begin.filled(4)),
             customer: Customer { id, name: None, email: None, phone: None },
             bill_to: None,
             ship_to: None,
@@ -81,13 +77,13 @@ impl Reader {
             notes: vec![],
             extensions,
         };
-        Self { order, buyer: no_address(), party: Party::None, problems }
+        Self { document, order, buyer: no_address(), party: Party::None, problems }
     }
 
     fn header(&mut self, segments: &[Segment]) {
         for segment in segments {
             match segment.tag() {
-                "BEG" | "CUR" => {}
+                "BEG" | "BCH" | "CUR" => {}
                 "DTM" => self.date(segment),
                 "ITD" => self.terms(segment),
                 "MSG" => self.order.notes.extend(segment.filled(1)),
@@ -102,13 +98,14 @@ impl Reader {
     }
 
     fn lines(&mut self, segments: &[Segment]) {
+        let form = &self.document.form.line;
         let mut index = 0;
         let mut rest = segments;
         while let Some((first, after)) = rest.split_first() {
-            let length = after.iter().position(|segment| segment.tag() == "PO1").unwrap_or(after.len());
+            let length = after.iter().position(|segment| segment.tag() == form.tag).unwrap_or(after.len());
             let (line, next) = after.split_at(length);
             index += 1;
-            match item::read(first, line, index, &self.order.currency) {
+            match item::read(form, first, line, index, &self.order.currency) {
                 Ok(line) => self.order.lines.push(line),
                 Err(problems) => self.problems.extend(problems),
             }
@@ -134,7 +131,7 @@ impl Reader {
     }
 
     fn keep(&mut self, segment: &Segment) {
-        self.problems.extend(segment.keep(&mut self.order.extensions, segment.tag()));
+        self.problems.extend(segment.keep(&mut self.order.extensions, EXTENSIONS_MAX, segment.tag()));
     }
 
     /// DTM: the first date of a kind counts, partners repeat them.
@@ -174,7 +171,7 @@ impl Reader {
 
     /// CTT: a line that was lost on the way would otherwise go unnoticed.
     fn count(&mut self, segment: &Segment) {
-        let found = self.order.lines.len();
+        let found = self.order.lines.len() + self.document.left_out;
         let stated = segment.element(1).parse::<usize>();
         if self.problems.is_empty() && stated.is_ok_and(|stated| stated != found) {
             let message = format!("CTT01 is not the number of lines; counted {found}");
@@ -194,25 +191,16 @@ impl Reader {
             _ => Party::Other,
         };
         if let Some(address) = self.address() {
-            address.name = segment.filled(2);
-            address.id = segment.filled(4);
+            address.add(segment);
         } else {
             self.keep(segment);
         }
     }
 
     fn place(&mut self, segment: &Segment) {
-        let Some(address) = self.address() else {
-            return self.keep(segment);
-        };
-        match segment.tag() {
-            "N4" => {
-                address.city = segment.filled(1);
-                address.region = segment.filled(2);
-                address.postal_code = segment.filled(3);
-                address.country = country(segment.element(4));
-            }
-            _ => address.lines.extend([segment.filled(1), segment.filled(2)].into_iter().flatten()),
+        match self.address() {
+            Some(address) => address.add(segment),
+            None => self.keep(segment),
         }
     }
 
@@ -247,9 +235,11 @@ impl Reader {
 
     fn finish(mut self) -> Result<Order, Failure> {
         if self.order.lines.is_empty() && self.problems.is_empty() {
-            self.problem("lines-missing", "the order has no lines; expected at least one PO1", "PO1");
+            let tag = self.document.form.line.tag;
+            let message = format!("the order has no lines; expected at least one {tag}");
+            self.problem("lines-missing", &message, tag);
         }
-        item::check_numbers(&self.order.lines, &mut self.problems);
+        item::check_numbers(self.document.form.line.tag, &self.order.lines, &mut self.problems);
         if !self.problems.is_empty() {
             return Err(Failure::Invalid(listed(self.problems)));
         }
@@ -272,19 +262,4 @@ fn on_account() -> Payment {
         address_check: None,
         terms: None,
     }
-}
-
-fn no_address() -> Address {
-    Address { id: None, name: None, lines: vec![], city: None, region: None, postal_code: None, country: None }
-}
-
-/// ISO 3166-1 alpha-2, from the two- and three-letter codes that N404 carries.
-fn country(code: &str) -> Option<String> {
-    let code = match code {
-        "USA" => "US",
-        "CAN" => "CA",
-        "MEX" => "MX",
-        other => other,
-    };
-    (code.len() == 2 && code.bytes().all(|byte| byte.is_ascii_uppercase())).then(|| code.to_owned())
 }
