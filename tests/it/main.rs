@@ -74,6 +74,8 @@ mod channels;
 
 mod cloudevents;
 
+mod x12_sets;
+
 mod envelopes;
 
 mod later;
