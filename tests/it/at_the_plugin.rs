@@ -105,14 +105,26 @@ impl Plugins {
 
     /// What the ERP's transformer makes of an event.
     pub(crate) async fn render(&self, event: Event, settings: Settings<'_>) -> Result<Message, Failure> {
-        let request = RenderingRequest {
-            event,
-            order_id: OrderId::derive(&ChannelId::parse("edi").unwrap(), &sender(), "", "PO-1", None),
-            kind: "business-central/sales-order".to_owned(),
-            settings: given(settings),
-        };
-        self.plugin("business-central").from_canonical(&self.context, &request).await.outcome.unwrap()
+        self.rendered("business-central", "business-central/sales-order", event, settings).await
     }
+
+    /// What a transformer makes of an event about the order [`order_id`].
+    pub(crate) async fn rendered(
+        &self,
+        transformer: &str,
+        kind: &str,
+        event: Event,
+        settings: Settings<'_>,
+    ) -> Result<Message, Failure> {
+        let (order_id, kind) = (order_id(), kind.to_owned());
+        let request = RenderingRequest { event, order_id, kind, settings: given(settings) };
+        self.plugin(transformer).from_canonical(&self.context, &request).await.outcome.unwrap()
+    }
+}
+
+/// The order that is rendered.
+pub(crate) fn order_id() -> OrderId {
+    OrderId::derive(&ChannelId::parse("edi").unwrap(), &sender(), "", "PO-1", None)
 }
 
 fn sender() -> SenderId {

@@ -28,6 +28,7 @@ pub mod isa;
 pub mod key;
 pub mod kind;
 pub mod read;
+pub mod set;
 pub mod write;
 
 #[cfg(test)]

@@ -1,0 +1,56 @@
+//! Canonical events as X12 004010 transaction sets, ST to SE, for warehouses and customers.
+//!
+//! ```text
+//! x12/940  order created → W05 N      order cancel requested → W05 F     to the warehouse
+//! x12/855  order accepted, order rejected                                to the customer
+//! x12/856  shipment confirmed                                            to the customer
+//! x12/810  invoice posted                                                to the customer
+//! ```
+//!
+//! The envelope with its control numbers is the sender's business (one set to a group).
+//!
+//! **Which order.** X12's places for an order number (W0502, BAK03, PRF01, BIG04) hold 22
+//! characters, and the customer knows the order by its own number. So that number stands
+//! there, and the host's identifier beside it, as `N9*ZZ*PORTREEVE-ORDER*id` (940) or
+//! `REF*ZZ*PORTREEVE-ORDER*id`; x12-warehouse finds it in the 945 that a warehouse answers
+//! with. What systems say of an order names it by that identifier alone: the host has to add
+//! the customer's number as extension `x12:order-number`, and for an 855 the order's date as
+//! `x12:order-date` (BAK04 is mandatory). Without them the event is `invalid`.
+//!
+//! **What does not fit is refused**, with the path in the event: a value that is too long, or
+//! has a delimiter in it (see `portreeve_guest_x12::set`); an event without something that
+//! X12 makes mandatory; an invoice whose lines do not make up its total. Cut are only a
+//! line's description (G69) and a reason for people; notes are split.
+
+mod answer;
+mod invoice;
+mod sheet;
+mod ship_notice;
+mod shipping_order;
+
+use portreeve_sdk::transformer::*;
+
+struct X12Out;
+
+impl Transformer for X12Out {
+    fn from_canonical(request: RenderingRequest) -> Result<Message, Failure> {
+        let kind = request.kind.as_str();
+        let sheet = match (kind, &request.event) {
+            ("x12/940", Event::OrderCreated(order)) => shipping_order::of_order(order, &request.order_id),
+            ("x12/940", Event::OrderCancelRequested(cancel)) => {
+                shipping_order::of_cancellation(cancel, &request.order_id)
+            }
+            ("x12/855", Event::OrderAccepted(answer)) => answer::accepted(answer, &request.order_id),
+            ("x12/855", Event::OrderRejected(answer)) => answer::rejected(answer, &request.order_id),
+            ("x12/856", Event::ShipmentConfirmed(shipment)) => ship_notice::of(shipment, &request.order_id),
+            ("x12/810", Event::InvoicePosted(invoice)) => invoice::of(invoice, &request.order_id),
+            ("x12/940" | "x12/855" | "x12/856" | "x12/810", _) => {
+                return Err(Failure::permanent(format!("`{kind}` is not made of such an event")));
+            }
+            _ => return Err(Failure::permanent(format!("this transformer does not render messages of kind `{kind}`"))),
+        };
+        Ok(Message { kind: request.kind, content_type: "application/edi-x12".to_owned(), body: sheet.finish()? })
+    }
+}
+
+portreeve_sdk::transformer!(X12Out);
