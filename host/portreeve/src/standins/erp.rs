@@ -79,11 +79,11 @@ const ATTEMPTS_MISCHIEVOUS: u32 = 2;
 
 /// What a throttled caller is told to wait; the original counts in five-minute
 /// windows, a demo has no such patience.
-const RETRY_AFTER_S: &str = "1";
+pub(super) const RETRY_AFTER_S: &str = "1";
 
 /// How long a slow answer takes: longer than any caller waits for one. It ends when the
 /// caller goes.
-const SLOW_ANSWER: Duration = Duration::from_secs(60);
+pub(super) const SLOW_ANSWER: Duration = Duration::from_secs(60);
 
 /// The first number that is given to a sales order.
 const NUMBER_FIRST: usize = 101_001;
@@ -330,7 +330,7 @@ fn throttled() -> Response {
 
 /// What happens to an attempt instead of the usual.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Trick {
+pub(super) enum Trick {
     Throttle,
     FailBefore,
     DropAfter,
@@ -340,7 +340,7 @@ enum Trick {
 
 impl Mischief {
     /// The trick for an attempt, counted from 0.
-    fn trick(&self, document: &str, attempt: u32) -> Option<Trick> {
+    pub(super) fn trick(&self, document: &str, attempt: u32) -> Option<Trick> {
         if attempt >= ATTEMPTS_MISCHIEVOUS {
             return None;
         }
@@ -617,7 +617,7 @@ fn filtered_document(query: &str) -> Result<String, Refusal> {
 }
 
 /// Undoes the escapes of a query: `%20`, and `+` for a space.
-fn unescaped(text: &str) -> Option<String> {
+pub(super) fn unescaped(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {
@@ -729,7 +729,7 @@ impl IntoResponse for Refusal {
 
 /// A body that fails before its first byte. The server has not yet written the
 /// response's head by then, and closes the connection without a word.
-struct HangUp;
+pub(super) struct HangUp;
 
 impl Body for HangUp {
     type Data = Bytes;

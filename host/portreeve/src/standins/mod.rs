@@ -7,5 +7,7 @@
 //! and attempt, never by time, so that a run can be repeated.
 
 pub mod erp;
+pub mod payment;
 
 pub use erp::{Erp, Mischief, SalesOrder, SalesOrderLine};
+pub use payment::Payments;
