@@ -12,8 +12,8 @@ use axum::extract::{OriginalUri, Path, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use portreeve_model::Reply;
 use portreeve_model::document::Header;
+use portreeve_model::{Instant, Reply};
 use portreeve_pipeline::accept::{AcceptError, Accepted, Input};
 use portreeve_pipeline::{Credential, Sender, SenderRefused, reply};
 use serde::Serialize;
@@ -27,6 +27,9 @@ use crate::{Door, Front};
 /// The header that carries an HMAC-SHA256 of the body, in hexadecimal.
 const SIGNATURE: &str = "x-portreeve-signature";
 
+/// The header with Stripe's own kind of signature, over a time and the body.
+const STRIPE_SIGNATURE: &str = "stripe-signature";
+
 /// The header that tells the sender under which id its input is kept.
 pub const INPUT_ID: HeaderName = HeaderName::from_static("x-portreeve-input");
 
@@ -35,7 +38,7 @@ pub const INPUT_ID: HeaderName = HeaderName::from_static("x-portreeve-input");
 pub const DUPLICATE: HeaderName = HeaderName::from_static("x-portreeve-duplicate");
 
 /// Headers that never reach a guest: they are credentials.
-const CREDENTIALS: [&str; 4] = ["authorization", "proxy-authorization", "cookie", SIGNATURE];
+const CREDENTIALS: [&str; 5] = ["authorization", "proxy-authorization", "cookie", SIGNATURE, STRIPE_SIGNATURE];
 
 /// The host's own answer to an input, where its protocol has none.
 #[derive(Debug, Serialize, ToSchema)]
@@ -70,7 +73,7 @@ pub(crate) struct Kept {
         (status = 500, description = "Could not be put on record; nothing was kept", body = Problem),
         (status = 503, description = "The store is unavailable; see Retry-After", body = Problem),
     ),
-    security(("sender" = []), ("signature" = []))
+    security(("sender" = []), ("signature" = []), ("stripe-signature" = []))
 )]
 pub(crate) async fn receive(
     state: State<Arc<Door>>,
@@ -102,7 +105,7 @@ pub(crate) async fn receive(
         (status = 500, description = "Could not be put on record; nothing was kept", body = Problem),
         (status = 503, description = "The store is unavailable; see Retry-After", body = Problem),
     ),
-    security(("sender" = []), ("signature" = []))
+    security(("sender" = []), ("signature" = []), ("stripe-signature" = []))
 )]
 pub(crate) async fn receive_below(
     state: State<Arc<Door>>,
@@ -217,13 +220,13 @@ async fn proven(door: &Door, channel: &str, headers: &HeaderMap, body: Body) -> 
             Problem::unauthorized(refused.to_string())
         })
     };
-    if let Some(hex) = text(headers, SIGNATURE) {
+    if let Some(signature) = signature(headers) {
         let Ok(_place) = door.unproven.try_acquire() else {
             front.pipeline.metrics.refused("busy");
             return Err(Problem::busy("the host is reading as many unproven inputs as it may"));
         };
         let body = read(front, headers, body).await?;
-        return Ok((authenticate(Credential::Signature { hex, body: &body })?, body));
+        return Ok((authenticate(signature.over(&body, front.pipeline.clock.now()))?, body));
     }
     let credential = match bearer(headers) {
         Some(token) => Credential::Bearer(token),
@@ -231,6 +234,28 @@ async fn proven(door: &Door, channel: &str, headers: &HeaderMap, body: Body) -> 
     };
     let sender = authenticate(credential)?;
     Ok((sender, read(front, headers, body).await?))
+}
+
+/// A signature that a request shows, of whichever kind.
+enum Shown<'a> {
+    Hex(&'a str),
+    Stripe(&'a str),
+}
+
+/// The signature that proves a request, where one is to. Whoever hands an event of Stripe's on
+/// shows a token of its own beside the header that the event came with.
+fn signature(headers: &HeaderMap) -> Option<Shown<'_>> {
+    let stripe = || text(headers, STRIPE_SIGNATURE).filter(|_| bearer(headers).is_none());
+    text(headers, SIGNATURE).map(Shown::Hex).or_else(|| stripe().map(Shown::Stripe))
+}
+
+impl<'a> Shown<'a> {
+    fn over(self, body: &'a [u8], now: Instant) -> Credential<'a> {
+        match self {
+            Self::Hex(hex) => Credential::Signature { hex, body },
+            Self::Stripe(header) => Credential::StripeSignature { header, body, now },
+        }
+    }
 }
 
 /// A body within its limits of bytes and time.

@@ -94,6 +94,11 @@ impl Modify for Credentials {
             "HMAC-SHA256 of the body under the sender's secret, in hexadecimal",
         );
         components.add_security_scheme("signature", SecurityScheme::ApiKey(ApiKey::Header(signature)));
+        let stripe = ApiKeyValue::with_description(
+            "stripe-signature",
+            "Stripe's webhook signature, `t=…,v1=…`, under the endpoint's secret and not older than five minutes",
+        );
+        components.add_security_scheme("stripe-signature", SecurityScheme::ApiKey(ApiKey::Header(stripe)));
     }
 }
 

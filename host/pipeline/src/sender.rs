@@ -4,11 +4,13 @@
 //! nowhere else, so an input without an authenticated sender does not compile.
 //! Tokens are kept as digests; comparison takes the same time whatever differs.
 
+mod stripe;
+
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use hmac::{Hmac, KeyInit, Mac};
-use portreeve_model::{ChannelId, Digest, SenderId};
+use portreeve_model::{ChannelId, Digest, Instant, SenderId};
 use portreeve_registry::file::{self, SMALL_BYTES_MAX};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
@@ -60,6 +62,15 @@ pub enum Credential<'a> {
         /// The bytes as they were received.
         body: &'a [u8],
     },
+    /// What the header `Stripe-Signature` says: a time, and HMAC-SHA256 over it and the raw body.
+    StripeSignature {
+        /// The header's value.
+        header: &'a str,
+        /// The bytes as they were received.
+        body: &'a [u8],
+        /// The host's time: a signature of another one counts no more.
+        now: Instant,
+    },
     /// Nothing.
     None,
 }
@@ -70,6 +81,8 @@ pub enum Proof {
     Token(Digest),
     /// The secret that it signs bodies with.
     SignedBody(SigningSecret),
+    /// The secret of a webhook endpoint, with which Stripe signs time and body.
+    StripeSigned(SigningSecret),
 }
 
 /// A secret that bodies are signed with, as its file has it now: a new one counts from the
@@ -217,6 +230,9 @@ impl Proof {
                 mac.update(body);
                 mac.verify_slice(&signature).is_ok()
             }
+            (Self::StripeSigned(secret), Credential::StripeSignature { header, body, now }) => {
+                stripe::proves(header, body, now, &secret.current())
+            }
             _ => false,
         }
     }
@@ -246,6 +262,11 @@ mod tests {
                 proof: Proof::Token(Digest::of(b"correct")),
             },
             KnownSender { channel, id: SenderId::authenticated("shop"), proof: Proof::SignedBody(secret) },
+            KnownSender {
+                channel: ChannelId::parse("payments").unwrap(),
+                id: SenderId::authenticated("stripe"),
+                proof: Proof::StripeSigned(self::secret("there is no such file")),
+            },
         ])
     }
 
@@ -291,6 +312,28 @@ mod tests {
         }
         std::fs::remove_file(&file).unwrap();
         assert!(takes("another") && !takes(""));
+    }
+
+    #[test]
+    fn a_signature_of_one_kind_is_none_of_another() {
+        let (now, time) = (Instant(1_772_438_400_000), "1772438400");
+        let signed = |bytes: &[u8]| {
+            let mut mac = Hmac::<Sha256>::new_from_slice(b"secret").unwrap();
+            mac.update(bytes);
+            hex::encode(mac.finalize().into_bytes())
+        };
+        let header = format!("t={time},v1={}", signed(format!("{time}.body").as_bytes()));
+        let stripe = Credential::StripeSignature { header: &header, body: b"body", now };
+        assert_eq!(senders().authenticate("payments", stripe).unwrap().id().as_str(), "stripe");
+        assert!(senders().authenticate("edi", stripe).is_err());
+        let plain = signed(b"body");
+        for other in
+            [Credential::Signature { hex: &plain, body: b"body" }, Credential::Bearer("secret"), Credential::None]
+        {
+            assert!(senders().authenticate("payments", other).is_err(), "{other:?}");
+        }
+        let later = Credential::StripeSignature { header: &header, body: b"body", now: now.plus_ms(300_001) };
+        assert!(senders().authenticate("payments", later).is_err());
     }
 
     #[test]

@@ -61,6 +61,12 @@ const EARLIER_MAX: usize = 8;
 /// made by everybody: such a file would open its channel.
 const SECRET_BYTES_MIN: usize = 16;
 
+/// How the signing secret of an endpoint begins.
+const STRIPE_SECRET_START: &str = "whsec_";
+
+/// What a sender may prove itself with.
+const PROOFS: &str = "`token_sha256`, `secret_file` and `stripe_secret_file`";
+
 /// `portreeve.toml`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -189,6 +195,22 @@ pub struct SenderEntry {
     /// The file with the secret that it signs bodies with, at least 16 bytes; a
     /// relative path begins at the configuration's folder.
     pub secret_file: Option<PathBuf>,
+    /// The file with the secret of the endpoint that Stripe sends its events to, `whsec_…`
+    /// as the dashboard shows it; found like `secret_file`.
+    pub stripe_secret_file: Option<PathBuf>,
+}
+
+impl SenderEntry {
+    /// How many proofs it names.
+    fn proofs(&self) -> usize {
+        let files = [&self.secret_file, &self.stripe_secret_file];
+        usize::from(self.token_sha256.is_some()) + files.iter().filter(|file| file.is_some()).count()
+    }
+
+    /// The file of its secret, of whichever kind.
+    fn secret(&self) -> Option<&PathBuf> {
+        self.secret_file.as_ref().or(self.stripe_secret_file.as_ref())
+    }
 }
 
 /// A watched folder; relative paths begin at the configuration's folder. All
@@ -631,13 +653,13 @@ impl Configuration {
     pub fn senders(&self) -> anyhow::Result<Senders> {
         let mut known = Vec::new();
         for sender in &self.host.senders {
-            let proof = match (&sender.token_sha256, &sender.secret_file) {
-                (Some(digest), _) => Proof::Token(*digest),
-                (None, Some(file)) => {
-                    let secret = self.secret(sender, file)?;
-                    Proof::SignedBody(SigningSecret::new(self.folder.join(file), secret, SECRET_BYTES_MIN))
+            let proof = match (&sender.token_sha256, &sender.secret_file, &sender.stripe_secret_file) {
+                (Some(digest), ..) => Proof::Token(*digest),
+                (None, Some(file), _) => Proof::SignedBody(self.signing_secret(file, self.secret(sender, file)?)),
+                (None, None, Some(file)) => {
+                    Proof::StripeSigned(self.signing_secret(file, self.stripe_secret(sender, file)?))
                 }
-                (None, None) => bail!("sender `{}` has neither `token_sha256` nor `secret_file`; set one", sender.id),
+                (None, None, None) => bail!("sender `{}` has none of {PROOFS}; set one", sender.id),
             };
             known.push(KnownSender { channel: sender.channel.clone(), id: SenderId::authenticated(&sender.id), proof });
         }
@@ -758,6 +780,24 @@ impl Configuration {
         }
         Ok(secret.to_vec())
     }
+
+    /// The secret of an endpoint. An API key in its place would leave every event refused, and
+    /// lie where it has no business.
+    fn stripe_secret(&self, sender: &SenderEntry, file: &Path) -> anyhow::Result<Vec<u8>> {
+        let secret = self.secret(sender, file)?;
+        if !secret.starts_with(STRIPE_SECRET_START.as_bytes()) {
+            bail!(
+                "the secret of sender `{}` in `{}` does not begin with `{STRIPE_SECRET_START}`; copy the endpoint's signing secret there, as Stripe's dashboard shows it",
+                sender.id,
+                self.folder.join(file).display()
+            );
+        }
+        Ok(secret)
+    }
+
+    fn signing_secret(&self, file: &Path, now: Vec<u8>) -> SigningSecret {
+        SigningSecret::new(self.folder.join(file), now, SECRET_BYTES_MIN)
+    }
 }
 
 fn parse_host(text: &str) -> anyhow::Result<HostFile> {
@@ -848,8 +888,8 @@ fn host_problems(host: &HostFile, routes: &Routes) -> Vec<String> {
             problems.push(format!("`token_sha256` of sender `{}` is {EMPTY_TOKEN}", sender.id));
         }
         problems.extend(taken_by_another(host, index));
-        if sender.token_sha256.is_some() == sender.secret_file.is_some() {
-            problems.push(format!("sender `{}` needs exactly one of `token_sha256` and `secret_file`", sender.id));
+        if sender.proofs() != 1 {
+            problems.push(format!("sender `{}` needs exactly one of {PROOFS}", sender.id));
         }
     }
     for (index, notice) in host.notices.iter().enumerate() {
@@ -881,7 +921,7 @@ fn taken_by_another(host: &HostFile, index: usize) -> Option<String> {
     let (earlier, sender) = (host.senders.get(..index)?, host.senders.get(index)?);
     let mut earlier = earlier.iter().filter(|other| other.channel == sender.channel);
     let same_token = |other: &&SenderEntry| other.token_sha256.is_some() && other.token_sha256 == sender.token_sha256;
-    let same_secret = |other: &&SenderEntry| other.secret_file.is_some() && other.secret_file == sender.secret_file;
+    let same_secret = |other: &&SenderEntry| other.secret().is_some() && other.secret() == sender.secret();
     if earlier.clone().any(|other| other.id == sender.id) {
         return Some(format!("sender `{}` is there twice on channel `{}`; name each once", sender.id, sender.channel));
     }
