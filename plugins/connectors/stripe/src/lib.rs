@@ -1,0 +1,154 @@
+//! Payments in the shape of Stripe: its webhook events in, refunds out.
+//!
+//! An event is answered 200 with `{"received":true}`, or 422 with what is wrong; Stripe sends
+//! it again for three days until it is answered with a success. The host has checked its
+//! signature. An event's id is its key: Stripe promises each at least once, and counts in it
+//! how many endpoints still wait for it, so the same event comes again with other bytes.
+//!
+//! A refund carries the host's idempotency key, the same for all attempts. Stripe gives the
+//! first answer again for at least 24 hours, a 500 as well. So a refund whose first answer was
+//! a 500 ends with a person instead of a second refund under another key. What an answer
+//! means (docs.stripe.com/api/errors, docs.stripe.com/error-low-level):
+//!
+//! ```text
+//! 200            made; its id is the receipt
+//! 400 402        refused, with Stripe's code; so is a 404 that names what is missing
+//! 409 429        not processed: another request with the same key is, or there were too many
+//! 408 424 5xx, a lost connection   unknown: look it up before trying again
+//! other          permanent (wrong address, no permission)
+//! ```
+//!
+//! `find` has the natural key alone, `ORDER/REFUND-NUMBER`, and not the payment. Refunds cannot
+//! be searched, and what `deliver` would have remembered (`kv`) is dropped with the very call
+//! whose outcome is unknown. Paging through all refunds has no end that would be safe: how long
+//! ago the attempt was is not known here, and whoever stops too early pays twice. Charges,
+//! though, are searched by `metadata["order_id"]`, without which no payment is an order's
+//! here either; and the refunds of a charge are a list that is never late. A search is: a charge
+//! that is not found says nothing, and is looked for again. Both are bounded, and what is
+//! beyond is a person's.
+//!
+//! Settings: `base-url` (up to and without `/v1`), and `answer-timeout-ms`, 20000 unless set.
+//! The API key is the host's.
+
+mod event;
+mod refund;
+
+use portreeve_sdk::connector::*;
+use portreeve_sdk::failure::RETRY_MS;
+use serde_json::json;
+
+const REFUND: &str = "stripe/refund";
+
+/// The version of the API whose words are read here, whatever the account's own one is.
+const API_VERSION: &str = "2024-10-28.acacia";
+
+/// The contract's longest wait: one day.
+const RETRY_MS_MAX: u32 = 86_400_000;
+
+/// How long Stripe may take to answer, unless set.
+const ANSWER_MS: u32 = 20_000;
+
+/// The longest that may be set, below `wall_ms` of the manifest by what connecting
+/// and the call itself take.
+const ANSWER_MS_MAX: u32 = 25_000;
+
+struct Stripe;
+
+impl Connector for Stripe {
+    fn receive(input: Inbound) -> Result<Received, Failure> {
+        let (documents, problems) = match event::document(&input) {
+            Ok(document) => (vec![document], vec![]),
+            Err(problem) => (vec![], vec![*problem]),
+        };
+        let reply = reply(&problems);
+        Ok(Received { envelopes: vec![], documents, problems, reply })
+    }
+
+    fn deliver(delivery: Delivery) -> Result<Receipt, Failure> {
+        of_refunds(&delivery.message.kind)?;
+        let (headers, body) = (vec![], delivery.message.body);
+        let url = url(&delivery.settings, "refunds")?;
+        let request = http::Request { method: http::Method::Post, url, headers, body, answer_timeout_ms: 0 }
+            .with_header("accept", "application/json")
+            .with_header("content-type", &delivery.message.content_type)
+            .with_header("idempotency-key", &delivery.idempotency_key);
+        let response = send(request, &delivery.settings)?;
+        match response.status {
+            200 | 201 => refund::made(&response.body),
+            400 | 402 | 404 => Err(refund::refused(&response)),
+            409 | 429 => Err(Failure::Retry(wait(&response))),
+            408 | 424 | 500..=599 => {
+                Err(Failure::unknown(format!("Stripe answered {}; the refund may exist all the same", response.status)))
+            }
+            status => Err(unusable(status)),
+        }
+    }
+
+    fn find(query: FindQuery) -> Result<Option<Receipt>, Failure> {
+        of_refunds(&query.kind)?;
+        refund::find(&query)
+    }
+
+    fn check(request: CheckRequest) -> Result<CheckReport, Failure> {
+        let asked = http::Request::get_json(&url(&request.settings, "balance")?);
+        let (ok, detail) = match send(asked, &request.settings) {
+            Ok(response) if response.is_success() => (true, "Stripe tells the account's balance".to_owned()),
+            Ok(response) => (false, format!("Stripe answered {} when asked for the balance", response.status)),
+            Err(Failure::Permanent(why) | Failure::UnknownOutcome(why)) => (false, why),
+            Err(_) => (false, "Stripe could not be reached".to_owned()),
+        };
+        Ok(CheckReport { ok, detail })
+    }
+}
+
+fn reply(problems: &[Problem]) -> Reply {
+    let told = problems.iter().map(|problem| {
+        let Problem { code, message, position } = problem;
+        json!({"code": code, "message": message, "path": position.path})
+    });
+    let (status, answer) = match problems {
+        [] => (200, json!({"received": true})),
+        _ => (422, json!({"received": false, "problems": told.collect::<Vec<_>>()})),
+    };
+    let headers = vec![Header { name: "content-type".to_owned(), value: "application/json".to_owned() }];
+    Reply { status, headers, body: answer.to_string().into_bytes() }
+}
+
+fn of_refunds(kind: &str) -> Result<(), Failure> {
+    match kind {
+        REFUND => Ok(()),
+        other => {
+            Err(Failure::permanent(format!("this connector delivers `{REFUND}` and no message of kind `{other}`")))
+        }
+    }
+}
+
+/// Sends a request with the time that Stripe has to answer it.
+fn send(mut request: http::Request, settings: &[Setting]) -> Result<http::Response, Failure> {
+    request.answer_timeout_ms = match setting(settings, "answer-timeout-ms") {
+        None => ANSWER_MS,
+        Some(text) => text.parse().ok().filter(|ms| (1..=ANSWER_MS_MAX).contains(ms)).ok_or_else(|| {
+            Failure::permanent(format!(
+                "setting `answer-timeout-ms` is no whole number of milliseconds from 1 to {ANSWER_MS_MAX}"
+            ))
+        })?,
+    };
+    Ok(http::send(request.with_header("stripe-version", API_VERSION))?)
+}
+
+fn url(settings: &[Setting], below: &str) -> Result<String, Failure> {
+    let base = setting(settings, "base-url").ok_or_else(|| {
+        Failure::permanent("setting `base-url` is missing; expected for example https://api.stripe.com")
+    })?;
+    Ok(format!("{}/v1/{below}", base.trim_end_matches('/')))
+}
+
+fn unusable(status: u16) -> Failure {
+    Failure::permanent(format!("Stripe answered {status}; check base-url and the API key with its permissions"))
+}
+
+fn wait(response: &http::Response) -> u32 {
+    response.retry_after_ms().unwrap_or(RETRY_MS).min(RETRY_MS_MAX)
+}
+
+portreeve_sdk::connector!(Stripe);
