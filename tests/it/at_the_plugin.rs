@@ -5,7 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
-use portreeve_model::document::{Header, Inbound, MappingRequest, Message, RenderingRequest, Setting};
+use portreeve_model::document::{
+    CheckReport, CheckRequest, Delivery, FindQuery, Header, Inbound, MappingRequest, Message, Receipt,
+    RenderingRequest, Setting,
+};
 use portreeve_model::reference::Row;
 use portreeve_model::{ChannelId, Document, Event, Failure, OrderId, PluginName, Received, SenderId};
 use portreeve_sandbox::{CallContext, Lookup, LookupError, Numbers, NumbersError, Plugin};
@@ -108,7 +111,7 @@ impl Plugins {
         self.rendered("business-central", "business-central/sales-order", event, settings).await
     }
 
-    /// What a transformer makes of an event about the order [`order_id`].
+    /// The message of a kind that a transformer makes of an event of the order [`order_id`].
     pub(crate) async fn rendered(
         &self,
         transformer: &str,
@@ -116,13 +119,45 @@ impl Plugins {
         event: Event,
         settings: Settings<'_>,
     ) -> Result<Message, Failure> {
-        let (order_id, kind) = (order_id(), kind.to_owned());
-        let request = RenderingRequest { event, order_id, kind, settings: given(settings) };
+        let request =
+            RenderingRequest { event, order_id: order_id(), kind: kind.to_owned(), settings: given(settings) };
         self.plugin(transformer).from_canonical(&self.context, &request).await.outcome.unwrap()
+    }
+
+    /// What a connector makes of a message on the host's own way to a target.
+    pub(crate) async fn deliver(&self, connector: &str, target: &str, delivery: &Delivery) -> Result<Receipt, Failure> {
+        self.plugin(connector).deliver(&self.way(target), delivery).await.outcome.unwrap()
+    }
+
+    /// What a connector finds at a target.
+    pub(crate) async fn find(
+        &self,
+        connector: &str,
+        target: &str,
+        query: &FindQuery,
+    ) -> Result<Option<Receipt>, Failure> {
+        self.plugin(connector).find(&self.way(target), query).await.outcome.unwrap()
+    }
+
+    /// What a connector says of a target.
+    pub(crate) async fn check(
+        &self,
+        connector: &str,
+        target: &str,
+        settings: Settings<'_>,
+    ) -> Result<CheckReport, Failure> {
+        let request = CheckRequest { settings: given(settings) };
+        self.plugin(connector).check(&self.way(target), &request).await.outcome.unwrap()
+    }
+
+    fn way(&self, target: &str) -> CallContext {
+        let mut context = self.context.clone();
+        context.egress = self.host.host.pipeline.outbound.to(target);
+        context
     }
 }
 
-/// The order that is rendered.
+/// The order that messages are about.
 pub(crate) fn order_id() -> OrderId {
     OrderId::derive(&ChannelId::parse("edi").unwrap(), &sender(), "", "PO-1", None)
 }
@@ -131,6 +166,6 @@ fn sender() -> SenderId {
     SenderId::authenticated("edi-gateway")
 }
 
-fn given(settings: Settings<'_>) -> Vec<Setting> {
+pub(crate) fn given(settings: Settings<'_>) -> Vec<Setting> {
     settings.iter().map(|(name, value)| Setting { name: (*name).into(), value: (*value).into() }).collect()
 }

@@ -77,6 +77,7 @@ mod cloudevents;
 mod x12_sets;
 
 mod x12_out;
+mod stripe;
 
 mod envelopes;
 
