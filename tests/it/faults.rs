@@ -207,20 +207,26 @@ impl FaultyStore {
         match self.fault {
             Fault::NotPersisted | Fault::NeverPersisted => Err(StoreError::Failed("the fault of the plan".to_owned())),
             Fault::PersistedButFailed => {
-                run.await?;
+                self.done(run.await)?;
                 Err(StoreError::Unknown("the fault of the plan".to_owned()))
             }
             Fault::WriterEnded => Err(StoreError::WriterEnded),
             Fault::PersistedAndSilent => {
-                run.await?;
+                self.done(run.await)?;
                 std::future::pending().await
             }
             Fault::DieBefore => self.die(),
             Fault::DieAfter => {
-                run.await?;
+                self.done(run.await)?;
                 self.die()
             }
         }
+    }
+
+    /// A fault after a write needs one that is done: where the store refuses it, as an attempt
+    /// whose order was cancelled since it was claimed, the fault is still to come.
+    fn done<T>(&self, result: Result<T, StoreError>) -> Result<(), StoreError> {
+        result.map(drop).inspect_err(|_| self.failed.store(false, Ordering::SeqCst))
     }
 
     fn die(&self) -> ! {

@@ -27,11 +27,13 @@ use portreeve::standins::Mischief;
 use portreeve::standins::erp::{COMPANY, SECOND_COMPANY};
 use portreeve_model::Digest;
 use portreeve_pipeline::Clock;
-use portreeve_store::contract::{OrderEventKind, OrderState, OrderView};
+use portreeve_store::StoreError;
+use portreeve_store::contract::{Lease, OrderEventKind, OrderState, OrderView, Room};
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
 use crate::faults::{Fault, FaultyStore, MET, WRITES};
+use crate::invariants::leaf;
 use crate::later::{changed, with_purpose};
 use crate::support::{EDI_TOKEN, PurchaseOrder, Setup, TestHost, say, tree, x12};
 
@@ -476,6 +478,23 @@ fn a_plan_of_eight_meets_every_write_and_one_of_fifty_meets_each_in_both_ways_th
     let fifty = met(50);
     assert_eq!(fifty.len(), 2 * WRITES.len());
     assert!(fifty.values().all(|times| *times >= 3), "{fifty:?}");
+}
+
+#[tokio::test]
+async fn a_fault_after_a_write_waits_for_a_write_that_is_done() {
+    let host = TestHost::demo().await;
+    let (host, _) =
+        host.restart_behind(|store| FaultyStore::new(store, "begin_attempt", Fault::PersistedButFailed, 0)).await;
+    host.decide_orders(&[PurchaseOrder::clean("PO-1"), PurchaseOrder::clean("PO-2")]).await;
+    let now = host.clock.now();
+    let mut permits = host.store.claim(now, now.plus_ms(600_000), 2, Room::default()).await.unwrap();
+    let cancel = String::from_utf8(x12(9, &PurchaseOrder::clean("PO-1"))).unwrap().replace("BEG*00*", "BEG*01*");
+    host.send_edi(cancel.as_bytes()).await.unwrap();
+    host.decide_all().await;
+    let lease = Lease { until: now.plus_ms(600_000), ask_at: now.plus_ms(1_000) };
+    let mut begin = async |number| host.store.begin_attempt(permits.remove(0), lease, leaf(number)).await;
+    assert!(matches!(begin(1).await, Err(StoreError::LeaseLost { .. })), "it was cancelled since it was claimed");
+    assert!(matches!(begin(2).await, Err(StoreError::Unknown(_))), "the fault comes with the next one");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -76,8 +76,8 @@ mod cloudevents;
 
 mod x12_sets;
 
-mod x12_out;
 mod stripe;
+mod x12_out;
 
 mod envelopes;
 
