@@ -12,17 +12,18 @@
 //! The danger is an order that the warehouse or a clerk is just working on. `If-Match` has
 //! the ERP refuse where it is not the one that was looked at.
 
+use portreeve_guest_rest::{Answer, patient};
 use portreeve_sdk::connector::*;
 use portreeve_sdk::failure::RETRY_MS;
 
-use crate::{SalesOrder, company_url, patient, refused, sales_orders, unusable, wait};
+use crate::{ERP, SalesOrder, company_url, refused, sales_order};
 
 /// The kind of message.
 pub(crate) const KIND: &str = "business-central/cancel";
 
 /// Deletes the order's sales order.
 pub(crate) fn deliver(delivery: &Delivery) -> Result<Receipt, Failure> {
-    let Some(order) = sales_orders(&delivery.natural_key, &delivery.settings)? else {
+    let Some(order) = sales_order(&delivery.natural_key, &delivery.settings)? else {
         return Ok(gone(&delivery.natural_key));
     };
     let id = order.id.as_deref().ok_or_else(|| Failure::permanent("the ERP lists a sales order without id"))?;
@@ -31,21 +32,18 @@ pub(crate) fn deliver(delivery: &Delivery) -> Result<Receipt, Failure> {
     let request = request.with_header("if-match", order.etag.as_deref().unwrap_or("*"));
     let response = http::send(patient(request, &delivery.settings)?)?;
     match response.status {
-        200 | 204 | 404 => Ok(deleted(order, &delivery.natural_key)),
+        204 | 404 => Ok(deleted(order, &delivery.natural_key)),
         409 | 412 => Err(Failure::Retry(RETRY_MS)),
-        400 | 422 => Err(refused("to delete the sales order", &response)),
-        429 => Err(Failure::Retry(wait(&response))),
-        408 | 500..=599 => {
-            let message = format!("the ERP answered {}; the sales order may be gone all the same", response.status);
-            Err(Failure::unknown(message))
-        }
-        status => Err(unusable(status)),
+        _ => match ERP.answered(&response, "the deletion")? {
+            Answer::Done => Ok(deleted(order, &delivery.natural_key)),
+            Answer::Refused => Err(refused("to delete the sales order", &response)),
+        },
     }
 }
 
 /// Whether an earlier attempt deleted it.
 pub(crate) fn find(query: &FindQuery) -> Result<Option<Receipt>, Failure> {
-    let order = sales_orders(&query.natural_key, &query.settings)?;
+    let order = sales_order(&query.natural_key, &query.settings)?;
     Ok(order.is_none().then(|| gone(&query.natural_key)))
 }
 
