@@ -10,12 +10,12 @@
 //! formats. Here is what other systems say about orders that the host knows.
 
 mod event;
-mod place;
 mod shape;
 mod value;
 
 use std::borrow::Cow;
 
+use portreeve_guest_json::place;
 use portreeve_sdk::transformer::*;
 use serde::Deserialize;
 use serde_json::value::RawValue;

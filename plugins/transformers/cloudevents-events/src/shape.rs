@@ -3,66 +3,16 @@
 //! One table for what is read and what is made of it, so that the two cannot differ. A
 //! list that may be missing says so with `default`; nothing else has one.
 
-use std::fmt;
-use std::marker::PhantomData;
-
+use portreeve_guest_json::object;
+use portreeve_guest_json::value::{Address, Canonical, Identifier, Text, UnitCode};
 use portreeve_sdk::transformer as contract;
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{MapAccess, Visitor};
-use serde::{Deserialize, Deserializer};
 
-use crate::value::{
-    Canonical, Country, CurrencyCode, Day, ExtensionName, Identifier, LineStatus, Places, PriceUnits, RefundCause,
-    ShortReason, Text, UnitCode, Whole,
-};
-
-/// What is read out of the members of an object.
-trait Shape: Sized {
-    const EXPECTED: &'static str;
-
-    fn of<'de, D: Deserializer<'de>>(members: D) -> Result<Self, D::Error>;
-}
-
-struct Object<S>(PhantomData<S>);
-
-impl<'de, S: Shape> Visitor<'de> for Object<S> {
-    type Value = S;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(S::EXPECTED)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<S, A::Error> {
-        S::of(MapAccessDeserializer::new(members))
-    }
-}
+use crate::value::{CurrencyCode, Day, ExtensionName, LineStatus, Places, PriceUnits, RefundCause, ShortReason, Whole};
 
 /// A JSON object and the record of the contract that has the same name and fields.
-///
-/// What serde derives takes a list as well, its elements in the order of the fields here.
-/// That order means nothing to a sender, so the trait is implemented beside it, for objects.
 macro_rules! shape {
     ($name:ident, $expected:literal { $($(#[$attribute:meta])* $field:ident: $type:ty,)* }) => {
-        #[derive(Deserialize)]
-        #[serde(remote = "Self", rename_all = "camelCase", deny_unknown_fields)]
-        pub(crate) struct $name {
-            $($(#[$attribute])* $field: $type,)*
-        }
-
-        impl Shape for $name {
-            const EXPECTED: &'static str = $expected;
-
-            fn of<'de, D: Deserializer<'de>>(members: D) -> Result<Self, D::Error> {
-                // The one that is derived, not the trait's.
-                Self::deserialize(members)
-            }
-        }
-
-        impl<'de> Deserialize<'de> for $name {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                deserializer.deserialize_any(Object(PhantomData))
-            }
-        }
+        object!(pub(crate) $name, $expected { $($(#[$attribute])* $field: $type,)* });
 
         impl Canonical for $name {
             type Of = contract::$name;
@@ -97,17 +47,6 @@ shape!(UnitPrice, "a unit price: an object with `amount`, `scale`, `currency` an
 shape!(Extension, "an extension: an object with `name` and `value`" {
     name: ExtensionName,
     value: Text,
-});
-
-shape!(Address, "an address: an object" {
-    id: Option<Identifier>,
-    name: Option<Text>,
-    #[serde(default)]
-    lines: Vec<Text>,
-    city: Option<Text>,
-    region: Option<Text>,
-    postal_code: Option<Text>,
-    country: Option<Country>,
 });
 
 // --- what the system of record answers ---

@@ -1,24 +1,27 @@
-//! What is wrong with the data, in words for people, and where.
+//! What is wrong with an event, in words for people, and where.
 //!
 //! Serde's own message quotes the value that it found. A problem goes into records that
 //! outlive the event, and the value may be a name or an address: so what was found is
 //! named by its kind alone. Names of fields that nobody knows are the sender's words too,
 //! but without them a person would look for long.
 
-use portreeve_sdk::transformer::Problem;
+use portreeve_sdk::types::Problem;
 
-/// The member of the event that all of this is about.
-const DATA: &str = "data";
-
-/// The problem that an error of serde is.
-pub(crate) fn problem(error: &serde_path_to_error::Error<serde_json::Error>) -> Problem {
+/// The problem that an error of serde is, within `root`.
+pub fn problem(error: &serde_path_to_error::Error<serde_json::Error>, root: &str) -> Problem {
     let path = match error.path().iter().next() {
-        None => DATA.to_owned(),
-        Some(_) => format!("{DATA}.{}", error.path()),
+        None => root.to_owned(),
+        Some(_) => within(root, &error.path().to_string()),
     };
     let (code, message, field) = words(&message(error.inner()));
-    let path = field.map_or_else(|| path.clone(), |field| format!("{path}.{field}"));
+    let path = field.map_or_else(|| path.clone(), |field| within(&path, &field));
     Problem::new(code, visible(&message), visible(&path))
+}
+
+/// A path within another one, which is empty for the event itself.
+#[must_use]
+pub fn within(root: &str, path: &str) -> String {
+    if root.is_empty() { path.to_owned() } else { format!("{root}.{path}") }
 }
 
 /// Serde's message without the line and column, which count from where the data begins.
@@ -31,23 +34,23 @@ fn message(error: &serde_json::Error) -> String {
 /// Serde's message in our words: a code, what was found and expected, and the field that
 /// the path lacks, where one is missing.
 fn words(message: &str) -> (&'static str, String, Option<String>) {
-    if let Some(field) = within(message, "missing field `") {
+    if let Some(field) = quoted(message, "missing field `") {
         return ("field-missing", format!("found no `{field}`; expected it here"), Some(field.to_owned()));
     }
-    if let Some(field) = within(message, "duplicate field `") {
+    if let Some(field) = quoted(message, "duplicate field `") {
         return ("field-repeated", format!("found `{field}` twice; expected it once"), None);
     }
     let Some((found, expected)) = message.rsplit_once(", expected ") else {
         let message = "found JSON that has no meaning, such as half of an escaped character; expected a value";
         return ("malformed-value", message.to_owned(), None);
     };
-    if let Some(field) = within(found, "unknown field `") {
+    if let Some(field) = quoted(found, "unknown field `") {
         return ("unknown-field", format!("found the field `{field}`; expected {expected}"), None);
     }
     ("wrong-value", format!("found {}; expected {expected}", kind(found)), None)
 }
 
-fn within<'a>(message: &'a str, before: &str) -> Option<&'a str> {
+fn quoted<'a>(message: &'a str, before: &str) -> Option<&'a str> {
     message.strip_prefix(before)?.strip_suffix('`')
 }
 
@@ -69,6 +72,7 @@ fn kind(found: &str) -> &'static str {
 }
 
 /// A sender's word on one line.
-pub(crate) fn visible(text: &str) -> String {
+#[must_use]
+pub fn visible(text: &str) -> String {
     text.chars().map(|character| if character.is_control() { '\u{fffd}' } else { character }).collect()
 }
