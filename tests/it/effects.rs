@@ -1,7 +1,8 @@
 //! What follows from what is said of orders: released to the next system, undone where its
 //! sender wants it, once each, whatever is lost on the way.
 
-use portreeve::standins::erp::{COMPANY, Mischief, SECOND_COMPANY, SalesOrder};
+use portreeve::standins::Mischief;
+use portreeve::standins::erp::{COMPANY, SECOND_COMPANY, SalesOrder};
 use portreeve_model::{Digest, OrderId, ProcessState};
 use portreeve_pipeline::Credential;
 use portreeve_pipeline::decision::DecisionRecord;

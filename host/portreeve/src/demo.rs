@@ -31,7 +31,7 @@ use crate::host::{self, Host, Locations};
 use crate::output::Output;
 use crate::publisher::Publisher;
 use crate::source_tree::SourceTree;
-use crate::standins::erp::{Erp, Mischief};
+use crate::standins::{Erp, Mischief};
 
 pub use report::{OrderRow, Report};
 

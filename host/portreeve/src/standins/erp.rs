@@ -22,26 +22,23 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
-use std::time::Duration;
 
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, Path, RawQuery, State};
-use axum::http::{HeaderMap, HeaderName, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get};
 use axum::{Json, Router};
 use bytes::Bytes;
-use hyper::body::{Body, Frame};
-use portreeve_model::Digest;
 use portreeve_model::value::Decimal;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+
+use super::mischief::{Mischief, RETRY_AFTER, SLOW_ANSWER, Trick, hung_up};
 
 /// The id of the company that takes orders.
 pub const COMPANY: &str = "6b3a3a3e-6c1f-4a0e-9a53-0d1c5a7e2f10";
@@ -73,37 +70,8 @@ const DOCUMENT_NUMBER_CHARS_MAX: usize = 35;
 const CODE_CHARS_MAX: usize = 20;
 const UNIT_CHARS_MAX: usize = 10;
 
-/// Attempts of one document that may meet mischief. From the next one on it is
-/// served, so that whoever repeats properly arrives.
-const ATTEMPTS_MISCHIEVOUS: u32 = 2;
-
-/// What a throttled caller is told to wait; the original counts in five-minute
-/// windows, a demo has no such patience.
-pub(super) const RETRY_AFTER_S: &str = "1";
-
-/// How long a slow answer takes: longer than any caller waits for one. It ends when the
-/// caller goes.
-pub(super) const SLOW_ANSWER: Duration = Duration::from_secs(60);
-
 /// The first number that is given to a sales order.
 const NUMBER_FIRST: usize = 101_001;
-
-/// How often an attempt goes wrong, in thousandths of all attempts, each kind apart;
-/// together at most 1000, what is beyond never happens. What happens to an attempt
-/// is a hash of document number and attempt, hence the same in every run.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Mischief {
-    /// 429 with `Retry-After`, without an effect.
-    pub throttle_per_mille: u16,
-    /// 500 without an effect, which the caller cannot know.
-    pub fail_before_per_mille: u16,
-    /// The sales order is made, then the connection is closed without an answer.
-    pub drop_after_per_mille: u16,
-    /// 422 without an effect: somebody has to look at the order.
-    pub reject_per_mille: u16,
-    /// The sales order is made, and the answer comes when nobody waits for it any more.
-    pub slow_per_mille: u16,
-}
 
 /// A sales order as the ERP keeps it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -275,7 +243,7 @@ async fn delete_sales_order(
     }
     books.delete(company, id, expected)?;
     match trick {
-        Some(Trick::DropAfter | Trick::SlowAfter) => Ok(Response::new(axum::body::Body::new(HangUp))),
+        Some(Trick::DropAfter | Trick::SlowAfter) => Ok(hung_up()),
         _ => Ok(StatusCode::NO_CONTENT.into_response()),
     }
 }
@@ -299,7 +267,7 @@ fn attempted(ledger: &Ledger, company: &'static str, asked: Checked) -> Result<(
 
     let order = books.post(company, asked)?;
     if trick == Some(Trick::DropAfter) {
-        return Ok((trick, Response::new(axum::body::Body::new(HangUp))));
+        return Ok((trick, hung_up()));
     }
     Ok((trick, (StatusCode::CREATED, Json(SalesOrderAnswer::of(order))).into_response()))
 }
@@ -324,41 +292,7 @@ fn throttled() -> Response {
         code: "Application_TooManyRequests",
         message: "too many requests reached the service; wait and try again".to_owned(),
     };
-    let retry_after: [(HeaderName, &str); 1] = [(header::RETRY_AFTER, RETRY_AFTER_S)];
-    (retry_after, refusal).into_response()
-}
-
-/// What happens to an attempt instead of the usual.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Trick {
-    Throttle,
-    FailBefore,
-    DropAfter,
-    Reject,
-    SlowAfter,
-}
-
-impl Mischief {
-    /// The trick for an attempt, counted from 0.
-    pub(super) fn trick(&self, document: &str, attempt: u32) -> Option<Trick> {
-        if attempt >= ATTEMPTS_MISCHIEVOUS {
-            return None;
-        }
-        let digest = Digest::of_parts(&[document.as_bytes(), &attempt.to_be_bytes()]);
-        let draw = digest.as_bytes().first_chunk().copied().map_or(0, u64::from_be_bytes) % 1_000;
-        let shares = [
-            (self.throttle_per_mille, Trick::Throttle),
-            (self.fail_before_per_mille, Trick::FailBefore),
-            (self.drop_after_per_mille, Trick::DropAfter),
-            (self.reject_per_mille, Trick::Reject),
-            (self.slow_per_mille, Trick::SlowAfter),
-        ];
-        let mut end = 0;
-        shares.into_iter().find_map(|(share, trick)| {
-            end += u64::from(share);
-            (draw < end).then_some(trick)
-        })
-    }
+    (RETRY_AFTER, refusal).into_response()
 }
 
 /// The ERP's memory, shared with the handlers. Its lock is never held across an
@@ -727,29 +661,16 @@ impl IntoResponse for Refusal {
     }
 }
 
-/// A body that fails before its first byte. The server has not yet written the
-/// response's head by then, and closes the connection without a word.
-pub(super) struct HangUp;
-
-impl Body for HangUp {
-    type Data = Bytes;
-    type Error = io::Error;
-
-    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        Poll::Ready(Some(Err(io::ErrorKind::ConnectionAborted.into())))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
-    use std::collections::BTreeSet;
     use std::io::{Read, Write};
     use std::net::TcpStream;
-    use std::task::Waker;
+    use std::task::{Context, Waker};
 
     use super::*;
+    use crate::standins::mischief::ATTEMPTS_MISCHIEVOUS;
 
     /// Everything that comes back until the ERP closes the connection.
     async fn exchange(erp: &Erp, method: &str, path: &str, body: &str) -> String {
@@ -931,24 +852,6 @@ mod tests {
             assert_eq!(status(&post(&erp, "D").await), Some("201"));
             erp.stop().await.unwrap();
         }
-    }
-
-    #[test]
-    fn the_same_document_and_attempt_always_meet_the_same_trick_at_about_the_rate_asked() {
-        let mischief = Mischief {
-            throttle_per_mille: 100,
-            fail_before_per_mille: 50,
-            drop_after_per_mille: 50,
-            reject_per_mille: 10,
-            slow_per_mille: 0,
-        };
-        let draw = || -> Vec<Option<Trick>> { (0..2_000).map(|n| mischief.trick(&format!("D{n}"), 0)).collect() };
-        let tricks = draw();
-        assert_eq!(tricks, draw());
-        let met = tricks.iter().flatten().count();
-        assert!((350..490).contains(&met), "{met} of 2000");
-        let second: BTreeSet<bool> = (0..2_000).map(|n| mischief.trick(&format!("D{n}"), 1) == tricks[n]).collect();
-        assert_eq!(second.len(), 2, "the second attempt draws anew");
     }
 
     #[test]

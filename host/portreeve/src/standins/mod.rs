@@ -8,6 +8,11 @@
 
 pub mod erp;
 pub mod payment;
+pub mod wms;
 
-pub use erp::{Erp, Mischief, SalesOrder, SalesOrderLine};
+mod mischief;
+
+pub use erp::{Erp, SalesOrder, SalesOrderLine};
+pub use mischief::Mischief;
 pub use payment::Payments;
+pub use wms::Wms;

@@ -28,7 +28,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, RawQuery, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -41,7 +41,8 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use super::erp::{HangUp, Mischief, RETRY_AFTER_S, SLOW_ANSWER, Trick, unescaped};
+use super::erp::unescaped;
+use super::mischief::{Mischief, RETRY_AFTER, SLOW_ANSWER, Trick, hung_up};
 
 /// The secret of the webhook endpoint.
 pub const WEBHOOK_SECRET: &str = "whsec_cGF5bWVudHMtb2YtdGhlLXN0YW5kLWlu";
@@ -312,7 +313,7 @@ async fn make_refund(
     let (trick, answer) = attempted(&ledger, key, &form, Digest::of(&body))?;
     match trick {
         Some(Trick::SlowAfter) => tokio::time::sleep(SLOW_ANSWER).await,
-        Some(Trick::DropAfter) => return Ok(Response::new(axum::body::Body::new(HangUp))),
+        Some(Trick::DropAfter) => return Ok(hung_up()),
         _ => {}
     }
     answer.map(|refund| Json(refund).into_response())
@@ -542,7 +543,7 @@ impl IntoResponse for Refusal {
         }
         let answer = (self.status, Json(json!({"error": error})));
         match self.status {
-            StatusCode::TOO_MANY_REQUESTS => ([(header::RETRY_AFTER, RETRY_AFTER_S)], answer).into_response(),
+            StatusCode::TOO_MANY_REQUESTS => (RETRY_AFTER, answer).into_response(),
             _ => answer.into_response(),
         }
     }

@@ -1,0 +1,880 @@
+//! The warehouse's books: what is in stock, what is to leave, what left, what comes back.
+//!
+//! Goods are counted in billionths of their unit, so that nothing is rounded. What is set
+//! aside for a release is out of the stock; it leaves when the release is confirmed, or goes
+//! back when it is stopped before.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use axum::http::StatusCode;
+use portreeve_model::Instant;
+use portreeve_model::value::Decimal;
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::value::RawValue;
+
+use super::Refusal;
+
+/// The node that a release goes to when no node has anything of it.
+pub const NODE: &str = "DC-EAST";
+
+/// When the first event happens: 2026-03-02T09:00:00Z. Each one takes a second.
+const OPENS_AT: Instant = Instant(1_772_442_000_000);
+
+/// Releases, stops, returns and things that were tried, of each. A sender in a loop meets a
+/// refusal before the process runs out of memory.
+const RECORDS_MAX: usize = 1_000_000;
+
+/// Lines of one release or return, and those that are kept over all.
+const LINES_MAX: usize = 1_000;
+const LINES_TOTAL_MAX: usize = 1_000_000;
+
+/// Characters of what names something.
+const NAME_CHARS_MAX: usize = 64;
+
+/// Billionths in one.
+const ONE: i128 = 1_000_000_000;
+
+/// How much of something, in billionths.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Amount(i128);
+
+impl Amount {
+    const ZERO: Self = Self(0);
+
+    fn of(decimal: &Decimal) -> Self {
+        // The model's decimals have 9 places at most.
+        let places = 9_u32.saturating_sub(u32::from(decimal.scale));
+        Self(i128::from(decimal.units).saturating_mul(10_i128.saturating_pow(places)))
+    }
+
+    fn plus(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
+    }
+
+    fn minus(self, other: Self) -> Self {
+        Self(self.0.saturating_sub(other.0).max(0))
+    }
+
+    /// Without zeros behind the point. Beyond 64 bits it says the most that it can.
+    fn decimal(self) -> Decimal {
+        let (mut units, mut scale) = (self.0, 9_u8);
+        while scale > 0 && units % 10 == 0 {
+            units /= 10;
+            scale -= 1;
+        }
+        Decimal { units: i64::try_from(units).unwrap_or(i64::MAX), scale }
+    }
+}
+
+impl Serialize for Amount {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        // A float would be another number.
+        let (whole, billionths) = (self.0 / ONE, self.0 % ONE);
+        let text = format!("{whole}.{billionths:09}");
+        let text = text.trim_end_matches('0').trim_end_matches('.').to_owned();
+        RawValue::from_string(text).map_err(serde::ser::Error::custom)?.serialize(serializer)
+    }
+}
+
+/// How far a release is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Step {
+    /// Nobody began.
+    Open,
+    /// Its stock is set aside.
+    Allocated,
+    /// It is out of the shelves.
+    Picked,
+    /// It is in its boxes.
+    Packed,
+    /// It is on the truck, which stands at the dock.
+    Dispatched,
+    /// It has left.
+    Confirmed,
+    /// It does not leave.
+    Stopped,
+}
+
+impl Step {
+    pub(super) fn state(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Allocated => "allocated",
+            Self::Picked => "picked",
+            Self::Packed => "packed",
+            Self::Dispatched => "dispatched",
+            Self::Confirmed => "confirmed",
+            Self::Stopped => "stopped",
+        }
+    }
+
+    fn next(self) -> Option<Self> {
+        match self {
+            Self::Open => Some(Self::Allocated),
+            Self::Allocated => Some(Self::Picked),
+            Self::Picked => Some(Self::Packed),
+            Self::Packed => Some(Self::Dispatched),
+            Self::Dispatched => Some(Self::Confirmed),
+            Self::Confirmed | Self::Stopped => None,
+        }
+    }
+}
+
+/// Why less leaves than was asked for, in the WMS's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Reason {
+    /// The rest comes later.
+    Backordered,
+    /// The rest does not come.
+    Cancelled,
+    /// Another item came in its place.
+    Substituted,
+    /// The rest was no good.
+    Damaged,
+}
+
+/// What each line of an item misses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Short {
+    /// The item.
+    pub sku: String,
+    /// How much of a line is missing; all of it where it has less.
+    pub missing: Decimal,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// A release as the warehouse keeps it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Release {
+    /// The warehouse's own number.
+    pub id: String,
+    /// The host's identifier of the order; not unique.
+    pub order_id: String,
+    /// The sender's number of it.
+    pub order_number: String,
+    /// Where it leaves from.
+    pub node: String,
+    /// How far it is.
+    pub step: Step,
+    /// Its lines, with those that were stopped.
+    pub lines: Vec<ReleaseLine>,
+    shipment: Option<String>,
+}
+
+/// A line of a release.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReleaseLine {
+    /// The sender's number of the line.
+    pub line_number: String,
+    /// The item.
+    pub sku: String,
+    /// How much is to leave.
+    pub quantity: Decimal,
+    /// The unit of it.
+    pub unit: String,
+    /// Whether it was stopped.
+    pub stopped: bool,
+    set_aside: Amount,
+    reason: Option<Reason>,
+}
+
+/// Goods that left.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shipment {
+    /// The warehouse's number of it.
+    pub number: String,
+    /// The host's identifier of the order.
+    pub order_id: String,
+    /// Where it left from.
+    pub node: String,
+    /// Its lines.
+    pub lines: Vec<ShippedLine>,
+}
+
+/// A line of a shipment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShippedLine {
+    /// The sender's number of the line.
+    pub line_number: String,
+    /// The item.
+    pub sku: String,
+    /// How much was to leave.
+    pub ordered: Decimal,
+    /// How much left.
+    pub shipped: Decimal,
+    /// The unit of both.
+    pub unit: String,
+    /// Why less, where it was.
+    pub reason: Option<Reason>,
+}
+
+/// A stop.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stop {
+    /// The warehouse's number of it.
+    pub id: String,
+    /// The order.
+    pub order_id: String,
+    /// The lines; none for the whole order.
+    pub lines: Vec<String>,
+}
+
+/// Goods that come back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Return {
+    /// The warehouse's number of it.
+    pub id: String,
+    /// The order.
+    pub order_id: String,
+    /// The sender's number of the return.
+    pub number: String,
+    /// What comes back; nothing means all that left, until it is here.
+    pub lines: Vec<ReturnedLine>,
+    /// Whether it is here.
+    pub received: bool,
+}
+
+/// A line of a return.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReturnedLine {
+    /// The line of the order, where it was named.
+    pub line_number: Option<String>,
+    /// The item.
+    pub sku: String,
+    /// How much.
+    pub quantity: Decimal,
+    /// The unit of it.
+    pub unit: String,
+}
+
+/// What is in stock, by node and item.
+type Stock = BTreeMap<String, BTreeMap<String, Amount>>;
+
+/// Everything that the warehouse knows.
+#[derive(Debug, Default)]
+pub(super) struct Books {
+    stock: Stock,
+    shorts: Vec<Short>,
+    pub(super) releases: Vec<Release>,
+    pub(super) shipments: Vec<Shipment>,
+    pub(super) stops: Vec<Stop>,
+    pub(super) returns: Vec<Return>,
+    lines_total: usize,
+    attempts: BTreeMap<String, u32>,
+    said: Said,
+}
+
+impl Books {
+    pub(super) fn put(&mut self, node: &str, sku: &str, quantity: Decimal) {
+        give(&mut self.stock, node, sku, Amount::of(&quantity));
+    }
+
+    pub(super) fn run_short(&mut self, short: Short) {
+        self.shorts.push(short);
+    }
+
+    pub(super) fn stock(&self, node: &str, sku: &str) -> Decimal {
+        self.stock.get(node).map_or(Amount::ZERO, |items| has(items, sku)).decimal()
+    }
+
+    /// How often something was tried before.
+    pub(super) fn attempt(&mut self, about: &str) -> Result<u32, Refusal> {
+        if self.attempts.len() >= RECORDS_MAX && !self.attempts.contains_key(about) {
+            return Err(full());
+        }
+        let count = self.attempts.entry(about.to_owned()).or_default();
+        let before = *count;
+        *count = count.saturating_add(1);
+        Ok(before)
+    }
+
+    pub(super) fn release(&mut self, asked: AskedRelease) -> Result<&Release, Refusal> {
+        self.room(self.releases.len(), asked.lines.len())?;
+        self.releases.push(Release {
+            id: format!("RL-{}", 1 + self.releases.len()),
+            order_id: asked.order_id,
+            order_number: asked.order_number,
+            node: NODE.to_owned(),
+            step: Step::Open,
+            lines: asked.lines,
+            shipment: None,
+        });
+        self.releases.last().ok_or_else(full)
+    }
+
+    /// Stops lines of all releases of an order, if goods of none have left.
+    pub(super) fn stop(&mut self, asked: AskedStop) -> Result<Stop, Refusal> {
+        self.check_known(&asked)?;
+        if let Some(before) = self.stopped_before(&asked) {
+            return Ok(before.clone());
+        }
+        if self.releases_of(&asked.order_id).any(|release| release.step == Step::Confirmed) {
+            let message = "goods of the order have left".to_owned();
+            return Err(Refusal::new(StatusCode::CONFLICT, "already-left", message));
+        }
+        self.room(self.stops.len(), asked.lines.len())?;
+        for release in self.releases.iter_mut().filter(|release| release.order_id == asked.order_id) {
+            release.stop(&asked, &mut self.stock);
+        }
+        let id = format!("ST-{}", 1 + self.stops.len());
+        let stop = Stop { id, order_id: asked.order_id, lines: asked.lines };
+        self.stops.push(stop.clone());
+        Ok(stop)
+    }
+
+    fn releases_of(&self, order_id: &str) -> impl Iterator<Item = &Release> {
+        self.releases.iter().filter(move |release| release.order_id == order_id)
+    }
+
+    fn check_known(&self, asked: &AskedStop) -> Result<(), Refusal> {
+        if self.releases_of(&asked.order_id).next().is_none() {
+            let message = "this order was never released".to_owned();
+            return Err(Refusal::new(StatusCode::NOT_FOUND, "no-such-order", message));
+        }
+        let lines = self.releases_of(&asked.order_id).flat_map(|release| &release.lines);
+        let known: BTreeSet<&str> = lines.map(|line| line.line_number.as_str()).collect();
+        if !asked.lines.iter().all(|number| known.contains(number.as_str())) {
+            return Err(Refusal::invalid("lines names a line that the order does not have".to_owned()));
+        }
+        Ok(())
+    }
+
+    /// The last stop, where all that is asked for is stopped already: it is answered as before.
+    fn stopped_before(&self, asked: &AskedStop) -> Option<&Stop> {
+        let lines = self.releases_of(&asked.order_id).flat_map(|release| &release.lines);
+        let done = lines.filter(|line| asked.names(line)).all(|line| line.stopped);
+        self.stops.iter().rfind(|stop| stop.order_id == asked.order_id).filter(|_| done)
+    }
+
+    /// Whether all of an order is stopped, and which of its lines.
+    pub(super) fn standing(&self, order_id: &str) -> (&'static str, BTreeSet<&str>) {
+        let stopped = self.releases_of(order_id).flat_map(|release| &release.lines).filter(|line| line.stopped);
+        let all = self.releases_of(order_id).all(|release| release.step == Step::Stopped);
+        (if all { "stopped" } else { "part-stopped" }, stopped.map(|line| line.line_number.as_str()).collect())
+    }
+
+    pub(super) fn expect(&mut self, asked: AskedReturn) -> Result<&Return, Refusal> {
+        self.room(self.returns.len(), asked.lines.len())?;
+        self.returns.push(Return {
+            id: format!("RT-{}", 1 + self.returns.len()),
+            order_id: asked.order_id,
+            number: asked.return_number,
+            lines: asked.lines,
+            received: false,
+        });
+        self.returns.last().ok_or_else(full)
+    }
+
+    /// Counts new lines, where there is room for one more record with them.
+    fn room(&mut self, records: usize, lines: usize) -> Result<(), Refusal> {
+        let lines_total = self.lines_total.saturating_add(lines);
+        if records >= RECORDS_MAX || lines_total > LINES_TOTAL_MAX {
+            return Err(full());
+        }
+        self.lines_total = lines_total;
+        Ok(())
+    }
+
+    /// Takes everything that is open one step on.
+    pub(super) fn work(&mut self) -> Result<Vec<String>, serde_json::Error> {
+        let Self { stock, shorts, releases, shipments, returns, said, .. } = self;
+        let mut bodies = vec![];
+        for release in releases.iter_mut() {
+            let Some(next) = release.step.next() else { continue };
+            release.step = next;
+            match next {
+                Step::Allocated => release.allocate(stock, shorts),
+                Step::Picked => release.shipment = Some(said.shipment_number()),
+                Step::Confirmed => shipments.push(release.leave()),
+                Step::Open | Step::Packed | Step::Dispatched | Step::Stopped => {}
+            }
+            bodies.push(said.of_release(release)?);
+        }
+        for back in returns.iter_mut().filter(|back| !back.received) {
+            if back.arrive(shipments, stock) {
+                bodies.push(said.of_return(back)?);
+            }
+        }
+        Ok(bodies)
+    }
+}
+
+fn has(items: &BTreeMap<String, Amount>, sku: &str) -> Amount {
+    items.get(sku).copied().unwrap_or_default()
+}
+
+fn give(stock: &mut Stock, node: &str, sku: &str, amount: Amount) {
+    if amount == Amount::ZERO {
+        return;
+    }
+    let item = stock.entry(node.to_owned()).or_default().entry(sku.to_owned()).or_default();
+    *item = item.plus(amount);
+}
+
+impl Release {
+    /// Stops lines; what was set aside for them goes back.
+    fn stop(&mut self, asked: &AskedStop, stock: &mut Stock) {
+        for line in self.lines.iter_mut().filter(|line| !line.stopped && asked.names(line)) {
+            give(stock, &self.node, &line.sku, std::mem::take(&mut line.set_aside));
+            line.stopped = true;
+        }
+        if self.lines.iter().all(|line| line.stopped) {
+            self.step = Step::Stopped;
+        }
+    }
+
+    /// Sets stock aside at the first node, by name, that has all of it; else at the first
+    /// that has something, and is short of the rest.
+    fn allocate(&mut self, stock: &mut Stock, shorts: &[Short]) {
+        for line in self.lines.iter_mut().filter(|line| !line.stopped) {
+            let short = shorts.iter().rfind(|short| short.sku == line.sku);
+            line.reason = short.map(|short| short.reason);
+            line.set_aside = Amount::of(&line.quantity).minus(short.map_or(Amount::ZERO, |s| Amount::of(&s.missing)));
+        }
+        let whole = stock.iter().find(|(_, items)| self.missing(items).is_empty());
+        let some = || stock.iter().find(|(_, items)| self.going().any(|line| has(items, &line.sku) > Amount::ZERO));
+        self.node = whole.or_else(some).map_or(NODE, |(node, _)| node).to_owned();
+
+        let items = stock.entry(self.node.clone()).or_default();
+        for line in &mut self.lines {
+            let has = items.entry(line.sku.clone()).or_default();
+            if *has < line.set_aside {
+                line.set_aside = *has;
+                line.reason = line.reason.or(Some(Reason::Backordered));
+            }
+            *has = has.minus(line.set_aside);
+        }
+    }
+
+    /// Items of which a node has less than is to be set aside.
+    fn missing(&self, items: &BTreeMap<String, Amount>) -> BTreeSet<&str> {
+        let mut wanted: BTreeMap<&str, Amount> = BTreeMap::new();
+        for line in &self.lines {
+            let sum = wanted.entry(&line.sku).or_default();
+            *sum = sum.plus(line.set_aside);
+        }
+        wanted.into_iter().filter(|(sku, wanted)| has(items, sku) < *wanted).map(|(sku, _)| sku).collect()
+    }
+
+    /// Lines that are still to leave.
+    fn going(&self) -> impl Iterator<Item = &ReleaseLine> {
+        self.lines.iter().filter(|line| !line.stopped)
+    }
+
+    fn leave(&mut self) -> Shipment {
+        let lines = self.going().map(|line| ShippedLine {
+            line_number: line.line_number.clone(),
+            sku: line.sku.clone(),
+            ordered: line.quantity,
+            shipped: line.set_aside.decimal(),
+            unit: line.unit.clone(),
+            reason: line.why(),
+        });
+        let number = self.shipment.clone().unwrap_or_default();
+        Shipment { number, order_id: self.order_id.clone(), node: self.node.clone(), lines: lines.collect() }
+    }
+}
+
+impl ReleaseLine {
+    /// Why it is short, if it is.
+    fn why(&self) -> Option<Reason> {
+        self.reason.filter(|_| self.set_aside < Amount::of(&self.quantity))
+    }
+}
+
+impl Return {
+    /// Takes the goods in, once some of their order have left. Says whether they are here.
+    fn arrive(&mut self, shipments: &[Shipment], stock: &mut Stock) -> bool {
+        let of_order = || shipments.iter().filter(|shipment| shipment.order_id == self.order_id);
+        let Some(node) = of_order().next().map(|shipment| shipment.node.as_str()) else { return false };
+        if self.lines.is_empty() {
+            self.lines = of_order().flat_map(|shipment| &shipment.lines).filter_map(ShippedLine::back).collect();
+        }
+        for line in &self.lines {
+            give(stock, node, &line.sku, Amount::of(&line.quantity));
+        }
+        // Of nothing that left nothing comes back.
+        self.received = !self.lines.is_empty();
+        self.received
+    }
+}
+
+impl ShippedLine {
+    fn back(&self) -> Option<ReturnedLine> {
+        let (line_number, sku) = (Some(self.line_number.clone()), self.sku.clone());
+        let line = ReturnedLine { line_number, sku, quantity: self.shipped, unit: self.unit.clone() };
+        (self.shipped.units > 0).then_some(line)
+    }
+}
+
+/// What was said so far: numbers and times count on from it.
+#[derive(Debug, Default)]
+struct Said {
+    events: u32,
+    shipments: u32,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Event<'a> {
+    id: String,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    at: String,
+    order_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shipment_number: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    return_number: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    node: Option<&'a str>,
+    lines: Vec<EventLine<'a>>,
+}
+
+#[derive(Serialize, Default)]
+#[serde(rename_all = "camelCase")]
+struct EventLine<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line_number: Option<&'a str>,
+    sku: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    node: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quantity: Option<Amount>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ordered: Option<Amount>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shipped: Option<Amount>,
+    unit: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<Reason>,
+}
+
+impl Said {
+    fn shipment_number(&mut self) -> String {
+        self.shipments = self.shipments.saturating_add(1);
+        format!("SH-{}", self.shipments)
+    }
+
+    /// The id and the time of the next event.
+    fn stamp(&mut self) -> (String, String) {
+        self.events = self.events.saturating_add(1);
+        (format!("EV-{}", self.events), OPENS_AT.plus_ms(i64::from(self.events) * 1_000).to_string())
+    }
+
+    fn of_release(&mut self, release: &Release) -> Result<String, serde_json::Error> {
+        let (step, (id, at)) = (release.step, self.stamp());
+        let lines = release.going().map(|of| {
+            let (set_aside, ordered) = (of.set_aside, Amount::of(&of.quantity));
+            let (line_number, sku, unit) = (Some(of.line_number.as_str()), of.sku.as_str(), of.unit.as_str());
+            let named = EventLine { line_number, sku, unit, ..EventLine::default() };
+            match step {
+                Step::Allocated => EventLine { node: Some(&release.node), quantity: Some(set_aside), ..named },
+                Step::Confirmed => {
+                    EventLine { ordered: Some(ordered), shipped: Some(set_aside), reason: of.why(), ..named }
+                }
+                _ => EventLine { quantity: Some(set_aside), ..named },
+            }
+        });
+        let (lines, shipment_number) = (lines.collect(), release.shipment.as_deref());
+        let node = Some(release.node.as_str()).filter(|_| step != Step::Allocated);
+        let (kind, order_id) = (step.state(), release.order_id.as_str());
+        serde_json::to_string(&Event { id, kind, at, order_id, shipment_number, return_number: None, node, lines })
+    }
+
+    fn of_return(&mut self, back: &Return) -> Result<String, serde_json::Error> {
+        let (id, at) = self.stamp();
+        let lines = back.lines.iter().map(|line| EventLine {
+            line_number: line.line_number.as_deref(),
+            sku: &line.sku,
+            quantity: Some(Amount::of(&line.quantity)),
+            unit: &line.unit,
+            ..EventLine::default()
+        });
+        let (kind, order_id, lines) = ("return-received", back.order_id.as_str(), lines.collect());
+        let return_number = Some(back.number.as_str());
+        serde_json::to_string(&Event {
+            id,
+            kind,
+            at,
+            order_id,
+            shipment_number: None,
+            return_number,
+            node: None,
+            lines,
+        })
+    }
+}
+
+fn full() -> Refusal {
+    let message = "the stand-in keeps no more; start a new one".to_owned();
+    Refusal::new(StatusCode::INSUFFICIENT_STORAGE, "full", message)
+}
+
+/// A release that the warehouse could take.
+pub(super) struct AskedRelease {
+    pub(super) order_id: String,
+    order_number: String,
+    lines: Vec<ReleaseLine>,
+}
+
+/// A stop that can be understood.
+pub(super) struct AskedStop {
+    order_id: String,
+    lines: Vec<String>,
+}
+
+/// A return that the warehouse could wait for.
+pub(super) struct AskedReturn {
+    pub(super) order_id: String,
+    pub(super) return_number: String,
+    lines: Vec<ReturnedLine>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct NewRelease {
+    order_id: String,
+    order_number: String,
+    ship_to: serde_json::Map<String, serde_json::Value>,
+    lines: Vec<NewLine>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct NewStop {
+    order_id: String,
+    lines: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct NewReturn {
+    order_id: String,
+    return_number: String,
+    lines: Vec<NewLine>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct NewLine {
+    line_number: Option<String>,
+    sku: String,
+    quantity: Box<RawValue>,
+    unit: String,
+}
+
+impl AskedRelease {
+    pub(super) fn read(body: &[u8]) -> Result<Self, Refusal> {
+        let asked: NewRelease = read(body, "release")?;
+        named("orderId", &asked.order_id)?;
+        named("orderNumber", &asked.order_number)?;
+        if asked.ship_to.is_empty() || asked.lines.is_empty() {
+            return Err(Refusal::invalid("shipTo and lines must be filled in".to_owned()));
+        }
+        let lines: Vec<ReleaseLine> = lines(asked.lines, |line, quantity| {
+            let line_number = line.line_number.unwrap_or_default();
+            named("lineNumber", &line_number)?;
+            Ok(ReleaseLine {
+                line_number,
+                sku: line.sku,
+                quantity,
+                unit: line.unit,
+                stopped: false,
+                set_aside: Amount::ZERO,
+                reason: None,
+            })
+        })?;
+        let numbers: BTreeSet<&str> = lines.iter().map(|line| line.line_number.as_str()).collect();
+        if numbers.len() < lines.len() {
+            return Err(Refusal::invalid("lines has a lineNumber twice".to_owned()));
+        }
+        Ok(Self { order_id: asked.order_id, order_number: asked.order_number, lines })
+    }
+}
+
+impl AskedStop {
+    fn names(&self, line: &ReleaseLine) -> bool {
+        self.lines.is_empty() || self.lines.contains(&line.line_number)
+    }
+
+    pub(super) fn read(body: &[u8], order_id: &str) -> Result<Self, Refusal> {
+        let asked: NewStop = read(body, "stop")?;
+        if asked.order_id != order_id {
+            return Err(Refusal::invalid("orderId is another one than the address has".to_owned()));
+        }
+        some(asked.lines.len())?;
+        Ok(Self { order_id: asked.order_id, lines: asked.lines })
+    }
+}
+
+impl AskedReturn {
+    pub(super) fn read(body: &[u8]) -> Result<Self, Refusal> {
+        let asked: NewReturn = read(body, "return")?;
+        named("orderId", &asked.order_id)?;
+        if asked.return_number.is_empty() {
+            return Err(Refusal::invalid("returnNumber must be filled in".to_owned()));
+        }
+        let lines = lines(asked.lines, |line, quantity| {
+            Ok(ReturnedLine { line_number: line.line_number, sku: line.sku, quantity, unit: line.unit })
+        })?;
+        Ok(Self { order_id: asked.order_id, return_number: asked.return_number, lines })
+    }
+}
+
+fn read<'a, T: Deserialize<'a>>(body: &'a [u8], what: &str) -> Result<T, Refusal> {
+    serde_json::from_slice(body)
+        .map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, "malformed", format!("the body is no {what}: {error}")))
+}
+
+fn lines<T>(asked: Vec<NewLine>, make: impl Fn(NewLine, Decimal) -> Result<T, Refusal>) -> Result<Vec<T>, Refusal> {
+    some(asked.len())?;
+    let made = asked.into_iter().map(|line| {
+        named("sku", &line.sku)?;
+        named("unit", &line.unit)?;
+        // The digits that were sent; a float would be another quantity.
+        let quantity = Decimal::parse(line.quantity.get());
+        let quantity = quantity.map_err(|error| Refusal::invalid(format!("quantity: {error}")))?;
+        if quantity.units <= 0 {
+            return Err(Refusal::invalid(format!("quantity is {quantity}; it must be more than 0")));
+        }
+        make(line, quantity)
+    });
+    made.collect()
+}
+
+fn some(lines: usize) -> Result<(), Refusal> {
+    if lines > LINES_MAX {
+        return Err(Refusal::invalid(format!("lines has {lines}; at most {LINES_MAX} are allowed")));
+    }
+    Ok(())
+}
+
+fn named(field: &str, value: &str) -> Result<(), Refusal> {
+    match value.chars().count() {
+        1..=NAME_CHARS_MAX => Ok(()),
+        found => Err(Refusal::invalid(format!("{field} has {found} characters; 1 to {NAME_CHARS_MAX} are allowed"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn asked(order: &str, lines: &[(&str, &str)]) -> AskedRelease {
+        let line = |(sku, quantity): &(&str, &str)| {
+            format!(r#"{{"lineNumber":"{sku}","sku":"{sku}","quantity":{quantity},"unit":"EA"}}"#)
+        };
+        let lines: Vec<String> = lines.iter().map(line).collect();
+        let lines = lines.join(",");
+        let body =
+            format!(r#"{{"orderId":"{order}","orderNumber":"1","shipTo":{{"city":"Portland"}},"lines":[{lines}]}}"#);
+        AskedRelease::read(body.as_bytes()).unwrap()
+    }
+
+    fn decimal(text: &str) -> Decimal {
+        Decimal::parse(text).unwrap()
+    }
+
+    fn worked(books: &mut Books, steps: usize) -> Vec<Value> {
+        (0..steps).flat_map(|_| books.work().unwrap()).map(|body| serde_json::from_str(&body).unwrap()).collect()
+    }
+
+    #[test]
+    fn a_release_takes_its_five_steps_and_its_goods_out_of_the_stock() {
+        let mut books = Books::default();
+        books.put("B", "X", decimal("10"));
+        books.release(asked("O", &[("X", "2.50")])).unwrap();
+        let said = worked(&mut books, 7);
+        let kinds: Vec<_> = said.iter().map(|event| event["type"].as_str().unwrap()).collect();
+        assert_eq!(kinds, ["allocated", "picked", "packed", "dispatched", "confirmed"]);
+        assert_eq!(
+            said[0]["lines"],
+            json!([{"lineNumber": "X", "sku": "X", "node": "B", "quantity": 2.5, "unit": "EA"}])
+        );
+        let confirmed = json!([{"lineNumber": "X", "sku": "X", "ordered": 2.5, "shipped": 2.5, "unit": "EA"}]);
+        assert_eq!((&said[4]["lines"], &said[4]["shipmentNumber"]), (&confirmed, &said[1]["shipmentNumber"]));
+        assert_eq!((books.stock("B", "X"), books.shipments.len()), (decimal("7.5"), 1));
+    }
+
+    #[test]
+    fn goods_leave_from_the_first_node_that_has_them_all_and_what_nobody_has_is_short() {
+        let mut books = Books::default();
+        for (node, sku, quantity) in [("A", "X", "1"), ("B", "X", "5"), ("B", "Y", "1"), ("C", "X", "9")] {
+            books.put(node, sku, decimal(quantity));
+        }
+        books.release(asked("O", &[("X", "3"), ("Y", "1")])).unwrap();
+        books.release(asked("P", &[("X", "7"), ("Y", "1")])).unwrap();
+        worked(&mut books, 5);
+        let left = |shipment: &Shipment| -> Vec<(String, Option<Reason>)> {
+            shipment.lines.iter().map(|line| (line.shipped.to_string(), line.reason)).collect()
+        };
+        assert_eq!(books.shipments[0].node, "B");
+        assert_eq!(left(&books.shipments[0]), [("3".to_owned(), None), ("1".to_owned(), None)]);
+        assert_eq!(books.shipments[1].node, "A");
+        let short = Some(Reason::Backordered);
+        assert_eq!(left(&books.shipments[1]), [("1".to_owned(), short), ("0".to_owned(), short)]);
+    }
+
+    #[test]
+    fn what_comes_back_of_a_whole_order_is_what_had_left() {
+        let mut books = Books::default();
+        books.put(NODE, "X", decimal("4"));
+        books.run_short(Short { sku: "X".to_owned(), missing: decimal("1"), reason: Reason::Damaged });
+        books.release(asked("O", &[("X", "3")])).unwrap();
+        let body = br#"{"orderId":"O","returnNumber":"cancel-O","lines":[]}"#;
+        books.expect(AskedReturn::read(body).unwrap()).unwrap();
+        let said = worked(&mut books, 6);
+        let back = said.iter().find(|event| event["type"] == "return-received").unwrap();
+        assert_eq!((&back["returnNumber"], &back["lines"][0]["quantity"]), (&json!("cancel-O"), &json!(2)));
+        assert_eq!((books.stock(NODE, "X"), books.returns[0].received), (decimal("4"), true));
+    }
+
+    #[test]
+    fn refuses_nonsense_with_the_field_that_is_wrong() {
+        let good = r#"{"orderId":"O","orderNumber":"1","shipTo":{"city":"P"},"lines":[{"lineNumber":"1","sku":"X","quantity":5,"unit":"EA"}]}"#;
+        assert!(AskedRelease::read(good.as_bytes()).is_ok());
+        for (from, to, named) in [
+            (r#""orderId":"O""#, r#""orderId":"""#, "orderId"),
+            (r#"{"city":"P"}"#, "{}", "shipTo"),
+            (r#""quantity":5"#, r#""quantity":0"#, "quantity"),
+            (r#""quantity":5"#, r#""quantity":"5""#, "quantity"),
+            (r#""unit":"EA""#, r#""unit":"""#, "unit"),
+            (r#""lineNumber":"1","#, "", "lineNumber"),
+            ("{", "[", "no release"),
+        ] {
+            let refused = AskedRelease::read(good.replacen(from, to, 1).as_bytes()).err().unwrap();
+            assert!(refused.message.contains(named), "{}", refused.message);
+        }
+        let twice = good.replacen("]", r#",{"lineNumber":"1","sku":"Y","quantity":1,"unit":"EA"}]"#, 1);
+        assert!(AskedRelease::read(twice.as_bytes()).err().unwrap().message.contains("twice"));
+        assert!(AskedStop::read(br#"{"orderId":"O","lines":[]}"#, "P").err().unwrap().message.contains("orderId"));
+        let many = format!(r#"{{"orderId":"O","lines":[{}"1"]}}"#, r#""1","#.repeat(LINES_MAX));
+        assert!(AskedStop::read(many.as_bytes(), "O").err().unwrap().message.contains("at most"));
+    }
+
+    #[test]
+    fn keeps_no_more_lines_than_it_has_memory_for() {
+        let mut books = Books { lines_total: LINES_TOTAL_MAX - 1, ..Books::default() };
+        assert!(books.release(asked("O", &[("X", "1")])).is_ok());
+        let refused = books.release(asked("O", &[("X", "1")])).err().unwrap();
+        assert_eq!(refused.status, StatusCode::INSUFFICIENT_STORAGE);
+    }
+
+    #[test]
+    fn counts_to_the_last_digit() {
+        for text in ["0.000000001", "9223372036854775807", "2.5", "0"] {
+            let amount = Amount::of(&decimal(text));
+            assert_eq!(
+                (amount.decimal().to_string(), serde_json::to_string(&amount).unwrap()),
+                (text.to_owned(), text.to_owned())
+            );
+        }
+    }
+}
