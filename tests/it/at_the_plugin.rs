@@ -1,6 +1,7 @@
 //! Calls of single plugins, as the pipeline makes them but without journal and
 //! orders: what a connector and a transformer make of some bytes.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -11,7 +12,10 @@ use portreeve_model::document::{
 };
 use portreeve_model::reference::Row;
 use portreeve_model::{ChannelId, Document, Event, Failure, OrderId, PluginName, Received, SenderId};
-use portreeve_sandbox::{CallContext, Lookup, LookupError, Numbers, NumbersError, Plugin};
+use portreeve_sandbox::{
+    CallContext, Egress, EgressRefused, EgressRequest, Ended, Lookup, LookupError, Numbers, NumbersError, Passage,
+    Permitted, Plugin, Signature, ToSign,
+};
 
 use crate::support::{MORNING, Setup, TestHost};
 
@@ -155,11 +159,82 @@ impl Plugins {
         context.egress = self.host.host.pipeline.outbound.to(target);
         context
     }
+
+    /// What comes of a delivery to whoever listens at the address.
+    pub(crate) async fn deliver_to(
+        &self,
+        connector: &str,
+        to: SocketAddr,
+        message: Message,
+        natural_key: &str,
+        settings: Settings<'_>,
+    ) -> Result<Receipt, Failure> {
+        let delivery = Delivery {
+            message,
+            idempotency_key: "always-the-same".to_owned(),
+            natural_key: natural_key.to_owned(),
+            attempt: 1,
+            settings: given(settings),
+        };
+        self.plugin(connector).deliver(&self.towards(to), &delivery).await.outcome.unwrap()
+    }
+
+    /// What a connector finds there.
+    pub(crate) async fn find_at(
+        &self,
+        connector: &str,
+        at: SocketAddr,
+        kind: &str,
+        natural_key: &str,
+        settings: Settings<'_>,
+    ) -> Result<Option<Receipt>, Failure> {
+        let (kind, natural_key) = (kind.to_owned(), natural_key.to_owned());
+        let query = FindQuery { kind, natural_key, settings: given(settings) };
+        self.plugin(connector).find(&self.towards(at), &query).await.outcome.unwrap()
+    }
+
+    /// What a connector's check reports.
+    pub(crate) async fn check_at(&self, connector: &str, at: SocketAddr, settings: Settings<'_>) -> CheckReport {
+        let request = CheckRequest { settings: given(settings) };
+        self.plugin(connector).check(&self.towards(at), &request).await.outcome.unwrap().unwrap()
+    }
+
+    fn towards(&self, address: SocketAddr) -> CallContext {
+        CallContext { egress: Arc::new(Towards(address)), ..self.context.clone() }
+    }
 }
 
 /// The order that messages are about.
 pub(crate) fn order_id() -> OrderId {
     OrderId::derive(&ChannelId::parse("edi").unwrap(), &sender(), "", "PO-1", None)
+}
+
+/// Lets everything through to one address, unsigned.
+struct Towards(SocketAddr);
+
+#[async_trait]
+impl Egress for Towards {
+    async fn authorize(&self, request: EgressRequest<'_>) -> Result<Permitted, EgressRefused> {
+        let authority = self.0.to_string();
+        let path = request.url.split_once(&authority).map_or("/", |(_, path)| path).to_owned();
+        let passage = Box::new(Unsigned);
+        Ok(Permitted { addresses: vec![self.0], path_and_query: path, authority, tls: None, passage })
+    }
+}
+
+struct Unsigned;
+
+#[async_trait]
+impl Passage for Unsigned {
+    async fn sign(&self, _: ToSign<'_>) -> Result<Signature, EgressRefused> {
+        Ok(Signature::default())
+    }
+
+    async fn renew(&self, _: u16) -> bool {
+        false
+    }
+
+    fn ended(&self, _: Ended) {}
 }
 
 fn sender() -> SenderId {

@@ -92,6 +92,8 @@ mod effects;
 
 mod erp;
 
+mod wms;
+
 mod front;
 
 mod airgap;

@@ -1,0 +1,200 @@
+//! What the WMS can be made to do, where it is asked for, and what its answers say of it.
+
+use portreeve_guest_rest::{only, refusal};
+use portreeve_sdk::connector::*;
+use serde::Deserialize;
+
+/// The codes by which the WMS says why it does not stop, and that nobody asked it to.
+const ALREADY_LEFT: &str = "already-left";
+const NO_SUCH_ORDER: &str = "no-such-order";
+const NO_STOP: &str = "no-stop";
+
+/// The state of an order of which nothing leaves any more.
+const STOPPED: &str = "stopped";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Effect {
+    Release,
+    Stop,
+    ExpectReturn,
+}
+
+/// What the WMS is asked by: the order, and for a return its number.
+pub(crate) struct Key {
+    order: String,
+    reference: Option<String>,
+}
+
+/// The part of a message that names what it is about.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct About {
+    order_id: String,
+    return_number: Option<String>,
+}
+
+/// What the WMS tells of a release, a stop or a return.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Told {
+    id: String,
+    order_id: String,
+    return_number: Option<String>,
+    state: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Lists {
+    releases: Option<Vec<Told>>,
+    returns: Option<Vec<Told>>,
+}
+
+impl Key {
+    /// Reads `ORDERID` or `ORDERID/REFERENCE`.
+    pub(crate) fn parse(effect: Effect, natural_key: &str) -> Result<Self, Failure> {
+        let (order, reference) = match natural_key.split_once('/') {
+            Some((order, reference)) => (order, Some(reference.to_owned()).filter(|text| !text.is_empty())),
+            // What a cancelled order brings back has no number of anybody's.
+            None if effect == Effect::ExpectReturn => (natural_key, Some(format!("cancel-{natural_key}"))),
+            None => (natural_key, None),
+        };
+        if effect == Effect::ExpectReturn && reference.is_none() {
+            let message = "found a natural key without the return's number; expected `ORDERID/RETURNNUMBER`, since an \
+                           order can have several returns";
+            return Err(Failure::permanent(format!("return-without-number: {message}")));
+        }
+        Ok(Self { order: order.to_owned(), reference })
+    }
+
+    /// The key of a delivery, which names what its message is about: otherwise nobody could
+    /// ask for it again.
+    pub(crate) fn of_message(effect: Effect, delivery: &Delivery) -> Result<Self, Failure> {
+        let key = Self::parse(effect, &delivery.natural_key)?;
+        let about: Option<About> = serde_json::from_slice(&delivery.message.body).ok();
+        let names = |about: &About| {
+            let number = effect != Effect::ExpectReturn || about.return_number == key.reference;
+            about.order_id == key.order && number
+        };
+        match about.filter(names) {
+            Some(_) => Ok(key),
+            None => Err(Failure::permanent(format!(
+                "other-natural-key: the natural key does not name what {} is about, and it could not be found again; \
+                 nothing was sent",
+                effect.name()
+            ))),
+        }
+    }
+
+    fn is_of(&self, told: &Told) -> bool {
+        told.order_id == self.order && (self.reference.is_none() || told.return_number == self.reference)
+    }
+}
+
+impl Effect {
+    pub(crate) fn of(kind: &str) -> Result<Self, Failure> {
+        match kind {
+            "wms-rest/release" => Ok(Self::Release),
+            "wms-rest/stop" => Ok(Self::Stop),
+            "wms-rest/expect-return" => Ok(Self::ExpectReturn),
+            other => Err(Failure::permanent(format!("this connector knows no messages of kind `{other}`"))),
+        }
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Release => "the release",
+            Self::Stop => "the stop",
+            Self::ExpectReturn => "the return",
+        }
+    }
+
+    /// Where it is posted.
+    pub(crate) fn address(self, base_url: &str, key: &Key) -> String {
+        match self {
+            Self::Release => format!("{base_url}/releases"),
+            Self::Stop => format!("{base_url}/orders/{}/stop", http::escaped(&key.order)),
+            Self::ExpectReturn => format!("{base_url}/returns"),
+        }
+    }
+
+    /// Where it is asked for.
+    pub(crate) fn question(self, base_url: &str, key: &Key) -> String {
+        let (order, reference) = (http::escaped(&key.order), key.reference.as_deref().unwrap_or_default());
+        match self {
+            Self::Release => format!("{base_url}/releases?orderId={order}"),
+            Self::Stop => format!("{base_url}/orders/{order}/stop"),
+            Self::ExpectReturn => {
+                format!("{base_url}/returns?orderId={order}&returnNumber={}", http::escaped(reference))
+            }
+        }
+    }
+
+    /// Why the WMS does not stop an order, where that is its answer: no other try changes it.
+    pub(crate) fn not_stopped(self, response: &http::Response) -> Option<Failure> {
+        if self != Self::Stop || !matches!(response.status, 404 | 409) {
+            return None;
+        }
+        let refusal = refusal(response);
+        let why = match (response.status, refusal.code.as_deref()?) {
+            (409, ALREADY_LEFT) => "already-left: goods of the order have left the warehouse; expect a return instead",
+            (404, NO_SUCH_ORDER) => "no-such-order: the WMS has no release of the order, so there is nothing to stop",
+            _ => return None,
+        };
+        Some(Failure::permanent(why))
+    }
+
+    /// Whether the WMS says that nobody asked for a stop. Another 404 may come from a wrong
+    /// address, and tells nothing.
+    pub(crate) fn is_absent(self, response: &http::Response) -> bool {
+        self == Self::Stop && response.status == 404 && refusal(response).code.as_deref() == Some(NO_STOP)
+    }
+
+    /// The receipt of something that was done. It has happened: an answer that cannot be read
+    /// leaves its number unknown, which `find` then tells.
+    pub(crate) fn done(self, response: &http::Response, key: &Key) -> Result<Receipt, Failure> {
+        let told: Option<Told> = serde_json::from_slice(&response.body).ok();
+        let told = told.filter(|told| key.is_of(told) && !told.id.is_empty());
+        told.map(receipt).ok_or_else(|| {
+            Failure::unknown(format!("the WMS took {}, but its answer does not name it as its own", self.name()))
+        })
+    }
+
+    /// What was found.
+    pub(crate) fn found(self, response: &http::Response, key: &Key) -> Result<Option<Receipt>, Failure> {
+        if self == Self::Stop {
+            let told: Told = serde_json::from_slice(&response.body).map_err(|_| self.unreadable())?;
+            if !key.is_of(&told) || told.id.is_empty() {
+                return Err(self.unreadable());
+            }
+            return Ok(Some(told).filter(|told| told.state.as_deref() == Some(STOPPED)).map(receipt));
+        }
+        let lists: Lists = serde_json::from_slice(&response.body).map_err(|_| self.unreadable())?;
+        let list = if self == Self::Release { lists.releases } else { lists.returns };
+        let list = list.ok_or_else(|| self.unreadable())?;
+        // A list of others' would be one that was not filtered, and perhaps cut before ours.
+        if list.iter().any(|told| !key.is_of(told) || told.id.is_empty()) {
+            return Err(self.unreadable());
+        }
+        Ok(only(list, |count, first, second| self.twice(count, first, second))?.map(receipt))
+    }
+
+    fn twice(self, count: usize, first: &Told, second: &Told) -> Failure {
+        let (code, what) = match self {
+            Self::ExpectReturn => ("return-twice", "returns of this number"),
+            Self::Release | Self::Stop => ("released-twice", "releases of this order"),
+        };
+        let (first, second) = (&first.id, &second.id);
+        Failure::permanent(format!(
+            "{code}: the WMS has {count} {what}, {first} and {second} among them; have all but one taken back there, \
+             then replay"
+        ))
+    }
+
+    fn unreadable(self) -> Failure {
+        Failure::permanent(format!("the WMS's answer about {} is not the JSON that was asked for", self.name()))
+    }
+}
+
+fn receipt(told: Told) -> Receipt {
+    Receipt { external_id: told.id, detail: told.state.map(|state| format!("state {state}")) }
+}
