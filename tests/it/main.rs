@@ -76,6 +76,7 @@ mod cloudevents;
 
 mod x12_sets;
 
+mod simulated;
 mod stripe;
 mod x12_out;
 

@@ -129,18 +129,24 @@ impl Effect {
         }
     }
 
-    /// Why the WMS does not stop an order, where that is its answer: no other try changes it.
-    pub(crate) fn not_stopped(self, response: &http::Response) -> Option<Failure> {
+    /// What comes of a stop that stops nothing, where that is the WMS's answer: no other try
+    /// changes it. An order that it was never given is as good as stopped: the host sends an
+    /// order's release before its stop, or not at all.
+    pub(crate) fn stops_nothing(self, response: &http::Response, key: &Key) -> Option<Result<Receipt, Failure>> {
         if self != Self::Stop || !matches!(response.status, 404 | 409) {
             return None;
         }
         let refusal = refusal(response);
-        let why = match (response.status, refusal.code.as_deref()?) {
-            (409, ALREADY_LEFT) => "already-left: goods of the order have left the warehouse; expect a return instead",
-            (404, NO_SUCH_ORDER) => "no-such-order: the WMS has no release of the order, so there is nothing to stop",
-            _ => return None,
-        };
-        Some(Failure::permanent(why))
+        match (response.status, refusal.code.as_deref()?) {
+            (409, ALREADY_LEFT) => Some(Err(Failure::permanent(
+                "already-left: goods of the order have left the warehouse; expect a return instead",
+            ))),
+            (404, NO_SUCH_ORDER) => {
+                let detail = Some("the WMS has no release of it".to_owned());
+                Some(Ok(Receipt { external_id: key.order.clone(), detail }))
+            }
+            _ => None,
+        }
     }
 
     /// Whether the WMS says that nobody asked for a stop. Another 404 may come from a wrong

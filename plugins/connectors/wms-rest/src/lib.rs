@@ -8,7 +8,7 @@
 //! GET  /releases?orderId=…                                200 {"releases":[{"id","orderId","state"}]}
 //! POST /orders/{orderId}/stop  {"orderId","reason","lines":["1"]}; no lines: all   200 {"id","orderId","state","lines"}
 //!      409 {"error":{"code":"already-left"}}     goods of it have left
-//!      404 {"error":{"code":"no-such-order"}}    it was never released
+//!      404 {"error":{"code":"no-such-order"}}    it was never released: as good as stopped
 //! GET  /orders/{orderId}/stop                             200 {"id","orderId","state","lines"}
 //!      404 {"error":{"code":"no-stop"}}          nobody asked for one
 //! POST /returns                {"orderId","returnNumber","lines":[…]}              201 {"id","orderId","returnNumber","state"}
@@ -67,8 +67,8 @@ impl Connector for WmsRest {
             .with_header("idempotency-key", &delivery.idempotency_key);
         let response = http::send(patient(request, &delivery.settings)?)?;
 
-        if let Some(failure) = effect.not_stopped(&response) {
-            return Err(failure);
+        if let Some(nothing) = effect.stops_nothing(&response, &key) {
+            return nothing;
         }
         match WMS.answered(&response, effect.name())? {
             Answer::Done => effect.done(&response, &key),

@@ -5,6 +5,7 @@
 //! ```text
 //! wms-rest/release         order.created           goods may leave
 //! wms-rest/stop            order.cancel-requested  no more of them are to leave
+//!                          order.accepted          of an order that was cancelled before: all of it
 //! wms-rest/expect-return   return.requested        they come back
 //!                          order.cancel-requested  all of them come back, number `cancel-ORDERID`
 //! ```
@@ -49,6 +50,7 @@ impl Transformer for WmsDocuments {
         let body = match (request.kind.as_str(), &request.event) {
             (RELEASE, Event::OrderCreated(order)) => message::release(order, order_id)?,
             (STOP, Event::OrderCancelRequested(cancel)) => message::stop(cancel, order_id)?,
+            (STOP, Event::OrderAccepted(_)) => message::stop_all(order_id)?,
             (EXPECT_RETURN, Event::ReturnRequested(goods)) => message::expect_return(goods, order_id)?,
             (EXPECT_RETURN, Event::OrderCancelRequested(cancel)) => message::expect_all(cancel, order_id)?,
             (RELEASE | STOP | EXPECT_RETURN, _) => {

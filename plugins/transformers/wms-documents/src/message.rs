@@ -130,6 +130,14 @@ pub(crate) fn stop(cancel: &CancelRequest, order_id: &str) -> Result<Vec<u8>, Fa
     written(&Stop { order_id, reason: cancel.reason.as_deref(), lines: &cancel.line_numbers }, vec![])
 }
 
+/// Nothing of an order is to leave: it was cancelled before the ERP had it.
+///
+/// # Errors
+/// None but that it cannot be written.
+pub(crate) fn stop_all(order_id: &str) -> Result<Vec<u8>, Failure> {
+    written(&Stop { order_id, reason: None, lines: &[] }, vec![])
+}
+
 /// Goods come back.
 ///
 /// # Errors
