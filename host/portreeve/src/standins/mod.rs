@@ -8,6 +8,7 @@
 
 pub mod erp;
 pub mod payment;
+pub mod tax;
 pub mod wms;
 
 mod mischief;
@@ -15,4 +16,5 @@ mod mischief;
 pub use erp::{Erp, SalesOrder, SalesOrderLine};
 pub use mischief::Mischief;
 pub use payment::Payments;
+pub use tax::{TAX_COMPANY, TaxStatus, Taxes};
 pub use wms::Wms;
