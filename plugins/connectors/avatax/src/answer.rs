@@ -1,0 +1,216 @@
+//! What AvaTax says: a transaction and how far it is, or a refusal.
+
+use portreeve_sdk::connector::*;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::Effect;
+
+/// Bytes of AvaTax's words that a problem keeps.
+const DETAIL_BYTES_MAX: usize = 512;
+
+/// Letters of a word such as a status or a type.
+const WORD_CHARS_MAX: usize = 32;
+
+/// A transaction, as far as it is looked at. Numbers are taken as they were written.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Transaction {
+    code: String,
+    status: String,
+    #[serde(rename = "type")]
+    document_type: Option<String>,
+    currency_code: Option<String>,
+    total_amount: Option<Box<RawValue>>,
+    total_tax: Option<Box<RawValue>>,
+    version: Option<Box<RawValue>>,
+    id: Option<Box<RawValue>>,
+}
+
+/// How far a transaction is, seen from what was to become of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum State {
+    /// It has happened.
+    Done,
+    /// It has not happened and still may.
+    Open,
+    /// Somebody voided it. Taken for done its tax would be missing, made again it would be back.
+    Cancelled,
+    /// A status that says neither, such as `Temporary`: AvaTax keeps no record of that one.
+    Strange,
+}
+
+impl Transaction {
+    pub(crate) fn read(body: &[u8]) -> Option<Self> {
+        let read: Option<Self> = serde_json::from_slice(body).ok();
+        read.filter(|found| !found.code.is_empty())
+    }
+
+    /// How far it is. The amounts say nothing about that: those of a void stand still.
+    pub(crate) fn state(&self, effect: Effect, commits: bool) -> State {
+        match (effect, self.status.as_str()) {
+            (Effect::Void, "Cancelled") => State::Done,
+            (_, "Cancelled") => State::Cancelled,
+            (Effect::Void, "Saved" | "Posted" | "Committed" | "Adjusted") => State::Open,
+            (_, "Committed") => State::Done,
+            (Effect::Create, "Saved" | "Posted") if !commits => State::Done,
+            (_, "Saved" | "Posted") => State::Open,
+            _ => State::Strange,
+        }
+    }
+
+    pub(crate) fn document_type(&self) -> Option<&str> {
+        self.document_type.as_deref()
+    }
+
+    pub(crate) fn currency_code(&self) -> Option<&str> {
+        self.currency_code.as_deref()
+    }
+
+    pub(crate) fn total_amount(&self) -> Option<Decimal> {
+        money::decimal(self.total_amount.as_deref()?.get()).ok()
+    }
+
+    /// The code, and not the id: an adjustment has another one.
+    pub(crate) fn receipt(&self) -> Receipt {
+        let parts = [
+            self.document_type.as_deref().map(|kind| word(kind).to_owned()),
+            self.amounts(),
+            Some(word(&self.status).to_owned()),
+            self.version.as_deref().and_then(digits).map(|version| format!("version {version}")),
+            self.id.as_deref().and_then(digits).map(|id| format!("id {id}")),
+        ];
+        let detail = parts.into_iter().flatten().collect::<Vec<_>>().join(", ");
+        Receipt { external_id: self.code.clone(), detail: Some(detail) }
+    }
+
+    /// What it is worth and its tax, by the digits that AvaTax wrote.
+    fn amounts(&self) -> Option<String> {
+        let amount = self.total_amount.as_deref().and_then(digits)?;
+        let tax = self.total_tax.as_deref().and_then(digits)?;
+        Some(format!("{amount} {} and {tax} tax", word(self.currency_code.as_deref()?)))
+    }
+
+    /// It was answered with a success and is as before: whether it happens later nobody says.
+    pub(crate) fn not_yet(&self) -> Failure {
+        Failure::unknown(format!("AvaTax took the message, and the transaction is still {}", word(&self.status)))
+    }
+
+    /// What a person has to look at.
+    pub(crate) fn a_persons(&self) -> Failure {
+        match self.status.as_str() {
+            "Cancelled" => Failure::permanent(
+                "transaction-cancelled: AvaTax has the transaction as Cancelled; see there who voided it, and tell the \
+                 invoice under another number if its tax is owed",
+            ),
+            other => Failure::permanent(format!(
+                "transaction-status: AvaTax has the transaction as {}; expected Saved, Posted, Committed or Cancelled",
+                word(other)
+            )),
+        }
+    }
+
+    /// There is one of this code, with another type, currency or amount.
+    pub(crate) fn another(&self) -> Failure {
+        let message = "AvaTax has another transaction under this number, of another type, currency or amount; expected \
+                       none or the same: adjust or void it there, or correct the invoice's number";
+        Failure::invalid(Problem::new("transaction-differs", message, "code"))
+    }
+}
+
+#[derive(Deserialize)]
+struct ErrorAnswer {
+    error: Refusal,
+}
+
+/// AvaTax's refusal (`ErrorResult`).
+#[derive(Deserialize)]
+pub(crate) struct Refusal {
+    code: Option<String>,
+    message: Option<String>,
+    #[serde(default)]
+    details: Vec<Detail>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Detail {
+    code: Option<String>,
+    message: Option<String>,
+    fault_sub_code: Option<String>,
+    refers_to: Option<String>,
+}
+
+impl Refusal {
+    /// AvaTax's words; none where somebody else answered, a gateway or another server.
+    pub(crate) fn read(body: &[u8]) -> Option<Self> {
+        let answer: Option<ErrorAnswer> = serde_json::from_slice(body).ok();
+        answer.map(|answer| answer.error)
+    }
+
+    fn says(&self, code: &str) -> bool {
+        let of_details = self.details.iter().flat_map(|detail| [&detail.code, &detail.fault_sub_code]);
+        std::iter::once(&self.code).chain(of_details).any(|found| found.as_deref() == Some(code))
+    }
+
+    /// Whether it was refused for what it is already. A status that forbids it is told as a
+    /// failed calculation that refers to the status ("What's a DocStatusError?").
+    pub(crate) fn is_there_already(&self) -> bool {
+        let conflicts =
+            ["DocumentCodeConflict", "TransactionAlreadyExists", "TransactionIsCommitted", "DocStatusError"];
+        let refers_to_status = |detail: &Detail| detail.refers_to.as_deref() == Some("DocStatus");
+        conflicts.iter().any(|code| self.says(code)) || self.details.iter().any(refers_to_status)
+    }
+
+    /// Whether there is no such transaction. A 404 for any other reason says nothing about one.
+    pub(crate) fn is_of_none(&self) -> bool {
+        self.says("EntityNotFoundError")
+    }
+
+    pub(crate) fn is_cancelled_already(&self) -> bool {
+        self.says("TransactionAlreadyCancelled")
+    }
+
+    /// The refusal in AvaTax's own words; it will refuse the same message again.
+    pub(crate) fn failure(&self, status: u16) -> Failure {
+        let of_details = self.details.iter().find_map(|detail| detail.message.as_deref());
+        let said = self.message.as_deref().or(of_details).unwrap_or("no reason given");
+        let message = format!("AvaTax refused the transaction ({status}): {}", shortened(said));
+        let code = self.code.as_deref().and_then(dashed);
+        Failure::invalid(Problem::new(code.as_deref().unwrap_or("refused-by-avatax"), message, ""))
+    }
+}
+
+/// `DocumentCodeConflict` as `document-code-conflict`.
+fn dashed(code: &str) -> Option<String> {
+    if !(1..=48).contains(&code.len()) || !code.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        return None;
+    }
+    let mut dashed = String::with_capacity(64);
+    for letter in code.chars() {
+        if letter.is_ascii_uppercase() && !dashed.is_empty() && dashed.len() < 63 {
+            dashed.push('-');
+        }
+        dashed.push(letter.to_ascii_lowercase());
+    }
+    Some(dashed).filter(|dashed| dashed.len() <= 64)
+}
+
+/// A number's own digits, where it is one.
+fn digits(found: &RawValue) -> Option<&str> {
+    money::decimal(found.get()).ok().map(|_| found.get())
+}
+
+/// A word of AvaTax's vocabulary; whatever else is in its place is not repeated.
+fn word(text: &str) -> &str {
+    let is_word = (1..=WORD_CHARS_MAX).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    if is_word { text } else { "something else" }
+}
+
+fn shortened(text: &str) -> &str {
+    let mut end = text.len().min(DETAIL_BYTES_MAX);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.get(..end).unwrap_or_default()
+}

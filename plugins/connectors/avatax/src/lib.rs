@@ -1,0 +1,293 @@
+//! Tax transactions of a service in the shape of AvaTax: created, committed, voided.
+//!
+//! ```text
+//! avatax/transaction   POST /api/v2/transactions/create
+//! avatax/commit        POST /api/v2/companies/COMPANY/transactions/CODE/commit
+//! avatax/void          POST /api/v2/companies/COMPANY/transactions/CODE/void
+//! find                 GET  /api/v2/companies/COMPANY/transactions/CODE
+//! check                GET  /api/v2/utilities/ping, which has to say `authenticated`
+//! ```
+//!
+//! There is no idempotency key: a transaction is known by company, code and type, and the code is
+//! our invoice's number. The danger is a tax that is told twice, or another one than is sent.
+//! AvaTax lets nothing be twice under one code; but a transaction that is merely saved is
+//! replaced by the next create without a word, and one that is committed or cancelled refuses it
+//! (blog "What's a DocStatusError?"; errors DocumentCodeConflict, TransactionAlreadyExists,
+//! TransactionIsCommitted). So what is refused for being there is looked up: with the same type,
+//! currency and sum of lines it is ours from before, otherwise a person's. What an answer means:
+//!
+//! ```text
+//! 200 201            the status in it decides, never its amounts: those of a void stand still
+//! 400 404 409 422    refused with AvaTax's code, unless it is there already, see above
+//! 429                not processed: later, after Retry-After
+//! 408 5xx, a lost connection   unknown: look it up before trying again
+//! other              permanent (wrong address, no permission)
+//! ```
+//!
+//! A receipt is the code: an adjustment has the same code and another id. `find` has the natural
+//! key alone, `ORDER/NUMBER`, where the number is the code; whether it is an invoice's or a credit
+//! memo's it does not say, so both are asked for, and a number that is both is a person's. Numbers
+//! of both come from one series, then, or a memo may be taken for the invoice of its number. Of a
+//! void the number is that of the invoice that is voided. Documentation contradicts itself on
+//! whether a cancelled transaction can still be read (error EntityNotFoundError); a void that
+//! finds none is sent again, which is harmless: AvaTax answers TransactionAlreadyCancelled.
+//!
+//! Settings: `base-url` (up to and without `/api/v2`), `company-code`, `commit` (`false` where
+//! transactions are only saved, as the transformer has it), and `answer-timeout-ms`, 10000 unless
+//! set. The credentials are the host's.
+//!
+//! AvaTax's error messages are kept, its descriptions are not: they quote addresses.
+
+mod answer;
+mod wanted;
+
+use portreeve_sdk::connector::*;
+use portreeve_sdk::failure::RETRY_MS;
+use serde::Deserialize;
+
+use crate::answer::{Refusal, State, Transaction};
+use crate::wanted::Wanted;
+
+/// The contract's longest wait: one day.
+const RETRY_MS_MAX: u32 = 86_400_000;
+
+/// How long AvaTax may take to answer, unless set.
+const ANSWER_MS: u32 = 10_000;
+
+/// The longest that may be set: twice this, for a create and a look-up, is below `wall_ms` of
+/// the manifest by what connecting and reading take.
+const ANSWER_MS_MAX: u32 = 15_000;
+
+/// Leaves lines and jurisdictions out of an answer: those of a thousand lines would not fit.
+const SUMMARY: &str = "%24include=SummaryOnly";
+
+const SALES_INVOICE: &str = "SalesInvoice";
+const RETURN_INVOICE: &str = "ReturnInvoice";
+
+/// What is to become of a transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Effect {
+    Create,
+    Commit,
+    Void,
+}
+
+impl Effect {
+    fn of(kind: &str) -> Result<Self, Failure> {
+        match kind {
+            "avatax/transaction" => Ok(Self::Create),
+            "avatax/commit" => Ok(Self::Commit),
+            "avatax/void" => Ok(Self::Void),
+            other => Err(Failure::permanent(format!(
+                "this connector delivers tax transactions, their commits and voids, and no message of kind `{other}`"
+            ))),
+        }
+    }
+}
+
+struct Avatax;
+
+impl Connector for Avatax {
+    fn receive(_: Inbound) -> Result<Received, Failure> {
+        Err(Failure::permanent("this connector receives nothing; it delivers tax transactions"))
+    }
+
+    fn deliver(delivery: Delivery) -> Result<Receipt, Failure> {
+        let effect = Effect::of(&delivery.message.kind)?;
+        let wanted = Wanted::read(effect, &delivery.message.body)?;
+        let settings = &delivery.settings;
+        let url = match effect {
+            Effect::Create => format!("{}/transactions/create?{SUMMARY}", api(settings)?),
+            Effect::Commit => transaction_url(&wanted.code, "/commit", &wanted.document_type, settings)?,
+            Effect::Void => transaction_url(&wanted.code, "/void", &wanted.document_type, settings)?,
+        };
+        let response = send(http::Request::json(http::Method::Post, &url, wanted.model.clone()), settings)?;
+        match response.status {
+            200 | 201 => done(effect, &wanted, &response),
+            400 | 404 | 409 | 422 => refused(effect, &wanted, &response, settings),
+            429 => Err(Failure::Retry(wait(&response))),
+            408 | 500..=599 => {
+                Err(Failure::unknown(format!("AvaTax answered {}; it may have happened all the same", response.status)))
+            }
+            status => Err(unusable(status)),
+        }
+    }
+
+    fn find(query: FindQuery) -> Result<Option<Receipt>, Failure> {
+        let effect = Effect::of(&query.kind)?;
+        let code = code_of(&query.natural_key)?;
+        let sale = look_up(code, SALES_INVOICE, &query.settings)?;
+        // What is voided is an invoice.
+        let memo = match effect {
+            Effect::Void => None,
+            Effect::Create | Effect::Commit => look_up(code, RETURN_INVOICE, &query.settings)?,
+        };
+        let found = match (sale, memo) {
+            (None, None) => return Ok(None),
+            (Some(found), None) | (None, Some(found)) => found,
+            (Some(_), Some(_)) => {
+                return Err(Failure::permanent(
+                    "two-of-one-code: AvaTax has an invoice and a credit memo of this number; see there whether the \
+                     one in question is right, then replay or abandon",
+                ));
+            }
+        };
+        let commits = setting(&query.settings, "commit") != Some("false");
+        match found.state(effect, commits) {
+            State::Done => Ok(Some(found.receipt())),
+            State::Open => Ok(None),
+            State::Cancelled | State::Strange => Err(found.a_persons()),
+        }
+    }
+
+    fn check(request: CheckRequest) -> Result<CheckReport, Failure> {
+        let asked = http::Request::get_json(&format!("{}/utilities/ping", api(&request.settings)?));
+        let (ok, detail) = match send(asked, &request.settings) {
+            Ok(response) if response.is_success() => authenticated(&response),
+            Ok(response) => (false, format!("AvaTax answered {} to a ping", response.status)),
+            Err(Failure::Permanent(why) | Failure::UnknownOutcome(why)) => (false, why),
+            Err(_) => (false, "AvaTax could not be reached".to_owned()),
+        };
+        Ok(CheckReport { ok, detail })
+    }
+}
+
+/// What a success means. It has happened: an answer that cannot be read leaves open what, which
+/// `find` then tells.
+fn done(effect: Effect, wanted: &Wanted, response: &http::Response) -> Result<Receipt, Failure> {
+    let Some(found) = Transaction::read(&response.body) else {
+        return Err(Failure::unknown("AvaTax took the message, but its answer names no transaction"));
+    };
+    match found.state(effect, wanted.commits) {
+        State::Done => Ok(found.receipt()),
+        State::Open => Err(found.not_yet()),
+        State::Cancelled | State::Strange => Err(found.a_persons()),
+    }
+}
+
+/// What a refusal means: that it is there already, or that it never will be.
+fn refused(
+    effect: Effect,
+    wanted: &Wanted,
+    response: &http::Response,
+    settings: &[Setting],
+) -> Result<Receipt, Failure> {
+    let Some(refusal) = Refusal::read(&response.body) else { return Err(unusable(response.status)) };
+    if effect == Effect::Void && refusal.is_cancelled_already() {
+        let detail = Some("AvaTax had cancelled it before".to_owned());
+        return Ok(Receipt { external_id: wanted.code.clone(), detail });
+    }
+    if !refusal.is_there_already() {
+        return Err(refusal.failure(response.status));
+    }
+    let Some(found) = look_up(&wanted.code, &wanted.document_type, settings)? else {
+        return Err(refusal.failure(response.status));
+    };
+    match found.state(effect, wanted.commits) {
+        State::Done if wanted.is_like(&found) => Ok(found.receipt()),
+        State::Done => Err(found.another()),
+        State::Open => Err(refusal.failure(response.status)),
+        State::Cancelled | State::Strange => Err(found.a_persons()),
+    }
+}
+
+/// The transaction of a code and type, where AvaTax has one. Nothing is done by asking, so what
+/// is asked in vain is asked again.
+fn look_up(code: &str, document_type: &str, settings: &[Setting]) -> Result<Option<Transaction>, Failure> {
+    let url = transaction_url(code, "", document_type, settings)?;
+    let response = send(http::Request::get_json(&url), settings)?;
+    match response.status {
+        200 => Transaction::read(&response.body)
+            .map(Some)
+            .ok_or_else(|| Failure::permanent("AvaTax's transaction is not the JSON that was expected")),
+        404 if Refusal::read(&response.body).is_some_and(|refusal| refusal.is_of_none()) => Ok(None),
+        408 | 429 | 500..=599 => Err(Failure::Retry(wait(&response))),
+        status => Err(unusable(status)),
+    }
+}
+
+/// The code in a natural key. An order's id has no slash, a number may have.
+fn code_of(natural_key: &str) -> Result<&str, Failure> {
+    let names_both = |(order, number): &(&str, &str)| !order.is_empty() && wanted::is_segment(number);
+    let parts = natural_key.split_once('/').filter(names_both);
+    parts.map(|(_, number)| number).ok_or_else(|| {
+        Failure::permanent(
+            "the natural key names no invoice; expected the order's id, a slash and the invoice's number",
+        )
+    })
+}
+
+#[derive(Deserialize)]
+struct Ping {
+    authenticated: bool,
+}
+
+/// AvaTax answers a ping of a stranger as well.
+fn authenticated(response: &http::Response) -> (bool, String) {
+    match serde_json::from_slice(&response.body) {
+        Ok(Ping { authenticated: true }) => (true, "AvaTax takes the credentials".to_owned()),
+        Ok(Ping { authenticated: false }) => {
+            (false, "AvaTax can be reached and does not take the credentials".to_owned())
+        }
+        Err(_) => (false, "the answer to a ping is not the JSON that was expected; check base-url".to_owned()),
+    }
+}
+
+/// Sends a request with the time that AvaTax has to answer it.
+fn send(mut request: http::Request, settings: &[Setting]) -> Result<http::Response, Failure> {
+    request.answer_timeout_ms = match setting(settings, "answer-timeout-ms") {
+        None => ANSWER_MS,
+        Some(text) => text.parse().ok().filter(|ms| (1..=ANSWER_MS_MAX).contains(ms)).ok_or_else(|| {
+            Failure::permanent(format!(
+                "setting `answer-timeout-ms` is no whole number of milliseconds from 1 to {ANSWER_MS_MAX}"
+            ))
+        })?,
+    };
+    Ok(http::send(request)?)
+}
+
+fn api(settings: &[Setting]) -> Result<String, Failure> {
+    let base = setting(settings, "base-url").ok_or_else(|| {
+        Failure::permanent("setting `base-url` is missing; expected for example https://rest.avatax.com")
+    })?;
+    Ok(format!("{}/api/v2", base.trim_end_matches('/')))
+}
+
+fn transaction_url(code: &str, act: &str, document_type: &str, settings: &[Setting]) -> Result<String, Failure> {
+    let company = setting(settings, "company-code").filter(|company| wanted::is_segment(company)).ok_or_else(|| {
+        Failure::permanent("setting `company-code` is missing; expected the code of a company in AvaTax")
+    })?;
+    let (company, code) = (in_path(company), in_path(code));
+    let document_type = http::escaped(document_type);
+    Ok(format!(
+        "{}/companies/{company}/transactions/{code}{act}?documentType={document_type}&{SUMMARY}",
+        api(settings)?
+    ))
+}
+
+/// A code in a path. AvaTax reads some characters there in an escape of its own only ("If your
+/// companyCode or transactionCode contains any of these characters").
+fn in_path(code: &str) -> String {
+    let mut path = String::with_capacity(code.len());
+    for letter in code.chars() {
+        match letter {
+            '/' => path.push_str("_-ava2f-_"),
+            '+' => path.push_str("_-ava2b-_"),
+            '?' => path.push_str("_-ava3f-_"),
+            '%' => path.push_str("_-ava25-_"),
+            '#' => path.push_str("_-ava23-_"),
+            other => path.push_str(&http::escaped(other.encode_utf8(&mut [0; 4]))),
+        }
+    }
+    path
+}
+
+fn unusable(status: u16) -> Failure {
+    Failure::permanent(format!("AvaTax answered {status}; check base-url, company-code and the credentials"))
+}
+
+fn wait(response: &http::Response) -> u32 {
+    response.retry_after_ms().unwrap_or(RETRY_MS).min(RETRY_MS_MAX)
+}
+
+portreeve_sdk::connector!(Avatax);
