@@ -80,6 +80,8 @@ mod simulated;
 mod stripe;
 mod x12_out;
 
+mod tax;
+
 mod envelopes;
 
 mod later;
