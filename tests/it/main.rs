@@ -82,6 +82,8 @@ mod x12_out;
 
 mod tax;
 
+mod business_central;
+
 mod envelopes;
 
 mod later;
