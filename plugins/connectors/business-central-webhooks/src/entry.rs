@@ -1,18 +1,16 @@
 //! One entry of a call: what is read of it, and the documents that it becomes.
 
 use std::collections::BTreeSet;
-use std::fmt;
 
+use portreeve_guest_json::listed::First;
 use portreeve_sdk::connector::*;
-use serde::de::{SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 
 use crate::{moment, wrong};
 
-/// Entries of a call: of more changes than this Business Central tells a collection. A list of
-/// millions of tiny elements would be many times its own size in memory.
+/// Entries of a call: of more changes than this Business Central tells a collection.
 pub(crate) const ENTRIES_MAX: usize = 1_000;
 
 /// Bytes of a key, the host's limit for one: it refuses a result with a longer key whole, and
@@ -26,36 +24,8 @@ const CHANGED: &str = "business-central/changed";
 const COLLECTION: &str = "business-central/collection";
 const EXPIRED: &str = "business-central/subscription-expired";
 
-/// The entries of a call, each as it was written: the first [`ENTRIES_MAX`] of those found.
-#[derive(Default)]
-pub(crate) struct Entries<'a> {
-    pub(crate) entries: Vec<&'a RawValue>,
-    pub(crate) found: usize,
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Entries<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_seq(Self::default())
-    }
-}
-
-impl<'de: 'a, 'a> Visitor<'de> for Entries<'a> {
-    type Value = Self;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list of notifications")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> Result<Self, A::Error> {
-        while let Some(entry) = list.next_element()? {
-            self.found = self.found.saturating_add(1);
-            if self.found <= ENTRIES_MAX {
-                self.entries.push(entry);
-            }
-        }
-        Ok(self)
-    }
-}
+/// The entries of a call.
+pub(crate) type Entries<'a> = First<'a, ENTRIES_MAX>;
 
 /// The members that are looked at, each as it was written.
 #[derive(Deserialize)]

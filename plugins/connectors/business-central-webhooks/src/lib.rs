@@ -65,7 +65,7 @@ impl Connector for Webhooks {
         let (mut documents, mut problems) = (vec![], vec![]);
         match entries(&input) {
             Ok(entries) => {
-                for (index, entry) in entries.entries.into_iter().enumerate() {
+                for (index, entry) in entries.elements.into_iter().enumerate() {
                     entry::tell(entry, index, &input.body, &mut documents, &mut problems);
                 }
                 if entries.found > ENTRIES_MAX {

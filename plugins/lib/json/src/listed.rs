@@ -77,7 +77,7 @@ pub fn events<'a>(text: &'a [u8], is_list: bool, words: &Words) -> Result<Events
     if !is_list {
         return Ok(vec![(json_of(text, words.one)?, String::new())]);
     }
-    let Batch { events, found } = json_of(text, words.many)?;
+    let First::<EVENTS_MAX> { elements: events, found } = json_of(text, words.many)?;
     if found > EVENTS_MAX {
         let message = format!("found {found} events; expected {EVENTS_MAX} at most, send smaller batches");
         return wrong("too-many-events", message, "events");
@@ -196,31 +196,34 @@ fn json_of<'a, T: Deserialize<'a>>(text: &'a [u8], expected: &str) -> Result<T, 
     })
 }
 
-/// The events of a batch, each as it was written: the first [`EVENTS_MAX`] of those found.
-#[derive(Default)]
-struct Batch<'a> {
-    events: Vec<&'a RawValue>,
-    found: usize,
+/// The first `MAX` elements of a list, each as it was written, and how many there are: a list of
+/// millions of tiny ones would be many times its own size in memory.
+#[derive(Debug, Default)]
+pub struct First<'a, const MAX: usize> {
+    /// The elements.
+    pub elements: Vec<&'a RawValue>,
+    /// How many the list has.
+    pub found: usize,
 }
 
-impl<'de> Deserialize<'de> for Batch<'de> {
+impl<'de: 'a, 'a, const MAX: usize> Deserialize<'de> for First<'a, MAX> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_seq(Self::default())
     }
 }
 
-impl<'de> Visitor<'de> for Batch<'de> {
+impl<'de: 'a, 'a, const MAX: usize> Visitor<'de> for First<'a, MAX> {
     type Value = Self;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list of events")
+        f.write_str("a list")
     }
 
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> Result<Self, A::Error> {
-        while let Some(event) = list.next_element()? {
+        while let Some(element) = list.next_element()? {
             self.found = self.found.saturating_add(1);
-            if self.found <= EVENTS_MAX {
-                self.events.push(event);
+            if self.found <= MAX {
+                self.elements.push(element);
             }
         }
         Ok(self)
