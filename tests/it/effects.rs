@@ -278,6 +278,43 @@ async fn an_order_that_no_system_has_yet_is_kept_back_and_a_person_rejects_it() 
 }
 
 #[tokio::test]
+async fn an_order_that_is_not_wanted_any_more_goes_nowhere_whoever_has_to_undo_it() {
+    // Nobody undoes anything by itself here, and the ERP's answer is lost.
+    let lost = Mischief { drop_after_per_mille: 1_000, ..Mischief::default() };
+    let setup = with_effects(Setup::demo().mischief(lost));
+    let setup = setup.replace(
+        "portreeve.toml",
+        "on = \"order.cancel-requested\"",
+        "on = \"shipment.confirmed\"\nto = [\"cancelled\"]",
+    );
+    let setup = setup.replace("portreeve.toml", "from = [\"accepted\", \"picked\"]\n", "");
+    let host = setup.start().await;
+    let order = released(&host, "PO-1").await;
+    host.deliver_due().await;
+    cancelled(&host, 90, "PO-1").await;
+    carried_out(&host).await;
+    assert_eq!((have(&host), state(&host, order).await), ((1, 0), Some(ProcessState::Accepted)));
+    assert_eq!(codes(&host).await, ["cancel-requested"], "a person cancels what the ERP has");
+    assert_eq!(deliveries(&host, "PO-1").await, ["sales-order to erp: delivered"]);
+    host.verify().await.unwrap();
+    assert!(matches!(host.rederive(order).await.unwrap(), Rederived::Same(_)));
+}
+
+#[tokio::test]
+async fn goods_that_leave_after_their_order_was_undone_are_told() {
+    let host = host().await;
+    let order = released(&host, "PO-1").await;
+    carried_out(&host).await;
+    cancelled(&host, 90, "PO-1").await;
+    carried_out(&host).await;
+    told(&host, "shipment.confirmed", order).await;
+    assert_eq!(
+        (state(&host, order).await, codes(&host).await),
+        (Some(ProcessState::Shipped), vec!["shipped-after-rejection".to_owned()])
+    );
+}
+
+#[tokio::test]
 async fn a_system_that_does_not_undo_an_order_leaves_it_to_a_person() {
     let host = host().await;
     let order = released(&host, "PO-1").await;
@@ -385,6 +422,19 @@ target = \"nowhere\"
 on = \"order.accepted\"
 target = \"erp\"
 kind = \"business-central/cancel\"
+
+[[effect]]
+on = \"shipment.picked\"
+target = \"erp\"
+
+[[effect]]
+on = \"shipment.confirmed\"
+target = \"erp\"
+
+[[effect]]
+on = \"order.cancel-requested\"
+target = \"warehouse\"
+sends = \"order\"
 ";
     let setup =
         by_other_names(with_effects(Setup::demo()), "{ target = \"elsewhere\" }").append("portreeve.toml", more);
@@ -397,6 +447,8 @@ kind = \"business-central/cancel\"
         "`from` of the effect of `order.accepted` on target `nowhere` has shipped, which no order is in around it; expected some of released",
         "`to` of the effect of `order.accepted` on target `nowhere` has settled",
         "send target `erp` one kind of message, with another `receipt` each",
+        "effects of `shipment.picked` and `shipment.confirmed` send target `erp` one kind of message, and it would know both by one number",
+        "an effect of `order.cancel-requested` sends target `warehouse` the order that is not wanted any more",
     ];
     refused(&["route", "check", "--config", config.to_str().unwrap()], &expected).await;
     let right = with_effects(Setup::demo()).configuration(folder.path());

@@ -68,6 +68,7 @@ use self::turn::Subjects;
 pub(crate) use self::weighing::subject;
 use crate::leaf::{self, DecideFacts};
 use crate::plugins::Active;
+use crate::route::RECEIPTS_CHANNEL;
 use crate::tables::Tables;
 use crate::{Pipeline, parallel};
 
@@ -215,13 +216,16 @@ impl Pipeline {
         let mut left = positions.clone();
         let mut unread = Vec::new();
         let mut validated = Vec::new();
+        let mut postponed = BTreeSet::new();
         let subjects = Subjects::of(&mapped);
         let mut standings = self.standings(subjects.orders(), &mapped).await?;
         for mapped in mapped {
             let Some(mapped) = self.in_turn(mapped, &subjects, &standings, now) else { continue };
-            if standings.makes_what(&mapped) {
-                // It is nobody's fault: the next batch has it.
+            let subject = subjects.of_document(mapped.document.position());
+            if standings.makes_what(&mapped) || subject.is_some_and(|order| postponed.contains(&order)) {
+                // It is nobody's fault: the next batch has it, and what is said of the order after it.
                 left.remove(&mapped.document.position());
+                postponed.extend(subject);
                 continue;
             }
             match of_one(self.validate(mapped, &tables, &mut standings, active.configuration))? {
@@ -346,6 +350,10 @@ impl Pipeline {
     }
 
     fn queue(&self, document: &Journaled) -> &str {
+        if document.channel().as_str() == RECEIPTS_CHANNEL {
+            let target = self.routes.target(document.sender().as_str());
+            return target.map_or("integration", |target| target.exception_queue.as_str());
+        }
         self.routes.channel(document.channel()).map_or("integration", |channel| channel.exception_queue.as_str())
     }
 }

@@ -453,10 +453,12 @@ enum Wait {
 }
 
 /// What a target knows an effect by: the order, and of what was said of it the number that its
-/// system gave that. What has no number happens once to an order.
+/// system gave that. An order is accepted, rejected and cancelled once; whatever else has no
+/// number is known by its place in the journal.
 fn natural_key(order: OrderId, event: &Event, content: Content) -> String {
     match (content, process::number(event)) {
         (Content::Said(_), Some(number)) => format!("{order}/{number}"),
+        (Content::Said(position), None) if !process::happens_once(event) => format!("{order}/{}", position.0),
         (Content::Order | Content::Said(_), _) => order.to_string(),
     }
 }

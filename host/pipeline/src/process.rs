@@ -181,10 +181,15 @@ fn said(event: &Event, place: u64) -> Result<(String, Digest), Concern> {
     })?;
     let number = match (number(event), event) {
         (Some(number), _) => number.to_owned(),
-        (None, Event::OrderAccepted(_) | Event::OrderRejected(_)) => String::new(),
+        (None, _) if happens_once(event) => String::new(),
         (None, _) => format!("document {place}"),
     };
     Ok((said_as(event.name(), &number), Digest::of(&json)))
+}
+
+/// Whether an order has no more than one of such an event.
+pub(crate) fn happens_once(event: &Event) -> bool {
+    matches!(event, Event::OrderAccepted(_) | Event::OrderRejected(_) | Event::OrderCancelRequested(_))
 }
 
 /// The number that its system gave what an event tells; none where one tells it of an order

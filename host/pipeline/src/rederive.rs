@@ -20,7 +20,7 @@ use portreeve_record::{Leaf, LeafBody};
 use portreeve_registry::quarantine::Cause;
 use portreeve_sandbox::{LookupAnswer, RecordedLookup};
 use portreeve_store::StoreError;
-use portreeve_store::contract::{EventOutcome, OrderEventView, OrderView, ReviewView, TrailLeaf};
+use portreeve_store::contract::{EventOutcome, OrderEventKind, OrderEventView, OrderView, ReviewView, TrailLeaf};
 
 use crate::Pipeline;
 use crate::capability::Recorded;
@@ -205,7 +205,7 @@ impl Pipeline {
         order: &Order,
         compared: &mut Compared,
     ) -> Result<Vec<String>, RederiveError> {
-        let mut course: Option<Course> = None;
+        let (mut course, mut cancelled): (Option<Course>, bool) = (None, false);
         let mut differences = Vec::new();
         let mut after = 0;
         let in_log = self.decisions_in_log(view.id).await?;
@@ -213,7 +213,11 @@ impl Pipeline {
             let events = self.store.order_events(view.id, after, EVENTS_AT_ONCE).await?;
             let Some(last) = events.last() else { return Ok(differences) };
             after = last.number;
-            for said in events.iter().filter(|said| said.outcome != EventOutcome::Noted) {
+            for said in &events {
+                if said.outcome == EventOutcome::Noted {
+                    cancelled |= said.kind == OrderEventKind::CancelRequested;
+                    continue;
+                }
                 let position = said.position.0;
                 if !in_log.contains(&said.decision.commitment) {
                     differences.push(format!(
@@ -240,7 +244,8 @@ impl Pipeline {
                 };
                 let mut here = Ok(here);
                 let followed = decide::follow(&self.process, Some(&mut here), said.position, &event);
-                if let Some(then) = effects.filter(|then| *then != self.effects_again(&followed)) {
+                cancelled |= said.kind == OrderEventKind::CancelRequested;
+                if let Some(then) = effects.filter(|then| *then != self.effects_again(&followed, !cancelled)) {
                     differences.push(format!(
                         "`{}` in document {position} had {} effects then, and has others now",
                         record.event,
@@ -274,8 +279,8 @@ impl Pipeline {
         Ok(decisions)
     }
 
-    fn effects_again(&self, followed: &Followed) -> Vec<EffectRecord> {
-        self.routes.effects_of(&followed.moved).iter().map(EffectRecord::from).collect()
+    fn effects_again(&self, followed: &Followed, is_wanted: bool) -> Vec<EffectRecord> {
+        self.routes.effects_of(&followed.moved, is_wanted).iter().map(EffectRecord::from).collect()
     }
 
     /// What an event said, and what was made of it; none where that cannot be had any more.

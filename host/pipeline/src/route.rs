@@ -462,9 +462,27 @@ impl Routes {
                     "an effect on target `{target}` waits for `{on}`, which nobody says; add it to `says` of a channel, or as `receipt` where a target says it"
                 ));
             }
+            if on == OrderEventKind::CancelRequested.as_str() && effect.sends == Sends::Order {
+                problems.push(format!(
+                    "an effect of `{on}` sends target `{target}` the order that is not wanted any more; leave out `sends`, and say what undoes it as `kind`"
+                ));
+            }
             let earlier = self.effects.iter().take(index);
             if earlier.clone().any(|other| other == effect) {
                 problems.push(format!("the effect of `{on}` on target `{target}` is there twice; remove one"));
+            }
+            let same_key = |other: &&Effect| {
+                other.target == *target
+                    && (other.sends, effect.sends) == (Sends::Event, Sends::Event)
+                    && other.on != *on
+                    && numbered_alike(&other.on, on)
+                    && self.kind_of(other) == self.kind_of(effect)
+            };
+            if let Some(other) = earlier.clone().find(same_key) {
+                problems.push(format!(
+                    "effects of `{}` and `{on}` send target `{target}` one kind of message, and it would know both by one number; give each a `kind` of its own",
+                    other.on
+                ));
             }
             let same_message = |other: &&Effect| other.target == *target && self.kind_of(other) == self.kind_of(effect);
             if let Some(other) = earlier.filter(same_message).find(|other| other.receipt != effect.receipt) {
@@ -474,8 +492,18 @@ impl Routes {
                 ));
             }
         }
+        if self.cancels() && !said(OrderEventKind::Rejected.as_str()) {
+            problems.push(
+                "an effect of `order.cancel-requested` undoes orders, and nobody says `order.rejected`, so they are never cancelled; add it as `receipt` of what undoes them, or to `says` of a channel".to_owned(),
+            );
+        }
         problems
     }
+}
+
+/// Whether systems count these two in one series: a shipment has its number at every step.
+fn numbered_alike(one: &str, other: &str) -> bool {
+    ["shipment.", "return."].iter().any(|series| one.starts_with(series) && other.starts_with(series))
 }
 
 impl Target {

@@ -925,7 +925,11 @@ impl Host {
             }
             // An ended one makes room; what nobody announces is looked for in a while.
             tokio::select! {
-                Some(ended) = deliveries.ended() => ended.into_iter().for_each(report),
+                Some(ended) = deliveries.ended() => {
+                    ended.into_iter().for_each(report);
+                    // What a target said by taking a message waits for its decision.
+                    self.accepted.notify_one();
+                }
                 () = self.wait(&self.released, &stop) => {}
             }
         }

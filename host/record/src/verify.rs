@@ -178,6 +178,12 @@ pub enum OrderFault {
         /// Commitment to the event.
         event: Digest,
     },
+    /// An outbox row that delivers something else than before.
+    #[error("outbox row {outbox} delivers another event than its first attempt did")]
+    OtherEvent {
+        /// Digest of the outbox row's id.
+        outbox: Digest,
+    },
     /// An outbox row that changed hands.
     #[error("outbox row {outbox} is for order {found}; its first attempt was for {expected}")]
     OtherOrder {
@@ -453,6 +459,8 @@ struct StageOrder {
 #[derive(Debug)]
 struct OutboxRow {
     order: OrderId,
+    /// What it delivers, as its first leaf says.
+    event: Option<Digest>,
     last_attempt: u32,
     progress: Progress,
 }
@@ -641,9 +649,13 @@ impl StageOrder {
         if !self.outbox.contains_key(&outbox) {
             self.decided_on(order, event)?;
         }
-        let row = self.outbox.entry(outbox).or_insert(OutboxRow { order, last_attempt: 0, progress: Progress::Open });
+        let row =
+            self.outbox.entry(outbox).or_insert(OutboxRow { order, event, last_attempt: 0, progress: Progress::Open });
         if row.order != order {
             return Err(OrderFault::OtherOrder { outbox, found: order, expected: row.order });
+        }
+        if row.event != event {
+            return Err(OrderFault::OtherEvent { outbox });
         }
         if row.progress == Progress::Applied {
             return Err(OrderFault::AfterApplied { outbox });

@@ -10,11 +10,13 @@ use super::following::Moved;
 use crate::route::{Effect, Routes, Sends};
 
 impl Routes {
-    /// The deliveries that follow, in the order of what moved the order and of the routes.
-    pub(crate) fn effects_of(&self, moved: &[Moved]) -> Vec<NewOutbox> {
+    /// The deliveries that follow, in the order of what moved the order and of the routes. An
+    /// order that its sender does not want any more goes nowhere: what was said of it does.
+    pub(crate) fn effects_of(&self, moved: &[Moved], is_wanted: bool) -> Vec<NewOutbox> {
         let all = moved.iter().flat_map(|moved| self.effects.iter().map(move |effect| (moved, effect)));
         all.filter(|(moved, effect)| effect.follows(moved))
             .filter_map(|(moved, effect)| self.delivery(effect, moved))
+            .filter(|delivery| is_wanted || delivery.content != Content::Order)
             .collect()
     }
 

@@ -90,10 +90,13 @@ impl Pipeline {
             Some(found) => (found.version, self.progress(found.record).await?),
             None => (0, self.beginning(order).await?),
         };
-        let progress = match progress {
+        let mut progress = match progress {
             Ok(progress) => progress,
             Err(concern) => return Ok(Err(concern)),
         };
+        if standing.refused {
+            progress.was_refused();
+        }
         let mut early = BTreeMap::new();
         if standing.early > 0 {
             for waiting in self.store.early_events(order).await? {
@@ -190,10 +193,13 @@ impl Course {
         Self { version: 0, progress, early: BTreeMap::new() }
     }
 
-    /// While no event moved it, it is where the host's and people's decisions put it.
+    /// While no event moved it, it is where the host's and people's decisions put it; and where
+    /// people rejected it since, it is cancelled.
     pub(crate) fn from(mut self, state: ProcessState) -> Self {
         if self.version == 0 {
             self.progress.state = state;
+        } else if state == ProcessState::Cancelled {
+            self.progress.was_refused();
         }
         self
     }

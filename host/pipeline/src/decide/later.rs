@@ -11,19 +11,19 @@
 //! the request, which depends on how far the order is, that undoes it; where they have none, a
 //! person does.
 
-use portreeve_model::{Digest, Event, ExceptionKind, OrderId};
+use portreeve_model::{Digest, Event, ExceptionKind, OrderId, ProcessState};
 use portreeve_record::leaf::DecidedState;
 use portreeve_record::{canonical_digest, canonical_json};
 use portreeve_sandbox::Crossing;
 use portreeve_store::Journaled;
 use portreeve_store::contract::{
     Decided, DecisionCommit, DocumentPosition, EARLY_EVENT, EventOutcome, HoldOwner, NewException, NewHold,
-    NewOrderEvent, NewOutbox, NewPayload, OrderEventKind, OrderName, Stop,
+    NewOrderEvent, NewPayload, OrderEventKind, OrderName, Stop,
 };
 
 use super::DecideError;
 use super::facts::{self, RuleRows};
-use super::following::{self, Followed, Worry};
+use super::following::{self, Followed, Moved, Worry};
 use super::reading::for_a_person;
 use super::validating::{Standings, order_id, origin};
 use crate::decision::{Answers, DecisionRecord, EffectRecord, FindingRecord};
@@ -211,6 +211,13 @@ impl Pipeline {
         moves.then(|| following::follow(&self.process, course, position, &later.event))
     }
 
+    /// Whether the wish to cancel in this document has effects of its own: what counts with it
+    /// undoes nothing. Of an order that no system has there is nothing to undo.
+    fn undoes(&self, moved: &[Moved], wish: DocumentPosition) -> bool {
+        let of_wish = moved.iter().find(|moved| moved.position == wish && moved.to != ProcessState::Released);
+        of_wish.is_some_and(|moved| !self.routes.effects_of(std::slice::from_ref(moved), false).is_empty())
+    }
+
     /// Decides what a document says about an order.
     pub(super) fn about_order(
         &self,
@@ -241,7 +248,9 @@ impl Pipeline {
         let event_json = later.event.to_json().map_err(|error| DecideError::Event(error.to_string()))?;
         let event = NewPayload::seal(&event_json, Some(subject))?;
         let followed = self.followed(&later, id, document.position(), standings);
-        let outbox = followed.as_ref().map(|followed| self.routes.effects_of(&followed.moved)).unwrap_or_default();
+        let is_wanted = !standings.of(id).cancel_requested;
+        let moved = followed.as_ref().map_or(&[][..], |followed| followed.moved.as_slice());
+        let outbox = self.routes.effects_of(moved, is_wanted);
         let state = match (later.kind, followed.as_ref().map(|followed| followed.outcome)) {
             (OrderEventKind::CancelRequested, _) => DecidedState::CancelRequested,
             (_, Some(outcome)) => decided_as(outcome),
@@ -296,7 +305,8 @@ impl Pipeline {
         )?;
         let queue = self.queue(&document);
         let channel = self.routes.channel(document.channel()).map(|channel| (channel, document.received_at()));
-        let by_itself = followed.as_ref().is_some_and(|followed| is_done(followed, &outbox, later.kind));
+        let undone = later.kind == OrderEventKind::CancelRequested && self.undoes(moved, document.position());
+        let by_itself = followed.as_ref().is_some_and(|followed| is_done(followed, undone, later.kind));
         let stops = (later.kind == OrderEventKind::CancelRequested).then(|| match by_itself {
             true => Stop::GivenUp,
             false => Stop::Held(cancel_hold(queue, now)),
@@ -338,8 +348,8 @@ impl Pipeline {
 
 /// Whether nobody has anything to do about what was said. A wish to cancel needs something that
 /// undoes the order, or to have come before.
-fn is_done(followed: &Followed, outbox: &[NewOutbox], kind: OrderEventKind) -> bool {
-    kind != OrderEventKind::CancelRequested || !outbox.is_empty() || followed.outcome == EventOutcome::Again
+fn is_done(followed: &Followed, undone: bool, kind: OrderEventKind) -> bool {
+    kind != OrderEventKind::CancelRequested || undone || followed.outcome == EventOutcome::Again
 }
 
 /// The state that a leaf has of an event.

@@ -36,6 +36,11 @@ impl Subjects {
         self.0.values().copied().collect()
     }
 
+    /// The order that a document is about.
+    pub(super) fn of_document(&self, position: DocumentPosition) -> Option<OrderId> {
+        self.0.get(&position).copied()
+    }
+
     /// The lowest of these documents about each order.
     fn first_of(&self, positions: &BTreeSet<DocumentPosition>) -> BTreeMap<OrderId, DocumentPosition> {
         let about = positions.iter().rev().filter_map(|position| Some((*self.0.get(position)?, *position)));

@@ -141,6 +141,13 @@ impl Progress {
         Ok(Self { state, lines, money, said, refunded_returns, cancelling: false })
     }
 
+    /// People rejected it, and no system had it yet.
+    pub(crate) fn was_refused(&mut self) {
+        if self.state == ProcessState::Released {
+            self.state = ProcessState::Cancelled;
+        }
+    }
+
     /// Counts what an event says.
     pub(super) fn count(&mut self, event: &Event, unshipped: &[String]) -> Moved {
         match event {
@@ -230,6 +237,10 @@ impl Progress {
 
     fn shipped(&mut self, shipment: &Shipment) -> Moved {
         let mut concerns = Vec::new();
+        // Nobody expects them: the system of record has no order any more.
+        if self.was_said("order.rejected", "") && shipment.lines.iter().any(|line| line.shipped.value > 0) {
+            concerns.push(shipped_after_rejection());
+        }
         for said in &shipment.lines {
             let line = self.line(&said.line_number)?;
             let count = line.count_of(&said.shipped)?;
@@ -420,11 +431,7 @@ impl Progress {
                 && !self.cancelling
                 && self.lines.values().any(|line| line.shipped > 0) =>
             {
-                concern(
-                    "shipped-after-rejection",
-                    "goods that left for an order which the system of record rejected".to_owned(),
-                    "none: have them back, or enter the order".to_owned(),
-                )
+                Some(shipped_after_rejection())
             }
             ProcessState::Settled if kept > invoiced_minor => concern(
                 "paid-too-much",
@@ -466,6 +473,14 @@ impl Progress {
     fn numbers(&self, event: &str) -> BTreeSet<&str> {
         let numbers = self.said.keys().filter_map(|said| said.strip_prefix(event)?.strip_prefix('/'));
         numbers.collect()
+    }
+}
+
+fn shipped_after_rejection() -> Concern {
+    Concern {
+        code: "shipped-after-rejection",
+        found: "goods that left for an order which the system of record rejected".to_owned(),
+        expected: "none: have them back, or enter the order".to_owned(),
     }
 }
 

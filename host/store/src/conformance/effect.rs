@@ -6,7 +6,8 @@ use portreeve_model::ChannelId;
 use portreeve_model::ProcessState::{Accepted, Cancelling};
 
 use super::fixture::{
-    ASK_MS, NOW, applied, claim, commit, event_in, input, keep, leaf, lease, moving, next, order_id, release, retry,
+    ASK_MS, NOW, applied, ask_to_cancel, claim, commit, event_in, input, keep, leaf, lease, moving, next, order_id,
+    release, retry,
 };
 use super::{Fault, Maker};
 use crate::contract::{
@@ -109,12 +110,20 @@ async fn undone_in_doubt(store: &Arc<dyn Store>) -> Content {
     let attempt = store.begin_attempt(permit, lease(0), leaf(11)).await.unwrap();
     let unknown = Settlement::Unknown { due_at: NOW.plus_ms(ASK_MS), code: "unknown-outcome".to_owned() };
     store.settle(attempt, unknown, NOW, leaf(12)).await.unwrap();
+    // What was said of it before goes on, whatever becomes of the order.
+    let (decision, _) = said(store, 15, |here| vec![("shop", "note", Content::Said(here))]).await;
+    commit(store, decision).await.unwrap();
     let (mut decision, here) = said(store, 21, |here| vec![("erp", "cancel", Content::Said(here))]).await;
     let event = event_in(&mut decision);
     event.stops = Some(Stop::GivenUp);
     event.progress = event.progress.map(|progress| NewProgress { state: Cancelling, ..progress });
     commit(store, decision).await.unwrap();
     Content::Said(here)
+}
+
+async fn note_is_taken(store: &Arc<dyn Store>, note: Permit) {
+    let attempt = store.begin_attempt(note, lease(0), leaf(51)).await.unwrap();
+    store.settle(attempt, applied(), NOW, leaf(52)).await.unwrap();
 }
 
 fn named(states: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -124,13 +133,21 @@ fn named(states: &[(&str, &str)]) -> Vec<(String, String)> {
 pub(crate) async fn what_is_to_be_undone_is_given_up_where_it_has_not_begun(maker: impl Maker) {
     let store = maker.open().await;
     let cancel = undone_in_doubt(&store).await;
-    assert_eq!(states(&store).await, named(&[("order", "in-doubt"), ("release", "abandoned"), ("cancel", "pending")]));
-    assert!(claim(&store, ASK_MS - 1).await.is_empty(), "nothing is undone that may not be there yet");
+    assert_eq!(
+        states(&store).await,
+        named(&[("order", "in-doubt"), ("release", "abandoned"), ("note", "pending"), ("cancel", "pending")])
+    );
+    let mut note = claim(&store, ASK_MS - 1).await;
+    assert_eq!((note.len(), note[0].kind()), (1, "note"), "nothing is undone that may not be there yet");
+    note_is_taken(&store, note.remove(0)).await;
 
     let mut permits = claim(&store, ASK_MS + 1).await;
     assert_eq!((permits.len(), permits[0].withheld(), permits[0].unresolved()), (1, true, true), "the ERP is asked");
     store.settle_unattempted(permits.remove(0), Settlement::Absent, NOW, leaf(31)).await.unwrap();
-    assert_eq!(states(&store).await, named(&[("order", "abandoned"), ("release", "abandoned"), ("cancel", "pending")]));
+    assert_eq!(
+        states(&store).await,
+        named(&[("order", "abandoned"), ("release", "abandoned"), ("note", "delivered"), ("cancel", "pending")])
+    );
     assert_eq!(of(&claim(&store, ASK_MS + 2).await), [("erp", "cancel", cancel)]);
     let order = store.order(order_id("PO-1")).await.unwrap().unwrap();
     assert_eq!(order.state, OrderState::Released, "nothing holds it: it is undone");
@@ -139,10 +156,26 @@ pub(crate) async fn what_is_to_be_undone_is_given_up_where_it_has_not_begun(make
 pub(crate) async fn what_arrived_all_the_same_is_undone_after_it(maker: impl Maker) {
     let store = maker.open().await;
     let cancel = undone_in_doubt(&store).await;
+    note_is_taken(&store, claim(&store, 0).await.remove(0)).await;
     let permit = claim(&store, ASK_MS + 1).await.remove(0);
     store.settle_unattempted(permit, applied(), NOW, leaf(31)).await.unwrap();
-    assert_eq!(states(&store).await, named(&[("order", "delivered"), ("release", "abandoned"), ("cancel", "pending")]));
+    assert_eq!(
+        states(&store).await,
+        named(&[("order", "delivered"), ("release", "abandoned"), ("note", "delivered"), ("cancel", "pending")])
+    );
     assert_eq!(of(&claim(&store, ASK_MS + 2).await), [("erp", "cancel", cancel)]);
+}
+
+pub(crate) async fn an_order_that_a_system_has_is_held_by_no_wish_to_cancel_and_gets_no_further(maker: impl Maker) {
+    let store = maker.open().await;
+    release(&store, 1, "PO-1", &[("erp", "order"), ("wms", "release")]).await;
+    let permit = claim(&store, 0).await.remove(0);
+    let attempt = store.begin_attempt(permit, lease(0), leaf(11)).await.unwrap();
+    store.settle(attempt, applied(), NOW, leaf(12)).await.unwrap();
+    ask_to_cancel(&store, 21, "PO-1").await;
+    assert_eq!(states(&store).await, named(&[("order", "delivered"), ("release", "abandoned")]));
+    let order = store.order(order_id("PO-1")).await.unwrap().unwrap();
+    assert_eq!(order.state, OrderState::Released, "nobody could release or reject it");
 }
 
 pub(crate) async fn an_order_is_known_by_its_number_and_by_what_targets_call_it(maker: impl Maker) {
@@ -202,10 +235,11 @@ pub(crate) async fn what_a_target_says_by_taking_a_message_is_there_with_the_rec
     assert!(keys(&store).await.is_empty());
     drop(store);
 
-    // Found by the next process; its word is heard then.
+    // Found by the next process; its word is heard then, also where nobody hears of the commit.
     let store = maker.open().await;
     let permit = claim(&store, ASK_MS + 6).await.remove(0).saying(says(41));
-    store.settle_unattempted(permit, applied(), NOW, leaf(15)).await.unwrap();
+    maker.fail_next_commit(Some(Fault::Persisted));
+    store.settle_unattempted(permit, applied(), NOW, leaf(15)).await.unwrap_err();
     assert_eq!(keys(&store).await, ["RECEIPT"]);
     drop(store);
     assert_eq!(keys(&maker.open().await).await, ["RECEIPT"]);

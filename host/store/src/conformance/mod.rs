@@ -119,6 +119,7 @@ macro_rules! suite {
                 a_target_that_keeps_its_deliveries_waiting_keeps_no_other_target_waiting,
                 what_is_to_be_undone_is_given_up_where_it_has_not_begun,
                 what_arrived_all_the_same_is_undone_after_it,
+                an_order_that_a_system_has_is_held_by_no_wish_to_cancel_and_gets_no_further,
                 an_order_is_known_by_its_number_and_by_what_targets_call_it,
                 what_a_target_says_by_taking_a_message_is_there_with_the_receipt_or_not_at_all;
             kept_back: a_review_is_there_after_a_reopening_with_everything_that_it_causes,

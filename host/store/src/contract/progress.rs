@@ -236,6 +236,8 @@ pub struct OrderStanding {
     pub exists: bool,
     /// Whether its sender asked to cancel it.
     pub cancel_requested: bool,
+    /// Whether it was refused, by the host or by people.
+    pub refused: bool,
     /// How far it is; none where no event moved it yet.
     pub progress: Option<ProgressView>,
     /// How many events about it wait for their turn.

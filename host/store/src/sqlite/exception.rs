@@ -566,7 +566,7 @@ fn carries_out(kind: ExceptionKind, action: ExceptionAction, effect: &Effect) ->
 
 const REJECT: &str = "UPDATE orders SET state = 'refused', why = ?2
          WHERE id = ?1 AND state IN ('held', 'routed', 'exception')
-           AND NOT EXISTS (SELECT 1 FROM outbox WHERE order_seq = orders.seq
+           AND NOT EXISTS (SELECT 1 FROM outbox WHERE order_seq = orders.seq AND said = 0
                              AND (outbox.state IN ('pending', 'delivered') OR outbox.unresolved))";
 
 const GIVE_UP: &str = "UPDATE outbox SET state = 'abandoned' WHERE order_seq = ?1 AND state = 'withheld'";

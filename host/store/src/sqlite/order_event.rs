@@ -46,7 +46,9 @@ pub(super) fn insert(
     // Whoever is about to decide about the order has not seen this.
     exception::touch_held(tx, &order)?;
     match (&known, &event.stops) {
-        (Some((_, state, _)), Some(Stop::Held(hold))) => keep_back(tx, &order, state, hold, decision.at)?,
+        (Some((order_seq, state, _)), Some(Stop::Held(hold))) => {
+            keep_back(tx, *order_seq, &order, state, hold, decision.at)?;
+        }
         (Some((order_seq, ..)), Some(Stop::GivenUp)) => give_up(tx, *order_seq)?,
         (None, _) | (_, None) => {}
     }
@@ -103,7 +105,15 @@ fn give_up(tx: &Connection, order_seq: i64) -> Result<()> {
 
 /// Stops an order's deliveries that are not done, and holds what is thereby kept back.
 /// What is delivered or refused already is past holding: the exception is about that.
-fn keep_back(tx: &Connection, order: &str, state: &str, hold: &NewHold, at: Instant) -> Result<()> {
+fn keep_back(tx: &Connection, order_seq: i64, order: &str, state: &str, hold: &NewHold, at: Instant) -> Result<()> {
+    // A system has it: nothing else gets it, and what has it is the exception's.
+    let arrived = tx
+        .prepare_cached("SELECT 1 FROM outbox WHERE order_seq = ?1 AND said = 0 AND state = 'delivered'")
+        .and_then(|mut arrived| arrived.exists([order_seq]))
+        .map_err(failed)?;
+    if arrived {
+        return give_up(tx, order_seq);
+    }
     let withheld = tx
         .prepare_cached(
             "UPDATE outbox SET state = 'withheld'
@@ -212,19 +222,22 @@ fn held_when_nothing_is_in_doubt(tx: &Connection, order: &str) -> Result<()> {
 
 /// What is known of an order: whether it is there and is to be cancelled, and how far it is.
 pub(super) fn standing(connection: &Connection, order: OrderId) -> Result<OrderStanding> {
-    let (seq, cancel_requested, early): (Option<i64>, bool, u32) = connection
+    let (seq, cancel_requested, early, refused): (Option<i64>, bool, u32, bool) = connection
         .prepare_cached(
             "SELECT (SELECT seq FROM orders WHERE id = ?1),
                     EXISTS (SELECT 1 FROM order_event WHERE order_id = ?1 AND kind = ?2),
-                    (SELECT count(*) FROM order_event WHERE order_id = ?1 AND outcome = 'early')",
+                    (SELECT count(*) FROM order_event WHERE order_id = ?1 AND outcome = 'early'),
+                    EXISTS (SELECT 1 FROM orders WHERE id = ?1 AND state = 'refused')",
         )
         .and_then(|mut standing| {
             let cancel = OrderEventKind::CancelRequested.as_str();
-            standing.query_row(params![order.to_string(), cancel], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+            standing.query_row(params![order.to_string(), cancel], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+            })
         })
         .map_err(failed)?;
     let progress = seq.map_or(Ok(None), |seq| progress::of(connection, seq))?;
-    Ok(OrderStanding { exists: seq.is_some(), cancel_requested, progress, early })
+    Ok(OrderStanding { exists: seq.is_some(), cancel_requested, refused, progress, early })
 }
 
 /// The orders that somebody means by a name, two at most.

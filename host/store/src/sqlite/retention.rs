@@ -24,14 +24,14 @@ const FINISHED: &str = "input.received_at < ?1
      AND NOT EXISTS (SELECT 1 FROM document JOIN order_event ON order_event.position = document.position
                        JOIN orders ON orders.id = order_event.order_id
                        JOIN order_progress ON order_progress.order_seq = orders.seq
-                     WHERE document.input = input.seq
+                     WHERE document.input = input.seq AND orders.state <> 'refused'
                        AND order_progress.state NOT IN ('settled', 'cancelled', 'credited'))
      AND NOT EXISTS (SELECT 1 FROM document JOIN orders ON orders.position = document.position
                        JOIN order_event ON order_event.order_id = orders.id
                      WHERE document.input = input.seq AND (order_event.decided_at >= ?1 OR order_event.outcome = 'early'))
      AND NOT EXISTS (SELECT 1 FROM document JOIN orders ON orders.position = document.position
                        JOIN order_progress ON order_progress.order_seq = orders.seq
-                     WHERE document.input = input.seq
+                     WHERE document.input = input.seq AND orders.state <> 'refused'
                        AND order_progress.state NOT IN ('settled', 'cancelled', 'credited'))
      AND NOT EXISTS (SELECT 1 FROM document JOIN orders ON orders.position = document.position
                      WHERE document.input = input.seq

@@ -71,7 +71,9 @@ fn sales_order(natural_key: &str, settings: &[Setting]) -> Result<Option<SalesOr
 }
 
 /// The host's order id as the ERP keeps it: 35 characters, a UUID has 36, so its hyphens go.
-fn document_number(order_id: &str) -> String {
+/// What stands behind a slash is the number of what was said of the order.
+fn document_number(natural_key: &str) -> String {
+    let order_id = natural_key.split_once('/').map_or(natural_key, |(order_id, _)| order_id);
     if order_id.len() == 36 { order_id.replace('-', "") } else { order_id.to_owned() }
 }
 
