@@ -566,12 +566,18 @@ async fn a_refund_that_succeeded_is_issued_and_every_telling_of_it_is_the_same()
     let expected = Refund {
         order_number: ORDER.to_owned(),
         issued_at: Some(Instant(LONG_AGO_S * 1_000)),
-        ..refund(&[("stripe:charge", "ch_1"), ("stripe:payment-intent", "pi_1")], money(754, "USD"))
+        ..refund(
+            &[("stripe:charge", "ch_1"), ("stripe:payment-intent", "pi_1"), ("stripe:refund", "re_1")],
+            money(754, "USD"),
+        )
     };
     for kind in ["refund.created", "refund.updated", "charge.refund.updated"] {
         let told = with(refund_object(), "/destination_details", json!({"card": {"reference": kind}}));
         assert_eq!(stripe.told(kind, &told).await.unwrap(), Event::RefundIssued(expected.clone()), "{kind}");
     }
+    // What Stripe told of is not asked of it: the money went back already.
+    let again = stripe.form(expected).await.unwrap_err();
+    assert_eq!(again, [("refunded-already".to_owned(), "extensions".to_owned())]);
     let by_hand = with(refund_object(), "/metadata", json!({"order_number": "4711"}));
     let Event::RefundIssued(by_hand) = stripe.told("refund.created", &by_hand).await.unwrap() else { panic!() };
     assert_eq!(

@@ -1,5 +1,5 @@
-//! Cancelling a sales order. The API has no action for it: an order of which nothing was
-//! shipped is deleted, and one that cannot be deleted any more is a person's.
+//! Cancelling a sales order. The API has no action for it: the order is deleted, and one that
+//! the ERP does not let go, or that is not there any more since it was posted, is a person's.
 //!
 //! ```text
 //! GET    salesOrders?$filter=externalDocumentNumber eq '…'   which one, and its ETag
@@ -23,13 +23,19 @@ pub(crate) const KIND: &str = "business-central/cancel";
 
 /// Deletes the order's sales order.
 pub(crate) fn deliver(delivery: &Delivery) -> Result<Receipt, Failure> {
-    let Some(order) = sales_order(&delivery.natural_key, &delivery.settings)? else {
-        return Ok(gone(&delivery.natural_key));
+    // An earlier attempt's deletion is `find`'s to see; here it may be gone since it was posted.
+    let order = sales_order(&delivery.natural_key, &delivery.settings)?.ok_or_else(|| {
+        Failure::permanent(
+            "sales-order-gone: the ERP has no sales order of it; see whether it was shipped and invoiced, and credit \
+             it there",
+        )
+    })?;
+    let (Some(id), Some(etag)) = (order.id.as_deref(), order.etag.as_deref()) else {
+        return Err(Failure::permanent("the ERP lists a sales order without id or ETag"));
     };
-    let id = order.id.as_deref().ok_or_else(|| Failure::permanent("the ERP lists a sales order without id"))?;
     let url = format!("{}/salesOrders({})", company_url(&delivery.settings)?, http::escaped(id));
     let request = http::Request { method: http::Method::Delete, ..http::Request::get_json(&url) };
-    let request = request.with_header("if-match", order.etag.as_deref().unwrap_or("*"));
+    let request = request.with_header("if-match", etag);
     let response = http::send(patient(request, &delivery.settings)?)?;
     match response.status {
         204 | 404 => Ok(deleted(order, &delivery.natural_key)),

@@ -3,6 +3,7 @@
 use portreeve_guest_rest::{only, refusal};
 use portreeve_sdk::connector::*;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 /// The codes by which the WMS says why it does not stop, and that nobody asked it to.
 const ALREADY_LEFT: &str = "already-left";
@@ -23,6 +24,8 @@ pub(crate) enum Effect {
 pub(crate) struct Key {
     order: String,
     reference: Option<String>,
+    /// Whether a message is about some lines alone.
+    of_lines: bool,
 }
 
 /// The part of a message that names what it is about.
@@ -31,6 +34,7 @@ pub(crate) struct Key {
 struct About {
     order_id: String,
     return_number: Option<String>,
+    lines: Option<Vec<IgnoredAny>>,
 }
 
 /// What the WMS tells of a release, a stop or a return.
@@ -63,7 +67,7 @@ impl Key {
                            order can have several returns";
             return Err(Failure::permanent(format!("return-without-number: {message}")));
         }
-        Ok(Self { order: order.to_owned(), reference })
+        Ok(Self { order: order.to_owned(), reference, of_lines: false })
     }
 
     /// The key of a delivery, which names what its message is about: otherwise nobody could
@@ -76,7 +80,7 @@ impl Key {
             about.order_id == key.order && number
         };
         match about.filter(names) {
-            Some(_) => Ok(key),
+            Some(about) => Ok(Self { of_lines: about.lines.is_some_and(|lines| !lines.is_empty()), ..key }),
             None => Err(Failure::permanent(format!(
                 "other-natural-key: the natural key does not name what {} is about, and it could not be found again; \
                  nothing was sent",
@@ -159,10 +163,15 @@ impl Effect {
     /// leaves its number unknown, which `find` then tells.
     pub(crate) fn done(self, response: &http::Response, key: &Key) -> Result<Receipt, Failure> {
         let told: Option<Told> = serde_json::from_slice(&response.body).ok();
-        let told = told.filter(|told| key.is_of(told) && !told.id.is_empty());
-        told.map(receipt).ok_or_else(|| {
+        let told = told.filter(|told| key.is_of(told) && !told.id.is_empty()).ok_or_else(|| {
             Failure::unknown(format!("the WMS took {}, but its answer does not name it as its own", self.name()))
-        })
+        })?;
+        // What goes on leaving would be cancelled everywhere else.
+        if self == Self::Stop && !key.of_lines && told.state.as_deref() != Some(STOPPED) {
+            let message = "part-stopped: the WMS stopped some of the order only; ask its people about the rest";
+            return Err(Failure::permanent(message));
+        }
+        Ok(receipt(told))
     }
 
     /// What was found.

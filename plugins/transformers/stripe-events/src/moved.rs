@@ -20,6 +20,8 @@ use crate::field::{self, Member, Metadata, Object, Read, flag, identifier, insta
 pub(crate) const PAYMENT_INTENT: &str = "stripe:payment-intent";
 /// The same for a charge.
 pub(crate) const CHARGE: &str = "stripe:charge";
+/// The extension with Stripe's own id of a refund: one that Stripe told of is not asked for again.
+pub(crate) const REFUND: &str = "stripe:refund";
 
 /// Bytes of a dispute's balance transactions: two of some hundred. A list of a million of
 /// tiny ones would fill the plugin's memory.
@@ -84,7 +86,7 @@ pub(crate) fn refund(refund: &Object<'_>, failed: bool) -> Read<Event> {
     let metadata = field::metadata(refund.metadata)?;
     let (id, charge) = (identifier(refund.id, "id")?, reference(refund.charge, "charge")?);
     let payment_intent = reference(refund.payment_intent, "payment_intent")?;
-    let of = [(CHARGE, charge.clone()), (PAYMENT_INTENT, payment_intent)];
+    let of = [(CHARGE, charge.clone()), (PAYMENT_INTENT, payment_intent), (REFUND, Some(id.clone()))];
     Ok(Event::RefundIssued(Refund {
         refund_number: named(metadata.refund_number, "metadata.refund_number")?.unwrap_or(id),
         order_number: order(&metadata, charge.as_deref())?,

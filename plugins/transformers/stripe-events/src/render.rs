@@ -12,7 +12,7 @@
 use portreeve_sdk::transformer::*;
 
 use crate::amount::{self, Uneven};
-use crate::moved::{CAUSES, CHARGE, PAYMENT_INTENT};
+use crate::moved::{CAUSES, CHARGE, PAYMENT_INTENT, REFUND};
 
 /// Characters of a value in metadata (docs.stripe.com/api/metadata).
 const METADATA_CHARS_MAX: usize = 500;
@@ -62,6 +62,11 @@ fn amount(amount: &Money) -> Result<i64, Box<Problem>> {
 /// What is refunded, and the name of the form's field for it.
 fn payment(extensions: &[Extension]) -> Result<(&'static str, &str), Box<Problem>> {
     let named = |name| extensions.iter().find(|extension| extension.name == name).map(|found| found.value.as_str());
+    // The danger is money that goes back twice: an effect of `refund.issued` sees this one as well.
+    if named(REFUND).is_some() {
+        let message = format!("found a refund that Stripe told of (`{REFUND}`); expected one that is still to be made");
+        return Err(Box::new(Problem::new("refunded-already", message, "extensions")));
+    }
     let intent = named(PAYMENT_INTENT).map(|id| ("payment_intent", id));
     intent.or_else(|| named(CHARGE).map(|id| ("charge", id))).ok_or_else(|| {
         let message = format!("found no payment; expected the extension `{PAYMENT_INTENT}` or `{CHARGE}` with its id");
