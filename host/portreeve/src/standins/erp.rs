@@ -19,9 +19,7 @@
 //! original it accepts properties that it does not know, and any credentials.
 
 use std::collections::BTreeMap;
-use std::convert::Infallible;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::extract::rejection::BytesRejection;
@@ -34,11 +32,9 @@ use bytes::Bytes;
 use portreeve_model::value::Decimal;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use tokio::net::TcpListener;
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
 
 use super::mischief::{Mischief, RETRY_AFTER, SLOW_ANSWER, Trick, hung_up};
+use super::serving::Serving;
 
 /// The id of the company that takes orders.
 pub const COMPANY: &str = "6b3a3a3e-6c1f-4a0e-9a53-0d1c5a7e2f10";
@@ -107,10 +103,8 @@ pub struct SalesOrderLine {
 /// A running ERP. It stops when this is dropped; [`Erp::stop`] also waits for it.
 #[derive(Debug)]
 pub struct Erp {
-    address: SocketAddr,
+    serving: Serving,
     ledger: Ledger,
-    running: oneshot::Sender<Infallible>,
-    server: JoinHandle<io::Result<()>>,
 }
 
 impl Erp {
@@ -119,20 +113,14 @@ impl Erp {
     /// # Errors
     /// When no port can be bound.
     pub async fn start(mischief: Mischief) -> io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let address = listener.local_addr()?;
         let ledger = Ledger::new(mischief);
-        let (running, dropped) = oneshot::channel::<Infallible>();
-        let server = axum::serve(listener, routes(ledger.clone()))
-            // Nothing is ever sent: the end of the channel is the signal.
-            .with_graceful_shutdown(async move { drop(dropped.await) });
-        Ok(Self { address, ledger, running, server: tokio::spawn(server.into_future()) })
+        Ok(Self { serving: Serving::start(routes(ledger.clone())).await?, ledger })
     }
 
     /// Scheme, host and port: `http://127.0.0.1:PORT`.
     #[must_use]
     pub fn origin(&self) -> String {
-        format!("http://{}", self.address)
+        self.serving.origin()
     }
 
     /// The address in front of `/companies`, for the setting `base-url` of a connector.
@@ -158,8 +146,7 @@ impl Erp {
     /// # Errors
     /// When the server had failed before.
     pub async fn stop(self) -> io::Result<()> {
-        drop(self.running);
-        self.server.await.map_err(io::Error::other)?
+        self.serving.stop().await
     }
 }
 
@@ -674,7 +661,7 @@ mod tests {
 
     /// Everything that comes back until the ERP closes the connection.
     async fn exchange(erp: &Erp, method: &str, path: &str, body: &str) -> String {
-        let address = erp.address;
+        let address = erp.serving.address();
         let length = body.len();
         let request = format!(
             "{method} {path} HTTP/1.1\r\nhost: erp\r\nconnection: close\r\n\

@@ -12,6 +12,7 @@ pub mod tax;
 pub mod wms;
 
 mod mischief;
+mod serving;
 
 pub use erp::{Erp, SalesOrder, SalesOrderLine};
 pub use mischief::Mischief;

@@ -21,9 +21,7 @@
 //! payment and no fees, and every refund succeeds at once.
 
 use std::collections::BTreeMap;
-use std::convert::Infallible;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::extract::rejection::BytesRejection;
@@ -37,12 +35,10 @@ use hmac::{Hmac, KeyInit, Mac};
 use portreeve_model::Digest;
 use serde_json::{Value, json};
 use sha2::Sha256;
-use tokio::net::TcpListener;
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
 
 use super::erp::unescaped;
 use super::mischief::{Mischief, RETRY_AFTER, SLOW_ANSWER, Trick, hung_up};
+use super::serving::Serving;
 
 /// The secret of the webhook endpoint.
 pub const WEBHOOK_SECRET: &str = "whsec_cGF5bWVudHMtb2YtdGhlLXN0YW5kLWlu";
@@ -120,10 +116,8 @@ pub enum Dispute {
 /// for it.
 #[derive(Debug)]
 pub struct Payments {
-    address: SocketAddr,
+    serving: Serving,
     ledger: Ledger,
-    running: oneshot::Sender<Infallible>,
-    server: JoinHandle<io::Result<()>>,
 }
 
 impl Payments {
@@ -132,20 +126,14 @@ impl Payments {
     /// # Errors
     /// When no port can be bound.
     pub async fn start(mischief: Mischief) -> io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let address = listener.local_addr()?;
         let ledger = Ledger { mischief, books: Arc::default() };
-        let (running, dropped) = oneshot::channel::<Infallible>();
-        let server = axum::serve(listener, routes(ledger.clone()))
-            // Nothing is ever sent: the end of the channel is the signal.
-            .with_graceful_shutdown(async move { drop(dropped.await) });
-        Ok(Self { address, ledger, running, server: tokio::spawn(server.into_future()) })
+        Ok(Self { serving: Serving::start(routes(ledger.clone())).await?, ledger })
     }
 
     /// Scheme, host and port, for the setting `base-url` of a connector as well.
     #[must_use]
     pub fn origin(&self) -> String {
-        format!("http://{}", self.address)
+        self.serving.origin()
     }
 
     /// A customer pays for an order.
@@ -219,8 +207,7 @@ impl Payments {
     /// # Errors
     /// When the server had failed before.
     pub async fn stop(self) -> io::Result<()> {
-        drop(self.running);
-        self.server.await.map_err(io::Error::other)?
+        self.serving.stop().await
     }
 }
 
@@ -563,7 +550,7 @@ mod tests {
         let headers = [("idempotency-key", key)];
         let headers = if key.is_empty() { &[][..] } else { &headers };
         let form = Bytes::from(form.to_owned());
-        let answer = client::send(payments.address, method, path, headers, form).await.unwrap();
+        let answer = client::send(payments.serving.address(), method, path, headers, form).await.unwrap();
         (answer.status, serde_json::from_slice(&answer.body).unwrap())
     }
 
@@ -672,7 +659,8 @@ mod tests {
         let form = Bytes::from(format!("charge={}", payments.pay("order", 100, "usd").charge));
         let headers = [("idempotency-key", "key")];
         for _ in 0..2 {
-            let answer = client::send(payments.address, Method::POST, "/v1/refunds", &headers, form.clone()).await;
+            let answer =
+                client::send(payments.serving.address(), Method::POST, "/v1/refunds", &headers, form.clone()).await;
             assert!(answer.is_err(), "the connection was closed without a word");
             assert_eq!(payments.refunds().len(), 1);
         }

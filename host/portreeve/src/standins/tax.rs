@@ -20,9 +20,7 @@
 //! locks nothing.
 
 use std::collections::BTreeMap;
-use std::convert::Infallible;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::extract::rejection::BytesRejection;
@@ -36,12 +34,10 @@ use portreeve_model::value::Decimal;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use serde_json::value::RawValue;
-use tokio::net::TcpListener;
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
 
 use super::erp::unescaped;
 use super::mischief::{Mischief, RETRY_AFTER, SLOW_ANSWER, Trick, hung_up};
+use super::serving::Serving;
 
 /// The code of the company whose transactions are kept.
 pub const TAX_COMPANY: &str = "DEFAULT";
@@ -120,10 +116,8 @@ pub struct TaxLine {
 /// A running tax service. It stops when this is dropped; [`Taxes::stop`] also waits for it.
 #[derive(Debug)]
 pub struct Taxes {
-    address: SocketAddr,
+    serving: Serving,
     ledger: Ledger,
-    running: oneshot::Sender<Infallible>,
-    server: JoinHandle<io::Result<()>>,
 }
 
 impl Taxes {
@@ -132,20 +126,14 @@ impl Taxes {
     /// # Errors
     /// When no port can be bound.
     pub async fn start(mischief: Mischief) -> io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let address = listener.local_addr()?;
         let ledger = Ledger { mischief, books: Arc::default() };
-        let (running, dropped) = oneshot::channel::<Infallible>();
-        let server = axum::serve(listener, routes(ledger.clone()))
-            // Nothing is ever sent: the end of the channel is the signal.
-            .with_graceful_shutdown(async move { drop(dropped.await) });
-        Ok(Self { address, ledger, running, server: tokio::spawn(server.into_future()) })
+        Ok(Self { serving: Serving::start(routes(ledger.clone())).await?, ledger })
     }
 
     /// Scheme, host and port, for the setting `base-url` of a connector as well.
     #[must_use]
     pub fn origin(&self) -> String {
-        format!("http://{}", self.address)
+        self.serving.origin()
     }
 
     /// All transactions, in the order of their codes.
@@ -159,8 +147,7 @@ impl Taxes {
     /// # Errors
     /// When the server had failed before.
     pub async fn stop(self) -> io::Result<()> {
-        drop(self.running);
-        self.server.await.map_err(io::Error::other)?
+        self.serving.stop().await
     }
 }
 
@@ -602,7 +589,8 @@ mod tests {
 
     /// Status and the answer's text.
     async fn asked(taxes: &Taxes, method: Method, path: &str, body: &str) -> (u16, String) {
-        let answer = client::send(taxes.address, method, path, &[], Bytes::from(body.to_owned())).await.unwrap();
+        let answer =
+            client::send(taxes.serving.address(), method, path, &[], Bytes::from(body.to_owned())).await.unwrap();
         (answer.status, String::from_utf8(answer.body.to_vec()).unwrap())
     }
 
@@ -716,7 +704,8 @@ mod tests {
         let lost = Mischief { drop_after_per_mille: 1_000, ..Mischief::default() };
         let taxes = Taxes::start(lost).await.unwrap();
         let body = Bytes::from(model("INV-1", "1", true));
-        let answer = client::send(taxes.address, Method::POST, "/api/v2/transactions/create", &[], body).await;
+        let answer =
+            client::send(taxes.serving.address(), Method::POST, "/api/v2/transactions/create", &[], body).await;
         assert!(answer.is_err(), "the connection was closed without a word");
         assert_eq!(taxes.transactions().len(), 1);
         taxes.stop().await.unwrap();

@@ -24,9 +24,7 @@
 
 mod books;
 
-use std::convert::Infallible;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::extract::rejection::BytesRejection;
@@ -39,13 +37,11 @@ use bytes::Bytes;
 use portreeve_model::value::Decimal;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use tokio::net::TcpListener;
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
 
 use self::books::{AskedRelease, AskedReturn, AskedStop, Books};
 pub use self::books::{NODE, Reason, Release, ReleaseLine, Return, Shipment, ShippedLine, Short, Step, Stop};
 use super::mischief::{Mischief, RETRY_AFTER, SLOW_ANSWER, Trick, hung_up};
+use super::serving::Serving;
 
 /// The path in front of everything.
 const BASE_PATH: &str = "/api/v1";
@@ -57,10 +53,8 @@ const BODY_BYTES_MAX: usize = 256 * 1024;
 /// A running warehouse. It stops when this is dropped; [`Wms::stop`] also waits for it.
 #[derive(Debug)]
 pub struct Wms {
-    address: SocketAddr,
+    serving: Serving,
     ledger: Ledger,
-    running: oneshot::Sender<Infallible>,
-    server: JoinHandle<io::Result<()>>,
 }
 
 impl Wms {
@@ -69,20 +63,14 @@ impl Wms {
     /// # Errors
     /// When no port can be bound.
     pub async fn start(mischief: Mischief) -> io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let address = listener.local_addr()?;
         let ledger = Ledger { mischief, books: Arc::default() };
-        let (running, dropped) = oneshot::channel::<Infallible>();
-        let server = axum::serve(listener, routes(ledger.clone()))
-            // Nothing is ever sent: the end of the channel is the signal.
-            .with_graceful_shutdown(async move { drop(dropped.await) });
-        Ok(Self { address, ledger, running, server: tokio::spawn(server.into_future()) })
+        Ok(Self { serving: Serving::start(routes(ledger.clone())).await?, ledger })
     }
 
     /// Scheme, host and port: `http://127.0.0.1:PORT`.
     #[must_use]
     pub fn origin(&self) -> String {
-        format!("http://{}", self.address)
+        self.serving.origin()
     }
 
     /// The address for the setting `base-url` of a connector.
@@ -145,8 +133,7 @@ impl Wms {
     /// # Errors
     /// When the server had failed before.
     pub async fn stop(self) -> io::Result<()> {
-        drop(self.running);
-        self.server.await.map_err(io::Error::other)?
+        self.serving.stop().await
     }
 }
 
