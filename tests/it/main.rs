@@ -95,6 +95,8 @@ mod ahead;
 mod edges;
 mod effects;
 
+mod refunds;
+
 mod erp;
 
 mod wms;

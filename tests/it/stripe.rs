@@ -662,14 +662,29 @@ async fn a_refund_is_a_form_that_names_payment_order_and_cause() {
         )
     );
     let nothing = refund(&[], money(0, "USD"));
-    let problems = [("wrong-amount", "amount"), ("payment-missing", "extensions")];
-    assert_eq!(
-        stripe.form(nothing).await.unwrap_err(),
-        problems.map(|(code, path)| (code.to_owned(), path.to_owned()))
-    );
+    assert_eq!(stripe.form(nothing).await.unwrap_err(), [("wrong-amount".to_owned(), "amount".to_owned())]);
     let other = Event::PaymentSettled(stripe.settled("charge.captured", &charge()).await);
     let refused = stripe.0.rendered("stripe-events", "stripe/refund", other, &[]).await;
     assert!(matches!(refused, Err(Failure::Permanent(_))), "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refund_without_a_payment_is_of_the_only_one_of_its_order() {
+    let payments = Payments::start(Mischief::default()).await.unwrap();
+    let stripe = Stripe::before(&payments.origin()).await;
+    let without = |amount| refund(&[], money(amount, "USD"));
+    let early = stripe.deliver("key-1", without(754)).await;
+    assert!(matches!(early, Err(Failure::Retry(60_000))), "Stripe does not know of it yet: {early:?}");
+    let payment = payments.pay(&order_id().to_string(), 7_541, "usd");
+    drop(payments.pay(ORDER, 7_541, "usd"));
+    stripe.deliver("key-1", without(754)).await.unwrap();
+    assert_eq!(payments.refunds()[0].charge, payment.charge, "and not of another order's");
+    drop(payments.pay(&order_id().to_string(), 100, "usd"));
+    match stripe.deliver("key-2", without(100)).await {
+        Err(Failure::Permanent(why)) => assert!(why.starts_with("payments-several: "), "{why}"),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(payments.refunds().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -409,7 +409,7 @@ pub struct GoodsReturn {
 }
 
 /// Why money went back.
-#[derive(Debug, Clone, Copy, Hash, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Hash, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RefundCause {
     /// `goods-return`.
@@ -422,6 +422,20 @@ pub enum RefundCause {
     PriceCorrection,
     /// `other`.
     Other,
+}
+
+impl RefundCause {
+    /// As it is written.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::GoodsReturn => "goods-return",
+            Self::CancelledPrepayment => "cancelled-prepayment",
+            Self::ShortShipment => "short-shipment",
+            Self::PriceCorrection => "price-correction",
+            Self::Other => "other",
+        }
+    }
 }
 
 /// Money went back.

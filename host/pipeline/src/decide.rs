@@ -39,6 +39,8 @@ mod following;
 
 mod effects;
 
+mod refunding;
+
 mod set_aside;
 
 mod turn;
@@ -67,8 +69,9 @@ pub use self::set_aside::SetAside;
 use self::turn::Subjects;
 pub(crate) use self::weighing::subject;
 use crate::leaf::{self, DecideFacts};
+use crate::own_word::Unsaid;
 use crate::plugins::Active;
-use crate::route::RECEIPTS_CHANNEL;
+use crate::route::OwnChannel;
 use crate::tables::Tables;
 use crate::{Pipeline, parallel};
 
@@ -91,6 +94,9 @@ pub enum DecideError {
     /// An event has no JSON.
     #[error("an event could not be written down: {0}")]
     Event(String),
+    /// What the host itself says could not be written down.
+    #[error(transparent)]
+    OwnWord(#[from] Unsaid),
     /// The host failed on several documents and does not know on which of them.
     #[error(
         "{documents} documents could not be decided together; each is tried alone now, and the host's log says why"
@@ -350,7 +356,7 @@ impl Pipeline {
     }
 
     fn queue(&self, document: &Journaled) -> &str {
-        if document.channel().as_str() == RECEIPTS_CHANNEL {
+        if OwnChannel::has(document.channel()) {
             let target = self.routes.target(document.sender().as_str());
             return target.map_or("integration", |target| target.exception_queue.as_str());
         }

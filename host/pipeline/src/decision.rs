@@ -16,7 +16,7 @@ use portreeve_sandbox::{LookupAnswer, RecordedLookup};
 use portreeve_store::contract::{Content, NewOutbox};
 use serde::{Deserialize, Serialize};
 
-use crate::process::Progress;
+use crate::process::{Progress, RefundRecord};
 
 /// A decision about an order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -109,6 +109,9 @@ pub struct ProcessRecord {
     pub caught_up: Vec<CaughtUpRecord>,
     /// How far the order is now; none where it was not moved.
     pub progress: Option<Progress>,
+    /// The refund that the host decided on, which `progress` has among those to come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refund: Option<RefundRecord>,
 }
 
 /// What became of an event that waited.

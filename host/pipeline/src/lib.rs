@@ -52,6 +52,8 @@ mod leaf;
 
 mod on_record;
 
+mod own_word;
+
 pub mod numbers;
 
 pub mod retention;
@@ -91,7 +93,7 @@ pub use notice::Notices;
 pub use numbers::NumberRanges;
 pub use people::{Accounts, SignedIn};
 pub use plugins::{Active, Plugins, Slot, Stopped, Why};
-pub use route::{Channel, Effect, OrdersBy, Routes, Target};
+pub use route::{Channel, Effect, OrdersBy, Refunds, Routes, Target};
 pub use sender::{Credential, LocalRefused, Sender, SenderRefused, Senders};
 pub use tables::TableCache;
 

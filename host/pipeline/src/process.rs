@@ -27,7 +27,7 @@ use portreeve_model::strict::{LoadErrors, SourceFile};
 use portreeve_model::{Digest, Event, Order, ProcessState};
 
 pub use self::definition::{Process, said_by_systems};
-pub use self::progress::{Concern, LineProgress, MoneyProgress, Progress, SAID_MAX};
+pub use self::progress::{Concern, LineProgress, MoneyProgress, Progress, RefundRecord, SAID_MAX};
 use self::progress::{Trouble, said_as};
 
 /// The standard process, as its file.

@@ -30,6 +30,7 @@ use crate::decision::{
     Weighed,
 };
 use crate::plugins::{Active, Slot};
+use crate::process::Progress;
 use crate::review::ReviewRecord;
 
 /// Events of an order that are read at once.
@@ -243,7 +244,12 @@ impl Pipeline {
                     return Ok(differences);
                 };
                 let mut here = Ok(here);
-                let followed = decide::follow(&self.process, Some(&mut here), said.position, &event);
+                // Another configuration may refund otherwise: then it is done as it was.
+                let refund = |progress: &Progress| match &effects {
+                    Some(_) => self.routes.refunds.as_ref()?.decide(progress),
+                    None => record.refund.clone(),
+                };
+                let followed = decide::follow(&self.process, Some(&mut here), said.position, &event, refund);
                 cancelled |= said.kind == OrderEventKind::CancelRequested;
                 if let Some(then) = effects.filter(|then| *then != self.effects_again(&followed, !cancelled)) {
                     differences.push(format!(

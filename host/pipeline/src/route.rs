@@ -6,15 +6,59 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use portreeve_model::{ChannelId, PluginKind, PluginName, ProcessState};
+use portreeve_model::event::RefundCause;
+use portreeve_model::{ChannelId, Currency, PluginKind, PluginName, ProcessState};
 use portreeve_store::contract::{OrderEventKind, OrderName};
 use serde::{Deserialize, Serialize};
 
 use crate::egress::{CredentialEntry, Origin};
 use crate::process::{self, Process};
 
-/// The channel of what targets say by taking a message. No sender has it.
-pub const RECEIPTS_CHANNEL: &str = "receipts";
+/// A channel of what the host itself says of orders. No sender has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OwnChannel {
+    /// What targets say by taking a message.
+    Receipts,
+    /// Refunds that the host decided on.
+    Refunds,
+}
+
+impl OwnChannel {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Receipts, Self::Refunds];
+
+    /// Its id.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Receipts => "receipts",
+            Self::Refunds => "refunds",
+        }
+    }
+
+    /// The kind of its documents.
+    #[must_use]
+    pub fn kind(self) -> &'static str {
+        match self {
+            Self::Receipts => "portreeve/receipt",
+            Self::Refunds => "portreeve/refund",
+        }
+    }
+
+    /// What it is for.
+    fn holds(self) -> &'static str {
+        match self {
+            Self::Receipts => "what targets say by taking a message",
+            Self::Refunds => "refunds that the host decides on",
+        }
+    }
+
+    /// Whether a channel is one of these.
+    #[must_use]
+    pub fn has(channel: &ChannelId) -> bool {
+        Self::ALL.iter().any(|own| own.as_str() == channel.as_str())
+    }
+}
 
 /// All routes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +73,24 @@ pub struct Routes {
     /// What follows from what is said of orders.
     #[serde(default, rename = "effect")]
     pub effects: Vec<Effect>,
+    /// Refunds that the host decides on; none where nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refunds: Option<Refunds>,
+}
+
+/// Refunds that the host decides on: what is paid and kept above what is owed, in these cases.
+/// Any other difference is for people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Refunds {
+    /// Who pays it back.
+    pub target: String,
+    /// The kind of message; the target's own, where nothing is said.
+    pub kind: Option<String>,
+    /// For which causes, of `cancelled-prepayment`, `short-shipment` and `goods-return`.
+    pub causes: BTreeSet<RefundCause>,
+    /// The most of one refund, in minor units of each currency in which the host may refund.
+    pub amount_max_minor: BTreeMap<Currency, i64>,
 }
 
 /// A channel.
@@ -365,12 +427,14 @@ impl Routes {
     #[must_use]
     pub fn problems(&self) -> Vec<String> {
         let (mut problems, known) = (self.effect_problems(), process::said_by_systems());
+        problems.extend(self.refund_problems());
         for (index, channel) in self.channels.iter().enumerate() {
             if self.channels.iter().take(index).any(|earlier| earlier.id == channel.id) {
                 problems.push(format!("channel `{}` is there twice; give each its own id", channel.id));
             }
-            if channel.id.as_str() == RECEIPTS_CHANNEL {
-                problems.push(format!("channel `{RECEIPTS_CHANNEL}` is the host's own, for what targets say by taking a message; give it another id"));
+            if let Some(own) = OwnChannel::ALL.iter().find(|own| own.as_str() == channel.id.as_str()) {
+                let (id, holds) = (own.as_str(), own.holds());
+                problems.push(format!("channel `{id}` is the host's own, for {holds}; give it another id"));
             }
             for event in channel.says.iter().filter(|event| !known.contains(&event.as_str())) {
                 problems.push(format!(
@@ -445,6 +509,7 @@ impl Routes {
     fn effect_problems(&self) -> Vec<String> {
         let said = |event: &str| {
             event == OrderEventKind::CancelRequested.as_str()
+                || (self.refunds.is_some() && event == OrderEventKind::RefundIssued.as_str())
                 || self.channels.iter().any(|channel| channel.says.iter().any(|says| says == event))
                 || self.effects.iter().filter_map(|effect| effect.receipt).any(|says| says.as_str() == event)
                 || self.targets.iter().filter_map(|target| target.receipt).any(|says| says.as_str() == event)
@@ -499,6 +564,44 @@ impl Routes {
         }
         problems
     }
+}
+
+impl Routes {
+    /// What is wrong with refunds.
+    fn refund_problems(&self) -> Vec<String> {
+        let Some(Refunds { target, causes, amount_max_minor, .. }) = &self.refunds else { return Vec::new() };
+        let mut problems = Vec::new();
+        if self.target(target).is_none() {
+            problems.push(format!(
+                "[refunds] are paid by target `{target}`, which does not exist; add a [[target]] with that id"
+            ));
+        }
+        if causes.is_empty() || amount_max_minor.is_empty() {
+            problems.push(
+                "[refunds] without `causes`, or without a currency in `amount_max_minor`, pay nothing back; name some, or leave it out".to_owned(),
+            );
+        }
+        for cause in causes.iter().filter(|cause| !Refunds::CAUSES.contains(cause)) {
+            let known: Vec<&str> = Refunds::CAUSES.iter().map(|cause| cause.as_str()).collect();
+            problems.push(format!(
+                "[refunds] has the cause `{}`, which the host cannot see by itself; expected some of {}",
+                cause.as_str(),
+                known.join(", ")
+            ));
+        }
+        for (currency, amount) in amount_max_minor.iter().filter(|(_, amount)| **amount <= 0) {
+            problems.push(format!(
+                "[refunds] has an `amount_max_minor` of {amount} in {currency}; expected 1 or more, in its smallest unit"
+            ));
+        }
+        problems
+    }
+}
+
+impl Refunds {
+    /// The causes that follow from what was counted.
+    pub const CAUSES: [RefundCause; 3] =
+        [RefundCause::CancelledPrepayment, RefundCause::ShortShipment, RefundCause::GoodsReturn];
 }
 
 /// Whether systems count these two in one series: a shipment has its number at every step.

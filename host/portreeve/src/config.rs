@@ -22,7 +22,7 @@ use portreeve_pipeline::egress::{Allowance, CredentialEntry, Destination, WayTo,
 use portreeve_pipeline::notice::{NoticeEntry, WayOfNotices};
 use portreeve_pipeline::process::Process;
 use portreeve_pipeline::sender::{KnownSender, Proof, SigningSecret};
-use portreeve_pipeline::{Channel, Effect, Routes, Senders, Target};
+use portreeve_pipeline::{Channel, Effect, Refunds, Routes, Senders, Target};
 use portreeve_record::canonical_json;
 use portreeve_registry::file::{self, SMALL_BYTES_MAX, read_component};
 use portreeve_registry::{PlatformGrant, TrustPolicy};
@@ -90,6 +90,8 @@ pub struct HostFile {
     /// What follows from what is said of orders.
     #[serde(default, rename = "effect")]
     pub effects: Vec<Effect>,
+    /// Refunds that the host decides on.
+    pub refunds: Option<Refunds>,
     /// Watched folders.
     #[serde(default, rename = "folder")]
     pub folders: Vec<FolderEntry>,
@@ -443,8 +445,12 @@ impl Files {
             queues: host.queues.iter().cloned().collect(),
             plugins: host.plugins.iter().map(|plugin| plugin.name.clone()).collect(),
         };
-        let routes =
-            Routes { channels: host.channels.clone(), targets: host.targets.clone(), effects: host.effects.clone() };
+        let routes = Routes {
+            channels: host.channels.clone(),
+            targets: host.targets.clone(),
+            effects: host.effects.clone(),
+            refunds: host.refunds.clone(),
+        };
         let mut problems = host_problems(&host, &routes);
         let authority = Authority::load(
             &[SourceFile { name: GRANTS_FILE, text: &self.grants }],

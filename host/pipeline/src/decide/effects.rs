@@ -17,6 +17,7 @@ impl Routes {
         all.filter(|(moved, effect)| effect.follows(moved))
             .filter_map(|(moved, effect)| self.delivery(effect, moved))
             .filter(|delivery| is_wanted || delivery.content != Content::Order)
+            .chain(self.refunds_of(moved))
             .collect()
     }
 

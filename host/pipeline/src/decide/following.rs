@@ -16,7 +16,7 @@ use portreeve_store::contract::{
 use super::{CANCEL_REQUESTED, DecideError};
 use crate::Pipeline;
 use crate::decision::{CaughtUpRecord, DecisionRecord, ProcessRecord};
-use crate::process::{Concern, Process, Progress, Step};
+use crate::process::{Concern, Process, Progress, RefundRecord, Step};
 
 /// How far an order is, and what waits.
 pub(crate) struct Course {
@@ -51,6 +51,8 @@ pub(crate) struct Moved {
     pub(crate) from: ProcessState,
     /// Where it is afterwards.
     pub(crate) to: ProcessState,
+    /// Whether it is a refund that the host decided on, which is to be paid.
+    pub(crate) is_own_refund: bool,
 }
 
 /// What an event makes of its order.
@@ -145,12 +147,14 @@ impl Pipeline {
 }
 
 /// What an event makes of an order that is here, and of what waits: the order may have gone on
-/// without an event since, as when people released it.
+/// without an event since, as when people released it. Where it moved the order, the host may
+/// decide on a refund.
 pub(crate) fn follow(
     process: &Process,
     course: Option<&mut Result<Course, Concern>>,
     position: DocumentPosition,
     event: &Event,
+    refund: impl FnOnce(&Progress) -> Option<RefundRecord>,
 ) -> Followed {
     let mut followed = Followed::begin(process, event);
     let course = match course {
@@ -168,6 +172,10 @@ pub(crate) fn follow(
     let outcome = course.apply(process, position, event, &mut followed);
     if outcome == EventOutcome::Applied {
         course.catch_up(process, &mut followed);
+    }
+    if let Some(refund) = refund(&course.progress).filter(|_| !followed.moved.is_empty()) {
+        course.progress.refunds(refund.clone());
+        followed.record.refund = Some(refund);
     }
     course.keep(outcome, &mut followed);
     let wrong_now = course.progress.contradiction();
@@ -256,7 +264,8 @@ impl Course {
 
     fn moved(&mut self, after: Progress, event: &Event, position: DocumentPosition, followed: &mut Followed) {
         let (from, to) = (self.progress.state, after.state);
-        followed.moved.push(Moved { event: event.name().to_owned(), position, from, to });
+        let is_own_refund = after.money.refunding.len() < self.progress.money.refunding.len();
+        followed.moved.push(Moved { event: event.name().to_owned(), position, from, to, is_own_refund });
         self.progress = after;
     }
 
@@ -294,6 +303,7 @@ impl Followed {
             outcome: String::new(),
             caught_up: Vec::new(),
             progress: None,
+            refund: None,
         };
         Self {
             outcome: EventOutcome::Noted,

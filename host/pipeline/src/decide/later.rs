@@ -29,7 +29,7 @@ use super::validating::{Standings, order_id, origin};
 use crate::decision::{Answers, DecisionRecord, EffectRecord, FindingRecord};
 use crate::exception::Limits;
 use crate::leaf::{self, DecideFacts};
-use crate::process::Concern;
+use crate::process::{Concern, Progress};
 use crate::route::{Channel, OrdersBy, Routes};
 use crate::tables::Tables;
 use crate::{Pipeline, history};
@@ -208,7 +208,10 @@ impl Pipeline {
         // What the host keeps back is nothing that a wish to cancel could move.
         let is_kept = || matches!(&course, Some(Ok(course)) if course.is_released());
         let moves = later.moves() && (later.named.is_some() || is_kept());
-        moves.then(|| following::follow(&self.process, course, position, &later.event))
+        moves.then(|| {
+            let refund = |progress: &Progress| self.routes.refunds.as_ref()?.decide(progress);
+            following::follow(&self.process, course, position, &later.event, refund)
+        })
     }
 
     /// Whether the wish to cancel in this document has effects of its own: what counts with it
@@ -303,6 +306,11 @@ impl Pipeline {
                 clock: now,
             },
         )?;
+        let says = followed.as_ref().and_then(|followed| {
+            let refund = followed.record.refund.as_ref()?;
+            let progress = followed.record.progress.as_ref()?;
+            Some(self.refund_said(id, progress, refund, now))
+        });
         let queue = self.queue(&document);
         let channel = self.routes.channel(document.channel()).map(|channel| (channel, document.received_at()));
         let undone = later.kind == OrderEventKind::CancelRequested && self.undoes(moved, document.position());
@@ -333,6 +341,7 @@ impl Pipeline {
             exceptions: exceptions.collect(),
             settled: followed.iter().flat_map(|followed| &followed.settled).map(|code| (*code).to_owned()).collect(),
             outbox,
+            says: says.transpose()?.map(Box::new),
             caught_up: followed.map(|followed| followed.caught_up).unwrap_or_default(),
         };
         Ok(DecisionCommit {

@@ -16,7 +16,7 @@ use crate::accept::call_error_code;
 use crate::passing::passing;
 use crate::plugins::{Absent, Active, Stopped};
 use crate::process::Concern;
-use crate::route::{Channel, RECEIPTS_CHANNEL, Routes, WhenStopped};
+use crate::route::{Channel, OwnChannel, Routes, WhenStopped};
 use crate::tables::Tables;
 use crate::{Pipeline, leaf, route};
 
@@ -60,10 +60,10 @@ impl Pipeline {
             let outcome = Ok(Reading::Duplicate(first.position));
             return Some(Mapped { document, crossing: None, outcome });
         }
-        if document.channel().as_str() == RECEIPTS_CHANNEL {
+        if OwnChannel::has(document.channel()) {
             let queue = self.queue(&document);
             let outcome = document.body().map_err(|why| for_a_person(queue, "unreadable", why));
-            let outcome = outcome.and_then(|body| receipt(body, queue));
+            let outcome = outcome.and_then(|body| own_word(body, queue));
             return Some(Mapped { document, crossing: None, outcome });
         }
         let changes = document.first().is_some();
@@ -181,17 +181,17 @@ fn later(later: Result<Later, Concern>, queue: &str) -> Result<Reading, NewExcep
     })
 }
 
-/// What a target said by taking a message; the host wrote it down itself.
-fn receipt(body: &[u8], queue: &str) -> Result<Reading, NewException> {
+/// What the host wrote down itself: what a target said by taking a message, or a refund.
+fn own_word(body: &[u8], queue: &str) -> Result<Reading, NewException> {
     let event = Event::from_json(body).map_err(|error| for_a_person(queue, "unreadable", &error.to_string()))?;
     let kind = OrderEventKind::of(event.name());
     let read = kind.map(|kind| Later::of_system(event, kind, None));
-    later(read.unwrap_or_else(|| Err(not_a_receipt())), queue)
+    later(read.unwrap_or_else(|| Err(not_an_own_word())), queue)
 }
 
-fn not_a_receipt() -> Concern {
-    let expected = "what the host writes down of a target's receipt".to_owned();
-    Concern { code: "not-a-receipt", found: "another event in its place".to_owned(), expected }
+fn not_an_own_word() -> Concern {
+    let expected = "what the host writes down of a target's receipt, or of a refund".to_owned();
+    Concern { code: "not-an-own-word", found: "another event in its place".to_owned(), expected }
 }
 
 fn new_order(order: Order, queue: &str) -> Result<Reading, NewException> {

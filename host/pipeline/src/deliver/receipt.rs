@@ -9,19 +9,14 @@
 
 use portreeve_model::document::Receipt;
 use portreeve_model::event::OrderAnswer;
-use portreeve_model::{ChannelId, Digest, Event, Instant, SenderId};
-use portreeve_record::leaf::AcceptOutcome;
-use portreeve_record::{Leaf, LeafBody};
+use portreeve_model::{Event, Instant};
 use portreeve_store::Permit;
-use portreeve_store::contract::{Disposition, JournalEntry, NewDocument, NewPayload};
+use portreeve_store::contract::JournalEntry;
 
 use super::DeliverError;
-use crate::leaf::AcceptFacts;
-use crate::route::{RECEIPTS_CHANNEL, ReceiptSays};
-use crate::{Pipeline, leaf, reply};
-
-/// The kind of such a document.
-const KIND: &str = "portreeve/receipt";
+use crate::Pipeline;
+use crate::own_word::OwnWord;
+use crate::route::{OwnChannel, ReceiptSays};
 
 impl Pipeline {
     /// What this receipt says of its order; none where the routes have it say nothing.
@@ -32,48 +27,9 @@ impl Pipeline {
         now: Instant,
     ) -> Result<Option<JournalEntry>, DeliverError> {
         let Some(says) = self.routes.receipt(permit.target(), permit.kind()) else { return Ok(None) };
-        let unsaid = |error: &dyn std::fmt::Display| DeliverError::Receipt(error.to_string());
-        let body = said(says, permit, receipt, now).to_json().map_err(|error| unsaid(&error))?;
-        let channel = ChannelId::parse(RECEIPTS_CHANNEL).map_err(|error| unsaid(&error))?;
-        let sender = SenderId::authenticated(permit.target());
-        // It names an order and nobody, as what a system says of it.
-        let subject = Some(Digest::of(sender.as_str().as_bytes()));
-        let payload = NewPayload::seal(&body, subject)?;
-        let document = NewDocument {
-            key: permit.outbox().0.clone(),
-            partner: String::new(),
-            kind: KIND.to_owned(),
-            content: Digest::of(&body),
-            payload: NewPayload::seal(&body, subject)?,
-        };
-        let documents = vec![document];
-        let record = leaf::accept(&AcceptFacts {
-            channel: &channel,
-            sender: &sender,
-            content: payload.sealed.commitment(),
-            key: &payload.key,
-            kinds: &|kind| kind == KIND,
-            crossing: None,
-            failure: None,
-            documents: &documents,
-            problems: &[],
-            settled: &[],
-            outcome: AcceptOutcome::Documents,
-        })?;
-        Ok(Some(JournalEntry {
-            received_at: now,
-            content: Digest::of(&body),
-            envelopes: Vec::new(),
-            disposition: Disposition::Documents,
-            payload,
-            reply: reply::kept(),
-            documents,
-            exceptions: Vec::new(),
-            mended_by: None,
-            leaf: Leaf::new(&self.host, now, LeafBody::Accept(record))?,
-            channel,
-            sender,
-        }))
+        let word = OwnWord { channel: OwnChannel::Receipts, by: permit.target(), key: permit.outbox().0.clone() };
+        let heard = word.of(&said(says, permit, receipt, now), &self.host, now);
+        heard.map(Some).map_err(|error| DeliverError::Receipt(error.to_string()))
     }
 }
 

@@ -22,6 +22,9 @@ use serde::{Deserialize, Serialize};
 /// again has no effect. A system that never comes to an end would grow every later record.
 pub const SAID_MAX: usize = 256;
 
+/// What the numbers of the host's own refunds begin with.
+const HOST_REFUND: &str = "host-";
+
 /// How far an order is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -92,6 +95,24 @@ pub struct MoneyProgress {
     /// Refunds.
     #[serde(with = "text")]
     pub refunded_minor: i64,
+    /// Refunds that the host decided on and that are not among those yet, by their numbers.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub refunding: BTreeMap<String, RefundRecord>,
+}
+
+/// A refund that the host decided on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RefundRecord {
+    /// Its number, among those of the order.
+    pub number: String,
+    /// Why.
+    pub cause: RefundCause,
+    /// The return that it is for.
+    pub return_number: Option<String>,
+    /// How much, in minor units of the order's currency; above nothing.
+    #[serde(with = "text")]
+    pub amount_minor: i64,
 }
 
 /// What was found and what was expected.
@@ -136,7 +157,13 @@ impl Progress {
                 });
             }
         }
-        let money = MoneyProgress { currency: order.currency, invoiced_minor: 0, paid_minor: 0, refunded_minor: 0 };
+        let money = MoneyProgress {
+            currency: order.currency,
+            invoiced_minor: 0,
+            paid_minor: 0,
+            refunded_minor: 0,
+            refunding: BTreeMap::new(),
+        };
         let (said, refunded_returns) = (BTreeMap::new(), BTreeSet::new());
         Ok(Self { state, lines, money, said, refunded_returns, cancelling: false })
     }
@@ -346,6 +373,7 @@ impl Progress {
             return Err(Trouble::Early(format!("return.received `{number}`, which the refund is for")));
         }
         self.money.refunded_minor = more(self.money.refunded_minor, amount)?;
+        self.money.refunding.remove(&refund.refund_number);
         if for_goods {
             self.refunded_returns.extend(refund.return_number.clone());
         }
@@ -355,6 +383,48 @@ impl Progress {
             expected: "the receipt of the return first".to_owned(),
         });
         Ok(before_receipt.into_iter().collect())
+    }
+
+    /// What is paid and kept above what is owed, where it is sure that nothing more will be owed:
+    /// the order is cancelled, all of it that left is invoiced and the rest never leaves, or what
+    /// came back is credited. Any other difference is for people.
+    pub(crate) fn owed_back(&self) -> Option<RefundRecord> {
+        let above = self.money.kept_minor().saturating_sub(self.money.invoiced_minor);
+        let open_returns = || self.numbers("return.received").into_iter().filter(|number| !self.is_refunded(number));
+        let (cause, return_number) = match self.state {
+            ProcessState::Cancelled if self.money.invoiced_minor == 0 => (RefundCause::CancelledPrepayment, None),
+            ProcessState::Settled if self.lines.values().any(|line| line.cancelled() > 0) => {
+                (RefundCause::ShortShipment, None)
+            }
+            // It is credited as well where no invoice has come yet.
+            ProcessState::Credited if self.lines.values().all(LineProgress::is_invoiced) => {
+                let mut returns = open_returns();
+                match (returns.next(), returns.next()) {
+                    (Some(number), None) => (RefundCause::GoodsReturn, Some(number.to_owned())),
+                    _ => return None,
+                }
+            }
+            _ => return None,
+        };
+        (above > 0).then(|| RefundRecord { number: self.refund_number(), cause, return_number, amount_minor: above })
+    }
+
+    /// The host decided on a refund: nobody decides on the same money again.
+    pub(crate) fn refunds(&mut self, refund: RefundRecord) {
+        self.money.refunding.insert(refund.number.clone(), refund);
+    }
+
+    /// The first number that no refund of the order has.
+    fn refund_number(&self) -> String {
+        let numbers = (1_usize..).map(|number| format!("{HOST_REFUND}{number}"));
+        let is_free =
+            |number: &String| !self.money.refunding.contains_key(number) && !self.was_said("refund.issued", number);
+        numbers.take(SAID_MAX).find(is_free).unwrap_or_else(|| HOST_REFUND.to_owned())
+    }
+
+    fn is_refunded(&self, return_number: &str) -> bool {
+        let is_for = |refund: &RefundRecord| refund.return_number.as_deref() == Some(return_number);
+        self.refunded_returns.contains(return_number) || self.money.refunding.values().any(is_for)
     }
 
     // --- what follows from the counts ---
@@ -406,7 +476,8 @@ impl Progress {
     /// over with what is said next: a payment comes before the invoice that it is for.
     #[must_use]
     pub fn contradiction(&self) -> Option<Concern> {
-        let MoneyProgress { currency, invoiced_minor, paid_minor, refunded_minor, .. } = self.money;
+        let MoneyProgress { currency, invoiced_minor, paid_minor, .. } = self.money;
+        let refunded_minor = self.money.returned_minor();
         let kept = self.money.kept_minor();
         let shown = |minor| Money { minor, currency }.to_string();
         let concern = |code, found, expected| Some(Concern { code, found, expected });
@@ -497,9 +568,15 @@ fn more(before: i64, amount: i64) -> Result<i64, Trouble> {
 }
 
 impl MoneyProgress {
-    /// Paid and not refunded.
+    /// Paid, and neither refunded nor about to be.
     fn kept_minor(&self) -> i64 {
-        self.paid_minor.saturating_sub(self.refunded_minor)
+        self.paid_minor.saturating_sub(self.returned_minor())
+    }
+
+    /// Refunded, or decided to be.
+    fn returned_minor(&self) -> i64 {
+        let decided = self.refunding.values().map(|refund| refund.amount_minor);
+        decided.fold(self.refunded_minor, i64::saturating_add)
     }
 }
 
@@ -524,6 +601,11 @@ impl LineProgress {
     #[must_use]
     pub fn open(&self) -> i64 {
         if self.closed { 0 } else { self.ordered.saturating_sub(self.shipped) }
+    }
+
+    /// Whether all of it that left and stayed away is invoiced.
+    fn is_invoiced(&self) -> bool {
+        self.unshipped || self.invoiced >= self.shipped.saturating_sub(self.returned)
     }
 
     /// What will never leave.

@@ -456,6 +456,62 @@ fn an_order_is_credited_when_all_that_came_back_is() {
     assert_eq!(state(&price), ProcessState::Returned);
 }
 
+fn owed(said: &[Event]) -> Option<(RefundCause, i64, Option<String>)> {
+    let owed = after(said).0.owed_back();
+    owed.map(|refund| (refund.cause, refund.amount_minor, refund.return_number))
+}
+
+#[test]
+fn what_is_paid_above_what_is_owed_is_owed_back_when_nothing_more_will_be_owed() {
+    let paid_all = paid("P-1", None, 1_400);
+    let refused = [cancel("no"), accepted(), Event::OrderRejected(answer(LineStatus::Rejected))];
+    assert_eq!(owed(&refused), None, "nobody paid");
+    let prepaid = [refused.as_slice(), std::slice::from_ref(&paid_all)].concat();
+    assert_eq!(owed(&prepaid), Some((RefundCause::CancelledPrepayment, 1_400, None)));
+    let in_part = [prepaid.as_slice(), &[refund("F-1", RefundCause::Other, None, 400)]].concat();
+    assert_eq!(owed(&in_part), Some((RefundCause::CancelledPrepayment, 1_000, None)));
+
+    let short = Event::ShipmentConfirmed(shipment("S-1", [10, 3], ShortReason::NoBackorder));
+    let shipped = [accepted(), paid_all.clone(), short];
+    assert_eq!(owed(&shipped), None, "what is owed is not known yet");
+    let billed = [shipped.as_slice(), &[invoice("I-1", [10, 3], 1_300)]].concat();
+    assert_eq!(owed(&billed), Some((RefundCause::ShortShipment, 100, None)));
+
+    let all = [accepted(), confirmed("S-1", [10, 4]), invoice("I-1", [10, 4], 1_400), paid_all];
+    let too_much = [all.as_slice(), &[paid("P-2", None, 5)]].concat();
+    assert_eq!(owed(&too_much), None, "why is a person's to find out");
+    let back = |number| Event::ReturnReceived(goods(number, [1, 0]));
+    let received = [all.as_slice(), &[back("R-1")]].concat();
+    assert_eq!(owed(&received), None, "nobody says yet what it is worth");
+    let credited = [received.as_slice(), &[memo("M-1", "I-1", [1, 0], -100)]].concat();
+    assert_eq!(owed(&credited), Some((RefundCause::GoodsReturn, 100, Some("R-1".to_owned()))));
+    let two = [received.as_slice(), &[back("R-2"), memo("M-1", "I-1", [2, 0], -200)]].concat();
+    assert_eq!(owed(&two), None, "for which of the two is a person's to say");
+}
+
+#[test]
+fn a_refund_that_the_host_decided_on_is_not_decided_on_again() {
+    let prepaid = [accepted(), paid("P-1", None, 1_400), Event::OrderRejected(answer(LineStatus::Rejected))];
+    let (mut progress, _) = after(&prepaid);
+    assert_eq!(progress.contradiction().unwrap().code, "paid-after-cancellation");
+    let first = progress.owed_back().unwrap();
+    progress.refunds(first.clone());
+    assert_eq!((progress.owed_back(), progress.contradiction()), (None, None));
+    // More money comes in before it counts.
+    let more = match apply(&Process::standard().unwrap(), &progress, &paid("P-2", None, 50)) {
+        Step::Applied { after, .. } => after,
+        other => panic!("{other:?}"),
+    };
+    let second = more.owed_back().unwrap();
+    assert_eq!((second.amount_minor, first.number.as_str(), second.number.as_str()), (50, "host-1", "host-2"));
+    let counted = match apply(&Process::standard().unwrap(), &progress, &refund("host-1", first.cause, None, 1_400)) {
+        Step::Applied { after, .. } => after,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!((counted.money.refunded_minor, counted.money.refunding.len()), (1_400, 0));
+    assert_eq!((counted.owed_back(), counted.contradiction()), (None, None));
+}
+
 #[test]
 fn what_is_wrong_in_one_way_with_many_lines_is_one_thing_to_look_at() {
     let mut many = answer(LineStatus::PriceChanged);
@@ -614,6 +670,48 @@ fn histories() -> Vec<(Vec<Event>, ProcessState)> {
     ]
 }
 
+/// Prepaid orders of which the host owes something back in the end, and how much.
+fn refundable() -> Vec<(Vec<Event>, i64)> {
+    let prepaid = || vec![accepted(), paid("P-1", None, 1_000), paid("P-2", None, 400)];
+    let short = Event::ShipmentConfirmed(shipment("S-1", [10, 3], ShortReason::NoBackorder));
+    let all = vec![confirmed("S-1", [10, 4]), invoice("I-1", [10, 4], 1_400)];
+    let returned = vec![Event::ReturnRequested(goods("R-1", [1, 0])), Event::ReturnReceived(goods("R-1", [1, 0]))];
+    let credited = vec![memo("M-1", "I-1", [1, 0], -100)];
+    vec![
+        ([prepaid(), vec![cancel("no"), Event::OrderRejected(answer(LineStatus::Rejected))]].concat(), 1_400),
+        ([prepaid(), vec![short, invoice("I-1", [10, 3], 1_300)]].concat(), 100),
+        ([prepaid(), all, returned, credited].concat(), 100),
+    ]
+}
+
+/// Counts one event after the other, and what the host decides on after each of them, which is
+/// heard so many events later; the refunds, and the most that was ever refunded above what was paid.
+fn refunded_in(events: &[Event], later: usize) -> (Vec<i64>, i64) {
+    let process = Process::standard().unwrap();
+    let (mut progress, mut early, mut refunds) = (at(ProcessState::Released), Vec::<Event>::new(), Vec::new());
+    let mut said: Vec<Event> = events.iter().rev().cloned().collect();
+    let mut above = i64::MIN;
+    while let Some(event) = said.pop() {
+        match apply(&process, &progress, &event) {
+            Step::Applied { after, .. } => {
+                progress = after;
+                said.append(&mut early);
+            }
+            Step::Early { .. } => early.push(event),
+            Step::Again | Step::Impossible(_) => {}
+        }
+        if let Some(owed) = progress.owed_back() {
+            let heard = refund(&owed.number, owed.cause, owed.return_number.as_deref(), owed.amount_minor);
+            refunds.push(owed.amount_minor);
+            progress.refunds(owed);
+            said.insert(said.len().saturating_sub(later), heard);
+        }
+        let money = &progress.money;
+        above = above.max(money.refunded_minor - money.paid_minor);
+    }
+    (refunds, above)
+}
+
 /// Counts one event after the other; what is early is looked at again after each that counts.
 fn told_in(events: &[Event]) -> (Progress, usize) {
     let process = Process::standard().unwrap();
@@ -653,6 +751,24 @@ proptest! {
         let (found, early) = told_in(&said);
         prop_assert_eq!(early, 0);
         prop_assert_eq!(found, there);
+    }
+
+    #[test]
+    fn whatever_comes_when_the_host_refunds_what_it_owes_and_never_above_what_was_paid(
+        which in 0..3_usize,
+        keys in proptest::collection::vec(any::<u32>(), 12),
+        again in proptest::collection::vec(0..12_usize, 0..6),
+        later in 0..4_usize,
+    ) {
+        let (history, owed) = refundable().remove(which);
+        let repeated = again.iter().filter_map(|index| history.get(*index).cloned());
+        let mut said: Vec<(u32, Event)> =
+            keys.iter().cycle().copied().zip(history.iter().cloned().chain(repeated)).collect();
+        said.sort_by_key(|(key, _)| *key);
+        let said: Vec<Event> = said.into_iter().map(|(_, event)| event).collect();
+        let (refunds, above) = refunded_in(&said, later);
+        prop_assert_eq!(refunds.iter().sum::<i64>(), owed, "{:?}", refunds);
+        prop_assert!(above <= 0);
     }
 
     #[test]

@@ -88,6 +88,28 @@ pub(crate) async fn what_nobody_said_of_the_order_is_not_delivered_and_its_event
     assert_eq!((standing.progress, claim(&store, 0).await.len()), (None, 0));
 }
 
+pub(crate) async fn what_the_host_says_of_an_order_is_an_input_that_commits_with_its_event_once(maker: impl Maker) {
+    let store = maker.open().await;
+    release(&store, 1, "PO-1", &[]).await;
+    let own = || Some(Box::new(input(90, &["OWN"])));
+    // With an event that cannot be kept nothing is said.
+    let (mut decision, _) = said(&store, 11, |_| vec![("wms", "note", Content::Said(DocumentPosition(1)))]).await;
+    event_in(&mut decision).says = own();
+    assert!(commit(&store, decision).await.is_err());
+    assert_eq!(store.summary().await.unwrap().inputs, 2);
+    // Two events have it say the same.
+    for number in [21, 31] {
+        let (mut decision, _) = said(&store, number, |_| vec![]).await;
+        event_in(&mut decision).says = own();
+        commit(&store, decision).await.unwrap();
+    }
+    drop(store);
+
+    let store = maker.open().await;
+    let summary = store.summary().await.unwrap();
+    assert_eq!((summary.inputs, summary.undecided), (5, 2), "four that came, and one that the host said twice");
+}
+
 pub(crate) async fn a_target_that_keeps_its_deliveries_waiting_keeps_no_other_target_waiting(maker: impl Maker) {
     let store = maker.open().await;
     release(&store, 1, "PO-1", &[("erp", "a"), ("shop", "b"), ("erp", "c")]).await;

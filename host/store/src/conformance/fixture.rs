@@ -271,6 +271,7 @@ pub(crate) fn about_order(document: Journaled, key: &str, kind: OrderEventKind, 
         settled: Vec::new(),
         outbox: Vec::new(),
         exceptions: vec![exception(kind.as_str())],
+        says: None,
     };
     decision_of(document, Decided::Event(Box::new(about)), vec![event, decision], leaf)
 }

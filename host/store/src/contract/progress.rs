@@ -6,7 +6,7 @@
 
 use portreeve_model::{ChannelId, Digest, Instant, OrderId, ProcessState};
 
-use super::{DocumentPosition, InputId, NewException, NewHold, NewOutbox, PayloadRef};
+use super::{DocumentPosition, InputId, JournalEntry, NewException, NewHold, NewOutbox, PayloadRef};
 
 /// What may come about an order after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -167,6 +167,9 @@ pub struct NewOrderEvent {
     pub outbox: Vec<NewOutbox>,
     /// What people have to know or to do.
     pub exceptions: Vec<NewException>,
+    /// What the host itself says of the order because of this: an input that is journaled with
+    /// it, or, where it was said before, is not again.
+    pub says: Option<Box<JournalEntry>>,
 }
 
 /// What becomes of an order's deliveries that are not done.

@@ -16,7 +16,8 @@ use crate::contract::{
 };
 use crate::proof::Permit;
 use crate::sqlite::rows::{
-    About, Its, Kept, Result, damaged, digest, insert_hold, insert_outbox, outbox_id, payload_ref, signed, unsigned,
+    About, Its, Kept, Result, damaged, digest, insert_hold, insert_outbox, journal, outbox_id, payload_ref, signed,
+    unsigned,
 };
 use crate::sqlite::{credit, exception, failed, kept_back, progress};
 
@@ -67,6 +68,7 @@ pub(super) fn insert(
         let its = Its { order_seq: *order_seq, order: &order, event: *event };
         insert_outbox(tx, its, row, decision.at)?;
     }
+    event.says.as_deref().map_or(Ok(()), |said| journal(tx, said).map(drop))?;
     let about = About {
         order: known.is_some().then_some(event.order),
         input: Some(decision.document.input),

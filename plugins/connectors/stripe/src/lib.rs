@@ -18,6 +18,9 @@
 //! other          permanent (wrong address, no permission)
 //! ```
 //!
+//! A refund that names no payment, such as one that the host decided on, is of the only charge
+//! that says to be of the order.
+//!
 //! `find` has the natural key alone, `ORDER/REFUND-NUMBER`, and not the payment. Refunds cannot
 //! be searched, and what `deliver` would have remembered (`kv`) is dropped with the very call
 //! whose outcome is unknown. Paging through all refunds has no end that would be safe: how long
@@ -66,7 +69,8 @@ impl Connector for Stripe {
 
     fn deliver(delivery: Delivery) -> Result<Receipt, Failure> {
         of_refunds(&delivery.message.kind)?;
-        let (headers, body) = (vec![], delivery.message.body);
+        let body = refund::with_payment(delivery.message.body, &delivery.natural_key, &delivery.settings)?;
+        let headers = vec![];
         let url = url(&delivery.settings, "refunds")?;
         let request = http::Request { method: http::Method::Post, url, headers, body, answer_timeout_ms: 0 }
             .with_header("accept", "application/json")

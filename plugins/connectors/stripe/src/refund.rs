@@ -50,6 +50,7 @@ impl Refund {
 #[derive(Deserialize)]
 struct Charge {
     id: String,
+    status: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -112,7 +113,7 @@ pub(crate) fn find(query: &FindQuery) -> Result<Option<Receipt>, Failure> {
     let mut found = Vec::new();
     let mut pages = PAGES_MAX;
     for charge in charges(order, &query.settings)? {
-        let refunds = refunds_of(&charge, &query.settings, &mut pages)?;
+        let refunds = refunds_of(&charge.id, &query.settings, &mut pages)?;
         found.extend(refunds.into_iter().filter(|refund| refund.has_number(number)));
     }
     let (dead, mut alive): (Vec<_>, Vec<_>) = found.into_iter().partition(Refund::is_dead);
@@ -134,6 +135,29 @@ pub(crate) fn find(query: &FindQuery) -> Result<Option<Receipt>, Failure> {
     }
 }
 
+/// The form with what it refunds. One that names no payment is of the order's only one: which of
+/// two the money is to go back to is not guessed.
+///
+/// # Errors
+/// When Stripe cannot be asked, does not know the payment yet, or has two.
+pub(crate) fn with_payment(form: Vec<u8>, natural_key: &str, settings: &[Setting]) -> Result<Vec<u8>, Failure> {
+    let names_it = |field: &[u8]| field.starts_with(b"payment_intent=") || field.starts_with(b"charge=");
+    if form.split(|byte| *byte == b'&').any(names_it) {
+        return Ok(form);
+    }
+    let (order, _) = parts(natural_key)?;
+    let mut charges = charges(order, settings)?;
+    charges.retain(|charge| charge.status.as_deref() == Some("succeeded"));
+    match (charges.pop(), charges.pop()) {
+        (Some(charge), None) => Ok([form, format!("&charge={}", http::escaped(&charge.id)).into_bytes()].concat()),
+        (None, _) => Err(Failure::Retry(SEARCH_AGAIN_MS)),
+        (Some(_), Some(_)) => Err(Failure::permanent(
+            "payments-several: the order was paid more than once, and the refund does not say which payment is to go \
+             back; make it at Stripe",
+        )),
+    }
+}
+
 /// The order and the refund's number. What is put into a search must not be able to end it.
 fn parts(natural_key: &str) -> Result<(&str, &str), Failure> {
     let is_id =
@@ -144,7 +168,7 @@ fn parts(natural_key: &str) -> Result<(&str, &str), Failure> {
 }
 
 /// The charges that say to be of an order.
-fn charges(order: &str, settings: &[Setting]) -> Result<Vec<String>, Failure> {
+fn charges(order: &str, settings: &[Setting]) -> Result<Vec<Charge>, Failure> {
     let search = http::escaped(&format!("metadata[\"order_id\"]:\"{order}\""));
     let found: List<Charge> = list(&format!("charges/search?query={search}&limit={PAGE}"), settings)?;
     if found.has_more {
@@ -154,7 +178,7 @@ fn charges(order: &str, settings: &[Setting]) -> Result<Vec<String>, Failure> {
     if found.data.is_empty() {
         return Err(Failure::Retry(SEARCH_AGAIN_MS));
     }
-    Ok(found.data.into_iter().map(|charge| charge.id).collect())
+    Ok(found.data)
 }
 
 /// The refunds of a charge, as long as there are pages left.

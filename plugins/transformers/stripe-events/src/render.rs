@@ -5,7 +5,8 @@
 //! &metadata[refund_number]=RF-7&metadata[cause]=goods-return&metadata[return_number]=RMA-3
 //! ```
 //!
-//! What is refunded is the payment that an extension of the event names. By the metadata an
+//! What is refunded is the payment that an extension of the event names; where none does, the
+//! connector finds the order's. By the metadata an
 //! earlier attempt is found again, and the event that Stripe sends about the refund says to
 //! which order, refund and return it belongs.
 
@@ -24,7 +25,7 @@ const METADATA_CHARS_MAX: usize = 500;
 pub(crate) fn form(refund: &Refund, order_id: &str) -> Result<String, Vec<Problem>> {
     let mut problems = Vec::new();
     let amount = amount(&refund.amount).map_err(|problem| problems.push(*problem)).unwrap_or_default();
-    let (by, payment) = payment(&refund.extensions).map_err(|problem| problems.push(*problem)).unwrap_or_default();
+    let payment = payment(&refund.extensions).map_err(|problem| problems.push(*problem)).unwrap_or_default();
     let cause = CAUSES.iter().find(|(cause, _)| *cause == refund.cause).map_or("other", |(_, word)| *word);
     let metadata = [
         ("metadata[order_id]", Some(order_id)),
@@ -34,7 +35,7 @@ pub(crate) fn form(refund: &Refund, order_id: &str) -> Result<String, Vec<Proble
     ];
 
     let mut form = form_urlencoded::Serializer::new(String::new());
-    form.append_pair(by, payment).append_pair("amount", &amount.to_string());
+    form.extend_pairs(payment).append_pair("amount", &amount.to_string());
     if let Some(reason) = reason(refund.cause) {
         form.append_pair("reason", reason);
     }
@@ -59,8 +60,8 @@ fn amount(amount: &Money) -> Result<i64, Box<Problem>> {
     }
 }
 
-/// What is refunded, and the name of the form's field for it.
-fn payment(extensions: &[Extension]) -> Result<(&'static str, &str), Box<Problem>> {
+/// What is refunded, and the name of the form's field for it; none where that is to be found.
+fn payment(extensions: &[Extension]) -> Result<Option<(&'static str, &str)>, Box<Problem>> {
     let named = |name| extensions.iter().find(|extension| extension.name == name).map(|found| found.value.as_str());
     // The danger is money that goes back twice: an effect of `refund.issued` sees this one as well.
     if named(REFUND).is_some() {
@@ -68,10 +69,7 @@ fn payment(extensions: &[Extension]) -> Result<(&'static str, &str), Box<Problem
         return Err(Box::new(Problem::new("refunded-already", message, "extensions")));
     }
     let intent = named(PAYMENT_INTENT).map(|id| ("payment_intent", id));
-    intent.or_else(|| named(CHARGE).map(|id| ("charge", id))).ok_or_else(|| {
-        let message = format!("found no payment; expected the extension `{PAYMENT_INTENT}` or `{CHARGE}` with its id");
-        Box::new(Problem::new("payment-missing", message, "extensions"))
-    })
+    Ok(intent.or_else(|| named(CHARGE).map(|id| ("charge", id))))
 }
 
 /// Stripe's word for a cause, where it has one. `fraudulent` would block the customer's card.

@@ -1,0 +1,86 @@
+//! What the host itself says of an order: an input of a channel that is its own, decided as
+//! whatever else is said of the order, in its turn, with leaves of its own.
+//!
+//! It commits with what made it say so: a receipt (`deliver::receipt`), or an event by which
+//! money is owed (`decide::refunding`). So a host that ends in between has said all of it or
+//! nothing, and the same word again is the same input.
+
+use portreeve_model::{ChannelId, Digest, Event, Instant, SenderId};
+use portreeve_record::leaf::AcceptOutcome;
+use portreeve_record::{Leaf, LeafBody, RecordError};
+use portreeve_store::contract::{Disposition, JournalEntry, NewDocument, NewPayload};
+
+use crate::leaf::{self, AcceptFacts};
+use crate::reply;
+use crate::route::OwnChannel;
+
+/// Why a word could not be written down: a fault of the host.
+#[derive(Debug, thiserror::Error)]
+#[error("the host's own word could not be written down: {0}")]
+pub struct Unsaid(String);
+
+impl Unsaid {
+    fn of(error: &dyn std::fmt::Display) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// Whose word it is, and which.
+pub(crate) struct OwnWord<'a> {
+    pub(crate) channel: OwnChannel,
+    /// The target by which the host says it.
+    pub(crate) by: &'a str,
+    /// Names it among all words of the channel.
+    pub(crate) key: String,
+}
+
+impl OwnWord<'_> {
+    /// The input.
+    pub(crate) fn of(self, event: &Event, host: &str, now: Instant) -> Result<JournalEntry, Unsaid> {
+        let body = event.to_json().map_err(|error| Unsaid::of(&error))?;
+        let channel = ChannelId::parse(self.channel.as_str()).map_err(|error| Unsaid::of(&error))?;
+        let kind = self.channel.kind();
+        let sender = SenderId::authenticated(self.by);
+        // It names an order and nobody, as what a system says of it.
+        let subject = Some(Digest::of(sender.as_str().as_bytes()));
+        let sealed = || NewPayload::seal(&body, subject).map_err(|error| Unsaid::of(&error));
+        let payload = sealed()?;
+        let document = NewDocument {
+            key: self.key,
+            partner: String::new(),
+            kind: kind.to_owned(),
+            content: Digest::of(&body),
+            payload: sealed()?,
+        };
+        let documents = vec![document];
+        let record = leaf::accept(&AcceptFacts {
+            channel: &channel,
+            sender: &sender,
+            content: payload.sealed.commitment(),
+            key: &payload.key,
+            kinds: &|known| known == kind,
+            crossing: None,
+            failure: None,
+            documents: &documents,
+            problems: &[],
+            settled: &[],
+            outcome: AcceptOutcome::Documents,
+        })
+        .map_err(|error| Unsaid::of(&error))?;
+        let leaf = Leaf::new(host, now, LeafBody::Accept(record)).map_err(|error: RecordError| Unsaid::of(&error))?;
+        Ok(JournalEntry {
+            received_at: now,
+            content: Digest::of(&body),
+            envelopes: Vec::new(),
+            disposition: Disposition::Documents,
+            payload,
+            reply: reply::kept(),
+            documents,
+            exceptions: Vec::new(),
+            mended_by: None,
+            leaf,
+            channel,
+            sender,
+        })
+    }
+}

@@ -1,0 +1,243 @@
+//! Refunds that the host decides on by itself: exactly what is paid and kept above what is
+//! owed, once, within what it was granted, whatever is lost on the way.
+
+use portreeve::standins::payment::Refund;
+use portreeve::standins::{Mischief, Payments};
+use portreeve_model::{Digest, OrderId};
+use portreeve_pipeline::Credential;
+use portreeve_pipeline::decision::DecisionRecord;
+use portreeve_pipeline::process::Progress;
+use portreeve_pipeline::rederive::Rederived;
+use serde_json::{Value, json};
+
+use crate::faults::{Fault, FaultyStore};
+use crate::support::{PurchaseOrder, Setup, TestHost, x12};
+
+const TOKEN: &str = "token-of-the-systems";
+
+/// Ten boxes for 184.00.
+const PAID: i64 = 18_400;
+
+/// A host that hears of everything by one channel, and refunds at a payment processor.
+fn setup(payments: &Payments) -> Setup {
+    let origin = payments.origin();
+    let more = format!(
+        "\n[[sender]]\nchannel = \"systems\"\nid = \"systems\"\ntoken_sha256 = \"{}\"\n\n[[channel]]\nid = \"systems\"\n\
+         connector = \"cloudevents\"\ndocuments = {{ \"cloudevents/event\" = \"cloudevents-events\" }}\ntarget = \"erp\"\n\
+         exception_queue = \"integration\"\nsays = [\"order.accepted\", \"order.rejected\", \"shipment.confirmed\", \
+         \"invoice.posted\", \"payment.settled\", \"return.received\", \"refund.issued\"]\n\n\
+         [[plugin.egress]]\norigin = \"{origin}\"\n\n[[target]]\nid = \"payments\"\nconnector = \"stripe\"\n\
+         transformer = \"stripe-events\"\nkind = \"stripe/refund\"\norigin = \"{origin}\"\n\
+         exception_queue = \"integration\"\nfind = true\nfind_after_ms = 1000\nsettings = {{ base-url = \"{origin}\" }}\n\n\
+         [refunds]\ntarget = \"payments\"\ncauses = [\"cancelled-prepayment\", \"short-shipment\", \"goods-return\"]\n\
+         amount_max_minor = {{ USD = 20000 }}\n",
+        Digest::of(TOKEN.as_bytes())
+    );
+    let events = Setup::demo().blindfolded("cloudevents").blindfolded("cloudevents-events");
+    let grant = "{ http = [\"GET\", \"POST\"], limits = { wall_ms = 45000 } }";
+    events.plugin("stripe", grant).append("portreeve.toml", &more).blindfolded("stripe-events")
+}
+
+struct Desk {
+    host: TestHost,
+    payments: Payments,
+    order: OrderId,
+}
+
+impl Desk {
+    /// A host with a released order of ten boxes, which its customer has paid.
+    async fn with_a_paid_order(mischief: Mischief) -> Self {
+        Self::of(mischief, |setup| setup).await
+    }
+
+    async fn of(mischief: Mischief, change: impl FnOnce(Setup) -> Setup) -> Self {
+        let payments = Payments::start(mischief).await.unwrap();
+        let host = change(setup(&payments)).start().await;
+        let order = PurchaseOrder::clean("PO-1").with_lines(&[("FST-1007", 10, "BX", "18.40")]);
+        host.send_edi(&x12(1, &order)).await.unwrap();
+        host.decide_all().await;
+        let order = host.order("PO-1").await.id;
+        let desk = Self { host, payments, order };
+        desk.said("order.accepted", &json!({"orderNumber": order})).await;
+        drop(desk.payments.pay(&order.to_string(), PAID, "usd"));
+        let settled = json!({"orderNumber": order, "paymentReference": "P-1", "amount": money(PAID)});
+        desk.said("payment.settled", &settled).await;
+        desk
+    }
+
+    async fn said(&self, kind: &str, data: &Value) {
+        let id = Digest::of(format!("{kind} {data}").as_bytes()).to_string();
+        let event = json!([{"specversion": "1.0", "id": id, "source": "/systems", "type": kind, "data": data}]);
+        let sent = self.host.send("systems", Credential::Bearer(TOKEN), event.to_string().as_bytes()).await.unwrap();
+        assert_eq!(sent.reply.status, 202);
+        self.host.decide_all().await;
+    }
+
+    /// The order ships with so many boxes, and is invoiced for them.
+    async fn ships(&self, boxes: i64) {
+        let line = json!({"lineNumber": "1", "sku": "FST-1007", "shipped": of(boxes), "short": "no-backorder"});
+        let shipment = json!({"orderNumber": self.order, "shipmentNumber": "S-1", "lines": [line]});
+        self.said("shipment.confirmed", &shipment).await;
+        self.invoice("I-1", boxes, None).await;
+    }
+
+    async fn invoice(&self, number: &str, boxes: i64, corrects: Option<&str>) {
+        let line = json!({"lineNumber": "1", "sku": "FST-1007", "quantity": of(boxes.abs()),
+            "unitPrice": {"amount": "1840", "scale": 2, "currency": "USD", "perQuantity": 1},
+            "extended": money(1_840 * boxes)});
+        let mut invoice = json!({"orderNumber": self.order, "invoiceNumber": number, "lines": [line],
+            "total": money(1_840 * boxes)});
+        if let Some(corrects) = corrects {
+            invoice["corrects"] = json!(corrects);
+        }
+        self.said("invoice.posted", &invoice).await;
+    }
+
+    /// Everything is decided and delivered.
+    async fn come_to_rest(&self) {
+        for _ in 0..8 {
+            self.host.deliver_all().await;
+            if self.host.decide_all().await.is_empty() && self.host.summary().await.pending == 0 {
+                return;
+            }
+        }
+        panic!("it never comes to rest: {:?}", self.host.summary().await);
+    }
+
+    async fn progress(&self) -> Progress {
+        let found = self.host.store.order_trail(self.order).await.unwrap().unwrap().progress.unwrap();
+        let record = DecisionRecord::parse(&self.host.store.payload(found.record).await.unwrap()).unwrap();
+        record.process.unwrap().progress.unwrap()
+    }
+
+    fn refunds(&self) -> Vec<(i64, String)> {
+        let shown = |refund: &Refund| (refund.amount, refund.metadata["cause"].clone());
+        self.payments.refunds().iter().map(shown).collect()
+    }
+
+    async fn codes(&self) -> Vec<String> {
+        self.host.exceptions().await.into_iter().map(|exception| exception.code).collect()
+    }
+}
+
+fn of(boxes: i64) -> Value {
+    json!({"value": boxes.to_string(), "scale": 0, "unit": "BX"})
+}
+
+fn money(minor: i64) -> Value {
+    json!({"minor": minor.to_string(), "currency": "USD"})
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prepaid_order_that_is_cancelled_is_paid_back_once() {
+    let busy = Mischief { throttle_per_mille: 1_000, ..Mischief::default() };
+    let lost = Mischief { drop_after_per_mille: 1_000, ..Mischief::default() };
+    for mischief in [busy, lost] {
+        let desk = Desk::with_a_paid_order(mischief).await;
+        desk.said("order.rejected", &json!({"orderNumber": desk.order})).await;
+        assert_eq!(desk.refunds(), []);
+        assert_eq!(desk.codes().await, ["rejected-by-target"], "nobody has to see to the money");
+        desk.host.deliver_due().await;
+        let refunded = desk.refunds().len();
+        assert_eq!(refunded, usize::from(mischief == lost), "it was refused, or done without an answer");
+        desk.come_to_rest().await;
+        assert_eq!(desk.refunds(), [(PAID, "cancelled-prepayment".to_owned())]);
+        let money = desk.progress().await.money;
+        assert_eq!((money.paid_minor, money.refunded_minor, money.refunding.len()), (PAID, PAID, 0));
+        desk.host.verify().await.unwrap();
+        assert!(matches!(desk.host.rederive(desk.order).await.unwrap(), Rederived::Same(_)));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_short_is_paid_back_when_the_invoice_says_what_is_owed() {
+    let desk = Desk::with_a_paid_order(Mischief::default()).await;
+    desk.ships(7).await;
+    desk.come_to_rest().await;
+    assert_eq!(desk.refunds(), [(3 * 1_840, "short-shipment".to_owned())]);
+    assert_eq!(desk.codes().await, Vec::<String>::new());
+    assert!(matches!(desk.host.rederive(desk.order).await.unwrap(), Rederived::Same(_)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_came_back_is_paid_back_when_it_is_here_and_credited_and_not_before() {
+    let desk = Desk::with_a_paid_order(Mischief::default()).await;
+    desk.ships(10).await;
+    // Finance credits before the goods are back.
+    desk.invoice("M-1", -2, Some("I-1")).await;
+    desk.come_to_rest().await;
+    assert_eq!(desk.refunds(), [], "nothing is back yet");
+    let line = json!({"lineNumber": "1", "sku": "FST-1007", "quantity": of(2), "condition": "good"});
+    desk.said("return.received", &json!({"orderNumber": desk.order, "returnNumber": "R-1", "lines": [line]})).await;
+    desk.come_to_rest().await;
+    assert_eq!(desk.refunds(), [(2 * 1_840, "goods-return".to_owned())]);
+    assert_eq!(desk.payments.refunds()[0].metadata["return_number"], "R-1");
+    desk.host.verify().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn above_its_ceiling_or_for_another_cause_it_is_a_persons() {
+    for (from, to) in
+        [("USD = 20000", "USD = 18399"), ("USD = 20000", "EUR = 20000"), ("\"cancelled-prepayment\", ", "")]
+    {
+        let desk = Desk::of(Mischief::default(), |setup| setup.replace("portreeve.toml", from, to)).await;
+        desk.said("order.rejected", &json!({"orderNumber": desk.order})).await;
+        desk.come_to_rest().await;
+        assert_eq!(desk.refunds(), [], "{to}");
+        assert_eq!(desk.codes().await, ["rejected-by-target", "paid-after-cancellation"], "{to}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn somebody_who_pays_it_back_first_is_not_followed_by_the_host() {
+    let desk = Desk::with_a_paid_order(Mischief::default()).await;
+    let by_hand = json!({"orderNumber": desk.order, "refundNumber": "F-1", "cause": "cancelled-prepayment",
+        "amount": money(PAID)});
+    desk.said("refund.issued", &by_hand).await;
+    desk.said("order.rejected", &json!({"orderNumber": desk.order})).await;
+    desk.come_to_rest().await;
+    assert_eq!((desk.refunds(), desk.progress().await.money.refunded_minor), (vec![], PAID));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_ends_around_the_decision_refunds_once() {
+    for fault in [Fault::NotPersisted, Fault::PersistedButFailed] {
+        for good in 0..2 {
+            let mut desk = Desk::with_a_paid_order(Mischief::default()).await;
+            let (host, store) =
+                desk.host.restart_behind(|store| FaultyStore::new(store, "commit_decisions", fault, good)).await;
+            let rejected = json!([{"specversion": "1.0", "id": "no", "source": "/systems", "type": "order.rejected",
+                "data": {"orderNumber": desk.order}}]);
+            host.send("systems", Credential::Bearer(TOKEN), rejected.to_string().as_bytes()).await.unwrap();
+            while host.host.pipeline.decide(16).await.is_ok_and(|decided| !decided.is_empty()) {}
+            assert!(store.has_failed());
+            drop(store);
+            desk.host = host.restart().await;
+            desk.come_to_rest().await;
+            assert_eq!(desk.refunds(), [(PAID, "cancelled-prepayment".to_owned())], "{fault:?} after {good}");
+            desk.host.verify().await.unwrap();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_section_that_refunds_nothing_or_nowhere_is_refused_with_all_that_is_wrong() {
+    let payments = Payments::start(Mischief::default()).await.unwrap();
+    let wrong = setup(&payments)
+        .replace("portreeve.toml", "[refunds]\ntarget = \"payments\"", "[refunds]\ntarget = \"nobody\"")
+        .replace("portreeve.toml", "\"short-shipment\", ", "\"price-correction\", ")
+        .replace("portreeve.toml", "USD = 20000", "USD = 0");
+    let told = format!("{:#}", wrong.try_start().await.err().unwrap());
+    for part in [
+        "[refunds] are paid by target `nobody`, which does not exist",
+        "[refunds] has the cause `price-correction`, which the host cannot see by itself; expected some of \
+         cancelled-prepayment, short-shipment, goods-return",
+        "[refunds] has an `amount_max_minor` of 0 in USD; expected 1 or more",
+    ] {
+        assert!(told.contains(part), "{told}");
+    }
+    let taken =
+        setup(&payments).replace("portreeve.toml", "id = \"systems\"\nconnector", "id = \"refunds\"\nconnector");
+    let told = format!("{:#}", taken.try_start().await.err().unwrap());
+    assert!(told.contains("channel `refunds` is the host's own, for refunds that the host decides on"), "{told}");
+}
