@@ -28,6 +28,8 @@ use portreeve::clock::SetClock;
 use portreeve::config::Proposed;
 use portreeve::host::{self, Host, Locations};
 use portreeve::source_tree::SourceTree;
+pub(crate) use portreeve::standins::partner::PurchaseOrder;
+use portreeve::standins::partner::{Purpose, interchange};
 use portreeve::standins::{Erp, Mischief};
 use portreeve_api::Limits;
 use portreeve_audit::{AuditError, LogReader};
@@ -171,41 +173,6 @@ pub(crate) fn sample(connector: &str, start: &str) -> Vec<u8> {
     std::fs::read(path.unwrap_or_else(|| panic!("`{connector}` has no sample `{start}…`"))).unwrap()
 }
 
-/// A purchase order that nothing is wrong with: catalogue items at list price, in
-/// stock, for a customer of good standing.
-#[derive(Debug, Clone)]
-pub(crate) struct PurchaseOrder {
-    /// BEG03.
-    pub(crate) number: String,
-    /// The customer's number without its hyphen.
-    pub(crate) customer: &'static str,
-    /// SKU, quantity, unit, unit price.
-    pub(crate) lines: Vec<(&'static str, u32, &'static str, &'static str)>,
-}
-
-impl PurchaseOrder {
-    /// A clean order.
-    pub(crate) fn clean(number: &str) -> Self {
-        Self {
-            number: number.to_owned(),
-            customer: "C1201",
-            lines: vec![("FST-1007", 10, "BX", "18.40"), ("ELC-1049", 4, "EA", "11.75")],
-        }
-    }
-
-    /// The same order from somebody else.
-    pub(crate) fn of_customer(mut self, customer: &'static str) -> Self {
-        self.customer = customer;
-        self
-    }
-
-    /// The same order with other lines.
-    pub(crate) fn with_lines(mut self, lines: &[(&'static str, u32, &'static str, &'static str)]) -> Self {
-        self.lines = lines.to_vec();
-        self
-    }
-}
-
 /// One interchange with one order: the control number is the envelope's.
 pub(crate) fn x12(control: u32, order: &PurchaseOrder) -> Vec<u8> {
     x12_of(control, std::slice::from_ref(order))
@@ -213,35 +180,7 @@ pub(crate) fn x12(control: u32, order: &PurchaseOrder) -> Vec<u8> {
 
 /// One interchange with several orders of one customer.
 pub(crate) fn x12_of(control: u32, orders: &[PurchaseOrder]) -> Vec<u8> {
-    let customer = orders[0].customer;
-    let (letter, number) = customer.split_at(1);
-    let hyphened = format!("{letter}-{number}");
-    let mut segments = vec![
-        format!(
-            "ISA*00*          *00*          *ZZ*{customer:<15}*ZZ*PORTREEVE      *260302*0800*U*00401*{control:09}*0*P*>"
-        ),
-        format!("GS*PO*{customer}*PORTREEVE*20260302*0800*{control}*X*004010"),
-    ];
-    for (set, order) in (1_u32..).zip(orders) {
-        let mut body = vec![
-            format!("ST*850*{set:04}"),
-            format!("BEG*00*SA*{}**20260302", order.number),
-            "DTM*002*20260330".to_owned(),
-            format!("N1*BY*The Customer*92*{hyphened}"),
-            format!("N1*ST*The Customer*92*{hyphened}-01"),
-            "N3*230 Commerce Ave".to_owned(),
-            "N4*Tucson*AZ*85701*US".to_owned(),
-        ];
-        for (line, (sku, quantity, unit, price)) in (1_u32..).zip(&order.lines) {
-            body.push(format!("PO1*{line}*{quantity}*{unit}*{price}*PE*VP*{sku}"));
-        }
-        body.push(format!("CTT*{}", order.lines.len()));
-        body.push(format!("SE*{}*{set:04}", body.len() + 1));
-        segments.extend(body);
-    }
-    segments.push(format!("GE*{}*{control}", orders.len()));
-    segments.push(format!("IEA*1*{control:09}"));
-    segments.iter().map(|segment| format!("{segment}~\n")).collect::<String>().into_bytes()
+    interchange(control, Purpose::Original, orders)
 }
 
 /// What a test's host has that the demo's has not.

@@ -7,6 +7,7 @@
 //! and attempt, never by time, so that a run can be repeated.
 
 pub mod erp;
+pub mod partner;
 pub mod payment;
 pub mod tax;
 pub mod wms;

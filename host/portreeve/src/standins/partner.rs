@@ -1,0 +1,100 @@
+//! A customer who buys over X12: purchase orders, and what asks for one not to be carried out,
+//! as interchanges for whoever plays him to post. He sends nothing by himself.
+
+/// A purchase order that nothing is wrong with: catalogue items at list price, for a customer
+/// of good standing.
+#[derive(Debug, Clone)]
+pub struct PurchaseOrder {
+    /// BEG03.
+    pub number: String,
+    /// The customer's number without its hyphen.
+    pub customer: &'static str,
+    /// SKU, quantity, unit, unit price.
+    pub lines: Vec<(&'static str, u32, &'static str, &'static str)>,
+}
+
+impl PurchaseOrder {
+    /// A clean order.
+    #[must_use]
+    pub fn clean(number: &str) -> Self {
+        Self {
+            number: number.to_owned(),
+            customer: "C1201",
+            lines: vec![("FST-1007", 10, "BX", "18.40"), ("ELC-1049", 4, "EA", "11.75")],
+        }
+    }
+
+    /// The same order from somebody else.
+    #[must_use]
+    pub fn of_customer(mut self, customer: &'static str) -> Self {
+        self.customer = customer;
+        self
+    }
+
+    /// The same order with other lines.
+    #[must_use]
+    pub fn with_lines(mut self, lines: &[(&'static str, u32, &'static str, &'static str)]) -> Self {
+        self.lines = lines.to_vec();
+        self
+    }
+
+    fn set(&self, number: usize, purpose: Purpose) -> Vec<String> {
+        let customer = hyphened(self.customer);
+        let mut body = vec![
+            format!("ST*850*{number:04}"),
+            format!("BEG*{}*SA*{}**20260302", purpose.code(), self.number),
+            "DTM*002*20260330".to_owned(),
+            format!("N1*BY*The Customer*92*{customer}"),
+            format!("N1*ST*The Customer*92*{customer}-01"),
+            "N3*230 Commerce Ave".to_owned(),
+            "N4*Tucson*AZ*85701*US".to_owned(),
+        ];
+        for (line, (sku, quantity, unit, price)) in (1_u32..).zip(&self.lines) {
+            body.push(format!("PO1*{line}*{quantity}*{unit}*{price}*PE*VP*{sku}"));
+        }
+        body.push(format!("CTT*{}", self.lines.len()));
+        body.push(format!("SE*{}*{number:04}", body.len().saturating_add(1)));
+        body
+    }
+}
+
+/// What an order's message is for (BEG01).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// It is a new order.
+    Original,
+    /// The order is not wanted any more.
+    Cancellation,
+}
+
+impl Purpose {
+    fn code(self) -> &'static str {
+        match self {
+            Self::Original => "00",
+            Self::Cancellation => "01",
+        }
+    }
+}
+
+/// One interchange with several orders of one customer, that of the first; the control number is
+/// the envelope's.
+#[must_use]
+pub fn interchange(control: u32, purpose: Purpose, orders: &[PurchaseOrder]) -> Vec<u8> {
+    let customer = orders.first().map_or("", |first| first.customer);
+    let mut segments = vec![
+        format!(
+            "ISA*00*          *00*          *ZZ*{customer:<15}*ZZ*PORTREEVE      *260302*0800*U*00401*{control:09}*0*P*>"
+        ),
+        format!("GS*PO*{customer}*PORTREEVE*20260302*0800*{control}*X*004010"),
+    ];
+    segments.extend((1..).zip(orders).flat_map(|(number, order)| order.set(number, purpose)));
+    segments.push(format!("GE*{}*{control}", orders.len()));
+    segments.push(format!("IEA*1*{control:09}"));
+    segments.iter().map(|segment| format!("{segment}~\n")).collect::<String>().into_bytes()
+}
+
+/// A customer's number as the catalogue has it.
+fn hyphened(customer: &str) -> String {
+    let (letter, number) = customer.split_at_checked(1).unwrap_or_default();
+    format!("{letter}-{number}")
+}
