@@ -1,38 +1,59 @@
-//! An ERP in the shape of Business Central's API v2.0, as far as sales orders go.
+//! An ERP in the shape of Business Central's API v2.0, as far as an order's way to its invoice
+//! and a return's to its credit memo go.
 //!
 //! ```text
-//! GET  /api/v2.0/companies                          200 {"value":[{"id","name"}]}
-//! POST /api/v2.0/companies(ID)/salesOrders          201 {"id","number","externalDocumentNumber",…}
-//! GET  /api/v2.0/companies(ID)/salesOrders?$filter=externalDocumentNumber eq '…'
-//!                                                   200 {"value":[…]}
-//! DELETE /api/v2.0/companies(ID)/salesOrders(ID)    204; 412 where If-Match is another ETag
-//! any refusal                                       4xx/5xx {"error":{"code","message"}}
+//! GET    /api/v2.0/companies                          200 {"value":[{"id","name"}]}
+//! POST   /api/v2.0/companies(ID)/salesOrders          201 {"id","number","externalDocumentNumber",…}
+//! GET    …/salesOrders?$filter=externalDocumentNumber eq '…'[&$expand=salesOrderLines]
+//!                                                     200 {"value":[…]}
+//! DELETE …/salesOrders(ID)                            204; 412 where If-Match is another ETag
+//! POST   …/salesOrders(ID)/salesOrderLines            201, a line more
+//! PATCH  …/salesOrderLines(ID)                        200; 412 where If-Match is another ETag
+//!        …/salesOrders(ID)/salesOrderLines(ID)        the same
+//! POST   …/salesOrders(ID)/Microsoft.NAV.shipAndInvoice   204; what is to be shipped is posted
+//! GET    …/salesInvoices?$filter=externalDocumentNumber eq '…'[&$expand=salesInvoiceLines]
+//! POST   …/salesCreditMemos                           201, a draft with its lines
+//! POST   …/salesCreditMemos(ID)/Microsoft.NAV.post    204
+//! GET    …/salesCreditMemos?$filter=externalDocumentNumber eq '…'[&$expand=salesCreditMemoLines]
+//! any refusal                                         4xx/5xx {"error":{"code","message"}}
 //! ```
 //!
-//! Like the original it documents no idempotency key and ignores one that is sent:
-//! the second `POST` of a document makes a second sales order, so that a test can
-//! count doubles. [`Mischief`] adds what makes targets hard: throttling, failures
-//! with and without an effect, answers that come too late, refusals.
+//! Like the original it documents no idempotency key and ignores one that is sent: the second
+//! `POST` of a document makes a second one, and a second `shipAndInvoice` posts what is to be
+//! shipped by then, so that a test can count doubles. [`Mischief`] adds what makes targets
+//! hard: throttling, failures with and without an effect, answers that come too late, refusals.
+//! [`Erp::down`] is an outage: every request is answered 503 without an effect, and no attempt
+//! of mischief is used up by it.
 //!
-//! It works out what each sales order charges, lines and accounts minus the discount,
-//! and refuses a discount above that. It keeps the fields that orders are compared by and drops the rest; unlike the
-//! original it accepts properties that it does not know, and any credentials.
+//! It works out what each document charges, lines and accounts minus the discount, and refuses
+//! a discount above that. It keeps the fields that documents are compared by and drops the
+//! rest; unlike the original it accepts properties that it does not know, and any credentials,
+//! has no taxes, and lets stock go below nothing.
 
-use std::collections::BTreeMap;
+mod answer;
+mod asked;
+mod books;
+mod posting;
+
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{DefaultBodyLimit, Path, RawQuery, State};
+use axum::extract::{DefaultBodyLimit, Path, RawQuery, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get};
+use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 use bytes::Bytes;
 use portreeve_model::value::Decimal;
-use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 
+use self::answer::{CompanyAnswer, DocumentAnswer, List, OrderLineAnswer, Refusal, SalesOrderAnswer};
+use self::asked::{Change, Checked};
+use self::books::{Books, Order};
+use self::posting::Document;
+use super::amount::Amount;
 use super::mischief::{Mischief, RETRY_AFTER, SLOW_ANSWER, Trick, hung_up};
 use super::serving::Serving;
 
@@ -50,26 +71,7 @@ const BASE_PATH: &str = "/api/v2.0";
 /// process that is being tested.
 const BODY_BYTES_MAX: usize = 256 * 1024;
 
-/// Sales orders that are kept, doubles included, and documents whose attempts are
-/// counted. A sender in a loop meets a refusal before the process runs out of memory.
-const SALES_ORDERS_MAX: usize = 1_000_000;
-
-/// Lines of one sales order; as many lines as [`SALES_ORDERS_MAX`] × 1000 would not
-/// fit, hence the total below.
-const LINES_MAX: usize = 1_000;
-
-/// Lines that are kept over all sales orders: less than 250 MB.
-const LINES_TOTAL_MAX: usize = 1_000_000;
-
-/// Widths of the original's fields, in characters.
-const DOCUMENT_NUMBER_CHARS_MAX: usize = 35;
-const CODE_CHARS_MAX: usize = 20;
-const UNIT_CHARS_MAX: usize = 10;
-
-/// The first number that is given to a sales order.
-const NUMBER_FIRST: usize = 101_001;
-
-/// A sales order as the ERP keeps it.
+/// A sales order as the ERP keeps it, until all of it is posted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SalesOrder {
     /// Whose it is: the id of a company.
@@ -80,7 +82,7 @@ pub struct SalesOrder {
     pub number: String,
     /// Who ordered.
     pub customer_number: String,
-    /// The item lines; comment lines are not kept.
+    /// The item lines.
     pub lines: Vec<SalesOrderLine>,
     /// What the customer is charged without tax: lines and accounts, minus the
     /// discount, in the currency's major units.
@@ -90,14 +92,76 @@ pub struct SalesOrder {
 /// An item line of a sales order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SalesOrderLine {
+    /// The order's own number of the line.
+    pub line_number: String,
     /// The item.
     pub item_number: String,
     /// How much, in `unit`; more than 0.
     pub quantity: Decimal,
+    /// How much of it was shipped and invoiced.
+    pub shipped: Decimal,
     /// Major units of the order's currency for one `unit`; 0 or more.
     pub unit_price: Decimal,
     /// The unit of measure.
     pub unit: String,
+}
+
+/// An invoice that was posted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PostedInvoice {
+    /// Whose it is: the id of a company.
+    pub company: &'static str,
+    /// The ERP's own number.
+    pub number: String,
+    /// That of the sales order.
+    pub external_document_number: String,
+    /// The number of the shipment that a comment of it names.
+    pub shipment: Option<String>,
+    /// The item lines with what of them is on it.
+    pub lines: Vec<PostedLine>,
+    /// What the customer is charged without tax: lines and accounts, minus their share of the
+    /// order's discount.
+    pub total: Decimal,
+    /// Its place among all entries of all stand-ins' ledgers.
+    pub at: u64,
+}
+
+/// An item line of an invoice or a credit memo.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PostedLine {
+    /// The order's own number of the line.
+    pub line_number: String,
+    /// The item.
+    pub item_number: String,
+    /// How much, in `unit`.
+    pub quantity: Decimal,
+    /// The unit of measure.
+    pub unit: String,
+    /// Major units for one `unit`.
+    pub unit_price: Decimal,
+    /// What it charges or gives back, before the document's discount.
+    pub amount: Decimal,
+}
+
+/// A credit memo that was posted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CreditMemo {
+    /// Whose it is: the id of a company.
+    pub company: &'static str,
+    /// The ERP's own number.
+    pub number: String,
+    /// That of the sales order.
+    pub external_document_number: String,
+    /// The number of the return that a comment of it names.
+    pub returned: Option<String>,
+    /// The number of the invoice that it is applied to.
+    pub corrects: Option<String>,
+    /// The item lines.
+    pub lines: Vec<PostedLine>,
+    /// What the customer gets back without tax; more than 0.
+    pub total: Decimal,
+    /// Its place among all entries of all stand-ins' ledgers.
+    pub at: u64,
 }
 
 /// A running ERP. It stops when this is dropped; [`Erp::stop`] also waits for it.
@@ -129,16 +193,47 @@ impl Erp {
         format!("{}{BASE_PATH}", self.origin())
     }
 
-    /// All sales orders of both companies, in the order in which they were made.
+    /// All sales orders of both companies that are not posted whole, in the order in which
+    /// they were made.
     #[must_use]
     pub fn sales_orders(&self) -> Vec<SalesOrder> {
-        self.ledger.lock().orders.clone()
+        self.ledger.lock().orders.iter().map(Order::shown).collect()
     }
 
     /// How many sales orders there are.
     #[must_use]
     pub fn sales_order_count(&self) -> usize {
         self.ledger.lock().orders.len()
+    }
+
+    /// All posted invoices of both companies, in their order.
+    #[must_use]
+    pub fn invoices(&self) -> Vec<PostedInvoice> {
+        self.ledger.lock().invoices.iter().map(Document::invoice).collect()
+    }
+
+    /// All posted credit memos of both companies, in the order of their numbers.
+    #[must_use]
+    pub fn credit_memos(&self) -> Vec<CreditMemo> {
+        let mut memos: Vec<CreditMemo> = self.ledger.lock().memos.iter().filter_map(Document::memo).collect();
+        memos.sort_by_key(|memo| memo.at);
+        memos
+    }
+
+    /// Puts so much of an item into stock.
+    pub fn put(&self, item: &str, quantity: Decimal) {
+        self.ledger.lock().put(item, Amount::of(&quantity));
+    }
+
+    /// What is in stock of an item: below nothing, where more was shipped than there was.
+    #[must_use]
+    pub fn stock(&self, item: &str) -> Decimal {
+        self.ledger.lock().stock(item).decimal()
+    }
+
+    /// Begins or ends an outage: until it ends every request is answered 503 and does nothing.
+    pub fn down(&self, is_down: bool) {
+        self.ledger.down.store(is_down, Ordering::Relaxed);
     }
 
     /// Stops: requests under way are answered, new ones find the port closed.
@@ -151,10 +246,14 @@ impl Erp {
 }
 
 fn routes(ledger: Ledger) -> Router {
+    let company = |rest: &str| format!("{BASE_PATH}/{{company}}/{rest}");
     Router::new()
         .route(&format!("{BASE_PATH}/companies"), get(companies))
-        .route(&format!("{BASE_PATH}/{{company}}/salesOrders"), get(find_sales_orders).post(create_sales_order))
-        .route(&format!("{BASE_PATH}/{{company}}/{{order}}"), delete(delete_sales_order))
+        .route(&company("salesOrders"), get(find_sales_orders).post(create_sales_order))
+        .route(&company("salesInvoices"), get(find_invoices))
+        .route(&company("salesCreditMemos"), get(find_credit_memos).post(create_credit_memo))
+        .route(&company("{entity}"), delete(delete_sales_order).patch(change_any_line))
+        .route(&company("{entity}/{of}"), post(act).patch(change_line))
         .fallback(async || Refusal::not_found("there is no such resource"))
         .method_not_allowed_fallback(async || Refusal {
             status: StatusCode::METHOD_NOT_ALLOWED,
@@ -162,7 +261,15 @@ fn routes(ledger: Ledger) -> Router {
             message: "the resource does not have this method".to_owned(),
         })
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(from_fn_with_state(ledger.clone(), unless_down))
         .with_state(ledger)
+}
+
+async fn unless_down(State(ledger): State<Ledger>, request: Request, next: Next) -> Response {
+    if ledger.down.load(Ordering::Relaxed) {
+        return Refusal::down().into_response();
+    }
+    next.run(request).await
 }
 
 async fn companies() -> Response {
@@ -178,16 +285,40 @@ async fn find_sales_orders(
     Path(company): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Refusal> {
-    let company = known_company(&company)?;
-    let document = filtered_document(query.as_deref().unwrap_or_default())?;
+    let (company, asked) = (known_company(&company)?, Asked::read(query, "salesOrderLines")?);
     let books = ledger.lock();
-    let value: Vec<SalesOrderAnswer<'_>> = books
+    let found = books
         .orders
         .iter()
-        .filter(|order| order.company == company && order.external_document_number == document)
-        .map(SalesOrderAnswer::of)
-        .collect();
+        .filter(|order| order.company == company && order.external_document_number == asked.document);
+    let value: Vec<_> = found.map(|order| SalesOrderAnswer::of(order, asked.with_lines)).collect();
     Ok(Json(List { value }).into_response())
+}
+
+async fn find_invoices(
+    State(ledger): State<Ledger>,
+    Path(company): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Refusal> {
+    let (company, asked) = (known_company(&company)?, Asked::read(query, "salesInvoiceLines")?);
+    Ok(found(&ledger.lock().invoices, company, &asked))
+}
+
+async fn find_credit_memos(
+    State(ledger): State<Ledger>,
+    Path(company): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Refusal> {
+    let (company, asked) = (known_company(&company)?, Asked::read(query, "salesCreditMemoLines")?);
+    Ok(found(&ledger.lock().memos, company, &asked))
+}
+
+fn found(documents: &[Document], company: &str, asked: &Asked) -> Response {
+    let found = documents
+        .iter()
+        .filter(|document| document.company == company && document.external_document_number == asked.document);
+    let value: Vec<_> = found.map(|document| DocumentAnswer::of(document, asked.with_lines)).collect();
+    Json(List { value }).into_response()
 }
 
 async fn create_sales_order(
@@ -196,31 +327,106 @@ async fn create_sales_order(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Refusal> {
     let company = known_company(&company)?;
-    let body = body.map_err(|error| Refusal {
-        status: error.status(),
-        code: "RequestEntityTooLarge",
-        message: error.body_text(),
-    })?;
-    let asked = checked(&body)?;
-
-    let (trick, created) = attempted(&ledger, company, asked)?;
-    if trick == Some(Trick::SlowAfter) {
-        tokio::time::sleep(SLOW_ANSWER).await;
-    }
-    Ok(created)
+    let asked = Checked::sales_order(&whole(body)?)?;
+    let about = asked.external_document_number.clone();
+    let effect = |books: &mut Books| {
+        let order = books.take_order(company, asked)?;
+        Ok((StatusCode::CREATED, Json(SalesOrderAnswer::of(order, false))).into_response())
+    };
+    acted(&ledger, company, &about, effect).await
 }
 
-/// As in the original the header is required, and names the state that was looked at.
+async fn create_credit_memo(
+    State(ledger): State<Ledger>,
+    Path(company): Path<String>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Refusal> {
+    let company = known_company(&company)?;
+    let asked = Checked::credit_memo(&whole(body)?)?;
+    let about = format!("memo of {}", asked.external_document_number);
+    let effect = |books: &mut Books| {
+        let memo = books.draft_memo(company, asked)?;
+        Ok((StatusCode::CREATED, Json(DocumentAnswer::of(memo, false))).into_response())
+    };
+    acted(&ledger, company, &about, effect).await
+}
+
+/// What is posted to a document: one of its actions, or a line more.
+async fn act(
+    State(ledger): State<Ledger>,
+    Path((company, entity, of)): Path<(String, String, String)>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Refusal> {
+    let (company, body) = (known_company(&company)?, whole(body)?);
+    let order = keyed(&entity, "salesOrders");
+    let about = format!("{of} of {entity}");
+    match (order, keyed(&entity, "salesCreditMemos"), of.as_str()) {
+        (Some(id), _, "salesOrderLines") => {
+            let effect = |books: &mut Books| {
+                let (order, line) = books.add_line(company, id, &body)?;
+                Ok((StatusCode::CREATED, Json(OrderLineAnswer::of(order, line))).into_response())
+            };
+            acted(&ledger, company, &about, effect).await
+        }
+        (Some(id), _, "Microsoft.NAV.shipAndInvoice") => {
+            let effect = |books: &mut Books| {
+                books.ship_and_invoice(company, id).map(|()| StatusCode::NO_CONTENT.into_response())
+            };
+            acted(&ledger, company, &about, effect).await
+        }
+        (_, Some(id), "Microsoft.NAV.post") => {
+            let effect =
+                |books: &mut Books| books.post_memo(company, id).map(|()| StatusCode::NO_CONTENT.into_response());
+            acted(&ledger, company, &about, effect).await
+        }
+        _ => Err(Refusal::not_found("there is no such resource")),
+    }
+}
+
+async fn change_any_line(
+    state: State<Ledger>,
+    Path((company, line)): Path<(String, String)>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Refusal> {
+    changed(state, &company, (None, &line), &headers, body).await
+}
+
+async fn change_line(
+    state: State<Ledger>,
+    Path((company, order, line)): Path<(String, String, String)>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Refusal> {
+    let order = keyed(&order, "salesOrders").ok_or_else(|| Refusal::not_found("there is no such resource"))?;
+    changed(state, &company, (Some(order), &line), &headers, body).await
+}
+
+async fn changed(
+    State(ledger): State<Ledger>,
+    company: &str,
+    (order, line): (Option<&str>, &str),
+    headers: &HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Refusal> {
+    let company = known_company(company)?;
+    let line = keyed(line, "salesOrderLines").ok_or_else(|| Refusal::not_found("there is no such resource"))?;
+    let (expected, change) = (expected(headers)?, Change::read(&whole(body)?)?);
+    let effect = |books: &mut Books| {
+        let (order, line) = books.change_line(company, (order, line), expected, change)?;
+        Ok(Json(OrderLineAnswer::of(order, line)).into_response())
+    };
+    acted(&ledger, company, &format!("change {line}"), effect).await
+}
+
 async fn delete_sales_order(
     State(ledger): State<Ledger>,
     Path((company, order)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     let company = known_company(&company)?;
-    let id = order.strip_prefix("salesOrders(").and_then(|rest| rest.strip_suffix(')'));
-    let id = id.ok_or_else(|| Refusal::not_found("there is no such resource"))?;
-    let expected = headers.get(header::IF_MATCH).and_then(|value| value.to_str().ok());
-    let expected = expected.ok_or_else(|| Refusal::bad("BadRequest", "If-Match is missing".to_owned()))?;
+    let id = keyed(&order, "salesOrders").ok_or_else(|| Refusal::not_found("there is no such resource"))?;
+    let expected = expected(&headers)?;
     let mut books = ledger.lock();
     let trick = ledger.trick(company, &format!("delete {id}"), &mut books)?;
     match trick {
@@ -235,10 +441,46 @@ async fn delete_sales_order(
     }
 }
 
+/// As in the original the header is required where something changes, and names the state
+/// that was looked at.
+fn expected(headers: &HeaderMap) -> Result<&str, Refusal> {
+    let expected = headers.get(header::IF_MATCH).and_then(|value| value.to_str().ok());
+    expected.ok_or_else(|| Refusal::bad("BadRequest", "If-Match is missing".to_owned()))
+}
+
+fn whole(body: Result<Bytes, BytesRejection>) -> Result<Bytes, Refusal> {
+    body.map_err(|error| Refusal { status: error.status(), code: "RequestEntityTooLarge", message: error.body_text() })
+}
+
+/// The key of a path segment such as `salesOrders(KEY)`.
+fn keyed<'a>(segment: &'a str, entity: &str) -> Option<&'a str> {
+    segment.strip_prefix(entity)?.strip_prefix('(')?.strip_suffix(')')
+}
+
+/// Does something, unless mischief has it otherwise. The lock is not held while a slow
+/// answer waits.
+async fn acted(
+    ledger: &Ledger,
+    company: &'static str,
+    about: &str,
+    effect: impl FnOnce(&mut Books) -> Result<Response, Refusal>,
+) -> Result<Response, Refusal> {
+    let (trick, answer) = attempted(ledger, company, about, effect)?;
+    if trick == Some(Trick::SlowAfter) {
+        tokio::time::sleep(SLOW_ANSWER).await;
+    }
+    Ok(answer)
+}
+
 /// What happens to an attempt, and its answer.
-fn attempted(ledger: &Ledger, company: &'static str, asked: Checked) -> Result<(Option<Trick>, Response), Refusal> {
+fn attempted(
+    ledger: &Ledger,
+    company: &'static str,
+    about: &str,
+    effect: impl FnOnce(&mut Books) -> Result<Response, Refusal>,
+) -> Result<(Option<Trick>, Response), Refusal> {
     let mut books = ledger.lock();
-    let trick = ledger.trick(company, &asked.external_document_number, &mut books)?;
+    let trick = ledger.trick(company, about, &mut books)?;
     match trick {
         Some(Trick::Throttle) => return Ok((trick, throttled())),
         Some(Trick::FailBefore) => return Err(Refusal::failed()),
@@ -251,20 +493,13 @@ fn attempted(ledger: &Ledger, company: &'static str, asked: Checked) -> Result<(
         }
         Some(Trick::DropAfter | Trick::SlowAfter) | None => {}
     }
-
-    let order = books.post(company, asked)?;
-    if trick == Some(Trick::DropAfter) {
-        return Ok((trick, hung_up()));
-    }
-    Ok((trick, (StatusCode::CREATED, Json(SalesOrderAnswer::of(order))).into_response()))
+    let answer = effect(&mut books)?;
+    Ok((trick, if trick == Some(Trick::DropAfter) { hung_up() } else { answer }))
 }
 
 /// The company of a path segment `companies(ID)`.
 fn known_company(segment: &str) -> Result<&'static str, Refusal> {
-    let id = segment
-        .strip_prefix("companies(")
-        .and_then(|rest| rest.strip_suffix(')'))
-        .ok_or_else(|| Refusal::not_found("there is no such resource"))?;
+    let id = keyed(segment, "companies").ok_or_else(|| Refusal::not_found("there is no such resource"))?;
     let known = [COMPANY, SECOND_COMPANY].into_iter().find(|known| id.eq_ignore_ascii_case(known));
     known.ok_or_else(|| Refusal {
         status: StatusCode::NOT_FOUND,
@@ -283,26 +518,17 @@ fn throttled() -> Response {
 }
 
 /// The ERP's memory, shared with the handlers. Its lock is never held across an
-/// `await`: the one handler that waits after it has the body does so when its books are
-/// closed.
+/// `await`: whoever waits after it has the body does so when its books are closed.
 #[derive(Debug, Clone)]
 struct Ledger {
     mischief: Mischief,
     books: Arc<Mutex<Books>>,
-}
-
-#[derive(Debug, Default)]
-struct Books {
-    orders: Vec<SalesOrder>,
-    /// How many there ever were: a number is given once.
-    made: usize,
-    lines_total: usize,
-    attempts: BTreeMap<(&'static str, String), u32>,
+    down: Arc<AtomicBool>,
 }
 
 impl Ledger {
     fn new(mischief: Mischief) -> Self {
-        Self { mischief, books: Arc::default() }
+        Self { mischief, books: Arc::default(), down: Arc::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Books> {
@@ -310,223 +536,44 @@ impl Ledger {
     }
 
     /// Counts an attempt and says what happens to it.
-    fn trick(&self, company: &'static str, document: &str, books: &mut Books) -> Result<Option<Trick>, Refusal> {
-        let (attempts, key) = (&mut books.attempts, (company, document.to_owned()));
-        if attempts.len() >= SALES_ORDERS_MAX && !attempts.contains_key(&key) {
-            return Err(Refusal::full());
-        }
-        let count = attempts.entry(key).or_default();
-        let attempt = *count;
-        *count = count.saturating_add(1);
-        Ok(self.mischief.trick(document, attempt))
+    fn trick(&self, company: &'static str, about: &str, books: &mut Books) -> Result<Option<Trick>, Refusal> {
+        let attempt = books.attempt(company, about)?;
+        Ok(self.mischief.trick(about, attempt))
     }
 }
 
-impl Books {
-    fn post(&mut self, company: &'static str, asked: Checked) -> Result<&SalesOrder, Refusal> {
-        let lines_total = self.lines_total.saturating_add(asked.lines.len());
-        if self.orders.len() >= SALES_ORDERS_MAX || lines_total > LINES_TOTAL_MAX {
-            return Err(Refusal::full());
-        }
-        self.lines_total = lines_total;
-        let number = NUMBER_FIRST.saturating_add(self.made);
-        self.made = self.made.saturating_add(1);
-        self.orders.push(SalesOrder {
-            company,
-            external_document_number: asked.external_document_number,
-            number: format!("S-ORD{number}"),
-            customer_number: asked.customer_number,
-            lines: asked.lines,
-            total: asked.total,
-        });
-        self.orders.last().ok_or_else(Refusal::full)
-    }
+/// What a query asks for.
+struct Asked {
+    document: String,
+    with_lines: bool,
 }
 
-impl Books {
-    fn delete(&mut self, company: &str, id: &str, expected: &str) -> Result<(), Refusal> {
-        let found = self.orders.iter().position(|order| order.company == company && order.id() == id);
-        let found = found.ok_or_else(|| Refusal::not_found("there is no sales order with this id"))?;
-        if self.orders.get(found).is_some_and(|order| ![order.etag().as_str(), "*"].contains(&expected)) {
-            return Err(Refusal {
-                status: StatusCode::PRECONDITION_FAILED,
-                code: "Request_EntityChanged",
-                message: "another user has already changed the record; read it again".to_owned(),
-            });
-        }
-        let order = self.orders.remove(found);
-        self.lines_total = self.lines_total.saturating_sub(order.lines.len());
-        Ok(())
-    }
-}
-
-impl SalesOrder {
-    /// The original's ids are random; one that follows from the number can be repeated.
-    fn id(&self) -> String {
-        let digits = self.number.trim_start_matches(|c: char| !c.is_ascii_digit());
-        format!("00000000-0000-4000-8000-{digits:0>12}")
-    }
-
-    fn etag(&self) -> String {
-        format!("W/\"{}\"", self.number)
-    }
-}
-
-/// A sales order that the ERP could take.
-struct Checked {
-    external_document_number: String,
-    customer_number: String,
-    lines: Vec<SalesOrderLine>,
-    total: Decimal,
-}
-
-/// The part of a request's body that is read.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct NewSalesOrder {
-    #[serde(default)]
-    external_document_number: String,
-    #[serde(default)]
-    customer_number: String,
-    discount_amount: Option<Box<RawValue>>,
-    #[serde(default)]
-    sales_order_lines: Vec<NewLine>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct NewLine {
-    #[serde(default)]
-    line_type: String,
-    #[serde(default)]
-    line_object_number: String,
-    quantity: Option<Box<RawValue>>,
-    unit_price: Option<Box<RawValue>>,
-    #[serde(default)]
-    unit_of_measure_code: String,
-}
-
-fn checked(body: &[u8]) -> Result<Checked, Refusal> {
-    let asked: NewSalesOrder = serde_json::from_slice(body)
-        .map_err(|error| Refusal::bad("BadRequest", format!("the body is no sales order: {error}")))?;
-    within("externalDocumentNumber", &asked.external_document_number, DOCUMENT_NUMBER_CHARS_MAX)?;
-    within("customerNumber", &asked.customer_number, CODE_CHARS_MAX)?;
-    if asked.sales_order_lines.len() > LINES_MAX {
-        let found = asked.sales_order_lines.len();
-        return Err(Refusal::invalid(format!("salesOrderLines has {found} lines; at most {LINES_MAX} are allowed")));
-    }
-    let mut lines = Vec::new();
-    let mut sum = Sum::default();
-    for line in asked.sales_order_lines {
-        match line.line_type.as_str() {
-            "Comment" => {}
-            "Item" => {
-                let line = checked_line(line)?;
-                sum.add(&line.quantity, &line.unit_price)?;
-                lines.push(line);
-            }
-            "Account" => {
-                within("lineObjectNumber", &line.line_object_number, CODE_CHARS_MAX)?;
-                let (quantity, price) = amounts(line.quantity, line.unit_price)?;
-                sum.add(&quantity, &price)?;
-            }
-            other => {
-                let other: String = other.chars().take(CODE_CHARS_MAX).collect();
-                return Err(Refusal::invalid(format!("lineType is `{other}`; it must be Item, Account or Comment")));
-            }
+impl Asked {
+    /// The one filter that this ERP knows, and the lines of what is found where `$expand` has
+    /// them.
+    fn read(query: Option<String>, lines: &str) -> Result<Self, Refusal> {
+        let query = query.unwrap_or_default();
+        let document = filtered_document(&query)?;
+        match option(&query, "expand") {
+            None => Ok(Self { document, with_lines: false }),
+            Some(expanded) if expanded == lines => Ok(Self { document, with_lines: true }),
+            Some(_) => Err(Refusal::bad("BadRequest", format!("expected $expand={lines}"))),
         }
     }
-    let discount = asked.discount_amount.map(|raw| decimal("discountAmount", Some(raw))).transpose()?;
-    let total = sum.total(discount)?;
-    if lines.is_empty() {
-        return Err(Refusal::invalid("salesOrderLines has no line of type Item".to_owned()));
-    }
-    Ok(Checked {
-        external_document_number: asked.external_document_number,
-        customer_number: asked.customer_number,
-        lines,
-        total,
-    })
 }
 
-/// The sum of a sales order, each line rounded to a hundredth as the original does.
-#[derive(Default)]
-struct Sum {
-    hundredths: i128,
+/// A query option, whose dollar may be escaped.
+fn option(query: &str, name: &str) -> Option<String> {
+    let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    let is_named = |found: &str| found.strip_prefix('$').or_else(|| found.strip_prefix("%24")) == Some(name);
+    pairs.filter(|(found, _)| is_named(found)).find_map(|(_, value)| unescaped(value))
 }
 
-impl Sum {
-    fn add(&mut self, quantity: &Decimal, price: &Decimal) -> Result<(), Refusal> {
-        // Two products of 64 bits and the hundred may not fit; nobody orders that much.
-        let divisor = 10_i128.pow(u32::from(quantity.scale) + u32::from(price.scale));
-        let product = i128::from(quantity.units).checked_mul(i128::from(price.units));
-        let rounded = product.and_then(|product| product.checked_mul(100)?.checked_add(divisor / 2));
-        let sum = rounded.and_then(|rounded| self.hundredths.checked_add(rounded / divisor));
-        self.hundredths = sum.ok_or_else(|| Refusal::invalid("the lines' sum is too large".to_owned()))?;
-        Ok(())
-    }
-
-    /// The sum minus a discount, which is at most the sum.
-    fn total(self, discount: Option<Decimal>) -> Result<Decimal, Refusal> {
-        let discount = discount.unwrap_or(Decimal { units: 0, scale: 0 });
-        let places = 10_i128.pow(u32::from(discount.scale));
-        let taken = i128::from(discount.units) * 100 / places;
-        if taken < 0 || taken > self.hundredths {
-            return Err(Refusal::invalid(format!("discountAmount is {discount}; it must be 0 up to the lines' sum")));
-        }
-        let units = i64::try_from(self.hundredths - taken)
-            .map_err(|_| Refusal::invalid("the lines' sum is too large".to_owned()))?;
-        Ok(Decimal { units, scale: 2 })
-    }
-}
-
-fn checked_line(line: NewLine) -> Result<SalesOrderLine, Refusal> {
-    within("lineObjectNumber", &line.line_object_number, CODE_CHARS_MAX)?;
-    within("unitOfMeasureCode", &line.unit_of_measure_code, UNIT_CHARS_MAX)?;
-    let (quantity, unit_price) = amounts(line.quantity, line.unit_price)?;
-    Ok(SalesOrderLine { item_number: line.line_object_number, quantity, unit_price, unit: line.unit_of_measure_code })
-}
-
-/// Quantity and price of a line.
-fn amounts(quantity: Option<Box<RawValue>>, price: Option<Box<RawValue>>) -> Result<(Decimal, Decimal), Refusal> {
-    let quantity = decimal("quantity", quantity)?;
-    if quantity.units <= 0 {
-        return Err(Refusal::invalid(format!("quantity is {quantity}; it must be more than 0")));
-    }
-    let unit_price = decimal("unitPrice", price)?;
-    if unit_price.units < 0 {
-        return Err(Refusal::invalid(format!("unitPrice is {unit_price}; it must be 0 or more")));
-    }
-    Ok((quantity, unit_price))
-}
-
-/// Reads the digits that were sent; through a float 1.179 would be another price.
-fn decimal(field: &str, raw: Option<Box<RawValue>>) -> Result<Decimal, Refusal> {
-    let raw = raw.ok_or_else(|| Refusal::invalid(format!("{field} is missing")))?;
-    Decimal::parse(raw.get()).map_err(|error| Refusal::bad("BadRequest", format!("{field}: {error}")))
-}
-
-fn within(field: &str, value: &str, chars_max: usize) -> Result<(), Refusal> {
-    match value.chars().count() {
-        0 => Err(Refusal::invalid(format!("{field} must be filled in"))),
-        found if found > chars_max => Err(Refusal::bad(
-            "Application_StringExceededLength",
-            format!("{field} has {found} characters; at most {chars_max} are allowed"),
-        )),
-        _ => Ok(()),
-    }
-}
-
-/// The document number in `$filter=externalDocumentNumber eq '…'`, the one filter
-/// that this ERP knows. A quote within the number is doubled.
+/// The document number in `$filter=externalDocumentNumber eq '…'`. A quote within the number
+/// is doubled.
 fn filtered_document(query: &str) -> Result<String, Refusal> {
     let unknown = || Refusal::bad("BadRequest", "expected $filter=externalDocumentNumber eq '…'".to_owned());
-    let filter = query
-        .split('&')
-        .filter_map(|pair| pair.split_once('='))
-        .find(|(name, _)| matches!(*name, "$filter" | "%24filter"))
-        .and_then(|(_, value)| unescaped(value))
-        .ok_or_else(unknown)?;
+    let filter = option(query, "filter").ok_or_else(unknown)?;
     let quoted = filter
         .strip_prefix("externalDocumentNumber eq '")
         .and_then(|rest| rest.strip_suffix('\''))
@@ -555,99 +602,6 @@ pub(super) fn unescaped(text: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-#[derive(Serialize)]
-struct List<T> {
-    value: Vec<T>,
-}
-
-#[derive(Serialize)]
-struct CompanyAnswer {
-    id: &'static str,
-    name: &'static str,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct SalesOrderAnswer<'a> {
-    #[serde(rename = "@odata.etag")]
-    etag: String,
-    id: String,
-    number: &'a str,
-    external_document_number: &'a str,
-    customer_number: &'a str,
-    total_amount_excluding_tax: String,
-    status: &'static str,
-}
-
-impl<'a> SalesOrderAnswer<'a> {
-    fn of(order: &'a SalesOrder) -> Self {
-        Self {
-            etag: order.etag(),
-            id: order.id(),
-            number: &order.number,
-            external_document_number: &order.external_document_number,
-            customer_number: &order.customer_number,
-            total_amount_excluding_tax: order.total.to_string(),
-            status: "Draft",
-        }
-    }
-}
-
-/// An answer that says no, in the original's words and shape.
-#[derive(Debug)]
-struct Refusal {
-    status: StatusCode,
-    code: &'static str,
-    message: String,
-}
-
-impl Refusal {
-    /// Nobody knows what happened.
-    fn failed() -> Self {
-        Self {
-            status: StatusCode::INTERNAL_SERVER_ERROR,
-            code: "Internal_ServerError",
-            message: "something went wrong; nothing was said about what happened".to_owned(),
-        }
-    }
-
-    fn bad(code: &'static str, message: String) -> Self {
-        Self { status: StatusCode::BAD_REQUEST, code, message }
-    }
-
-    fn invalid(message: String) -> Self {
-        Self::bad("Application_FieldValidationException", message)
-    }
-
-    fn not_found(message: &str) -> Self {
-        Self { status: StatusCode::NOT_FOUND, code: "BadRequest_ResourceNotFound", message: message.to_owned() }
-    }
-
-    fn full() -> Self {
-        Self {
-            status: StatusCode::INSUFFICIENT_STORAGE,
-            code: "Internal_DatabaseFull",
-            message: "the stand-in keeps no more sales orders; start a new one".to_owned(),
-        }
-    }
-}
-
-impl IntoResponse for Refusal {
-    fn into_response(self) -> Response {
-        #[derive(Serialize)]
-        struct Answer {
-            error: Error,
-        }
-        #[derive(Serialize)]
-        struct Error {
-            code: &'static str,
-            message: String,
-        }
-        let error = Error { code: self.code, message: self.message };
-        (self.status, Json(Answer { error })).into_response()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
@@ -661,11 +615,16 @@ mod tests {
 
     /// Everything that comes back until the ERP closes the connection.
     async fn exchange(erp: &Erp, method: &str, path: &str, body: &str) -> String {
+        exchange_if(erp, method, path, "*", body).await
+    }
+
+    /// The same, where the record has this ETag.
+    async fn exchange_if(erp: &Erp, method: &str, path: &str, etag: &str, body: &str) -> String {
         let address = erp.serving.address();
         let length = body.len();
         let request = format!(
             "{method} {path} HTTP/1.1\r\nhost: erp\r\nconnection: close\r\n\
-             idempotency-key: always-the-same\r\ncontent-length: {length}\r\n\r\n{body}"
+             if-match: {etag}\r\nidempotency-key: always-the-same\r\ncontent-length: {length}\r\n\r\n{body}"
         );
         let exchanged = tokio::task::spawn_blocking(move || {
             let mut socket = TcpStream::connect(address)?;
@@ -854,9 +813,167 @@ mod tests {
     #[test]
     fn keeps_no_more_lines_than_it_has_memory_for() {
         let mut books = Books::default();
-        let asked = || checked(body("D").as_bytes()).unwrap();
-        books.lines_total = LINES_TOTAL_MAX - 1;
-        assert!(books.post(COMPANY, asked()).is_ok());
-        assert_eq!(books.post(COMPANY, asked()).unwrap_err().status, StatusCode::INSUFFICIENT_STORAGE);
+        let asked = || Checked::sales_order(body("D").as_bytes()).unwrap();
+        books.lines_total = books::LINES_TOTAL_MAX - 2;
+        assert!(books.take_order(COMPANY, asked()).is_ok());
+        assert_eq!(books.take_order(COMPANY, asked()).unwrap_err().status, StatusCode::INSUFFICIENT_STORAGE);
+    }
+
+    /// What follows the head of an answer.
+    fn json(answer: &str) -> serde_json::Value {
+        serde_json::from_str(answer.split("\r\n\r\n").nth(1).unwrap()).unwrap()
+    }
+
+    fn found_path(entity: &str, lines: &str) -> String {
+        format!("{BASE_PATH}/companies({COMPANY})/{entity}?$filter=externalDocumentNumber%20eq%20'D'&$expand={lines}")
+    }
+
+    async fn listed(erp: &Erp, entity: &str, lines: &str) -> Vec<serde_json::Value> {
+        let found = exchange(erp, "GET", &found_path(entity, lines), "").await;
+        json(&found)["value"].as_array().unwrap().clone()
+    }
+
+    /// An ERP with a sales order of two lines, freight and a discount of 1.00: 10 + 3 at 2.005
+    /// and 1.
+    async fn with_an_order(mischief: Mischief) -> Erp {
+        let erp = Erp::start(mischief).await.unwrap();
+        let body = r#"{"externalDocumentNumber":"D","customerNumber":"C-1001","currencyCode":"USD","discountAmount":1,
+            "salesOrderLines":[{"lineType":"Comment","sequence":1,"description":"Order 4711"},
+            {"lineType":"Item","sequence":10,"lineObjectNumber":"X","quantity":10,"unitPrice":1,"unitOfMeasureCode":"EA"},
+            {"lineType":"Item","sequence":20,"lineObjectNumber":"Y","quantity":3,"unitPrice":2.005,"unitOfMeasureCode":"BX"},
+            {"lineType":"Account","lineObjectNumber":"6130","quantity":1,"unitPrice":5}]}"#;
+        erp.put("X", Decimal::parse("12").unwrap());
+        exchange(&erp, "POST", &sales_orders_path(), body).await;
+        erp
+    }
+
+    /// Sets what is to be shipped of the order's line at this place.
+    async fn to_ship(erp: &Erp, place: usize, quantity: &str) -> String {
+        let line = listed(erp, "salesOrders", "salesOrderLines").await[0]["salesOrderLines"][place].clone();
+        let path = format!("{BASE_PATH}/companies({COMPANY})/salesOrderLines({})", line["id"].as_str().unwrap());
+        let body = format!(r#"{{"shipQuantity":{quantity}}}"#);
+        exchange_if(erp, "PATCH", &path, line["@odata.etag"].as_str().unwrap(), &body).await
+    }
+
+    async fn posted(erp: &Erp) -> String {
+        let id = listed(erp, "salesOrders", "salesOrderLines").await[0]["id"].as_str().unwrap().to_owned();
+        exchange(erp, "POST", &format!("{}({id})/Microsoft.NAV.shipAndInvoice", sales_orders_path()), "").await
+    }
+
+    #[tokio::test]
+    async fn posts_what_is_to_be_shipped_and_lets_an_order_go_that_is_posted_whole() {
+        let erp = with_an_order(Mischief::default()).await;
+        assert_eq!(status(&to_ship(&erp, 1, "4").await), Some("200"));
+        assert_eq!(status(&to_ship(&erp, 2, "0").await), Some("200"));
+        assert_eq!(status(&posted(&erp).await), Some("204"));
+        let order = &listed(&erp, "salesOrders", "salesOrderLines").await[0];
+        let lines = order["salesOrderLines"].as_array().unwrap();
+        let left: Vec<_> =
+            lines.iter().map(|line| (line["shippedQuantity"].to_string(), line["shipQuantity"].to_string())).collect();
+        let expected = [("0", "0"), ("4", "6"), ("0", "3"), ("1", "0")];
+        assert_eq!(left, expected.map(|(shipped, ship)| (shipped.to_owned(), ship.to_owned())));
+        assert_eq!(erp.sales_orders()[0].lines[0].shipped.to_string(), "4");
+        // Nobody remembers that it was posted: the rest is, the next time.
+        assert_eq!(status(&posted(&erp).await), Some("204"));
+        assert_eq!((erp.sales_order_count(), erp.stock("X").to_string()), (0, "2".to_owned()));
+        assert_eq!(erp.stock("Y").to_string(), "-3");
+
+        let invoices = erp.invoices();
+        let totals: Vec<String> = invoices.iter().map(|invoice| invoice.total.to_string()).collect();
+        // 9.00 of 21.02 is charged first, with as much of the discount.
+        assert_eq!(totals, ["8.57", "11.45"]);
+        let lines = |invoice: &PostedInvoice| -> Vec<(String, String, String)> {
+            let line =
+                |line: &PostedLine| (line.line_number.clone(), line.quantity.to_string(), line.amount.to_string());
+            invoice.lines.iter().map(line).collect()
+        };
+        let line = |number: &str, quantity: &str, amount: &str| (number.into(), quantity.into(), amount.into());
+        assert_eq!(lines(&invoices[0]), [line("1", "4", "4.00")]);
+        assert_eq!(lines(&invoices[1]), [line("1", "6", "6.00"), line("2", "3", "6.02")]);
+        assert!(invoices[0].at < invoices[1].at && invoices[0].shipment.is_none());
+        let shown = listed(&erp, "salesInvoices", "salesInvoiceLines").await;
+        assert_eq!(shown[1]["salesInvoiceLines"][0]["description"], "Order 4711", "comments go onto every invoice");
+        assert!(shown[1].get("at").is_none(), "{}", shown[1]);
+        erp.stop().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn ships_no_more_than_is_outstanding_and_changes_nothing_that_somebody_else_changed() {
+        let erp = with_an_order(Mischief::default()).await;
+        let refused = to_ship(&erp, 1, "10.1").await;
+        assert!(
+            status(&refused) == Some("400") && refused.contains("You cannot ship more than 10 units."),
+            "{refused}"
+        );
+        let order = listed(&erp, "salesOrders", "salesOrderLines").await.remove(0);
+        let (id, line) = (order["id"].as_str().unwrap(), &order["salesOrderLines"][1]);
+        let path = format!("{}({id})/salesOrderLines({})", sales_orders_path(), line["id"].as_str().unwrap());
+        let etag = line["@odata.etag"].as_str().unwrap();
+        assert_eq!(status(&exchange_if(&erp, "PATCH", &path, etag, r#"{"quantity":8}"#).await), Some("200"));
+        let late = exchange_if(&erp, "PATCH", &path, etag, r#"{"shipQuantity":1}"#).await;
+        assert!(status(&late) == Some("412") && late.contains("Request_EntityChanged"), "{late}");
+        let old = order["@odata.etag"].as_str().unwrap();
+        let late = exchange_if(&erp, "DELETE", &format!("{}({id})", sales_orders_path()), old, "").await;
+        assert_eq!(status(&late), Some("412"), "a change of a line is one of the order");
+
+        for place in 1..4 {
+            to_ship(&erp, place, "0").await;
+        }
+        let nothing = posted(&erp).await;
+        assert!(status(&nothing) == Some("400") && nothing.contains("There is nothing to post."), "{nothing}");
+        assert_eq!(erp.invoices(), []);
+        erp.stop().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_invoice_names_the_shipment_and_a_credit_memo_the_return_that_a_comment_has() {
+        let erp = with_an_order(Mischief::default()).await;
+        let order = listed(&erp, "salesOrders", "salesOrderLines").await.remove(0);
+        let lines = format!("{}({})/salesOrderLines", sales_orders_path(), order["id"].as_str().unwrap());
+        let comment = r#"{"lineType":"Comment","description":"Shipment SH-1"}"#;
+        let added = exchange(&erp, "POST", &lines, comment).await;
+        assert!(status(&added) == Some("201") && added.contains(r#""sequence":20020"#), "{added}");
+        posted(&erp).await;
+        let invoice = erp.invoices().remove(0);
+        assert_eq!((invoice.shipment.as_deref(), invoice.total.to_string().as_str()), (Some("SH-1"), "20.02"));
+
+        let memos = format!("{BASE_PATH}/companies({COMPANY})/salesCreditMemos");
+        let memo = format!(
+            r#"{{"externalDocumentNumber":"D","customerNumber":"C-1001","currencyCode":"USD","invoiceNumber":"{}",
+                "discountAmount":0.1,"salesCreditMemoLines":[{{"lineType":"Comment","description":"Return R-1"}},
+                {{"lineType":"Item","sequence":10,"lineObjectNumber":"X","quantity":2,"unitPrice":1,"unitOfMeasureCode":"EA"}}]}}"#,
+            invoice.number
+        );
+        let elsewhere = memo.replacen(&invoice.number, "PS-INV1", 1);
+        assert_eq!(status(&exchange(&erp, "POST", &memos, &elsewhere).await), Some("400"));
+        let draft = json(&exchange(&erp, "POST", &memos, &memo).await);
+        assert_eq!((&draft["status"], erp.credit_memos().len()), (&"Draft".into(), 0));
+        let post = format!("{memos}({})/Microsoft.NAV.post", draft["id"].as_str().unwrap());
+        assert_eq!(status(&exchange(&erp, "POST", &post, "").await), Some("204"));
+        let again = exchange(&erp, "POST", &post, "").await;
+        assert!(status(&again) == Some("400") && again.contains("draft credit memo only"), "{again}");
+        let posted = erp.credit_memos().remove(0);
+        assert_eq!((posted.returned.as_deref(), posted.corrects.as_ref()), (Some("R-1"), Some(&invoice.number)));
+        assert_eq!((posted.total.to_string(), erp.stock("X").to_string()), ("1.90".to_owned(), "4".to_owned()));
+        assert!(invoice.at < posted.at && draft["number"] != posted.number.as_str());
+        let shown = &listed(&erp, "salesCreditMemos", "salesCreditMemoLines").await[0];
+        assert_eq!((&shown["status"], &shown["id"]), (&"Open".into(), &draft["id"]));
+        assert_eq!(shown["salesCreditMemoLines"][1]["netAmount"].to_string(), "1.9");
+        erp.stop().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_outage_does_nothing_and_is_no_attempt() {
+        let erp = Erp::start(only(|m| &mut m.drop_after_per_mille)).await.unwrap();
+        erp.down(true);
+        for _ in 0..3 {
+            assert_eq!(status(&post(&erp, "D").await), Some("503"));
+        }
+        assert_eq!(status(&exchange(&erp, "GET", &format!("{BASE_PATH}/companies"), "").await), Some("503"));
+        assert_eq!(erp.sales_orders(), []);
+        erp.down(false);
+        assert_eq!(post(&erp, "D").await, "", "the first attempt is still to be met with mischief");
+        assert_eq!(erp.sales_orders().len(), 1);
+        erp.stop().await.unwrap();
     }
 }

@@ -12,10 +12,11 @@ pub mod payment;
 pub mod tax;
 pub mod wms;
 
+mod amount;
 mod mischief;
 mod serving;
 
-pub use erp::{Erp, SalesOrder, SalesOrderLine};
+pub use erp::{CreditMemo, Erp, PostedInvoice, PostedLine, SalesOrder, SalesOrderLine};
 pub use mischief::Mischief;
 pub use payment::Payments;
 pub use tax::{TAX_COMPANY, TaxStatus, Taxes};

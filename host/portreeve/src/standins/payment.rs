@@ -38,7 +38,7 @@ use sha2::Sha256;
 
 use super::erp::unescaped;
 use super::mischief::{Mischief, RETRY_AFTER, SLOW_ANSWER, Trick, hung_up};
-use super::serving::Serving;
+use super::serving::{self, Serving};
 
 /// The secret of the webhook endpoint.
 pub const WEBHOOK_SECRET: &str = "whsec_cGF5bWVudHMtb2YtdGhlLXN0YW5kLWlu";
@@ -71,6 +71,8 @@ pub struct Payment {
     pub amount: i64,
     /// Three small letters.
     pub currency: String,
+    /// Its place among all entries of all stand-ins' ledgers.
+    pub at: u64,
     created: i64,
 }
 
@@ -91,6 +93,8 @@ pub struct Refund {
     pub reason: Option<String>,
     /// What the sender wrote into it.
     pub metadata: BTreeMap<String, String>,
+    /// Its place among all entries of all stand-ins' ledgers.
+    pub at: u64,
     created: i64,
 }
 
@@ -147,6 +151,7 @@ impl Payments {
             order_id: order_id.to_owned(),
             amount,
             currency: currency.to_owned(),
+            at: serving::entry(),
             created,
         };
         books.payments.push(payment.clone());
@@ -466,6 +471,7 @@ impl Books {
             currency: payment.currency,
             reason: asked.reason,
             metadata: asked.metadata,
+            at: serving::entry(),
             created,
         };
         self.refunds.push(refund.clone());
@@ -577,6 +583,7 @@ mod tests {
         let form = format!("payment_intent={}&amount=30&metadata[refund_number]=RF%2D1", payment.payment_intent);
         let first = refund(&payments, "key", &form).await;
         assert_eq!((first.0, first.1["metadata"]["refund_number"].as_str()), (200, Some("RF-1")));
+        assert!(payment.at < payments.refunds()[0].at && first.1.get("at").is_none(), "{}", first.1);
         assert_eq!(refund(&payments, "key", &form).await, first);
         assert_eq!(code(&refund(&payments, "key", &form.replace("30", "31")).await), (400, "idempotency_error"));
         for _ in 0..2 {

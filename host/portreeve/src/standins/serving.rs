@@ -3,11 +3,21 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::Router;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+
+/// Entries of all ledgers so far.
+static ENTRIES: AtomicU64 = AtomicU64::new(0);
+
+/// The place of a ledger's next entry among those of every stand-in of the process, so that
+/// whoever has several ledgers can put them in order.
+pub(super) fn entry() -> u64 {
+    ENTRIES.fetch_add(1, Ordering::Relaxed).saturating_add(1)
+}
 
 /// A running server. It stops when this is dropped; [`Serving::stop`] also waits for it.
 #[derive(Debug)]
@@ -50,5 +60,16 @@ impl Serving {
     pub(super) async fn stop(self) -> io::Result<()> {
         drop(self.running);
         self.server.await.map_err(io::Error::other)?
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::entry;
+
+    #[test]
+    fn a_later_entry_of_any_ledger_has_a_higher_place() {
+        let (first, second, third) = (entry(), entry(), entry());
+        assert!(first < second && second < third);
     }
 }

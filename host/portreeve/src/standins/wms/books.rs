@@ -9,10 +9,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use axum::http::StatusCode;
 use portreeve_model::Instant;
 use portreeve_model::value::Decimal;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::Refusal;
+use crate::standins::amount::Amount;
+use crate::standins::serving;
 
 /// The node that a release goes to when no node has anything of it.
 pub const NODE: &str = "DC-EAST";
@@ -30,51 +32,6 @@ const LINES_TOTAL_MAX: usize = 1_000_000;
 
 /// Characters of what names something.
 const NAME_CHARS_MAX: usize = 64;
-
-/// Billionths in one.
-const ONE: i128 = 1_000_000_000;
-
-/// How much of something, in billionths.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Amount(i128);
-
-impl Amount {
-    const ZERO: Self = Self(0);
-
-    fn of(decimal: &Decimal) -> Self {
-        // The model's decimals have 9 places at most.
-        let places = 9_u32.saturating_sub(u32::from(decimal.scale));
-        Self(i128::from(decimal.units).saturating_mul(10_i128.saturating_pow(places)))
-    }
-
-    fn plus(self, other: Self) -> Self {
-        Self(self.0.saturating_add(other.0))
-    }
-
-    fn minus(self, other: Self) -> Self {
-        Self(self.0.saturating_sub(other.0).max(0))
-    }
-
-    /// Without zeros behind the point. Beyond 64 bits it says the most that it can.
-    fn decimal(self) -> Decimal {
-        let (mut units, mut scale) = (self.0, 9_u8);
-        while scale > 0 && units % 10 == 0 {
-            units /= 10;
-            scale -= 1;
-        }
-        Decimal { units: i64::try_from(units).unwrap_or(i64::MAX), scale }
-    }
-}
-
-impl Serialize for Amount {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        // A float would be another number.
-        let (whole, billionths) = (self.0 / ONE, self.0 % ONE);
-        let text = format!("{whole}.{billionths:09}");
-        let text = text.trim_end_matches('0').trim_end_matches('.').to_owned();
-        RawValue::from_string(text).map_err(serde::ser::Error::custom)?.serialize(serializer)
-    }
-}
 
 /// How far a release is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -160,6 +117,8 @@ pub struct Release {
     pub step: Step,
     /// Its lines, with those that were stopped.
     pub lines: Vec<ReleaseLine>,
+    /// Its place among all entries of all stand-ins' ledgers.
+    pub at: u64,
     shipment: Option<String>,
 }
 
@@ -191,6 +150,8 @@ pub struct Shipment {
     pub node: String,
     /// Its lines.
     pub lines: Vec<ShippedLine>,
+    /// Its place among all entries of all stand-ins' ledgers.
+    pub at: u64,
 }
 
 /// A line of a shipment.
@@ -234,6 +195,8 @@ pub struct Return {
     pub lines: Vec<ReturnedLine>,
     /// Whether it is here.
     pub received: bool,
+    /// The place of its arrival among all entries of all stand-ins' ledgers.
+    pub received_at: Option<u64>,
 }
 
 /// A line of a return.
@@ -299,6 +262,7 @@ impl Books {
             node: NODE.to_owned(),
             step: Step::Open,
             lines: asked.lines,
+            at: serving::entry(),
             shipment: None,
         });
         self.releases.last().ok_or_else(full)
@@ -363,6 +327,7 @@ impl Books {
             number: asked.return_number,
             lines: asked.lines,
             received: false,
+            received_at: None,
         });
         self.returns.last().ok_or_else(full)
     }
@@ -473,7 +438,8 @@ impl Release {
             reason: line.why(),
         });
         let number = self.shipment.clone().unwrap_or_default();
-        Shipment { number, order_id: self.order_id.clone(), node: self.node.clone(), lines: lines.collect() }
+        let (order_id, node, lines) = (self.order_id.clone(), self.node.clone(), lines.collect());
+        Shipment { number, order_id, node, lines, at: serving::entry() }
     }
 }
 
@@ -497,6 +463,7 @@ impl Return {
         }
         // Of nothing that left nothing comes back.
         self.received = !self.lines.is_empty();
+        self.received_at = self.received.then(serving::entry);
         self.received
     }
 }
@@ -834,6 +801,9 @@ mod tests {
         let back = said.iter().find(|event| event["type"] == "return-received").unwrap();
         assert_eq!((&back["returnNumber"], &back["lines"][0]["quantity"]), (&json!("cancel-O"), &json!(2)));
         assert_eq!((books.stock(NODE, "X"), books.returns[0].received), (decimal("4"), true));
+        let (release, shipment) = (books.releases[0].at, books.shipments[0].at);
+        assert!(release < shipment && Some(shipment) < books.returns[0].received_at, "one after the other");
+        assert!(said.iter().all(|event| event.get("receivedAt").is_none() && event["at"].is_string()), "{said:?}");
     }
 
     #[test]
@@ -865,16 +835,5 @@ mod tests {
         assert!(books.release(asked("O", &[("X", "1")])).is_ok());
         let refused = books.release(asked("O", &[("X", "1")])).err().unwrap();
         assert_eq!(refused.status, StatusCode::INSUFFICIENT_STORAGE);
-    }
-
-    #[test]
-    fn counts_to_the_last_digit() {
-        for text in ["0.000000001", "9223372036854775807", "2.5", "0"] {
-            let amount = Amount::of(&decimal(text));
-            assert_eq!(
-                (amount.decimal().to_string(), serde_json::to_string(&amount).unwrap()),
-                (text.to_owned(), text.to_owned())
-            );
-        }
     }
 }

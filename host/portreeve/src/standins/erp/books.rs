@@ -1,0 +1,286 @@
+//! The ERP's books: open sales orders, what was posted of them, and what is in stock.
+
+use std::collections::BTreeMap;
+
+use portreeve_model::value::Decimal;
+
+use super::answer::Refusal;
+use super::asked::{Change, Checked, Line, LineType};
+use super::posting::Document;
+use super::{SalesOrder, SalesOrderLine};
+use crate::standins::amount::Amount;
+
+/// Documents that are kept, doubles included, and things whose attempts are counted. A
+/// sender in a loop meets a refusal before the process runs out of memory.
+pub(super) const DOCUMENTS_MAX: usize = 1_000_000;
+
+/// Lines that are kept over all documents: less than 250 MB.
+pub(super) const LINES_TOTAL_MAX: usize = 1_000_000;
+
+/// The first number that is given to a sales order.
+const NUMBER_FIRST: usize = 101_001;
+
+/// Everything that the ERP knows.
+#[derive(Debug, Default)]
+pub(super) struct Books {
+    pub(super) orders: Vec<Order>,
+    /// How many there ever were: a number is given once.
+    made: usize,
+    pub(super) invoices: Vec<Document>,
+    /// Drafts as well.
+    pub(super) memos: Vec<Document>,
+    /// How many of them were posted.
+    pub(super) memos_posted: usize,
+    stock: BTreeMap<String, Amount>,
+    pub(super) lines_total: usize,
+    attempts: BTreeMap<(&'static str, String), u32>,
+}
+
+/// A sales order that is not posted whole yet.
+#[derive(Debug)]
+pub(super) struct Order {
+    pub(super) company: &'static str,
+    pub(super) external_document_number: String,
+    pub(super) number: String,
+    pub(super) customer_number: String,
+    pub(super) currency_code: String,
+    pub(super) lines: Vec<OrderLine>,
+    /// Hundredths, of which so many are on invoices.
+    pub(super) discount: i128,
+    pub(super) discount_taken: i128,
+    pub(super) total: Decimal,
+    version: u32,
+}
+
+/// A line of it.
+#[derive(Debug)]
+pub(super) struct OrderLine {
+    pub(super) line: Line,
+    /// What the next posting ships and invoices.
+    pub(super) ship: Amount,
+    /// What was shipped and invoiced.
+    pub(super) shipped: Amount,
+    version: u32,
+}
+
+impl Books {
+    /// How often something was tried before.
+    pub(super) fn attempt(&mut self, company: &'static str, about: &str) -> Result<u32, Refusal> {
+        let key = (company, about.to_owned());
+        if self.attempts.len() >= DOCUMENTS_MAX && !self.attempts.contains_key(&key) {
+            return Err(Refusal::full());
+        }
+        let count = self.attempts.entry(key).or_default();
+        let before = *count;
+        *count = count.saturating_add(1);
+        Ok(before)
+    }
+
+    pub(super) fn put(&mut self, item: &str, quantity: Amount) {
+        let stock = self.stock.entry(item.to_owned()).or_default();
+        *stock = stock.plus(quantity);
+    }
+
+    pub(super) fn take(&mut self, item: &str, quantity: Amount) {
+        let stock = self.stock.entry(item.to_owned()).or_default();
+        *stock = stock.less(quantity);
+    }
+
+    pub(super) fn stock(&self, item: &str) -> Amount {
+        self.stock.get(item).copied().unwrap_or_default()
+    }
+
+    /// Counts new lines, where there is room for one more document with them.
+    pub(super) fn room(&mut self, documents: usize, lines: usize) -> Result<(), Refusal> {
+        let lines_total = self.lines_total.saturating_add(lines);
+        if documents >= DOCUMENTS_MAX || lines_total > LINES_TOTAL_MAX {
+            return Err(Refusal::full());
+        }
+        self.lines_total = lines_total;
+        Ok(())
+    }
+
+    pub(super) fn take_order(&mut self, company: &'static str, asked: Checked) -> Result<&Order, Refusal> {
+        self.room(self.orders.len(), asked.lines.len())?;
+        let number = NUMBER_FIRST.saturating_add(self.made);
+        self.made = self.made.saturating_add(1);
+        self.orders.push(Order {
+            company,
+            external_document_number: asked.external_document_number,
+            number: format!("S-ORD{number}"),
+            customer_number: asked.customer_number,
+            currency_code: asked.currency_code,
+            lines: asked.lines.into_iter().map(OrderLine::of).collect(),
+            discount: asked.discount,
+            discount_taken: 0,
+            total: asked.total,
+            version: 0,
+        });
+        self.orders.last().ok_or_else(Refusal::full)
+    }
+
+    pub(super) fn order_place(&self, company: &str, id: &str) -> Result<usize, Refusal> {
+        let found = self.orders.iter().position(|order| order.company == company && order.id() == id);
+        found.ok_or_else(|| Refusal::not_found("there is no sales order with this id"))
+    }
+
+    fn order(&mut self, company: &str, id: &str) -> Result<&mut Order, Refusal> {
+        let place = self.order_place(company, id)?;
+        self.orders.get_mut(place).ok_or_else(Refusal::full)
+    }
+
+    /// Lets an order go: it is not wanted, or posted whole.
+    pub(super) fn remove(&mut self, place: usize) {
+        let order = self.orders.remove(place);
+        self.lines_total = self.lines_total.saturating_sub(order.lines.len());
+    }
+
+    pub(super) fn delete(&mut self, company: &str, id: &str, expected: &str) -> Result<(), Refusal> {
+        let place = self.order_place(company, id)?;
+        if self.orders.get(place).is_some_and(|order| ![order.etag().as_str(), "*"].contains(&expected)) {
+            return Err(Refusal::changed());
+        }
+        self.remove(place);
+        Ok(())
+    }
+
+    /// A line more, behind the others.
+    pub(super) fn add_line(&mut self, company: &str, id: &str, body: &[u8]) -> Result<(&Order, &OrderLine), Refusal> {
+        let last = self.order(company, id)?.lines.iter().map(|line| line.line.sequence).max().unwrap_or_default();
+        let line = Line::read(body, last)?;
+        if self.order(company, id)?.lines.iter().any(|known| known.line.sequence == line.sequence) {
+            return Err(Refusal::invalid(format!("sequence {} is there already", line.sequence)));
+        }
+        self.room(0, 1)?;
+        let order = self.order(company, id)?;
+        order.lines.push(OrderLine::of(line));
+        order.changed();
+        let order = &*order;
+        Ok((order, order.lines.last().ok_or_else(Refusal::full)?))
+    }
+
+    /// Changes a line of any order, or of the one that is named.
+    pub(super) fn change_line(
+        &mut self,
+        company: &str,
+        (order_id, line_id): (Option<&str>, &str),
+        expected: &str,
+        change: Change,
+    ) -> Result<(&Order, &OrderLine), Refusal> {
+        let unknown = || Refusal::not_found("there is no sales order line with this id");
+        let in_order = |order: &Order| {
+            order.company == company
+                && order_id.is_none_or(|id| order.id() == id)
+                && order.lines.iter().any(|line| order.line_id(line) == line_id)
+        };
+        let order = self.orders.iter_mut().find(|order| in_order(order)).ok_or_else(unknown)?;
+        let place = order.lines.iter().position(|line| order.line_id(line) == line_id).ok_or_else(unknown)?;
+        order.lines.get_mut(place).ok_or_else(unknown)?.change(expected, change)?;
+        order.changed();
+        let order = &*order;
+        Ok((order, order.lines.get(place).ok_or_else(unknown)?))
+    }
+}
+
+impl Order {
+    /// The original's ids are random; one that follows from the number can be repeated.
+    pub(super) fn id(&self) -> String {
+        format!("00000000-0000-4000-8000-{:0>12}", self.digits())
+    }
+
+    pub(super) fn line_id(&self, line: &OrderLine) -> String {
+        format!("{:08x}-0000-4000-9000-{:0>12}", line.line.sequence, self.digits())
+    }
+
+    fn digits(&self) -> &str {
+        self.number.trim_start_matches(|c: char| !c.is_ascii_digit())
+    }
+
+    pub(super) fn etag(&self) -> String {
+        format!("W/\"{}.{}\"", self.number, self.version)
+    }
+
+    pub(super) fn changed(&mut self) {
+        self.version = self.version.saturating_add(1);
+    }
+
+    /// The order as others see it.
+    pub(super) fn shown(&self) -> SalesOrder {
+        let items = self.lines.iter().filter(|line| line.line.line_type == LineType::Item);
+        SalesOrder {
+            company: self.company,
+            external_document_number: self.external_document_number.clone(),
+            number: self.number.clone(),
+            customer_number: self.customer_number.clone(),
+            lines: items.map(OrderLine::shown).collect(),
+            total: self.total,
+        }
+    }
+}
+
+impl OrderLine {
+    /// As with the original's default, the next posting ships all of it.
+    fn of(line: Line) -> Self {
+        Self { ship: Amount::of(&line.quantity), shipped: Amount::ZERO, line, version: 0 }
+    }
+
+    pub(super) fn etag(&self) -> String {
+        format!("W/\"{}.{}\"", self.line.sequence, self.version)
+    }
+
+    pub(super) fn outstanding(&self) -> Amount {
+        Amount::of(&self.line.quantity).minus(self.shipped)
+    }
+
+    fn shown(&self) -> SalesOrderLine {
+        SalesOrderLine {
+            line_number: line_number(self.line.sequence),
+            item_number: self.line.object.clone(),
+            quantity: self.line.quantity,
+            shipped: self.shipped.decimal(),
+            unit_price: self.line.unit_price,
+            unit: self.line.unit.clone(),
+        }
+    }
+
+    fn change(&mut self, expected: &str, change: Change) -> Result<(), Refusal> {
+        if ![self.etag().as_str(), "*"].contains(&expected) {
+            return Err(Refusal::changed());
+        }
+        if self.line.line_type == LineType::Comment && (change.quantity.is_some() || change.ship.is_some()) {
+            return Err(Refusal::invalid("a comment has no quantity".to_owned()));
+        }
+        if let Some(quantity) = change.quantity {
+            if quantity.units <= 0 || Amount::of(&quantity) < self.shipped {
+                let shipped = self.shipped.decimal();
+                return Err(Refusal::dialog(format!("quantity must not be less than {shipped}, which was shipped")));
+            }
+            self.line.quantity = quantity;
+            self.ship = self.outstanding();
+        }
+        if let Some(ship) = change.ship {
+            // The original's words: "You cannot ship more than %1 units."
+            if ship.units < 0 || Amount::of(&ship) > self.outstanding() {
+                let most = self.outstanding().decimal();
+                return Err(Refusal::dialog(format!("You cannot ship more than {most} units.")));
+            }
+            self.ship = Amount::of(&ship);
+        }
+        if let Some(description) = change.description.filter(|_| self.line.line_type == LineType::Comment) {
+            self.line.description = description;
+        }
+        self.posted();
+        Ok(())
+    }
+
+    /// It is another one than before.
+    pub(super) fn posted(&mut self) {
+        self.version = self.version.saturating_add(1);
+    }
+}
+
+/// The order's own number of a line: the transformer `business-central` makes the ERP's out
+/// of it, ten times as high.
+pub(super) fn line_number(sequence: u32) -> String {
+    (sequence / 10).to_string()
+}
