@@ -88,6 +88,8 @@ mod envelopes;
 
 mod later;
 
+mod posting;
+
 mod process;
 
 mod ahead;

@@ -254,7 +254,7 @@ impl Bench {
             Probe::Score => ("well-behaved", serde_json::json!({"log": true, "lookup": ["customer"]})),
             Probe::Receive => ("x12", serde_json::json!({"numbers": ["x12-interchange", "x12-group"]})),
             Probe::Deliver | Probe::DeliverToNobody | Probe::DeliverToNowhere => {
-                ("erp-rest", serde_json::json!({"http": ["GET", "POST", "DELETE"]}))
+                ("erp-rest", serde_json::json!({"http": ["GET", "POST", "PATCH", "DELETE"]}))
             }
             Probe::Remember => {
                 let all = serde_json::json!({"log": true, "kv": true, "numbers": ["control"], "http": ["GET", "POST"]});

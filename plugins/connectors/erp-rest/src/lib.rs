@@ -1,4 +1,6 @@
-//! Sales orders into an ERP, and out of it again (`cancel`), that speaks the REST API of Business Central v2.0.
+//! Sales orders into an ERP that speaks the REST API of Business Central v2.0, and out of it
+//! again (`cancel`); shipments that it posts with their invoices (`ship`), and returns of which
+//! it posts credit memos (`credit`).
 //!
 //! The API documents no idempotency key, so the danger is a second sales order
 //! for one order. The message carries the host's order id as
@@ -10,6 +12,9 @@
 //! `answer-timeout-ms`. Credentials are the host's.
 
 mod cancel;
+mod credit;
+mod document;
+mod ship;
 
 use portreeve_guest_rest::{Answer, Target, only, patient, refusal};
 use portreeve_sdk::connector::*;
@@ -26,8 +31,11 @@ impl Connector for ErpRest {
     }
 
     fn deliver(delivery: Delivery) -> Result<Receipt, Failure> {
-        if delivery.message.kind == cancel::KIND {
-            return cancel::deliver(&delivery);
+        match delivery.message.kind.as_str() {
+            cancel::KIND => return cancel::deliver(&delivery),
+            ship::KIND => return ship::deliver(&delivery),
+            credit::KIND => return credit::deliver(&delivery),
+            _ => {}
         }
         let url = format!("{}/salesOrders", company_url(&delivery.settings)?);
         let request = http::Request::json(http::Method::Post, &url, delivery.message.body)
@@ -40,8 +48,11 @@ impl Connector for ErpRest {
     }
 
     fn find(query: FindQuery) -> Result<Option<Receipt>, Failure> {
-        if query.kind == cancel::KIND {
-            return cancel::find(&query);
+        match query.kind.as_str() {
+            cancel::KIND => return cancel::find(&query),
+            ship::KIND => return ship::find(&query),
+            credit::KIND => return credit::find(&query),
+            _ => {}
         }
         let unnamed = || Failure::permanent("the ERP lists a sales order without number and id");
         let order = sales_order(&query.natural_key, &query.settings)?;

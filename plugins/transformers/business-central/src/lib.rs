@@ -1,11 +1,12 @@
-//! A created order as a sales order of Business Central v2.0.
+//! A created order as a sales order of Business Central v2.0; and what cancels, ships or
+//! credits it there (`posting`).
 //!
 //! ```json
 //! {"externalDocumentNumber":"6fa459eaee8a3ca4894edb77e160355e","customerNumber":"C-1001",
 //!  "orderDate":"2026-03-02","currencyCode":"USD","shipToName":"…",
 //!  "discountAmount":10.00,
-//!  "salesOrderLines":[{"lineType":"Comment","description":"Order 4711"},
-//!   {"lineType":"Item","lineObjectNumber":"SKU-1","quantity":5,"unitPrice":12.50,"unitOfMeasureCode":"EA"},
+//!  "salesOrderLines":[{"lineType":"Comment","sequence":1,"description":"Order 4711"},
+//!   {"lineType":"Item","sequence":10,"lineObjectNumber":"SKU-1","quantity":5,"unitPrice":12.50,"unitOfMeasureCode":"EA"},
 //!   {"lineType":"Account","lineObjectNumber":"6130","description":"Freight","quantity":1,"unitPrice":9.90}]}
 //! ```
 //!
@@ -14,10 +15,21 @@
 //! customer's own order number goes into a comment line. Decimals are written
 //! from integers digit by digit; a float would turn 1.179 into another price.
 //!
+//! A line keeps its `sequence` through posting, and it cannot be changed (Microsoft's page 30044
+//! "APIV2 - Sales Order Lines"), so it is what a shipment finds a line by: ten times the order's
+//! own number of the line. The ERP counts in ten thousands where it numbers lines itself; the
+//! comment's sequence, 1, which it never gives, says that the numbers are ours. An order with
+//! a line number that is no whole number, or one twice, has none of them, and its shipments are
+//! posted by people.
+//!
 //! The order's discount goes into the header and its freight onto a line of the
 //! account that the setting `freight-account` names: left out, the customer would
 //! be charged too much or too little. An order with freight is `invalid` where
 //! there is no such setting. Taxes are the ERP's own to work out.
+
+mod posting;
+
+use std::collections::BTreeSet;
 
 use portreeve_sdk::transformer::*;
 use serde::Serialize;
@@ -26,6 +38,11 @@ use serde_json::value::RawValue;
 const KIND: &str = "business-central/sales-order";
 /// What has a sales order deleted: whatever was said of the order, it is known by its number.
 const CANCEL: &str = "business-central/cancel";
+
+/// The sequence of the comment with the order's number.
+const COMMENT_SEQUENCE: u32 = 1;
+/// Line numbers beyond it would not fit the ERP's numbers, and be no lines of an order.
+const LINE_NUMBER_MAX: u32 = 200_000_000;
 
 /// Widths of the ERP's fields, in characters. It refuses longer values.
 const CUSTOMER_NUMBER_CHARS_MAX: usize = 20;
@@ -46,18 +63,30 @@ impl Transformer for BusinessCentral {
         if request.kind == CANCEL {
             return message(CANCEL, &Cancelled { external_document_number: request.order_id.replace('-', "") });
         }
-        if request.kind != KIND {
-            return Err(Failure::permanent(format!(
-                "this transformer does not render messages of kind `{}`",
-                request.kind
-            )));
+        match (request.kind.as_str(), &request.event) {
+            (posting::SHIP, Event::ShipmentConfirmed(shipment)) => {
+                let shipped = posting::shipped(shipment, &request.order_id).map_err(Failure::Invalid)?;
+                message(posting::SHIP, &shipped)
+            }
+            (posting::CREDIT, Event::ReturnReceived(goods)) => {
+                let returned = posting::returned(goods, &request.order_id).map_err(Failure::Invalid)?;
+                message(posting::CREDIT, &returned)
+            }
+            (KIND, Event::OrderCreated(order)) => {
+                let freight_account = setting(&request.settings, "freight-account");
+                message(KIND, &sales_order(order, &request.order_id, freight_account)?)
+            }
+            (KIND, _) => Err(Failure::permanent("a sales order is made of a created order; found another event")),
+            (posting::SHIP, _) => {
+                Err(Failure::permanent("an invoice is posted of a confirmed shipment; found another event"))
+            }
+            (posting::CREDIT, _) => {
+                Err(Failure::permanent("a credit memo is made of a received return; found another event"))
+            }
+            (other, _) => {
+                Err(Failure::permanent(format!("this transformer does not render messages of kind `{other}`")))
+            }
         }
-        let Event::OrderCreated(order) = &request.event else {
-            return Err(Failure::permanent("a sales order is made of a created order; found another event"));
-        };
-        let freight_account = setting(&request.settings, "freight-account");
-        let sales_order = sales_order(order, &request.order_id, freight_account)?;
-        message(KIND, &sales_order)
     }
 }
 
@@ -105,10 +134,14 @@ struct ShipTo {
 #[serde(tag = "lineType")]
 enum SalesOrderLine {
     Comment {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        sequence: Option<u32>,
         description: String,
     },
     #[serde(rename_all = "camelCase")]
     Item {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        sequence: Option<u32>,
         line_object_number: String,
         #[serde(skip_serializing_if = "Option::is_none")]
         description: Option<String>,
@@ -117,12 +150,7 @@ enum SalesOrderLine {
         unit_of_measure_code: String,
     },
     #[serde(rename_all = "camelCase")]
-    Account {
-        line_object_number: String,
-        description: &'static str,
-        quantity: u32,
-        unit_price: Box<RawValue>,
-    },
+    Account { line_object_number: String, description: &'static str, quantity: u32, unit_price: Box<RawValue> },
 }
 
 fn sales_order(order: &Order, order_id: &str, freight_account: Option<&str>) -> Result<SalesOrder, Failure> {
@@ -130,10 +158,13 @@ fn sales_order(order: &Order, order_id: &str, freight_account: Option<&str>) -> 
     let document = order_id.replace('-', "");
     within(&document, DOCUMENT_NUMBER_CHARS_MAX, "order-id", &mut problems);
     within(&order.customer.id, CUSTOMER_NUMBER_CHARS_MAX, "customer.id", &mut problems);
-    let comment = SalesOrderLine::Comment { description: cut(&format!("Order {}", order.number), TEXT_CHARS_MAX) };
-    let mut lines = vec![comment];
+    let sequences = sequences(&order.lines);
+    let description = cut(&format!("Order {}", order.number), TEXT_CHARS_MAX);
+    let mut lines =
+        vec![SalesOrderLine::Comment { sequence: sequences.as_ref().map(|_| COMMENT_SEQUENCE), description }];
     for (index, line) in order.lines.iter().enumerate() {
-        match item_line(line, &format!("lines[{index}]"), &mut problems) {
+        let sequence = sequences.as_ref().and_then(|sequences| sequences.get(index).copied());
+        match item_line(line, sequence, &format!("lines[{index}]"), &mut problems) {
             Ok(line) => lines.push(line),
             Err(problem) => problems.push(*problem),
         }
@@ -194,10 +225,30 @@ fn requested(order: &Order) -> Option<Date> {
     order.requested_delivery.or_else(|| of_lines().min_by_key(|date| (date.year, date.month, date.day)))
 }
 
-fn item_line(line: &OrderLine, path: &str, problems: &mut Vec<Problem>) -> Result<SalesOrderLine, Box<Problem>> {
+/// The sequence of each line, where all of them have one of their own.
+fn sequences(lines: &[OrderLine]) -> Option<Vec<u32>> {
+    let sequences: Vec<u32> = lines.iter().map(|line| sequence_of(&line.number)).collect::<Option<_>>()?;
+    let distinct: BTreeSet<&u32> = sequences.iter().collect();
+    (distinct.len() == sequences.len()).then_some(sequences)
+}
+
+/// Ten times the order's own number of a line.
+pub(crate) fn sequence_of(line_number: &str) -> Option<u32> {
+    let is_whole = line_number.bytes().all(|byte| byte.is_ascii_digit());
+    let number: u32 = line_number.parse().ok().filter(|number| is_whole && (1..=LINE_NUMBER_MAX).contains(number))?;
+    number.checked_mul(10)
+}
+
+fn item_line(
+    line: &OrderLine,
+    sequence: Option<u32>,
+    path: &str,
+    problems: &mut Vec<Problem>,
+) -> Result<SalesOrderLine, Box<Problem>> {
     within(&line.sku, ITEM_NUMBER_CHARS_MAX, &format!("{path}.sku"), problems);
     within(&line.quantity.unit, UNIT_CHARS_MAX, &format!("{path}.quantity.unit"), problems);
     Ok(SalesOrderLine::Item {
+        sequence,
         line_object_number: line.sku.clone(),
         description: line.description.as_deref().map(|text| cut(text, TEXT_CHARS_MAX)),
         quantity: number(line.quantity.value, line.quantity.scale, &format!("{path}.quantity"))?,
