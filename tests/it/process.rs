@@ -264,11 +264,22 @@ async fn what_cannot_be_counts_for_nothing_and_a_person_hears_what_was_found_and
     for words in ["found 5 BX of line 1", "expected 4 BX at most, left to ship", "counts for nothing"] {
         assert!(why.contains(words), "{why}");
     }
+    // The warehouse counts its own lines, and its first is not the order's.
+    let mut slipped = confirmed(order, "S-4", 4);
+    slipped["data"]["lines"][0]["sku"] = json!("FST-2001");
+    told(&host, &[slipped]).await;
+    assert_eq!(
+        (progress(&host, order).await, codes(&host).await[2..].to_vec()),
+        (before, vec!["other-item".to_owned()])
+    );
+    let why = &host.exceptions().await[2].detail;
+    let words = "found item `FST-2001` on line 1, expected `FST-1007`, which the line is of";
+    assert!(why.contains(words), "{why}");
     // Paid twice over: it counts, and somebody hears of it.
     let more = [confirmed(order, "S-3", 4), invoice(order, "I-1", 10), paid(order, "P-1", "I-1", 20_000)];
     told(&host, &more).await;
     assert_eq!(
-        (state(&host, order).await, codes(&host).await[2..].to_vec()),
+        (state(&host, order).await, codes(&host).await[3..].to_vec()),
         (ProcessState::Settled, vec!["paid-too-much".to_owned()])
     );
     host.verify().await.unwrap();

@@ -238,6 +238,7 @@ async fn a_shipping_advice_is_a_confirmed_shipment_with_its_lots_serials_and_pla
         "LX*2",
         "W12*BP*2.5*1.25*1.25*MR**VN*HOSE-M",
         "N9*LT*L-8",
+        "N9*LI*20",
         "W03*4.25*80*LB",
     ];
     let found = shipment(&plugins, &lines).await;
@@ -249,7 +250,7 @@ async fn a_shipping_advice_is_a_confirmed_shipment_with_its_lots_serials_and_pla
     assert_eq!((place.country.as_deref(), place.lines.len()), (Some("US"), 2));
     assert_eq!(
         lines_of(&found),
-        ["10 | PUMP-40 | 5 EA | 3 EA | no-backorder | L-7", "2 | HOSE-M | 2.5 MR | 1.25 MR | backorder | L-8"]
+        ["10 | PUMP-40 | 5 EA | 3 EA | no-backorder | L-7", "20 | HOSE-M | 2.5 MR | 1.25 MR | backorder | L-8"]
     );
     assert_eq!(found.lines[0].serials, ["S-1", "S-2"]);
     let kept = |name: &str| found.extensions.iter().find(|kept| kept.name == name).map(|kept| kept.value.as_str());
@@ -274,7 +275,7 @@ async fn a_status_is_read_by_a_table_and_only_where_it_is_true() {
         ("IS", 7, "substitution"),
     ] {
         let line = format!("W12*{status}*5*{shipped}**EA**VN*PUMP-40");
-        let found = shipment(&plugins, &[&line]).await;
+        let found = shipment(&plugins, &[&line, "N9*LI*1"]).await;
         assert_eq!(lines_of(&found), [format!("1 | PUMP-40 | 5 EA | {shipped} EA | {reason} | ")]);
     }
     for status in ["DS", "IN", "OR", "ZZ", "", "cc", "BK"] {
@@ -326,6 +327,22 @@ async fn what_an_advice_says_twice_has_to_be_the_same() {
         assert_eq!(wrong(&plugins, &input).await, one("reporting-code", "W06/01"), "{report}");
     }
     assert_eq!(wrong(&plugins, &advice(&[good]).replace("*SH-1", "")).await, one("shipment-number-missing", "W06/04"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_line_that_could_be_another_one_of_the_order_has_to_be_named() {
+    let plugins = plugins().await;
+    let (pump, hose) = ("W12*CC*5*5*0*EA**VN*PUMP-40", "W12*CC*2*2*0*EA**VN*HOSE-M");
+    // The warehouse's own count, which the host compares with the order by the item.
+    let found = shipment(&plugins, &["LX*1", pump, "LX*2", hose]).await;
+    assert_eq!(lines_of(&found)[1], "2 | HOSE-M | 2 EA | 2 EA | none | ");
+    let mixed = ["LX*1", pump, "N9*LI*2", "LX*2", hose];
+    assert_eq!(wrong(&plugins, &advice(&mixed)).await, one("line-number-missing", "W12[2]"));
+    for status in ["CS", "IS"] {
+        let other = format!("W12*{status}*5*5*0*EA**VN*PUMP-41");
+        assert_eq!(wrong(&plugins, &advice(&["LX*1", &other])).await, one("line-number-missing", "W12[1]"));
+        assert_eq!(shipment(&plugins, &["LX*1", &other, "N9*LI*3"]).await.lines[0].line_number, "3");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

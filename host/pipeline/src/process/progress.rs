@@ -4,6 +4,12 @@
 //! An event that counts otherwise is not converted: nothing is guessed about quantity,
 //! unit or money.
 //!
+//! A line is known by its number, and numbers slip: a warehouse that counts its own lines says
+//! 1 of what the order has as 2. So where an event names the item as well, it has to be one that
+//! the line is known by: ours or the customer's number, which every system that was given the
+//! order was given, or what its place was taken by, as a system said. Whoever calls items by
+//! other numbers has a transformer that knows them.
+//!
 //! Two kinds of contradiction are told apart. What *cannot be* (more shipped than ordered) is
 //! not counted; a person finds out which of the two systems is right. Money that has moved is
 //! counted whatever it contradicts, since it has moved, and the contradiction is a concern.
@@ -15,7 +21,7 @@ use portreeve_model::event::{
     ShipmentLine, ShortReason,
 };
 use portreeve_model::value::text;
-use portreeve_model::{Currency, Digest, Event, Money, Order, ProcessState, Quantity};
+use portreeve_model::{Currency, Digest, Event, Money, Order, OrderLine, ProcessState, Quantity};
 use serde::{Deserialize, Serialize};
 
 /// Things that were said about one order and are remembered, so that the same thing said
@@ -53,6 +59,9 @@ pub struct LineProgress {
     pub unit: String,
     /// Decimal places of every count.
     pub scale: u8,
+    /// The numbers that its item is known by, and those of what takes its place.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub items: BTreeSet<String>,
     /// Ordered.
     #[serde(with = "text")]
     pub ordered: i64,
@@ -148,7 +157,7 @@ impl Progress {
         let mut lines = BTreeMap::new();
         for line in &order.lines {
             let unshipped = unshipped.contains(&line.sku);
-            let progress = LineProgress { unshipped, ..LineProgress::of(&line.quantity) };
+            let progress = LineProgress { unshipped, ..LineProgress::of(line) };
             if lines.insert(line.number.clone(), progress).is_some() {
                 return Err(Concern {
                     code: "lines-alike",
@@ -208,7 +217,8 @@ impl Progress {
     fn accepted(&mut self, answer: &OrderAnswer) -> Moved {
         let (mut concerns, mut answered) = (Vec::new(), BTreeSet::new());
         for line in &answer.lines {
-            self.line(&line.line_number)?;
+            let known = self.line(&line.line_number)?;
+            known.items.extend(line.substitute_sku.clone().filter(|_| line.status == LineStatus::Substituted));
             if !answered.insert(&line.line_number) {
                 let found = format!("two answers about line {}", line.line_number);
                 return Err(impossible("lines-alike", found, "one about each line"));
@@ -241,7 +251,7 @@ impl Progress {
 
     fn allocated(&mut self, allocation: &Allocation) -> Moved {
         for said in &allocation.lines {
-            let line = self.line(&said.line_number)?;
+            let line = self.line_of(&said.line_number, &said.sku)?;
             let count = line.count_of(&said.quantity)?;
             let left = line.ordered.saturating_sub(line.allocated);
             line.allocated = line.add(line.allocated, count, left, &said.line_number, "left to allocate")?;
@@ -252,7 +262,7 @@ impl Progress {
     /// Picked or packed.
     fn handled(&mut self, shipment: &Shipment, counted: impl Fn(&mut LineProgress) -> &mut i64) -> Moved {
         for said in &shipment.lines {
-            let line = self.line(&said.line_number)?;
+            let line = self.line_of(&said.line_number, &said.sku)?;
             let count = line.count_of(&said.shipped)?;
             let before = *counted(line);
             let left = line.ordered.saturating_sub(before);
@@ -269,7 +279,10 @@ impl Progress {
             concerns.push(shipped_after_rejection());
         }
         for said in &shipment.lines {
-            let line = self.line(&said.line_number)?;
+            if said.short == ShortReason::Substitution {
+                self.line(&said.line_number)?.items.insert(said.sku.clone());
+            }
+            let line = self.line_of(&said.line_number, &said.sku)?;
             let count = line.count_of(&said.shipped)?;
             let left = line.ordered.saturating_sub(line.shipped);
             line.shipped = line.add(line.shipped, count, left, &said.line_number, "left to ship")?;
@@ -296,6 +309,7 @@ impl Progress {
                 let what = format!("shipment.confirmed of line {}, or a credit memo", said.line_number);
                 return Err(Trouble::Early(what));
             }
+            line.is_of(said.sku.as_deref(), &said.line_number)?;
             line.invoiced = line.add(line.invoiced, count, left, &said.line_number, "shipped and not invoiced")?;
         }
         self.money.invoiced_minor = more(self.money.invoiced_minor, total)?;
@@ -315,6 +329,7 @@ impl Progress {
             if count > line.invoiced && count <= line.ordered {
                 return Err(Trouble::Early(format!("invoice.posted of line {}", said.line_number)));
             }
+            line.is_of(said.sku.as_deref(), &said.line_number)?;
             line.add(0, count, line.invoiced, &said.line_number, "invoiced")?;
             line.invoiced = line.invoiced.saturating_sub(count);
         }
@@ -360,6 +375,7 @@ impl Progress {
             if more > left && more <= line.ordered.saturating_sub(line.returned) {
                 return Err(Trouble::Early(format!("shipment.confirmed of line {number}")));
             }
+            line.is_of(Some(&said.sku), number)?;
             *all = line.add(*all, count, left.saturating_sub(*all), number, "shipped and not returned")?;
         }
         Ok(counts.into_iter().collect())
@@ -521,6 +537,13 @@ impl Progress {
             .ok_or_else(|| impossible("line-unknown", format!("line `{number}`"), "a line of the order"))
     }
 
+    /// A line, where it is of this item.
+    fn line_of(&mut self, number: &str, item: &str) -> Result<&mut LineProgress, Trouble> {
+        let line = self.line(number)?;
+        line.is_of(Some(item), number)?;
+        Ok(line)
+    }
+
     /// Whether it is invoiced without goods, such as freight: by its item, or as a line of the order.
     fn is_unshipped(&self, line: &InvoiceLine, unshipped: &[String]) -> bool {
         line.sku.as_ref().is_some_and(|sku| unshipped.contains(sku))
@@ -581,10 +604,12 @@ impl MoneyProgress {
 }
 
 impl LineProgress {
-    fn of(quantity: &Quantity) -> Self {
+    fn of(line: &OrderLine) -> Self {
+        let quantity = &line.quantity;
         Self {
             unit: quantity.unit.clone(),
             scale: quantity.scale,
+            items: std::iter::once(&line.sku).chain(&line.buyer_sku).cloned().collect(),
             ordered: quantity.value,
             allocated: 0,
             picked: 0,
@@ -618,6 +643,17 @@ impl LineProgress {
     #[must_use]
     pub fn shown(&self, count: i64) -> Quantity {
         Quantity { value: count, scale: self.scale, unit: self.unit.clone() }
+    }
+
+    /// Whether an item is one that the line is known by. Of what an earlier version of the host
+    /// followed, or an event does not name, nothing is known.
+    fn is_of(&self, item: Option<&str>, number: &str) -> Result<(), Trouble> {
+        let Some(item) = item.filter(|item| !self.items.is_empty() && !self.items.contains(*item)) else {
+            return Ok(());
+        };
+        let known: Vec<String> = self.items.iter().map(|item| format!("`{item}`")).collect();
+        let found = format!("item `{item}` on line {number}");
+        Err(impossible("other-item", found, format!("{}, which the line is of", known.join(" or "))))
     }
 
     /// A quantity in the line's own unit and decimal places.

@@ -384,6 +384,102 @@ fn what_cannot_be_is_told_with_what_was_found_and_expected() {
     }
 }
 
+/// Each event that counts goods of lines, with another item on its first line.
+fn of_item(item: &str) -> Vec<(Vec<Event>, Event)> {
+    let item = item.to_owned();
+    let shipped = vec![accepted(), confirmed("S-1", [10, 4])];
+    let billed = [shipped.as_slice(), &[invoice("I-1", [10, 4], 1_400)]].concat();
+    let on_first = |mut event: Event| {
+        match &mut event {
+            Event::InventoryAllocated(allocation) => allocation.lines[0].sku = item.clone(),
+            Event::ShipmentPicked(shipment) | Event::ShipmentPacked(shipment) | Event::ShipmentConfirmed(shipment) => {
+                shipment.lines[0].sku = item.clone();
+            }
+            Event::InvoicePosted(invoice) => invoice.lines[0].sku = Some(item.clone()),
+            Event::ReturnRequested(goods) | Event::ReturnReceived(goods) => goods.lines[0].sku = item.clone(),
+            other => panic!("`{}` names no items", other.name()),
+        }
+        event
+    };
+    let one = || shipment("S-9", [1, 0], ShortReason::None);
+    vec![
+        (vec![accepted()], on_first(allocated(1, 0))),
+        (vec![accepted()], on_first(Event::ShipmentPicked(one()))),
+        (vec![accepted()], on_first(Event::ShipmentPacked(one()))),
+        (vec![accepted()], on_first(confirmed("S-9", [1, 0]))),
+        (shipped.clone(), on_first(invoice("I-9", [1, 0], 100))),
+        (billed, on_first(memo("M-9", "I-1", [1, 0], -100))),
+        (shipped.clone(), on_first(Event::ReturnRequested(goods("R-9", [1, 0])))),
+        (shipped, on_first(Event::ReturnReceived(goods("R-9", [1, 0])))),
+    ]
+}
+
+#[test]
+fn what_is_said_of_a_line_with_another_lines_item_counts_for_nothing() {
+    for (said, event) in of_item("SKU-2") {
+        let Step::Impossible(concern) = then(&said, &event) else { panic!("`{}` counts", event.name()) };
+        assert_eq!(concern.code, "other-item", "`{}`", event.name());
+        assert_eq!(concern.found, "item `SKU-2` on line 1");
+        assert_eq!(concern.expected, "`SKU-1`, which the line is of");
+    }
+    for (said, event) in of_item("SKU-1") {
+        assert_eq!(code(&then(&said, &event)), "applied", "`{}`", event.name());
+    }
+    // An invoice need not name items.
+    let mut bill = invoice("I-1", [10, 4], 1_400);
+    if let Event::InvoicePosted(invoice) = &mut bill {
+        invoice.lines.iter_mut().for_each(|line| line.sku = None);
+    }
+    assert_eq!(code(&then(&[accepted(), confirmed("S-1", [10, 4])], &bill)), "applied");
+}
+
+#[test]
+fn an_item_is_known_by_the_customers_number_as_well_and_by_what_took_its_place() {
+    let process = Process::standard().unwrap();
+    let mut with_theirs = order();
+    with_theirs.lines[0].buyer_sku = Some("4711".to_owned());
+    let known = process.beginning(&with_theirs, ProcessState::Accepted).unwrap();
+    let mut by_theirs = shipment("S-1", [1, 0], ShortReason::None);
+    by_theirs.lines[0].sku = "4711".to_owned();
+    assert_eq!(code(&apply(&process, &known, &Event::ShipmentConfirmed(by_theirs.clone()))), "applied");
+    assert_eq!(code(&then(&[accepted()], &Event::ShipmentConfirmed(by_theirs))), "other-item");
+
+    // The warehouse says that another item left in its place, and finance bills that one.
+    let with_other = |mut event: Event| {
+        match &mut event {
+            Event::ShipmentConfirmed(shipment) => shipment.lines[0].sku = "SKU-X".to_owned(),
+            Event::InvoicePosted(invoice) => invoice.lines[0].sku = Some("SKU-X".to_owned()),
+            other => panic!("{}", other.name()),
+        }
+        event
+    };
+    let sent = with_other(Event::ShipmentConfirmed(shipment("S-1", [10, 4], ShortReason::Substitution)));
+    let bill = with_other(invoice("I-1", [10, 4], 1_400));
+    assert_eq!(code(&then(&[accepted()], &bill)), "early");
+    assert_eq!(state(&[accepted(), sent, bill]), ProcessState::Invoiced);
+
+    // So does the system of record, and the warehouse only says that it is gone.
+    let mut other = answer(LineStatus::Accepted);
+    other.lines[0].status = LineStatus::Substituted;
+    other.lines[0].substitute_sku = Some("SKU-X".to_owned());
+    let whole = with_other(confirmed("S-1", [10, 4]));
+    assert_eq!(code(&then(&[accepted()], &whole)), "other-item");
+    assert_eq!(after(&[Event::OrderAccepted(other), whole]).1, ["line-answered-otherwise"]);
+}
+
+#[test]
+fn an_order_of_an_earlier_version_is_followed_as_it_was() {
+    let mut before = after(&[accepted()]).0;
+    before.lines.values_mut().for_each(|line| line.items.clear());
+    let text = serde_json::to_string(&before).unwrap();
+    assert!(!text.contains("items"), "{text}");
+    let before: Progress = serde_json::from_str(&text).unwrap();
+    let mut named = shipment("S-1", [1, 0], ShortReason::None);
+    named.lines[0].sku = "SKU-2".to_owned();
+    let step = apply(&Process::standard().unwrap(), &before, &Event::ShipmentConfirmed(named));
+    assert_eq!(code(&step), "applied");
+}
+
 #[test]
 fn a_quantity_with_other_decimal_places_is_the_same_only_without_a_remainder() {
     let thousandths = |value| {
@@ -538,7 +634,10 @@ fn freight_is_invoiced_without_a_shipment_where_the_process_says_so() {
     let mut order = order();
     order.lines[1].sku = "6130".to_owned();
     let mut progress = process.beginning(&order, ProcessState::Released).unwrap();
-    for event in [accepted(), confirmed("S-1", [10, 0]), invoice("I-1", [10, 4], 1_400), paid("P-1", None, 1_400)] {
+    let mut goods = shipment("S-1", [10, 0], ShortReason::None);
+    goods.lines.truncate(1);
+    let goods = Event::ShipmentConfirmed(goods);
+    for event in [accepted(), goods, invoice("I-1", [10, 4], 1_400), paid("P-1", None, 1_400)] {
         let step = apply(&process, &progress, &event);
         let Step::Applied { after, .. } = step else { panic!("{}: {step:?}", event.name()) };
         progress = after;

@@ -13,9 +13,10 @@
 //! adjustments, exceptions only) are not read as one.
 //!
 //! Which order it is: the one of `N9*ZZ*PORTREEVE-ORDER*id`, as our own 940 states it and a
-//! warehouse returns it, else W0602. The shipment is W0604, else W0605. A line is N9*LI, else
-//! the LX above it. What has no field is kept as an extension: a header's `x12:G62`, a line's
-//! `x12:N9:10` for line 10.
+//! warehouse returns it, else W0602. The shipment is W0604, else W0605. A line is N9*LI; where
+//! no line of an advice has one it is the LX above it, and the host counts it only where its item
+//! is that of the order's line. What has no field is kept as an extension: a header's `x12:G62`,
+//! a line's `x12:N9:10` for line 10.
 //!
 //! Setting: `tests = "accept"` on channels that take tests (ISA15).
 

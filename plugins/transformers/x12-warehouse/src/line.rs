@@ -12,6 +12,10 @@
 //! ```
 //!
 //! A line that left in two lots is two W12 with one number; its status is about both together.
+//!
+//! Whose number LX01 is, X12 does not say: it counts what the warehouse reports, and our line 2
+//! is its line 1 where it reports nothing else. The host takes such a line where its item is the
+//! order's ([`lines_named`] says when that does not tell).
 
 use std::collections::BTreeMap;
 
@@ -39,6 +43,13 @@ pub(crate) struct Part<'a> {
     pub(crate) assigned: Option<&'a Segment>,
     /// Its place among the W12, from 1.
     pub(crate) index: usize,
+}
+
+impl Part<'_> {
+    /// Whether the line is named by the number that it was given to the warehouse with.
+    fn names_our_line(&self) -> bool {
+        references(self, "LI").next().is_some()
+    }
 }
 
 /// A line that was read, with what it is checked by.
@@ -100,6 +111,25 @@ pub(crate) fn compare(lines: &[Read<'_>], problems: &mut Vec<Problem>) {
             problem(problems, "difference-mismatch", message, at, 4);
         }
     }
+}
+
+/// Each line has to be named where its number could be another line's: beside lines that are, the
+/// warehouse's own count may be the number of one of them, and with an item that took another's
+/// place nobody can tell whose place that was. Says whether all are.
+pub(crate) fn lines_named(lines: &[Read<'_>], problems: &mut Vec<Problem>) -> bool {
+    let before = problems.len();
+    let some_are = lines.iter().any(|read| read.part.names_our_line());
+    for read in lines.iter().filter(|read| !read.part.names_our_line()) {
+        let message = match (some_are, read.line.short) {
+            (_, ShortReason::Substitution) => {
+                "another item was sent, and of which line is not said; expected N9*LI with the order's line"
+            }
+            (true, _) => "other lines have N9*LI and this one has not; expected it with the order's line on each",
+            (false, _) => continue,
+        };
+        problems.push(Problem::new("line-number-missing", message, read.part.at.as_str()));
+    }
+    problems.len() == before
 }
 
 fn short_reason(first: &Segment, at: &str, problems: &mut Vec<Problem>) -> Option<ShortReason> {
