@@ -330,6 +330,29 @@ async fn what_an_advice_says_twice_has_to_be_the_same() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_short_line_says_of_how_much() {
+    let plugins = plugins().await;
+    // Of what is cancelled or still to come nobody could say whether that is true.
+    for (status, shipped) in [("IC", 0), ("CU", 0), ("CU", 4), ("CP", 4), ("BP", 4), ("BO", 0), ("BM", 0)] {
+        let line = format!("W12*{status}**{shipped}**EA**VN*PUMP-40");
+        assert_eq!(wrong(&plugins, &advice(&[&line])).await, one("ordered-missing", "W12[1]/02"), "{line}");
+    }
+    let found = shipment(&plugins, &["W12*CC**5**EA**VN*PUMP-40"]).await;
+    assert_eq!(lines_of(&found), ["1 | PUMP-40 |  | 5 EA | none | "], "what left is said, and nothing is missing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parts_of_a_line_in_several_units_are_not_added_up() {
+    let plugins = plugins().await;
+    let parts = ["LX*1", "W12*CC*5*3**BX**VN*A*L-1", "W12*CC*5*2**EA**VN*A*L-2", "W03*5"];
+    assert_eq!(wrong(&plugins, &advice(&parts)).await, one("units-differ", "W12[2]/05"));
+    let named = ["W12*CC*5*3**BX**VN*A", "N9*LI*7", "W12*CC*5*2**EA**VN*A", "N9*LI*7"];
+    assert_eq!(wrong(&plugins, &advice(&named)).await, one("units-differ", "W12[2]/05"));
+    let lines = ["LX*1", "W12*CC*3*3**BX**VN*A", "LX*2", "W12*CC*2*2**EA**VN*B"];
+    assert_eq!(shipment(&plugins, &lines).await.lines.len(), 2, "two lines are each in their own");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_line_that_could_be_another_one_of_the_order_has_to_be_named() {
     let plugins = plugins().await;
     let (pump, hose) = ("W12*CC*5*5*0*EA**VN*PUMP-40", "W12*CC*2*2*0*EA**VN*HOSE-M");

@@ -71,6 +71,11 @@ pub(crate) fn read<'a>(part: Part<'a>, problems: &mut Vec<Problem>) -> Option<Re
         problem(problems, "shipped-missing", "W1203 is empty; expected how much was shipped, 0 for nothing", at, 3);
     }
     let ordered = quantity(first, 2, &unit, at, problems);
+    if first.element(2).is_empty() && status::is_short(first.element(1)) {
+        let message =
+            "W1202 is empty and the line is short; expected how much was ordered, or nobody can say of how much";
+        problem(problems, "ordered-missing", message, at, 2);
+    }
     let sku = item(first, at, problems);
     let number = number(&part, problems);
     let lot = lot(&part, problems);
@@ -82,6 +87,22 @@ pub(crate) fn read<'a>(part: Part<'a>, problems: &mut Vec<Problem>) -> Option<Re
     let (exact, of_ordered) = (scaled(&shipped), ordered.as_ref().map(scaled));
     let line = ShipmentLine { line_number: number, sku, ordered, shipped, short, lot, serials };
     Some(Read { line, shipped: exact, ordered: of_ordered, part })
+}
+
+/// Refuses parts of one line in several units: three boxes and two pieces are five of nothing.
+/// Says whether each line has one.
+pub(crate) fn in_one_unit(lines: &[Read<'_>], problems: &mut Vec<Problem>) -> bool {
+    let before = problems.len();
+    let mut units: BTreeMap<&str, &str> = BTreeMap::new();
+    for read in lines {
+        let unit = read.line.shipped.unit.as_str();
+        let first = *units.entry(read.line.line_number.as_str()).or_insert(unit);
+        if first != unit {
+            let message = format!("the line is in {unit} here and in {first} before; expected one unit for all of it");
+            problem(problems, "units-differ", &message, &read.part.at, 5);
+        }
+    }
+    problems.len() == before
 }
 
 /// Compares status and difference with the quantities of each line, all of its lots together.

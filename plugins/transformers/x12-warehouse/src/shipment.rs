@@ -236,7 +236,7 @@ impl Reader {
 
     fn finish(mut self, lines: Vec<Read<'_>>) -> Result<Shipment, Failure> {
         // What would be added up as one line need not be one.
-        if line::lines_named(&lines, &mut self.problems) {
+        if line::lines_named(&lines, &mut self.problems) && line::in_one_unit(&lines, &mut self.problems) {
             line::compare(&lines, &mut self.problems);
         }
         if lines.is_empty() && self.problems.is_empty() {

@@ -49,6 +49,13 @@ pub(crate) fn reason(code: &str) -> Option<ShortReason> {
     STATUSES.iter().find(|(known, ..)| *known == code).map(|(_, reason, _)| *reason)
 }
 
+/// Whether the status says that less was shipped than was ordered, so that the rest of the line
+/// waits, or is cancelled.
+pub(crate) fn is_short(code: &str) -> bool {
+    let short = |holds: &Holds| matches!(holds, Holds::Less | Holds::Nothing);
+    STATUSES.iter().any(|(known, _, holds)| *known == code && short(holds))
+}
+
 /// Whether the status is true of quantities of one scale.
 pub(crate) fn is_true(code: &str, ordered: i128, shipped: i128) -> bool {
     let Some((_, _, holds)) = STATUSES.iter().find(|(known, ..)| *known == code) else { return false };
