@@ -438,6 +438,27 @@ async fn adjustments_are_within_what_is_paid_or_after_it_as_the_payment_says() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn adjustments_that_undo_each_other_leave_open_what_is_paid_of_each_invoice() {
+    let plugins = plugins().await;
+    // 100 and 50, or 90 and 60: both are 150.
+    let lines = ["RMR*IV*I-1**100", "ADX*-10*59", "RMR*IV*I-2**50", "ADX*10*01"];
+    let unclear = event(&plugins, &remittance_of("150", &lines), &[]).await.unwrap_err().remove(0);
+    assert_eq!((unclear.code.as_str(), unclear.position.path.as_str()), ("adjustments-unclear", "BPR/02"));
+    assert_eq!(
+        unclear.message,
+        "BPR02 says 150.00, which is the sum of the lines as they are and with their adjustments taken off: \
+         ask the payer whether RMR04 is what is paid or what was invoiced"
+    );
+    // Within one line they come to nothing either way, and so does an adjustment of nothing.
+    let one_line = ["RMR*IV*I-1**100", "ADX*-10*59", "ADX*10*01", "RMR*IV*I-2**50", "ADX*0*01"];
+    let found = remittance(&plugins, "150", &one_line).await;
+    assert_eq!(paid(&found), ["I-1 | 100.00 | 0.00 | 59,01", "I-2 | 50.00 | 0.00 | 01"]);
+    // An adjustment of no invoice counts either way.
+    let alone = ["ADX*-10*L5*CM*M-9", "RMR*IV*I-1**100", "ADX*10*01"];
+    assert_eq!(paid(&remittance(&plugins, "90", &alone).await)[1], "I-1 | 100.00 | 10.00 | 01");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_adjustment_under_no_invoice_is_a_line_of_its_own() {
     let plugins = plugins().await;
     let lines = ["ENT*1", "ADX*-25*L5*CM*M-9", "RMR*IV*I-1**125.00*130*5", "ENT*2", "ADX*-1*L5*DM*M-10"];

@@ -4,7 +4,7 @@ use portreeve_guest_x12::clock;
 use portreeve_guest_x12_document::{Segment, TransactionSet, keep, listed};
 use portreeve_sdk::transformer::*;
 
-use crate::open_item::{self, Amounts, OpenItem};
+use crate::open_item::{self, Amounts, OpenItem, Unclear};
 
 /// Items of one advice. The host takes no event of more than 20,000 elements in its lists
 /// and counts it as this plugin's failure; each item has up to three extensions.
@@ -154,7 +154,7 @@ impl Reader<'_> {
             return Err(Failure::Invalid(listed(self.amounts.problems)));
         };
         let reading = open_item::reading(&self.items, total)
-            .map_err(|(within, after)| Failure::invalid(unequal(total, within, after, currency)))?;
+            .map_err(|unclear| Failure::invalid(unclear_problem(&unclear, total, currency)))?;
         let lines = self.items.into_iter().map(|item| item.line(reading, currency)).collect::<Option<Vec<_>>>();
         let Some(lines) = lines else {
             return Err(Failure::invalid(Problem::new("bad-amount", "an amount does not fit 64 bits", "RMR/04")));
@@ -164,16 +164,28 @@ impl Reader<'_> {
     }
 }
 
-fn unequal(total: i64, within: i128, after: i128, currency: &str) -> Problem {
+fn unclear_problem(unclear: &Unclear, total: i64, currency: &str) -> Problem {
     let text = |minor: i128| match i64::try_from(minor) {
         Ok(minor) => money::to_text(minor, money::minor_digits(currency)),
         Err(_) => "more than fits".to_owned(),
     };
-    let message = format!(
-        "BPR02 says {}; the lines sum to {}, and with their adjustments taken off to {}: ask the payer",
-        text(i128::from(total)),
-        text(within),
-        text(after)
-    );
-    Problem::new("sum-mismatch", message, "BPR/02")
+    let total = text(i128::from(total));
+    let (code, message) = match unclear {
+        Unclear::Neither { within, after } => (
+            "sum-mismatch",
+            format!(
+                "BPR02 says {total}; the lines sum to {}, and with their adjustments taken off to {}: ask the payer",
+                text(*within),
+                text(*after)
+            ),
+        ),
+        Unclear::Both => (
+            "adjustments-unclear",
+            format!(
+                "BPR02 says {total}, which is the sum of the lines as they are and with their adjustments taken off: \
+                 ask the payer whether RMR04 is what is paid or what was invoiced"
+            ),
+        ),
+    };
+    Problem::new(code, message, "BPR/02")
 }

@@ -13,7 +13,8 @@
 //! RMR04 is what is paid (X12 004010, semantic note to RMR04), so an ADX below it is within it
 //! already. Some payers state the invoice there and deduct after it. BPR02 tells which: the
 //! lines sum to it as they are, or with their adjustments, or not at all. Either way
-//! the `paid` of all lines together is the payment.
+//! the `paid` of all lines together is the payment. Where adjustments of several lines undo each
+//! other it tells nothing: what is paid of each invoice is then the payer's to say.
 //!
 //! An ADX that stands under no RMR is a line of its own, by the number in ADX04: what it pays
 //! is what it adjusts. Discounts (RMR06) are kept as extensions, `x12:RMR06:INVOICE`, and so is

@@ -135,16 +135,28 @@ pub(crate) enum Reading {
     After,
 }
 
+/// Why nobody can say how the items make up the payment.
+pub(crate) enum Unclear {
+    /// Neither the items as they are nor with their adjustments taken off are the payment.
+    Neither { within: i128, after: i128 },
+    /// Both are, since the adjustments of some items undo those of others, and what is paid of
+    /// each of these invoices depends on which is meant.
+    Both,
+}
+
 /// How the items make up the payment.
 ///
 /// # Errors
-/// Their sums, as they are and with their adjustments, when neither is the payment.
-pub(crate) fn reading(items: &[OpenItem], total: i64) -> Result<Reading, (i128, i128)> {
+/// When it cannot be told.
+pub(crate) fn reading(items: &[OpenItem], total: i64) -> Result<Reading, Unclear> {
     let sum = |reading| items.iter().fold(0_i128, |sum, item| sum.saturating_add(item.share(reading)));
     let (within, after) = (sum(Reading::Within), sum(Reading::After));
-    match i128::from(total) {
-        total if total == within => Ok(Reading::Within),
-        total if total == after => Ok(Reading::After),
-        _ => Err((within, after)),
+    let is_one = items.iter().all(|item| item.share(Reading::Within) == item.share(Reading::After));
+    let total = i128::from(total);
+    match (total == within, total == after) {
+        (true, true) if !is_one => Err(Unclear::Both),
+        (true, _) => Ok(Reading::Within),
+        (false, true) => Ok(Reading::After),
+        (false, false) => Err(Unclear::Neither { within, after }),
     }
 }
