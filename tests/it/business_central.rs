@@ -87,7 +87,7 @@ fn problems(received: &Received) -> Vec<(&str, &str)> {
     told.map(|problem| (problem.code.as_str(), problem.position.path.as_str())).collect()
 }
 
-const CHANGED_KEY: &str = "2026-03-02T07:58:12.467Z/sub-1/api/v2.0/companies(1)/salesInvoices(2)";
+const CHANGED_KEY: &str = "2026-03-02T07:58:12.467Z/updated/sub-1/api/v2.0/companies(1)/salesInvoices(2)";
 
 // --- the public files ---
 
@@ -199,6 +199,16 @@ async fn one_change_has_one_key_however_its_resource_is_written() {
     assert_eq!(kinds_and_keys(&webhooks.post(&marked).await), [changed]);
     let nothing = webhooks.told(&[]).await;
     assert_eq!((nothing.documents.len(), nothing.problems.len()), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deletion_is_no_repetition_of_the_update_before_it() {
+    let webhooks = Webhooks::start().await;
+    // What is gone has no later time: both tell the one at which it was modified last.
+    let told = ["created", "updated", "deleted", "deleted"].map(|what| entry(&[("changeType", json!(what))]));
+    let received = webhooks.told(&told).await;
+    let keys = ["created", "updated", "deleted"].map(|what| CHANGED_KEY.replace("updated", what));
+    assert_eq!(kinds_and_keys(&received), keys.each_ref().map(|key| ("business-central/changed", key.as_str())));
 }
 
 #[tokio::test(flavor = "multi_thread")]

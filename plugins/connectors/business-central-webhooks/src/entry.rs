@@ -24,6 +24,10 @@ const CHANGED: &str = "business-central/changed";
 const COLLECTION: &str = "business-central/collection";
 const EXPIRED: &str = "business-central/subscription-expired";
 
+/// Types of change, and the kind of document that tells each.
+const CHANGES: [(&str, &str); 4] =
+    [("created", CHANGED), ("updated", CHANGED), ("deleted", CHANGED), ("collection", COLLECTION)];
+
 /// The entries of a call.
 pub(crate) type Entries<'a> = First<'a, ENTRIES_MAX>;
 
@@ -46,6 +50,8 @@ struct Members<'a> {
 /// What an entry says.
 struct Change {
     kind: &'static str,
+    /// Its type, as Business Central writes it.
+    what: &'static str,
     subscription: String,
     resource: String,
     modified: String,
@@ -123,23 +129,22 @@ impl Change {
     fn read(members: &Members<'_>) -> Result<Self, Box<Problem>> {
         let subscription = text(members.subscription_id, "subscriptionId")?;
         let resource = text(members.resource, "resource")?.trim_start_matches('/').to_owned();
-        let kind = match text(members.change_type, "changeType")?.as_str() {
-            "created" | "updated" | "deleted" => CHANGED,
-            "collection" => COLLECTION,
-            _ => {
-                let message = "found another type; expected created, updated, deleted or collection";
-                return wrong("unsupported-change", message, "changeType");
-            }
+        let found = text(members.change_type, "changeType")?;
+        let Some((what, kind)) = CHANGES.into_iter().find(|(what, _)| *what == found) else {
+            let message = "found another type; expected created, updated, deleted or collection";
+            return wrong("unsupported-change", message, "changeType");
         };
         let modified = time(members.last_modified_date_time, "lastModifiedDateTime")?;
-        Ok(Self { kind, subscription, resource, modified })
+        Ok(Self { kind, what, subscription, resource, modified })
     }
 }
 
-/// The key of a change. The time and the subscription have no slash, so it is one of one change.
+/// The key of a change. Time, type and subscription have no slash, so it is one of one change. A
+/// deletion has the time at which what is gone was modified last: without the type it would be
+/// the update's repetition.
 fn key(change: &Change) -> Result<String, Box<Problem>> {
-    let Change { modified, subscription, resource, .. } = change;
-    within(format!("{modified}/{}/{resource}", escaped_part(subscription)), "resource")
+    let Change { modified, what, subscription, resource, .. } = change;
+    within(format!("{modified}/{what}/{}/{resource}", escaped_part(subscription)), "resource")
 }
 
 /// When the subscription ended, where it did before the change that it tells.
@@ -161,7 +166,7 @@ fn within(key: String, path: &str) -> Result<String, Box<Problem>> {
     let found = key.len();
     if found > KEY_BYTES_MAX {
         let message =
-            format!("found time, subscription and resource of {found} bytes; expected {KEY_BYTES_MAX} at most");
+            format!("found time, type, subscription and resource of {found} bytes; expected {KEY_BYTES_MAX} at most");
         return wrong("key-too-long", message, path);
     }
     Ok(key)

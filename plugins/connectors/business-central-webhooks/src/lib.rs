@@ -16,7 +16,8 @@
 //!
 //! ```text
 //! changeType                    document, with the entry as it came
-//! created, updated, deleted     business-central/changed, key LAST-MODIFIED/SUBSCRIPTION/RESOURCE
+//! created, updated, deleted     business-central/changed,
+//!                               key LAST-MODIFIED/TYPE/SUBSCRIPTION/RESOURCE
 //! collection                    business-central/collection, the same key: more than a thousand
 //!                               changed, and the resource is a filter to ask with
 //! of either, its subscription ended before that     beside it
