@@ -202,6 +202,21 @@ fn one_line(minor: i64, currency: &str) -> Invoice {
     Invoice { lines, tax: None, total: amount, ..invoice() }
 }
 
+/// The sale of the public files: 100.00, and what it says of the tax.
+fn hundred() -> Invoice {
+    Invoice { tax: Some(money(775, "USD")), total: money(10_775, "USD"), ..one_line(10_000, "USD") }
+}
+
+/// An invoice with another tax than its lines have at the service's rate.
+fn taxed(minor: i64) -> Invoice {
+    Invoice { tax: Some(money(minor, "USD")), total: money(6_279 + minor, "USD"), ..invoice() }
+}
+
+/// What a transaction of the tests' order is described as.
+fn described(of: &str) -> String {
+    format!(r#""description":"order {}: {of} tax""#, order_id())
+}
+
 fn problem(failure: Failure) -> String {
     match failure {
         Failure::Invalid(problems) if problems.len() == 1 => problems[0].code.clone(),
@@ -359,7 +374,7 @@ async fn every_public_file_means_what_was_written_down_from_reading_it() {
             let found = match answer.to.as_str() {
                 "find" => tax.find(&answer.kind, "8f8084cb-d8d4-418a-bdbb-131f7254e09b").await,
                 _ => {
-                    let event = if answer.kind == VOID { cancellation() } else { invoice() };
+                    let event = if answer.kind == VOID { cancellation() } else { hundred() };
                     tax.deliver(&answer.kind, event).await.map(Some)
                 }
             };
@@ -396,16 +411,20 @@ async fn every_public_file_means_what_was_written_down_from_reading_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_invoice_is_a_transaction_with_every_amount_as_it_is() {
     let tax = Tax::start().await;
-    let expected = concat!(
+    let of_all = described("62.79 USD and 4.87");
+    let head = concat!(
         r#"{"type":"SalesInvoice","code":"INV-1","companyCode":"DEFAULT","date":"2026-03-02","customerCode":"C-1001","#,
-        r#""purchaseOrderNo":"4711","currencyCode":"USD","commit":true,"addresses":{"#,
+        r#""purchaseOrderNo":"4711","currencyCode":"USD","#,
+    );
+    let rest = concat!(
+        r#","commit":true,"addresses":{"#,
         r#""shipFrom":{"line1":"1 Quay Road","city":"Portland","region":"ME","country":"US","postalCode":"04101"},"#,
         r#""shipTo":{"line1":"123 Main Street","city":"Irvine","region":"CA","country":"US","postalCode":"92615"}},"#,
         r#""lines":[{"number":"1","quantity":5.0,"amount":62.50,"itemCode":"FST-1007"},"#,
         r#"{"number":"2","quantity":1,"amount":0.29,"itemCode":"FST-1008"}]}"#
     );
-    assert_eq!(tax.rendered(TRANSACTION, invoice()).await.unwrap(), expected);
-    let committed = r#"{"code":"INV-1","documentType":"SalesInvoice","model":{"commit":true}}"#;
+    assert_eq!(tax.rendered(TRANSACTION, invoice()).await.unwrap(), format!("{head}{of_all}{rest}"));
+    let committed = format!(r#"{{"code":"INV-1","documentType":"SalesInvoice",{of_all},"model":{{"commit":true}}}}"#);
     assert_eq!(tax.rendered(COMMIT, invoice()).await.unwrap(), committed);
 
     let mut plain = said(said(invoice(), "avatax:tax-code/2", "P0000000"), "avatax:description/2", "Bolts \"M8\"");
@@ -413,7 +432,8 @@ async fn an_invoice_is_a_transaction_with_every_amount_as_it_is() {
     plain.lines[0].sku = None;
     let saved = tax.set("commit", "false");
     let text = saved.rendered(TRANSACTION, plain).await.unwrap();
-    assert!(text.contains(r#""customerCode":"C-1001","currencyCode":"USD","commit":false"#), "{text}");
+    let without_order = format!(r#""customerCode":"C-1001","currencyCode":"USD",{of_all},"commit":false"#);
+    assert!(text.contains(&without_order), "{text}");
     let lines = r#"{"number":"1","quantity":5.0,"amount":62.50},{"number":"2","quantity":1,"amount":0.29,"itemCode":"FST-1008","taxCode":"P0000000","description":"Bolts \"M8\""}]"#;
     assert!(text.contains(lines), "{text}");
     let shop = saved.set("single-location", "true");
@@ -444,7 +464,8 @@ async fn a_credit_memo_is_a_return_at_the_rates_of_the_sale_or_a_void_and_never_
     ] {
         assert!(text.contains(part), "{part} in {text}");
     }
-    let committed = r#"{"code":"CM-1","documentType":"ReturnInvoice","model":{"commit":true}}"#;
+    let of_memo = described("-62.50 USD and -4.84");
+    let committed = format!(r#"{{"code":"CM-1","documentType":"ReturnInvoice",{of_memo},"model":{{"commit":true}}}}"#);
     assert_eq!(tax.rendered(COMMIT, memo()).await.unwrap(), committed);
     // Goodwill corrects no invoice, so there is no day but its own.
     let goodwill = said(Invoice { corrects: None, ..memo() }, "avatax:tax-date", "");
@@ -639,7 +660,10 @@ async fn a_void_is_done_once_and_what_it_voided_is_never_taken_for_told() {
 
     let again = tax.deliver(VOID, cancellation()).await.unwrap();
     assert_eq!(again.detail.as_deref(), Some("AvaTax had cancelled it before"));
-    assert_eq!(tax.find(VOID, "INV-1").await.unwrap(), Some(receipt));
+    // The number that it could be looked for by is the memo's.
+    for number in ["CM-2", "INV-1"] {
+        assert_eq!(tax.found(VOID, number).await, None, "{number}");
+    }
     for kind in [TRANSACTION, COMMIT] {
         assert!(permanent(tax.find(kind, "INV-1").await.unwrap_err()).contains("transaction-cancelled"), "{kind}");
         let refused = tax.deliver(kind, invoice()).await.unwrap_err();
@@ -653,19 +677,74 @@ async fn what_lost_its_answer_is_found_by_its_number() {
     let lost = Mischief { drop_after_per_mille: 1_000, ..Mischief::default() };
     let taxes = Taxes::start(lost).await.unwrap();
     let tax = Tax::before(&taxes.origin()).await;
-    for (kind, event, number) in [(TRANSACTION, invoice(), "INV-1"), (VOID, cancellation(), "INV-1")] {
+    for (kind, event, found) in [(TRANSACTION, invoice(), Some("INV-1")), (VOID, cancellation(), None)] {
+        let number = if kind == VOID { "CM-2" } else { "INV-1" };
         assert_eq!(tax.found(kind, number).await, None, "{kind}");
         let unknown = tax.deliver(kind, event).await.unwrap_err();
         assert!(matches!(unknown, Failure::UnknownOutcome(_)), "{unknown:?}");
-        assert_eq!(tax.found(kind, number).await.as_deref(), Some(number), "{kind}");
+        assert_eq!(tax.found(kind, number).await.as_deref(), found, "{kind}");
     }
-    assert_eq!(only(&taxes).written, 1);
+    // A void cannot be looked for by its memo's number: it is sent again, and was done.
+    let again = tax.deliver(VOID, cancellation()).await.unwrap();
+    assert_eq!(again.detail.as_deref(), Some("AvaTax had cancelled it before"));
+    assert_eq!((only(&taxes).written, only(&taxes).status), (1, TaxStatus::Cancelled));
     assert!(matches!(tax.deliver(TRANSACTION, memo()).await, Err(Failure::UnknownOutcome(_))));
     assert_eq!(tax.found(TRANSACTION, "CM-1").await.as_deref(), Some("CM-1"), "a return is found as one");
     assert_eq!(tax.found(TRANSACTION, "INV-2").await, None);
     for nameless in [order_id().to_string(), format!("{}/", order_id()), "/INV-1".to_owned(), "order/..".to_owned()] {
         let failure = tax.find_key(TRANSACTION, &nameless).await.unwrap_err();
         assert!(permanent(failure).contains("names no invoice"), "{nameless}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_tax_than_the_customer_was_asked_for_is_a_persons_until_it_is_put_right() {
+    let taxes = Taxes::start(Mischief::default()).await.unwrap();
+    let tax = Tax::before(&taxes.origin()).await;
+    for (minor, stated) in [(488, "4.88"), (0, "0.00")] {
+        let failure = tax.deliver(TRANSACTION, taxed(minor)).await.unwrap_err();
+        let Failure::Invalid(problems) = &failure else { panic!("{failure:?}") };
+        assert_eq!((problems.len(), problems[0].code.as_str()), (1, "tax-differs"));
+        let says = format!("AvaTax has the transaction with 4.87 of tax; expected {stated}, as the invoice has it");
+        assert!(problems[0].message.starts_with(&says), "{problems:?}");
+        // What is there stands, and is told again as it is.
+        assert_eq!((only(&taxes).status, only(&taxes).written), (TaxStatus::Committed, 1));
+        assert_eq!(problem(tax.deliver(COMMIT, taxed(minor)).await.unwrap_err()), "tax-differs");
+    }
+    for kind in [TRANSACTION, COMMIT] {
+        assert_eq!(problem(tax.find(kind, "INV-1").await.unwrap_err()), "tax-differs", "{kind}");
+    }
+    assert_eq!(tax.deliver(TRANSACTION, invoice()).await.unwrap().external_id, "INV-1", "the same tax is the same");
+
+    // Adjusted there to what the invoice says, it is what was wanted.
+    let adjusted = transaction("Committed").replace("4.87", "4.880");
+    let described = serde_json::Value::from(format!("order {}: 62.79 USD and 4.88 tax", order_id()));
+    let adjusted = adjusted.replacen('{', &format!(r#"{{"description":{described},"#), 1);
+    let service = Scripted::saying(200, &adjusted).await;
+    let tax = Tax::before(&service.origin).await;
+    assert_eq!(tax.found(TRANSACTION, "INV-1").await.as_deref(), Some("INV-1"));
+    assert!(tax.deliver(TRANSACTION, taxed(488)).await.is_ok());
+    let tampered = Scripted::saying(200, &adjusted.replace("62.790", "62.78")).await;
+    let tax = Tax::before(&tampered.origin).await;
+    assert_eq!(problem(tax.find(TRANSACTION, "INV-1").await.unwrap_err()), "transaction-differs");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_of_another_order_is_not_taken_for_this_one() {
+    let taxes = Taxes::start(Mischief::default()).await.unwrap();
+    let tax = Tax::before(&taxes.origin()).await;
+    tax.deliver(TRANSACTION, invoice()).await.unwrap();
+    for kind in [TRANSACTION, COMMIT] {
+        assert_eq!(tax.found(kind, "INV-1").await.as_deref(), Some("INV-1"), "{kind}");
+        let of_another = "6f1b1a0e-6f3c-5c1f-9a57-0d1c5a7e2f11/INV-1";
+        assert_eq!(tax.find_key(kind, of_another).await.unwrap(), None, "{kind}");
+    }
+    // One that another program made says nothing of ours, and what is sent again is compared.
+    for words in ["Yarn", "order 4711", ""] {
+        let foreign = transaction("Committed").replacen('{', &format!(r#"{{"description":"{words}","#), 1);
+        let service = Scripted::saying(200, &foreign).await;
+        let tax = Tax::before(&service.origin).await;
+        assert_eq!(tax.found(TRANSACTION, "INV-1").await, None, "{words}");
     }
 }
 
@@ -836,6 +915,8 @@ async fn whatever_says_that_it_is_there_already_is_looked_up_and_compared() {
     ] {
         assert_eq!(problem(looked_up(conflict(), (200, another)).await.unwrap_err()), "transaction-differs");
     }
+    let other_tax = committed.replace("4.87", "4.86");
+    assert_eq!(problem(looked_up(conflict(), (200, other_tax)).await.unwrap_err()), "tax-differs");
     let gone = looked_up(conflict(), (404, error("EntityNotFoundError"))).await.unwrap_err();
     assert_eq!(problem(gone), "document-code-conflict");
     // Nothing was done, so it is asked again and not looked for.
@@ -849,13 +930,17 @@ async fn a_message_of_another_transformer_is_not_posted() {
     let taxes = Taxes::start(Mischief::default()).await.unwrap();
     let tax = Tax::before(&taxes.origin()).await;
     let right = tax.rendered(TRANSACTION, invoice()).await.unwrap();
+    let committed = tax.rendered(COMMIT, invoice()).await.unwrap();
     for (kind, body) in [
         (TRANSACTION, "{}".to_owned()),
         (TRANSACTION, right.replace("INV-1", "")),
         (TRANSACTION, right.replace("62.50", "\"62.50\"")),
+        (TRANSACTION, right.replace("62.50", "62.51")),
+        (TRANSACTION, right.replace("62.79 USD and", "62.79 USD")),
         (COMMIT, right),
         (VOID, "[]".to_owned()),
-        (COMMIT, r#"{"code":"..","documentType":"SalesInvoice","model":{"commit":true}}"#.to_owned()),
+        (COMMIT, committed.replace("INV-1", "..")),
+        (COMMIT, r#"{"code":"INV-1","documentType":"SalesInvoice","model":{"commit":true}}"#.to_owned()),
     ] {
         assert!(matches!(tax.deliver_body(kind, &body).await, Err(Failure::Permanent(_))), "{kind} {body}");
     }

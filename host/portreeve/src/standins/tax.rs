@@ -11,7 +11,8 @@
 //!
 //! Like the original it knows no idempotency key, and a transaction by company, type and code:
 //! one that is saved is replaced by the next create of its code without a word, one that is
-//! committed or cancelled refuses it, and amounts stand still when a transaction is voided.
+//! committed or cancelled refuses it, and amounts stand still when a transaction is voided. What
+//! the sender says of one it tells again.
 //! [`TaxTransaction::written`] counts how often one was written, so that a test sees a double.
 //! [`Mischief`] is that of the ERP, by act, code and attempt.
 //!
@@ -91,6 +92,8 @@ pub struct TaxTransaction {
     pub date: String,
     /// ISO 4217.
     pub currency: String,
+    /// The sender's own words about it.
+    pub description: Option<String>,
     /// The sum of its lines, in major units.
     pub total_amount: Decimal,
     /// The tax of that.
@@ -288,6 +291,7 @@ struct Model {
     customer_code: String,
     date: String,
     currency_code: String,
+    description: Option<String>,
     #[serde(default)]
     commit: bool,
     lines: Vec<ModelLine>,
@@ -319,6 +323,7 @@ struct Asked {
     customer_code: String,
     date: String,
     currency: String,
+    description: Option<String>,
     lines: Vec<TaxLine>,
     /// Hundredths of major units.
     total: i128,
@@ -341,6 +346,7 @@ impl Asked {
             customer_code: model.customer_code,
             date: model.date,
             currency: model.currency_code,
+            description: model.description,
             total: lines.iter().map(|line| hundredths(line.amount)).sum(),
             lines,
         })
@@ -440,6 +446,7 @@ impl Books {
             customer_code: asked.customer_code,
             date: asked.date,
             currency: asked.currency,
+            description: asked.description,
             total_amount: major(asked.total)?,
             total_tax: major(tax_of(asked.total))?,
             lines: asked.lines,
@@ -488,6 +495,8 @@ struct Answer<'a> {
     #[serde(rename = "type")]
     document_type: &'a str,
     currency_code: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<&'a str>,
     customer_vendor_code: &'a str,
     total_amount: Box<RawValue>,
     total_tax: Box<RawValue>,
@@ -507,6 +516,7 @@ impl<'a> Answer<'a> {
             status: transaction.status,
             document_type: transaction.document_type,
             currency_code: &transaction.currency,
+            description: transaction.description.as_deref(),
             customer_vendor_code: &transaction.customer_code,
             total_amount: number(transaction.total_amount)?,
             total_tax: number(transaction.total_tax)?,

@@ -21,6 +21,7 @@ pub(crate) struct Transaction {
     #[serde(rename = "type")]
     document_type: Option<String>,
     currency_code: Option<String>,
+    description: Option<String>,
     total_amount: Option<Box<RawValue>>,
     total_tax: Option<Box<RawValue>>,
     version: Option<Box<RawValue>>,
@@ -63,12 +64,26 @@ impl Transaction {
         self.document_type.as_deref()
     }
 
-    pub(crate) fn currency_code(&self) -> Option<&str> {
-        self.currency_code.as_deref()
+    /// What it was said to be of when it was made; none where somebody else made it.
+    pub(crate) fn stated(&self) -> Option<Stated> {
+        Stated::read(self.description.as_deref()?)
     }
 
-    pub(crate) fn total_amount(&self) -> Option<Decimal> {
-        money::decimal(self.total_amount.as_deref()?.get()).ok()
+    /// Whether it is of what was stated. A change that says nothing has nothing to compare.
+    ///
+    /// # Errors
+    /// How it is another one.
+    pub(crate) fn compared(self, stated: Option<&Stated>) -> Result<Self, Failure> {
+        let Some(stated) = stated else { return Ok(self) };
+        let is = |found: &Option<Box<RawValue>>, stated: &Decimal| {
+            found.as_deref().and_then(decimal).is_some_and(|found| exact(&found) == exact(stated))
+        };
+        match self.currency_code.as_deref() == Some(stated.currency.as_str()) && is(&self.total_amount, &stated.amount)
+        {
+            false => Err(self.another()),
+            true if !is(&self.total_tax, &stated.tax) => Err(self.other_tax(&stated.tax_said)),
+            true => Ok(self),
+        }
     }
 
     /// The code, and not the id: an adjustment has another one.
@@ -115,6 +130,16 @@ impl Transaction {
         let message = "AvaTax has another transaction under this number, of another type, currency or amount; expected \
                        none or the same: adjust or void it there, or correct the invoice's number";
         Failure::invalid(Problem::new("transaction-differs", message, "code"))
+    }
+
+    /// AvaTax owes an authority another tax than the customer was asked for.
+    fn other_tax(&self, stated: &str) -> Failure {
+        let found = self.total_tax.as_deref().and_then(digits).unwrap_or("none");
+        let message = format!(
+            "AvaTax has the transaction with {found} of tax; expected {stated}, as the invoice has it: adjust it there \
+             and replay, or credit the invoice and post another one, and abandon this"
+        );
+        Failure::invalid(Problem::new("tax-differs", message, "tax"))
     }
 }
 
@@ -196,9 +221,51 @@ fn dashed(code: &str) -> Option<String> {
     Some(dashed).filter(|dashed| dashed.len() <= 64)
 }
 
+/// What a transaction is of, by its description: `order ID: 62.79 USD and 4.87 tax`, as the
+/// transformer writes it.
+pub(crate) struct Stated {
+    pub(crate) order: String,
+    currency: String,
+    amount: Decimal,
+    tax: Decimal,
+    /// The same by its digits.
+    tax_said: String,
+}
+
+impl Stated {
+    pub(crate) fn read(description: &str) -> Option<Self> {
+        let (order, rest) = description.strip_prefix("order ")?.split_once(": ")?;
+        let (amount, rest) = rest.split_once(' ')?;
+        let (currency, tax) = rest.strip_suffix(" tax")?.split_once(" and ")?;
+        Some(Self {
+            order: order.to_owned(),
+            currency: currency.to_owned(),
+            amount: money::decimal(amount).ok()?,
+            tax: money::decimal(tax).ok()?,
+            tax_said: tax.to_owned(),
+        })
+    }
+
+    /// Whether it is the sum of these lines. A message's lines are far too few for that not to fit.
+    pub(crate) fn is_of(&self, lines: &[Decimal]) -> bool {
+        let sum = lines.iter().try_fold(0_i128, |sum, amount| sum.checked_add(exact(amount)?));
+        sum.is_some() && sum == exact(&self.amount)
+    }
+}
+
+/// An amount in billionths of a major unit, the finest that a decimal has.
+fn exact(amount: &Decimal) -> Option<i128> {
+    let places = money::SCALE_MAX.checked_sub(amount.scale)?;
+    i128::from(amount.units).checked_mul(10_i128.checked_pow(u32::from(places))?)
+}
+
+fn decimal(found: &RawValue) -> Option<Decimal> {
+    money::decimal(found.get()).ok()
+}
+
 /// A number's own digits, where it is one.
 fn digits(found: &RawValue) -> Option<&str> {
-    money::decimal(found.get()).ok().map(|_| found.get())
+    decimal(found).map(|_| found.get())
 }
 
 /// A word of AvaTax's vocabulary; whatever else is in its place is not repeated.

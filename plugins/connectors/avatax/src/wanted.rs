@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::Effect;
-use crate::answer::Transaction;
+use crate::answer::{Stated, Transaction};
 
 /// A message, as far as it is looked at.
 pub(crate) struct Wanted {
@@ -15,13 +15,8 @@ pub(crate) struct Wanted {
     pub(crate) commits: bool,
     /// The bytes that are posted.
     pub(crate) model: Vec<u8>,
-    /// Of a creation, what it has in common with the transaction that it makes.
-    sale: Option<Sale>,
-}
-
-struct Sale {
-    currency: String,
-    amounts: Vec<Decimal>,
+    /// What the transaction is of; of a void nothing is said but its number.
+    stated: Option<Stated>,
 }
 
 #[derive(Deserialize)]
@@ -30,7 +25,7 @@ struct Model {
     #[serde(rename = "type")]
     document_type: String,
     code: String,
-    currency_code: String,
+    description: String,
     commit: bool,
     lines: Vec<Line>,
 }
@@ -45,6 +40,7 @@ struct Line {
 struct Change<'a> {
     code: String,
     document_type: String,
+    description: Option<String>,
     #[serde(borrow)]
     model: &'a RawValue,
 }
@@ -57,20 +53,23 @@ impl Wanted {
     pub(crate) fn read(effect: Effect, body: &[u8]) -> Result<Self, Failure> {
         let read = match effect {
             Effect::Create => creation(body),
-            Effect::Commit | Effect::Void => change(body, effect == Effect::Commit),
+            Effect::Commit | Effect::Void => change(body, effect),
         };
         read.filter(|wanted| is_segment(&wanted.code)).ok_or_else(|| {
             Failure::permanent("the message is no transaction as the transformer `avatax-transactions` renders it")
         })
     }
 
-    /// Whether a transaction that there is has type, currency and amount of the one that is
-    /// wanted. A change to one has none to compare.
-    pub(crate) fn is_like(&self, found: &Transaction) -> bool {
-        let Some(Sale { currency, amounts }) = &self.sale else { return true };
-        found.document_type() == Some(self.document_type.as_str())
-            && found.currency_code() == Some(currency.as_str())
-            && found.total_amount().is_some_and(|total| sum(amounts) == sum(&[total]))
+    /// A transaction that there is, where it has type, currency, amount and tax of the one that
+    /// is wanted.
+    ///
+    /// # Errors
+    /// When it is another one.
+    pub(crate) fn is_it(&self, found: Transaction) -> Result<Transaction, Failure> {
+        if found.document_type() != Some(self.document_type.as_str()) {
+            return Err(found.another());
+        }
+        found.compared(self.stated.as_ref())
     }
 }
 
@@ -81,22 +80,18 @@ pub(crate) fn is_segment(code: &str) -> bool {
 }
 
 fn creation(body: &[u8]) -> Option<Wanted> {
-    let Model { document_type, code, currency_code, commit, lines } = serde_json::from_slice(body).ok()?;
+    let Model { document_type, code, description, commit, lines } = serde_json::from_slice(body).ok()?;
     let amounts = lines.iter().map(|line| money::decimal(line.amount.get()).ok()).collect::<Option<Vec<_>>>()?;
-    let sale = Some(Sale { currency: currency_code, amounts });
-    Some(Wanted { code, document_type, commits: commit, model: body.to_vec(), sale })
+    let stated = Stated::read(&description).filter(|stated| stated.is_of(&amounts))?;
+    Some(Wanted { code, document_type, commits: commit, model: body.to_vec(), stated: Some(stated) })
 }
 
-fn change(body: &[u8], commits: bool) -> Option<Wanted> {
-    let Change { code, document_type, model } = serde_json::from_slice(body).ok()?;
-    Some(Wanted { code, document_type, commits, model: model.get().as_bytes().to_vec(), sale: None })
-}
-
-/// The sum in billionths of a major unit, the finest that a decimal has. A message's lines are
-/// far too few for their sum not to fit.
-fn sum(amounts: &[Decimal]) -> Option<i128> {
-    amounts.iter().try_fold(0_i128, |sum, amount| {
-        let places = money::SCALE_MAX.checked_sub(amount.scale)?;
-        sum.checked_add(i128::from(amount.units).checked_mul(10_i128.checked_pow(u32::from(places))?)?)
-    })
+fn change(body: &[u8], effect: Effect) -> Option<Wanted> {
+    let Change { code, document_type, description, model } = serde_json::from_slice(body).ok()?;
+    let commits = effect == Effect::Commit;
+    let stated = description.as_deref().and_then(Stated::read);
+    if stated.is_some() != commits {
+        return None;
+    }
+    Some(Wanted { code, document_type, commits, model: model.get().as_bytes().to_vec(), stated })
 }

@@ -32,14 +32,36 @@ pub(crate) fn adds_up(invoice: &Invoice, problems: &mut Vec<Problem>) {
             problems.push(Problem::new("wrong-currency", message, format!("lines[{index}].extended")));
         }
     }
-    let lines: i128 = invoice.lines.iter().map(|line| i128::from(line.extended.minor)).sum();
-    let of_lines = || invoice.lines.iter().filter_map(|line| line.tax.as_ref()).map(minor).sum();
-    let tax: i128 = invoice.tax.as_ref().map_or_else(of_lines, minor);
+    let (lines, tax) = (of_lines(invoice), tax(invoice));
     if lines.checked_add(tax) != Some(i128::from(invoice.total.minor)) {
         let message =
             "found a total that lines and tax do not add up to; expected each charge, freight as well, as a line";
         problems.push(Problem::new("wrong-total", message, "total"));
     }
+}
+
+/// What a transaction is of, see the crate's page.
+pub(crate) fn description(invoice: &Invoice, order_id: &str, problems: &mut Vec<Problem>) -> String {
+    let (currency, digits) = (&invoice.total.currency, money::minor_digits(&invoice.total.currency));
+    let mut text = |minor: i128| match i64::try_from(minor) {
+        Ok(minor) => money::to_text(minor, digits),
+        Err(_) => {
+            let message = "found a sum beyond 64 bits; expected a smaller one";
+            problems.push(Problem::new("bad-number", message, "total"));
+            String::new()
+        }
+    };
+    format!("order {order_id}: {} {currency} and {} tax", text(of_lines(invoice)), text(tax(invoice)))
+}
+
+fn of_lines(invoice: &Invoice) -> i128 {
+    invoice.lines.iter().map(|line| i128::from(line.extended.minor)).sum()
+}
+
+/// The invoice's tax; that of its lines, where it names none.
+fn tax(invoice: &Invoice) -> i128 {
+    let of_lines = || invoice.lines.iter().filter_map(|line| line.tax.as_ref()).map(minor).sum();
+    invoice.tax.as_ref().map_or_else(of_lines, minor)
 }
 
 fn minor(money: &Money) -> i128 {

@@ -15,7 +15,12 @@
 //!
 //! A message to AvaTax's `POST /api/v2/transactions/create` is its `CreateTransactionModel`. The
 //! two others have what says which transaction it is beside the model that is posted:
-//! `{"code":"INV-1","documentType":"SalesInvoice","model":{"commit":true}}`.
+//! `{"code":"INV-1","documentType":"SalesInvoice","description":"…","model":{"commit":true}}`.
+//!
+//! A transaction's description says what it is of, `order ID: 62.79 USD and 4.87 tax` with the
+//! host's id of the order, the sum of the lines and the invoice's own tax. AvaTax keeps it and
+//! tells it again, and the connector knows by it whose a transaction is, and whether AvaTax
+//! worked out the tax that the customer was asked for.
 //!
 //! An invoice's event has no customer and no address. Extensions of the event say the first and
 //! where the goods go, settings of the target where they come from; whatever is missing is told
@@ -62,8 +67,8 @@ impl Transformer for AvataxTransactions {
             return Err(Failure::permanent("a tax transaction is made of a posted invoice; found another event"));
         };
         let rendered = match request.kind.as_str() {
-            TRANSACTION => transaction::transaction(invoice, &request.settings).and_then(|it| json(&it)),
-            COMMIT => commit(invoice).and_then(|it| json(&it)),
+            TRANSACTION => transaction::transaction(invoice, &request).and_then(|it| json(&it)),
+            COMMIT => commit(invoice, &request.order_id).and_then(|it| json(&it)),
             VOID => void(invoice).and_then(|it| json(&it)),
             other => {
                 return Err(Failure::permanent(format!("this transformer does not render messages of kind `{other}`")));
@@ -83,6 +88,9 @@ type Rendered<T> = Result<T, Vec<Problem>>;
 struct Change<'a, T> {
     code: &'a str,
     document_type: DocumentType,
+    /// Of a commit, what the transaction says that it is of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<String>,
     model: T,
 }
 
@@ -109,13 +117,15 @@ struct Void {
     code: &'static str,
 }
 
-fn commit(invoice: &Invoice) -> Rendered<Change<'_, Commit>> {
+fn commit<'a>(invoice: &'a Invoice, order_id: &str) -> Rendered<Change<'a, Commit>> {
     let mut problems = Vec::new();
     is_no_void(invoice, &mut problems);
     let code = &invoice.invoice_number;
     code_within(code, "invoice-number", &mut problems);
     let document_type = DocumentType::of(invoice);
-    if problems.is_empty() { Ok(Change { code, document_type, model: Commit { commit: true } }) } else { Err(problems) }
+    let description = Some(amount::description(invoice, order_id, &mut problems));
+    let model = Commit { commit: true };
+    if problems.is_empty() { Ok(Change { code, document_type, description, model }) } else { Err(problems) }
 }
 
 fn void(memo: &Invoice) -> Rendered<Change<'_, Void>> {
@@ -142,7 +152,7 @@ fn void(memo: &Invoice) -> Rendered<Change<'_, Void>> {
     }
     let model = Void { code: "DocVoided" };
     if problems.is_empty() {
-        Ok(Change { code, document_type: DocumentType::SalesInvoice, model })
+        Ok(Change { code, document_type: DocumentType::SalesInvoice, description: None, model })
     } else {
         Err(problems)
     }

@@ -26,6 +26,7 @@ pub(crate) struct Transaction<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     reference_code: Option<&'a str>,
     currency_code: &'a str,
+    description: String,
     commit: bool,
     addresses: Addresses<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -63,7 +64,8 @@ struct TaxOverride {
 ///
 /// # Errors
 /// Everything that is wrong with it or missing.
-pub(crate) fn transaction<'a>(invoice: &'a Invoice, settings: &'a [Setting]) -> Rendered<Transaction<'a>> {
+pub(crate) fn transaction<'a>(invoice: &'a Invoice, request: &'a RenderingRequest) -> Rendered<Transaction<'a>> {
+    let settings = request.settings.as_slice();
     let mut found = Vec::new();
     let problems = &mut found;
     is_no_void(invoice, problems);
@@ -78,6 +80,7 @@ pub(crate) fn transaction<'a>(invoice: &'a Invoice, settings: &'a [Setting]) -> 
         purchase_order_no: invoice.order_number.as_deref().map(|order| coded(order, "order-number", problems)),
         reference_code: invoice.corrects.as_deref().map(|corrects| coded(corrects, "corrects", problems)),
         currency_code: &invoice.total.currency,
+        description: amount::description(invoice, &request.order_id, problems),
         commit: flag(settings, "commit", true, problems),
         addresses: place::addresses(invoice, settings, single, problems),
         tax_override: tax_date(invoice, problems),
