@@ -286,6 +286,32 @@ async fn what_cannot_be_counts_for_nothing_and_a_person_hears_what_was_found_and
 }
 
 #[tokio::test]
+async fn a_refund_that_another_system_told_first_is_no_contradiction_when_its_processor_tells_it() {
+    let host = host().await;
+    let order = released(&host, "PO-1").await;
+    let refund = |more: Value| {
+        let mut data = json!({
+            "refundNumber": "F-1", "orderNumber": order, "cause": "short-shipment", "amount": usd(1_840),
+        });
+        data.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        said("refund.issued", data)
+    };
+    let first = [accepted(order), confirmed(order, "S-1", 10), paid(order, "P-1", "I-1", 18_400), refund(json!({}))];
+    told(&host, &first).await;
+    let before = progress(&host, order).await.unwrap();
+    assert_eq!(before.money.refunded_minor, 1_840);
+
+    told(&host, &[refund(json!({"issuedAt": "1772438400000"}))]).await;
+    assert_eq!((progress(&host, order).await.unwrap(), codes(&host).await), (before.clone(), Vec::<String>::new()));
+    told(&host, &[refund(json!({"issuedAt": "1772438400000", "amount": usd(1_841)}))]).await;
+    assert_eq!(
+        (progress(&host, order).await.unwrap(), codes(&host).await),
+        (before, vec!["said-otherwise".to_owned()])
+    );
+    host.verify().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_channel_says_only_what_it_may_and_only_of_orders_that_are_here() {
     let host = host().await;
     let order = released(&host, "PO-1").await;

@@ -21,8 +21,10 @@ mod progress;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
+use portreeve_model::event::{Refund, Settlement};
 use portreeve_model::strict::{LoadErrors, SourceFile};
 use portreeve_model::{Digest, Event, Order, ProcessState};
 
@@ -43,7 +45,7 @@ pub enum Step {
         /// What a person has to know of it all the same.
         concerns: Vec<Concern>,
     },
-    /// It was said before, in the same words.
+    /// It was said before, to the same effect.
     Again,
     /// Something else comes first.
     Early {
@@ -168,13 +170,13 @@ fn one_of_each(concerns: Vec<Concern>) -> Vec<Concern> {
     told.collect()
 }
 
-/// What an event is remembered by, and a digest of what it says.
+/// What an event is remembered by, and a digest of what decides whether it is the same again.
 fn said(event: &Event, place: u64) -> Result<(String, Digest), Concern> {
     // A wish to cancel is one wish, in whatever words it comes again.
     if let Event::OrderCancelRequested(cancel) = event {
         return Ok((said_as(event.name(), ""), Digest::of(cancel.line_numbers.join("\n").as_bytes())));
     }
-    let json = event.to_json().map_err(|error| Concern {
+    let json = decisive(event).to_json().map_err(|error| Concern {
         code: "unreadable",
         found: format!("an event without a JSON form: {error}"),
         expected: "one that can be kept".to_owned(),
@@ -185,6 +187,34 @@ fn said(event: &Event, place: u64) -> Result<(String, Digest), Concern> {
         (None, _) => format!("document {place}"),
     };
     Ok((said_as(event.name(), &number), Digest::of(&json)))
+}
+
+/// What has to be the same when an event is told again. Of money that moved two systems tell, as
+/// where a refund is made in one and paid by another: how much it is, why and of what they both
+/// know; when it moved, what it cost and by what they call the order each in its own way. Of
+/// everything else one system tells, and its other words are another thing.
+fn decisive(event: &Event) -> Cow<'_, Event> {
+    match event {
+        Event::PaymentSettled(payment) => Cow::Owned(Event::PaymentSettled(Settlement {
+            payment_reference: payment.payment_reference.clone(),
+            order_number: None,
+            invoice_number: payment.invoice_number.clone(),
+            amount: payment.amount,
+            fee: None,
+            settled_at: None,
+            extensions: Vec::new(),
+        })),
+        Event::RefundIssued(refund) => Cow::Owned(Event::RefundIssued(Refund {
+            refund_number: refund.refund_number.clone(),
+            order_number: String::new(),
+            cause: refund.cause,
+            return_number: refund.return_number.clone(),
+            amount: refund.amount,
+            issued_at: None,
+            extensions: Vec::new(),
+        })),
+        other => Cow::Borrowed(other),
+    }
 }
 
 /// Whether an order has no more than one of such an event.

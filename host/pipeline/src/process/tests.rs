@@ -8,8 +8,8 @@ use portreeve_model::event::{
     Allocation, AllocationLine, CancelRequest, GoodsReturn, Invoice, InvoiceLine, LineAnswer, LineStatus, OrderAnswer,
     OrderTotals, Refund, RefundCause, ReturnLine, Settlement, Shipment, ShipmentLine, ShortReason,
 };
-use portreeve_model::value::Customer;
-use portreeve_model::{Currency, Money, Order, OrderLine, Quantity, UnitPrice};
+use portreeve_model::value::{Customer, Extension};
+use portreeve_model::{Currency, Instant, Money, Order, OrderLine, Quantity, UnitPrice};
 use proptest::prelude::*;
 
 use super::*;
@@ -330,6 +330,54 @@ fn the_same_thing_said_again_has_no_effect_and_another_thing_under_its_number_is
     assert_eq!(then(&said, &confirmed("S-1", [5, 0])), Step::Again);
     assert_eq!(code(&then(&said, &confirmed("S-1", [6, 0]))), "said-otherwise");
     assert_eq!(code(&then(&said, &confirmed("S-2", [5, 0]))), "applied");
+}
+
+#[test]
+fn money_that_two_systems_tell_is_the_same_where_amount_cause_and_what_it_is_for_are() {
+    let received = [accepted(), confirmed("S-1", [10, 4]), Event::ReturnReceived(goods("R-1", [1, 0]))];
+    let back = refund("F-1", RefundCause::GoodsReturn, Some("R-1"), 100);
+    let told = [received.as_slice(), &[paid("P-1", Some("I-1"), 1_400), back.clone()]].concat();
+    let elsewhere = |event: &Event, change: &dyn Fn(&mut Refund)| {
+        let Event::RefundIssued(refund) = event else { panic!("{}", event.name()) };
+        let mut refund = refund.clone();
+        change(&mut refund);
+        Event::RefundIssued(refund)
+    };
+    // Stripe has times and ids of its own, and the shop's number of the order.
+    let by_stripe = elsewhere(&back, &|refund| {
+        refund.order_number = "100000042".to_owned();
+        refund.issued_at = Some(Instant(1_772_438_400_000));
+        refund.extensions = vec![Extension { name: "stripe:refund".to_owned(), value: "re_1".to_owned() }];
+    });
+    assert_eq!(then(&told, &by_stripe), Step::Again);
+    let otherwise: [&dyn Fn(&mut Refund); 4] = [
+        &|refund| refund.amount.minor = 101,
+        &|refund| refund.amount.currency = Currency::parse("EUR").unwrap(),
+        &|refund| refund.cause = RefundCause::Other,
+        &|refund| refund.return_number = None,
+    ];
+    for change in otherwise {
+        assert_eq!(code(&then(&told, &elsewhere(&by_stripe, change))), "said-otherwise");
+    }
+
+    let by_bank = |invoice: Option<&str>, minor| {
+        let mut event = paid("P-1", invoice, minor);
+        if let Event::PaymentSettled(payment) = &mut event {
+            payment.order_number = None;
+            payment.fee = Some(money(30));
+            payment.settled_at = Some(Instant(1_772_438_400_000));
+            payment.extensions = vec![Extension { name: "bank".to_owned(), value: "1".to_owned() }];
+        }
+        event
+    };
+    assert_eq!(then(&told, &by_bank(Some("I-1"), 1_400)), Step::Again);
+    for otherwise in [by_bank(Some("I-1"), 1_399), by_bank(Some("I-2"), 1_400)] {
+        assert_eq!(code(&then(&told, &otherwise)), "said-otherwise");
+    }
+    // What leaves is told by one system, which does not call it otherwise the second time.
+    let mut later = shipment("S-1", [10, 4], ShortReason::None);
+    later.at = Some(Instant(1_772_438_400_000));
+    assert_eq!(code(&then(&told, &Event::ShipmentConfirmed(later))), "said-otherwise");
 }
 
 #[test]
