@@ -74,6 +74,8 @@ mod channels;
 
 mod cloudevents;
 
+mod adobe_out;
+
 mod x12_sets;
 
 mod simulated;

@@ -9,6 +9,7 @@
 pub mod erp;
 pub mod partner;
 pub mod payment;
+pub mod shop;
 pub mod tax;
 pub mod wms;
 
@@ -19,5 +20,6 @@ mod serving;
 pub use erp::{CreditMemo, Erp, PostedInvoice, PostedLine, SalesOrder, SalesOrderLine};
 pub use mischief::Mischief;
 pub use payment::Payments;
+pub use shop::Shop;
 pub use tax::{TAX_COMPANY, TaxStatus, Taxes};
 pub use wms::Wms;

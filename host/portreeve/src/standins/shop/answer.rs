@@ -1,0 +1,183 @@
+//! What the shop answers, in the original's words and shapes.
+
+use axum::Json;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+use super::books::{Fixed, ShopComment, ShopDocument, ShopItem, ShopOrder};
+use crate::standins::erp::unescaped;
+use crate::standins::mischief::RETRY_AFTER;
+
+/// What is asked of a list.
+pub(super) struct Page {
+    /// Field and value of each group, all of which have to be so.
+    filters: Vec<(String, String)>,
+    size: usize,
+}
+
+impl Page {
+    /// Reads `searchCriteria[filter_groups][0][filters][0][field]=…` and its like.
+    pub(super) fn read(query: Option<&str>) -> Result<Self, Refusal> {
+        let mut page = Self { filters: vec![], size: usize::MAX };
+        let wrong = || Refusal::bad("The search criteria cannot be read.", &[]);
+        let mut fields: Vec<(String, String, String)> = vec![];
+        for pair in query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let (name, value) = (unescaped(name).ok_or_else(wrong)?, unescaped(value).ok_or_else(wrong)?);
+            let Some(criterion) = name.strip_prefix("searchCriteria") else { continue };
+            if criterion == "[pageSize]" {
+                page.size = value.parse().map_err(|_| wrong())?;
+                continue;
+            }
+            let (group, word) = criterion.rsplit_once('[').ok_or_else(wrong)?;
+            fields.push((group.to_owned(), word.trim_end_matches(']').to_owned(), value));
+        }
+        let says = |group: &str, word: &str| {
+            let found = fields.iter().find(|(of, said, _)| of == group && said == word);
+            found.map(|(_, _, value)| value.clone())
+        };
+        for (group, _, field) in fields.iter().filter(|(_, word, _)| word == "field") {
+            if says(group, "condition_type").is_some_and(|condition| condition != "eq") {
+                return Err(Refusal::bad("The stand-in knows no condition but eq.", &[]));
+            }
+            page.filters.push((field.clone(), says(group, "value").ok_or_else(wrong)?));
+        }
+        Ok(page)
+    }
+
+    /// The part of all that was asked for, and how many there are.
+    pub(super) fn of(self, all: Vec<Value>) -> Result<Json<Value>, Refusal> {
+        let is_so = |object: &Value, (field, value): &(String, String)| match object.get(field) {
+            Some(Value::String(found)) => found == value,
+            Some(Value::Number(found)) => found.to_string() == *value,
+            _ => false,
+        };
+        let mut items: Vec<Value> =
+            all.into_iter().filter(|object| self.filters.iter().all(|filter| is_so(object, filter))).collect();
+        let total_count = items.len();
+        items.truncate(self.size);
+        Ok(Json(json!({"items": items, "search_criteria": {}, "total_count": total_count})))
+    }
+}
+
+/// A number as text, as the original writes some: through a float some would be others.
+fn number(fixed: Fixed) -> Value {
+    Value::String(fixed.to_string())
+}
+
+pub(super) fn order(order: &ShopOrder) -> Value {
+    let mut told = json!({
+        "entity_id": order.entity_id, "increment_id": order.increment_id, "store_id": order.store_id,
+        "state": order.state, "order_currency_code": order.currency, "base_currency_code": order.base_currency,
+        "customer_email": "somebody@example.com",
+        "grand_total": number(order.grand_total), "total_paid": number(order.total_paid),
+        "total_invoiced": number(order.total_invoiced), "total_refunded": number(order.total_refunded),
+        "items": order.items.iter().map(item).collect::<Vec<_>>(),
+        "status_histories": order.history.iter().map(ShopComment::json).collect::<Vec<_>>(),
+    });
+    // What is null is left out there.
+    for (name, value) in [("ext_order_id", &order.ext_order_id), ("status", &order.status)] {
+        if let (Some(value), Some(told)) = (value, told.as_object_mut()) {
+            told.insert(name.to_owned(), json!(value));
+        }
+    }
+    told
+}
+
+fn item(item: &ShopItem) -> Value {
+    let mut told = json!({
+        "item_id": item.item_id, "product_type": item.product_type, "sku": item.sku,
+        "is_qty_decimal": u8::from(item.is_qty_decimal), "row_total": number(item.row_total),
+        "qty_ordered": number(item.ordered), "qty_shipped": number(item.shipped),
+        "qty_invoiced": number(item.invoiced), "qty_refunded": number(item.refunded),
+        "qty_canceled": number(item.canceled),
+    });
+    if let (Some(parent), Some(told)) = (item.parent_item_id, told.as_object_mut()) {
+        told.insert("parent_item_id".to_owned(), json!(parent));
+    }
+    told
+}
+
+pub(super) fn document(document: &ShopDocument) -> Value {
+    let items = document.items.iter().map(|(id, qty)| json!({"order_item_id": id, "qty": number(*qty)}));
+    let comments = document.comments.iter().map(|comment| json!({"comment": comment, "is_visible_on_front": 0}));
+    json!({
+        "entity_id": document.entity_id, "order_id": document.order_id,
+        "increment_id": format!("{:09}", document.entity_id), "grand_total": number(document.grand_total),
+        "items": items.collect::<Vec<_>>(), "comments": comments.collect::<Vec<_>>(),
+    })
+}
+
+impl ShopComment {
+    pub(super) fn json(&self) -> Value {
+        json!({
+            "comment": self.comment, "status": self.status, "parent_id": self.parent_id,
+            "is_customer_notified": u8::from(self.notified), "is_visible_on_front": u8::from(self.visible),
+        })
+    }
+}
+
+/// An answer that says no.
+#[derive(Debug, Clone)]
+pub(super) struct Refusal {
+    pub(super) status: StatusCode,
+    pub(super) message: String,
+    pub(super) parameters: Vec<String>,
+}
+
+impl Refusal {
+    pub(super) fn bad(message: &str, parameters: &[&str]) -> Self {
+        let parameters = parameters.iter().map(|parameter| (*parameter).to_owned()).collect();
+        Self { status: StatusCode::BAD_REQUEST, message: message.to_owned(), parameters }
+    }
+
+    fn with(status: StatusCode, message: &str) -> Self {
+        Self { status, ..Self::bad(message, &[]) }
+    }
+
+    /// What is wrong with a document, all of it.
+    pub(super) fn invalid(document: &str, messages: &[String]) -> Self {
+        Self::bad(&format!("{document} Document Validation Error(s):\n{}", messages.join("\n")), &[])
+    }
+
+    pub(super) fn no_entity() -> Self {
+        let message = "The entity that was requested doesn't exist. Verify the entity and try again.";
+        Self::with(StatusCode::NOT_FOUND, message)
+    }
+
+    pub(super) fn no_route() -> Self {
+        Self::with(StatusCode::NOT_FOUND, "Request does not match any route.")
+    }
+
+    pub(super) fn unauthorized() -> Self {
+        let refused = Self::bad("The consumer isn't authorized to access %1.", &["Magento_Sales::sales"]);
+        Self { status: StatusCode::UNAUTHORIZED, ..refused }
+    }
+
+    pub(super) fn throttled() -> Self {
+        Self::with(StatusCode::TOO_MANY_REQUESTS, "Too Many Requests")
+    }
+
+    pub(super) fn failed() -> Self {
+        let message = "Internal Error. Details are available in Magento log file. Report ID: webapi-65e2f0a1b2c3d";
+        Self::with(StatusCode::INTERNAL_SERVER_ERROR, message)
+    }
+
+    pub(super) fn full() -> Self {
+        Self::with(StatusCode::INSUFFICIENT_STORAGE, "the stand-in keeps no more; start a new one")
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let mut body = json!({"message": self.message});
+        if let Some(body) = body.as_object_mut().filter(|_| !self.parameters.is_empty()) {
+            body.insert("parameters".to_owned(), json!(self.parameters));
+        }
+        match self.status {
+            StatusCode::TOO_MANY_REQUESTS => (self.status, RETRY_AFTER, Json(body)).into_response(),
+            status => (status, Json(body)).into_response(),
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! The shop by itself: what it keeps, refuses and loses.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+
+use axum::http::Method;
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::client;
+
+/// An order of five pumps and a hose of two and a half metres, for 150.00 and 12.50 of freight.
+pub(super) const ORDER: &str = r#"{"entity_id":3,"increment_id":"000000003","store_id":1,"state":"new",
+    "status":"pending","order_currency_code":"USD","base_currency_code":"USD","grand_total":162.5,
+    "items":[{"item_id":7,"product_type":"simple","sku":"PUMP-40","qty_ordered":5,"row_total":125},
+             {"item_id":8,"product_type":"simple","sku":"HOSE-M","is_qty_decimal":1,"qty_ordered":"2.5000","row_total":"25.0000"}]}"#;
+
+async fn shop(mischief: Mischief) -> Shop {
+    let shop = Shop::start(mischief).await.unwrap();
+    shop.place(ORDER.as_bytes()).unwrap();
+    shop
+}
+
+/// Status and answer.
+async fn asked(shop: &Shop, method: Method, path: &str, body: &Value) -> (u16, Value) {
+    let body = Bytes::from(if body.is_null() { String::new() } else { body.to_string() });
+    let path = format!("{REST}/V1/{path}");
+    let headers = [("content-type", "application/json")];
+    let answer = client::send(shop.serving.address(), method, &path, &headers, body).await.unwrap();
+    (answer.status, serde_json::from_slice(&answer.body).unwrap())
+}
+
+async fn posted(shop: &Shop, path: &str, body: Value) -> (u16, Value) {
+    asked(shop, Method::POST, path, &body).await
+}
+
+async fn listed(shop: &Shop, path: &str) -> Value {
+    let (status, page) = asked(shop, Method::GET, path, &Value::Null).await;
+    assert_eq!(status, 200, "{page}");
+    page
+}
+
+/// What a refusal says.
+fn says(refused: &(u16, Value), status: u16, words: &str) -> bool {
+    refused.0 == status && refused.1["message"].as_str().is_some_and(|message| message.contains(words))
+}
+
+fn pumps(qty: u32) -> Value {
+    json!({"items": [{"order_item_id": 7, "qty": qty}], "notify": true})
+}
+
+#[tokio::test]
+async fn a_second_shipment_is_one_more_until_nothing_is_left() {
+    let shop = shop(Mischief::default()).await;
+    assert_eq!(posted(&shop, "order/3/ship", pumps(2)).await, (200, json!(1)));
+    assert_eq!(posted(&shop, "order/3/ship", pumps(2)).await, (200, json!(2)));
+    assert!(says(&posted(&shop, "order/3/ship", pumps(2)).await, 400, "invalid quantity to ship for item \"PUMP-40\""));
+    assert_eq!(shop.orders()[0].state, "processing");
+    // Without items it takes whatever is left.
+    assert_eq!(posted(&shop, "order/3/ship", json!({"comment": {"comment": "rest"}})).await, (200, json!(3)));
+    assert!(says(&posted(&shop, "order/3/ship", json!({})).await, 400, "without products"));
+    let rest = &shop.documents(ShopDocumentKind::Shipment)[2];
+    let quantities: Vec<String> = rest.items.iter().map(|(_, qty)| qty.to_string()).collect();
+    assert_eq!((quantities, rest.comments[0].as_str()), (vec!["1.0000".to_owned(), "2.5000".to_owned()], "rest"));
+    assert_eq!(shop.mails(), 2);
+
+    let stranger = json!({"items": [{"order_item_id": 9, "qty": 1}]});
+    assert!(says(&posted(&shop, "order/3/ship", stranger).await, 400, "We can not found item \"9\" in order."));
+    assert!(says(&posted(&shop, "order/4/ship", json!({})).await, 404, "doesn't exist"));
+    assert!(says(&posted(&shop, "order/3/pack", json!({})).await, 404, "any route"));
+    assert!(says(&posted(&shop, "order/3/ship", json!([])).await, 400, "Decoding error"));
+    shop.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_finer_than_a_column_is_lost_without_a_word() {
+    let shop = shop(Mischief::default()).await;
+    let fine = json!({"items": [{"order_item_id": 7, "qty": 1.9}, {"order_item_id": 8, "qty": 1.00005}]});
+    assert_eq!(posted(&shop, "order/3/ship", fine).await.0, 200);
+    let items = &shop.orders()[0].items;
+    assert_eq!((items[0].shipped.to_string(), items[1].shipped.to_string()), ("1.0000".into(), "1.0001".into()));
+    shop.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn money_is_paid_when_it_is_captured_and_goes_back_up_to_that() {
+    let shop = shop(Mischief::default()).await;
+    let refund =
+        |amount: &str| json!({"items": [{"order_item_id": 7, "qty": 0}], "arguments": {"adjustment_positive": amount}});
+    assert!(says(&posted(&shop, "order/3/refund", refund("1")).await, 400, "available to refund is 0.0000"));
+    let part = json!({"items": [{"order_item_id": 7, "qty": 2}], "capture": false});
+    assert_eq!(posted(&shop, "order/3/invoice", part).await, (200, json!(1)));
+    assert_eq!(posted(&shop, "order/3/invoice", json!({"capture": true})).await, (200, json!(2)));
+    let totals: Vec<String> =
+        shop.documents(ShopDocumentKind::Invoice).iter().map(|it| it.grand_total.to_string()).collect();
+    assert_eq!(totals, ["50.0000", "112.5000"], "the last one has the freight");
+    assert!(says(&posted(&shop, "order/3/refund", refund("112.51")).await, 400, "refund is 112.5000"));
+    assert!(says(&posted(&shop, "order/3/refund", refund("0")).await, 400, "must be positive"));
+    assert_eq!(posted(&shop, "order/3/refund", refund("100")).await, (200, json!(1)));
+    assert!(says(&posted(&shop, "order/3/refund", refund("100")).await, 400, "refund is 12.5000"));
+    assert_eq!(shop.orders()[0].total_refunded.to_string(), "100.0000");
+    shop.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_order_is_cancelled_once_and_not_when_it_is_invoiced() {
+    for (invoiced, expected) in [(false, true), (true, false)] {
+        let shop = shop(Mischief::default()).await;
+        if invoiced {
+            posted(&shop, "order/3/invoice", json!({})).await;
+        }
+        assert_eq!(posted(&shop, "orders/3/cancel", json!({})).await, (200, json!(expected)));
+        assert_eq!(posted(&shop, "orders/3/cancel", json!({})).await, (200, json!(false)));
+        if expected {
+            assert!(says(&posted(&shop, "order/3/ship", json!({})).await, 400, "status of canceled"));
+        }
+        shop.stop().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_is_left_out_of_an_order_or_a_comment_is_lost() {
+    let shop = shop(Mischief::default()).await;
+    let comment = |status: Value| {
+        let mut history =
+            json!({"comment": "hello", "is_customer_notified": 0, "is_visible_on_front": 1, "parent_id": 3});
+        history["status"] = status;
+        json!({"statusHistory": history})
+    };
+    assert_eq!(posted(&shop, "orders/3/comments", comment(json!("pending"))).await, (200, json!(true)));
+    assert_eq!(shop.orders()[0].status.as_deref(), Some("pending"));
+    assert!(says(&posted(&shop, "orders/3/comments", comment(json!("processing"))).await, 400, "not part of"));
+    assert_eq!(posted(&shop, "orders/3/comments", comment(Value::Null)).await.0, 200);
+    assert_eq!(shop.orders()[0].status, None);
+    let page = listed(&shop, "orders/3/comments").await;
+    assert_eq!((&page["total_count"], &page["items"][1]["comment"]), (&json!(2), &json!("hello")));
+
+    let named = json!({"entity": {"entity_id": 3, "increment_id": "000000003", "ext_order_id": "X"}});
+    assert_eq!(posted(&shop, "orders", named).await.0, 200);
+    assert_eq!(shop.orders()[0].ext_order_id.as_deref(), Some("X"));
+    posted(&shop, "orders", json!({"entity": {"entity_id": 3}})).await;
+    let order = &shop.orders()[0];
+    assert_eq!((order.increment_id.as_str(), order.ext_order_id.as_deref()), ("900000001", Some("X")));
+    shop.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_search_has_all_of_its_filters_and_tells_how_many_there_are() {
+    let shop = shop(Mischief::default()).await;
+    shop.place(ORDER.replace("\"entity_id\":3", "\"entity_id\":4").as_bytes()).unwrap();
+    assert!(shop.place(ORDER.as_bytes()).is_err(), "it is there already");
+    assert!(shop.place(b"{}").is_err());
+    let search = |filters: &[(&str, &str)], size: &str| {
+        let filters = filters.iter().enumerate().map(|(index, (field, value))| {
+            let of =
+                |word: &str| format!("searchCriteria%5Bfilter_groups%5D%5B{index}%5D%5Bfilters%5D%5B0%5D%5B{word}%5D");
+            format!("{}={field}&{}={value}&{}=eq&", of("field"), of("value"), of("condition_type"))
+        });
+        format!("orders?{}searchCriteria%5BpageSize%5D={size}&fields=items", filters.collect::<String>())
+    };
+    for (filters, size, found, all) in [
+        (&[("increment_id", "000000003")][..], "100", 2, 2),
+        (&[("increment_id", "000000003")][..], "1", 1, 2),
+        (&[("increment_id", "000000003"), ("entity_id", "4")][..], "100", 1, 1),
+        (&[("increment_id", "000000003"), ("entity_id", "5")][..], "100", 0, 0),
+        (&[("ext_order_id", "X")][..], "100", 0, 0),
+    ] {
+        let page = listed(&shop, &search(filters, size)).await;
+        let counted = (page["items"].as_array().unwrap().len(), page["total_count"].as_u64().unwrap());
+        assert_eq!(counted, (found, all), "{filters:?}");
+    }
+    let wrong = search(&[("increment_id", "1")], "100").replace("=eq&", "=like&");
+    assert_eq!(asked(&shop, Method::GET, &wrong, &Value::Null).await.0, 400);
+    assert_eq!(asked(&shop, Method::GET, "products", &Value::Null).await.0, 404);
+    shop.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_shop_with_an_integration_takes_nobody_else() {
+    let text = |text: &str| text.to_owned();
+    let integration = Integration {
+        consumer_key: text("key"),
+        consumer_secret: text("secret"),
+        token: text("token"),
+        token_secret: text("token-secret"),
+    };
+    let shop = Shop::start_for(Some(integration), Mischief::default()).await.unwrap();
+    let said = "OAuth oauth_consumer_key=\"key\", oauth_token=\"token\", oauth_nonce=\"n\", oauth_signature_method=\"HMAC-SHA256\"";
+    let wrong = format!("{said}, oauth_signature=\"c2lnbmVk\"");
+    for authorization in ["", "Bearer token", "OAuth", said, wrong.as_str()] {
+        let path = format!("{REST}/V1/orders");
+        let headers = [("authorization", authorization)];
+        let headers = if authorization.is_empty() { &[][..] } else { &headers[..] };
+        let answer = client::send(shop.serving.address(), Method::GET, &path, headers, Bytes::new()).await.unwrap();
+        let body: Value = serde_json::from_slice(&answer.body).unwrap();
+        assert!(says(&(answer.status, body), 401, "isn't authorized"), "{authorization}");
+    }
+    shop.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn misbehaves_as_it_is_told_and_serves_the_attempts_after() {
+    for (mischief, status) in [
+        (Mischief { throttle_per_mille: 1_000, ..Mischief::default() }, 429),
+        (Mischief { fail_before_per_mille: 1_000, ..Mischief::default() }, 500),
+        (Mischief { reject_per_mille: 1_000, ..Mischief::default() }, 400),
+    ] {
+        let shop = shop(mischief).await;
+        for _ in 0..2 {
+            assert_eq!(posted(&shop, "order/3/ship", pumps(1)).await.0, status);
+            assert_eq!(shop.documents(ShopDocumentKind::Shipment), []);
+        }
+        assert_eq!(posted(&shop, "order/3/ship", pumps(1)).await.0, 200);
+        shop.stop().await.unwrap();
+    }
+    let shop = shop(Mischief { drop_after_per_mille: 1_000, ..Mischief::default() }).await;
+    let (path, body) = (format!("{REST}/V1/order/3/ship"), Bytes::from(pumps(1).to_string()));
+    assert!(client::send(shop.serving.address(), Method::POST, &path, &[], body).await.is_err());
+    assert_eq!(shop.documents(ShopDocumentKind::Shipment).len(), 1, "it was done, and nobody was told");
+    shop.stop().await.unwrap();
+}

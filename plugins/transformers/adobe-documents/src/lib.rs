@@ -1,0 +1,60 @@
+//! What Adobe Commerce is told of its orders: the messages of the connector
+//! `adobe-commerce-rest`.
+//!
+//! ```text
+//! adobe/accepted   order.created             the order as it came: a comment in its history
+//! adobe/rejected   order.created             the same
+//!                  order.rejected
+//! adobe/cancel     order.created             it is cancelled in the shop
+//!                  order.rejected
+//!                  order.cancel-requested    of all of it
+//! adobe/shipment   shipment.confirmed        goods have left
+//! adobe/invoice    invoice.posted            they were invoiced
+//! adobe/refund     refund.issued             money went back, by whom ever
+//! ```
+//!
+//! A message is `{"order":…,"request":…}`. `request` is the body that Adobe's REST reference has
+//! for it, without what only the shop knows (`parent_id` of a comment, an item to hang a refund
+//! on) and without the mark by which it is found again: the connector adds both. `order` says
+//! what the shop calls the order; only the order itself knows that, so the first message about
+//! an order is one that an effect with `sends = "order"` makes, and the connector writes the
+//! host's id into the shop's order then.
+//!
+//! A line of an order of the shop has the shop's `item_id` as its number (see `adobe-orders`),
+//! and whoever says something of a line says that number. One that is no item's number is
+//! refused: Commerce takes a request without items for one of everything that is left.
+//!
+//! Settings: `notify` has the shop write to the customer, `visible` shows comments to him,
+//! `capture` has an invoice captured (each `true` or `false`, which they are unless set);
+//! `accepted-status` and `rejected-status` are the order's status from then on, unless set the
+//! one that it has.
+
+mod message;
+
+use portreeve_sdk::transformer::*;
+
+struct AdobeDocuments;
+
+impl Transformer for AdobeDocuments {
+    fn from_canonical(request: RenderingRequest) -> Result<Message, Failure> {
+        let settings = &request.settings;
+        let body = match (request.kind.as_str(), &request.event) {
+            ("adobe/accepted", Event::OrderCreated(order)) => message::accepted(order, settings)?,
+            ("adobe/rejected", Event::OrderCreated(order)) => message::rejected(Some(order), settings)?,
+            ("adobe/rejected", Event::OrderRejected(_)) => message::rejected(None, settings)?,
+            ("adobe/cancel", Event::OrderCreated(order)) => message::cancel(Some(order))?,
+            ("adobe/cancel", Event::OrderRejected(_)) => message::cancel(None)?,
+            ("adobe/cancel", Event::OrderCancelRequested(wish)) => message::cancel_wanted(wish)?,
+            ("adobe/shipment", Event::ShipmentConfirmed(shipment)) => message::shipment(shipment, settings)?,
+            ("adobe/invoice", Event::InvoicePosted(invoice)) => message::invoice(invoice, settings)?,
+            ("adobe/refund", Event::RefundIssued(refund)) => message::refund(refund, settings)?,
+            (kind, _) => {
+                let found = format!("found an event of which no message of kind `{kind}` is made");
+                return Err(Failure::permanent(format!("{found}; see the page of `adobe-documents`")));
+            }
+        };
+        Ok(Message { kind: request.kind, content_type: "application/json".to_owned(), body })
+    }
+}
+
+portreeve_sdk::transformer!(AdobeDocuments);
