@@ -418,6 +418,7 @@ target = \"erp\"
 
 [[effect]]
 on = \"order.accepted\"
+channels = [\"edi\", \"market\"]
 from = [\"shipped\"]
 to = [\"settled\"]
 target = \"nowhere\"
@@ -448,6 +449,7 @@ sends = \"order\"
         "an effect on target `erp` waits for `invoice.posted`, which nobody says; add it to `says` of a channel, or as `receipt` where a target says it",
         "`orders_by` of channel `wms` is the names of target `elsewhere`, which does not exist; name one that is there",
         "an effect of `order.accepted` goes to target `nowhere`, which does not exist; add a [[target]] with that id",
+        "an effect of `order.accepted` is of orders of channel `market`, which does not exist; add a [[channel]] with that id",
         "`from` of the effect of `order.accepted` on target `nowhere` has shipped, which no order is in around it; expected some of released",
         "`to` of the effect of `order.accepted` on target `nowhere` has settled",
         "send target `erp` one kind of message, with another `receipt` each",

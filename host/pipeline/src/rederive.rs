@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use portreeve_authority::Advice;
 use portreeve_authority::rules::ReferenceFacts;
-use portreeve_model::{Digest, Event, Instant, Order, OrderId};
+use portreeve_model::{ChannelId, Digest, Event, Instant, Order, OrderId};
 use portreeve_record::leaf::{Label, ReviewLeaf};
 use portreeve_record::merkle::leaf_hash;
 use portreeve_record::{Leaf, LeafBody};
@@ -251,7 +251,9 @@ impl Pipeline {
                 };
                 let followed = decide::follow(&self.process, Some(&mut here), said.position, &event, refund);
                 cancelled |= said.kind == OrderEventKind::CancelRequested;
-                if let Some(then) = effects.filter(|then| *then != self.effects_again(&followed, !cancelled)) {
+                if let Some(then) =
+                    effects.filter(|then| *then != self.effects_again(&followed, !cancelled, &view.channel))
+                {
                     differences.push(format!(
                         "`{}` in document {position} had {} effects then, and has others now",
                         record.event,
@@ -285,8 +287,8 @@ impl Pipeline {
         Ok(decisions)
     }
 
-    fn effects_again(&self, followed: &Followed, is_wanted: bool) -> Vec<EffectRecord> {
-        self.routes.effects_of(&followed.moved, is_wanted).iter().map(EffectRecord::from).collect()
+    fn effects_again(&self, followed: &Followed, is_wanted: bool, channel: &ChannelId) -> Vec<EffectRecord> {
+        self.routes.effects_of(&followed.moved, is_wanted, Some(channel)).iter().map(EffectRecord::from).collect()
     }
 
     /// What an event said, and what was made of it; none where that cannot be had any more.

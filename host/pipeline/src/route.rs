@@ -225,6 +225,9 @@ pub enum AfterDead {
 pub struct Effect {
     /// The event, such as `order.accepted`.
     pub on: String,
+    /// The channels that the order came by; any, where nothing is said.
+    #[serde(default)]
+    pub channels: BTreeSet<ChannelId>,
     /// The states that the order was in before; any, where nothing is said.
     #[serde(default)]
     pub from: BTreeSet<ProcessState>,
@@ -520,6 +523,11 @@ impl Routes {
             if self.target(target).is_none() {
                 problems.push(format!(
                     "an effect of `{on}` goes to target `{target}`, which does not exist; add a [[target]] with that id"
+                ));
+            }
+            for channel in effect.channels.iter().filter(|channel| self.channel(channel).is_none()) {
+                problems.push(format!(
+                    "an effect of `{on}` is of orders of channel `{channel}`, which does not exist; add a [[channel]] with that id"
                 ));
             }
             if !said(on) {

@@ -4,6 +4,7 @@
 //! them with the event that it waited for, in the order in which both count. Pure: routes
 //! and what moved the order give deliveries, which commit with the event or not at all.
 
+use portreeve_model::ChannelId;
 use portreeve_store::contract::{Content, NewOutbox};
 
 use super::following::Moved;
@@ -12,13 +13,19 @@ use crate::route::{Effect, Routes, Sends};
 impl Routes {
     /// The deliveries that follow, in the order of what moved the order and of the routes. An
     /// order that its sender does not want any more goes nowhere: what was said of it does.
-    pub(crate) fn effects_of(&self, moved: &[Moved], is_wanted: bool) -> Vec<NewOutbox> {
+    /// `channel` is that which the order came by.
+    pub(crate) fn effects_of(&self, moved: &[Moved], is_wanted: bool, channel: Option<&ChannelId>) -> Vec<NewOutbox> {
         let all = moved.iter().flat_map(|moved| self.effects.iter().map(move |effect| (moved, effect)));
-        all.filter(|(moved, effect)| effect.follows(moved))
+        all.filter(|(moved, effect)| effect.follows(moved) && effect.is_of(channel))
             .filter_map(|(moved, effect)| self.delivery(effect, moved))
             .filter(|delivery| is_wanted || delivery.content != Content::Order)
             .chain(self.refunds_of(moved))
             .collect()
+    }
+
+    /// Whether some effects are of the orders of some channels.
+    pub(crate) fn looks_at_channels(&self) -> bool {
+        self.effects.iter().any(|effect| !effect.channels.is_empty())
     }
 
     fn delivery(&self, effect: &Effect, moved: &Moved) -> Option<NewOutbox> {
@@ -31,6 +38,10 @@ impl Routes {
 }
 
 impl Effect {
+    fn is_of(&self, channel: Option<&ChannelId>) -> bool {
+        self.channels.is_empty() || channel.is_some_and(|channel| self.channels.contains(channel))
+    }
+
     fn follows(&self, moved: &Moved) -> bool {
         let among = |states: &std::collections::BTreeSet<_>, state| states.is_empty() || states.contains(state);
         self.on == moved.event && among(&self.from, &moved.from) && among(&self.to, &moved.to)

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use portreeve_model::{Event, OrderId, ProcessState};
+use portreeve_model::{ChannelId, Event, OrderId, ProcessState};
 use portreeve_store::StoreError;
 use portreeve_store::contract::{
     CaughtUp, DocumentPosition, EARLY_MAX, EventOutcome, NewProgress, OrderStanding, OrderState, PayloadRef,
@@ -24,6 +24,8 @@ pub(crate) struct Course {
     version: u64,
     progress: Progress,
     early: BTreeMap<DocumentPosition, Event>,
+    /// The channel that the order came by, where the routes ask for that.
+    channel: Option<ChannelId>,
 }
 
 /// The orders that a batch says something about; of those that cannot be followed, why.
@@ -108,7 +110,9 @@ impl Pipeline {
                 }
             }
         }
-        Ok(Ok(Course { version, progress, early }))
+        let looks = self.routes.looks_at_channels();
+        let view = if looks { self.store.order(order).await? } else { None };
+        Ok(Ok(Course { version, progress, early, channel: view.map(|view| view.channel) }))
     }
 
     /// How far an order is by the record of the decision that moved it last.
@@ -198,7 +202,12 @@ impl Course {
 
     /// An order that nothing moved yet, and of which nothing waits.
     pub(crate) fn at(progress: Progress) -> Self {
-        Self { version: 0, progress, early: BTreeMap::new() }
+        Self { version: 0, progress, early: BTreeMap::new(), channel: None }
+    }
+
+    /// The channel that the order came by, where the routes ask for that.
+    pub(crate) fn channel(&self) -> Option<&ChannelId> {
+        self.channel.as_ref()
     }
 
     /// While no event moved it, it is where the host's and people's decisions put it; and where

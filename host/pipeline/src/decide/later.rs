@@ -11,7 +11,7 @@
 //! the request, which depends on how far the order is, that undoes it; where they have none, a
 //! person does.
 
-use portreeve_model::{Digest, Event, ExceptionKind, OrderId, ProcessState};
+use portreeve_model::{ChannelId, Digest, Event, ExceptionKind, OrderId, ProcessState};
 use portreeve_record::leaf::DecidedState;
 use portreeve_record::{canonical_digest, canonical_json};
 use portreeve_sandbox::Crossing;
@@ -216,9 +216,9 @@ impl Pipeline {
 
     /// Whether the wish to cancel in this document has effects of its own: what counts with it
     /// undoes nothing. Of an order that no system has there is nothing to undo.
-    fn undoes(&self, moved: &[Moved], wish: DocumentPosition) -> bool {
+    fn undoes(&self, moved: &[Moved], wish: DocumentPosition, channel: Option<&ChannelId>) -> bool {
         let of_wish = moved.iter().find(|moved| moved.position == wish && moved.to != ProcessState::Released);
-        of_wish.is_some_and(|moved| !self.routes.effects_of(std::slice::from_ref(moved), false).is_empty())
+        of_wish.is_some_and(|moved| !self.routes.effects_of(std::slice::from_ref(moved), false, channel).is_empty())
     }
 
     /// Decides what a document says about an order.
@@ -253,7 +253,8 @@ impl Pipeline {
         let followed = self.followed(&later, id, document.position(), standings);
         let is_wanted = !standings.of(id).cancel_requested;
         let moved = followed.as_ref().map_or(&[][..], |followed| followed.moved.as_slice());
-        let outbox = self.routes.effects_of(moved, is_wanted);
+        let of_channel = standings.channel(id);
+        let outbox = self.routes.effects_of(moved, is_wanted, of_channel.as_ref());
         let state = match (later.kind, followed.as_ref().map(|followed| followed.outcome)) {
             (OrderEventKind::CancelRequested, _) => DecidedState::CancelRequested,
             (_, Some(outcome)) => decided_as(outcome),
@@ -313,7 +314,8 @@ impl Pipeline {
         });
         let queue = self.queue(&document);
         let channel = self.routes.channel(document.channel()).map(|channel| (channel, document.received_at()));
-        let undone = later.kind == OrderEventKind::CancelRequested && self.undoes(moved, document.position());
+        let undone = later.kind == OrderEventKind::CancelRequested
+            && self.undoes(moved, document.position(), of_channel.as_ref());
         let by_itself = followed.as_ref().is_some_and(|followed| is_done(followed, undone, later.kind));
         let stops = (later.kind == OrderEventKind::CancelRequested).then(|| match by_itself {
             true => Stop::GivenUp,

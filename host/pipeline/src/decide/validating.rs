@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use portreeve_authority::rules::{Account, Finding};
 use portreeve_model::advice::CustomerHistory;
-use portreeve_model::{Event, Money, Order, OrderId};
+use portreeve_model::{ChannelId, Event, Money, Order, OrderId};
 use portreeve_sandbox::{Crossing, RecordedLookup};
 use portreeve_store::Journaled;
 use portreeve_store::contract::{CustomerEvent, Decided, DecisionCommit, NewException, OrderStanding};
@@ -51,6 +51,11 @@ impl Standings {
     /// How far an order is, of which a system says something.
     pub(super) fn course(&mut self, order: OrderId) -> Option<&mut Result<Course, Concern>> {
         self.courses.get_mut(&order)
+    }
+
+    /// The channel that such an order came by, where the routes ask for that.
+    pub(super) fn channel(&self, order: OrderId) -> Option<ChannelId> {
+        self.courses.get(&order)?.as_ref().ok()?.channel().cloned()
     }
 }
 
