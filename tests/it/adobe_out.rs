@@ -530,6 +530,10 @@ async fn every_message_is_what_adobe_documents() {
         let written = called.written(SHIPMENT, event, &[]).await;
         assert!(written.contains(expected), "{written}");
     }
+    let away = Shipment { node: Some("DC-EAST".to_owned()), ..shipped("SH-1", &ALL) };
+    let sourced = called.written(SHIPMENT, Event::ShipmentConfirmed(away), &[("source-is-node", "true")]).await;
+    let source = r#""arguments":{"extension_attributes":{"source_code":"DC-EAST"}}}}"#;
+    assert!(sourced.ends_with(source), "{sourced}");
     let items = r#""items":[{"order_item_id":7,"qty":5},{"order_item_id":8,"qty":2.5}]"#;
     let total = r#""total":{"amount":162.50,"currency":"USD"}}"#;
     let expected = format!(r#"{{"request":{{"capture":true,{items},"notify":false}},{total}"#);
@@ -578,6 +582,8 @@ async fn whatever_the_shop_would_have_to_guess_is_refused_all_at_once() {
         let failure = called.message(kind, event, &[]).await.unwrap_err();
         assert!(matches!(&failure, Failure::Permanent(why) if why.contains(kind)), "{failure:?}");
     }
+    let nowhere = called.message(SHIPMENT, shipment("SH-1", &ALL), &[("source-is-node", "true")]).await.unwrap_err();
+    assert_eq!(problems(nowhere), [pair("node-missing", "node")]);
     let failure = called.message(INVOICE, invoice("INV-1", "1", &ALL), &[("capture", "yes")]).await.unwrap_err();
     assert!(matches!(&failure, Failure::Permanent(why) if why.contains("`capture`")), "{failure:?}");
 }

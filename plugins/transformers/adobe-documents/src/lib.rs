@@ -25,7 +25,8 @@
 //! refused: Commerce takes a request without items for one of everything that is left.
 //!
 //! Settings: `notify` has the shop write to the customer, `visible` shows comments to him,
-//! `capture` has an invoice captured (each `true` or `false`, which they are unless set);
+//! `capture` has an invoice captured, `source-is-node` has the shop take goods from the source that
+//! is called as the node they left (each `true` or `false`, which they are unless set);
 //! `accepted-status` and `rejected-status` are the order's status from then on, unless set the
 //! one that it has.
 

@@ -80,6 +80,19 @@ struct Ship<'a> {
     items: Vec<Item>,
     notify: bool,
     tracks: Vec<Track<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    arguments: Option<ShipArguments<'a>>,
+}
+
+/// Where goods left from, for a shop whose stock lies in several places.
+#[derive(Serialize)]
+struct ShipArguments<'a> {
+    extension_attributes: Source<'a>,
+}
+
+#[derive(Serialize)]
+struct Source<'a> {
+    source_code: &'a str,
 }
 
 #[derive(Serialize)]
@@ -182,8 +195,18 @@ pub(crate) fn shipment(shipment: &Shipment, settings: &[Setting]) -> Result<Vec<
     }
     let items = items.some("nothing-shipped", "nothing that left", &mut problems);
     let tracks = tracks(shipment, &mut problems);
+    let arguments = if flag(settings, "source-is-node")? { source(shipment, &mut problems) } else { None };
     stopped(problems)?;
-    written(None, Ship { items, notify: flag(settings, "notify")?, tracks }, None)
+    written(None, Ship { items, notify: flag(settings, "notify")?, tracks, arguments }, None)
+}
+
+fn source<'a>(shipment: &'a Shipment, problems: &mut Vec<Problem>) -> Option<ShipArguments<'a>> {
+    let Some(source_code) = shipment.node.as_deref().filter(|node| !node.is_empty()) else {
+        let message = "found no node; expected the one that the goods left, whose name is the shop's source";
+        problems.push(Problem::new("node-missing", message, "node"));
+        return None;
+    };
+    Some(ShipArguments { extension_attributes: Source { source_code } })
 }
 
 /// What left in the place of what was ordered is no item of the order.
