@@ -1,13 +1,11 @@
 //! What AvaTax says: a transaction and how far it is, or a refusal.
 
+use portreeve_guest_rest::shortened;
 use portreeve_sdk::connector::*;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::Effect;
-
-/// Bytes of AvaTax's words that a problem keeps.
-const DETAIL_BYTES_MAX: usize = 512;
 
 /// Letters of a word such as a status or a type.
 const WORD_CHARS_MAX: usize = 32;
@@ -272,12 +270,4 @@ fn digits(found: &RawValue) -> Option<&str> {
 fn word(text: &str) -> &str {
     let is_word = (1..=WORD_CHARS_MAX).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
     if is_word { text } else { "something else" }
-}
-
-fn shortened(text: &str) -> &str {
-    let mut end = text.len().min(DETAIL_BYTES_MAX);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    text.get(..end).unwrap_or_default()
 }

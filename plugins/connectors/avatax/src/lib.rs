@@ -52,22 +52,19 @@
 mod answer;
 mod wanted;
 
+use portreeve_guest_rest::{Patience, Target, wait};
 use portreeve_sdk::connector::*;
-use portreeve_sdk::failure::RETRY_MS;
 use serde::Deserialize;
 
 use crate::answer::{Refusal, State, Transaction};
 use crate::wanted::Wanted;
 
-/// The contract's longest wait: one day.
-const RETRY_MS_MAX: u32 = 86_400_000;
+const AVATAX: Target =
+    Target { name: "AvaTax", example: "https://rest.avatax.com", check: "base-url, company-code and the credentials" };
 
-/// How long AvaTax may take to answer, unless set.
-const ANSWER_MS: u32 = 10_000;
-
-/// The longest that may be set: twice this, for a create and a look-up, is below `wall_ms` of
-/// the manifest by what connecting and reading take.
-const ANSWER_MS_MAX: u32 = 15_000;
+/// Two requests, a create and a look-up, are below `wall_ms` of the manifest by what connecting
+/// and reading take.
+const PATIENCE: Patience = Patience { answer_ms: 10_000, answer_ms_max: 15_000 };
 
 /// Leaves lines and jurisdictions out of an answer: those of a thousand lines would not fit.
 const SUMMARY: &str = "%24include=SummaryOnly";
@@ -120,7 +117,7 @@ impl Connector for Avatax {
             408 | 500..=599 => {
                 Err(Failure::unknown(format!("AvaTax answered {}; it may have happened all the same", response.status)))
             }
-            status => Err(unusable(status)),
+            status => Err(AVATAX.unusable(status)),
         }
     }
 
@@ -185,7 +182,7 @@ fn refused(
     response: &http::Response,
     settings: &[Setting],
 ) -> Result<Receipt, Failure> {
-    let Some(refusal) = Refusal::read(&response.body) else { return Err(unusable(response.status)) };
+    let Some(refusal) = Refusal::read(&response.body) else { return Err(AVATAX.unusable(response.status)) };
     if effect == Effect::Void && refusal.is_cancelled_already() {
         let detail = Some("AvaTax had cancelled it before".to_owned());
         return Ok(Receipt { external_id: wanted.code.clone(), detail });
@@ -214,7 +211,7 @@ fn look_up(code: &str, document_type: &str, settings: &[Setting]) -> Result<Opti
             .ok_or_else(|| Failure::permanent("AvaTax's transaction is not the JSON that was expected")),
         404 if Refusal::read(&response.body).is_some_and(|refusal| refusal.is_of_none()) => Ok(None),
         408 | 429 | 500..=599 => Err(Failure::Retry(wait(&response))),
-        status => Err(unusable(status)),
+        status => Err(AVATAX.unusable(status)),
     }
 }
 
@@ -245,23 +242,12 @@ fn authenticated(response: &http::Response) -> (bool, String) {
 }
 
 /// Sends a request with the time that AvaTax has to answer it.
-fn send(mut request: http::Request, settings: &[Setting]) -> Result<http::Response, Failure> {
-    request.answer_timeout_ms = match setting(settings, "answer-timeout-ms") {
-        None => ANSWER_MS,
-        Some(text) => text.parse().ok().filter(|ms| (1..=ANSWER_MS_MAX).contains(ms)).ok_or_else(|| {
-            Failure::permanent(format!(
-                "setting `answer-timeout-ms` is no whole number of milliseconds from 1 to {ANSWER_MS_MAX}"
-            ))
-        })?,
-    };
-    Ok(http::send(request)?)
+fn send(request: http::Request, settings: &[Setting]) -> Result<http::Response, Failure> {
+    Ok(http::send(PATIENCE.with(request, settings)?)?)
 }
 
 fn api(settings: &[Setting]) -> Result<String, Failure> {
-    let base = setting(settings, "base-url").ok_or_else(|| {
-        Failure::permanent("setting `base-url` is missing; expected for example https://rest.avatax.com")
-    })?;
-    Ok(format!("{}/api/v2", base.trim_end_matches('/')))
+    Ok(format!("{}/api/v2", AVATAX.base_url(settings)?))
 }
 
 fn transaction_url(code: &str, act: &str, document_type: &str, settings: &[Setting]) -> Result<String, Failure> {
@@ -291,14 +277,6 @@ fn in_path(code: &str) -> String {
         }
     }
     path
-}
-
-fn unusable(status: u16) -> Failure {
-    Failure::permanent(format!("AvaTax answered {status}; check base-url, company-code and the credentials"))
-}
-
-fn wait(response: &http::Response) -> u32 {
-    response.retry_after_ms().unwrap_or(RETRY_MS).min(RETRY_MS_MAX)
 }
 
 portreeve_sdk::connector!(Avatax);

@@ -36,8 +36,8 @@
 mod event;
 mod refund;
 
+use portreeve_guest_rest::{Target, patient, wait};
 use portreeve_sdk::connector::*;
-use portreeve_sdk::failure::RETRY_MS;
 use serde_json::json;
 
 const REFUND: &str = "stripe/refund";
@@ -45,15 +45,11 @@ const REFUND: &str = "stripe/refund";
 /// The version of the API whose words are read here, whatever the account's own one is.
 const API_VERSION: &str = "2024-10-28.acacia";
 
-/// The contract's longest wait: one day.
-const RETRY_MS_MAX: u32 = 86_400_000;
-
-/// How long Stripe may take to answer, unless set.
-const ANSWER_MS: u32 = 20_000;
-
-/// The longest that may be set, below `wall_ms` of the manifest by what connecting
-/// and the call itself take.
-const ANSWER_MS_MAX: u32 = 25_000;
+const STRIPE: Target = Target {
+    name: "Stripe",
+    example: "https://api.stripe.com",
+    check: "base-url and the API key with its permissions",
+};
 
 struct Stripe;
 
@@ -84,7 +80,7 @@ impl Connector for Stripe {
             408 | 424 | 500..=599 => {
                 Err(Failure::unknown(format!("Stripe answered {}; the refund may exist all the same", response.status)))
             }
-            status => Err(unusable(status)),
+            status => Err(STRIPE.unusable(status)),
         }
     }
 
@@ -128,31 +124,12 @@ fn of_refunds(kind: &str) -> Result<(), Failure> {
 }
 
 /// Sends a request with the time that Stripe has to answer it.
-fn send(mut request: http::Request, settings: &[Setting]) -> Result<http::Response, Failure> {
-    request.answer_timeout_ms = match setting(settings, "answer-timeout-ms") {
-        None => ANSWER_MS,
-        Some(text) => text.parse().ok().filter(|ms| (1..=ANSWER_MS_MAX).contains(ms)).ok_or_else(|| {
-            Failure::permanent(format!(
-                "setting `answer-timeout-ms` is no whole number of milliseconds from 1 to {ANSWER_MS_MAX}"
-            ))
-        })?,
-    };
-    Ok(http::send(request.with_header("stripe-version", API_VERSION))?)
+fn send(request: http::Request, settings: &[Setting]) -> Result<http::Response, Failure> {
+    Ok(http::send(patient(request, settings)?.with_header("stripe-version", API_VERSION))?)
 }
 
 fn url(settings: &[Setting], below: &str) -> Result<String, Failure> {
-    let base = setting(settings, "base-url").ok_or_else(|| {
-        Failure::permanent("setting `base-url` is missing; expected for example https://api.stripe.com")
-    })?;
-    Ok(format!("{}/v1/{below}", base.trim_end_matches('/')))
-}
-
-fn unusable(status: u16) -> Failure {
-    Failure::permanent(format!("Stripe answered {status}; check base-url and the API key with its permissions"))
-}
-
-fn wait(response: &http::Response) -> u32 {
-    response.retry_after_ms().unwrap_or(RETRY_MS).min(RETRY_MS_MAX)
+    Ok(format!("{}/v1/{below}", STRIPE.base_url(settings)?))
 }
 
 portreeve_sdk::connector!(Stripe);

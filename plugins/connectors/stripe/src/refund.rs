@@ -1,12 +1,10 @@
 //! What Stripe says of a refund: that it is made, that it refuses it, or which there are.
 
+use portreeve_guest_rest::{shortened, wait};
 use portreeve_sdk::connector::*;
 use serde::Deserialize;
 
-use crate::{send, unusable, url, wait};
-
-/// Bytes of Stripe's words that a problem keeps.
-const DETAIL_BYTES_MAX: usize = 512;
+use crate::{STRIPE, send, url};
 
 /// Objects of one page, the most that the API gives.
 const PAGE: usize = 100;
@@ -90,7 +88,7 @@ pub(crate) fn made(body: &[u8]) -> Result<Receipt, Failure> {
 pub(crate) fn refused(response: &http::Response) -> Failure {
     let body: Option<ErrorAnswer> = serde_json::from_slice(&response.body).ok();
     let Some(ErrorBody { kind, code, message }) = body.map(|answer| answer.error) else {
-        return unusable(response.status);
+        return STRIPE.unusable(response.status);
     };
     let said = message.as_deref().unwrap_or("no reason given");
     let message = format!("Stripe refused the refund ({}): {}", response.status, shortened(said));
@@ -203,18 +201,10 @@ fn list<T: for<'a> Deserialize<'a>>(below: &str, settings: &[Setting]) -> Result
         200 => serde_json::from_slice(&response.body)
             .map_err(|_| Failure::permanent("Stripe's list is not the JSON that was expected")),
         408 | 409 | 424 | 429 | 500..=599 => Err(Failure::Retry(wait(&response))),
-        status => Err(unusable(status)),
+        status => Err(STRIPE.unusable(status)),
     }
 }
 
 fn too_many(what: &str) -> Failure {
     Failure::permanent(format!("too-many: Stripe has more {what} than are read here; look for the refund there"))
-}
-
-fn shortened(text: &str) -> &str {
-    let mut end = text.len().min(DETAIL_BYTES_MAX);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    text.get(..end).unwrap_or_default()
 }

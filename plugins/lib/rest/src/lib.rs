@@ -15,8 +15,11 @@
 //! other          permanent (wrong address, no permission)
 //! ```
 //!
+//! A target that says more than these (a refusal for being there already, a 409 for a request
+//! under way) reads its statuses itself, and has the words, waits and settings from here.
+//!
 //! And the settings that all of them have: `base-url`, and `answer-timeout-ms`, how long the
-//! target may take to answer, 20000 unless set. The call's own limit, `wall_ms` of the
+//! target may take to answer, 20000 unless set ([`Patience`]). The call's own limit, `wall_ms` of the
 //! manifest and the grant, has to be longer: a call that is cut says nothing, not even that
 //! the outcome is unknown. Credentials are the host's.
 
@@ -32,13 +35,18 @@ const RETRY_MS_MAX: u32 = 86_400_000;
 /// Bytes of the target's words that a receipt or problem keeps.
 const DETAIL_BYTES_MAX: usize = 512;
 
-/// How long a target may take to answer, unless set. Posting an order of many lines takes
-/// some of them seconds.
-const ANSWER_MS: u32 = 20_000;
+/// How long a target may take to answer. All requests of a call together, and what connecting
+/// and the call itself take, have to be below `wall_ms` of the manifest.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// Unless set.
+    pub answer_ms: u32,
+    /// The longest that may be set.
+    pub answer_ms_max: u32,
+}
 
-/// The longest that may be set, below `wall_ms` of the manifests by what connecting
-/// and the call itself take.
-const ANSWER_MS_MAX: u32 = 25_000;
+/// That of a call with one request. Posting an order of many lines takes some targets seconds.
+pub const PATIENCE: Patience = Patience { answer_ms: 20_000, answer_ms_max: 25_000 };
 
 /// A target, in words for people.
 #[derive(Debug, Clone, Copy)]
@@ -110,25 +118,38 @@ impl Target {
         CheckReport { ok, detail }
     }
 
-    fn unusable(&self, status: u16) -> Failure {
+    /// It answered with a status that no request should get.
+    #[must_use]
+    pub fn unusable(&self, status: u16) -> Failure {
         Failure::permanent(format!("{} answered {status}; check {}", self.name, self.check))
     }
 }
 
-/// The request with the time that the target has to answer it.
+/// The request with the time that the target has to answer it, the only one of its call.
 ///
 /// # Errors
 /// When the setting is no such time.
-pub fn patient(mut request: Request, settings: &[Setting]) -> Result<Request, Failure> {
-    request.answer_timeout_ms = match setting(settings, "answer-timeout-ms") {
-        None => ANSWER_MS,
-        Some(text) => text.parse().ok().filter(|ms| (1..=ANSWER_MS_MAX).contains(ms)).ok_or_else(|| {
-            Failure::permanent(format!(
-                "setting `answer-timeout-ms` is no whole number of milliseconds from 1 to {ANSWER_MS_MAX}"
-            ))
-        })?,
-    };
-    Ok(request)
+pub fn patient(request: Request, settings: &[Setting]) -> Result<Request, Failure> {
+    PATIENCE.with(request, settings)
+}
+
+impl Patience {
+    /// The request with the time that the target has to answer it.
+    ///
+    /// # Errors
+    /// When the setting is no such time.
+    pub fn with(self, mut request: Request, settings: &[Setting]) -> Result<Request, Failure> {
+        let Self { answer_ms, answer_ms_max } = self;
+        request.answer_timeout_ms = match setting(settings, "answer-timeout-ms") {
+            None => answer_ms,
+            Some(text) => text.parse().ok().filter(|ms| (1..=answer_ms_max).contains(ms)).ok_or_else(|| {
+                Failure::permanent(format!(
+                    "setting `answer-timeout-ms` is no whole number of milliseconds from 1 to {answer_ms_max}"
+                ))
+            })?,
+        };
+        Ok(request)
+    }
 }
 
 /// Why a target refused, in its own words.
@@ -162,7 +183,7 @@ pub fn refusal(response: &Response) -> Refusal {
         (None, Some(message)) => message,
         (None, None) => "no reason given".to_owned(),
     };
-    Refusal { code, said: shortened(&said) }
+    Refusal { code, said: shortened(&said).to_owned() }
 }
 
 /// The one effect among those that a target found.
@@ -176,16 +197,20 @@ pub fn only<T>(found: Vec<T>, twice: impl FnOnce(usize, &T, &T) -> Failure) -> R
     }
 }
 
-fn wait(response: &Response) -> u32 {
+/// When a request that was not processed is to be tried again, in milliseconds.
+#[must_use]
+pub fn wait(response: &Response) -> u32 {
     response.retry_after_ms().unwrap_or(RETRY_MS).min(RETRY_MS_MAX)
 }
 
-fn shortened(text: &str) -> String {
+/// As much of a target's words as a record may keep.
+#[must_use]
+pub fn shortened(text: &str) -> &str {
     let mut end = text.len().min(DETAIL_BYTES_MAX);
     while !text.is_char_boundary(end) {
         end -= 1;
     }
-    text.get(..end).unwrap_or_default().to_owned()
+    text.get(..end).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -242,7 +267,11 @@ mod tests {
     #[test]
     fn settings_that_mean_nothing_are_refused_in_words() {
         let request = || Request::json(Method::Post, "https://erp.example", vec![]);
-        assert_eq!(patient(request(), &[]).unwrap().answer_timeout_ms, ANSWER_MS);
+        assert_eq!(patient(request(), &[]).unwrap().answer_timeout_ms, 20_000);
+        let twice = Patience { answer_ms: 10_000, answer_ms_max: 15_000 };
+        assert_eq!(twice.with(request(), &[]).unwrap().answer_timeout_ms, 10_000);
+        assert_eq!(twice.with(request(), &set("answer-timeout-ms", "15000")).unwrap().answer_timeout_ms, 15_000);
+        assert!(twice.with(request(), &set("answer-timeout-ms", "15001")).is_err());
         assert_eq!(patient(request(), &set("answer-timeout-ms", "25000")).unwrap().answer_timeout_ms, 25_000);
         for wrong in ["0", "25001", "-1", "1.5", "soon", ""] {
             assert!(patient(request(), &set("answer-timeout-ms", wrong)).is_err(), "{wrong}");
