@@ -1368,15 +1368,18 @@ pub trait Store: Send + Sync + 'static {
     /// that is no decision about holds of this order.
     async fn commit_review(&self, review: NewReview) -> Result<(), StoreError>;
 
-    /// Claims due deliveries: at most one per order, that order's oldest, until
-    /// `lease_until`, and to each target as many as there is room for. Rows whose
+    /// Claims due deliveries: at most one per order and target, the oldest that the order has for
+    /// it, until `lease_until`, and to each target as many as there is room for. Rows whose
     /// lease has passed are claimed again, but for those that the claimer has under way.
+    /// Costs as much as is claimed and under way, however many wait: behind others of their order
+    /// and target, for their time, or for room.
     /// A delivery that is withheld and in doubt is claimed to be asked about alone
     /// ([`Permit::withheld`]): no attempt of it begins.
     ///
     /// *Durability*: the lease, without a leaf: nothing was sent yet. *Ordering*: of one
-    /// target what fell due first; of one order what was decided first, and nothing
-    /// while an earlier row is pending, or dead and blocking. *Concurrency*: a row is
+    /// target what fell due first; of one order and target what was decided first, and nothing
+    /// while an earlier row is pending, withheld and in doubt, or dead and blocking. A row that is
+    /// replayed has its old place: what came after it waits again. *Concurrency*: a row is
     /// claimed by one at a time, and each claim fences the ones before it. *Retry*:
     /// claim again; what an unknown outcome may have claimed comes back when its lease
     /// has ended, or when the store is opened again.
@@ -1513,7 +1516,8 @@ pub trait Store: Send + Sync + 'static {
     async fn move_notices(&self, subscriber: &str, from: NoticePlace, to: NoticePlace) -> Result<bool, StoreError>;
 
     /// From when on [`Store::claim`] finds a delivery if nothing else happens; none when
-    /// no pending one is the oldest of its order that may go.
+    /// no pending one is the oldest that its order has for its target and that may go. Costs as
+    /// much as is under way, as a claim does.
     async fn next_due(&self) -> Result<Option<Instant>, StoreError>;
 
     /// Opens a sealed payload.

@@ -9,6 +9,7 @@
 //! accept  decide  progress  effect  kept_back  exception  pause  notice  credit  deliver  log  configuration  person  retention    what each operation promises
 //! faults                                                                                          both faults of each write, reopened and repeated
 //! model                                                                                           random stories against a model in memory
+//! line                                                                                            random histories, and which delivery of each goes
 //! ```
 
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail loudly")]
@@ -34,6 +35,8 @@ pub(crate) mod notice;
 pub(crate) mod credit;
 
 pub(crate) mod deliver;
+
+pub(crate) mod line;
 
 pub(crate) mod log;
 
@@ -190,6 +193,7 @@ macro_rules! suite {
                 what_is_in_doubt_is_asked_about_also_after_a_request_to_cancel, what_the_target_does_not_have_is_in_doubt_no_more,
                 a_dead_letter_keeps_later_deliveries_back_or_lets_them_pass, a_dead_letter_is_replayed_so_often_and_no_more,
                 dead_letters_are_paged_by_their_exception;
+            line: whatever_becomes_of_deliveries_the_first_in_line_goes_and_no_other;
             log: leaves_get_their_index_in_commit_order, of_two_sequencers_one_appends,
                 a_head_that_does_not_fit_changes_nothing;
             configuration: the_same_configuration_makes_no_new_version,

@@ -21,7 +21,7 @@ const ORDERS_NOT_RELEASED: &str = "SELECT count(*) FROM orders WHERE state = ?1 
 const RECOMMENDED: &str = "SELECT count(*) FROM orders WHERE recommended = 1";
 const ORDER_EVENTS: &str = "SELECT count(*) FROM order_event";
 const DELIVERIES: &str = "SELECT coalesce(max(seq), 0) FROM outbox";
-const PENDING: &str = "SELECT count(*) FROM outbox WHERE state = 'pending'";
+const PENDING: &str = "SELECT count(*) FROM outbox WHERE bars AND state = 'pending'";
 const STUCK: &str = "SELECT count(*) FROM outbox WHERE state NOT IN ('pending', 'delivered')";
 const STUCK_AS: &str = "SELECT count(*) FROM outbox WHERE state = ?1 AND state NOT IN ('pending', 'delivered')";
 const RETRIED: &str = "SELECT coalesce(sum(attempts - 1), 0) FROM outbox WHERE attempts > 1";

@@ -1,12 +1,14 @@
 //! What the store does costs the same however much it holds.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use portreeve_model::{Digest, Instant};
 use rusqlite::{Connection, StatementStatus, params};
 
 use super::rows::{self, digest};
 use super::{counts, credit, exception, notice, oversight, pause, retention};
-use crate::contract::ExceptionsWanted;
+use crate::contract::{ExceptionsWanted, Room};
 
 fn empty() -> Connection {
     let connection = Connection::open_in_memory().unwrap();
@@ -121,6 +123,87 @@ fn counting_for_a_report_costs_nothing_for_what_went_as_usual() {
     };
     let (few, many) = (cost(10), cost(1_000));
     assert!(few > 0 && many <= few + few / 10, "{few} steps for 10 orders, {many} for 1,000");
+}
+
+/// Orders that each have a delivery for a target that is up, and for one that is down so many, one
+/// behind the other; and one more order whose delivery to the latter is under way.
+fn waiting(orders: i64, behind: i64) -> Connection {
+    let connection = empty();
+    let transaction = connection.unchecked_transaction().unwrap();
+    let insert = |order: i64, target: &str, said: i64| {
+        connection
+            .prepare_cached(
+                "INSERT INTO outbox (order_seq, order_id, target, kind, said, event, due_at, deadline_from)
+                 VALUES (?1, ?2, ?3, 'order.created', ?4, 1, 0, 0)",
+            )
+            .unwrap()
+            .execute(params![order, format!("{order:08x}-0000-5000-8000-000000000000"), target, said])
+            .unwrap();
+    };
+    insert(0, "down", 0);
+    connection.execute("UPDATE outbox SET lease_until = 1000", []).unwrap();
+    for order in 1..=orders {
+        insert(order, "up", 0);
+        (0..=behind).for_each(|said| insert(order, "down", said));
+    }
+    transaction.commit().unwrap();
+    connection
+}
+
+#[test]
+fn a_claim_costs_what_it_claims_however_many_wait_behind_others_or_for_room() {
+    let cost = |orders: i64, behind: i64| {
+        let connection = waiting(orders, behind);
+        let limits = BTreeMap::from([("up".to_owned(), 5), ("down".to_owned(), 1)]);
+        let room = Room { taken: BTreeMap::from([("down".to_owned(), 1)]), limits, ..Room::default() };
+        let claimed = rows::claim(&connection, Instant(1), Instant(1_000), 64, &room).unwrap();
+        assert_eq!(claimed.iter().map(|permit| permit.target()).collect::<Vec<_>>(), ["up"; 5]);
+        // Six are under way; the seventh is free.
+        assert_eq!(rows::next_due(&connection).unwrap(), Some(Instant(0)));
+        let more = Room { limits: BTreeMap::from([("down".to_owned(), 5), ("up".to_owned(), 0)]), ..Room::default() };
+        let claimed = rows::claim(&connection, Instant(1), Instant(1_000), 64, &more).unwrap();
+        assert_eq!(claimed.iter().map(|permit| permit.order()).collect::<BTreeSet<_>>().len(), 5, "of each order one");
+        [rows::PENDING_TARGETS, rows::DUE, rows::NEXT_OF_TARGET].map(|sql| steps(&connection, sql))
+    };
+    let few = cost(10, 1);
+    assert!(few.iter().all(|steps| *steps > 0), "{few:?}");
+    for many in [cost(2_000, 1), cost(10, 1_000)] {
+        assert!(many.iter().zip(few).all(|(many, few)| *many <= few + few / 10), "{few:?} steps, then {many:?}");
+    }
+}
+
+#[test]
+fn a_delivery_leaves_and_joins_a_line_at_one_cost_however_long_it_is() {
+    let (leaves, joins, comes_back) = (
+        "UPDATE outbox SET state = 'delivered' WHERE seq = ?1",
+        "INSERT INTO outbox (order_seq, order_id, target, kind, said, event, due_at, deadline_from)
+         VALUES (1, '', 'down', 'order.changed', ?1, 1, 0, 0)",
+        "UPDATE outbox SET state = 'pending' WHERE seq = ?1",
+    );
+    let cost = |behind: i64| {
+        let connection = waiting(1, behind);
+        let first: i64 =
+            connection.query_row("SELECT min(seq) FROM outbox WHERE said = 1", [], |row| row.get(0)).unwrap();
+        let heads = || -> Vec<i64> {
+            let mut heads = connection
+                .prepare("SELECT said FROM outbox WHERE bars AND NOT behind AND order_seq = 1 ORDER BY said")
+                .unwrap();
+            heads.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+        };
+        for (sql, seq, expected) in [
+            (leaves, first - 1, [0, 1]),
+            (leaves, first, [0, 2]),
+            (joins, behind + 1, [0, 2]),
+            (comes_back, first, [0, 1]),
+        ] {
+            assert_eq!(connection.prepare_cached(sql).unwrap().execute([seq]).unwrap(), 1);
+            assert_eq!(heads(), expected, "after {sql}");
+        }
+        [leaves, joins, comes_back].map(|sql| steps(&connection, sql))
+    };
+    let (few, many) = (cost(10), cost(10_000));
+    assert!(few.iter().all(|steps| *steps > 0), "{few:?}");
+    assert!(many.iter().zip(few).all(|(many, few)| *many <= few + few / 10), "{few:?} steps, then {many:?}");
 }
 
 /// Exceptions, of which the last ten are open, each with a proposal: of one customer, in one

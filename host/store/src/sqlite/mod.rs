@@ -80,7 +80,7 @@ use crate::proof::{Attempt, Committed, Journaled, Permit, Settled};
 use writer::Writer;
 
 /// The schema that this program writes.
-const SCHEMA_VERSION: i64 = 8;
+const SCHEMA_VERSION: i64 = 9;
 
 /// Its tables, but for those of packages.
 const SCHEMA: &str = concat!(
@@ -90,7 +90,8 @@ const SCHEMA: &str = concat!(
     include_str!("person.sql"),
     include_str!("exception.sql"),
     include_str!("progress.sql"),
-    include_str!("effect.sql")
+    include_str!("effect.sql"),
+    include_str!("line.sql")
 );
 
 /// What people ask is rarely asked twice.
@@ -238,23 +239,27 @@ fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
             include_str!("person.sql"),
             include_str!("exception.sql"),
             include_str!("progress.sql"),
-            include_str!("effect.sql")
+            include_str!("effect.sql"),
+            include_str!("line.sql")
         )),
         3 => Some(concat!(
             include_str!("kept_back.sql"),
             include_str!("person.sql"),
             include_str!("exception.sql"),
             include_str!("progress.sql"),
-            include_str!("effect.sql")
+            include_str!("effect.sql"),
+            include_str!("line.sql")
         )),
         4 => Some(concat!(
             include_str!("person.sql"),
             include_str!("exception.sql"),
             include_str!("progress.sql"),
-            include_str!("effect.sql")
+            include_str!("effect.sql"),
+            include_str!("line.sql")
         )),
-        6 => Some(concat!(include_str!("progress.sql"), include_str!("effect.sql"))),
-        7 => Some(include_str!("effect.sql")),
+        6 => Some(concat!(include_str!("progress.sql"), include_str!("effect.sql"), include_str!("line.sql"))),
+        7 => Some(concat!(include_str!("effect.sql"), include_str!("line.sql"))),
+        8 => Some(include_str!("line.sql")),
         other => {
             known_schema(other)?;
             None

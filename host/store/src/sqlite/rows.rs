@@ -11,7 +11,7 @@ use portreeve_model::{
     ChannelId, Currency, Digest, ExceptionKind, Instant, Money, OrderId, PluginName, Reply, SenderId,
 };
 use portreeve_record::{Leaf, PayloadKey, Sealed};
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
 use crate::contract::{
     Configuration, Content, Decided, DecisionCommit, DeliveryView, DocumentPosition, HoldOwner, InputId, JournalEntry,
@@ -690,32 +690,31 @@ pub(super) fn end_claims(connection: &Connection) -> Result<()> {
         .map_err(failed)
 }
 
-/// The targets of pending rows: a step in the index for each, however many rows it has.
-fn pending_targets(tx: &Connection) -> Result<Vec<String>> {
-    tx.prepare_cached(
-        "WITH RECURSIVE found (target) AS (
-             SELECT min(target) FROM outbox WHERE state = 'pending'
-             UNION ALL
-             SELECT (SELECT min(target) FROM outbox WHERE state = 'pending' AND target > found.target)
-             FROM found WHERE found.target IS NOT NULL)
-         SELECT target FROM found WHERE target IS NOT NULL",
-    )
-    .map_err(failed)?
-    .query_map([], |row| row.get(0))
-    .map_err(failed)?
-    .collect::<rusqlite::Result<_>>()
-    .map_err(failed)
+/// The targets of rows that are the first in line: a step in the index for each, however many
+/// rows it has.
+pub(super) const PENDING_TARGETS: &str = "WITH RECURSIVE found (target) AS (
+         SELECT min(target) FROM outbox WHERE state = 'pending' AND behind = 0
+         UNION ALL
+         SELECT (SELECT min(target) FROM outbox WHERE state = 'pending' AND behind = 0 AND target > found.target)
+         FROM found WHERE found.target IS NOT NULL)
+     SELECT target FROM found WHERE target IS NOT NULL";
+
+fn pending_targets(connection: &Connection) -> Result<Vec<String>> {
+    connection
+        .prepare_cached(PENDING_TARGETS)
+        .map_err(failed)?
+        .query_map([], |row| row.get(0))
+        .map_err(failed)?
+        .collect::<rusqlite::Result<_>>()
+        .map_err(failed)
 }
 
-/// What an order's row `head` waits for: an earlier one to the same target that is pending, that
-/// may still have arrived, or that is dead and blocks. Targets do not wait for each other: the
-/// shop hears of a shipment though finance is down.
-const IS_HEAD: &str = "NOT EXISTS (SELECT 1 FROM outbox AS earlier
-     WHERE earlier.order_seq = head.order_seq AND earlier.target = head.target AND earlier.seq < head.seq
-       AND (earlier.state = 'pending' OR (earlier.state = 'withheld' AND earlier.unresolved)
-            OR (earlier.state = 'dead' AND earlier.blocks)))";
+/// Due rows that are the first in line of what their order has for the target. Targets do not
+/// wait for each other: the shop hears of a shipment though finance is down.
+pub(super) const DUE: &str = "SELECT seq, order_id, kind, said FROM outbox INDEXED BY outbox_head
+     WHERE state = 'pending' AND behind = 0 AND target = ?1 AND due_at <= ?2 AND lease_until <= ?2
+     ORDER BY due_at, seq";
 
-/// Due rows that are the head of what their order has for the target.
 fn due_rows(
     tx: &Connection,
     target: &str,
@@ -724,13 +723,7 @@ fn due_rows(
     under_way: &BTreeSet<OutboxId>,
 ) -> Result<Vec<i64>> {
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    let mut statement = tx
-        .prepare_cached(&format!(
-            "SELECT seq, order_id, kind, said FROM outbox AS head
-             WHERE state = 'pending' AND target = ?1 AND due_at <= ?2 AND lease_until <= ?2 AND {IS_HEAD}
-             ORDER BY due_at, seq"
-        ))
-        .map_err(failed)?;
+    let mut statement = tx.prepare_cached(DUE).map_err(failed)?;
     // Rows are read as they are needed, so nothing but `limit` bounds them.
     let mut rows = statement.query(params![target, now.0]).map_err(failed)?;
     let mut due = Vec::new();
@@ -902,20 +895,37 @@ pub(super) fn held(changed: usize, permit: &Permit) -> Result<()> {
     if changed == 1 { Ok(()) } else { Err(StoreError::LeaseLost { outbox: permit.outbox.0.clone() }) }
 }
 
+/// When what is the first in line for a target falls due, in that order, and until when it is leased.
+pub(super) const NEXT_OF_TARGET: &str = "SELECT due_at, lease_until FROM outbox INDEXED BY outbox_head
+     WHERE state = 'pending' AND behind = 0 AND target = ?1 ORDER BY due_at, seq";
+
+/// The same of what is to be asked about.
+const NEXT_IN_DOUBT: &str = "SELECT due_at, lease_until FROM outbox
+     WHERE state = 'withheld' AND unresolved = 1 ORDER BY due_at, seq";
+
 pub(super) fn next_due(connection: &Connection) -> Result<Option<Instant>> {
-    connection
-        .query_row(
-            &format!(
-                "SELECT min(due) FROM (
-                  SELECT min(max(due_at, lease_until)) AS due FROM outbox AS head WHERE state = 'pending' AND {IS_HEAD}
-                  UNION ALL
-                  SELECT min(max(due_at, lease_until)) FROM outbox WHERE state = 'withheld' AND unresolved = 1)"
-            ),
-            [],
-            |row| row.get::<_, Option<i64>>(0),
-        )
-        .map(|due| due.map(Instant))
-        .map_err(failed)
+    let mut earliest = first_free(connection, NEXT_IN_DOUBT, [])?;
+    for target in pending_targets(connection)? {
+        let first = first_free(connection, NEXT_OF_TARGET, [target])?;
+        earliest = earliest.into_iter().chain(first).min();
+    }
+    Ok(earliest.map(Instant))
+}
+
+/// When the first of some rows may be claimed: later ones than what is found already are not read,
+/// so that only those under way cost anything.
+fn first_free(connection: &Connection, sql: &str, of: impl Params) -> Result<Option<i64>> {
+    let mut statement = connection.prepare_cached(sql).map_err(failed)?;
+    let mut rows = statement.query(of).map_err(failed)?;
+    let mut earliest: Option<i64> = None;
+    while let Some(row) = rows.next().map_err(failed)? {
+        let (due, lease): (i64, i64) = (row.get(0).map_err(failed)?, row.get(1).map_err(failed)?);
+        if earliest.is_some_and(|earliest| earliest <= due) {
+            break;
+        }
+        earliest = earliest.into_iter().chain([due.max(lease)]).min();
+    }
+    Ok(earliest)
 }
 
 // --- payloads and small state --------------------------------------------------------------------
@@ -1170,11 +1180,6 @@ pub(super) fn order(connection: &Connection, id: OrderId) -> Result<Option<Order
 
 pub(super) fn order_view(connection: &Connection, row: &Row<'_>) -> Result<OrderView> {
     let id: String = row.get(0).map_err(failed)?;
-    let state: String = row.get(4).map_err(failed)?;
-    let state = OrderState::ALL
-        .into_iter()
-        .find(|known| known.as_str() == state)
-        .ok_or_else(|| StoreError::Damaged(format!("an order has the unknown state `{state}`")))?;
     let currency: String = row.get(7).map_err(failed)?;
     let currency = Currency::parse(&currency).map_err(|error| damaged("a currency", &error))?;
     let channel: String = row.get(3).map_err(failed)?;
@@ -1207,7 +1212,7 @@ pub(super) fn order_view(connection: &Connection, row: &Row<'_>) -> Result<Order
         position: DocumentPosition(unsigned(row.get(1).map_err(failed)?)?),
         number: row.get(2).map_err(failed)?,
         channel: ChannelId::parse(&channel).map_err(|error| damaged("a channel", &error))?,
-        state,
+        state: order_state(row, 4)?,
         queue: row.get(5).map_err(failed)?,
         value: Money { minor: row.get(6).map_err(failed)?, currency },
         recommended: row.get(8).map_err(failed)?,
@@ -1219,6 +1224,13 @@ pub(super) fn order_view(connection: &Connection, row: &Row<'_>) -> Result<Order
         decision: payload_ref(row, 16).map_err(|error| damaged("the decision on an order", &error))?,
         deliveries,
     })
+}
+
+/// Where an order stands, by its word in a row.
+pub(super) fn order_state(row: &Row<'_>, column: usize) -> Result<OrderState> {
+    let state: String = row.get(column).map_err(failed)?;
+    let known = OrderState::ALL.into_iter().find(|known| known.as_str() == state);
+    known.ok_or_else(|| StoreError::Damaged(format!("an order has the unknown state `{state}`")))
 }
 
 /// What an exception is about.

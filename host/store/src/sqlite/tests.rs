@@ -17,15 +17,16 @@ use tempfile::TempDir;
 use super::writer::QUEUE_MAX;
 use super::{SCHEMA_VERSION, SqliteStore};
 use crate::conformance::fixture::{
-    ALL, HOLD_MS, NOW, abandon, about_order, applied, ask_to_cancel, claim, cleared, commit, dead, decision_of, held,
-    hold_back, input, input_id, keep, kept_back, leaf, lease, leaves, next, observe, order_id, order_in, release,
-    released, resolved, sealed, step, waiting, waits,
+    ALL, ASK_MS, HOLD_MS, NOW, abandon, about_order, applied, ask_to_cancel, claim, cleared, commit, dead, decision_of,
+    event_in, held, hold_back, input, input_id, keep, kept_back, leaf, lease, leaves, next, observe, order_id,
+    order_in, release, released, resolved, sealed, step, waiting, waits,
 };
 use crate::conformance::{Fault, Harm, Maker, person as accounts, suite};
 use crate::contract::{
     ClosedException, ClosedHold, Content, Decided, Effect, EventOutcome, ExceptionsWanted, JournalOutcome,
-    NewException, NewReview, NewStep, OrderEventKind, OrderState, OutboxId, Store, StoreError,
+    NewException, NewOutbox, NewReview, NewStep, OrderEventKind, OrderState, OutboxId, Store, StoreError,
 };
+use crate::proof::Permit;
 
 /// A folder, and the fault that the next commit of its writer meets.
 struct Folder {
@@ -178,6 +179,11 @@ fn a_folder_of_another_schema_is_named_older_or_newer() {
     assert!(matches!(folder.try_open(), Err(StoreError::OlderSchema { found: 5, known: SCHEMA_VERSION })));
 }
 
+/// Makes a folder of schema 8 of one of schema 9: a claim looked at all that was due.
+const WITHOUT_SCHEMA_9: &str = "DROP TRIGGER outbox_joins; DROP TRIGGER outbox_leaves; DROP TRIGGER outbox_returns;
+     DROP INDEX outbox_head; DROP INDEX outbox_line; ALTER TABLE outbox DROP COLUMN behind; ALTER TABLE outbox DROP COLUMN bars;
+     CREATE INDEX outbox_pending ON outbox (target, due_at, seq) WHERE state = 'pending'; PRAGMA user_version = 8;";
+
 /// Makes a folder of schema 7 of one of schema 8: a target got a kind of message of an order once.
 const WITHOUT_SCHEMA_8: &str =
     "DROP INDEX outbox_external; DROP INDEX outbox_order; ALTER TABLE outbox DROP COLUMN said;
@@ -241,7 +247,10 @@ async fn of_a_folder_of_schema_4_each_order_that_is_kept_back_has_one_exception(
     keep(&store, input(61, &["CHANGE"])).await;
     commit(&store, about_order(next(&store).await, "PO-DEAD", OrderEventKind::Changed, leaf(62))).await.unwrap();
     drop(store);
-    folder.raw().execute_batch(&[WITHOUT_SCHEMA_8, WITHOUT_SCHEMA_7, WITHOUT_SCHEMA_5].concat()).unwrap();
+    folder
+        .raw()
+        .execute_batch(&[WITHOUT_SCHEMA_9, WITHOUT_SCHEMA_8, WITHOUT_SCHEMA_7, WITHOUT_SCHEMA_5].concat())
+        .unwrap();
     // The first of its holds is due later, and the second one had escalated.
     let [first, second] = &found.holds[..] else { unreachable!("two holds") };
     let (first, second) = (first.number, second.number);
@@ -330,7 +339,9 @@ async fn of_a_folder_of_schema_3_the_holds_that_keep_nothing_back_are_closed() {
     drop(store);
     folder
         .raw()
-        .execute_batch(&format!("{WITHOUT_SCHEMA_8} {WITHOUT_SCHEMA_7} {WITHOUT_SCHEMA_5} {WITHOUT_SCHEMA_4}"))
+        .execute_batch(&format!(
+            "{WITHOUT_SCHEMA_9} {WITHOUT_SCHEMA_8} {WITHOUT_SCHEMA_7} {WITHOUT_SCHEMA_5} {WITHOUT_SCHEMA_4}"
+        ))
         .unwrap();
     assert!(matches!(SqliteStore::open_to_read(folder.folder.path()), Err(StoreError::OlderSchema { found: 3, .. })));
     for _ in 0..2 {
@@ -353,12 +364,65 @@ async fn of_a_folder_of_schema_3_the_holds_that_keep_nothing_back_are_closed() {
 }
 
 #[tokio::test]
+async fn what_waits_in_a_folder_of_schema_8_goes_in_its_old_order() {
+    let folder = Folder::new();
+    let store = folder.open().await;
+    for (number, key) in [(1, "PO-WAITS"), (11, "PO-BLOCKED"), (21, "PO-PASSED"), (31, "PO-IN-DOUBT")] {
+        release(&store, number, key, &[("erp", "order"), ("erp", "note"), ("wms", "release")]).await;
+    }
+    let first = claim(&store, 0).await.into_iter().filter(|permit| permit.target() == "erp");
+    for (permit, number) in first.zip([41, 51, 61, 71]) {
+        let order = permit.order();
+        if order == order_id("PO-BLOCKED") || order == order_id("PO-PASSED") {
+            let dead = dead(order == order_id("PO-BLOCKED"));
+            store.settle_unattempted(permit, dead, NOW, leaf(number)).await.unwrap();
+        } else if order == order_id("PO-IN-DOUBT") {
+            store.begin_attempt(permit, lease(0), leaf(number)).await.unwrap();
+        }
+    }
+    ask_to_cancel(&store, 81, "PO-IN-DOUBT").await;
+    keep(&store, input(91, &["LATER"])).await;
+    let document = next(&store).await;
+    let content = Content::Said(document.position());
+    let mut later = about_order(document, "PO-IN-DOUBT", OrderEventKind::Changed, leaf(92));
+    event_in(&mut later).outbox = vec![NewOutbox { target: "erp".to_owned(), kind: "undo".to_owned(), content }];
+    commit(&store, later).await.unwrap();
+    drop(store);
+    folder.raw().execute_batch(WITHOUT_SCHEMA_9).unwrap();
+    assert!(matches!(SqliteStore::open_to_read(folder.folder.path()), Err(StoreError::OlderSchema { found: 8, .. })));
+
+    let store = folder.open().await;
+    assert_eq!(store.next_due().await.unwrap(), Some(NOW));
+    let permits = claim(&store, ASK_MS).await;
+    let seen: Vec<_> = permits.iter().map(|permit| (permit.order(), permit.kind(), permit.withheld())).collect();
+    let expected = [
+        ("PO-IN-DOUBT", "order", true),
+        ("PO-WAITS", "order", false),
+        ("PO-PASSED", "note", false),
+        ("PO-WAITS", "release", false),
+        ("PO-BLOCKED", "release", false),
+        ("PO-PASSED", "release", false),
+    ];
+    assert_eq!(seen, expected.map(|(key, kind, withheld)| (order_id(key), kind, withheld)));
+    // Each that goes lets the next one go, as anywhere.
+    for (permit, number) in permits.into_iter().take(2).zip([101, 111]) {
+        store.settle_unattempted(permit, applied(), NOW, leaf(number)).await.unwrap();
+    }
+    let permits = claim(&store, ASK_MS).await;
+    assert_eq!(permits.iter().map(Permit::kind).collect::<Vec<_>>(), ["note", "undo"]);
+    let letter = store.dead_letters(0, ALL).await.unwrap().into_iter().find(|letter| letter.blocks).unwrap();
+    abandon(&store, letter.exception, NOW, leaf(121)).await.unwrap();
+    let permits = claim(&store, ASK_MS).await;
+    assert_eq!(permits.iter().map(Permit::kind).collect::<Vec<_>>(), ["note"], "it was blocked");
+}
+
+#[tokio::test]
 async fn what_waits_in_a_folder_of_schema_7_is_delivered_as_the_order_that_it_was() {
     let folder = Folder::new();
     let store = folder.open().await;
     release(&store, 1, "PO-1", &[("erp", "order"), ("erp", "note")]).await;
     drop(store);
-    folder.raw().execute_batch(WITHOUT_SCHEMA_8).unwrap();
+    folder.raw().execute_batch(&[WITHOUT_SCHEMA_9, WITHOUT_SCHEMA_8].concat()).unwrap();
     assert!(matches!(SqliteStore::open_to_read(folder.folder.path()), Err(StoreError::OlderSchema { found: 7, .. })));
     let store = folder.open().await;
     let permit = claim(&store, 0).await.remove(0);
@@ -375,7 +439,7 @@ async fn what_came_about_orders_of_a_folder_of_schema_6_was_noted_and_moved_noth
     keep(&store, input(11, &["CHANGE"])).await;
     commit(&store, about_order(next(&store).await, "PO-1", OrderEventKind::Changed, leaf(12))).await.unwrap();
     drop(store);
-    folder.raw().execute_batch(&[WITHOUT_SCHEMA_8, WITHOUT_SCHEMA_7].concat()).unwrap();
+    folder.raw().execute_batch(&[WITHOUT_SCHEMA_9, WITHOUT_SCHEMA_8, WITHOUT_SCHEMA_7].concat()).unwrap();
     assert!(matches!(SqliteStore::open_to_read(folder.folder.path()), Err(StoreError::OlderSchema { found: 6, .. })));
     let store = folder.open().await;
     let trail = store.order_trail(order_id("PO-1")).await.unwrap().unwrap();
@@ -390,7 +454,10 @@ async fn a_folder_of_schema_4_has_nobody_and_takes_a_first_one() {
     release(&store, 1, "PO-1", &[("erp", "order")]).await;
     let before = observe(&store).await;
     drop(store);
-    folder.raw().execute_batch(&[WITHOUT_SCHEMA_8, WITHOUT_SCHEMA_7, WITHOUT_SCHEMA_5].concat()).unwrap();
+    folder
+        .raw()
+        .execute_batch(&[WITHOUT_SCHEMA_9, WITHOUT_SCHEMA_8, WITHOUT_SCHEMA_7, WITHOUT_SCHEMA_5].concat())
+        .unwrap();
     assert!(matches!(SqliteStore::open_to_read(folder.folder.path()), Err(StoreError::OlderSchema { found: 4, .. })));
     let store = folder.open().await;
     assert_eq!(observe(&store).await, before);
@@ -406,7 +473,7 @@ async fn budgets_of_a_folder_of_schema_2_are_what_its_holds_say() {
     folder
         .raw()
         .execute_batch(&format!(
-            "{WITHOUT_SCHEMA_8} {WITHOUT_SCHEMA_7} {WITHOUT_SCHEMA_5} {WITHOUT_SCHEMA_4}
+            "{WITHOUT_SCHEMA_9} {WITHOUT_SCHEMA_8} {WITHOUT_SCHEMA_7} {WITHOUT_SCHEMA_5} {WITHOUT_SCHEMA_4}
              DROP TABLE budget_minute; DROP TABLE budget_day;
              ALTER TABLE hold ADD COLUMN value_minor INTEGER NOT NULL DEFAULT 0;
              CREATE INDEX hold_plugin ON hold (plugin, opened_at) WHERE plugin IS NOT NULL;
