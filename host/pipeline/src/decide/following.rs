@@ -10,7 +10,8 @@ use std::collections::BTreeMap;
 use portreeve_model::{ChannelId, Event, OrderId, ProcessState};
 use portreeve_store::StoreError;
 use portreeve_store::contract::{
-    CaughtUp, DocumentPosition, EARLY_MAX, EventOutcome, NewProgress, OrderStanding, OrderState, PayloadRef,
+    CaughtUp, DocumentPosition, EARLY_MAX, EventOutcome, NewProgress, OpenPayload, OrderStanding, OrderState,
+    PayloadRef,
 };
 
 use super::{CANCEL_REQUESTED, DecideError};
@@ -75,79 +76,94 @@ pub(crate) struct Followed {
 }
 
 impl Pipeline {
-    /// Reads how far orders are; one that is not here has no course.
-    pub(super) async fn courses(
-        &self,
-        orders: impl IntoIterator<Item = (OrderId, OrderStanding)>,
-    ) -> Result<Courses, DecideError> {
-        let mut courses = Courses::new();
+    /// Reads how far orders are, all of them at once; one that is not here has no course.
+    pub(super) async fn courses(&self, orders: BTreeMap<OrderId, OrderStanding>) -> Result<Courses, DecideError> {
+        let mut begin = Vec::new();
+        let mut places = Vec::new();
         for (order, standing) in orders {
-            if standing.exists && !courses.contains_key(&order) {
-                courses.insert(order, self.course(order, standing).await?);
-            }
+            let Some((state, event)) = standing.decided else { continue };
+            places.push(standing.progress.map_or(event, |progress| progress.record));
+            begin.push((order, standing, state));
+        }
+        let mut courses = Courses::new();
+        for ((order, standing, state), kept) in begin.into_iter().zip(self.opened(places).await?) {
+            courses.insert(order, self.course(order, standing, state, kept).await?);
         }
         Ok(courses)
     }
 
-    async fn course(&self, order: OrderId, standing: OrderStanding) -> Result<Result<Course, Concern>, DecideError> {
-        let (version, progress) = match standing.progress {
-            Some(found) => (found.version, self.progress(found.record).await?),
-            None => (0, self.beginning(order).await?),
+    async fn opened(&self, places: Vec<PayloadRef>) -> Result<Vec<Result<OpenPayload, StoreError>>, DecideError> {
+        if places.is_empty() { Ok(Vec::new()) } else { Ok(self.store.payloads(places).await?) }
+    }
+
+    /// How far an order is, by what is kept of that: the record of the decision that moved it last,
+    /// or its own event.
+    async fn course(
+        &self,
+        order: OrderId,
+        standing: OrderStanding,
+        state: OrderState,
+        kept: Result<OpenPayload, StoreError>,
+    ) -> Result<Result<Course, Concern>, DecideError> {
+        let bytes = match kept {
+            Ok((bytes, _)) => bytes,
+            Err(error) => return unfollowed(error),
+        };
+        let progress = match standing.progress {
+            Some(_) => moved_before(&bytes),
+            None => self.beginning(&bytes, state),
         };
         let mut progress = match progress {
             Ok(progress) => progress,
             Err(concern) => return Ok(Err(concern)),
         };
-        if standing.refused {
+        if state == OrderState::Refused {
             progress.was_refused();
         }
-        let mut early = BTreeMap::new();
-        if standing.early > 0 {
-            for waiting in self.store.early_events(order).await? {
-                // What was erased meanwhile, or is damaged, waits for good, with its exception.
-                if let Ok(event) = self.event(waiting.event).await? {
-                    early.insert(waiting.position, event);
-                }
-            }
-        }
+        let version = standing.progress.map_or(0, |found| found.version);
+        let early = if standing.early > 0 { self.early(order).await? } else { BTreeMap::new() };
         let looks = self.routes.looks_at_channels();
         let view = if looks { self.store.order(order).await? } else { None };
         Ok(Ok(Course { version, progress, early, channel: view.map(|view| view.channel) }))
     }
 
-    /// How far an order is by the record of the decision that moved it last.
-    async fn progress(&self, record: PayloadRef) -> Result<Result<Progress, Concern>, DecideError> {
-        let bytes = match self.store.payload(record).await {
-            Ok(bytes) => bytes,
-            Err(error) => return unfollowed(error),
-        };
-        let progress = DecisionRecord::parse(&bytes).ok().and_then(DecisionRecord::into_progress);
-        Ok(progress.ok_or_else(|| not_followed("a record that says nothing of the order's progress")))
+    async fn early(&self, order: OrderId) -> Result<BTreeMap<DocumentPosition, Event>, DecideError> {
+        let waiting = self.store.early_events(order).await?;
+        let places = waiting.iter().map(|waiting| waiting.event).collect();
+        let mut early = BTreeMap::new();
+        for (waiting, kept) in waiting.iter().zip(self.opened(places).await?) {
+            // What was erased meanwhile, or is damaged, waits for good, with its exception.
+            let event = match kept {
+                Ok((bytes, _)) => said(&bytes),
+                Err(error) => unfollowed(error)?,
+            };
+            early.extend(event.ok().map(|event| (waiting.position, event)));
+        }
+        Ok(early)
     }
 
     /// How far an order is that nothing moved yet.
-    async fn beginning(&self, order: OrderId) -> Result<Result<Progress, Concern>, DecideError> {
-        let Some(view) = self.store.order(order).await? else { return Ok(Err(not_followed("no order"))) };
-        let state = match view.state {
+    fn beginning(&self, bytes: &[u8], state: OrderState) -> Result<Progress, Concern> {
+        let state = match state {
             OrderState::Released => ProcessState::Released,
             OrderState::Held | OrderState::Routed | OrderState::Exception => ProcessState::Held,
             OrderState::Refused => ProcessState::Cancelled,
         };
-        Ok(match self.event(view.event).await? {
-            Ok(Event::OrderCreated(order)) => self.process.beginning(&order, state),
-            Ok(other) => Err(not_followed(&format!("`{}` in the order's place", other.name()))),
-            Err(concern) => Err(concern),
-        })
-    }
-
-    async fn event(&self, place: PayloadRef) -> Result<Result<Event, Concern>, DecideError> {
-        match self.store.payload(place).await {
-            Ok(bytes) => {
-                Ok(Event::from_json(&bytes).map_err(|error| not_followed(&format!("an unreadable event: {error}"))))
-            }
-            Err(error) => unfollowed(error),
+        match said(bytes)? {
+            Event::OrderCreated(order) => self.process.beginning(&order, state),
+            other => Err(not_followed(&format!("`{}` in the order's place", other.name()))),
         }
     }
+}
+
+/// How far an order is by the record of the decision that moved it last.
+fn moved_before(bytes: &[u8]) -> Result<Progress, Concern> {
+    let progress = DecisionRecord::parse(bytes).ok().and_then(DecisionRecord::into_progress);
+    progress.ok_or_else(|| not_followed("a record that says nothing of the order's progress"))
+}
+
+fn said(bytes: &[u8]) -> Result<Event, Concern> {
+    Event::from_json(bytes).map_err(|error| not_followed(&format!("an unreadable event: {error}")))
 }
 
 /// What an event makes of an order that is here, and of what waits: the order may have gone on

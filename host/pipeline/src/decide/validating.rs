@@ -91,7 +91,7 @@ impl Pipeline {
         let known: BTreeMap<OrderId, OrderStanding> = ids.into_iter().zip(standings).collect();
         let followed = mapped.iter().filter_map(Mapped::follows);
         let followed = followed.filter_map(|order| Some((order, *known.get(&order)?)));
-        let courses = self.courses(followed.collect::<Vec<_>>()).await?;
+        let courses = self.courses(followed.collect()).await?;
         Ok(Standings { known, courses })
     }
 

@@ -168,7 +168,9 @@ pub(crate) async fn what_comes_about_an_order_stands_beside_it_in_journal_order(
     }
     drop(store);
     let store = maker.open().await;
-    let cancelled = OrderStanding { exists: true, cancel_requested: true, ..OrderStanding::default() };
+    let order = store.order(order_id("PO-1")).await.unwrap().unwrap();
+    let decided = Some((OrderState::Released, order.event));
+    let cancelled = OrderStanding { exists: true, cancel_requested: true, decided, ..OrderStanding::default() };
     let standings = store.order_standings(vec![order_id("PO-2"), order_id("PO-1")]).await.unwrap();
     assert_eq!(standings, [nothing, cancelled], "in the order of the questions");
     let trail = store.order_trail(order_id("PO-1")).await.unwrap().unwrap();

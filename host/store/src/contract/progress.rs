@@ -6,7 +6,7 @@
 
 use portreeve_model::{ChannelId, Digest, Instant, OrderId, ProcessState};
 
-use super::{DocumentPosition, InputId, JournalEntry, NewException, NewHold, NewOutbox, PayloadRef};
+use super::{DocumentPosition, InputId, JournalEntry, NewException, NewHold, NewOutbox, OrderState, PayloadRef};
 
 /// What may come about an order after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -239,8 +239,9 @@ pub struct OrderStanding {
     pub exists: bool,
     /// Whether its sender asked to cancel it.
     pub cancel_requested: bool,
-    /// Whether it was refused, by the host or by people.
-    pub refused: bool,
+    /// Where the host's and people's decisions put it, and its own event; none where it is not
+    /// there.
+    pub decided: Option<(OrderState, PayloadRef)>,
     /// How far it is; none where no event moved it yet.
     pub progress: Option<ProgressView>,
     /// How many events about it wait for their turn.

@@ -3,11 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use portreeve_model::{Digest, Instant};
+use portreeve_model::{Digest, Instant, OrderId};
 use rusqlite::{Connection, StatementStatus, params};
 
 use super::rows::{self, digest};
-use super::{counts, credit, exception, notice, oversight, pause, retention};
+use super::{counts, credit, exception, notice, order_event, oversight, pause, retention};
 use crate::contract::{ExceptionsWanted, Room};
 
 fn empty() -> Connection {
@@ -123,6 +123,32 @@ fn counting_for_a_report_costs_nothing_for_what_went_as_usual() {
     };
     let (few, many) = (cost(10), cost(1_000));
     assert!(few > 0 && many <= few + few / 10, "{few} steps for 10 orders, {many} for 1,000");
+}
+
+#[test]
+fn what_is_known_of_an_order_costs_the_same_however_much_was_said_of_it() {
+    let cost = |events: i64| {
+        let connection = delivered(1);
+        let order = "00000001-0000-5000-8000-000000000000";
+        connection.execute("UPDATE orders SET id = ?1", [order]).unwrap();
+        let transaction = connection.unchecked_transaction().unwrap();
+        for position in 1..=events {
+            connection
+                .prepare_cached(
+                    "INSERT INTO order_event (position, order_id, kind, event, decision, decided_at, leaf)
+                     VALUES (?1, ?2, 'order.changed', 1, 1, 0, 1)",
+                )
+                .unwrap()
+                .execute(params![position, order])
+                .unwrap();
+        }
+        transaction.commit().unwrap();
+        let standing = order_event::standing(&connection, OrderId::parse(order).unwrap()).unwrap();
+        assert!(standing.exists && !standing.cancel_requested && standing.progress.is_none());
+        steps(&connection, order_event::STANDING)
+    };
+    let (few, many) = (cost(10), cost(10_000));
+    assert!(few > 0 && many <= few + few / 10, "{few} steps after 10 events, {many} after 10,000");
 }
 
 /// Orders that each have a delivery for a target that is up, and for one that is down so many, one

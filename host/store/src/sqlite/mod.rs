@@ -91,7 +91,8 @@ const SCHEMA: &str = concat!(
     include_str!("exception.sql"),
     include_str!("progress.sql"),
     include_str!("effect.sql"),
-    include_str!("line.sql")
+    include_str!("line.sql"),
+    include_str!("cancelled.sql")
 );
 
 /// What people ask is rarely asked twice.
@@ -240,7 +241,8 @@ fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
             include_str!("exception.sql"),
             include_str!("progress.sql"),
             include_str!("effect.sql"),
-            include_str!("line.sql")
+            include_str!("line.sql"),
+            include_str!("cancelled.sql")
         )),
         3 => Some(concat!(
             include_str!("kept_back.sql"),
@@ -248,18 +250,25 @@ fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
             include_str!("exception.sql"),
             include_str!("progress.sql"),
             include_str!("effect.sql"),
-            include_str!("line.sql")
+            include_str!("line.sql"),
+            include_str!("cancelled.sql")
         )),
         4 => Some(concat!(
             include_str!("person.sql"),
             include_str!("exception.sql"),
             include_str!("progress.sql"),
             include_str!("effect.sql"),
-            include_str!("line.sql")
+            include_str!("line.sql"),
+            include_str!("cancelled.sql")
         )),
-        6 => Some(concat!(include_str!("progress.sql"), include_str!("effect.sql"), include_str!("line.sql"))),
-        7 => Some(concat!(include_str!("effect.sql"), include_str!("line.sql"))),
-        8 => Some(include_str!("line.sql")),
+        6 => Some(concat!(
+            include_str!("progress.sql"),
+            include_str!("effect.sql"),
+            include_str!("line.sql"),
+            include_str!("cancelled.sql")
+        )),
+        7 => Some(concat!(include_str!("effect.sql"), include_str!("line.sql"), include_str!("cancelled.sql"))),
+        8 => Some(concat!(include_str!("line.sql"), include_str!("cancelled.sql"))),
         other => {
             known_schema(other)?;
             None

@@ -8,16 +8,16 @@
 use std::collections::BTreeSet;
 
 use portreeve_model::{Instant, OrderId};
-use rusqlite::{Connection, OptionalExtension, Params, params};
+use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
 use crate::contract::{
     CLEARED, DecisionCommit, DocumentPosition, EVENTS_SHOWN_MAX, InputId, NewHold, NewOrderEvent, OrderEventKind,
-    OrderEventView, OrderName, OrderStanding, OrderState, OutboxId, Stop, StoreError,
+    OrderEventView, OrderName, OrderStanding, OrderState, OutboxId, PayloadRef, Stop, StoreError,
 };
 use crate::proof::Permit;
 use crate::sqlite::rows::{
-    About, Its, Kept, Result, damaged, digest, insert_hold, insert_outbox, journal, outbox_id, payload_ref, signed,
-    unsigned,
+    About, Its, Kept, Result, damaged, digest, insert_hold, insert_outbox, journal, order_state, outbox_id,
+    payload_ref, signed, unsigned,
 };
 use crate::sqlite::{credit, exception, failed, kept_back, progress};
 
@@ -222,24 +222,36 @@ fn held_when_nothing_is_in_doubt(tx: &Connection, order: &str) -> Result<()> {
     held.map_or(Ok(()), |order_seq| credit::give_back(tx, order_seq))
 }
 
-/// What is known of an order: whether it is there and is to be cancelled, and how far it is.
+/// What is known of an order: whether it is there and is to be cancelled, and how far it is. The
+/// order is looked for once. A payload that is gone is that order's fate, as everywhere.
+pub(super) const STANDING: &str =
+    "SELECT orders.seq, orders.state, coalesce(own.commitment, zeroblob(32)), orders.event,
+            EXISTS (SELECT 1 FROM order_event WHERE order_id = ?1 AND kind = 'order.cancel-requested'),
+            (SELECT count(*) FROM order_event WHERE order_id = ?1 AND outcome = 'early'),
+            order_progress.version, order_progress.state, coalesce(record.commitment, zeroblob(32)),
+            order_progress.record
+     FROM (SELECT 1) LEFT JOIN orders ON orders.id = ?1
+          LEFT JOIN payload AS own ON own.id = orders.event
+          LEFT JOIN order_progress ON order_progress.order_seq = orders.seq
+          LEFT JOIN payload AS record ON record.id = order_progress.record";
+
 pub(super) fn standing(connection: &Connection, order: OrderId) -> Result<OrderStanding> {
-    let (seq, cancel_requested, early, refused): (Option<i64>, bool, u32, bool) = connection
-        .prepare_cached(
-            "SELECT (SELECT seq FROM orders WHERE id = ?1),
-                    EXISTS (SELECT 1 FROM order_event WHERE order_id = ?1 AND kind = ?2),
-                    (SELECT count(*) FROM order_event WHERE order_id = ?1 AND outcome = 'early'),
-                    EXISTS (SELECT 1 FROM orders WHERE id = ?1 AND state = 'refused')",
-        )
-        .and_then(|mut standing| {
-            let cancel = OrderEventKind::CancelRequested.as_str();
-            standing.query_row(params![order.to_string(), cancel], |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
-            })
-        })
-        .map_err(failed)?;
-    let progress = seq.map_or(Ok(None), |seq| progress::of(connection, seq))?;
-    Ok(OrderStanding { exists: seq.is_some(), cancel_requested, refused, progress, early })
+    let mut statement = connection.prepare_cached(STANDING).map_err(failed)?;
+    let mut rows = statement.query([order.to_string()]).map_err(failed)?;
+    let Some(row) = rows.next().map_err(failed)? else { return Ok(OrderStanding::default()) };
+    let exists = row.get::<_, Option<i64>>(0).map_err(failed)?.is_some();
+    Ok(OrderStanding {
+        exists,
+        decided: exists.then(|| decided(row)).transpose()?,
+        cancel_requested: row.get(4).map_err(failed)?,
+        early: row.get(5).map_err(failed)?,
+        progress: progress::of(row, 6)?,
+    })
+}
+
+fn decided(row: &Row<'_>) -> Result<(OrderState, PayloadRef)> {
+    let event = payload_ref(row, 2).map_err(|error| damaged("the event of an order", &error))?;
+    Ok((order_state(row, 1)?, event))
 }
 
 /// The orders that somebody means by a name, two at most.
@@ -273,9 +285,9 @@ pub(super) fn cancel_requested(connection: &Connection, outbox_seq: i64) -> Resu
     connection
         .prepare_cached(
             "SELECT 1 FROM outbox JOIN order_event ON order_event.order_id = outbox.order_id
-             WHERE outbox.seq = ?1 AND outbox.said = 0 AND order_event.kind = ?2",
+             WHERE outbox.seq = ?1 AND outbox.said = 0 AND order_event.kind = 'order.cancel-requested'",
         )
-        .and_then(|mut found| found.exists(params![outbox_seq, OrderEventKind::CancelRequested.as_str()]))
+        .and_then(|mut found| found.exists([outbox_seq]))
         .map_err(failed)
 }
 

@@ -5,7 +5,7 @@
 //! counted on a state that another one changed meanwhile.
 
 use portreeve_model::{Instant, OrderId, ProcessState};
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, Row, params};
 
 use super::rows::{Result, damaged, payload_ref, signed, unsigned};
 use super::{exception, failed};
@@ -13,20 +13,12 @@ use crate::contract::{
     CaughtUp, DocumentPosition, EARLY_MAX, EarlyEvent, EventOutcome, NewProgress, ProgressView, StoreError,
 };
 
-/// How far an order is; none where nothing moved it yet.
-pub(super) fn of(connection: &Connection, order_seq: i64) -> Result<Option<ProgressView>> {
-    let found = connection
-        .prepare_cached(
-            "SELECT version, state, commitment, payload.id
-             FROM order_progress LEFT JOIN payload ON payload.id = record WHERE order_seq = ?1",
-        )
-        .and_then(|mut progress| {
-            progress
-                .query_row([order_seq], |row| Ok((row.get(0)?, row.get::<_, String>(1)?, payload_ref(row, 2))))
-                .optional()
-        })
-        .map_err(failed)?;
-    let Some((version, state, record)) = found else { return Ok(None) };
+/// How far an order is by a row's version, state and record, from a column on; none where nothing
+/// moved it yet.
+pub(super) fn of(row: &Row<'_>, column: usize) -> Result<Option<ProgressView>> {
+    let Some(version) = row.get(column).map_err(failed)? else { return Ok(None) };
+    let state: String = row.get(column.saturating_add(1)).map_err(failed)?;
+    let record = payload_ref(row, column.saturating_add(2));
     Ok(Some(ProgressView {
         version: unsigned(version)?,
         state: ProcessState::of(&state)

@@ -180,7 +180,7 @@ fn a_folder_of_another_schema_is_named_older_or_newer() {
 }
 
 /// Makes a folder of schema 8 of one of schema 9: a claim looked at all that was due.
-const WITHOUT_SCHEMA_9: &str = "DROP TRIGGER outbox_joins; DROP TRIGGER outbox_leaves; DROP TRIGGER outbox_returns;
+const WITHOUT_SCHEMA_9: &str = "DROP INDEX order_event_cancel; DROP TRIGGER outbox_joins; DROP TRIGGER outbox_leaves; DROP TRIGGER outbox_returns;
      DROP INDEX outbox_head; DROP INDEX outbox_line; ALTER TABLE outbox DROP COLUMN behind; ALTER TABLE outbox DROP COLUMN bars;
      CREATE INDEX outbox_pending ON outbox (target, due_at, seq) WHERE state = 'pending'; PRAGMA user_version = 8;";
 
