@@ -167,6 +167,41 @@ async fn a_target_that_is_down_over_night_wakes_nobody() {
 }
 
 #[tokio::test]
+async fn what_waits_for_a_target_that_is_down_is_left_alone_while_one_at_a_time_tries() {
+    let target = Target::answering(&[503, 503, 503, 201]).await;
+    let setup = Setup::demo()
+        .replace("portreeve.toml", "paths = [\"/api/v2.0\"]\n", "paths = [\"/api/v2.0\"]\nbreaker_failures = 2\n")
+        .replace("portreeve.toml", "attempts_max = 6\n", "attempts_max = 6\ndeliveries_max = 2\n");
+    let host = setup.erp_origin(target.scripted.origin()).start().await;
+    let numbers = ["PO-1", "PO-2", "PO-3", "PO-4", "PO-5", "PO-6"];
+    host.decide_orders(&numbers.map(PurchaseOrder::clean)).await;
+    let mut deliveries = Deliveries::waiting(Arc::clone(&host.host.pipeline), 8);
+    let mut started = Vec::new();
+    while started.iter().sum::<usize>() < 9 {
+        let begun = deliveries.start_due().await.unwrap();
+        started.push(begun);
+        while let Some(ended) = deliveries.ended().await {
+            ended.into_iter().for_each(|ended| drop(ended.unwrap()));
+        }
+        if begun == 0 {
+            host.clock.advance_to(host.clock.now().plus_ms(10_000));
+        }
+        assert!(started.len() < 100, "{started:?}");
+    }
+    // Two fail, then one, and the next one finds it up: those that nobody tried go first, as they fell due.
+    // The target is asked about each of the three that failed before it is sent again.
+    assert_eq!(started, [2, 0, 1, 0, 1, 2, 2, 1]);
+    let mut attempts = Vec::new();
+    for number in numbers {
+        let delivery = host.order(number).await.deliveries.remove(0);
+        assert_eq!(delivery.state, "delivered");
+        attempts.push(delivery.attempts);
+    }
+    assert_eq!((attempts, target.posts(), target.asked()), (vec![2, 2, 2, 1, 1, 1], 9, 3));
+    host.verify().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_target_that_stays_down_is_for_a_person_after_the_deadline() {
     // Nobody listens there.
     let host = Setup::demo().erp_origin("http://127.0.0.1:9").start().await;

@@ -139,6 +139,14 @@ impl Outbound {
         Arc::new(ToTarget { out: Arc::clone(self), target: target.to_owned() })
     }
 
+    /// How many requests of a plugin a target's breaker would let through now: none while it is
+    /// open, one when somebody is to try.
+    pub(crate) fn room(&self, plugin: &PluginName, target: &str) -> u32 {
+        let Some(way) = self.targets.get(target) else { return u32::MAX };
+        let (key, now) = ((plugin.clone(), way.origin.clone()), self.clock.now());
+        self.pace(|pace| pace.breakers.get(&key).map_or(u32::MAX, |breaker| breaker.room(now)))
+    }
+
     /// Whether there is anything to go by, and the first request of both buckets and the breaker.
     fn enter(&self, plugin: &PluginName, allowance: &Allowance, there: &Destination) -> Result<Turn, EgressRefused> {
         let now = self.clock.now();

@@ -913,7 +913,7 @@ impl Host {
 
     /// Ends by itself only when the store's writer is gone.
     async fn deliver_until(&self, stop: watch::Receiver<bool>) -> Result<(), StoreError> {
-        let mut deliveries = Deliveries::new(Arc::clone(&self.pipeline), DELIVERIES_MAX);
+        let mut deliveries = Deliveries::waiting(Arc::clone(&self.pipeline), DELIVERIES_MAX);
         let mut writes = Ok(());
         while !*stop.borrow() && writes.is_ok() {
             if let Err(error) = deliveries.start_due().await {

@@ -4,6 +4,11 @@
 //! set). A claim that believed the clock alone would take a delivery a second time
 //! while the first call is on its way to the target. So each claim is told what is
 //! under way here; leases are for what other processes had.
+//!
+//! A target that is down has ever more due. Each of these could be rendered, put on record,
+//! held back by the breaker and put on record again, over and over, in the time of those whose
+//! targets are up. Whoever waits for what falls due leaves them where they are: while the breaker
+//! is open none is claimed, then one tries, and they go in their order when it lets them.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,6 +19,7 @@ use tokio::task::{Id, JoinSet};
 
 use super::DeliverError;
 use crate::Pipeline;
+use crate::route::Target;
 
 /// Of a target's share this part has to be free before more is claimed.
 const CLAIM_PARTS: u32 = 4;
@@ -26,13 +32,21 @@ pub struct Deliveries {
     /// The row of each, and its target.
     rows: HashMap<Id, (OutboxId, String)>,
     most: u32,
+    /// Whether what would be held back is left where it is.
+    waits: bool,
 }
 
 impl Deliveries {
     /// None under way, and at most so many at once.
     #[must_use]
     pub fn new(pipeline: Arc<Pipeline>, most: u32) -> Self {
-        Self { pipeline, running: JoinSet::new(), rows: HashMap::new(), most }
+        Self { pipeline, running: JoinSet::new(), rows: HashMap::new(), most, waits: false }
+    }
+
+    /// The same of somebody who comes again soon, and waits for targets that are down.
+    #[must_use]
+    pub fn waiting(pipeline: Arc<Pipeline>, most: u32) -> Self {
+        Self { waits: true, ..Self::new(pipeline, most) }
     }
 
     /// Starts what is due and has room; returns how many. A claim is a commit, so
@@ -47,7 +61,9 @@ impl Deliveries {
             return Ok(0);
         }
         let room = self.room();
-        let worth_it = room.limits.iter().any(|(target, limit)| room.left(target) >= limit.div_ceil(CLAIM_PARTS));
+        let worth_it =
+            |(target, limit): (&String, &u32)| *limit > 0 && room.left(target) >= limit.div_ceil(CLAIM_PARTS);
+        let worth_it = room.limits.iter().any(worth_it);
         if !worth_it && !self.running.is_empty() {
             return Ok(0);
         }
@@ -64,8 +80,8 @@ impl Deliveries {
 
     /// Every target's share, with what is under way.
     fn room(&self) -> Room {
-        let targets = &self.pipeline.routes.targets;
-        let limits = targets.iter().map(|target| (target.id.clone(), target.deliveries_max)).collect();
+        let targets = self.pipeline.routes.targets.iter();
+        let limits = targets.map(|target| (target.id.clone(), self.limit(target))).collect();
         let mut room = Room { limits, ..Room::default() };
         for (row, target) in self.rows.values() {
             let taken = room.taken.entry(target.clone()).or_insert(0);
@@ -73,6 +89,14 @@ impl Deliveries {
             room.under_way.insert(row.clone());
         }
         room
+    }
+
+    /// How many deliveries to a target may be under way now.
+    fn limit(&self, target: &Target) -> u32 {
+        match self.waits {
+            true => target.deliveries_max.min(self.pipeline.outbound.room(&target.connector, &target.id)),
+            false => target.deliveries_max,
+        }
     }
 
     /// What is claimed, each with its event or why there is none. They are claimed

@@ -116,6 +116,14 @@ impl Breaker {
     pub(super) fn is_open(&self) -> bool {
         self.until.is_some()
     }
+
+    /// How many requests would be let through now.
+    pub(super) fn room(&self, now: Instant) -> u32 {
+        match self.until {
+            None => u32::MAX,
+            Some(until) => u32::from(now >= until),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -146,6 +154,7 @@ mod tests {
         breaker.ended(Turn::Usual, true, 3, 1_000, Instant(0));
         (0..3).for_each(|_| fail(&mut breaker, Turn::Usual, 10));
         assert_eq!(breaker.enter(1_000, Instant(10)), Err(1_000));
+        assert_eq!([10, 1_009, 1_010].map(|at| breaker.room(Instant(at))), [0, 0, 1]);
         // What was under way when it opened does not close it.
         breaker.ended(Turn::Usual, true, 3, 1_000, Instant(20));
         assert_eq!(breaker.enter(1_000, Instant(1_009)), Err(1));
@@ -153,12 +162,13 @@ mod tests {
         // One tries, the others wait for it; when it fails, they wait again.
         assert_eq!(breaker.enter(1_000, Instant(1_010)), Ok(Turn::Probe));
         assert_eq!(breaker.enter(1_000, Instant(1_011)), Err(999));
+        assert_eq!(breaker.room(Instant(1_011)), 0);
         fail(&mut breaker, Turn::Probe, 1_500);
         assert_eq!(breaker.enter(1_000, Instant(2_499)), Err(1));
         assert_eq!(breaker.enter(1_000, Instant(2_500)), Ok(Turn::Probe));
         breaker.ended(Turn::Probe, true, 3, 1_000, Instant(2_600));
         assert_eq!(breaker.enter(1_000, Instant(2_600)), Ok(Turn::Usual));
-        assert!(!breaker.is_open());
+        assert_eq!((breaker.is_open(), breaker.room(Instant(2_600))), (false, u32::MAX));
     }
 
     #[test]

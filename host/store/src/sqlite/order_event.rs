@@ -5,14 +5,12 @@
 //! begins after a request that is on record, and none that is under way loses its
 //! outcome: it settles as before, and only a further attempt does not happen.
 
-use std::collections::BTreeSet;
-
 use portreeve_model::{Instant, OrderId};
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
 use crate::contract::{
     CLEARED, DecisionCommit, DocumentPosition, EVENTS_SHOWN_MAX, InputId, NewHold, NewOrderEvent, OrderEventKind,
-    OrderEventView, OrderName, OrderStanding, OrderState, OutboxId, PayloadRef, Stop, StoreError,
+    OrderEventView, OrderName, OrderStanding, OrderState, PayloadRef, Room, Stop, StoreError,
 };
 use crate::proof::Permit;
 use crate::sqlite::rows::{
@@ -174,14 +172,10 @@ fn give_up_unless_held(tx: &Connection, permit: &Permit, order: &str) -> Result<
     if given_up == 0 { Ok(()) } else { credit::give_back(tx, permit.order_seq) }
 }
 
-/// Withheld deliveries of which nobody knows whether they arrived, and that are due to
-/// be asked about: place in the outbox, and target. There are few of them.
-pub(super) fn due_questions(
-    tx: &Connection,
-    now: Instant,
-    limit: u32,
-    under_way: &BTreeSet<OutboxId>,
-) -> Result<Vec<(i64, String)>> {
+/// Withheld deliveries of which nobody knows whether they arrived, that are due to be asked about
+/// and have room, which they take: what waits for one target keeps no question from another. There
+/// are few of them.
+pub(super) fn due_questions(tx: &Connection, now: Instant, limit: u32, room: &mut Room) -> Result<Vec<i64>> {
     let mut statement = tx
         .prepare_cached(
             "SELECT seq, target, order_id, kind, said FROM outbox
@@ -196,8 +190,10 @@ pub(super) fn due_questions(
         && let Some(row) = rows.next().map_err(failed)?
     {
         let target: String = row.get(1).map_err(failed)?;
-        if !under_way.contains(&outbox_id(row, 2, &target, 3, 4)?) {
-            due.push((row.get(0).map_err(failed)?, target));
+        if room.left(&target) > 0 && !room.under_way.contains(&outbox_id(row, 2, &target, 3, 4)?) {
+            due.push(row.get(0).map_err(failed)?);
+            let taken = room.taken.entry(target).or_insert(0);
+            *taken = taken.saturating_add(1);
         }
     }
     Ok(due)

@@ -660,13 +660,9 @@ pub(super) fn claim(
     let mut permits: Vec<Permit> = Vec::new();
     let mut room = room.clone();
     let mut limit = limit;
-    for (seq, target) in order_event::due_questions(tx, now, limit, &room.under_way)? {
-        if room.left(&target) > 0 {
-            permits.push(claim_one(tx, seq, now, lease_until)?);
-            limit = limit.saturating_sub(1);
-            let taken = room.taken.entry(target).or_insert(0);
-            *taken = taken.saturating_add(1);
-        }
+    for seq in order_event::due_questions(tx, now, limit, &mut room)? {
+        permits.push(claim_one(tx, seq, now, lease_until)?);
+        limit = limit.saturating_sub(1);
     }
     for target in pending_targets(tx)? {
         for seq in due_rows(tx, &target, now, room.left(&target).min(limit), &room.under_way)? {
