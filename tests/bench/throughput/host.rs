@@ -1,4 +1,4 @@
-//! The host and the ERP stand-in, each as a process of its own.
+//! The host, as a process of its own.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -10,30 +10,14 @@ use portreeve::clock::SystemClock;
 use portreeve::config::Proposed;
 use portreeve::host::{self, Host, Locations};
 use portreeve::source_tree::SourceTree;
-use portreeve::standins::{Erp, Mischief};
 use portreeve_audit::LogReader;
 use portreeve_pipeline::Clock;
 use portreeve_store::Store;
 use portreeve_store::contract::OrderState;
-use tokio::io::{AsyncBufReadExt, BufReader, Lines, Stdin, stdin};
 use tokio::sync::watch;
 
+use crate::role::{answer, questions, usage};
 use crate::setup;
-
-/// The ERP in a good mood: what it costs to meet a bad one is another question.
-pub(crate) async fn erp() -> anyhow::Result<()> {
-    let erp = Erp::start(Mischief::default()).await?;
-    answer(&erp.origin());
-    let mut questions = questions();
-    while let Some(question) = questions.next_line().await? {
-        match question.as_str() {
-            "count" => answer(&erp.sales_order_count().to_string()),
-            "usage" => answer(&usage()?),
-            other => bail!("the stand-in has no answer to `{other}`"),
-        }
-    }
-    Ok(())
-}
 
 /// What `init` does. It compiles what is not in the cache, and what that takes is not the
 /// host's that is measured.
@@ -131,22 +115,4 @@ pub(crate) async fn run(arguments: &[String]) -> anyhow::Result<()> {
     working.await??;
     serving.await??;
     Ok(())
-}
-
-fn questions() -> Lines<BufReader<Stdin>> {
-    BufReader::new(stdin()).lines()
-}
-
-#[expect(clippy::print_stdout, reason = "the line is the protocol between the processes")]
-pub(crate) fn answer(text: &str) {
-    println!("{text}");
-}
-
-/// CPU so far in microseconds, then the peak of resident memory in KiB.
-pub(crate) fn usage() -> anyhow::Result<String> {
-    let cpu = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
-    let cpu_us = i128::from(cpu.tv_sec) * 1_000_000 + i128::from(cpu.tv_nsec) / 1_000;
-    let status = std::fs::read_to_string("/proc/self/status").context("/proc is not there")?;
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
-    Ok(format!("{cpu_us} {}", peak.trim().trim_end_matches(" kB")))
 }

@@ -26,18 +26,22 @@
 //! Every sent order is checked: as many sales orders as orders that are not held, none twice, and the
 //! audit log verifies.
 
+mod erp;
 mod host;
 mod load;
 mod report;
+#[path = "../role.rs"]
+mod role;
 
 mod setup;
 mod stages;
 
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::io::Write;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
+
+use self::role::Role;
 
 /// Orders of a full run.
 const ORDERS: u32 = 20_000;
@@ -66,6 +70,11 @@ pub(crate) struct Options {
 }
 
 impl Options {
+    pub(crate) fn load(&self) -> load::Shape {
+        let Self { per_input, senders, advised_every, .. } = *self;
+        load::Shape { per_input, senders, advised_every, lines: 2, per_second: 0 }
+    }
+
     fn from_arguments(mut arguments: impl Iterator<Item = String>) -> anyhow::Result<Self> {
         let mut options = Self {
             json: false,
@@ -117,7 +126,7 @@ fn main() -> anyhow::Result<()> {
     match options.role.as_deref() {
         None if options.rounds.is_some() => stages::measure(&options),
         None => measure(&options),
-        Some("erp") => runtime.block_on(host::erp()),
+        Some("erp") => runtime.block_on(erp::run()),
         Some("init") => runtime.block_on(host::init(&options.rest)),
         Some("host") => runtime.block_on(host::run(&options.rest)),
         Some("stages") => runtime.block_on(host::stages(&options.rest)),
@@ -138,7 +147,7 @@ fn measure(options: &Options) -> anyhow::Result<()> {
     let idle = host.ask("usage")?;
     let began = Instant::now();
     let orders = options.orders;
-    let mut load = Role::load(&address, 0, orders, options)?;
+    let mut load = load::start(&address, 0, orders, options.load())?;
     let sent = load.line()?;
     let acknowledged = began.elapsed();
     // All but those that may be held.
@@ -181,69 +190,4 @@ fn measure(options: &Options) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     if options.json { writeln!(out, "{}", report.json()) } else { write!(out, "{}", report.table()) }
         .context("failed to write the report")
-}
-
-/// A process of the benchmark that answers one line to each line.
-struct Role {
-    name: &'static str,
-    child: Child,
-    to: Option<ChildStdin>,
-    from: BufReader<ChildStdout>,
-}
-
-impl Role {
-    /// The load generator with so many orders, from the one after `first` on.
-    fn load(address: &str, first: u32, orders: u32, options: &Options) -> anyhow::Result<Self> {
-        let arguments =
-            [first, orders, options.per_input, options.senders, options.advised_every].map(|number| number.to_string());
-        Self::start("load", &[&[address.to_owned()], &arguments[..]].concat())
-    }
-
-    /// A host in this folder, whose configuration another process made active before.
-    fn host(name: &'static str, folder: String) -> anyhow::Result<Self> {
-        let folder = [folder];
-        Self::start("init", &folder)?.stop()?;
-        Self::start(name, &folder)
-    }
-
-    fn start(name: &'static str, arguments: &[String]) -> anyhow::Result<Self> {
-        let mut child = Command::new(std::env::current_exe()?)
-            .args(["--role", name])
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .with_context(|| format!("the process `{name}` cannot start"))?;
-        let to = child.stdin.take();
-        let from = BufReader::new(child.stdout.take().context("no output")?);
-        Ok(Self { name, child, to, from })
-    }
-
-    fn line(&mut self) -> anyhow::Result<String> {
-        let mut line = String::new();
-        self.from.read_line(&mut line)?;
-        ensure!(!line.is_empty(), "the process `{}` ended early", self.name);
-        Ok(line.trim().to_owned())
-    }
-
-    fn ask(&mut self, question: &str) -> anyhow::Result<String> {
-        let to = self.to.as_mut().context("stopped already")?;
-        writeln!(to, "{question}")?;
-        self.line()
-    }
-
-    /// The end of its input is what tells it to stop.
-    fn stop(mut self) -> anyhow::Result<()> {
-        drop(self.to.take());
-        let status = self.child.wait()?;
-        ensure!(status.success(), "the process `{}` ended with {status}", self.name);
-        Ok(())
-    }
-}
-
-impl Drop for Role {
-    fn drop(&mut self) {
-        // After an error elsewhere; one that has stopped cannot be killed, and need not.
-        drop(self.child.kill());
-    }
 }

@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use serde_json::{Value, json};
 
 use crate::Options;
+use crate::role::numbers;
 
 /// What the processes said.
 pub(crate) struct Measured {
@@ -118,11 +119,4 @@ impl Latency {
         #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
         Ok(Self { median_ms: at(50), p99_ms: at(99), store_bytes: bytes as f64 })
     }
-}
-
-fn numbers<const N: usize>(line: &str) -> anyhow::Result<[f64; N]> {
-    let numbers = line.split(' ').map(str::parse).collect::<Result<Vec<f64>, _>>();
-    let numbers = numbers.with_context(|| format!("`{line}` are no numbers"))?;
-    let found = numbers.len();
-    numbers.try_into().map_err(|_| anyhow::anyhow!("`{line}` are {found} numbers, expected {N}"))
 }

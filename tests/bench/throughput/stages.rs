@@ -5,7 +5,8 @@ use std::io::Write;
 use anyhow::{Context, ensure};
 use serde_json::json;
 
-use crate::{Options, Role, setup};
+use crate::role::Role;
+use crate::{Options, load, setup};
 
 /// In the order in which an order meets them.
 const STAGES: [&str; 4] = ["accept", "decide", "deliver", "index"];
@@ -34,14 +35,14 @@ pub(crate) fn measure(options: &Options) -> anyhow::Result<()> {
     }
     let mut measured = Vec::new();
     for round in 0..rounds {
-        let mut used = cpu_us(&mut host)?;
+        let mut used = host.cpu_us()?;
         let mut spent = |host: &mut Role| -> anyhow::Result<f64> {
-            let now = cpu_us(host)?;
+            let now = host.cpu_us()?;
             let spent = (now - used) / f64::from(per_round);
             used = now;
             Ok(spent)
         };
-        let mut load = Role::load(&address, round * per_round, per_round, options)?;
+        let mut load = load::start(&address, round * per_round, per_round, options.load())?;
         load.line()?;
         load.stop()?;
         let mut stages = vec![spent(&mut host)?];
@@ -76,9 +77,4 @@ pub(crate) fn measure(options: &Options) -> anyhow::Result<()> {
         writeln!(out, "the last round cost {ratio:.3} times what the first did")?;
     }
     Ok(())
-}
-
-fn cpu_us(host: &mut Role) -> anyhow::Result<f64> {
-    let usage = host.ask("usage")?;
-    usage.split(' ').next().and_then(|us| us.parse().ok()).with_context(|| format!("`{usage}` is no usage"))
 }

@@ -236,6 +236,12 @@ impl Erp {
         self.ledger.down.store(is_down, Ordering::Relaxed);
     }
 
+    /// How many were ever made, with those that were deleted since.
+    #[must_use]
+    pub fn sales_orders_made(&self) -> usize {
+        self.ledger.lock().made
+    }
+
     /// Stops: requests under way are answered, new ones find the port closed.
     ///
     /// # Errors

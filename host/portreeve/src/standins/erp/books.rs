@@ -25,7 +25,7 @@ const NUMBER_FIRST: usize = 101_001;
 pub(super) struct Books {
     pub(super) orders: Vec<Order>,
     /// How many there ever were: a number is given once.
-    made: usize,
+    pub(super) made: usize,
     pub(super) invoices: Vec<Document>,
     /// Drafts as well.
     pub(super) memos: Vec<Document>,

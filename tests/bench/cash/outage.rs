@@ -1,0 +1,147 @@
+//! What an outage of one destination does to the others, and what is left of it afterwards.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::ensure;
+use rusqlite::Connection;
+use serde_json::json;
+
+use crate::run::Session;
+use crate::{Options, load, report};
+
+/// What an order waits for, and how long each took: the systems that are not down, by their
+/// deliveries, and the warehouse's word, by its decision.
+const WAITS: [(&str, &str); 3] = [
+    (
+        "an order's receipt to its booking in the ERP",
+        "SELECT outbox.due_at - document.received_at AS ms FROM outbox
+         JOIN orders ON orders.seq = outbox.order_seq JOIN document ON document.position = orders.position
+         WHERE outbox.target = 'erp' AND outbox.state = 'delivered' ORDER BY ms",
+    ),
+    (
+        "an order's receipt to its release in the warehouse",
+        "SELECT outbox.due_at - document.received_at AS ms FROM outbox
+         JOIN orders ON orders.seq = outbox.order_seq JOIN document ON document.position = orders.position
+         WHERE outbox.target = 'warehouse' AND outbox.state = 'delivered' ORDER BY ms",
+    ),
+    (
+        "what the warehouse says to its decision",
+        "SELECT order_event.decided_at - document.received_at AS ms FROM order_event
+         JOIN document ON document.position = order_event.position WHERE document.channel = 'wms' ORDER BY ms",
+    ),
+];
+
+/// Deliveries whose order got a later one of the same target before it. A delivered row's last
+/// change is its settlement.
+const OUT_OF_TURN: &str = "SELECT count(*) FROM outbox AS earlier JOIN outbox AS later
+     ON later.order_seq = earlier.order_seq AND later.target = earlier.target AND later.seq > earlier.seq
+     WHERE later.due_at < earlier.due_at";
+
+/// One run, with or without an outage.
+struct Ran {
+    /// Median and 99th percentile of each of [`WAITS`], in milliseconds.
+    waits: Vec<[f64; 2]>,
+    host_cpu_us: f64,
+    /// From when the port was opened again until nothing was left.
+    drained: Option<Duration>,
+    /// Attempts at the plan.
+    attempts: u32,
+}
+
+/// Runs both and prints them side by side.
+pub(crate) fn measure(options: &Options) -> anyhow::Result<()> {
+    let usual = run(options, false)?;
+    let outage = run(options, true)?;
+    let orders = f64::from(options.orders);
+    let drained = outage.drained.unwrap_or_default().as_secs_f64();
+    let rows = WAITS.iter().zip(usual.waits.iter().zip(&outage.waits));
+    let rows: Vec<_> =
+        rows.map(|((name, _), (usual, outage))| (*name, *usual, *outage, outage[1] / usual[1])).collect();
+    let json = json!({
+        "orders": options.orders,
+        "per_second": options.load.per_second,
+        "waits ms": rows.iter().map(|(name, usual, outage, ratio)| json!({
+            "of": name, "usual": { "p50": usual[0], "p99": usual[1] },
+            "outage": { "p50": outage[0], "p99": outage[1] }, "p99 ratio": ratio,
+        })).collect::<Vec<_>>(),
+        "host cpu us per order": { "usual": usual.host_cpu_us / orders, "outage": outage.host_cpu_us / orders },
+        "drained s": drained,
+        "drained per s": orders * 2.0 / drained,
+        "attempts at the plan": { "usual": usual.attempts, "outage": outage.attempts },
+    });
+    let mut table = format!(
+        "{} orders, {} in a second; with the demand plan down from the first on, {} deliveries waited for it\n{:<54} {:>21} {:>21} {:>7}\n",
+        options.orders,
+        options.load.per_second,
+        options.orders * 2,
+        "milliseconds",
+        "usual p50 / p99",
+        "outage p50 / p99",
+        "p99"
+    );
+    for (name, [usual_p50, usual_p99], [p50, p99], ratio) in rows {
+        table.push_str(&format!(
+            "{name:<54} {usual_p50:>10.0} {usual_p99:>10.0} {p50:>10.0} {p99:>10.0} {ratio:>6.2}x\n"
+        ));
+    }
+    table.push_str(&format!(
+        "host CPU per order {:.0} µs, with the outage {:.0} µs; attempts at the plan {}, with the outage {}\n\
+         drained in {drained:.1} s, {:.0} deliveries in a second; each order in its turn, nothing doubled\n",
+        usual.host_cpu_us / orders,
+        outage.host_cpu_us / orders,
+        usual.attempts,
+        outage.attempts,
+        orders * 2.0 / drained,
+    ));
+    report::write(options, json, table)
+}
+
+fn run(options: &Options, is_down: bool) -> anyhow::Result<Ran> {
+    let mut session = Session::start("host")?;
+    let (orders, address) = (options.orders, session.address.clone());
+    session.standins.told(&format!("work {address}"))?;
+    if is_down {
+        session.standins.told("close")?;
+    }
+    let idle_us = session.host.cpu_us()?;
+    let mut load = load::start(&address, 0, orders, options.load)?;
+    load.line()?;
+    load.stop()?;
+    session.until(Duration::from_millis(500), |books| books.are_shipped(orders))?;
+    // Recovery, once all others have what they get.
+    let opened = Instant::now();
+    if is_down {
+        let planned = session.standins.books()?.planned;
+        ensure!(planned == 0, "the plan booked {planned} orders while its port was closed");
+        session.standins.told("open")?;
+    }
+    session.until(Duration::from_millis(100), |books| books.planned >= orders && books.still_planned == 0)?;
+    session.host.ask("settled")?;
+    let drained = is_down.then(|| opened.elapsed());
+    let host_cpu_us = session.host.cpu_us()? - idle_us;
+    session.proved(orders)?;
+    let store = session.store();
+    let folder = session.stop()?;
+    let (waits, attempts) = looked_up(&store)?;
+    drop(folder);
+    Ok(Ran { waits, host_cpu_us, drained, attempts })
+}
+
+/// How long all took and how often the plan was tried. Check: each order had its deliveries in turn.
+fn looked_up(store: &Path) -> anyhow::Result<(Vec<[f64; 2]>, u32)> {
+    let connection = Connection::open(store)?;
+    let out_of_turn: u32 = connection.query_row(OUT_OF_TURN, [], |row| row.get(0))?;
+    ensure!(out_of_turn == 0, "{out_of_turn} deliveries came before an earlier one of their order and target");
+    let exceptions: u32 = connection.query_row("SELECT count(*) FROM exception", [], |row| row.get(0))?;
+    ensure!(exceptions == 0, "{exceptions} exceptions wait for somebody");
+    let mut waits = Vec::new();
+    for (_, sql) in WAITS {
+        let mut statement = connection.prepare(sql)?;
+        let times = statement.query_map([], |row| row.get::<_, f64>(0))?.collect::<Result<Vec<_>, _>>()?;
+        let at = |per_cent: usize| times.get(times.len() * per_cent / 100).copied().unwrap_or_default();
+        waits.push([at(50), at(99)]);
+    }
+    let attempts = "SELECT sum(attempts) FROM outbox WHERE target = 'plan'";
+    Ok((waits, connection.query_row(attempts, [], |row| row.get(0))?))
+}

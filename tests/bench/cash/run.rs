@@ -1,0 +1,115 @@
+//! One run: all orders, from the first post until every system has what it gets.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use tempfile::TempDir;
+
+use crate::report::{Report, write};
+use crate::role::{Role, numbers};
+use crate::standins::{Books, StandIns};
+use crate::{Options, load, road};
+
+/// A run that takes longer than this is stuck.
+const PATIENCE: Duration = Duration::from_secs(3_600);
+
+/// A host in a folder of its own, with the systems around it.
+pub(crate) struct Session {
+    folder: TempDir,
+    pub(crate) standins: StandIns,
+    pub(crate) host: Role,
+    pub(crate) address: String,
+}
+
+impl Session {
+    /// Starts everything; the host in one of its roles.
+    pub(crate) fn start(role: &'static str) -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir().context("no temporary folder")?;
+        let (standins, origins) = StandIns::start()?;
+        road::write(folder.path(), &origins)?;
+        let path = folder.path().to_str().context("the temporary folder's name is no text")?.to_owned();
+        let mut host = Role::host(role, path)?;
+        let address = host.line()?;
+        Ok(Self { folder, standins, host, address })
+    }
+
+    pub(crate) fn store(&self) -> PathBuf {
+        self.folder.path().join("data/store/portreeve.db")
+    }
+
+    /// Waits until the books say something.
+    pub(crate) fn until(&mut self, every: Duration, done: impl Fn(Books) -> bool) -> anyhow::Result<()> {
+        let began = Instant::now();
+        loop {
+            let books = self.standins.books()?;
+            if done(books) {
+                return Ok(());
+            }
+            ensure!(began.elapsed() < PATIENCE, "{books:?} after {} s", PATIENCE.as_secs());
+            std::thread::sleep(every);
+        }
+    }
+
+    /// Check: every order went the whole way once, nobody has to look at any, and the log verifies.
+    /// Returns how many entries that has.
+    pub(crate) fn proved(&mut self, orders: u32) -> anyhow::Result<f64> {
+        let books = self.standins.books()?;
+        ensure!(
+            books == Books::all_of(orders),
+            "{books:?} of {orders} orders: something was lost, doubled or out of turn"
+        );
+        let [held] = numbers(&self.host.ask("settled")?)?;
+        ensure!(held == 0.0, "{held} orders were held");
+        let [entries] = numbers(&self.host.ask("verify")?)?;
+        Ok(entries)
+    }
+
+    pub(crate) fn stop(self) -> anyhow::Result<TempDir> {
+        self.host.stop()?;
+        self.standins.0.stop()?;
+        Ok(self.folder)
+    }
+}
+
+/// What the processes said of a run.
+pub(crate) struct Measured {
+    pub(crate) elapsed: Duration,
+    pub(crate) acknowledged: Duration,
+    /// What the load generator said.
+    pub(crate) sent: String,
+    pub(crate) idle: String,
+    pub(crate) busy: String,
+    pub(crate) standins_cpu_us: f64,
+    pub(crate) entries: f64,
+}
+
+/// Runs it and prints it.
+pub(crate) fn measure(options: &Options) -> anyhow::Result<()> {
+    let mut session = Session::start("host")?;
+    let orders = options.orders;
+    let address = session.address.clone();
+    session.standins.told(&format!("work {address}"))?;
+    let idle = session.host.ask("usage")?;
+    let standins_idle_us = session.standins.0.cpu_us()?;
+
+    let began = Instant::now();
+    let mut load = load::start(&address, 0, orders, load::Shape { per_second: 0, ..options.load })?;
+    let sent = load.line()?;
+    let acknowledged = began.elapsed();
+    session.until(Duration::from_millis(100), |books| books.planned >= orders && books.still_planned == 0)?;
+    // The last receipts.
+    session.host.ask("settled")?;
+    let elapsed = began.elapsed();
+    let busy = session.host.ask("usage")?;
+    let standins_cpu_us = session.standins.0.cpu_us()? - standins_idle_us;
+    load.stop()?;
+    let entries = session.proved(orders)?;
+    let store = session.store();
+    let folder = session.stop()?;
+
+    let measured = Measured { elapsed, acknowledged, sent, idle, busy, standins_cpu_us, entries };
+    let report = Report::of(options, &measured, &store)?;
+    drop(folder);
+    write(options, report.json(), report.table())
+}
