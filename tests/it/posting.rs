@@ -438,11 +438,11 @@ fn permanent<T: std::fmt::Debug>(outcome: Result<T, Failure>) -> String {
 async fn a_comment_that_is_there_is_no_posting_and_the_posting_goes_on_from_it() {
     let called = Called::start().await;
     let lines = format!("/salesOrders({})/salesOrderLines", called.order().await["id"].as_str().unwrap());
-    called.ask(Method::POST, &lines, r#"{"lineType":"Comment","description":"Shipment S-1"}"#).await;
+    called.ask(Method::POST, &lines, r#"{"lineType":"Comment","description":"Shipment no. S-1"}"#).await;
     assert_eq!(called.found(SHIP, "S-1").await, None, "the comment alone is nothing");
     let receipt = called.ship("S-1", &[("1", "X", 4)]).await.unwrap();
     assert_eq!(called.found(SHIP, "S-1").await, Some(receipt.external_id.clone()));
-    let comments = called.order().await["salesOrderLines"].to_string().matches("Shipment S-1").count();
+    let comments = called.order().await["salesOrderLines"].to_string().matches("Shipment no. S-1").count();
     assert_eq!(comments, 1, "it was there");
     // Posted, and the answer lost: whoever sends again gets the same invoice.
     assert_eq!(called.ship("S-1", &[("1", "X", 4)]).await.unwrap(), receipt);
@@ -454,7 +454,7 @@ async fn an_invoice_never_names_the_shipment_whose_posting_never_came() {
     let called = Called::start().await;
     // The comment of S-1 is set, and nothing else ever happens to it.
     let lines = format!("/salesOrders({})/salesOrderLines", called.order().await["id"].as_str().unwrap());
-    called.ask(Method::POST, &lines, r#"{"lineType":"Comment","description":"Shipment S-1"}"#).await;
+    called.ask(Method::POST, &lines, r#"{"lineType":"Comment","description":"Shipment no. S-1"}"#).await;
     called.ship("S-2", &[("1", "X", 4)]).await.unwrap();
     assert_eq!(called.found(SHIP, "S-1").await, None);
     called.ship("S-1", &[("1", "X", 6), ("2", "Y", 3)]).await.unwrap();
@@ -567,7 +567,7 @@ async fn a_draft_that_an_attempt_left_is_posted_and_one_that_a_clerk_changed_is_
     let draft = |number: &str, quantity: u32| {
         format!(
             r#"{{"externalDocumentNumber":"{document}","customerNumber":"C-1","discountAmount":0.6,"salesCreditMemoLines":[
-                {{"lineType":"Comment","sequence":1,"description":"Return {number}"}},{{"lineType":"Item","sequence":10,
+                {{"lineType":"Comment","sequence":1,"description":"Return no. {number}"}},{{"lineType":"Item","sequence":10,
                 "lineObjectNumber":"X","quantity":{quantity},"unitPrice":3,"unitOfMeasureCode":"EA"}}]}}"#
         )
     };

@@ -16,6 +16,7 @@ use portreeve_guest_rest::{Answer, patient};
 use portreeve_sdk::connector::*;
 use portreeve_sdk::failure::RETRY_MS;
 
+use crate::document::{Document, Documents};
 use crate::{ERP, SalesOrder, company_url, refused, sales_order};
 
 /// The kind of message.
@@ -49,8 +50,16 @@ pub(crate) fn deliver(delivery: &Delivery) -> Result<Receipt, Failure> {
 
 /// Whether an earlier attempt deleted it.
 pub(crate) fn find(query: &FindQuery) -> Result<Option<Receipt>, Failure> {
-    let order = sales_order(&query.natural_key, &query.settings)?;
-    Ok(order.is_none().then(|| gone(&query.natural_key)))
+    if sales_order(&query.natural_key, &query.settings)?.is_some() {
+        return Ok(None);
+    }
+    // One that was posted whole is not there any more either, and nothing of it was undone.
+    if Documents::Invoices.of(&query.natural_key, &query.settings)?.iter().any(Document::is_posted) {
+        return Err(Failure::permanent(
+            "sales-order-posted: the ERP has an invoice of it and no sales order; credit it there",
+        ));
+    }
+    Ok(Some(gone(&query.natural_key)))
 }
 
 fn deleted(order: SalesOrder, natural_key: &str) -> Receipt {

@@ -19,9 +19,10 @@ const ONE: u128 = 1_000_000_000;
 /// gives it, so it says that the lines' sequences are the order's own numbers.
 const COMMENT_SEQUENCE: u32 = 1;
 
-/// What stands in front of the number of a shipment or a return in a comment.
-pub(crate) const SHIPMENT: &str = "Shipment ";
-pub(crate) const RETURN: &str = "Return ";
+/// What stands in front of the number of a shipment or a return in a comment. No clerk begins one
+/// like that by chance: an earlier one of ours is rewritten.
+pub(crate) const SHIPMENT: &str = "Shipment no. ";
+pub(crate) const RETURN: &str = "Return no. ";
 
 /// The lists that are read, each with the name of its lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

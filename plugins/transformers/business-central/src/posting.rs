@@ -25,8 +25,8 @@ pub(crate) const SHIP: &str = "business-central/ship-and-invoice";
 /// What posts a credit memo.
 pub(crate) const CREDIT: &str = "business-central/credit-memo";
 
-/// Characters of a shipment's or a return's number: behind `Shipment ` it has to fit a comment.
-const NUMBER_CHARS_MAX: usize = TEXT_CHARS_MAX - 9;
+/// Characters of a shipment's or a return's number: behind `Shipment no. ` it has to fit a comment.
+const NUMBER_CHARS_MAX: usize = TEXT_CHARS_MAX - 13;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]

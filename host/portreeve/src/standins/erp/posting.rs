@@ -22,8 +22,8 @@ const DRAFT_FIRST: usize = 1_001;
 const MEMO_FIRST: usize = 104_001;
 
 /// What stands in a comment in front of the number of a shipment or a return.
-const SHIPMENT: &str = "Shipment ";
-const RETURN: &str = "Return ";
+const SHIPMENT: &str = "Shipment no. ";
+const RETURN: &str = "Return no. ";
 
 /// An invoice or a credit memo.
 #[derive(Debug)]
