@@ -50,6 +50,8 @@ mod manifests;
 
 mod road;
 
+mod cash;
+
 mod authority;
 
 mod masked;

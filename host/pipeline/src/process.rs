@@ -65,6 +65,12 @@ impl Process {
         Self::load(&SourceFile { name: "the standard process", text: STANDARD })
     }
 
+    /// The standard process, as its file: what one that differs begins from.
+    #[must_use]
+    pub fn standard_file() -> &'static str {
+        STANDARD
+    }
+
     /// How far an order is before anything was said about it.
     ///
     /// # Errors

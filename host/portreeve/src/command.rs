@@ -83,6 +83,17 @@ enum LogFormat {
     Json,
 }
 
+/// What the demo plays.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+enum Scenario {
+    /// A morning of orders over two channels, up to the ERP.
+    #[default]
+    Morning,
+    /// Orders up to their money, through an ERP, a warehouse, a tax service and a payment
+    /// processor.
+    OrderToCash,
+}
+
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Build the plugins and walk a morning of sample orders down the whole road.
@@ -93,6 +104,9 @@ enum Command {
         /// Orders that are mapped and scored side by side.
         #[arg(long)]
         workers: Option<usize>,
+        /// What is played.
+        #[arg(long, value_enum, default_value_t)]
+        scenario: Scenario,
     },
     /// Import a folder of configuration as the active version.
     Init {
@@ -263,9 +277,12 @@ pub fn run(line: CommandLine) -> anyhow::Result<()> {
 pub async fn dispatch(line: CommandLine, output: &mut Output) -> anyhow::Result<()> {
     let json = line.json;
     match line.command {
-        Command::Demo { data_dir, workers } => {
-            demo::run(&DemoOptions { data_dir, workers, json }, output).await?;
-            Ok(())
+        Command::Demo { data_dir, workers, scenario } => {
+            let options = DemoOptions { data_dir, workers, json };
+            match scenario {
+                Scenario::Morning => demo::run(&options, output).await.map(drop),
+                Scenario::OrderToCash => demo::cash::run(&options, output).await.map(drop),
+            }
         }
         Command::Init { config, data } => init(&config, &data, json, output).await,
         Command::Serve { data } => serve::run(&data, json, output).await,

@@ -6,6 +6,8 @@
 //! audit log, and show what happened. Nothing is faked but the ERP and the time:
 //! the samples are replayed at their own clock.
 
+pub mod cash;
+
 mod feed;
 
 mod people;
@@ -74,7 +76,12 @@ pub async fn run(options: &DemoOptions, output: &mut Output) -> anyhow::Result<R
     let folder = Folder::new(options.data_dir.as_deref())?;
     let erp = Erp::start(MISCHIEF).await.context("the ERP stand-in cannot start")?;
     let secrets = feed::Secrets::new(&folder.path)?;
-    let config = write_config(&tree, &folder.path, &plugins, &erp.origin(), &secrets)?;
+    let filled_in = [
+        ("${ERP_ORIGIN}", erp.origin()),
+        ("${EDI_TOKEN_SHA256}", Digest::of(secrets.edi_token.as_bytes()).to_string()),
+        ("${SHOP_SECRET_FILE}", secrets.shop_secret_file.display().to_string()),
+    ];
+    let config = write_config(&tree, &folder.path, &plugins, "portreeve.toml", &filled_in)?;
 
     let locations = Locations::below(&folder.path, &tree.target().join("portreeve"));
     let store: Arc<dyn Store> = locations.store()?;
@@ -142,13 +149,14 @@ pub fn build_plugins(tree: &SourceTree, output: &Output) -> anyhow::Result<Vec<B
     Ok(portreeve_build::build(&tree.plugins()?, &options)?)
 }
 
-/// The demo's configuration with this run's addresses, tokens and components.
+/// The demo's configuration, with this file as its host's, and with this run's addresses, tokens
+/// and components.
 fn write_config(
     tree: &SourceTree,
     folder: &Path,
     plugins: &[Built],
-    erp_origin: &str,
-    secrets: &feed::Secrets,
+    host: &str,
+    filled_in: &[(&str, String)],
 ) -> anyhow::Result<PathBuf> {
     let config = folder.join("config");
     std::fs::create_dir_all(config.join("reference")).context("the configuration folder cannot be made")?;
@@ -169,12 +177,8 @@ fn write_config(
             .with_context(|| format!("`{file}` of the demo cannot be copied"))?;
     }
     publish(tree, plugins, &config, &folder.join("publisher.key"))?;
-    let host =
-        std::fs::read_to_string(from.join("portreeve.toml")).context("the demo's portreeve.toml cannot be read")?;
-    let host = host
-        .replace("${ERP_ORIGIN}", erp_origin)
-        .replace("${EDI_TOKEN_SHA256}", &Digest::of(secrets.edi_token.as_bytes()).to_string())
-        .replace("${SHOP_SECRET_FILE}", &secrets.shop_secret_file.display().to_string());
+    let host = std::fs::read_to_string(from.join(host)).with_context(|| format!("the demo's {host} cannot be read"))?;
+    let host = filled_in.iter().fold(host, |host, (name, value)| host.replace(name, value));
     std::fs::write(config.join("portreeve.toml"), host).context("portreeve.toml cannot be written")?;
     Ok(config)
 }

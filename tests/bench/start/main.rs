@@ -116,11 +116,6 @@ fn initialise(folder: &Path) -> Result<()> {
     let more = ["cloudevents", "cloudevents-events"];
     let more = more.map(|name| format!("\n[[plugin]]\nname = \"{name}\"\ncomponent = \"{name}.wasm\"\n"));
     std::fs::write(config.join("portreeve.toml"), main + &more.concat())?;
-    // The demo's publisher ships what the demo uses.
-    let trust = std::fs::read_to_string(config.join("trust.toml"))?;
-    let trusted = trust.replace("\"adobe-*\"", "\"adobe-*\", \"cloudevents*\"");
-    ensure!(trusted != trust, "the demo's trust.toml does not name `adobe-*`");
-    std::fs::write(config.join("trust.toml"), trusted)?;
     let status = product(folder, &["init"])?.arg("--config").arg(&config).stdout(Stdio::null()).status();
     ensure!(status.context("failed to start `init`")?.success(), "`init` failed");
     Ok(())

@@ -40,6 +40,16 @@ impl Secrets {
         files::write_private(&secrets.shop_secret_file, secrets.shop_secret.as_bytes())?;
         Ok(secrets)
     }
+
+    /// The shop's signature of a body.
+    ///
+    /// # Errors
+    /// None in practice; the HMAC's signature has one.
+    pub(super) fn sign(&self, body: &[u8]) -> anyhow::Result<String> {
+        let mut mac = Hmac::<Sha256>::new_from_slice(self.shop_secret.as_bytes()).context("the secret cannot sign")?;
+        mac.update(body);
+        Ok(hex::encode(mac.finalize().into_bytes()))
+    }
 }
 
 /// What was fed.
@@ -79,7 +89,7 @@ pub(super) async fn feed(
         let path = format!("/v1/channels/{}", sample.channel);
         let (name, value) = match sample.channel {
             "edi" => ("authorization", format!("Bearer {}", secrets.edi_token)),
-            _ => ("x-portreeve-signature", sign(&secrets.shop_secret, &body)?),
+            _ => ("x-portreeve-signature", secrets.sign(&body)?),
         };
         let headers = [(name, value.as_str()), ("content-type", "application/octet-stream")];
         let answer = client::send(address, Method::POST, &path, &headers, Bytes::from(body)).await?;
@@ -114,12 +124,6 @@ fn samples(tree: &SourceTree) -> anyhow::Result<Vec<Sample>> {
         bail!("there are no samples under `{}`", tree.root().join("plugins/connectors").display());
     }
     Ok(samples)
-}
-
-fn sign(secret: &str, body: &[u8]) -> anyhow::Result<String> {
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).context("the secret cannot sign")?;
-    mac.update(body);
-    Ok(hex::encode(mac.finalize().into_bytes()))
 }
 
 pub(super) fn random_text() -> anyhow::Result<String> {

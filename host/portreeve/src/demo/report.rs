@@ -131,6 +131,15 @@ pub struct Audit {
     pub fault: Option<String>,
 }
 
+impl Audit {
+    pub(super) fn of(verified: Result<VerifyReport, AuditError>) -> Self {
+        match verified {
+            Ok(report) => Self { entries: report.entries, root: report.root.to_string(), verified: true, fault: None },
+            Err(error) => Self { entries: 0, root: String::new(), verified: false, fault: Some(error.to_string()) },
+        }
+    }
+}
+
 /// An order in the table.
 #[derive(Debug, Clone)]
 pub struct OrderRow {
@@ -179,10 +188,7 @@ pub(super) async fn make(
     let exceptions = in_state(OrderState::Exception) + summary.unmapped + summary.order_events;
     let (released, held) = (in_state(OrderState::Released), in_state(OrderState::Held));
     let (routed, refused) = (in_state(OrderState::Routed), in_state(OrderState::Refused));
-    let audit = match verified {
-        Ok(report) => Audit { entries: report.entries, root: report.root.to_string(), verified: true, fault: None },
-        Err(error) => Audit { entries: 0, root: String::new(), verified: false, fault: Some(error.to_string()) },
-    };
+    let audit = Audit::of(verified);
     Ok(Report {
         orders: released + held + routed + refused + exceptions,
         released,

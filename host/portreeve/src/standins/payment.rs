@@ -158,6 +158,12 @@ impl Payments {
         payment
     }
 
+    /// All payments, in the order in which they were made.
+    #[must_use]
+    pub fn payments(&self) -> Vec<Payment> {
+        self.ledger.lock().payments.clone()
+    }
+
     /// All refunds, in the order in which they were made.
     #[must_use]
     pub fn refunds(&self) -> Vec<Refund> {

@@ -46,6 +46,9 @@ pub const TAX_COMPANY: &str = "DEFAULT";
 /// The rate, in ten thousandths: the 7.75 % of Irvine, California.
 const RATE: i128 = 775;
 
+/// AvaTax's own code for what is not taxable.
+const NOT_TAXABLE: &str = "NT";
+
 /// Bytes of a request's body. A larger one would only fill the memory of the process under test.
 const BODY_BYTES_MAX: usize = 256 * 1024;
 
@@ -301,6 +304,7 @@ struct Model {
 #[serde(rename_all = "camelCase")]
 struct ModelLine {
     item_code: Option<String>,
+    tax_code: Option<String>,
     quantity: Box<RawValue>,
     amount: Box<RawValue>,
 }
@@ -327,6 +331,8 @@ struct Asked {
     lines: Vec<TaxLine>,
     /// Hundredths of major units.
     total: i128,
+    /// How much of that is taxable.
+    taxable: i128,
 }
 
 impl Asked {
@@ -335,6 +341,8 @@ impl Asked {
         is_known(&model.company_code)?;
         within("code", &model.code)?;
         within("customerCode", &model.customer_code)?;
+        let is_taxable = |line: &ModelLine| line.tax_code.as_deref() != Some(NOT_TAXABLE);
+        let taxable: Vec<bool> = model.lines.iter().map(is_taxable).collect();
         let lines = model.lines.into_iter().map(line).collect::<Result<Vec<_>, _>>()?;
         if lines.is_empty() {
             return Err(Refusal::bad("MissingLine", "A transaction must have a line."));
@@ -348,6 +356,7 @@ impl Asked {
             currency: model.currency_code,
             description: model.description,
             total: lines.iter().map(|line| hundredths(line.amount)).sum(),
+            taxable: lines.iter().zip(taxable).filter(|(_, is)| *is).map(|(line, _)| hundredths(line.amount)).sum(),
             lines,
         })
     }
@@ -448,7 +457,7 @@ impl Books {
             currency: asked.currency,
             description: asked.description,
             total_amount: major(asked.total)?,
-            total_tax: major(tax_of(asked.total))?,
+            total_tax: major(tax_of(asked.taxable))?,
             lines: asked.lines,
             written,
             id: ID_FIRST.saturating_add(self.ids),
@@ -628,6 +637,17 @@ mod tests {
 
     fn is(status: u16, word: &str) -> (u16, String) {
         (status, word.to_owned())
+    }
+
+    #[tokio::test]
+    async fn what_is_not_taxable_has_no_tax() {
+        let taxes = Taxes::start(Mischief::default()).await.unwrap();
+        let resold = model("INV-1", "100", true).replace("\"quantity\"", "\"taxCode\":\"NT\",\"quantity\"");
+        let both = resold.replace("}]}", "},{\"taxCode\":\"PC040100\",\"quantity\":1,\"amount\":100}]}");
+        assert_eq!(told(create(&taxes, &resold).await), is(201, "Committed"));
+        assert_eq!(told(create(&taxes, &both.replace("INV-1", "INV-2")).await), is(201, "Committed"));
+        let taxes: Vec<String> = taxes.transactions().iter().map(|kept| kept.total_tax.to_string()).collect();
+        assert_eq!(taxes, ["0.00", "7.75"]);
     }
 
     #[tokio::test]
