@@ -41,11 +41,15 @@ const MOODY: Mischief = Mischief {
     fail_before_per_mille: 150,
     drop_after_per_mille: 200,
     reject_per_mille: 0,
-    slow_per_mille: 10,
+    slow_per_mille: 1,
 };
 
-/// How long a system may take to answer: none of these takes longer but the slow ones.
-const ANSWER_MS: u32 = 400;
+/// How long a system may take to answer: none of these takes longer but the slow ones, however
+/// slow the machine is.
+const ANSWER_MS: u32 = 5_000;
+
+/// How long a plugin may take: a machine that stands still for a while is no fault of it.
+const PATIENT: &str = "limits = { wall_ms = 120000 }";
 
 /// A stream of numbers that a seed gives: SplitMix64 (Steele, Lea and Flood, 2014).
 struct Draw(u64);
@@ -133,10 +137,12 @@ kind = \"business-central/cancel\"
         .mischief(MOODY)
         .scorers(&[])
         .answered_within_ms(ANSWER_MS)
-        .plugin("wms-rest", "{ http = [\"GET\", \"POST\"], limits = { wall_ms = 45000 } }")
+        .plugin("wms-rest", &format!("{{ http = [\"GET\", \"POST\"], {PATIENT} }}"))
+        .grant("x12-orders", &format!("{{ {PATIENT} }}"))
+        .grant("business-central", &format!("{{ {PATIENT} }}"))
         .append("portreeve.toml", &egress)
         .replace("portreeve.toml", "name = \"wms-rest\"", "name = \"wms-rest\"\nrequests_per_second = 20000")
-        .blindfolded("wms-documents")
+        .plugin("wms-documents", &format!("{{ {PATIENT} }}"))
         .replace(
             "portreeve.toml",
             "kind = \"business-central/sales-order\"",
@@ -432,7 +438,12 @@ async fn a_run(seed: u64) {
     let (seed, orders) = (asked("PORTREEVE_SIM_SEED", seed), asked("PORTREEVE_SIM_ORDERS", ORDERS));
     match simulate(seed, orders, Lacks::Nothing).await {
         Ok(said) => say(&format!("seed {seed}, {orders} orders: {said}")),
-        Err(wrong) => panic!("PORTREEVE_SIM_SEED={seed} PORTREEVE_SIM_ORDERS={orders}: {wrong}"),
+        Err(wrong) => {
+            let wrong = format!("PORTREEVE_SIM_SEED={seed} PORTREEVE_SIM_ORDERS={orders}: {wrong}");
+            // Whoever sees no more than what was printed on the way sees this.
+            say(&wrong);
+            panic!("{wrong}");
+        }
     }
 }
 
