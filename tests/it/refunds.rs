@@ -200,6 +200,33 @@ async fn somebody_who_pays_it_back_first_is_not_followed_by_the_host() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn somebody_who_pays_it_back_while_the_host_decides_and_one_who_guesses_its_number_are_not_followed() {
+    for (number, amount) in [("F-1", PAID), ("host-1", 1_000_000)] {
+        let desk = Desk::with_a_paid_order(Mischief::default()).await;
+        let event = |id: &str, kind: &str, data: Value| json!({"specversion": "1.0", "id": id, "source": "/systems", "type": kind, "data": data});
+        // Both are here before the host has decided on the first.
+        let both = json!([
+            event("no", "order.rejected", json!({"orderNumber": desk.order})),
+            event(
+                "back",
+                "refund.issued",
+                json!({"orderNumber": desk.order, "refundNumber": number,
+                "cause": "cancelled-prepayment", "amount": money(amount)})
+            ),
+        ]);
+        desk.host.send("systems", Credential::Bearer(TOKEN), both.to_string().as_bytes()).await.unwrap();
+        desk.come_to_rest().await;
+        assert_eq!(desk.refunds(), [], "{number}");
+        let codes = desk.codes().await;
+        assert!(
+            codes.contains(&"refund-exceeds-paid".to_owned()) || codes.contains(&"refund-not-needed".to_owned()),
+            "{codes:?}"
+        );
+        desk.host.verify().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_host_that_ends_around_the_decision_refunds_once() {
     for fault in [Fault::NotPersisted, Fault::PersistedButFailed] {
         for good in 0..2 {

@@ -289,7 +289,9 @@ impl Course {
 
     fn moved(&mut self, after: Progress, event: &Event, position: DocumentPosition, followed: &mut Followed) {
         let (from, to) = (self.progress.state, after.state);
-        let is_own_refund = after.money.refunding.len() < self.progress.money.refunding.len();
+        let (money, before) = (&after.money, &self.progress.money);
+        let is_own_refund =
+            money.refunding.len() < before.refunding.len() && money.refunded_minor > before.refunded_minor;
         followed.moved.push(Moved { event: event.name().to_owned(), position, from, to, is_own_refund });
         self.progress = after;
     }

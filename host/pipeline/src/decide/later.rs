@@ -323,6 +323,10 @@ impl Pipeline {
         });
         let mut exceptions =
             followed.as_ref().map(|followed| to_be_known(followed, &later.event, queue)).unwrap_or_default();
+        if self.routes.refunds.is_none() && moved.iter().any(|moved| moved.is_own_refund) {
+            let detail = "found a refund that the host decided on, expected `[refunds]` to say who pays it: it counts and is not sent; pay it by hand";
+            exceptions.push(for_a_person(queue, "refund-not-sent", detail));
+        }
         if !by_itself {
             let (code, detail) = what_to_do(later.kind, exists);
             exceptions.push(for_a_person(queue, code, detail));

@@ -388,8 +388,23 @@ impl Progress {
         if let (true, false, Some(number)) = (for_goods, received, &refund.return_number) {
             return Err(Trouble::Early(format!("return.received `{number}`, which the refund is for")));
         }
-        self.money.refunded_minor = more(self.money.refunded_minor, amount)?;
-        self.money.refunding.remove(&refund.refund_number);
+        let refunded_minor = more(self.money.refunded_minor, amount)?;
+        if self.is_decided(refund) {
+            self.money.refunding.remove(&refund.refund_number);
+            // Somebody else paid it back meanwhile, or took the payment back: it is not sent.
+            if refunded_minor > self.money.paid_minor {
+                return Ok(vec![Concern {
+                    code: "refund-not-needed",
+                    found: format!(
+                        "a refund of {} that the host had decided on, and less than that left",
+                        refund.amount
+                    ),
+                    expected: "what is paid and not paid back to be as it was: nothing is refunded, see to the rest"
+                        .to_owned(),
+                }]);
+            }
+        }
+        self.money.refunded_minor = refunded_minor;
         if for_goods {
             self.refunded_returns.extend(refund.return_number.clone());
         }
@@ -408,7 +423,10 @@ impl Progress {
         let above = self.money.kept_minor().saturating_sub(self.money.invoiced_minor);
         let open_returns = || self.numbers("return.received").into_iter().filter(|number| !self.is_refunded(number));
         let (cause, return_number) = match self.state {
-            ProcessState::Cancelled if self.money.invoiced_minor == 0 => (RefundCause::CancelledPrepayment, None),
+            // Closed by the warehouse alone, it may still have shipped before.
+            ProcessState::Cancelled if self.money.invoiced_minor == 0 && self.was_said("order.rejected", "") => {
+                (RefundCause::CancelledPrepayment, None)
+            }
             ProcessState::Settled if self.lines.values().any(|line| line.cancelled() > 0) => {
                 (RefundCause::ShortShipment, None)
             }
@@ -436,6 +454,15 @@ impl Progress {
         let is_free =
             |number: &String| !self.money.refunding.contains_key(number) && !self.was_said("refund.issued", number);
         numbers.take(SAID_MAX).find(is_free).unwrap_or_else(|| HOST_REFUND.to_owned())
+    }
+
+    /// Whether it is, to the letter, a refund that the host decided on: a number alone is soon guessed.
+    fn is_decided(&self, refund: &Refund) -> bool {
+        self.money.refunding.get(&refund.refund_number).is_some_and(|decided| {
+            decided.amount_minor == refund.amount.minor
+                && decided.cause == refund.cause
+                && decided.return_number == refund.return_number
+        })
     }
 
     fn is_refunded(&self, return_number: &str) -> bool {

@@ -654,6 +654,27 @@ fn a_refund_that_the_host_decided_on_is_not_decided_on_again() {
     };
     assert_eq!((counted.money.refunded_minor, counted.money.refunding.len()), (1_400, 0));
     assert_eq!((counted.owed_back(), counted.contradiction()), (None, None));
+
+    let process = Process::standard().unwrap();
+    let applied = |progress: &Progress, event: &Event| match apply(&process, progress, event) {
+        Step::Applied { after, concerns } => (after, concerns),
+        other => panic!("{other:?}"),
+    };
+    // Somebody else pays it back before it counts, or the payment is taken back.
+    for first in [refund("F-1", RefundCause::Other, None, 1_400), paid("P-2", None, -1_400)] {
+        let (meanwhile, _) = applied(&progress, &first);
+        let refunded_minor = meanwhile.money.refunded_minor;
+        let (after, concerns) = applied(&meanwhile, &refund("host-1", RefundCause::CancelledPrepayment, None, 1_400));
+        assert_eq!(concerns.first().map(|concern| concern.code), Some("refund-not-needed"));
+        assert_eq!((after.money.refunded_minor, after.money.refunding.len()), (refunded_minor, 0));
+    }
+    // A number that somebody guessed is not the host's word.
+    let (guessed, _) = applied(&progress, &refund("host-1", RefundCause::CancelledPrepayment, None, 9_000));
+    assert_eq!(guessed.money.refunding.len(), 1);
+    // The warehouse closed it: more may have left before.
+    let closed = Event::ShipmentConfirmed(shipment("S-1", [0, 0], ShortReason::NoBackorder));
+    let (closed, _) = after(&[accepted(), paid("P-1", None, 1_400), closed]);
+    assert_eq!((closed.state, closed.owed_back()), (ProcessState::Cancelled, None));
 }
 
 #[test]

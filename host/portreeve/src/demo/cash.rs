@@ -2,7 +2,7 @@
 //! warehouse, a tax service and a payment processor that answer badly, and what must not be in
 //! their ledgers afterwards.
 //!
-//! The story is [`run`], told by [`Play::whole`]: orders come in, some are paid at once, some are
+//! The story is [`run`], told by `Play::whole`: orders come in, some are paid at once, some are
 //! not wanted any more in each state that they can be in, finance is down while goods leave, some
 //! are short, some come back. Everything is said over the front door, out of turn and twice. The
 //! host's three stories are told step by step here instead of by its workers, so that it is known
