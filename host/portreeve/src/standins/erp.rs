@@ -936,7 +936,7 @@ mod tests {
         let erp = with_an_order(Mischief::default()).await;
         let order = listed(&erp, "salesOrders", "salesOrderLines").await.remove(0);
         let lines = format!("{}({})/salesOrderLines", sales_orders_path(), order["id"].as_str().unwrap());
-        let comment = r#"{"lineType":"Comment","description":"Shipment SH-1"}"#;
+        let comment = r#"{"lineType":"Comment","description":"Shipment no. SH-1"}"#;
         let added = exchange(&erp, "POST", &lines, comment).await;
         assert!(status(&added) == Some("201") && added.contains(r#""sequence":20020"#), "{added}");
         posted(&erp).await;
@@ -946,7 +946,7 @@ mod tests {
         let memos = format!("{BASE_PATH}/companies({COMPANY})/salesCreditMemos");
         let memo = format!(
             r#"{{"externalDocumentNumber":"D","customerNumber":"C-1001","currencyCode":"USD","invoiceNumber":"{}",
-                "discountAmount":0.1,"salesCreditMemoLines":[{{"lineType":"Comment","description":"Return R-1"}},
+                "discountAmount":0.1,"salesCreditMemoLines":[{{"lineType":"Comment","description":"Return no. R-1"}},
                 {{"lineType":"Item","sequence":10,"lineObjectNumber":"X","quantity":2,"unitPrice":1,"unitOfMeasureCode":"EA"}}]}}"#,
             invoice.number
         );
