@@ -104,26 +104,6 @@ async fn told(host: &TestHost, kind: &str, order: OrderId) {
     host.decide_all().await;
 }
 
-/// Decides and delivers until nothing is left to do.
-async fn carried_out(host: &TestHost) {
-    for _ in 0..8 {
-        host.decide_all().await;
-        host.deliver_all().await;
-        if host.decide_all().await.is_empty() && host.summary().await.pending == 0 {
-            return;
-        }
-    }
-    panic!("it never comes to rest: {:?}", host.summary().await);
-}
-
-async fn state(host: &TestHost, order: OrderId) -> Option<ProcessState> {
-    host.store.order_trail(order).await.unwrap().unwrap().progress.map(|progress| progress.state)
-}
-
-async fn codes(host: &TestHost) -> Vec<String> {
-    host.exceptions().await.into_iter().map(|exception| exception.code).collect()
-}
-
 /// How many sales orders the ERP and the warehouse have.
 fn have(host: &TestHost) -> (usize, usize) {
     let of = |company| host.erp.sales_orders().iter().filter(|order: &&SalesOrder| order.company == company).count();
@@ -150,18 +130,18 @@ async fn an_erp_that_takes_an_order_accepts_it_and_the_warehouse_gets_it_then() 
     );
     host.deliver_all().await;
     assert_eq!(
-        (have(&host), state(&host, order).await),
+        (have(&host), host.process_state(order).await),
         ((1, 0), None),
         "what it said is an input, and is decided next"
     );
     let host = host.restart().await;
-    carried_out(&host).await;
-    assert_eq!((have(&host), state(&host, order).await), ((1, 1), Some(ProcessState::Accepted)));
+    host.come_to_rest().await;
+    assert_eq!((have(&host), host.process_state(order).await), ((1, 1), Some(ProcessState::Accepted)));
     assert_eq!(
         deliveries(&host, "PO-1").await,
         ["sales-order to erp: delivered", "sales-order to warehouse: delivered"]
     );
-    assert_eq!(codes(&host).await, Vec::<String>::new());
+    assert_eq!(host.codes().await, Vec::<String>::new());
 
     let trail = host.store.order_trail(order).await.unwrap().unwrap();
     let said = &trail.events[0];
@@ -190,13 +170,13 @@ async fn however_often_an_answer_is_lost_each_system_gets_an_order_once() {
     let host = with_effects(Setup::demo().mischief(mischief)).start().await;
     let orders: Vec<_> = (0..24).map(|number| ten(&format!("PO-{number}"))).collect();
     host.decide_orders(&orders).await;
-    carried_out(&host).await;
+    host.come_to_rest().await;
     assert_eq!(have(&host), (24, 24));
     for number in (0..24).step_by(3) {
         cancelled(&host, 900 + number, &format!("PO-{number}")).await;
     }
-    carried_out(&host).await;
-    assert_eq!((have(&host), codes(&host).await), ((16, 16), Vec::<String>::new()));
+    host.come_to_rest().await;
+    assert_eq!((have(&host), host.codes().await), ((16, 16), Vec::<String>::new()));
     assert!(host.summary().await.retried > 0, "the systems were hard to talk to");
     host.verify().await.unwrap();
 }
@@ -205,21 +185,21 @@ async fn however_often_an_answer_is_lost_each_system_gets_an_order_once() {
 async fn an_order_that_is_cancelled_is_undone_where_it_is_by_then() {
     let host = host().await;
     let order = released(&host, "PO-1").await;
-    carried_out(&host).await;
+    host.come_to_rest().await;
     told(&host, "shipment.picked", order).await;
     cancelled(&host, 90, "PO-1").await;
-    assert_eq!((state(&host, order).await, codes(&host).await), (Some(ProcessState::Cancelling), vec![]));
+    assert_eq!((host.process_state(order).await, host.codes().await), (Some(ProcessState::Cancelling), vec![]));
     assert_eq!(host.order("PO-1").await.state, OrderState::Released, "nobody has to decide about it");
-    carried_out(&host).await;
-    assert_eq!((have(&host), state(&host, order).await), ((0, 0), Some(ProcessState::Cancelled)));
-    assert_eq!(codes(&host).await, Vec::<String>::new());
+    host.come_to_rest().await;
+    assert_eq!((have(&host), host.process_state(order).await), ((0, 0), Some(ProcessState::Cancelled)));
+    assert_eq!(host.codes().await, Vec::<String>::new());
 
     // Once more, in other words: it is known.
     let again =
         String::from_utf8(x12(91, &ten("PO-1"))).unwrap().replace("BEG*00*", "BEG*01*").replace("FST-1007", "FST-1008");
     host.send_edi(again.as_bytes()).await.unwrap();
-    carried_out(&host).await;
-    assert_eq!((deliveries(&host, "PO-1").await.len(), codes(&host).await), (4, vec![]));
+    host.come_to_rest().await;
+    assert_eq!((deliveries(&host, "PO-1").await.len(), host.codes().await), (4, vec![]));
     host.verify().await.unwrap();
     assert!(matches!(host.rederive(order).await.unwrap(), Rederived::Same(_)));
 }
@@ -230,7 +210,7 @@ async fn what_waits_for_the_warehouse_when_an_order_is_cancelled_never_gets_ther
     let order = released(&host, "PO-1").await;
     host.deliver_all().await;
     host.decide_all().await;
-    assert_eq!(state(&host, order).await, Some(ProcessState::Accepted));
+    assert_eq!(host.process_state(order).await, Some(ProcessState::Accepted));
     cancelled(&host, 90, "PO-1").await;
     let expected = [
         "sales-order to erp: delivered",
@@ -240,8 +220,8 @@ async fn what_waits_for_the_warehouse_when_an_order_is_cancelled_never_gets_ther
     ];
     assert_eq!(deliveries(&host, "PO-1").await, expected);
     let host = host.restart().await;
-    carried_out(&host).await;
-    assert_eq!((have(&host), state(&host, order).await), ((0, 0), Some(ProcessState::Cancelled)));
+    host.come_to_rest().await;
+    assert_eq!((have(&host), host.process_state(order).await), ((0, 0), Some(ProcessState::Cancelled)));
     // An ERP that has nothing to delete may have shipped and invoiced it: this one stands for a warehouse.
     let waits = host.exceptions().await;
     assert_eq!(waits.len(), 1, "{waits:?}");
@@ -257,12 +237,12 @@ async fn an_order_that_is_cancelled_while_the_erp_is_getting_it_is_undone_when_t
     let order = released(&host, "PO-1").await;
     host.deliver_due().await;
     cancelled(&host, 90, "PO-1").await;
-    assert_eq!(codes(&host).await, ["cancel-requested"], "nobody knows yet whether there is anything to undo");
+    assert_eq!(host.codes().await, ["cancel-requested"], "nobody knows yet whether there is anything to undo");
     assert_eq!(deliveries(&host, "PO-1").await, ["sales-order to erp: in-doubt"]);
-    carried_out(&host).await;
-    assert_eq!((have(&host), state(&host, order).await), ((0, 0), Some(ProcessState::Cancelled)));
+    host.come_to_rest().await;
+    assert_eq!((have(&host), host.process_state(order).await), ((0, 0), Some(ProcessState::Cancelled)));
     assert_eq!(deliveries(&host, "PO-1").await, ["sales-order to erp: delivered", "cancel to erp: delivered"]);
-    assert_eq!(codes(&host).await, Vec::<String>::new(), "and then nobody has to");
+    assert_eq!(host.codes().await, Vec::<String>::new(), "and then nobody has to");
     host.verify().await.unwrap();
 }
 
@@ -273,11 +253,11 @@ async fn an_order_that_no_system_has_yet_is_kept_back_and_a_person_rejects_it() 
     cancelled(&host, 90, "PO-1").await;
     assert_eq!(host.order("PO-1").await.state, OrderState::Held);
     assert_eq!(
-        (deliveries(&host, "PO-1").await, state(&host, order).await),
+        (deliveries(&host, "PO-1").await, host.process_state(order).await),
         (vec!["sales-order to erp: withheld".to_owned()], Some(ProcessState::Released))
     );
-    assert!(codes(&host).await.contains(&"cancel-requested".to_owned()));
-    carried_out(&host).await;
+    assert!(host.codes().await.contains(&"cancel-requested".to_owned()));
+    host.come_to_rest().await;
     assert_eq!(have(&host), (0, 0));
 }
 
@@ -296,9 +276,9 @@ async fn an_order_that_is_not_wanted_any_more_goes_nowhere_whoever_has_to_undo_i
     let order = released(&host, "PO-1").await;
     host.deliver_due().await;
     cancelled(&host, 90, "PO-1").await;
-    carried_out(&host).await;
-    assert_eq!((have(&host), state(&host, order).await), ((1, 0), Some(ProcessState::Accepted)));
-    assert_eq!(codes(&host).await, ["cancel-requested"], "a person cancels what the ERP has");
+    host.come_to_rest().await;
+    assert_eq!((have(&host), host.process_state(order).await), ((1, 0), Some(ProcessState::Accepted)));
+    assert_eq!(host.codes().await, ["cancel-requested"], "a person cancels what the ERP has");
     assert_eq!(deliveries(&host, "PO-1").await, ["sales-order to erp: delivered"]);
     host.verify().await.unwrap();
     assert!(matches!(host.rederive(order).await.unwrap(), Rederived::Same(_)));
@@ -308,12 +288,12 @@ async fn an_order_that_is_not_wanted_any_more_goes_nowhere_whoever_has_to_undo_i
 async fn goods_that_leave_after_their_order_was_undone_are_told() {
     let host = host().await;
     let order = released(&host, "PO-1").await;
-    carried_out(&host).await;
+    host.come_to_rest().await;
     cancelled(&host, 90, "PO-1").await;
-    carried_out(&host).await;
+    host.come_to_rest().await;
     told(&host, "shipment.confirmed", order).await;
     assert_eq!(
-        (state(&host, order).await, codes(&host).await),
+        (host.process_state(order).await, host.codes().await),
         (Some(ProcessState::Shipped), vec!["shipped-after-rejection".to_owned()])
     );
 }
@@ -322,13 +302,13 @@ async fn goods_that_leave_after_their_order_was_undone_are_told() {
 async fn a_system_that_does_not_undo_an_order_leaves_it_to_a_person() {
     let host = host().await;
     let order = released(&host, "PO-1").await;
-    carried_out(&host).await;
+    host.come_to_rest().await;
     told(&host, "shipment.confirmed", order).await;
-    assert_eq!(state(&host, order).await, Some(ProcessState::Shipped));
+    assert_eq!(host.process_state(order).await, Some(ProcessState::Shipped));
     cancelled(&host, 90, "PO-1").await;
     // No effect says what is to be done about goods that have left.
     assert_eq!(
-        (state(&host, order).await, codes(&host).await),
+        (host.process_state(order).await, host.codes().await),
         (Some(ProcessState::Shipped), vec!["cancel-requested".to_owned()])
     );
     assert_eq!(deliveries(&host, "PO-1").await.len(), 2, "nothing is undone");
@@ -339,9 +319,9 @@ async fn a_system_that_does_not_undo_an_order_leaves_it_to_a_person() {
 async fn the_log_tells_a_delivery_of_the_order_from_one_of_what_was_said_of_it() {
     let host = host().await;
     let order = released(&host, "PO-1").await;
-    carried_out(&host).await;
+    host.come_to_rest().await;
     cancelled(&host, 90, "PO-1").await;
-    carried_out(&host).await;
+    host.come_to_rest().await;
     let leaves = host.leaves().await;
     let of_order = |leaf: &portreeve_record::LeafRecord| match &leaf.body {
         LeafBody::Attempt(attempt) if attempt.order == order => Some(attempt.event),
@@ -372,18 +352,18 @@ async fn told_by_name(host: &TestHost, name: &str) {
 async fn a_system_that_knows_an_order_by_what_the_erp_calls_it_moves_that_order() {
     let host = by_other_names(with_effects(Setup::demo()), "{ target = \"erp\" }").start().await;
     let (first, second) = (released(&host, "PO-1").await, released(&host, "PO-2").await);
-    carried_out(&host).await;
+    host.come_to_rest().await;
     let number = host.order("PO-2").await.deliveries[0].external_id.clone().unwrap();
     told_by_name(&host, &number).await;
     host.decide_all().await;
     assert_eq!(
-        (state(&host, first).await, state(&host, second).await),
+        (host.process_state(first).await, host.process_state(second).await),
         (Some(ProcessState::Accepted), Some(ProcessState::Picked))
     );
     told_by_name(&host, "S-ORD-of-nobody").await;
     told_by_name(&host, &second.to_string()).await;
     host.decide_all().await;
-    assert_eq!(codes(&host).await, ["unknown-order", "unknown-order"], "it does not know the host's identifiers");
+    assert_eq!(host.codes().await, ["unknown-order", "unknown-order"], "it does not know the host's identifiers");
     host.verify().await.unwrap();
     assert!(matches!(host.rederive(second).await.unwrap(), Rederived::Same(_)));
 }
@@ -402,9 +382,9 @@ async fn a_system_that_knows_an_order_by_its_senders_number_moves_it_unless_two_
         let order = host.order("PO-1").await.id;
         let events = host.store.order_trail(order).await.unwrap().unwrap().events;
         assert_eq!(events[0].outcome, EventOutcome::Early, "{documents} at once: {:?}", host.exceptions().await);
-        assert_eq!(codes(&host).await.iter().filter(|code| *code == "ambiguous-order").count(), 1);
-        carried_out(&host).await;
-        assert_eq!(state(&host, order).await, Some(ProcessState::Picked));
+        assert_eq!(host.codes().await.iter().filter(|code| *code == "ambiguous-order").count(), 1);
+        host.come_to_rest().await;
+        assert_eq!(host.process_state(order).await, Some(ProcessState::Picked));
         host.verify().await.unwrap();
     }
 }

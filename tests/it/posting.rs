@@ -66,26 +66,10 @@ fn order(number: &str) -> PurchaseOrder {
 async fn accepted(host: &TestHost, number: &str) -> OrderId {
     let control = u32::try_from(host.orders().await.len()).unwrap() + 1;
     host.send_edi(&x12(control, &order(number))).await.unwrap();
-    carried_out(host).await;
+    host.come_to_rest().await;
     let order = host.order(number).await;
-    assert_eq!(state(host, order.id).await, Some(ProcessState::Accepted), "{}", order.why);
+    assert_eq!(host.process_state(order.id).await, Some(ProcessState::Accepted), "{}", order.why);
     order.id
-}
-
-/// Decides and delivers until nothing is left to do.
-async fn carried_out(host: &TestHost) {
-    for _ in 0..8 {
-        host.decide_all().await;
-        host.deliver_all().await;
-        if host.decide_all().await.is_empty() && host.summary().await.pending == 0 {
-            return;
-        }
-    }
-    panic!("it never comes to rest: {:?}", host.summary().await);
-}
-
-async fn state(host: &TestHost, order: OrderId) -> Option<ProcessState> {
-    host.store.order_trail(order).await.unwrap().unwrap().progress.map(|progress| progress.state)
 }
 
 async fn say(host: &TestHost, kind: &str, data: Value) {
@@ -104,10 +88,6 @@ async fn ship(host: &TestHost, order: OrderId, number: &str, left: &[(&str, &str
     let line = |(line, sku, quantity): &(&str, &str, &str)| json!({"lineNumber": line, "sku": sku, "shipped": boxes(quantity), "short": "none"});
     let lines: Vec<Value> = left.iter().map(line).collect();
     say(host, "shipment.confirmed", json!({"orderNumber": order, "shipmentNumber": number, "lines": lines})).await;
-}
-
-async fn codes(host: &TestHost) -> Vec<String> {
-    host.exceptions().await.into_iter().map(|exception| exception.code).collect()
 }
 
 const FIRST: (&str, &str, &str) = ("1", "FST-1007", "10");
@@ -132,8 +112,8 @@ async fn a_shipment_that_left_is_shipped_and_invoiced_once_and_its_order_leaves_
     host.erp.put("FST-1007", decimal("25"));
     let order = accepted(&host, "PO-1").await;
     ship(&host, order, "S-1", &[FIRST, SECOND]).await;
-    carried_out(&host).await;
-    assert_eq!(codes(&host).await, Vec::<String>::new());
+    host.come_to_rest().await;
+    assert_eq!(host.codes().await, Vec::<String>::new());
     let invoices = host.erp.invoices();
     assert_eq!(told(&invoices), [invoice("S-1", &["10 of line 1", "4 of line 2"], "235.80")]);
     assert_eq!(invoices[0].external_document_number, order.to_string().replace('-', ""));
@@ -143,7 +123,7 @@ async fn a_shipment_that_left_is_shipped_and_invoiced_once_and_its_order_leaves_
 
     // Said again under another name it is known.
     ship(&host, order, "S-1", &[SECOND, FIRST]).await;
-    carried_out(&host).await;
+    host.come_to_rest().await;
     assert_eq!(host.erp.invoices().len(), 1);
     host.verify().await.unwrap();
 }
@@ -153,14 +133,14 @@ async fn a_part_that_left_is_invoiced_and_the_rest_with_the_next_shipment() {
     let host = posting(Mischief::default()).start().await;
     let order = accepted(&host, "PO-1").await;
     ship(&host, order, "S-1", &[("1", "FST-1007", "6"), ("2", "FST-1014", "0")]).await;
-    carried_out(&host).await;
+    host.come_to_rest().await;
     assert_eq!(told(&host.erp.invoices()), [invoice("S-1", &["6 of line 1"], "110.40")]);
     assert_eq!(host.erp.sales_orders()[0].lines[0].shipped.to_string(), "6");
     ship(&host, order, "S-2", &[("1", "FST-1007", "4"), SECOND]).await;
-    carried_out(&host).await;
+    host.come_to_rest().await;
     let second = invoice("S-2", &["4 of line 1", "4 of line 2"], "125.40");
     assert_eq!(told(&host.erp.invoices())[1..], [second], "and no comment of the first one on it");
-    assert_eq!((host.erp.sales_order_count(), codes(&host).await), (0, vec![]));
+    assert_eq!((host.erp.sales_order_count(), host.codes().await), (0, vec![]));
 }
 
 #[tokio::test]
@@ -170,7 +150,7 @@ async fn what_is_short_stays_outstanding_and_of_a_shipment_of_nothing_nothing_is
     let line = |line: &str, sku: &str, ordered: &str, shipped: &str| json!({"lineNumber": line, "sku": sku, "ordered": boxes(ordered), "shipped": boxes(shipped), "short": "no-backorder"});
     let lines = [line("1", "FST-1007", "10", "8"), line("2", "FST-1014", "4", "0")];
     say(&host, "shipment.confirmed", json!({"orderNumber": order, "shipmentNumber": "S-1", "lines": lines})).await;
-    carried_out(&host).await;
+    host.come_to_rest().await;
     assert_eq!(told(&host.erp.invoices()), [invoice("S-1", &["8 of line 1"], "147.20")]);
     let left = host.erp.sales_orders();
     let shipped: Vec<String> = left[0].lines.iter().map(|line| line.shipped.to_string()).collect();
@@ -178,7 +158,7 @@ async fn what_is_short_stays_outstanding_and_of_a_shipment_of_nothing_nothing_is
 
     let other = accepted(&host, "PO-2").await;
     ship(&host, other, "S-2", &[("1", "FST-1007", "0"), ("2", "FST-1014", "0")]).await;
-    carried_out(&host).await;
+    host.come_to_rest().await;
     assert_eq!((host.erp.invoices().len(), host.erp.sales_order_count()), (1, 2));
     let delivery = host.order("PO-2").await.deliveries.remove(1);
     assert_eq!((delivery.state.as_str(), delivery.external_id.as_deref()), ("delivered", Some("S-2")));
@@ -197,15 +177,15 @@ async fn however_often_an_answer_is_lost_each_shipment_is_invoiced_and_each_retu
         for number in 0..8 {
             let order = accepted(&host, &format!("PO-{number}")).await;
             ship(&host, order, &format!("S-{number}"), &[("1", "FST-1007", "6"), SECOND]).await;
-            carried_out(&host).await;
+            host.come_to_rest().await;
             ship(&host, order, &format!("T-{number}"), &[("1", "FST-1007", "4")]).await;
-            carried_out(&host).await;
+            host.come_to_rest().await;
             let line = json!({"lineNumber": "1", "sku": "FST-1007", "quantity": boxes("5")});
             let data = json!({"orderNumber": order, "returnNumber": format!("R-{number}"), "lines": [line]});
             say(&host, "return.received", data).await;
-            carried_out(&host).await;
+            host.come_to_rest().await;
         }
-        assert_eq!(codes(&host).await, Vec::<String>::new());
+        assert_eq!(host.codes().await, Vec::<String>::new());
         let expected: Vec<_> = (0..8)
             .flat_map(|number| {
                 let first = invoice(&format!("S-{number}"), &["6 of line 1", "4 of line 2"], "162.20");
@@ -234,10 +214,10 @@ async fn a_shipment_waits_for_an_erp_that_is_down_and_is_posted_when_it_is_up() 
         host.deliver_due().await;
         host.clock.advance_to(host.store.next_due().await.unwrap().unwrap());
     }
-    assert_eq!((host.erp.invoices(), codes(&host).await), (vec![], vec![]));
+    assert_eq!((host.erp.invoices(), host.codes().await), (vec![], vec![]));
     host.erp.down(false);
-    carried_out(&host).await;
-    assert_eq!((host.erp.invoices().len(), codes(&host).await), (1, vec![]));
+    host.come_to_rest().await;
+    assert_eq!((host.erp.invoices().len(), host.codes().await), (1, vec![]));
 }
 
 #[tokio::test]
@@ -274,12 +254,12 @@ async fn from_the_order_over_the_warehouse_to_the_invoice_everything_happens_onc
             let sent = host.send("wms", Credential::Bearer(WMS), format!("[{body}]").as_bytes()).await.unwrap();
             assert_eq!(sent.reply.status, 202);
         }
-        carried_out(&host).await;
+        host.come_to_rest().await;
         if said.is_empty() {
             break;
         }
     }
-    assert_eq!(codes(&host).await, Vec::<String>::new());
+    assert_eq!(host.codes().await, Vec::<String>::new());
     let (shipments, invoices) = (wms.shipments(), host.erp.invoices());
     assert_eq!((shipments.len(), invoices.len(), host.erp.sales_order_count()), (6, 6, 0));
     for shipment in &shipments {

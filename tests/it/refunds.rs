@@ -5,8 +5,6 @@ use portreeve::standins::payment::Refund;
 use portreeve::standins::{Mischief, Payments};
 use portreeve_model::{Digest, OrderId};
 use portreeve_pipeline::Credential;
-use portreeve_pipeline::decision::DecisionRecord;
-use portreeve_pipeline::process::Progress;
 use portreeve_pipeline::rederive::Rederived;
 use serde_json::{Value, json};
 
@@ -93,30 +91,9 @@ impl Desk {
         self.said("invoice.posted", &invoice).await;
     }
 
-    /// Everything is decided and delivered.
-    async fn come_to_rest(&self) {
-        for _ in 0..8 {
-            self.host.deliver_all().await;
-            if self.host.decide_all().await.is_empty() && self.host.summary().await.pending == 0 {
-                return;
-            }
-        }
-        panic!("it never comes to rest: {:?}", self.host.summary().await);
-    }
-
-    async fn progress(&self) -> Progress {
-        let found = self.host.store.order_trail(self.order).await.unwrap().unwrap().progress.unwrap();
-        let record = DecisionRecord::parse(&self.host.store.payload(found.record).await.unwrap()).unwrap();
-        record.process.unwrap().progress.unwrap()
-    }
-
     fn refunds(&self) -> Vec<(i64, String)> {
         let shown = |refund: &Refund| (refund.amount, refund.metadata["cause"].clone());
         self.payments.refunds().iter().map(shown).collect()
-    }
-
-    async fn codes(&self) -> Vec<String> {
-        self.host.exceptions().await.into_iter().map(|exception| exception.code).collect()
     }
 }
 
@@ -136,13 +113,13 @@ async fn a_prepaid_order_that_is_cancelled_is_paid_back_once() {
         let desk = Desk::with_a_paid_order(mischief).await;
         desk.said("order.rejected", &json!({"orderNumber": desk.order})).await;
         assert_eq!(desk.refunds(), []);
-        assert_eq!(desk.codes().await, ["rejected-by-target"], "nobody has to see to the money");
+        assert_eq!(desk.host.codes().await, ["rejected-by-target"], "nobody has to see to the money");
         desk.host.deliver_due().await;
         let refunded = desk.refunds().len();
         assert_eq!(refunded, usize::from(mischief == lost), "it was refused, or done without an answer");
-        desk.come_to_rest().await;
+        desk.host.come_to_rest().await;
         assert_eq!(desk.refunds(), [(PAID, "cancelled-prepayment".to_owned())]);
-        let money = desk.progress().await.money;
+        let money = desk.host.progress(desk.order).await.money;
         assert_eq!((money.paid_minor, money.refunded_minor, money.refunding.len()), (PAID, PAID, 0));
         desk.host.verify().await.unwrap();
         assert!(matches!(desk.host.rederive(desk.order).await.unwrap(), Rederived::Same(_)));
@@ -153,9 +130,9 @@ async fn a_prepaid_order_that_is_cancelled_is_paid_back_once() {
 async fn what_was_short_is_paid_back_when_the_invoice_says_what_is_owed() {
     let desk = Desk::with_a_paid_order(Mischief::default()).await;
     desk.ships(7).await;
-    desk.come_to_rest().await;
+    desk.host.come_to_rest().await;
     assert_eq!(desk.refunds(), [(3 * 1_840, "short-shipment".to_owned())]);
-    assert_eq!(desk.codes().await, Vec::<String>::new());
+    assert_eq!(desk.host.codes().await, Vec::<String>::new());
     assert!(matches!(desk.host.rederive(desk.order).await.unwrap(), Rederived::Same(_)));
 }
 
@@ -165,11 +142,11 @@ async fn what_came_back_is_paid_back_when_it_is_here_and_credited_and_not_before
     desk.ships(10).await;
     // Finance credits before the goods are back.
     desk.invoice("M-1", -2, Some("I-1")).await;
-    desk.come_to_rest().await;
+    desk.host.come_to_rest().await;
     assert_eq!(desk.refunds(), [], "nothing is back yet");
     let line = json!({"lineNumber": "1", "sku": "FST-1007", "quantity": of(2), "condition": "good"});
     desk.said("return.received", &json!({"orderNumber": desk.order, "returnNumber": "R-1", "lines": [line]})).await;
-    desk.come_to_rest().await;
+    desk.host.come_to_rest().await;
     assert_eq!(desk.refunds(), [(2 * 1_840, "goods-return".to_owned())]);
     assert_eq!(desk.payments.refunds()[0].metadata["return_number"], "R-1");
     desk.host.verify().await.unwrap();
@@ -182,9 +159,9 @@ async fn above_its_ceiling_or_for_another_cause_it_is_a_persons() {
     {
         let desk = Desk::of(Mischief::default(), |setup| setup.replace("portreeve.toml", from, to)).await;
         desk.said("order.rejected", &json!({"orderNumber": desk.order})).await;
-        desk.come_to_rest().await;
+        desk.host.come_to_rest().await;
         assert_eq!(desk.refunds(), [], "{to}");
-        assert_eq!(desk.codes().await, ["rejected-by-target", "paid-after-cancellation"], "{to}");
+        assert_eq!(desk.host.codes().await, ["rejected-by-target", "paid-after-cancellation"], "{to}");
     }
 }
 
@@ -195,8 +172,8 @@ async fn somebody_who_pays_it_back_first_is_not_followed_by_the_host() {
         "amount": money(PAID)});
     desk.said("refund.issued", &by_hand).await;
     desk.said("order.rejected", &json!({"orderNumber": desk.order})).await;
-    desk.come_to_rest().await;
-    assert_eq!((desk.refunds(), desk.progress().await.money.refunded_minor), (vec![], PAID));
+    desk.host.come_to_rest().await;
+    assert_eq!((desk.refunds(), desk.host.progress(desk.order).await.money.refunded_minor), (vec![], PAID));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -215,9 +192,9 @@ async fn somebody_who_pays_it_back_while_the_host_decides_and_one_who_guesses_it
             ),
         ]);
         desk.host.send("systems", Credential::Bearer(TOKEN), both.to_string().as_bytes()).await.unwrap();
-        desk.come_to_rest().await;
+        desk.host.come_to_rest().await;
         assert_eq!(desk.refunds(), [], "{number}");
-        let codes = desk.codes().await;
+        let codes = desk.host.codes().await;
         assert!(
             codes.contains(&"refund-exceeds-paid".to_owned()) || codes.contains(&"refund-not-needed".to_owned()),
             "{codes:?}"
@@ -240,7 +217,7 @@ async fn a_host_that_ends_around_the_decision_refunds_once() {
             assert!(store.has_failed());
             drop(store);
             desk.host = host.restart().await;
-            desk.come_to_rest().await;
+            desk.host.come_to_rest().await;
             assert_eq!(desk.refunds(), [(PAID, "cancelled-prepayment".to_owned())], "{fault:?} after {good}");
             desk.host.verify().await.unwrap();
         }

@@ -11,8 +11,6 @@ use portreeve_model::document::{Delivery, FindQuery, Message};
 use portreeve_model::event::{Refund, RefundCause, Settlement};
 use portreeve_model::value::{Extension, Money};
 use portreeve_model::{Currency, Document, Event, Failure, Instant, OrderId, Problem, Received};
-use portreeve_pipeline::decision::DecisionRecord;
-use portreeve_pipeline::process::Progress;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -885,12 +883,6 @@ impl Endpoint {
     async fn order(&self) -> OrderId {
         self.host.decide_orders(&[PurchaseOrder::clean("PO-1")]).await[0].id
     }
-
-    async fn progress(&self, order: OrderId) -> Progress {
-        let found = self.host.store.order_trail(order).await.unwrap().unwrap().progress.unwrap();
-        let record = DecisionRecord::parse(&self.host.store.payload(found.record).await.unwrap()).unwrap();
-        record.process.unwrap().progress.unwrap()
-    }
 }
 
 /// Posts a body with a signature's header, and tells the status and the answer.
@@ -1020,13 +1012,13 @@ async fn a_payment_its_refund_and_its_chargeback_are_counted_once_each() {
         assert_eq!(posted(&door, body, Some(signature)).await.0, 200);
     }
     host.decide_all().await;
-    let counted = endpoint.progress(order).await.money;
+    let counted = host.progress(order).await.money;
     assert_eq!((counted.paid_minor, counted.refunded_minor), (0, 1_840), "paid, and withdrawn again");
 
     let back = payments.disputed(&payment, Dispute::Reinstated, NOW_S);
     assert_eq!(posted(&door, &back.body, Some(&back.signature)).await.0, 200);
     host.decide_all().await;
-    let counted = endpoint.progress(order).await.money;
+    let counted = host.progress(order).await.money;
     assert_eq!((counted.paid_minor, counted.refunded_minor), (23_100, 1_840));
 
     // What moved nothing, what is told elsewhere and what nobody can place are a person's.

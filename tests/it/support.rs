@@ -35,9 +35,10 @@ use portreeve_api::Limits;
 use portreeve_audit::{AuditError, LogReader};
 use portreeve_build::BuildOptions;
 use portreeve_model::strict::SourceFile;
-use portreeve_model::{Digest, Instant, OrderId, PluginName};
+use portreeve_model::{Digest, Instant, OrderId, PluginName, ProcessState};
 use portreeve_pipeline::accept::Input;
 use portreeve_pipeline::decision::DecisionRecord;
+use portreeve_pipeline::process::Progress;
 use portreeve_pipeline::rederive::{RederiveError, Rederived};
 use portreeve_pipeline::{AcceptError, Accepted, Clock, Credential, Decisions, Pipeline, SignedIn};
 use portreeve_record::{Leaf, LeafRecord, NoteKey, VerifyReport};
@@ -659,6 +660,35 @@ impl TestHost {
     /// How many orders are in a state.
     pub(crate) async fn count(&self, state: OrderState) -> usize {
         self.orders().await.iter().filter(|order| order.state == state).count()
+    }
+
+    /// Decides and delivers until nothing is left to do.
+    pub(crate) async fn come_to_rest(&self) {
+        for _ in 0..8 {
+            self.decide_all().await;
+            self.deliver_all().await;
+            if self.decide_all().await.is_empty() && self.summary().await.pending == 0 {
+                return;
+            }
+        }
+        panic!("it never comes to rest: {:?}", self.summary().await);
+    }
+
+    /// Where an order is along its process; none where nothing moved it.
+    pub(crate) async fn process_state(&self, order: OrderId) -> Option<ProcessState> {
+        self.store.order_trail(order).await.unwrap().unwrap().progress.map(|progress| progress.state)
+    }
+
+    /// How far an order is that something moved.
+    pub(crate) async fn progress(&self, order: OrderId) -> Progress {
+        let found = self.store.order_trail(order).await.unwrap().unwrap().progress.unwrap();
+        let record = DecisionRecord::parse(&self.store.payload(found.record).await.unwrap()).unwrap();
+        record.process.unwrap().progress.unwrap()
+    }
+
+    /// The codes of what waits for a person.
+    pub(crate) async fn codes(&self) -> Vec<String> {
+        self.exceptions().await.into_iter().map(|exception| exception.code).collect()
     }
 
     /// All leaves of the log, in its order, after giving an index to the last ones.

@@ -83,14 +83,8 @@ pub async fn run(options: &DemoOptions, output: &mut Output) -> anyhow::Result<R
     ];
     let config = write_config(&tree, &folder.path, &plugins, "portreeve.toml", &filled_in)?;
 
-    let locations = Locations::below(&folder.path, &tree.target().join("portreeve"));
-    let store: Arc<dyn Store> = locations.store()?;
-    let version = host::activate(&store, &locations, &Proposed::read(&config)?, MORNING).await?.version;
-    let clock = Arc::new(SetClock::at(MORNING));
-    let host = Arc::new(
-        Host::open(Arc::clone(&store), &locations, Arc::new(Leaping(Arc::clone(&clock))), options.workers).await?,
-    );
-    people::make(&host.pipeline, &folder.path).await?;
+    let Opened { locations, store, version, clock, host } =
+        Opened::on(&tree, &folder.path, &config, options.workers).await?;
     output.step(&format!(
         "host is up: configuration {version}, {} plugins, ERP stand-in at {}",
         plugins.len(),
@@ -137,6 +131,29 @@ pub async fn run(options: &DemoOptions, output: &mut Output) -> anyhow::Result<R
         bail!("the audit log does not verify: {}", report.audit.fault.as_deref().unwrap_or("no reason given"));
     }
     Ok(report)
+}
+
+/// A host that is open on a fresh folder in the samples' morning, with the demo's people.
+struct Opened {
+    locations: Locations,
+    store: Arc<dyn Store>,
+    /// Of the configuration.
+    version: u64,
+    clock: Arc<SetClock>,
+    host: Arc<Host>,
+}
+
+impl Opened {
+    async fn on(tree: &SourceTree, folder: &Path, config: &Path, workers: Option<usize>) -> anyhow::Result<Self> {
+        let locations = Locations::below(folder, &tree.target().join("portreeve"));
+        let store: Arc<dyn Store> = locations.store()?;
+        let version = host::activate(&store, &locations, &Proposed::read(config)?, MORNING).await?.version;
+        let clock = Arc::new(SetClock::at(MORNING));
+        let leaping = Arc::new(Leaping(Arc::clone(&clock)));
+        let host = Arc::new(Host::open(Arc::clone(&store), &locations, leaping, workers).await?);
+        people::make(&host.pipeline, folder).await?;
+        Ok(Self { locations, store, version, clock, host })
+    }
 }
 
 /// Builds everything under `plugins/`, into the shared guest target folder.

@@ -33,10 +33,9 @@ use tokio::sync::watch;
 
 pub use self::report::{CaseRow, CashReport, Outage};
 use self::systems::{Door, Secrets, Systems};
-use super::{DemoOptions, Folder, Leaping, MORNING, build_plugins, people, write_config};
+use super::{DemoOptions, Folder, Opened, build_plugins, people, write_config};
 use crate::clock::SetClock;
-use crate::config::Proposed;
-use crate::host::{self, Host, Locations};
+use crate::host::{self, Host};
 use crate::output::Output;
 use crate::source_tree::SourceTree;
 use crate::standins::partner::{PurchaseOrder, Purpose, interchange};
@@ -185,13 +184,8 @@ pub async fn run(options: &DemoOptions, output: &mut Output) -> anyhow::Result<C
     let process = Process::standard_file().replace("unshipped = []", &items);
     std::fs::write(config.join("process.toml"), process).context("process.toml cannot be written")?;
 
-    let locations = Locations::below(&folder.path, &tree.target().join("portreeve"));
-    let store: Arc<dyn Store> = locations.store()?;
-    let version = host::activate(&store, &locations, &Proposed::read(&config)?, MORNING).await?.version;
-    let clock = Arc::new(SetClock::at(MORNING));
-    let leaping = Arc::new(Leaping(Arc::clone(&clock)));
-    let host = Arc::new(Host::open(Arc::clone(&store), &locations, leaping, options.workers).await?);
-    people::make(&host.pipeline, &folder.path).await?;
+    let Opened { locations, store, version, clock, host } =
+        Opened::on(&tree, &folder.path, &config, options.workers).await?;
     output.step(&format!("host is up: configuration {version}, {} plugins, four systems beside it", plugins.len()))?;
 
     let (stop, stopping) = watch::channel(false);

@@ -9,33 +9,33 @@ const ONE: i128 = 1_000_000_000;
 
 /// How much of something, in billionths.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Amount(i128);
+pub(crate) struct Amount(i128);
 
 impl Amount {
-    pub(super) const ZERO: Self = Self(0);
+    pub(crate) const ZERO: Self = Self(0);
 
-    pub(super) fn of(decimal: &Decimal) -> Self {
+    pub(crate) fn of(decimal: &Decimal) -> Self {
         // The model's decimals have 9 places at most.
         let places = 9_u32.saturating_sub(u32::from(decimal.scale));
         Self(i128::from(decimal.units).saturating_mul(10_i128.saturating_pow(places)))
     }
 
-    pub(super) fn plus(self, other: Self) -> Self {
+    pub(crate) fn plus(self, other: Self) -> Self {
         Self(self.0.saturating_add(other.0))
     }
 
     /// The difference, and nothing where that is below it.
-    pub(super) fn minus(self, other: Self) -> Self {
+    pub(crate) fn minus(self, other: Self) -> Self {
         Self(self.0.saturating_sub(other.0).max(0))
     }
 
     /// The difference, also below nothing.
-    pub(super) fn less(self, other: Self) -> Self {
+    pub(crate) fn less(self, other: Self) -> Self {
         Self(self.0.saturating_sub(other.0))
     }
 
     /// Without zeros behind the point. Beyond 64 bits it says the most that it can.
-    pub(super) fn decimal(self) -> Decimal {
+    pub(crate) fn decimal(self) -> Decimal {
         let (mut units, mut scale) = (self.0, 9_u8);
         while scale > 0 && units % 10 == 0 {
             units /= 10;

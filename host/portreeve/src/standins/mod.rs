@@ -13,7 +13,7 @@ pub mod shop;
 pub mod tax;
 pub mod wms;
 
-mod amount;
+pub(crate) mod amount;
 mod mischief;
 mod serving;
 

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use portreeve_model::value::Decimal;
 use serde::Serialize;
 
+use crate::standins::amount::Amount;
 use crate::standins::erp::{CreditMemo, PostedInvoice, SalesOrder};
 use crate::standins::payment::{Payment, Refund};
 use crate::standins::tax::TaxTransaction;
@@ -172,7 +173,7 @@ impl Ledgers {
     }
 
     fn differs(&self) -> Vec<Broken> {
-        let broken = self.stock.iter().filter(|stock| billionths(&stock.erp) != billionths(&stock.warehouse));
+        let broken = self.stock.iter().filter(|stock| Amount::of(&stock.erp) != Amount::of(&stock.warehouse));
         let told = |stock: &Stock| format!("{} in the ERP, {} in the warehouse", stock.erp, stock.warehouse);
         broken.map(|stock| (stock.sku.clone(), told(stock))).collect()
     }
@@ -196,8 +197,8 @@ type Broken = (String, String);
 /// An order's line, however a system writes the order's id.
 type Line = (String, String);
 
-/// Billionths of a unit by line.
-type Sums = BTreeMap<Line, i128>;
+/// How much, by line.
+type Sums = BTreeMap<Line, Amount>;
 
 fn key(order: &str, line: &str) -> Line {
     (order.replace('-', ""), line.to_owned())
@@ -211,28 +212,17 @@ fn sums<'a>(counted: impl Iterator<Item = (Line, &'a Decimal)>) -> Sums {
     let mut sums = Sums::new();
     for (line, quantity) in counted {
         let sum = sums.entry(line).or_default();
-        *sum = sum.saturating_add(billionths(quantity));
+        *sum = sum.plus(Amount::of(quantity));
     }
     sums
-}
-
-/// The model's decimals have nine places at most.
-fn billionths(quantity: &Decimal) -> i128 {
-    let places = 9_u32.saturating_sub(u32::from(quantity.scale));
-    i128::from(quantity.units).saturating_mul(10_i128.saturating_pow(places))
-}
-
-fn shown(billionths: i128) -> String {
-    let thousandths = i64::try_from(billionths / 1_000_000).unwrap_or(i64::MAX);
-    Decimal { units: thousandths, scale: 3 }.to_string()
 }
 
 /// Lines of which there is more on one side than on the other.
 fn above(more: &Sums, less: &Sums, did: &str, was: &str) -> Vec<Broken> {
     let lines = more.iter().map(|(line, more)| (line, *more, less.get(line).copied().unwrap_or_default()));
     let broken = lines.filter(|(_, more, less)| more > less);
-    let told = |((order, line), more, less): (&Line, i128, i128)| {
-        (order.clone(), format!("line {line}: {} {did}, {} {was}", shown(more), shown(less)))
+    let told = |((order, line), more, less): (&Line, Amount, Amount)| {
+        (order.clone(), format!("line {line}: {} {did}, {} {was}", more.decimal(), less.decimal()))
     };
     broken.map(told).collect()
 }
