@@ -43,9 +43,8 @@ impl Decisions {
             None => self.pipeline.read(self.limit, &[]).await?,
         };
         let judged = self.pipeline.judge(batch).await?;
-        // Behind a batch that was not full there is nothing yet.
-        let full = u32::try_from(judged.positions.len()).is_ok_and(|count| count >= self.limit);
-        if full {
+        // Behind a batch that was not full may be what came while it was thought through.
+        if !judged.positions.is_empty() {
             let (pipeline, limit) = (Arc::clone(&self.pipeline), self.limit);
             let in_hand: Vec<_> = judged.positions.iter().copied().collect();
             self.ahead = Some(tokio::spawn(async move { pipeline.read(limit, &in_hand).await }));
