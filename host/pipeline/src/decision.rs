@@ -338,6 +338,24 @@ impl DecisionRecord {
         self.process?.progress
     }
 
+    /// The same of a sealed record, without reading the rest of it: each event of an order begins
+    /// with the record of the one that moved it last.
+    ///
+    /// # Errors
+    /// When the bytes are something else.
+    pub fn progress_in(bytes: &[u8]) -> Result<Option<Progress>, portreeve_record::RecordError> {
+        #[derive(Deserialize)]
+        struct Record {
+            process: Option<Process>,
+        }
+        #[derive(Deserialize)]
+        struct Process {
+            progress: Option<Progress>,
+        }
+        let record: Record = portreeve_record::read_members(bytes)?;
+        Ok(record.process.and_then(|process| process.progress))
+    }
+
     /// A digest of what was decided: without clocks, commitments and components,
     /// so that it is equal wherever the same orders are decided alike.
     ///

@@ -29,7 +29,7 @@ pub mod seal;
 
 pub mod verify;
 
-pub use canonical::{RecordError, canonical_digest, canonical_json, parse_canonical};
+pub use canonical::{RecordError, canonical_digest, canonical_json, parse_canonical, read_members};
 pub use checkpoint::{Checkpoint, CheckpointError, LogKey, SignedCheckpoint, VerifierKey};
 pub use leaf::{LEAF_BYTES_MAX, Leaf, LeafBody, LeafRecord};
 pub use merkle::{Edge, MerkleError};

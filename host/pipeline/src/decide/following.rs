@@ -158,7 +158,7 @@ impl Pipeline {
 
 /// How far an order is by the record of the decision that moved it last.
 fn moved_before(bytes: &[u8]) -> Result<Progress, Concern> {
-    let progress = DecisionRecord::parse(bytes).ok().and_then(DecisionRecord::into_progress);
+    let progress = DecisionRecord::progress_in(bytes).ok().flatten();
     progress.ok_or_else(|| not_followed("a record that says nothing of the order's progress"))
 }
 

@@ -218,36 +218,45 @@ fn held_when_nothing_is_in_doubt(tx: &Connection, order: &str) -> Result<()> {
     held.map_or(Ok(()), |order_seq| credit::give_back(tx, order_seq))
 }
 
-/// What is known of an order: whether it is there and is to be cancelled, and how far it is. The
+/// What is known of an order that is here: whether it is to be cancelled, and how far it is. The
 /// order is looked for once. A payload that is gone is that order's fate, as everywhere.
-pub(super) const STANDING: &str =
-    "SELECT orders.seq, orders.state, coalesce(own.commitment, zeroblob(32)), orders.event,
+pub(super) const STANDING: &str = "SELECT orders.state, coalesce(own.commitment, zeroblob(32)), orders.event,
             EXISTS (SELECT 1 FROM order_event WHERE order_id = ?1 AND kind = 'order.cancel-requested'),
             (SELECT count(*) FROM order_event WHERE order_id = ?1 AND outcome = 'early'),
             order_progress.version, order_progress.state, coalesce(record.commitment, zeroblob(32)),
             order_progress.record
-     FROM (SELECT 1) LEFT JOIN orders ON orders.id = ?1
-          LEFT JOIN payload AS own ON own.id = orders.event
+     FROM orders LEFT JOIN payload AS own ON own.id = orders.event
           LEFT JOIN order_progress ON order_progress.order_seq = orders.seq
-          LEFT JOIN payload AS record ON record.id = order_progress.record";
+          LEFT JOIN payload AS record ON record.id = order_progress.record
+     WHERE orders.id = ?1";
+
+/// What was said of an order that is not here.
+const SAID_OF_NONE: &str =
+    "SELECT EXISTS (SELECT 1 FROM order_event WHERE order_id = ?1 AND kind = 'order.cancel-requested'),
+            (SELECT count(*) FROM order_event WHERE order_id = ?1 AND outcome = 'early')";
 
 pub(super) fn standing(connection: &Connection, order: OrderId) -> Result<OrderStanding> {
+    let order = order.to_string();
     let mut statement = connection.prepare_cached(STANDING).map_err(failed)?;
-    let mut rows = statement.query([order.to_string()]).map_err(failed)?;
-    let Some(row) = rows.next().map_err(failed)? else { return Ok(OrderStanding::default()) };
-    let exists = row.get::<_, Option<i64>>(0).map_err(failed)?.is_some();
-    Ok(OrderStanding {
-        exists,
-        decided: exists.then(|| decided(row)).transpose()?,
-        cancel_requested: row.get(4).map_err(failed)?,
-        early: row.get(5).map_err(failed)?,
-        progress: progress::of(row, 6)?,
-    })
+    let mut rows = statement.query([&order]).map_err(failed)?;
+    if let Some(row) = rows.next().map_err(failed)? {
+        return Ok(OrderStanding {
+            exists: true,
+            decided: Some(decided(row)?),
+            cancel_requested: row.get(3).map_err(failed)?,
+            early: row.get(4).map_err(failed)?,
+            progress: progress::of(row, 5)?,
+        });
+    }
+    let mut statement = connection.prepare_cached(SAID_OF_NONE).map_err(failed)?;
+    let (cancel_requested, early) =
+        statement.query_row([&order], |row| Ok((row.get(0)?, row.get(1)?))).map_err(failed)?;
+    Ok(OrderStanding { cancel_requested, early, ..OrderStanding::default() })
 }
 
 fn decided(row: &Row<'_>) -> Result<(OrderState, PayloadRef)> {
-    let event = payload_ref(row, 2).map_err(|error| damaged("the event of an order", &error))?;
-    Ok((order_state(row, 1)?, event))
+    let event = payload_ref(row, 1).map_err(|error| damaged("the event of an order", &error))?;
+    Ok((order_state(row, 0)?, event))
 }
 
 /// The orders that somebody means by a name, two at most.

@@ -749,7 +749,15 @@ pub(super) fn content(said: i64) -> Result<Content> {
     })
 }
 
+/// One row's claim. It is written, then read: RETURNING would make a table of its one row.
 fn claim_one(tx: &Connection, seq: i64, now: Instant, lease_until: Instant) -> Result<Permit> {
+    tx.prepare_cached(
+        "UPDATE outbox SET lease_until = ?2, epoch = epoch + 1,
+                deadline_from = CASE epoch WHEN 0 THEN max(deadline_from, ?3) ELSE deadline_from END
+         WHERE seq = ?1",
+    )
+    .and_then(|mut claim| claim.execute(params![seq, lease_until.0, now.0]))
+    .map_err(failed)?;
     let (
         order_seq,
         order,
@@ -767,16 +775,14 @@ fn claim_one(tx: &Connection, seq: i64, now: Instant, lease_until: Instant) -> R
         said,
     ) = tx
         .prepare_cached(
-            "UPDATE outbox SET lease_until = ?2, epoch = epoch + 1,
-                    deadline_from = CASE epoch WHEN 0 THEN max(deadline_from, ?3) ELSE deadline_from END
-             WHERE seq = ?1
-             RETURNING order_seq, order_id, target, kind, event,
-                       coalesce((SELECT commitment FROM payload WHERE payload.id = event), zeroblob(32)), attempts,
-                       epoch, unresolved,
-                       deadline_from, attempts_before, doubts, state = 'withheld', said",
+            "SELECT order_seq, order_id, target, kind, event,
+                    coalesce((SELECT commitment FROM payload WHERE payload.id = event), zeroblob(32)), attempts,
+                    epoch, unresolved,
+                    deadline_from, attempts_before, doubts, state = 'withheld', said
+             FROM outbox WHERE seq = ?1",
         )
         .map_err(failed)?
-        .query_row(params![seq, lease_until.0, now.0], |row| {
+        .query_row([seq], |row| {
             Ok((
                 row.get(0)?,
                 row.get::<_, String>(1)?,
