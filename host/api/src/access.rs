@@ -106,6 +106,9 @@ pub const ROUTES: &[Access] = &[
     get("/v1/exceptions/{exception}/customer", Needs::Reader),
     post("/v1/exceptions/{exception}/customer", Needs::Person),
     get("/v1/dead-letters", Needs::Reader),
+    get("/v1/dead-letters/together", Needs::Reader),
+    // Whoever works on the queues of the target's exceptions.
+    post("/v1/dead-letters/together", Needs::Person),
     post("/v1/reference/{table}", OPERATE),
     get("/v1/plugins", Needs::Reader),
     post("/v1/plugins", PUBLISH),

@@ -861,7 +861,7 @@ pub(crate) async fn refuse(
 }
 
 /// What whoever asked hears when the host ends in the middle.
-const CUT_SHORT: &str = "look at the exception before trying again";
+pub(crate) const CUT_SHORT: &str = "look at the exception before trying again";
 
 fn proposal(request: Result<Json<ProposalRequest>, JsonRejection>) -> Result<Digest, Problem> {
     let Json(ProposalRequest { proposal }) = request.map_err(no_json)?;
@@ -889,7 +889,7 @@ pub(crate) fn refusal(error: ExceptionError) -> Problem {
         ExceptionError::Claimed { .. } | ExceptionError::NotYours { .. } => {
             conflict("claimed", "Somebody else works on it", said)
         }
-        ExceptionError::Stale { .. } | ExceptionError::StaleTogether { .. } => {
+        ExceptionError::Stale { .. } | ExceptionError::StaleTogether { .. } | ExceptionError::StaleLetters { .. } => {
             conflict("stale", "It changed since it was shown", said)
         }
         ExceptionError::Apart { exception, cause } => {

@@ -49,6 +49,8 @@ use crate::{
         exception::together::show,
         exception::together::release,
         dead_letter::list,
+        dead_letter::together,
+        dead_letter::retry,
         reference::load,
         package::list,
         package::install,

@@ -16,6 +16,8 @@
 
 mod due;
 
+mod letters;
+
 mod paused;
 
 mod shown;
@@ -37,6 +39,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use self::due::Limits;
 pub use self::due::Overdue;
+pub use self::letters::{LETTERS_MAX, Letters, LettersWanted, Retried};
 pub use self::paused::PauseRecords;
 pub use self::shown::Shown;
 use self::together::Seen;
@@ -156,6 +159,17 @@ pub enum ExceptionError {
     StaleTogether {
         /// What is different now.
         now: String,
+    },
+    /// What was shown of a target's dead letters is not what there is.
+    #[error(
+        "what was given up for `{}` changed since it was shown: {now} of it would be tried again now. Look at them again and decide about those",
+        target.escape_debug()
+    )]
+    StaleLetters {
+        /// The target.
+        target: String,
+        /// How many would go now.
+        now: usize,
     },
     /// One of those that were to go together may not, so none does.
     #[error("{}", Self::told_apart(*exception, cause))]

@@ -473,7 +473,15 @@ async fn a_dead_letter_is_seen_tried_again_or_ended() {
         let what = ["exception", "decide", exception, action, "--shown", &shown, "--reason", "the ERP is back"];
         json(&[&what[..], at].concat()).await.remove(0)
     };
-    assert_eq!(decide(&first, "retry", &by).await["done"], true);
+    let of_erp = ["--target", "erp", "--most", "1"];
+    let together = json(&[&["dead-letter", "together", "--data-dir", data], &of_erp[..]].concat()).await.remove(0);
+    assert_eq!((&together["deadLetters"][0], &together["more"]), (&letters[0], &true.into()));
+    let retry = ["dead-letter", "retry", "--reason", "the ERP is back", "--shown"];
+    let others = [&retry[..], &["0123456789ab"], &of_erp, &by].concat();
+    refused(&others, &["is not what `0123456789ab` was shown of", "dead-letter together"]).await;
+    let shown = together["shown"].as_str().unwrap();
+    let retried = json(&[&retry[..], &[shown], &of_erp, &by].concat()).await;
+    assert_eq!((retried.len(), &retried[0]["number"], &retried[0]["retried"]), (1, &letters[0]["number"], &true.into()));
     assert_eq!(decide(&second, "abandon", &by).await["done"], true);
     assert!(json(&["dead-letter", "list", "--data-dir", data]).await.is_empty());
     let gone = ["exception", "claim", &second];

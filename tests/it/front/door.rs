@@ -268,6 +268,70 @@ async fn somebody_decides_about_dead_letters_while_the_host_runs() {
 }
 
 #[tokio::test]
+async fn deliveries_that_an_outage_gave_up_are_tried_again_together_up_to_a_number_and_as_they_were_shown() {
+    let host = with_dead_letters().await;
+    let door = host.front_door().await;
+    let token = door.ops().await;
+    let operator = [("authorization", token.as_str())];
+    let asked = "/v1/dead-letters/together?target=erp&code=deadline";
+    let ask_for = async |most: u32| json(&door.get(&format!("{asked}&most={most}"), &operator).await);
+    let retry = async |credential: &str, most: u32, shown: &Value| {
+        let (target, code, reason) = ("erp", "deadline", "the ERP is back");
+        let body =
+            serde_json::json!({ "target": target, "code": code, "most": most, "shown": shown, "reason": reason });
+        let headers = [("authorization", credential), ("content-type", "application/json")];
+        door.send(Method::POST, "/v1/dead-letters/together", &headers, body.to_string().as_bytes()).await
+    };
+    let pending = async || {
+        let states = [host.order("PO-1").await, host.order("PO-2").await];
+        states.map(|mut order| order.deliveries.remove(0).state == "pending")
+    };
+
+    let one = ask_for(1).await;
+    assert_eq!((one["deadLetters"].as_array().unwrap().len(), &one["more"]), (1, &true.into()), "{one}");
+    let both = ask_for(500).await;
+    assert_eq!((both["deadLetters"].as_array().unwrap().len(), &both["more"]), (2, &false.into()), "{both}");
+    let others = door.get("/v1/dead-letters/together?target=erp&code=absent&most=9", &operator).await;
+    assert!(json(&others)["deadLetters"].as_array().unwrap().is_empty(), "no other cause is among them");
+    for most in [0, 501] {
+        problem(&door.get(&format!("{asked}&most={most}"), &operator).await, 400, "bad-request");
+        problem(&retry(&token, most, &both["shown"]).await, 400, "bad-request");
+    }
+
+    // Who reads all of it may not; nor does anything go that was not shown.
+    problem(&retry(&bearer(OPERATOR_TOKEN), 500, &both["shown"]).await, 403, "forbidden");
+    let viewer = door.key_of("viktor", &["viewer"]).await;
+    problem(&retry(&viewer, 500, &both["shown"]).await, 403, "forbidden");
+    problem(&retry(&token, 500, &one["shown"]).await, 409, "stale");
+    assert_eq!(pending().await, [false, false]);
+
+    let leaves = host.leaves().await.len();
+    let done = json(&retry(&token, 1, &one["shown"]).await);
+    assert_eq!(
+        (done["letters"].as_array().unwrap().len(), &done["letters"][0]["retried"]),
+        (1, &true.into()),
+        "{done}"
+    );
+    assert_eq!((pending().await, host.leaves().await.len()), ([true, false], leaves + 1), "one went, on record");
+
+    // The first is no dead letter any more, so what was shown before is something else now.
+    problem(&retry(&token, 500, &both["shown"]).await, 409, "stale");
+    // Somebody else works on the other one: it is told, and stays.
+    let left = ask_for(500).await;
+    let number = left["deadLetters"][0]["number"].to_string();
+    let other = door.key_of("otto", &["integration"]).await;
+    let claim = format!("/v1/exceptions/{number}/claim");
+    assert_eq!(door.send(Method::POST, &claim, &[("authorization", &other)], b"").await.status, 200);
+    let done = json(&retry(&token, 500, &left["shown"]).await);
+    let why = done["letters"][0]["why"].as_str().unwrap();
+    assert!(why.contains("otto") && pending().await == [true, false], "{done}");
+    let done = json(&retry(&other, 500, &left["shown"]).await);
+    assert_eq!((&done["letters"][0]["retried"], pending().await), (&true.into(), [true, true]), "{done}");
+    door.close().await;
+    host.verify().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_delivery_that_was_replayed_too_often_is_not_replayed_again() {
     let host = with_dead_letters().await;
     let door = host.front_door().await;

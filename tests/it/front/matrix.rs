@@ -72,6 +72,9 @@ const MATRIX: &[(&str, &str, Who)] = &[
     ("GET", "/v1/exceptions/{exception}/customer", Readers),
     ("POST", "/v1/exceptions/{exception}/customer", Roles(&["pricing-resolver"])),
     ("GET", "/v1/dead-letters", Readers),
+    ("GET", "/v1/dead-letters/together", Readers),
+    // There is none to try again; who may, the tests of dead letters say.
+    ("POST", "/v1/dead-letters/together", People),
     ("POST", "/v1/reference/{table}", OPERATORS),
     ("GET", "/v1/plugins", Readers),
     ("POST", "/v1/plugins", PUBLISHERS),

@@ -3,14 +3,22 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use bytes::Bytes;
 use hyper::Method;
-use portreeve_api::dead_letter::{Letter, Letters};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use portreeve_api::dead_letter::{
+    Letter, Letters, LettersTogether, RetriedLetter, RetriedTogether, RetryRequest, wanted,
+};
 use portreeve_store::Store;
 
-use super::{Data, Running};
-use crate::client::{Answer, Server};
+use super::acting::Acting;
+use super::exception::{short, whole};
+use super::plugin::understood;
+use super::{BadUsage, Data, Running};
+use crate::client::Server;
+use crate::clock::SystemClock;
+use crate::host::Host;
 use crate::output::Output;
 
 /// Rows that are read at once.
@@ -30,6 +38,42 @@ pub(super) enum Command {
         #[command(flatten)]
         of: Of,
     },
+    /// Those of one target that would be tried again together.
+    Together {
+        #[command(flatten)]
+        those: Those,
+        #[command(flatten)]
+        of: Of,
+    },
+    /// Have exactly those tried again that `together` showed. Each is a decision of its own.
+    Retry {
+        #[command(flatten)]
+        those: Those,
+        /// What you were shown: the digest that `together` prints, or its first digits.
+        #[arg(long, value_name = "DIGEST")]
+        shown: String,
+        /// Why, for the record.
+        #[arg(long)]
+        reason: String,
+        #[command(flatten)]
+        acting: Acting,
+        #[command(flatten)]
+        of: Of,
+    },
+}
+
+/// Which ones.
+#[derive(Debug, clap::Args)]
+pub(super) struct Those {
+    /// The target.
+    #[arg(long)]
+    target: String,
+    /// Only those that were given up with this code.
+    #[arg(long)]
+    code: Option<String>,
+    /// At most so many, those first that were given up first.
+    #[arg(long, value_name = "NUMBER")]
+    most: u32,
 }
 
 /// Whose they are.
@@ -54,6 +98,85 @@ pub(super) async fn run(command: Command, json: bool, output: &mut Output) -> an
             }
         }
         Command::Show { number, of } => show(&Place::to_read(&of)?.letter(number).await?, json, output),
+        Command::Together { those, of } => {
+            let found = those.shown(&of).await?;
+            if json { output.json(&found) } else { show_together(&found, output) }
+        }
+        Command::Retry { those, shown, reason, acting, of } => {
+            let RetriedTogether { letters } = those.retried(&of, &acting, &shown, reason).await?;
+            letters.iter().try_for_each(|letter| told(letter, json, output))
+        }
+    }
+}
+
+fn show_together(found: &LettersTogether, output: &mut Output) -> anyhow::Result<()> {
+    found.dead_letters.iter().try_for_each(|letter| show(letter, false, output))?;
+    let more = if found.more { ", and there are more" } else { "" };
+    output.line(&format!("{} together{more}; shown {}", found.dead_letters.len(), short(&found.shown)))
+}
+
+fn told(letter: &RetriedLetter, json: bool, output: &mut Output) -> anyhow::Result<()> {
+    if json {
+        return output.json(letter);
+    }
+    match &letter.why {
+        None => output.line(&format!("{:>4}  is tried again", letter.number)),
+        Some(why) => output.line(&format!("{:>4}  is not tried again: {why}", letter.number)),
+    }
+}
+
+impl Those {
+    /// What would go, as it is now.
+    async fn shown(&self, of: &Of) -> anyhow::Result<LettersTogether> {
+        let wanted = wanted(&self.target, self.code.as_deref(), self.most).map_err(BadUsage)?;
+        if let Some(server) = of.running.server()? {
+            return self.shown_by(&server).await;
+        }
+        let (locations, store) = of.data.open()?;
+        let host = Host::open(store, &locations, Arc::new(SystemClock), None).await?;
+        Ok(LettersTogether::read(&host.pipeline, wanted).await?)
+    }
+
+    async fn shown_by(&self, server: &Server) -> anyhow::Result<LettersTogether> {
+        let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+        let code = self.code.as_deref().map_or_else(String::new, |code| format!("&code={}", encoded(code)));
+        let path = format!("/v1/dead-letters/together?target={}&most={}{code}", encoded(&self.target), self.most);
+        understood(&server.send(Method::GET, &path, &[], Bytes::new()).await?)
+    }
+
+    async fn retried(&self, of: &Of, acting: &Acting, typed: &str, reason: String) -> anyhow::Result<RetriedTogether> {
+        let wanted = wanted(&self.target, self.code.as_deref(), self.most).map_err(BadUsage)?;
+        if let Some(server) = of.running.server()? {
+            let shown = self.is_shown(typed, &self.shown_by(&server).await?.shown)?;
+            let (target, code) = (self.target.clone(), self.code.clone());
+            let request = RetryRequest { target, code, most: self.most, shown, reason };
+            let body = serde_json::to_vec(&request).context("the request has no JSON")?;
+            let headers = [("content-type", "application/json")];
+            let answer = server.send(Method::POST, "/v1/dead-letters/together", &headers, Bytes::from(body)).await?;
+            return understood(&answer);
+        }
+        acting.somebody()?;
+        let (locations, store) = of.data.open_to_write_or_ask()?;
+        let place = acting.open_in(&locations, store).await?;
+        let found = place.host.pipeline.show_letters(wanted).await;
+        let done = match found.map(|found| self.is_shown(typed, &found.digest.to_string()).map(|_| found.digest)) {
+            Ok(Ok(shown)) => {
+                place.host.pipeline.retry_letters(&place.who, wanted, shown, &reason).await.map_err(Into::into)
+            }
+            Ok(Err(error)) => Err(error),
+            Err(error) => Err(error.into()),
+        };
+        Ok(RetriedTogether::of(place.finish::<_, anyhow::Error>(done).await?))
+    }
+
+    /// The whole digest that somebody typed the beginning of.
+    fn is_shown(&self, typed: &str, now: &str) -> anyhow::Result<String> {
+        whole(typed, now)?.with_context(|| {
+            format!(
+                "what was given up for `{}` is not what `{typed}` was shown of; `dead-letter together` shows what it is now",
+                self.target
+            )
+        })
     }
 }
 
@@ -89,13 +212,6 @@ impl Place {
             .find(|letter| letter.number == number)
             .with_context(|| format!("there is no dead letter {number}; `portreeve dead-letter list` shows all"))
     }
-}
-
-fn understood<T: serde::de::DeserializeOwned>(answer: &Answer) -> anyhow::Result<T> {
-    if answer.status != 200 {
-        bail!("{}", answer.problem().1);
-    }
-    serde_json::from_slice(&answer.body).context("the server's answer cannot be understood; is it a portreeve?")
 }
 
 fn show(letter: &Letter, json: bool, output: &mut Output) -> anyhow::Result<()> {

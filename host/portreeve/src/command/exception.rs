@@ -362,7 +362,7 @@ async fn release_together(
     told(&place.release_together(one.exception, &TogetherRequest { shown: whole, reason }).await?, json, output)
 }
 
-fn short(digest: &str) -> &str {
+pub(super) fn short(digest: &str) -> &str {
     let digits = digest.strip_prefix("sha256:").unwrap_or(digest);
     digits.get(..DIGITS_MIN).unwrap_or(digits)
 }
@@ -438,7 +438,7 @@ fn told(outcome: &DecisionOutcome, json: bool, output: &mut Output) -> anyhow::R
 }
 
 /// The digest that somebody typed the beginning of; none where it is another one.
-fn whole(typed: &str, digest: &str) -> anyhow::Result<Option<String>> {
+pub(super) fn whole(typed: &str, digest: &str) -> anyhow::Result<Option<String>> {
     let digits = typed.strip_prefix("sha256:").unwrap_or(typed);
     if digits.len() < DIGITS_MIN {
         let said = format!("found `{typed}`, expected at least the {DIGITS_MIN} digits that `exception show` prints");
