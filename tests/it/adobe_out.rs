@@ -538,6 +538,13 @@ async fn every_message_is_what_adobe_documents() {
     let total = r#""total":{"amount":162.50,"currency":"USD"}}"#;
     let expected = format!(r#"{{"request":{{"capture":true,{items},"notify":false}},{total}"#);
     assert_eq!(called.written(INVOICE, invoice("INV-1", "162.5", &ALL), &[("capture", "true")]).await, expected);
+    // Freight is no item of the shop's, where a setting says so; else it is asked about.
+    let mut with_freight = invoiced("INV-1", "162.5", &[ALL[0], ALL[1], ("FREIGHT", "1")]);
+    with_freight.lines[2].sku = Some("FREIGHT".to_owned());
+    let with_freight = Event::InvoicePosted(with_freight);
+    let settings = [("capture", "true"), ("beside", "DISCOUNT FREIGHT")];
+    assert_eq!(called.written(INVOICE, with_freight.clone(), &settings).await, expected);
+    assert_eq!(called.refused(INVOICE, with_freight).await, [pair("line-unknown", "lines[2].line-number")]);
     let arguments = r#""arguments":{"shipping_amount":0,"adjustment_positive":0.29,"adjustment_negative":0}"#;
     let total = r#""total":{"amount":0.29,"currency":"USD"}}"#;
     let expected = format!(r#"{{"request":{{"notify":false,{arguments}}},{total}"#);

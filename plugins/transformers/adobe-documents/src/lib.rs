@@ -26,7 +26,8 @@
 //!
 //! Settings: `notify` has the shop write to the customer, `visible` shows comments to him,
 //! `capture` has an invoice captured, `source-is-node` has the shop take goods from the source that
-//! is called as the node they left (each `true` or `false`, which they are unless set);
+//! is called as the node they left (each `true` or `false`, which they are unless set); `beside`
+//! names, apart by blanks, what finance invoices beside the order's items, such as freight;
 //! `accepted-status` and `rejected-status` are the order's status from then on, unless set the
 //! one that it has.
 

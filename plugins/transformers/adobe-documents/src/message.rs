@@ -254,12 +254,22 @@ pub(crate) fn invoice(invoice: &Invoice, settings: &[Setting]) -> Result<Vec<u8>
     }
     let mut items = Items::default();
     for (index, line) in invoice.lines.iter().enumerate() {
+        if is_beside(line, settings) {
+            continue;
+        }
         items.add(&line.line_number, &line.quantity, &format!("lines[{index}]"), &mut problems);
     }
     let items = items.some("lines-missing", "no lines", &mut problems);
     stopped(problems)?;
     let request = Invoiced { capture: flag(settings, "capture")?, items, notify: flag(settings, "notify")? };
     written(None, request, Some(total(&invoice.total)?))
+}
+
+/// What finance charges beside the order's items, such as freight, is no item of the shop's, which
+/// has it in the order's total; the connector compares that.
+fn is_beside(line: &InvoiceLine, settings: &[Setting]) -> bool {
+    let beside = setting(settings, "beside").unwrap_or_default();
+    line.sku.as_deref().is_some_and(|sku| beside.split_whitespace().any(|beside| beside == sku))
 }
 
 /// Money went back.
