@@ -19,7 +19,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use portreeve_audit::LogReader;
 use portreeve_model::value::Decimal;
 use portreeve_model::{ExceptionAction, Instant, OrderId};
@@ -39,12 +39,14 @@ use crate::host::{self, Host};
 use crate::output::Output;
 use crate::source_tree::SourceTree;
 use crate::standins::partner::{PurchaseOrder, Purpose, interchange};
+use crate::standins::shop::Basket;
 use crate::standins::wms::{Reason, Short};
 
 /// What most orders are of: ten boxes for 184.00.
 const SKU: &str = "FST-1007";
 const BOXES: u32 = 10;
 const PRICE: &str = "18.40";
+const PRICE_MINOR: u32 = 1_840;
 const VALUE_MINOR: i64 = 18_400;
 
 /// What the warehouse has less of than it believes.
@@ -58,7 +60,7 @@ const RETURNED: i64 = 2;
 /// Orders of a case.
 const PER_CASE: usize = 4;
 
-/// Orders that the shop sends.
+/// Sample orders that the shop sends, beside those of a case.
 const SHOP_ORDERS: usize = 12;
 
 /// Documents or deliveries of one step.
@@ -99,11 +101,15 @@ pub enum Case {
     Returned,
     /// Its customer pays five dollars too much.
     PaidOtherwise,
+    /// It was bought in the shop and prepaid, and its customer cancels it there when the ERP has it.
+    CancelledInShop,
+    /// It was bought in the shop and paid, and two boxes come back.
+    ReturnedToShop,
 }
 
 impl Case {
-    /// All of them, each with the customer who orders so.
-    const ALL: [(Self, &'static str); 12] = [
+    /// Those that are bought over X12, each with the customer who orders so.
+    const BY_EDI: [(Self, &'static str); 12] = [
         (Self::Plain, "C1001"),
         (Self::Prepaid, "C1002"),
         (Self::Short, "C1003"),
@@ -117,6 +123,9 @@ impl Case {
         (Self::Returned, "C1201"),
         (Self::PaidOtherwise, "C1202"),
     ];
+
+    /// Those that are bought in the shop, each with the shop's id of the order before its first.
+    const IN_SHOP: [(Self, u64); 2] = [(Self::CancelledInShop, 1_000), (Self::ReturnedToShop, 2_000)];
 
     /// As people read it.
     #[must_use]
@@ -134,19 +143,26 @@ impl Case {
             Self::CancelledInvoiced => "cancelled when invoiced",
             Self::Returned => "two boxes come back",
             Self::PaidOtherwise => "paid too much",
+            Self::CancelledInShop => "cancelled in the shop, prepaid",
+            Self::ReturnedToShop => "bought in the shop, two boxes back",
         }
     }
 
     fn is_prepaid(self) -> bool {
         matches!(
             self,
-            Self::Prepaid | Self::Short | Self::CancelledAccepted | Self::CancelledPicked | Self::CancelledShipped
+            Self::Prepaid
+                | Self::Short
+                | Self::CancelledAccepted
+                | Self::CancelledPicked
+                | Self::CancelledShipped
+                | Self::CancelledInShop
         )
     }
 
     /// Whether somebody pays the invoice.
     fn is_paid_later(self) -> bool {
-        matches!(self, Self::Plain | Self::Returned | Self::PaidOtherwise)
+        matches!(self, Self::Plain | Self::Returned | Self::PaidOtherwise | Self::ReturnedToShop)
     }
 
     fn value_minor(self) -> i64 {
@@ -162,6 +178,18 @@ impl Case {
         };
         (1..=PER_CASE).map(order).collect()
     }
+
+    /// The shop's orders of this case.
+    fn baskets(self) -> Vec<Basket> {
+        let first = Self::IN_SHOP.into_iter().find(|(case, _)| *case == self).map(|(_, first)| first);
+        let basket =
+            |(first, place)| Basket { entity_id: first + place, sku: SKU, quantity: BOXES, price_minor: PRICE_MINOR };
+        first
+            .into_iter()
+            .flat_map(|first| (1_u64..).take(PER_CASE).map(move |place| (first, place)))
+            .map(basket)
+            .collect()
+    }
 }
 
 /// Plays it.
@@ -174,8 +202,8 @@ pub async fn run(options: &DemoOptions, output: &mut Output) -> anyhow::Result<C
     let plugins = build_plugins(&tree, output)?;
 
     let folder = Folder::new(options.data_dir.as_deref())?;
-    let systems = Systems::start(&tree).await?;
     let secrets = Secrets::new(&folder.path)?;
+    let systems = Systems::start(&tree, &secrets).await?;
     let filled_in = systems.filled_in(&secrets);
     let config = write_config(&tree, &folder.path, &plugins, "order-to-cash.toml", &filled_in)?;
 
@@ -186,7 +214,7 @@ pub async fn run(options: &DemoOptions, output: &mut Output) -> anyhow::Result<C
 
     let Opened { locations, store, version, clock, host } =
         Opened::on(&tree, &folder.path, &config, options.workers).await?;
-    output.step(&format!("host is up: configuration {version}, {} plugins, four systems beside it", plugins.len()))?;
+    output.step(&format!("host is up: configuration {version}, {} plugins, five systems beside it", plugins.len()))?;
 
     let (stop, stopping) = watch::channel(false);
     let listener = portreeve_api::listen(SocketAddr::from(([127, 0, 0, 1], 0))).await.context("no port is free")?;
@@ -245,20 +273,21 @@ impl Play<'_> {
         let short =
             Short { sku: SHORT_SKU.to_owned(), missing: Decimal { units: 3, scale: 0 }, reason: Reason::Cancelled };
         self.systems.warehouse.run_short(short);
-        for (place, (case, customer)) in (1_u32..).zip(Case::ALL) {
+        for (place, (case, customer)) in (1_u32..).zip(Case::BY_EDI) {
             self.door.edi(&interchange(place, Purpose::Original, &case.orders(customer))).await?;
             self.minute();
         }
+        self.shop(tree).await?;
         self.decide().await?;
         self.pay_at_once().await?;
         self.cancel(Case::CancelledReleased).await?;
-        self.shop(tree).await?;
         self.reject_what_is_held(folder, Case::CancelledReleased).await?;
         self.settle(A_DAY_MS).await?;
         self.step("orders are accepted, and released to the warehouse")?;
 
         // The warehouse works, and customers change their minds at each step.
         self.cancel(Case::CancelledAccepted).await?;
+        self.cancel_in_shop().await?;
         self.settle(A_DAY_MS).await?;
         for case in [Case::CancelledAllocated, Case::CancelledPicked, Case::CancelledPacked] {
             self.warehouse_works().await?;
@@ -288,9 +317,7 @@ impl Play<'_> {
         self.step("what left is invoiced, taxed and paid")?;
 
         // Some of it comes back, is credited, and paid back.
-        for (order, number) in self.orders_of(Case::Returned).await?.iter().zip(1..) {
-            self.door.service(&order.id.to_string(), &format!("RMA-{number}"), RETURNED).await?;
-        }
+        self.announce_returns().await?;
         for _ in 0..3 {
             self.settle(A_DAY_MS).await?;
             self.warehouse_works().await?;
@@ -326,15 +353,56 @@ impl Play<'_> {
         samples.sort();
         for path in samples.iter().take(SHOP_ORDERS) {
             let order = std::fs::read(path).with_context(|| format!("`{}` cannot be read", path.display()))?;
-            self.door.shop(&order).await?;
+            self.bought(&order).await?;
+        }
+        for basket in Case::IN_SHOP.into_iter().flat_map(|(case, _)| case.baskets()) {
+            self.bought(&basket.placed()).await?;
+        }
+        Ok(())
+    }
+
+    /// Somebody buys in the shop, which says so.
+    async fn bought(&mut self, order: &[u8]) -> anyhow::Result<()> {
+        self.systems.shop.place(order).map_err(|fault| anyhow!("the shop does not take an order: {fault}"))?;
+        self.door.shop(order).await?;
+        self.minute();
+        Ok(())
+    }
+
+    /// Customers cancel in the shop, which says so.
+    async fn cancel_in_shop(&mut self) -> anyhow::Result<()> {
+        for basket in Case::CancelledInShop.baskets() {
+            if !self.systems.shop.cancel(basket.entity_id) {
+                bail!("the shop does not let order {} be cancelled", basket.increment_id());
+            }
+            self.door.shop(&basket.canceled()).await?;
             self.minute();
         }
         self.decide().await
     }
 
+    /// Customer service tells what is to come back: of a customer's order line 1, of the shop's the
+    /// line that has its item's id.
+    async fn announce_returns(&mut self) -> anyhow::Result<()> {
+        let mut announced = Vec::new();
+        for order in self.orders_of(Case::Returned).await? {
+            announced.push((order.id, "1".to_owned()));
+        }
+        let baskets = Case::ReturnedToShop.baskets();
+        for order in self.orders_of(Case::ReturnedToShop).await? {
+            let basket = baskets.iter().find(|basket| basket.increment_id() == order.number);
+            let basket = basket.with_context(|| format!("nobody bought order {} in the shop", order.number))?;
+            announced.push((order.id, basket.item_id().to_string()));
+        }
+        for ((order, line), number) in announced.iter().zip(1..) {
+            self.door.service(&order.to_string(), line, &format!("RMA-{number}"), RETURNED).await?;
+        }
+        Ok(())
+    }
+
     async fn pay_at_once(&mut self) -> anyhow::Result<()> {
-        for (case, _) in Case::ALL.into_iter().filter(|(case, _)| case.is_prepaid()) {
-            for order in self.orders_of(case).await? {
+        for (order, case) in self.all_orders().await? {
+            if let Some(case) = case.filter(|case| case.is_prepaid()) {
                 self.pay(&order, case.value_minor()).await?;
             }
         }
@@ -366,7 +434,7 @@ impl Play<'_> {
 
     /// Customers of a case do not want their orders any more.
     async fn cancel(&mut self, case: Case) -> anyhow::Result<()> {
-        let Some((place, (_, customer))) = (101_u32..).zip(Case::ALL).find(|(_, (found, _))| *found == case) else {
+        let Some((place, (_, customer))) = (101_u32..).zip(Case::BY_EDI).find(|(_, (found, _))| *found == case) else {
             return Ok(());
         };
         self.minute();
@@ -453,12 +521,15 @@ impl Play<'_> {
     }
 }
 
-/// All orders, with the case that each is of; the shop's are of none.
+/// All orders, with the case that each is of; the shop's samples are of none.
 async fn all_orders(store: &Arc<dyn Store>) -> anyhow::Result<Vec<(OrderView, Option<Case>)>> {
-    let cases: BTreeMap<String, Case> = Case::ALL
+    let by_edi = Case::BY_EDI
         .into_iter()
-        .flat_map(|(case, customer)| case.orders(customer).into_iter().map(move |order| (order.number, case)))
-        .collect();
+        .flat_map(|(case, customer)| case.orders(customer).into_iter().map(move |order| (order.number, case)));
+    let in_shop = Case::IN_SHOP
+        .into_iter()
+        .flat_map(|(case, _)| case.baskets().into_iter().map(move |basket| (basket.increment_id(), case)));
+    let cases: BTreeMap<String, Case> = by_edi.chain(in_shop).collect();
     let (mut orders, mut after) = (Vec::new(), DocumentPosition(0));
     loop {
         let page = store.orders(after, 256).await?;

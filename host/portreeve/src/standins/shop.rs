@@ -24,6 +24,7 @@
 //! discounts and stock, and captures whatever it is told to.
 
 mod answer;
+mod basket;
 mod books;
 mod signed;
 
@@ -46,6 +47,7 @@ use super::serving::Serving;
 use answer::{Page, Refusal, document, order};
 use books::Books;
 
+pub use basket::Basket;
 pub use books::{Fixed, ShopComment, ShopDocument, ShopDocumentKind, ShopItem, ShopOrder};
 pub use signed::Integration;
 
@@ -92,12 +94,18 @@ impl Shop {
         format!("{}{REST}", self.serving.origin())
     }
 
-    /// Has a customer place an order, as `GET V1/orders/ID` tells it.
+    /// Has a customer place an order, as `GET V1/orders/ID` tells it or one of the shop's messages.
     ///
     /// # Errors
     /// A sentence, when the JSON is no order or its id is taken.
     pub fn place(&self, json: &[u8]) -> Result<(), String> {
         self.ledger.lock().place(json)
+    }
+
+    /// Has a customer cancel an order, as he does in his account; whether it still could be.
+    #[must_use]
+    pub fn cancel(&self, entity_id: u64) -> bool {
+        self.ledger.lock().cancel(entity_id).is_ok_and(|answer| answer == Value::Bool(true))
     }
 
     /// All orders, by their ids.

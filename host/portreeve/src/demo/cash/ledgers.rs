@@ -11,6 +11,7 @@ use serde::Serialize;
 use crate::standins::amount::Amount;
 use crate::standins::erp::{CreditMemo, PostedInvoice, SalesOrder};
 use crate::standins::payment::{Payment, Refund};
+use crate::standins::shop::{ShopDocument, ShopOrder};
 use crate::standins::tax::TaxTransaction;
 use crate::standins::wms::{Release, Return, Shipment};
 
@@ -35,6 +36,14 @@ pub struct Ledgers {
     pub refunds: Vec<Refund>,
     /// What the tax service was told.
     pub taxes: Vec<TaxTransaction>,
+    /// The shop's orders.
+    pub shop_orders: Vec<ShopOrder>,
+    /// What the shop was told that left.
+    pub shop_shipments: Vec<ShopDocument>,
+    /// What it was told that was invoiced.
+    pub shop_invoices: Vec<ShopDocument>,
+    /// What it was told that went back.
+    pub shop_refunds: Vec<ShopDocument>,
     /// What is in stock of an item, in the ERP and in the warehouse.
     pub stock: Vec<Stock>,
 }

@@ -70,7 +70,7 @@ pub struct CaseRow {
 }
 
 /// What the systems' ledgers come to.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SystemsRow {
     /// Sales orders that the ERP has still open.
@@ -95,6 +95,24 @@ pub struct SystemsRow {
     pub paid_minor: i64,
     /// Refunds, in cents.
     pub refunded_minor: i64,
+    /// The shop.
+    pub shop: ShopRow,
+}
+
+/// What the shop knows of what was bought in it.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ShopRow {
+    /// Its orders, by its own states.
+    pub orders: BTreeMap<String, usize>,
+    /// Orders that it was told of.
+    pub told: usize,
+    /// Shipments.
+    pub shipments: usize,
+    /// Invoices.
+    pub invoices: usize,
+    /// Refunds.
+    pub refunds: usize,
 }
 
 /// What waited while finance was down.
@@ -200,16 +218,30 @@ impl SystemsRow {
             invoiced_minor,
             paid_minor: ledgers.payments.iter().fold(0, |sum, payment| sum.saturating_add(payment.amount)),
             refunded_minor: ledgers.refunds.iter().fold(0, |sum, refund| sum.saturating_add(refund.amount)),
+            shop: ShopRow::of(ledgers),
         })
+    }
+}
+
+impl ShopRow {
+    fn of(ledgers: &Ledgers) -> Self {
+        let mut orders: BTreeMap<String, usize> = BTreeMap::new();
+        for order in &ledgers.shop_orders {
+            *orders.entry(order.state.to_owned()).or_default() += 1;
+        }
+        Self {
+            orders,
+            told: ledgers.shop_orders.iter().filter(|order| order.ext_order_id.is_some()).count(),
+            shipments: ledgers.shop_shipments.len(),
+            invoices: ledgers.shop_invoices.len(),
+            refunds: ledgers.shop_refunds.len(),
+        }
     }
 }
 
 /// Prints the tables.
 pub(super) fn print(report: &CashReport, output: &mut Output) -> anyhow::Result<()> {
     output.line("")?;
-    let shown = |ends: &BTreeMap<String, u64>| {
-        ends.iter().map(|(state, count)| format!("{count} {state}")).collect::<Vec<_>>().join(", ")
-    };
     let rows: Vec<[String; 4]> = report
         .cases
         .iter()
@@ -221,7 +253,7 @@ pub(super) fn print(report: &CashReport, output: &mut Output) -> anyhow::Result<
     output.table(&["orders", "count", "where they are", "wait for a person"], &rows, &[34, 5, 40, 17])?;
     output.line("")?;
     output.line(&format!("{} orders: {}", report.orders, shown(&report.by_state)))?;
-    let SystemsRow { releases, stopped, shipments, returns, invoices, credit_memos, .. } = report.systems;
+    let SystemsRow { releases, stopped, shipments, returns, invoices, credit_memos, .. } = &report.systems;
     output.line(&format!(
         "warehouse: {releases} releases, {stopped} of them stopped, {shipments} shipments, {returns} returns"
     ))?;
@@ -231,6 +263,11 @@ pub(super) fn print(report: &CashReport, output: &mut Output) -> anyhow::Result<
         dollars(report.systems.invoiced_minor),
         dollars(report.systems.paid_minor),
         dollars(report.systems.refunded_minor)
+    ))?;
+    let ShopRow { orders, told, shipments, invoices, refunds } = &report.systems.shop;
+    output.line(&format!(
+        "shop: {}; told of {told} orders, {shipments} shipments, {invoices} invoices, {refunds} refunds",
+        shown(orders)
     ))?;
     output.line(&format!(
         "while finance was down {} deliveries waited for it, and {} to other systems",
@@ -251,6 +288,10 @@ pub(super) fn print(report: &CashReport, output: &mut Output) -> anyhow::Result<
         output.line(&format!("VIOLATION {kind}: {about}, {found}"))?;
     }
     output.line(&format!("violations: {}; {} s", report.violations.len(), report.seconds))
+}
+
+fn shown(counts: &BTreeMap<String, impl std::fmt::Display>) -> String {
+    counts.iter().map(|(what, count)| format!("{count} {what}")).collect::<Vec<_>>().join(", ")
 }
 
 fn dollars(minor: i64) -> String {

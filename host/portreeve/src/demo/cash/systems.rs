@@ -17,8 +17,9 @@ use crate::demo::feed::{self, random_text};
 use crate::source_tree::SourceTree;
 use crate::standins::erp::PostedLine;
 use crate::standins::payment::{Payment, WEBHOOK_SECRET, Webhook};
+use crate::standins::shop::{Integration, ShopDocumentKind};
 use crate::standins::wms::NODE;
-use crate::standins::{Erp, Mischief, Payments, TAX_COMPANY, Taxes, Wms};
+use crate::standins::{Erp, Mischief, Payments, Shop, TAX_COMPANY, Taxes, Wms};
 use crate::{client, files};
 
 /// How the systems misbehave: one message in five meets it, once or twice.
@@ -48,6 +49,7 @@ pub(super) struct Systems {
     pub(super) erp: Erp,
     pub(super) warehouse: Wms,
     pub(super) payments: Payments,
+    pub(super) shop: Shop,
     taxes: Taxes,
     skus: Vec<String>,
     invoices_told: usize,
@@ -55,9 +57,12 @@ pub(super) struct Systems {
     refunds_told: usize,
 }
 
-/// What senders prove themselves with, made anew for every run.
+/// What senders prove themselves with, and the host to the shop, made anew for every run.
 pub(super) struct Secrets {
     shop: feed::Secrets,
+    integration: Integration,
+    consumer_file: PathBuf,
+    token_file: PathBuf,
     warehouse: String,
     finance: String,
     service: String,
@@ -66,10 +71,23 @@ pub(super) struct Secrets {
 
 impl Secrets {
     pub(super) fn new(folder: &Path) -> anyhow::Result<Self> {
-        let payments_file = folder.join("secrets").join("payments");
-        files::write_private(&payments_file, WEBHOOK_SECRET.as_bytes())?;
+        let written = |name: &str, secret: &str| {
+            let file = folder.join("secrets").join(name);
+            files::write_private(&file, secret.as_bytes())?;
+            anyhow::Ok(file)
+        };
+        let integration = Integration {
+            consumer_key: "portreeve".to_owned(),
+            consumer_secret: random_text()?,
+            token: "orders".to_owned(),
+            token_secret: random_text()?,
+        };
+        let payments_file = written("payments", WEBHOOK_SECRET)?;
         Ok(Self {
             shop: feed::Secrets::new(folder)?,
+            consumer_file: written("shop-consumer", &integration.consumer_secret)?,
+            token_file: written("shop-token", &integration.token_secret)?,
+            integration,
             warehouse: random_text()?,
             finance: random_text()?,
             service: random_text()?,
@@ -79,7 +97,7 @@ impl Secrets {
 }
 
 impl Systems {
-    pub(super) async fn start(tree: &SourceTree) -> anyhow::Result<Self> {
+    pub(super) async fn start(tree: &SourceTree, secrets: &Secrets) -> anyhow::Result<Self> {
         let items = tree.demo().join("reference/item.csv");
         let items = std::fs::read_to_string(&items).with_context(|| format!("`{}` cannot be read", items.display()))?;
         let skus: Vec<String> =
@@ -89,6 +107,7 @@ impl Systems {
             erp: Erp::start(MISCHIEF).await.context(failed)?,
             warehouse: Wms::start(MISCHIEF).await.context(failed)?,
             payments: Payments::start(MISCHIEF).await.context(failed)?,
+            shop: Shop::start_for(Some(secrets.integration.clone()), MISCHIEF).await.context(failed)?,
             taxes: Taxes::start(MISCHIEF).await.context(failed)?,
             skus,
             invoices_told: 0,
@@ -109,6 +128,12 @@ impl Systems {
             ("${ERP_ORIGIN}", self.erp.origin()),
             ("${WMS_ORIGIN}", self.warehouse.origin()),
             ("${PAYMENTS_ORIGIN}", self.payments.origin()),
+            ("${SHOP_ORIGIN}", self.shop.origin()),
+            ("${SHOP_BASE_URL}", self.shop.base_url()),
+            ("${SHOP_CONSUMER_KEY}", secrets.integration.consumer_key.clone()),
+            ("${SHOP_CONSUMER_FILE}", secrets.consumer_file.display().to_string()),
+            ("${SHOP_TOKEN}", secrets.integration.token.clone()),
+            ("${SHOP_TOKEN_FILE}", secrets.token_file.display().to_string()),
             ("${TAX_ORIGIN}", self.taxes.origin()),
             ("${TAX_COMPANY}", TAX_COMPANY.to_owned()),
             ("${EDI_TOKEN_SHA256}", digest(&secrets.shop.edi_token)),
@@ -136,6 +161,10 @@ impl Systems {
             payments: self.payments.payments(),
             refunds: self.payments.refunds(),
             taxes: self.taxes.transactions(),
+            shop_orders: self.shop.orders(),
+            shop_shipments: self.shop.documents(ShopDocumentKind::Shipment),
+            shop_invoices: self.shop.documents(ShopDocumentKind::Invoice),
+            shop_refunds: self.shop.documents(ShopDocumentKind::CreditMemo),
             stock: self.skus.iter().map(stock).collect(),
         }
     }
@@ -145,6 +174,7 @@ impl Systems {
         self.erp.stop().await.context(failed)?;
         self.warehouse.stop().await.context(failed)?;
         self.payments.stop().await.context(failed)?;
+        self.shop.stop().await.context(failed)?;
         self.taxes.stop().await.context(failed)
     }
 }
@@ -167,9 +197,11 @@ impl Door {
         self.post("edi", &[("authorization", &token)], file).await
     }
 
-    /// The shop tells of an order.
+    /// The shop tells of an order, twice.
     pub(super) async fn shop(&mut self, order: &[u8]) -> anyhow::Result<()> {
         let signature = self.secrets.shop.sign(order)?;
+        self.post("shop", &[("x-portreeve-signature", &signature)], order).await?;
+        self.again += 1;
         self.post("shop", &[("x-portreeve-signature", &signature)], order).await
     }
 
@@ -215,9 +247,9 @@ impl Door {
         self.cloud_events("finance", &token, told.into_iter().map(|(kind, id, data)| (kind, id.clone(), data))).await
     }
 
-    /// Customer service tells that goods are to come back.
-    pub(super) async fn service(&mut self, order: &str, number: &str, boxes: i64) -> anyhow::Result<()> {
-        let line = json!({"lineNumber": "1", "sku": super::SKU, "quantity": {"value": boxes.to_string(), "scale": 0, "unit": "BX"}});
+    /// Customer service tells that boxes of an order's line are to come back.
+    pub(super) async fn service(&mut self, order: &str, line: &str, number: &str, boxes: i64) -> anyhow::Result<()> {
+        let line = json!({"lineNumber": line, "sku": super::SKU, "quantity": {"value": boxes.to_string(), "scale": 0, "unit": "BX"}});
         let data = json!({"orderNumber": order, "returnNumber": number, "lines": [line]});
         let token = self.secrets.service.clone();
         self.cloud_events("service", &token, [("return.requested", number.to_owned(), data)]).await

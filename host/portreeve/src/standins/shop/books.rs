@@ -41,6 +41,12 @@ impl Fixed {
         Some(Self((units + units.signum() * (divisor / 2)) / divisor))
     }
 
+    /// The same as others count.
+    #[must_use]
+    pub fn decimal(self) -> Decimal {
+        Decimal { units: i64::try_from(self.0).unwrap_or(i64::MAX), scale: PLACES }
+    }
+
     /// Without what is behind the point.
     fn whole(self) -> Self {
         Self(self.0 / FACTOR * FACTOR)
@@ -306,6 +312,27 @@ struct Entity {
     ext_order_id: Option<String>,
 }
 
+/// What the shop's messages have around an order: a webhook's and an event's.
+#[derive(Deserialize)]
+struct Wrapping<'a> {
+    #[serde(borrow)]
+    order: Option<&'a RawValue>,
+    #[serde(borrow)]
+    event: Option<Event<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Event<'a> {
+    #[serde(borrow)]
+    data: Data<'a>,
+}
+
+#[derive(Deserialize)]
+struct Data<'a> {
+    #[serde(borrow)]
+    value: &'a RawValue,
+}
+
 /// An order as it is placed.
 #[derive(Deserialize)]
 struct Placed {
@@ -355,7 +382,13 @@ impl Books {
     }
 
     pub(super) fn place(&mut self, json: &[u8]) -> Result<(), String> {
-        let placed: Placed = serde_json::from_slice(json).map_err(|error| format!("no order: {error}"))?;
+        let none = |error: serde_json::Error| format!("no order: {error}");
+        let wrapping: Wrapping<'_> = serde_json::from_slice(json).map_err(none)?;
+        let wrapped = wrapping.order.or_else(|| wrapping.event.map(|event| event.data.value));
+        let placed: Placed = match wrapped {
+            Some(order) => serde_json::from_str(order.get()).map_err(none)?,
+            None => serde_json::from_slice(json).map_err(none)?,
+        };
         let state = ["new", "processing", "complete", "canceled"].into_iter().find(|state| *state == placed.state);
         let items: Option<Vec<ShopItem>> = placed.items.into_iter().map(placed_item).collect();
         let order = ShopOrder {

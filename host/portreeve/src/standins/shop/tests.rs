@@ -102,6 +102,19 @@ async fn money_is_paid_when_it_is_captured_and_goes_back_up_to_that() {
 }
 
 #[tokio::test]
+async fn a_basket_is_an_order_that_its_customer_can_cancel_while_nothing_of_it_is_invoiced() {
+    let shop = Shop::start(Mischief::default()).await.unwrap();
+    let basket = Basket { entity_id: 12, sku: "FST-1007", quantity: 10, price_minor: 1_840 };
+    shop.place(&basket.placed()).unwrap();
+    let placed = &shop.orders()[0];
+    assert_eq!((placed.increment_id.as_str(), placed.grand_total.to_string()), ("000900012", "184.0000".to_owned()));
+    assert_eq!(placed.items[0].ordered.decimal().to_string(), "10.0000");
+    assert!(shop.cancel(12) && !shop.cancel(12) && !shop.cancel(13));
+    assert_eq!(shop.orders()[0].state, "canceled");
+    shop.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn an_order_is_cancelled_once_and_not_when_it_is_invoiced() {
     for (invoiced, expected) in [(false, true), (true, false)] {
         let shop = shop(Mischief::default()).await;
@@ -149,6 +162,12 @@ async fn a_search_has_all_of_its_filters_and_tells_how_many_there_are() {
     shop.place(ORDER.replace("\"entity_id\":3", "\"entity_id\":4").as_bytes()).unwrap();
     assert!(shop.place(ORDER.as_bytes()).is_err(), "it is there already");
     assert!(shop.place(b"{}").is_err());
+    for (id, (before, after)) in [(5, ("{\"order\":", "}")), (6, ("{\"event\":{\"data\":{\"value\":", "}}}"))] {
+        let order = ORDER.replace("\"entity_id\":3", &format!("\"entity_id\":{id}"));
+        shop.place(format!("{before}{order}{after}").as_bytes()).unwrap();
+    }
+    let wrapped: Vec<u64> = shop.orders().iter().map(|order| order.entity_id).collect();
+    assert_eq!(wrapped, [3, 4, 5, 6]);
     let search = |filters: &[(&str, &str)], size: &str| {
         let filters = filters.iter().enumerate().map(|(index, (field, value))| {
             let of =
@@ -158,10 +177,10 @@ async fn a_search_has_all_of_its_filters_and_tells_how_many_there_are() {
         format!("orders?{}searchCriteria%5BpageSize%5D={size}&fields=items", filters.collect::<String>())
     };
     for (filters, size, found, all) in [
-        (&[("increment_id", "000000003")][..], "100", 2, 2),
-        (&[("increment_id", "000000003")][..], "1", 1, 2),
+        (&[("increment_id", "000000003")][..], "100", 4, 4),
+        (&[("increment_id", "000000003")][..], "1", 1, 4),
         (&[("increment_id", "000000003"), ("entity_id", "4")][..], "100", 1, 1),
-        (&[("increment_id", "000000003"), ("entity_id", "5")][..], "100", 0, 0),
+        (&[("increment_id", "000000003"), ("entity_id", "9")][..], "100", 0, 0),
         (&[("ext_order_id", "X")][..], "100", 0, 0),
     ] {
         let page = listed(&shop, &search(filters, size)).await;
