@@ -5,7 +5,7 @@
 //! POST /api/v1/releases                     201 {"id","orderId","state"}
 //! GET  /api/v1/releases?orderId=…           200 {"releases":[…]}
 //! POST /api/v1/orders/ID/stop               200 {"id","orderId","state","lines"}
-//!      once goods of it have left           409 {"error":{"code":"already-left"}}
+//!      once all that is to leave has left   409 {"error":{"code":"already-left"}}
 //! GET  /api/v1/orders/ID/stop               200, or 404 {"error":{"code":"no-stop"}}
 //! POST /api/v1/returns                      201 {"id","orderId","returnNumber","state"}
 //! GET  /api/v1/returns?orderId=…&returnNumber=…   200 {"returns":[…]}
@@ -87,6 +87,11 @@ impl Wms {
     /// Has each line of an item, from the next allocation on, miss something.
     pub fn run_short(&self, short: Short) {
         self.ledger.lock().run_short(short);
+    }
+
+    /// Says that an item is there again: what was backordered of it is worked on from now on.
+    pub fn restock(&self, sku: &str) {
+        self.ledger.lock().restock(sku);
     }
 
     /// Takes each open release and each expected return one step on. Returns the events that

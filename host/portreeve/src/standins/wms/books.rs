@@ -2,7 +2,8 @@
 //!
 //! Goods are counted in billionths of their unit, so that nothing is rounded. What is set
 //! aside for a release is out of the stock; it leaves when the release is confirmed, or goes
-//! back when it is stopped before.
+//! back when it is stopped before. What was backordered leaves in a shipment of its own, once
+//! somebody says that its item is there again.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -46,9 +47,9 @@ pub enum Step {
     Packed,
     /// It is on the truck, which stands at the dock.
     Dispatched,
-    /// It has left.
+    /// It has left, but for what was backordered.
     Confirmed,
-    /// It does not leave.
+    /// It does not leave, or no more of it.
     Stopped,
 }
 
@@ -133,9 +134,15 @@ pub struct ReleaseLine {
     pub quantity: Decimal,
     /// The unit of it.
     pub unit: String,
-    /// Whether it was stopped.
+    /// Whether it, or the rest of it, was stopped.
     pub stopped: bool,
+    /// The place of that among all entries of all stand-ins' ledgers.
+    pub stopped_at: Option<u64>,
     set_aside: Amount,
+    /// What left before.
+    left: Amount,
+    /// Whether what has not left never will.
+    is_over: bool,
     reason: Option<Reason>,
 }
 
@@ -191,7 +198,8 @@ pub struct Return {
     pub order_id: String,
     /// The sender's number of the return.
     pub number: String,
-    /// What comes back; nothing means all that left, until it is here.
+    /// What comes back; nothing means all that left and that no other return is of, until it is
+    /// here.
     pub lines: Vec<ReturnedLine>,
     /// Whether it is here.
     pub received: bool,
@@ -220,6 +228,7 @@ type Stock = BTreeMap<String, BTreeMap<String, Amount>>;
 pub(super) struct Books {
     stock: Stock,
     shorts: Vec<Short>,
+    restocked: BTreeSet<String>,
     pub(super) releases: Vec<Release>,
     pub(super) shipments: Vec<Shipment>,
     pub(super) stops: Vec<Stop>,
@@ -236,6 +245,11 @@ impl Books {
 
     pub(super) fn run_short(&mut self, short: Short) {
         self.shorts.push(short);
+    }
+
+    pub(super) fn restock(&mut self, sku: &str) {
+        self.shorts.retain(|short| short.sku != sku);
+        self.restocked.insert(sku.to_owned());
     }
 
     pub(super) fn stock(&self, node: &str, sku: &str) -> Decimal {
@@ -268,13 +282,13 @@ impl Books {
         self.releases.last().ok_or_else(full)
     }
 
-    /// Stops lines of all releases of an order, if goods of none have left.
+    /// Stops lines of all releases of an order, if of none all goods have left.
     pub(super) fn stop(&mut self, asked: AskedStop) -> Result<Stop, Refusal> {
         self.check_known(&asked)?;
         if let Some(before) = self.stopped_before(&asked) {
             return Ok(before.clone());
         }
-        if self.releases_of(&asked.order_id).any(|release| release.step == Step::Confirmed) {
+        if self.releases_of(&asked.order_id).any(Release::has_left) {
             let message = "goods of the order have left".to_owned();
             return Err(Refusal::new(StatusCode::CONFLICT, "already-left", message));
         }
@@ -308,7 +322,8 @@ impl Books {
     /// The last stop, where all that is asked for is stopped already: it is answered as before.
     fn stopped_before(&self, asked: &AskedStop) -> Option<&Stop> {
         let lines = self.releases_of(&asked.order_id).flat_map(|release| &release.lines);
-        let done = lines.filter(|line| asked.names(line)).all(|line| line.stopped);
+        let done = lines.filter(|line| asked.names(line)).all(|line| line.stopped)
+            || (asked.lines.is_empty() && self.standing(&asked.order_id).0 == "stopped");
         self.stops.iter().rfind(|stop| stop.order_id == asked.order_id).filter(|_| done)
     }
 
@@ -344,10 +359,10 @@ impl Books {
 
     /// Takes everything that is open one step on.
     pub(super) fn work(&mut self) -> Result<Vec<String>, serde_json::Error> {
-        let Self { stock, shorts, releases, shipments, returns, said, .. } = self;
+        let Self { stock, shorts, restocked, releases, shipments, returns, said, .. } = self;
         let mut bodies = vec![];
         for release in releases.iter_mut() {
-            let Some(next) = release.step.next() else { continue };
+            let Some(next) = release.next(restocked) else { continue };
             release.step = next;
             match next {
                 Step::Allocated => release.allocate(stock, shorts),
@@ -356,9 +371,13 @@ impl Books {
                 Step::Open | Step::Packed | Step::Dispatched | Step::Stopped => {}
             }
             bodies.push(said.of_release(release)?);
+            if next == Step::Confirmed {
+                release.count_what_left();
+            }
         }
+        let announced = announced(returns);
         for back in returns.iter_mut().filter(|back| !back.received) {
-            if back.arrive(shipments, stock) {
+            if back.arrive(shipments, &announced, stock) {
                 bodies.push(said.of_return(back)?);
             }
         }
@@ -378,25 +397,54 @@ fn give(stock: &mut Stock, node: &str, sku: &str, amount: Amount) {
     *item = item.plus(amount);
 }
 
+/// How much of an order's line is announced to come back.
+type Announced = BTreeMap<(String, String), Amount>;
+
+fn announced(returns: &[Return]) -> Announced {
+    let mut announced = Announced::new();
+    for back in returns {
+        for line in &back.lines {
+            let of = (back.order_id.clone(), line.line_number.clone().unwrap_or_default());
+            let sum = announced.entry(of).or_default();
+            *sum = sum.plus(Amount::of(&line.quantity));
+        }
+    }
+    announced
+}
+
 impl Release {
-    /// Stops lines; what was set aside for them goes back.
+    /// Stops what has not left of lines; what was set aside for it goes back.
     fn stop(&mut self, asked: &AskedStop, stock: &mut Stock) {
-        for line in self.lines.iter_mut().filter(|line| !line.stopped && asked.names(line)) {
+        for line in self.lines.iter_mut().filter(|line| line.rest() > Amount::ZERO && asked.names(line)) {
             give(stock, &self.node, &line.sku, std::mem::take(&mut line.set_aside));
             line.stopped = true;
+            line.stopped_at = Some(serving::entry());
         }
-        if self.lines.iter().all(|line| line.stopped) {
+        if self.going().next().is_none() {
             self.step = Step::Stopped;
         }
+    }
+
+    /// The step after the one that it is on. What was backordered begins again when it is there.
+    fn next(&self, restocked: &BTreeSet<String>) -> Option<Step> {
+        match self.step {
+            Step::Confirmed => self.going().any(|line| restocked.contains(&line.sku)).then_some(Step::Allocated),
+            step => step.next(),
+        }
+    }
+
+    /// Whether it has left, and nothing is to follow.
+    fn has_left(&self) -> bool {
+        self.step == Step::Confirmed && self.going().next().is_none()
     }
 
     /// Sets stock aside at the first node, by name, that has all of it; else at the first
     /// that has something, and is short of the rest.
     fn allocate(&mut self, stock: &mut Stock, shorts: &[Short]) {
-        for line in self.lines.iter_mut().filter(|line| !line.stopped) {
+        for line in self.lines.iter_mut().filter(|line| line.rest() > Amount::ZERO) {
             let short = shorts.iter().rfind(|short| short.sku == line.sku);
             line.reason = short.map(|short| short.reason);
-            line.set_aside = Amount::of(&line.quantity).minus(short.map_or(Amount::ZERO, |s| Amount::of(&s.missing)));
+            line.set_aside = line.rest().minus(short.map_or(Amount::ZERO, |s| Amount::of(&s.missing)));
         }
         let whole = stock.iter().find(|(_, items)| self.missing(items).is_empty());
         let some = || stock.iter().find(|(_, items)| self.going().any(|line| has(items, &line.sku) > Amount::ZERO));
@@ -425,14 +473,14 @@ impl Release {
 
     /// Lines that are still to leave.
     fn going(&self) -> impl Iterator<Item = &ReleaseLine> {
-        self.lines.iter().filter(|line| !line.stopped)
+        self.lines.iter().filter(|line| line.rest() > Amount::ZERO)
     }
 
-    fn leave(&mut self) -> Shipment {
+    fn leave(&self) -> Shipment {
         let lines = self.going().map(|line| ShippedLine {
             line_number: line.line_number.clone(),
             sku: line.sku.clone(),
-            ordered: line.quantity,
+            ordered: line.rest().decimal(),
             shipped: line.set_aside.decimal(),
             unit: line.unit.clone(),
             reason: line.why(),
@@ -441,22 +489,42 @@ impl Release {
         let (order_id, node, lines) = (self.order_id.clone(), self.node.clone(), lines.collect());
         Shipment { number, order_id, node, lines, at: serving::entry() }
     }
+
+    /// What was set aside is gone; the rest of it follows, where it was backordered.
+    fn count_what_left(&mut self) {
+        self.shipment = None;
+        for line in &mut self.lines {
+            line.is_over |= line.why().is_some_and(|reason| reason != Reason::Backordered);
+            line.left = line.left.plus(std::mem::take(&mut line.set_aside));
+        }
+    }
 }
 
 impl ReleaseLine {
+    /// What is still to leave.
+    fn rest(&self) -> Amount {
+        if self.stopped || self.is_over { Amount::ZERO } else { Amount::of(&self.quantity).minus(self.left) }
+    }
+
     /// Why it is short, if it is.
     fn why(&self) -> Option<Reason> {
-        self.reason.filter(|_| self.set_aside < Amount::of(&self.quantity))
+        self.reason.filter(|_| self.set_aside < self.rest())
     }
 }
 
 impl Return {
     /// Takes the goods in, once some of their order have left. Says whether they are here.
-    fn arrive(&mut self, shipments: &[Shipment], stock: &mut Stock) -> bool {
+    fn arrive(&mut self, shipments: &[Shipment], announced: &Announced, stock: &mut Stock) -> bool {
         let of_order = || shipments.iter().filter(|shipment| shipment.order_id == self.order_id);
         let Some(node) = of_order().next().map(|shipment| shipment.node.as_str()) else { return false };
         if self.lines.is_empty() {
-            self.lines = of_order().flat_map(|shipment| &shipment.lines).filter_map(ShippedLine::back).collect();
+            self.lines = all_that_left(of_order().flat_map(|shipment| &shipment.lines));
+            for line in &mut self.lines {
+                let of = (self.order_id.clone(), line.line_number.clone().unwrap_or_default());
+                let elsewhere = announced.get(&of).copied().unwrap_or_default();
+                line.quantity = Amount::of(&line.quantity).minus(elsewhere).decimal();
+            }
+            self.lines.retain(|line| line.quantity.units > 0);
         }
         for line in &self.lines {
             give(stock, node, &line.sku, Amount::of(&line.quantity));
@@ -468,12 +536,22 @@ impl Return {
     }
 }
 
-impl ShippedLine {
-    fn back(&self) -> Option<ReturnedLine> {
-        let (line_number, sku) = (Some(self.line_number.clone()), self.sku.clone());
-        let line = ReturnedLine { line_number, sku, quantity: self.shipped, unit: self.unit.clone() };
-        (self.shipped.units > 0).then_some(line)
+/// Each line once, with all of it that left.
+fn all_that_left<'a>(shipped: impl Iterator<Item = &'a ShippedLine>) -> Vec<ReturnedLine> {
+    let mut lines: Vec<ReturnedLine> = vec![];
+    for shipped in shipped {
+        let number = Some(shipped.line_number.clone());
+        match lines.iter_mut().find(|line| line.line_number == number) {
+            Some(line) => line.quantity = Amount::of(&line.quantity).plus(Amount::of(&shipped.shipped)).decimal(),
+            None => lines.push(ReturnedLine {
+                line_number: number,
+                sku: shipped.sku.clone(),
+                quantity: shipped.shipped,
+                unit: shipped.unit.clone(),
+            }),
+        }
     }
+    lines
 }
 
 /// What was said so far: numbers and times count on from it.
@@ -534,7 +612,7 @@ impl Said {
     fn of_release(&mut self, release: &Release) -> Result<String, serde_json::Error> {
         let (step, (id, at)) = (release.step, self.stamp());
         let lines = release.going().map(|of| {
-            let (set_aside, ordered) = (of.set_aside, Amount::of(&of.quantity));
+            let (set_aside, ordered) = (of.set_aside, of.rest());
             let (line_number, sku, unit) = (Some(of.line_number.as_str()), of.sku.as_str(), of.unit.as_str());
             let named = EventLine { line_number, sku, unit, ..EventLine::default() };
             match step {
@@ -650,7 +728,10 @@ impl AskedRelease {
                 quantity,
                 unit: line.unit,
                 stopped: false,
+                stopped_at: None,
                 set_aside: Amount::ZERO,
+                left: Amount::ZERO,
+                is_over: false,
                 reason: None,
             })
         })?;
@@ -787,6 +868,61 @@ mod tests {
         assert_eq!(books.shipments[1].node, "A");
         let short = Some(Reason::Backordered);
         assert_eq!(left(&books.shipments[1]), [("1".to_owned(), short), ("0".to_owned(), short)]);
+    }
+
+    #[test]
+    fn what_was_backordered_leaves_in_a_shipment_of_its_own_once_it_is_there() {
+        let mut books = Books::default();
+        books.put(NODE, "X", decimal("10"));
+        books.run_short(Short { sku: "X".to_owned(), missing: decimal("3"), reason: Reason::Backordered });
+        books.release(asked("O", &[("X", "5"), ("Y", "1")])).unwrap();
+        books.put(NODE, "Y", decimal("1"));
+        assert_eq!(worked(&mut books, 9).len(), 5, "nothing happens until it is there");
+        books.restock("X");
+        let said = worked(&mut books, 9);
+        let kinds: Vec<_> = said.iter().map(|event| event["type"].as_str().unwrap()).collect();
+        assert_eq!(kinds, ["allocated", "picked", "packed", "dispatched", "confirmed"]);
+        let rest = json!([{"lineNumber": "X", "sku": "X", "ordered": 3, "shipped": 3, "unit": "EA"}]);
+        assert_eq!(said[4]["lines"], rest);
+        assert_eq!(said[0].get("shipmentNumber"), None);
+        let numbers: Vec<&str> = books.shipments.iter().map(|shipment| shipment.number.as_str()).collect();
+        assert_eq!((numbers, books.stock(NODE, "X")), (vec!["SH-1", "SH-2"], decimal("5")));
+        let all = br#"{"orderId":"O","returnNumber":"cancel-O","lines":[]}"#;
+        books.expect(AskedReturn::read(all).unwrap()).unwrap();
+        worked(&mut books, 1);
+        assert_eq!(books.returns[0].lines[0].quantity, decimal("5"), "one line of both shipments");
+    }
+
+    #[test]
+    fn the_rest_of_what_was_backordered_can_be_stopped_and_what_left_cannot() {
+        let mut books = Books::default();
+        books.put(NODE, "X", decimal("10"));
+        books.run_short(Short { sku: "X".to_owned(), missing: decimal("3"), reason: Reason::Backordered });
+        books.release(asked("O", &[("X", "5")])).unwrap();
+        worked(&mut books, 5);
+        books.restock("X");
+        worked(&mut books, 2);
+        assert_eq!(books.stock(NODE, "X"), decimal("5"), "the rest is set aside");
+        let stop = || AskedStop::read(br#"{"orderId":"O","lines":[]}"#, "O").unwrap();
+        let first = books.stop(stop()).unwrap();
+        assert_eq!((books.standing("O").0, books.stop(stop()).unwrap()), ("stopped", first));
+        assert_eq!((worked(&mut books, 5).len(), books.stock(NODE, "X")), (0, decimal("8")));
+        let (line, shipment) = (&books.releases[0].lines[0], &books.shipments[0]);
+        assert!(line.stopped && line.stopped_at > Some(shipment.at), "{line:?}");
+    }
+
+    #[test]
+    fn of_what_comes_back_otherwise_a_return_of_everything_is_not() {
+        let mut books = Books::default();
+        books.put(NODE, "X", decimal("10"));
+        books.release(asked("O", &[("X", "10")])).unwrap();
+        for (number, lines) in [("R", r#"{"lineNumber":"X","sku":"X","quantity":2,"unit":"EA"}"#), ("cancel-O", "")] {
+            let body = format!(r#"{{"orderId":"O","returnNumber":"{number}","lines":[{lines}]}}"#);
+            books.expect(AskedReturn::read(body.as_bytes()).unwrap()).unwrap();
+        }
+        worked(&mut books, 5);
+        let back: Vec<_> = books.returns.iter().map(|back| back.lines[0].quantity.to_string()).collect();
+        assert_eq!((back, books.stock(NODE, "X")), (vec!["2".to_owned(), "8".to_owned()], decimal("10")));
     }
 
     #[test]
