@@ -4,10 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use portreeve::demo::DemoOptions;
-use portreeve::demo::cash::ledgers::{KINDS, Ledgers, Violation};
+use portreeve::demo::cash::ledgers::{Ledgers, kinds};
 use portreeve::demo::cash::{self, CashReport, Outage};
 use portreeve::output::Output;
+use portreeve::standins::erp::{CreditMemo, PostedInvoice, SalesOrder};
+use portreeve::standins::payment::Refund;
 use portreeve::standins::shop::{ShopDocument, ShopOrder};
+use portreeve::standins::tax::{TaxStatus, TaxTransaction};
+use portreeve::standins::wms::{Release, ReleaseLine, Return, Shipment};
 use portreeve_model::value::Decimal;
 
 async fn played(folder: &std::path::Path) -> CashReport {
@@ -20,8 +24,8 @@ fn ends(report: &CashReport, case: &str) -> (u64, Vec<String>) {
     (row.for_a_person, row.ends.iter().map(|(state, count)| format!("{count} {state}")).collect())
 }
 
-fn kinds(violations: &[Violation]) -> BTreeSet<&'static str> {
-    violations.iter().map(|violation| violation.kind).collect()
+fn found(ledgers: &Ledgers) -> BTreeSet<&'static str> {
+    ledgers.violations().into_iter().map(|violation| violation.kind).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -63,11 +67,13 @@ async fn a_day_of_orders_comes_to_its_money_and_nothing_is_in_the_ledgers_that_m
     the_shop_knows(&report.ledgers);
 
     // One of each kind, planted where the systems write: each is found, and nothing else is.
-    for (kind, plant) in KINDS.into_iter().zip(PLANTS) {
+    for (kind, what, plant) in PLANTS {
         let mut ledgers = report.ledgers.clone();
-        plant(&mut ledgers);
-        assert_eq!(kinds(&ledgers.violations()), BTreeSet::from([kind]), "{kind}");
+        plant(&mut Planting::in_(&mut ledgers));
+        assert_eq!(found(&ledgers), BTreeSet::from([kind]), "{what}");
     }
+    let planted: BTreeSet<&str> = PLANTS.iter().map(|(kind, ..)| *kind).collect();
+    assert_eq!(planted, kinds().collect(), "each kind is planted");
 }
 
 /// What the shop says of its orders is what the ERP, the warehouse and the payments say of them.
@@ -117,49 +123,151 @@ fn cents(amount: Decimal) -> i64 {
     }
 }
 
-/// What breaks each of [`KINDS`], in their order.
-const PLANTS: [fn(&mut Ledgers); 10] = [
-    |ledgers| {
-        // It left before anybody asked for it.
-        let first = ledgers.shipments[0].order_id.clone();
-        ledgers.releases.iter_mut().find(|release| release.order_id == first).unwrap().at = u64::MAX;
-    },
-    |ledgers| {
-        // One of an order of which nothing left, so that nothing but the release is there twice.
-        let stopped = ledgers.releases.iter().find(|release| release.lines.iter().all(|line| line.stopped));
-        ledgers.releases.push(stopped.unwrap().clone());
-    },
-    |ledgers| {
-        let open = ledgers.sales_orders[0].clone();
-        ledgers.sales_orders.push(open);
-    },
-    |ledgers| {
-        // As much again, and invoiced: nobody had asked for it.
-        ledgers.shipments.push(ledgers.shipments[0].clone());
-        let number = ledgers.shipments[0].order_id.replace('-', "");
-        let invoices = ledgers.invoices.iter_mut();
-        for line in invoices.filter(|invoice| invoice.external_document_number == number).flat_map(|i| &mut i.lines) {
-            line.quantity.units *= 2;
-        }
-    },
-    |ledgers| {
-        let line = ledgers.invoices[0].lines[0].clone();
-        ledgers.invoices[0].lines.push(line);
-    },
-    |ledgers| {
-        ledgers.invoices[0].lines.remove(0);
-    },
-    |ledgers| {
-        let for_goods = ledgers.refunds.iter_mut().find(|refund| refund.metadata["cause"] == "goods-return");
-        for_goods.unwrap().at = 0;
-    },
-    |ledgers| ledgers.refunds[0].amount += 100_000,
-    |ledgers| {
-        let again = ledgers.taxes[0].clone();
-        ledgers.taxes.push(again);
-    },
-    |ledgers| {
-        let Decimal { units, scale } = ledgers.stock[0].erp;
-        ledgers.stock[0].erp = Decimal { units: units + 1, scale };
-    },
+/// The ledgers, and orders in them of which one thing can be changed without another: of a plain
+/// order everything left, was invoiced and paid; of a returned one two boxes came back.
+struct Planting<'a> {
+    ledgers: &'a mut Ledgers,
+    plain: [String; 2],
+    returned: String,
+}
+
+impl<'a> Planting<'a> {
+    fn in_(ledgers: &'a mut Ledgers) -> Self {
+        let number = |prefix: &str| {
+            let releases = ledgers.releases.iter().filter(|release| release.order_number.starts_with(prefix));
+            releases.map(|release| release.order_id.clone()).collect::<Vec<_>>()
+        };
+        let (plain, returned) = (number("C1001-"), number("C1201-"));
+        let plain = [plain[0].clone(), plain[1].clone()];
+        Self { plain, returned: returned[0].clone(), ledgers }
+    }
+
+    fn shipment(&mut self) -> &mut Shipment {
+        let Self { ledgers, plain: [first, _], .. } = self;
+        ledgers.shipments.iter_mut().find(|shipment| shipment.order_id == *first).unwrap()
+    }
+
+    fn release_line(&mut self) -> &mut ReleaseLine {
+        let Self { ledgers, plain: [first, _], .. } = self;
+        &mut ledgers.releases.iter_mut().find(|release| release.order_id == *first).unwrap().lines[0]
+    }
+
+    fn invoice(&mut self, plain: usize) -> &mut PostedInvoice {
+        let order = self.plain[plain].replace('-', "");
+        self.ledgers.invoices.iter_mut().find(|invoice| invoice.external_document_number == order).unwrap()
+    }
+
+    fn tax(&mut self) -> &mut TaxTransaction {
+        let number = self.invoice(0).number.clone();
+        self.ledgers.taxes.iter_mut().find(|transaction| transaction.code == number).unwrap()
+    }
+
+    fn back(&mut self) -> &mut Return {
+        let Self { ledgers, returned, .. } = self;
+        ledgers.returns.iter_mut().find(|back| back.order_id == *returned).unwrap()
+    }
+
+    fn memo(&mut self) -> &mut CreditMemo {
+        let order = self.returned.replace('-', "");
+        self.ledgers.credit_memos.iter_mut().find(|memo| memo.external_document_number == order).unwrap()
+    }
+
+    fn refund(&mut self) -> &mut Refund {
+        let Self { ledgers, returned, .. } = self;
+        ledgers.refunds.iter_mut().find(|refund| refund.metadata["order_id"] == *returned).unwrap()
+    }
+
+    /// One of an order of which nothing left.
+    fn stopped(&self) -> &Release {
+        let stopped = |release: &&Release| release.lines.iter().all(|line| line.stopped);
+        self.ledgers.releases.iter().find(stopped).unwrap()
+    }
+}
+
+type Plant = fn(&mut Planting<'_>);
+
+/// A kind, and what breaks its rule.
+const PLANTS: [(&str, &str, Plant); 29] = [
+    ("shipped-without-release", "it left before anybody asked for it", |planting| {
+        let order = planting.plain[0].clone();
+        planting.ledgers.releases.iter_mut().find(|release| release.order_id == order).unwrap().at = u64::MAX;
+    }),
+    ("released-twice", "a second release, of which nothing leaves", |planting| {
+        let stopped = planting.stopped().clone();
+        planting.ledgers.releases.push(stopped);
+    }),
+    ("shipped-more-than-released", "as much again, and invoiced", |planting| {
+        let again = planting.shipment().clone();
+        planting.ledgers.shipments.push(again);
+        planting.invoice(0).lines[0].quantity.units *= 2;
+    }),
+    ("shipped-though-stopped", "a stopped line that leaves", |planting| {
+        let line = planting.release_line();
+        (line.stopped, line.stopped_at) = (true, Some(0));
+    }),
+    ("return-expected-twice", "a return that is announced again", |planting| {
+        let again = Return { received: false, received_at: None, ..planting.back().clone() };
+        planting.ledgers.returns.push(again);
+    }),
+    ("returned-more-than-shipped", "a hundred boxes come back, and are credited", |planting| {
+        planting.back().lines[0].quantity.units += 100;
+        planting.memo().lines[0].quantity.units += 100;
+    }),
+    ("stock-differs", "one that nobody moved", |planting| {
+        planting.ledgers.stock[0].levels[0].1.units += 1;
+    }),
+    ("booked-twice", "an open order in two numbers", |planting| {
+        let mut open = planting.ledgers.sales_orders[0].clone();
+        open.number.push('1');
+        planting.ledgers.sales_orders.push(open);
+    }),
+    ("booked-twice", "an order that was posted whole, and is booked again", |planting| {
+        let order = planting.invoice(0).external_document_number.clone();
+        let again = SalesOrder { external_document_number: order, ..planting.ledgers.sales_orders[0].clone() };
+        planting.ledgers.sales_orders.push(again);
+    }),
+    ("invoiced-without-shipment", "a line twice", |planting| {
+        let line = planting.invoice(0).lines[0].clone();
+        planting.invoice(0).lines.push(line);
+    }),
+    ("invoiced-before-shipment", "in the right sum, and too early", |planting| planting.invoice(0).at = 0),
+    ("shipment-invoiced-otherwise-than-once", "one shipment twice, another never", |planting| {
+        let other = planting.invoice(1).shipment.clone();
+        planting.invoice(0).shipment = other;
+    }),
+    ("shipped-and-not-invoiced", "a line that is forgotten", |planting| drop(planting.invoice(0).lines.remove(0))),
+    ("credited-without-return", "more than came back", |planting| planting.memo().lines[0].quantity.units += 1),
+    ("returned-and-not-credited", "a line that is forgotten", |planting| drop(planting.memo().lines.remove(0))),
+    ("taxed-otherwise-than-once", "a transaction twice", |planting| {
+        let again = planting.tax().clone();
+        planting.ledgers.taxes.push(again);
+    }),
+    ("taxed-otherwise-than-once", "written twice", |planting| planting.tax().written += 1),
+    ("taxed-otherwise-than-once", "a return's type", |planting| planting.tax().document_type = "ReturnInvoice"),
+    ("taxed-otherwise-than-invoiced", "another amount", |planting| planting.tax().total_amount.units += 1),
+    ("taxed-otherwise-than-invoiced", "not final", |planting| planting.tax().status = TaxStatus::Saved),
+    ("taxed-otherwise-than-invoiced", "another order's", |planting| {
+        planting.tax().description = Some(format!("order {}: 184.00 USD and 0.00 tax", planting.plain[1]));
+    }),
+    ("refunded-before-receipt", "the money first", |planting| planting.refund().at = 0),
+    ("refunded-before-receipt", "for another order's goods", |planting| {
+        let order = planting.returned.clone();
+        let other = planting.ledgers.returns.iter().find(|back| back.order_id != order).unwrap().number.clone();
+        planting.refund().metadata.insert("return_number".to_owned(), other);
+    }),
+    ("refunded-twice", "one in two halves", |planting| {
+        planting.refund().amount /= 2;
+        let half = planting.refund().clone();
+        planting.ledgers.refunds.push(half);
+    }),
+    ("refunded-more-than-paid", "more than there is", |planting| planting.refund().amount += 100_000),
+    ("refunded-and-owed", "within what was paid, and owed", |planting| planting.refund().amount += 1_000),
+    ("shop-not-told", "a shipment that the shop does not know", |planting| {
+        drop(planting.ledgers.shop_shipments.remove(0));
+    }),
+    ("shop-told-twice", "an invoice twice", |planting| {
+        let again = planting.ledgers.shop_invoices[0].clone();
+        planting.ledgers.shop_invoices.push(again);
+    }),
+    ("shop-told-otherwise", "less than left", |planting| planting.ledgers.shop_shipments[0].items.clear()),
 ];

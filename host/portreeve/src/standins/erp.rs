@@ -115,6 +115,8 @@ pub struct PostedInvoice {
     pub number: String,
     /// That of the sales order.
     pub external_document_number: String,
+    /// The ERP's own number of the sales order.
+    pub order_number: String,
     /// The number of the shipment that a comment of it names.
     pub shipment: Option<String>,
     /// The item lines with what of them is on it.

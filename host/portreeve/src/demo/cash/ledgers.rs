@@ -1,9 +1,20 @@
 //! What the systems' own ledgers say of order to cash, and what must not be in them.
 //!
 //! The host is not asked: what it believes is what has to be checked. Each entry of a ledger has
-//! its place among those of all stand-ins, so that what came after what can be told.
+//! its place among those of all stand-ins, so that what came after what can be told. A line is
+//! known by its order, its number, its item and its unit: what one system says of another item or
+//! in another unit is not the same line.
+
+mod finance;
+
+mod goods;
+
+mod money;
+
+mod shop;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use portreeve_model::value::Decimal;
 use serde::Serialize;
@@ -44,7 +55,7 @@ pub struct Ledgers {
     pub shop_invoices: Vec<ShopDocument>,
     /// What it was told that went back.
     pub shop_refunds: Vec<ShopDocument>,
-    /// What is in stock of an item, in the ERP and in the warehouse.
+    /// What is in stock of each item.
     pub stock: Vec<Stock>,
 }
 
@@ -53,10 +64,8 @@ pub struct Ledgers {
 pub struct Stock {
     /// The item.
     pub sku: String,
-    /// By the ERP.
-    pub erp: Decimal,
-    /// By the warehouse.
-    pub warehouse: Decimal,
+    /// By each system that keeps any.
+    pub levels: Vec<(&'static str, Decimal)>,
 }
 
 /// Something that must not be.
@@ -70,151 +79,80 @@ pub struct Violation {
     pub found: String,
 }
 
-/// The rules, by the names of what breaks them.
-pub const KINDS: [&str; 10] = [
-    "shipped-without-release",
-    "released-twice",
-    "booked-twice",
-    "shipped-more-than-released",
-    "invoiced-without-shipment",
-    "shipped-and-not-invoiced",
-    "refunded-before-receipt",
-    "refunded-more-than-paid",
-    "taxed-otherwise-than-once",
-    "stock-differs",
-];
-
-impl Ledgers {
-    /// What must not be, in the order of [`KINDS`].
-    #[must_use]
-    pub fn violations(&self) -> Vec<Violation> {
-        let rules = [
-            Self::unreleased,
-            Self::released_twice,
-            Self::booked_twice,
-            Self::overshipped,
-            Self::unshipped,
-            Self::not_invoiced,
-            Self::before_receipt,
-            Self::overpaid,
-            Self::taxed,
-            Self::differs,
-        ];
-        KINDS
-            .into_iter()
-            .zip(rules)
-            .flat_map(|(kind, rule)| rule(self).into_iter().map(move |(about, found)| Violation { kind, about, found }))
-            .collect()
-    }
-
-    fn unreleased(&self) -> Vec<Broken> {
-        let released_before = |shipment: &Shipment| {
-            self.releases.iter().any(|release| release.order_id == shipment.order_id && release.at < shipment.at)
-        };
-        let broken = self.shipments.iter().filter(|shipment| !released_before(shipment));
-        broken.map(|shipment| (shipment.order_id.clone(), format!("shipment {} of it", shipment.number))).collect()
-    }
-
-    fn released_twice(&self) -> Vec<Broken> {
-        twice(self.releases.iter().map(|release| release.order_id.clone()), "releases")
-    }
-
-    /// Of an order that is open, and of one that was posted, there is one number.
-    fn booked_twice(&self) -> Vec<Broken> {
-        twice(self.sales_orders.iter().map(|order| order.external_document_number.clone()), "open sales orders")
-    }
-
-    fn overshipped(&self) -> Vec<Broken> {
-        let released = sums(self.releases.iter().flat_map(|release| {
-            release.lines.iter().map(|line| (key(&release.order_id, &line.line_number), &line.quantity))
-        }));
-        above(&self.shipped(), &released, "shipped", "released")
-    }
-
-    /// By the ERP's numbers of the orders, which have no hyphens.
-    fn unshipped(&self) -> Vec<Broken> {
-        above(&self.invoiced(), &self.shipped(), "invoiced", "shipped")
-    }
-
-    fn not_invoiced(&self) -> Vec<Broken> {
-        above(&self.shipped(), &self.invoiced(), "shipped", "invoiced")
-    }
-
-    fn before_receipt(&self) -> Vec<Broken> {
-        let is_here = |refund: &Refund| {
-            let number = refund.metadata.get("return_number");
-            let received = self.returns.iter().filter(|back| Some(&back.number) == number);
-            received.filter_map(|back| back.received_at).any(|received_at| received_at < refund.at)
-        };
-        let for_goods = |refund: &&Refund| refund.metadata.get("cause").is_some_and(|cause| cause == "goods-return");
-        let broken = self.refunds.iter().filter(for_goods).filter(|refund| !is_here(refund));
-        broken.map(|refund| (order_of(refund), format!("refund {} of goods that were not here", refund.id))).collect()
-    }
-
-    fn overpaid(&self) -> Vec<Broken> {
-        let mut kept: BTreeMap<String, i64> = BTreeMap::new();
-        for payment in &self.payments {
-            let kept = kept.entry(payment.order_id.clone()).or_default();
-            *kept = kept.saturating_add(payment.amount);
-        }
-        for refund in &self.refunds {
-            let kept = kept.entry(order_of(refund)).or_default();
-            *kept = kept.saturating_sub(refund.amount);
-        }
-        let broken = kept.into_iter().filter(|(_, kept)| *kept < 0);
-        broken
-            .map(|(order, kept)| (order, format!("refunds that are {} above what was paid", kept.saturating_neg())))
-            .collect()
-    }
-
-    /// Of each invoice and credit memo the tax service has one transaction, and of nothing else.
-    fn taxed(&self) -> Vec<Broken> {
-        let mut told: BTreeMap<&str, i64> = BTreeMap::new();
-        for transaction in &self.taxes {
-            *told.entry(&transaction.code).or_default() += 1;
-        }
-        let invoices = self.invoices.iter().map(|invoice| invoice.number.as_str());
-        for number in invoices.chain(self.credit_memos.iter().map(|memo| memo.number.as_str())) {
-            *told.entry(number).or_default() -= 1;
-        }
-        let broken = told.into_iter().filter(|(_, difference)| *difference != 0);
-        broken.map(|(number, by)| (number.to_owned(), format!("{by:+} tax transactions"))).collect()
-    }
-
-    fn differs(&self) -> Vec<Broken> {
-        let broken = self.stock.iter().filter(|stock| Amount::of(&stock.erp) != Amount::of(&stock.warehouse));
-        let told = |stock: &Stock| format!("{} in the ERP, {} in the warehouse", stock.erp, stock.warehouse);
-        broken.map(|stock| (stock.sku.clone(), told(stock))).collect()
-    }
-
-    fn shipped(&self) -> Sums {
-        sums(self.shipments.iter().flat_map(|shipment| {
-            shipment.lines.iter().map(|line| (key(&shipment.order_id, &line.line_number), &line.shipped))
-        }))
-    }
-
-    fn invoiced(&self) -> Sums {
-        sums(self.invoices.iter().flat_map(|invoice| {
-            invoice.lines.iter().map(|line| (key(&invoice.external_document_number, &line.line_number), &line.quantity))
-        }))
-    }
-}
+/// A rule gives what breaks it.
+type Rule = fn(&Ledgers) -> Vec<Broken>;
 
 /// About what, and what was found.
 type Broken = (String, String);
 
-/// An order's line, however a system writes the order's id.
-type Line = (String, String);
+/// The rules, by the names of what breaks them.
+const RULES: [(&str, Rule); 23] = [
+    ("shipped-without-release", Ledgers::unreleased),
+    ("released-twice", Ledgers::released_twice),
+    ("shipped-more-than-released", Ledgers::overshipped),
+    ("shipped-though-stopped", Ledgers::stopped_and_shipped),
+    ("return-expected-twice", Ledgers::expected_twice),
+    ("returned-more-than-shipped", Ledgers::overreturned),
+    ("stock-differs", Ledgers::stock_differs),
+    ("booked-twice", Ledgers::booked_twice),
+    ("invoiced-without-shipment", Ledgers::unshipped),
+    ("invoiced-before-shipment", Ledgers::invoiced_first),
+    ("shipment-invoiced-otherwise-than-once", Ledgers::shipments_invoiced),
+    ("shipped-and-not-invoiced", Ledgers::not_invoiced),
+    ("credited-without-return", Ledgers::credited_and_not_returned),
+    ("returned-and-not-credited", Ledgers::returned_and_not_credited),
+    ("taxed-otherwise-than-once", Ledgers::taxed_once),
+    ("taxed-otherwise-than-invoiced", Ledgers::taxed_alike),
+    ("refunded-before-receipt", Ledgers::before_receipt),
+    ("refunded-twice", Ledgers::refunded_twice),
+    ("refunded-more-than-paid", Ledgers::overpaid),
+    ("refunded-and-owed", Ledgers::refunded_and_owed),
+    ("shop-not-told", Ledgers::shop_not_told),
+    ("shop-told-twice", Ledgers::shop_told_twice),
+    ("shop-told-otherwise", Ledgers::shop_told_otherwise),
+];
+
+/// The names of the rules.
+pub fn kinds() -> impl Iterator<Item = &'static str> {
+    RULES.into_iter().map(|(kind, _)| kind)
+}
+
+impl Ledgers {
+    /// What must not be, by rule.
+    #[must_use]
+    pub fn violations(&self) -> Vec<Violation> {
+        let broken = |(kind, rule): (&'static str, Rule)| {
+            rule(self).into_iter().map(move |(about, found)| Violation { kind, about, found })
+        };
+        RULES.into_iter().flat_map(broken).collect()
+    }
+}
+
+/// A line of an order, however a system writes the order's id.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Line {
+    order: String,
+    number: String,
+    sku: String,
+    unit: String,
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {} of {} in {}", self.number, self.sku, self.unit)
+    }
+}
 
 /// How much, by line.
 type Sums = BTreeMap<Line, Amount>;
 
-fn key(order: &str, line: &str) -> Line {
-    (order.replace('-', ""), line.to_owned())
+fn key(order: &str, number: &str, sku: &str, unit: &str) -> Line {
+    Line { order: bare(order), number: number.to_owned(), sku: sku.to_owned(), unit: unit.to_owned() }
 }
 
-fn order_of(refund: &Refund) -> String {
-    refund.metadata.get("order_id").cloned().unwrap_or_default()
+/// Without the hyphens, which the ERP leaves out of an order's id.
+fn bare(order: &str) -> String {
+    order.replace('-', "")
 }
 
 fn sums<'a>(counted: impl Iterator<Item = (Line, &'a Decimal)>) -> Sums {
@@ -230,8 +168,8 @@ fn sums<'a>(counted: impl Iterator<Item = (Line, &'a Decimal)>) -> Sums {
 fn above(more: &Sums, less: &Sums, did: &str, was: &str) -> Vec<Broken> {
     let lines = more.iter().map(|(line, more)| (line, *more, less.get(line).copied().unwrap_or_default()));
     let broken = lines.filter(|(_, more, less)| more > less);
-    let told = |((order, line), more, less): (&Line, Amount, Amount)| {
-        (order.clone(), format!("line {line}: {} {did}, {} {was}", more.decimal(), less.decimal()))
+    let told = |(line, more, less): (&Line, Amount, Amount)| {
+        (line.order.clone(), format!("{line}: {} {did}, {} {was}", more.decimal(), less.decimal()))
     };
     broken.map(told).collect()
 }

@@ -148,8 +148,7 @@ impl Systems {
     pub(super) fn ledgers(&self) -> Ledgers {
         let stock = |sku: &String| Stock {
             sku: sku.clone(),
-            erp: self.erp.stock(sku),
-            warehouse: self.warehouse.stock(NODE, sku),
+            levels: vec![("ERP", self.erp.stock(sku)), ("warehouse", self.warehouse.stock(NODE, sku))],
         };
         Ledgers {
             sales_orders: self.erp.sales_orders(),

@@ -247,6 +247,7 @@ impl Document {
             company: self.company,
             number: self.number.clone(),
             external_document_number: self.external_document_number.clone(),
+            order_number: self.order_number.clone().unwrap_or_default(),
             shipment: self.named(SHIPMENT),
             lines: self.posted_lines(),
             total: self.total,
