@@ -8,13 +8,14 @@
 //! host's three stories are told step by step here instead of by its workers, so that it is known
 //! where each order is when its customer changes his mind; nothing else of them differs.
 
+mod case;
+
 pub mod ledgers;
 
 mod report;
 
 mod systems;
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -31,37 +32,29 @@ use portreeve_store::Store;
 use portreeve_store::contract::{DocumentPosition, ExceptionsWanted, OrderView};
 use tokio::sync::watch;
 
-pub use self::report::{CaseRow, CashReport, Outage};
+pub use self::case::Case;
+use self::case::{LATE, Paid, SHORT};
+pub use self::report::{CaseRow, CashReport, Outage, ShopRow, SystemsRow};
 use self::systems::{Door, Secrets, Systems};
 use super::{DemoOptions, Folder, Opened, build_plugins, people, write_config};
 use crate::clock::SetClock;
 use crate::host::{self, Host};
 use crate::output::Output;
 use crate::source_tree::SourceTree;
-use crate::standins::partner::{PurchaseOrder, Purpose, interchange};
-use crate::standins::shop::Basket;
+use crate::standins::partner::{Purpose, interchange};
 use crate::standins::wms::{Reason, Short};
-
-/// What most orders are of: ten boxes for 184.00.
-const SKU: &str = "FST-1007";
-const BOXES: u32 = 10;
-const PRICE: &str = "18.40";
-const PRICE_MINOR: u32 = 1_840;
-const VALUE_MINOR: i64 = 18_400;
-
-/// What the warehouse has less of than it believes.
-const SHORT_SKU: &str = "FST-1021";
-const SHORT_PRICE: &str = "34.80";
-const SHORT_VALUE_MINOR: i64 = 34_800;
 
 /// Boxes that come back of an order.
 const RETURNED: i64 = 2;
 
-/// Orders of a case.
-const PER_CASE: usize = 4;
+/// Boxes that the warehouse misses of an order.
+const MISSING: Decimal = Decimal { units: 3, scale: 0 };
 
 /// Sample orders that the shop sends, beside those of a case.
 const SHOP_ORDERS: usize = 12;
+
+/// How often the warehouse works until what was missing has left and all is back.
+const ROUNDS: usize = 6;
 
 /// Documents or deliveries of one step.
 const AT_ONCE: u32 = 64;
@@ -73,124 +66,6 @@ const STEPS_MAX: usize = 20_000;
 /// How long the host tries before something is said next, while finance is down and when it is not.
 const WHILE_DOWN_MS: i64 = 20_000;
 const A_DAY_MS: i64 = Instant::DAY_MS;
-
-/// What is to become of some orders.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Case {
-    /// Nothing happens to it.
-    Plain,
-    /// It is paid when it is ordered.
-    Prepaid,
-    /// It is prepaid, and three boxes of it are not there.
-    Short,
-    /// Its customer does not want it any more before any system has it.
-    CancelledReleased,
-    /// When the ERP has it; it is prepaid.
-    CancelledAccepted,
-    /// When stock is set aside for it.
-    CancelledAllocated,
-    /// When it is out of the shelves; it is prepaid.
-    CancelledPicked,
-    /// When it is in its boxes.
-    CancelledPacked,
-    /// When it has left, while finance is down; it is prepaid.
-    CancelledShipped,
-    /// When it is invoiced.
-    CancelledInvoiced,
-    /// It is paid, and two boxes come back.
-    Returned,
-    /// Its customer pays five dollars too much.
-    PaidOtherwise,
-    /// It was bought in the shop and prepaid, and its customer cancels it there when the ERP has it.
-    CancelledInShop,
-    /// It was bought in the shop and paid, and two boxes come back.
-    ReturnedToShop,
-}
-
-impl Case {
-    /// Those that are bought over X12, each with the customer who orders so.
-    const BY_EDI: [(Self, &'static str); 12] = [
-        (Self::Plain, "C1001"),
-        (Self::Prepaid, "C1002"),
-        (Self::Short, "C1003"),
-        (Self::CancelledReleased, "C1004"),
-        (Self::CancelledAccepted, "C1005"),
-        (Self::CancelledAllocated, "C1006"),
-        (Self::CancelledPicked, "C1101"),
-        (Self::CancelledPacked, "C1102"),
-        (Self::CancelledShipped, "C1103"),
-        (Self::CancelledInvoiced, "C1104"),
-        (Self::Returned, "C1201"),
-        (Self::PaidOtherwise, "C1202"),
-    ];
-
-    /// Those that are bought in the shop, each with the shop's id of the order before its first.
-    const IN_SHOP: [(Self, u64); 2] = [(Self::CancelledInShop, 1_000), (Self::ReturnedToShop, 2_000)];
-
-    /// As people read it.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Plain => "nothing special",
-            Self::Prepaid => "prepaid",
-            Self::Short => "short shipment, prepaid",
-            Self::CancelledReleased => "cancelled when released",
-            Self::CancelledAccepted => "cancelled when accepted, prepaid",
-            Self::CancelledAllocated => "cancelled when allocated",
-            Self::CancelledPicked => "cancelled when picked, prepaid",
-            Self::CancelledPacked => "cancelled when packed",
-            Self::CancelledShipped => "cancelled when shipped, prepaid",
-            Self::CancelledInvoiced => "cancelled when invoiced",
-            Self::Returned => "two boxes come back",
-            Self::PaidOtherwise => "paid too much",
-            Self::CancelledInShop => "cancelled in the shop, prepaid",
-            Self::ReturnedToShop => "bought in the shop, two boxes back",
-        }
-    }
-
-    fn is_prepaid(self) -> bool {
-        matches!(
-            self,
-            Self::Prepaid
-                | Self::Short
-                | Self::CancelledAccepted
-                | Self::CancelledPicked
-                | Self::CancelledShipped
-                | Self::CancelledInShop
-        )
-    }
-
-    /// Whether somebody pays the invoice.
-    fn is_paid_later(self) -> bool {
-        matches!(self, Self::Plain | Self::Returned | Self::PaidOtherwise | Self::ReturnedToShop)
-    }
-
-    fn value_minor(self) -> i64 {
-        if self == Self::Short { SHORT_VALUE_MINOR } else { VALUE_MINOR }
-    }
-
-    /// The customers' orders of this case.
-    fn orders(self, customer: &'static str) -> Vec<PurchaseOrder> {
-        let (sku, price) = if self == Self::Short { (SHORT_SKU, SHORT_PRICE) } else { (SKU, PRICE) };
-        let order = |number| {
-            let order = PurchaseOrder::clean(&format!("{customer}-{number:03}")).of_customer(customer);
-            order.with_lines(&[(sku, BOXES, "BX", price)])
-        };
-        (1..=PER_CASE).map(order).collect()
-    }
-
-    /// The shop's orders of this case.
-    fn baskets(self) -> Vec<Basket> {
-        let first = Self::IN_SHOP.into_iter().find(|(case, _)| *case == self).map(|(_, first)| first);
-        let basket =
-            |(first, place)| Basket { entity_id: first + place, sku: SKU, quantity: BOXES, price_minor: PRICE_MINOR };
-        first
-            .into_iter()
-            .flat_map(|first| (1_u64..).take(PER_CASE).map(move |place| (first, place)))
-            .map(basket)
-            .collect()
-    }
-}
 
 /// Plays it.
 ///
@@ -270,18 +145,23 @@ impl Play<'_> {
     /// The whole day; what became of the outage.
     async fn whole(&mut self, tree: &SourceTree, folder: &Path) -> anyhow::Result<Outage> {
         // Orders come in, each file twice; who wants one no more before anybody has it is heard at once.
-        let short =
-            Short { sku: SHORT_SKU.to_owned(), missing: Decimal { units: 3, scale: 0 }, reason: Reason::Cancelled };
-        self.systems.warehouse.run_short(short);
-        for (place, (case, customer)) in (1_u32..).zip(Case::BY_EDI) {
-            self.door.edi(&interchange(place, Purpose::Original, &case.orders(customer))).await?;
+        for (goods, reason) in [(SHORT, Reason::Cancelled), (LATE, Reason::Backordered)] {
+            let sku = goods.sku.to_owned();
+            self.systems.warehouse.run_short(Short { sku, missing: MISSING, reason });
+        }
+        for (place, case) in (1_u32..).zip(Case::all()).filter(|(_, case)| !case.orders().is_empty()) {
+            self.door.edi(&interchange(place, Purpose::Original, &case.orders())).await?;
             self.minute();
         }
+        self.cancel(Case::CancelledReceived).await?;
         self.shop(tree).await?;
         self.decide().await?;
         self.pay_at_once().await?;
-        self.cancel(Case::CancelledReleased).await?;
-        self.reject_what_is_held(folder, Case::CancelledReleased).await?;
+        for case in [Case::CancelledHeld, Case::CancelledReleased] {
+            self.cancel(case).await?;
+        }
+        let kept_back = [Case::CancelledReceived, Case::CancelledHeld, Case::CancelledReleased];
+        self.reject_what_is_held(folder, &kept_back).await?;
         self.settle(A_DAY_MS).await?;
         self.step("orders are accepted, and released to the warehouse")?;
 
@@ -301,7 +181,9 @@ impl Play<'_> {
         self.warehouse_works().await?;
         self.warehouse_works().await?;
         self.settle(WHILE_DOWN_MS).await?;
-        self.cancel(Case::CancelledShipped).await?;
+        for case in [Case::CancelledPartShipped, Case::CancelledShipped] {
+            self.cancel(case).await?;
+        }
         self.settle(WHILE_DOWN_MS).await?;
         let outage = self.outage().await?;
         self.step(&format!("{} shipments wait for finance, which is down", outage.waiting))?;
@@ -314,17 +196,28 @@ impl Play<'_> {
         self.cancel(Case::CancelledInvoiced).await?;
         self.pay_invoices().await?;
         self.settle(A_DAY_MS).await?;
+        self.cancel(Case::CancelledSettled).await?;
         self.step("what left is invoiced, taxed and paid")?;
 
-        // Some of it comes back, is credited, and paid back.
+        // What was missing is there. Some of what left comes back, is credited, and paid back; and
+        // some customers send all of it back then.
+        self.systems.warehouse.restock(LATE.sku);
         self.announce_returns().await?;
-        for _ in 0..3 {
+        self.cancel(Case::CancelledReturning).await?;
+        for round in 1..=ROUNDS {
             self.settle(A_DAY_MS).await?;
             self.warehouse_works().await?;
             self.settle(A_DAY_MS).await?;
+            if round == 1 {
+                self.cancel(Case::CancelledReturned).await?;
+                self.settle(A_DAY_MS).await?;
+            }
             self.door.finance(&mut self.systems).await?;
             self.settle(A_DAY_MS).await?;
             self.door.refunded(&mut self.systems, self.clock.now()).await?;
+            if round == 1 {
+                self.cancel(Case::CancelledCredited).await?;
+            }
         }
         self.settle(A_DAY_MS).await?;
         Ok(outage)
@@ -355,7 +248,7 @@ impl Play<'_> {
             let order = std::fs::read(path).with_context(|| format!("`{}` cannot be read", path.display()))?;
             self.bought(&order).await?;
         }
-        for basket in Case::IN_SHOP.into_iter().flat_map(|(case, _)| case.baskets()) {
+        for basket in Case::all().flat_map(Case::baskets) {
             self.bought(&basket.placed()).await?;
         }
         Ok(())
@@ -381,28 +274,28 @@ impl Play<'_> {
         self.decide().await
     }
 
-    /// Customer service tells what is to come back: of a customer's order line 1, of the shop's the
-    /// line that has its item's id.
+    /// Customer service tells what is to come back.
     async fn announce_returns(&mut self) -> anyhow::Result<()> {
-        let mut announced = Vec::new();
-        for order in self.orders_of(Case::Returned).await? {
-            announced.push((order.id, "1".to_owned()));
+        let some_back = [
+            Case::Returned,
+            Case::ReturnedToShop,
+            Case::CancelledReturning,
+            Case::CancelledReturned,
+            Case::CancelledCredited,
+        ];
+        let cases = Case::of_numbers();
+        let of_cases = |order: &OrderView| cases.get(&order.number).filter(|(case, _)| some_back.contains(case));
+        for (order, number) in self.all_orders().await?.iter().map(|(order, _)| order).zip(1..) {
+            if let Some((_, line)) = of_cases(order) {
+                self.door.service(&order.id.to_string(), line, &format!("RMA-{number}"), RETURNED).await?;
+            }
         }
-        let baskets = Case::ReturnedToShop.baskets();
-        for order in self.orders_of(Case::ReturnedToShop).await? {
-            let basket = baskets.iter().find(|basket| basket.increment_id() == order.number);
-            let basket = basket.with_context(|| format!("nobody bought order {} in the shop", order.number))?;
-            announced.push((order.id, basket.item_id().to_string()));
-        }
-        for ((order, line), number) in announced.iter().zip(1..) {
-            self.door.service(&order.to_string(), line, &format!("RMA-{number}"), RETURNED).await?;
-        }
-        Ok(())
+        self.decide().await
     }
 
     async fn pay_at_once(&mut self) -> anyhow::Result<()> {
         for (order, case) in self.all_orders().await? {
-            if let Some(case) = case.filter(|case| case.is_prepaid()) {
+            if let Some(case) = case.filter(|case| case.paid() == Paid::AtOnce) {
                 self.pay(&order, case.value_minor()).await?;
             }
         }
@@ -419,7 +312,7 @@ impl Play<'_> {
             for invoice in of_order {
                 owed = owed.saturating_add(systems::hundredths(&invoice.total)?);
             }
-            if owed > 0 && case.is_none_or(Case::is_paid_later) {
+            if owed > 0 && case.is_none_or(|case| case.paid() == Paid::Later) {
                 let more = if case == Some(Case::PaidOtherwise) { 500 } else { 0 };
                 self.pay(&order, owed.saturating_add(more)).await?;
             }
@@ -434,19 +327,20 @@ impl Play<'_> {
 
     /// Customers of a case do not want their orders any more.
     async fn cancel(&mut self, case: Case) -> anyhow::Result<()> {
-        let Some((place, (_, customer))) = (101_u32..).zip(Case::BY_EDI).find(|(_, (found, _))| *found == case) else {
-            return Ok(());
-        };
+        let place = (101_u32..).zip(Case::all()).find(|(_, found)| *found == case).map(|(place, _)| place);
+        let place = place.context("a case that there is not")?;
         self.minute();
-        self.door.edi(&interchange(place, Purpose::Cancellation, &case.orders(customer))).await?;
+        self.door.edi(&interchange(place, Purpose::Cancellation, &case.orders())).await?;
         self.decide().await
     }
 
     /// A person of the order desk rejects what is kept back since its customer does not want it.
-    async fn reject_what_is_held(&mut self, folder: &Path, case: Case) -> anyhow::Result<()> {
+    async fn reject_what_is_held(&mut self, folder: &Path, cases: &[Case]) -> anyhow::Result<()> {
         let key = std::fs::read_to_string(people::folder(folder).join("anna.key")).context("anna has no key")?;
         let anna = self.host.pipeline.authenticate(key.trim()).await?;
-        let orders: Vec<OrderId> = self.orders_of(case).await?.iter().map(|order| order.id).collect();
+        let all = self.all_orders().await?.into_iter();
+        let of_cases = all.filter(|(_, case)| case.is_some_and(|case| cases.contains(&case)));
+        let orders: Vec<OrderId> = of_cases.map(|(order, _)| order.id).collect();
         let wanted = ExceptionsWanted { limit: 500, ..ExceptionsWanted::default() };
         for waiting in self.store.exceptions_wanted(wanted).await? {
             if waiting.code != CANCEL_REQUESTED || !waiting.order.is_some_and(|order| orders.contains(&order)) {
@@ -511,11 +405,6 @@ impl Play<'_> {
 
     // --- which orders there are ---
 
-    async fn orders_of(&self, case: Case) -> anyhow::Result<Vec<OrderView>> {
-        let all = self.all_orders().await?;
-        Ok(all.into_iter().filter(|(_, found)| *found == Some(case)).map(|(order, _)| order).collect())
-    }
-
     async fn all_orders(&self) -> anyhow::Result<Vec<(OrderView, Option<Case>)>> {
         all_orders(&self.store).await
     }
@@ -523,20 +412,14 @@ impl Play<'_> {
 
 /// All orders, with the case that each is of; the shop's samples are of none.
 async fn all_orders(store: &Arc<dyn Store>) -> anyhow::Result<Vec<(OrderView, Option<Case>)>> {
-    let by_edi = Case::BY_EDI
-        .into_iter()
-        .flat_map(|(case, customer)| case.orders(customer).into_iter().map(move |order| (order.number, case)));
-    let in_shop = Case::IN_SHOP
-        .into_iter()
-        .flat_map(|(case, _)| case.baskets().into_iter().map(move |basket| (basket.increment_id(), case)));
-    let cases: BTreeMap<String, Case> = by_edi.chain(in_shop).collect();
+    let cases = Case::of_numbers();
     let (mut orders, mut after) = (Vec::new(), DocumentPosition(0));
     loop {
         let page = store.orders(after, 256).await?;
         let Some(last) = page.last() else { return Ok(orders) };
         after = last.position;
         orders.extend(page.into_iter().map(|order| {
-            let case = cases.get(&order.number).copied();
+            let case = cases.get(&order.number).map(|(case, _)| *case);
             (order, case)
         }));
     }

@@ -250,7 +250,7 @@ pub(super) fn print(report: &CashReport, output: &mut Output) -> anyhow::Result<
             [row.case.clone(), row.orders.to_string(), shown(&row.ends), person]
         })
         .collect();
-    output.table(&["orders", "count", "where they are", "wait for a person"], &rows, &[34, 5, 40, 17])?;
+    output.table(&["orders", "count", "where they are", "wait for a person"], &rows, &[37, 5, 40, 17])?;
     output.line("")?;
     output.line(&format!("{} orders: {}", report.orders, shown(&report.by_state)))?;
     let SystemsRow { releases, stopped, shipments, returns, invoices, credit_memos, .. } = &report.systems;

@@ -248,7 +248,7 @@ impl Door {
 
     /// Customer service tells that boxes of an order's line are to come back.
     pub(super) async fn service(&mut self, order: &str, line: &str, number: &str, boxes: i64) -> anyhow::Result<()> {
-        let line = json!({"lineNumber": line, "sku": super::SKU, "quantity": {"value": boxes.to_string(), "scale": 0, "unit": "BX"}});
+        let line = json!({"lineNumber": line, "sku": super::case::PLAIN.sku, "quantity": {"value": boxes.to_string(), "scale": 0, "unit": "BX"}});
         let data = json!({"orderNumber": order, "returnNumber": number, "lines": [line]});
         let token = self.secrets.service.clone();
         self.cloud_events("service", &token, [("return.requested", number.to_owned(), data)]).await
