@@ -55,6 +55,7 @@ async fn a_day_of_orders_comes_to_its_money_and_nothing_is_in_the_ledgers_that_m
         ("cancelled when returned", 0, "3 credited"),
         ("cancelled when credited", 0, "3 credited"),
         ("two boxes come back", 0, "3 credited"),
+        ("two boxes back, heard out of turn", 0, "3 credited"),
         ("paid too much", 3, "3 settled"),
         ("cancelled in the shop, prepaid", 0, "3 cancelled"),
         ("bought in the shop, two boxes back", 0, "3 credited"),
@@ -64,11 +65,13 @@ async fn a_day_of_orders_comes_to_its_money_and_nothing_is_in_the_ledgers_that_m
     let Outage { waiting, waiting_elsewhere } = report.outage;
     assert!(waiting > 0, "finance was down when goods left");
     assert_eq!(waiting_elsewhere, 0, "and nobody else waited for it");
+    assert_eq!(report.said, 2 * report.said_again, "everything is said once, and once more");
     assert!(report.said_again > 50 && report.retried > 50, "{} {}", report.said_again, report.retried);
+    turns(&report);
     // Cancelled and paid: all of it (of seven boxes of ten what was not shipped first); short: three
     // boxes; back: two.
     let cancelled = 18_400 + 18_400 + 12_950 + 18_400 + 18_400 + 18_400;
-    let expected = 3 * (cancelled + 3 * 3_480 + 2 * 1_840 + 2 * 1_840);
+    let expected = 3 * (cancelled + 3 * 3_480 + 3 * 2 * 1_840);
     assert_eq!(report.systems.refunded_minor, expected);
     let owed = report.systems.invoiced_minor + 3 * 500;
     assert_eq!(report.systems.paid_minor - report.systems.refunded_minor, owed, "but for what was paid too much");
@@ -83,6 +86,32 @@ async fn a_day_of_orders_comes_to_its_money_and_nothing_is_in_the_ledgers_that_m
     }
     let planted: BTreeSet<&str> = PLANTS.iter().map(|(kind, ..)| *kind).collect();
     assert_eq!(planted, kinds().collect(), "each kind is planted");
+}
+
+/// Of one order the last thing is said first, and what cannot be yet waits.
+fn turns(report: &CashReport) {
+    let orders = |prefix: &str| {
+        let releases = report.ledgers.releases.iter().filter(|release| release.order_number.starts_with(prefix));
+        releases.map(|release| release.order_id.clone()).collect::<Vec<_>>()
+    };
+    let place = |order: &String, what: &str| {
+        let mut spoken = report.spoken.iter();
+        spoken
+            .position(|(of, said)| of == order && said == what)
+            .unwrap_or_else(|| panic!("{order}: nobody said {what}"))
+    };
+    let (prepaid, early) = (orders("C1002-"), orders("C1211-"));
+    assert_eq!((prepaid.len(), early.len()), (3, 3));
+    for order in &prepaid {
+        let turns = ["payment", "allocated", "confirmed", "dispatched", "packed", "picked", "invoice"];
+        assert!(turns.map(|what| place(order, what)).is_sorted(), "{order}");
+    }
+    for order in &early {
+        let turns = ["return requested", "confirmed", "credit memo", "invoice"];
+        assert!(turns.map(|what| place(order, what)).is_sorted(), "{order}");
+    }
+    assert!(report.waited >= 6, "a return and a credit memo of each order waited: {}", report.waited);
+    assert_eq!(report.exceptions.get("early-event"), None, "and none waits any more");
 }
 
 /// What the shop says of its orders is what the ERP, the warehouse and the payments say of them.

@@ -1,14 +1,16 @@
 //! Order to cash: a day of orders from customers and a shop to their money, through an ERP, a
-//! warehouse, a tax service and a payment processor that answer badly, and what must not be in
-//! their ledgers afterwards.
+//! warehouse, a tax service, a payment processor and the shop again, all of which answer badly, and
+//! what must not be in their ledgers afterwards.
 //!
 //! The story is [`run`], told by `Play::whole`: orders come in, some are paid at once, some are
 //! not wanted any more in each state that they can be in, finance is down while goods leave, some
-//! are short, some come back. Everything is said over the front door, out of turn and twice. The
-//! host's three stories are told step by step here instead of by its workers, so that it is known
+//! are short, some come back. Everything is said over the front door and later once more, some of
+//! it out of turn: what of one order should have come first comes last, or waits. The host's three stories are told step by step here instead of by its workers, so that it is known
 //! where each order is when its customer changes his mind; nothing else of them differs.
 
 mod case;
+
+mod door;
 
 pub mod ledgers;
 
@@ -16,6 +18,7 @@ mod report;
 
 mod systems;
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -23,7 +26,7 @@ use std::sync::Arc;
 use anyhow::{Context, anyhow, bail};
 use portreeve_audit::LogReader;
 use portreeve_model::value::Decimal;
-use portreeve_model::{ExceptionAction, Instant, OrderId};
+use portreeve_model::{ExceptionAction, Instant};
 use portreeve_pipeline::Clock;
 use portreeve_pipeline::decide::CANCEL_REQUESTED;
 use portreeve_pipeline::exception::Decision;
@@ -34,8 +37,9 @@ use tokio::sync::watch;
 
 pub use self::case::Case;
 use self::case::{LATE, Paid, SHORT};
+use self::door::Door;
 pub use self::report::{CaseRow, CashReport, Outage, ShopRow, SystemsRow};
-use self::systems::{Door, Secrets, Systems};
+use self::systems::{Secrets, Systems};
 use super::{DemoOptions, Folder, Opened, build_plugins, people, write_config};
 use crate::clock::SetClock;
 use crate::host::{self, Host};
@@ -52,6 +56,12 @@ const MISSING: Decimal = Decimal { units: 3, scale: 0 };
 
 /// Sample orders that the shop sends, beside those of a case.
 const SHOP_ORDERS: usize = 12;
+
+/// Of what the warehouse says that it left before it says what it did with it.
+const LEFT_FIRST: [Case; 2] = [Case::Prepaid, Case::ReturnedToShop];
+
+/// Between the numbers of an interchange and of the same that is sent once more.
+const ONCE_MORE: u32 = 1_000;
 
 /// How often the warehouse works until what was missing has left and all is back.
 const ROUNDS: usize = 6;
@@ -96,7 +106,7 @@ pub async fn run(options: &DemoOptions, output: &mut Output) -> anyhow::Result<C
     let address = listener.local_addr().context("the listener has no address")?;
     let serving = tokio::spawn(portreeve_api::serve(listener, host.front(), host::stopped(stopping)));
 
-    let door = Door { address, secrets, said: 0, again: 0 };
+    let door = Door::new(address, secrets);
     let mut play = Play { systems, door, host: Arc::clone(&host), store: Arc::clone(&store), clock, output };
     let outage = play.whole(&tree, &folder.path).await?;
     let Play { systems, door, .. } = play;
@@ -109,7 +119,7 @@ pub async fn run(options: &DemoOptions, output: &mut Output) -> anyhow::Result<C
 
     let outside = locations.outside(&host.settings.origin).read()?;
     let verified = LogReader::new(Arc::clone(&store)).verify(&host.verifier, outside.as_ref()).await;
-    let report = report::make(&store, &door, outage, ledgers, verified, started.elapsed()).await?;
+    let report = report::make(&store, door, outage, ledgers, verified, started.elapsed()).await?;
     if options.json {
         output.json(&report)?;
     } else {
@@ -150,8 +160,7 @@ impl Play<'_> {
             self.systems.warehouse.run_short(Short { sku, missing: MISSING, reason });
         }
         for (place, case) in (1_u32..).zip(Case::all()).filter(|(_, case)| !case.orders().is_empty()) {
-            self.door.edi(&interchange(place, Purpose::Original, &case.orders())).await?;
-            self.minute();
+            self.edi(place, Purpose::Original, case).await?;
         }
         self.cancel(Case::CancelledReceived).await?;
         self.shop(tree).await?;
@@ -163,6 +172,7 @@ impl Play<'_> {
         let kept_back = [Case::CancelledReceived, Case::CancelledHeld, Case::CancelledReleased];
         self.reject_what_is_held(folder, &kept_back).await?;
         self.settle(A_DAY_MS).await?;
+        self.say_again(A_DAY_MS).await?;
         self.step("orders are accepted, and released to the warehouse")?;
 
         // The warehouse works, and customers change their minds at each step.
@@ -175,16 +185,21 @@ impl Play<'_> {
             self.cancel(case).await?;
             self.settle(A_DAY_MS).await?;
         }
+        self.say_again(A_DAY_MS).await?;
 
         // Goods leave while finance is down: the warehouse and the customers do not wait for it.
         self.systems.erp.down(true);
         self.warehouse_works().await?;
         self.warehouse_works().await?;
+        self.announce_returns(&[Case::ReturnedEarly]).await?;
+        let memo_first = self.orders_of(&[Case::ReturnedEarly]).await?;
+        self.door.memo_first(memo_first);
         self.settle(WHILE_DOWN_MS).await?;
         for case in [Case::CancelledPartShipped, Case::CancelledShipped] {
             self.cancel(case).await?;
         }
         self.settle(WHILE_DOWN_MS).await?;
+        self.say_again(WHILE_DOWN_MS).await?;
         let outage = self.outage().await?;
         self.step(&format!("{} shipments wait for finance, which is down", outage.waiting))?;
         self.systems.erp.down(false);
@@ -197,12 +212,21 @@ impl Play<'_> {
         self.pay_invoices().await?;
         self.settle(A_DAY_MS).await?;
         self.cancel(Case::CancelledSettled).await?;
+        self.say_again(A_DAY_MS).await?;
         self.step("what left is invoiced, taxed and paid")?;
 
         // What was missing is there. Some of what left comes back, is credited, and paid back; and
         // some customers send all of it back then.
         self.systems.warehouse.restock(LATE.sku);
-        self.announce_returns().await?;
+        self.door.warehouse_recalls().await?;
+        let some_back = [
+            Case::Returned,
+            Case::ReturnedToShop,
+            Case::CancelledReturning,
+            Case::CancelledReturned,
+            Case::CancelledCredited,
+        ];
+        self.announce_returns(&some_back).await?;
         self.cancel(Case::CancelledReturning).await?;
         for round in 1..=ROUNDS {
             self.settle(A_DAY_MS).await?;
@@ -218,13 +242,20 @@ impl Play<'_> {
             if round == 1 {
                 self.cancel(Case::CancelledCredited).await?;
             }
+            self.say_again(A_DAY_MS).await?;
         }
-        self.settle(A_DAY_MS).await?;
         Ok(outage)
     }
 
     fn step(&mut self, text: &str) -> anyhow::Result<()> {
         self.output.step(text)
+    }
+
+    /// Whatever was said since the last time is said once more, at another time.
+    async fn say_again(&mut self, within_ms: i64) -> anyhow::Result<()> {
+        self.minute();
+        self.door.say_again(self.clock.now()).await?;
+        self.settle(within_ms).await
     }
 
     fn minute(&self) {
@@ -236,7 +267,16 @@ impl Play<'_> {
     async fn warehouse_works(&mut self) -> anyhow::Result<()> {
         let events = self.systems.warehouse.work().context("the warehouse cannot say what it did")?;
         self.minute();
-        self.door.warehouse(events).await
+        let left_first = self.orders_of(&LEFT_FIRST).await?;
+        let unsaid = self.orders_of(&[Case::ReturnedEarly]).await?;
+        self.door.warehouse(events, &left_first, &unsaid).await
+    }
+
+    /// A customer's interchange, which he sends under another number once more.
+    async fn edi(&mut self, number: u32, purpose: Purpose, case: Case) -> anyhow::Result<()> {
+        let file = |number| interchange(number, purpose, &case.orders());
+        self.minute();
+        self.door.edi(&file(number), &file(number.saturating_add(ONCE_MORE))).await
     }
 
     async fn shop(&mut self, tree: &SourceTree) -> anyhow::Result<()> {
@@ -275,14 +315,7 @@ impl Play<'_> {
     }
 
     /// Customer service tells what is to come back.
-    async fn announce_returns(&mut self) -> anyhow::Result<()> {
-        let some_back = [
-            Case::Returned,
-            Case::ReturnedToShop,
-            Case::CancelledReturning,
-            Case::CancelledReturned,
-            Case::CancelledCredited,
-        ];
+    async fn announce_returns(&mut self, some_back: &[Case]) -> anyhow::Result<()> {
         let cases = Case::of_numbers();
         let of_cases = |order: &OrderView| cases.get(&order.number).filter(|(case, _)| some_back.contains(case));
         for (order, number) in self.all_orders().await?.iter().map(|(order, _)| order).zip(1..) {
@@ -329,8 +362,7 @@ impl Play<'_> {
     async fn cancel(&mut self, case: Case) -> anyhow::Result<()> {
         let place = (101_u32..).zip(Case::all()).find(|(_, found)| *found == case).map(|(place, _)| place);
         let place = place.context("a case that there is not")?;
-        self.minute();
-        self.door.edi(&interchange(place, Purpose::Cancellation, &case.orders())).await?;
+        self.edi(place, Purpose::Cancellation, case).await?;
         self.decide().await
     }
 
@@ -338,12 +370,12 @@ impl Play<'_> {
     async fn reject_what_is_held(&mut self, folder: &Path, cases: &[Case]) -> anyhow::Result<()> {
         let key = std::fs::read_to_string(people::folder(folder).join("anna.key")).context("anna has no key")?;
         let anna = self.host.pipeline.authenticate(key.trim()).await?;
-        let all = self.all_orders().await?.into_iter();
-        let of_cases = all.filter(|(_, case)| case.is_some_and(|case| cases.contains(&case)));
-        let orders: Vec<OrderId> = of_cases.map(|(order, _)| order.id).collect();
+        let orders = self.orders_of(cases).await?;
         let wanted = ExceptionsWanted { limit: 500, ..ExceptionsWanted::default() };
         for waiting in self.store.exceptions_wanted(wanted).await? {
-            if waiting.code != CANCEL_REQUESTED || !waiting.order.is_some_and(|order| orders.contains(&order)) {
+            if waiting.code != CANCEL_REQUESTED
+                || !waiting.order.is_some_and(|order| orders.contains(&order.to_string()))
+            {
                 continue;
             }
             let shown = self.host.pipeline.show_exception(waiting.id).await?.digest;
@@ -404,6 +436,13 @@ impl Play<'_> {
     }
 
     // --- which orders there are ---
+
+    /// The ids of all orders of some cases.
+    async fn orders_of(&self, cases: &[Case]) -> anyhow::Result<BTreeSet<String>> {
+        let all = self.all_orders().await?.into_iter();
+        let of_cases = all.filter(|(_, case)| case.is_some_and(|case| cases.contains(&case)));
+        Ok(of_cases.map(|(order, _)| order.id.to_string()).collect())
+    }
 
     async fn all_orders(&self) -> anyhow::Result<Vec<(OrderView, Option<Case>)>> {
         all_orders(&self.store).await

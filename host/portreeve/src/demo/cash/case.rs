@@ -72,6 +72,8 @@ pub enum Case {
     CancelledCredited,
     /// It is paid, and two boxes come back.
     Returned,
+    /// It is prepaid, and two boxes are announced to come back before anybody says that they left.
+    ReturnedEarly,
     /// Its customer pays five dollars too much.
     PaidOtherwise,
     /// It was bought in the shop and prepaid, and its customer cancels it there when the ERP has it.
@@ -100,7 +102,7 @@ enum Buyer {
 type Row = (Case, Buyer, Goods, Paid, &'static str);
 
 /// All of them.
-const ROWS: [Row; 22] = [
+const ROWS: [Row; 23] = [
     (Case::Plain, Edi("C1001"), PLAIN, Later, "nothing special"),
     (Case::Prepaid, Edi("C1002"), PLAIN, AtOnce, "prepaid"),
     (Case::Short, Edi("C1003"), SHORT, AtOnce, "short shipment, prepaid"),
@@ -120,6 +122,7 @@ const ROWS: [Row; 22] = [
     (Case::CancelledReturned, Edi("C1209"), PLAIN, Never, "cancelled when returned"),
     (Case::CancelledCredited, Edi("C1210"), PLAIN, Never, "cancelled when credited"),
     (Case::Returned, Edi("C1201"), PLAIN, Later, "two boxes come back"),
+    (Case::ReturnedEarly, Edi("C1211"), PLAIN, AtOnce, "two boxes back, heard out of turn"),
     (Case::PaidOtherwise, Edi("C1202"), PLAIN, Later, "paid too much"),
     (Case::CancelledInShop, Shop(1_000), PLAIN, AtOnce, "cancelled in the shop, prepaid"),
     (Case::ReturnedToShop, Shop(2_000), PLAIN, Later, "bought in the shop, two boxes back"),

@@ -8,11 +8,12 @@ use std::time::Duration;
 use portreeve_audit::AuditError;
 use portreeve_record::VerifyReport;
 use portreeve_store::Store;
-use portreeve_store::contract::{OrderState, OrderView};
+use portreeve_store::contract::{EARLY_EVENT, OrderState, OrderTrail, OrderView};
 use serde::Serialize;
 
+use super::door::Door;
 use super::ledgers::{Ledgers, Violation};
-use super::systems::{Door, hundredths};
+use super::systems::hundredths;
 use super::{Case, all_orders};
 use crate::demo::report::Audit;
 use crate::output::Output;
@@ -36,8 +37,10 @@ pub struct CashReport {
     pub outage: Outage,
     /// Messages to the host.
     pub said: u64,
-    /// Things that were said once more.
+    /// Of these, what was said before: each once more.
     pub said_again: u64,
+    /// Events that came before their turn, and waited for it.
+    pub waited: u64,
     /// Deliveries that are done.
     pub delivered: u64,
     /// Attempts beyond the first.
@@ -53,6 +56,9 @@ pub struct CashReport {
     /// The ledgers themselves.
     #[serde(skip)]
     pub ledgers: Ledgers,
+    /// Of which orders, by the host's ids, what was said first, in this order.
+    #[serde(skip)]
+    pub spoken: Vec<(String, String)>,
 }
 
 /// Orders of a case.
@@ -128,7 +134,7 @@ pub struct Outage {
 /// Reads the store, and counts.
 pub(super) async fn make(
     store: &Arc<dyn Store>,
-    door: &Door,
+    door: Door,
     outage: Outage,
     ledgers: Ledgers,
     verified: Result<VerifyReport, AuditError>,
@@ -137,9 +143,12 @@ pub(super) async fn make(
     let (exceptions, waiting) = exceptions(store).await?;
     let mut cases: BTreeMap<Option<Case>, CaseRow> = BTreeMap::new();
     let mut by_state: BTreeMap<String, u64> = BTreeMap::new();
-    let all = all_orders(store).await?;
+    let (all, mut waited) = (all_orders(store).await?, 0_u64);
     for (order, case) in &all {
-        let state = state(store, order).await?;
+        let trail = store.order_trail(order.id).await?;
+        let early = trail.iter().flat_map(|trail| &trail.exceptions).filter(|told| told.code == EARLY_EVENT);
+        waited = waited.saturating_add(u64::try_from(early.count()).unwrap_or(u64::MAX));
+        let state = state(order, trail.as_ref());
         let row = cases.entry(*case).or_insert_with(|| CaseRow {
             case: case.map_or("from the shop", Case::as_str).to_owned(),
             orders: 0,
@@ -160,6 +169,7 @@ pub(super) async fn make(
         outage,
         said: door.said,
         said_again: door.again,
+        waited,
         delivered: summary.delivered,
         retried: summary.retried,
         exceptions,
@@ -167,17 +177,16 @@ pub(super) async fn make(
         audit: Audit::of(verified),
         seconds: (elapsed.as_secs_f64() * 10.0).round() / 10.0,
         ledgers,
+        spoken: door.spoken,
     })
 }
 
 /// Where an order is: along its process, or kept back before it.
-async fn state(store: &Arc<dyn Store>, order: &OrderView) -> anyhow::Result<String> {
+fn state(order: &OrderView, trail: Option<&OrderTrail>) -> String {
+    let progress = trail.and_then(|trail| trail.progress.as_ref());
     // What people rejected before any system had it, no event moves any more.
-    if order.state == OrderState::Refused {
-        return Ok(order.state.as_str().to_owned());
-    }
-    let progress = store.order_trail(order.id).await?.and_then(|trail| trail.progress);
-    Ok(progress.map_or_else(|| order.state.as_str().to_owned(), |progress| progress.state.as_str().to_owned()))
+    let progress = progress.filter(|_| order.state != OrderState::Refused);
+    progress.map_or(order.state.as_str(), |progress| progress.state.as_str()).to_owned()
 }
 
 /// What waits for a person, by code, and which orders do.
@@ -274,8 +283,8 @@ pub(super) fn print(report: &CashReport, output: &mut Output) -> anyhow::Result<
         report.outage.waiting, report.outage.waiting_elsewhere
     ))?;
     output.line(&format!(
-        "{} messages to the host, {} things said once more; {} deliveries, {} further attempts",
-        report.said, report.said_again, report.delivered, report.retried
+        "{} messages to the host, {} of them once more, {} events waited for their turn; {} deliveries, {} further attempts",
+        report.said, report.said_again, report.waited, report.delivered, report.retried
     ))?;
     let waits = shown(&report.exceptions);
     output.line(&format!("for people: {}", if waits.is_empty() { "nothing" } else { &waits }))?;

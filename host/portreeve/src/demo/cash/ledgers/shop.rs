@@ -46,7 +46,13 @@ impl Ledgers {
     fn told_of_shop(&self, wanted: Fault) -> Vec<Broken> {
         let all = self.shop_orders.iter().flat_map(|order| {
             let release = self.releases.iter().find(|release| release.order_number == order.increment_id);
-            let faults = release.map(|release| self.faults_of(order, release)).unwrap_or_default();
+            let faults = match release {
+                Some(release) => self.faults_of(order, release),
+                None if order.ext_order_id.is_some() => {
+                    vec![(Fault::Otherwise, "accepted, and not released".to_owned())]
+                }
+                None => Vec::new(),
+            };
             faults.into_iter().map(|(fault, found)| (fault, order.increment_id.clone(), found))
         });
         all.filter(|(fault, ..)| *fault == wanted).map(|(_, order, found)| (order, found)).collect()

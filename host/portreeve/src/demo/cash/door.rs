@@ -1,0 +1,371 @@
+//! What the systems say, over the front door, each with what proves it, and like real ones: not in
+//! the order in which it happened, and all of it once more at a later time, over another connection
+//! and, where it has a number by which it is known for the same, in a message of another name.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+
+use anyhow::bail;
+use bytes::Bytes;
+use hyper::Method;
+use portreeve_model::Instant;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::case::PLAIN;
+use super::systems::{DISCOUNT, FREIGHT, Secrets, Systems, hundredths};
+use crate::client;
+use crate::standins::erp::PostedLine;
+use crate::standins::payment::{self, Payment, WEBHOOK_SECRET, Webhook};
+
+/// AvaTax's code for what is not taxable.
+const NOT_TAXABLE: &str = "NT";
+
+/// Events of one message, as the warehouse and finance send them.
+const EVENTS_AT_ONCE: usize = 16;
+
+/// The way to the host, what is to be said there once more, and how often it heard something.
+pub(super) struct Door {
+    address: SocketAddr,
+    secrets: Secrets,
+    /// What was said, and not yet once more.
+    once: Vec<Message>,
+    /// What waits at the warehouse to be said out of turn.
+    held_back: Vec<Event>,
+    /// Orders of which finance tells the credit memo first.
+    memo_first: BTreeSet<String>,
+    /// Their invoices.
+    withheld: Vec<Posted>,
+    pub(super) said: u64,
+    /// Of these, what it had heard before.
+    pub(super) again: u64,
+    /// Of which orders what was said, in this order.
+    pub(super) spoken: Vec<(String, String)>,
+}
+
+/// A message, as it is said once more.
+struct Message {
+    channel: &'static str,
+    headers: Vec<(&'static str, String)>,
+    body: String,
+}
+
+/// What of an event of the warehouse says how it is told.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Told {
+    #[serde(rename = "type")]
+    kind: String,
+    order_id: String,
+}
+
+/// An event of the warehouse.
+struct Event {
+    kind: String,
+    order: String,
+    body: String,
+}
+
+/// An invoice or a credit memo.
+struct Posted {
+    order: String,
+    number: String,
+    is_memo: bool,
+    data: Value,
+}
+
+impl Door {
+    pub(super) fn new(address: SocketAddr, secrets: Secrets) -> Self {
+        let (once, held_back, withheld, spoken) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let memo_first = BTreeSet::new();
+        Self { address, secrets, once, held_back, memo_first, withheld, said: 0, again: 0, spoken }
+    }
+
+    /// A customer's interchange arrives, and how it arrives once more.
+    pub(super) async fn edi(&mut self, file: &[u8], again: &[u8]) -> anyhow::Result<()> {
+        let headers = vec![("authorization", format!("Bearer {}", self.secrets.edi_token()))];
+        let text = |file| String::from_utf8_lossy(file).into_owned();
+        self.say("edi", headers, text(file), |_| text(again)).await
+    }
+
+    /// The shop tells of an order.
+    pub(super) async fn shop(&mut self, order: &[u8]) -> anyhow::Result<()> {
+        let headers = vec![("x-portreeve-signature", self.secrets.sign_as_shop(order)?)];
+        self.say("shop", headers, String::from_utf8_lossy(order).into_owned(), str::to_owned).await
+    }
+
+    /// The warehouse tells what it did, the last thing first. Of these orders it tells what it did
+    /// before they left after that, and of those it keeps to itself for now that they left.
+    pub(super) async fn warehouse(
+        &mut self,
+        events: Vec<String>,
+        left_first: &BTreeSet<String>,
+        leave_unsaid: &BTreeSet<String>,
+    ) -> anyhow::Result<()> {
+        let (mut now, mut after) = (Vec::new(), Vec::new());
+        for body in events.into_iter().rev() {
+            let Told { kind, order_id: order } = serde_json::from_str(&body)?;
+            let event = Event { kind, order, body };
+            let is_before = ["picked", "packed", "dispatched"].contains(&event.kind.as_str());
+            let is_held = match event.kind.as_str() {
+                "confirmed" => leave_unsaid.contains(&event.order),
+                _ => is_before && left_first.contains(&event.order),
+            };
+            if is_held {
+                self.held_back.push(event);
+                continue;
+            }
+            if event.kind == "confirmed" {
+                after.extend(
+                    self.held_back
+                        .extract_if(.., |held| held.order == event.order)
+                        .collect::<Vec<_>>()
+                        .into_iter()
+                        .rev(),
+                );
+            }
+            now.push(event);
+        }
+        self.tell(now).await?;
+        self.tell(after).await
+    }
+
+    /// The warehouse tells what it kept to itself.
+    pub(super) async fn warehouse_recalls(&mut self) -> anyhow::Result<()> {
+        let events = std::mem::take(&mut self.held_back);
+        self.tell(events).await
+    }
+
+    async fn tell(&mut self, events: Vec<Event>) -> anyhow::Result<()> {
+        let token = format!("Bearer {}", self.secrets.warehouse);
+        for events in events.chunks(EVENTS_AT_ONCE) {
+            self.spoken.extend(events.iter().map(|event| (event.order.clone(), event.kind.clone())));
+            let headers = vec![("authorization", token.clone()), ("content-type", "application/json".to_owned())];
+            let list = |bodies: Vec<String>| format!("[{}]", bodies.join(","));
+            let again = list(events.iter().map(Event::renamed).collect());
+            let body = list(events.iter().map(|event| event.body.clone()).collect());
+            self.say("warehouse", headers, body, |_| again).await?;
+        }
+        Ok(())
+    }
+
+    /// Finance tells what it posted since.
+    pub(super) async fn finance(&mut self, systems: &mut Systems) -> anyhow::Result<()> {
+        let (invoices, memos) = (systems.erp.invoices(), systems.erp.credit_memos());
+        let (mut told, mut credited) = (Vec::new(), BTreeSet::new());
+        for invoice in invoices.iter().skip(systems.invoices_told) {
+            let total = hundredths(&invoice.total)?;
+            let invoice = Posted::of(&invoice.number, &invoice.external_document_number, &invoice.lines, total)?;
+            let later = if self.memo_first.contains(&invoice.order) { &mut self.withheld } else { &mut told };
+            later.push(invoice);
+        }
+        for memo in memos.iter().skip(systems.memos_told) {
+            let total = hundredths(&memo.total)?.saturating_abs().saturating_neg();
+            let mut posted = Posted::of(&memo.number, &memo.external_document_number, &memo.lines, total)?;
+            with(&mut posted.data, "corrects", json!(memo.corrects));
+            posted.is_memo = true;
+            credited.insert(posted.order.clone());
+            told.push(posted);
+        }
+        (systems.invoices_told, systems.memos_told) = (invoices.len(), memos.len());
+        self.tell_posted(told).await?;
+        let last = self.withheld.extract_if(.., |invoice| credited.contains(&invoice.order)).collect();
+        self.tell_posted(last).await
+    }
+
+    async fn tell_posted(&mut self, posted: Vec<Posted>) -> anyhow::Result<()> {
+        let spoken = posted.iter().map(|posted| {
+            let what = if posted.is_memo { "credit memo" } else { "invoice" };
+            (posted.order.clone(), what.to_owned())
+        });
+        self.spoken.extend(spoken);
+        let token = self.secrets.finance.clone();
+        let events = posted.into_iter().map(|posted| ("invoice.posted", posted.number, posted.data));
+        self.cloud_events("finance", &token, events).await
+    }
+
+    /// Finance tells of these orders the credit memo before the invoice.
+    pub(super) fn memo_first(&mut self, orders: BTreeSet<String>) {
+        self.memo_first = orders;
+    }
+
+    /// Customer service tells that boxes of an order's line are to come back.
+    pub(super) async fn service(&mut self, order: &str, line: &str, number: &str, boxes: i64) -> anyhow::Result<()> {
+        self.spoken.push((order.to_owned(), "return requested".to_owned()));
+        let quantity = json!({"value": boxes.to_string(), "scale": 0, "unit": "BX"});
+        let line = json!({"lineNumber": line, "sku": PLAIN.sku, "quantity": quantity});
+        let data = json!({"orderNumber": order, "returnNumber": number, "lines": [line]});
+        let token = self.secrets.service.clone();
+        self.cloud_events("service", &token, [("return.requested", number.to_owned(), data)]).await
+    }
+
+    /// The payment processor tells of a payment.
+    pub(super) async fn paid(&mut self, systems: &Systems, payment: &Payment, now: Instant) -> anyhow::Result<()> {
+        self.spoken.push((payment.order_id.clone(), "payment".to_owned()));
+        self.webhook(systems.payments.paid(payment, now.0 / 1_000)).await
+    }
+
+    /// The payment processor tells of the refunds that it made since.
+    pub(super) async fn refunded(&mut self, systems: &mut Systems, now: Instant) -> anyhow::Result<()> {
+        let refunds = systems.payments.refunds();
+        for refund in refunds.iter().skip(systems.refunds_told) {
+            self.webhook(systems.payments.refunded(refund, now.0 / 1_000)).await?;
+        }
+        systems.refunds_told = refunds.len();
+        Ok(())
+    }
+
+    async fn webhook(&mut self, webhook: Webhook) -> anyhow::Result<()> {
+        let headers = vec![("stripe-signature", webhook.signature), ("content-type", "application/json".to_owned())];
+        let again = |body: &str| body.replacen("\"id\":\"evt_", "\"id\":\"evt_again_", 1);
+        self.say("payments", headers, webhook.body, again).await
+    }
+
+    async fn cloud_events(
+        &mut self,
+        channel: &'static str,
+        token: &str,
+        events: impl IntoIterator<Item = (&'static str, String, Value)>,
+    ) -> anyhow::Result<()> {
+        let event = |(kind, id, data): (&str, String, Value)| {
+            json!({
+                "specversion": "1.0", "id": format!("{kind} {id}"), "source": format!("/{channel}"), "type": kind,
+                "data": data,
+            })
+        };
+        let events: Vec<Value> = events.into_iter().map(event).collect();
+        for events in events.chunks(EVENTS_AT_ONCE) {
+            let content_type = "application/cloudevents-batch+json".to_owned();
+            let headers = vec![("authorization", format!("Bearer {token}")), ("content-type", content_type)];
+            let again = |body: &str| body.replace("\"id\":\"", "\"id\":\"again ");
+            self.say(channel, headers, json!(events).to_string(), again).await?;
+        }
+        Ok(())
+    }
+
+    /// Says something, and remembers how it is said once more.
+    async fn say(
+        &mut self,
+        channel: &'static str,
+        headers: Vec<(&'static str, String)>,
+        body: String,
+        again: impl FnOnce(&str) -> String,
+    ) -> anyhow::Result<()> {
+        let message = Message { channel, body: again(&body), headers: headers.clone() };
+        self.post(&Message { channel, headers, body }).await?;
+        self.once.push(message);
+        Ok(())
+    }
+
+    /// Everything that was said is said once more.
+    pub(super) async fn say_again(&mut self, now: Instant) -> anyhow::Result<()> {
+        for mut message in std::mem::take(&mut self.once) {
+            // The processor signs each of its attempts anew.
+            for (name, value) in &mut message.headers {
+                if *name == "stripe-signature" {
+                    *value = payment::signature(WEBHOOK_SECRET, now.0 / 1_000, message.body.as_bytes());
+                }
+            }
+            self.again += 1;
+            self.post(&message).await?;
+        }
+        Ok(())
+    }
+
+    async fn post(&mut self, message: &Message) -> anyhow::Result<()> {
+        self.said += 1;
+        let (channel, headers) = (message.channel, &message.headers);
+        let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let (path, body) = (format!("/v1/channels/{channel}"), Bytes::copy_from_slice(message.body.as_bytes()));
+        let answer = client::send(self.address, Method::POST, &path, &headers, body).await?;
+        if answer.status >= 300 {
+            bail!("channel `{channel}` answered {}: {}", answer.status, String::from_utf8_lossy(&answer.body));
+        }
+        Ok(())
+    }
+}
+
+impl Event {
+    /// In a message of another name, where it has a number by which it is known for the same.
+    fn renamed(&self) -> String {
+        let is_numbered = ["\"shipmentNumber\":", "\"returnNumber\":"].iter().any(|name| self.body.contains(name));
+        if is_numbered { self.body.replacen("\"id\":\"", "\"id\":\"again-", 1) } else { self.body.clone() }
+    }
+}
+
+impl Posted {
+    fn of(number: &str, order: &str, lines: &[PostedLine], total: i64) -> anyhow::Result<Self> {
+        let (order, number) = (hyphened(order), number.to_owned());
+        let data = posted(&number, &order, lines, total)?;
+        Ok(Self { order, number, is_memo: false, data })
+    }
+}
+
+/// A posted invoice, or with a total below nothing a credit memo, as finance tells it. Who buys and
+/// where the goods go is what the tax service asks for.
+fn posted(number: &str, order: &str, lines: &[PostedLine], total: i64) -> anyhow::Result<Value> {
+    let mut charged = 0_i64;
+    let mut told_lines = Vec::new();
+    for line in lines {
+        let amount = hundredths(&line.amount)?.saturating_mul(total.signum());
+        charged = charged.saturating_add(amount);
+        told_lines.push(told(line, amount));
+    }
+    // What the ERP charges beside its items, it charges in one line.
+    let beside = total.saturating_sub(charged);
+    if beside != 0 {
+        let sku = if beside.signum() == total.signum() { FREIGHT } else { DISCOUNT };
+        told_lines.push(json!({
+            "lineNumber": sku, "sku": sku, "quantity": {"value": "1", "scale": 0, "unit": "EA"},
+            "unitPrice": {"amount": beside.to_string(), "scale": 2, "currency": "USD", "perQuantity": 1},
+            "extended": money(beside),
+        }));
+    }
+    let where_to: BTreeMap<&str, &str> = [
+        ("customer-code", "C-1001"),
+        ("ship-to-line1", "230 Commerce Ave"),
+        ("ship-to-city", "Tucson"),
+        ("ship-to-region", "AZ"),
+        ("ship-to-postal-code", "85701"),
+        ("ship-to-country", "US"),
+        ("tax-date", "2026-03-02"),
+    ]
+    .into();
+    let named = |name: &str, value: &str| json!({"name": format!("avatax:{name}"), "value": value});
+    // They buy to sell it again: the tax is their customers'.
+    let resold = told_lines.iter().filter_map(|line| line.get("lineNumber")?.as_str());
+    let resold = resold.map(|line| named(&format!("tax-code/{line}"), NOT_TAXABLE));
+    let extensions = where_to.into_iter().map(|(name, value)| named(name, value)).chain(resold);
+    Ok(json!({
+        "invoiceNumber": number, "orderNumber": order, "postedOn": "2026-03-02", "lines": told_lines,
+        "total": money(total), "extensions": extensions.collect::<Vec<_>>(),
+    }))
+}
+
+fn told(line: &PostedLine, amount: i64) -> Value {
+    let (quantity, price) = (&line.quantity, &line.unit_price);
+    json!({
+        "lineNumber": line.line_number, "sku": line.item_number,
+        "quantity": {"value": quantity.units.to_string(), "scale": quantity.scale, "unit": line.unit},
+        "unitPrice": {"amount": price.units.to_string(), "scale": price.scale, "currency": "USD", "perQuantity": 1},
+        "extended": money(amount),
+    })
+}
+
+fn money(minor: i64) -> Value {
+    json!({"minor": minor.to_string(), "currency": "USD"})
+}
+
+fn with(object: &mut Value, name: &str, value: Value) {
+    if let Value::Object(members) = object {
+        members.insert(name.to_owned(), value);
+    }
+}
+
+/// The host's id of an order, of which the ERP leaves the hyphens out.
+fn hyphened(order: &str) -> String {
+    let digits: Vec<char> = order.chars().filter(|character| *character != '-').collect();
+    let parts = [(0, 8), (8, 4), (12, 4), (16, 4), (20, 12)];
+    let part = |(start, length): (usize, usize)| digits.iter().skip(start).take(length).collect::<String>();
+    parts.map(part).join("-")
+}
