@@ -5,7 +5,10 @@ use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
 
 use axum::http::{HeaderMap, Method, StatusCode};
+use bytes::Bytes;
+use portreeve::client;
 use portreeve::standins::Mischief;
+use portreeve::standins::erp::COMPANY;
 use portreeve_model::Event;
 use portreeve_model::value::Money;
 use portreeve_record::leaf::ReceiptOutcome;
@@ -82,6 +85,29 @@ async fn an_answer_that_comes_too_late_is_an_unknown_outcome_and_is_looked_up() 
     assert_eq!(host.erp.sales_orders().len(), 1);
     let outcomes: Vec<ReceiptOutcome> = receipts(&host).await;
     assert_eq!((outcomes.first(), outcomes.last()), (Some(&ReceiptOutcome::Unknown), Some(&ReceiptOutcome::Found)));
+    host.verify().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_that_a_clerk_posted_whole_while_its_answer_was_lost_is_not_made_again() {
+    let lost = Mischief { drop_after_per_mille: 1_000, ..Mischief::default() };
+    let host = Setup::demo().scorers(&[]).mischief(lost).start().await;
+    host.decide_orders(&[PurchaseOrder::clean("PO-1")]).await;
+    assert_eq!(host.deliver_due().await, 1);
+    let made = host.erp.sales_orders().remove(0);
+    let at = host.erp.origin().trim_start_matches("http://").parse().unwrap();
+    let company = format!("/api/v2.0/companies({COMPANY})/salesOrders");
+    let filter = format!("?$filter=externalDocumentNumber%20eq%20'{}'", made.external_document_number);
+    let listed = client::send(at, Method::GET, &format!("{company}{filter}"), &[], Bytes::new()).await.unwrap();
+    let listed: serde_json::Value = serde_json::from_slice(&listed.body).unwrap();
+    let post = format!("{company}({})/Microsoft.NAV.shipAndInvoice", listed["value"][0]["id"].as_str().unwrap());
+    // The clerk's answer gets lost as well; it is posted all the same.
+    drop(client::send(at, Method::POST, &post, &[], Bytes::new()).await);
+    assert_eq!((host.erp.sales_order_count(), host.erp.invoices().len()), (0, 1));
+    host.deliver_all().await;
+    assert_eq!((host.erp.sales_orders_made(), host.codes().await), (1, Vec::<String>::new()));
+    let delivery = host.order("PO-1").await.deliveries.remove(0);
+    assert_eq!((delivery.state.as_str(), delivery.external_id.as_ref()), ("delivered", Some(&made.number)));
     host.verify().await.unwrap();
 }
 

@@ -1,8 +1,11 @@
 //! What the ERP posts of shipments that left and returns that came: once each, whatever is lost
 //! on the way, and nothing that does not fit.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use axum::http::{StatusCode, Uri};
 use bytes::Bytes;
 use hyper::Method;
 use portreeve::client;
@@ -15,12 +18,15 @@ use portreeve_model::value::{Decimal, Quantity};
 use portreeve_model::{Digest, Event, Failure, OrderId, ProcessState};
 use portreeve_pipeline::Credential;
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 
 use crate::at_the_plugin::{Plugins, order_id};
 use crate::support::{PurchaseOrder, ScriptedTarget, Setup, TestHost, x12};
 
 const SHIP: &str = "business-central/ship-and-invoice";
 const CREDIT: &str = "business-central/credit-memo";
+const CANCEL: &str = "business-central/cancel";
+const ORDER: &str = "business-central/sales-order";
 const WMS: &str = "token-of-the-warehouse";
 
 fn lost() -> Mischief {
@@ -412,6 +418,107 @@ fn problems<T: std::fmt::Debug>(outcome: Result<T, Failure>) -> Vec<String> {
 fn permanent<T: std::fmt::Debug>(outcome: Result<T, Failure>) -> String {
     let Err(Failure::Permanent(why)) = outcome else { panic!("{outcome:?}") };
     why
+}
+
+/// An ERP that answers what a test writes, by method, path and query.
+async fn scripted(
+    answer: impl Fn(&Method, &str) -> (u16, Value) + Clone + Send + Sync + 'static,
+) -> (SocketAddr, String) {
+    let routes = axum::Router::new().fallback(move |method: Method, uri: Uri| {
+        let (status, body) = answer(&method, &uri.to_string());
+        async move { (StatusCode::from_u16(status).unwrap(), body.to_string()) }
+    });
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let at = listener.local_addr().unwrap();
+    drop(tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() }));
+    (at, format!("http://{at}"))
+}
+
+impl Called {
+    /// What a clerk does: everything that the ERP proposes is shipped and invoiced.
+    async fn a_clerk_posts(&self) {
+        let post = format!("/salesOrders({})/Microsoft.NAV.shipAndInvoice", self.order().await["id"].as_str().unwrap());
+        assert_eq!(self.ask(Method::POST, &post, "").await.0, 204);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_that_is_gone_when_it_is_to_be_deleted_is_cancelled_unless_it_was_posted() {
+    let called = Called::start().await;
+    let order = called.order().await;
+    let invoice = |status: &str| json!({"number": "PS-INV1", "status": status, "orderNumber": "S-ORD1"});
+    let shipment = json!({"number": "PS-SHPT1", "orderNumber": "S-ORD1"});
+    for (invoices, shipments, posted) in [
+        (vec![], vec![], None),
+        (vec![invoice("Draft")], vec![], None),
+        (vec![invoice("Open")], vec![shipment.clone()], Some("invoice PS-INV1")),
+        (vec![invoice("Paid")], vec![], Some("invoice PS-INV1")),
+        // It is charged on an invoice of several orders.
+        (vec![], vec![shipment], Some("shipment PS-SHPT1")),
+    ] {
+        let (order, gone) = (order.clone(), Arc::new(AtomicBool::new(false)));
+        let (at, base_url) = scripted(move |method, uri| {
+            if *method == Method::DELETE {
+                gone.store(true, Ordering::Relaxed);
+                return (404, json!({}));
+            }
+            let value = match uri {
+                uri if uri.contains("/salesInvoices?") => json!(invoices),
+                uri if uri.contains("/salesShipments?") => json!(shipments),
+                _ if gone.load(Ordering::Relaxed) => json!([]),
+                _ => json!([order]),
+            };
+            (200, json!({"value": value}))
+        })
+        .await;
+        let settings = [("base-url", base_url.as_str()), ("company", COMPANY)];
+        let (message, key) = (called.message(CANCEL, shipped("S-1", &[])).await.unwrap(), order_id().to_string());
+        let cancelled = called.plugins.deliver_to("erp-rest", at, message, &key, &settings).await;
+        let found = called.plugins.find_at("erp-rest", at, CANCEL, &key, &settings).await;
+        match posted {
+            None => {
+                assert!(matches!(cancelled, Err(Failure::UnknownOutcome(_))), "{cancelled:?}");
+                let document = key.replace('-', "");
+                assert_eq!(found.unwrap().map(|receipt| receipt.external_id), Some(document));
+            }
+            Some(posted) => {
+                let sentence = format!("sales-order-posted: the ERP has {posted} of it and no sales order");
+                assert!(permanent(cancelled).contains(&sentence), "{posted}");
+                assert!(permanent(found).contains(&sentence), "{posted}");
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sales_order_that_was_posted_whole_is_found_by_what_was_posted_of_it() {
+    let called = Called::start().await;
+    let (key, number) = (order_id().to_string(), called.order().await["number"].clone());
+    let found = async || called.plugins.find_at("erp-rest", called.at, ORDER, &key, &called.settings()).await;
+    let before = found().await.unwrap().unwrap();
+    called.a_clerk_posts().await;
+    assert_eq!(called.erp.sales_order_count(), 0);
+    let after = found().await.unwrap().unwrap();
+    assert_eq!((&before.external_id, &after.external_id), (&after.external_id, &before.external_id));
+    assert_eq!(json!(after.external_id), number);
+    assert_eq!(after.detail.as_deref(), Some("posted since: invoice PS-INV103001"));
+
+    let none = |_: &Method, _: &str| (200, json!({"value": []}));
+    let (at, base_url) = scripted(none).await;
+    let settings = [("base-url", base_url.as_str()), ("company", COMPANY)];
+    assert_eq!(called.plugins.find_at("erp-rest", at, ORDER, &key, &settings).await, Ok(None));
+    for (orders, code) in [(vec![""], "posted-otherwise"), (vec!["S-ORD1", "S-ORD2"], "sales-order-twice")] {
+        let invoices: Vec<Value> =
+            orders.iter().map(|order| json!({"number": "PS-INV1", "status": "Open", "orderNumber": order})).collect();
+        let (at, base_url) = scripted(move |_, uri| {
+            let value = if uri.contains("/salesInvoices?") { json!(invoices) } else { json!([]) };
+            (200, json!({"value": value}))
+        })
+        .await;
+        let settings = [("base-url", base_url.as_str()), ("company", COMPANY)];
+        let unclear = permanent(called.plugins.find_at("erp-rest", at, ORDER, &key, &settings).await);
+        assert!(unclear.starts_with(code), "{unclear}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,6 +12,7 @@
 //!        …/salesOrders(ID)/salesOrderLines(ID)        the same
 //! POST   …/salesOrders(ID)/Microsoft.NAV.shipAndInvoice   204; what is to be shipped is posted
 //! GET    …/salesInvoices?$filter=externalDocumentNumber eq '…'[&$expand=salesInvoiceLines]
+//! GET    …/salesShipments?$filter=externalDocumentNumber eq '…'   what each posting shipped
 //! POST   …/salesCreditMemos                           201, a draft with its lines
 //! POST   …/salesCreditMemos(ID)/Microsoft.NAV.post    204
 //! GET    …/salesCreditMemos?$filter=externalDocumentNumber eq '…'[&$expand=salesCreditMemoLines]
@@ -49,7 +50,7 @@ use axum::{Json, Router};
 use bytes::Bytes;
 use portreeve_model::value::Decimal;
 
-use self::answer::{CompanyAnswer, DocumentAnswer, List, OrderLineAnswer, Refusal, SalesOrderAnswer};
+use self::answer::{CompanyAnswer, DocumentAnswer, List, OrderLineAnswer, Refusal, SalesOrderAnswer, ShipmentAnswer};
 use self::asked::{Change, Checked};
 use self::books::{Books, Order};
 use self::posting::Document;
@@ -259,6 +260,7 @@ fn routes(ledger: Ledger) -> Router {
         .route(&format!("{BASE_PATH}/companies"), get(companies))
         .route(&company("salesOrders"), get(find_sales_orders).post(create_sales_order))
         .route(&company("salesInvoices"), get(find_invoices))
+        .route(&company("salesShipments"), get(find_shipments))
         .route(&company("salesCreditMemos"), get(find_credit_memos).post(create_credit_memo))
         .route(&company("{entity}"), delete(delete_sales_order).patch(change_any_line))
         .route(&company("{entity}/{of}"), post(act).patch(change_line))
@@ -310,6 +312,22 @@ async fn find_invoices(
 ) -> Result<Response, Refusal> {
     let (company, asked) = (known_company(&company)?, Asked::read(query, "salesInvoiceLines")?);
     Ok(found(&ledger.lock().invoices, company, &asked))
+}
+
+async fn find_shipments(
+    State(ledger): State<Ledger>,
+    Path(company): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Refusal> {
+    let (company, asked) = (known_company(&company)?, Asked::read(query, "salesShipmentLines")?);
+    let books = ledger.lock();
+    // Every posting ships what it invoices.
+    let found = books
+        .invoices
+        .iter()
+        .filter(|invoice| invoice.company == company && invoice.external_document_number == asked.document);
+    let value: Vec<_> = found.map(ShipmentAnswer::of).collect();
+    Ok(Json(List { value }).into_response())
 }
 
 async fn find_credit_memos(

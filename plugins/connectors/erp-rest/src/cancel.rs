@@ -4,19 +4,21 @@
 //! ```text
 //! GET    salesOrders?$filter=externalDocumentNumber eq '…'   which one, and its ETag
 //! DELETE salesOrders(ID)   If-Match: ETag
-//! 204 404        it is gone
+//! 204            it is gone
+//! 404            it went since it was looked at: posted, a refusal; else unknown, and `find` looks
 //! 409 412        somebody changed it since: look again, later
 //! 400 422        the ERP refuses: invalid, and stays so
 //! ```
 //!
 //! The danger is an order that the warehouse or a clerk is just working on. `If-Match` has
-//! the ERP refuse where it is not the one that was looked at.
+//! the ERP refuse where it is not the one that was looked at. One that is not there any more was
+//! deleted or posted whole, and only what was posted of it tells which (`posted`).
 
 use portreeve_guest_rest::{Answer, patient};
 use portreeve_sdk::connector::*;
 use portreeve_sdk::failure::RETRY_MS;
 
-use crate::document::{Document, Documents};
+use crate::posted::{Posted, posted};
 use crate::{ERP, SalesOrder, company_url, refused, sales_order};
 
 /// The kind of message.
@@ -39,7 +41,11 @@ pub(crate) fn deliver(delivery: &Delivery) -> Result<Receipt, Failure> {
     let request = request.with_header("if-match", etag);
     let response = http::send(patient(request, &delivery.settings)?)?;
     match response.status {
-        204 | 404 => Ok(deleted(order, &delivery.natural_key)),
+        204 => Ok(deleted(order, &delivery.natural_key)),
+        404 => match posted(&delivery.natural_key, &delivery.settings) {
+            Ok(Some(posted)) => Err(credit_it(&posted)),
+            Ok(None) | Err(_) => Err(Failure::unknown("the sales order was gone when it was to be deleted")),
+        },
         409 | 412 => Err(Failure::Retry(RETRY_MS)),
         _ => match ERP.answered(&response, "the deletion")? {
             Answer::Done => Ok(deleted(order, &delivery.natural_key)),
@@ -54,12 +60,17 @@ pub(crate) fn find(query: &FindQuery) -> Result<Option<Receipt>, Failure> {
         return Ok(None);
     }
     // One that was posted whole is not there any more either, and nothing of it was undone.
-    if Documents::Invoices.of(&query.natural_key, &query.settings)?.iter().any(Document::is_posted) {
-        return Err(Failure::permanent(
-            "sales-order-posted: the ERP has an invoice of it and no sales order; credit it there",
-        ));
+    match posted(&query.natural_key, &query.settings)? {
+        Some(posted) => Err(credit_it(&posted)),
+        None => Ok(Some(gone(&query.natural_key))),
     }
-    Ok(Some(gone(&query.natural_key)))
+}
+
+fn credit_it(posted: &Posted) -> Failure {
+    Failure::permanent(format!(
+        "sales-order-posted: the ERP has {} of it and no sales order, so nothing was cancelled; credit it there",
+        posted.name
+    ))
 }
 
 fn deleted(order: SalesOrder, natural_key: &str) -> Receipt {

@@ -10,7 +10,7 @@ use portreeve_sdk::connector::*;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::{ERP, company_url, document_number};
+use crate::{ERP, company_url, filter_of};
 
 /// Billionths in one.
 const ONE: u128 = 1_000_000_000;
@@ -44,9 +44,7 @@ impl Documents {
     /// Those of an order, with their lines.
     pub(crate) fn of(self, natural_key: &str, settings: &[Setting]) -> Result<Vec<Document>, Failure> {
         let (documents, lines) = self.names();
-        let filter = format!("externalDocumentNumber eq '{}'", document_number(natural_key).replace('\'', "''"));
-        let filter = http::escaped(&filter);
-        let url = format!("{}/{documents}?$filter={filter}&$expand={lines}", company_url(settings)?);
+        let url = format!("{}/{documents}?{}&$expand={lines}", company_url(settings)?, filter_of(natural_key));
         let response = http::send(patient(http::Request::get_json(&url), settings)?)?;
         ERP.told(&response)?;
         let listed: Listed = serde_json::from_slice(&response.body).map_err(|_| {
@@ -119,7 +117,7 @@ pub(crate) struct Line {
 impl Document {
     /// Whether it was posted: until then it may still be changed, or thrown away.
     pub(crate) fn is_posted(&self) -> bool {
-        !matches!(self.status.as_str(), "" | " " | "Draft" | "In Review")
+        is_posted(&self.status)
     }
 
     pub(crate) fn comments(&self) -> impl Iterator<Item = &Line> {
@@ -142,6 +140,11 @@ impl Document {
     pub(crate) fn receipt(&self) -> Receipt {
         Receipt { external_id: self.number.clone(), detail: Some(format!("id {}", self.id)) }
     }
+}
+
+/// Whether an invoice or a credit memo of this status was posted.
+pub(crate) fn is_posted(status: &str) -> bool {
+    !matches!(status, "" | " " | "Draft" | "In Review")
 }
 
 /// How much of something, or how many major units of a currency, in billionths.

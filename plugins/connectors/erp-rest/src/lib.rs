@@ -5,7 +5,8 @@
 //! The API documents no idempotency key, so the danger is a second sales order
 //! for one order. The message carries the host's order id as
 //! `externalDocumentNumber`, and by it `find` asks whether an earlier attempt
-//! happened. What an answer means is what it means of any such target, see
+//! happened: a sales order that a clerk posted whole since is found by what was
+//! posted of it (`posted`). What an answer means is what it means of any such target, see
 //! `plugins/lib/rest`: 400, 409 and 422 are the ERP's refusal of the order.
 //!
 //! Settings: `base-url` (up to and without `/companies`), `company` (its id), and
@@ -14,11 +15,14 @@
 mod cancel;
 mod credit;
 mod document;
+mod posted;
 mod ship;
 
 use portreeve_guest_rest::{Answer, Target, only, patient, refusal};
 use portreeve_sdk::connector::*;
 use serde::Deserialize;
+
+use crate::posted::{Posted, posted};
 
 const ERP: Target =
     Target { name: "the ERP", example: "https://erp.example/api/v2.0", check: "base-url, company and the credentials" };
@@ -54,9 +58,13 @@ impl Connector for ErpRest {
             credit::KIND => return credit::find(&query),
             _ => {}
         }
-        let unnamed = || Failure::permanent("the ERP lists a sales order without number and id");
-        let order = sales_order(&query.natural_key, &query.settings)?;
-        order.map(|order| order.receipt().ok_or_else(unnamed)).transpose()
+        match sales_order(&query.natural_key, &query.settings)? {
+            Some(order) => order
+                .receipt()
+                .map(Some)
+                .ok_or_else(|| Failure::permanent("the ERP lists a sales order without number and id")),
+            None => posted(&query.natural_key, &query.settings)?.map(Posted::sales_order).transpose(),
+        }
     }
 
     fn check(request: CheckRequest) -> Result<CheckReport, Failure> {
@@ -74,11 +82,16 @@ fn company_url(settings: &[Setting]) -> Result<String, Failure> {
 
 /// The sales order of an order, where the ERP has one.
 fn sales_order(natural_key: &str, settings: &[Setting]) -> Result<Option<SalesOrder>, Failure> {
-    let filter = format!("externalDocumentNumber eq '{}'", document_number(natural_key).replace('\'', "''"));
-    let url = format!("{}/salesOrders?$filter={}", company_url(settings)?, http::escaped(&filter));
+    let url = format!("{}/salesOrders?{}", company_url(settings)?, filter_of(natural_key));
     let response = http::send(patient(http::Request::get_json(&url), settings)?)?;
     ERP.told(&response)?;
     found(&response)
+}
+
+/// What lists the documents of an order.
+fn filter_of(natural_key: &str) -> String {
+    let filter = format!("externalDocumentNumber eq '{}'", document_number(natural_key).replace('\'', "''"));
+    format!("$filter={}", http::escaped(&filter))
 }
 
 /// The host's order id as the ERP keeps it: 35 characters, a UUID has 36, so its hyphens go.

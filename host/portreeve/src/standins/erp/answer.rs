@@ -156,6 +156,31 @@ impl<'a> DocumentAnswer<'a> {
     }
 }
 
+/// A posted shipment, without its lines.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ShipmentAnswer<'a> {
+    id: String,
+    number: String,
+    external_document_number: &'a str,
+    customer_number: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    order_number: Option<&'a str>,
+}
+
+impl<'a> ShipmentAnswer<'a> {
+    /// That which was posted with this invoice.
+    pub(super) fn of(invoice: &'a Document) -> Self {
+        Self {
+            id: invoice.id().replacen("-a001-", "-a003-", 1),
+            number: invoice.number.replacen("PS-INV", "PS-SHPT", 1),
+            external_document_number: &invoice.external_document_number,
+            customer_number: &invoice.customer_number,
+            order_number: invoice.order_number.as_deref(),
+        }
+    }
+}
+
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct RowAnswer<'a> {
