@@ -85,6 +85,13 @@ enum MemoLine {
     },
 }
 
+impl Memo {
+    /// What is taken off its lines.
+    fn discount(&self) -> Amount {
+        self.discount_amount.as_deref().and_then(|discount| Amount::read(discount.get())).unwrap_or_default()
+    }
+}
+
 /// What is credited of a line.
 struct Credited {
     item: String,
@@ -232,7 +239,7 @@ fn charged(invoices: &[Document]) -> Result<BTreeMap<u32, Charged>, Failure> {
 
 /// The price of an invoiced line.
 fn priced(line: &Line) -> Result<Amount, Failure> {
-    if Amount::or_zero(line.discount_amount.as_deref(), "discountAmount")? != Amount::ZERO {
+    if line.discount()? != Amount::ZERO {
         let message = "the invoice's line has a discount of its own; expected none: credit it in the ERP by hand";
         return Err(Failure::invalid(Problem::new("line-discount", message, path_of(line.sequence))));
     }
@@ -350,32 +357,51 @@ fn path_of(sequence: u32) -> String {
     format!("lines[{}]", sequence / 10)
 }
 
-/// A draft that an earlier attempt made, where it is still what is wanted: the same items in
-/// the same quantities at the same prices, and as much off.
+/// A line as it is compared: its sequence, item, quantity, unit and price.
+type Compared = (u32, String, String, String, String);
+
+/// A draft that an earlier attempt made, where it is to the letter what is wanted: of the same
+/// customer, applied to the same invoice, as much off, and line by line the same items. Compared
+/// is a list and no set, or a line that was copied there would be credited twice; and whatever is
+/// neither item nor comment gives money back as well.
 fn continued(draft: &Document, memo: &Memo) -> Result<String, Failure> {
-    let mut found = BTreeSet::new();
+    let mut found: Vec<Compared> = Vec::new();
     for line in draft.items() {
         let (quantity, price) =
             (Amount::of(line.quantity.as_deref(), "quantity")?, Amount::of(line.unit_price.as_deref(), "unitPrice")?);
-        found.insert((line.line_object_number.clone(), quantity.text(), price.text()));
+        let (item, unit) = (line.line_object_number.clone(), line.unit_of_measure_code.clone());
+        found.push((line.sequence, item, quantity.text(), unit, price.text()));
     }
     let wanted = memo.sales_credit_memo_lines.iter().filter_map(|line| match line {
-        MemoLine::Item { line_object_number, quantity, unit_price, .. } => {
-            Some((line_object_number.clone(), quantity.get().to_owned(), unit_price.get().to_owned()))
+        MemoLine::Item { sequence, line_object_number, quantity, unit_price, unit_of_measure_code } => {
+            let (quantity, price) = (quantity.get().to_owned(), unit_price.get().to_owned());
+            Some((*sequence, line_object_number.clone(), quantity, unit_of_measure_code.clone(), price))
         }
         MemoLine::Comment { .. } => None,
     });
-    let discount = memo.discount_amount.as_deref().and_then(|discount| Amount::read(discount.get()));
-    let same_discount =
-        Amount::or_zero(draft.discount_amount.as_deref(), "discountAmount")? == discount.unwrap_or_default();
-    if !same_discount || found != wanted.collect() {
-        return Err(Failure::permanent(format!(
-            "draft-differs: the ERP has a draft of the return, {}, with other lines or another discount than came back; post it or delete it \
-             there, then replay",
-            draft.number
-        )));
+    let mut wanted: Vec<Compared> = wanted.collect();
+    found.sort();
+    wanted.sort();
+    let applied_to = memo.invoice_number.as_deref().unwrap_or_default();
+    let differs = [
+        (found != wanted, "other lines"),
+        (draft.others().next().is_some(), "a line that is no item"),
+        (!draft.has_no_line_discount()?, "a line with a discount of its own"),
+        (draft.discount()? != memo.discount(), "another discount"),
+        (draft.customer_number != memo.customer_number, "another customer"),
+        (draft.currency_code != memo.currency_code, "another currency"),
+        (draft.invoice_number.as_deref().unwrap_or_default() != applied_to, "another invoice"),
+    ];
+    let differs: Vec<&str> = differs.into_iter().filter_map(|(differs, what)| differs.then_some(what)).collect();
+    if differs.is_empty() {
+        return Ok(draft.id.clone());
     }
-    Ok(draft.id.clone())
+    Err(Failure::permanent(format!(
+        "draft-differs: the ERP has a draft of the return, {}, with {} than what came back is worth; expected what the \
+         host had made: post it or delete it there, then replay",
+        draft.number,
+        differs.join(", ")
+    )))
 }
 
 #[derive(Deserialize)]

@@ -78,9 +78,11 @@ pub(crate) struct Document {
     pub(crate) customer_number: String,
     #[serde(default)]
     pub(crate) currency_code: String,
+    /// Of a credit memo: the invoice that it is applied to.
+    pub(crate) invoice_number: Option<String>,
     #[serde(default)]
     status: String,
-    pub(crate) discount_amount: Option<Box<RawValue>>,
+    discount_amount: Option<Box<RawValue>>,
     #[serde(alias = "salesInvoiceLines", alias = "salesCreditMemoLines", rename = "salesOrderLines")]
     pub(crate) lines: Vec<Line>,
     #[serde(
@@ -110,8 +112,15 @@ pub(crate) struct Line {
     pub(crate) unit_price: Option<Box<RawValue>>,
     pub(crate) ship_quantity: Option<Box<RawValue>>,
     pub(crate) shipped_quantity: Option<Box<RawValue>>,
-    pub(crate) discount_amount: Option<Box<RawValue>>,
+    discount_amount: Option<Box<RawValue>>,
     pub(crate) invoice_discount_allocation: Option<Box<RawValue>>,
+}
+
+impl Line {
+    /// What is taken off it alone.
+    pub(crate) fn discount(&self) -> Result<Amount, Failure> {
+        Amount::or_zero(self.discount_amount.as_deref(), "discountAmount")
+    }
 }
 
 impl Document {
@@ -126,6 +135,26 @@ impl Document {
 
     pub(crate) fn items(&self) -> impl Iterator<Item = &Line> {
         self.lines.iter().filter(|line| line.line_type == "Item")
+    }
+
+    /// What is neither an item nor a comment: an account, a charge, a resource.
+    pub(crate) fn others(&self) -> impl Iterator<Item = &Line> {
+        self.lines.iter().filter(|line| !["Comment", "Item"].contains(&line.line_type.as_str()))
+    }
+
+    /// What is taken off all of its lines.
+    pub(crate) fn discount(&self) -> Result<Amount, Failure> {
+        Amount::or_zero(self.discount_amount.as_deref(), "discountAmount")
+    }
+
+    /// Whether nothing is taken off any line alone.
+    pub(crate) fn has_no_line_discount(&self) -> Result<bool, Failure> {
+        for line in self.items() {
+            if line.discount()? != Amount::ZERO {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     pub(crate) fn says(&self, comment: &str) -> bool {
@@ -204,9 +233,9 @@ pub(crate) fn said_number(natural_key: &str) -> Result<&str, Failure> {
 
 /// What the ERP did is in a document that a lost answer or another error keeps from being
 /// read: whether it is there, `find` tells.
-pub(crate) fn after_posting(found: Result<Option<Receipt>, Failure>) -> Result<Receipt, Failure> {
+pub(crate) fn after_posting<T>(found: Result<Option<T>, Failure>) -> Result<T, Failure> {
     match found {
-        Ok(Some(receipt)) => Ok(receipt),
+        Ok(Some(found)) => Ok(found),
         Ok(None) | Err(_) => {
             Err(Failure::unknown("the ERP took the posting, and the posted document was not to be read yet"))
         }

@@ -1,14 +1,15 @@
 //! Posting a shipment: the sales order's lines ship what left the warehouse, and are invoiced.
 //!
 //! ```text
-//! GET   salesInvoices?$filter=…&$expand=salesInvoiceLines   is it posted already?
 //! GET   salesOrders?$filter=…&$expand=salesOrderLines       lines, ETags
+//! GET   salesInvoices?$filter=…&$expand=salesInvoiceLines   is it posted already?
 //! POST  salesOrders(ID)/salesOrderLines   a comment `Shipment NUMBER`; or
 //! PATCH salesOrderLines(ID)               the comment of an earlier shipment is ours now
 //! PATCH salesOrderLines(ID)               shipQuantity, where it is another one; 0 of what is not in it
 //! GET   salesOrders…                      is all of it so?
+//! GET   salesInvoices…                    and still not posted?
 //! POST  salesOrders(ID)/Microsoft.NAV.shipAndInvoice
-//! GET   salesInvoices…                    the invoice's number
+//! GET   salesInvoices…                    the invoice's number, and that it charges what left
 //! ```
 //!
 //! The danger is a second posting: the action has no idempotency, and after the first one the
@@ -18,6 +19,12 @@
 //! posted or not, becomes the comment of this one. An answer that is lost on the way to the
 //! action does not matter, as the order is read again before it; there the window is a
 //! request wide, in which a clerk may still change something, because the action looks at no ETag.
+//!
+//! A posting may also take longer than anybody waits for it, and come while it is tried again.
+//! The rest that the ERP proposes after it can be just what is to be posted, under the comment
+//! that is there. So each look at the order is followed by one at the invoices, which have what
+//! was posted until then; and an invoice counts only where it charges what left, line by line.
+//! `find` knows no quantities: it takes the comment's word.
 //!
 //! ```text
 //! 200 201 204    done
@@ -48,8 +55,8 @@ use crate::{ERP, company_url, refused};
 /// The kind of message.
 pub(crate) const KIND: &str = "business-central/ship-and-invoice";
 
-/// Lines that one call changes: with the other requests they stay below the 32 that a call may
-/// send. What is left is changed by the next attempt.
+/// Lines that one call changes: with the seven other requests they stay below the 32 that a call
+/// may send. What is left is changed by the next attempt.
 const CHANGES_MAX: usize = 24;
 
 #[derive(Deserialize)]
@@ -96,11 +103,10 @@ pub(crate) fn deliver(delivery: &Delivery) -> Result<Receipt, Failure> {
         return Ok(Receipt { external_id: said_number(key)?.to_owned(), detail });
     }
     // Nothing in the ERP would notice a second posting.
-    if let Some(receipt) = posted(&comment, key, settings)? {
-        return Ok(receipt);
-    }
-
-    let order = order(key, settings)?;
+    let order = match look(&comment, &lines, key, settings)? {
+        Seen::Posted(receipt) => return Ok(receipt),
+        Seen::Open(order) => order,
+    };
     let changes = changes(&order, &lines)?;
     say(&order, &comment, settings)?;
     for change in changes.iter().take(CHANGES_MAX) {
@@ -108,17 +114,21 @@ pub(crate) fn deliver(delivery: &Delivery) -> Result<Receipt, Failure> {
     }
 
     // Whatever became of an answer, and whoever else was at it: as it is now it is posted.
-    let order = self::order(key, settings)?;
+    let order = match look(&comment, &lines, key, settings)? {
+        Seen::Posted(receipt) => return Ok(receipt),
+        Seen::Open(order) => order,
+    };
     if !self::changes(&order, &lines)?.is_empty() || !order.says(&comment) {
         return Err(Failure::Retry(RETRY_MS));
     }
     post(&order, settings)?;
-    after_posting(posted(&comment, key, settings))
+    charges(&after_posting(invoice(&comment, key, settings))?, &lines)
 }
 
 /// Whether an earlier attempt posted it.
 pub(crate) fn find(query: &FindQuery) -> Result<Option<Receipt>, Failure> {
-    posted(&comment(&query.natural_key)?, &query.natural_key, &query.settings)
+    let invoice = invoice(&comment(&query.natural_key)?, &query.natural_key, &query.settings)?;
+    Ok(invoice.map(|invoice| invoice.receipt()))
 }
 
 fn comment(natural_key: &str) -> Result<String, Failure> {
@@ -153,34 +163,69 @@ fn two_of_one(line_number: &str) -> Problem {
     Problem::new("line-twice", message, "lines")
 }
 
-/// The one invoice that names the shipment.
-fn posted(comment: &str, natural_key: &str, settings: &[Setting]) -> Result<Option<Receipt>, Failure> {
-    let invoices = Documents::Invoices.of(natural_key, settings)?;
-    let posted = invoices.into_iter().filter(|invoice| invoice.is_posted() && invoice.says(comment)).collect();
-    let posted = only(posted, |count, first: &Document, second: &Document| {
-        Failure::permanent(format!(
-            "invoice-twice: the ERP has {count} posted invoices of the shipment, {} and {} among them; credit all but \
-             one there",
-            first.number, second.number
-        ))
-    })?;
-    Ok(posted.map(|invoice| invoice.receipt()))
+/// What the ERP has of a shipment.
+enum Seen {
+    /// It is posted.
+    Posted(Receipt),
+    /// It is not; this is its order.
+    Open(Document),
 }
 
-fn order(natural_key: &str, settings: &[Setting]) -> Result<Document, Failure> {
-    let order = only(Documents::Orders.of(natural_key, settings)?, |count, first, second| {
+/// Looks at the order and then at the invoices: what is posted between the two is on them.
+fn look(comment: &str, lines: &Lines, natural_key: &str, settings: &[Setting]) -> Result<Seen, Failure> {
+    let orders = Documents::Orders.of(natural_key, settings)?;
+    if let Some(invoice) = invoice(comment, natural_key, settings)? {
+        return charges(&invoice, lines).map(Seen::Posted);
+    }
+    let order = only(orders, |count, first, second| {
         Failure::permanent(format!(
             "sales-order-twice: the ERP has {count} sales orders of the order, {} and {} among them; see which one is \
              right, delete the others there, then replay",
             first.number, second.number
         ))
     })?;
-    order.ok_or_else(|| {
+    order.map(Seen::Open).ok_or_else(|| {
         Failure::permanent(
             "sales-order-gone: the ERP has no sales order of it, and no invoice of the shipment; see whether it was \
              posted or deleted there",
         )
     })
+}
+
+/// The one invoice that names the shipment.
+fn invoice(comment: &str, natural_key: &str, settings: &[Setting]) -> Result<Option<Document>, Failure> {
+    let invoices = Documents::Invoices.of(natural_key, settings)?;
+    let posted = invoices.into_iter().filter(|invoice| invoice.is_posted() && invoice.says(comment)).collect();
+    only(posted, |count, first: &Document, second: &Document| {
+        Failure::permanent(format!(
+            "invoice-twice: the ERP has {count} posted invoices of the shipment, {} and {} among them; credit all but \
+             one there",
+            first.number, second.number
+        ))
+    })
+}
+
+/// The receipt of an invoice that charges what left, and nothing else.
+fn charges(invoice: &Document, lines: &Lines) -> Result<Receipt, Failure> {
+    let mut charged: BTreeMap<u32, Amount> = BTreeMap::new();
+    for line in invoice.items() {
+        let known = charged.entry(line.sequence).or_default();
+        *known = known.plus(Amount::of(line.quantity.as_deref(), "quantity")?);
+    }
+    let of = |amounts: &BTreeMap<u32, Amount>, sequence: u32| amounts.get(&sequence).copied().unwrap_or_default();
+    let left: BTreeMap<u32, Amount> = lines.iter().map(|(sequence, line)| (*sequence, line.quantity)).collect();
+    let mut all = left.keys().chain(charged.keys()).copied();
+    match all.find(|sequence| of(&left, *sequence) != of(&charged, *sequence)) {
+        None => Ok(invoice.receipt()),
+        Some(sequence) => Err(Failure::permanent(format!(
+            "invoice-differs: the ERP posted {} of the shipment with {} of line {}, of which {} left; expected the same: \
+             correct the invoice there, and post what is missing",
+            invoice.number,
+            of(&charged, sequence).text(),
+            sequence / 10,
+            of(&left, sequence).text()
+        ))),
+    }
 }
 
 /// What is still to be set before the shipment can be posted, or everything that does not fit.
