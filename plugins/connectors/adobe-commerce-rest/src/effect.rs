@@ -197,17 +197,28 @@ impl Effect {
         }
     }
 
-    /// What the shop has of it.
+    /// What the shop has of it, of an order that was read just now.
     ///
     /// # Errors
     /// When it has it twice, or does not tell.
-    pub(crate) fn find(self, shop: &Shop<'_>, order: &Order, key: &Key) -> Result<Option<Receipt>, Failure> {
+    pub(crate) fn done_before(self, shop: &Shop<'_>, order: &Order, key: &Key) -> Result<Option<Receipt>, Failure> {
         let of_order = |is_so: bool| is_so.then(|| receipt(&order.increment_id));
         match self.list() {
             Some(list) => Ok(shop.document(list, order, key)?.map(|found| receipt(found.entity_id.text()))),
-            None if self == Self::Cancel => Ok(of_order(shop.order_with(key)?.is_some_and(|now| now.is_canceled()))),
+            None if self == Self::Cancel => Ok(of_order(order.is_canceled())),
             None => Ok(of_order(shop.is_commented(order, key)?)),
         }
+    }
+
+    /// What it has by now, where it answered that it did nothing.
+    ///
+    /// # Errors
+    /// As [`Effect::done_before`].
+    pub(crate) fn done_since(self, shop: &Shop<'_>, order: &Order, key: &Key) -> Result<Option<Receipt>, Failure> {
+        if self != Self::Cancel {
+            return self.done_before(shop, order, key);
+        }
+        shop.order_with(key)?.map_or(Ok(None), |now| self.done_before(shop, &now, key))
     }
 
     /// Why the shop did nothing.

@@ -15,8 +15,10 @@
 //! There is no idempotency key, and none of these has a place for a number of the sender's: a
 //! second POST is a second shipment, and a second e-mail to the customer. So each carries the
 //! host's natural key at the end of a comment, `[shipment ORDER/NUMBER]`, and that is what `find`
-//! looks for. A document's only the shop's people see, one in the order's history is shown to
-//! whom `visible` and `notify` of the transformer say. Of a cancelled order the state says it.
+//! looks for, and `deliver` before it posts anything: a `retry` is another delivery, and whatever
+//! had the shop say 429 may have let it work. A document's only the shop's people see, one in the
+//! order's history is shown to whom `visible` and `notify` of the transformer say. Of a cancelled
+//! order the state says it.
 //!
 //! The shop does not know the host's order either, and whoever confirms a shipment knows no number
 //! of the shop. So the first message about an order, which is made of the order itself, finds it by
@@ -64,12 +66,15 @@ impl Connector for AdobeCommerceRest {
         let shop = Shop::of(&delivery.settings)?;
 
         let order = shop.order_of(&key, message.order.as_ref())?;
+        if let Some(receipt) = effect.done_before(&shop, &order, &key)? {
+            return Ok(receipt);
+        }
         let request = effect.request(&order, &key, message)?;
         let answer = shop.post(&effect.path(&order), request, effect.name())?;
         match effect.done(&answer, &order)? {
             Some(receipt) => Ok(receipt),
             // It says that it did nothing: perhaps since it was so already.
-            None => match effect.find(&shop, &order, &key)? {
+            None => match effect.done_since(&shop, &order, &key)? {
                 Some(receipt) => Ok(receipt),
                 None => Err(effect.declined()),
             },
@@ -82,7 +87,7 @@ impl Connector for AdobeCommerceRest {
         let shop = Shop::of(&query.settings)?;
         // Nothing is sent of an order that does not have the host's id yet.
         match shop.order_with(&key)? {
-            Some(order) => effect.find(&shop, &order, &key),
+            Some(order) => effect.done_before(&shop, &order, &key),
             None => Ok(None),
         }
     }
