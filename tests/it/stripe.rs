@@ -33,7 +33,7 @@ fn with_stripe(setup: Setup, origin: &str) -> Setup {
          exception_queue = \"integration\"\nfind = true\nsettings = {{ base-url = \"{origin}\" }}\n"
     );
     setup
-        .plugin("stripe", "{ http = [\"GET\", \"POST\"], limits = { wall_ms = 45000 } }")
+        .plugin("stripe", "{ http = [\"GET\", \"POST\"], limits = { wall_ms = 85000 } }")
         .append("portreeve.toml", &target)
         .blindfolded("stripe-events")
 }

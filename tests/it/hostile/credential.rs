@@ -311,7 +311,7 @@ async fn a_delivery_without_a_credential_in_time_is_tried_again_without_a_doubt(
     let credential = format!("\n[target.credential]\n{}", tokens_of(login).replace("file = \"key\"", &file));
     // The call has less time than the host gives a token server.
     let host = Setup::demo()
-        .replace("portreeve.toml", "wall_ms = 45000", "wall_ms = 5000")
+        .replace("portreeve.toml", "wall_ms = 125000", "wall_ms = 5000")
         .append("portreeve.toml", &credential)
         .start()
         .await;
