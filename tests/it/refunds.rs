@@ -3,12 +3,14 @@
 
 use portreeve::standins::payment::Refund;
 use portreeve::standins::{Mischief, Payments};
-use portreeve_model::{Digest, OrderId};
+use portreeve_model::{Digest, ExceptionAction, ExceptionKind, OrderId};
 use portreeve_pipeline::Credential;
 use portreeve_pipeline::rederive::Rederived;
+use portreeve_store::contract::OrderState;
 use serde_json::{Value, json};
 
 use crate::faults::{Fault, FaultyStore};
+use crate::support::exceptions::{about, decide};
 use crate::support::{PurchaseOrder, Setup, TestHost, x12};
 
 const TOKEN: &str = "token-of-the-systems";
@@ -22,7 +24,7 @@ fn setup(payments: &Payments) -> Setup {
     let more = format!(
         "\n[[sender]]\nchannel = \"systems\"\nid = \"systems\"\ntoken_sha256 = \"{}\"\n\n[[channel]]\nid = \"systems\"\n\
          connector = \"cloudevents\"\ndocuments = {{ \"cloudevents/event\" = \"cloudevents-events\" }}\ntarget = \"erp\"\n\
-         exception_queue = \"integration\"\nsays = [\"order.accepted\", \"order.rejected\", \"shipment.confirmed\", \
+         exception_queue = \"integration\"\nsays = [\"order.accepted\", \"order.rejected\", \"shipment.dispatched\", \"shipment.confirmed\", \
          \"invoice.posted\", \"payment.settled\", \"return.received\", \"refund.issued\"]\n\n\
          [[plugin.egress]]\norigin = \"{origin}\"\n\n[[target]]\nid = \"payments\"\nconnector = \"stripe\"\n\
          transformer = \"stripe-events\"\nkind = \"stripe/refund\"\norigin = \"{origin}\"\n\
@@ -32,7 +34,7 @@ fn setup(payments: &Payments) -> Setup {
         Digest::of(TOKEN.as_bytes())
     );
     let events = Setup::demo().blindfolded("cloudevents").blindfolded("cloudevents-events");
-    let grant = "{ http = [\"GET\", \"POST\"], limits = { wall_ms = 45000 } }";
+    let grant = "{ http = [\"GET\", \"POST\"], limits = { wall_ms = 85000 } }";
     events.plugin("stripe", grant).append("portreeve.toml", &more).blindfolded("stripe-events")
 }
 
@@ -61,6 +63,45 @@ impl Desk {
         let settled = json!({"orderNumber": order, "paymentReference": "P-1", "amount": money(PAID)});
         desk.said("payment.settled", &settled).await;
         desk
+    }
+
+    /// A host with an order that a rule holds, and that its customer has paid.
+    async fn with_a_held_order(change: impl FnOnce(Setup) -> Setup) -> Self {
+        let payments = Payments::start(Mischief::default()).await.unwrap();
+        let host = change(setup(&payments)).start().await;
+        let order = PurchaseOrder::clean("PO-1").with_lines(&[("FST-1007", 10, "BX", "20.00")]);
+        host.send_edi(&x12(1, &order)).await.unwrap();
+        host.decide_all().await;
+        let order = host.order("PO-1").await;
+        assert_eq!(order.state, OrderState::Held, "{}", order.why);
+        let desk = Self { host, payments, order: order.id };
+        drop(desk.payments.pay(&desk.order.to_string(), 20_000, "usd"));
+        desk
+    }
+
+    async fn pays(&self) {
+        let settled = json!({"orderNumber": self.order, "paymentReference": "P-1", "amount": money(20_000)});
+        self.said("payment.settled", &settled).await;
+    }
+
+    async fn a_person_rejects(&self) {
+        let exception = about(&self.host, self.order, ExceptionKind::Held).await.unwrap();
+        decide(&self.host, &self.host.ops().await, exception, ExceptionAction::Reject).await.unwrap();
+        assert_eq!(self.host.order("PO-1").await.state, OrderState::Refused);
+    }
+
+    async fn comes_back(&self, number: &str, boxes: i64) {
+        let line = json!({"lineNumber": "1", "sku": "FST-1007", "quantity": of(boxes), "condition": "good"});
+        self.said("return.received", &json!({"orderNumber": self.order, "returnNumber": number, "lines": [line]}))
+            .await;
+    }
+
+    /// So many boxes leave, and are invoiced.
+    async fn leaves(&self, number: &str, boxes: i64, short: &str) {
+        let line = json!({"lineNumber": "1", "sku": "FST-1007", "shipped": of(boxes), "short": short});
+        let shipment = json!({"orderNumber": self.order, "shipmentNumber": format!("S-{number}"), "lines": [line]});
+        self.said("shipment.confirmed", &shipment).await;
+        self.invoice(&format!("I-{number}"), boxes, None).await;
     }
 
     async fn said(&self, kind: &str, data: &Value) {
@@ -244,4 +285,161 @@ async fn a_section_that_refunds_nothing_or_nowhere_is_refused_with_all_that_is_w
         setup(&payments).replace("portreeve.toml", "id = \"systems\"\nconnector", "id = \"refunds\"\nconnector");
     let told = format!("{:#}", taken.try_start().await.err().unwrap());
     assert!(told.contains("channel `refunds` is the host's own, for refunds that the host decides on"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_paid_order_that_a_person_rejects_before_any_system_has_it_is_paid_back_at_once() {
+    let all = [(20_000, "cancelled-prepayment".to_owned())];
+    // It was paid before that, or is after it.
+    for early in [true, false] {
+        let desk = Desk::with_a_held_order(|setup| setup).await;
+        if early {
+            desk.pays().await;
+        }
+        desk.a_person_rejects().await;
+        desk.host.come_to_rest().await;
+        assert_eq!(desk.refunds(), if early { &all[..] } else { &[] });
+        if !early {
+            desk.pays().await;
+            desk.host.come_to_rest().await;
+        }
+        assert_eq!((desk.refunds(), desk.host.codes().await), (all.to_vec(), vec![]));
+        let money = desk.host.progress(desk.order).await.money;
+        assert_eq!((money.paid_minor, money.refunded_minor, money.refunding.len()), (20_000, 20_000, 0));
+        desk.host.verify().await.unwrap();
+        assert!(matches!(desk.host.rederive(desk.order).await.unwrap(), Rederived::Same(_)));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_the_host_may_not_pay_it_back_people_hear_of_it_with_the_rejection() {
+    for (from, to) in [("USD = 20000", "USD = 19999"), ("\"cancelled-prepayment\", ", "")] {
+        let desk = Desk::with_a_held_order(|setup| setup.replace("portreeve.toml", from, to)).await;
+        desk.pays().await;
+        desk.a_person_rejects().await;
+        desk.host.come_to_rest().await;
+        assert_eq!((desk.refunds(), desk.host.codes().await), (vec![], vec!["paid-after-cancellation".to_owned()]));
+        let by_hand = json!({"orderNumber": desk.order, "refundNumber": "F-1", "cause": "cancelled-prepayment",
+            "amount": money(20_000)});
+        desk.said("refund.issued", &by_hand).await;
+        assert_eq!(desk.host.codes().await, Vec::<String>::new(), "it is over by that");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_ends_around_the_rejection_pays_it_back_once() {
+    for fault in [Fault::NotPersisted, Fault::PersistedButFailed] {
+        let mut desk = Desk::with_a_held_order(|setup| setup).await;
+        desk.pays().await;
+        let exception = about(&desk.host, desk.order, ExceptionKind::Held).await.unwrap();
+        desk.host.ops().await;
+        let (host, _) = desk.host.restart_behind(|store| FaultyStore::new(store, "step_exception", fault, 0)).await;
+        let ops = host.ops().await;
+        assert!(decide(&host, &ops, exception, ExceptionAction::Reject).await.is_err());
+        desk.host = host.restart().await;
+        desk.host.come_to_rest().await;
+        assert_eq!(desk.refunds().len(), usize::from(fault == Fault::PersistedButFailed));
+        if fault == Fault::NotPersisted {
+            desk.a_person_rejects().await;
+            desk.host.come_to_rest().await;
+        }
+        assert_eq!(desk.refunds(), [(20_000, "cancelled-prepayment".to_owned())], "{fault:?}");
+        desk.host.verify().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_that_nobody_paid_is_rejected_without_another_word() {
+    let desk = Desk::with_a_held_order(|setup| setup).await;
+    let inputs = desk.host.summary().await.inputs;
+    desk.a_person_rejects().await;
+    desk.host.come_to_rest().await;
+    assert_eq!((desk.host.summary().await.inputs, desk.refunds()), (inputs, vec![]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_narrowed_between_the_decision_and_the_hosts_own_word_is_not_paid() {
+    let none = "[refunds]\ntarget = \"payments\"\ncauses = [\"cancelled-prepayment\", \"short-shipment\", \"goods-return\"]\n\
+                amount_max_minor = { USD = 20000 }\n";
+    for (from, to) in [("USD = 20000", "USD = 18399"), ("\"cancelled-prepayment\", ", ""), (none, "")] {
+        let mut desk = Desk::with_a_paid_order(Mischief::default()).await;
+        let rejected = json!([{"specversion": "1.0", "id": "no", "source": "/systems", "type": "order.rejected",
+            "data": {"orderNumber": desk.order}}]);
+        desk.host.send("systems", Credential::Bearer(TOKEN), rejected.to_string().as_bytes()).await.unwrap();
+        assert_eq!(desk.host.host.pipeline.decide(1).await.unwrap().len(), 1);
+        assert_eq!(desk.host.progress(desk.order).await.money.refunding.len(), 1, "it is decided and not said");
+        let narrowed = setup(&desk.payments).replace("portreeve.toml", from, to);
+        desk.host = desk.host.restart_as(narrowed).await;
+        desk.host.come_to_rest().await;
+        assert_eq!((desk.refunds(), desk.host.progress(desk.order).await.money.refunding.len()), (vec![], 0), "{to}");
+        let codes = ["rejected-by-target", "refund-not-sent", "paid-after-cancellation"];
+        assert_eq!(desk.host.codes().await, codes, "{to}");
+        desk.host.verify().await.unwrap();
+        assert!(matches!(desk.host.rederive(desk.order).await.unwrap(), Rederived::Same(_)), "{to}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_overpayment_does_not_go_out_with_the_refund_of_a_return() {
+    let desk = Desk::with_a_paid_order(Mischief::default()).await;
+    desk.leaves("1", 10, "none").await;
+    let twice = json!({"orderNumber": desk.order, "paymentReference": "P-2", "amount": money(5_000)});
+    desk.said("payment.settled", &twice).await;
+    assert_eq!(desk.host.codes().await, ["paid-too-much"]);
+    desk.comes_back("R-1", 2).await;
+    desk.invoice("M-1", -2, Some("I-1")).await;
+    desk.host.come_to_rest().await;
+    assert_eq!(desk.refunds(), [(2 * 1_840, "goods-return".to_owned())]);
+    assert_eq!(desk.host.codes().await, ["paid-too-much"], "and people still see to the rest");
+    desk.host.verify().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_credited_order_with_money_left_over_people_hear() {
+    let desk = Desk::with_a_paid_order(Mischief::default()).await;
+    desk.leaves("1", 10, "none").await;
+    desk.comes_back("R-1", 1).await;
+    desk.comes_back("R-2", 1).await;
+    desk.invoice("M-1", -2, Some("I-1")).await;
+    desk.host.come_to_rest().await;
+    assert_eq!((desk.refunds(), desk.host.codes().await), (vec![], vec!["paid-too-much".to_owned()]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_on_its_way_without_a_confirmation_is_not_refunded_as_short() {
+    let desk = Desk::with_a_paid_order(Mischief::default()).await;
+    desk.leaves("1", 3, "none").await;
+    let line = json!({"lineNumber": "1", "sku": "FST-1007", "shipped": of(4), "short": "none"});
+    let second = json!({"orderNumber": desk.order, "shipmentNumber": "S-2", "lines": [line]});
+    desk.said("shipment.dispatched", &second).await;
+    desk.leaves("3", 2, "no-backorder").await;
+    desk.host.come_to_rest().await;
+    assert_eq!(desk.refunds(), [], "four more have left");
+    desk.leaves("2", 4, "none").await;
+    desk.host.come_to_rest().await;
+    assert_eq!((desk.refunds(), desk.host.codes().await), (vec![(1_840, "short-shipment".to_owned())], vec![]));
+    assert!(matches!(desk.host.rederive(desk.order).await.unwrap(), Rederived::Same(_)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_keeps_the_hosts_own_word_from_counting_is_refused_with_refunds() {
+    let payments = Payments::start(Mischief::default()).await.unwrap();
+    let standard = portreeve_pipeline::process::Process::standard_file();
+    let without = standard
+        .replace(
+            "event = \"refund.issued\"\nfrom = [\"settled\"]\nto = [\"invoiced\"]",
+            "event = \"refund.issued\"\nfrom = [\"received\"]\nto = []",
+        )
+        .replace(
+            "event = \"order.rejected\"\nfrom = [\"cancelled\"]",
+            "event = \"order.rejected\"\nfrom = [\"received\"]",
+        );
+    assert_ne!(without, standard);
+    let told = format!("{:#}", setup(&payments).append("process.toml", &without).try_start().await.err().unwrap());
+    for part in [
+        "[refunds] has the cause `short-shipment`, and the process has no `refund.issued` of an order that is settled",
+        "[refunds] has the cause `cancelled-prepayment`, and the process has no `order.rejected` of an order that is cancelled",
+    ] {
+        assert!(told.contains(part), "{told}");
+    }
 }

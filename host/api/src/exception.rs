@@ -955,10 +955,12 @@ fn review(error: ReviewError) -> Problem {
         }
         ReviewError::CreditTaken(_) => conflict("credit-spent", "The account's credit is used up", said),
         ReviewError::Store(error) => stored(error),
-        ReviewError::Event(_) | ReviewError::Record(_) | ReviewError::Seal(_) => Problem::internal(
-            &said,
-            "the release could not be put on record; look at what keeps the order back, and at the host's log",
-        ),
+        ReviewError::Event(_) | ReviewError::Record(_) | ReviewError::Seal(_) | ReviewError::OwnWord(_) => {
+            Problem::internal(
+                &said,
+                "the release could not be put on record; look at what keeps the order back, and at the host's log",
+            )
+        }
     }
 }
 

@@ -59,7 +59,7 @@ pub use self::ahead::Decisions;
 pub(crate) use self::crediting::{answered_for, query as credit_query, within};
 pub use self::facts::credit_facts;
 pub(crate) use self::facts::{RuleRows, class, credit_account, reference_facts};
-pub(crate) use self::following::{Course, Followed, follow};
+pub(crate) use self::following::{Course, Followed, Paying, follow};
 pub use self::later::CANCEL_REQUESTED;
 pub(crate) use self::later::as_change;
 pub use self::masking::Pseudonyms;

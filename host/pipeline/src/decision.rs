@@ -13,7 +13,7 @@ use portreeve_model::reference::Row;
 use portreeve_model::value::text;
 use portreeve_model::{Digest, Instant, OrderId, PluginName, ProcessState};
 use portreeve_sandbox::{LookupAnswer, RecordedLookup};
-use portreeve_store::contract::{Content, NewOutbox};
+use portreeve_store::contract::{Content, DocumentPosition, EventOutcome, NewOutbox};
 use serde::{Deserialize, Serialize};
 
 use crate::process::{Progress, RefundRecord};
@@ -112,6 +112,16 @@ pub struct ProcessRecord {
     /// The refund that the host decided on, which `progress` has among those to come.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refund: Option<RefundRecord>,
+}
+
+impl ProcessRecord {
+    /// Whether the event at this place counted: the one that the record is of, whose document has
+    /// the second place, or one that waited.
+    pub(crate) fn counted(&self, at: DocumentPosition, of: DocumentPosition) -> bool {
+        let waited = || self.caught_up.iter().find(|waited| waited.position == at.0).map(|waited| &waited.outcome);
+        let outcome = if at == of { Some(&self.outcome) } else { waited() };
+        outcome.is_some_and(|outcome| outcome == EventOutcome::Applied.as_str())
+    }
 }
 
 /// What became of an event that waited.

@@ -27,13 +27,14 @@ mod together;
 use std::fmt::Display;
 
 use portreeve_authority::people::{Actor, Approvals, Denied, Proposed, Stake};
-use portreeve_model::{Digest, ExceptionAction, ExceptionKind, Instant, PersonName};
+use portreeve_model::event::OrderAnswer;
+use portreeve_model::{Digest, Event, ExceptionAction, ExceptionKind, Instant, PersonName};
 use portreeve_record::leaf::{Code, ExceptionLeaf, HoldRecord, Label, Listed, REJECTED, REPLAYED};
 use portreeve_record::{Leaf, LeafBody, RecordError, SealError, canonical_json, parse_canonical};
 use portreeve_store::StoreError;
 use portreeve_store::contract::{
-    Effect, ExceptionChange, ExceptionView, KeptBack, NewPayload, NewProposal, NewStep, PayloadRef, Person,
-    ProposalView, Resolution,
+    Effect, ExceptionChange, ExceptionView, JournalEntry, KeptBack, NewPayload, NewProposal, NewStep, PayloadRef,
+    Person, ProposalView, Resolution,
 };
 use serde::{Deserialize, Serialize};
 
@@ -46,8 +47,10 @@ use self::together::Seen;
 pub use self::together::{TOGETHER_MAX, Together};
 use crate::Pipeline;
 use crate::accept::{AcceptError, Input};
+use crate::own_word::OwnWord;
 use crate::people::SignedIn;
 use crate::review::{REASON_BYTES_MAX, Release, ReviewError, Reviewed, hold_record};
+use crate::route::OwnChannel;
 use crate::sender::Sender;
 
 /// How often something that moved meanwhile is looked at again, where a person decided about
@@ -637,6 +640,10 @@ impl Pipeline {
                 effect: effect(shown, decision),
             }),
         };
+        let says = match decision.action {
+            ExceptionAction::Reject => self.rejection_said(shown, at)?,
+            _ => None,
+        };
         let leaf = ExceptionLeaf {
             to: decision.queue.map(Label::of),
             shown: Some(shown.digest),
@@ -654,8 +661,29 @@ impl Pipeline {
             since: shown.since(by.who),
             change,
             record: Some(record),
+            says,
             leaf: Leaf::new(&self.host, at, LeafBody::Exception(leaf))?,
         })
+    }
+
+    /// What the host says of an order that people reject. The store takes it where something was
+    /// paid: then the order is followed once more, and its money goes back or is somebody's to see to.
+    fn rejection_said(&self, shown: &Shown, at: Instant) -> Result<Option<Box<JournalEntry>>, ReviewError> {
+        let Some(kept) = &shown.kept else { return Ok(None) };
+        let event = Event::OrderRejected(OrderAnswer {
+            order_number: kept.id.to_string(),
+            external_id: None,
+            answered_at: Some(at),
+            lines: Vec::new(),
+            reason: None,
+            extensions: Vec::new(),
+        });
+        // Whoever would pay it back answers for what cannot be decided, or whom the order was for.
+        let refunds = self.routes.refunds.as_ref().map(|refunds| refunds.target.as_str());
+        let target = || self.routes.channel(&kept.channel).map(|channel| channel.target.as_str());
+        let by = refunds.or_else(target).unwrap_or("orders");
+        let word = OwnWord { channel: OwnChannel::Rejections, by, key: kept.id.to_string() };
+        Ok(Some(Box::new(word.of(&event, &self.host, at)?)))
     }
 
     async fn step(
@@ -675,6 +703,7 @@ impl Pipeline {
             since: shown.since(who),
             change,
             record,
+            says: None,
             leaf: Leaf::new(&self.host, at, LeafBody::Exception(leaf))?,
         };
         Ok(self.store.step_exception(step).await?)
@@ -696,6 +725,7 @@ impl Pipeline {
             since: exception.opened_at,
             change,
             record: None,
+            says: None,
             leaf: Leaf::new(&self.host, at, body)?,
         };
         Ok(self.store.step_exception(step).await?)

@@ -24,13 +24,12 @@ use portreeve_store::contract::{EventOutcome, OrderEventKind, OrderEventView, Or
 
 use crate::Pipeline;
 use crate::capability::Recorded;
-use crate::decide::{self, AskAgain, CANCEL_REQUESTED, Course, Followed, Question, RuleRows, Sees};
+use crate::decide::{self, AskAgain, CANCEL_REQUESTED, Course, Followed, Paying, Question, RuleRows, Sees};
 use crate::decision::{
     CreditRecord, DecisionRecord, EffectRecord, FindingRecord, LookupRecord, ProcessRecord, Scoring, VerdictRecord,
     Weighed,
 };
 use crate::plugins::{Active, Slot};
-use crate::process::Progress;
 use crate::review::ReviewRecord;
 
 /// Events of an order that are read at once.
@@ -245,11 +244,18 @@ impl Pipeline {
                 };
                 let mut here = Ok(here);
                 // Another configuration may refund otherwise: then it is done as it was.
-                let refund = |progress: &Progress| match &effects {
-                    Some(_) => self.routes.refunds.as_ref()?.decide(progress),
-                    None => record.refund.clone(),
+                let same = effects.as_ref().map(|_| self.routes.refunds.as_ref());
+                let paying = Paying {
+                    decides: &|progress| match same {
+                        Some(refunds) => refunds?.decide(progress),
+                        None => record.refund.clone(),
+                    },
+                    pays: &|refund, currency, at| match same {
+                        Some(refunds) => refunds.is_some_and(|refunds| refunds.pay(refund, currency)),
+                        None => record.counted(at, said.position),
+                    },
                 };
-                let followed = decide::follow(&self.process, Some(&mut here), said.position, &event, refund);
+                let followed = decide::follow(&self.process, Some(&mut here), said.position, &event, &paying);
                 cancelled |= said.kind == OrderEventKind::CancelRequested;
                 if let Some(then) =
                     effects.filter(|then| *then != self.effects_again(&followed, !cancelled, &view.channel))

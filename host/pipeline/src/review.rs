@@ -36,6 +36,7 @@ use crate::decision::{Answers, CreditRecord, FindingRecord};
 use crate::exception::Limits;
 use crate::history::{self, Origin};
 use crate::leaf;
+use crate::own_word::Unsaid;
 use crate::tables::Tables;
 
 /// Bytes of the reason that a person gives.
@@ -166,6 +167,9 @@ pub enum ReviewError {
     /// A payload could not be sealed.
     #[error("the record of the review could not be sealed: {0}")]
     Seal(#[from] SealError),
+    /// What the host says of a rejected order could not be written down.
+    #[error(transparent)]
+    OwnWord(#[from] Unsaid),
 }
 
 /// Who looks.

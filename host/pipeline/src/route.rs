@@ -21,11 +21,13 @@ pub enum OwnChannel {
     Receipts,
     /// Refunds that the host decided on.
     Refunds,
+    /// Orders that people rejected, of which something was paid.
+    Rejections,
 }
 
 impl OwnChannel {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Receipts, Self::Refunds];
+    pub const ALL: [Self; 3] = [Self::Receipts, Self::Refunds, Self::Rejections];
 
     /// Its id.
     #[must_use]
@@ -33,6 +35,7 @@ impl OwnChannel {
         match self {
             Self::Receipts => "receipts",
             Self::Refunds => "refunds",
+            Self::Rejections => "rejections",
         }
     }
 
@@ -42,6 +45,7 @@ impl OwnChannel {
         match self {
             Self::Receipts => "portreeve/receipt",
             Self::Refunds => "portreeve/refund",
+            Self::Rejections => "portreeve/rejection",
         }
     }
 
@@ -50,6 +54,7 @@ impl OwnChannel {
         match self {
             Self::Receipts => "what targets say by taking a message",
             Self::Refunds => "refunds that the host decides on",
+            Self::Rejections => "orders that people reject",
         }
     }
 
@@ -508,6 +513,37 @@ impl Routes {
         problems
     }
 
+    /// States in which the host decides on a refund, or may be when it says so, and in which the
+    /// process lets none be issued: the money would be neither sent nor anybody's to see to.
+    #[must_use]
+    pub fn refunds_out_of(&self, process: &Process) -> Vec<String> {
+        let Some(refunds) = &self.refunds else { return Vec::new() };
+        let issued = OrderEventKind::RefundIssued.as_str();
+        let may_come = process.around(issued).0;
+        let mut problems = Vec::new();
+        let decided_in = refunds.causes.iter().filter_map(|cause| Some((cause, Refunds::decided_in(*cause)?)));
+        for (cause, state) in decided_in {
+            let mut states = process.after(state);
+            states.insert(state);
+            let lost: Vec<&str> = states.difference(&may_come).map(|state| state.as_str()).collect();
+            if !lost.is_empty() {
+                problems.push(format!(
+                    "[refunds] has the cause `{}`, and the process has no `{issued}` of an order that is {}; expected one from {state} and from each state after it",
+                    cause.as_str(),
+                    lost.join(", ")
+                ));
+            }
+        }
+        let rejected = OrderEventKind::Rejected.as_str();
+        let is_told = process.around(rejected).0.contains(&ProcessState::Cancelled);
+        if refunds.causes.contains(&RefundCause::CancelledPrepayment) && !is_told {
+            problems.push(format!(
+                "[refunds] has the cause `cancelled-prepayment`, and the process has no `{rejected}` of an order that is cancelled; expected one, by which the host says that people rejected a paid order"
+            ));
+        }
+        problems
+    }
+
     /// What is wrong with what follows from events.
     fn effect_problems(&self) -> Vec<String> {
         let said = |event: &str| {
@@ -607,6 +643,16 @@ impl Routes {
 }
 
 impl Refunds {
+    /// Where an order is when the host decides on a refund for this cause.
+    fn decided_in(cause: RefundCause) -> Option<ProcessState> {
+        match cause {
+            RefundCause::CancelledPrepayment => Some(ProcessState::Cancelled),
+            RefundCause::ShortShipment => Some(ProcessState::Settled),
+            RefundCause::GoodsReturn => Some(ProcessState::Credited),
+            _ => None,
+        }
+    }
+
     /// The causes that follow from what was counted.
     pub const CAUSES: [RefundCause; 3] =
         [RefundCause::CancelledPrepayment, RefundCause::ShortShipment, RefundCause::GoodsReturn];

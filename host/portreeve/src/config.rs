@@ -477,6 +477,7 @@ impl Files {
             process.as_ref().err(),
         ];
         problems.extend(process.iter().flat_map(|process| routes.effects_out_of(process)));
+        problems.extend(process.iter().flat_map(|process| routes.refunds_out_of(process)));
         for errors in errors.into_iter().flatten() {
             problems.extend(errors.errors().iter().map(ToString::to_string));
         }

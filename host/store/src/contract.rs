@@ -1471,7 +1471,8 @@ pub trait Store: Send + Sync + 'static {
     /// A delivery that is replayed is due at once: attempts go on counting, an earlier one is
     /// looked up first, and it keeps its place among the deliveries of its order. One that is
     /// abandoned keeps later ones of its order back no more. An order that is rejected is
-    /// delivered nowhere, its holds end, and so does every exception about what kept it back. A
+    /// delivered nowhere, its holds end, and so does every exception about what kept it back; what
+    /// the host says of it then is journaled where a payment for it counts or waits. A
     /// document that is decided again is undecided once more, as [`Store::undecided`] says.
     /// Holds end by [`Store::commit_review`] alone.
     ///

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use portreeve_model::{ChannelId, Event, OrderId, ProcessState};
+use portreeve_model::{ChannelId, Currency, Event, Money, OrderId, ProcessState};
 use portreeve_store::StoreError;
 use portreeve_store::contract::{
     CaughtUp, DocumentPosition, EARLY_MAX, EventOutcome, NewProgress, OpenPayload, OrderStanding, OrderState,
@@ -24,6 +24,8 @@ pub(crate) struct Course {
     /// How many events moved it so far.
     version: u64,
     progress: Progress,
+    /// What people know to be wrong with it.
+    known: Option<Concern>,
     early: BTreeMap<DocumentPosition, Event>,
     /// The channel that the order came by, where the routes ask for that.
     channel: Option<ChannelId>,
@@ -31,6 +33,17 @@ pub(crate) struct Course {
 
 /// The orders that a batch says something about; of those that cannot be followed, why.
 pub(super) type Courses = BTreeMap<OrderId, Result<Course, Concern>>;
+
+/// What the host pays back by itself.
+pub(crate) struct Paying<'a> {
+    /// The refund that it decides on of an order that is so far, where it may.
+    pub(crate) decides: &'a dyn Fn(&Progress) -> Option<RefundRecord>,
+    /// Whether it still pays what it decided on and says in the document at this place.
+    pub(crate) pays: &'a dyn Fn(&RefundRecord, Currency, DocumentPosition) -> bool,
+}
+
+/// The code of what people hear of a refund that the host decided on and does not pay.
+pub(super) const REFUND_NOT_SENT: &str = "refund-not-sent";
 
 /// What a person has to know of an event.
 pub(crate) struct Worry {
@@ -72,6 +85,8 @@ pub(crate) struct Followed {
     pub(crate) concerns: Vec<Worry>,
     /// The codes of what people had to know and is over.
     pub(crate) settled: Vec<&'static str>,
+    /// Whether a refund that was decided on is not made: nobody reserves that money any more.
+    drops: bool,
     pub(crate) record: ProcessRecord,
 }
 
@@ -117,6 +132,8 @@ impl Pipeline {
             Ok(progress) => progress,
             Err(concern) => return Ok(Err(concern)),
         };
+        // Nobody was told of what is only wrong since it was refused.
+        let known = progress.contradiction();
         if state == OrderState::Refused {
             progress.was_refused();
         }
@@ -124,7 +141,7 @@ impl Pipeline {
         let early = if standing.early > 0 { self.early(order).await? } else { BTreeMap::new() };
         let looks = self.routes.looks_at_channels();
         let view = if looks { self.store.order(order).await? } else { None };
-        Ok(Ok(Course { version, progress, early, channel: view.map(|view| view.channel) }))
+        Ok(Ok(Course { version, progress, known, early, channel: view.map(|view| view.channel) }))
     }
 
     async fn early(&self, order: OrderId) -> Result<BTreeMap<DocumentPosition, Event>, DecideError> {
@@ -167,14 +184,14 @@ fn said(bytes: &[u8]) -> Result<Event, Concern> {
 }
 
 /// What an event makes of an order that is here, and of what waits: the order may have gone on
-/// without an event since, as when people released it. Where it moved the order, the host may
-/// decide on a refund.
+/// without an event since, as when people released it. Where it moved the order, and nothing
+/// waits that may say otherwise, the host may decide on a refund.
 pub(crate) fn follow(
     process: &Process,
     course: Option<&mut Result<Course, Concern>>,
     position: DocumentPosition,
     event: &Event,
-    refund: impl FnOnce(&Progress) -> Option<RefundRecord>,
+    paying: &Paying<'_>,
 ) -> Followed {
     let mut followed = Followed::begin(process, event);
     let course = match course {
@@ -187,21 +204,24 @@ pub(crate) fn follow(
         }
     };
     followed.record.from = Some(course.progress.state);
-    let wrong_before = course.progress.contradiction();
-    course.catch_up(process, &mut followed);
-    let outcome = course.apply(process, position, event, &mut followed);
+    course.catch_up(process, paying, &mut followed);
+    let outcome = course.apply(process, position, event, paying, &mut followed);
     if outcome == EventOutcome::Applied {
-        course.catch_up(process, &mut followed);
+        course.catch_up(process, paying, &mut followed);
     }
-    if let Some(refund) = refund(&course.progress).filter(|_| !followed.moved.is_empty()) {
+    let is_settled = !followed.moved.is_empty() && course.early.is_empty();
+    if let Some(refund) = is_settled.then(|| (paying.decides)(&course.progress)).flatten() {
         course.progress.refunds(refund.clone());
         followed.record.refund = Some(refund);
     }
     course.keep(outcome, &mut followed);
-    let wrong_now = course.progress.contradiction();
-    if wrong_now != wrong_before {
-        followed.settled.extend(wrong_before.map(|concern| concern.code));
-        followed.worry(event, None, true, wrong_now);
+    if followed.drops || !followed.moved.is_empty() {
+        let (wrong_before, wrong_now) = (course.known.take(), course.progress.contradiction());
+        if wrong_now != wrong_before {
+            followed.settled.extend(wrong_before.map(|concern| concern.code));
+            followed.worry(event, None, true, wrong_now.clone());
+        }
+        course.known = wrong_now;
     }
     let cancelled = followed.moved.iter().any(|moved| moved.to == ProcessState::Cancelled && moved.from != moved.to);
     if cancelled && course.progress.cancelling {
@@ -218,7 +238,8 @@ impl Course {
 
     /// An order that nothing moved yet, and of which nothing waits.
     pub(crate) fn at(progress: Progress) -> Self {
-        Self { version: 0, progress, early: BTreeMap::new(), channel: None }
+        let known = progress.contradiction();
+        Self { version: 0, progress, known, early: BTreeMap::new(), channel: None }
     }
 
     /// The channel that the order came by, where the routes ask for that.
@@ -231,7 +252,8 @@ impl Course {
     pub(crate) fn from(mut self, state: ProcessState) -> Self {
         if self.version == 0 {
             self.progress.state = state;
-        } else if state == ProcessState::Cancelled {
+        }
+        if state == ProcessState::Cancelled {
             self.progress.was_refused();
         }
         self
@@ -242,9 +264,10 @@ impl Course {
         process: &Process,
         position: DocumentPosition,
         event: &Event,
+        paying: &Paying<'_>,
         followed: &mut Followed,
     ) -> EventOutcome {
-        let concern = match process.apply(&self.progress, event, position.0) {
+        let concern = match self.step(process, position, event, paying) {
             Step::Again => return EventOutcome::Again,
             Step::Applied { after, concerns } => {
                 self.moved(after, event, position, followed);
@@ -263,13 +286,39 @@ impl Course {
             },
             Step::Impossible(concern) => concern,
         };
+        self.counts_not(event, followed);
         followed.worry(event, None, false, [concern]);
         EventOutcome::Impossible
     }
 
+    /// What follows from an event. A refund that the host decided on counts only where it is
+    /// paid: the routes may name fewer causes by now, or less.
+    fn step(&self, process: &Process, position: DocumentPosition, event: &Event, paying: &Paying<'_>) -> Step {
+        let step = process.apply(&self.progress, event, position.0);
+        let currency = self.progress.money.currency;
+        match (&step, self.progress.decided(event)) {
+            (Step::Applied { .. }, Some(refund)) if !(paying.pays)(refund, currency, position) => {
+                let amount = Money { minor: refund.amount_minor, currency };
+                let found = format!("a refund of {amount} that the host had decided on and may not pay any more");
+                let expected = "`[refunds]` to have its cause and amount still: pay it by hand".to_owned();
+                Step::Impossible(Concern { code: REFUND_NOT_SENT, found, expected })
+            }
+            _ => step,
+        }
+    }
+
+    /// An event counts for nothing. If it is a refund that the host decided on, that money is owed
+    /// as before, and people hear of it: what is reserved for ever is seen by nobody.
+    fn counts_not(&mut self, event: &Event, followed: &mut Followed) {
+        if let Some(refund) = self.progress.decided(event).cloned() {
+            self.progress.drops(&refund);
+            followed.drops = true;
+        }
+    }
+
     /// Looks at everything that waits, and at all of it again after each that counts.
-    fn catch_up(&mut self, process: &Process, followed: &mut Followed) {
-        while let Some((position, step)) = self.next_in_turn(process) {
+    fn catch_up(&mut self, process: &Process, paying: &Paying<'_>, followed: &mut Followed) {
+        while let Some((position, step)) = self.next_in_turn(process, paying) {
             let Some(event) = self.early.remove(&position) else { return };
             let outcome = match step {
                 Step::Applied { after, concerns } => {
@@ -278,6 +327,7 @@ impl Course {
                     EventOutcome::Applied
                 }
                 Step::Impossible(concern) => {
+                    self.counts_not(&event, followed);
                     followed.worry(&event, Some(position), false, [concern]);
                     EventOutcome::Impossible
                 }
@@ -297,9 +347,9 @@ impl Course {
     }
 
     /// The first that waits and need not any more.
-    fn next_in_turn(&self, process: &Process) -> Option<(DocumentPosition, Step)> {
+    fn next_in_turn(&self, process: &Process, paying: &Paying<'_>) -> Option<(DocumentPosition, Step)> {
         let mut steps = self.early.iter().map(|(position, event)| {
-            let step = process.apply(&self.progress, event, position.0);
+            let step = self.step(process, *position, event, paying);
             (*position, step)
         });
         steps.find(|(_, step)| !matches!(step, Step::Early { .. }))
@@ -308,7 +358,8 @@ impl Course {
     /// Where the order is now, if anything of this moved it.
     fn keep(&mut self, outcome: EventOutcome, followed: &mut Followed) {
         let counts = |outcome| outcome == EventOutcome::Applied;
-        if counts(outcome) || followed.caught_up.iter().any(|caught_up| counts(caught_up.outcome)) {
+        let moved = counts(outcome) || followed.caught_up.iter().any(|caught_up| counts(caught_up.outcome));
+        if moved || followed.drops {
             followed.progress = Some(NewProgress { after: self.version, state: self.progress.state });
             self.version = self.version.saturating_add(1);
             followed.record.progress = Some(self.progress.clone());
@@ -340,6 +391,7 @@ impl Followed {
             waits_for: None,
             concerns: Vec::new(),
             settled: Vec::new(),
+            drops: false,
             record,
         }
     }

@@ -23,13 +23,13 @@ use portreeve_store::contract::{
 
 use super::DecideError;
 use super::facts::{self, RuleRows};
-use super::following::{self, Followed, Moved, Worry};
+use super::following::{self, Followed, Moved, Paying, REFUND_NOT_SENT, Worry};
 use super::reading::for_a_person;
 use super::validating::{Standings, order_id, origin};
 use crate::decision::{Answers, DecisionRecord, EffectRecord, FindingRecord};
 use crate::exception::Limits;
 use crate::leaf::{self, DecideFacts};
-use crate::process::{Concern, Progress};
+use crate::process::Concern;
 use crate::route::{Channel, OrdersBy, Routes};
 use crate::tables::Tables;
 use crate::{Pipeline, history};
@@ -209,8 +209,12 @@ impl Pipeline {
         let is_kept = || matches!(&course, Some(Ok(course)) if course.is_released());
         let moves = later.moves() && (later.named.is_some() || is_kept());
         moves.then(|| {
-            let refund = |progress: &Progress| self.routes.refunds.as_ref()?.decide(progress);
-            following::follow(&self.process, course, position, &later.event, refund)
+            let refunds = self.routes.refunds.as_ref();
+            let paying = Paying {
+                decides: &|progress| refunds?.decide(progress),
+                pays: &|refund, currency, _| refunds.is_some_and(|refunds| refunds.pay(refund, currency)),
+            };
+            following::follow(&self.process, course, position, &later.event, &paying)
         })
     }
 
@@ -323,10 +327,6 @@ impl Pipeline {
         });
         let mut exceptions =
             followed.as_ref().map(|followed| to_be_known(followed, &later.event, queue)).unwrap_or_default();
-        if self.routes.refunds.is_none() && moved.iter().any(|moved| moved.is_own_refund) {
-            let detail = "found a refund that the host decided on, expected `[refunds]` to say who pays it: it counts and is not sent; pay it by hand";
-            exceptions.push(for_a_person(queue, "refund-not-sent", detail));
-        }
         if !by_itself {
             let (code, detail) = what_to_do(later.kind, exists);
             exceptions.push(for_a_person(queue, code, detail));
@@ -405,6 +405,7 @@ fn told(Worry { event, waited, counts, concern }: &Worry, queue: &str) -> NewExc
     let which = waited.map_or_else(String::new, |position| format!(" of document {}, which waited,", position.0));
     let what_now = match counts {
         true => format!("`{event}`{which} counts all the same: see what is to be mended"),
+        false if *code == REFUND_NOT_SENT => format!("`{event}`{which} counts for nothing, and nothing is sent"),
         false => format!(
             "`{event}`{which} counts for nothing: find out which system is right, and have it said again with an id of its own where that is so"
         ),

@@ -5,10 +5,11 @@
 //! no scorer's and no system's: it follows from what was counted (`Progress::owed_back`). It is
 //! reserved in the record of the event that made it owed, and said in an input of the host's
 //! own that commits with that event. When the host decides on its own word, the refund counts
-//! and is sent, once. What the routes do not name stays a concern, for people.
+//! and is sent, once; where the routes do not let it be paid any more by then, it does neither, and
+//! the money is owed as before. What the routes do not name stays a concern, for people.
 
 use portreeve_model::event::Refund;
-use portreeve_model::{Digest, Event, Instant, Money, OrderId};
+use portreeve_model::{Currency, Digest, Event, Instant, Money, OrderId};
 use portreeve_store::contract::{Content, JournalEntry, NewOutbox};
 
 use super::following::Moved;
@@ -21,9 +22,13 @@ impl Refunds {
     /// The refund that the host decides on of an order that is so far; none where it does not
     /// owe one, or may not decide on it.
     pub(crate) fn decide(&self, progress: &Progress) -> Option<RefundRecord> {
-        let owed = progress.owed_back()?;
-        let amount_max = self.amount_max_minor.get(&progress.money.currency)?;
-        (self.causes.contains(&owed.cause) && owed.amount_minor <= *amount_max).then_some(owed)
+        progress.owed_back().filter(|owed| self.pay(owed, progress.money.currency))
+    }
+
+    /// Whether a refund is within what the host may pay.
+    pub(crate) fn pay(&self, refund: &RefundRecord, currency: Currency) -> bool {
+        let within = |amount_max: &i64| refund.amount_minor <= *amount_max;
+        self.causes.contains(&refund.cause) && self.amount_max_minor.get(&currency).is_some_and(within)
     }
 }
 

@@ -71,7 +71,7 @@ impl Process {
 
     /// Every state that an order can be in after this one, however many steps it takes; not
     /// this one, unless it comes round.
-    pub(super) fn after(&self, state: ProcessState) -> BTreeSet<ProcessState> {
+    pub(crate) fn after(&self, state: ProcessState) -> BTreeSet<ProcessState> {
         let mut found = BTreeSet::new();
         let mut next = vec![state];
         while let Some(state) = next.pop() {

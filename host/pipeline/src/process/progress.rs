@@ -20,7 +20,7 @@ use portreeve_model::event::{
     Allocation, GoodsReturn, Invoice, InvoiceLine, LineStatus, OrderAnswer, Refund, RefundCause, Settlement, Shipment,
     ShipmentLine, ShortReason,
 };
-use portreeve_model::value::text;
+use portreeve_model::value::{text, text_option};
 use portreeve_model::{Currency, Digest, Event, Money, Order, OrderLine, ProcessState, Quantity};
 use serde::{Deserialize, Serialize};
 
@@ -49,6 +49,9 @@ pub struct Progress {
     /// Whether its sender wants it cancelled.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub cancelling: bool,
+    /// Whether people or rules refused it before any system had it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub refused: bool,
 }
 
 /// How far a line is: counts of `10^−scale` units.
@@ -95,15 +98,24 @@ pub struct LineProgress {
 pub struct MoneyProgress {
     /// The order's.
     pub currency: Currency,
+    /// What the order comes to; unknown of one that an earlier version followed.
+    #[serde(default, with = "text_option", skip_serializing_if = "Option::is_none")]
+    pub ordered_minor: Option<i64>,
     /// Invoices less credit memos.
     #[serde(with = "text")]
     pub invoiced_minor: i64,
+    /// Credit memos alone: what they took off those.
+    #[serde(default, with = "text", skip_serializing_if = "is_nothing")]
+    pub credited_minor: i64,
     /// Settled payments.
     #[serde(with = "text")]
     pub paid_minor: i64,
     /// Refunds.
     #[serde(with = "text")]
     pub refunded_minor: i64,
+    /// Those of them that are for returned goods.
+    #[serde(default, with = "text", skip_serializing_if = "is_nothing")]
+    pub refunded_for_goods_minor: i64,
     /// Refunds that the host decided on and that are not among those yet, by their numbers.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub refunding: BTreeMap<String, RefundRecord>,
@@ -166,21 +178,27 @@ impl Progress {
                 });
             }
         }
+        let ordered = order.value().ok().filter(|value| value.currency == order.currency);
         let money = MoneyProgress {
             currency: order.currency,
+            ordered_minor: ordered.map(|value| value.minor),
             invoiced_minor: 0,
+            credited_minor: 0,
             paid_minor: 0,
             refunded_minor: 0,
+            refunded_for_goods_minor: 0,
             refunding: BTreeMap::new(),
         };
         let (said, refunded_returns) = (BTreeMap::new(), BTreeSet::new());
-        Ok(Self { state, lines, money, said, refunded_returns, cancelling: false })
+        Ok(Self { state, lines, money, said, refunded_returns, cancelling: false, refused: false })
     }
 
-    /// People rejected it, and no system had it yet.
+    /// People or rules refused it, and no system had it yet.
     pub(crate) fn was_refused(&mut self) {
-        if self.state == ProcessState::Released {
+        let nothing_moved = self.state == ProcessState::Cancelled && self.said.is_empty();
+        if nothing_moved || matches!(self.state, ProcessState::Held | ProcessState::Released) {
             self.state = ProcessState::Cancelled;
+            self.refused = true;
         }
     }
 
@@ -238,8 +256,8 @@ impl Progress {
 
     fn rejected(&mut self) -> Moved {
         self.lines.values_mut().for_each(|line| line.closed = true);
-        // It is what its sender asked for.
-        if self.cancelling {
+        // It is what its sender asked for, or people decided.
+        if self.cancelling || self.refused {
             return Ok(Vec::new());
         }
         // The reason is the system's own words, and sealed with the event.
@@ -334,6 +352,7 @@ impl Progress {
             line.invoiced = line.invoiced.saturating_sub(count);
         }
         self.money.invoiced_minor = more(self.money.invoiced_minor, total)?;
+        self.money.credited_minor = more(self.money.credited_minor, total.saturating_neg())?;
         Ok(Vec::new())
     }
 
@@ -406,6 +425,7 @@ impl Progress {
         }
         self.money.refunded_minor = refunded_minor;
         if for_goods {
+            self.money.refunded_for_goods_minor = more(self.money.refunded_for_goods_minor, amount)?;
             self.refunded_returns.extend(refund.return_number.clone());
         }
         let before_receipt = (for_goods && !received).then(|| Concern {
@@ -418,34 +438,65 @@ impl Progress {
 
     /// What is paid and kept above what is owed, where it is sure that nothing more will be owed:
     /// the order is cancelled, all of it that left is invoiced and the rest never leaves, or what
-    /// came back is credited. Any other difference is for people.
+    /// came back is credited. Any other difference is for people, and so is what the cause does not
+    /// explain: a customer who paid twice, or too much, is none who gets goods' worth back.
     pub(crate) fn owed_back(&self) -> Option<RefundRecord> {
         let above = self.money.kept_minor().saturating_sub(self.money.invoiced_minor);
         let open_returns = || self.numbers("return.received").into_iter().filter(|number| !self.is_refunded(number));
-        let (cause, return_number) = match self.state {
+        let (cause, return_number, amount_minor) = match self.state {
             // Closed by the warehouse alone, it may still have shipped before.
-            ProcessState::Cancelled if self.money.invoiced_minor == 0 && self.was_said("order.rejected", "") => {
-                (RefundCause::CancelledPrepayment, None)
+            ProcessState::Cancelled
+                if self.money.invoiced_minor == 0 && (self.refused || self.was_said("order.rejected", "")) =>
+            {
+                (RefundCause::CancelledPrepayment, None, above)
             }
             ProcessState::Settled if self.lines.values().any(|line| line.cancelled() > 0) => {
-                (RefundCause::ShortShipment, None)
+                let never_left = self.money.ordered_minor?.saturating_sub(self.money.invoiced_minor);
+                if above > never_left || self.may_have_left() {
+                    return None;
+                }
+                (RefundCause::ShortShipment, None, above)
             }
             // It is credited as well where no invoice has come yet.
             ProcessState::Credited if self.lines.values().all(LineProgress::is_invoiced) => {
                 let mut returns = open_returns();
                 match (returns.next(), returns.next()) {
-                    (Some(number), None) => (RefundCause::GoodsReturn, Some(number.to_owned())),
+                    (Some(number), None) => {
+                        let credited = self.money.credited_and_kept_minor();
+                        (RefundCause::GoodsReturn, Some(number.to_owned()), above.min(credited))
+                    }
                     _ => return None,
                 }
             }
             _ => return None,
         };
-        (above > 0).then(|| RefundRecord { number: self.refund_number(), cause, return_number, amount_minor: above })
+        (amount_minor > 0).then(|| RefundRecord { number: self.refund_number(), cause, return_number, amount_minor })
+    }
+
+    /// Whether what is taken for short may have left, and its confirmation be late: some system
+    /// spoke of a shipment that nobody has confirmed yet.
+    fn may_have_left(&self) -> bool {
+        let confirmed = self.numbers("shipment.confirmed");
+        let spoken_of = ["shipment.picked", "shipment.packed", "shipment.dispatched"].map(|event| self.numbers(event));
+        spoken_of.iter().any(|numbers| !numbers.is_subset(&confirmed))
     }
 
     /// The host decided on a refund: nobody decides on the same money again.
     pub(crate) fn refunds(&mut self, refund: RefundRecord) {
         self.money.refunding.insert(refund.number.clone(), refund);
+    }
+
+    /// The refund that the host decided on and that this tells; none where it tells something else.
+    pub(crate) fn decided(&self, event: &Event) -> Option<&RefundRecord> {
+        match event {
+            Event::RefundIssued(refund) if self.is_decided(refund) => self.money.refunding.get(&refund.refund_number),
+            _ => None,
+        }
+    }
+
+    /// A refund that the host decided on is not made: the money is owed as before.
+    pub(crate) fn drops(&mut self, refund: &RefundRecord) {
+        self.money.refunding.remove(&refund.number);
     }
 
     /// The first number that no refund of the order has.
@@ -460,6 +511,7 @@ impl Progress {
     fn is_decided(&self, refund: &Refund) -> bool {
         self.money.refunding.get(&refund.refund_number).is_some_and(|decided| {
             decided.amount_minor == refund.amount.minor
+                && refund.amount.currency == self.money.currency
                 && decided.cause == refund.cause
                 && decided.return_number == refund.return_number
         })
@@ -547,11 +599,16 @@ impl Progress {
             {
                 Some(shipped_after_rejection())
             }
-            ProcessState::Settled if kept > invoiced_minor => concern(
-                "paid-too-much",
-                format!("{} paid and kept", shown(kept)),
-                format!("{}, which is invoiced", shown(invoiced_minor)),
-            ),
+            // Of goods that came back it is known what they are worth when all are invoiced.
+            ProcessState::Settled | ProcessState::Credited
+                if kept > invoiced_minor && self.lines.values().all(LineProgress::is_invoiced) =>
+            {
+                concern(
+                    "paid-too-much",
+                    format!("{} paid and kept", shown(kept)),
+                    format!("{}, which is invoiced", shown(invoiced_minor)),
+                )
+            }
             _ => None,
         }
     }
@@ -617,7 +674,19 @@ fn more(before: i64, amount: i64) -> Result<i64, Trouble> {
     })
 }
 
+fn is_nothing(amount: &i64) -> bool {
+    *amount == 0
+}
+
 impl MoneyProgress {
+    /// What credit memos took off, and was not given back for goods yet.
+    fn credited_and_kept_minor(&self) -> i64 {
+        let decided = self.refunding.values().filter(|refund| refund.cause == RefundCause::GoodsReturn);
+        let returned =
+            decided.map(|refund| refund.amount_minor).fold(self.refunded_for_goods_minor, i64::saturating_add);
+        self.credited_minor.saturating_sub(returned)
+    }
+
     /// Paid, and neither refunded nor about to be.
     fn kept_minor(&self) -> i64 {
         self.paid_minor.saturating_sub(self.returned_minor())

@@ -631,6 +631,108 @@ fn what_is_paid_above_what_is_owed_is_owed_back_when_nothing_more_will_be_owed()
     assert_eq!(owed(&credited), Some((RefundCause::GoodsReturn, 100, Some("R-1".to_owned()))));
     let two = [received.as_slice(), &[back("R-2"), memo("M-1", "I-1", [2, 0], -200)]].concat();
     assert_eq!(owed(&two), None, "for which of the two is a person's to say");
+    assert_eq!(wrong(&two), Some("paid-too-much"), "and people hear of it");
+    let by_hand = |number: &str, of| refund(number, RefundCause::GoodsReturn, Some(of), 100);
+    assert_eq!(wrong(&[two.as_slice(), &[by_hand("F-1", "R-1"), by_hand("F-2", "R-2")]].concat()), None);
+}
+
+/// What people have to know of an order by all that was said.
+fn wrong(said: &[Event]) -> Option<&'static str> {
+    after(said).0.contradiction().map(|concern| concern.code)
+}
+
+#[test]
+fn what_the_cause_of_a_refund_does_not_explain_stays_a_persons() {
+    let back = Event::ReturnReceived(goods("R-1", [1, 0]));
+    let credited = [back, memo("M-1", "I-1", [1, 0], -100)];
+    let shipped = [accepted(), confirmed("S-1", [10, 4]), invoice("I-1", [10, 4], 1_400), paid("P-1", None, 1_400)];
+    // It was paid twice, in part: the goods' worth goes back, and the rest is in dispute.
+    let twice = [shipped.as_slice(), &[paid("P-2", None, 700)], &credited].concat();
+    assert_eq!(owed(&twice), Some((RefundCause::GoodsReturn, 100, Some("R-1".to_owned()))));
+    let (mut progress, _) = after(&twice);
+    progress.refunds(progress.owed_back().unwrap());
+    assert_eq!((progress.owed_back(), progress.contradiction().unwrap().code), (None, "paid-too-much"));
+    // What people paid back of it before is no part of the return's.
+    let settled =
+        [shipped.as_slice(), &[paid("P-2", None, 700), refund("F-1", RefundCause::Other, None, 700)], &credited];
+    assert_eq!(owed(&settled.concat()), Some((RefundCause::GoodsReturn, 100, Some("R-1".to_owned()))));
+    // A part of the return's worth was paid back already.
+    let in_part = [twice.as_slice(), &[refund("F-1", RefundCause::GoodsReturn, None, 40)]].concat();
+    assert_eq!(owed(&in_part), Some((RefundCause::GoodsReturn, 60, Some("R-1".to_owned()))));
+
+    let short = Event::ShipmentConfirmed(shipment("S-1", [10, 3], ShortReason::NoBackorder));
+    let billed = [accepted(), paid("P-1", None, 1_400), short, invoice("I-1", [10, 3], 1_300)];
+    let twice = [billed.as_slice(), &[paid("P-2", None, 1)]].concat();
+    assert_eq!((owed(&billed).is_some(), owed(&twice), wrong(&twice)), (true, None, Some("paid-too-much")));
+}
+
+#[test]
+fn what_may_have_left_without_a_word_yet_is_not_taken_for_short() {
+    let closes = Event::ShipmentConfirmed(shipment("S-3", [2, 4], ShortReason::NoBackorder));
+    let bills = [invoice("I-1", [3, 0], 300), invoice("I-3", [2, 4], 600)];
+    let heard = |more: &[Event]| {
+        let start = [accepted(), paid("P-1", None, 1_400), confirmed("S-1", [3, 0]), closes.clone()];
+        [start.as_slice(), &bills, more].concat()
+    };
+    assert_eq!(owed(&heard(&[])), Some((RefundCause::ShortShipment, 500, None)), "nobody spoke of more");
+    for spoken_of in [
+        picked("S-2", [4, 0]),
+        packed("S-2", [4, 0]),
+        Event::ShipmentDispatched(shipment("S-2", [4, 0], ShortReason::None)),
+    ] {
+        let in_doubt = heard(std::slice::from_ref(&spoken_of));
+        assert_eq!((owed(&in_doubt), wrong(&in_doubt)), (None, Some("paid-too-much")), "{}", spoken_of.name());
+        let late = heard(&[spoken_of, confirmed("S-2", [4, 0])]);
+        assert_eq!(owed(&late), None, "it is not invoiced yet");
+        let all = [late.as_slice(), &[invoice("I-2", [4, 0], 400)]].concat();
+        assert_eq!((owed(&all), wrong(&all)), (Some((RefundCause::ShortShipment, 100, None)), Some("paid-too-much")));
+    }
+}
+
+#[test]
+fn an_order_that_people_refused_before_any_system_had_it_owes_what_was_paid() {
+    let paid_all = paid("P-1", None, 1_400);
+    let process = Process::standard().unwrap();
+    let applied = |progress: &Progress, event: &Event| match apply(&process, progress, event) {
+        Step::Applied { after, concerns } => (after, concerns),
+        other => panic!("{other:?}"),
+    };
+    let rejected = Event::OrderRejected(OrderAnswer { lines: vec![], ..answer(LineStatus::Rejected) });
+    // The money came before, or it comes after.
+    let (mut before, _) = applied(&at(ProcessState::Released), &paid_all);
+    before.was_refused();
+    let mut refused = at(ProcessState::Cancelled);
+    refused.was_refused();
+    let (after, _) = applied(&refused, &paid_all);
+    for progress in [before, after] {
+        assert_eq!((progress.state, progress.refused), (ProcessState::Cancelled, true));
+        assert_eq!(progress.owed_back().unwrap().amount_minor, 1_400);
+        let (told, concerns) = applied(&progress, &rejected);
+        assert_eq!((told.state, concerns, told.owed_back().is_some()), (ProcessState::Cancelled, vec![], true));
+    }
+    // A system has it: its rejection is the system's to say.
+    let (mut taken, _) = applied(&at(ProcessState::Released), &accepted());
+    taken.was_refused();
+    assert_eq!((taken.state, taken.refused), (ProcessState::Accepted, false));
+}
+
+#[test]
+fn what_the_host_decided_on_counts_however_much_was_said() {
+    let (mut progress, _) =
+        after(&[accepted(), paid("P-1", None, 1_400), Event::OrderRejected(answer(LineStatus::Rejected))]);
+    let decided = progress.owed_back().unwrap();
+    progress.refunds(decided.clone());
+    for number in progress.said.len()..SAID_MAX {
+        progress.said.insert(format!("note/{number}"), Digest::of(b"note"));
+    }
+    let process = Process::standard().unwrap();
+    assert_eq!(code(&apply(&process, &progress, &paid("P-2", None, 1))), "too-many-events");
+    assert_eq!(code(&apply(&process, &progress, &refund(&decided.number, decided.cause, None, 1_400))), "applied");
+    progress.drops(&decided);
+    assert_eq!(
+        (progress.money.refunding.len(), progress.contradiction().unwrap().code),
+        (0, "paid-after-cancellation")
+    );
 }
 
 #[test]
@@ -868,7 +970,8 @@ fn refunded_in(events: &[Event], later: usize) -> (Vec<i64>, i64) {
             Step::Early { .. } => early.push(event),
             Step::Again | Step::Impossible(_) => {}
         }
-        if let Some(owed) = progress.owed_back() {
+        // What waits may say that more is owed.
+        if let Some(owed) = progress.owed_back().filter(|_| early.is_empty()) {
             let heard = refund(&owed.number, owed.cause, owed.return_number.as_deref(), owed.amount_minor);
             refunds.push(owed.amount_minor);
             progress.refunds(owed);

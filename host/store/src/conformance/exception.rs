@@ -2,20 +2,22 @@
 
 use std::sync::Arc;
 
+use portreeve_model::ProcessState::Released;
 use portreeve_model::{ChannelId, Digest, ExceptionAction, ExceptionKind, Instant};
 
 use super::credit::{credit, reserved};
 use super::fixture::{
     ALL, HOLD_MS, NOW, abandon, about_order, applied, ask_to_cancel, channel, claim, cleared, commit, dead,
-    decision_of, exception, held, hold, hold_back, input, input_id, keep, kept_back, leaf, lease, leaves, next,
-    observe, order_id, order_in, release, released, replay, resolved, retry, sealed, sender, step, waiting, waits,
+    decision_of, event_in, exception, held, hold, hold_back, input, input_id, keep, kept_back, leaf, lease, leaves,
+    moving, next, observe, order_id, order_in, release, released, replay, resolved, retry, sealed, sender, step,
+    waiting, waits,
 };
 use super::pause::quarantined;
 use super::{Fault, Harm, Maker};
 use crate::contract::{
-    ClosedException, ClosedHold, Decided, Disposition, Effect, ExceptionChange, ExceptionTrail, ExceptionView,
-    ExceptionsWanted, Forgotten, NewException, NewProposal, NewReview, NewStep, OrderEventKind, OrderState, Resolution,
-    STEPS_MAX, STEPS_SHOWN_MAX, Settlement, Store, StoreError,
+    ClosedException, ClosedHold, Decided, Disposition, Effect, EventOutcome, ExceptionChange, ExceptionTrail,
+    ExceptionView, ExceptionsWanted, Forgotten, NewException, NewProgress, NewProposal, NewReview, NewStep,
+    OrderEventKind, OrderState, Resolution, STEPS_MAX, STEPS_SHOWN_MAX, Settlement, Store, StoreError,
 };
 use crate::proof::Journaled;
 
@@ -517,6 +519,47 @@ pub(crate) async fn what_is_closed_says_how_and_who(maker: impl Maker) {
     assert_eq!(observe(&store).await, before);
     let sentence = replay(&store, letter, NOW, leaf(21)).await.unwrap_err().to_string();
     assert_eq!(sentence, format!("exception {letter} is closed already: retry by `ada`"));
+}
+
+pub(crate) async fn what_the_host_says_of_a_rejected_order_is_there_where_something_was_paid(maker: impl Maker) {
+    let store = maker.open().await;
+    let paid = [
+        (None, 0),
+        (Some(EventOutcome::Early), 1),
+        (Some(EventOutcome::Applied), 1),
+        (Some(EventOutcome::Impossible), 0),
+    ];
+    for (number, (outcome, said)) in (0..).zip(paid) {
+        let (base, key) = (number * 100, format!("PO-{number}"));
+        hold_back(&store, base + 1, &key, &["credit-limit"]).await;
+        if let Some(outcome) = outcome {
+            keep(&store, input(base + 11, &[&format!("PAID-{number}")])).await;
+            let progress = (outcome == EventOutcome::Applied).then_some(NewProgress { after: 0, state: Released });
+            let mut decision = moving(next(&store).await, &key, outcome, progress, leaf(base + 12));
+            event_in(&mut decision).kind = OrderEventKind::PaymentSettled;
+            commit(&store, decision).await.unwrap();
+        }
+        let exception = waiting(&store, &key).await;
+        let before = store.summary().await.unwrap();
+        let rejected = resolved(ExceptionAction::Reject, rejection());
+        let mut reject = step(&store, exception, "ada", rejected, leaf(base + 21)).await;
+        reject.says = Some(Box::new(input(base + 31, &[&format!("OWN-{number}")])));
+        store.step_exception(reject).await.unwrap();
+        let after = store.summary().await.unwrap();
+        assert_eq!((after.inputs - before.inputs, after.undecided - before.undecided), (said, said), "{outcome:?}");
+        if said > 0 {
+            let document = next(&store).await;
+            commit(&store, about_order(document, &key, OrderEventKind::Rejected, leaf(base + 41))).await.unwrap();
+        }
+    }
+    // What is not rejected is not spoken of either.
+    hold_back(&store, 921, "PO-9", &["credit-limit"]).await;
+    let exception = waiting(&store, "PO-9").await;
+    let inputs = store.summary().await.unwrap().inputs;
+    let mut refused = step(&store, exception, "ada", resolved(ExceptionAction::Reject, Effect::Close), leaf(901)).await;
+    refused.says = Some(Box::new(input(911, &["OWN-9"])));
+    assert!(store.step_exception(refused).await.is_err());
+    assert_eq!(store.summary().await.unwrap().inputs, inputs);
 }
 
 pub(crate) async fn a_rejected_order_goes_nowhere_and_its_holds_end(maker: impl Maker) {

@@ -204,7 +204,17 @@ pub(crate) async fn step(
 ) -> NewStep {
     let revision = store.exception(exception).await.unwrap().map_or(0, |found| found.exception.revision);
     let who = Some(who.to_owned());
-    NewStep { exception, revision, at: NOW, who, since: NOW, change, record: Some(sealed(b"words", None)), leaf }
+    NewStep {
+        exception,
+        revision,
+        at: NOW,
+        who,
+        since: NOW,
+        change,
+        record: Some(sealed(b"words", None)),
+        says: None,
+        leaf,
+    }
 }
 
 /// What a person decides alone.

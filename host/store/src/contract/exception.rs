@@ -4,7 +4,7 @@
 use portreeve_model::{Digest, ExceptionAction, ExceptionKind, Instant, OrderId, PluginName};
 use portreeve_record::Leaf;
 
-use super::{Disposition, DocumentPosition, InputId, NewPayload, OutboxId, PayloadRef};
+use super::{Disposition, DocumentPosition, InputId, JournalEntry, NewPayload, OutboxId, PayloadRef};
 
 /// Something for a person.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -216,6 +216,9 @@ pub struct NewStep {
     pub change: ExceptionChange,
     /// The sealed words of the person.
     pub record: Option<NewPayload>,
+    /// What the host says of an order that is rejected: an input that is journaled with the step
+    /// where a payment for the order was said before, and not at all where none was.
+    pub says: Option<Box<JournalEntry>>,
     /// The step's leaf.
     pub leaf: Leaf,
 }

@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use portreeve_model::{ChannelId, Digest, ExceptionAction, ExceptionKind, Instant, OrderId, SenderId};
 use rusqlite::{Connection, Row, params};
 
-use super::rows::{self, About, Result, damaged, digest, outbox_id, payload_ref, signed, unsigned};
+use super::rows::{self, About, Result, damaged, digest, journal, outbox_id, payload_ref, signed, unsigned};
 use super::{credit, dead_letter, failed, kept_back, pause, trail};
 use crate::contract::{
     CLEARED, ClosedException, DeliveryAbout, Disposition, DocumentPosition, EARLY_EVENT, Effect, ExceptionAbout,
@@ -536,7 +536,10 @@ fn resolve(tx: &Connection, open: &Open, resolution: &Resolution, step: &NewStep
     match &resolution.effect {
         Effect::Close => {}
         Effect::ReviewHolds => return Ok(()),
-        Effect::RejectOrder { why } => reject(tx, open, why, resolution.action, step)?,
+        Effect::RejectOrder { why } => {
+            reject(tx, open, why, resolution.action, step)?;
+            say_of_the_paid(tx, open, step)?;
+        }
         Effect::ReplayDelivery => dead_letter::replay(tx, open.id, step.at)?,
         Effect::AbandonDelivery => dead_letter::abandon(tx, open.id)?,
         Effect::DecideAgain => decide_again(tx, open, step)?,
@@ -581,6 +584,17 @@ fn reject(tx: &Connection, open: &Open, why: &str, action: ExceptionAction, step
     credit::give_back(tx, order_seq)?;
     kept_back::close_all(tx, order, step.at, step.who.as_deref(), action.as_str())?;
     close_held(tx, order, step.at, step.who.as_deref(), action.as_str())
+}
+
+/// Whether a payment for the order was said, and counts or waits.
+const IS_PAID: &str = "SELECT EXISTS (SELECT 1 FROM order_event
+         WHERE order_id = ?1 AND kind = 'payment.settled' AND outcome IN ('applied', 'early'))";
+
+/// What the host says of a rejected order: its money is somebody's to see to.
+fn say_of_the_paid(tx: &Connection, open: &Open, step: &NewStep) -> Result<()> {
+    let Some(said) = &step.says else { return Ok(()) };
+    let is_paid = tx.prepare_cached(IS_PAID).and_then(|mut paid| paid.query_row([&open.order], |row| row.get(0)));
+    if is_paid.map_err(failed)? { journal(tx, said).map(drop) } else { Ok(()) }
 }
 
 const AGAIN: &str = "UPDATE document SET fingerprint = NULL, again = 1, state = CASE WHEN EXISTS (
