@@ -16,7 +16,7 @@ use portreeve_store::contract::{
     DocumentPosition, DocumentView, EarlyEvent, ExceptionTrail, ExceptionView, ExceptionsWanted, Forgotten, Happening,
     HistoryQuery, HoldOwner, InputId, JournalEntry, JournalOutcome, JudgedHold, Kept, KeptBack, KeptInput, Lease,
     NewOutbox, NewPersonChange, NewReference, NewReview, NewStep, NoticePlace, OpenHolds, OpenPayload, OrderEventView,
-    OrderName, OrderStanding, OrderState, OrderTrail, OrderView, PackageChange, PackageView, PauseAbout, PayloadRef,
+    OrderName, OrderOrigin, OrderStanding, OrderState, OrderTrail, OrderView, PackageChange, PackageView, PauseAbout, PayloadRef,
     Period, Person, PersonView, PluginUsage, Presented, ReferenceTable, ReferenceWanted, Room, Settlement, StepTaken,
     Summary, TreeHead, UnsequencedLeaf, WeighedProposal,
 };
@@ -322,6 +322,7 @@ store! {
         async fn exceptions_after(&self, after: u64, limit: u32) -> Vec<ExceptionView>;
         async fn orders_named(&self, names: Vec<OrderName>) -> Vec<Vec<OrderId>>;
         async fn order_standings(&self, ids: Vec<OrderId>) -> Vec<OrderStanding>;
+        async fn order_origin(&self, order: OrderId) -> Option<OrderOrigin>;
         async fn order_events(&self, order: OrderId, after: u64, limit: u32) -> Vec<OrderEventView>;
         async fn early_events(&self, order: OrderId) -> Vec<EarlyEvent>;
         async fn order(&self, id: OrderId) -> Option<OrderView>;

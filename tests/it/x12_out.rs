@@ -9,11 +9,11 @@ use portreeve_model::event::{
     CancelRequest, Event, Invoice, InvoiceLine, LineAnswer, LineStatus, Order, OrderAnswer, OrderLine, OrderTotals,
     Shipment, ShipmentLine, ShortReason,
 };
-use portreeve_model::value::{Address, Customer, Extension};
+use portreeve_model::value::{Address, Customer};
 use portreeve_model::{Currency, Date, Failure, Instant, Money, Problem, Quantity, UnitPrice};
 use proptest::prelude::*;
 
-use crate::at_the_plugin::{Plugins, order_id};
+use crate::at_the_plugin::{Plugins, Settings, order_id};
 use crate::drawn::{held, tried};
 use crate::support::{Setup, tree};
 
@@ -28,7 +28,12 @@ async fn plugins() -> Plugins {
 }
 
 async fn rendered(plugins: &Plugins, kind: &str, event: Event) -> Result<String, Vec<Problem>> {
-    match plugins.rendered("x12-out", kind, event, &[]).await {
+    told(plugins, kind, event, &[("order-date", "2026-03-02")]).await
+}
+
+/// The same with what the host tells of the order.
+async fn told(plugins: &Plugins, kind: &str, event: Event, told: Settings<'_>) -> Result<String, Vec<Problem>> {
+    match plugins.rendered("x12-out", kind, event, told).await {
         Ok(message) => {
             assert_eq!((message.kind.as_str(), message.content_type.as_str()), (kind, "application/edi-x12"));
             Ok(String::from_utf8(message.body).unwrap())
@@ -170,7 +175,6 @@ async fn the_host_says_which_number_the_customer_knows_an_order_by() {
     let unnamed = |event: Event| match event {
         Event::OrderAccepted(mut answer) => {
             answer.order_number = ours.clone();
-            answer.extensions.retain(|extension| extension.name == "x12:order-date");
             Event::OrderAccepted(answer)
         }
         Event::ShipmentConfirmed(mut shipment) => {
@@ -199,16 +203,13 @@ async fn the_host_says_which_number_the_customer_knows_an_order_by() {
     }
     let mut shipment = a_shipment();
     shipment.order_number = ours.clone();
-    shipment.extensions.push(Extension { name: "x12:order-number".into(), value: "PO-77".into() });
-    let rows = rows(&rendered(&plugins, "x12/856", Event::ShipmentConfirmed(shipment)).await.unwrap());
+    let number = [("order-number", "PO-77")];
+    let rows = rows(&told(&plugins, "x12/856", Event::ShipmentConfirmed(shipment), &number).await.unwrap());
     assert_eq!(elements(&rows, "PRF", 1), ["PO-77"]);
     assert!(rows.contains(&vec!["REF".to_owned(), "ZZ".to_owned(), "PORTREEVE-ORDER".to_owned(), ours]));
-    let mut answer = an_answer();
-    answer.extensions.clear();
-    assert_eq!(
-        refused(&plugins, "x12/855", Event::OrderAccepted(answer)).await,
-        one("order-date-missing", "extensions")
-    );
+    let undated = told(&plugins, "x12/855", Event::OrderAccepted(an_answer()), &[]).await.unwrap_err();
+    let found: Vec<_> = undated.into_iter().map(|problem| (problem.code, problem.position.path)).collect();
+    assert_eq!(found, one("order-date-missing", "settings"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -417,10 +418,6 @@ fn a_cancellation() -> CancelRequest {
     CancelRequest { order_number: "PO-4711".into(), reason: text("twice"), line_numbers: vec![], extensions: vec![] }
 }
 
-fn dated() -> Vec<Extension> {
-    vec![Extension { name: "x12:order-date".into(), value: "2026-03-02".into() }]
-}
-
 fn an_answer() -> OrderAnswer {
     let line = |number: &str, status| LineAnswer {
         line_number: number.into(),
@@ -443,7 +440,7 @@ fn an_answer() -> OrderAnswer {
         answered_at: Some(Instant(1_772_530_200_000)),
         lines: vec![line("10", LineStatus::Accepted), short, other],
         reason: None,
-        extensions: dated(),
+        extensions: vec![],
     }
 }
 

@@ -6,6 +6,7 @@
 //! after an unknown outcome the target is asked by the order's natural key
 //! before anything is sent again, for many targets ignore idempotency keys.
 
+mod order;
 mod receipt;
 mod under_way;
 
@@ -24,11 +25,13 @@ use portreeve_store::{Permit, Settled, StoreError};
 use crate::accept::call_error_code;
 use crate::capability::OrderState;
 use crate::exception::Limits;
+use crate::leaf::Rendered;
 use crate::passing::passing;
 use crate::plugins::{Absent, Active, Stopped};
 use crate::route::{self, AfterDead, Target, WhenStopped};
 use crate::{Pipeline, leaf, process};
 
+use order::Untold;
 pub use under_way::Deliveries;
 
 /// How long a claim lasts, and from its beginning on an attempt: longer than a call
@@ -167,11 +170,18 @@ impl Pipeline {
         {
             return self.not_called(permit, target, &stopped, looked_up).await;
         }
+        let told = match self.order_told(&permit, target).await {
+            Ok(told) => told,
+            Err(Untold::NotNow(error)) => return self.give_back(permit, target, &error).await,
+            Err(Untold::Never(why)) => {
+                return self.give_up(permit, Some(target), "order-unreadable", &why, looked_up).await;
+            }
+        };
         let rendering = RenderingRequest {
             event,
             order_id: permit.order(),
             kind: permit.kind().to_owned(),
-            settings: route::settings(&target.settings),
+            settings: [told.settings.clone(), route::settings(&target.settings)].concat(),
         };
         let rendering = transformer.plugin.from_canonical(&context, &rendering);
         let rendered = match self.call(transformer, Call::FromCanonical, cause, rendering).await {
@@ -183,7 +193,7 @@ impl Pipeline {
             Crossed { outcome, crossing } => {
                 let passing = passing(&outcome).is_some();
                 let (code, why) = failed(outcome);
-                let crossing = leaf::crossed(&crossing, permit.event().commitment, None, Some(&code), &key)?;
+                let crossing = leaf::crossed(&crossing, told.input, None, Some(&code), &key)?;
                 if passing {
                     return self.later(permit, target, Wait::ForMessage, code, Some(crossing)).await;
                 }
@@ -193,7 +203,8 @@ impl Pipeline {
 
         let now = self.clock.now();
         let blinded = key.blind_digest(&digest_of(&message));
-        let attempt_leaf = leaf::attempt(&self.host, now, &permit, &key, blinded, looked_up, &rendering)?;
+        let rendered = Rendered { input: told.input, message: blinded, crossing: &rendering };
+        let attempt_leaf = leaf::attempt(&self.host, now, &permit, &key, looked_up, &rendered)?;
         let lease = self.lease(now, target, connector);
         let attempt = self.store.begin_attempt(permit, lease, attempt_leaf).await?;
 

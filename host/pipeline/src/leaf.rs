@@ -271,16 +271,25 @@ pub(crate) fn decided_state(state: OrderState) -> DecidedState {
     }
 }
 
+/// A message and what it was made of.
+pub(crate) struct Rendered<'a> {
+    /// Commitment to the event, and to the order where that was told with it.
+    pub(crate) input: Digest,
+    /// Digest of the message, blinded.
+    pub(crate) message: Digest,
+    pub(crate) crossing: &'a Crossing,
+}
+
 /// The leaf that commits before a message leaves.
 pub(crate) fn attempt(
     host: &str,
     at: Instant,
     permit: &Permit,
     key: &PayloadKey,
-    message: Digest,
     looked_up: Option<CrossingRecord>,
-    crossing: &Crossing,
+    rendered: &Rendered<'_>,
 ) -> Result<Leaf, RecordError> {
+    let Rendered { input, message, crossing } = *rendered;
     Leaf::new(
         host,
         at,
@@ -292,7 +301,7 @@ pub(crate) fn attempt(
             attempt: permit.attempt(),
             message: Some(message),
             looked_up,
-            crossing: Some(crossed(crossing, permit.event().commitment, Some(message), None, key)?),
+            crossing: Some(crossed(crossing, input, Some(message), None, key)?),
             numbers: numbers(Some(crossing))?,
         }),
     )

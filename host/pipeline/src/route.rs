@@ -341,6 +341,11 @@ pub struct Target {
     /// What becomes of deliveries while one of the two plugins is not called. They wait
     /// until `deadline_minutes`, unless this says `exception`.
     pub when_stopped: Option<WhenStopped>,
+    /// Whether what was said of an order is sent with what its sender calls it: the settings
+    /// `order-number`, `order-date` (the day on which it was placed, where it says one) and
+    /// `order-partner`. What systems say names an order by the host's identifier alone.
+    #[serde(default)]
+    pub with_order: bool,
     /// Non-secret settings for connector and transformer.
     #[serde(default)]
     pub settings: BTreeMap<String, String>,
@@ -483,6 +488,12 @@ impl Routes {
                 problems.push(format!("target `{}` allows 0 deliveries at once; expected 1 or more", target.id));
             }
             problems.extend(target.way_problems());
+            for own in target.settings.keys().filter(|name| HOSTS_OWN.contains(&name.as_str())) {
+                problems.push(format!(
+                    "setting `{own}` of target `{}` is the host's to say, of each message anew; take it out",
+                    target.id
+                ));
+            }
             if target.attempts_max == 0 {
                 problems.push(format!("target `{}` allows 0 attempts; expected 1 or more", target.id));
             }
@@ -685,6 +696,17 @@ impl Target {
         problems
     }
 }
+
+/// Settings that the host makes for a message. A target that had them could send one order's
+/// message under another one's number.
+const HOSTS_OWN: [&str; 3] = [ORDER_NUMBER, ORDER_DATE, ORDER_PARTNER];
+
+/// What the sender of an order calls it.
+pub(crate) const ORDER_NUMBER: &str = "order-number";
+/// The day on which it was placed.
+pub(crate) const ORDER_DATE: &str = "order-date";
+/// Whose it is within its sender's traffic, in the connector's notation.
+pub(crate) const ORDER_PARTNER: &str = "order-partner";
 
 /// Settings as plugins get them.
 pub(crate) fn settings(settings: &BTreeMap<String, String>) -> Vec<portreeve_model::document::Setting> {

@@ -78,7 +78,7 @@ pub use person::{
 };
 pub use progress::{
     CaughtUp, EARLY_EVENT, EARLY_MAX, EarlyEvent, EventOutcome, NewOrderEvent, NewProgress, OrderEventKind,
-    OrderEventView, OrderName, OrderStanding, ProgressView, Stop,
+    OrderEventView, OrderName, OrderOrigin, OrderStanding, ProgressView, Stop,
 };
 
 /// A document's place in the journal, from 1, without order across stores.
@@ -1623,6 +1623,9 @@ pub trait Store: Send + Sync + 'static {
     /// The orders that others know by these names, in the order of the questions; of each name
     /// two at most, since already those are too many to tell which is meant.
     async fn orders_named(&self, names: Vec<OrderName>) -> Result<Vec<Vec<OrderId>>, StoreError>;
+
+    /// Where an order came from; none for an unknown order.
+    async fn order_origin(&self, order: OrderId) -> Result<Option<OrderOrigin>, StoreError>;
 
     /// What came about an order after the one with this number, in the order in which it was
     /// decided.

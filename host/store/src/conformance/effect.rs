@@ -75,6 +75,17 @@ pub(crate) async fn what_follows_from_an_event_is_delivered_of_the_order_once_an
     assert_eq!(seen, expected, "in their order, one after the other");
 }
 
+pub(crate) async fn where_an_order_came_from_is_what_its_document_said(maker: impl Maker) {
+    let store = maker.open().await;
+    release(&store, 1, "PO-1", &[]).await;
+    drop(store);
+    let store = maker.open().await;
+    let order = store.order(order_id("PO-1")).await.unwrap().unwrap();
+    let origin = store.order_origin(order_id("PO-1")).await.unwrap().unwrap();
+    assert_eq!((origin.number, origin.partner.as_str(), origin.event), (order.number, "C-1201", order.event));
+    assert_eq!(store.order_origin(order_id("PO-2")).await.unwrap(), None);
+}
+
 pub(crate) async fn what_nobody_said_of_the_order_is_not_delivered_and_its_event_is_not_there_either(
     maker: impl Maker,
 ) {

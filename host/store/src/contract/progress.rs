@@ -248,6 +248,17 @@ pub struct OrderStanding {
     pub early: u32,
 }
 
+/// Where an order came from: what others are told of it who know it by what its sender calls it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OrderOrigin {
+    /// The number that its sender gave it.
+    pub number: String,
+    /// Whose it is within its sender's traffic; empty when the sender is one party.
+    pub partner: String,
+    /// The order's own event.
+    pub event: PayloadRef,
+}
+
 /// An event that waits for its turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EarlyEvent {

@@ -71,7 +71,7 @@ use crate::contract::{
     After, Configuration, CreditQuery, CustomerAggregate, DeadLetter, DecisionCommit, DocumentPosition, DocumentView,
     EarlyEvent, ExceptionTrail, ExceptionView, ExceptionsWanted, Forgotten, Happening, HistoryQuery, InputId,
     JournalEntry, JournalOutcome, JudgedHold, Kept, KeptBack, KeptInput, Lease, NewPersonChange, NewReference,
-    NewReview, NewStep, NoticePlace, OpenHolds, OpenPayload, OrderEventView, OrderName, OrderStanding, OrderState,
+    NewReview, NewStep, NoticePlace, OpenHolds, OpenPayload, OrderEventView, OrderName, OrderOrigin, OrderStanding, OrderState,
     OrderTrail, OrderView, PackageChange, PackageView, PauseAbout, PayloadRef, Period, Person, PersonView, PluginUsage,
     Presented, ReferenceTable, ReferenceWanted, Room, Settlement, StepTaken, Store, StoreError, Summary, TreeHead,
     UnsequencedLeaf, WeighedProposal,
@@ -611,6 +611,10 @@ impl Store for SqliteStore {
 
     async fn orders_named(&self, names: Vec<OrderName>) -> Result<Vec<Vec<OrderId>>, StoreError> {
         self.read(move |connection| names.iter().map(|name| order_event::named(connection, name)).collect()).await
+    }
+
+    async fn order_origin(&self, order: OrderId) -> Result<Option<OrderOrigin>, StoreError> {
+        self.read(move |connection| order_event::origin(connection, order)).await
     }
 
     async fn order_events(&self, order: OrderId, after: u64, limit: u32) -> Result<Vec<OrderEventView>, StoreError> {

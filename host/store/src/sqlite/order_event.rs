@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
 use crate::contract::{
     CLEARED, DecisionCommit, DocumentPosition, EVENTS_SHOWN_MAX, InputId, NewHold, NewOrderEvent, OrderEventKind,
-    OrderEventView, OrderName, OrderStanding, OrderState, PayloadRef, Room, Stop, StoreError,
+    OrderEventView, OrderName, OrderOrigin, OrderStanding, OrderState, PayloadRef, Room, Stop, StoreError,
 };
 use crate::proof::Permit;
 use crate::sqlite::rows::{
@@ -257,6 +257,22 @@ pub(super) fn standing(connection: &Connection, order: OrderId) -> Result<OrderS
 fn decided(row: &Row<'_>) -> Result<(OrderState, PayloadRef)> {
     let event = payload_ref(row, 1).map_err(|error| damaged("the event of an order", &error))?;
     Ok((order_state(row, 0)?, event))
+}
+
+/// Where an order came from. A payload that is gone is that order's fate, as everywhere.
+pub(super) const ORIGIN: &str =
+    "SELECT orders.number, document.partner, coalesce(payload.commitment, zeroblob(32)), orders.event
+     FROM orders JOIN document ON document.position = orders.position
+          LEFT JOIN payload ON payload.id = orders.event
+     WHERE orders.id = ?1";
+
+pub(super) fn origin(connection: &Connection, order: OrderId) -> Result<Option<OrderOrigin>> {
+    let mut statement = connection.prepare_cached(ORIGIN).map_err(failed)?;
+    let mut rows = statement.query([order.to_string()]).map_err(failed)?;
+    let Some(row) = rows.next().map_err(failed)? else { return Ok(None) };
+    let (number, partner) = (row.get(0).map_err(failed)?, row.get(1).map_err(failed)?);
+    let event = payload_ref(row, 2).map_err(|error| damaged("the event of an order", &error))?;
+    Ok(Some(OrderOrigin { number, partner, event }))
 }
 
 /// The orders that somebody means by a name, two at most.

@@ -13,35 +13,35 @@ use portreeve_guest_x12::set::{Element, optional, value};
 use portreeve_sdk::transformer::*;
 
 use crate::sheet::{
-    ITEM_MAX, LINE_NUMBER_MAX, ORDER_DATE, ORDER_NUMBER_MAX, REFERENCE_MAX, Sheet, cut, extension, unit,
+    About, ITEM_MAX, LINE_NUMBER_MAX, ORDER_DATE, ORDER_NUMBER_MAX, REFERENCE_MAX, Sheet, cut, unit,
 };
 
 /// Characters of ACK29.
 const REASON_CHARS_MAX: usize = 30;
 
-pub(crate) fn accepted(answer: &OrderAnswer, order_id: &str) -> Sheet {
+pub(crate) fn accepted(answer: &OrderAnswer, about: &About<'_>) -> Sheet {
     let as_ordered = answer.lines.iter().all(|line| matches!(line.status, LineStatus::Accepted));
     let kind = match (answer.lines.is_empty(), as_ordered) {
         (true, _) => "AK",
         (false, true) => "AD",
         (false, false) => "AC",
     };
-    acknowledgement(answer, kind, order_id)
+    acknowledgement(answer, kind, about)
 }
 
-pub(crate) fn rejected(answer: &OrderAnswer, order_id: &str) -> Sheet {
-    acknowledgement(answer, if answer.lines.is_empty() { "RJ" } else { "RD" }, order_id)
+pub(crate) fn rejected(answer: &OrderAnswer, about: &About<'_>) -> Sheet {
+    acknowledgement(answer, if answer.lines.is_empty() { "RJ" } else { "RD" }, about)
 }
 
 /// BAK02 (element 587): AK without detail, AD with detail, AC with detail and change, RJ
 /// rejected without detail, RD rejected with detail.
-fn acknowledgement(answer: &OrderAnswer, kind: &str, order_id: &str) -> Sheet {
-    let mut sheet = Sheet::open("855", order_id);
-    let number = sheet.customers_number(&answer.order_number, &answer.extensions);
-    let placed = extension(&answer.extensions, ORDER_DATE).and_then(date::parse).map(date::to_compact);
+fn acknowledgement(answer: &OrderAnswer, kind: &str, about: &About<'_>) -> Sheet {
+    let mut sheet = Sheet::open("855", about);
+    let number = sheet.customers_number(&answer.order_number);
+    let placed = sheet.told(ORDER_DATE).and_then(date::parse).map(date::to_compact);
     if placed.is_none() {
-        let message = format!("BAK04 is the date of the order; expected extension `{ORDER_DATE}` such as `2026-03-02`");
-        sheet.problem("order-date-missing", &message, "extensions");
+        let message = format!("BAK04 is the date of the order; expected setting `{ORDER_DATE}` such as `2026-03-02`, which the host adds where the order says when it was placed and the target has `with_order = true`");
+        sheet.problem("order-date-missing", &message, "settings");
     }
     let answered = answer.answered_at.and_then(date::of_instant).map(date::to_compact);
     sheet.segment(

@@ -17,13 +17,13 @@
 use portreeve_guest_x12::set::{Element, value};
 use portreeve_sdk::transformer::*;
 
-use crate::sheet::{ITEM_MAX, LINE_NUMBER_MAX, ORDER_NUMBER_MAX, REFERENCE_MAX, Sheet, plain, unit};
+use crate::sheet::{About, ITEM_MAX, LINE_NUMBER_MAX, ORDER_NUMBER_MAX, REFERENCE_MAX, Sheet, plain, unit};
 
 /// Places that TDS01 implies.
 const IMPLIED_PLACES: u8 = 2;
 
-pub(crate) fn of(invoice: &Invoice, order_id: &str) -> Sheet {
-    let mut sheet = Sheet::open("810", order_id);
+pub(crate) fn of(invoice: &Invoice, about: &About<'_>) -> Sheet {
+    let mut sheet = Sheet::open("810", about);
     let posted = invoice.posted_on.map(date::to_compact);
     if posted.is_none() {
         sheet.problem("posted-on-missing", "BIG01 is the invoice's date; expected when it was posted", "posted-on");
@@ -32,7 +32,7 @@ pub(crate) fn of(invoice: &Invoice, order_id: &str) -> Sheet {
         let message = "this is a credit memo or a correction, which is agreed with each customer; send it by hand";
         sheet.problem("credit-memo", message, "total");
     }
-    let number = invoice.order_number.as_deref().map(|own| sheet.customers_number(own, &invoice.extensions));
+    let number = invoice.order_number.as_deref().map(|own| sheet.customers_number(own));
     sheet.segment(
         "BIG",
         &[

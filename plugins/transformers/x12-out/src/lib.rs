@@ -13,9 +13,10 @@
 //! characters, and the customer knows the order by its own number. So that number stands
 //! there, and the host's identifier beside it, as `N9*ZZ*PORTREEVE-ORDER*id` (940) or
 //! `REF*ZZ*PORTREEVE-ORDER*id`; x12-warehouse finds it in the 945 that a warehouse answers
-//! with. What systems say of an order names it by that identifier alone: the host has to add
-//! the customer's number as extension `x12:order-number`, and for an 855 the order's date as
-//! `x12:order-date` (BAK04 is mandatory). Without them the event is `invalid`.
+//! with. What systems say of an order names it by that identifier alone: the host tells the
+//! customer's number as setting `order-number`, and for an 855 the order's date as
+//! `order-date` (BAK04 is mandatory), where the target has `with_order = true`. Without them
+//! the event is `invalid`.
 //!
 //! **What does not fit is refused**, with the path in the event: a value that is too long, or
 //! has a delimiter in it (see `portreeve_guest_x12::set`); an event without something that
@@ -30,20 +31,23 @@ mod shipping_order;
 
 use portreeve_sdk::transformer::*;
 
+use crate::sheet::About;
+
 struct X12Out;
 
 impl Transformer for X12Out {
     fn from_canonical(request: RenderingRequest) -> Result<Message, Failure> {
         let kind = request.kind.as_str();
+        let about = About { order_id: &request.order_id, settings: &request.settings };
         let sheet = match (kind, &request.event) {
-            ("x12/940", Event::OrderCreated(order)) => shipping_order::of_order(order, &request.order_id),
+            ("x12/940", Event::OrderCreated(order)) => shipping_order::of_order(order, &about),
             ("x12/940", Event::OrderCancelRequested(cancel)) => {
-                shipping_order::of_cancellation(cancel, &request.order_id)
+                shipping_order::of_cancellation(cancel, &about)
             }
-            ("x12/855", Event::OrderAccepted(answer)) => answer::accepted(answer, &request.order_id),
-            ("x12/855", Event::OrderRejected(answer)) => answer::rejected(answer, &request.order_id),
-            ("x12/856", Event::ShipmentConfirmed(shipment)) => ship_notice::of(shipment, &request.order_id),
-            ("x12/810", Event::InvoicePosted(invoice)) => invoice::of(invoice, &request.order_id),
+            ("x12/855", Event::OrderAccepted(answer)) => answer::accepted(answer, &about),
+            ("x12/855", Event::OrderRejected(answer)) => answer::rejected(answer, &about),
+            ("x12/856", Event::ShipmentConfirmed(shipment)) => ship_notice::of(shipment, &about),
+            ("x12/810", Event::InvoicePosted(invoice)) => invoice::of(invoice, &about),
             ("x12/940" | "x12/855" | "x12/856" | "x12/810", _) => {
                 return Err(Failure::permanent(format!("`{kind}` is not made of such an event")));
             }

@@ -7,9 +7,9 @@ use portreeve_sdk::transformer::*;
 /// Beside which the host's identifier of the order stands.
 const OUR_ORDER: &str = "PORTREEVE-ORDER";
 
-/// Extensions that the host adds to what a system says of an order.
-pub(crate) const ORDER_NUMBER: &str = "x12:order-number";
-pub(crate) const ORDER_DATE: &str = "x12:order-date";
+/// What the host tells of the order itself, beside what a system says of it.
+pub(crate) const ORDER_NUMBER: &str = "order-number";
+pub(crate) const ORDER_DATE: &str = "order-date";
 
 /// Widths of 004010, in characters: element 324 and its like, 127, 350, 93, 166, 234.
 pub(crate) const ORDER_NUMBER_MAX: usize = 22;
@@ -31,11 +31,19 @@ pub(crate) struct Sheet {
     pub(crate) writer: SetWriter,
     problems: Vec<Problem>,
     order_id: String,
+    settings: Vec<Setting>,
+}
+
+/// The order that a set is about, as the host names it and tells of it.
+pub(crate) struct About<'a> {
+    pub(crate) order_id: &'a str,
+    pub(crate) settings: &'a [Setting],
 }
 
 impl Sheet {
-    pub(crate) fn open(code: &str, order_id: &str) -> Self {
-        Self { writer: SetWriter::open(code), problems: vec![], order_id: order_id.to_owned() }
+    pub(crate) fn open(code: &str, about: &About<'_>) -> Self {
+        let (order_id, settings) = (about.order_id.to_owned(), about.settings.to_vec());
+        Self { writer: SetWriter::open(code), problems: vec![], order_id, settings }
     }
 
     pub(crate) fn segment(&mut self, tag: &str, elements: &[Element<'_>]) {
@@ -52,18 +60,23 @@ impl Sheet {
         self.segment(tag, &[Element::Code("ZZ"), Element::Code(OUR_ORDER), value(&order_id, 45, "order-id")]);
     }
 
-    /// The number that the customer gave the order: the extension's, else the event's own
-    /// where that is not the host's identifier.
-    pub(crate) fn customers_number(&mut self, own: &str, extensions: &[Extension]) -> String {
-        if let Some(stated) = extension(extensions, ORDER_NUMBER) {
-            return stated.to_owned();
+    /// What the host tells of the order under this name.
+    pub(crate) fn told(&self, name: &str) -> Option<&str> {
+        setting(&self.settings, name)
+    }
+
+    /// The number that the customer gave the order: the one that the host tells, else the
+    /// event's own where that is not the host's identifier.
+    pub(crate) fn customers_number(&mut self, own: &str) -> String {
+        if let Some(told) = self.told(ORDER_NUMBER) {
+            return told.to_owned();
         }
         if !is_host_identifier(own) && own != self.order_id {
             return own.to_owned();
         }
         let message = format!(
-            "the event names the order by the host's identifier; expected extension `{ORDER_NUMBER}` with the \
-             number that the customer gave it"
+            "the event names the order by the host's identifier; expected setting `{ORDER_NUMBER}` with the \
+             number that the customer gave it, which the host adds where the target has `with_order = true`"
         );
         self.problem("order-number-missing", &message, "order-number");
         String::new()
@@ -186,11 +199,6 @@ pub(crate) fn cut(text: &str, chars_max: usize) -> String {
         |character: char| if matches!(character, '*' | '>' | '~') || character.is_control() { ' ' } else { character };
     let text: String = text.trim().chars().map(harmless).take(chars_max).collect();
     text.trim().to_owned()
-}
-
-/// The extension with this name.
-pub(crate) fn extension<'a>(extensions: &'a [Extension], name: &str) -> Option<&'a str> {
-    extensions.iter().find(|extension| extension.name == name).map(|extension| extension.value.as_str())
 }
 
 /// A number without zeros behind its point: X12 wants none.

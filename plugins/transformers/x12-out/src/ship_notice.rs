@@ -18,14 +18,14 @@ use portreeve_guest_x12::clock::Stamp;
 use portreeve_guest_x12::set::{Element, value};
 use portreeve_sdk::transformer::*;
 
-use crate::sheet::{ITEM_MAX, LINE_NUMBER_MAX, ORDER_NUMBER_MAX, REFERENCE_MAX, Sheet, unit};
+use crate::sheet::{About, ITEM_MAX, LINE_NUMBER_MAX, ORDER_NUMBER_MAX, REFERENCE_MAX, Sheet, unit};
 
 /// HL segments before the first item.
 const LEVELS_ABOVE: usize = 2;
 
-pub(crate) fn of(shipment: &Shipment, order_id: &str) -> Sheet {
-    let mut sheet = Sheet::open("856", order_id);
-    let number = sheet.customers_number(&shipment.order_number, &shipment.extensions);
+pub(crate) fn of(shipment: &Shipment, about: &About<'_>) -> Sheet {
+    let mut sheet = Sheet::open("856", about);
+    let number = sheet.customers_number(&shipment.order_number);
     let stamp = shipment.at.map(Stamp::at);
     if stamp.is_none() {
         sheet.problem("shipped-at-missing", "BSN03 and DTM02 are mandatory here; expected when it was shipped", "at");

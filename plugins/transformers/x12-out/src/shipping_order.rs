@@ -12,7 +12,7 @@
 use portreeve_guest_x12::set::{Element, value};
 use portreeve_sdk::transformer::*;
 
-use crate::sheet::{ITEM_MAX, ORDER_NUMBER_MAX, REFERENCE_MAX, Sheet, cut, sum, unit};
+use crate::sheet::{About, ITEM_MAX, ORDER_NUMBER_MAX, REFERENCE_MAX, Sheet, cut, sum, unit};
 
 /// Characters of one NTE02, and how many of them there may be.
 const NOTE_CHARS_MAX: usize = 80;
@@ -21,8 +21,8 @@ const NOTES_MAX: usize = 50;
 /// Characters of G6901.
 const DESCRIPTION_CHARS_MAX: usize = 45;
 
-pub(crate) fn of_order(order: &Order, order_id: &str) -> Sheet {
-    let mut sheet = Sheet::open("940", order_id);
+pub(crate) fn of_order(order: &Order, about: &About<'_>) -> Sheet {
+    let mut sheet = Sheet::open("940", about);
     let number = value(&order.number, ORDER_NUMBER_MAX, "number");
     sheet.segment("W05", &[Element::Code("N"), number, number]);
     match &order.ship_to {
@@ -45,9 +45,9 @@ pub(crate) fn of_order(order: &Order, order_id: &str) -> Sheet {
     sheet
 }
 
-pub(crate) fn of_cancellation(cancel: &CancelRequest, order_id: &str) -> Sheet {
-    let mut sheet = Sheet::open("940", order_id);
-    let number = sheet.customers_number(&cancel.order_number, &cancel.extensions);
+pub(crate) fn of_cancellation(cancel: &CancelRequest, about: &About<'_>) -> Sheet {
+    let mut sheet = Sheet::open("940", about);
+    let number = sheet.customers_number(&cancel.order_number);
     let number = value(&number, ORDER_NUMBER_MAX, "order-number");
     sheet.segment("W05", &[Element::Code("F"), number, number]);
     sheet.our_order("N9");

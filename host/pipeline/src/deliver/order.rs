@@ -1,0 +1,66 @@
+//! What the sender of an order calls it, for targets that are told.
+//!
+//! What systems say names an order by the host's identifier, and a customer knows none of
+//! those: an answer, a ship notice or an invoice has to name the order as its sender did. So
+//! the number, the day and the partner are read from the order as it came, in the store, and
+//! from nothing that a system said later: an invoice under another customer's number would be
+//! that customer's.
+
+use portreeve_model::document::Setting;
+use portreeve_model::{Digest, Event, Instant};
+use portreeve_store::contract::{Content, OrderOrigin};
+use portreeve_store::{Permit, StoreError};
+
+use crate::Pipeline;
+use crate::route::{ORDER_DATE, ORDER_NUMBER, ORDER_PARTNER, Target};
+
+/// What is told beside the event.
+pub(super) struct Told {
+    pub(super) settings: Vec<Setting>,
+    /// Commitment to all that the message is made of.
+    pub(super) input: Digest,
+}
+
+/// Why nothing can be told.
+pub(super) enum Untold {
+    /// The store failed: later.
+    NotNow(StoreError),
+    /// The order was erased or is damaged.
+    Never(String),
+}
+
+impl Pipeline {
+    /// What a target is told of the order whose message this is. Of the order as it came
+    /// there is nothing to tell: its event has all of it.
+    pub(super) async fn order_told(&self, permit: &Permit, target: &Target) -> Result<Told, Untold> {
+        let said = permit.event().commitment;
+        if !target.with_order || permit.content() == Content::Order {
+            return Ok(Told { settings: Vec::new(), input: said });
+        }
+        let origin = self.store.order_origin(permit.order()).await.map_err(Untold::NotNow)?;
+        let origin = origin.ok_or_else(|| Untold::Never("the order of the delivery is not in the store".to_owned()))?;
+        let event = match self.store.payload(origin.event).await {
+            Ok(bytes) => Event::from_json(&bytes).map_err(|error| Untold::Never(error.to_string()))?,
+            Err(error @ (StoreError::Erased(_) | StoreError::Damaged(_))) => {
+                return Err(Untold::Never(error.to_string()));
+            }
+            Err(error) => return Err(Untold::NotNow(error)),
+        };
+        let Event::OrderCreated(order) = event else {
+            return Err(Untold::Never("another event stands in the place of the order".to_owned()));
+        };
+        let input = Digest::of_parts(&[said.as_bytes(), origin.event.commitment.as_bytes()]);
+        Ok(Told { settings: settings(origin, order.placed_at), input })
+    }
+}
+
+fn settings(origin: OrderOrigin, placed_at: Option<Instant>) -> Vec<Setting> {
+    let OrderOrigin { number, partner, .. } = origin;
+    let day = placed_at.and_then(Instant::date).map(|day| day.to_string());
+    let told = [
+        (ORDER_NUMBER, Some(number)),
+        (ORDER_DATE, day),
+        (ORDER_PARTNER, Some(partner).filter(|partner| !partner.is_empty())),
+    ];
+    told.into_iter().filter_map(|(name, value)| Some(Setting { name: name.to_owned(), value: value? })).collect()
+}
