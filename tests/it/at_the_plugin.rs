@@ -218,7 +218,7 @@ impl Egress for Towards {
         let authority = self.0.to_string();
         let path = request.url.split_once(&authority).map_or("/", |(_, path)| path).to_owned();
         let passage = Box::new(Unsigned);
-        Ok(Permitted { addresses: vec![self.0], path_and_query: path, authority, tls: None, passage })
+        Ok(Permitted { addresses: vec![self.0], path_and_query: path, authority, tls: None, tray: None, passage })
     }
 }
 

@@ -14,11 +14,11 @@ use portreeve_record::Leaf;
 use portreeve_store::contract::{
     After, Configuration, CreditQuery, CreditReservation, CustomerAggregate, DeadLetter, Decided, DecisionCommit,
     DocumentPosition, DocumentView, EarlyEvent, ExceptionTrail, ExceptionView, ExceptionsWanted, Forgotten, Happening,
-    HistoryQuery, HoldOwner, InputId, JournalEntry, JournalOutcome, JudgedHold, Kept, KeptBack, KeptInput, Lease,
-    NewOutbox, NewPersonChange, NewReference, NewReview, NewStep, NoticePlace, OpenHolds, OpenPayload, OrderEventView,
-    OrderName, OrderOrigin, OrderStanding, OrderState, OrderTrail, OrderView, PackageChange, PackageView, PauseAbout, PayloadRef,
-    Period, Person, PersonView, PluginUsage, Presented, ReferenceTable, ReferenceWanted, Room, Settlement, StepTaken,
-    Summary, TreeHead, UnsequencedLeaf, WeighedProposal,
+    HistoryQuery, HoldOwner, InputId, InterchangeView, JournalEntry, JournalOutcome, JudgedHold, Kept, KeptBack,
+    KeptInput, Lease, NewException, NewOutbox, NewPersonChange, NewReference, NewReview, NewStep, NoticePlace,
+    Numbering, OpenHolds, OpenPayload, OrderEventView, OrderName, OrderOrigin, OrderStanding, OrderState, OrderTrail,
+    OrderView, PackageChange, PackageView, PauseAbout, PayloadRef, Period, Person, PersonView, PluginUsage, Presented,
+    ReferenceTable, ReferenceWanted, Room, Settlement, StepTaken, Summary, TreeHead, UnsequencedLeaf, WeighedProposal,
 };
 use portreeve_store::{Attempt, Committed, Journaled, Permit, Settled, Store, StoreError};
 
@@ -268,6 +268,8 @@ store! {
         async fn load_reference(&self, table: &str, rows: Vec<(String, Row)>, leaf: Leaf) -> u64;
         async fn refuse(&self, leaf: Leaf) -> ();
         async fn lease_numbers(&self, range: &str, count: u32) -> u64;
+        async fn number_delivery(&self, permit: Permit, numbering: Numbering, at: Instant) -> Permit;
+        async fn tell_overdue(&self, partner: &str, number: u64, exception: NewException, at: Instant, leaf: Leaf) -> bool;
         async fn begin_attempt(&self, permit: Permit, lease: Lease, leaf: Leaf) -> Attempt;
         async fn settle(&self, attempt: Attempt, settlement: Settlement, at: Instant, leaf: Leaf) -> Settled;
         async fn settle_unattempted(&self, permit: Permit, settlement: Settlement, at: Instant, leaf: Leaf) -> Settled;
@@ -304,6 +306,8 @@ store! {
         async fn dead_letters(&self, after: u64, limit: u32) -> Vec<DeadLetter>;
         async fn notice_place(&self, subscriber: &str) -> Option<NoticePlace>;
         async fn happenings(&self, after: NoticePlace, limit: u32) -> Vec<Happening>;
+        async fn interchange(&self, partner: &str, number: u64) -> Option<InterchangeView>;
+        async fn overdue_interchanges(&self, at: Instant, limit: u32) -> Vec<InterchangeView>;
         async fn next_due(&self) -> Option<Instant>;
         async fn payload(&self, kept: PayloadRef) -> Vec<u8>;
         async fn kept_inputs(&self, before: Instant, after: Option<(Instant, InputId)>, limit: u32) -> Vec<KeptInput>;

@@ -84,6 +84,8 @@ mod simulated;
 mod stripe;
 mod x12_out;
 
+mod interchanges;
+
 mod tax;
 
 mod business_central;

@@ -12,7 +12,8 @@ use portreeve_pipeline::review::{ReviewRecord, ReviewedFinding};
 use portreeve_record::leaf::{LeafRecord, ReceiptOutcome};
 use portreeve_record::{Leaf, LeafBody};
 use portreeve_store::contract::{
-    DeliveryView, HoldView, InputView, OrderEventView, OrderTrail, OrderView, ProgressView, ReviewView, Summary,
+    DeliveryView, HoldView, InputView, InterchangeAnswer, OrderEventView, OrderTrail, OrderView, ProgressView,
+    ReviewView, Summary,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -84,6 +85,22 @@ pub struct Delivery {
     problem: Option<String>,
     /// When it is tried again, or the target is asked, at the earliest.
     next_at: Option<String>,
+    /// What it is known by at its receiver; none where it has no number.
+    interchange: Option<Interchange>,
+}
+
+/// What a delivery is known by at its receiver, and what that says of having got it.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Interchange {
+    /// The receiver.
+    partner: String,
+    /// Its number, in each attempt.
+    number: u64,
+    /// `accepted`, `accepted-with-errors` or `rejected`; none while the receiver said nothing.
+    answer: Option<&'static str>,
+    /// By when it was to say something; none where nobody waits for that, or it is not sent yet.
+    acknowledge_by: Option<String>,
 }
 
 /// An order's whole story.
@@ -407,9 +424,16 @@ impl Delivery {
     /// As operators read it.
     #[must_use]
     pub fn of(delivery: DeliveryView) -> Self {
-        let DeliveryView { target, kind, said, state, attempts, external_id, problem, next_at } = delivery;
+        let DeliveryView { target, kind, said, state, attempts, external_id, problem, next_at, .. } = delivery;
+        let acknowledge_by = delivery.acknowledge_by.map(|at| at.to_string());
+        let interchange = delivery.interchange.map(|known| Interchange {
+            partner: known.partner,
+            number: known.number,
+            answer: known.answer.map(InterchangeAnswer::as_str),
+            acknowledge_by,
+        });
         let (said, next_at) = (said.map(|position| position.0), next_at.map(|at| at.to_string()));
-        Self { target, kind, said, state, attempts, external_id, problem, next_at }
+        Self { target, kind, said, state, attempts, external_id, problem, next_at, interchange }
     }
 }
 
@@ -696,6 +720,8 @@ pub(crate) fn counts(summary: &Summary) -> Vec<(&'static str, u64)> {
         ("withheld", summary.withheld),
         ("unsequenced", summary.unsequenced),
         ("open-exceptions", summary.exceptions_open),
+        ("unacknowledged", summary.unacknowledged),
+        ("acknowledgements-overdue", summary.acknowledgements_overdue),
     ]);
     counts
 }

@@ -324,7 +324,7 @@ impl Pipeline {
         let now = self.clock.now();
         let state = match &decided {
             Decided::Duplicate { .. } => portreeve_record::leaf::DecidedState::Duplicate,
-            Decided::Order(_) | Decided::Event(_) | Decided::Unmapped(_) => {
+            Decided::Order(_) | Decided::Event(_) | Decided::Answered(_) | Decided::Unmapped(_) => {
                 portreeve_record::leaf::DecidedState::Exception
             }
         };
@@ -368,7 +368,7 @@ impl Pipeline {
 fn event_of(decided: &Decided) -> Option<(&'static str, &'static str)> {
     match decided {
         Decided::Event(event) => Some((event.kind.as_str(), event.outcome.as_str())),
-        Decided::Order(_) | Decided::Duplicate { .. } | Decided::Unmapped(_) => None,
+        Decided::Order(_) | Decided::Answered(_) | Decided::Duplicate { .. } | Decided::Unmapped(_) => None,
     }
 }
 

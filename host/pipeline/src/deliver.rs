@@ -6,6 +6,7 @@
 //! after an unknown outcome the target is asked by the order's natural key
 //! before anything is sent again, for many targets ignore idempotency keys.
 
+mod numbering;
 mod order;
 mod receipt;
 mod under_way;
@@ -31,6 +32,7 @@ use crate::plugins::{Absent, Active, Stopped};
 use crate::route::{self, AfterDead, Target, WhenStopped};
 use crate::{Pipeline, leaf, process};
 
+use numbering::{Acknowledged, Receiver, acknowledged, receiver};
 use order::Untold;
 pub use under_way::Deliveries;
 
@@ -123,6 +125,18 @@ impl Pipeline {
             }
         };
 
+        // Whoever acknowledged it has it, or will not have it: nothing is left to find out.
+        match acknowledged(&permit) {
+            Some(Acknowledged::Arrived(external_id)) => {
+                let receipt = Receipt { external_id, detail: None };
+                return self.found(permit, receipt, None, &key).await;
+            }
+            Some(Acknowledged::Refused(why)) => {
+                return self.give_up(permit, Some(target), "interchange-rejected", &why, None).await;
+            }
+            None => {}
+        }
+
         // An earlier attempt may have worked: look before sending.
         let mut looked_up = None;
         if permit.unresolved() {
@@ -131,7 +145,7 @@ impl Pipeline {
                 return self.give_up(permit, Some(target), "unknown-outcome", why, None).await;
             }
             match self.find(&permit, &natural_key, target, connector, &context, &key).await? {
-                Found::Yes(receipt, crossing) => return self.found(permit, receipt, crossing, &key).await,
+                Found::Yes(receipt, crossing) => return self.found(permit, receipt, Some(crossing), &key).await,
                 Found::No(crossing) if permit.withheld() => return self.absent(permit, crossing).await,
                 Found::No(crossing) => looked_up = Some(crossing),
                 Found::Unclear { code, crossing } => {
@@ -177,6 +191,10 @@ impl Pipeline {
                 return self.give_up(permit, Some(target), "order-unreadable", &why, looked_up).await;
             }
         };
+        let receiver = match receiver(target, &told, &permit) {
+            Ok(receiver) => receiver,
+            Err(why) => return self.give_up(permit, Some(target), "no-receiver", &why, looked_up).await,
+        };
         let rendering = RenderingRequest {
             event,
             order_id: permit.order(),
@@ -201,6 +219,7 @@ impl Pipeline {
             }
         };
 
+        let permit = self.numbered(permit, receiver.as_ref()).await?;
         let now = self.clock.now();
         let blinded = key.blind_digest(&digest_of(&message));
         let rendered = Rendered { input: told.input, message: blinded, crossing: &rendering };
@@ -208,7 +227,7 @@ impl Pipeline {
         let lease = self.lease(now, target, connector);
         let attempt = self.store.begin_attempt(permit, lease, attempt_leaf).await?;
 
-        let delivery = delivery(attempt.permit(), natural_key, target, message);
+        let delivery = delivery(attempt.permit(), natural_key, target, receiver.as_ref(), message);
         let sending = connector.plugin.deliver(&context, &delivery);
         let crossed = match self.call(connector, Call::Deliver, cause, sending).await {
             Ok(crossed) => crossed,
@@ -319,12 +338,12 @@ impl Pipeline {
         &self,
         permit: Permit,
         receipt: Receipt,
-        crossing: CrossingRecord,
+        crossing: Option<CrossingRecord>,
         key: &PayloadKey,
     ) -> Result<Settled, DeliverError> {
         let now = self.clock.now();
         let external_id = key.blind(&receipt.external_id);
-        let leaf = leaf::receipt(&self.host, now, &permit, ReceiptOutcome::Found, Some(external_id), Some(crossing))?;
+        let leaf = leaf::receipt(&self.host, now, &permit, ReceiptOutcome::Found, Some(external_id), crossing)?;
         let heard = self.heard(&permit, &receipt, now)?;
         let (permit, settlement) = (permit.saying(heard), Settlement::Applied { external_id: receipt.external_id });
         Ok(self.store.settle_unattempted(permit, self.due(settlement), now, leaf).await?)
@@ -474,13 +493,20 @@ fn natural_key(order: OrderId, event: &Event, content: Content) -> String {
     }
 }
 
-fn delivery(permit: &Permit, natural_key: String, target: &Target, message: Message) -> Delivery {
+fn delivery(
+    permit: &Permit,
+    natural_key: String,
+    target: &Target,
+    receiver: Option<&Receiver>,
+    message: Message,
+) -> Delivery {
+    let numbered = receiver.zip(permit.interchange()).map(|(receiver, number)| receiver.settings(number));
     Delivery {
         message,
         idempotency_key: permit.outbox().0.clone(),
         natural_key,
         attempt: permit.attempt(),
-        settings: route::settings(&target.settings),
+        settings: [numbered.unwrap_or_default(), route::settings(&target.settings)].concat(),
     }
 }
 

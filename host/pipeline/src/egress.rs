@@ -29,7 +29,7 @@ use async_trait::async_trait;
 use ipnet::IpNet;
 use portreeve_model::PluginName;
 use portreeve_sandbox::{
-    ClientTls, Egress, EgressRefused, EgressRequest, Ended, Passage, Permitted, Signature, ToSign,
+    ClientTls, Egress, EgressRefused, EgressRequest, Ended, OutTray, Passage, Permitted, Signature, ToSign,
 };
 
 use self::credential::Credential;
@@ -71,6 +71,8 @@ pub struct WayTo {
     pub tls: Option<ClientTls>,
     /// How the host proves itself.
     pub credential: Option<CredentialEntry>,
+    /// The place of this host that takes its requests, where it has one.
+    pub tray: Option<Arc<dyn OutTray>>,
 }
 
 /// A credential that cannot be used.
@@ -98,6 +100,7 @@ struct Way {
     origin: Origin,
     tls: Option<ClientTls>,
     credential: Option<Arc<Credential>>,
+    tray: Option<Arc<dyn OutTray>>,
 }
 
 /// How much went out lately, and how it ended. As many entries as are configured.
@@ -122,13 +125,13 @@ impl Outbound {
         metrics: EgressMetrics,
     ) -> Result<Self, UnusableCredential> {
         let mut ways = BTreeMap::new();
-        for (id, WayTo { origin, tls, credential }) in targets {
+        for (id, WayTo { origin, tls, credential, tray }) in targets {
             let open = |entry| {
                 Credential::open(entry, origin.clone(), PathBuf::from(base), tls.clone(), Arc::clone(&resolver))
             };
             let credential = credential.map(open).transpose();
             let credential = credential.map_err(|source| UnusableCredential { target: id.clone(), source })?;
-            ways.insert(id, Way { origin, tls, credential: credential.map(Arc::new) });
+            ways.insert(id, Way { origin, tls, credential: credential.map(Arc::new), tray });
         }
         Ok(Self { clock, resolver, plugins, targets: ways, pace: Mutex::default(), metrics })
     }
@@ -225,6 +228,11 @@ impl ToTarget {
             is_over: Mutex::new(false),
         };
 
+        if let Some(tray) = &way.tray {
+            let (authority, path_and_query) = (asked.origin.authority(), asked.path_and_query);
+            let (tray, passage) = (Some(Arc::clone(tray)), Box::new(passage));
+            return Ok(Permitted { addresses: Vec::new(), authority, path_and_query, tls: None, tray, passage });
+        }
         let found = resolved(&*out.resolver, &asked.origin).await.map_err(denied)?;
         let addresses = there.pin(&found).map_err(denied)?;
         let tls = match (asked.origin.is_https(), &way.tls) {
@@ -234,7 +242,8 @@ impl ToTarget {
         };
         let authority = asked.origin.authority();
         passage.checked = Checked { addresses: addresses.clone(), tls: tls.clone(), authority: authority.clone() };
-        Ok(Permitted { addresses, authority, path_and_query: asked.path_and_query, tls, passage: Box::new(passage) })
+        let (path_and_query, passage) = (asked.path_and_query, Box::new(passage));
+        Ok(Permitted { addresses, authority, path_and_query, tls, tray: None, passage })
     }
 }
 

@@ -302,9 +302,17 @@ pub(crate) fn attempt(
             message: Some(message),
             looked_up,
             crossing: Some(crossed(crossing, input, Some(message), None, key)?),
-            numbers: numbers(Some(crossing))?,
+            numbers: attempt_numbers(permit, crossing)?,
         }),
     )
+}
+
+/// Numbers that the message carries: of its rendering, and the one by which its receiver knows
+/// it. Receivers are the sender's words; the target is the host's.
+fn attempt_numbers(permit: &Permit, crossing: &Crossing) -> Result<Listed<NumberRecord>, RecordError> {
+    let drawn = crossing.numbers.iter().map(|(range, number)| NumberRecord { range: Code::of(range), number: *number });
+    let own = permit.interchange().map(|own| NumberRecord { range: Code::of(permit.target()), number: own.number });
+    Listed::of(drawn.chain(own).collect())
 }
 
 /// The leaf that commits with an outcome.

@@ -346,9 +346,38 @@ pub struct Target {
     /// `order-partner`. What systems say names an order by the host's identifier alone.
     #[serde(default)]
     pub with_order: bool,
+    /// A folder of this host that takes the messages in the stead of the network: a request to
+    /// `origin` becomes a file there, named as the last part of its path, which is complete or
+    /// not there. Relative paths begin at the configuration's folder.
+    pub outbox: Option<PathBuf>,
+    /// Its messages are interchanges, each known by a number that its receiver counts by.
+    pub interchange: Option<Interchanges>,
     /// Non-secret settings for connector and transformer.
     #[serde(default)]
     pub settings: BTreeMap<String, String>,
+}
+
+/// How the messages of a target are numbered. A delivery has one number, in each attempt: a
+/// receiver that knows what it got by its number takes what comes again for what it has.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Interchanges {
+    /// The receiver, as the connector writes partners. Where nothing is said it is the partner
+    /// by whom the order came, so that nobody hears of another one's order.
+    pub partner: Option<String>,
+    /// Of an order's partner, how many parts between colons name the receiver whose numbers
+    /// count; all, where nothing is said. A partner of X12 is `ISA05:ISA06:GS02`, and
+    /// interchanges are numbered between two ISA identities, which is 2.
+    pub partner_parts: Option<u8>,
+}
+
+impl Interchanges {
+    /// The receiver whose numbers count, of a partner.
+    #[must_use]
+    pub fn receiver(&self, partner: &str) -> String {
+        let parts = self.partner_parts.map_or(usize::MAX, usize::from);
+        partner.split(':').take(parts).collect::<Vec<_>>().join(":")
+    }
 }
 
 /// TLS to a target; relative paths begin at the configuration's folder.
@@ -686,6 +715,24 @@ impl Target {
                 self.id
             ));
         }
+        if let Some(Interchanges { partner: Some(partner), partner_parts: Some(_) }) = &self.interchange {
+            problems.push(format!(
+                "`interchange` of target `{}` has `partner_parts`, which is about the partners of orders, and goes to `{partner}`; take one of them out",
+                self.id
+            ));
+        }
+        if self.interchange.as_ref().is_some_and(|entry| entry.partner_parts == Some(0)) {
+            problems.push(format!(
+                "`interchange` of target `{}` has 0 `partner_parts`, by which all receivers are one; expected 1 or more",
+                self.id
+            ));
+        }
+        if self.outbox.is_some() && (self.credential.is_some() || self.origin.is_https()) {
+            problems.push(format!(
+                "target `{}` has an `outbox`, so nothing of it leaves this host; take out its `credential`, and write its origin `http://…`",
+                self.id
+            ));
+        }
         let tls = &self.tls;
         if tls.certificate.is_some() != tls.key.is_some() {
             problems.push(format!("`tls` of target `{}` needs both of `certificate` and `key`, or none", self.id));
@@ -699,7 +746,8 @@ impl Target {
 
 /// Settings that the host makes for a message. A target that had them could send one order's
 /// message under another one's number.
-const HOSTS_OWN: [&str; 3] = [ORDER_NUMBER, ORDER_DATE, ORDER_PARTNER];
+const HOSTS_OWN: [&str; 6] =
+    [ORDER_NUMBER, ORDER_DATE, ORDER_PARTNER, INTERCHANGE_PARTNER, INTERCHANGE_NUMBER, INTERCHANGE_AT];
 
 /// What the sender of an order calls it.
 pub(crate) const ORDER_NUMBER: &str = "order-number";
@@ -707,6 +755,13 @@ pub(crate) const ORDER_NUMBER: &str = "order-number";
 pub(crate) const ORDER_DATE: &str = "order-date";
 /// Whose it is within its sender's traffic, in the connector's notation.
 pub(crate) const ORDER_PARTNER: &str = "order-partner";
+
+/// Whom an interchange goes to, in the connector's notation.
+pub(crate) const INTERCHANGE_PARTNER: &str = "interchange-partner";
+/// Its number: a whole number from 1.
+pub(crate) const INTERCHANGE_NUMBER: &str = "interchange-number";
+/// When it got the number, in milliseconds since 1970: the same in each attempt.
+pub(crate) const INTERCHANGE_AT: &str = "interchange-at";
 
 /// Settings as plugins get them.
 pub(crate) fn settings(settings: &BTreeMap<String, String>) -> Vec<portreeve_model::document::Setting> {

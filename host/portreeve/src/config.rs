@@ -10,6 +10,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use portreeve_api::Tls;
@@ -26,9 +27,10 @@ use portreeve_pipeline::{Channel, Effect, Refunds, Routes, Senders, Target};
 use portreeve_record::canonical_json;
 use portreeve_registry::file::{self, SMALL_BYTES_MAX, read_component};
 use portreeve_registry::{PlatformGrant, TrustPolicy};
-use portreeve_sandbox::{ClientTls, Identity};
+use portreeve_sandbox::{ClientTls, Identity, OutTray};
 use serde::{Deserialize, Serialize};
 
+use crate::folder::Tray;
 use crate::publisher::read_signature;
 
 /// The main file's name.
@@ -734,10 +736,32 @@ impl Configuration {
     pub fn ways(&self) -> anyhow::Result<BTreeMap<String, WayTo>> {
         let way = |target: &Target| {
             let tls = self.target_tls(target).with_context(|| format!("TLS of target `{}`", target.id))?;
-            let way = WayTo { origin: target.origin.clone(), tls, credential: target.credential.clone() };
+            let tray = target.outbox.as_ref().map(|outbox| Tray::at(&self.folder.join(outbox)));
+            let tray = tray.map(|tray| -> Arc<dyn OutTray> { Arc::new(tray) });
+            let (origin, credential) = (target.origin.clone(), target.credential.clone());
+            let way = WayTo { origin, tls, credential, tray };
             Ok((target.id.clone(), way))
         };
         self.host.targets.iter().map(way).collect()
+    }
+
+    /// Whether what is sent to targets with an `outbox` can be put there.
+    ///
+    /// # Errors
+    /// With the first one where it cannot.
+    pub fn check_outboxes(&self) -> anyhow::Result<()> {
+        for target in &self.host.targets {
+            let Some(outbox) = &target.outbox else { continue };
+            let folder = self.folder.join(outbox);
+            Tray::at(&folder).check().with_context(|| {
+                format!(
+                    "the `outbox` of target `{}` is `{}`, where nothing can be put; make it first, and let the host's user write there",
+                    target.id,
+                    folder.display()
+                )
+            })?;
+        }
+        Ok(())
     }
 
     /// The way to each subscriber of notices, with the certificates read from their files.

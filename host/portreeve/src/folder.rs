@@ -28,6 +28,8 @@ mod patience;
 
 mod places;
 
+mod tray;
+
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::sync::Arc;
@@ -44,6 +46,8 @@ use serde::Serialize;
 use self::patience::{PATIENCE_MINUTES, Patience};
 use self::places::{NAME_BYTES_MAX, Places, Taken};
 use crate::config::FolderEntry;
+
+pub use self::tray::Tray;
 
 /// Files of one scan: who waits for decisions hears of them, and the others come with
 /// the next one.

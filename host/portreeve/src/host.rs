@@ -305,6 +305,7 @@ pub async fn activate(
         None => Vec::new(),
     };
     configuration.tls()?;
+    configuration.check_outboxes()?;
     folder::open_all(&configuration.host.folders, &configuration.folder, &configuration.senders()?)?;
     // What is active already was taken before: it need not be new to anybody again.
     let occasion = |name: &PluginName, digest: Digest| {

@@ -172,8 +172,23 @@ pub struct Permitted {
     pub path_and_query: String,
     /// Whom to trust, and the name to prove; none for plain HTTP.
     pub tls: Option<(ClientTls, String)>,
+    /// A place of this host that takes the request in the stead of the network; `addresses` and
+    /// `tls` say nothing then.
+    pub tray: Option<Arc<dyn OutTray>>,
     /// Credentials and account of this request.
     pub passage: Box<dyn Passage>,
+}
+
+/// A place of this host that takes whole requests as a target does: a folder that somebody else
+/// empties.
+#[async_trait]
+pub trait OutTray: Send + Sync {
+    /// Takes a request, and answers with an HTTP status that means what it means of any target:
+    /// after 4xx nothing was done, after 2xx all of it.
+    ///
+    /// # Errors
+    /// One sentence when it may have been done.
+    async fn take(&self, method: &str, path_and_query: &str, body: &[u8]) -> Result<u16, String>;
 }
 
 /// A request whose body is complete.

@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use portreeve_model::id::Digest;
@@ -27,7 +27,7 @@ use wasmtime_wasi_http::{
     DEFAULT_FORBIDDEN_HEADERS, Error, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpHooks,
 };
 
-use crate::capability::{Egress, EgressRefused, EgressRequest, Ended, Passage, Permitted, Signature, ToSign};
+use crate::capability::{Egress, EgressRefused, EgressRequest, Ended, OutTray, Passage, Permitted, Signature, ToSign};
 use crate::connections::{Connections, Open, Place, Unanswered, Unopened};
 use crate::limits::{HTTP_CHUNK_BYTES_MAX, Limits, URL_BYTES_MAX, to_u64};
 use crate::outcome::{Call, RecordedRequest, RequestOutcome};
@@ -265,6 +265,9 @@ impl Exchange<'_> {
         let permitted = self.permit(request.method().as_str(), &request.uri().to_string()).await?;
         self.note.authority(&permitted.authority);
         let (head, body) = self.complete(request).await?;
+        if let Some(tray) = &permitted.tray {
+            return self.put(&permitted, &**tray, &head, &body).await;
+        }
 
         let mut answer = self.send(&permitted, &head, &body, &options).await;
         // What was refused like this was not carried out; it is another request on record.
@@ -345,6 +348,35 @@ impl Exchange<'_> {
             Err(failed) => failed.by_target.then_some(Ended::Failed),
         });
         ended
+    }
+
+    /// The same for a place of this host. What it began it also ends, so nobody knows what became
+    /// of a request that it was too slow with.
+    async fn put(
+        &self,
+        permitted: &Permitted,
+        tray: &dyn OutTray,
+        head: &Head,
+        body: &Bytes,
+    ) -> Result<Response<WasiBody>, Failed> {
+        let allowed = self.patience(self.limits.http_total_ms);
+        let under_way = UnderWay { passage: &*permitted.passage, call_ends: self.call_ends, is_over: false };
+        self.note.sending()?;
+        let taking = tray.take(head.method.as_str(), &permitted.path_and_query, body);
+        let taken = match tokio::time::timeout(allowed.time(), taking).await {
+            Ok(Ok(status)) => Ok(status),
+            Ok(Err(why)) => Err(failed(Error::ConnectionTerminated, why)),
+            Err(_) => Err(failed(Error::HttpResponseTimeout, format!("it was not over within {allowed}"))),
+        };
+        under_way.ended(Some(match &taken {
+            Ok(status) => Ended::Answered { status: *status },
+            Err(_) => Ended::Failed,
+        }));
+        let status = taken?;
+        self.note.outcome(RequestOutcome::Answered { status, body: Digest::of(b""), body_bytes: 0 });
+        let mut response = Response::new(Full::new(Bytes::new()).map_err(Error::from).boxed_unsync());
+        *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        Ok(response)
     }
 
     /// How long something may take: what its limit says, and no longer than the call, of which

@@ -68,7 +68,7 @@ use portreeve_model::id::{Digest, PluginKind};
 
 pub use capability::{
     Artifacts, CallContext, Egress, EgressRefused, EgressRequest, Ended, Kv, Lookup, LookupError, Nothing, Numbers,
-    NumbersError, Passage, Permitted, Signature, ToSign,
+    NumbersError, OutTray, Passage, Permitted, Signature, ToSign,
 };
 pub use code::{CacheError, CompileError, CompiledCode, SealingKey};
 pub use engine::{SandboxError, SandboxOptions};

@@ -43,6 +43,8 @@
 
 mod exception;
 
+mod interchange;
+
 mod kept_back;
 
 mod oversight;
@@ -69,6 +71,7 @@ pub use exception::{
     ExceptionsWanted, NewException, NewPause, NewProposal, NewStep, PauseAbout, ProposalView, Resolution, STEPS_MAX,
     STEPS_SHOWN_MAX, StepView,
 };
+pub use interchange::{Interchange, InterchangeAnswer, InterchangeView, NewAnswer, Numbering};
 pub use kept_back::{ClosedHold, CreditQuery, CreditReservation, Kept, KeptBack, NewReview, ReviewView};
 pub use notice::{Happened, Happening, NoticePlace};
 pub use oversight::{After, JudgedHold, Period, StepTaken, WeighedProposal};
@@ -613,6 +616,8 @@ pub enum Decided {
     Order(Box<NewOrder>),
     /// An event about an order.
     Event(Box<NewOrderEvent>),
+    /// What the receiver of a numbered delivery says of having got it.
+    Answered(NewAnswer),
     /// The same business key and content as an earlier document: no order.
     Duplicate {
         /// The first one.
@@ -629,6 +634,7 @@ impl Decided {
         match self {
             Self::Order(order) => Some(order.id),
             Self::Event(event) => Some(event.order),
+            Self::Answered(answer) => Some(answer.order),
             Self::Duplicate { .. } | Self::Unmapped(_) => None,
         }
     }
@@ -1012,6 +1018,10 @@ pub struct DeliveryView {
     pub attempts: u32,
     /// The target's identifier.
     pub external_id: Option<String>,
+    /// What it is known by at its receiver, where it has a number.
+    pub interchange: Option<Interchange>,
+    /// By when its receiver was to say that it got it; none where nobody waits for that.
+    pub acknowledge_by: Option<Instant>,
     /// The code of how the last attempt ended that delivered nothing; none where none did.
     pub problem: Option<String>,
     /// When it is tried again, or the target is asked, at the earliest; none where neither is
@@ -1206,6 +1216,10 @@ pub struct Summary {
     pub unsequenced: u64,
     /// Exceptions that wait for a person.
     pub exceptions_open: u64,
+    /// Numbered deliveries that are done and of which the receiver has said nothing, in its time.
+    pub unacknowledged: u64,
+    /// The same, of which its time is over and people were told.
+    pub acknowledgements_overdue: u64,
 }
 
 /// The durability contract. See the module's description for what every method
@@ -1390,6 +1404,39 @@ pub trait Store: Send + Sync + 'static {
         limit: u32,
         room: Room,
     ) -> Result<Vec<Permit>, StoreError>;
+
+    /// Gives a delivery the number by which its receiver is to know it, or the one that it has:
+    /// each receiver's count from 1. The permit then has it ([`Permit::interchange`]), and so
+    /// has each later one.
+    ///
+    /// *Durability*: the number, without a leaf: nothing was sent yet, and the attempt's leaf
+    /// names it. *Ordering*: of one receiver later deliveries get higher numbers. *Concurrency*:
+    /// no two deliveries get the same; fails with [`StoreError::LeaseLost`] when the row was
+    /// claimed again or settled since. *Retry*: claim again; what has a number keeps it, and a
+    /// delivery that never goes out leaves a gap.
+    async fn number_delivery(&self, permit: Permit, numbering: Numbering, at: Instant) -> Result<Permit, StoreError>;
+
+    /// The delivery with this number of a receiver.
+    async fn interchange(&self, partner: &str, number: u64) -> Result<Option<InterchangeView>, StoreError>;
+
+    /// Numbered deliveries whose receivers were to say by `at` that they got them, said nothing,
+    /// and of which people were not told, those due first first.
+    async fn overdue_interchanges(&self, at: Instant, limit: u32) -> Result<Vec<InterchangeView>, StoreError>;
+
+    /// Tells people that a receiver said nothing in time. False when it answered meanwhile, or
+    /// they were told; nothing was written then. When it answers later, the exception is closed
+    /// with the answer.
+    ///
+    /// *Durability*: the exception and the leaf are one transaction. *Ordering*: any.
+    /// *Concurrency*: of two, or of one and an answer, the first counts. *Retry*: repeat it.
+    async fn tell_overdue(
+        &self,
+        partner: &str,
+        number: u64,
+        exception: NewException,
+        at: Instant,
+        leaf: Leaf,
+    ) -> Result<bool, StoreError>;
 
     /// Records that an attempt begins. The effect may happen only after it. From here on
     /// its lease counts, not that of the claim: what came before took its own time.

@@ -7,7 +7,9 @@
 use portreeve_model::{ChannelId, Digest, Instant, OrderId, SenderId};
 use portreeve_record::PayloadKey;
 
-use crate::contract::{Content, DocumentPosition, InputId, JournalEntry, OutboxId, PayloadRef, StateChanges};
+use crate::contract::{
+    Content, DocumentPosition, InputId, Interchange, JournalEntry, OutboxId, PayloadRef, StateChanges,
+};
 
 /// A document that is durable in the journal, with its accept leaf.
 #[derive(Debug)]
@@ -169,6 +171,7 @@ pub struct Permit {
     pub(crate) withheld: bool,
     pub(crate) doubts: u32,
     pub(crate) deadline_from: Instant,
+    pub(crate) interchange: Option<Interchange>,
     pub(crate) said: Option<Box<JournalEntry>>,
 }
 
@@ -247,6 +250,13 @@ impl Permit {
     #[must_use]
     pub fn doubts(&self) -> u32 {
         self.doubts
+    }
+
+    /// What the delivery is known by at its receiver, where it got a number: the same for each
+    /// attempt.
+    #[must_use]
+    pub fn interchange(&self) -> Option<&Interchange> {
+        self.interchange.as_ref()
     }
 
     /// From when the deadline counts: the delivery was first claimed then, or a person

@@ -145,6 +145,7 @@ impl Egress for Granted {
             path_and_query: path.to_owned(),
             authority,
             tls: None,
+            tray: None,
             passage: Box::new(Signed),
         })
     }

@@ -93,6 +93,7 @@ impl Way {
             origin: Origin::parse(origin).unwrap(),
             tls: self.tls.clone(),
             credential: self.credential.clone(),
+            tray: None,
         };
         let (clock, resolver): (Arc<dyn Clock>, Arc<dyn Resolver>) = (self.clock.clone(), self.resolver.clone());
         let plugins = BTreeMap::from([(PluginName::parse("hostile-connector").unwrap(), allowance)]);

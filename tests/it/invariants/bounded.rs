@@ -366,7 +366,8 @@ impl Egress for To {
     async fn authorize(&self, request: EgressRequest<'_>) -> Result<Permitted, EgressRefused> {
         let authority = self.0.to_string();
         let path = request.url.split_once(&authority).map_or("/", |(_, path)| path).to_owned();
-        Ok(Permitted { addresses: vec![self.0], path_and_query: path, authority, tls: None, passage: Box::new(Open) })
+        let passage = Box::new(Open);
+        Ok(Permitted { addresses: vec![self.0], path_and_query: path, authority, tls: None, tray: None, passage })
     }
 }
 

@@ -17,6 +17,8 @@ use crate::route::{ORDER_DATE, ORDER_NUMBER, ORDER_PARTNER, Target};
 /// What is told beside the event.
 pub(super) struct Told {
     pub(super) settings: Vec<Setting>,
+    /// By whom the order came, where that was looked at.
+    pub(super) partner: Option<String>,
     /// Commitment to all that the message is made of.
     pub(super) input: Digest,
 }
@@ -34,11 +36,17 @@ impl Pipeline {
     /// there is nothing to tell: its event has all of it.
     pub(super) async fn order_told(&self, permit: &Permit, target: &Target) -> Result<Told, Untold> {
         let said = permit.event().commitment;
-        if !target.with_order || permit.content() == Content::Order {
-            return Ok(Told { settings: Vec::new(), input: said });
+        let of_partner = target.interchange.as_ref().is_some_and(|entry| entry.partner.is_none());
+        let with_order = target.with_order && permit.content() != Content::Order;
+        if !with_order && !of_partner {
+            return Ok(Told { settings: Vec::new(), partner: None, input: said });
         }
         let origin = self.store.order_origin(permit.order()).await.map_err(Untold::NotNow)?;
         let origin = origin.ok_or_else(|| Untold::Never("the order of the delivery is not in the store".to_owned()))?;
+        let partner = Some(origin.partner.clone());
+        if !with_order {
+            return Ok(Told { settings: Vec::new(), partner, input: said });
+        }
         let event = match self.store.payload(origin.event).await {
             Ok(bytes) => Event::from_json(&bytes).map_err(|error| Untold::Never(error.to_string()))?,
             Err(error @ (StoreError::Erased(_) | StoreError::Damaged(_))) => {
@@ -50,7 +58,7 @@ impl Pipeline {
             return Err(Untold::Never("another event stands in the place of the order".to_owned()));
         };
         let input = Digest::of_parts(&[said.as_bytes(), origin.event.commitment.as_bytes()]);
-        Ok(Told { settings: settings(origin, order.placed_at), input })
+        Ok(Told { settings: settings(origin, order.placed_at), partner, input })
     }
 }
 

@@ -11,8 +11,8 @@ use portreeve_pipeline::rederive::Rederived;
 use portreeve_pipeline::review::ReviewRecord;
 use portreeve_record::RecordError;
 use portreeve_store::contract::{
-    DeliveryView, DocumentPosition, HoldView, OrderEventView, OrderState, OrderView, PayloadRef, ProgressView,
-    ReviewView,
+    DeliveryView, DocumentPosition, HoldView, Interchange, OrderEventView, OrderState, OrderView, PayloadRef,
+    ProgressView, ReviewView,
 };
 use portreeve_store::{Store, StoreError};
 use serde::Serialize;
@@ -217,12 +217,24 @@ fn hold_line(hold: &HoldView) -> String {
 
 /// A delivery; where it has not arrived, what went wrong last and when it goes on.
 fn delivery_line(delivery: &DeliveryView) -> String {
-    let DeliveryView { target, kind, said, state, attempts, external_id, problem, next_at } = delivery;
+    let DeliveryView { target, kind, said, state, attempts, external_id, problem, next_at, .. } = delivery;
     let said = said.map_or_else(String::new, |position| format!(" of document {}", position.0));
     let problem = problem.as_ref().map_or_else(String::new, |code| format!(", last problem `{code}`"));
     let next = next_at.map_or_else(String::new, |at| format!(", next attempt {at}"));
     let id = external_id.as_deref().unwrap_or("-");
-    format!("delivery of {kind}{said} to {target}: {state} after {attempts} attempt(s){problem}{next}, {id}")
+    let number = numbered(delivery);
+    format!("delivery of {kind}{said} to {target}: {state} after {attempts} attempt(s){problem}{next}, {id}{number}")
+}
+
+/// What it is known by at its receiver, and what that said.
+fn numbered(delivery: &DeliveryView) -> String {
+    let Some(Interchange { partner, number, answer, .. }) = &delivery.interchange else { return String::new() };
+    let answer = match (answer, delivery.acknowledge_by) {
+        (Some(answer), _) => format!(", {}", answer.as_str()),
+        (None, Some(by)) => format!(", to be acknowledged by {by}"),
+        (None, None) => String::new(),
+    };
+    format!("; interchange {number} of {partner}{answer}")
 }
 
 /// Who looked again, why, and what came of it.

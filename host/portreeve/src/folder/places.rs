@@ -27,7 +27,7 @@ pub(super) const NAME_BYTES_MAX: usize = 200;
 const TAKEN: &str = ".taken";
 
 /// Names that a sender writes under until the file is whole.
-const UNFINISHED: [&str; 4] = [".tmp", ".part", ".partial", ".filepart"];
+pub(super) const UNFINISHED: [&str; 4] = [".tmp", ".part", ".partial", ".filepart"];
 
 /// Names of one list. An inbox with a million files would otherwise be as many in
 /// memory.

@@ -1,5 +1,10 @@
 //! A customer who buys over X12: purchase orders, and what asks for one not to be carried out,
-//! as interchanges for whoever plays him to post. He sends nothing by himself.
+//! as interchanges for whoever plays him to post. He sends nothing by himself. What goes out to
+//! customers is taken by [`Partner`].
+
+mod endpoint;
+
+pub use endpoint::{Answers, Entry, Partner};
 
 /// A purchase order that nothing is wrong with: catalogue items at list price, for a customer
 /// of good standing.

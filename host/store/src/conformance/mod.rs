@@ -6,7 +6,7 @@
 //! maker lets the store's own commit fail, in both ways in which commits do.
 //!
 //! ```text
-//! accept  decide  progress  effect  kept_back  exception  pause  notice  credit  deliver  log  configuration  person  retention    what each operation promises
+//! accept  decide  progress  effect  interchange  kept_back  exception  pause  notice  credit  deliver  log  configuration  person  retention    what each operation promises
 //! faults                                                                                          both faults of each write, reopened and repeated
 //! model                                                                                           random stories against a model in memory
 //! line                                                                                            random histories, and which delivery of each goes
@@ -29,6 +29,8 @@ pub(crate) mod pause;
 pub(crate) mod progress;
 
 pub(crate) mod effect;
+
+pub(crate) mod interchange;
 
 pub(crate) mod notice;
 
@@ -127,6 +129,12 @@ macro_rules! suite {
                 an_order_that_a_system_has_is_held_by_no_wish_to_cancel_and_gets_no_further,
                 an_order_is_known_by_its_number_and_by_what_targets_call_it,
                 what_a_target_says_by_taking_a_message_is_there_with_the_receipt_or_not_at_all;
+            interchange: a_delivery_keeps_its_number_and_each_receiver_counts_by_itself,
+                a_number_is_given_to_whoever_has_the_claim_alone,
+                a_number_is_there_or_not_and_none_is_given_twice_whatever_fails,
+                an_answer_is_there_with_its_document_and_the_first_one_counts,
+                what_was_not_answered_in_time_is_told_once_and_closed_by_the_answer,
+                an_answer_may_come_before_the_host_knows_that_it_was_sent;
             kept_back: a_review_is_there_after_a_reopening_with_everything_that_it_causes,
                 of_two_reviews_the_first_counts,
                 what_is_not_kept_back_is_not_reviewed,

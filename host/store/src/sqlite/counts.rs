@@ -25,6 +25,10 @@ const PENDING: &str = "SELECT count(*) FROM outbox WHERE bars AND state = 'pendi
 const STUCK: &str = "SELECT count(*) FROM outbox WHERE state NOT IN ('pending', 'delivered')";
 const STUCK_AS: &str = "SELECT count(*) FROM outbox WHERE state = ?1 AND state NOT IN ('pending', 'delivered')";
 const RETRIED: &str = "SELECT coalesce(sum(attempts - 1), 0) FROM outbox WHERE attempts > 1";
+/// Done and not answered, in time and overdue.
+const UNACKNOWLEDGED: &str =
+    "SELECT count(*) FROM interchange WHERE answer IS NULL AND exception IS NULL AND due_at IS NOT NULL";
+const OVERDUE: &str = "SELECT count(*) FROM interchange WHERE answer IS NULL AND exception IS NOT NULL";
 const UNSEQUENCED: &str = "SELECT coalesce((SELECT max(seq) FROM leaf), 0) - coalesce((SELECT size FROM tree_head), 0)";
 
 /// By the orders that are kept back, which are few, and not by all holds that ever were.
@@ -36,7 +40,7 @@ const OPEN_HOLDS: &str =
 
 /// Every question above.
 #[cfg(test)]
-pub(super) const ALL: [&str; 16] = [
+pub(super) const ALL: [&str; 18] = [
     INPUTS,
     INPUTS_ENDED,
     WITHOUT_ORDER,
@@ -51,6 +55,8 @@ pub(super) const ALL: [&str; 16] = [
     STUCK,
     STUCK_AS,
     RETRIED,
+    UNACKNOWLEDGED,
+    OVERDUE,
     UNSEQUENCED,
     OPEN_HOLDS,
 ];
@@ -86,6 +92,8 @@ pub(super) fn summary(connection: &Connection) -> Result<Summary> {
         withheld: count_as(STUCK_AS, "withheld")?,
         unsequenced: count(UNSEQUENCED)?,
         exceptions_open: trail::exceptions_open(connection)?,
+        unacknowledged: count(UNACKNOWLEDGED)?,
+        acknowledgements_overdue: count(OVERDUE)?,
     })
 }
 

@@ -701,6 +701,20 @@ fn clear_said(tx: &Connection, order: &str, code: &str, position: Option<i64>, a
     run(tx, CLOSE_SAID, params![order, at.0, CLEARED, code, position])
 }
 
+/// What one was about is over, where it is open still.
+pub(super) fn clear_one(tx: &Connection, id: i64, at: Instant, leaf: i64) -> Result<()> {
+    if one(tx, id)?.is_none_or(|found| found.closed.is_some()) {
+        return Ok(());
+    }
+    run(
+        tx,
+        "UPDATE proposal SET ended = 'stale', ended_at = ?2 WHERE ended IS NULL AND exception = ?1",
+        params![id, at.0],
+    )?;
+    close(tx, id, at, None, CLEARED)?;
+    note_step(tx, id, at, CLEARED, leaf)
+}
+
 /// Writes that look for what they change.
 #[cfg(test)]
 pub(super) const WRITES: [&str; 8] =

@@ -7,7 +7,7 @@ use portreeve_model::{Digest, Instant, OrderId};
 use rusqlite::{Connection, StatementStatus, params};
 
 use super::rows::{self, digest};
-use super::{counts, credit, exception, notice, order_event, oversight, pause, retention};
+use super::{counts, credit, exception, interchange, notice, order_event, oversight, pause, retention};
 use crate::contract::{ExceptionsWanted, Room};
 
 fn empty() -> Connection {
@@ -320,6 +320,7 @@ fn scans(connection: &Connection, sql: &str) -> Vec<String> {
 fn what_is_shown_decided_or_forgotten_of_an_exception_is_found_by_indices() {
     let connection = empty();
     let opened = notice::opened_sql();
+    let (numbered, overdue) = (interchange::numbered_sql(), interchange::overdue_sql());
     let looked_up = [
         oversight::WEIGHED,
         oversight::JUDGED,
@@ -330,6 +331,8 @@ fn what_is_shown_decided_or_forgotten_of_an_exception_is_found_by_indices() {
         retention::PAYLOADS,
         &opened,
         notice::STEPS,
+        &numbered,
+        &overdue,
     ];
     for sql in looked_up.iter().chain(&exception::WRITES).chain(&pause::WRITES).chain(&credit::WRITES) {
         let found = scans(&connection, sql);

@@ -32,6 +32,8 @@ mod find;
 
 mod history;
 
+mod interchange;
+
 mod order_event;
 
 mod notice;
@@ -70,17 +72,17 @@ use rusqlite::{Connection, OpenFlags};
 use crate::contract::{
     After, Configuration, CreditQuery, CustomerAggregate, DeadLetter, DecisionCommit, DocumentPosition, DocumentView,
     EarlyEvent, ExceptionTrail, ExceptionView, ExceptionsWanted, Forgotten, Happening, HistoryQuery, InputId,
-    JournalEntry, JournalOutcome, JudgedHold, Kept, KeptBack, KeptInput, Lease, NewPersonChange, NewReference,
-    NewReview, NewStep, NoticePlace, OpenHolds, OpenPayload, OrderEventView, OrderName, OrderOrigin, OrderStanding, OrderState,
-    OrderTrail, OrderView, PackageChange, PackageView, PauseAbout, PayloadRef, Period, Person, PersonView, PluginUsage,
-    Presented, ReferenceTable, ReferenceWanted, Room, Settlement, StepTaken, Store, StoreError, Summary, TreeHead,
-    UnsequencedLeaf, WeighedProposal,
+    InterchangeView, JournalEntry, JournalOutcome, JudgedHold, Kept, KeptBack, KeptInput, Lease, NewException,
+    NewPersonChange, NewReference, NewReview, NewStep, NoticePlace, Numbering, OpenHolds, OpenPayload, OrderEventView,
+    OrderName, OrderOrigin, OrderStanding, OrderState, OrderTrail, OrderView, PackageChange, PackageView, PauseAbout,
+    PayloadRef, Period, Person, PersonView, PluginUsage, Presented, ReferenceTable, ReferenceWanted, Room, Settlement,
+    StepTaken, Store, StoreError, Summary, TreeHead, UnsequencedLeaf, WeighedProposal,
 };
 use crate::proof::{Attempt, Committed, Journaled, Permit, Settled};
 use writer::Writer;
 
 /// The schema that this program writes.
-const SCHEMA_VERSION: i64 = 9;
+const SCHEMA_VERSION: i64 = 10;
 
 /// Its tables, but for those of packages.
 const SCHEMA: &str = concat!(
@@ -92,7 +94,8 @@ const SCHEMA: &str = concat!(
     include_str!("progress.sql"),
     include_str!("effect.sql"),
     include_str!("line.sql"),
-    include_str!("cancelled.sql")
+    include_str!("cancelled.sql"),
+    include_str!("interchange.sql")
 );
 
 /// What people ask is rarely asked twice.
@@ -242,7 +245,8 @@ fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
             include_str!("progress.sql"),
             include_str!("effect.sql"),
             include_str!("line.sql"),
-            include_str!("cancelled.sql")
+            include_str!("cancelled.sql"),
+            include_str!("interchange.sql")
         )),
         3 => Some(concat!(
             include_str!("kept_back.sql"),
@@ -251,7 +255,8 @@ fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
             include_str!("progress.sql"),
             include_str!("effect.sql"),
             include_str!("line.sql"),
-            include_str!("cancelled.sql")
+            include_str!("cancelled.sql"),
+            include_str!("interchange.sql")
         )),
         4 => Some(concat!(
             include_str!("person.sql"),
@@ -259,16 +264,24 @@ fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
             include_str!("progress.sql"),
             include_str!("effect.sql"),
             include_str!("line.sql"),
-            include_str!("cancelled.sql")
+            include_str!("cancelled.sql"),
+            include_str!("interchange.sql")
         )),
         6 => Some(concat!(
             include_str!("progress.sql"),
             include_str!("effect.sql"),
             include_str!("line.sql"),
-            include_str!("cancelled.sql")
+            include_str!("cancelled.sql"),
+            include_str!("interchange.sql")
         )),
-        7 => Some(concat!(include_str!("effect.sql"), include_str!("line.sql"), include_str!("cancelled.sql"))),
-        8 => Some(concat!(include_str!("line.sql"), include_str!("cancelled.sql"))),
+        7 => Some(concat!(
+            include_str!("effect.sql"),
+            include_str!("line.sql"),
+            include_str!("cancelled.sql"),
+            include_str!("interchange.sql")
+        )),
+        8 => Some(concat!(include_str!("line.sql"), include_str!("cancelled.sql"), include_str!("interchange.sql"))),
+        9 => Some(include_str!("interchange.sql")),
         other => {
             known_schema(other)?;
             None
@@ -433,6 +446,34 @@ impl Store for SqliteStore {
         room: Room,
     ) -> Result<Vec<Permit>, StoreError> {
         self.writer.write(move |tx| rows::claim(tx, now, lease_until, limit, &room)).await
+    }
+
+    async fn number_delivery(&self, permit: Permit, numbering: Numbering, at: Instant) -> Result<Permit, StoreError> {
+        let (seq, epoch) = (permit.seq, permit.epoch);
+        let numbered = self.writer.write(move |tx| interchange::number(tx, seq, epoch, &numbering, at)).await?;
+        rows::held(usize::from(numbered.is_some()), &permit)?;
+        Ok(Permit { interchange: numbered, ..permit })
+    }
+
+    async fn interchange(&self, partner: &str, number: u64) -> Result<Option<InterchangeView>, StoreError> {
+        let partner = partner.to_owned();
+        self.read(move |connection| interchange::numbered(connection, &partner, number)).await
+    }
+
+    async fn overdue_interchanges(&self, at: Instant, limit: u32) -> Result<Vec<InterchangeView>, StoreError> {
+        self.read_for_people(move |connection| interchange::overdue(connection, at, limit)).await
+    }
+
+    async fn tell_overdue(
+        &self,
+        partner: &str,
+        number: u64,
+        exception: NewException,
+        at: Instant,
+        leaf: Leaf,
+    ) -> Result<bool, StoreError> {
+        let partner = partner.to_owned();
+        self.writer.write(move |tx| interchange::tell_overdue(tx, &partner, number, &exception, at, &leaf)).await
     }
 
     async fn begin_attempt(&self, permit: Permit, lease: Lease, leaf: Leaf) -> Result<Attempt, StoreError> {

@@ -14,13 +14,14 @@ use portreeve_record::{Leaf, PayloadKey, Sealed};
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
 use crate::contract::{
-    Configuration, Content, Decided, DecisionCommit, DeliveryView, DocumentPosition, HoldOwner, InputId, JournalEntry,
-    JournalOutcome, Lease, NewHold, NewOrder, NewOutbox, NewPayload, OpenPayload, OrderState, OrderView, OutboxId,
-    PayloadRef, ReferenceTable, ReferenceWanted, Room, Settlement, StateChanges, StoreError, TreeHead, UnsequencedLeaf,
+    Configuration, Content, Decided, DecisionCommit, DeliveryView, DocumentPosition, HoldOwner, InputId, Interchange,
+    InterchangeAnswer, JournalEntry, JournalOutcome, Lease, NewHold, NewOrder, NewOutbox, NewPayload, OpenPayload,
+    OrderState, OrderView, OutboxId, PayloadRef, ReferenceTable, ReferenceWanted, Room, Settlement, StateChanges,
+    StoreError, TreeHead, UnsequencedLeaf,
 };
 use crate::proof::{Committed, FirstDocument, Journaled, Permit, Settled};
 use crate::sqlite::{
-    budget, credit, envelope, exception, failed, find, history, order_event, oversight, package, trail,
+    budget, credit, envelope, exception, failed, find, history, interchange, order_event, oversight, package, trail,
 };
 
 pub(super) type Result<T> = std::result::Result<T, StoreError>;
@@ -441,13 +442,22 @@ pub(super) fn first_decided(
 pub(super) fn commit_decision(tx: &Connection, decision: &DecisionCommit) -> Result<Committed> {
     let position = signed(decision.document.position.0)?;
     let state = match &decision.decided {
-        Decided::Order(_) | Decided::Event(_) => "decided",
+        Decided::Order(_) | Decided::Event(_) | Decided::Answered(_) => "decided",
         Decided::Duplicate { .. } => "duplicate",
         Decided::Unmapped(_) => "unmapped",
     };
     let fingerprint = match &decision.decided {
         Decided::Order(order) => order.fingerprint,
         Decided::Event(event) => event.fingerprint,
+        Decided::Answered(answer) => Digest::of(
+            format!(
+                "{} {}: {}",
+                answer.partner,
+                answer.number,
+                answer.answer.map_or("received", InterchangeAnswer::as_str)
+            )
+            .as_bytes(),
+        ),
         Decided::Duplicate { of } => Digest::of(format!("duplicate of {}", of.0).as_bytes()),
         Decided::Unmapped(exception) => Digest::of(format!("unmapped {}", exception.code).as_bytes()),
     };
@@ -457,7 +467,7 @@ pub(super) fn commit_decision(tx: &Connection, decision: &DecisionCommit) -> Res
         .map_err(failed)?;
     let order = match &decision.decided {
         Decided::Order(order) => Some(order.id),
-        Decided::Event(_) | Decided::Duplicate { .. } | Decided::Unmapped(_) => None,
+        Decided::Event(_) | Decided::Answered(_) | Decided::Duplicate { .. } | Decided::Unmapped(_) => None,
     };
     let committed = Committed { position: decision.document.position, order };
     // Decided before: another decision has no second effect, and hears of the first.
@@ -476,6 +486,7 @@ pub(super) fn commit_decision(tx: &Connection, decision: &DecisionCommit) -> Res
     match &decision.decided {
         Decided::Order(order) => insert_order(tx, decision, order, position, &kept)?,
         Decided::Event(event) => order_event::insert(tx, decision, event, position, &kept)?,
+        Decided::Answered(answer) => interchange::answer(tx, decision, answer, position, &kept)?,
         Decided::Duplicate { .. } => {}
         Decided::Unmapped(new) => {
             let about = About { position: Some(position), input: Some(decision.document.input), ..About::default() };
@@ -819,6 +830,7 @@ fn claim_one(tx: &Connection, seq: i64, now: Instant, lease_until: Instant) -> R
         withheld,
         doubts,
         deadline_from: Instant(deadline_from),
+        interchange: interchange::of(tx, seq)?,
         said: None,
     })
 }
@@ -885,6 +897,9 @@ pub(super) fn settle(
     if let Settlement::Applied { .. } = settlement {
         if permit.content == Content::Order {
             credit::taken(tx, permit.order_seq, at)?;
+        }
+        if permit.interchange.is_some() {
+            interchange::sent(tx, permit.seq, at)?;
         }
         // The same word again is the same input.
         permit.said.as_deref().map_or(Ok(()), |said| journal(tx, said).map(drop))?;
@@ -1189,9 +1204,10 @@ pub(super) fn order_view(connection: &Connection, row: &Row<'_>) -> Result<Order
         .prepare_cached(
             "SELECT target, CASE WHEN state = 'withheld' AND unresolved THEN 'in-doubt' ELSE state END, attempts,
                     external_id, last_code,
-                    CASE WHEN state = 'pending' OR (state = 'withheld' AND unresolved) THEN max(due_at, lease_until) END,
-                    kind, said
-             FROM outbox WHERE order_seq = ?1 ORDER BY seq",
+                    CASE WHEN state = 'pending' OR (state = 'withheld' AND unresolved) THEN max(outbox.due_at, lease_until) END,
+                    kind, outbox.said, partner, number, numbered_at, answer, interchange.due_at
+             FROM outbox LEFT JOIN interchange ON interchange.outbox = outbox.seq
+             WHERE order_seq = ?1 ORDER BY seq",
         )
         .map_err(failed)?
         .query_map([row.get::<_, i64>(11).map_err(failed)?], |row| {
@@ -1204,6 +1220,8 @@ pub(super) fn order_view(connection: &Connection, row: &Row<'_>) -> Result<Order
                 next_at: row.get::<_, Option<i64>>(5)?.map(Instant),
                 kind: row.get(6)?,
                 said: u64::try_from(row.get::<_, i64>(7)?).ok().filter(|said| *said > 0).map(DocumentPosition),
+                interchange: numbered(row)?,
+                acknowledge_by: row.get::<_, Option<i64>>(12)?.map(Instant),
             })
         })
         .map_err(failed)?
@@ -1226,6 +1244,18 @@ pub(super) fn order_view(connection: &Connection, row: &Row<'_>) -> Result<Order
         decision: payload_ref(row, 16).map_err(|error| damaged("the decision on an order", &error))?,
         deliveries,
     })
+}
+
+/// What a delivery is known by at its receiver, where it has a number.
+fn numbered(row: &Row<'_>) -> rusqlite::Result<Option<Interchange>> {
+    let Some(partner) = row.get::<_, Option<String>>(8)? else { return Ok(None) };
+    let answer: Option<String> = row.get(11)?;
+    Ok(Some(Interchange {
+        partner,
+        number: row.get::<_, i64>(9).map(|number| u64::try_from(number).unwrap_or_default())?,
+        numbered_at: Instant(row.get(10)?),
+        answer: answer.as_deref().and_then(InterchangeAnswer::parse),
+    }))
 }
 
 /// Where an order stands, by its word in a row.

@@ -179,6 +179,9 @@ fn a_folder_of_another_schema_is_named_older_or_newer() {
     assert!(matches!(folder.try_open(), Err(StoreError::OlderSchema { found: 5, known: SCHEMA_VERSION })));
 }
 
+/// Makes a folder of schema 9 of one of schema 10: no delivery had a number.
+const WITHOUT_SCHEMA_10: &str = "DROP TABLE interchange; PRAGMA user_version = 9;";
+
 /// Makes a folder of schema 8 of one of schema 9: a claim looked at all that was due.
 const WITHOUT_SCHEMA_9: &str = "DROP INDEX order_event_cancel; DROP TRIGGER outbox_joins; DROP TRIGGER outbox_leaves; DROP TRIGGER outbox_returns;
      DROP INDEX outbox_head; DROP INDEX outbox_line; ALTER TABLE outbox DROP COLUMN behind; ALTER TABLE outbox DROP COLUMN bars;
@@ -249,7 +252,9 @@ async fn of_a_folder_of_schema_4_each_order_that_is_kept_back_has_one_exception(
     drop(store);
     folder
         .raw()
-        .execute_batch(&[WITHOUT_SCHEMA_9, WITHOUT_SCHEMA_8, WITHOUT_SCHEMA_7, WITHOUT_SCHEMA_5].concat())
+        .execute_batch(
+            &[WITHOUT_SCHEMA_10, WITHOUT_SCHEMA_9, WITHOUT_SCHEMA_8, WITHOUT_SCHEMA_7, WITHOUT_SCHEMA_5].concat(),
+        )
         .unwrap();
     // The first of its holds is due later, and the second one had escalated.
     let [first, second] = &found.holds[..] else { unreachable!("two holds") };
@@ -340,7 +345,7 @@ async fn of_a_folder_of_schema_3_the_holds_that_keep_nothing_back_are_closed() {
     folder
         .raw()
         .execute_batch(&format!(
-            "{WITHOUT_SCHEMA_9} {WITHOUT_SCHEMA_8} {WITHOUT_SCHEMA_7} {WITHOUT_SCHEMA_5} {WITHOUT_SCHEMA_4}"
+            "{WITHOUT_SCHEMA_10} {WITHOUT_SCHEMA_9} {WITHOUT_SCHEMA_8} {WITHOUT_SCHEMA_7} {WITHOUT_SCHEMA_5} {WITHOUT_SCHEMA_4}"
         ))
         .unwrap();
     assert!(matches!(SqliteStore::open_to_read(folder.folder.path()), Err(StoreError::OlderSchema { found: 3, .. })));
@@ -388,7 +393,7 @@ async fn what_waits_in_a_folder_of_schema_8_goes_in_its_old_order() {
     event_in(&mut later).outbox = vec![NewOutbox { target: "erp".to_owned(), kind: "undo".to_owned(), content }];
     commit(&store, later).await.unwrap();
     drop(store);
-    folder.raw().execute_batch(WITHOUT_SCHEMA_9).unwrap();
+    folder.raw().execute_batch(&[WITHOUT_SCHEMA_10, WITHOUT_SCHEMA_9].concat()).unwrap();
     assert!(matches!(SqliteStore::open_to_read(folder.folder.path()), Err(StoreError::OlderSchema { found: 8, .. })));
 
     let store = folder.open().await;
@@ -439,7 +444,10 @@ async fn what_came_about_orders_of_a_folder_of_schema_6_was_noted_and_moved_noth
     keep(&store, input(11, &["CHANGE"])).await;
     commit(&store, about_order(next(&store).await, "PO-1", OrderEventKind::Changed, leaf(12))).await.unwrap();
     drop(store);
-    folder.raw().execute_batch(&[WITHOUT_SCHEMA_9, WITHOUT_SCHEMA_8, WITHOUT_SCHEMA_7].concat()).unwrap();
+    folder
+        .raw()
+        .execute_batch(&[WITHOUT_SCHEMA_10, WITHOUT_SCHEMA_9, WITHOUT_SCHEMA_8, WITHOUT_SCHEMA_7].concat())
+        .unwrap();
     assert!(matches!(SqliteStore::open_to_read(folder.folder.path()), Err(StoreError::OlderSchema { found: 6, .. })));
     let store = folder.open().await;
     let trail = store.order_trail(order_id("PO-1")).await.unwrap().unwrap();
@@ -456,7 +464,9 @@ async fn a_folder_of_schema_4_has_nobody_and_takes_a_first_one() {
     drop(store);
     folder
         .raw()
-        .execute_batch(&[WITHOUT_SCHEMA_9, WITHOUT_SCHEMA_8, WITHOUT_SCHEMA_7, WITHOUT_SCHEMA_5].concat())
+        .execute_batch(
+            &[WITHOUT_SCHEMA_10, WITHOUT_SCHEMA_9, WITHOUT_SCHEMA_8, WITHOUT_SCHEMA_7, WITHOUT_SCHEMA_5].concat(),
+        )
         .unwrap();
     assert!(matches!(SqliteStore::open_to_read(folder.folder.path()), Err(StoreError::OlderSchema { found: 4, .. })));
     let store = folder.open().await;
@@ -473,7 +483,7 @@ async fn budgets_of_a_folder_of_schema_2_are_what_its_holds_say() {
     folder
         .raw()
         .execute_batch(&format!(
-            "{WITHOUT_SCHEMA_9} {WITHOUT_SCHEMA_8} {WITHOUT_SCHEMA_7} {WITHOUT_SCHEMA_5} {WITHOUT_SCHEMA_4}
+            "{WITHOUT_SCHEMA_10} {WITHOUT_SCHEMA_9} {WITHOUT_SCHEMA_8} {WITHOUT_SCHEMA_7} {WITHOUT_SCHEMA_5} {WITHOUT_SCHEMA_4}
              DROP TABLE budget_minute; DROP TABLE budget_day;
              ALTER TABLE hold ADD COLUMN value_minor INTEGER NOT NULL DEFAULT 0;
              CREATE INDEX hold_plugin ON hold (plugin, opened_at) WHERE plugin IS NOT NULL;

@@ -27,6 +27,7 @@ pub mod fault;
 pub mod isa;
 pub mod key;
 pub mod kind;
+pub mod outbound;
 pub mod read;
 pub mod set;
 pub mod write;

@@ -41,9 +41,7 @@ impl Transformer for X12Out {
         let about = About { order_id: &request.order_id, settings: &request.settings };
         let sheet = match (kind, &request.event) {
             ("x12/940", Event::OrderCreated(order)) => shipping_order::of_order(order, &about),
-            ("x12/940", Event::OrderCancelRequested(cancel)) => {
-                shipping_order::of_cancellation(cancel, &about)
-            }
+            ("x12/940", Event::OrderCancelRequested(cancel)) => shipping_order::of_cancellation(cancel, &about),
             ("x12/855", Event::OrderAccepted(answer)) => answer::accepted(answer, &about),
             ("x12/855", Event::OrderRejected(answer)) => answer::rejected(answer, &about),
             ("x12/856", Event::ShipmentConfirmed(shipment)) => ship_notice::of(shipment, &about),
