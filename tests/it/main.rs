@@ -86,6 +86,8 @@ mod x12_out;
 
 mod interchanges;
 
+mod acknowledged;
+
 mod tax;
 
 mod business_central;

@@ -6,6 +6,8 @@
 //! Values are checked where they are made, so that a [`Currency`] or a
 //! [`Digest`] needs no second look.
 
+pub mod acknowledgement;
+
 pub mod as_text;
 
 pub mod value;
@@ -28,6 +30,7 @@ pub mod share;
 
 pub mod strict;
 
+pub use acknowledgement::Acknowledgement;
 pub use advice::{Assessment, Proposal, Recommendation};
 pub use document::{Document, Envelope, Failure, Inbound, Problem, Received, Reply};
 pub use event::{Event, Order, OrderLine};

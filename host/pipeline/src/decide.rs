@@ -11,6 +11,8 @@
 //! order to a person while the others go on, unless it failed for a reason that
 //! passes: then the document waits, and later ones about other orders go before it.
 
+mod acknowledging;
+
 mod ahead;
 
 mod reading;
@@ -52,7 +54,7 @@ use portreeve_model::reference::CREDIT_TABLE;
 use portreeve_model::{Instant, PluginName};
 use portreeve_record::{RecordError, SealError};
 use portreeve_sandbox::Crossing;
-use portreeve_store::contract::{Decided, DecisionCommit, DocumentPosition};
+use portreeve_store::contract::{Decided, DecisionCommit, DocumentPosition, InterchangeAnswer};
 use portreeve_store::{Committed, Journaled, StoreError};
 
 pub use self::ahead::Decisions;
@@ -69,6 +71,7 @@ pub use self::set_aside::SetAside;
 use self::turn::Subjects;
 pub(crate) use self::weighing::subject;
 use crate::leaf::{self, DecideFacts};
+use crate::metrics::Metrics;
 use crate::own_word::Unsaid;
 use crate::plugins::Active;
 use crate::route::OwnChannel;
@@ -219,6 +222,7 @@ impl Pipeline {
     async fn judge_batch(self: &Arc<Self>, batch: Batch) -> Result<Judged, DecideError> {
         let Batch { positions, mut mapped, tables, active, now, .. } = batch;
         self.find_named(&mut mapped).await?;
+        self.find_acknowledged(&mut mapped).await?;
         let mut left = positions.clone();
         let mut unread = Vec::new();
         let mut validated = Vec::new();
@@ -293,7 +297,7 @@ impl Pipeline {
     async fn commit_batch(&self, judged: Judged) -> Result<Vec<Result<Committed, DecideError>>, DecideError> {
         let Judged { decisions, left, .. } = judged;
         let positions: Vec<_> = decisions.iter().map(|decision| decision.document.position()).collect();
-        let about_orders: Vec<_> = decisions.iter().map(|decision| event_of(&decision.decided)).collect();
+        let about_orders: Vec<_> = decisions.iter().map(|decision| Counted::of(&decision.decided)).collect();
         let committed = match decisions.is_empty() {
             true => Vec::new(),
             false => self.store.commit_decisions(decisions).await?,
@@ -302,7 +306,7 @@ impl Pipeline {
             match result {
                 Ok(_) => {
                     self.set_aside.decided(position);
-                    about.into_iter().for_each(|(event, outcome)| self.metrics.order_event(event, outcome));
+                    about.into_iter().for_each(|counted| counted.count(&self.metrics));
                 }
                 Err(StoreError::BudgetSpent { .. } | StoreError::CreditSpent) => self.set_aside.outrun(position),
                 // It is undecided, and comes again; whoever asked hears of it.
@@ -364,11 +368,30 @@ impl Pipeline {
     }
 }
 
-/// What a decision says of an order, and what becomes of it.
-fn event_of(decided: &Decided) -> Option<(&'static str, &'static str)> {
-    match decided {
-        Decided::Event(event) => Some((event.kind.as_str(), event.outcome.as_str())),
-        Decided::Order(_) | Decided::Answered(_) | Decided::Duplicate { .. } | Decided::Unmapped(_) => None,
+/// What is counted of a decision that is not an order's own.
+enum Counted {
+    /// What was said of an order, and what became of it.
+    Event(&'static str, &'static str),
+    /// What a receiver said.
+    Answer(&'static str),
+}
+
+impl Counted {
+    fn of(decided: &Decided) -> Option<Self> {
+        match decided {
+            Decided::Event(event) => Some(Self::Event(event.kind.as_str(), event.outcome.as_str())),
+            Decided::Answered(answer) => {
+                Some(Self::Answer(answer.answer.map_or("received", InterchangeAnswer::as_str)))
+            }
+            Decided::Order(_) | Decided::Duplicate { .. } | Decided::Unmapped(_) => None,
+        }
+    }
+
+    fn count(self, metrics: &Metrics) {
+        match self {
+            Self::Event(event, outcome) => metrics.order_event(event, outcome),
+            Self::Answer(said) => metrics.acknowledged(said),
+        }
     }
 }
 

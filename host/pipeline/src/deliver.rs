@@ -8,6 +8,7 @@
 
 mod numbering;
 mod order;
+mod overdue;
 mod receipt;
 mod under_way;
 
@@ -34,6 +35,7 @@ use crate::{Pipeline, leaf, process};
 
 use numbering::{Acknowledged, Receiver, acknowledged, receiver};
 use order::Untold;
+pub use overdue::OverdueError;
 pub use under_way::Deliveries;
 
 /// How long a claim lasts, and from its beginning on an attempt: longer than a call
@@ -219,7 +221,7 @@ impl Pipeline {
             }
         };
 
-        let permit = self.numbered(permit, receiver.as_ref()).await?;
+        let permit = self.numbered(permit, target, receiver.as_ref()).await?;
         let now = self.clock.now();
         let blinded = key.blind_digest(&digest_of(&message));
         let rendered = Rendered { input: told.input, message: blinded, crossing: &rendering };

@@ -96,6 +96,7 @@ struct OrderMetrics {
     decided: Family<ActionLabels, Counter>,
     proposals_ended: Family<EndLabels, Counter>,
     events: Family<EventLabels, Counter>,
+    acknowledged: Family<ResultLabels, Counter>,
 }
 
 impl OrderMetrics {
@@ -110,6 +111,9 @@ impl OrderMetrics {
         registry.register("portreeve_proposals_ended", help, self.proposals_ended.clone());
         let help = "What came about orders after them, by event and what became of it when it was decided";
         registry.register("portreeve_order_events", help, self.events.clone());
+        let help =
+            "What receivers said of interchanges, and those of which people were told that nothing was said in time";
+        registry.register("portreeve_acknowledgements", help, self.acknowledged.clone());
     }
 }
 
@@ -501,6 +505,11 @@ impl Metrics {
     /// Counts what came about an order.
     pub(crate) fn order_event(&self, event: &'static str, outcome: &'static str) {
         self.orders.events.get_or_create(&EventLabels { event, outcome }).inc();
+    }
+
+    /// Counts what a receiver said of an interchange, or that it said nothing in time.
+    pub(crate) fn acknowledged(&self, result: &'static str) {
+        self.orders.acknowledged.get_or_create(&ResultLabels { result }).inc();
     }
 
     /// Counts a proposal that was not carried out.

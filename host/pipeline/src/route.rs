@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use portreeve_model::event::RefundCause;
-use portreeve_model::{ChannelId, Currency, PluginKind, PluginName, ProcessState};
+use portreeve_model::{ChannelId, Currency, Instant, PluginKind, PluginName, ProcessState};
 use portreeve_store::contract::{OrderEventKind, OrderName};
 use serde::{Deserialize, Serialize};
 
@@ -369,9 +369,22 @@ pub struct Interchanges {
     /// count; all, where nothing is said. A partner of X12 is `ISA05:ISA06:GS02`, and
     /// interchanges are numbered between two ISA identities, which is 2.
     pub partner_parts: Option<u8>,
+    /// The channel on which receivers say that they got something. What comes by any other
+    /// acknowledges nothing of this target.
+    pub acknowledged_on: Option<ChannelId>,
+    /// Minutes from when a delivery is done, after which its receiver should have said that it
+    /// got it: then people are told. Nobody waits for it where nothing is said.
+    pub acknowledge_within_minutes: Option<u32>,
 }
 
 impl Interchanges {
+    /// How long a receiver may take to say that it got something.
+    #[must_use]
+    pub fn within_ms(&self) -> Option<i64> {
+        let minutes = self.acknowledge_within_minutes.filter(|_| self.acknowledged_on.is_some())?;
+        Some(i64::from(minutes).saturating_mul(Instant::MINUTE_MS))
+    }
+
     /// The receiver whose numbers count, of a partner.
     #[must_use]
     pub fn receiver(&self, partner: &str) -> String {
@@ -512,6 +525,13 @@ impl Routes {
         for (index, target) in self.targets.iter().enumerate() {
             if self.targets.iter().take(index).any(|earlier| earlier.id == target.id) {
                 problems.push(format!("target `{}` is there twice; give each its own id", target.id));
+            }
+            let acknowledged_on = target.interchange.as_ref().and_then(|entry| entry.acknowledged_on.as_ref());
+            if let Some(channel) = acknowledged_on.filter(|channel| self.channel(channel).is_none()) {
+                problems.push(format!(
+                    "target `{}` is acknowledged on channel `{channel}`, which does not exist; add a [[channel]] with that id",
+                    target.id
+                ));
             }
             if target.deliveries_max == 0 {
                 problems.push(format!("target `{}` allows 0 deliveries at once; expected 1 or more", target.id));
@@ -715,7 +735,7 @@ impl Target {
                 self.id
             ));
         }
-        if let Some(Interchanges { partner: Some(partner), partner_parts: Some(_) }) = &self.interchange {
+        if let Some(Interchanges { partner: Some(partner), partner_parts: Some(_), .. }) = &self.interchange {
             problems.push(format!(
                 "`interchange` of target `{}` has `partner_parts`, which is about the partners of orders, and goes to `{partner}`; take one of them out",
                 self.id
@@ -724,6 +744,16 @@ impl Target {
         if self.interchange.as_ref().is_some_and(|entry| entry.partner_parts == Some(0)) {
             problems.push(format!(
                 "`interchange` of target `{}` has 0 `partner_parts`, by which all receivers are one; expected 1 or more",
+                self.id
+            ));
+        }
+        if self
+            .interchange
+            .as_ref()
+            .is_some_and(|entry| entry.acknowledge_within_minutes.is_some() && entry.acknowledged_on.is_none())
+        {
+            problems.push(format!(
+                "`interchange` of target `{}` has `acknowledge_within_minutes` and no channel on which that could come; add `acknowledged_on`",
                 self.id
             ));
         }

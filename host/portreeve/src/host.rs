@@ -1028,6 +1028,11 @@ impl Host {
                 ),
                 Err(error) => tracing::error!(%error, "exceptions that are due could not be escalated"),
             }
+            match self.pipeline.tell_overdue(stopping).await {
+                Ok(0) => {}
+                Ok(interchanges) => tracing::warn!(interchanges, "receivers did not acknowledge in time"),
+                Err(error) => tracing::error!(%error, "acknowledgements that are due could not be looked at"),
+            }
             tokio::select! {
                 () = tokio::time::sleep(LOOK_AGAIN_EVERY) => {}
                 () = stopped(stop.clone()) => {}

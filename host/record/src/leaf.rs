@@ -132,6 +132,8 @@ pub enum LeafBody {
     Person(PersonLeaf),
     /// Somebody signed in or out, or could not.
     Session(SessionLeaf),
+    /// A receiver did not acknowledge in time what it was sent.
+    Overdue(OverdueLeaf),
 }
 
 impl LeafBody {
@@ -152,6 +154,7 @@ impl LeafBody {
             Self::Escalation(_) => "escalation",
             Self::Person(_) => "person",
             Self::Session(_) => "session",
+            Self::Overdue(_) => "overdue",
         }
     }
 }
@@ -374,6 +377,8 @@ pub enum DecidedState {
     Early,
     /// A system's word that contradicts what is known, and counts for nothing.
     Impossible,
+    /// A receiver's word of what the host sent it about the order.
+    Acknowledged,
 }
 
 /// What a scorer proposed and what became of it.
@@ -635,6 +640,23 @@ pub struct EscalationLeaf {
     /// The queue that let it wait; none in records from before it was told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<Code>,
+}
+
+/// A receiver did not acknowledge in time what it was sent, and people were told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct OverdueLeaf {
+    /// Digest of the outbox row's id.
+    pub outbox: Digest,
+    /// The order that it is about.
+    pub order: OrderId,
+    /// The target.
+    pub target: Code,
+    /// Its number.
+    #[serde(with = "text")]
+    pub number: u64,
+    /// By when it was to be acknowledged.
+    pub due_at: Instant,
 }
 
 /// Content was removed because its retention ended: what finished inputs said, with
@@ -1269,6 +1291,13 @@ mod tests {
                 count: u64::MAX,
                 credential: Some(Digest::of(b"token")),
                 until: Some(Instant(i64::MIN)),
+            }),
+            LeafBody::Overdue(OverdueLeaf {
+                outbox: Digest::of(b"outbox"),
+                order: order(),
+                target: longest.clone(),
+                number: u64::MAX,
+                due_at: Instant(i64::MIN),
             }),
         ]
     }

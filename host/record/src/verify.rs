@@ -297,6 +297,8 @@ pub struct KindCounts {
     pub person: u64,
     /// `session`.
     pub session: u64,
+    /// `overdue`.
+    pub overdue: u64,
 }
 
 /// Verifies a log from first leaf to last.
@@ -435,6 +437,7 @@ impl KindCounts {
             LeafBody::Escalation(_) => &mut self.escalation,
             LeafBody::Person(_) => &mut self.person,
             LeafBody::Session(_) => &mut self.session,
+            LeafBody::Overdue(_) => &mut self.overdue,
         };
         *counter = counter.saturating_add(1);
     }
@@ -484,7 +487,7 @@ impl StageOrder {
             LeafBody::Receipt(receipt) => self.receipt(receipt),
             LeafBody::Exception(exception) => self.exception(exception),
             LeafBody::Review(review) => self.review(review),
-            LeafBody::Escalation(_) => Ok(()),
+            LeafBody::Escalation(_) | LeafBody::Overdue(_) => Ok(()),
             LeafBody::Person(person) => self.accounts.person(person),
             LeafBody::Session(session) => self.accounts.session(session),
             LeafBody::Configuration(_) | LeafBody::Reference(_) | LeafBody::Retention(_) | LeafBody::Package(_) => {
@@ -683,6 +686,7 @@ fn word(state: DecidedState) -> &'static str {
         DecidedState::Applied | DecidedState::Again | DecidedState::Early | DecidedState::Impossible => {
             "what a system said of it"
         }
+        DecidedState::Acknowledged => "acknowledged by a receiver",
     }
 }
 

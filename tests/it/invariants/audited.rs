@@ -366,7 +366,8 @@ fn per_order(leaves: &[LeafRecord]) -> PerOrder {
             | LeafBody::Review(_)
             | LeafBody::Escalation(_)
             | LeafBody::Person(_)
-            | LeafBody::Session(_) => {}
+            | LeafBody::Session(_)
+            | LeafBody::Overdue(_) => {}
         }
     }
     counts

@@ -4,12 +4,13 @@
 use std::sync::Arc;
 
 use portreeve_model::document::MappingRequest;
-use portreeve_model::{Event, ExceptionKind, Money, Order, OrderId};
+use portreeve_model::{Acknowledgement, Event, ExceptionKind, Money, Order, OrderId};
 use portreeve_registry::quarantine::Cause;
 use portreeve_sandbox::{Call, Crossing};
 use portreeve_store::Journaled;
 use portreeve_store::contract::{DocumentPosition, NewException, OrderEventKind};
 
+use super::acknowledging::Answer;
 use super::later::{Later, as_change};
 use super::set_aside::Party;
 use crate::accept::call_error_code;
@@ -33,6 +34,10 @@ pub(super) enum Reading {
     Order(Box<Order>, Money),
     /// What came later about an order.
     Later(Box<Later>),
+    /// What a receiver says of an interchange, of which it is still to be found out which.
+    Acknowledged(Acknowledgement),
+    /// The same with what it is about.
+    Answer(Box<Answer>),
     /// A document with this key and content came earlier.
     Duplicate(DocumentPosition),
 }
@@ -164,6 +169,7 @@ fn one_event(
     match (events.next(), events.next()) {
         (Some(event), None) => match as_change(event, changes) {
             Event::OrderCreated(order) => new_order(order, queue),
+            Event::Other(other) if other.kind == Acknowledgement::KIND => acknowledged(&other.body, queue),
             event => later(Later::of(event, channel, routes), queue),
         },
         (None, _) => Err(for_a_person(queue, "no-event", "the transformer made no event of the document")),
@@ -173,6 +179,11 @@ fn one_event(
             &format!("the transformer made {count} events of one document; expected 1"),
         )),
     }
+}
+
+fn acknowledged(body: &[u8], queue: &str) -> Result<Reading, NewException> {
+    let said = Acknowledgement::from_json(body);
+    said.map(Reading::Acknowledged).map_err(|error| for_a_person(queue, "not-acknowledging", &error.to_string()))
 }
 
 fn later(later: Result<Later, Concern>, queue: &str) -> Result<Reading, NewException> {

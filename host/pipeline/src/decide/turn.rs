@@ -54,7 +54,8 @@ impl Mapped {
         match &self.outcome {
             Ok(Reading::Order(order, _)) => Some(order_id(&self.document, &order.number, order.release.as_deref())),
             Ok(Reading::Later(later)) => Some(later.order_id(&self.document)),
-            Ok(Reading::Duplicate(_)) | Err(_) => None,
+            Ok(Reading::Answer(answer)) => Some(answer.order()),
+            Ok(Reading::Duplicate(_) | Reading::Acknowledged(_)) | Err(_) => None,
         }
     }
 

@@ -110,6 +110,15 @@ impl Pipeline {
             Ok(Reading::Later(later)) => {
                 return Ok(Err(self.about_order(document, crossing, *later, tables, standings, configuration)?));
             }
+            Ok(Reading::Answer(answer)) => {
+                return Ok(Err(self.acknowledge(document, crossing, *answer, configuration)?));
+            }
+            // What it is about was looked for; a fault of the host is a person's.
+            Ok(Reading::Acknowledged(_)) => {
+                let detail = "what an acknowledgement is about was not looked for; report the fault";
+                let exception = for_a_person(self.queue(&document), "host-fault", detail);
+                return Ok(Err(without(document, crossing, Decided::Unmapped(exception))?));
+            }
             Ok(Reading::Duplicate(of)) => {
                 return Ok(Err(without(document, crossing, Decided::Duplicate { of })?));
             }

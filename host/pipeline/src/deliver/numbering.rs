@@ -31,9 +31,15 @@ pub(super) enum Acknowledged {
 
 impl Pipeline {
     /// The permit with the number of its delivery; none where its target numbers nothing.
-    pub(super) async fn numbered(&self, permit: Permit, receiver: Option<&Receiver>) -> Result<Permit, DeliverError> {
+    pub(super) async fn numbered(
+        &self,
+        permit: Permit,
+        target: &Target,
+        receiver: Option<&Receiver>,
+    ) -> Result<Permit, DeliverError> {
         let Some(receiver) = receiver else { return Ok(permit) };
-        let numbering = Numbering { partner: receiver.counted.clone(), within_ms: None };
+        let within_ms = target.interchange.as_ref().and_then(Interchanges::within_ms);
+        let numbering = Numbering { partner: receiver.counted.clone(), within_ms };
         Ok(self.store.number_delivery(permit, numbering, self.clock.now()).await?)
     }
 }

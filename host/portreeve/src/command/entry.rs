@@ -28,6 +28,12 @@ pub(super) fn told(body: &LeafBody) -> String {
         LeafBody::Escalation(leaf) => escalated(leaf),
         LeafBody::Person(leaf) => format!("account {}: {}, by {}", leaf.person, leaf.step.as_str(), leaf.who),
         LeafBody::Session(leaf) => session(leaf),
+        LeafBody::Overdue(leaf) => {
+            format!(
+                "order {}: number {} to {} was to be acknowledged by {}",
+                leaf.order, leaf.number, leaf.target, leaf.due_at
+            )
+        }
     }
 }
 

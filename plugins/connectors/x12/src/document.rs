@@ -10,8 +10,9 @@
 //! The same set in another envelope has the same key and the same bytes, so
 //! the host knows it as a duplicate; with other bytes it would be refused.
 
+use portreeve_guest_x12::key::{NUMBER_BYTES_MAX, unfit};
 use portreeve_guest_x12::{Group, Interchange, Kind, Segment, Set, key};
-use portreeve_sdk::connector::{Document, Position, Problem};
+use portreeve_sdk::connector::{Document, Position, Problem, escaped_part};
 use serde::Serialize;
 
 #[derive(Serialize)]
@@ -56,6 +57,34 @@ pub(crate) fn of(taking: &Taking<'_>, kind: Kind, set: &Set) -> Result<Document,
     let partner = key::of_partner(interchange, group);
     let key = key::of_set(kind, &partner, set);
     Ok(Document { key, partner, kind: format!("x12/{}", kind.code()), position, envelope, body })
+}
+
+/// Makes the document of a TA1, which is in no group. Its key has all that tells it from another.
+pub(crate) fn technical(
+    interchange: &Interchange,
+    envelope: Option<u32>,
+    segment: &Segment,
+) -> Result<Document, Problem> {
+    let path = format!("ISA/TA1[{}]", segment.number);
+    let parts = [1, 2, 3, 4, 5].map(|number| segment.trimmed(number));
+    if let Some(unfit) = parts.iter().find_map(|part| unfit(part, NUMBER_BYTES_MAX)) {
+        return Err(Problem::new("ta1-unusable", unfit.sentence("an element of the TA1", NUMBER_BYTES_MAX), path));
+    }
+    let partner = interchange.isa.sender().unwrap_or_default();
+    let body = Body {
+        version: interchange.isa.element(12),
+        usage: interchange.isa.usage(),
+        sender: partner.clone(),
+        receiver: interchange.isa.receiver().unwrap_or_default(),
+        group_sender: "",
+        group_receiver: "",
+        segments: vec![row(segment)],
+    };
+    let body = serde_json::to_vec(&body)
+        .map_err(|error| Problem::new("document-unwritable", error.to_string(), path.clone()))?;
+    let position = Position { offset_bytes: u64::try_from(segment.offset).ok(), segment: Some(segment.number), path };
+    let key = format!("{partner}//TA1/{}", parts.map(escaped_part).join("/"));
+    Ok(Document { key, partner, kind: "x12/ta1".to_owned(), position, envelope, body })
 }
 
 fn row(segment: &Segment) -> Vec<&str> {

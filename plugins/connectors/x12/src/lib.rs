@@ -7,7 +7,7 @@
 //! a 997 per group. An ISA that cannot be delimited, or whose interchange does not end
 //! within what is read, is answered by a TA1. Where there is nobody to address one to, the
 //! input is invalid, and the host says what is wrong and where. Acknowledgements are never
-//! answered; a channel that takes 997 has each as a document.
+//! answered; a channel that takes 997 has each as a document, and each TA1.
 //!
 //! What is answered `R` makes no document, because the partner will send it again.
 //! An interchange that is rejected as a whole leaves no envelope either: its
@@ -114,6 +114,9 @@ impl<'a> Taken<'a> {
         // The envelope that is being read comes next in the list.
         let index = envelope.as_ref().map(|_| self.envelopes.len());
         let outcomes = if key.is_some() { self.groups(&interchange, index, agreement) } else { vec![] };
+        if key.is_some() && self.kinds.take(Kind::Acknowledgement) {
+            self.technical(&interchange, index)?;
+        }
         let (start, number) = (self.reply.len(), self.answer(&interchange, outcomes, agreement)?);
         if let Some(mut envelope) = envelope {
             envelope.part = Some(span(interchange.bytes.start, interchange.bytes.len()));
@@ -145,6 +148,19 @@ impl<'a> Taken<'a> {
         // Not within the limit of the reader: this one decides.
         let mut left = usize::MAX;
         interchange.faults.note(fault, &mut left);
+    }
+
+    /// TA1 segments stand between no ST and SE, and are about interchanges that were sent to this
+    /// sender: each is a document.
+    fn technical(&mut self, interchange: &Interchange, envelope: Option<usize>) -> Result<(), Failure> {
+        let envelope = envelope.and_then(|index| u32::try_from(index).ok());
+        for segment in &interchange.acknowledgements {
+            match document::technical(interchange, envelope, segment) {
+                Ok(document) => self.documents.push(document),
+                Err(problem) => self.problems.push(problem),
+            }
+        }
+        Ok(())
     }
 
     fn groups(
