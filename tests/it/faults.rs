@@ -323,6 +323,7 @@ store! {
         async fn orders_in(&self, state: OrderState, after: DocumentPosition, limit: u32) -> Vec<OrderView>;
         async fn order_trail(&self, id: OrderId) -> Option<OrderTrail>;
         async fn input_documents(&self, input: InputId, limit: u32) -> Vec<DocumentView>;
+        async fn origin_of(&self, document: DocumentPosition) -> Option<(ChannelId, Instant)>;
         async fn exceptions_after(&self, after: u64, limit: u32) -> Vec<ExceptionView>;
         async fn orders_named(&self, names: Vec<OrderName>) -> Vec<Vec<OrderId>>;
         async fn order_standings(&self, ids: Vec<OrderId>) -> Vec<OrderStanding>;

@@ -555,7 +555,8 @@ pub struct NewOutbox {
 pub enum Content {
     /// The order as it came.
     Order,
-    /// What this document said of it.
+    /// What this document said of it. The order's own document says it as it came: told so it
+    /// is no order for a system, but word of one, and no wish to cancel stops it.
     Said(DocumentPosition),
 }
 
@@ -1706,6 +1707,10 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// [`StoreError::Erased`] when the key of one was destroyed.
     async fn input_documents(&self, input: InputId, limit: u32) -> Result<Vec<DocumentView>, StoreError>;
+
+    /// The channel that a document came by, and when its input was received; none for an unknown
+    /// document. Outlives the document's content.
+    async fn origin_of(&self, document: DocumentPosition) -> Result<Option<(ChannelId, Instant)>, StoreError>;
 
     /// Open exceptions with an id above `after`, oldest first.
     async fn exceptions_after(&self, after: u64, limit: u32) -> Result<Vec<ExceptionView>, StoreError>;

@@ -6,8 +6,8 @@ use portreeve_model::ChannelId;
 use portreeve_model::ProcessState::{Accepted, Cancelling};
 
 use super::fixture::{
-    ASK_MS, NOW, applied, ask_to_cancel, claim, commit, event_in, input, keep, leaf, lease, moving, next, order_id,
-    release, retry,
+    ASK_MS, NOW, applied, ask_to_cancel, channel, claim, commit, event_in, input, keep, leaf, lease, moving, next,
+    order_id, order_in, release, released, retry,
 };
 use super::{Fault, Maker};
 use crate::contract::{
@@ -91,7 +91,7 @@ pub(crate) async fn what_nobody_said_of_the_order_is_not_delivered_and_its_event
 ) {
     let store = maker.open().await;
     release(&store, 1, "PO-1", &[]).await;
-    let (mut decision, _) = said(&store, 11, |_| vec![("wms", "note", Content::Said(DocumentPosition(1)))]).await;
+    let (mut decision, _) = said(&store, 11, |_| vec![("wms", "note", Content::Said(DocumentPosition(99)))]).await;
     event_in(&mut decision).stops = Some(Stop::GivenUp);
     let refused = commit(&store, decision).await;
     assert!(matches!(refused, Err(StoreError::Failed(_))), "{refused:?}");
@@ -99,12 +99,33 @@ pub(crate) async fn what_nobody_said_of_the_order_is_not_delivered_and_its_event
     assert_eq!((standing.progress, claim(&store, 0).await.len()), (None, 0));
 }
 
+pub(crate) async fn word_of_an_order_is_told_though_nobody_wants_the_order_any_more(maker: impl Maker) {
+    let store = maker.open().await;
+    keep(&store, input(1, &["PO-1"])).await;
+    let document = next(&store).await;
+    let own = document.position();
+    let mut decision = released(document, &[("erp", "order")], leaf(2));
+    let word =
+        |position| NewOutbox { target: "feed".to_owned(), kind: "word".to_owned(), content: Content::Said(position) };
+    order_in(&mut decision).outbox.extend([word(own), word(own)]);
+    commit(&store, decision).await.unwrap();
+    ask_to_cancel(&store, 11, "PO-1").await;
+    drop(store);
+
+    let store = maker.open().await;
+    let permits = claim(&store, 0).await;
+    assert_eq!(of(&permits), [("feed", "word", Content::Said(own))], "once, and no order");
+    assert_eq!(store.payload(permits[0].event()).await.unwrap(), b"event");
+    assert_eq!(store.origin_of(own).await.unwrap(), Some((channel(), NOW.plus_ms(1))));
+    assert_eq!(store.origin_of(DocumentPosition(99)).await.unwrap(), None);
+}
+
 pub(crate) async fn what_the_host_says_of_an_order_is_an_input_that_commits_with_its_event_once(maker: impl Maker) {
     let store = maker.open().await;
     release(&store, 1, "PO-1", &[]).await;
     let own = || Some(Box::new(input(90, &["OWN"])));
     // With an event that cannot be kept nothing is said.
-    let (mut decision, _) = said(&store, 11, |_| vec![("wms", "note", Content::Said(DocumentPosition(1)))]).await;
+    let (mut decision, _) = said(&store, 11, |_| vec![("wms", "note", Content::Said(DocumentPosition(99)))]).await;
     event_in(&mut decision).says = own();
     assert!(commit(&store, decision).await.is_err());
     assert_eq!(store.summary().await.unwrap().inputs, 2);

@@ -121,6 +121,7 @@ macro_rules! suite {
                 what_does_not_wait_is_not_caught_up_and_the_event_is_not_there_either;
             effect: what_follows_from_an_event_is_delivered_of_the_order_once_and_of_each_event_once,
                 where_an_order_came_from_is_what_its_document_said,
+                word_of_an_order_is_told_though_nobody_wants_the_order_any_more,
                 what_the_host_says_of_an_order_is_an_input_that_commits_with_its_event_once,
                 what_nobody_said_of_the_order_is_not_delivered_and_its_event_is_not_there_either,
                 a_target_that_keeps_its_deliveries_waiting_keeps_no_other_target_waiting,

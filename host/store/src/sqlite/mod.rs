@@ -692,6 +692,10 @@ impl Store for SqliteStore {
         self.read(move |connection| trail::input_documents(connection, input, limit)).await
     }
 
+    async fn origin_of(&self, document: DocumentPosition) -> Result<Option<(ChannelId, Instant)>, StoreError> {
+        self.read(move |connection| trail::origin_of(connection, document)).await
+    }
+
     async fn exceptions_after(&self, after: u64, limit: u32) -> Result<Vec<ExceptionView>, StoreError> {
         self.read_for_people(move |connection| exception::all(connection, after, limit)).await
     }

@@ -76,11 +76,14 @@ pub(super) fn insert(
     event.exceptions.iter().try_for_each(|new| exception::insert(tx, new, &about, decision.at))
 }
 
-/// The place of what a document said of an order.
+/// The place of what a document said of an order, be it the order's own.
 pub(super) fn said(tx: &Connection, order: &str, position: DocumentPosition) -> Result<i64> {
     let position = signed(position.0)?;
     let said = tx
-        .prepare_cached("SELECT event FROM order_event WHERE position = ?1 AND order_id = ?2")
+        .prepare_cached(
+            "SELECT event FROM order_event WHERE position = ?1 AND order_id = ?2
+             UNION ALL SELECT event FROM orders WHERE position = ?1 AND id = ?2",
+        )
         .and_then(|mut said| said.query_row(params![position, order], |row| row.get(0)).optional())
         .map_err(failed)?;
     said.ok_or_else(|| not_its_own(order))

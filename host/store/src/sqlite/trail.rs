@@ -142,6 +142,17 @@ pub(super) fn input_documents(connection: &Connection, input: InputId, limit: u3
     Ok(documents)
 }
 
+pub(super) fn origin_of(connection: &Connection, document: DocumentPosition) -> Result<Option<(ChannelId, Instant)>> {
+    let position = rows::signed(document.0)?;
+    let found: Option<(String, i64)> = connection
+        .prepare_cached("SELECT channel, received_at FROM document WHERE position = ?1")
+        .and_then(|mut found| found.query_row([position], |row| Ok((row.get(0)?, row.get(1)?))).optional())
+        .map_err(failed)?;
+    let Some((channel, received_at)) = found else { return Ok(None) };
+    let channel = ChannelId::parse(&channel).map_err(|error| rows::damaged("a channel", &error))?;
+    Ok(Some((channel, Instant(received_at))))
+}
+
 pub(super) fn orders_in(
     connection: &Connection,
     state: OrderState,
