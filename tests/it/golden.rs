@@ -131,7 +131,7 @@ fn place(event: &Event) -> usize {
     }
 }
 
-fn examples() -> Vec<Event> {
+pub(crate) fn examples() -> Vec<Event> {
     vec![
         Event::OrderCreated(an_order()),
         Event::OrderChanged(OrderChange { order: a_short_order(), revision: text("2") }),

@@ -105,6 +105,8 @@ mod ahead;
 mod edges;
 mod effects;
 
+mod feed;
+
 mod refunds;
 
 mod erp;

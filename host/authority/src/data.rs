@@ -98,6 +98,12 @@ impl Fields {
         FIELDS.iter().filter(|(_, field)| self.show(*field)).map(|(word, _)| *word).collect()
     }
 
+    /// Every word.
+    #[must_use]
+    pub fn known() -> Vec<&'static str> {
+        FIELDS.iter().map(|(word, _)| *word).collect()
+    }
+
     /// Reads what [`Fields::words`] wrote; none where this version does not know a word.
     #[must_use]
     pub fn parse(words: &[String]) -> Option<Self> {

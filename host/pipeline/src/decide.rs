@@ -65,6 +65,7 @@ pub(crate) use self::following::{Course, Followed, Paying, follow};
 pub use self::later::CANCEL_REQUESTED;
 pub(crate) use self::later::as_change;
 pub use self::masking::Pseudonyms;
+pub(crate) use self::masking::masked_event;
 use self::reading::Mapped;
 pub(crate) use self::scoring::{AskAgain, Question, Sees};
 pub use self::set_aside::SetAside;

@@ -14,14 +14,14 @@ mod under_way;
 
 use std::sync::Arc;
 
-use portreeve_model::document::{Delivery, FindQuery, Message, Receipt, RenderingRequest};
+use portreeve_model::document::{Delivery, FindQuery, Message, Receipt};
 use portreeve_model::{Digest, Event, ExceptionKind, Failure, Instant, OrderId};
 use portreeve_record::leaf::{CrossingRecord, ReceiptOutcome};
 use portreeve_record::{PayloadKey, RecordError, SealError, canonical_digest};
 use portreeve_registry::Installed;
 use portreeve_registry::quarantine::Cause;
 use portreeve_sandbox::{Call, CallContext, CallFailure, Crossed, Crossing, RecordedRequest, RequestOutcome};
-use portreeve_store::contract::{Content, Lease, NewException, OpenPayload, Settlement, StateChanges};
+use portreeve_store::contract::{Content, Lease, NewException, OpenPayload, OutboxId, Settlement, StateChanges};
 use portreeve_store::{Permit, Settled, StoreError};
 
 use crate::accept::call_error_code;
@@ -97,7 +97,9 @@ impl Pipeline {
         // What is active now is what the delivery ends with, whatever takes its place.
         let active = self.plugins.now();
         let cause = Cause::Target(&target.id);
-        let first = if permit.unresolved() { Call::Find } else { Call::Deliver };
+        // Whoever knows again what it has is not asked.
+        let asks = permit.unresolved() && !target.knows_again();
+        let first = if asks { Call::Find } else { Call::Deliver };
         let plugins = self.plugin(&active, &target.connector, first, cause).and_then(|connector| {
             Ok((connector, self.plugin(&active, &target.transformer, Call::FromCanonical, cause)?))
         });
@@ -141,7 +143,7 @@ impl Pipeline {
 
         // An earlier attempt may have worked: look before sending.
         let mut looked_up = None;
-        if permit.unresolved() {
+        if asks {
             if !target.find {
                 let why = "an attempt ended without a known outcome and the target cannot be asked; ask its people";
                 return self.give_up(permit, Some(target), "unknown-outcome", why, None).await;
@@ -164,7 +166,7 @@ impl Pipeline {
         }
         // Only now: the last attempt may have worked as well. What surely did nothing
         // does not count: a target that is down is waited for until the deadline.
-        if permit.doubts() >= target.attempts_max {
+        if !target.knows_again() && permit.doubts() >= target.attempts_max {
             let why = format!(
                 "{} attempts may have done something, and the target has nothing; look at it and replay",
                 permit.doubts()
@@ -197,11 +199,9 @@ impl Pipeline {
             Ok(receiver) => receiver,
             Err(why) => return self.give_up(permit, Some(target), "no-receiver", &why, looked_up).await,
         };
-        let rendering = RenderingRequest {
-            event,
-            order_id: permit.order(),
-            kind: permit.kind().to_owned(),
-            settings: [told.settings.clone(), route::settings(&target.settings)].concat(),
+        let rendering = match self.rendering(&permit, target, event, &told.settings).await {
+            Ok(rendering) => rendering,
+            Err(error) => return self.give_back(permit, target, &error).await,
         };
         let rendering = transformer.plugin.from_canonical(&context, &rendering);
         let rendered = match self.call(transformer, Call::FromCanonical, cause, rendering).await {
@@ -244,7 +244,8 @@ impl Pipeline {
         };
         let now = self.clock.now();
         let held_back = held_back_ms(&crossed.crossing);
-        let sent = Sent { held_back, in_doubt: crossed.crossing.requests.iter().any(may_have_worked) };
+        let in_doubt = !target.knows_again() && crossed.crossing.requests.iter().any(may_have_worked);
+        let sent = Sent { held_back, in_doubt };
         let heard = match &crossed.outcome {
             Ok(Ok(receipt)) => self.heard(attempt.permit(), receipt, now)?,
             _ => None,
@@ -291,7 +292,7 @@ impl Pipeline {
         let tables = [connector.manifest.imports.lookup.as_slice(), &transformer.manifest.imports.lookup].concat();
         let mut context = active.context(self.clock.now());
         context.lookup = self.tables.of(&self.store, &tables).await;
-        context.egress = self.outbound.to(&target.id);
+        context.egress = self.outbound.to_with(&target.id, message_id(&self.origin, permit.outbox()));
         let (store, plugin) = (Arc::clone(&self.store), target.connector.clone());
         context.kv = Arc::new(OrderState { store, plugin, order: permit.order() });
         context
@@ -370,7 +371,8 @@ impl Pipeline {
         if target.when_stopped == Some(WhenStopped::Exception) {
             return self.give_up(permit, Some(target), stopped.code(), &stopped.to_string(), looked_up).await;
         }
-        let wait = if permit.unresolved() { Wait::ForAnswer } else { Wait::ForMessage };
+        let asks = permit.unresolved() && !target.knows_again();
+        let wait = if asks { Wait::ForAnswer } else { Wait::ForMessage };
         self.later(permit, target, wait, stopped.code().to_owned(), looked_up).await
     }
 
@@ -495,6 +497,14 @@ fn natural_key(order: OrderId, event: &Event, content: Content) -> String {
     }
 }
 
+/// By what a receiver of webhooks knows a message again: the same in every attempt, and no other
+/// installation's. Without a full stop, which ends it in what is signed.
+fn message_id(origin: &str, outbox: &OutboxId) -> String {
+    let digest = Digest::of_parts(&[origin.as_bytes(), outbox.0.as_bytes()]);
+    let short = digest.as_bytes().first_chunk::<16>().copied().unwrap_or_default();
+    format!("msg_{}", hex::encode(short))
+}
+
 fn delivery(
     permit: &Permit,
     natural_key: String,
@@ -522,7 +532,7 @@ fn deadline(permit: &Permit, target: &Target) -> Instant {
 struct Sent {
     /// See [`held_back_ms`].
     held_back: Option<i64>,
-    /// Whether one of them may have worked.
+    /// Whether one of them may have worked, of a target where that matters.
     in_doubt: bool,
 }
 

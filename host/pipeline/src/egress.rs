@@ -41,7 +41,7 @@ use self::secret::Secret;
 use crate::Clock;
 use crate::metrics::EgressMetrics;
 
-pub use credential::{CredentialEntry, Encoding};
+pub use credential::{CredentialEntry, Encoding, WebhookEntry};
 pub use csrf::CsrfEntry;
 pub use destination::{Destination, Origin, Refused};
 pub use oauth1::Oauth1Entry;
@@ -49,7 +49,7 @@ pub use pace::plugin_requests_per_second_default;
 pub use resolver::{Resolver, SystemResolver};
 pub use secret::{SecretError, SecretSource};
 pub use webhook::WayOfNotices;
-pub(crate) use webhook::{Sent, Webhook, needs_tls, problem};
+pub(crate) use webhook::{Sent, Webhook, needs_tls, origin_of, problem};
 
 /// Addresses of a name that are tried. A zone may have thousands.
 const ADDRESSES_MAX: usize = 8;
@@ -139,7 +139,13 @@ impl Outbound {
     /// The way to one target.
     #[must_use]
     pub fn to(self: &Arc<Self>, target: &str) -> Arc<dyn Egress> {
-        Arc::new(ToTarget { out: Arc::clone(self), target: target.to_owned() })
+        Arc::new(ToTarget { out: Arc::clone(self), target: target.to_owned(), message: None })
+    }
+
+    /// The same with a message that receivers of webhooks know by this id.
+    #[must_use]
+    pub fn to_with(self: &Arc<Self>, target: &str, message: String) -> Arc<dyn Egress> {
+        Arc::new(ToTarget { out: Arc::clone(self), target: target.to_owned(), message: Some(message) })
     }
 
     /// How many requests of a plugin a target's breaker would let through now: none while it is
@@ -188,6 +194,7 @@ impl Outbound {
 struct ToTarget {
     out: Arc<Outbound>,
     target: String,
+    message: Option<String>,
 }
 
 #[async_trait]
@@ -224,6 +231,7 @@ impl ToTarget {
             turn,
             checked: Checked::default(),
             credential: way.credential.clone(),
+            message: self.message.clone(),
             used: Mutex::default(),
             is_over: Mutex::new(false),
         };
@@ -291,6 +299,8 @@ struct Crossing {
     /// Where it goes, for a session that has to be begun there first.
     checked: Checked,
     credential: Option<Arc<Credential>>,
+    /// The id of the message that goes out by it.
+    message: Option<String>,
     used: Mutex<Used>,
     is_over: Mutex<bool>,
 }
@@ -304,14 +314,14 @@ impl Passage for Crossing {
             return Ok(Signature { reserved, ..Signature::default() });
         };
         let now = self.out.clock.now();
-        let (mut signature, mut secret) = credential.sign(request, now).await?;
+        let (mut signature, mut secret) = credential.sign(request, self.message.as_deref(), now).await?;
         let mut session = self.join(credential, request.method, &mut signature).await;
         // Where a session begins, a secret that ran out is found out before the request is.
         if let (Err(none), Some(refused)) = (&session, &secret)
             && none.is_unauthorized()
             && credential.renew(refused, now).await
         {
-            (signature, secret) = credential.sign(request, now).await?;
+            (signature, secret) = credential.sign(request, self.message.as_deref(), now).await?;
             session = self.join(credential, request.method, &mut signature).await;
         }
         let session = session.map_err(|none| {

@@ -16,6 +16,8 @@
 
 pub mod route;
 
+pub mod feed;
+
 pub mod plugins;
 
 pub mod sender;
@@ -88,6 +90,7 @@ pub use accept::{AcceptError, Accepted};
 pub use decide::{DecideError, Decisions, Pseudonyms, SetAside};
 pub use deliver::{DeliverError, Deliveries};
 pub use egress::{Origin, Outbound};
+pub use feed::Subscriber;
 pub use metrics::Metrics;
 pub use notice::Notices;
 pub use numbers::NumberRanges;
@@ -114,6 +117,8 @@ pub trait Clock: Send + Sync + 'static {
 pub struct Pipeline {
     /// The host's name in audit records.
     pub host: String,
+    /// The origin of its log, which no other installation has.
+    pub origin: String,
     /// Durability.
     pub store: Arc<dyn Store>,
     /// Time.

@@ -294,7 +294,7 @@ impl Pipeline {
     }
 
     fn effects_again(&self, followed: &Followed, is_wanted: bool, channel: &ChannelId) -> Vec<EffectRecord> {
-        self.routes.effects_of(&followed.moved, is_wanted, Some(channel)).iter().map(EffectRecord::from).collect()
+        self.routes.deliveries_of(&followed.moved, is_wanted, Some(channel)).iter().map(EffectRecord::from).collect()
     }
 
     /// What an event said, and what was made of it; none where that cannot be had any more.

@@ -495,7 +495,7 @@ impl Pipeline {
             .routes
             .channel(&kept.channel)
             .ok_or_else(|| ReviewError::NoTarget { order: order(), channel: kept.channel.to_string() })?;
-        Ok(self.outbox(channel))
+        Ok(self.outbox(channel, kept.position))
     }
 
     /// All of it as one commit.

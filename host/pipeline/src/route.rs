@@ -12,6 +12,7 @@ use portreeve_store::contract::{OrderEventKind, OrderName};
 use serde::{Deserialize, Serialize};
 
 use crate::egress::{CredentialEntry, Origin};
+use crate::feed::{ORDER_CREATED, Subscriber, Subscription};
 use crate::process::{self, Process};
 
 /// A channel of what the host itself says of orders. No sender has it.
@@ -78,6 +79,9 @@ pub struct Routes {
     /// What follows from what is said of orders.
     #[serde(default, rename = "effect")]
     pub effects: Vec<Effect>,
+    /// Who hears what counts. Each is one of the targets as well.
+    #[serde(default, rename = "subscriber")]
+    pub subscribers: Vec<Subscriber>,
     /// Refunds that the host decides on; none where nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refunds: Option<Refunds>,
@@ -355,6 +359,24 @@ pub struct Target {
     /// Non-secret settings for connector and transformer.
     #[serde(default)]
     pub settings: BTreeMap<String, String>,
+    /// What it hears and sees, where it is a subscriber.
+    #[serde(skip)]
+    pub subscription: Option<Subscription>,
+}
+
+impl Target {
+    /// Whether it knows what it has by the message's id, so that one may be sent again though an
+    /// earlier attempt may have arrived.
+    #[must_use]
+    pub fn knows_again(&self) -> bool {
+        self.subscription.is_some()
+    }
+
+    /// How people call it, and its name.
+    fn called(&self) -> String {
+        let what = if self.subscription.is_some() { "subscriber" } else { "target" };
+        format!("{what} `{}`", self.id)
+    }
 }
 
 /// How the messages of a target are numbered. A delivery has one number, in each attempt: a
@@ -413,7 +435,7 @@ fn find_after_ms_default() -> u32 {
     30_000
 }
 
-fn deliveries_max_default() -> u32 {
+pub(crate) fn deliveries_max_default() -> u32 {
     32
 }
 
@@ -471,7 +493,7 @@ impl Routes {
             used.extend(channel.scorers.iter().map(|name| (user.clone(), name.clone(), PluginKind::Scorer)));
         }
         for target in &self.targets {
-            let user = format!("target `{}`", target.id);
+            let user = target.called();
             used.push((user.clone(), target.connector.clone(), PluginKind::Connector));
             used.push((user, target.transformer.clone(), PluginKind::Transformer));
         }
@@ -483,6 +505,7 @@ impl Routes {
     pub fn problems(&self) -> Vec<String> {
         let (mut problems, known) = (self.effect_problems(), process::said_by_systems());
         problems.extend(self.refund_problems());
+        problems.extend(self.subscriber_problems());
         for (index, channel) in self.channels.iter().enumerate() {
             if self.channels.iter().take(index).any(|earlier| earlier.id == channel.id) {
                 problems.push(format!("channel `{}` is there twice; give each its own id", channel.id));
@@ -523,8 +546,9 @@ impl Routes {
             }
         }
         for (index, target) in self.targets.iter().enumerate() {
+            let called = target.called();
             if self.targets.iter().take(index).any(|earlier| earlier.id == target.id) {
-                problems.push(format!("target `{}` is there twice; give each its own id", target.id));
+                problems.push(format!("{called} is there twice; give each its own id, among targets and subscribers"));
             }
             let acknowledged_on = target.interchange.as_ref().and_then(|entry| entry.acknowledged_on.as_ref());
             if let Some(channel) = acknowledged_on.filter(|channel| self.channel(channel).is_none()) {
@@ -534,7 +558,7 @@ impl Routes {
                 ));
             }
             if target.deliveries_max == 0 {
-                problems.push(format!("target `{}` allows 0 deliveries at once; expected 1 or more", target.id));
+                problems.push(format!("{called} allows 0 deliveries at once; expected 1 or more"));
             }
             problems.extend(target.way_problems());
             for own in target.settings.keys().filter(|name| HOSTS_OWN.contains(&name.as_str())) {
@@ -544,7 +568,7 @@ impl Routes {
                 ));
             }
             if target.attempts_max == 0 {
-                problems.push(format!("target `{}` allows 0 attempts; expected 1 or more", target.id));
+                problems.push(format!("{called} allows 0 attempts; expected 1 or more"));
             }
         }
         problems
@@ -604,15 +628,27 @@ impl Routes {
         problems
     }
 
+    /// Whether somebody may say this of an order, so that an effect of it can follow.
+    fn is_heard(&self, event: &str) -> bool {
+        event == OrderEventKind::CancelRequested.as_str()
+            || (self.refunds.is_some() && event == OrderEventKind::RefundIssued.as_str())
+            || self.channels.iter().any(|channel| channel.says.iter().any(|says| says == event))
+            || self.effects.iter().filter_map(|effect| effect.receipt).any(|says| says.as_str() == event)
+            || self.targets.iter().filter_map(|target| target.receipt).any(|says| says.as_str() == event)
+    }
+
+    /// Whether this can count of an order as things are configured. A wish to cancel counts where
+    /// something undoes the order; elsewhere it is a person's to judge.
+    pub(crate) fn is_said(&self, event: &str) -> bool {
+        match event {
+            ORDER_CREATED => true,
+            _ if event == OrderEventKind::CancelRequested.as_str() => self.cancels(),
+            _ => self.is_heard(event),
+        }
+    }
+
     /// What is wrong with what follows from events.
     fn effect_problems(&self) -> Vec<String> {
-        let said = |event: &str| {
-            event == OrderEventKind::CancelRequested.as_str()
-                || (self.refunds.is_some() && event == OrderEventKind::RefundIssued.as_str())
-                || self.channels.iter().any(|channel| channel.says.iter().any(|says| says == event))
-                || self.effects.iter().filter_map(|effect| effect.receipt).any(|says| says.as_str() == event)
-                || self.targets.iter().filter_map(|target| target.receipt).any(|says| says.as_str() == event)
-        };
         let mut problems = Vec::new();
         for (index, effect) in self.effects.iter().enumerate() {
             let Effect { on, target, .. } = effect;
@@ -626,7 +662,7 @@ impl Routes {
                     "an effect of `{on}` is of orders of channel `{channel}`, which does not exist; add a [[channel]] with that id"
                 ));
             }
-            if !said(on) {
+            if !self.is_heard(on) {
                 problems.push(format!(
                     "an effect on target `{target}` waits for `{on}`, which nobody says; add it to `says` of a channel, or as `receipt` where a target says it"
                 ));
@@ -661,7 +697,7 @@ impl Routes {
                 ));
             }
         }
-        if self.cancels() && !said(OrderEventKind::Rejected.as_str()) {
+        if self.cancels() && !self.is_heard(OrderEventKind::Rejected.as_str()) {
             problems.push(
                 "an effect of `order.cancel-requested` undoes orders, and nobody says `order.rejected`, so they are never cancelled; add it as `receipt` of what undoes them, or to `says` of a channel".to_owned(),
             );
@@ -728,8 +764,9 @@ impl Target {
     fn way_problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
         let credential = self.credential.iter().flat_map(CredentialEntry::problems);
-        problems.extend(credential.map(|problem| format!("the credential of target `{}`: {problem}", self.id)));
-        if self.credential.is_some() && !self.origin.is_private() {
+        problems.extend(credential.map(|problem| format!("the credential of {}: {problem}", self.called())));
+        // Of a subscriber that is said of its URL.
+        if self.subscription.is_none() && self.credential.is_some() && !self.origin.is_private() {
             problems.push(format!(
                 "target `{}` has a credential and its origin is http, where everybody on the way can read it; write `https://…`",
                 self.id
@@ -765,10 +802,10 @@ impl Target {
         }
         let tls = &self.tls;
         if tls.certificate.is_some() != tls.key.is_some() {
-            problems.push(format!("`tls` of target `{}` needs both of `certificate` and `key`, or none", self.id));
+            problems.push(format!("`tls` of {} needs both of `certificate` and `key`, or none", self.called()));
         }
         if *tls != TargetTls::default() && !self.origin.is_https() {
-            problems.push(format!("target `{}` has `tls` and its origin is http; write `https://…`", self.id));
+            problems.push(format!("{} has `tls` and its origin is http; write `https://…`", self.called()));
         }
         problems
     }

@@ -23,7 +23,7 @@ use portreeve_pipeline::egress::{Allowance, CredentialEntry, Destination, WayTo,
 use portreeve_pipeline::notice::{NoticeEntry, WayOfNotices};
 use portreeve_pipeline::process::Process;
 use portreeve_pipeline::sender::{KnownSender, Proof, SigningSecret};
-use portreeve_pipeline::{Channel, Effect, Refunds, Routes, Senders, Target};
+use portreeve_pipeline::{Channel, Effect, Refunds, Routes, Senders, Subscriber, Target};
 use portreeve_record::canonical_json;
 use portreeve_registry::file::{self, SMALL_BYTES_MAX, read_component};
 use portreeve_registry::{PlatformGrant, TrustPolicy};
@@ -94,6 +94,9 @@ pub struct HostFile {
     pub effects: Vec<Effect>,
     /// Refunds that the host decides on.
     pub refunds: Option<Refunds>,
+    /// Who hears what counts of orders.
+    #[serde(default, rename = "subscriber")]
+    pub subscribers: Vec<Subscriber>,
     /// Watched folders.
     #[serde(default, rename = "folder")]
     pub folders: Vec<FolderEntry>,
@@ -447,10 +450,12 @@ impl Files {
             queues: host.queues.iter().cloned().collect(),
             plugins: host.plugins.iter().map(|plugin| plugin.name.clone()).collect(),
         };
+        let subscribers = host.subscribers.iter().filter_map(Subscriber::target);
         let routes = Routes {
             channels: host.channels.clone(),
-            targets: host.targets.clone(),
+            targets: host.targets.iter().cloned().chain(subscribers).collect(),
             effects: host.effects.clone(),
+            subscribers: host.subscribers.clone(),
             refunds: host.refunds.clone(),
         };
         let mut problems = host_problems(&host, &routes);
@@ -742,7 +747,7 @@ impl Configuration {
             let way = WayTo { origin, tls, credential, tray };
             Ok((target.id.clone(), way))
         };
-        self.host.targets.iter().map(way).collect()
+        self.routes.targets.iter().map(way).collect()
     }
 
     /// Whether what is sent to targets with an `outbox` can be put there.

@@ -592,6 +592,7 @@ impl Road {
             outbound: Arc::new(outbound),
             notices,
             host: configuration.host.host.name.clone(),
+            origin: configuration.host.host.origin.clone(),
             store: self.store,
             clock: self.clock,
             senders: configuration.senders()?,

@@ -97,6 +97,34 @@ async fn a_secret_goes_to_the_target_and_never_comes_back() {
 }
 
 #[tokio::test]
+async fn the_id_the_time_and_the_signature_of_a_message_are_the_hosts() {
+    let folder = tempfile::tempdir().unwrap();
+    // The vector of Standard Webhooks' own libraries.
+    let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+    std::fs::write(folder.path().join("key"), secret).unwrap();
+    let mut mac = Hmac::<Sha256>::new_from_slice(&STANDARD.decode(&secret[6..]).unwrap()).unwrap();
+    mac.update(b"msg_1.1772438400.");
+    let signature = format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()));
+    for message in [Some("msg_1".to_owned()), None] {
+        let credential = Some(entry("kind = \"standard-webhooks\"\nsecret = { file = \"key\" }"));
+        let way = Way { credential, message: message.clone(), ..Way::granted("") };
+        let (address, seen) = target(|_| 200).await;
+        let border = border(&way, address, folder.path()).await;
+        for (header, expected) in
+            [("webhook-id", "msg_1"), ("webhook-timestamp", "1772438400"), ("webhook-signature", signature.as_str())]
+        {
+            let (told, _) = post(&border, (header, "forged")).await;
+            let seen = seen.lock().unwrap().remove(0);
+            assert!(!seen.contains("forged"), "{seen}");
+            let shown = format!("\"{header}\": \"{expected}\"");
+            // Whoever only asks has no message, and may not make one up.
+            assert_eq!(seen.contains(&shown), message.is_some(), "{shown} in {seen}");
+            assert!(told.starts_with("200 ") && !told.contains(secret), "{told}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_credential_goes_with_the_granted_methods_only() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("key"), SECRET).unwrap();

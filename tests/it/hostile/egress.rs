@@ -61,6 +61,8 @@ pub(super) struct Way {
     pub(super) requests_per_second: u32,
     pub(super) tls: Option<ClientTls>,
     pub(super) credential: Option<CredentialEntry>,
+    /// The id of the message that goes this way; none of a question.
+    pub(super) message: Option<String>,
     pub(super) resolver: Arc<Answers>,
     pub(super) clock: Arc<SetClock>,
     pub(super) metrics: Metrics,
@@ -73,6 +75,7 @@ impl Way {
             requests_per_second: plugin_requests_per_second_default(),
             tls: None,
             credential: None,
+            message: None,
             resolver: Arc::default(),
             clock: Arc::new(SetClock::at(MORNING)),
             metrics: Metrics::default(),
@@ -99,7 +102,9 @@ impl Way {
         let plugins = BTreeMap::from([(PluginName::parse("hostile-connector").unwrap(), allowance)]);
         let targets = BTreeMap::from([("target".to_owned(), to)]);
         let out = Outbound::open(clock, resolver, plugins, targets, base, self.metrics.egress()).unwrap();
-        border.egress = Some(Arc::new(out).to("target"));
+        let out = Arc::new(out);
+        let with = |id: &String| out.to_with("target", id.clone());
+        border.egress = Some(self.message.as_ref().map_or_else(|| out.to("target"), with));
     }
 }
 

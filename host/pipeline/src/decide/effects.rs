@@ -23,9 +23,21 @@ impl Routes {
             .collect()
     }
 
-    /// Whether some effects are of the orders of some channels.
+    /// The same, and what subscribers hear of it.
+    pub(crate) fn deliveries_of(
+        &self,
+        moved: &[Moved],
+        is_wanted: bool,
+        channel: Option<&ChannelId>,
+    ) -> Vec<NewOutbox> {
+        let mut deliveries = self.effects_of(moved, is_wanted, channel);
+        deliveries.extend(moved.iter().flat_map(|moved| self.word_of(&moved.event, moved.position, channel)));
+        deliveries
+    }
+
+    /// Whether what follows differs by the channel that an order came by.
     pub(crate) fn looks_at_channels(&self) -> bool {
-        self.effects.iter().any(|effect| !effect.channels.is_empty())
+        self.hears_by_channel() || self.effects.iter().any(|effect| !effect.channels.is_empty())
     }
 
     fn delivery(&self, effect: &Effect, moved: &Moved) -> Option<NewOutbox> {

@@ -258,7 +258,7 @@ impl Pipeline {
         let is_wanted = !standings.of(id).cancel_requested;
         let moved = followed.as_ref().map_or(&[][..], |followed| followed.moved.as_slice());
         let of_channel = standings.channel(id);
-        let outbox = self.routes.effects_of(moved, is_wanted, of_channel.as_ref());
+        let outbox = self.routes.deliveries_of(moved, is_wanted, of_channel.as_ref());
         let state = match (later.kind, followed.as_ref().map(|followed| followed.outcome)) {
             (OrderEventKind::CancelRequested, _) => DecidedState::CancelRequested,
             (_, Some(outcome)) => decided_as(outcome),

@@ -1,20 +1,23 @@
-//! What a scorer sees of an order: as much as its data grants show, the rest masked.
+//! What a scorer sees of an order, and a subscriber of an event: as much as somebody wrote down that
+//! it needs, the rest masked.
 //!
 //! | what | is masked as |
 //! | --- | --- |
-//! | an identifier | `masked-` and 16 hexadecimal digits: the same for this plugin whenever it comes again, another one for every other plugin and field |
+//! | an identifier | `masked-` and 16 hexadecimal digits: the same for this plugin or subscriber whenever it comes again, another one for every other and field |
 //! | an address | its country and region, with its identifier masked |
 //! | a text | nothing |
 //!
 //! An identifier's pseudonym is a digest with a secret of this host before it, so that nobody
-//! finds out by trying who it is, and two plugins cannot compare notes; the seed of a scorer is
+//! finds out by trying who it is, and two readers cannot compare notes; the seed of a scorer is
 //! made with it, too. It stays the same over
 //! restarts, or a model could count nobody's orders.
+
+mod said;
 
 use portreeve_authority::{Field, Fields};
 use portreeve_model::event::{OrderLine, Payment};
 use portreeve_model::value::{Address, Customer};
-use portreeve_model::{Digest, Order, PluginName};
+use portreeve_model::{Digest, Event, Order, OrderId, PluginName};
 use portreeve_record::PayloadKey;
 
 /// Hexadecimal digits of a pseudonym: 64 bits tell a billion of them apart.
@@ -49,18 +52,18 @@ impl Pseudonyms {
         self.key.blind(&format!("seed {component} {event}"))
     }
 
-    fn of(&self, plugin: &PluginName, kind: &str, id: &str) -> String {
-        // A plugin's name has no slash, and a kind neither.
-        let digest = self.key.blind(&format!("{plugin}/{kind}/{id}"));
+    fn of(&self, reader: &str, kind: &str, id: &str) -> String {
+        // A reader's name has no slash, and a kind neither.
+        let digest = self.key.blind(&format!("{reader}/{kind}/{id}"));
         let digits = hex::encode(digest.as_bytes());
         format!("{MASKED}{}", digits.get(..DIGITS).unwrap_or(&digits))
     }
 }
 
-/// One plugin's view of orders.
+/// One reader's view of orders.
 struct View<'a> {
     sees: &'a Fields,
-    plugin: &'a PluginName,
+    reader: &'a str,
     pseudonyms: &'a Pseudonyms,
 }
 
@@ -69,7 +72,22 @@ pub(super) fn masked(order: &Order, sees: &Fields, plugin: &PluginName, pseudony
     if sees.show_all() {
         return order.clone();
     }
-    View { sees, plugin, pseudonyms }.order(order)
+    View { sees, reader: plugin.as_str(), pseudonyms }.order(order)
+}
+
+/// An event of an order as a subscriber sees it. No plugin's name has a colon, so none has its
+/// pseudonyms.
+pub(crate) fn masked_event(
+    event: Event,
+    order: OrderId,
+    sees: &Fields,
+    subscriber: &str,
+    pseudonyms: &Pseudonyms,
+) -> Event {
+    if sees.show_all() {
+        return event;
+    }
+    View { sees, reader: &format!("feed:{subscriber}"), pseudonyms }.said(event, order)
 }
 
 impl View<'_> {
@@ -129,7 +147,7 @@ impl View<'_> {
         let Address { id, name: _, lines: _, city: _, region, postal_code: _, country } = place;
         Address {
             // The same for both addresses: whether the goods go to who pays may be known.
-            id: id.as_ref().map(|id| self.pseudonyms.of(self.plugin, "place", id)),
+            id: id.as_ref().map(|id| self.pseudonyms.of(self.reader, "place", id)),
             name: None,
             lines: Vec::new(),
             city: None,
@@ -190,7 +208,7 @@ impl View<'_> {
     }
 
     fn id(&self, field: Field, kind: &str, id: &str) -> String {
-        if self.sees.show(field) || id.is_empty() { id.to_owned() } else { self.pseudonyms.of(self.plugin, kind, id) }
+        if self.sees.show(field) || id.is_empty() { id.to_owned() } else { self.pseudonyms.of(self.reader, kind, id) }
     }
 
     fn text(&self, field: Field, text: &Option<String>) -> Option<String> {
@@ -212,19 +230,19 @@ mod tests {
 
     #[test]
     fn a_pseudonym_says_nothing_to_another_plugin_field_or_host() {
-        let (one, other) = (PluginName::parse("one").unwrap(), PluginName::parse("other").unwrap());
+        let (one, other) = ("one", "other");
         let here = Pseudonyms::with(PayloadKey::from_bytes(&[7; 64]).unwrap());
         let elsewhere = Pseudonyms::with(PayloadKey::from_bytes(&[8; 64]).unwrap());
         let all = [
-            here.of(&one, "customer", "C-1"),
-            here.of(&other, "customer", "C-1"),
-            here.of(&one, "sku", "C-1"),
-            here.of(&one, "customer", "C-2"),
-            elsewhere.of(&one, "customer", "C-1"),
+            here.of(one, "customer", "C-1"),
+            here.of(other, "customer", "C-1"),
+            here.of(one, "sku", "C-1"),
+            here.of(one, "customer", "C-2"),
+            elsewhere.of(one, "customer", "C-1"),
         ];
         assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), all.len(), "{all:?}");
         assert!(all.iter().all(|pseudonym| pseudonym.len() == MASKED.len() + DIGITS), "{all:?}");
-        assert_eq!(here.of(&one, "customer", "C-1"), all[0]);
+        assert_eq!(here.of(one, "customer", "C-1"), all[0]);
         assert_ne!(here.name(), elsewhere.name());
     }
 }

@@ -6,7 +6,7 @@ use portreeve_model::{Assessment, ChannelId, Instant, Money, Order, OrderId};
 use portreeve_record::canonical_json;
 use portreeve_registry::Installed;
 use portreeve_store::contract::{
-    Content, Decided, DecisionCommit, NewOrder, NewOutbox, NewPayload, OrderState, WeighedProposal,
+    Content, Decided, DecisionCommit, DocumentPosition, NewOrder, NewOutbox, NewPayload, OrderState, WeighedProposal,
 };
 
 use super::counting::Used;
@@ -17,6 +17,7 @@ use super::{DecideError, later, of_one};
 use crate::Pipeline;
 use crate::decision::{DecisionRecord, FindingRecord, Scoring, VerdictRecord, Weighed};
 use crate::exception::Limits;
+use crate::feed::ORDER_CREATED;
 use crate::leaf::{self, DecideFacts};
 use crate::plugins::Active;
 use crate::route::Channel;
@@ -169,7 +170,7 @@ impl Pipeline {
             },
         )?;
         let outbox = match (standing.state, self.routes.channel(validated.document.channel())) {
-            (OrderState::Released, Some(channel)) => self.outbox(channel),
+            (OrderState::Released, Some(channel)) => self.outbox(channel, validated.document.position()),
             _ => Vec::new(),
         };
         let channel = self.routes.channel(validated.document.channel());
@@ -209,14 +210,13 @@ impl Pipeline {
         })
     }
 
-    /// Where an order of the channel goes when it is released.
-    pub(crate) fn outbox(&self, channel: &Channel) -> Vec<NewOutbox> {
+    /// Where an order of the channel goes when it is released, and who hears of it: that it is
+    /// there, as its document said.
+    pub(crate) fn outbox(&self, channel: &Channel, document: DocumentPosition) -> Vec<NewOutbox> {
         let content = Content::Order;
         let target = self.routes.target(&channel.target);
-        target
-            .map(|target| NewOutbox { target: target.id.clone(), kind: target.kind.clone(), content })
-            .into_iter()
-            .collect()
+        let order = target.map(|target| NewOutbox { target: target.id.clone(), kind: target.kind.clone(), content });
+        order.into_iter().chain(self.routes.word_of(ORDER_CREATED, document, Some(&channel.id))).collect()
     }
 }
 

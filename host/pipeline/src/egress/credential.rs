@@ -31,6 +31,9 @@
 //! token_secret = { file = "token.key" }
 //! realm = "1234567_SB1"                   # without it none is said
 //! signature_method = "hmac-sha256"        # or "hmac-sha1"; this is the default
+//!
+//! kind = "standard-webhooks"              # `webhook-id`, `-timestamp` and `-signature`
+//! secret = { file = "shop.key" }          # `whsec_…`; that of a [[subscriber]] is this one
 //! ```
 //!
 //! It is added to requests for the target's own origin and granted methods, over
@@ -56,6 +59,7 @@ use super::kept::Keeper;
 use super::oauth1::{Oauth1Entry, Signed, Stamp};
 use super::resolver::Resolver;
 use super::secret::{Secret, SecretError, SecretSource};
+use super::webhook;
 
 /// How long what a command said is used. It may be a token that ends.
 pub(super) const COMMAND_KEPT_MS: i64 = 300_000;
@@ -135,6 +139,16 @@ pub enum CredentialEntry {
     },
     /// OAuth 1.0a with one leg, RFC 5849.
     Oauth1(Oauth1Entry),
+    /// The signature of Standard Webhooks.
+    StandardWebhooks(WebhookEntry),
+}
+
+/// The signature of Standard Webhooks. Only what is delivered has one: a question has no id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WebhookEntry {
+    /// `whsec_` and the key in base64.
+    pub secret: SecretSource,
 }
 
 /// How bytes are written in a header.
@@ -154,7 +168,8 @@ impl CredentialEntry {
             Self::Header { secret, .. }
             | Self::Basic { secret, .. }
             | Self::Oauth2 { secret, .. }
-            | Self::Hmac { secret, .. } => vec![secret],
+            | Self::Hmac { secret, .. }
+            | Self::StandardWebhooks(WebhookEntry { secret }) => vec![secret],
             Self::Oauth1(entry) => entry.sources().into(),
         }
     }
@@ -167,6 +182,11 @@ impl CredentialEntry {
             | Self::Oauth2 { secret, .. }
             | Self::Hmac { secret, .. } => secret.read(base),
             Self::Oauth1(entry) => entry.key(base),
+            Self::StandardWebhooks(entry) => {
+                let secret = entry.secret.read(base)?;
+                webhook::key(&secret)?;
+                Ok(secret)
+            }
         }
     }
 
@@ -177,13 +197,14 @@ impl CredentialEntry {
             | Self::Oauth2 { methods, .. }
             | Self::Hmac { methods, .. } => methods,
             Self::Oauth1(entry) => &entry.methods,
+            Self::StandardWebhooks(_) => &[],
         }
     }
 
     fn csrf(&self) -> Option<&CsrfEntry> {
         match self {
             Self::Header { csrf, .. } | Self::Basic { csrf, .. } => csrf.as_ref(),
-            Self::Oauth2 { .. } | Self::Hmac { .. } | Self::Oauth1(_) => None,
+            Self::Oauth2 { .. } | Self::Hmac { .. } | Self::Oauth1(_) | Self::StandardWebhooks(_) => None,
         }
     }
 
@@ -192,6 +213,7 @@ impl CredentialEntry {
         match self {
             Self::Header { name, .. } | Self::Hmac { header: name, .. } => name,
             Self::Basic { .. } | Self::Oauth2 { .. } | Self::Oauth1(_) => "authorization",
+            Self::StandardWebhooks(_) => webhook::SIGNATURE,
         }
     }
 
@@ -267,13 +289,24 @@ impl Credential {
         Ok(Self { entry, csrf, origin, base, tls, resolver, kept: Arc::default() })
     }
 
-    /// What goes with a request, and the secret that it was made with.
+    /// What goes with a request, and the secret that it was made with. `message` is the id of what
+    /// is delivered by it.
     pub(super) async fn sign(
         self: &Arc<Self>,
         request: ToSign<'_>,
+        message: Option<&str>,
         now: Instant,
     ) -> Result<(Signature, Option<Secret>), EgressRefused> {
-        let reserved = vec!["authorization".to_owned(), self.entry.header().to_owned()];
+        let mut reserved = vec!["authorization".to_owned(), self.entry.header().to_owned()];
+        if let CredentialEntry::StandardWebhooks(_) = &self.entry {
+            reserved.extend([webhook::ID, webhook::TIMESTAMP].map(str::to_owned));
+            let Some(id) = message else { return Ok((Signature { reserved, ..Signature::default() }, None)) };
+            let secret = self.current(now).await.map_err(later)?;
+            let headers = webhook::headers(&secret, id, now, request.body).map_err(later)?;
+            let secrets = vec![secret.bytes().to_vec()];
+            let renewable = self.entry.sources().iter().any(|source| source.may_change());
+            return Ok((Signature { headers, reserved, secrets, renewable, has_session: false }, Some(secret)));
+        }
         let methods = self.entry.methods();
         if !methods.is_empty() && !methods.iter().any(|method| method == request.method) {
             return Ok((Signature { reserved, ..Signature::default() }, None));
@@ -341,6 +374,8 @@ impl Credential {
             CredentialEntry::Header { prefix, .. } => format!("{prefix}{}", text()?),
             CredentialEntry::Basic { user, .. } => format!("Basic {}", STANDARD.encode(format!("{user}:{}", text()?))),
             CredentialEntry::Oauth2 { .. } => format!("Bearer {}", text()?),
+            // It has an id and a time beside it, and is made where those are.
+            CredentialEntry::StandardWebhooks(_) => return Err(later("it signs messages only".to_owned())),
             CredentialEntry::Oauth1(entry) => {
                 let stamp = Stamp::new(now).map_err(later)?;
                 let Signed { header, secrets } = entry.sign(&self.origin, request, secret, &stamp)?;

@@ -1,7 +1,8 @@
-//! A URL that takes notices: how it is reached, and how it knows who speaks.
+//! A URL that takes notices: how it is reached, and how it knows who speaks. Subscribers of events
+//! know it by the same signature, and are reached as targets are.
 //!
 //! Signed after Standard Webhooks (standardwebhooks.com): `webhook-id` stays the same however
-//! often a notice is sent, and `webhook-signature` is `v1,` and the base64 of HMAC-SHA256 over
+//! often a message is sent, and `webhook-signature` is `v1,` and the base64 of HMAC-SHA256 over
 //! `ID.TIMESTAMP.BODY`, under the bytes behind `whsec_`. Who is reached is judged as for
 //! guests: the name is resolved once, every address has to be public or named, and no
 //! redirect is followed. The answer's body is not read.
@@ -18,10 +19,15 @@ use portreeve_sandbox::{ClientTls, OwnRequest, own};
 use sha2::Sha256;
 
 use super::credential::COMMAND_KEPT_MS;
-use super::destination::{Asked, Destination, Refused};
+use super::destination::{Asked, Destination, Origin, Refused};
 use super::kept::Keeper;
 use super::secret::{Secret, SecretError, SecretSource};
 use super::{Resolver, resolved};
+
+/// The headers of a signature.
+pub(super) const ID: &str = "webhook-id";
+pub(super) const TIMESTAMP: &str = "webhook-timestamp";
+pub(super) const SIGNATURE: &str = "webhook-signature";
 
 /// What a signing secret begins with.
 const PREFIX: &str = "whsec_";
@@ -56,6 +62,11 @@ fn without_the_url(refused: &Refused) -> String {
         Refused::NoUrl(_) => "is no http or https URL with a host; write it out as `https://HOST/PATH`".to_owned(),
         other => format!("cannot be used: {other}"),
     }
+}
+
+/// Scheme, host and port of a URL.
+pub(crate) fn origin_of(url: &str) -> Option<Origin> {
+    Asked::read(url).ok().map(|asked| asked.origin)
 }
 
 /// Whether the URL needs TLS.
@@ -124,21 +135,17 @@ impl Webhook {
             (true, Some(tls)) => Some((tls, name.as_str())),
             (true, None) => return Err("it is https, and there is no TLS for it".to_owned()),
         };
-        let timestamp = now.0.div_euclid(1_000).to_string();
-        let key = key(&self.current(now).await?).map_err(|error| error.to_string())?;
-        let signature = signature(&key, id, &timestamp, &body)?;
+        let signed = headers(&self.current(now).await?, id, now, &body)?;
+        let plain =
+            [("content-type", "application/json"), ("user-agent", concat!("portreeve/", env!("CARGO_PKG_VERSION")))];
+        let signed = signed.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let all: Vec<(&str, &str)> = plain.into_iter().chain(signed).collect();
         let request = OwnRequest {
             addresses: &addresses,
             tls,
             authority: &self.asked.origin.authority(),
             path_and_query: &self.asked.path_and_query,
-            headers: &[
-                ("content-type", "application/json"),
-                ("user-agent", concat!("portreeve/", env!("CARGO_PKG_VERSION"))),
-                ("webhook-id", id),
-                ("webhook-timestamp", &timestamp),
-                ("webhook-signature", &signature),
-            ],
+            headers: &all,
             body,
         };
         let (status, headers) = own::look(request, "POST").await?;
@@ -162,8 +169,17 @@ impl Webhook {
     }
 }
 
+/// The three headers that say which message it is, when it was sent and by whom.
+pub(super) fn headers(secret: &Secret, id: &str, now: Instant, body: &[u8]) -> Result<Vec<(String, String)>, String> {
+    let timestamp = now.0.div_euclid(1_000).to_string();
+    let key = key(secret).map_err(|error| error.to_string())?;
+    let signature = signature(&key, id, &timestamp, body)?;
+    let headers = [(ID, id.to_owned()), (TIMESTAMP, timestamp), (SIGNATURE, signature)];
+    Ok(headers.map(|(name, value)| (name.to_owned(), value)).into())
+}
+
 /// The key that a secret says.
-fn key(secret: &Secret) -> Result<Vec<u8>, SecretError> {
+pub(super) fn key(secret: &Secret) -> Result<Vec<u8>, SecretError> {
     let bytes = secret.text()?.strip_prefix(PREFIX).and_then(|text| STANDARD.decode(text).ok());
     bytes.filter(|key| KEY_BYTES.contains(&key.len())).ok_or(SecretError::NoWebhookKey)
 }

@@ -10,6 +10,7 @@ pub mod erp;
 pub mod partner;
 pub mod payment;
 pub mod shop;
+pub mod subscriber;
 pub mod tax;
 pub mod wms;
 
@@ -21,5 +22,6 @@ pub use erp::{CreditMemo, Erp, PostedInvoice, PostedLine, SalesOrder, SalesOrder
 pub use mischief::Mischief;
 pub use payment::Payments;
 pub use shop::Shop;
+pub use subscriber::Subscriber;
 pub use tax::{TAX_COMPANY, TaxStatus, Taxes};
 pub use wms::Wms;
