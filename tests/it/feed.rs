@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::at_the_plugin::{Plugins, order_id};
+use crate::front::commands::run;
 use crate::golden;
 use crate::support::{MORNING, PurchaseOrder, ScriptedTarget, Setup, TestHost, exceptions, x12};
 
@@ -488,4 +489,45 @@ async fn a_subscription_that_cannot_be_kept_is_refused_with_all_that_is_wrong() 
     let Err(refused) = setup.try_start().await else { panic!("it starts") };
     let refused = format!("{refused:#}");
     assert!(refused.contains("openssl rand -base64 32") && !refused.contains("s3cret"), "{refused}");
+}
+
+#[tokio::test]
+async fn the_catalogue_says_of_each_event_whose_word_it_is_and_who_hears_it() {
+    let secret = Secret::new();
+    let setup = with_feed(Setup::demo(), &["http://127.0.0.1:9".to_owned()]).append(
+        "portreeve.toml",
+        &secret.entry(
+            "crm",
+            "http://127.0.0.1:9/a",
+            "events = [\"order.created\", \"shipment.confirmed\"]\nfields = [\"line.sku\"]",
+        ),
+    );
+    let host = setup.start().await;
+    let door = host.front_door().await;
+    let asked: Value = serde_json::from_str(&door.ask("/v1/events/catalogue").await).unwrap();
+    let config = host.folder().join("config");
+    let read: Value = serde_json::from_str(
+        &run(&["route", "catalogue", "--config", config.to_str().unwrap(), "--json"]).await.unwrap(),
+    )
+    .unwrap();
+    assert_eq!(asked, read);
+    let events = asked["events"].as_array().unwrap();
+    assert_eq!(events.len(), 19);
+    let of = |name: &str| events.iter().find(|event| event["event"] == name).unwrap();
+    let crm = json!({"kind": "subscriber", "id": "crm", "channels": [], "sees": ["line.sku"]});
+    assert_eq!(of("shipment.confirmed")["saidBy"], json!([{"kind": "system", "id": "wms"}]));
+    assert_eq!(of("shipment.confirmed")["consumers"], json!([crm]));
+    assert_eq!(of("order.accepted")["saidBy"], json!([{"kind": "target", "id": "erp"}]));
+    assert_eq!(of("order.accepted")["consumers"], json!([]));
+    let created = of("order.created")["consumers"].as_array().unwrap();
+    assert_eq!((created.len(), &created[1]), (2, &crm), "{created:?}");
+    assert_eq!(created[0]["id"], "erp");
+    assert_eq!(
+        (of("order.changed")["isTold"].clone(), of("payment.settled")["saidBy"].clone()),
+        (json!(false), json!([]))
+    );
+
+    let text = run(&["route", "catalogue", "--config", config.to_str().unwrap()]).await.unwrap();
+    assert!(text.contains("shipment.confirmed: What has left"), "{text}");
+    assert!(text.contains("  said by system of wms\n  told to crm; it sees line.sku\n"), "{text}");
 }

@@ -121,6 +121,7 @@ pub const ROUTES: &[Access] = &[
     post("/v1/plugins/{plugin}/disable", PUBLISH),
     post("/v1/trust", ADMINISTER),
     get("/v1/authority", Needs::Reader),
+    get("/v1/events/catalogue", Needs::Reader),
     get("/v1/oversight", Needs::Reader),
     get("/v1/summary", Needs::Reader),
     get("/v1/audit/checkpoint", Needs::Reader),

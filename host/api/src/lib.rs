@@ -31,6 +31,8 @@ mod console;
 
 pub mod authority;
 
+pub mod events;
+
 pub mod oversight;
 
 pub mod dead_letter;
@@ -159,6 +161,7 @@ pub fn router(front: Arc<Front>) -> Router {
         .route("/v1/plugins/{plugin}/disable", post(package::disable))
         .route("/v1/trust", post(package::trust))
         .route("/v1/authority", get(authority::show))
+        .route("/v1/events/catalogue", get(events::catalogue))
         .route("/v1/oversight", get(oversight::show))
         .route("/v1/summary", get(operator::summary))
         .route("/v1/audit/checkpoint", get(operator::checkpoint))

@@ -8,8 +8,8 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, Secur
 use utoipa::{Modify, OpenApi};
 
 use crate::{
-    authority, dead_letter, exception, input, operator, outcome, oversight, package, people, problem, reference, story,
-    view,
+    authority, dead_letter, events, exception, input, operator, outcome, oversight, package, people, problem,
+    reference, story, view,
 };
 
 #[derive(OpenApi)]
@@ -62,6 +62,7 @@ use crate::{
         package::resume,
         package::trust,
         authority::show,
+        events::catalogue,
         oversight::show,
         operator::summary,
         operator::checkpoint,

@@ -22,6 +22,8 @@
 //! Danger: a feed is the widest way out of all. So what points at anybody is masked unless the
 //! subscription names it, by the same words and in the same way as for scorers.
 
+pub mod catalogue;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use portreeve_authority::Fields;

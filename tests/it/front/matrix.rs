@@ -86,6 +86,7 @@ const MATRIX: &[(&str, &str, Who)] = &[
     ("POST", "/v1/plugins/resume", PUBLISHERS),
     ("POST", "/v1/trust", ADMINISTRATORS),
     ("GET", "/v1/authority", Readers),
+    ("GET", "/v1/events/catalogue", Readers),
     ("GET", "/v1/oversight", Readers),
     ("GET", "/v1/summary", Readers),
     ("GET", "/v1/audit/checkpoint", Readers),

@@ -1,8 +1,10 @@
 //! `route`: which plugin listens where, and where orders go.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use portreeve_pipeline::Clock;
+use portreeve_api::events::Catalogue;
+use portreeve_pipeline::feed::catalogue::{Consumer, Entry};
+use portreeve_pipeline::{Clock, Routes};
 use serde_json::json;
 
 use crate::clock::SystemClock;
@@ -18,16 +20,70 @@ pub(super) enum Command {
         #[arg(long)]
         config: PathBuf,
     },
+    /// Every canonical event: what it says, whose word it is, and who hears it. A running host tells the same at
+    /// `GET /v1/events/catalogue`.
+    Catalogue {
+        /// The folder with portreeve.toml.
+        #[arg(long)]
+        config: PathBuf,
+    },
 }
 
 pub(super) fn run(command: Command, json: bool, output: &mut Output) -> anyhow::Result<()> {
-    let Command::Check { config } = command;
-    let configuration = Files::read(&config)?.check_new(SystemClock.now())?;
-    let (channels, targets) = (configuration.routes.channels.len(), configuration.routes.targets.len());
+    match command {
+        Command::Check { config } => check(&config, json, output),
+        Command::Catalogue { config } => catalogue(&config, json, output),
+    }
+}
+
+fn catalogue(config: &Path, json: bool, output: &mut Output) -> anyhow::Result<()> {
+    let routes = Files::read(config)?.check_new(SystemClock.now())?.routes;
+    if json {
+        return output.json(&Catalogue::of(&routes));
+    }
+    for Entry { event, meaning, is_told, said_by, consumers } in routes.catalogue() {
+        output.line(&format!("{event}: {meaning}"))?;
+        let nobody = if said_by.is_empty() && is_told { vec!["nobody".to_owned()] } else { Vec::new() };
+        let said_by: Vec<String> = said_by.iter().map(ToString::to_string).chain(nobody).collect();
+        let said_by =
+            if is_told { said_by.join(", ") } else { "a person decides about it, and nobody is told".to_owned() };
+        output.line(&format!("  said by {said_by}"))?;
+        for consumer in &consumers {
+            output.line(&format!("  {}", told(consumer)))?;
+        }
+    }
+    Ok(())
+}
+
+fn told(consumer: &Consumer<'_>) -> String {
+    let of = |channels: Vec<String>| match channels.is_empty() {
+        true => String::new(),
+        false => format!(", of orders of {}", channels.join(", ")),
+    };
+    match consumer {
+        Consumer::Subscriber { id, channels, sees } => {
+            let sees = if sees.is_empty() { "nothing that points at anybody".to_owned() } else { sees.join(", ") };
+            format!("told to {id}{}; it sees {sees}", of(channels.iter().map(ToString::to_string).collect()))
+        }
+        Consumer::Target { id, kind, channels } => {
+            format!("sent to {id} as {kind}{}", of(channels.iter().map(ToString::to_string).collect()))
+        }
+    }
+}
+
+fn check(config: &Path, json: bool, output: &mut Output) -> anyhow::Result<()> {
+    let configuration = Files::read(config)?.check_new(SystemClock.now())?;
+    let Routes { channels, targets, subscribers, .. } = &configuration.routes;
+    let (channels, subscribers) = (channels.len(), subscribers.len());
+    // Each subscriber is a target as well, and is counted once.
+    let targets = targets.len().saturating_sub(subscribers);
     let warnings = configuration.warnings();
     if json {
-        return output.json(&json!({ "channels": channels, "targets": targets, "warnings": warnings }));
+        let counted =
+            json!({ "channels": channels, "targets": targets, "subscribers": subscribers, "warnings": warnings });
+        return output.json(&counted);
     }
-    output.line(&format!("{channels} channel(s), {targets} target(s) and the process can be put in force"))?;
+    let told = if subscribers == 0 { String::new() } else { format!(", {subscribers} subscriber(s)") };
+    output.line(&format!("{channels} channel(s), {targets} target(s){told} and the process can be put in force"))?;
     warnings.iter().try_for_each(|warning| output.line(&format!("warning: {warning}")))
 }
