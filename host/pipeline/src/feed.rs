@@ -210,7 +210,7 @@ impl Routes {
         let of_effects = self.effects.iter().map(|effect| (format!("an effect of `{}`", effect.on), &effect.target));
         let of_refunds = self.refunds.iter().map(|refunds| ("[refunds]".to_owned(), &refunds.target));
         for (who, target) in of_channels.chain(of_effects).chain(of_refunds) {
-            if self.subscribers.iter().any(|subscriber| subscriber.id == *target) {
+            if self.target(target).is_some_and(|target| target.subscription.is_some()) {
                 problems.push(format!(
                     "{who} sends to `{target}`, a subscriber, which only hears of events; name a [[target]]"
                 ));

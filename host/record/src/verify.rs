@@ -453,8 +453,11 @@ struct StageOrder {
     undecidable: HashSet<DocumentPosition>,
     /// Order → where the last decision on it left it.
     orders: HashMap<OrderId, DecidedState>,
-    /// Commitment to what was said of an order and may have effects → the order.
+    /// Commitment to what was said of an order and may have effects → the order. Of an order that
+    /// was released its own event is among these.
     said: HashMap<Digest, OrderId>,
+    /// Order that was not released yet → the commitment to its own event.
+    untold: HashMap<OrderId, Digest>,
     outbox: HashMap<Digest, OutboxRow>,
     accounts: Accounts,
 }
@@ -511,6 +514,11 @@ impl StageOrder {
             (DecidedState::CancelRequested, _) => Ok(()),
             (_, state) => {
                 self.orders.insert(leaf.order, state);
+                if state == DecidedState::Released
+                    && let Some(event) = self.untold.remove(&leaf.order)
+                {
+                    self.said.insert(event, leaf.order);
+                }
                 Ok(())
             }
         }
@@ -559,7 +567,13 @@ impl StageOrder {
         if let Some(order) = decide.order {
             // An order may come after its own cancellation, which it does not undo.
             let cancelled = self.orders.get(&order) == Some(&DecidedState::CancelRequested);
-            self.orders.insert(order, if cancelled { DecidedState::CancelRequested } else { decide.state });
+            let state = if cancelled { DecidedState::CancelRequested } else { decide.state };
+            self.orders.insert(order, state);
+            match (decide.event, state) {
+                (Some(event), DecidedState::Released) => drop(self.said.insert(event, order)),
+                (Some(event), _) => drop(self.untold.insert(order, event)),
+                (None, _) => {}
+            }
         }
         // What waits for its turn has its effects later.
         if let (Some(order), Some(event)) = (decide.about, decide.event)
@@ -987,6 +1001,38 @@ mod tests {
                 assert_eq!(found, VerifyError::OutOfOrder { index: 4, fault });
             }
         }
+    }
+
+    #[test]
+    fn finds_word_of_an_order_that_was_not_released() {
+        let own = Some(Digest::of(b"event"));
+        let word = match attempt(1) {
+            LeafBody::Attempt(attempt) => LeafBody::Attempt(AttemptLeaf { event: own, ..attempt }),
+            unlike => unlike,
+        };
+        let review = LeafBody::Review(ReviewLeaf {
+            order: order(),
+            closed: Listed::none(),
+            opened: Listed::none(),
+            state: DecidedState::Released,
+            configuration: 1,
+            review: Digest::of(b"review"),
+            who: None,
+        });
+        let cancel = match decide_as(2, 0, DecidedState::CancelRequested) {
+            LeafBody::Decide(decide) => {
+                LeafBody::Decide(DecideLeaf { order: None, about: Some(order()), event: None, ..decide })
+            }
+            unlike => unlike,
+        };
+        let log = |rest: Vec<LeafBody>| check(&bytes_of([accept(1)].into_iter().chain(rest).collect()));
+        let held = decide_as(1, 0, DecidedState::Held);
+        log(vec![decide(1, 0), word.clone()]).unwrap();
+        log(vec![decide(1, 0), accept(2), cancel, word.clone()]).unwrap();
+        log(vec![held.clone(), review, word.clone()]).unwrap();
+        let found = log(vec![held, word]).unwrap_err();
+        let fault = OrderFault::DeliveredUnsaid { order: order(), event: Digest::of(b"event") };
+        assert_eq!(found, VerifyError::OutOfOrder { index: 2, fault });
     }
 
     #[test]

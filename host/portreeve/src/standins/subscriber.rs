@@ -330,7 +330,7 @@ mod tests {
     const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
     fn headers(id: &str, timestamp: i64, body: &[u8]) -> HeaderMap {
-        let key = STANDARD.decode(&SECRET["whsec_".len()..]).unwrap();
+        let key = STANDARD.decode(SECRET.strip_prefix("whsec_").unwrap()).unwrap();
         let mut mac = Hmac::<Sha256>::new_from_slice(&key).unwrap();
         mac.update(format!("{id}.{timestamp}.").as_bytes());
         mac.update(body);

@@ -38,7 +38,7 @@ trait Written {
 
 /// A record and the names of its fields. A field that is left out here does not compile.
 macro_rules! record {
-    ($name:ident { $($field:ident: $key:literal,)* }) => {
+    ($name:ident { $($field:ident: $key:literal),* $(,)? }) => {
         impl Written for $name {
             fn written(&self) -> Value {
                 let Self { $($field,)* } = self;
@@ -52,7 +52,7 @@ macro_rules! record {
 
 /// An enumeration and its words.
 macro_rules! words {
-    ($name:ident { $($case:ident: $word:literal,)* }) => {
+    ($name:ident { $($case:ident: $word:literal),* $(,)? }) => {
         impl Written for $name {
             fn written(&self) -> Value {
                 Value::from(match self { $(Self::$case => $word,)* })
