@@ -105,6 +105,20 @@ async fn what_is_accepted_with_errors_is_accepted() {
 }
 
 #[tokio::test]
+async fn a_target_of_one_receiver_is_acknowledged_by_whoever_the_interchange_names() {
+    let partner = Partner::start(Mischief::default()).await.unwrap();
+    let agreed = agreed(&partner.origin(), ", repeats = \"known\"");
+    let setup = acknowledged(to_customers(Setup::demo(), &partner.origin(), &agreed));
+    let one = "partner_parts = 2\npartner = \"ZZ:WAREHOUSE:DOCK\"";
+    let host = setup.replace("portreeve.toml", "partner_parts = 2", one).start().await;
+    accepted(&host, "PO-1", "C1201").await;
+    host.come_to_rest().await;
+    assert_eq!(partner.ledger()[0].receiver, "ZZ:WAREHOUSE");
+    heard(&host, &partner).await;
+    assert_eq!(answers(&host, "PO-1").await, [Some(InterchangeAnswer::Accepted)]);
+}
+
+#[tokio::test]
 async fn what_its_receiver_rejects_is_a_persons_with_what_was_wrong_and_is_not_sent_again() {
     for (answers_with, told) in
         [(Answers::Rejected, "AK3 BAK 2 8, AK4 2 373 8, AK5 5"), (Answers::Unreadable, "TA1 024")]

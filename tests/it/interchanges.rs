@@ -299,7 +299,6 @@ async fn what_contradicts_itself_about_interchanges_and_folders_is_said_at_once(
     let folder = tempfile::tempdir().unwrap();
     for (from, to, sentence) in [
         ("partner_parts = 2", "partner_parts = 0", "has 0 `partner_parts`"),
-        ("partner_parts = 2", "partner_parts = 2\npartner = \"ZZ:A\"", "take one of them out"),
         ("usage = \"P\"", "usage = \"P\", order-number = \"7\"", "is the host's to say"),
         ("usage = \"P\"", "usage = \"P\", interchange-number = \"7\"", "is the host's to say"),
     ] {

@@ -387,9 +387,9 @@ pub struct Interchanges {
     /// The receiver, as the connector writes partners. Where nothing is said it is the partner
     /// by whom the order came, so that nobody hears of another one's order.
     pub partner: Option<String>,
-    /// Of an order's partner, how many parts between colons name the receiver whose numbers
-    /// count; all, where nothing is said. A partner of X12 is `ISA05:ISA06:GS02`, and
-    /// interchanges are numbered between two ISA identities, which is 2.
+    /// Of a partner, how many parts between colons name the receiver whose numbers count; all,
+    /// where nothing is said. A partner of X12 is `ISA05:ISA06:GS02`, and interchanges are
+    /// numbered between two ISA identities, which is 2.
     pub partner_parts: Option<u8>,
     /// The channel on which receivers say that they got something. What comes by any other
     /// acknowledges nothing of this target.
@@ -769,12 +769,6 @@ impl Target {
         if self.subscription.is_none() && self.credential.is_some() && !self.origin.is_private() {
             problems.push(format!(
                 "target `{}` has a credential and its origin is http, where everybody on the way can read it; write `https://…`",
-                self.id
-            ));
-        }
-        if let Some(Interchanges { partner: Some(partner), partner_parts: Some(_), .. }) = &self.interchange {
-            problems.push(format!(
-                "`interchange` of target `{}` has `partner_parts`, which is about the partners of orders, and goes to `{partner}`; take one of them out",
                 self.id
             ));
         }

@@ -67,7 +67,7 @@ pub(super) fn receiver(target: &Target, told: &Told, permit: &Permit) -> Result<
 
 fn of_partner(entry: &Interchanges, told: &Told) -> Option<Receiver> {
     if let Some(partner) = &entry.partner {
-        return Some(Receiver { partner: partner.clone(), counted: partner.clone() });
+        return Some(Receiver { partner: partner.clone(), counted: entry.receiver(partner) });
     }
     let partner = told.partner.clone().filter(|partner| !partner.is_empty())?;
     Some(Receiver { counted: entry.receiver(&partner), partner })
