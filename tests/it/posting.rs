@@ -621,6 +621,32 @@ async fn a_draft_with_a_line_that_was_copied_or_added_is_never_posted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_does_not_fit_is_a_sentence_and_no_trap() {
+    const MIB: usize = 1024 * 1024;
+    let called = Called::start().await;
+    let message = called.message(SHIP, shipped("S-1", &[("1", "X", 4)])).await.unwrap();
+    for (bytes, says) in [
+        (2 * MIB, "is not the JSON that was expected"),
+        (2 * MIB + 1, "found an answer of more than 2097152 bytes"),
+        (8 * MIB, "found an answer of more than 2097152 bytes"),
+        // The host itself takes 8 MiB at most.
+        (12 * MIB, "HttpResponseBodySize"),
+    ] {
+        // Two bytes are the quotes.
+        let (at, base_url) = scripted(move |_, _| (200, json!("x".repeat(bytes - 2)))).await;
+        let settings = [("base-url", base_url.as_str()), ("company", COMPANY)];
+        let found = called.plugins.find_at("erp-rest", at, SHIP, &key("S-1"), &settings).await;
+        assert!(permanent(found.clone()).contains(says), "{bytes}: {found:?}");
+        let posted = called.plugins.deliver_to("erp-rest", at, message.clone(), &key("S-1"), &settings).await;
+        assert!(permanent(posted.clone()).contains(says), "{bytes}: {posted:?}");
+        // What may have happened is looked up, however much was said about it.
+        let order = Message { kind: ORDER.to_owned(), ..message.clone() };
+        let made = called.plugins.deliver_to("erp-rest", at, order, &key("S-1"), &settings).await;
+        assert!(matches!(made, Err(Failure::UnknownOutcome(_))), "{bytes}: {made:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_comment_that_is_there_is_no_posting_and_the_posting_goes_on_from_it() {
     let called = Called::start().await;
     let lines = format!("/salesOrders({})/salesOrderLines", called.order().await["id"].as_str().unwrap());

@@ -25,8 +25,11 @@ pub const CONNECT_TIMEOUT_MS: u64 = 5_000;
 pub const ANSWER_TIMEOUT_MS: u32 = 30_000;
 /// A target that sends a byte now and then could hold a call for ever.
 pub const BETWEEN_BYTES_TIMEOUT_MS: u64 = 10_000;
-/// An endless answer would fill the plugin's 16 MiB of memory and trap it.
-pub const RESPONSE_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// An endless answer would fill the plugin's 16 MiB of memory and trap it: a trap has no words.
+/// While an answer grows its bytes are there twice, and what reads it needs as much again and
+/// more: a reader of JSON that finds a text where it expects something else copies it twice to
+/// say so. An eighth of the memory leaves room for that.
+pub const RESPONSE_BYTES_MAX: usize = 2 * 1024 * 1024;
 
 /// What `wasi:io` takes in one blocking write.
 const WRITE_BYTES_MAX: usize = 4_096;
@@ -149,6 +152,10 @@ pub enum HttpError {
     NotSent(String),
     /// The request may have had its effect.
     UnknownOutcome(String),
+    /// The answer to a request without an effect is larger than a plugin can hold
+    /// ([`RESPONSE_BYTES_MAX`]), and would be so again. Where there may be an effect, the
+    /// outcome is unknown instead.
+    TooLarge(String),
 }
 
 impl fmt::Display for HttpError {
@@ -159,6 +166,7 @@ impl fmt::Display for HttpError {
             Self::UnknownOutcome(why) => {
                 write!(f, "the request may have had its effect: {why}")
             }
+            Self::TooLarge(why) => f.write_str(why),
         }
     }
 }
@@ -168,7 +176,7 @@ impl std::error::Error for HttpError {}
 impl From<HttpError> for Failure {
     fn from(error: HttpError) -> Self {
         match error {
-            HttpError::Refused(why) => Self::Permanent(why),
+            HttpError::Refused(why) | HttpError::TooLarge(why) => Self::Permanent(why),
             HttpError::NotSent(_) => Self::Retry(RETRY_MS),
             HttpError::UnknownOutcome(why) => Self::UnknownOutcome(why),
         }
@@ -181,10 +189,16 @@ impl From<HttpError> for Failure {
 /// See [`HttpError`]; with `?` each becomes the [`Failure`] that fits.
 pub fn send(request: Request) -> Result<Response, HttpError> {
     let safe = request.method.is_safe();
-    exchange(request).map_err(|error| match error {
+    exchange(request).map_err(|error| meant(error, safe))
+}
+
+/// What an error means after a request that has no effect, or may have one.
+fn meant(error: HttpError, safe: bool) -> HttpError {
+    match error {
         HttpError::UnknownOutcome(why) if safe => HttpError::NotSent(why),
+        HttpError::TooLarge(why) if !safe => HttpError::UnknownOutcome(why),
         other => other,
-    })
+    }
 }
 
 fn exchange(request: Request) -> Result<Response, HttpError> {
@@ -266,15 +280,29 @@ fn read_body(response: &IncomingResponse) -> Result<Vec<u8>, HttpError> {
     loop {
         match stream.blocking_read(READ_BYTES) {
             Ok(bytes) if body.len() + bytes.len() > RESPONSE_BYTES_MAX => {
-                return Err(unknown("the answer is over 8 MiB"));
+                return Err(HttpError::TooLarge(format!(
+                    "found an answer of more than {RESPONSE_BYTES_MAX} bytes; expected one that fits: ask for less"
+                )));
             }
-            Ok(bytes) => body.extend_from_slice(&bytes),
+            Ok(bytes) => {
+                // By itself a vector would go beyond the bound to hold the last bytes below it.
+                if body.capacity() - body.len() < bytes.len() {
+                    body.reserve_exact(grown(body.len(), bytes.len()) - body.len());
+                }
+                body.extend_from_slice(&bytes);
+            }
             Err(StreamError::Closed) => return Ok(body),
             Err(StreamError::LastOperationFailed(error)) => {
                 return Err(unknown(&format!("the answer was cut off: {}", error.to_debug_string())));
             }
         }
     }
+}
+
+/// How much room there is to be for an answer so far and what comes next: twice as much, and
+/// never more than the longest answer takes.
+fn grown(so_far: usize, next: usize) -> usize {
+    (2 * so_far).min(RESPONSE_BYTES_MAX).max(so_far + next)
 }
 
 fn header_texts(fields: &Fields) -> Vec<(String, String)> {
@@ -289,7 +317,8 @@ fn header_texts(fields: &Fields) -> Vec<(String, String)> {
 }
 
 /// INVARIANT: only what comes up before the first byte of the request may be
-/// `Refused` or `NotSent`; everything else could hide an effect.
+/// `Refused` or `NotSent`; everything else could hide an effect. `TooLarge` is told apart by
+/// the request, see `meant`.
 fn classify(code: &ErrorCode) -> HttpError {
     let text = format!("{code:?}");
     match code {
@@ -311,6 +340,8 @@ fn classify(code: &ErrorCode) -> HttpError {
         | ErrorCode::ConnectionTimeout
         | ErrorCode::ConnectionLimitReached
         | ErrorCode::TlsCertificateError => HttpError::NotSent(text),
+        // The host has a bound of its own; without a number the answer broke off.
+        ErrorCode::HttpResponseBodySize(Some(_)) => HttpError::TooLarge(text),
         _ => HttpError::UnknownOutcome(text),
     }
 }
@@ -412,6 +443,26 @@ mod tests {
         assert!(matches!(classify(&ErrorCode::HttpResponseTimeout), HttpError::UnknownOutcome(_)));
         assert!(matches!(classify(&ErrorCode::ConnectionRefused), HttpError::NotSent(_)));
         assert!(matches!(classify(&ErrorCode::HttpRequestDenied), HttpError::Refused(_)));
+    }
+
+    #[test]
+    fn the_longest_answer_takes_no_more_room_than_it_has_bytes() {
+        let (mut room, mut so_far) = (0, 0);
+        while so_far < RESPONSE_BYTES_MAX {
+            let next = 65_487.min(RESPONSE_BYTES_MAX - so_far);
+            if room - so_far < next {
+                room = grown(so_far, next);
+            }
+            so_far += next;
+            assert!((so_far..=RESPONSE_BYTES_MAX).contains(&room), "{room} for {so_far}");
+        }
+    }
+
+    #[test]
+    fn an_answer_that_is_too_large_hides_no_effect_and_is_not_asked_for_again() {
+        let too_large = || HttpError::TooLarge("too large".to_owned());
+        assert_eq!(meant(too_large(), false), HttpError::UnknownOutcome("too large".to_owned()));
+        assert_eq!(Failure::from(meant(too_large(), true)), Failure::Permanent("too large".to_owned()));
     }
 
     #[test]
