@@ -51,7 +51,8 @@ async fn a_day_of_orders_comes_to_its_money_and_nothing_is_in_the_ledgers_that_m
         ("cancelled when shipped, prepaid", 0, "3 credited"),
         ("cancelled when invoiced", 0, "3 credited"),
         ("cancelled when settled", 0, "3 credited"),
-        ("cancelled when returning", 0, "3 credited"),
+        // A credit memo with more to come back, which `x12-out` sends nobody.
+        ("cancelled when returning", 3, "3 credited"),
         ("cancelled when returned", 0, "3 credited"),
         ("cancelled when credited", 0, "3 credited"),
         ("two boxes come back", 0, "3 credited"),
@@ -77,6 +78,14 @@ async fn a_day_of_orders_comes_to_its_money_and_nothing_is_in_the_ledgers_that_m
     assert_eq!(report.systems.paid_minor - report.systems.refunded_minor, owed, "but for what was paid too much");
 
     the_shop_knows(&report.ledgers);
+    let sent_twice = report.ledgers.customers.iter().filter(|entry| entry.times > 1).count();
+    let heard_twice = report.ledgers.heard.iter().filter(|heard| heard.times > 1).count();
+    assert!(
+        sent_twice > 0 && heard_twice > 0,
+        "lost answers: {sent_twice} and {heard_twice} came again, and count once"
+    );
+    let changed = report.ledgers.heard.iter().filter(|heard| heard.changed > 0).count();
+    assert_eq!(changed, 0, "what comes again is what came");
 
     // One of each kind, planted where the systems write: each is found, and nothing else is.
     for (kind, what, plant) in PLANTS {
@@ -180,6 +189,18 @@ impl<'a> Planting<'a> {
         Self { plain, returned: returned[0].clone(), ledgers }
     }
 
+    /// A message to a customer that never came.
+    fn unsent(&mut self, set: &str) {
+        let place = self.ledgers.customers.iter().position(|entry| entry.set == set).unwrap();
+        self.ledgers.customers.remove(place);
+    }
+
+    /// An event that no subscriber heard.
+    fn unheard(&mut self, kind: &str) {
+        let place = self.ledgers.heard.iter().position(|heard| heard.kind == kind).unwrap();
+        self.ledgers.heard.remove(place);
+    }
+
     fn shipment(&mut self) -> &mut Shipment {
         let Self { ledgers, plain: [first, _], .. } = self;
         ledgers.shipments.iter_mut().find(|shipment| shipment.order_id == *first).unwrap()
@@ -225,7 +246,7 @@ impl<'a> Planting<'a> {
 type Plant = fn(&mut Planting<'_>);
 
 /// A kind, and what breaks its rule.
-const PLANTS: [(&str, &str, Plant); 29] = [
+const PLANTS: [(&str, &str, Plant); 34] = [
     ("shipped-without-release", "it left before anybody asked for it", |planting| {
         let order = planting.plain[0].clone();
         planting.ledgers.releases.iter_mut().find(|release| release.order_id == order).unwrap().at = u64::MAX;
@@ -308,4 +329,17 @@ const PLANTS: [(&str, &str, Plant); 29] = [
         planting.ledgers.shop_invoices.push(again);
     }),
     ("shop-told-otherwise", "less than left", |planting| planting.ledgers.shop_shipments[0].items.clear()),
+    ("customer-not-told", "a ship notice that never came", |planting| planting.unsent("856")),
+    ("customer-told-more", "an invoice in two interchanges", |planting| {
+        let again = planting.ledgers.customers.iter().find(|entry| entry.set == "810").unwrap().clone();
+        planting.ledgers.customers.push(again);
+    }),
+    ("customer-refused-it", "a number with other bytes", |planting| {
+        planting.ledgers.customer_faults.push("interchange 1 came with other bytes".to_owned());
+    }),
+    ("subscriber-not-told", "a shipment that nobody heard of", |planting| planting.unheard("shipment.confirmed")),
+    ("subscriber-told-more", "an invoice under two names", |planting| {
+        let again = planting.ledgers.heard.iter().find(|heard| heard.kind == "invoice.posted").unwrap().clone();
+        planting.ledgers.heard.push(again);
+    }),
 ];

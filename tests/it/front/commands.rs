@@ -481,7 +481,10 @@ async fn a_dead_letter_is_seen_tried_again_or_ended() {
     refused(&others, &["is not what `0123456789ab` was shown of", "dead-letter together"]).await;
     let shown = together["shown"].as_str().unwrap();
     let retried = json(&[&retry[..], &[shown], &of_erp, &by].concat()).await;
-    assert_eq!((retried.len(), &retried[0]["number"], &retried[0]["retried"]), (1, &letters[0]["number"], &true.into()));
+    assert_eq!(
+        (retried.len(), &retried[0]["number"], &retried[0]["retried"]),
+        (1, &letters[0]["number"], &true.into())
+    );
     assert_eq!(decide(&second, "abandon", &by).await["done"], true);
     assert!(json(&["dead-letter", "list", "--data-dir", data]).await.is_empty());
     let gone = ["exception", "claim", &second];

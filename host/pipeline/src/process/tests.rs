@@ -676,8 +676,8 @@ fn what_may_have_left_without_a_word_yet_is_not_taken_for_short() {
     };
     assert_eq!(owed(&heard(&[])), Some((RefundCause::ShortShipment, 500, None)), "nobody spoke of more");
     for spoken_of in [
-        picked("S-2", [4, 0]),
-        packed("S-2", [4, 0]),
+        Event::ShipmentPicked(shipment("S-2", [4, 0], ShortReason::None)),
+        Event::ShipmentPacked(shipment("S-2", [4, 0], ShortReason::None)),
         Event::ShipmentDispatched(shipment("S-2", [4, 0], ShortReason::None)),
     ] {
         let in_doubt = heard(std::slice::from_ref(&spoken_of));

@@ -99,8 +99,9 @@ pub async fn run(options: &DemoOptions, output: &mut Output) -> anyhow::Result<C
 
     let Opened { locations, store, version, clock, host } =
         Opened::on(&tree, &folder.path, &config, options.workers).await?;
-    output.step(&format!("host is up: configuration {version}, {} plugins, five systems beside it", plugins.len()))?;
+    output.step(&format!("host is up: configuration {version}, {} plugins, seven systems beside it", plugins.len()))?;
 
+    systems.know_the_time(&clock);
     let (stop, stopping) = watch::channel(false);
     let listener = portreeve_api::listen(SocketAddr::from(([127, 0, 0, 1], 0))).await.context("no port is free")?;
     let address = listener.local_addr().context("the listener has no address")?;
@@ -251,9 +252,13 @@ impl Play<'_> {
         self.output.step(text)
     }
 
-    /// Whatever was said since the last time is said once more, at another time.
+    /// Customers acknowledge what they were sent, and whatever was said since the last time is said
+    /// once more, at another time.
     async fn say_again(&mut self, within_ms: i64) -> anyhow::Result<()> {
         self.minute();
+        for acknowledgement in self.systems.customers.acknowledgements() {
+            self.door.edi(&acknowledgement, &acknowledgement).await?;
+        }
         self.door.say_again(self.clock.now()).await?;
         self.settle(within_ms).await
     }

@@ -13,6 +13,8 @@ mod money;
 
 mod shop;
 
+mod told;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -21,8 +23,10 @@ use serde::Serialize;
 
 use crate::standins::amount::Amount;
 use crate::standins::erp::{CreditMemo, PostedInvoice, SalesOrder};
+use crate::standins::partner::Entry;
 use crate::standins::payment::{Payment, Refund};
 use crate::standins::shop::{ShopDocument, ShopOrder};
+use crate::standins::subscriber::Heard;
 use crate::standins::tax::TaxTransaction;
 use crate::standins::wms::{Release, Return, Shipment};
 
@@ -55,6 +59,12 @@ pub struct Ledgers {
     pub shop_invoices: Vec<ShopDocument>,
     /// What it was told that went back.
     pub shop_refunds: Vec<ShopDocument>,
+    /// What customers were sent over X12.
+    pub customers: Vec<Entry>,
+    /// What was wrong with it.
+    pub customer_faults: Vec<String>,
+    /// What whoever subscribes heard.
+    pub heard: Vec<Heard>,
     /// What is in stock of each item.
     pub stock: Vec<Stock>,
 }
@@ -86,7 +96,7 @@ type Rule = fn(&Ledgers) -> Vec<Broken>;
 type Broken = (String, String);
 
 /// The rules, by the names of what breaks them.
-const RULES: [(&str, Rule); 23] = [
+const RULES: [(&str, Rule); 28] = [
     ("shipped-without-release", Ledgers::unreleased),
     ("released-twice", Ledgers::released_twice),
     ("shipped-more-than-released", Ledgers::overshipped),
@@ -110,6 +120,11 @@ const RULES: [(&str, Rule); 23] = [
     ("shop-not-told", Ledgers::shop_not_told),
     ("shop-told-twice", Ledgers::shop_told_twice),
     ("shop-told-otherwise", Ledgers::shop_told_otherwise),
+    ("customer-not-told", Ledgers::customers_not_told),
+    ("customer-told-more", Ledgers::customers_told_more),
+    ("customer-refused-it", Ledgers::customers_refused),
+    ("subscriber-not-told", Ledgers::subscribers_not_told),
+    ("subscriber-told-more", Ledgers::subscribers_told_more),
 ];
 
 /// The names of the rules.

@@ -2,17 +2,24 @@
 //! here and nowhere else.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 use anyhow::Context;
-use portreeve_model::Digest;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use portreeve_model::value::Decimal;
+use portreeve_model::{Digest, Instant};
+use portreeve_pipeline::Clock;
 
 use super::ledgers::{Ledgers, Stock};
+use crate::clock::SetClock;
 use crate::demo::feed::{self, random_text};
 use crate::files;
 use crate::source_tree::SourceTree;
+use crate::standins::partner::Partner;
 use crate::standins::payment::WEBHOOK_SECRET;
 use crate::standins::shop::{Integration, ShopDocumentKind};
+use crate::standins::subscriber::Subscriber;
 use crate::standins::wms::NODE;
 use crate::standins::{Erp, Mischief, Payments, Shop, TAX_COMPANY, Taxes, Wms};
 
@@ -38,6 +45,10 @@ pub(super) struct Systems {
     pub(super) warehouse: Wms,
     pub(super) payments: Payments,
     pub(super) shop: Shop,
+    pub(super) customers: Partner,
+    subscriber: Subscriber,
+    /// The subscriber's, which is the host's once that is up.
+    clock: Arc<OnceLock<Arc<SetClock>>>,
     taxes: Taxes,
     skus: Vec<String>,
     pub(super) invoices_told: usize,
@@ -55,6 +66,8 @@ pub(super) struct Secrets {
     pub(super) finance: String,
     pub(super) service: String,
     payments_file: PathBuf,
+    subscriber: String,
+    subscriber_file: PathBuf,
 }
 
 impl Secrets {
@@ -71,6 +84,7 @@ impl Secrets {
             token_secret: random_text()?,
         };
         let payments_file = written("payments", WEBHOOK_SECRET)?;
+        let subscriber = format!("whsec_{}", STANDARD.encode(random_text()?));
         Ok(Self {
             shop: feed::Secrets::new(folder)?,
             consumer_file: written("shop-consumer", &integration.consumer_secret)?,
@@ -80,6 +94,8 @@ impl Secrets {
             finance: random_text()?,
             service: random_text()?,
             payments_file,
+            subscriber_file: written("subscriber", &subscriber)?,
+            subscriber,
         })
     }
 
@@ -100,11 +116,17 @@ impl Systems {
         let skus: Vec<String> =
             items.lines().skip(1).filter_map(|line| line.split(',').next()).map(str::to_owned).collect();
         let failed = "a stand-in cannot start";
+        let clock: Arc<OnceLock<Arc<SetClock>>> = Arc::default();
+        let told = Arc::clone(&clock);
+        let now = move || told.get().map_or(Instant(0), |clock| clock.now());
         let systems = Self {
             erp: Erp::start(MISCHIEF).await.context(failed)?,
             warehouse: Wms::start(MISCHIEF).await.context(failed)?,
             payments: Payments::start(MISCHIEF).await.context(failed)?,
             shop: Shop::start_for(Some(secrets.integration.clone()), MISCHIEF).await.context(failed)?,
+            customers: Partner::start(MISCHIEF).await.context(failed)?,
+            subscriber: Subscriber::start(&secrets.subscriber, MISCHIEF, now).await.context(failed)?,
+            clock,
             taxes: Taxes::start(MISCHIEF).await.context(failed)?,
             skus,
             invoices_told: 0,
@@ -116,6 +138,11 @@ impl Systems {
             systems.warehouse.put(NODE, sku, STOCK);
         }
         Ok(systems)
+    }
+
+    /// The host is up: what it says is the time.
+    pub(super) fn know_the_time(&self, clock: &Arc<SetClock>) {
+        self.clock.get_or_init(|| Arc::clone(clock));
     }
 
     /// What a run's configuration has in place of `${…}`.
@@ -131,6 +158,10 @@ impl Systems {
             ("${SHOP_CONSUMER_FILE}", secrets.consumer_file.display().to_string()),
             ("${SHOP_TOKEN}", secrets.integration.token.clone()),
             ("${SHOP_TOKEN_FILE}", secrets.token_file.display().to_string()),
+            ("${CUSTOMERS_ORIGIN}", self.customers.origin()),
+            ("${SUBSCRIBER_ORIGIN}", self.subscriber.origin()),
+            ("${SUBSCRIBER_URL}", self.subscriber.url()),
+            ("${SUBSCRIBER_SECRET_FILE}", secrets.subscriber_file.display().to_string()),
             ("${TAX_ORIGIN}", self.taxes.origin()),
             ("${TAX_COMPANY}", TAX_COMPANY.to_owned()),
             ("${EDI_TOKEN_SHA256}", digest(&secrets.shop.edi_token)),
@@ -161,6 +192,9 @@ impl Systems {
             shop_shipments: self.shop.documents(ShopDocumentKind::Shipment),
             shop_invoices: self.shop.documents(ShopDocumentKind::Invoice),
             shop_refunds: self.shop.documents(ShopDocumentKind::CreditMemo),
+            customers: self.customers.ledger(),
+            customer_faults: self.customers.faults(),
+            heard: self.subscriber.ledger(),
             stock: self.skus.iter().map(stock).collect(),
         }
     }
@@ -171,6 +205,8 @@ impl Systems {
         self.warehouse.stop().await.context(failed)?;
         self.payments.stop().await.context(failed)?;
         self.shop.stop().await.context(failed)?;
+        self.customers.stop().await.context(failed)?;
+        self.subscriber.stop().await.context(failed)?;
         self.taxes.stop().await.context(failed)
     }
 }

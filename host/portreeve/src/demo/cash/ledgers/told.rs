@@ -1,0 +1,131 @@
+//! What must not be in the ledgers of customers and of whoever subscribes: that they were told
+//! less of an order than happened, or more. What happened, the warehouse and finance say.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Broken, Ledgers, bare};
+use crate::standins::partner::Entry;
+
+/// Something of an order that somebody is to hear once: which order, what, and its number.
+type Thing = (String, &'static str, String);
+
+/// How often, by what.
+type Counts = BTreeMap<Thing, usize>;
+
+/// What customers are sent, by set.
+const SETS: [&str; 3] = ["855", "856", "810"];
+
+/// What a subscriber hears of an order that the warehouse got, whatever becomes of it.
+const CREATED: &str = "order.created";
+const SHIPPED: &str = "shipment.confirmed";
+const POSTED: &str = "invoice.posted";
+
+impl Ledgers {
+    pub(super) fn customers_not_told(&self) -> Vec<Broken> {
+        fewer(&self.for_customers(), &self.customers_heard())
+    }
+
+    pub(super) fn customers_told_more(&self) -> Vec<Broken> {
+        fewer(&self.customers_heard(), &self.for_customers())
+    }
+
+    /// A customer's own complaint: an envelope that is none, or a number with other bytes.
+    pub(super) fn customers_refused(&self) -> Vec<Broken> {
+        self.customer_faults.iter().map(|fault| ("a customer".to_owned(), fault.clone())).collect()
+    }
+
+    pub(super) fn subscribers_not_told(&self) -> Vec<Broken> {
+        fewer(&self.for_subscribers(), &self.subscribers_heard())
+    }
+
+    pub(super) fn subscribers_told_more(&self) -> Vec<Broken> {
+        fewer(&self.subscribers_heard(), &self.for_subscribers())
+    }
+
+    /// An answer to each order that the warehouse got, a notice of each shipment and each invoice,
+    /// of what was ordered over X12.
+    fn for_customers(&self) -> Counts {
+        let of_shop: BTreeSet<&str> = self.shop_orders.iter().map(|order| order.increment_id.as_str()).collect();
+        let own = self.releases.iter().filter(|release| !of_shop.contains(release.order_number.as_str()));
+        let own: BTreeSet<String> = own.map(|release| bare(&release.order_id)).collect();
+        let mut things: Counts = own.iter().map(|order| ((order.clone(), "855", String::new()), 1)).collect();
+        let left = self.shipments.iter().map(|shipment| (bare(&shipment.order_id), "856", shipment.number.clone()));
+        let posted = self
+            .invoices
+            .iter()
+            .map(|invoice| (bare(&invoice.external_document_number), "810", invoice.number.clone()));
+        things.extend(left.chain(posted).filter(|(order, ..)| own.contains(order)).map(|thing| (thing, 1)));
+        things
+    }
+
+    /// That it was taken back later is no second answer.
+    fn customers_heard(&self) -> Counts {
+        let heard = self.customers.iter().filter_map(|entry| {
+            let set = SETS.into_iter().find(|set| entry.set == *set)?;
+            let number = match set {
+                // RD and RJ: it is rejected; AC, AD and AK: accepted, with or without its lines.
+                "855" if entry.element("BAK", 2).starts_with('R') => return None,
+                "856" => entry.element("BSN", 2),
+                "810" => entry.element("BIG", 2),
+                _ => "",
+            };
+            Some((order_of(entry), set, number.to_owned()))
+        });
+        counted(heard)
+    }
+
+    /// By their number, since what a subscriber sees has not all of what would tell them apart.
+    fn for_subscribers(&self) -> Counts {
+        let mut things = Counts::new();
+        let released: BTreeSet<String> = self.releases.iter().map(|release| bare(&release.order_id)).collect();
+        let mut happened = |order: String, kind: &'static str, count: usize| {
+            things.insert((order, kind, String::new()), count);
+        };
+        for order in released {
+            let left = self.shipments.iter().filter(|shipment| bare(&shipment.order_id) == order);
+            let left: BTreeSet<&String> = left.map(|shipment| &shipment.number).collect();
+            let posted = self.invoices.iter().filter(|invoice| bare(&invoice.external_document_number) == order);
+            let credited = self.credit_memos.iter().filter(|memo| bare(&memo.external_document_number) == order);
+            let posted = posted.map(|invoice| &invoice.number).chain(credited.map(|memo| &memo.number));
+            let posted: BTreeSet<&String> = posted.collect();
+            for (kind, count) in [(CREATED, 1), (SHIPPED, left.len()), (POSTED, posted.len())] {
+                if count > 0 {
+                    happened(order.clone(), kind, count);
+                }
+            }
+        }
+        things
+    }
+
+    fn subscribers_heard(&self) -> Counts {
+        let released: BTreeSet<String> = self.releases.iter().map(|release| bare(&release.order_id)).collect();
+        let heard = self.heard.iter().filter_map(|heard| {
+            let kind = [CREATED, SHIPPED, POSTED].into_iter().find(|kind| heard.kind == *kind)?;
+            Some((bare(&heard.subject), kind, String::new()))
+        });
+        // Of an order that ended before the warehouse got it, they hear that it was there.
+        counted(heard.filter(|(order, kind, _)| *kind != CREATED || released.contains(order)))
+    }
+}
+
+fn order_of(entry: &Entry) -> String {
+    let mut segments = entry.segments.iter();
+    let own = segments.find(|segment| segment.get(2).is_some_and(|name| name == "PORTREEVE-ORDER"));
+    own.and_then(|segment| segment.get(3)).map(|order| bare(order)).unwrap_or_default()
+}
+
+fn counted(things: impl Iterator<Item = Thing>) -> Counts {
+    things.fold(Counts::new(), |mut counts, thing| {
+        *counts.entry(thing).or_default() += 1;
+        counts
+    })
+}
+
+/// What there is less of on the second side.
+fn fewer(more: &Counts, less: &Counts) -> Vec<Broken> {
+    let compared = more.iter().map(|(thing, more)| (thing, *more, less.get(thing).copied().unwrap_or_default()));
+    let broken = compared.filter(|(_, more, less)| more > less);
+    broken
+        .map(|((order, what, number), more, less)| (order.clone(), format!("{what} {number}: {more}, and {less}")))
+        .collect()
+}
