@@ -13,7 +13,7 @@ use super::fixture::{
     order_id, release, released, resolved, step, waiting,
 };
 use super::person::{add, change, key as token};
-use super::{Fault, Maker};
+use super::{Fault, Maker, interchange};
 use crate::contract::{
     Effect, ExceptionChange, ExceptionTrail, KeptBack, NoticePlace, PackageChange, PersonChange, Resolution, Store,
     StoreError, TreeHead,
@@ -21,7 +21,7 @@ use crate::contract::{
 use crate::proof::{Attempt, Journaled, Permit};
 
 /// Each write, and how many leaves one of it brings here.
-pub(crate) const WRITES: [(&str, usize); 19] = [
+pub(crate) const WRITES: [(&str, usize); 21] = [
     ("activate_configuration", 2),
     ("change_packages", 2),
     ("load_reference", 1),
@@ -32,6 +32,8 @@ pub(crate) const WRITES: [(&str, usize); 19] = [
     ("commit_review", 2),
     ("step_exception", 1),
     ("claim", 0),
+    ("number_delivery", 0),
+    ("tell_overdue", 1),
     ("begin_attempt", 1),
     ("settle", 1),
     ("settle_unattempted", 1),
@@ -127,7 +129,8 @@ async fn prepare(write: &str, store: &Arc<dyn Store>) -> u64 {
                 store.change_packages(change, NOW, vec![leaf(number)]).await.unwrap();
             }
         }
-        "claim" | "begin_attempt" | "settle" | "settle_unattempted" => {
+        "tell_overdue" => assert_eq!(interchange::sent(store, 1, "PO-1", "ZZ:A").await, 1),
+        "claim" | "number_delivery" | "begin_attempt" | "settle" | "settle_unattempted" => {
             release(store, 1, "PO-1", &[("erp", "order")]).await;
         }
         "forget" => {
@@ -166,14 +169,17 @@ async fn ready(write: &str, store: &Arc<dyn Store>, number: u64, after_ms: i64) 
             Some(found) if found.exception.closed.is_none() => Ready::Exception(Box::new(found)),
             _ => Ready::Done,
         },
-        "begin_attempt" | "settle" | "settle_unattempted" => match claim(store, after_ms).await.pop() {
-            None => Ready::Done,
-            Some(permit) if write == "begin_attempt" && permit.unresolved() => Ready::Done,
-            Some(permit) if write == "settle" && !permit.unresolved() => {
-                Ready::Attempt(store.begin_attempt(permit, lease(after_ms), leaf(50)).await.unwrap())
+        "number_delivery" | "begin_attempt" | "settle" | "settle_unattempted" => {
+            match claim(store, after_ms).await.pop() {
+                None => Ready::Done,
+                Some(permit) if write == "number_delivery" && permit.interchange().is_some() => Ready::Done,
+                Some(permit) if write == "begin_attempt" && permit.unresolved() => Ready::Done,
+                Some(permit) if write == "settle" && !permit.unresolved() => {
+                    Ready::Attempt(store.begin_attempt(permit, lease(after_ms), leaf(50)).await.unwrap())
+                }
+                Some(permit) => Ready::Permit(permit),
             }
-            Some(permit) => Ready::Permit(permit),
-        },
+        }
         _ => Ready::Nothing,
     }
 }
@@ -220,6 +226,13 @@ async fn go(write: &str, store: &Arc<dyn Store>, ready: Ready, after_ms: i64) ->
             let permits = store.claim(now, now.plus_ms(LEASE_MS), ALL, crate::contract::Room::default()).await?;
             assert_eq!(permits.len(), 1, "what an unknown outcome may have claimed comes back");
             Ok(())
+        }
+        ("number_delivery", Ready::Permit(permit)) => {
+            store.number_delivery(permit, interchange::to("ZZ:A"), NOW).await.map(|_| ())
+        }
+        ("tell_overdue", _) => {
+            let due = NOW.plus_ms(interchange::HOUR_MS);
+            store.tell_overdue("ZZ:A", 1, interchange::overdue(), due, leaf(60)).await.map(|_| ())
         }
         ("begin_attempt", Ready::Permit(permit)) => {
             store.begin_attempt(permit, lease(after_ms), leaf(60)).await.map(|_| ())

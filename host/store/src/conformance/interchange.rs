@@ -12,9 +12,9 @@ use super::{Fault, Maker};
 use crate::contract::{Decided, InterchangeAnswer, NewAnswer, NewException, Numbering, Store, StoreError};
 use crate::proof::Permit;
 
-const HOUR_MS: i64 = 3_600_000;
+pub(crate) const HOUR_MS: i64 = 3_600_000;
 
-fn to(partner: &str) -> Numbering {
+pub(crate) fn to(partner: &str) -> Numbering {
     Numbering { partner: partner.to_owned(), within_ms: Some(HOUR_MS) }
 }
 
@@ -29,7 +29,7 @@ fn number(permit: &Permit) -> u64 {
 }
 
 /// A delivery of this order that is done under the receiver's next number.
-async fn sent(store: &Arc<dyn Store>, first_leaf: u64, key: &str, partner: &str) -> u64 {
+pub(crate) async fn sent(store: &Arc<dyn Store>, first_leaf: u64, key: &str, partner: &str) -> u64 {
     release(store, first_leaf, key, &[("edi", "x12/810")]).await;
     let permit = numbered(store, partner).await;
     let number = number(&permit);
@@ -50,7 +50,7 @@ async fn heard(store: &Arc<dyn Store>, first_leaf: u64, answer: NewAnswer) -> Re
     commit(store, decision).await.map(drop)
 }
 
-fn overdue() -> NewException {
+pub(crate) fn overdue() -> NewException {
     waits(ExceptionKind::Order, "acknowledgement-overdue")
 }
 

@@ -253,6 +253,7 @@ fn every_operation_is_tried_and_every_write_says_what_it_promises() {
         include_str!("pause.rs"),
         include_str!("progress.rs"),
         include_str!("effect.rs"),
+        include_str!("interchange.rs"),
         include_str!("notice.rs"),
         include_str!("credit.rs"),
         include_str!("deliver.rs"),

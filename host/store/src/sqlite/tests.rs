@@ -427,7 +427,7 @@ async fn what_waits_in_a_folder_of_schema_7_is_delivered_as_the_order_that_it_wa
     let store = folder.open().await;
     release(&store, 1, "PO-1", &[("erp", "order"), ("erp", "note")]).await;
     drop(store);
-    folder.raw().execute_batch(&[WITHOUT_SCHEMA_9, WITHOUT_SCHEMA_8].concat()).unwrap();
+    folder.raw().execute_batch(&[WITHOUT_SCHEMA_10, WITHOUT_SCHEMA_9, WITHOUT_SCHEMA_8].concat()).unwrap();
     assert!(matches!(SqliteStore::open_to_read(folder.folder.path()), Err(StoreError::OlderSchema { found: 7, .. })));
     let store = folder.open().await;
     let permit = claim(&store, 0).await.remove(0);

@@ -239,7 +239,7 @@ fn is_one_set(text: &str, code: &str) -> bool {
     let inner = segments.get(1..count.saturating_sub(1)).unwrap_or_default();
     segments.first() == Some(&format!("ST*{code}*0001").as_str())
         && segments.last() == Some(&format!("SE*{count}*0001").as_str())
-        && !inner.iter().any(|segment| segment.contains('~') || bounds(&segment))
+        && !inner.iter().any(|segment| segment.contains('~') || bounds(segment))
 }
 
 /// A part of a key as it was sent.
