@@ -53,8 +53,10 @@ impl Target {
         self.posts.load(Ordering::Relaxed)
     }
 
+    /// How often it was looked up: a look-up that finds no sales order asks for what was posted
+    /// of it as well, by two more questions.
     fn asked(&self) -> u32 {
-        self.asked.load(Ordering::Relaxed)
+        self.asked.load(Ordering::Relaxed).div_ceil(3)
     }
 
     /// A host with one released order for this target.

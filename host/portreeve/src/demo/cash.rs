@@ -229,8 +229,8 @@ impl Play<'_> {
         ];
         self.announce_returns(&some_back).await?;
         self.cancel(Case::CancelledReturning).await?;
+        self.settle(A_DAY_MS).await?;
         for round in 1..=ROUNDS {
-            self.settle(A_DAY_MS).await?;
             self.warehouse_works().await?;
             self.settle(A_DAY_MS).await?;
             if round == 1 {
@@ -243,7 +243,9 @@ impl Play<'_> {
             if round == 1 {
                 self.cancel(Case::CancelledCredited).await?;
             }
-            self.say_again(A_DAY_MS).await?;
+            if [1, ROUNDS].contains(&round) {
+                self.say_again(A_DAY_MS).await?;
+            }
         }
         Ok(outage)
     }
