@@ -15,10 +15,11 @@ use portreeve_store::contract::{
     After, Configuration, CreditQuery, CreditReservation, CustomerAggregate, DeadLetter, Decided, DecisionCommit,
     DocumentPosition, DocumentView, EarlyEvent, ExceptionTrail, ExceptionView, ExceptionsWanted, Forgotten, Happening,
     HistoryQuery, HoldOwner, InputId, InterchangeView, JournalEntry, JournalOutcome, JudgedHold, Kept, KeptBack,
-    KeptInput, Lease, NewException, NewOutbox, NewPersonChange, NewReference, NewReview, NewStep, NoticePlace,
-    Numbering, OpenHolds, OpenPayload, OrderEventView, OrderName, OrderOrigin, OrderStanding, OrderState, OrderTrail,
-    OrderView, PackageChange, PackageView, PauseAbout, PayloadRef, Period, Person, PersonView, PluginUsage, Presented,
-    ReferenceTable, ReferenceWanted, Room, Settlement, StepTaken, Summary, TreeHead, UnsequencedLeaf, WeighedProposal,
+    KeptInput, Lease, MeasuredOrder, NewException, NewOutbox, NewPersonChange, NewReference, NewReview, NewStep,
+    NoticePlace, Numbering, OpenHolds, OpenPayload, OrderEventView, OrderName, OrderOrigin, OrderStanding, OrderState,
+    OrderTrail, OrderView, PackageChange, PackageView, PauseAbout, PayloadRef, Period, Person, PersonView, PluginUsage,
+    Presented, ReferenceTable, ReferenceWanted, Room, Settlement, StepTaken, Summary, TreeHead, UnsequencedLeaf,
+    WeighedProposal,
 };
 use portreeve_store::{Attempt, Committed, Journaled, Permit, Settled, Store, StoreError};
 
@@ -299,6 +300,7 @@ store! {
         async fn weighed(&self, period: Period) -> BTreeMap<WeighedProposal, u64>;
         async fn judged_holds(&self, after: After, until: Instant, limit: u32) -> Vec<JudgedHold>;
         async fn steps_taken(&self, after: After, until: Instant, limit: u32) -> Vec<StepTaken>;
+        async fn measured_orders(&self, after: After, until: Instant, limit: u32) -> Vec<MeasuredOrder>;
         async fn paused_plugins(&self, after: u64, limit: u32) -> Vec<(ExceptionView, PauseAbout)>;
         async fn input_sender(&self, input: InputId) -> Option<(ChannelId, SenderId)>;
         async fn kept_back_order(&self, order: OrderId) -> Option<KeptBack>;

@@ -47,6 +47,8 @@ mod interchange;
 
 mod kept_back;
 
+mod measure;
+
 mod oversight;
 
 mod notice;
@@ -73,6 +75,7 @@ pub use exception::{
 };
 pub use interchange::{Interchange, InterchangeAnswer, InterchangeView, NewAnswer, Numbering};
 pub use kept_back::{ClosedHold, CreditQuery, CreditReservation, Kept, KeptBack, NewReview, ReviewView};
+pub use measure::{DeliveryMade, ExceptionsOfOrder, MeasuredOrder, SaidOfOrder};
 pub use notice::{Happened, Happening, NoticePlace};
 pub use oversight::{After, JudgedHold, Period, StepTaken, WeighedProposal};
 pub use person::{
@@ -1505,6 +1508,11 @@ pub trait Store: Send + Sync + 'static {
 
     /// Steps of exceptions after `after` and before `until`, in that order.
     async fn steps_taken(&self, after: After, until: Instant, limit: u32) -> Result<Vec<StepTaken>, StoreError>;
+
+    /// Orders that were decided after `after` and before `until`, in that order, each with what
+    /// became of it so far. Costs what those orders have, however much else there is.
+    async fn measured_orders(&self, after: After, until: Instant, limit: u32)
+    -> Result<Vec<MeasuredOrder>, StoreError>;
 
     /// Open exceptions about plugins that are not called, after a number and in the order of their
     /// numbers, each with its pause.

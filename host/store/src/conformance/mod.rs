@@ -50,6 +50,7 @@ pub(crate) mod retention;
 
 pub(crate) mod faults;
 
+pub(crate) mod measure;
 pub(crate) mod model;
 pub(crate) mod oversight;
 
@@ -174,6 +175,8 @@ macro_rules! suite {
                 a_models_hold_is_judged_by_the_last_person_who_decided_about_it,
                 a_step_says_whose_work_it_was_and_since_when_one_could_look,
                 what_a_batch_undoes_of_one_decision_counts_nothing;
+            measure: an_order_is_measured_by_all_that_became_of_it,
+                orders_are_measured_by_when_they_were_decided_page_by_page;
             pause: a_pause_is_one_exception_however_often_it_comes_and_ends_with_its_record,
                 a_pause_of_all_calls_takes_the_place_of_those_of_single_causes,
                 a_plugin_that_begins_anew_leaves_no_pause_to_a_person,
@@ -250,6 +253,7 @@ fn every_operation_is_tried_and_every_write_says_what_it_promises() {
         include_str!("kept_back.rs"),
         include_str!("exception.rs"),
         include_str!("oversight.rs"),
+        include_str!("measure.rs"),
         include_str!("pause.rs"),
         include_str!("progress.rs"),
         include_str!("effect.rs"),

@@ -7,8 +7,8 @@ use portreeve_model::{Digest, Instant, OrderId};
 use rusqlite::{Connection, StatementStatus, params};
 
 use super::rows::{self, digest};
-use super::{counts, credit, exception, interchange, notice, order_event, oversight, pause, retention};
-use crate::contract::{ExceptionsWanted, Room};
+use super::{counts, credit, exception, interchange, measure, notice, order_event, oversight, pause, retention};
+use crate::contract::{After, ExceptionsWanted, Room};
 
 fn empty() -> Connection {
     let connection = Connection::open_in_memory().unwrap();
@@ -232,6 +232,48 @@ fn a_delivery_leaves_and_joins_a_line_at_one_cost_however_long_it_is() {
     assert!(many.iter().zip(few).all(|(many, few)| *many <= few + few / 10), "{few:?} steps, then {many:?}");
 }
 
+/// Ten orders that were decided at one time, and so many before and after; each has an event, an
+/// exception that somebody looked at and a delivery.
+fn decided(before: i64, after: i64) -> Connection {
+    let connection = delivered(before + 10 + after);
+    connection
+        .execute_batch(&format!(
+            "UPDATE orders SET id = printf('%08x-0000-5000-8000-000000000000', seq),
+               decided_at = CASE WHEN seq <= {before} THEN 10 WHEN seq <= {before} + 10 THEN 20 ELSE 30 END;
+             INSERT INTO document (input, idx, channel, sender, received_at, key, partner, kind, content, payload,
+                                   repeated, state)
+               SELECT 1, seq, 'erp', 'erp', 0, id, '', 'note', zeroblob(32), 1, 0, 'decided' FROM orders ORDER BY seq;
+             INSERT INTO order_event (position, order_id, kind, event, decision, decided_at, leaf, outcome)
+               SELECT document.position, orders.id, 'order.accepted', 1, 1, 0, 1, 'applied'
+               FROM orders JOIN document ON document.idx = orders.seq;
+             INSERT INTO exception (order_id, position, stage, code, detail, queue, opened_at)
+               SELECT order_id, position, 'decide', 'x', '', 'desk', 0 FROM order_event;
+             INSERT INTO exception_step (exception, at, who, step, leaf, queue, since)
+               SELECT id, 0, 'ada', 'claimed', 1, 'desk', 0 FROM exception;"
+        ))
+        .unwrap();
+    connection
+}
+
+#[test]
+fn what_became_of_orders_costs_what_they_have_however_many_were_decided_before_and_after() {
+    let cost = |before: i64, after: i64| {
+        let connection = decided(before, after);
+        let found = measure::orders(&connection, After::from(Instant(20)), Instant(30), 100).unwrap();
+        assert_eq!(found.len(), 10);
+        for order in found {
+            let touches: Vec<u64> = order.exceptions.iter().map(|alike| alike.touches).collect();
+            assert_eq!((order.said.len(), touches, order.deliveries.len()), (1, vec![1], 1));
+        }
+        [measure::ORDERS, measure::SAID, measure::EXCEPTIONS, measure::DELIVERIES].map(|sql| steps(&connection, sql))
+    };
+    let few = cost(10, 10);
+    assert!(few.iter().all(|steps| *steps > 0), "{few:?}");
+    for many in [cost(2_000, 10), cost(10, 2_000)] {
+        assert!(many.iter().zip(few).all(|(many, few)| *many <= few + few / 10), "{few:?} steps, then {many:?}");
+    }
+}
+
 /// Exceptions, of which the last ten are open, each with a proposal: of one customer, in one
 /// queue, and due. So many others were closed, or are somebody else's, elsewhere and not due.
 fn exceptions(closed: i64, elsewhere: i64) -> Connection {
@@ -325,6 +367,10 @@ fn what_is_shown_decided_or_forgotten_of_an_exception_is_found_by_indices() {
         oversight::WEIGHED,
         oversight::JUDGED,
         oversight::STEPS_TAKEN,
+        measure::ORDERS,
+        measure::SAID,
+        measure::EXCEPTIONS,
+        measure::DELIVERIES,
         exception::ABOUT,
         exception::STEPS,
         exception::OPEN_PROPOSAL,

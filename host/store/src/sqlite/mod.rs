@@ -16,6 +16,7 @@ mod budget;
 mod credit;
 
 mod kept_back;
+mod measure;
 mod oversight;
 
 mod trail;
@@ -72,11 +73,12 @@ use rusqlite::{Connection, OpenFlags};
 use crate::contract::{
     After, Configuration, CreditQuery, CustomerAggregate, DeadLetter, DecisionCommit, DocumentPosition, DocumentView,
     EarlyEvent, ExceptionTrail, ExceptionView, ExceptionsWanted, Forgotten, Happening, HistoryQuery, InputId,
-    InterchangeView, JournalEntry, JournalOutcome, JudgedHold, Kept, KeptBack, KeptInput, Lease, NewException,
-    NewPersonChange, NewReference, NewReview, NewStep, NoticePlace, Numbering, OpenHolds, OpenPayload, OrderEventView,
-    OrderName, OrderOrigin, OrderStanding, OrderState, OrderTrail, OrderView, PackageChange, PackageView, PauseAbout,
-    PayloadRef, Period, Person, PersonView, PluginUsage, Presented, ReferenceTable, ReferenceWanted, Room, Settlement,
-    StepTaken, Store, StoreError, Summary, TreeHead, UnsequencedLeaf, WeighedProposal,
+    InterchangeView, JournalEntry, JournalOutcome, JudgedHold, Kept, KeptBack, KeptInput, Lease, MeasuredOrder,
+    NewException, NewPersonChange, NewReference, NewReview, NewStep, NoticePlace, Numbering, OpenHolds, OpenPayload,
+    OrderEventView, OrderName, OrderOrigin, OrderStanding, OrderState, OrderTrail, OrderView, PackageChange,
+    PackageView, PauseAbout, PayloadRef, Period, Person, PersonView, PluginUsage, Presented, ReferenceTable,
+    ReferenceWanted, Room, Settlement, StepTaken, Store, StoreError, Summary, TreeHead, UnsequencedLeaf,
+    WeighedProposal,
 };
 use crate::proof::{Attempt, Committed, Journaled, Permit, Settled};
 use writer::Writer;
@@ -533,6 +535,15 @@ impl Store for SqliteStore {
 
     async fn steps_taken(&self, after: After, until: Instant, limit: u32) -> Result<Vec<StepTaken>, StoreError> {
         self.read_for_people(move |connection| oversight::steps_taken(connection, after, until, limit)).await
+    }
+
+    async fn measured_orders(
+        &self,
+        after: After,
+        until: Instant,
+        limit: u32,
+    ) -> Result<Vec<MeasuredOrder>, StoreError> {
+        self.read_for_people(move |connection| measure::orders(connection, after, until, limit)).await
     }
 
     async fn due_exceptions(&self, at: Instant, limit: u32) -> Result<Vec<ExceptionView>, StoreError> {
