@@ -39,7 +39,7 @@ async fn change(host: &TestHost, table: &str, key: &str, column: &str, value: Fi
 }
 
 /// One line, priced too high by more than the tolerance.
-fn dear(number: &str) -> PurchaseOrder {
+pub(crate) fn dear(number: &str) -> PurchaseOrder {
     PurchaseOrder::clean(number).with_lines(&[("FST-1007", 10, "BX", "20.00")])
 }
 

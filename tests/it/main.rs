@@ -30,6 +30,8 @@ mod units;
 
 mod exceptions;
 
+mod measures;
+
 mod oversight;
 
 mod notices;

@@ -23,7 +23,7 @@ const WMS: &str = "token-of-the-warehouse";
 const FINANCE: &str = "token-of-finance";
 
 /// A warehouse and a finance system that speak to the demo's host, each of what is its own.
-fn with_systems(setup: Setup) -> Setup {
+pub(crate) fn with_systems(setup: Setup) -> Setup {
     let channel = |id: &str, token: &str, says: &str| {
         format!(
             "\n[[sender]]\nchannel = \"{id}\"\nid = \"{id}\"\ntoken_sha256 = \"{}\"\n\n[[channel]]\nid = \"{id}\"\n\
@@ -47,7 +47,7 @@ async fn host() -> TestHost {
 }
 
 /// An order of ten boxes, which the demo's rules release.
-fn ten(number: &str) -> PurchaseOrder {
+pub(crate) fn ten(number: &str) -> PurchaseOrder {
     PurchaseOrder::clean(number).with_lines(&[("FST-1007", 10, "BX", "18.40")])
 }
 
@@ -61,12 +61,12 @@ async fn released(host: &TestHost, number: &str) -> OrderId {
 }
 
 /// Something that a system says, as a CloudEvent; its id is what it says.
-fn said(kind: &str, data: Value) -> Value {
+pub(crate) fn said(kind: &str, data: Value) -> Value {
     let id = Digest::of(format!("{kind}{data}").as_bytes()).to_string();
     json!({"specversion": "1.0", "id": id, "source": "/tests", "type": kind, "data": data})
 }
 
-fn boxes(count: i64) -> Value {
+pub(crate) fn boxes(count: i64) -> Value {
     json!({"value": count.to_string(), "scale": 0, "unit": "BX"})
 }
 
@@ -74,20 +74,20 @@ fn usd(minor: i64) -> Value {
     json!({"minor": minor.to_string(), "currency": "USD"})
 }
 
-fn accepted(order: OrderId) -> Value {
+pub(crate) fn accepted(order: OrderId) -> Value {
     said("order.accepted", json!({"orderNumber": order, "lines": []}))
 }
 
-fn shipment(kind: &str, order: OrderId, number: &str, count: i64, short: &str) -> Value {
+pub(crate) fn shipment(kind: &str, order: OrderId, number: &str, count: i64, short: &str) -> Value {
     let line = json!({"lineNumber": "1", "sku": "FST-1007", "shipped": boxes(count), "short": short});
     said(kind, json!({"orderNumber": order, "shipmentNumber": number, "lines": [line]}))
 }
 
-fn confirmed(order: OrderId, number: &str, count: i64) -> Value {
+pub(crate) fn confirmed(order: OrderId, number: &str, count: i64) -> Value {
     shipment("shipment.confirmed", order, number, count, "none")
 }
 
-fn invoice(order: OrderId, number: &str, count: i64) -> Value {
+pub(crate) fn invoice(order: OrderId, number: &str, count: i64) -> Value {
     let price = json!({"amount": "1840", "scale": 2, "currency": "USD", "perQuantity": 1});
     let line = json!({
         "lineNumber": "1", "quantity": boxes(count), "unitPrice": price, "extended": usd(count * 1_840),
@@ -96,7 +96,7 @@ fn invoice(order: OrderId, number: &str, count: i64) -> Value {
     said("invoice.posted", json!({"invoiceNumber": number, "orderNumber": order, "lines": [line], "total": total}))
 }
 
-fn paid(order: OrderId, reference: &str, invoice: &str, minor: i64) -> Value {
+pub(crate) fn paid(order: OrderId, reference: &str, invoice: &str, minor: i64) -> Value {
     let data = json!({
         "paymentReference": reference, "orderNumber": order, "invoiceNumber": invoice, "amount": usd(minor),
     });
@@ -117,7 +117,7 @@ async fn tell_as(host: &TestHost, channel: &str, token: &str, event: &Value) {
     assert_eq!(accepted.reply.status, 202, "{}", String::from_utf8_lossy(&accepted.reply.body));
 }
 
-async fn told(host: &TestHost, events: &[Value]) {
+pub(crate) async fn told(host: &TestHost, events: &[Value]) {
     for event in events {
         tell(host, event).await;
     }

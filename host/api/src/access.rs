@@ -123,6 +123,7 @@ pub const ROUTES: &[Access] = &[
     get("/v1/authority", Needs::Reader),
     get("/v1/events/catalogue", Needs::Reader),
     get("/v1/oversight", Needs::Reader),
+    get("/v1/measures", Needs::Reader),
     get("/v1/summary", Needs::Reader),
     get("/v1/audit/checkpoint", Needs::Reader),
     get("/metrics", Needs::Reader),

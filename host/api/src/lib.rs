@@ -33,6 +33,8 @@ pub mod authority;
 
 pub mod events;
 
+pub mod measure;
+
 pub mod oversight;
 
 pub mod dead_letter;
@@ -163,6 +165,7 @@ pub fn router(front: Arc<Front>) -> Router {
         .route("/v1/authority", get(authority::show))
         .route("/v1/events/catalogue", get(events::catalogue))
         .route("/v1/oversight", get(oversight::show))
+        .route("/v1/measures", get(measure::show))
         .route("/v1/summary", get(operator::summary))
         .route("/v1/audit/checkpoint", get(operator::checkpoint))
         .route("/v1/openapi.json", get(openapi::serve))

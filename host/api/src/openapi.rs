@@ -8,7 +8,7 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, Secur
 use utoipa::{Modify, OpenApi};
 
 use crate::{
-    authority, dead_letter, events, exception, input, operator, outcome, oversight, package, people, problem,
+    authority, dead_letter, events, exception, input, measure, operator, outcome, oversight, package, people, problem,
     reference, story, view,
 };
 
@@ -64,6 +64,7 @@ use crate::{
         authority::show,
         events::catalogue,
         oversight::show,
+        measure::show,
         operator::summary,
         operator::checkpoint,
         operator::metrics,

@@ -64,6 +64,8 @@ pub mod usage;
 
 pub mod oversight;
 
+pub mod measure;
+
 pub mod review;
 
 pub mod exception;
@@ -159,6 +161,8 @@ pub struct Pipeline {
     pub pause_records: exception::PauseRecords,
     /// What metrics saw last of models and people.
     pub recent_oversight: oversight::RecentOversight,
+    /// What metrics saw last of measures.
+    pub recent_measures: measure::RecentMeasures,
     /// Reference tables that were read before.
     pub tables: TableCache,
     /// Every way out.

@@ -4,6 +4,7 @@
 //! INVARIANT: no label's value comes from a guest or a sender. Their codes would
 //! make ever new time series, and could carry what nobody should read.
 
+mod measure;
 mod oversight;
 
 use std::sync::{Mutex, PoisonError};
@@ -21,9 +22,11 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use self::measure::MeasureMetrics;
 use self::oversight::OversightMetrics;
 use crate::accept::call_error_code;
 use crate::egress::Origin;
+use crate::measure::Measures;
 use crate::oversight::Oversight;
 use crate::usage::{InUse, Used};
 
@@ -40,6 +43,7 @@ pub struct Metrics {
     orders: OrderMetrics,
     in_use: Mutex<InUseMetrics>,
     oversight: OversightMetrics,
+    measures: MeasureMetrics,
     not_called: Family<NotCalledLabels, Counter>,
     quarantine_turns: Family<TurnLabels, Counter>,
     quarantined: Family<PluginLabels, Gauge>,
@@ -384,6 +388,8 @@ impl Default for Metrics {
         registry.register("portreeve_http_breaker_open", help, egress.breakers.clone());
         let oversight = OversightMetrics::default();
         oversight.register(&mut registry);
+        let measures = MeasureMetrics::default();
+        measures.register(&mut registry);
         let people = PeopleMetrics::default();
         people.register(&mut registry);
         let notices = NoticeMetrics::default();
@@ -400,6 +406,7 @@ impl Default for Metrics {
             orders,
             in_use,
             oversight,
+            measures,
             not_called,
             quarantine_turns,
             quarantined,
@@ -547,19 +554,24 @@ impl Metrics {
         self.outside_missing.set(1);
     }
 
-    /// The same with what is used of grants and kept back, and how models and people got on.
+    /// The same with what is used of grants and kept back, and how models and people got on, and
+    /// the last measures where there are any.
     #[must_use]
     pub fn text_with(
         &self,
         rows: &[(&'static str, u64)],
         in_use: &InUse<'_>,
         oversight: &Oversight,
+        measures: Option<&Measures>,
         now: Instant,
     ) -> String {
         // Nobody else's look may come between this one and its text.
         let shown = self.in_use.lock().unwrap_or_else(PoisonError::into_inner);
         shown.show(in_use, now);
         self.oversight.show(oversight);
+        if let Some(measures) = measures {
+            self.measures.show(measures);
+        }
         self.text(rows)
     }
 

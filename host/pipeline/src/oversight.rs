@@ -159,7 +159,8 @@ impl Times {
     }
 }
 
-fn share_bp(part: u64, whole: u64) -> Option<u64> {
+/// A part of a whole, basis points; none of nothing.
+pub(crate) fn share_bp(part: u64, whole: u64) -> Option<u64> {
     part.saturating_mul(10_000).checked_div(whole)
 }
 
@@ -362,9 +363,7 @@ impl Pipeline {
 /// # Errors
 /// When the store fails.
 pub async fn oversight(store: &dyn Store, hours: u16, last: Instant) -> Result<Oversight, StoreError> {
-    let this_hour = last.0.div_euclid(Instant::HOUR_MS).saturating_mul(Instant::HOUR_MS);
-    let before = i64::from(hours.clamp(1, HOURS_MAX).saturating_sub(1)).saturating_mul(Instant::HOUR_MS);
-    let period = Period { from: Instant(this_hour.saturating_sub(before)), until: last.plus_ms(1) };
+    let period = period(hours, last);
     let mut tally = Tally::default();
     for (weighed, count) in store.weighed(period).await? {
         tally.weighed(weighed, count);
@@ -384,6 +383,13 @@ pub async fn oversight(store: &dyn Store, hours: u16, last: Instant) -> Result<O
         page.into_iter().for_each(|step| tally.step(step));
     }
     Ok(tally.finish(period))
+}
+
+/// So many whole hours, up to and with a time.
+pub(crate) fn period(hours: u16, last: Instant) -> Period {
+    let this_hour = last.0.div_euclid(Instant::HOUR_MS).saturating_mul(Instant::HOUR_MS);
+    let before = i64::from(hours.clamp(1, HOURS_MAX).saturating_sub(1)).saturating_mul(Instant::HOUR_MS);
+    Period { from: Instant(this_hour.saturating_sub(before)), until: last.plus_ms(1) }
 }
 
 #[cfg(test)]

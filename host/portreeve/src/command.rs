@@ -17,6 +17,7 @@ mod ingest;
 
 mod order;
 
+mod measure;
 mod oversight;
 
 mod grant;
@@ -161,6 +162,8 @@ enum Command {
     /// How models and people get on with each other: what became of proposals, how soon people
     /// decide, and whether they look.
     Oversight(oversight::Look),
+    /// How long orders take, how often people have to touch them, and what goes wrong where.
+    Measures(measure::Look),
     /// Remove old content.
     #[command(subcommand)]
     Retention(retention::Command),
@@ -300,6 +303,7 @@ pub async fn dispatch(line: CommandLine, output: &mut Output) -> anyhow::Result<
         Command::Route(command) => route::run(command, json, output),
         Command::Process(command) => process::run(command, json, output),
         Command::Oversight(look) => oversight::run(look, json, output).await,
+        Command::Measures(look) => measure::run(look, json, output).await,
         Command::Retention(command) => retention::run(command, json, output).await,
         Command::Audit(command) => audit::run(command, json, output).await,
     }

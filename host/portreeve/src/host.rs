@@ -613,6 +613,7 @@ impl Road {
             set_aside: SetAside::default(),
             pause_records: portreeve_pipeline::exception::PauseRecords::default(),
             recent_oversight: portreeve_pipeline::oversight::RecentOversight::default(),
+            recent_measures: portreeve_pipeline::measure::RecentMeasures::default(),
             tables: TableCache::default(),
         };
         if let Err(missing) = pipeline.check() {

@@ -88,6 +88,7 @@ const MATRIX: &[(&str, &str, Who)] = &[
     ("GET", "/v1/authority", Readers),
     ("GET", "/v1/events/catalogue", Readers),
     ("GET", "/v1/oversight", Readers),
+    ("GET", "/v1/measures", Readers),
     ("GET", "/v1/summary", Readers),
     ("GET", "/v1/audit/checkpoint", Readers),
 ];

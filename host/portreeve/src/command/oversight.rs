@@ -113,11 +113,11 @@ fn show_person(person: &Person, output: &mut Output) -> anyhow::Result<()> {
     ))
 }
 
-fn percent(basis_points: u64) -> String {
+pub(super) fn percent(basis_points: u64) -> String {
     format!("{}.{:02} %", basis_points / 100, basis_points % 100)
 }
 
-fn told(times: &Times) -> String {
+pub(super) fn told(times: &Times) -> String {
     match (times.median_ms, times.p90_ms) {
         (Some(median), Some(p90)) => {
             format!("{} time(s), half within {}, nine of ten within {}", times.count, span(median), span(p90))
