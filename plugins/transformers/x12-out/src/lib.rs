@@ -7,7 +7,7 @@
 //! x12/810  invoice posted                                                to the customer
 //! ```
 //!
-//! The envelope with its control numbers is the sender's business (one set to a group).
+//! The envelope with its control numbers is made by `x12-send`, one set to an interchange.
 //!
 //! **Which order.** X12's places for an order number (W0502, BAK03, PRF01, BIG04) hold 22
 //! characters, and the customer knows the order by its own number. So that number stands
