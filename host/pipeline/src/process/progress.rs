@@ -451,8 +451,9 @@ impl Progress {
                 (RefundCause::CancelledPrepayment, None, above)
             }
             ProcessState::Settled if self.lines.values().any(|line| line.cancelled() > 0) => {
+                // What went back already is explained by what never left, too: a second payment is not.
                 let never_left = self.money.ordered_minor?.saturating_sub(self.money.invoiced_minor);
-                if above > never_left || self.may_have_left() {
+                if above > never_left.saturating_sub(self.money.returned_minor()) || self.may_have_left() {
                     return None;
                 }
                 (RefundCause::ShortShipment, None, above)

@@ -664,6 +664,10 @@ fn what_the_cause_of_a_refund_does_not_explain_stays_a_persons() {
     let billed = [accepted(), paid("P-1", None, 1_400), short, invoice("I-1", [10, 3], 1_300)];
     let twice = [billed.as_slice(), &[paid("P-2", None, 1)]].concat();
     assert_eq!((owed(&billed).is_some(), owed(&twice), wrong(&twice)), (true, None, Some("paid-too-much")));
+    // What never left was paid back: what is paid again is no part of it.
+    let back = refund("F-1", RefundCause::ShortShipment, None, 100);
+    let again = [billed.as_slice(), &[back, paid("P-2", None, 60)]].concat();
+    assert_eq!((owed(&again), wrong(&again)), (None, Some("paid-too-much")));
 }
 
 #[test]

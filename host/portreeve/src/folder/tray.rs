@@ -20,6 +20,7 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use cap_std::ambient_authority;
@@ -32,6 +33,8 @@ use super::places::{NAME_BYTES_MAX, UNFINISHED};
 #[derive(Debug, Clone)]
 pub struct Tray {
     folder: PathBuf,
+    /// One file at a time: two of one name would meet between the look and the rename.
+    turn: Arc<Mutex<()>>,
 }
 
 /// What was in the way.
@@ -46,7 +49,7 @@ impl Tray {
     /// That of a folder, which has to be there when something is sent.
     #[must_use]
     pub fn at(folder: &Path) -> Self {
-        Self { folder: folder.to_owned() }
+        Self { folder: folder.to_owned(), turn: Arc::default() }
     }
 
     /// Whether files can be put there.
@@ -65,6 +68,8 @@ impl Tray {
     }
 
     fn put(&self, name: &str, bytes: &[u8]) -> Result<u16, Trouble> {
+        // Nothing is kept in it that a panic could have left half done.
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let folder = self.open().map_err(Trouble::NotThere)?;
         match there(&folder, name).map_err(Trouble::NotThere)? {
             Some(found) => return Ok(if found == bytes { 200 } else { 409 }),
