@@ -74,7 +74,7 @@ const AT_ONCE: u32 = 64;
 const STEPS_MAX: usize = 20_000;
 
 /// How long the host tries before something is said next, while finance is down and when it is not.
-const WHILE_DOWN_MS: i64 = 20_000;
+const WHILE_DOWN_MS: i64 = 60_000;
 const A_DAY_MS: i64 = Instant::DAY_MS;
 
 /// Plays it.
