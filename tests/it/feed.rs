@@ -15,6 +15,7 @@ use tempfile::TempDir;
 use crate::at_the_plugin::{Plugins, order_id};
 use crate::front::commands::run;
 use crate::golden;
+use crate::process::{released, ten};
 use crate::support::{MORNING, PurchaseOrder, ScriptedTarget, Setup, TestHost, exceptions, x12};
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
@@ -91,19 +92,6 @@ async fn host_of(subscriber: &Subscriber, time: &Time, secret: &Secret, more: &s
     let host = setup.append("portreeve.toml", &secret.entry("crm", &subscriber.url(), more)).start().await;
     time.is_of(&host);
     host
-}
-
-fn ten(number: &str) -> PurchaseOrder {
-    PurchaseOrder::clean(number).with_lines(&[("FST-1007", 10, "BX", "18.40")])
-}
-
-async fn released(host: &TestHost, number: &str) -> OrderId {
-    let control = u32::try_from(host.orders().await.len()).unwrap() + 1;
-    host.send_edi(&x12(control, &ten(number))).await.unwrap();
-    host.decide_all().await;
-    let order = host.order(number).await;
-    assert_eq!(order.state, OrderState::Released, "{}", order.why);
-    order.id
 }
 
 /// The warehouse says something of ten boxes.

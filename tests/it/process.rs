@@ -51,7 +51,7 @@ pub(crate) fn ten(number: &str) -> PurchaseOrder {
     PurchaseOrder::clean(number).with_lines(&[("FST-1007", 10, "BX", "18.40")])
 }
 
-async fn released(host: &TestHost, number: &str) -> OrderId {
+pub(crate) async fn released(host: &TestHost, number: &str) -> OrderId {
     let control = u32::try_from(host.orders().await.len()).unwrap() + 1;
     host.send_edi(&x12(control, &ten(number))).await.unwrap();
     host.decide_all().await;

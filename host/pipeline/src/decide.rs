@@ -51,7 +51,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use portreeve_model::reference::CREDIT_TABLE;
-use portreeve_model::{Instant, PluginName};
+use portreeve_model::{Instant, OrderId, PluginName};
+use portreeve_record::leaf::DecidedState;
 use portreeve_record::{RecordError, SealError};
 use portreeve_sandbox::Crossing;
 use portreeve_store::contract::{Decided, DecisionCommit, DocumentPosition, InterchangeAnswer};
@@ -328,21 +329,33 @@ impl Pipeline {
     ) -> Result<DecisionCommit, DecideError> {
         let now = self.clock.now();
         let state = match &decided {
-            Decided::Duplicate { .. } => portreeve_record::leaf::DecidedState::Duplicate,
+            Decided::Duplicate { .. } => DecidedState::Duplicate,
             Decided::Order(_) | Decided::Event(_) | Decided::Answered(_) | Decided::Unmapped(_) => {
-                portreeve_record::leaf::DecidedState::Exception
+                DecidedState::Exception
             }
         };
+        self.decided_without(document, crossing.as_ref(), decided, Without { about: None, state, configuration, now })
+    }
+
+    /// The commit of a decision that makes no order, and its record.
+    fn decided_without(
+        &self,
+        document: Journaled,
+        mapping: Option<&(Crossing, Option<String>)>,
+        decided: Decided,
+        without: Without,
+    ) -> Result<DecisionCommit, DecideError> {
+        let Without { about, state, configuration, now } = without;
         let leaf = leaf::decide(
             &self.host,
             now,
             &DecideFacts {
                 order: None,
-                about: None,
+                about,
                 document: &document,
                 event: None,
                 configuration,
-                mapping: crossing.as_ref(),
+                mapping,
                 key: document.payload_key(),
                 scoring: &[],
                 verdicts: &[],
@@ -367,6 +380,15 @@ impl Pipeline {
         }
         self.routes.channel(document.channel()).map_or("integration", |channel| channel.exception_queue.as_str())
     }
+}
+
+/// What the record of a decision says that makes no order.
+struct Without {
+    /// The order that it is about all the same.
+    about: Option<OrderId>,
+    state: DecidedState,
+    configuration: u64,
+    now: Instant,
 }
 
 /// What is counted of a decision that is not an order's own.

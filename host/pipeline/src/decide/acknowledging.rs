@@ -14,11 +14,10 @@ use portreeve_sandbox::Crossing;
 use portreeve_store::Journaled;
 use portreeve_store::contract::{Decided, DecisionCommit, InterchangeAnswer, InterchangeView, NewAnswer, NewException};
 
-use super::DecideError;
 use super::reading::{Mapped, Reading, for_a_person};
+use super::{DecideError, Without};
 use crate::Pipeline;
 use crate::exception::Limits;
-use crate::leaf::{self, DecideFacts};
 
 /// The code of an exception about what its receiver rejected.
 const REJECTED: &str = "interchange-rejected";
@@ -109,26 +108,7 @@ impl Pipeline {
             let exception = NewException { kind: ExceptionKind::Order, ..for_a_person(queue, REJECTED, &detail) };
             self.dated(exception, now, Limits::default())
         });
-        let leaf = leaf::decide(
-            &self.host,
-            now,
-            &DecideFacts {
-                order: None,
-                about: Some(about.order),
-                document: &document,
-                event: None,
-                configuration,
-                mapping: crossing.as_ref(),
-                key: document.payload_key(),
-                scoring: &[],
-                verdicts: &[],
-                policy_holds: &[],
-                cancel_requested: false,
-                state: DecidedState::Acknowledged,
-                decision: None,
-                clock: now,
-            },
-        )?;
+        let without = Without { about: Some(about.order), state: DecidedState::Acknowledged, configuration, now };
         let decided = Decided::Answered(NewAnswer {
             partner: said.partner,
             number: said.number,
@@ -136,7 +116,7 @@ impl Pipeline {
             answer,
             exceptions: rejected.into_iter().collect(),
         });
-        Ok(DecisionCommit { document, decided, payloads: Vec::new(), configuration, at: now, leaf })
+        self.decided_without(document, crossing.as_ref(), decided, without)
     }
 }
 

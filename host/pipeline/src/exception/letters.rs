@@ -109,11 +109,10 @@ impl Pipeline {
         let mut retried: Vec<Retried> = Vec::with_capacity(letters.len());
         for letter in letters {
             let exception = letter.exception;
-            let outcome = self.retry_letter(who, exception, reason).await;
-            if let (Err(ExceptionError::Denied(_)), true) = (&outcome, retried.is_empty()) {
-                return outcome.map(|_| Vec::new());
+            match self.retry_letter(who, exception, reason).await {
+                Err(denied @ ExceptionError::Denied(_)) if retried.is_empty() => return Err(denied),
+                outcome => retried.push(Retried { exception, outcome }),
             }
-            retried.push(Retried { exception, outcome });
         }
         Ok(retried)
     }

@@ -158,15 +158,14 @@ impl Those {
         acting.somebody()?;
         let (locations, store) = of.data.open_to_write_or_ask()?;
         let place = acting.open_in(&locations, store).await?;
-        let found = place.host.pipeline.show_letters(wanted).await;
-        let done = match found.map(|found| self.is_shown(typed, &found.digest.to_string()).map(|_| found.digest)) {
-            Ok(Ok(shown)) => {
-                place.host.pipeline.retry_letters(&place.who, wanted, shown, &reason).await.map_err(Into::into)
-            }
-            Ok(Err(error)) => Err(error),
-            Err(error) => Err(error.into()),
+        let (pipeline, who) = (&place.host.pipeline, &place.who);
+        let done = async {
+            let now = pipeline.show_letters(wanted).await?.digest;
+            self.is_shown(typed, &now.to_string())?;
+            anyhow::Ok(pipeline.retry_letters(who, wanted, now, &reason).await?)
         };
-        Ok(RetriedTogether::of(place.finish::<_, anyhow::Error>(done).await?))
+        let done = done.await;
+        Ok(RetriedTogether::of(place.finish(done).await?))
     }
 
     /// The whole digest that somebody typed the beginning of.

@@ -5,8 +5,9 @@
 //! The story is [`run`], told by `Play::whole`: orders come in, some are paid at once, some are
 //! not wanted any more in each state that they can be in, finance is down while goods leave, some
 //! are short, some come back. Everything is said over the front door and later once more, some of
-//! it out of turn: what of one order should have come first comes last, or waits. The host's three stories are told step by step here instead of by its workers, so that it is known
-//! where each order is when its customer changes his mind; nothing else of them differs.
+//! it out of turn: what of one order should have come first comes last, or waits. The host's three
+//! stories are told step by step here instead of by its workers, so that it is known where each
+//! order is when its customer changes his mind; nothing else of them differs.
 
 mod case;
 

@@ -74,31 +74,28 @@ impl Ledgers {
         counted(heard)
     }
 
-    /// By their number, since what a subscriber sees has not all of what would tell them apart.
+    /// By how many there are, since what a subscriber sees has not all of what would tell them apart.
     fn for_subscribers(&self) -> Counts {
         let mut things = Counts::new();
-        let released: BTreeSet<String> = self.releases.iter().map(|release| bare(&release.order_id)).collect();
-        let mut happened = |order: String, kind: &'static str, count: usize| {
-            things.insert((order, kind, String::new()), count);
-        };
-        for order in released {
+        for order in self.released() {
             let left = self.shipments.iter().filter(|shipment| bare(&shipment.order_id) == order);
             let left: BTreeSet<&String> = left.map(|shipment| &shipment.number).collect();
             let posted = self.invoices.iter().filter(|invoice| bare(&invoice.external_document_number) == order);
             let credited = self.credit_memos.iter().filter(|memo| bare(&memo.external_document_number) == order);
             let posted = posted.map(|invoice| &invoice.number).chain(credited.map(|memo| &memo.number));
             let posted: BTreeSet<&String> = posted.collect();
-            for (kind, count) in [(CREATED, 1), (SHIPPED, left.len()), (POSTED, posted.len())] {
-                if count > 0 {
-                    happened(order.clone(), kind, count);
-                }
-            }
+            let counts = [(CREATED, 1), (SHIPPED, left.len()), (POSTED, posted.len())];
+            things.extend(counts.map(|(kind, count)| ((order.clone(), kind, String::new()), count)));
         }
         things
     }
 
+    fn released(&self) -> BTreeSet<String> {
+        self.releases.iter().map(|release| bare(&release.order_id)).collect()
+    }
+
     fn subscribers_heard(&self) -> Counts {
-        let released: BTreeSet<String> = self.releases.iter().map(|release| bare(&release.order_id)).collect();
+        let released = self.released();
         let heard = self.heard.iter().filter_map(|heard| {
             let kind = [CREATED, SHIPPED, POSTED].into_iter().find(|kind| heard.kind == *kind)?;
             Some((bare(&heard.subject), kind, String::new()))
