@@ -191,6 +191,26 @@ fn the_architecture_page_names_every_room_of_the_host() {
 }
 
 #[test]
+fn every_page_links_to_files_that_are_there() {
+    assert_clean(over_pages(dead_link));
+    assert_eq!(dead_link(&root(), "see [it](host/nowhere.rs#here)").as_deref(), Some("links to `host/nowhere.rs`"));
+    assert_eq!(dead_link(&root(), "see [it](host/ARCHITECTURE.md), [that](#that), [them](https://host.example)"), None);
+}
+
+#[test]
+fn the_page_of_the_plugins_says_of_each_what_its_manifest_says() {
+    let page = std::fs::read_to_string(root().join("plugins/README.md")).unwrap();
+    let manifests: Vec<String> = files(&root().join("plugins"))
+        .into_iter()
+        .filter(|path| path.ends_with("plugin.toml"))
+        .map(|path| std::fs::read_to_string(path).unwrap())
+        .collect();
+    assert!(manifests.len() > 20);
+    assert_clean(manifests.iter().filter_map(|manifest| unsaid(&page, manifest)).collect());
+    assert!(unsaid(&page, "name = \"nobody\"\ndescription = \"Does nothing.\"").is_some());
+}
+
+#[test]
 fn the_top_level_holds_rooms_and_nothing_else() {
     let found = std::fs::read_dir(root()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     assert_clean(strangers(found));
@@ -290,6 +310,39 @@ fn without_reason(manifest: &str) -> Vec<String> {
         above = line;
     }
     wrong
+}
+
+/// The first relative link of a page in `folder` behind which there is nothing.
+fn dead_link(folder: &Path, page: &str) -> Option<String> {
+    page.split("](")
+        .skip(1)
+        .filter_map(|rest| rest.split_once(')'))
+        .map(|(link, _)| link.split_once('#').map_or(link, |(file, _)| file))
+        .filter(|file| !file.is_empty() && !file.contains("://") && !file.contains(' '))
+        .find(|file| !folder.join(file).exists())
+        .map(|file| format!("links to `{file}`"))
+}
+
+/// What the page lacks of the plugin whose manifest this is.
+fn unsaid(page: &str, manifest: &str) -> Option<String> {
+    let value = |key: &str| {
+        let line = manifest.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(" = \""));
+        line.and_then(|rest| rest.strip_suffix('"')).unwrap_or_default().to_owned()
+    };
+    let (name, description) = (value("name"), value("description"));
+    let said = page.lines().any(|line| line.starts_with(&format!("| [{name}](")) && line.contains(&description));
+    (!said).then(|| format!("plugins/README.md has no row of `{name}` that says: {description}"))
+}
+
+fn over_pages(rule: impl Fn(&Path, &str) -> Option<String>) -> Vec<String> {
+    files(&root())
+        .into_iter()
+        .filter(|path| path.extension().is_some_and(|ending| ending == "md"))
+        .filter_map(|path| {
+            let text = std::fs::read_to_string(&path).unwrap();
+            rule(path.parent().unwrap(), &text).map(|what| format!("{}: {what}", path.display()))
+        })
+        .collect()
 }
 
 fn assert_clean(wrong: Vec<String>) {
