@@ -34,7 +34,7 @@ fn acknowledged(setup: Setup) -> Setup {
 
 async fn partners(mischief: Mischief) -> (Partner, TestHost) {
     let partner = Partner::start(mischief).await.unwrap();
-    let agreed = agreed(&partner.origin(), ", repeats = \"known\"");
+    let agreed = agreed(&partner.origin(), "");
     let setup = acknowledged(to_customers(Setup::demo(), &partner.origin(), &agreed));
     (partner, setup.start().await)
 }
@@ -107,7 +107,7 @@ async fn what_is_accepted_with_errors_is_accepted() {
 #[tokio::test]
 async fn a_target_of_one_receiver_is_acknowledged_by_whoever_the_interchange_names() {
     let partner = Partner::start(Mischief::default()).await.unwrap();
-    let agreed = agreed(&partner.origin(), ", repeats = \"known\"");
+    let agreed = agreed(&partner.origin(), "");
     let setup = acknowledged(to_customers(Setup::demo(), &partner.origin(), &agreed));
     let one = "partner_parts = 2\npartner = \"ZZ:WAREHOUSE:DOCK\"";
     let host = setup.replace("portreeve.toml", "partner_parts = 2", one).start().await;
@@ -217,7 +217,7 @@ async fn nobody_acknowledges_what_another_one_was_sent_or_what_was_never_sent() 
 #[tokio::test]
 async fn an_acknowledgement_counts_on_the_channel_that_its_target_names_alone() {
     let partner = Partner::start(Mischief::default()).await.unwrap();
-    let agreed = agreed(&partner.origin(), ", repeats = \"known\"");
+    let agreed = agreed(&partner.origin(), "");
     let setup = acknowledged(to_customers(Setup::demo(), &partner.origin(), &agreed));
     let host =
         setup.replace("portreeve.toml", "acknowledged_on = \"edi\"", "acknowledged_on = \"systems\"").start().await;

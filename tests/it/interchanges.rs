@@ -7,11 +7,14 @@ use portreeve::standins::Mischief;
 use portreeve::standins::partner::{Entry, Partner};
 use portreeve_model::{Digest, OrderId};
 use portreeve_pipeline::Credential;
+use portreeve_record::LeafBody;
+use portreeve_record::leaf::ReceiptOutcome;
 use portreeve_store::contract::{DeliveryView, OrderState};
 use serde_json::{Value, json};
 
 use crate::faults::{Fault, FaultyStore};
 use crate::front::commands::{refused, run};
+use crate::later::with_purpose;
 use crate::support::{PurchaseOrder, Setup, TestHost, x12};
 
 const SYSTEMS: &str = "token-of-the-systems";
@@ -28,8 +31,8 @@ pub(crate) fn to_customers(setup: Setup, origin: &str, target: &str) -> Setup {
     );
     let customers = format!(
         "\n[[target]]\nid = \"customers\"\nconnector = \"x12-send\"\ntransformer = \"x12-out\"\nkind = \"x12/855\"\n\
-         origin = \"{origin}\"\nexception_queue = \"integration\"\nfind = true\nfind_after_ms = 1000\nwith_order = true\n\
-         {target}\n[target.interchange]\npartner_parts = 2\n"
+         origin = \"{origin}\"\nexception_queue = \"integration\"\nfind = false\nfind_after_ms = 1000\nwith_order = true\n\
+         {target}\n[target.interchange]\nknows_repeats = true\npartner_parts = 2\n"
     );
     let effects = [("order.accepted", "855"), ("shipment.confirmed", "856"), ("invoice.posted", "810")]
         .map(|(on, set)| format!("\n[[effect]]\non = \"{on}\"\ntarget = \"customers\"\nkind = \"x12/{set}\"\n"));
@@ -51,11 +54,9 @@ pub(crate) fn agreed(origin: &str, more: &str) -> String {
     format!("settings = {{ base-url = \"{origin}\", sender = \"ZZ:PORTREEVE\", usage = \"P\"{more} }}")
 }
 
-const REPEATS: &str = ", repeats = \"known\"";
-
 async fn partners(mischief: Mischief) -> (Partner, Setup) {
     let partner = Partner::start(mischief).await.unwrap();
-    let setup = to_customers(Setup::demo(), &partner.origin(), &agreed(&partner.origin(), REPEATS));
+    let setup = to_customers(Setup::demo(), &partner.origin(), &agreed(&partner.origin(), ""));
     (partner, setup)
 }
 
@@ -149,7 +150,7 @@ fn expected_reference(entry: &Entry, order: OrderId) -> String {
 /// The control numbers in the records of attempts, in the order of the log.
 async fn attempted_numbers(host: &TestHost) -> Vec<u64> {
     let attempts = host.leaves().await.into_iter().filter_map(|leaf| match leaf.body {
-        portreeve_record::LeafBody::Attempt(attempt) => Some(attempt),
+        LeafBody::Attempt(attempt) => Some(attempt),
         _ => None,
     });
     attempts.flat_map(|attempt| attempt.numbers.shown().to_vec()).map(|record| record.number).collect()
@@ -215,13 +216,58 @@ async fn a_host_that_ends_between_sending_and_its_record_sends_under_the_same_nu
 #[tokio::test]
 async fn a_partner_that_knows_no_repeated_number_is_sent_nothing_again() {
     let lost = Mischief { drop_after_per_mille: 1_000, ..Mischief::default() };
+    for (find, sentence) in [(true, "knows_repeats"), (false, "ask its people")] {
+        let partner = Partner::start(lost).await.unwrap();
+        let setup = to_customers(Setup::demo(), &partner.origin(), &agreed(&partner.origin(), ""))
+            .replace("portreeve.toml", "knows_repeats = true", "knows_repeats = false")
+            .replace("portreeve.toml", "find = false", &format!("find = {find}"));
+        let host = setup.start().await;
+        accepted(&host, "PO-1", "C1201").await;
+        host.come_to_rest().await;
+        assert_eq!(came(&partner.ledger()), [("ZZ:C1201", 1, "855", 1)]);
+        assert_eq!(host.codes().await, ["unknown-outcome"]);
+        assert!(host.exceptions().await[0].detail.contains(sentence), "{:?}", host.exceptions().await);
+    }
+}
+
+/// A host whose released orders go to a warehouse as 940s.
+fn to_a_warehouse(origin: &str) -> Setup {
+    let egress = format!("[[plugin.egress]]\norigin = \"{origin}\"\n");
+    let warehouse = format!(
+        "\n[[target]]\nid = \"warehouse\"\nconnector = \"x12-send\"\ntransformer = \"x12-out\"\nkind = \"x12/940\"\n\
+         origin = \"{origin}\"\nexception_queue = \"integration\"\nfind = false\nfind_after_ms = 1000\n{}\n\
+         [target.interchange]\nknows_repeats = true\npartner = \"ZZ:WAREHOUSE\"\n",
+        agreed(origin, "")
+    );
+    Setup::demo()
+        .blindfolded("x12-out")
+        .plugin("x12-send", "{ http = [\"POST\"] }")
+        .append("portreeve.toml", &egress)
+        .replace("portreeve.toml", "target = \"erp\"", "target = \"warehouse\"")
+        .append("portreeve.toml", &warehouse)
+}
+
+#[tokio::test]
+async fn what_a_warehouse_may_have_of_an_order_that_is_cancelled_is_a_persons_and_never_called_absent() {
+    let lost = Mischief { drop_after_per_mille: 1_000, ..Mischief::default() };
     let partner = Partner::start(lost).await.unwrap();
-    let host = to_customers(Setup::demo(), &partner.origin(), &agreed(&partner.origin(), "")).start().await;
+    let host = to_a_warehouse(&partner.origin()).start().await;
     accepted(&host, "PO-1", "C1201").await;
+    host.deliver_due().await;
+    let order = PurchaseOrder::clean("PO-1").with_lines(&[("FST-1007", 10, "BX", "18.40")]);
+    host.send_edi(&with_purpose(9, &order, "01")).await.unwrap();
+    host.decide_all().await;
+    assert_eq!(host.order("PO-1").await.deliveries[0].state, "in-doubt");
     host.come_to_rest().await;
-    assert_eq!(came(&partner.ledger()), [("ZZ:C1201", 1, "855", 1)]);
-    assert_eq!(host.codes().await, ["unknown-outcome"]);
-    assert!(host.exceptions().await[0].detail.contains("repeats"), "{:?}", host.exceptions().await);
+    let order = host.order("PO-1").await;
+    assert_eq!((order.state, order.deliveries[0].state.as_str()), (OrderState::Released, "dead"), "{}", order.why);
+    let mut codes = host.codes().await;
+    codes.sort();
+    assert_eq!(codes, ["cancel-requested", "unknown-outcome"]);
+    let absent = |body: &LeafBody| matches!(body, LeafBody::Receipt(said) if said.outcome == ReceiptOutcome::Absent);
+    let absent = host.leaves().await.into_iter().filter(|leaf| absent(&leaf.body)).count();
+    assert_eq!((absent, came(&partner.ledger())), (0, vec![("ZZ:WAREHOUSE", 1, "940", 1)]));
+    host.verify().await.unwrap();
 }
 
 #[tokio::test]
@@ -257,7 +303,7 @@ async fn a_file_for_a_partner_is_complete_or_not_there_and_named_by_its_number()
     let folder = tempfile::tempdir().unwrap();
     let outbox = folder.path().join("out");
     std::fs::create_dir(&outbox).unwrap();
-    let (origin, more) = ("http://customers.outbox", ", repeats = \"known\", path = \"/{set}-{number}.edi\"");
+    let (origin, more) = ("http://customers.outbox", ", path = \"/{set}-{number}.edi\"");
     let target = format!("outbox = \"{}\"\n{}", outbox.display(), agreed(origin, more));
     let host = to_customers(Setup::demo(), origin, &target).start().await;
     accepted(&host, "PO-1", "C1201").await;
@@ -299,6 +345,7 @@ async fn what_contradicts_itself_about_interchanges_and_folders_is_said_at_once(
     let folder = tempfile::tempdir().unwrap();
     for (from, to, sentence) in [
         ("partner_parts = 2", "partner_parts = 0", "has 0 `partner_parts`"),
+        ("find = false", "find = true", "by which nobody is asked"),
         ("usage = \"P\"", "usage = \"P\", order-number = \"7\"", "is the host's to say"),
         ("usage = \"P\"", "usage = \"P\", interchange-number = \"7\"", "is the host's to say"),
     ] {

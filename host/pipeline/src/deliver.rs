@@ -141,6 +141,12 @@ impl Pipeline {
             None => {}
         }
 
+        // Nothing of it is sent any more, and nobody can be asked whether it is there already.
+        if permit.withheld() && !asks {
+            let why = "an attempt ended without a known outcome, nothing is sent any more since the order was held or is to be cancelled, and nobody can be asked what arrived; ask the target's people, and abandon it when you know";
+            return self.give_up(permit, Some(target), "unknown-outcome", why, None).await;
+        }
+
         // An earlier attempt may have worked: look before sending.
         let mut looked_up = None;
         if asks {
@@ -166,11 +172,10 @@ impl Pipeline {
         }
         // Only now: the last attempt may have worked as well. What surely did nothing
         // does not count: a target that is down is waited for until the deadline.
-        if !target.knows_again() && permit.doubts() >= target.attempts_max {
-            let why = format!(
-                "{} attempts may have done something, and the target has nothing; look at it and replay",
-                permit.doubts()
-            );
+        if !target.is_subscriber() && permit.doubts() >= target.attempts_max {
+            let found = if target.knows_again() { "nobody said that one arrived" } else { "the target has nothing" };
+            let why =
+                format!("{} attempts may have done something, and {found}; look at it and replay", permit.doubts());
             return self.give_up(permit, Some(target), "attempts-exhausted", &why, looked_up).await;
         }
         if permit.tries() > 1 && self.clock.now() > deadline(&permit, target) {
@@ -244,7 +249,7 @@ impl Pipeline {
         };
         let now = self.clock.now();
         let held_back = held_back_ms(&crossed.crossing);
-        let in_doubt = !target.knows_again() && crossed.crossing.requests.iter().any(may_have_worked);
+        let in_doubt = !target.is_subscriber() && crossed.crossing.requests.iter().any(may_have_worked);
         let sent = Sent { held_back, in_doubt };
         let heard = match &crossed.outcome {
             Ok(Ok(receipt)) => self.heard(attempt.permit(), receipt, now)?,

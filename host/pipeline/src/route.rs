@@ -313,7 +313,8 @@ pub struct Target {
     /// The queue of failed deliveries.
     pub exception_queue: String,
     /// Whether `find` can be asked after an unknown outcome. A target without
-    /// such a look-up gets an exception instead of a blind retry.
+    /// such a look-up gets an exception instead of a blind retry, unless it knows what comes
+    /// again (`knows_repeats` of its `interchange`).
     pub find: bool,
     /// Attempts that may have done something (the call was cut, the answer got lost),
     /// though the target says that it has nothing, before a delivery is given up. One
@@ -325,7 +326,8 @@ pub struct Target {
     /// an hour.
     #[serde(default = "backoff_ms_default")]
     pub backoff_ms: u32,
-    /// Milliseconds after an unknown outcome before the target is asked about it.
+    /// Milliseconds after an unknown outcome before the target is asked about it, or is sent
+    /// again what it would know again.
     /// Longer than the target may take to finish what it was doing: an answer
     /// that comes too early says no, and the order is sent twice. Where the host
     /// ended during the call, they count from when the call would have been over.
@@ -365,16 +367,22 @@ pub struct Target {
 }
 
 impl Target {
-    /// Whether it knows what it has by the message's id, so that one may be sent again though an
-    /// earlier attempt may have arrived.
+    /// Whether it knows what it has, by the message's id or its interchange's number, so that one
+    /// may be sent again though an earlier attempt may have arrived: nobody is asked first.
     #[must_use]
     pub fn knows_again(&self) -> bool {
+        self.is_subscriber() || self.interchange.as_ref().is_some_and(|entry| entry.knows_repeats)
+    }
+
+    /// Whether it only hears of events.
+    #[must_use]
+    pub fn is_subscriber(&self) -> bool {
         self.subscription.is_some()
     }
 
     /// How people call it, and its name.
     fn called(&self) -> String {
-        let what = if self.subscription.is_some() { "subscriber" } else { "target" };
+        let what = if self.is_subscriber() { "subscriber" } else { "target" };
         format!("{what} `{}`", self.id)
     }
 }
@@ -397,6 +405,11 @@ pub struct Interchanges {
     /// Minutes from when a delivery is done, after which its receiver should have said that it
     /// got it: then people are told. Nobody waits for it where nothing is said.
     pub acknowledge_within_minutes: Option<u32>,
+    /// Whether it is agreed with receivers that a number which comes again has no second effect.
+    /// Then what may have arrived is sent again under its number, and nobody is asked; what is
+    /// not to be sent any more is a person's, since nobody knows whether it is there.
+    #[serde(default)]
+    pub knows_repeats: bool,
 }
 
 impl Interchanges {
@@ -785,6 +798,12 @@ impl Target {
         {
             problems.push(format!(
                 "`interchange` of target `{}` has `acknowledge_within_minutes` and no channel on which that could come; add `acknowledged_on`",
+                self.id
+            ));
+        }
+        if self.find && self.interchange.as_ref().is_some_and(|entry| entry.knows_repeats) {
+            problems.push(format!(
+                "target `{}` has `find = true`, and its `interchange` has `knows_repeats = true`, by which nobody is asked; expected one of them",
                 self.id
             ));
         }

@@ -12,8 +12,9 @@
 //! The control number is the host's and so is the time: ISA13 and GS06 are the number that the
 //! delivery has for good, and an interchange that is sent again has the same bytes. A partner
 //! that looks control numbers up, as X12 asks of everybody, takes it for what it has. Whether
-//! this one does is agreed with it: with `repeats = "known"` an interchange whose outcome is
-//! unknown is sent again, otherwise it is a person's.
+//! this one does is agreed with it, and is the host's to know: with `knows_repeats = true` in
+//! [target.interchange] it sends an interchange whose outcome is unknown again, otherwise that is
+//! a person's. Nobody can be asked what a partner has, so `find` finds nothing out.
 //!
 //! Settings of the target; those with a partner behind an `@` (`ISA07:ISA08`) are of that partner
 //! alone, and go before the others:
@@ -25,7 +26,6 @@
 //! usage               = "P"                         or T for tests
 //! usage@ZZ:ACME       = "T"
 //! separators          = "*>~"                       elements, components, segments
-//! repeats             = "known"                     a repeated control number has no second effect
 //! answer-timeout-ms   = "20000"
 //! ```
 //!
@@ -74,17 +74,10 @@ impl Connector for X12Send {
         }
     }
 
-    fn find(query: FindQuery) -> Result<Option<Receipt>, Failure> {
-        match setting(&query.settings, "repeats") {
-            // It goes out again under its own number, which the partner knows if it has it.
-            Some("known") => Ok(None),
-            Some(other) => {
-                Err(Failure::permanent(format!("setting `repeats` is `{other}`; expected `known`, or none")))
-            }
-            None => Err(Failure::permanent(
-                "nobody can ask a partner what it has; `repeats = \"known\"` says that it knows a repeated control number",
-            )),
-        }
+    fn find(_: FindQuery) -> Result<Option<Receipt>, Failure> {
+        Err(Failure::permanent(
+            "nobody can ask a partner what it has; say `find = false`, and `knows_repeats = true` in [target.interchange] of one that takes a repeated control number once",
+        ))
     }
 }
 
