@@ -3,15 +3,16 @@
 
 use portreeve::standins::Mischief;
 use portreeve::standins::partner::{Answers, Partner};
-use portreeve_model::{ExceptionAction, ExceptionKind, Failure};
-use portreeve_pipeline::Clock;
+use portreeve_model::{Digest, ExceptionAction, ExceptionKind, Failure};
+use portreeve_pipeline::{Clock, Credential};
 use portreeve_record::LeafBody;
 use portreeve_record::leaf::DecidedState;
 use portreeve_store::contract::{DeliveryView, InterchangeAnswer};
 
 use crate::at_the_plugin::Plugins;
+use crate::front::commands::refused;
 use crate::interchanges::{accepted, agreed, shipped_and_invoiced, to_customers};
-use crate::support::{Setup, TestHost};
+use crate::support::{EDI_TOKEN, Setup, TestHost};
 
 const MINUTE_MS: i64 = 60_000;
 
@@ -109,7 +110,7 @@ async fn a_target_of_one_receiver_is_acknowledged_by_whoever_the_interchange_nam
     let partner = Partner::start(Mischief::default()).await.unwrap();
     let agreed = agreed(&partner.origin(), "");
     let setup = acknowledged(to_customers(Setup::demo(), &partner.origin(), &agreed));
-    let one = "partner_parts = 2\npartner = \"ZZ:WAREHOUSE:DOCK\"";
+    let one = "partner_parts = 2\npartner = \"ZZ:WAREHOUSE:DOCK\"\nacknowledged_by = \"edi-gateway\"";
     let host = setup.replace("portreeve.toml", "partner_parts = 2", one).start().await;
     accepted(&host, "PO-1", "C1201").await;
     host.come_to_rest().await;
@@ -212,6 +213,67 @@ async fn nobody_acknowledges_what_another_one_was_sent_or_what_was_never_sent() 
     host.decide_all().await;
     assert_eq!(host.codes().await, ["unknown-interchange"; 3]);
     assert_eq!((answers(&host, "PO-1").await, waiting(&host).await), (vec![None], (1, 0)));
+}
+
+const STRANGER: &str = "token-of-another-gateway";
+
+/// The same host with a second sender on its channel, and this in the target's agreement.
+fn with_another_sender(setup: Setup, agreement: &str) -> Setup {
+    let token = Digest::of(STRANGER.as_bytes());
+    let sender = format!("\n[[sender]]\nchannel = \"edi\"\nid = \"other-gateway\"\ntoken_sha256 = \"{token}\"\n");
+    setup.append("portreeve.toml", &sender).replace(
+        "portreeve.toml",
+        "acknowledged_on = \"edi\"",
+        &format!("acknowledged_on = \"edi\"{agreement}"),
+    )
+}
+
+#[tokio::test]
+async fn a_partner_is_acknowledged_for_by_the_sender_who_speaks_for_it_alone() {
+    for (agreement, stranger_counts) in [
+        ("", false),
+        ("\nacknowledged_by = \"edi-gateway\"", false),
+        ("\nacknowledged_by = \"other-gateway\"", true),
+        ("\npartner = \"ZZ:C1201\"\nacknowledged_by = \"other-gateway\"", true),
+    ] {
+        let partner = Partner::start(Mischief::default()).await.unwrap();
+        let setup = acknowledged(to_customers(Setup::demo(), &partner.origin(), &agreed(&partner.origin(), "")));
+        let host = with_another_sender(setup, agreement).start().await;
+        accepted(&host, "PO-1", "C1201").await;
+        host.come_to_rest().await;
+        for (control, token, status) in [(71, STRANGER, "R"), (72, EDI_TOKEN, "A")] {
+            let said = acknowledgement(control, "C1201", "PR", 1, "855", status);
+            host.send("edi", Credential::Bearer(token), said.as_bytes()).await.unwrap();
+            host.decide_all().await;
+        }
+        let mut codes = host.codes().await;
+        codes.sort();
+        if stranger_counts {
+            assert_eq!(codes, ["interchange-rejected", "may-not-acknowledge"], "{agreement}");
+            assert_eq!(answers(&host, "PO-1").await, [Some(InterchangeAnswer::Rejected)]);
+        } else {
+            assert_eq!(codes, ["may-not-acknowledge"], "{agreement}");
+            assert_eq!(answers(&host, "PO-1").await, [Some(InterchangeAnswer::Accepted)], "it moved nothing");
+            let detail = host.exceptions().await.remove(0).detail;
+            assert!(detail.contains("by sender `other-gateway`"), "{detail}");
+        }
+        host.verify().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_agreement_that_names_nobody_who_could_speak_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let setup = acknowledged(to_customers(Setup::demo(), "http://127.0.0.1:9", &agreed("http://127.0.0.1:9", "")));
+    for (agreement, sentence) in [
+        ("acknowledged_on = \"edi\"\npartner = \"ZZ:ACME\"", "nothing says who speaks for it"),
+        ("acknowledged_on = \"edi\"\nacknowledged_by = \"nobody\"", "who is none of channel `edi`"),
+        ("acknowledged_by = \"edi-gateway\"", "and on no channel"),
+    ] {
+        let changed = setup.clone().replace("portreeve.toml", "acknowledged_on = \"edi\"", agreement);
+        let config = changed.configuration(folder.path());
+        refused(&["route", "check", "--config", config.to_str().unwrap()], &[sentence]).await;
+    }
 }
 
 #[tokio::test]

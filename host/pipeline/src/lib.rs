@@ -98,7 +98,7 @@ pub use notice::Notices;
 pub use numbers::NumberRanges;
 pub use people::{Accounts, SignedIn};
 pub use plugins::{Active, Plugins, Slot, Stopped, Why};
-pub use route::{Channel, Effect, OrdersBy, Refunds, Routes, Target};
+pub use route::{Channel, Effect, Interchanges, OrdersBy, Refunds, Routes, Target};
 pub use sender::{Credential, LocalRefused, Sender, SenderRefused, Senders};
 pub use tables::TableCache;
 

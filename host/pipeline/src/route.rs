@@ -402,6 +402,10 @@ pub struct Interchanges {
     /// The channel on which receivers say that they got something. What comes by any other
     /// acknowledges nothing of this target.
     pub acknowledged_on: Option<ChannelId>,
+    /// The sender of that channel who speaks for the receiver. Where nothing is said it is the
+    /// sender of the order, who answers for the partner by whom it came; a receiver that is named
+    /// needs it.
+    pub acknowledged_by: Option<String>,
     /// Minutes from when a delivery is done, after which its receiver should have said that it
     /// got it: then people are told. Nobody waits for it where nothing is said.
     pub acknowledge_within_minutes: Option<u32>,
@@ -800,6 +804,18 @@ impl Target {
                 "`interchange` of target `{}` has `acknowledge_within_minutes` and no channel on which that could come; add `acknowledged_on`",
                 self.id
             ));
+        }
+        let acknowledged = self.interchange.as_ref().map(|entry| (entry.acknowledged_on.is_some(), entry));
+        match acknowledged {
+            Some((true, Interchanges { partner: Some(partner), acknowledged_by: None, .. })) => problems.push(format!(
+                "`interchange` of target `{}` goes to `{partner}`, and nothing says who speaks for it on the channel of `acknowledged_on`; add `acknowledged_by`, a sender of that channel",
+                self.id
+            )),
+            Some((false, Interchanges { acknowledged_by: Some(sender), .. })) => problems.push(format!(
+                "`interchange` of target `{}` is acknowledged by sender `{sender}` and on no channel; add `acknowledged_on`",
+                self.id
+            )),
+            Some(_) | None => {}
         }
         if self.find && self.interchange.as_ref().is_some_and(|entry| entry.knows_repeats) {
             problems.push(format!(

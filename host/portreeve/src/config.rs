@@ -23,7 +23,7 @@ use portreeve_pipeline::egress::{Allowance, CredentialEntry, Destination, WayTo,
 use portreeve_pipeline::notice::{NoticeEntry, WayOfNotices};
 use portreeve_pipeline::process::Process;
 use portreeve_pipeline::sender::{KnownSender, Proof, SigningSecret};
-use portreeve_pipeline::{Channel, Effect, Refunds, Routes, Senders, Subscriber, Target};
+use portreeve_pipeline::{Channel, Effect, Interchanges, Refunds, Routes, Senders, Subscriber, Target};
 use portreeve_record::canonical_json;
 use portreeve_registry::file::{self, SMALL_BYTES_MAX, read_component};
 use portreeve_registry::{PlatformGrant, TrustPolicy};
@@ -912,6 +912,18 @@ fn host_problems(host: &HostFile, routes: &Routes) -> Vec<String> {
                 target.id,
                 target.connector,
                 origin = target.origin
+            ));
+        }
+    }
+    for target in &routes.targets {
+        let Some(Interchanges { acknowledged_on: Some(on), acknowledged_by: Some(by), .. }) = &target.interchange
+        else {
+            continue;
+        };
+        if !host.senders.iter().any(|sender| sender.channel == *on && sender.id == *by) {
+            problems.push(format!(
+                "target `{}` is acknowledged by sender `{by}`, who is none of channel `{on}`; name a [[sender]] of that channel",
+                target.id
             ));
         }
     }

@@ -2,8 +2,10 @@
 //!
 //! An acknowledgement is about transport: it moves no order along its process. It says that a
 //! message can be read, or that it is as if it had not come, and then a person has to know,
-//! with what the receiver found wrong. The danger is whoever acknowledges what is not his: a
-//! number counts only with its receiver's name, and on the channel that its target says.
+//! with what the receiver found wrong. The danger is whoever acknowledges what is not his: names
+//! and numbers stand in what he sends, and anybody can write them. So it is he who was authenticated
+//! that counts: a number counts only with its receiver's name, on the channel that its target says,
+//! and of the sender who speaks for that receiver there.
 //!
 //! The first answer counts. The same once more is a repetition, and another one is a person's.
 
@@ -18,6 +20,7 @@ use super::reading::{Mapped, Reading, for_a_person};
 use super::{DecideError, Without};
 use crate::Pipeline;
 use crate::exception::Limits;
+use crate::route::Interchanges;
 
 /// The code of an exception about what its receiver rejected.
 const REJECTED: &str = "interchange-rejected";
@@ -61,10 +64,19 @@ impl Pipeline {
             );
             return person("unknown-interchange", detail);
         };
-        let target = self.routes.target(&about.target).and_then(|target| target.interchange.as_ref());
-        if target.and_then(|entry| entry.acknowledged_on.as_ref()) != Some(document.channel()) {
+        let agreed = self.routes.target(&about.target).and_then(|target| target.interchange.as_ref());
+        let agreed = agreed.filter(|entry| entry.acknowledged_on.as_ref() == Some(document.channel()));
+        let Some(agreed) = agreed else {
             let detail = format!(
                 "found an acknowledgement of interchange {number} on this channel, expected it on the one that `acknowledged_on` of target `{}` names",
+                about.target
+            );
+            return person("may-not-acknowledge", detail);
+        };
+        if !speaks_for(document, agreed, &about) {
+            let detail = format!(
+                "found an acknowledgement of interchange {number} of `{partner}` by sender `{}`, expected it by the one who speaks for that partner (`acknowledged_by` of target `{}`, otherwise the sender of the order): ask the sender what it means",
+                document.sender(),
                 about.target
             );
             return person("may-not-acknowledge", detail);
@@ -117,6 +129,15 @@ impl Pipeline {
             exceptions: rejected.into_iter().collect(),
         });
         self.decided_without(document, crossing.as_ref(), decided, without)
+    }
+}
+
+/// Whether whoever sent a document speaks for the receiver of an interchange.
+fn speaks_for(document: &Journaled, agreed: &Interchanges, about: &InterchangeView) -> bool {
+    match &agreed.acknowledged_by {
+        Some(sender) => document.sender().as_str() == sender,
+        // A receiver that is named is nobody who sent an order.
+        None => agreed.partner.is_none() && (document.channel(), document.sender()) == (&about.channel, &about.sender),
     }
 }
 

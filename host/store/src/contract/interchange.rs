@@ -5,7 +5,7 @@
 //! number would take what was sent again for something new. So a delivery gets its number
 //! once, before anything of it is sent, and keeps it however often it is tried.
 
-use portreeve_model::{Instant, OrderId};
+use portreeve_model::{ChannelId, Instant, OrderId, SenderId};
 
 use super::{Content, DocumentPosition, NewException, OutboxId};
 
@@ -75,6 +75,10 @@ pub struct InterchangeView {
     pub outbox: OutboxId,
     /// Its order.
     pub order: OrderId,
+    /// The channel that the order came by.
+    pub channel: ChannelId,
+    /// Who sent the order.
+    pub sender: SenderId,
     /// Its target.
     pub target: String,
     /// The kind of message.

@@ -3,7 +3,7 @@
 //! INVARIANT: a number is taken in the transaction that gives it to a delivery, and a delivery
 //! has one. So no number is given twice, and none is lost between two deliveries.
 
-use portreeve_model::{Instant, OrderId};
+use portreeve_model::{ChannelId, Instant, OrderId, SenderId};
 use portreeve_record::Leaf;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -88,19 +88,22 @@ pub(super) fn sent(tx: &Connection, outbox: i64, at: Instant) -> Result<()> {
 
 const VIEW: &str =
     "SELECT interchange.partner, interchange.number, numbered_at, answer, interchange.said, interchange.due_at,
-            outbox.order_id, outbox.target, outbox.kind, outbox.said
-     FROM interchange JOIN outbox ON outbox.seq = interchange.outbox";
+            outbox.order_id, outbox.target, outbox.kind, outbox.said, orders.channel, orders.sender
+     FROM interchange JOIN outbox ON outbox.seq = interchange.outbox JOIN orders ON orders.seq = outbox.order_seq";
 
 fn view(row: &Row<'_>) -> Result<InterchangeView> {
     let order: String = row.get(6).map_err(failed)?;
     let target: String = row.get(7).map_err(failed)?;
     let said: Option<i64> = row.get(4).map_err(failed)?;
+    let (channel, sender): (String, String) = (row.get(10).map_err(failed)?, row.get(11).map_err(failed)?);
     Ok(InterchangeView {
         interchange: interchange(row)?,
         said: said.map(unsigned).transpose()?.map(DocumentPosition),
         due_at: row.get::<_, Option<i64>>(5).map_err(failed)?.map(Instant),
         outbox: outbox_id(row, 6, &target, 8, 9)?,
         order: OrderId::parse(&order).map_err(|error| damaged("an order id", &error))?,
+        channel: ChannelId::parse(&channel).map_err(|error| damaged("a channel", &error))?,
+        sender: SenderId::authenticated(sender),
         kind: row.get(8).map_err(failed)?,
         content: content(row.get(9).map_err(failed)?)?,
         target,
