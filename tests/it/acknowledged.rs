@@ -277,6 +277,28 @@ async fn an_agreement_that_names_nobody_who_could_speak_is_refused() {
 }
 
 #[tokio::test]
+async fn a_number_under_which_nothing_was_sent_is_acknowledged_by_nobody() {
+    // The partner takes nothing, and says so.
+    let (partner, host) = partners(Mischief { throttle_per_mille: 1_000, ..Mischief::default() }).await;
+    accepted(&host, "PO-1", "C1201").await;
+    host.deliver_all().await;
+    host.decide_all().await;
+    host.deliver_due().await;
+    assert_eq!(partner.ledger(), []);
+    let early = acknowledgement(71, "C1201", "PR", 1, "855", "A");
+    host.send_edi(early.as_bytes()).await.unwrap();
+    host.decide_all().await;
+    assert_eq!(
+        (host.codes().await, answers(&host, "PO-1").await),
+        (vec!["unknown-interchange".to_owned()], vec![None])
+    );
+    host.come_to_rest().await;
+    assert_eq!(partner.ledger().iter().map(|entry| (entry.control, entry.times)).collect::<Vec<_>>(), [(1, 1)]);
+    heard(&host, &partner).await;
+    assert_eq!(answers(&host, "PO-1").await, [Some(InterchangeAnswer::Accepted)]);
+}
+
+#[tokio::test]
 async fn an_acknowledgement_counts_on_the_channel_that_its_target_names_alone() {
     let partner = Partner::start(Mischief::default()).await.unwrap();
     let agreed = agreed(&partner.origin(), "");

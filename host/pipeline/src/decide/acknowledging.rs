@@ -58,7 +58,7 @@ impl Pipeline {
     ) -> Result<Reading, NewException> {
         let Acknowledgement { partner, number, .. } = &said;
         let person = |code: &str, detail: String| Err(for_a_person(self.queue(document), code, &detail));
-        let Some(about) = known else {
+        let Some(about) = known.filter(|about| about.sent) else {
             let detail = format!(
                 "found an acknowledgement of interchange {number} by `{partner}`, expected one that the host sent: ask the partner what it means"
             );

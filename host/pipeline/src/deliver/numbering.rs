@@ -85,10 +85,10 @@ impl Receiver {
     }
 }
 
-/// What the receiver said of the number, where an attempt was made under it: whoever answers a
-/// number that nobody sent knows nothing.
+/// What the receiver said of the number, where something may have been sent under it: whoever
+/// answers a number that nobody sent knows nothing.
 pub(super) fn acknowledged(permit: &Permit) -> Option<Acknowledged> {
-    let interchange = permit.interchange().filter(|_| permit.attempt() > 1)?;
+    let interchange = permit.interchange().filter(|_| permit.unresolved() || permit.doubts() > 0)?;
     let number = interchange.number.to_string();
     Some(match interchange.answer? {
         InterchangeAnswer::Accepted | InterchangeAnswer::AcceptedWithErrors => Acknowledged::Arrived(number),

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use portreeve_model::{ExceptionKind, Instant};
 
 use super::fixture::{
-    ALL, NOW, applied, claim, commit, decision_of, input, keep, leaf, lease, next, order_id, release, retry, waits,
+    ALL, NOW, applied, claim, commit, dead, decision_of, input, keep, leaf, lease, next, order_id, release, retry,
+    waits,
 };
 use super::{Fault, Maker};
 use crate::contract::{Decided, InterchangeAnswer, NewAnswer, NewException, Numbering, Store, StoreError};
@@ -160,6 +161,30 @@ pub(crate) async fn what_was_not_answered_in_time_is_told_once_and_closed_by_the
     assert_eq!((summary.acknowledgements_overdue, summary.exceptions_open), (0, 0));
     let closed = store.exception(told.id).await.unwrap().unwrap().exception.closed.unwrap();
     assert_eq!((closed.who, closed.how.as_str()), (None, "cleared"));
+}
+
+pub(crate) async fn a_number_under_which_nothing_was_sent_is_not_answered(maker: impl Maker) {
+    let store = maker.open().await;
+    release(&store, 1, "PO-1", &[("edi", "x12/810")]).await;
+    let permit = numbered(&store, "ZZ:A").await;
+    let number = number(&permit);
+    let sent = async |store: &Arc<dyn Store>| store.interchange("ZZ:A", number).await.unwrap().unwrap().sent;
+    assert!(!sent(&store).await, "it has a number, and no attempt");
+    let attempt = store.begin_attempt(permit, lease(0), leaf(3)).await.unwrap();
+    assert!(sent(&store).await, "nobody knows yet");
+    store.settle(attempt, retry(0), NOW, leaf(4)).await.unwrap();
+    drop(store);
+    let store = maker.open().await;
+    assert!(!sent(&store).await, "the attempt surely did nothing");
+    for (first, answer) in [(11, Some(InterchangeAnswer::Accepted)), (21, None)] {
+        let early = heard(&store, first, answers("PO-1", "ZZ:A", number, answer)).await;
+        assert!(matches!(early, Err(StoreError::ProgressMoved { .. })), "{early:?}");
+    }
+    let permit = claim(&store, 60_000).await.remove(0);
+    assert_eq!(permit.interchange().unwrap().answer, None);
+    let attempt = store.begin_attempt(permit, lease(0), leaf(31)).await.unwrap();
+    store.settle(attempt, dead(true), NOW, leaf(32)).await.unwrap();
+    assert!(sent(&store).await, "what was given up may be there");
 }
 
 pub(crate) async fn an_answer_may_come_before_the_host_knows_that_it_was_sent(maker: impl Maker) {

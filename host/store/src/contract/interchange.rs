@@ -85,11 +85,14 @@ pub struct InterchangeView {
     pub kind: String,
     /// What it is made of.
     pub content: Content,
+    /// Whether an attempt of it did not surely do nothing, so that there is something to answer.
+    pub sent: bool,
     /// By when an answer was to be there; none where nobody waits, or it is not sent yet.
     pub due_at: Option<Instant>,
 }
 
-/// What a document says of a numbered delivery.
+/// What a document says of a numbered delivery, of which something was sent: of another one
+/// nothing is kept.
 #[derive(Debug)]
 pub struct NewAnswer {
     /// The receiver.

@@ -86,10 +86,16 @@ pub(super) fn sent(tx: &Connection, outbox: i64, at: Instant) -> Result<()> {
     Ok(())
 }
 
-const VIEW: &str =
-    "SELECT interchange.partner, interchange.number, numbered_at, answer, interchange.said, interchange.due_at,
-            outbox.order_id, outbox.target, outbox.kind, outbox.said, orders.channel, orders.sender
-     FROM interchange JOIN outbox ON outbox.seq = interchange.outbox JOIN orders ON orders.seq = outbox.order_seq";
+/// Whether an attempt of a delivery did not surely do nothing.
+const SENT: &str = "(outbox.unresolved OR outbox.doubts > 0 OR outbox.state = 'delivered')";
+
+fn view_sql() -> String {
+    format!(
+        "SELECT interchange.partner, interchange.number, numbered_at, answer, interchange.said, interchange.due_at,
+                outbox.order_id, outbox.target, outbox.kind, outbox.said, orders.channel, orders.sender, {SENT}
+         FROM interchange JOIN outbox ON outbox.seq = interchange.outbox JOIN orders ON orders.seq = outbox.order_seq"
+    )
+}
 
 fn view(row: &Row<'_>) -> Result<InterchangeView> {
     let order: String = row.get(6).map_err(failed)?;
@@ -99,6 +105,7 @@ fn view(row: &Row<'_>) -> Result<InterchangeView> {
     Ok(InterchangeView {
         interchange: interchange(row)?,
         said: said.map(unsigned).transpose()?.map(DocumentPosition),
+        sent: row.get(12).map_err(failed)?,
         due_at: row.get::<_, Option<i64>>(5).map_err(failed)?.map(Instant),
         outbox: outbox_id(row, 6, &target, 8, 9)?,
         order: OrderId::parse(&order).map_err(|error| damaged("an order id", &error))?,
@@ -111,7 +118,7 @@ fn view(row: &Row<'_>) -> Result<InterchangeView> {
 }
 
 pub(super) fn numbered_sql() -> String {
-    format!("{VIEW} WHERE interchange.partner = ?1 AND interchange.number = ?2")
+    format!("{} WHERE interchange.partner = ?1 AND interchange.number = ?2", view_sql())
 }
 
 pub(super) fn numbered(connection: &Connection, partner: &str, number: u64) -> Result<Option<InterchangeView>> {
@@ -124,8 +131,9 @@ pub(super) fn numbered(connection: &Connection, partner: &str, number: u64) -> R
 
 pub(super) fn overdue_sql() -> String {
     format!(
-        "{VIEW} WHERE answer IS NULL AND interchange.exception IS NULL AND interchange.due_at <= ?1
-         ORDER BY interchange.due_at, interchange.outbox LIMIT ?2"
+        "{} WHERE answer IS NULL AND interchange.exception IS NULL AND interchange.due_at <= ?1
+         ORDER BY interchange.due_at, interchange.outbox LIMIT ?2",
+        view_sql()
     )
 }
 
@@ -183,22 +191,26 @@ pub(super) fn answer(
     position: i64,
     kept: &Kept,
 ) -> Result<()> {
-    let found: Option<(i64, i64, Option<i64>, Option<String>)> = tx
-        .prepare_cached(
-            "SELECT interchange.outbox, outbox.order_seq, interchange.exception, answer
+    let found: Option<(i64, i64, Option<i64>, Option<String>, bool)> = tx
+        .prepare_cached(&format!(
+            "SELECT interchange.outbox, outbox.order_seq, interchange.exception, answer, {SENT}
              FROM interchange JOIN outbox ON outbox.seq = interchange.outbox
-             WHERE interchange.partner = ?1 AND interchange.number = ?2 AND outbox.order_id = ?3",
-        )
+             WHERE interchange.partner = ?1 AND interchange.number = ?2 AND outbox.order_id = ?3"
+        ))
         .and_then(|mut found| {
             found
                 .query_row(params![new.partner, signed_number(new.number), new.order.to_string()], |row| {
-                    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+                    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
                 })
                 .optional()
         })
         .map_err(failed)?;
     let unknown = || StoreError::Failed(format!("an answer names number {} of nobody's delivery", new.number));
-    let (outbox, order_seq, told, before) = found.ok_or_else(unknown)?;
+    let (outbox, order_seq, told, before, sent) = found.ok_or_else(unknown)?;
+    // The attempt that was under way when this was decided did nothing: there is nothing to answer.
+    if !sent {
+        return Err(StoreError::ProgressMoved { order: new.order });
+    }
     if let Some(answer) = new.answer {
         // Another one was decided meanwhile: whoever decided this one had not seen it.
         if before.is_some() {
