@@ -337,6 +337,35 @@ async fn whoever_acknowledges_a_message_of_unknown_outcome_has_it_and_is_sent_it
     }
 }
 
+#[tokio::test]
+async fn what_was_given_up_is_delivered_when_its_receiver_acknowledges_it_and_stays_so_when_it_rejects() {
+    let lost = Mischief { drop_after_per_mille: 1_000, ..Mischief::default() };
+    let rejected = ["interchange-rejected", "unknown-outcome"].map(str::to_owned);
+    for (says, state, codes) in
+        [(Answers::Accepted, "delivered", vec![]), (Answers::Rejected, "dead", rejected.to_vec())]
+    {
+        let partner = Partner::start(lost).await.unwrap();
+        partner.answer(says);
+        let setup = acknowledged(to_customers(Setup::demo(), &partner.origin(), &agreed(&partner.origin(), "")));
+        let setup = setup.replace("portreeve.toml", "knows_repeats = true", "knows_repeats = false");
+        let host = setup.start().await;
+        let order = accepted(&host, "PO-1", "C1201").await;
+        host.come_to_rest().await;
+        assert_eq!(
+            (host.codes().await, to_the_customer(&host, "PO-1").await[0].state.as_str()),
+            (vec!["unknown-outcome".to_owned()], "dead")
+        );
+        heard(&host, &partner).await;
+        host.deliver_due().await;
+        let mut found = host.codes().await;
+        found.sort();
+        assert_eq!((found, to_the_customer(&host, "PO-1").await[0].state.as_str()), (codes, state));
+        assert_eq!(partner.ledger()[0].times, 1, "it is sent no more");
+        host.verify().await.unwrap();
+        host.rederive(order).await.unwrap();
+    }
+}
+
 /// What the transformer makes of a 997 or TA1: its JSON, or code and place of what is wrong.
 async fn mapped(plugins: &Plugins, interchange: &str) -> Result<serde_json::Value, (String, String)> {
     let received = plugins.receive("x12", interchange.as_bytes(), &[("sets", "997")]).await;

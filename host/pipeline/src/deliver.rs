@@ -94,6 +94,26 @@ impl Pipeline {
             let why = not_configured();
             return self.give_up(permit, None, "no-target", &why, None).await;
         };
+        let (event, key) = match event {
+            Err(error) if !matches!(error, StoreError::Erased(_) | StoreError::Damaged(_)) => {
+                return self.give_back(permit, target, &error).await;
+            }
+            event => readable(event)?,
+        };
+
+        // Whoever acknowledged it has it, or will not have it: nothing is left to find out, and no
+        // plugin is asked.
+        match acknowledged(&permit) {
+            Some(Acknowledged::Arrived(external_id)) => {
+                let receipt = Receipt { external_id, detail: None };
+                return self.found(permit, receipt, None, &key).await;
+            }
+            Some(Acknowledged::Refused(why)) => {
+                return self.give_up(permit, Some(target), "interchange-rejected", &why, None).await;
+            }
+            None => {}
+        }
+
         // What is active now is what the delivery ends with, whatever takes its place.
         let active = self.plugins.now();
         let cause = Cause::Target(&target.id);
@@ -113,13 +133,6 @@ impl Pipeline {
         };
         let context = self.target_context(&active, &permit, target, connector, transformer).await;
 
-        let (event, key) = match event {
-            Err(error) if !matches!(error, StoreError::Erased(_) | StoreError::Damaged(_)) => {
-                return self.give_back(permit, target, &error).await;
-            }
-            event => readable(event)?,
-        };
-
         let natural_key = match (&event, permit.content()) {
             (Ok(event), _) => natural_key(permit.order(), event, permit.content()),
             (Err(_), Content::Order) => permit.order().to_string(),
@@ -128,18 +141,6 @@ impl Pipeline {
                 return self.give_up(permit, Some(target), "event-unreadable", why, None).await;
             }
         };
-
-        // Whoever acknowledged it has it, or will not have it: nothing is left to find out.
-        match acknowledged(&permit) {
-            Some(Acknowledged::Arrived(external_id)) => {
-                let receipt = Receipt { external_id, detail: None };
-                return self.found(permit, receipt, None, &key).await;
-            }
-            Some(Acknowledged::Refused(why)) => {
-                return self.give_up(permit, Some(target), "interchange-rejected", &why, None).await;
-            }
-            None => {}
-        }
 
         // Nothing of it is sent any more, and nobody can be asked whether it is there already.
         if permit.withheld() && !asks {

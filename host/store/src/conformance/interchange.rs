@@ -187,6 +187,32 @@ pub(crate) async fn a_number_under_which_nothing_was_sent_is_not_answered(maker:
     assert!(sent(&store).await, "what was given up may be there");
 }
 
+pub(crate) async fn what_was_given_up_and_is_accepted_falls_due_to_be_settled_as_found(maker: impl Maker) {
+    for (first_leaf, key, answer, comes_back) in [
+        (1, "PO-1", InterchangeAnswer::Accepted, true),
+        (31, "PO-2", InterchangeAnswer::AcceptedWithErrors, true),
+        (61, "PO-3", InterchangeAnswer::Rejected, false),
+    ] {
+        let store = maker.open().await;
+        release(&store, first_leaf, key, &[("edi", "x12/810")]).await;
+        let permit = numbered(&store, "ZZ:A").await;
+        let number = number(&permit);
+        let attempt = store.begin_attempt(permit, lease(0), leaf(first_leaf + 2)).await.unwrap();
+        store.settle(attempt, dead(true), NOW, leaf(first_leaf + 3)).await.unwrap();
+        heard(&store, first_leaf + 10, answers(key, "ZZ:A", number, Some(answer))).await.unwrap();
+        drop(store);
+        let store = maker.open().await;
+        let open = store.exceptions(ALL).await.unwrap().len();
+        let mut permits = claim(&store, 0).await;
+        assert_eq!((open, permits.len()), if comes_back { (0, 1) } else { (1, 0) }, "{answer:?}");
+        let Some(permit) = permits.pop() else { continue };
+        assert!(permit.unresolved() && permit.interchange().unwrap().answer == Some(answer));
+        store.settle_unattempted(permit, applied(), NOW, leaf(first_leaf + 20)).await.unwrap();
+        let delivery = store.order(order_id(key)).await.unwrap().unwrap().deliveries.remove(0);
+        assert_eq!((delivery.state.as_str(), claim(&store, 0).await.len()), ("delivered", 0));
+    }
+}
+
 pub(crate) async fn an_answer_may_come_before_the_host_knows_that_it_was_sent(maker: impl Maker) {
     let store = maker.open().await;
     release(&store, 1, "PO-1", &[("edi", "x12/810")]).await;

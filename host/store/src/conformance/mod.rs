@@ -136,6 +136,7 @@ macro_rules! suite {
                 a_number_is_there_or_not_and_none_is_given_twice_whatever_fails,
                 an_answer_is_there_with_its_document_and_the_first_one_counts,
                 a_number_under_which_nothing_was_sent_is_not_answered,
+                what_was_given_up_and_is_accepted_falls_due_to_be_settled_as_found,
                 what_was_not_answered_in_time_is_told_once_and_closed_by_the_answer,
                 an_answer_may_come_before_the_host_knows_that_it_was_sent;
             kept_back: a_review_is_there_after_a_reopening_with_everything_that_it_causes,

@@ -92,7 +92,8 @@ pub struct InterchangeView {
 }
 
 /// What a document says of a numbered delivery, of which something was sent: of another one
-/// nothing is kept.
+/// nothing is kept. One that was given up and is accepted falls due at once, to be settled as found,
+/// and its exception is closed.
 #[derive(Debug)]
 pub struct NewAnswer {
     /// The receiver.

@@ -1,11 +1,11 @@
 //! Deliveries that wait for a person: seen, sent again, or given up.
 
 use portreeve_model::{Instant, OrderId};
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::contract::{DeadLetter, OutboxId, REPLAYS_MAX, StoreError};
 use crate::sqlite::rows::{Result, content, damaged, outbox_id, signed, unsigned};
-use crate::sqlite::{credit, failed, order_event};
+use crate::sqlite::{credit, exception, failed, order_event};
 
 pub(super) fn list(connection: &Connection, after: u64, limit: u32) -> Result<Vec<DeadLetter>> {
     let mut statement = connection
@@ -63,6 +63,26 @@ pub(super) fn replay(tx: &Connection, exception: i64, at: Instant) -> Result<()>
         return Err(StoreError::ReplaysSpent { outbox: letter.outbox.0, replays: REPLAYS_MAX });
     }
     Ok(())
+}
+
+/// A delivery that was given up is at its target after all: it is settled as what was found there,
+/// like any other, and nobody has to look at it any more.
+pub(super) fn arrived(tx: &Connection, outbox: i64, at: Instant, leaf: i64) -> Result<()> {
+    let waits = tx
+        .prepare_cached(
+            "SELECT exception.id FROM outbox JOIN exception ON exception.order_id = outbox.order_id
+             WHERE outbox.seq = ?1 AND outbox.state = 'dead' AND exception.outbox = ?1 AND closed_at IS NULL",
+        )
+        .and_then(|mut waits| waits.query_row([outbox], |row| row.get(0)).optional())
+        .map_err(failed)?;
+    let Some(waits) = waits else { return Ok(()) };
+    tx.prepare_cached(
+        "UPDATE outbox SET state = 'pending', unresolved = 1, due_at = ?2, deadline_from = ?2, lease_until = 0, blocks = 0
+         WHERE seq = ?1",
+    )
+    .and_then(|mut update| update.execute([outbox, at.0]))
+    .map_err(failed)?;
+    exception::clear_one(tx, waits, at, leaf)
 }
 
 /// Gives the delivery of an exception up for good.

@@ -8,7 +8,7 @@ use portreeve_record::Leaf;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::rows::{self, About, Kept, Result, content, damaged, outbox_id, signed, unsigned};
-use super::{exception, failed, trail};
+use super::{dead_letter, exception, failed, trail};
 use crate::contract::{
     DecisionCommit, DocumentPosition, Interchange, InterchangeAnswer, InterchangeView, NewAnswer, NewException,
     Numbering, StoreError,
@@ -221,6 +221,9 @@ pub(super) fn answer(
             .map_err(failed)?;
         if let Some(told) = told {
             exception::clear_one(tx, told, decision.at, kept.leaf)?;
+        }
+        if answer != InterchangeAnswer::Rejected {
+            dead_letter::arrived(tx, outbox, decision.at, kept.leaf)?;
         }
     }
     tx.prepare_cached("INSERT INTO order_leaf (order_seq, leaf) VALUES (?1, ?2)")
