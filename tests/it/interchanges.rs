@@ -287,6 +287,24 @@ async fn a_target_that_goes_elsewhere_now_does_not_send_what_has_the_number_of_a
     assert!(detail.contains("number 1 of `ZZ:C1201`") && detail.contains("`ZZ:SOMEBODY` now"), "{detail}");
 }
 
+#[tokio::test]
+async fn what_was_agreed_with_one_partner_goes_before_what_is_agreed_with_all() {
+    let partner = Partner::start(Mischief::default()).await.unwrap();
+    let origin = partner.origin();
+    // Nobody listens where the others' go.
+    let own = format!(
+        ", path = \"/of/others\", \"path@ZZ:C1201\" = \"/one\", \"base-url@ZZ:C1201\" = \"{origin}/\", \
+         \"sender@ZZ:C1201\" = \"ZZ:QUAY\", \"usage@ZZ:C1299\" = \"X\""
+    );
+    let agreed =
+        agreed(&origin, &own).replace(&format!("base-url = \"{origin}\""), "base-url = \"http://127.0.0.1:9\"");
+    let host = to_customers(Setup::demo(), &origin, &agreed).start().await;
+    accepted(&host, "PO-1", "C1201").await;
+    host.come_to_rest().await;
+    assert_eq!((host.codes().await, came(&partner.ledger())), (vec![], vec![("ZZ:C1201", 1, "855", 1)]));
+    assert_eq!(partner.ledger()[0].sender, "ZZ:QUAY");
+}
+
 /// What lies in a folder, by name.
 fn files(folder: &Path) -> Vec<(String, String)> {
     let mut files: Vec<(String, String)> = std::fs::read_dir(folder)

@@ -16,8 +16,8 @@
 //! [target.interchange] it sends an interchange whose outcome is unknown again, otherwise that is
 //! a person's. Nobody can be asked what a partner has, so `find` finds nothing out.
 //!
-//! Settings of the target; those with a partner behind an `@` (`ISA07:ISA08`) are of that partner
-//! alone, and go before the others:
+//! Settings of the target; each of them with a partner behind an `@` (`ISA07:ISA08`) is of that
+//! partner alone, and goes before the one of all. Nothing leads out of the target's origin:
 //!
 //! ```text
 //! base-url            = "https://edi.acme.example/inbound"
@@ -25,6 +25,7 @@
 //! sender              = "ZZ:PORTREEVE"              ISA05:ISA06, or with GS02 behind a second colon
 //! usage               = "P"                         or T for tests
 //! usage@ZZ:ACME       = "T"
+//! base-url@ZZ:ACME    = "https://edi.acme.example/test"
 //! separators          = "*>~"                       elements, components, segments
 //! answer-timeout-ms   = "20000"
 //! ```
@@ -51,7 +52,9 @@ impl Connector for X12Send {
 
     fn deliver(delivery: Delivery) -> Result<Receipt, Failure> {
         let Delivery { message, settings, .. } = delivery;
-        let outbound = outbound(&settings)?;
+        let receiver = receiver(&settings)?;
+        let settings = of_receiver(settings, &receiver);
+        let outbound = outbound(receiver, &settings)?;
         let interchange = outbound.wrap(&message.kind, &message.body).map_err(|error| unwrappable(&error))?;
         let set = message.kind.strip_prefix("x12/").unwrap_or_default();
         let path = setting(&settings, "path").unwrap_or_default();
@@ -81,30 +84,39 @@ impl Connector for X12Send {
     }
 }
 
+/// What the host tells of the interchange.
+fn told<'a>(settings: &'a [Setting], name: &str) -> Result<&'a str, Failure> {
+    setting(settings, name).ok_or_else(|| {
+        Failure::permanent(format!("setting `{name}` is missing; add [target.interchange], by which the host tells it"))
+    })
+}
+
+fn receiver(settings: &[Setting]) -> Result<Party, Failure> {
+    Party::parse(told(settings, "interchange-partner")?).map_err(|error| unwrappable(&error))
+}
+
+/// Settings as they are for one receiver: its own in front, under their names.
+fn of_receiver(settings: Vec<Setting>, receiver: &Party) -> Vec<Setting> {
+    let end = format!("@{}:{}", receiver.qualifier, receiver.id);
+    let own = settings.iter().filter_map(|own| Some((own.name.strip_suffix(&end)?, &own.value)));
+    let mut agreed: Vec<Setting> =
+        own.map(|(name, value)| Setting { name: name.to_owned(), value: value.clone() }).collect();
+    agreed.extend(settings);
+    agreed
+}
+
 /// The envelope, by the host's word and what was agreed.
-fn outbound(settings: &[Setting]) -> Result<Outbound, Failure> {
-    let told = |name: &str| {
-        setting(settings, name).ok_or_else(|| {
-            Failure::permanent(format!(
-                "setting `{name}` is missing; add [target.interchange], by which the host tells it"
-            ))
-        })
-    };
+fn outbound(receiver: Party, settings: &[Setting]) -> Result<Outbound, Failure> {
     let whole =
         |name: &str, text: &str| Failure::permanent(format!("setting `{name}` is `{text}`; expected a whole number"));
-    let receiver = Party::parse(told("interchange-partner")?).map_err(|error| unwrappable(&error))?;
-    let (number, at) = (told("interchange-number")?, told("interchange-at")?);
-    let agreed = |name: &str| {
-        let own = format!("{name}@{}:{}", receiver.qualifier, receiver.id);
-        setting(settings, &own).or_else(|| setting(settings, name))
-    };
-    let sender = agreed("sender").ok_or_else(|| missing("sender", "ZZ:PORTREEVE"))?;
-    let test = match agreed("usage").ok_or_else(|| missing("usage", "P"))? {
+    let (number, at) = (told(settings, "interchange-number")?, told(settings, "interchange-at")?);
+    let sender = setting(settings, "sender").ok_or_else(|| missing("sender", "ZZ:PORTREEVE"))?;
+    let test = match setting(settings, "usage").ok_or_else(|| missing("usage", "P"))? {
         "P" => false,
         "T" => true,
         other => return Err(Failure::permanent(format!("setting `usage` is `{other}`; expected P or T"))),
     };
-    let separators = agreed("separators").map_or(Ok(Separators::default()), Separators::parse);
+    let separators = setting(settings, "separators").map_or(Ok(Separators::default()), Separators::parse);
     Ok(Outbound {
         sender: Party::parse(sender).map_err(|error| unwrappable(&error))?,
         test,

@@ -43,7 +43,9 @@ pub enum Answers {
 pub struct Entry {
     /// Its place among the entries of all ledgers.
     pub entry: u64,
-    /// Who got it: ISA07 and ISA08 with a colon between.
+    /// Who sent it: ISA05 and ISA06 with a colon between.
+    pub sender: String,
+    /// Who got it: ISA07 and ISA08, in the same way.
     pub receiver: String,
     /// ISA13.
     pub control: u64,
@@ -211,8 +213,8 @@ impl Kept {
             None => {
                 self.say(&read);
                 self.bytes.insert(known, bytes.to_vec());
-                let Read { receiver, control, group, set, segments, .. } = read;
-                self.ledger.push(Entry { entry: entry(), receiver, control, group, set, segments, times: 1 });
+                let Read { sender, receiver, control, group, set, segments, .. } = read;
+                self.ledger.push(Entry { entry: entry(), sender, receiver, control, group, set, segments, times: 1 });
             }
         }
     }
