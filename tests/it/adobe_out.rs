@@ -510,6 +510,10 @@ async fn every_message_is_what_adobe_documents() {
     let comment = r#"{"statusHistory":{"comment":"The order was rejected.","is_customer_notified":1,"is_visible_on_front":1,"status":"erp_no"}}}"#;
     assert_eq!(called.written(REJECTED, created(), &settings).await, format!("{order}{comment}"));
     assert_eq!(called.written(REJECTED, rejected(), &settings).await, format!("{{\"request\":{comment}"));
+    // The shop may never have heard of it: it finds it by its own number.
+    let numbered = [settings.as_slice(), &[("order-number", "000000003")]].concat();
+    let named = format!("{{\"order\":{{\"increment_id\":\"000000003\"}},\"request\":{comment}");
+    assert_eq!(called.written(REJECTED, rejected(), &numbered).await, named);
     assert_eq!(called.written(CANCEL, created(), &[]).await, format!("{order}{{}}}}"));
     for event in [rejected(), cancel_wanted(&[])] {
         assert_eq!(called.written(CANCEL, event, &[]).await, r#"{"request":{}}"#);

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use portreeve::clock::SetClock;
 use portreeve::standins::subscriber::Heard;
 use portreeve::standins::{Mischief, Subscriber};
-use portreeve_model::{Digest, Event, ExceptionAction, OrderId};
+use portreeve_model::{Digest, Event, ExceptionAction, ExceptionKind, OrderId};
 use portreeve_pipeline::rederive::Rederived;
 use portreeve_pipeline::{Clock, Credential};
 use portreeve_store::contract::OrderState;
@@ -192,6 +192,25 @@ async fn an_order_is_told_when_it_is_released_and_not_when_it_is_held() {
     assert_eq!(of(&heard, held.id), ["order.created"]);
     assert_eq!(heard[0].time, "2026-03-02T08:00:00.000Z", "when it came");
     host.verify().await.unwrap();
+}
+
+#[tokio::test]
+async fn that_people_rejected_an_order_is_told_though_nobody_paid_it_and_no_system_says_so() {
+    let (time, secret) = (Time::default(), Secret::new());
+    let crm = time.subscriber(Mischief::default()).await;
+    let host = host_of(&crm, &time, &secret, "events = [\"order.rejected\"]").await;
+    let cheap = PurchaseOrder::clean("PO-1").with_lines(&[("FST-1007", 10, "BX", "1.00")]);
+    host.send_edi(&x12(1, &cheap)).await.unwrap();
+    host.come_to_rest().await;
+    let held = host.order("PO-1").await.id;
+    let exception = exceptions::about(&host, held, ExceptionKind::Held).await.unwrap();
+    exceptions::decide(&host, &host.ops().await, exception, ExceptionAction::Reject).await.unwrap();
+    host.come_to_rest().await;
+    let heard = crm.ledger();
+    assert_eq!((of(&heard, held), host.codes().await), (vec!["order.rejected"], vec![]));
+    assert_eq!(heard[0].source, "//portreeve.example/demo/v1/channels/rejections", "the host's own word");
+    host.verify().await.unwrap();
+    assert!(matches!(host.rederive(held).await.unwrap(), Rederived::Same(_)));
 }
 
 #[tokio::test]
@@ -507,6 +526,7 @@ async fn the_catalogue_says_of_each_event_whose_word_it_is_and_who_hears_it() {
     assert_eq!(of("shipment.confirmed")["consumers"], json!([crm]));
     assert_eq!(of("order.accepted")["saidBy"], json!([{"kind": "target", "id": "erp"}]));
     assert_eq!(of("order.accepted")["consumers"], json!([]));
+    assert_eq!(of("order.rejected")["saidBy"], json!([{"kind": "host"}]), "people may reject any");
     let created = of("order.created")["consumers"].as_array().unwrap();
     assert_eq!((created.len(), &created[1]), (2, &crm), "{created:?}");
     assert_eq!(created[0]["id"], "erp");

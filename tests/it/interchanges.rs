@@ -5,7 +5,7 @@ use std::path::Path;
 
 use portreeve::standins::Mischief;
 use portreeve::standins::partner::{Entry, Partner};
-use portreeve_model::{Digest, OrderId};
+use portreeve_model::{Digest, ExceptionAction, ExceptionKind, OrderId};
 use portreeve_pipeline::Credential;
 use portreeve_record::LeafBody;
 use portreeve_record::leaf::ReceiptOutcome;
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::faults::{Fault, FaultyStore};
 use crate::front::commands::{refused, run};
 use crate::later::with_purpose;
-use crate::support::{PurchaseOrder, Setup, TestHost, x12};
+use crate::support::{PurchaseOrder, Setup, TestHost, exceptions, x12};
 
 const SYSTEMS: &str = "token-of-the-systems";
 
@@ -228,6 +228,35 @@ async fn a_partner_that_knows_no_repeated_number_is_sent_nothing_again() {
         assert_eq!(host.codes().await, ["unknown-outcome"]);
         assert!(host.exceptions().await[0].detail.contains(sentence), "{:?}", host.exceptions().await);
     }
+}
+
+#[tokio::test]
+async fn a_customer_is_told_that_people_rejected_his_order_though_nobody_paid_it() {
+    let (partner, setup) = partners(Mischief::default()).await;
+    let told =
+        "\n[[effect]]\non = \"order.rejected\"\nchannels = [\"edi\"]\ntarget = \"customers\"\nkind = \"x12/855\"\n";
+    let host = setup.append("portreeve.toml", told).start().await;
+    // Far below the list price.
+    let cheap = PurchaseOrder::clean("PO-1").with_lines(&[("FST-1007", 10, "BX", "1.00")]);
+    host.send_edi(&x12(1, &cheap)).await.unwrap();
+    host.decide_all().await;
+    let held = host.order("PO-1").await.id;
+    let exception = exceptions::about(&host, held, ExceptionKind::Held).await.unwrap();
+    exceptions::decide(&host, &host.ops().await, exception, ExceptionAction::Reject).await.unwrap();
+    host.come_to_rest().await;
+    assert_eq!((host.order("PO-1").await.state, host.codes().await), (OrderState::Refused, vec![]));
+    let ledger = partner.ledger();
+    assert_eq!(came(&ledger), [("ZZ:C1201", 1, "855", 1)]);
+    assert_eq!([ledger[0].element("BAK", 2), ledger[0].element("BAK", 3)], ["RJ", "PO-1"]);
+    host.verify().await.unwrap();
+    host.rederive(held).await.unwrap();
+
+    // With the order as it came there is nothing to tell: it goes nowhere.
+    let folder = tempfile::tempdir().unwrap();
+    let sent = told.replace("channels", "from = [\"cancelled\"]\nsends = \"order\"\nchannels");
+    let config = partners(Mischief::default()).await.1.append("portreeve.toml", &sent).configuration(folder.path());
+    let sentence = "an order that people rejected, which goes nowhere";
+    refused(&["route", "check", "--config", config.to_str().unwrap()], &[sentence]).await;
 }
 
 /// A host whose released orders go to a warehouse as 940s.

@@ -28,13 +28,13 @@ use std::fmt::Display;
 
 use portreeve_authority::people::{Actor, Approvals, Denied, Proposed, Stake};
 use portreeve_model::event::OrderAnswer;
-use portreeve_model::{Digest, Event, ExceptionAction, ExceptionKind, Instant, PersonName};
+use portreeve_model::{Digest, Event, ExceptionAction, ExceptionKind, Instant, PersonName, ProcessState};
 use portreeve_record::leaf::{Code, ExceptionLeaf, HoldRecord, Label, Listed, REJECTED, REPLAYED};
 use portreeve_record::{Leaf, LeafBody, RecordError, SealError, canonical_json, parse_canonical};
 use portreeve_store::StoreError;
 use portreeve_store::contract::{
-    Effect, ExceptionChange, ExceptionView, JournalEntry, KeptBack, NewPayload, NewProposal, NewStep, PayloadRef,
-    Person, ProposalView, Resolution,
+    Effect, ExceptionChange, ExceptionView, KeptBack, NewPayload, NewProposal, NewStep, OrderEventKind, PayloadRef,
+    Person, ProposalView, Resolution, Saying,
 };
 use serde::{Deserialize, Serialize};
 
@@ -666,9 +666,10 @@ impl Pipeline {
         })
     }
 
-    /// What the host says of an order that people reject. The store takes it where something was
-    /// paid: then the order is followed once more, and its money goes back or is somebody's to see to.
-    fn rejection_said(&self, shown: &Shown, at: Instant) -> Result<Option<Box<JournalEntry>>, ReviewError> {
+    /// What the host says of an order that people reject, for whoever hears it. Where nobody does,
+    /// the store takes it where something was paid: then the order is followed once more, and its
+    /// money goes back or is somebody's to see to.
+    fn rejection_said(&self, shown: &Shown, at: Instant) -> Result<Option<Saying>, ReviewError> {
         let Some(kept) = &shown.kept else { return Ok(None) };
         let event = Event::OrderRejected(OrderAnswer {
             order_number: kept.id.to_string(),
@@ -683,7 +684,11 @@ impl Pipeline {
         let target = || self.routes.channel(&kept.channel).map(|channel| channel.target.as_str());
         let by = refunds.or_else(target).unwrap_or("orders");
         let word = OwnWord { channel: OwnChannel::Rejections, by, key: kept.id.to_string() };
-        Ok(Some(Box::new(word.of(&event, &self.host, at)?)))
+        let word = Box::new(word.of(&event, &self.host, at)?);
+        // A process that has no such event would make each rejection a person's once more.
+        let (counts_in, _) = self.process.around(OrderEventKind::Rejected.as_str());
+        let counts = counts_in.contains(&ProcessState::Cancelled);
+        Ok(Some(Saying { word, is_heard: counts && self.routes.hear_rejections(&kept.channel) }))
     }
 
     async fn step(

@@ -1,8 +1,8 @@
 //! What the host itself says of an order: an input of a channel that is its own, decided as
 //! whatever else is said of the order, in its turn, with leaves of its own.
 //!
-//! It commits with what made it say so: a receipt (`deliver::receipt`), or an event by which
-//! money is owed (`decide::refunding`). So a host that ends in between has said all of it or
+//! It commits with what made it say so: a receipt (`deliver::receipt`), an event by which money
+//! is owed (`decide::refunding`), or a person's rejection of an order (`exception`). So a host that ends in between has said all of it or
 //! nothing, and the same word again is the same input.
 
 use portreeve_model::{ChannelId, Digest, Event, Instant, SenderId};

@@ -22,7 +22,7 @@ pub enum OwnChannel {
     Receipts,
     /// Refunds that the host decided on.
     Refunds,
-    /// Orders that people rejected, of which something was paid.
+    /// Orders that people rejected.
     Rejections,
 }
 
@@ -645,7 +645,16 @@ impl Routes {
         problems
     }
 
-    /// Whether somebody may say this of an order, so that an effect of it can follow.
+    /// Whether an effect of this can follow.
+    fn may_follow(&self, effect: &Effect) -> bool {
+        // What people rejected no system had: it is cancelled before and afterwards.
+        let of_people = |states: &BTreeSet<_>| states.is_empty() || states.contains(&ProcessState::Cancelled);
+        let is_peoples =
+            effect.on == OrderEventKind::Rejected.as_str() && of_people(&effect.from) && of_people(&effect.to);
+        is_peoples || self.is_heard(&effect.on)
+    }
+
+    /// Whether somebody else than people at this host may say this of an order.
     fn is_heard(&self, event: &str) -> bool {
         event == OrderEventKind::CancelRequested.as_str()
             || (self.refunds.is_some() && event == OrderEventKind::RefundIssued.as_str())
@@ -659,6 +668,8 @@ impl Routes {
     pub(crate) fn is_said(&self, event: &str) -> bool {
         match event {
             ORDER_CREATED => true,
+            // By the host, where people reject an order.
+            _ if event == OrderEventKind::Rejected.as_str() => true,
             _ if event == OrderEventKind::CancelRequested.as_str() => self.cancels(),
             _ => self.is_heard(event),
         }
@@ -679,7 +690,7 @@ impl Routes {
                     "an effect of `{on}` is of orders of channel `{channel}`, which does not exist; add a [[channel]] with that id"
                 ));
             }
-            if !self.is_heard(on) {
+            if !self.may_follow(effect) {
                 problems.push(format!(
                     "an effect on target `{target}` waits for `{on}`, which nobody says; add it to `says` of a channel, or as `receipt` where a target says it"
                 ));
@@ -687,6 +698,12 @@ impl Routes {
             if on == OrderEventKind::CancelRequested.as_str() && effect.sends == Sends::Order {
                 problems.push(format!(
                     "an effect of `{on}` sends target `{target}` the order that is not wanted any more; leave out `sends`, and say what undoes it as `kind`"
+                ));
+            }
+            let is_of_refused = effect.from.contains(&ProcessState::Cancelled) && effect.sends == Sends::Order;
+            if on == OrderEventKind::Rejected.as_str() && is_of_refused {
+                problems.push(format!(
+                    "an effect of `{on}` sends target `{target}` an order that people rejected, which goes nowhere; leave out `sends`, and tell it what the customer calls the order by `with_order` of the target"
                 ));
             }
             let earlier = self.effects.iter().take(index);

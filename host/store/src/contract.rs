@@ -71,7 +71,7 @@ use crate::proof::{Attempt, Committed, FirstDocument, Journaled, Permit, Settled
 pub use exception::{
     CLEARED, ClosedException, DeliveryAbout, Effect, ExceptionAbout, ExceptionChange, ExceptionTrail, ExceptionView,
     ExceptionsWanted, NewException, NewPause, NewProposal, NewStep, PauseAbout, ProposalView, Resolution, STEPS_MAX,
-    STEPS_SHOWN_MAX, StepView,
+    STEPS_SHOWN_MAX, Saying, StepView,
 };
 pub use interchange::{Interchange, InterchangeAnswer, InterchangeView, NewAnswer, Numbering};
 pub use kept_back::{ClosedHold, CreditQuery, CreditReservation, Kept, KeptBack, NewReview, ReviewView};
@@ -1528,7 +1528,8 @@ pub trait Store: Send + Sync + 'static {
     /// looked up first, and it keeps its place among the deliveries of its order. One that is
     /// abandoned keeps later ones of its order back no more. An order that is rejected is
     /// delivered nowhere, its holds end, and so does every exception about what kept it back; what
-    /// the host says of it then is journaled where a payment for it counts or waits. A
+    /// the host says of it then is journaled where somebody hears it ([`Saying::is_heard`]), or a
+    /// payment for it counts or waits. A
     /// document that is decided again is undecided once more, as [`Store::undecided`] says.
     /// Holds end by [`Store::commit_review`] alone.
     ///

@@ -4,21 +4,22 @@
 //! them with the event that it waited for, in the order in which both count. Pure: routes
 //! and what moved the order give deliveries, which commit with the event or not at all.
 
-use portreeve_model::ChannelId;
-use portreeve_store::contract::{Content, NewOutbox};
+use portreeve_model::{ChannelId, ProcessState};
+use portreeve_store::contract::{Content, DocumentPosition, NewOutbox, OrderEventKind};
 
 use super::following::Moved;
 use crate::route::{Effect, Routes, Sends};
 
 impl Routes {
     /// The deliveries that follow, in the order of what moved the order and of the routes. An
-    /// order that its sender does not want any more goes nowhere: what was said of it does.
+    /// order that its sender does not want any more, or that was refused, goes nowhere: what was
+    /// said of it does.
     /// `channel` is that which the order came by.
     pub(crate) fn effects_of(&self, moved: &[Moved], is_wanted: bool, channel: Option<&ChannelId>) -> Vec<NewOutbox> {
         let all = moved.iter().flat_map(|moved| self.effects.iter().map(move |effect| (moved, effect)));
         all.filter(|(moved, effect)| effect.follows(moved) && effect.is_of(channel))
+            .filter(|(moved, effect)| effect.sends == Sends::Event || (is_wanted && !moved.is_of_refused()))
             .filter_map(|(moved, effect)| self.delivery(effect, moved))
-            .filter(|delivery| is_wanted || delivery.content != Content::Order)
             .chain(self.refunds_of(moved))
             .collect()
     }
@@ -35,6 +36,18 @@ impl Routes {
         deliveries
     }
 
+    /// Whether something follows when people reject an order of this channel, which no system had.
+    pub(crate) fn hear_rejections(&self, channel: &ChannelId) -> bool {
+        let rejected = Moved {
+            event: OrderEventKind::Rejected.as_str().to_owned(),
+            position: DocumentPosition(0),
+            from: ProcessState::Cancelled,
+            to: ProcessState::Cancelled,
+            is_own_refund: false,
+        };
+        !self.deliveries_of(&[rejected], false, Some(channel)).is_empty()
+    }
+
     /// Whether what follows differs by the channel that an order came by.
     pub(crate) fn looks_at_channels(&self) -> bool {
         self.hears_by_channel() || self.effects.iter().any(|effect| !effect.channels.is_empty())
@@ -46,6 +59,13 @@ impl Routes {
             Sends::Order => Content::Order,
         };
         Some(NewOutbox { target: effect.target.clone(), kind: self.kind_of(effect)?.to_owned(), content })
+    }
+}
+
+impl Moved {
+    /// Whether people rejected the order before any system had it.
+    fn is_of_refused(&self) -> bool {
+        self.event == OrderEventKind::Rejected.as_str() && self.from == ProcessState::Cancelled
     }
 }
 

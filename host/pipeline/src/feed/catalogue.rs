@@ -22,7 +22,10 @@ const EVENTS: [(&str, &str); 19] = [
         "A sender does not want its order any more, and what systems have of it is being undone.",
     ),
     ("order.accepted", "The system of record has taken the order."),
-    ("order.rejected", "The system of record will not carry the order out, or not any more."),
+    (
+        "order.rejected",
+        "The system of record will not carry the order out, or not any more, or people rejected it before any had it.",
+    ),
     ("inventory.level", "How much of an item lies at a node, and how much of that is free."),
     ("inventory.allocated", "Stock was set aside for the order's lines."),
     ("shipment.picked", "Goods of the order were taken from their shelves."),
@@ -117,8 +120,10 @@ impl Routes {
         let by_taking = of_effects.chain(of_targets).filter(|(_, says)| says.as_str() == event);
         let targets: BTreeSet<&str> = by_taking.map(|(target, _)| target).collect();
         owners.extend(targets.into_iter().map(Owner::Target));
-        let own = self.refunds.is_some() && event == OrderEventKind::RefundIssued.as_str();
-        owners.extend(own.then_some(Owner::Host));
+        let pays = self.refunds.is_some() && event == OrderEventKind::RefundIssued.as_str();
+        // People may reject any order that is kept back, where there is one.
+        let rejects = event == OrderEventKind::Rejected.as_str() && !self.channels.is_empty();
+        owners.extend((pays || rejects).then_some(Owner::Host));
         owners
     }
 

@@ -17,7 +17,7 @@ use super::{Fault, Harm, Maker};
 use crate::contract::{
     ClosedException, ClosedHold, Decided, Disposition, Effect, EventOutcome, ExceptionChange, ExceptionTrail,
     ExceptionView, ExceptionsWanted, Forgotten, NewException, NewProgress, NewProposal, NewReview, NewStep,
-    OrderEventKind, OrderState, Resolution, STEPS_MAX, STEPS_SHOWN_MAX, Settlement, Store, StoreError,
+    OrderEventKind, OrderState, Resolution, STEPS_MAX, STEPS_SHOWN_MAX, Saying, Settlement, Store, StoreError,
 };
 use crate::proof::Journaled;
 
@@ -521,15 +521,16 @@ pub(crate) async fn what_is_closed_says_how_and_who(maker: impl Maker) {
     assert_eq!(sentence, format!("exception {letter} is closed already: retry by `ada`"));
 }
 
-pub(crate) async fn what_the_host_says_of_a_rejected_order_is_there_where_something_was_paid(maker: impl Maker) {
+pub(crate) async fn what_the_host_says_of_a_rejected_order_is_there_where_it_is_heard_or_paid(maker: impl Maker) {
     let store = maker.open().await;
     let paid = [
-        (None, 0),
-        (Some(EventOutcome::Early), 1),
-        (Some(EventOutcome::Applied), 1),
-        (Some(EventOutcome::Impossible), 0),
+        (None, false, 0),
+        (None, true, 1),
+        (Some(EventOutcome::Early), false, 1),
+        (Some(EventOutcome::Applied), false, 1),
+        (Some(EventOutcome::Impossible), false, 0),
     ];
-    for (number, (outcome, said)) in (0..).zip(paid) {
+    for (number, (outcome, is_heard, said)) in (0..).zip(paid) {
         let (base, key) = (number * 100, format!("PO-{number}"));
         hold_back(&store, base + 1, &key, &["credit-limit"]).await;
         if let Some(outcome) = outcome {
@@ -543,7 +544,8 @@ pub(crate) async fn what_the_host_says_of_a_rejected_order_is_there_where_someth
         let before = store.summary().await.unwrap();
         let rejected = resolved(ExceptionAction::Reject, rejection());
         let mut reject = step(&store, exception, "ada", rejected, leaf(base + 21)).await;
-        reject.says = Some(Box::new(input(base + 31, &[&format!("OWN-{number}")])));
+        let word = Box::new(input(base + 31, &[&format!("OWN-{number}")]));
+        reject.says = Some(Saying { word, is_heard });
         store.step_exception(reject).await.unwrap();
         let after = store.summary().await.unwrap();
         assert_eq!((after.inputs - before.inputs, after.undecided - before.undecided), (said, said), "{outcome:?}");
@@ -557,7 +559,7 @@ pub(crate) async fn what_the_host_says_of_a_rejected_order_is_there_where_someth
     let exception = waiting(&store, "PO-9").await;
     let inputs = store.summary().await.unwrap().inputs;
     let mut refused = step(&store, exception, "ada", resolved(ExceptionAction::Reject, Effect::Close), leaf(901)).await;
-    refused.says = Some(Box::new(input(911, &["OWN-9"])));
+    refused.says = Some(Saying { word: Box::new(input(911, &["OWN-9"])), is_heard: true });
     assert!(store.step_exception(refused).await.is_err());
     assert_eq!(store.summary().await.unwrap().inputs, inputs);
 }

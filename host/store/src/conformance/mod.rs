@@ -159,7 +159,7 @@ macro_rules! suite {
                 too_few_carry_nothing_out_and_the_last_one_all_of_it,
                 what_happens_is_what_the_action_says,
                 what_is_closed_says_how_and_who,
-                what_the_host_says_of_a_rejected_order_is_there_where_something_was_paid,
+                what_the_host_says_of_a_rejected_order_is_there_where_it_is_heard_or_paid,
                 a_rejected_order_goes_nowhere_and_its_holds_end,
                 what_is_released_or_arrived_is_not_rejected,
                 a_document_is_decided_again_and_may_become_an_order,

@@ -216,11 +216,20 @@ pub struct NewStep {
     pub change: ExceptionChange,
     /// The sealed words of the person.
     pub record: Option<NewPayload>,
-    /// What the host says of an order that is rejected: an input that is journaled with the step
-    /// where a payment for the order was said before, and not at all where none was.
-    pub says: Option<Box<JournalEntry>>,
+    /// What the host says of an order that is rejected.
+    pub says: Option<Saying>,
     /// The step's leaf.
     pub leaf: Leaf,
+}
+
+/// What the host says of an order with a step.
+#[derive(Debug)]
+pub struct Saying {
+    /// An input, which is journaled with the step.
+    pub word: Box<JournalEntry>,
+    /// Whether somebody hears it. Otherwise it is said where a payment for the order was said
+    /// before, whose money somebody has to see to, and not at all where none was.
+    pub is_heard: bool,
 }
 
 /// What a step changes.

@@ -17,7 +17,7 @@ use super::{credit, dead_letter, failed, kept_back, pause, trail};
 use crate::contract::{
     CLEARED, ClosedException, DeliveryAbout, Disposition, DocumentPosition, EARLY_EVENT, Effect, ExceptionAbout,
     ExceptionChange, ExceptionTrail, ExceptionView, ExceptionsWanted, InputId, NewException, NewProposal, NewReview,
-    NewStep, ProposalView, Resolution, STEPS_MAX, STEPS_SHOWN_MAX, StepView, StoreError,
+    NewStep, ProposalView, Resolution, STEPS_MAX, STEPS_SHOWN_MAX, Saying, StepView, StoreError,
 };
 
 pub(super) const COLUMNS: &str = "id, order_id, stage, code, detail, queue, opened_at, kind, due_at, escalated_at,
@@ -538,7 +538,7 @@ fn resolve(tx: &Connection, open: &Open, resolution: &Resolution, step: &NewStep
         Effect::ReviewHolds => return Ok(()),
         Effect::RejectOrder { why } => {
             reject(tx, open, why, resolution.action, step)?;
-            say_of_the_paid(tx, open, step)?;
+            say(tx, open, step)?;
         }
         Effect::ReplayDelivery => dead_letter::replay(tx, open.id, step.at)?,
         Effect::AbandonDelivery => dead_letter::abandon(tx, open.id)?,
@@ -590,11 +590,11 @@ fn reject(tx: &Connection, open: &Open, why: &str, action: ExceptionAction, step
 const IS_PAID: &str = "SELECT EXISTS (SELECT 1 FROM order_event
          WHERE order_id = ?1 AND kind = 'payment.settled' AND outcome IN ('applied', 'early'))";
 
-/// What the host says of a rejected order: its money is somebody's to see to.
-fn say_of_the_paid(tx: &Connection, open: &Open, step: &NewStep) -> Result<()> {
-    let Some(said) = &step.says else { return Ok(()) };
-    let is_paid = tx.prepare_cached(IS_PAID).and_then(|mut paid| paid.query_row([&open.order], |row| row.get(0)));
-    if is_paid.map_err(failed)? { journal(tx, said).map(drop) } else { Ok(()) }
+/// What the host says of a rejected order: somebody hears it, or its money is somebody's to see to.
+fn say(tx: &Connection, open: &Open, step: &NewStep) -> Result<()> {
+    let Some(Saying { word, is_heard }) = &step.says else { return Ok(()) };
+    let is_paid = || tx.prepare_cached(IS_PAID).and_then(|mut paid| paid.query_row([&open.order], |row| row.get(0)));
+    if *is_heard || is_paid().map_err(failed)? { journal(tx, word).map(drop) } else { Ok(()) }
 }
 
 const AGAIN: &str = "UPDATE document SET fingerprint = NULL, again = 1, state = CASE WHEN EXISTS (

@@ -18,7 +18,8 @@
 //! on) and without the mark by which it is found again: the connector adds both. `order` says
 //! what the shop calls the order; only the order itself knows that, so the first message about
 //! an order is one that an effect with `sends = "order"` makes, and the connector writes the
-//! host's id into the shop's order then.
+//! host's id into the shop's order then. An order that people rejected before any system had it
+//! goes nowhere: of that one the target's `with_order = true` tells the number.
 //!
 //! A line of an order of the shop has the shop's `item_id` as its number (see `adobe-orders`),
 //! and whoever says something of a line says that number. One that is no item's number is
@@ -43,7 +44,7 @@ impl Transformer for AdobeDocuments {
         let body = match (request.kind.as_str(), &request.event) {
             ("adobe/accepted", Event::OrderCreated(order)) => message::accepted(order, settings)?,
             ("adobe/rejected", Event::OrderCreated(order)) => message::rejected(Some(order), settings)?,
-            ("adobe/rejected", Event::OrderRejected(_)) => message::rejected(None, settings)?,
+            ("adobe/rejected", Event::OrderRejected(_)) => message::rejected_later(settings)?,
             ("adobe/cancel", Event::OrderCreated(order)) => message::cancel(Some(order))?,
             ("adobe/cancel", Event::OrderRejected(_)) => message::cancel(None)?,
             ("adobe/cancel", Event::OrderCancelRequested(wish)) => message::cancel_wanted(wish)?,

@@ -148,14 +148,28 @@ pub(crate) fn rejected(order: Option<&Order>, settings: &[Setting]) -> Result<Ve
     comment("The order was rejected.", "rejected-status", order, settings)
 }
 
+/// The same of an order that the shop may never have heard of: people rejected it before any
+/// system had it. So the shop finds it by its own number, where the host tells that.
+///
+/// # Errors
+/// When a setting is none.
+pub(crate) fn rejected_later(settings: &[Setting]) -> Result<Vec<u8>, Failure> {
+    let order = setting(settings, "order-number").map(|increment_id| Named { increment_id, store_id: None });
+    named_comment("The order was rejected.", "rejected-status", order, settings)
+}
+
 fn comment(text: &str, status: &str, order: Option<&Order>, settings: &[Setting]) -> Result<Vec<u8>, Failure> {
+    named_comment(text, status, order.map(named), settings)
+}
+
+fn named_comment(text: &str, status: &str, order: Option<Named<'_>>, settings: &[Setting]) -> Result<Vec<u8>, Failure> {
     let status_history = StatusHistory {
         comment: text,
         is_customer_notified: u8::from(flag(settings, "notify")?),
         is_visible_on_front: u8::from(flag(settings, "visible")?),
         status: setting(settings, status),
     };
-    written(order.map(named), Comment { status_history }, None)
+    written(order, Comment { status_history }, None)
 }
 
 /// It is cancelled in the shop.
