@@ -250,7 +250,7 @@ async fn an_invoice_that_does_not_add_up_is_not_sent() {
         (changed(&|invoice| invoice.total = usd(40_35)), "sum-mismatch", "total"),
         (changed(&|invoice| invoice.tax = None), "sum-mismatch", "total"),
         (changed(&|invoice| invoice.posted_on = None), "posted-on-missing", "posted-on"),
-        (changed(&|invoice| invoice.corrects = Some("INV-0".into())), "credit-memo", "total"),
+        (changed(&|invoice| invoice.corrects = Some("INV-0".into())), "correction", "corrects"),
         (changed(&|invoice| invoice.lines[0].unit_price.per_quantity = 7), "price-per-quantity", "lines[0].unit-price"),
         (
             changed(&|invoice| invoice.lines[0].extended.currency = currency("EUR")),
@@ -267,6 +267,48 @@ async fn an_invoice_that_does_not_add_up_is_not_sent() {
         invoice.total.minor += 100;
     });
     assert_eq!(refused(&plugins, "x12/810", moved).await, one("line-amount-mismatch", "lines[0].extended"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_credit_memo_is_written_as_it_was_agreed_with_its_customer_and_otherwise_not_at_all() {
+    let plugins = plugins().await;
+    let mut memo = Invoice { invoice_number: "CM-1".into(), corrects: text("INV-1"), ..an_invoice() };
+    (memo.total, memo.tax) = (usd(-42_70), memo.tax.map(|tax| usd(-tax.minor)));
+    memo.lines.iter_mut().for_each(|line| line.extended.minor = -line.extended.minor);
+    // One system writes the quantity below nothing, another one the price, a third neither.
+    memo.lines[0].quantity.value = -memo.lines[0].quantity.value;
+    memo.lines[1].unit_price.amount = -memo.lines[1].unit_price.amount;
+    // What is kept for the work with it is no part of what goes back.
+    let work =
+        InvoiceLine { line_number: "30".into(), sku: text("RESTOCK"), extended: usd(5_00), ..memo.lines[0].clone() };
+    let price = UnitPrice { amount: 500, scale: 2, currency: currency("USD"), per_quantity: 1 };
+    memo.lines.push(InvoiceLine { quantity: pieces(1), unit_price: price, ..work });
+    memo.total = usd(-37_70);
+    let event = || Event::InvoicePosted(memo.clone());
+    let below = [("order-date", "2026-03-02"), ("credit-memo", "CR"), ("credit-memo-amounts", "below-zero")];
+    let above = [("order-date", "2026-03-02"), ("credit-memo", "CN"), ("credit-memo-amounts", "above-zero")];
+    for (agreed, code, quantities, total, tax) in
+        [(below, "CR", ["-3", "-200", "1"], "-3770", "-2.84"), (above, "CN", ["3", "200", "-1"], "3770", "2.84")]
+    {
+        let rows = rows(&told(&plugins, "x12/810", event(), &agreed).await.unwrap());
+        assert_eq!((elements(&rows, "BIG", 7), elements(&rows, "IT1", 2)), (vec![code], quantities.to_vec()));
+        assert_eq!((elements(&rows, "TDS", 1), elements(&rows, "TXI", 2)), (vec![total], vec![tax]));
+        assert_eq!(elements(&rows, "IT1", 4), ["12.5", "1.179", "5"]);
+        assert_eq!(elements(&rows, "REF", 1).iter().zip(elements(&rows, "REF", 2)).next(), Some((&"OI", "INV-1")));
+        assert!(elements(&rows, "ITD", 1).is_empty(), "nobody owes it");
+    }
+    // One customer has agreed on it otherwise.
+    let of_one = [("credit-memo@ZZ:ACME", "CN"), ("credit-memo-amounts@ZZ:ACME", "above-zero")];
+    for (partner, code) in [("ZZ:ACME:AC", "CN"), ("ZZ:OTHER:OT", "CR")] {
+        let agreed = [below.as_slice(), &of_one, &[("order-partner", partner)]].concat();
+        let rows = rows(&told(&plugins, "x12/810", event(), &agreed).await.unwrap());
+        assert_eq!(elements(&rows, "BIG", 7), [code]);
+    }
+    for missing in [&below[..1], &below[..2], &[below[0], below[1], ("credit-memo-amounts", "negative")]] {
+        let found = told(&plugins, "x12/810", event(), missing).await.unwrap_err();
+        let found: Vec<_> = found.iter().map(|problem| problem.code.as_str()).collect();
+        assert_eq!(found, ["credit-memo"], "nothing is guessed");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,7 +4,7 @@
 //! x12/940  order created → W05 N      order cancel requested → W05 F     to the warehouse
 //! x12/855  order accepted, order rejected                                to the customer
 //! x12/856  shipment confirmed                                            to the customer
-//! x12/810  invoice posted                                                to the customer
+//! x12/810  invoice posted, which may be a credit memo                     to the customer
 //! ```
 //!
 //! The envelope with its control numbers is made by `x12-send`, one set to an interchange.
@@ -17,6 +17,11 @@
 //! customer's number as setting `order-number`, and for an 855 the order's date as
 //! `order-date` (BAK04 is mandatory), where the target has `with_order = true`. Without them
 //! the event is `invalid`.
+//!
+//! **Settings** of the target are what was agreed with customers; one with a partner behind an
+//! `@` (`credit-memo@ZZ:ACME`, ISA05:ISA06 of the order, which `with_order = true` tells) is of
+//! that partner alone and goes before the one of all. `credit-memo` and `credit-memo-amounts`
+//! say how a credit memo is written, see `invoice.rs`.
 //!
 //! **What does not fit is refused**, with the path in the event: a value that is too long, or
 //! has a delimiter in it (see `portreeve_guest_x12::set`); an event without something that

@@ -10,6 +10,7 @@ const OUR_ORDER: &str = "PORTREEVE-ORDER";
 /// What the host tells of the order itself, beside what a system says of it.
 pub(crate) const ORDER_NUMBER: &str = "order-number";
 pub(crate) const ORDER_DATE: &str = "order-date";
+const ORDER_PARTNER: &str = "order-partner";
 
 /// Widths of 004010, in characters: element 324 and its like, 127, 350, 93, 166, 234.
 pub(crate) const ORDER_NUMBER_MAX: usize = 22;
@@ -63,6 +64,14 @@ impl Sheet {
     /// What the host tells of the order under this name.
     pub(crate) fn told(&self, name: &str) -> Option<&str> {
         setting(&self.settings, name)
+    }
+
+    /// What was agreed: with the order's partner alone, else with all.
+    pub(crate) fn agreed(&self, name: &str) -> Option<&str> {
+        let partner = self.told(ORDER_PARTNER).unwrap_or_default();
+        let mut parts = partner.split(':');
+        let own = parts.next().zip(parts.next()).map(|(qualifier, id)| format!("{name}@{qualifier}:{id}"));
+        own.and_then(|own| self.told(&own)).or_else(|| self.told(name))
     }
 
     /// The number that the customer gave the order: the one that the host tells, else the
