@@ -334,6 +334,42 @@ async fn what_was_agreed_with_one_partner_goes_before_what_is_agreed_with_all() 
     assert_eq!(partner.ledger()[0].sender, "ZZ:QUAY");
 }
 
+#[tokio::test]
+async fn an_effect_of_what_finance_posts_tells_invoices_from_credit_memos() {
+    let agreed_memos = ", credit-memo = \"CR\", credit-memo-amounts = \"below-zero\"";
+    for (wanted, told) in [("invoice", ("INV-1", "DI", "18400")), ("credit-memo", ("CM-1", "CR", "-1840"))] {
+        let partner = Partner::start(Mischief::default()).await.unwrap();
+        let origin = partner.origin();
+        let of_some = format!("\"invoice.posted\"\ninvoices = \"{wanted}\"\ntarget");
+        let host = to_customers(Setup::demo(), &origin, &agreed(&origin, agreed_memos))
+            .replace("portreeve.toml", "\"invoice.posted\"\ntarget", &of_some)
+            .start()
+            .await;
+        let order = accepted(&host, "PO-1", "C1201").await;
+        host.come_to_rest().await;
+        shipped_and_invoiced(&host, order, 1).await;
+        let usd = json!({"minor": "-1840", "currency": "USD"});
+        let price = json!({"amount": "1840", "scale": 2, "currency": "USD", "perQuantity": 1});
+        let line = json!({"lineNumber": "1", "quantity": {"value": "1", "scale": 0, "unit": "BX"}, "unitPrice": price,
+                          "extended": usd});
+        let memo = json!({"invoiceNumber": "CM-1", "orderNumber": order, "postedOn": "2026-03-05", "lines": [line],
+                          "total": usd});
+        said(&host, "invoice.posted", memo).await;
+        host.come_to_rest().await;
+        let ledger = partner.ledger();
+        let sent = ledger.iter().filter(|entry| entry.set == "810");
+        let sent = sent.map(|entry| (entry.element("BIG", 2), entry.element("BIG", 7), entry.element("TDS", 1)));
+        assert_eq!((sent.collect::<Vec<_>>(), host.codes().await), (vec![told], vec![]), "{wanted}");
+        host.rederive(order).await.unwrap();
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let origin = "http://127.0.0.1:9";
+    let wrong = "\"shipment.confirmed\"\ninvoices = \"invoice\"\ntarget";
+    let setup = to_customers(Setup::demo(), origin, &agreed(origin, ""));
+    let config = setup.replace("portreeve.toml", "\"shipment.confirmed\"\ntarget", wrong).configuration(folder.path());
+    refused(&["route", "check", "--config", config.to_str().unwrap()], &["says `invoices`, and none is posted"]).await;
+}
+
 /// What lies in a folder, by name.
 fn files(folder: &Path) -> Vec<(String, String)> {
     let mut files: Vec<(String, String)> = std::fs::read_dir(folder)

@@ -243,6 +243,8 @@ pub struct Effect {
     /// The states that the order is in afterwards; any, where nothing is said.
     #[serde(default)]
     pub to: BTreeSet<ProcessState>,
+    /// Of `invoice.posted`: which of them; invoices and credit memos alike, where nothing is said.
+    pub invoices: Option<Invoices>,
     /// Where it goes.
     pub target: String,
     /// The kind of message; the target's own, where nothing is said.
@@ -252,6 +254,16 @@ pub struct Effect {
     pub sends: Sends,
     /// What the target says of the order by taking the message.
     pub receipt: Option<ReceiptSays>,
+}
+
+/// Which of what finance posts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Invoices {
+    /// What somebody owes.
+    Invoice,
+    /// What is taken off that: its total is below nothing.
+    CreditMemo,
 }
 
 /// What a message is made of.
@@ -704,6 +716,11 @@ impl Routes {
             if on == OrderEventKind::Rejected.as_str() && is_of_refused {
                 problems.push(format!(
                     "an effect of `{on}` sends target `{target}` an order that people rejected, which goes nowhere; leave out `sends`, and tell it what the customer calls the order by `with_order` of the target"
+                ));
+            }
+            if effect.invoices.is_some() && on != OrderEventKind::InvoicePosted.as_str() {
+                problems.push(format!(
+                    "an effect of `{on}` on target `{target}` says `invoices`, and none is posted by that; take it out, or have it be of `invoice.posted`"
                 ));
             }
             let earlier = self.effects.iter().take(index);

@@ -8,7 +8,7 @@ use portreeve_model::{ChannelId, ProcessState};
 use portreeve_store::contract::{Content, DocumentPosition, NewOutbox, OrderEventKind};
 
 use super::following::Moved;
-use crate::route::{Effect, Routes, Sends};
+use crate::route::{Effect, Invoices, Routes, Sends};
 
 impl Routes {
     /// The deliveries that follow, in the order of what moved the order and of the routes. An
@@ -44,6 +44,7 @@ impl Routes {
             from: ProcessState::Cancelled,
             to: ProcessState::Cancelled,
             is_own_refund: false,
+            is_credit_memo: false,
         };
         !self.deliveries_of(&[rejected], false, Some(channel)).is_empty()
     }
@@ -76,6 +77,11 @@ impl Effect {
 
     fn follows(&self, moved: &Moved) -> bool {
         let among = |states: &std::collections::BTreeSet<_>, state| states.is_empty() || states.contains(state);
-        self.on == moved.event && among(&self.from, &moved.from) && among(&self.to, &moved.to)
+        let is_wanted = match self.invoices {
+            None => true,
+            Some(Invoices::Invoice) => !moved.is_credit_memo,
+            Some(Invoices::CreditMemo) => moved.is_credit_memo,
+        };
+        self.on == moved.event && among(&self.from, &moved.from) && among(&self.to, &moved.to) && is_wanted
     }
 }

@@ -69,6 +69,8 @@ pub(crate) struct Moved {
     pub(crate) to: ProcessState,
     /// Whether it is a refund that the host decided on, which is to be paid.
     pub(crate) is_own_refund: bool,
+    /// Whether it is an invoice whose total is below nothing.
+    pub(crate) is_credit_memo: bool,
 }
 
 /// What an event makes of its order.
@@ -342,7 +344,9 @@ impl Course {
         let (money, before) = (&after.money, &self.progress.money);
         let is_own_refund =
             money.refunding.len() < before.refunding.len() && money.refunded_minor > before.refunded_minor;
-        followed.moved.push(Moved { event: event.name().to_owned(), position, from, to, is_own_refund });
+        let is_credit_memo = matches!(event, Event::InvoicePosted(invoice) if invoice.total.minor < 0);
+        let event = event.name().to_owned();
+        followed.moved.push(Moved { event, position, from, to, is_own_refund, is_credit_memo });
         self.progress = after;
     }
 

@@ -42,18 +42,17 @@ impl Ledgers {
         fewer(&self.subscribers_heard(), &self.for_subscribers())
     }
 
-    /// An answer to each order that the warehouse got, a notice of each shipment and each invoice,
-    /// of what was ordered over X12.
+    /// An answer to each order that the warehouse got, a notice of each shipment, and each invoice
+    /// and credit memo, of what was ordered over X12.
     fn for_customers(&self) -> Counts {
         let of_shop: BTreeSet<&str> = self.shop_orders.iter().map(|order| order.increment_id.as_str()).collect();
         let own = self.releases.iter().filter(|release| !of_shop.contains(release.order_number.as_str()));
         let own: BTreeSet<String> = own.map(|release| bare(&release.order_id)).collect();
         let mut things: Counts = own.iter().map(|order| ((order.clone(), "855", String::new()), 1)).collect();
         let left = self.shipments.iter().map(|shipment| (bare(&shipment.order_id), "856", shipment.number.clone()));
-        let posted = self
-            .invoices
-            .iter()
-            .map(|invoice| (bare(&invoice.external_document_number), "810", invoice.number.clone()));
+        let invoices = self.invoices.iter().map(|invoice| (&invoice.external_document_number, &invoice.number));
+        let memos = self.credit_memos.iter().map(|memo| (&memo.external_document_number, &memo.number));
+        let posted = invoices.chain(memos).map(|(order, number)| (bare(order), "810", number.clone()));
         things.extend(left.chain(posted).filter(|(order, ..)| own.contains(order)).map(|thing| (thing, 1)));
         things
     }
