@@ -11,6 +11,7 @@ use portreeve_model::{
     ChannelId, Currency, Digest, ExceptionKind, Instant, Money, OrderId, PluginName, Reply, SenderId,
 };
 use portreeve_record::{Leaf, PayloadKey, Sealed};
+use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
 use crate::contract::{
@@ -1249,13 +1250,16 @@ pub(super) fn order_view(connection: &Connection, row: &Row<'_>) -> Result<Order
 /// What a delivery is known by at its receiver, where it has a number.
 fn numbered(row: &Row<'_>) -> rusqlite::Result<Option<Interchange>> {
     let Some(partner) = row.get::<_, Option<String>>(8)? else { return Ok(None) };
-    let answer: Option<String> = row.get(11)?;
-    Ok(Some(Interchange {
-        partner,
-        number: row.get::<_, i64>(9).map(|number| u64::try_from(number).unwrap_or_default())?,
-        numbered_at: Instant(row.get(10)?),
-        answer: answer.as_deref().and_then(InterchangeAnswer::parse),
-    }))
+    let damaged = |column, of: Type, found: String| rusqlite::Error::FromSqlConversionFailure(column, of, found.into());
+    let number: i64 = row.get(9)?;
+    let number = u64::try_from(number)
+        .map_err(|_| damaged(9, Type::Integer, format!("found control number {number}, expected one from 1")))?;
+    let read = |word: String| {
+        let unknown = || damaged(11, Type::Text, format!("an interchange has the unknown answer `{word}`"));
+        InterchangeAnswer::parse(&word).ok_or_else(unknown)
+    };
+    let answer = row.get::<_, Option<String>>(11)?.map(read).transpose()?;
+    Ok(Some(Interchange { partner, number, numbered_at: Instant(row.get(10)?), answer }))
 }
 
 /// Where an order stands, by its word in a row.

@@ -21,7 +21,7 @@ use crate::conformance::fixture::{
     event_in, held, hold_back, input, input_id, keep, kept_back, leaf, lease, leaves, next, observe, order_id,
     order_in, release, released, resolved, sealed, step, waiting, waits,
 };
-use crate::conformance::{Fault, Harm, Maker, person as accounts, suite};
+use crate::conformance::{Fault, Harm, Maker, interchange as numbered, person as accounts, suite};
 use crate::contract::{
     ClosedException, ClosedHold, Content, Decided, Effect, EventOutcome, ExceptionsWanted, JournalOutcome,
     NewException, NewOutbox, NewReview, NewStep, OrderEventKind, OrderState, OutboxId, Store, StoreError,
@@ -87,6 +87,21 @@ impl Maker for Folder {
 }
 
 suite!(Folder);
+
+#[tokio::test]
+async fn a_damaged_control_number_or_answer_is_said_to_be_and_shows_as_no_other() {
+    let folder = Folder::new();
+    let store = folder.open().await;
+    numbered::sent(&store, 1, "PO-1", "ZZ:A").await;
+    for (damage, mended) in [("number = -1", "number = 1"), ("answer = 'perhaps'", "answer = 'accepted'")] {
+        let set = |what: &str| folder.raw().execute(&format!("UPDATE interchange SET {what}"), []).unwrap();
+        set(damage);
+        let shown = store.order(order_id("PO-1")).await;
+        assert!(matches!(shown, Err(StoreError::Failed(_))), "{damage}: {shown:?}");
+        set(mended);
+        assert!(store.order(order_id("PO-1")).await.unwrap().unwrap().deliveries.remove(0).interchange.is_some());
+    }
+}
 
 #[tokio::test]
 async fn a_second_process_on_the_folder_hears_one_sentence() {
