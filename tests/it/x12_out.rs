@@ -6,8 +6,8 @@
 
 use portreeve_guest_x12::read;
 use portreeve_model::event::{
-    CancelRequest, Event, Invoice, InvoiceLine, LineAnswer, LineStatus, Order, OrderAnswer, OrderLine, OrderTotals,
-    Shipment, ShipmentLine, ShortReason,
+    CancelRequest, Event, Invoice, InvoiceLine, LineAnswer, LineStatus, Order, OrderAnswer, OrderChange, OrderLine,
+    OrderTotals, Shipment, ShipmentLine, ShortReason,
 };
 use portreeve_model::value::{Address, Customer};
 use portreeve_model::{Currency, Date, Failure, Instant, Money, Problem, Quantity, UnitPrice};
@@ -98,6 +98,39 @@ async fn each_set_is_as_its_golden_file_has_it() {
             std::fs::write(&path, &set).unwrap();
         }
         assert_eq!(set, std::fs::read_to_string(&path).unwrap_or_default(), "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_is_answered_line_by_line_as_people_decided() {
+    let plugins = plugins().await;
+    let answered = async |kind: &str, revision: &str| {
+        let change = OrderChange { order: an_order(), revision: text(revision) };
+        let told = [("order-date", "2026-03-02"), ("order-number", "PO-4711")];
+        let message = plugins.rendered("x12-out", kind, Event::OrderChanged(change), &told).await.unwrap();
+        assert_eq!(message.kind, "x12/865", "whatever was decided, it is sent as one set");
+        rows(&String::from_utf8(message.body).unwrap())
+    };
+    for (kind, answer, status) in [("x12/865-accepted", "AD", "IA"), ("x12/865-refused", "RD", "IR")] {
+        let rows = answered(kind, "2").await;
+        let header = [1, 2, 3, 4, 5, 6].map(|number| elements(&rows, "BCA", number)[0]);
+        assert_eq!(header, ["00", answer, "PO-4711", "", "2", "20260302"]);
+        assert_eq!(elements(&rows, "REF", 2), ["PORTREEVE-ORDER"]);
+        let lines = an_order().lines;
+        assert_eq!(elements(&rows, "ACK", 1), vec![status; lines.len()]);
+        assert_eq!(elements(&rows, "POC", 2), vec!["RZ"; lines.len()]);
+        assert_eq!(
+            [1, 3, 5, 6, 9, 10, 11].map(|at| elements(&rows, "POC", at)[0]),
+            ["10", "5", "EA", "12.5", "PUMP-40", "BP", "B-77"]
+        );
+        assert_eq!(elements(&rows, "ACK", 2), elements(&rows, "POC", 3));
+        assert_eq!(elements(&rows, "CTT", 1), [lines.len().to_string()]);
+    }
+    // A time of change is no sequence number.
+    assert_eq!(elements(&answered("x12/865-refused", "20260302").await, "BCA", 5), [""]);
+    for kind in ["x12/865-accepted", "x12/865-refused"] {
+        let failure = plugins.rendered("x12-out", kind, Event::OrderCreated(an_order()), &[]).await;
+        assert!(matches!(failure, Err(Failure::Permanent(_))), "{kind}: {failure:?}");
     }
 }
 

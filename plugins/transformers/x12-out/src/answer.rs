@@ -12,7 +12,7 @@
 use portreeve_guest_x12::set::{Element, optional, value};
 use portreeve_sdk::transformer::*;
 
-use crate::sheet::{About, ITEM_MAX, LINE_NUMBER_MAX, ORDER_DATE, ORDER_NUMBER_MAX, REFERENCE_MAX, Sheet, cut, unit};
+use crate::sheet::{About, ITEM_MAX, LINE_NUMBER_MAX, ORDER_NUMBER_MAX, REFERENCE_MAX, Sheet, cut, unit};
 
 /// Characters of ACK29.
 const REASON_CHARS_MAX: usize = 30;
@@ -36,13 +36,7 @@ pub(crate) fn rejected(answer: &OrderAnswer, about: &About<'_>) -> Sheet {
 fn acknowledgement(answer: &OrderAnswer, kind: &str, about: &About<'_>) -> Sheet {
     let mut sheet = Sheet::open("855", about);
     let number = sheet.customers_number(&answer.order_number);
-    let placed = sheet.told(ORDER_DATE).and_then(date::parse).map(date::to_compact);
-    if placed.is_none() {
-        let message = format!(
-            "BAK04 is the date of the order; expected setting `{ORDER_DATE}` such as `2026-03-02`, which the host adds where the order says when it was placed and the target has `with_order = true`"
-        );
-        sheet.problem("order-date-missing", &message, "settings");
-    }
+    let placed = sheet.placed(None, "BAK04");
     let answered = answer.answered_at.and_then(date::of_instant).map(date::to_compact);
     sheet.segment(
         "BAK",
@@ -50,7 +44,7 @@ fn acknowledgement(answer: &OrderAnswer, kind: &str, about: &About<'_>) -> Sheet
             Element::Code("00"),
             Element::Code(kind),
             value(&number, ORDER_NUMBER_MAX, "order-number"),
-            Element::Code(placed.as_deref().unwrap_or_default()),
+            Element::Code(&placed),
             Element::Empty,
             Element::Empty,
             Element::Empty,

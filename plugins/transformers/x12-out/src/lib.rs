@@ -3,9 +3,13 @@
 //! ```text
 //! x12/940  order created → W05 N      order cancel requested → W05 F     to the warehouse
 //! x12/855  order accepted, order rejected                                to the customer
+//! x12/865  order changed, as x12/865-accepted or x12/865-refused         to the customer
 //! x12/856  shipment confirmed                                            to the customer
 //! x12/810  invoice posted, which may be a credit memo                     to the customer
 //! ```
+//!
+//! What people made of a change stands in no event, so a target asks for one of two kinds of
+//! message, and both are sent as `x12/865`.
 //!
 //! The envelope with its control numbers is made by `x12-send`, one set to an interchange.
 //!
@@ -29,6 +33,7 @@
 //! line's description (G69) and a reason for people; notes are split.
 
 mod answer;
+mod change_answer;
 mod invoice;
 mod sheet;
 mod ship_notice;
@@ -36,6 +41,7 @@ mod shipping_order;
 
 use portreeve_sdk::transformer::*;
 
+use crate::change_answer::Verdict;
 use crate::sheet::About;
 
 struct X12Out;
@@ -51,12 +57,15 @@ impl Transformer for X12Out {
             ("x12/855", Event::OrderRejected(answer)) => answer::rejected(answer, &about),
             ("x12/856", Event::ShipmentConfirmed(shipment)) => ship_notice::of(shipment, &about),
             ("x12/810", Event::InvoicePosted(invoice)) => invoice::of(invoice, &about),
-            ("x12/940" | "x12/855" | "x12/856" | "x12/810", _) => {
+            ("x12/865-accepted", Event::OrderChanged(change)) => change_answer::of(change, Verdict::Accepted, &about),
+            ("x12/865-refused", Event::OrderChanged(change)) => change_answer::of(change, Verdict::Refused, &about),
+            ("x12/940" | "x12/855" | "x12/856" | "x12/810" | "x12/865-accepted" | "x12/865-refused", _) => {
                 return Err(Failure::permanent(format!("`{kind}` is not made of such an event")));
             }
             _ => return Err(Failure::permanent(format!("this transformer does not render messages of kind `{kind}`"))),
         };
-        Ok(Message { kind: request.kind, content_type: "application/edi-x12".to_owned(), body: sheet.finish()? })
+        let kind = if kind.starts_with("x12/865") { "x12/865".to_owned() } else { request.kind };
+        Ok(Message { kind, content_type: "application/edi-x12".to_owned(), body: sheet.finish()? })
     }
 }
 

@@ -1,4 +1,4 @@
-//! What the four sets have in common: problems beside the writer's own, the order's numbers,
+//! What the sets have in common: problems beside the writer's own, the order's numbers,
 //! places, quantities and prices.
 
 use portreeve_guest_x12::set::{Element, SetWriter, optional, value};
@@ -8,8 +8,8 @@ use portreeve_sdk::transformer::*;
 const OUR_ORDER: &str = "PORTREEVE-ORDER";
 
 /// What the host tells of the order itself, beside what a system says of it.
-pub(crate) const ORDER_NUMBER: &str = "order-number";
-pub(crate) const ORDER_DATE: &str = "order-date";
+const ORDER_NUMBER: &str = "order-number";
+const ORDER_DATE: &str = "order-date";
 const ORDER_PARTNER: &str = "order-partner";
 
 /// Widths of 004010, in characters: element 324 and its like, 127, 350, 93, 166, 234.
@@ -88,6 +88,19 @@ impl Sheet {
              number that the customer gave it, which the host adds where the target has `with_order = true`"
         );
         self.problem("order-number-missing", &message, "order-number");
+        String::new()
+    }
+
+    /// The day on which the order was placed, as the host tells it, else as the event does.
+    pub(crate) fn placed(&mut self, own: Option<i64>, element: &str) -> String {
+        let told = self.told(ORDER_DATE).and_then(date::parse);
+        if let Some(day) = told.or_else(|| own.and_then(date::of_instant)) {
+            return date::to_compact(day);
+        }
+        let message = format!(
+            "{element} is the date of the order; expected setting `{ORDER_DATE}` such as `2026-03-02`, which the host adds where the order says when it was placed and the target has `with_order = true`"
+        );
+        self.problem("order-date-missing", &message, "settings");
         String::new()
     }
 
