@@ -259,6 +259,42 @@ async fn a_customer_is_told_that_people_rejected_his_order_though_nobody_paid_it
     refused(&["route", "check", "--config", config.to_str().unwrap()], &[sentence]).await;
 }
 
+#[tokio::test]
+async fn a_customer_hears_by_an_865_what_people_made_of_the_change_that_he_asked_for() {
+    let effect = |said: &str| {
+        format!(
+            "\n[[effect]]\non = \"order.change-{said}\"\nchannels = [\"edi\"]\ntarget = \"customers\"\nkind = \"x12/865-{said}\"\n"
+        )
+    };
+    let effects = effect("accepted") + &effect("refused");
+    for (action, answer, status) in
+        [(ExceptionAction::AcceptChange, "AD", "IA"), (ExceptionAction::RefuseChange, "RD", "IR")]
+    {
+        let (partner, setup) = partners(Mischief::default()).await;
+        let host = setup.append("portreeve.toml", &effects).start().await;
+        let order = accepted(&host, "PO-1", "C1201").await;
+        host.come_to_rest().await;
+        let changed = PurchaseOrder::clean("PO-1").with_lines(&[("FST-1007", 7, "BX", "18.40")]);
+        host.send_edi(&with_purpose(8, &changed, "05")).await.unwrap();
+        host.decide_all().await;
+        assert_eq!(host.codes().await, ["changed-order"]);
+        let exception = exceptions::about(&host, order, ExceptionKind::Change).await.unwrap();
+        exceptions::decide(&host, &host.ops().await, exception, action).await.unwrap();
+        host.come_to_rest().await;
+        let ledger = partner.ledger();
+        assert_eq!(came(&ledger), [("ZZ:C1201", 1, "855", 1), ("ZZ:C1201", 2, "865", 1)]);
+        let said = [("BCA", 2), ("BCA", 3), ("POC", 3), ("ACK", 1)].map(|(tag, at)| ledger[1].element(tag, at));
+        assert_eq!((said, host.codes().await), ([answer, "PO-1", "7", status], vec![]));
+        assert_eq!(host.erp.sales_orders().len(), 1, "the order itself goes on as it came");
+        host.verify().await.unwrap();
+        host.rederive(order).await.unwrap();
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let sent = effects.replace("channels", "sends = \"order\"\nchannels");
+    let config = partners(Mischief::default()).await.1.append("portreeve.toml", &sent).configuration(folder.path());
+    refused(&["route", "check", "--config", config.to_str().unwrap()], &["by which it gets the change"]).await;
+}
+
 /// A host whose released orders go to a warehouse as 940s.
 fn to_a_warehouse(origin: &str) -> Setup {
     let egress = format!("[[plugin.egress]]\norigin = \"{origin}\"\n");

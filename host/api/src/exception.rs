@@ -41,7 +41,7 @@ pub struct Exceptions {
 pub struct Exception {
     /// From 1.
     pub id: u64,
-    /// `held`, `order`, `document`, `input` or `delivery`.
+    /// `held`, `order`, `change`, `document`, `input`, `delivery` or `plugin`.
     pub kind: String,
     /// The host's id of the order, where there is one.
     pub order: Option<String>,

@@ -10,6 +10,8 @@ pub enum ExceptionKind {
     Held,
     /// Something came about an order, or became of it, and nothing follows by itself.
     Order,
+    /// The sender of an order wants it otherwise.
+    Change,
     /// A document that could not be decided on.
     Document,
     /// An input of which nothing, or not all, could be made.
@@ -22,7 +24,8 @@ pub enum ExceptionKind {
 
 impl ExceptionKind {
     /// All of them.
-    pub const ALL: [Self; 6] = [Self::Held, Self::Order, Self::Document, Self::Input, Self::Delivery, Self::Plugin];
+    pub const ALL: [Self; 7] =
+        [Self::Held, Self::Order, Self::Change, Self::Document, Self::Input, Self::Delivery, Self::Plugin];
 
     /// The word in the store, in records and on pages.
     #[must_use]
@@ -30,6 +33,7 @@ impl ExceptionKind {
         match self {
             Self::Held => "held",
             Self::Order => "order",
+            Self::Change => "change",
             Self::Document => "document",
             Self::Input => "input",
             Self::Delivery => "delivery",
@@ -46,10 +50,13 @@ impl ExceptionKind {
     /// What a person may decide about it.
     #[must_use]
     pub fn actions(self) -> &'static [ExceptionAction] {
-        use ExceptionAction::{Abandon, ConfirmHolds, Reject, ReleaseHolds, Reroute, Resubmit, Retry};
+        use ExceptionAction::{
+            Abandon, AcceptChange, ConfirmHolds, RefuseChange, Reject, ReleaseHolds, Reroute, Resubmit, Retry,
+        };
         match self {
             Self::Held => &[ReleaseHolds, ConfirmHolds, Reject, Reroute],
             Self::Order => &[Reject, Reroute, Abandon],
+            Self::Change => &[AcceptChange, RefuseChange, Reroute],
             Self::Document => &[Retry, Reroute, Abandon],
             Self::Input => &[Resubmit, Retry, Reroute, Abandon],
             Self::Delivery | Self::Plugin => &[Retry, Reroute, Abandon],
@@ -74,11 +81,15 @@ pub enum ExceptionAction {
     Retry,
     /// Nothing will be done about it.
     Abandon,
+    /// The change was carried out in the systems that have the order.
+    AcceptChange,
+    /// The order stays as it was.
+    RefuseChange,
 }
 
 impl ExceptionAction {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::ReleaseHolds,
         Self::ConfirmHolds,
         Self::Reject,
@@ -86,6 +97,8 @@ impl ExceptionAction {
         Self::Resubmit,
         Self::Retry,
         Self::Abandon,
+        Self::AcceptChange,
+        Self::RefuseChange,
     ];
 
     /// The word in requests, records and on pages.
@@ -99,6 +112,8 @@ impl ExceptionAction {
             Self::Resubmit => "resubmit",
             Self::Retry => "retry",
             Self::Abandon => "abandon",
+            Self::AcceptChange => "accept-change",
+            Self::RefuseChange => "refuse-change",
         }
     }
 
@@ -112,7 +127,12 @@ impl ExceptionAction {
     #[must_use]
     pub fn is_weighty(self) -> bool {
         match self {
-            Self::ReleaseHolds | Self::Reject | Self::Resubmit | Self::Abandon => true,
+            Self::ReleaseHolds
+            | Self::Reject
+            | Self::Resubmit
+            | Self::Abandon
+            | Self::AcceptChange
+            | Self::RefuseChange => true,
             Self::ConfirmHolds | Self::Reroute | Self::Retry => false,
         }
     }

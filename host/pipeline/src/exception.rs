@@ -637,7 +637,7 @@ impl Pipeline {
             action => ExceptionChange::Resolved(Resolution {
                 action,
                 proposal: by.proposal.map(|proposal| proposal.digest),
-                effect: effect(shown, decision),
+                effect: self.effect(shown, decision),
             }),
         };
         let says = match decision.action {
@@ -689,6 +689,28 @@ impl Pipeline {
         let (counts_in, _) = self.process.around(OrderEventKind::Rejected.as_str());
         let counts = counts_in.contains(&ProcessState::Cancelled);
         Ok(Some(Saying { word, is_heard: counts && self.routes.hear_rejections(&kept.channel) }))
+    }
+
+    /// What happens beside the step.
+    fn effect(&self, shown: &Shown, decision: &Decision<'_>) -> Effect {
+        use ExceptionKind::{Delivery, Document};
+        match (decision.action, shown.trail.exception.kind) {
+            (ExceptionAction::ReleaseHolds, _) => Effect::ReviewHolds,
+            (ExceptionAction::Reject, _) => Effect::RejectOrder { why: "rejected by a person".to_owned() },
+            (ExceptionAction::Retry, Delivery) => Effect::ReplayDelivery,
+            (ExceptionAction::Abandon, Delivery) => Effect::AbandonDelivery,
+            (ExceptionAction::Retry, Document) => Effect::DecideAgain,
+            (ExceptionAction::AcceptChange, _) => self.answer(shown, true),
+            (ExceptionAction::RefuseChange, _) => self.answer(shown, false),
+            _ => Effect::Close,
+        }
+    }
+
+    /// Whoever the routes name hears what became of a change.
+    fn answer(&self, shown: &Shown, is_accepted: bool) -> Effect {
+        let about = shown.order.as_ref().zip(shown.trail.about.document);
+        let outbox = about.map(|(order, change)| self.routes.answers(is_accepted, change, &order.channel));
+        Effect::AnswerChange { outbox: outbox.unwrap_or_default() }
     }
 
     async fn step(
@@ -780,19 +802,6 @@ impl Pipeline {
         } else {
             Err(StoreError::Damaged("a proposed action has another digest than its proposal".to_owned()).into())
         }
-    }
-}
-
-/// What happens beside the step.
-fn effect(shown: &Shown, decision: &Decision<'_>) -> Effect {
-    use ExceptionKind::{Delivery, Document};
-    match (decision.action, shown.trail.exception.kind) {
-        (ExceptionAction::ReleaseHolds, _) => Effect::ReviewHolds,
-        (ExceptionAction::Reject, _) => Effect::RejectOrder { why: "rejected by a person".to_owned() },
-        (ExceptionAction::Retry, Delivery) => Effect::ReplayDelivery,
-        (ExceptionAction::Abandon, Delivery) => Effect::AbandonDelivery,
-        (ExceptionAction::Retry, Document) => Effect::DecideAgain,
-        _ => Effect::Close,
     }
 }
 

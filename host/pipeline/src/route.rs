@@ -232,7 +232,8 @@ pub enum AfterDead {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Effect {
-    /// The event, such as `order.accepted`.
+    /// The event, such as `order.accepted`; or what people decide about a change of an order,
+    /// `order.change-accepted` or `order.change-refused`.
     pub on: String,
     /// The channels that the order came by; any, where nothing is said.
     #[serde(default)]
@@ -255,6 +256,12 @@ pub struct Effect {
     /// What the target says of the order by taking the message.
     pub receipt: Option<ReceiptSays>,
 }
+
+/// What an effect may be of beside events: that people have carried out a change that the sender
+/// of an order asked for, or refused it. The message is made of the change, `order.changed`.
+pub(crate) const CHANGE_ACCEPTED: &str = "order.change-accepted";
+/// See [`CHANGE_ACCEPTED`].
+pub(crate) const CHANGE_REFUSED: &str = "order.change-refused";
 
 /// Which of what finance posts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -663,7 +670,7 @@ impl Routes {
         let of_people = |states: &BTreeSet<_>| states.is_empty() || states.contains(&ProcessState::Cancelled);
         let is_peoples =
             effect.on == OrderEventKind::Rejected.as_str() && of_people(&effect.from) && of_people(&effect.to);
-        is_peoples || self.is_heard(&effect.on)
+        is_peoples || is_answer(&effect.on) || self.is_heard(&effect.on)
     }
 
     /// Whether somebody else than people at this host may say this of an order.
@@ -710,6 +717,11 @@ impl Routes {
             if on == OrderEventKind::CancelRequested.as_str() && effect.sends == Sends::Order {
                 problems.push(format!(
                     "an effect of `{on}` sends target `{target}` the order that is not wanted any more; leave out `sends`, and say what undoes it as `kind`"
+                ));
+            }
+            if is_answer(on) && effect.sends == Sends::Order {
+                problems.push(format!(
+                    "an effect of `{on}` sends target `{target}` the order as it came; leave out `sends`, by which it gets the change"
                 ));
             }
             let is_of_refused = effect.from.contains(&ProcessState::Cancelled) && effect.sends == Sends::Order;
@@ -803,6 +815,11 @@ impl Refunds {
     /// The causes that follow from what was counted.
     pub const CAUSES: [RefundCause; 3] =
         [RefundCause::CancelledPrepayment, RefundCause::ShortShipment, RefundCause::GoodsReturn];
+}
+
+/// Whether it is what people decide about a change, and no event.
+fn is_answer(on: &str) -> bool {
+    [CHANGE_ACCEPTED, CHANGE_REFUSED].contains(&on)
 }
 
 /// Whether systems count these two in one series: a shipment has its number at every step.

@@ -490,6 +490,9 @@ pub enum ReceiptOutcome {
     Dead,
 }
 
+/// What an exception's code is when a person says what became of a change of an order.
+pub const CHANGE_ANSWERED: [&str; 2] = ["accept-change", "refuse-change"];
+
 /// What an exception's code is when a person has a delivery tried again. After a
 /// delivery has ended, only this lets another attempt of it begin.
 pub const REPLAYED: &str = "replayed";

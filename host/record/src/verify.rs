@@ -22,8 +22,8 @@ use self::accounts::Accounts;
 use crate::canonical::RecordError;
 use crate::checkpoint::{Checkpoint, CheckpointError, SignedCheckpoint, VerifierKey};
 use crate::leaf::{
-    AcceptLeaf, AcceptOutcome, AttemptLeaf, DecideLeaf, DecidedState, DocumentPosition, ExceptionLeaf, Leaf, LeafBody,
-    REJECTED, REPLAYED, ReceiptLeaf, ReceiptOutcome, ReviewLeaf,
+    AcceptLeaf, AcceptOutcome, AttemptLeaf, CHANGE_ANSWERED, DecideLeaf, DecidedState, DocumentPosition, ExceptionLeaf,
+    Leaf, LeafBody, REJECTED, REPLAYED, ReceiptLeaf, ReceiptOutcome, ReviewLeaf,
 };
 use crate::merkle::{Edge, MerkleError, leaf_hash};
 
@@ -458,6 +458,8 @@ struct StageOrder {
     said: HashMap<Digest, OrderId>,
     /// Order that was not released yet → the commitment to its own event.
     untold: HashMap<OrderId, Digest>,
+    /// Order → the commitments to changes of it that nobody answered.
+    changes: HashMap<OrderId, Vec<Digest>>,
     outbox: HashMap<Digest, OutboxRow>,
     accounts: Accounts,
 }
@@ -581,6 +583,9 @@ impl StageOrder {
         {
             self.said.insert(event, order);
         }
+        if let (Some(order), Some(event), DecidedState::Changed) = (decide.about, decide.event, decide.state) {
+            self.changes.entry(order).or_default().push(event);
+        }
         // A change leaves its order where it is; a request to cancel does not.
         if let (Some(order), DecidedState::CancelRequested) = (decide.about, decide.state) {
             self.orders.insert(order, decide.state);
@@ -608,6 +613,11 @@ impl StageOrder {
         if let Some(order) = leaf.order.filter(|_| leaf.code.as_str() == REJECTED) {
             self.kept_back(order)?;
             self.orders.insert(order, DecidedState::Refused);
+        }
+        // What people made of a change may be told: with its own words.
+        if let Some(order) = leaf.order.filter(|_| CHANGE_ANSWERED.contains(&leaf.code.as_str())) {
+            let answered = self.changes.remove(&order).unwrap_or_default();
+            self.said.extend(answered.into_iter().map(|event| (event, order)));
         }
         if leaf.code.as_str() == REPLAYED
             && let Some(row) = leaf.outbox.and_then(|outbox| self.outbox.get_mut(&outbox))

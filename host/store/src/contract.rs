@@ -1529,7 +1529,7 @@ pub trait Store: Send + Sync + 'static {
     /// abandoned keeps later ones of its order back no more. An order that is rejected is
     /// delivered nowhere, its holds end, and so does every exception about what kept it back; what
     /// the host says of it then is journaled where somebody hears it ([`Saying::is_heard`]), or a
-    /// payment for it counts or waits. A
+    /// payment for it counts or waits. Who is to hear what became of a change has it delivered. A
     /// document that is decided again is undecided once more, as [`Store::undecided`] says.
     /// Holds end by [`Store::commit_review`] alone.
     ///

@@ -18,7 +18,7 @@ use crate::later::with_purpose;
 use crate::support::exceptions::waiting;
 use crate::support::{FrontDoor, PurchaseOrder, Setup, TestHost, people, sample, x12};
 
-use ExceptionKind::{Delivery, Document, Held, Input, Order, Plugin};
+use ExceptionKind::{Change, Delivery, Document, Held, Input, Order, Plugin};
 
 const PEOPLE: [(&str, &[&str]); 5] = [
     ("anna", &["pricing-resolver", "order-desk", "integration", "senior-approver"]),
@@ -45,10 +45,12 @@ async fn start() -> TestHost {
         host.send_edi(bytes).await.unwrap();
         host.decide_all().await;
     };
-    // Given up: nobody listens there. What its sender wants then is a person's.
+    // Given up: nobody listens there. What its sender wants then is a person's, as is what somebody
+    // wants of an order that is not here.
     send(&x12(1, &PurchaseOrder::clean("PO-GONE"))).await;
     host.deliver_all().await;
     send(&with_purpose(2, &PurchaseOrder::clean("PO-GONE").with_lines(&[("FST-1007", 3, "BX", "18.40")]), "05")).await;
+    send(&with_purpose(21, &PurchaseOrder::clean("PO-NOWHERE"), "05")).await;
     // Held, each by the same rule; two people have to agree to the largest.
     send(&x12(3, &dear("PO-SMALL", 10))).await;
     send(&x12(4, &dear("PO-HUGE", 2_000))).await;
@@ -241,6 +243,7 @@ async fn choose(page: &Page, action: &str) {
         "release-holds" => "Release the holds",
         "reject" => "Reject the order",
         "retry" => "Try it again",
+        "refuse-change" => "Refuse the change: the order stays as it was",
         _ => "Abandon it",
     };
     page.tab_to(&choices[0]).await;
@@ -340,6 +343,7 @@ async fn live(host: TestHost, mut way: Way) {
     // What came about an order, what became no order, what was not read, what was given up.
     for (kind, action, reason) in [
         (Order, "abandon", "the buyer knows"),
+        (Change, "refuse-change", "the goods have left"),
         (Plugin, "retry", "its maker is told"),
         (Document, "retry", "the transformer is mended"),
         (Input, "retry", "the connector is back"),

@@ -527,6 +527,8 @@ fn label(action: &str) -> &str {
         "resubmit" => "Mend the input and send it again",
         "retry" => "Try it again",
         "abandon" => "Abandon it",
+        "accept-change" => "Accept the change: it was carried out",
+        "refuse-change" => "Refuse the change: the order stays as it was",
         other => other,
     }
 }

@@ -8,7 +8,7 @@ use portreeve_model::{ChannelId, ProcessState};
 use portreeve_store::contract::{Content, DocumentPosition, NewOutbox, OrderEventKind};
 
 use super::following::Moved;
-use crate::route::{Effect, Invoices, Routes, Sends};
+use crate::route::{CHANGE_ACCEPTED, CHANGE_REFUSED, Effect, Invoices, Routes, Sends};
 
 impl Routes {
     /// The deliveries that follow, in the order of what moved the order and of the routes. An
@@ -34,6 +34,18 @@ impl Routes {
         let mut deliveries = self.effects_of(moved, is_wanted, channel);
         deliveries.extend(moved.iter().flat_map(|moved| self.word_of(&moved.event, moved.position, channel)));
         deliveries
+    }
+
+    /// What follows when people have carried a change out, or refused it, that stands in this
+    /// document: who asked for it hears that.
+    pub(crate) fn answers(&self, is_accepted: bool, change: DocumentPosition, channel: &ChannelId) -> Vec<NewOutbox> {
+        let on = if is_accepted { CHANGE_ACCEPTED } else { CHANGE_REFUSED };
+        let effects = self.effects.iter().filter(|effect| effect.on == on && effect.is_of(Some(channel)));
+        let answer = |effect: &Effect| {
+            let (target, kind) = (effect.target.clone(), self.kind_of(effect)?.to_owned());
+            Some(NewOutbox { target, kind, content: Content::Said(change) })
+        };
+        effects.filter_map(answer).collect()
     }
 
     /// Whether something follows when people reject an order of this channel, which no system had.

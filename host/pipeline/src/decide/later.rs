@@ -332,7 +332,10 @@ impl Pipeline {
             exceptions.push(for_a_person(queue, code, detail));
         }
         let exceptions = exceptions.into_iter().map(|exception| {
-            let exception = NewException { kind: ExceptionKind::Order, ..exception };
+            // A change of an order that is here is carried out by people, or refused.
+            let is_change = exists && exception.code == CHANGED_ORDER;
+            let kind = if is_change { ExceptionKind::Change } else { ExceptionKind::Order };
+            let exception = NewException { kind, ..exception };
             self.dated(exception, now, Limits { channel, ..Limits::default() })
         });
         let about = NewOrderEvent {
@@ -417,7 +420,7 @@ fn what_to_do(kind: OrderEventKind, exists: bool) -> (&'static str, &'static str
     match (kind == OrderEventKind::CancelRequested, exists) {
         (false, true) => (
             CHANGED_ORDER,
-            "found other content for the order, expected what came first, which goes on as it is: compare the two, and change the order in the target or answer the sender",
+            "found other content for the order, expected what came first, which goes on as it is: compare the two, then either change the order in the systems that have it and accept the change, or refuse it",
         ),
         (false, false) => (
             CHANGED_ORDER,

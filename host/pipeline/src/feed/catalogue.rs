@@ -11,7 +11,7 @@ use portreeve_model::ChannelId;
 use portreeve_store::contract::OrderEventKind;
 
 use super::{ORDER_CREATED, told};
-use crate::route::{OwnChannel, Routes};
+use crate::route::{CHANGE_ACCEPTED, CHANGE_REFUSED, Effect, OwnChannel, Routes};
 
 /// What each canonical event says.
 const EVENTS: [(&str, &str); 19] = [
@@ -141,7 +141,9 @@ impl Routes {
             });
             consumers.extend(with_orders);
         }
-        let effects = self.effects.iter().filter(|effect| effect.on == event);
+        let answers = |effect: &Effect| [CHANGE_ACCEPTED, CHANGE_REFUSED].contains(&effect.on.as_str());
+        let is_change = event == OrderEventKind::Changed.as_str();
+        let effects = self.effects.iter().filter(|effect| effect.on == event || (is_change && answers(effect)));
         consumers.extend(effects.filter_map(|effect| {
             let channels = effect.channels.iter().collect();
             Some(Consumer::Target { id: &effect.target, kind: self.kind_of(effect)?, channels })

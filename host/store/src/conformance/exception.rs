@@ -15,9 +15,10 @@ use super::fixture::{
 use super::pause::quarantined;
 use super::{Fault, Harm, Maker};
 use crate::contract::{
-    ClosedException, ClosedHold, Decided, Disposition, Effect, EventOutcome, ExceptionChange, ExceptionTrail,
-    ExceptionView, ExceptionsWanted, Forgotten, NewException, NewProgress, NewProposal, NewReview, NewStep,
-    OrderEventKind, OrderState, Resolution, STEPS_MAX, STEPS_SHOWN_MAX, Saying, Settlement, Store, StoreError,
+    ClosedException, ClosedHold, Content, Decided, Disposition, DocumentPosition, Effect, EventOutcome,
+    ExceptionChange, ExceptionTrail, ExceptionView, ExceptionsWanted, Forgotten, NewException, NewOutbox, NewProgress,
+    NewProposal, NewReview, NewStep, OrderEventKind, OrderState, Resolution, STEPS_MAX, STEPS_SHOWN_MAX, Saying,
+    Settlement, Store, StoreError,
 };
 use crate::proof::Journaled;
 
@@ -491,6 +492,57 @@ pub(crate) async fn what_happens_is_what_the_action_says(maker: impl Maker) {
     }
     assert!(store.exceptions(ALL).await.unwrap().is_empty());
     assert_eq!(store.summary().await.unwrap().exceptions_open, 0);
+}
+
+/// The sender of an order wants it otherwise; two leaves, from a number on. Its exception, and where
+/// that is said.
+async fn wanted_otherwise(store: &Arc<dyn Store>, number: u64, key: &str) -> (u64, DocumentPosition) {
+    keep(store, input(number, &[key])).await;
+    let document = next(store).await;
+    let position = document.position();
+    let mut decision = about_order(document, "PO-1", OrderEventKind::Changed, leaf(number + 1));
+    event_in(&mut decision).exceptions = vec![waits(ExceptionKind::Change, "changed-order")];
+    commit(store, decision).await.unwrap();
+    (store.exceptions(ALL).await.unwrap().last().unwrap().id, position)
+}
+
+/// Customers hear of a change.
+fn told(content: Content) -> Effect {
+    let (target, kind) = ("customers".to_owned(), "x12/865".to_owned());
+    Effect::AnswerChange { outbox: vec![NewOutbox { target, kind, content }] }
+}
+
+pub(crate) async fn a_change_is_answered_by_what_it_said_itself_in_the_same_transaction(maker: impl Maker) {
+    use ExceptionAction::{Abandon, AcceptChange, RefuseChange, Reject};
+    let store = maker.open().await;
+    release(&store, 1, "PO-1", &[("erp", "order")]).await;
+    let mut changes = Vec::new();
+    for (base, key) in [(11, "CH-1"), (21, "CH-2")] {
+        changes.push(wanted_otherwise(&store, base, key).await);
+    }
+    let ((second, other), (first, position)) = (changes.pop().unwrap(), changes.pop().unwrap());
+    let before = observe(&store).await;
+    for (action, effect) in [
+        (Abandon, Effect::Close),
+        (AcceptChange, Effect::Close),
+        (Reject, told(Content::Said(position))),
+        (RefuseChange, told(Content::Order)),
+        (RefuseChange, told(Content::Said(other))),
+    ] {
+        let refused = take(&store, first, "ada", resolved(action, effect.clone()), 99).await;
+        assert!(matches!(refused, Err(StoreError::Failed(_))), "{action:?} as {effect:?}: {refused:?}");
+    }
+    assert_eq!(observe(&store).await, before);
+    take(&store, first, "ada", resolved(RefuseChange, told(Content::Said(position))), 31).await.unwrap();
+    // Where nobody is to hear it, it is decided all the same.
+    take(&store, second, "ada", resolved(AcceptChange, Effect::AnswerChange { outbox: vec![] }), 32).await.unwrap();
+    drop(store);
+    let store = maker.open().await;
+    assert_eq!(ended(&view(&store, first).await), Some(("refuse-change", Some("ada"))));
+    assert_eq!(ended(&view(&store, second).await), Some(("accept-change", Some("ada"))));
+    let deliveries = store.order(order_id("PO-1")).await.unwrap().unwrap().deliveries;
+    let deliveries: Vec<_> = deliveries.into_iter().map(|view| (view.target, view.said)).collect();
+    assert_eq!(deliveries, [("erp".to_owned(), None), ("customers".to_owned(), Some(position))]);
 }
 
 pub(crate) async fn what_is_closed_says_how_and_who(maker: impl Maker) {
@@ -1021,7 +1073,7 @@ pub(crate) async fn what_people_said_goes_with_the_content_of_its_input(maker: i
 // --- all or nothing ------------------------------------------------------------------------------
 
 pub(crate) async fn a_step_and_what_it_causes_are_there_together_or_not_at_all<M: Maker>(_: M) {
-    use ExceptionAction::{Abandon, Reject, Retry};
+    use ExceptionAction::{Abandon, AcceptChange, Reject, Retry};
     let order = ExceptionKind::Held;
     for (kind, change) in [
         (order, ExceptionChange::Claimed),
@@ -1033,6 +1085,7 @@ pub(crate) async fn a_step_and_what_it_causes_are_there_together_or_not_at_all<M
         (order, resolved(Reject, rejection())),
         (ExceptionKind::Document, resolved(Retry, Effect::DecideAgain)),
         (ExceptionKind::Document, resolved(Abandon, Effect::Close)),
+        (ExceptionKind::Change, resolved(AcceptChange, told(Content::Said(DocumentPosition(2))))),
         (ExceptionKind::Delivery, resolved(Retry, Effect::ReplayDelivery)),
         (ExceptionKind::Delivery, resolved(Abandon, Effect::AbandonDelivery)),
         (ExceptionKind::Input, resolved(Retry, Effect::Close)),
@@ -1049,6 +1102,10 @@ pub(crate) async fn a_step_and_what_it_causes_are_there_together_or_not_at_all<M
                     waiting(&store, "PO-1").await
                 }
                 ExceptionKind::Document => unmapped(&store, 1, "PO-1").await,
+                ExceptionKind::Change => {
+                    release(&store, 1, "PO-1", &[("erp", "order")]).await;
+                    wanted_otherwise(&store, 11, "CH-1").await.0
+                }
                 ExceptionKind::Delivery => dead_letter(&store, 1, "PO-1").await,
                 ExceptionKind::Input => unread(&store, 1).await,
                 ExceptionKind::Plugin => quarantined(&store, 1).await,

@@ -158,6 +158,7 @@ macro_rules! suite {
                 what_expired_is_approved_no_more,
                 too_few_carry_nothing_out_and_the_last_one_all_of_it,
                 what_happens_is_what_the_action_says,
+                a_change_is_answered_by_what_it_said_itself_in_the_same_transaction,
                 what_is_closed_says_how_and_who,
                 what_the_host_says_of_a_rejected_order_is_there_where_it_is_heard_or_paid,
                 a_rejected_order_goes_nowhere_and_its_holds_end,

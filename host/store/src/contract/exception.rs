@@ -4,7 +4,7 @@
 use portreeve_model::{Digest, ExceptionAction, ExceptionKind, Instant, OrderId, PluginName};
 use portreeve_record::Leaf;
 
-use super::{Disposition, DocumentPosition, InputId, JournalEntry, NewPayload, OutboxId, PayloadRef};
+use super::{Disposition, DocumentPosition, InputId, JournalEntry, NewOutbox, NewPayload, OutboxId, PayloadRef};
 
 /// Something for a person.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -325,6 +325,11 @@ pub enum Effect {
     DecideAgain,
     /// It stays open: what a review does about holds is written with it.
     ReviewHolds,
+    /// Somebody hears what became of a change of the order.
+    AnswerChange {
+        /// What is delivered of what the exception's document said.
+        outbox: Vec<NewOutbox>,
+    },
 }
 
 impl ExceptionChange {

@@ -15,9 +15,10 @@ use rusqlite::{Connection, Row, params};
 use super::rows::{self, About, Result, damaged, digest, journal, outbox_id, payload_ref, signed, unsigned};
 use super::{credit, dead_letter, failed, kept_back, pause, trail};
 use crate::contract::{
-    CLEARED, ClosedException, DeliveryAbout, Disposition, DocumentPosition, EARLY_EVENT, Effect, ExceptionAbout,
-    ExceptionChange, ExceptionTrail, ExceptionView, ExceptionsWanted, InputId, NewException, NewProposal, NewReview,
-    NewStep, ProposalView, Resolution, STEPS_MAX, STEPS_SHOWN_MAX, Saying, StepView, StoreError,
+    CLEARED, ClosedException, Content, DeliveryAbout, Disposition, DocumentPosition, EARLY_EVENT, Effect,
+    ExceptionAbout, ExceptionChange, ExceptionTrail, ExceptionView, ExceptionsWanted, InputId, NewException, NewOutbox,
+    NewProposal, NewReview, NewStep, ProposalView, Resolution, STEPS_MAX, STEPS_SHOWN_MAX, Saying, StepView,
+    StoreError,
 };
 
 pub(super) const COLUMNS: &str = "id, order_id, stage, code, detail, queue, opened_at, kind, due_at, escalated_at,
@@ -543,6 +544,7 @@ fn resolve(tx: &Connection, open: &Open, resolution: &Resolution, step: &NewStep
         Effect::ReplayDelivery => dead_letter::replay(tx, open.id, step.at)?,
         Effect::AbandonDelivery => dead_letter::abandon(tx, open.id)?,
         Effect::DecideAgain => decide_again(tx, open, step)?,
+        Effect::AnswerChange { outbox } => answer_change(tx, open, outbox, step)?,
     }
     close(tx, open.id, step.at, step.who.as_deref(), resolution.action.as_str())
 }
@@ -550,7 +552,7 @@ fn resolve(tx: &Connection, open: &Open, resolution: &Resolution, step: &NewStep
 /// Check: what happens is what the action says. INVARIANT: a delivery that was given up and a
 /// document without an order keep their exception until something becomes of them.
 fn carries_out(kind: ExceptionKind, action: ExceptionAction, effect: &Effect) -> bool {
-    use ExceptionAction::{Abandon, Reject, ReleaseHolds, Resubmit, Retry};
+    use ExceptionAction::{Abandon, AcceptChange, RefuseChange, Reject, ReleaseHolds, Resubmit, Retry};
     kind.actions().contains(&action)
         && match effect {
             Effect::ReviewHolds => action == ReleaseHolds,
@@ -558,11 +560,12 @@ fn carries_out(kind: ExceptionKind, action: ExceptionAction, effect: &Effect) ->
             Effect::ReplayDelivery => (action, kind) == (Retry, ExceptionKind::Delivery),
             Effect::AbandonDelivery => (action, kind) == (Abandon, ExceptionKind::Delivery),
             Effect::DecideAgain => (action, kind) == (Retry, ExceptionKind::Document),
+            Effect::AnswerChange { .. } => matches!(action, AcceptChange | RefuseChange),
             Effect::Close => match kind {
                 ExceptionKind::Input => matches!(action, Resubmit | Retry | Abandon),
                 ExceptionKind::Plugin => matches!(action, Retry | Abandon),
                 ExceptionKind::Order | ExceptionKind::Document => action == Abandon,
-                ExceptionKind::Held | ExceptionKind::Delivery => false,
+                ExceptionKind::Held | ExceptionKind::Delivery | ExceptionKind::Change => false,
             },
         }
 }
@@ -595,6 +598,23 @@ fn say(tx: &Connection, open: &Open, step: &NewStep) -> Result<()> {
     let Some(Saying { word, is_heard }) = &step.says else { return Ok(()) };
     let is_paid = || tx.prepare_cached(IS_PAID).and_then(|mut paid| paid.query_row([&open.order], |row| row.get(0)));
     if *is_heard || is_paid().map_err(failed)? { journal(tx, word).map(drop) } else { Ok(()) }
+}
+
+/// Who is to hear what became of a change hears it in the order's turn. INVARIANT: it is made of
+/// the change itself, so the order goes nowhere by it.
+fn answer_change(tx: &Connection, open: &Open, outbox: &[NewOutbox], step: &NewStep) -> Result<()> {
+    let (Some(order), Some(order_seq)) = (open.order.as_deref(), open.order_seq) else {
+        return Err(StoreError::ExceptionMoved { exception: step.exception });
+    };
+    let own = open.position.map(unsigned).transpose()?.map(|position| Content::Said(DocumentPosition(position)));
+    if outbox.iter().any(|row| Some(row.content) != own) {
+        return Err(StoreError::Failed("an answer to a change is made of something else than the change".to_owned()));
+    }
+    let event = tx
+        .prepare_cached("SELECT event FROM orders WHERE seq = ?1")
+        .and_then(|mut event| event.query_row([order_seq], |row| row.get(0)))
+        .map_err(failed)?;
+    outbox.iter().try_for_each(|row| rows::insert_outbox(tx, rows::Its { order_seq, order, event }, row, step.at))
 }
 
 const AGAIN: &str = "UPDATE document SET fingerprint = NULL, again = 1, state = CASE WHEN EXISTS (
