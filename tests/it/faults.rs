@@ -18,10 +18,10 @@ use portreeve_store::contract::{
     KeptInput, Lease, MeasuredOrder, NewException, NewOutbox, NewPersonChange, NewReference, NewReview, NewStep,
     NoticePlace, Numbering, OpenHolds, OpenPayload, OrderEventView, OrderName, OrderOrigin, OrderStanding, OrderState,
     OrderTrail, OrderView, PackageChange, PackageView, PauseAbout, PayloadRef, Period, Person, PersonView, PluginUsage,
-    Presented, ReferenceTable, ReferenceWanted, Room, Settlement, StepTaken, Summary, TreeHead, UnsequencedLeaf,
-    WeighedProposal,
+    PollEnd, PollView, PolledChange, Presented, ReferenceTable, ReferenceWanted, Room, Settlement, StepTaken, Summary,
+    TreeHead, UnsequencedLeaf, WeighedProposal,
 };
-use portreeve_store::{Attempt, Committed, Journaled, Permit, Settled, Store, StoreError};
+use portreeve_store::{Attempt, Committed, Journaled, Permit, PollPermit, Settled, Store, StoreError};
 
 use crate::support::say;
 
@@ -267,6 +267,9 @@ store! {
         async fn activate_configuration(&self, bytes: Vec<u8>, tables: Vec<NewReference>, at: Instant, leaves: Vec<Leaf>) -> u64;
         async fn change_packages(&self, change: PackageChange, at: Instant, leaves: Vec<Leaf>) -> ();
         async fn load_reference(&self, table: &str, rows: Vec<(String, Row)>, leaf: Leaf) -> u64;
+        async fn claim_poll(&self, poll: &str, connector: &PluginName, now: Instant, lease_until: Instant) -> Option<PollPermit>;
+        async fn journal_polled(&self, permit: PollPermit, entry: JournalEntry, change: PolledChange) -> JournalOutcome;
+        async fn end_poll(&self, permit: PollPermit, end: PollEnd, at: Instant) -> ();
         async fn refuse(&self, leaf: Leaf) -> ();
         async fn lease_numbers(&self, range: &str, count: u32) -> u64;
         async fn number_delivery(&self, permit: Permit, numbering: Numbering, at: Instant) -> Permit;
@@ -286,6 +289,8 @@ store! {
     reads {
         async fn active_configuration(&self) -> Option<Configuration>;
         async fn packages(&self) -> Vec<PackageView>;
+        async fn poll(&self, poll: &str) -> Option<PollView>;
+        async fn poll_state(&self, plugin: &PluginName, poll: &str) -> BTreeMap<String, Vec<u8>>;
         async fn person(&self, name: &PersonName) -> Option<Person>;
         async fn people(&self, after: Option<&PersonName>, limit: u32) -> Vec<PersonView>;
         async fn presented(&self, credential: Digest) -> Option<Presented>;

@@ -36,6 +36,8 @@ mod oversight;
 
 mod notices;
 
+mod polls;
+
 mod together;
 
 mod faults;

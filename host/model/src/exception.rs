@@ -20,12 +20,14 @@ pub enum ExceptionKind {
     Delivery,
     /// A plugin that is not called for a while, or not for somebody: it failed again and again.
     Plugin,
+    /// A poll that fails again and again: nothing of its source comes in meanwhile.
+    Poll,
 }
 
 impl ExceptionKind {
     /// All of them.
-    pub const ALL: [Self; 7] =
-        [Self::Held, Self::Order, Self::Change, Self::Document, Self::Input, Self::Delivery, Self::Plugin];
+    pub const ALL: [Self; 8] =
+        [Self::Held, Self::Order, Self::Change, Self::Document, Self::Input, Self::Delivery, Self::Plugin, Self::Poll];
 
     /// The word in the store, in records and on pages.
     #[must_use]
@@ -38,6 +40,7 @@ impl ExceptionKind {
             Self::Input => "input",
             Self::Delivery => "delivery",
             Self::Plugin => "plugin",
+            Self::Poll => "poll",
         }
     }
 
@@ -60,6 +63,8 @@ impl ExceptionKind {
             Self::Document => &[Retry, Reroute, Abandon],
             Self::Input => &[Resubmit, Retry, Reroute, Abandon],
             Self::Delivery | Self::Plugin => &[Retry, Reroute, Abandon],
+            // It is tried again by itself, and closes when it works.
+            Self::Poll => &[Reroute, Abandon],
         }
     }
 }

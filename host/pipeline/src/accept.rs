@@ -5,9 +5,9 @@
 //! connector failed, as they are, with an exception. A connector judges syntax;
 //! what fails later never changes the reply.
 
-mod envelopes;
+pub(crate) mod envelopes;
 
-mod judged;
+pub(crate) mod judged;
 
 use std::sync::Arc;
 
@@ -197,19 +197,10 @@ impl Pipeline {
         let told = judged.told();
         let subject = Some(Digest::of(sender.id().as_str().as_bytes()));
         let payload = NewPayload::seal(&input.body, subject)?;
-        let documents = judged
-            .documents
-            .into_iter()
-            .map(|document| {
-                Ok(NewDocument {
-                    content: Digest::of(&document.body),
-                    payload: NewPayload::seal(&document.body, subject)?,
-                    key: document.key.clone(),
-                    partner: document.partner.clone(),
-                    kind: document.kind.clone(),
-                })
-            })
-            .collect::<Result<Vec<_>, SealError>>()?;
+        // What says only that something is new is no document: the input is kept, and the poll is made.
+        let (woken, kept) = channel.waking(judged.documents);
+        let wakes = channel.wakes.as_ref().filter(|_| woken > 0).map(|wakes| wakes.poll.clone());
+        let documents = sealed(&kept, subject)?;
         let record = leaf::accept(&AcceptFacts {
             channel: sender.channel(),
             sender: sender.id(),
@@ -259,6 +250,7 @@ impl Pipeline {
                 })
                 .collect(),
             mended_by: sender.mended_by().map(str::to_owned),
+            wakes,
             leaf: Leaf::new(&self.host, received_at, LeafBody::Accept(record))?,
         };
         // A queued write is carried out whoever still waits for it: from here on nobody
@@ -313,6 +305,23 @@ impl Pipeline {
         };
         Ok(self.call(connector, Call::Receive, cause, connector.plugin.receive(&context, &inbound)).await?)
     }
+}
+
+/// Documents as they are kept.
+pub(crate) fn sealed(
+    documents: &[&portreeve_model::Document],
+    subject: Option<Digest>,
+) -> Result<Vec<NewDocument>, SealError> {
+    let sealed = documents.iter().map(|document| {
+        Ok(NewDocument {
+            content: Digest::of(&document.body),
+            payload: NewPayload::seal(&document.body, subject)?,
+            key: document.key.clone(),
+            partner: document.partner.clone(),
+            kind: document.kind.clone(),
+        })
+    });
+    sealed.collect()
 }
 
 /// What came of writing an input down.

@@ -40,6 +40,8 @@ pub mod reply;
 
 pub mod preview;
 
+pub mod poll;
+
 mod challenge;
 
 mod capability;
@@ -98,6 +100,7 @@ pub use notice::Notices;
 pub use numbers::NumberRanges;
 pub use people::{Accounts, SignedIn};
 pub use plugins::{Active, Plugins, Slot, Stopped, Why};
+pub use poll::Poll;
 pub use route::{Channel, Effect, Interchanges, OrdersBy, Refunds, Routes, Target};
 pub use sender::{Credential, LocalRefused, Sender, SenderRefused, Senders};
 pub use tables::TableCache;

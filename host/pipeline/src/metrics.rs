@@ -56,6 +56,34 @@ pub struct Metrics {
     retention_failed: Counter,
     egress: EgressMetrics,
     people: PeopleMetrics,
+    polls: PollMetrics,
+}
+
+/// Polls, by how they ended.
+#[derive(Default)]
+struct PollMetrics {
+    made: Family<PollLabels, Counter>,
+    failing: Family<PollNameLabels, Gauge>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PollLabels {
+    poll: String,
+    result: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PollNameLabels {
+    poll: String,
+}
+
+impl PollMetrics {
+    fn register(&self, registry: &mut Registry) {
+        let help = "Polls that this host made, by what they brought: `documents`, `nothing`, or that they failed";
+        registry.register("portreeve_polls", help, self.made.clone());
+        let help = "How often in a row a poll failed when this host made it last";
+        registry.register("portreeve_poll_failures", help, self.failing.clone());
+    }
 }
 
 /// Who signs in, and who does not.
@@ -394,10 +422,13 @@ impl Default for Metrics {
         people.register(&mut registry);
         let notices = NoticeMetrics::default();
         notices.register(&mut registry);
+        let polls = PollMetrics::default();
+        polls.register(&mut registry);
         Self {
             registry,
             egress,
             people,
+            polls,
             notices,
             calls,
             refused,
@@ -464,6 +495,12 @@ impl Metrics {
                 gauge.set(0);
             }
         }
+    }
+
+    /// Counts a poll, and how often in a row it has failed now.
+    pub(crate) fn polled(&self, poll: &str, result: &'static str, failures: u32) {
+        self.polls.made.get_or_create(&PollLabels { poll: poll.to_owned(), result }).inc();
+        self.polls.failing.get_or_create(&PollNameLabels { poll: poll.to_owned() }).set(failures.into());
     }
 
     /// Counts an input that was refused.

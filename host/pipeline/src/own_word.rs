@@ -78,6 +78,7 @@ impl OwnWord<'_> {
             documents,
             exceptions: Vec::new(),
             mended_by: None,
+            wakes: None,
             leaf,
             channel,
             sender,

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::egress::{CredentialEntry, Origin};
 use crate::feed::{ORDER_CREATED, Subscriber, Subscription};
+use crate::poll::Poll;
 use crate::process::{self, Process};
 
 /// A channel of what the host itself says of orders. No sender has it.
@@ -85,6 +86,9 @@ pub struct Routes {
     /// Refunds that the host decides on; none where nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refunds: Option<Refunds>,
+    /// Sources that are asked for what is new.
+    #[serde(default, rename = "poll")]
+    pub polls: Vec<Poll>,
 }
 
 /// Refunds that the host decides on: what is paid and kept above what is owed, in these cases.
@@ -146,6 +150,10 @@ pub struct Channel {
     /// means that only the bytes decide.
     #[serde(default)]
     pub content_types: Vec<String>,
+    /// What of it says that there is something to fetch, and the poll that fetches it. It is kept
+    /// with its input, and is no document that anybody decides on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wakes: Option<Wakes>,
     /// Whether the connector answers a challenge: a GET by which a sender's system
     /// finds out, before it has credentials, whether the address is the right one.
     #[serde(default)]
@@ -153,6 +161,16 @@ pub struct Channel {
     /// Non-secret settings for the connector and the transformers.
     #[serde(default)]
     pub settings: BTreeMap<String, String>,
+}
+
+/// Documents that say that something is new and not what, and the poll that they have made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Wakes {
+    /// The poll.
+    pub poll: String,
+    /// The kinds of these documents.
+    pub kinds: BTreeSet<String>,
 }
 
 /// By what systems name orders that do not know the host's identifiers.
@@ -181,6 +199,17 @@ impl Channel {
     #[must_use]
     pub fn type_of_files(&self) -> Option<&str> {
         self.content_types.first().map(String::as_str)
+    }
+
+    /// How many of these documents only say that something is new, and the others.
+    pub(crate) fn waking<'a>(
+        &self,
+        documents: Vec<&'a portreeve_model::Document>,
+    ) -> (usize, Vec<&'a portreeve_model::Document>) {
+        let Some(wakes) = &self.wakes else { return (0, documents) };
+        let (waking, others): (Vec<_>, Vec<_>) =
+            documents.into_iter().partition(|document| wakes.kinds.contains(&document.kind));
+        (waking.len(), others)
     }
 
     /// Whether it takes inputs of this media type; parameters (`; charset=…`) say
@@ -541,6 +570,7 @@ impl Routes {
     pub fn problems(&self) -> Vec<String> {
         let (mut problems, known) = (self.effect_problems(), process::said_by_systems());
         problems.extend(self.refund_problems());
+        problems.extend(self.poll_problems());
         problems.extend(self.subscriber_problems());
         for (index, channel) in self.channels.iter().enumerate() {
             if self.channels.iter().take(index).any(|earlier| earlier.id == channel.id) {

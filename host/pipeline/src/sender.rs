@@ -15,6 +15,8 @@ use portreeve_registry::file::{self, SMALL_BYTES_MAX};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
+use crate::poll::Poll;
+
 /// Somebody who was authenticated on a channel.
 #[derive(Debug)]
 pub struct Sender {
@@ -41,6 +43,11 @@ impl Sender {
     #[must_use]
     pub(crate) fn mended_by(&self) -> Option<&str> {
         self.mended_by.as_deref()
+    }
+
+    /// A poll of the configuration: the host asks, so what comes is of whoever it asked.
+    pub(crate) fn polled(poll: &Poll) -> Self {
+        Self { channel: poll.channel.clone(), id: poll.sender(), mended_by: None }
     }
 
     /// The sender of an input that is on record, for a person who decided about it: what was

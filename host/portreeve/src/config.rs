@@ -22,8 +22,9 @@ use portreeve_pipeline::decide::RULE_TABLES;
 use portreeve_pipeline::egress::{Allowance, CredentialEntry, Destination, WayTo, plugin_requests_per_second_default};
 use portreeve_pipeline::notice::{NoticeEntry, WayOfNotices};
 use portreeve_pipeline::process::Process;
+use portreeve_pipeline::route::TargetTls;
 use portreeve_pipeline::sender::{KnownSender, Proof, SigningSecret};
-use portreeve_pipeline::{Channel, Effect, Interchanges, Refunds, Routes, Senders, Subscriber, Target};
+use portreeve_pipeline::{Channel, Effect, Interchanges, Origin, Poll, Refunds, Routes, Senders, Subscriber, Target};
 use portreeve_record::canonical_json;
 use portreeve_registry::file::{self, SMALL_BYTES_MAX, read_component};
 use portreeve_registry::{PlatformGrant, TrustPolicy};
@@ -97,6 +98,9 @@ pub struct HostFile {
     /// Who hears what counts of orders.
     #[serde(default, rename = "subscriber")]
     pub subscribers: Vec<Subscriber>,
+    /// Sources that are asked for what is new.
+    #[serde(default, rename = "poll")]
+    pub polls: Vec<Poll>,
     /// Watched folders.
     #[serde(default, rename = "folder")]
     pub folders: Vec<FolderEntry>,
@@ -457,6 +461,7 @@ impl Files {
             effects: host.effects.clone(),
             subscribers: host.subscribers.clone(),
             refunds: host.refunds.clone(),
+            polls: host.polls.clone(),
         };
         let mut problems = host_problems(&host, &routes);
         let authority = Authority::load(
@@ -740,14 +745,21 @@ impl Configuration {
     /// When a certificate or key cannot be read or used.
     pub fn ways(&self) -> anyhow::Result<BTreeMap<String, WayTo>> {
         let way = |target: &Target| {
-            let tls = self.target_tls(target).with_context(|| format!("TLS of target `{}`", target.id))?;
+            let tls = self.tls_to(&target.origin, target.credential.as_ref(), &target.tls);
+            let tls = tls.with_context(|| format!("TLS of target `{}`", target.id))?;
             let tray = target.outbox.as_ref().map(|outbox| Tray::at(&self.folder.join(outbox)));
             let tray = tray.map(|tray| -> Arc<dyn OutTray> { Arc::new(tray) });
             let (origin, credential) = (target.origin.clone(), target.credential.clone());
             let way = WayTo { origin, tls, credential, tray };
             Ok((target.id.clone(), way))
         };
-        self.routes.targets.iter().map(way).collect()
+        let way_to_source = |poll: &Poll| -> anyhow::Result<(String, WayTo)> {
+            let tls = self.tls_to(&poll.origin, poll.credential.as_ref(), &poll.tls);
+            let tls = tls.with_context(|| format!("TLS of poll `{}`", poll.id))?;
+            let way = WayTo { origin: poll.origin.clone(), tls, credential: poll.credential.clone(), tray: None };
+            Ok((poll.way(), way))
+        };
+        self.routes.targets.iter().map(way).chain(self.routes.polls.iter().map(way_to_source)).collect()
     }
 
     /// Whether what is sent to targets with an `outbox` can be put there.
@@ -786,8 +798,13 @@ impl Configuration {
         self.host.notices.iter().map(way).collect()
     }
 
-    fn target_tls(&self, target: &Target) -> anyhow::Result<Option<ClientTls>> {
-        let needs = target.origin.is_https() || target.credential.as_ref().is_some_and(CredentialEntry::needs_tls);
+    fn tls_to(
+        &self,
+        origin: &Origin,
+        credential: Option<&CredentialEntry>,
+        tls: &TargetTls,
+    ) -> anyhow::Result<Option<ClientTls>> {
+        let needs = origin.is_https() || credential.is_some_and(CredentialEntry::needs_tls);
         if !needs {
             return Ok(None);
         }
@@ -795,8 +812,7 @@ impl Configuration {
             let path = file.as_ref().map(|file| self.folder.join(file));
             path.map(|path| file::read(&path, CERTIFICATES_BYTES_MAX)).transpose()
         };
-        let (authorities, chain, key) =
-            (read(&target.tls.ca_file)?, read(&target.tls.certificate)?, read(&target.tls.key)?);
+        let (authorities, chain, key) = (read(&tls.ca_file)?, read(&tls.certificate)?, read(&tls.key)?);
         let identity = chain.as_deref().zip(key.as_deref()).map(|(chain, key)| Identity { chain, key });
         Ok(Some(ClientTls::new(authorities.as_deref(), identity.as_ref())?))
     }
@@ -924,6 +940,17 @@ fn host_problems(host: &HostFile, routes: &Routes) -> Vec<String> {
             problems.push(format!(
                 "target `{}` is acknowledged by sender `{by}`, who is none of channel `{on}`; name a [[sender]] of that channel",
                 target.id
+            ));
+        }
+    }
+    for poll in &routes.polls {
+        let Some(connector) = routes.channel(&poll.channel).map(|channel| &channel.connector) else { continue };
+        let plugin = host.plugins.iter().find(|plugin| plugin.name == *connector);
+        if plugin.is_some_and(|plugin| plugin.egress.iter().all(|granted| granted.origin != poll.origin)) {
+            problems.push(format!(
+                "poll `{}` asks `{origin}`, where its channel's connector `{connector}` may not go; a [[plugin.egress]] with `origin = \"{origin}\"` would allow it",
+                poll.id,
+                origin = poll.origin
             ));
         }
     }

@@ -23,7 +23,7 @@ use portreeve_pipeline::notice::Subscriber;
 use portreeve_pipeline::retention::Retained;
 use portreeve_pipeline::review::Cleared;
 use portreeve_pipeline::{
-    Accounts, Active, Clock, Decisions, DeliverError, Deliveries, Metrics, Notices, Outbound, Pipeline, Plugins,
+    Accounts, Active, Clock, Decisions, DeliverError, Deliveries, Metrics, Notices, Outbound, Pipeline, Plugins, Poll,
     Pseudonyms, SetAside, Slot, TableCache,
 };
 use portreeve_record::leaf::{Code, ConfigurationLeaf, Label, PackageLeaf, ReferenceLeaf};
@@ -75,6 +75,9 @@ const REFUSALS_EVERY: Duration = Duration::from_secs(60);
 
 /// How often somebody looks whether there is something to tell.
 const NOTIFY_EVERY: Duration = Duration::from_secs(1);
+
+/// How often somebody looks whether a poll is due.
+const POLL_LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// How often leaves get their index.
 const SEQUENCE_EVERY: Duration = Duration::from_millis(500);
@@ -836,7 +839,7 @@ impl Host {
             delivered
         };
         let road = async {
-            let ((), (), delivered, (), (), (), (), ()) = tokio::join!(
+            let ((), (), delivered, (), (), (), (), (), ()) = tokio::join!(
                 self.watch_until(halted.clone()),
                 self.decide_until(halted.clone()),
                 delivering,
@@ -844,7 +847,8 @@ impl Host {
                 self.lapse_until(halted.clone()),
                 self.note_refusals_until(halted.clone()),
                 self.look_again_until(halted.clone()),
-                self.notify_until(halted.clone())
+                self.notify_until(halted.clone()),
+                self.poll_until(halted.clone())
             );
             at_rest.notify_one();
             delivered
@@ -1055,6 +1059,19 @@ impl Host {
         }
     }
 
+    /// Makes each poll when it is due; one whose source hangs is another task.
+    async fn poll_until(&self, stop: watch::Receiver<bool>) {
+        let mut polling = JoinSet::new();
+        for poll in &self.pipeline.routes.polls {
+            polling.spawn(ask(poll.clone(), Arc::clone(&self.pipeline), Arc::clone(&self.accepted), stop.clone()));
+        }
+        while let Some(ended) = polling.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(%error, "a poll is not made any more; restart the host");
+            }
+        }
+    }
+
     async fn wait(&self, news: &Notify, stop: &watch::Receiver<bool>) {
         tokio::select! {
             () = news.notified() => {}
@@ -1117,6 +1134,22 @@ async fn tell(subscriber: Arc<Subscriber>, pipeline: Arc<Pipeline>, stop: watch:
         }
         tokio::select! {
             () = tokio::time::sleep(NOTIFY_EVERY) => {}
+            () = stopped(stop.clone()) => {}
+        }
+    }
+}
+
+/// Makes one poll, each time that it is due, until told to stop. One under way is waited for: its
+/// call has an end, and what it brings is on record.
+async fn ask(poll: Poll, pipeline: Arc<Pipeline>, accepted: Arc<Notify>, stop: watch::Receiver<bool>) {
+    while !*stop.borrow() {
+        match pipeline.poll(&poll).await {
+            Ok(run) if run.documents > 0 => accepted.notify_one(),
+            Ok(_) => {}
+            Err(error) => tracing::error!(poll = poll.id, %error, "a poll came to no end"),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(POLL_LOOK_EVERY) => {}
             () = stopped(stop.clone()) => {}
         }
     }

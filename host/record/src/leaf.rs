@@ -134,6 +134,8 @@ pub enum LeafBody {
     Session(SessionLeaf),
     /// A receiver did not acknowledge in time what it was sent.
     Overdue(OverdueLeaf),
+    /// A poll failed so often that people were told, or works again.
+    Poll(PollLeaf),
 }
 
 impl LeafBody {
@@ -155,6 +157,7 @@ impl LeafBody {
             Self::Person(_) => "person",
             Self::Session(_) => "session",
             Self::Overdue(_) => "overdue",
+            Self::Poll(_) => "poll",
         }
     }
 }
@@ -660,6 +663,36 @@ pub struct OverdueLeaf {
     pub number: u64,
     /// By when it was to be acknowledged.
     pub due_at: Instant,
+}
+
+/// A poll failed so often that people were told, or works again. A poll that brings something has
+/// an accept leaf, and one that brings nothing has none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PollLeaf {
+    /// The poll.
+    pub poll: Code,
+    /// Its channel.
+    pub channel: ChannelId,
+    /// Its connector.
+    pub plugin: PluginName,
+    /// Which of both.
+    pub step: PollStep,
+    /// How often in a row it had failed.
+    pub failures: u32,
+    /// Why it failed last; none where it works again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<Code>,
+}
+
+/// What became of a poll.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PollStep {
+    /// It fails again and again.
+    Failing,
+    /// It works again.
+    Restored,
 }
 
 /// Content was removed because its retention ended: what finished inputs said, with
@@ -1301,6 +1334,14 @@ mod tests {
                 target: longest.clone(),
                 number: u64::MAX,
                 due_at: Instant(i64::MIN),
+            }),
+            LeafBody::Poll(PollLeaf {
+                poll: longest.clone(),
+                channel: ChannelId::parse(&"c".repeat(64)).unwrap(),
+                plugin: PluginName::parse(&"p".repeat(64)).unwrap(),
+                step: PollStep::Restored,
+                failures: u32::MAX,
+                code: Some(longest.clone()),
             }),
         ]
     }

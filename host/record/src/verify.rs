@@ -299,6 +299,8 @@ pub struct KindCounts {
     pub session: u64,
     /// `overdue`.
     pub overdue: u64,
+    /// `poll`.
+    pub poll: u64,
 }
 
 /// Verifies a log from first leaf to last.
@@ -438,6 +440,7 @@ impl KindCounts {
             LeafBody::Person(_) => &mut self.person,
             LeafBody::Session(_) => &mut self.session,
             LeafBody::Overdue(_) => &mut self.overdue,
+            LeafBody::Poll(_) => &mut self.poll,
         };
         *counter = counter.saturating_add(1);
     }
@@ -492,7 +495,7 @@ impl StageOrder {
             LeafBody::Receipt(receipt) => self.receipt(receipt),
             LeafBody::Exception(exception) => self.exception(exception),
             LeafBody::Review(review) => self.review(review),
-            LeafBody::Escalation(_) | LeafBody::Overdue(_) => Ok(()),
+            LeafBody::Escalation(_) | LeafBody::Overdue(_) | LeafBody::Poll(_) => Ok(()),
             LeafBody::Person(person) => self.accounts.person(person),
             LeafBody::Session(session) => self.accounts.session(session),
             LeafBody::Configuration(_) | LeafBody::Reference(_) | LeafBody::Retention(_) | LeafBody::Package(_) => {

@@ -55,6 +55,8 @@ mod notice;
 
 mod person;
 
+mod poll;
+
 mod progress;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -67,7 +69,7 @@ use portreeve_model::{
 };
 use portreeve_record::{Leaf, PayloadKey, SealError, Sealed};
 
-use crate::proof::{Attempt, Committed, FirstDocument, Journaled, Permit, Settled};
+use crate::proof::{Attempt, Committed, FirstDocument, Journaled, Permit, PollPermit, Settled};
 pub use exception::{
     CLEARED, ClosedException, DeliveryAbout, Effect, ExceptionAbout, ExceptionChange, ExceptionTrail, ExceptionView,
     ExceptionsWanted, NewException, NewPause, NewProposal, NewStep, PauseAbout, ProposalView, Resolution, STEPS_MAX,
@@ -82,6 +84,7 @@ pub use person::{
     Credential, CredentialKind, KEYS_MAX, NewCredential, NewPersonChange, PasswordHash, Person, PersonChange,
     PersonView, Presented, SESSIONS_MAX,
 };
+pub use poll::{PollEnd, PollFailure, PollView, PolledChange};
 pub use progress::{
     CaughtUp, EARLY_EVENT, EARLY_MAX, EarlyEvent, EventOutcome, NewOrderEvent, NewProgress, OrderEventKind,
     OrderEventView, OrderName, OrderOrigin, OrderStanding, ProgressView, Stop,
@@ -172,6 +175,12 @@ pub enum StoreError {
     OrderWaits {
         /// The order.
         order: OrderId,
+    },
+    /// Another poll was faster, or this one took longer than its lease.
+    #[error("poll `{poll}` passed to somebody else while it was under way; what it brought is asked for again")]
+    PollMoved {
+        /// The poll.
+        poll: String,
     },
     /// The exception is not one of a delivery that waits for a person.
     #[error("exception {exception} is no open dead letter; `portreeve dead-letter list` names them")]
@@ -434,6 +443,8 @@ pub struct JournalEntry {
     pub exceptions: Vec<NewException>,
     /// The account that mended it, where it takes the place of another input.
     pub mended_by: Option<String>,
+    /// The poll that is to be made because of it.
+    pub wakes: Option<String>,
     /// The accept leaf.
     pub leaf: Leaf,
 }
@@ -1293,6 +1304,52 @@ pub trait Store: Send + Sync + 'static {
     /// it; the same bytes report [`JournalOutcome::Duplicate`] with the first reply;
     /// after [`Store::forget`] only its status is left.
     async fn journal(&self, entry: JournalEntry) -> Result<JournalOutcome, StoreError>;
+
+    /// Where a poll is; none for one that was never due.
+    async fn poll(&self, poll: &str) -> Result<Option<PollView>, StoreError>;
+
+    /// What a connector remembers of a poll, by key: what [`Store::journal_polled`] committed.
+    async fn poll_state(&self, plugin: &PluginName, poll: &str) -> Result<BTreeMap<String, Vec<u8>>, StoreError>;
+
+    /// Claims a poll that is due until `lease_until`; one that was never made is due. None where
+    /// it is not due, or somebody has it. Another connector's cursor is none of this one's.
+    ///
+    /// *Durability*: the lease, without a leaf: nothing was asked yet. *Ordering*: any.
+    /// *Concurrency*: of two that claim at once one gets it, whichever host it is, and each claim
+    /// fences the ones before it. *Retry*: claim again; what an unknown outcome may have claimed
+    /// comes back when its lease has ended, or when the store is opened again.
+    async fn claim_poll(
+        &self,
+        poll: &str,
+        connector: &PluginName,
+        now: Instant,
+        lease_until: Instant,
+    ) -> Result<Option<PollPermit>, StoreError>;
+
+    /// Keeps what a poll brought as [`Store::journal`] keeps an input, and where the poll is now.
+    /// What people were told of its failures is closed. One that was woken meanwhile is due at once.
+    ///
+    /// *Durability*: input, documents, exceptions, leaf, cursor and the connector's state are one
+    /// transaction. *Ordering*: as [`Store::journal`]. *Concurrency*: fails with
+    /// [`StoreError::PollMoved`] when the poll was claimed again, or its cursor is not the one of
+    /// the permit; nothing was written. *Retry*: claim again: what persisted moved the
+    /// cursor, and is not asked for again.
+    async fn journal_polled(
+        &self,
+        permit: PollPermit,
+        entry: JournalEntry,
+        change: PolledChange,
+    ) -> Result<JournalOutcome, StoreError>;
+
+    /// Says that a poll brought nothing, or failed. Its cursor stays.
+    ///
+    /// *Durability*: when it is due, its failures, what people are told of them, and the leaf where
+    /// that changes, are one transaction. *Ordering*: after its claim. *Concurrency*: fails with
+    /// [`StoreError::PollMoved`] as above. *Retry*: claim again; one that ended is not due.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`] without a leaf where people are told, or were.
+    async fn end_poll(&self, permit: PollPermit, end: PollEnd, at: Instant) -> Result<(), StoreError>;
 
     /// Puts it on record that an input was refused, or sign-ins were. Nothing else of it is kept.
     ///

@@ -3,7 +3,8 @@
 //! [`contract`] is what the rest of the host relies on; [`sqlite`] keeps it in one
 //! file with one writer. The proofs of the road are minted here and nowhere else:
 //! [`Journaled`] (a document is durable), [`Committed`] (a decision is), [`Permit`]
-//! (a committed outbox row was claimed) and [`Attempt`] (an attempt is on record).
+//! (a committed outbox row was claimed), [`Attempt`] (an attempt is on record) and [`PollPermit`]
+//! (a poll is nobody else's now).
 //! None of them can be made from outside, cloned or deserialised, so "nothing is
 //! delivered without a decision" does not compile otherwise.
 
@@ -17,5 +18,5 @@ pub mod sqlite;
 mod conformance;
 
 pub use contract::{Store, StoreError};
-pub use proof::{Attempt, Committed, Journaled, Permit, Settled};
+pub use proof::{Attempt, Committed, Journaled, Permit, PollPermit, Settled};
 pub use sqlite::SqliteStore;

@@ -4,7 +4,7 @@
 //! derives `Clone`, `Default` or `Deserialize`. A permit is consumed by the
 //! attempt that it allows, an attempt by its settlement.
 
-use portreeve_model::{ChannelId, Digest, Instant, OrderId, SenderId};
+use portreeve_model::{ChannelId, Digest, Instant, OrderId, PluginName, SenderId};
 use portreeve_record::PayloadKey;
 
 use crate::contract::{
@@ -307,5 +307,49 @@ impl Settled {
     #[must_use]
     pub fn outbox(&self) -> &OutboxId {
         &self.outbox
+    }
+}
+
+/// The right to make one poll: a claimed row, which nobody else has meanwhile.
+#[derive(Debug)]
+pub struct PollPermit {
+    pub(crate) poll: String,
+    pub(crate) connector: PluginName,
+    pub(crate) epoch: i64,
+    pub(crate) cursor: Option<Vec<u8>>,
+    pub(crate) failures: u32,
+    /// The exception that people were told by.
+    pub(crate) told: Option<i64>,
+}
+
+impl PollPermit {
+    /// The poll.
+    #[must_use]
+    pub fn poll(&self) -> &str {
+        &self.poll
+    }
+
+    /// Another number for each claim of the poll.
+    #[must_use]
+    pub fn epoch(&self) -> i64 {
+        self.epoch
+    }
+
+    /// Where the last one stopped; none for the first.
+    #[must_use]
+    pub fn cursor(&self) -> Option<&[u8]> {
+        self.cursor.as_deref()
+    }
+
+    /// How often in a row it failed before.
+    #[must_use]
+    pub fn failures(&self) -> u32 {
+        self.failures
+    }
+
+    /// Whether people were told that it fails.
+    #[must_use]
+    pub fn is_told(&self) -> bool {
+        self.told.is_some()
     }
 }

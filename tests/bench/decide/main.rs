@@ -269,6 +269,7 @@ fn input(round: u64) -> JournalEntry {
         documents: (0..BATCH).map(document).collect(),
         exceptions: Vec::new(),
         mended_by: None,
+        wakes: None,
         leaf: leaf(round),
     }
 }

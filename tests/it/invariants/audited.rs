@@ -340,6 +340,7 @@ fn input(bytes: &[u8], leaf: Leaf) -> JournalEntry {
         documents: vec![document],
         exceptions: Vec::new(),
         mended_by: None,
+        wakes: None,
         leaf,
     }
 }
@@ -367,7 +368,8 @@ fn per_order(leaves: &[LeafRecord]) -> PerOrder {
             | LeafBody::Escalation(_)
             | LeafBody::Person(_)
             | LeafBody::Session(_)
-            | LeafBody::Overdue(_) => {}
+            | LeafBody::Overdue(_)
+            | LeafBody::Poll(_) => {}
         }
     }
     counts

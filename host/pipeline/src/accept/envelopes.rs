@@ -31,7 +31,7 @@ const REPEATED_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// What earlier inputs brought, as far as the journal was asked.
 #[derive(Default)]
-pub(super) struct Memory {
+pub(crate) struct Memory {
     known: BTreeMap<String, Remembered>,
     bytes: usize,
 }

@@ -18,23 +18,23 @@ use crate::route::Channel;
 const BEYOND: &str = "too-many-";
 
 /// What an input amounts to.
-pub(super) struct Judged<'a> {
-    pub(super) disposition: Disposition,
-    pub(super) outcome: AcceptOutcome,
-    pub(super) envelopes: Vec<NewEnvelope>,
-    pub(super) settled: Vec<(String, EnvelopeOutcome)>,
-    pub(super) again: Again,
-    pub(super) documents: Vec<&'a portreeve_model::Document>,
-    pub(super) problems: Vec<Problem>,
-    pub(super) reply: Reply,
-    pub(super) exceptions: Vec<NewException>,
-    pub(super) crossing: Option<&'a Crossing>,
-    pub(super) failure: Option<String>,
+pub(crate) struct Judged<'a> {
+    pub(crate) disposition: Disposition,
+    pub(crate) outcome: AcceptOutcome,
+    pub(crate) envelopes: Vec<NewEnvelope>,
+    pub(crate) settled: Vec<(String, EnvelopeOutcome)>,
+    pub(crate) again: Again,
+    pub(crate) documents: Vec<&'a portreeve_model::Document>,
+    pub(crate) problems: Vec<Problem>,
+    pub(crate) reply: Reply,
+    pub(crate) exceptions: Vec<NewException>,
+    pub(crate) crossing: Option<&'a Crossing>,
+    pub(crate) failure: Option<String>,
 }
 
 /// How far an input came before.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Again {
+pub(crate) enum Again {
     /// Something in it is new.
     No,
     /// Nothing in it is new: it is answered as it was the first time.
@@ -53,7 +53,7 @@ pub(super) enum Again {
 }
 
 impl<'a> Judged<'a> {
-    pub(super) fn of(
+    pub(crate) fn of(
         channel: &Channel,
         input: &[u8],
         received: &'a Result<Crossed<Result<Received, Failure>>, Absent>,

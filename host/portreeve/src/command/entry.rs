@@ -4,7 +4,7 @@
 use portreeve_record::LeafBody;
 use portreeve_record::leaf::{
     AcceptLeaf, AttemptLeaf, CrossingRecord, DecideLeaf, EscalationLeaf, ExceptionLeaf, HoldRecord, Label, PackageLeaf,
-    ReceiptLeaf, ReviewLeaf, SessionLeaf,
+    PollLeaf, ReceiptLeaf, ReviewLeaf, SessionLeaf,
 };
 use serde::Serialize;
 
@@ -34,6 +34,7 @@ pub(super) fn told(body: &LeafBody) -> String {
                 leaf.order, leaf.number, leaf.target, leaf.due_at
             )
         }
+        LeafBody::Poll(leaf) => polled(leaf),
     }
 }
 
@@ -92,6 +93,11 @@ fn session(leaf: &SessionLeaf) -> String {
     let whose = leaf.person.as_ref().map_or_else(|| "no account".to_owned(), |person| format!("account {person}"));
     let why = leaf.why.as_ref().map_or_else(String::new, |why| format!(" ({why})"));
     format!("{whose}: {}{why}, {} time(s)", leaf.step.as_str(), leaf.count)
+}
+
+fn polled(leaf: &PollLeaf) -> String {
+    let why = leaf.code.as_ref().map_or_else(String::new, |code| format!(" ({code})"));
+    format!("poll {} of {}: {} after {} failure(s){why}", leaf.poll, leaf.channel, word(&leaf.step), leaf.failures)
 }
 
 fn hold(hold: &HoldRecord) -> String {

@@ -13,19 +13,22 @@ use super::fixture::{
     order_id, release, released, resolved, step, waiting,
 };
 use super::person::{add, change, key as token};
-use super::{Fault, Maker, interchange};
+use super::{Fault, Maker, interchange, poll};
 use crate::contract::{
     Effect, ExceptionChange, ExceptionTrail, KeptBack, NoticePlace, PackageChange, PersonChange, Resolution, Store,
     StoreError, TreeHead,
 };
-use crate::proof::{Attempt, Journaled, Permit};
+use crate::proof::{Attempt, Journaled, Permit, PollPermit};
 
 /// Each write, and how many leaves one of it brings here.
-pub(crate) const WRITES: [(&str, usize); 21] = [
+pub(crate) const WRITES: [(&str, usize); 24] = [
     ("activate_configuration", 2),
     ("change_packages", 2),
     ("load_reference", 1),
     ("journal", 1),
+    ("claim_poll", 0),
+    ("journal_polled", 1),
+    ("end_poll", 1),
     ("refuse", 1),
     ("lease_numbers", 0),
     ("commit_decisions", 1),
@@ -50,6 +53,7 @@ enum Ready {
     Nothing,
     Documents(Vec<Journaled>),
     Permit(Permit),
+    Poll(PollPermit),
     Attempt(Attempt),
     Exception(Box<ExceptionTrail>),
     /// With the number of its exception.
@@ -169,6 +173,7 @@ async fn ready(write: &str, store: &Arc<dyn Store>, number: u64, after_ms: i64) 
             Some(found) if found.exception.closed.is_none() => Ready::Exception(Box::new(found)),
             _ => Ready::Done,
         },
+        "journal_polled" | "end_poll" => poll::claim(store, after_ms).await.map_or(Ready::Done, Ready::Poll),
         "number_delivery" | "begin_attempt" | "settle" | "settle_unattempted" => {
             match claim(store, after_ms).await.pop() {
                 None => Ready::Done,
@@ -201,6 +206,14 @@ async fn go(write: &str, store: &Arc<dyn Store>, ready: Ready, after_ms: i64) ->
             store.load_reference("stock", rows(1), leaf(60)).await.map(|version| assert_eq!(version, 1))
         }
         ("journal", _) => store.journal(input(1, &["PO-1"])).await.map(|_| ()),
+        ("claim_poll", _) => {
+            assert!(poll::try_claim(store, after_ms).await?.is_some(), "what may have been claimed comes back");
+            Ok(())
+        }
+        ("journal_polled", Ready::Poll(permit)) => {
+            store.journal_polled(permit, input(1, &["PO-1"]), poll::moved(b"1")).await.map(|_| ())
+        }
+        ("end_poll", Ready::Poll(permit)) => store.end_poll(permit, poll::failed(Some(leaf(60))), NOW).await,
         ("refuse", _) => store.refuse(leaf(60)).await,
         ("lease_numbers", _) => store.lease_numbers("interchange", 7).await.map(|_| ()),
         ("commit_decisions", Ready::Documents(documents)) => {

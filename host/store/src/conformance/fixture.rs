@@ -94,6 +94,7 @@ pub(crate) fn input(number: u64, keys: &[&str]) -> JournalEntry {
         documents: keys.iter().map(document).collect(),
         exceptions: Vec::new(),
         mended_by: None,
+        wakes: None,
         leaf: leaf(number),
     }
 }
@@ -433,6 +434,8 @@ pub(crate) async fn observe(store: &Arc<dyn Store>) -> Vec<String> {
     seen.push(format!("packages {:?}", store.packages().await.unwrap()));
     seen.push(format!("people {:?}", store.people(None, ALL).await.unwrap()));
     seen.push(format!("told {:?}", store.notice_place("desk").await.unwrap()));
+    let poll = store.poll("erp").await.unwrap();
+    seen.push(format!("poll {:?}", poll.map(|poll| (poll.cursor, poll.failures, poll.code))));
     seen.push(format!("stock {:?}", store.reference("stock").await.unwrap()));
     seen
 }

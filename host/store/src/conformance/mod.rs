@@ -6,7 +6,7 @@
 //! maker lets the store's own commit fail, in both ways in which commits do.
 //!
 //! ```text
-//! accept  decide  progress  effect  interchange  kept_back  exception  pause  notice  credit  deliver  log  configuration  person  retention    what each operation promises
+//! accept  poll  decide  progress  effect  interchange  kept_back  exception  pause  notice  credit  deliver  log  configuration  person  retention    what each operation promises
 //! faults                                                                                          both faults of each write, reopened and repeated
 //! model                                                                                           random stories against a model in memory
 //! line                                                                                            random histories, and which delivery of each goes
@@ -33,6 +33,8 @@ pub(crate) mod effect;
 pub(crate) mod interchange;
 
 pub(crate) mod notice;
+
+pub(crate) mod poll;
 
 pub(crate) mod credit;
 
@@ -107,6 +109,11 @@ macro_rules! suite {
                 of_a_known_envelope_the_first_is_named_and_nothing_is_written, of_one_input_sent_at_the_same_time_one_is_kept,
                 no_position_appears_below_one_that_was_seen, a_refusal_is_on_record_once, exceptions_are_paged_oldest_first,
                 a_number_is_never_given_twice;
+            poll: a_poll_is_claimed_by_one_at_a_time_and_when_it_is_due,
+                a_cursor_moves_with_what_was_brought_or_not_at_all,
+                an_empty_poll_keeps_the_cursor_and_what_it_is_woken_by_counts,
+                what_fails_is_told_once_and_closed_when_it_works_again,
+                another_connector_begins_without_a_cursor_and_what_one_remembers_is_its_own;
             decide: a_decision_is_there_after_a_reopening_with_everything_that_it_causes,
                 of_a_business_key_the_next_document_waits_for_the_first,
                 documents_are_left_out_and_stand_before_those_of_their_key_all_the_same, a_second_decision_about_a_document_hears_of_the_first,
@@ -262,6 +269,7 @@ fn every_operation_is_tried_and_every_write_says_what_it_promises() {
         include_str!("effect.rs"),
         include_str!("interchange.rs"),
         include_str!("notice.rs"),
+        include_str!("poll.rs"),
         include_str!("credit.rs"),
         include_str!("deliver.rs"),
         include_str!("log.rs"),

@@ -45,6 +45,8 @@ mod pause;
 
 mod person;
 
+mod poll;
+
 mod progress;
 
 mod retention;
@@ -76,11 +78,11 @@ use crate::contract::{
     InterchangeView, JournalEntry, JournalOutcome, JudgedHold, Kept, KeptBack, KeptInput, Lease, MeasuredOrder,
     NewException, NewPersonChange, NewReference, NewReview, NewStep, NoticePlace, Numbering, OpenHolds, OpenPayload,
     OrderEventView, OrderName, OrderOrigin, OrderStanding, OrderState, OrderTrail, OrderView, PackageChange,
-    PackageView, PauseAbout, PayloadRef, Period, Person, PersonView, PluginUsage, Presented, ReferenceTable,
-    ReferenceWanted, Room, Settlement, StepTaken, Store, StoreError, Summary, TreeHead, UnsequencedLeaf,
-    WeighedProposal,
+    PackageView, PauseAbout, PayloadRef, Period, Person, PersonView, PluginUsage, PollEnd, PollView, PolledChange,
+    Presented, ReferenceTable, ReferenceWanted, Room, Settlement, StepTaken, Store, StoreError, Summary, TreeHead,
+    UnsequencedLeaf, WeighedProposal,
 };
-use crate::proof::{Attempt, Committed, Journaled, Permit, Settled};
+use crate::proof::{Attempt, Committed, Journaled, Permit, PollPermit, Settled};
 use writer::Writer;
 
 /// The schema that this program writes.
@@ -295,7 +297,7 @@ fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
         transaction.pragma_update(None, "user_version", SCHEMA_VERSION).map_err(failed)?;
         transaction.commit().map_err(failed)?;
     }
-    connection.execute_batch(include_str!("package.sql")).map_err(failed)
+    connection.execute_batch(concat!(include_str!("package.sql"), include_str!("poll.sql"))).map_err(failed)
 }
 
 /// A schema is read by the programs that know it; an empty file has schema 0.
@@ -362,6 +364,40 @@ impl Store for SqliteStore {
 
     async fn journal(&self, entry: JournalEntry) -> Result<JournalOutcome, StoreError> {
         self.writer.write_or_refuse(move |tx| rows::journal(tx, &entry)).await
+    }
+
+    async fn poll(&self, poll: &str) -> Result<Option<PollView>, StoreError> {
+        let poll = poll.to_owned();
+        self.read(move |connection| poll::one(connection, &poll)).await
+    }
+
+    async fn poll_state(&self, plugin: &PluginName, poll: &str) -> Result<BTreeMap<String, Vec<u8>>, StoreError> {
+        let (plugin, poll) = (plugin.clone(), poll.to_owned());
+        self.read(move |connection| poll::state(connection, &plugin, &poll)).await
+    }
+
+    async fn claim_poll(
+        &self,
+        poll: &str,
+        connector: &PluginName,
+        now: Instant,
+        lease_until: Instant,
+    ) -> Result<Option<PollPermit>, StoreError> {
+        let (poll, connector) = (poll.to_owned(), connector.clone());
+        self.writer.write(move |tx| poll::claim(tx, &poll, &connector, now, lease_until)).await
+    }
+
+    async fn journal_polled(
+        &self,
+        permit: PollPermit,
+        entry: JournalEntry,
+        change: PolledChange,
+    ) -> Result<JournalOutcome, StoreError> {
+        self.writer.write(move |tx| poll::journal(tx, &permit, &entry, &change)).await
+    }
+
+    async fn end_poll(&self, permit: PollPermit, end: PollEnd, at: Instant) -> Result<(), StoreError> {
+        self.writer.write(move |tx| poll::end(tx, &permit, &end, at)).await
     }
 
     async fn refuse(&self, leaf: Leaf) -> Result<(), StoreError> {

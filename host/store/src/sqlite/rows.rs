@@ -22,7 +22,8 @@ use crate::contract::{
 };
 use crate::proof::{Committed, FirstDocument, Journaled, Permit, Settled};
 use crate::sqlite::{
-    budget, credit, envelope, exception, failed, find, history, interchange, order_event, oversight, package, trail,
+    budget, credit, envelope, exception, failed, find, history, interchange, order_event, oversight, package, poll,
+    trail,
 };
 
 pub(super) type Result<T> = std::result::Result<T, StoreError>;
@@ -217,12 +218,23 @@ pub(super) fn journal(tx: &Connection, entry: &JournalEntry) -> Result<JournalOu
     for new in &entry.exceptions {
         exception::insert(tx, new, &About { input: Some(input), ..About::default() }, entry.received_at)?;
     }
+    if let Some(poll) = &entry.wakes {
+        poll::wake(tx, poll, entry.received_at)?;
+    }
     if let Some(who) = &entry.mended_by {
         tx.prepare_cached("INSERT INTO input_maker (input, who) VALUES (?1, ?2)")
             .and_then(|mut insert| insert.execute(params![input_seq, who]))
             .map_err(failed)?;
     }
     Ok(JournalOutcome::Committed { input, documents: entry.documents.len() })
+}
+
+/// The leaf of an input that is in the journal.
+pub(super) fn leaf_of_input(tx: &Connection, entry: &JournalEntry) -> Result<i64> {
+    let input = InputId::derive(&entry.channel, &entry.sender, entry.content);
+    tx.prepare_cached("SELECT leaf FROM input WHERE id = ?1")
+        .and_then(|mut leaf| leaf.query_row([input.0.as_bytes()], |row| row.get(0)))
+        .map_err(failed)
 }
 
 /// The last document of a business key.
@@ -693,7 +705,8 @@ pub(super) fn end_claims(connection: &Connection) -> Result<()> {
             "UPDATE outbox SET lease_until = CASE WHEN unresolved THEN min(lease_until, ask_at) ELSE 0 END
              WHERE state = 'pending' AND lease_until > 0;
              UPDATE outbox SET lease_until = min(lease_until, ask_at)
-             WHERE state = 'withheld' AND unresolved = 1 AND lease_until > 0;",
+             WHERE state = 'withheld' AND unresolved = 1 AND lease_until > 0;
+             UPDATE poll SET lease_until = 0 WHERE lease_until > 0;",
         )
         .map_err(failed)
 }
@@ -1025,18 +1038,31 @@ pub(super) fn payloads_about(connection: &Connection, subject: Digest) -> Result
 
 /// Every order is a scope of its own.
 pub(super) fn state(connection: &Connection, plugin: &PluginName, order: OrderId) -> Result<BTreeMap<String, Vec<u8>>> {
+    state_in(connection, plugin, &order.to_string())
+}
+
+pub(super) fn state_in(connection: &Connection, plugin: &PluginName, scope: &str) -> Result<BTreeMap<String, Vec<u8>>> {
     connection
         .prepare_cached("SELECT key, value FROM kv WHERE plugin = ?1 AND scope = ?2")
         .map_err(failed)?
-        .query_map(params![plugin.as_str(), order.to_string()], |row| Ok((row.get(0)?, row.get(1)?)))
+        .query_map(params![plugin.as_str(), scope], |row| Ok((row.get(0)?, row.get(1)?)))
         .map_err(failed)?
         .collect::<rusqlite::Result<_>>()
         .map_err(failed)
 }
 
 pub(super) fn remember(tx: &Connection, order: OrderId, state: &StateChanges) -> Result<()> {
-    let (plugin, scope) = (state.plugin.as_str(), order.to_string());
-    for (key, value) in &state.changes {
+    remember_in(tx, &state.plugin, &order.to_string(), &state.changes)
+}
+
+pub(super) fn remember_in(
+    tx: &Connection,
+    plugin: &PluginName,
+    scope: &str,
+    changes: &[(String, Option<Vec<u8>>)],
+) -> Result<()> {
+    let plugin = plugin.as_str();
+    for (key, value) in changes {
         let written = match value {
             Some(value) => tx
                 .prepare_cached(

@@ -1,0 +1,66 @@
+//! Polls: where each one is in its source, when it is due, and how it goes.
+//!
+//! The danger is a cursor that moves without what it passed: those documents are asked for
+//! never again. So a cursor commits with what the poll brought, or not at all, and only from
+//! where the poll began: of two that began at one cursor the second changes nothing.
+
+use portreeve_model::Instant;
+use portreeve_record::Leaf;
+
+use super::NewException;
+
+/// Where a poll is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PollView {
+    /// What its connector said last that it stopped at; none where it said nothing yet.
+    pub cursor: Option<Vec<u8>>,
+    /// When it is due.
+    pub due_at: Instant,
+    /// Until when somebody polls; a time that is over where nobody does.
+    pub leased_until: Instant,
+    /// How often in a row it failed.
+    pub failures: u32,
+    /// Since when; none where it works.
+    pub failing_since: Option<Instant>,
+    /// The code of the last failure; none where it works.
+    pub code: Option<String>,
+}
+
+impl PollView {
+    /// Whether somebody is to poll now.
+    #[must_use]
+    pub fn is_due(&self, now: Instant) -> bool {
+        self.due_at <= now && self.leased_until <= now
+    }
+}
+
+/// What commits with the documents of a poll.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PolledChange {
+    /// The new cursor; none keeps the one that there is.
+    pub cursor: Option<Vec<u8>>,
+    /// What the connector remembers: key and new value; none forgets the key.
+    pub state: Vec<(String, Option<Vec<u8>>)>,
+    /// When it is due again.
+    pub due_at: Instant,
+}
+
+/// How a poll ended that brought nothing.
+#[derive(Debug)]
+pub struct PollEnd {
+    /// When it is due again. One that was woken meanwhile, and did not fail, is due at once.
+    pub due_at: Instant,
+    /// Why it failed; none where there was nothing.
+    pub failure: Option<PollFailure>,
+    /// Needed where people are told that it fails, or where they were told and it works again.
+    pub leaf: Option<Leaf>,
+}
+
+/// A poll that failed.
+#[derive(Debug)]
+pub struct PollFailure {
+    /// A stable code.
+    pub code: String,
+    /// What people are told, the first time that they are. It is closed when the poll works again.
+    pub exception: Option<NewException>,
+}
