@@ -171,7 +171,15 @@ async fn answer_challenge(front: &Front, channel: &str, uri: &Uri, headers: &Hea
 async fn accept(door: &Door, channel: String, request: Request) -> Result<Response, Problem> {
     let front = &door.front;
     let (parts, body) = request.into_parts();
+    // Some systems ask by an empty POST whether an address is the right one. It is no input.
+    if is_empty(&parts.headers) && bearer(&parts.headers).is_none() && signature(&parts.headers).is_none() {
+        let (below, headers) = (below_channel(&parts.uri), visible(&parts.headers));
+        if let Some(answer) = front.pipeline.challenge(&channel, below, headers).await {
+            return Ok(of_channel(answer));
+        }
+    }
     let (sender, body) = proven(door, &channel, &parts.headers, body).await?;
+    let body = front.pipeline.senders.without_secret(&sender, body.into());
     if let Some(channel) = front.pipeline.routes.channel(sender.channel()) {
         let content_type = text(&parts.headers, header::CONTENT_TYPE.as_str());
         if !channel.takes(content_type) {
@@ -183,7 +191,7 @@ async fn accept(door: &Door, channel: String, request: Request) -> Result<Respon
         method: parts.method.as_str().to_owned(),
         path: below_channel(&parts.uri),
         headers: visible(&parts.headers),
-        body: body.into(),
+        body,
     };
     let asks_for_outcome = text(&parts.headers, header::ACCEPT.as_str()) == Some(outcome::MEDIA_TYPE);
     match front.pipeline.accept(&sender, input).await {
@@ -228,12 +236,26 @@ async fn proven(door: &Door, channel: &str, headers: &HeaderMap, body: Body) -> 
         let body = read(front, headers, body).await?;
         return Ok((authenticate(signature.over(&body, front.pipeline.clock.now()))?, body));
     }
+    if bearer(headers).is_none() && front.pipeline.senders.name_a_client_state(channel) {
+        let Ok(_place) = door.unproven.try_acquire() else {
+            front.pipeline.metrics.refused("busy");
+            return Err(Problem::busy("the host is reading as many unproven inputs as it may"));
+        };
+        let body = read(front, headers, body).await?;
+        return Ok((authenticate(Credential::ClientState { body: &body })?, body));
+    }
     let credential = match bearer(headers) {
         Some(token) => Credential::Bearer(token),
         None => Credential::None,
     };
     let sender = authenticate(credential)?;
     Ok((sender, read(front, headers, body).await?))
+}
+
+/// Whether a request says that it has no body.
+fn is_empty(headers: &HeaderMap) -> bool {
+    let length = text(headers, header::CONTENT_LENGTH.as_str());
+    length.map_or_else(|| !headers.contains_key(header::TRANSFER_ENCODING), |length| length == "0")
 }
 
 /// A signature that a request shows, of whichever kind.

@@ -4,6 +4,7 @@
 //! nowhere else, so an input without an authenticated sender does not compile.
 //! Tokens are kept as digests; comparison takes the same time whatever differs.
 
+mod client_state;
 mod stripe;
 
 use std::path::PathBuf;
@@ -78,6 +79,11 @@ pub enum Credential<'a> {
         /// The host's time: a signature of another one counts no more.
         now: Instant,
     },
+    /// What each notification in the body names as `clientState`.
+    ClientState {
+        /// The bytes as they were received.
+        body: &'a [u8],
+    },
     /// Nothing.
     None,
 }
@@ -90,6 +96,8 @@ pub enum Proof {
     SignedBody(SigningSecret),
     /// The secret of a webhook endpoint, with which Stripe signs time and body.
     StripeSigned(SigningSecret),
+    /// The secret that a subscription was made with, and each of its notifications names.
+    ClientState(SigningSecret),
 }
 
 /// A secret that bodies are signed with, as its file has it now: a new one counts from the
@@ -156,6 +164,23 @@ impl Senders {
     #[must_use]
     pub fn new(known: Vec<KnownSender>) -> Self {
         Self(known)
+    }
+
+    /// Whether somebody on this channel proves itself in the body, so that it has to be read first.
+    #[must_use]
+    pub fn name_a_client_state(&self, channel: &str) -> bool {
+        let mut on_channel = self.0.iter().filter(|known| known.channel.as_str() == channel);
+        on_channel.any(|known| matches!(known.proof, Proof::ClientState(_)))
+    }
+
+    /// A body without the secret that proved its sender, which is nobody's further on.
+    #[must_use]
+    pub fn without_secret(&self, sender: &Sender, body: Vec<u8>) -> Vec<u8> {
+        let theirs = |known: &&KnownSender| known.channel == sender.channel && known.id == sender.id;
+        match self.0.iter().find(theirs).map(|known| &known.proof) {
+            Some(Proof::ClientState(secret)) => client_state::without(body, &secret.current()),
+            _ => body,
+        }
     }
 
     /// Finds out who sends.
@@ -240,6 +265,9 @@ impl Proof {
             (Self::StripeSigned(secret), Credential::StripeSignature { header, body, now }) => {
                 stripe::proves(header, body, now, &secret.current())
             }
+            (Self::ClientState(secret), Credential::ClientState { body }) => {
+                client_state::proves(body, &secret.current())
+            }
             _ => false,
         }
     }
@@ -269,6 +297,11 @@ mod tests {
                 proof: Proof::Token(Digest::of(b"correct")),
             },
             KnownSender { channel, id: SenderId::authenticated("shop"), proof: Proof::SignedBody(secret) },
+            KnownSender {
+                channel: ChannelId::parse("erp").unwrap(),
+                id: SenderId::authenticated("business-central"),
+                proof: Proof::ClientState(self::secret("there is no such file")),
+            },
             KnownSender {
                 channel: ChannelId::parse("payments").unwrap(),
                 id: SenderId::authenticated("stripe"),
@@ -341,6 +374,32 @@ mod tests {
         }
         let later = Credential::StripeSignature { header: &header, body: b"body", now: now.plus_ms(300_001) };
         assert!(senders().authenticate("payments", later).is_err());
+    }
+
+    #[test]
+    fn notifications_prove_their_sender_where_each_of_them_names_its_secret() {
+        let named = |body: &str| {
+            senders()
+                .authenticate("erp", Credential::ClientState { body: body.as_bytes() })
+                .map(|sender| String::from_utf8(senders().without_secret(&sender, body.as_bytes().to_vec())).unwrap())
+        };
+        let body = r#"{"value":[{"clientState":"secret","n":1},{"clientState":"secret"}]}"#;
+        assert_eq!(named(body).unwrap(), r#"{"value":[{"clientState":"******","n":1},{"clientState":"******"}]}"#);
+        for wrong in [
+            r#"{"value":[{"clientState":"secret"},{"clientState":"Secret"}]}"#,
+            r#"{"value":[{"clientState":"secret"},{}]}"#,
+            r#"{"value":[{"clientState":null}]}"#,
+            r#"{"value":[{"clientState":"secre"}]}"#,
+            r#"{"value":[{"clientState":"other","clientState":"secret"}]}"#,
+            r#"{"value":[]}"#,
+            r#"[[{"clientState":"secret"}]]"#,
+            "secret",
+            "",
+        ] {
+            assert!(named(wrong).is_err(), "{wrong}");
+        }
+        assert!(senders().name_a_client_state("erp") && !senders().name_a_client_state("edi"));
+        assert!(senders().authenticate("erp", Credential::Bearer("secret")).is_err());
     }
 
     #[test]

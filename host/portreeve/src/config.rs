@@ -68,7 +68,7 @@ const SECRET_BYTES_MIN: usize = 16;
 const STRIPE_SECRET_START: &str = "whsec_";
 
 /// What a sender may prove itself with.
-const PROOFS: &str = "`token_sha256`, `secret_file` and `stripe_secret_file`";
+const PROOFS: &str = "`token_sha256`, `secret_file`, `stripe_secret_file` and `client_state_file`";
 
 /// `portreeve.toml`.
 #[derive(Debug, Clone, Deserialize)]
@@ -209,18 +209,21 @@ pub struct SenderEntry {
     /// The file with the secret of the endpoint that Stripe sends its events to, `whsec_…`
     /// as the dashboard shows it; found like `secret_file`.
     pub stripe_secret_file: Option<PathBuf>,
+    /// The file with the `clientState` that its subscriptions were made with and each of its
+    /// notifications names, letters, digits, `-` and `_`; found like `secret_file`.
+    pub client_state_file: Option<PathBuf>,
 }
 
 impl SenderEntry {
     /// How many proofs it names.
     fn proofs(&self) -> usize {
-        let files = [&self.secret_file, &self.stripe_secret_file];
+        let files = [&self.secret_file, &self.stripe_secret_file, &self.client_state_file];
         usize::from(self.token_sha256.is_some()) + files.iter().filter(|file| file.is_some()).count()
     }
 
     /// The file of its secret, of whichever kind.
     fn secret(&self) -> Option<&PathBuf> {
-        self.secret_file.as_ref().or(self.stripe_secret_file.as_ref())
+        self.secret_file.as_ref().or(self.stripe_secret_file.as_ref()).or(self.client_state_file.as_ref())
     }
 }
 
@@ -672,13 +675,17 @@ impl Configuration {
     pub fn senders(&self) -> anyhow::Result<Senders> {
         let mut known = Vec::new();
         for sender in &self.host.senders {
-            let proof = match (&sender.token_sha256, &sender.secret_file, &sender.stripe_secret_file) {
+            let SenderEntry { token_sha256, secret_file, stripe_secret_file, client_state_file, .. } = sender;
+            let proof = match (token_sha256, secret_file, stripe_secret_file, client_state_file) {
                 (Some(digest), ..) => Proof::Token(*digest),
-                (None, Some(file), _) => Proof::SignedBody(self.signing_secret(file, self.secret(sender, file)?)),
-                (None, None, Some(file)) => {
+                (None, Some(file), ..) => Proof::SignedBody(self.signing_secret(file, self.secret(sender, file)?)),
+                (None, None, Some(file), _) => {
                     Proof::StripeSigned(self.signing_secret(file, self.stripe_secret(sender, file)?))
                 }
-                (None, None, None) => bail!("sender `{}` has none of {PROOFS}; set one", sender.id),
+                (None, None, None, Some(file)) => {
+                    Proof::ClientState(self.signing_secret(file, self.client_state(sender, file)?))
+                }
+                (None, None, None, None) => bail!("sender `{}` has none of {PROOFS}; set one", sender.id),
             };
             known.push(KnownSender { channel: sender.channel.clone(), id: SenderId::authenticated(&sender.id), proof });
         }
@@ -840,6 +847,20 @@ impl Configuration {
         if !secret.starts_with(STRIPE_SECRET_START.as_bytes()) {
             bail!(
                 "the secret of sender `{}` in `{}` does not begin with `{STRIPE_SECRET_START}`; copy the endpoint's signing secret there, as Stripe's dashboard shows it",
+                sender.id,
+                self.folder.join(file).display()
+            );
+        }
+        Ok(secret)
+    }
+
+    /// The secret of a subscription. Business Central writes it into JSON as it is, and so it is
+    /// found there to be taken out again.
+    fn client_state(&self, sender: &SenderEntry, file: &Path) -> anyhow::Result<Vec<u8>> {
+        let secret = self.secret(sender, file)?;
+        if !secret.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(byte)) {
+            bail!(
+                "the `clientState` of sender `{}` in `{}` has other characters than letters, digits, `-` and `_`; write a random one there, for example with `openssl rand -hex 32`, and make the subscription with it",
                 sender.id,
                 self.folder.join(file).display()
             );
