@@ -38,6 +38,8 @@ mod notices;
 
 mod polls;
 
+mod posted;
+
 mod together;
 
 mod faults;

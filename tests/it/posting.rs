@@ -40,7 +40,7 @@ fn decimal(text: &str) -> Decimal {
 // --- the whole road ---
 
 /// A host that has the ERP post what a warehouse says.
-fn posting(mischief: Mischief) -> Setup {
+pub(crate) fn posting(mischief: Mischief) -> Setup {
     let channel = format!(
         "\n[[sender]]\nchannel = \"wms\"\nid = \"wms\"\ntoken_sha256 = \"{}\"\n\n[[channel]]\nid = \"wms\"\n\
          connector = \"cloudevents\"\ndocuments = {{ \"cloudevents/event\" = \"cloudevents-events\" }}\n\
@@ -69,7 +69,7 @@ fn order(number: &str) -> PurchaseOrder {
     PurchaseOrder::clean(number).with_lines(&[("FST-1007", 10, "BX", "18.40"), ("FST-1014", 4, "BX", "12.95")])
 }
 
-async fn accepted(host: &TestHost, number: &str) -> OrderId {
+pub(crate) async fn accepted(host: &TestHost, number: &str) -> OrderId {
     let control = u32::try_from(host.orders().await.len()).unwrap() + 1;
     host.send_edi(&x12(control, &order(number))).await.unwrap();
     host.come_to_rest().await;
@@ -90,14 +90,14 @@ fn boxes(value: &str) -> Value {
 }
 
 /// So many boxes of the lines left.
-async fn ship(host: &TestHost, order: OrderId, number: &str, left: &[(&str, &str, &str)]) {
+pub(crate) async fn ship(host: &TestHost, order: OrderId, number: &str, left: &[(&str, &str, &str)]) {
     let line = |(line, sku, quantity): &(&str, &str, &str)| json!({"lineNumber": line, "sku": sku, "shipped": boxes(quantity), "short": "none"});
     let lines: Vec<Value> = left.iter().map(line).collect();
     say(host, "shipment.confirmed", json!({"orderNumber": order, "shipmentNumber": number, "lines": lines})).await;
 }
 
-const FIRST: (&str, &str, &str) = ("1", "FST-1007", "10");
-const SECOND: (&str, &str, &str) = ("2", "FST-1014", "4");
+pub(crate) const FIRST: (&str, &str, &str) = ("1", "FST-1007", "10");
+pub(crate) const SECOND: (&str, &str, &str) = ("2", "FST-1014", "4");
 
 /// Shipment, lines with their quantities, and total of each invoice.
 fn told(invoices: &[PostedInvoice]) -> Vec<(String, Vec<String>, String)> {

@@ -16,6 +16,7 @@
 //! POST   …/salesCreditMemos                           201, a draft with its lines
 //! POST   …/salesCreditMemos(ID)/Microsoft.NAV.post    204
 //! GET    …/salesCreditMemos?$filter=externalDocumentNumber eq '…'[&$expand=salesCreditMemoLines]
+//! GET    …/salesInvoices, …/salesCreditMemos?$filter=lastModifiedDateTime ge …   what changed since (`changed`)
 //! any refusal                                         4xx/5xx {"error":{"code","message"}}
 //! ```
 //!
@@ -34,6 +35,7 @@
 mod answer;
 mod asked;
 mod books;
+mod changed;
 mod posting;
 
 use std::io;
@@ -42,7 +44,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, Path, RawQuery, Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
@@ -53,6 +55,7 @@ use portreeve_model::value::Decimal;
 use self::answer::{CompanyAnswer, DocumentAnswer, List, OrderLineAnswer, Refusal, SalesOrderAnswer, ShipmentAnswer};
 use self::asked::{Change, Checked};
 use self::books::{Books, Order};
+use self::changed::Since;
 use self::posting::Document;
 use super::amount::Amount;
 use super::mischief::{Mischief, RETRY_AFTER, SLOW_ANSWER, Trick, hung_up};
@@ -309,8 +312,14 @@ async fn find_invoices(
     State(ledger): State<Ledger>,
     Path(company): Path<String>,
     RawQuery(query): RawQuery,
+    uri: Uri,
+    headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    let (company, asked) = (known_company(&company)?, Asked::read(query, "salesInvoiceLines")?);
+    let (company, lines) = (known_company(&company)?, "salesInvoiceLines");
+    if let Some(since) = Since::read(query.as_deref().unwrap_or_default(), &headers, lines)? {
+        return changed::listed(&ledger, company, &since, &uri, &headers, |books| &books.invoices);
+    }
+    let asked = Asked::read(query, lines)?;
     Ok(found(&ledger.lock().invoices, company, &asked))
 }
 
@@ -334,8 +343,14 @@ async fn find_credit_memos(
     State(ledger): State<Ledger>,
     Path(company): Path<String>,
     RawQuery(query): RawQuery,
+    uri: Uri,
+    headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    let (company, asked) = (known_company(&company)?, Asked::read(query, "salesCreditMemoLines")?);
+    let (company, lines) = (known_company(&company)?, "salesCreditMemoLines");
+    if let Some(since) = Since::read(query.as_deref().unwrap_or_default(), &headers, lines)? {
+        return changed::listed(&ledger, company, &since, &uri, &headers, |books| &books.memos);
+    }
+    let asked = Asked::read(query, lines)?;
     Ok(found(&ledger.lock().memos, company, &asked))
 }
 
@@ -550,15 +565,18 @@ struct Ledger {
     mischief: Mischief,
     books: Arc<Mutex<Books>>,
     down: Arc<AtomicBool>,
+    time: Arc<changed::Time>,
 }
 
 impl Ledger {
     fn new(mischief: Mischief) -> Self {
-        Self { mischief, books: Arc::default(), down: Arc::default() }
+        Self { mischief, books: Arc::default(), down: Arc::default(), time: Arc::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Books> {
-        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut books = self.books.lock().unwrap_or_else(PoisonError::into_inner);
+        books.now = self.time.now().unwrap_or(books.now);
+        books
     }
 
     /// Counts an attempt and says what happens to it.

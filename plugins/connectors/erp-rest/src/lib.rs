@@ -1,6 +1,6 @@
 //! Sales orders into an ERP that speaks the REST API of Business Central v2.0, and out of it
 //! again (`cancel`); shipments that it posts with their invoices (`ship`), and returns of which
-//! it posts credit memos (`credit`).
+//! it posts credit memos (`credit`); and what it posted since it was polled last (`listed`).
 //!
 //! The API documents no idempotency key, so the danger is a second sales order
 //! for one order. The message carries the host's order id as
@@ -15,6 +15,7 @@
 mod cancel;
 mod credit;
 mod document;
+mod listed;
 mod posted;
 mod ship;
 
@@ -65,6 +66,10 @@ impl Connector for ErpRest {
                 .ok_or_else(|| Failure::permanent("the ERP lists a sales order without number and id")),
             None => posted(&query.natural_key, &query.settings)?.map(Posted::sales_order).transpose(),
         }
+    }
+
+    fn poll(request: PollRequest) -> Result<Polled, Failure> {
+        listed::poll(&request)
     }
 
     fn check(request: CheckRequest) -> Result<CheckReport, Failure> {

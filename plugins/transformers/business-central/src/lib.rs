@@ -1,5 +1,5 @@
 //! A created order as a sales order of Business Central v2.0; and what cancels, ships or
-//! credits it there (`posting`).
+//! credits it there (`posting`). The other way round, what it posted (`posted`).
 //!
 //! ```json
 //! {"externalDocumentNumber":"6fa459eaee8a3ca4894edb77e160355e","customerNumber":"C-1001",
@@ -27,6 +27,7 @@
 //! be charged too much or too little. An order with freight is `invalid` where
 //! there is no such setting. Taxes are the ERP's own to work out.
 
+mod posted;
 mod posting;
 
 use std::collections::BTreeSet;
@@ -59,6 +60,16 @@ const POST_CODE_CHARS_MAX: usize = 20;
 struct BusinessCentral;
 
 impl Transformer for BusinessCentral {
+    fn to_canonical(request: MappingRequest) -> Result<Vec<Event>, Failure> {
+        if !posted::reads(&request.kind) {
+            return Err(Failure::permanent(format!(
+                "this transformer does not map documents of kind `{}`",
+                request.kind
+            )));
+        }
+        posted::event(&request).map(|event| vec![event])
+    }
+
     fn from_canonical(request: RenderingRequest) -> Result<Message, Failure> {
         if request.kind == CANCEL {
             return message(CANCEL, &Cancelled { external_document_number: request.order_id.replace('-', "") });

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::asked::Line;
 use super::books::{Order, OrderLine};
+use super::changed::{day, due};
 use super::posting::{Document, Row, money};
 use crate::standins::amount::Amount;
 
@@ -110,6 +111,27 @@ impl<'a> OrderLineAnswer<'a> {
     }
 }
 
+/// Where goods go to.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ShipTo {
+    ship_to_address_line1: &'static str,
+    ship_to_city: &'static str,
+    ship_to_state: &'static str,
+    ship_to_post_code: &'static str,
+    ship_to_country: &'static str,
+}
+
+/// The address that the ERP has of every customer, and puts onto whatever it posts. Unlike the
+/// original it takes no other one.
+const CUSTOMER_CARD: ShipTo = ShipTo {
+    ship_to_address_line1: "230 Commerce Ave",
+    ship_to_city: "Tucson",
+    ship_to_state: "AZ",
+    ship_to_post_code: "85701",
+    ship_to_country: "US",
+};
+
 /// An invoice or a credit memo.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -125,9 +147,21 @@ pub(super) struct DocumentAnswer<'a> {
     order_number: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     invoice_number: Option<&'a str>,
+    #[serde(flatten)]
+    ship_to: ShipTo,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    invoice_date: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    credit_memo_date: Option<String>,
+    posting_date: String,
+    due_date: String,
+    prices_include_tax: bool,
     discount_amount: Amount,
     total_amount_excluding_tax: Amount,
+    total_tax_amount: Amount,
+    total_amount_including_tax: Amount,
     status: &'static str,
+    last_modified_date_time: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     sales_invoice_lines: Option<Vec<RowAnswer<'a>>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -147,8 +181,17 @@ impl<'a> DocumentAnswer<'a> {
             currency_code: &document.currency_code,
             order_number: document.order_number.as_deref(),
             invoice_number: document.invoice_number.as_deref(),
+            ship_to: CUSTOMER_CARD,
+            invoice_date: is_invoice.then(|| day(document.modified, 0)),
+            credit_memo_date: (!is_invoice).then(|| day(document.modified, 0)),
+            posting_date: day(document.modified, 0),
+            due_date: due(document.modified),
+            prices_include_tax: false,
             discount_amount: Amount::of(&money(document.discount)),
             total_amount_excluding_tax: Amount::of(&document.total),
+            total_tax_amount: Amount::ZERO,
+            total_amount_including_tax: Amount::of(&document.total),
+            last_modified_date_time: document.modified.to_string(),
             status: if document.at.is_some() { "Open" } else { "Draft" },
             sales_invoice_lines: (with_lines && is_invoice).then(lines),
             sales_credit_memo_lines: (with_lines && !is_invoice).then(lines),
@@ -189,6 +232,8 @@ struct RowAnswer<'a> {
     amount_excluding_tax: Amount,
     invoice_discount_allocation: Amount,
     net_amount: Amount,
+    net_tax_amount: Amount,
+    net_amount_including_tax: Amount,
 }
 
 impl<'a> RowAnswer<'a> {
@@ -200,6 +245,8 @@ impl<'a> RowAnswer<'a> {
             amount_excluding_tax: amount,
             invoice_discount_allocation: discount,
             net_amount: amount.less(discount),
+            net_tax_amount: Amount::ZERO,
+            net_amount_including_tax: amount.less(discount),
         }
     }
 }

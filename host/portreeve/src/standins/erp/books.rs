@@ -1,7 +1,8 @@
 //! The ERP's books: open sales orders, what was posted of them, and what is in stock.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use portreeve_model::Instant;
 use portreeve_model::value::Decimal;
 
 use super::answer::Refusal;
@@ -21,7 +22,7 @@ pub(super) const LINES_TOTAL_MAX: usize = 1_000_000;
 const NUMBER_FIRST: usize = 101_001;
 
 /// Everything that the ERP knows.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Books {
     pub(super) orders: Vec<Order>,
     /// How many there ever were: a number is given once.
@@ -34,6 +35,12 @@ pub(super) struct Books {
     stock: BTreeMap<String, Amount>,
     pub(super) lines_total: usize,
     attempts: BTreeMap<(&'static str, String), u32>,
+    /// What the clock says.
+    pub(super) now: Instant,
+    /// What was posted, as notifications name it, with the time.
+    pub(super) changes: Vec<(String, Instant)>,
+    /// Orders by their external numbers, whose documents are in no list yet of what changed.
+    pub(super) late: BTreeSet<String>,
 }
 
 /// A sales order that is not posted whole yet.
@@ -61,6 +68,27 @@ pub(super) struct OrderLine {
     /// What was shipped and invoiced.
     pub(super) shipped: Amount,
     version: u32,
+}
+
+/// 2026-03-02T08:00:00Z, when the stories of the tests begin.
+const MORNING: Instant = Instant(1_772_438_400_000);
+
+impl Default for Books {
+    fn default() -> Self {
+        Self {
+            orders: Vec::new(),
+            made: 0,
+            invoices: Vec::new(),
+            memos: Vec::new(),
+            memos_posted: 0,
+            stock: BTreeMap::new(),
+            lines_total: 0,
+            attempts: BTreeMap::new(),
+            now: MORNING,
+            changes: Vec::new(),
+            late: BTreeSet::new(),
+        }
+    }
 }
 
 impl Books {

@@ -7,6 +7,7 @@
 //! Comments go onto every invoice, lines keep their sequence. The header's discount is on
 //! invoices in proportion to what they charge, to the cent when all is posted.
 
+use portreeve_model::Instant;
 use portreeve_model::value::Decimal;
 
 use super::answer::Refusal;
@@ -45,6 +46,8 @@ pub(super) struct Document {
     pub(super) total: Decimal,
     /// When it was posted; a draft was not.
     pub(super) at: Option<u64>,
+    /// When it changed last, by the ERP's clock.
+    pub(super) modified: Instant,
 }
 
 /// A line of it, with its share of the discount, both in hundredths.
@@ -84,10 +87,12 @@ impl Books {
             discount,
             total: money(gross.saturating_sub(discount)),
             at: Some(serving::entry()),
+            modified: self.now,
         };
         for row in invoice.items() {
             self.take(&row.line.object, Amount::of(&row.line.quantity));
         }
+        self.changes.push((format!("companies({company})/salesInvoices({})", invoice.id()), self.now));
         self.invoices.push(invoice);
         if is_done {
             self.remove(place);
@@ -122,13 +127,14 @@ impl Books {
             discount: asked.discount,
             total: asked.total,
             at: None,
+            modified: self.now,
         });
         self.memos.last().ok_or_else(Refusal::full)
     }
 
     /// Posts a draft, which gets another number by it and keeps its id.
     pub(super) fn post_memo(&mut self, company: &str, id: &str) -> Result<(), Refusal> {
-        let posted = self.memos_posted;
+        let (posted, now) = (self.memos_posted, self.now);
         let memo = self.memos.iter_mut().find(|memo| memo.company == company && memo.id() == id);
         let memo = memo.ok_or_else(|| Refusal::not_found("there is no sales credit memo with this id"))?;
         if memo.at.is_some() {
@@ -139,8 +145,11 @@ impl Books {
         }
         memo.number = format!("PS-CR{}", MEMO_FIRST.saturating_add(posted));
         memo.at = Some(serving::entry());
+        memo.modified = now;
+        let resource = format!("companies({company})/salesCreditMemos({})", memo.id());
         let items: Vec<(String, Amount)> =
             memo.items().map(|row| (row.line.object.clone(), Amount::of(&row.line.quantity))).collect();
+        self.changes.push((resource, now));
         self.memos_posted = posted.saturating_add(1);
         for (item, quantity) in items {
             self.put(&item, quantity);

@@ -1,0 +1,412 @@
+//! What the ERP posted since it was asked last: invoices or credit memos, with their lines.
+//!
+//! ```text
+//! GET salesInvoices?$filter=lastModifiedDateTime ge FLOOR&$orderby=lastModifiedDateTime
+//!     &$expand=salesInvoiceLines      Prefer: odata.maxpagesize=50
+//! @odata.nextLink                     while a page has nothing that is new
+//! ```
+//!
+//! The dangers are a document that is passed over and one that is told for ever. A clock of the
+//! ERP that stands back, a posting that commits after a later one, and equal times all put
+//! something behind the newest that was seen. So each poll asks for the last minutes once more
+//! (`poll-overlap-seconds`), and the cursor has what it saw there:
+//!
+//! ```text
+//! bc1 1772438400000                       FLOOR, milliseconds since 1970
+//! 5d1c…-…  2026-03-02T08:00:12.467Z       what was told with a time from there on
+//! ```
+//!
+//! Only the ERP's own times are compared, so the host's clock does not matter. A list that is not
+//! in the order that was asked for ends the poll: behind its end nothing would be known.
+//!
+//! A document is what was posted and nothing that changes later (what is paid of it, its status),
+//! with its numbers as they were written: told again it is the same. Drafts are none, and what
+//! does not name an order of a host is somebody else's.
+//!
+//! Settings: `poll` is `salesInvoices` or `salesCreditMemos`; `poll-since` is where the first poll
+//! begins; `poll-page` is how many are asked for at once, 50 unless set.
+//!
+//! Sources: Microsoft's "Dynamics 365 Business Central API v2.0", resource types salesInvoice and
+//! salesCreditMemo; "Tips for working with the APIs" (`odata.maxpagesize`, `@odata.nextLink`).
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use portreeve_guest_json::moment;
+use portreeve_guest_rest::patient;
+use portreeve_sdk::connector::*;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+
+use crate::document::is_posted;
+use crate::{ERP, company_url};
+
+/// What was seen that a cursor remembers. The host keeps 64 KiB of one, and an entry has 62 bytes.
+const SEEN_MAX: usize = 900;
+
+/// Pages of one poll. At 50 documents they have more than is remembered, so a poll gets to
+/// something new or to the end; with smaller ones the overlap gives way to what comes behind it.
+const PAGES_MAX: usize = 20;
+
+/// Documents of a page, unless set, and at most. A page has 2 MiB at most.
+const PAGE: usize = 50;
+const PAGE_MAX: usize = 200;
+
+/// How far back is asked again, unless set, and at most.
+const OVERLAP_S: i64 = 300;
+const OVERLAP_S_MAX: i64 = 86_400;
+
+/// How far what is nobody's may move on before the cursor does: a cursor that moves is a record.
+const UNTOLD_MS: i64 = 3_600_000;
+
+/// The first line of a cursor.
+const VERSION: &str = "bc1";
+
+/// Bytes of a key.
+const KEY_BYTES_MAX: usize = 256;
+
+/// Members of a document and of its lines that were posted and stay, in the order in which they
+/// are told.
+const HEAD: [&str; 21] = [
+    "number",
+    "externalDocumentNumber",
+    "customerNumber",
+    "currencyCode",
+    "orderNumber",
+    "invoiceNumber",
+    "invoiceDate",
+    "creditMemoDate",
+    "postingDate",
+    "dueDate",
+    "pricesIncludeTax",
+    "shipToName",
+    "shipToAddressLine1",
+    "shipToAddressLine2",
+    "shipToCity",
+    "shipToState",
+    "shipToPostCode",
+    "shipToCountry",
+    "totalAmountExcludingTax",
+    "totalTaxAmount",
+    "totalAmountIncludingTax",
+];
+const LINE: [&str; 9] = [
+    "sequence",
+    "lineType",
+    "lineObjectNumber",
+    "description",
+    "unitOfMeasureCode",
+    "quantity",
+    "unitPrice",
+    "amountExcludingTax",
+    "invoiceDiscountAllocation",
+];
+
+/// What is polled.
+#[derive(Clone, Copy)]
+struct Source {
+    /// The list.
+    documents: &'static str,
+    lines: &'static str,
+    /// The kind of its documents.
+    kind: &'static str,
+}
+
+const SOURCES: [Source; 2] = [
+    Source { documents: "salesInvoices", lines: "salesInvoiceLines", kind: "business-central/sales-invoice" },
+    Source { documents: "salesCreditMemos", lines: "salesCreditMemoLines", kind: "business-central/sales-credit-memo" },
+];
+
+type Members<'a> = BTreeMap<&'a str, &'a RawValue>;
+
+#[derive(Deserialize)]
+struct Page<'a> {
+    #[serde(borrow)]
+    value: Vec<&'a RawValue>,
+    #[serde(rename = "@odata.nextLink")]
+    next: Option<String>,
+}
+
+/// An object of which no member is there twice.
+struct Once<'a>(Members<'a>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Once<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Collected)
+    }
+}
+
+struct Collected;
+
+impl<'de> Visitor<'de> for Collected {
+    type Value = Once<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Once<'de>, A::Error> {
+        let mut members = Members::new();
+        while let Some((name, value)) = map.next_entry::<&str, &RawValue>()? {
+            if members.insert(name, value).is_some() {
+                return Err(serde::de::Error::custom("a member is there twice"));
+            }
+        }
+        Ok(Once(members))
+    }
+}
+
+/// Where the last poll stopped.
+struct Cursor {
+    floor: InstantMs,
+    /// Id and time as it is written, with the time.
+    seen: BTreeMap<String, InstantMs>,
+}
+
+/// What one poll found.
+#[derive(Default)]
+struct Found {
+    documents: Vec<Document>,
+    problems: Vec<Problem>,
+    /// The newest time.
+    high: Option<InstantMs>,
+}
+
+/// Fetches what was posted since.
+pub(crate) fn poll(request: &PollRequest) -> Result<Polled, Failure> {
+    let settings = request.settings.as_slice();
+    let source = source(settings)?;
+    let overlap_ms = number(settings, "poll-overlap-seconds", OVERLAP_S, OVERLAP_S_MAX)?.saturating_mul(1_000);
+    let mut cursor = match &request.cursor {
+        Some(bytes) => Cursor::read(bytes)?,
+        None => Cursor::beginning(settings)?,
+    };
+    let company = company_url(settings)?;
+    let mut url = first_page(&company, source, cursor.floor)?;
+    let mut found = Found::default();
+    let mut goes_on = true;
+    for _ in 0..PAGES_MAX {
+        let next = page(&url, source, settings, &mut cursor, &mut found)?;
+        let Some(next) = next else {
+            goes_on = false;
+            break;
+        };
+        if !found.documents.is_empty() || !found.problems.is_empty() {
+            break;
+        }
+        if !next.starts_with(&format!("{company}/{}", source.documents)) {
+            return Err(Failure::permanent("the ERP's next page lies elsewhere; check base-url"));
+        }
+        url = next;
+    }
+    let Found { documents, problems, high } = found;
+    let is_nothing = documents.is_empty() && problems.is_empty();
+    let moved = high.is_some_and(|high| high.saturating_sub(overlap_ms).saturating_sub(cursor.floor) > UNTOLD_MS);
+    if is_nothing && !goes_on && !moved {
+        return Ok(Polled { documents, problems, cursor: None });
+    }
+    // A page that goes on is behind all that is remembered: what is nobody's stands in the way.
+    let stands = is_nothing && goes_on;
+    let cursor = cursor.moved(high.unwrap_or_default(), if stands { 0 } else { overlap_ms }, stands)?;
+    Ok(Polled { documents, problems, cursor: Some(cursor.written()) })
+}
+
+fn source(settings: &[Setting]) -> Result<Source, Failure> {
+    let found = setting(settings, "poll");
+    let known = SOURCES.into_iter().find(|source| Some(source.documents) == found);
+    known.ok_or_else(|| {
+        Failure::permanent("setting `poll` is missing or another list; expected `salesInvoices` or `salesCreditMemos`")
+    })
+}
+
+fn number(settings: &[Setting], name: &str, unless_set: i64, most: i64) -> Result<i64, Failure> {
+    let Some(text) = setting(settings, name) else { return Ok(unless_set) };
+    let number = text.parse().ok().filter(|number| (1..=most).contains(number));
+    number.ok_or_else(|| Failure::permanent(format!("setting `{name}` is no whole number from 1 to {most}")))
+}
+
+fn first_page(company: &str, source: Source, floor: InstantMs) -> Result<String, Failure> {
+    let floor = written(floor).ok_or_else(|| Failure::permanent("the cursor has a time that is none"))?;
+    let filter = http::escaped(&format!("lastModifiedDateTime ge {floor}"));
+    let Source { documents, lines, .. } = source;
+    Ok(format!("{company}/{documents}?$filter={filter}&$orderby=lastModifiedDateTime&$expand={lines}"))
+}
+
+/// Reads a page, and says where the next one is.
+fn page(
+    url: &str,
+    source: Source,
+    settings: &[Setting],
+    cursor: &mut Cursor,
+    found: &mut Found,
+) -> Result<Option<String>, Failure> {
+    let most = i64::try_from(PAGE_MAX).unwrap_or(i64::MAX);
+    let size = number(settings, "poll-page", i64::try_from(PAGE).unwrap_or(most), most)?;
+    let request = http::Request::get_json(url).with_header("prefer", &format!("odata.maxpagesize={size}"));
+    let response = http::send(patient(request, settings)?)?;
+    ERP.told(&response)?;
+    let page: Page<'_> = serde_json::from_slice(&response.body).map_err(|_| {
+        Failure::permanent(format!("the ERP's list of {} is not the JSON that was expected", source.documents))
+    })?;
+    for (index, item) in page.value.into_iter().enumerate() {
+        take(item, &format!("value[{index}]"), source, cursor, found)?;
+    }
+    Ok(page.next)
+}
+
+/// Takes what is new of one item of a list.
+fn take(item: &RawValue, place: &str, source: Source, cursor: &mut Cursor, found: &mut Found) -> Result<(), Failure> {
+    let Some(members) = members(item) else {
+        found.problems.push(Problem::new("malformed-document", "found no object that has each member once", place));
+        return Ok(());
+    };
+    let (id, modified) = (text(&members, "id"), text(&members, "lastModifiedDateTime"));
+    let at = modified.as_deref().and_then(moment::parse);
+    let (Some(id), Some(modified), Some(at)) = (id, modified, at) else {
+        let message = "found no `id` or no time in `lastModifiedDateTime`; expected both";
+        found.problems.push(Problem::new("document-unnamed", message, place));
+        return Ok(());
+    };
+    if found.high.is_some_and(|high| at < high) {
+        return Err(Failure::permanent(format!(
+            "the ERP lists {} in another order than by lastModifiedDateTime, as was asked",
+            source.documents
+        )));
+    }
+    found.high = Some(at);
+    let names_an_order = text(&members, "externalDocumentNumber").is_some_and(|name| is_order(&name));
+    if !names_an_order || !is_posted(&text(&members, "status").unwrap_or_default()) {
+        return Ok(());
+    }
+    if cursor.seen.insert(format!("{id} {modified}"), at).is_some() {
+        return Ok(());
+    }
+    match document(&members, place, source) {
+        Ok(document) => found.documents.push(document),
+        Err(problem) => found.problems.push(*problem),
+    }
+    Ok(())
+}
+
+fn document(members: &Members<'_>, place: &str, source: Source) -> Result<Document, Box<Problem>> {
+    let wrong =
+        |code: &str, message: String, member: &str| Box::new(Problem::new(code, message, format!("{place}.{member}")));
+    let number = text(members, "number").filter(|number| !number.is_empty() && number.len() <= KEY_BYTES_MAX);
+    let key = number.ok_or_else(|| {
+        wrong("number-missing", format!("found no number; expected 1 to {KEY_BYTES_MAX} bytes"), "number")
+    })?;
+    let next = format!("{}@odata.nextLink", source.lines);
+    if members.contains_key(next.as_str()) {
+        let message = "found lines that go on on another page; expected all of them: see to it in the ERP".to_owned();
+        return Err(wrong("too-many-lines", message, source.lines));
+    }
+    let lines: Option<Vec<&RawValue>> =
+        members.get(source.lines).and_then(|lines| serde_json::from_str(lines.get()).ok());
+    let lines =
+        lines.ok_or_else(|| wrong("lines-missing", "found no list of lines; expected one".to_owned(), source.lines))?;
+    let mut told = Vec::with_capacity(lines.len());
+    for (index, line) in lines.into_iter().enumerate() {
+        let member = format!("{}[{index}]", source.lines);
+        let line = self::members(line)
+            .ok_or_else(|| wrong("malformed-line", "found no object that has each member once".to_owned(), &member))?;
+        told.push(object(&picked(&line, &LINE)));
+    }
+    let mut head = picked(members, &HEAD);
+    head.push(format!("\"lines\":[{}]", told.join(",")));
+    let position = Position { offset_bytes: None, segment: None, path: place.to_owned() };
+    let (kind, partner) = (source.kind.to_owned(), String::new());
+    Ok(Document { key, partner, kind, position, envelope: None, body: object(&head).into_bytes() })
+}
+
+/// Members as they were written, in an order of their own.
+fn picked(members: &Members<'_>, names: &[&str]) -> Vec<String> {
+    let there = names.iter().filter_map(|name| Some((name, members.get(name)?)));
+    there.map(|(name, value)| format!("\"{name}\":{}", value.get())).collect()
+}
+
+fn object(members: &[String]) -> String {
+    format!("{{{}}}", members.join(","))
+}
+
+/// The members of an object, none of which is there twice.
+fn members(item: &RawValue) -> Option<Members<'_>> {
+    serde_json::from_str::<Once<'_>>(item.get()).ok().map(|once| once.0)
+}
+
+fn text(members: &Members<'_>, name: &str) -> Option<String> {
+    members.get(name).and_then(|value| serde_json::from_str(value.get()).ok())
+}
+
+/// Whether a document names an order as the host's sales orders do: its id without hyphens.
+fn is_order(name: &str) -> bool {
+    name.len() == 32 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+impl Cursor {
+    /// Where the first poll begins, which nobody guesses: before it are invoices that were dealt
+    /// with otherwise.
+    fn beginning(settings: &[Setting]) -> Result<Self, Failure> {
+        let floor = setting(settings, "poll-since").and_then(moment::parse).ok_or_else(|| {
+            Failure::permanent(
+                "setting `poll-since` is missing or no time; expected from when on documents are fetched, such as 2026-03-02T00:00:00Z",
+            )
+        })?;
+        Ok(Self { floor, seen: BTreeMap::new() })
+    }
+
+    fn read(bytes: &[u8]) -> Result<Self, Failure> {
+        let unreadable = || Failure::permanent("the cursor is none of this connector's");
+        let mut lines = std::str::from_utf8(bytes).map_err(|_| unreadable())?.lines();
+        let (version, floor) = lines.next().and_then(|line| line.split_once(' ')).ok_or_else(unreadable)?;
+        let floor = floor.parse().ok().filter(|_| version == VERSION).ok_or_else(unreadable)?;
+        let mut seen = BTreeMap::new();
+        for line in lines {
+            let (_, modified) = line.split_once(' ').ok_or_else(unreadable)?;
+            seen.insert(line.to_owned(), moment::parse(modified).ok_or_else(unreadable)?);
+        }
+        Ok(Self { floor, seen })
+    }
+
+    /// The cursor after all up to a time was seen.
+    fn moved(self, high: InstantMs, overlap_ms: i64, has_to: bool) -> Result<Self, Failure> {
+        let mut floor = self.floor.max(high.saturating_sub(overlap_ms));
+        if has_to && floor == self.floor {
+            return Err(too_many_at_once());
+        }
+        let mut seen = self.seen;
+        seen.retain(|_, at| *at >= floor);
+        if seen.len() > SEEN_MAX {
+            let mut times: Vec<InstantMs> = seen.values().copied().collect();
+            times.sort_unstable();
+            // What has the time of the first one that is forgotten is forgotten with it.
+            let beyond = times.len().saturating_sub(SEEN_MAX).saturating_sub(1);
+            let last = times.get(beyond).copied().unwrap_or(floor);
+            floor = times.into_iter().find(|at| *at > last).ok_or_else(too_many_at_once)?;
+            seen.retain(|_, at| *at >= floor);
+        }
+        Ok(Self { floor, seen })
+    }
+
+    fn written(&self) -> Vec<u8> {
+        let head = format!("{VERSION} {}", self.floor);
+        let lines = std::iter::once(head.as_str()).chain(self.seen.keys().map(String::as_str));
+        lines.collect::<Vec<_>>().join("\n").into_bytes()
+    }
+}
+
+fn too_many_at_once() -> Failure {
+    Failure::permanent(
+        "the ERP changed more documents in one millisecond than a cursor remembers, so nothing is known behind them; \
+         set poll-since to after that, and see to those documents there",
+    )
+}
+
+/// A time as the ERP's filters take it.
+fn written(at: InstantMs) -> Option<String> {
+    let day = date::of_instant(at)?;
+    let ms = at.rem_euclid(date::DAY_MS);
+    let (seconds, ms) = (ms / 1_000, ms % 1_000);
+    let (hours, minutes, seconds) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
+    Some(format!("{}T{hours:02}:{minutes:02}:{seconds:02}.{ms:03}Z", date::to_text(day)))
+}
