@@ -67,6 +67,9 @@ const ONCE_MORE: u32 = 1_000;
 /// How often the warehouse works until what was missing has left and all is back.
 const ROUNDS: usize = 6;
 
+/// Polls until the ERP tells what it posted. It answers badly twice at most, to each question.
+const POLLS_MAX: usize = 64;
+
 /// Documents or deliveries of one step.
 const AT_ONCE: u32 = 64;
 
@@ -94,7 +97,8 @@ pub async fn run(options: &DemoOptions, output: &mut Output) -> anyhow::Result<C
     let config = write_config(&tree, &folder.path, &plugins, "order-to-cash.toml", &filled_in)?;
 
     // The standard process, but for what is invoiced without a shipment.
-    let items = format!("unshipped = [\"{}\", \"{}\"]", systems::FREIGHT, systems::DISCOUNT);
+    let items = [systems::FREIGHT_ACCOUNT, systems::FREIGHT, systems::DISCOUNT];
+    let items = format!("unshipped = [\"{}\"]", items.join("\", \""));
     let process = Process::standard_file().replace("unshipped = []", &items);
     std::fs::write(config.join("process.toml"), process).context("process.toml cannot be written")?;
 
@@ -195,6 +199,7 @@ impl Play<'_> {
         self.warehouse_works().await?;
         self.announce_returns(&[Case::ReturnedEarly]).await?;
         let memo_first = self.orders_of(&[Case::ReturnedEarly]).await?;
+        self.systems.erp.tells_late(memo_first.iter().map(|order| order.replace('-', "")));
         self.door.memo_first(memo_first);
         self.settle(WHILE_DOWN_MS).await?;
         for case in [Case::CancelledPartShipped, Case::CancelledShipped] {
@@ -208,7 +213,7 @@ impl Play<'_> {
         self.settle(A_DAY_MS).await?;
 
         // Finance is back: what left is invoiced, and paid.
-        self.door.finance(&mut self.systems).await?;
+        self.finance().await?;
         self.settle(A_DAY_MS).await?;
         self.cancel(Case::CancelledInvoiced).await?;
         self.pay_invoices().await?;
@@ -238,7 +243,7 @@ impl Play<'_> {
                 self.cancel(Case::CancelledReturned).await?;
                 self.settle(A_DAY_MS).await?;
             }
-            self.door.finance(&mut self.systems).await?;
+            self.finance().await?;
             self.settle(A_DAY_MS).await?;
             self.door.refunded(&mut self.systems, self.clock.now()).await?;
             if round == 1 {
@@ -278,6 +283,39 @@ impl Play<'_> {
         let left_first = self.orders_of(&LEFT_FIRST).await?;
         let unsaid = self.orders_of(&[Case::ReturnedEarly]).await?;
         self.door.warehouse(events, &left_first, &unsaid).await
+    }
+
+    /// Finance tells what it posted since: that there are invoices, which the host fetches, and
+    /// credit memos as they are. Of some orders the memo comes before the invoice.
+    async fn finance(&mut self) -> anyhow::Result<()> {
+        self.door.invoices(&mut self.systems).await?;
+        self.fetch().await?;
+        let late = self.door.memos(&mut self.systems).await?;
+        if late.is_empty() {
+            return Ok(());
+        }
+        self.decide().await?;
+        self.minute();
+        for order in late {
+            self.systems.erp.tell(&order);
+        }
+        self.door.invoices(&mut self.systems).await?;
+        self.fetch().await
+    }
+
+    /// The host polls the ERP, until it got through: now and then that answers badly, too.
+    async fn fetch(&mut self) -> anyhow::Result<()> {
+        for _ in 0..POLLS_MAX {
+            self.minute();
+            let mut is_done = true;
+            for (_, run) in self.host.pipeline.poll_due().await {
+                is_done &= run?.failed.is_none();
+            }
+            if is_done {
+                return self.decide().await;
+            }
+        }
+        bail!("the ERP tells nothing of what it posted, in {POLLS_MAX} polls")
     }
 
     /// A customer's interchange, which he sends under another number once more.

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::case::PLAIN;
 use super::systems::{DISCOUNT, FREIGHT, Secrets, Systems, hundredths};
 use crate::client;
-use crate::standins::erp::PostedLine;
+use crate::standins::erp::{PostedInvoice, PostedLine};
 use crate::standins::payment::{self, Payment, WEBHOOK_SECRET, Webhook};
 
 /// AvaTax's code for what is not taxable.
@@ -34,8 +34,8 @@ pub(super) struct Door {
     held_back: Vec<Event>,
     /// Orders of which finance tells the credit memo first.
     memo_first: BTreeSet<String>,
-    /// Their invoices.
-    withheld: Vec<Posted>,
+    /// Invoices that the host could know by now.
+    told: BTreeSet<String>,
     pub(super) said: u64,
     /// Of these, what it had heard before.
     pub(super) again: u64,
@@ -66,19 +66,18 @@ struct Event {
     body: String,
 }
 
-/// An invoice or a credit memo.
+/// A credit memo.
 struct Posted {
     order: String,
     number: String,
-    is_memo: bool,
     data: Value,
 }
 
 impl Door {
     pub(super) fn new(address: SocketAddr, secrets: Secrets) -> Self {
-        let (once, held_back, withheld, spoken) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        let memo_first = BTreeSet::new();
-        Self { address, secrets, once, held_back, memo_first, withheld, said: 0, again: 0, spoken }
+        let (once, held_back, spoken) = (Vec::new(), Vec::new(), Vec::new());
+        let (memo_first, told) = (BTreeSet::new(), BTreeSet::new());
+        Self { address, secrets, once, held_back, memo_first, told, said: 0, again: 0, spoken }
     }
 
     /// A customer's interchange arrives, and how it arrives once more.
@@ -149,39 +148,52 @@ impl Door {
         Ok(())
     }
 
-    /// Finance tells what it posted since.
-    pub(super) async fn finance(&mut self, systems: &mut Systems) -> anyhow::Result<()> {
-        let (invoices, memos) = (systems.erp.invoices(), systems.erp.credit_memos());
-        let (mut told, mut credited) = (Vec::new(), BTreeSet::new());
-        for invoice in invoices.iter().skip(systems.invoices_told) {
-            let total = hundredths(&invoice.total)?;
-            let invoice = Posted::of(&invoice.number, &invoice.external_document_number, &invoice.lines, total)?;
-            let later = if self.memo_first.contains(&invoice.order) { &mut self.withheld } else { &mut told };
-            later.push(invoice);
+    /// The ERP notifies that it posted something since, over a network that loses some of that and
+    /// says some of it twice; what is in its lists by now is told by that.
+    pub(super) async fn invoices(&mut self, systems: &mut Systems) -> anyhow::Result<()> {
+        let invoices = systems.erp.invoices();
+        let is_new = |invoice: &&PostedInvoice| {
+            !self.told.contains(&invoice.number)
+                && !self.memo_first.contains(&hyphened(&invoice.external_document_number))
+        };
+        let new: Vec<(String, String)> = invoices
+            .iter()
+            .filter(is_new)
+            .map(|invoice| (invoice.number.clone(), hyphened(&invoice.external_document_number)))
+            .collect();
+        for (number, order) in new {
+            self.told.insert(number);
+            self.spoken.push((order, "invoice".to_owned()));
         }
+        let calls = systems.erp.notifications(systems.changes_told, &self.secrets.client_state, true);
+        systems.changes_told = systems.erp.change_count();
+        for call in calls {
+            let headers = vec![("content-type", "application/json".to_owned())];
+            self.say("erp-webhooks", headers, call, str::to_owned).await?;
+        }
+        Ok(())
+    }
+
+    /// Finance tells the credit memos that it posted since. The orders of which the invoice comes
+    /// after that, as the ERP calls them.
+    pub(super) async fn memos(&mut self, systems: &mut Systems) -> anyhow::Result<Vec<String>> {
+        let memos = systems.erp.credit_memos();
+        let (mut told, mut late) = (Vec::new(), Vec::new());
         for memo in memos.iter().skip(systems.memos_told) {
             let total = hundredths(&memo.total)?.saturating_abs().saturating_neg();
             let mut posted = Posted::of(&memo.number, &memo.external_document_number, &memo.lines, total)?;
             with(&mut posted.data, "corrects", json!(memo.corrects));
-            posted.is_memo = true;
-            credited.insert(posted.order.clone());
+            if self.memo_first.remove(&posted.order) {
+                late.push(memo.external_document_number.clone());
+            }
             told.push(posted);
         }
-        (systems.invoices_told, systems.memos_told) = (invoices.len(), memos.len());
-        self.tell_posted(told).await?;
-        let last = self.withheld.extract_if(.., |invoice| credited.contains(&invoice.order)).collect();
-        self.tell_posted(last).await
-    }
-
-    async fn tell_posted(&mut self, posted: Vec<Posted>) -> anyhow::Result<()> {
-        let spoken = posted.iter().map(|posted| {
-            let what = if posted.is_memo { "credit memo" } else { "invoice" };
-            (posted.order.clone(), what.to_owned())
-        });
-        self.spoken.extend(spoken);
+        systems.memos_told = memos.len();
+        self.spoken.extend(told.iter().map(|posted| (posted.order.clone(), "credit memo".to_owned())));
         let token = self.secrets.finance.clone();
-        let events = posted.into_iter().map(|posted| ("invoice.posted", posted.number, posted.data));
-        self.cloud_events("finance", &token, events).await
+        let events = told.into_iter().map(|posted| ("invoice.posted", posted.number, posted.data));
+        self.cloud_events("finance", &token, events).await?;
+        Ok(late)
     }
 
     /// Finance tells of these orders the credit memo before the invoice.
@@ -297,12 +309,12 @@ impl Posted {
     fn of(number: &str, order: &str, lines: &[PostedLine], total: i64) -> anyhow::Result<Self> {
         let (order, number) = (hyphened(order), number.to_owned());
         let data = posted(&number, &order, lines, total)?;
-        Ok(Self { order, number, is_memo: false, data })
+        Ok(Self { order, number, data })
     }
 }
 
-/// A posted invoice, or with a total below nothing a credit memo, as finance tells it. Who buys and
-/// where the goods go is what the tax service asks for.
+/// A credit memo, as finance tells it. Who buys and where the goods went is what the tax service
+/// asks for.
 fn posted(number: &str, order: &str, lines: &[PostedLine], total: i64) -> anyhow::Result<Value> {
     let mut charged = 0_i64;
     let mut told_lines = Vec::new();

@@ -35,7 +35,8 @@ const MISCHIEF: Mischief = Mischief {
 /// What every item begins with, in both systems that keep stock.
 const STOCK: Decimal = Decimal { units: 5_000, scale: 0 };
 
-/// Items that are invoiced and never shipped.
+/// What is invoiced and never shipped: the ERP's account for freight, and as finance calls it.
+pub(super) const FREIGHT_ACCOUNT: &str = "6130";
 pub(super) const FREIGHT: &str = "FREIGHT";
 pub(super) const DISCOUNT: &str = "DISCOUNT";
 
@@ -51,7 +52,7 @@ pub(super) struct Systems {
     clock: Arc<OnceLock<Arc<SetClock>>>,
     taxes: Taxes,
     skus: Vec<String>,
-    pub(super) invoices_told: usize,
+    pub(super) changes_told: usize,
     pub(super) memos_told: usize,
     pub(super) refunds_told: usize,
 }
@@ -66,6 +67,8 @@ pub(super) struct Secrets {
     pub(super) finance: String,
     pub(super) service: String,
     payments_file: PathBuf,
+    pub(super) client_state: String,
+    client_state_file: PathBuf,
     subscriber: String,
     subscriber_file: PathBuf,
 }
@@ -84,6 +87,7 @@ impl Secrets {
             token_secret: random_text()?,
         };
         let payments_file = written("payments", WEBHOOK_SECRET)?;
+        let client_state = random_text()?;
         let subscriber = format!("whsec_{}", STANDARD.encode(random_text()?));
         Ok(Self {
             shop: feed::Secrets::new(folder)?,
@@ -94,6 +98,8 @@ impl Secrets {
             finance: random_text()?,
             service: random_text()?,
             payments_file,
+            client_state_file: written("client-state", &client_state)?,
+            client_state,
             subscriber_file: written("subscriber", &subscriber)?,
             subscriber,
         })
@@ -129,7 +135,7 @@ impl Systems {
             clock,
             taxes: Taxes::start(MISCHIEF).await.context(failed)?,
             skus,
-            invoices_told: 0,
+            changes_told: 0,
             memos_told: 0,
             refunds_told: 0,
         };
@@ -143,6 +149,7 @@ impl Systems {
     /// The host is up: what it says is the time.
     pub(super) fn know_the_time(&self, clock: &Arc<SetClock>) {
         self.clock.get_or_init(|| Arc::clone(clock));
+        self.erp.know_the_time(Arc::clone(clock) as _);
     }
 
     /// What a run's configuration has in place of `${…}`.
@@ -170,6 +177,7 @@ impl Systems {
             ("${SERVICE_TOKEN_SHA256}", digest(&secrets.service)),
             ("${SHOP_SECRET_FILE}", secrets.shop.shop_secret_file.display().to_string()),
             ("${PAYMENTS_SECRET_FILE}", secrets.payments_file.display().to_string()),
+            ("${CLIENT_STATE_FILE}", secrets.client_state_file.display().to_string()),
         ]
     }
 
