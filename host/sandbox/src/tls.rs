@@ -2,6 +2,8 @@
 //! certificate for the name that was asked for, from an authority that the machine
 //! trusts or that the configuration names. There is no way to leave the check out.
 
+mod pinned;
+
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
@@ -31,6 +33,9 @@ pub enum TlsError {
         "the client certificate cannot be used: {0}; expected a chain and its unencrypted private key, both in PEM"
     )]
     Identity(String),
+    /// The name that a target has to prove.
+    #[error("`{0}` is no name that a certificate could be for")]
+    Name(String),
 }
 
 /// A certificate of the host's own and its key, both PEM.
@@ -45,6 +50,7 @@ pub struct Identity<'a> {
 #[derive(Clone)]
 pub struct ClientTls {
     config: Arc<ClientConfig>,
+    roots: Arc<RootCertStore>,
     /// A connection is kept for exactly the settings that it was made with.
     id: u64,
 }
@@ -82,11 +88,12 @@ impl ClientTls {
             return Err(TlsError::NoAuthorities(why));
         }
 
+        let roots = Arc::new(roots);
         // Named, or another crate's choice of provider would be a panic at the first request.
         let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .map_err(|error| TlsError::Identity(error.to_string()))?
-            .with_root_certificates(roots);
+            .with_root_certificates(Arc::clone(&roots));
         let mut config = match identity {
             None => builder.with_no_client_auth(),
             Some(identity) => own_certificate(identity)
@@ -94,7 +101,7 @@ impl ClientTls {
                 .map_err(TlsError::Identity)?,
         };
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self { config: Arc::new(config), id: MADE.fetch_add(1, Ordering::Relaxed) })
+        Ok(Self { config: Arc::new(config), roots, id: MADE.fetch_add(1, Ordering::Relaxed) })
     }
 
     pub(crate) fn id(&self) -> u64 {
