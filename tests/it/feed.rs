@@ -23,7 +23,7 @@ const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const WMS: &str = "token-of-the-warehouse";
 
 const CONNECTOR: &str = "standard-webhooks";
-const TRANSFORMER: &str = "cloudevents-documents";
+pub(crate) const TRANSFORMER: &str = "cloudevents-documents";
 
 /// Longer than a subscriber may take to answer.
 const GRANT: &str = "{ http = [\"POST\"], limits = { wall_ms = 45000 } }";
@@ -66,7 +66,7 @@ impl Secret {
 
 /// An ERP that accepts orders by taking them, a warehouse that says something, and the plugins of
 /// the feed, which may go to these origins.
-fn with_feed(setup: Setup, origins: &[String]) -> Setup {
+pub(crate) fn with_feed(setup: Setup, origins: &[String]) -> Setup {
     let channel = format!(
         "\n[[sender]]\nchannel = \"wms\"\nid = \"wms\"\ntoken_sha256 = \"{}\"\n\n[[channel]]\nid = \"wms\"\n\
          connector = \"cloudevents\"\ndocuments = {{ \"cloudevents/event\" = \"cloudevents-events\" }}\n\
@@ -107,7 +107,7 @@ async fn told(host: &TestHost, kind: &str, order: OrderId) {
 }
 
 /// An order from its release to its invoice's shipment.
-async fn shipped(host: &TestHost, number: &str) -> OrderId {
+pub(crate) async fn shipped(host: &TestHost, number: &str) -> OrderId {
     let order = released(host, number).await;
     host.come_to_rest().await;
     told(host, "shipment.picked", order).await;
@@ -121,7 +121,7 @@ fn of(heard: &[Heard], order: OrderId) -> Vec<&str> {
     heard.iter().filter(|heard| heard.subject == order.to_string()).map(|heard| heard.kind.as_str()).collect()
 }
 
-const WHOLE: [&str; 4] = ["order.created", "order.accepted", "shipment.picked", "shipment.confirmed"];
+pub(crate) const WHOLE: [&str; 4] = ["order.created", "order.accepted", "shipment.picked", "shipment.confirmed"];
 
 #[tokio::test]
 async fn a_subscriber_hears_what_counts_of_an_order_signed_and_in_its_order() {

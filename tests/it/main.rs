@@ -113,6 +113,8 @@ mod effects;
 
 mod feed;
 
+mod jetstream;
+
 mod refunds;
 
 mod erp;

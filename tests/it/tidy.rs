@@ -61,6 +61,8 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("cedar-policy*", &["host/authority", "tests", "tests/bench"]),
     ("wit-bindgen", &["sdk/rust", "tests/foreign/wasip2"]),
     ("cap-std", &["host/portreeve"]),
+    // Where the way out is judged.
+    ("async-nats", &["host/pipeline", "tests"]),
 ];
 
 /// The top level has rooms and a few files, so that a reader sees all of it at once.
@@ -147,6 +149,7 @@ fn a_deliberately_wrong_import_is_noticed() {
         ("host/pipeline", "axum"),
         ("host/audit", "rusqlite"),
         ("host/pipeline", "cedar-policy"),
+        ("host/portreeve", "async-nats"),
     ];
     for (folder, import) in wrong {
         let noticed = with(folder, import);

@@ -9,6 +9,7 @@
 mod numbering;
 mod order;
 mod overdue;
+mod publishing;
 mod receipt;
 mod under_way;
 
@@ -94,6 +95,9 @@ impl Pipeline {
             let why = not_configured();
             return self.give_up(permit, None, "no-target", &why, None).await;
         };
+        if let Some(stream) = self.outbound.stream(&target.id) {
+            return self.publish(permit, event, target, stream).await;
+        }
         let (event, key) = match event {
             Err(error) if !matches!(error, StoreError::Erased(_) | StoreError::Damaged(_)) => {
                 return self.give_back(permit, target, &error).await;

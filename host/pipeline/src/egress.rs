@@ -13,6 +13,7 @@ mod address;
 mod credential;
 mod csrf;
 mod destination;
+mod jetstream;
 mod kept;
 mod oauth1;
 mod pace;
@@ -22,7 +23,7 @@ mod webhook;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -35,15 +36,19 @@ use portreeve_sandbox::{
 use self::credential::Credential;
 use self::csrf::{Checked, NoSession, Session};
 use self::destination::Asked;
+use self::jetstream::Opening;
 use self::pace::{Breaker, Bucket, Turn};
 use self::resolver::TooMany;
 use self::secret::Secret;
 use crate::Clock;
 use crate::metrics::EgressMetrics;
+use crate::route::Target;
 
 pub use credential::{CredentialEntry, Encoding, WebhookEntry};
 pub use csrf::CsrfEntry;
 pub use destination::{Destination, Origin, Refused};
+pub(crate) use jetstream::{ANSWER_MS_MAX, NotPublished, Outgoing, Stream};
+pub use jetstream::{NatsCredential, NatsEntry};
 pub use oauth1::Oauth1Entry;
 pub use pace::plugin_requests_per_second_default;
 pub use resolver::{Resolver, SystemResolver};
@@ -91,6 +96,7 @@ pub struct Outbound {
     resolver: Arc<dyn Resolver>,
     plugins: BTreeMap<PluginName, Allowance>,
     targets: BTreeMap<String, Way>,
+    streams: BTreeMap<String, Arc<Stream>>,
     pace: Mutex<Pace>,
     metrics: EgressMetrics,
 }
@@ -133,7 +139,31 @@ impl Outbound {
             let credential = credential.map_err(|source| UnusableCredential { target: id.clone(), source })?;
             ways.insert(id, Way { origin, tls, credential: credential.map(Arc::new), tray });
         }
-        Ok(Self { clock, resolver, plugins, targets: ways, pace: Mutex::default(), metrics })
+        Ok(Self { clock, resolver, plugins, targets: ways, streams: BTreeMap::new(), pace: Mutex::default(), metrics })
+    }
+
+    /// Also the way to each subscriber that is a stream, for whom [`Outbound::open`] had a way. Reads
+    /// each credential once.
+    ///
+    /// # Errors
+    /// When a secret cannot be read.
+    pub fn with_streams(mut self, targets: &[Target], base: &Path) -> Result<Self, UnusableCredential> {
+        for target in targets {
+            let Some((entry, answer_timeout_ms)) = target.stream() else { continue };
+            let Some(Way { origin, tls, .. }) = self.targets.get(&target.id) else { continue };
+            let (base, tls) = (PathBuf::from(base), tls.clone());
+            let (resolver, clock) = (Arc::clone(&self.resolver), Arc::clone(&self.clock));
+            let opening = Opening { tls, base, resolver, clock, answer_timeout_ms };
+            let stream = Stream::open(&target.id, entry, origin.clone(), opening)
+                .map_err(|source| UnusableCredential { target: target.id.clone(), source })?;
+            self.streams.extend(stream.map(|stream| (target.id.clone(), Arc::new(stream))));
+        }
+        Ok(self)
+    }
+
+    /// The stream that a target is; none of any other.
+    pub(crate) fn stream(&self, target: &str) -> Option<&Arc<Stream>> {
+        self.streams.get(target)
     }
 
     /// The way to one target.
@@ -151,6 +181,9 @@ impl Outbound {
     /// How many requests of a plugin a target's breaker would let through now: none while it is
     /// open, one when somebody is to try.
     pub(crate) fn room(&self, plugin: &PluginName, target: &str) -> u32 {
+        if let Some(stream) = self.streams.get(target) {
+            return stream.room();
+        }
         let Some(way) = self.targets.get(target) else { return u32::MAX };
         let (key, now) = ((plugin.clone(), way.origin.clone()), self.clock.now());
         self.pace(|pace| pace.breakers.get(&key).map_or(u32::MAX, |breaker| breaker.room(now)))

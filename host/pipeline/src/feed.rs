@@ -19,6 +19,9 @@
 //! (Standard Webhooks, CloudEvents 1.0). So it is no danger to send again what it is not sure
 //! that it has, and nobody is asked first.
 //!
+//! It is reached in one of two ways: a connector posts to it, or the host itself publishes to a
+//! stream of NATS (`nats`, see `egress::jetstream`). Both get the same CloudEvents.
+//!
 //! Danger: a feed is the widest way out of all. So what points at anybody is masked unless the
 //! subscription names it, by the same words and in the same way as for scorers.
 
@@ -35,7 +38,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Pipeline;
 use crate::decide::masked_event;
-use crate::egress::{CredentialEntry, SecretSource, WebhookEntry, origin_of, problem};
+use crate::egress::{ANSWER_MS_MAX, CredentialEntry, NatsEntry, SecretSource, WebhookEntry, origin_of, problem};
 use crate::process;
 use crate::route::{self, AfterDead, Routes, Target, TargetTls, WhenStopped, deliveries_max_default};
 
@@ -66,12 +69,14 @@ pub struct Subscriber {
     /// What it sees beyond what points at nobody, in the words of data grants.
     #[serde(default)]
     pub fields: Vec<String>,
-    /// Where messages are posted.
-    pub url: String,
-    /// The secret that signs them, `whsec_…`.
-    pub secret: SecretSource,
+    /// Where messages are posted, for one that is reached by HTTP.
+    pub url: Option<String>,
+    /// The secret that signs what is posted, `whsec_…`.
+    pub secret: Option<SecretSource>,
     /// The connector that posts.
-    pub connector: PluginName,
+    pub connector: Option<PluginName>,
+    /// The stream that messages are published to, in the place of these three.
+    pub nats: Option<NatsEntry>,
     /// The transformer that writes the message.
     pub transformer: PluginName,
     /// The queue of messages that it never took.
@@ -101,7 +106,12 @@ pub struct Subscriber {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subscription {
     fields: Fields,
+    nats: Option<NatsEntry>,
+    answer_timeout_ms: Option<u32>,
 }
+
+/// Who stands in the place of a stream's connector, which it has none of: the host sends by itself.
+const THE_HOST: &str = "host";
 
 /// Receivers are told to expect attempts soon after each other first.
 fn backoff_ms_default() -> u32 {
@@ -121,20 +131,30 @@ pub fn told() -> Vec<&'static str> {
 }
 
 impl Subscriber {
-    /// The target that it is; none of a URL that is none.
+    /// The target that it is; none of a URL or server that is none.
     #[must_use]
     pub fn target(&self) -> Option<Target> {
-        let mut settings = BTreeMap::from([("url".to_owned(), self.url.clone())]);
-        settings.extend(self.answer_timeout_ms.map(|ms| ("answer-timeout-ms".to_owned(), ms.to_string())));
+        let Self { answer_timeout_ms, nats, .. } = self;
+        let (origin, connector, credential, settings) = match nats {
+            Some(nats) => (nats.origin()?, PluginName::parse(THE_HOST).ok()?, None, BTreeMap::new()),
+            None => {
+                let url = self.url.as_ref()?;
+                let mut settings = BTreeMap::from([("url".to_owned(), url.clone())]);
+                settings.extend(answer_timeout_ms.map(|ms| ("answer-timeout-ms".to_owned(), ms.to_string())));
+                let credential = CredentialEntry::StandardWebhooks(WebhookEntry { secret: self.secret.clone()? });
+                (origin_of(url)?, self.connector.clone()?, Some(credential), settings)
+            }
+        };
+        let fields = Fields::parse(&self.fields)?;
         Some(Target {
             id: self.id.clone(),
-            connector: self.connector.clone(),
+            connector,
             transformer: self.transformer.clone(),
             kind: KIND.to_owned(),
             receipt: None,
-            origin: origin_of(&self.url)?,
+            origin,
             tls: self.tls.clone(),
-            credential: Some(CredentialEntry::StandardWebhooks(WebhookEntry { secret: self.secret.clone() })),
+            credential,
             exception_queue: self.exception_queue.clone(),
             find: false,
             // Only time ends a message: whoever has it knows that it does.
@@ -149,7 +169,7 @@ impl Subscriber {
             outbox: None,
             interchange: None,
             settings,
-            subscription: Some(Subscription { fields: Fields::parse(&self.fields)? }),
+            subscription: Some(Subscription { fields, nats: nats.clone(), answer_timeout_ms: *answer_timeout_ms }),
         })
     }
 
@@ -167,7 +187,7 @@ impl Subscriber {
         if self.id.is_empty() || self.id.len() > 64 || !self.id.bytes().all(letter) {
             problems.push("`id` is none; expected lower-case letters, digits and dashes".to_owned());
         }
-        problems.extend(problem(&self.url).map(|wrong| format!("`url` {wrong}")));
+        problems.extend(self.way_problems());
         for channel in self.channels.iter().filter(|channel| routes.channel(channel).is_none()) {
             problems.push(format!("channel `{channel}` does not exist; add a [[channel]] with that id"));
         }
@@ -187,6 +207,33 @@ impl Subscriber {
             problems.push("`deadline_minutes` is 0; expected 1 or more".to_owned());
         }
         problems
+    }
+
+    /// What is wrong with the way to it: it is one of two, and all of that.
+    fn way_problems(&self) -> Vec<String> {
+        let posted =
+            [("url", self.url.is_some()), ("secret", self.secret.is_some()), ("connector", self.connector.is_some())];
+        let Some(nats) = &self.nats else {
+            let missing = posted.iter().filter(|(_, there)| !there);
+            let missing = missing.map(|(key, _)| format!("`{key}` is missing; add it, or say `nats` in its place"));
+            let wrong = self.url.as_deref().and_then(problem).map(|wrong| format!("`url` {wrong}"));
+            return missing.chain(wrong).collect();
+        };
+        let beside = posted.iter().filter(|(_, there)| *there);
+        let beside = beside.map(|(key, _)| format!("`{key}` has no effect beside `nats`; take one of the two out"));
+        let wrong = nats.problems().into_iter().map(|wrong| format!("`nats`: {wrong}"));
+        let no_time = self.answer_timeout_ms.filter(|ms| !(1..=ANSWER_MS_MAX).contains(ms));
+        let no_time =
+            no_time.map(|ms| format!("`answer_timeout_ms` is {ms}; expected 1 to {ANSWER_MS_MAX} beside `nats`"));
+        beside.chain(wrong).chain(no_time).collect()
+    }
+}
+
+impl Target {
+    /// The stream that it is, and how long its server may take to answer; none of any other.
+    pub(crate) fn stream(&self) -> Option<(&NatsEntry, Option<u32>)> {
+        let subscription = self.subscription.as_ref()?;
+        Some((subscription.nats.as_ref()?, subscription.answer_timeout_ms))
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod measure;
 mod oversight;
+mod stream;
 
 use std::sync::{Mutex, PoisonError};
 
@@ -24,6 +25,7 @@ use prometheus_client::registry::Registry;
 
 use self::measure::MeasureMetrics;
 use self::oversight::OversightMetrics;
+use self::stream::StreamMetrics;
 use crate::accept::call_error_code;
 use crate::egress::Origin;
 use crate::measure::Measures;
@@ -49,6 +51,7 @@ pub struct Metrics {
     quarantined: Family<PluginLabels, Gauge>,
     causes_quarantined: Family<PluginLabels, Gauge>,
     pub(crate) notices: NoticeMetrics,
+    pub(crate) streams: StreamMetrics,
     rows: Family<RowLabels, Gauge>,
     outside_missing: Gauge,
     forgotten_inputs: Counter,
@@ -424,12 +427,15 @@ impl Default for Metrics {
         notices.register(&mut registry);
         let polls = PollMetrics::default();
         polls.register(&mut registry);
+        let streams = StreamMetrics::default();
+        streams.register(&mut registry);
         Self {
             registry,
             egress,
             people,
             polls,
             notices,
+            streams,
             calls,
             refused,
             budget_spent,

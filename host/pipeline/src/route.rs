@@ -559,7 +559,9 @@ impl Routes {
         }
         for target in &self.targets {
             let user = target.called();
-            used.push((user.clone(), target.connector.clone(), PluginKind::Connector));
+            if target.stream().is_none() {
+                used.push((user.clone(), target.connector.clone(), PluginKind::Connector));
+            }
             used.push((user, target.transformer.clone(), PluginKind::Transformer));
         }
         used
@@ -915,7 +917,8 @@ impl Target {
             problems.push(format!("`tls` of {} needs both of `certificate` and `key`, or none", self.called()));
         }
         if *tls != TargetTls::default() && !self.origin.is_https() {
-            problems.push(format!("{} has `tls` and its origin is http; write `https://…`", self.called()));
+            let private = if self.stream().is_some() { "tls" } else { "https" };
+            problems.push(format!("{} has `tls` and its origin is http; write `{private}://…`", self.called()));
         }
         problems
     }

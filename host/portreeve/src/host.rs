@@ -582,7 +582,8 @@ impl Road {
             configuration.ways()?,
             &configuration.folder,
             metrics.egress(),
-        )?;
+        )?
+        .with_streams(&configuration.routes.targets, &configuration.folder)?;
         let plugins = install_all(&registry, &configuration, component, occasion, now)?;
         let models =
             Arc::new(ModelFiles::default().next(configuration.models().as_deref(), packages::ready(&plugins))?);
