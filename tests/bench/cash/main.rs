@@ -27,7 +27,8 @@
 //! stand-ins'. The clock runs from the first post until all that there is to do is done.
 //!
 //! With `--rounds` the stages run one after the other, so that the host's CPU of each is its own;
-//! the store grows from round to round, and the last round is to cost what the first one did.
+//! the store grows from round to round, and the last round is to cost what the first one did, by a
+//! ruler that the machine is measured with beside it.
 //!
 //! With `--outage` orders come at a pace that the host is not busy with, twice, each time into a
 //! new folder. The second time the demand plan's port is closed from the first order on, until
