@@ -123,8 +123,12 @@ impl Plugins {
         event: Event,
         settings: Settings<'_>,
     ) -> Result<Message, Failure> {
-        let request =
-            RenderingRequest { event, order_id: order_id(), kind: kind.to_owned(), settings: given(settings) };
+        let request = RenderingRequest {
+            event,
+            order_id: order_id().to_string(),
+            kind: kind.to_owned(),
+            settings: given(settings),
+        };
         self.plugin(transformer).from_canonical(&self.context, &request).await.outcome.unwrap()
     }
 

@@ -92,13 +92,13 @@ async fn a_dead_letter_that_is_replayed_is_looked_up_and_then_sent_once_more() {
     host.verify().await.unwrap();
 
     // Who decided is in the order's story, and named.
-    let story = host.store.order_trail(dead[0].order).await.unwrap().unwrap().leaves;
+    let story = host.store.order_trail(dead[0].matter.order().unwrap()).await.unwrap().unwrap().leaves;
     let said = story.iter().find_map(|leaf| match Leaf::parse(&leaf.bytes).unwrap().body {
         LeafBody::Exception(said) => Some(said),
         _ => None,
     });
     let said = said.unwrap();
-    assert_eq!((said.code.as_str(), said.order), ("replayed", Some(dead[0].order)));
+    assert_eq!((said.code.as_str(), said.order), ("replayed", dead[0].matter.order()));
     assert_eq!(said.outbox, Some(Digest::of(dead[0].outbox.0.as_bytes())));
     assert_eq!(said.who.unwrap().as_str(), "ops");
 

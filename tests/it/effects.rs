@@ -324,7 +324,7 @@ async fn the_log_tells_a_delivery_of_the_order_from_one_of_what_was_said_of_it()
     host.come_to_rest().await;
     let leaves = host.leaves().await;
     let of_order = |leaf: &portreeve_record::LeafRecord| match &leaf.body {
-        LeafBody::Attempt(attempt) if attempt.order == order => Some(attempt.event),
+        LeafBody::Attempt(attempt) if attempt.order == Some(order) => Some(attempt.event),
         _ => None,
     };
     let attempts: Vec<Option<Digest>> = leaves.iter().filter_map(of_order).collect();

@@ -9,17 +9,17 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use async_trait::async_trait;
 use portreeve_model::reference::Row;
-use portreeve_model::{ChannelId, Currency, Digest, Instant, OrderId, PersonName, PluginName, Reply, SenderId};
+use portreeve_model::{ChannelId, Currency, Digest, Instant, ItemId, OrderId, PersonName, PluginName, Reply, SenderId};
 use portreeve_record::Leaf;
 use portreeve_store::contract::{
     After, Configuration, CreditQuery, CreditReservation, CustomerAggregate, DeadLetter, Decided, DecisionCommit,
     DocumentPosition, DocumentView, EarlyEvent, ExceptionTrail, ExceptionView, ExceptionsWanted, Forgotten, Happening,
-    HistoryQuery, HoldOwner, InputId, InterchangeView, JournalEntry, JournalOutcome, JudgedHold, Kept, KeptBack,
-    KeptInput, Lease, MeasuredOrder, NewException, NewOutbox, NewPersonChange, NewReference, NewReview, NewStep,
-    NoticePlace, Numbering, OpenHolds, OpenPayload, OrderEventView, OrderName, OrderOrigin, OrderStanding, OrderState,
-    OrderTrail, OrderView, PackageChange, PackageView, PauseAbout, PayloadRef, Period, Person, PersonView, PluginUsage,
-    PollEnd, PollView, PolledChange, Presented, ReferenceTable, ReferenceWanted, Room, Settlement, StepTaken, Summary,
-    TreeHead, UnsequencedLeaf, WeighedProposal,
+    HistoryQuery, HoldOwner, InputId, InterchangeView, ItemStanding, JournalEntry, JournalOutcome, JudgedHold, Kept,
+    KeptBack, KeptInput, Lease, MeasuredOrder, NewException, NewOutbox, NewPersonChange, NewReference, NewReview,
+    NewStep, NoticePlace, Numbering, OpenHolds, OpenPayload, OrderEventView, OrderName, OrderOrigin, OrderStanding,
+    OrderState, OrderTrail, OrderView, PackageChange, PackageView, PauseAbout, PayloadRef, Period, Person, PersonView,
+    PluginUsage, PollEnd, PollView, PolledChange, Presented, ReferenceTable, ReferenceWanted, Room, Settlement,
+    StepTaken, Summary, TreeHead, UnsequencedLeaf, WeighedProposal,
 };
 use portreeve_store::{Attempt, Committed, Journaled, Permit, PollPermit, Settled, Store, StoreError};
 
@@ -334,6 +334,7 @@ store! {
         async fn exceptions_after(&self, after: u64, limit: u32) -> Vec<ExceptionView>;
         async fn orders_named(&self, names: Vec<OrderName>) -> Vec<Vec<OrderId>>;
         async fn order_standings(&self, ids: Vec<OrderId>) -> Vec<OrderStanding>;
+        async fn item_standings(&self, ids: Vec<ItemId>) -> Vec<Option<ItemStanding>>;
         async fn order_origin(&self, order: OrderId) -> Option<OrderOrigin>;
         async fn order_events(&self, order: OrderId, after: u64, limit: u32) -> Vec<OrderEventView>;
         async fn early_events(&self, order: OrderId) -> Vec<EarlyEvent>;

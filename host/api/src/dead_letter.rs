@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Query, State};
-use portreeve_model::Digest;
+use portreeve_model::{Digest, Matter};
 use portreeve_pipeline::Pipeline;
 use portreeve_pipeline::exception::{ExceptionError, LETTERS_MAX, LettersWanted, Outcome, Retried};
 use portreeve_store::contract::DeadLetter;
@@ -38,10 +38,15 @@ pub struct Letter {
     pub number: u64,
     /// The delivery.
     pub outbox: String,
-    /// The host's id of the order.
-    pub order: String,
+    /// The host's id of the order, where it is about one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub order: Option<String>,
     /// The sender's number of the order.
-    pub order_number: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub order_number: Option<String>,
+    /// The item and its node, where it is about how much there is of that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub item: Option<String>,
     /// The target system.
     pub target: String,
     /// The kind of message.
@@ -79,11 +84,16 @@ impl Letter {
     /// As operators read it.
     #[must_use]
     pub fn of(letter: DeadLetter) -> Self {
+        let (order_number, item) = match letter.matter {
+            Matter::Order(_) => (Some(letter.number), None),
+            Matter::Item(_) => (None, Some(letter.number)),
+        };
         Self {
             number: letter.exception,
             outbox: letter.outbox.0,
-            order: letter.order.to_string(),
-            order_number: letter.number,
+            order: letter.matter.order().map(|order| order.to_string()),
+            order_number,
+            item,
             target: letter.target,
             kind: letter.kind,
             attempts: letter.attempts,

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::event::Event;
-use crate::id::{Digest, OrderId, SenderId};
+use crate::id::{Digest, SenderId};
 use crate::value::{Instant, text, text_option};
 
 /// The place of something in an input, for people who have to find it.
@@ -212,8 +212,9 @@ pub struct MappingRequest {
 pub struct RenderingRequest {
     /// Event.
     pub event: Event,
-    /// The host's identifier of the order; the natural key that targets are asked for.
-    pub order_id: OrderId,
+    /// The host's identifier of the order, the natural key that targets are asked for; of an event
+    /// that is about an item and no order, that of the item.
+    pub order_id: String,
     /// What is wanted, for example `business-central/sales-order`.
     pub kind: String,
     /// Settings.

@@ -11,6 +11,9 @@ use crate::as_text;
 /// once, at random, and never changed: every order id depends on it.
 const ORDER_NAMESPACE: uuid::Uuid = uuid::Uuid::from_u128(0x8f4e_1b0a_5d7c_4c3e_9a52_6d1f_0c7b_e2a4);
 
+/// The same of items: no item has the id of an order.
+const ITEM_NAMESPACE: uuid::Uuid = uuid::Uuid::from_u128(0x2c91_7ad4_e36b_4f08_b1d7_59e0_84fa_3c65);
+
 /// What is wrong with an identifier.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IdError {
@@ -28,6 +31,9 @@ pub enum IdError {
     /// Text that is no order id.
     #[error("`{0}` is not an order id; expected a UUID such as `3f0c…`")]
     OrderId(String),
+    /// Text that is no item's id.
+    #[error("`{0}` is not an item's id; expected a UUID such as `3f0c…`")]
+    ItemId(String),
     /// A kind of plugin that does not exist.
     #[error("`{0}` is not a kind of plugin; expected `connector`, `transformer` or `scorer`")]
     Kind(String),
@@ -148,6 +154,86 @@ impl OrderId {
 impl fmt::Display for OrderId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.0.hyphenated())
+    }
+}
+
+/// The host's identifier of an item at a place, as one channel tells of it: UUIDv5 of the three.
+/// Two channels may count by two clocks, so what they say is never put into one order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ItemId(uuid::Uuid);
+
+as_text!(ItemId, ItemId::parse);
+
+impl ItemId {
+    /// Derives the id. The parts are framed by their lengths, as those of an order's are.
+    #[must_use]
+    pub fn derive(channel: &ChannelId, node: &str, sku: &str) -> Self {
+        let name = Digest::of_parts(&[channel.as_str().as_bytes(), node.as_bytes(), sku.as_bytes()]);
+        Self(uuid::Uuid::new_v5(&ITEM_NAMESPACE, name.as_bytes()))
+    }
+
+    /// Parses the hyphenated form.
+    ///
+    /// # Errors
+    /// When the text is no UUID.
+    pub fn parse(text: &str) -> Result<Self, IdError> {
+        uuid::Uuid::parse_str(text).map(Self).map_err(|_| IdError::ItemId(text.chars().take(48).collect()))
+    }
+}
+
+impl fmt::Display for ItemId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0.hyphenated())
+    }
+}
+
+/// What a delivery is about, and in whose line it stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Matter {
+    /// An order.
+    Order(OrderId),
+    /// How much there is of an item.
+    Item(ItemId),
+}
+
+impl Matter {
+    /// The order, where it is one.
+    #[must_use]
+    pub fn order(self) -> Option<OrderId> {
+        match self {
+            Self::Order(order) => Some(order),
+            Self::Item(_) => None,
+        }
+    }
+
+    /// The item, where it is one.
+    #[must_use]
+    pub fn item(self) -> Option<ItemId> {
+        match self {
+            Self::Item(item) => Some(item),
+            Self::Order(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Matter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Order(order) => order.fmt(f),
+            Self::Item(item) => item.fmt(f),
+        }
+    }
+}
+
+impl From<OrderId> for Matter {
+    fn from(order: OrderId) -> Self {
+        Self::Order(order)
+    }
+}
+
+impl From<ItemId> for Matter {
+    fn from(item: ItemId) -> Self {
+        Self::Item(item)
     }
 }
 

@@ -35,7 +35,7 @@ pub use advice::{Assessment, Proposal, Recommendation};
 pub use document::{Document, Envelope, Failure, Inbound, Problem, Received, Reply};
 pub use event::{Event, Order, OrderLine};
 pub use exception::{ExceptionAction, ExceptionKind};
-pub use id::{ChannelId, Digest, OrderId, PersonName, PluginKind, PluginName, SenderId};
+pub use id::{ChannelId, Digest, ItemId, Matter, OrderId, PersonName, PluginKind, PluginName, SenderId};
 pub use process::ProcessState;
 pub use share::ShareCeiling;
 pub use value::{Currency, Date, Instant, Money, Quantity, UnitPrice};

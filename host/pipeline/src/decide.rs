@@ -35,6 +35,8 @@ mod standing;
 
 mod later;
 
+mod level;
+
 mod naming;
 
 mod following;
@@ -51,7 +53,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use portreeve_model::reference::CREDIT_TABLE;
-use portreeve_model::{Instant, OrderId, PluginName};
+use portreeve_model::{Instant, Matter, PluginName};
 use portreeve_record::leaf::DecidedState;
 use portreeve_record::{RecordError, SealError};
 use portreeve_sandbox::Crossing;
@@ -330,7 +332,7 @@ impl Pipeline {
         let now = self.clock.now();
         let state = match &decided {
             Decided::Duplicate { .. } => DecidedState::Duplicate,
-            Decided::Order(_) | Decided::Event(_) | Decided::Answered(_) | Decided::Unmapped(_) => {
+            Decided::Order(_) | Decided::Event(_) | Decided::Level(_) | Decided::Answered(_) | Decided::Unmapped(_) => {
                 DecidedState::Exception
             }
         };
@@ -384,8 +386,8 @@ impl Pipeline {
 
 /// What the record of a decision says that makes no order.
 struct Without {
-    /// The order that it is about all the same.
-    about: Option<OrderId>,
+    /// What it is about all the same.
+    about: Option<Matter>,
     state: DecidedState,
     configuration: u64,
     now: Instant,
@@ -395,6 +397,8 @@ struct Without {
 enum Counted {
     /// What was said of an order, and what became of it.
     Event(&'static str, &'static str),
+    /// What became of a level of an item.
+    Level(&'static str),
     /// What a receiver said.
     Answer(&'static str),
 }
@@ -403,6 +407,7 @@ impl Counted {
     fn of(decided: &Decided) -> Option<Self> {
         match decided {
             Decided::Event(event) => Some(Self::Event(event.kind.as_str(), event.outcome.as_str())),
+            Decided::Level(level) => Some(Self::Level(level.outcome.as_str())),
             Decided::Answered(answer) => {
                 Some(Self::Answer(answer.answer.map_or("received", InterchangeAnswer::as_str)))
             }
@@ -413,6 +418,7 @@ impl Counted {
     fn count(self, metrics: &Metrics) {
         match self {
             Self::Event(event, outcome) => metrics.order_event(event, outcome),
+            Self::Level(outcome) => metrics.item_level(outcome),
             Self::Answer(said) => metrics.acknowledged(said),
         }
     }

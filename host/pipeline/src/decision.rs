@@ -87,7 +87,7 @@ impl From<&NewOutbox> for EffectRecord {
     fn from(effect: &NewOutbox) -> Self {
         let said = match effect.content {
             Content::Order => None,
-            Content::Said(position) => Some(position.0),
+            Content::Said(position) | Content::Level(position) => Some(position.0),
         };
         Self { target: effect.target.clone(), kind: effect.kind.clone(), said }
     }

@@ -16,7 +16,7 @@ mod under_way;
 use std::sync::Arc;
 
 use portreeve_model::document::{Delivery, FindQuery, Message, Receipt};
-use portreeve_model::{Digest, Event, ExceptionKind, Failure, Instant, OrderId};
+use portreeve_model::{Digest, Event, ExceptionKind, Failure, Instant, Matter};
 use portreeve_record::leaf::{CrossingRecord, ReceiptOutcome};
 use portreeve_record::{PayloadKey, RecordError, SealError, canonical_digest};
 use portreeve_registry::Installed;
@@ -122,7 +122,7 @@ impl Pipeline {
         let active = self.plugins.now();
         let cause = Cause::Target(&target.id);
         // Whoever knows again what it has is not asked.
-        let asks = permit.unresolved() && !target.knows_again();
+        let asks = permit.unresolved() && !repeats(target, &permit);
         let first = if asks { Call::Find } else { Call::Deliver };
         let plugins = self.plugin(&active, &target.connector, first, cause).and_then(|connector| {
             Ok((connector, self.plugin(&active, &target.transformer, Call::FromCanonical, cause)?))
@@ -138,10 +138,10 @@ impl Pipeline {
         let context = self.target_context(&active, &permit, target, connector, transformer).await;
 
         let natural_key = match (&event, permit.content()) {
-            (Ok(event), _) => natural_key(permit.order(), event, permit.content()),
-            (Err(_), Content::Order) => permit.order().to_string(),
+            (Ok(event), _) => natural_key(permit.matter(), event, permit.content()),
+            (Err(_), Content::Order) => permit.matter().to_string(),
             // Nobody knows any more by what the target would know it.
-            (Err(why), Content::Said(_)) => {
+            (Err(why), Content::Said(_) | Content::Level(_)) => {
                 return self.give_up(permit, Some(target), "event-unreadable", why, None).await;
             }
         };
@@ -177,13 +177,16 @@ impl Pipeline {
         }
         // Only now: the last attempt may have worked as well. What surely did nothing
         // does not count: a target that is down is waited for until the deadline.
-        if !target.is_subscriber() && permit.doubts() >= target.attempts_max {
+        if !is_uncounted(target, &permit) && permit.doubts() >= target.attempts_max {
             let found = if target.knows_again() { "nobody said that one arrived" } else { "the target has nothing" };
             let why =
                 format!("{} attempts may have done something, and {found}; look at it and replay", permit.doubts());
             return self.give_up(permit, Some(target), "attempts-exhausted", &why, looked_up).await;
         }
-        if permit.tries() > 1 && self.clock.now() > deadline(&permit, target) {
+        // The time of a level counts from the first that nobody could be told: each that took the place
+        // of another has no try yet, and would be waited for anew.
+        let is_level = matches!(permit.content(), Content::Level(_));
+        if (permit.tries() > 1 || is_level) && self.clock.now() > deadline(&permit, target) {
             let why = format!("no success within {} minutes; look at the target and replay", target.deadline_minutes);
             return self.give_up(permit, Some(target), "deadline", &why, looked_up).await;
         }
@@ -254,7 +257,7 @@ impl Pipeline {
         };
         let now = self.clock.now();
         let held_back = held_back_ms(&crossed.crossing);
-        let in_doubt = !target.is_subscriber() && crossed.crossing.requests.iter().any(may_have_worked);
+        let in_doubt = !is_uncounted(target, attempt.permit()) && crossed.crossing.requests.iter().any(may_have_worked);
         let sent = Sent { held_back, in_doubt };
         let heard = match &crossed.outcome {
             Ok(Ok(receipt)) => self.heard(attempt.permit(), receipt, now)?,
@@ -304,7 +307,10 @@ impl Pipeline {
         context.lookup = self.tables.of(&self.store, &tables).await;
         context.egress = self.outbound.to_with(&target.id, message_id(&self.origin, permit.outbox()));
         let (store, plugin) = (Arc::clone(&self.store), target.connector.clone());
-        context.kv = Arc::new(OrderState { store, plugin, order: permit.order() });
+        // Nothing is kept about an item: what a connector remembers goes with its order.
+        if let Some(order) = permit.order() {
+            context.kv = Arc::new(OrderState { store, plugin, order });
+        }
         context
     }
 
@@ -381,7 +387,7 @@ impl Pipeline {
         if target.when_stopped == Some(WhenStopped::Exception) {
             return self.give_up(permit, Some(target), stopped.code(), &stopped.to_string(), looked_up).await;
         }
-        let asks = permit.unresolved() && !target.knows_again();
+        let asks = permit.unresolved() && !repeats(target, &permit);
         let wait = if asks { Wait::ForAnswer } else { Wait::ForMessage };
         self.later(permit, target, wait, stopped.code().to_owned(), looked_up).await
     }
@@ -496,14 +502,27 @@ enum Wait {
     ForMessage,
 }
 
+/// Whether it may be sent again though an earlier attempt may have arrived: its target knows what it
+/// has by the message's id, or it is a level, which says how things stand and changes nothing when
+/// it is said twice.
+fn repeats(target: &Target, permit: &Permit) -> bool {
+    target.knows_again() || matches!(permit.content(), Content::Level(_))
+}
+
+/// Whether nobody counts how often it may have arrived: whoever only hears of events hears them
+/// again, and a level is no effect that could be there twice.
+fn is_uncounted(target: &Target, permit: &Permit) -> bool {
+    target.is_subscriber() || matches!(permit.content(), Content::Level(_))
+}
+
 /// What a target knows an effect by: the order, and of what was said of it the number that its
 /// system gave that. An order is accepted, rejected and cancelled once; whatever else has no
-/// number is known by its place in the journal.
-fn natural_key(order: OrderId, event: &Event, content: Content) -> String {
+/// number is known by its place in the journal. Of an item there is one level at a time.
+fn natural_key(matter: Matter, event: &Event, content: Content) -> String {
     match (content, process::number(event)) {
-        (Content::Said(_), Some(number)) => format!("{order}/{number}"),
-        (Content::Said(position), None) if !process::happens_once(event) => format!("{order}/{}", position.0),
-        (Content::Order | Content::Said(_), _) => order.to_string(),
+        (Content::Said(_), Some(number)) => format!("{matter}/{number}"),
+        (Content::Said(position), None) if !process::happens_once(event) => format!("{matter}/{}", position.0),
+        (Content::Order | Content::Said(_) | Content::Level(_), _) => matter.to_string(),
     }
 }
 

@@ -301,8 +301,9 @@ impl Pipeline {
         told: &[Setting],
     ) -> Result<RenderingRequest, StoreError> {
         let mut settings = [told, &route::settings(&target.settings)].concat();
-        let (order_id, kind) = (permit.order(), permit.kind().to_owned());
-        let (Some(subscription), Content::Said(position)) = (&target.subscription, permit.content()) else {
+        let (order_id, kind) = (permit.matter().to_string(), permit.kind().to_owned());
+        let heard = (&target.subscription, permit.content(), permit.order());
+        let (Some(subscription), Content::Said(position), Some(order)) = heard else {
             return Ok(RenderingRequest { event, order_id, kind, settings });
         };
         let origin = self.store.origin_of(position).await?;
@@ -312,7 +313,7 @@ impl Pipeline {
         settings.push(setting(EVENT_ID, format!("{order_id}-{}", position.0)));
         settings.push(setting(EVENT_SOURCE, format!("//{}/v1/channels/{channel}", self.origin)));
         settings.push(setting(EVENT_TIME, received_at.to_string()));
-        let event = masked_event(event, order_id, &subscription.fields, &target.id, &self.pseudonyms);
+        let event = masked_event(event, order, &subscription.fields, &target.id, &self.pseudonyms);
         Ok(RenderingRequest { event, order_id, kind, settings })
     }
 }

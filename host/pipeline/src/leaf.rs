@@ -6,7 +6,7 @@
 
 use portreeve_authority::rules::Finding;
 use portreeve_authority::{Outcome, Verdict};
-use portreeve_model::{ChannelId, Digest, Failure, Instant, OrderId, Problem, SenderId};
+use portreeve_model::{ChannelId, Digest, Failure, Instant, Matter, OrderId, Problem, SenderId};
 use portreeve_record::leaf::{
     AcceptLeaf, AcceptOutcome, AttemptLeaf, Code, CrossingRecord, DecideLeaf, DecidedState, DocumentPosition,
     DocumentRecord, EnvelopeOutcome, EnvelopeRecord, Label, Listed, NumberRecord, Place, ProblemRecord,
@@ -174,8 +174,8 @@ pub(crate) fn failure_words(failure: &Failure) -> (String, String) {
 /// What a decide leaf is made of.
 pub(crate) struct DecideFacts<'a> {
     pub(crate) order: Option<OrderId>,
-    /// The order that the document says something about.
-    pub(crate) about: Option<OrderId>,
+    /// The order or the item that the document says something about.
+    pub(crate) about: Option<Matter>,
     pub(crate) document: &'a Journaled,
     pub(crate) event: Option<Digest>,
     pub(crate) configuration: u64,
@@ -229,7 +229,8 @@ pub(crate) fn decide(host: &str, at: Instant, facts: &DecideFacts<'_>) -> Result
         at,
         LeafBody::Decide(DecideLeaf {
             order: facts.order,
-            about: facts.about,
+            about: facts.about.and_then(Matter::order),
+            item: facts.about.and_then(Matter::item),
             document,
             event: facts.event,
             configuration: facts.configuration,
@@ -295,7 +296,8 @@ pub(crate) fn attempt(
         at,
         LeafBody::Attempt(AttemptLeaf {
             outbox: outbox(permit),
-            order: permit.order(),
+            order: permit.matter().order(),
+            item: permit.matter().item(),
             event: said(permit),
             target: Code::of(permit.target()),
             attempt: permit.attempt(),
@@ -329,7 +331,8 @@ pub(crate) fn receipt(
         at,
         LeafBody::Receipt(ReceiptLeaf {
             outbox: outbox(permit),
-            order: permit.order(),
+            order: permit.matter().order(),
+            item: permit.matter().item(),
             event: said(permit),
             attempt: permit.attempt(),
             outcome,
@@ -344,9 +347,9 @@ fn outbox(permit: &Permit) -> Digest {
     Digest::of(permit.outbox().0.as_bytes())
 }
 
-/// What was said of the order, where that is delivered and not the order as it came.
+/// What was said of the order or the item, where that is delivered and not the order as it came.
 fn said(permit: &Permit) -> Option<Digest> {
-    matches!(permit.content(), Content::Said(_)).then_some(permit.event().commitment)
+    matches!(permit.content(), Content::Said(_) | Content::Level(_)).then_some(permit.event().commitment)
 }
 
 #[cfg(test)]

@@ -131,6 +131,7 @@ struct OrderMetrics {
     decided: Family<ActionLabels, Counter>,
     proposals_ended: Family<EndLabels, Counter>,
     events: Family<EventLabels, Counter>,
+    levels: Family<ResultLabels, Counter>,
     acknowledged: Family<ResultLabels, Counter>,
 }
 
@@ -146,6 +147,8 @@ impl OrderMetrics {
         registry.register("portreeve_proposals_ended", help, self.proposals_ended.clone());
         let help = "What came about orders after them, by event and what became of it when it was decided";
         registry.register("portreeve_order_events", help, self.events.clone());
+        let help = "Levels of items, by what became of each when it was decided";
+        registry.register("portreeve_item_levels", help, self.levels.clone());
         let help =
             "What receivers said of interchanges, and those of which people were told that nothing was said in time";
         registry.register("portreeve_acknowledgements", help, self.acknowledged.clone());
@@ -558,6 +561,10 @@ impl Metrics {
     }
 
     /// Counts what a receiver said of an interchange, or that it said nothing in time.
+    pub(crate) fn item_level(&self, outcome: &'static str) {
+        self.orders.levels.get_or_create(&ResultLabels { result: outcome }).inc();
+    }
+
     pub(crate) fn acknowledged(&self, result: &'static str) {
         self.orders.acknowledged.get_or_create(&ResultLabels { result }).inc();
     }

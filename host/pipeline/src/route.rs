@@ -3,6 +3,8 @@
 //!
 //! The order of stages is not configurable; only who does the work of each is.
 
+mod level;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
@@ -15,6 +17,8 @@ use crate::egress::{CredentialEntry, Origin};
 use crate::feed::{ORDER_CREATED, Subscriber, Subscription};
 use crate::poll::Poll;
 use crate::process::{self, Process};
+
+pub(crate) use self::level::INVENTORY_LEVEL;
 
 /// A channel of what the host itself says of orders. No sender has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -570,7 +574,9 @@ impl Routes {
     /// What contradicts itself: doubled names, targets that do not exist.
     #[must_use]
     pub fn problems(&self) -> Vec<String> {
-        let (mut problems, known) = (self.effect_problems(), process::said_by_systems());
+        let (mut problems, mut known) = (self.effect_problems(), process::said_by_systems());
+        known.push(INVENTORY_LEVEL);
+        problems.extend(self.level_problems());
         problems.extend(self.refund_problems());
         problems.extend(self.poll_problems());
         problems.extend(self.subscriber_problems());

@@ -29,7 +29,7 @@ mod words;
 use std::fmt;
 
 use portreeve_model::value::text;
-use portreeve_model::{ChannelId, Digest, Instant, OrderId, PluginName};
+use portreeve_model::{ChannelId, Digest, Instant, ItemId, Matter, OrderId, PluginName};
 use serde::{Deserialize, Serialize};
 
 use crate::canonical::{RecordError, canonical_digest, canonical_json, parse_canonical};
@@ -327,6 +327,9 @@ pub struct DecideLeaf {
     /// still to come.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub about: Option<OrderId>,
+    /// The item that it says how much there is of; it is about no order then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub item: Option<ItemId>,
     /// The document.
     pub document: DocumentPosition,
     /// Commitment to the sealed event; none when there is none.
@@ -382,6 +385,8 @@ pub enum DecidedState {
     Impossible,
     /// A receiver's word of what the host sent it about the order.
     Acknowledged,
+    /// A level of an item that was out of date when it came: a later one counts already.
+    Outdated,
 }
 
 /// What a scorer proposed and what became of it.
@@ -422,10 +427,14 @@ pub enum ProposalOutcome {
 pub struct AttemptLeaf {
     /// Digest of the outbox row's id.
     pub outbox: Digest,
-    /// The order.
-    pub order: OrderId,
-    /// Commitment to what was said of the order, where that is delivered; none where the order
-    /// itself is.
+    /// The order, where it is about one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<OrderId>,
+    /// The item, where it is about that: one of the two.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub item: Option<ItemId>,
+    /// Commitment to what was said of the order or the item, where that is delivered; none where
+    /// the order itself is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event: Option<Digest>,
     /// The target, as the configuration names it.
@@ -448,14 +457,34 @@ pub struct AttemptLeaf {
     pub numbers: Listed<NumberRecord>,
 }
 
+impl AttemptLeaf {
+    /// What it is about; none where it names both or neither.
+    #[must_use]
+    pub fn matter(&self) -> Option<Matter> {
+        one_matter(self.order, self.item)
+    }
+}
+
+fn one_matter(order: Option<OrderId>, item: Option<ItemId>) -> Option<Matter> {
+    match (order, item) {
+        (Some(order), None) => Some(Matter::Order(order)),
+        (None, Some(item)) => Some(Matter::Item(item)),
+        (Some(_), Some(_)) | (None, None) => None,
+    }
+}
+
 /// An attempt ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ReceiptLeaf {
     /// Digest of the outbox row's id.
     pub outbox: Digest,
-    /// The order.
-    pub order: OrderId,
+    /// As in the attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<OrderId>,
+    /// As in the attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub item: Option<ItemId>,
     /// As in the attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event: Option<Digest>,
@@ -470,6 +499,14 @@ pub struct ReceiptLeaf {
     /// The connector's call; none when the host ended the attempt by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub crossing: Option<CrossingRecord>,
+}
+
+impl ReceiptLeaf {
+    /// What it is about; none where it names both or neither.
+    #[must_use]
+    pub fn matter(&self) -> Option<Matter> {
+        one_matter(self.order, self.item)
+    }
 }
 
 /// How an attempt ended.
@@ -1165,6 +1202,10 @@ mod tests {
         CrossingRecord { requests, ..crossing(longest) }
     }
 
+    fn item() -> ItemId {
+        ItemId::derive(&ChannelId::parse("wms").unwrap(), "DC-EAST", "FST-1007")
+    }
+
     fn order() -> OrderId {
         OrderId::parse("3f0c1b0a-5d7c-4c3e-9a52-6d1f0c7be2a4").unwrap()
     }
@@ -1228,6 +1269,7 @@ mod tests {
             LeafBody::Decide(DecideLeaf {
                 order: Some(order()),
                 about: Some(order()),
+                item: Some(item()),
                 document: DocumentPosition { input: Digest::of(b"input"), index: u32::MAX },
                 event: Some(Digest::of(b"event")),
                 configuration: u64::MAX,
@@ -1241,7 +1283,8 @@ mod tests {
             LeafBody::Attempt(AttemptLeaf {
                 outbox: Digest::of(b"outbox"),
                 event: None,
-                order: order(),
+                order: Some(order()),
+                item: Some(item()),
                 target: longest.clone(),
                 attempt: u32::MAX,
                 message: Some(Digest::of(b"message")),
@@ -1252,7 +1295,8 @@ mod tests {
             LeafBody::Receipt(ReceiptLeaf {
                 outbox: Digest::of(b"outbox"),
                 event: None,
-                order: order(),
+                order: Some(order()),
+                item: Some(item()),
                 attempt: u32::MAX,
                 outcome: ReceiptOutcome::Rejected,
                 external_id: Some(Digest::of(b"external")),

@@ -16,7 +16,7 @@ mod accounts;
 
 use std::collections::{HashMap, HashSet};
 
-use portreeve_model::{Digest, OrderId};
+use portreeve_model::{Digest, Matter, OrderId};
 
 use self::accounts::Accounts;
 use crate::canonical::RecordError;
@@ -171,10 +171,10 @@ pub enum OrderFault {
         last: u32,
     },
     /// A delivery of what nobody said.
-    #[error("a delivery for order {order} of event {event}, which no earlier leaf decided on as one about that order")]
+    #[error("a delivery for {} of event {event}, which no earlier leaf decided on as one about that", called(*.matter))]
     DeliveredUnsaid {
-        /// The order.
-        order: OrderId,
+        /// The order or the item.
+        matter: Matter,
         /// Commitment to the event.
         event: Digest,
     },
@@ -185,14 +185,20 @@ pub enum OrderFault {
         outbox: Digest,
     },
     /// An outbox row that changed hands.
-    #[error("outbox row {outbox} is for order {found}; its first attempt was for {expected}")]
-    OtherOrder {
+    #[error("outbox row {outbox} is for {}; its first attempt was for {}", called(*.found), called(*.expected))]
+    OtherMatter {
         /// Digest of the outbox row's id.
         outbox: Digest,
-        /// The order in the leaf.
-        found: OrderId,
-        /// The order in the first attempt.
-        expected: OrderId,
+        /// The order or the item in the leaf.
+        found: Matter,
+        /// That in the first attempt.
+        expected: Matter,
+    },
+    /// A delivery of which nobody can say what it is about.
+    #[error("a delivery of outbox row {outbox} for neither an order nor an item, or for both; expected one of them")]
+    OfNothing {
+        /// Digest of the outbox row's id.
+        outbox: Digest,
     },
     /// Something was sent again though it had arrived.
     #[error("outbox row {outbox} goes on after the target took it")]
@@ -456,9 +462,9 @@ struct StageOrder {
     undecidable: HashSet<DocumentPosition>,
     /// Order → where the last decision on it left it.
     orders: HashMap<OrderId, DecidedState>,
-    /// Commitment to what was said of an order and may have effects → the order. Of an order that
-    /// was released its own event is among these.
-    said: HashMap<Digest, OrderId>,
+    /// Commitment to what was said of an order or an item and may have effects → which. Of an order
+    /// that was released its own event is among these.
+    said: HashMap<Digest, Matter>,
     /// Order that was not released yet → the commitment to its own event.
     untold: HashMap<OrderId, Digest>,
     /// Order → the commitments to changes of it that nobody answered.
@@ -469,7 +475,7 @@ struct StageOrder {
 
 #[derive(Debug)]
 struct OutboxRow {
-    order: OrderId,
+    matter: Matter,
     /// What it delivers, as its first leaf says.
     event: Option<Digest>,
     last_attempt: u32,
@@ -522,7 +528,7 @@ impl StageOrder {
                 if state == DecidedState::Released
                     && let Some(event) = self.untold.remove(&leaf.order)
                 {
-                    self.said.insert(event, leaf.order);
+                    self.said.insert(event, leaf.order.into());
                 }
                 Ok(())
             }
@@ -566,7 +572,11 @@ impl StageOrder {
         if !self.decided.insert(document) && !again {
             return Err(OrderFault::DecidedTwice { document });
         }
-        if decide.order.is_none() && decide.about.is_none() && decide.state == DecidedState::Exception {
+        if decide.order.is_none()
+            && decide.about.is_none()
+            && decide.item.is_none()
+            && decide.state == DecidedState::Exception
+        {
             self.undecidable.insert(document);
         }
         if let Some(order) = decide.order {
@@ -575,7 +585,7 @@ impl StageOrder {
             let state = if cancelled { DecidedState::CancelRequested } else { decide.state };
             self.orders.insert(order, state);
             match (decide.event, state) {
-                (Some(event), DecidedState::Released) => drop(self.said.insert(event, order)),
+                (Some(event), DecidedState::Released) => drop(self.said.insert(event, order.into())),
                 (Some(event), _) => drop(self.untold.insert(order, event)),
                 (None, _) => {}
             }
@@ -584,7 +594,11 @@ impl StageOrder {
         if let (Some(order), Some(event)) = (decide.about, decide.event)
             && matches!(decide.state, DecidedState::Applied | DecidedState::Early | DecidedState::CancelRequested)
         {
-            self.said.insert(event, order);
+            self.said.insert(event, order.into());
+        }
+        // A level that was out of date when it came goes nowhere.
+        if let (Some(item), Some(event), DecidedState::Applied) = (decide.item, decide.event, decide.state) {
+            self.said.insert(event, item.into());
         }
         if let (Some(order), Some(event), DecidedState::Changed) = (decide.about, decide.event, decide.state) {
             self.changes.entry(order).or_default().push(event);
@@ -597,8 +611,9 @@ impl StageOrder {
     }
 
     fn attempt(&mut self, leaf: &AttemptLeaf) -> Result<(), OrderFault> {
-        self.decided_on(leaf.order, leaf.event)?;
-        let row = self.row(leaf.outbox, leaf.order, leaf.event)?;
+        let matter = leaf.matter().ok_or(OrderFault::OfNothing { outbox: leaf.outbox })?;
+        self.decided_on(leaf.outbox, matter, leaf.event)?;
+        let row = self.row(leaf.outbox, matter, leaf.event)?;
         if leaf.attempt <= row.last_attempt {
             return Err(OrderFault::AttemptNumber { outbox: leaf.outbox, found: leaf.attempt, last: row.last_attempt });
         }
@@ -632,8 +647,10 @@ impl StageOrder {
     }
 
     fn receipt(&mut self, leaf: &ReceiptLeaf) -> Result<(), OrderFault> {
-        let cancelled = leaf.event.is_none() && self.orders.get(&leaf.order) == Some(&DecidedState::CancelRequested);
-        let row = self.row(leaf.outbox, leaf.order, leaf.event)?;
+        let matter = leaf.matter().ok_or(OrderFault::OfNothing { outbox: leaf.outbox })?;
+        let is_cancelled = |order| self.orders.get(&order) == Some(&DecidedState::CancelRequested);
+        let cancelled = leaf.event.is_none() && matter.order().is_some_and(is_cancelled);
+        let row = self.row(leaf.outbox, matter, leaf.event)?;
         // A target's answer needs the attempt that it answers; what a look-up
         // says needs some attempt before; only giving up and waiting need none.
         let announced = match leaf.outcome {
@@ -656,11 +673,15 @@ impl StageOrder {
 
     /// Check: an earlier leaf decided on what is delivered. The order goes as its last decision
     /// left it; what was said of it goes whatever became of the order, and may undo it.
-    fn decided_on(&self, order: OrderId, event: Option<Digest>) -> Result<(), OrderFault> {
-        let Some(event) = event else { return self.released(order) };
-        match self.said.get(&event) {
-            Some(of) if *of == order => Ok(()),
-            Some(_) | None => Err(OrderFault::DeliveredUnsaid { order, event }),
+    fn decided_on(&self, outbox: Digest, matter: Matter, event: Option<Digest>) -> Result<(), OrderFault> {
+        match (event, matter) {
+            (None, Matter::Order(order)) => self.released(order),
+            // Of an item there is nothing but what was said.
+            (None, Matter::Item(_)) => Err(OrderFault::OfNothing { outbox }),
+            (Some(event), matter) => match self.said.get(&event) {
+                Some(of) if *of == matter => Ok(()),
+                Some(_) | None => Err(OrderFault::DeliveredUnsaid { matter, event }),
+            },
         }
     }
 
@@ -673,16 +694,16 @@ impl StageOrder {
         }
     }
 
-    /// Check: what it delivers was decided on when its row began, the row is that order's,
-    /// and the target has not taken it yet.
-    fn row(&mut self, outbox: Digest, order: OrderId, event: Option<Digest>) -> Result<&mut OutboxRow, OrderFault> {
+    /// Check: what it delivers was decided on when its row began, the row is of that order or
+    /// item, and the target has not taken it yet.
+    fn row(&mut self, outbox: Digest, matter: Matter, event: Option<Digest>) -> Result<&mut OutboxRow, OrderFault> {
         if !self.outbox.contains_key(&outbox) {
-            self.decided_on(order, event)?;
+            self.decided_on(outbox, matter, event)?;
         }
         let row =
-            self.outbox.entry(outbox).or_insert(OutboxRow { order, event, last_attempt: 0, progress: Progress::Open });
-        if row.order != order {
-            return Err(OrderFault::OtherOrder { outbox, found: order, expected: row.order });
+            self.outbox.entry(outbox).or_insert(OutboxRow { matter, event, last_attempt: 0, progress: Progress::Open });
+        if row.matter != matter {
+            return Err(OrderFault::OtherMatter { outbox, found: matter, expected: row.matter });
         }
         if row.event != event {
             return Err(OrderFault::OtherEvent { outbox });
@@ -696,6 +717,13 @@ impl StageOrder {
     fn unsettled(&self) -> u64 {
         let open = self.outbox.values().filter(|row| row.progress == Progress::Open).count();
         u64::try_from(open).unwrap_or(u64::MAX)
+    }
+}
+
+fn called(matter: Matter) -> String {
+    match matter {
+        Matter::Order(order) => format!("order {order}"),
+        Matter::Item(item) => format!("item {item}"),
     }
 }
 
@@ -714,6 +742,7 @@ fn word(state: DecidedState) -> &'static str {
             "what a system said of it"
         }
         DecidedState::Acknowledged => "acknowledged by a receiver",
+        DecidedState::Outdated => "a level that was out of date",
     }
 }
 
@@ -768,6 +797,7 @@ mod tests {
         LeafBody::Decide(DecideLeaf {
             order: Some(order()),
             about: None,
+            item: None,
             document: DocumentPosition { input: input(number), index },
             event: Some(Digest::of(b"event")),
             configuration: 1,
@@ -784,7 +814,8 @@ mod tests {
         LeafBody::Attempt(AttemptLeaf {
             event: None,
             outbox: Digest::of(b"order/erp/sales-order"),
-            order: order(),
+            order: Some(order()),
+            item: None,
             target: Code::of("erp"),
             attempt,
             message: Some(Digest::of(b"message")),
@@ -798,7 +829,8 @@ mod tests {
         LeafBody::Receipt(ReceiptLeaf {
             event: None,
             outbox: Digest::of(b"order/erp/sales-order"),
-            order: order(),
+            order: Some(order()),
+            item: None,
             attempt,
             outcome,
             external_id: None,
@@ -1010,7 +1042,7 @@ mod tests {
                 (later(other, DecidedState::Applied), said),
             ] {
                 let found = log(decision, Some(event), rest).unwrap_err();
-                let fault = OrderFault::DeliveredUnsaid { order: order(), event };
+                let fault = OrderFault::DeliveredUnsaid { matter: order().into(), event };
                 assert_eq!(found, VerifyError::OutOfOrder { index: 4, fault });
             }
         }
@@ -1044,7 +1076,7 @@ mod tests {
         log(vec![decide(1, 0), accept(2), cancel, word.clone()]).unwrap();
         log(vec![held.clone(), review, word.clone()]).unwrap();
         let found = log(vec![held, word]).unwrap_err();
-        let fault = OrderFault::DeliveredUnsaid { order: order(), event: Digest::of(b"event") };
+        let fault = OrderFault::DeliveredUnsaid { matter: order().into(), event: Digest::of(b"event") };
         assert_eq!(found, VerifyError::OutOfOrder { index: 2, fault });
     }
 

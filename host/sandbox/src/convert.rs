@@ -271,13 +271,6 @@ impl ToGuest for id::SenderId {
     }
 }
 
-impl ToGuest for id::OrderId {
-    type Guest<'a> = &'a str;
-    fn to_guest<'a>(&'a self, arena: &'a Bump) -> &'a str {
-        arena.alloc_str(&self.to_string())
-    }
-}
-
 // --- events ---
 
 record!(both given_events, wit_events, event:

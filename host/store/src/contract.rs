@@ -47,6 +47,8 @@ mod interchange;
 
 mod kept_back;
 
+mod level;
+
 mod measure;
 
 mod oversight;
@@ -65,7 +67,8 @@ use async_trait::async_trait;
 use portreeve_model::document::Span;
 use portreeve_model::reference::Row;
 use portreeve_model::{
-    ChannelId, Currency, Digest, Instant, Money, OrderId, PersonName, PluginName, Reply, SenderId, ShareCeiling,
+    ChannelId, Currency, Digest, Instant, ItemId, Matter, Money, OrderId, PersonName, PluginName, Reply, SenderId,
+    ShareCeiling,
 };
 use portreeve_record::{Leaf, PayloadKey, SealError, Sealed};
 
@@ -77,6 +80,7 @@ pub use exception::{
 };
 pub use interchange::{Interchange, InterchangeAnswer, InterchangeView, NewAnswer, Numbering};
 pub use kept_back::{ClosedHold, CreditQuery, CreditReservation, Kept, KeptBack, NewReview, ReviewView};
+pub use level::{ItemStanding, LevelOutcome, NewLevel};
 pub use measure::{DeliveryMade, ExceptionsOfOrder, MeasuredOrder, SaidOfOrder};
 pub use notice::{Happened, Happening, NoticePlace};
 pub use oversight::{After, JudgedHold, Period, StepTaken, WeighedProposal};
@@ -107,7 +111,7 @@ impl InputId {
     }
 }
 
-/// An outbox row: one effect of one order on one target.
+/// An outbox row: one effect of one order, or one level of an item, on one target.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OutboxId(pub String);
 
@@ -116,10 +120,11 @@ impl OutboxId {
     /// by its place in the journal and not by a number of the sender's: records keep a
     /// digest of it, which outlives what the sender said.
     #[must_use]
-    pub fn derive(order: OrderId, target: &str, kind: &str, content: Content) -> Self {
+    pub fn derive(matter: impl Into<Matter>, target: &str, kind: &str, content: Content) -> Self {
+        let matter = matter.into();
         Self(match content {
-            Content::Order => format!("{order}/{target}/{kind}"),
-            Content::Said(position) => format!("{order}/{target}/{kind}/{}", position.0),
+            Content::Order => format!("{matter}/{target}/{kind}"),
+            Content::Said(position) | Content::Level(position) => format!("{matter}/{target}/{kind}/{}", position.0),
         })
     }
 }
@@ -169,6 +174,12 @@ pub enum StoreError {
     ProgressMoved {
         /// The order.
         order: OrderId,
+    },
+    /// Another level of the item was decided meanwhile.
+    #[error("another level of item {item} was decided while this one was; it is decided again")]
+    LevelMoved {
+        /// The item.
+        item: ItemId,
     },
     /// A decision about the same order was not committed, and this one comes after it.
     #[error("an earlier decision about order {order} was not committed; this one is made after it")]
@@ -563,8 +574,8 @@ pub struct NewOutbox {
     pub content: Content,
 }
 
-/// What a delivery is made of: an event that the store has, of this order and no other one. Of
-/// each, a target gets a kind of message once.
+/// What a delivery is made of: an event that the store has, of this order or item and no other one.
+/// Of each, a target gets a kind of message once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Content {
     /// The order as it came.
@@ -572,6 +583,8 @@ pub enum Content {
     /// What this document said of it. The order's own document says it as it came: told so it
     /// is no order for a system, but word of one, and no wish to cancel stops it.
     Said(DocumentPosition),
+    /// How much there is of an item, as this document says.
+    Level(DocumentPosition),
 }
 
 /// What later decisions about the same customer may see.
@@ -631,6 +644,8 @@ pub enum Decided {
     Order(Box<NewOrder>),
     /// An event about an order.
     Event(Box<NewOrderEvent>),
+    /// How much there is of an item.
+    Level(Box<NewLevel>),
     /// What the receiver of a numbered delivery says of having got it.
     Answered(NewAnswer),
     /// The same business key and content as an earlier document: no order.
@@ -650,7 +665,7 @@ impl Decided {
             Self::Order(order) => Some(order.id),
             Self::Event(event) => Some(event.order),
             Self::Answered(answer) => Some(answer.order),
-            Self::Duplicate { .. } | Self::Unmapped(_) => None,
+            Self::Level(_) | Self::Duplicate { .. } | Self::Unmapped(_) => None,
         }
     }
 }
@@ -759,9 +774,9 @@ pub struct DeadLetter {
     pub exception: u64,
     /// The outbox row.
     pub outbox: OutboxId,
-    /// The order.
-    pub order: OrderId,
-    /// The sender's number of the order.
+    /// The order or the item.
+    pub matter: Matter,
+    /// The sender's number of the order; of an item its name and its node.
     pub number: String,
     /// The target system.
     pub target: String,
@@ -1396,7 +1411,8 @@ pub trait Store: Send + Sync + 'static {
     async fn open_holds(&self, at: Instant) -> Result<Vec<OpenHolds>, StoreError>;
 
     /// Writes decisions. As many results as decisions, in their order. After a request
-    /// to cancel no delivery of its order begins, whoever has claimed it.
+    /// to cancel no delivery of its order begins, whoever has claimed it. After a level of an item
+    /// that counts none of an older one begins.
     ///
     /// *Durability*: all are one transaction, each with its leaf and what it takes from budgets
     /// under a savepoint of its own: one that fails leaves the others, but for later ones
@@ -1404,7 +1420,8 @@ pub trait Store: Send + Sync + 'static {
     /// effect in the order of the list. *Concurrency*: of two decisions about a document the
     /// first to commit counts; one that would pass a ceiling of [`Spends`], whoever decided
     /// meanwhile, fails with [`StoreError::BudgetSpent`] and is to be made again, and so does one
-    /// with [`StoreError::CreditSpent`] that would pass its [`CreditReservation`]. *Retry*: read [`Store::undecided`] again and decide what is still
+    /// with [`StoreError::CreditSpent`] that would pass its [`CreditReservation`], and one with
+    /// [`StoreError::LevelMoved`] that was made on another than the newest level. *Retry*: read [`Store::undecided`] again and decide what is still
     /// there; a document that was decided reports what the first decision made of it,
     /// and nothing is written.
     async fn commit_decisions(
@@ -1733,6 +1750,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// What is known of orders that are to be decided, in the order of the questions.
     async fn order_standings(&self, ids: Vec<OrderId>) -> Result<Vec<OrderStanding>, StoreError>;
+
+    /// The newest levels of items, in the order of the questions; none of one that nobody spoke of.
+    async fn item_standings(&self, ids: Vec<ItemId>) -> Result<Vec<Option<ItemStanding>>, StoreError>;
 
     /// The orders that others know by these names, in the order of the questions; of each name
     /// two at most, since already those are too many to tell which is meant.

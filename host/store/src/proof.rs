@@ -4,7 +4,7 @@
 //! derives `Clone`, `Default` or `Deserialize`. A permit is consumed by the
 //! attempt that it allows, an attempt by its settlement.
 
-use portreeve_model::{ChannelId, Digest, Instant, OrderId, PluginName, SenderId};
+use portreeve_model::{ChannelId, Digest, Instant, Matter, OrderId, PluginName, SenderId};
 use portreeve_record::PayloadKey;
 
 use crate::contract::{
@@ -156,10 +156,10 @@ impl Committed {
 pub struct Permit {
     /// The row's place in the outbox.
     pub(crate) seq: i64,
-    /// Its order's place among the orders.
+    /// Its order's place among the orders; of an item that one's, with a minus.
     pub(crate) order_seq: i64,
     pub(crate) outbox: OutboxId,
-    pub(crate) order: OrderId,
+    pub(crate) matter: Matter,
     pub(crate) target: String,
     pub(crate) kind: String,
     pub(crate) content: Content,
@@ -190,10 +190,16 @@ impl Permit {
         &self.outbox
     }
 
-    /// The order.
+    /// What it is about.
     #[must_use]
-    pub fn order(&self) -> OrderId {
-        self.order
+    pub fn matter(&self) -> Matter {
+        self.matter
+    }
+
+    /// The order, where it is about one.
+    #[must_use]
+    pub fn order(&self) -> Option<OrderId> {
+        self.matter.order()
     }
 
     /// The target system, as the configuration names it.
@@ -208,7 +214,7 @@ impl Permit {
         &self.kind
     }
 
-    /// Whether that is the order as it came, or what a document said of it.
+    /// Whether that is the order as it came, or what a document said of it or of an item.
     #[must_use]
     pub fn content(&self) -> Content {
         self.content

@@ -129,6 +129,7 @@ fn leaf(number: u32) -> Leaf {
         1 => LeafBody::Decide(DecideLeaf {
             order: Some(order),
             about: None,
+            item: None,
             document: DocumentPosition { input: digest("content"), index: 0 },
             event: Some(digest("event")),
             configuration: 1,
@@ -155,7 +156,8 @@ fn leaf(number: u32) -> Leaf {
         2 => LeafBody::Attempt(AttemptLeaf {
             outbox: digest("outbox"),
             event: None,
-            order,
+            order: Some(order),
+            item: None,
             target: Code::of("erp"),
             attempt: 1,
             message: Some(digest("message")),
@@ -166,7 +168,8 @@ fn leaf(number: u32) -> Leaf {
         _ => LeafBody::Receipt(ReceiptLeaf {
             outbox: digest("outbox"),
             event: None,
-            order,
+            order: Some(order),
+            item: None,
             attempt: 1,
             outcome: ReceiptOutcome::Applied,
             external_id: Some(digest("external")),

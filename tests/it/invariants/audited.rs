@@ -357,8 +357,8 @@ fn per_order(leaves: &[LeafRecord]) -> PerOrder {
                 count[0] = inputs[&decide.document.input];
                 count[1] += 1;
             }
-            LeafBody::Attempt(attempt) => counts.entry(attempt.order).or_default()[2] += 1,
-            LeafBody::Receipt(receipt) => counts.entry(receipt.order).or_default()[3] += 1,
+            LeafBody::Attempt(attempt) => counts.entry(attempt.order.unwrap()).or_default()[2] += 1,
+            LeafBody::Receipt(receipt) => counts.entry(receipt.order.unwrap()).or_default()[3] += 1,
             LeafBody::Configuration(_)
             | LeafBody::Reference(_)
             | LeafBody::Exception(_)

@@ -120,7 +120,8 @@ impl Pipeline {
             let exception = NewException { kind: ExceptionKind::Order, ..for_a_person(queue, REJECTED, &detail) };
             self.dated(exception, now, Limits::default())
         });
-        let without = Without { about: Some(about.order), state: DecidedState::Acknowledged, configuration, now };
+        let without =
+            Without { about: Some(about.order.into()), state: DecidedState::Acknowledged, configuration, now };
         let decided = Decided::Answered(NewAnswer {
             partner: said.partner,
             number: said.number,

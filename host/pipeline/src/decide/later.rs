@@ -296,7 +296,7 @@ impl Pipeline {
             now,
             &DecideFacts {
                 order: None,
-                about: Some(id),
+                about: Some(id.into()),
                 document: &document,
                 event: Some(event.sealed.commitment()),
                 configuration,

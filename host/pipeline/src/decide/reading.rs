@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use portreeve_model::document::MappingRequest;
+use portreeve_model::event::InventoryLevel;
 use portreeve_model::{Acknowledgement, Event, ExceptionKind, Money, Order, OrderId};
 use portreeve_registry::quarantine::Cause;
 use portreeve_sandbox::{Call, Crossing};
@@ -34,6 +35,8 @@ pub(super) enum Reading {
     Order(Box<Order>, Money),
     /// What came later about an order.
     Later(Box<Later>),
+    /// How much there is of an item.
+    Level(Box<InventoryLevel>),
     /// What a receiver says of an interchange, of which it is still to be found out which.
     Acknowledged(Acknowledgement),
     /// The same with what it is about.
@@ -169,6 +172,7 @@ fn one_event(
     match (events.next(), events.next()) {
         (Some(event), None) => match as_change(event, changes) {
             Event::OrderCreated(order) => new_order(order, queue),
+            Event::InventoryLevel(level) => Ok(Reading::Level(Box::new(level))),
             Event::Other(other) if other.kind == Acknowledgement::KIND => acknowledged(&other.body, queue),
             event => later(Later::of(event, channel, routes), queue),
         },

@@ -55,7 +55,7 @@ impl Mapped {
             Ok(Reading::Order(order, _)) => Some(order_id(&self.document, &order.number, order.release.as_deref())),
             Ok(Reading::Later(later)) => Some(later.order_id(&self.document)),
             Ok(Reading::Answer(answer)) => Some(answer.order()),
-            Ok(Reading::Duplicate(_) | Reading::Acknowledged(_)) | Err(_) => None,
+            Ok(Reading::Level(_) | Reading::Duplicate(_) | Reading::Acknowledged(_)) | Err(_) => None,
         }
     }
 

@@ -13,6 +13,7 @@ use portreeve_store::contract::{CustomerEvent, Decided, DecisionCommit, NewExcep
 use super::DecideError;
 use super::facts::{self, RuleRows};
 use super::following::{Course, Courses};
+use super::level::Levels;
 use super::reading::{Mapped, Reading, for_a_person};
 use crate::exception::Limits;
 use crate::history::Origin;
@@ -26,6 +27,7 @@ use crate::{Pipeline, history};
 pub(super) struct Standings {
     known: BTreeMap<OrderId, OrderStanding>,
     courses: Courses,
+    levels: Levels,
 }
 
 impl Standings {
@@ -92,7 +94,8 @@ impl Pipeline {
         let followed = mapped.iter().filter_map(Mapped::follows);
         let followed = followed.filter_map(|order| Some((order, *known.get(&order)?)));
         let courses = self.courses(followed.collect()).await?;
-        Ok(Standings { known, courses })
+        let levels = self.levels(mapped).await?;
+        Ok(Standings { known, courses, levels })
     }
 
     /// The host's own rules; what is no new order is decided here already.
@@ -109,6 +112,10 @@ impl Pipeline {
             Ok(Reading::Order(order, value)) => (order, value),
             Ok(Reading::Later(later)) => {
                 return Ok(Err(self.about_order(document, crossing, *later, tables, standings, configuration)?));
+            }
+            Ok(Reading::Level(level)) => {
+                let levels = &mut standings.levels;
+                return Ok(Err(self.about_item(document, crossing, *level, levels, configuration)?));
             }
             Ok(Reading::Answer(answer)) => {
                 return Ok(Err(self.acknowledge(document, crossing, *answer, configuration)?));

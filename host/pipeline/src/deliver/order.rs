@@ -37,11 +37,15 @@ impl Pipeline {
     pub(super) async fn order_told(&self, permit: &Permit, target: &Target) -> Result<Told, Untold> {
         let said = permit.event().commitment;
         let of_partner = target.interchange.as_ref().is_some_and(|entry| entry.partner.is_none());
-        let with_order = target.with_order && permit.content() != Content::Order;
+        let with_order = target.with_order && matches!(permit.content(), Content::Said(_));
         if !with_order && !of_partner {
             return Ok(Told { settings: Vec::new(), partner: None, input: said });
         }
-        let origin = self.store.order_origin(permit.order()).await.map_err(Untold::NotNow)?;
+        let order = permit.order().ok_or_else(|| {
+            let found = "found a level of an item, which came for no partner's order";
+            Untold::Never(format!("{found}; expected `partner` in the target's `[target.interchange]`"))
+        })?;
+        let origin = self.store.order_origin(order).await.map_err(Untold::NotNow)?;
         let origin = origin.ok_or_else(|| Untold::Never("the order of the delivery is not in the store".to_owned()))?;
         let partner = Some(origin.partner.clone());
         if !with_order {

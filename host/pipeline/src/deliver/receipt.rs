@@ -9,7 +9,7 @@
 
 use portreeve_model::document::Receipt;
 use portreeve_model::event::OrderAnswer;
-use portreeve_model::{Event, Instant};
+use portreeve_model::{Event, Instant, OrderId};
 use portreeve_store::Permit;
 use portreeve_store::contract::JournalEntry;
 
@@ -26,16 +26,17 @@ impl Pipeline {
         receipt: &Receipt,
         now: Instant,
     ) -> Result<Option<JournalEntry>, DeliverError> {
-        let Some(says) = self.routes.receipt(permit.target(), permit.kind()) else { return Ok(None) };
+        let says = self.routes.receipt(permit.target(), permit.kind());
+        let Some((says, order)) = says.zip(permit.order()) else { return Ok(None) };
         let word = OwnWord { channel: OwnChannel::Receipts, by: permit.target(), key: permit.outbox().0.clone() };
-        let heard = word.of(&said(says, permit, receipt, now), &self.host, now);
+        let heard = word.of(&said(says, order, receipt, now), &self.host, now);
         heard.map(Some).map_err(|error| DeliverError::Receipt(error.to_string()))
     }
 }
 
-fn said(says: ReceiptSays, permit: &Permit, receipt: &Receipt, now: Instant) -> Event {
+fn said(says: ReceiptSays, order: OrderId, receipt: &Receipt, now: Instant) -> Event {
     let answer = OrderAnswer {
-        order_number: permit.order().to_string(),
+        order_number: order.to_string(),
         external_id: Some(receipt.external_id.clone()),
         answered_at: Some(now),
         lines: Vec::new(),

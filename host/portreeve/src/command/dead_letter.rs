@@ -218,8 +218,9 @@ fn show(letter: &Letter, json: bool, output: &mut Output) -> anyhow::Result<()> 
         return output.json(letter);
     }
     let blocks = if letter.blocks { ", later deliveries of the order wait for it" } else { "" };
+    let about = letter.order_number.as_ref().or(letter.item.as_ref()).map_or("", String::as_str);
     output.line(&format!(
-        "{:>4}  {}  {:<16}  to {}, {} attempt(s){blocks}  {}: {}",
-        letter.number, letter.since, letter.order_number, letter.target, letter.attempts, letter.code, letter.detail
+        "{:>4}  {}  {about:<16}  to {}, {} attempt(s){blocks}  {}: {}",
+        letter.number, letter.since, letter.target, letter.attempts, letter.code, letter.detail
     ))
 }

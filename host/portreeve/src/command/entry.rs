@@ -1,6 +1,7 @@
 //! An entry of the audit log in a line for people: what happened, to what, by whom. Digests and
 //! commitments are for programs, which get the record itself.
 
+use portreeve_model::Matter;
 use portreeve_record::LeafBody;
 use portreeve_record::leaf::{
     AcceptLeaf, AttemptLeaf, CrossingRecord, DecideLeaf, EscalationLeaf, ExceptionLeaf, HoldRecord, Label, PackageLeaf,
@@ -45,10 +46,11 @@ fn accepted(leaf: &AcceptLeaf) -> String {
 }
 
 fn decided(leaf: &DecideLeaf) -> String {
-    let order = match (leaf.order, leaf.about) {
-        (Some(order), _) => format!("order {order}: "),
-        (None, Some(about)) => format!("about order {about}: "),
-        (None, None) => String::new(),
+    let order = match (leaf.order, leaf.about, leaf.item) {
+        (Some(order), ..) => format!("order {order}: "),
+        (None, Some(about), _) => format!("about order {about}: "),
+        (None, None, Some(item)) => format!("item {item}: "),
+        (None, None, None) => String::new(),
     };
     let holds = listed((leaf.policy_holds.shown(), leaf.policy_holds.count()), ToString::to_string);
     let holds = if holds.is_empty() { holds } else { format!(", held by {holds}") };
@@ -57,11 +59,20 @@ fn decided(leaf: &DecideLeaf) -> String {
 
 fn attempted(leaf: &AttemptLeaf) -> String {
     let call = called(leaf.looked_up.iter().chain(&leaf.crossing));
-    format!("order {}: attempt {} to {}{}", leaf.order, leaf.attempt, leaf.target, after(&call))
+    format!("{}attempt {} to {}{}", matter(leaf.matter()), leaf.attempt, leaf.target, after(&call))
 }
 
 fn received(leaf: &ReceiptLeaf) -> String {
-    format!("order {}: attempt {}, {}{}", leaf.order, leaf.attempt, called(leaf.crossing.iter()), word(&leaf.outcome))
+    let call = called(leaf.crossing.iter());
+    format!("{}attempt {}, {call}{}", matter(leaf.matter()), leaf.attempt, word(&leaf.outcome))
+}
+
+fn matter(matter: Option<Matter>) -> String {
+    match matter {
+        Some(Matter::Order(order)) => format!("order {order}: "),
+        Some(Matter::Item(item)) => format!("item {item}: "),
+        None => String::new(),
+    }
 }
 
 fn exception(leaf: &ExceptionLeaf) -> String {

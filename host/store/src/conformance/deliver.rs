@@ -35,7 +35,7 @@ pub(crate) async fn of_each_order_the_oldest_delivery_is_claimed_when_it_is_due(
     let permit = permits.remove(0);
     assert_eq!((permit.outbox(), permit.attempt(), permit.tries()), (&outbox("PO-1", "first"), 1, 1));
     assert!(!permit.unresolved());
-    assert_eq!((permit.order(), permit.deadline_from()), (order_id("PO-1"), NOW));
+    assert_eq!((permit.order(), permit.deadline_from()), (Some(order_id("PO-1")), NOW));
     assert_eq!(store.payload(permit.event()).await.unwrap(), b"event");
 
     let attempt = store.begin_attempt(permit, lease(0), leaf(21)).await.unwrap();
@@ -101,7 +101,7 @@ pub(crate) async fn a_target_gets_as_many_as_it_has_room_for(maker: impl Maker) 
     let to = |target: &str| permits.iter().filter(|permit| permit.target() == target).count();
     assert_eq!((to("erp"), to("warehouse")), (2, 4));
     let orders: Vec<_> = permits.iter().filter(|permit| permit.target() == "erp").map(Permit::order).collect();
-    assert_eq!(orders, [order_id("PO-0"), order_id("PO-1")], "what fell due first");
+    assert_eq!(orders, [Some(order_id("PO-0")), Some(order_id("PO-1"))], "what fell due first");
     let one = store.claim(NOW, NOW.plus_ms(LEASE_MS), 1, Room::default()).await.unwrap();
     assert_eq!(one.len(), 1, "no more than was asked for");
 }
@@ -158,7 +158,7 @@ pub(crate) async fn what_a_claimer_has_under_way_it_is_not_given_again(maker: im
     let long_after = NOW.plus_ms(100 * LEASE_MS);
     let room = Room { under_way: BTreeSet::from([outbox("PO-1", "first")]), ..Room::default() };
     let permits = store.claim(long_after, long_after.plus_ms(LEASE_MS), 1, room).await.unwrap();
-    assert_eq!((permits.len(), permits[0].order()), (1, order_id("PO-2")), "it keeps nobody's place");
+    assert_eq!((permits.len(), permits[0].order()), (1, Some(order_id("PO-2"))), "it keeps nobody's place");
 }
 
 pub(crate) async fn two_who_claim_at_once_never_get_the_same(maker: impl Maker) {
@@ -263,7 +263,7 @@ pub(crate) async fn after_a_request_to_cancel_no_delivery_begins(maker: impl Mak
     assert!(matches!(begun, Err(StoreError::LeaseLost { .. })), "whoever had claimed it: {begun:?}");
     assert_eq!(observe(&store).await, before);
     let permits = claim(&store, LEASE_MS).await;
-    assert_eq!((permits.len(), permits[0].order()), (1, order_id("PO-2")));
+    assert_eq!((permits.len(), permits[0].order()), (1, Some(order_id("PO-2"))));
     let order = store.order(order_id("PO-1")).await.unwrap().unwrap();
     assert_eq!((order.state, order.deliveries[0].state.as_str()), (OrderState::Held, "withheld"));
     assert_eq!(store.summary().await.unwrap().withheld, 1);
@@ -322,7 +322,7 @@ pub(crate) async fn what_is_in_doubt_is_asked_about_also_after_a_request_to_canc
     drop(store);
     let store = maker.open().await;
     let permits = claim(&store, ASK_MS).await;
-    assert_eq!(permits.iter().map(Permit::order).collect::<Vec<_>>(), [order_id("PO-3"), order_id("PO-1")]);
+    assert_eq!(permits.iter().map(Permit::order).collect::<Vec<_>>(), [Some(order_id("PO-3")), Some(order_id("PO-1"))]);
     for (permit, number) in permits.into_iter().zip(403..) {
         store.settle_unattempted(permit, Settlement::Absent, NOW, leaf(number)).await.unwrap();
     }
@@ -352,7 +352,7 @@ pub(crate) async fn a_dead_letter_keeps_later_deliveries_back_or_lets_them_pass(
         store.settle_unattempted(permit, dead(blocks), NOW, leaf(number + 10)).await.unwrap();
     }
     let permits = claim(&store, 1).await;
-    assert_eq!((kinds(&permits), permits[0].order()), (vec!["second".to_owned()], order_id("PO-2")));
+    assert_eq!((kinds(&permits), permits[0].order()), (vec!["second".to_owned()], Some(order_id("PO-2"))));
     let dead = store.dead_letters(0, ALL).await.unwrap();
     assert_eq!(
         dead.iter().map(|dead| (dead.number.as_str(), dead.blocks)).collect::<Vec<_>>(),

@@ -237,7 +237,7 @@ pub(crate) async fn an_order_is_known_by_its_number_and_by_what_targets_call_it(
     release(&store, 1, "PO-1", &[("erp", "order"), ("wms", "order")]).await;
     release(&store, 51, "PO-2", &[("erp", "order")]).await;
     for (permit, number) in claim(&store, 0).await.into_iter().zip(11..) {
-        let external_id = format!("{}-{}", permit.target(), permit.order() == order_id("PO-1"));
+        let external_id = format!("{}-{}", permit.target(), permit.order() == Some(order_id("PO-1")));
         let attempt = store.begin_attempt(permit, lease(0), leaf(number)).await.unwrap();
         store.settle(attempt, Settlement::Applied { external_id }, NOW, leaf(10 + number)).await.unwrap();
     }

@@ -107,7 +107,7 @@ pub(crate) async fn a_number_is_there_or_not_and_none_is_given_twice_whatever_fa
     let store = maker.open().await;
     let mut numbers = Vec::new();
     for permit in claim(&store, 0).await {
-        let order = permit.order();
+        let order = permit.order().unwrap();
         let permit = store.number_delivery(permit, to("ZZ:A"), NOW).await.unwrap();
         numbers.push((order, number(&permit)));
     }

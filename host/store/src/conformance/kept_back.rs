@@ -93,7 +93,7 @@ pub(crate) async fn a_review_is_there_after_a_reopening_with_everything_that_it_
     assert_eq!(store.next_due().await.unwrap(), Some(NOW.plus_ms(5)));
     assert!(claim(&store, 4).await.is_empty());
     let permit = claim(&store, 5).await.remove(0);
-    assert_eq!((permit.order(), permit.target(), permit.kind()), (found.id, "erp", "order"));
+    assert_eq!((permit.order(), permit.target(), permit.kind()), (Some(found.id), "erp", "order"));
     assert_eq!((permit.deadline_from(), permit.event()), (NOW.plus_ms(5), order.event));
     assert_eq!(store.payload(permit.event()).await.unwrap(), b"event");
 }

@@ -6,7 +6,7 @@
 //! maker lets the store's own commit fail, in both ways in which commits do.
 //!
 //! ```text
-//! accept  poll  decide  progress  effect  interchange  kept_back  exception  pause  notice  credit  deliver  log  configuration  person  retention    what each operation promises
+//! accept  poll  decide  progress  effect  interchange  level  kept_back  exception  pause  notice  credit  deliver  log  configuration  person  retention    what each operation promises
 //! faults                                                                                          both faults of each write, reopened and repeated
 //! model                                                                                           random stories against a model in memory
 //! line                                                                                            random histories, and which delivery of each goes
@@ -31,6 +31,8 @@ pub(crate) mod progress;
 pub(crate) mod effect;
 
 pub(crate) mod interchange;
+
+pub(crate) mod level;
 
 pub(crate) mod notice;
 
@@ -146,6 +148,13 @@ macro_rules! suite {
                 what_was_given_up_and_is_accepted_falls_due_to_be_settled_as_found,
                 what_was_not_answered_in_time_is_told_once_and_closed_by_the_answer,
                 an_answer_may_come_before_the_host_knows_that_it_was_sent;
+            level: the_newest_level_of_an_item_is_known_and_told_after_a_reopening,
+                a_newer_level_takes_the_place_of_what_waits,
+                what_is_under_way_ends_first_and_is_not_sent_after_a_newer_level,
+                a_level_that_was_given_up_blocks_nothing_and_is_over_when_a_newer_one_comes,
+                the_first_of_two_decisions_about_an_item_counts,
+                a_level_that_is_told_of_something_else_is_not_there,
+                the_content_of_a_level_goes_when_nobody_is_to_be_told_of_it_any_more;
             kept_back: a_review_is_there_after_a_reopening_with_everything_that_it_causes,
                 of_two_reviews_the_first_counts,
                 what_is_not_kept_back_is_not_reviewed,
@@ -268,6 +277,7 @@ fn every_operation_is_tried_and_every_write_says_what_it_promises() {
         include_str!("progress.rs"),
         include_str!("effect.rs"),
         include_str!("interchange.rs"),
+        include_str!("level.rs"),
         include_str!("notice.rs"),
         include_str!("poll.rs"),
         include_str!("credit.rs"),

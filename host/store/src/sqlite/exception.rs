@@ -735,6 +735,16 @@ pub(super) fn clear_one(tx: &Connection, id: i64, at: Instant, leaf: i64) -> Res
     note_step(tx, id, at, CLEARED, leaf)
 }
 
+/// A delivery that was given up has nothing left to be looked at.
+pub(super) fn clear_delivery(tx: &Connection, outbox: i64, at: Instant, leaf: i64) -> Result<()> {
+    let mut open = tx.prepare_cached(OF_DELIVERY).map_err(failed)?;
+    let found: Vec<i64> = open.query_map([outbox], |row| row.get(0)).and_then(Iterator::collect).map_err(failed)?;
+    found.into_iter().try_for_each(|id| clear_one(tx, id, at, leaf))
+}
+
+pub(super) const OF_DELIVERY: &str =
+    "SELECT id FROM exception INDEXED BY exception_delivery WHERE outbox = ?1 AND closed_at IS NULL";
+
 /// Writes that look for what they change.
 #[cfg(test)]
 pub(super) const WRITES: [&str; 8] =

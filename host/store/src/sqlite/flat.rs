@@ -7,7 +7,7 @@ use portreeve_model::{Digest, Instant, OrderId};
 use rusqlite::{Connection, StatementStatus, params};
 
 use super::rows::{self, digest};
-use super::{counts, credit, exception, interchange, measure, notice, order_event, oversight, pause, retention};
+use super::{counts, credit, exception, interchange, level, measure, notice, order_event, oversight, pause, retention};
 use crate::contract::{After, ExceptionsWanted, Room};
 
 fn empty() -> Connection {
@@ -375,6 +375,9 @@ fn what_is_shown_decided_or_forgotten_of_an_exception_is_found_by_indices() {
         exception::STEPS,
         exception::OPEN_PROPOSAL,
         retention::PAYLOADS,
+        level::OLDER,
+        level::NEXT,
+        exception::OF_DELIVERY,
         &opened,
         notice::STEPS,
         &numbered,

@@ -112,7 +112,7 @@ fn view(row: &Row<'_>) -> Result<InterchangeView> {
         channel: ChannelId::parse(&channel).map_err(|error| damaged("a channel", &error))?,
         sender: SenderId::authenticated(sender),
         kind: row.get(8).map_err(failed)?,
-        content: content(row.get(9).map_err(failed)?)?,
+        content: content(row.get(9).map_err(failed)?),
         target,
     })
 }

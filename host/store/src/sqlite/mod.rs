@@ -16,6 +16,7 @@ mod budget;
 mod credit;
 
 mod kept_back;
+mod level;
 mod measure;
 mod oversight;
 
@@ -67,7 +68,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use portreeve_model::reference::Row;
-use portreeve_model::{ChannelId, Currency, Digest, Instant, OrderId, PersonName, PluginName, Reply, SenderId};
+use portreeve_model::{ChannelId, Currency, Digest, Instant, ItemId, OrderId, PersonName, PluginName, Reply, SenderId};
 use portreeve_record::Leaf;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
@@ -75,18 +76,18 @@ use rusqlite::{Connection, OpenFlags};
 use crate::contract::{
     After, Configuration, CreditQuery, CustomerAggregate, DeadLetter, DecisionCommit, DocumentPosition, DocumentView,
     EarlyEvent, ExceptionTrail, ExceptionView, ExceptionsWanted, Forgotten, Happening, HistoryQuery, InputId,
-    InterchangeView, JournalEntry, JournalOutcome, JudgedHold, Kept, KeptBack, KeptInput, Lease, MeasuredOrder,
-    NewException, NewPersonChange, NewReference, NewReview, NewStep, NoticePlace, Numbering, OpenHolds, OpenPayload,
-    OrderEventView, OrderName, OrderOrigin, OrderStanding, OrderState, OrderTrail, OrderView, PackageChange,
-    PackageView, PauseAbout, PayloadRef, Period, Person, PersonView, PluginUsage, PollEnd, PollView, PolledChange,
-    Presented, ReferenceTable, ReferenceWanted, Room, Settlement, StepTaken, Store, StoreError, Summary, TreeHead,
-    UnsequencedLeaf, WeighedProposal,
+    InterchangeView, ItemStanding, JournalEntry, JournalOutcome, JudgedHold, Kept, KeptBack, KeptInput, Lease,
+    MeasuredOrder, NewException, NewPersonChange, NewReference, NewReview, NewStep, NoticePlace, Numbering, OpenHolds,
+    OpenPayload, OrderEventView, OrderName, OrderOrigin, OrderStanding, OrderState, OrderTrail, OrderView,
+    PackageChange, PackageView, PauseAbout, PayloadRef, Period, Person, PersonView, PluginUsage, PollEnd, PollView,
+    PolledChange, Presented, ReferenceTable, ReferenceWanted, Room, Settlement, StepTaken, Store, StoreError, Summary,
+    TreeHead, UnsequencedLeaf, WeighedProposal,
 };
 use crate::proof::{Attempt, Committed, Journaled, Permit, PollPermit, Settled};
 use writer::Writer;
 
 /// The schema that this program writes.
-const SCHEMA_VERSION: i64 = 10;
+const SCHEMA_VERSION: i64 = 11;
 
 /// Its tables, but for those of packages.
 const SCHEMA: &str = concat!(
@@ -99,7 +100,8 @@ const SCHEMA: &str = concat!(
     include_str!("effect.sql"),
     include_str!("line.sql"),
     include_str!("cancelled.sql"),
-    include_str!("interchange.sql")
+    include_str!("interchange.sql"),
+    include_str!("level.sql")
 );
 
 /// What people ask is rarely asked twice.
@@ -250,7 +252,8 @@ fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
             include_str!("effect.sql"),
             include_str!("line.sql"),
             include_str!("cancelled.sql"),
-            include_str!("interchange.sql")
+            include_str!("interchange.sql"),
+            include_str!("level.sql")
         )),
         3 => Some(concat!(
             include_str!("kept_back.sql"),
@@ -260,7 +263,8 @@ fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
             include_str!("effect.sql"),
             include_str!("line.sql"),
             include_str!("cancelled.sql"),
-            include_str!("interchange.sql")
+            include_str!("interchange.sql"),
+            include_str!("level.sql")
         )),
         4 => Some(concat!(
             include_str!("person.sql"),
@@ -269,23 +273,32 @@ fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
             include_str!("effect.sql"),
             include_str!("line.sql"),
             include_str!("cancelled.sql"),
-            include_str!("interchange.sql")
+            include_str!("interchange.sql"),
+            include_str!("level.sql")
         )),
         6 => Some(concat!(
             include_str!("progress.sql"),
             include_str!("effect.sql"),
             include_str!("line.sql"),
             include_str!("cancelled.sql"),
-            include_str!("interchange.sql")
+            include_str!("interchange.sql"),
+            include_str!("level.sql")
         )),
         7 => Some(concat!(
             include_str!("effect.sql"),
             include_str!("line.sql"),
             include_str!("cancelled.sql"),
-            include_str!("interchange.sql")
+            include_str!("interchange.sql"),
+            include_str!("level.sql")
         )),
-        8 => Some(concat!(include_str!("line.sql"), include_str!("cancelled.sql"), include_str!("interchange.sql"))),
-        9 => Some(include_str!("interchange.sql")),
+        8 => Some(concat!(
+            include_str!("line.sql"),
+            include_str!("cancelled.sql"),
+            include_str!("interchange.sql"),
+            include_str!("level.sql")
+        )),
+        9 => Some(concat!(include_str!("interchange.sql"), include_str!("level.sql"))),
+        10 => Some(include_str!("level.sql")),
         other => {
             known_schema(other)?;
             None
@@ -533,7 +546,8 @@ impl Store for SqliteStore {
         self.writer
             .write(move |tx| {
                 let settled = rows::settle(tx, &permit, &settlement, at, &leaf)?;
-                state.iter().try_for_each(|state| rows::remember(tx, permit.order, state))?;
+                let remembered = state.iter().zip(permit.order());
+                remembered.into_iter().try_for_each(|(state, order)| rows::remember(tx, order, state))?;
                 Ok(settled)
             })
             .await
@@ -695,6 +709,10 @@ impl Store for SqliteStore {
 
     async fn order_standings(&self, ids: Vec<OrderId>) -> Result<Vec<OrderStanding>, StoreError> {
         self.read(move |connection| ids.iter().map(|id| order_event::standing(connection, *id)).collect()).await
+    }
+
+    async fn item_standings(&self, ids: Vec<ItemId>) -> Result<Vec<Option<ItemStanding>>, StoreError> {
+        self.read(move |connection| ids.iter().map(|id| level::standing(connection, *id)).collect()).await
     }
 
     async fn orders_named(&self, names: Vec<OrderName>) -> Result<Vec<Vec<OrderId>>, StoreError> {

@@ -145,7 +145,8 @@ pub(super) fn settle_withheld(tx: &Connection, permit: &Permit, settled: impl Pa
         )
         .and_then(|mut update| update.execute(settled))
         .map_err(failed)?;
-    let order = permit.order.to_string();
+    // Nothing withholds what is told of an item.
+    let Some(order) = permit.order().map(|order| order.to_string()) else { return Ok(changed) };
     give_up_unless_held(tx, permit, &order)?;
     held_when_nothing_is_in_doubt(tx, &order)?;
     // Nothing is left that its holds withhold: it went out all the same, or was given up.

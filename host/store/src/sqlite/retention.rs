@@ -48,6 +48,11 @@ const FINISHED: &str = "input.received_at < ?1
                        JOIN outbox ON outbox.order_seq = orders.seq
                      WHERE document.input = input.seq
                        AND (outbox.due_at >= ?1 OR outbox.state NOT IN ('delivered', 'abandoned')))
+     AND NOT EXISTS (SELECT 1 FROM document JOIN item_level ON item_level.position = document.position
+                     WHERE document.input = input.seq AND item_level.decided_at >= ?1)
+     AND NOT EXISTS (SELECT 1 FROM document JOIN item_level ON item_level.position = document.position
+                       JOIN outbox ON outbox.order_seq = -item_level.item AND outbox.said = -item_level.position
+                     WHERE document.input = input.seq AND outbox.bars)
      AND NOT EXISTS (SELECT 1 FROM document JOIN orders ON orders.position = document.position
                        JOIN exception ON exception.order_id = orders.id
                      WHERE document.input = input.seq
@@ -64,6 +69,8 @@ pub(super) const PAYLOADS: &str = "SELECT payload FROM input WHERE seq = ?1
      UNION SELECT order_event.event FROM document JOIN order_event ON order_event.position = document.position
            WHERE document.input = ?1
      UNION SELECT order_event.decision FROM document JOIN order_event ON order_event.position = document.position
+           WHERE document.input = ?1
+     UNION SELECT item_level.event FROM document JOIN item_level ON item_level.position = document.position
            WHERE document.input = ?1
      UNION SELECT exception_step.record FROM document JOIN orders ON orders.position = document.position
            JOIN exception ON exception.order_id = orders.id

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use portreeve_model::reference::Row as ReferenceRow;
 use portreeve_model::{
-    ChannelId, Currency, Digest, ExceptionKind, Instant, Money, OrderId, PluginName, Reply, SenderId,
+    ChannelId, Currency, Digest, ExceptionKind, Instant, ItemId, Matter, Money, OrderId, PluginName, Reply, SenderId,
 };
 use portreeve_record::{Leaf, PayloadKey, Sealed};
 use rusqlite::types::Type;
@@ -22,8 +22,8 @@ use crate::contract::{
 };
 use crate::proof::{Committed, FirstDocument, Journaled, Permit, Settled};
 use crate::sqlite::{
-    budget, credit, envelope, exception, failed, find, history, interchange, order_event, oversight, package, poll,
-    trail,
+    budget, credit, envelope, exception, failed, find, history, interchange, level, order_event, oversight, package,
+    poll, trail,
 };
 
 pub(super) type Result<T> = std::result::Result<T, StoreError>;
@@ -455,13 +455,14 @@ pub(super) fn first_decided(
 pub(super) fn commit_decision(tx: &Connection, decision: &DecisionCommit) -> Result<Committed> {
     let position = signed(decision.document.position.0)?;
     let state = match &decision.decided {
-        Decided::Order(_) | Decided::Event(_) | Decided::Answered(_) => "decided",
+        Decided::Order(_) | Decided::Event(_) | Decided::Level(_) | Decided::Answered(_) => "decided",
         Decided::Duplicate { .. } => "duplicate",
         Decided::Unmapped(_) => "unmapped",
     };
     let fingerprint = match &decision.decided {
         Decided::Order(order) => order.fingerprint,
         Decided::Event(event) => event.fingerprint,
+        Decided::Level(level) => level.fingerprint,
         Decided::Answered(answer) => Digest::of(
             format!(
                 "{} {}: {}",
@@ -480,7 +481,11 @@ pub(super) fn commit_decision(tx: &Connection, decision: &DecisionCommit) -> Res
         .map_err(failed)?;
     let order = match &decision.decided {
         Decided::Order(order) => Some(order.id),
-        Decided::Event(_) | Decided::Answered(_) | Decided::Duplicate { .. } | Decided::Unmapped(_) => None,
+        Decided::Event(_)
+        | Decided::Level(_)
+        | Decided::Answered(_)
+        | Decided::Duplicate { .. }
+        | Decided::Unmapped(_) => None,
     };
     let committed = Committed { position: decision.document.position, order };
     // Decided before: another decision has no second effect, and hears of the first.
@@ -499,6 +504,7 @@ pub(super) fn commit_decision(tx: &Connection, decision: &DecisionCommit) -> Res
     match &decision.decided {
         Decided::Order(order) => insert_order(tx, decision, order, position, &kept)?,
         Decided::Event(event) => order_event::insert(tx, decision, event, position, &kept)?,
+        Decided::Level(new) => level::insert(tx, decision, new, position, &kept)?,
         Decided::Answered(answer) => interchange::answer(tx, decision, answer, position, &kept)?,
         Decided::Duplicate { .. } => {}
         Decided::Unmapped(new) => {
@@ -609,6 +615,9 @@ pub(super) fn insert_outbox(tx: &Connection, its: Its<'_>, row: &NewOutbox, at: 
     let (said, event) = match row.content {
         Content::Order => (0, its.event),
         Content::Said(position) => (signed(position.0)?, order_event::said(tx, its.order, position)?),
+        Content::Level(_) => {
+            return Err(StoreError::Failed(format!("a delivery of order `{}` is made of an item's level", its.order)));
+        }
     };
     tx.prepare_cached(
         "INSERT INTO outbox (order_seq, order_id, target, kind, said, event, due_at, deadline_from)
@@ -758,20 +767,31 @@ fn due_rows(
     Ok(due)
 }
 
-/// A delivery's id from its order, its target, its kind and its content.
-pub(super) fn outbox_id(row: &Row<'_>, order: usize, target: &str, kind: usize, said: usize) -> Result<OutboxId> {
-    let order: String = row.get(order).map_err(failed)?;
+/// A delivery's id from its order or item, its target, its kind and its content.
+pub(super) fn outbox_id(row: &Row<'_>, of: usize, target: &str, kind: usize, said: usize) -> Result<OutboxId> {
+    let of: String = row.get(of).map_err(failed)?;
     let kind: String = row.get(kind).map_err(failed)?;
-    let order = OrderId::parse(&order).map_err(|error| damaged("an order id", &error))?;
-    Ok(OutboxId::derive(order, target, &kind, content(row.get(said).map_err(failed)?)?))
+    let content = content(row.get(said).map_err(failed)?);
+    Ok(OutboxId::derive(matter(&of, content)?, target, &kind, content))
 }
 
-/// What a delivery is made of; no document has the number 0.
-pub(super) fn content(said: i64) -> Result<Content> {
-    Ok(match unsigned(said)? {
-        0 => Content::Order,
-        position => Content::Said(DocumentPosition(position)),
-    })
+/// What a delivery is made of; no document has the number 0, and that of a level has a minus.
+pub(super) fn content(said: i64) -> Content {
+    match (said, DocumentPosition(said.unsigned_abs())) {
+        (0, _) => Content::Order,
+        (1.., position) => Content::Said(position),
+        (_, position) => Content::Level(position),
+    }
+}
+
+/// What a delivery is about, by the id in its row.
+pub(super) fn matter(id: &str, content: Content) -> Result<Matter> {
+    match content {
+        Content::Order | Content::Said(_) => {
+            OrderId::parse(id).map(Matter::Order).map_err(|error| damaged("an order id", &error))
+        }
+        Content::Level(_) => ItemId::parse(id).map(Matter::Item).map_err(|error| damaged("an item's id", &error)),
+    }
 }
 
 /// One row's claim. It is written, then read: RETURNING would make a table of its one row.
@@ -785,7 +805,7 @@ fn claim_one(tx: &Connection, seq: i64, now: Instant, lease_until: Instant) -> R
     .map_err(failed)?;
     let (
         order_seq,
-        order,
+        of,
         target,
         kind,
         event,
@@ -826,14 +846,14 @@ fn claim_one(tx: &Connection, seq: i64, now: Instant, lease_until: Instant) -> R
             ))
         })
         .map_err(failed)?;
-    let order = OrderId::parse(&order).map_err(|error| damaged("an order id", &error))?;
-    let content = content(said)?;
+    let content = content(said);
+    let matter = matter(&of, content)?;
     Ok(Permit {
         seq,
         order_seq,
-        outbox: OutboxId::derive(order, &target, &kind, content),
+        outbox: OutboxId::derive(matter, &target, &kind, content),
         content,
-        order,
+        matter,
         target,
         kind,
         event: PayloadRef { commitment, place: event },
@@ -889,7 +909,9 @@ pub(super) fn settle(
         Settlement::Absent => ("pending", false, at, None, None),
         Settlement::Dead { exception, .. } => ("dead", false, at, None, Some(exception.code.as_str())),
     };
-    let blocks = matches!(settlement, Settlement::Dead { blocks: true, .. });
+    // A level that was given up stands in its line until a newer one ends it.
+    let is_level = matches!(permit.content, Content::Level(_));
+    let blocks = matches!(settlement, Settlement::Dead { blocks, .. } if *blocks || is_level);
     let doubts = matches!(settlement, Settlement::Retry { .. }).then_some(permit.doubts);
     let settled = params![permit.seq, permit.epoch, state, unresolved, due_at.0, external_id, code, blocks, doubts];
     let mut changed = tx
@@ -905,8 +927,13 @@ pub(super) fn settle(
     }
     held(changed, permit)?;
     if let Settlement::Dead { exception: new, .. } = settlement {
-        let about = About { order: Some(permit.order), outbox: Some(permit.seq), ..About::default() };
-        exception::insert(tx, new, &about, at)?;
+        let about = About { order: permit.order(), outbox: Some(permit.seq), ..About::default() };
+        let mut new = new.clone();
+        if is_level {
+            // Of an order people see the number; an item is named nowhere else.
+            new.detail = format!("{}: {}", level::name(tx, permit.order_seq.saturating_neg())?, new.detail);
+        }
+        exception::insert(tx, &new, &about, at)?;
     }
     if let Settlement::Applied { .. } = settlement {
         if permit.content == Content::Order {
@@ -918,7 +945,10 @@ pub(super) fn settle(
         // The same word again is the same input.
         permit.said.as_deref().map_or(Ok(()), |said| journal(tx, said).map(drop))?;
     }
-    trail::leaf_about_order(tx, leaf, permit.order_seq)?;
+    let leaf = trail::leaf_about_order(tx, leaf, permit.order_seq)?;
+    if is_level && !matches!(settlement, Settlement::Applied { .. }) {
+        level::not_told(tx, permit, at, leaf)?;
+    }
     Ok(Settled { outbox: permit.outbox.clone() })
 }
 

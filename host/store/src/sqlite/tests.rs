@@ -194,6 +194,10 @@ fn a_folder_of_another_schema_is_named_older_or_newer() {
     assert!(matches!(folder.try_open(), Err(StoreError::OlderSchema { found: 5, known: SCHEMA_VERSION })));
 }
 
+/// Makes a folder of schema 10 of one of schema 11: nobody was told of items.
+const WITHOUT_SCHEMA_11: &str =
+    "DROP INDEX exception_delivery; DROP TABLE item_level; DROP TABLE item; PRAGMA user_version = 10;";
+
 /// Makes a folder of schema 9 of one of schema 10: no delivery had a number.
 const WITHOUT_SCHEMA_10: &str = "DROP TABLE interchange; PRAGMA user_version = 9;";
 
@@ -268,7 +272,15 @@ async fn of_a_folder_of_schema_4_each_order_that_is_kept_back_has_one_exception(
     folder
         .raw()
         .execute_batch(
-            &[WITHOUT_SCHEMA_10, WITHOUT_SCHEMA_9, WITHOUT_SCHEMA_8, WITHOUT_SCHEMA_7, WITHOUT_SCHEMA_5].concat(),
+            &[
+                WITHOUT_SCHEMA_11,
+                WITHOUT_SCHEMA_10,
+                WITHOUT_SCHEMA_9,
+                WITHOUT_SCHEMA_8,
+                WITHOUT_SCHEMA_7,
+                WITHOUT_SCHEMA_5,
+            ]
+            .concat(),
         )
         .unwrap();
     // The first of its holds is due later, and the second one had escalated.
@@ -360,7 +372,7 @@ async fn of_a_folder_of_schema_3_the_holds_that_keep_nothing_back_are_closed() {
     folder
         .raw()
         .execute_batch(&format!(
-            "{WITHOUT_SCHEMA_10} {WITHOUT_SCHEMA_9} {WITHOUT_SCHEMA_8} {WITHOUT_SCHEMA_7} {WITHOUT_SCHEMA_5} {WITHOUT_SCHEMA_4}"
+            "{WITHOUT_SCHEMA_11} {WITHOUT_SCHEMA_10} {WITHOUT_SCHEMA_9} {WITHOUT_SCHEMA_8} {WITHOUT_SCHEMA_7} {WITHOUT_SCHEMA_5} {WITHOUT_SCHEMA_4}"
         ))
         .unwrap();
     assert!(matches!(SqliteStore::open_to_read(folder.folder.path()), Err(StoreError::OlderSchema { found: 3, .. })));
@@ -392,7 +404,7 @@ async fn what_waits_in_a_folder_of_schema_8_goes_in_its_old_order() {
     }
     let first = claim(&store, 0).await.into_iter().filter(|permit| permit.target() == "erp");
     for (permit, number) in first.zip([41, 51, 61, 71]) {
-        let order = permit.order();
+        let order = permit.order().unwrap();
         if order == order_id("PO-BLOCKED") || order == order_id("PO-PASSED") {
             let dead = dead(order == order_id("PO-BLOCKED"));
             store.settle_unattempted(permit, dead, NOW, leaf(number)).await.unwrap();
@@ -408,7 +420,7 @@ async fn what_waits_in_a_folder_of_schema_8_goes_in_its_old_order() {
     event_in(&mut later).outbox = vec![NewOutbox { target: "erp".to_owned(), kind: "undo".to_owned(), content }];
     commit(&store, later).await.unwrap();
     drop(store);
-    folder.raw().execute_batch(&[WITHOUT_SCHEMA_10, WITHOUT_SCHEMA_9].concat()).unwrap();
+    folder.raw().execute_batch(&[WITHOUT_SCHEMA_11, WITHOUT_SCHEMA_10, WITHOUT_SCHEMA_9].concat()).unwrap();
     assert!(matches!(SqliteStore::open_to_read(folder.folder.path()), Err(StoreError::OlderSchema { found: 8, .. })));
 
     let store = folder.open().await;
@@ -423,7 +435,7 @@ async fn what_waits_in_a_folder_of_schema_8_goes_in_its_old_order() {
         ("PO-BLOCKED", "release", false),
         ("PO-PASSED", "release", false),
     ];
-    assert_eq!(seen, expected.map(|(key, kind, withheld)| (order_id(key), kind, withheld)));
+    assert_eq!(seen, expected.map(|(key, kind, withheld)| (Some(order_id(key)), kind, withheld)));
     // Each that goes lets the next one go, as anywhere.
     for (permit, number) in permits.into_iter().take(2).zip([101, 111]) {
         store.settle_unattempted(permit, applied(), NOW, leaf(number)).await.unwrap();
@@ -442,7 +454,10 @@ async fn what_waits_in_a_folder_of_schema_7_is_delivered_as_the_order_that_it_wa
     let store = folder.open().await;
     release(&store, 1, "PO-1", &[("erp", "order"), ("erp", "note")]).await;
     drop(store);
-    folder.raw().execute_batch(&[WITHOUT_SCHEMA_10, WITHOUT_SCHEMA_9, WITHOUT_SCHEMA_8].concat()).unwrap();
+    folder
+        .raw()
+        .execute_batch(&[WITHOUT_SCHEMA_11, WITHOUT_SCHEMA_10, WITHOUT_SCHEMA_9, WITHOUT_SCHEMA_8].concat())
+        .unwrap();
     assert!(matches!(SqliteStore::open_to_read(folder.folder.path()), Err(StoreError::OlderSchema { found: 7, .. })));
     let store = folder.open().await;
     let permit = claim(&store, 0).await.remove(0);
@@ -461,7 +476,9 @@ async fn what_came_about_orders_of_a_folder_of_schema_6_was_noted_and_moved_noth
     drop(store);
     folder
         .raw()
-        .execute_batch(&[WITHOUT_SCHEMA_10, WITHOUT_SCHEMA_9, WITHOUT_SCHEMA_8, WITHOUT_SCHEMA_7].concat())
+        .execute_batch(
+            &[WITHOUT_SCHEMA_11, WITHOUT_SCHEMA_10, WITHOUT_SCHEMA_9, WITHOUT_SCHEMA_8, WITHOUT_SCHEMA_7].concat(),
+        )
         .unwrap();
     assert!(matches!(SqliteStore::open_to_read(folder.folder.path()), Err(StoreError::OlderSchema { found: 6, .. })));
     let store = folder.open().await;
@@ -480,7 +497,15 @@ async fn a_folder_of_schema_4_has_nobody_and_takes_a_first_one() {
     folder
         .raw()
         .execute_batch(
-            &[WITHOUT_SCHEMA_10, WITHOUT_SCHEMA_9, WITHOUT_SCHEMA_8, WITHOUT_SCHEMA_7, WITHOUT_SCHEMA_5].concat(),
+            &[
+                WITHOUT_SCHEMA_11,
+                WITHOUT_SCHEMA_10,
+                WITHOUT_SCHEMA_9,
+                WITHOUT_SCHEMA_8,
+                WITHOUT_SCHEMA_7,
+                WITHOUT_SCHEMA_5,
+            ]
+            .concat(),
         )
         .unwrap();
     assert!(matches!(SqliteStore::open_to_read(folder.folder.path()), Err(StoreError::OlderSchema { found: 4, .. })));
@@ -498,7 +523,7 @@ async fn budgets_of_a_folder_of_schema_2_are_what_its_holds_say() {
     folder
         .raw()
         .execute_batch(&format!(
-            "{WITHOUT_SCHEMA_10} {WITHOUT_SCHEMA_9} {WITHOUT_SCHEMA_8} {WITHOUT_SCHEMA_7} {WITHOUT_SCHEMA_5} {WITHOUT_SCHEMA_4}
+            "{WITHOUT_SCHEMA_11} {WITHOUT_SCHEMA_10} {WITHOUT_SCHEMA_9} {WITHOUT_SCHEMA_8} {WITHOUT_SCHEMA_7} {WITHOUT_SCHEMA_5} {WITHOUT_SCHEMA_4}
              DROP TABLE budget_minute; DROP TABLE budget_day;
              ALTER TABLE hold ADD COLUMN value_minor INTEGER NOT NULL DEFAULT 0;
              CREATE INDEX hold_plugin ON hold (plugin, opened_at) WHERE plugin IS NOT NULL;
@@ -539,7 +564,7 @@ async fn a_full_disk_refuses_in_words_keeps_nothing_half_and_loses_nothing() {
     let folder = Folder::new();
     drop(folder.open().await);
     let full = SqliteStore::open_with(folder.folder.path(), |connection| {
-        connection.pragma_update_and_check(None, "max_page_count", 120, |_| Ok(()))
+        connection.pragma_update_and_check(None, "max_page_count", 130, |_| Ok(()))
     });
     let store: Arc<dyn Store> = Arc::new(full.unwrap());
     let mut kept = 0;
