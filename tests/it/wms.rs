@@ -510,7 +510,7 @@ async fn a_check_tells_whether_the_warehouse_is_there() {
 async fn every_webhook_is_the_event_that_it_says() {
     let called = Called::start().await;
     let mut events = Vec::new();
-    for number in 1..=7 {
+    for number in 1..=8 {
         let received = called.post(&[], &sample("wms-rest", &format!("{number:04}"))).await;
         assert_eq!((received.reply.status, &received.problems), (202, &vec![]), "{number}");
         for document in &received.documents {
@@ -527,8 +527,14 @@ async fn every_webhook_is_the_event_that_it_says() {
         "return.received",
         "shipment.picked",
         "shipment.confirmed",
+        "inventory.level",
     ];
     assert_eq!(names, expected);
+
+    let Event::InventoryLevel(level) = &events[8] else { panic!() };
+    assert_eq!((level.sku.as_str(), level.node.as_str()), ("FST-1007", "DC-EAST"));
+    assert_eq!((&level.on_hand, &level.available), (&quantity("120", "BX"), &quantity("87.5", "BX")));
+    assert_eq!(level.as_of, Some(Instant::parse("2026-03-02T15:05:00.250Z").unwrap()));
 
     let Event::InventoryAllocated(allocation) = &events[0] else { panic!() };
     assert_eq!(allocation.order_number, "6f1b1a0e-6f3c-5c1f-9a57-0d1c5a7e2f10");

@@ -14,9 +14,10 @@ const DATA: &str = "data";
 type Read = fn(&RawValue) -> Result<Event, Box<Problem>>;
 
 /// The supported types by their names.
-pub(crate) const TYPES: [(&str, Read); 13] = [
+pub(crate) const TYPES: [(&str, Read); 14] = [
     ("order.accepted", |data| read::<shape::OrderAnswer>(data).map(Event::OrderAccepted)),
     ("order.rejected", |data| read::<shape::OrderAnswer>(data).map(Event::OrderRejected)),
+    ("inventory.level", |data| read::<shape::InventoryLevel>(data).map(Event::InventoryLevel)),
     ("inventory.allocated", |data| read::<shape::Allocation>(data).map(Event::InventoryAllocated)),
     ("shipment.picked", |data| read::<shape::Shipment>(data).map(Event::ShipmentPicked)),
     ("shipment.packed", |data| read::<shape::Shipment>(data).map(Event::ShipmentPacked)),

@@ -7,7 +7,8 @@
 //! with the place in the data.
 //!
 //! Orders themselves are not among the types: they come in by the channels of their
-//! formats. Here is what other systems say about orders that the host knows.
+//! formats. Here is what other systems say about orders that the host knows, and how much there is
+//! of an item (`inventory.level`), which is about no order.
 
 mod event;
 mod shape;

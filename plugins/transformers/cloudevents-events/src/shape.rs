@@ -74,6 +74,16 @@ shape!(OrderAnswer, "the answer to an order: an object" {
 
 // --- the warehouse ---
 
+shape!(InventoryLevel, "a level: an object" {
+    sku: Identifier,
+    node: Identifier,
+    on_hand: Quantity,
+    available: Quantity,
+    as_of: Option<Whole>,
+    #[serde(default)]
+    extensions: Vec<Extension>,
+});
+
 shape!(AllocationLine, "a line: an object" {
     line_number: Identifier,
     sku: Identifier,

@@ -1,14 +1,18 @@
 //! What the warehouse says, by the `type` of its event.
 //!
 //! ```text
-//! every event      "id", "type", "at" (RFC 3339), "orderId"
+//! every event      "id", "type", "at" (RFC 3339), "orderId" but for a level
 //! allocated        "lines": lineNumber sku node quantity unit
 //! picked           "shipmentNumber" "node" carrier? tracking? shipTo? "lines"?: lineNumber sku quantity unit lot? serials?
 //! packed           the same
 //! dispatched       the same
 //! confirmed        the same, but "lines": lineNumber sku ordered shipped unit reason? lot? serials?
 //! return-received  "returnNumber" "lines": lineNumber? sku quantity unit reason? condition?
+//! level            "sku" "node" "onHand" "available" "unit"
 //! ```
+//!
+//! A level says how much of an item lies at a node at that time, and how much of that is set aside
+//! for nobody.
 //!
 //! A confirmation says of each of its lines once how much was ordered and how much left, and
 //! of a short one why:
@@ -33,8 +37,8 @@ use portreeve_guest_json::value::{
 };
 use portreeve_guest_json::{object, place, word};
 use portreeve_sdk::transformer::{
-    Allocation, AllocationLine, Event, Extension, Failure, GoodsReturn, InstantMs, Problem, Quantity, ReturnLine,
-    Shipment, ShipmentLine, ShortReason,
+    Allocation, AllocationLine, Event, Extension, Failure, GoodsReturn, InstantMs, InventoryLevel, Problem, Quantity,
+    ReturnLine, Shipment, ShipmentLine, ShortReason,
 };
 use serde::Deserialize;
 
@@ -42,13 +46,14 @@ use serde::Deserialize;
 type Read = fn(&str) -> Result<Event, Vec<Problem>>;
 
 /// What the WMS says, by its own words.
-const TYPES: [(&str, Read); 6] = [
+const TYPES: [(&str, Read); 7] = [
     ("allocated", |text| shaped::<Allocated>(text)?.canonical().map(Event::InventoryAllocated)),
     ("picked", |text| Ok(Event::ShipmentPicked(shaped::<Step>(text)?.canonical()))),
     ("packed", |text| Ok(Event::ShipmentPacked(shaped::<Step>(text)?.canonical()))),
     ("dispatched", |text| Ok(Event::ShipmentDispatched(shaped::<Step>(text)?.canonical()))),
     ("confirmed", |text| shaped::<Confirmed>(text)?.canonical().map(Event::ShipmentConfirmed)),
     ("return-received", |text| shaped::<Returned>(text)?.canonical().map(Event::ReturnReceived)),
+    ("level", |text| Ok(Event::InventoryLevel(shaped::<Level>(text)?.canonical()))),
 ];
 
 #[derive(Deserialize)]
@@ -148,6 +153,17 @@ object!(pub(crate) ReturnedLine, "a line: an object" {
     unit: UnitCode,
     reason: Option<Text>,
     condition: Option<Text>,
+});
+
+object!(pub(crate) Level, "a level: an object" {
+    id: Identifier,
+    r#type: Identifier,
+    at: Moment,
+    sku: Identifier,
+    node: Identifier,
+    on_hand: Amount,
+    available: Amount,
+    unit: UnitCode,
 });
 
 /// The event that a document is.
@@ -320,6 +336,20 @@ impl ReturnedLine {
             quantity: self.quantity.of(&self.unit.canonical()),
             reason: self.reason.canonical(),
             condition: self.condition.canonical(),
+        }
+    }
+}
+
+impl Level {
+    fn canonical(self) -> InventoryLevel {
+        let unit = self.unit.canonical();
+        InventoryLevel {
+            sku: self.sku.canonical(),
+            node: self.node.canonical(),
+            on_hand: self.on_hand.of(&unit),
+            available: self.available.of(&unit),
+            as_of: Some(self.at.canonical()),
+            extensions: vec![],
         }
     }
 }

@@ -16,6 +16,7 @@
 //! allocated        inventory.allocated      picked      shipment.picked
 //! confirmed        shipment.confirmed       packed      shipment.packed
 //! return-received  return.received          dispatched  shipment.dispatched
+//! level            inventory.level, of an item and no order, as of its `at`
 //! ```
 //!
 //! Orders go by the host's id (`orderId`) both ways; the sender's number is for people at the
