@@ -11,7 +11,8 @@ use portreeve::standins::wms::NODE;
 use portreeve::standins::{Mischief, Shop, Wms};
 use portreeve_model::document::{Delivery, FindQuery, Message, Receipt};
 use portreeve_model::event::{
-    CancelRequest, Invoice, InvoiceLine, Order, OrderAnswer, Refund, RefundCause, Shipment, ShipmentLine, ShortReason,
+    CancelRequest, InventoryLevel, Invoice, InvoiceLine, Order, OrderAnswer, Refund, RefundCause, Shipment,
+    ShipmentLine, ShortReason,
 };
 use portreeve_model::value::{Decimal, Extension, Money, Quantity, UnitPrice};
 use portreeve_model::{Currency, Digest, Event, Failure, ProcessState};
@@ -38,6 +39,10 @@ const SHIPMENT: &str = "adobe/shipment";
 const INVOICE: &str = "adobe/invoice";
 const REFUND: &str = "adobe/refund";
 
+const STOCK: &str = "adobe/stock";
+
+const SEES_ITEMS: &str = "{ lookup = [\"item\"] }";
+
 const GRANT: &str = "{ http = [\"GET\", \"POST\"], limits = { wall_ms = 250000 } }";
 
 /// What the warehouse shows when it says something.
@@ -51,7 +56,7 @@ const ORDER: &str = r#"{"entity_id":3,"increment_id":"000000003","store_id":1,"s
 
 /// Both plugins, which the demo does not have.
 fn with_plugins(setup: Setup) -> Setup {
-    setup.plugin(CONNECTOR, GRANT).blindfolded(TRANSFORMER)
+    setup.plugin(CONNECTOR, GRANT).plugin(TRANSFORMER, SEES_ITEMS)
 }
 
 /// The two plugins, without a host's road around them.
@@ -995,6 +1000,97 @@ fn whatever_leaves_is_told_in_exactly_that_quantity_or_not_at_all() {
         .unwrap_or_else(|error| panic!("{error}"));
 }
 
+// --- how much there is ---
+
+fn level(available: &str, unit: &str) -> Event {
+    Event::InventoryLevel(InventoryLevel {
+        sku: "PUMP-40".to_owned(),
+        node: "DC-EAST".to_owned(),
+        on_hand: Quantity { unit: unit.to_owned(), ..quantity("20") },
+        available: Quantity { unit: unit.to_owned(), ..quantity(available) },
+        as_of: None,
+        extensions: Vec::new(),
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_level_is_the_request_that_adobe_documents() {
+    let called = Called::start().await;
+    for (available, settings, expected) in [
+        (
+            "9.25",
+            &[("unit", "EA")][..],
+            r#"{"request":{"sourceItems":[{"sku":"PUMP-40","source_code":"DC-EAST","quantity":9.25,"status":1}]}}"#,
+        ),
+        (
+            "0",
+            &[("unit", "EA"), ("sources", "DC-WEST=west DC-EAST=east")][..],
+            r#"{"request":{"sourceItems":[{"sku":"PUMP-40","source_code":"east","quantity":0,"status":0}]}}"#,
+        ),
+        (
+            "0",
+            &[("unit", "EA"), ("stock", "on-hand")][..],
+            r#"{"request":{"sourceItems":[{"sku":"PUMP-40","source_code":"DC-EAST","quantity":20,"status":1}]}}"#,
+        ),
+    ] {
+        assert_eq!(called.written(STOCK, level(available, "EA"), settings).await, expected);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_level_that_the_shop_would_have_to_guess_is_refused() {
+    let called = Called::start().await;
+    let unit = ("unit", "EA");
+    for (event, settings, code, path) in [
+        (level("5", "BX"), &[unit][..], "other-unit", "available.unit"),
+        (level("5", "EA"), &[][..], "unit-unknown", "sku"),
+        (level("-1", "EA"), &[unit][..], "level-negative", "available"),
+        (level("0.00001", "EA"), &[unit][..], "quantity-too-fine", "available"),
+        (level("5", "EA"), &[unit, ("sources", "DC-WEST=west")][..], "source-unknown", "node"),
+    ] {
+        let refused = called.message(STOCK, event, settings).await.unwrap_err();
+        assert_eq!(problems(refused), [pair(code, path)]);
+    }
+    for wrong in [("stock", "sold"), ("sources", "DC-EAST")] {
+        let refused = called.message(STOCK, level("5", "EA"), &[unit, wrong]).await.unwrap_err();
+        assert!(matches!(&refused, Failure::Permanent(why) if why.contains(wrong.0)), "{refused:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shop_has_the_level_that_it_was_told_last_and_says_why_it_takes_none() {
+    let called = Called::start().await;
+    let shop = shop(Mischief::default()).await;
+    shop.put("DC-EAST", "PUMP-40", Decimal { units: 100, scale: 0 });
+    let at = At::of(&shop).set("unit", "EA");
+    for (available, left) in [("9.25", "9.2500"), ("7", "7.0000"), ("7", "7.0000")] {
+        let receipt = called.deliver(&at, STOCK, level(available, "EA"), "an item").await.unwrap();
+        assert_eq!(
+            (receipt.external_id.as_str(), shop.stock("DC-EAST", "PUMP-40").to_string()),
+            ("PUMP-40@DC-EAST", left.to_owned())
+        );
+    }
+    assert!(matches!(called.find(&at, STOCK, "an item").await, Err(Failure::Permanent(_))), "nobody has to ask");
+    let elsewhere = At::of(&shop).set("unit", "EA").set("sources", "DC-EAST=nowhere");
+    let refused = called.deliver(&elsewhere, STOCK, level("5", "EA"), "an item").await.unwrap_err();
+    let Failure::Invalid(problems) = refused else { panic!("{refused:?}") };
+    assert!(
+        problems[0].message.contains("(400): Validation Failed: Source with code \"nowhere\" does not exist"),
+        "{problems:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_level_of_which_the_answer_is_lost_is_set_all_the_same() {
+    let called = Called::start().await;
+    let shop = shop(only(|mischief| &mut mischief.drop_after_per_mille)).await;
+    shop.put("DC-EAST", "PUMP-40", Decimal { units: 100, scale: 0 });
+    let at = At::of(&shop).set("unit", "EA");
+    let first = called.deliver(&at, STOCK, level("7", "EA"), "an item").await;
+    assert!(matches!(first, Err(Failure::UnknownOutcome(_))), "{first:?}");
+    assert_eq!(shop.stock("DC-EAST", "PUMP-40").to_string(), "7.0000");
+}
+
 // --- a whole host ---
 
 /// The demo's host, whose ERP accepts an order by taking it, with a warehouse that gets it then,
@@ -1046,7 +1142,7 @@ kind = \"{SHIPMENT}\"
         .blindfolded("wms-documents")
         .plugin(CONNECTOR, GRANT)
         .append("portreeve.toml", &egress(&shop.origin()))
-        .blindfolded(TRANSFORMER)
+        .plugin(TRANSFORMER, SEES_ITEMS)
         .replace(
             "portreeve.toml",
             "kind = \"business-central/sales-order\"",

@@ -102,6 +102,8 @@ mod envelopes;
 
 mod later;
 
+mod levels;
+
 mod posting;
 
 mod process;

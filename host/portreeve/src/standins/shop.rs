@@ -8,6 +8,8 @@
 //! POST /rest/all/V1/orders/ID/cancel                  200 true, or false
 //! POST /rest/all/V1/order/ID/ship | invoice | refund  200 the document's id
 //! GET  /rest/all/V1/shipments | invoices | creditmemos?searchCriteria…
+//! POST /rest/all/V1/inventory/source-items             200 []
+//! GET  /rest/all/V1/inventory/source-items?searchCriteria…
 //! any refusal                                         4xx/5xx {"message","parameters"}
 //! ```
 //!
@@ -20,13 +22,15 @@
 //!
 //! With an [`Integration`] it takes only requests that are signed by OAuth 1.0a as that, each nonce
 //! once; without one it takes everybody. It sends no mail but counts what it would have sent. It
-//! filters by `eq` alone and gives all fields, whatever `fields` asks for. It knows no taxes,
-//! discounts and stock, and captures whatever it is told to.
+//! filters by `eq` alone and gives all fields, whatever `fields` asks for. It knows no taxes and
+//! discounts, and captures whatever it is told to. What it may sell of an item is what it was told
+//! last: unlike the original it reserves nothing for an order, and a shipment takes nothing away.
 
 mod answer;
 mod basket;
 mod books;
 mod signed;
+mod stock;
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -40,6 +44,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use bytes::Bytes;
 use portreeve_model::Digest;
+use portreeve_model::value::Decimal;
 use serde_json::{Value, json};
 
 use super::mischief::{Mischief, SLOW_ANSWER, Trick, hung_up};
@@ -50,6 +55,7 @@ use books::Books;
 pub use basket::Basket;
 pub use books::{Fixed, ShopComment, ShopDocument, ShopDocumentKind, ShopItem, ShopOrder};
 pub use signed::Integration;
+pub use stock::SourceItem;
 
 /// Where the API begins; in front of `/V1`.
 const REST: &str = "/rest/all";
@@ -120,6 +126,23 @@ impl Shop {
         self.ledger.lock().documents.iter().filter(|document| document.kind == kind).cloned().collect()
     }
 
+    /// Has the shop sell so much of an item from a source; until then it knows neither.
+    pub fn put(&self, source: &str, sku: &str, quantity: Decimal) {
+        self.ledger.lock().stock.put(source, sku, &quantity);
+    }
+
+    /// What it may sell of an item from a source.
+    #[must_use]
+    pub fn stock(&self, source: &str, sku: &str) -> Decimal {
+        self.ledger.lock().stock.quantity(source, sku).decimal()
+    }
+
+    /// What it may sell, by source and item.
+    #[must_use]
+    pub fn source_items(&self) -> Vec<SourceItem> {
+        self.ledger.lock().stock.all().cloned().collect()
+    }
+
     /// How many e-mails its customers would have got.
     #[must_use]
     pub fn mails(&self) -> usize {
@@ -142,6 +165,7 @@ fn routes(ledger: Ledger) -> Router {
         .route(&below("orders/{id}/comments"), get(comments).post(comment))
         .route(&below("orders/{id}/cancel"), post(cancel))
         .route(&below("order/{id}/{act}"), post(act))
+        .route(&below("inventory/source-items"), get(source_items).post(set_stock))
         .route(&below("{list}"), get(documents))
         .fallback(async || Refusal::no_route())
         .method_not_allowed_fallback(async || Refusal::no_route())
@@ -180,6 +204,17 @@ async fn comments(State(ledger): State<Ledger>, Path(id): Path<u64>) -> Result<J
     let found = books.orders.get(&id).ok_or_else(Refusal::no_entity)?;
     let items: Vec<Value> = found.history.iter().map(ShopComment::json).collect();
     Ok(Json(json!({"total_count": items.len(), "items": items})))
+}
+
+async fn source_items(State(ledger): State<Ledger>, RawQuery(query): RawQuery) -> Result<Json<Value>, Refusal> {
+    let books = ledger.lock();
+    let all = books.stock.all().map(SourceItem::json).collect();
+    Page::read(query.as_deref())?.of(all)
+}
+
+async fn set_stock(State(ledger): State<Ledger>, body: Result<Bytes, BytesRejection>) -> Result<Response, Refusal> {
+    let body = whole(body)?;
+    attempted(&ledger, "source-items", &body, |books| books.stock.set(&body)).await
 }
 
 async fn save(State(ledger): State<Ledger>, body: Result<Bytes, BytesRejection>) -> Result<Response, Refusal> {

@@ -7,6 +7,7 @@
 //! adobe/shipment                   POST V1/order/ID/ship        the id of the shipment
 //! adobe/invoice                    POST V1/order/ID/invoice     of the invoice
 //! adobe/refund                     POST V1/order/ID/refund      of the credit memo: offline, no money moves
+//! adobe/stock                      POST V1/inventory/source-items: each as it is from now on
 //! which order                      GET  V1/orders?searchCriteria…
 //! what became of an attempt        GET  V1/orders/ID/comments, V1/shipments, V1/invoices, V1/creditmemos
 //! any refusal                      {"message":"… %1","parameters":["…"]}
@@ -37,6 +38,9 @@
 //! an adjustment, in the one currency that order, shop and refund have; before 2.4.1 the shop
 //! refused one without goods.
 //!
+//! How much there is of an item is set and not added to, so saying it twice is as saying it once:
+//! the host sends it again without asking, and `find` is refused.
+//!
 //! What an answer means is what it means of any such target, see `plugins/lib/rest`.
 //!
 //! Settings: `base-url`, in front of `/V1` (`https://shop.example/rest/all`), and
@@ -46,6 +50,7 @@
 mod effect;
 mod order;
 mod shop;
+mod stock;
 
 use portreeve_sdk::connector::*;
 
@@ -60,6 +65,9 @@ impl Connector for AdobeCommerceRest {
     }
 
     fn deliver(delivery: Delivery) -> Result<Receipt, Failure> {
+        if delivery.message.kind == stock::KIND {
+            return stock::set(&Shop::of(&delivery.settings)?, &delivery.message.body);
+        }
         let effect = Effect::of(&delivery.message.kind)?;
         let key = Key::parse(effect, &delivery.natural_key)?;
         let message = Message::read(&delivery.message.body)?;

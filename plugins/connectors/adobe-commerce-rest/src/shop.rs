@@ -57,6 +57,9 @@ struct Said<'a> {
     message: Option<String>,
     #[serde(borrow)]
     parameters: Option<&'a RawValue>,
+    /// What is wrong with each of several things; the message then says only that something is.
+    #[serde(borrow)]
+    errors: Option<&'a RawValue>,
 }
 
 pub(crate) struct Shop<'a> {
@@ -261,7 +264,14 @@ fn unreadable(what: &str) -> Failure {
 /// Why it refuses, with the parameters in their places. Their names are numbers, or words.
 fn said(body: &[u8]) -> String {
     let said: Option<Said<'_>> = serde_json::from_slice(body).ok();
-    let Some(Said { message: Some(mut message), parameters }) = said else { return "no reason given".to_owned() };
+    let Some(Said { message: Some(mut message), mut parameters, errors }) = said else {
+        return "no reason given".to_owned();
+    };
+    let errors: Option<Vec<Said<'_>>> = errors.and_then(|found| serde_json::from_str(found.get()).ok());
+    if let Some(Said { message: Some(first), parameters: own, .. }) = errors.into_iter().flatten().next() {
+        message = format!("{message}: {first}");
+        parameters = own;
+    }
     let list: Option<Vec<String>> = parameters.and_then(|found| serde_json::from_str(found.get()).ok());
     for (number, parameter) in (1..).zip(list.iter().flatten().take(9)) {
         // What is put in may be long, and have places of its own.

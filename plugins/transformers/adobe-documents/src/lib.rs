@@ -1,4 +1,4 @@
-//! What Adobe Commerce is told of its orders: the messages of the connector
+//! What Adobe Commerce is told of its orders, and of its stock: the messages of the connector
 //! `adobe-commerce-rest`.
 //!
 //! ```text
@@ -11,6 +11,7 @@
 //! adobe/shipment   shipment.confirmed        goods have left
 //! adobe/invoice    invoice.posted            they were invoiced
 //! adobe/refund     refund.issued             money went back, by whom ever
+//! adobe/stock      inventory.level           how much there is of an item
 //! ```
 //!
 //! A message is `{"order":…,"request":…}`. `request` is the body that Adobe's REST reference has
@@ -25,6 +26,19 @@
 //! and whoever says something of a line says that number. One that is no item's number is
 //! refused: Commerce takes a request without items for one of everything that is left.
 //!
+//! The shop has its stock by item and source, in a quantity without a unit. An item is called there
+//! as in the level, and its unit is that of the table `item`, by which `adobe-orders` reads orders;
+//! of an item that the table does not have, the setting `unit`. A level in another unit is refused,
+//! and so is one of which nobody knows the shop's unit: nothing is converted. The source is called
+//! as the node, unless `sources` names others (`DC-EAST=east DC-WEST=west`); then a node that it
+//! leaves out is refused.
+//!
+//! The quantity is what is set aside for nobody, unless the setting `stock` is `on-hand`. A shop
+//! that reserves stock for its own orders until they are shipped there counts those of them that
+//! are set aside in the warehouse twice: it sells less than there is for so long, and never more.
+//! With `on-hand` it sells what is set aside for orders of other channels a second time.
+//! An item of which nothing is left is out of stock (`status` 0), any other in stock.
+//!
 //! Settings: `notify` has the shop write to the customer, `visible` shows comments to him,
 //! `capture` has an invoice captured, `source-is-node` has the shop take goods from the source that
 //! is called as the node they left (each `true` or `false`, which they are unless set); `beside`
@@ -33,6 +47,8 @@
 //! one that it has.
 
 mod message;
+
+mod stock;
 
 use portreeve_sdk::transformer::*;
 
@@ -51,6 +67,10 @@ impl Transformer for AdobeDocuments {
             ("adobe/shipment", Event::ShipmentConfirmed(shipment)) => message::shipment(shipment, settings)?,
             ("adobe/invoice", Event::InvoicePosted(invoice)) => message::invoice(invoice, settings)?,
             ("adobe/refund", Event::RefundIssued(refund)) => message::refund(refund, settings)?,
+            ("adobe/stock", Event::InventoryLevel(level)) => {
+                let row = lookup("item", &level.sku)?;
+                stock::level(level, row.as_ref().and_then(|row| row.text("unit")), settings)?
+            }
             (kind, _) => {
                 let found = format!("found an event of which no message of kind `{kind}` is made");
                 return Err(Failure::permanent(format!("{found}; see the page of `adobe-documents`")));

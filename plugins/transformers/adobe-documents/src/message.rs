@@ -32,7 +32,7 @@ const OTHER_CARRIER: &str = "custom";
 const TRACK_CHARS_MAX: usize = 255;
 
 /// Decimal places of a quantity: Commerce's columns would round what is finer.
-const QUANTITY_PLACES_MAX: u8 = 4;
+pub(crate) const QUANTITY_PLACES_MAX: u8 = 4;
 
 /// The largest id of an item: Commerce's column is an unsigned number of 32 bits.
 const ITEM_ID_MAX: u64 = 4_294_967_295;
@@ -48,14 +48,14 @@ struct Written<'a, R> {
 
 /// What the shop calls an order. Numbers are counted by store there.
 #[derive(Serialize)]
-struct Named<'a> {
+pub(crate) struct Named<'a> {
     increment_id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     store_id: Option<&'a str>,
 }
 
 #[derive(Serialize)]
-struct Total<'a> {
+pub(crate) struct Total<'a> {
     amount: Box<RawValue>,
     currency: &'a str,
 }
@@ -355,7 +355,7 @@ fn item_id(line_number: &str) -> Option<u64> {
 }
 
 /// Whether a quantity has a digit behind the places that the shop keeps.
-fn is_finer(quantity: &Quantity) -> bool {
+pub(crate) fn is_finer(quantity: &Quantity) -> bool {
     let places = u32::from(quantity.scale.saturating_sub(QUANTITY_PLACES_MAX));
     10_i64.checked_pow(places).is_none_or(|factor| quantity.value % factor != 0)
 }
@@ -380,11 +380,15 @@ fn flag(settings: &[Setting], name: &str) -> Result<bool, Failure> {
     }
 }
 
-fn stopped(problems: Vec<Problem>) -> Result<(), Failure> {
+pub(crate) fn stopped(problems: Vec<Problem>) -> Result<(), Failure> {
     if problems.is_empty() { Ok(()) } else { Err(Failure::Invalid(problems)) }
 }
 
-fn written(order: Option<Named<'_>>, request: impl Serialize, total: Option<Total<'_>>) -> Result<Vec<u8>, Failure> {
+pub(crate) fn written(
+    order: Option<Named<'_>>,
+    request: impl Serialize,
+    total: Option<Total<'_>>,
+) -> Result<Vec<u8>, Failure> {
     let message = Written { order, request, total };
     serde_json::to_vec(&message).map_err(|error| Failure::permanent(error.to_string()))
 }

@@ -124,12 +124,14 @@ pub(super) struct Refusal {
     pub(super) status: StatusCode,
     pub(super) message: String,
     pub(super) parameters: Vec<String>,
+    /// What is wrong with one of several things, with parameters of its own.
+    pub(super) error: Option<(String, Vec<String>)>,
 }
 
 impl Refusal {
     pub(super) fn bad(message: &str, parameters: &[&str]) -> Self {
         let parameters = parameters.iter().map(|parameter| (*parameter).to_owned()).collect();
-        Self { status: StatusCode::BAD_REQUEST, message: message.to_owned(), parameters }
+        Self { status: StatusCode::BAD_REQUEST, message: message.to_owned(), parameters, error: None }
     }
 
     fn with(status: StatusCode, message: &str) -> Self {
@@ -139,6 +141,12 @@ impl Refusal {
     /// What is wrong with a document, all of it.
     pub(super) fn invalid(document: &str, messages: &[String]) -> Self {
         Self::bad(&format!("{document} Document Validation Error(s):\n{}", messages.join("\n")), &[])
+    }
+
+    /// What is wrong with an item of a list.
+    pub(super) fn of_items(message: &str, parameters: &[&str]) -> Self {
+        let parameters = parameters.iter().map(|parameter| (*parameter).to_owned()).collect();
+        Self { error: Some((message.to_owned(), parameters)), ..Self::bad("Validation Failed", &[]) }
     }
 
     pub(super) fn no_entity() -> Self {
@@ -174,6 +182,9 @@ impl IntoResponse for Refusal {
         let mut body = json!({"message": self.message});
         if let Some(body) = body.as_object_mut().filter(|_| !self.parameters.is_empty()) {
             body.insert("parameters".to_owned(), json!(self.parameters));
+        }
+        if let (Some((message, parameters)), Some(body)) = (&self.error, body.as_object_mut()) {
+            body.insert("errors".to_owned(), json!([{"message": message, "parameters": parameters}]));
         }
         match self.status {
             StatusCode::TOO_MANY_REQUESTS => (self.status, RETRY_AFTER, Json(body)).into_response(),

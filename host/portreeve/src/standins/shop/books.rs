@@ -14,6 +14,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::answer::{Refusal, order};
+use super::stock::Stock;
 use crate::standins::mischief::{Mischief, Trick};
 
 /// Orders, documents, comments and counted attempts that are kept, each. A sender in a loop meets a
@@ -31,7 +32,7 @@ impl Fixed {
     const NOTHING: Self = Self(0);
 
     /// Reads a number or a text of one; what is finer is rounded, as a column does.
-    fn read(json: &RawValue) -> Option<Self> {
+    pub(super) fn read(json: &RawValue) -> Option<Self> {
         let Decimal { units, scale } = Decimal::parse(json.get().trim_matches('"')).ok()?;
         let units = i128::from(units);
         let Some(finer) = scale.checked_sub(PLACES) else {
@@ -39,6 +40,13 @@ impl Fixed {
         };
         let divisor = 10_i128.pow(u32::from(finer));
         Some(Self((units + units.signum() * (divisor / 2)) / divisor))
+    }
+
+    /// What others count; what is finer is left out.
+    pub(super) fn of(decimal: &Decimal) -> Self {
+        let Decimal { units, scale } = *decimal;
+        let (units, power) = (i128::from(units), 10_i128.saturating_pow(u32::from(scale.abs_diff(PLACES))));
+        Self(if scale > PLACES { units / power } else { units.saturating_mul(power) })
     }
 
     /// The same as others count.
@@ -362,6 +370,7 @@ struct PlacedItem {
 pub(super) struct Books {
     pub(super) orders: BTreeMap<u64, ShopOrder>,
     pub(super) documents: Vec<ShopDocument>,
+    pub(super) stock: Stock,
     pub(super) mails: usize,
     pub(super) nonces: BTreeSet<String>,
     attempts: BTreeMap<String, u32>,
@@ -618,6 +627,6 @@ fn statuses(state: &str) -> &'static [&'static str] {
     }
 }
 
-fn parsed<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Refusal> {
+pub(super) fn parsed<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Refusal> {
     serde_json::from_slice(body).map_err(|error| Refusal::bad("Decoding error: %1", &[&error.to_string()]))
 }

@@ -237,3 +237,36 @@ async fn misbehaves_as_it_is_told_and_serves_the_attempts_after() {
     assert_eq!(shop.documents(ShopDocumentKind::Shipment).len(), 1, "it was done, and nobody was told");
     shop.stop().await.unwrap();
 }
+
+#[tokio::test]
+async fn what_it_may_sell_is_what_it_was_told_last_and_what_it_does_not_know_it_refuses_whole() {
+    let shop = shop(Mischief::default()).await;
+    let decimal = |text: &str| Decimal::parse(text).unwrap();
+    shop.put("DC-EAST", "PUMP-40", decimal("12"));
+    shop.put("DC-EAST", "HOSE-M", decimal("7.5"));
+    let item = |sku: &str, source: &str, quantity: Value, status: u8| json!({"sku": sku, "source_code": source, "quantity": quantity, "status": status});
+    let set = |items: Value| posted(&shop, "inventory/source-items", json!({"sourceItems": items}));
+    let pump = item("PUMP-40", "DC-EAST", json!(9.25), 1);
+    assert_eq!(set(json!([pump])).await, (200, json!([])));
+    assert_eq!(set(json!([item("PUMP-40", "DC-EAST", json!("0"), 0)])).await.0, 200);
+    for (wrong, words) in [
+        (item("PUMP-41", "DC-EAST", json!(1), 1), "Product with SKU"),
+        (item("HOSE-M", "DC-WEST", json!(1), 1), "Source with code"),
+        (item("HOSE-M", "DC-EAST", json!("many"), 1), "numeric"),
+    ] {
+        let (status, refusal) = set(json!([pump, wrong])).await;
+        assert_eq!((status, refusal["message"].as_str()), (400, Some("Validation Failed")));
+        assert!(refusal["errors"][0]["message"].as_str().unwrap().contains(words), "{refusal}");
+    }
+    assert!(says(&set(json!([])).await, 400, "Input data is empty"));
+    // An order and its shipment take nothing away.
+    assert_eq!(posted(&shop, "order/3/ship", pumps(2)).await.0, 200);
+    let found: Vec<_> = shop.source_items().into_iter().map(|item| (item.sku, item.is_in_stock, item.times)).collect();
+    assert_eq!(found, [("HOSE-M".to_owned(), true, 0), ("PUMP-40".to_owned(), false, 2)]);
+    assert_eq!(
+        (shop.stock("DC-EAST", "PUMP-40").units, shop.stock("DC-EAST", "HOSE-M").to_string()),
+        (0, "7.5000".to_owned())
+    );
+    let page = listed(&shop, "inventory/source-items?searchCriteria[filter_groups][0][filters][0][field]=sku&searchCriteria[filter_groups][0][filters][0][value]=HOSE-M").await;
+    assert_eq!((page["total_count"].as_u64(), page["items"][0]["quantity"].as_str()), (Some(1), Some("7.5000")));
+}
