@@ -97,6 +97,15 @@ async fn a_day_of_orders_comes_to_its_money_and_nothing_is_in_the_ledgers_that_m
     assert_eq!(planted, kinds().collect(), "each kind is planted");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shop_that_nobody_tells_of_stock_is_found_to_have_other_stock() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = DemoOptions { data_dir: Some(folder.path().join("day")), workers: None, json: false };
+    let effect = "[[effect]]\non = \"inventory.level\"\ntarget = \"shop\"\nkind = \"adobe/stock\"\n";
+    let untold = cash::run_changed(&options, &mut Output::silent(), &[(effect, "")]).await.unwrap_err().to_string();
+    assert!(untold.contains("the first: stock-differs of ") && untold.contains("to be sold in the shop"), "{untold}");
+}
+
 /// Of one order the last thing is said first, and what cannot be yet waits.
 fn turns(report: &CashReport) {
     let orders = |prefix: &str| {
@@ -246,7 +255,7 @@ impl<'a> Planting<'a> {
 type Plant = fn(&mut Planting<'_>);
 
 /// A kind, and what breaks its rule.
-const PLANTS: [(&str, &str, Plant); 34] = [
+const PLANTS: [(&str, &str, Plant); 36] = [
     ("shipped-without-release", "it left before anybody asked for it", |planting| {
         let order = planting.plain[0].clone();
         planting.ledgers.releases.iter_mut().find(|release| release.order_id == order).unwrap().at = u64::MAX;
@@ -272,8 +281,12 @@ const PLANTS: [(&str, &str, Plant); 34] = [
         planting.back().lines[0].quantity.units += 100;
         planting.memo().lines[0].quantity.units += 100;
     }),
-    ("stock-differs", "one that nobody moved", |planting| {
-        planting.ledgers.stock[0].levels[0].1.units += 1;
+    ("stock-differs", "one that nobody moved in the ERP", |planting| planting.ledgers.stock[0].erp.units += 1),
+    ("stock-differs", "one that the shop may sell, and nobody has", |planting| {
+        planting.ledgers.stock[0].shop.units += 10_000;
+    }),
+    ("stock-differs", "one that the shop could sell, and does not", |planting| {
+        planting.ledgers.stock[0].shop.units -= 10_000;
     }),
     ("booked-twice", "an open order in two numbers", |planting| {
         let mut open = planting.ledgers.sales_orders[0].clone();

@@ -47,7 +47,10 @@ use crate::host::{self, Host};
 use crate::output::Output;
 use crate::source_tree::SourceTree;
 use crate::standins::partner::{Purpose, interchange};
-use crate::standins::wms::{Reason, Short};
+use crate::standins::wms::{OPENS_AT, Reason, Short};
+
+/// The host's, among the demo's files.
+const CONFIGURATION: &str = "order-to-cash.toml";
 
 /// Boxes that come back of an order.
 const RETURNED: i64 = 2;
@@ -86,6 +89,19 @@ const A_DAY_MS: i64 = Instant::DAY_MS;
 /// # Errors
 /// When anything on the way fails, the log does not verify, or there is a violation.
 pub async fn run(options: &DemoOptions, output: &mut Output) -> anyhow::Result<CashReport> {
+    run_changed(options, output, &[]).await
+}
+
+/// The same where these passages of the configuration are other ones: what is to be found then is
+/// found by the rules alone.
+///
+/// # Errors
+/// As [`run`], and when the configuration has no such passage.
+pub async fn run_changed(
+    options: &DemoOptions,
+    output: &mut Output,
+    changes: &[(&'static str, &str)],
+) -> anyhow::Result<CashReport> {
     let started = std::time::Instant::now();
     let tree = SourceTree::find()?;
     let plugins = build_plugins(&tree, output)?;
@@ -93,8 +109,15 @@ pub async fn run(options: &DemoOptions, output: &mut Output) -> anyhow::Result<C
     let folder = Folder::new(options.data_dir.as_deref())?;
     let secrets = Secrets::new(&folder.path)?;
     let systems = Systems::start(&tree, &secrets).await?;
-    let filled_in = systems.filled_in(&secrets);
-    let config = write_config(&tree, &folder.path, &plugins, "order-to-cash.toml", &filled_in)?;
+    let mut filled_in = systems.filled_in(&secrets);
+    let written = std::fs::read_to_string(tree.demo().join(CONFIGURATION))?;
+    for &(passage, other) in changes {
+        if !written.contains(passage) {
+            bail!("the configuration has no `{passage}`, which is to be another one");
+        }
+        filled_in.push((passage, other.to_owned()));
+    }
+    let config = write_config(&tree, &folder.path, &plugins, CONFIGURATION, &filled_in)?;
 
     // The standard process, but for what is invoiced without a shipment.
     let items = [systems::FREIGHT_ACCOUNT, systems::FREIGHT, systems::DISCOUNT];
@@ -238,6 +261,9 @@ impl Play<'_> {
         self.settle(A_DAY_MS).await?;
         for round in 1..=ROUNDS {
             self.warehouse_works().await?;
+            if round == ROUNDS {
+                self.levels(true).await?;
+            }
             self.settle(A_DAY_MS).await?;
             if round == 1 {
                 self.cancel(Case::CancelledReturned).await?;
@@ -282,7 +308,16 @@ impl Play<'_> {
         self.minute();
         let left_first = self.orders_of(&LEFT_FIRST).await?;
         let unsaid = self.orders_of(&[Case::ReturnedEarly]).await?;
-        self.door.warehouse(events, &left_first, &unsaid).await
+        self.door.warehouse(events, &left_first, &unsaid).await?;
+        self.levels(false).await
+    }
+
+    /// The warehouse tells how much there is of what it moved since the last time.
+    async fn levels(&mut self, all_get_through: bool) -> anyhow::Result<()> {
+        // It counts from when it opens on.
+        self.clock.advance_to(OPENS_AT.plus_ms(Instant::MINUTE_MS));
+        let levels = self.systems.warehouse.levels().context("the warehouse cannot say how much there is")?;
+        self.door.levels(levels, all_get_through).await
     }
 
     /// Finance tells what it posted since: that there are invoices, which the host fetches, and

@@ -16,6 +16,10 @@
 //! then a second shipment, so that a test can count goods that left twice. A stop can be
 //! repeated. [`Mischief`] meets what is posted, as at the ERP.
 //!
+//! Of items that were put there with their unit it also says how much there is, each time that this
+//! changed ([`Wms::levels`]): what of it lies there, and what of that is set aside for nobody. A
+//! level has a time of its own, and no two have the same.
+//!
 //! Nobody works in this warehouse by itself. [`Wms::work`] takes every release one step on
 //! and returns what the warehouse says of it, for the caller to post; its times are counted,
 //! not read from a clock. Stock, shipments, stops and returns are open to whoever wants to
@@ -23,6 +27,7 @@
 //! credentials.
 
 mod books;
+mod level;
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -39,7 +44,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use self::books::{AskedRelease, AskedReturn, AskedStop, Books};
-pub use self::books::{NODE, Reason, Release, ReleaseLine, Return, Shipment, ShippedLine, Short, Step, Stop};
+pub use self::books::{NODE, OPENS_AT, Reason, Release, ReleaseLine, Return, Shipment, ShippedLine, Short, Step, Stop};
 use super::mischief::{Mischief, RETRY_AFTER, SLOW_ANSWER, Trick, hung_up};
 use super::serving::Serving;
 
@@ -84,6 +89,11 @@ impl Wms {
         self.ledger.lock().put(node, sku, quantity);
     }
 
+    /// The same of an item of which it says from now on how much there is, in this unit.
+    pub fn put_told(&self, node: &str, sku: &str, quantity: Decimal, unit: &str) {
+        self.ledger.lock().put_told(node, sku, quantity, unit);
+    }
+
     /// Has each line of an item, from the next allocation on, miss something.
     pub fn run_short(&self, short: Short) {
         self.ledger.lock().run_short(short);
@@ -101,6 +111,21 @@ impl Wms {
     /// None in practice; the serializer's signature has one.
     pub fn work(&self) -> Result<Vec<String>, serde_json::Error> {
         self.ledger.lock().work()
+    }
+
+    /// What it has to say of its stock since the last time, each the body of a webhook, in the order
+    /// in which it counted.
+    ///
+    /// # Errors
+    /// None in practice; the serializer's signature has one.
+    pub fn levels(&self) -> Result<Vec<String>, serde_json::Error> {
+        self.ledger.lock().levels.told()
+    }
+
+    /// What lies at a node of an item, with what is set aside.
+    #[must_use]
+    pub fn on_hand(&self, node: &str, sku: &str) -> Decimal {
+        self.ledger.lock().on_hand(node, sku)
     }
 
     /// What is in stock of an item at a node, without what is set aside.

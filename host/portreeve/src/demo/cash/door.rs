@@ -32,6 +32,8 @@ pub(super) struct Door {
     once: Vec<Message>,
     /// What waits at the warehouse to be said out of turn.
     held_back: Vec<Event>,
+    /// Levels that do not get through at once.
+    late: Vec<String>,
     /// Orders of which finance tells the credit memo first.
     memo_first: BTreeSet<String>,
     /// Invoices that the host could know by now.
@@ -75,9 +77,9 @@ struct Posted {
 
 impl Door {
     pub(super) fn new(address: SocketAddr, secrets: Secrets) -> Self {
-        let (once, held_back, spoken) = (Vec::new(), Vec::new(), Vec::new());
+        let (once, held_back, late, spoken) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let (memo_first, told) = (BTreeSet::new(), BTreeSet::new());
-        Self { address, secrets, once, held_back, memo_first, told, said: 0, again: 0, spoken }
+        Self { address, secrets, once, held_back, late, memo_first, told, said: 0, again: 0, spoken }
     }
 
     /// A customer's interchange arrives, and how it arrives once more.
@@ -133,6 +135,28 @@ impl Door {
     pub(super) async fn warehouse_recalls(&mut self) -> anyhow::Result<()> {
         let events = std::mem::take(&mut self.held_back);
         self.tell(events).await
+    }
+
+    /// The warehouse tells how much there is of its items, the last first. Every other level gets
+    /// through the next time only, behind what was counted since.
+    pub(super) async fn levels(&mut self, mut levels: Vec<String>, all_get_through: bool) -> anyhow::Result<()> {
+        levels.reverse();
+        let mut place = 0_usize;
+        let late: Vec<String> = levels
+            .extract_if(.., |_| {
+                place += 1;
+                !all_get_through && place.is_multiple_of(2)
+            })
+            .collect();
+        levels.extend(std::mem::replace(&mut self.late, late));
+        let token = format!("Bearer {}", self.secrets.warehouse);
+        for levels in levels.chunks(EVENTS_AT_ONCE) {
+            let headers = vec![("authorization", token.clone()), ("content-type", "application/json".to_owned())];
+            let body = format!("[{}]", levels.join(","));
+            let again = body.replace("\"id\":\"", "\"id\":\"again-");
+            self.say("warehouse", headers, body, |_| again).await?;
+        }
+        Ok(())
     }
 
     async fn tell(&mut self, events: Vec<Event>) -> anyhow::Result<()> {

@@ -69,13 +69,20 @@ pub struct Ledgers {
     pub stock: Vec<Stock>,
 }
 
-/// An item's stock.
+/// An item's stock, as each system counts it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stock {
     /// The item.
     pub sku: String,
-    /// By each system that keeps any.
-    pub levels: Vec<(&'static str, Decimal)>,
+    /// What the ERP's books have: what was there, less what was posted as shipped, and what was
+    /// credited as returned.
+    pub erp: Decimal,
+    /// What lies in the warehouse, with what is set aside for orders.
+    pub on_hand: Decimal,
+    /// Of that, what is set aside for nobody.
+    pub available: Decimal,
+    /// What the shop may sell.
+    pub shop: Decimal,
 }
 
 /// Something that must not be.

@@ -32,7 +32,7 @@ const MISCHIEF: Mischief = Mischief {
     slow_per_mille: 0,
 };
 
-/// What every item begins with, in both systems that keep stock.
+/// What every item begins with, in all systems that keep stock.
 const STOCK: Decimal = Decimal { units: 5_000, scale: 0 };
 
 /// What is invoiced and never shipped: the ERP's account for freight, and as finance calls it.
@@ -51,7 +51,8 @@ pub(super) struct Systems {
     /// The subscriber's, which is the host's once that is up.
     clock: Arc<OnceLock<Arc<SetClock>>>,
     taxes: Taxes,
-    skus: Vec<String>,
+    /// Items, each with its unit.
+    items: Vec<(String, String)>,
     pub(super) changes_told: usize,
     pub(super) memos_told: usize,
     pub(super) refunds_told: usize,
@@ -119,8 +120,11 @@ impl Systems {
     pub(super) async fn start(tree: &SourceTree, secrets: &Secrets) -> anyhow::Result<Self> {
         let items = tree.demo().join("reference/item.csv");
         let items = std::fs::read_to_string(&items).with_context(|| format!("`{}` cannot be read", items.display()))?;
-        let skus: Vec<String> =
-            items.lines().skip(1).filter_map(|line| line.split(',').next()).map(str::to_owned).collect();
+        let item = |line: &str| {
+            let mut columns = line.split(',');
+            Some((columns.next()?.to_owned(), columns.nth(1)?.to_owned()))
+        };
+        let items: Vec<(String, String)> = items.lines().skip(1).filter_map(item).collect();
         let failed = "a stand-in cannot start";
         let clock: Arc<OnceLock<Arc<SetClock>>> = Arc::default();
         let told = Arc::clone(&clock);
@@ -134,14 +138,15 @@ impl Systems {
             subscriber: Subscriber::start(&secrets.subscriber, MISCHIEF, now).await.context(failed)?,
             clock,
             taxes: Taxes::start(MISCHIEF).await.context(failed)?,
-            skus,
+            items,
             changes_told: 0,
             memos_told: 0,
             refunds_told: 0,
         };
-        for sku in &systems.skus {
+        for (sku, unit) in &systems.items {
             systems.erp.put(sku, STOCK);
-            systems.warehouse.put(NODE, sku, STOCK);
+            systems.warehouse.put_told(NODE, sku, STOCK, unit);
+            systems.shop.put(NODE, sku, STOCK);
         }
         Ok(systems)
     }
@@ -182,9 +187,12 @@ impl Systems {
     }
 
     pub(super) fn ledgers(&self) -> Ledgers {
-        let stock = |sku: &String| Stock {
+        let stock = |(sku, _): &(String, String)| Stock {
             sku: sku.clone(),
-            levels: vec![("ERP", self.erp.stock(sku)), ("warehouse", self.warehouse.stock(NODE, sku))],
+            erp: self.erp.stock(sku),
+            on_hand: self.warehouse.on_hand(NODE, sku),
+            available: self.warehouse.stock(NODE, sku),
+            shop: self.shop.stock(NODE, sku),
         };
         Ledgers {
             sales_orders: self.erp.sales_orders(),
@@ -203,7 +211,7 @@ impl Systems {
             customers: self.customers.ledger(),
             customer_faults: self.customers.faults(),
             heard: self.subscriber.ledger(),
-            stock: self.skus.iter().map(stock).collect(),
+            stock: self.items.iter().map(stock).collect(),
         }
     }
 

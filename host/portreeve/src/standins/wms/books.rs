@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::Refusal;
+use super::level::{self, Levels, Standing};
 use crate::standins::amount::Amount;
 use crate::standins::serving;
 
@@ -21,7 +22,7 @@ use crate::standins::serving;
 pub const NODE: &str = "DC-EAST";
 
 /// When the first event happens: 2026-03-02T09:00:00Z. Each one takes a second.
-const OPENS_AT: Instant = Instant(1_772_442_000_000);
+pub const OPENS_AT: Instant = Instant(1_772_442_000_000);
 
 /// Releases, stops, returns and things that were tried, of each. A sender in a loop meets a
 /// refusal before the process runs out of memory.
@@ -138,7 +139,7 @@ pub struct ReleaseLine {
     pub stopped: bool,
     /// The place of that among all entries of all stand-ins' ledgers.
     pub stopped_at: Option<u64>,
-    set_aside: Amount,
+    pub(super) set_aside: Amount,
     /// What left before.
     left: Amount,
     /// Whether what has not left never will.
@@ -236,11 +237,25 @@ pub(super) struct Books {
     lines_total: usize,
     attempts: BTreeMap<String, u32>,
     said: Said,
+    pub(super) levels: Levels,
 }
 
 impl Books {
     pub(super) fn put(&mut self, node: &str, sku: &str, quantity: Decimal) {
         give(&mut self.stock, node, sku, Amount::of(&quantity));
+    }
+
+    /// Puts so much of an item into stock of which it says from now on how much there is.
+    pub(super) fn put_told(&mut self, node: &str, sku: &str, quantity: Decimal, unit: &str) {
+        self.put(node, sku, quantity);
+        let standing =
+            Standing { on_hand: Amount::of(&self.on_hand(node, sku)), available: Amount::of(&self.stock(node, sku)) };
+        self.levels.begin(node, sku, unit, standing);
+    }
+
+    /// What lies at a node of an item, with what is set aside.
+    pub(super) fn on_hand(&self, node: &str, sku: &str) -> Decimal {
+        Amount::of(&self.stock(node, sku)).plus(level::set_aside(&self.releases, node, sku)).decimal()
     }
 
     pub(super) fn run_short(&mut self, short: Short) {
@@ -299,6 +314,7 @@ impl Books {
         let id = format!("ST-{}", 1 + self.stops.len());
         let stop = Stop { id, order_id: asked.order_id, lines: asked.lines };
         self.stops.push(stop.clone());
+        self.levels.look(&self.stock, &self.releases);
         Ok(stop)
     }
 
@@ -381,6 +397,7 @@ impl Books {
                 bodies.push(said.of_return(back)?);
             }
         }
+        self.levels.look(&self.stock, &self.releases);
         Ok(bodies)
     }
 }

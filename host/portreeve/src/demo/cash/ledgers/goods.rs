@@ -1,7 +1,5 @@
 //! What must not be in the ledgers of whoever has the goods.
 
-use std::collections::BTreeSet;
-
 use portreeve_model::value::Decimal;
 
 use super::{Broken, Ledgers, Line, Stock, Sums, above, key, sums, twice};
@@ -61,17 +59,21 @@ impl Ledgers {
         above(&self.returned(), &self.shipped(), "came back", "shipped")
     }
 
-    /// Whoever keeps stock has the same.
+    /// Whoever keeps stock has the same, each of what it counts: the ERP books what left and what
+    /// came back, so it has what lies in the warehouse, with what is set aside there for orders; the
+    /// shop may sell no more than is set aside for nobody, and has no cause to sell less.
     pub(super) fn stock_differs(&self) -> Vec<Broken> {
-        let differs = |stock: &&Stock| {
-            let amounts: BTreeSet<Amount> = stock.levels.iter().map(|(_, level)| Amount::of(level)).collect();
-            amounts.len() > 1
+        let pairs = |stock: &Stock| {
+            [
+                (stock.erp, "in the ERP", stock.on_hand, "in the warehouse"),
+                (stock.shop, "to be sold in the shop", stock.available, "set aside for nobody in the warehouse"),
+            ]
         };
-        let told = |stock: &Stock| {
-            let levels = stock.levels.iter().map(|(system, level)| format!("{level} in the {system}"));
-            (stock.sku.clone(), levels.collect::<Vec<_>>().join(", "))
-        };
-        self.stock.iter().filter(differs).map(told).collect()
+        let all = self.stock.iter().flat_map(|stock| pairs(stock).map(|pair| (&stock.sku, pair)));
+        let differs = all.filter(|(_, (one, _, other, _))| Amount::of(one) != Amount::of(other));
+        differs
+            .map(|(sku, (one, here, other, there))| (sku.clone(), format!("{one} {here}, {other} {there}")))
+            .collect()
     }
 
     pub(super) fn shipped(&self) -> Sums {
