@@ -255,7 +255,7 @@ impl<'a> Planting<'a> {
 type Plant = fn(&mut Planting<'_>);
 
 /// A kind, and what breaks its rule.
-const PLANTS: [(&str, &str, Plant); 36] = [
+const PLANTS: [(&str, &str, Plant); 37] = [
     ("shipped-without-release", "it left before anybody asked for it", |planting| {
         let order = planting.plain[0].clone();
         planting.ledgers.releases.iter_mut().find(|release| release.order_id == order).unwrap().at = u64::MAX;
@@ -287,6 +287,13 @@ const PLANTS: [(&str, &str, Plant); 36] = [
     }),
     ("stock-differs", "one that the shop could sell, and does not", |planting| {
         planting.ledgers.stock[0].shop.units -= 10_000;
+    }),
+    ("open-though-stopped", "a box to come of what was stopped", |planting| {
+        let stopped = planting.ledgers.releases.iter().filter(|release| release.lines[0].stopped);
+        let stopped: BTreeSet<String> = stopped.map(|release| release.order_id.replace('-', "")).collect();
+        let open = &mut planting.ledgers.sales_orders;
+        let order = open.iter_mut().find(|order| stopped.contains(&order.external_document_number)).unwrap();
+        order.lines[0].quantity.units += 1;
     }),
     ("booked-twice", "an open order in two numbers", |planting| {
         let mut open = planting.ledgers.sales_orders[0].clone();

@@ -26,6 +26,7 @@ use crate::support::{PurchaseOrder, ScriptedTarget, Setup, TestHost, x12};
 const SHIP: &str = "business-central/ship-and-invoice";
 const CREDIT: &str = "business-central/credit-memo";
 const CANCEL: &str = "business-central/cancel";
+const CLOSE: &str = "business-central/close";
 const ORDER: &str = "business-central/sales-order";
 const WMS: &str = "token-of-the-warehouse";
 
@@ -492,6 +493,44 @@ async fn an_order_that_is_gone_when_it_is_to_be_deleted_is_cancelled_unless_it_w
                 assert!(permanent(found).contains(&sentence), "{posted}");
             }
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_rest_of_an_order_is_taken_off_it_once_a_part_is_posted_and_it_says_so_itself() {
+    let called = Called::start().await;
+    let key = order_id().to_string();
+    let close = async || {
+        let message = called.message(CLOSE, shipped("S-1", &[])).await.unwrap();
+        called.plugins.deliver_to("erp-rest", called.at, message, &key, &called.settings()).await
+    };
+    let found = async || called.plugins.find_at("erp-rest", called.at, CLOSE, &key, &called.settings()).await;
+    let early = permanent(close().await);
+    assert!(early.starts_with("nothing-shipped: "), "{early}");
+
+    called.ship("S-1", &[("1", "X", 4)]).await.unwrap();
+    assert_eq!(found().await, Ok(None), "six of ten, and a line of which nothing left, are outstanding");
+    let receipt = close().await.unwrap();
+    let left = called.erp.sales_orders().remove(0);
+    let lines: Vec<_> = left.lines.iter().map(|line| (line.quantity.to_string(), line.shipped.to_string())).collect();
+    assert_eq!((lines, &left.number), (vec![("4".to_owned(), "4".to_owned())], &receipt.external_id));
+    assert_eq!((found().await, close().await), (Ok(Some(receipt.clone())), Ok(receipt)), "twice is as once");
+    assert_eq!(called.erp.invoices().len(), 1);
+    // What left comes back all the same.
+    called.credit("R-1", &[(Some("1"), "X", 4)]).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_rest_of_an_order_that_a_clerk_posted_is_a_persons() {
+    let called = Called::start().await;
+    called.ship("S-1", &[("1", "X", 4)]).await.unwrap();
+    called.a_clerk_posts().await;
+    let message = called.message(CLOSE, shipped("S-1", &[])).await.unwrap();
+    let key = order_id().to_string();
+    let closed = called.plugins.deliver_to("erp-rest", called.at, message, &key, &called.settings()).await;
+    let found = called.plugins.find_at("erp-rest", called.at, CLOSE, &key, &called.settings()).await;
+    for outcome in [permanent(closed), permanent(found)] {
+        assert!(outcome.starts_with("sales-order-gone: the ERP has invoice "), "{outcome}");
     }
 }
 

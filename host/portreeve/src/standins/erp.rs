@@ -7,6 +7,7 @@
 //! GET    …/salesOrders?$filter=externalDocumentNumber eq '…'[&$expand=salesOrderLines]
 //!                                                     200 {"value":[…]}
 //! DELETE …/salesOrders(ID)                            204; 412 where If-Match is another ETag
+//! DELETE …/salesOrderLines(ID)                        the same, of a line of which nothing was shipped
 //! POST   …/salesOrders(ID)/salesOrderLines            201, a line more
 //! PATCH  …/salesOrderLines(ID)                        200; 412 where If-Match is another ETag
 //!        …/salesOrders(ID)/salesOrderLines(ID)        the same
@@ -265,7 +266,7 @@ fn routes(ledger: Ledger) -> Router {
         .route(&company("salesInvoices"), get(find_invoices))
         .route(&company("salesShipments"), get(find_shipments))
         .route(&company("salesCreditMemos"), get(find_credit_memos).post(create_credit_memo))
-        .route(&company("{entity}"), delete(delete_sales_order).patch(change_any_line))
+        .route(&company("{entity}"), delete(delete_entity).patch(change_any_line))
         .route(&company("{entity}/{of}"), post(act).patch(change_line))
         .fallback(async || Refusal::not_found("there is no such resource"))
         .method_not_allowed_fallback(async || Refusal {
@@ -460,13 +461,15 @@ async fn changed(
     acted(&ledger, company, &format!("change {line}"), effect).await
 }
 
-async fn delete_sales_order(
+async fn delete_entity(
     State(ledger): State<Ledger>,
     Path((company, order)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     let company = known_company(&company)?;
-    let id = keyed(&order, "salesOrders").ok_or_else(|| Refusal::not_found("there is no such resource"))?;
+    let of_order = keyed(&order, "salesOrders").map(|id| (id, false));
+    let entity = of_order.or_else(|| keyed(&order, "salesOrderLines").map(|id| (id, true)));
+    let (id, is_line) = entity.ok_or_else(|| Refusal::not_found("there is no such resource"))?;
     let expected = expected(&headers)?;
     let mut books = ledger.lock();
     let trick = ledger.trick(company, &format!("delete {id}"), &mut books)?;
@@ -475,7 +478,11 @@ async fn delete_sales_order(
         Some(Trick::FailBefore | Trick::Reject) => return Err(Refusal::failed()),
         Some(Trick::DropAfter | Trick::SlowAfter) | None => {}
     }
-    books.delete(company, id, expected)?;
+    if is_line {
+        books.delete_line(company, id, expected)?;
+    } else {
+        books.delete(company, id, expected)?;
+    }
     match trick {
         Some(Trick::DropAfter | Trick::SlowAfter) => Ok(hung_up()),
         _ => Ok(StatusCode::NO_CONTENT.into_response()),

@@ -1,6 +1,7 @@
 //! Sales orders into an ERP that speaks the REST API of Business Central v2.0, and out of it
-//! again (`cancel`); shipments that it posts with their invoices (`ship`), and returns of which
-//! it posts credit memos (`credit`); and what it posted since it was polled last (`listed`).
+//! again (`cancel`); shipments that it posts with their invoices (`ship`), the rest of an order that
+//! does not leave any more (`close`), and returns of which it posts credit memos (`credit`); and what
+//! it posted since it was polled last (`listed`).
 //!
 //! The API documents no idempotency key, so the danger is a second sales order
 //! for one order. The message carries the host's order id as
@@ -13,6 +14,7 @@
 //! `answer-timeout-ms`. Credentials are the host's.
 
 mod cancel;
+mod close;
 mod credit;
 mod document;
 mod listed;
@@ -38,6 +40,7 @@ impl Connector for ErpRest {
     fn deliver(delivery: Delivery) -> Result<Receipt, Failure> {
         match delivery.message.kind.as_str() {
             cancel::KIND => return cancel::deliver(&delivery),
+            close::KIND => return close::deliver(&delivery),
             ship::KIND => return ship::deliver(&delivery),
             credit::KIND => return credit::deliver(&delivery),
             _ => {}
@@ -55,6 +58,7 @@ impl Connector for ErpRest {
     fn find(query: FindQuery) -> Result<Option<Receipt>, Failure> {
         match query.kind.as_str() {
             cancel::KIND => return cancel::find(&query),
+            close::KIND => return close::find(&query),
             ship::KIND => return ship::find(&query),
             credit::KIND => return credit::find(&query),
             _ => {}

@@ -36,7 +36,7 @@
 //! A line is found by its sequence, see the transformer `business-central`, and has to have
 //! the item and the unit that the warehouse names. Freight and whatever else is no item stays
 //! as the ERP proposes it: with the first invoice. Of a shipment of nothing nothing is posted,
-//! and what is short stays outstanding in the ERP until a clerk takes it off the order.
+//! and what is short stays outstanding in the ERP until a clerk takes it off the order, or `close` does.
 //!
 //! Sources: Microsoft's pages 30028 "APIV2 - Sales Orders" (`ShipAndInvoice`, which answers
 //! 204) and 30044 "APIV2 - Sales Order Lines"; resource types salesOrderLine and salesInvoice.
@@ -57,7 +57,7 @@ pub(crate) const KIND: &str = "business-central/ship-and-invoice";
 
 /// Lines that one call changes: with the seven other requests they stay below the 32 that a call
 /// may send. What is left is changed by the next attempt.
-const CHANGES_MAX: usize = 24;
+pub(crate) const CHANGES_MAX: usize = 24;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -310,12 +310,23 @@ fn say(order: &Document, comment: &str, settings: &[Setting]) -> Result<(), Fail
     set(http::Request::json(http::Method::Post, &url, body), "the comment", settings)
 }
 
-fn change_line(line: &Line, to: &impl Serialize, settings: &[Setting]) -> Result<(), Failure> {
-    let etag = line.etag.as_deref();
-    let etag = etag.ok_or_else(|| Failure::permanent("the ERP lists a line of a sales order without an ETag"))?;
-    let url = format!("{}/salesOrderLines({})", company_url(settings)?, http::escaped(&line.id));
+pub(crate) fn change_line(line: &Line, to: &impl Serialize, settings: &[Setting]) -> Result<(), Failure> {
+    let (url, etag) = place(line, settings)?;
     let request = http::Request::json(http::Method::Patch, &url, json(to)?).with_header("if-match", etag);
     set(request, "the change of a line", settings)
+}
+
+pub(crate) fn delete_line(line: &Line, settings: &[Setting]) -> Result<(), Failure> {
+    let (url, etag) = place(line, settings)?;
+    let request = http::Request { method: http::Method::Delete, ..http::Request::get_json(&url) };
+    set(request.with_header("if-match", etag), "the deletion of a line", settings)
+}
+
+/// Where a line is, and as what it was looked at.
+fn place<'a>(line: &'a Line, settings: &[Setting]) -> Result<(String, &'a str), Failure> {
+    let etag = line.etag.as_deref();
+    let etag = etag.ok_or_else(|| Failure::permanent("the ERP lists a line of a sales order without an ETag"))?;
+    Ok((format!("{}/salesOrderLines({})", company_url(settings)?, http::escaped(&line.id)), etag))
 }
 
 fn json(content: &impl Serialize) -> Result<Vec<u8>, Failure> {

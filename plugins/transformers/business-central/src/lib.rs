@@ -39,6 +39,8 @@ use serde_json::value::RawValue;
 const KIND: &str = "business-central/sales-order";
 /// What has a sales order deleted: whatever was said of the order, it is known by its number.
 const CANCEL: &str = "business-central/cancel";
+/// The same of what has its rest taken off it.
+const CLOSE: &str = "business-central/close";
 
 /// The sequence of the comment with the order's number.
 const COMMENT_SEQUENCE: u32 = 1;
@@ -71,8 +73,8 @@ impl Transformer for BusinessCentral {
     }
 
     fn from_canonical(request: RenderingRequest) -> Result<Message, Failure> {
-        if request.kind == CANCEL {
-            return message(CANCEL, &Cancelled { external_document_number: request.order_id.replace('-', "") });
+        if [CANCEL, CLOSE].contains(&request.kind.as_str()) {
+            return message(&request.kind, &Cancelled { external_document_number: request.order_id.replace('-', "") });
         }
         match (request.kind.as_str(), &request.event) {
             (posting::SHIP, Event::ShipmentConfirmed(shipment)) => {

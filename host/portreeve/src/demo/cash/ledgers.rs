@@ -103,7 +103,7 @@ type Rule = fn(&Ledgers) -> Vec<Broken>;
 type Broken = (String, String);
 
 /// The rules, by the names of what breaks them.
-const RULES: [(&str, Rule); 28] = [
+const RULES: [(&str, Rule); 29] = [
     ("shipped-without-release", Ledgers::unreleased),
     ("released-twice", Ledgers::released_twice),
     ("shipped-more-than-released", Ledgers::overshipped),
@@ -112,6 +112,7 @@ const RULES: [(&str, Rule); 28] = [
     ("returned-more-than-shipped", Ledgers::overreturned),
     ("stock-differs", Ledgers::stock_differs),
     ("booked-twice", Ledgers::booked_twice),
+    ("open-though-stopped", Ledgers::open_though_stopped),
     ("invoiced-without-shipment", Ledgers::unshipped),
     ("invoiced-before-shipment", Ledgers::invoiced_first),
     ("shipment-invoiced-otherwise-than-once", Ledgers::shipments_invoiced),

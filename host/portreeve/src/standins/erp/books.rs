@@ -172,6 +172,27 @@ impl Books {
         Ok(())
     }
 
+    /// Takes a line off an order, of which nothing was shipped.
+    pub(super) fn delete_line(&mut self, company: &str, id: &str, expected: &str) -> Result<(), Refusal> {
+        let unknown = || Refusal::not_found("there is no sales order line with this id");
+        let has =
+            |order: &&mut Order| order.company == company && order.lines.iter().any(|line| order.line_id(line) == id);
+        let order = self.orders.iter_mut().find(has).ok_or_else(unknown)?;
+        let place = order.lines.iter().position(|line| order.line_id(line) == id).ok_or_else(unknown)?;
+        let line = order.lines.get(place).ok_or_else(unknown)?;
+        if ![line.etag().as_str(), "*"].contains(&expected) {
+            return Err(Refusal::changed());
+        }
+        if line.shipped != Amount::ZERO {
+            let shipped = line.shipped.decimal();
+            return Err(Refusal::dialog(format!("You cannot delete a line of which {shipped} was shipped.")));
+        }
+        order.lines.remove(place);
+        order.changed();
+        self.lines_total = self.lines_total.saturating_sub(1);
+        Ok(())
+    }
+
     /// A line more, behind the others.
     pub(super) fn add_line(&mut self, company: &str, id: &str, body: &[u8]) -> Result<(&Order, &OrderLine), Refusal> {
         let last = self.order(company, id)?.lines.iter().map(|line| line.line.sequence).max().unwrap_or_default();

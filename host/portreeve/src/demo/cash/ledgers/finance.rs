@@ -28,6 +28,29 @@ impl Ledgers {
         broken.map(|(order, numbers)| (order.to_owned(), format!("sales orders {}", listed(numbers)))).collect()
     }
 
+    /// What the warehouse was told to ship no more the ERP does not have to come any more either.
+    pub(super) fn open_though_stopped(&self) -> Vec<Broken> {
+        let lines = self.releases.iter().flat_map(|release| {
+            let stopped = release.lines.iter().filter(|line| line.stopped);
+            stopped.map(|line| key(&release.order_id, &line.line_number, &line.sku, &line.unit))
+        });
+        let stopped: BTreeSet<Line> = lines.collect();
+        let mut broken = Vec::new();
+        for order in &self.sales_orders {
+            for line in &order.lines {
+                let of = key(&order.external_document_number, &line.line_number, &line.item_number, &line.unit);
+                let (ordered, shipped) = (Amount::of(&line.quantity), Amount::of(&line.shipped));
+                if ordered > shipped && stopped.contains(&of) {
+                    broken.push((
+                        of.order.clone(),
+                        format!("{of}: {} to come in the ERP", ordered.less(shipped).decimal()),
+                    ));
+                }
+            }
+        }
+        broken
+    }
+
     /// By the ERP's numbers of the orders, which have no hyphens.
     pub(super) fn unshipped(&self) -> Vec<Broken> {
         above(&self.invoiced(), &self.shipped(), "invoiced", "shipped")
