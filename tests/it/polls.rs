@@ -181,7 +181,9 @@ async fn an_item_that_cannot_be_read_stops_neither_its_neighbours_nor_the_next_p
     assert_eq!(polled(&host).await, PollRun { asked: 4, documents: 3, failed: None });
     host.decide_all().await;
     let waiting = open(&host).await;
-    let mut waiting: Vec<_> = waiting.iter().map(|open| (open.kind.as_str(), open.code.as_str())).collect();
+    // That it was picked before the ERP had the order is another story.
+    let of_polls = waiting.iter().filter(|open| open.kind != ExceptionKind::Order);
+    let mut waiting: Vec<_> = of_polls.map(|open| (open.kind.as_str(), open.code.as_str())).collect();
     waiting.sort_unstable();
     assert_eq!(
         waiting,

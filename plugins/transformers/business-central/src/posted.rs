@@ -194,7 +194,7 @@ fn invoice_line(
         );
     }
     let is_item = line.line_type == "Item";
-    let line_number = match (is_item, is_numbered && line.sequence % 10 == 0) {
+    let line_number = match (is_item, is_numbered && line.sequence.is_multiple_of(10)) {
         (true, true) => (line.sequence / 10).to_string(),
         (true, false) => {
             let message = "found lines that do not have the order's own numbers; expected a sales order of this host";
