@@ -635,7 +635,7 @@ impl StageOrder {
         // What people made of a change may be told: with its own words.
         if let Some(order) = leaf.order.filter(|_| CHANGE_ANSWERED.contains(&leaf.code.as_str())) {
             let answered = self.changes.remove(&order).unwrap_or_default();
-            self.said.extend(answered.into_iter().map(|event| (event, order)));
+            self.said.extend(answered.into_iter().map(|event| (event, Matter::Order(order))));
         }
         if leaf.code.as_str() == REPLAYED
             && let Some(row) = leaf.outbox.and_then(|outbox| self.outbox.get_mut(&outbox))

@@ -61,7 +61,7 @@ impl Pipeline {
             };
             return self.give_up(permit, Some(target), "deadline", &why, None).await;
         }
-        let subject = match stream.subject(event.name(), permit.order()) {
+        let subject = match stream.subject(event.name(), permit.matter()) {
             Ok(subject) => subject,
             Err(refused) => return self.give_up(permit, Some(target), refused.code(), refused.why(), None).await,
         };

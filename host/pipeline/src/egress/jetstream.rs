@@ -44,7 +44,7 @@ use async_nats::jetstream::{self, Context, ContextBuilder};
 use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, HeaderValue};
 use bytes::Bytes;
 use ipnet::IpNet;
-use portreeve_model::OrderId;
+use portreeve_model::Matter;
 use portreeve_model::document::Message;
 use portreeve_sandbox::ClientTls;
 use serde::{Deserialize, Serialize};
@@ -340,10 +340,10 @@ impl Stream {
         Ok(Some(Self { subscriber, entry, template, there, opening, slot, failures, breaker }))
     }
 
-    /// The subject of an event of an order.
-    pub(crate) fn subject(&self, event: &str, order: OrderId) -> Result<String, NotPublished> {
+    /// The subject of an event about a matter.
+    pub(crate) fn subject(&self, event: &str, matter: Matter) -> Result<String, NotPublished> {
         let no_subject = || NotPublished::refused("no-subject", "the event has no name that may stand in a subject");
-        self.template.subject(event, order).ok_or_else(no_subject)
+        self.template.subject(event, matter).ok_or_else(no_subject)
     }
 
     /// Why there is no connection, if that is why messages wait.

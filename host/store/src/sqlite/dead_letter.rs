@@ -4,7 +4,7 @@ use portreeve_model::Instant;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::contract::{DeadLetter, OutboxId, REPLAYS_MAX, StoreError};
-use crate::sqlite::rows::{Result, content, damaged, matter, outbox_id, signed, unsigned};
+use crate::sqlite::rows::{Result, content, matter, outbox_id, signed, unsigned};
 use crate::sqlite::{credit, exception, failed, level, order_event};
 
 pub(super) fn list(connection: &Connection, after: u64, limit: u32) -> Result<Vec<DeadLetter>> {

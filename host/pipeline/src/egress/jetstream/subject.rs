@@ -8,7 +8,7 @@
 //! wildcard makes everybody's. So only words of the host's own may stand in one, the name of a
 //! canonical event and the host's id of the order, and each token is looked at all the same.
 
-use portreeve_model::OrderId;
+use portreeve_model::Matter;
 
 /// Bytes of a subject. Servers take some 4,000; people read these.
 const SUBJECT_BYTES_MAX: usize = 255;
@@ -35,9 +35,9 @@ impl Template {
         }
     }
 
-    /// The subject of an event of an order; none where the event's name is no subject.
-    pub(crate) fn subject(&self, event: &str, order: OrderId) -> Option<String> {
-        self.filled(event, &order.to_string())
+    /// The subject of an event about a matter; none where the event's name is no subject.
+    pub(crate) fn subject(&self, event: &str, matter: Matter) -> Option<String> {
+        self.filled(event, &matter.to_string())
     }
 
     fn filled(&self, event: &str, order: &str) -> Option<String> {
@@ -66,11 +66,13 @@ pub(super) fn covers(pattern: &str, subject: &str) -> bool {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests fail loudly")]
 
+    use portreeve_model::OrderId;
+
     use super::*;
 
     #[test]
     fn a_subject_holds_the_events_name_and_the_orders_id_and_nothing_else() {
-        let order = OrderId::parse("0f6c2d1e-0000-5000-8000-000000000001").unwrap();
+        let order = Matter::Order(OrderId::parse("0f6c2d1e-0000-5000-8000-000000000001").unwrap());
         let template = Template::parse("shop_1.{event}.{order}").unwrap();
         let subject = template.subject("shipment.confirmed", order).unwrap();
         assert_eq!(subject, "shop_1.shipment.confirmed.0f6c2d1e-0000-5000-8000-000000000001");
