@@ -13,13 +13,14 @@ use portreeve_model::{ChannelId, Currency, Digest, Instant, ItemId, OrderId, Per
 use portreeve_record::Leaf;
 use portreeve_store::contract::{
     After, Configuration, CreditQuery, CreditReservation, CustomerAggregate, DeadLetter, Decided, DecisionCommit,
-    DocumentPosition, DocumentView, EarlyEvent, ExceptionTrail, ExceptionView, ExceptionsWanted, Forgotten, Happening,
-    HistoryQuery, HoldOwner, InputId, InterchangeView, ItemStanding, JournalEntry, JournalOutcome, JudgedHold, Kept,
-    KeptBack, KeptInput, Lease, MeasuredOrder, NewException, NewOutbox, NewPersonChange, NewReference, NewReview,
-    NewStep, NoticePlace, Numbering, OpenHolds, OpenPayload, OrderEventView, OrderName, OrderOrigin, OrderStanding,
-    OrderState, OrderTrail, OrderView, PackageChange, PackageView, PauseAbout, PayloadRef, Period, Person, PersonView,
-    PluginUsage, PollEnd, PollView, PolledChange, Presented, ReferenceTable, ReferenceWanted, Room, Settlement,
-    StepTaken, Summary, TreeHead, UnsequencedLeaf, WeighedProposal,
+    DocumentPosition, DocumentView, EarlyEvent, ExceptionTrail, ExceptionView, ExceptionsWanted, Finding, Forgotten,
+    Happening, HistoryQuery, HoldOwner, InputId, InterchangeView, ItemStanding, JournalEntry, JournalOutcome,
+    JudgedHold, Kept, KeptBack, KeptInput, Lease, MeasuredOrder, NewException, NewOutbox, NewPersonChange,
+    NewReference, NewReview, NewRun, NewStep, NoticePlace, Numbering, OpenHolds, OpenPayload, OrderEventView,
+    OrderName, OrderOrigin, OrderStanding, OrderState, OrderTrail, OrderView, PackageChange, PackageView, PauseAbout,
+    PayloadRef, Period, Person, PersonView, PluginUsage, PollEnd, PollView, PolledChange, Presented,
+    ReconciliationView, ReferenceTable, ReferenceWanted, Room, Settlement, StepTaken, Summary, TreeHead,
+    UnsequencedLeaf, WeighedProposal,
 };
 use portreeve_store::{Attempt, Committed, Journaled, Permit, PollPermit, Settled, Store, StoreError};
 
@@ -274,6 +275,7 @@ store! {
         async fn lease_numbers(&self, range: &str, count: u32) -> u64;
         async fn number_delivery(&self, permit: Permit, numbering: Numbering, at: Instant) -> Permit;
         async fn tell_overdue(&self, partner: &str, number: u64, exception: NewException, at: Instant, leaf: Leaf) -> bool;
+        async fn commit_run(&self, run: NewRun) -> ();
         async fn begin_attempt(&self, permit: Permit, lease: Lease, leaf: Leaf) -> Attempt;
         async fn settle(&self, attempt: Attempt, settlement: Settlement, at: Instant, leaf: Leaf) -> Settled;
         async fn settle_unattempted(&self, permit: Permit, settlement: Settlement, at: Instant, leaf: Leaf) -> Settled;
@@ -315,6 +317,8 @@ store! {
         async fn happenings(&self, after: NoticePlace, limit: u32) -> Vec<Happening>;
         async fn interchange(&self, partner: &str, number: u64) -> Option<InterchangeView>;
         async fn overdue_interchanges(&self, at: Instant, limit: u32) -> Vec<InterchangeView>;
+        async fn reconciliation(&self, reconciliation: &str) -> ReconciliationView;
+        async fn findings(&self, reconciliation: &str, after: Option<&str>, limit: u32) -> Vec<(String, Finding)>;
         async fn next_due(&self) -> Option<Instant>;
         async fn payload(&self, kept: PayloadRef) -> Vec<u8>;
         async fn kept_inputs(&self, before: Instant, after: Option<(Instant, InputId)>, limit: u32) -> Vec<KeptInput>;

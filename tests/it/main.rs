@@ -119,6 +119,8 @@ mod jetstream;
 
 mod refunds;
 
+mod reconciled;
+
 mod erp;
 
 mod wms;

@@ -109,6 +109,8 @@ pub const ROUTES: &[Access] = &[
     get("/v1/dead-letters/together", Needs::Reader),
     // Whoever works on the queues of the target's exceptions.
     post("/v1/dead-letters/together", Needs::Person),
+    get("/v1/reconciliations", Needs::Reader),
+    post("/v1/reconciliations/{reconciliation}/runs", OPERATE),
     post("/v1/reference/{table}", OPERATE),
     get("/v1/plugins", Needs::Reader),
     post("/v1/plugins", PUBLISH),

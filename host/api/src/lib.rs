@@ -39,6 +39,8 @@ pub mod oversight;
 
 pub mod dead_letter;
 
+pub mod reconcile;
+
 pub mod reference;
 
 pub mod package;
@@ -153,6 +155,8 @@ pub fn router(front: Arc<Front>) -> Router {
         .route("/v1/exceptions/{exception}/customer", get(exception::together::show).post(exception::together::release))
         .route("/v1/dead-letters", get(dead_letter::list))
         .route("/v1/dead-letters/together", get(dead_letter::together).post(dead_letter::retry))
+        .route("/v1/reconciliations", get(reconcile::list))
+        .route("/v1/reconciliations/{reconciliation}/runs", post(reconcile::run))
         .route("/v1/reference/{table}", post(reference::load))
         .route("/v1/plugins", get(package::list).post(package::install))
         .route("/v1/plugins/halt", post(package::halt))

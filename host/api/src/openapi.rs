@@ -51,6 +51,8 @@ use crate::{
         dead_letter::list,
         dead_letter::together,
         dead_letter::retry,
+        reconcile::list,
+        reconcile::run,
         reference::load,
         package::list,
         package::install,

@@ -126,6 +126,8 @@ pub(crate) async fn metrics(State(door): State<Arc<Door>>) -> Result<Response, P
     let in_use = pipeline.in_use().await?;
     let oversight = pipeline.recent_oversight().await?;
     let (measures, now) = (pipeline.recent_measures().await?, pipeline.clock.now());
+    // They show what the store knows of the last runs, whoever made them.
+    pipeline.reconciliations().await?;
     let text = pipeline.metrics.text_with(&counts(&summary), &in_use, &oversight, measures.as_deref(), now);
     Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response())
 }

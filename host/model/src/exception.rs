@@ -22,12 +22,23 @@ pub enum ExceptionKind {
     Plugin,
     /// A poll that fails again and again: nothing of its source comes in meanwhile.
     Poll,
+    /// Two systems that do not say the same of something, or that could not be compared.
+    Difference,
 }
 
 impl ExceptionKind {
     /// All of them.
-    pub const ALL: [Self; 8] =
-        [Self::Held, Self::Order, Self::Change, Self::Document, Self::Input, Self::Delivery, Self::Plugin, Self::Poll];
+    pub const ALL: [Self; 9] = [
+        Self::Held,
+        Self::Order,
+        Self::Change,
+        Self::Document,
+        Self::Input,
+        Self::Delivery,
+        Self::Plugin,
+        Self::Poll,
+        Self::Difference,
+    ];
 
     /// The word in the store, in records and on pages.
     #[must_use]
@@ -41,6 +52,7 @@ impl ExceptionKind {
             Self::Delivery => "delivery",
             Self::Plugin => "plugin",
             Self::Poll => "poll",
+            Self::Difference => "difference",
         }
     }
 
@@ -65,6 +77,8 @@ impl ExceptionKind {
             Self::Delivery | Self::Plugin => &[Retry, Reroute, Abandon],
             // It is tried again by itself, and closes when it works.
             Self::Poll => &[Reroute, Abandon],
+            // It closes by itself when the systems agree.
+            Self::Difference => &[Reroute, Abandon],
         }
     }
 }

@@ -34,6 +34,8 @@ pub mod process;
 
 pub mod rederive;
 
+pub mod reconcile;
+
 pub mod metrics;
 
 pub mod reply;
@@ -101,6 +103,7 @@ pub use numbers::NumberRanges;
 pub use people::{Accounts, SignedIn};
 pub use plugins::{Active, Plugins, Slot, Stopped, Why};
 pub use poll::Poll;
+pub use reconcile::Reconciliation;
 pub use route::{Channel, Effect, Interchanges, OrdersBy, Refunds, Routes, Target};
 pub use sender::{Credential, LocalRefused, Sender, SenderRefused, Senders};
 pub use tables::TableCache;
@@ -172,6 +175,8 @@ pub struct Pipeline {
     pub outbound: Arc<Outbound>,
     /// Who hears of what waits for a person.
     pub notices: Notices,
+    /// The reconciliation that runs.
+    pub reconciling: reconcile::Reconciling,
 }
 
 /// The configuration names a plugin that is not installed: found at start, by

@@ -6,6 +6,7 @@
 
 mod measure;
 mod oversight;
+mod reconcile;
 mod stream;
 
 use std::sync::{Mutex, PoisonError};
@@ -15,7 +16,7 @@ use portreeve_model::{Failure, Instant, PluginName};
 use portreeve_record::leaf::PackageStep;
 use portreeve_registry::quarantine::Scope;
 use portreeve_sandbox::{CallError, Crossed, EgressRefused, Ended};
-use portreeve_store::contract::{Forgotten, OpenHolds};
+use portreeve_store::contract::{Figures, Forgotten, OpenHolds};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -25,6 +26,7 @@ use prometheus_client::registry::Registry;
 
 use self::measure::MeasureMetrics;
 use self::oversight::OversightMetrics;
+use self::reconcile::ReconciliationMetrics;
 use self::stream::StreamMetrics;
 use crate::accept::call_error_code;
 use crate::egress::Origin;
@@ -46,6 +48,7 @@ pub struct Metrics {
     in_use: Mutex<InUseMetrics>,
     oversight: OversightMetrics,
     measures: MeasureMetrics,
+    reconciliations: ReconciliationMetrics,
     not_called: Family<NotCalledLabels, Counter>,
     quarantine_turns: Family<TurnLabels, Counter>,
     quarantined: Family<PluginLabels, Gauge>,
@@ -424,6 +427,8 @@ impl Default for Metrics {
         oversight.register(&mut registry);
         let measures = MeasureMetrics::default();
         measures.register(&mut registry);
+        let reconciliations = ReconciliationMetrics::default();
+        reconciliations.register(&mut registry);
         let people = PeopleMetrics::default();
         people.register(&mut registry);
         let notices = NoticeMetrics::default();
@@ -447,6 +452,7 @@ impl Default for Metrics {
             in_use,
             oversight,
             measures,
+            reconciliations,
             not_called,
             quarantine_turns,
             quarantined,
@@ -592,6 +598,16 @@ impl Metrics {
     /// Counts a token that proved nothing.
     pub(crate) fn token_refused(&self) {
         self.people.tokens_refused.inc();
+    }
+
+    /// Shows what the last run of a reconciliation found.
+    pub(crate) fn reconciled(&self, reconciliation: &str, figures: &Figures) {
+        self.reconciliations.show(reconciliation, figures);
+    }
+
+    /// Counts a run of a reconciliation.
+    pub(crate) fn reconciliation_ended(&self, reconciliation: &str, compared: bool) {
+        self.reconciliations.ended(reconciliation, compared);
     }
 
     /// Counts a pass of retention that ended early.

@@ -17,6 +17,7 @@ use crate::egress::{CredentialEntry, Origin};
 use crate::feed::{ORDER_CREATED, Subscriber, Subscription};
 use crate::poll::Poll;
 use crate::process::{self, Process};
+use crate::reconcile::Reconciliation;
 
 pub(crate) use self::level::INVENTORY_LEVEL;
 
@@ -93,6 +94,9 @@ pub struct Routes {
     /// Sources that are asked for what is new.
     #[serde(default, rename = "poll")]
     pub polls: Vec<Poll>,
+    /// Systems that should say the same.
+    #[serde(default, rename = "reconciliation", skip_serializing_if = "Vec::is_empty")]
+    pub reconciliations: Vec<Reconciliation>,
 }
 
 /// Refunds that the host decides on: what is paid and kept above what is owed, in these cases.
@@ -568,6 +572,7 @@ impl Routes {
             }
             used.push((user, target.transformer.clone(), PluginKind::Transformer));
         }
+        used.extend(self.reconciling_plugins());
         used
     }
 
@@ -579,6 +584,7 @@ impl Routes {
         problems.extend(self.level_problems());
         problems.extend(self.refund_problems());
         problems.extend(self.poll_problems());
+        problems.extend(self.reconciliation_problems());
         problems.extend(self.subscriber_problems());
         for (index, channel) in self.channels.iter().enumerate() {
             if self.channels.iter().take(index).any(|earlier| earlier.id == channel.id) {

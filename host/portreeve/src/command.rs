@@ -28,6 +28,8 @@ mod plugin;
 
 mod process;
 
+mod reconcile;
+
 mod reference;
 
 mod retention;
@@ -164,6 +166,8 @@ enum Command {
     Oversight(oversight::Look),
     /// How long orders take, how often people have to touch them, and what goes wrong where.
     Measures(measure::Look),
+    /// Compare what two systems have, and file what differs.
+    Reconcile(reconcile::Reconcile),
     /// Remove old content.
     #[command(subcommand)]
     Retention(retention::Command),
@@ -304,6 +308,7 @@ pub async fn dispatch(line: CommandLine, output: &mut Output) -> anyhow::Result<
         Command::Process(command) => process::run(command, json, output),
         Command::Oversight(look) => oversight::run(look, json, output).await,
         Command::Measures(look) => measure::run(look, json, output).await,
+        Command::Reconcile(command) => reconcile::run(command, json, output).await,
         Command::Retention(command) => retention::run(command, json, output).await,
         Command::Audit(command) => audit::run(command, json, output).await,
     }

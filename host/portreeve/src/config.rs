@@ -22,9 +22,12 @@ use portreeve_pipeline::decide::RULE_TABLES;
 use portreeve_pipeline::egress::{Allowance, CredentialEntry, Destination, WayTo, plugin_requests_per_second_default};
 use portreeve_pipeline::notice::{NoticeEntry, WayOfNotices};
 use portreeve_pipeline::process::Process;
+use portreeve_pipeline::reconcile::Source;
 use portreeve_pipeline::route::TargetTls;
 use portreeve_pipeline::sender::{KnownSender, Proof, SigningSecret};
-use portreeve_pipeline::{Channel, Effect, Interchanges, Origin, Poll, Refunds, Routes, Senders, Subscriber, Target};
+use portreeve_pipeline::{
+    Channel, Effect, Interchanges, Origin, Poll, Reconciliation, Refunds, Routes, Senders, Subscriber, Target,
+};
 use portreeve_record::canonical_json;
 use portreeve_registry::file::{self, SMALL_BYTES_MAX, read_component};
 use portreeve_registry::{PlatformGrant, TrustPolicy};
@@ -101,6 +104,9 @@ pub struct HostFile {
     /// Sources that are asked for what is new.
     #[serde(default, rename = "poll")]
     pub polls: Vec<Poll>,
+    /// Systems that should say the same.
+    #[serde(default, rename = "reconciliation")]
+    pub reconciliations: Vec<Reconciliation>,
     /// Watched folders.
     #[serde(default, rename = "folder")]
     pub folders: Vec<FolderEntry>,
@@ -465,6 +471,7 @@ impl Files {
             subscribers: host.subscribers.clone(),
             refunds: host.refunds.clone(),
             polls: host.polls.clone(),
+            reconciliations: host.reconciliations.clone(),
         };
         let mut problems = host_problems(&host, &routes);
         let authority = Authority::load(
@@ -766,7 +773,15 @@ impl Configuration {
             let way = WayTo { origin: poll.origin.clone(), tls, credential: poll.credential.clone(), tray: None };
             Ok((poll.way(), way))
         };
-        self.routes.targets.iter().map(way).chain(self.routes.polls.iter().map(way_to_source)).collect()
+        let way_to_list = |(name, source): (String, &Source)| {
+            let tls = self.tls_to(&source.origin, source.credential.as_ref(), &source.tls);
+            let tls = tls.with_context(|| format!("TLS of `{}` in {name}", source.system))?;
+            let way = WayTo { origin: source.origin.clone(), tls, credential: source.credential.clone(), tray: None };
+            Ok((name, way))
+        };
+        let polls = self.routes.polls.iter().map(way_to_source);
+        let lists = self.routes.reconciliations.iter().flat_map(Reconciliation::sources).map(way_to_list);
+        self.routes.targets.iter().map(way).chain(polls).chain(lists).collect()
     }
 
     /// Whether what is sent to targets with an `outbox` can be put there.
@@ -975,6 +990,17 @@ fn host_problems(host: &HostFile, routes: &Routes) -> Vec<String> {
             ));
         }
     }
+    for source in routes.reconciliations.iter().flat_map(|entry| [&entry.left, &entry.right]) {
+        let connector = host.plugins.iter().find(|plugin| plugin.name == source.connector);
+        if connector.is_some_and(|plugin| plugin.egress.iter().all(|granted| granted.origin != source.origin)) {
+            problems.push(format!(
+                "`{}` of a [[reconciliation]] is at `{origin}`, where its connector `{}` may not go; a [[plugin.egress]] with `origin = \"{origin}\"` would allow it",
+                source.system,
+                source.connector,
+                origin = source.origin
+            ));
+        }
+    }
     for (index, sender) in host.senders.iter().enumerate() {
         if routes.channel(&sender.channel).is_none() {
             problems
@@ -1002,6 +1028,7 @@ fn host_problems(host: &HostFile, routes: &Routes) -> Vec<String> {
     }
     let queues = routes.channels.iter().map(|channel| &channel.exception_queue);
     let queues = queues.chain(routes.targets.iter().map(|target| &target.exception_queue));
+    let queues = queues.chain(routes.reconciliations.iter().map(|entry| &entry.exception_queue));
     let queues = queues.chain(&host.host.plugin_queue).chain(host.notices.iter().flat_map(|notice| &notice.queues));
     for queue in queues {
         if !host.queues.contains(queue) {

@@ -20,6 +20,7 @@ use portreeve_model::{Digest, Instant, PluginKind, PluginName};
 use portreeve_pipeline::egress::{Resolver, SystemResolver};
 use portreeve_pipeline::exception::Overdue;
 use portreeve_pipeline::notice::Subscriber;
+use portreeve_pipeline::reconcile::{Outcome, ReconcileError, Run};
 use portreeve_pipeline::retention::Retained;
 use portreeve_pipeline::review::Cleared;
 use portreeve_pipeline::{
@@ -78,6 +79,8 @@ const NOTIFY_EVERY: Duration = Duration::from_secs(1);
 
 /// How often somebody looks whether a poll is due.
 const POLL_LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How often somebody looks whether systems are to be compared.
+const RECONCILE_EVERY: Duration = Duration::from_secs(60);
 
 /// How often leaves get their index.
 const SEQUENCE_EVERY: Duration = Duration::from_millis(500);
@@ -619,6 +622,7 @@ impl Road {
             recent_oversight: portreeve_pipeline::oversight::RecentOversight::default(),
             recent_measures: portreeve_pipeline::measure::RecentMeasures::default(),
             tables: TableCache::default(),
+            reconciling: portreeve_pipeline::reconcile::Reconciling::default(),
         };
         if let Err(missing) = pipeline.check() {
             bail!("{}", missing.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"));
@@ -849,7 +853,8 @@ impl Host {
                 self.note_refusals_until(halted.clone()),
                 self.look_again_until(halted.clone()),
                 self.notify_until(halted.clone()),
-                self.poll_until(halted.clone())
+                self.poll_until(halted.clone()),
+                self.reconcile_until(halted.clone())
             );
             at_rest.notify_one();
             delivered
@@ -1047,6 +1052,21 @@ impl Host {
         }
     }
 
+    /// Compares systems whose time has come. A run that is under way when the host is told to stop
+    /// ends without a trace: it has changed nothing, and is due again.
+    async fn reconcile_until(&self, stop: watch::Receiver<bool>) {
+        while !*stop.borrow() {
+            tokio::select! {
+                () = reconcile_due(&self.pipeline) => {}
+                () = stopped(stop.clone()) => return,
+            }
+            tokio::select! {
+                () = tokio::time::sleep(RECONCILE_EVERY) => {}
+                () = stopped(stop.clone()) => {}
+            }
+        }
+    }
+
     /// Tells each subscriber what waits for a person; one that hangs is another task.
     async fn notify_until(&self, stop: watch::Receiver<bool>) {
         let mut telling = JoinSet::new();
@@ -1119,6 +1139,37 @@ async fn look_into(folder: Arc<Watched>, pipeline: Arc<Pipeline>, accepted: Arc<
                 () = tokio::time::sleep(folder.every()) => {}
                 () = stopped(stop.clone()) => {}
             }
+        }
+    }
+}
+
+async fn reconcile_due(pipeline: &Pipeline) {
+    let due = match pipeline.due_reconciliations().await {
+        Ok(due) => due,
+        Err(error) => {
+            tracing::error!(%error, "nobody knows which systems are to be compared");
+            return;
+        }
+    };
+    for id in due {
+        match pipeline.reconcile(&id, None, false).await {
+            Ok(Run { outcome: Outcome::Compared(found), .. }) => {
+                tracing::info!(
+                    reconciliation = id,
+                    compared = found.compared,
+                    differences = found.differences.len(),
+                    "two systems were compared"
+                );
+            }
+            Ok(Run { outcome: Outcome::NotCompared(unheard), .. }) => tracing::warn!(
+                reconciliation = id,
+                system = unheard.system,
+                code = unheard.code,
+                "two systems could not be compared"
+            ),
+            // Whoever asked for that one is answered by it, and this one is due still.
+            Err(ReconcileError::Running) => {}
+            Err(error) => tracing::error!(reconciliation = id, %error, "systems could not be compared"),
         }
     }
 }

@@ -136,6 +136,8 @@ pub enum LeafBody {
     Overdue(OverdueLeaf),
     /// A poll failed so often that people were told, or works again.
     Poll(PollLeaf),
+    /// Two systems were compared, or could not be.
+    Reconciliation(ReconciliationLeaf),
 }
 
 impl LeafBody {
@@ -158,6 +160,7 @@ impl LeafBody {
             Self::Session(_) => "session",
             Self::Overdue(_) => "overdue",
             Self::Poll(_) => "poll",
+            Self::Reconciliation(_) => "reconciliation",
         }
     }
 }
@@ -730,6 +733,74 @@ pub enum PollStep {
     Failing,
     /// It works again.
     Restored,
+}
+
+/// Two systems were asked for all that they have, and what they said was compared.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ReconciliationLeaf {
+    /// Which reconciliation.
+    pub reconciliation: Code,
+    /// Which run of it, from 1.
+    #[serde(with = "text")]
+    pub run: u64,
+    /// Of what.
+    pub of: Code,
+    /// Whether it only looked, and filed nothing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dry: bool,
+    /// The list of the one; none where it was not whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left: Option<ListRecord>,
+    /// The list of the other one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub right: Option<ListRecord>,
+    /// Why nothing was compared; none where it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed: Option<Code>,
+    /// Keys that were compared.
+    #[serde(with = "text")]
+    pub compared: u64,
+    /// Those of them that both systems say the same of.
+    #[serde(with = "text")]
+    pub agreeing: u64,
+    /// Keys that differ and changed too lately to be judged.
+    #[serde(with = "text")]
+    pub unsettled: u64,
+    /// Keys that differ.
+    #[serde(with = "text")]
+    pub differences: u64,
+    /// Names all that differs, with what both say; none where nothing was compared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
+    /// What people hear of from this run on.
+    #[serde(with = "text")]
+    pub opened: u64,
+    /// What they heard of before and is gone.
+    #[serde(with = "text")]
+    pub gone: u64,
+    /// The account that asked for it; none where the host looked by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub who: Option<Label>,
+}
+
+/// A whole list of what a system has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ListRecord {
+    /// Its rows.
+    #[serde(with = "text")]
+    pub rows: u64,
+    /// How many pages it came in.
+    pub pages: u32,
+    /// Names what it says, however it was paged.
+    pub digest: Digest,
+    /// Digest of the component that asked for it; none of what the host itself knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connector: Option<Digest>,
+    /// Digest of the component that read it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transformer: Option<Digest>,
 }
 
 /// Content was removed because its retention ended: what finished inputs said, with
@@ -1387,7 +1458,29 @@ mod tests {
                 failures: u32::MAX,
                 code: Some(longest.clone()),
             }),
+            LeafBody::Reconciliation(ReconciliationLeaf {
+                reconciliation: longest.clone(),
+                run: u64::MAX,
+                of: longest.clone(),
+                dry: true,
+                left: Some(list()),
+                right: Some(list()),
+                failed: Some(longest.clone()),
+                compared: u64::MAX,
+                agreeing: u64::MAX,
+                unsettled: u64::MAX,
+                differences: u64::MAX,
+                digest: Some(Digest::of(b"differences")),
+                opened: u64::MAX,
+                gone: u64::MAX,
+                who: Some(Label::of(&"x".repeat(96))),
+            }),
         ]
+    }
+
+    fn list() -> ListRecord {
+        let digest = Digest::of(b"list");
+        ListRecord { rows: u64::MAX, pages: u32::MAX, digest, connector: Some(digest), transformer: Some(digest) }
     }
 
     #[test]

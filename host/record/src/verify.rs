@@ -307,6 +307,8 @@ pub struct KindCounts {
     pub overdue: u64,
     /// `poll`.
     pub poll: u64,
+    /// `reconciliation`.
+    pub reconciliation: u64,
 }
 
 /// Verifies a log from first leaf to last.
@@ -447,6 +449,7 @@ impl KindCounts {
             LeafBody::Session(_) => &mut self.session,
             LeafBody::Overdue(_) => &mut self.overdue,
             LeafBody::Poll(_) => &mut self.poll,
+            LeafBody::Reconciliation(_) => &mut self.reconciliation,
         };
         *counter = counter.saturating_add(1);
     }
@@ -501,7 +504,7 @@ impl StageOrder {
             LeafBody::Receipt(receipt) => self.receipt(receipt),
             LeafBody::Exception(exception) => self.exception(exception),
             LeafBody::Review(review) => self.review(review),
-            LeafBody::Escalation(_) | LeafBody::Overdue(_) | LeafBody::Poll(_) => Ok(()),
+            LeafBody::Escalation(_) | LeafBody::Overdue(_) | LeafBody::Poll(_) | LeafBody::Reconciliation(_) => Ok(()),
             LeafBody::Person(person) => self.accounts.person(person),
             LeafBody::Session(session) => self.accounts.session(session),
             LeafBody::Configuration(_) | LeafBody::Reference(_) | LeafBody::Retention(_) | LeafBody::Package(_) => {

@@ -61,6 +61,8 @@ mod poll;
 
 mod progress;
 
+mod reconcile;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
@@ -93,6 +95,7 @@ pub use progress::{
     CaughtUp, EARLY_EVENT, EARLY_MAX, EarlyEvent, EventOutcome, NewOrderEvent, NewProgress, OrderEventKind,
     OrderEventView, OrderName, OrderOrigin, OrderStanding, ProgressView, Stop,
 };
+pub use reconcile::{Figures, Finding, NewFinding, NewRun, ReconciliationView, StandingFinding};
 
 /// A document's place in the journal, from 1, without order across stores.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -214,6 +217,12 @@ pub enum StoreError {
         how: String,
         /// The account; none where it closed with what it was about.
         who: Option<String>,
+    },
+    /// Another run of a reconciliation was committed, while this one asked its systems.
+    #[error("another run of reconciliation `{reconciliation}` was faster than this one, of which nothing was kept")]
+    ReconciliationMoved {
+        /// Which.
+        reconciliation: String,
     },
     /// Something else happened to it, while somebody looked at it.
     #[error("exception {exception} changed while it was looked at; look at it again and try again")]
@@ -1624,6 +1633,28 @@ pub trait Store: Send + Sync + 'static {
     /// [`StoreError::NotDead`], [`StoreError::ReplaysSpent`] after [`REPLAYS_MAX`] of them, and
     /// [`StoreError::CancelRequested`] about a delivery.
     async fn step_exception(&self, step: NewStep) -> Result<(), StoreError>;
+
+    /// How far a reconciliation is; of one that was never run, nothing.
+    async fn reconciliation(&self, reconciliation: &str) -> Result<ReconciliationView, StoreError>;
+
+    /// What runs of a reconciliation found and is not gone yet, by subject, in their order from
+    /// the one after `after` on. One that somebody closed is among them.
+    async fn findings(
+        &self,
+        reconciliation: &str,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<(String, Finding)>, StoreError>;
+
+    /// Keeps a run: opens exceptions of what is new, has those that stay say what it is like now,
+    /// and closes those of what is gone.
+    ///
+    /// *Durability*: findings, exceptions, figures and the leaf are one transaction. *Ordering*:
+    /// runs of a reconciliation count up from 1 in commit order. *Concurrency*: of two that began
+    /// after the same run the first succeeds, and the other one hears
+    /// [`StoreError::ReconciliationMoved`]. *Retry*: repeat it with the same leaf; where that is
+    /// known, nothing is written.
+    async fn commit_run(&self, run: NewRun) -> Result<(), StoreError>;
 
     /// Begins with these subscribers of notices: one that is not known yet stands where the last
     /// thing has happened, so that it hears of what comes; others are forgotten.

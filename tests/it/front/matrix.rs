@@ -75,6 +75,8 @@ const MATRIX: &[(&str, &str, Who)] = &[
     ("GET", "/v1/dead-letters/together", Readers),
     // There is none to try again; who may, the tests of dead letters say.
     ("POST", "/v1/dead-letters/together", People),
+    ("GET", "/v1/reconciliations", Readers),
+    ("POST", "/v1/reconciliations/{reconciliation}/runs", OPERATORS),
     ("POST", "/v1/reference/{table}", OPERATORS),
     ("GET", "/v1/plugins", Readers),
     ("POST", "/v1/plugins", PUBLISHERS),
@@ -194,6 +196,7 @@ fn request(method: &str, path: &str, exception: u64) -> (String, String) {
         .replace("{id}", "PO-1")
         .replace("{exception}", &exception.to_string())
         .replace("{table}", "Not-a-table")
+        .replace("{reconciliation}", "nothing")
         .replace("{plugin}", "nothing");
     (path, if body.is_null() { String::new() } else { body.to_string() })
 }

@@ -369,7 +369,8 @@ fn per_order(leaves: &[LeafRecord]) -> PerOrder {
             | LeafBody::Person(_)
             | LeafBody::Session(_)
             | LeafBody::Overdue(_)
-            | LeafBody::Poll(_) => {}
+            | LeafBody::Poll(_)
+            | LeafBody::Reconciliation(_) => {}
         }
     }
     counts

@@ -5,7 +5,7 @@ use portreeve_model::Matter;
 use portreeve_record::LeafBody;
 use portreeve_record::leaf::{
     AcceptLeaf, AttemptLeaf, CrossingRecord, DecideLeaf, EscalationLeaf, ExceptionLeaf, HoldRecord, Label, PackageLeaf,
-    PollLeaf, ReceiptLeaf, ReviewLeaf, SessionLeaf,
+    PollLeaf, ReceiptLeaf, ReconciliationLeaf, ReviewLeaf, SessionLeaf,
 };
 use serde::Serialize;
 
@@ -36,7 +36,18 @@ pub(super) fn told(body: &LeafBody) -> String {
             )
         }
         LeafBody::Poll(leaf) => polled(leaf),
+        LeafBody::Reconciliation(leaf) => reconciled(leaf),
     }
+}
+
+fn reconciled(leaf: &ReconciliationLeaf) -> String {
+    let ReconciliationLeaf { reconciliation, run, compared, differences, unsettled, opened, gone, .. } = leaf;
+    let by = leaf.who.as_ref().map_or_else(String::new, |who| format!(", by {who}"));
+    if let Some(why) = &leaf.failed {
+        return format!("{reconciliation}: run {run} compared nothing ({why}){by}");
+    }
+    let filed = if leaf.dry { "only looked".to_owned() } else { format!("{opened} new, {gone} gone") };
+    format!("{reconciliation}: run {run} compared {compared}, {differences} differ, {unsettled} unsettled; {filed}{by}")
 }
 
 fn accepted(leaf: &AcceptLeaf) -> String {

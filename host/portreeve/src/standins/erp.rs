@@ -18,6 +18,7 @@
 //! POST   …/salesCreditMemos(ID)/Microsoft.NAV.post    204
 //! GET    …/salesCreditMemos?$filter=externalDocumentNumber eq '…'[&$expand=salesCreditMemoLines]
 //! GET    …/salesInvoices, …/salesCreditMemos?$filter=lastModifiedDateTime ge …   what changed since (`changed`)
+//! GET    …/items?$filter=type eq 'Inventory'[ and number gt '…']&$orderby=number&$top=…
 //! any refusal                                         4xx/5xx {"error":{"code","message"}}
 //! ```
 //!
@@ -37,6 +38,7 @@ mod answer;
 mod asked;
 mod books;
 mod changed;
+mod items;
 mod posting;
 
 use std::io;
@@ -232,6 +234,16 @@ impl Erp {
         self.ledger.lock().put(item, Amount::of(&quantity));
     }
 
+    /// Takes so much of an item out of stock without a document, as a booking that went wrong does.
+    pub fn lose(&self, item: &str, quantity: Decimal) {
+        self.ledger.lock().take(item, Amount::of(&quantity));
+    }
+
+    /// Says in which unit an item is counted; in `EA`, where nothing is said.
+    pub fn count_in(&self, item: &str, unit: &str) {
+        self.ledger.lock().units.insert(item.to_owned(), unit.to_owned());
+    }
+
     /// What is in stock of an item: below nothing, where more was shipped than there was.
     #[must_use]
     pub fn stock(&self, item: &str) -> Decimal {
@@ -262,6 +274,7 @@ fn routes(ledger: Ledger) -> Router {
     let company = |rest: &str| format!("{BASE_PATH}/{{company}}/{rest}");
     Router::new()
         .route(&format!("{BASE_PATH}/companies"), get(companies))
+        .route(&company("items"), get(items::list))
         .route(&company("salesOrders"), get(find_sales_orders).post(create_sales_order))
         .route(&company("salesInvoices"), get(find_invoices))
         .route(&company("salesShipments"), get(find_shipments))

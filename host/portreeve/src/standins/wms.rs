@@ -9,6 +9,7 @@
 //! GET  /api/v1/orders/ID/stop               200, or 404 {"error":{"code":"no-stop"}}
 //! POST /api/v1/returns                      201 {"id","orderId","returnNumber","state"}
 //! GET  /api/v1/returns?orderId=…&returnNumber=…   200 {"returns":[…]}
+//! GET  /api/v1/stock?limit=…&after=…        200 {"stock":[{"sku","node","onHand","available","unit"}],"next"}
 //! any refusal                               4xx/5xx {"error":{"code","message"}}
 //! ```
 //!
@@ -28,6 +29,7 @@
 
 mod books;
 mod level;
+mod stock;
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -45,6 +47,7 @@ use serde_json::json;
 
 use self::books::{AskedRelease, AskedReturn, AskedStop, Books};
 pub use self::books::{NODE, OPENS_AT, Reason, Release, ReleaseLine, Return, Shipment, ShippedLine, Short, Step, Stop};
+pub use self::stock::BadList;
 use super::mischief::{Mischief, RETRY_AFTER, SLOW_ANSWER, Trick, hung_up};
 use super::serving::Serving;
 
@@ -128,6 +131,27 @@ impl Wms {
         self.ledger.lock().on_hand(node, sku)
     }
 
+    /// Says in which unit an item is counted; in `EA`, where nothing is said.
+    pub fn count_in(&self, sku: &str, unit: &str) {
+        self.ledger.lock().listed.count_in(sku, unit);
+    }
+
+    /// Says when what there is of an item changed last, as RFC 3339; where nothing is said, neither
+    /// does the list.
+    pub fn changed(&self, sku: &str, at: &str) {
+        self.ledger.lock().listed.changed(sku, at);
+    }
+
+    /// Has a page of a list have so many rows at most, whatever is asked for.
+    pub fn page_by(&self, rows_max: usize) {
+        self.ledger.lock().listed.rows_max = Some(rows_max);
+    }
+
+    /// Has lists answer in another way.
+    pub fn list_badly(&self, how: Option<BadList>) {
+        self.ledger.lock().listed.bad = how;
+    }
+
     /// What is in stock of an item at a node, without what is set aside.
     #[must_use]
     pub fn stock(&self, node: &str, sku: &str) -> Decimal {
@@ -172,6 +196,7 @@ fn routes(ledger: Ledger) -> Router {
         .route(&format!("{BASE_PATH}/health"), get(async || Json(json!({"state": "open"}))))
         .route(&format!("{BASE_PATH}/releases"), get(find_releases).post(create_release))
         .route(&format!("{BASE_PATH}/orders/{{order}}/stop"), get(find_stop).post(stop_order))
+        .route(&format!("{BASE_PATH}/stock"), get(stock::list))
         .route(&format!("{BASE_PATH}/returns"), get(find_returns).post(expect_return))
         .fallback(async || Refusal::not_found())
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))

@@ -1092,6 +1092,7 @@ pub(crate) async fn a_step_and_what_it_causes_are_there_together_or_not_at_all<M
         (ExceptionKind::Plugin, resolved(Retry, Effect::Close)),
         (ExceptionKind::Plugin, ExceptionChange::Cleared),
         (ExceptionKind::Poll, resolved(Abandon, Effect::Close)),
+        (ExceptionKind::Difference, resolved(Abandon, Effect::Close)),
     ] {
         let mut without_fault = Vec::new();
         for fault in [None, Some(Fault::NotPersisted), Some(Fault::Persisted)] {
@@ -1111,6 +1112,7 @@ pub(crate) async fn a_step_and_what_it_causes_are_there_together_or_not_at_all<M
                 ExceptionKind::Input => unread(&store, 1).await,
                 ExceptionKind::Plugin => quarantined(&store, 1).await,
                 ExceptionKind::Poll => super::poll::failing(&store, 1).await,
+                ExceptionKind::Difference => super::reconcile::differing(&store, 1).await,
             };
             let before = observe(&store).await;
             let seen = async || step(&store, number, "ada", change.clone(), leaf(60)).await;

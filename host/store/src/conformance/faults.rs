@@ -13,15 +13,15 @@ use super::fixture::{
     order_id, release, released, resolved, step, waiting,
 };
 use super::person::{add, change, key as token};
-use super::{Fault, Maker, interchange, poll};
+use super::{Fault, Maker, interchange, poll, reconcile};
 use crate::contract::{
-    Effect, ExceptionChange, ExceptionTrail, KeptBack, NoticePlace, PackageChange, PersonChange, Resolution, Store,
-    StoreError, TreeHead,
+    Effect, ExceptionChange, ExceptionTrail, KeptBack, NewRun, NoticePlace, PackageChange, PersonChange, Resolution,
+    Store, StoreError, TreeHead,
 };
 use crate::proof::{Attempt, Journaled, Permit, PollPermit};
 
 /// Each write, and how many leaves one of it brings here.
-pub(crate) const WRITES: [(&str, usize); 24] = [
+pub(crate) const WRITES: [(&str, usize); 25] = [
     ("activate_configuration", 2),
     ("change_packages", 2),
     ("load_reference", 1),
@@ -37,6 +37,7 @@ pub(crate) const WRITES: [(&str, usize); 24] = [
     ("claim", 0),
     ("number_delivery", 0),
     ("tell_overdue", 1),
+    ("commit_run", 1),
     ("begin_attempt", 1),
     ("settle", 1),
     ("settle_unattempted", 1),
@@ -133,6 +134,7 @@ async fn prepare(write: &str, store: &Arc<dyn Store>) -> u64 {
                 store.change_packages(change, NOW, vec![leaf(number)]).await.unwrap();
             }
         }
+        "commit_run" => assert_eq!(reconcile::differing(store, 1).await, 1),
         "tell_overdue" => assert_eq!(interchange::sent(store, 1, "PO-1", "ZZ:A").await, 1),
         "claim" | "number_delivery" | "begin_attempt" | "settle" | "settle_unattempted" => {
             release(store, 1, "PO-1", &[("erp", "order")]).await;
@@ -246,6 +248,10 @@ async fn go(write: &str, store: &Arc<dyn Store>, ready: Ready, after_ms: i64) ->
         ("tell_overdue", _) => {
             let due = NOW.plus_ms(interchange::HOUR_MS);
             store.tell_overdue("ZZ:A", 1, interchange::overdue(), due, leaf(60)).await.map(|_| ())
+        }
+        ("commit_run", _) => {
+            let gone = vec!["key/A".to_owned()];
+            store.commit_run(NewRun { gone, ..reconcile::run(1, &["key/B"], leaf(60)) }).await
         }
         ("begin_attempt", Ready::Permit(permit)) => {
             store.begin_attempt(permit, lease(after_ms), leaf(60)).await.map(|_| ())

@@ -436,6 +436,10 @@ pub(crate) async fn observe(store: &Arc<dyn Store>) -> Vec<String> {
     seen.push(format!("told {:?}", store.notice_place("desk").await.unwrap()));
     let poll = store.poll("erp").await.unwrap();
     seen.push(format!("poll {:?}", poll.map(|poll| (poll.cursor, poll.failures, poll.code))));
+    let findings = store.findings(super::reconcile::STOCK, None, ALL).await.unwrap();
+    let findings: Vec<_> = findings.into_iter().map(|(subject, found)| (subject, found.is_open)).collect();
+    let figures = store.reconciliation(super::reconcile::STOCK).await.unwrap().figures;
+    seen.push(format!("found {findings:?}, {:?}", figures.map(|figures| figures.differences)));
     seen.push(format!("stock {:?}", store.reference("stock").await.unwrap()));
     seen
 }

@@ -6,7 +6,7 @@
 //! maker lets the store's own commit fail, in both ways in which commits do.
 //!
 //! ```text
-//! accept  poll  decide  progress  effect  interchange  level  kept_back  exception  pause  notice  credit  deliver  log  configuration  person  retention    what each operation promises
+//! accept  poll  decide  progress  effect  interchange  level  kept_back  exception  pause  reconcile  notice  credit  deliver  log  configuration  person  retention    what each operation promises
 //! faults                                                                                          both faults of each write, reopened and repeated
 //! model                                                                                           random stories against a model in memory
 //! line                                                                                            random histories, and which delivery of each goes
@@ -37,6 +37,7 @@ pub(crate) mod level;
 pub(crate) mod notice;
 
 pub(crate) mod poll;
+pub(crate) mod reconcile;
 
 pub(crate) mod credit;
 
@@ -201,6 +202,9 @@ macro_rules! suite {
                 a_plugin_that_begins_anew_leaves_no_pause_to_a_person,
                 what_a_person_ends_of_a_pause_opens_again_with_the_next_one,
                 a_pause_and_its_exception_are_there_together_or_not_at_all;
+            reconcile: a_finding_has_one_exception_until_it_is_gone,
+                what_a_person_closed_of_a_finding_stays_closed_until_a_run_opens_it,
+                of_two_runs_the_second_is_refused_and_a_dry_one_files_nothing;
             notice: what_happens_is_told_once_in_its_order_page_by_page,
                 a_new_subscriber_hears_of_what_comes_and_one_that_is_gone_begins_anew,
                 of_two_who_move_a_subscriber_one_does;
@@ -280,6 +284,7 @@ fn every_operation_is_tried_and_every_write_says_what_it_promises() {
         include_str!("level.rs"),
         include_str!("notice.rs"),
         include_str!("poll.rs"),
+        include_str!("reconcile.rs"),
         include_str!("credit.rs"),
         include_str!("deliver.rs"),
         include_str!("log.rs"),

@@ -564,7 +564,9 @@ fn carries_out(kind: ExceptionKind, action: ExceptionAction, effect: &Effect) ->
             Effect::Close => match kind {
                 ExceptionKind::Input => matches!(action, Resubmit | Retry | Abandon),
                 ExceptionKind::Plugin => matches!(action, Retry | Abandon),
-                ExceptionKind::Order | ExceptionKind::Document | ExceptionKind::Poll => action == Abandon,
+                ExceptionKind::Order | ExceptionKind::Document | ExceptionKind::Poll | ExceptionKind::Difference => {
+                    action == Abandon
+                }
                 ExceptionKind::Held | ExceptionKind::Delivery | ExceptionKind::Change => false,
             },
         }

@@ -50,6 +50,8 @@ mod poll;
 
 mod progress;
 
+mod reconcile;
+
 mod retention;
 
 mod writer;
@@ -75,13 +77,13 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::contract::{
     After, Configuration, CreditQuery, CustomerAggregate, DeadLetter, DecisionCommit, DocumentPosition, DocumentView,
-    EarlyEvent, ExceptionTrail, ExceptionView, ExceptionsWanted, Forgotten, Happening, HistoryQuery, InputId,
+    EarlyEvent, ExceptionTrail, ExceptionView, ExceptionsWanted, Finding, Forgotten, Happening, HistoryQuery, InputId,
     InterchangeView, ItemStanding, JournalEntry, JournalOutcome, JudgedHold, Kept, KeptBack, KeptInput, Lease,
-    MeasuredOrder, NewException, NewPersonChange, NewReference, NewReview, NewStep, NoticePlace, Numbering, OpenHolds,
-    OpenPayload, OrderEventView, OrderName, OrderOrigin, OrderStanding, OrderState, OrderTrail, OrderView,
+    MeasuredOrder, NewException, NewPersonChange, NewReference, NewReview, NewRun, NewStep, NoticePlace, Numbering,
+    OpenHolds, OpenPayload, OrderEventView, OrderName, OrderOrigin, OrderStanding, OrderState, OrderTrail, OrderView,
     PackageChange, PackageView, PauseAbout, PayloadRef, Period, Person, PersonView, PluginUsage, PollEnd, PollView,
-    PolledChange, Presented, ReferenceTable, ReferenceWanted, Room, Settlement, StepTaken, Store, StoreError, Summary,
-    TreeHead, UnsequencedLeaf, WeighedProposal,
+    PolledChange, Presented, ReconciliationView, ReferenceTable, ReferenceWanted, Room, Settlement, StepTaken, Store,
+    StoreError, Summary, TreeHead, UnsequencedLeaf, WeighedProposal,
 };
 use crate::proof::{Attempt, Committed, Journaled, Permit, PollPermit, Settled};
 use writer::Writer;
@@ -525,6 +527,28 @@ impl Store for SqliteStore {
     ) -> Result<bool, StoreError> {
         let partner = partner.to_owned();
         self.writer.write(move |tx| interchange::tell_overdue(tx, &partner, number, &exception, at, &leaf)).await
+    }
+
+    async fn reconciliation(&self, reconciliation: &str) -> Result<ReconciliationView, StoreError> {
+        let reconciliation = reconciliation.to_owned();
+        self.read_for_people(move |connection| reconcile::view(connection, &reconciliation)).await
+    }
+
+    async fn findings(
+        &self,
+        reconciliation: &str,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<(String, Finding)>, StoreError> {
+        let (reconciliation, after) = (reconciliation.to_owned(), after.map(str::to_owned));
+        self.read_for_people(move |connection| {
+            reconcile::findings(connection, &reconciliation, after.as_deref(), limit)
+        })
+        .await
+    }
+
+    async fn commit_run(&self, run: NewRun) -> Result<(), StoreError> {
+        self.writer.write(move |tx| reconcile::commit(tx, &run)).await
     }
 
     async fn begin_attempt(&self, permit: Permit, lease: Lease, leaf: Leaf) -> Result<Attempt, StoreError> {

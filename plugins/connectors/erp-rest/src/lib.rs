@@ -1,7 +1,7 @@
 //! Sales orders into an ERP that speaks the REST API of Business Central v2.0, and out of it
 //! again (`cancel`); shipments that it posts with their invoices (`ship`), the rest of an order that
 //! does not leave any more (`close`), and returns of which it posts credit memos (`credit`); and what
-//! it posted since it was polled last (`listed`).
+//! it posted since it was polled last (`listed`), or all that it has of each item (`listing`).
 //!
 //! The API documents no idempotency key, so the danger is a second sales order
 //! for one order. The message carries the host's order id as
@@ -18,6 +18,7 @@ mod close;
 mod credit;
 mod document;
 mod listed;
+mod listing;
 mod posted;
 mod ship;
 
@@ -73,7 +74,7 @@ impl Connector for ErpRest {
     }
 
     fn poll(request: PollRequest) -> Result<Polled, Failure> {
-        listed::poll(&request)
+        if listing::is_wanted(&request.settings) { listing::page(request) } else { listed::poll(&request) }
     }
 
     fn check(request: CheckRequest) -> Result<CheckReport, Failure> {

@@ -13,6 +13,7 @@
 //!      404 {"error":{"code":"no-stop"}}          nobody asked for one
 //! POST /returns                {"orderId","returnNumber","lines":[…]}              201 {"id","orderId","returnNumber","state"}
 //! GET  /returns?orderId=…&returnNumber=…                  200 {"returns":[…]}
+//! GET  /stock?limit=…&after=…                             200 {"stock":[…],"next"}, see `listing`
 //! GET  /health                                            200
 //! any refusal                                             {"error":{"code","message"}}
 //! ```
@@ -42,6 +43,7 @@
 
 mod effect;
 mod event;
+mod listing;
 
 use portreeve_guest_json::listed;
 use portreeve_guest_rest::{Answer, Target, patient, refusal};
@@ -90,6 +92,10 @@ impl Connector for WmsRest {
         }
         WMS.told(&response)?;
         effect.found(&response, &key)
+    }
+
+    fn poll(request: PollRequest) -> Result<Polled, Failure> {
+        listing::page(request)
     }
 
     fn check(request: CheckRequest) -> Result<CheckReport, Failure> {

@@ -1,5 +1,6 @@
 //! A created order as a sales order of Business Central v2.0; and what cancels, ships or
-//! credits it there (`posting`). The other way round, what it posted (`posted`).
+//! credits it there (`posting`). The other way round, what it posted (`posted`), and what it has of
+//! each item (`listing`).
 //!
 //! ```json
 //! {"externalDocumentNumber":"6fa459eaee8a3ca4894edb77e160355e","customerNumber":"C-1001",
@@ -27,6 +28,7 @@
 //! be charged too much or too little. An order with freight is `invalid` where
 //! there is no such setting. Taxes are the ERP's own to work out.
 
+mod listing;
 mod posted;
 mod posting;
 
@@ -63,6 +65,9 @@ struct BusinessCentral;
 
 impl Transformer for BusinessCentral {
     fn to_canonical(request: MappingRequest) -> Result<Vec<Event>, Failure> {
+        if request.kind == listing::ITEMS {
+            return listing::levels(&request.body);
+        }
         if !posted::reads(&request.kind) {
             return Err(Failure::permanent(format!(
                 "this transformer does not map documents of kind `{}`",

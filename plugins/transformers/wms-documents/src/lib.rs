@@ -19,12 +19,15 @@
 //! level            inventory.level, of an item and no order, as of its `at`
 //! ```
 //!
+//! Pages of its stock are `inventory.level`, see `listing`.
+//!
 //! Orders go by the host's id (`orderId`) both ways; the sender's number is for people at the
 //! warehouse. Quantities are decimal numbers, written and read digit by digit, and their
 //! units are kept. Whatever the warehouse would have to guess, and whatever the host would
 //! have to, is refused with its place.
 
 mod event;
+mod listing;
 mod message;
 
 use portreeve_sdk::transformer::*;
@@ -37,13 +40,11 @@ struct WmsDocuments;
 
 impl Transformer for WmsDocuments {
     fn to_canonical(request: MappingRequest) -> Result<Vec<Event>, Failure> {
-        if request.kind != EVENT {
-            return Err(Failure::permanent(format!(
-                "this transformer does not map documents of kind `{}`",
-                request.kind
-            )));
+        match request.kind.as_str() {
+            EVENT => event::read(&request.body).map(|event| vec![event]),
+            listing::STOCK => listing::levels(&request.body),
+            other => Err(Failure::permanent(format!("this transformer does not map documents of kind `{other}`"))),
         }
-        event::read(&request.body).map(|event| vec![event])
     }
 
     fn from_canonical(request: RenderingRequest) -> Result<Message, Failure> {

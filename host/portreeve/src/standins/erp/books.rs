@@ -32,7 +32,9 @@ pub(super) struct Books {
     pub(super) memos: Vec<Document>,
     /// How many of them were posted.
     pub(super) memos_posted: usize,
-    stock: BTreeMap<String, Amount>,
+    pub(super) stock: BTreeMap<String, Amount>,
+    /// In which unit items are counted, where it is another one than `EA`.
+    pub(super) units: BTreeMap<String, String>,
     pub(super) lines_total: usize,
     attempts: BTreeMap<(&'static str, String), u32>,
     /// What the clock says.

@@ -15,6 +15,7 @@ use serde_json::value::RawValue;
 
 use super::Refusal;
 use super::level::{self, Levels, Standing};
+use super::stock::Listed;
 use crate::standins::amount::Amount;
 use crate::standins::serving;
 
@@ -238,6 +239,8 @@ pub(super) struct Books {
     attempts: BTreeMap<String, u32>,
     said: Said,
     pub(super) levels: Levels,
+    /// What lists say beside the numbers.
+    pub(super) listed: Listed,
 }
 
 impl Books {
@@ -269,6 +272,23 @@ impl Books {
 
     pub(super) fn stock(&self, node: &str, sku: &str) -> Decimal {
         self.stock.get(node).map_or(Amount::ZERO, |items| has(items, sku)).decimal()
+    }
+
+    /// What lies at each node, by node and item: available, and on hand with what is set aside.
+    pub(super) fn levels(&self) -> BTreeMap<(String, String), (Amount, Amount)> {
+        let mut levels = BTreeMap::new();
+        for (node, items) in &self.stock {
+            for (sku, amount) in items {
+                levels.insert((sku.clone(), node.clone()), (*amount, *amount));
+            }
+        }
+        for release in &self.releases {
+            for line in &release.lines {
+                let (_, on_hand) = levels.entry((line.sku.clone(), release.node.clone())).or_default();
+                *on_hand = on_hand.plus(line.set_aside);
+            }
+        }
+        levels
     }
 
     /// How often something was tried before.

@@ -1,0 +1,429 @@
+//! Reconcile: two systems are asked what they have, and people hear where they do not say the same.
+//!
+//! ```text
+//! list left ─▶ list right ─▶ compare ─▶ what is new, what stays, what is gone ─▶ commit
+//!  connector    connector     pure       against the findings of earlier runs     findings, exceptions, leaf
+//!  transformer  transformer                                                       one transaction
+//! ```
+//!
+//! The danger is a wrong alarm that hides the right one. So a run judges two whole lists or
+//! nothing at all: a list that ends half way says of no key that a system does not have it. What
+//! changed a moment ago is not judged where it differs, since it may be on its way. Numbers of
+//! different units are told as what nobody can compare, and never converted.
+//!
+//! A difference is one finding with one exception for as long as it lasts, whatever its numbers
+//! do meanwhile, and closes by itself in the first run that finds none. One that somebody abandoned
+//! stays closed until its numbers change. Nothing that a list says goes any further: it is no
+//! document, moves no order, and is not kept.
+
+mod configured;
+
+pub mod difference;
+
+mod listing;
+
+pub mod row;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use portreeve_model::{Digest, ExceptionKind, Instant};
+use portreeve_record::leaf::{Code, Label, ListRecord, ReconciliationLeaf};
+use portreeve_record::{Leaf, LeafBody, RecordError};
+use portreeve_store::StoreError;
+use portreeve_store::contract::{
+    Figures, Finding, NewException, NewFinding, NewRun, ReconciliationView, StandingFinding,
+};
+use tokio::sync::Mutex;
+
+use crate::exception::Limits;
+use crate::{Pipeline, SignedIn};
+pub use configured::{Reconciliation, Source};
+use difference::{Comparison, Difference, Told, compare};
+use listing::Listed;
+pub use listing::Unheard;
+pub use row::Of;
+
+/// Findings that are read at once.
+const PAGE: u32 = 1_000;
+
+/// What a run could not compare.
+const LIST: &str = "list";
+/// What a run did not file by itself.
+const MORE: &str = "more";
+/// In front of a key.
+const KEY: &str = "key/";
+
+/// One run at a time in this process, so that nobody asks systems for what is then thrown away.
+/// Among several the store decides.
+#[derive(Debug, Default)]
+pub struct Reconciling(Mutex<()>);
+
+/// Why a run came to no end.
+#[derive(Debug, thiserror::Error)]
+pub enum ReconcileError {
+    /// There is no such reconciliation.
+    #[error("there is no reconciliation `{0}`; `portreeve.toml` has them as [[reconciliation]]")]
+    Unknown(String),
+    /// One is under way.
+    #[error("another reconciliation runs; try again when it is done")]
+    Running,
+    /// The store refused or failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A record could not be made.
+    #[error("an audit record could not be made: {0}")]
+    Record(#[from] RecordError),
+}
+
+/// A run that is on record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Run {
+    /// Of which reconciliation.
+    pub reconciliation: String,
+    /// Which run of it, from 1.
+    pub run: u64,
+    /// When it began.
+    pub at: Instant,
+    /// Whether it only looked: then it filed nothing.
+    pub is_dry: bool,
+    /// What came of it.
+    pub outcome: Outcome,
+}
+
+/// What came of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Both lists were whole.
+    Compared(Compared),
+    /// One was not, and nothing was judged.
+    NotCompared(Unheard),
+}
+
+/// What came of comparing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Compared {
+    /// Keys that were compared.
+    pub compared: u64,
+    /// Those of them that both say the same of.
+    pub agreeing: u64,
+    /// Keys that differ and changed too lately to be judged.
+    pub unsettled: u64,
+    /// Keys that differ, with the sentence that tells it, by key.
+    pub differences: BTreeMap<String, String>,
+    /// Differences that people hear of now.
+    pub opened: u64,
+    /// Differences of earlier runs that are gone.
+    pub closed: u64,
+    /// Differences that somebody abandoned as they are.
+    pub abandoned: u64,
+    /// Differences beyond those that one run files.
+    pub not_filed: u64,
+}
+
+impl Pipeline {
+    /// Compares what two systems have, and files what differs. A dry run files nothing; that it
+    /// looked is on record all the same. `who` is who asked for it; none where the host looks by
+    /// itself.
+    ///
+    /// # Errors
+    /// See [`ReconcileError`]; nothing was filed then. That a list was not whole is no error: the
+    /// run is on record, and people hear of it.
+    pub async fn reconcile(&self, id: &str, who: Option<&SignedIn>, is_dry: bool) -> Result<Run, ReconcileError> {
+        let reconciliation = self.routes.reconciliation(id).ok_or_else(|| ReconcileError::Unknown(id.to_owned()))?;
+        let _one = self.reconciling.0.try_lock().map_err(|_| ReconcileError::Running)?;
+        let runs = self.store.reconciliation(id).await?.runs;
+        let began_at = self.clock.now();
+
+        // At the same time: what moves between two lists looks like a difference.
+        let [(left_way, left), (right_way, right)] = reconciliation.sources();
+        let (left, right) = tokio::join!(
+            self.list(reconciliation.of, &left_way, left),
+            self.list(reconciliation.of, &right_way, right)
+        );
+        let compared = compared(&left, &right, reconciliation.settled_by(began_at));
+
+        let findings = self.findings(id).await?;
+        let filing = match &compared {
+            Ok(comparison) => self.filing(reconciliation, comparison, &findings, began_at),
+            Err(unheard) => self.filing_of_the_unheard(reconciliation, unheard, &findings, began_at),
+        };
+        let filing = if is_dry { Filing::default() } else { filing };
+
+        let run = runs.saturating_add(1);
+        let lists = [&left, &right].map(|list| list.as_ref().ok());
+        let body = recorded(reconciliation, run, who, is_dry, &compared, lists, &filing);
+        let leaf = Leaf::new(&self.host, began_at, LeafBody::Reconciliation(body))?;
+        let figures = compared.as_ref().ok().filter(|_| !is_dry).map(|comparison| figures(comparison, began_at));
+        let (opened, closed) = (count(filing.opened.len()), filing.closed(&findings));
+        let (abandoned, not_filed) = (filing.abandoned, filing.not_filed);
+        let new = NewRun {
+            reconciliation: id.to_owned(),
+            after: runs,
+            at: self.clock.now(),
+            is_dry,
+            figures,
+            opened: filing.opened,
+            standing: filing.standing,
+            gone: filing.gone,
+            leaf,
+        };
+        self.store.commit_run(new).await?;
+        self.metrics.reconciliation_ended(id, compared.is_ok());
+
+        let outcome = match compared {
+            Ok(comparison) => Outcome::Compared(Compared {
+                compared: comparison.compared,
+                agreeing: comparison.agreeing,
+                unsettled: count(comparison.unsettled.len()),
+                differences: reconciliation.told(&comparison.differences),
+                opened,
+                closed,
+                abandoned,
+                not_filed,
+            }),
+            Err(unheard) => Outcome::NotCompared(unheard),
+        };
+        Ok(Run { reconciliation: id.to_owned(), run, at: began_at, is_dry, outcome })
+    }
+
+    /// How far each reconciliation is, in the order of the configuration; monitors see it from then
+    /// on as well.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn reconciliations(&self) -> Result<Vec<(&Reconciliation, ReconciliationView)>, StoreError> {
+        let mut found = Vec::new();
+        for reconciliation in &self.routes.reconciliations {
+            let view = self.store.reconciliation(&reconciliation.id).await?;
+            if let Some(figures) = &view.figures {
+                self.metrics.reconciled(&reconciliation.id, figures);
+            }
+            found.push((reconciliation, view));
+        }
+        Ok(found)
+    }
+
+    /// Reconciliations whose time has come by this host's clock. One that was never run is due.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn due_reconciliations(&self) -> Result<Vec<String>, StoreError> {
+        let now = self.clock.now();
+        let mut due = Vec::new();
+        for (reconciliation, ReconciliationView { last_at: last, .. }) in self.reconciliations().await? {
+            let Some(every_minutes) = reconciliation.every_minutes else { continue };
+            let every_ms = i64::from(every_minutes).saturating_mul(Instant::MINUTE_MS);
+            if last.is_none_or(|last| last.plus_ms(every_ms) <= now) {
+                due.push(reconciliation.id.clone());
+            }
+        }
+        Ok(due)
+    }
+
+    /// What earlier runs found and is not gone yet, by subject.
+    async fn findings(&self, id: &str) -> Result<BTreeMap<String, Finding>, StoreError> {
+        let (mut findings, mut after) = (BTreeMap::new(), None);
+        loop {
+            let page = self.store.findings(id, after.as_deref(), PAGE).await?;
+            let Some((last, _)) = page.last() else { return Ok(findings) };
+            after = Some(last.clone());
+            findings.extend(page);
+        }
+    }
+
+    /// What a comparison changes about what is known.
+    fn filing(
+        &self,
+        reconciliation: &Reconciliation,
+        comparison: &Comparison,
+        findings: &BTreeMap<String, Finding>,
+        at: Instant,
+    ) -> Filing {
+        let mut filing = Filing::default();
+        let mut subjects = BTreeSet::new();
+        let most = usize::try_from(reconciliation.exceptions_max).unwrap_or(usize::MAX);
+        for (key, difference) in &comparison.differences {
+            let (subject, content) = (subject_of(key), difference.digest());
+            let detail = format!("{}: {}", reconciliation.id, reconciliation.sentence(key, difference));
+            match findings.get(&subject) {
+                Some(known) if known.is_open => {
+                    filing.standing.push(StandingFinding { subject: subject.clone(), content, detail });
+                }
+                Some(known) if known.content == content => filing.abandoned = filing.abandoned.saturating_add(1),
+                _ if filing.opened.len() >= most => filing.not_filed = filing.not_filed.saturating_add(1),
+                _ => {
+                    let exception = self.told(reconciliation, difference.kind.as_str(), detail, at);
+                    filing.opened.push(NewFinding { subject: subject.clone(), content, exception });
+                }
+            }
+            subjects.insert(subject);
+        }
+        if filing.not_filed > 0 {
+            self.file_the_rest(reconciliation, findings.get(MORE), &mut filing, at);
+            subjects.insert(MORE.to_owned());
+        }
+        // What changed a moment ago is neither told nor taken back.
+        subjects.extend(comparison.unsettled.iter().map(|key| subject_of(key)));
+        filing.gone = findings.keys().filter(|subject| !subjects.contains(*subject)).cloned().collect();
+        filing
+    }
+
+    fn file_the_rest(
+        &self,
+        reconciliation: &Reconciliation,
+        known: Option<&Finding>,
+        filing: &mut Filing,
+        at: Instant,
+    ) {
+        let Reconciliation { id, exceptions_max, .. } = reconciliation;
+        let count = filing.not_filed;
+        let detail = format!(
+            "{id}: found {count} differences more than the {exceptions_max} that one run files, expected fewer: first see whether one of the lists is wrong as a whole; `portreeve reconcile {id} --dry-run` tells all of them"
+        );
+        let content = Digest::of(&count.to_be_bytes());
+        let subject = MORE.to_owned();
+        match known {
+            Some(known) if known.is_open => filing.standing.push(StandingFinding { subject, content, detail }),
+            Some(known) if known.content == content => {}
+            _ => {
+                let exception = self.told(reconciliation, "more-differences", detail, at);
+                filing.opened.push(NewFinding { subject, content, exception });
+            }
+        }
+    }
+
+    /// A list was not whole: people hear of that, and whatever was found before stays as it is.
+    fn filing_of_the_unheard(
+        &self,
+        reconciliation: &Reconciliation,
+        unheard: &Unheard,
+        findings: &BTreeMap<String, Finding>,
+        at: Instant,
+    ) -> Filing {
+        let Unheard { system, code, why } = unheard;
+        let detail = format!("{}: found no whole list of {system}, so nothing was compared: {why}", reconciliation.id);
+        let (subject, content) = (LIST.to_owned(), Digest::of_parts(&[system.as_bytes(), code.as_bytes()]));
+        let mut filing = Filing::default();
+        match findings.get(LIST) {
+            Some(known) if known.is_open => filing.standing.push(StandingFinding { subject, content, detail }),
+            Some(known) if known.content == content => {}
+            _ => {
+                let exception = self.told(reconciliation, code, detail, at);
+                filing.opened.push(NewFinding { subject, content, exception });
+            }
+        }
+        filing
+    }
+
+    fn told(&self, reconciliation: &Reconciliation, code: &str, detail: String, at: Instant) -> NewException {
+        let exception = NewException {
+            kind: ExceptionKind::Difference,
+            stage: "reconcile",
+            code: code.to_owned(),
+            detail,
+            queue: reconciliation.exception_queue.clone(),
+            due_at: None,
+        };
+        self.dated(exception, at, Limits::default())
+    }
+}
+
+/// What a run changes.
+#[derive(Default)]
+struct Filing {
+    opened: Vec<NewFinding>,
+    standing: Vec<StandingFinding>,
+    gone: Vec<String>,
+    abandoned: u64,
+    not_filed: u64,
+}
+
+impl Filing {
+    /// How many that people still heard of are gone.
+    fn closed(&self, findings: &BTreeMap<String, Finding>) -> u64 {
+        let open = |subject: &&String| findings.get(*subject).is_some_and(|known| known.is_open);
+        count(self.gone.iter().filter(open).count())
+    }
+}
+
+impl Reconciliation {
+    fn sentence(&self, key: &str, difference: &Difference) -> String {
+        Told { key, difference, left: &self.left.system, right: &self.right.system }.to_string()
+    }
+
+    fn told(&self, differences: &BTreeMap<String, Difference>) -> BTreeMap<String, String> {
+        differences.iter().map(|(key, difference)| (key.clone(), self.sentence(key, difference))).collect()
+    }
+}
+
+/// By what a finding about a key is known.
+fn subject_of(key: &str) -> String {
+    format!("{KEY}{key}")
+}
+
+/// Compares two lists where both are whole.
+fn compared(
+    left: &Result<Listed, Unheard>,
+    right: &Result<Listed, Unheard>,
+    settled_by: Instant,
+) -> Result<Comparison, Unheard> {
+    let unusable = |list: &Listed| list.rows.cells().map_err(|unusable| list.unusable(&unusable));
+    let (left, right) = (left.as_ref().map_err(Clone::clone)?, right.as_ref().map_err(Clone::clone)?);
+    Ok(compare(&unusable(left)?, &unusable(right)?, settled_by))
+}
+
+fn figures(comparison: &Comparison, at: Instant) -> Figures {
+    Figures {
+        at,
+        compared: comparison.compared,
+        agreeing: comparison.agreeing,
+        unsettled: count(comparison.unsettled.len()),
+        differences: count(comparison.differences.len()),
+    }
+}
+
+/// What the log says of a run.
+fn recorded(
+    reconciliation: &Reconciliation,
+    run: u64,
+    who: Option<&SignedIn>,
+    is_dry: bool,
+    compared: &Result<Comparison, Unheard>,
+    lists: [Option<&Listed>; 2],
+    filing: &Filing,
+) -> ReconciliationLeaf {
+    let [left, right] = lists.map(|list| {
+        list.map(|list| ListRecord {
+            rows: count(list.rows.len()),
+            pages: list.pages,
+            digest: list.rows.digest(),
+            connector: list.connector,
+            transformer: list.transformer,
+        })
+    });
+    let comparison = compared.as_ref().ok();
+    ReconciliationLeaf {
+        reconciliation: Code::of(&reconciliation.id),
+        run,
+        of: Code::of(reconciliation.of.as_str()),
+        dry: is_dry,
+        left,
+        right,
+        failed: compared.as_ref().err().map(|unheard| Code::of(&unheard.code)),
+        compared: comparison.map_or(0, |comparison| comparison.compared),
+        agreeing: comparison.map_or(0, |comparison| comparison.agreeing),
+        unsettled: comparison.map_or(0, |comparison| count(comparison.unsettled.len())),
+        differences: comparison.map_or(0, |comparison| count(comparison.differences.len())),
+        digest: comparison.map(Comparison::digest),
+        opened: count(filing.opened.len()),
+        gone: count(filing.gone.len()),
+        who: who.map(|who| Label::of(who.name().as_str())),
+    }
+}
+
+fn count(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,175 @@
+//! Asking a system for all that it has, page by page.
+//!
+//! The danger is a list that is not whole: what is missing in it would look as if the system
+//! did not have it. So whatever goes wrong on the way, a page that fails, a row that nobody
+//! can read, a list without an end, leaves no list at all, and says why.
+
+use std::collections::BTreeSet;
+
+use portreeve_model::document::{MappingRequest, PollRequest, Polled};
+use portreeve_model::{Digest, Document, Event, Failure, Instant, SenderId};
+use portreeve_registry::Installed;
+use portreeve_registry::quarantine::Cause;
+use portreeve_sandbox::{Call, Crossed};
+
+use super::configured::Source;
+use super::row::{Of, Rows, Unusable};
+use crate::accept::call_error_code;
+use crate::plugins::{Absent, Active};
+use crate::{Pipeline, leaf, route};
+
+/// Pages of one list. The attack is a connector that returns another cursor and nothing for ever.
+const PAGES_MAX: u32 = 400;
+
+/// How long one list may take. The attack is a source that answers each page at the last moment:
+/// runs are one after the other, and whoever asked for one waits for five minutes.
+const LIST_MS_MAX: i64 = 4 * Instant::MINUTE_MS;
+
+/// A whole list.
+#[derive(Debug)]
+pub(super) struct Listed {
+    /// What the system is called.
+    system: String,
+    pub(super) rows: Rows,
+    /// How often the connector was asked.
+    pub(super) pages: u32,
+    /// The components that listed and read it.
+    pub(super) connector: Option<Digest>,
+    pub(super) transformer: Option<Digest>,
+}
+
+impl Listed {
+    /// There is a list, and it cannot be compared.
+    pub(super) fn unusable(&self, unusable: &Unusable) -> Unheard {
+        Unheard { system: self.system.clone(), code: unusable.code().to_owned(), why: unusable.to_string() }
+    }
+}
+
+/// Why there is no list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unheard {
+    /// What the system is called.
+    pub system: String,
+    /// A stable word.
+    pub code: String,
+    /// One sentence.
+    pub why: String,
+}
+
+impl Pipeline {
+    /// Asks a source for all of its rows.
+    pub(super) async fn list(&self, of: Of, way: &str, source: &Source) -> Result<Listed, Unheard> {
+        let unheard = |code: &str, why: String| Unheard { system: source.system.clone(), code: code.to_owned(), why };
+        let active = self.plugins.now();
+        let plugins = self.plugin(&active, &source.connector, Call::Poll, Cause::Target(way)).and_then(|connector| {
+            let transformer = self.plugin(&active, &source.transformer, Call::ToCanonical, Cause::Target(way))?;
+            Ok((connector, transformer))
+        });
+        let (connector, transformer) = plugins.map_err(|absent| match absent {
+            Absent::NotInstalled => unheard("no-plugin", "one of its plugins is not installed; add it".to_owned()),
+            Absent::Stopped(stopped) => unheard(stopped.code(), stopped.to_string()),
+        })?;
+
+        let began_at = self.clock.now();
+        let (mut rows, mut pages, mut cursor, mut seen) = (Rows::new(of), 0_u32, None, BTreeSet::new());
+        loop {
+            if pages >= PAGES_MAX {
+                let why = format!(
+                    "found more than {PAGES_MAX} pages, expected an end; look at what `{}` lists, or let its pages be larger",
+                    source.connector
+                );
+                return Err(unheard("list-without-end", why));
+            }
+            if self.clock.now() > began_at.plus_ms(LIST_MS_MAX) {
+                let why = format!(
+                    "found its list unfinished after {} minutes, expected it whole by then; let its pages be larger",
+                    LIST_MS_MAX / Instant::MINUTE_MS
+                );
+                return Err(unheard("list-too-slow", why));
+            }
+            pages = pages.saturating_add(1);
+            let Polled { documents, problems, cursor: next } =
+                self.page(&active, connector, way, source, cursor).await.map_err(|(code, why)| unheard(&code, why))?;
+            if let Some(problem) = problems.first() {
+                let why = format!("page {pages} of its list cannot be read: {} ({})", problem.message, problem.code);
+                return Err(unheard("unreadable", why));
+            }
+            for document in documents {
+                let events = self.events(&active, transformer, way, source, document).await;
+                for event in events.map_err(|(code, why)| unheard(&code, why))? {
+                    rows.add(&event).map_err(|unusable| unheard(unusable.code(), unusable.to_string()))?;
+                }
+            }
+            // A source that says the same place twice goes round in a circle.
+            match next {
+                None => break,
+                Some(next) if !seen.insert(Digest::of(&next)) => {
+                    let why = "found a place in its list that it had named before, expected one behind it; look at what it lists".to_owned();
+                    return Err(unheard("list-in-a-circle", why));
+                }
+                Some(next) => cursor = Some(next),
+            }
+        }
+        let system = source.system.clone();
+        Ok(Listed { system, rows, pages, connector: Some(connector.digest), transformer: Some(transformer.digest) })
+    }
+
+    async fn page(
+        &self,
+        active: &Active,
+        connector: &Installed,
+        way: &str,
+        source: &Source,
+        cursor: Option<Vec<u8>>,
+    ) -> Result<Polled, (String, String)> {
+        let mut context = active.context(self.clock.now());
+        context.lookup = self.tables.of(&self.store, &connector.manifest.imports.lookup).await;
+        context.egress = self.outbound.to(way);
+        let request = PollRequest { cursor, now: self.clock.now(), settings: route::settings(&source.settings) };
+        let polling = connector.plugin.poll(&context, &request);
+        let crossed = self.call(connector, Call::Poll, Cause::Target(way), polling).await;
+        outcome(crossed.map_err(|stopped| (stopped.code().to_owned(), stopped.to_string()))?)
+    }
+
+    async fn events(
+        &self,
+        active: &Active,
+        transformer: &Installed,
+        way: &str,
+        source: &Source,
+        document: Document,
+    ) -> Result<Vec<Event>, (String, String)> {
+        let now = self.clock.now();
+        let mut context = active.context(now);
+        context.lookup = self.tables.of(&self.store, &transformer.manifest.imports.lookup).await;
+        let request = MappingRequest {
+            kind: document.kind,
+            body: document.body,
+            received_at: now,
+            sender: SenderId::authenticated(way),
+            settings: route::settings(&source.settings),
+        };
+        let mapping = transformer.plugin.to_canonical(&context, &request);
+        let crossed = self.call(transformer, Call::ToCanonical, Cause::Target(way), mapping).await;
+        outcome(crossed.map_err(|stopped| (stopped.code().to_owned(), stopped.to_string()))?)
+    }
+}
+
+fn outcome<T>(crossed: Crossed<Result<T, Failure>>) -> Result<T, (String, String)> {
+    match crossed.outcome {
+        Ok(Ok(found)) => Ok(found),
+        Ok(Err(failure)) => {
+            // The host's own words: the code goes on record.
+            let code = match &failure {
+                Failure::Invalid(_) => "unreadable",
+                Failure::Permanent(_) => "permanent",
+                Failure::UnknownOutcome(_) => "unknown-outcome",
+                Failure::Retry(_) => {
+                    return Err(("not-now".to_owned(), "it does not answer now; the next run asks again".to_owned()));
+                }
+            };
+            Err((code.to_owned(), leaf::failure_words(&failure).1))
+        }
+        Err(error) => Err((call_error_code(&error), error.to_string())),
+    }
+}
