@@ -290,9 +290,9 @@ async fn a_real_server_that_is_killed_again_and_again_has_everything_once() {
         };
         tokio::join!(delivering, async {
             // In the middle: some are stored, and others are on their way.
-            while !is_over.load(Ordering::SeqCst) && stream.info().await.unwrap().state.last_sequence <= before + round
-            {
-            }
+            while !is_over.load(Ordering::SeqCst)
+                && stream.info().await.unwrap().state.last_sequence <= before + u64::from(round)
+            {}
             server.kill();
         });
         server.start_again();
