@@ -313,6 +313,7 @@ store! {
         async fn kept_back_order(&self, order: OrderId) -> Option<KeptBack>;
         async fn open_holds(&self, at: Instant) -> Vec<OpenHolds>;
         async fn dead_letters(&self, after: u64, limit: u32) -> Vec<DeadLetter>;
+        async fn dead_letters_of(&self, target: &str, code: Option<&str>, after: u64, limit: u32) -> Vec<DeadLetter>;
         async fn notice_place(&self, subscriber: &str) -> Option<NoticePlace>;
         async fn happenings(&self, after: NoticePlace, limit: u32) -> Vec<Happening>;
         async fn interchange(&self, partner: &str, number: u64) -> Option<InterchangeView>;
@@ -334,7 +335,7 @@ store! {
         async fn orders_in(&self, state: OrderState, after: DocumentPosition, limit: u32) -> Vec<OrderView>;
         async fn order_trail(&self, id: OrderId) -> Option<OrderTrail>;
         async fn input_documents(&self, input: InputId, limit: u32) -> Vec<DocumentView>;
-        async fn origin_of(&self, document: DocumentPosition) -> Option<(ChannelId, Instant)>;
+        async fn document_received(&self, document: DocumentPosition) -> Option<(ChannelId, Instant)>;
         async fn exceptions_after(&self, after: u64, limit: u32) -> Vec<ExceptionView>;
         async fn orders_named(&self, names: Vec<OrderName>) -> Vec<Vec<OrderId>>;
         async fn order_standings(&self, ids: Vec<OrderId>) -> Vec<OrderStanding>;

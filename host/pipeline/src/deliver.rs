@@ -100,7 +100,7 @@ impl Pipeline {
         }
         let (event, key) = match event {
             Err(error) if !matches!(error, StoreError::Erased(_) | StoreError::Damaged(_)) => {
-                return self.give_back(permit, target, &error).await;
+                return self.give_back(permit, target, &error, None).await;
             }
             event => readable(event)?,
         };
@@ -193,7 +193,7 @@ impl Pipeline {
 
         let event = match event {
             Ok(event) => event,
-            Err(why) => return self.give_up(permit, Some(target), "event-unreadable", &why, None).await,
+            Err(why) => return self.give_up(permit, Some(target), "event-unreadable", &why, looked_up).await,
         };
         // A connector that may ask this target may still not be one that may send to it now.
         if looked_up.is_some()
@@ -203,7 +203,7 @@ impl Pipeline {
         }
         let told = match self.order_told(&permit, target).await {
             Ok(told) => told,
-            Err(Untold::NotNow(error)) => return self.give_back(permit, target, &error).await,
+            Err(Untold::NotNow(error)) => return self.give_back(permit, target, &error, looked_up).await,
             Err(Untold::Never(why)) => {
                 return self.give_up(permit, Some(target), "order-unreadable", &why, looked_up).await;
             }
@@ -214,7 +214,7 @@ impl Pipeline {
         };
         let rendering = match self.rendering(&permit, target, event, &told.settings).await {
             Ok(rendering) => rendering,
-            Err(error) => return self.give_back(permit, target, &error).await,
+            Err(error) => return self.give_back(permit, target, &error, looked_up).await,
         };
         let rendering = transformer.plugin.from_canonical(&context, &rendering);
         let rendered = match self.call(transformer, Call::FromCanonical, cause, rendering).await {
@@ -427,13 +427,19 @@ impl Pipeline {
     }
 
     /// Nothing was read, so nothing was sent: the delivery waits for the store, and not
-    /// for its lease to end.
-    async fn give_back(&self, permit: Permit, target: &Target, error: &StoreError) -> Result<Settled, DeliverError> {
+    /// for its lease to end. That the target was asked before is on record all the same.
+    async fn give_back(
+        &self,
+        permit: Permit,
+        target: &Target,
+        error: &StoreError,
+        looked_up: Option<CrossingRecord>,
+    ) -> Result<Settled, DeliverError> {
         tracing::error!(%error, "a delivery's event could not be read; it is tried again");
         let now = self.clock.now();
         let due_at = now.plus_ms(backoff_ms(target, &permit));
         let settlement = Settlement::Retry { due_at, code: "store-failed".to_owned() };
-        let leaf = leaf::receipt(&self.host, now, &permit, ReceiptOutcome::Retry, None, None)?;
+        let leaf = leaf::receipt(&self.host, now, &permit, ReceiptOutcome::Retry, None, looked_up)?;
         Ok(self.store.settle_unattempted(permit, self.due(settlement), now, leaf).await?)
     }
 

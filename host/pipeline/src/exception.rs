@@ -321,8 +321,18 @@ impl Pipeline {
     /// # Errors
     /// See [`ExceptionError`].
     pub async fn decide_exception(&self, who: &SignedIn, decision: Decision<'_>) -> Result<Outcome, ExceptionError> {
-        let act = Act::of(&decision)?;
         let shown = self.show_exception(decision.exception).await?;
+        self.decide_shown(who, shown, decision).await
+    }
+
+    /// The same about an exception as it was just read.
+    async fn decide_shown(
+        &self,
+        who: &SignedIn,
+        shown: Shown,
+        decision: Decision<'_>,
+    ) -> Result<Outcome, ExceptionError> {
+        let act = Act::of(&decision)?;
         // Check: it is open, nobody else's, and what the person saw.
         let needed = self.people.may_decide(who.actor(), decision.action, shown.stake())?;
         shown.is_open()?;

@@ -306,7 +306,7 @@ impl Pipeline {
         let (Some(subscription), Content::Said(position), Some(order)) = heard else {
             return Ok(RenderingRequest { event, order_id, kind, settings });
         };
-        let origin = self.store.origin_of(position).await?;
+        let origin = self.store.document_received(position).await?;
         let (channel, received_at) = origin
             .ok_or_else(|| StoreError::Failed(format!("document {} of an event is not in the journal", position.0)))?;
         let setting = |name: &str, value: String| Setting { name: name.to_owned(), value };

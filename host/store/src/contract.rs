@@ -1568,6 +1568,15 @@ pub trait Store: Send + Sync + 'static {
     /// from the one after `after` on.
     async fn dead_letters(&self, after: u64, limit: u32) -> Result<Vec<DeadLetter>, StoreError>;
 
+    /// The same of one target, and of one code where one is named: others take no place in the page.
+    async fn dead_letters_of(
+        &self,
+        target: &str,
+        code: Option<&str>,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<DeadLetter>, StoreError>;
+
     /// Exceptions that are open, in the order of their numbers.
     async fn exceptions_wanted(&self, wanted: ExceptionsWanted) -> Result<Vec<ExceptionView>, StoreError>;
 
@@ -1827,7 +1836,8 @@ pub trait Store: Send + Sync + 'static {
 
     /// The channel that a document came by, and when its input was received; none for an unknown
     /// document. Outlives the document's content.
-    async fn origin_of(&self, document: DocumentPosition) -> Result<Option<(ChannelId, Instant)>, StoreError>;
+    async fn document_received(&self, document: DocumentPosition)
+    -> Result<Option<(ChannelId, Instant)>, StoreError>;
 
     /// Open exceptions with an id above `after`, oldest first.
     async fn exceptions_after(&self, after: u64, limit: u32) -> Result<Vec<ExceptionView>, StoreError>;

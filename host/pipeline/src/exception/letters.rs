@@ -9,7 +9,7 @@
 //! transaction of its own. Dangers of doing so with many, and what stops them:
 //!
 //! - *More than was meant.* Whoever decides says how many at most, and names a digest of exactly
-//!   those that were shown.
+//!   those that were shown, each with all that a decision about it alone is compared with.
 //! - *One that stops all.* What may not go is told with the reason, and the others go.
 //! - *A crash among them.* Nothing else says how far it went: whoever asks again does what is left.
 
@@ -17,7 +17,7 @@ use portreeve_model::{Digest, ExceptionAction};
 use portreeve_record::canonical_digest;
 use portreeve_store::contract::DeadLetter;
 
-use super::{Decision, ExceptionError, Outcome, counted};
+use super::{Decision, ExceptionError, Outcome, Shown, counted};
 use crate::Pipeline;
 use crate::people::SignedIn;
 
@@ -33,12 +33,6 @@ pub struct LettersWanted<'a> {
     pub code: Option<&'a str>,
     /// At most so many, those first that were given up first; [`LETTERS_MAX`] bounds it.
     pub most: u32,
-}
-
-impl LettersWanted<'_> {
-    fn wants(&self, letter: &DeadLetter) -> bool {
-        letter.target == self.target && self.code.is_none_or(|code| letter.code == code)
-    }
 }
 
 /// What would be tried again.
@@ -61,31 +55,21 @@ pub struct Retried {
     pub outcome: Result<Outcome, ExceptionError>,
 }
 
+/// What would be tried again, with all that a decision about each of them depends on.
+struct Members {
+    letters: Vec<(DeadLetter, Shown)>,
+    more: bool,
+    digest: Digest,
+}
+
 impl Pipeline {
     /// What would be tried again.
     ///
     /// # Errors
     /// When the store cannot be read.
     pub async fn show_letters(&self, wanted: LettersWanted<'_>) -> Result<Letters, ExceptionError> {
-        let most = usize::try_from(wanted.most.min(LETTERS_MAX)).unwrap_or(usize::MAX);
-        let (mut letters, mut more, mut after) = (Vec::new(), false, 0);
-        while !more {
-            let page = self.store.dead_letters(after, LETTERS_MAX).await?;
-            let Some(last) = page.last() else { break };
-            after = last.exception;
-            let found = page.into_iter().filter(|letter| wanted.wants(letter));
-            letters.extend(found.take(most.saturating_add(1).saturating_sub(letters.len())));
-            more = letters.len() > most;
-        }
-        letters.truncate(most);
-        let shown: Vec<_> = letters
-            .iter()
-            .map(|letter| {
-                (letter.exception.to_string(), &letter.outbox.0, &letter.code, letter.attempts, letter.replays)
-            })
-            .collect();
-        let digest = canonical_digest(&(1, wanted.target, wanted.code, shown))?;
-        Ok(Letters { letters, more, digest })
+        let Members { letters, more, digest } = self.members_wanted(wanted).await?;
+        Ok(Letters { letters: letters.into_iter().map(|(letter, _)| letter).collect(), more, digest })
     }
 
     /// Has each of them tried again, and says what became of each: a target is asked first about
@@ -102,14 +86,14 @@ impl Pipeline {
         reason: &str,
     ) -> Result<Vec<Retried>, ExceptionError> {
         let reason = counted("reason", reason)?;
-        let Letters { letters, digest, .. } = self.show_letters(wanted).await?;
+        let Members { letters, digest, .. } = self.members_wanted(wanted).await?;
         if digest != seen {
             return Err(ExceptionError::StaleLetters { target: wanted.target.to_owned(), now: letters.len() });
         }
         let mut retried: Vec<Retried> = Vec::with_capacity(letters.len());
-        for letter in letters {
+        for (letter, shown) in letters {
             let exception = letter.exception;
-            match self.retry_letter(who, exception, reason).await {
+            match self.retry_letter(who, shown, reason).await {
                 Err(denied @ ExceptionError::Denied(_)) if retried.is_empty() => return Err(denied),
                 outcome => retried.push(Retried { exception, outcome }),
             }
@@ -117,10 +101,29 @@ impl Pipeline {
         Ok(retried)
     }
 
-    async fn retry_letter(&self, who: &SignedIn, exception: u64, reason: &str) -> Result<Outcome, ExceptionError> {
-        let shown = self.show_exception(exception).await?.digest;
-        let action = ExceptionAction::Retry;
-        let decision = Decision { exception, shown, action, reason, holds: &[], queue: None, payload: None };
-        self.decide_exception(who, decision).await
+    /// Those that are meant, each as somebody is shown it.
+    async fn members_wanted(&self, wanted: LettersWanted<'_>) -> Result<Members, ExceptionError> {
+        let most = wanted.most.min(LETTERS_MAX);
+        let found = self.store.dead_letters_of(wanted.target, wanted.code, 0, most.saturating_add(1)).await?;
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        let more = found.len() > most;
+        let mut letters = Vec::with_capacity(found.len().min(most));
+        for letter in found.into_iter().take(most) {
+            let shown = self.show_exception(letter.exception).await?;
+            letters.push((letter, shown));
+        }
+        let shown: Vec<_> =
+            letters.iter().map(|(letter, shown)| (letter.exception.to_string(), shown.digest)).collect();
+        let digest = canonical_digest(&(2, wanted.target, wanted.code, shown))?;
+        Ok(Members { letters, more, digest })
+    }
+
+    /// What was shown of it is what was compared with all others: it is not read a second time.
+    async fn retry_letter(&self, who: &SignedIn, shown: Shown, reason: &str) -> Result<Outcome, ExceptionError> {
+        let (exception, action) = (shown.trail.exception.id, ExceptionAction::Retry);
+        let shown_digest = shown.digest;
+        let decision =
+            Decision { exception, shown: shown_digest, action, reason, holds: &[], queue: None, payload: None };
+        self.decide_shown(who, shown, decision).await
     }
 }

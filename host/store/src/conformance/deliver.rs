@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use portreeve_model::PluginName;
+use portreeve_model::{ExceptionKind, PluginName};
 
 use super::fixture::{
     self, ALL, ASK_MS, LEASE_MS, NOW, applied, ask_to_cancel, claim, dead, leaf, lease, leaves, observe, order_id,
-    release, retry,
+    release, retry, waits,
 };
 use super::{Fault, Maker};
 use crate::contract::{
@@ -411,4 +411,25 @@ pub(crate) async fn dead_letters_are_paged_by_their_exception(maker: impl Maker)
     let rest = store.dead_letters(first[1].exception, ALL).await.unwrap();
     assert_eq!([first, rest].concat(), all);
     assert_eq!(all.len(), 5);
+}
+
+pub(crate) async fn dead_letters_of_one_target_and_code_are_paged_without_the_others(maker: impl Maker) {
+    let store = maker.open().await;
+    for (number, target, code) in [(0, "erp", "no"), (1, "wms", "no"), (2, "erp", "late"), (3, "erp", "no")] {
+        release(&store, 1 + 10 * number, &format!("PO-{number}"), &[(target, "order")]).await;
+        let permit = claim(&store, 0).await.remove(0);
+        let given_up = Settlement::Dead { exception: waits(ExceptionKind::Delivery, code), blocks: true };
+        store.settle_unattempted(permit, given_up, NOW, leaf(5 + 10 * number)).await.unwrap();
+    }
+    let of = async |target: &str, code: Option<&str>, after, limit| {
+        let found = store.dead_letters_of(target, code, after, limit).await.unwrap();
+        found.into_iter().map(|letter| (letter.exception, letter.number)).collect::<Vec<_>>()
+    };
+    let numbers = |found: &[(u64, String)]| found.iter().map(|(_, number)| number.clone()).collect::<Vec<_>>();
+    let all = of("erp", None, 0, ALL).await;
+    assert_eq!(numbers(&all), ["PO-0", "PO-2", "PO-3"]);
+    assert_eq!(numbers(&of("erp", Some("no"), 0, ALL).await), ["PO-0", "PO-3"]);
+    assert_eq!(of("erp", None, 0, 2).await, all[..2], "what is another target's takes no place");
+    assert_eq!(of("erp", None, all[1].0, 2).await, all[2..]);
+    assert!(of("shop", None, 0, ALL).await.is_empty());
 }

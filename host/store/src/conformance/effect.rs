@@ -116,8 +116,8 @@ pub(crate) async fn word_of_an_order_is_told_though_nobody_wants_the_order_any_m
     let permits = claim(&store, 0).await;
     assert_eq!(of(&permits), [("feed", "word", Content::Said(own))], "once, and no order");
     assert_eq!(store.payload(permits[0].event()).await.unwrap(), b"event");
-    assert_eq!(store.origin_of(own).await.unwrap(), Some((channel(), NOW.plus_ms(1))));
-    assert_eq!(store.origin_of(DocumentPosition(99)).await.unwrap(), None);
+    assert_eq!(store.document_received(own).await.unwrap(), Some((channel(), NOW.plus_ms(1))));
+    assert_eq!(store.document_received(DocumentPosition(99)).await.unwrap(), None);
 }
 
 pub(crate) async fn what_the_host_says_of_an_order_is_an_input_that_commits_with_its_event_once(maker: impl Maker) {

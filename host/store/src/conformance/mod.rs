@@ -229,7 +229,8 @@ macro_rules! suite {
                 after_a_request_to_cancel_no_delivery_begins, a_delivery_under_way_ends_as_it_ends_and_is_not_tried_again,
                 what_is_in_doubt_is_asked_about_also_after_a_request_to_cancel, what_the_target_does_not_have_is_in_doubt_no_more,
                 a_dead_letter_keeps_later_deliveries_back_or_lets_them_pass, a_dead_letter_is_replayed_so_often_and_no_more,
-                dead_letters_are_paged_by_their_exception;
+                dead_letters_are_paged_by_their_exception,
+                dead_letters_of_one_target_and_code_are_paged_without_the_others;
             line: whatever_becomes_of_deliveries_the_first_in_line_goes_and_no_other;
             log: leaves_get_their_index_in_commit_order, of_two_sequencers_one_appends,
                 a_head_that_does_not_fit_changes_nothing;

@@ -1,54 +1,72 @@
 //! Deliveries that wait for a person: seen, sent again, or given up.
 
 use portreeve_model::Instant;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
 use crate::contract::{DeadLetter, OutboxId, REPLAYS_MAX, StoreError};
 use crate::sqlite::rows::{Result, content, matter, outbox_id, signed, unsigned};
 use crate::sqlite::{credit, exception, failed, level, order_event};
 
+const LETTERS: &str =
+    "SELECT exception.id, outbox.order_id, orders.number, target, outbox.kind, attempts, replays, blocks,
+             code, detail, exception.queue, opened_at, said, order_seq
+      FROM exception JOIN outbox ON outbox.seq = exception.outbox
+           LEFT JOIN orders ON orders.seq = outbox.order_seq
+      WHERE closed_at IS NULL AND exception.id > ?1 AND outbox.state = 'dead'";
+
 pub(super) fn list(connection: &Connection, after: u64, limit: u32) -> Result<Vec<DeadLetter>> {
-    let mut statement = connection
-        .prepare_cached(
-            "SELECT exception.id, outbox.order_id, orders.number, target, outbox.kind, attempts, replays, blocks,
-                    code, detail, exception.queue, opened_at, said, order_seq
-             FROM exception JOIN outbox ON outbox.seq = exception.outbox
-                  LEFT JOIN orders ON orders.seq = outbox.order_seq
-             WHERE closed_at IS NULL AND exception.id > ?1 AND outbox.state = 'dead'
-             ORDER BY exception.id LIMIT ?2",
-        )
-        .map_err(failed)?;
-    let mut rows = statement.query(params![signed(after)?, limit]).map_err(failed)?;
+    let sql = format!("{LETTERS} ORDER BY exception.id LIMIT ?2");
+    read(connection, &sql, params![signed(after)?, limit])
+}
+
+pub(super) fn of(
+    connection: &Connection,
+    target: &str,
+    code: Option<&str>,
+    after: u64,
+    limit: u32,
+) -> Result<Vec<DeadLetter>> {
+    let sql = format!("{LETTERS} AND target = ?3 AND (?4 IS NULL OR code = ?4) ORDER BY exception.id LIMIT ?2");
+    read(connection, &sql, params![signed(after)?, limit, target, code])
+}
+
+fn read(connection: &Connection, sql: &str, values: impl Params) -> Result<Vec<DeadLetter>> {
+    let mut statement = connection.prepare_cached(sql).map_err(failed)?;
+    let mut rows = statement.query(values).map_err(failed)?;
     let mut letters = Vec::new();
     while let Some(row) = rows.next().map_err(failed)? {
-        let of: String = row.get(1).map_err(failed)?;
-        let (target, kind): (String, String) = (row.get(3).map_err(failed)?, row.get(4).map_err(failed)?);
-        let content = content(row.get(12).map_err(failed)?);
-        let matter = matter(&of, content)?;
-        let number: Option<String> = row.get(2).map_err(failed)?;
-        let number = match (number, row.get::<_, i64>(13).map_err(failed)?) {
-            (Some(number), _) => number,
-            (None, item) => level::name(connection, item.saturating_neg())?,
-        };
-        letters.push(DeadLetter {
-            exception: unsigned(row.get(0).map_err(failed)?)?,
-            outbox: OutboxId::derive(matter, &target, &kind, content),
-            matter,
-            number,
-            target,
-            kind,
-            content,
-            attempts: row.get(5).map_err(failed)?,
-            replays: row.get(6).map_err(failed)?,
-            // A newer level ends an older one that was given up: nothing waits for that.
-            blocks: row.get(7).map_err(failed)? && matter.order().is_some(),
-            code: row.get(8).map_err(failed)?,
-            detail: row.get(9).map_err(failed)?,
-            queue: row.get(10).map_err(failed)?,
-            since: Instant(row.get(11).map_err(failed)?),
-        });
+        letters.push(letter(connection, row)?);
     }
     Ok(letters)
+}
+
+fn letter(connection: &Connection, row: &Row<'_>) -> Result<DeadLetter> {
+    let of: String = row.get(1).map_err(failed)?;
+    let (target, kind): (String, String) = (row.get(3).map_err(failed)?, row.get(4).map_err(failed)?);
+    let content = content(row.get(12).map_err(failed)?);
+    let matter = matter(&of, content)?;
+    let number: Option<String> = row.get(2).map_err(failed)?;
+    let number = match (number, row.get::<_, i64>(13).map_err(failed)?) {
+        (Some(number), _) => number,
+        (None, item) => level::name(connection, item.saturating_neg())?,
+    };
+    Ok(DeadLetter {
+        exception: unsigned(row.get(0).map_err(failed)?)?,
+        outbox: OutboxId::derive(matter, &target, &kind, content),
+        matter,
+        number,
+        target,
+        kind,
+        content,
+        attempts: row.get(5).map_err(failed)?,
+        replays: row.get(6).map_err(failed)?,
+        // A newer level ends an older one that was given up: nothing waits for that.
+        blocks: row.get(7).map_err(failed)? && matter.order().is_some(),
+        code: row.get(8).map_err(failed)?,
+        detail: row.get(9).map_err(failed)?,
+        queue: row.get(10).map_err(failed)?,
+        since: Instant(row.get(11).map_err(failed)?),
+    })
 }
 
 /// Makes the delivery of an exception that a person decided about due again.

@@ -60,15 +60,22 @@ pub(super) fn of(connection: &Connection, outbox: i64) -> Result<Option<Intercha
         .prepare_cached("SELECT partner, number, numbered_at, answer FROM interchange WHERE outbox = ?1")
         .map_err(failed)?;
     let mut rows = statement.query([outbox]).map_err(failed)?;
-    rows.next().map_err(failed)?.map(interchange).transpose()
+    rows.next().map_err(failed)?.map(|row| interchange(row, 0)).transpose()
 }
 
-fn interchange(row: &Row<'_>) -> Result<Interchange> {
-    let answer: Option<String> = row.get(3).map_err(failed)?;
+/// What a row tells from a column on: partner, number, time and answer. None where it has no
+/// number.
+pub(super) fn if_numbered(row: &Row<'_>, column: usize) -> Result<Option<Interchange>> {
+    let partner: Option<String> = row.get(column).map_err(failed)?;
+    partner.map(|_| interchange(row, column)).transpose()
+}
+
+fn interchange(row: &Row<'_>, column: usize) -> Result<Interchange> {
+    let answer: Option<String> = row.get(column.saturating_add(3)).map_err(failed)?;
     Ok(Interchange {
-        partner: row.get(0).map_err(failed)?,
-        number: unsigned(row.get(1).map_err(failed)?)?,
-        numbered_at: Instant(row.get(2).map_err(failed)?),
+        partner: row.get(column).map_err(failed)?,
+        number: unsigned(row.get(column.saturating_add(1)).map_err(failed)?)?,
+        numbered_at: Instant(row.get(column.saturating_add(2)).map_err(failed)?),
         answer: answer.map(|word| read(&word)).transpose()?,
     })
 }
@@ -103,7 +110,7 @@ fn view(row: &Row<'_>) -> Result<InterchangeView> {
     let said: Option<i64> = row.get(4).map_err(failed)?;
     let (channel, sender): (String, String) = (row.get(10).map_err(failed)?, row.get(11).map_err(failed)?);
     Ok(InterchangeView {
-        interchange: interchange(row)?,
+        interchange: interchange(row, 0)?,
         said: said.map(unsigned).transpose()?.map(DocumentPosition),
         sent: row.get(12).map_err(failed)?,
         due_at: row.get::<_, Option<i64>>(5).map_err(failed)?.map(Instant),

@@ -591,6 +591,17 @@ impl Store for SqliteStore {
         self.read_for_people(move |connection| dead_letter::list(connection, after, limit)).await
     }
 
+    async fn dead_letters_of(
+        &self,
+        target: &str,
+        code: Option<&str>,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<DeadLetter>, StoreError> {
+        let (target, code) = (target.to_owned(), code.map(str::to_owned));
+        self.read_for_people(move |connection| dead_letter::of(connection, &target, code.as_deref(), after, limit)).await
+    }
+
     async fn exceptions_wanted(&self, wanted: ExceptionsWanted) -> Result<Vec<ExceptionView>, StoreError> {
         self.read_for_people(move |connection| exception::list(connection, &wanted)).await
     }
@@ -781,8 +792,8 @@ impl Store for SqliteStore {
         self.read(move |connection| trail::input_documents(connection, input, limit)).await
     }
 
-    async fn origin_of(&self, document: DocumentPosition) -> Result<Option<(ChannelId, Instant)>, StoreError> {
-        self.read(move |connection| trail::origin_of(connection, document)).await
+    async fn document_received(&self, document: DocumentPosition) -> Result<Option<(ChannelId, Instant)>, StoreError> {
+        self.read(move |connection| trail::document_received(connection, document)).await
     }
 
     async fn exceptions_after(&self, after: u64, limit: u32) -> Result<Vec<ExceptionView>, StoreError> {

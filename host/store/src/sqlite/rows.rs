@@ -11,12 +11,11 @@ use portreeve_model::{
     ChannelId, Currency, Digest, ExceptionKind, Instant, ItemId, Matter, Money, OrderId, PluginName, Reply, SenderId,
 };
 use portreeve_record::{Leaf, PayloadKey, Sealed};
-use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
 use crate::contract::{
-    Configuration, Content, Decided, DecisionCommit, DeliveryView, DocumentPosition, HoldOwner, InputId, Interchange,
-    InterchangeAnswer, JournalEntry, JournalOutcome, Lease, NewHold, NewOrder, NewOutbox, NewPayload, OpenPayload,
+    Configuration, Content, Decided, DecisionCommit, DeliveryView, DocumentPosition, HoldOwner, InputId, InterchangeAnswer,
+    JournalEntry, JournalOutcome, Lease, NewHold, NewOrder, NewOutbox, NewPayload, OpenPayload,
     OrderState, OrderView, OutboxId, PayloadRef, ReferenceTable, ReferenceWanted, Room, Settlement, StateChanges,
     StoreError, TreeHead, UnsequencedLeaf,
 };
@@ -1257,33 +1256,7 @@ pub(super) fn order_view(connection: &Connection, row: &Row<'_>) -> Result<Order
     let currency: String = row.get(7).map_err(failed)?;
     let currency = Currency::parse(&currency).map_err(|error| damaged("a currency", &error))?;
     let channel: String = row.get(3).map_err(failed)?;
-    let deliveries = connection
-        .prepare_cached(
-            "SELECT target, CASE WHEN state = 'withheld' AND unresolved THEN 'in-doubt' ELSE state END, attempts,
-                    external_id, last_code,
-                    CASE WHEN state = 'pending' OR (state = 'withheld' AND unresolved) THEN max(outbox.due_at, lease_until) END,
-                    kind, outbox.said, partner, number, numbered_at, answer, interchange.due_at
-             FROM outbox LEFT JOIN interchange ON interchange.outbox = outbox.seq
-             WHERE order_seq = ?1 ORDER BY seq",
-        )
-        .map_err(failed)?
-        .query_map([row.get::<_, i64>(11).map_err(failed)?], |row| {
-            Ok(DeliveryView {
-                target: row.get(0)?,
-                state: row.get(1)?,
-                attempts: row.get(2)?,
-                external_id: row.get(3)?,
-                problem: row.get(4)?,
-                next_at: row.get::<_, Option<i64>>(5)?.map(Instant),
-                kind: row.get(6)?,
-                said: u64::try_from(row.get::<_, i64>(7)?).ok().filter(|said| *said > 0).map(DocumentPosition),
-                interchange: numbered(row)?,
-                acknowledge_by: row.get::<_, Option<i64>>(12)?.map(Instant),
-            })
-        })
-        .map_err(failed)?
-        .collect::<rusqlite::Result<_>>()
-        .map_err(failed)?;
+    let deliveries = deliveries(connection, row.get(11).map_err(failed)?)?;
     Ok(OrderView {
         id: OrderId::parse(&id).map_err(|error| damaged("an order id", &error))?,
         position: DocumentPosition(unsigned(row.get(1).map_err(failed)?)?),
@@ -1303,19 +1276,38 @@ pub(super) fn order_view(connection: &Connection, row: &Row<'_>) -> Result<Order
     })
 }
 
-/// What a delivery is known by at its receiver, where it has a number.
-fn numbered(row: &Row<'_>) -> rusqlite::Result<Option<Interchange>> {
-    let Some(partner) = row.get::<_, Option<String>>(8)? else { return Ok(None) };
-    let damaged = |column, of: Type, found: String| rusqlite::Error::FromSqlConversionFailure(column, of, found.into());
-    let number: i64 = row.get(9)?;
-    let number = u64::try_from(number)
-        .map_err(|_| damaged(9, Type::Integer, format!("found control number {number}, expected one from 1")))?;
-    let read = |word: String| {
-        let unknown = || damaged(11, Type::Text, format!("an interchange has the unknown answer `{word}`"));
-        InterchangeAnswer::parse(&word).ok_or_else(unknown)
-    };
-    let answer = row.get::<_, Option<String>>(11)?.map(read).transpose()?;
-    Ok(Some(Interchange { partner, number, numbered_at: Instant(row.get(10)?), answer }))
+/// An order's deliveries, in the order in which they were decided.
+fn deliveries(connection: &Connection, order_seq: i64) -> Result<Vec<DeliveryView>> {
+    let mut statement = connection
+        .prepare_cached(
+            "SELECT target, CASE WHEN state = 'withheld' AND unresolved THEN 'in-doubt' ELSE state END, attempts,
+                    external_id, last_code,
+                    CASE WHEN state = 'pending' OR (state = 'withheld' AND unresolved) THEN max(outbox.due_at, lease_until) END,
+                    kind, outbox.said, partner, number, numbered_at, answer, interchange.due_at
+             FROM outbox LEFT JOIN interchange ON interchange.outbox = outbox.seq
+             WHERE order_seq = ?1 ORDER BY seq",
+        )
+        .map_err(failed)?;
+    let mut rows = statement.query([order_seq]).map_err(failed)?;
+    let mut deliveries = Vec::new();
+    while let Some(row) = rows.next().map_err(failed)? {
+        deliveries.push(DeliveryView {
+            target: row.get(0).map_err(failed)?,
+            state: row.get(1).map_err(failed)?,
+            attempts: row.get(2).map_err(failed)?,
+            external_id: row.get(3).map_err(failed)?,
+            problem: row.get(4).map_err(failed)?,
+            next_at: row.get::<_, Option<i64>>(5).map_err(failed)?.map(Instant),
+            kind: row.get(6).map_err(failed)?,
+            said: match content(row.get(7).map_err(failed)?) {
+                Content::Order => None,
+                Content::Said(position) | Content::Level(position) => Some(position),
+            },
+            interchange: interchange::if_numbered(row, 8)?,
+            acknowledge_by: row.get::<_, Option<i64>>(12).map_err(failed)?.map(Instant),
+        });
+    }
+    Ok(deliveries)
 }
 
 /// Where an order stands, by its word in a row.

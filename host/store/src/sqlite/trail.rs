@@ -142,7 +142,10 @@ pub(super) fn input_documents(connection: &Connection, input: InputId, limit: u3
     Ok(documents)
 }
 
-pub(super) fn origin_of(connection: &Connection, document: DocumentPosition) -> Result<Option<(ChannelId, Instant)>> {
+pub(super) fn document_received(
+    connection: &Connection,
+    document: DocumentPosition,
+) -> Result<Option<(ChannelId, Instant)>> {
     let position = rows::signed(document.0)?;
     let found: Option<(String, i64)> = connection
         .prepare_cached("SELECT channel, received_at FROM document WHERE position = ?1")
