@@ -13,14 +13,14 @@ use portreeve_model::{ChannelId, Currency, Digest, Instant, ItemId, OrderId, Per
 use portreeve_record::Leaf;
 use portreeve_store::contract::{
     After, Configuration, CreditQuery, CreditReservation, CustomerAggregate, DeadLetter, Decided, DecisionCommit,
-    DocumentPosition, DocumentView, EarlyEvent, ExceptionTrail, ExceptionView, ExceptionsWanted, Finding, Forgotten,
-    Happening, HistoryQuery, HoldOwner, InputId, InterchangeView, ItemStanding, JournalEntry, JournalOutcome,
-    JudgedHold, Kept, KeptBack, KeptInput, Lease, MeasuredOrder, NewException, NewOutbox, NewPersonChange,
-    NewReference, NewReview, NewRun, NewStep, NoticePlace, Numbering, OpenHolds, OpenPayload, OrderEventView,
-    OrderName, OrderOrigin, OrderStanding, OrderState, OrderTrail, OrderView, PackageChange, PackageView, PauseAbout,
-    PayloadRef, Period, Person, PersonView, PluginUsage, PollEnd, PollView, PolledChange, Presented,
-    ReconciliationView, ReferenceTable, ReferenceWanted, Room, Settlement, StepTaken, Summary, TreeHead,
-    UnsequencedLeaf, WeighedProposal,
+    DeliveredPage, DeliveredWanted, DocumentPosition, DocumentView, EarlyEvent, ExceptionTrail, ExceptionView,
+    ExceptionsWanted, Finding, Forgotten, Happening, HistoryQuery, HoldOwner, InputId, InterchangeView, ItemStanding,
+    JournalEntry, JournalOutcome, JudgedHold, Kept, KeptBack, KeptInput, Lease, MeasuredOrder, NewException, NewOutbox,
+    NewPersonChange, NewReference, NewReplay, NewReview, NewRun, NewStep, NoticePlace, Numbering, OpenHolds,
+    OpenPayload, OrderEventView, OrderName, OrderOrigin, OrderStanding, OrderState, OrderTrail, OrderView,
+    PackageChange, PackageView, PauseAbout, PayloadRef, Period, Person, PersonView, PluginUsage, PollEnd, PollView,
+    PolledChange, Presented, ReconciliationView, ReferenceTable, ReferenceWanted, ReplayView, Room, Settlement,
+    StepTaken, Summary, TreeHead, UnsequencedLeaf, WeighedProposal,
 };
 use portreeve_store::{Attempt, Committed, Journaled, Permit, PollPermit, Settled, Store, StoreError};
 
@@ -281,6 +281,7 @@ store! {
         async fn settle_unattempted(&self, permit: Permit, settlement: Settlement, at: Instant, leaf: Leaf) -> Settled;
         async fn payloads(&self, kept: Vec<PayloadRef>) -> Vec<Result<OpenPayload, StoreError>>;
         async fn step_exception(&self, step: NewStep) -> ();
+        async fn replay_delivered(&self, replay: NewReplay) -> bool;
         async fn forget(&self, inputs: Vec<InputId>, before: Instant, at: Instant, leaf: Leaf) -> Option<Forgotten>;
         async fn append_sequenced(&self, expected_size: u64, leaves: Vec<Digest>, head: TreeHead) -> bool;
         async fn change_person(&self, change: NewPersonChange) -> ();
@@ -314,6 +315,9 @@ store! {
         async fn open_holds(&self, at: Instant) -> Vec<OpenHolds>;
         async fn dead_letters(&self, after: u64, limit: u32) -> Vec<DeadLetter>;
         async fn dead_letters_of(&self, target: &str, code: Option<&str>, after: u64, limit: u32) -> Vec<DeadLetter>;
+        async fn delivered(&self, wanted: DeliveredWanted) -> DeliveredPage;
+        async fn replay_shown(&self, digest: Digest) -> Option<ReplayView>;
+        async fn replays(&self, after: u64, limit: u32) -> Vec<ReplayView>;
         async fn notice_place(&self, subscriber: &str) -> Option<NoticePlace>;
         async fn happenings(&self, after: NoticePlace, limit: u32) -> Vec<Happening>;
         async fn interchange(&self, partner: &str, number: u64) -> Option<InterchangeView>;

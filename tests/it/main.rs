@@ -22,6 +22,8 @@ mod golden;
 
 mod deliveries;
 
+mod replays;
+
 mod crowded;
 
 mod retention;

@@ -41,6 +41,8 @@ pub mod dead_letter;
 
 pub mod reconcile;
 
+pub mod replay;
+
 pub mod reference;
 
 pub mod package;
@@ -157,6 +159,8 @@ pub fn router(front: Arc<Front>) -> Router {
         .route("/v1/dead-letters/together", get(dead_letter::together).post(dead_letter::retry))
         .route("/v1/reconciliations", get(reconcile::list))
         .route("/v1/reconciliations/{reconciliation}/runs", post(reconcile::run))
+        .route("/v1/replays", get(replay::list).post(replay::replay))
+        .route("/v1/replays/dry-run", get(replay::dry_run))
         .route("/v1/reference/{table}", post(reference::load))
         .route("/v1/plugins", get(package::list).post(package::install))
         .route("/v1/plugins/halt", post(package::halt))

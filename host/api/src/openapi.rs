@@ -9,7 +9,7 @@ use utoipa::{Modify, OpenApi};
 
 use crate::{
     authority, dead_letter, events, exception, input, measure, operator, outcome, oversight, package, people, problem,
-    reference, story, view,
+    reference, replay, story, view,
 };
 
 #[derive(OpenApi)]
@@ -53,6 +53,9 @@ use crate::{
         dead_letter::retry,
         reconcile::list,
         reconcile::run,
+        replay::list,
+        replay::dry_run,
+        replay::replay,
         reference::load,
         package::list,
         package::install,

@@ -76,6 +76,8 @@ pub mod exception;
 
 pub mod notice;
 
+pub mod replay;
+
 pub mod people;
 
 mod parallel;

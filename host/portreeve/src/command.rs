@@ -32,6 +32,8 @@ mod reconcile;
 
 mod reference;
 
+mod replay;
+
 mod retention;
 
 mod route;
@@ -133,6 +135,9 @@ enum Command {
     /// Look at deliveries that were given up.
     #[command(subcommand)]
     DeadLetter(dead_letter::Command),
+    /// Send again what a target took and lost.
+    #[command(subcommand)]
+    Replay(replay::Command),
     /// Build, sign and check packages of plugins, and change which ones a host calls.
     #[command(subcommand)]
     Plugin(plugin::Command),
@@ -296,6 +301,7 @@ pub async fn dispatch(line: CommandLine, output: &mut Output) -> anyhow::Result<
         Command::Ingest(files) => ingest::run(files, json, output).await,
         Command::Reference(command) => reference::run(command, json, output).await,
         Command::DeadLetter(command) => dead_letter::run(command, json, output).await,
+        Command::Replay(command) => replay::run(command, json, output).await,
         Command::Plugin(command) => plugin::run(command, json, output).await,
         Command::Trust(command) => trust::run(command, json, output).await,
         Command::Person(command) => person::run(command, json, output).await,

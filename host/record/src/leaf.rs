@@ -138,6 +138,8 @@ pub enum LeafBody {
     Poll(PollLeaf),
     /// Two systems were compared, or could not be.
     Reconciliation(ReconciliationLeaf),
+    /// What a target had taken is sent again, since it lost it.
+    Replay(ReplayLeaf),
 }
 
 impl LeafBody {
@@ -161,6 +163,7 @@ impl LeafBody {
             Self::Overdue(_) => "overdue",
             Self::Poll(_) => "poll",
             Self::Reconciliation(_) => "reconciliation",
+            Self::Replay(_) => "replay",
         }
     }
 }
@@ -801,6 +804,51 @@ pub struct ListRecord {
     /// Digest of the component that read it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transformer: Option<Digest>,
+}
+
+/// A person has deliveries sent again that their target had taken, as after a backup of it was
+/// restored. After a target took one, only this lets another attempt of it begin, so each of them
+/// stands here: a replay of many has several such records, which commit together.
+///
+/// ```json
+/// {"count":70,"kind":"replay","outboxes":{"count":64,"items":["sha256:…"]},"part":1,"parts":2,
+///  "record":"sha256:…","replay":"sha256:…","since":"1772438400000","target":"erp",
+///  "until":"1772524800000","who":"olga"}
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ReplayLeaf {
+    /// Digest of exactly what was shown to whoever decided.
+    pub replay: Digest,
+    /// The target.
+    pub target: Code,
+    /// The channel that the orders came by; any, where none is named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<ChannelId>,
+    /// The kind of message; any, where none is named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<Code>,
+    /// The target had taken them from then on.
+    pub since: Instant,
+    /// And before then.
+    pub until: Instant,
+    /// How many there are in all parts.
+    pub count: u32,
+    /// Which part this is, from 1.
+    pub part: u32,
+    /// How many parts there are.
+    pub parts: u32,
+    /// Digests of the ids of the outbox rows in this part, all of which stand here.
+    pub outboxes: Listed<Digest>,
+    /// The account that decided.
+    pub who: Label,
+    /// Commitment to the sealed words of the person.
+    pub record: Digest,
+}
+
+impl ReplayLeaf {
+    /// Outbox rows in one part: as many as a leaf shows.
+    pub const OUTBOXES_MAX: usize = <Digest as ListedItem>::SHOWN_MAX;
 }
 
 /// Content was removed because its retention ended: what finished inputs said, with
@@ -1474,6 +1522,20 @@ mod tests {
                 opened: u64::MAX,
                 gone: u64::MAX,
                 who: Some(Label::of(&"x".repeat(96))),
+            }),
+            LeafBody::Replay(ReplayLeaf {
+                replay: Digest::of(b"replay"),
+                target: longest.clone(),
+                channel: Some(ChannelId::parse(&"c".repeat(64)).unwrap()),
+                message: Some(longest.clone()),
+                since: Instant(i64::MIN),
+                until: Instant(i64::MIN),
+                count: u32::MAX,
+                part: u32::MAX,
+                parts: u32::MAX,
+                outboxes: Listed::of(vec![Digest::of(b"outbox"); 1000]).unwrap(),
+                who: Label::of(&"x".repeat(96)),
+                record: Digest::of(b"record"),
             }),
         ]
     }

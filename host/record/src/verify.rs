@@ -6,8 +6,9 @@
 //! was cut off or rewritten since; that each leaf is the canonical form of a
 //! record; and that the stages come in order: accept before decide, one decision
 //! on a document, a release before an attempt, an attempt before its receipt, nothing sent
-//! again after it was applied, and of each account all records. What a decision should have been is not its business; re-deriving
-//! that needs the sealed payloads.
+//! again after it was applied, unless a person had just that replayed, and of each account all
+//! records. What a decision should have been is not its business; re-deriving that needs the
+//! sealed payloads.
 //!
 //! It reads leaves one by one. Memory grows with the number of inputs, orders
 //! and outbox rows (some tens of bytes each), not with the size of the leaves.
@@ -23,7 +24,7 @@ use crate::canonical::RecordError;
 use crate::checkpoint::{Checkpoint, CheckpointError, SignedCheckpoint, VerifierKey};
 use crate::leaf::{
     AcceptLeaf, AcceptOutcome, AttemptLeaf, CHANGE_ANSWERED, DecideLeaf, DecidedState, DocumentPosition, ExceptionLeaf,
-    Leaf, LeafBody, REJECTED, REPLAYED, ReceiptLeaf, ReceiptOutcome, ReviewLeaf,
+    Leaf, LeafBody, REJECTED, REPLAYED, ReceiptLeaf, ReceiptOutcome, ReplayLeaf, ReviewLeaf,
 };
 use crate::merkle::{Edge, MerkleError, leaf_hash};
 
@@ -206,6 +207,18 @@ pub enum OrderFault {
         /// Digest of the outbox row's id.
         outbox: Digest,
     },
+    /// Somebody had sent again what no target had taken.
+    #[error("outbox row {outbox} was to be sent again, though no earlier leaf says that its target took it")]
+    ReplayedUntaken {
+        /// Digest of the outbox row's id.
+        outbox: Digest,
+    },
+    /// A record of a replay that does not say what it lets go.
+    #[error("a record of replay {replay} names fewer outbox rows than it is about")]
+    ReplayUnnamed {
+        /// Digest of what was shown.
+        replay: Digest,
+    },
     /// Something was sent again though it had ended, and no person asked for it.
     #[error("attempt {attempt} of outbox row {outbox} after it had ended; no earlier leaf has it tried again")]
     AfterEnd {
@@ -309,6 +322,8 @@ pub struct KindCounts {
     pub poll: u64,
     /// `reconciliation`.
     pub reconciliation: u64,
+    /// `replay`.
+    pub replay: u64,
 }
 
 /// Verifies a log from first leaf to last.
@@ -450,6 +465,7 @@ impl KindCounts {
             LeafBody::Overdue(_) => &mut self.overdue,
             LeafBody::Poll(_) => &mut self.poll,
             LeafBody::Reconciliation(_) => &mut self.reconciliation,
+            LeafBody::Replay(_) => &mut self.replay,
         };
         *counter = counter.saturating_add(1);
     }
@@ -504,6 +520,7 @@ impl StageOrder {
             LeafBody::Receipt(receipt) => self.receipt(receipt),
             LeafBody::Exception(exception) => self.exception(exception),
             LeafBody::Review(review) => self.review(review),
+            LeafBody::Replay(replay) => self.replay(replay),
             LeafBody::Escalation(_) | LeafBody::Overdue(_) | LeafBody::Poll(_) | LeafBody::Reconciliation(_) => Ok(()),
             LeafBody::Person(person) => self.accounts.person(person),
             LeafBody::Session(session) => self.accounts.session(session),
@@ -645,6 +662,20 @@ impl StageOrder {
             && row.progress == Progress::Ended
         {
             row.progress = Progress::Open;
+        }
+        Ok(())
+    }
+
+    /// What a target took goes on where a person has it sent again, row by row.
+    fn replay(&mut self, leaf: &ReplayLeaf) -> Result<(), OrderFault> {
+        if u32::try_from(leaf.outboxes.shown().len()) != Ok(leaf.outboxes.count()) {
+            return Err(OrderFault::ReplayUnnamed { replay: leaf.replay });
+        }
+        for outbox in leaf.outboxes.shown() {
+            match self.outbox.get_mut(outbox) {
+                Some(row) if row.progress == Progress::Applied => row.progress = Progress::Open,
+                Some(_) | None => return Err(OrderFault::ReplayedUntaken { outbox: *outbox }),
+            }
         }
         Ok(())
     }
@@ -898,6 +929,53 @@ mod tests {
                 assert!(matches!(&found, Err(VerifyError::OutOfOrder { fault, .. }) if expected(fault)), "{found:?}");
             }
         }
+    }
+
+    #[test]
+    fn what_a_target_took_is_sent_again_only_where_a_person_had_just_that_replayed() {
+        let row = Digest::of(b"order/erp/sales-order");
+        let replayed = |outboxes: Vec<Digest>| {
+            LeafBody::Replay(ReplayLeaf {
+                replay: Digest::of(b"replay"),
+                target: Code::of("erp"),
+                channel: None,
+                message: None,
+                since: Instant(0),
+                until: Instant(1),
+                count: 1,
+                part: 1,
+                parts: 1,
+                outboxes: Listed::of(outboxes).unwrap(),
+                who: Label::of("olga"),
+                record: Digest::of(b"record"),
+            })
+        };
+        let log = |begun: &[LeafBody], rest: &[LeafBody]| {
+            check(&bytes_of([&[accept(1), decide(1, 0)][..], begun, rest].concat()))
+        };
+        let taken = [attempt(1), receipt(1, ReceiptOutcome::Applied)];
+        let sent = [replayed(vec![row]), attempt(2), receipt(2, ReceiptOutcome::Applied)];
+        assert_eq!(log(&taken, &sent).unwrap().kinds.replay, 1);
+        log(&taken, &[replayed(vec![row]), receipt(2, ReceiptOutcome::Found)]).unwrap();
+        assert_eq!(log(&taken, &sent[..1]).unwrap().unsettled, 1, "it is under way again");
+        let fault = |found: Result<VerifyReport, VerifyError>| match found {
+            Err(VerifyError::OutOfOrder { fault, .. }) => Some(fault),
+            Ok(_) | Err(_) => None,
+        };
+        let other = [replayed(vec![Digest::of(b"another row")]), attempt(2)];
+        assert_eq!(
+            fault(log(&taken, &other)),
+            Some(OrderFault::ReplayedUntaken { outbox: Digest::of(b"another row") })
+        );
+        assert_eq!(
+            fault(log(&taken[..1], &sent)),
+            Some(OrderFault::ReplayedUntaken { outbox: row }),
+            "nobody took it yet"
+        );
+        let twice = [&sent[..], &[attempt(3)]].concat();
+        assert_eq!(fault(log(&taken, &twice)), Some(OrderFault::AfterApplied { outbox: row }), "once for each replay");
+        let many = replayed(vec![row; ReplayLeaf::OUTBOXES_MAX + 1]);
+        assert_eq!(fault(log(&taken, &[many])), Some(OrderFault::ReplayUnnamed { replay: Digest::of(b"replay") }));
     }
 
     #[test]

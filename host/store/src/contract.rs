@@ -63,6 +63,8 @@ mod progress;
 
 mod reconcile;
 
+mod replay;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
@@ -96,6 +98,7 @@ pub use progress::{
     OrderEventView, OrderName, OrderOrigin, OrderStanding, ProgressView, Stop,
 };
 pub use reconcile::{Figures, Finding, NewFinding, NewRun, ReconciliationView, StandingFinding};
+pub use replay::{Delivered, DeliveredPage, DeliveredWanted, LOOKED_AT_MAX, NewReplay, ReplayPart, ReplayView};
 
 /// A document's place in the journal, from 1, without order across stores.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -251,6 +254,12 @@ pub enum StoreError {
         outbox: String,
         /// How often.
         replays: u32,
+    },
+    /// Something else happened to a delivery that was to be sent again.
+    #[error("delivery `{outbox}` changed while it was looked at; look at all of them again and try again")]
+    DeliveryMoved {
+        /// The outbox row.
+        outbox: String,
     },
     /// The active configuration is another one than the caller built on.
     #[error(
@@ -1577,6 +1586,33 @@ pub trait Store: Send + Sync + 'static {
         limit: u32,
     ) -> Result<Vec<DeadLetter>, StoreError>;
 
+    /// Deliveries that a target took in a time, in the order in which they were decided. For a
+    /// person who asks: it goes through the whole outbox, a page at most [`LOOKED_AT_MAX`] rows of
+    /// it, so one may be empty and not the last.
+    async fn delivered(&self, wanted: DeliveredWanted) -> Result<DeliveredPage, StoreError>;
+
+    /// Has deliveries sent again that their target took: each is due at once, is asked about first
+    /// as after an attempt without an outcome ([`Permit::unresolved`]), and keeps its id, its place
+    /// among the deliveries of its order and, of a numbered one, the number, for which no answer
+    /// counts any more. What the target called the order counts until it says otherwise. False where
+    /// a replay with this digest is on record: nothing was written then.
+    ///
+    /// *Durability*: all deliveries, the replay and its leaves are one transaction. *Ordering*: any.
+    /// *Concurrency*: each delivery has to be as it was shown, its order as well. *Retry*: repeat it;
+    /// one that persisted says false.
+    ///
+    /// # Errors
+    /// [`StoreError::DeliveryMoved`] where one was sent again, withheld or erased since it was
+    /// shown, or its order is not to go any more; [`StoreError::ReplaysSpent`] after
+    /// [`REPLAYS_MAX`] of them; [`StoreError::Failed`] without a delivery.
+    async fn replay_delivered(&self, replay: NewReplay) -> Result<bool, StoreError>;
+
+    /// The replay of what was shown with this digest; none where it is not on record.
+    async fn replay_shown(&self, digest: Digest) -> Result<Option<ReplayView>, StoreError>;
+
+    /// Replays after a number, in the order in which they were decided.
+    async fn replays(&self, after: u64, limit: u32) -> Result<Vec<ReplayView>, StoreError>;
+
     /// Exceptions that are open, in the order of their numbers.
     async fn exceptions_wanted(&self, wanted: ExceptionsWanted) -> Result<Vec<ExceptionView>, StoreError>;
 
@@ -1836,8 +1872,7 @@ pub trait Store: Send + Sync + 'static {
 
     /// The channel that a document came by, and when its input was received; none for an unknown
     /// document. Outlives the document's content.
-    async fn document_received(&self, document: DocumentPosition)
-    -> Result<Option<(ChannelId, Instant)>, StoreError>;
+    async fn document_received(&self, document: DocumentPosition) -> Result<Option<(ChannelId, Instant)>, StoreError>;
 
     /// Open exceptions with an id above `after`, oldest first.
     async fn exceptions_after(&self, after: u64, limit: u32) -> Result<Vec<ExceptionView>, StoreError>;

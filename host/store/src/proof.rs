@@ -169,6 +169,7 @@ pub struct Permit {
     pub(crate) epoch: i64,
     pub(crate) unresolved: bool,
     pub(crate) withheld: bool,
+    pub(crate) taken_before: bool,
     pub(crate) doubts: u32,
     pub(crate) deadline_from: Instant,
     pub(crate) interchange: Option<Interchange>,
@@ -250,6 +251,13 @@ impl Permit {
     #[must_use]
     pub fn withheld(&self) -> bool {
         self.withheld
+    }
+
+    /// Whether its target took it once, and a person had it sent again since. What the target said
+    /// of the order by taking it was heard then.
+    #[must_use]
+    pub fn taken_before(&self) -> bool {
+        self.taken_before
     }
 
     /// How many attempts, counted from there, did not surely do nothing.

@@ -370,7 +370,8 @@ fn per_order(leaves: &[LeafRecord]) -> PerOrder {
             | LeafBody::Session(_)
             | LeafBody::Overdue(_)
             | LeafBody::Poll(_)
-            | LeafBody::Reconciliation(_) => {}
+            | LeafBody::Reconciliation(_)
+            | LeafBody::Replay(_) => {}
         }
     }
     counts

@@ -19,13 +19,17 @@ use crate::own_word::OwnWord;
 use crate::route::{OwnChannel, ReceiptSays};
 
 impl Pipeline {
-    /// What this receipt says of its order; none where the routes have it say nothing.
+    /// What this receipt says of its order; none where the routes have it say nothing, and where
+    /// the target said so when it took the message before it lost it: replays do not fire again.
     pub(super) fn heard(
         &self,
         permit: &Permit,
         receipt: &Receipt,
         now: Instant,
     ) -> Result<Option<JournalEntry>, DeliverError> {
+        if permit.taken_before() {
+            return Ok(None);
+        }
         let says = self.routes.receipt(permit.target(), permit.kind());
         let Some((says, order)) = says.zip(permit.order()) else { return Ok(None) };
         let word = OwnWord { channel: OwnChannel::Receipts, by: permit.target(), key: permit.outbox().0.clone() };

@@ -5,7 +5,7 @@ use portreeve_model::Matter;
 use portreeve_record::LeafBody;
 use portreeve_record::leaf::{
     AcceptLeaf, AttemptLeaf, CrossingRecord, DecideLeaf, EscalationLeaf, ExceptionLeaf, HoldRecord, Label, PackageLeaf,
-    PollLeaf, ReceiptLeaf, ReconciliationLeaf, ReviewLeaf, SessionLeaf,
+    PollLeaf, ReceiptLeaf, ReconciliationLeaf, ReplayLeaf, ReviewLeaf, SessionLeaf,
 };
 use serde::Serialize;
 
@@ -37,6 +37,7 @@ pub(super) fn told(body: &LeafBody) -> String {
         }
         LeafBody::Poll(leaf) => polled(leaf),
         LeafBody::Reconciliation(leaf) => reconciled(leaf),
+        LeafBody::Replay(leaf) => replayed(leaf),
     }
 }
 
@@ -109,6 +110,12 @@ fn escalated(leaf: &EscalationLeaf) -> String {
     let from = from.as_ref().map_or_else(String::new, |from| format!(" in queue {from}"));
     let about = order.map_or_else(String::new, |order| format!(" about order {order}"));
     format!("exception {exception}{about}: {waits} was due {due_at}{from}, and is queue {queue}'s")
+}
+
+fn replayed(leaf: &ReplayLeaf) -> String {
+    let ReplayLeaf { target, since, until, count, part, parts, who, .. } = leaf;
+    let part = if *parts > 1 { format!(", part {part} of {parts}") } else { String::new() };
+    format!("{count} deliveries that {target} took from {since} until {until} are sent again{part}, by {who}")
 }
 
 fn session(leaf: &SessionLeaf) -> String {

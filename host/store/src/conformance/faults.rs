@@ -13,7 +13,7 @@ use super::fixture::{
     order_id, release, released, resolved, step, waiting,
 };
 use super::person::{add, change, key as token};
-use super::{Fault, Maker, interchange, poll, reconcile};
+use super::{Fault, Maker, interchange, poll, reconcile, replay};
 use crate::contract::{
     Effect, ExceptionChange, ExceptionTrail, KeptBack, NewRun, NoticePlace, PackageChange, PersonChange, Resolution,
     Store, StoreError, TreeHead,
@@ -21,7 +21,7 @@ use crate::contract::{
 use crate::proof::{Attempt, Journaled, Permit, PollPermit};
 
 /// Each write, and how many leaves one of it brings here.
-pub(crate) const WRITES: [(&str, usize); 25] = [
+pub(crate) const WRITES: [(&str, usize); 26] = [
     ("activate_configuration", 2),
     ("change_packages", 2),
     ("load_reference", 1),
@@ -34,6 +34,7 @@ pub(crate) const WRITES: [(&str, usize); 25] = [
     ("commit_decisions", 1),
     ("commit_review", 2),
     ("step_exception", 1),
+    ("replay_delivered", 1),
     ("claim", 0),
     ("number_delivery", 0),
     ("tell_overdue", 1),
@@ -135,6 +136,7 @@ async fn prepare(write: &str, store: &Arc<dyn Store>) -> u64 {
             }
         }
         "commit_run" => assert_eq!(reconcile::differing(store, 1).await, 1),
+        "replay_delivered" => replay::taken(store, 1, "PO-1").await,
         "tell_overdue" => assert_eq!(interchange::sent(store, 1, "PO-1", "ZZ:A").await, 1),
         "claim" | "number_delivery" | "begin_attempt" | "settle" | "settle_unattempted" => {
             release(store, 1, "PO-1", &[("erp", "order")]).await;
@@ -235,6 +237,12 @@ async fn go(write: &str, store: &Arc<dyn Store>, ready: Ready, after_ms: i64) ->
             let change = ExceptionChange::Resolved(Resolution { action, proposal, effect });
             let step = step(store, found.exception.id, "bob", change, leaf(60)).await;
             store.step_exception(step).await
+        }
+        ("replay_delivered", _) => {
+            let found = replay::all_of(store, "erp").await;
+            // Where it is on record, what was shown is not what there is, and its digest tells.
+            let again = replay::replayed(found, b"shown", leaf(60));
+            store.replay_delivered(again).await.map(|_| ())
         }
         ("claim", _) => {
             let now = NOW.plus_ms(after_ms);

@@ -425,6 +425,9 @@ pub(crate) async fn observe(store: &Arc<dyn Store>) -> Vec<String> {
     for dead in store.dead_letters(0, ALL).await.unwrap() {
         seen.push(format!("dead {:?} {} {}", dead.outbox, dead.attempts, dead.replays));
     }
+    for replay in store.replays(0, ALL).await.unwrap() {
+        seen.push(format!("replay {} of {} by {}, {} done", replay.digest, replay.deliveries, replay.who, replay.done));
+    }
     let credit = CreditQuery { account: account(), currency: usd(0).currency, since: Instant(0) };
     seen.push(format!("credit {:?}", store.credit_reserved(vec![credit]).await.unwrap()));
     seen.push(format!("leaves {:?}", leaves(store).await));

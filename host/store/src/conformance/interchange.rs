@@ -39,12 +39,12 @@ pub(crate) async fn sent(store: &Arc<dyn Store>, first_leaf: u64, key: &str, par
     number
 }
 
-fn answers(key: &str, partner: &str, number: u64, answer: Option<InterchangeAnswer>) -> NewAnswer {
+pub(crate) fn answers(key: &str, partner: &str, number: u64, answer: Option<InterchangeAnswer>) -> NewAnswer {
     NewAnswer { partner: partner.to_owned(), number, order: order_id(key), answer, exceptions: Vec::new() }
 }
 
 /// A document that says so, decided.
-async fn heard(store: &Arc<dyn Store>, first_leaf: u64, answer: NewAnswer) -> Result<(), StoreError> {
+pub(crate) async fn heard(store: &Arc<dyn Store>, first_leaf: u64, answer: NewAnswer) -> Result<(), StoreError> {
     keep(store, input(first_leaf, &[&format!("997-{first_leaf}")])).await;
     let document = next(store).await;
     let decision = decision_of(document, Decided::Answered(answer), Vec::new(), leaf(first_leaf + 1));

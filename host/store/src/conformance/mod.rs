@@ -6,7 +6,7 @@
 //! maker lets the store's own commit fail, in both ways in which commits do.
 //!
 //! ```text
-//! accept  poll  decide  progress  effect  interchange  level  kept_back  exception  pause  reconcile  notice  credit  deliver  log  configuration  person  retention    what each operation promises
+//! accept  poll  decide  progress  effect  interchange  level  kept_back  exception  pause  reconcile  notice  credit  deliver  replay  log  configuration  person  retention    what each operation promises
 //! faults                                                                                          both faults of each write, reopened and repeated
 //! model                                                                                           random stories against a model in memory
 //! line                                                                                            random histories, and which delivery of each goes
@@ -58,6 +58,7 @@ pub(crate) mod faults;
 pub(crate) mod measure;
 pub(crate) mod model;
 pub(crate) mod oversight;
+pub(crate) mod replay;
 
 use std::sync::Arc;
 
@@ -231,6 +232,13 @@ macro_rules! suite {
                 a_dead_letter_keeps_later_deliveries_back_or_lets_them_pass, a_dead_letter_is_replayed_so_often_and_no_more,
                 dead_letters_are_paged_by_their_exception,
                 dead_letters_of_one_target_and_code_are_paged_without_the_others;
+            replay: what_a_target_took_in_a_time_is_found_with_all_that_it_is_judged_by,
+                what_was_taken_is_due_again_under_its_own_name_and_asked_about_first,
+                what_is_not_as_it_was_shown_lets_none_of_them_go,
+                a_replay_is_known_by_what_was_shown_and_happens_once,
+                a_numbered_delivery_keeps_its_number_and_waits_for_another_answer,
+                what_is_sent_again_stands_in_line_where_it_stood,
+                what_was_sent_again_too_often_is_not_sent_once_more;
             line: whatever_becomes_of_deliveries_the_first_in_line_goes_and_no_other;
             log: leaves_get_their_index_in_commit_order, of_two_sequencers_one_appends,
                 a_head_that_does_not_fit_changes_nothing;
@@ -278,6 +286,7 @@ fn every_operation_is_tried_and_every_write_says_what_it_promises() {
         include_str!("exception.rs"),
         include_str!("oversight.rs"),
         include_str!("measure.rs"),
+        include_str!("replay.rs"),
         include_str!("pause.rs"),
         include_str!("progress.rs"),
         include_str!("effect.rs"),

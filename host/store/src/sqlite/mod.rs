@@ -52,6 +52,8 @@ mod progress;
 
 mod reconcile;
 
+mod replay;
+
 mod retention;
 
 mod writer;
@@ -76,14 +78,15 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::contract::{
-    After, Configuration, CreditQuery, CustomerAggregate, DeadLetter, DecisionCommit, DocumentPosition, DocumentView,
-    EarlyEvent, ExceptionTrail, ExceptionView, ExceptionsWanted, Finding, Forgotten, Happening, HistoryQuery, InputId,
-    InterchangeView, ItemStanding, JournalEntry, JournalOutcome, JudgedHold, Kept, KeptBack, KeptInput, Lease,
-    MeasuredOrder, NewException, NewPersonChange, NewReference, NewReview, NewRun, NewStep, NoticePlace, Numbering,
-    OpenHolds, OpenPayload, OrderEventView, OrderName, OrderOrigin, OrderStanding, OrderState, OrderTrail, OrderView,
-    PackageChange, PackageView, PauseAbout, PayloadRef, Period, Person, PersonView, PluginUsage, PollEnd, PollView,
-    PolledChange, Presented, ReconciliationView, ReferenceTable, ReferenceWanted, Room, Settlement, StepTaken, Store,
-    StoreError, Summary, TreeHead, UnsequencedLeaf, WeighedProposal,
+    After, Configuration, CreditQuery, CustomerAggregate, DeadLetter, DecisionCommit, DeliveredPage, DeliveredWanted,
+    DocumentPosition, DocumentView, EarlyEvent, ExceptionTrail, ExceptionView, ExceptionsWanted, Finding, Forgotten,
+    Happening, HistoryQuery, InputId, InterchangeView, ItemStanding, JournalEntry, JournalOutcome, JudgedHold, Kept,
+    KeptBack, KeptInput, Lease, MeasuredOrder, NewException, NewPersonChange, NewReference, NewReplay, NewReview,
+    NewRun, NewStep, NoticePlace, Numbering, OpenHolds, OpenPayload, OrderEventView, OrderName, OrderOrigin,
+    OrderStanding, OrderState, OrderTrail, OrderView, PackageChange, PackageView, PauseAbout, PayloadRef, Period,
+    Person, PersonView, PluginUsage, PollEnd, PollView, PolledChange, Presented, ReconciliationView, ReferenceTable,
+    ReferenceWanted, ReplayView, Room, Settlement, StepTaken, Store, StoreError, Summary, TreeHead, UnsequencedLeaf,
+    WeighedProposal,
 };
 use crate::proof::{Attempt, Committed, Journaled, Permit, PollPermit, Settled};
 use writer::Writer;
@@ -312,7 +315,8 @@ fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
         transaction.pragma_update(None, "user_version", SCHEMA_VERSION).map_err(failed)?;
         transaction.commit().map_err(failed)?;
     }
-    connection.execute_batch(concat!(include_str!("package.sql"), include_str!("poll.sql"))).map_err(failed)
+    let more = concat!(include_str!("package.sql"), include_str!("poll.sql"), include_str!("replay.sql"));
+    connection.execute_batch(more).map_err(failed)
 }
 
 /// A schema is read by the programs that know it; an empty file has schema 0.
@@ -599,7 +603,24 @@ impl Store for SqliteStore {
         limit: u32,
     ) -> Result<Vec<DeadLetter>, StoreError> {
         let (target, code) = (target.to_owned(), code.map(str::to_owned));
-        self.read_for_people(move |connection| dead_letter::of(connection, &target, code.as_deref(), after, limit)).await
+        self.read_for_people(move |connection| dead_letter::of(connection, &target, code.as_deref(), after, limit))
+            .await
+    }
+
+    async fn delivered(&self, wanted: DeliveredWanted) -> Result<DeliveredPage, StoreError> {
+        self.read_for_people(move |connection| replay::delivered(connection, &wanted)).await
+    }
+
+    async fn replay_delivered(&self, replay: NewReplay) -> Result<bool, StoreError> {
+        self.writer.write(move |tx| replay::replay(tx, &replay)).await
+    }
+
+    async fn replay_shown(&self, digest: Digest) -> Result<Option<ReplayView>, StoreError> {
+        self.read_for_people(move |connection| replay::shown(connection, digest)).await
+    }
+
+    async fn replays(&self, after: u64, limit: u32) -> Result<Vec<ReplayView>, StoreError> {
+        self.read_for_people(move |connection| replay::list(connection, after, limit)).await
     }
 
     async fn exceptions_wanted(&self, wanted: ExceptionsWanted) -> Result<Vec<ExceptionView>, StoreError> {

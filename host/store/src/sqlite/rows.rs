@@ -14,8 +14,8 @@ use portreeve_record::{Leaf, PayloadKey, Sealed};
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
 use crate::contract::{
-    Configuration, Content, Decided, DecisionCommit, DeliveryView, DocumentPosition, HoldOwner, InputId, InterchangeAnswer,
-    JournalEntry, JournalOutcome, Lease, NewHold, NewOrder, NewOutbox, NewPayload, OpenPayload,
+    Configuration, Content, Decided, DecisionCommit, DeliveryView, DocumentPosition, HoldOwner, InputId,
+    InterchangeAnswer, JournalEntry, JournalOutcome, Lease, NewHold, NewOrder, NewOutbox, NewPayload, OpenPayload,
     OrderState, OrderView, OutboxId, PayloadRef, ReferenceTable, ReferenceWanted, Room, Settlement, StateChanges,
     StoreError, TreeHead, UnsequencedLeaf,
 };
@@ -817,12 +817,13 @@ fn claim_one(tx: &Connection, seq: i64, now: Instant, lease_until: Instant) -> R
         doubts,
         withheld,
         said,
+        taken_before,
     ) = tx
         .prepare_cached(
             "SELECT order_seq, order_id, target, kind, event,
                     coalesce((SELECT commitment FROM payload WHERE payload.id = event), zeroblob(32)), attempts,
                     epoch, unresolved,
-                    deadline_from, attempts_before, doubts, state = 'withheld', said
+                    deadline_from, attempts_before, doubts, state = 'withheld', said, external_id IS NOT NULL
              FROM outbox WHERE seq = ?1",
         )
         .map_err(failed)?
@@ -842,6 +843,7 @@ fn claim_one(tx: &Connection, seq: i64, now: Instant, lease_until: Instant) -> R
                 row.get(11)?,
                 row.get(12)?,
                 row.get(13)?,
+                row.get(14)?,
             ))
         })
         .map_err(failed)?;
@@ -861,6 +863,7 @@ fn claim_one(tx: &Connection, seq: i64, now: Instant, lease_until: Instant) -> R
         epoch,
         unresolved,
         withheld,
+        taken_before,
         doubts,
         deadline_from: Instant(deadline_from),
         interchange: interchange::of(tx, seq)?,
@@ -912,11 +915,12 @@ pub(super) fn settle(
     let is_level = matches!(permit.content, Content::Level(_));
     let blocks = matches!(settlement, Settlement::Dead { blocks, .. } if *blocks || is_level);
     let doubts = matches!(settlement, Settlement::Retry { .. }).then_some(permit.doubts);
+    // What is sent again keeps the name that its target gave it until that one gives another.
     let settled = params![permit.seq, permit.epoch, state, unresolved, due_at.0, external_id, code, blocks, doubts];
     let mut changed = tx
         .prepare_cached(
-            "UPDATE outbox SET state = ?3, unresolved = ?4, due_at = ?5, external_id = ?6, last_code = ?7,
-                    blocks = ?8, doubts = coalesce(?9, doubts), lease_until = 0
+            "UPDATE outbox SET state = ?3, unresolved = ?4, due_at = ?5, external_id = coalesce(?6, external_id),
+                    last_code = ?7, blocks = ?8, doubts = coalesce(?9, doubts), lease_until = 0
              WHERE seq = ?1 AND epoch = ?2 AND state = 'pending'",
         )
         .and_then(|mut update| update.execute(settled))

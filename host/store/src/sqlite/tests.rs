@@ -564,7 +564,7 @@ async fn a_full_disk_refuses_in_words_keeps_nothing_half_and_loses_nothing() {
     let folder = Folder::new();
     drop(folder.open().await);
     let full = SqliteStore::open_with(folder.folder.path(), |connection| {
-        connection.pragma_update_and_check(None, "max_page_count", 130, |_| Ok(()))
+        connection.pragma_update_and_check(None, "max_page_count", 150, |_| Ok(()))
     });
     let store: Arc<dyn Store> = Arc::new(full.unwrap());
     let mut kept = 0;
