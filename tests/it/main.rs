@@ -24,6 +24,8 @@ mod deliveries;
 
 mod replays;
 
+mod corrected;
+
 mod crowded;
 
 mod retention;

@@ -96,6 +96,7 @@ pub const ROUTES: &[Access] = &[
     get("/v1/exceptions", Needs::Reader),
     get("/v1/exceptions/{exception}", Needs::Reader),
     // Whoever works on its queue, or approves in it.
+    get("/v1/exceptions/{exception}/message", Needs::Person),
     post("/v1/exceptions/{exception}/claim", Needs::Person),
     post("/v1/exceptions/{exception}/give-back", Needs::Person),
     post("/v1/exceptions/{exception}/assign", Needs::Person),

@@ -411,7 +411,7 @@ fn decision(form: &Form, all: &[u64]) -> Result<DecisionRequest, Problem> {
             _ => Vec::new(),
         },
         queue: takes("reroute", "queue").map(str::to_owned),
-        payload_hex: takes("resubmit", "payload").map(hex::encode),
+        payload_hex: takes("resubmit", "payload").or_else(|| takes("correct", "corrections")).map(hex::encode),
     })
 }
 

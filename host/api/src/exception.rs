@@ -13,7 +13,8 @@ use axum::http::StatusCode;
 use portreeve_model::{Digest, ExceptionAction};
 use portreeve_pipeline::Pipeline;
 use portreeve_pipeline::SignedIn;
-use portreeve_pipeline::exception::{Decision, ExceptionError, Outcome, Shown, Work};
+use portreeve_pipeline::deliver::Made;
+use portreeve_pipeline::exception::{Correction, Decision, ExceptionError, Outcome, Shown, Work};
 use portreeve_pipeline::review::{ReviewError, Reviewed};
 use portreeve_store::StoreError;
 use portreeve_store::contract::{ExceptionView, ExceptionsWanted, HoldView, ProposalView, StepView};
@@ -210,6 +211,9 @@ pub struct Proposal {
     /// about this one alone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub together: Vec<String>,
+    /// What is to stand in the message in the place of what.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub corrections: Vec<CorrectionFacts>,
     /// Whose work it is to be.
     pub queue: Option<String>,
     /// Why.
@@ -224,6 +228,17 @@ pub struct Proposal {
     pub approvals_needed: u8,
     /// Who did.
     pub approved_by: Vec<String>,
+}
+
+/// Other words at one place of a message.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct CorrectionFacts {
+    /// The place, as a JSON pointer.
+    pub at: String,
+    /// What stands there.
+    pub was: String,
+    /// What is to stand there.
+    pub is: String,
 }
 
 /// What somebody decides.
@@ -242,7 +257,8 @@ pub struct DecisionRequest {
     /// With `reroute`: whose work it is to be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queue: Option<String>,
-    /// With `resubmit`: the bytes that take the place of the input's, hexadecimal.
+    /// With `resubmit`: the bytes that take the place of the input's, hexadecimal. With `correct`:
+    /// a JSON list of `{"at", "was", "is"}`, the same way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payload_hex: Option<String>,
 }
@@ -458,15 +474,17 @@ impl Step {
 impl Proposal {
     async fn read(pipeline: &Pipeline, proposal: &ProposalView) -> Result<Self, ExceptionError> {
         let said = pipeline.said(proposal.record).await?;
-        let (reason, holds, together, queue) = match said {
-            Some(said) => (Some(said.words), said.holds, said.together, said.queue),
-            None => (None, Vec::new(), Vec::new(), None),
+        let (reason, holds, together, queue, corrections) = match said {
+            Some(said) => (Some(said.words), said.holds, said.together, said.queue, said.corrections),
+            None => (None, Vec::new(), Vec::new(), None, Vec::new()),
         };
+        let facts = |Correction { at, was, is }| CorrectionFacts { at, was, is };
         Ok(Self {
             digest: proposal.digest.to_string(),
             action: proposal.action.as_str().to_owned(),
             holds,
             together,
+            corrections: corrections.into_iter().map(facts).collect(),
             queue,
             reason,
             by: proposal.by.clone(),
@@ -615,6 +633,62 @@ pub(crate) async fn show(
 ) -> Result<Json<ExceptionStory>, Problem> {
     let Path(exception) = exception?;
     Ok(Json(ExceptionStory::read(&door.front.pipeline, exception).await.map_err(refusal)?))
+}
+
+/// The message of a delivery that was given up.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MessageFacts {
+    /// The kind of message.
+    pub kind: String,
+    /// The media type.
+    pub content_type: String,
+    /// What the target would be sent, without what people corrected in it; hexadecimal where it is
+    /// no text.
+    pub body: String,
+    /// Whether the body is text.
+    pub is_text: bool,
+    /// Places whose words may be corrected.
+    pub correctable: Vec<String>,
+}
+
+impl MessageFacts {
+    /// As people read it.
+    #[must_use]
+    pub fn of(made: Made) -> Self {
+        let Made { message, correctable } = made;
+        let (body, is_text) = match String::from_utf8(message.body) {
+            Ok(text) => (text, true),
+            Err(error) => (hex::encode(error.into_bytes()), false),
+        };
+        Self { kind: message.kind, content_type: message.content_type, body, is_text, correctable }
+    }
+}
+
+/// Shows the message of a delivery that was given up, to whoever works on its queue or approves in
+/// it: it says what an order says.
+#[utoipa::path(
+    get, path = "/v1/exceptions/{exception}/message", tag = "people",
+    params(("exception" = u64, Path, description = "Its number")),
+    responses(
+        (status = 200, description = "The message", body = MessageFacts),
+        (status = 400, description = "Something is missing, or is none", body = Problem),
+        (status = 401, description = "Nobody who is signed in", body = Problem),
+        (status = 403, description = "No role for its queue", body = Problem),
+        (status = 404, description = "No such exception", body = Problem),
+        (status = 409, description = "It is about no delivery that was given up, or no message can be made", body = Problem),
+        (status = 429, description = "Busy; see Retry-After", body = Problem),
+        (status = 503, description = "The store is unavailable; see Retry-After", body = Problem),
+    ),
+    security(("person" = []))
+)]
+pub(crate) async fn message(
+    State(door): State<Arc<Door>>,
+    Person(who): Person,
+    exception: Result<Path<u64>, PathRejection>,
+) -> Result<Json<MessageFacts>, Problem> {
+    let Path(exception) = exception?;
+    Ok(Json(MessageFacts::of(door.front.pipeline.message_of(&who, exception).await.map_err(refusal)?)))
 }
 
 /// Takes it: others see that somebody works on it, and decide nothing about it.
@@ -905,6 +979,7 @@ pub(crate) fn refusal(error: ExceptionError) -> Problem {
         ExceptionError::NoProposal { .. } => conflict("no-proposal", "The proposal is not open", said),
         ExceptionError::Pending { .. } => conflict("proposal-pending", "Another proposal waits", said),
         ExceptionError::NotHere { .. } => conflict("not-possible", "Not possible here", said),
+        ExceptionError::NoMessage { .. } => conflict("no-message", "There is no message", said),
         ExceptionError::Words { .. } | ExceptionError::Incomplete { .. } | ExceptionError::Nobody { .. } => {
             Problem::bad_request(said)
         }

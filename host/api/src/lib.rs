@@ -147,6 +147,7 @@ pub fn router(front: Arc<Front>) -> Router {
         .route("/v1/orders/{id}", get(story::order))
         .route("/v1/exceptions", get(exception::list))
         .route("/v1/exceptions/{exception}", get(exception::show))
+        .route("/v1/exceptions/{exception}/message", get(exception::message))
         .route("/v1/exceptions/{exception}/claim", post(exception::claim))
         .route("/v1/exceptions/{exception}/give-back", post(exception::give_back))
         .route("/v1/exceptions/{exception}/assign", post(exception::assign))

@@ -9,7 +9,7 @@ use utoipa::{Modify, OpenApi};
 
 use crate::{
     authority, dead_letter, events, exception, input, measure, operator, outcome, oversight, package, people, problem,
-    reference, replay, story, view,
+    reconcile, reference, replay, story, view,
 };
 
 #[derive(OpenApi)]
@@ -39,6 +39,7 @@ use crate::{
         story::order,
         exception::list,
         exception::show,
+        exception::message,
         exception::claim,
         exception::give_back,
         exception::assign,

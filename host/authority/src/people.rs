@@ -357,11 +357,13 @@ impl People {
         if !action.is_weighty() {
             return Ok(Approvals(0));
         }
+        // Check: nobody alone changes what the host had decided to say, whatever it is worth.
+        let least = u8::from(action == ExceptionAction::Correct);
         // Check: what it is worth.
-        let Some(value) = stake.value else { return Ok(Approvals(0)) };
+        let Some(value) = stake.value else { return Ok(Approvals(least)) };
         let tier = self.tiers.get(&value.currency).ok_or_else(|| Denied::NoTier { found: value.to_string() })?;
         Ok(Approvals(match value.minor {
-            minor if minor <= tier.alone_max_minor => 0,
+            minor if minor <= tier.alone_max_minor => least,
             minor if minor <= tier.one_max_minor => 1,
             _ => 2,
         }))

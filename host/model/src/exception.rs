@@ -66,7 +66,7 @@ impl ExceptionKind {
     #[must_use]
     pub fn actions(self) -> &'static [ExceptionAction] {
         use ExceptionAction::{
-            Abandon, AcceptChange, ConfirmHolds, RefuseChange, Reject, ReleaseHolds, Reroute, Resubmit, Retry,
+            Abandon, AcceptChange, ConfirmHolds, Correct, RefuseChange, Reject, ReleaseHolds, Reroute, Resubmit, Retry,
         };
         match self {
             Self::Held => &[ReleaseHolds, ConfirmHolds, Reject, Reroute],
@@ -74,7 +74,8 @@ impl ExceptionKind {
             Self::Change => &[AcceptChange, RefuseChange, Reroute],
             Self::Document => &[Retry, Reroute, Abandon],
             Self::Input => &[Resubmit, Retry, Reroute, Abandon],
-            Self::Delivery | Self::Plugin => &[Retry, Reroute, Abandon],
+            Self::Delivery => &[Retry, Correct, Reroute, Abandon],
+            Self::Plugin => &[Retry, Reroute, Abandon],
             // It is tried again by itself, and closes when it works.
             Self::Poll => &[Reroute, Abandon],
             // It closes by itself when the systems agree.
@@ -98,6 +99,8 @@ pub enum ExceptionAction {
     Resubmit,
     /// The same again.
     Retry,
+    /// The same again, with other words at some places of the message.
+    Correct,
     /// Nothing will be done about it.
     Abandon,
     /// The change was carried out in the systems that have the order.
@@ -108,13 +111,14 @@ pub enum ExceptionAction {
 
 impl ExceptionAction {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::ReleaseHolds,
         Self::ConfirmHolds,
         Self::Reject,
         Self::Reroute,
         Self::Resubmit,
         Self::Retry,
+        Self::Correct,
         Self::Abandon,
         Self::AcceptChange,
         Self::RefuseChange,
@@ -130,6 +134,7 @@ impl ExceptionAction {
             Self::Reroute => "reroute",
             Self::Resubmit => "resubmit",
             Self::Retry => "retry",
+            Self::Correct => "correct",
             Self::Abandon => "abandon",
             Self::AcceptChange => "accept-change",
             Self::RefuseChange => "refuse-change",
@@ -149,6 +154,7 @@ impl ExceptionAction {
             Self::ReleaseHolds
             | Self::Reject
             | Self::Resubmit
+            | Self::Correct
             | Self::Abandon
             | Self::AcceptChange
             | Self::RefuseChange => true,

@@ -6,6 +6,8 @@
 //! after an unknown outcome the target is asked by the order's natural key
 //! before anything is sent again, for many targets ignore idempotency keys.
 
+mod correcting;
+mod looking;
 mod numbering;
 mod order;
 mod overdue;
@@ -34,7 +36,10 @@ use crate::plugins::{Absent, Active, Stopped};
 use crate::route::{self, AfterDead, Target, WhenStopped};
 use crate::{Pipeline, leaf, process};
 
+use correcting::Uncorrected;
+pub use looking::Made;
 use numbering::{Acknowledged, Receiver, acknowledged, receiver};
+pub(crate) use order::Subject;
 use order::Untold;
 pub use overdue::OverdueError;
 pub use under_way::Deliveries;
@@ -201,7 +206,7 @@ impl Pipeline {
         {
             return self.not_called(permit, target, &stopped, looked_up).await;
         }
-        let told = match self.order_told(&permit, target).await {
+        let told = match self.order_told(Subject::of(&permit), target).await {
             Ok(told) => told,
             Err(Untold::NotNow(error)) => return self.give_back(permit, target, &error, looked_up).await,
             Err(Untold::Never(why)) => {
@@ -212,7 +217,7 @@ impl Pipeline {
             Ok(receiver) => receiver,
             Err(why) => return self.give_up(permit, Some(target), "no-receiver", &why, looked_up).await,
         };
-        let rendering = match self.rendering(&permit, target, event, &told.settings).await {
+        let rendering = match self.rendering(Subject::of(&permit), target, event, &told.settings).await {
             Ok(rendering) => rendering,
             Err(error) => return self.give_back(permit, target, &error, looked_up).await,
         };
@@ -234,10 +239,19 @@ impl Pipeline {
             }
         };
 
+        let made = key.blind_digest(&digest_of(&message));
+        let message = match self.corrected(&permit, target, message).await {
+            Ok(message) => message,
+            Err(Uncorrected::NotNow(error)) => return self.give_back(permit, target, &error, looked_up).await,
+            Err(Uncorrected::Never(why)) => {
+                return self.give_up(permit, Some(target), "correction-unfit", &why, looked_up).await;
+            }
+        };
         let permit = self.numbered(permit, target, receiver.as_ref()).await?;
         let now = self.clock.now();
         let blinded = key.blind_digest(&digest_of(&message));
-        let rendered = Rendered { input: told.input, message: blinded, crossing: &rendering };
+        let corrected = permit.correction().map(|record| record.commitment);
+        let rendered = Rendered { input: told.input, made, message: blinded, corrected, crossing: &rendering };
         let attempt_leaf = leaf::attempt(&self.host, now, &permit, &key, looked_up, &rendered)?;
         let lease = self.lease(now, target, connector);
         let attempt = self.store.begin_attempt(permit, lease, attempt_leaf).await?;

@@ -28,7 +28,7 @@ use std::fmt::Display;
 
 use portreeve_authority::people::{Actor, Approvals, Denied, Proposed, Stake};
 use portreeve_model::event::OrderAnswer;
-use portreeve_model::{Digest, Event, ExceptionAction, ExceptionKind, Instant, PersonName, ProcessState};
+use portreeve_model::{Digest, Event, ExceptionAction, ExceptionKind, Instant, Matter, PersonName, ProcessState};
 use portreeve_record::leaf::{Code, ExceptionLeaf, HoldRecord, Label, Listed, REJECTED, REPLAYED};
 use portreeve_record::{Leaf, LeafBody, RecordError, SealError, canonical_json, parse_canonical};
 use portreeve_store::StoreError;
@@ -47,6 +47,8 @@ use self::together::Seen;
 pub use self::together::{TOGETHER_MAX, Together};
 use crate::Pipeline;
 use crate::accept::{AcceptError, Input};
+use crate::correction;
+pub use crate::correction::Correction;
 use crate::own_word::OwnWord;
 use crate::people::SignedIn;
 use crate::review::{REASON_BYTES_MAX, Release, ReviewError, Reviewed, hold_record};
@@ -174,6 +176,14 @@ pub enum ExceptionError {
         /// How many would go now.
         now: usize,
     },
+    /// Nothing can be shown.
+    #[error("no message of exception {exception} can be shown: {why}")]
+    NoMessage {
+        /// Its number.
+        exception: u64,
+        /// Why not.
+        why: String,
+    },
     /// One of those that were to go together may not, so none does.
     #[error("{}", Self::told_apart(*exception, cause))]
     Apart {
@@ -282,6 +292,8 @@ pub struct Said {
     pub payload_bytes: Option<usize>,
     /// The exceptions whose orders were to go together, by number.
     pub together: Vec<String>,
+    /// What was to stand in the message in the place of what.
+    pub corrections: Vec<Correction>,
 }
 
 /// An action as it is proposed, sealed and digested.
@@ -515,8 +527,8 @@ impl Pipeline {
         if !decision.holds.is_empty() && action != ExceptionAction::ReleaseHolds {
             return incomplete("takes no holds");
         }
-        if decision.payload.is_some() && action != ExceptionAction::Resubmit {
-            return incomplete("takes no payload; `resubmit` does");
+        if decision.payload.is_some() && !matches!(action, ExceptionAction::Resubmit | ExceptionAction::Correct) {
+            return incomplete("takes no payload; `resubmit` and `correct` do");
         }
         if decision.queue.is_some() && action != ExceptionAction::Reroute {
             return incomplete("takes no queue; `reroute` does");
@@ -541,6 +553,17 @@ impl Pipeline {
                 "the sender was told what is wrong with it, and sends again what was not taken; `abandon` closes it"
                     .to_owned(),
             ),
+            ExceptionAction::Correct => {
+                let corrections = correction::read(decision.payload.unwrap_or_default());
+                let corrections = corrections.map_err(|what| ExceptionError::Incomplete { action, what })?;
+                let (Some(about), Some(order)) = (&shown.trail.about.delivery, shown.trail.exception.order) else {
+                    return not_here("it is about no delivery of an order".to_owned());
+                };
+                match self.routes.target(&about.target) {
+                    None => not_here(format!("target `{}` is not configured", about.target)),
+                    Some(target) => correction::may_be_made(&corrections, target, Matter::Order(order)).or_else(not_here),
+                }
+            }
             ExceptionAction::Reject => match &shown.kept {
                 None => not_here("the order is not kept back; what left cannot be rejected here".to_owned()),
                 Some(_) => Ok(()),
@@ -708,6 +731,7 @@ impl Pipeline {
             (ExceptionAction::ReleaseHolds, _) => Effect::ReviewHolds,
             (ExceptionAction::Reject, _) => Effect::RejectOrder { why: "rejected by a person".to_owned() },
             (ExceptionAction::Retry, Delivery) => Effect::ReplayDelivery,
+            (ExceptionAction::Correct, Delivery) => Effect::CorrectDelivery,
             (ExceptionAction::Abandon, Delivery) => Effect::AbandonDelivery,
             (ExceptionAction::Retry, Document) => Effect::DecideAgain,
             (ExceptionAction::AcceptChange, _) => self.answer(shown, true),
@@ -798,10 +822,17 @@ impl Pipeline {
             Err(StoreError::Erased(_)) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
-        let Act { reason, holds, queue, payload, together, .. } = parse_canonical(&bytes)?;
+        let act: Act = parse_canonical(&bytes)?;
+        let corrections = act.corrections()?;
+        let Act { reason, holds, queue, payload, together, .. } = act;
         let payload_bytes = payload.map(|hex| hex.len() / 2);
         let together = together.into_iter().map(|seen| seen.exception).collect();
-        Ok(Some(Said { words: reason, holds, queue, payload_bytes, together }))
+        Ok(Some(Said { words: reason, holds, queue, payload_bytes, together, corrections }))
+    }
+
+    /// What people want to stand in the message of a delivery, in the place of what.
+    pub(crate) fn corrections_in(&self, sealed: &[u8]) -> Result<Vec<Correction>, ExceptionError> {
+        parse_canonical::<Act>(sealed)?.corrections()
     }
 
     async fn read_act(&self, proposal: &ProposalView) -> Result<Act, ExceptionError> {
@@ -818,7 +849,9 @@ impl Pipeline {
 /// The word of a step in the log. Two of them say there what becomes of an order.
 fn code(change: &ExceptionChange) -> &'static str {
     match change {
-        ExceptionChange::Resolved(Resolution { effect: Effect::ReplayDelivery, .. }) => REPLAYED,
+        ExceptionChange::Resolved(Resolution { effect: Effect::ReplayDelivery | Effect::CorrectDelivery, .. }) => {
+            REPLAYED
+        }
         ExceptionChange::Resolved(Resolution { effect: Effect::RejectOrder { .. }, .. }) => REJECTED,
         change => change.as_str(),
     }
@@ -889,6 +922,16 @@ impl Act {
 
     fn holds(&self) -> Result<Vec<u64>, ExceptionError> {
         self.holds.iter().map(|hold| hold.parse().map_err(|_| self.unreadable())).collect()
+    }
+
+    /// What it corrects; nothing where it is another action.
+    fn corrections(&self) -> Result<Vec<Correction>, ExceptionError> {
+        match self.payload()? {
+            Some(payload) if self.action == ExceptionAction::Correct.as_str() => {
+                correction::read(&payload).map_err(|_| self.unreadable())
+            }
+            Some(_) | None => Ok(Vec::new()),
+        }
     }
 
     fn payload(&self) -> Result<Option<Vec<u8>>, ExceptionError> {

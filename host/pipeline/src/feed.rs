@@ -32,12 +32,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use portreeve_authority::Fields;
 use portreeve_model::document::{RenderingRequest, Setting};
 use portreeve_model::{ChannelId, Event, PluginName};
+use portreeve_store::StoreError;
 use portreeve_store::contract::{Content, DocumentPosition, NewOutbox, OrderEventKind};
-use portreeve_store::{Permit, StoreError};
 use serde::{Deserialize, Serialize};
 
 use crate::Pipeline;
 use crate::decide::masked_event;
+use crate::deliver::Subject;
 use crate::egress::{ANSWER_MS_MAX, CredentialEntry, NatsEntry, SecretSource, WebhookEntry, origin_of, problem};
 use crate::process;
 use crate::route::{self, AfterDead, Routes, Target, TargetTls, WhenStopped, deliveries_max_default};
@@ -168,6 +169,7 @@ impl Subscriber {
             with_order: false,
             outbox: None,
             interchange: None,
+            correctable: BTreeSet::new(),
             settings,
             subscription: Some(Subscription { fields, nats: nats.clone(), answer_timeout_ms: *answer_timeout_ms }),
         })
@@ -295,14 +297,14 @@ impl Pipeline {
     /// it came and when, in words that stay the same however often it is asked.
     pub(crate) async fn rendering(
         &self,
-        permit: &Permit,
+        subject: Subject<'_>,
         target: &Target,
         event: Event,
         told: &[Setting],
     ) -> Result<RenderingRequest, StoreError> {
         let mut settings = [told, &route::settings(&target.settings)].concat();
-        let (order_id, kind) = (permit.matter().to_string(), permit.kind().to_owned());
-        let heard = (&target.subscription, permit.content(), permit.order());
+        let (order_id, kind) = (subject.matter.to_string(), subject.kind.to_owned());
+        let heard = (&target.subscription, subject.content, subject.matter.order());
         let (Some(subscription), Content::Said(position), Some(order)) = heard else {
             return Ok(RenderingRequest { event, order_id, kind, settings });
         };

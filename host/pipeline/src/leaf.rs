@@ -276,8 +276,12 @@ pub(crate) fn decided_state(state: OrderState) -> DecidedState {
 pub(crate) struct Rendered<'a> {
     /// Commitment to the event, and to the order where that was told with it.
     pub(crate) input: Digest,
-    /// Digest of the message, blinded.
+    /// Digest of what the transformer made, blinded.
+    pub(crate) made: Digest,
+    /// Digest of the message, blinded: the same, unless people corrected it.
     pub(crate) message: Digest,
+    /// Commitment to their words.
+    pub(crate) corrected: Option<Digest>,
     pub(crate) crossing: &'a Crossing,
 }
 
@@ -290,7 +294,7 @@ pub(crate) fn attempt(
     looked_up: Option<CrossingRecord>,
     rendered: &Rendered<'_>,
 ) -> Result<Leaf, RecordError> {
-    let Rendered { input, message, crossing } = *rendered;
+    let Rendered { input, made, message, corrected, crossing } = *rendered;
     Leaf::new(
         host,
         at,
@@ -303,7 +307,8 @@ pub(crate) fn attempt(
             attempt: permit.attempt(),
             message: Some(message),
             looked_up,
-            crossing: Some(crossed(crossing, input, Some(message), None, key)?),
+            crossing: Some(crossed(crossing, input, Some(made), None, key)?),
+            corrected,
             numbers: attempt_numbers(permit, crossing)?,
         }),
     )

@@ -56,6 +56,8 @@ mod history;
 
 mod leaf;
 
+mod correction;
+
 mod on_record;
 
 mod own_word;

@@ -13,6 +13,7 @@ use portreeve_model::{ChannelId, Currency, Instant, PluginKind, PluginName, Proc
 use portreeve_store::contract::{OrderEventKind, OrderName};
 use serde::{Deserialize, Serialize};
 
+use crate::correction;
 use crate::egress::{CredentialEntry, Origin};
 use crate::feed::{ORDER_CREATED, Subscriber, Subscription};
 use crate::poll::Poll;
@@ -414,6 +415,11 @@ pub struct Target {
     pub outbox: Option<PathBuf>,
     /// Its messages are interchanges, each known by a number that its receiver counts by.
     pub interchange: Option<Interchanges>,
+    /// Places of its messages, as JSON pointers, whose words people may correct in a delivery that
+    /// was given up, two of them together. None where nothing is said; never an amount, a quantity
+    /// or a unit.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub correctable: BTreeSet<String>,
     /// Non-secret settings for connector and transformer.
     #[serde(default)]
     pub settings: BTreeMap<String, String>,
@@ -924,6 +930,8 @@ impl Target {
                 self.id
             ));
         }
+        let correctable = self.correctable.iter().filter_map(|place| correction::problem(place));
+        problems.extend(correctable.map(|problem| format!("`correctable` of {}: {problem}", self.called())));
         let tls = &self.tls;
         if tls.certificate.is_some() != tls.key.is_some() {
             problems.push(format!("`tls` of {} needs both of `certificate` and `key`, or none", self.called()));

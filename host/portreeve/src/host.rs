@@ -844,7 +844,7 @@ impl Host {
             delivered
         };
         let road = async {
-            let ((), (), delivered, (), (), (), (), (), ()) = tokio::join!(
+            let ((), (), delivered, (), (), (), (), (), (), ()) = tokio::join!(
                 self.watch_until(halted.clone()),
                 self.decide_until(halted.clone()),
                 delivering,

@@ -459,6 +459,10 @@ pub struct AttemptLeaf {
     /// is sent again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub crossing: Option<CrossingRecord>,
+    /// Commitment to the sealed words of the person by whom the message is another one than the
+    /// transformer made, which the crossing's output is; none where it is that one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub corrected: Option<Digest>,
     /// Numbers that the message uses.
     pub numbers: Listed<NumberRecord>,
 }
@@ -1409,6 +1413,7 @@ mod tests {
                 message: Some(Digest::of(b"message")),
                 looked_up: Some(connected(&longest)),
                 crossing: Some(crossing(&longest)),
+                corrected: Some(Digest::of(b"corrected")),
                 numbers: Listed::of((0..1000).map(|_| number()).collect()).unwrap(),
             }),
             LeafBody::Receipt(ReceiptLeaf {

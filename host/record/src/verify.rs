@@ -855,6 +855,7 @@ mod tests {
             message: Some(Digest::of(b"message")),
             looked_up: None,
             crossing: None,
+            corrected: None,
             numbers: Listed::none(),
         })
     }

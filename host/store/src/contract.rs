@@ -802,6 +802,8 @@ pub struct DeadLetter {
     pub kind: String,
     /// What it is made of.
     pub content: Content,
+    /// The sealed event of that.
+    pub event: PayloadRef,
     /// Attempts so far.
     pub attempts: u32,
     /// How often a person had it tried again.

@@ -170,6 +170,7 @@ pub struct Permit {
     pub(crate) unresolved: bool,
     pub(crate) withheld: bool,
     pub(crate) taken_before: bool,
+    pub(crate) correction: Option<PayloadRef>,
     pub(crate) doubts: u32,
     pub(crate) deadline_from: Instant,
     pub(crate) interchange: Option<Interchange>,
@@ -258,6 +259,12 @@ impl Permit {
     #[must_use]
     pub fn taken_before(&self) -> bool {
         self.taken_before
+    }
+
+    /// The sealed words of the person by whom its message is corrected, where it is.
+    #[must_use]
+    pub fn correction(&self) -> Option<PayloadRef> {
+        self.correction
     }
 
     /// How many attempts, counted from there, did not surely do nothing.

@@ -163,6 +163,7 @@ fn leaf(number: u32) -> Leaf {
             message: Some(digest("message")),
             looked_up: None,
             crossing: Some(crossing("order-to-erp", "from-canonical")),
+            corrected: None,
             numbers: Listed::none(),
         }),
         _ => LeafBody::Receipt(ReceiptLeaf {

@@ -61,6 +61,7 @@ const MATRIX: &[(&str, &str, Who)] = &[
     // The order that is kept back here waits in `pricing`.
     ("GET", "/v1/exceptions", Readers),
     ("GET", "/v1/exceptions/{exception}", Readers),
+    ("GET", "/v1/exceptions/{exception}/message", Roles(&["pricing-resolver", "approver", "senior-approver"])),
     ("POST", "/v1/exceptions/{exception}/claim", Roles(&["pricing-resolver"])),
     ("POST", "/v1/exceptions/{exception}/give-back", Roles(&["pricing-resolver"])),
     ("POST", "/v1/exceptions/{exception}/assign", Roles(&["pricing-resolver"])),

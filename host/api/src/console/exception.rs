@@ -399,6 +399,9 @@ pub(super) fn proposed(visit: &Visit, exception: u64, proposal: &Proposal, all_s
             @if !proposal.holds.is_empty() { p { "Ends hold " (proposal.holds.join(", ")) } }
             @if count > 0 { p { "Ends all holds of " (count) " orders of this customer" } }
             @if let Some(queue) = &proposal.queue { p { "Goes to " (queue) } }
+            @for correction in &proposal.corrections {
+                p { "At " (correction.at) ": " del { (correction.was) } " " ins { (correction.is) } }
+            }
             p {
                 (proposal.approved_by.len()) " of " (proposal.approvals_needed) " agreed"
                 @if !proposal.approved_by.is_empty() { " (" (proposal.approved_by.join(", ")) ")" }
@@ -477,6 +480,11 @@ fn details_of(action: &str, story: &ExceptionStory, queues: &[&str], typed: &For
                 label for="payload" { "The whole input, mended" }
                 textarea id="payload" name="payload" rows="8" spellcheck="false" { (typed.text("payload")) }
             },
+            "correct" => div.more {
+                label for="corrections" { "What is to stand where, in the place of what" }
+                textarea id="corrections" name="corrections" rows="4" spellcheck="false"
+                    placeholder=r#"[{"at": "/shipToName", "was": "…", "is": "…"}]"# { (typed.text("corrections")) }
+            },
             _ => {}
         }
     }
@@ -526,6 +534,7 @@ fn label(action: &str) -> &str {
         "reroute" => "Give it to another queue",
         "resubmit" => "Mend the input and send it again",
         "retry" => "Try it again",
+        "correct" => "Correct words of the message and try it again",
         "abandon" => "Abandon it",
         "accept-change" => "Accept the change: it was carried out",
         "refuse-change" => "Refuse the change: the order stays as it was",

@@ -73,7 +73,7 @@ fn a_refusal_names_the_roles_that_would_allow_it() {
     let kind = told(people.may_decide(anna, ExceptionAction::ReleaseHolds, stake).unwrap_err());
     assert_eq!(
         kind,
-        "an exception of kind `delivery` has no action `release-holds`; it has `retry`, `reroute`, `abandon`"
+        "an exception of kind `delivery` has no action `release-holds`; it has `retry`, `correct`, `reroute`, `abandon`"
     );
 }
 
@@ -177,7 +177,8 @@ proptest! {
                 prop_assert!(kind.actions().contains(&action));
                 prop_assert!(people.queues_of(actor).contains(&queue));
                 prop_assert!(!(action.is_weighty() || action == ExceptionAction::ConfirmHolds) || !is_own);
-                let least = if minor <= 500_000 { 0 } else if minor <= 2_500_000 { 1 } else { 2 };
+                let alone = u8::from(action == ExceptionAction::Correct);
+                let least = if minor <= 500_000 { alone } else if minor <= 2_500_000 { 1 } else { 2 };
                 prop_assert_eq!(needed, if action.is_weighty() { least } else { 0 });
             }
             Err(denied) => prop_assert!(!denied.to_string().is_empty()),

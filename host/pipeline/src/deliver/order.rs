@@ -7,12 +7,31 @@
 //! that customer's.
 
 use portreeve_model::document::Setting;
-use portreeve_model::{Digest, Event, Instant};
-use portreeve_store::contract::{Content, OrderOrigin};
+use portreeve_model::{Digest, Event, Instant, Matter};
+use portreeve_store::contract::{Content, DeadLetter, OrderOrigin, PayloadRef};
 use portreeve_store::{Permit, StoreError};
 
 use crate::Pipeline;
 use crate::route::{ORDER_DATE, ORDER_NUMBER, ORDER_PARTNER, Target};
+
+/// What a message is made of and for, whether it is to be sent or to be looked at.
+#[derive(Clone, Copy)]
+pub(crate) struct Subject<'a> {
+    pub(crate) matter: Matter,
+    pub(crate) kind: &'a str,
+    pub(crate) content: Content,
+    pub(crate) event: PayloadRef,
+}
+
+impl<'a> Subject<'a> {
+    pub(crate) fn of(permit: &'a Permit) -> Self {
+        Self { matter: permit.matter(), kind: permit.kind(), content: permit.content(), event: permit.event() }
+    }
+
+    pub(crate) fn of_letter(letter: &'a DeadLetter) -> Self {
+        Self { matter: letter.matter, kind: &letter.kind, content: letter.content, event: letter.event }
+    }
+}
 
 /// What is told beside the event.
 pub(super) struct Told {
@@ -34,14 +53,14 @@ pub(super) enum Untold {
 impl Pipeline {
     /// What a target is told of the order whose message this is. Of the order as it came
     /// there is nothing to tell: its event has all of it.
-    pub(super) async fn order_told(&self, permit: &Permit, target: &Target) -> Result<Told, Untold> {
-        let said = permit.event().commitment;
+    pub(super) async fn order_told(&self, subject: Subject<'_>, target: &Target) -> Result<Told, Untold> {
+        let said = subject.event.commitment;
         let of_partner = target.interchange.as_ref().is_some_and(|entry| entry.partner.is_none());
-        let with_order = target.with_order && matches!(permit.content(), Content::Said(_));
+        let with_order = target.with_order && matches!(subject.content, Content::Said(_));
         if !with_order && !of_partner {
             return Ok(Told { settings: Vec::new(), partner: None, input: said });
         }
-        let order = permit.order().ok_or_else(|| {
+        let order = subject.matter.order().ok_or_else(|| {
             let found = "found a level of an item, which came for no partner's order";
             Untold::Never(format!("{found}; expected `partner` in the target's `[target.interchange]`"))
         })?;

@@ -15,7 +15,9 @@ use portreeve_sandbox::{Call, CallContext, Crossed};
 use portreeve_store::contract::{Lease, OpenPayload, Settlement};
 use portreeve_store::{Permit, Settled, StoreError};
 
-use super::{DeliverError, Wait, backoff_ms, dead, deadline, digest_of, external_id, failed, message_id, readable};
+use super::{
+    DeliverError, Subject, Wait, backoff_ms, dead, deadline, digest_of, external_id, failed, message_id, readable,
+};
 use crate::egress::{NotPublished, Outgoing, Stream};
 use crate::leaf::Rendered;
 use crate::passing::passing;
@@ -46,7 +48,7 @@ impl Pipeline {
 
         let (event, key) = match event {
             Err(error) if !matches!(error, StoreError::Erased(_) | StoreError::Damaged(_)) => {
-                return self.give_back(permit, target, &error).await;
+                return self.give_back(permit, target, &error, None).await;
             }
             event => readable(event)?,
         };
@@ -66,9 +68,9 @@ impl Pipeline {
             Err(refused) => return self.give_up(permit, Some(target), refused.code(), refused.why(), None).await,
         };
 
-        let rendering = match self.rendering(&permit, target, event, &[]).await {
+        let rendering = match self.rendering(Subject::of(&permit), target, event, &[]).await {
             Ok(rendering) => rendering,
-            Err(error) => return self.give_back(permit, target, &error).await,
+            Err(error) => return self.give_back(permit, target, &error, None).await,
         };
         let rendering = transformer.plugin.from_canonical(&context, &rendering);
         let rendered = match self.call(transformer, Call::FromCanonical, cause, rendering).await {
@@ -90,7 +92,9 @@ impl Pipeline {
         };
 
         let (now, in_doubt) = (self.clock.now(), permit.unresolved());
-        let rendered = Rendered { input, message: key.blind_digest(&digest_of(&message)), crossing: &crossing };
+        // Nobody corrects what is told to subscribers.
+        let made = key.blind_digest(&digest_of(&message));
+        let rendered = Rendered { input, made, message: made, corrected: None, crossing: &crossing };
         let attempt_leaf = leaf::attempt(&self.host, now, &permit, &key, None, &rendered)?;
         let lease = Lease { until: now.plus_ms(self.clock.lease_ms()), ask_at: now.plus_ms(stream.takes_ms()) };
         let attempt = self.store.begin_attempt(permit, lease, attempt_leaf).await?;

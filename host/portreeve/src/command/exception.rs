@@ -12,8 +12,8 @@ use bytes::Bytes;
 use hyper::Method;
 use portreeve_api::exception::together::{Member, TogetherRequest, TogetherStory};
 use portreeve_api::exception::{
-    AssignRequest, CommentRequest, DecisionOutcome, DecisionRequest, Exception, ExceptionStory, Exceptions,
-    ProposalRequest, Released,
+    AssignRequest, CommentRequest, CorrectionFacts, DecisionOutcome, DecisionRequest, Exception, ExceptionStory,
+    Exceptions, MessageFacts, ProposalRequest, Released,
 };
 use portreeve_model::{Digest, ExceptionAction};
 use portreeve_pipeline::exception::Work;
@@ -57,6 +57,8 @@ pub(super) enum Command {
         #[command(flatten)]
         of: Of,
     },
+    /// The message of a delivery that was given up, as its target would be sent it.
+    Message(One),
     /// Work on it; nobody else decides about it then.
     Claim(One),
     /// Work on it no more.
@@ -144,7 +146,8 @@ pub(super) struct Decide {
     /// With `reroute`: whose work it is to be.
     #[arg(long)]
     queue: Option<String>,
-    /// With `resubmit`: the file that takes the place of the input.
+    /// With `resubmit`: the file that takes the place of the input. With `correct`: one with a JSON
+    /// list of `{"at", "was", "is"}`, what is to stand at which places of the message.
     #[arg(long, value_name = "FILE")]
     payload: Option<PathBuf>,
 }
@@ -160,6 +163,12 @@ pub(super) async fn run(command: Command, json: bool, output: &mut Output) -> an
         Command::Show { exception, of } => {
             let story = Place::to_read(&of).await?.story(exception).await?;
             if json { output.json(&story) } else { show(&story, output) }
+        }
+        Command::Message(one) => {
+            let place = Place::to_act(&one).await?;
+            let message = place.message(one.exception).await;
+            let message = place.left(message).await?;
+            if json { output.json(&message) } else { show_message(&message, output) }
         }
         Command::Claim(one) => work(&one, &Step::Claim, json, output).await,
         Command::GiveBack(one) => work(&one, &Step::GiveBack, json, output).await,
@@ -293,6 +302,9 @@ fn show(story: &ExceptionStory, output: &mut Output) -> anyhow::Result<()> {
             proposal.approvals_needed,
             proposal.expires_at
         ))?;
+        for CorrectionFacts { at, was, is } in &proposal.corrections {
+            output.line(&format!("  at {at}: `{was}` becomes `{is}`"))?;
+        }
         if !proposal.together.is_empty() {
             output.line(&format!(
                 "  about exceptions {} together; exception customer {} shows all of them",
@@ -308,6 +320,13 @@ fn show(story: &ExceptionStory, output: &mut Output) -> anyhow::Result<()> {
         return output.line(&format!("closed {at}: {how}, by {by}"));
     }
     output.line(&format!("shown {}; decide: {}", short(&story.shown), story.actions.join(", ")))
+}
+
+fn show_message(message: &MessageFacts, output: &mut Output) -> anyhow::Result<()> {
+    let MessageFacts { kind, content_type, body, correctable, .. } = message;
+    let places = if correctable.is_empty() { "nothing".to_owned() } else { correctable.join(", ") };
+    output.line(&format!("{kind} ({content_type}); people may correct {places}"))?;
+    output.line(body)
 }
 
 fn show_together(story: &TogetherStory, output: &mut Output) -> anyhow::Result<()> {
@@ -517,6 +536,17 @@ impl Place {
             Self::Folder(place) => Ok(TogetherStory::read(&place.host.pipeline, Some(&place.who), exception).await?),
             Self::Server(server) => {
                 let path = format!("/v1/exceptions/{exception}/customer");
+                understood(&server.send(Method::GET, &path, &[], Bytes::new()).await?)
+            }
+        }
+    }
+
+    async fn message(&self, exception: u64) -> anyhow::Result<MessageFacts> {
+        match self {
+            Self::Read(_) => bail!(NOBODY),
+            Self::Folder(place) => Ok(MessageFacts::of(place.host.pipeline.message_of(&place.who, exception).await?)),
+            Self::Server(server) => {
+                let path = format!("/v1/exceptions/{exception}/message");
                 understood(&server.send(Method::GET, &path, &[], Bytes::new()).await?)
             }
         }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use portreeve_model::{ExceptionKind, PluginName};
+use portreeve_model::{ExceptionAction, ExceptionKind, PluginName};
 
 use super::fixture::{
     self, ALL, ASK_MS, LEASE_MS, NOW, applied, ask_to_cancel, claim, dead, leaf, lease, leaves, observe, order_id,
@@ -11,7 +11,8 @@ use super::fixture::{
 };
 use super::{Fault, Maker};
 use crate::contract::{
-    Content, Lease, OrderState, OutboxId, REPLAYS_MAX, Room, Settlement, StateChanges, Store, StoreError,
+    Content, Effect, Lease, NewStep, OrderState, OutboxId, REPLAYS_MAX, Room, Settlement, StateChanges, Store,
+    StoreError,
 };
 use crate::proof::Permit;
 
@@ -411,6 +412,34 @@ pub(crate) async fn dead_letters_are_paged_by_their_exception(maker: impl Maker)
     let rest = store.dead_letters(first[1].exception, ALL).await.unwrap();
     assert_eq!([first, rest].concat(), all);
     assert_eq!(all.len(), 5);
+}
+
+pub(crate) async fn what_people_correct_in_a_delivery_is_with_it_from_then_on(maker: impl Maker) {
+    let store = maker.open().await;
+    release(&store, 1, "PO-1", &[("erp", "order")]).await;
+    let permit = claim(&store, 0).await.remove(0);
+    assert_eq!(permit.correction(), None);
+    store.settle_unattempted(permit, dead(true), NOW, leaf(5)).await.unwrap();
+    for (round, words) in [(1, "first"), (2, "second")] {
+        let letter = store.dead_letters(0, ALL).await.unwrap().remove(0).exception;
+        let correct = fixture::resolved(ExceptionAction::Correct, Effect::CorrectDelivery);
+        let step = fixture::step(&store, letter, "ada", correct, leaf(10 * round)).await;
+        let record = Some(fixture::sealed(words.as_bytes(), None));
+        store.step_exception(NewStep { record, ..step }).await.unwrap();
+        for again in 1..3 {
+            let permit = claim(&store, 0).await.remove(0);
+            let said = store.payload(permit.correction().unwrap()).await.unwrap();
+            assert_eq!(said, words.as_bytes(), "the last word counts, each time");
+            let settlement = if again == 1 { retry(0) } else { dead(true) };
+            store.settle_unattempted(permit, settlement, NOW, leaf(10 * round + again)).await.unwrap();
+        }
+    }
+    // Without words nothing is corrected.
+    let letter = store.dead_letters(0, ALL).await.unwrap().remove(0).exception;
+    let correct = fixture::resolved(ExceptionAction::Correct, Effect::CorrectDelivery);
+    let step = fixture::step(&store, letter, "ada", correct, leaf(90)).await;
+    let refused = store.step_exception(NewStep { record: None, ..step }).await;
+    assert!(matches!(refused, Err(StoreError::Failed(_))), "{refused:?}");
 }
 
 pub(crate) async fn dead_letters_of_one_target_and_code_are_paged_without_the_others(maker: impl Maker) {

@@ -451,7 +451,7 @@ pub(crate) async fn too_few_carry_nothing_out_and_the_last_one_all_of_it(maker: 
 // --- what is decided -----------------------------------------------------------------------------
 
 pub(crate) async fn what_happens_is_what_the_action_says(maker: impl Maker) {
-    use ExceptionAction::{Abandon, ConfirmHolds, Reject, ReleaseHolds, Resubmit, Retry};
+    use ExceptionAction::{Abandon, ConfirmHolds, Correct, Reject, ReleaseHolds, Resubmit, Retry};
     let store = maker.open().await;
     hold_back(&store, 1, "PO-1", &["credit-limit"]).await;
     let (order, letter) = (waiting(&store, "PO-1").await, dead_letter(&store, 11, "PO-2").await);
@@ -469,6 +469,10 @@ pub(crate) async fn what_happens_is_what_the_action_says(maker: impl Maker) {
         (letter, Retry, Effect::Close),
         (letter, Retry, Effect::AbandonDelivery),
         (letter, Retry, Effect::DecideAgain),
+        (letter, Retry, Effect::CorrectDelivery),
+        (letter, Correct, Effect::ReplayDelivery),
+        (letter, Correct, Effect::Close),
+        (document, Correct, Effect::CorrectDelivery),
         (letter, Reject, rejection()),
         (document, Retry, Effect::Close),
         (document, Retry, Effect::ReplayDelivery),
@@ -1073,7 +1077,7 @@ pub(crate) async fn what_people_said_goes_with_the_content_of_its_input(maker: i
 // --- all or nothing ------------------------------------------------------------------------------
 
 pub(crate) async fn a_step_and_what_it_causes_are_there_together_or_not_at_all<M: Maker>(_: M) {
-    use ExceptionAction::{Abandon, AcceptChange, Reject, Retry};
+    use ExceptionAction::{Abandon, AcceptChange, Correct, Reject, Retry};
     let order = ExceptionKind::Held;
     for (kind, change) in [
         (order, ExceptionChange::Claimed),
@@ -1087,6 +1091,7 @@ pub(crate) async fn a_step_and_what_it_causes_are_there_together_or_not_at_all<M
         (ExceptionKind::Document, resolved(Abandon, Effect::Close)),
         (ExceptionKind::Change, resolved(AcceptChange, told(Content::Said(DocumentPosition(2))))),
         (ExceptionKind::Delivery, resolved(Retry, Effect::ReplayDelivery)),
+        (ExceptionKind::Delivery, resolved(Correct, Effect::CorrectDelivery)),
         (ExceptionKind::Delivery, resolved(Abandon, Effect::AbandonDelivery)),
         (ExceptionKind::Input, resolved(Retry, Effect::Close)),
         (ExceptionKind::Plugin, resolved(Retry, Effect::Close)),

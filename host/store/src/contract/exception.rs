@@ -319,6 +319,9 @@ pub enum Effect {
     },
     /// The delivery is due again, and the target is asked first.
     ReplayDelivery,
+    /// The same, and its message is sent with what the step's record says, this time and each later
+    /// one; what an earlier step said of it counts no more.
+    CorrectDelivery,
     /// The delivery never happens.
     AbandonDelivery,
     /// The document is undecided again: in its turn, where another one of its key is undecided.

@@ -3,13 +3,15 @@
 use portreeve_model::Instant;
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
-use crate::contract::{DeadLetter, OutboxId, REPLAYS_MAX, StoreError};
-use crate::sqlite::rows::{Result, content, matter, outbox_id, signed, unsigned};
+use crate::contract::{DeadLetter, OutboxId, PayloadRef, REPLAYS_MAX, StoreError};
+use crate::sqlite::rows::{Result, content, matter, outbox_id, payload_ref, signed, unsigned};
 use crate::sqlite::{credit, exception, failed, level, order_event};
 
 const LETTERS: &str =
     "SELECT exception.id, outbox.order_id, orders.number, target, outbox.kind, attempts, replays, blocks,
-             code, detail, exception.queue, opened_at, said, order_seq
+             code, detail, exception.queue, opened_at, said,
+             coalesce((SELECT commitment FROM payload WHERE payload.id = outbox.event), zeroblob(32)), outbox.event,
+             order_seq
       FROM exception JOIN outbox ON outbox.seq = exception.outbox
            LEFT JOIN orders ON orders.seq = outbox.order_seq
       WHERE closed_at IS NULL AND exception.id > ?1 AND outbox.state = 'dead'";
@@ -46,7 +48,7 @@ fn letter(connection: &Connection, row: &Row<'_>) -> Result<DeadLetter> {
     let content = content(row.get(12).map_err(failed)?);
     let matter = matter(&of, content)?;
     let number: Option<String> = row.get(2).map_err(failed)?;
-    let number = match (number, row.get::<_, i64>(13).map_err(failed)?) {
+    let number = match (number, row.get::<_, i64>(15).map_err(failed)?) {
         (Some(number), _) => number,
         (None, item) => level::name(connection, item.saturating_neg())?,
     };
@@ -58,6 +60,7 @@ fn letter(connection: &Connection, row: &Row<'_>) -> Result<DeadLetter> {
         target,
         kind,
         content,
+        event: payload_ref(row, 13).map_err(failed)?,
         attempts: row.get(5).map_err(failed)?,
         replays: row.get(6).map_err(failed)?,
         // A newer level ends an older one that was given up: nothing waits for that.
@@ -108,6 +111,30 @@ pub(super) fn arrived(tx: &Connection, outbox: i64, at: Instant, leaf: i64) -> R
     .and_then(|mut update| update.execute([outbox, at.0]))
     .map_err(failed)?;
     exception::clear_one(tx, waits, at, leaf)
+}
+
+/// The same, with what is said in a record to be sent instead.
+pub(super) fn correct(tx: &Connection, exception: i64, record: i64, at: Instant) -> Result<()> {
+    let letter = dead(tx, exception)?;
+    tx.prepare_cached(
+        "INSERT INTO correction (outbox, record) VALUES (?1, ?2)
+         ON CONFLICT (outbox) DO UPDATE SET record = excluded.record",
+    )
+    .and_then(|mut correct| correct.execute([letter.seq, record]))
+    .map_err(failed)?;
+    replay(tx, exception, at)
+}
+
+/// The record that says what is sent in a delivery instead, where there is one. A record that is
+/// gone comes with a commitment that nothing has: opening it says what is wrong.
+pub(super) fn correction(connection: &Connection, outbox: i64) -> Result<Option<PayloadRef>> {
+    connection
+        .prepare_cached(
+            "SELECT coalesce((SELECT commitment FROM payload WHERE payload.id = correction.record), zeroblob(32)), record
+             FROM correction WHERE outbox = ?1",
+        )
+        .and_then(|mut found| found.query_row([outbox], |row| payload_ref(row, 0)).optional())
+        .map_err(failed)
 }
 
 /// Gives the delivery of an exception up for good.

@@ -466,7 +466,7 @@ fn change(tx: &Connection, open: &Open, step: &NewStep, record: Option<i64>) -> 
                        WHERE exception = ?1 AND digest = ?2 AND ended IS NULL";
             one_row(tx, end, params![id, proposal.as_bytes(), how, step.at.0], step)?;
         }
-        ExceptionChange::Resolved(resolution) => resolve(tx, open, resolution, step)?,
+        ExceptionChange::Resolved(resolution) => resolve(tx, open, resolution, step, record)?,
     }
     Ok(None)
 }
@@ -514,7 +514,7 @@ fn end_open_proposal(tx: &Connection, open: &Open, at: Instant) -> Result<()> {
 }
 
 /// Carries out what was decided. INVARIANT: a proposal is carried out by as many as it needs.
-fn resolve(tx: &Connection, open: &Open, resolution: &Resolution, step: &NewStep) -> Result<()> {
+fn resolve(tx: &Connection, open: &Open, resolution: &Resolution, step: &NewStep, record: Option<i64>) -> Result<()> {
     if !carries_out(open.kind, resolution.action, &resolution.effect) {
         return Err(StoreError::Failed(format!(
             "what was to happen is not what `{}` does to an exception of kind `{}`",
@@ -542,6 +542,12 @@ fn resolve(tx: &Connection, open: &Open, resolution: &Resolution, step: &NewStep
             say(tx, open, step)?;
         }
         Effect::ReplayDelivery => dead_letter::replay(tx, open.id, step.at)?,
+        Effect::CorrectDelivery => {
+            let Some(record) = record else {
+                return Err(StoreError::Failed("a correction is somebody's, in words".to_owned()));
+            };
+            dead_letter::correct(tx, open.id, record, step.at)?;
+        }
         Effect::AbandonDelivery => dead_letter::abandon(tx, open.id)?,
         Effect::DecideAgain => decide_again(tx, open, step)?,
         Effect::AnswerChange { outbox } => answer_change(tx, open, outbox, step)?,
@@ -552,12 +558,13 @@ fn resolve(tx: &Connection, open: &Open, resolution: &Resolution, step: &NewStep
 /// Check: what happens is what the action says. INVARIANT: a delivery that was given up and a
 /// document without an order keep their exception until something becomes of them.
 fn carries_out(kind: ExceptionKind, action: ExceptionAction, effect: &Effect) -> bool {
-    use ExceptionAction::{Abandon, AcceptChange, RefuseChange, Reject, ReleaseHolds, Resubmit, Retry};
+    use ExceptionAction::{Abandon, AcceptChange, Correct, RefuseChange, Reject, ReleaseHolds, Resubmit, Retry};
     kind.actions().contains(&action)
         && match effect {
             Effect::ReviewHolds => action == ReleaseHolds,
             Effect::RejectOrder { .. } => action == Reject,
             Effect::ReplayDelivery => (action, kind) == (Retry, ExceptionKind::Delivery),
+            Effect::CorrectDelivery => (action, kind) == (Correct, ExceptionKind::Delivery),
             Effect::AbandonDelivery => (action, kind) == (Abandon, ExceptionKind::Delivery),
             Effect::DecideAgain => (action, kind) == (Retry, ExceptionKind::Document),
             Effect::AnswerChange { .. } => matches!(action, AcceptChange | RefuseChange),

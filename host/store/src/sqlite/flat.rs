@@ -13,6 +13,7 @@ use crate::contract::{After, ExceptionsWanted, Room};
 fn empty() -> Connection {
     let connection = Connection::open_in_memory().unwrap();
     connection.execute_batch(crate::sqlite::SCHEMA).unwrap();
+    connection.execute_batch(include_str!("replay.sql")).unwrap();
     connection
 }
 

@@ -75,7 +75,7 @@ fn read(row: &Row<'_>) -> Result<Delivered> {
         channel: ChannelId::parse(&channel).map_err(|error| damaged("a channel", &error))?,
         target,
         kind: row.get(5).map_err(failed)?,
-        content: content(row.get(6).map_err(failed)?)?,
+        content: content(row.get(6).map_err(failed)?),
         said: said.map(said_of).transpose()?,
         taken_at: Instant(row.get(8).map_err(failed)?),
         external_id: row.get(9).map_err(failed)?,

@@ -17,3 +17,8 @@ CREATE TABLE IF NOT EXISTS replay_delivery (
   outbox INTEGER NOT NULL,
   PRIMARY KEY (replay, outbox)
 ) STRICT, WITHOUT ROWID;
+-- What people want sent in a delivery: the record of the step that says so.
+CREATE TABLE IF NOT EXISTS correction (
+  outbox INTEGER PRIMARY KEY,
+  record INTEGER NOT NULL
+) STRICT;

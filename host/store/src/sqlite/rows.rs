@@ -21,8 +21,8 @@ use crate::contract::{
 };
 use crate::proof::{Committed, FirstDocument, Journaled, Permit, Settled};
 use crate::sqlite::{
-    budget, credit, envelope, exception, failed, find, history, interchange, level, order_event, oversight, package,
-    poll, trail,
+    budget, credit, dead_letter, envelope, exception, failed, find, history, interchange, level, order_event,
+    oversight, package, poll, trail,
 };
 
 pub(super) type Result<T> = std::result::Result<T, StoreError>;
@@ -864,6 +864,7 @@ fn claim_one(tx: &Connection, seq: i64, now: Instant, lease_until: Instant) -> R
         unresolved,
         withheld,
         taken_before,
+        correction: dead_letter::correction(tx, seq)?,
         doubts,
         deadline_from: Instant(deadline_from),
         interchange: interchange::of(tx, seq)?,

@@ -84,6 +84,7 @@ impl Default for Books {
             memos: Vec::new(),
             memos_posted: 0,
             stock: BTreeMap::new(),
+            units: BTreeMap::new(),
             lines_total: 0,
             attempts: BTreeMap::new(),
             now: MORNING,

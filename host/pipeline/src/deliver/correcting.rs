@@ -1,0 +1,48 @@
+//! What people corrected in a message, before it leaves.
+//!
+//! The transformer makes the message each time, from the event that was decided on; then the words
+//! that two people agreed on take their places. Where the message has become another one since, or
+//! the target's owner lets nobody correct that place any more, nothing leaves.
+
+use portreeve_model::document::Message;
+use portreeve_store::{Permit, StoreError};
+
+use crate::Pipeline;
+use crate::correction;
+use crate::route::Target;
+
+/// Why a message cannot be corrected.
+pub(super) enum Uncorrected {
+    /// The store failed: later.
+    NotNow(StoreError),
+    /// What people said cannot be read, or does not fit any more.
+    Never(String),
+}
+
+impl Pipeline {
+    /// The message as it leaves.
+    pub(super) async fn corrected(
+        &self,
+        permit: &Permit,
+        target: &Target,
+        message: Message,
+    ) -> Result<Message, Uncorrected> {
+        let Some(record) = permit.correction() else { return Ok(message) };
+        let sealed = match self.store.payload(record).await {
+            Ok(sealed) => sealed,
+            Err(error @ (StoreError::Erased(_) | StoreError::Damaged(_))) => {
+                return Err(Uncorrected::Never(format!("what people corrected cannot be read: {error}")));
+            }
+            Err(error) => return Err(Uncorrected::NotNow(error)),
+        };
+        let unfit = |why: String| {
+            Uncorrected::Never(format!(
+                "what people corrected does not fit any more: {why}; correct it anew, or enter it by hand"
+            ))
+        };
+        let corrections = self.corrections_in(&sealed).map_err(|error| unfit(error.to_string()))?;
+        correction::may_be_made(&corrections, target, permit.matter()).map_err(unfit)?;
+        let body = correction::applied(&corrections, &message.body).map_err(unfit)?;
+        Ok(Message { body, ..message })
+    }
+}

@@ -1,0 +1,186 @@
+//! Dead letters edited: words of a message that a target would not take are corrected by two people
+//! together, and nothing else of it is.
+
+use std::sync::{Arc, Mutex};
+
+use hyper::Method;
+use portreeve_api::exception::ExceptionStory;
+use portreeve_authority::people::Denied;
+use portreeve_model::{Digest, ExceptionAction};
+use portreeve_pipeline::SignedIn;
+use portreeve_pipeline::exception::{Decision, ExceptionError, Outcome};
+use portreeve_record::LeafBody;
+use serde_json::{Value, json};
+
+use crate::support::exceptions::decision;
+use crate::support::{PurchaseOrder, ScriptedTarget, Setup, TestHost};
+
+/// A host whose ERP refuses the first order that it gets, and the bodies of what it got.
+struct Refused {
+    host: TestHost,
+    got: Arc<Mutex<Vec<String>>>,
+    _target: ScriptedTarget,
+}
+
+impl Refused {
+    async fn start() -> Self {
+        let got = Arc::new(Mutex::new(Vec::new()));
+        let target = ScriptedTarget::start({
+            let got = Arc::clone(&got);
+            move |method, body| {
+                let answer = if method == Method::POST {
+                    let mut got = got.lock().unwrap();
+                    got.push(String::from_utf8(body.to_vec()).unwrap());
+                    let status = if got.len() == 1 { 422 } else { 201 };
+                    (status, r#"{"id":"1","number":"S-1"}"#.to_owned())
+                } else {
+                    (200, r#"{"value":[]}"#.to_owned())
+                };
+                async { answer }
+            }
+        })
+        .await;
+        let places = "find = true\ncorrectable = [\"/shipToName\", \"/externalDocumentNumber\"]\n";
+        let setup = Setup::demo().replace("portreeve.toml", "find = true\n", places).erp_origin(target.origin());
+        let host = setup.start().await;
+        host.decide_orders(&[PurchaseOrder::clean("PO-1")]).await;
+        host.deliver_all().await;
+        assert_eq!(host.order("PO-1").await.deliveries[0].state, "dead");
+        Self { host, got, _target: target }
+    }
+
+    fn got(&self) -> Vec<String> {
+        self.got.lock().unwrap().clone()
+    }
+
+    /// A text of the first message.
+    fn text(&self, name: &str) -> String {
+        let message: Value = serde_json::from_str(&self.got()[0]).unwrap();
+        message[name].as_str().unwrap().to_owned()
+    }
+
+    async fn letter(&self) -> u64 {
+        self.host.store.dead_letters(0, 10).await.unwrap().remove(0).exception
+    }
+
+    async fn propose(&self, who: &SignedIn, corrections: &Value) -> Result<Outcome, ExceptionError> {
+        let payload = corrections.to_string();
+        let decision = decision(&self.host, self.letter().await, ExceptionAction::Correct).await;
+        let decision = Decision { payload: Some(payload.as_bytes()), ..decision };
+        self.host.host.pipeline.decide_exception(who, decision).await
+    }
+
+    async fn proposed(&self, who: &SignedIn, corrections: &Value) -> Digest {
+        match self.propose(who, corrections).await.unwrap() {
+            Outcome::Waits { proposal, approvals_missing: 1, .. } => proposal,
+            other => panic!("nobody corrects alone: {other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn two_people_correct_a_word_and_no_other_byte_of_the_message_changes() {
+    let refused = Refused::start().await;
+    let host = &refused.host;
+    let (anna, ben) =
+        (host.acts_as("anna", &["integration", "approver"]).await, host.acts_as("ben", &["approver"]).await);
+    let (was, letter) = (refused.text("shipToName"), refused.letter().await);
+    let made = host.host.pipeline.message_of(&anna, letter).await.unwrap();
+    assert_eq!((String::from_utf8(made.message.body).unwrap(), made.correctable.len()), (refused.got()[0].clone(), 2));
+    let viewer = host.acts_as("viktor", &["viewer"]).await;
+    assert!(matches!(host.host.pipeline.message_of(&viewer, letter).await, Err(ExceptionError::Denied(_))));
+    let corrections = json!([{"at": "/shipToName", "was": was, "is": "Dock 4"}]);
+    let proposal = refused.proposed(&anna, &corrections).await;
+
+    // What is to become of it is shown to whoever agrees, who is another one.
+    let story = ExceptionStory::read(&host.host.pipeline, letter).await.unwrap();
+    let shown: Vec<_> = story.proposal.unwrap().corrections;
+    assert_eq!(
+        shown.iter().map(|one| (&*one.at, &*one.was, &*one.is)).collect::<Vec<_>>(),
+        [("/shipToName", &*was, "Dock 4")]
+    );
+    let own = host.host.pipeline.approve(&anna, letter, proposal).await.unwrap_err();
+    assert!(matches!(own, ExceptionError::Denied(Denied::Maker { .. })), "{own}");
+    assert_eq!((host.deliver_due().await, refused.got().len()), (0, 1), "nothing goes before that");
+    host.host.pipeline.approve(&ben, letter, proposal).await.unwrap();
+    host.deliver_all().await;
+
+    let got = refused.got();
+    let quoted = |text: &str| serde_json::to_string(text).unwrap();
+    assert_eq!((got.len(), &got[1]), (2, &got[0].replacen(&quoted(&was), &quoted("Dock 4"), 1)));
+    let delivery = host.order("PO-1").await.deliveries.remove(0);
+    assert_eq!((delivery.state.as_str(), delivery.attempts), ("delivered", 2));
+
+    // The record has what the transformer made, what left, and whose words are between.
+    let leaves = host.leaves().await;
+    let attempts: Vec<_> = leaves
+        .iter()
+        .filter_map(|leaf| if let LeafBody::Attempt(attempt) = &leaf.body { Some(attempt) } else { None })
+        .collect();
+    let made = |nth: usize| attempts[nth].crossing.as_ref().unwrap().output;
+    assert_eq!((attempts[0].message, attempts[0].corrected), (made(0), None));
+    assert_eq!(made(1), made(0), "the transformer made the same");
+    assert_ne!(attempts[1].message, made(1));
+    let carried_out = leaves.iter().find_map(|leaf| match &leaf.body {
+        LeafBody::Exception(step) if step.code.as_str() == "replayed" => Some(step),
+        _ => None,
+    });
+    let carried_out = carried_out.unwrap();
+    assert_eq!((carried_out.record, carried_out.proposal), (attempts[1].corrected, Some(proposal)));
+    let names: Vec<_> = carried_out.agreed.as_ref().unwrap().shown().iter().map(|name| name.as_str()).collect();
+    assert_eq!(names, ["anna", "ben"]);
+    host.verify().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_the_owner_did_not_list_the_orders_name_and_half_a_correction_are_refused() {
+    let refused = Refused::start().await;
+    let anna = refused.host.acts_as("anna", &["integration"]).await;
+    let number = refused.text("externalDocumentNumber");
+    for (corrections, told) in [
+        (json!([{"at": "/customerNumber", "was": "C1201", "is": "C1202"}]), "`/customerNumber` is not `correctable`"),
+        (json!([{"at": "/externalDocumentNumber", "was": number, "is": "other"}]), "has the order's identifier"),
+        (json!([]), "needs 1 to 16 corrections"),
+        (json!([{"at": "/shipToName", "is": "Dock 4"}]), "missing field `was`"),
+    ] {
+        let error = refused.propose(&anna, &corrections).await.unwrap_err();
+        assert!(error.to_string().contains(told), "`{told}` in {error}");
+    }
+    let pipeline = &refused.host.host.pipeline;
+    let letter = refused.letter().await;
+    let without = decision(&refused.host, letter, ExceptionAction::Correct).await;
+    let error = pipeline.decide_exception(&anna, without).await.unwrap_err();
+    assert!(matches!(error, ExceptionError::Incomplete { .. }), "{error}");
+    let retry = Decision { payload: Some(b"[]"), ..decision(&refused.host, letter, ExceptionAction::Retry).await };
+    let error = pipeline.decide_exception(&anna, retry).await.unwrap_err();
+    assert!(error.to_string().contains("takes no payload"), "{error}");
+    let viewer = refused.host.acts_as("viktor", &["viewer"]).await;
+    let corrections = json!([{"at": "/shipToName", "was": "a", "is": "b"}]);
+    assert!(matches!(refused.propose(&viewer, &corrections).await, Err(ExceptionError::Denied(_))));
+    assert_eq!(refused.got().len(), 1);
+    let money =
+        Setup::demo().replace("portreeve.toml", "find = true\n", "find = true\ncorrectable = [\"/discountAmount\"]\n");
+    let error = format!("{:#}", money.try_start().await.err().unwrap());
+    assert!(error.contains("speaks of money"), "{error}");
+}
+
+#[tokio::test]
+async fn a_message_that_is_another_one_by_now_is_not_sent() {
+    let refused = Refused::start().await;
+    let host = &refused.host;
+    let (anna, ben) = (host.acts_as("anna", &["integration"]).await, host.acts_as("ben", &["approver"]).await);
+    let letter = refused.letter().await;
+    let proposal =
+        refused.proposed(&anna, &json!([{"at": "/shipToName", "was": "what never stood there", "is": "Dock 4"}])).await;
+    host.host.pipeline.approve(&ben, letter, proposal).await.unwrap();
+    host.deliver_all().await;
+    assert_eq!((refused.got().len(), host.codes().await), (1, vec!["correction-unfit".to_owned()]));
+    // Others put it right.
+    let was = refused.text("shipToName");
+    let proposal = refused.proposed(&anna, &json!([{"at": "/shipToName", "was": was, "is": "Dock 5"}])).await;
+    host.host.pipeline.approve(&ben, refused.letter().await, proposal).await.unwrap();
+    host.deliver_all().await;
+    assert!(refused.got()[1].contains("Dock 5"));
+    assert_eq!(host.codes().await, Vec::<String>::new());
+    host.verify().await.unwrap();
+}
