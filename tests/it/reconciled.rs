@@ -129,7 +129,8 @@ async fn an_erp_that_lost_a_booking_is_found_listed_once_and_closed_when_it_is_m
     host.erp.lose("HOSE", decimal("2.25"));
     let found = compared(&host).await;
     assert_eq!((counts(&found), found.opened, found.closed), ((3, 2, 1), 1, 0));
-    let [first] = &told(&host).await[..] else { panic!("one exception") };
+    let all = told(&host).await;
+    let [first] = &all[..] else { panic!("one exception") };
     let sentence = "stock-erp-wms: found 7.75 MTR of `HOSE` in erp and 10 MTR in wms, expected the same; ";
     assert!(first.detail.starts_with(sentence), "{}", first.detail);
     assert_eq!(
@@ -144,7 +145,8 @@ async fn an_erp_that_lost_a_booking_is_found_listed_once_and_closed_when_it_is_m
     let host = host.restart().await;
     let found = compared(&host).await;
     assert_eq!((found.opened, found.closed), (0, 0));
-    let [second] = &told(&host).await[..] else { panic!("one exception") };
+    let all = told(&host).await;
+    let [second] = &all[..] else { panic!("one exception") };
     assert_eq!((second.id, second.opened_at), (first.id, first.opened_at));
     assert!(second.detail.contains("11 MTR in wms") && second.revision > first.revision, "{second:?}");
 
@@ -375,6 +377,7 @@ async fn whoever_operates_has_it_run_over_http_and_whoever_reads_sees_how_far_it
 async fn a_reconciliation_that_cannot_work_is_refused_with_what_would_help() {
     let wms = Wms::start(Mischief::default()).await.unwrap();
     let setup = || reconciled(&wms, "");
+    let egress = format!("[[plugin.egress]]\norigin = \"{}\"\n", wms.origin());
     for (from, to, told) in [
         ("system = \"wms\"", "system = \"erp\"", "both systems are called `erp`"),
         ("settle_minutes = 30", "settle_minutes = 100000", "`settle_minutes` is 100000; expected 10080 at most"),
@@ -384,11 +387,7 @@ async fn a_reconciliation_that_cannot_work_is_refused_with_what_would_help() {
             "exception_queue = \"nobodys\"\nevery",
             "queue `nobodys` is not in `queues`",
         ),
-        (
-            &format!("[[plugin.egress]]\norigin = \"{}\"\n", wms.origin()),
-            "",
-            "where its connector `wms-rest` may not go; a [[plugin.egress]]",
-        ),
+        (egress.as_str(), "", "where its connector `wms-rest` may not go; a [[plugin.egress]]"),
         (
             "transformer = \"wms-documents\"",
             "transformer = \"wms-rest\"",
