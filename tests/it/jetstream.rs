@@ -292,7 +292,9 @@ async fn a_real_server_that_is_killed_again_and_again_has_everything_once() {
             // In the middle: some are stored, and others are on their way.
             while !is_over.load(Ordering::SeqCst)
                 && stream.info().await.unwrap().state.last_sequence <= before + u64::from(round)
-            {}
+            {
+                tokio::task::yield_now().await;
+            }
             server.kill();
         });
         server.start_again();

@@ -198,7 +198,7 @@ pub(super) fn answer(
     position: i64,
     kept: &Kept,
 ) -> Result<()> {
-    let found: Option<(i64, i64, Option<i64>, Option<String>, bool)> = tx
+    let found = tx
         .prepare_cached(&format!(
             "SELECT interchange.outbox, outbox.order_seq, interchange.exception, answer, {SENT}
              FROM interchange JOIN outbox ON outbox.seq = interchange.outbox
@@ -207,7 +207,9 @@ pub(super) fn answer(
         .and_then(|mut found| {
             found
                 .query_row(params![new.partner, signed_number(new.number), new.order.to_string()], |row| {
-                    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
+                    let (outbox, order_seq): (i64, i64) = (row.get(0)?, row.get(1)?);
+                    let (told, before): (Option<i64>, Option<String>) = (row.get(2)?, row.get(3)?);
+                    Ok((outbox, order_seq, told, before, row.get::<_, bool>(4)?))
                 })
                 .optional()
         })

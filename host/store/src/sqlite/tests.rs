@@ -97,7 +97,7 @@ async fn a_damaged_control_number_or_answer_is_said_to_be_and_shows_as_no_other(
         let set = |what: &str| folder.raw().execute(&format!("UPDATE interchange SET {what}"), []).unwrap();
         set(damage);
         let shown = store.order(order_id("PO-1")).await;
-        assert!(matches!(shown, Err(StoreError::Failed(_))), "{damage}: {shown:?}");
+        assert!(matches!(shown, Err(StoreError::Damaged(_))), "{damage}: {shown:?}");
         set(mended);
         assert!(store.order(order_id("PO-1")).await.unwrap().unwrap().deliveries.remove(0).interchange.is_some());
     }

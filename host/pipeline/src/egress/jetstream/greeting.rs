@@ -62,8 +62,12 @@ async fn read(address: SocketAddr) -> Result<Greeting, NotPublished> {
 }
 
 fn parse(line: &[u8]) -> Result<Greeting, NotPublished> {
-    let info = line.strip_prefix(b"INFO ").ok_or_else(unreadable)?;
-    serde_json::from_slice(info.trim_ascii()).map_err(|_| unreadable())
+    let info = line.strip_prefix(b"INFO ").ok_or_else(unreadable)?.trim_ascii();
+    // A list would be read as the same fields, in their order.
+    if !info.starts_with(b"{") {
+        return Err(unreadable());
+    }
+    serde_json::from_slice(info).map_err(|_| unreadable())
 }
 
 fn unreadable() -> NotPublished {
