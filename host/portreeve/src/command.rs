@@ -44,8 +44,10 @@ mod session;
 
 mod trust;
 
+use std::future::ready;
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -287,36 +289,42 @@ pub fn run(line: CommandLine) -> anyhow::Result<()> {
 /// # Errors
 /// As [`run`].
 pub async fn dispatch(line: CommandLine, output: &mut Output) -> anyhow::Result<()> {
+    carried_out(line, output).await
+}
+
+/// Each command's future lies on the heap: all of them side by side on the stack of whoever asks
+/// are more than some threads have.
+fn carried_out(line: CommandLine, output: &mut Output) -> Pin<Box<dyn Future<Output = anyhow::Result<()>> + '_>> {
     let json = line.json;
     match line.command {
         Command::Demo { data_dir, workers, scenario } => {
             let options = DemoOptions { data_dir, workers, json };
             match scenario {
-                Scenario::Morning => demo::run(&options, output).await.map(drop),
-                Scenario::OrderToCash => demo::cash::run(&options, output).await.map(drop),
+                Scenario::Morning => Box::pin(async move { demo::run(&options, output).await.map(drop) }),
+                Scenario::OrderToCash => Box::pin(async move { demo::cash::run(&options, output).await.map(drop) }),
             }
         }
-        Command::Init { config, data } => init(&config, &data, json, output).await,
-        Command::Serve { data } => serve::run(&data, json, output).await,
-        Command::Ingest(files) => ingest::run(files, json, output).await,
-        Command::Reference(command) => reference::run(command, json, output).await,
-        Command::DeadLetter(command) => dead_letter::run(command, json, output).await,
-        Command::Replay(command) => replay::run(command, json, output).await,
-        Command::Plugin(command) => plugin::run(command, json, output).await,
-        Command::Trust(command) => trust::run(command, json, output).await,
-        Command::Person(command) => person::run(command, json, output).await,
-        Command::SignIn(command) => session::sign_in(command, json, output).await,
-        Command::SignOut(command) => session::sign_out(command, json, output).await,
-        Command::Order(command) => order::run(command, json, output).await,
-        Command::Exception(command) => exception::run(command, json, output).await,
-        Command::Grant(command) => grant::run(command, json, output).await,
-        Command::Route(command) => route::run(command, json, output),
-        Command::Process(command) => process::run(command, json, output),
-        Command::Oversight(look) => oversight::run(look, json, output).await,
-        Command::Measures(look) => measure::run(look, json, output).await,
-        Command::Reconcile(command) => reconcile::run(command, json, output).await,
-        Command::Retention(command) => retention::run(command, json, output).await,
-        Command::Audit(command) => audit::run(command, json, output).await,
+        Command::Init { config, data } => Box::pin(async move { init(&config, &data, json, output).await }),
+        Command::Serve { data } => Box::pin(async move { serve::run(&data, json, output).await }),
+        Command::Ingest(files) => Box::pin(ingest::run(files, json, output)),
+        Command::Reference(command) => Box::pin(reference::run(command, json, output)),
+        Command::DeadLetter(command) => Box::pin(dead_letter::run(command, json, output)),
+        Command::Replay(command) => Box::pin(replay::run(command, json, output)),
+        Command::Plugin(command) => Box::pin(plugin::run(command, json, output)),
+        Command::Trust(command) => Box::pin(trust::run(command, json, output)),
+        Command::Person(command) => Box::pin(person::run(command, json, output)),
+        Command::SignIn(command) => Box::pin(session::sign_in(command, json, output)),
+        Command::SignOut(command) => Box::pin(session::sign_out(command, json, output)),
+        Command::Order(command) => Box::pin(order::run(command, json, output)),
+        Command::Exception(command) => Box::pin(exception::run(command, json, output)),
+        Command::Grant(command) => Box::pin(grant::run(command, json, output)),
+        Command::Route(command) => Box::pin(ready(route::run(command, json, output))),
+        Command::Process(command) => Box::pin(ready(process::run(command, json, output))),
+        Command::Oversight(look) => Box::pin(oversight::run(look, json, output)),
+        Command::Measures(look) => Box::pin(measure::run(look, json, output)),
+        Command::Reconcile(command) => Box::pin(reconcile::run(command, json, output)),
+        Command::Retention(command) => Box::pin(retention::run(command, json, output)),
+        Command::Audit(command) => Box::pin(audit::run(command, json, output)),
     }
 }
 
