@@ -219,6 +219,14 @@ pub enum OrderFault {
         /// Digest of what was shown.
         replay: Digest,
     },
+    /// A message left with words that no two people agreed on.
+    #[error("attempt {attempt} of outbox row {outbox} has a correction that no earlier leaf says was agreed on")]
+    CorrectedByNobody {
+        /// Digest of the outbox row's id.
+        outbox: Digest,
+        /// Which attempt.
+        attempt: u32,
+    },
     /// Something was sent again though it had ended, and no person asked for it.
     #[error("attempt {attempt} of outbox row {outbox} after it had ended; no earlier leaf has it tried again")]
     AfterEnd {
@@ -489,6 +497,8 @@ struct StageOrder {
     /// Order → the commitments to changes of it that nobody answered.
     changes: HashMap<OrderId, Vec<Digest>>,
     outbox: HashMap<Digest, OutboxRow>,
+    /// Outbox row → commitments to what two people had it sent again with.
+    agreed: HashMap<Digest, Vec<Digest>>,
     accounts: Accounts,
 }
 
@@ -633,6 +643,11 @@ impl StageOrder {
     fn attempt(&mut self, leaf: &AttemptLeaf) -> Result<(), OrderFault> {
         let matter = leaf.matter().ok_or(OrderFault::OfNothing { outbox: leaf.outbox })?;
         self.decided_on(leaf.outbox, matter, leaf.event)?;
+        if let Some(corrected) = leaf.corrected
+            && !self.agreed.get(&leaf.outbox).is_some_and(|agreed| agreed.contains(&corrected))
+        {
+            return Err(OrderFault::CorrectedByNobody { outbox: leaf.outbox, attempt: leaf.attempt });
+        }
         let row = self.row(leaf.outbox, matter, leaf.event)?;
         if leaf.attempt <= row.last_attempt {
             return Err(OrderFault::AttemptNumber { outbox: leaf.outbox, found: leaf.attempt, last: row.last_attempt });
@@ -656,6 +671,11 @@ impl StageOrder {
         if let Some(order) = leaf.order.filter(|_| CHANGE_ANSWERED.contains(&leaf.code.as_str())) {
             let answered = self.changes.remove(&order).unwrap_or_default();
             self.said.extend(answered.into_iter().map(|event| (event, Matter::Order(order))));
+        }
+        if leaf.code.as_str() == REPLAYED
+            && let (Some(outbox), Some(_), Some(record)) = (leaf.outbox, &leaf.agreed, leaf.record)
+        {
+            self.agreed.entry(outbox).or_default().push(record);
         }
         if leaf.code.as_str() == REPLAYED
             && let Some(row) = leaf.outbox.and_then(|outbox| self.outbox.get_mut(&outbox))
@@ -977,6 +997,36 @@ mod tests {
         assert_eq!(fault(log(&taken, &twice)), Some(OrderFault::AfterApplied { outbox: row }), "once for each replay");
         let many = replayed(vec![row; ReplayLeaf::OUTBOXES_MAX + 1]);
         assert_eq!(fault(log(&taken, &[many])), Some(OrderFault::ReplayUnnamed { replay: Digest::of(b"replay") }));
+    }
+
+    #[test]
+    fn tells_a_correction_that_two_people_agreed_on_from_one_that_nobody_did() {
+        let words = Digest::of(b"words");
+        let resolved = |agreed: bool| {
+            let agreed = agreed.then(|| Listed::of(vec![Label::of("anna"), Label::of("ben")]).unwrap());
+            LeafBody::Exception(ExceptionLeaf {
+                order: Some(order()),
+                outbox: Some(Digest::of(b"order/erp/sales-order")),
+                who: Some(Label::of("ben")),
+                agreed,
+                record: Some(words),
+                ..ExceptionLeaf::of(1, Code::of("deliver"), Code::of(REPLAYED))
+            })
+        };
+        let corrected = |found: Digest| match attempt(2) {
+            LeafBody::Attempt(leaf) => LeafBody::Attempt(AttemptLeaf { corrected: Some(found), ..leaf }),
+            other => other,
+        };
+        let story = |agreed: bool, found: Digest| {
+            let begin = [accept(1), decide(1, 0), attempt(1), receipt(1, ReceiptOutcome::Dead), resolved(agreed)];
+            check(&bytes_of([&begin[..], &[corrected(found), receipt(2, ReceiptOutcome::Applied)]].concat()))
+        };
+        assert_eq!(story(true, words).unwrap().unsettled, 0);
+        for (agreed, found) in [(false, words), (true, Digest::of(b"other words"))] {
+            let found = story(agreed, found);
+            let expected = |fault: &OrderFault| matches!(fault, OrderFault::CorrectedByNobody { attempt: 2, .. });
+            assert!(matches!(&found, Err(VerifyError::OutOfOrder { fault, .. }) if expected(fault)), "{found:?}");
+        }
     }
 
     #[test]
