@@ -42,7 +42,7 @@ pub struct Exceptions {
 pub struct Exception {
     /// From 1.
     pub id: u64,
-    /// `held`, `order`, `change`, `document`, `input`, `delivery` or `plugin`.
+    /// `held`, `order`, `change`, `document`, `input`, `delivery`, `plugin`, `poll` or `difference`.
     pub kind: String,
     /// The host's id of the order, where there is one.
     pub order: Option<String>,

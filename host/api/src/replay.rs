@@ -99,8 +99,8 @@ pub struct ReplayDelivery {
 pub struct LeftOutDelivery {
     /// Which.
     pub delivery: ReplayDelivery,
-    /// Stable code of why not: `erased`, `cancelled`, `not-released`, `goods-left`, `refund` or
-    /// `replays-spent`.
+    /// Stable code of why not: `erased`, `cancelled`, `not-released`, `goods-left`, `refund`,
+    /// `rejected` or `replays-spent`.
     pub code: String,
     /// One sentence.
     pub why: String,

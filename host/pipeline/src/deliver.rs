@@ -523,10 +523,12 @@ enum Wait {
 }
 
 /// Whether it may be sent again though an earlier attempt may have arrived: its target knows what it
-/// has by the message's id, or it is a level, which says how things stand and changes nothing when
-/// it is said twice.
+/// has by the message's id or its interchange's number, or it is a level, which says how things stand
+/// and changes nothing when it is said twice. What was attempted before its target counted numbers
+/// has none, and a new one would be a new message.
 fn repeats(target: &Target, permit: &Permit) -> bool {
-    target.knows_again() || matches!(permit.content(), Content::Level(_))
+    let is_known = target.is_subscriber() || (target.knows_again() && permit.interchange().is_some());
+    is_known || matches!(permit.content(), Content::Level(_))
 }
 
 /// Whether nobody counts how often it may have arrived: whoever only hears of events hears them

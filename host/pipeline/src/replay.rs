@@ -39,6 +39,7 @@ use serde::{Deserialize, Serialize};
 use crate::Pipeline;
 use crate::people::SignedIn;
 use crate::review::REASON_BYTES_MAX;
+use crate::route::Target;
 
 /// Deliveries that are sent again together at most: a person looks at all of them, and all commit
 /// together.
@@ -82,6 +83,8 @@ pub enum LeftOut {
     GoodsLeft,
     /// It pays money back.
     Refund,
+    /// Its receiver could not use it.
+    Rejected,
     /// People had it sent again too often.
     ReplaysSpent,
 }
@@ -96,6 +99,7 @@ impl LeftOut {
             Self::NotReleased => "not-released",
             Self::GoodsLeft => "goods-left",
             Self::Refund => "refund",
+            Self::Rejected => "rejected",
             Self::ReplaysSpent => "replays-spent",
         }
     }
@@ -111,6 +115,9 @@ impl LeftOut {
                 "goods of its order have left, and a target that ships would ship them again; a target that only writes down gets it with `shipped`"
             }
             Self::Refund => "it pays money back; look into the processor's books, and pay by hand what is missing",
+            Self::Rejected => {
+                "its receiver rejected it, and got a right one by hand or by none; see the exception of its order"
+            }
             Self::ReplaysSpent => "it was sent again as often as anything is; enter it into the target by hand",
         }
     }
@@ -326,18 +333,33 @@ impl Pipeline {
 
     /// Why a delivery is not sent again; none where it is.
     fn left_out(&self, delivery: &Delivered, wanted: ReplayWanted<'_>) -> Option<LeftOut> {
-        let refunds = self.routes.refunds.as_ref().is_some_and(|refunds| refunds.target == delivery.target);
         if !delivery.readable {
             return Some(LeftOut::Erased);
         }
-        if refunds && delivery.said == Some(OrderEventKind::RefundIssued) {
+        if delivery.said == Some(OrderEventKind::RefundIssued) && !self.is_word_of_a_refund(delivery) {
             return Some(LeftOut::Refund);
+        }
+        if delivery.rejected {
+            return Some(LeftOut::Rejected);
         }
         if delivery.replays >= REPLAYS_MAX {
             return Some(LeftOut::ReplaysSpent);
         }
         // What was said of an order goes whatever became of it.
         if delivery.content == Content::Order { left_out_order(delivery, wanted.shipped) } else { None }
+    }
+
+    /// Whether a refund is only told by it. Where nothing says so today, it paid one: the target that
+    /// refunds go to may have been another one then.
+    fn is_word_of_a_refund(&self, delivery: &Delivered) -> bool {
+        let pays = self.routes.refunds.as_ref().is_some_and(|refunds| refunds.target == delivery.target);
+        let hears = self.routes.target(&delivery.target).is_some_and(Target::is_subscriber);
+        let is_told = self.routes.effects.iter().any(|effect| {
+            effect.on == OrderEventKind::RefundIssued.as_str()
+                && effect.target == delivery.target
+                && self.routes.kind_of(effect) == Some(delivery.kind.as_str())
+        });
+        !pays && (hears || is_told)
     }
 
     fn new_replay(
@@ -453,6 +475,7 @@ mod tests {
             cancel_requested: false,
             process: None,
             readable: true,
+            rejected: false,
         }
     }
 

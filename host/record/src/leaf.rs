@@ -17,7 +17,9 @@
 //! of a payload, or could be guessed by somebody who knows a customer (what a
 //! scorer was asked, answered and looked up, messages, identifiers of the target),
 //! is blinded with a payload's key: [`crate::PayloadKey::blind_digest`]. Without
-//! the key such a digest says nothing; with it, it is compared as any other.
+//! the key such a digest says nothing; with it, it is compared as any other. One exception: the
+//! digests of a reconciliation are over items and quantities of our own, of no customer's, and are
+//! blinded with nothing, so that whoever has both lists can compare.
 //!
 //! An order's id is derived from channel, sender and order number. It is a
 //! pseudonym that outlives erasure, as are the digests of outbox rows, which are

@@ -86,9 +86,11 @@ impl Receiver {
 }
 
 /// What the receiver said of the number, where something may have been sent under it: whoever
-/// answers a number that nobody sent knows nothing.
+/// answers a number that nobody sent knows nothing. What is sent again since its receiver lost it
+/// counts from then on: until something left, an answer is of what was lost.
 pub(super) fn acknowledged(permit: &Permit) -> Option<Acknowledged> {
-    let interchange = permit.interchange().filter(|_| permit.unresolved() || permit.doubts() > 0)?;
+    let may_be_there = permit.doubts() > 0 || (permit.unresolved() && !permit.taken_before());
+    let interchange = permit.interchange().filter(|_| may_be_there)?;
     let number = interchange.number.to_string();
     Some(match interchange.answer? {
         InterchangeAnswer::Accepted | InterchangeAnswer::AcceptedWithErrors => Acknowledged::Arrived(number),

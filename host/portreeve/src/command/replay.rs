@@ -33,7 +33,7 @@ pub(super) enum Command {
         of: Of,
     },
     /// Have exactly that sent again which `dry-run` showed. The target is asked first, and what it
-    /// still has is not sent.
+    /// still has is not sent; one that knows again what it has is not asked.
     Run {
         #[command(flatten)]
         those: Those,

@@ -237,6 +237,7 @@ macro_rules! suite {
                 what_was_taken_is_due_again_under_its_own_name_and_asked_about_first,
                 what_is_not_as_it_was_shown_lets_none_of_them_go,
                 a_replay_is_known_by_what_was_shown_and_happens_once,
+                what_its_receiver_rejected_is_seen_to_be_and_a_second_silence_is_told_again,
                 a_numbered_delivery_keeps_its_number_and_waits_for_another_answer,
                 what_is_sent_again_stands_in_line_where_it_stood,
                 what_was_sent_again_too_often_is_not_sent_once_more;

@@ -184,6 +184,26 @@ pub(crate) async fn a_numbered_delivery_keeps_its_number_and_waits_for_another_a
     assert_eq!(store.summary().await.unwrap().unacknowledged, 0);
 }
 
+pub(crate) async fn what_its_receiver_rejected_is_seen_to_be_and_a_second_silence_is_told_again(maker: impl Maker) {
+    let store = maker.open().await;
+    let rejected = interchange::sent(&store, 1, "PO-1", "ZZ:A").await;
+    let answer = interchange::answers("PO-1", "ZZ:A", rejected, Some(InterchangeAnswer::Rejected));
+    interchange::heard(&store, 11, answer).await.unwrap();
+    let silent = interchange::sent(&store, 21, "PO-2", "ZZ:A").await;
+    let (late, later) = (NOW.plus_ms(interchange::HOUR_MS), NOW.plus_ms(3 * interchange::HOUR_MS));
+    assert!(store.tell_overdue("ZZ:A", silent, interchange::overdue(), late, leaf(31)).await.unwrap());
+    let answer = interchange::answers("PO-2", "ZZ:A", silent, Some(InterchangeAnswer::Accepted));
+    interchange::heard(&store, 41, answer).await.unwrap();
+
+    let mut found = store.delivered(wanted("edi", 0, 1_000)).await.unwrap().deliveries;
+    assert_eq!(found.iter().map(|delivery| delivery.rejected).collect::<Vec<_>>(), [true, false]);
+    store.replay_delivered(replayed(found.split_off(1), b"shown", leaf(60))).await.unwrap();
+    let permit = claim(&store, 500).await.remove(0);
+    let attempt = store.begin_attempt(permit, lease(500), leaf(61)).await.unwrap();
+    store.settle(attempt, applied(), NOW.plus_ms(500), leaf(62)).await.unwrap();
+    assert!(store.tell_overdue("ZZ:A", silent, interchange::overdue(), later, leaf(63)).await.unwrap());
+}
+
 pub(crate) async fn what_is_sent_again_stands_in_line_where_it_stood(maker: impl Maker) {
     let store = maker.open().await;
     release(&store, 1, "PO-1", &[("erp", "first"), ("erp", "second"), ("erp", "third")]).await;

@@ -79,6 +79,8 @@ pub struct Delivered {
     pub process: Option<ProcessState>,
     /// Whether what is delivered can still be read.
     pub readable: bool,
+    /// Whether its receiver said of its number that it cannot use it.
+    pub rejected: bool,
 }
 
 /// Deliveries that are to be sent again.

@@ -23,7 +23,8 @@ const DELIVERED: &str = "SELECT outbox.seq, outbox.order_id, orders.number, orde
             EXISTS (SELECT 1 FROM order_event AS wish
                     WHERE wish.order_id = outbox.order_id AND wish.kind = 'order.cancel-requested'),
             order_progress.state,
-            EXISTS (SELECT 1 FROM payload_key WHERE payload_key.payload = outbox.event)
+            EXISTS (SELECT 1 FROM payload_key WHERE payload_key.payload = outbox.event),
+            EXISTS (SELECT 1 FROM interchange WHERE interchange.outbox = outbox.seq AND answer = 'rejected')
      FROM outbox JOIN orders ON orders.seq = outbox.order_seq
           LEFT JOIN order_event ON order_event.position = outbox.said AND order_event.order_id = outbox.order_id
           LEFT JOIN order_progress ON order_progress.order_seq = outbox.order_seq
@@ -85,6 +86,7 @@ fn read(row: &Row<'_>) -> Result<Delivered> {
         cancel_requested: row.get(13).map_err(failed)?,
         process: process.map(state_of).transpose()?,
         readable: row.get(15).map_err(failed)?,
+        rejected: row.get(16).map_err(failed)?,
     })
 }
 
@@ -171,9 +173,12 @@ fn again(tx: &Connection, delivery: &Delivered, at: Instant) -> Result<()> {
     if changed != 1 {
         return Err(moved());
     }
-    // What its receiver said of the number is of what it lost.
+    // What its receiver said of the number is of what it lost; and that people were told of its
+    // silence, and need not be any more, is no reason not to tell them of the next one.
     tx.prepare_cached(
-        "UPDATE interchange SET due_at = NULL, answer = NULL, answered_at = NULL, said = NULL WHERE outbox = ?1",
+        "UPDATE interchange SET due_at = NULL, answer = NULL, answered_at = NULL, said = NULL,
+                exception = (SELECT id FROM exception WHERE id = interchange.exception AND closed_at IS NULL)
+         WHERE outbox = ?1",
     )
     .and_then(|mut update| update.execute([row]))
     .map_err(failed)?;
