@@ -431,7 +431,7 @@ fn whatever_an_order_says_it_is_read_as_it_is_or_not_sent() {
         let rows = rows(&set);
         prop_assert_eq!(elements(&rows, "W05", 2), [order.number.as_str()]);
         prop_assert_eq!(elements(&rows, "W05", 3), [order.number.as_str()]);
-        prop_assert_eq!(elements(&rows, "N1", 2), [order.ship_to.as_ref().unwrap().name.as_deref().unwrap()]);
+        prop_assert_eq!(elements(&rows, "N1", 2), [order.ship_to.as_ref().unwrap().name.as_deref().unwrap().trim()]);
         let streets: Vec<&str> =
             rows.iter().filter(|row| row[0] == "N3").flat_map(|row| &row[1..]).map(String::as_str).collect();
         prop_assert_eq!(streets, order.ship_to.as_ref().unwrap().lines.iter().map(String::as_str).collect::<Vec<_>>());
