@@ -165,7 +165,8 @@ async fn nothing_is_said_to_what_does_not_greet_as_a_server_that_keeps_its_word(
     ] {
         let (fake, problem) = met_with(greets.clone()).await;
         assert_eq!(problem.as_deref(), Some(expected), "{greets:?}");
-        assert_eq!((fake.books().visits, fake.books().introduced.len()), (1, 0), "{greets:?}");
+        let books = fake.books();
+        assert_eq!((books.visits, books.introduced.len()), (1, 0), "{greets:?}");
     }
 }
 
