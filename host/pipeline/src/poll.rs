@@ -169,19 +169,8 @@ impl Routes {
                     }))
                 }
             }
-            let credential = poll.credential.iter().flat_map(CredentialEntry::problems);
-            problems.extend(credential.map(|problem| format!("the credential of poll `{id}`: {problem}")));
-            if poll.credential.is_some() && !poll.origin.is_private() {
-                problems.push(format!(
-                    "poll `{id}` has a credential and its origin is http, where everybody on the way can read it; write `https://…`"
-                ));
-            }
-            if poll.tls.certificate.is_some() != poll.tls.key.is_some() {
-                problems.push(format!("`tls` of poll `{id}` needs both of `certificate` and `key`, or none"));
-            }
-            if poll.tls != TargetTls::default() && !poll.origin.is_https() {
-                problems.push(format!("poll `{id}` has `tls` and its origin is http; write `https://…`"));
-            }
+            let called = format!("poll `{id}`");
+            problems.extend(route::source_problems(&called, &poll.origin, poll.credential.as_ref(), &poll.tls));
         }
         for channel in &self.channels {
             let Some(wakes) = &channel.wakes else { continue };

@@ -877,6 +877,29 @@ fn numbered_alike(one: &str, other: &str) -> bool {
     ["shipment.", "return."].iter().any(|series| one.starts_with(series) && other.starts_with(series))
 }
 
+/// What is wrong with the way to a system that is only asked, which people call so.
+pub(crate) fn source_problems(
+    called: &str,
+    origin: &Origin,
+    credential: Option<&CredentialEntry>,
+    tls: &TargetTls,
+) -> Vec<String> {
+    let wrong = credential.into_iter().flat_map(CredentialEntry::problems);
+    let mut problems: Vec<String> = wrong.map(|problem| format!("the credential of {called}: {problem}")).collect();
+    if credential.is_some() && !origin.is_private() {
+        problems.push(format!(
+            "{called} has a credential and its origin is http, where everybody on the way can read it; write `https://…`"
+        ));
+    }
+    if tls.certificate.is_some() != tls.key.is_some() {
+        problems.push(format!("`tls` of {called} needs both of `certificate` and `key`, or none"));
+    }
+    if *tls != TargetTls::default() && !origin.is_https() {
+        problems.push(format!("{called} has `tls` and its origin is http; write `https://…`"));
+    }
+    problems
+}
+
 impl Target {
     /// What is wrong with the way to it.
     fn way_problems(&self) -> Vec<String> {

@@ -672,16 +672,15 @@ impl StageOrder {
             let answered = self.changes.remove(&order).unwrap_or_default();
             self.said.extend(answered.into_iter().map(|event| (event, Matter::Order(order))));
         }
-        if leaf.code.as_str() == REPLAYED
-            && let (Some(outbox), Some(_), Some(record)) = (leaf.outbox, &leaf.agreed, leaf.record)
-        {
-            self.agreed.entry(outbox).or_default().push(record);
-        }
-        if leaf.code.as_str() == REPLAYED
-            && let Some(row) = leaf.outbox.and_then(|outbox| self.outbox.get_mut(&outbox))
-            && row.progress == Progress::Ended
-        {
-            row.progress = Progress::Open;
+        if let Some(outbox) = leaf.outbox.filter(|_| leaf.code.as_str() == REPLAYED) {
+            if let (Some(_), Some(record)) = (&leaf.agreed, leaf.record) {
+                self.agreed.entry(outbox).or_default().push(record);
+            }
+            if let Some(row) = self.outbox.get_mut(&outbox)
+                && row.progress == Progress::Ended
+            {
+                row.progress = Progress::Open;
+            }
         }
         Ok(())
     }

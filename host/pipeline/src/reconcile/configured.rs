@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::row::Of;
 use crate::egress::{CredentialEntry, Origin};
-use crate::route::{Routes, TargetTls};
+use crate::route::{Routes, TargetTls, source_problems};
 
 /// A month: who looks more rarely looks by command.
 const EVERY_MINUTES_MAX: u32 = 31 * 24 * 60;
@@ -134,19 +134,8 @@ impl Source {
                 system.len()
             ));
         }
-        let credential = self.credential.iter().flat_map(CredentialEntry::problems);
-        problems.extend(credential.map(|problem| format!("the credential of `{system}`: {problem}")));
-        if self.credential.is_some() && !self.origin.is_private() {
-            problems.push(format!(
-                "`{system}` has a credential and its origin is http, where everybody on the way can read it; write `https://…`"
-            ));
-        }
-        if self.tls.certificate.is_some() != self.tls.key.is_some() {
-            problems.push(format!("`tls` of `{system}` needs both of `certificate` and `key`, or none"));
-        }
-        if self.tls != TargetTls::default() && !self.origin.is_https() {
-            problems.push(format!("`{system}` has `tls` and its origin is http; write `https://…`"));
-        }
+        let called = format!("`{system}`");
+        problems.extend(source_problems(&called, &self.origin, self.credential.as_ref(), &self.tls));
         problems
     }
 }
