@@ -26,12 +26,12 @@ pub const NODE: &str = "DC-EAST";
 pub const OPENS_AT: Instant = Instant(1_772_442_000_000);
 
 /// Releases, stops, returns and things that were tried, of each. A sender in a loop meets a
-/// refusal before the process runs out of memory.
-const RECORDS_MAX: usize = 1_000_000;
+/// refusal before the process runs out of memory. A benchmark has a million orders.
+const RECORDS_MAX: usize = 4_000_000;
 
 /// Lines of one release or return, and those that are kept over all.
 const LINES_MAX: usize = 1_000;
-const LINES_TOTAL_MAX: usize = 1_000_000;
+const LINES_TOTAL_MAX: usize = 4_000_000;
 
 /// Characters of what names something.
 const NAME_CHARS_MAX: usize = 64;
