@@ -7,6 +7,7 @@ use hyper::Method;
 use portreeve::standins::Mischief;
 use portreeve::standins::erp::COMPANY;
 use portreeve_model::document::Position;
+use portreeve_model::event::Invoice;
 use portreeve_model::{Document, Event, Failure, ProcessState};
 use portreeve_pipeline::poll::PollRun;
 use portreeve_pipeline::{Clock, Poll};
@@ -310,7 +311,15 @@ async fn an_invoice_is_read_with_its_lines_quantities_taxes_and_amounts() {
 
     let mut memo = document();
     memo["invoiceNumber"] = json!("PS-INV103001");
+    memo["invoicePostingDate"] = json!("2026-02-27");
+    let dated = |invoice: &Invoice| {
+        let mut dates = invoice.extensions.iter().filter(|it| it.name == "avatax:tax-date");
+        dates.next().map(|it| it.value.clone())
+    };
+    let stray = read("business-central/sales-invoice", &memo).await;
+    assert_eq!(dated(&stray), None, "an invoice has a day of its own");
     let memo = read("business-central/sales-credit-memo", &memo).await;
+    assert_eq!(dated(&memo).as_deref(), Some("2026-02-27"), "tax comes back at the rates of the invoice");
     assert_eq!((memo.corrects.as_deref(), memo.total.minor), (Some("PS-INV103001"), -7_608));
     assert_eq!((memo.lines[0].quantity.value, memo.lines[0].extended.minor), (5, -5_895));
 }
@@ -365,6 +374,17 @@ async fn nothing_of_an_invoice_is_guessed() {
             (_, other) => panic!("{code} {path}: {other:?}"),
         }
     }
+    let mut memo = document();
+    memo["invoicePostingDate"] = json!("27.02.2026");
+    let result = mapped(
+        &plugins,
+        "business-central/sales-credit-memo",
+        &memo,
+        &[("account-unit", "EA"), ("discount-line", "DISCOUNT")],
+    )
+    .await;
+    let Err(Failure::Invalid(problems)) = result else { panic!("{result:?}") };
+    assert_eq!((problems[0].code.as_str(), problems[0].position.path.as_str()), ("bad-date", "invoicePostingDate"));
     for (settings, code, path) in [
         (&[][..], "unit-missing", "lines[3].unitOfMeasureCode"),
         (&[("account-unit", "EA")][..], "discount-unnamed", "lines"),

@@ -120,7 +120,7 @@ pub async fn run_changed(
     let config = write_config(&tree, &folder.path, &plugins, CONFIGURATION, &filled_in)?;
 
     // The standard process, but for what is invoiced without a shipment.
-    let items = [systems::FREIGHT_ACCOUNT, systems::FREIGHT, systems::DISCOUNT];
+    let items = [systems::FREIGHT_ACCOUNT, systems::DISCOUNT];
     let items = format!("unshipped = [\"{}\"]", items.join("\", \""));
     let process = Process::standard_file().replace("unshipped = []", &items);
     std::fs::write(config.join("process.toml"), process).context("process.toml cannot be written")?;
@@ -320,21 +320,18 @@ impl Play<'_> {
         self.door.levels(levels, all_get_through).await
     }
 
-    /// Finance tells what it posted since: that there are invoices, which the host fetches, and
-    /// credit memos as they are. Of some orders the memo comes before the invoice.
+    /// The ERP tells that it posted something since, which the host fetches. Of some orders the
+    /// credit memo comes before the invoice.
     async fn finance(&mut self) -> anyhow::Result<()> {
-        self.door.invoices(&mut self.systems).await?;
+        let late = self.door.posted(&mut self.systems).await?;
         self.fetch().await?;
-        let late = self.door.memos(&mut self.systems).await?;
         if late.is_empty() {
             return Ok(());
         }
-        self.decide().await?;
-        self.minute();
         for order in late {
             self.systems.erp.tell(&order);
         }
-        self.door.invoices(&mut self.systems).await?;
+        self.door.posted(&mut self.systems).await?;
         self.fetch().await
     }
 

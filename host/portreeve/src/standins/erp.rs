@@ -18,6 +18,7 @@
 //! POST   …/salesCreditMemos(ID)/Microsoft.NAV.post    204
 //! GET    …/salesCreditMemos?$filter=externalDocumentNumber eq '…'[&$expand=salesCreditMemoLines]
 //! GET    …/salesInvoices, …/salesCreditMemos?$filter=lastModifiedDateTime ge …   what changed since (`changed`)
+//! GET    …/salesInvoices?$filter=number eq '…' or number eq '…'   those of these numbers (`changed`)
 //! GET    …/items?$filter=type eq 'Inventory'[ and number gt '…']&$orderby=number&$top=…
 //! any refusal                                         4xx/5xx {"error":{"code","message"}}
 //! ```
@@ -338,6 +339,12 @@ async fn find_invoices(
     let (company, lines) = (known_company(&company)?, "salesInvoiceLines");
     if let Some(since) = Since::read(query.as_deref().unwrap_or_default(), &headers, lines)? {
         return changed::listed(&ledger, company, &since, &uri, &headers, |books| &books.invoices);
+    }
+    if let Some(numbers) = changed::numbered(query.as_deref().unwrap_or_default()) {
+        let books = ledger.lock();
+        let found = books.invoices.iter().filter(|it| it.company == company && numbers.contains(&it.number));
+        let value: Vec<_> = found.map(|document| DocumentAnswer::of(document, false)).collect();
+        return Ok(Json(List { value }).into_response());
     }
     let asked = Asked::read(query, lines)?;
     Ok(found(&ledger.lock().invoices, company, &asked))

@@ -4,6 +4,8 @@
 //! GET salesInvoices?$filter=lastModifiedDateTime ge FLOOR&$orderby=lastModifiedDateTime
 //!     &$expand=salesInvoiceLines      Prefer: odata.maxpagesize=50
 //! @odata.nextLink                     while a page has nothing that is new
+//! GET salesInvoices?$filter=number eq 'A' or number eq 'B'…&$select=number,postingDate,status
+//!                                     of a page of credit memos, the invoices that they correct
 //! ```
 //!
 //! The dangers are a document that is passed over and one that is told for ever. A clock of the
@@ -23,13 +25,17 @@
 //! with its numbers as they were written: told again it is the same. Drafts are none, and what
 //! does not name an order of a host is somebody else's.
 //!
+//! A credit memo gives tax back at the rates of the day of the invoice that it corrects, which the
+//! ERP does not tell with it. So that day is asked for, and told as `invoicePostingDate`; where the
+//! ERP has no such invoice, or two, nothing is told of it.
+//!
 //! Settings: `poll` is `salesInvoices` or `salesCreditMemos`; `poll-since` is where the first poll
 //! begins; `poll-page` is how many are asked for at once, 50 unless set.
 //!
 //! Sources: Microsoft's "Dynamics 365 Business Central API v2.0", resource types salesInvoice and
 //! salesCreditMemo; "Tips for working with the APIs" (`odata.maxpagesize`, `@odata.nextLink`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use portreeve_guest_json::moment;
@@ -59,6 +65,12 @@ const OVERLAP_S_MAX: i64 = 86_400;
 
 /// How far what is nobody's may move on before the cursor does: a cursor that moves is a record.
 const UNTOLD_MS: i64 = 3_600_000;
+
+/// Invoices that are asked about at once: with a page's twenty requests at most eight more.
+const CORRECTED_AT_ONCE: usize = 25;
+
+/// Characters of a document's number in the ERP.
+const NUMBER_CHARS_MAX: usize = 20;
 
 /// The first line of a cursor.
 const VERSION: &str = "bc1";
@@ -113,12 +125,19 @@ struct Source {
     kind: &'static str,
 }
 
+/// The list of credit memos, and its member that names the invoice that one corrects.
+const MEMOS: &str = "salesCreditMemos";
+const CORRECTS: &str = "invoiceNumber";
+
 const SOURCES: [Source; 2] = [
     Source { documents: "salesInvoices", lines: "salesInvoiceLines", kind: "business-central/sales-invoice" },
-    Source { documents: "salesCreditMemos", lines: "salesCreditMemoLines", kind: "business-central/sales-credit-memo" },
+    Source { documents: MEMOS, lines: "salesCreditMemoLines", kind: "business-central/sales-credit-memo" },
 ];
 
 type Members<'a> = BTreeMap<&'a str, &'a RawValue>;
+
+/// The day of each invoice, by its number; none of one that is there twice.
+type Days = BTreeMap<String, Option<String>>;
 
 #[derive(Deserialize)]
 struct Page<'a> {
@@ -246,17 +265,63 @@ fn page(
     let request = http::Request::get_json(url).with_header("prefer", &format!("odata.maxpagesize={size}"));
     let response = http::send(patient(request, settings)?)?;
     ERP.told(&response)?;
-    let page: Page<'_> = serde_json::from_slice(&response.body).map_err(|_| {
-        Failure::permanent(format!("the ERP's list of {} is not the JSON that was expected", source.documents))
-    })?;
+    let page = read(&response.body, source.documents)?;
+    let days = corrected_days(&page, source, settings, cursor)?;
     for (index, item) in page.value.into_iter().enumerate() {
-        take(item, &format!("value[{index}]"), source, cursor, found)?;
+        take(item, &format!("value[{index}]"), source, &days, cursor, found)?;
     }
     Ok(page.next)
 }
 
+fn read<'a>(body: &'a [u8], documents: &str) -> Result<Page<'a>, Failure> {
+    serde_json::from_slice(body)
+        .map_err(|_| Failure::permanent(format!("the ERP's list of {documents} is not the JSON that was expected")))
+}
+
+/// On which days the invoices were posted that a page's new credit memos correct, by number.
+fn corrected_days(page: &Page<'_>, source: Source, settings: &[Setting], cursor: &Cursor) -> Result<Days, Failure> {
+    let mut days = Days::new();
+    if source.documents != MEMOS {
+        return Ok(days);
+    }
+    let is_told = |members: &Members<'_>| {
+        let named = text(members, "id").zip(text(members, "lastModifiedDateTime"));
+        is_ours(members) && named.is_some_and(|(id, modified)| !cursor.seen.contains_key(&seen(&id, &modified)))
+    };
+    let told = page.value.iter().filter_map(|item| members(item)).filter(is_told);
+    let numbers = told.filter_map(|members| text(&members, CORRECTS)).filter(|number| is_number(number));
+    let numbers: Vec<String> = numbers.collect::<BTreeSet<_>>().into_iter().collect();
+    for numbers in numbers.chunks(CORRECTED_AT_ONCE) {
+        let filter: Vec<String> =
+            numbers.iter().map(|number| format!("number eq '{}'", number.replace('\'', "''"))).collect();
+        let filter = http::escaped(&filter.join(" or "));
+        let url =
+            format!("{}/salesInvoices?$filter={filter}&$select=number,postingDate,status", company_url(settings)?);
+        let response = http::send(patient(http::Request::get_json(&url), settings)?)?;
+        ERP.told(&response)?;
+        for invoice in read(&response.body, "salesInvoices")?.value.into_iter().filter_map(members) {
+            let Some((number, day)) = text(&invoice, "number").zip(text(&invoice, "postingDate")) else { continue };
+            if is_posted(&text(&invoice, "status").unwrap_or_default()) {
+                days.entry(number).and_modify(|known| *known = None).or_insert(Some(day));
+            }
+        }
+    }
+    Ok(days)
+}
+
+fn is_number(number: &str) -> bool {
+    (1..=NUMBER_CHARS_MAX).contains(&number.chars().count())
+}
+
 /// Takes what is new of one item of a list.
-fn take(item: &RawValue, place: &str, source: Source, cursor: &mut Cursor, found: &mut Found) -> Result<(), Failure> {
+fn take(
+    item: &RawValue,
+    place: &str,
+    source: Source,
+    days: &Days,
+    cursor: &mut Cursor,
+    found: &mut Found,
+) -> Result<(), Failure> {
     let Some(members) = members(item) else {
         found.problems.push(Problem::new("malformed-document", "found no object that has each member once", place));
         return Ok(());
@@ -275,21 +340,28 @@ fn take(item: &RawValue, place: &str, source: Source, cursor: &mut Cursor, found
         )));
     }
     found.high = Some(at);
-    let names_an_order = text(&members, "externalDocumentNumber").is_some_and(|name| is_order(&name));
-    if !names_an_order || !is_posted(&text(&members, "status").unwrap_or_default()) {
+    if !is_ours(&members) || cursor.seen.insert(seen(&id, &modified), at).is_some() {
         return Ok(());
     }
-    if cursor.seen.insert(format!("{id} {modified}"), at).is_some() {
-        return Ok(());
-    }
-    match document(&members, place, source) {
+    match document(&members, place, source, days) {
         Ok(document) => found.documents.push(document),
         Err(problem) => found.problems.push(*problem),
     }
     Ok(())
 }
 
-fn document(members: &Members<'_>, place: &str, source: Source) -> Result<Document, Box<Problem>> {
+/// What a cursor remembers of a document.
+fn seen(id: &str, modified: &str) -> String {
+    format!("{id} {modified}")
+}
+
+/// Whether it was posted and is of an order of a host.
+fn is_ours(members: &Members<'_>) -> bool {
+    text(members, "externalDocumentNumber").is_some_and(|name| is_order(&name))
+        && is_posted(&text(members, "status").unwrap_or_default())
+}
+
+fn document(members: &Members<'_>, place: &str, source: Source, days: &Days) -> Result<Document, Box<Problem>> {
     let wrong =
         |code: &str, message: String, member: &str| Box::new(Problem::new(code, message, format!("{place}.{member}")));
     let number = text(members, "number").filter(|number| !number.is_empty() && number.len() <= KEY_BYTES_MAX);
@@ -313,6 +385,8 @@ fn document(members: &Members<'_>, place: &str, source: Source) -> Result<Docume
         told.push(object(&picked(&line, &LINE)));
     }
     let mut head = picked(members, &HEAD);
+    let day = text(members, CORRECTS).and_then(|number| days.get(&number)).and_then(Option::as_ref);
+    head.extend(day.map(|day| format!("\"invoicePostingDate\":{}", serde_json::Value::from(day.as_str()))));
     head.push(format!("\"lines\":[{}]", told.join(",")));
     let position = Position { offset_bytes: None, segment: None, path: place.to_owned() };
     let (kind, partner) = (source.kind.to_owned(), String::new());

@@ -24,7 +24,8 @@
 //!
 //! Who is charged and where the goods went goes along as extensions, by which a tax service is
 //! asked (`avatax:…`, see the transformer `avatax-transactions`); where the setting `tax-code` is
-//! there, it is the code of each line.
+//! there, it is the code of each line. Of a credit memo, so does the day of the invoice that it
+//! corrects, where the ERP told it (`invoicePostingDate`): at its rates the tax comes back.
 
 use portreeve_sdk::transformer::*;
 use serde::Deserialize;
@@ -50,6 +51,7 @@ struct Posted<'a> {
     #[serde(default)]
     currency_code: String,
     invoice_number: Option<String>,
+    invoice_posting_date: Option<String>,
     posting_date: Option<String>,
     due_date: Option<String>,
     prices_include_tax: Option<bool>,
@@ -171,7 +173,7 @@ fn invoice(posted: &Posted<'_>, takes_back: bool, settings: &[Setting], problems
         corrects: posted.invoice_number.clone().filter(|number| takes_back && !number.is_empty()),
         posted_on: day(posted.posting_date.as_deref(), "postingDate")?,
         due_on: day(posted.due_date.as_deref(), "dueDate")?,
-        extensions: extensions(posted, &lines, settings),
+        extensions: extensions(posted, &lines, corrected_on(posted, takes_back)?, settings),
         lines,
         tax: Some(Money { minor: signed(tax.minor), ..tax }),
         total: Money { minor: signed(total.minor), ..total },
@@ -247,7 +249,18 @@ fn discount_line(minor: i64, currency: &str, settings: &[Setting]) -> Read<Invoi
     })
 }
 
-fn extensions(posted: &Posted<'_>, lines: &[InvoiceLine], settings: &[Setting]) -> Vec<Extension> {
+/// The day of the invoice that a credit memo corrects.
+fn corrected_on(posted: &Posted<'_>, takes_back: bool) -> Read<Option<String>> {
+    let day = day(posted.invoice_posting_date.as_deref().filter(|_| takes_back), "invoicePostingDate")?;
+    Ok(day.map(date::to_text))
+}
+
+fn extensions(
+    posted: &Posted<'_>,
+    lines: &[InvoiceLine],
+    corrected_on: Option<String>,
+    settings: &[Setting],
+) -> Vec<Extension> {
     let named = |name: &str, value: &str| Extension { name: format!("avatax:{name}"), value: value.to_owned() };
     let facts = [
         ("customer-code", posted.customer_number.as_str()),
@@ -261,7 +274,8 @@ fn extensions(posted: &Posted<'_>, lines: &[InvoiceLine], settings: &[Setting]) 
     let facts = facts.into_iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| named(name, value));
     let code = setting(settings, "tax-code");
     let codes = lines.iter().filter_map(|line| Some(named(&format!("tax-code/{}", line.line_number), code?)));
-    facts.chain(codes).collect()
+    let corrected_on = corrected_on.iter().map(|day| named("tax-date", day));
+    facts.chain(codes).chain(corrected_on).collect()
 }
 
 fn money_of(raw: Option<&RawValue>, currency: &str, path: &str) -> Read<Money> {

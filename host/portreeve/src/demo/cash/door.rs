@@ -2,7 +2,7 @@
 //! the order in which it happened, and all of it once more at a later time, over another connection
 //! and, where it has a number by which it is known for the same, in a message of another name.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use anyhow::bail;
@@ -13,15 +13,11 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::case::PLAIN;
-use super::systems::{DISCOUNT, FREIGHT, Secrets, Systems, hundredths};
+use super::systems::{Secrets, Systems};
 use crate::client;
-use crate::standins::erp::{PostedInvoice, PostedLine};
 use crate::standins::payment::{self, Payment, WEBHOOK_SECRET, Webhook};
 
-/// AvaTax's code for what is not taxable.
-const NOT_TAXABLE: &str = "NT";
-
-/// Events of one message, as the warehouse and finance send them.
+/// Events of one message, as the warehouse sends them.
 const EVENTS_AT_ONCE: usize = 16;
 
 /// The way to the host, what is to be said there once more, and how often it heard something.
@@ -34,9 +30,9 @@ pub(super) struct Door {
     held_back: Vec<Event>,
     /// Levels that do not get through at once.
     late: Vec<String>,
-    /// Orders of which finance tells the credit memo first.
+    /// Orders of which the ERP tells the credit memo first.
     memo_first: BTreeSet<String>,
-    /// Invoices that the host could know by now.
+    /// Invoices and credit memos that the host could know by now.
     told: BTreeSet<String>,
     pub(super) said: u64,
     /// Of these, what it had heard before.
@@ -66,13 +62,6 @@ struct Event {
     kind: String,
     order: String,
     body: String,
-}
-
-/// A credit memo.
-struct Posted {
-    order: String,
-    number: String,
-    data: Value,
 }
 
 impl Door {
@@ -173,54 +162,38 @@ impl Door {
     }
 
     /// The ERP notifies that it posted something since, over a network that loses some of that and
-    /// says some of it twice; what is in its lists by now is told by that.
-    pub(super) async fn invoices(&mut self, systems: &mut Systems) -> anyhow::Result<()> {
-        let invoices = systems.erp.invoices();
-        let is_new = |invoice: &&PostedInvoice| {
-            !self.told.contains(&invoice.number)
-                && !self.memo_first.contains(&hyphened(&invoice.external_document_number))
-        };
-        let new: Vec<(String, String)> = invoices
-            .iter()
-            .filter(is_new)
-            .map(|invoice| (invoice.number.clone(), hyphened(&invoice.external_document_number)))
-            .collect();
-        for (number, order) in new {
-            self.told.insert(number);
-            self.spoken.push((order, "invoice".to_owned()));
+    /// says some of it twice; what is in its lists by now is told by that. The orders of which the
+    /// credit memo is there before the invoice, as the ERP calls them.
+    pub(super) async fn posted(&mut self, systems: &mut Systems) -> anyhow::Result<Vec<String>> {
+        for invoice in systems.erp.invoices() {
+            let order = hyphened(&invoice.external_document_number);
+            if !self.memo_first.contains(&order) && self.told.insert(invoice.number) {
+                self.spoken.push((order, "invoice".to_owned()));
+            }
+        }
+        let mut late = Vec::new();
+        for memo in systems.erp.credit_memos() {
+            if !self.told.insert(memo.number) {
+                continue;
+            }
+            let order = hyphened(&memo.external_document_number);
+            if self.memo_first.remove(&order) {
+                late.push(memo.external_document_number);
+            }
+            self.spoken.push((order, "credit memo".to_owned()));
         }
         let calls = systems.erp.notifications(systems.changes_told, &self.secrets.client_state, true);
         systems.changes_told = systems.erp.change_count();
         for call in calls {
+            // Each of its subscriptions has a channel of its own.
+            let channel = if call.contains("/salesCreditMemos(") { "erp-memo-webhooks" } else { "erp-webhooks" };
             let headers = vec![("content-type", "application/json".to_owned())];
-            self.say("erp-webhooks", headers, call, str::to_owned).await?;
+            self.say(channel, headers, call, str::to_owned).await?;
         }
-        Ok(())
-    }
-
-    /// Finance tells the credit memos that it posted since. The orders of which the invoice comes
-    /// after that, as the ERP calls them.
-    pub(super) async fn memos(&mut self, systems: &mut Systems) -> anyhow::Result<Vec<String>> {
-        let memos = systems.erp.credit_memos();
-        let (mut told, mut late) = (Vec::new(), Vec::new());
-        for memo in memos.iter().skip(systems.memos_told) {
-            let total = hundredths(&memo.total)?.saturating_abs().saturating_neg();
-            let mut posted = Posted::of(&memo.number, &memo.external_document_number, &memo.lines, total)?;
-            with(&mut posted.data, "corrects", json!(memo.corrects));
-            if self.memo_first.remove(&posted.order) {
-                late.push(memo.external_document_number.clone());
-            }
-            told.push(posted);
-        }
-        systems.memos_told = memos.len();
-        self.spoken.extend(told.iter().map(|posted| (posted.order.clone(), "credit memo".to_owned())));
-        let token = self.secrets.finance.clone();
-        let events = told.into_iter().map(|posted| ("invoice.posted", posted.number, posted.data));
-        self.cloud_events("finance", &token, events).await?;
         Ok(late)
     }
 
-    /// Finance tells of these orders the credit memo before the invoice.
+    /// Of these orders the ERP tells the credit memo before the invoice.
     pub(super) fn memo_first(&mut self, orders: BTreeSet<String>) {
         self.memo_first = orders;
     }
@@ -326,75 +299,6 @@ impl Event {
     fn renamed(&self) -> String {
         let is_numbered = ["\"shipmentNumber\":", "\"returnNumber\":"].iter().any(|name| self.body.contains(name));
         if is_numbered { self.body.replacen("\"id\":\"", "\"id\":\"again-", 1) } else { self.body.clone() }
-    }
-}
-
-impl Posted {
-    fn of(number: &str, order: &str, lines: &[PostedLine], total: i64) -> anyhow::Result<Self> {
-        let (order, number) = (hyphened(order), number.to_owned());
-        let data = posted(&number, &order, lines, total)?;
-        Ok(Self { order, number, data })
-    }
-}
-
-/// A credit memo, as finance tells it. Who buys and where the goods went is what the tax service
-/// asks for.
-fn posted(number: &str, order: &str, lines: &[PostedLine], total: i64) -> anyhow::Result<Value> {
-    let mut charged = 0_i64;
-    let mut told_lines = Vec::new();
-    for line in lines {
-        let amount = hundredths(&line.amount)?.saturating_mul(total.signum());
-        charged = charged.saturating_add(amount);
-        told_lines.push(told(line, amount));
-    }
-    // What the ERP charges beside its items, it charges in one line.
-    let beside = total.saturating_sub(charged);
-    if beside != 0 {
-        let sku = if beside.signum() == total.signum() { FREIGHT } else { DISCOUNT };
-        told_lines.push(json!({
-            "lineNumber": sku, "sku": sku, "quantity": {"value": "1", "scale": 0, "unit": "EA"},
-            "unitPrice": {"amount": beside.to_string(), "scale": 2, "currency": "USD", "perQuantity": 1},
-            "extended": money(beside),
-        }));
-    }
-    let where_to: BTreeMap<&str, &str> = [
-        ("customer-code", "C-1001"),
-        ("ship-to-line1", "230 Commerce Ave"),
-        ("ship-to-city", "Tucson"),
-        ("ship-to-region", "AZ"),
-        ("ship-to-postal-code", "85701"),
-        ("ship-to-country", "US"),
-        ("tax-date", "2026-03-02"),
-    ]
-    .into();
-    let named = |name: &str, value: &str| json!({"name": format!("avatax:{name}"), "value": value});
-    // They buy to sell it again: the tax is their customers'.
-    let resold = told_lines.iter().filter_map(|line| line.get("lineNumber")?.as_str());
-    let resold = resold.map(|line| named(&format!("tax-code/{line}"), NOT_TAXABLE));
-    let extensions = where_to.into_iter().map(|(name, value)| named(name, value)).chain(resold);
-    Ok(json!({
-        "invoiceNumber": number, "orderNumber": order, "postedOn": "2026-03-02", "lines": told_lines,
-        "total": money(total), "extensions": extensions.collect::<Vec<_>>(),
-    }))
-}
-
-fn told(line: &PostedLine, amount: i64) -> Value {
-    let (quantity, price) = (&line.quantity, &line.unit_price);
-    json!({
-        "lineNumber": line.line_number, "sku": line.item_number,
-        "quantity": {"value": quantity.units.to_string(), "scale": quantity.scale, "unit": line.unit},
-        "unitPrice": {"amount": price.units.to_string(), "scale": price.scale, "currency": "USD", "perQuantity": 1},
-        "extended": money(amount),
-    })
-}
-
-fn money(minor: i64) -> Value {
-    json!({"minor": minor.to_string(), "currency": "USD"})
-}
-
-fn with(object: &mut Value, name: &str, value: Value) {
-    if let Value::Object(members) = object {
-        members.insert(name.to_owned(), value);
     }
 }
 

@@ -35,9 +35,8 @@ const MISCHIEF: Mischief = Mischief {
 /// What every item begins with, in all systems that keep stock.
 const STOCK: Decimal = Decimal { units: 5_000, scale: 0 };
 
-/// What is invoiced and never shipped: the ERP's account for freight, and as finance calls it.
+/// What is invoiced and never shipped: the ERP's account for freight, and what is taken off.
 pub(super) const FREIGHT_ACCOUNT: &str = "6130";
-pub(super) const FREIGHT: &str = "FREIGHT";
 pub(super) const DISCOUNT: &str = "DISCOUNT";
 
 /// The stand-ins, and what was told of their ledgers.
@@ -54,7 +53,6 @@ pub(super) struct Systems {
     /// Items, each with its unit.
     items: Vec<(String, String)>,
     pub(super) changes_told: usize,
-    pub(super) memos_told: usize,
     pub(super) refunds_told: usize,
 }
 
@@ -65,7 +63,6 @@ pub(super) struct Secrets {
     consumer_file: PathBuf,
     token_file: PathBuf,
     pub(super) warehouse: String,
-    pub(super) finance: String,
     pub(super) service: String,
     payments_file: PathBuf,
     pub(super) client_state: String,
@@ -96,7 +93,6 @@ impl Secrets {
             token_file: written("shop-token", &integration.token_secret)?,
             integration,
             warehouse: random_text()?,
-            finance: random_text()?,
             service: random_text()?,
             payments_file,
             client_state_file: written("client-state", &client_state)?,
@@ -140,7 +136,6 @@ impl Systems {
             taxes: Taxes::start(MISCHIEF).await.context(failed)?,
             items,
             changes_told: 0,
-            memos_told: 0,
             refunds_told: 0,
         };
         for (sku, unit) in &systems.items {
@@ -178,7 +173,6 @@ impl Systems {
             ("${TAX_COMPANY}", TAX_COMPANY.to_owned()),
             ("${EDI_TOKEN_SHA256}", digest(&secrets.shop.edi_token)),
             ("${WMS_TOKEN_SHA256}", digest(&secrets.warehouse)),
-            ("${FINANCE_TOKEN_SHA256}", digest(&secrets.finance)),
             ("${SERVICE_TOKEN_SHA256}", digest(&secrets.service)),
             ("${SHOP_SECRET_FILE}", secrets.shop.shop_secret_file.display().to_string()),
             ("${PAYMENTS_SECRET_FILE}", secrets.payments_file.display().to_string()),

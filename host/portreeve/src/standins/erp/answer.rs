@@ -171,7 +171,7 @@ pub(super) struct DocumentAnswer<'a> {
 impl<'a> DocumentAnswer<'a> {
     pub(super) fn of(document: &'a Document, with_lines: bool) -> Self {
         let lines = || document.rows.iter().map(|row| RowAnswer::of(document, row)).collect();
-        let is_invoice = document.order_number.is_some();
+        let is_invoice = document.is_invoice();
         Self {
             etag: format!("W/\"{}\"", document.number),
             id: document.id(),
@@ -182,10 +182,10 @@ impl<'a> DocumentAnswer<'a> {
             order_number: document.order_number.as_deref(),
             invoice_number: document.invoice_number.as_deref(),
             ship_to: CUSTOMER_CARD,
-            invoice_date: is_invoice.then(|| day(document.modified, 0)),
-            credit_memo_date: (!is_invoice).then(|| day(document.modified, 0)),
-            posting_date: day(document.modified, 0),
-            due_date: due(document.modified),
+            invoice_date: is_invoice.then(|| day(document.dated, 0)),
+            credit_memo_date: (!is_invoice).then(|| day(document.dated, 0)),
+            posting_date: day(document.dated, 0),
+            due_date: due(document.dated),
             prices_include_tax: false,
             discount_amount: Amount::of(&money(document.discount)),
             total_amount_excluding_tax: Amount::of(&document.total),

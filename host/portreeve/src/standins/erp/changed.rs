@@ -4,6 +4,7 @@
 //! GET …/salesInvoices?$filter=lastModifiedDateTime ge TIME[&$orderby=lastModifiedDateTime]
 //!     [&$expand=salesInvoiceLines]      Prefer: odata.maxpagesize=N
 //!                                       200 {"value":[…],"@odata.nextLink":"…&$skiptoken=N"}
+//! GET …/salesInvoices?$filter=number eq 'A'[ or number eq 'B'…][&$select=…]   200 {"value":[…]}
 //! {"value":[{"subscriptionId","clientState","resource","changeType","lastModifiedDateTime",…}]}
 //! ```
 //!
@@ -71,6 +72,17 @@ impl Since {
     }
 }
 
+/// The numbers that a filter asks for; none where it asks for something else. Whatever `$select`
+/// has, whole documents are told.
+pub(super) fn numbered(query: &str) -> Option<Vec<String>> {
+    let filter = option(query, "filter")?;
+    let number = |one: &str| {
+        let quoted = one.strip_prefix("number eq '")?.strip_suffix('\'')?;
+        (!quoted.replace("''", "").contains('\'')).then(|| quoted.replace("''", "'"))
+    };
+    filter.split(" or ").map(number).collect()
+}
+
 /// A page of what changed. What is asked for may meet mischief, as whatever is tried.
 pub(super) fn listed(
     ledger: &Ledger,
@@ -91,7 +103,7 @@ pub(super) fn listed(
     let mut changed: Vec<&Document> = of(&books)
         .iter()
         .filter(|document| document.company == company && document.modified >= since.ge)
-        .filter(|document| !books.late.contains(&document.external_document_number))
+        .filter(|document| !document.is_invoice() || !books.late.contains(&document.external_document_number))
         .collect();
     changed.sort_by_key(|document| document.modified);
     let there = changed.len();
@@ -142,13 +154,13 @@ impl Erp {
         self.ledger.time.0.get_or_init(|| clock);
     }
 
-    /// What is posted of these orders is in no list of what changed, until [`Erp::tell`]: its
+    /// What is invoiced of these orders is in no list of what changed, until [`Erp::tell`]: its
     /// posting takes long to commit. Orders are named as the ERP does.
     pub fn tells_late(&self, orders: impl IntoIterator<Item = String>) {
         self.ledger.lock().late.extend(orders);
     }
 
-    /// What was posted of an order is there now, with a time of now, and its notification once more.
+    /// What was invoiced of an order is there now, with a time of now, and its notification once more.
     pub fn tell(&self, order: &str) {
         let mut books = self.ledger.lock();
         if !books.late.remove(order) {

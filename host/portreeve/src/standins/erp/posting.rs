@@ -46,7 +46,8 @@ pub(super) struct Document {
     pub(super) total: Decimal,
     /// When it was posted; a draft was not.
     pub(super) at: Option<u64>,
-    /// When it changed last, by the ERP's clock.
+    /// When it was posted or, a draft, made, and when it changed last; both by the ERP's clock.
+    pub(super) dated: Instant,
     pub(super) modified: Instant,
 }
 
@@ -87,6 +88,7 @@ impl Books {
             discount,
             total: money(gross.saturating_sub(discount)),
             at: Some(serving::entry()),
+            dated: self.now,
             modified: self.now,
         };
         for row in invoice.items() {
@@ -127,6 +129,7 @@ impl Books {
             discount: asked.discount,
             total: asked.total,
             at: None,
+            dated: self.now,
             modified: self.now,
         });
         self.memos.last().ok_or_else(Refusal::full)
@@ -145,7 +148,7 @@ impl Books {
         }
         memo.number = format!("PS-CR{}", MEMO_FIRST.saturating_add(posted));
         memo.at = Some(serving::entry());
-        memo.modified = now;
+        (memo.dated, memo.modified) = (now, now);
         let resource = format!("companies({company})/salesCreditMemos({})", memo.id());
         let items: Vec<(String, Amount)> =
             memo.items().map(|row| (row.line.object.clone(), Amount::of(&row.line.quantity))).collect();
@@ -225,8 +228,12 @@ pub(super) fn money(hundredths: i128) -> Decimal {
 
 impl Document {
     pub(super) fn id(&self) -> String {
-        let kind = if self.order_number.is_some() { 1 } else { 2 };
+        let kind = if self.is_invoice() { 1 } else { 2 };
         format!("00000000-0000-4000-a00{kind}-{:012}", self.place)
+    }
+
+    pub(super) fn is_invoice(&self) -> bool {
+        self.order_number.is_some()
     }
 
     fn items(&self) -> impl Iterator<Item = &Row> {
