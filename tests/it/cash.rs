@@ -8,6 +8,7 @@ use portreeve::demo::cash::ledgers::{Ledgers, kinds};
 use portreeve::demo::cash::{self, CashReport, Outage};
 use portreeve::output::Output;
 use portreeve::standins::erp::{CreditMemo, PostedInvoice, SalesOrder};
+use portreeve::standins::partner::Entry;
 use portreeve::standins::payment::Refund;
 use portreeve::standins::shop::{ShopDocument, ShopOrder};
 use portreeve::standins::tax::{TaxStatus, TaxTransaction};
@@ -57,6 +58,9 @@ async fn a_day_of_orders_comes_to_its_money_and_nothing_is_in_the_ledgers_that_m
         ("two boxes come back", 0, "3 credited"),
         ("two boxes back, heard out of turn", 0, "3 credited"),
         ("paid too much", 3, "3 settled"),
+        ("changed when released", 0, "3 settled"),
+        ("changed when allocated, prepaid", 0, "3 settled"),
+        ("changed when packed, which is refused", 0, "3 settled"),
         ("cancelled in the shop, prepaid", 0, "3 cancelled"),
         ("bought in the shop, two boxes back", 0, "3 credited"),
     ] {
@@ -70,14 +74,17 @@ async fn a_day_of_orders_comes_to_its_money_and_nothing_is_in_the_ledgers_that_m
     assert!(report.said_again > 50 && report.retried > 50, "{} {}", report.said_again, report.retried);
     turns(&report);
     // Cancelled and paid: all of it (of seven boxes of ten what was not shipped first); short: three
-    // boxes; back: two.
+    // boxes; changed to seven: three; back: two.
     let cancelled = 18_400 + 18_400 + 12_950 + 18_400 + 18_400 + 18_400;
-    let expected = 3 * (cancelled + 3 * 3_480 + 3 * 2 * 1_840);
+    let expected = 3 * (cancelled + 3 * 3_480 + 3 * 1_840 + 3 * 2 * 1_840);
     assert_eq!(report.systems.refunded_minor, expected);
     let owed = report.systems.invoiced_minor + 3 * 500;
     assert_eq!(report.systems.paid_minor - report.systems.refunded_minor, owed, "but for what was paid too much");
 
     the_shop_knows(&report.ledgers);
+    let answers = report.ledgers.customers.iter().filter(|entry| entry.set == "865");
+    let answers: Vec<&str> = answers.map(|entry| entry.element("BCA", 2)).collect();
+    assert_eq!((answers.len(), answers.iter().filter(|answer| **answer == "AD").count()), (9, 6), "{answers:?}");
     let sent_twice = report.ledgers.customers.iter().filter(|entry| entry.times > 1).count();
     let heard_twice = report.ledgers.heard.iter().filter(|heard| heard.times > 1).count();
     assert!(
@@ -204,6 +211,12 @@ impl<'a> Planting<'a> {
         self.ledgers.customers.remove(place);
     }
 
+    /// An answer to a change, by what it says.
+    fn answer(&mut self, said: &str) -> &mut Entry {
+        let mut answers = self.ledgers.customers.iter_mut().filter(|entry| entry.set == "865");
+        answers.find(|entry| entry.element("BCA", 2) == said).unwrap()
+    }
+
     /// An event that no subscriber heard.
     fn unheard(&mut self, kind: &str) {
         let place = self.ledgers.heard.iter().position(|heard| heard.kind == kind).unwrap();
@@ -255,7 +268,7 @@ impl<'a> Planting<'a> {
 type Plant = fn(&mut Planting<'_>);
 
 /// A kind, and what breaks its rule.
-const PLANTS: [(&str, &str, Plant); 37] = [
+const PLANTS: [(&str, &str, Plant); 42] = [
     ("shipped-without-release", "it left before anybody asked for it", |planting| {
         let order = planting.plain[0].clone();
         planting.ledgers.releases.iter_mut().find(|release| release.order_id == order).unwrap().at = u64::MAX;
@@ -272,6 +285,12 @@ const PLANTS: [(&str, &str, Plant); 37] = [
     ("shipped-though-stopped", "a stopped line that leaves", |planting| {
         let line = planting.release_line();
         (line.stopped, line.stopped_at) = (true, Some(0));
+    }),
+    ("shipped-otherwise-than-agreed", "one box fewer was agreed on", |planting| {
+        planting.answer("AD").segments.iter_mut().find(|segment| segment[0] == "POC").unwrap()[3] = "6".to_owned();
+    }),
+    ("shipped-otherwise-than-agreed", "what was refused is shipped so", |planting| {
+        planting.answer("AD").segments.iter_mut().find(|segment| segment[0] == "BCA").unwrap()[2] = "RD".to_owned();
     }),
     ("return-expected-twice", "a return that is announced again", |planting| {
         let again = Return { received: false, received_at: None, ..planting.back().clone() };
@@ -356,6 +375,14 @@ const PLANTS: [(&str, &str, Plant); 37] = [
     }),
     ("customer-refused-it", "a number with other bytes", |planting| {
         planting.ledgers.customer_faults.push("interchange 1 came with other bytes".to_owned());
+    }),
+    ("change-answered-otherwise-than-once", "nobody answers", |planting| planting.unsent("865")),
+    ("change-answered-otherwise-than-once", "it is refused, and refused again", |planting| {
+        let again = planting.answer("RD").clone();
+        planting.ledgers.customers.push(again);
+    }),
+    ("change-answered-otherwise-than-once", "the answer is to another change", |planting| {
+        planting.answer("RD").segments.iter_mut().find(|segment| segment[0] == "BCA").unwrap()[5] = "2".to_owned();
     }),
     ("subscriber-not-told", "a shipment that nobody heard of", |planting| planting.unheard("shipment.confirmed")),
     ("subscriber-told-more", "an invoice under two names", |planting| {

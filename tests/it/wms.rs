@@ -467,6 +467,31 @@ async fn a_stop_before_the_goods_leave_brings_them_back_and_one_after_says_so() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_people_take_off_before_it_is_picked_stays_and_is_told_as_cancelled() {
+    let called = Called::start().await;
+    for (steps, early) in [(0, true), (1, true), (2, false), (5, false)] {
+        let wms = stocked(Mischief::default()).await;
+        called.deliver(&At::of(&wms), RELEASE, created(), &key()).await.unwrap();
+        for _ in 0..steps {
+            wms.work().unwrap();
+        }
+        assert!(!wms.take_off(&key(), "1", decimal("5")), "a whole line is stopped instead");
+        assert!(!wms.take_off(&key(), "3", decimal("1")), "there is no such line");
+        assert_eq!(wms.take_off(&key(), "1", decimal("2")), early, "{steps} steps");
+        for _ in steps..5 {
+            wms.work().unwrap();
+        }
+        let (left, reason) = if early { ("3", Some(Reason::Cancelled)) } else { ("5", None) };
+        let shipments = wms.shipments();
+        let pumps = &shipments[0].lines[0];
+        assert_eq!((pumps.ordered, pumps.shipped, pumps.reason), (decimal("5"), decimal(left), reason));
+        assert_eq!(shipments[0].lines[1].reason, None);
+        let stock = if early { "97" } else { "95" };
+        assert_eq!((wms.stock(NODE, "PUMP-40"), wms.on_hand(NODE, "PUMP-40")), (decimal(stock), decimal(stock)));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_stop_of_some_lines_is_sent_again_until_it_is_answered() {
     let called = Called::start().await;
     let wms = stocked(Mischief::default()).await;

@@ -35,7 +35,7 @@ use crate::tables::Tables;
 use crate::{Pipeline, history};
 
 /// The code of an exception about other content for an order.
-pub(super) const CHANGED_ORDER: &str = "changed-order";
+pub const CHANGED_ORDER: &str = "changed-order";
 
 /// The code of an exception and of a hold about a request to cancel.
 pub const CANCEL_REQUESTED: &str = "cancel-requested";

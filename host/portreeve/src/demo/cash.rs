@@ -29,7 +29,7 @@ use portreeve_audit::LogReader;
 use portreeve_model::value::Decimal;
 use portreeve_model::{ExceptionAction, Instant};
 use portreeve_pipeline::Clock;
-use portreeve_pipeline::decide::CANCEL_REQUESTED;
+use portreeve_pipeline::decide::{CANCEL_REQUESTED, CHANGED_ORDER};
 use portreeve_pipeline::exception::Decision;
 use portreeve_pipeline::process::Process;
 use portreeve_store::Store;
@@ -46,7 +46,7 @@ use crate::clock::SetClock;
 use crate::host::{self, Host};
 use crate::output::Output;
 use crate::source_tree::SourceTree;
-use crate::standins::partner::{Purpose, interchange};
+use crate::standins::partner::{PurchaseOrder, Purpose, interchange};
 use crate::standins::wms::{OPENS_AT, Reason, Short};
 
 /// The host's, among the demo's files.
@@ -66,6 +66,12 @@ const LEFT_FIRST: [Case; 2] = [Case::Prepaid, Case::ReturnedToShop];
 
 /// Between the numbers of an interchange and of the same that is sent once more.
 const ONCE_MORE: u32 = 1_000;
+
+/// The number that customers give their changes: each asks for one.
+const FIRST_CHANGE: u32 = 1;
+
+/// The line that their orders have.
+const ONLY_LINE: &str = "1";
 
 /// How often the warehouse works until what was missing has left and all is back.
 const ROUNDS: usize = 6;
@@ -198,9 +204,11 @@ impl Play<'_> {
         for case in [Case::CancelledHeld, Case::CancelledReleased] {
             self.cancel(case).await?;
         }
+        self.change(Case::ChangedReleased).await?;
         let kept_back = [Case::CancelledReceived, Case::CancelledHeld, Case::CancelledReleased];
         self.reject_what_is_held(folder, &kept_back).await?;
         self.settle(A_DAY_MS).await?;
+        self.answer_changes(folder, Case::ChangedReleased, ExceptionAction::AcceptChange).await?;
         self.say_again(A_DAY_MS).await?;
         self.step("orders are accepted, and released to the warehouse")?;
 
@@ -212,6 +220,17 @@ impl Play<'_> {
             self.warehouse_works().await?;
             self.settle(A_DAY_MS).await?;
             self.cancel(case).await?;
+            match case {
+                Case::CancelledAllocated => {
+                    self.change(Case::ChangedAllocated).await?;
+                    self.answer_changes(folder, Case::ChangedAllocated, ExceptionAction::AcceptChange).await?;
+                }
+                Case::CancelledPacked => {
+                    self.change(Case::ChangedPacked).await?;
+                    self.answer_changes(folder, Case::ChangedPacked, ExceptionAction::RefuseChange).await?;
+                }
+                _ => {}
+            }
             self.settle(A_DAY_MS).await?;
         }
         self.say_again(A_DAY_MS).await?;
@@ -444,20 +463,58 @@ impl Play<'_> {
         self.decide().await
     }
 
+    /// Customers of a case want fewer boxes than they ordered.
+    async fn change(&mut self, case: Case) -> anyhow::Result<()> {
+        let place = (201_u32..).zip(Case::all()).find(|(_, found)| *found == case).map(|(place, _)| place);
+        let place = place.context("a case that there is not")?;
+        self.minute();
+        let file = self.systems.customers.asks(place, FIRST_CHANGE, &case.changes());
+        let wanted: Vec<PurchaseOrder> = case.changes().into_iter().map(|(_, wanted)| wanted).collect();
+        let again = interchange(place.saturating_add(ONCE_MORE), Purpose::Change(FIRST_CHANGE), &wanted);
+        self.door.edi(&file, &again).await?;
+        self.decide().await
+    }
+
+    /// People of the order desk answer the changes of a case. What they accept they have carried
+    /// out before, in the ERP and with those in the warehouse.
+    async fn answer_changes(&mut self, folder: &Path, case: Case, answer: ExceptionAction) -> anyhow::Result<()> {
+        let (left, taken_off) = Case::fewer();
+        if answer == ExceptionAction::AcceptChange {
+            for order in self.orders_of(&[case]).await? {
+                let in_erp = self.systems.erp.change(&order.replace('-', ""), ONLY_LINE, left);
+                if !(in_erp && self.systems.warehouse.take_off(&order, ONLY_LINE, taken_off)) {
+                    bail!("order {order} cannot be changed in the ERP and in the warehouse any more");
+                }
+            }
+        }
+        self.answer(folder, &[case], CHANGED_ORDER, answer, "its customer asked for it").await
+    }
+
     /// A person of the order desk rejects what is kept back since its customer does not want it.
     async fn reject_what_is_held(&mut self, folder: &Path, cases: &[Case]) -> anyhow::Result<()> {
+        let reason = "its customer does not want it";
+        self.answer(folder, cases, CANCEL_REQUESTED, ExceptionAction::Reject, reason).await
+    }
+
+    /// A person of the order desk decides so about what waits with this code of orders of some cases.
+    async fn answer(
+        &mut self,
+        folder: &Path,
+        cases: &[Case],
+        code: &str,
+        action: ExceptionAction,
+        reason: &str,
+    ) -> anyhow::Result<()> {
         let key = std::fs::read_to_string(people::folder(folder).join("anna.key")).context("anna has no key")?;
         let anna = self.host.pipeline.authenticate(key.trim()).await?;
         let orders = self.orders_of(cases).await?;
         let wanted = ExceptionsWanted { limit: 500, ..ExceptionsWanted::default() };
         for waiting in self.store.exceptions_wanted(wanted).await? {
-            if waiting.code != CANCEL_REQUESTED
-                || !waiting.order.is_some_and(|order| orders.contains(&order.to_string()))
-            {
+            if waiting.code != code || !waiting.order.is_some_and(|order| orders.contains(&order.to_string())) {
                 continue;
             }
             let shown = self.host.pipeline.show_exception(waiting.id).await?.digest;
-            let (exception, action, reason) = (waiting.id, ExceptionAction::Reject, "its customer does not want it");
+            let exception = waiting.id;
             let decision = Decision { exception, shown, action, reason, holds: &[], queue: None, payload: None };
             self.host.pipeline.decide_exception(&anna, decision).await?;
         }

@@ -1,9 +1,12 @@
-//! A customer who buys over X12: purchase orders, and what asks for one not to be carried out,
-//! as interchanges for whoever plays him to post. He sends nothing by himself. What goes out to
+//! A customer who buys over X12: purchase orders, and what asks for one to be another one or not
+//! to be carried out, as interchanges for whoever plays him to post. He sends nothing by himself. What goes out to
 //! customers is taken by [`Partner`].
+
+mod asked;
 
 mod endpoint;
 
+pub use asked::{Asked, AskedLine};
 pub use endpoint::{Answers, Entry, Partner};
 
 /// A purchase order that nothing is wrong with: catalogue items at list price, for a customer
@@ -45,9 +48,14 @@ impl PurchaseOrder {
 
     fn set(&self, number: usize, purpose: Purpose) -> Vec<String> {
         let customer = hyphened(self.customer);
+        let begin = match purpose {
+            Purpose::Original => format!("BEG*00*SA*{}**20260302", self.number),
+            Purpose::Cancellation => format!("BEG*01*SA*{}**20260302", self.number),
+            Purpose::Change(sequence) => format!("BCH*05*CP*{}**{sequence}*20260302", self.number),
+        };
         let mut body = vec![
-            format!("ST*850*{number:04}"),
-            format!("BEG*{}*SA*{}**20260302", purpose.code(), self.number),
+            format!("ST*{}*{number:04}", purpose.set()),
+            begin,
             "DTM*002*20260330".to_owned(),
             format!("N1*BY*The Customer*92*{customer}"),
             format!("N1*ST*The Customer*92*{customer}-01"),
@@ -55,7 +63,12 @@ impl PurchaseOrder {
             "N4*Tucson*AZ*85701*US".to_owned(),
         ];
         for (line, (sku, quantity, unit, price)) in (1_u32..).zip(&self.lines) {
-            body.push(format!("PO1*{line}*{quantity}*{unit}*{price}*PE*VP*{sku}"));
+            body.push(match purpose {
+                Purpose::Change(_) => format!("POC*{line}*RZ*{quantity}**{unit}*{price}*PE*VP*{sku}"),
+                Purpose::Original | Purpose::Cancellation => {
+                    format!("PO1*{line}*{quantity}*{unit}*{price}*PE*VP*{sku}")
+                }
+            });
         }
         body.push(format!("CTT*{}", self.lines.len()));
         body.push(format!("SE*{}*{number:04}", body.len().saturating_add(1)));
@@ -63,20 +76,31 @@ impl PurchaseOrder {
     }
 }
 
-/// What an order's message is for (BEG01).
+/// What an order's message is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// It is a new order.
+    /// It is a new order (an 850 with BEG01 00).
     Original,
-    /// The order is not wanted any more.
+    /// The order is not wanted any more (BEG01 01).
     Cancellation,
+    /// The order is to be as it is said now (an 860), in the customer's change of this number.
+    Change(u32),
 }
 
 impl Purpose {
-    fn code(self) -> &'static str {
+    /// ST01.
+    fn set(self) -> &'static str {
         match self {
-            Self::Original => "00",
-            Self::Cancellation => "01",
+            Self::Original | Self::Cancellation => "850",
+            Self::Change(_) => "860",
+        }
+    }
+
+    /// GS01.
+    fn functional(self) -> &'static str {
+        match self {
+            Self::Original | Self::Cancellation => "PO",
+            Self::Change(_) => "PC",
         }
     }
 }
@@ -90,7 +114,7 @@ pub fn interchange(control: u32, purpose: Purpose, orders: &[PurchaseOrder]) -> 
         format!(
             "ISA*00*          *00*          *ZZ*{customer:<15}*ZZ*PORTREEVE      *260302*0800*U*00401*{control:09}*0*P*>"
         ),
-        format!("GS*PO*{customer}*PORTREEVE*20260302*0800*{control}*X*004010"),
+        format!("GS*{}*{customer}*PORTREEVE*20260302*0800*{control}*X*004010", purpose.functional()),
     ];
     segments.extend((1..).zip(orders).flat_map(|(number, order)| order.set(number, purpose)));
     segments.push(format!("GE*{}*{control}", orders.len()));

@@ -107,6 +107,13 @@ impl Wms {
         self.ledger.lock().restock(sku);
     }
 
+    /// People in the warehouse take so much off a line of an order, which then leaves without it, as
+    /// a short line that is cancelled. Says whether it was early enough for that.
+    #[must_use]
+    pub fn take_off(&self, order_id: &str, line_number: &str, quantity: Decimal) -> bool {
+        self.ledger.lock().take_off(order_id, line_number, quantity)
+    }
+
     /// Takes each open release and each expected return one step on. Returns the events that
     /// say so, each the body of a webhook, in the order in which they happened.
     ///

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use portreeve_model::value::Decimal;
+
 use self::Buyer::{Edi, Shop};
 use self::Paid::{AtOnce, Later, Never};
 use crate::standins::partner::PurchaseOrder;
@@ -20,6 +22,9 @@ pub(super) struct Goods {
 
 /// Boxes of an order.
 const BOXES: u32 = 10;
+
+/// And of one that its customer wants to be smaller.
+const FEWER_BOXES: u32 = 7;
 
 /// What most orders are of.
 pub(super) const PLAIN: Goods = Goods { sku: "FST-1007", price: "18.40", price_minor: 1_840 };
@@ -76,6 +81,12 @@ pub enum Case {
     ReturnedEarly,
     /// Its customer pays five dollars too much.
     PaidOtherwise,
+    /// Its customer wants fewer boxes before any system has it.
+    ChangedReleased,
+    /// When stock is set aside for it; it is prepaid.
+    ChangedAllocated,
+    /// When it is in its boxes, which is too late.
+    ChangedPacked,
     /// It was bought in the shop and prepaid, and its customer cancels it there when the ERP has it.
     CancelledInShop,
     /// It was bought in the shop and paid, and two boxes come back.
@@ -102,7 +113,7 @@ enum Buyer {
 type Row = (Case, Buyer, Goods, Paid, &'static str);
 
 /// All of them.
-const ROWS: [Row; 23] = [
+const ROWS: [Row; 26] = [
     (Case::Plain, Edi("C1001"), PLAIN, Later, "nothing special"),
     (Case::Prepaid, Edi("C1002"), PLAIN, AtOnce, "prepaid"),
     (Case::Short, Edi("C1003"), SHORT, AtOnce, "short shipment, prepaid"),
@@ -124,6 +135,9 @@ const ROWS: [Row; 23] = [
     (Case::Returned, Edi("C1201"), PLAIN, Later, "two boxes come back"),
     (Case::ReturnedEarly, Edi("C1211"), PLAIN, AtOnce, "two boxes back, heard out of turn"),
     (Case::PaidOtherwise, Edi("C1202"), PLAIN, Later, "paid too much"),
+    (Case::ChangedReleased, Edi("C1212"), PLAIN, Later, "changed when released"),
+    (Case::ChangedAllocated, Edi("C1213"), PLAIN, AtOnce, "changed when allocated, prepaid"),
+    (Case::ChangedPacked, Edi("C1214"), PLAIN, Later, "changed when packed, which is refused"),
     (Case::CancelledInShop, Shop(1_000), PLAIN, AtOnce, "cancelled in the shop, prepaid"),
     (Case::ReturnedToShop, Shop(2_000), PLAIN, Later, "bought in the shop, two boxes back"),
 ];
@@ -155,12 +169,27 @@ impl Case {
 
     /// The customers' orders of this case.
     pub(super) fn orders(self) -> Vec<PurchaseOrder> {
+        self.orders_of(BOXES)
+    }
+
+    fn orders_of(self, boxes: u32) -> Vec<PurchaseOrder> {
         let Some((_, Edi(customer), goods, ..)) = self.row() else { return Vec::new() };
         let order = |place| {
             let order = PurchaseOrder::clean(&format!("{customer}-{place:03}")).of_customer(customer);
-            order.with_lines(&[(goods.sku, BOXES, "BX", goods.price)])
+            order.with_lines(&[(goods.sku, boxes, "BX", goods.price)])
         };
         (1..=PER_CASE).map(order).collect()
+    }
+
+    /// The same as they were, and as their customers want them to be.
+    pub(super) fn changes(self) -> Vec<(PurchaseOrder, PurchaseOrder)> {
+        self.orders().into_iter().zip(self.orders_of(FEWER_BOXES)).collect()
+    }
+
+    /// How much of an order's line is left then, and how much is taken off.
+    pub(super) fn fewer() -> (Decimal, Decimal) {
+        let boxes = |units: u32| Decimal { units: i64::from(units), scale: 0 };
+        (boxes(FEWER_BOXES), boxes(BOXES.saturating_sub(FEWER_BOXES)))
     }
 
     /// The shop's orders of this case.

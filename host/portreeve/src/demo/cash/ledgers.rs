@@ -5,6 +5,8 @@
 //! known by its order, its number, its item and its unit: what one system says of another item or
 //! in another unit is not the same line.
 
+mod changed;
+
 mod finance;
 
 mod goods;
@@ -23,7 +25,7 @@ use serde::Serialize;
 
 use crate::standins::amount::Amount;
 use crate::standins::erp::{CreditMemo, PostedInvoice, SalesOrder};
-use crate::standins::partner::Entry;
+use crate::standins::partner::{Asked, Entry};
 use crate::standins::payment::{Payment, Refund};
 use crate::standins::shop::{ShopDocument, ShopOrder};
 use crate::standins::subscriber::Heard;
@@ -61,7 +63,9 @@ pub struct Ledgers {
     pub shop_refunds: Vec<ShopDocument>,
     /// What customers were sent over X12.
     pub customers: Vec<Entry>,
-    /// What was wrong with it.
+    /// What they asked to have otherwise.
+    pub changes: Vec<Asked>,
+    /// What was wrong with what they were sent.
     pub customer_faults: Vec<String>,
     /// What whoever subscribes heard.
     pub heard: Vec<Heard>,
@@ -103,11 +107,12 @@ type Rule = fn(&Ledgers) -> Vec<Broken>;
 type Broken = (String, String);
 
 /// The rules, by the names of what breaks them.
-const RULES: [(&str, Rule); 29] = [
+const RULES: [(&str, Rule); 31] = [
     ("shipped-without-release", Ledgers::unreleased),
     ("released-twice", Ledgers::released_twice),
     ("shipped-more-than-released", Ledgers::overshipped),
     ("shipped-though-stopped", Ledgers::stopped_and_shipped),
+    ("shipped-otherwise-than-agreed", Ledgers::shipped_as_agreed),
     ("return-expected-twice", Ledgers::expected_twice),
     ("returned-more-than-shipped", Ledgers::overreturned),
     ("stock-differs", Ledgers::stock_differs),
@@ -131,6 +136,7 @@ const RULES: [(&str, Rule); 29] = [
     ("customer-not-told", Ledgers::customers_not_told),
     ("customer-told-more", Ledgers::customers_told_more),
     ("customer-refused-it", Ledgers::customers_refused),
+    ("change-answered-otherwise-than-once", Ledgers::changes_answered),
     ("subscriber-not-told", Ledgers::subscribers_not_told),
     ("subscriber-told-more", Ledgers::subscribers_told_more),
 ];

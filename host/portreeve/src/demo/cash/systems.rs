@@ -203,6 +203,7 @@ impl Systems {
             shop_invoices: self.shop.documents(ShopDocumentKind::Invoice),
             shop_refunds: self.shop.documents(ShopDocumentKind::CreditMemo),
             customers: self.customers.ledger(),
+            changes: self.customers.asked(),
             customer_faults: self.customers.faults(),
             heard: self.subscriber.ledger(),
             stock: self.items.iter().map(stock).collect(),

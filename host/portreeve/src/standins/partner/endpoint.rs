@@ -21,6 +21,7 @@ use axum::routing::post;
 
 use super::super::mischief::{Mischief, RETRY_AFTER, SLOW_ANSWER, Trick, hung_up};
 use super::super::serving::{Serving, entry};
+use super::Asked;
 
 /// What partners say of what they got.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -71,18 +72,20 @@ impl Entry {
 /// The partners.
 #[derive(Debug)]
 pub struct Partner {
-    books: Arc<Books>,
+    pub(super) books: Arc<Books>,
     serving: Serving,
 }
 
 #[derive(Debug)]
-struct Books {
+pub(super) struct Books {
     mischief: Mischief,
     kept: Mutex<Kept>,
 }
 
 #[derive(Debug, Default)]
-struct Kept {
+pub(super) struct Kept {
+    /// What they asked to have otherwise.
+    pub(super) asked: Vec<Asked>,
     answers: Answers,
     ledger: Vec<Entry>,
     bytes: BTreeMap<(String, u64), Vec<u8>>,
@@ -161,7 +164,7 @@ impl Partner {
 }
 
 impl Books {
-    fn kept(&self) -> MutexGuard<'_, Kept> {
+    pub(super) fn kept(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

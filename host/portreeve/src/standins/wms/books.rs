@@ -143,6 +143,8 @@ pub struct ReleaseLine {
     pub(super) set_aside: Amount,
     /// What left before.
     left: Amount,
+    /// What people here took off it, before it was picked.
+    taken_off: Amount,
     /// Whether what has not left never will.
     is_over: bool,
     reason: Option<Reason>,
@@ -338,6 +340,22 @@ impl Books {
         Ok(stop)
     }
 
+    /// People take so much off a line, which is not to leave. Says whether it is not too late: what
+    /// is out of the shelves stays as it is.
+    pub(super) fn take_off(&mut self, order_id: &str, line_number: &str, quantity: Decimal) -> bool {
+        let early = [Step::Open, Step::Allocated];
+        let Self { releases, stock, .. } = self;
+        let release = releases.iter_mut().find(|release| release.order_id == order_id && early.contains(&release.step));
+        let Some(release) = release else { return false };
+        let line = release.lines.iter_mut().find(|line| line.line_number == line_number);
+        let Some(line) = line.filter(|line| Amount::of(&quantity) < line.rest()) else { return false };
+        line.taken_off = line.taken_off.plus(Amount::of(&quantity));
+        let (sku, back) = (line.sku.clone(), line.set_aside_less());
+        give(stock, &release.node, &sku, back);
+        self.levels.look(&self.stock, &self.releases);
+        true
+    }
+
     fn releases_of(&self, order_id: &str) -> impl Iterator<Item = &Release> {
         self.releases.iter().filter(move |release| release.order_id == order_id)
     }
@@ -482,6 +500,7 @@ impl Release {
             let short = shorts.iter().rfind(|short| short.sku == line.sku);
             line.reason = short.map(|short| short.reason);
             line.set_aside = line.rest().minus(short.map_or(Amount::ZERO, |s| Amount::of(&s.missing)));
+            line.set_aside_less();
         }
         let whole = stock.iter().find(|(_, items)| self.missing(items).is_empty());
         let some = || stock.iter().find(|(_, items)| self.going().any(|line| has(items, &line.sku) > Amount::ZERO));
@@ -541,6 +560,17 @@ impl ReleaseLine {
     /// What is still to leave.
     fn rest(&self) -> Amount {
         if self.stopped || self.is_over { Amount::ZERO } else { Amount::of(&self.quantity).minus(self.left) }
+    }
+
+    /// Of what people took off nothing is set aside. Returns what was.
+    fn set_aside_less(&mut self) -> Amount {
+        let most = self.rest().minus(self.taken_off);
+        if self.taken_off == Amount::ZERO || self.set_aside <= most {
+            return Amount::ZERO;
+        }
+        self.reason = Some(Reason::Cancelled);
+        let before = std::mem::replace(&mut self.set_aside, most);
+        before.minus(most)
     }
 
     /// Why it is short, if it is.
@@ -768,6 +798,7 @@ impl AskedRelease {
                 stopped_at: None,
                 set_aside: Amount::ZERO,
                 left: Amount::ZERO,
+                taken_off: Amount::ZERO,
                 is_over: false,
                 reason: None,
             })

@@ -104,7 +104,8 @@ impl Ledgers {
     }
 }
 
-fn order_of(entry: &Entry) -> String {
+/// The host's id of the order that a message to a customer is about.
+pub(super) fn order_of(entry: &Entry) -> String {
     let mut segments = entry.segments.iter();
     let own = segments.find(|segment| segment.get(2).is_some_and(|name| name == "PORTREEVE-ORDER"));
     own.and_then(|segment| segment.get(3)).map(|order| bare(order)).unwrap_or_default()
