@@ -11,6 +11,7 @@ use portreeve::standins::erp::{CreditMemo, PostedInvoice, SalesOrder};
 use portreeve::standins::partner::Entry;
 use portreeve::standins::payment::Refund;
 use portreeve::standins::shop::{ShopDocument, ShopOrder};
+use portreeve::standins::stream::Streamed;
 use portreeve::standins::tax::{TaxStatus, TaxTransaction};
 use portreeve::standins::wms::{Release, ReleaseLine, Return, Shipment};
 use portreeve_model::value::Decimal;
@@ -93,6 +94,9 @@ async fn a_day_of_orders_comes_to_its_money_and_nothing_is_in_the_ledgers_that_m
     );
     let changed = report.ledgers.heard.iter().filter(|heard| heard.changed > 0).count();
     assert_eq!(changed, 0, "what comes again is what came");
+    let ids: BTreeSet<&String> = report.ledgers.stream.iter().map(|streamed| &streamed.id).collect();
+    assert!(ids.len() == report.ledgers.stream.len() && ids.len() > 100, "{} events in the stream", ids.len());
+    assert!(report.ledgers.stream.iter().all(|streamed| streamed.changed == 0), "what comes again there is what came");
 
     // One of each kind, planted where the systems write: each is found, and nothing else is.
     for (kind, what, plant) in PLANTS {
@@ -268,7 +272,7 @@ impl<'a> Planting<'a> {
 type Plant = fn(&mut Planting<'_>);
 
 /// A kind, and what breaks its rule.
-const PLANTS: [(&str, &str, Plant); 42] = [
+const PLANTS: [(&str, &str, Plant); 44] = [
     ("shipped-without-release", "it left before anybody asked for it", |planting| {
         let order = planting.plain[0].clone();
         planting.ledgers.releases.iter_mut().find(|release| release.order_id == order).unwrap().at = u64::MAX;
@@ -388,5 +392,15 @@ const PLANTS: [(&str, &str, Plant); 42] = [
     ("subscriber-told-more", "an invoice under two names", |planting| {
         let again = planting.ledgers.heard.iter().find(|heard| heard.kind == "invoice.posted").unwrap().clone();
         planting.ledgers.heard.push(again);
+    }),
+    ("stream-not-told", "an invoice that is not in the stream", |planting| {
+        let place = planting.ledgers.stream.iter().position(|streamed| streamed.kind == "invoice.posted").unwrap();
+        planting.ledgers.stream.remove(place);
+    }),
+    ("stream-told-more", "an event under two ids", |planting| {
+        let is_shipment = |streamed: &&Streamed| streamed.kind == "shipment.confirmed";
+        let mut again = planting.ledgers.stream.iter().find(is_shipment).unwrap().clone();
+        again.id = "msg_other".to_owned();
+        planting.ledgers.stream.push(again);
     }),
 ];

@@ -133,7 +133,7 @@ pub async fn run_changed(
 
     let Opened { locations, store, version, clock, host } =
         Opened::on(&tree, &folder.path, &config, options.workers).await?;
-    output.step(&format!("host is up: configuration {version}, {} plugins, seven systems beside it", plugins.len()))?;
+    output.step(&format!("host is up: configuration {version}, {} plugins, eight systems beside it", plugins.len()))?;
 
     systems.know_the_time(&clock);
     let (stop, stopping) = watch::channel(false);

@@ -28,6 +28,7 @@ use crate::standins::erp::{CreditMemo, PostedInvoice, SalesOrder};
 use crate::standins::partner::{Asked, Entry};
 use crate::standins::payment::{Payment, Refund};
 use crate::standins::shop::{ShopDocument, ShopOrder};
+use crate::standins::stream::Streamed;
 use crate::standins::subscriber::Heard;
 use crate::standins::tax::TaxTransaction;
 use crate::standins::wms::{Release, Return, Shipment};
@@ -69,6 +70,8 @@ pub struct Ledgers {
     pub customer_faults: Vec<String>,
     /// What whoever subscribes heard.
     pub heard: Vec<Heard>,
+    /// What lies in the stream of events.
+    pub stream: Vec<Streamed>,
     /// What is in stock of each item.
     pub stock: Vec<Stock>,
 }
@@ -107,7 +110,7 @@ type Rule = fn(&Ledgers) -> Vec<Broken>;
 type Broken = (String, String);
 
 /// The rules, by the names of what breaks them.
-const RULES: [(&str, Rule); 31] = [
+const RULES: [(&str, Rule); 33] = [
     ("shipped-without-release", Ledgers::unreleased),
     ("released-twice", Ledgers::released_twice),
     ("shipped-more-than-released", Ledgers::overshipped),
@@ -139,6 +142,8 @@ const RULES: [(&str, Rule); 31] = [
     ("change-answered-otherwise-than-once", Ledgers::changes_answered),
     ("subscriber-not-told", Ledgers::subscribers_not_told),
     ("subscriber-told-more", Ledgers::subscribers_told_more),
+    ("stream-not-told", Ledgers::stream_not_told),
+    ("stream-told-more", Ledgers::stream_told_more),
 ];
 
 /// The names of the rules.

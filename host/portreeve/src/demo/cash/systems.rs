@@ -21,7 +21,7 @@ use crate::standins::payment::WEBHOOK_SECRET;
 use crate::standins::shop::{Integration, ShopDocumentKind};
 use crate::standins::subscriber::Subscriber;
 use crate::standins::wms::NODE;
-use crate::standins::{Erp, Mischief, Payments, Shop, TAX_COMPANY, Taxes, Wms};
+use crate::standins::{Erp, Mischief, Payments, Shop, Stream, TAX_COMPANY, Taxes, Wms};
 
 /// How the systems misbehave: one message in five meets it, once or twice.
 const MISCHIEF: Mischief = Mischief {
@@ -46,6 +46,7 @@ pub(super) struct Systems {
     pub(super) payments: Payments,
     pub(super) shop: Shop,
     pub(super) customers: Partner,
+    stream: Stream,
     subscriber: Subscriber,
     /// The subscriber's, which is the host's once that is up.
     clock: Arc<OnceLock<Arc<SetClock>>>,
@@ -131,6 +132,7 @@ impl Systems {
             payments: Payments::start(MISCHIEF).await.context(failed)?,
             shop: Shop::start_for(Some(secrets.integration.clone()), MISCHIEF).await.context(failed)?,
             customers: Partner::start(MISCHIEF).await.context(failed)?,
+            stream: Stream::start(MISCHIEF).await.context(failed)?,
             subscriber: Subscriber::start(&secrets.subscriber, MISCHIEF, now).await.context(failed)?,
             clock,
             taxes: Taxes::start(MISCHIEF).await.context(failed)?,
@@ -166,6 +168,7 @@ impl Systems {
             ("${SHOP_TOKEN}", secrets.integration.token.clone()),
             ("${SHOP_TOKEN_FILE}", secrets.token_file.display().to_string()),
             ("${CUSTOMERS_ORIGIN}", self.customers.origin()),
+            ("${STREAM_URL}", self.stream.url()),
             ("${SUBSCRIBER_ORIGIN}", self.subscriber.origin()),
             ("${SUBSCRIBER_URL}", self.subscriber.url()),
             ("${SUBSCRIBER_SECRET_FILE}", secrets.subscriber_file.display().to_string()),
@@ -206,6 +209,7 @@ impl Systems {
             changes: self.customers.asked(),
             customer_faults: self.customers.faults(),
             heard: self.subscriber.ledger(),
+            stream: self.stream.ledger(),
             stock: self.items.iter().map(stock).collect(),
         }
     }

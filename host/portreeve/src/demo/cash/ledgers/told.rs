@@ -1,5 +1,5 @@
-//! What must not be in the ledgers of customers and of whoever subscribes: that they were told
-//! less of an order than happened, or more. What happened, the warehouse and finance say.
+//! What must not be in the ledgers of customers and of whoever subscribes, at an address or by a
+//! stream: that they were told less of an order than happened, or more. What happened, the warehouse and finance say.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -42,6 +42,14 @@ impl Ledgers {
         fewer(&self.subscribers_heard(), &self.for_subscribers())
     }
 
+    pub(super) fn stream_not_told(&self) -> Vec<Broken> {
+        fewer(&self.for_subscribers(), &self.streamed())
+    }
+
+    pub(super) fn stream_told_more(&self) -> Vec<Broken> {
+        fewer(&self.streamed(), &self.for_subscribers())
+    }
+
     /// An answer to each order that the warehouse got, a notice of each shipment, and each invoice
     /// and credit memo, of what was ordered over X12.
     fn for_customers(&self) -> Counts {
@@ -75,18 +83,18 @@ impl Ledgers {
 
     /// By how many there are, since what a subscriber sees has not all of what would tell them apart.
     fn for_subscribers(&self) -> Counts {
-        let mut things = Counts::new();
-        for order in self.released() {
-            let left = self.shipments.iter().filter(|shipment| bare(&shipment.order_id) == order);
-            let left: BTreeSet<&String> = left.map(|shipment| &shipment.number).collect();
-            let posted = self.invoices.iter().filter(|invoice| bare(&invoice.external_document_number) == order);
-            let credited = self.credit_memos.iter().filter(|memo| bare(&memo.external_document_number) == order);
-            let posted = posted.map(|invoice| &invoice.number).chain(credited.map(|memo| &memo.number));
-            let posted: BTreeSet<&String> = posted.collect();
-            let counts = [(CREATED, 1), (SHIPPED, left.len()), (POSTED, posted.len())];
-            things.extend(counts.map(|(kind, count)| ((order.clone(), kind, String::new()), count)));
+        let released = self.released();
+        let mut numbers: BTreeMap<(String, &'static str), BTreeSet<&str>> = BTreeMap::new();
+        let left = self.shipments.iter().map(|shipment| (&shipment.order_id, SHIPPED, &shipment.number));
+        let invoices = self.invoices.iter().map(|invoice| (&invoice.external_document_number, POSTED, &invoice.number));
+        let memos = self.credit_memos.iter().map(|memo| (&memo.external_document_number, POSTED, &memo.number));
+        for (order, kind, number) in left.chain(invoices).chain(memos) {
+            numbers.entry((bare(order), kind)).or_default().insert(number);
         }
-        things
+        let happened = numbers.into_iter().filter(|((order, _), _)| released.contains(order));
+        let happened = happened.map(|((order, kind), numbers)| ((order, kind, String::new()), numbers.len()));
+        let created = released.iter().map(|order| ((order.clone(), CREATED, String::new()), 1));
+        happened.chain(created).collect()
     }
 
     fn released(&self) -> BTreeSet<String> {
@@ -94,10 +102,19 @@ impl Ledgers {
     }
 
     fn subscribers_heard(&self) -> Counts {
+        self.heard_of(self.heard.iter().map(|heard| (heard.kind.as_str(), heard.subject.as_str())))
+    }
+
+    fn streamed(&self) -> Counts {
+        self.heard_of(self.stream.iter().map(|streamed| (streamed.kind.as_str(), streamed.order.as_str())))
+    }
+
+    /// Of events, each with its order, those that count here.
+    fn heard_of<'a>(&self, events: impl Iterator<Item = (&'a str, &'a str)>) -> Counts {
         let released = self.released();
-        let heard = self.heard.iter().filter_map(|heard| {
-            let kind = [CREATED, SHIPPED, POSTED].into_iter().find(|kind| heard.kind == *kind)?;
-            Some((bare(&heard.subject), kind, String::new()))
+        let heard = events.filter_map(|(kind, order)| {
+            let kind = [CREATED, SHIPPED, POSTED].into_iter().find(|known| kind == *known)?;
+            Some((bare(order), kind, String::new()))
         });
         // Of an order that ended before the warehouse got it, they hear that it was there.
         counted(heard.filter(|(order, kind, _)| *kind != CREATED || released.contains(order)))
