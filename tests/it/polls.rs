@@ -159,7 +159,7 @@ async fn of_two_who_poll_at_once_one_asks() {
     let claimed = host.store.claim_poll("source", &connector, now, now.plus_ms(1)).await.unwrap().unwrap();
     host.clock.advance_to(now.plus_ms(1));
     assert_eq!(polled(&host).await.asked, 1);
-    let end = portreeve_store::contract::PollEnd { due_at: now, failure: None, leaf: None };
+    let end = portreeve_store::contract::PollEnd { due_at: now, failure: None, said: None, leaf: None };
     let late = host.store.end_poll(claimed, end, now).await;
     assert!(matches!(late, Err(StoreError::PollMoved { .. })), "{late:?}");
 }
@@ -213,6 +213,28 @@ async fn a_source_without_a_cursor_tells_the_same_each_time_and_it_is_kept_once(
         assert_eq!(polled(&host).await, PollRun { asked: 1, documents: 0, failed: None });
     }
     assert_eq!((host.leaves().await.len(), open(&host).await.len()), (leaves, waiting));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_source_without_a_cursor_says_again_after_something_else_is_an_input_again() {
+    let host = setup().start().await;
+    let order = host.decide_orders(&[PurchaseOrder::clean("PO-1")]).await[0].id.to_string();
+    let before = host.summary().await.inputs;
+    let says = |problem: &str| json!({"documents": [picked(&order, "SH-1")], "problems": [problem]});
+    let mut inputs = Vec::new();
+    for (number, says) in [(1, says("a")), (2, says("b")), (3, says("a")), (4, json!({})), (5, says("a"))] {
+        script(&host, number, &[("start", says)]).await;
+        for _ in 0..2 {
+            assert_eq!(polled(&host).await.asked, 1);
+            later(&host);
+        }
+        inputs.push(host.summary().await.inputs - before);
+    }
+    assert_eq!(inputs, [1, 2, 3, 3, 4], "each once while it is said");
+    // A document is known by its key and content, as from anybody.
+    host.decide_all().await;
+    assert_eq!(host.summary().await.duplicates, 3);
+    host.verify().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -292,6 +314,61 @@ async fn a_trap_and_a_source_that_asks_for_patience_are_failures_with_their_own_
         assert_eq!((found.code.as_deref(), (found.due_at.0 - before.0) / 1_000), (Some(code), wait_s));
         host.clock.advance_to(found.due_at);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_wants_to_be_left_alone_for_longer_than_there_is_patience_is_told_of_at_once() {
+    for (patience_minutes, is_told) in [(None, true), (Some(1_440), false), (Some(1_439), true)] {
+        let more = patience_minutes.map_or_else(String::new, |minutes| format!("\npatience_minutes = {minutes}"));
+        let host = setup().replace("portreeve.toml", "every_seconds = 60", &format!("every_seconds = 60{more}"));
+        let host = host.start().await;
+        script(&host, 1, &[("start", json!({"fails": "tomorrow"}))]).await;
+        assert_eq!(polled(&host).await.failed.as_deref(), Some("retry"));
+        let waiting = open(&host).await;
+        assert_eq!(waiting.len(), usize::from(is_told), "{patience_minutes:?}");
+        let Some(told) = waiting.first() else { continue };
+        assert_eq!((told.kind, told.code.as_str()), (ExceptionKind::Poll, "poll-fails"));
+        let tomorrow = host.clock.now().plus_ms(86_400_000);
+        assert!(told.detail.contains(&format!("asked again at {tomorrow} only")), "{}", told.detail);
+        script(&host, 2, &[]).await;
+        host.clock.advance_to(tomorrow);
+        assert_eq!(polled(&host).await.failed, None);
+        assert!(open(&host).await.is_empty(), "it works again");
+        host.verify().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everybody_who_reads_sees_how_each_poll_goes() {
+    let host = setup().start().await;
+    let door = host.front_door().await;
+    let seen = async || -> Value {
+        let ops = door.ops().await;
+        let answer = door.get("/v1/polls", &[("authorization", &ops)]).await;
+        assert_eq!(answer.status, 200);
+        let listed: Value = serde_json::from_slice(&answer.body).unwrap();
+        assert_eq!(listed["polls"].as_array().unwrap().len(), 1);
+        listed["polls"][0].clone()
+    };
+    let never = seen().await;
+    assert_eq!((&never["id"], &never["everySeconds"], &never["failures"]), (&json!("source"), &json!(60), &json!(0)));
+    assert!(never.get("dueAt").is_none() && never.get("workedAt").is_none(), "{never}");
+    script(&host, 1, &[("start", json!({"documents": [picked("x", "SH-1")], "cursor": "1"}))]).await;
+    let began = host.clock.now();
+    assert_eq!(polled(&host).await.documents, 1);
+    later(&host);
+    assert_eq!(polled(&host).await.failed, None);
+    script(&host, 2, &[("1", json!({"fails": "permanent"}))]).await;
+    later(&host);
+    polled(&host).await;
+    let now = host.clock.now();
+    let told = seen().await;
+    assert_eq!(told["workedAt"], json!(began.plus_ms(60_000).to_string()));
+    assert_eq!((&told["cursorMovedAt"], &told["cursorAgeSeconds"]), (&json!(began.to_string()), &json!(120)));
+    assert_eq!((&told["failures"], &told["code"]), (&json!(1), &json!("permanent")));
+    assert_eq!((&told["failingSince"], &told["isUnderWay"]), (&json!(now.to_string()), &json!(false)));
+    assert_eq!(told["dueAt"], json!(now.plus_ms(10_000).to_string()));
+    door.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

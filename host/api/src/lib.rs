@@ -39,6 +39,8 @@ pub mod oversight;
 
 pub mod dead_letter;
 
+pub mod poll;
+
 pub mod reconcile;
 
 pub mod replay;
@@ -158,6 +160,7 @@ pub fn router(front: Arc<Front>) -> Router {
         .route("/v1/exceptions/{exception}/customer", get(exception::together::show).post(exception::together::release))
         .route("/v1/dead-letters", get(dead_letter::list))
         .route("/v1/dead-letters/together", get(dead_letter::together).post(dead_letter::retry))
+        .route("/v1/polls", get(poll::list))
         .route("/v1/reconciliations", get(reconcile::list))
         .route("/v1/reconciliations/{reconciliation}/runs", post(reconcile::run))
         .route("/v1/replays", get(replay::list).post(replay::replay))

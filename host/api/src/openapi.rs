@@ -8,8 +8,8 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, Secur
 use utoipa::{Modify, OpenApi};
 
 use crate::{
-    authority, dead_letter, events, exception, input, measure, operator, outcome, oversight, package, people, problem,
-    reconcile, reference, replay, story, view,
+    authority, dead_letter, events, exception, input, measure, operator, outcome, oversight, package, people, poll,
+    problem, reconcile, reference, replay, story, view,
 };
 
 #[derive(OpenApi)]
@@ -52,6 +52,7 @@ use crate::{
         dead_letter::list,
         dead_letter::together,
         dead_letter::retry,
+        poll::list,
         reconcile::list,
         reconcile::run,
         replay::list,

@@ -14,7 +14,7 @@
 //! What goes wrong with a document stops neither its neighbours nor the next poll: it is a
 //! person's, with what the connector could read of it. A poll that fails as a whole waits, longer
 //! each time, and after [`FAILURES_TOLD`] failures in a row people are told, once, until it works
-//! again. A poll that brings nothing writes nothing but when it is due again: each minute's silence
+//! again; at once where its source wants to be left alone for longer than the poll has patience. A poll that brings nothing writes nothing but when it is due again: each minute's silence
 //! would otherwise be a record for ever.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,7 +28,7 @@ use portreeve_record::{Leaf, LeafBody, RecordError, SealError};
 use portreeve_registry::quarantine::Cause;
 use portreeve_sandbox::{Call, Crossed, Crossing, Kv};
 use portreeve_store::contract::{
-    InputId, JournalEntry, JournalOutcome, NewException, NewPayload, PollEnd, PollFailure, PolledChange,
+    JournalEntry, JournalOutcome, NewException, NewPayload, PollEnd, PollFailure, PollView, PolledChange,
 };
 use portreeve_store::{PollPermit, Store, StoreError};
 use serde::{Deserialize, Serialize};
@@ -63,6 +63,9 @@ const BACKOFF_MS_MAX: i64 = Instant::HOUR_MS;
 /// A day: whoever asks more rarely wants a report, not a poll.
 const EVERY_SECONDS_MAX: u32 = 86_400;
 
+/// Minutes that a source may want to be left alone, unless a poll says otherwise.
+const PATIENCE_MINUTES: u32 = 60;
+
 /// The code of what people are told.
 const FAILS: &str = "poll-fails";
 
@@ -84,6 +87,9 @@ pub struct Poll {
     /// full minute answer worst then.
     #[serde(default)]
     pub jitter_seconds: u32,
+    /// Minutes that its source may want to be left alone: of more people hear at once.
+    #[serde(default = "patience_minutes_default")]
+    pub patience_minutes: u32,
     /// Scheme, host and port that the connector may ask, nothing else, and that within what it
     /// was granted (`[[plugin.egress]]`).
     pub origin: Origin,
@@ -96,6 +102,10 @@ pub struct Poll {
     /// Non-secret settings for the connector, beside those of the channel.
     #[serde(default)]
     pub settings: BTreeMap<String, String>,
+}
+
+fn patience_minutes_default() -> u32 {
+    PATIENCE_MINUTES
 }
 
 impl Poll {
@@ -120,6 +130,11 @@ impl Poll {
         let spread = seed.as_bytes().first_chunk::<2>().copied().map_or(0, u16::from_be_bytes);
         let jitter_ms = i64::from(self.jitter_seconds).saturating_mul(1_000);
         now.plus_ms(self.every_ms().saturating_add(jitter_ms.saturating_mul(i64::from(spread)) / i64::from(u16::MAX)))
+    }
+
+    /// Whether a source that wants to be left alone for so long is a person's matter.
+    fn is_too_long(&self, asked_ms: i64) -> bool {
+        asked_ms > i64::from(self.patience_minutes).saturating_mul(Instant::MINUTE_MS)
     }
 
     /// How long it waits after so many failures and this one.
@@ -250,6 +265,18 @@ struct Failing {
 }
 
 impl Pipeline {
+    /// Each poll, and where it is; nowhere, where it was never due.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn polls(&self) -> Result<Vec<(&Poll, Option<PollView>)>, StoreError> {
+        let mut polls = Vec::new();
+        for poll in &self.routes.polls {
+            polls.push((poll, self.store.poll(&poll.id).await?));
+        }
+        Ok(polls)
+    }
+
     /// Makes each poll that is due, one after the other.
     pub async fn poll_due(&self) -> Vec<(String, Result<PollRun, PollError>)> {
         let mut made = Vec::new();
@@ -355,13 +382,14 @@ impl Pipeline {
         let state: Vec<_> = crossing.kv_writes.iter().map(|write| (write.key.clone(), write.value.clone())).collect();
         let cursor = polled.cursor.clone().filter(|cursor| permit.cursor() != Some(cursor.as_slice()));
         let is_moved = cursor.is_some() || !state.is_empty();
-        let content = content(poll, &permit, is_moved, &polled);
-        let input = InputId::derive(sender.channel(), sender.id(), content);
+        let said = said_by(poll, &polled);
         let is_nothing = polled.documents.is_empty() && polled.problems.is_empty();
-        // Without a cursor of its own a source tells the same each time.
-        if !is_moved && (is_nothing || self.store.reply_to(input).await?.is_some()) {
-            return self.rested(poll, permit, now).await;
+        // Without a cursor of its own a source tells the same each time, until it tells something
+        // else; what it told before that is new again.
+        if !is_moved && (is_nothing || permit.said() == Some(said)) {
+            return self.rested(poll, permit, said, now).await;
         }
+        let content = Digest::of_parts(&[said.as_bytes(), &permit.epoch().to_be_bytes()]);
 
         let body = polled.documents.iter().map(|document| document.body.as_slice()).collect::<Vec<_>>().join(&b'\n');
         let problems = polled.problems.clone();
@@ -415,7 +443,7 @@ impl Pipeline {
         };
         let more = again && cursor.is_some();
         let due_at = if more { now } else { poll.next(now, permit.epoch()) };
-        match self.store.journal_polled(permit, entry, PolledChange { cursor, state, due_at }).await? {
+        match self.store.journal_polled(permit, entry, PolledChange { cursor, state, due_at, said }).await? {
             JournalOutcome::Committed { documents, .. } => {
                 self.metrics.polled(&poll.id, "documents", 0);
                 Ok(if more { Ended::More(documents) } else { Ended::Rest(documents) })
@@ -425,9 +453,10 @@ impl Pipeline {
     }
 
     /// There was nothing. Where people were told that it fails, they hear that it works.
-    async fn rested(&self, poll: &Poll, permit: PollPermit, now: Instant) -> Result<Ended, PollError> {
+    async fn rested(&self, poll: &Poll, permit: PollPermit, said: Digest, now: Instant) -> Result<Ended, PollError> {
         let leaf = permit.is_told().then(|| self.turn(poll, PollStep::Restored, permit.failures(), None, now));
-        let end = PollEnd { due_at: poll.next(now, permit.epoch()), failure: None, leaf: leaf.transpose()? };
+        let due_at = poll.next(now, permit.epoch());
+        let end = PollEnd { due_at, failure: None, said: Some(said), leaf: leaf.transpose()? };
         self.store.end_poll(permit, end, now).await?;
         self.metrics.polled(&poll.id, "nothing", 0);
         Ok(Ended::Rest(0))
@@ -447,23 +476,30 @@ impl Pipeline {
         let due_at = now.plus_ms(after_ms.max(poll.backoff_ms(permit.failures())));
         tracing::warn!(poll = poll.id, code, failures, %due_at, "a poll failed");
         let (mut leaf, mut exception) = (None, None);
-        if failures >= FAILURES_TOLD && !permit.is_told() {
+        let is_too_long = poll.is_too_long(after_ms);
+        if (failures >= FAILURES_TOLD || is_too_long) && !permit.is_told() {
             leaf = Some(self.turn(poll, PollStep::Failing, failures, Some(&code), now)?);
             let new = NewException {
                 kind: ExceptionKind::Poll,
                 stage: "poll",
                 code: FAILS.to_owned(),
-                detail: format!(
-                    "poll `{}` failed {failures} times in a row, the last time since {why}; nothing of its source comes in meanwhile: it goes on by itself, and this is closed, when it works again",
-                    poll.id
-                ),
+                detail: match is_too_long {
+                    true => format!(
+                        "poll `{}` is asked again at {due_at} only, since its source wants to be left alone for longer than {} minute(s) (`patience_minutes`): {why}; nothing of it comes in meanwhile: see what is wrong there, this is closed by itself when it works again",
+                        poll.id, poll.patience_minutes
+                    ),
+                    false => format!(
+                        "poll `{}` failed {failures} times in a row, the last time since {why}; nothing of its source comes in meanwhile: it goes on by itself, and this is closed, when it works again",
+                        poll.id
+                    ),
+                },
                 queue: channel.exception_queue.clone(),
                 due_at: None,
             };
             exception = Some(self.dated(new, now, Limits::default()));
         }
         let failure = Some(PollFailure { code: code.clone(), exception });
-        self.store.end_poll(permit, PollEnd { due_at, failure, leaf }, now).await?;
+        self.store.end_poll(permit, PollEnd { due_at, failure, said: None, leaf }, now).await?;
         self.metrics.polled(&poll.id, "failed", failures);
         Ok(Ended::Failed(code))
     }
@@ -519,12 +555,10 @@ fn said(failure: &Failure) -> Failing {
     Failing { code: code.to_owned(), why, after_ms }
 }
 
-/// What makes the answer to a poll the same. One that moves on is another one each time: the place
-/// that it moves to is reached once.
-fn content(poll: &Poll, permit: &PollPermit, is_moved: bool, polled: &Polled) -> Digest {
-    let epoch = permit.epoch().to_be_bytes();
-    let epoch: &[u8] = if is_moved { &epoch } else { &[] };
-    let mut parts: Vec<&[u8]> = vec![b"poll", poll.id.as_bytes(), epoch];
+/// What makes the answer to a poll the same. As an input each is another one, of its claim: only
+/// with the answer before it is one compared.
+fn said_by(poll: &Poll, polled: &Polled) -> Digest {
+    let mut parts: Vec<&[u8]> = vec![b"poll", poll.id.as_bytes()];
     for document in &polled.documents {
         parts.extend([document.kind.as_bytes(), document.key.as_bytes(), &document.body]);
     }
@@ -578,6 +612,7 @@ mod tests {
             channel: ChannelId::parse("erp").unwrap(),
             every_seconds,
             jitter_seconds,
+            patience_minutes: patience_minutes_default(),
             origin: serde_json::from_str("\"https://erp.example\"").unwrap(),
             tls: TargetTls::default(),
             credential: None,

@@ -28,6 +28,8 @@ mod plugin;
 
 mod process;
 
+mod poll;
+
 mod reconcile;
 
 mod reference;
@@ -173,6 +175,9 @@ enum Command {
     Oversight(oversight::Look),
     /// How long orders take, how often people have to touch them, and what goes wrong where.
     Measures(measure::Look),
+    /// Look at sources that are asked for what is new.
+    #[command(subcommand)]
+    Poll(poll::Command),
     /// Compare what two systems have, and file what differs.
     Reconcile(reconcile::Reconcile),
     /// Remove old content.
@@ -322,6 +327,7 @@ fn carried_out(line: CommandLine, output: &mut Output) -> Pin<Box<dyn Future<Out
         Command::Process(command) => Box::pin(ready(process::run(command, json, output))),
         Command::Oversight(look) => Box::pin(oversight::run(look, json, output)),
         Command::Measures(look) => Box::pin(measure::run(look, json, output)),
+        Command::Poll(command) => Box::pin(poll::run(command, json, output)),
         Command::Reconcile(command) => Box::pin(reconcile::run(command, json, output)),
         Command::Retention(command) => Box::pin(retention::run(command, json, output)),
         Command::Audit(command) => Box::pin(audit::run(command, json, output)),

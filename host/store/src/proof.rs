@@ -341,6 +341,7 @@ pub struct PollPermit {
     pub(crate) failures: u32,
     /// The exception that people were told by.
     pub(crate) told: Option<i64>,
+    pub(crate) said: Option<Digest>,
 }
 
 impl PollPermit {
@@ -372,5 +373,11 @@ impl PollPermit {
     #[must_use]
     pub fn is_told(&self) -> bool {
         self.told.is_some()
+    }
+
+    /// Names what the source said when it was last polled well; none before the first time.
+    #[must_use]
+    pub fn said(&self) -> Option<Digest> {
+        self.said
     }
 }

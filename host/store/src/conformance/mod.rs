@@ -117,6 +117,7 @@ macro_rules! suite {
                 a_cursor_moves_with_what_was_brought_or_not_at_all,
                 an_empty_poll_keeps_the_cursor_and_what_it_is_woken_by_counts,
                 what_fails_is_told_once_and_closed_when_it_works_again,
+                when_a_poll_went_well_and_what_its_source_said_then_is_known,
                 another_connector_begins_without_a_cursor_and_what_one_remembers_is_its_own;
             decide: a_decision_is_there_after_a_reopening_with_everything_that_it_causes,
                 of_a_business_key_the_next_document_waits_for_the_first,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use portreeve_model::{ExceptionKind, PluginName};
+use portreeve_model::{Digest, ExceptionKind, PluginName};
 
 use super::Maker;
 use super::fixture::{ALL, LEASE_MS, NOW, input, leaf, leaves, observe, waits};
@@ -27,18 +27,19 @@ pub(crate) async fn claim(store: &Arc<dyn Store>, after_ms: i64) -> Option<PollP
 
 /// A poll that went on to here, and is due in an hour.
 pub(crate) fn moved(cursor: &[u8]) -> PolledChange {
-    PolledChange { cursor: Some(cursor.to_vec()), state: Vec::new(), due_at: NOW.plus_ms(HOUR_MS) }
+    let (cursor, said) = (Some(cursor.to_vec()), Digest::of(cursor));
+    PolledChange { cursor, state: Vec::new(), due_at: NOW.plus_ms(HOUR_MS), said }
 }
 
 /// A poll that failed, of which people are told where there is a leaf.
 pub(crate) fn failed(leaf: Option<portreeve_record::Leaf>) -> PollEnd {
     let exception = leaf.is_some().then(|| waits(ExceptionKind::Poll, "poll-fails"));
     let failure = PollFailure { code: "retry".to_owned(), exception };
-    PollEnd { due_at: NOW.plus_ms(HOUR_MS), failure: Some(failure), leaf }
+    PollEnd { due_at: NOW.plus_ms(HOUR_MS), failure: Some(failure), said: None, leaf }
 }
 
 fn nothing(leaf: Option<portreeve_record::Leaf>) -> PollEnd {
-    PollEnd { due_at: NOW.plus_ms(HOUR_MS), failure: None, leaf }
+    PollEnd { due_at: NOW.plus_ms(HOUR_MS), failure: None, said: Some(Digest::of(b"nothing")), leaf }
 }
 
 /// A poll of which people were told that it fails; the number of the exception.
@@ -185,4 +186,29 @@ pub(crate) async fn another_connector_begins_without_a_cursor_and_what_one_remem
     let change = PolledChange { cursor: None, ..moved(b"") };
     store.journal_polled(permit, input(2, &["PO-2"]), change).await.unwrap();
     assert_eq!(cursor(&store).await, None);
+}
+
+pub(crate) async fn when_a_poll_went_well_and_what_its_source_said_then_is_known(maker: impl Maker) {
+    let store = maker.open().await;
+    let permit = claim(&store, 0).await.unwrap();
+    assert_eq!(permit.said(), None);
+    store.end_poll(permit, PollEnd { due_at: NOW, ..failed(None) }, NOW).await.unwrap();
+    let found = store.poll("erp").await.unwrap().unwrap();
+    assert_eq!((found.worked_at, found.moved_at), (None, None), "it failed");
+    let permit = claim(&store, 1).await.unwrap();
+    let journaled = JournalEntry { received_at: NOW.plus_ms(1), ..input(1, &["PO-1"]) };
+    store.journal_polled(permit, journaled, PolledChange { due_at: NOW, ..moved(b"1") }).await.unwrap();
+    let permit = claim(&store, 2).await.unwrap();
+    assert_eq!(permit.said(), Some(Digest::of(b"1")));
+    store.end_poll(permit, PollEnd { due_at: NOW, ..nothing(None) }, NOW.plus_ms(2)).await.unwrap();
+    let found = store.poll("erp").await.unwrap().unwrap();
+    assert_eq!((found.worked_at, found.moved_at), (Some(NOW.plus_ms(2)), Some(NOW.plus_ms(1))));
+    let permit = claim(&store, 3).await.unwrap();
+    assert_eq!(permit.said(), Some(Digest::of(b"nothing")));
+    store.end_poll(permit, PollEnd { due_at: NOW, ..failed(None) }, NOW.plus_ms(3)).await.unwrap();
+    drop(store);
+    let store = maker.open().await;
+    let permit = claim(&store, 4).await.unwrap();
+    assert_eq!(permit.said(), Some(Digest::of(b"nothing")), "a failure says nothing");
+    assert_eq!(store.poll("erp").await.unwrap().unwrap().worked_at, Some(NOW.plus_ms(2)));
 }

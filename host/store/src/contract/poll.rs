@@ -4,7 +4,7 @@
 //! never again. So a cursor commits with what the poll brought, or not at all, and only from
 //! where the poll began: of two that began at one cursor the second changes nothing.
 
-use portreeve_model::Instant;
+use portreeve_model::{Digest, Instant};
 use portreeve_record::Leaf;
 
 use super::NewException;
@@ -24,6 +24,10 @@ pub struct PollView {
     pub failing_since: Option<Instant>,
     /// The code of the last failure; none where it works.
     pub code: Option<String>,
+    /// When it last ended well; none where it never did.
+    pub worked_at: Option<Instant>,
+    /// When its cursor last moved; none where it never did.
+    pub moved_at: Option<Instant>,
 }
 
 impl PollView {
@@ -43,6 +47,8 @@ pub struct PolledChange {
     pub state: Vec<(String, Option<Vec<u8>>)>,
     /// When it is due again.
     pub due_at: Instant,
+    /// Names what the source said, by which the next poll knows whether it says the same.
+    pub said: Digest,
 }
 
 /// How a poll ended that brought nothing.
@@ -52,6 +58,8 @@ pub struct PollEnd {
     pub due_at: Instant,
     /// Why it failed; none where there was nothing.
     pub failure: Option<PollFailure>,
+    /// Names what the source said where it did not fail, be it nothing or the same again.
+    pub said: Option<Digest>,
     /// Needed where people are told that it fails, or where they were told and it works again.
     pub leaf: Option<Leaf>,
 }

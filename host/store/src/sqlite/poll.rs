@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use portreeve_model::{Instant, PluginName};
+use portreeve_model::{Digest, Instant, PluginName};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::rows::{self, About, Result};
@@ -19,7 +19,10 @@ fn scope(poll: &str) -> String {
 
 pub(super) fn one(connection: &Connection, poll: &str) -> Result<Option<PollView>> {
     connection
-        .prepare_cached("SELECT cursor, due_at, lease_until, failures, failing_since, code FROM poll WHERE id = ?1")
+        .prepare_cached(
+            "SELECT cursor, due_at, lease_until, failures, failing_since, code, worked_at, moved_at
+             FROM poll LEFT JOIN poll_well USING (id) WHERE id = ?1",
+        )
         .and_then(|mut one| one.query_row([poll], view).optional())
         .map_err(failed)
 }
@@ -32,6 +35,8 @@ fn view(row: &Row<'_>) -> rusqlite::Result<PollView> {
         failures: row.get(3)?,
         failing_since: row.get::<_, Option<i64>>(4)?.map(Instant),
         code: row.get(5)?,
+        worked_at: row.get::<_, Option<i64>>(6)?.map(Instant),
+        moved_at: row.get::<_, Option<i64>>(7)?.map(Instant),
     })
 }
 
@@ -46,7 +51,8 @@ pub(super) fn claim(
     let claimed = "INSERT INTO poll (id, due_at, lease_until, epoch) VALUES (?1, ?2, ?3, 1)
          ON CONFLICT (id) DO UPDATE SET lease_until = excluded.lease_until, epoch = epoch + 1, woken = 0
            WHERE poll.due_at <= ?2 AND poll.lease_until <= ?2
-         RETURNING epoch, CASE WHEN connector = ?4 THEN cursor END, failures, exception";
+         RETURNING epoch, CASE WHEN connector = ?4 THEN cursor END, failures, exception,
+                   (SELECT said FROM poll_well WHERE poll_well.id = poll.id)";
     let permit = |row: &Row<'_>| -> rusqlite::Result<PollPermit> {
         Ok(PollPermit {
             poll: poll.to_owned(),
@@ -55,6 +61,7 @@ pub(super) fn claim(
             cursor: row.get(1)?,
             failures: row.get(2)?,
             told: row.get(3)?,
+            said: row.get::<_, Option<[u8; 32]>>(4)?.map(Digest::from_bytes),
         })
     };
     tx.prepare_cached(claimed)
@@ -103,6 +110,8 @@ pub(super) fn journal(
         })
         .map_err(failed)?;
     held(moved, permit)?;
+    let moved_at = change.cursor.as_ref().map(|_| at);
+    went_well(tx, permit, at, moved_at, change.said)?;
     rows::remember_in(tx, &permit.connector, &scope(&permit.poll), &change.state)?;
     Ok(outcome)
 }
@@ -139,7 +148,19 @@ pub(super) fn end(tx: &Connection, permit: &PollPermit, end: &PollEnd, at: Insta
         )
         .and_then(|mut update| update.execute(params![permit.poll, permit.epoch, end.due_at.0, code, at.0, told]))
         .map_err(failed)?;
-    held(ended, permit)
+    held(ended, permit)?;
+    end.said.map_or(Ok(()), |said| went_well(tx, permit, at, None, said))
+}
+
+/// Writes down when it went well, and what its source said.
+fn went_well(tx: &Connection, permit: &PollPermit, at: Instant, moved_at: Option<Instant>, said: Digest) -> Result<()> {
+    tx.prepare_cached(
+        "INSERT INTO poll_well (id, worked_at, moved_at, said) VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT (id) DO UPDATE SET worked_at = ?2, moved_at = coalesce(?3, moved_at), said = ?4",
+    )
+    .and_then(|mut well| well.execute(params![permit.poll, at.0, moved_at.map(|at| at.0), said.as_bytes()]))
+    .map_err(failed)?;
+    Ok(())
 }
 
 /// Somebody else claimed it since, or its cursor is another one.

@@ -17,3 +17,11 @@ CREATE TABLE IF NOT EXISTS poll (
   code          TEXT,
   exception     INTEGER
 ) STRICT;
+
+-- How each one went when it went well: when, when its cursor moved, and what its source said then.
+CREATE TABLE IF NOT EXISTS poll_well (
+  id        TEXT PRIMARY KEY,
+  worked_at INTEGER NOT NULL,
+  moved_at  INTEGER,
+  said      BLOB
+) STRICT;

@@ -3,7 +3,7 @@
 //!
 //! ```json
 //! {"documents":[{"key":"1","body":"…"}],"problems":["code"],"cursor":"1","remember":"word"}
-//! {"fails":"retry"}      retry after 90 s, permanent, invalid, or a trap
+//! {"fails":"retry"}      retry after 90 s, tomorrow, permanent, invalid, or a trap
 //! ```
 //!
 //! A cursor without a row has nothing behind it.
@@ -40,6 +40,7 @@ impl Connector for ScriptedPoll {
         let says: Says = row.map_or_else(Says::default, |row| serde_json::from_str(row.text("says").unwrap()).unwrap());
         match says.fails.as_deref() {
             Some("retry") => return Err(Failure::Retry(90_000)),
+            Some("tomorrow") => return Err(Failure::Retry(86_400_000)),
             Some("permanent") => return Err(Failure::permanent("the script says so")),
             Some("invalid") => return Err(Failure::invalid(Problem::new("script", "it says so", ""))),
             Some(_) => panic!("the script says so"),
