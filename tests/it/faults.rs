@@ -20,9 +20,11 @@ use portreeve_store::contract::{
     OpenPayload, OrderEventView, OrderName, OrderOrigin, OrderStanding, OrderState, OrderTrail, OrderView,
     PackageChange, PackageView, PauseAbout, PayloadRef, Period, Person, PersonView, PluginUsage, PollEnd, PollView,
     PolledChange, Presented, ReconciliationView, ReferenceTable, ReferenceWanted, ReplayView, Room, Settlement,
-    StepTaken, Summary, TreeHead, UnsequencedLeaf, WeighedProposal,
+    StepTaken, SubscriptionEnd, SubscriptionView, Summary, TreeHead, UnsequencedLeaf, WeighedProposal,
 };
-use portreeve_store::{Attempt, Committed, Journaled, Permit, PollPermit, Settled, Store, StoreError};
+use portreeve_store::{
+    Attempt, Committed, Journaled, Permit, PollPermit, Settled, Store, StoreError, SubscriptionPermit,
+};
 
 use crate::support::say;
 
@@ -271,6 +273,8 @@ store! {
         async fn claim_poll(&self, poll: &str, connector: &PluginName, now: Instant, lease_until: Instant) -> Option<PollPermit>;
         async fn journal_polled(&self, permit: PollPermit, entry: JournalEntry, change: PolledChange) -> JournalOutcome;
         async fn end_poll(&self, permit: PollPermit, end: PollEnd, at: Instant) -> ();
+        async fn claim_subscription(&self, poll: &str, about: Digest, now: Instant, lease_until: Instant, leaf: Leaf) -> Option<SubscriptionPermit>;
+        async fn end_subscription(&self, permit: SubscriptionPermit, end: SubscriptionEnd, at: Instant) -> ();
         async fn refuse(&self, leaf: Leaf) -> ();
         async fn lease_numbers(&self, range: &str, count: u32) -> u64;
         async fn number_delivery(&self, permit: Permit, numbering: Numbering, at: Instant) -> Permit;
@@ -293,6 +297,7 @@ store! {
         async fn active_configuration(&self) -> Option<Configuration>;
         async fn packages(&self) -> Vec<PackageView>;
         async fn poll(&self, poll: &str) -> Option<PollView>;
+        async fn subscription(&self, poll: &str) -> Option<SubscriptionView>;
         async fn poll_state(&self, plugin: &PluginName, poll: &str) -> BTreeMap<String, Vec<u8>>;
         async fn person(&self, name: &PersonName) -> Option<Person>;
         async fn people(&self, after: Option<&PersonName>, limit: u32) -> Vec<PersonView>;

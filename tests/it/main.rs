@@ -44,6 +44,8 @@ mod polls;
 
 mod posted;
 
+mod subscribed;
+
 mod together;
 
 mod faults;

@@ -23,7 +23,7 @@ const SECRET: &str = "client-state-of-the-tests";
 const MINUTE_MS: i64 = 60_000;
 
 /// A host that has the ERP post what leaves, and fetches what it posted.
-fn fetching(mischief: Mischief, settings: &str) -> Setup {
+pub(crate) fn fetching(mischief: Mischief, settings: &str) -> Setup {
     let poll = |id: &str, list: &str| {
         format!(
             "\n[[poll]]\nid = \"{id}\"\nchannel = \"ledger\"\nevery_seconds = 60\norigin = \"${{ERP_ORIGIN}}\"\n\
@@ -57,7 +57,7 @@ fn notified(folder: &Path) -> Setup {
     )
 }
 
-async fn poll(host: &TestHost, id: &str) -> PollRun {
+pub(crate) async fn poll(host: &TestHost, id: &str) -> PollRun {
     let pipeline = &host.host.pipeline;
     let poll: Poll = pipeline.routes.poll(id).unwrap().clone();
     pipeline.poll(&poll).await.unwrap()
@@ -68,7 +68,7 @@ fn later(host: &TestHost, ms: i64) {
 }
 
 /// An order of two lines that left, and which the ERP therefore invoiced.
-async fn invoiced(host: &TestHost, number: &str) -> portreeve_model::OrderId {
+pub(crate) async fn invoiced(host: &TestHost, number: &str) -> portreeve_model::OrderId {
     let order = accepted(host, number).await;
     ship(host, order, &format!("S-{number}"), &[FIRST, SECOND]).await;
     host.come_to_rest().await;

@@ -79,14 +79,14 @@ pub(crate) async fn accepted(host: &TestHost, number: &str) -> OrderId {
     order.id
 }
 
-async fn say(host: &TestHost, kind: &str, data: Value) {
+pub(crate) async fn say(host: &TestHost, kind: &str, data: Value) {
     let id = Digest::of(format!("{kind} {data}").as_bytes());
     let event = json!([{"specversion": "1.0", "id": id.to_string(), "source": "/wms", "type": kind, "data": data}]);
     let sent = host.send("wms", Credential::Bearer(WMS), event.to_string().as_bytes()).await.unwrap();
     assert_eq!(sent.reply.status, 202);
 }
 
-fn boxes(value: &str) -> Value {
+pub(crate) fn boxes(value: &str) -> Value {
     json!({"value": value, "scale": 0, "unit": "BX"})
 }
 

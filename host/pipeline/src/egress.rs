@@ -169,13 +169,20 @@ impl Outbound {
     /// The way to one target.
     #[must_use]
     pub fn to(self: &Arc<Self>, target: &str) -> Arc<dyn Egress> {
-        Arc::new(ToTarget { out: Arc::clone(self), target: target.to_owned(), message: None })
+        Arc::new(ToTarget { out: Arc::clone(self), target: target.to_owned(), message: None, fill: None })
     }
 
     /// The same with a message that receivers of webhooks know by this id.
     #[must_use]
     pub fn to_with(self: &Arc<Self>, target: &str, message: String) -> Arc<dyn Egress> {
-        Arc::new(ToTarget { out: Arc::clone(self), target: target.to_owned(), message: Some(message) })
+        Arc::new(ToTarget { out: Arc::clone(self), target: target.to_owned(), message: Some(message), fill: None })
+    }
+
+    /// The same where a secret takes the place of a word in bodies, which no guest has.
+    #[must_use]
+    pub(crate) fn to_filling(self: &Arc<Self>, target: &str, word: &'static str, secret: Vec<u8>) -> Arc<dyn Egress> {
+        let fill = Some(Fill { word, secret: Arc::from(secret) });
+        Arc::new(ToTarget { out: Arc::clone(self), target: target.to_owned(), message: None, fill })
     }
 
     /// How many requests of a plugin a target's breaker would let through now: none while it is
@@ -223,11 +230,38 @@ impl Outbound {
     }
 }
 
+/// A word in bodies, and the secret that is sent in its place.
+#[derive(Clone)]
+struct Fill {
+    word: &'static str,
+    secret: Arc<[u8]>,
+}
+
+impl Fill {
+    /// The body with the secret; none where the word is not in it.
+    fn filled(&self, body: &[u8]) -> Option<Vec<u8>> {
+        let (word, mut rest) = (self.word.as_bytes(), body);
+        let mut filled = Vec::new();
+        while let Some(at) = rest.windows(word.len()).position(|window| window == word) {
+            let (before, behind) = rest.split_at_checked(at)?;
+            filled.extend_from_slice(before);
+            filled.extend_from_slice(&self.secret);
+            rest = behind.get(word.len()..)?;
+        }
+        if rest.len() == body.len() {
+            return None;
+        }
+        filled.extend_from_slice(rest);
+        Some(filled)
+    }
+}
+
 /// The way to one target.
 struct ToTarget {
     out: Arc<Outbound>,
     target: String,
     message: Option<String>,
+    fill: Option<Fill>,
 }
 
 #[async_trait]
@@ -265,6 +299,7 @@ impl ToTarget {
             checked: Checked::default(),
             credential: way.credential.clone(),
             message: self.message.clone(),
+            fill: self.fill.clone(),
             used: Mutex::default(),
             is_over: Mutex::new(false),
         };
@@ -334,6 +369,7 @@ struct Crossing {
     credential: Option<Arc<Credential>>,
     /// The id of the message that goes out by it.
     message: Option<String>,
+    fill: Option<Fill>,
     used: Mutex<Used>,
     is_over: Mutex<bool>,
 }
@@ -341,28 +377,12 @@ struct Crossing {
 #[async_trait]
 impl Passage for Crossing {
     async fn sign(&self, request: ToSign<'_>) -> Result<Signature, EgressRefused> {
-        let Some(credential) = &self.credential else {
-            // What looks like a credential is the host's, also where it has none.
-            let reserved = vec!["authorization".to_owned()];
-            return Ok(Signature { reserved, ..Signature::default() });
-        };
-        let now = self.out.clock.now();
-        let (mut signature, mut secret) = credential.sign(request, self.message.as_deref(), now).await?;
-        let mut session = self.join(credential, request.method, &mut signature).await;
-        // Where a session begins, a secret that ran out is found out before the request is.
-        if let (Err(none), Some(refused)) = (&session, &secret)
-            && none.is_unauthorized()
-            && credential.renew(refused, now).await
-        {
-            (signature, secret) = credential.sign(request, self.message.as_deref(), now).await?;
-            session = self.join(credential, request.method, &mut signature).await;
-        }
-        let session = session.map_err(|none| {
-            // It is the target that was asked, and nothing else will be sent.
-            self.ended(none.ended);
-            EgressRefused::from(none)
-        })?;
-        *self.used.lock().unwrap_or_else(PoisonError::into_inner) = Used { secret, session };
+        let Some(fill) = &self.fill else { return self.signed(request).await };
+        // What is signed is what is sent.
+        let body = fill.filled(request.body);
+        let mut signature = self.signed(ToSign { body: body.as_deref().unwrap_or(request.body), ..request }).await?;
+        signature.secrets.push(fill.secret.to_vec());
+        signature.body = body;
         Ok(signature)
     }
 
@@ -392,6 +412,33 @@ impl Passage for Crossing {
 }
 
 impl Crossing {
+    /// What the host adds of its credentials.
+    async fn signed(&self, request: ToSign<'_>) -> Result<Signature, EgressRefused> {
+        let Some(credential) = &self.credential else {
+            // What looks like a credential is the host's, also where it has none.
+            let reserved = vec!["authorization".to_owned()];
+            return Ok(Signature { reserved, ..Signature::default() });
+        };
+        let now = self.out.clock.now();
+        let (mut signature, mut secret) = credential.sign(request, self.message.as_deref(), now).await?;
+        let mut session = self.join(credential, request.method, &mut signature).await;
+        // Where a session begins, a secret that ran out is found out before the request is.
+        if let (Err(none), Some(refused)) = (&session, &secret)
+            && none.is_unauthorized()
+            && credential.renew(refused, now).await
+        {
+            (signature, secret) = credential.sign(request, self.message.as_deref(), now).await?;
+            session = self.join(credential, request.method, &mut signature).await;
+        }
+        let session = session.map_err(|none| {
+            // It is the target that was asked, and nothing else will be sent.
+            self.ended(none.ended);
+            EgressRefused::from(none)
+        })?;
+        *self.used.lock().unwrap_or_else(PoisonError::into_inner) = Used { secret, session };
+        Ok(signature)
+    }
+
     /// Adds the session, where the target has any.
     async fn join(
         &self,
@@ -426,6 +473,28 @@ impl Destination {
             requests_per_second: pace::host_requests_per_second_default(),
             breaker_failures: pace::breaker_failures_default(),
             breaker_open_ms: pace::breaker_open_ms_default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    #[test]
+    fn a_secret_stands_wherever_its_word_stood_and_a_body_without_the_word_is_the_guests() {
+        let fill = Fill { word: "here", secret: Arc::from(b"s3cret".as_slice()) };
+        for (body, filled) in [
+            ("{\"a\":\"here\"}", Some("{\"a\":\"s3cret\"}")),
+            ("herehere her", Some("s3crets3cret her")),
+            ("here", Some("s3cret")),
+            ("", None),
+            ("her", None),
+        ] {
+            let found = fill.filled(body.as_bytes()).map(|filled| String::from_utf8(filled).unwrap());
+            assert_eq!(found.as_deref(), filled, "{body}");
         }
     }
 }

@@ -106,7 +106,7 @@ pub use notice::Notices;
 pub use numbers::NumberRanges;
 pub use people::{Accounts, SignedIn};
 pub use plugins::{Active, Plugins, Slot, Stopped, Why};
-pub use poll::Poll;
+pub use poll::{Poll, Subscription};
 pub use reconcile::Reconciliation;
 pub use route::{Channel, Effect, Interchanges, OrdersBy, Refunds, Routes, Target};
 pub use sender::{Credential, LocalRefused, Sender, SenderRefused, Senders};

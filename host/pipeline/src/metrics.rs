@@ -70,6 +70,8 @@ pub struct Metrics {
 struct PollMetrics {
     made: Family<PollLabels, Counter>,
     failing: Family<PollNameLabels, Gauge>,
+    subscribed: Family<PollLabels, Counter>,
+    not_subscribed: Family<PollNameLabels, Gauge>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -89,6 +91,10 @@ impl PollMetrics {
         registry.register("portreeve_polls", help, self.made.clone());
         let help = "How often in a row a poll failed when this host made it last";
         registry.register("portreeve_poll_failures", help, self.failing.clone());
+        let help = "Subscriptions that this host asked for, by what came of it: `made`, `renewed` or `failed`";
+        registry.register("portreeve_subscriptions", help, self.subscribed.clone());
+        let help = "How often in a row a subscription was not given when this host asked for it last";
+        registry.register("portreeve_subscription_failures", help, self.not_subscribed.clone());
     }
 }
 
@@ -510,6 +516,12 @@ impl Metrics {
                 gauge.set(0);
             }
         }
+    }
+
+    /// Counts a subscription that was asked for, and how often in a row it has not been given now.
+    pub(crate) fn subscribed(&self, poll: &str, result: &'static str, failures: u32) {
+        self.polls.subscribed.get_or_create(&PollLabels { poll: poll.to_owned(), result }).inc();
+        self.polls.not_subscribed.get_or_create(&PollNameLabels { poll: poll.to_owned() }).set(failures.into());
     }
 
     /// Counts a poll, and how often in a row it has failed now.

@@ -17,6 +17,8 @@
 //! again; at once where its source wants to be left alone for longer than the poll has patience. A poll that brings nothing writes nothing but when it is due again: each minute's silence
 //! would otherwise be a record for ever.
 
+mod subscription;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -43,6 +45,8 @@ use crate::plugins::Absent;
 use crate::reply;
 use crate::route::{self, Channel, Routes, TargetTls};
 use crate::{Pipeline, Sender};
+
+pub use subscription::{Subscribed, Subscription};
 
 /// How often a source is asked again at once that has more. The attack is a connector that moves
 /// its cursor for ever and keeps a sandbox and the writer busy.
@@ -102,6 +106,9 @@ pub struct Poll {
     /// Non-secret settings for the connector, beside those of the channel.
     #[serde(default)]
     pub settings: BTreeMap<String, String>,
+    /// What its source is asked to tell of by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subscription: Option<Subscription>,
 }
 
 fn patience_minutes_default() -> u32 {
@@ -184,6 +191,7 @@ impl Routes {
                     }))
                 }
             }
+            problems.extend(self.subscription_problems(poll));
             let called = format!("poll `{id}`");
             problems.extend(route::source_problems(&called, &poll.origin, poll.credential.as_ref(), &poll.tls));
         }
@@ -234,6 +242,17 @@ pub enum PollError {
         /// The poll.
         poll: String,
         /// Its channel.
+        channel: ChannelId,
+    },
+    /// Nobody's secret is on the channel of its notifications, which a checked configuration rules
+    /// out.
+    #[error(
+        "the subscription of poll `{poll}` has no secret, since no sender of channel `{channel}` has a `client_state_file`; add one"
+    )]
+    NoClientState {
+        /// The poll.
+        poll: String,
+        /// The channel of its notifications.
         channel: ChannelId,
     },
     /// The store failed.
@@ -606,7 +625,7 @@ mod tests {
 
     use super::*;
 
-    fn poll(every_seconds: u32, jitter_seconds: u32) -> Poll {
+    pub(super) fn poll(every_seconds: u32, jitter_seconds: u32) -> Poll {
         Poll {
             id: "erp".to_owned(),
             channel: ChannelId::parse("erp").unwrap(),
@@ -617,6 +636,7 @@ mod tests {
             tls: TargetTls::default(),
             credential: None,
             settings: BTreeMap::new(),
+            subscription: None,
         }
     }
 

@@ -173,6 +173,20 @@ impl Senders {
         on_channel.any(|known| matches!(known.proof, Proof::ClientState(_)))
     }
 
+    /// The secret that notifications on a channel name: of this sender, or of the only one that has
+    /// one; none where nobody does, or several do and none is named.
+    pub(crate) fn client_state(&self, channel: &ChannelId, sender: Option<&SenderId>) -> Option<Vec<u8>> {
+        let mut secrets = self.0.iter().filter_map(|known| match &known.proof {
+            Proof::ClientState(secret) if known.channel == *channel => Some((&known.id, secret)),
+            _ => None,
+        });
+        let mut wanted = secrets.by_ref().filter(|(id, _)| sender.is_none_or(|sender| *id == sender));
+        match (wanted.next(), wanted.next()) {
+            (Some((_, secret)), None) => Some(secret.current()).filter(|secret| !secret.is_empty()),
+            _ => None,
+        }
+    }
+
     /// A body without the secret that proved its sender, which is nobody's further on.
     #[must_use]
     pub fn without_secret(&self, sender: &Sender, body: Vec<u8>) -> Vec<u8> {

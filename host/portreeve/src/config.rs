@@ -990,6 +990,20 @@ fn host_problems(host: &HostFile, routes: &Routes) -> Vec<String> {
             ));
         }
     }
+    for (poll, subscription) in routes.polls.iter().filter_map(|poll| Some((poll, poll.subscription.as_ref()?))) {
+        let (channel, named) = (&subscription.channel, subscription.sender.as_deref());
+        let secrets = host.senders.iter().filter(|sender| {
+            let is_named = named.is_none_or(|named| sender.id == named);
+            sender.channel == *channel && sender.client_state_file.is_some() && is_named
+        });
+        let found = secrets.count();
+        if found != 1 {
+            problems.push(format!(
+                "the subscription of poll `{}` finds {found} senders with a `client_state_file` on channel `{channel}`, expected 1: by it the host knows the notifications of the source; add a [[sender]] there, or name one of them as `sender`",
+                poll.id
+            ));
+        }
+    }
     for source in routes.reconciliations.iter().flat_map(|entry| [&entry.left, &entry.right]) {
         let connector = host.plugins.iter().find(|plugin| plugin.name == source.connector);
         if connector.is_some_and(|plugin| plugin.egress.iter().all(|granted| granted.origin != source.origin)) {

@@ -79,6 +79,10 @@ const NOTIFY_EVERY: Duration = Duration::from_secs(1);
 
 /// How often somebody looks whether a poll is due.
 const POLL_LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// How often somebody looks whether a subscription is due.
+const SUBSCRIBE_LOOK_EVERY: Duration = Duration::from_secs(1);
+
 /// How often somebody looks whether systems are to be compared.
 const RECONCILE_EVERY: Duration = Duration::from_secs(60);
 
@@ -844,7 +848,7 @@ impl Host {
             delivered
         };
         let road = async {
-            let ((), (), delivered, (), (), (), (), (), (), ()) = tokio::join!(
+            let ((), (), delivered, (), (), (), (), (), (), (), ()) = tokio::join!(
                 self.watch_until(halted.clone()),
                 self.decide_until(halted.clone()),
                 delivering,
@@ -854,6 +858,7 @@ impl Host {
                 self.look_again_until(halted.clone()),
                 self.notify_until(halted.clone()),
                 self.poll_until(halted.clone()),
+                self.subscribe_until(halted.clone()),
                 self.reconcile_until(halted.clone())
             );
             at_rest.notify_one();
@@ -1093,6 +1098,19 @@ impl Host {
         }
     }
 
+    /// Keeps up what sources are asked to tell of by themselves; one that hangs is another task.
+    async fn subscribe_until(&self, stop: watch::Receiver<bool>) {
+        let mut asking = JoinSet::new();
+        for poll in self.pipeline.routes.polls.iter().filter(|poll| poll.subscription.is_some()) {
+            asking.spawn(subscribe(poll.clone(), Arc::clone(&self.pipeline), stop.clone()));
+        }
+        while let Some(ended) = asking.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(%error, "a subscription is not renewed any more; restart the host");
+            }
+        }
+    }
+
     async fn wait(&self, news: &Notify, stop: &watch::Receiver<bool>) {
         tokio::select! {
             () = news.notified() => {}
@@ -1202,6 +1220,19 @@ async fn ask(poll: Poll, pipeline: Arc<Pipeline>, accepted: Arc<Notify>, stop: w
         }
         tokio::select! {
             () = tokio::time::sleep(POLL_LOOK_EVERY) => {}
+            () = stopped(stop.clone()) => {}
+        }
+    }
+}
+
+/// Keeps up one subscription until told to stop. One that is asked for is waited for, as a poll is.
+async fn subscribe(poll: Poll, pipeline: Arc<Pipeline>, stop: watch::Receiver<bool>) {
+    while !*stop.borrow() {
+        if let Err(error) = pipeline.subscribe(&poll).await {
+            tracing::error!(poll = poll.id, %error, "a subscription came to no end");
+        }
+        tokio::select! {
+            () = tokio::time::sleep(SUBSCRIBE_LOOK_EVERY) => {}
             () = stopped(stop.clone()) => {}
         }
     }

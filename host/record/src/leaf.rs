@@ -138,6 +138,8 @@ pub enum LeafBody {
     Overdue(OverdueLeaf),
     /// A poll failed so often that people were told, or works again.
     Poll(PollLeaf),
+    /// A source is asked for a subscription, or answered.
+    Subscription(SubscriptionLeaf),
     /// Two systems were compared, or could not be.
     Reconciliation(ReconciliationLeaf),
     /// What a target had taken is sent again, since it lost it.
@@ -164,6 +166,7 @@ impl LeafBody {
             Self::Session(_) => "session",
             Self::Overdue(_) => "overdue",
             Self::Poll(_) => "poll",
+            Self::Subscription(_) => "subscription",
             Self::Reconciliation(_) => "reconciliation",
             Self::Replay(_) => "replay",
         }
@@ -742,6 +745,46 @@ pub enum PollStep {
     Failing,
     /// It works again.
     Restored,
+}
+
+/// A source is going to be asked to tell of changes by itself for a while, or was asked. The first
+/// stands there before anything is sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SubscriptionLeaf {
+    /// The poll that fetches what it tells of.
+    pub poll: Code,
+    /// The channel that its notifications come in by.
+    pub channel: ChannelId,
+    /// The connector that asks.
+    pub plugin: PluginName,
+    /// Which of them.
+    pub step: SubscriptionStep,
+    /// Which try in a row, from 1.
+    pub attempt: u32,
+    /// Until when it holds, by the source's word; none where nothing was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Instant>,
+    /// Why nothing was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<Code>,
+    /// The call, with its requests; none before it, and where none was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crossing: Option<CrossingRecord>,
+}
+
+/// What becomes of a subscription.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SubscriptionStep {
+    /// It is going to be asked for.
+    Asked,
+    /// The source gave one that was not there before: what changed until then it told nobody.
+    Made,
+    /// It holds for longer.
+    Renewed,
+    /// Nothing was given.
+    Failed,
 }
 
 /// Two systems were asked for all that they have, and what they said was compared.
@@ -1512,6 +1555,16 @@ mod tests {
                 step: PollStep::Restored,
                 failures: u32::MAX,
                 code: Some(longest.clone()),
+            }),
+            LeafBody::Subscription(SubscriptionLeaf {
+                poll: longest.clone(),
+                channel: ChannelId::parse(&"c".repeat(64)).unwrap(),
+                plugin: PluginName::parse(&"p".repeat(64)).unwrap(),
+                step: SubscriptionStep::Renewed,
+                attempt: u32::MAX,
+                until: Some(Instant(i64::MIN)),
+                code: Some(longest.clone()),
+                crossing: Some(connected(&longest)),
             }),
             LeafBody::Reconciliation(ReconciliationLeaf {
                 reconciliation: longest.clone(),

@@ -328,6 +328,8 @@ pub struct KindCounts {
     pub overdue: u64,
     /// `poll`.
     pub poll: u64,
+    /// `subscription`.
+    pub subscription: u64,
     /// `reconciliation`.
     pub reconciliation: u64,
     /// `replay`.
@@ -472,6 +474,7 @@ impl KindCounts {
             LeafBody::Session(_) => &mut self.session,
             LeafBody::Overdue(_) => &mut self.overdue,
             LeafBody::Poll(_) => &mut self.poll,
+            LeafBody::Subscription(_) => &mut self.subscription,
             LeafBody::Reconciliation(_) => &mut self.reconciliation,
             LeafBody::Replay(_) => &mut self.replay,
         };
@@ -531,7 +534,11 @@ impl StageOrder {
             LeafBody::Exception(exception) => self.exception(exception),
             LeafBody::Review(review) => self.review(review),
             LeafBody::Replay(replay) => self.replay(replay),
-            LeafBody::Escalation(_) | LeafBody::Overdue(_) | LeafBody::Poll(_) | LeafBody::Reconciliation(_) => Ok(()),
+            LeafBody::Escalation(_)
+            | LeafBody::Overdue(_)
+            | LeafBody::Poll(_)
+            | LeafBody::Subscription(_)
+            | LeafBody::Reconciliation(_) => Ok(()),
             LeafBody::Person(person) => self.accounts.person(person),
             LeafBody::Session(session) => self.accounts.session(session),
             LeafBody::Configuration(_) | LeafBody::Reference(_) | LeafBody::Retention(_) | LeafBody::Package(_) => {

@@ -218,6 +218,9 @@ pub struct Signature {
     /// Whether a 401 may mean that a credential ran out: the request is then signed and
     /// sent once more.
     pub renewable: bool,
+    /// What is sent in the place of the guest's body: the same with a secret in it that the guest
+    /// does not have. What the record says of a body is of the guest's.
+    pub body: Option<Vec<u8>>,
     /// Whether it goes within a session with a CSRF token: a 403 that asks for a token means
     /// that the session is over, and is renewed as well.
     pub has_session: bool,

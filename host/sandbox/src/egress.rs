@@ -326,7 +326,8 @@ impl Exchange<'_> {
         options: &RequestOptions,
     ) -> Result<Answer, Failed> {
         let signature = self.sign(permitted, head, body).await?;
-        let request = signed(permitted, head, body.clone(), &signature)?;
+        let body = signature.body.clone().map_or_else(|| body.clone(), Bytes::from);
+        let request = signed(permitted, head, body, &signature)?;
 
         let allowed = self.patience(self.limits.http_total_ms);
         let under_way = UnderWay { passage: &*permitted.passage, call_ends: self.call_ends, is_over: false };

@@ -59,6 +59,8 @@ mod person;
 
 mod poll;
 
+mod subscription;
+
 mod progress;
 
 mod reconcile;
@@ -76,7 +78,7 @@ use portreeve_model::{
 };
 use portreeve_record::{Leaf, PayloadKey, SealError, Sealed};
 
-use crate::proof::{Attempt, Committed, FirstDocument, Journaled, Permit, PollPermit, Settled};
+use crate::proof::{Attempt, Committed, FirstDocument, Journaled, Permit, PollPermit, Settled, SubscriptionPermit};
 pub use exception::{
     CLEARED, ClosedException, DeliveryAbout, Effect, ExceptionAbout, ExceptionChange, ExceptionTrail, ExceptionView,
     ExceptionsWanted, NewException, NewPause, NewProposal, NewStep, PauseAbout, ProposalView, Resolution, STEPS_MAX,
@@ -99,6 +101,7 @@ pub use progress::{
 };
 pub use reconcile::{Figures, Finding, NewFinding, NewRun, ReconciliationView, StandingFinding};
 pub use replay::{Delivered, DeliveredPage, DeliveredWanted, LOOKED_AT_MAX, NewReplay, ReplayPart, ReplayView};
+pub use subscription::{HeldSubscription, SubscriptionEnd, SubscriptionView};
 
 /// A document's place in the journal, from 1, without order across stores.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -192,6 +195,14 @@ pub enum StoreError {
     OrderWaits {
         /// The order.
         order: OrderId,
+    },
+    /// Somebody else asked for a subscription since.
+    #[error(
+        "the subscription of poll `{poll}` passed to somebody else while it was asked for; it is looked up and asked for again"
+    )]
+    SubscriptionMoved {
+        /// The poll.
+        poll: String,
     },
     /// Another poll was faster, or this one took longer than its lease.
     #[error("poll `{poll}` passed to somebody else while it was under way; what it brought is asked for again")]
@@ -1385,6 +1396,40 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// [`StoreError::Failed`] without a leaf where people are told, or were.
     async fn end_poll(&self, permit: PollPermit, end: PollEnd, at: Instant) -> Result<(), StoreError>;
+
+    /// How the subscription of a poll stands; none for one that was never asked for.
+    async fn subscription(&self, poll: &str) -> Result<Option<SubscriptionView>, StoreError>;
+
+    /// Claims a subscription that is due, or that was asked for with something else before, until
+    /// `lease_until`. None where it is neither, or somebody has it.
+    ///
+    /// *Durability*: the lease and the leaf that it is going to be asked for are one transaction,
+    /// before anything is sent. *Ordering*: any. *Concurrency*: of two that claim at once one gets
+    /// it, whichever host it is, and each claim fences the ones before it. *Retry*: claim again;
+    /// what an unknown outcome may have claimed comes back when its lease has ended, or when the
+    /// store is opened again, and a leaf that is there is not written twice.
+    async fn claim_subscription(
+        &self,
+        poll: &str,
+        about: Digest,
+        now: Instant,
+        lease_until: Instant,
+        leaf: Leaf,
+    ) -> Result<Option<SubscriptionPermit>, StoreError>;
+
+    /// Says what came of asking: what the source gave, or why it failed. What it gave before stays
+    /// where it failed.
+    ///
+    /// *Durability*: what was given, when it is due, what people are told, that the poll is made at
+    /// once, and the leaf are one transaction. *Ordering*: after its claim. *Concurrency*: fails
+    /// with [`StoreError::SubscriptionMoved`] when it was claimed again; nothing was written.
+    /// *Retry*: claim again; one that ended is not due.
+    async fn end_subscription(
+        &self,
+        permit: SubscriptionPermit,
+        end: SubscriptionEnd,
+        at: Instant,
+    ) -> Result<(), StoreError>;
 
     /// Puts it on record that an input was refused, or sign-ins were. Nothing else of it is kept.
     ///

@@ -8,7 +8,7 @@ use portreeve_model::{ChannelId, Digest, Instant, Matter, OrderId, PluginName, S
 use portreeve_record::PayloadKey;
 
 use crate::contract::{
-    Content, DocumentPosition, InputId, Interchange, JournalEntry, OutboxId, PayloadRef, StateChanges,
+    Content, DocumentPosition, HeldSubscription, InputId, Interchange, JournalEntry, OutboxId, PayloadRef, StateChanges,
 };
 
 /// A document that is durable in the journal, with its accept leaf.
@@ -379,5 +379,43 @@ impl PollPermit {
     #[must_use]
     pub fn said(&self) -> Option<Digest> {
         self.said
+    }
+}
+
+/// The right to ask for one subscription: a claimed row with a leaf, which nobody else has
+/// meanwhile.
+#[derive(Debug)]
+pub struct SubscriptionPermit {
+    pub(crate) id: String,
+    pub(crate) held: Option<HeldSubscription>,
+    pub(crate) epoch: i64,
+    pub(crate) failures: u32,
+    /// The exception that people were told by.
+    pub(crate) told: Option<i64>,
+}
+
+impl SubscriptionPermit {
+    /// What the source gave before, for the same.
+    #[must_use]
+    pub fn held(&self) -> Option<&HeldSubscription> {
+        self.held.as_ref()
+    }
+
+    /// Another number for each claim of the subscription.
+    #[must_use]
+    pub fn epoch(&self) -> i64 {
+        self.epoch
+    }
+
+    /// How often in a row it failed before.
+    #[must_use]
+    pub fn failures(&self) -> u32 {
+        self.failures
+    }
+
+    /// Whether people were told that it fails.
+    #[must_use]
+    pub fn is_told(&self) -> bool {
+        self.told.is_some()
     }
 }

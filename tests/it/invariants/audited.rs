@@ -370,6 +370,7 @@ fn per_order(leaves: &[LeafRecord]) -> PerOrder {
             | LeafBody::Session(_)
             | LeafBody::Overdue(_)
             | LeafBody::Poll(_)
+            | LeafBody::Subscription(_)
             | LeafBody::Reconciliation(_)
             | LeafBody::Replay(_) => {}
         }

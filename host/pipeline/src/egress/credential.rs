@@ -305,7 +305,7 @@ impl Credential {
             let headers = webhook::headers(&secret, id, now, request.body).map_err(later)?;
             let secrets = vec![secret.bytes().to_vec()];
             let renewable = self.entry.sources().iter().any(|source| source.may_change());
-            return Ok((Signature { headers, reserved, secrets, renewable, has_session: false }, Some(secret)));
+            return Ok((Signature { headers, reserved, secrets, renewable, ..Signature::default() }, Some(secret)));
         }
         let methods = self.entry.methods();
         if !methods.is_empty() && !methods.iter().any(|method| method == request.method) {
@@ -318,6 +318,7 @@ impl Credential {
             reserved,
             secrets,
             has_session: false,
+            body: None,
             renewable: self.entry.sources().iter().any(|source| source.may_change()) || self.is_token(),
         };
         Ok((signature, Some(secret)))

@@ -5,7 +5,7 @@ use portreeve_model::Matter;
 use portreeve_record::LeafBody;
 use portreeve_record::leaf::{
     AcceptLeaf, AttemptLeaf, CrossingRecord, DecideLeaf, EscalationLeaf, ExceptionLeaf, HoldRecord, Label, PackageLeaf,
-    PollLeaf, ReceiptLeaf, ReconciliationLeaf, ReplayLeaf, ReviewLeaf, SessionLeaf,
+    PollLeaf, ReceiptLeaf, ReconciliationLeaf, ReplayLeaf, ReviewLeaf, SessionLeaf, SubscriptionLeaf,
 };
 use serde::Serialize;
 
@@ -36,6 +36,7 @@ pub(super) fn told(body: &LeafBody) -> String {
             )
         }
         LeafBody::Poll(leaf) => polled(leaf),
+        LeafBody::Subscription(leaf) => subscribed(leaf),
         LeafBody::Reconciliation(leaf) => reconciled(leaf),
         LeafBody::Replay(leaf) => replayed(leaf),
     }
@@ -127,6 +128,14 @@ fn session(leaf: &SessionLeaf) -> String {
 fn polled(leaf: &PollLeaf) -> String {
     let why = leaf.code.as_ref().map_or_else(String::new, |code| format!(" ({code})"));
     format!("poll {} of {}: {} after {} failure(s){why}", leaf.poll, leaf.channel, word(&leaf.step), leaf.failures)
+}
+
+fn subscribed(leaf: &SubscriptionLeaf) -> String {
+    let SubscriptionLeaf { poll, channel, step, attempt, until, code, crossing, .. } = leaf;
+    let until = until.as_ref().map_or_else(String::new, |until| format!(" until {until}"));
+    let why = code.as_ref().map_or_else(String::new, |code| format!(" ({code})"));
+    let call = called(crossing.iter());
+    format!("subscription of poll {poll} on {channel}: {call}{} at try {attempt}{until}{why}", word(step))
 }
 
 fn hold(hold: &HoldRecord) -> String {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hyper::Method;
-use portreeve_api::poll::{PollStanding, Polls};
+use portreeve_api::poll::{PollStanding, Polls, SubscriptionStanding};
 
 use super::plugin::{Of, understood};
 use crate::clock::SystemClock;
@@ -15,7 +15,7 @@ use crate::output::Output;
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
     /// When each last worked, how old its place in its source is, how often it failed, and when it
-    /// is due.
+    /// is due; and until when its source tells by itself what is new.
     List {
         #[command(flatten)]
         of: Of,
@@ -25,7 +25,13 @@ pub(super) enum Command {
 pub(super) async fn run(command: Command, json: bool, output: &mut Output) -> anyhow::Result<()> {
     let Command::List { of } = command;
     let found = all(&of).await?;
-    if json { output.json(&found) } else { found.polls.iter().try_for_each(|poll| output.line(&shown(poll))) }
+    if json {
+        return output.json(&found);
+    }
+    found.polls.iter().try_for_each(|poll| {
+        output.line(&shown(poll))?;
+        poll.subscription.iter().try_for_each(|subscription| output.line(&subscribed(subscription)))
+    })
 }
 
 async fn all(of: &Of) -> anyhow::Result<Polls> {
@@ -51,4 +57,19 @@ fn shown(poll: &PollStanding) -> String {
         (None, false) => "due now".to_owned(),
     };
     format!("{id}  {origin} for channel {channel}: {worked}{cursor}{fails}; {due}")
+}
+
+fn subscribed(subscription: &SubscriptionStanding) -> String {
+    let SubscriptionStanding { channel, resource, failures, .. } = subscription;
+    let holds = match (&subscription.external_id, &subscription.until, subscription.holds) {
+        (Some(id), Some(until), true) => format!("is {id} until {until}"),
+        (Some(id), Some(until), false) => format!("was {id} and ended {until}"),
+        _ => "was not given yet".to_owned(),
+    };
+    let fails = match (&subscription.failing_since, &subscription.code) {
+        (Some(since), Some(code)) => format!(", failed {failures} time(s) since {since} ({code})"),
+        _ => String::new(),
+    };
+    let due = subscription.due_at.as_ref().map_or_else(|| "due now".to_owned(), |at| format!("due {at}"));
+    format!("    its subscription to {resource} on channel {channel} {holds}{fails}; {due}")
 }

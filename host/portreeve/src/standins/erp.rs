@@ -20,6 +20,7 @@
 //! GET    …/salesInvoices, …/salesCreditMemos?$filter=lastModifiedDateTime ge …   what changed since (`changed`)
 //! GET    …/salesInvoices?$filter=number eq '…' or number eq '…'   those of these numbers (`changed`)
 //! GET    …/items?$filter=type eq 'Inventory'[ and number gt '…']&$orderby=number&$top=…
+//! GET, POST /api/v2.0/subscriptions, PATCH …(ID)      who is told that something changed (`subscribing`)
 //! any refusal                                         4xx/5xx {"error":{"code","message"}}
 //! ```
 //!
@@ -41,6 +42,7 @@ mod books;
 mod changed;
 mod items;
 mod posting;
+mod subscribing;
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -51,7 +53,7 @@ use axum::extract::{DefaultBodyLimit, Path, RawQuery, Request, State};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, post};
+use axum::routing::{delete, get, patch, post};
 use axum::{Json, Router};
 use bytes::Bytes;
 use portreeve_model::value::Decimal;
@@ -61,6 +63,7 @@ use self::asked::{Change, Checked};
 use self::books::{Books, Order};
 use self::changed::Since;
 use self::posting::Document;
+pub use self::subscribing::ErpSubscription;
 use super::amount::Amount;
 use super::mischief::{Mischief, RETRY_AFTER, SLOW_ANSWER, Trick, hung_up};
 use super::serving::Serving;
@@ -288,6 +291,8 @@ fn routes(ledger: Ledger) -> Router {
     let company = |rest: &str| format!("{BASE_PATH}/{{company}}/{rest}");
     Router::new()
         .route(&format!("{BASE_PATH}/companies"), get(companies))
+        .route(&format!("{BASE_PATH}/subscriptions"), get(subscribing::list).post(subscribing::create))
+        .route(&format!("{BASE_PATH}/{{entity}}"), patch(subscribing::renew))
         .route(&company("items"), get(items::list))
         .route(&company("salesOrders"), get(find_sales_orders).post(create_sales_order))
         .route(&company("salesInvoices"), get(find_invoices))

@@ -13,15 +13,15 @@ use super::fixture::{
     order_id, release, released, resolved, step, waiting,
 };
 use super::person::{add, change, key as token};
-use super::{Fault, Maker, interchange, poll, reconcile, replay};
+use super::{Fault, Maker, interchange, poll, reconcile, replay, subscription};
 use crate::contract::{
     Effect, ExceptionChange, ExceptionTrail, KeptBack, NewRun, NoticePlace, PackageChange, PersonChange, Resolution,
     Store, StoreError, TreeHead,
 };
-use crate::proof::{Attempt, Journaled, Permit, PollPermit};
+use crate::proof::{Attempt, Journaled, Permit, PollPermit, SubscriptionPermit};
 
 /// Each write, and how many leaves one of it brings here.
-pub(crate) const WRITES: [(&str, usize); 26] = [
+pub(crate) const WRITES: [(&str, usize); 28] = [
     ("activate_configuration", 2),
     ("change_packages", 2),
     ("load_reference", 1),
@@ -29,6 +29,8 @@ pub(crate) const WRITES: [(&str, usize); 26] = [
     ("claim_poll", 0),
     ("journal_polled", 1),
     ("end_poll", 1),
+    ("claim_subscription", 1),
+    ("end_subscription", 1),
     ("refuse", 1),
     ("lease_numbers", 0),
     ("commit_decisions", 1),
@@ -56,6 +58,7 @@ enum Ready {
     Documents(Vec<Journaled>),
     Permit(Permit),
     Poll(PollPermit),
+    Subscription(SubscriptionPermit),
     Attempt(Attempt),
     Exception(Box<ExceptionTrail>),
     /// With the number of its exception.
@@ -178,6 +181,7 @@ async fn ready(write: &str, store: &Arc<dyn Store>, number: u64, after_ms: i64) 
             _ => Ready::Done,
         },
         "journal_polled" | "end_poll" => poll::claim(store, after_ms).await.map_or(Ready::Done, Ready::Poll),
+        "end_subscription" => subscription::claim(store, after_ms, 59).await.map_or(Ready::Done, Ready::Subscription),
         "number_delivery" | "begin_attempt" | "settle" | "settle_unattempted" => {
             match claim(store, after_ms).await.pop() {
                 None => Ready::Done,
@@ -218,6 +222,14 @@ async fn go(write: &str, store: &Arc<dyn Store>, ready: Ready, after_ms: i64) ->
             store.journal_polled(permit, input(1, &["PO-1"]), poll::moved(b"1")).await.map(|_| ())
         }
         ("end_poll", Ready::Poll(permit)) => store.end_poll(permit, poll::failed(Some(leaf(60))), NOW).await,
+        ("claim_subscription", _) => {
+            let claimed = subscription::try_claim(store, after_ms, 60).await?;
+            assert!(claimed.is_some(), "what may have been claimed comes back");
+            Ok(())
+        }
+        ("end_subscription", Ready::Subscription(permit)) => {
+            store.end_subscription(permit, subscription::given("S", 60), NOW).await
+        }
         ("refuse", _) => store.refuse(leaf(60)).await,
         ("lease_numbers", _) => store.lease_numbers("interchange", 7).await.map(|_| ()),
         ("commit_decisions", Ready::Documents(documents)) => {

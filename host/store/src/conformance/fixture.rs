@@ -439,6 +439,8 @@ pub(crate) async fn observe(store: &Arc<dyn Store>) -> Vec<String> {
     seen.push(format!("told {:?}", store.notice_place("desk").await.unwrap()));
     let poll = store.poll("erp").await.unwrap();
     seen.push(format!("poll {:?}", poll.map(|poll| (poll.cursor, poll.failures, poll.code))));
+    let subscription = store.subscription("erp").await.unwrap();
+    seen.push(format!("subscribed {:?}", subscription.map(|found| (found.held, found.failures, found.code))));
     let findings = store.findings(super::reconcile::STOCK, None, ALL).await.unwrap();
     let findings: Vec<_> = findings.into_iter().map(|(subject, found)| (subject, found.is_open)).collect();
     let figures = store.reconciliation(super::reconcile::STOCK).await.unwrap().figures;

@@ -6,7 +6,7 @@
 //! maker lets the store's own commit fail, in both ways in which commits do.
 //!
 //! ```text
-//! accept  poll  decide  progress  effect  interchange  level  kept_back  exception  pause  reconcile  notice  credit  deliver  replay  log  configuration  person  retention    what each operation promises
+//! accept  poll  subscription  decide  progress  effect  interchange  level  kept_back  exception  pause  reconcile  notice  credit  deliver  replay  log  configuration  person  retention    what each operation promises
 //! faults                                                                                          both faults of each write, reopened and repeated
 //! model                                                                                           random stories against a model in memory
 //! line                                                                                            random histories, and which delivery of each goes
@@ -38,6 +38,7 @@ pub(crate) mod notice;
 
 pub(crate) mod poll;
 pub(crate) mod reconcile;
+pub(crate) mod subscription;
 
 pub(crate) mod credit;
 
@@ -119,6 +120,9 @@ macro_rules! suite {
                 what_fails_is_told_once_and_closed_when_it_works_again,
                 when_a_poll_went_well_and_what_its_source_said_then_is_known,
                 another_connector_begins_without_a_cursor_and_what_one_remembers_is_its_own;
+            subscription: a_subscription_is_asked_for_by_one_at_a_time_with_a_leaf_before_and_one_behind,
+                what_is_asked_for_otherwise_is_due_at_once_and_was_given_by_nobody,
+                of_a_subscription_that_fails_people_hear_until_it_is_given_and_what_was_missed_is_fetched;
             decide: a_decision_is_there_after_a_reopening_with_everything_that_it_causes,
                 of_a_business_key_the_next_document_waits_for_the_first,
                 documents_are_left_out_and_stand_before_those_of_their_key_all_the_same, a_second_decision_about_a_document_hears_of_the_first,
@@ -297,6 +301,7 @@ fn every_operation_is_tried_and_every_write_says_what_it_promises() {
         include_str!("level.rs"),
         include_str!("notice.rs"),
         include_str!("poll.rs"),
+        include_str!("subscription.rs"),
         include_str!("reconcile.rs"),
         include_str!("credit.rs"),
         include_str!("deliver.rs"),

@@ -47,6 +47,7 @@ mod pause;
 mod person;
 
 mod poll;
+mod subscription;
 
 mod progress;
 
@@ -85,10 +86,10 @@ use crate::contract::{
     NewRun, NewStep, NoticePlace, Numbering, OpenHolds, OpenPayload, OrderEventView, OrderName, OrderOrigin,
     OrderStanding, OrderState, OrderTrail, OrderView, PackageChange, PackageView, PauseAbout, PayloadRef, Period,
     Person, PersonView, PluginUsage, PollEnd, PollView, PolledChange, Presented, ReconciliationView, ReferenceTable,
-    ReferenceWanted, ReplayView, Room, Settlement, StepTaken, Store, StoreError, Summary, TreeHead, UnsequencedLeaf,
-    WeighedProposal,
+    ReferenceWanted, ReplayView, Room, Settlement, StepTaken, Store, StoreError, SubscriptionEnd, SubscriptionView,
+    Summary, TreeHead, UnsequencedLeaf, WeighedProposal,
 };
-use crate::proof::{Attempt, Committed, Journaled, Permit, PollPermit, Settled};
+use crate::proof::{Attempt, Committed, Journaled, Permit, PollPermit, Settled, SubscriptionPermit};
 use writer::Writer;
 
 /// The schema that this program writes.
@@ -315,7 +316,12 @@ fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
         transaction.pragma_update(None, "user_version", SCHEMA_VERSION).map_err(failed)?;
         transaction.commit().map_err(failed)?;
     }
-    let more = concat!(include_str!("package.sql"), include_str!("poll.sql"), include_str!("replay.sql"));
+    let more = concat!(
+        include_str!("package.sql"),
+        include_str!("poll.sql"),
+        include_str!("subscription.sql"),
+        include_str!("replay.sql")
+    );
     connection.execute_batch(more).map_err(failed)
 }
 
@@ -417,6 +423,32 @@ impl Store for SqliteStore {
 
     async fn end_poll(&self, permit: PollPermit, end: PollEnd, at: Instant) -> Result<(), StoreError> {
         self.writer.write(move |tx| poll::end(tx, &permit, &end, at)).await
+    }
+
+    async fn subscription(&self, poll: &str) -> Result<Option<SubscriptionView>, StoreError> {
+        let poll = poll.to_owned();
+        self.read(move |connection| subscription::one(connection, &poll)).await
+    }
+
+    async fn claim_subscription(
+        &self,
+        poll: &str,
+        about: Digest,
+        now: Instant,
+        lease_until: Instant,
+        leaf: Leaf,
+    ) -> Result<Option<SubscriptionPermit>, StoreError> {
+        let poll = poll.to_owned();
+        self.writer.write(move |tx| subscription::claim(tx, &poll, about, now, lease_until, &leaf)).await
+    }
+
+    async fn end_subscription(
+        &self,
+        permit: SubscriptionPermit,
+        end: SubscriptionEnd,
+        at: Instant,
+    ) -> Result<(), StoreError> {
+        self.writer.write(move |tx| subscription::end(tx, &permit, &end, at)).await
     }
 
     async fn refuse(&self, leaf: Leaf) -> Result<(), StoreError> {

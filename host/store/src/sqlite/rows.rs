@@ -714,7 +714,8 @@ pub(super) fn end_claims(connection: &Connection) -> Result<()> {
              WHERE state = 'pending' AND lease_until > 0;
              UPDATE outbox SET lease_until = min(lease_until, ask_at)
              WHERE state = 'withheld' AND unresolved = 1 AND lease_until > 0;
-             UPDATE poll SET lease_until = 0 WHERE lease_until > 0;",
+             UPDATE poll SET lease_until = 0 WHERE lease_until > 0;
+             UPDATE subscription SET lease_until = 0 WHERE lease_until > 0;",
         )
         .map_err(failed)
 }

@@ -8,6 +8,7 @@ use portreeve_model::value::Decimal;
 use super::answer::Refusal;
 use super::asked::{Change, Checked, Line, LineType};
 use super::posting::Document;
+use super::subscribing::Subscriptions;
 use super::{SalesOrder, SalesOrderLine};
 use crate::standins::amount::Amount;
 
@@ -44,6 +45,7 @@ pub(super) struct Books {
     pub(super) changes: Vec<(String, Instant)>,
     /// Orders by their external numbers, whose documents are in no list yet of what changed.
     pub(super) late: BTreeSet<String>,
+    pub(super) subscriptions: Subscriptions,
 }
 
 /// A sales order that is not posted whole yet.
@@ -91,6 +93,7 @@ impl Default for Books {
             now: MORNING,
             changes: Vec::new(),
             late: BTreeSet::new(),
+            subscriptions: Subscriptions::default(),
         }
     }
 }
