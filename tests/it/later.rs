@@ -6,6 +6,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 
 use portreeve::standins::Mischief;
+use portreeve::standins::shop::Basket;
 use portreeve_model::{Event, ExceptionAction, ExceptionKind, Instant, OrderId};
 use portreeve_pipeline::Clock;
 use portreeve_pipeline::rederive::Rederived;
@@ -114,6 +115,31 @@ async fn other_content_for_an_order_is_an_event_of_its_own() {
     assert_eq!(delivery(&host.order("PO-1").await), (OrderState::Released, "delivered"), "as it came first");
     let rederived = host.rederive(order.id).await.unwrap();
     assert!(matches!(rederived, Rederived::Same(_)), "{rederived:?}");
+    host.verify().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_order_that_comes_again_in_other_words_and_says_the_same_is_no_change() {
+    let host = TestHost::demo().await;
+    let basket = Basket { entity_id: 1, sku: "FST-1007", quantity: 2, price_minor: 1_840 };
+    let placed: serde_json::Value = serde_json::from_slice(&basket.placed()).unwrap();
+    let with = |name: &str, value: &str| {
+        let mut order = placed.clone();
+        order[name] = value.into();
+        order.to_string().into_bytes()
+    };
+    let same = [basket.placed(), with("updated_at", "2026-03-02 09:00:00"), with("updated_at", "2026-03-02 10:00:00")];
+    for body in same {
+        assert_eq!(host.send_shop(&body).await.unwrap().reply.status, 200);
+        host.decide_all().await;
+    }
+    let summary = host.summary().await;
+    assert_eq!((host.orders().await.len(), summary.order_events, summary.duplicates), (1, 0, 2));
+    assert!(host.exceptions().await.is_empty());
+    host.send_shop(&with("customer_note", "leave it at the gate")).await.unwrap();
+    host.decide_all().await;
+    assert_eq!(host.summary().await.order_events, 1);
+    assert_eq!(exceptions(&host).await[0].0, "changed-order");
     host.verify().await.unwrap();
 }
 

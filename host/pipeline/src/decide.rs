@@ -48,6 +48,7 @@ mod refunding;
 mod set_aside;
 
 mod turn;
+mod unchanged;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -227,6 +228,7 @@ impl Pipeline {
         let Batch { positions, mut mapped, tables, active, now, .. } = batch;
         self.find_named(&mut mapped).await?;
         self.find_acknowledged(&mut mapped).await?;
+        self.find_unchanged(&mut mapped, &tables).await?;
         let mut left = positions.clone();
         let mut unread = Vec::new();
         let mut validated = Vec::new();

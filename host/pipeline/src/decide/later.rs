@@ -126,6 +126,14 @@ impl Later {
         self.moves
     }
 
+    /// The whole order as it is to be now, where it is only that: no revision with a number of its own.
+    pub(super) fn new_content(&self) -> Option<&portreeve_model::Order> {
+        match &self.event {
+            Event::OrderChanged(change) if change.revision.is_none() => Some(&change.order),
+            _ => None,
+        }
+    }
+
     /// The order that it is about.
     pub(super) fn order_id(&self, document: &Journaled) -> OrderId {
         let (number, release) = match &self.event {
