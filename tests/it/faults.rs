@@ -297,6 +297,7 @@ store! {
         async fn active_configuration(&self) -> Option<Configuration>;
         async fn packages(&self) -> Vec<PackageView>;
         async fn poll(&self, poll: &str) -> Option<PollView>;
+        async fn known_keys(&self, channel: &ChannelId, sender: &SenderId, keys: Vec<String>) -> Vec<bool>;
         async fn subscription(&self, poll: &str) -> Option<SubscriptionView>;
         async fn poll_state(&self, plugin: &PluginName, poll: &str) -> BTreeMap<String, Vec<u8>>;
         async fn person(&self, name: &PersonName) -> Option<Person>;

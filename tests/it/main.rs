@@ -46,6 +46,8 @@ mod posted;
 
 mod subscribed;
 
+mod pulled;
+
 mod together;
 
 mod faults;

@@ -427,7 +427,7 @@ async fn whatever_is_wrong_with_a_poll_in_the_configuration_is_said() {
         (
             "every_seconds = 60\norigin = \"${ERP_ORIGIN}\"",
             "every_seconds = 60\norigin = \"https://elsewhere.example\"",
-            "poll `source` asks `https://elsewhere.example`, where its channel's connector `scripted-poll` may not go",
+            "poll `source` asks `https://elsewhere.example`, where its connector `scripted-poll` may not go",
         ),
         (
             "every_seconds = 60\norigin = \"${ERP_ORIGIN}\"",

@@ -85,6 +85,17 @@ pub struct Poll {
     pub id: String,
     /// The channel that its documents come in by.
     pub channel: ChannelId,
+    /// The connector that asks; its channel's, where nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connector: Option<PluginName>,
+    /// The sender of its channel whose documents they are: what its source says by itself and what
+    /// it is asked for are then one sender's. A sender of its own, where nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sender: Option<String>,
+    /// Whether documents are left out whose business key came from their sender before: it fetches
+    /// what is missing, and no news of what is there.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub only_missing: bool,
     /// Seconds from one poll to the next, where nothing wakes it.
     pub every_seconds: u32,
     /// Up to so many seconds more, another number each time: sources that are asked by many at the
@@ -124,7 +135,12 @@ impl Poll {
 
     /// Who brings its documents.
     pub(crate) fn sender(&self) -> SenderId {
-        SenderId::authenticated(self.way())
+        SenderId::authenticated(self.sender.clone().unwrap_or_else(|| self.way()))
+    }
+
+    /// Who asks for its channel.
+    pub(crate) fn connector<'a>(&'a self, channel: &'a Channel) -> &'a PluginName {
+        self.connector.as_ref().unwrap_or(&channel.connector)
     }
 
     fn every_ms(&self) -> i64 {
@@ -320,7 +336,7 @@ impl Pipeline {
                 break;
             }
             let lease_until = now.plus_ms(self.clock.lease_ms());
-            let claimed = self.store.claim_poll(&poll.id, &channel.connector, now, lease_until).await?;
+            let claimed = self.store.claim_poll(&poll.id, poll.connector(channel), now, lease_until).await?;
             let Some(permit) = claimed else { break };
             run.asked = run.asked.saturating_add(1);
             let (documents, more) = match self.ask(poll, channel, permit, run.asked < ASKED_MAX).await? {
@@ -345,7 +361,7 @@ impl Pipeline {
         let cause = Cause::Sender { channel: &channel.id, sender: sender.id() };
         let active = self.plugins.now();
         let received_at = self.clock.now();
-        let connector = match self.plugin(&active, &channel.connector, Call::Poll, cause) {
+        let connector = match self.plugin(&active, poll.connector(channel), Call::Poll, cause) {
             Ok(connector) => connector,
             Err(absent) => return self.failed(poll, channel, permit, not_polled(absent, received_at)).await,
         };
@@ -355,7 +371,7 @@ impl Pipeline {
         context.egress = self.outbound.to(&poll.way());
         context.kv = Arc::new(PollState {
             store: Arc::clone(&self.store),
-            plugin: channel.connector.clone(),
+            plugin: poll.connector(channel).clone(),
             poll: poll.id.clone(),
         });
         let settings = [route::settings(&channel.settings), route::settings(&poll.settings)].concat();
@@ -393,7 +409,7 @@ impl Pipeline {
         poll: &Poll,
         channel: &Channel,
         permit: PollPermit,
-        (polled, crossing): (Polled, Crossing),
+        (mut polled, crossing): (Polled, Crossing),
         again: bool,
     ) -> Result<Ended, PollError> {
         let sender = Sender::polled(poll);
@@ -409,6 +425,11 @@ impl Pipeline {
             return self.rested(poll, permit, said, now).await;
         }
         let content = Digest::of_parts(&[said.as_bytes(), &permit.epoch().to_be_bytes()]);
+        if poll.only_missing {
+            let keys = polled.documents.iter().map(|document| document.key.clone()).collect();
+            let mut known = self.store.known_keys(sender.channel(), sender.id(), keys).await?.into_iter();
+            polled.documents.retain(|_| known.next() != Some(true));
+        }
 
         let body = polled.documents.iter().map(|document| document.body.as_slice()).collect::<Vec<_>>().join(&b'\n');
         let problems = polled.problems.clone();
@@ -531,7 +552,7 @@ impl Pipeline {
         code: Option<&str>,
         now: Instant,
     ) -> Result<Leaf, PollError> {
-        let plugin = self.routes.channel(&poll.channel).map(|channel| channel.connector.clone());
+        let plugin = self.routes.channel(&poll.channel).map(|channel| poll.connector(channel).clone());
         let plugin =
             plugin.ok_or_else(|| PollError::NoChannel { poll: poll.id.clone(), channel: poll.channel.clone() })?;
         let body = PollLeaf {
@@ -632,6 +653,9 @@ mod tests {
             every_seconds,
             jitter_seconds,
             patience_minutes: patience_minutes_default(),
+            connector: None,
+            sender: None,
+            only_missing: false,
             origin: serde_json::from_str("\"https://erp.example\"").unwrap(),
             tls: TargetTls::default(),
             credential: None,

@@ -578,6 +578,10 @@ impl Routes {
             }
             used.push((user, target.transformer.clone(), PluginKind::Transformer));
         }
+        for poll in &self.polls {
+            let connector = poll.connector.clone();
+            used.extend(connector.map(|name| (format!("poll `{}`", poll.id), name, PluginKind::Connector)));
+        }
         used.extend(self.reconciling_plugins());
         used
     }

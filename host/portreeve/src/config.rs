@@ -980,11 +980,20 @@ fn host_problems(host: &HostFile, routes: &Routes) -> Vec<String> {
         }
     }
     for poll in &routes.polls {
-        let Some(connector) = routes.channel(&poll.channel).map(|channel| &channel.connector) else { continue };
+        let of_channel = routes.channel(&poll.channel).map(|channel| &channel.connector);
+        let Some(connector) = poll.connector.as_ref().or(of_channel) else { continue };
+        let is_known =
+            |named: &String| host.senders.iter().any(|sender| sender.channel == poll.channel && sender.id == *named);
+        if let Some(named) = poll.sender.as_ref().filter(|named| !is_known(named)) {
+            problems.push(format!(
+                "poll `{}` brings what is sender `{named}`'s, who is none of channel `{}`; name a [[sender]] of that channel, or none",
+                poll.id, poll.channel
+            ));
+        }
         let plugin = host.plugins.iter().find(|plugin| plugin.name == *connector);
         if plugin.is_some_and(|plugin| plugin.egress.iter().all(|granted| granted.origin != poll.origin)) {
             problems.push(format!(
-                "poll `{}` asks `{origin}`, where its channel's connector `{connector}` may not go; a [[plugin.egress]] with `origin = \"{origin}\"` would allow it",
+                "poll `{}` asks `{origin}`, where its connector `{connector}` may not go; a [[plugin.egress]] with `origin = \"{origin}\"` would allow it",
                 poll.id,
                 origin = poll.origin
             ));

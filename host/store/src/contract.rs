@@ -1354,6 +1354,15 @@ pub trait Store: Send + Sync + 'static {
     /// Where a poll is; none for one that was never due.
     async fn poll(&self, poll: &str) -> Result<Option<PollView>, StoreError>;
 
+    /// Of each of these business keys, whether a document of this sender has it that became an order
+    /// or an event, or still may.
+    async fn known_keys(
+        &self,
+        channel: &ChannelId,
+        sender: &SenderId,
+        keys: Vec<String>,
+    ) -> Result<Vec<bool>, StoreError>;
+
     /// What a connector remembers of a poll, by key: what [`Store::journal_polled`] committed.
     async fn poll_state(&self, plugin: &PluginName, poll: &str) -> Result<BTreeMap<String, Vec<u8>>, StoreError>;
 

@@ -220,7 +220,7 @@ impl Pipeline {
         let Asking { poll, subscription, channel, permit } = &asking;
         let (sender, active, received_at) = (poll.sender(), self.plugins.now(), self.clock.now());
         let cause = Cause::Sender { channel: &channel.id, sender: &sender };
-        let connector = match self.plugin(&active, &channel.connector, Call::Deliver, cause) {
+        let connector = match self.plugin(&active, poll.connector(channel), Call::Deliver, cause) {
             Ok(connector) => connector,
             Err(absent) => return self.not_given(asking, not_polled(absent, received_at), None).await,
         };
@@ -346,7 +346,7 @@ impl Pipeline {
         let body = SubscriptionLeaf {
             poll: Code::of(&poll.id),
             channel: subscription.channel.clone(),
-            plugin: channel.connector.clone(),
+            plugin: poll.connector(channel).clone(),
             step,
             attempt,
             until,

@@ -22,7 +22,9 @@
 //!
 //! With an [`Integration`] it takes only requests that are signed by OAuth 1.0a as that, each nonce
 //! once; without one it takes everybody. It sends no mail but counts what it would have sent. It
-//! filters by `eq` alone and gives all fields, whatever `fields` asks for. It knows no taxes and
+//! filters by `eq` and `gteq` alone, sorts upwards, and gives all fields, whatever `fields` asks for; who
+//! asks behind the last page gets that one once more. An order is listed in the words that it was
+//! placed with, beside how it stands. It knows no taxes and
 //! discounts, and captures whatever it is told to. What it may sell of an item is what it was told
 //! last: unlike the original it reserves nothing for an order, and a shipment takes nothing away.
 
@@ -45,11 +47,12 @@ use axum::{Json, Router};
 use bytes::Bytes;
 use portreeve_model::Digest;
 use portreeve_model::value::Decimal;
+use portreeve_pipeline::Clock;
 use serde_json::{Value, json};
 
 use super::mischief::{Mischief, SLOW_ANSWER, Trick, hung_up};
 use super::serving::Serving;
-use answer::{Page, Refusal, document, order};
+use answer::{Page, Refusal, document, listed};
 use books::Books;
 
 pub use basket::Basket;
@@ -106,6 +109,11 @@ impl Shop {
     /// A sentence, when the JSON is no order or its id is taken.
     pub fn place(&self, json: &[u8]) -> Result<(), String> {
         self.ledger.lock().place(json)
+    }
+
+    /// From now on it goes by this clock.
+    pub fn know_the_time(&self, clock: Arc<dyn Clock>) {
+        self.ledger.lock().know_the_time(clock);
     }
 
     /// Has a customer cancel an order, as he does in his account; whether it still could be.
@@ -184,7 +192,7 @@ async fn authenticated(State(ledger): State<Ledger>, request: Request, next: Nex
 
 async fn orders(State(ledger): State<Ledger>, RawQuery(query): RawQuery) -> Result<Json<Value>, Refusal> {
     let books = ledger.lock();
-    let all = books.orders.values().map(order).collect();
+    let all = books.orders.values().map(listed).collect();
     Page::read(query.as_deref())?.of(all)
 }
 

@@ -119,6 +119,7 @@ macro_rules! suite {
                 an_empty_poll_keeps_the_cursor_and_what_it_is_woken_by_counts,
                 what_fails_is_told_once_and_closed_when_it_works_again,
                 when_a_poll_went_well_and_what_its_source_said_then_is_known,
+                of_business_keys_it_is_known_which_came_from_a_sender,
                 another_connector_begins_without_a_cursor_and_what_one_remembers_is_its_own;
             subscription: a_subscription_is_asked_for_by_one_at_a_time_with_a_leaf_before_and_one_behind,
                 what_is_asked_for_otherwise_is_due_at_once_and_was_given_by_nobody,

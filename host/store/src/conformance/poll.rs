@@ -5,8 +5,8 @@ use std::sync::Arc;
 use portreeve_model::{Digest, ExceptionKind, PluginName};
 
 use super::Maker;
-use super::fixture::{ALL, LEASE_MS, NOW, input, leaf, leaves, observe, waits};
-use crate::contract::{JournalEntry, JournalOutcome, PollEnd, PollFailure, PolledChange, Store, StoreError};
+use super::fixture::{ALL, LEASE_MS, NOW, decision_of, input, leaf, leaves, observe, waits};
+use crate::contract::{Decided, JournalEntry, JournalOutcome, PollEnd, PollFailure, PolledChange, Store, StoreError};
 use crate::proof::PollPermit;
 
 /// How long after the beginning the polls here are due again.
@@ -211,4 +211,22 @@ pub(crate) async fn when_a_poll_went_well_and_what_its_source_said_then_is_known
     let permit = claim(&store, 4).await.unwrap();
     assert_eq!(permit.said(), Some(Digest::of(b"nothing")), "a failure says nothing");
     assert_eq!(store.poll("erp").await.unwrap().unwrap().worked_at, Some(NOW.plus_ms(2)));
+}
+
+pub(crate) async fn of_business_keys_it_is_known_which_came_from_a_sender(maker: impl Maker) {
+    let store = maker.open().await;
+    let first = input(1, &["PO-1", "PO-2"]);
+    let (channel, sender) = (first.channel.clone(), first.sender.clone());
+    store.journal(first).await.unwrap();
+    let keys = || ["PO-3", "PO-2", "PO-1", "PO-2"].map(str::to_owned).to_vec();
+    let known = store.known_keys(&channel, &sender, keys()).await.unwrap();
+    assert_eq!(known, [false, true, true, true]);
+    let other = portreeve_model::SenderId::authenticated("somebody else");
+    assert_eq!(store.known_keys(&channel, &other, keys()).await.unwrap(), [false; 4]);
+    assert!(store.known_keys(&channel, &sender, Vec::new()).await.unwrap().is_empty());
+    // What became neither order nor event is none: its sender's second try counts.
+    let document = store.undecided(1, &[]).await.unwrap().remove(0);
+    let unmapped = Decided::Unmapped(waits(ExceptionKind::Document, "unmapped"));
+    super::fixture::commit(&store, decision_of(document, unmapped, Vec::new(), leaf(2))).await.unwrap();
+    assert_eq!(store.known_keys(&channel, &sender, keys()).await.unwrap(), [false, true, false, true]);
 }

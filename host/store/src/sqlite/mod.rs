@@ -396,6 +396,16 @@ impl Store for SqliteStore {
         self.read(move |connection| poll::one(connection, &poll)).await
     }
 
+    async fn known_keys(
+        &self,
+        channel: &ChannelId,
+        sender: &SenderId,
+        keys: Vec<String>,
+    ) -> Result<Vec<bool>, StoreError> {
+        let (channel, sender) = (channel.clone(), sender.clone());
+        self.read(move |connection| rows::known_keys(connection, &channel, &sender, &keys)).await
+    }
+
     async fn poll_state(&self, plugin: &PluginName, poll: &str) -> Result<BTreeMap<String, Vec<u8>>, StoreError> {
         let (plugin, poll) = (plugin.clone(), poll.to_owned());
         self.read(move |connection| poll::state(connection, &plugin, &poll)).await

@@ -392,6 +392,18 @@ pub(super) const FIRST_ALIKE: &str = "SELECT position FROM document INDEXED BY d
        AND state IN ('undecided', 'behind', 'decided') AND (again = 0 OR state = 'decided')
      ORDER BY position LIMIT 1";
 
+/// Of which keys there is a first document.
+pub(super) fn known_keys(
+    connection: &Connection,
+    channel: &ChannelId,
+    sender: &SenderId,
+    keys: &[String],
+) -> Result<Vec<bool>> {
+    let mut first = connection.prepare_cached(FIRST_OF_KEY).map_err(failed)?;
+    let known = keys.iter().map(|key| first.exists(params![channel.as_str(), sender.as_str(), key, i64::MAX]));
+    known.collect::<rusqlite::Result<_>>().map_err(failed)
+}
+
 /// The first document of the key with this content, or else the first of the key.
 pub(super) fn first_document(
     connection: &Connection,

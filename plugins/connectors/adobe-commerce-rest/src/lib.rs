@@ -38,6 +38,8 @@
 //! an adjustment, in the one currency that order, shop and refund have; before 2.4.1 the shop
 //! refused one without goods.
 //!
+//! Orders whose webhook was lost are fetched (`pulled`).
+//!
 //! How much there is of an item is set and not added to, so saying it twice is as saying it once:
 //! the host sends it again without asking, and `find` is refused.
 //!
@@ -49,6 +51,7 @@
 
 mod effect;
 mod order;
+mod pulled;
 mod shop;
 mod stock;
 
@@ -98,6 +101,10 @@ impl Connector for AdobeCommerceRest {
             Some(order) => effect.done_before(&shop, &order, &key),
             None => Ok(None),
         }
+    }
+
+    fn poll(request: PollRequest) -> Result<Polled, Failure> {
+        pulled::poll(&request)
     }
 
     fn check(request: CheckRequest) -> Result<CheckReport, Failure> {

@@ -216,6 +216,16 @@ impl<'a> Shop<'a> {
         Ok(found)
     }
 
+    /// What the shop tells of itself.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub(crate) fn get(&self, below: &str) -> Result<Vec<u8>, Failure> {
+        let response = self.send(http::Request::get_json(&self.url(below)))?;
+        SHOP.told(&response)?;
+        Ok(response.body)
+    }
+
     /// Posts something and returns what it is answered with.
     ///
     /// # Errors

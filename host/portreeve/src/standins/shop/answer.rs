@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use portreeve_model::Instant;
 use serde_json::{Value, json};
 
 use super::books::{Fixed, ShopComment, ShopDocument, ShopItem, ShopOrder};
@@ -11,15 +12,62 @@ use crate::standins::mischief::RETRY_AFTER;
 
 /// What is asked of a list.
 pub(super) struct Page {
-    /// Field and value of each group, all of which have to be so.
-    filters: Vec<(String, String)>,
+    /// Each group, all of which have to be so.
+    filters: Vec<Filter>,
+    /// Fields by which it is sorted, ascending.
+    sorted_by: Vec<String>,
     size: usize,
+    /// From 1.
+    page: usize,
+}
+
+/// What a group asks of a field.
+struct Filter {
+    field: String,
+    condition: Condition,
+    value: String,
+}
+
+/// How a value is compared; as text, which times and numbers of one length are in order as.
+#[derive(Clone, Copy)]
+enum Condition {
+    Equal,
+    AtLeast,
+}
+
+impl Filter {
+    fn is_so(&self, object: &Value) -> bool {
+        let Some(found) = object.get(&self.field).and_then(text) else { return false };
+        match self.condition {
+            Condition::Equal => found == self.value,
+            Condition::AtLeast => found >= self.value,
+        }
+    }
+}
+
+/// A field as it is sorted by: numbers by their size.
+fn place(value: &Value) -> Option<String> {
+    text(value).map(|text| if value.is_number() { format!("{text:>20}") } else { text })
+}
+
+/// A time as the shop writes it.
+fn time(at: Instant) -> String {
+    at.to_string().chars().take(19).map(|sign| if sign == 'T' { ' ' } else { sign }).collect()
+}
+
+/// A field as it is compared.
+fn text(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
 }
 
 impl Page {
     /// Reads `searchCriteria[filter_groups][0][filters][0][field]=…` and its like.
     pub(super) fn read(query: Option<&str>) -> Result<Self, Refusal> {
-        let mut page = Self { filters: vec![], size: usize::MAX };
+        let mut page = Self { filters: vec![], sorted_by: vec![], size: usize::MAX, page: 1 };
         let wrong = || Refusal::bad("The search criteria cannot be read.", &[]);
         let mut fields: Vec<(String, String, String)> = vec![];
         for pair in query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
@@ -27,7 +75,19 @@ impl Page {
             let (name, value) = (unescaped(name).ok_or_else(wrong)?, unescaped(value).ok_or_else(wrong)?);
             let Some(criterion) = name.strip_prefix("searchCriteria") else { continue };
             if criterion == "[pageSize]" {
-                page.size = value.parse().map_err(|_| wrong())?;
+                page.size = value.parse().ok().filter(|size| *size > 0).ok_or_else(wrong)?;
+                continue;
+            }
+            if criterion == "[currentPage]" {
+                page.page = value.parse().ok().filter(|page| *page > 0).ok_or_else(wrong)?;
+                continue;
+            }
+            if criterion.starts_with("[sortOrders]") {
+                match criterion.ends_with("[field]") {
+                    true => page.sorted_by.push(value),
+                    false if value == "ASC" => {}
+                    false => return Err(Refusal::bad("The stand-in sorts upwards alone.", &[])),
+                }
                 continue;
             }
             let (group, word) = criterion.rsplit_once('[').ok_or_else(wrong)?;
@@ -38,25 +98,29 @@ impl Page {
             found.map(|(_, _, value)| value.clone())
         };
         for (group, _, field) in fields.iter().filter(|(_, word, _)| word == "field") {
-            if says(group, "condition_type").is_some_and(|condition| condition != "eq") {
-                return Err(Refusal::bad("The stand-in knows no condition but eq.", &[]));
-            }
-            page.filters.push((field.clone(), says(group, "value").ok_or_else(wrong)?));
+            let condition = match says(group, "condition_type").as_deref() {
+                None | Some("eq") => Condition::Equal,
+                Some("gteq") => Condition::AtLeast,
+                Some(_) => return Err(Refusal::bad("The stand-in knows no condition but eq and gteq.", &[])),
+            };
+            let value = says(group, "value").ok_or_else(wrong)?;
+            page.filters.push(Filter { field: field.clone(), condition, value });
         }
         Ok(page)
     }
 
-    /// The part of all that was asked for, and how many there are.
+    /// The part of all that was asked for, and how many there are. Behind the last page is the last
+    /// one again, as Magento's collections have it.
     pub(super) fn of(self, all: Vec<Value>) -> Result<Json<Value>, Refusal> {
-        let is_so = |object: &Value, (field, value): &(String, String)| match object.get(field) {
-            Some(Value::String(found)) => found == value,
-            Some(Value::Number(found)) => found.to_string() == *value,
-            _ => false,
-        };
         let mut items: Vec<Value> =
-            all.into_iter().filter(|object| self.filters.iter().all(|filter| is_so(object, filter))).collect();
+            all.into_iter().filter(|object| self.filters.iter().all(|filter| filter.is_so(object))).collect();
+        items.sort_by_cached_key(|object| {
+            self.sorted_by.iter().map(|field| object.get(field).and_then(place)).collect::<Vec<_>>()
+        });
         let total_count = items.len();
-        items.truncate(self.size);
+        let last = total_count.div_ceil(self.size).max(1);
+        let skipped = self.page.min(last).saturating_sub(1).saturating_mul(self.size);
+        let items: Vec<Value> = items.into_iter().skip(skipped).take(self.size).collect();
         Ok(Json(json!({"items": items, "search_criteria": {}, "total_count": total_count})))
     }
 }
@@ -82,6 +146,36 @@ pub(super) fn order(order: &ShopOrder) -> Value {
             told.insert(name.to_owned(), json!(value));
         }
     }
+    told
+}
+
+/// An order as a list tells it: as it was placed, and how it stands.
+pub(super) fn listed(found: &ShopOrder) -> Value {
+    let (mut told, stands) = (found.placed.clone(), order(found));
+    let stands = stands.as_object().cloned().unwrap_or_default();
+    let items = stands.get("items").and_then(Value::as_array).cloned().unwrap_or_default();
+    let Some(members) = told.as_object_mut() else { return Value::Object(stands) };
+    for (name, value) in &stands {
+        // Of what stays, the words of then.
+        let stays = ["items", "grand_total", "customer_email"].contains(&name.as_str());
+        if !stays || !members.contains_key(name) {
+            members.insert(name.clone(), value.clone());
+        }
+    }
+    for placed in members.get_mut("items").and_then(Value::as_array_mut).into_iter().flatten() {
+        let stands = items.iter().find(|item| item.get("item_id") == placed.get("item_id"));
+        let (Some(stands), Some(placed)) = (stands.and_then(Value::as_object), placed.as_object_mut()) else {
+            continue;
+        };
+        for (name, value) in stands {
+            let moves = ["qty_shipped", "qty_invoiced", "qty_refunded", "qty_canceled"].contains(&name.as_str());
+            if moves || !placed.contains_key(name) {
+                placed.insert(name.clone(), value.clone());
+            }
+        }
+    }
+    members.insert("updated_at".to_owned(), Value::String(time(found.updated_at)));
+    members.entry("created_at").or_insert_with(|| Value::String(time(found.created_at)));
     told
 }
 

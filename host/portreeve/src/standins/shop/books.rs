@@ -7,8 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::iter::Sum;
 use std::ops::{Add, Sub};
+use std::sync::Arc;
 
+use portreeve_model::Instant;
 use portreeve_model::value::Decimal;
+use portreeve_pipeline::Clock;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -126,6 +129,12 @@ pub struct ShopOrder {
     pub items: Vec<ShopItem>,
     /// Its history.
     pub history: Vec<ShopComment>,
+    /// When it was placed.
+    pub created_at: Instant,
+    /// When anything of it last changed.
+    pub updated_at: Instant,
+    /// Its words when it was placed.
+    pub placed: Value,
 }
 
 /// An item of an order.
@@ -375,9 +384,32 @@ pub(super) struct Books {
     pub(super) nonces: BTreeSet<String>,
     attempts: BTreeMap<String, u32>,
     numbers_lost: u64,
+    time: Time,
 }
 
+/// The shop's clock: where nobody gave it one it stands where the stories of the tests begin.
+#[derive(Default)]
+struct Time(Option<Arc<dyn Clock>>);
+
+impl fmt::Debug for Time {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Time")
+    }
+}
+
+/// 2026-03-02T08:00:00Z.
+const MORNING: Instant = Instant(1_772_438_400_000);
+
 impl Books {
+    /// From now on it goes by this clock.
+    pub(super) fn know_the_time(&mut self, clock: Arc<dyn Clock>) {
+        self.time = Time(Some(clock));
+    }
+
+    fn now(&self) -> Instant {
+        self.time.0.as_ref().map_or(MORNING, |clock| clock.now())
+    }
+
     /// Counts an attempt and says what happens to it.
     pub(super) fn trick(&mut self, mischief: &Mischief, act: &str) -> Result<Option<Trick>, Refusal> {
         let full = self.attempts.len() >= KEPT_MAX || self.documents.len() >= KEPT_MAX || self.nonces.len() >= KEPT_MAX;
@@ -394,10 +426,10 @@ impl Books {
         let none = |error: serde_json::Error| format!("no order: {error}");
         let wrapping: Wrapping<'_> = serde_json::from_slice(json).map_err(none)?;
         let wrapped = wrapping.order.or_else(|| wrapping.event.map(|event| event.data.value));
-        let placed: Placed = match wrapped {
-            Some(order) => serde_json::from_str(order.get()).map_err(none)?,
-            None => serde_json::from_slice(json).map_err(none)?,
-        };
+        let json = wrapped.map_or(json, |order| order.get().as_bytes());
+        let placed: Placed = serde_json::from_slice(json).map_err(none)?;
+        let words: Value = serde_json::from_slice(json).map_err(none)?;
+        let now = self.now();
         let state = ["new", "processing", "complete", "canceled"].into_iter().find(|state| *state == placed.state);
         let items: Option<Vec<ShopItem>> = placed.items.into_iter().map(placed_item).collect();
         let order = ShopOrder {
@@ -415,6 +447,9 @@ impl Books {
             total_refunded: Fixed::NOTHING,
             items: items.ok_or("a quantity or an amount of the order is no number")?,
             history: vec![],
+            created_at: now,
+            updated_at: now,
+            placed: words,
         };
         if self.orders.len() >= KEPT_MAX || self.orders.contains_key(&order.entity_id) {
             return Err("an order of this id is there already, or the stand-in keeps no more".to_owned());
@@ -425,17 +460,18 @@ impl Books {
 
     /// Writes what is said into an order. Nothing else of it changes, but a number that is not said.
     pub(super) fn save(&mut self, body: &[u8]) -> Result<Value, Refusal> {
-        let AskedEntity { entity } = parsed(body)?;
+        let (AskedEntity { entity }, now) = (parsed(body)?, self.now());
         let lost = self.numbers_lost.saturating_add(u64::from(entity.increment_id.is_none()));
         let found = self.orders.get_mut(&entity.entity_id).ok_or_else(Refusal::no_entity)?;
         self.numbers_lost = lost;
         found.increment_id = entity.increment_id.unwrap_or_else(|| format!("9{lost:08}"));
         found.ext_order_id = entity.ext_order_id.or_else(|| found.ext_order_id.take());
+        found.updated_at = now;
         Ok(order(found))
     }
 
     pub(super) fn comment(&mut self, id: u64, body: &[u8]) -> Result<Value, Refusal> {
-        let AskedHistory { status_history: asked } = parsed(body)?;
+        let (AskedHistory { status_history: asked }, now) = (parsed(body)?, self.now());
         let found = self.orders.get_mut(&id).ok_or_else(Refusal::no_entity)?;
         let of_state = |status: &String| statuses(found.state).contains(&status.as_str());
         if let Some(status) = asked.status.as_ref().filter(|status| !of_state(status)) {
@@ -450,11 +486,13 @@ impl Books {
         self.mails = self.mails.saturating_add(usize::from(notified));
         let (comment, status, parent_id) = (asked.comment, asked.status, asked.parent_id);
         found.history.push(ShopComment { comment, status, parent_id, notified, visible });
+        found.updated_at = now;
         Ok(json!(true))
     }
 
     /// Cancels what has not left; where there is no such thing it says no.
     pub(super) fn cancel(&mut self, id: u64) -> Result<Value, Refusal> {
+        let now = self.now();
         let found = self.orders.get_mut(&id).ok_or_else(Refusal::no_entity)?;
         let is_open =
             |item: &ShopItem| item.parent_item_id.is_none() && item.open(ShopDocumentKind::Invoice) > Fixed(0);
@@ -465,12 +503,13 @@ impl Books {
             item.canceled = item.ordered - item.shipped.max(item.invoiced);
         }
         found.is("canceled");
+        found.updated_at = now;
         Ok(json!(true))
     }
 
     /// Makes a shipment, an invoice or a credit memo.
     pub(super) fn document(&mut self, kind: ShopDocumentKind, id: u64, body: &[u8]) -> Result<Value, Refusal> {
-        let asked: Asked = parsed(body)?;
+        let (asked, now): (Asked, Instant) = (parsed(body)?, self.now());
         let entity_id = self.documents.iter().filter(|document| document.kind == kind).count() as u64 + 1;
         let found = self.orders.get_mut(&id).ok_or_else(Refusal::no_entity)?;
         let items = found.taken(kind, &asked)?;
@@ -482,6 +521,7 @@ impl Books {
             }
         }
         found.pay(kind, grand_total, asked.capture);
+        found.updated_at = now;
         self.mails = self.mails.saturating_add(usize::from(asked.notify));
         let tracks = asked.tracks.into_iter().map(|track| (track.track_number, track.title, track.carrier_code));
         self.documents.push(ShopDocument {

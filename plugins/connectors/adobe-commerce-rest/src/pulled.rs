@@ -1,0 +1,299 @@
+//! Orders that the shop has and perhaps never told: those that changed since it was asked last.
+//!
+//! ```text
+//! GET V1/orders?searchCriteria[filter_groups][0][filters][0]  updated_at gteq FROM
+//!              &searchCriteria[sortOrders]                    updated_at, entity_id ascending
+//!              &searchCriteria[pageSize]=50&searchCriteria[currentPage]=1
+//! ```
+//!
+//! A webhook that was lost is heard of by nobody, so the orders are fetched, as the documents that
+//! the webhook makes of them: of what came already the host knows the business key.
+//!
+//! The dangers are an order that is passed over and one that is told for ever. Pages are counted from
+//! the beginning, and an order that changes meanwhile moves to the end, so that another one slips to
+//! the page before: the next page is not asked for by its number but from the time on that the last
+//! one ended at. Only of orders that changed in one second there are pages by number, up to
+//! `total_count`: whoever asks behind the last page gets the last one again. What slips through
+//! there, and what commits behind what was seen, comes with the next poll, since each asks for the
+//! last minutes once more (`poll-overlap-seconds`); the cursor has what it saw there:
+//!
+//! ```text
+//! am1 1772438400                 FROM, seconds since 1970
+//! 300101 1772438460              what was told with a time from there on
+//! ```
+//!
+//! An order that was placed before `poll-since` is none of the host's, however late it changes: it
+//! was dealt with otherwise. One that is over in the shop (complete, closed, cancelled) needs nothing
+//! any more. One of which something left already is of a kind of its own, `adobe/order-begun`: where
+//! the host has it, that is its own doing, and where not, somebody else began, and a person has to
+//! look before anything of it is sent a second time.
+//!
+//! Settings: `poll-since`, `poll-page` (50 unless set), `poll-overlap-seconds` (300 unless set).
+//! Sources: Adobe's "Search using REST endpoints" and "Orders"; times are UTC.
+
+use std::collections::BTreeMap;
+
+use portreeve_guest_adobe::document;
+use portreeve_sdk::connector::*;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::shop::Shop;
+
+/// The kind of an order of which something left.
+const BEGUN: &str = "adobe/order-begun";
+
+/// What was told that a cursor remembers. The host keeps 64 KiB of one, and an entry has 32 bytes.
+const TOLD_MAX: usize = 1_800;
+
+/// Pages of one poll.
+const PAGES_MAX: usize = 20;
+
+/// Orders of a page, unless set, and at most: one of many items has 20 KB, and a page 2 MiB.
+const PAGE: i64 = 50;
+const PAGE_MAX: i64 = 100;
+
+/// How far back is asked again, unless set, and at most.
+const OVERLAP_S: i64 = 300;
+const OVERLAP_S_MAX: i64 = 86_400;
+
+/// How far what is nobody's may move on before the cursor does: a cursor that moves is a record.
+const UNTOLD_S: i64 = 3_600;
+
+/// The first word of a cursor.
+const VERSION: &str = "am1";
+
+/// States in which an order still needs somebody.
+const OPEN: [&str; 5] = ["new", "pending_payment", "processing", "payment_review", "holded"];
+
+const DAY_S: i64 = 86_400;
+
+#[derive(Deserialize)]
+struct Page<'a> {
+    #[serde(borrow)]
+    items: Option<Vec<&'a RawValue>>,
+    total_count: i64,
+}
+
+/// What is looked at of an order here.
+#[derive(Deserialize)]
+struct Looked {
+    entity_id: Option<u64>,
+    created_at: Option<String>,
+    updated_at: Option<String>,
+    state: Option<String>,
+    #[serde(default)]
+    items: Vec<Item>,
+}
+
+#[derive(Deserialize)]
+struct Item {
+    #[serde(default)]
+    qty_shipped: Option<Quantity>,
+}
+
+/// The shop writes numbers as numbers or as texts.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Quantity {
+    Number(f64),
+    Text(String),
+}
+
+impl Quantity {
+    /// Anything but a zero: what cannot be read is not taken for nothing.
+    fn is_something(&self) -> bool {
+        match self {
+            Self::Number(number) => *number != 0.0,
+            Self::Text(text) => text.parse::<f64>() != Ok(0.0),
+        }
+    }
+}
+
+/// Where the last poll stopped.
+struct Cursor {
+    from_s: i64,
+    told: BTreeMap<u64, i64>,
+}
+
+/// What one poll found.
+#[derive(Default)]
+struct Found {
+    documents: Vec<Document>,
+    problems: Vec<Problem>,
+    /// The newest time.
+    high_s: Option<i64>,
+}
+
+/// Fetches what changed since.
+pub(crate) fn poll(request: &PollRequest) -> Result<Polled, Failure> {
+    let settings = request.settings.as_slice();
+    let since_s = since(settings)?;
+    let overlap_s = number(settings, "poll-overlap-seconds", OVERLAP_S, OVERLAP_S_MAX)?;
+    let size = number(settings, "poll-page", PAGE, PAGE_MAX)?;
+    let mut cursor = match &request.cursor {
+        Some(bytes) => Cursor::read(bytes)?,
+        None => Cursor { from_s: since_s, told: BTreeMap::new() },
+    };
+    let (shop, mut found) = (Shop::of(settings)?, Found::default());
+    let (mut from_s, mut number, mut is_end) = (cursor.from_s, 1, false);
+    for _ in 0..PAGES_MAX {
+        let body = shop.get(&listed(from_s, size, number)?)?;
+        let page: Page<'_> = serde_json::from_slice(&body)
+            .map_err(|_| Failure::permanent("the shop's list of orders is not the JSON that was asked for"))?;
+        let orders = page.items.unwrap_or_default();
+        is_end = i64::try_from(orders.len()).is_ok_and(|found| found < size)
+            || number.saturating_mul(size) >= page.total_count;
+        for (index, order) in orders.into_iter().enumerate() {
+            take(order, (index, &body), since_s, &mut cursor, &mut found)?;
+        }
+        if is_end || !found.documents.is_empty() || !found.problems.is_empty() {
+            break;
+        }
+        (from_s, number) = match found.high_s {
+            Some(high_s) if high_s > from_s => (high_s, 1),
+            _ => (from_s, number.saturating_add(1)),
+        };
+    }
+    let Found { documents, problems, high_s } = found;
+    let is_nothing = documents.is_empty() && problems.is_empty();
+    let high_s = high_s.unwrap_or(cursor.from_s);
+    if is_nothing && high_s.saturating_sub(overlap_s).saturating_sub(cursor.from_s) <= UNTOLD_S {
+        // All of what was asked for changed in one second and is known, and there is more of it.
+        if !is_end && high_s == cursor.from_s {
+            return Err(Failure::permanent(
+                "the shop changed more orders in one second than one poll reads, so nothing is known behind them; set poll-page higher",
+            ));
+        }
+        if is_end {
+            return Ok(Polled { documents, problems, cursor: None });
+        }
+    }
+    // What stands in the way to what is new is passed: all up to there was read.
+    let back_s = if is_nothing && !is_end { 0 } else { overlap_s };
+    cursor.moved(high_s.saturating_sub(back_s));
+    Ok(Polled { documents, problems, cursor: Some(cursor.written()) })
+}
+
+/// When the host began to have the shop's orders, which nobody guesses.
+fn since(settings: &[Setting]) -> Result<i64, Failure> {
+    let since = setting(settings, "poll-since").and_then(|text| seconds(&text.trim_end_matches('Z').replace('T', " ")));
+    since.ok_or_else(|| {
+        Failure::permanent(
+            "setting `poll-since` is missing or no time; expected from when on the shop's orders are the host's, such as 2026-03-02T00:00:00Z",
+        )
+    })
+}
+
+fn number(settings: &[Setting], name: &str, unless_set: i64, most: i64) -> Result<i64, Failure> {
+    let Some(text) = setting(settings, name) else { return Ok(unless_set) };
+    let number = text.parse().ok().filter(|number| (1..=most).contains(number));
+    number.ok_or_else(|| Failure::permanent(format!("setting `{name}` is no whole number from 1 to {most}")))
+}
+
+fn listed(from_s: i64, size: i64, page: i64) -> Result<String, Failure> {
+    let from = written(from_s).ok_or_else(|| Failure::permanent("the cursor has a time that is none"))?;
+    let size = size.to_string();
+    let page = page.to_string();
+    let criteria = [
+        ("[filter_groups][0][filters][0][field]", "updated_at"),
+        ("[filter_groups][0][filters][0][condition_type]", "gteq"),
+        ("[filter_groups][0][filters][0][value]", from.as_str()),
+        ("[sortOrders][0][field]", "updated_at"),
+        ("[sortOrders][0][direction]", "ASC"),
+        ("[sortOrders][1][field]", "entity_id"),
+        ("[sortOrders][1][direction]", "ASC"),
+        ("[pageSize]", size.as_str()),
+        ("[currentPage]", page.as_str()),
+    ];
+    let criteria = criteria
+        .map(|(name, value)| format!("{}={}", http::escaped(&format!("searchCriteria{name}")), http::escaped(value)));
+    Ok(format!("orders?{}", criteria.join("&")))
+}
+
+/// Takes what is new of one order of a page.
+fn take(
+    order: &RawValue,
+    (index, body): (usize, &[u8]),
+    since_s: i64,
+    cursor: &mut Cursor,
+    found: &mut Found,
+) -> Result<(), Failure> {
+    let looked: Option<Looked> = serde_json::from_str(order.get()).ok();
+    let known = looked.and_then(|looked| {
+        let (id, updated_s) = (looked.entity_id?, looked.updated_at.as_deref().and_then(seconds)?);
+        Some((id, updated_s, looked.created_at.as_deref().and_then(seconds)?, looked))
+    });
+    let Some((id, updated_s, created_s, looked)) = known else {
+        let message = "found no `entity_id`, or no time in `created_at` or `updated_at`; expected all of them";
+        found.problems.push(Problem::new("order-unnamed", message, format!("items[{index}]")));
+        return Ok(());
+    };
+    if found.high_s.is_some_and(|high_s| updated_s < high_s) {
+        return Err(Failure::permanent("the shop lists its orders in another order than by updated_at, as was asked"));
+    }
+    found.high_s = Some(updated_s);
+    let is_open = looked.state.as_deref().is_some_and(|state| OPEN.contains(&state));
+    if created_s < since_s || !is_open || cursor.told.insert(id, updated_s) == Some(updated_s) {
+        return Ok(());
+    }
+    match document(order, index, body, None) {
+        Ok(mut document) => {
+            if looked.items.iter().any(|item| item.qty_shipped.as_ref().is_some_and(Quantity::is_something)) {
+                document.kind = BEGUN.to_owned();
+            }
+            found.documents.push(document);
+        }
+        Err(problem) => found.problems.push(*problem),
+    }
+    Ok(())
+}
+
+impl Cursor {
+    fn read(bytes: &[u8]) -> Result<Self, Failure> {
+        let unreadable = || Failure::permanent("the cursor is none of this connector's");
+        let mut lines = std::str::from_utf8(bytes).map_err(|_| unreadable())?.lines();
+        let (version, from_s) = lines.next().and_then(|line| line.split_once(' ')).ok_or_else(unreadable)?;
+        let from_s = from_s.parse().ok().filter(|_| version == VERSION).ok_or_else(unreadable)?;
+        let told = lines.map(|line| {
+            let (id, at_s) = line.split_once(' ')?;
+            Some((id.parse().ok()?, at_s.parse().ok()?))
+        });
+        Ok(Self { from_s, told: told.collect::<Option<_>>().ok_or_else(unreadable)? })
+    }
+
+    /// From now on it asks from there on, or from later on where that is too much to remember.
+    fn moved(&mut self, from_s: i64) {
+        self.from_s = self.from_s.max(from_s);
+        self.told.retain(|_, at_s| *at_s >= self.from_s);
+        let mut times: Vec<i64> = self.told.values().copied().collect();
+        times.sort_unstable();
+        if let Some(beyond) = times.len().checked_sub(TOLD_MAX + 1).and_then(|beyond| times.get(beyond)) {
+            self.from_s = beyond.saturating_add(1);
+            self.told.retain(|_, at_s| *at_s >= self.from_s);
+        }
+    }
+
+    fn written(&self) -> Vec<u8> {
+        let head = format!("{VERSION} {}", self.from_s);
+        let told = self.told.iter().map(|(id, at_s)| format!("{id} {at_s}"));
+        std::iter::once(head).chain(told).collect::<Vec<_>>().join("\n").into_bytes()
+    }
+}
+
+/// Seconds since 1970 of `2026-03-02 08:00:00`.
+fn seconds(text: &str) -> Option<i64> {
+    let (day, clock) = text.split_once(' ')?;
+    let day = (day.len() == 10).then(|| date::parse(day))??;
+    let mut parts = clock.split(':').map(|part| (part.len() == 2).then(|| part.parse::<u8>().ok())?);
+    let (hour, minute, second) = (parts.next()??, parts.next()??, parts.next()??);
+    let is_time = hour < 24 && minute < 60 && second < 60 && parts.next().is_none();
+    is_time.then(|| date::at(day, hour, minute, second) / 1_000)
+}
+
+/// A time as the shop's filters take it.
+fn written(at_s: i64) -> Option<String> {
+    let day = date::of_instant(at_s.checked_mul(1_000)?)?;
+    let rest = at_s.rem_euclid(DAY_S);
+    Some(format!("{} {:02}:{:02}:{:02}", date::to_text(day), rest / 3_600, rest / 60 % 60, rest % 60))
+}

@@ -1,0 +1,105 @@
+//! An order of Adobe Commerce as a document: by webhook, in a search result, or fetched.
+//!
+//! The danger is one order that comes twice as two. So what names it is made in one place: the store
+//! and the number that its customer knows, with what would look like another one escaped. Its bytes
+//! go on as they came.
+
+use portreeve_sdk::connector::{Document, Position, Problem, escaped_part};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+/// The kind of an order's document.
+pub const KIND: &str = "adobe/order";
+
+/// Bytes of an order's number in a key. Commerce itself has 50 characters. With
+/// [`STORE_BYTES_MAX`] it stays within the 256 of the contract: the host refuses a
+/// result with a longer key whole, and with it every other order of the input.
+const NUMBER_BYTES_MAX: usize = 160;
+
+/// Bytes of a store's number in a key. Commerce itself counts stores.
+const STORE_BYTES_MAX: usize = 64;
+
+/// What is needed of an order here: who it is. Invoices, shipments and credit
+/// memos have an `increment_id` too, and name the order that they belong to.
+#[derive(Deserialize)]
+struct Identity<'a> {
+    #[serde(borrow)]
+    increment_id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    order_id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    store_id: Option<&'a RawValue>,
+}
+
+/// An order as a document, with the bytes that it has in its body: its number of the body's orders,
+/// and the envelope that it came in.
+///
+/// # Errors
+/// When it is no order, or nothing names it.
+pub fn document(order: &RawValue, index: usize, body: &[u8], envelope: Option<u32>) -> Result<Document, Box<Problem>> {
+    let path = format!("orders[{index}]");
+    let identity: Identity<'_> =
+        serde_json::from_str(order.get()).map_err(|error| malformed(&error, order.get().as_bytes(), body, &path))?;
+    if identity.order_id.is_some() {
+        let message = "found a document with an `order_id`, such as an invoice; expected an order";
+        return Err(Box::new(Problem::new("not-an-order", message, path)));
+    }
+    let number = identity.increment_id.and_then(|number| key_part(number, NUMBER_BYTES_MAX)).ok_or_else(|| {
+        let message = "the order has no `increment_id` that names it: a text of 1 to 160 bytes without control \
+                       characters, or a whole number";
+        Box::new(Problem::new("order-number-missing", message, format!("{path}.increment_id")))
+    })?;
+    let partner = store(identity.store_id, &path)?;
+    let position = Position { offset_bytes: offset(order.get().as_bytes(), body), segment: None, path };
+    let key = format!("{partner}/{number}");
+    Ok(Document { key, partner, kind: KIND.to_owned(), position, envelope, body: order.get().as_bytes().to_vec() })
+}
+
+/// The store in a key, which is empty where the shop names none. One that names
+/// nothing is no empty one: orders of two stores would share their numbers.
+fn store(found: Option<&RawValue>, path: &str) -> Result<String, Box<Problem>> {
+    let Some(found) = found.filter(|found| found.get() != "\"\"") else { return Ok(String::new()) };
+    key_part(found, STORE_BYTES_MAX).ok_or_else(|| {
+        let message = "the order's `store_id` names no store; expected a text of 1 to 64 bytes without control \
+                       characters, a whole number, or none";
+        Box::new(Problem::new("store-malformed", message, format!("{path}.store_id")))
+    })
+}
+
+/// A string or whole number as part of a key; nothing for what names nothing, or
+/// would look like another.
+fn key_part(value: &RawValue, bytes_max: usize) -> Option<String> {
+    let raw = value.get();
+    let text = if raw.starts_with('"') {
+        serde_json::from_str(raw).ok()?
+    } else {
+        // `1e9` is a number to JSON and none to a shop.
+        raw.bytes().all(|byte| byte.is_ascii_digit()).then(|| raw.to_owned())?
+    };
+    let part = escaped_part(text.trim());
+    let names_one = !part.is_empty() && part.len() <= bytes_max && !part.chars().any(char::is_control);
+    names_one.then_some(part)
+}
+
+/// Where a borrowed part starts in the body it was borrowed from.
+fn offset(part: &[u8], body: &[u8]) -> Option<u64> {
+    let start = part.as_ptr().addr().checked_sub(body.as_ptr().addr())?;
+    u64::try_from(start).ok()
+}
+
+/// A syntax error in a part of the body: its place, without the text around it,
+/// which is the customer's.
+#[must_use]
+pub fn malformed(error: &serde_json::Error, part: &[u8], body: &[u8], path: &str) -> Box<Problem> {
+    let before: usize =
+        part.split_inclusive(|byte| *byte == b'\n').take(error.line().saturating_sub(1)).map(<[u8]>::len).sum();
+    let in_part = before + error.column().saturating_sub(1);
+    let start = offset(part, body).and_then(|start| usize::try_from(start).ok()).unwrap_or_default();
+    let at = (start + in_part).min(body.len());
+    let read = body.get(..at).unwrap_or_default();
+    let line = 1 + read.iter().filter(|byte| **byte == b'\n').count();
+    let column = 1 + read.iter().rev().take_while(|byte| **byte != b'\n').count();
+    let message = format!("the JSON cannot be read at line {line}, column {column}; expected an order of Commerce");
+    let problem = Problem::new("malformed-json", message, path).at_offset(u64::try_from(at).unwrap_or(u64::MAX));
+    Box::new(problem.at_segment(u32::try_from(line).unwrap_or(u32::MAX)))
+}

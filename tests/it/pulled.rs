@@ -1,0 +1,272 @@
+//! Orders that the shop never told, or whose message was lost: they are fetched, and one that came
+//! both ways is one order.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use axum::http::{Method, StatusCode, Uri};
+use portreeve::standins::shop::{Basket, Integration};
+use portreeve::standins::{Mischief, Shop};
+use portreeve_model::Instant;
+use portreeve_pipeline::poll::PollRun;
+use portreeve_pipeline::{Clock, Poll};
+use portreeve_store::contract::OrderState;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+use crate::support::{MORNING, Setup, TestHost};
+
+const MINUTE_MS: i64 = 60_000;
+
+/// A host whose shop is asked each minute for what changed there.
+fn pulling(origin: &str, base_url: &str, more: &str) -> Setup {
+    let setup = Setup::demo().scorers(&[]);
+    setup.plugin("adobe-commerce-rest", "{ http = [\"GET\", \"POST\"], limits = { wall_ms = 250000 } }").append(
+        "portreeve.toml",
+        &format!(
+            "[[plugin.egress]]\norigin = \"{origin}\"\n\n[[poll]]\nid = \"missing\"\nchannel = \"shop\"\n\
+             connector = \"adobe-commerce-rest\"\nsender = \"main-store\"\nonly_missing = true\nevery_seconds = 60\n\
+             origin = \"{origin}\"\n{more}\n[poll.settings]\nbase-url = \"{base_url}\"\n\
+             poll-since = \"2026-03-02T00:00:00Z\"\npoll-page = \"3\"\n"
+        ),
+    )
+}
+
+async fn fetch(host: &TestHost) -> PollRun {
+    let pipeline = &host.host.pipeline;
+    let poll: Poll = pipeline.routes.poll("missing").unwrap().clone();
+    pipeline.poll(&poll).await.unwrap()
+}
+
+fn later(host: &TestHost) {
+    host.clock.advance_to(host.clock.now().plus_ms(MINUTE_MS));
+}
+
+fn basket(entity_id: u64) -> Basket {
+    Basket { entity_id, sku: "FST-1007", quantity: 2, price_minor: 1_840 }
+}
+
+/// Number and state of each order.
+async fn orders(host: &TestHost) -> Vec<(String, OrderState)> {
+    let mut orders: Vec<_> = host.orders().await.into_iter().map(|order| (order.number, order.state)).collect();
+    orders.sort_by(|one, other| one.0.cmp(&other.0));
+    orders
+}
+
+struct Desk {
+    host: TestHost,
+    shop: Shop,
+}
+
+impl Desk {
+    async fn start() -> Self {
+        let shop = Shop::start(Mischief::default()).await.unwrap();
+        let host = pulling(&shop.origin(), &shop.base_url(), "").start().await;
+        shop.know_the_time(Arc::clone(&host.clock) as Arc<dyn Clock>);
+        Self { host, shop }
+    }
+
+    /// A customer buys; the shop's message arrives, or is lost.
+    async fn buys(&self, entity_id: u64, arrives: bool) {
+        let placed = basket(entity_id).placed();
+        self.shop.place(&placed).unwrap();
+        if arrives {
+            assert_eq!(self.host.send_shop(&placed).await.unwrap().reply.status, 200);
+        }
+    }
+
+    /// All fetched that there is, and decided.
+    async fn fetched(&self) -> usize {
+        let run = fetch(&self.host).await;
+        assert_eq!(run.failed, None);
+        self.host.decide_all().await;
+        run.documents
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_whose_message_was_lost_is_fetched_and_one_that_came_is_left_out() {
+    let desk = Desk::start().await;
+    for (entity_id, arrives) in [(1, true), (2, false), (3, true), (4, false), (5, false), (6, true), (7, false)] {
+        desk.buys(entity_id, arrives).await;
+    }
+    desk.host.decide_all().await;
+    assert_eq!(orders(&desk.host).await.len(), 3);
+    assert_eq!(desk.fetched().await, 4);
+    let expected: Vec<_> = (1..=7).map(|id| (basket(id).increment_id(), OrderState::Released)).collect();
+    assert_eq!(orders(&desk.host).await, expected);
+    assert_eq!(desk.host.codes().await, Vec::<String>::new());
+    // What was fetched is not fetched again, and what the shop says late is the same order.
+    for _ in 0..3 {
+        later(&desk.host);
+        assert_eq!(desk.fetched().await, 0);
+    }
+    for entity_id in [2, 4] {
+        desk.host.send_shop(&basket(entity_id).placed()).await.unwrap();
+    }
+    desk.host.decide_all().await;
+    assert_eq!(orders(&desk.host).await, expected);
+    assert_eq!(desk.host.codes().await, Vec::<String>::new(), "nothing changed");
+    assert_eq!(desk.host.summary().await.duplicates, 2);
+    // Each goes to the ERP once.
+    desk.host.deliver_all().await;
+    assert_eq!(desk.host.erp.sales_order_count(), 7);
+    desk.host.verify().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_happens_to_an_order_in_the_shop_brings_it_no_second_time() {
+    let desk = Desk::start().await;
+    desk.buys(1, true).await;
+    desk.buys(2, false).await;
+    desk.host.decide_all().await;
+    assert_eq!(desk.fetched().await, 1);
+    // It ships there, for us; another one is cancelled; both are listed as changed.
+    desk.host.clock.advance_to(desk.host.clock.now().plus_ms(10 * MINUTE_MS));
+    assert!(desk.shop.cancel(2));
+    let path = format!("{}/V1/order/1/ship", desk.shop.base_url());
+    let path = path.strip_prefix(&desk.shop.origin()).unwrap().to_owned();
+    let address = desk.shop.origin().strip_prefix("http://").unwrap().parse().unwrap();
+    let headers = [("content-type", "application/json")];
+    let shipped = portreeve::client::send(address, Method::POST, &path, &headers, "{}".into()).await.unwrap();
+    assert_eq!(shipped.status, 200);
+    assert_eq!(desk.fetched().await, 0);
+    assert_eq!((orders(&desk.host).await.len(), desk.host.codes().await), (2, vec![]));
+    desk.host.verify().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_that_somebody_else_began_is_a_persons_and_one_that_is_over_or_older_is_nobodys() {
+    let desk = Desk::start().await;
+    desk.buys(1, false).await;
+    desk.buys(2, false).await;
+    let mut old: Value = serde_json::from_slice(&basket(3).placed()).unwrap();
+    old["created_at"] = json!("2026-03-01 23:59:59");
+    desk.shop.place(old.to_string().as_bytes()).unwrap();
+    let address = desk.shop.origin().strip_prefix("http://").unwrap().parse().unwrap();
+    let one = json!({"items": [{"order_item_id": basket(1).item_id(), "qty": 1}]}).to_string();
+    let headers = [("content-type", "application/json")];
+    let shipped = portreeve::client::send(address, Method::POST, "/rest/all/V1/order/1/ship", &headers, one.into())
+        .await
+        .unwrap();
+    assert_eq!(shipped.status, 200);
+    assert!(desk.shop.cancel(2));
+    assert_eq!(desk.fetched().await, 1);
+    assert_eq!((orders(&desk.host).await, desk.host.codes().await), (vec![], vec!["no-transformer".to_owned()]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_of_a_day_and_many_orders_of_one_second_lose_nothing_and_double_nothing() {
+    let desk = Desk::start().await;
+    assert_eq!(desk.fetched().await, 0);
+    // Twenty in one second, then one each quarter of an hour; every third message arrives.
+    let mut bought = 0;
+    for _ in 0..20 {
+        bought += 1;
+        desk.buys(bought, bought % 3 == 0).await;
+    }
+    for _ in 0..20 {
+        desk.host.clock.advance_to(desk.host.clock.now().plus_ms(15 * MINUTE_MS));
+        bought += 1;
+        desk.buys(bought, bought % 3 == 0).await;
+    }
+    desk.host.decide_all().await;
+    let mut fetched = 0;
+    for _ in 0..6 {
+        fetched += desk.fetched().await;
+        later(&desk.host);
+    }
+    assert_eq!(fetched, 27);
+    let numbers: Vec<String> = orders(&desk.host).await.into_iter().map(|(number, _)| number).collect();
+    let expected: Vec<String> = (1..=bought).map(|id| basket(id).increment_id()).collect();
+    assert_eq!(numbers, expected);
+    assert_eq!(desk.host.codes().await, Vec::<String>::new());
+    desk.host.verify().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shop_that_knows_only_its_integration_is_asked_as_that() {
+    let secrets = tempfile::tempdir().unwrap();
+    let file = |name: &str, secret: &str| -> String {
+        let path: &Path = &secrets.path().join(name);
+        std::fs::write(path, secret).unwrap();
+        path.display().to_string()
+    };
+    let (consumer, token) =
+        (file("consumer", "c0nsumer secret+of&the tests"), file("token", "t0ken-secret/of-the-tests"));
+    let integration = Integration {
+        consumer_key: "portreeve".to_owned(),
+        consumer_secret: "c0nsumer secret+of&the tests".to_owned(),
+        token: "orders".to_owned(),
+        token_secret: "t0ken-secret/of-the-tests".to_owned(),
+    };
+    let shop = Shop::start_for(Some(integration), Mischief::default()).await.unwrap();
+    shop.place(&basket(1).placed()).unwrap();
+    for (name, documents, failed) in [("orders", 1, None), ("somebody", 0, Some("permanent".to_owned()))] {
+        let credential = format!(
+            "credential = {{ kind = \"oauth1\", consumer_key = \"portreeve\", consumer_secret = {{ file = {consumer:?} }}, \
+             token = \"{name}\", token_secret = {{ file = {token:?} }} }}"
+        );
+        let host = pulling(&shop.origin(), &shop.base_url(), &credential).start().await;
+        let run = fetch(&host).await;
+        assert_eq!((run.documents, run.failed), (documents, failed));
+    }
+}
+
+/// A shop whose list a test writes, by page.
+async fn scripted(answer: impl Fn(&str) -> Value + Clone + Send + Sync + 'static) -> String {
+    let routes = axum::Router::new().fallback(move |uri: Uri| {
+        let body = answer(uri.query().unwrap_or_default()).to_string();
+        async move { (StatusCode::OK, body) }
+    });
+    let listener = TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let origin = format!("http://{}", listener.local_addr().unwrap());
+    drop(tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() }));
+    origin
+}
+
+/// An order as a list has it, changed so many seconds after the morning.
+fn listed(entity_id: u64, after_s: i64) -> Value {
+    let mut order: Value = serde_json::from_slice(&basket(entity_id).placed()).unwrap();
+    let at: Instant = MORNING.plus_ms(after_s * 1_000);
+    let written: String = at.to_string().replace('T', " ").chars().take(19).collect();
+    order["updated_at"] = json!(written);
+    order
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shop_that_repeats_its_last_page_or_lists_in_another_order_ends_the_poll_and_loses_nothing() {
+    // It says that there are more than it tells: behind its end it tells the last page for ever.
+    let endless = scripted(|_| json!({"items": [listed(1, 0), listed(2, 0), listed(3, 0)], "total_count": 90})).await;
+    let host = pulling(&endless, &endless, "").start().await;
+    let run = fetch(&host).await;
+    assert_eq!((run.documents, run.failed.as_deref()), (3, Some("permanent")), "nobody knows what is behind it");
+    host.decide_all().await;
+    assert_eq!(orders(&host).await.len(), 3);
+
+    let unsorted = scripted(|_| json!({"items": [listed(1, 60), listed(2, 0)], "total_count": 2})).await;
+    let host = pulling(&unsorted, &unsorted, "").start().await;
+    assert_eq!(fetch(&host).await.failed.as_deref(), Some("permanent"));
+
+    // `items` is `null` in some versions where there are none; one without a time is a problem.
+    let nothing = scripted(|_| json!({"items": null, "total_count": 0})).await;
+    let host = pulling(&nothing, &nothing, "").start().await;
+    assert_eq!(fetch(&host).await, PollRun { asked: 1, documents: 0, failed: None });
+    let unnamed = scripted(|_| json!({"items": [{"entity_id": 1}, listed(2, 0)], "total_count": 2})).await;
+    let host = pulling(&unnamed, &unnamed, "").start().await;
+    assert_eq!(fetch(&host).await.documents, 1);
+    later(&host);
+    assert_eq!(fetch(&host).await.documents, 0);
+    // What has no name cannot be remembered: it is told beside the order, once by itself, and no more.
+    assert_eq!(host.codes().await, ["accepted-with-problems", "polled-unusable"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_poll_for_somebody_its_channel_does_not_know_is_refused() {
+    let shop = Shop::start(Mischief::default()).await.unwrap();
+    let setup = pulling(&shop.origin(), &shop.base_url(), "");
+    let error =
+        setup.replace("portreeve.toml", "sender = \"main-store\"", "sender = \"nobody\"").try_start().await.err();
+    let error = format!("{:#}", error.unwrap());
+    assert!(error.contains("poll `missing` brings what is sender `nobody`'s"), "{error}");
+}
