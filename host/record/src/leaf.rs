@@ -898,6 +898,16 @@ pub struct ReplayLeaf {
 impl ReplayLeaf {
     /// Outbox rows in one part: as many as a leaf shows.
     pub const OUTBOXES_MAX: usize = <Digest as ListedItem>::SHOWN_MAX;
+
+    /// Whether another part is of the same replay: all that is said of the whole is the same.
+    #[must_use]
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        let Self { replay, target, channel, message, since, until, count, part: _, parts, outboxes: _, who, record } =
+            other;
+        (self.replay, &self.target, &self.channel, &self.message) == (*replay, target, channel, message)
+            && (self.since, self.until, self.count, self.parts) == (*since, *until, *count, *parts)
+            && (&self.who, self.record) == (who, *record)
+    }
 }
 
 /// Content was removed because its retention ended: what finished inputs said, with

@@ -24,7 +24,7 @@ use crate::canonical::RecordError;
 use crate::checkpoint::{Checkpoint, CheckpointError, SignedCheckpoint, VerifierKey};
 use crate::leaf::{
     AcceptLeaf, AcceptOutcome, AttemptLeaf, CHANGE_ANSWERED, DecideLeaf, DecidedState, DocumentPosition, ExceptionLeaf,
-    Leaf, LeafBody, REJECTED, REPLAYED, ReceiptLeaf, ReceiptOutcome, ReplayLeaf, ReviewLeaf,
+    Leaf, LeafBody, Listed, REJECTED, REPLAYED, ReceiptLeaf, ReceiptOutcome, ReplayLeaf, ReviewLeaf,
 };
 use crate::merkle::{Edge, MerkleError, leaf_hash};
 
@@ -218,6 +218,16 @@ pub enum OrderFault {
     ReplayUnnamed {
         /// Digest of what was shown.
         replay: Digest,
+    },
+    /// Parts of a replay that are not of one replay.
+    #[error("part {part} of replay {replay} does not fit: {why}")]
+    ReplayPart {
+        /// Digest of what was shown.
+        replay: Digest,
+        /// Which part.
+        part: u32,
+        /// What is wrong with it.
+        why: &'static str,
     },
     /// A message left with words that no two people agreed on.
     #[error("attempt {attempt} of outbox row {outbox} has a correction that no earlier leaf says was agreed on")]
@@ -502,6 +512,8 @@ struct StageOrder {
     outbox: HashMap<Digest, OutboxRow>,
     /// Outbox row → commitments to what two people had it sent again with.
     agreed: HashMap<Digest, Vec<Digest>>,
+    /// Replay → its last part so far, and how many rows its parts named.
+    replays: HashMap<Digest, (ReplayLeaf, u32)>,
     accounts: Accounts,
 }
 
@@ -697,12 +709,36 @@ impl StageOrder {
         if u32::try_from(leaf.outboxes.shown().len()) != Ok(leaf.outboxes.count()) {
             return Err(OrderFault::ReplayUnnamed { replay: leaf.replay });
         }
+        self.replay_part(leaf)?;
         for outbox in leaf.outboxes.shown() {
             match self.outbox.get_mut(outbox) {
                 Some(row) if row.progress == Progress::Applied => row.progress = Progress::Open,
                 Some(_) | None => return Err(OrderFault::ReplayedUntaken { outbox: *outbox }),
             }
         }
+        Ok(())
+    }
+
+    /// Check: the parts of a replay say the same of it, come one after the other and name as many
+    /// rows as it is of. One whose last parts are not in the log yet is no fault.
+    fn replay_part(&mut self, leaf: &ReplayLeaf) -> Result<(), OrderFault> {
+        let ReplayLeaf { replay, part, parts, count, .. } = *leaf;
+        let wrong = |why| Err(OrderFault::ReplayPart { replay, part, why });
+        let (last, named) = match self.replays.get(&replay) {
+            Some((before, named)) if before.says_the_same(leaf) => (before.part, *named),
+            Some(_) => return wrong("it says something else of the replay than the part before it"),
+            None => (0, 0),
+        };
+        if part.checked_sub(1) != Some(last) || part > parts {
+            return wrong("the parts of a replay come one after the other, each once");
+        }
+        let named = named.saturating_add(leaf.outboxes.count());
+        if named > count || (part == parts && named < count) {
+            return wrong("its parts name another number of outbox rows than the replay is of");
+        }
+        // What it named is looked at row by row, and need not be kept.
+        let kept = ReplayLeaf { outboxes: Listed::none(), ..leaf.clone() };
+        self.replays.insert(replay, (kept, named));
         Ok(())
     }
 
@@ -813,7 +849,7 @@ mod tests {
     use portreeve_model::{ChannelId, Instant};
 
     use super::*;
-    use crate::leaf::{Code, DocumentRecord, Label, Listed};
+    use crate::leaf::{Code, DocumentRecord, Label};
     use crate::{LogKey, merkle};
 
     fn key() -> LogKey {
@@ -1003,6 +1039,59 @@ mod tests {
         assert_eq!(fault(log(&taken, &twice)), Some(OrderFault::AfterApplied { outbox: row }), "once for each replay");
         let many = replayed(vec![row; ReplayLeaf::OUTBOXES_MAX + 1]);
         assert_eq!(fault(log(&taken, &[many])), Some(OrderFault::ReplayUnnamed { replay: Digest::of(b"replay") }));
+    }
+
+    #[test]
+    fn the_parts_of_a_replay_are_of_one_replay_and_name_all_of_it() {
+        let rows: Vec<Digest> = (0_u8..2).map(|number| Digest::of(&[number])).collect();
+        let of = |leaf: LeafBody, row: Digest| match leaf {
+            LeafBody::Attempt(leaf) => LeafBody::Attempt(AttemptLeaf { outbox: row, ..leaf }),
+            LeafBody::Receipt(leaf) => LeafBody::Receipt(ReceiptLeaf { outbox: row, ..leaf }),
+            other => other,
+        };
+        let taken =
+            rows.iter().flat_map(|row| [attempt(1), receipt(1, ReceiptOutcome::Applied)].map(|leaf| of(leaf, *row)));
+        let begun: Vec<LeafBody> = [accept(1), decide(1, 0)].into_iter().chain(taken).collect();
+        let part = |part: u32, outboxes: &[Digest]| ReplayLeaf {
+            replay: Digest::of(b"replay"),
+            target: Code::of("erp"),
+            channel: None,
+            message: None,
+            since: Instant(0),
+            until: Instant(1),
+            count: 2,
+            part,
+            parts: 2,
+            outboxes: Listed::of(outboxes.to_vec()).unwrap(),
+            who: Label::of("olga"),
+            record: Digest::of(b"record"),
+        };
+        let log = |parts: &[ReplayLeaf]| {
+            let parts = parts.iter().cloned().map(LeafBody::Replay);
+            match check(&bytes_of(begun.iter().cloned().chain(parts).collect())) {
+                Err(VerifyError::OutOfOrder { fault: OrderFault::ReplayPart { part, .. }, .. }) => Err(part),
+                other => Ok(other.unwrap().kinds.replay),
+            }
+        };
+        let (first, second) = (part(1, &rows[..1]), part(2, &rows[1..]));
+        assert_eq!(log(&[first.clone(), second.clone()]), Ok(2));
+        assert_eq!(log(std::slice::from_ref(&first)), Ok(1), "the sequencer has not come to the other one yet");
+        assert_eq!(log(std::slice::from_ref(&second)), Err(2), "the first is missing");
+        assert_eq!(log(&[ReplayLeaf { count: 1, ..first.clone() }, second.clone()]), Err(2));
+        assert_eq!(log(&[ReplayLeaf { count: 1, parts: 1, ..part(1, &rows) }]), Err(1), "more than were shown");
+        assert_eq!(log(&[first.clone(), part(2, &[])]), Err(2), "fewer than were shown");
+        let others = [
+            ReplayLeaf { target: Code::of("wms"), ..second.clone() },
+            ReplayLeaf { until: Instant(2), ..second.clone() },
+            ReplayLeaf { who: Label::of("ben"), ..second.clone() },
+            ReplayLeaf { record: Digest::of(b"other words"), ..second.clone() },
+            ReplayLeaf { parts: 3, ..second.clone() },
+            ReplayLeaf { part: 3, parts: 3, ..second },
+        ];
+        for other in others {
+            let number = other.part;
+            assert_eq!(log(&[first.clone(), other]), Err(number));
+        }
     }
 
     #[test]
