@@ -23,6 +23,8 @@
 //! manifest and the grant, has to be longer: a call that is cut says nothing, not even that
 //! the outcome is unknown. Credentials are the host's.
 
+mod date;
+
 use portreeve_sdk::failure::RETRY_MS;
 use portreeve_sdk::http::{Request, Response};
 use portreeve_sdk::types::{CheckReport, Failure, Setting, setting};
@@ -197,10 +199,19 @@ pub fn only<T>(found: Vec<T>, twice: impl FnOnce(usize, &T, &T) -> Failure) -> R
     }
 }
 
-/// When a request that was not processed is to be tried again, in milliseconds.
+/// When a request that was not processed is to be tried again, in milliseconds: `retry-after` in
+/// seconds, or as a date. How far off a date is the answer's own `date` says, since a guest has no
+/// clock and the target's may be another one; without that it says nothing.
 #[must_use]
 pub fn wait(response: &Response) -> u32 {
-    response.retry_after_ms().unwrap_or(RETRY_MS).min(RETRY_MS_MAX)
+    response.retry_after_ms().or_else(|| until_date_ms(response)).unwrap_or(RETRY_MS).min(RETRY_MS_MAX)
+}
+
+/// From the answer's `date` to the date in `retry-after`; nothing where that is over.
+fn until_date_ms(response: &Response) -> Option<u32> {
+    let [until, now] = ["retry-after", "date"].map(|name| response.header(name).and_then(date::seconds));
+    let seconds = until?.saturating_sub(now?).max(0);
+    Some(u32::try_from(seconds.saturating_mul(1_000)).unwrap_or(RETRY_MS_MAX))
 }
 
 /// As much of a target's words as a record may keep.
@@ -262,6 +273,27 @@ mod tests {
         for (header, expected) in [("86401", RETRY_MS_MAX), ("4294968", RETRY_MS), ("soon", RETRY_MS), ("0", 0)] {
             assert_eq!(wait(&answer(429, &[("retry-after", header)])), expected, "{header}");
         }
+    }
+
+    #[test]
+    fn a_date_to_come_back_at_counts_from_the_targets_own_clock() {
+        let now = ("date", "Mon, 02 Mar 2026 23:59:30 GMT");
+        for (until, expected) in [
+            ("Tue, 03 Mar 2026 00:00:00 GMT", 30_000),
+            ("Tuesday, 03-Mar-26 00:00:00 GMT", 30_000),
+            ("Tue Mar  3 00:00:00 2026", 30_000),
+            ("Mon, 02 Mar 2026 23:59:30 GMT", 0),
+            ("Sun, 01 Mar 2026 00:00:00 GMT", 0),
+            ("Thu, 05 Mar 2026 00:00:00 GMT", RETRY_MS_MAX),
+            ("Tue, 03 Mar 9999 00:00:00 GMT", RETRY_MS_MAX),
+            ("Tue, 03 Mar 2026 00:00:00 CET", RETRY_MS),
+            ("Tue, 33 Mar 2026 00:00:00 GMT", RETRY_MS),
+        ] {
+            assert_eq!(wait(&answer(503, &[("retry-after", until), now])), expected, "{until}");
+        }
+        let alone = answer(503, &[("retry-after", "Tue, 03 Mar 2026 00:00:00 GMT")]);
+        assert_eq!(wait(&alone), RETRY_MS, "nobody says how far off that is");
+        assert_eq!(wait(&answer(503, &[("retry-after", "7"), now])), 7_000);
     }
 
     #[test]
