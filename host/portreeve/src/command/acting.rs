@@ -36,6 +36,19 @@ pub(super) struct Acting {
     as_password_file: Option<PathBuf>,
 }
 
+/// A decision about exactly what was shown before.
+#[derive(Debug, Args)]
+pub(super) struct Deciding {
+    /// What you were shown: the digest that was printed with it, or its first digits.
+    #[arg(long, value_name = "DIGEST")]
+    pub(super) shown: String,
+    /// Why, for the record.
+    #[arg(long)]
+    pub(super) reason: String,
+    #[command(flatten)]
+    pub(super) acting: Acting,
+}
+
 impl Acting {
     /// Whether somebody was named.
     pub(super) fn is_somebody(&self) -> bool {

@@ -12,10 +12,10 @@ use portreeve_api::dead_letter::{
 };
 use portreeve_store::Store;
 
-use super::acting::Acting;
+use super::BadUsage;
+use super::acting::Deciding;
 use super::exception::{short, whole};
-use super::plugin::understood;
-use super::{BadUsage, Data, Running};
+use super::plugin::{Of, understood};
 use crate::client::Server;
 use crate::clock::SystemClock;
 use crate::host::Host;
@@ -49,14 +49,8 @@ pub(super) enum Command {
     Retry {
         #[command(flatten)]
         those: Those,
-        /// What you were shown: the digest that `together` prints, or its first digits.
-        #[arg(long, value_name = "DIGEST")]
-        shown: String,
-        /// Why, for the record.
-        #[arg(long)]
-        reason: String,
         #[command(flatten)]
-        acting: Acting,
+        deciding: Deciding,
         #[command(flatten)]
         of: Of,
     },
@@ -76,15 +70,6 @@ pub(super) struct Those {
     most: u32,
 }
 
-/// Whose they are.
-#[derive(Debug, clap::Args)]
-pub(super) struct Of {
-    #[command(flatten)]
-    data: Data,
-    #[command(flatten)]
-    running: Running,
-}
-
 pub(super) async fn run(command: Command, json: bool, output: &mut Output) -> anyhow::Result<()> {
     match command {
         Command::List { of } => {
@@ -102,8 +87,8 @@ pub(super) async fn run(command: Command, json: bool, output: &mut Output) -> an
             let found = those.shown(&of).await?;
             if json { output.json(&found) } else { show_together(&found, output) }
         }
-        Command::Retry { those, shown, reason, acting, of } => {
-            let RetriedTogether { letters } = those.retried(&of, &acting, &shown, reason).await?;
+        Command::Retry { those, deciding, of } => {
+            let RetriedTogether { letters } = those.retried(&of, deciding).await?;
             letters.iter().try_for_each(|letter| told(letter, json, output))
         }
     }
@@ -144,10 +129,11 @@ impl Those {
         understood(&server.send(Method::GET, &path, &[], Bytes::new()).await?)
     }
 
-    async fn retried(&self, of: &Of, acting: &Acting, typed: &str, reason: String) -> anyhow::Result<RetriedTogether> {
+    async fn retried(&self, of: &Of, deciding: Deciding) -> anyhow::Result<RetriedTogether> {
+        let Deciding { shown: typed, reason, acting } = deciding;
         let wanted = wanted(&self.target, self.code.as_deref(), self.most).map_err(BadUsage)?;
         if let Some(server) = of.running.server()? {
-            let shown = self.is_shown(typed, &self.shown_by(&server).await?.shown)?;
+            let shown = self.is_shown(&typed, &self.shown_by(&server).await?.shown)?;
             let (target, code) = (self.target.clone(), self.code.clone());
             let request = RetryRequest { target, code, most: self.most, shown, reason };
             let body = serde_json::to_vec(&request).context("the request has no JSON")?;
@@ -161,7 +147,7 @@ impl Those {
         let (pipeline, who) = (&place.host.pipeline, &place.who);
         let done = async {
             let now = pipeline.show_letters(wanted).await?.digest;
-            self.is_shown(typed, &now.to_string())?;
+            self.is_shown(&typed, &now.to_string())?;
             anyhow::Ok(pipeline.retry_letters(who, wanted, now, &reason).await?)
         };
         let done = done.await;

@@ -12,7 +12,7 @@ use portreeve_api::replay::{
 };
 
 use super::BadUsage;
-use super::acting::Acting;
+use super::acting::Deciding;
 use super::exception::{short, whole};
 use super::plugin::{Of, understood};
 use crate::client::Server;
@@ -37,14 +37,8 @@ pub(super) enum Command {
     Run {
         #[command(flatten)]
         those: Those,
-        /// What you were shown: the digest that `dry-run` prints, or its first digits.
-        #[arg(long, value_name = "DIGEST")]
-        shown: String,
-        /// Why, for the record.
-        #[arg(long)]
-        reason: String,
         #[command(flatten)]
-        acting: Acting,
+        deciding: Deciding,
         #[command(flatten)]
         of: Of,
     },
@@ -88,8 +82,8 @@ pub(super) async fn run(command: Command, json: bool, output: &mut Output) -> an
             let plan = those.shown(&of).await?;
             if json { output.json(&plan) } else { show_plan(&plan, output) }
         }
-        Command::Run { those, shown, reason, acting, of } => {
-            let done = those.replayed(&of, &acting, &shown, reason).await?;
+        Command::Run { those, deciding, of } => {
+            let done = those.replayed(&of, deciding).await?;
             if json { output.json(&done) } else { show_outcome(&done, output) }
         }
         Command::List { of } => {
@@ -142,13 +136,14 @@ impl Those {
         understood(&server.send(Method::GET, &path, &[], Bytes::new()).await?)
     }
 
-    async fn replayed(&self, of: &Of, acting: &Acting, typed: &str, reason: String) -> anyhow::Result<ReplayOutcome> {
+    async fn replayed(&self, of: &Of, deciding: Deciding) -> anyhow::Result<ReplayOutcome> {
+        let Deciding { shown: typed, reason, acting } = deciding;
         let range = self.range();
         let wanted = range.read().map_err(BadUsage)?;
         if let Some(server) = of.running.server()? {
-            let shown = match self.is_shown(typed, &self.shown_by(&server).await?.shown) {
+            let shown = match self.is_shown(&typed, &self.shown_by(&server).await?.shown) {
                 Ok(shown) => shown,
-                Err(stale) => done_before(&all(of).await?, typed)?.ok_or(stale)?,
+                Err(stale) => done_before(&all(of).await?, &typed)?.ok_or(stale)?,
             };
             let body =
                 serde_json::to_vec(&ReplayRequest { range, shown, reason }).context("the request has no JSON")?;
@@ -162,9 +157,9 @@ impl Those {
         let (pipeline, who) = (&place.host.pipeline, &place.who);
         let done = async {
             let now = pipeline.show_replay(wanted.of_pipeline()).await?.digest;
-            let shown = match self.is_shown(typed, &now.to_string()) {
+            let shown = match self.is_shown(&typed, &now.to_string()) {
                 Ok(shown) => shown,
-                Err(stale) => done_before(&rows_of(&place.host).await?, typed)?.ok_or(stale)?,
+                Err(stale) => done_before(&rows_of(&place.host).await?, &typed)?.ok_or(stale)?,
             };
             let request = ReplayRequest { range: range.clone(), shown, reason };
             let shown = request.shown().map_err(BadUsage)?;
