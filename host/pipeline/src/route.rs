@@ -888,34 +888,52 @@ pub(crate) fn source_problems(
     credential: Option<&CredentialEntry>,
     tls: &TargetTls,
 ) -> Vec<String> {
+    let credential_is_read = credential.and_then(|_| read_on_the_way(called, origin));
+    [
+        credential_problems(called, credential),
+        credential_is_read.into_iter().collect(),
+        tls.problems(called, origin, "https"),
+    ]
+    .concat()
+}
+
+fn credential_problems(called: &str, credential: Option<&CredentialEntry>) -> Vec<String> {
     let wrong = credential.into_iter().flat_map(CredentialEntry::problems);
-    let mut problems: Vec<String> = wrong.map(|problem| format!("the credential of {called}: {problem}")).collect();
-    if credential.is_some() && !origin.is_private() {
-        problems.push(format!(
+    wrong.map(|problem| format!("the credential of {called}: {problem}")).collect()
+}
+
+/// What is wrong with an origin to which a credential goes.
+fn read_on_the_way(called: &str, origin: &Origin) -> Option<String> {
+    (!origin.is_private()).then(|| {
+        format!(
             "{called} has a credential and its origin is http, where everybody on the way can read it; write `https://…`"
-        ));
+        )
+    })
+}
+
+impl TargetTls {
+    /// What is wrong with it on the way to an origin, which is written with this scheme where TLS is
+    /// spoken.
+    fn problems(&self, called: &str, origin: &Origin, scheme: &str) -> Vec<String> {
+        let mut problems = Vec::new();
+        if self.certificate.is_some() != self.key.is_some() {
+            problems.push(format!("`tls` of {called} needs both of `certificate` and `key`, or none"));
+        }
+        if *self != Self::default() && !origin.is_https() {
+            problems.push(format!("{called} has `tls` and its origin is http; write `{scheme}://…`"));
+        }
+        problems
     }
-    if tls.certificate.is_some() != tls.key.is_some() {
-        problems.push(format!("`tls` of {called} needs both of `certificate` and `key`, or none"));
-    }
-    if *tls != TargetTls::default() && !origin.is_https() {
-        problems.push(format!("{called} has `tls` and its origin is http; write `https://…`"));
-    }
-    problems
 }
 
 impl Target {
     /// What is wrong with the way to it.
     fn way_problems(&self) -> Vec<String> {
-        let mut problems = Vec::new();
-        let credential = self.credential.iter().flat_map(CredentialEntry::problems);
-        problems.extend(credential.map(|problem| format!("the credential of {}: {problem}", self.called())));
+        let called = self.called();
+        let mut problems = credential_problems(&called, self.credential.as_ref());
         // Of a subscriber that is said of its URL.
-        if self.subscription.is_none() && self.credential.is_some() && !self.origin.is_private() {
-            problems.push(format!(
-                "target `{}` has a credential and its origin is http, where everybody on the way can read it; write `https://…`",
-                self.id
-            ));
+        if self.subscription.is_none() && self.credential.is_some() {
+            problems.extend(read_on_the_way(&called, &self.origin));
         }
         if self.interchange.as_ref().is_some_and(|entry| entry.partner_parts == Some(0)) {
             problems.push(format!(
@@ -958,15 +976,9 @@ impl Target {
             ));
         }
         let correctable = self.correctable.iter().filter_map(|place| correction::problem(place));
-        problems.extend(correctable.map(|problem| format!("`correctable` of {}: {problem}", self.called())));
-        let tls = &self.tls;
-        if tls.certificate.is_some() != tls.key.is_some() {
-            problems.push(format!("`tls` of {} needs both of `certificate` and `key`, or none", self.called()));
-        }
-        if *tls != TargetTls::default() && !self.origin.is_https() {
-            let private = if self.stream().is_some() { "tls" } else { "https" };
-            problems.push(format!("{} has `tls` and its origin is http; write `{private}://…`", self.called()));
-        }
+        problems.extend(correctable.map(|problem| format!("`correctable` of {called}: {problem}")));
+        let scheme = if self.stream().is_some() { "tls" } else { "https" };
+        problems.extend(self.tls.problems(&called, &self.origin, scheme));
         problems
     }
 }
