@@ -8,6 +8,7 @@
 
 mod correcting;
 mod looking;
+mod making;
 mod numbering;
 mod order;
 mod overdue;
@@ -31,7 +32,6 @@ use crate::accept::call_error_code;
 use crate::capability::OrderState;
 use crate::exception::Limits;
 use crate::leaf::Rendered;
-use crate::passing::passing;
 use crate::plugins::{Absent, Active, Stopped};
 use crate::route::{self, AfterDead, Target, WhenStopped};
 use crate::{Pipeline, leaf, process};
@@ -217,26 +217,11 @@ impl Pipeline {
             Ok(receiver) => receiver,
             Err(why) => return self.give_up(permit, Some(target), "no-receiver", &why, looked_up).await,
         };
-        let rendering = match self.rendering(Subject::of(&permit), target, event, &told.settings).await {
-            Ok(rendering) => rendering,
-            Err(error) => return self.give_back(permit, target, &error, looked_up).await,
-        };
-        let rendering = transformer.plugin.from_canonical(&context, &rendering);
-        let rendered = match self.call(transformer, Call::FromCanonical, cause, rendering).await {
-            Ok(rendered) => rendered,
-            Err(stopped) => return self.not_called(permit, target, &stopped, looked_up).await,
-        };
-        let (message, rendering) = match rendered {
-            Crossed { outcome: Ok(Ok(message)), crossing } => (message, crossing),
-            Crossed { outcome, crossing } => {
-                let passing = passing(&outcome).is_some();
-                let (code, why) = failed(outcome);
-                let crossing = leaf::crossed(&crossing, told.input, None, Some(&code), &key)?;
-                if passing {
-                    return self.later(permit, target, Wait::ForMessage, code, Some(crossing)).await;
-                }
-                return self.give_up(permit, Some(target), &code, &why, Some(crossing)).await;
-            }
+        let beside = (told.settings.as_slice(), told.input);
+        let made = self.message(&permit, target, event, beside, (transformer, &context), &key).await?;
+        let (message, rendering) = match made {
+            Ok(made) => made,
+            Err(none) => return self.without_message(permit, target, none, looked_up).await,
         };
 
         let made = key.blind_digest(&digest_of(&message));

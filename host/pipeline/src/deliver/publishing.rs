@@ -11,16 +11,13 @@ use std::sync::Arc;
 use portreeve_model::Instant;
 use portreeve_record::leaf::ReceiptOutcome;
 use portreeve_registry::quarantine::Cause;
-use portreeve_sandbox::{Call, CallContext, Crossed};
+use portreeve_sandbox::{Call, CallContext};
 use portreeve_store::contract::{Lease, OpenPayload, Settlement};
 use portreeve_store::{Permit, Settled, StoreError};
 
-use super::{
-    DeliverError, Subject, Wait, backoff_ms, dead, deadline, digest_of, external_id, failed, message_id, readable,
-};
+use super::{DeliverError, backoff_ms, dead, deadline, digest_of, external_id, message_id, readable};
 use crate::egress::{NotPublished, Outgoing, Stream};
 use crate::leaf::Rendered;
-use crate::passing::passing;
 use crate::plugins::{Absent, Active};
 use crate::route::Target;
 use crate::{Pipeline, leaf};
@@ -68,27 +65,11 @@ impl Pipeline {
             Err(refused) => return self.give_up(permit, Some(target), refused.code(), refused.why(), None).await,
         };
 
-        let rendering = match self.rendering(Subject::of(&permit), target, event, &[]).await {
-            Ok(rendering) => rendering,
-            Err(error) => return self.give_back(permit, target, &error, None).await,
-        };
-        let rendering = transformer.plugin.from_canonical(&context, &rendering);
-        let rendered = match self.call(transformer, Call::FromCanonical, cause, rendering).await {
-            Ok(rendered) => rendered,
-            Err(stopped) => return self.not_called(permit, target, &stopped, None).await,
-        };
         let input = permit.event().commitment;
-        let (message, crossing) = match rendered {
-            Crossed { outcome: Ok(Ok(message)), crossing } => (message, crossing),
-            Crossed { outcome, crossing } => {
-                let passing = passing(&outcome).is_some();
-                let (code, why) = failed(outcome);
-                let crossing = leaf::crossed(&crossing, input, None, Some(&code), &key)?;
-                if passing {
-                    return self.later(permit, target, Wait::ForMessage, code, Some(crossing)).await;
-                }
-                return self.give_up(permit, Some(target), &code, &why, Some(crossing)).await;
-            }
+        let made = self.message(&permit, target, event, (&[], input), (transformer, &context), &key).await?;
+        let (message, crossing) = match made {
+            Ok(made) => made,
+            Err(none) => return self.without_message(permit, target, none, None).await,
         };
 
         let (now, in_doubt) = (self.clock.now(), permit.unresolved());
