@@ -125,14 +125,15 @@ pub(super) fn correct(tx: &Connection, exception: i64, record: i64, at: Instant)
     replay(tx, exception, at)
 }
 
+pub(super) const CORRECTION: &str =
+    "SELECT coalesce((SELECT commitment FROM payload WHERE payload.id = correction.record), zeroblob(32)), record
+     FROM correction WHERE outbox = ?1";
+
 /// The record that says what is sent in a delivery instead, where there is one. A record that is
 /// gone comes with a commitment that nothing has: opening it says what is wrong.
 pub(super) fn correction(connection: &Connection, outbox: i64) -> Result<Option<PayloadRef>> {
     connection
-        .prepare_cached(
-            "SELECT coalesce((SELECT commitment FROM payload WHERE payload.id = correction.record), zeroblob(32)), record
-             FROM correction WHERE outbox = ?1",
-        )
+        .prepare_cached(CORRECTION)
         .and_then(|mut found| found.query_row([outbox], |row| payload_ref(row, 0)).optional())
         .map_err(failed)
 }

@@ -7,7 +7,10 @@ use portreeve_model::{Digest, Instant, OrderId};
 use rusqlite::{Connection, StatementStatus, params};
 
 use super::rows::{self, digest};
-use super::{counts, credit, exception, interchange, level, measure, notice, order_event, oversight, pause, retention};
+use super::{
+    counts, credit, dead_letter, exception, interchange, level, measure, notice, order_event, oversight, pause,
+    retention,
+};
 use crate::contract::{After, ExceptionsWanted, Room};
 
 fn empty() -> Connection {
@@ -190,6 +193,7 @@ fn a_claim_costs_what_it_claims_however_many_wait_behind_others_or_for_room() {
         let more = Room { limits: BTreeMap::from([("down".to_owned(), 5), ("up".to_owned(), 0)]), ..Room::default() };
         let claimed = rows::claim(&connection, Instant(1), Instant(1_000), 64, &more).unwrap();
         assert_eq!(claimed.iter().map(|permit| permit.order()).collect::<BTreeSet<_>>().len(), 5, "of each order one");
+        assert_eq!(steps(&connection, dead_letter::CORRECTION), 0, "nobody had one of them sent again");
         [rows::PENDING_TARGETS, rows::DUE, rows::NEXT_OF_TARGET].map(|sql| steps(&connection, sql))
     };
     let few = cost(10, 1);

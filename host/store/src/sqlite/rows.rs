@@ -831,12 +831,13 @@ fn claim_one(tx: &Connection, seq: i64, now: Instant, lease_until: Instant) -> R
         withheld,
         said,
         taken_before,
+        replays,
     ) = tx
         .prepare_cached(
             "SELECT order_seq, order_id, target, kind, event,
                     coalesce((SELECT commitment FROM payload WHERE payload.id = event), zeroblob(32)), attempts,
                     epoch, unresolved,
-                    deadline_from, attempts_before, doubts, state = 'withheld', said, external_id IS NOT NULL
+                    deadline_from, attempts_before, doubts, state = 'withheld', said, external_id IS NOT NULL, replays
              FROM outbox WHERE seq = ?1",
         )
         .map_err(failed)?
@@ -857,9 +858,12 @@ fn claim_one(tx: &Connection, seq: i64, now: Instant, lease_until: Instant) -> R
                 row.get(12)?,
                 row.get(13)?,
                 row.get(14)?,
+                row.get::<_, u32>(15)?,
             ))
         })
         .map_err(failed)?;
+    // Whoever corrects a message has it sent again by that, so of nearly no delivery anything is asked.
+    let correction = if replays > 0 { dead_letter::correction(tx, seq)? } else { None };
     let content = content(said);
     let matter = matter(&of, content)?;
     Ok(Permit {
@@ -877,7 +881,7 @@ fn claim_one(tx: &Connection, seq: i64, now: Instant, lease_until: Instant) -> R
         unresolved,
         withheld,
         taken_before,
-        correction: dead_letter::correction(tx, seq)?,
+        correction,
         doubts,
         deadline_from: Instant(deadline_from),
         interchange: interchange::of(tx, seq)?,
