@@ -7,7 +7,7 @@ use portreeve::standins::subscriber::Heard;
 use portreeve::standins::{Mischief, Subscriber};
 use portreeve_model::{Digest, Event, ExceptionAction, ExceptionKind, OrderId};
 use portreeve_pipeline::rederive::Rederived;
-use portreeve_pipeline::{Clock, Credential};
+use portreeve_pipeline::{Clock, Credential, Deliveries};
 use portreeve_store::contract::OrderState;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -302,7 +302,7 @@ async fn who_wants_to_hear_no_more_is_a_persons_to_look_at_and_hears_it_when_it_
     host.deliver_all().await;
     assert_eq!(crm.ledger().len(), 0);
     let waits = host.exceptions().await;
-    assert_eq!(waits.iter().map(|one| one.code.as_str()).collect::<Vec<_>>(), ["permanent"]);
+    assert_eq!(waits.iter().map(|one| one.code.as_str()).collect::<Vec<_>>(), ["gone"]);
     assert!(waits[0].detail.contains("answered 410"), "{}", waits[0].detail);
     host.decide_all().await;
     host.deliver_all().await;
@@ -313,6 +313,75 @@ async fn who_wants_to_hear_no_more_is_a_persons_to_look_at_and_hears_it_when_it_
     host.come_to_rest().await;
     assert_eq!(of(&crm.ledger(), order), ["order.created", "order.accepted"]);
     host.verify().await.unwrap();
+}
+
+/// Delivers as `serve` does until nothing more is claimed; how much was.
+async fn delivered_as_by_serve(host: &TestHost) -> usize {
+    let mut deliveries = Deliveries::waiting(Arc::clone(&host.host.pipeline), 64);
+    let mut all = 0;
+    loop {
+        let started = deliveries.start_due().await.unwrap();
+        while let Some(ended) = deliveries.ended().await {
+            assert!(ended.iter().all(Result::is_ok), "{ended:?}");
+        }
+        if started == 0 {
+            return all;
+        }
+        all += started;
+    }
+}
+
+#[tokio::test]
+async fn of_a_subscriber_that_is_gone_people_hear_once_and_its_messages_wait_as_a_whole() {
+    let (time, secret) = (Time::default(), Secret::new());
+    let crm = time.subscriber(Mischief::default()).await;
+    let host = host_of(&crm, &time, &secret, "").await;
+    crm.leave(true);
+    // Twelve orders side by side, and one that comes later.
+    let orders: Vec<PurchaseOrder> = (0..12).map(|number| ten(&format!("PO-{number}"))).collect();
+    host.decide_orders(&orders).await;
+    delivered_as_by_serve(&host).await;
+    assert_eq!(host.codes().await, ["gone"], "not one for each order");
+    host.send_edi(&x12(90, &ten("PO-12"))).await.unwrap();
+    host.decide_all().await;
+    for hours in [0, 1, 40] {
+        host.clock.advance_to(host.clock.now().plus_ms(hours * 3_600_000));
+        let attempts = attempts_to(&host, "crm").await;
+        delivered_as_by_serve(&host).await;
+        assert_eq!(attempts_to(&host, "crm").await, attempts, "nobody is asked again");
+        assert_eq!((host.codes().await, crm.ledger().len()), (vec!["gone".to_owned()], 0), "however long it takes");
+    }
+    assert_eq!(host.erp.sales_orders().len(), 13, "others go on");
+    // Who only comes now and then leaves them as well.
+    host.deliver_due().await;
+    assert_eq!((host.codes().await, crm.ledger().len()), (vec!["gone".to_owned()], 0));
+
+    // It is not back yet: that is seen by one message.
+    let waits = host.exceptions().await.remove(0);
+    exceptions::decide(&host, &host.ops().await, waits.id, ExceptionAction::Retry).await.unwrap();
+    host.clock.advance_to(host.clock.now().plus_ms(3_600_000));
+    delivered_as_by_serve(&host).await;
+    assert_eq!((host.codes().await, crm.ledger().len()), (vec!["gone".to_owned()], 0));
+
+    crm.leave(false);
+    let host = host.restart().await;
+    let waits = host.exceptions().await.remove(0);
+    exceptions::decide(&host, &host.ops().await, waits.id, ExceptionAction::Retry).await.unwrap();
+    for _ in 0..3 {
+        host.clock.advance_to(host.clock.now().plus_ms(3_600_000));
+        delivered_as_by_serve(&host).await;
+        host.decide_all().await;
+    }
+    assert_eq!(crm.ledger().iter().filter(|heard| heard.kind == "order.created").count(), 13);
+    assert_eq!((host.codes().await, host.summary().await.pending), (vec![], 0));
+    host.verify().await.unwrap();
+}
+
+/// Attempts to a target so far.
+async fn attempts_to(host: &TestHost, target: &str) -> u32 {
+    let orders = host.orders().await.into_iter();
+    let deliveries = orders.flat_map(|order| order.deliveries).filter(|delivery| delivery.target == target);
+    deliveries.map(|delivery| delivery.attempts).sum()
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@
 //! before anything is sent again, for many targets ignore idempotency keys.
 
 mod correcting;
+mod gone;
 mod looking;
 mod making;
 mod numbering;
@@ -37,6 +38,7 @@ use crate::route::{self, AfterDead, Target, WhenStopped};
 use crate::{Pipeline, leaf, process};
 
 use correcting::Uncorrected;
+pub use gone::Gone;
 pub use looking::Made;
 use numbering::{Acknowledged, Receiver, acknowledged, receiver};
 pub(crate) use order::Subject;
@@ -109,6 +111,13 @@ impl Pipeline {
             }
             event => readable(event)?,
         };
+
+        // Who wants to hear no more is told no more until people have seen to it.
+        match self.is_gone(target).await {
+            Ok(false) => {}
+            Ok(true) => return self.waits_for_the_gone(permit).await,
+            Err(error) => return self.give_back(permit, target, &error, None).await,
+        }
 
         // Whoever acknowledged it has it, or will not have it: nothing is left to find out, and no
         // plugin is asked.
@@ -262,7 +271,11 @@ impl Pipeline {
             Ok(Ok(receipt)) => self.heard(attempt.permit(), receipt, now)?,
             _ => None,
         };
-        let settlement = settlement(&crossed.outcome, sent, attempt.permit(), target, now);
+        let turn = self.turn_of_the_gone(target, &crossed.crossing).await;
+        let settlement = match (&turn, &crossed.outcome) {
+            (Some(_), Ok(Err(failure))) => self.ends_gone(target, &leaf::failure_words(failure).1, now).await?,
+            _ => settlement(&crossed.outcome, sent, attempt.permit(), target, now),
+        };
         let code = settlement_code(&settlement);
         let output = match &crossed.outcome {
             Ok(Ok(receipt)) => Some(key.blind_digest(&canonical_digest(receipt)?)),
@@ -279,7 +292,9 @@ impl Pipeline {
         )?;
         let changes = crossed.crossing.kv_writes.into_iter().map(|write| (write.key, write.value)).collect();
         let attempt = attempt.remembering(StateChanges { plugin: target.connector.clone(), changes }).saying(heard);
-        Ok(self.store.settle(attempt, self.due(settlement), now, receipt_leaf).await?)
+        let settled = self.store.settle(attempt, self.due(settlement), now, receipt_leaf).await?;
+        drop(turn);
+        Ok(settled)
     }
 
     /// How long the attempt that begins now keeps its delivery. Where nobody settles it,

@@ -643,7 +643,11 @@ impl Pipeline {
         act: &Act,
         by: &Deciders<'_>,
     ) -> Result<(), ExceptionError> {
-        Ok(self.store.step_exception(self.step_of(shown, decision, act, by)?).await?)
+        self.store.step_exception(self.step_of(shown, decision, act, by)?).await?;
+        if shown.trail.exception.kind == ExceptionKind::Delivery {
+            self.gone.look_again();
+        }
+        Ok(())
     }
 
     /// The step that carries out a decision.

@@ -179,6 +179,8 @@ pub struct Pipeline {
     pub outbound: Arc<Outbound>,
     /// Who hears of what waits for a person.
     pub notices: Notices,
+    /// Subscribers that want to hear no more.
+    pub gone: deliver::Gone,
     /// The reconciliation that runs.
     pub reconciling: reconcile::Reconciling,
 }

@@ -626,6 +626,7 @@ impl Road {
             recent_oversight: portreeve_pipeline::oversight::RecentOversight::default(),
             recent_measures: portreeve_pipeline::measure::RecentMeasures::default(),
             tables: TableCache::default(),
+            gone: portreeve_pipeline::deliver::Gone::default(),
             reconciling: portreeve_pipeline::reconcile::Reconciling::default(),
         };
         if let Err(missing) = pipeline.check() {

@@ -10,7 +10,7 @@
 //! targets are up. Whoever waits for what falls due leaves them where they are: while the breaker
 //! is open none is claimed, then one tries, and they go in their order when it lets them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use portreeve_store::contract::{OpenPayload, OutboxId, Room};
@@ -60,7 +60,8 @@ impl Deliveries {
         if free == 0 {
             return Ok(0);
         }
-        let room = self.room();
+        let gone = if self.waits { self.pipeline.gone_subscribers().await? } else { BTreeSet::new() };
+        let room = self.room(&gone);
         let worth_it =
             |(target, limit): (&String, &u32)| *limit > 0 && room.left(target) >= limit.div_ceil(CLAIM_PARTS);
         let worth_it = room.limits.iter().any(worth_it);
@@ -78,10 +79,11 @@ impl Deliveries {
         Ok(started)
     }
 
-    /// Every target's share, with what is under way.
-    fn room(&self) -> Room {
+    /// Every target's share, with what is under way. Whoever wants to hear no more has none.
+    fn room(&self, gone: &BTreeSet<&str>) -> Room {
         let targets = self.pipeline.routes.targets.iter();
-        let limits = targets.map(|target| (target.id.clone(), self.limit(target))).collect();
+        let limit = |target: &Target| if gone.contains(target.id.as_str()) { 0 } else { self.limit(target) };
+        let limits = targets.map(|target| (target.id.clone(), limit(target))).collect();
         let mut room = Room { limits, ..Room::default() };
         for (row, target) in self.rows.values() {
             let taken = room.taken.entry(target.clone()).or_insert(0);
