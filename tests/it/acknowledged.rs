@@ -4,6 +4,7 @@
 use portreeve::standins::Mischief;
 use portreeve::standins::partner::{Answers, Partner};
 use portreeve_model::{Digest, ExceptionAction, ExceptionKind, Failure};
+use portreeve_pipeline::replay::ReplayWanted;
 use portreeve_pipeline::{Clock, Credential};
 use portreeve_record::LeafBody;
 use portreeve_record::leaf::DecidedState;
@@ -364,6 +365,29 @@ async fn what_was_given_up_is_delivered_when_its_receiver_acknowledges_it_and_st
         host.verify().await.unwrap();
         host.rederive(order).await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn a_997_that_comes_late_for_what_was_lost_is_no_word_of_what_is_sent_again() {
+    let partner = Partner::start(Mischief::default()).await.unwrap();
+    let repeats = agreed(&partner.origin(), ", repeats = \"known\"");
+    let host = acknowledged(to_customers(Setup::demo(), &partner.origin(), &repeats)).start().await;
+    let since = host.clock.now();
+    accepted(&host, "PO-1", "C1201").await;
+    host.come_to_rest().await;
+    host.clock.advance_to(host.clock.now().plus_ms(1));
+    let until = host.clock.now();
+    let wanted = ReplayWanted { target: "customers", channel: None, kind: None, since, until, shipped: false, most: 5 };
+    let plan = host.host.pipeline.show_replay(wanted).await.unwrap();
+    assert_eq!(plan.deliveries.len(), 1);
+    host.host.pipeline.replay(&host.ops().await, wanted, plan.digest, "it lost a day").await.unwrap();
+    assert_eq!(heard(&host, &partner).await, 1, "it says now that it got the first one");
+    assert_eq!(partner.ledger()[0].times, 1);
+    host.come_to_rest().await;
+    assert_eq!(partner.ledger()[0].times, 2, "what it lost was sent all the same, under its number");
+    assert_eq!(to_the_customer(&host, "PO-1").await[0].state, "delivered");
+    assert_eq!((partner.faults(), host.codes().await), (vec![], vec![]));
+    host.verify().await.unwrap();
 }
 
 /// What the transformer makes of a 997 or TA1: its JSON, or code and place of what is wrong.

@@ -4,8 +4,9 @@
 use portreeve::standins::payment::Refund;
 use portreeve::standins::{Mischief, Payments};
 use portreeve_model::{Digest, ExceptionAction, ExceptionKind, OrderId};
-use portreeve_pipeline::Credential;
 use portreeve_pipeline::rederive::Rederived;
+use portreeve_pipeline::replay::{LeftOut, ReplayWanted};
+use portreeve_pipeline::{Clock, Credential};
 use portreeve_store::contract::OrderState;
 use serde_json::{Value, json};
 
@@ -441,5 +442,29 @@ async fn a_process_that_keeps_the_hosts_own_word_from_counting_is_refused_with_r
         "[refunds] has the cause `cancelled-prepayment`, and the process has no `order.rejected` of an order that is cancelled",
     ] {
         assert!(told.contains(part), "{told}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_paid_a_refund_is_not_replayed_whatever_pays_refunds_by_then() {
+    let desk = Desk::with_a_paid_order(Mischief::default()).await;
+    let since = desk.host.clock.now();
+    desk.said("order.rejected", &json!({"orderNumber": desk.order})).await;
+    desk.host.come_to_rest().await;
+    assert_eq!(desk.refunds(), [(PAID, "cancelled-prepayment".to_owned())]);
+    let Desk { mut host, payments, .. } = desk;
+    host.clock.advance_to(host.clock.now().plus_ms(1));
+    let until = host.clock.now();
+    let wanted = ReplayWanted { target: "payments", channel: None, kind: None, since, until, shipped: true, most: 5 };
+    let nobody = |setup: Setup| {
+        setup.replace("portreeve.toml", "[refunds]\ntarget = \"payments\"", "[refunds]\ntarget = \"erp\"")
+    };
+    // A word of refunds to the same system is of another kind than what paid this one.
+    let told = "\n[[effect]]\non = \"refund.issued\"\ntarget = \"payments\"\nkind = \"stripe/note\"\n";
+    for setup in [setup(&payments), nobody(setup(&payments)), nobody(setup(&payments)).append("portreeve.toml", told)] {
+        host = host.restart_as(setup).await;
+        let plan = host.host.pipeline.show_replay(wanted).await.unwrap();
+        let left_out: Vec<_> = plan.left_out.iter().map(|(delivery, why)| (delivery.number.as_str(), *why)).collect();
+        assert_eq!((plan.deliveries.len(), left_out), (0, vec![("PO-1", LeftOut::Refund)]));
     }
 }

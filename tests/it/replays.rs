@@ -304,6 +304,27 @@ async fn a_partner_gets_an_interchange_again_under_the_number_that_it_had() {
     host.verify().await.unwrap();
 }
 
+#[tokio::test]
+async fn what_was_sent_before_its_target_counted_numbers_gets_none_and_is_a_persons() {
+    let host = TestHost::demo().await;
+    let since = host.clock.now();
+    taken(&host, 1, &["PO-1"]).await;
+    let made = host.erp.sales_orders_made();
+    let counting = Setup::demo()
+        .replace("portreeve.toml", "find = true", "find = false")
+        .append("portreeve.toml", "\n[target.interchange]\nknows_repeats = true\npartner = \"ZZ:ERP\"\n");
+    let host = host.restart_as(counting).await;
+    let wanted = from(&host, since);
+    let plan = shown(&host, wanted).await;
+    assert_eq!(numbers(&plan.deliveries), ["PO-1"]);
+    replay(&host, wanted, plan.digest).await.unwrap();
+    host.deliver_all().await;
+    // A number that it never had would be another message to whoever counts by numbers.
+    assert_eq!((host.erp.sales_orders_made(), host.codes().await), (made, vec!["unknown-outcome".to_owned()]));
+    assert!(host.order("PO-1").await.deliveries[0].interchange.is_none());
+    host.verify().await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn people_see_what_would_be_sent_again_have_just_that_sent_and_see_how_far_it_is() {
     let host = TestHost::demo().await;
