@@ -1,38 +1,43 @@
 //! Dead letters edited: words of a message that a target would not take are corrected by two people
 //! together, and nothing else of it is.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use hyper::Method;
 use portreeve_api::exception::ExceptionStory;
 use portreeve_authority::people::Denied;
-use portreeve_model::{Digest, ExceptionAction};
+use portreeve_model::{Digest, ExceptionAction, ExceptionKind};
 use portreeve_pipeline::SignedIn;
 use portreeve_pipeline::exception::{Decision, ExceptionError, Outcome};
 use portreeve_record::LeafBody;
 use serde_json::{Value, json};
 
-use crate::support::exceptions::decision;
+use crate::support::exceptions::{decide, decision, waiting};
 use crate::support::{PurchaseOrder, ScriptedTarget, Setup, TestHost};
 
 /// A host whose ERP refuses the first order that it gets, and the bodies of what it got.
 struct Refused {
     host: TestHost,
     got: Arc<Mutex<Vec<String>>>,
+    /// Whether the ERP says that it has the order, whatever it answered when it got it.
+    has_it: Arc<AtomicBool>,
     _target: ScriptedTarget,
 }
 
 impl Refused {
     async fn start() -> Self {
-        let got = Arc::new(Mutex::new(Vec::new()));
+        let (got, has_it) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
         let target = ScriptedTarget::start({
-            let got = Arc::clone(&got);
+            let (got, has_it) = (Arc::clone(&got), Arc::clone(&has_it));
             move |method, body| {
                 let answer = if method == Method::POST {
                     let mut got = got.lock().unwrap();
                     got.push(String::from_utf8(body.to_vec()).unwrap());
                     let status = if got.len() == 1 { 422 } else { 201 };
                     (status, r#"{"id":"1","number":"S-1"}"#.to_owned())
+                } else if has_it.load(Ordering::Relaxed) {
+                    (200, r#"{"value":[{"id":"1","number":"S-1"}]}"#.to_owned())
                 } else {
                     (200, r#"{"value":[]}"#.to_owned())
                 };
@@ -46,7 +51,7 @@ impl Refused {
         host.decide_orders(&[PurchaseOrder::clean("PO-1")]).await;
         host.deliver_all().await;
         assert_eq!(host.order("PO-1").await.deliveries[0].state, "dead");
-        Self { host, got, _target: target }
+        Self { host, got, has_it, _target: target }
     }
 
     fn got(&self) -> Vec<String> {
@@ -183,4 +188,52 @@ async fn a_message_that_is_another_one_by_now_is_not_sent() {
     assert!(refused.got()[1].contains("Dock 5"));
     assert_eq!(host.codes().await, Vec::<String>::new());
     host.verify().await.unwrap();
+}
+
+#[tokio::test]
+async fn of_a_message_that_had_arrived_before_it_was_corrected_people_hear() {
+    let refused = Refused::start().await;
+    let host = &refused.host;
+    let (anna, ben) = (host.acts_as("anna", &["integration"]).await, host.acts_as("ben", &["approver"]).await);
+    let was = refused.text("shipToName");
+    let proposal = refused.proposed(&anna, &json!([{"at": "/shipToName", "was": was, "is": "Dock 4"}])).await;
+    refused.has_it.store(true, Ordering::Relaxed);
+    host.host.pipeline.approve(&ben, refused.letter().await, proposal).await.unwrap();
+    host.deliver_all().await;
+    assert_eq!((refused.got().len(), host.order("PO-1").await.deliveries[0].state.as_str()), (1, "delivered"));
+    assert_eq!(host.codes().await, ["arrived-uncorrected"], "the ERP has the words that were to be corrected");
+    let told = waiting(host).await.remove(0);
+    assert_eq!((told.order, told.kind), (Some(host.order("PO-1").await.id), ExceptionKind::Order));
+    decide(host, &anna, told.id, ExceptionAction::Abandon).await.unwrap();
+    assert_eq!(host.codes().await, Vec::<String>::new());
+    host.verify().await.unwrap();
+}
+
+#[tokio::test]
+async fn whoever_corrects_once_more_sees_what_was_corrected_before() {
+    let refused = Refused::start().await;
+    let host = &refused.host;
+    let (anna, ben) = (host.acts_as("anna", &["integration"]).await, host.acts_as("ben", &["approver"]).await);
+    let story = async || ExceptionStory::read(&host.host.pipeline, refused.letter().await).await.unwrap();
+    assert!(story().await.corrected.is_empty());
+    let first = json!([{"at": "/shipToName", "was": "what never stood there", "is": "Dock 4"}]);
+    let proposal = refused.proposed(&anna, &first).await;
+    host.host.pipeline.approve(&ben, refused.letter().await, proposal).await.unwrap();
+    host.deliver_all().await;
+    // Before somebody proposes another one, and when others are to agree to that.
+    let second = json!([{"at": "/shipToName", "was": refused.text("shipToName"), "is": "Dock 5"}]);
+    for proposed in [false, true] {
+        if proposed {
+            refused.proposed(&anna, &second).await;
+        }
+        let story = story().await;
+        let words: Vec<_> = story.corrected.iter().map(|one| (&*one.at, &*one.was, &*one.is)).collect();
+        assert_eq!(words, [("/shipToName", "what never stood there", "Dock 4")]);
+        assert_eq!(story.proposal.is_some(), proposed);
+    }
+    let door = host.front_door().await;
+    let letter = refused.letter().await;
+    let told: Value = serde_json::from_str(&door.ask(&format!("/v1/exceptions/{letter}")).await).unwrap();
+    assert_eq!(told["corrected"], first);
+    door.close().await;
 }

@@ -101,6 +101,10 @@ pub struct ExceptionStory {
     pub owners: Vec<String>,
     /// What happened to it, oldest first, the latest 200.
     pub steps: Vec<Step>,
+    /// What people corrected already in the message of the delivery. A further correction takes the
+    /// place of all of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub corrected: Vec<CorrectionFacts>,
     /// What somebody proposed, and others have to agree to.
     pub proposal: Option<Proposal>,
 }
@@ -388,10 +392,14 @@ impl ExceptionStory {
             Some(proposal) => Some(Proposal::read(pipeline, proposal).await?),
             None => None,
         };
-        Ok(Self::of(shown, steps, proposal))
+        let corrected = match shown.trail.about.delivery {
+            Some(_) => pipeline.corrected_before(shown.trail.exception.id).await?,
+            None => Vec::new(),
+        };
+        Ok(Self::of(shown, steps, corrected, proposal))
     }
 
-    fn of(shown: Shown, steps: Vec<Step>, proposal: Option<Proposal>) -> Self {
+    fn of(shown: Shown, steps: Vec<Step>, corrected: Vec<Correction>, proposal: Option<Proposal>) -> Self {
         let open = shown.trail.exception.closed.is_none();
         let actions = shown.trail.exception.kind.actions().iter().filter(|_| open);
         Self {
@@ -417,6 +425,7 @@ impl ExceptionStory {
             makers: shown.trail.about.makers,
             owners: shown.owners,
             steps,
+            corrected: corrected.into_iter().map(CorrectionFacts::of).collect(),
             proposal,
             exception: Exception::of(shown.trail.exception),
         }
@@ -437,6 +446,12 @@ impl OrderFacts {
             changed: shown.kept.as_ref().is_some_and(|kept| kept.changed),
             holds: holds.map(HoldFacts::of).collect(),
         })
+    }
+}
+
+impl CorrectionFacts {
+    fn of(Correction { at, was, is }: Correction) -> Self {
+        Self { at, was, is }
     }
 }
 
@@ -478,13 +493,12 @@ impl Proposal {
             Some(said) => (Some(said.words), said.holds, said.together, said.queue, said.corrections),
             None => (None, Vec::new(), Vec::new(), None, Vec::new()),
         };
-        let facts = |Correction { at, was, is }| CorrectionFacts { at, was, is };
         Ok(Self {
             digest: proposal.digest.to_string(),
             action: proposal.action.as_str().to_owned(),
             holds,
             together,
-            corrections: corrections.into_iter().map(facts).collect(),
+            corrections: corrections.into_iter().map(CorrectionFacts::of).collect(),
             queue,
             reason,
             by: proposal.by.clone(),

@@ -378,7 +378,9 @@ impl Pipeline {
         let external_id = key.blind(&receipt.external_id);
         let leaf = leaf::receipt(&self.host, now, &permit, ReceiptOutcome::Found, Some(external_id), crossing)?;
         let heard = self.heard(&permit, &receipt, now)?;
-        let (permit, settlement) = (permit.saying(heard), Settlement::Applied { external_id: receipt.external_id });
+        let uncorrected = self.arrived_uncorrected(&permit, now);
+        let permit = permit.saying(heard).telling(uncorrected);
+        let settlement = Settlement::Applied { external_id: receipt.external_id };
         Ok(self.store.settle_unattempted(permit, self.due(settlement), now, leaf).await?)
     }
 

@@ -815,6 +815,8 @@ pub struct DeadLetter {
     pub content: Content,
     /// The sealed event of that.
     pub event: PayloadRef,
+    /// The sealed words of the person by whom its message is corrected, where it is.
+    pub correction: Option<PayloadRef>,
     /// Attempts so far.
     pub attempts: u32,
     /// How often a person had it tried again.

@@ -8,7 +8,8 @@ use portreeve_model::{ChannelId, Digest, Instant, Matter, OrderId, PluginName, S
 use portreeve_record::PayloadKey;
 
 use crate::contract::{
-    Content, DocumentPosition, HeldSubscription, InputId, Interchange, JournalEntry, OutboxId, PayloadRef, StateChanges,
+    Content, DocumentPosition, HeldSubscription, InputId, Interchange, JournalEntry, NewException, OutboxId,
+    PayloadRef, StateChanges,
 };
 
 /// A document that is durable in the journal, with its accept leaf.
@@ -175,6 +176,7 @@ pub struct Permit {
     pub(crate) deadline_from: Instant,
     pub(crate) interchange: Option<Interchange>,
     pub(crate) said: Option<Box<JournalEntry>>,
+    pub(crate) telling: Option<Box<NewException>>,
 }
 
 impl Permit {
@@ -184,6 +186,14 @@ impl Permit {
     #[must_use]
     pub fn saying(self, said: Option<JournalEntry>) -> Self {
         Self { said: said.map(Box::new), ..self }
+    }
+
+    /// The same permit, with what people have to know of the order though the target has what was
+    /// to be delivered: an exception about the order, which opens when that is on record, or not at
+    /// all.
+    #[must_use]
+    pub fn telling(self, exception: Option<NewException>) -> Self {
+        Self { telling: exception.map(Box::new), ..self }
     }
 
     /// The outbox row.

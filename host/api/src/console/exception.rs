@@ -12,7 +12,7 @@ use portreeve_store::contract::PayloadRef;
 use super::form::Form;
 use super::page::{Notice, frame, minute};
 use super::visit::Visit;
-use crate::exception::{ExceptionStory, HoldFacts, OrderFacts, Proposal, Step};
+use crate::exception::{CorrectionFacts, ExceptionStory, HoldFacts, OrderFacts, Proposal, Step};
 
 /// Lines of an order that are shown at once; more are folded away, and a click shows them.
 pub(super) const LINES_OPEN: usize = 20;
@@ -95,6 +95,7 @@ pub(super) fn page(
                 @if story.order_facts.is_some() && evidence.order.is_none() {
                     p.empty { "What the order says was removed." }
                 }
+                (corrected(&story.corrected))
                 (history(&story.steps))
             }
             aside.acts aria-label="What you can do" {
@@ -325,6 +326,21 @@ fn came(input: &str, cut: bool) -> Markup {
             h2 { "What came" }
             pre.tall tabindex="0" aria-label="The input" { (input) }
             @if cut { p { "Only the beginning is shown." } }
+        }
+    }
+}
+
+/// What people corrected already: whoever corrects once more says all of it again.
+fn corrected(before: &[CorrectionFacts]) -> Markup {
+    html! {
+        @if !before.is_empty() {
+            section {
+                h2 { "Corrected before" }
+                p { "A further correction takes the place of all of this." }
+                @for correction in before {
+                    p { "At " (correction.at) ": " del { (correction.was) } " " ins { (correction.is) } }
+                }
+            }
         }
     }
 }

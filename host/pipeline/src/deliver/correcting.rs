@@ -5,10 +5,13 @@
 //! the target's owner lets nobody correct that place any more, nothing leaves.
 
 use portreeve_model::document::Message;
+use portreeve_model::{ExceptionKind, Instant};
+use portreeve_store::contract::NewException;
 use portreeve_store::{Permit, StoreError};
 
 use crate::Pipeline;
 use crate::correction;
+use crate::exception::Limits;
 use crate::route::Target;
 
 /// Why a message cannot be corrected.
@@ -44,5 +47,27 @@ impl Pipeline {
         correction::may_be_made(&corrections, target, permit.matter()).map_err(unfit)?;
         let body = correction::applied(&corrections, &message.body).map_err(unfit)?;
         Ok(Message { body, ..message })
+    }
+
+    /// What people hear of a delivery that its target turns out to have, before anything was sent
+    /// with the words that they wanted: it has the others. What was sent with them is found as
+    /// that, since the target is asked before each attempt.
+    pub(super) fn arrived_uncorrected(&self, permit: &Permit, now: Instant) -> Option<NewException> {
+        if permit.correction().is_none() || permit.tries() > 1 {
+            return None;
+        }
+        let queue = self.routes.target(permit.target()).map_or("integration", |target| target.exception_queue.as_str());
+        let exception = NewException {
+            kind: ExceptionKind::Order,
+            stage: "deliver",
+            code: "arrived-uncorrected".to_owned(),
+            detail: format!(
+                "found at `{}` what was sent before it was corrected, so nothing was sent again; correct it there by hand, and abandon this when it is done",
+                permit.target()
+            ),
+            queue: queue.to_owned(),
+            due_at: None,
+        };
+        Some(self.dated(exception, now, Limits::default()))
     }
 }

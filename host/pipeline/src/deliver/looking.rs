@@ -12,7 +12,7 @@ use portreeve_store::contract::DeadLetter;
 use super::order::Untold;
 use super::{Subject, failed};
 use crate::Pipeline;
-use crate::exception::ExceptionError;
+use crate::exception::{Correction, ExceptionError};
 use crate::people::SignedIn;
 use crate::plugins::Slot;
 use crate::route::Target;
@@ -53,6 +53,20 @@ impl Pipeline {
             Unmade::Never(why) => no_message(why),
         })?;
         Ok(Made { message, correctable: target.correctable.iter().cloned().collect() })
+    }
+
+    /// What people corrected already in the message of a delivery that waits for a person: whatever
+    /// is corrected next takes the place of all of it.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn corrected_before(&self, exception: u64) -> Result<Vec<Correction>, ExceptionError> {
+        let found = self.store.dead_letters(exception.saturating_sub(1), 1).await?.pop();
+        let Some(record) = found.filter(|letter| letter.exception == exception).and_then(|letter| letter.correction)
+        else {
+            return Ok(Vec::new());
+        };
+        Ok(self.said(record).await?.map(|said| said.corrections).unwrap_or_default())
     }
 
     async fn made(&self, letter: &DeadLetter, target: &Target) -> Result<Message, Unmade> {

@@ -274,6 +274,11 @@ fn show(story: &ExceptionStory, output: &mut Output) -> anyhow::Result<()> {
             delivery.target, delivery.state, delivery.attempts, delivery.replays
         ))?;
     }
+    for CorrectionFacts { at, was, is } in &story.corrected {
+        output.line(&format!(
+            "  corrected before, and replaced by a further correction: at {at} `{was}` became `{is}`"
+        ))?;
+    }
     if let Some(plugin) = &story.plugin {
         let of = plugin.cause.as_deref().map_or_else(|| "at all".to_owned(), |cause| format!("in {cause}"));
         output

@@ -421,7 +421,13 @@ pub(crate) async fn what_people_correct_in_a_delivery_is_with_it_from_then_on(ma
     assert_eq!(permit.correction(), None);
     store.settle_unattempted(permit, dead(true), NOW, leaf(5)).await.unwrap();
     for (round, words) in [(1, "first"), (2, "second")] {
-        let letter = store.dead_letters(0, ALL).await.unwrap().remove(0).exception;
+        let letter = store.dead_letters(0, ALL).await.unwrap().remove(0);
+        let before = match letter.correction {
+            Some(record) => Some(store.payload(record).await.unwrap()),
+            None => None,
+        };
+        assert_eq!(before, (round == 2).then(|| b"first".to_vec()), "whoever says the second sees the first");
+        let letter = letter.exception;
         let correct = fixture::resolved(ExceptionAction::Correct, Effect::CorrectDelivery);
         let step = fixture::step(&store, letter, "ada", correct, leaf(10 * round)).await;
         let record = Some(fixture::sealed(words.as_bytes(), None));
@@ -434,7 +440,24 @@ pub(crate) async fn what_people_correct_in_a_delivery_is_with_it_from_then_on(ma
             store.settle_unattempted(permit, settlement, NOW, leaf(10 * round + again)).await.unwrap();
         }
     }
-    // Without words nothing is corrected.
+    // Of what the target took all the same people hear with the receipt.
+    let letter = store.dead_letters(0, ALL).await.unwrap().remove(0).exception;
+    let again = fixture::resolved(ExceptionAction::Retry, Effect::ReplayDelivery);
+    store.step_exception(fixture::step(&store, letter, "ada", again, leaf(80)).await).await.unwrap();
+    let permit = claim(&store, 0).await.remove(0).telling(Some(fixture::exception("arrived")));
+    store.settle_unattempted(permit, retry(0), NOW, leaf(81)).await.unwrap();
+    assert!(store.exceptions(ALL).await.unwrap().is_empty(), "it has not arrived");
+    let permit = claim(&store, 0).await.remove(0).telling(Some(fixture::exception("arrived")));
+    store.settle_unattempted(permit, applied(), NOW, leaf(82)).await.unwrap();
+    let told = store.exceptions(ALL).await.unwrap();
+    assert_eq!((told.len(), told[0].code.as_str(), told[0].order), (1, "arrived", Some(fixture::order_id("PO-1"))));
+}
+
+pub(crate) async fn nothing_is_corrected_without_words(maker: impl Maker) {
+    let store = maker.open().await;
+    release(&store, 1, "PO-1", &[("erp", "order")]).await;
+    let permit = claim(&store, 0).await.remove(0);
+    store.settle_unattempted(permit, dead(true), NOW, leaf(5)).await.unwrap();
     let letter = store.dead_letters(0, ALL).await.unwrap().remove(0).exception;
     let correct = fixture::resolved(ExceptionAction::Correct, Effect::CorrectDelivery);
     let step = fixture::step(&store, letter, "ada", correct, leaf(90)).await;

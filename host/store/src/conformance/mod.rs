@@ -238,7 +238,7 @@ macro_rules! suite {
                 a_dead_letter_keeps_later_deliveries_back_or_lets_them_pass, a_dead_letter_is_replayed_so_often_and_no_more,
                 dead_letters_are_paged_by_their_exception,
                 dead_letters_of_one_target_and_code_are_paged_without_the_others,
-                what_people_correct_in_a_delivery_is_with_it_from_then_on;
+                what_people_correct_in_a_delivery_is_with_it_from_then_on, nothing_is_corrected_without_words;
             replay: what_a_target_took_in_a_time_is_found_with_all_that_it_is_judged_by,
                 what_was_taken_is_due_again_under_its_own_name_and_asked_about_first,
                 what_is_not_as_it_was_shown_lets_none_of_them_go,

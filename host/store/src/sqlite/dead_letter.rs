@@ -11,7 +11,7 @@ const LETTERS: &str =
     "SELECT exception.id, outbox.order_id, orders.number, target, outbox.kind, attempts, replays, blocks,
              code, detail, exception.queue, opened_at, said,
              coalesce((SELECT commitment FROM payload WHERE payload.id = outbox.event), zeroblob(32)), outbox.event,
-             order_seq
+             order_seq, outbox.seq
       FROM exception JOIN outbox ON outbox.seq = exception.outbox
            LEFT JOIN orders ON orders.seq = outbox.order_seq
       WHERE closed_at IS NULL AND exception.id > ?1 AND outbox.state = 'dead'";
@@ -47,6 +47,7 @@ fn letter(connection: &Connection, row: &Row<'_>) -> Result<DeadLetter> {
     let (target, kind): (String, String) = (row.get(3).map_err(failed)?, row.get(4).map_err(failed)?);
     let content = content(row.get(12).map_err(failed)?);
     let matter = matter(&of, content)?;
+    let replays: u32 = row.get(6).map_err(failed)?;
     let number: Option<String> = row.get(2).map_err(failed)?;
     let number = match (number, row.get::<_, i64>(15).map_err(failed)?) {
         (Some(number), _) => number,
@@ -61,8 +62,9 @@ fn letter(connection: &Connection, row: &Row<'_>) -> Result<DeadLetter> {
         kind,
         content,
         event: payload_ref(row, 13).map_err(failed)?,
+        correction: if replays > 0 { correction_seen(connection, row.get(16).map_err(failed)?)? } else { None },
         attempts: row.get(5).map_err(failed)?,
-        replays: row.get(6).map_err(failed)?,
+        replays,
         // A newer level ends an older one that was given up: nothing waits for that.
         blocks: row.get(7).map_err(failed)? && matter.order().is_some(),
         code: row.get(8).map_err(failed)?,
@@ -136,6 +138,15 @@ pub(super) fn correction(connection: &Connection, outbox: i64) -> Result<Option<
         .prepare_cached(CORRECTION)
         .and_then(|mut found| found.query_row([outbox], |row| payload_ref(row, 0)).optional())
         .map_err(failed)
+}
+
+/// The same in a folder that is opened to be read alone: an earlier build knew no corrections.
+fn correction_seen(connection: &Connection, outbox: i64) -> Result<Option<PayloadRef>> {
+    let known = connection
+        .prepare_cached("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'correction'")
+        .and_then(|mut known| known.exists([]))
+        .map_err(failed)?;
+    if known { correction(connection, outbox) } else { Ok(None) }
 }
 
 /// Gives the delivery of an exception up for good.

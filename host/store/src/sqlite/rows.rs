@@ -882,6 +882,7 @@ fn claim_one(tx: &Connection, seq: i64, now: Instant, lease_until: Instant) -> R
         withheld,
         taken_before,
         correction,
+        telling: None,
         doubts,
         deadline_from: Instant(deadline_from),
         interchange: interchange::of(tx, seq)?,
@@ -962,6 +963,11 @@ pub(super) fn settle(
         }
         if permit.interchange.is_some() {
             interchange::sent(tx, permit.seq, at)?;
+        }
+        operation::used(tx, PartKind::Target, &permit.target, at)?;
+        if let Some(new) = &permit.telling {
+            let about = About { order: permit.order(), ..About::default() };
+            exception::insert(tx, new, &about, at)?;
         }
         // The same word again is the same input.
         permit.said.as_deref().map_or(Ok(()), |said| journal(tx, said).map(drop))?;
