@@ -17,10 +17,11 @@ use portreeve_store::contract::{
     ExceptionsWanted, Finding, Forgotten, Happening, HistoryQuery, HoldOwner, InputId, InterchangeView, ItemStanding,
     JournalEntry, JournalOutcome, JudgedHold, Kept, KeptBack, KeptInput, Lease, MeasuredOrder, NewException, NewOutbox,
     NewPersonChange, NewReference, NewReplay, NewReview, NewRun, NewStep, NoticePlace, Numbering, OpenHolds,
-    OpenPayload, OrderEventView, OrderName, OrderOrigin, OrderStanding, OrderState, OrderTrail, OrderView,
-    PackageChange, PackageView, PauseAbout, PayloadRef, Period, Person, PersonView, PluginUsage, PollEnd, PollView,
-    PolledChange, Presented, ReconciliationView, ReferenceTable, ReferenceWanted, ReplayView, Room, Settlement,
-    StepTaken, SubscriptionEnd, SubscriptionView, Summary, TreeHead, UnsequencedLeaf, WeighedProposal,
+    OpenPayload, OperationLeaf, OrderEventView, OrderName, OrderOrigin, OrderStanding, OrderState, OrderTrail,
+    OrderView, PackageChange, PackageView, Part, PartView, PauseAbout, PayloadRef, Period, Person, PersonView,
+    PluginUsage, PollEnd, PollView, PolledChange, Presented, ReconciliationView, ReferenceTable, ReferenceWanted,
+    ReplayView, Room, Settlement, StepTaken, SubscriptionEnd, SubscriptionView, Summary, TreeHead, UnsequencedLeaf,
+    WeighedProposal,
 };
 use portreeve_store::{
     Attempt, Committed, Journaled, Permit, PollPermit, Settled, Store, StoreError, SubscriptionPermit,
@@ -267,7 +268,7 @@ macro_rules! store {
 
 store! {
     may_fail {
-        async fn activate_configuration(&self, bytes: Vec<u8>, tables: Vec<NewReference>, at: Instant, leaves: Vec<Leaf>) -> u64;
+        async fn activate_configuration(&self, bytes: Vec<u8>, tables: Vec<NewReference>, at: Instant, leaves: Vec<Leaf>, parts: Vec<Part>) -> u64;
         async fn change_packages(&self, change: PackageChange, at: Instant, leaves: Vec<Leaf>) -> ();
         async fn load_reference(&self, table: &str, rows: Vec<(String, Row)>, leaf: Leaf) -> u64;
         async fn claim_poll(&self, poll: &str, connector: &PluginName, now: Instant, lease_until: Instant) -> Option<PollPermit>;
@@ -315,6 +316,8 @@ store! {
         async fn judged_holds(&self, after: After, until: Instant, limit: u32) -> Vec<JudgedHold>;
         async fn steps_taken(&self, after: After, until: Instant, limit: u32) -> Vec<StepTaken>;
         async fn measured_orders(&self, after: After, until: Instant, limit: u32) -> Vec<MeasuredOrder>;
+        async fn operation_leaves(&self, after: After, until: Instant, limit: u32) -> Vec<OperationLeaf>;
+        async fn parts(&self) -> Vec<PartView>;
         async fn paused_plugins(&self, after: u64, limit: u32) -> Vec<(ExceptionView, PauseAbout)>;
         async fn input_sender(&self, input: InputId) -> Option<(ChannelId, SenderId)>;
         async fn kept_back_order(&self, order: OrderId) -> Option<KeptBack>;

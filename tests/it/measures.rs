@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use hyper::Method;
-use portreeve_model::{ExceptionKind, Instant, OrderId, ProcessState};
+use portreeve_api::package::{Act, Lifecycle};
+use portreeve_model::{Digest, ExceptionKind, Instant, OrderId, ProcessState};
 use portreeve_pipeline::Clock;
 use portreeve_pipeline::exception::Work;
 use portreeve_store::contract::OrderState;
@@ -13,7 +14,8 @@ use serde_json::{Value, json};
 use crate::front::commands;
 use crate::kept_back::dear;
 use crate::process::{accepted, boxes, confirmed, invoice, paid, said, shipment, ten, told, with_systems};
-use crate::support::{ScriptedTarget, Setup, TestHost, exceptions, sample, x12};
+use crate::support::{ScriptedTarget, Setup, TestHost, exceptions, sample, sign, x12};
+use crate::{packages, reconciled};
 
 /// What the ERP answers to one order after the other: the second is tried again, the fourth answer
 /// is about the shop's order, which it does not take.
@@ -241,4 +243,150 @@ async fn a_window_has_its_orders_and_what_nothing_is_known_of_is_absent() {
         assert!(door.ask("/metrics").await.contains(&line(count)), "{count} orders {after_ms} ms later");
     }
     door.close().await;
+}
+
+/// Some of an order left a node.
+fn left(order: OrderId, number: &str, count: i64, node: &str) -> Value {
+    let line = json!({"lineNumber": "1", "sku": "FST-1007", "shipped": boxes(count), "short": "none"});
+    let data = json!({"orderNumber": order, "shipmentNumber": number, "node": node, "lines": [line]});
+    said("shipment.confirmed", data)
+}
+
+#[tokio::test]
+async fn orders_are_measured_by_the_node_that_they_left_first() {
+    let host = with_systems(Setup::demo()).start().await;
+    let began = host.clock.now();
+    let at = |minutes: i64| host.clock.advance_to(began.plus_ms(minutes * Instant::MINUTE_MS));
+    let mut orders = Vec::new();
+    for control in 1..=4 {
+        orders.push(take_in(&host, control, &ten(&format!("PO-{control}"))).await);
+    }
+    let [first, second, third, _waits] = orders[..] else { panic!("{orders:?}") };
+    host.deliver_all().await;
+    told(&host, &[accepted(first), accepted(second), accepted(third)]).await;
+    at(60);
+    told(&host, &[left(first, "S-1", 10, "NORTH")]).await;
+    at(90);
+    told(&host, &[left(second, "S-2", 4, "SOUTH")]).await;
+    at(100);
+    told(&host, &[left(second, "S-3", 6, "NORTH"), confirmed(third, "S-4", 10)]).await;
+    at(150);
+    told(&host, &[invoice(first, "I-1", 10), paid(first, "P-1", "I-1", 18_400)]).await;
+
+    let door = host.front_door().await;
+    let found: Value = serde_json::from_str(&door.ask("/v1/measures").await).unwrap();
+    let [north, south] = &found["nodes"].as_array().unwrap()[..] else { panic!("{found:#}") };
+    assert_eq!((&north["node"], &south["node"]), (&json!("NORTH"), &json!("SOUTH")));
+    assert_times(&north["toShipment"], 1, minutes(60), minutes(60));
+    assert_times(&north["toSettlement"], 1, minutes(150), minutes(150));
+    assert_times(&south["toShipment"], 1, minutes(90), minutes(90));
+    assert_eq!(south["toSettlement"]["count"], 0);
+    let names = ["shipped", "shippedWithoutNode", "orders"];
+    assert_eq!(names.map(|name| found[name].as_u64()), [3, 1, 4].map(Some));
+    let metrics = door.ask("/metrics").await;
+    let line = |node: &str, to: &str| {
+        format!("portreeve_measures_node_cycle_ms{{node=\"{node}\",to=\"{to}\",quantile=\"0.5\"}} ")
+    };
+    assert!(metrics.contains(&line("NORTH", "settlement")) && !metrics.contains(&line("SOUTH", "settlement")));
+    door.close().await;
+
+    // What retention removed names no node any more.
+    let gone =
+        "DELETE FROM payload_key WHERE payload IN (SELECT event FROM order_event WHERE kind = 'shipment.confirmed')";
+    let database = rusqlite::Connection::open(host.folder().join("data/store/portreeve.db")).unwrap();
+    database.execute(gone, []).unwrap();
+    drop(database);
+    let found = host.host.pipeline.measures(24, None).await.unwrap();
+    assert_eq!((found.nodes.len(), found.shipped, found.shipped_without_node), (0, 3, 3));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn how_a_host_is_run_is_measured_beside_its_orders() {
+    let (_wms, host) = reconciled::agreeing().await;
+    let configured = host.clock.now();
+    let at = |minutes: i64| host.clock.advance_to(configured.plus_ms(minutes * Instant::MINUTE_MS));
+    // The channel is used after ten minutes, its target after a quarter of an hour more.
+    at(10);
+    take_in(&host, 1, &ten("PO-1")).await;
+    at(25);
+    host.deliver_all().await;
+    // Two runs: nothing differs, then one of three items, which somebody takes and talks about.
+    at(40);
+    reconciled::compared(&host).await;
+    host.erp.lose("HOSE", reconciled::decimal("2.25"));
+    at(50);
+    let last_run = host.clock.now();
+    reconciled::compared(&host).await;
+    let anna = host.acts_as("anna", &["integration"]).await;
+    let difference = exceptions::waiting(&host).await.into_iter().find(|open| open.kind == ExceptionKind::Difference);
+    let difference = difference.unwrap().id;
+    for work in [Work::Claim, Work::Comment("the ERP is asked")] {
+        host.host.pipeline.work_on_exception(&anna, difference, work).await.unwrap();
+    }
+    // One looks and files nothing.
+    host.host.pipeline.reconcile(reconciled::ID, None, true).await.unwrap();
+    // A component is put in its place, and taken back.
+    let bytes = packages::of_version("fraud", "0.2.0");
+    let new = Digest::of(&bytes);
+    let (fraud, life) = (packages::name("fraud"), &host.host.packages);
+    life.install(&bytes, Some(&sign(&bytes)), "ops").await.unwrap();
+    for act in [Act::Stage { component: new, grant: None }, Act::Activate { component: None }] {
+        life.act(&fraud, act, "ops").await.unwrap();
+    }
+    let door = host.front_door().await;
+    let ask = async || -> Value { serde_json::from_str(&door.ask("/v1/measures").await).unwrap() };
+    let stands = json!({"versions": 2, "activations": 1, "undone": 0, "successBp": 10_000, "rollbacks": 0,
+        "rollbackBp": 0, "disabled": 0, "halts": 0});
+    assert_eq!(ask().await["changes"], stands);
+    life.act(&fraud, Act::Rollback, "ops").await.unwrap();
+    let found = ask().await;
+    let undone = json!({"versions": 3, "activations": 1, "undone": 1, "successBp": 0, "rollbacks": 1,
+        "rollbackBp": 3_333, "disabled": 0, "halts": 0});
+    assert_eq!(found["changes"], undone);
+    let compared = json!({"reconciliation": reconciled::ID, "of": "stock", "runs": 2, "notCompared": 0, "opened": 1,
+        "closed": 0, "comparedAt": last_run.to_string(), "compared": 3, "agreeing": 2, "unsettled": 0,
+        "differences": 1, "accuracyBp": 6_666});
+    assert_eq!(found["reconciliations"], json!([compared]));
+    assert_eq!((&found["differenceTouches"], &found["touchesPerHundredOpened"]), (&json!(2), &json!(200)));
+    let part = |kind: &str, name: &str, after: Option<i64>| {
+        json!({"kind": kind, "name": name, "configuredAt": configured.to_string(),
+            "usedAt": after.map(|after| configured.plus_ms(minutes(after)).to_string()), "tookMs": after.map(minutes)})
+    };
+    let parts = [part("channel", "edi", Some(10)), part("channel", "shop", None), part("target", "erp", Some(25))];
+    assert_eq!(found["onboarding"], json!(parts));
+
+    let metrics = door.ask("/metrics").await;
+    for line in [
+        "portreeve_measures_changes{what=\"rollbacks\"} 1\n".to_owned(),
+        format!("portreeve_measures_reconciliations{{reconciliation=\"{}\",what=\"agreeing\"}} 2\n", reconciled::ID),
+        format!("portreeve_measures_onboarding_ms{{kind=\"channel\",name=\"edi\"}} {}\n", minutes(10)),
+        "portreeve_measures_counts{what=\"difference-touches\"} 2\n".to_owned(),
+    ] {
+        assert!(metrics.contains(&line), "expected `{line}` in:\n{metrics}");
+    }
+    assert!(!metrics.contains("name=\"shop\"} "), "what is not in use took no time yet");
+    door.close().await;
+
+    // A window has what happened in it, and of what was changed in it what became of that later.
+    let hour = |number: i64| Some(Instant((configured.0.div_euclid(Instant::HOUR_MS) + number) * Instant::HOUR_MS - 1));
+    let of = async |until: Option<Instant>| host.host.pipeline.measures(1, until).await.unwrap().operations;
+    let (before, after) = (of(hour(0)).await, of(hour(2)).await);
+    assert_eq!((before.changes.versions, before.reconciliations.len(), before.onboarding.len()), (0, 0, 0));
+    assert_eq!((after.changes.versions, after.difference_touches), (0, 0));
+    let waits: Vec<_> = after.onboarding.iter().map(|part| (part.part.id.as_str(), part.used_at)).collect();
+    assert_eq!(waits, [("shop", None)], "the others were in use before");
+
+    let until = host.clock.now().to_string();
+    let stopped = host.stop().await;
+    let look = ["measures", "--data-dir", stopped.folder().to_str().unwrap(), "--until", &until];
+    let shown = commands::run(&look).await.unwrap();
+    for part in [
+        "changes: 3 version(s) of the configuration; 1 component(s) put in place, 1 of them undone, success 0.00 %; 1 rollback(s) (33.33 %), 0 disabled, 0 stop(s) of all",
+        "reconciliation stock-erp-wms of stock: 2 of 3 agreed last (66.66 %); 2 run(s), 0 without a comparison, 1 opened, 0 closed",
+        "touches of differences between systems: 2 (200 for each hundred)",
+        "10 min after it was configured",
+        "channel shop: configured",
+    ] {
+        assert!(shown.contains(part), "expected `{part}` in:\n{shown}");
+    }
 }

@@ -18,13 +18,13 @@ use crate::support::exceptions::{decide, waiting};
 use crate::support::people::acts_as;
 use crate::support::{Setup, TestHost};
 
-const ID: &str = "stock-erp-wms";
+pub(crate) const ID: &str = "stock-erp-wms";
 
 const COMPANY: &str = "6b3a3a3e-6c1f-4a0e-9a53-0d1c5a7e2f10";
 
 const GRANT: &str = "{ http = [\"GET\", \"POST\"], limits = { wall_ms = 45000 } }";
 
-fn decimal(text: &str) -> Decimal {
+pub(crate) fn decimal(text: &str) -> Decimal {
     Decimal::parse(text).unwrap()
 }
 
@@ -65,7 +65,7 @@ settings = {{ base-url = "{}", list = "stock" }}
 }
 
 /// Both with the same stock of three items.
-async fn agreeing() -> (Wms, TestHost) {
+pub(crate) async fn agreeing() -> (Wms, TestHost) {
     agreeing_with("").await
 }
 
@@ -88,7 +88,7 @@ async fn run(host: &TestHost) -> Run {
     host.host.pipeline.reconcile(ID, None, false).await.unwrap()
 }
 
-async fn compared(host: &TestHost) -> Compared {
+pub(crate) async fn compared(host: &TestHost) -> Compared {
     match run(host).await.outcome {
         Outcome::Compared(found) => found,
         Outcome::NotCompared(unheard) => panic!("{unheard:?}"),

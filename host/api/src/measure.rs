@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use portreeve_pipeline::measure;
+use portreeve_pipeline::measure::operations;
 use portreeve_pipeline::oversight::{self, ModelOversight};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -40,6 +41,11 @@ pub struct Measures {
     pub orders: u64,
     /// Cycle times of the cohort, by channel.
     pub channels: Vec<ChannelMeasures>,
+    /// Cycle times of the cohort, by the node that an order left first.
+    pub nodes: Vec<NodeMeasures>,
+    /// Those of `shipped` that are of no node: their first shipment names none, or retention removed
+    /// what it said.
+    pub shipped_without_node: u64,
     /// Invoice latency: from receipt of the first `shipment.confirmed` that counted to receipt of
     /// the first `invoice.posted` that did, of orders of the cohort that have both. One that was
     /// invoiced first has 0.
@@ -84,6 +90,108 @@ pub struct Measures {
     /// How often people took models' advice in the same window. It counts decisions that people
     /// took in the window, whenever the order was decided; `GET /v1/oversight` tells more.
     pub models: Vec<AdviceMeasures>,
+    /// Change success and rollback frequency: what was done to the configuration and to plugins in
+    /// the window.
+    pub changes: ChangeMeasures,
+    /// How well systems agree (of `stock` it is the stock accuracy), and how often they were
+    /// compared for that: reconciliations with a run in the window.
+    pub reconciliations: Vec<ReconciliationMeasures>,
+    /// Reconciliation effort: steps that people took in the window about exceptions that a
+    /// reconciliation opened, whenever it did.
+    pub difference_touches: u64,
+    /// The same for a hundred that were `opened` by the window's runs, rounded down.
+    pub touches_per_hundred_opened: Option<u64>,
+    /// Time to onboard: channels and targets that came into use in the window, and those that were
+    /// configured before its end and are not in use yet. A warehouse or a finance system is a target
+    /// where something is sent to it, and a channel where it says something.
+    pub onboarding: Vec<OnboardingMeasures>,
+}
+
+/// Order cycle times of a node.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeMeasures {
+    /// The node, as the first `shipment.confirmed` that counted names it. 64 nodes are told apart;
+    /// those beyond are `other`.
+    pub node: String,
+    /// From receipt of an order to receipt of that `shipment.confirmed`, of the orders of the cohort
+    /// that left from there.
+    pub to_shipment: Times,
+    /// From receipt of an order to receipt of the last event that settled it, of those of them that
+    /// are settled now.
+    pub to_settlement: Times,
+}
+
+/// How changes went.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ChangeMeasures {
+    /// Versions of the configuration that became active in the window, whatever they changed.
+    pub versions: u64,
+    /// Components that a plugin got in the window, or that were called again after they had not
+    /// been. Those of the first configuration of all are none.
+    pub activations: u64,
+    /// Those of `activations` that were undone until now, before another one took their place:
+    /// rolled back, disabled, taken out, or not trusted any more.
+    pub undone: u64,
+    /// Change success: `activations` without the `undone` among all, basis points.
+    pub success_bp: Option<u64>,
+    /// Rollbacks of a plugin in the window.
+    pub rollbacks: u64,
+    /// Rollback frequency: `rollbacks` among `versions`, basis points.
+    pub rollback_bp: Option<u64>,
+    /// How often a plugin was disabled or taken out in the window.
+    pub disabled: u64,
+    /// How often all plugins were stopped at once in the window.
+    pub halts: u64,
+}
+
+/// How well two systems agreed.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ReconciliationMeasures {
+    /// Its name.
+    pub reconciliation: String,
+    /// Of what: `stock`, …
+    pub of: String,
+    /// Runs in the window that did more than look.
+    pub runs: u64,
+    /// Those of `runs` in which a list was not whole, so that nothing was compared.
+    pub not_compared: u64,
+    /// What people began to hear of in them: a difference, a list that is not whole, or how many
+    /// differences are not told one by one.
+    pub opened: u64,
+    /// What was gone again in them.
+    pub closed: u64,
+    /// When the last of them was that compared; the following are of that one.
+    pub compared_at: Option<String>,
+    /// Keys that were compared.
+    pub compared: u64,
+    /// Those of `compared` that both systems say the same of.
+    pub agreeing: u64,
+    /// Keys that differ and changed too lately to be judged.
+    pub unsettled: u64,
+    /// Keys that differ.
+    pub differences: u64,
+    /// Accuracy: `agreeing` among `compared`, basis points.
+    pub accuracy_bp: Option<u64>,
+}
+
+/// How long it took until a channel or a target was in use.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OnboardingMeasures {
+    /// `channel` or `target`.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+    /// When the first configuration with it became active.
+    pub configured_at: String,
+    /// When a channel's first input with documents was received, or the host knew that a target has
+    /// its first delivery; none where that is still to come.
+    pub used_at: Option<String>,
+    /// Between both, milliseconds.
+    pub took_ms: Option<i64>,
 }
 
 /// Order cycle times of a channel.
@@ -188,6 +296,8 @@ impl Measures {
             until: found.period.until.to_string(),
             orders: found.orders,
             channels: channels.collect(),
+            nodes: found.nodes.iter().map(NodeMeasures::of).collect(),
+            shipped_without_node: found.shipped_without_node,
             invoice_latency: found.invoice_latency.into(),
             close_cycle: found.close_cycle.into(),
             touches: found.touches,
@@ -205,6 +315,69 @@ impl Measures {
             accuracy_bp: found.accuracy_bp(),
             targets: found.targets.into_iter().map(TargetMeasures::of).collect(),
             models: models.into_iter().filter_map(AdviceMeasures::of).collect(),
+            changes: ChangeMeasures::of(found.operations.changes),
+            difference_touches: found.operations.difference_touches,
+            touches_per_hundred_opened: found.operations.touches_per_hundred_opened(),
+            onboarding: found.operations.onboarding.iter().map(OnboardingMeasures::of).collect(),
+            reconciliations: found.operations.reconciliations.into_iter().map(ReconciliationMeasures::of).collect(),
+        }
+    }
+}
+
+impl NodeMeasures {
+    fn of((node, measured): (&String, &measure::NodeMeasures)) -> Self {
+        Self {
+            node: node.clone(),
+            to_shipment: measured.to_shipment.into(),
+            to_settlement: measured.to_settlement.into(),
+        }
+    }
+}
+
+impl ChangeMeasures {
+    fn of(measured: operations::ChangeMeasures) -> Self {
+        Self {
+            success_bp: measured.success_bp(),
+            rollback_bp: measured.rollback_bp(),
+            versions: measured.versions,
+            activations: measured.activations,
+            undone: measured.undone,
+            rollbacks: measured.rollbacks,
+            disabled: measured.disabled,
+            halts: measured.halts,
+        }
+    }
+}
+
+impl ReconciliationMeasures {
+    fn of((reconciliation, measured): (String, operations::ReconciliationMeasures)) -> Self {
+        let operations::ReconciliationMeasures { of, runs, not_compared, opened, closed, last } = measured;
+        let figure = |of: fn(operations::LastComparison) -> u64| last.map_or(0, of);
+        Self {
+            compared_at: last.map(|last| last.at.to_string()),
+            compared: figure(|last| last.compared),
+            agreeing: figure(|last| last.agreeing),
+            unsettled: figure(|last| last.unsettled),
+            differences: figure(|last| last.differences),
+            accuracy_bp: last.and_then(|last| last.accuracy_bp()),
+            reconciliation,
+            of,
+            runs,
+            not_compared,
+            opened,
+            closed,
+        }
+    }
+}
+
+impl OnboardingMeasures {
+    fn of(measured: &operations::Onboarding) -> Self {
+        Self {
+            kind: measured.part.kind.as_str().to_owned(),
+            name: measured.part.id.clone(),
+            configured_at: measured.configured_at.to_string(),
+            used_at: measured.used_at.map(|at| at.to_string()),
+            took_ms: measured.took_ms(),
         }
     }
 }
@@ -245,7 +418,7 @@ impl AdviceMeasures {
 #[utoipa::path(
     get, path = "/v1/measures", tag = "operators", params(Window),
     responses(
-        (status = 200, description = "Cycle times, touches, exceptions, shipments, targets and advice", body = Measures),
+        (status = 200, description = "Cycle times, touches, exceptions, shipments, targets, advice, changes, reconciliations and onboarding", body = Measures),
         (status = 400, description = "No such window", body = Problem),
         (status = 401, description = "Neither the operator token nor a session or key that counts", body = Problem),
         (status = 429, description = "Busy; see Retry-After", body = Problem),

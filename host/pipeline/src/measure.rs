@@ -13,18 +13,22 @@
 //! most a thirty-second too long and never too short, whatever their number. Codes come from
 //! plugins as well, so that only [`CAUSES_MAX`] of them are told apart.
 //!
-//! Left out, since nothing on record says it: measures by node (an order does not say which
-//! warehouse serves it), stock accuracy and reconciliation effort (nobody compares systems here),
-//! touches per supplier transaction, the time to onboard something, and how changes of plugins
-//! went (the log has it, and no table that could be asked about a window). What never became an
-//! order, such as an input that nobody could read, is in no cohort. How long a message waited
+//! Beside the cohort stands how the host itself was run in the same window, [`operations`]: changes
+//! and rollbacks, how well systems agree and what that takes, the time to onboard something. None
+//! of that is about an order.
+//!
+//! Left out, since nothing on record says it: touches per supplier transaction (nothing is bought
+//! through this host: no order goes to a supplier, and none of its answers comes). What never became
+//! an order, such as an input that nobody could read, is in no cohort. How long a message waited
 //! before it was taken up for the first time is not kept, and in no latency.
+
+pub mod operations;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use portreeve_model::{Instant, ProcessState};
+use portreeve_model::{Event, Instant, ProcessState};
 use portreeve_store::StoreError;
 use portreeve_store::contract::{
     After, EARLY_EVENT, EventOutcome, ExceptionsOfOrder, MeasuredOrder, OrderEventKind, PayloadRef, Period, Store,
@@ -35,6 +39,7 @@ use crate::Pipeline;
 use crate::decision::DecisionRecord;
 use crate::oversight::{self, Times, share_bp};
 use crate::process::Progress;
+use operations::Operations;
 
 /// Orders that are read together.
 const PAGE: u32 = 256;
@@ -42,7 +47,11 @@ const PAGE: u32 = 256;
 /// Causes that are told apart; all others are one, [`OTHER`].
 pub const CAUSES_MAX: usize = 256;
 
-/// The stage and the code of exceptions that are not told apart.
+/// Nodes that are told apart: systems name them, and they are labels of metrics. All others are one,
+/// [`OTHER`].
+pub const NODES_MAX: usize = 64;
+
+/// The stage and the code of exceptions, and the node, that are not told apart.
 pub const OTHER: &str = "other";
 
 /// The stage of exceptions about deliveries.
@@ -67,6 +76,12 @@ pub struct Measures {
     pub orders: u64,
     /// Cycle times, by channel.
     pub channels: BTreeMap<String, ChannelMeasures>,
+    /// Cycle times, by the node that the order left first: that of the first `shipment.confirmed`
+    /// that counted.
+    pub nodes: BTreeMap<String, NodeMeasures>,
+    /// Those of the shipped whose first shipment names no node, or whose content retention removed:
+    /// they are of no node.
+    pub shipped_without_node: u64,
     /// From receipt of the first `shipment.confirmed` that counted to receipt of the first
     /// `invoice.posted` that did, of orders of the cohort that have both; milliseconds. One that
     /// was invoiced first has 0.
@@ -102,6 +117,19 @@ pub struct Measures {
     pub fulfilled_accurately: u64,
     /// What targets made of deliveries, by target.
     pub targets: BTreeMap<String, TargetMeasures>,
+    /// How the host itself was run in the window.
+    pub operations: Operations,
+}
+
+/// How long orders take that left a node first.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct NodeMeasures {
+    /// From receipt of an order to receipt of the first `shipment.confirmed` that counted, of the
+    /// orders of the cohort that it was from there; milliseconds.
+    pub to_shipment: Times,
+    /// From receipt of an order to receipt of the last event that settled it, of those of them that
+    /// are settled now; milliseconds.
+    pub to_settlement: Times,
 }
 
 /// How long orders of a channel take.
@@ -239,6 +267,8 @@ fn add(sum: &mut u64, more: u64) {
 struct Tally {
     orders: u64,
     channels: BTreeMap<String, ChannelTally>,
+    nodes: BTreeMap<String, NodeTally>,
+    shipped_without_node: u64,
     invoice_latency: Durations,
     close_cycle: Durations,
     touches: u64,
@@ -251,6 +281,21 @@ struct Tally {
     fulfilled: u64,
     fulfilled_accurately: u64,
     targets: BTreeMap<String, TargetTally>,
+}
+
+#[derive(Debug, Default)]
+struct NodeTally {
+    to_shipment: Durations,
+    to_settlement: Durations,
+}
+
+/// What the records of an order say beyond its rows; nothing where they are gone.
+#[derive(Debug, Default)]
+struct Opened {
+    /// How far its lines are, where it has left.
+    progress: Option<Progress>,
+    /// The node that it left first.
+    node: Option<String>,
 }
 
 #[derive(Debug, Default)]
@@ -268,8 +313,8 @@ struct TargetTally {
 }
 
 impl Tally {
-    /// Counts an order, with how far its lines are where that is known.
-    fn order(&mut self, order: &MeasuredOrder, progress: Option<&Progress>) {
+    /// Counts an order, with what is known of it beyond its rows.
+    fn order(&mut self, order: &MeasuredOrder, opened: &Opened) {
         add(&mut self.orders, 1);
         let course = Course::of(order);
         let channel = self.channels.entry(order.channel.as_str().to_owned()).or_default();
@@ -280,6 +325,7 @@ impl Tally {
         if let Some(settled_at) = course.settled_at {
             channel.to_settlement.add(order.received_at, settled_at);
         }
+        self.left(order, &course, opened.node.as_deref());
         if let (Some(shipped_at), Some(invoiced_at)) = (course.shipped_at, course.invoiced_at) {
             self.invoice_latency.add(shipped_at, invoiced_at);
         }
@@ -288,8 +334,23 @@ impl Tally {
         }
         add(&mut self.returns, course.returns);
         self.exceptions(&order.exceptions);
-        self.shipment(order, &course, progress);
+        self.shipment(order, &course, opened.progress.as_ref());
         self.deliveries(order);
+    }
+
+    /// Counts an order at the node that it left first.
+    fn left(&mut self, order: &MeasuredOrder, course: &Course, node: Option<&str>) {
+        let Some(shipped_at) = course.shipped_at else { return };
+        let Some(node) = node else {
+            add(&mut self.shipped_without_node, 1);
+            return;
+        };
+        let is_known = self.nodes.len() < NODES_MAX || self.nodes.contains_key(node);
+        let tally = self.nodes.entry(if is_known { node } else { OTHER }.to_owned()).or_default();
+        tally.to_shipment.add(order.received_at, shipped_at);
+        if let Some(settled_at) = course.settled_at {
+            tally.to_settlement.add(order.received_at, settled_at);
+        }
     }
 
     fn exceptions(&mut self, exceptions: &[ExceptionsOfOrder]) {
@@ -349,7 +410,11 @@ impl Tally {
         }
     }
 
-    fn finish(self, period: Period) -> Measures {
+    fn finish(self, period: Period, operations: Operations) -> Measures {
+        let nodes = self.nodes.into_iter().map(|(node, NodeTally { to_shipment, to_settlement })| {
+            let (to_shipment, to_settlement) = (to_shipment.times(), to_settlement.times());
+            (node, NodeMeasures { to_shipment, to_settlement })
+        });
         let channels = self.channels.into_iter().map(|(channel, tally)| {
             let ChannelTally { orders, to_shipment, to_settlement } = tally;
             let (to_shipment, to_settlement) = (to_shipment.times(), to_settlement.times());
@@ -362,6 +427,8 @@ impl Tally {
             period,
             orders: self.orders,
             channels: channels.collect(),
+            nodes: nodes.collect(),
+            shipped_without_node: self.shipped_without_node,
             invoice_latency: self.invoice_latency.times(),
             close_cycle: self.close_cycle.times(),
             touches: self.touches,
@@ -374,6 +441,7 @@ impl Tally {
             fulfilled: self.fulfilled,
             fulfilled_accurately: self.fulfilled_accurately,
             targets: targets.collect(),
+            operations,
         }
     }
 }
@@ -500,9 +568,48 @@ pub async fn measures(store: &dyn Store, hours: u16, last: Instant) -> Result<Me
         let Some(last) = page.last() else { break };
         after = After { at: last.decided_at, number: last.number };
         let mut progress = progress_of(store, &page).await?;
-        page.iter().for_each(|order| tally.order(order, progress.remove(&order.number).as_ref()));
+        let mut nodes = nodes_of(store, &page).await?;
+        for order in &page {
+            let opened = Opened { progress: progress.remove(&order.number), node: nodes.remove(&order.number) };
+            tally.order(order, &opened);
+        }
     }
-    Ok(tally.finish(period))
+    Ok(tally.finish(period, operations::operations(store, period).await?))
+}
+
+/// The nodes that orders left first, by the orders' numbers; without those of which nothing is kept
+/// any more, and those that name none.
+async fn nodes_of(store: &dyn Store, page: &[MeasuredOrder]) -> Result<BTreeMap<u64, String>, StoreError> {
+    let wanted = page.iter().filter_map(|order| Some((order.number, order.shipped_as?)));
+    let mut nodes = BTreeMap::new();
+    for (number, bytes) in opened(store, wanted).await? {
+        let event = Event::from_json(&bytes)
+            .map_err(|error| StoreError::Damaged(format!("the event of a shipment cannot be read: {error}")))?;
+        if let Event::ShipmentConfirmed(shipment) = event {
+            nodes.extend(shipment.node.map(|node| (number, node)));
+        }
+    }
+    Ok(nodes)
+}
+
+/// Records by their orders' numbers, without those that are gone.
+async fn opened(
+    store: &dyn Store,
+    wanted: impl Iterator<Item = (u64, PayloadRef)>,
+) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
+    let (numbers, records): (Vec<u64>, Vec<PayloadRef>) = wanted.unzip();
+    if records.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut found = Vec::with_capacity(numbers.len());
+    for (number, opened) in numbers.into_iter().zip(store.payloads(records).await?) {
+        match opened {
+            Ok((bytes, _)) => found.push((number, bytes)),
+            Err(StoreError::Erased(_)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(found)
 }
 
 /// How far the lines of those orders are that have left, by the orders' numbers; without those of
@@ -510,17 +617,8 @@ pub async fn measures(store: &dyn Store, hours: u16, last: Instant) -> Result<Me
 async fn progress_of(store: &dyn Store, page: &[MeasuredOrder]) -> Result<BTreeMap<u64, Progress>, StoreError> {
     let has_left = |order: &&MeasuredOrder| Course::of(order).is_fulfilled();
     let wanted = page.iter().filter(has_left).filter_map(|order| Some((order.number, order.progress?.record)));
-    let (numbers, records): (Vec<u64>, Vec<PayloadRef>) = wanted.unzip();
-    if records.is_empty() {
-        return Ok(BTreeMap::new());
-    }
     let mut found = BTreeMap::new();
-    for (number, opened) in numbers.into_iter().zip(store.payloads(records).await?) {
-        let bytes = match opened {
-            Ok((bytes, _)) => bytes,
-            Err(StoreError::Erased(_)) => continue,
-            Err(error) => return Err(error),
-        };
+    for (number, bytes) in opened(store, wanted).await? {
         let progress = DecisionRecord::progress_in(&bytes).map_err(|error| {
             StoreError::Damaged(format!("the record of an order's progress cannot be read: {error}"))
         })?;
@@ -534,6 +632,7 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
 
     use portreeve_model::ChannelId;
+    use portreeve_store::contract::SaidOfOrder;
 
     use super::*;
 
@@ -565,6 +664,39 @@ mod tests {
     }
 
     #[test]
+    fn however_many_nodes_systems_name_so_many_are_told_apart() {
+        let mut tally = Tally::default();
+        for nth in 0..u64::try_from(NODES_MAX).unwrap() + 10 {
+            let shipped = SaidOfOrder {
+                kind: OrderEventKind::ShipmentConfirmed,
+                outcome: EventOutcome::Applied,
+                count: 1,
+                first_at: Instant(7),
+                last_at: Instant(7),
+            };
+            let order = MeasuredOrder {
+                number: nth,
+                channel: ChannelId::parse("edi").unwrap(),
+                received_at: Instant(0),
+                decided_at: Instant(0),
+                progress: None,
+                shipped_as: None,
+                said: vec![shipped],
+                exceptions: vec![],
+                deliveries: vec![],
+            };
+            let node = Some(format!("node-{nth}"));
+            tally.order(&order, &Opened { progress: None, node });
+            tally.order(&order, &Opened::default());
+        }
+        let found = tally.finish(Period { from: Instant(0), until: Instant(1) }, Operations::default());
+        assert_eq!((found.nodes.len(), found.shipped_without_node), (NODES_MAX + 1, 74));
+        let times = |node: &str| found.nodes.get(node).map(|measured| measured.to_shipment);
+        assert_eq!(times("node-0"), Some(Times { count: 1, median_ms: 7, p90_ms: 7 }));
+        assert_eq!(times(OTHER).map(|times| times.count), Some(10));
+    }
+
+    #[test]
     fn whatever_plugins_call_their_troubles_so_many_causes_are_told_apart() {
         let mut tally = Tally::default();
         for nth in 0..u64::try_from(CAUSES_MAX).unwrap() + 10 {
@@ -581,14 +713,15 @@ mod tests {
                 received_at: Instant(0),
                 decided_at: Instant(0),
                 progress: None,
+                shipped_as: None,
                 said: vec![],
                 // One order in which the same happened about two things is one order.
                 exceptions: vec![exception.clone(), exception],
                 deliveries: vec![],
             };
-            tally.order(&order, None);
+            tally.order(&order, &Opened::default());
         }
-        let found = tally.finish(Period { from: Instant(0), until: Instant(1) });
+        let found = tally.finish(Period { from: Instant(0), until: Instant(1) }, Operations::default());
         assert_eq!(found.causes.len(), CAUSES_MAX + 1);
         let others = found.causes.get(&(OTHER.to_owned(), OTHER.to_owned())).copied().unwrap();
         assert_eq!(others, CauseMeasures { exceptions: 40, orders: 10 });

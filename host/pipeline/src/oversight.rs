@@ -402,6 +402,7 @@ mod tests {
         StepTaken {
             seq: 1,
             exception: 1,
+            kind: portreeve_model::ExceptionKind::Held,
             opened_at: Instant(0),
             at: Instant(at),
             who: Some(who.to_owned()),

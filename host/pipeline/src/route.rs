@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use portreeve_model::event::RefundCause;
 use portreeve_model::{ChannelId, Currency, Instant, PluginKind, PluginName, ProcessState};
-use portreeve_store::contract::{OrderEventKind, OrderName};
+use portreeve_store::contract::{OrderEventKind, OrderName, Part, PartKind};
 use serde::{Deserialize, Serialize};
 
 use crate::correction;
@@ -538,6 +538,14 @@ impl Routes {
     #[must_use]
     pub fn target(&self, id: &str) -> Option<&Target> {
         self.targets.iter().find(|target| target.id == id)
+    }
+
+    /// Its channels and targets, subscribers with them, of which is kept since when they are there.
+    #[must_use]
+    pub fn parts(&self) -> Vec<Part> {
+        let channels = self.channels.iter().map(|channel| (PartKind::Channel, channel.id.as_str()));
+        let targets = self.targets.iter().map(|target| (PartKind::Target, target.id.as_str()));
+        channels.chain(targets).map(|(kind, id)| Part { kind, id: id.to_owned() }).collect()
     }
 
     /// What a target says of an order by taking a message of this kind.

@@ -322,6 +322,7 @@ pub async fn activate(
         let known = before.as_ref().and_then(|before| before.components.get(name)) == Some(&digest);
         if known { Occasion::Active } else { Occasion::New }
     };
+    let parts = configuration.routes.parts();
     // The clock is asked for nothing but the day: this road is thrown away.
     Road { store: Arc::clone(store), clock: Arc::new(SystemClock), workers: None, version }.build(
         locations,
@@ -344,7 +345,7 @@ pub async fn activate(
         let body = PackageLeaf { configuration: Some(version), who: Some(who.clone()), ..step };
         leaves.push(Leaf::new(&name, at, LeafBody::Package(body))?);
     }
-    let version = store.activate_configuration(bytes, tables, at, leaves).await?;
+    let version = store.activate_configuration(bytes, tables, at, leaves, parts).await?;
     Ok(Activated { version, loaded_otherwise })
 }
 

@@ -55,6 +55,8 @@ mod oversight;
 
 mod notice;
 
+mod operation;
+
 mod person;
 
 mod poll;
@@ -89,6 +91,7 @@ pub use kept_back::{ClosedHold, CreditQuery, CreditReservation, Kept, KeptBack, 
 pub use level::{ItemStanding, LevelOutcome, NewLevel};
 pub use measure::{DeliveryMade, ExceptionsOfOrder, MeasuredOrder, SaidOfOrder};
 pub use notice::{Happened, Happening, NoticePlace};
+pub use operation::{OperationLeaf, Part, PartKind, PartView};
 pub use oversight::{After, JudgedHold, Period, StepTaken, WeighedProposal};
 pub use person::{
     Credential, CredentialKind, KEYS_MAX, NewCredential, NewPersonChange, PasswordHash, Person, PersonChange,
@@ -1294,6 +1297,7 @@ pub trait Store: Send + Sync + 'static {
     /// that was staged under an earlier one is staged no more: its grant was another's word.
     /// The same bytes as the active configuration make no new version and report the
     /// active one; tables are replaced and what happens to plugins is recorded all the same.
+    /// `parts` are all channels and targets that it has: of each is kept since when.
     ///
     /// *Durability*: version, tables and all leaves are one transaction. *Ordering*:
     /// versions count from 1 in commit order. *Concurrency*: the last one to commit is
@@ -1304,6 +1308,7 @@ pub trait Store: Send + Sync + 'static {
         tables: Vec<NewReference>,
         at: Instant,
         leaves: Vec<Leaf>,
+        parts: Vec<Part>,
     ) -> Result<u64, StoreError>;
 
     /// The active configuration; none before the first.
@@ -1699,6 +1704,20 @@ pub trait Store: Send + Sync + 'static {
     /// became of it so far. Costs what those orders have, however much else there is.
     async fn measured_orders(&self, after: After, until: Instant, limit: u32)
     -> Result<Vec<MeasuredOrder>, StoreError>;
+
+    /// Records of what was done to the configuration and to packages, and of reconciliations, that
+    /// were committed after `after` and before `until`, in that order. Costs what there is of those,
+    /// however long the log is.
+    async fn operation_leaves(
+        &self,
+        after: After,
+        until: Instant,
+        limit: u32,
+    ) -> Result<Vec<OperationLeaf>, StoreError>;
+
+    /// Every channel and target that a configuration had and that was used, or that the active one
+    /// has, with since when it was there and in use: those that are channels first, by their names.
+    async fn parts(&self) -> Result<Vec<PartView>, StoreError>;
 
     /// Open exceptions about plugins that are not called, after a number and in the order of their
     /// numbers, each with its pause.

@@ -204,7 +204,10 @@ async fn invariant_1_no_audit_no_action_what_cannot_be_recorded_is_not_done() {
     host.store.load_reference("a-table", Vec::new(), leaf(taken)).await.unwrap_err();
     assert_eq!(host.store.reference("a-table").await.unwrap(), None);
     let active = host.store.active_configuration().await.unwrap();
-    host.store.activate_configuration(b"other".to_vec(), Vec::new(), MORNING, vec![leaf(taken)]).await.unwrap_err();
+    host.store
+        .activate_configuration(b"other".to_vec(), Vec::new(), MORNING, vec![leaf(taken)], Vec::new())
+        .await
+        .unwrap_err();
     assert_eq!(host.store.active_configuration().await.unwrap(), active);
     assert_eq!(host.store.orders(DocumentPosition(0), 10).await.unwrap().len(), 1);
 }

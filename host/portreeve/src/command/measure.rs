@@ -3,14 +3,17 @@
 use anyhow::Context;
 use bytes::Bytes;
 use hyper::Method;
-use portreeve_api::measure::{AdviceMeasures, CauseMeasures, ChannelMeasures, Measures, TargetMeasures};
+use portreeve_api::measure::{
+    AdviceMeasures, CauseMeasures, ChangeMeasures, ChannelMeasures, Measures, NodeMeasures, OnboardingMeasures,
+    ReconciliationMeasures, TargetMeasures,
+};
 use portreeve_api::oversight::{HOURS_UNSAID, hours, until};
 use portreeve_model::Instant;
 use portreeve_pipeline::Clock;
 use portreeve_pipeline::measure::measures;
 use portreeve_pipeline::oversight::{HOURS_MAX, oversight};
 
-use super::oversight::{percent, told};
+use super::oversight::{percent, span, told};
 use super::plugin::{Of, understood};
 use crate::clock::SystemClock;
 use crate::output::Output;
@@ -56,6 +59,10 @@ fn show(found: &Measures, output: &mut Output) -> anyhow::Result<()> {
         output.line("--hours looks further back, --until at another time")?;
     }
     found.channels.iter().try_for_each(|channel| show_channel(channel, output))?;
+    found.nodes.iter().try_for_each(|node| show_node(node, output))?;
+    if found.shipped_without_node > 0 {
+        output.line(&format!("shipped from no node that is known: {}", found.shipped_without_node))?;
+    }
     output.line(&format!("invoiced after shipment: {}", told(&found.invoice_latency)))?;
     output.line(&format!("settled after invoice: {}", told(&found.close_cycle)))?;
     output.line(&format!(
@@ -81,7 +88,54 @@ fn show(found: &Measures, output: &mut Output) -> anyhow::Result<()> {
     ))?;
     found.exceptions.iter().try_for_each(|cause| show_cause(cause, output))?;
     found.targets.iter().try_for_each(|target| show_target(target, output))?;
-    found.models.iter().try_for_each(|model| show_model(model, output))
+    found.models.iter().try_for_each(|model| show_model(model, output))?;
+    show_changes(&found.changes, output)?;
+    found.reconciliations.iter().try_for_each(|one| show_reconciliation(one, output))?;
+    output.line(&format!(
+        "touches of differences between systems: {}{}",
+        found.difference_touches,
+        of_a_hundred(found.touches_per_hundred_opened)
+    ))?;
+    found.onboarding.iter().try_for_each(|part| show_onboarding(part, output))
+}
+
+fn show_node(node: &NodeMeasures, output: &mut Output) -> anyhow::Result<()> {
+    output.line(&format!("node {}: shipped after receipt: {}", node.node, told(&node.to_shipment)))?;
+    output.line(&format!("  settled after receipt: {}", told(&node.to_settlement)))
+}
+
+fn show_changes(changes: &ChangeMeasures, output: &mut Output) -> anyhow::Result<()> {
+    output.line(&format!(
+        "changes: {} version(s) of the configuration; {} component(s) put in place, {} of them undone, success{}; {} rollback(s){}, {} disabled, {} stop(s) of all",
+        changes.versions,
+        changes.activations,
+        changes.undone,
+        changes.success_bp.map_or_else(|| " of nothing".to_owned(), |bp| format!(" {}", percent(bp))),
+        changes.rollbacks,
+        share(changes.rollback_bp),
+        changes.disabled,
+        changes.halts,
+    ))
+}
+
+fn show_reconciliation(one: &ReconciliationMeasures, output: &mut Output) -> anyhow::Result<()> {
+    let ReconciliationMeasures { reconciliation, of, runs, not_compared, opened, closed, .. } = one;
+    output.line(&format!(
+        "reconciliation {reconciliation} of {of}: {} of {} agreed last{}; {runs} run(s), {not_compared} without a comparison, {opened} opened, {closed} closed",
+        one.agreeing,
+        one.compared,
+        share(one.accuracy_bp),
+    ))
+}
+
+fn show_onboarding(part: &OnboardingMeasures, output: &mut Output) -> anyhow::Result<()> {
+    let OnboardingMeasures { kind, name, configured_at, used_at, took_ms } = part;
+    match (used_at, took_ms) {
+        (Some(used_at), Some(took_ms)) => {
+            output.line(&format!("{kind} {name}: in use since {used_at}, {} after it was configured", span(*took_ms)))
+        }
+        _ => output.line(&format!("{kind} {name}: configured {configured_at}, and not in use yet")),
+    }
 }
 
 fn show_channel(channel: &ChannelMeasures, output: &mut Output) -> anyhow::Result<()> {

@@ -127,7 +127,7 @@ pub(super) fn told(times: &Times) -> String {
 }
 
 /// A duration as people say it.
-fn span(ms: i64) -> String {
+pub(super) fn span(ms: i64) -> String {
     match ms {
         ..1_000 => format!("{ms} ms"),
         1_000..120_000 => format!("{} s", ms / 1_000),

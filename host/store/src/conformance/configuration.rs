@@ -40,7 +40,7 @@ pub(super) fn staged(number: u64) -> PackageChange {
 
 pub(crate) async fn of_a_plugins_packages_one_is_staged_until_it_is_activated(maker: impl Maker) {
     let store = maker.open().await;
-    store.activate_configuration(b"one".to_vec(), Vec::new(), NOW, vec![leaf(1)]).await.unwrap();
+    store.activate_configuration(b"one".to_vec(), Vec::new(), NOW, vec![leaf(1)], Vec::new()).await.unwrap();
     let change = |change, number| store.change_packages(change, NOW, vec![leaf(number)]);
     let staged_now = async || {
         let packages = store.packages().await.unwrap().into_iter().filter(|one| one.staged_at.is_some());
@@ -81,7 +81,7 @@ pub(crate) async fn the_same_configuration_makes_no_new_version(maker: impl Make
     let store = maker.open().await;
     assert!(store.active_configuration().await.unwrap().is_none());
     let activate = |bytes: &str, tables, number| {
-        store.activate_configuration(bytes.as_bytes().to_vec(), tables, NOW, vec![leaf(number)])
+        store.activate_configuration(bytes.as_bytes().to_vec(), tables, NOW, vec![leaf(number)], Vec::new())
     };
     assert_eq!(activate("one", vec![table(1, 1)], 2).await.unwrap(), 1);
     assert_eq!(activate("two", Vec::new(), 3).await.unwrap(), 2);

@@ -133,7 +133,7 @@ async fn prepare(write: &str, store: &Arc<dyn Store>) -> u64 {
             return number;
         }
         "change_packages" => {
-            store.activate_configuration(b"one".to_vec(), Vec::new(), NOW, vec![leaf(1)]).await.unwrap();
+            store.activate_configuration(b"one".to_vec(), Vec::new(), NOW, vec![leaf(1)], Vec::new()).await.unwrap();
             for (change, number) in [(PackageChange::Install(package(1)), 2), (staged(1), 3)] {
                 store.change_packages(change, NOW, vec![leaf(number)]).await.unwrap();
             }
@@ -201,8 +201,9 @@ async fn go(write: &str, store: &Arc<dyn Store>, ready: Ready, after_ms: i64) ->
     match (write, ready) {
         (_, Ready::Done) => Ok(()),
         ("activate_configuration", _) => {
-            let activated =
-                store.activate_configuration(b"one".to_vec(), vec![table(1, 61)], NOW, vec![leaf(60)]).await;
+            let activated = store
+                .activate_configuration(b"one".to_vec(), vec![table(1, 61)], NOW, vec![leaf(60)], Vec::new())
+                .await;
             activated.map(|version| assert_eq!(version, 1))
         }
         ("change_packages", _) => {

@@ -78,6 +78,10 @@ pub(crate) async fn an_order_is_measured_by_all_that_became_of_it(maker: impl Ma
     let progress = order.progress.unwrap();
     assert_eq!((progress.version, progress.state), (3, Shipped));
     assert_eq!(store.payload(progress.record).await.unwrap(), b"decision");
+    // Of the two that were said the one that counted.
+    let events: Vec<_> = store.order_trail(order_id("PO-1")).await.unwrap().unwrap().events;
+    let first = events.iter().find(|event| event.kind == OrderEventKind::ShipmentConfirmed).unwrap();
+    assert_eq!(order.shipped_as, Some(first.event));
     let of = |kind, outcome, count, first_ms, last_ms| SaidOfOrder {
         kind,
         outcome,
@@ -137,6 +141,7 @@ pub(crate) async fn orders_are_measured_by_when_they_were_decided_page_by_page(m
     let received: Vec<_> = all.iter().map(|order| (order.decided_at.0 - NOW.0, order.received_at.0 - NOW.0)).collect();
     assert_eq!(received, [(10, 1), (20, 11), (20, 21), (30, 31)]);
     assert!(all.iter().all(|order| order.progress.is_none() && order.said.is_empty() && order.exceptions.is_empty()));
+    assert!(all.iter().all(|order| order.shipped_as.is_none()));
     assert_eq!(
         measured(&store, After::from(NOW.plus_ms(20)), 30, ALL).await,
         all[1..3],

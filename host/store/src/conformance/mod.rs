@@ -6,10 +6,10 @@
 //! maker lets the store's own commit fail, in both ways in which commits do.
 //!
 //! ```text
-//! accept  poll  subscription  decide  progress  effect  interchange  level  kept_back  exception  pause  reconcile  notice  credit  deliver  replay  log  configuration  person  retention    what each operation promises
-//! faults                                                                                          both faults of each write, reopened and repeated
-//! model                                                                                           random stories against a model in memory
-//! line                                                                                            random histories, and which delivery of each goes
+//! accept  poll  subscription  decide  progress  effect  interchange  level  kept_back  exception  pause  reconcile  operation  notice  credit  deliver  replay  log  configuration  person  retention    what each operation promises
+//! faults                                                                                                                                                                                                 both faults of each write, reopened and repeated
+//! model                                                                                                                                                                                                  random stories against a model in memory
+//! line                                                                                                                                                                                                   random histories, and which delivery of each goes
 //! ```
 
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail loudly")]
@@ -58,6 +58,7 @@ pub(crate) mod faults;
 
 pub(crate) mod measure;
 pub(crate) mod model;
+pub(crate) mod operation;
 pub(crate) mod oversight;
 pub(crate) mod replay;
 
@@ -204,6 +205,8 @@ macro_rules! suite {
                 what_a_batch_undoes_of_one_decision_counts_nothing;
             measure: an_order_is_measured_by_all_that_became_of_it,
                 orders_are_measured_by_when_they_were_decided_page_by_page;
+            operation: a_channel_and_a_target_are_in_use_from_the_first_time_on,
+                records_of_operation_are_found_by_their_time_and_no_others;
             pause: a_pause_is_one_exception_however_often_it_comes_and_ends_with_its_record,
                 a_pause_of_all_calls_takes_the_place_of_those_of_single_causes,
                 a_plugin_that_begins_anew_leaves_no_pause_to_a_person,
@@ -294,6 +297,7 @@ fn every_operation_is_tried_and_every_write_says_what_it_promises() {
         include_str!("exception.rs"),
         include_str!("oversight.rs"),
         include_str!("measure.rs"),
+        include_str!("operation.rs"),
         include_str!("replay.rs"),
         include_str!("pause.rs"),
         include_str!("progress.rs"),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use portreeve_model::{Digest, ExceptionAction, Instant, PluginName};
+use portreeve_model::{Digest, ExceptionAction, ExceptionKind, Instant, PluginName};
 
 use super::Maker;
 use super::exception::proposed;
@@ -170,7 +170,8 @@ pub(crate) async fn a_step_says_whose_work_it_was_and_since_when_one_could_look(
     let expected =
         expected.map(|(step, queue, at, since, first)| (step.to_owned(), queue.to_owned(), at, since, first));
     assert_eq!(found.iter().map(told).collect::<Vec<_>>(), expected);
-    assert!(found.iter().all(|step| step.exception == number && step.opened_at == NOW));
+    let of_it = |step: &StepTaken| step.exception == number && step.kind == ExceptionKind::Held;
+    assert!(found.iter().all(|step| of_it(step) && step.opened_at == NOW));
     let third = &found[2];
     let after = After { at: third.at, number: third.seq };
     assert_eq!(store.steps_taken(after, NOW.plus_ms(60), 1).await.unwrap(), found[3..4]);

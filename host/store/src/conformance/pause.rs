@@ -117,7 +117,7 @@ pub(crate) async fn a_pause_of_all_calls_takes_the_place_of_those_of_single_caus
 
 pub(crate) async fn a_plugin_that_begins_anew_leaves_no_pause_to_a_person(maker: impl Maker) {
     let store = maker.open().await;
-    store.activate_configuration(b"one".to_vec(), Vec::new(), NOW, vec![leaf(1)]).await.unwrap();
+    store.activate_configuration(b"one".to_vec(), Vec::new(), NOW, vec![leaf(1)], Vec::new()).await.unwrap();
     change(&store, paused(Some(EDI), 30), 2).await;
     let configure = |after, anew, number| {
         let bytes = format!("version {number}").into_bytes();

@@ -3,7 +3,7 @@
 
 use portreeve_model::{ChannelId, Instant};
 
-use super::{EventOutcome, OrderEventKind, ProgressView};
+use super::{EventOutcome, OrderEventKind, PayloadRef, ProgressView};
 
 /// An order, and what became of it so far.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +18,9 @@ pub struct MeasuredOrder {
     pub decided_at: Instant,
     /// How far it is; none where no event moved it yet.
     pub progress: Option<ProgressView>,
+    /// The sealed event by which it left first: the `shipment.confirmed` that counted and was
+    /// received first; none where none did.
+    pub shipped_as: Option<PayloadRef>,
     /// What was said of it, by kind and by what became of that.
     pub said: Vec<SaidOfOrder>,
     /// What people had to know or to do, by what it was.

@@ -1,6 +1,6 @@
 //! What is counted to see how models and people get on with each other.
 
-use portreeve_model::{Digest, Instant};
+use portreeve_model::{Digest, ExceptionKind, Instant};
 
 /// From one time to before another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +52,8 @@ pub struct StepTaken {
     pub seq: u64,
     /// The exception.
     pub exception: u64,
+    /// What the exception is about.
+    pub kind: ExceptionKind,
     /// When the exception was opened.
     pub opened_at: Instant,
     /// When.

@@ -8,15 +8,15 @@ use rusqlite::{Connection, StatementStatus, params};
 
 use super::rows::{self, digest};
 use super::{
-    counts, credit, dead_letter, exception, interchange, level, measure, notice, order_event, oversight, pause,
-    retention,
+    counts, credit, dead_letter, exception, interchange, level, measure, notice, operation, order_event, oversight,
+    pause, retention,
 };
 use crate::contract::{After, ExceptionsWanted, Room};
 
 fn empty() -> Connection {
     let connection = Connection::open_in_memory().unwrap();
     connection.execute_batch(crate::sqlite::SCHEMA).unwrap();
-    connection.execute_batch(include_str!("replay.sql")).unwrap();
+    connection.execute_batch(concat!(include_str!("replay.sql"), include_str!("operation.sql"))).unwrap();
     connection
 }
 
@@ -376,6 +376,9 @@ fn what_is_shown_decided_or_forgotten_of_an_exception_is_found_by_indices() {
         measure::SAID,
         measure::EXCEPTIONS,
         measure::DELIVERIES,
+        measure::SHIPPED,
+        operation::LEAVES,
+        operation::USED,
         exception::ABOUT,
         exception::STEPS,
         exception::OPEN_PROPOSAL,

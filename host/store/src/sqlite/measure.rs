@@ -5,11 +5,13 @@
 //! up here, since an order may have thousands, and only their kinds count.
 
 use portreeve_model::{ChannelId, Instant};
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::rows::{Result, damaged, signed, unsigned};
+use super::rows::{Result, damaged, payload_ref, signed, unsigned};
 use super::{failed, progress};
-use crate::contract::{After, DeliveryMade, ExceptionsOfOrder, MeasuredOrder, OrderEventKind, SaidOfOrder};
+use crate::contract::{
+    After, DeliveryMade, EventOutcome, ExceptionsOfOrder, MeasuredOrder, OrderEventKind, PayloadRef, SaidOfOrder,
+};
 
 /// A record that is gone comes with a commitment that nothing has: opening it says what is wrong.
 pub(super) const ORDERS: &str = "SELECT orders.seq, orders.id, orders.channel, document.received_at, decided_at,
@@ -24,6 +26,12 @@ pub(super) const ORDERS: &str = "SELECT orders.seq, orders.id, orders.channel, d
 pub(super) const SAID: &str = "SELECT order_event.kind, outcome, count(*), min(received_at), max(received_at)
      FROM order_event INDEXED BY order_event_order JOIN document ON document.position = order_event.position
      WHERE order_id = ?1 GROUP BY order_event.kind, outcome";
+
+pub(super) const SHIPPED: &str = "SELECT coalesce(payload.commitment, zeroblob(32)), order_event.event
+     FROM order_event INDEXED BY order_event_order JOIN document ON document.position = order_event.position
+          LEFT JOIN payload ON payload.id = order_event.event
+     WHERE order_id = ?1 AND order_event.kind = 'shipment.confirmed' AND outcome = 'applied'
+     ORDER BY received_at, order_event.position LIMIT 1";
 
 pub(super) const EXCEPTIONS: &str = "SELECT stage, code, order_event.kind, count(*),
             sum((SELECT count(*) FROM exception_step INDEXED BY exception_step_exception
@@ -52,13 +60,17 @@ pub(super) fn orders(connection: &Connection, after: After, until: Instant, limi
 fn order(connection: &Connection, row: &Row<'_>) -> Result<MeasuredOrder> {
     let (seq, id): (i64, String) = (row.get(0).map_err(failed)?, row.get(1).map_err(failed)?);
     let channel: String = row.get(2).map_err(failed)?;
+    let said = said(connection, &id)?;
+    let has_left =
+        said.iter().any(|said| (said.kind, said.outcome) == (OrderEventKind::ShipmentConfirmed, EventOutcome::Applied));
     Ok(MeasuredOrder {
         number: unsigned(seq)?,
         channel: ChannelId::parse(&channel).map_err(|error| damaged("a channel", &error))?,
         received_at: Instant(row.get(3).map_err(failed)?),
         decided_at: Instant(row.get(4).map_err(failed)?),
         progress: progress::of(row, 5)?,
-        said: said(connection, &id)?,
+        shipped_as: if has_left { shipped(connection, &id)? } else { None },
+        said,
         exceptions: exceptions(connection, &id)?,
         deliveries: deliveries(connection, seq, &id)?,
     })
@@ -78,6 +90,13 @@ fn said(connection: &Connection, order: &str) -> Result<Vec<SaidOfOrder>> {
         });
     }
     Ok(said)
+}
+
+fn shipped(connection: &Connection, order: &str) -> Result<Option<PayloadRef>> {
+    connection
+        .prepare_cached(SHIPPED)
+        .and_then(|mut shipped| shipped.query_row([order], |row| payload_ref(row, 0)).optional())
+        .map_err(failed)
 }
 
 fn exceptions(connection: &Connection, order: &str) -> Result<Vec<ExceptionsOfOrder>> {

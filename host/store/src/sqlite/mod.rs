@@ -40,6 +40,8 @@ mod order_event;
 
 mod notice;
 
+mod operation;
+
 mod package;
 
 mod pause;
@@ -83,11 +85,11 @@ use crate::contract::{
     DocumentPosition, DocumentView, EarlyEvent, ExceptionTrail, ExceptionView, ExceptionsWanted, Finding, Forgotten,
     Happening, HistoryQuery, InputId, InterchangeView, ItemStanding, JournalEntry, JournalOutcome, JudgedHold, Kept,
     KeptBack, KeptInput, Lease, MeasuredOrder, NewException, NewPersonChange, NewReference, NewReplay, NewReview,
-    NewRun, NewStep, NoticePlace, Numbering, OpenHolds, OpenPayload, OrderEventView, OrderName, OrderOrigin,
-    OrderStanding, OrderState, OrderTrail, OrderView, PackageChange, PackageView, PauseAbout, PayloadRef, Period,
-    Person, PersonView, PluginUsage, PollEnd, PollView, PolledChange, Presented, ReconciliationView, ReferenceTable,
-    ReferenceWanted, ReplayView, Room, Settlement, StepTaken, Store, StoreError, SubscriptionEnd, SubscriptionView,
-    Summary, TreeHead, UnsequencedLeaf, WeighedProposal,
+    NewRun, NewStep, NoticePlace, Numbering, OpenHolds, OpenPayload, OperationLeaf, OrderEventView, OrderName,
+    OrderOrigin, OrderStanding, OrderState, OrderTrail, OrderView, PackageChange, PackageView, Part, PartView,
+    PauseAbout, PayloadRef, Period, Person, PersonView, PluginUsage, PollEnd, PollView, PolledChange, Presented,
+    ReconciliationView, ReferenceTable, ReferenceWanted, ReplayView, Room, Settlement, StepTaken, Store, StoreError,
+    SubscriptionEnd, SubscriptionView, Summary, TreeHead, UnsequencedLeaf, WeighedProposal,
 };
 use crate::proof::{Attempt, Committed, Journaled, Permit, PollPermit, Settled, SubscriptionPermit};
 use writer::Writer;
@@ -322,7 +324,8 @@ fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
         include_str!("subscription.sql"),
         include_str!("replay.sql")
     );
-    connection.execute_batch(more).map_err(failed)
+    connection.execute_batch(more).map_err(failed)?;
+    operation::prepare(connection)
 }
 
 /// A schema is read by the programs that know it; an empty file has schema 0.
@@ -348,12 +351,14 @@ impl Store for SqliteStore {
         tables: Vec<NewReference>,
         at: Instant,
         leaves: Vec<Leaf>,
+        parts: Vec<Part>,
     ) -> Result<u64, StoreError> {
         self.writer
             .write(move |tx| {
                 for new in &tables {
                     rows::load_reference(tx, &new.table, &new.rows, &new.leaf)?;
                 }
+                operation::configured(tx, &parts, at)?;
                 rows::activate_configuration(tx, &bytes, at, &leaves)
             })
             .await
@@ -692,6 +697,19 @@ impl Store for SqliteStore {
         limit: u32,
     ) -> Result<Vec<MeasuredOrder>, StoreError> {
         self.read_for_people(move |connection| measure::orders(connection, after, until, limit)).await
+    }
+
+    async fn operation_leaves(
+        &self,
+        after: After,
+        until: Instant,
+        limit: u32,
+    ) -> Result<Vec<OperationLeaf>, StoreError> {
+        self.read_for_people(move |connection| operation::leaves(connection, after, until, limit)).await
+    }
+
+    async fn parts(&self) -> Result<Vec<PartView>, StoreError> {
+        self.read_for_people(operation::parts).await
     }
 
     async fn due_exceptions(&self, at: Instant, limit: u32) -> Result<Vec<ExceptionView>, StoreError> {

@@ -6,11 +6,11 @@
 
 use std::collections::BTreeMap;
 
-use portreeve_model::Instant;
+use portreeve_model::{ExceptionKind, Instant};
 use rusqlite::{Connection, params};
 
 use super::failed;
-use super::rows::{Result, digest, signed, unsigned};
+use super::rows::{Result, damaged, digest, signed, unsigned};
 use crate::contract::{After, JudgedHold, Period, StepTaken, WeighedProposal};
 
 fn hour(at: Instant) -> i64 {
@@ -99,7 +99,8 @@ pub(super) const STEPS_TAKEN: &str =
             CASE WHEN step.step IN ('claimed', 'assigned') THEN
               NOT EXISTS (SELECT 1 FROM exception_step AS before
                           WHERE before.exception = step.exception AND before.seq < step.seq
-                            AND before.step IN ('claimed', 'assigned')) ELSE 0 END
+                            AND before.step IN ('claimed', 'assigned')) ELSE 0 END,
+            exception.kind
      FROM exception_step AS step INDEXED BY exception_step_at JOIN exception ON exception.id = step.exception
      WHERE (step.at, step.seq) > (?1, ?2) AND step.at < ?3 ORDER BY step.at, step.seq LIMIT ?4";
 
@@ -108,9 +109,12 @@ pub(super) fn steps_taken(connection: &Connection, after: After, until: Instant,
     let mut found = statement.query(params![after.at.0, signed(after.number)?, until.0, limit]).map_err(failed)?;
     let mut steps = Vec::new();
     while let Some(row) = found.next().map_err(failed)? {
+        let kind: String = row.get(9).map_err(failed)?;
         steps.push(StepTaken {
             seq: unsigned(row.get(0).map_err(failed)?)?,
             exception: unsigned(row.get(1).map_err(failed)?)?,
+            kind: ExceptionKind::parse(&kind)
+                .ok_or_else(|| damaged("an exception", &format!("unknown kind `{kind}`")))?,
             opened_at: Instant(row.get(2).map_err(failed)?),
             at: Instant(row.get(3).map_err(failed)?),
             who: row.get(4).map_err(failed)?,

@@ -6,7 +6,7 @@ use portreeve_record::Leaf;
 use rusqlite::{Connection, Params, params};
 
 use super::rows::{self, Result, damaged};
-use super::{failed, pause};
+use super::{failed, operation, pause};
 use crate::contract::{NewPackage, PackageChange, PackageView, StoreError};
 
 pub(super) fn change(tx: &Connection, change: &PackageChange, at: Instant, leaves: &[Leaf]) -> Result<()> {
@@ -16,6 +16,7 @@ pub(super) fn change(tx: &Connection, change: &PackageChange, at: Instant, leave
         return Ok(());
     }
     let leaf = rows::insert_leaf_alone(tx, first)?;
+    operation::enter(tx, leaf, at)?;
     match change {
         PackageChange::Install(package) => install(tx, package, at)?,
         PackageChange::Stage { digest, grant } => stage(tx, *digest, grant.as_deref(), at)?,
@@ -34,7 +35,7 @@ pub(super) fn change(tx: &Connection, change: &PackageChange, at: Instant, leave
         }
         PackageChange::Note => {}
     }
-    others.iter().try_for_each(|leaf| rows::insert_leaf(tx, leaf).map(drop))
+    others.iter().try_for_each(|leaf| operation::enter(tx, rows::insert_leaf(tx, leaf)?, at))
 }
 
 fn install(tx: &Connection, package: &NewPackage, at: Instant) -> Result<()> {

@@ -16,7 +16,7 @@ use portreeve_model::{Digest, Instant};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::rows::{self, About, Result, signed, unsigned};
-use super::{exception, failed};
+use super::{exception, failed, operation};
 use crate::contract::{Figures, Finding, NewRun, ReconciliationView, StandingFinding, StoreError};
 
 /// Whose rows these are.
@@ -72,6 +72,7 @@ pub(super) fn commit(tx: &Connection, run: &NewRun) -> Result<()> {
         return Err(StoreError::ReconciliationMoved { reconciliation: run.reconciliation.clone() });
     }
     let leaf = rows::insert_leaf_alone(tx, &run.leaf)?;
+    operation::enter(tx, leaf, run.at)?;
     let mut now = ReconciliationView { runs: before.runs.saturating_add(1), ..before };
     if !run.is_dry {
         now = ReconciliationView { last_at: Some(run.at), figures: run.figures.or(before.figures), ..now };

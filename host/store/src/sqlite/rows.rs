@@ -14,15 +14,15 @@ use portreeve_record::{Leaf, PayloadKey, Sealed};
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
 use crate::contract::{
-    Configuration, Content, Decided, DecisionCommit, DeliveryView, DocumentPosition, HoldOwner, InputId,
+    Configuration, Content, Decided, DecisionCommit, DeliveryView, Disposition, DocumentPosition, HoldOwner, InputId,
     InterchangeAnswer, JournalEntry, JournalOutcome, Lease, NewHold, NewOrder, NewOutbox, NewPayload, OpenPayload,
-    OrderState, OrderView, OutboxId, PayloadRef, ReferenceTable, ReferenceWanted, Room, Settlement, StateChanges,
-    StoreError, TreeHead, UnsequencedLeaf,
+    OrderState, OrderView, OutboxId, PartKind, PayloadRef, ReferenceTable, ReferenceWanted, Room, Settlement,
+    StateChanges, StoreError, TreeHead, UnsequencedLeaf,
 };
 use crate::proof::{Committed, FirstDocument, Journaled, Permit, Settled};
 use crate::sqlite::{
-    budget, credit, dead_letter, envelope, exception, failed, find, history, interchange, level, order_event,
-    oversight, package, poll, trail,
+    budget, credit, dead_letter, envelope, exception, failed, find, history, interchange, level, operation,
+    order_event, oversight, package, poll, trail,
 };
 
 pub(super) type Result<T> = std::result::Result<T, StoreError>;
@@ -38,11 +38,11 @@ pub(super) fn activate_configuration(tx: &Connection, bytes: &[u8], at: Instant,
         _ => {
             let version = insert_configuration(tx, bytes, at)?;
             package::unstage_all(tx)?;
-            insert_leaf_alone(tx, own)?;
+            operation::enter(tx, insert_leaf_alone(tx, own)?, at)?;
             version
         }
     };
-    about_plugins.iter().try_for_each(|leaf| insert_leaf(tx, leaf).map(drop))?;
+    about_plugins.iter().try_for_each(|leaf| operation::enter(tx, insert_leaf(tx, leaf)?, at))?;
     Ok(version)
 }
 
@@ -187,6 +187,9 @@ pub(super) fn journal(tx: &Connection, entry: &JournalEntry) -> Result<JournalOu
     })
     .map_err(failed)?;
     let input_seq = tx.last_insert_rowid();
+    if entry.disposition == Disposition::Documents {
+        operation::used(tx, PartKind::Channel, entry.channel.as_str(), entry.received_at)?;
+    }
     envelope::insert(tx, entry, input)?;
     for (index, document) in entry.documents.iter().enumerate() {
         let payload = insert_payload(tx, &document.payload)?.place;

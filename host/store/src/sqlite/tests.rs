@@ -23,8 +23,9 @@ use crate::conformance::fixture::{
 };
 use crate::conformance::{Fault, Harm, Maker, interchange as numbered, person as accounts, suite};
 use crate::contract::{
-    ClosedException, ClosedHold, Content, Decided, Effect, EventOutcome, ExceptionsWanted, JournalOutcome,
-    NewException, NewOutbox, NewReview, NewStep, OrderEventKind, OrderState, OutboxId, Store, StoreError,
+    After, ClosedException, ClosedHold, Content, Decided, Effect, EventOutcome, ExceptionsWanted, JournalOutcome,
+    NewException, NewOutbox, NewReview, NewStep, OrderEventKind, OrderState, OutboxId, Part, PartKind, PartView, Store,
+    StoreError,
 };
 use crate::proof::Permit;
 
@@ -557,6 +558,35 @@ fn bulky(number: u64) -> crate::contract::JournalEntry {
     let mut entry = input(number, &[&format!("PO-{number}")]);
     entry.payload = sealed(&vec![7; 64 * 1024], None);
     entry
+}
+
+#[tokio::test]
+async fn in_a_folder_of_an_earlier_build_what_was_in_use_is_known_to_be_and_not_since_when_it_was_configured() {
+    let folder = Folder::new();
+    let store = folder.open().await;
+    release(&store, 1, "PO-1", &[("erp", "order"), ("wms", "release")]).await;
+    let permit = claim(&store, 5).await.into_iter().find(|permit| permit.target() == "erp").unwrap();
+    let attempt = store.begin_attempt(permit, lease(5), leaf(11)).await.unwrap();
+    store.settle(attempt, applied(), NOW.plus_ms(6), leaf(12)).await.unwrap();
+    assert_eq!(store.parts().await.unwrap(), [], "no configuration has them");
+    drop(store);
+    folder.raw().execute_batch("DROP TABLE part; DROP TABLE operation_leaf;").unwrap();
+    let read: Arc<dyn Store> = Arc::new(SqliteStore::open_to_read(folder.folder.path()).unwrap());
+    assert_eq!(read.parts().await.unwrap(), [], "who only reads makes no tables");
+    assert_eq!(read.operation_leaves(After::from(NOW), NOW.plus_ms(1_000), ALL).await.unwrap(), []);
+    drop(read);
+    let store = folder.open().await;
+    let (edi, erp, wms) = (("channel", "edi"), ("target", "erp"), ("target", "wms"));
+    let part = |(kind, id): (&str, &str)| Part { kind: PartKind::of(kind).unwrap(), id: id.to_owned() };
+    let parts = [edi, erp, wms].map(part).to_vec();
+    store.activate_configuration(b"one".to_vec(), Vec::new(), NOW.plus_ms(50), vec![leaf(20)], parts).await.unwrap();
+    let view = |of, configured_ms: Option<i64>, used_ms: Option<i64>| PartView {
+        part: part(of),
+        configured_at: configured_ms.map(|ms| NOW.plus_ms(ms)),
+        used_at: used_ms.map(|ms| NOW.plus_ms(ms)),
+    };
+    let expected = [view(edi, None, Some(1)), view(erp, None, Some(6)), view(wms, Some(50), None)];
+    assert_eq!(store.parts().await.unwrap(), expected);
 }
 
 #[tokio::test]
