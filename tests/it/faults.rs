@@ -18,10 +18,10 @@ use portreeve_store::contract::{
     JournalEntry, JournalOutcome, JudgedHold, Kept, KeptBack, KeptInput, Lease, MeasuredOrder, NewException, NewOutbox,
     NewPersonChange, NewReference, NewReplay, NewReview, NewRun, NewStep, NoticePlace, Numbering, OpenHolds,
     OpenPayload, OperationLeaf, OrderEventView, OrderName, OrderOrigin, OrderStanding, OrderState, OrderTrail,
-    OrderView, PackageChange, PackageView, Part, PartView, PauseAbout, PayloadRef, Period, Person, PersonView,
-    PluginUsage, PollEnd, PollView, PolledChange, Presented, ReconciliationView, ReferenceTable, ReferenceWanted,
-    ReplayView, Room, Settlement, StepTaken, SubscriptionEnd, SubscriptionView, Summary, TreeHead, UnsequencedLeaf,
-    WeighedProposal,
+    OrderView, OrdersAtPage, OrdersAtWanted, PackageChange, PackageView, Part, PartView, PauseAbout, PayloadRef,
+    Period, Person, PersonView, PluginUsage, PollEnd, PollView, PolledChange, Presented, ReconciliationView,
+    ReferenceTable, ReferenceWanted, ReplayView, Room, Settlement, StepTaken, SubscriptionEnd, SubscriptionView,
+    Summary, TreeHead, UnsequencedLeaf, WeighedProposal,
 };
 use portreeve_store::{
     Attempt, Committed, Journaled, Permit, PollPermit, Settled, Store, StoreError, SubscriptionPermit,
@@ -332,6 +332,7 @@ store! {
         async fn interchange(&self, partner: &str, number: u64) -> Option<InterchangeView>;
         async fn overdue_interchanges(&self, at: Instant, limit: u32) -> Vec<InterchangeView>;
         async fn reconciliation(&self, reconciliation: &str) -> ReconciliationView;
+        async fn orders_at(&self, wanted: OrdersAtWanted) -> OrdersAtPage;
         async fn findings(&self, reconciliation: &str, after: Option<&str>, limit: u32) -> Vec<(String, Finding)>;
         async fn next_due(&self) -> Option<Instant>;
         async fn payload(&self, kept: PayloadRef) -> Vec<u8>;

@@ -35,9 +35,9 @@ pub struct Reconciliations {
 pub struct ReconciliationStanding {
     /// Its name.
     pub id: String,
-    /// Of what: `stock`, …
+    /// Of what: `stock`, `orders`, …
     pub of: String,
-    /// What the one system is called.
+    /// What the one system is called; `this host` where it is what the host knows.
     pub left: String,
     /// What the other one is called.
     pub right: String,
@@ -154,7 +154,7 @@ impl ReconciliationStanding {
         Self {
             id: entry.id.clone(),
             of: entry.of.as_str().to_owned(),
-            left: entry.left.system.clone(),
+            left: entry.left_system().to_owned(),
             right: entry.right.system.clone(),
             every_minutes: entry.every_minutes,
             runs: view.runs,

@@ -1,4 +1,5 @@
-//! Reconcile: two systems are asked what they have, and people hear where they do not say the same.
+//! Reconcile: two systems, or this host and one, say what they have, and people hear where they do
+//! not say the same.
 //!
 //! ```text
 //! list left ─▶ list right ─▶ compare ─▶ what is new, what stays, what is gone ─▶ commit
@@ -22,6 +23,10 @@ pub mod difference;
 
 mod listing;
 
+mod own;
+
+mod reading;
+
 pub mod row;
 
 #[cfg(test)]
@@ -29,7 +34,7 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use portreeve_model::{Digest, ExceptionKind, Instant};
+use portreeve_model::{Digest, ExceptionKind, Instant, OrderId};
 use portreeve_record::leaf::{Code, Label, ListRecord, ReconciliationLeaf};
 use portreeve_record::{Leaf, LeafBody, RecordError};
 use portreeve_store::StoreError;
@@ -41,10 +46,12 @@ use tokio::sync::Mutex;
 use crate::exception::Limits;
 use crate::{Pipeline, SignedIn};
 pub use configured::{Reconciliation, Source};
-use difference::{Comparison, Difference, Told, compare};
+use difference::{Comparison, Difference, Terms, Told, compare};
 use listing::Listed;
 pub use listing::Unheard;
+use own::Own;
 pub use row::Of;
+use row::Rows;
 
 /// Findings that are read at once.
 const PAGE: u32 = 1_000;
@@ -137,13 +144,10 @@ impl Pipeline {
         let runs = self.store.reconciliation(id).await?.runs;
         let began_at = self.clock.now();
 
-        // At the same time: what moves between two lists looks like a difference.
-        let [(left_way, left), (right_way, right)] = reconciliation.sources();
-        let (left, right) = tokio::join!(
-            self.list(reconciliation.of, &left_way, left),
-            self.list(reconciliation.of, &right_way, right)
-        );
-        let compared = compared(&left, &right, reconciliation.settled_by(began_at));
+        let Sides { left, right, left_out } = self.both(reconciliation, began_at).await?;
+        let terms =
+            Terms { of: reconciliation.of, settled_by: reconciliation.settled_by(began_at), left_out: &left_out };
+        let compared = compared(&left, &right, terms);
 
         let findings = self.findings(id).await?;
         let filing = match &compared {
@@ -187,6 +191,28 @@ impl Pipeline {
             Err(unheard) => Outcome::NotCompared(unheard),
         };
         Ok(Run { reconciliation: id.to_owned(), run, at: began_at, is_dry, outcome })
+    }
+
+    /// Asks both sides.
+    async fn both(&self, reconciliation: &Reconciliation, at: Instant) -> Result<Sides, StoreError> {
+        let Reconciliation { of, left, right, .. } = reconciliation;
+        let (left_way, right_way) = (reconciliation.way("left"), reconciliation.way("right"));
+        if let Some(left) = left {
+            // At the same time: what moves between two lists looks like a difference.
+            let (left, right) =
+                tokio::join!(self.list(Rows::new(*of), &left_way, left), self.list(Rows::new(*of), &right_way, right));
+            return Ok(Sides { left, right, left_out: BTreeSet::new() });
+        }
+        // The host looks after the other one has listed: what moved meanwhile has changed since, by
+        // the host's own clock, and is not judged.
+        let right = self.list(Rows::of_this_host(*of), &right_way, right).await;
+        let nothing = Rows::new(*of);
+        let theirs = right.as_ref().map_or(&nothing, |listed| &listed.rows);
+        let Own { rows, left_out } = self.own(reconciliation, theirs, reconciliation.since(at)).await?;
+        let system = reconciliation.left_system();
+        let left = rows.map(|rows| Listed::own(system, rows));
+        let left = left.map_err(|unusable| Listed::own(system, Rows::new(*of)).unusable(&unusable));
+        Ok(Sides { left, right, left_out })
     }
 
     /// How far each reconciliation is, in the order of the configuration; monitors see it from then
@@ -331,6 +357,14 @@ impl Pipeline {
     }
 }
 
+/// What both sides say.
+struct Sides {
+    left: Result<Listed, Unheard>,
+    right: Result<Listed, Unheard>,
+    /// Orders of which the host does not know any more what it had.
+    left_out: BTreeSet<OrderId>,
+}
+
 /// What a run changes.
 #[derive(Default)]
 struct Filing {
@@ -351,7 +385,7 @@ impl Filing {
 
 impl Reconciliation {
     fn sentence(&self, key: &str, difference: &Difference) -> String {
-        Told { key, difference, left: &self.left.system, right: &self.right.system }.to_string()
+        Told { of: self.of, key, difference, left: self.left_system(), right: &self.right.system }.to_string()
     }
 
     fn told(&self, differences: &BTreeMap<String, Difference>) -> BTreeMap<String, String> {
@@ -368,11 +402,11 @@ fn subject_of(key: &str) -> String {
 fn compared(
     left: &Result<Listed, Unheard>,
     right: &Result<Listed, Unheard>,
-    settled_by: Instant,
+    terms: Terms<'_>,
 ) -> Result<Comparison, Unheard> {
     let unusable = |list: &Listed| list.rows.cells().map_err(|unusable| list.unusable(&unusable));
     let (left, right) = (left.as_ref().map_err(Clone::clone)?, right.as_ref().map_err(Clone::clone)?);
-    Ok(compare(&unusable(left)?, &unusable(right)?, settled_by))
+    Ok(compare(&unusable(left)?, &unusable(right)?, terms))
 }
 
 fn figures(comparison: &Comparison, at: Instant) -> Figures {

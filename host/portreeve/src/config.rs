@@ -1013,7 +1013,7 @@ fn host_problems(host: &HostFile, routes: &Routes) -> Vec<String> {
             ));
         }
     }
-    for source in routes.reconciliations.iter().flat_map(|entry| [&entry.left, &entry.right]) {
+    for (_, source) in routes.reconciliations.iter().flat_map(Reconciliation::sources) {
         let connector = host.plugins.iter().find(|plugin| plugin.name == source.connector);
         if connector.is_some_and(|plugin| plugin.egress.iter().all(|granted| granted.origin != source.origin)) {
             problems.push(format!(

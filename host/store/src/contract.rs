@@ -47,6 +47,8 @@ mod interchange;
 
 mod kept_back;
 
+mod known;
+
 mod level;
 
 mod measure;
@@ -88,6 +90,7 @@ pub use exception::{
 };
 pub use interchange::{Interchange, InterchangeAnswer, InterchangeView, NewAnswer, Numbering};
 pub use kept_back::{ClosedHold, CreditQuery, CreditReservation, Kept, KeptBack, NewReview, ReviewView};
+pub use known::{ORDERS_LOOKED_AT_MAX, OrderAt, OrdersAt, OrdersAtPage, OrdersAtWanted};
 pub use level::{ItemStanding, LevelOutcome, NewLevel};
 pub use measure::{DeliveryMade, ExceptionsOfOrder, MeasuredOrder, SaidOfOrder};
 pub use notice::{Happened, Happening, NoticePlace};
@@ -1758,6 +1761,10 @@ pub trait Store: Send + Sync + 'static {
 
     /// How far a reconciliation is; of one that was never run, nothing.
     async fn reconciliation(&self, reconciliation: &str) -> Result<ReconciliationView, StoreError>;
+
+    /// Orders as far as they concern a target: a part of those that are not over, or these. An order
+    /// that is not here is left out.
+    async fn orders_at(&self, wanted: OrdersAtWanted) -> Result<OrdersAtPage, StoreError>;
 
     /// What runs of a reconciliation found and is not gone yet, by subject, in their order from
     /// the one after `after` on. One that somebody closed is among them.

@@ -15,6 +15,9 @@ const EVERY_MINUTES_MAX: u32 = 31 * 24 * 60;
 /// A week: what is under way for longer is what somebody should look at.
 const SETTLE_MINUTES_MAX: u32 = 7 * 24 * 60;
 
+/// A year: who looks back further has a question for the archive.
+const WINDOW_DAYS_MAX: u32 = 366;
+
 /// More than people work on in a week.
 const EXCEPTIONS_MAX_MAX: u32 = 1_000;
 
@@ -26,8 +29,12 @@ pub struct Reconciliation {
     pub id: String,
     /// Of what.
     pub of: Of,
-    /// One of the two.
-    pub left: Source,
+    /// The target whose orders are compared, where the host is one of the two.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    /// One of the two; where it is left out, it is what this host knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left: Option<Source>,
     /// The other one.
     pub right: Source,
     /// Whose work differences are.
@@ -38,6 +45,9 @@ pub struct Reconciliation {
     /// it differs, since it may be on its way to the other one.
     #[serde(default = "settle_minutes_default")]
     pub settle_minutes: u32,
+    /// How many days back a run looks; as far as there is something, where nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window_days: Option<u32>,
     /// New exceptions of one run at most. What is beyond is told as one that says how many.
     #[serde(default = "exceptions_max_default")]
     pub exceptions_max: u32,
@@ -75,12 +85,32 @@ fn exceptions_max_default() -> u32 {
     50
 }
 
+/// What people call the host where it is one of the two.
+const THIS_HOST: &str = "this host";
+
 impl Reconciliation {
-    /// Its two sources, each with the name by which the way to it is known; no target has one.
+    /// The systems that are asked, each with the name by which the way to it is known; no target
+    /// has one.
+    pub fn sources(&self) -> impl Iterator<Item = (String, &Source)> {
+        let left = self.left.as_ref().map(|left| (self.way("left"), left));
+        left.into_iter().chain([(self.way("right"), &self.right)])
+    }
+
+    /// By what the way to one of the two is known.
+    pub(super) fn way(&self, side: &str) -> String {
+        format!("reconciliation/{}/{side}", self.id)
+    }
+
+    /// What the left one is called.
     #[must_use]
-    pub fn sources(&self) -> [(String, &Source); 2] {
-        [("left", &self.left), ("right", &self.right)]
-            .map(|(side, source)| (format!("reconciliation/{}/{side}", self.id), source))
+    pub fn left_system(&self) -> &str {
+        self.left.as_ref().map_or(THIS_HOST, |left| &left.system)
+    }
+
+    /// From when on a run that begins now looks; from the beginning, where nothing is declared.
+    pub(super) fn since(&self, now: Instant) -> Option<Instant> {
+        let days = i64::from(self.window_days?);
+        Some(now.plus_ms(days.saturating_mul(Instant::DAY_MS).saturating_neg()))
     }
 
     /// What changed up to then is at rest in a run that begins now.
@@ -89,7 +119,7 @@ impl Reconciliation {
     }
 
     fn problems(&self) -> Vec<String> {
-        let Self { id, left, right, every_minutes, settle_minutes, exceptions_max, .. } = self;
+        let Self { id, right, every_minutes, settle_minutes, window_days, exceptions_max, .. } = self;
         let mut problems = Vec::new();
         if ChannelId::parse(id).is_err() {
             problems.push(format!(
@@ -108,16 +138,42 @@ impl Reconciliation {
         if !(1..=EXCEPTIONS_MAX_MAX).contains(exceptions_max) {
             problems.push(format!("`exceptions_max` is {exceptions_max}; expected 1 to {EXCEPTIONS_MAX_MAX}"));
         }
-        if left.system == right.system {
+        if window_days.is_some_and(|days| !(1..=WINDOW_DAYS_MAX).contains(&days)) {
+            problems.push(format!("`window_days` is out of bounds; expected 1 to {WINDOW_DAYS_MAX}, or none"));
+        }
+        if self.left_system() == right.system {
             problems.push(format!(
                 "both systems are called `{}`, and nobody could tell what each of them says; give each its own `system`",
-                left.system
+                right.system
             ));
         }
-        for source in [left, right] {
+        problems.extend(self.side_problems());
+        for (_, source) in self.sources() {
             problems.extend(source.problems());
         }
         problems
+    }
+
+    /// Whether both sides can say what is compared.
+    fn side_problems(&self) -> Option<String> {
+        let Self { of, target, left, window_days, .. } = self;
+        let of = of.as_str();
+        let is_stock = self.of.is_stock();
+        match (left, target) {
+            (None, _) if is_stock => {
+                Some(format!("`{of}` is compared between `left` and `right`, since the host keeps none; name both"))
+            }
+            (None, None) => Some(format!(
+                "it has no `left`, so it compares what the host knows of `{of}` at a target; name that as `target`"
+            )),
+            (Some(_), Some(_)) => Some(
+                "it names a `target` and a `left`; a target is for what the host knows, so leave out one".to_owned(),
+            ),
+            _ if is_stock && window_days.is_some() => {
+                Some(format!("`window_days` is for what happens, and `{of}` is as it is now; leave it out"))
+            }
+            _ => None,
+        }
     }
 }
 
@@ -151,7 +207,7 @@ impl Routes {
     pub(crate) fn reconciling_plugins(&self) -> impl Iterator<Item = (String, PluginName, PluginKind)> {
         self.reconciliations.iter().flat_map(|reconciliation| {
             let user = format!("reconciliation `{}`", reconciliation.id);
-            [&reconciliation.left, &reconciliation.right].into_iter().flat_map(move |source| {
+            reconciliation.sources().flat_map(move |(_, source)| {
                 [
                     (user.clone(), source.connector.clone(), PluginKind::Connector),
                     (user.clone(), source.transformer.clone(), PluginKind::Transformer),
@@ -167,6 +223,9 @@ impl Routes {
             let id = &reconciliation.id;
             let named = |problem: String| format!("[[reconciliation]] `{}`: {problem}", id.escape_debug());
             problems.extend(reconciliation.problems().into_iter().map(named));
+            if let Some(target) = reconciliation.target.as_ref().filter(|target| self.target(target).is_none()) {
+                problems.push(named(format!("target `{target}` does not exist; add a [[target]] with that id")));
+            }
             if self.reconciliations.iter().take(index).any(|earlier| earlier.id == *id) {
                 problems.push(format!("[[reconciliation]] `{id}` is there twice; give each its own id"));
             }

@@ -4,9 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use portreeve_model::{Digest, Instant};
+use portreeve_model::{Digest, Instant, OrderId};
 
-use super::row::Cell;
+use super::row::{Cell, InWords, Of, TOLD_MAX};
 
 /// What two systems say of one key, where that is not the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +22,10 @@ pub struct Difference {
 /// Kinds of differences.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DifferenceKind {
+    /// One of both does not list it.
+    Missing,
+    /// It is at one stage here and at another there.
+    Stages,
     /// Two numbers of one unit.
     Numbers,
     /// Numbers of different units: nobody can say how much they differ.
@@ -33,6 +37,8 @@ impl DifferenceKind {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Missing => "missing",
+            Self::Stages => "stages-differ",
             Self::Numbers => "numbers-differ",
             Self::Units => "units-differ",
         }
@@ -50,6 +56,8 @@ impl Difference {
 
 /// A difference in words, between two systems of these names.
 pub struct Told<'a> {
+    /// What is compared.
+    pub of: Of,
     /// The key.
     pub key: &'a str,
     /// The difference.
@@ -62,20 +70,55 @@ pub struct Told<'a> {
 
 impl fmt::Display for Told<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { key, difference: Difference { left, right, kind }, .. } = self;
-        write!(
-            f,
-            "found {left} of `{}` in {} and {right} in {}, expected the same; ",
-            key.escape_debug(),
-            self.left,
-            self.right
-        )?;
+        let Difference { left, right, kind } = self.difference;
+        let key = self.key.escape_debug();
+        if self.of.is_stock() {
+            write!(f, "found {left} of `{key}` in {} and {right} in {}, expected the same; ", self.left, self.right)?;
+        } else if *kind == DifferenceKind::Missing {
+            let (there, has, not) =
+                if left.is_listed { (left, self.left, self.right) } else { (right, self.right, self.left) };
+            write!(f, "found {} in {has} ({there}) and not in {not}, expected it in both; ", self.named())?;
+        } else {
+            write!(f, "found of {}: {}, expected the same; ", self.named(), self.both().join("; "))?;
+        }
         f.write_str(match kind {
-            DifferenceKind::Numbers => "mend the one that is wrong, and the next run that finds them equal closes this",
+            DifferenceKind::Missing => {
+                "enter or take back what is wrong, and the next run that finds it in both or in neither closes this"
+            }
+            DifferenceKind::Numbers | DifferenceKind::Stages => {
+                "mend the one that is wrong, and the next run that finds them equal closes this"
+            }
             DifferenceKind::Units => {
                 "they are not in one unit and cannot be compared: have both say it in the same one"
             }
         })
+    }
+}
+
+impl Told<'_> {
+    /// What it is, as people know it.
+    fn named(&self) -> String {
+        let called = self.difference.left.called.as_ref().or(self.difference.right.called.as_ref());
+        let called = called.map_or_else(String::new, |called| format!("`{}` ", called.escape_debug()));
+        format!("{} {called}`{}`", self.of.noun(), self.key.escape_debug())
+    }
+
+    /// What each of both says where that is not the same.
+    fn both(&self) -> Vec<String> {
+        let Self { difference: Difference { left, right, .. }, left: here, right: there, .. } = self;
+        let mut both = Vec::new();
+        if let Some((one, other)) = left.stage.zip(right.stage).filter(|(one, other)| one != other) {
+            both.push(format!("{} in {here} and {} in {there}", one.as_str(), other.as_str()));
+        }
+        let differing = left.differing(right);
+        let told = differing.iter().take(TOLD_MAX);
+        both.extend(told.map(|(figure, one, other)| {
+            format!("{} {figure} in {here} and {} in {there}", InWords(one), InWords(other))
+        }));
+        if differing.len() > TOLD_MAX {
+            both.push(format!("and {} numbers more", differing.len().saturating_sub(TOLD_MAX)));
+        }
+        both
     }
 }
 
@@ -104,28 +147,62 @@ impl Comparison {
     }
 }
 
-/// Compares two whole lists. A key that a list does not have is one of which there is nothing.
-/// What changed after `settled_by` on one side is not judged where it differs.
+/// What is judged of two lists.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms<'a> {
+    /// What is compared.
+    pub of: Of,
+    /// What changed after it on one side is not judged where it differs.
+    pub settled_by: Instant,
+    /// Orders of which one of both does not know any more what it had: nothing about them is
+    /// compared.
+    pub left_out: &'a BTreeSet<OrderId>,
+}
+
+/// Compares two whole lists. Of stock, a key that a list does not have is one of which there is
+/// nothing; of everything else it is missing there, unless what the other one has of it is over.
 #[must_use]
-pub fn compare(left: &BTreeMap<String, Cell>, right: &BTreeMap<String, Cell>, settled_by: Instant) -> Comparison {
+pub fn compare(left: &BTreeMap<String, Cell>, right: &BTreeMap<String, Cell>, terms: Terms<'_>) -> Comparison {
     let nothing = Cell::default();
     let mut comparison = Comparison::default();
     let keys: BTreeSet<&String> = left.keys().chain(right.keys()).collect();
     for key in keys {
         let (left, right) = (left.get(key).unwrap_or(&nothing), right.get(key).unwrap_or(&nothing));
-        let equal = left.equals(right);
-        if !equal && left.changed_at.max(right.changed_at).is_some_and(|at| at > settled_by) {
+        if [left, right].into_iter().any(|cell| cell.order.is_some_and(|order| terms.left_out.contains(&order))) {
+            continue;
+        }
+        let kind = differ(left, right, terms.of);
+        if kind.is_some() && left.changed_at.max(right.changed_at).is_some_and(|at| at > terms.settled_by) {
             comparison.unsettled.insert(key.clone());
             continue;
         }
         comparison.compared = comparison.compared.saturating_add(1);
-        if equal {
+        let Some(kind) = kind else {
             comparison.agreeing = comparison.agreeing.saturating_add(1);
             continue;
-        }
-        let units: BTreeSet<&str> = left.units().chain(right.units()).collect();
-        let kind = if units.len() > 1 { DifferenceKind::Units } else { DifferenceKind::Numbers };
+        };
         comparison.differences.insert(key.clone(), Difference { left: left.clone(), right: right.clone(), kind });
     }
     comparison
+}
+
+/// How two differ; not at all where both say the same.
+fn differ(left: &Cell, right: &Cell, of: Of) -> Option<DifferenceKind> {
+    if !of.is_stock() && left.is_listed != right.is_listed {
+        let is_nothing = if left.is_listed { left.is_nothing() } else { right.is_nothing() };
+        return (!is_nothing).then_some(DifferenceKind::Missing);
+    }
+    if left.is_at_another_stage(right) {
+        return Some(DifferenceKind::Stages);
+    }
+    let differing = left.differing(right);
+    let units_differ = differing.iter().any(|(_, one, other)| {
+        let units: BTreeSet<&String> = one.keys().chain(other.keys()).collect();
+        units.len() > 1
+    });
+    match differing.is_empty() {
+        true => None,
+        false if units_differ => Some(DifferenceKind::Units),
+        false => Some(DifferenceKind::Numbers),
+    }
 }

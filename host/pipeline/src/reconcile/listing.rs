@@ -13,7 +13,7 @@ use portreeve_registry::quarantine::Cause;
 use portreeve_sandbox::{Call, Crossed};
 
 use super::configured::Source;
-use super::row::{Of, Rows, Unusable};
+use super::row::{Rows, Unusable};
 use crate::accept::call_error_code;
 use crate::plugins::{Absent, Active};
 use crate::{Pipeline, leaf, route};
@@ -39,6 +39,11 @@ pub(super) struct Listed {
 }
 
 impl Listed {
+    /// What the host knows by itself.
+    pub(super) fn own(system: &str, rows: Rows) -> Self {
+        Self { system: system.to_owned(), rows, pages: 0, connector: None, transformer: None }
+    }
+
     /// There is a list, and it cannot be compared.
     pub(super) fn unusable(&self, unusable: &Unusable) -> Unheard {
         Unheard { system: self.system.clone(), code: unusable.code().to_owned(), why: unusable.to_string() }
@@ -58,7 +63,7 @@ pub struct Unheard {
 
 impl Pipeline {
     /// Asks a source for all of its rows.
-    pub(super) async fn list(&self, of: Of, way: &str, source: &Source) -> Result<Listed, Unheard> {
+    pub(super) async fn list(&self, rows: Rows, way: &str, source: &Source) -> Result<Listed, Unheard> {
         let unheard = |code: &str, why: String| Unheard { system: source.system.clone(), code: code.to_owned(), why };
         let active = self.plugins.now();
         let plugins = self.plugin(&active, &source.connector, Call::Poll, Cause::Target(way)).and_then(|connector| {
@@ -71,7 +76,7 @@ impl Pipeline {
         })?;
 
         let began_at = self.clock.now();
-        let (mut rows, mut pages, mut cursor, mut seen) = (Rows::new(of), 0_u32, None, BTreeSet::new());
+        let (mut rows, mut pages, mut cursor, mut seen) = (rows, 0_u32, None, BTreeSet::new());
         loop {
             if pages >= PAGES_MAX {
                 let why = format!(

@@ -1,24 +1,36 @@
 //! Rows: what one system says of each key, as exact numbers with their units.
 //!
+//! Whatever is compared, a row is the same: a key, numbers by what they are of (on hand, ordered of
+//! a line, the total), each with its unit or currency, how far it is, and when it changed. Which
+//! event says what of it is `reading`'s.
+//!
 //! Nothing is guessed. A number keeps its unit or currency, two units are never added up, and
 //! what a system says twice in different words is no answer. Whatever the order of a list and
 //! wherever its pages are cut, the rows of it are the same.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::fmt;
 
-use portreeve_model::event::InventoryLevel;
-use portreeve_model::value::{Instant, Quantity};
-use portreeve_model::{Digest, Event};
+use portreeve_model::value::{Decimal, Instant, Quantity};
+use portreeve_model::{Digest, Event, Money, OrderId};
 use serde::{Deserialize, Serialize};
+
+use super::reading;
 
 /// Rows of one list. The attack is a list that never ends: it takes the host's memory.
 pub const ROWS_MAX: usize = 100_000;
 
+/// Numbers of one list. The attack is a list of few rows with a million lines each.
+pub const NUMBERS_MAX: usize = 400_000;
+
 /// The extension of a row that says when it changed last, in milliseconds since 1970. It is not
 /// the time that a level is as of: a system may say of everything that it is as of now.
-const CHANGED_AT: &str = "changed-at";
+pub(super) const CHANGED_AT: &str = "changed-at";
+
+/// When something changed that is on its way: later than whatever is at rest.
+pub(super) const ON_ITS_WAY: Instant = Instant(i64::MAX);
 
 /// What a reconciliation is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -28,6 +40,10 @@ pub enum Of {
     Stock,
     /// The same for each place by itself: both systems call places alike.
     StockByNode,
+    /// Orders that are not over, by their number: how much of each line is ordered and has left, what
+    /// they come to without tax, and how far they are. One that is over and in one list only is no
+    /// difference, since lists of open orders leave it out.
+    Orders,
 }
 
 impl Of {
@@ -37,7 +53,23 @@ impl Of {
         match self {
             Self::Stock => "stock",
             Self::StockByNode => "stock-by-node",
+            Self::Orders => "orders",
         }
+    }
+
+    /// What one key is.
+    #[must_use]
+    pub fn noun(self) -> &'static str {
+        match self {
+            Self::Stock | Self::StockByNode => "item",
+            Self::Orders => "order",
+        }
+    }
+
+    /// Whether what is not listed is what there is nothing of.
+    #[must_use]
+    pub fn is_stock(self) -> bool {
+        matches!(self, Self::Stock | Self::StockByNode)
     }
 
     /// The event that lists of it consist of.
@@ -45,7 +77,100 @@ impl Of {
     pub fn event(self) -> &'static str {
         match self {
             Self::Stock | Self::StockByNode => "inventory.level",
+            Self::Orders => "order.created",
         }
+    }
+}
+
+/// What a number is of.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Figure {
+    /// All that there is of the key.
+    All,
+    /// How much of a line is to leave, with what has left.
+    Ordered(Line),
+    /// How much of a line has left.
+    Left(Line),
+    /// What it comes to, without tax.
+    Net,
+}
+
+/// A line: of two lists whose lines have other numbers the item alone is compared.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Line {
+    /// Its number; none where the item alone counts.
+    pub number: Option<String>,
+    /// Its item.
+    pub sku: String,
+}
+
+impl Figure {
+    /// Whether a list that does not say it says that there is nothing of it. Of the others it does
+    /// not say anything, and there is nothing to compare.
+    fn is_counted(&self) -> bool {
+        !matches!(self, Self::Net)
+    }
+
+    /// The same of the item, whatever the line's number.
+    fn of_the_item(&self) -> Self {
+        let of = |line: &Line| Line { number: None, sku: line.sku.clone() };
+        match self {
+            Self::Ordered(line) => Self::Ordered(of(line)),
+            Self::Left(line) => Self::Left(of(line)),
+            other => other.clone(),
+        }
+    }
+}
+
+impl fmt::Display for Figure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::All => f.write_str("on hand"),
+            Self::Ordered(line) => write!(f, "ordered of {line}"),
+            Self::Left(line) => write!(f, "left of {line}"),
+            Self::Net => f.write_str("in total without tax"),
+        }
+    }
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}`", self.sku.escape_debug())?;
+        match &self.number {
+            Some(number) => write!(f, " on line {}", number.escape_debug()),
+            None => Ok(()),
+        }
+    }
+}
+
+/// How far something is, where a list says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Some of it is still to leave.
+    Open,
+    /// All of it has left that is to.
+    Shipped,
+    /// Nothing of it has left, and nothing will.
+    Cancelled,
+    /// The host never gave it to that system.
+    NotSent,
+}
+
+impl Stage {
+    /// The word in lists and sentences.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Shipped => "shipped",
+            Self::Cancelled => "cancelled",
+            Self::NotSent => "not sent",
+        }
+    }
+
+    /// That of a word in a list.
+    pub(super) fn of(word: &str) -> Option<Self> {
+        [Self::Open, Self::Shipped, Self::Cancelled].into_iter().find(|stage| stage.as_str() == word)
     }
 }
 
@@ -58,10 +183,24 @@ pub struct Measure {
 }
 
 impl Measure {
+    /// Nothing.
+    pub(super) const NOTHING: Self = Self { units: 0, scale: 0 };
+
     /// That of a quantity, without its unit.
     #[must_use]
     pub fn of(quantity: &Quantity) -> Self {
         Self { units: i128::from(quantity.value), scale: quantity.scale }.shortest()
+    }
+
+    /// That of an amount, without its currency.
+    #[must_use]
+    pub fn of_money(money: &Money) -> Self {
+        Self { units: i128::from(money.minor), scale: money.currency.minor_digits() }.shortest()
+    }
+
+    /// That of a number in digits.
+    pub(super) fn of_decimal(decimal: &Decimal) -> Self {
+        Self { units: i128::from(decimal.units), scale: decimal.scale }.shortest()
     }
 
     /// Whether it is nothing.
@@ -71,7 +210,7 @@ impl Measure {
     }
 
     /// The sum; none where it has too many digits.
-    fn plus(&self, other: &Self) -> Option<Self> {
+    pub(super) fn plus(&self, other: &Self) -> Option<Self> {
         let scale = self.scale.max(other.scale);
         let widened = |measure: &Self| {
             let places = u32::from(scale.saturating_sub(measure.scale));
@@ -101,45 +240,135 @@ impl fmt::Display for Measure {
     }
 }
 
-/// What a system has of one key: a number for each unit, those of nothing left out.
+/// Numbers by unit, those of nothing left out.
+type Measures = BTreeMap<String, Measure>;
+
+/// What a system has of one key.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Cell {
-    /// By unit.
-    measures: BTreeMap<String, Measure>,
+    /// Whether it is listed at all.
+    pub is_listed: bool,
+    figures: BTreeMap<Figure, Measures>,
+    /// How far it is, where the system says so.
+    pub stage: Option<Stage>,
     /// When it changed last, where the system says so.
     pub changed_at: Option<Instant>,
+    /// The host's id of the order that it is or is about, where it names one.
+    pub order: Option<OrderId>,
+    /// What people call it, where that is not the key.
+    pub called: Option<String>,
+    by_item: bool,
 }
 
 impl Cell {
-    /// Units in which there is something.
-    pub fn units(&self) -> impl Iterator<Item = &str> {
-        self.measures.keys().map(String::as_str)
+    /// Whether it is what a system that does not list it has of it.
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        match self.stage {
+            Some(stage) => matches!(stage, Stage::Shipped | Stage::Cancelled),
+            None => self.figures.is_empty(),
+        }
     }
 
-    /// Whether there is as much of everything.
+    /// Whether both say how far it is, and not the same.
     #[must_use]
-    pub fn equals(&self, other: &Self) -> bool {
-        self.measures == other.measures
+    pub fn is_at_another_stage(&self, other: &Self) -> bool {
+        self.stage.zip(other.stage).is_some_and(|(one, other)| one != other)
+    }
+
+    /// What both say numbers of, and not the same ones: here and there.
+    #[must_use]
+    pub fn differing(&self, other: &Self) -> Vec<(Figure, Measures, Measures)> {
+        let by_item = self.by_item || other.by_item;
+        let (here, there) = (self.compared(by_item), other.compared(by_item));
+        let mut differing = Vec::new();
+        let figures: std::collections::BTreeSet<&Figure> = here.keys().chain(there.keys()).collect();
+        for figure in figures {
+            let (one, two) = (here.get(figure), there.get(figure));
+            let both_say = figure.is_counted() || (one.is_some() && two.is_some());
+            let (one, two) = (one.cloned().unwrap_or_default(), two.cloned().unwrap_or_default());
+            if both_say && one != two {
+                differing.push((figure.clone(), one, two));
+            }
+        }
+        differing
+    }
+
+    /// Its numbers as they are compared.
+    fn compared(&self, by_item: bool) -> Cow<'_, BTreeMap<Figure, Measures>> {
+        if !by_item {
+            return Cow::Borrowed(&self.figures);
+        }
+        let mut folded = BTreeMap::<Figure, Measures>::new();
+        for (figure, measures) in &self.figures {
+            let of_item = folded.entry(figure.of_the_item()).or_default();
+            for (unit, measure) in measures {
+                // A sum with too many digits is as good as the first of its parts: both sides have it.
+                let sum = of_item.get(unit).map_or(Some(measure.clone()), |before| before.plus(measure));
+                of_item.insert(unit.clone(), sum.unwrap_or_else(|| measure.clone()));
+            }
+        }
+        Cow::Owned(folded)
     }
 
     fn add(&mut self, part: &Part) -> Result<(), Unusable> {
-        let of_unit = self.measures.entry(part.unit.clone()).or_insert(Measure { units: 0, scale: 0 });
-        *of_unit = of_unit.plus(&part.measure).ok_or(Unusable::TooLarge)?;
+        self.is_listed = true;
+        for Number { figure, measure, unit } in &part.numbers {
+            let measures = self.figures.entry(figure.clone()).or_default();
+            let of_unit = measures.entry(unit.clone()).or_insert(Measure::NOTHING);
+            *of_unit = of_unit.plus(measure).ok_or(Unusable::TooLarge)?;
+        }
+        self.stage = self.stage.or(part.stage);
         self.changed_at = self.changed_at.max(part.changed_at);
+        self.order = self.order.or(part.order);
+        self.called = self.called.take().or_else(|| part.called.clone());
+        self.by_item |= part.by_item;
         Ok(())
+    }
+
+    /// Numbers of nothing are none; that a list says of an amount that it is nothing, it says.
+    fn settle(&mut self) {
+        for (figure, measures) in &mut self.figures {
+            if figure.is_counted() {
+                measures.retain(|_, measure| !measure.is_zero());
+            }
+        }
+        self.figures.retain(|_, measures| !measures.is_empty());
     }
 }
 
-impl fmt::Display for Cell {
+/// Numbers by unit, in words.
+pub(super) struct InWords<'a>(pub(super) &'a Measures);
+
+impl fmt::Display for InWords<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.measures.is_empty() {
+        if self.0.is_empty() {
             return f.write_str("none");
         }
-        for (index, (unit, measure)) in self.measures.iter().enumerate() {
+        for (index, (unit, measure)) in self.0.iter().enumerate() {
             let and = if index > 0 { " and " } else { "" };
             write!(f, "{and}{measure} {}", unit.escape_debug())?;
         }
         Ok(())
+    }
+}
+
+/// Numbers that a sentence tells of one key: an order may have a thousand lines.
+pub(super) const TOLD_MAX: usize = 6;
+
+impl fmt::Display for Cell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(all) = self.figures.get(&Figure::All) {
+            return write!(f, "{}", InWords(all));
+        }
+        let mut told = Vec::new();
+        told.extend(self.stage.map(|stage| stage.as_str().to_owned()));
+        let numbers = self.figures.iter().map(|(figure, measures)| format!("{} {figure}", InWords(measures)));
+        told.extend(numbers.take(TOLD_MAX));
+        if self.figures.len() > TOLD_MAX {
+            told.push("…".to_owned());
+        }
+        f.write_str(if told.is_empty() { "none".to_owned() } else { told.join(", ") }.as_str())
     }
 }
 
@@ -158,6 +387,21 @@ pub enum Unusable {
     /// It is too long.
     #[error("found more than {ROWS_MAX} rows, expected {ROWS_MAX} at most; have its connector list a part of them")]
     TooMany,
+    /// It has too many numbers.
+    #[error(
+        "found more than {NUMBERS_MAX} numbers, expected {NUMBERS_MAX} at most; have its connector list a part of them"
+    )]
+    TooManyNumbers,
+    /// Nobody can read a word of a row.
+    #[error("found another `{name}` of `{row}` than {expected}, expected that or none; mend its transformer")]
+    Word {
+        /// The extension.
+        name: &'static str,
+        /// Of what.
+        row: String,
+        /// What it may be.
+        expected: &'static str,
+    },
     /// It says something else.
     #[error("found `{found}` in a list of {of}, expected `{expected}` alone; name the transformer that makes those", of = .of.as_str(), expected = .of.event())]
     OtherEvent {
@@ -165,14 +409,6 @@ pub enum Unusable {
         found: String,
         /// What the list is of.
         of: Of,
-    },
-    /// Nobody can read when a row changed.
-    #[error(
-        "found another `{CHANGED_AT}` of `{row}` than milliseconds since 1970, expected those or none; mend its transformer"
-    )]
-    ChangedAt {
-        /// Of what.
-        row: String,
     },
     /// Its numbers cannot be added up.
     #[error(
@@ -189,34 +425,59 @@ impl Unusable {
             Self::ListedTwice { .. } => "listed-twice",
             Self::TooMany => "too-many-rows",
             Self::OtherEvent { .. } => "other-event",
-            Self::ChangedAt { .. } => "changed-at",
+            Self::TooManyNumbers => "too-many-numbers",
+            Self::Word { name, .. } => name,
             Self::TooLarge => "sum-too-large",
         }
     }
 }
 
-/// One row of a list.
+/// One number of a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Part {
-    key: String,
-    measure: Measure,
-    unit: String,
-    changed_at: Option<Instant>,
+pub(super) struct Number {
+    pub(super) figure: Figure,
+    pub(super) measure: Measure,
+    /// A unit or a currency.
+    pub(super) unit: String,
 }
+
+/// One row of a list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Part {
+    pub(super) key: String,
+    pub(super) numbers: Vec<Number>,
+    pub(super) stage: Option<Stage>,
+    pub(super) changed_at: Option<Instant>,
+    pub(super) order: Option<OrderId>,
+    pub(super) called: Option<String>,
+    /// Whether its lines have numbers of their own, which say nothing to anybody else.
+    pub(super) by_item: bool,
+}
+
+/// What names a row within its list.
+pub(super) type RowName = (String, String);
 
 /// The rows of one list while it is read.
 #[derive(Debug)]
 pub struct Rows {
     of: Of,
-    /// By what names a row within its list.
-    parts: BTreeMap<(String, String), Part>,
+    /// Whether only what names an order of this host counts.
+    of_this_host: bool,
+    parts: BTreeMap<RowName, Part>,
+    numbers: usize,
 }
 
 impl Rows {
     /// None yet.
     #[must_use]
     pub fn new(of: Of) -> Self {
-        Self { of, parts: BTreeMap::new() }
+        Self { of, of_this_host: false, parts: BTreeMap::new(), numbers: 0 }
+    }
+
+    /// None yet, of what names an order of this host: what others enter beside them is theirs.
+    #[must_use]
+    pub fn of_this_host(of: Of) -> Self {
+        Self { of_this_host: true, ..Self::new(of) }
     }
 
     /// How many there are.
@@ -231,38 +492,41 @@ impl Rows {
         self.parts.is_empty()
     }
 
+    /// The orders that rows name.
+    pub(super) fn orders(&self) -> impl Iterator<Item = OrderId> {
+        self.parts.values().filter_map(|part| part.order)
+    }
+
     /// Takes a row. The same once more changes nothing: pages overlap.
     ///
     /// # Errors
     /// See [`Unusable`].
     pub fn add(&mut self, event: &Event) -> Result<(), Unusable> {
-        let (name, part) = match event {
-            Event::InventoryLevel(level) => self.level(level)?,
-            other => return Err(Unusable::OtherEvent { found: other.name().to_owned(), of: self.of }),
-        };
+        let (name, part) = reading::row(self.of, event)?;
+        if self.of_this_host && !self.of.is_stock() && part.order.is_none() {
+            return Ok(());
+        }
+        self.put(name, part)
+    }
+
+    /// Takes a row that is read already.
+    ///
+    /// # Errors
+    /// See [`Unusable`].
+    pub(super) fn put(&mut self, name: RowName, part: Part) -> Result<(), Unusable> {
         let full = self.parts.len() >= ROWS_MAX;
+        let numbers = self.numbers.saturating_add(part.numbers.len());
         match self.parts.entry(name) {
             Entry::Occupied(known) if *known.get() == part => Ok(()),
             Entry::Occupied(known) => Err(Unusable::ListedTwice { row: known.get().key.clone() }),
             Entry::Vacant(_) if full => Err(Unusable::TooMany),
+            Entry::Vacant(_) if numbers > NUMBERS_MAX => Err(Unusable::TooManyNumbers),
             Entry::Vacant(place) => {
                 place.insert(part);
+                self.numbers = numbers;
                 Ok(())
             }
         }
-    }
-
-    fn level(&self, level: &InventoryLevel) -> Result<((String, String), Part), Unusable> {
-        let InventoryLevel { sku, node, on_hand, extensions, .. } = level;
-        let key = match self.of {
-            Of::Stock => sku.clone(),
-            Of::StockByNode => format!("{sku} at {node}"),
-        };
-        let told = extensions.iter().find(|extension| extension.name == CHANGED_AT);
-        let changed_at = told.map(|extension| extension.value.parse().map(Instant));
-        let changed_at = changed_at.transpose().map_err(|_| Unusable::ChangedAt { row: key.clone() })?;
-        let part = Part { key, measure: Measure::of(on_hand), unit: on_hand.unit.clone(), changed_at };
-        Ok(((sku.clone(), node.clone()), part))
     }
 
     /// What the system has of each key.
@@ -274,9 +538,7 @@ impl Rows {
         for part in self.parts.values() {
             cells.entry(part.key.clone()).or_default().add(part)?;
         }
-        for cell in cells.values_mut() {
-            cell.measures.retain(|_, measure| !measure.is_zero());
-        }
+        cells.values_mut().for_each(Cell::settle);
         Ok(cells)
     }
 
@@ -285,9 +547,12 @@ impl Rows {
     pub fn digest(&self) -> Digest {
         let rows = self.parts.iter().map(|((one, other), part)| {
             let changed_at = part.changed_at.map_or_else(String::new, |at| at.to_string());
-            let number = part.measure.to_string();
-            let parts = [one, other, &number, &part.unit, &changed_at];
-            Digest::of_parts(&parts.map(|part| part.as_bytes()))
+            let stage = part.stage.map_or("", Stage::as_str);
+            let mut texts = vec![one.clone(), other.clone(), changed_at, stage.to_owned()];
+            for Number { figure, measure, unit } in &part.numbers {
+                texts.extend([figure.to_string(), measure.to_string(), unit.clone()]);
+            }
+            Digest::of_parts(&texts.iter().map(String::as_bytes).collect::<Vec<_>>())
         });
         let rows: Vec<Digest> = rows.collect();
         Digest::of_parts(&rows.iter().map(|row| row.as_bytes().as_slice()).collect::<Vec<_>>())

@@ -2,15 +2,15 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use portreeve_model::event::{CancelRequest, InventoryLevel};
-use portreeve_model::value::{Extension, Quantity};
-use portreeve_model::{Event, Instant};
+use portreeve_model::event::{CancelRequest, InventoryLevel, Order, OrderLine, OrderTotals};
+use portreeve_model::value::{Currency, Customer, Extension, Money, Quantity, UnitPrice};
+use portreeve_model::{Event, Instant, OrderId};
 use proptest::prelude::*;
 
-use super::difference::{Comparison, Difference, DifferenceKind, Told, compare};
-use super::row::{Cell, Measure, Of, ROWS_MAX, Rows, Unusable};
+use super::difference::{Comparison, Difference, DifferenceKind, Terms, Told, compare};
+use super::row::{Cell, Measure, NUMBERS_MAX, Of, ROWS_MAX, Rows, Unusable};
 
 /// When all that the tests do not say otherwise of is at rest.
 const NOW: Instant = Instant(1_000_000);
@@ -42,12 +42,17 @@ fn rows(of: Of, events: &[Event]) -> Result<Rows, Unusable> {
     Ok(rows)
 }
 
+fn terms(settled_by: Instant) -> Terms<'static> {
+    static NONE: BTreeSet<OrderId> = BTreeSet::new();
+    Terms { of: Of::Stock, settled_by, left_out: &NONE }
+}
+
 fn cells(events: &[Event]) -> BTreeMap<String, Cell> {
     rows(Of::Stock, events).unwrap().cells().unwrap()
 }
 
 fn differing(left: &[Event], right: &[Event]) -> Comparison {
-    compare(&cells(left), &cells(right), NOW)
+    compare(&cells(left), &cells(right), terms(NOW))
 }
 
 fn only(comparison: &Comparison) -> &Difference {
@@ -107,7 +112,8 @@ fn what_a_list_says_twice_counts_once_and_what_it_contradicts_is_no_list() {
     let other = rows(Of::Stock, &[Event::OrderCancelRequested(cancel)]).unwrap_err();
     assert_eq!(other, Unusable::OtherEvent { found: "order.cancel-requested".to_owned(), of: Of::Stock });
     let when = rows(Of::Stock, &[changed(row(), "yesterday")]).unwrap_err();
-    assert_eq!(when, Unusable::ChangedAt { row: "PUMP".to_owned() });
+    let expected = "milliseconds since 1970";
+    assert_eq!(when, Unusable::Word { name: "changed-at", row: "PUMP".to_owned(), expected });
 }
 
 #[test]
@@ -130,7 +136,7 @@ fn a_key_that_a_list_does_not_have_is_one_of_which_there_is_nothing() {
         let found = differing(&some, against);
         let difference = only(&found);
         assert_eq!((difference.kind, found.compared, found.agreeing), (DifferenceKind::Numbers, 1, 0));
-        let told = Told { key: "PUMP", difference, left: "erp", right: "wms" }.to_string();
+        let told = Told { of: Of::Stock, key: "PUMP", difference, left: "erp", right: "wms" }.to_string();
         assert!(told.starts_with("found 5 EA of `PUMP` in erp and none in wms, expected the same; "), "{told}");
     }
 }
@@ -140,7 +146,7 @@ fn numbers_of_different_units_are_told_and_not_compared() {
     let found = differing(&[level("PUMP", "A", quantity(10, 0, "EA"))], &[level("PUMP", "A", quantity(1, 0, "BX"))]);
     let difference = only(&found);
     assert_eq!(difference.kind, DifferenceKind::Units);
-    let told = Told { key: "PUMP", difference, left: "erp", right: "wms" }.to_string();
+    let told = Told { of: Of::Stock, key: "PUMP", difference, left: "erp", right: "wms" }.to_string();
     assert!(told.contains("10 EA") && told.contains("1 BX") && told.contains("cannot be compared"), "{told}");
     // The same number of another unit is no agreement.
     let same = differing(&[level("PUMP", "A", quantity(1, 0, "EA"))], &[level("PUMP", "A", quantity(1, 0, "BX"))]);
@@ -192,7 +198,7 @@ proptest! {
         shuffled.sort_by_key(|event| portreeve_model::Digest::of_parts(&[&seed.to_be_bytes(), format!("{event:?}").as_bytes()]));
         let again = rows(Of::Stock, &shuffled).unwrap();
         prop_assert_eq!(there.digest(), again.digest());
-        let found = compare(&there.cells().unwrap(), &again.cells().unwrap(), NOW);
+        let found = compare(&there.cells().unwrap(), &again.cells().unwrap(), terms(NOW));
         prop_assert_eq!(found.agreeing, found.compared);
         prop_assert!(found.differences.is_empty() && found.unsettled.is_empty());
     }
@@ -217,9 +223,195 @@ proptest! {
         level.on_hand.value += by;
         let sku = level.sku.clone();
         let settled = Instant(NOW.0 + 10);
-        let found = compare(&cells(&events), &cells(&other), settled);
+        let found = compare(&cells(&events), &cells(&other), terms(settled));
         prop_assert_eq!(found.differences.keys().collect::<Vec<_>>(), vec![&sku]);
         prop_assert_eq!(found.agreeing + 1, found.compared);
         prop_assert_ne!(rows(Of::Stock, &events).unwrap().digest(), rows(Of::Stock, &other).unwrap().digest());
+    }
+}
+
+// --- orders ---
+
+/// An order of two lines in a list.
+#[derive(Debug, Clone)]
+struct Listed {
+    quantities: [i64; 2],
+    left: [i64; 2],
+    minor: i64,
+    currency: &'static str,
+    stage: &'static str,
+    by_item: bool,
+}
+
+const LISTED: Listed =
+    Listed { quantities: [5, 3], left: [0, 0], minor: 9_950, currency: "USD", stage: "open", by_item: false };
+
+fn listed(number: &str, of: &Listed) -> Event {
+    let currency = Currency::parse(of.currency).unwrap();
+    let extension = |name: &str, value: &str| Extension { name: name.to_owned(), value: value.to_owned() };
+    let line = |at: usize| OrderLine {
+        number: if of.by_item { format!("{}0000", at + 1) } else { (at + 1).to_string() },
+        sku: format!("SKU-{at}"),
+        buyer_sku: None,
+        description: None,
+        quantity: quantity(of.quantities[at], 0, "EA"),
+        unit_price: UnitPrice { amount: 1, scale: 0, currency, per_quantity: 1 },
+        extended: None,
+        requested_delivery: None,
+        extensions: vec![extension("left", &of.left[at].to_string())],
+    };
+    let mut extensions = vec![extension("stage", of.stage)];
+    extensions.extend(of.by_item.then(|| extension("line-numbers", "others")));
+    let money = |minor| Some(Money { minor, currency });
+    Event::OrderCreated(Order {
+        number: number.to_owned(),
+        release: None,
+        customer: Customer { id: "C-1".to_owned(), name: None, email: None, phone: None },
+        bill_to: None,
+        ship_to: None,
+        placed_at: None,
+        requested_delivery: None,
+        cancel_after: None,
+        currency,
+        lines: vec![line(0), line(1)],
+        totals: OrderTotals {
+            lines: None,
+            shipping: None,
+            tax: money(950),
+            discount: None,
+            grand: money(of.minor + 950),
+        },
+        payment: None,
+        sender_state: None,
+        notes: Vec::new(),
+        extensions,
+    })
+}
+
+fn of_orders<N: AsRef<str>>(left: &[(N, Listed)], right: &[(N, Listed)]) -> Comparison {
+    let cells = |orders: &[(N, Listed)]| {
+        let events: Vec<Event> = orders.iter().map(|(number, of)| listed(number.as_ref(), of)).collect();
+        rows(Of::Orders, &events).unwrap().cells().unwrap()
+    };
+    compare(&cells(left), &cells(right), Terms { of: Of::Orders, ..terms(NOW) })
+}
+
+fn sentence(comparison: &Comparison) -> String {
+    let (key, difference) = comparison.differences.iter().next().unwrap();
+    Told { of: Of::Orders, key, difference, left: "shop", right: "erp" }.to_string()
+}
+
+#[test]
+fn of_an_order_what_is_ordered_what_has_left_what_it_comes_to_and_its_stage_are_compared() {
+    assert_eq!(of_orders(&[("A", LISTED)], &[("A", LISTED)]).agreeing, 1);
+    for (other, kind, told) in [
+        (
+            Listed { quantities: [5, 2], ..LISTED },
+            DifferenceKind::Numbers,
+            "3 EA ordered of `SKU-1` on line 2 in shop and 2 EA in erp, expected",
+        ),
+        (
+            Listed { left: [2, 0], ..LISTED },
+            DifferenceKind::Numbers,
+            "none left of `SKU-0` on line 1 in shop and 2 EA in erp",
+        ),
+        (
+            Listed { minor: 9_951, ..LISTED },
+            DifferenceKind::Numbers,
+            "found of order `A`: 99.5 USD in total without tax in shop and 99.51 USD in erp, expected the same",
+        ),
+        (
+            Listed { currency: "EUR", ..LISTED },
+            DifferenceKind::Units,
+            "99.5 USD in total without tax in shop and 99.5 EUR in erp",
+        ),
+        (
+            Listed { stage: "shipped", left: [5, 3], ..LISTED },
+            DifferenceKind::Stages,
+            "found of order `A`: open in shop and shipped in erp; none left of",
+        ),
+    ] {
+        let found = of_orders(&[("A", LISTED)], &[("A", other)]);
+        assert_eq!(only(&found).kind, kind);
+        assert!(sentence(&found).contains(told), "{}", sentence(&found));
+    }
+}
+
+#[test]
+fn an_order_that_only_one_lists_is_missing_unless_it_is_over() {
+    let found = of_orders(&[("A", LISTED)], &[]);
+    assert_eq!(only(&found).kind, DifferenceKind::Missing);
+    let told = "found order `A` in shop (open, 5 EA ordered of `SKU-0` on line 1, 3 EA ordered of `SKU-1` on line 2, 99.5 USD in total without tax) and not in erp";
+    assert!(sentence(&found).starts_with(told), "{}", sentence(&found));
+    assert!(sentence(&of_orders(&[], &[("A", LISTED)])).contains("in erp (open"));
+    for stage in ["shipped", "cancelled"] {
+        let found = of_orders(&[("A", Listed { stage, ..LISTED })], &[]);
+        assert_eq!((found.agreeing, found.differences.len()), (1, 0), "{stage}");
+    }
+    assert_eq!(rows(Of::Orders, &[listed("A", &Listed { stage: "lost", ..LISTED })]).unwrap_err().code(), "stage");
+}
+
+#[test]
+fn lines_with_numbers_of_their_own_are_compared_by_their_items() {
+    let others = Listed { by_item: true, ..LISTED };
+    assert_eq!(of_orders(&[("A", LISTED)], &[("A", others.clone())]).agreeing, 1);
+    let found = of_orders(&[("A", LISTED)], &[("A", Listed { quantities: [5, 4], ..others })]);
+    assert!(sentence(&found).contains("3 EA ordered of `SKU-1` in shop and 4 EA in erp"), "{}", sentence(&found));
+}
+
+#[test]
+fn nothing_is_compared_of_an_order_of_which_one_side_has_forgotten_what_it_had() {
+    let id = OrderId::parse("6fa459ea-ee8a-3ca4-894e-db77e160355e").unwrap();
+    let cells = rows(Of::Orders, &[listed(&id.to_string(), &LISTED)]).unwrap().cells().unwrap();
+    let left_out = BTreeSet::from([id]);
+    let found = compare(&BTreeMap::new(), &cells, Terms { of: Of::Orders, settled_by: NOW, left_out: &left_out });
+    assert_eq!(found, Comparison::default());
+}
+
+#[test]
+fn a_list_of_few_rows_with_lines_without_end_has_an_end() {
+    let mut rows = Rows::new(Of::Orders);
+    let Event::OrderCreated(mut order) = listed("A", &LISTED) else { unreachable!() };
+    let line = order.lines[0].clone();
+    order.lines = (0..10_000).map(|number| OrderLine { number: number.to_string(), ..line.clone() }).collect();
+    let mut ended = Ok(());
+    for number in 0..NUMBERS_MAX / 20_000 + 1 {
+        order.number = number.to_string();
+        ended = ended.and_then(|()| rows.add(&Event::OrderCreated(order.clone())));
+    }
+    assert_eq!(ended, Err(Unusable::TooManyNumbers));
+}
+
+fn some_orders() -> impl Strategy<Value = BTreeMap<String, Listed>> {
+    let of = (1..4_i64, 1..4_i64, 0..3_i64, prop::sample::select(vec!["open", "shipped", "cancelled"]), any::<bool>());
+    let of = of.prop_map(|(one, two, minor, stage, dear)| Listed {
+        quantities: [one, two],
+        minor,
+        stage,
+        currency: if dear { "EUR" } else { "USD" },
+        ..LISTED
+    });
+    prop::collection::btree_map("[A-F]", of, 0..6)
+}
+
+proptest! {
+    #[test]
+    fn orders_differ_alike_from_both_sides_and_in_any_order(left in some_orders(), right in some_orders()) {
+        let pairs = |orders: &BTreeMap<String, Listed>| -> Vec<(String, Listed)> {
+            orders.iter().map(|(number, of)| (number.clone(), of.clone())).collect()
+        };
+        let found = |left: &[(String, Listed)], right: &[(String, Listed)]| of_orders(left, right);
+        let (one, other) = (found(&pairs(&left), &pairs(&right)), found(&pairs(&right), &pairs(&left)));
+        prop_assert_eq!((one.compared, one.agreeing), (other.compared, other.agreeing));
+        for (key, difference) in &one.differences {
+            let mirrored = &other.differences[key];
+            prop_assert_eq!((&difference.left, &difference.right), (&mirrored.right, &mirrored.left));
+            prop_assert_eq!(difference.kind, mirrored.kind);
+        }
+        prop_assert_eq!(one.differences.len(), other.differences.len());
+        let (mut back, rest) = (pairs(&left), pairs(&right));
+        back.reverse();
+        prop_assert_eq!(found(&back, &rest).digest(), one.digest());
+        prop_assert_eq!(found(&back, &pairs(&left)).differences.len(), 0);
     }
 }

@@ -19,6 +19,7 @@
 //! GET    …/salesCreditMemos?$filter=externalDocumentNumber eq '…'[&$expand=salesCreditMemoLines]
 //! GET    …/salesInvoices, …/salesCreditMemos?$filter=lastModifiedDateTime ge …   what changed since (`changed`)
 //! GET    …/salesInvoices?$filter=number eq '…' or number eq '…'   those of these numbers (`changed`)
+//! GET    …/salesOrders?$expand=salesOrderLines&$orderby=number&$top=…[&$filter=number gt '…']   all that are open
 //! GET    …/items?$filter=type eq 'Inventory'[ and number gt '…']&$orderby=number&$top=…
 //! GET, POST /api/v2.0/subscriptions, PATCH …(ID)      who is told that something changed (`subscribing`)
 //! any refusal                                         4xx/5xx {"error":{"code","message"}}
@@ -331,7 +332,12 @@ async fn find_sales_orders(
     Path(company): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Refusal> {
-    let (company, asked) = (known_company(&company)?, Asked::read(query, "salesOrderLines")?);
+    let company = known_company(&company)?;
+    let text = query.as_deref().unwrap_or_default();
+    if option(text, "orderby").is_some() {
+        return items::sales_orders(&ledger, company, text);
+    }
+    let asked = Asked::read(query, "salesOrderLines")?;
     let books = ledger.lock();
     let found = books
         .orders

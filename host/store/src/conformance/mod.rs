@@ -6,10 +6,10 @@
 //! maker lets the store's own commit fail, in both ways in which commits do.
 //!
 //! ```text
-//! accept  poll  subscription  decide  progress  effect  interchange  level  kept_back  exception  pause  reconcile  operation  notice  credit  deliver  replay  log  configuration  person  retention    what each operation promises
-//! faults                                                                                                                                                                                                 both faults of each write, reopened and repeated
-//! model                                                                                                                                                                                                  random stories against a model in memory
-//! line                                                                                                                                                                                                   random histories, and which delivery of each goes
+//! accept  poll  subscription  decide  progress  effect  interchange  level  kept_back  exception  pause  reconcile  known  operation  notice  credit  deliver  replay  log  configuration  person  retention    what each operation promises
+//! faults                                                                                                                                                                                                        both faults of each write, reopened and repeated
+//! model                                                                                                                                                                                                         random stories against a model in memory
+//! line                                                                                                                                                                                                          random histories, and which delivery of each goes
 //! ```
 
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail loudly")]
@@ -36,7 +36,9 @@ pub(crate) mod level;
 
 pub(crate) mod notice;
 
+pub(crate) mod known;
 pub(crate) mod poll;
+
 pub(crate) mod reconcile;
 pub(crate) mod subscription;
 
@@ -215,6 +217,7 @@ macro_rules! suite {
             reconcile: a_finding_has_one_exception_until_it_is_gone,
                 what_a_person_closed_of_a_finding_stays_closed_until_a_run_opens_it,
                 of_two_runs_the_second_is_refused_and_a_dry_one_files_nothing;
+            known: orders_that_are_not_over_are_told_with_what_is_on_its_way_to_their_target;
             notice: what_happens_is_told_once_in_its_order_page_by_page,
                 a_new_subscriber_hears_of_what_comes_and_one_that_is_gone_begins_anew,
                 of_two_who_move_a_subscriber_one_does;
@@ -308,6 +311,7 @@ fn every_operation_is_tried_and_every_write_says_what_it_promises() {
         include_str!("poll.rs"),
         include_str!("subscription.rs"),
         include_str!("reconcile.rs"),
+        include_str!("known.rs"),
         include_str!("credit.rs"),
         include_str!("deliver.rs"),
         include_str!("log.rs"),

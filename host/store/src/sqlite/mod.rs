@@ -16,6 +16,7 @@ mod budget;
 mod credit;
 
 mod kept_back;
+mod known;
 mod level;
 mod measure;
 mod oversight;
@@ -86,10 +87,11 @@ use crate::contract::{
     Happening, HistoryQuery, InputId, InterchangeView, ItemStanding, JournalEntry, JournalOutcome, JudgedHold, Kept,
     KeptBack, KeptInput, Lease, MeasuredOrder, NewException, NewPersonChange, NewReference, NewReplay, NewReview,
     NewRun, NewStep, NoticePlace, Numbering, OpenHolds, OpenPayload, OperationLeaf, OrderEventView, OrderName,
-    OrderOrigin, OrderStanding, OrderState, OrderTrail, OrderView, PackageChange, PackageView, Part, PartView,
-    PauseAbout, PayloadRef, Period, Person, PersonView, PluginUsage, PollEnd, PollView, PolledChange, Presented,
-    ReconciliationView, ReferenceTable, ReferenceWanted, ReplayView, Room, Settlement, StepTaken, Store, StoreError,
-    SubscriptionEnd, SubscriptionView, Summary, TreeHead, UnsequencedLeaf, WeighedProposal,
+    OrderOrigin, OrderStanding, OrderState, OrderTrail, OrderView, OrdersAtPage, OrdersAtWanted, PackageChange,
+    PackageView, Part, PartView, PauseAbout, PayloadRef, Period, Person, PersonView, PluginUsage, PollEnd, PollView,
+    PolledChange, Presented, ReconciliationView, ReferenceTable, ReferenceWanted, ReplayView, Room, Settlement,
+    StepTaken, Store, StoreError, SubscriptionEnd, SubscriptionView, Summary, TreeHead, UnsequencedLeaf,
+    WeighedProposal,
 };
 use crate::proof::{Attempt, Committed, Journaled, Permit, PollPermit, Settled, SubscriptionPermit};
 use writer::Writer;
@@ -583,6 +585,10 @@ impl Store for SqliteStore {
     async fn reconciliation(&self, reconciliation: &str) -> Result<ReconciliationView, StoreError> {
         let reconciliation = reconciliation.to_owned();
         self.read_for_people(move |connection| reconcile::view(connection, &reconciliation)).await
+    }
+
+    async fn orders_at(&self, wanted: OrdersAtWanted) -> Result<OrdersAtPage, StoreError> {
+        self.read_for_people(move |connection| known::orders_at(connection, &wanted)).await
     }
 
     async fn findings(

@@ -1,6 +1,6 @@
 //! A created order as a sales order of Business Central v2.0; and what cancels, ships or
-//! credits it there (`posting`). The other way round, what it posted (`posted`), and what it has of
-//! each item (`listing`).
+//! credits it there (`posting`). The other way round, what it posted (`posted`), what it has of
+//! each item (`listing`), and its open sales orders (`orders`).
 //!
 //! ```json
 //! {"externalDocumentNumber":"6fa459eaee8a3ca4894edb77e160355e","customerNumber":"C-1001",
@@ -29,6 +29,7 @@
 //! there is no such setting. Taxes are the ERP's own to work out.
 
 mod listing;
+mod orders;
 mod posted;
 mod posting;
 
@@ -45,7 +46,7 @@ const CANCEL: &str = "business-central/cancel";
 const CLOSE: &str = "business-central/close";
 
 /// The sequence of the comment with the order's number.
-const COMMENT_SEQUENCE: u32 = 1;
+pub(crate) const COMMENT_SEQUENCE: u32 = 1;
 /// Line numbers beyond it would not fit the ERP's numbers, and be no lines of an order.
 const LINE_NUMBER_MAX: u32 = 200_000_000;
 
@@ -67,6 +68,9 @@ impl Transformer for BusinessCentral {
     fn to_canonical(request: MappingRequest) -> Result<Vec<Event>, Failure> {
         if request.kind == listing::ITEMS {
             return listing::levels(&request.body);
+        }
+        if request.kind == orders::SALES_ORDERS {
+            return orders::orders(&request.body, &request.settings);
         }
         if !posted::reads(&request.kind) {
             return Err(Failure::permanent(format!(

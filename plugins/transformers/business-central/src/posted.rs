@@ -278,14 +278,14 @@ fn extensions(
     facts.chain(codes).chain(corrected_on).collect()
 }
 
-fn money_of(raw: Option<&RawValue>, currency: &str, path: &str) -> Read<Money> {
+pub(crate) fn money_of(raw: Option<&RawValue>, currency: &str, path: &str) -> Read<Money> {
     let text = digits(raw, path)?;
     money::from_major(text, currency, money::minor_digits(currency))
         .map_err(|error| Box::new(Problem::new("bad-amount", error.to_string(), path)))
 }
 
 /// A number as it was written: a text that looks like one is none.
-fn digits<'a>(raw: Option<&'a RawValue>, path: &str) -> Read<&'a str> {
+pub(crate) fn digits<'a>(raw: Option<&'a RawValue>, path: &str) -> Read<&'a str> {
     let found =
         raw.map(RawValue::get).filter(|text| text.starts_with(|sign: char| sign == '-' || sign.is_ascii_digit()));
     found.map_or_else(|| wrong("number-missing", "found no number; expected one", path), Ok)
@@ -298,7 +298,7 @@ fn day(text: Option<&str>, path: &str) -> Read<Option<Date>> {
 }
 
 /// The host's id of an order, of which the ERP has the digits.
-fn hyphened(digits: &str) -> Option<String> {
+pub(crate) fn hyphened(digits: &str) -> Option<String> {
     let whole = digits.len() == 32 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
     let part = |from: usize, to: usize| digits.get(from..to).filter(|_| whole);
     let parts = [part(0, 8)?, part(8, 12)?, part(12, 16)?, part(16, 20)?, part(20, 32)?];

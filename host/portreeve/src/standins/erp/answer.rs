@@ -31,8 +31,14 @@ pub(super) struct SalesOrderAnswer<'a> {
     number: &'a str,
     external_document_number: &'a str,
     customer_number: &'a str,
-    total_amount_excluding_tax: String,
+    currency_code: &'a str,
+    prices_include_tax: bool,
+    discount_amount: Amount,
+    total_amount_excluding_tax: Amount,
+    total_tax_amount: Amount,
+    total_amount_including_tax: Amount,
     status: &'static str,
+    last_modified_date_time: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     sales_order_lines: Option<Vec<OrderLineAnswer<'a>>>,
 }
@@ -40,14 +46,21 @@ pub(super) struct SalesOrderAnswer<'a> {
 impl<'a> SalesOrderAnswer<'a> {
     pub(super) fn of(order: &'a Order, with_lines: bool) -> Self {
         let lines = || order.lines.iter().map(|line| OrderLineAnswer::of(order, line)).collect();
+        let total = Amount::of(&order.charges());
         Self {
             etag: order.etag(),
             id: order.id(),
             number: &order.number,
             external_document_number: &order.external_document_number,
             customer_number: &order.customer_number,
-            total_amount_excluding_tax: order.total.to_string(),
+            currency_code: &order.currency_code,
+            prices_include_tax: false,
+            discount_amount: Amount::of(&money(order.discount)),
+            total_amount_excluding_tax: total,
+            total_tax_amount: Amount::ZERO,
+            total_amount_including_tax: total,
             status: "Draft",
+            last_modified_date_time: order.modified.to_string(),
             sales_order_lines: with_lines.then(lines),
         }
     }

@@ -6,8 +6,8 @@ use portreeve_model::Instant;
 use portreeve_model::value::Decimal;
 
 use super::answer::Refusal;
-use super::asked::{Change, Checked, Line, LineType};
-use super::posting::Document;
+use super::asked::{Change, Checked, Line, LineType, charged};
+use super::posting::{Document, money};
 use super::subscribing::Subscriptions;
 use super::{SalesOrder, SalesOrderLine};
 use crate::standins::amount::Amount;
@@ -27,6 +27,8 @@ const NUMBER_FIRST: usize = 101_001;
 #[derive(Debug)]
 pub(super) struct Books {
     pub(super) orders: Vec<Order>,
+    /// Those that it lost without a word.
+    pub(super) lost: Vec<Order>,
     /// How many there ever were: a number is given once.
     pub(super) made: usize,
     pub(super) invoices: Vec<Document>,
@@ -43,6 +45,8 @@ pub(super) struct Books {
     pub(super) now: Instant,
     /// What was posted, as notifications name it, with the time.
     pub(super) changes: Vec<(String, Instant)>,
+    /// Rows of a page of sales orders at most; as many as are asked for, where nothing is said.
+    pub(super) rows_max: Option<usize>,
     /// Orders by their external numbers, whose documents are in no list yet of what changed.
     pub(super) late: BTreeSet<String>,
     pub(super) subscriptions: Subscriptions,
@@ -62,6 +66,8 @@ pub(super) struct Order {
     pub(super) discount_taken: i128,
     pub(super) total: Decimal,
     version: u32,
+    /// When it was changed last, by the ERP's clock.
+    pub(super) modified: Instant,
 }
 
 /// A line of it.
@@ -82,6 +88,7 @@ impl Default for Books {
     fn default() -> Self {
         Self {
             orders: Vec::new(),
+            lost: Vec::new(),
             made: 0,
             invoices: Vec::new(),
             memos: Vec::new(),
@@ -94,6 +101,7 @@ impl Default for Books {
             changes: Vec::new(),
             late: BTreeSet::new(),
             subscriptions: Subscriptions::default(),
+            rows_max: None,
         }
     }
 }
@@ -150,6 +158,7 @@ impl Books {
             discount_taken: 0,
             total: asked.total,
             version: 0,
+            modified: self.now,
         });
         self.orders.last().ok_or_else(Refusal::full)
     }
@@ -181,6 +190,7 @@ impl Books {
 
     /// Takes a line off an order, of which nothing was shipped.
     pub(super) fn delete_line(&mut self, company: &str, id: &str, expected: &str) -> Result<(), Refusal> {
+        let now = self.now;
         let unknown = || Refusal::not_found("there is no sales order line with this id");
         let has =
             |order: &&mut Order| order.company == company && order.lines.iter().any(|line| order.line_id(line) == id);
@@ -195,7 +205,7 @@ impl Books {
             return Err(Refusal::dialog(format!("You cannot delete a line of which {shipped} was shipped.")));
         }
         order.lines.remove(place);
-        order.changed();
+        order.changed(now);
         self.lines_total = self.lines_total.saturating_sub(1);
         Ok(())
     }
@@ -208,15 +218,17 @@ impl Books {
             return Err(Refusal::invalid(format!("sequence {} is there already", line.sequence)));
         }
         self.room(0, 1)?;
+        let now = self.now;
         let order = self.order(company, id)?;
         order.lines.push(OrderLine::of(line));
-        order.changed();
+        order.changed(now);
         let order = &*order;
         Ok((order, order.lines.last().ok_or_else(Refusal::full)?))
     }
 
     /// Changes a line of an item as a clerk does.
     pub(super) fn change_by_hand(&mut self, document: &str, number: &str, quantity: Decimal) -> bool {
+        let now = self.now;
         let order = self.orders.iter_mut().find(|order| order.external_document_number == document);
         let Some(order) = order else { return false };
         let is_named =
@@ -224,7 +236,7 @@ impl Books {
         let change = Change { description: None, quantity: Some(quantity), ship: None };
         let done = order.lines.iter_mut().find(is_named).is_some_and(|line| line.change("*", change).is_ok());
         if done {
-            order.changed();
+            order.changed(now);
         }
         done
     }
@@ -237,6 +249,7 @@ impl Books {
         expected: &str,
         change: Change,
     ) -> Result<(&Order, &OrderLine), Refusal> {
+        let now = self.now;
         let unknown = || Refusal::not_found("there is no sales order line with this id");
         let in_order = |order: &Order| {
             order.company == company
@@ -246,7 +259,7 @@ impl Books {
         let order = self.orders.iter_mut().find(|order| in_order(order)).ok_or_else(unknown)?;
         let place = order.lines.iter().position(|line| order.line_id(line) == line_id).ok_or_else(unknown)?;
         order.lines.get_mut(place).ok_or_else(unknown)?.change(expected, change)?;
-        order.changed();
+        order.changed(now);
         let order = &*order;
         Ok((order, order.lines.get(place).ok_or_else(unknown)?))
     }
@@ -270,8 +283,16 @@ impl Order {
         format!("W/\"{}.{}\"", self.number, self.version)
     }
 
-    pub(super) fn changed(&mut self) {
+    pub(super) fn changed(&mut self, now: Instant) {
         self.version = self.version.saturating_add(1);
+        self.modified = now;
+    }
+
+    /// What it charges without tax by its lines as they are now.
+    pub(super) fn charges(&self) -> Decimal {
+        let lines =
+            self.lines.iter().map(|line| charged(&line.line.quantity, &line.line.unit_price).unwrap_or_default());
+        money(lines.sum::<i128>().saturating_sub(self.discount))
     }
 
     /// The order as others see it.

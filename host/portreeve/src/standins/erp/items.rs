@@ -1,13 +1,21 @@
-//! The ERP's list of items with what is in stock of each, in the original's words.
+//! The ERP's lists by number: items with what is in stock of each, and open sales orders, in the
+//! original's words.
+//!
+//! ```text
+//! GET …/salesOrders?$expand=salesOrderLines&$orderby=number&$top=N[&$filter=number gt '…']
+//! ```
 
 use axum::Json;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse, Response};
+use portreeve_model::value::Decimal;
 use serde::Serialize;
 
-use super::answer::{List, Refusal};
-use super::{Ledger, known_company, option};
+use super::answer::{List, Refusal, SalesOrderAnswer};
+use super::asked::LineType;
+use super::{Erp, Ledger, books, known_company, option, throttled};
 use crate::standins::amount::Amount;
+use crate::standins::mischief::Trick;
 
 /// Rows of a page at most, whatever is asked for.
 const TOP_MAX: usize = 20_000;
@@ -36,13 +44,9 @@ pub(super) async fn list(
     known_company(&company)?;
     let query = query.unwrap_or_default();
     let behind = behind(&query)?;
-    let top = option(&query, "top").map_or(Some(TOP_MAX), |top| top.parse().ok());
-    let top = top.ok_or_else(|| Refusal::bad("BadRequest", "expected a whole number in $top".to_owned()))?;
-    if option(&query, "orderby").as_deref() != Some("number") {
-        return Err(Refusal::bad("BadRequest", "expected $orderby=number".to_owned()));
-    }
+    let top = top(&query)?;
     let books = ledger.lock();
-    let found = books.stock.iter().filter(|(number, _)| **number > behind).take(top.min(TOP_MAX));
+    let found = books.stock.iter().filter(|(number, _)| **number > behind).take(top);
     let value: Vec<_> = found
         .map(|(number, inventory)| ItemAnswer {
             etag: format!("W/\"{number}\""),
@@ -54,6 +58,49 @@ pub(super) async fn list(
     Ok(Json(List { value }).into_response())
 }
 
+/// A page of open sales orders. What is asked for may meet mischief, as whatever is tried.
+pub(super) fn sales_orders(ledger: &Ledger, company: &'static str, query: &str) -> Result<Response, Refusal> {
+    let unknown = || Refusal::bad("BadRequest", "expected $filter=number gt '…', or none".to_owned());
+    let behind = match option(query, "filter") {
+        None => String::new(),
+        Some(filter) => filter.strip_prefix("number gt ").and_then(unquoted).ok_or_else(unknown)?,
+    };
+    if option(query, "expand").as_deref() != Some("salesOrderLines") {
+        return Err(Refusal::bad("BadRequest", "expected $expand=salesOrderLines".to_owned()));
+    }
+    let top = top(query)?;
+    let mut books = ledger.lock();
+    match ledger.trick(company, &format!("list salesOrders {query}"), &mut books)? {
+        Some(Trick::Throttle) => return Ok(throttled()),
+        Some(Trick::FailBefore | Trick::Reject | Trick::DropAfter | Trick::SlowAfter) => {
+            return Err(Refusal::failed());
+        }
+        None => {}
+    }
+    let top = books.rows_max.map_or(top, |most| top.min(most));
+    let mut found: Vec<_> =
+        books.orders.iter().filter(|order| order.company == company && order.number > behind).collect();
+    found.sort_by(|one, other| one.number.cmp(&other.number));
+    let value: Vec<_> = found.into_iter().take(top).map(|order| SalesOrderAnswer::of(order, true)).collect();
+    Ok(Json(List { value }).into_response())
+}
+
+/// How many rows at most, of a list in the order of its numbers.
+fn top(query: &str) -> Result<usize, Refusal> {
+    if option(query, "orderby").as_deref() != Some("number") {
+        return Err(Refusal::bad("BadRequest", "expected $orderby=number".to_owned()));
+    }
+    let top = option(query, "top").map_or(Some(TOP_MAX), |top| top.parse().ok());
+    let top = top.ok_or_else(|| Refusal::bad("BadRequest", "expected a whole number in $top".to_owned()))?;
+    Ok(top.min(TOP_MAX))
+}
+
+/// A text between quotes, in which a quote is doubled.
+fn unquoted(text: &str) -> Option<String> {
+    let quoted = text.strip_prefix('\'')?.strip_suffix('\'')?;
+    (!quoted.replace("''", "").contains('\'')).then(|| quoted.replace("''", "'"))
+}
+
 /// The number behind which the page begins; the empty one is before all.
 fn behind(query: &str) -> Result<String, Refusal> {
     let unknown =
@@ -63,9 +110,44 @@ fn behind(query: &str) -> Result<String, Refusal> {
     if rest.is_empty() {
         return Ok(String::new());
     }
-    let quoted = rest.strip_prefix(" and number gt '").and_then(|rest| rest.strip_suffix('\'')).ok_or_else(unknown)?;
-    if quoted.replace("''", "").contains('\'') {
-        return Err(unknown());
+    rest.strip_prefix(" and number gt ").and_then(unquoted).ok_or_else(unknown)
+}
+
+impl Erp {
+    /// Loses the sales orders of a document without a word; how many there were.
+    pub fn lose_order(&self, document: &str) -> usize {
+        let mut books = self.ledger.lock();
+        let (lost, kept): (Vec<_>, Vec<_>) =
+            books.orders.drain(..).partition(|order| order.external_document_number == document);
+        books.orders = kept;
+        let count = lost.len();
+        books.lost.extend(lost);
+        count
     }
-    Ok(quoted.replace("''", "'"))
+
+    /// Finds again what it lost.
+    pub fn find_lost_orders(&self) {
+        let mut books = self.ledger.lock();
+        let lost = std::mem::take(&mut books.lost);
+        books.orders.extend(lost);
+    }
+
+    /// A clerk enters other numbers for a line of a document, by the order's own number of it, and
+    /// tells nobody.
+    pub fn enter_otherwise(&self, document: &str, line_number: &str, quantity: Decimal, unit_price: Decimal) {
+        let mut books = self.ledger.lock();
+        let now = books.now;
+        for order in books.orders.iter_mut().filter(|order| order.external_document_number == document) {
+            let lines = order.lines.iter_mut().filter(|line| line.line.line_type != LineType::Comment);
+            for line in lines.filter(|line| books::line_number(line.line.sequence) == line_number) {
+                (line.line.quantity, line.line.unit_price) = (quantity, unit_price);
+            }
+            order.changed(now);
+        }
+    }
+
+    /// Has a page of sales orders have so many rows at most, whatever is asked for.
+    pub fn page_orders_by(&self, rows_max: usize) {
+        self.ledger.lock().rows_max = Some(rows_max);
+    }
 }

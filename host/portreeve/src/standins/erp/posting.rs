@@ -62,7 +62,7 @@ pub(super) struct Row {
 impl Books {
     /// Posts what is to be shipped of an order.
     pub(super) fn ship_and_invoice(&mut self, company: &'static str, id: &str) -> Result<(), Refusal> {
-        let place = self.order_place(company, id)?;
+        let (place, now) = (self.order_place(company, id)?, self.now);
         let order = self.orders.get(place).ok_or_else(Refusal::full)?;
         if order.lines.iter().all(|line| line.ship == Amount::ZERO) {
             return Err(Refusal::dialog("There is nothing to post.".to_owned()));
@@ -70,7 +70,7 @@ impl Books {
         let lines = order.lines.len();
         self.room(self.invoices.len(), lines)?;
         let order = self.orders.get_mut(place).ok_or_else(Refusal::full)?;
-        let mut rows = order.post();
+        let mut rows = order.post(now);
         let gross = rows.iter().map(|row| row.amount).sum();
         let discount = order.discount_of(gross);
         share_out(discount, gross, &mut rows);
@@ -163,7 +163,7 @@ impl Books {
 
 impl Order {
     /// The rows of the next invoice; what is on them is shipped by it.
-    fn post(&mut self) -> Vec<Row> {
+    fn post(&mut self, now: Instant) -> Vec<Row> {
         let mut rows = Vec::new();
         for line in &mut self.lines {
             if line.line.line_type == LineType::Comment {
@@ -184,7 +184,7 @@ impl Order {
             line.ship = line.outstanding();
             line.posted();
         }
-        self.changed();
+        self.changed(now);
         rows
     }
 

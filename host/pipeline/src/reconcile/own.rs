@@ -1,0 +1,177 @@
+//! What the host itself knows, as rows.
+//!
+//! Of orders it is what it gave to a target and is not over; of those that the other list has beside
+//! them, it is whatever became of them, so that an order that is over here and open there is told as
+//! what it is.
+//!
+//! Two dangers. What is on its way looks like a difference: whatever waits in the outbox for that
+//! target is marked as changing now, and whatever was said of an order or arrived there as changed
+//! then. And content that people had removed says nothing any more: its orders are left out, on both
+//! sides.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use portreeve_model::{Event, Instant, Money, Order, OrderId, ProcessState};
+use portreeve_store::StoreError;
+use portreeve_store::contract::{OrderAt, OrdersAt, OrdersAtPage, OrdersAtWanted, PayloadRef};
+
+use super::Reconciliation;
+use super::reading::{amount, line_numbers};
+use super::row::{Measure, ON_ITS_WAY, Of, Part, Rows, Stage, Unusable};
+use crate::Pipeline;
+use crate::decision::DecisionRecord;
+use crate::process::{LineProgress, Progress};
+
+/// Orders that are looked at together.
+const PAGE: u32 = 256;
+
+/// What the host knows.
+pub(super) struct Own {
+    pub(super) rows: Result<Rows, Unusable>,
+    /// Orders of which it does not know any more what it had.
+    pub(super) left_out: BTreeSet<OrderId>,
+}
+
+impl Pipeline {
+    /// What the host knows of what the other side lists.
+    pub(super) async fn own(
+        &self,
+        reconciliation: &Reconciliation,
+        theirs: &Rows,
+        since: Option<Instant>,
+    ) -> Result<Own, StoreError> {
+        let mut own = Own { rows: Ok(Rows::new(reconciliation.of)), left_out: BTreeSet::new() };
+        match reconciliation.of {
+            Of::Orders => self.own_orders(reconciliation, theirs, since, &mut own).await?,
+            // Checked with the configuration: the host keeps none.
+            Of::Stock | Of::StockByNode => {}
+        }
+        Ok(own)
+    }
+
+    async fn own_orders(
+        &self,
+        reconciliation: &Reconciliation,
+        theirs: &Rows,
+        since: Option<Instant>,
+        own: &mut Own,
+    ) -> Result<(), StoreError> {
+        let target = reconciliation.target.clone().unwrap_or_default();
+        let kind = self.routes.target(&target).map(|target| target.kind.clone()).unwrap_or_default();
+        let wanted = |which| OrdersAtWanted { target: target.clone(), kind: kind.clone(), which, since, limit: PAGE };
+        let (mut after, mut seen) = (Some(0), BTreeSet::new());
+        while let Some(number) = after {
+            let OrdersAtPage { orders, next } = self.store.orders_at(wanted(OrdersAt::Open(number))).await?;
+            seen.extend(orders.iter().map(|order| order.id));
+            self.take_orders(orders, own).await?;
+            after = next.filter(|_| own.rows.is_ok());
+        }
+        let beside: Vec<OrderId> = theirs.orders().filter(|order| !seen.contains(order)).collect();
+        for ids in beside.chunks(usize::try_from(PAGE).unwrap_or(1)) {
+            let OrdersAtPage { orders, .. } = self.store.orders_at(wanted(OrdersAt::These(ids.to_vec()))).await?;
+            self.take_orders(orders, own).await?;
+        }
+        Ok(())
+    }
+
+    async fn take_orders(&self, orders: Vec<OrderAt>, own: &mut Own) -> Result<(), StoreError> {
+        let Ok(rows) = &mut own.rows else { return Ok(()) };
+        let events = self.readable_of(orders.iter().map(|order| order.event).collect()).await?;
+        let moved = || orders.iter().filter_map(|order| Some((order.id, order.progress?.record)));
+        let records = self.readable_of(moved().map(|(_, record)| record).collect()).await?;
+        let records: BTreeMap<OrderId, Option<Vec<u8>>> = moved().map(|(id, _)| id).zip(records).collect();
+        for (order, event) in orders.iter().zip(events) {
+            let progress = records.get(&order.id);
+            let (Some(event), false) = (event, progress.is_some_and(Option::is_none)) else {
+                own.left_out.insert(order.id);
+                continue;
+            };
+            let Event::OrderCreated(of) = Event::from_json(&event).map_err(|error| unreadable("event", &error))? else {
+                continue;
+            };
+            let progress = progress.and_then(Option::as_deref).map(DecisionRecord::progress_in).transpose();
+            let progress = progress.map_err(|error| unreadable("progress", &error))?.flatten();
+            let name = (order.id.to_string(), String::new());
+            if let Err(unusable) = rows.put(name, part(order, &of, progress.as_ref())) {
+                own.rows = Err(unusable);
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// The bytes of payloads; none of one whose content was removed.
+    async fn readable_of(&self, kept: Vec<PayloadRef>) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+        let opened = self.store.payloads(kept).await?.into_iter();
+        let opened = opened.map(|opened| match opened {
+            Ok((bytes, _)) => Ok(Some(bytes)),
+            Err(StoreError::Erased(_)) => Ok(None),
+            Err(error) => Err(error),
+        });
+        opened.collect()
+    }
+}
+
+fn unreadable(what: &str, error: &dyn std::fmt::Display) -> StoreError {
+    StoreError::Damaged(format!("the {what} of an order cannot be read: {error}"))
+}
+
+fn part(at: &OrderAt, order: &Order, progress: Option<&Progress>) -> Part {
+    let mut numbers = Vec::new();
+    for line in &order.lines {
+        let known = progress.and_then(|progress| progress.lines.get(&line.number));
+        let shown = |count| known.map(|known: &LineProgress| Measure::of(&known.shown(count)));
+        // What never leaves is not ordered any more.
+        let ordered = known.and_then(|known| shown(known.ordered.saturating_sub(known.cancelled())));
+        let left = known.map_or(Some(Measure::NOTHING), |known| shown(known.shipped));
+        numbers.extend(line_numbers(line, ordered.unwrap_or_else(|| Measure::of(&line.quantity)), left));
+    }
+    numbers.extend(net(order, progress).as_ref().map(amount));
+    Part {
+        key: at.id.to_string(),
+        numbers,
+        stage: Some(if at.is_there || at.is_under_way { stage(progress) } else { Stage::NotSent }),
+        changed_at: Some(if at.is_under_way { ON_ITS_WAY } else { at.changed_at }),
+        order: Some(at.id),
+        called: Some(at.number.clone()),
+        by_item: false,
+    }
+}
+
+/// How far an order is; one that nothing moved is open.
+fn stage(progress: Option<&Progress>) -> Stage {
+    let Some(progress) = progress else { return Stage::Open };
+    let lines = || progress.lines.values().filter(|line| !line.unshipped);
+    match (lines().any(|line| line.open() > 0), lines().any(|line| line.shipped > 0)) {
+        _ if progress.state == ProcessState::Cancelled => Stage::Cancelled,
+        (true, _) => Stage::Open,
+        (false, true) => Stage::Shipped,
+        (false, false) => Stage::Cancelled,
+    }
+}
+
+/// What an order comes to without tax, as its targets are told: its lines and its freight less its
+/// discount. Nobody knows it where a line has no amount, or where there is a discount and some of the
+/// order never leaves.
+fn net(order: &Order, progress: Option<&Progress>) -> Option<Money> {
+    let is_smaller = progress.is_some_and(|progress| progress.lines.values().any(|line| line.cancelled() > 0));
+    let stated = |amount: Option<Money>| match amount {
+        None => Some(0),
+        Some(amount) => (amount.currency == order.currency).then_some(amount.minor),
+    };
+    let (freight, discount) = (stated(order.totals.shipping)?, stated(order.totals.discount)?);
+    if discount != 0 && is_smaller {
+        return None;
+    }
+    let mut minor = freight.checked_sub(discount)?;
+    for line in &order.lines {
+        let known = progress.and_then(|progress| progress.lines.get(&line.number));
+        let quantity = known.map_or_else(
+            || line.quantity.clone(),
+            |known| known.shown(known.ordered.saturating_sub(known.cancelled())),
+        );
+        let extended = line.unit_price.extended(&quantity).ok().filter(|of| of.currency == order.currency)?;
+        minor = minor.checked_add(extended.minor)?;
+    }
+    Some(Money { minor, currency: order.currency })
+}

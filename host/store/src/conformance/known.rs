@@ -1,0 +1,83 @@
+//! What the host knows, for whoever compares it with what others list: what is open, what is over, and
+//! what is on its way.
+
+use std::sync::Arc;
+
+use portreeve_model::ProcessState;
+
+use super::Maker;
+use super::fixture::{
+    ALL, NOW, about_order, applied, ask_to_cancel, claim, commit, event_in, hold_back, input, keep, leaf, lease, next,
+    order_id, release,
+};
+use crate::contract::{
+    EventOutcome, NewProgress, OrderAt, OrderEventKind, OrdersAt, OrdersAtPage, OrdersAtWanted, Store,
+};
+
+fn wanted(which: OrdersAt) -> OrdersAtWanted {
+    OrdersAtWanted { target: "erp".to_owned(), kind: "order".to_owned(), which, since: None, limit: ALL }
+}
+
+async fn open(store: &Arc<dyn Store>) -> Vec<OrderAt> {
+    store.orders_at(wanted(OrdersAt::Open(0))).await.unwrap().orders
+}
+
+/// Whose they are, whether something of them is on its way, and whether the target has them.
+fn told(orders: &[OrderAt]) -> Vec<(&str, bool, bool)> {
+    orders.iter().map(|order| (order.number.as_str(), order.is_under_way, order.is_there)).collect()
+}
+
+/// A system says something of an order, which goes to this state by it.
+async fn moves(store: &Arc<dyn Store>, number: u64, key: &str, kind: OrderEventKind, state: ProcessState) {
+    keep(store, input(number, &[&format!("SAID-{number}")])).await;
+    let mut decision = about_order(next(store).await, key, kind, leaf(number + 1));
+    let before = store.order_standings(vec![order_id(key)]).await.unwrap().remove(0).progress;
+    let event = event_in(&mut decision);
+    event.outcome = EventOutcome::Applied;
+    event.progress = Some(NewProgress { after: before.map_or(0, |progress| progress.version), state });
+    commit(store, decision).await.unwrap();
+}
+
+pub(crate) async fn orders_that_are_not_over_are_told_with_what_is_on_its_way_to_their_target(maker: impl Maker) {
+    let store = maker.open().await;
+    release(&store, 1, "PO-1", &[("erp", "order"), ("wms", "release")]).await;
+    release(&store, 11, "PO-2", &[("erp", "order")]).await;
+    release(&store, 21, "PO-3", &[("wms", "release")]).await;
+    hold_back(&store, 31, "PO-4", &["large"]).await;
+    assert_eq!(told(&open(&store).await), [("PO-1", true, false), ("PO-2", true, false)]);
+    for (number, permit) in (41..).step_by(2).zip(claim(&store, 5).await) {
+        let attempt = store.begin_attempt(permit, lease(5), leaf(number)).await.unwrap();
+        store.settle(attempt, applied(), NOW.plus_ms(7), leaf(number + 1)).await.unwrap();
+    }
+    drop(store);
+    let store = maker.open().await;
+    let found = open(&store).await;
+    assert_eq!(told(&found), [("PO-1", false, true), ("PO-2", false, true)]);
+    assert_eq!((found[0].id, found[0].changed_at, found[0].progress), (order_id("PO-1"), NOW.plus_ms(7), None));
+    assert_eq!(store.payload(found[0].event).await.unwrap(), b"event");
+
+    // What a system says moves an order, and may end it; what it says is the change.
+    moves(&store, 51, "PO-1", OrderEventKind::Accepted, ProcessState::Accepted).await;
+    moves(&store, 61, "PO-2", OrderEventKind::ShipmentConfirmed, ProcessState::Shipped).await;
+    let found = open(&store).await;
+    assert_eq!(told(&found), [("PO-1", false, true)]);
+    assert_eq!(found[0].progress.unwrap().state, ProcessState::Accepted);
+    ask_to_cancel(&store, 71, "PO-1").await;
+    assert_eq!(open(&store).await.len(), 1, "it is wanted no more, and is not over");
+
+    // By their ids all are found that are here, whatever became of them.
+    let ids = vec![order_id("PO-2"), order_id("PO-9"), order_id("PO-4")];
+    let these = store.orders_at(wanted(OrdersAt::These(ids))).await.unwrap();
+    assert_eq!(told(&these.orders), [("PO-2", false, true), ("PO-4", false, false)]);
+    assert_eq!(these.next, None);
+
+    // Page by page, and by when they were decided.
+    release(&store, 81, "PO-5", &[("erp", "order")]).await;
+    let one = OrdersAtWanted { limit: 1, ..wanted(OrdersAt::Open(0)) };
+    let OrdersAtPage { orders, next } = store.orders_at(one.clone()).await.unwrap();
+    assert_eq!(told(&orders), [("PO-1", false, true)]);
+    let rest = OrdersAtWanted { which: OrdersAt::Open(next.unwrap()), ..one };
+    assert_eq!(told(&store.orders_at(rest).await.unwrap().orders), [("PO-5", true, false)]);
+    let later = OrdersAtWanted { since: Some(NOW.plus_ms(1)), ..wanted(OrdersAt::Open(0)) };
+    assert!(store.orders_at(later).await.unwrap().orders.is_empty());
+}

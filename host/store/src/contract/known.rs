@@ -1,0 +1,61 @@
+//! What the host itself knows of orders, for whoever compares it with what another system lists.
+
+use portreeve_model::{Instant, OrderId};
+
+use super::{PayloadRef, ProgressView};
+
+/// Orders that one page of [`super::Store::orders_at`] looks at: no index knows which are not over,
+/// since each event of an order would pay for it.
+pub const ORDERS_LOOKED_AT_MAX: u32 = 20_000;
+
+/// Which orders.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OrdersAtWanted {
+    /// The target.
+    pub target: String,
+    /// The kind of message by which it gets an order.
+    pub kind: String,
+    /// Which of those that the host has.
+    pub which: OrdersAt,
+    /// Open ones that were decided from then on; any, where nothing is said.
+    pub since: Option<Instant>,
+    /// At most so many open ones.
+    pub limit: u32,
+}
+
+/// Which of the orders that the host has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OrdersAt {
+    /// Those after this number that are not over and that the target has, or may get.
+    Open(u64),
+    /// These, as far as they are there, whatever became of them.
+    These(Vec<OrderId>),
+}
+
+/// A part of what was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OrdersAtPage {
+    /// In the order of their numbers.
+    pub orders: Vec<OrderAt>,
+    /// After which number it goes on; none where nothing is left to look at.
+    pub next: Option<u64>,
+}
+
+/// An order, as far as it concerns a target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OrderAt {
+    /// The host's id.
+    pub id: OrderId,
+    /// The sender's number.
+    pub number: String,
+    /// The sealed canonical event.
+    pub event: PayloadRef,
+    /// How far it is; none where no event moved it yet.
+    pub progress: Option<ProgressView>,
+    /// When something became of it last, or arrived at the target.
+    pub changed_at: Instant,
+    /// Whether something about it is on its way to the target, or may have arrived.
+    pub is_under_way: bool,
+    /// Whether the target took the order itself.
+    pub is_there: bool,
+}

@@ -1,0 +1,95 @@
+//! What the host knows of orders, for whoever compares it with what another system lists.
+//!
+//! Open orders are looked for by their numbers, so many rows at once: what is over costs a look at
+//! its progress and nothing else. Those that a list names are found by their ids.
+
+use portreeve_model::{Instant, OrderId};
+use rusqlite::{Connection, Row, ToSql};
+
+use super::rows::{Result, damaged, payload_ref, signed, unsigned};
+use super::{failed, progress};
+use crate::contract::{ORDERS_LOOKED_AT_MAX, OrderAt, OrdersAt, OrdersAtPage, OrdersAtWanted};
+
+/// A payload that is gone comes with a commitment that nothing has: opening it says so.
+const ORDERS: &str =
+    "SELECT orders.seq, orders.id, orders.number, coalesce(own.commitment, zeroblob(32)), orders.event,
+            order_progress.version, order_progress.state, coalesce(record.commitment, zeroblob(32)),
+            order_progress.record,
+            max(orders.decided_at,
+                coalesce((SELECT max(decided_at) FROM order_event INDEXED BY order_event_order
+                          WHERE order_id = orders.id), orders.decided_at),
+                coalesce((SELECT max(due_at) FROM outbox INDEXED BY outbox_order
+                          WHERE order_seq = orders.seq AND target = ?1 AND outbox.state = 'delivered'),
+                         orders.decided_at)),
+            EXISTS (SELECT 1 FROM outbox INDEXED BY outbox_order
+                    WHERE order_seq = orders.seq AND target = ?1
+                      AND (outbox.state = 'pending' OR (outbox.state = 'withheld' AND unresolved))),
+            EXISTS (SELECT 1 FROM outbox INDEXED BY outbox_order
+                    WHERE order_seq = orders.seq AND target = ?1 AND kind = ?2 AND said = 0
+                      AND outbox.state = 'delivered')
+     FROM orders LEFT JOIN payload AS own ON own.id = orders.event
+          LEFT JOIN order_progress ON order_progress.order_seq = orders.seq
+          LEFT JOIN payload AS record ON record.id = order_progress.record";
+
+/// Those that are over, and those that the target neither has nor gets, are nothing to compare.
+const OPEN: &str = "WHERE orders.seq > ?3 AND orders.seq <= ?4 AND orders.decided_at >= ?5
+       AND (order_progress.state IS NULL OR order_progress.state NOT IN
+            ('shipped', 'invoiced', 'settled', 'cancelled', 'returning', 'returned', 'credited'))
+       AND EXISTS (SELECT 1 FROM outbox INDEXED BY outbox_order
+                   WHERE order_seq = orders.seq AND target = ?1 AND kind = ?2 AND said = 0
+                     AND (outbox.state IN ('delivered', 'pending') OR (outbox.state = 'withheld' AND unresolved)))
+     ORDER BY orders.seq LIMIT ?6";
+
+const ONE: &str = "WHERE orders.id = ?3";
+
+pub(super) fn orders_at(connection: &Connection, wanted: &OrdersAtWanted) -> Result<OrdersAtPage> {
+    match &wanted.which {
+        OrdersAt::Open(after) => open(connection, wanted, signed(*after)?),
+        OrdersAt::These(ids) => {
+            let mut orders = Vec::new();
+            for id in ids {
+                let values: [&dyn ToSql; 3] = [&wanted.target, &wanted.kind, &id.to_string()];
+                orders.extend(read(connection, ONE, &values)?.into_iter().map(|(_, order)| order));
+            }
+            Ok(OrdersAtPage { orders, next: None })
+        }
+    }
+}
+
+fn open(connection: &Connection, wanted: &OrdersAtWanted, after: i64) -> Result<OrdersAtPage> {
+    let last: i64 =
+        connection.query_row("SELECT coalesce(max(seq), 0) FROM orders", [], |row| row.get(0)).map_err(failed)?;
+    let until = after.saturating_add(i64::from(ORDERS_LOOKED_AT_MAX)).min(last);
+    let since = wanted.since.map_or(i64::MIN, |since| since.0);
+    let values: [&dyn ToSql; 6] = [&wanted.target, &wanted.kind, &after, &until, &since, &wanted.limit];
+    let found = read(connection, OPEN, &values)?;
+    let full = u32::try_from(found.len()).is_ok_and(|found| found == wanted.limit);
+    let next = match found.last() {
+        Some((seq, _)) if full => Some(*seq),
+        _ => (until < last).then(|| unsigned(until)).transpose()?,
+    };
+    Ok(OrdersAtPage { orders: found.into_iter().map(|(_, order)| order).collect(), next })
+}
+
+fn read(connection: &Connection, which: &str, values: &[&dyn ToSql]) -> Result<Vec<(u64, OrderAt)>> {
+    let mut statement = connection.prepare_cached(&format!("{ORDERS} {which}")).map_err(failed)?;
+    let mut rows = statement.query(values).map_err(failed)?;
+    let mut orders = Vec::new();
+    while let Some(row) = rows.next().map_err(failed)? {
+        orders.push((unsigned(row.get(0).map_err(failed)?)?, order(row)?));
+    }
+    Ok(orders)
+}
+
+fn order(row: &Row<'_>) -> Result<OrderAt> {
+    let id: String = row.get(1).map_err(failed)?;
+    Ok(OrderAt {
+        id: OrderId::parse(&id).map_err(|error| damaged("an order id", &error))?,
+        number: row.get(2).map_err(failed)?,
+        event: payload_ref(row, 3).map_err(|error| damaged("the event of an order", &error))?,
+        progress: progress::of(row, 5)?,
+        changed_at: Instant(row.get(9).map_err(failed)?),
+        is_under_way: row.get(10).map_err(failed)?,
+        is_there: row.get(11).map_err(failed)?,
+    })
+}

@@ -1,0 +1,313 @@
+//! What the host gave to the ERP against what the ERP lists as open: what differs is told with both
+//! sides' figures, what is on its way is not, and each difference ends with the run that finds none.
+
+use bytes::Bytes;
+use hyper::Method;
+use portreeve::client;
+use portreeve::standins::Mischief;
+use portreeve::standins::erp::COMPANY;
+use portreeve_model::value::Decimal;
+use portreeve_model::{ExceptionKind, Instant, OrderId};
+use portreeve_pipeline::Clock;
+use portreeve_pipeline::reconcile::{Compared, Outcome, Run};
+use portreeve_record::LeafBody;
+use portreeve_record::leaf::ReconciliationLeaf;
+use portreeve_store::contract::ExceptionView;
+use serde_json::json;
+
+use crate::posting::{FIRST, SECOND, accepted, posting, ship};
+use crate::support::exceptions::waiting;
+use crate::support::{PurchaseOrder, Setup, TestHost, x12};
+
+const ID: &str = "orders-erp";
+
+fn decimal(text: &str) -> Decimal {
+    Decimal::parse(text).unwrap()
+}
+
+fn with_reconciliation(setup: Setup) -> Setup {
+    let entry = format!(
+        r#"
+[[reconciliation]]
+id = "{ID}"
+of = "orders"
+target = "erp"
+exception_queue = "integration"
+settle_minutes = 30
+
+[reconciliation.right]
+system = "erp"
+connector = "erp-rest"
+transformer = "business-central"
+origin = "${{ERP_ORIGIN}}"
+settings = {{ base-url = "${{ERP_ORIGIN}}/api/v2.0", company = "{COMPANY}", list = "orders" }}
+"#
+    );
+    setup.append("portreeve.toml", &entry)
+}
+
+/// A host whose ERP took so many orders an hour ago.
+async fn with_orders(setup: Setup, count: usize) -> (TestHost, Vec<OrderId>) {
+    let host = with_reconciliation(setup).start().await;
+    let mut orders = Vec::new();
+    for number in 1..=count {
+        orders.push(accepted(&host, &format!("PO-{number}")).await);
+    }
+    later(&host, 60);
+    (host, orders)
+}
+
+fn later(host: &TestHost, minutes: i64) {
+    host.clock.advance_to(host.clock.now().plus_ms(minutes * Instant::MINUTE_MS));
+}
+
+/// What the ERP calls an order of the host.
+fn document(order: OrderId) -> String {
+    order.to_string().replace('-', "")
+}
+
+async fn run(host: &TestHost) -> Run {
+    host.host.pipeline.reconcile(ID, None, false).await.unwrap()
+}
+
+async fn compared(host: &TestHost) -> Compared {
+    match run(host).await.outcome {
+        Outcome::Compared(found) => found,
+        Outcome::NotCompared(unheard) => panic!("{unheard:?}"),
+    }
+}
+
+async fn unheard(host: &TestHost) -> (String, String) {
+    match run(host).await.outcome {
+        Outcome::Compared(found) => panic!("{found:?}"),
+        Outcome::NotCompared(unheard) => (unheard.code, unheard.why),
+    }
+}
+
+fn counts(found: &Compared) -> (u64, u64, usize, u64) {
+    (found.compared, found.agreeing, found.differences.len(), found.unsettled)
+}
+
+async fn told(host: &TestHost) -> Vec<ExceptionView> {
+    waiting(host).await.into_iter().filter(|open| open.kind == ExceptionKind::Difference).collect()
+}
+
+async fn only(host: &TestHost) -> ExceptionView {
+    let mut all = told(host).await;
+    assert_eq!(all.len(), 1, "{all:?}");
+    all.remove(0)
+}
+
+async fn last_run(host: &TestHost) -> ReconciliationLeaf {
+    let leaves = host.leaves().await.into_iter().rev();
+    let mut runs = leaves.filter_map(|leaf| match leaf.body {
+        LeafBody::Reconciliation(leaf) => Some(leaf),
+        _ => None,
+    });
+    runs.next().unwrap()
+}
+
+/// Asks the ERP as a clerk does.
+async fn clerk(host: &TestHost, path: &str, body: &str) {
+    let address = host.erp.origin().trim_start_matches("http://").parse().unwrap();
+    let path = format!("/api/v2.0/companies({COMPANY})/{path}");
+    let headers = [("content-type", "application/json")];
+    let answer = client::send(address, Method::POST, &path, &headers, Bytes::from(body.to_owned())).await.unwrap();
+    assert!((200..300).contains(&answer.status), "{}: {:?}", answer.status, answer.body);
+}
+
+/// A sales order as a clerk enters it.
+fn entered(document: &str, currency: &str) -> String {
+    json!({
+        "externalDocumentNumber": document, "customerNumber": "C-9", "currencyCode": currency,
+        "salesOrderLines": [{"lineType": "Item", "lineObjectNumber": "FST-1007", "quantity": 1, "unitPrice": 2,
+                             "unitOfMeasureCode": "BX"}],
+    })
+    .to_string()
+}
+
+#[tokio::test]
+async fn what_both_have_is_silent_and_what_the_erp_lost_is_told_until_it_is_there_again() {
+    let (host, orders) = with_orders(posting(Mischief::default()), 3).await;
+    let found = compared(&host).await;
+    assert_eq!((counts(&found), found.opened), ((3, 3, 0, 0), 0), "{found:?}");
+    assert!(told(&host).await.is_empty());
+
+    assert_eq!(host.erp.lose_order(&document(orders[1])), 1);
+    let found = compared(&host).await;
+    assert_eq!((counts(&found), found.opened), ((3, 2, 1, 0), 1), "{found:?}");
+    assert_eq!(found.differences.keys().collect::<Vec<_>>(), [&orders[1].to_string()]);
+    let first = only(&host).await;
+    assert_eq!((first.code.as_str(), first.queue.as_str()), ("missing", "integration"));
+    let sentence = format!(
+        "orders-erp: found order `PO-2` `{}` in this host (open, 10 BX ordered of `FST-1007` on line 1, 4 BX ordered of \
+         `FST-1014` on line 2, 235.8 USD in total without tax) and not in erp, expected it in both; ",
+        orders[1]
+    );
+    assert!(first.detail.starts_with(&sentence), "{}", first.detail);
+
+    // The next morning it is the same one, also after a restart.
+    later(&host, 24 * 60);
+    let host = host.restart().await;
+    assert_eq!(compared(&host).await.opened, 0);
+    assert_eq!(only(&host).await.id, first.id);
+
+    host.erp.find_lost_orders();
+    let found = compared(&host).await;
+    assert_eq!((counts(&found), found.closed), ((3, 3, 0, 0), 1));
+    assert!(told(&host).await.is_empty());
+    let closed = host.store.exception(first.id).await.unwrap().unwrap().exception.closed.unwrap();
+    assert_eq!((closed.who, closed.how.as_str()), (None, "cleared"));
+    let leaf = last_run(&host).await;
+    let (left, right) = (leaf.left.unwrap(), leaf.right.unwrap());
+    assert_eq!((left.rows, left.pages, left.connector), (3, 0, None), "the host asks nobody");
+    assert_eq!((right.rows, right.pages, right.connector.is_some()), (3, 2, true));
+    host.verify().await.unwrap();
+}
+
+#[tokio::test]
+async fn another_quantity_and_other_money_are_told_with_both_sides_figures_and_heal() {
+    let (host, orders) = with_orders(posting(Mischief::default()), 2).await;
+    let first = document(orders[0]);
+    for (quantity, price, told) in [
+        (
+            "9",
+            "18.40",
+            "10 BX ordered of `FST-1007` on line 1 in this host and 9 BX in erp; 235.8 USD in total without tax in this host and 217.4 USD in erp, expected the same",
+        ),
+        ("10", "18.41", ": 235.8 USD in total without tax in this host and 235.9 USD in erp, expected the same"),
+        // As much money for fewer goods.
+        ("5", "36.80", ": 10 BX ordered of `FST-1007` on line 1 in this host and 5 BX in erp, expected the same"),
+    ] {
+        host.erp.enter_otherwise(&first, "1", decimal(quantity), decimal(price));
+        let found = compared(&host).await;
+        assert_eq!(counts(&found), (2, 1, 1, 0), "{found:?}");
+        let exception = only(&host).await;
+        assert_eq!(exception.code, "numbers-differ");
+        assert!(exception.detail.contains(told), "{}", exception.detail);
+    }
+    host.erp.enter_otherwise(&first, "1", decimal("10.0"), decimal("18.4"));
+    let found = compared(&host).await;
+    assert_eq!((counts(&found), found.closed, told(&host).await.len()), ((2, 2, 0, 0), 1, 0));
+}
+
+#[tokio::test]
+async fn what_is_on_its_way_and_what_changed_a_moment_ago_is_no_difference() {
+    let (host, _) = with_orders(posting(Mischief::default()), 1).await;
+    host.erp.down(true);
+    host.send_edi(&x12(7, &PurchaseOrder::clean("PO-7"))).await.unwrap();
+    host.decide_all().await;
+    host.erp.down(false);
+    later(&host, 60);
+    let found = compared(&host).await;
+    assert_eq!((counts(&found), told(&host).await.len()), ((1, 1, 0, 1), 0), "it waits in the outbox: {found:?}");
+    host.come_to_rest().await;
+    // It arrived a moment ago, and the ERP's list may be older.
+    let order = host.order("PO-7").await.id;
+    host.erp.lose_order(&document(order));
+    assert_eq!(counts(&compared(&host).await), (1, 1, 0, 1));
+    later(&host, 31);
+    assert_eq!(counts(&compared(&host).await), (2, 1, 1, 0), "by then it should be there");
+    host.erp.find_lost_orders();
+    assert_eq!(counts(&compared(&host).await), (2, 2, 0, 0));
+}
+
+#[tokio::test]
+async fn what_left_in_part_agrees_and_what_the_erp_posted_by_itself_is_told() {
+    let (host, orders) = with_orders(posting(Mischief::default()), 3).await;
+    ship(&host, orders[0], "S-1", &[("1", "FST-1007", "6")]).await;
+    ship(&host, orders[1], "S-2", &[FIRST, SECOND]).await;
+    host.come_to_rest().await;
+    later(&host, 60);
+    // Of the second all has left, and neither lists it.
+    let found = compared(&host).await;
+    assert_eq!((counts(&found), told(&host).await.len()), ((2, 2, 0, 0), 0), "{found:?}");
+
+    clerk(&host, "salesOrders(00000000-0000-4000-8000-000000101003)/Microsoft.NAV.shipAndInvoice", "").await;
+    assert_eq!(counts(&compared(&host).await), (2, 1, 1, 0));
+    let exception = only(&host).await;
+    assert!(exception.detail.contains("`PO-3`") && exception.detail.contains("and not in erp"), "{exception:?}");
+}
+
+#[tokio::test]
+async fn what_left_and_is_still_open_in_the_erp_is_told_as_where_each_of_them_is() {
+    let nothing_posted = posting(Mischief::default())
+        .replace(
+            "portreeve.toml",
+            "on = \"shipment.confirmed\"\ntarget = \"erp\"",
+            "on = \"shipment.delayed\"\ntarget = \"erp\"",
+        )
+        .replace("portreeve.toml", "\"return.received\"]", "\"return.received\", \"shipment.delayed\"]");
+    let (host, orders) = with_orders(nothing_posted, 1).await;
+    ship(&host, orders[0], "S-1", &[FIRST, SECOND]).await;
+    host.come_to_rest().await;
+    later(&host, 60);
+    assert_eq!(counts(&compared(&host).await), (1, 0, 1, 0));
+    let exception = only(&host).await;
+    assert_eq!(exception.code, "stages-differ");
+    let told = format!(
+        "found of order `PO-1` `{}`: shipped in this host and open in erp; 10 BX left of `FST-1007` on line 1 in this \
+         host and none in erp; ",
+        orders[0]
+    );
+    assert!(exception.detail.contains(&told), "{}", exception.detail);
+}
+
+#[tokio::test]
+async fn orders_of_others_are_theirs_and_one_that_only_the_erp_has_is_told() {
+    let (host, _) = with_orders(posting(Mischief::default()), 1).await;
+    clerk(&host, "salesOrders", &entered("by hand", "USD")).await;
+    assert_eq!(counts(&compared(&host).await), (1, 1, 0, 0));
+    clerk(&host, "salesOrders", &entered("6fa459eaee8a3ca4894edb77e160355e", "USD")).await;
+    later(&host, 60);
+    let found = compared(&host).await;
+    assert_eq!(counts(&found), (2, 1, 1, 0), "{found:?}");
+    let exception = only(&host).await;
+    let told = "found order `6fa459ea-ee8a-3ca4-894e-db77e160355e` in erp (open, 1 BX ordered of";
+    assert!(exception.detail.contains(told) && exception.detail.contains("and not in this host"), "{exception:?}");
+    // Two sales orders of one order are twice as much of it.
+    clerk(&host, "salesOrders", &entered("6fa459eaee8a3ca4894edb77e160355e", "USD")).await;
+    assert_eq!(counts(&compared(&host).await), (2, 1, 1, 0));
+    let exception = only(&host).await;
+    assert!(exception.detail.contains("in erp (open, 2 BX ordered of `FST-1007`"), "{exception:?}");
+}
+
+#[tokio::test]
+async fn however_the_pages_are_cut_the_same_is_found_and_half_a_list_judges_nothing() {
+    let (host, orders) = with_orders(posting(Mischief::default()), 5).await;
+    host.erp.enter_otherwise(&document(orders[2]), "2", decimal("3"), decimal("12.95"));
+    host.erp.page_orders_by(2);
+    assert_eq!(counts(&compared(&host).await), (5, 4, 1, 0));
+    assert_eq!(last_run(&host).await.right.unwrap().pages, 4);
+    let before = only(&host).await;
+
+    // An order that nobody can read, somewhere in the list: what is missing is not told as missing.
+    clerk(&host, "salesOrders", &entered("by hand", "")).await;
+    host.erp.lose_order(&document(orders[0]));
+    host.erp.enter_otherwise(&document(orders[2]), "2", decimal("4"), decimal("12.95"));
+    let (code, why) = unheard(&host).await;
+    assert!(code == "unreadable" && why.contains("local-currency"), "{code}: {why}");
+    let open = told(&host).await;
+    assert_eq!(open.len(), 2, "{open:?}");
+    assert_eq!((open[0].id, open[0].detail.as_str()), (before.id, before.detail.as_str()), "it stands as it was");
+    assert!(open[1].detail.contains("found no whole list of erp"), "{open:?}");
+    host.erp.down(true);
+    assert_eq!(unheard(&host).await.0, "not-now");
+    host.verify().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_reconciliation_of_orders_that_cannot_work_is_refused_with_what_would_help() {
+    for (from, to, told) in [
+        ("of = \"orders\"\ntarget = \"erp\"", "of = \"orders\"", "at a target; name that as `target`"),
+        ("of = \"orders\"\ntarget = \"erp\"", "of = \"orders\"\ntarget = \"nobody\"", "target `nobody` does not exist"),
+        ("of = \"orders\"\ntarget = \"erp\"", "of = \"stock\"", "since the host keeps none; name both"),
+        ("settle_minutes = 30\n", "window_days = 0\n", "`window_days` is out of bounds; expected 1 to 366"),
+        ("system = \"erp\"", "system = \"this host\"", "both systems are called `this host`"),
+    ] {
+        let setup = with_reconciliation(posting(Mischief::default())).replace("portreeve.toml", from, to);
+        let error = setup.try_start().await.err().map(|error| format!("{error:#}"));
+        let error = error.unwrap_or_else(|| panic!("{to} was taken"));
+        assert!(error.contains(told), "{error}");
+    }
+}
