@@ -297,6 +297,17 @@ async fn however_the_pages_are_cut_the_same_is_found_and_half_a_list_judges_noth
 }
 
 #[tokio::test]
+async fn a_list_that_is_throttled_goes_on_from_the_page_where_it_stopped() {
+    let throttling = Mischief { throttle_per_mille: 1_000, ..Mischief::default() };
+    let (host, _) = with_orders(posting(throttling), 3).await;
+    host.erp.page_orders_by(1);
+    let before = host.clock.now();
+    assert_eq!(counts(&compared(&host).await), (3, 3, 0, 0));
+    assert_eq!(last_run(&host).await.right.unwrap().pages, 4);
+    assert_eq!(host.clock.now(), before.plus_ms(8_000), "each page was asked for twice in vain, a second apart");
+}
+
+#[tokio::test]
 async fn a_reconciliation_of_orders_that_cannot_work_is_refused_with_what_would_help() {
     for (from, to, told) in [
         ("of = \"orders\"\ntarget = \"erp\"", "of = \"orders\"", "at a target; name that as `target`"),

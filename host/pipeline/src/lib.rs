@@ -87,7 +87,9 @@ mod parallel;
 mod passing;
 
 use std::collections::BTreeMap;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use portreeve_authority::Authority;
 use portreeve_authority::people::People;
@@ -122,6 +124,11 @@ pub trait Clock: Send + Sync + 'static {
     /// is claimed may be under way.
     fn lease_ms(&self) -> i64 {
         deliver::LEASE_MS
+    }
+
+    /// Lets so many milliseconds pass.
+    fn pass(&self, ms: u32) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(tokio::time::sleep(Duration::from_millis(u64::from(ms))))
     }
 }
 

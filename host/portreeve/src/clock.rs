@@ -1,6 +1,7 @@
 //! Clocks: the system's for a host that works, one that is set for a host that
 //! replays samples at their own time.
 
+use std::pin::Pin;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -42,5 +43,11 @@ impl SetClock {
 impl Clock for SetClock {
     fn now(&self) -> Instant {
         Instant(self.0.load(Ordering::Acquire))
+    }
+
+    /// Nobody waits for a clock that is set.
+    fn pass(&self, ms: u32) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        self.advance_to(self.now().plus_ms(i64::from(ms)));
+        Box::pin(std::future::ready(()))
     }
 }

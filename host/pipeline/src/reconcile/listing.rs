@@ -2,7 +2,9 @@
 //!
 //! The danger is a list that is not whole: what is missing in it would look as if the system
 //! did not have it. So whatever goes wrong on the way, a page that fails, a row that nobody
-//! can read, a list without an end, leaves no list at all, and says why.
+//! can read, a list without an end, leaves no list at all, and says why. A system that asks to come
+//! later is asked for the same page again, as late as it says and within a bound: what it listed so
+//! far stands.
 
 use std::collections::BTreeSet;
 
@@ -24,6 +26,13 @@ const PAGES_MAX: u32 = 400;
 /// How long one list may take. The attack is a source that answers each page at the last moment:
 /// runs are one after the other, and whoever asked for one waits for five minutes.
 const LIST_MS_MAX: i64 = 4 * Instant::MINUTE_MS;
+
+/// How long one list waits in all for a system that asks to come later: it is asked for a page more
+/// often than for anything else, and half a list is none. The attack is one that says so for ever.
+const WAIT_MS_MAX: u32 = 120_000;
+
+/// How often a page is asked for again.
+const WAITS_MAX: u32 = 3;
 
 /// A whole list.
 #[derive(Debug)]
@@ -77,6 +86,7 @@ impl Pipeline {
 
         let began_at = self.clock.now();
         let (mut rows, mut pages, mut cursor, mut seen) = (rows, 0_u32, None, BTreeSet::new());
+        let mut patience_ms = WAIT_MS_MAX;
         loop {
             if pages >= PAGES_MAX {
                 let why = format!(
@@ -93,15 +103,15 @@ impl Pipeline {
                 return Err(unheard("list-too-slow", why));
             }
             pages = pages.saturating_add(1);
-            let Polled { documents, problems, cursor: next } =
-                self.page(&active, connector, way, source, cursor).await.map_err(|(code, why)| unheard(&code, why))?;
+            let page = self.patient_page(&active, connector, way, source, cursor, &mut patience_ms).await;
+            let Polled { documents, problems, cursor: next } = page.map_err(|why| why.unheard(&source.system))?;
             if let Some(problem) = problems.first() {
                 let why = format!("page {pages} of its list cannot be read: {} ({})", problem.message, problem.code);
                 return Err(unheard("unreadable", why));
             }
             for document in documents {
                 let events = self.events(&active, transformer, way, source, document).await;
-                for event in events.map_err(|(code, why)| unheard(&code, why))? {
+                for event in events.map_err(|why| why.unheard(&source.system))? {
                     rows.add(&event).map_err(|unusable| unheard(unusable.code(), unusable.to_string()))?;
                 }
             }
@@ -119,6 +129,26 @@ impl Pipeline {
         Ok(Listed { system, rows, pages, connector: Some(connector.digest), transformer: Some(transformer.digest) })
     }
 
+    /// A page, where the system has it before the patience with it is at an end.
+    async fn patient_page(
+        &self,
+        active: &Active,
+        connector: &Installed,
+        way: &str,
+        source: &Source,
+        cursor: Option<Vec<u8>>,
+        patience_ms: &mut u32,
+    ) -> Result<Polled, NoPage> {
+        for _ in 0..WAITS_MAX {
+            let page = self.page(active, connector, way, source, cursor.clone()).await;
+            let Err(NoPage::NotNow(ms)) = page else { return page };
+            let Some(left_ms) = patience_ms.checked_sub(ms) else { return page };
+            *patience_ms = left_ms;
+            self.clock.pass(ms).await;
+        }
+        self.page(active, connector, way, source, cursor).await
+    }
+
     async fn page(
         &self,
         active: &Active,
@@ -126,14 +156,14 @@ impl Pipeline {
         way: &str,
         source: &Source,
         cursor: Option<Vec<u8>>,
-    ) -> Result<Polled, (String, String)> {
+    ) -> Result<Polled, NoPage> {
         let mut context = active.context(self.clock.now());
         context.lookup = self.tables.of(&self.store, &connector.manifest.imports.lookup).await;
         context.egress = self.outbound.to(way);
         let request = PollRequest { cursor, now: self.clock.now(), settings: route::settings(&source.settings) };
         let polling = connector.plugin.poll(&context, &request);
         let crossed = self.call(connector, Call::Poll, Cause::Target(way), polling).await;
-        outcome(crossed.map_err(|stopped| (stopped.code().to_owned(), stopped.to_string()))?)
+        outcome(crossed.map_err(|stopped| NoPage::Never(stopped.code().to_owned(), stopped.to_string()))?)
     }
 
     async fn events(
@@ -143,7 +173,7 @@ impl Pipeline {
         way: &str,
         source: &Source,
         document: Document,
-    ) -> Result<Vec<Event>, (String, String)> {
+    ) -> Result<Vec<Event>, NoPage> {
         let now = self.clock.now();
         let mut context = active.context(now);
         context.lookup = self.tables.of(&self.store, &transformer.manifest.imports.lookup).await;
@@ -156,11 +186,29 @@ impl Pipeline {
         };
         let mapping = transformer.plugin.to_canonical(&context, &request);
         let crossed = self.call(transformer, Call::ToCanonical, Cause::Target(way), mapping).await;
-        outcome(crossed.map_err(|stopped| (stopped.code().to_owned(), stopped.to_string()))?)
+        outcome(crossed.map_err(|stopped| NoPage::Never(stopped.code().to_owned(), stopped.to_string()))?)
     }
 }
 
-fn outcome<T>(crossed: Crossed<Result<T, Failure>>) -> Result<T, (String, String)> {
+/// Why there is no page, or nobody can read it.
+enum NoPage {
+    /// The system asks to come so many milliseconds later.
+    NotNow(u32),
+    /// A stable word and one sentence.
+    Never(String, String),
+}
+
+impl NoPage {
+    fn unheard(self, system: &str) -> Unheard {
+        let (code, why) = match self {
+            Self::NotNow(_) => ("not-now".to_owned(), "it does not answer now; the next run asks again".to_owned()),
+            Self::Never(code, why) => (code, why),
+        };
+        Unheard { system: system.to_owned(), code, why }
+    }
+}
+
+fn outcome<T>(crossed: Crossed<Result<T, Failure>>) -> Result<T, NoPage> {
     match crossed.outcome {
         Ok(Ok(found)) => Ok(found),
         Ok(Err(failure)) => {
@@ -169,12 +217,10 @@ fn outcome<T>(crossed: Crossed<Result<T, Failure>>) -> Result<T, (String, String
                 Failure::Invalid(_) => "unreadable",
                 Failure::Permanent(_) => "permanent",
                 Failure::UnknownOutcome(_) => "unknown-outcome",
-                Failure::Retry(_) => {
-                    return Err(("not-now".to_owned(), "it does not answer now; the next run asks again".to_owned()));
-                }
+                Failure::Retry(ms) => return Err(NoPage::NotNow(*ms)),
             };
-            Err((code.to_owned(), leaf::failure_words(&failure).1))
+            Err(NoPage::Never(code.to_owned(), leaf::failure_words(&failure).1))
         }
-        Err(error) => Err((call_error_code(&error), error.to_string())),
+        Err(error) => Err(NoPage::Never(call_error_code(&error), error.to_string())),
     }
 }
