@@ -20,8 +20,8 @@ use portreeve_store::contract::{
     OpenPayload, OperationLeaf, OrderEventView, OrderName, OrderOrigin, OrderStanding, OrderState, OrderTrail,
     OrderView, OrdersAtPage, OrdersAtWanted, PackageChange, PackageView, Part, PartView, PauseAbout, PayloadRef,
     Period, Person, PersonView, PluginUsage, PollEnd, PollView, PolledChange, Presented, ReconciliationView,
-    ReferenceTable, ReferenceWanted, ReplayView, Room, Settlement, StepTaken, SubscriptionEnd, SubscriptionView,
-    Summary, TreeHead, UnsequencedLeaf, WeighedProposal,
+    ReferenceTable, ReferenceWanted, ReplayView, Room, SaidPage, SaidWanted, Settlement, StepTaken, SubscriptionEnd,
+    SubscriptionView, Summary, TreeHead, UnsequencedLeaf, WeighedProposal,
 };
 use portreeve_store::{
     Attempt, Committed, Journaled, Permit, PollPermit, Settled, Store, StoreError, SubscriptionPermit,
@@ -333,6 +333,7 @@ store! {
         async fn overdue_interchanges(&self, at: Instant, limit: u32) -> Vec<InterchangeView>;
         async fn reconciliation(&self, reconciliation: &str) -> ReconciliationView;
         async fn orders_at(&self, wanted: OrdersAtWanted) -> OrdersAtPage;
+        async fn said_at(&self, wanted: SaidWanted) -> SaidPage;
         async fn findings(&self, reconciliation: &str, after: Option<&str>, limit: u32) -> Vec<(String, Finding)>;
         async fn next_due(&self) -> Option<Instant>;
         async fn payload(&self, kept: PayloadRef) -> Vec<u8>;

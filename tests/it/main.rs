@@ -128,6 +128,7 @@ mod jetstream;
 mod refunds;
 
 mod reconciled;
+mod reconciled_documents;
 mod reconciled_orders;
 
 mod erp;

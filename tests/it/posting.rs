@@ -227,11 +227,8 @@ async fn a_shipment_waits_for_an_erp_that_is_down_and_is_posted_when_it_is_up() 
     assert_eq!((host.erp.invoices().len(), host.codes().await), (1, vec![]));
 }
 
-#[tokio::test]
-async fn from_the_order_over_the_warehouse_to_the_invoice_everything_happens_once() {
-    let wms = Wms::start(Mischief { drop_after_per_mille: 300, ..Mischief::default() }).await.unwrap();
-    wms.put(NODE, "FST-1007", decimal("100"));
-    wms.put(NODE, "FST-1014", decimal("100"));
+/// A host whose ERP posts what this warehouse says of the orders that were released to it.
+pub(crate) fn warehoused(wms: &Wms, mischief: Mischief) -> Setup {
     let channel = format!(
         "\n[[sender]]\nchannel = \"wms\"\nid = \"wms\"\ntoken_sha256 = \"{}\"\n\n[[channel]]\nid = \"wms\"\n\
          connector = \"wms-rest\"\ndocuments = {{ \"wms-rest/event\" = \"wms-documents\" }}\ntarget = \"erp\"\n\
@@ -245,27 +242,42 @@ async fn from_the_order_over_the_warehouse_to_the_invoice_everything_happens_onc
         base = wms.base_url(),
     );
     let egress = format!("[[plugin.egress]]\norigin = \"{}\"\n", wms.origin());
-    let host = with_effects(Setup::demo().mischief(Mischief { drop_after_per_mille: 500, ..Mischief::default() }))
+    with_effects(Setup::demo().mischief(mischief))
         .plugin("wms-rest", "{ http = [\"GET\", \"POST\"], limits = { wall_ms = 45000 } }")
         .append("portreeve.toml", &egress)
         .blindfolded("wms-documents")
         .append("portreeve.toml", &channel)
-        .start()
-        .await;
+}
+
+/// A warehouse with enough of everything.
+pub(crate) async fn full_warehouse(mischief: Mischief) -> Wms {
+    let wms = Wms::start(mischief).await.unwrap();
+    wms.put(NODE, "FST-1007", decimal("100"));
+    wms.put(NODE, "FST-1014", decimal("100"));
+    wms
+}
+
+/// The warehouse takes everything one step on and says so; whether there was anything.
+pub(crate) async fn works(host: &TestHost, wms: &Wms) -> bool {
+    let said = wms.work().unwrap();
+    for body in &said {
+        let sent = host.send("wms", Credential::Bearer(WMS), format!("[{body}]").as_bytes()).await.unwrap();
+        assert_eq!(sent.reply.status, 202);
+    }
+    !said.is_empty()
+}
+
+#[tokio::test]
+async fn from_the_order_over_the_warehouse_to_the_invoice_everything_happens_once() {
+    let wms = full_warehouse(Mischief { drop_after_per_mille: 300, ..Mischief::default() }).await;
+    let host = warehoused(&wms, Mischief { drop_after_per_mille: 500, ..Mischief::default() }).start().await;
     for number in 0..6 {
         accepted(&host, &format!("PO-{number}")).await;
     }
-    loop {
-        let said = wms.work().unwrap();
-        for body in &said {
-            let sent = host.send("wms", Credential::Bearer(WMS), format!("[{body}]").as_bytes()).await.unwrap();
-            assert_eq!(sent.reply.status, 202);
-        }
+    while works(&host, &wms).await {
         host.come_to_rest().await;
-        if said.is_empty() {
-            break;
-        }
     }
+    host.come_to_rest().await;
     assert_eq!(host.codes().await, Vec::<String>::new());
     let (shipments, invoices) = (wms.shipments(), host.erp.invoices());
     assert_eq!((shipments.len(), invoices.len(), host.erp.sales_order_count()), (6, 6, 0));

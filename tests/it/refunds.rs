@@ -39,10 +39,10 @@ fn setup(payments: &Payments) -> Setup {
     events.plugin("stripe", grant).append("portreeve.toml", &more).blindfolded("stripe-events")
 }
 
-struct Desk {
-    host: TestHost,
-    payments: Payments,
-    order: OrderId,
+pub(crate) struct Desk {
+    pub(crate) host: TestHost,
+    pub(crate) payments: Payments,
+    pub(crate) order: OrderId,
 }
 
 impl Desk {
@@ -52,16 +52,21 @@ impl Desk {
     }
 
     async fn of(mischief: Mischief, change: impl FnOnce(Setup) -> Setup) -> Self {
+        Self::at(mischief, |setup, _| change(setup)).await
+    }
+
+    /// The same, where the change is told where the processor is.
+    pub(crate) async fn at(mischief: Mischief, change: impl FnOnce(Setup, &str) -> Setup) -> Self {
         let payments = Payments::start(mischief).await.unwrap();
-        let host = change(setup(&payments)).start().await;
+        let host = change(setup(&payments), &payments.origin()).start().await;
         let order = PurchaseOrder::clean("PO-1").with_lines(&[("FST-1007", 10, "BX", "18.40")]);
         host.send_edi(&x12(1, &order)).await.unwrap();
         host.decide_all().await;
         let order = host.order("PO-1").await.id;
         let desk = Self { host, payments, order };
         desk.said("order.accepted", &json!({"orderNumber": order})).await;
-        drop(desk.payments.pay(&order.to_string(), PAID, "usd"));
-        let settled = json!({"orderNumber": order, "paymentReference": "P-1", "amount": money(PAID)});
+        let payment = desk.payments.pay(&order.to_string(), PAID, "usd");
+        let settled = json!({"orderNumber": order, "paymentReference": payment.charge, "amount": money(PAID)});
         desk.said("payment.settled", &settled).await;
         desk
     }
@@ -105,7 +110,7 @@ impl Desk {
         self.invoice(&format!("I-{number}"), boxes, None).await;
     }
 
-    async fn said(&self, kind: &str, data: &Value) {
+    pub(crate) async fn said(&self, kind: &str, data: &Value) {
         let id = Digest::of(format!("{kind} {data}").as_bytes()).to_string();
         let event = json!([{"specversion": "1.0", "id": id, "source": "/systems", "type": kind, "data": data}]);
         let sent = self.host.send("systems", Credential::Bearer(TOKEN), event.to_string().as_bytes()).await.unwrap();

@@ -45,10 +45,11 @@ use tokio::sync::Mutex;
 
 use crate::exception::Limits;
 use crate::{Pipeline, SignedIn};
+use configured::MARGIN_MS;
 pub use configured::{Reconciliation, Source};
 use difference::{Comparison, Difference, Terms, Told, compare};
-use listing::Listed;
 pub use listing::Unheard;
+use listing::{Asked, Listed};
 use own::Own;
 pub use row::Of;
 use row::Rows;
@@ -144,9 +145,9 @@ impl Pipeline {
         let runs = self.store.reconciliation(id).await?.runs;
         let began_at = self.clock.now();
 
-        let Sides { left, right, left_out } = self.both(reconciliation, began_at).await?;
-        let terms =
-            Terms { of: reconciliation.of, settled_by: reconciliation.settled_by(began_at), left_out: &left_out };
+        let Sides { left, right, left_out, known, moved, judged_from } = self.both(reconciliation, began_at).await?;
+        let (of, settled_by) = (reconciliation.of, reconciliation.settled_by(began_at));
+        let terms = Terms { of, settled_by, judged_from, moved: &moved, known: &known, left_out: &left_out };
         let compared = compared(&left, &right, terms);
 
         let findings = self.findings(id).await?;
@@ -195,24 +196,48 @@ impl Pipeline {
 
     /// Asks both sides.
     async fn both(&self, reconciliation: &Reconciliation, at: Instant) -> Result<Sides, StoreError> {
-        let Reconciliation { of, left, right, .. } = reconciliation;
+        let Reconciliation { of, target, left, right, .. } = reconciliation;
         let (left_way, right_way) = (reconciliation.way("left"), reconciliation.way("right"));
+        let window = reconciliation.since(at);
+        // Open orders are listed as they are now, whatever their age.
+        let judged_from = window.filter(|_| of.happens());
+        let since = judged_from.map(|from| from.plus_ms(MARGIN_MS.saturating_neg()));
+        let theirs = Asked { way: &right_way, source: right, since };
         if let Some(left) = left {
             // At the same time: what moves between two lists looks like a difference.
-            let (left, right) =
-                tokio::join!(self.list(Rows::new(*of), &left_way, left), self.list(Rows::new(*of), &right_way, right));
-            return Ok(Sides { left, right, left_out: BTreeSet::new() });
+            let (left, right) = tokio::join!(
+                self.list(Rows::new(*of), Asked { way: &left_way, source: left, since }),
+                self.list(Rows::new(*of), theirs)
+            );
+            let moved = match target {
+                Some(_) => self.moved_here(reconciliation, window).await?,
+                None => BTreeMap::new(),
+            };
+            return Ok(Sides { left, right, left_out: BTreeSet::new(), known: BTreeSet::new(), moved, judged_from });
         }
         // The host looks after the other one has listed: what moved meanwhile has changed since, by
         // the host's own clock, and is not judged.
-        let right = self.list(Rows::of_this_host(*of), &right_way, right).await;
+        let right = self.list(Rows::of_this_host(*of), theirs).await;
         let nothing = Rows::new(*of);
         let theirs = right.as_ref().map_or(&nothing, |listed| &listed.rows);
-        let Own { rows, left_out } = self.own(reconciliation, theirs, reconciliation.since(at)).await?;
+        let Own { rows, left_out, known } = self.own(reconciliation, theirs, window).await?;
         let system = reconciliation.left_system();
         let left = rows.map(|rows| Listed::own(system, rows));
         let left = left.map_err(|unusable| Listed::own(system, Rows::new(*of)).unusable(&unusable));
-        Ok(Sides { left, right, left_out })
+        Ok(Sides { left, right, left_out, known, moved: BTreeMap::new(), judged_from })
+    }
+
+    /// When what the host knows of each key changed, where it passes it from one of two systems on to
+    /// the other.
+    async fn moved_here(
+        &self,
+        reconciliation: &Reconciliation,
+        since: Option<Instant>,
+    ) -> Result<BTreeMap<String, Instant>, StoreError> {
+        let Own { rows, .. } = self.own(reconciliation, &Rows::new(reconciliation.of), since).await?;
+        // What cannot be added up here is told by the lists themselves.
+        let cells = rows.and_then(|rows| rows.cells()).unwrap_or_default();
+        Ok(cells.into_iter().filter_map(|(key, cell)| Some((key, cell.changed_at?))).collect())
     }
 
     /// How far each reconciliation is, in the order of the configuration; monitors see it from then
@@ -363,6 +388,12 @@ struct Sides {
     right: Result<Listed, Unheard>,
     /// Orders of which the host does not know any more what it had.
     left_out: BTreeSet<OrderId>,
+    /// Keys of the right one that the host heard of before the time that is looked at.
+    known: BTreeSet<String>,
+    /// When what the host passes on between the two changed.
+    moved: BTreeMap<String, Instant>,
+    /// What happened before it is not judged.
+    judged_from: Option<Instant>,
 }
 
 /// What a run changes.

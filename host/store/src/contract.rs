@@ -90,7 +90,10 @@ pub use exception::{
 };
 pub use interchange::{Interchange, InterchangeAnswer, InterchangeView, NewAnswer, Numbering};
 pub use kept_back::{ClosedHold, CreditQuery, CreditReservation, Kept, KeptBack, NewReview, ReviewView};
-pub use known::{ORDERS_LOOKED_AT_MAX, OrderAt, OrdersAt, OrdersAtPage, OrdersAtWanted};
+pub use known::{
+    ORDERS_LOOKED_AT_MAX, OrderAt, OrdersAt, OrdersAtPage, OrdersAtWanted, SAID_LOOKED_AT_MAX, SaidAt, SaidPage,
+    SaidWanted,
+};
 pub use level::{ItemStanding, LevelOutcome, NewLevel};
 pub use measure::{DeliveryMade, ExceptionsOfOrder, MeasuredOrder, SaidOfOrder};
 pub use notice::{Happened, Happening, NoticePlace};
@@ -1765,6 +1768,9 @@ pub trait Store: Send + Sync + 'static {
     /// Orders as far as they concern a target: a part of those that are not over, or these. An order
     /// that is not here is left out.
     async fn orders_at(&self, wanted: OrdersAtWanted) -> Result<OrdersAtPage, StoreError>;
+
+    /// Events about orders that count or wait for their turn, a part of them, from the newest on.
+    async fn said_at(&self, wanted: SaidWanted) -> Result<SaidPage, StoreError>;
 
     /// What runs of a reconciliation found and is not gone yet, by subject, in their order from
     /// the one after `after` on. One that somebody closed is among them.

@@ -15,6 +15,13 @@ const EVERY_MINUTES_MAX: u32 = 31 * 24 * 60;
 /// A week: what is under way for longer is what somebody should look at.
 const SETTLE_MINUTES_MAX: u32 = 7 * 24 * 60;
 
+/// How much further back both sides are asked than is judged, so that what happened there just before
+/// and is heard of here just after is found: as long as something may be under way.
+pub(super) const MARGIN_MS: i64 = 7 * Instant::DAY_MS;
+
+/// The setting by which a connector hears from when on to list, RFC 3339. It is the host's.
+pub(super) const LIST_SINCE: &str = "list-since";
+
 /// A year: who looks back further has a question for the archive.
 const WINDOW_DAYS_MAX: u32 = 366;
 
@@ -29,7 +36,8 @@ pub struct Reconciliation {
     pub id: String,
     /// Of what.
     pub of: Of,
-    /// The target whose orders are compared, where the host is one of the two.
+    /// The target whose orders are compared, where the host is one of the two. Of what happens it is
+    /// the target that the host passes it on to: what is on its way there is not judged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
     /// One of the two; where it is left out, it is what this host knows.
@@ -158,15 +166,23 @@ impl Reconciliation {
     fn side_problems(&self) -> Option<String> {
         let Self { of, target, left, window_days, .. } = self;
         let of = of.as_str();
-        let is_stock = self.of.is_stock();
+        let (is_stock, happens) = (self.of.is_stock(), self.of.happens());
+        if happens && window_days.is_none() {
+            return Some(format!(
+                "`{of}` grows for ever, and only a time of it can be compared; name its `window_days`"
+            ));
+        }
+        if self.sources().any(|(_, source)| source.settings.contains_key(LIST_SINCE)) {
+            return Some(format!("setting `{LIST_SINCE}` is the host's to set; name `window_days` instead"));
+        }
         match (left, target) {
             (None, _) if is_stock => {
                 Some(format!("`{of}` is compared between `left` and `right`, since the host keeps none; name both"))
             }
-            (None, None) => Some(format!(
+            (None, None) if !happens => Some(format!(
                 "it has no `left`, so it compares what the host knows of `{of}` at a target; name that as `target`"
             )),
-            (Some(_), Some(_)) => Some(
+            (Some(_), Some(_)) if !happens => Some(
                 "it names a `target` and a `left`; a target is for what the host knows, so leave out one".to_owned(),
             ),
             _ if is_stock && window_days.is_some() => {

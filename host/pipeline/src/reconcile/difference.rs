@@ -100,7 +100,11 @@ impl Told<'_> {
     fn named(&self) -> String {
         let called = self.difference.left.called.as_ref().or(self.difference.right.called.as_ref());
         let called = called.map_or_else(String::new, |called| format!("`{}` ", called.escape_debug()));
-        format!("{} {called}`{}`", self.of.noun(), self.key.escape_debug())
+        let key = self.key.escape_debug();
+        match self.of.noun() {
+            "" => format!("{called}`{key}`"),
+            noun => format!("{noun} {called}`{key}`"),
+        }
     }
 
     /// What each of both says where that is not the same.
@@ -154,6 +158,12 @@ pub struct Terms<'a> {
     pub of: Of,
     /// What changed after it on one side is not judged where it differs.
     pub settled_by: Instant,
+    /// What happened before it is not judged: it only answers what the other one lists.
+    pub judged_from: Option<Instant>,
+    /// When what the host itself knows of a key changed, where both sides are others.
+    pub moved: &'a BTreeMap<String, Instant>,
+    /// Keys that are known here though the time that is looked at does not have them.
+    pub known: &'a BTreeSet<String>,
     /// Orders of which one of both does not know any more what it had: nothing about them is
     /// compared.
     pub left_out: &'a BTreeSet<OrderId>,
@@ -171,8 +181,14 @@ pub fn compare(left: &BTreeMap<String, Cell>, right: &BTreeMap<String, Cell>, te
         if [left, right].into_iter().any(|cell| cell.order.is_some_and(|order| terms.left_out.contains(&order))) {
             continue;
         }
+        let at = left.at.max(right.at);
+        let is_too_old = terms.judged_from.zip(at).is_some_and(|(from, at)| at < from);
+        if is_too_old || (!left.is_listed && terms.known.contains(key)) {
+            continue;
+        }
         let kind = differ(left, right, terms.of);
-        if kind.is_some() && left.changed_at.max(right.changed_at).is_some_and(|at| at > terms.settled_by) {
+        let changed_at = left.changed_at.max(right.changed_at).max(terms.moved.get(key).copied());
+        if kind.is_some() && changed_at.is_some_and(|at| at > terms.settled_by) {
             comparison.unsettled.insert(key.clone());
             continue;
         }

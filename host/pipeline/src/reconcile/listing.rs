@@ -8,13 +8,15 @@
 
 use std::collections::BTreeSet;
 
-use portreeve_model::document::{MappingRequest, PollRequest, Polled};
-use portreeve_model::{Digest, Document, Event, Failure, Instant, SenderId};
+use portreeve_model::document::{MappingRequest, PollRequest, Polled, Setting};
+use portreeve_model::{Digest, Document, Event, Failure, Instant, OrderId, SenderId};
 use portreeve_registry::Installed;
 use portreeve_registry::quarantine::Cause;
 use portreeve_sandbox::{Call, Crossed};
+use portreeve_store::StoreError;
 
-use super::configured::Source;
+use super::configured::{LIST_SINCE, Source};
+use super::reading;
 use super::row::{Rows, Unusable};
 use crate::accept::call_error_code;
 use crate::plugins::{Absent, Active};
@@ -70,9 +72,19 @@ pub struct Unheard {
     pub why: String,
 }
 
+/// Who is asked, and for what.
+pub(super) struct Asked<'a> {
+    /// By what the way there is known.
+    pub(super) way: &'a str,
+    pub(super) source: &'a Source,
+    /// From when on, where all of it would be too much.
+    pub(super) since: Option<Instant>,
+}
+
 impl Pipeline {
     /// Asks a source for all of its rows.
-    pub(super) async fn list(&self, rows: Rows, way: &str, source: &Source) -> Result<Listed, Unheard> {
+    pub(super) async fn list(&self, rows: Rows, asked: Asked<'_>) -> Result<Listed, Unheard> {
+        let Asked { way, source, .. } = asked;
         let unheard = |code: &str, why: String| Unheard { system: source.system.clone(), code: code.to_owned(), why };
         let active = self.plugins.now();
         let plugins = self.plugin(&active, &source.connector, Call::Poll, Cause::Target(way)).and_then(|connector| {
@@ -103,7 +115,7 @@ impl Pipeline {
                 return Err(unheard("list-too-slow", why));
             }
             pages = pages.saturating_add(1);
-            let page = self.patient_page(&active, connector, way, source, cursor, &mut patience_ms).await;
+            let page = self.patient_page(&active, connector, &asked, cursor, &mut patience_ms).await;
             let Polled { documents, problems, cursor: next } = page.map_err(|why| why.unheard(&source.system))?;
             if let Some(problem) = problems.first() {
                 let why = format!("page {pages} of its list cannot be read: {} ({})", problem.message, problem.code);
@@ -112,7 +124,9 @@ impl Pipeline {
             for document in documents {
                 let events = self.events(&active, transformer, way, source, document).await;
                 for event in events.map_err(|why| why.unheard(&source.system))? {
-                    rows.add(&event).map_err(|unusable| unheard(unusable.code(), unusable.to_string()))?;
+                    let order = self.order_of(&rows, &event).await;
+                    let order = order.map_err(|error| unheard("store", error.to_string()))?;
+                    rows.add_about(&event, order).map_err(|unusable| unheard(unusable.code(), unusable.to_string()))?;
                 }
             }
             // A source that says the same place twice goes round in a circle.
@@ -129,38 +143,48 @@ impl Pipeline {
         Ok(Listed { system, rows, pages, connector: Some(connector.digest), transformer: Some(transformer.digest) })
     }
 
+    /// Which order of this host a row is about that names it by the number of its sender; none where
+    /// several have that, or nobody asks.
+    async fn order_of(&self, rows: &Rows, event: &Event) -> Result<Option<OrderId>, StoreError> {
+        let named = reading::order_named(event).filter(|name| rows.is_of_this_host() && OrderId::parse(name).is_err());
+        let Some(named) = named else { return Ok(None) };
+        let mut found = self.store.orders_numbered(named, 2).await?;
+        Ok(found.pop().filter(|_| found.is_empty()).map(|order| order.id))
+    }
+
     /// A page, where the system has it before the patience with it is at an end.
     async fn patient_page(
         &self,
         active: &Active,
         connector: &Installed,
-        way: &str,
-        source: &Source,
+        asked: &Asked<'_>,
         cursor: Option<Vec<u8>>,
         patience_ms: &mut u32,
     ) -> Result<Polled, NoPage> {
         for _ in 0..WAITS_MAX {
-            let page = self.page(active, connector, way, source, cursor.clone()).await;
+            let page = self.page(active, connector, asked, cursor.clone()).await;
             let Err(NoPage::NotNow(ms)) = page else { return page };
             let Some(left_ms) = patience_ms.checked_sub(ms) else { return page };
             *patience_ms = left_ms;
             self.clock.pass(ms).await;
         }
-        self.page(active, connector, way, source, cursor).await
+        self.page(active, connector, asked, cursor).await
     }
 
     async fn page(
         &self,
         active: &Active,
         connector: &Installed,
-        way: &str,
-        source: &Source,
+        asked: &Asked<'_>,
         cursor: Option<Vec<u8>>,
     ) -> Result<Polled, NoPage> {
+        let Asked { way, source, since } = *asked;
         let mut context = active.context(self.clock.now());
         context.lookup = self.tables.of(&self.store, &connector.manifest.imports.lookup).await;
         context.egress = self.outbound.to(way);
-        let request = PollRequest { cursor, now: self.clock.now(), settings: route::settings(&source.settings) };
+        let mut settings = route::settings(&source.settings);
+        settings.extend(since.map(|since| Setting { name: LIST_SINCE.to_owned(), value: since.to_string() }));
+        let request = PollRequest { cursor, now: self.clock.now(), settings };
         let polling = connector.plugin.poll(&context, &request);
         let crossed = self.call(connector, Call::Poll, Cause::Target(way), polling).await;
         outcome(crossed.map_err(|stopped| NoPage::Never(stopped.code().to_owned(), stopped.to_string()))?)

@@ -2,7 +2,8 @@
 //!
 //! Of orders it is what it gave to a target and is not over; of those that the other list has beside
 //! them, it is whatever became of them, so that an order that is over here and open there is told as
-//! what it is.
+//! what it is. Of what happens (invoices, shipments, payments) it is what was said of orders in the time
+//! that is looked at, and whether the rest of the other list was ever said.
 //!
 //! Two dangers. What is on its way looks like a difference: whatever waits in the outbox for that
 //! target is marked as changing now, and whatever was said of an order or arrived there as changed
@@ -13,10 +14,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use portreeve_model::{Event, Instant, Money, Order, OrderId, ProcessState};
 use portreeve_store::StoreError;
-use portreeve_store::contract::{OrderAt, OrdersAt, OrdersAtPage, OrdersAtWanted, PayloadRef};
+use portreeve_store::contract::{
+    OrderAt, OrderEventKind, OrdersAt, OrdersAtPage, OrdersAtWanted, PayloadRef, SaidAt, SaidPage, SaidWanted,
+};
 
 use super::Reconciliation;
-use super::reading::{amount, line_numbers};
+use super::configured::MARGIN_MS;
+use super::reading::{self, amount, line_numbers};
 use super::row::{Measure, ON_ITS_WAY, Of, Part, Rows, Stage, Unusable};
 use crate::Pipeline;
 use crate::decision::DecisionRecord;
@@ -30,6 +34,18 @@ pub(super) struct Own {
     pub(super) rows: Result<Rows, Unusable>,
     /// Orders of which it does not know any more what it had.
     pub(super) left_out: BTreeSet<OrderId>,
+    /// Keys of the other list that it heard of before the time that is looked at.
+    pub(super) known: BTreeSet<String>,
+}
+
+/// The events that rows of a subject are.
+fn kinds(of: Of) -> Vec<OrderEventKind> {
+    match of {
+        Of::Stock | Of::StockByNode | Of::Orders => Vec::new(),
+        Of::Invoices => vec![OrderEventKind::InvoicePosted],
+        Of::Shipments => vec![OrderEventKind::ShipmentConfirmed],
+        Of::Payments => vec![OrderEventKind::PaymentSettled, OrderEventKind::RefundIssued],
+    }
 }
 
 impl Pipeline {
@@ -40,9 +56,13 @@ impl Pipeline {
         theirs: &Rows,
         since: Option<Instant>,
     ) -> Result<Own, StoreError> {
-        let mut own = Own { rows: Ok(Rows::new(reconciliation.of)), left_out: BTreeSet::new() };
+        let mut own = Own { rows: Ok(Rows::new(reconciliation.of)), left_out: BTreeSet::new(), known: BTreeSet::new() };
         match reconciliation.of {
             Of::Orders => self.own_orders(reconciliation, theirs, since, &mut own).await?,
+            Of::Invoices | Of::Shipments | Of::Payments => {
+                self.own_events(reconciliation, since, &mut own).await?;
+                self.what_is_known_of(reconciliation.of, theirs, &mut own).await?;
+            }
             // Checked with the configuration: the host keeps none.
             Of::Stock | Of::StockByNode => {}
         }
@@ -70,6 +90,74 @@ impl Pipeline {
         for ids in beside.chunks(usize::try_from(PAGE).unwrap_or(1)) {
             let OrdersAtPage { orders, .. } = self.store.orders_at(wanted(OrdersAt::These(ids.to_vec()))).await?;
             self.take_orders(orders, own).await?;
+        }
+        Ok(())
+    }
+
+    /// What was said of orders in a time, as far as it counts or waits for its turn.
+    async fn own_events(
+        &self,
+        reconciliation: &Reconciliation,
+        since: Option<Instant>,
+        own: &mut Own,
+    ) -> Result<(), StoreError> {
+        let since = since.unwrap_or(Instant(0)).plus_ms(MARGIN_MS.saturating_neg());
+        let (kinds, target) = (kinds(reconciliation.of), reconciliation.target.clone());
+        let mut wanted = SaidWanted { kinds, target, since, before: None, limit: PAGE };
+        loop {
+            let SaidPage { said, before } = self.store.said_at(wanted.clone()).await?;
+            self.take_events(&said, own).await?;
+            if before.is_none() || own.rows.is_err() {
+                return Ok(());
+            }
+            wanted.before = before;
+        }
+    }
+
+    async fn take_events(&self, said: &[SaidAt], own: &mut Own) -> Result<(), StoreError> {
+        let Ok(rows) = &mut own.rows else { return Ok(()) };
+        let events = self.readable_of(said.iter().map(|said| said.event).collect()).await?;
+        for (said, event) in said.iter().zip(events) {
+            let Some(event) = event else {
+                own.left_out.insert(said.order);
+                continue;
+            };
+            let event = Event::from_json(&event).map_err(|error| unreadable("event", &error))?;
+            let changed_at = if said.is_under_way { ON_ITS_WAY } else { said.changed_at };
+            if let Err(unusable) = rows.add_own(&event, said.order, said.received_at, changed_at) {
+                own.rows = Err(unusable);
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// What the other list has beside that, and the host heard of all the same: a clock that stands
+    /// back, or a day that is set otherwise there, puts it out of the time that is looked at.
+    async fn what_is_known_of(&self, of: Of, theirs: &Rows, own: &mut Own) -> Result<(), StoreError> {
+        let Ok(rows) = &own.rows else { return Ok(()) };
+        let mut beside = BTreeMap::<OrderId, Vec<String>>::new();
+        for (key, order) in theirs.beside(rows) {
+            let Some(order) = order else { continue };
+            beside.entry(order).or_default().push(key.to_owned());
+        }
+        let ids: Vec<OrderId> = beside.keys().copied().collect();
+        for ids in ids.chunks(usize::try_from(PAGE).unwrap_or(1)) {
+            let standings = self.store.order_standings(ids.to_vec()).await?;
+            let moved: Vec<(OrderId, PayloadRef)> =
+                ids.iter().zip(standings).filter_map(|(id, standing)| Some((*id, standing.progress?.record))).collect();
+            let records = self.readable_of(moved.iter().map(|(_, record)| *record).collect()).await?;
+            for ((order, _), record) in moved.iter().zip(records) {
+                let Some(record) = record else {
+                    own.left_out.insert(*order);
+                    continue;
+                };
+                let progress = DecisionRecord::progress_in(&record).map_err(|error| unreadable("progress", &error))?;
+                let said = progress.map(|progress| progress.said).unwrap_or_default();
+                let is_known =
+                    |key: &String| reading::remembered_as(of, key).is_some_and(|name| said.contains_key(&name));
+                own.known.extend(beside.get(order).into_iter().flatten().filter(|key| is_known(key)).cloned());
+            }
         }
         Ok(())
     }
@@ -134,7 +222,7 @@ fn part(at: &OrderAt, order: &Order, progress: Option<&Progress>) -> Part {
         changed_at: Some(if at.is_under_way { ON_ITS_WAY } else { at.changed_at }),
         order: Some(at.id),
         called: Some(at.number.clone()),
-        by_item: false,
+        ..Part::default()
     }
 }
 

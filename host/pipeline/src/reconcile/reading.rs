@@ -4,13 +4,13 @@
 //!
 //! ```text
 //! changed-at         of a row: when it changed last, milliseconds since 1970
-//! document           of an order: what the system itself calls it
+//! document           of an order or a shipment: what the system itself calls it
 //! stage              of an order: `open`, `shipped` or `cancelled`
 //! left               of a line of an order: how much of it has left, in its unit
-//! line-numbers       of an order: `others`, where its lines have other numbers than the order's own
+//! line-numbers       of an order or a shipment: `others`, where its lines have other numbers than the order's own
 //! ```
 
-use portreeve_model::event::{InventoryLevel, Order, OrderLine};
+use portreeve_model::event::{InventoryLevel, Invoice, Order, OrderLine, Refund, Settlement, Shipment};
 use portreeve_model::value::{Decimal, Extension, Instant};
 use portreeve_model::{Event, Money, OrderId};
 
@@ -25,14 +25,19 @@ const LEFT: &str = "left";
 /// Whose numbers lines have.
 const LINE_NUMBERS: &str = "line-numbers";
 
-/// The row that an event is.
+/// The row that an event is. `order` is which order it is about, where the host knows better than the
+/// event, which may have the number that its sender gave it.
 ///
 /// # Errors
 /// When it is another event, or nobody can read it.
-pub(super) fn row(of: Of, event: &Event) -> Result<(RowName, Part), Unusable> {
+pub(super) fn row(of: Of, event: &Event, order: Option<OrderId>) -> Result<(RowName, Part), Unusable> {
     match (of, event) {
         (Of::Stock | Of::StockByNode, Event::InventoryLevel(level)) => stocked(of, level),
         (Of::Orders, Event::OrderCreated(order)) => ordered(order),
+        (Of::Invoices, Event::InvoicePosted(invoice)) => invoiced(invoice, order),
+        (Of::Shipments, Event::ShipmentConfirmed(shipment)) => shipped(shipment, order),
+        (Of::Payments, Event::PaymentSettled(settlement)) => paid(settlement, order),
+        (Of::Payments, Event::RefundIssued(refund)) => refunded(refund, order),
         (of, other) => Err(Unusable::OtherEvent { found: other.name().to_owned(), of }),
     }
 }
@@ -59,17 +64,116 @@ fn ordered(order: &Order) -> Result<(RowName, Part), Unusable> {
     }
     numbers.extend(net(order.totals.grand, order.totals.tax).as_ref().map(amount));
     let stage = said(&order.extensions, STAGE).map(|text| Stage::of(text).ok_or(text)).transpose();
+    let (key, id) = named(&order.number, None);
     let part = Part {
-        key: order.number.clone(),
+        key: key.clone(),
         numbers,
         stage: stage.map_err(|_| word(STAGE, "`open`, `shipped` or `cancelled`"))?,
         changed_at: changed_at(&order.extensions, &order.number)?,
-        order: OrderId::parse(&order.number).ok(),
-        called: None,
+        order: id,
         by_item: said(&order.extensions, LINE_NUMBERS).is_some(),
+        ..Part::default()
     };
     let document = said(&order.extensions, DOCUMENT).unwrap_or_default().to_owned();
-    Ok(((order.number.clone(), document), part))
+    Ok(((key, document), part))
+}
+
+/// Which order an event of a list is about, in the words of whoever lists it.
+pub(super) fn order_named(event: &Event) -> Option<&str> {
+    match event {
+        Event::InvoicePosted(invoice) => invoice.order_number.as_deref(),
+        Event::ShipmentConfirmed(shipment) => Some(&shipment.order_number),
+        Event::PaymentSettled(settlement) => settlement.order_number.as_deref(),
+        Event::RefundIssued(refund) => Some(&refund.order_number),
+        _ => None,
+    }
+}
+
+/// The order as rows name it: by the host's id where that is known.
+fn named(number: &str, known: Option<OrderId>) -> (String, Option<OrderId>) {
+    let order = known.or_else(|| OrderId::parse(number).ok());
+    (order.map_or_else(|| number.to_owned(), |order| order.to_string()), order)
+}
+
+fn invoiced(invoice: &Invoice, known: Option<OrderId>) -> Result<(RowName, Part), Unusable> {
+    let (name, order) = named(invoice.order_number.as_deref().unwrap_or_default(), known);
+    let key = invoice.invoice_number.clone();
+    let numbers = [Some((Figure::Total, invoice.total)), invoice.tax.map(|tax| (Figure::Tax, tax))];
+    let part = Part {
+        numbers: numbers.into_iter().flatten().map(|(figure, money)| money_of(figure, &money)).collect(),
+        changed_at: changed_at(&invoice.extensions, &key)?,
+        at: invoice.posted_on.and_then(|day| day.midnight()),
+        order,
+        ..Part::default()
+    };
+    Ok(((key.clone(), name), Part { key, ..part }))
+}
+
+fn shipped(shipment: &Shipment, known: Option<OrderId>) -> Result<(RowName, Part), Unusable> {
+    let (name, order) = named(&shipment.order_number, known);
+    let key = format!("{name}/{}", shipment.shipment_number);
+    let left = shipment.lines.iter().map(|line| Number {
+        figure: Figure::Left(Line { number: Some(line.line_number.clone()), sku: line.sku.clone() }),
+        measure: Measure::of(&line.shipped),
+        unit: line.shipped.unit.clone(),
+    });
+    let part = Part {
+        numbers: left.collect(),
+        changed_at: changed_at(&shipment.extensions, &key)?,
+        at: shipment.at,
+        order,
+        by_item: said(&shipment.extensions, LINE_NUMBERS).is_some(),
+        ..Part::default()
+    };
+    let document = said(&shipment.extensions, DOCUMENT).unwrap_or_default();
+    Ok(((key.clone(), document.to_owned()), Part { key, ..part }))
+}
+
+fn paid(settlement: &Settlement, known: Option<OrderId>) -> Result<(RowName, Part), Unusable> {
+    let Settlement { payment_reference, order_number, amount, settled_at, extensions, .. } = settlement;
+    let (_, order) = named(order_number.as_deref().unwrap_or_default(), known);
+    let key = format!("payment {payment_reference}");
+    let part = Part {
+        numbers: vec![money_of(Figure::Moved, amount)],
+        changed_at: changed_at(extensions, &key)?,
+        at: *settled_at,
+        order,
+        ..Part::default()
+    };
+    Ok((("payment".to_owned(), payment_reference.clone()), Part { key, ..part }))
+}
+
+/// A refund's number is the order's: the host's own ones are `host-1` of each.
+fn refunded(refund: &Refund, known: Option<OrderId>) -> Result<(RowName, Part), Unusable> {
+    let Refund { refund_number, order_number, amount, issued_at, extensions, .. } = refund;
+    let (name, order) = named(order_number, known);
+    let key = format!("refund {name}/{refund_number}");
+    let part = Part {
+        numbers: vec![money_of(Figure::Moved, amount)],
+        changed_at: changed_at(extensions, &key)?,
+        at: *issued_at,
+        order,
+        ..Part::default()
+    };
+    Ok(((name, refund_number.clone()), Part { key, ..part }))
+}
+
+/// By what the host remembers what a key is of, so that it is known whatever time is looked at.
+pub(super) fn remembered_as(of: Of, key: &str) -> Option<String> {
+    let behind_the_order = |key: &str| key.split_once('/').map(|(_, number)| number.to_owned());
+    match of {
+        Of::Invoices => Some(format!("invoice.posted/{key}")),
+        Of::Shipments => Some(format!("shipment.confirmed/{}", behind_the_order(key)?)),
+        Of::Payments => match key.split_once(' ')? {
+            ("payment", reference) => Some(format!("payment.settled/{reference}")),
+            (_, refund) => Some(format!("refund.issued/{}", behind_the_order(refund)?)),
+        },
+        Of::Stock | Of::StockByNode | Of::Orders => None,
+    }
+}
+
+fn money_of(figure: Figure, money: &Money) -> Number {
+    Number { figure, measure: Measure::of_money(money), unit: money.currency.to_string() }
 }
 
 /// How much of a line is ordered, and how much has left where that is known.
@@ -82,7 +186,7 @@ pub(super) fn line_numbers(line: &OrderLine, ordered: Measure, left: Option<Meas
 
 /// What is charged without tax, as a number.
 pub(super) fn amount(net: &Money) -> Number {
-    Number { figure: Figure::Net, measure: Measure::of_money(net), unit: net.currency.to_string() }
+    money_of(Figure::Net, net)
 }
 
 /// A total without its tax, where both are known and of one currency.

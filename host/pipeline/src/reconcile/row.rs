@@ -9,8 +9,8 @@
 //! wherever its pages are cut, the rows of it are the same.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use portreeve_model::value::{Decimal, Instant, Quantity};
@@ -44,6 +44,12 @@ pub enum Of {
     /// they come to without tax, and how far they are. One that is over and in one list only is no
     /// difference, since lists of open orders leave it out.
     Orders,
+    /// Posted invoices and credit memos of a time, by their number: what each comes to, and its tax.
+    Invoices,
+    /// What left in a time, by order and shipment: how much of each line.
+    Shipments,
+    /// Money that moved in a time: payments by their reference, refunds by order and number.
+    Payments,
 }
 
 impl Of {
@@ -54,6 +60,9 @@ impl Of {
             Self::Stock => "stock",
             Self::StockByNode => "stock-by-node",
             Self::Orders => "orders",
+            Self::Invoices => "invoices",
+            Self::Shipments => "shipments",
+            Self::Payments => "payments",
         }
     }
 
@@ -63,6 +72,10 @@ impl Of {
         match self {
             Self::Stock | Self::StockByNode => "item",
             Self::Orders => "order",
+            Self::Invoices => "invoice",
+            Self::Shipments => "shipment",
+            // Their keys begin with what they are.
+            Self::Payments => "",
         }
     }
 
@@ -72,12 +85,21 @@ impl Of {
         matches!(self, Self::Stock | Self::StockByNode)
     }
 
+    /// Whether it happens, and lists of it grow: only a time of it can be compared.
+    #[must_use]
+    pub fn happens(self) -> bool {
+        matches!(self, Self::Invoices | Self::Shipments | Self::Payments)
+    }
+
     /// The event that lists of it consist of.
     #[must_use]
     pub fn event(self) -> &'static str {
         match self {
             Self::Stock | Self::StockByNode => "inventory.level",
             Self::Orders => "order.created",
+            Self::Invoices => "invoice.posted",
+            Self::Shipments => "shipment.confirmed",
+            Self::Payments => "payment.settled` or `refund.issued",
         }
     }
 }
@@ -93,6 +115,12 @@ pub enum Figure {
     Left(Line),
     /// What it comes to, without tax.
     Net,
+    /// What it comes to.
+    Total,
+    /// The tax in it.
+    Tax,
+    /// How much money moved.
+    Moved,
 }
 
 /// A line: of two lists whose lines have other numbers the item alone is compared.
@@ -108,7 +136,7 @@ impl Figure {
     /// Whether a list that does not say it says that there is nothing of it. Of the others it does
     /// not say anything, and there is nothing to compare.
     fn is_counted(&self) -> bool {
-        !matches!(self, Self::Net)
+        !matches!(self, Self::Net | Self::Tax)
     }
 
     /// The same of the item, whatever the line's number.
@@ -129,6 +157,9 @@ impl fmt::Display for Figure {
             Self::Ordered(line) => write!(f, "ordered of {line}"),
             Self::Left(line) => write!(f, "left of {line}"),
             Self::Net => f.write_str("in total without tax"),
+            Self::Total => f.write_str("in total"),
+            Self::Tax => f.write_str("of tax"),
+            Self::Moved => f.write_str("moved"),
         }
     }
 }
@@ -253,6 +284,8 @@ pub struct Cell {
     pub stage: Option<Stage>,
     /// When it changed last, where the system says so.
     pub changed_at: Option<Instant>,
+    /// When it happened, where the system says so.
+    pub at: Option<Instant>,
     /// The host's id of the order that it is or is about, where it names one.
     pub order: Option<OrderId>,
     /// What people call it, where that is not the key.
@@ -282,7 +315,7 @@ impl Cell {
         let by_item = self.by_item || other.by_item;
         let (here, there) = (self.compared(by_item), other.compared(by_item));
         let mut differing = Vec::new();
-        let figures: std::collections::BTreeSet<&Figure> = here.keys().chain(there.keys()).collect();
+        let figures: BTreeSet<&Figure> = here.keys().chain(there.keys()).collect();
         for figure in figures {
             let (one, two) = (here.get(figure), there.get(figure));
             let both_say = figure.is_counted() || (one.is_some() && two.is_some());
@@ -320,6 +353,7 @@ impl Cell {
         }
         self.stage = self.stage.or(part.stage);
         self.changed_at = self.changed_at.max(part.changed_at);
+        self.at = self.at.max(part.at);
         self.order = self.order.or(part.order);
         self.called = self.called.take().or_else(|| part.called.clone());
         self.by_item |= part.by_item;
@@ -448,6 +482,7 @@ pub(super) struct Part {
     pub(super) numbers: Vec<Number>,
     pub(super) stage: Option<Stage>,
     pub(super) changed_at: Option<Instant>,
+    pub(super) at: Option<Instant>,
     pub(super) order: Option<OrderId>,
     pub(super) called: Option<String>,
     /// Whether its lines have numbers of their own, which say nothing to anybody else.
@@ -480,6 +515,11 @@ impl Rows {
         Self { of_this_host: true, ..Self::new(of) }
     }
 
+    /// Whether only what names an order of this host counts.
+    pub(super) fn is_of_this_host(&self) -> bool {
+        self.of_this_host
+    }
+
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -497,16 +537,49 @@ impl Rows {
         self.parts.values().filter_map(|part| part.order)
     }
 
+    /// Keys that this list has and another one does not, with their orders where rows name one.
+    pub(super) fn beside<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = (&'a str, Option<OrderId>)> {
+        let keys: BTreeSet<&str> = other.parts.values().map(|part| part.key.as_str()).collect();
+        self.parts
+            .values()
+            .filter(move |part| !keys.contains(part.key.as_str()))
+            .map(|part| (part.key.as_str(), part.order))
+    }
+
     /// Takes a row. The same once more changes nothing: pages overlap.
     ///
     /// # Errors
     /// See [`Unusable`].
     pub fn add(&mut self, event: &Event) -> Result<(), Unusable> {
-        let (name, part) = reading::row(self.of, event)?;
+        self.add_about(event, None)
+    }
+
+    /// Takes a row of which the host knows which order it is about.
+    ///
+    /// # Errors
+    /// See [`Unusable`].
+    pub(super) fn add_about(&mut self, event: &Event, order: Option<OrderId>) -> Result<(), Unusable> {
+        let (name, part) = reading::row(self.of, event, order)?;
         if self.of_this_host && !self.of.is_stock() && part.order.is_none() {
             return Ok(());
         }
         self.put(name, part)
+    }
+
+    /// Takes what the host heard of an order at a time. Whatever else is said of when it changed is what
+    /// the system said of itself.
+    ///
+    /// # Errors
+    /// See [`Unusable`].
+    pub(super) fn add_own(
+        &mut self,
+        event: &Event,
+        order: OrderId,
+        heard_at: Instant,
+        changed_at: Instant,
+    ) -> Result<(), Unusable> {
+        let (name, part) = reading::row(self.of, event, Some(order))?;
+        self.put(name, Part { changed_at: Some(changed_at), at: part.at.or(Some(heard_at)), ..part })
     }
 
     /// Takes a row that is read already.

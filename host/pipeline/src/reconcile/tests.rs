@@ -4,7 +4,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use portreeve_model::event::{CancelRequest, InventoryLevel, Order, OrderLine, OrderTotals};
+use portreeve_model::event::{
+    CancelRequest, InventoryLevel, Invoice, Order, OrderLine, OrderTotals, Refund, RefundCause,
+};
 use portreeve_model::value::{Currency, Customer, Extension, Money, Quantity, UnitPrice};
 use portreeve_model::{Event, Instant, OrderId};
 use proptest::prelude::*;
@@ -44,7 +46,9 @@ fn rows(of: Of, events: &[Event]) -> Result<Rows, Unusable> {
 
 fn terms(settled_by: Instant) -> Terms<'static> {
     static NONE: BTreeSet<OrderId> = BTreeSet::new();
-    Terms { of: Of::Stock, settled_by, left_out: &NONE }
+    static NO_KEY: BTreeSet<String> = BTreeSet::new();
+    static NOTHING: BTreeMap<String, Instant> = BTreeMap::new();
+    Terms { of: Of::Stock, settled_by, judged_from: None, moved: &NOTHING, known: &NO_KEY, left_out: &NONE }
 }
 
 fn cells(events: &[Event]) -> BTreeMap<String, Cell> {
@@ -364,7 +368,7 @@ fn nothing_is_compared_of_an_order_of_which_one_side_has_forgotten_what_it_had()
     let id = OrderId::parse("6fa459ea-ee8a-3ca4-894e-db77e160355e").unwrap();
     let cells = rows(Of::Orders, &[listed(&id.to_string(), &LISTED)]).unwrap().cells().unwrap();
     let left_out = BTreeSet::from([id]);
-    let found = compare(&BTreeMap::new(), &cells, Terms { of: Of::Orders, settled_by: NOW, left_out: &left_out });
+    let found = compare(&BTreeMap::new(), &cells, Terms { of: Of::Orders, left_out: &left_out, ..terms(NOW) });
     assert_eq!(found, Comparison::default());
 }
 
@@ -414,4 +418,101 @@ proptest! {
         prop_assert_eq!(found(&back, &rest).digest(), one.digest());
         prop_assert_eq!(found(&back, &pairs(&left)).differences.len(), 0);
     }
+}
+
+// --- what happens ---
+
+const DAY: i64 = Instant::DAY_MS;
+
+/// 2026-03-02, on which the invoices of these tests are posted.
+const POSTED: Instant = Instant(1_772_409_600_000);
+
+fn invoice(number: &str, minor: i64, tax: Option<i64>) -> Event {
+    let currency = Currency::parse("USD").unwrap();
+    Event::InvoicePosted(Invoice {
+        invoice_number: number.to_owned(),
+        order_number: Some("6fa459ea-ee8a-3ca4-894e-db77e160355e".to_owned()),
+        shipment_number: None,
+        corrects: None,
+        posted_on: POSTED.date(),
+        due_on: None,
+        lines: Vec::new(),
+        tax: tax.map(|minor| Money { minor, currency }),
+        total: Money { minor, currency },
+        extensions: Vec::new(),
+    })
+}
+
+fn invoices(left: &[Event], right: &[Event], terms: Terms<'_>) -> Comparison {
+    let cells = |events: &[Event]| rows(Of::Invoices, events).unwrap().cells().unwrap();
+    compare(&cells(left), &cells(right), Terms { of: Of::Invoices, ..terms })
+}
+
+#[test]
+fn a_tax_that_one_side_does_not_tell_is_not_compared_and_one_of_nothing_is_told() {
+    let found = |left, right| invoices(&[left], &[right], terms(NOW));
+    assert_eq!(found(invoice("I", 100, None), invoice("I", 100, Some(8))).agreeing, 1);
+    assert_eq!(found(invoice("I", 100, Some(8)), invoice("I", 100, Some(8))).agreeing, 1);
+    let found = found(invoice("I", 100, Some(0)), invoice("I", 100, Some(8)));
+    let (key, difference) = found.differences.iter().next().unwrap();
+    let told = Told { of: Of::Invoices, key, difference, left: "this host", right: "erp" }.to_string();
+    assert!(
+        told.starts_with("found of invoice `I`: 0 USD of tax in this host and 0.08 USD in erp, expected"),
+        "{told}"
+    );
+}
+
+#[test]
+fn what_happened_before_the_time_that_is_judged_only_answers() {
+    let one = [invoice("I", 100, None)];
+    let from = |at| Terms { judged_from: Some(at), ..terms(NOW) };
+    for (judged_from, compared) in [(POSTED, 1), (POSTED.plus_ms(1), 0), (POSTED.plus_ms(DAY), 0)] {
+        assert_eq!(invoices(&one, &[], from(judged_from)).differences.len(), compared);
+        assert_eq!(invoices(&[], &one, from(judged_from)).differences.len(), compared);
+        assert_eq!(invoices(&one, &one, from(judged_from)).compared, u64::try_from(compared).unwrap());
+    }
+}
+
+#[test]
+fn what_was_heard_before_is_not_missing_here_and_what_the_host_passes_on_is_on_its_way() {
+    let one = [invoice("I", 100, None)];
+    let known = BTreeSet::from(["I".to_owned()]);
+    let told = Terms { known: &known, ..terms(NOW) };
+    assert_eq!(invoices(&[], &one, told), Comparison::default());
+    assert_eq!(invoices(&one, &[], told).differences.len(), 1, "there it is missing all the same");
+    assert_eq!(invoices(&[invoice("I", 99, None)], &one, told).differences.len(), 1);
+    let moved = BTreeMap::from([("I".to_owned(), NOW.plus_ms(1))]);
+    let found = invoices(&one, &[], Terms { moved: &moved, ..terms(NOW) });
+    assert_eq!((found.differences.len(), found.unsettled.len()), (0, 1));
+}
+
+#[test]
+fn payments_go_by_their_reference_and_refunds_by_their_order_and_number() {
+    let currency = Currency::parse("USD").unwrap();
+    let order = OrderId::parse("6fa459ea-ee8a-3ca4-894e-db77e160355e").unwrap();
+    let refund = |order_number: &str| {
+        Event::RefundIssued(Refund {
+            refund_number: "host-1".to_owned(),
+            order_number: order_number.to_owned(),
+            cause: RefundCause::Other,
+            return_number: None,
+            amount: Money { minor: 5, currency },
+            issued_at: None,
+            extensions: Vec::new(),
+        })
+    };
+    // What names no order of this host is somebody else's, unless the host knows whose it is.
+    let mut list = Rows::of_this_host(Of::Payments);
+    list.add(&refund("1001")).unwrap();
+    assert!(list.is_empty());
+    list.add_about(&refund("1001"), Some(order)).unwrap();
+    list.add(&refund(&order.to_string())).unwrap();
+    let key = format!("refund {order}/host-1");
+    let cells = list.cells().unwrap();
+    assert_eq!(cells.keys().collect::<Vec<_>>(), [&key]);
+    let remembered = |of, key: &str| super::reading::remembered_as(of, key);
+    assert_eq!(remembered(Of::Payments, &key).as_deref(), Some("refund.issued/host-1"));
+    assert_eq!(remembered(Of::Payments, "payment ch_1").as_deref(), Some("payment.settled/ch_1"));
+    assert_eq!(remembered(Of::Invoices, "PS/1").as_deref(), Some("invoice.posted/PS/1"));
+    assert_eq!(remembered(Of::Shipments, &format!("{order}/SH/1")).as_deref(), Some("shipment.confirmed/SH/1"));
 }

@@ -20,6 +20,8 @@
 //! GET    …/salesInvoices, …/salesCreditMemos?$filter=lastModifiedDateTime ge …   what changed since (`changed`)
 //! GET    …/salesInvoices?$filter=number eq '…' or number eq '…'   those of these numbers (`changed`)
 //! GET    …/salesOrders?$expand=salesOrderLines&$orderby=number&$top=…[&$filter=number gt '…']   all that are open
+//! GET    …/salesInvoices, …/salesCreditMemos, …/salesShipments?$orderby=number&$expand=…&$top=…
+//!        &$filter=lastModifiedDateTime ge …[ and number gt '…']   those that changed since, by number
 //! GET    …/items?$filter=type eq 'Inventory'[ and number gt '…']&$orderby=number&$top=…
 //! GET, POST /api/v2.0/subscriptions, PATCH …(ID)      who is told that something changed (`subscribing`)
 //! any refusal                                         4xx/5xx {"error":{"code","message"}}
@@ -63,6 +65,7 @@ use self::answer::{CompanyAnswer, DocumentAnswer, List, OrderLineAnswer, Refusal
 use self::asked::{Change, Checked};
 use self::books::{Books, Order};
 use self::changed::Since;
+use self::items::Posted;
 use self::posting::Document;
 pub use self::subscribing::ErpSubscription;
 use super::amount::Amount;
@@ -355,6 +358,9 @@ async fn find_invoices(
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     let (company, lines) = (known_company(&company)?, "salesInvoiceLines");
+    if items::is_by_number(query.as_deref()) {
+        return items::posted(&ledger, company, query.as_deref().unwrap_or_default(), Posted::Invoices);
+    }
     if let Some(since) = Since::read(query.as_deref().unwrap_or_default(), &headers, lines)? {
         return changed::listed(&ledger, company, &since, &uri, &headers, |books| &books.invoices);
     }
@@ -373,7 +379,11 @@ async fn find_shipments(
     Path(company): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Refusal> {
-    let (company, asked) = (known_company(&company)?, Asked::read(query, "salesShipmentLines")?);
+    let (company, lines) = (known_company(&company)?, "salesShipmentLines");
+    if items::is_by_number(query.as_deref()) {
+        return items::posted(&ledger, company, query.as_deref().unwrap_or_default(), Posted::Shipments);
+    }
+    let asked = Asked::read(query, lines)?;
     let books = ledger.lock();
     // Every posting ships what it invoices.
     let found = books
@@ -392,6 +402,9 @@ async fn find_credit_memos(
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     let (company, lines) = (known_company(&company)?, "salesCreditMemoLines");
+    if items::is_by_number(query.as_deref()) {
+        return items::posted(&ledger, company, query.as_deref().unwrap_or_default(), Posted::CreditMemos);
+    }
     if let Some(since) = Since::read(query.as_deref().unwrap_or_default(), &headers, lines)? {
         return changed::listed(&ledger, company, &since, &uri, &headers, |books| &books.memos);
     }

@@ -1,10 +1,11 @@
-//! A payment processor in the shape of Stripe's API, as far as refunds go.
+//! A payment processor in the shape of Stripe's API, as far as refunds and lists go.
 //!
 //! ```text
 //! GET  /v1/balance                                 200 {"object":"balance",…}
 //! POST /v1/refunds          a form                 200 {"object":"refund","id","status",…}
 //! GET  /v1/refunds?charge=…|payment_intent=…&limit=…&starting_after=…
 //!                                                  200 {"object":"list","data":[…],"has_more"}
+//! GET  /v1/charges, /v1/refunds, /v1/disputes?limit=…&created[gte]=…&starting_after=…   newest first
 //! GET  /v1/charges/search?query=metadata["order_id"]:"…"
 //!                                                  200 {"object":"search_result","data":[…]}
 //! any refusal                                      4xx/5xx {"error":{"type","code","message"}}
@@ -158,6 +159,18 @@ impl Payments {
         payment
     }
 
+    /// Another amount stands in a payment, and nobody was told.
+    pub fn charge_otherwise(&self, charge: &str, amount: i64) {
+        for payment in self.ledger.lock().payments.iter_mut().filter(|payment| payment.charge == charge) {
+            payment.amount = amount;
+        }
+    }
+
+    /// Has a page have so many objects at most, whatever is asked for.
+    pub fn page_by(&self, objects_max: usize) {
+        self.ledger.lock().page_max = Some(objects_max);
+    }
+
     /// All payments, in the order in which they were made.
     #[must_use]
     pub fn payments(&self) -> Vec<Payment> {
@@ -196,6 +209,7 @@ impl Payments {
             "charge": payment.charge, "payment_intent": payment.payment_intent, "created": payment.created,
             "balance_transactions": [], "metadata": {"order_id": payment.order_id},
         });
+        self.ledger.lock().dispute(&id, dispute.clone(), payment, way);
         self.event(kind, dispute, at_s)
     }
 
@@ -256,6 +270,8 @@ fn routes(ledger: Ledger) -> Router {
     Router::new()
         .route("/v1/balance", get(async || Json(json!({"object": "balance", "available": [], "pending": []}))))
         .route("/v1/refunds", get(list_refunds).post(make_refund))
+        .route("/v1/charges", get(list_charges))
+        .route("/v1/disputes", get(list_disputes))
         .route("/v1/charges/search", get(search_charges))
         .fallback(async || Refusal::unknown_url())
         .method_not_allowed_fallback(async || Refusal::unknown_url())
@@ -277,22 +293,48 @@ async fn search_charges(State(ledger): State<Ledger>, RawQuery(query): RawQuery)
     Ok(Json(json!({"object": "search_result", "data": data, "has_more": found.len() > limit})).into_response())
 }
 
+/// A page of objects, newest first, each with its id and when it was made.
+fn listed(ledger: &Ledger, name: &str, query: &Form, objects: Vec<(String, i64, Value)>) -> Result<Response, Refusal> {
+    let since: i64 = match query.value("created[gte]") {
+        Some(since) => since.parse().map_err(|_| {
+            Refusal::invalid("parameter_invalid_integer", format!("Invalid integer: {}", since.escape_debug()))
+        })?,
+        None => i64::MIN,
+    };
+    let limit = query.limit()?.min(ledger.lock().page_max.unwrap_or(PAGE_MAX));
+    let mut found: Vec<_> = objects.into_iter().rev().filter(|(_, created, _)| *created >= since).collect();
+    if let Some(after) = query.value("starting_after") {
+        let at = found.iter().position(|(id, ..)| id == after).ok_or_else(|| Refusal::no_such(name))?;
+        found.drain(..=at);
+    }
+    let has_more = found.len() > limit;
+    let data: Vec<Value> = found.into_iter().take(limit).map(|(.., object)| object).collect();
+    let page = json!({"object": "list", "url": format!("/v1/{name}s"), "data": data, "has_more": has_more});
+    Ok(Json(page).into_response())
+}
+
+async fn list_charges(State(ledger): State<Ledger>, RawQuery(query): RawQuery) -> Result<Response, Refusal> {
+    let query = Form::read(query.unwrap_or_default().as_bytes())?;
+    let of = |payment: &Payment| (payment.charge.clone(), payment.created, payment.object());
+    let charges = ledger.lock().payments.iter().map(of).collect();
+    listed(&ledger, "charge", &query, charges)
+}
+
+async fn list_disputes(State(ledger): State<Ledger>, RawQuery(query): RawQuery) -> Result<Response, Refusal> {
+    let query = Form::read(query.unwrap_or_default().as_bytes())?;
+    let disputes = ledger.lock().disputes.clone();
+    listed(&ledger, "dispute", &query, disputes)
+}
+
 async fn list_refunds(State(ledger): State<Ledger>, RawQuery(query): RawQuery) -> Result<Response, Refusal> {
     let query = Form::read(query.unwrap_or_default().as_bytes())?;
     let is_wanted = |refund: &&Refund| {
         query.value("charge").is_none_or(|charge| charge == refund.charge)
             && query.value("payment_intent").is_none_or(|intent| intent == refund.payment_intent)
     };
-    let limit = query.limit()?;
-    let books = ledger.lock();
-    let mut found: Vec<&Refund> = books.refunds.iter().rev().filter(is_wanted).collect();
-    if let Some(after) = query.value("starting_after") {
-        let at = found.iter().position(|refund| refund.id == after).ok_or_else(|| Refusal::no_such("refund"))?;
-        found.drain(..=at);
-    }
-    let data: Vec<Value> = found.iter().take(limit).map(|refund| refund.object()).collect();
-    let page = json!({"object": "list", "url": "/v1/refunds", "data": data, "has_more": found.len() > limit});
-    Ok(Json(page).into_response())
+    let of = |refund: &Refund| (refund.id.clone(), refund.created, refund.object());
+    let refunds = ledger.lock().refunds.iter().filter(is_wanted).map(of).collect();
+    listed(&ledger, "refund", &query, refunds)
 }
 
 async fn make_refund(
@@ -421,6 +463,10 @@ struct Ledger {
 struct Books {
     payments: Vec<Payment>,
     refunds: Vec<Refund>,
+    /// By id, with when the payment was made.
+    disputes: Vec<(String, i64, Value)>,
+    /// Objects of a page at most, where somebody asked for fewer.
+    page_max: Option<usize>,
     /// By idempotency key: a digest of what was asked, and the answer.
     answers: BTreeMap<String, (Digest, Result<Value, Refusal>)>,
     attempts: BTreeMap<String, u32>,
@@ -438,6 +484,18 @@ impl Books {
     fn next_second(&mut self) -> i64 {
         self.seconds = self.seconds.saturating_add(1);
         BEGINNING_S.saturating_add(self.seconds)
+    }
+
+    /// Keeps how far a dispute is, with its movements on the balance.
+    fn dispute(&mut self, id: &str, mut dispute: Value, payment: &Payment, way: Dispute) {
+        let of = |amount: i64| json!({"object": "balance_transaction", "amount": amount, "currency": payment.currency});
+        let mut moved = vec![of(payment.amount.saturating_neg())];
+        moved.extend((way == Dispute::Reinstated).then(|| of(payment.amount)));
+        if let Some(members) = dispute.as_object_mut() {
+            members.insert("balance_transactions".to_owned(), Value::from(moved));
+        }
+        self.disputes.retain(|(known, ..)| known != id);
+        self.disputes.push((id.to_owned(), payment.created, dispute));
     }
 
     /// Counts an attempt and says what happens to it.

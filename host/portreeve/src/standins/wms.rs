@@ -10,6 +10,7 @@
 //! POST /api/v1/returns                      201 {"id","orderId","returnNumber","state"}
 //! GET  /api/v1/returns?orderId=…&returnNumber=…   200 {"returns":[…]}
 //! GET  /api/v1/stock?limit=…&after=…        200 {"stock":[{"sku","node","onHand","available","unit"}],"next"}
+//! GET  /api/v1/shipments?since=…&limit=…&after=…  200 {"shipments":[{"orderId","shipmentNumber","at","lines",…}],"next"}
 //! any refusal                               4xx/5xx {"error":{"code","message"}}
 //! ```
 //!
@@ -204,6 +205,7 @@ fn routes(ledger: Ledger) -> Router {
         .route(&format!("{BASE_PATH}/releases"), get(find_releases).post(create_release))
         .route(&format!("{BASE_PATH}/orders/{{order}}/stop"), get(find_stop).post(stop_order))
         .route(&format!("{BASE_PATH}/stock"), get(stock::list))
+        .route(&format!("{BASE_PATH}/shipments"), get(stock::shipments))
         .route(&format!("{BASE_PATH}/returns"), get(find_returns).post(expect_return))
         .fallback(async || Refusal::not_found())
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))

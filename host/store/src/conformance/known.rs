@@ -11,7 +11,8 @@ use super::fixture::{
     order_id, release,
 };
 use crate::contract::{
-    EventOutcome, NewProgress, OrderAt, OrderEventKind, OrdersAt, OrdersAtPage, OrdersAtWanted, Store,
+    EventOutcome, NewProgress, OrderAt, OrderEventKind, OrdersAt, OrdersAtPage, OrdersAtWanted, SaidPage, SaidWanted,
+    Store,
 };
 
 fn wanted(which: OrdersAt) -> OrdersAtWanted {
@@ -80,4 +81,23 @@ pub(crate) async fn orders_that_are_not_over_are_told_with_what_is_on_its_way_to
     assert_eq!(told(&store.orders_at(rest).await.unwrap().orders), [("PO-5", true, false)]);
     let later = OrdersAtWanted { since: Some(NOW.plus_ms(1)), ..wanted(OrdersAt::Open(0)) };
     assert!(store.orders_at(later).await.unwrap().orders.is_empty());
+}
+
+pub(crate) async fn what_was_said_of_orders_is_told_from_the_newest_on(maker: impl Maker) {
+    let store = maker.open().await;
+    release(&store, 1, "PO-1", &[("erp", "order")]).await;
+    moves(&store, 11, "PO-1", OrderEventKind::ShipmentConfirmed, ProcessState::PartShipped).await;
+    moves(&store, 21, "PO-1", OrderEventKind::InvoicePosted, ProcessState::PartShipped).await;
+    moves(&store, 31, "PO-1", OrderEventKind::ShipmentConfirmed, ProcessState::Shipped).await;
+    let kinds = vec![OrderEventKind::ShipmentConfirmed];
+    let wanted = SaidWanted { kinds, target: Some("erp".to_owned()), since: NOW, before: None, limit: 1 };
+    let SaidPage { said, before } = store.said_at(wanted.clone()).await.unwrap();
+    let told = (said[0].order, said[0].kind, said[0].received_at, said[0].changed_at, said[0].is_under_way);
+    let expected = (order_id("PO-1"), OrderEventKind::ShipmentConfirmed, NOW.plus_ms(31), NOW, false);
+    assert_eq!((told, said.len(), before.is_some()), (expected, 1, true));
+    assert_eq!(store.payload(said[0].event).await.unwrap(), b"event");
+    let rest = store.said_at(SaidWanted { before, limit: ALL, ..wanted.clone() }).await.unwrap();
+    assert_eq!((rest.said.len(), rest.said[0].received_at, rest.before), (1, NOW.plus_ms(11), None));
+    let late = store.said_at(SaidWanted { since: NOW.plus_ms(12), limit: ALL, ..wanted }).await.unwrap();
+    assert_eq!((late.said.len(), late.before), (1, None));
 }

@@ -217,7 +217,8 @@ macro_rules! suite {
             reconcile: a_finding_has_one_exception_until_it_is_gone,
                 what_a_person_closed_of_a_finding_stays_closed_until_a_run_opens_it,
                 of_two_runs_the_second_is_refused_and_a_dry_one_files_nothing;
-            known: orders_that_are_not_over_are_told_with_what_is_on_its_way_to_their_target;
+            known: orders_that_are_not_over_are_told_with_what_is_on_its_way_to_their_target,
+                what_was_said_of_orders_is_told_from_the_newest_on;
             notice: what_happens_is_told_once_in_its_order_page_by_page,
                 a_new_subscriber_hears_of_what_comes_and_one_that_is_gone_begins_anew,
                 of_two_who_move_a_subscriber_one_does;

@@ -2,7 +2,7 @@
 
 use portreeve_model::{Instant, OrderId};
 
-use super::{PayloadRef, ProgressView};
+use super::{OrderEventKind, PayloadRef, ProgressView};
 
 /// Orders that one page of [`super::Store::orders_at`] looks at: no index knows which are not over,
 /// since each event of an order would pay for it.
@@ -58,4 +58,48 @@ pub struct OrderAt {
     pub is_under_way: bool,
     /// Whether the target took the order itself.
     pub is_there: bool,
+}
+
+/// Documents that one page of [`super::Store::said_at`] looks at.
+pub const SAID_LOOKED_AT_MAX: u32 = 20_000;
+
+/// Which events about orders.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SaidWanted {
+    /// Of which kinds.
+    pub kinds: Vec<OrderEventKind>,
+    /// The target that they are, or are to be, delivered to; none where nobody asks.
+    pub target: Option<String>,
+    /// Received from then on.
+    pub since: Instant,
+    /// Only documents before this place; the newest ones, where nothing is said.
+    pub before: Option<u64>,
+    /// At most so many.
+    pub limit: u32,
+}
+
+/// A part of what was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SaidPage {
+    /// From the newest on.
+    pub said: Vec<SaidAt>,
+    /// Before which place it goes on; none where nothing is left to look at.
+    pub before: Option<u64>,
+}
+
+/// An event about an order that counts, or waits for its turn.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SaidAt {
+    /// The order.
+    pub order: OrderId,
+    /// What it is.
+    pub kind: OrderEventKind,
+    /// The sealed canonical event.
+    pub event: PayloadRef,
+    /// When its document was received.
+    pub received_at: Instant,
+    /// When it was decided, or arrived at the target.
+    pub changed_at: Instant,
+    /// Whether it is on its way to the target, or may have arrived.
+    pub is_under_way: bool,
 }

@@ -4,11 +4,14 @@
 //! its progress and nothing else. Those that a list names are found by their ids.
 
 use portreeve_model::{Instant, OrderId};
-use rusqlite::{Connection, Row, ToSql};
+use rusqlite::{Connection, OptionalExtension, Row, ToSql};
 
 use super::rows::{Result, damaged, payload_ref, signed, unsigned};
 use super::{failed, progress};
-use crate::contract::{ORDERS_LOOKED_AT_MAX, OrderAt, OrdersAt, OrdersAtPage, OrdersAtWanted};
+use crate::contract::{
+    ORDERS_LOOKED_AT_MAX, OrderAt, OrderEventKind, OrdersAt, OrdersAtPage, OrdersAtWanted, SAID_LOOKED_AT_MAX, SaidAt,
+    SaidPage, SaidWanted,
+};
 
 /// A payload that is gone comes with a commitment that nothing has: opening it says so.
 const ORDERS: &str =
@@ -91,5 +94,73 @@ fn order(row: &Row<'_>) -> Result<OrderAt> {
         changed_at: Instant(row.get(9).map_err(failed)?),
         is_under_way: row.get(10).map_err(failed)?,
         is_there: row.get(11).map_err(failed)?,
+    })
+}
+
+/// What was said from a place back, so many documents at once: their places are in the order of their
+/// receipt, so what is older ends it.
+const SAID: &str = "SELECT order_event.position, order_event.order_id, order_event.kind,
+            coalesce(payload.commitment, zeroblob(32)), order_event.event, document.received_at,
+            max(order_event.decided_at,
+                coalesce((SELECT max(due_at) FROM outbox INDEXED BY outbox_order
+                          WHERE order_seq = orders.seq AND target = ?1 AND said = order_event.position
+                            AND outbox.state = 'delivered'), order_event.decided_at)),
+            EXISTS (SELECT 1 FROM outbox INDEXED BY outbox_order
+                    WHERE order_seq = orders.seq AND target = ?1 AND said = order_event.position
+                      AND (outbox.state = 'pending' OR (outbox.state = 'withheld' AND unresolved)))
+     FROM order_event JOIN document ON document.position = order_event.position
+          LEFT JOIN orders ON orders.id = order_event.order_id
+          LEFT JOIN payload ON payload.id = order_event.event
+     WHERE order_event.position < ?2 AND order_event.position >= ?3 AND outcome IN ('applied', 'early')
+       AND document.received_at >= ?4 AND order_event.kind IN (SELECT value FROM json_each(?5))
+     ORDER BY order_event.position DESC LIMIT ?6";
+
+/// When the document was received behind which a page ends.
+const RECEIVED: &str = "SELECT received_at FROM document WHERE position < ?1 ORDER BY position DESC LIMIT 1";
+
+pub(super) fn said_at(connection: &Connection, wanted: &SaidWanted) -> Result<SaidPage> {
+    let before = match wanted.before {
+        Some(before) => signed(before)?,
+        None => i64::MAX,
+    };
+    let newest: i64 = connection
+        .prepare_cached("SELECT coalesce(max(position), 0) FROM document WHERE position < ?1")
+        .and_then(|mut newest| newest.query_row([before], |row| row.get(0)))
+        .map_err(failed)?;
+    let floor = newest.saturating_add(1).saturating_sub(i64::from(SAID_LOOKED_AT_MAX)).max(0);
+    let kinds: Vec<String> = wanted.kinds.iter().map(|kind| format!("\"{}\"", kind.as_str())).collect();
+    let kinds = format!("[{}]", kinds.join(","));
+    let values: [&dyn ToSql; 6] = [&wanted.target, &before, &floor, &wanted.since.0, &kinds, &wanted.limit];
+    let mut statement = connection.prepare_cached(SAID).map_err(failed)?;
+    let mut rows = statement.query(&values[..]).map_err(failed)?;
+    let (mut said, mut last) = (Vec::new(), None);
+    while let Some(row) = rows.next().map_err(failed)? {
+        last = Some(unsigned(row.get(0).map_err(failed)?)?);
+        said.push(said_of(row)?);
+    }
+    let full = u32::try_from(said.len()).is_ok_and(|found| found == wanted.limit);
+    let before = if full { last } else { goes_on(connection, floor, wanted.since)? };
+    Ok(SaidPage { said, before })
+}
+
+/// Where it goes on behind a page that was looked at whole.
+fn goes_on(connection: &Connection, floor: i64, since: Instant) -> Result<Option<u64>> {
+    let received: Option<i64> = connection
+        .prepare_cached(RECEIVED)
+        .and_then(|mut received| received.query_row([floor], |row| row.get(0)).optional())
+        .map_err(failed)?;
+    received.filter(|at| *at >= since.0).map(|_| unsigned(floor)).transpose()
+}
+
+fn said_of(row: &Row<'_>) -> Result<SaidAt> {
+    let (order, kind): (String, String) = (row.get(1).map_err(failed)?, row.get(2).map_err(failed)?);
+    Ok(SaidAt {
+        order: OrderId::parse(&order).map_err(|error| damaged("an order id", &error))?,
+        kind: OrderEventKind::of(&kind)
+            .ok_or_else(|| damaged("an order's event", &format!("unknown kind `{kind}`")))?,
+        event: payload_ref(row, 3).map_err(|error| damaged("an order's later event", &error))?,
+        received_at: Instant(row.get(5).map_err(failed)?),
+        changed_at: Instant(row.get(6).map_err(failed)?),
+        is_under_way: row.get(7).map_err(failed)?,
     })
 }

@@ -89,9 +89,9 @@ use crate::contract::{
     NewRun, NewStep, NoticePlace, Numbering, OpenHolds, OpenPayload, OperationLeaf, OrderEventView, OrderName,
     OrderOrigin, OrderStanding, OrderState, OrderTrail, OrderView, OrdersAtPage, OrdersAtWanted, PackageChange,
     PackageView, Part, PartView, PauseAbout, PayloadRef, Period, Person, PersonView, PluginUsage, PollEnd, PollView,
-    PolledChange, Presented, ReconciliationView, ReferenceTable, ReferenceWanted, ReplayView, Room, Settlement,
-    StepTaken, Store, StoreError, SubscriptionEnd, SubscriptionView, Summary, TreeHead, UnsequencedLeaf,
-    WeighedProposal,
+    PolledChange, Presented, ReconciliationView, ReferenceTable, ReferenceWanted, ReplayView, Room, SaidPage,
+    SaidWanted, Settlement, StepTaken, Store, StoreError, SubscriptionEnd, SubscriptionView, Summary, TreeHead,
+    UnsequencedLeaf, WeighedProposal,
 };
 use crate::proof::{Attempt, Committed, Journaled, Permit, PollPermit, Settled, SubscriptionPermit};
 use writer::Writer;
@@ -589,6 +589,10 @@ impl Store for SqliteStore {
 
     async fn orders_at(&self, wanted: OrdersAtWanted) -> Result<OrdersAtPage, StoreError> {
         self.read_for_people(move |connection| known::orders_at(connection, &wanted)).await
+    }
+
+    async fn said_at(&self, wanted: SaidWanted) -> Result<SaidPage, StoreError> {
+        self.read_for_people(move |connection| known::said_at(connection, &wanted)).await
     }
 
     async fn findings(

@@ -1,8 +1,8 @@
 //! Sales orders into an ERP that speaks the REST API of Business Central v2.0, and out of it
 //! again (`cancel`); shipments that it posts with their invoices (`ship`), the rest of an order that
 //! does not leave any more (`close`), and returns of which it posts credit memos (`credit`); and what
-//! it posted since it was polled last (`listed`), or all that it has of each item, and its open
-//! sales orders (`listing`); and has it say by itself that it posted something (`subscribe`).
+//! it posted since it was polled last (`listed`), or all that it has: stock, open sales orders,
+//! shipments and invoices (`listing`); and has it say by itself that it posted something (`subscribe`).
 //!
 //! The API documents no idempotency key, so the danger is a second sales order
 //! for one order. The message carries the host's order id as

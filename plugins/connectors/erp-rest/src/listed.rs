@@ -115,6 +115,9 @@ const LINE: [&str; 9] = [
     "invoiceDiscountAllocation",
 ];
 
+/// When a document changed last, as by a payment of it.
+const MODIFIED: &str = "lastModifiedDateTime";
+
 /// What is polled.
 #[derive(Clone, Copy)]
 struct Source {
@@ -286,7 +289,7 @@ fn corrected_days(page: &Page<'_>, source: Source, settings: &[Setting], cursor:
     }
     let is_told = |members: &Members<'_>| {
         let named = text(members, "id").zip(text(members, "lastModifiedDateTime"));
-        is_ours(members) && named.is_some_and(|(id, modified)| !cursor.seen.contains_key(&seen(&id, &modified)))
+        is_a_hosts(members) && named.is_some_and(|(id, modified)| !cursor.seen.contains_key(&seen(&id, &modified)))
     };
     let told = page.value.iter().filter_map(|item| members(item)).filter(is_told);
     let numbers = told.filter_map(|members| text(&members, CORRECTS)).filter(|number| is_number(number));
@@ -311,6 +314,35 @@ fn corrected_days(page: &Page<'_>, source: Source, settings: &[Setting], cursor:
 
 fn is_number(number: &str) -> bool {
     (1..=NUMBER_CHARS_MAX).contains(&number.chars().count())
+}
+
+/// What was posted of orders of a host, in a page of a list whose rows are told as they are now; none
+/// where it is no such page.
+pub(crate) fn posted_in(page: &RawValue, documents: &str) -> Option<(Vec<Document>, Vec<Problem>)> {
+    let source = SOURCES.into_iter().find(|source| source.documents == documents)?;
+    let rows: Vec<&RawValue> = serde_json::from_str(page.get()).ok()?;
+    let (mut told, mut problems) = (Vec::new(), Vec::new());
+    for (index, row) in rows.into_iter().enumerate() {
+        let place = format!("value[{index}]");
+        let Some(members) = members(row) else {
+            problems.push(Problem::new("malformed-document", "found no object that has each member once", place));
+            continue;
+        };
+        if !is_a_hosts(&members) {
+            continue;
+        }
+        match document(&members, &place, source, &Days::new(), &[MODIFIED]) {
+            Ok(document) => told.push(document),
+            Err(problem) => problems.push(*problem),
+        }
+    }
+    Some((told, problems))
+}
+
+/// Whether it was posted and names an order of a host.
+fn is_a_hosts(members: &Members<'_>) -> bool {
+    let names_an_order = text(members, "externalDocumentNumber").is_some_and(|name| is_order(&name));
+    names_an_order && is_posted(&text(members, "status").unwrap_or_default())
 }
 
 /// Takes what is new of one item of a list.
@@ -340,10 +372,10 @@ fn take(
         )));
     }
     found.high = Some(at);
-    if !is_ours(&members) || cursor.seen.insert(seen(&id, &modified), at).is_some() {
+    if !is_a_hosts(&members) || cursor.seen.insert(seen(&id, &modified), at).is_some() {
         return Ok(());
     }
-    match document(&members, place, source, days) {
+    match document(&members, place, source, days, &[]) {
         Ok(document) => found.documents.push(document),
         Err(problem) => found.problems.push(*problem),
     }
@@ -355,13 +387,14 @@ fn seen(id: &str, modified: &str) -> String {
     format!("{id} {modified}")
 }
 
-/// Whether it was posted and is of an order of a host.
-fn is_ours(members: &Members<'_>) -> bool {
-    text(members, "externalDocumentNumber").is_some_and(|name| is_order(&name))
-        && is_posted(&text(members, "status").unwrap_or_default())
-}
-
-fn document(members: &Members<'_>, place: &str, source: Source, days: &Days) -> Result<Document, Box<Problem>> {
+/// What is told of a posted document, with members more where a list says how it is now.
+fn document(
+    members: &Members<'_>,
+    place: &str,
+    source: Source,
+    days: &Days,
+    more: &[&str],
+) -> Result<Document, Box<Problem>> {
     let wrong =
         |code: &str, message: String, member: &str| Box::new(Problem::new(code, message, format!("{place}.{member}")));
     let number = text(members, "number").filter(|number| !number.is_empty() && number.len() <= KEY_BYTES_MAX);
@@ -387,6 +420,7 @@ fn document(members: &Members<'_>, place: &str, source: Source, days: &Days) -> 
     let mut head = picked(members, &HEAD);
     let day = text(members, CORRECTS).and_then(|number| days.get(&number)).and_then(Option::as_ref);
     head.extend(day.map(|day| format!("\"invoicePostingDate\":{}", serde_json::Value::from(day.as_str()))));
+    head.extend(picked(members, more));
     head.push(format!("\"lines\":[{}]", told.join(",")));
     let position = Position { offset_bytes: None, segment: None, path: place.to_owned() };
     let (kind, partner) = (source.kind.to_owned(), String::new());

@@ -1,4 +1,5 @@
-//! Payments in the shape of Stripe: its webhook events in, refunds out.
+//! Payments in the shape of Stripe: its webhook events in, refunds out, and lists of what was paid and
+//! refunded (`listing`).
 //!
 //! An event is answered 200 with `{"received":true}`, or 422 with what is wrong; Stripe sends
 //! it again for three days until it is answered with a success. The host has checked its
@@ -34,6 +35,7 @@
 //! The API key is the host's.
 
 mod event;
+mod listing;
 mod refund;
 
 use portreeve_guest_rest::{Target, patient, wait};
@@ -87,6 +89,10 @@ impl Connector for Stripe {
     fn find(query: FindQuery) -> Result<Option<Receipt>, Failure> {
         of_refunds(&query.kind)?;
         refund::find(&query)
+    }
+
+    fn poll(request: PollRequest) -> Result<Polled, Failure> {
+        listing::page(request)
     }
 
     fn check(request: CheckRequest) -> Result<CheckReport, Failure> {

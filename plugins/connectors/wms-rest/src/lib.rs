@@ -14,6 +14,7 @@
 //! POST /returns                {"orderId","returnNumber","lines":[…]}              201 {"id","orderId","returnNumber","state"}
 //! GET  /returns?orderId=…&returnNumber=…                  200 {"returns":[…]}
 //! GET  /stock?limit=…&after=…                             200 {"stock":[…],"next"}, see `listing`
+//! GET  /shipments?since=…&limit=…&after=…                 200 {"shipments":[…],"next"}, see `listing`
 //! GET  /health                                            200
 //! any refusal                                             {"error":{"code","message"}}
 //! ```

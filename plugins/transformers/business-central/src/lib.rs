@@ -1,6 +1,6 @@
 //! A created order as a sales order of Business Central v2.0; and what cancels, ships or
 //! credits it there (`posting`). The other way round, what it posted (`posted`), what it has of
-//! each item (`listing`), and its open sales orders (`orders`).
+//! each item (`listing`), its open sales orders (`orders`), and what it shipped (`shipments`).
 //!
 //! ```json
 //! {"externalDocumentNumber":"6fa459eaee8a3ca4894edb77e160355e","customerNumber":"C-1001",
@@ -32,6 +32,7 @@ mod listing;
 mod orders;
 mod posted;
 mod posting;
+mod shipments;
 
 use std::collections::BTreeSet;
 
@@ -68,6 +69,9 @@ impl Transformer for BusinessCentral {
     fn to_canonical(request: MappingRequest) -> Result<Vec<Event>, Failure> {
         if request.kind == listing::ITEMS {
             return listing::levels(&request.body);
+        }
+        if request.kind == shipments::SALES_SHIPMENTS {
+            return shipments::shipments(&request.body);
         }
         if request.kind == orders::SALES_ORDERS {
             return orders::orders(&request.body, &request.settings);

@@ -12,20 +12,20 @@
 //! accounts are no items and left out, and so is a sales order without any item.
 //!
 //! What the contract's order has no place for are extensions: of a line `left`, how much of it was
-//! shipped; of the order `stage`, `changed-at`, `document`, and `line-numbers` where its lines do not
+//! shipped; of the order `stage`, `changed-at`, `document` (the
+//! ERP's own number), and `line-numbers` where its lines do not
 //! have the order's own (those of this host do, see the crate's page).
 //!
 //! The ERP's own currency has no code there; it is the setting `local-currency`, and without one such
 //! an order is refused. Numbers are read digit by digit.
 
-use portreeve_guest_json::moment;
 use portreeve_sdk::transformer::*;
 use portreeve_sdk::types::Decimal;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::COMMENT_SEQUENCE;
-use crate::posted::{digits, hyphened, money_of};
+use crate::posted::{changed_at, digits, hyphened, money_of};
 
 /// A page of sales orders.
 pub(crate) const SALES_ORDERS: &str = "business-central/sales-orders";
@@ -129,12 +129,7 @@ fn order(row: &str, path: &str, local: Option<&str>) -> Read<Option<Order>> {
         extension("stage", if is_open { "open" } else { "shipped" }.to_owned()),
         extension("document", order.number),
     ];
-    if let Some(modified) = &order.last_modified_date_time {
-        let modified = moment::parse(modified).ok_or_else(|| {
-            wrong("found no time; expected one such as 2026-03-02T08:00:00Z", at("lastModifiedDateTime"))
-        })?;
-        extensions.push(extension("changed-at", modified.to_string()));
-    }
+    extensions.extend(changed_at(order.last_modified_date_time.as_deref(), &at("lastModifiedDateTime"))?);
     extensions.extend((!is_numbered).then(|| extension("line-numbers", "others".to_owned())));
     let customer = Customer { id: order.customer_number, name: None, email: None, phone: None };
     Ok((!lines.is_empty()).then(|| Order {

@@ -27,6 +27,7 @@
 //! there, it is the code of each line. Of a credit memo, so does the day of the invoice that it
 //! corrects, where the ERP told it (`invoicePostingDate`): at its rates the tax comes back.
 
+use portreeve_guest_json::moment;
 use portreeve_sdk::transformer::*;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -39,7 +40,7 @@ const KINDS: [(&str, bool); 2] =
 const NO_DAY: &str = "0001-01-01";
 
 /// What stands in a comment in front of the number of a shipment.
-const SHIPMENT: &str = "Shipment no. ";
+pub(crate) const SHIPMENT: &str = "Shipment no. ";
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -54,6 +55,8 @@ struct Posted<'a> {
     invoice_posting_date: Option<String>,
     posting_date: Option<String>,
     due_date: Option<String>,
+    /// Where a list says how the document is now.
+    last_modified_date_time: Option<String>,
     prices_include_tax: Option<bool>,
     #[serde(default)]
     ship_to_address_line1: String,
@@ -173,7 +176,7 @@ fn invoice(posted: &Posted<'_>, takes_back: bool, settings: &[Setting], problems
         corrects: posted.invoice_number.clone().filter(|number| takes_back && !number.is_empty()),
         posted_on: day(posted.posting_date.as_deref(), "postingDate")?,
         due_on: day(posted.due_date.as_deref(), "dueDate")?,
-        extensions: extensions(posted, &lines, corrected_on(posted, takes_back)?, settings),
+        extensions: extensions(posted, &lines, corrected_on(posted, takes_back)?, settings)?,
         lines,
         tax: Some(Money { minor: signed(tax.minor), ..tax }),
         total: Money { minor: signed(total.minor), ..total },
@@ -260,7 +263,7 @@ fn extensions(
     lines: &[InvoiceLine],
     corrected_on: Option<String>,
     settings: &[Setting],
-) -> Vec<Extension> {
+) -> Read<Vec<Extension>> {
     let named = |name: &str, value: &str| Extension { name: format!("avatax:{name}"), value: value.to_owned() };
     let facts = [
         ("customer-code", posted.customer_number.as_str()),
@@ -275,7 +278,8 @@ fn extensions(
     let code = setting(settings, "tax-code");
     let codes = lines.iter().filter_map(|line| Some(named(&format!("tax-code/{}", line.line_number), code?)));
     let corrected_on = corrected_on.iter().map(|day| named("tax-date", day));
-    facts.chain(codes).chain(corrected_on).collect()
+    let changed_at = changed_at(posted.last_modified_date_time.as_deref(), "lastModifiedDateTime")?;
+    Ok(facts.chain(codes).chain(corrected_on).chain(changed_at).collect())
 }
 
 pub(crate) fn money_of(raw: Option<&RawValue>, currency: &str, path: &str) -> Read<Money> {
@@ -295,6 +299,15 @@ fn day(text: Option<&str>, path: &str) -> Read<Option<Date>> {
     let Some(text) = text.filter(|text| !text.is_empty() && *text != NO_DAY) else { return Ok(None) };
     date::parse(text)
         .map_or_else(|| wrong("bad-date", "found no day; expected one such as 2026-03-02", path), |day| Ok(Some(day)))
+}
+
+/// The extension that says when a row of a list changed last, in milliseconds since 1970.
+pub(crate) fn changed_at(text: Option<&str>, path: &str) -> Read<Option<Extension>> {
+    let Some(text) = text else { return Ok(None) };
+    let Some(at) = moment::parse(text) else {
+        return wrong("bad-time", "found no time; expected one such as 2026-03-02T08:00:00Z", path);
+    };
+    Ok(Some(Extension { name: "changed-at".to_owned(), value: at.to_string() }))
 }
 
 /// The host's id of an order, of which the ERP has the digits.

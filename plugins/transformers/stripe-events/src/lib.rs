@@ -11,6 +11,8 @@
 //! payment_intent.succeeded, charge.refunded   told by the charge, by the refund
 //! ```
 //!
+//! Pages of its lists become the same, see `listing`.
+//!
 //! Whose order it is stands in `metadata`: `order_id`, the host's id, or `order_number`. A
 //! charge has those of its payment intent from the moment that it is made; refunds and
 //! disputes have their own.
@@ -22,6 +24,7 @@
 
 mod amount;
 mod field;
+mod listing;
 mod moved;
 mod render;
 
@@ -88,6 +91,9 @@ struct Data<'a> {
 
 impl Transformer for StripeEvents {
     fn to_canonical(request: MappingRequest) -> Result<Vec<Event>, Failure> {
+        if request.kind == listing::LIST {
+            return listing::moved(&request.body);
+        }
         if request.kind != EVENT {
             return Err(Failure::permanent(format!(
                 "this transformer does not map documents of kind `{}`",

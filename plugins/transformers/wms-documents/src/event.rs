@@ -125,6 +125,17 @@ object!(pub(crate) Confirmed, "a confirmation: an object" {
     ship_to: Option<Address>,
 });
 
+object!(pub(crate) Left, "a shipment that left: an object" {
+    order_id: Identifier,
+    shipment_number: Identifier,
+    node: Identifier,
+    at: Moment,
+    carrier: Option<Identifier>,
+    #[serde(default)]
+    tracking: Vec<Identifier>,
+    lines: Vec<ConfirmedLine>,
+});
+
 object!(pub(crate) ConfirmedLine, "a line: an object" {
     line_number: Identifier,
     sku: Identifier,
@@ -247,6 +258,21 @@ impl StepLine {
 
 impl Confirmed {
     fn canonical(self) -> Result<Shipment, Vec<Problem>> {
+        let Self { order_id, shipment_number, node, at, carrier, tracking, lines, ship_to, .. } = self;
+        let left = Left { order_id, shipment_number, node, at, carrier, tracking, lines };
+        Ok(Shipment { ship_to: ship_to.canonical(), ..left.canonical()? })
+    }
+}
+
+impl Left {
+    /// The same in a list, which has no event around it.
+    pub(crate) fn listed(self) -> Result<Shipment, Vec<Problem>> {
+        let shipment = self.canonical()?;
+        let changed_at = shipment.at.map(|at| Extension { name: "changed-at".to_owned(), value: at.to_string() });
+        Ok(Shipment { extensions: changed_at.into_iter().collect(), ..shipment })
+    }
+
+    fn canonical(self) -> Result<Shipment, Vec<Problem>> {
         some_lines(self.lines.len())?;
         let (mut lines, mut problems, mut seen) = (vec![], vec![], BTreeSet::new());
         for (index, line) in self.lines.into_iter().enumerate() {
@@ -268,7 +294,7 @@ impl Confirmed {
             tracking: self.tracking.canonical(),
             at: Some(at),
             lines,
-            ship_to: self.ship_to.canonical(),
+            ship_to: None,
             extensions: vec![],
         })
     }

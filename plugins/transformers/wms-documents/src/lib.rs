@@ -19,7 +19,7 @@
 //! level            inventory.level, of an item and no order, as of its `at`
 //! ```
 //!
-//! Pages of its stock are `inventory.level`, see `listing`.
+//! Pages of its stock are `inventory.level`, and of what left `shipment.confirmed`, see `listing`.
 //!
 //! Orders go by the host's id (`orderId`) both ways; the sender's number is for people at the
 //! warehouse. Quantities are decimal numbers, written and read digit by digit, and their
@@ -43,6 +43,7 @@ impl Transformer for WmsDocuments {
         match request.kind.as_str() {
             EVENT => event::read(&request.body).map(|event| vec![event]),
             listing::STOCK => listing::levels(&request.body),
+            listing::SHIPMENTS => listing::shipments(&request.body),
             other => Err(Failure::permanent(format!("this transformer does not map documents of kind `{other}`"))),
         }
     }

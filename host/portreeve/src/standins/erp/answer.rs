@@ -212,7 +212,7 @@ impl<'a> DocumentAnswer<'a> {
     }
 }
 
-/// A posted shipment, without its lines.
+/// A posted shipment.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ShipmentAnswer<'a> {
@@ -222,14 +222,30 @@ pub(super) struct ShipmentAnswer<'a> {
     customer_number: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     order_number: Option<&'a str>,
+    posting_date: String,
+    last_modified_date_time: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sales_shipment_lines: Option<Vec<LineAnswer<'a>>>,
 }
 
 impl<'a> ShipmentAnswer<'a> {
+    /// That which was posted with this invoice, as lists have it.
+    pub(super) fn listed(invoice: &'a Document, with_lines: bool) -> Self {
+        let lines = || {
+            let id = |row: &Row| format!("{:08x}{}", row.line.sequence, invoice.id().get(8..).unwrap_or_default());
+            invoice.rows.iter().map(|row| LineAnswer::of(&row.line, id(row), invoice.id())).collect()
+        };
+        Self { sales_shipment_lines: with_lines.then(lines), ..Self::of(invoice) }
+    }
+
     /// That which was posted with this invoice.
     pub(super) fn of(invoice: &'a Document) -> Self {
         Self {
+            posting_date: day(invoice.modified, 0),
+            last_modified_date_time: invoice.modified.to_string(),
+            sales_shipment_lines: None,
             id: invoice.id().replacen("-a001-", "-a003-", 1),
-            number: invoice.number.replacen("PS-INV", "PS-SHPT", 1),
+            number: invoice.shipment_number(),
             external_document_number: &invoice.external_document_number,
             customer_number: &invoice.customer_number,
             order_number: invoice.order_number.as_deref(),

@@ -1,18 +1,22 @@
-//! The ERP's lists by number: items with what is in stock of each, and open sales orders, in the
-//! original's words.
+//! The ERP's lists by number: items with what is in stock of each, open sales orders, and what was
+//! posted, in the original's words.
 //!
 //! ```text
 //! GET …/salesOrders?$expand=salesOrderLines&$orderby=number&$top=N[&$filter=number gt '…']
 //! ```
 
+use std::borrow::Cow;
+
 use axum::Json;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse, Response};
+use portreeve_model::Instant;
 use portreeve_model::value::Decimal;
 use serde::Serialize;
 
-use super::answer::{List, Refusal, SalesOrderAnswer};
+use super::answer::{DocumentAnswer, List, Refusal, SalesOrderAnswer, ShipmentAnswer};
 use super::asked::LineType;
+use super::posting::Document;
 use super::{Erp, Ledger, books, known_company, option, throttled};
 use crate::standins::amount::Amount;
 use crate::standins::mischief::Trick;
@@ -85,6 +89,86 @@ pub(super) fn sales_orders(ledger: &Ledger, company: &'static str, query: &str) 
     Ok(Json(List { value }).into_response())
 }
 
+/// Whether a list is asked for by number.
+pub(super) fn is_by_number(query: Option<&str>) -> bool {
+    query.and_then(|query| option(query, "orderby")).as_deref() == Some("number")
+}
+
+/// A list of what was posted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Posted {
+    Invoices,
+    CreditMemos,
+    /// Every posting ships what it invoices.
+    Shipments,
+}
+
+impl Posted {
+    /// Under which number a list has it.
+    fn number(self, document: &Document) -> Cow<'_, str> {
+        match self {
+            Self::Invoices | Self::CreditMemos => Cow::Borrowed(&document.number),
+            Self::Shipments => Cow::Owned(document.shipment_number()),
+        }
+    }
+}
+
+/// A page of documents that changed since a time, in the order of their numbers. What is asked for
+/// may meet mischief, as whatever is tried.
+pub(super) fn posted(ledger: &Ledger, company: &'static str, query: &str, which: Posted) -> Result<Response, Refusal> {
+    let lines = match which {
+        Posted::Invoices => "salesInvoiceLines",
+        Posted::CreditMemos => "salesCreditMemoLines",
+        Posted::Shipments => "salesShipmentLines",
+    };
+    if option(query, "expand").as_deref() != Some(lines) {
+        return Err(Refusal::bad("BadRequest", format!("expected $expand={lines}")));
+    }
+    let ((since, behind), top) = (since_and_behind(query)?, top(query)?);
+    let mut books = ledger.lock();
+    match ledger.trick(company, &format!("list {lines} {query}"), &mut books)? {
+        Some(Trick::Throttle) => return Ok(throttled()),
+        Some(Trick::FailBefore | Trick::Reject | Trick::DropAfter | Trick::SlowAfter) => {
+            return Err(Refusal::failed());
+        }
+        None => {}
+    }
+    let top = books.rows_max.map_or(top, |most| top.min(most));
+    let documents = if which == Posted::CreditMemos { &books.memos } else { &books.invoices };
+    let mut found: Vec<_> = documents
+        .iter()
+        .filter(|document| document.company == company && document.modified >= since)
+        .filter(|document| !books.late.contains(&document.external_document_number))
+        .map(|document| (which.number(document), document))
+        .filter(|(number, _)| **number > *behind)
+        .collect();
+    found.sort_by(|(one, _), (other, _)| one.cmp(other));
+    let found = found.into_iter().map(|(_, document)| document).take(top);
+    Ok(match which {
+        Posted::Shipments => {
+            let value: Vec<_> = found.map(|document| ShipmentAnswer::listed(document, true)).collect();
+            Json(List { value }).into_response()
+        }
+        Posted::Invoices | Posted::CreditMemos => {
+            let value: Vec<_> = found.map(|document| DocumentAnswer::of(document, true)).collect();
+            Json(List { value }).into_response()
+        }
+    })
+}
+
+/// The time and the number in `$filter=lastModifiedDateTime ge …[ and number gt '…']`.
+fn since_and_behind(query: &str) -> Result<(Instant, String), Refusal> {
+    let unknown =
+        || Refusal::bad("BadRequest", "expected $filter=lastModifiedDateTime ge …, or it and number gt '…'".to_owned());
+    let filter = option(query, "filter").ok_or_else(unknown)?;
+    let (time, behind) = match filter.split_once(" and number gt ") {
+        Some((time, number)) => (time, unquoted(number).ok_or_else(unknown)?),
+        None => (filter.as_str(), String::new()),
+    };
+    let time = time.strip_prefix("lastModifiedDateTime ge ").and_then(|time| Instant::parse(time).ok());
+    Ok((time.ok_or_else(unknown)?, behind))
+}
+
 /// How many rows at most, of a list in the order of its numbers.
 fn top(query: &str) -> Result<usize, Refusal> {
     if option(query, "orderby").as_deref() != Some("number") {
@@ -123,6 +207,28 @@ impl Erp {
         let count = lost.len();
         books.lost.extend(lost);
         count
+    }
+
+    /// Loses a posted invoice without a word, and what was shipped by it; false where there is none.
+    pub fn lose_invoice(&self, number: &str) -> bool {
+        let mut books = self.ledger.lock();
+        let before = books.invoices.len();
+        books.invoices.retain(|invoice| invoice.number != number);
+        books.invoices.len() < before
+    }
+
+    /// A posted invoice has another quantity of a line, and charges so many hundredths more for it, as a
+    /// wrong import makes it.
+    pub fn post_otherwise(&self, number: &str, line_number: &str, quantity: Decimal, more: i64) {
+        let mut books = self.ledger.lock();
+        for invoice in books.invoices.iter_mut().filter(|invoice| invoice.number == number) {
+            invoice.total.units = invoice.total.units.saturating_add(more);
+            let rows = invoice.rows.iter_mut().filter(|row| row.line.line_type != LineType::Comment);
+            for row in rows.filter(|row| books::line_number(row.line.sequence) == line_number) {
+                row.line.quantity = quantity;
+                row.amount = row.amount.saturating_add(i128::from(more));
+            }
+        }
     }
 
     /// Finds again what it lost.

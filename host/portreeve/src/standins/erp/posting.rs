@@ -232,6 +232,11 @@ impl Document {
         format!("00000000-0000-4000-a00{kind}-{:012}", self.place)
     }
 
+    /// The number of the shipment that was posted with it.
+    pub(super) fn shipment_number(&self) -> String {
+        self.number.replacen("PS-INV", "PS-SHPT", 1)
+    }
+
     pub(super) fn is_invoice(&self) -> bool {
         self.order_number.is_some()
     }

@@ -161,6 +161,8 @@ pub struct Shipment {
     pub node: String,
     /// Its lines.
     pub lines: Vec<ShippedLine>,
+    /// When it left, as the warehouse says.
+    pub left_at: Instant,
     /// Its place among all entries of all stand-ins' ledgers.
     pub at: u64,
 }
@@ -427,6 +429,9 @@ impl Books {
             bodies.push(said.of_release(release)?);
             if next == Step::Confirmed {
                 release.count_what_left();
+                if let Some(shipment) = shipments.last_mut() {
+                    shipment.left_at = said.now();
+                }
             }
         }
         let announced = announced(returns);
@@ -543,7 +548,7 @@ impl Release {
         });
         let number = self.shipment.clone().unwrap_or_default();
         let (order_id, node, lines) = (self.order_id.clone(), self.node.clone(), lines.collect());
-        Shipment { number, order_id, node, lines, at: serving::entry() }
+        Shipment { number, order_id, node, lines, left_at: OPENS_AT, at: serving::entry() }
     }
 
     /// What was set aside is gone; the rest of it follows, where it was backordered.
@@ -673,7 +678,12 @@ impl Said {
     /// The id and the time of the next event.
     fn stamp(&mut self) -> (String, String) {
         self.events = self.events.saturating_add(1);
-        (format!("EV-{}", self.events), OPENS_AT.plus_ms(i64::from(self.events) * 1_000).to_string())
+        (format!("EV-{}", self.events), self.now().to_string())
+    }
+
+    /// The time of the last event.
+    fn now(&self) -> Instant {
+        OPENS_AT.plus_ms(i64::from(self.events) * 1_000)
     }
 
     fn of_release(&mut self, release: &Release) -> Result<String, serde_json::Error> {

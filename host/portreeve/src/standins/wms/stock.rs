@@ -1,4 +1,5 @@
-//! The warehouse's list of what lies where, page by page, and the ways in which such lists go wrong.
+//! The warehouse's lists of what lies where and of what left, page by page, and the ways in which such
+//! lists go wrong.
 
 use std::collections::BTreeMap;
 
@@ -6,10 +7,11 @@ use axum::Json;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use portreeve_model::Instant;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{Ledger, Refusal, throttled};
+use super::{Ledger, Refusal, Wms, throttled};
 use crate::standins::amount::Amount;
 
 /// Rows of a page at most, whatever is asked for.
@@ -104,4 +106,46 @@ pub(super) async fn list(State(ledger): State<Ledger>, Query(asked): Query<Asked
     };
     let page = json!({"stock": rows, "next": next.map(|next| next.to_string())});
     Ok((StatusCode::OK, Json(page)).into_response())
+}
+
+/// What is asked for of shipments.
+#[derive(Deserialize)]
+pub(super) struct AskedShipments {
+    limit: Option<usize>,
+    after: Option<usize>,
+    /// RFC 3339: what left before then is not listed.
+    since: Option<String>,
+}
+
+/// What left since a time, in the order in which it left.
+pub(super) async fn shipments(
+    State(ledger): State<Ledger>,
+    Query(asked): Query<AskedShipments>,
+) -> Result<Response, Refusal> {
+    let books = ledger.lock();
+    let limit = asked.limit.unwrap_or(LIMIT_MAX).min(books.listed.rows_max.unwrap_or(LIMIT_MAX)).max(1);
+    let since = asked.since.as_deref().map(Instant::parse).transpose();
+    let since = since.map_err(|_| Refusal::invalid("since is no time of RFC 3339".to_owned()))?;
+    let left: Vec<_> =
+        books.shipments.iter().filter(|shipment| since.is_none_or(|since| shipment.left_at >= since)).collect();
+    let after = asked.after.unwrap_or(0);
+    let rows = left.iter().skip(after).take(limit).map(|shipment| {
+        let lines = shipment.lines.iter().map(|line| {
+            json!({"lineNumber": line.line_number, "sku": line.sku, "ordered": Amount::of(&line.ordered),
+                   "shipped": Amount::of(&line.shipped), "unit": line.unit, "reason": line.reason})
+        });
+        json!({"orderId": shipment.order_id, "shipmentNumber": shipment.number, "node": shipment.node,
+               "at": shipment.left_at.to_string(), "lines": lines.collect::<Vec<_>>()})
+    });
+    let next = after.saturating_add(limit);
+    let next = (next < left.len()).then(|| next.to_string());
+    let page = json!({"shipments": rows.collect::<Vec<_>>(), "next": next});
+    Ok((StatusCode::OK, Json(page)).into_response())
+}
+
+impl Wms {
+    /// Forgets that a shipment left, as after a backup was restored.
+    pub fn forget_shipment(&self, number: &str) {
+        self.ledger.lock().shipments.retain(|shipment| shipment.number != number);
+    }
 }

@@ -1,0 +1,310 @@
+//! What happened by what two systems say: invoices of the ERP, shipments of the warehouse and payments of
+//! the processor, against each other and against what the host heard.
+
+use portreeve::standins::erp::COMPANY;
+use portreeve::standins::payment::Dispute;
+use portreeve::standins::{Mischief, Wms};
+use portreeve_model::value::Decimal;
+use portreeve_model::{ExceptionKind, Instant};
+use portreeve_pipeline::Clock;
+use portreeve_pipeline::reconcile::{Compared, Outcome};
+use portreeve_store::contract::ExceptionView;
+use serde_json::json;
+
+use crate::posted::{fetching, invoiced, poll};
+use crate::posting::{accepted, full_warehouse, warehoused, works};
+use crate::refunds::Desk;
+use crate::support::exceptions::waiting;
+use crate::support::{Setup, TestHost};
+
+fn decimal(text: &str) -> Decimal {
+    Decimal::parse(text).unwrap()
+}
+
+/// An entry of this subject, judged for a week, with the ERP on its right.
+fn with_erp(setup: Setup, of: &str, more: &str) -> Setup {
+    let entry = format!(
+        "\n[[reconciliation]]\nid = \"{of}\"\nof = \"{of}\"\nexception_queue = \"integration\"\nsettle_minutes = 30\n\
+         window_days = 7\n{more}\n[reconciliation.right]\nsystem = \"erp\"\nconnector = \"erp-rest\"\n\
+         transformer = \"business-central\"\norigin = \"${{ERP_ORIGIN}}\"\nsettings = {{ base-url = \
+         \"${{ERP_ORIGIN}}/api/v2.0\", company = \"{COMPANY}\", list = \"{of}\", account-unit = \"EA\", discount-line = \"DISCOUNT\" }}\n"
+    );
+    setup.append("portreeve.toml", &entry)
+}
+
+fn later(host: &TestHost, minutes: i64) {
+    host.clock.advance_to(host.clock.now().plus_ms(minutes * Instant::MINUTE_MS));
+}
+
+async fn compared(host: &TestHost, id: &str) -> Compared {
+    match host.host.pipeline.reconcile(id, None, false).await.unwrap().outcome {
+        Outcome::Compared(found) => found,
+        Outcome::NotCompared(unheard) => panic!("{unheard:?}"),
+    }
+}
+
+fn counts(found: &Compared) -> (u64, u64, usize, u64) {
+    (found.compared, found.agreeing, found.differences.len(), found.unsettled)
+}
+
+async fn told(host: &TestHost) -> Vec<ExceptionView> {
+    waiting(host).await.into_iter().filter(|open| open.kind == ExceptionKind::Difference).collect()
+}
+
+async fn only(host: &TestHost) -> ExceptionView {
+    let mut all = told(host).await;
+    assert_eq!(all.len(), 1, "{all:?}");
+    all.remove(0)
+}
+
+// --- invoices ---
+
+async fn with_invoices(count: usize) -> TestHost {
+    let host = with_erp(fetching(Mischief::default(), ""), "invoices", "").start().await;
+    for number in 1..=count {
+        invoiced(&host, &format!("PO-{number}")).await;
+    }
+    host
+}
+
+async fn hears(host: &TestHost) {
+    assert_eq!(poll(host, "invoices").await.failed, None);
+    host.decide_all().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_invoice_that_nobody_told_of_is_told_and_closed_when_it_is_heard_of() {
+    let host = with_invoices(2).await;
+    hears(&host).await;
+    later(&host, 60);
+    assert_eq!(counts(&compared(&host, "invoices").await), (2, 2, 0, 0));
+
+    invoiced(&host, "PO-3").await;
+    later(&host, 60);
+    assert_eq!(counts(&compared(&host, "invoices").await), (3, 2, 1, 0));
+    let exception = only(&host).await;
+    assert_eq!(exception.code, "missing");
+    let sentence =
+        "invoices: found invoice `PS-INV103003` in erp (235.8 USD in total, 0 USD of tax) and not in this host";
+    assert!(exception.detail.starts_with(sentence), "{}", exception.detail);
+
+    later(&host, 1);
+    hears(&host).await;
+    let found = compared(&host, "invoices").await;
+    assert_eq!((counts(&found), found.closed, told(&host).await.len()), ((3, 3, 0, 0), 1, 0));
+    host.verify().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn other_money_and_an_invoice_that_the_erp_lost_are_told() {
+    let host = with_invoices(3).await;
+    hears(&host).await;
+    later(&host, 60);
+    host.erp.post_otherwise("PS-INV103001", "1", decimal("10"), 1);
+    assert!(host.erp.lose_invoice("PS-INV103002"));
+    assert_eq!(counts(&compared(&host, "invoices").await), (3, 1, 2, 0));
+    let all = told(&host).await;
+    let of = |code: &str| all.iter().find(|open| open.code == code).unwrap().detail.clone();
+    let sentence =
+        "found of invoice `PS-INV103001`: 235.8 USD in total in this host and 235.81 USD in erp, expected the same";
+    assert!(of("numbers-differ").contains(sentence), "{all:?}");
+    assert!(of("missing").contains("`PS-INV103002` in this host (235.8 USD in total"), "{all:?}");
+    host.erp.post_otherwise("PS-INV103001", "1", decimal("10"), -1);
+    assert_eq!(compared(&host, "invoices").await.closed, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_older_than_the_window_is_not_judged_and_what_was_heard_before_it_is_known() {
+    let host = with_invoices(2).await;
+    hears(&host).await;
+    later(&host, 60);
+    host.erp.lose_invoice("PS-INV103001");
+    assert_eq!(counts(&compared(&host, "invoices").await), (2, 1, 1, 0));
+    later(&host, 30 * 24 * 60);
+    // What is too old is gone from what people see as well: nobody judges it any more.
+    assert_eq!((counts(&compared(&host, "invoices").await), told(&host).await.len()), ((0, 0, 0, 0), 0));
+
+    // The ERP says that it posted the other one now, which the host heard of a month ago.
+    let document = host.order("PO-2").await.id.to_string().replace('-', "");
+    host.erp.set_clock(host.clock.now().plus_ms(-Instant::DAY_MS));
+    host.erp.tells_late([document.clone()]);
+    host.erp.tell(&document);
+    assert_eq!((counts(&compared(&host, "invoices").await), told(&host).await.len()), ((0, 0, 0, 0), 0));
+}
+
+// --- shipments ---
+
+/// The ERP's number of what it posted of a shipment.
+fn posting_of(host: &TestHost, shipment: &str) -> String {
+    let invoices = host.erp.invoices();
+    invoices.iter().find(|invoice| invoice.shipment.as_deref() == Some(shipment)).unwrap().number.clone()
+}
+
+fn between(wms: &Wms, more: &str) -> String {
+    format!(
+        "{more}\n[reconciliation.left]\nsystem = \"wms\"\nconnector = \"wms-rest\"\ntransformer = \"wms-documents\"\n\
+         origin = \"{}\"\nsettings = {{ base-url = \"{}\", list = \"shipments\" }}\n",
+        wms.origin(),
+        wms.base_url()
+    )
+}
+
+/// A host and its warehouse, from which so many orders left by way of the host into the ERP.
+async fn shipped(count: usize) -> (Wms, TestHost) {
+    let wms = full_warehouse(Mischief::default()).await;
+    let setup = with_erp(warehoused(&wms, Mischief::default()), "shipments", &between(&wms, "target = \"erp\""));
+    let host = setup.start().await;
+    ships(&host, &wms, 1..=count).await;
+    host.come_to_rest().await;
+    later(&host, 120);
+    (wms, host)
+}
+
+async fn ships(host: &TestHost, wms: &Wms, numbers: std::ops::RangeInclusive<usize>) {
+    for number in numbers {
+        accepted(host, &format!("PO-{number}")).await;
+    }
+    while works(host, wms).await {
+        host.decide_all().await;
+        host.deliver_due().await;
+    }
+}
+
+#[tokio::test]
+async fn what_left_the_warehouse_and_what_the_erp_posted_agree_however_their_pages_are_cut() {
+    let (wms, host) = shipped(3).await;
+    wms.page_by(2);
+    host.erp.page_orders_by(1);
+    let found = compared(&host, "shipments").await;
+    assert_eq!((counts(&found), told(&host).await.len()), ((3, 3, 0, 0), 0), "{found:?}");
+
+    let second = posting_of(&host, "SH-2");
+    host.erp.post_otherwise(&second, "1", decimal("9"), 0);
+    assert_eq!(counts(&compared(&host, "shipments").await), (3, 2, 1, 0));
+    let exception = only(&host).await;
+    let sentence = ": 10 BX left of `FST-1007` on line 1 in wms and 9 BX in erp, expected the same";
+    assert!(exception.detail.contains(sentence) && exception.detail.contains("/SH-2`"), "{}", exception.detail);
+    host.erp.post_otherwise(&second, "1", decimal("10"), 0);
+    assert_eq!(compared(&host, "shipments").await.closed, 1);
+
+    host.erp.lose_invoice(&posting_of(&host, "SH-1"));
+    wms.forget_shipment("SH-3");
+    assert_eq!(counts(&compared(&host, "shipments").await), (3, 1, 2, 0));
+    let all = told(&host).await;
+    let is = |text: &str| all.iter().any(|open| open.code == "missing" && open.detail.contains(text));
+    assert!(
+        is("/SH-1` in wms (10 BX left of `FST-1007` on line 1, 4 BX left of `FST-1014` on line 2) and not in erp"),
+        "{all:?}"
+    );
+    assert!(is("/SH-3` in erp (") && is(") and not in wms"), "{all:?}");
+    host.verify().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_left_and_waits_for_an_erp_that_is_down_is_on_its_way() {
+    let (wms, host) = shipped(1).await;
+    accepted(&host, "PO-2").await;
+    host.come_to_rest().await;
+    host.erp.down(true);
+    while works(&host, &wms).await {
+        host.decide_all().await;
+        host.deliver_due().await;
+    }
+    later(&host, 5 * 60);
+    host.erp.down(false);
+    assert_eq!(counts(&compared(&host, "shipments").await), (1, 1, 0, 1), "the host has it in its outbox");
+    host.come_to_rest().await;
+    later(&host, 60);
+    assert_eq!((counts(&compared(&host, "shipments").await), told(&host).await.len()), ((2, 2, 0, 0), 0));
+}
+
+// --- payments ---
+
+/// A host with a paid order, and a processor that can list.
+async fn paid() -> Desk {
+    let with_list = |setup: Setup, origin: &str| setup.append("portreeve.toml", &PAYMENTS.replace("ORIGIN", origin));
+    let desk = Desk::at(Mischief::default(), with_list).await;
+    later(&desk.host, 60);
+    desk
+}
+
+const PAYMENTS: &str = r#"
+[[reconciliation]]
+id = "payments"
+of = "payments"
+target = "payments"
+exception_queue = "integration"
+settle_minutes = 30
+window_days = 7
+
+[reconciliation.right]
+system = "stripe"
+connector = "stripe"
+transformer = "stripe-events"
+origin = "ORIGIN"
+settings = { base-url = "ORIGIN", list = "payments" }
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_paid_and_paid_back_agrees_with_the_processor_once_it_is_done() {
+    let desk = paid().await;
+    assert_eq!(counts(&compared(&desk.host, "payments").await), (1, 1, 0, 0));
+    desk.said("order.rejected", &json!({"orderNumber": desk.order})).await;
+    later(&desk.host, 60);
+    let found = compared(&desk.host, "payments").await;
+    assert_eq!(counts(&found), (1, 1, 0, 1), "the refund waits in the outbox: {found:?}");
+    desk.host.come_to_rest().await;
+    later(&desk.host, 60);
+    desk.payments.page_by(1);
+    let found = compared(&desk.host, "payments").await;
+    assert_eq!((counts(&found), told(&desk.host).await.len()), ((2, 2, 0, 0), 0), "{found:?}");
+    desk.host.verify().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn money_that_differs_and_money_that_only_one_of_both_knows_is_told() {
+    let desk = paid().await;
+    let host = &desk.host;
+    let payment = desk.payments.payments().remove(0);
+    desk.payments.charge_otherwise(&payment.charge, 18_399);
+    assert_eq!(counts(&compared(host, "payments").await), (1, 0, 1, 0));
+    let detail = only(host).await.detail;
+    let sentence =
+        format!("found of `payment {}`: 184 USD moved in this host and 183.99 USD in stripe, expected", payment.charge);
+    assert!(detail.contains(&sentence), "{detail}");
+    desk.payments.charge_otherwise(&payment.charge, 18_400);
+    assert_eq!(compared(host, "payments").await.closed, 1);
+
+    // A second payment and a chargeback of the first, of which no webhook came; and one of nobody's order.
+    let order = desk.order.to_string();
+    drop((desk.payments.pay(&order, 5_000, "usd"), desk.payments.pay("somebody-elses", 1, "usd")));
+    drop(desk.payments.disputed(&payment, Dispute::Withdrawn, 0));
+    later(host, 60);
+    assert_eq!(counts(&compared(host, "payments").await), (3, 1, 2, 0));
+    let all = told(host).await;
+    let is = |text: &str| all.iter().any(|open| open.code == "missing" && open.detail.contains(text));
+    assert!(is("found `payment ch_standin000002` in stripe (50 USD moved) and not in this host"), "{all:?}");
+    assert!(is("found `payment dp_standin000001` in stripe (-184 USD moved) and not in this host"), "{all:?}");
+    // Heard of under the number that its sender gave the order, it is the same order.
+    let settled = json!({"orderNumber": desk.order, "paymentReference": "ch_standin000002", "amount": {"minor": "5000", "currency": "USD"}});
+    desk.said("payment.settled", &settled).await;
+    let found = compared(host, "payments").await;
+    assert_eq!((counts(&found), found.closed), ((3, 2, 1, 0), 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reconciliation_of_what_happens_that_cannot_work_is_refused_with_what_would_help() {
+    for (from, to, told) in [
+        ("window_days = 7\n", "", "grows for ever, and only a time of it can be compared; name its `window_days`"),
+        (
+            "list = \"invoices\"",
+            "list = \"invoices\", list-since = \"2026-01-01T00:00:00Z\"",
+            "`list-since` is the host's to set",
+        ),
+    ] {
+        let setup = with_erp(fetching(Mischief::default(), ""), "invoices", "").replace("portreeve.toml", from, to);
+        let error = setup.try_start().await.err().map(|error| format!("{error:#}"));
+        let error = error.unwrap_or_else(|| panic!("{to} was taken"));
+        assert!(error.contains(told), "{error}");
+    }
+}
