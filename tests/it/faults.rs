@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use async_trait::async_trait;
 use portreeve_model::reference::Row;
 use portreeve_model::{ChannelId, Currency, Digest, Instant, ItemId, OrderId, PersonName, PluginName, Reply, SenderId};
-use portreeve_record::Leaf;
+use portreeve_record::{Leaf, PayloadKey};
 use portreeve_store::contract::{
     After, Configuration, CreditQuery, CreditReservation, CustomerAggregate, DeadLetter, Decided, DecisionCommit,
     DeliveredPage, DeliveredWanted, DocumentPosition, DocumentView, EarlyEvent, ExceptionTrail, ExceptionView,
@@ -332,6 +332,7 @@ store! {
         async fn interchange(&self, partner: &str, number: u64) -> Option<InterchangeView>;
         async fn overdue_interchanges(&self, at: Instant, limit: u32) -> Vec<InterchangeView>;
         async fn reconciliation(&self, reconciliation: &str) -> ReconciliationView;
+        async fn reconciliation_key(&self, reconciliation: &str) -> Option<PayloadKey>;
         async fn orders_at(&self, wanted: OrdersAtWanted) -> OrdersAtPage;
         async fn said_at(&self, wanted: SaidWanted) -> SaidPage;
         async fn findings(&self, reconciliation: &str, after: Option<&str>, limit: u32) -> Vec<(String, Finding)>;

@@ -4,10 +4,12 @@
 use hyper::Method;
 use portreeve::standins::wms::{BadList, NODE};
 use portreeve::standins::{Mischief, Wms};
-use portreeve_model::value::Decimal;
-use portreeve_model::{ExceptionAction, ExceptionKind, Instant};
+use portreeve_model::event::InventoryLevel;
+use portreeve_model::value::{Decimal, Quantity};
+use portreeve_model::{Event, ExceptionAction, ExceptionKind, Instant};
 use portreeve_pipeline::Clock;
-use portreeve_pipeline::reconcile::{Compared, Outcome, ReconcileError, Run};
+use portreeve_pipeline::reconcile::row::Rows;
+use portreeve_pipeline::reconcile::{Compared, Of, Outcome, ReconcileError, Run};
 use portreeve_record::LeafBody;
 use portreeve_record::leaf::ReconciliationLeaf;
 use portreeve_store::contract::ExceptionView;
@@ -161,9 +163,34 @@ async fn an_erp_that_lost_a_booking_is_found_listed_once_and_closed_when_it_is_m
     assert_eq!(record, [(1, 3, 0, 0, 0), (2, 3, 1, 1, 0), (3, 3, 1, 0, 0), (4, 3, 0, 0, 1)]);
     let lists: Vec<_> =
         runs.iter().map(|run| (run.left.as_ref().unwrap().rows, run.right.as_ref().unwrap().rows)).collect();
-    assert_eq!(lists, [(3, 5); 4], "and the lists by their digests");
-    assert_ne!(runs[0].left.as_ref().unwrap().digest, runs[1].left.as_ref().unwrap().digest);
-    assert_eq!(runs[0].right.as_ref().unwrap().digest, runs[1].right.as_ref().unwrap().digest);
+    assert_eq!(lists, [(3, 5); 4]);
+    host.verify().await.unwrap();
+}
+
+#[tokio::test]
+async fn whoever_has_the_list_of_the_last_run_can_show_it_and_nobody_that_of_an_earlier_one() {
+    let (_wms, host) = agreeing().await;
+    run(&host).await;
+    let first = runs(&host).await.remove(0).left.unwrap().digest;
+    let level = |sku: &str, value: i64, unit: &str| {
+        let on_hand = Quantity { value, scale: 0, unit: unit.to_owned() };
+        let (sku, node, available) = (sku.to_owned(), "all".to_owned(), on_hand.clone());
+        Event::InventoryLevel(InventoryLevel { sku, node, on_hand, available, as_of: None, extensions: vec![] })
+    };
+    let mut list = Rows::new(Of::Stock);
+    for event in [level("BOLT", 100, "EA"), level("HOSE", 10, "MTR"), level("PUMP", 12, "EA")] {
+        list.add(&event).unwrap();
+    }
+    let key = host.store.reconciliation_key(ID).await.unwrap().unwrap();
+    assert_eq!(first, key.blind_digest(&list.digest()));
+    assert_ne!(first, list.digest(), "whoever guesses the list cannot see that he is right");
+
+    // The same list again has another digest, and the key of the first is gone.
+    run(&host).await;
+    let second = runs(&host).await.remove(1).left.unwrap().digest;
+    let key = host.store.reconciliation_key(ID).await.unwrap().unwrap();
+    assert_eq!(second, key.blind_digest(&list.digest()));
+    assert_ne!(second, first);
     host.verify().await.unwrap();
 }
 

@@ -258,5 +258,6 @@ fn problem(error: ReconcileError) -> Problem {
         }
         ReconcileError::Store(error) => error.into(),
         ReconcileError::Record(error) => Problem::internal(&error, LOOK_AT_THE_RUNS),
+        ReconcileError::Blind(error) => Problem::internal(&error, LOOK_AT_THE_RUNS),
     }
 }

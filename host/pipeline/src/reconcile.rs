@@ -36,7 +36,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use portreeve_model::{Digest, ExceptionKind, Instant, OrderId};
 use portreeve_record::leaf::{Code, Label, ListRecord, ReconciliationLeaf};
-use portreeve_record::{Leaf, LeafBody, RecordError};
+use portreeve_record::{Leaf, LeafBody, PayloadKey, RecordError, SealError};
 use portreeve_store::StoreError;
 use portreeve_store::contract::{
     Figures, Finding, NewException, NewFinding, NewRun, ReconciliationView, StandingFinding,
@@ -84,6 +84,9 @@ pub enum ReconcileError {
     /// A record could not be made.
     #[error("an audit record could not be made: {0}")]
     Record(#[from] RecordError),
+    /// There was nothing to blind a record with.
+    #[error("an audit record could not be blinded: {0}")]
+    Blind(SealError),
 }
 
 /// A run that is on record.
@@ -159,7 +162,8 @@ impl Pipeline {
 
         let run = runs.saturating_add(1);
         let lists = [&left, &right].map(|list| list.as_ref().ok());
-        let body = recorded(reconciliation, run, who, is_dry, &compared, lists, &filing);
+        let key = PayloadKey::random().map_err(ReconcileError::Blind)?;
+        let body = blinded(recorded(reconciliation, run, who, is_dry, &compared, lists, &filing), &key);
         let leaf = Leaf::new(&self.host, began_at, LeafBody::Reconciliation(body))?;
         let figures = compared.as_ref().ok().filter(|_| !is_dry).map(|comparison| figures(comparison, began_at));
         let (opened, closed) = (count(filing.opened.len()), filing.closed(&findings));
@@ -173,6 +177,7 @@ impl Pipeline {
             opened: filing.opened,
             standing: filing.standing,
             gone: filing.gone,
+            key,
             leaf,
         };
         self.store.commit_run(new).await?;
@@ -486,6 +491,18 @@ fn recorded(
         opened: count(filing.opened.len()),
         gone: count(filing.gone.len()),
         who: who.map(|who| Label::of(who.name().as_str())),
+    }
+}
+
+/// The same with its digests blinded: of what an order comes to, somebody who knows its customer guesses
+/// the rest.
+fn blinded(leaf: ReconciliationLeaf, key: &PayloadKey) -> ReconciliationLeaf {
+    let list = |list: ListRecord| ListRecord { digest: key.blind_digest(&list.digest), ..list };
+    ReconciliationLeaf {
+        left: leaf.left.map(list),
+        right: leaf.right.map(list),
+        digest: leaf.digest.map(|digest| key.blind_digest(&digest)),
+        ..leaf
     }
 }
 

@@ -17,9 +17,8 @@
 //! of a payload, or could be guessed by somebody who knows a customer (what a
 //! scorer was asked, answered and looked up, messages, identifiers of the target),
 //! is blinded with a payload's key: [`crate::PayloadKey::blind_digest`]. Without
-//! the key such a digest says nothing; with it, it is compared as any other. One exception: the
-//! digests of a reconciliation are over items and quantities of our own, of no customer's, and are
-//! blinded with nothing, so that whoever has both lists can compare.
+//! the key such a digest says nothing; with it, it is compared as any other. The digests of
+//! a reconciliation are blinded with a key of their run, which is kept until the next one.
 //!
 //! An order's id is derived from channel, sender and order number. It is a
 //! pseudonym that outlives erasure, as are the digests of outbox rows, which are
@@ -822,7 +821,8 @@ pub struct ReconciliationLeaf {
     /// Keys that differ.
     #[serde(with = "text")]
     pub differences: u64,
-    /// Names all that differs, with what both say; none where nothing was compared.
+    /// Names all that differs, with what both say, blinded with the run's key; none where nothing was
+    /// compared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<Digest>,
     /// What people hear of from this run on.
@@ -845,7 +845,7 @@ pub struct ListRecord {
     pub rows: u64,
     /// How many pages it came in.
     pub pages: u32,
-    /// Names what it says, however it was paged.
+    /// Names what it says, however it was paged, blinded with the run's key.
     pub digest: Digest,
     /// Digest of the component that asked for it; none of what the host itself knows.
     #[serde(default, skip_serializing_if = "Option::is_none")]

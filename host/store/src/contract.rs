@@ -1765,6 +1765,10 @@ pub trait Store: Send + Sync + 'static {
     /// How far a reconciliation is; of one that was never run, nothing.
     async fn reconciliation(&self, reconciliation: &str) -> Result<ReconciliationView, StoreError>;
 
+    /// What blinds the digests in the leaf of a reconciliation's last run, so that whoever has both lists
+    /// can show what it compared; none before the first.
+    async fn reconciliation_key(&self, reconciliation: &str) -> Result<Option<PayloadKey>, StoreError>;
+
     /// Orders as far as they concern a target: a part of those that are not over, or these. An order
     /// that is not here is left out.
     async fn orders_at(&self, wanted: OrdersAtWanted) -> Result<OrdersAtPage, StoreError>;

@@ -216,6 +216,7 @@ macro_rules! suite {
                 a_pause_and_its_exception_are_there_together_or_not_at_all;
             reconcile: a_finding_has_one_exception_until_it_is_gone,
                 what_a_person_closed_of_a_finding_stays_closed_until_a_run_opens_it,
+                the_key_of_the_last_run_alone_is_kept,
                 of_two_runs_the_second_is_refused_and_a_dry_one_files_nothing;
             known: orders_that_are_not_over_are_told_with_what_is_on_its_way_to_their_target,
                 what_was_said_of_orders_is_told_from_the_newest_on;

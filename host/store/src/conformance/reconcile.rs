@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use portreeve_model::{Digest, ExceptionAction, ExceptionKind};
-use portreeve_record::Leaf;
+use portreeve_record::{Leaf, PayloadKey};
 
 use super::Maker;
 use super::fixture::{ALL, NOW, leaf, leaves, observe, resolved, step, waits};
@@ -41,6 +41,7 @@ pub(crate) fn run(after: u64, opened: &[&str], leaf: Leaf) -> NewRun {
         opened: opened.iter().map(|subject| new(subject)).collect(),
         standing: Vec::new(),
         gone: Vec::new(),
+        key: PayloadKey::random().unwrap(),
         leaf,
     }
 }
@@ -125,6 +126,19 @@ pub(crate) async fn what_a_person_closed_of_a_finding_stays_closed_until_a_run_o
     assert!(subjects(&store).await.is_empty());
     let closed = store.exception(number).await.unwrap().unwrap().exception.closed.unwrap();
     assert_eq!((closed.who.as_deref(), closed.how.as_str()), (Some("ada"), "abandon"));
+}
+
+pub(crate) async fn the_key_of_the_last_run_alone_is_kept(maker: impl Maker) {
+    let store = maker.open().await;
+    assert_eq!(store.reconciliation_key(STOCK).await.unwrap(), None);
+    let (first, second) = (run(0, &["key/A"], leaf(1)), NewRun { is_dry: true, ..run(1, &[], leaf(2)) });
+    let keys = [first.key.clone(), second.key.clone()];
+    for (kept, run) in keys.into_iter().zip([first, second]) {
+        store.commit_run(run).await.unwrap();
+        assert_eq!(store.reconciliation_key(STOCK).await.unwrap(), Some(kept));
+    }
+    assert_eq!(store.reconciliation_key("orders").await.unwrap(), None);
+    assert_eq!(subjects(&store).await, [is("key/A", true)], "it is no finding");
 }
 
 pub(crate) async fn of_two_runs_the_second_is_refused_and_a_dry_one_files_nothing(maker: impl Maker) {

@@ -1,7 +1,7 @@
 //! Reconciliations: what two systems did not say the same of, from run to run.
 
 use portreeve_model::{Digest, Instant};
-use portreeve_record::Leaf;
+use portreeve_record::{Leaf, PayloadKey};
 
 use super::NewException;
 
@@ -84,6 +84,9 @@ pub struct NewRun {
     pub standing: Vec<StandingFinding>,
     /// What is gone: their exceptions are closed where they wait still.
     pub gone: Vec<String>,
+    /// What blinds the leaf's digests. It takes the place of that of the run before, whose digests
+    /// nobody can compare any more.
+    pub key: PayloadKey,
     /// The leaf.
     pub leaf: Leaf,
 }

@@ -77,7 +77,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use portreeve_model::reference::Row;
 use portreeve_model::{ChannelId, Currency, Digest, Instant, ItemId, OrderId, PersonName, PluginName, Reply, SenderId};
-use portreeve_record::Leaf;
+use portreeve_record::{Leaf, PayloadKey};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
@@ -585,6 +585,11 @@ impl Store for SqliteStore {
     async fn reconciliation(&self, reconciliation: &str) -> Result<ReconciliationView, StoreError> {
         let reconciliation = reconciliation.to_owned();
         self.read_for_people(move |connection| reconcile::view(connection, &reconciliation)).await
+    }
+
+    async fn reconciliation_key(&self, reconciliation: &str) -> Result<Option<PayloadKey>, StoreError> {
+        let reconciliation = reconciliation.to_owned();
+        self.read_for_people(move |connection| reconcile::key(connection, &reconciliation)).await
     }
 
     async fn orders_at(&self, wanted: OrdersAtWanted) -> Result<OrdersAtPage, StoreError> {

@@ -10,9 +10,13 @@
 //!           what is not there yet is left out: 8, 16 or 56 bytes
 //! ```
 //!
+//! A scope beside it has the key that blinds the digests of the last run: one row without a subject,
+//! of 64 bytes.
+//!
 //! INVARIANT: a subject has one finding, and at most its exception is open.
 
 use portreeve_model::{Digest, Instant};
+use portreeve_record::PayloadKey;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::rows::{self, About, Result, signed, unsigned};
@@ -37,6 +41,21 @@ const SAY: &str = "UPDATE exception SET detail = ?2, revision = revision + 1
 
 fn scope(reconciliation: &str) -> String {
     format!("reconciliation/{reconciliation}")
+}
+
+fn key_scope(reconciliation: &str) -> String {
+    format!("reconciliation-key/{reconciliation}")
+}
+
+/// What blinds the digests of the last run.
+pub(super) fn key(connection: &Connection, reconciliation: &str) -> Result<Option<PayloadKey>> {
+    let kept: Option<Vec<u8>> = connection
+        .prepare_cached("SELECT value FROM kv WHERE plugin = ?1 AND scope = ?2 AND key = ?3")
+        .and_then(|mut key| {
+            key.query_row(params![HOST, key_scope(reconciliation), STANDING], |row| row.get(0)).optional()
+        })
+        .map_err(failed)?;
+    kept.map(|bytes| PayloadKey::from_bytes(&bytes).map_err(|_| other_form())).transpose()
 }
 
 pub(super) fn view(connection: &Connection, reconciliation: &str) -> Result<ReconciliationView> {
@@ -83,6 +102,11 @@ pub(super) fn commit(tx: &Connection, run: &NewRun) -> Result<()> {
         run.standing.iter().try_for_each(|standing| stand(tx, run, standing))?;
         run.gone.iter().try_for_each(|subject| end(tx, run, subject, leaf))?;
     }
+    tx.prepare_cached(WRITE)
+        .and_then(|mut write| {
+            write.execute(params![HOST, key_scope(&run.reconciliation), STANDING, run.key.to_bytes().as_slice()])
+        })
+        .map_err(failed)?;
     put(tx, &run.reconciliation, STANDING, &written(&now)?)
 }
 
