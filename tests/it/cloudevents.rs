@@ -432,7 +432,7 @@ async fn a_type_that_is_not_supported_is_refused_with_those_that_are() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_event_that_comes_again_is_decided_once_and_one_that_changed_leaves_its_neighbours_alone() {
+async fn an_event_that_comes_again_is_decided_once_and_so_is_one_in_other_words_between_its_neighbours() {
     let token = "token-of-the-warehouse";
     // Every event is the same new order here: what a host decides about an event of its own is not this test's.
     let channel = format!(
@@ -460,15 +460,16 @@ async fn an_event_that_comes_again_is_decided_once_and_one_that_changed_leaves_i
     };
     assert_eq!(counted().await, (1, 0, 5, 0, 0));
 
-    let changed = cloud_event("1", "shipment.packed", &json!({"orderNumber": "4711", "shipmentNumber": "SH-1"}));
-    send(&[picked("2"), changed.clone(), picked("1"), picked("3")]).await;
+    // Its bytes are others, and what the transformer makes of them is the same order.
+    let reworded = cloud_event("1", "shipment.packed", &json!({"orderNumber": "4711", "shipmentNumber": "SH-1"}));
+    send(&[picked("2"), reworded.clone(), picked("1"), picked("3")]).await;
     host.decide_all().await;
-    assert_eq!(counted().await, (1, 1, 6, 2, 0), "one change, one duplicate, and two neighbours with their own fate");
+    assert_eq!(counted().await, (1, 0, 7, 2, 0), "two duplicates, and two neighbours with their own fate");
     let codes: Vec<_> = host.exceptions().await.into_iter().map(|exception| exception.code).collect();
-    assert_eq!(codes, ["ship-to-unknown", "order-exists", "changed-order", "order-exists"], "in the batch's order");
-    send(&[changed, picked("1")]).await;
+    assert_eq!(codes, ["ship-to-unknown", "order-exists", "order-exists"], "in the batch's order");
+    send(&[reworded, picked("1")]).await;
     host.decide_all().await;
-    assert_eq!(counted().await, (1, 1, 8, 2, 0));
+    assert_eq!(counted().await, (1, 0, 9, 2, 0));
     host.verify().await.unwrap();
 }
 

@@ -140,6 +140,22 @@ async fn an_order_that_comes_again_in_other_words_and_says_the_same_is_no_change
     host.decide_all().await;
     assert_eq!(host.summary().await.order_events, 1);
     assert_eq!(exceptions(&host).await[0].0, "changed-order");
+    // People may have carried that out: as it came is something else now, also where it comes together
+    // with what changed it.
+    host.send_shop(&with("updated_at", "2026-03-02 11:00:00")).await.unwrap();
+    host.decide_all().await;
+    assert_eq!((host.summary().await.order_events, exceptions(&host).await.len()), (2, 2));
+    let other = Basket { entity_id: 2, sku: "FST-1007", quantity: 2, price_minor: 1_840 };
+    host.send_shop(&other.placed()).await.unwrap();
+    host.decide_all().await;
+    let mut changed: serde_json::Value = serde_json::from_slice(&other.placed()).unwrap();
+    for (name, value) in [("customer_note", "leave it at the gate"), ("updated_at", "2026-03-02 12:00:00")] {
+        changed[name] = value.into();
+        host.send_shop(changed.to_string().as_bytes()).await.unwrap();
+        changed["customer_note"] = serde_json::Value::Null;
+    }
+    host.decide_all().await;
+    assert_eq!(host.summary().await.order_events, 4);
     host.verify().await.unwrap();
 }
 

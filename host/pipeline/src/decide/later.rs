@@ -134,6 +134,10 @@ impl Later {
         }
     }
 
+    pub(super) fn kind(&self) -> OrderEventKind {
+        self.kind
+    }
+
     /// The order that it is about.
     pub(super) fn order_id(&self, document: &Journaled) -> OrderId {
         let (number, release) = match &self.event {
