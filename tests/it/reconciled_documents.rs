@@ -121,15 +121,15 @@ async fn what_is_older_than_the_window_is_not_judged_and_what_was_heard_before_i
     host.erp.lose_invoice("PS-INV103001");
     assert_eq!(counts(&compared(&host, "invoices").await), (2, 1, 1, 0));
     later(&host, 30 * 24 * 60);
-    // What is too old is gone from what people see as well: nobody judges it any more.
-    assert_eq!((counts(&compared(&host, "invoices").await), told(&host).await.len()), ((0, 0, 0, 0), 0));
+    // What is too old is not judged any more. Nobody mended it by that, so people still see it.
+    assert_eq!((counts(&compared(&host, "invoices").await), told(&host).await.len()), ((0, 0, 0, 0), 1));
 
     // The ERP says that it posted the other one now, which the host heard of a month ago.
     let document = host.order("PO-2").await.id.to_string().replace('-', "");
     host.erp.set_clock(host.clock.now().plus_ms(-Instant::DAY_MS));
     host.erp.tells_late([document.clone()]);
     host.erp.tell(&document);
-    assert_eq!((counts(&compared(&host, "invoices").await), told(&host).await.len()), ((0, 0, 0, 0), 0));
+    assert_eq!((counts(&compared(&host, "invoices").await), told(&host).await.len()), ((0, 0, 0, 0), 1));
 }
 
 // --- shipments ---
@@ -244,6 +244,22 @@ transformer = "stripe-events"
 origin = "ORIGIN"
 settings = { base-url = "ORIGIN", list = "payments" }
 "#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_another_system_says_is_none_of_the_two_where_channels_are_named() {
+    for (channel, expected) in [("systems", (1, 1, 0, 0)), ("edi", (0, 0, 0, 0))] {
+        let with_list = |setup: Setup, origin: &str| {
+            let named = format!("target = \"payments\"\nchannels = [\"{channel}\"]");
+            let payments = PAYMENTS.replace("ORIGIN", origin).replace("target = \"payments\"", &named);
+            setup.append("portreeve.toml", &payments)
+        };
+        let desk = Desk::at(Mischief::default(), with_list).await;
+        later(&desk.host, 60);
+        let found = compared(&desk.host, "payments").await;
+        // What only the processor lists and the host heard of elsewhere is known, and not missing.
+        assert_eq!(counts(&found), expected, "{channel}: {found:?}");
+    }
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_paid_and_paid_back_agrees_with_the_processor_once_it_is_done() {

@@ -321,9 +321,16 @@ impl Pipeline {
             self.file_the_rest(reconciliation, findings.get(MORE), &mut filing, at);
             subjects.insert(MORE.to_owned());
         }
-        // What changed a moment ago is neither told nor taken back.
-        subjects.extend(comparison.unsettled.iter().map(|key| subject_of(key)));
-        filing.gone = findings.keys().filter(|subject| !subjects.contains(*subject)).cloned().collect();
+        // What changed a moment ago, or is not judged any more, is neither told nor taken back.
+        let subject = |key: &String| subject_of(key);
+        subjects.extend(comparison.unsettled.iter().chain(&comparison.unjudged).map(subject));
+        let gone = findings.keys().filter(|subject| !subjects.contains(*subject));
+        // Of what happens, only what both say the same of is mended.
+        let equal: BTreeSet<String> = comparison.equal.iter().map(subject).collect();
+        let is_gone = |subject: &&String| {
+            !reconciliation.of.happens() || [LIST, MORE].contains(&subject.as_str()) || equal.contains(*subject)
+        };
+        filing.gone = gone.filter(is_gone).cloned().collect();
         filing
     }
 

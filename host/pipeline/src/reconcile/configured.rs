@@ -1,6 +1,6 @@
 //! What reconciliations there are: of what, between whom, and who works on what they find.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use portreeve_model::{ChannelId, Instant, PluginKind, PluginName};
 use serde::{Deserialize, Serialize};
@@ -40,6 +40,10 @@ pub struct Reconciliation {
     /// the target that the host passes it on to: what is on its way there is not judged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
+    /// Of what happens, the channels by which the host heard of it: what another system said is
+    /// none of the two's. All, where nothing is said.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub channels: BTreeSet<ChannelId>,
     /// One of the two; where it is left out, it is what this host knows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub left: Option<Source>,
@@ -172,6 +176,11 @@ impl Reconciliation {
                 "`{of}` grows for ever, and only a time of it can be compared; name its `window_days`"
             ));
         }
+        if !self.channels.is_empty() && (!happens || (left.is_some() && target.is_none())) {
+            return Some(format!(
+                "`channels` are those by which the host heard of what happened, and what it heard of `{of}` is not compared here; leave them out"
+            ));
+        }
         if self.sources().any(|(_, source)| source.settings.contains_key(LIST_SINCE)) {
             return Some(format!("setting `{LIST_SINCE}` is the host's to set; name `window_days` instead"));
         }
@@ -241,6 +250,9 @@ impl Routes {
             problems.extend(reconciliation.problems().into_iter().map(named));
             if let Some(target) = reconciliation.target.as_ref().filter(|target| self.target(target).is_none()) {
                 problems.push(named(format!("target `{target}` does not exist; add a [[target]] with that id")));
+            }
+            for channel in reconciliation.channels.iter().filter(|channel| self.channel(channel).is_none()) {
+                problems.push(named(format!("channel `{channel}` does not exist; add a [[channel]] with that id")));
             }
             if self.reconciliations.iter().take(index).any(|earlier| earlier.id == *id) {
                 problems.push(format!("[[reconciliation]] `{id}` is there twice; give each its own id"));

@@ -6,7 +6,7 @@ use std::fmt;
 
 use portreeve_model::{Digest, Instant, OrderId};
 
-use super::row::{Cell, InWords, Of, TOLD_MAX};
+use super::row::{Cell, InWords, ON_ITS_WAY, Of, TOLD_MAX};
 
 /// What two systems say of one key, where that is not the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,8 +49,8 @@ impl Difference {
     /// Names it: a difference with the same values is the same one.
     #[must_use]
     pub fn digest(&self) -> Digest {
-        let (left, right) = (self.left.to_string(), self.right.to_string());
-        Digest::of_parts(&[left.as_bytes(), right.as_bytes()])
+        let both = [self.left.digest(), self.right.digest()];
+        Digest::of_parts(&both.each_ref().map(|digest| digest.as_bytes().as_slice()))
     }
 }
 
@@ -82,6 +82,9 @@ impl fmt::Display for Told<'_> {
             write!(f, "found of {}: {}, expected the same; ", self.named(), self.both().join("; "))?;
         }
         f.write_str(match kind {
+            DifferenceKind::Missing if self.of.happens() => {
+                "enter what is missing, and the next run that finds it in both closes this; where one of both is to be taken back, do so and abandon this"
+            }
             DifferenceKind::Missing => {
                 "enter or take back what is wrong, and the next run that finds it in both or in neither closes this"
             }
@@ -136,9 +139,19 @@ pub struct Comparison {
     /// Keys that differ and of which one of the two says that it changed lately: what changed may be
     /// on its way to the other one. They are not compared.
     pub unsettled: BTreeSet<String>,
+    /// Keys of which nothing is known any more, or that are too old, however they differ.
+    pub unjudged: BTreeSet<String>,
+    /// Of what happens, the keys that both say the same of: what neither lists any more may have
+    /// become too old, and is not mended by that.
+    pub equal: BTreeSet<String>,
     /// The others that differ.
     pub differences: BTreeMap<String, Difference>,
 }
+
+/// How much later than what counts as settled something can have changed: a week, which is as much
+/// as can be declared, and a day for clocks that go wrong. The attack is a system a year ahead, of
+/// which nothing would ever be judged.
+const LATELY_MS_MAX: i64 = 8 * Instant::DAY_MS;
 
 impl Comparison {
     /// Names all differences.
@@ -169,6 +182,17 @@ pub struct Terms<'a> {
     pub left_out: &'a BTreeSet<OrderId>,
 }
 
+impl Terms<'_> {
+    fn leaves_out(&self, cell: &Cell) -> bool {
+        cell.order.is_some_and(|order| self.left_out.contains(&order))
+    }
+
+    /// Whether what changed then may be on its way.
+    fn is_lately(&self, at: Instant) -> bool {
+        at == ON_ITS_WAY || (at > self.settled_by && at <= self.settled_by.plus_ms(LATELY_MS_MAX))
+    }
+}
+
 /// Compares two whole lists. Of stock, a key that a list does not have is one of which there is
 /// nothing; of everything else it is missing there, unless what the other one has of it is over.
 #[must_use]
@@ -178,23 +202,23 @@ pub fn compare(left: &BTreeMap<String, Cell>, right: &BTreeMap<String, Cell>, te
     let keys: BTreeSet<&String> = left.keys().chain(right.keys()).collect();
     for key in keys {
         let (left, right) = (left.get(key).unwrap_or(&nothing), right.get(key).unwrap_or(&nothing));
-        if [left, right].into_iter().any(|cell| cell.order.is_some_and(|order| terms.left_out.contains(&order))) {
-            continue;
-        }
         let at = left.at.max(right.at);
         let is_too_old = terms.judged_from.zip(at).is_some_and(|(from, at)| at < from);
-        if is_too_old || (!left.is_listed && terms.known.contains(key)) {
+        let is_known_before = !left.is_listed && terms.known.contains(key);
+        if is_too_old || is_known_before || [left, right].into_iter().any(|cell| terms.leaves_out(cell)) {
+            comparison.unjudged.insert(key.clone());
             continue;
         }
         let kind = differ(left, right, terms.of);
-        let changed_at = left.changed_at.max(right.changed_at).max(terms.moved.get(key).copied());
-        if kind.is_some() && changed_at.is_some_and(|at| at > terms.settled_by) {
+        let changed_at = [left.changed_at, right.changed_at, terms.moved.get(key).copied()];
+        if kind.is_some() && changed_at.into_iter().flatten().any(|at| terms.is_lately(at)) {
             comparison.unsettled.insert(key.clone());
             continue;
         }
         comparison.compared = comparison.compared.saturating_add(1);
         let Some(kind) = kind else {
             comparison.agreeing = comparison.agreeing.saturating_add(1);
+            comparison.equal.extend(terms.of.happens().then(|| key.clone()));
             continue;
         };
         comparison.differences.insert(key.clone(), Difference { left: left.clone(), right: right.clone(), kind });

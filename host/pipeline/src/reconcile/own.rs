@@ -103,7 +103,8 @@ impl Pipeline {
     ) -> Result<(), StoreError> {
         let since = since.unwrap_or(Instant(0)).plus_ms(MARGIN_MS.saturating_neg());
         let (kinds, target) = (kinds(reconciliation.of), reconciliation.target.clone());
-        let mut wanted = SaidWanted { kinds, target, since, before: None, limit: PAGE };
+        let channels = reconciliation.channels.iter().cloned().collect();
+        let mut wanted = SaidWanted { kinds, channels, target, since, before: None, limit: PAGE };
         loop {
             let SaidPage { said, before } = self.store.said_at(wanted.clone()).await?;
             self.take_events(&said, own).await?;

@@ -174,8 +174,9 @@ impl fmt::Display for Line {
     }
 }
 
-/// How far something is, where a list says so.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How far something is, where a list says so. What has several parts is where the first of these is
+/// that one of them is at: it is open while any is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stage {
     /// Some of it is still to leave.
     Open,
@@ -351,13 +352,21 @@ impl Cell {
             let of_unit = measures.entry(unit.clone()).or_insert(Measure::NOTHING);
             *of_unit = of_unit.plus(measure).ok_or(Unusable::TooLarge)?;
         }
-        self.stage = self.stage.or(part.stage);
+        self.stage = self.stage.into_iter().chain(part.stage).min();
         self.changed_at = self.changed_at.max(part.changed_at);
         self.at = self.at.max(part.at);
         self.order = self.order.or(part.order);
         self.called = self.called.take().or_else(|| part.called.clone());
         self.by_item |= part.by_item;
         Ok(())
+    }
+
+    /// Names all that it says, what no sentence has room for as well.
+    pub(super) fn digest(&self) -> Digest {
+        let stage = self.stage.map_or("", Stage::as_str).to_owned();
+        let numbers = self.figures.iter().map(|(figure, measures)| format!("{} {figure}", InWords(measures)));
+        let said: Vec<String> = [stage, self.is_listed.to_string()].into_iter().chain(numbers).collect();
+        Digest::of_parts(&said.iter().map(String::as_bytes).collect::<Vec<_>>())
     }
 
     /// Numbers of nothing are none; that a list says of an amount that it is nothing, it says.

@@ -171,6 +171,8 @@ fn what_changed_lately_on_either_side_is_not_judged_where_it_differs() {
     }
     assert_eq!(differing(&was(5, before), &was(6, before)).differences.len(), 1);
     assert_eq!(differing(&was(5, after), &was(5, after)).agreeing, 1, "what agrees, agrees");
+    let year = NOW.0 + 365 * Instant::DAY_MS;
+    assert_eq!(differing(&was(5, year), &was(6, before)).differences.len(), 1, "a clock that is a year ahead");
 }
 
 /// Rows of a few items at a few places in a few units, each pair of item and place once.
@@ -342,6 +344,40 @@ fn of_an_order_what_is_ordered_what_has_left_what_it_comes_to_and_its_stage_are_
 }
 
 #[test]
+fn an_order_in_two_documents_is_open_while_one_of_them_is() {
+    let stage = |one, other| {
+        let of = |stage| Listed { stage, ..LISTED };
+        let (Event::OrderCreated(mut first), Event::OrderCreated(mut second)) =
+            (listed("A", &of(one)), listed("A", &of(other)))
+        else {
+            unreachable!()
+        };
+        for (order, document) in [(&mut first, "S-1"), (&mut second, "S-2")] {
+            order.extensions.push(Extension { name: "document".to_owned(), value: document.to_owned() });
+        }
+        let events = [Event::OrderCreated(first), Event::OrderCreated(second)];
+        rows(Of::Orders, &events).unwrap().cells().unwrap().remove("A").unwrap().to_string()
+    };
+    assert!(stage("shipped", "open").starts_with("open, ") && stage("open", "shipped").starts_with("open, "));
+    assert!(stage("cancelled", "shipped").starts_with("shipped, "));
+}
+
+#[test]
+fn a_difference_is_another_one_when_a_number_changes_that_no_sentence_has_room_for() {
+    let Event::OrderCreated(mut order) = listed("A", &LISTED) else { unreachable!() };
+    let line = order.lines[0].clone();
+    order.lines = (0..9).map(|number| OrderLine { number: number.to_string(), ..line.clone() }).collect();
+    let mut other = order.clone();
+    other.lines[8].quantity = quantity(99, 0, "EA");
+    let cells = |order| rows(Of::Orders, &[Event::OrderCreated(order)]).unwrap().cells().unwrap();
+    let digest = |order| {
+        let found = compare(&cells(order), &BTreeMap::new(), Terms { of: Of::Orders, ..terms(NOW) });
+        only(&found).digest()
+    };
+    assert_ne!(digest(order), digest(other));
+}
+
+#[test]
 fn an_order_that_only_one_lists_is_missing_unless_it_is_over() {
     let found = of_orders(&[("A", LISTED)], &[]);
     assert_eq!(only(&found).kind, DifferenceKind::Missing);
@@ -369,7 +405,8 @@ fn nothing_is_compared_of_an_order_of_which_one_side_has_forgotten_what_it_had()
     let cells = rows(Of::Orders, &[listed(&id.to_string(), &LISTED)]).unwrap().cells().unwrap();
     let left_out = BTreeSet::from([id]);
     let found = compare(&BTreeMap::new(), &cells, Terms { of: Of::Orders, left_out: &left_out, ..terms(NOW) });
-    assert_eq!(found, Comparison::default());
+    let unjudged = BTreeSet::from([id.to_string()]);
+    assert_eq!(found, Comparison { unjudged, ..Comparison::default() }, "what was told of it stands");
 }
 
 #[test]
@@ -478,7 +515,7 @@ fn what_was_heard_before_is_not_missing_here_and_what_the_host_passes_on_is_on_i
     let one = [invoice("I", 100, None)];
     let known = BTreeSet::from(["I".to_owned()]);
     let told = Terms { known: &known, ..terms(NOW) };
-    assert_eq!(invoices(&[], &one, told), Comparison::default());
+    assert_eq!(invoices(&[], &one, told), Comparison { unjudged: known.clone(), ..Comparison::default() });
     assert_eq!(invoices(&one, &[], told).differences.len(), 1, "there it is missing all the same");
     assert_eq!(invoices(&[invoice("I", 99, None)], &one, told).differences.len(), 1);
     let moved = BTreeMap::from([("I".to_owned(), NOW.plus_ms(1))]);

@@ -3,12 +3,12 @@
 
 use std::sync::Arc;
 
-use portreeve_model::ProcessState;
+use portreeve_model::{ChannelId, ProcessState};
 
 use super::Maker;
 use super::fixture::{
-    ALL, NOW, about_order, applied, ask_to_cancel, claim, commit, event_in, hold_back, input, keep, leaf, lease, next,
-    order_id, release,
+    ALL, NOW, about_order, applied, ask_to_cancel, channel, claim, commit, event_in, hold_back, input, keep, leaf,
+    lease, next, order_id, release,
 };
 use crate::contract::{
     EventOutcome, NewProgress, OrderAt, OrderEventKind, OrdersAt, OrdersAtPage, OrdersAtWanted, SaidPage, SaidWanted,
@@ -90,7 +90,8 @@ pub(crate) async fn what_was_said_of_orders_is_told_from_the_newest_on(maker: im
     moves(&store, 21, "PO-1", OrderEventKind::InvoicePosted, ProcessState::PartShipped).await;
     moves(&store, 31, "PO-1", OrderEventKind::ShipmentConfirmed, ProcessState::Shipped).await;
     let kinds = vec![OrderEventKind::ShipmentConfirmed];
-    let wanted = SaidWanted { kinds, target: Some("erp".to_owned()), since: NOW, before: None, limit: 1 };
+    let target = Some("erp".to_owned());
+    let wanted = SaidWanted { kinds, channels: Vec::new(), target, since: NOW, before: None, limit: 1 };
     let SaidPage { said, before } = store.said_at(wanted.clone()).await.unwrap();
     let told = (said[0].order, said[0].kind, said[0].received_at, said[0].changed_at, said[0].is_under_way);
     let expected = (order_id("PO-1"), OrderEventKind::ShipmentConfirmed, NOW.plus_ms(31), NOW, false);
@@ -98,6 +99,10 @@ pub(crate) async fn what_was_said_of_orders_is_told_from_the_newest_on(maker: im
     assert_eq!(store.payload(said[0].event).await.unwrap(), b"event");
     let rest = store.said_at(SaidWanted { before, limit: ALL, ..wanted.clone() }).await.unwrap();
     assert_eq!((rest.said.len(), rest.said[0].received_at, rest.before), (1, NOW.plus_ms(11), None));
-    let late = store.said_at(SaidWanted { since: NOW.plus_ms(12), limit: ALL, ..wanted }).await.unwrap();
+    let late = store.said_at(SaidWanted { since: NOW.plus_ms(12), limit: ALL, ..wanted.clone() }).await.unwrap();
     assert_eq!((late.said.len(), late.before), (1, None));
+    for (channels, count) in [(vec![channel()], 2), (vec![ChannelId::parse("another").unwrap()], 0)] {
+        let said = store.said_at(SaidWanted { channels, limit: ALL, ..wanted.clone() }).await.unwrap().said;
+        assert_eq!(said.len(), count);
+    }
 }

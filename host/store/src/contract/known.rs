@@ -1,6 +1,6 @@
 //! What the host itself knows of orders, for whoever compares it with what another system lists.
 
-use portreeve_model::{Instant, OrderId};
+use portreeve_model::{ChannelId, Instant, OrderId};
 
 use super::{OrderEventKind, PayloadRef, ProgressView};
 
@@ -68,6 +68,8 @@ pub const SAID_LOOKED_AT_MAX: u32 = 20_000;
 pub struct SaidWanted {
     /// Of which kinds.
     pub kinds: Vec<OrderEventKind>,
+    /// That came by these channels; by any, where there is none.
+    pub channels: Vec<ChannelId>,
     /// The target that they are, or are to be, delivered to; none where nobody asks.
     pub target: Option<String>,
     /// Received from then on.

@@ -3,7 +3,7 @@
 //! Open orders are looked for by their numbers, so many rows at once: what is over costs a look at
 //! its progress and nothing else. Those that a list names are found by their ids.
 
-use portreeve_model::{Instant, OrderId};
+use portreeve_model::{ChannelId, Instant, OrderId};
 use rusqlite::{Connection, OptionalExtension, Row, ToSql};
 
 use super::rows::{Result, damaged, payload_ref, signed, unsigned};
@@ -113,6 +113,7 @@ const SAID: &str = "SELECT order_event.position, order_event.order_id, order_eve
           LEFT JOIN payload ON payload.id = order_event.event
      WHERE order_event.position < ?2 AND order_event.position >= ?3 AND outcome IN ('applied', 'early')
        AND document.received_at >= ?4 AND order_event.kind IN (SELECT value FROM json_each(?5))
+       AND (?7 = '[]' OR document.channel IN (SELECT value FROM json_each(?7)))
      ORDER BY order_event.position DESC LIMIT ?6";
 
 /// When the document was received behind which a page ends.
@@ -128,9 +129,9 @@ pub(super) fn said_at(connection: &Connection, wanted: &SaidWanted) -> Result<Sa
         .and_then(|mut newest| newest.query_row([before], |row| row.get(0)))
         .map_err(failed)?;
     let floor = newest.saturating_add(1).saturating_sub(i64::from(SAID_LOOKED_AT_MAX)).max(0);
-    let kinds: Vec<String> = wanted.kinds.iter().map(|kind| format!("\"{}\"", kind.as_str())).collect();
-    let kinds = format!("[{}]", kinds.join(","));
-    let values: [&dyn ToSql; 6] = [&wanted.target, &before, &floor, &wanted.since.0, &kinds, &wanted.limit];
+    let kinds = list(wanted.kinds.iter().map(|kind| kind.as_str()));
+    let channels = list(wanted.channels.iter().map(ChannelId::as_str));
+    let values: [&dyn ToSql; 7] = [&wanted.target, &before, &floor, &wanted.since.0, &kinds, &wanted.limit, &channels];
     let mut statement = connection.prepare_cached(SAID).map_err(failed)?;
     let mut rows = statement.query(&values[..]).map_err(failed)?;
     let (mut said, mut last) = (Vec::new(), None);
@@ -141,6 +142,11 @@ pub(super) fn said_at(connection: &Connection, wanted: &SaidWanted) -> Result<Sa
     let full = u32::try_from(said.len()).is_ok_and(|found| found == wanted.limit);
     let before = if full { last } else { goes_on(connection, floor, wanted.since)? };
     Ok(SaidPage { said, before })
+}
+
+/// Words without a quote, as JSON.
+fn list<'a>(words: impl Iterator<Item = &'a str>) -> String {
+    format!("[{}]", words.map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(","))
 }
 
 /// Where it goes on behind a page that was looked at whole.
