@@ -8,8 +8,9 @@ use hyper::Method;
 use portreeve_api::exception::ExceptionStory;
 use portreeve_authority::people::Denied;
 use portreeve_model::{Digest, ExceptionAction, ExceptionKind};
-use portreeve_pipeline::SignedIn;
 use portreeve_pipeline::exception::{Decision, ExceptionError, Outcome};
+use portreeve_pipeline::replay::ReplayWanted;
+use portreeve_pipeline::{Clock, SignedIn};
 use portreeve_record::LeafBody;
 use serde_json::{Value, json};
 
@@ -206,6 +207,32 @@ async fn of_a_message_that_had_arrived_before_it_was_corrected_people_hear() {
     assert_eq!((told.order, told.kind), (Some(host.order("PO-1").await.id), ExceptionKind::Order));
     decide(host, &anna, told.id, ExceptionAction::Abandon).await.unwrap();
     assert_eq!(host.codes().await, Vec::<String>::new());
+    host.verify().await.unwrap();
+}
+
+#[tokio::test]
+async fn of_a_message_that_was_taken_corrected_and_is_replayed_nobody_hears_that_it_was_not() {
+    let refused = Refused::start().await;
+    let host = &refused.host;
+    let (anna, ben) = (host.acts_as("anna", &["integration"]).await, host.acts_as("ben", &["approver"]).await);
+    let since = host.clock.now();
+    let was = refused.text("shipToName");
+    let proposal = refused.proposed(&anna, &json!([{"at": "/shipToName", "was": was, "is": "Dock 4"}])).await;
+    host.host.pipeline.approve(&ben, refused.letter().await, proposal).await.unwrap();
+    host.deliver_all().await;
+    assert!(refused.got()[1].contains("Dock 4"));
+
+    refused.has_it.store(true, Ordering::Relaxed);
+    host.clock.advance_to(host.clock.now().plus_ms(1));
+    let until = host.clock.now();
+    let wanted = ReplayWanted { target: "erp", channel: None, kind: None, since, until, shipped: false, most: 100 };
+    let plan = host.host.pipeline.show_replay(wanted).await.unwrap();
+    assert_eq!(plan.deliveries.len(), 1);
+    host.host.pipeline.replay(&host.ops().await, wanted, plan.digest, "the ERP lost a day").await.unwrap();
+    host.deliver_all().await;
+    let delivery = host.order("PO-1").await.deliveries.remove(0);
+    assert_eq!((refused.got().len(), delivery.state.as_str()), (2, "delivered"));
+    assert_eq!(host.codes().await, Vec::<String>::new(), "the ERP has the words that two people agreed on");
     host.verify().await.unwrap();
 }
 

@@ -257,8 +257,43 @@ async fn a_shop_that_repeats_its_last_page_or_lists_in_another_order_ends_the_po
     assert_eq!(fetch(&host).await.documents, 1);
     later(&host);
     assert_eq!(fetch(&host).await.documents, 0);
-    // What has no name cannot be remembered: it is told beside the order, once by itself, and no more.
-    assert_eq!(host.codes().await, ["accepted-with-problems", "polled-unusable"]);
+    // What has no name is known by its bytes: it is told beside the order, and no more.
+    assert_eq!(host.codes().await, ["accepted-with-problems"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_without_a_time_keeps_nothing_behind_its_page_from_being_fetched() {
+    let shop = scripted(|query| {
+        let items = match query.ends_with("=2") {
+            true => vec![listed(3, 0)],
+            false => vec![json!({"entity_id": 9}), listed(1, 0), listed(2, 0)],
+        };
+        json!({"items": items, "total_count": 4})
+    })
+    .await;
+    let host = pulling(&shop, &shop, "").start().await;
+    let run = fetch(&host).await;
+    assert_eq!((run.documents, run.failed), (3, None));
+    later(&host);
+    assert_eq!(fetch(&host).await.documents, 0);
+    assert_eq!(host.codes().await, ["accepted-with-problems"], "it is told once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_of_a_state_that_nobody_knows_or_of_none_is_fetched_and_one_that_is_over_is_not() {
+    let states = [(json!(null), 1), (json!("fraud_hold"), 1), (json!("processing"), 1)];
+    let over = ["complete", "closed", "canceled"].map(|state| (json!(state), 0));
+    for (state, documents) in states.into_iter().chain(over) {
+        let of_state = state.clone();
+        let shop = scripted(move |_| {
+            let mut order = listed(1, 0);
+            order["state"] = of_state.clone();
+            json!({"items": [order], "total_count": 1})
+        })
+        .await;
+        let host = pulling(&shop, &shop, "").start().await;
+        assert_eq!(fetch(&host).await.documents, documents, "{state}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

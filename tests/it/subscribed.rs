@@ -357,6 +357,24 @@ async fn an_erp_with_no_room_for_another_one_is_told_of_and_asked_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn one_whose_source_wants_to_be_left_alone_for_longer_than_there_is_patience_is_told_of_at_once() {
+    let every = "id = \"invoices\"\nchannel = \"ledger\"\nevery_seconds = 60";
+    // The ERP wants to be left alone for a second.
+    for (patience_minutes, told) in [(0, 1), (1, 0)] {
+        let throttled = Mischief { throttle_per_mille: 1_000, ..Mischief::default() };
+        let patient = format!("{every}\npatience_minutes = {patience_minutes}");
+        let desk = Desk::of(throttled, |setup| setup.replace("portreeve.toml", every, &patient)).await;
+        assert!(matches!(desk.subscribed().await, Some(Subscribed::Failed(_))));
+        let (found, due_at) = (desk.host.exceptions().await, desk.view().await.due_at);
+        assert_eq!(found.len(), told, "{patience_minutes}");
+        assert!(found.iter().all(|told| told.detail.contains(&format!("asked for again at {due_at}"))));
+        desk.given().await;
+        assert!(desk.host.exceptions().await.is_empty(), "it works again");
+        desk.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn of_several_who_would_ask_at_once_one_does_and_another_secret_is_another_subscription() {
     let desk = Desk::start(Mischief::default()).await;
     let asked = tokio::join!(desk.subscribed(), desk.subscribed(), desk.subscribed());

@@ -178,7 +178,7 @@ impl Outbound {
         Arc::new(ToTarget { out: Arc::clone(self), target: target.to_owned(), message: Some(message), fill: None })
     }
 
-    /// The same where a secret takes the place of a word in bodies, which no guest has.
+    /// The same where a secret, which no guest has, takes the place of a word in bodies, once in each.
     #[must_use]
     pub(crate) fn to_filling(self: &Arc<Self>, target: &str, word: &'static str, secret: Vec<u8>) -> Arc<dyn Egress> {
         let fill = Some(Fill { word, secret: Arc::from(secret) });
@@ -238,21 +238,14 @@ struct Fill {
 }
 
 impl Fill {
-    /// The body with the secret; none where the word is not in it.
+    /// The body with the secret where the word stands first; none where it is not in it. A message
+    /// names its secret once. The attack is a guest that sends the word again and again, in whose
+    /// place the secrets would be many times the body that a guest may send.
     fn filled(&self, body: &[u8]) -> Option<Vec<u8>> {
-        let (word, mut rest) = (self.word.as_bytes(), body);
-        let mut filled = Vec::new();
-        while let Some(at) = rest.windows(word.len()).position(|window| window == word) {
-            let (before, behind) = rest.split_at_checked(at)?;
-            filled.extend_from_slice(before);
-            filled.extend_from_slice(&self.secret);
-            rest = behind.get(word.len()..)?;
-        }
-        if rest.len() == body.len() {
-            return None;
-        }
-        filled.extend_from_slice(rest);
-        Some(filled)
+        let word = self.word.as_bytes();
+        let at = body.windows(word.len()).position(|window| window == word)?;
+        let (before, from) = body.split_at_checked(at)?;
+        Some([before, &*self.secret, from.get(word.len()..)?].concat())
     }
 }
 
@@ -484,11 +477,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_secret_stands_wherever_its_word_stood_and_a_body_without_the_word_is_the_guests() {
+    fn a_secret_stands_where_its_word_stood_first_and_a_body_without_the_word_is_the_guests() {
         let fill = Fill { word: "here", secret: Arc::from(b"s3cret".as_slice()) };
         for (body, filled) in [
             ("{\"a\":\"here\"}", Some("{\"a\":\"s3cret\"}")),
-            ("herehere her", Some("s3crets3cret her")),
+            ("herehere her", Some("s3crethere her")),
+            ("her here", Some("her s3cret")),
             ("here", Some("s3cret")),
             ("", None),
             ("her", None),

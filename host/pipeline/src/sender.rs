@@ -118,10 +118,23 @@ impl SigningSecret {
     }
 
     fn current(&self) -> Vec<u8> {
+        self.current_where(|_| true)
+    }
+
+    /// The same of a subscription's secret.
+    fn client_state(&self) -> Vec<u8> {
+        self.current_where(is_client_state)
+    }
+
+    fn current_where(&self, may_be: impl Fn(&[u8]) -> bool) -> Vec<u8> {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         match file::read(&self.file, SMALL_BYTES_MAX) {
-            Ok(bytes) if bytes.trim_ascii().len() >= self.bytes_min => *last = bytes.trim_ascii().to_vec(),
-            Ok(_) => tracing::error!("a sender's secret file holds no secret any more; the last one counts"),
+            Ok(bytes) if bytes.trim_ascii().len() >= self.bytes_min && may_be(bytes.trim_ascii()) => {
+                *last = bytes.trim_ascii().to_vec();
+            }
+            Ok(_) => tracing::error!(
+                "a sender's secret file holds no secret any more: it is too short, or has characters that such a secret may not have; the last one counts, write a secret there again"
+            ),
             Err(error) => {
                 let error = error.why();
                 tracing::error!(error, "a sender's secret file cannot be read; the last one counts");
@@ -129,6 +142,14 @@ impl SigningSecret {
         }
         last.clone()
     }
+}
+
+/// Whether a subscription can have this secret: letters, digits, `-` and `_`. The host writes it into
+/// JSON as it is and finds it there to take it out again, so nothing that JSON or a source would write
+/// in another way may be in it.
+#[must_use]
+pub fn is_client_state(secret: &[u8]) -> bool {
+    secret.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(byte))
 }
 
 /// A sender that is known on a channel.
@@ -182,7 +203,7 @@ impl Senders {
         });
         let mut wanted = secrets.by_ref().filter(|(id, _)| sender.is_none_or(|sender| *id == sender));
         match (wanted.next(), wanted.next()) {
-            (Some((_, secret)), None) => Some(secret.current()).filter(|secret| !secret.is_empty()),
+            (Some((_, secret)), None) => Some(secret.client_state()).filter(|secret| !secret.is_empty()),
             _ => None,
         }
     }
@@ -192,7 +213,7 @@ impl Senders {
     pub fn without_secret(&self, sender: &Sender, body: Vec<u8>) -> Vec<u8> {
         let theirs = |known: &&KnownSender| known.channel == sender.channel && known.id == sender.id;
         match self.0.iter().find(theirs).map(|known| &known.proof) {
-            Some(Proof::ClientState(secret)) => client_state::without(body, &secret.current()),
+            Some(Proof::ClientState(secret)) => client_state::without(body, &secret.client_state()),
             _ => body,
         }
     }
@@ -280,7 +301,7 @@ impl Proof {
                 stripe::proves(header, body, now, &secret.current())
             }
             (Self::ClientState(secret), Credential::ClientState { body }) => {
-                client_state::proves(body, &secret.current())
+                client_state::proves(body, &secret.client_state())
             }
             _ => false,
         }
@@ -366,6 +387,33 @@ mod tests {
         }
         std::fs::remove_file(&file).unwrap();
         assert!(takes("another") && !takes(""));
+    }
+
+    #[test]
+    fn a_subscriptions_secret_that_json_would_write_in_another_way_does_not_count() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("secret");
+        let channel = ChannelId::parse("erp").unwrap();
+        let senders = Senders::new(vec![KnownSender {
+            channel: channel.clone(),
+            id: SenderId::authenticated("business-central"),
+            proof: Proof::ClientState(secret(file.to_str().unwrap())),
+        }]);
+        for (written, counts) in [
+            ("another_secret-1\n", "another_secret-1"),
+            ("a\"secret", "another_secret-1"),
+            ("a+secret", "another_secret-1"),
+            ("a/secret", "another_secret-1"),
+            ("short", "another_secret-1"),
+            ("a-secret", "a-secret"),
+        ] {
+            std::fs::write(&file, written).unwrap();
+            assert_eq!(senders.client_state(&channel, None).unwrap(), counts.as_bytes(), "after {written:?}");
+            let body = serde_json::json!({"value": [{"clientState": counts}]}).to_string().into_bytes();
+            let sender = senders.authenticate("erp", Credential::ClientState { body: &body }).unwrap();
+            let kept = String::from_utf8(senders.without_secret(&sender, body)).unwrap();
+            assert!(!kept.contains(counts), "{kept}");
+        }
     }
 
     #[test]

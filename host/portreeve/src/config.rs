@@ -24,7 +24,7 @@ use portreeve_pipeline::notice::{NoticeEntry, WayOfNotices};
 use portreeve_pipeline::process::Process;
 use portreeve_pipeline::reconcile::Source;
 use portreeve_pipeline::route::TargetTls;
-use portreeve_pipeline::sender::{KnownSender, Proof, SigningSecret};
+use portreeve_pipeline::sender::{KnownSender, Proof, SigningSecret, is_client_state};
 use portreeve_pipeline::{
     Channel, Effect, Interchanges, Origin, Poll, Reconciliation, Refunds, Routes, Senders, Subscriber, Target,
 };
@@ -873,7 +873,7 @@ impl Configuration {
     /// found there to be taken out again.
     fn client_state(&self, sender: &SenderEntry, file: &Path) -> anyhow::Result<Vec<u8>> {
         let secret = self.secret(sender, file)?;
-        if !secret.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(byte)) {
+        if !is_client_state(&secret) {
             bail!(
                 "the `clientState` of sender `{}` in `{}` has other characters than letters, digits, `-` and `_`; write a random one there, for example with `openssl rand -hex 32`, and make the subscription with it",
                 sender.id,

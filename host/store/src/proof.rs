@@ -152,6 +152,17 @@ impl Committed {
     }
 }
 
+/// Whether its target took a delivery that is due again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Taken {
+    /// It did not, as far as the host knows.
+    Never,
+    /// It did.
+    Before,
+    /// It did after its message was corrected.
+    Corrected,
+}
+
 /// The right to attempt one delivery: a claimed row of the committed outbox.
 #[derive(Debug)]
 pub struct Permit {
@@ -170,7 +181,7 @@ pub struct Permit {
     pub(crate) epoch: i64,
     pub(crate) unresolved: bool,
     pub(crate) withheld: bool,
-    pub(crate) taken_before: bool,
+    pub(crate) taken: Taken,
     pub(crate) correction: Option<PayloadRef>,
     pub(crate) doubts: u32,
     pub(crate) deadline_from: Instant,
@@ -268,7 +279,14 @@ impl Permit {
     /// of the order by taking it was heard then.
     #[must_use]
     pub fn taken_before(&self) -> bool {
-        self.taken_before
+        self.taken != Taken::Never
+    }
+
+    /// Whether its target took it, and a person had it sent again, after its message was corrected:
+    /// what the target has of it was known then, and is no news now.
+    #[must_use]
+    pub fn taken_corrected(&self) -> bool {
+        self.taken == Taken::Corrected
     }
 
     /// The sealed words of the person by whom its message is corrected, where it is.

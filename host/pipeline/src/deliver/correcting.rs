@@ -51,9 +51,10 @@ impl Pipeline {
 
     /// What people hear of a delivery that its target turns out to have, before anything was sent
     /// with the words that they wanted: it has the others. What was sent with them is found as
-    /// that, since the target is asked before each attempt.
+    /// that, since the target is asked before each attempt; and where it was taken after it was
+    /// corrected and is replayed now, people heard then what there was to hear.
     pub(super) fn arrived_uncorrected(&self, permit: &Permit, now: Instant) -> Option<NewException> {
-        if permit.correction().is_none() || permit.tries() > 1 {
+        if permit.correction().is_none() || permit.tries() > 1 || permit.taken_corrected() {
             return None;
         }
         let queue = self.routes.target(permit.target()).map_or("integration", |target| target.exception_queue.as_str());

@@ -249,7 +249,7 @@ impl Pipeline {
         };
         let record = |failure: Option<&str>, crossing: &Crossing| leaf::crossed(crossing, input, None, failure, &key);
         let failing = match outcome {
-            Ok(Ok(receipt)) => match held(&receipt) {
+            Ok(Ok(receipt)) => match held(&receipt, self.clock.now()) {
                 Ok(held) => return self.given(asking, held, record(None, &crossing)?).await,
                 Err(failing) => failing,
             },
@@ -304,7 +304,10 @@ impl Pipeline {
         let until = permit.held().map(|held| held.until).filter(|until| now < *until);
         // After the next try it may be over.
         let is_late = until.is_some_and(|until| until <= due_at);
-        let is_told = (failures >= FAILURES_TOLD || is_late) && !permit.is_told();
+        // Where there is none that could end, a source that wants to be left alone for long says nothing
+        // meanwhile either.
+        let is_too_long = poll.is_too_long(after_ms);
+        let is_told = (failures >= FAILURES_TOLD || is_late || is_too_long) && !permit.is_told();
         let exception = is_told.then(|| {
             let holds = until.map_or_else(|| "there is none now".to_owned(), |until| format!("the one that there is ends {until}"));
             let new = NewException {
@@ -312,7 +315,7 @@ impl Pipeline {
                 stage: "poll",
                 code: FAILS.to_owned(),
                 detail: format!(
-                    "the subscription of poll `{}` was asked for {failures} times in a row and not given, the last time since {why}; {holds}: without one what is new is found every {} seconds only; it is asked for again, and this is closed, when the source gives it",
+                    "the subscription of poll `{}` was asked for {failures} time(s) in a row and not given, the last time since {why}; {holds}: without one what is new is found every {} seconds only; it is asked for again at {due_at}, and this is closed when the source gives it: see what is wrong there",
                     poll.id, poll.every_seconds
                 ),
                 queue: channel.exception_queue.clone(),
@@ -380,12 +383,22 @@ fn about(poll: &Poll, subscription: &Subscription, secret: &[u8]) -> Digest {
     Digest::of_parts(&[&parts[..], &[secret]].concat())
 }
 
-/// What a receipt says of a subscription.
-fn held(receipt: &Receipt) -> Result<HeldSubscription, Failing> {
+/// What a receipt says of a subscription. One that is over already tells nothing: taken for one that
+/// holds, it would be asked for each minute, and nobody would hear that the source is silent.
+fn held(receipt: &Receipt, now: Instant) -> Result<HeldSubscription, Failing> {
     let until = receipt.detail.as_deref().and_then(|detail| Instant::parse(detail).ok());
     let id = &receipt.external_id;
     match until {
         Some(until) if !id.is_empty() && id.len() <= NAME_BYTES_MAX => {
+            if until <= now {
+                return Err(Failing {
+                    code: "ended-already".to_owned(),
+                    why: format!(
+                        "found a subscription that ended {until}, expected one that holds for longer than until {now}; compare the clocks of the source and of this machine, and see there why it gives none for longer"
+                    ),
+                    after_ms: 0,
+                });
+            }
             Ok(HeldSubscription { external_id: id.clone(), until })
         }
         _ => Err(Failing {
@@ -423,8 +436,8 @@ mod tests {
         assert!(half.iter().all(|at| (116_640_000..=129_600_000).contains(at)), "{half:?}");
         assert!(half.iter().any(|at| *at < 123_000_000) && half.iter().any(|at| *at > 123_000_000));
         assert!(at(80, days).iter().all(|at| *at > 129_600_000));
-        for over in [Instant(-1), Instant(0), Instant(1_000), Instant(i64::MIN)] {
-            assert!(at(50, over).iter().all(|at| *at == RENEW_MS_MIN), "{over}");
+        for short in [Instant(1), Instant(1_000), Instant(RENEW_MS_MIN)] {
+            assert!(at(50, short).iter().all(|at| *at == RENEW_MS_MIN), "{short}");
         }
         assert!(at(80, Instant(i64::MAX)).iter().all(|at| *at <= HELD_MS_MAX));
     }
@@ -433,7 +446,8 @@ mod tests {
     fn a_receipt_without_a_name_or_a_time_is_no_subscription() {
         let receipt =
             |id: &str, detail: Option<&str>| Receipt { external_id: id.to_owned(), detail: detail.map(str::to_owned) };
-        let given = held(&receipt("S", Some("2026-03-05T08:00:00Z"))).map_err(|failing| failing.code).unwrap();
+        let given =
+            held(&receipt("S", Some("2026-03-05T08:00:00Z")), Instant(0)).map_err(|failing| failing.code).unwrap();
         assert_eq!((given.external_id.as_str(), given.until.to_string()), ("S", "2026-03-05T08:00:00.000Z".to_owned()));
         let long = "x".repeat(NAME_BYTES_MAX + 1);
         for (id, detail) in [
@@ -442,8 +456,20 @@ mod tests {
             ("S", Some("soon")),
             (&long, Some("2026-03-05T08:00:00Z")),
         ] {
-            let failing = held(&receipt(id, detail)).map(|_| ()).unwrap_err();
-            assert_eq!(failing.code, "no-expiry");
+            let failing =
+                held(&receipt(id, detail), Instant(0)).map(|_| ()).map_err(|failing| failing.code).unwrap_err();
+            assert_eq!(failing, "no-expiry");
+        }
+    }
+
+    #[test]
+    fn a_receipt_of_a_subscription_that_is_over_is_none() {
+        let receipt = Receipt { external_id: "S".to_owned(), detail: Some("2026-03-05T08:00:00Z".to_owned()) };
+        let end = Instant::parse("2026-03-05T08:00:00Z").unwrap();
+        let code = |now| held(&receipt, now).err().map(|failing| failing.code);
+        assert_eq!(code(end.plus_ms(-1)), None);
+        for now in [end, end.plus_ms(1), Instant(i64::MAX)] {
+            assert_eq!(code(now).as_deref(), Some("ended-already"));
         }
     }
 }

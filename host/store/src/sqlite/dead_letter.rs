@@ -140,7 +140,20 @@ pub(super) fn correction(connection: &Connection, outbox: i64) -> Result<Option<
         .map_err(failed)
 }
 
-/// The same in a folder that is opened to be read alone: an earlier build knew no corrections.
+/// Whether people had the delivery sent again from history after it was corrected. Only what a target
+/// took is sent again so: its correction was dealt with by then. Records are numbered as they come.
+pub(super) fn replayed_since_corrected(connection: &Connection, outbox: i64) -> Result<bool> {
+    connection
+        .prepare_cached(
+            "SELECT 1 FROM correction JOIN replay_delivery ON replay_delivery.outbox = correction.outbox
+                  JOIN replay ON replay.seq = replay_delivery.replay
+             WHERE correction.outbox = ?1 AND replay.record > correction.record",
+        )
+        .and_then(|mut found| found.exists([outbox]))
+        .map_err(failed)
+}
+
+/// A correction in a folder that is opened to be read alone: an earlier build knew none.
 fn correction_seen(connection: &Connection, outbox: i64) -> Result<Option<PayloadRef>> {
     let known = connection
         .prepare_cached("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'correction'")

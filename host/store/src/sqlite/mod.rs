@@ -339,6 +339,15 @@ fn known_schema(found: i64) -> Result<(), StoreError> {
     }
 }
 
+/// Whether a table is there: a folder that is opened to be read alone may be of a build that made none
+/// of that name.
+fn has_table(connection: &Connection, name: &str) -> Result<bool, StoreError> {
+    connection
+        .prepare_cached("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?1")
+        .and_then(|mut there| there.exists([name]))
+        .map_err(failed)
+}
+
 /// SQLite's error as ours; its text names tables and constraints, never values.
 #[expect(clippy::needless_pass_by_value, reason = "the shape that map_err wants")]
 fn failed(error: rusqlite::Error) -> StoreError {

@@ -8,7 +8,7 @@ use portreeve_model::{Digest, Instant, PluginName};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::rows::{self, About, Result};
-use super::{exception, failed};
+use super::{exception, failed, has_table};
 use crate::contract::{JournalEntry, JournalOutcome, PollEnd, PollView, PolledChange, StoreError};
 use crate::proof::PollPermit;
 
@@ -18,13 +18,17 @@ fn scope(poll: &str) -> String {
 }
 
 pub(super) fn one(connection: &Connection, poll: &str) -> Result<Option<PollView>> {
-    connection
-        .prepare_cached(
-            "SELECT cursor, due_at, lease_until, failures, failing_since, code, worked_at, moved_at
-             FROM poll LEFT JOIN poll_well USING (id) WHERE id = ?1",
-        )
-        .and_then(|mut one| one.query_row([poll], view).optional())
-        .map_err(failed)
+    // A folder that is only read is as its build left it: one that noted nothing of what went well
+    // knows the rest all the same, and one that knew no polls has none.
+    let sql = if has_table(connection, "poll_well")? {
+        "SELECT cursor, due_at, lease_until, failures, failing_since, code, worked_at, moved_at
+         FROM poll LEFT JOIN poll_well USING (id) WHERE id = ?1"
+    } else if has_table(connection, "poll")? {
+        "SELECT cursor, due_at, lease_until, failures, failing_since, code, NULL, NULL FROM poll WHERE id = ?1"
+    } else {
+        return Ok(None);
+    };
+    connection.prepare_cached(sql).and_then(|mut one| one.query_row([poll], view).optional()).map_err(failed)
 }
 
 fn view(row: &Row<'_>) -> rusqlite::Result<PollView> {

@@ -19,7 +19,7 @@ use crate::contract::{
     OrderState, OrderView, OutboxId, PartKind, PayloadRef, ReferenceTable, ReferenceWanted, Room, Settlement,
     StateChanges, StoreError, TreeHead, UnsequencedLeaf,
 };
-use crate::proof::{Committed, FirstDocument, Journaled, Permit, Settled};
+use crate::proof::{Committed, FirstDocument, Journaled, Permit, Settled, Taken};
 use crate::sqlite::{
     budget, credit, dead_letter, envelope, exception, failed, find, history, interchange, level, operation,
     order_event, oversight, package, poll, trail,
@@ -860,13 +860,18 @@ fn claim_one(tx: &Connection, seq: i64, now: Instant, lease_until: Instant) -> R
                 row.get(11)?,
                 row.get(12)?,
                 row.get(13)?,
-                row.get(14)?,
+                row.get::<_, bool>(14)?,
                 row.get::<_, u32>(15)?,
             ))
         })
         .map_err(failed)?;
     // Whoever corrects a message has it sent again by that, so of nearly no delivery anything is asked.
     let correction = if replays > 0 { dead_letter::correction(tx, seq)? } else { None };
+    let taken = match (taken_before, correction) {
+        (true, Some(_)) if dead_letter::replayed_since_corrected(tx, seq)? => Taken::Corrected,
+        (true, _) => Taken::Before,
+        (false, _) => Taken::Never,
+    };
     let content = content(said);
     let matter = matter(&of, content)?;
     Ok(Permit {
@@ -883,7 +888,7 @@ fn claim_one(tx: &Connection, seq: i64, now: Instant, lease_until: Instant) -> R
         epoch,
         unresolved,
         withheld,
-        taken_before,
+        taken,
         correction,
         telling: None,
         doubts,

@@ -7,11 +7,15 @@ use portreeve_record::Leaf;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::rows::{self, About, Result};
-use super::{exception, failed, poll};
+use super::{exception, failed, has_table, poll};
 use crate::contract::{HeldSubscription, StoreError, SubscriptionEnd, SubscriptionView};
 use crate::proof::SubscriptionPermit;
 
 pub(super) fn one(connection: &Connection, id: &str) -> Result<Option<SubscriptionView>> {
+    // A folder that is only read may be of a build that knew no subscriptions.
+    if !has_table(connection, "subscription")? {
+        return Ok(None);
+    }
     connection
         .prepare_cached(
             "SELECT about, external_id, held_until, renewed_at, due_at, lease_until, failures, failing_since, code

@@ -590,6 +590,25 @@ async fn in_a_folder_of_an_earlier_build_what_was_in_use_is_known_to_be_and_not_
 }
 
 #[tokio::test]
+async fn a_folder_of_an_earlier_build_that_is_only_read_tells_of_its_polls_what_it_knows() {
+    let folder = Folder::new();
+    let store = folder.open().await;
+    let connector = PluginName::parse("erp-rest").unwrap();
+    assert!(store.claim_poll("erp", &connector, NOW, NOW.plus_ms(1_000)).await.unwrap().is_some());
+    let known = store.poll("erp").await.unwrap().unwrap();
+    drop(store);
+    folder.raw().execute_batch("DROP TABLE poll_well; DROP TABLE subscription;").unwrap();
+    let read: Arc<dyn Store> = Arc::new(SqliteStore::open_to_read(folder.folder.path()).unwrap());
+    assert_eq!(read.poll("erp").await.unwrap(), Some(known));
+    assert_eq!(read.poll("other").await.unwrap(), None);
+    assert_eq!(read.subscription("erp").await.unwrap(), None);
+    drop(read);
+    folder.raw().execute_batch("DROP TABLE poll;").unwrap();
+    let read: Arc<dyn Store> = Arc::new(SqliteStore::open_to_read(folder.folder.path()).unwrap());
+    assert_eq!(read.poll("erp").await.unwrap(), None);
+}
+
+#[tokio::test]
 async fn a_full_disk_refuses_in_words_keeps_nothing_half_and_loses_nothing() {
     let folder = Folder::new();
     drop(folder.open().await);

@@ -22,16 +22,20 @@
 //! 300101 1772438460              what was told with a time from there on
 //! ```
 //!
+//! An order without a number or a time is told once too, by a number that is made of its bytes: told
+//! each time, it would end each poll at its page, and what is behind that would never be read.
+//!
 //! An order that was placed before `poll-since` is none of the host's, however late it changes: it
 //! was dealt with otherwise. One that is over in the shop (complete, closed, cancelled) needs nothing
-//! any more. One of which something left already is of a kind of its own, `adobe/order-begun`: where
-//! the host has it, that is its own doing, and where not, somebody else began, and a person has to
-//! look before anything of it is sent a second time.
+//! any more; one of any other state, or of none, does, as where the webhook tells it. One of which
+//! something left already is of a kind of its own, `adobe/order-begun`: where the host has it, that
+//! is its own doing, and where not, somebody else began, and a person has to look before anything of
+//! it is sent a second time.
 //!
 //! Settings: `poll-since`, `poll-page` (50 unless set), `poll-overlap-seconds` (300 unless set).
 //! Sources: Adobe's "Search using REST endpoints" and "Orders"; times are UTC.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use portreeve_guest_adobe::document;
 use portreeve_sdk::connector::*;
@@ -63,8 +67,12 @@ const UNTOLD_S: i64 = 3_600;
 /// The first word of a cursor.
 const VERSION: &str = "am1";
 
-/// States in which an order still needs somebody.
-const OPEN: [&str; 5] = ["new", "pending_payment", "processing", "payment_review", "holded"];
+/// States in which an order needs nobody any more. Those are listed, and not the others: a state that
+/// nobody here knows is no reason to pass an order over without a word.
+const OVER: [&str; 3] = ["complete", "closed", "canceled"];
+
+/// What no number of an order has: the numbers that are made of bytes begin with it.
+const UNNAMED: u64 = 1 << 63;
 
 const DAY_S: i64 = 86_400;
 
@@ -121,6 +129,8 @@ struct Cursor {
 struct Found {
     documents: Vec<Document>,
     problems: Vec<Problem>,
+    /// The orders without a number or a time that were told now.
+    unnamed: BTreeSet<u64>,
     /// The newest time.
     high_s: Option<i64>,
 }
@@ -155,7 +165,7 @@ pub(crate) fn poll(request: &PollRequest) -> Result<Polled, Failure> {
             _ => (from_s, number.saturating_add(1)),
         };
     }
-    let Found { documents, problems, high_s } = found;
+    let Found { documents, problems, unnamed, high_s } = found;
     let is_nothing = documents.is_empty() && problems.is_empty();
     let high_s = high_s.unwrap_or(cursor.from_s);
     if is_nothing && high_s.saturating_sub(overlap_s).saturating_sub(cursor.from_s) <= UNTOLD_S {
@@ -171,6 +181,8 @@ pub(crate) fn poll(request: &PollRequest) -> Result<Polled, Failure> {
     }
     // What stands in the way to what is new is passed: all up to there was read.
     let back_s = if is_nothing && !is_end { 0 } else { overlap_s };
+    // Nobody knows their times: the page's end is the latest that they can have.
+    cursor.told.extend(unnamed.into_iter().map(|name| (name, high_s)));
     cursor.moved(high_s.saturating_sub(back_s));
     Ok(Polled { documents, problems, cursor: Some(cursor.written()) })
 }
@@ -225,6 +237,10 @@ fn take(
         Some((id, updated_s, looked.created_at.as_deref().and_then(seconds)?, looked))
     });
     let Some((id, updated_s, created_s, looked)) = known else {
+        let name = named_by_bytes(order.get());
+        if cursor.told.contains_key(&name) || !found.unnamed.insert(name) {
+            return Ok(());
+        }
         let message = "found no `entity_id`, or no time in `created_at` or `updated_at`; expected all of them";
         found.problems.push(Problem::new("order-unnamed", message, format!("items[{index}]")));
         return Ok(());
@@ -233,8 +249,8 @@ fn take(
         return Err(Failure::permanent("the shop lists its orders in another order than by updated_at, as was asked"));
     }
     found.high_s = Some(updated_s);
-    let is_open = looked.state.as_deref().is_some_and(|state| OPEN.contains(&state));
-    if created_s < since_s || !is_open || cursor.told.insert(id, updated_s) == Some(updated_s) {
+    let is_over = looked.state.as_deref().is_some_and(|state| OVER.contains(&state));
+    if created_s < since_s || is_over || cursor.told.insert(id, updated_s) == Some(updated_s) {
         return Ok(());
     }
     match document(order, index, body, None) {
@@ -247,6 +263,15 @@ fn take(
         Err(problem) => found.problems.push(*problem),
     }
     Ok(())
+}
+
+/// A number for what has none: FNV-1a, which is the same in each build. A shop that has two orders of
+/// one number keeps only its own from being told.
+fn named_by_bytes(order: &str) -> u64 {
+    let hash = order
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
+    hash | UNNAMED
 }
 
 impl Cursor {
