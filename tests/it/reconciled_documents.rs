@@ -4,17 +4,16 @@
 use portreeve::standins::erp::COMPANY;
 use portreeve::standins::payment::Dispute;
 use portreeve::standins::{Mischief, Wms};
+use portreeve_model::Instant;
 use portreeve_model::value::Decimal;
-use portreeve_model::{ExceptionKind, Instant};
 use portreeve_pipeline::Clock;
 use portreeve_pipeline::reconcile::{Compared, Outcome};
-use portreeve_store::contract::ExceptionView;
 use serde_json::json;
 
 use crate::posted::{fetching, invoiced, poll};
 use crate::posting::{accepted, full_warehouse, warehoused, works};
+use crate::reconciled_orders::{counts, only, told};
 use crate::refunds::Desk;
-use crate::support::exceptions::waiting;
 use crate::support::{Setup, TestHost};
 
 fn decimal(text: &str) -> Decimal {
@@ -41,20 +40,6 @@ async fn compared(host: &TestHost, id: &str) -> Compared {
         Outcome::Compared(found) => found,
         Outcome::NotCompared(unheard) => panic!("{unheard:?}"),
     }
-}
-
-fn counts(found: &Compared) -> (u64, u64, usize, u64) {
-    (found.compared, found.agreeing, found.differences.len(), found.unsettled)
-}
-
-async fn told(host: &TestHost) -> Vec<ExceptionView> {
-    waiting(host).await.into_iter().filter(|open| open.kind == ExceptionKind::Difference).collect()
-}
-
-async fn only(host: &TestHost) -> ExceptionView {
-    let mut all = told(host).await;
-    assert_eq!(all.len(), 1, "{all:?}");
-    all.remove(0)
 }
 
 // --- invoices ---

@@ -84,15 +84,15 @@ async fn unheard(host: &TestHost) -> (String, String) {
     }
 }
 
-fn counts(found: &Compared) -> (u64, u64, usize, u64) {
+pub(crate) fn counts(found: &Compared) -> (u64, u64, usize, u64) {
     (found.compared, found.agreeing, found.differences.len(), found.unsettled)
 }
 
-async fn told(host: &TestHost) -> Vec<ExceptionView> {
+pub(crate) async fn told(host: &TestHost) -> Vec<ExceptionView> {
     waiting(host).await.into_iter().filter(|open| open.kind == ExceptionKind::Difference).collect()
 }
 
-async fn only(host: &TestHost) -> ExceptionView {
+pub(crate) async fn only(host: &TestHost) -> ExceptionView {
     let mut all = told(host).await;
     assert_eq!(all.len(), 1, "{all:?}");
     all.remove(0)
