@@ -37,14 +37,26 @@ struct Item<'a> {
 /// # Errors
 /// Everything that is wrong with its rows.
 pub(crate) fn levels(body: &[u8]) -> Result<Vec<Event>, Failure> {
+    events("items", body, |row, path| level(row, path).map(|level| Some(Event::InventoryLevel(level))))
+}
+
+/// The events of the rows of a page; a row may be none.
+///
+/// # Errors
+/// Everything that is wrong with its rows.
+pub(crate) fn events(
+    of: &str,
+    body: &[u8],
+    read: impl Fn(&str, &str) -> Result<Option<Event>, Box<Problem>>,
+) -> Result<Vec<Event>, Failure> {
     let rows: Vec<&RawValue> = serde_json::from_slice(body).map_err(|error| {
-        let message = format!("the list of items cannot be read at line {}, column {}", error.line(), error.column());
+        let message = format!("the list of {of} cannot be read at line {}, column {}", error.line(), error.column());
         Failure::invalid(Problem::new("malformed-document", message, ""))
     })?;
     let (mut events, mut problems) = (vec![], vec![]);
     for (index, row) in rows.into_iter().enumerate() {
-        match level(row.get(), &format!("value[{index}]")) {
-            Ok(level) => events.push(Event::InventoryLevel(level)),
+        match read(row.get(), &format!("value[{index}]")) {
+            Ok(event) => events.extend(event),
             Err(problem) => problems.push(*problem),
         }
     }

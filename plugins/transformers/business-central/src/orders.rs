@@ -25,6 +25,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::COMMENT_SEQUENCE;
+use crate::listing::events;
 use crate::posted::{changed_at, digits, hyphened, money_of};
 
 /// A page of sales orders.
@@ -75,20 +76,8 @@ type Read<T> = Result<T, Box<Problem>>;
 /// # Errors
 /// Everything that is wrong with its rows.
 pub(crate) fn orders(body: &[u8], settings: &[Setting]) -> Result<Vec<Event>, Failure> {
-    let rows: Vec<&RawValue> = serde_json::from_slice(body).map_err(|error| {
-        let message = format!("the list of orders cannot be read at line {}, column {}", error.line(), error.column());
-        Failure::invalid(Problem::new("malformed-document", message, ""))
-    })?;
     let local = setting(settings, "local-currency");
-    let (mut events, mut problems) = (vec![], vec![]);
-    for (index, row) in rows.into_iter().enumerate() {
-        match order(row.get(), &format!("value[{index}]"), local) {
-            Ok(Some(order)) => events.push(Event::OrderCreated(order)),
-            Ok(None) => {}
-            Err(problem) => problems.push(*problem),
-        }
-    }
-    if problems.is_empty() { Ok(events) } else { Err(Failure::Invalid(problems)) }
+    events("orders", body, |row, path| Ok(order(row, path, local)?.map(Event::OrderCreated)))
 }
 
 /// An order; none without any item.

@@ -19,6 +19,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::COMMENT_SEQUENCE;
+use crate::listing::events;
 use crate::posted::{SHIPMENT, changed_at, digits, hyphened};
 
 /// A page of posted shipments.
@@ -57,20 +58,7 @@ type Read<T> = Result<T, Box<Problem>>;
 /// # Errors
 /// Everything that is wrong with its rows.
 pub(crate) fn shipments(body: &[u8]) -> Result<Vec<Event>, Failure> {
-    let rows: Vec<&RawValue> = serde_json::from_slice(body).map_err(|error| {
-        let message =
-            format!("the list of shipments cannot be read at line {}, column {}", error.line(), error.column());
-        Failure::invalid(Problem::new("malformed-document", message, ""))
-    })?;
-    let (mut events, mut problems) = (vec![], vec![]);
-    for (index, row) in rows.into_iter().enumerate() {
-        match shipment(row.get(), &format!("value[{index}]")) {
-            Ok(Some(shipment)) => events.push(Event::ShipmentConfirmed(shipment)),
-            Ok(None) => {}
-            Err(problem) => problems.push(*problem),
-        }
-    }
-    if problems.is_empty() { Ok(events) } else { Err(Failure::Invalid(problems)) }
+    events("shipments", body, |row, path| Ok(shipment(row, path)?.map(Event::ShipmentConfirmed)))
 }
 
 /// A shipment; none where it is somebody else's.
