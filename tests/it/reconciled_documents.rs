@@ -294,6 +294,41 @@ async fn money_that_differs_and_money_that_only_one_of_both_knows_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn money_counts_when_it_moved_and_not_when_its_charge_or_its_dispute_was_made() {
+    let desk = paid().await;
+    let host = &desk.host;
+    let order = desk.order.to_string();
+    let payment = desk.payments.payments().remove(0);
+    // A dispute that begins, and a charge that is authorised: the one is won and the other taken a month later.
+    drop(desk.payments.disputed(&payment, Dispute::Withdrawn, 0));
+    let authorised = desk.payments.authorise(&order, 1_000, "usd");
+    let month = 30 * 24 * 60;
+    later(host, month);
+    desk.payments.pass(month * 60);
+    drop(desk.payments.disputed(&payment, Dispute::Reinstated, 0));
+    drop(desk.payments.capture(&authorised.charge).unwrap());
+    let settled = |reference: &str, minor: &str| json!({"orderNumber": desk.order, "paymentReference": reference, "amount": {"minor": minor, "currency": "USD"}});
+    desk.said("payment.settled", &settled("dp_standin000001-reinstated", "18400")).await;
+    desk.said("payment.settled", &settled(&authorised.charge, "1000")).await;
+    later(host, 60);
+    let found = compared(host, "payments").await;
+    // Of what moved a month ago nothing is judged: the first payment, and that its dispute began.
+    assert_eq!((counts(&found), told(host).await.len()), ((2, 2, 0, 0), 0), "{found:?}");
+
+    // What moves now and nobody hears of is told all the same, however old its charge is.
+    let late = desk.payments.authorise(&order, 700, "usd");
+    later(host, 6 * 24 * 60);
+    desk.payments.pass(6 * 24 * 60 * 60);
+    drop(desk.payments.capture(&late.charge).unwrap());
+    later(host, 60);
+    assert_eq!(counts(&compared(host, "payments").await), (3, 2, 1, 0));
+    let detail = only(host).await.detail;
+    let sentence = format!("found `payment {}` in stripe (7 USD moved) and not in this host", late.charge);
+    assert!(detail.contains(&sentence), "{detail}");
+    host.verify().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_reconciliation_of_what_happens_that_cannot_work_is_refused_with_what_would_help() {
     for (from, to, told) in [
         ("window_days = 7\n", "", "grows for ever, and only a time of it can be compared; name its `window_days`"),

@@ -7,7 +7,7 @@ use std::path::Path;
 use hyper::Method;
 use portreeve::standins::payment::{self, Dispute, Payment, WEBHOOK_SECRET};
 use portreeve::standins::{Mischief, Payments};
-use portreeve_model::document::{Delivery, FindQuery, Message};
+use portreeve_model::document::{Delivery, FindQuery, Message, Position};
 use portreeve_model::event::{Refund, RefundCause, Settlement};
 use portreeve_model::value::{Extension, Money};
 use portreeve_model::{Currency, Document, Event, Failure, Instant, OrderId, Problem, Received};
@@ -796,6 +796,81 @@ async fn settings_that_are_missing_or_wrong_are_named() {
         let report = checked(&[("base-url", &format!("{}/", stripe.1)), ("answer-timeout-ms", ms)]).await.unwrap();
         assert_eq!(report.ok, ok, "{ms}: {}", report.detail);
         assert!(ok || report.detail.contains("`answer-timeout-ms` is no whole number"), "{}", report.detail);
+    }
+}
+
+/// A movement of money, with what moved in its place.
+fn movement(kind: &str, amount: i64, source: &Value) -> Value {
+    json!({
+        "id": "txn_1", "object": "balance_transaction", "type": kind, "amount": amount, "currency": "eur",
+        "created": LONG_AGO_S + 86_400, "source": source,
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_moved_is_told_out_of_a_list_of_movements_and_when_it_did() {
+    let stripe = Stripe::start().await;
+    let mapped = async |rows: Value| {
+        let position = Position { offset_bytes: None, segment: None, path: "data".to_owned() };
+        let body = rows.to_string().into_bytes();
+        let (key, partner, kind) = ("page".to_owned(), String::new(), "stripe/list".to_owned());
+        stripe.map(&Document { key, partner, kind, position, envelope: None, body }).await
+    };
+    let mine = |object: Value| with(object, "/metadata", json!({"order_number": "4711"}));
+    let events = mapped(json!([
+        movement("charge", 6_900, &charge()),
+        movement("payment_refund", -700, &refund_object()),
+        movement("adjustment", -2_400, &dispute_object()),
+        movement("adjustment", 2_400, &dispute_object()),
+        movement("payment", 1, &mine(charge())),
+        // None of an order's, or none that moved anything.
+        movement("payout", -5_000, &json!({"id": "po_1", "object": "payout"})),
+        movement("stripe_fee", -5, &Value::Null),
+        movement("adjustment", 5, &json!({"id": "re_1", "object": "refund"})),
+        movement("adjustment", 0, &dispute_object()),
+        movement("charge", 6_900, &with(charge(), "/metadata", json!({}))),
+        movement("charge", 6_900, &with(charge(), "/status", json!("failed"))),
+        movement("refund", -700, &with(refund_object(), "/status", json!("pending"))),
+    ]))
+    .await
+    .unwrap();
+    let moved_at = Some(Instant((LONG_AGO_S + 86_400) * 1_000));
+    let told: Vec<(String, Money, Option<String>)> = events
+        .into_iter()
+        .map(|event| {
+            let (name, amount, order, at, extensions) = match event {
+                Event::PaymentSettled(paid) => {
+                    (paid.payment_reference, paid.amount, paid.order_number, paid.settled_at, paid.extensions)
+                }
+                Event::RefundIssued(back) => {
+                    (back.refund_number, back.amount, Some(back.order_number), back.issued_at, back.extensions)
+                }
+                other => panic!("{other:?}"),
+            };
+            assert_eq!(at, moved_at, "{name}");
+            let changed_at = moved_at.map(|at| at.0.to_string());
+            assert_eq!(extensions.into_iter().find(|of| of.name == "changed-at").map(|of| of.value), changed_at);
+            (name, amount, order)
+        })
+        .collect();
+    let (id, usd) = (|| Some(ORDER.to_owned()), |minor| money(minor, "USD"));
+    let expected = [
+        ("ch_1", usd(7_541), id()),
+        ("RF-7", usd(754), id()),
+        ("dp_1", usd(-2_500), id()),
+        ("dp_1-reinstated", usd(2_500), id()),
+        ("ch_1", usd(7_541), Some("4711".to_owned())),
+    ];
+    assert_eq!(told, expected.map(|(name, amount, order)| (name.to_owned(), amount, order)));
+
+    for (row, expected) in [
+        (charge(), ("wrong-object", "data[0].object")),
+        (movement("charge", 1, &json!("ch_1")), ("source-missing", "data[0].source")),
+        (with(movement("charge", 1, &charge()), "/created", json!("now")), ("wrong-value", "data[0].created")),
+    ] {
+        let Err(Failure::Invalid(mut problems)) = mapped(json!([row])).await else { panic!("{row} was read") };
+        let Problem { code, position, .. } = problems.remove(0);
+        assert_eq!((code.as_str(), position.path.as_str()), expected);
     }
 }
 

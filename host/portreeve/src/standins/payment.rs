@@ -5,7 +5,8 @@
 //! POST /v1/refunds          a form                 200 {"object":"refund","id","status",…}
 //! GET  /v1/refunds?charge=…|payment_intent=…&limit=…&starting_after=…
 //!                                                  200 {"object":"list","data":[…],"has_more"}
-//! GET  /v1/charges, /v1/refunds, /v1/disputes?limit=…&created[gte]=…&starting_after=…   newest first
+//! GET  /v1/balance_transactions?limit=…&created[gte]=…&starting_after=…&expand[]=data.source
+//!                                                  200 the same: each movement of money, newest first
 //! GET  /v1/charges/search?query=metadata["order_id"]:"…"
 //!                                                  200 {"object":"search_result","data":[…]}
 //! any refusal                                      4xx/5xx {"error":{"type","code","message"}}
@@ -20,6 +21,10 @@
 //! It sends nothing by itself: [`Webhook`]s are values, signed as the original signs them,
 //! that whoever plays the processor posts. It accepts any credentials, knows one currency per
 //! payment and no fees, and every refund succeeds at once.
+//!
+//! A movement of money is an object of its own, made when the money moves: of a charge when it is
+//! captured, of a dispute when its money goes and once more when it comes back. It names what it is
+//! of, and where that is asked for, it has that in its place as it is now.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -59,7 +64,7 @@ const PAGE_DEFAULT: usize = 10;
 /// than the one before it.
 const BEGINNING_S: i64 = 1_772_438_400;
 
-/// A payment that was captured.
+/// A payment that was captured, or authorised alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Payment {
     /// `ch_…`
@@ -75,6 +80,7 @@ pub struct Payment {
     /// Its place among all entries of all stand-ins' ledgers.
     pub at: u64,
     created: i64,
+    is_captured: bool,
 }
 
 /// A refund that was made.
@@ -144,6 +150,13 @@ impl Payments {
     /// A customer pays for an order.
     #[must_use]
     pub fn pay(&self, order_id: &str, amount: i64, currency: &str) -> Payment {
+        let authorised = self.authorise(order_id, amount, currency);
+        self.capture(&authorised.charge).unwrap_or(authorised)
+    }
+
+    /// A customer lets somebody take so much later; no money moves by it.
+    #[must_use]
+    pub fn authorise(&self, order_id: &str, amount: i64, currency: &str) -> Payment {
         let mut books = self.ledger.lock();
         let (number, created) = (books.payments.len().saturating_add(1), books.next_second());
         let payment = Payment {
@@ -154,9 +167,27 @@ impl Payments {
             currency: currency.to_owned(),
             at: serving::entry(),
             created,
+            is_captured: false,
         };
         books.payments.push(payment.clone());
         payment
+    }
+
+    /// What was authorised is taken; none where there is nothing to take.
+    #[must_use]
+    pub fn capture(&self, charge: &str) -> Option<Payment> {
+        let mut books = self.ledger.lock();
+        let payment = books.payments.iter_mut().find(|payment| payment.charge == charge && !payment.is_captured)?;
+        payment.is_captured = true;
+        let payment = payment.clone();
+        books.moves(Source::Charge(payment.charge.clone()));
+        Some(payment)
+    }
+
+    /// So many seconds pass.
+    pub fn pass(&self, seconds: i64) {
+        let mut books = self.ledger.lock();
+        books.seconds = books.seconds.saturating_add(seconds);
     }
 
     /// Another amount stands in a payment, and nobody was told.
@@ -209,7 +240,7 @@ impl Payments {
             "charge": payment.charge, "payment_intent": payment.payment_intent, "created": payment.created,
             "balance_transactions": [], "metadata": {"order_id": payment.order_id},
         });
-        self.ledger.lock().dispute(&id, dispute.clone(), payment, way);
+        self.ledger.lock().dispute(&id, &dispute, payment, way);
         self.event(kind, dispute, at_s)
     }
 
@@ -248,8 +279,9 @@ pub fn signature(secret: &str, at_s: i64, body: &[u8]) -> String {
 impl Payment {
     fn object(&self) -> Value {
         json!({
-            "id": self.charge, "object": "charge", "status": "succeeded", "paid": true, "captured": true,
-            "amount": self.amount, "amount_captured": self.amount, "currency": self.currency,
+            "id": self.charge, "object": "charge", "status": "succeeded", "paid": true, "captured": self.is_captured,
+            "amount": self.amount, "amount_captured": if self.is_captured { self.amount } else { 0 },
+            "currency": self.currency,
             "created": self.created, "payment_intent": self.payment_intent, "balance_transaction": null,
             "metadata": {"order_id": self.order_id},
         })
@@ -270,8 +302,7 @@ fn routes(ledger: Ledger) -> Router {
     Router::new()
         .route("/v1/balance", get(async || Json(json!({"object": "balance", "available": [], "pending": []}))))
         .route("/v1/refunds", get(list_refunds).post(make_refund))
-        .route("/v1/charges", get(list_charges))
-        .route("/v1/disputes", get(list_disputes))
+        .route("/v1/balance_transactions", get(list_movements))
         .route("/v1/charges/search", get(search_charges))
         .fallback(async || Refusal::unknown_url())
         .method_not_allowed_fallback(async || Refusal::unknown_url())
@@ -313,17 +344,11 @@ fn listed(ledger: &Ledger, name: &str, query: &Form, objects: Vec<(String, i64, 
     Ok(Json(page).into_response())
 }
 
-async fn list_charges(State(ledger): State<Ledger>, RawQuery(query): RawQuery) -> Result<Response, Refusal> {
+async fn list_movements(State(ledger): State<Ledger>, RawQuery(query): RawQuery) -> Result<Response, Refusal> {
     let query = Form::read(query.unwrap_or_default().as_bytes())?;
-    let of = |payment: &Payment| (payment.charge.clone(), payment.created, payment.object());
-    let charges = ledger.lock().payments.iter().map(of).collect();
-    listed(&ledger, "charge", &query, charges)
-}
-
-async fn list_disputes(State(ledger): State<Ledger>, RawQuery(query): RawQuery) -> Result<Response, Refusal> {
-    let query = Form::read(query.unwrap_or_default().as_bytes())?;
-    let disputes = ledger.lock().disputes.clone();
-    listed(&ledger, "dispute", &query, disputes)
+    let is_whole = query.0.iter().any(|(name, value)| name == "expand[]" && value == "data.source");
+    let movements = ledger.lock().movements_listed(is_whole);
+    listed(&ledger, "balance_transaction", &query, movements)
 }
 
 async fn list_refunds(State(ledger): State<Ledger>, RawQuery(query): RawQuery) -> Result<Response, Refusal> {
@@ -463,8 +488,10 @@ struct Ledger {
 struct Books {
     payments: Vec<Payment>,
     refunds: Vec<Refund>,
-    /// By id, with when the payment was made.
-    disputes: Vec<(String, i64, Value)>,
+    /// By id, as they are now.
+    disputes: BTreeMap<String, Value>,
+    /// In the order in which money moved.
+    movements: Vec<Movement>,
     /// Objects of a page at most, where somebody asked for fewer.
     page_max: Option<usize>,
     /// By idempotency key: a digest of what was asked, and the answer.
@@ -472,6 +499,23 @@ struct Books {
     attempts: BTreeMap<String, u32>,
     events: usize,
     seconds: i64,
+}
+
+/// Money that moved.
+#[derive(Debug, Clone)]
+struct Movement {
+    /// `txn_…`
+    id: String,
+    of: Source,
+    created: i64,
+}
+
+/// By what money moved, each with its id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Source {
+    Charge(String),
+    Refund(String),
+    Dispute(String, Dispute),
 }
 
 impl Ledger {
@@ -486,16 +530,62 @@ impl Books {
         BEGINNING_S.saturating_add(self.seconds)
     }
 
-    /// Keeps how far a dispute is, with its movements on the balance.
-    fn dispute(&mut self, id: &str, mut dispute: Value, payment: &Payment, way: Dispute) {
-        let of = |amount: i64| json!({"object": "balance_transaction", "amount": amount, "currency": payment.currency});
-        let mut moved = vec![of(payment.amount.saturating_neg())];
-        moved.extend((way == Dispute::Reinstated).then(|| of(payment.amount)));
+    /// Keeps that money moved now.
+    fn moves(&mut self, of: Source) {
+        let (number, created) = (self.movements.len().saturating_add(1), self.next_second());
+        self.movements.push(Movement { id: format!("txn_standin{number:06}"), of, created });
+    }
+
+    /// Keeps how far a dispute is, with its movements on the balance. What comes back went before.
+    fn dispute(&mut self, id: &str, dispute: &Value, payment: &Payment, way: Dispute) {
+        let ways = [Dispute::Withdrawn, Dispute::Reinstated];
+        for way in ways.into_iter().take(if way == Dispute::Reinstated { 2 } else { 1 }) {
+            let of = Source::Dispute(id.to_owned(), way);
+            if !self.movements.iter().any(|movement| movement.of == of) {
+                self.moves(of);
+            }
+        }
+        let of_it = |movement: &&Movement| matches!(&movement.of, Source::Dispute(known, _) if known == id);
+        let moved = self.movements.iter().filter(of_it).map(|movement| {
+            let amount = match movement.of {
+                Source::Dispute(_, Dispute::Reinstated) => payment.amount,
+                _ => payment.amount.saturating_neg(),
+            };
+            movement.object("adjustment", amount, &payment.currency, id.into())
+        });
+        let moved: Vec<Value> = moved.collect();
+        let mut dispute = dispute.clone();
         if let Some(members) = dispute.as_object_mut() {
             members.insert("balance_transactions".to_owned(), Value::from(moved));
         }
-        self.disputes.retain(|(known, ..)| known != id);
-        self.disputes.push((id.to_owned(), payment.created, dispute));
+        self.disputes.insert(id.to_owned(), dispute);
+    }
+
+    /// Each movement with its id and when it was made; with what moved in its place, where that is asked
+    /// for.
+    fn movements_listed(&self, is_whole: bool) -> Vec<(String, i64, Value)> {
+        let listed = self.movements.iter().filter_map(|movement| {
+            let (kind, amount, currency, id, whole) = match &movement.of {
+                Source::Charge(charge) => {
+                    let payment = self.payments.iter().find(|payment| payment.charge == *charge)?;
+                    ("charge", payment.amount, payment.currency.clone(), charge, payment.object())
+                }
+                Source::Refund(refund) => {
+                    let refund = self.refunds.iter().find(|known| known.id == *refund)?;
+                    ("refund", refund.amount.saturating_neg(), refund.currency.clone(), &refund.id, refund.object())
+                }
+                Source::Dispute(id, way) => {
+                    let dispute = self.disputes.get(id)?;
+                    let amount = dispute.get("amount").and_then(Value::as_i64)?;
+                    let amount = if *way == Dispute::Reinstated { amount } else { amount.saturating_neg() };
+                    let currency = dispute.get("currency").and_then(Value::as_str)?.to_owned();
+                    ("adjustment", amount, currency, id, dispute.clone())
+                }
+            };
+            let source = if is_whole { whole } else { id.as_str().into() };
+            Some((movement.id.clone(), movement.created, movement.object(kind, amount, &currency, source)))
+        });
+        listed.collect()
     }
 
     /// Counts an attempt and says what happens to it.
@@ -510,7 +600,7 @@ impl Books {
     }
 
     fn refund(&mut self, asked: Asked<'_>) -> Result<Refund, Refusal> {
-        let payment = self.payments.iter().find(|payment| asked.is_of(payment)).cloned();
+        let payment = self.payments.iter().find(|payment| payment.is_captured && asked.is_of(payment)).cloned();
         let payment = payment.ok_or_else(|| Refusal::no_such("payment_intent"))?;
         let of_payment = self.refunds.iter().filter(|refund| refund.charge == payment.charge);
         let left = of_payment.fold(payment.amount, |left, refund| left.saturating_sub(refund.amount));
@@ -539,7 +629,19 @@ impl Books {
             created,
         };
         self.refunds.push(refund.clone());
+        self.moves(Source::Refund(refund.id.clone()));
         Ok(refund)
+    }
+}
+
+impl Movement {
+    fn object(&self, kind: &str, amount: i64, currency: &str, source: Value) -> Value {
+        let Self { id, created, .. } = self;
+        json!({
+            "id": id, "object": "balance_transaction", "type": kind, "amount": amount, "currency": currency,
+            "fee": 0, "net": amount, "status": "available", "created": created, "available_on": created,
+            "source": source,
+        })
     }
 }
 
@@ -706,6 +808,55 @@ mod tests {
         assert_eq!(listed(&payments, &search("order-3")).await.0, Vec::<String>::new());
         let open = asked(&payments, Method::GET, "/v1/charges/search?query=amount%3E0", "", "").await;
         assert_eq!(code(&open), (400, "search_query_invalid"));
+        payments.stop().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn money_that_moves_is_listed_by_when_it_moved_with_what_moved_it() {
+        let payments = Payments::start(Mischief::default()).await.unwrap();
+        let (paid, authorised) = (payments.pay("order", 100, "usd"), payments.authorise("order-2", 50, "usd"));
+        let of = |page: &Value| -> Vec<(String, i64, String)> {
+            let told = |row: &Value| {
+                let source = row["source"].as_str().or(row["source"]["id"].as_str()).unwrap().to_owned();
+                (row["type"].as_str().unwrap().to_owned(), row["amount"].as_i64().unwrap(), source)
+            };
+            page["data"].as_array().unwrap().iter().map(told).collect()
+        };
+        let all = "/v1/balance_transactions?limit=100&expand[]=data.source";
+        let charge = |amount, payment: &Payment| ("charge".to_owned(), amount, payment.charge.clone());
+        assert_eq!(of(&asked(&payments, Method::GET, all, "", "").await.1), [charge(100, &paid)]);
+        let uncaptured = refund(&payments, "early", &format!("charge={}", authorised.charge)).await;
+        assert_eq!(code(&uncaptured), (404, "resource_missing"));
+
+        payments.pass(86_400);
+        let captured = payments.capture(&authorised.charge).unwrap();
+        assert_eq!(payments.capture(&authorised.charge), None, "once");
+        for way in [Dispute::Withdrawn, Dispute::Withdrawn, Dispute::Reinstated] {
+            drop(payments.disputed(&paid, way, 0));
+        }
+        assert_eq!(refund(&payments, "key", &format!("charge={}&amount=20", paid.charge)).await.0, 200);
+        let dispute = paid.charge.replacen("ch_", "dp_", 1);
+        let moved = |kind: &str, amount, id: &str| (kind.to_owned(), amount, id.to_owned());
+        let later = [
+            moved("refund", -20, &payments.refunds()[0].id),
+            moved("adjustment", 100, &dispute),
+            moved("adjustment", -100, &dispute),
+            charge(50, &captured),
+        ];
+        let since = BEGINNING_S + 86_400;
+        let page = asked(&payments, Method::GET, &format!("{all}&created[gte]={since}"), "", "").await.1;
+        assert_eq!(of(&page), later, "the charge was authorised a day before");
+        let dispute = &page["data"][1]["source"];
+        assert_eq!(
+            (dispute["object"].as_str(), dispute["balance_transactions"][1]["amount"].as_i64()),
+            (Some("dispute"), Some(100))
+        );
+        // Without a word, what moved is named and no more; page by page it goes on behind a movement.
+        let (ids, more) = listed(&payments, "/v1/balance_transactions?limit=2").await;
+        assert_eq!((ids.len(), more), (2, json!(true)));
+        let next = format!("/v1/balance_transactions?limit=2&starting_after={}", ids[1]);
+        let page = asked(&payments, Method::GET, &next, "", "").await.1;
+        assert_eq!((of(&page), page["data"][0]["source"].is_string()), (later[2..].to_vec(), true));
         payments.stop().await.unwrap();
     }
 

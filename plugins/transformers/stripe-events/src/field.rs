@@ -48,6 +48,10 @@ pub(crate) struct Object<'a> {
     pub(crate) balance_transaction: Member<'a>,
     #[serde(borrow)]
     pub(crate) balance_transactions: Member<'a>,
+    #[serde(borrow, rename = "type")]
+    pub(crate) kind: Member<'a>,
+    #[serde(borrow)]
+    pub(crate) source: Member<'a>,
 }
 
 /// The metadata that are read; whatever else is among them is somebody else's.

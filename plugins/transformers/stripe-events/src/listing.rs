@@ -1,32 +1,49 @@
-//! Charges, refunds and disputes as Stripe lists them: the money of each that has moved.
+//! Money that moved, as Stripe lists it: balance transactions, each with what moved in its place.
 //!
 //! ```json
-//! [{"object":"charge","id":"ch_…","status":"succeeded","captured":true,…},{"object":"refund",…},{"object":"dispute",…}]
+//! [{"object":"balance_transaction","id":"txn_…","type":"charge","amount":7541,"created":1772438402,
+//!   "source":{"object":"charge","id":"ch_…","status":"succeeded","captured":true,…}},
+//!  {"object":"balance_transaction","id":"txn_…","type":"adjustment","amount":-7541,"created":1772524800,
+//!   "source":{"object":"dispute",…}}]
 //! ```
 //!
-//! What an event tells is told alike, so that both are one payment. What has moved nothing (a failed
-//! charge, an authorisation, a pending refund, an inquiry) is left out, since a list has it beside the
-//! rest; and so is what names no order, which is somebody else's, or was told to people when its event
-//! came. Of a dispute the movements on the balance say which way its money went, and how often.
+//! What an event tells is told alike, so that both are one payment: the amount is that of what moved, in
+//! the order's currency, and not that of the movement, which is in the account's. Of a dispute the
+//! movement's sign says which way its money went.
 //!
-//! When a row changed is the extension `changed-at`: when the money of a charge moved on the balance,
-//! where that is told, and otherwise when the object was made.
+//! What moves no order's money (payouts, fees, transfers) is left out, and so is a source that has not
+//! succeeded, such as a pending refund, and what names no order, which is somebody else's, or was told to
+//! people when its event came.
+//!
+//! A row happened and changed last when its money moved (`created` of the movement): so the extension
+//! `changed-at`, and so its payment's or refund's own time.
 
 use portreeve_sdk::transformer::*;
 use serde_json::value::RawValue;
 
-use crate::field::{self, OBJECT, Object, Read, flag, identifier, instant};
+use crate::field::{self, Member, OBJECT, Object, Read, flag, identifier, instant, problem, whole};
 use crate::moved::{self, Dispute};
 
-/// A page of objects.
+/// A page of movements.
 pub(crate) const LIST: &str = "stripe/list";
 
 const CHANGED_AT: &str = "changed-at";
 
+/// Types of movements that may be an order's, and what each is of
+/// (docs.stripe.com/reports/balance-transaction-types). An adjustment of anything but a dispute is the
+/// account's own.
+const MOVEMENTS: [(&str, &str); 5] = [
+    ("charge", "charge"),
+    ("payment", "charge"),
+    ("refund", "refund"),
+    ("payment_refund", "refund"),
+    ("adjustment", "dispute"),
+];
+
 /// The payments and refunds of a page.
 ///
 /// # Errors
-/// Everything that is wrong with its objects.
+/// Everything that is wrong with its rows.
 pub(crate) fn moved(body: &[u8]) -> Result<Vec<Event>, Failure> {
     let rows: Vec<&RawValue> = serde_json::from_slice(body).map_err(|error| {
         let message = format!("the list cannot be read at line {}, column {}", error.line(), error.column());
@@ -36,40 +53,60 @@ pub(crate) fn moved(body: &[u8]) -> Result<Vec<Event>, Failure> {
     for (index, row) in rows.into_iter().enumerate() {
         match of(row) {
             Ok(moved) => events.extend(moved),
-            Err(mut problem) => {
-                let path = problem.position.path.replacen(OBJECT, &format!("data[{index}]"), 1);
-                problem.position.path = path;
-                problems.push(*problem);
-            }
+            Err(problem) => problems.push(*at(problem, &format!("data[{index}]"))),
         }
     }
     if problems.is_empty() { Ok(events) } else { Err(Failure::Invalid(problems)) }
 }
 
-fn of(row: &RawValue) -> Read<Vec<Event>> {
-    let message = "found something else; expected an object that has each member once";
-    let object =
-        field::object::<Object<'_>>(row).ok_or_else(|| Box::new(Problem::new("malformed-object", message, OBJECT)))?;
-    if !names_an_order(&object)? {
-        return Ok(vec![]);
+fn of(row: &RawValue) -> Read<Option<Event>> {
+    let movement = object(row)?;
+    if identifier(movement.object, "object")? != "balance_transaction" {
+        return Err(problem("wrong-object", "found another object; expected a balance transaction", "object"));
     }
-    let at = changed_at(&object)?;
-    let events = match identifier(object.object, "object")?.as_str() {
-        "charge" if has_succeeded(&object)? && flag(object.captured, "captured")? => {
-            vec![moved::charge(&object, false)?]
+    let kind = identifier(movement.kind, "type")?;
+    let Some((_, expected)) = MOVEMENTS.iter().find(|(known, _)| *known == kind) else { return Ok(None) };
+    let Some(source) = source(movement.source)? else { return Ok(None) };
+    let moved_at = instant(movement.created, "created")?;
+    let amount = whole(movement.amount, "amount")?;
+    let event = payment(&source, expected, amount).map_err(|problem| at(problem, &format!("{OBJECT}.source")))?;
+    Ok(event.map(|event| marked(event, moved_at)))
+}
+
+/// What moved; none where nothing of the account's customers did.
+fn source(found: Member<'_>) -> Read<Option<Object<'_>>> {
+    let Some(found) = found else { return Ok(None) };
+    let whole = field::object::<Object<'_>>(found);
+    whole.map(Some).ok_or_else(|| {
+        let message = "found no object that has each member once; expected what moved in the place of its id \
+                       (`expand[]=data.source`)";
+        problem("source-missing", message, "source")
+    })
+}
+
+/// What is told of something that moved; none where it is no order's.
+fn payment(source: &Object<'_>, expected: &str, amount: i64) -> Read<Option<Event>> {
+    let found = identifier(source.object, "object")?;
+    if expected == "dispute" && found != expected {
+        return Ok(None);
+    }
+    if !names_an_order(source)? {
+        return Ok(None);
+    }
+    match expected {
+        "charge" if has_succeeded(source)? && flag(source.captured, "captured")? => {
+            moved::charge(source, false).map(Some)
         }
-        "refund" if has_succeeded(&object)? => vec![moved::refund(&object, false)?],
-        "dispute" => disputed(&object)?,
-        "charge" | "refund" => vec![],
-        _ => {
-            return Err(field::problem(
-                "wrong-object",
-                "found another object; expected a charge, a refund or a dispute",
-                "object",
-            ));
-        }
-    };
-    Ok(events.into_iter().map(|event| marked(event, at)).collect())
+        "refund" if has_succeeded(source)? => moved::refund(source, false).map(Some),
+        "dispute" if amount < 0 => moved::dispute(source, Dispute::Withdrawn).map(Some),
+        "dispute" if amount > 0 => moved::dispute(source, Dispute::Reinstated).map(Some),
+        _ => Ok(None),
+    }
+}
+
+fn object(row: &RawValue) -> Read<Object<'_>> {
+    let message = "found something else; expected an object that has each member once";
+    field::object::<Object<'_>>(row).ok_or_else(|| Box::new(Problem::new("malformed-object", message, OBJECT)))
 }
 
 fn names_an_order(object: &Object<'_>) -> Read<bool> {
@@ -82,26 +119,23 @@ fn has_succeeded(object: &Object<'_>) -> Read<bool> {
     Ok(identifier(object.status, "status")? == "succeeded")
 }
 
-fn disputed(dispute: &Object<'_>) -> Read<Vec<Event>> {
-    let (is_out, is_back) = moved::ways(dispute)?;
-    let ways = [(is_out, Dispute::Withdrawn), (is_back, Dispute::Reinstated)];
-    ways.into_iter().filter(|(moved, _)| *moved).map(|(_, way)| moved::dispute(dispute, way)).collect()
+/// The problem with an object that stands somewhere else than an event's does.
+fn at(mut problem: Box<Problem>, place: &str) -> Box<Problem> {
+    problem.position.path = problem.position.path.replacen(OBJECT, place, 1);
+    problem
 }
 
-/// In milliseconds since 1970.
-fn changed_at(object: &Object<'_>) -> Read<InstantMs> {
-    let moved = object.balance_transaction.and_then(field::object::<Object<'_>>).and_then(|moved| moved.created);
-    match moved {
-        Some(moved) => instant(Some(moved), "balance_transaction.created"),
-        None => instant(object.created, "created"),
-    }
-}
-
-fn marked(mut event: Event, at: InstantMs) -> Event {
-    let mark = Extension { name: CHANGED_AT.to_owned(), value: at.to_string() };
+fn marked(mut event: Event, moved_at: InstantMs) -> Event {
+    let mark = Extension { name: CHANGED_AT.to_owned(), value: moved_at.to_string() };
     match &mut event {
-        Event::PaymentSettled(settlement) => settlement.extensions.push(mark),
-        Event::RefundIssued(refund) => refund.extensions.push(mark),
+        Event::PaymentSettled(settlement) => {
+            settlement.settled_at = Some(moved_at);
+            settlement.extensions.push(mark);
+        }
+        Event::RefundIssued(refund) => {
+            refund.issued_at = Some(moved_at);
+            refund.extensions.push(mark);
+        }
         _ => {}
     }
     event

@@ -125,21 +125,6 @@ pub(crate) fn dispute(dispute: &Object<'_>, way: Dispute) -> Read<Event> {
     }))
 }
 
-/// Whether the money of a dispute went, and whether it came back, by its movements on the balance.
-pub(crate) fn ways(dispute: &Object<'_>) -> Read<(bool, bool)> {
-    let name = "balance_transactions";
-    let (mut is_out, mut is_back) = (false, false);
-    for text in transactions(dispute.balance_transactions)? {
-        let Some(transaction) = field::object::<Transaction<'_>>(text) else {
-            return Err(problem("wrong-value", "found something else; expected balance transactions", name));
-        };
-        let amount = whole(transaction.amount, name)?;
-        is_out |= amount < 0;
-        is_back |= amount > 0;
-    }
-    Ok((is_out, is_back))
-}
-
 /// How much moved, and what it cost. The movement on the balance says it, where it is in the
 /// order's own currency; otherwise it is what is in dispute. Less may come back than went, and
 /// how much less is then told in the account's currency alone.
