@@ -3,18 +3,19 @@
 
 use portreeve::standins::erp::COMPANY;
 use portreeve::standins::payment::Dispute;
+use portreeve::standins::shop::Basket;
 use portreeve::standins::{Mischief, Wms};
-use portreeve_model::Instant;
 use portreeve_model::value::Decimal;
-use portreeve_pipeline::Clock;
+use portreeve_model::{Digest, Instant};
 use portreeve_pipeline::reconcile::{Compared, Outcome};
+use portreeve_pipeline::{Clock, Credential};
 use serde_json::json;
 
 use crate::posted::{fetching, invoiced, poll};
 use crate::posting::{accepted, full_warehouse, warehoused, works};
 use crate::reconciled_orders::{counts, only, told};
 use crate::refunds::Desk;
-use crate::support::{Setup, TestHost};
+use crate::support::{PurchaseOrder, Setup, TestHost, x12};
 
 fn decimal(text: &str) -> Decimal {
     Decimal::parse(text).unwrap()
@@ -213,6 +214,9 @@ async fn paid() -> Desk {
     desk
 }
 
+/// That of a channel for payments alone.
+const TOKEN: &str = "token-of-the-processor";
+
 const PAYMENTS: &str = r#"
 [[reconciliation]]
 id = "payments"
@@ -243,6 +247,45 @@ async fn what_another_system_says_is_none_of_the_two_where_channels_are_named() 
         let found = compared(&desk.host, "payments").await;
         // What only the processor lists and the host heard of elsewhere is known, and not missing.
         assert_eq!(counts(&found), expected, "{channel}: {found:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_number_that_two_shops_have_is_that_of_the_channel_which_the_processor_names_orders_by() {
+    let basket = Basket { entity_id: 1, sku: "FST-1007", quantity: 2, price_minor: 1_840 };
+    let number = basket.increment_id();
+    for (by, whose) in [("shop", true), ("edi", false)] {
+        let with_list = |setup: Setup, origin: &str| {
+            let named = "target = \"payments\"\nchannels = [\"psp\"]";
+            let payments = PAYMENTS.replace("ORIGIN", origin).replace("target = \"payments\"", named);
+            let channel = format!(
+                "\n[[sender]]\nchannel = \"psp\"\nid = \"psp\"\ntoken_sha256 = \"{}\"\n\n[[channel]]\nid = \"psp\"\n\
+                 connector = \"cloudevents\"\ndocuments = {{ \"cloudevents/event\" = \"cloudevents-events\" }}\ntarget = \"erp\"\n\
+                 exception_queue = \"integration\"\nsays = [\"payment.settled\"]\norders_by = {{ channel = \"{by}\" }}\n",
+                Digest::of(TOKEN.as_bytes())
+            );
+            setup.append("portreeve.toml", &payments).append("portreeve.toml", &channel)
+        };
+        let desk = Desk::at(Mischief::default(), with_list).await;
+        let host = &desk.host;
+        host.send_shop(&basket.placed()).await.unwrap();
+        host.send_edi(&x12(2, &PurchaseOrder::clean(&number))).await.unwrap();
+        host.decide_all().await;
+        let payment = desk.payments.pay(&number, 3_680, "usd");
+        let settled = json!({"orderNumber": number, "paymentReference": payment.charge, "amount": {"minor": "3680", "currency": "USD"}});
+        let event =
+            json!([{"specversion": "1.0", "id": "paid", "source": "/psp", "type": "payment.settled", "data": settled}]);
+        host.send("psp", Credential::Bearer(TOKEN), event.to_string().as_bytes()).await.unwrap();
+        host.decide_all().await;
+        let paid = async |channel: &str| {
+            let orders = host.orders().await.into_iter();
+            let mut of = orders.filter(|order| order.number == number && order.channel.as_str() == channel);
+            host.progress(of.next().unwrap().id).await.money.paid_minor
+        };
+        assert_eq!(paid(if whose { "shop" } else { "edi" }).await, 3_680);
+        later(host, 60);
+        let found = compared(host, "payments").await;
+        assert_eq!((counts(&found), told(host).await.len()), ((1, 1, 0, 0), 0), "{by}: {found:?}");
     }
 }
 

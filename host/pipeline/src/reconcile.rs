@@ -207,11 +207,11 @@ impl Pipeline {
         // Open orders are listed as they are now, whatever their age.
         let judged_from = window.filter(|_| of.happens());
         let since = judged_from.map(|from| from.plus_ms(MARGIN_MS.saturating_neg()));
-        let theirs = Asked { way: &right_way, source: right, since };
+        let theirs = Asked { reconciliation, way: &right_way, source: right, since };
         if let Some(left) = left {
             // At the same time: what moves between two lists looks like a difference.
             let (left, right) = tokio::join!(
-                self.list(Rows::new(*of), Asked { way: &left_way, source: left, since }),
+                self.list(Rows::new(*of), Asked { reconciliation, way: &left_way, source: left, since }),
                 self.list(Rows::new(*of), theirs)
             );
             let moved = match target {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::row::Of;
 use crate::egress::{CredentialEntry, Origin};
-use crate::route::{Routes, TargetTls, source_problems};
+use crate::route::{Channel, OrdersBy, Routes, TargetTls, source_problems};
 
 /// A month: who looks more rarely looks by command.
 const EVERY_MINUTES_MAX: u32 = 31 * 24 * 60;
@@ -41,7 +41,8 @@ pub struct Reconciliation {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
     /// Of what happens, the channels by which the host heard of it: what another system said is
-    /// none of the two's. All, where nothing is said.
+    /// none of the two's. All, where nothing is said. Their `orders_by` says whose numbers the list
+    /// names orders by.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub channels: BTreeSet<ChannelId>,
     /// One of the two; where it is left out, it is what this host knows.
@@ -226,6 +227,22 @@ impl Routes {
     #[must_use]
     pub fn reconciliation(&self, id: &str) -> Option<&Reconciliation> {
         self.reconciliations.iter().find(|reconciliation| reconciliation.id == id)
+    }
+
+    /// By whose names a list of this reconciliation names orders that does not have the host's ids: by
+    /// those of the channels by which the host hears the same from that system. Two shops may have one
+    /// number, so no other number says anything.
+    pub(super) fn orders_by<'a>(
+        &'a self,
+        reconciliation: &'a Reconciliation,
+        event: &'a str,
+    ) -> impl Iterator<Item = &'a OrdersBy> {
+        let named = &reconciliation.channels;
+        let tells = move |channel: &&Channel| match named.is_empty() {
+            true => channel.says.iter().any(|said| said == event),
+            false => named.contains(&channel.id),
+        };
+        self.channels.iter().filter(tells).filter_map(|channel| channel.orders_by.as_ref())
     }
 
     /// Plugins that reconciliations use, and what each has to be.

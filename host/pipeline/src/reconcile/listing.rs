@@ -14,8 +14,9 @@ use portreeve_registry::Installed;
 use portreeve_registry::quarantine::Cause;
 use portreeve_sandbox::{Call, Crossed};
 use portreeve_store::StoreError;
+use portreeve_store::contract::OrderName;
 
-use super::configured::{LIST_SINCE, Source};
+use super::configured::{LIST_SINCE, Reconciliation, Source};
 use super::reading;
 use super::row::{Rows, Unusable};
 use crate::accept::call_error_code;
@@ -74,6 +75,8 @@ pub struct Unheard {
 
 /// Who is asked, and for what.
 pub(super) struct Asked<'a> {
+    /// For which comparison.
+    pub(super) reconciliation: &'a Reconciliation,
     /// By what the way there is known.
     pub(super) way: &'a str,
     pub(super) source: &'a Source,
@@ -84,7 +87,7 @@ pub(super) struct Asked<'a> {
 impl Pipeline {
     /// Asks a source for all of its rows.
     pub(super) async fn list(&self, rows: Rows, asked: Asked<'_>) -> Result<Listed, Unheard> {
-        let Asked { way, source, .. } = asked;
+        let Asked { way, source, reconciliation, .. } = asked;
         let unheard = |code: &str, why: String| Unheard { system: source.system.clone(), code: code.to_owned(), why };
         let active = self.plugins.now();
         let plugins = self.plugin(&active, &source.connector, Call::Poll, Cause::Target(way)).and_then(|connector| {
@@ -124,7 +127,7 @@ impl Pipeline {
             for document in documents {
                 let events = self.events(&active, transformer, way, source, document).await;
                 for event in events.map_err(|why| why.unheard(&source.system))? {
-                    let order = self.order_of(&rows, &event).await;
+                    let order = self.order_of(reconciliation, &rows, &event).await;
                     let order = order.map_err(|error| unheard("store", error.to_string()))?;
                     rows.add_about(&event, order).map_err(|unusable| unheard(unusable.code(), unusable.to_string()))?;
                 }
@@ -143,13 +146,25 @@ impl Pipeline {
         Ok(Listed { system, rows, pages, connector: Some(connector.digest), transformer: Some(transformer.digest) })
     }
 
-    /// Which order of this host a row is about that names it by the number of its sender; none where
-    /// several have that, or nobody asks.
-    async fn order_of(&self, rows: &Rows, event: &Event) -> Result<Option<OrderId>, StoreError> {
+    /// Which order of this host a row is about that names it otherwise than by the host's id: as the
+    /// channels say by which the host hears the same. None where none has that name, or several, or
+    /// nobody asks.
+    async fn order_of(
+        &self,
+        reconciliation: &Reconciliation,
+        rows: &Rows,
+        event: &Event,
+    ) -> Result<Option<OrderId>, StoreError> {
         let named = reading::order_named(event).filter(|name| rows.is_of_this_host() && OrderId::parse(name).is_err());
         let Some(named) = named else { return Ok(None) };
-        let mut found = self.store.orders_numbered(named, 2).await?;
-        Ok(found.pop().filter(|_| found.is_empty()).map(|order| order.id))
+        let by = self.routes.orders_by(reconciliation, event.name());
+        let names: BTreeSet<OrderName> = by.map(|by| by.name(named)).collect();
+        if names.is_empty() {
+            return Ok(None);
+        }
+        let found = self.store.orders_named(names.into_iter().collect()).await?;
+        let found: BTreeSet<OrderId> = found.into_iter().flatten().collect();
+        Ok(found.first().copied().filter(|_| found.len() == 1))
     }
 
     /// A page, where the system has it before the patience with it is at an end.
@@ -178,7 +193,7 @@ impl Pipeline {
         asked: &Asked<'_>,
         cursor: Option<Vec<u8>>,
     ) -> Result<Polled, NoPage> {
-        let Asked { way, source, since } = *asked;
+        let Asked { way, source, since, .. } = *asked;
         let mut context = active.context(self.clock.now());
         context.lookup = self.tables.of(&self.store, &connector.manifest.imports.lookup).await;
         context.egress = self.outbound.to(way);
