@@ -337,6 +337,29 @@ async fn money_that_differs_and_money_that_only_one_of_both_knows_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn one_transfer_that_pays_two_orders_is_one_and_silences_nothing_else() {
+    let desk = paid().await;
+    let host = &desk.host;
+    host.send_edi(&x12(2, &PurchaseOrder::clean("PO-2"))).await.unwrap();
+    host.decide_all().await;
+    let other = host.order("PO-2").await.id;
+    let transfer = desk.payments.pay(&desk.order.to_string(), 5_000, "usd");
+    for (order, minor) in [(desk.order, "3000"), (other, "2000")] {
+        let part = json!({"orderNumber": order, "paymentReference": transfer.charge, "amount": {"minor": minor, "currency": "USD"}});
+        desk.said("payment.settled", &part).await;
+    }
+    drop(desk.payments.pay(&desk.order.to_string(), 1, "usd"));
+    later(host, 60);
+    assert_eq!(counts(&compared(host, "payments").await), (3, 2, 1, 0), "the third nobody heard of");
+    desk.payments.charge_otherwise(&transfer.charge, 5_001);
+    assert_eq!(counts(&compared(host, "payments").await), (3, 1, 2, 0));
+    let all = told(host).await;
+    let sentence =
+        format!("found of `payment {}`: 50 USD moved in this host and 50.01 USD in stripe, expected", transfer.charge);
+    assert!(all.iter().any(|open| open.detail.contains(&sentence)), "{all:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn money_counts_when_it_moved_and_not_when_its_charge_or_its_dispute_was_made() {
     let desk = paid().await;
     let host = &desk.host;

@@ -184,7 +184,7 @@ pub struct Terms<'a> {
 
 impl Terms<'_> {
     fn leaves_out(&self, cell: &Cell) -> bool {
-        cell.order.is_some_and(|order| self.left_out.contains(&order))
+        cell.orders.iter().any(|order| self.left_out.contains(order))
     }
 
     /// Whether what changed then may be on its way.

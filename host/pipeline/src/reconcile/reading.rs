@@ -129,9 +129,10 @@ fn shipped(shipment: &Shipment, known: Option<OrderId>) -> Result<(RowName, Part
     Ok(((key.clone(), document.to_owned()), Part { key, ..part }))
 }
 
+/// A transfer that pays several orders is a row of each, and one key: together they are what moved.
 fn paid(settlement: &Settlement, known: Option<OrderId>) -> Result<(RowName, Part), Unusable> {
     let Settlement { payment_reference, order_number, amount, settled_at, extensions, .. } = settlement;
-    let (_, order) = named(order_number.as_deref().unwrap_or_default(), known);
+    let (name, order) = named(order_number.as_deref().unwrap_or_default(), known);
     let key = format!("payment {payment_reference}");
     let part = Part {
         numbers: vec![money_of(Figure::Moved, amount)],
@@ -140,7 +141,7 @@ fn paid(settlement: &Settlement, known: Option<OrderId>) -> Result<(RowName, Par
         order,
         ..Part::default()
     };
-    Ok((("payment".to_owned(), payment_reference.clone()), Part { key, ..part }))
+    Ok(((key.clone(), name), Part { key, ..part }))
 }
 
 /// A refund's number is the order's: the host's own ones are `host-1` of each.

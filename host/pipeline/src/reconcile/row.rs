@@ -287,8 +287,8 @@ pub struct Cell {
     pub changed_at: Option<Instant>,
     /// When it happened, where the system says so.
     pub at: Option<Instant>,
-    /// The host's id of the order that it is or is about, where it names one.
-    pub order: Option<OrderId>,
+    /// The host's ids of the orders that it is or is about, as far as it names some.
+    pub orders: BTreeSet<OrderId>,
     /// What people call it, where that is not the key.
     pub called: Option<String>,
     by_item: bool,
@@ -355,7 +355,7 @@ impl Cell {
         self.stage = self.stage.into_iter().chain(part.stage).min();
         self.changed_at = self.changed_at.max(part.changed_at);
         self.at = self.at.max(part.at);
-        self.order = self.order.or(part.order);
+        self.orders.extend(part.order);
         self.called = self.called.take().or_else(|| part.called.clone());
         self.by_item |= part.by_item;
         Ok(())
@@ -588,7 +588,15 @@ impl Rows {
         changed_at: Instant,
     ) -> Result<(), Unusable> {
         let (name, part) = reading::row(self.of, event, Some(order))?;
-        self.put(name, Part { changed_at: Some(changed_at), at: part.at.or(Some(heard_at)), ..part })
+        let part = Part { changed_at: Some(changed_at), at: part.at.or(Some(heard_at)), ..part };
+        // What waits for its turn may have been said more than once by then: it is one and the same.
+        if let Some(known) = self.parts.get_mut(&name)
+            && known.numbers == part.numbers
+        {
+            known.changed_at = known.changed_at.max(part.changed_at);
+            return Ok(());
+        }
+        self.put(name, part)
     }
 
     /// Takes a row that is read already.

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use portreeve_model::event::{
-    CancelRequest, InventoryLevel, Invoice, Order, OrderLine, OrderTotals, Refund, RefundCause,
+    CancelRequest, InventoryLevel, Invoice, Order, OrderLine, OrderTotals, Refund, RefundCause, Settlement,
 };
 use portreeve_model::value::{Currency, Customer, Extension, Money, Quantity, UnitPrice};
 use portreeve_model::{Event, Instant, OrderId};
@@ -547,6 +547,32 @@ fn payments_go_by_their_reference_and_refunds_by_their_order_and_number() {
     let key = format!("refund {order}/host-1");
     let cells = list.cells().unwrap();
     assert_eq!(cells.keys().collect::<Vec<_>>(), [&key]);
+    // A transfer that pays two orders is one key, whoever says which part is for which of them.
+    let paid = |number: &str, minor| {
+        Event::PaymentSettled(Settlement {
+            payment_reference: "WIRE-7".to_owned(),
+            order_number: Some(number.to_owned()),
+            invoice_number: None,
+            amount: Money { minor, currency },
+            fee: None,
+            settled_at: None,
+            extensions: Vec::new(),
+        })
+    };
+    let (other, at) = (OrderId::parse("7fa459ea-ee8a-3ca4-894e-db77e160355e").unwrap(), Instant(1));
+    let mut own = Rows::new(Of::Payments);
+    own.add_own(&paid("1", 60), order, at, at).unwrap();
+    own.add_own(&paid("2", 40), other, at, at).unwrap();
+    own.add_own(&paid("2", 40), other, at.plus_ms(1), at.plus_ms(1)).unwrap();
+    let own = own.cells().unwrap();
+    assert_eq!((own.len(), own["payment WIRE-7"].orders.len()), (1, 2));
+    let theirs = |minor| rows(Of::Payments, &[paid("1", minor)]).unwrap().cells().unwrap();
+    let of_payments = Terms { of: Of::Payments, ..terms(NOW) };
+    assert_eq!(compare(&own, &theirs(100), of_payments).agreeing, 1);
+    assert_eq!(only(&compare(&own, &theirs(60), of_payments)).kind, DifferenceKind::Numbers);
+    // Of one of the two the host does not know any more what it had, so nothing is said of either.
+    let left_out = BTreeSet::from([other]);
+    assert_eq!(compare(&own, &theirs(60), Terms { left_out: &left_out, ..of_payments }).unjudged.len(), 1);
     let remembered = |of, key: &str| super::reading::remembered_as(of, key);
     assert_eq!(remembered(Of::Payments, &key).as_deref(), Some("refund.issued/host-1"));
     assert_eq!(remembered(Of::Payments, "payment ch_1").as_deref(), Some("payment.settled/ch_1"));
