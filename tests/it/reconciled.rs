@@ -272,6 +272,27 @@ async fn an_incomplete_list_judges_nothing_and_is_told_until_there_is_a_whole_on
 }
 
 #[tokio::test]
+async fn a_row_without_its_unit_is_told_by_its_item_and_the_others_are_compared() {
+    let (wms, host) = agreeing().await;
+    host.erp.lose("BOLT", decimal("1"));
+    wms.count_in("PUMP", "");
+    host.erp.count_in("HOSE", "");
+    assert_eq!(counts(&compared(&host).await), (3, 0, 3));
+    assert_eq!(codes(&host).await, ["numbers-differ", "unreadable-row", "unreadable-row"]);
+    let details: Vec<String> = told(&host).await.into_iter().map(|open| open.detail).collect();
+    let sentence = |item: &str, system: &str| {
+        format!("found item `{item}` that cannot be compared, expected one that can: in {system}, found ")
+    };
+    assert!(details[1].contains(&sentence("HOSE", "erp")), "{details:?}");
+    assert!(details[2].contains(&sentence("PUMP", "wms")), "{details:?}");
+    wms.count_in("PUMP", "EA");
+    host.erp.count_in("HOSE", "MTR");
+    let found = compared(&host).await;
+    assert_eq!((counts(&found), found.closed), ((3, 2, 1), 2));
+    host.verify().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_system_that_is_down_is_told_and_the_other_ones_list_says_nothing_by_itself() {
     let (_wms, host) = agreeing().await;
     host.erp.down(true);

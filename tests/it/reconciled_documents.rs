@@ -13,7 +13,7 @@ use serde_json::json;
 
 use crate::posted::{fetching, invoiced, poll};
 use crate::posting::{accepted, full_warehouse, warehoused, works};
-use crate::reconciled_orders::{counts, only, told};
+use crate::reconciled_orders::{clerk, counts, document, entered, only, told};
 use crate::refunds::Desk;
 use crate::support::{PurchaseOrder, Setup, TestHost, x12};
 
@@ -97,6 +97,35 @@ async fn other_money_and_an_invoice_that_the_erp_lost_are_told() {
     assert!(of("missing").contains("`PS-INV103002` in this host (235.8 USD in total"), "{all:?}");
     host.erp.post_otherwise("PS-INV103001", "1", decimal("10"), -1);
     assert_eq!(compared(&host, "invoices").await.closed, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_invoice_that_nobody_can_read_is_told_by_its_number_and_the_others_are_compared() {
+    let host = with_invoices(2).await;
+    hears(&host).await;
+    later(&host, 60);
+    // A clerk invoices an order of the host without its line numbers, and one in the ERP's own currency.
+    for (number, currency) in [("PO-1", "USD"), ("PO-2", "")] {
+        let document = document(host.order(number).await.id);
+        clerk(&host, "salesOrders", &entered(&document, currency)).await;
+    }
+    for number in ["101003", "101004"] {
+        let path = format!("salesOrders(00000000-0000-4000-8000-000000{number})/Microsoft.NAV.shipAndInvoice");
+        clerk(&host, &path, "").await;
+    }
+    host.erp.lose_invoice("PS-INV103001");
+    later(&host, 60);
+    assert_eq!(counts(&compared(&host, "invoices").await), (4, 1, 3, 0));
+    let all = told(&host).await;
+    let is = |code: &str, text: &str| all.iter().any(|open| open.code == code && open.detail.contains(text));
+    assert!(is("missing", "found invoice `PS-INV103001` in this host"), "{all:?}");
+    let unread = |number: &str| {
+        format!("found invoice `{number}` that cannot be compared, expected one that can: in erp, found ")
+    };
+    assert!(is("unreadable-row", &format!("{}lines that do not have", unread("PS-INV103003"))), "{all:?}");
+    assert!(is("unreadable-row", &format!("{}no currency", unread("PS-INV103004"))), "{all:?}");
+    assert_eq!(compared(&host, "invoices").await.opened, 0);
+    host.verify().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

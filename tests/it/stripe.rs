@@ -10,7 +10,7 @@ use portreeve::standins::{Mischief, Payments};
 use portreeve_model::document::{Delivery, FindQuery, Message, Position};
 use portreeve_model::event::{Refund, RefundCause, Settlement};
 use portreeve_model::value::{Extension, Money};
-use portreeve_model::{Currency, Document, Event, Failure, Instant, OrderId, Problem, Received};
+use portreeve_model::{Currency, Document, Event, Failure, Instant, OrderId, Problem, Received, UnreadableRow};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -866,12 +866,47 @@ async fn what_moved_is_told_out_of_a_list_of_movements_and_when_it_did() {
     for (row, expected) in [
         (charge(), ("wrong-object", "data[0].object")),
         (movement("charge", 1, &json!("ch_1")), ("source-missing", "data[0].source")),
-        (with(movement("charge", 1, &charge()), "/created", json!("now")), ("wrong-value", "data[0].created")),
     ] {
         let Err(Failure::Invalid(mut problems)) = mapped(json!([row])).await else { panic!("{row} was read") };
         let Problem { code, position, .. } = problems.remove(0);
         assert_eq!((code.as_str(), position.path.as_str()), expected);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_movement_that_cannot_be_read_is_told_by_its_name_and_the_others_as_what_they_are() {
+    let stripe = Stripe::start().await;
+    let position = Position { offset_bytes: None, segment: None, path: "data".to_owned() };
+    let untimed = |kind: &str, amount, source: &Value| with(movement(kind, amount, source), "/created", json!("now"));
+    let dear = |source: Value| with(source, "/currency", json!("gold"));
+    let rows = json!([
+        movement("charge", 1, &dear(charge())),
+        untimed("refund", -1, &refund_object()),
+        untimed("adjustment", 1, &dispute_object()),
+        movement("charge", 1, &with(charge(), "/metadata", json!({"order_id": 5}))),
+        movement("charge", 1, &charge()),
+    ]);
+    let (key, partner, kind) = ("page".to_owned(), String::new(), "stripe/list".to_owned());
+    let body = rows.to_string().into_bytes();
+    let events = stripe.map(&Document { key, partner, kind, position, envelope: None, body }).await.unwrap();
+    let told = events.iter().map(|event| match event {
+        Event::Other(other) if other.kind == UnreadableRow::KIND => {
+            let UnreadableRow { of, number, order, why, .. } = UnreadableRow::from_json(&other.body).unwrap();
+            assert!(why.contains("expected") && why.contains(" at data["), "{why}");
+            (of, number, order)
+        }
+        Event::PaymentSettled(paid) => ("read".to_owned(), paid.payment_reference.clone(), paid.order_number.clone()),
+        other => panic!("{other:?}"),
+    });
+    let expected = [
+        ("payment.settled", "ch_1", Some(ORDER)),
+        ("refund.issued", "RF-7", Some(ORDER)),
+        ("payment.settled", "dp_1-reinstated", Some(ORDER)),
+        ("payment.settled", "ch_1", None),
+        ("read", "ch_1", Some(ORDER)),
+    ];
+    let expected = expected.map(|(of, number, order)| (of.to_owned(), number.to_owned(), order.map(str::to_owned)));
+    assert_eq!(told.collect::<Vec<_>>(), expected);
 }
 
 /// What delivering and finding make of one answer to everything.

@@ -30,6 +30,8 @@ pub mod share;
 
 pub mod strict;
 
+pub mod unreadable_row;
+
 pub use acknowledgement::Acknowledgement;
 pub use advice::{Assessment, Proposal, Recommendation};
 pub use document::{Document, Envelope, Failure, Inbound, Problem, Received, Reply};
@@ -38,4 +40,5 @@ pub use exception::{ExceptionAction, ExceptionKind};
 pub use id::{ChannelId, Digest, ItemId, Matter, OrderId, PersonName, PluginKind, PluginName, SenderId};
 pub use process::ProcessState;
 pub use share::ShareCeiling;
+pub use unreadable_row::UnreadableRow;
 pub use value::{Currency, Date, Instant, Money, Quantity, UnitPrice};

@@ -30,6 +30,8 @@ pub enum DifferenceKind {
     Numbers,
     /// Numbers of different units: nobody can say how much they differ.
     Units,
+    /// What one of both has of it nobody can read.
+    Unreadable,
 }
 
 impl DifferenceKind {
@@ -41,6 +43,7 @@ impl DifferenceKind {
             Self::Stages => "stages-differ",
             Self::Numbers => "numbers-differ",
             Self::Units => "units-differ",
+            Self::Unreadable => "unreadable-row",
         }
     }
 }
@@ -72,7 +75,12 @@ impl fmt::Display for Told<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Difference { left, right, kind } = self.difference;
         let key = self.key.escape_debug();
-        if self.of.is_stock() {
+        if *kind == DifferenceKind::Unreadable {
+            let sides = [(left, self.left), (right, self.right)].into_iter();
+            let why = sides.filter_map(|(cell, system)| Some(format!("in {system}, {}", cell.unreadable.as_ref()?)));
+            let why: Vec<String> = why.collect();
+            write!(f, "found {} that cannot be compared, expected one that can: {}; ", self.named(), why.join("; "))?;
+        } else if self.of.is_stock() {
             write!(f, "found {left} of `{key}` in {} and {right} in {}, expected the same; ", self.left, self.right)?;
         } else if *kind == DifferenceKind::Missing {
             let (there, has, not) =
@@ -90,6 +98,12 @@ impl fmt::Display for Told<'_> {
             }
             DifferenceKind::Numbers | DifferenceKind::Stages => {
                 "mend the one that is wrong, and the next run that finds them equal closes this"
+            }
+            DifferenceKind::Unreadable if self.of.happens() => {
+                "mend it there or what reads it, and the next run that finds it in both closes this; where it is to be taken back, do so and abandon this"
+            }
+            DifferenceKind::Unreadable => {
+                "mend it there or what reads it, and the next run that finds them equal closes this"
             }
             DifferenceKind::Units => {
                 "they are not in one unit and cannot be compared: have both say it in the same one"
@@ -228,6 +242,9 @@ pub fn compare(left: &BTreeMap<String, Cell>, right: &BTreeMap<String, Cell>, te
 
 /// How two differ; not at all where both say the same.
 fn differ(left: &Cell, right: &Cell, of: Of) -> Option<DifferenceKind> {
+    if left.unreadable.is_some() || right.unreadable.is_some() {
+        return Some(DifferenceKind::Unreadable);
+    }
     if !of.is_stock() && left.is_listed != right.is_listed {
         let is_nothing = if left.is_listed { left.is_nothing() } else { right.is_nothing() };
         return (!is_nothing).then_some(DifferenceKind::Missing);

@@ -1,8 +1,10 @@
 //! Asking a system for all that it has, page by page.
 //!
 //! The danger is a list that is not whole: what is missing in it would look as if the system
-//! did not have it. So whatever goes wrong on the way, a page that fails, a row that nobody
-//! can read, a list without an end, leaves no list at all, and says why. A system that asks to come
+//! did not have it. So whatever goes wrong on the way, a page that fails, a list without an end, leaves
+//! no list at all, and says why. A row that has a name and that nobody can read is judged by itself; one
+//! without a name leaves no list either, for nobody knows which one is missing then, and nor does a list
+//! of which no row can be read. A system that asks to come
 //! later is asked for the same page again, as late as it says and within a bound: what it listed so
 //! far stands.
 
@@ -127,9 +129,12 @@ impl Pipeline {
             for document in documents {
                 let events = self.events(&active, transformer, way, source, document).await;
                 for event in events.map_err(|why| why.unheard(&source.system))? {
-                    let order = self.order_of(reconciliation, &rows, &event).await;
-                    let order = order.map_err(|error| unheard("store", error.to_string()))?;
-                    rows.add_about(&event, order).map_err(|unusable| unheard(unusable.code(), unusable.to_string()))?;
+                    let whose = self.order_of(reconciliation, &rows, &event).await;
+                    let taken = match whose.map_err(|error| unheard("store", error.to_string()))? {
+                        Whose::Order(order) => rows.add_about(&event, order),
+                        Whose::Several(why) => rows.add_unclear(&event, why),
+                    };
+                    taken.map_err(|unusable| unheard(unusable.code(), unusable.to_string()))?;
                 }
             }
             // A source that says the same place twice goes round in a circle.
@@ -142,29 +147,34 @@ impl Pipeline {
                 Some(next) => cursor = Some(next),
             }
         }
+        if let Some(first) = rows.nothing_readable() {
+            let why = format!("none of its {} rows can be read: {first}", rows.len());
+            return Err(unheard("unreadable", why));
+        }
         let system = source.system.clone();
         Ok(Listed { system, rows, pages, connector: Some(connector.digest), transformer: Some(transformer.digest) })
     }
 
     /// Which order of this host a row is about that names it otherwise than by the host's id: as the
-    /// channels say by which the host hears the same. None where none has that name, or several, or
-    /// nobody asks.
-    async fn order_of(
-        &self,
-        reconciliation: &Reconciliation,
-        rows: &Rows,
-        event: &Event,
-    ) -> Result<Option<OrderId>, StoreError> {
-        let named = reading::order_named(event).filter(|name| rows.is_of_this_host() && OrderId::parse(name).is_err());
-        let Some(named) = named else { return Ok(None) };
-        let by = self.routes.orders_by(reconciliation, event.name());
-        let names: BTreeSet<OrderName> = by.map(|by| by.name(named)).collect();
+    /// channels say by which the host hears the same. None where none has that name, or nobody asks.
+    async fn order_of(&self, reconciliation: &Reconciliation, rows: &Rows, event: &Event) -> Result<Whose, StoreError> {
+        let named =
+            reading::order_named(event).filter(|(_, name)| rows.is_of_this_host() && OrderId::parse(name).is_err());
+        let Some((event, named)) = named else { return Ok(Whose::Order(None)) };
+        let by = self.routes.orders_by(reconciliation, &event);
+        let names: BTreeSet<OrderName> = by.map(|by| by.name(&named)).collect();
         if names.is_empty() {
-            return Ok(None);
+            return Ok(Whose::Order(None));
         }
         let found = self.store.orders_named(names.into_iter().collect()).await?;
         let found: BTreeSet<OrderId> = found.into_iter().flatten().collect();
-        Ok(found.first().copied().filter(|_| found.len() == 1))
+        if found.len() > 1 {
+            let named = named.escape_debug();
+            return Ok(Whose::Several(format!(
+                "found the order `{named}` named, and more than one by it, expected one"
+            )));
+        }
+        Ok(Whose::Order(found.first().copied()))
     }
 
     /// A page, where the system has it before the patience with it is at an end.
@@ -227,6 +237,14 @@ impl Pipeline {
         let crossed = self.call(transformer, Call::ToCanonical, Cause::Target(way), mapping).await;
         outcome(crossed.map_err(|stopped| NoPage::Never(stopped.code().to_owned(), stopped.to_string()))?)
     }
+}
+
+/// Which order of this host a row is about.
+enum Whose {
+    /// This one; none where it names none, or is not asked.
+    Order(Option<OrderId>),
+    /// It names several, as a sentence says.
+    Several(String),
 }
 
 /// Why there is no page, or nobody can read it.

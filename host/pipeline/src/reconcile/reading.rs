@@ -9,10 +9,12 @@
 //! left               of a line of an order: how much of it has left, in its unit
 //! line-numbers       of an order or a shipment: `others`, where its lines have other numbers than the order's own
 //! ```
+//!
+//! What a transformer could name and not read is an event of its own, [`UnreadableRow`].
 
 use portreeve_model::event::{InventoryLevel, Invoice, Order, OrderLine, Refund, Settlement, Shipment};
 use portreeve_model::value::{Decimal, Extension, Instant};
-use portreeve_model::{Event, Money, OrderId};
+use portreeve_model::{Event, Money, OrderId, UnreadableRow};
 
 use super::row::{CHANGED_AT, Figure, Line, Measure, Number, Of, Part, RowName, Stage, Unusable};
 
@@ -38,14 +40,57 @@ pub(super) fn row(of: Of, event: &Event, order: Option<OrderId>) -> Result<(RowN
         (Of::Shipments, Event::ShipmentConfirmed(shipment)) => shipped(shipment, order),
         (Of::Payments, Event::PaymentSettled(settlement)) => paid(settlement, order),
         (Of::Payments, Event::RefundIssued(refund)) => refunded(refund, order),
+        (of, Event::Other(other)) if other.kind == UnreadableRow::KIND => unreadable(of, &told(&other.body)?, order),
         (of, other) => Err(Unusable::OtherEvent { found: other.name().to_owned(), of }),
     }
+}
+
+fn told(body: &[u8]) -> Result<UnreadableRow, Unusable> {
+    UnreadableRow::from_json(body).map_err(|error| Unusable::Untold(error.to_string()))
+}
+
+/// A row of which its transformer only says which it is, and what is wrong with it.
+fn unreadable(of: Of, row: &UnreadableRow, known: Option<OrderId>) -> Result<(RowName, Part), Unusable> {
+    let UnreadableRow { of: event, number, order, node, code, why } = row;
+    let (name, order) = match of {
+        Of::Orders => named(number, None),
+        _ => named(order.as_deref().unwrap_or_default(), known),
+    };
+    let key = match (of, event.as_str()) {
+        (Of::Stock, "inventory.level") => number.clone(),
+        (Of::StockByNode, "inventory.level") => at_node(number, node.as_deref().unwrap_or_default()),
+        (Of::Orders, "order.created") => name,
+        (Of::Invoices, "invoice.posted") => number.clone(),
+        (Of::Shipments, "shipment.confirmed") => of_order(&name, number),
+        (Of::Payments, "payment.settled") => payment(number),
+        (Of::Payments, "refund.issued") => refund(&name, number),
+        _ => return Err(Unusable::OtherEvent { found: event.clone(), of }),
+    };
+    let part = Part { key: key.clone(), order, unreadable: Some(why.clone()), ..Part::default() };
+    // Two rows of one key may be wrong in two ways.
+    Ok(((key, format!("{code}: {why}")), part))
+}
+
+fn at_node(sku: &str, node: &str) -> String {
+    format!("{sku} at {node}")
+}
+
+fn of_order(order: &str, number: &str) -> String {
+    format!("{order}/{number}")
+}
+
+fn payment(reference: &str) -> String {
+    format!("payment {reference}")
+}
+
+fn refund(order: &str, number: &str) -> String {
+    format!("refund {}", of_order(order, number))
 }
 
 fn stocked(of: Of, level: &InventoryLevel) -> Result<(RowName, Part), Unusable> {
     let InventoryLevel { sku, node, on_hand, extensions, .. } = level;
     let key = match of {
-        Of::StockByNode => format!("{sku} at {node}"),
+        Of::StockByNode => at_node(sku, node),
         _ => sku.clone(),
     };
     let changed_at = changed_at(extensions, &key)?;
@@ -78,15 +123,21 @@ fn ordered(order: &Order) -> Result<(RowName, Part), Unusable> {
     Ok(((key, document), part))
 }
 
-/// Which order an event of a list is about, in the words of whoever lists it.
-pub(super) fn order_named(event: &Event) -> Option<&str> {
-    match event {
-        Event::InvoicePosted(invoice) => invoice.order_number.as_deref(),
-        Event::ShipmentConfirmed(shipment) => Some(&shipment.order_number),
-        Event::PaymentSettled(settlement) => settlement.order_number.as_deref(),
-        Event::RefundIssued(refund) => Some(&refund.order_number),
+/// Which order an event of a list is about, in the words of whoever lists it, with what the event is.
+pub(super) fn order_named(event: &Event) -> Option<(String, String)> {
+    let order = match event {
+        Event::InvoicePosted(invoice) => invoice.order_number.clone(),
+        Event::ShipmentConfirmed(shipment) => Some(shipment.order_number.clone()),
+        Event::PaymentSettled(settlement) => settlement.order_number.clone(),
+        Event::RefundIssued(refund) => Some(refund.order_number.clone()),
+        Event::Other(other) if other.kind == UnreadableRow::KIND => {
+            // What is none is told where the row is taken.
+            let row = UnreadableRow::from_json(&other.body).ok()?;
+            return Some((row.of, row.order?));
+        }
         _ => None,
-    }
+    };
+    Some((event.name().to_owned(), order?))
 }
 
 /// The order as rows name it: by the host's id where that is known.
@@ -111,7 +162,7 @@ fn invoiced(invoice: &Invoice, known: Option<OrderId>) -> Result<(RowName, Part)
 
 fn shipped(shipment: &Shipment, known: Option<OrderId>) -> Result<(RowName, Part), Unusable> {
     let (name, order) = named(&shipment.order_number, known);
-    let key = format!("{name}/{}", shipment.shipment_number);
+    let key = of_order(&name, &shipment.shipment_number);
     let left = shipment.lines.iter().map(|line| Number {
         figure: Figure::Left(Line { number: Some(line.line_number.clone()), sku: line.sku.clone() }),
         measure: Measure::of(&line.shipped),
@@ -133,7 +184,7 @@ fn shipped(shipment: &Shipment, known: Option<OrderId>) -> Result<(RowName, Part
 fn paid(settlement: &Settlement, known: Option<OrderId>) -> Result<(RowName, Part), Unusable> {
     let Settlement { payment_reference, order_number, amount, settled_at, extensions, .. } = settlement;
     let (name, order) = named(order_number.as_deref().unwrap_or_default(), known);
-    let key = format!("payment {payment_reference}");
+    let key = payment(payment_reference);
     let part = Part {
         numbers: vec![money_of(Figure::Moved, amount)],
         changed_at: changed_at(extensions, &key)?,
@@ -148,7 +199,7 @@ fn paid(settlement: &Settlement, known: Option<OrderId>) -> Result<(RowName, Par
 fn refunded(refund: &Refund, known: Option<OrderId>) -> Result<(RowName, Part), Unusable> {
     let Refund { refund_number, order_number, amount, issued_at, extensions, .. } = refund;
     let (name, order) = named(order_number, known);
-    let key = format!("refund {name}/{refund_number}");
+    let key = self::refund(&name, refund_number);
     let part = Part {
         numbers: vec![money_of(Figure::Moved, amount)],
         changed_at: changed_at(extensions, &key)?,

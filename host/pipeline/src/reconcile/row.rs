@@ -5,7 +5,8 @@
 //! event says what of it is `reading`'s.
 //!
 //! Nothing is guessed. A number keeps its unit or currency, two units are never added up, and
-//! what a system says twice in different words is no answer. Whatever the order of a list and
+//! what a system says twice in different words is no answer, and neither is what nobody can read: each
+//! is a row without numbers, which differs from whatever the other one says. Whatever the order of a list and
 //! wherever its pages are cut, the rows of it are the same.
 
 use std::borrow::Cow;
@@ -291,6 +292,8 @@ pub struct Cell {
     pub orders: BTreeSet<OrderId>,
     /// What people call it, where that is not the key.
     pub called: Option<String>,
+    /// Why nobody can say what the system has of it, in a sentence.
+    pub unreadable: Option<String>,
     by_item: bool,
 }
 
@@ -298,6 +301,9 @@ impl Cell {
     /// Whether it is what a system that does not list it has of it.
     #[must_use]
     pub fn is_nothing(&self) -> bool {
+        if self.unreadable.is_some() {
+            return false;
+        }
         match self.stage {
             Some(stage) => matches!(stage, Stage::Shipped | Stage::Cancelled),
             None => self.figures.is_empty(),
@@ -357,6 +363,7 @@ impl Cell {
         self.at = self.at.max(part.at);
         self.orders.extend(part.order);
         self.called = self.called.take().or_else(|| part.called.clone());
+        self.unreadable = self.unreadable.take().or_else(|| part.unreadable.clone());
         self.by_item |= part.by_item;
         Ok(())
     }
@@ -365,7 +372,9 @@ impl Cell {
     pub(super) fn digest(&self) -> Digest {
         let stage = self.stage.map_or("", Stage::as_str).to_owned();
         let numbers = self.figures.iter().map(|(figure, measures)| format!("{} {figure}", InWords(measures)));
-        let said: Vec<String> = [stage, self.is_listed.to_string()].into_iter().chain(numbers).collect();
+        let unreadable = self.unreadable.iter().cloned();
+        let said: Vec<String> =
+            [stage, self.is_listed.to_string()].into_iter().chain(numbers).chain(unreadable).collect();
         Digest::of_parts(&said.iter().map(String::as_bytes).collect::<Vec<_>>())
     }
 
@@ -411,6 +420,7 @@ impl fmt::Display for Cell {
         if self.figures.len() > TOLD_MAX {
             told.push("…".to_owned());
         }
+        told.extend(self.unreadable.iter().map(|_| "unreadable".to_owned()));
         f.write_str(if told.is_empty() { "none".to_owned() } else { told.join(", ") }.as_str())
     }
 }
@@ -419,14 +429,6 @@ impl fmt::Display for Cell {
 /// says of no key what the system has.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unusable {
-    /// It says two things of one row.
-    #[error(
-        "found `{row}` twice with different numbers, expected it once; it changed while it was listed, or the list has two of it"
-    )]
-    ListedTwice {
-        /// What.
-        row: String,
-    },
     /// It is too long.
     #[error("found more than {ROWS_MAX} rows, expected {ROWS_MAX} at most; have its connector list a part of them")]
     TooMany,
@@ -435,6 +437,9 @@ pub enum Unusable {
         "found more than {NUMBERS_MAX} numbers, expected {NUMBERS_MAX} at most; have its connector list a part of them"
     )]
     TooManyNumbers,
+    /// It says that it cannot read a row, and nobody can read which.
+    #[error("{0}; mend its transformer")]
+    Untold(String),
     /// Nobody can read a word of a row.
     #[error("found another `{name}` of `{row}` than {expected}, expected that or none; mend its transformer")]
     Word {
@@ -465,10 +470,10 @@ impl Unusable {
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
-            Self::ListedTwice { .. } => "listed-twice",
             Self::TooMany => "too-many-rows",
             Self::OtherEvent { .. } => "other-event",
             Self::TooManyNumbers => "too-many-numbers",
+            Self::Untold(_) => "unreadable-row",
             Self::Word { name, .. } => name,
             Self::TooLarge => "sum-too-large",
         }
@@ -494,9 +499,14 @@ pub(super) struct Part {
     pub(super) at: Option<Instant>,
     pub(super) order: Option<OrderId>,
     pub(super) called: Option<String>,
+    /// Why nobody can say more of it than that it is there.
+    pub(super) unreadable: Option<String>,
     /// Whether its lines have numbers of their own, which say nothing to anybody else.
     pub(super) by_item: bool,
 }
+
+/// Why a row cannot be read that is there twice.
+const LISTED_TWICE: &str = "found it twice with different numbers, expected it once: it changed while it was listed, or the list has two of it";
 
 /// What names a row within its list.
 pub(super) type RowName = (String, String);
@@ -541,6 +551,13 @@ impl Rows {
         self.parts.is_empty()
     }
 
+    /// What is wrong with the first row, where none of several can be read: that is no list.
+    pub(super) fn nothing_readable(&self) -> Option<&str> {
+        let mut rows = self.parts.values();
+        let first = rows.next()?.unreadable.as_deref()?;
+        (self.parts.len() > 1 && rows.all(|row| row.unreadable.is_some())).then_some(first)
+    }
+
     /// The orders that rows name.
     pub(super) fn orders(&self) -> impl Iterator<Item = OrderId> {
         self.parts.values().filter_map(|part| part.order)
@@ -569,10 +586,21 @@ impl Rows {
     /// See [`Unusable`].
     pub(super) fn add_about(&mut self, event: &Event, order: Option<OrderId>) -> Result<(), Unusable> {
         let (name, part) = reading::row(self.of, event, order)?;
-        if self.of_this_host && !self.of.is_stock() && part.order.is_none() {
+        // What nobody can read and names no order may be of this host.
+        let is_unclear = part.unreadable.is_some() && self.of != Of::Orders && reading::order_named(event).is_none();
+        if self.of_this_host && !self.of.is_stock() && part.order.is_none() && !is_unclear {
             return Ok(());
         }
         self.put(name, part)
+    }
+
+    /// Takes a row of which nobody knows which of several orders of this host it is about.
+    ///
+    /// # Errors
+    /// See [`Unusable`].
+    pub(super) fn add_unclear(&mut self, event: &Event, why: String) -> Result<(), Unusable> {
+        let (name, part) = reading::row(self.of, event, None)?;
+        self.put(name, Part { unreadable: Some(why), ..part })
     }
 
     /// Takes what the host heard of an order at a time. Whatever else is said of when it changed is what
@@ -599,7 +627,8 @@ impl Rows {
         self.put(name, part)
     }
 
-    /// Takes a row that is read already.
+    /// Takes a row that is read already. What a list says twice in different words is no answer: it is a
+    /// row that nobody can read, and the others are what they are.
     ///
     /// # Errors
     /// See [`Unusable`].
@@ -608,7 +637,19 @@ impl Rows {
         let numbers = self.numbers.saturating_add(part.numbers.len());
         match self.parts.entry(name) {
             Entry::Occupied(known) if *known.get() == part => Ok(()),
-            Entry::Occupied(known) => Err(Unusable::ListedTwice { row: known.get().key.clone() }),
+            Entry::Occupied(mut known) => {
+                let known = known.get_mut();
+                // The same whichever came first.
+                *known = Part {
+                    key: part.key,
+                    changed_at: known.changed_at.max(part.changed_at),
+                    at: known.at.max(part.at),
+                    order: known.order.or(part.order),
+                    unreadable: Some(LISTED_TWICE.to_owned()),
+                    ..Part::default()
+                };
+                Ok(())
+            }
             Entry::Vacant(_) if full => Err(Unusable::TooMany),
             Entry::Vacant(_) if numbers > NUMBERS_MAX => Err(Unusable::TooManyNumbers),
             Entry::Vacant(place) => {
@@ -639,6 +680,7 @@ impl Rows {
             let changed_at = part.changed_at.map_or_else(String::new, |at| at.to_string());
             let stage = part.stage.map_or("", Stage::as_str);
             let mut texts = vec![one.clone(), other.clone(), changed_at, stage.to_owned()];
+            texts.extend(part.unreadable.clone());
             for Number { figure, measure, unit } in &part.numbers {
                 texts.extend([figure.to_string(), measure.to_string(), unit.clone()]);
             }

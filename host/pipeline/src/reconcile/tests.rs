@@ -5,10 +5,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use portreeve_model::event::{
-    CancelRequest, InventoryLevel, Invoice, Order, OrderLine, OrderTotals, Refund, RefundCause, Settlement,
+    CancelRequest, InventoryLevel, Invoice, Order, OrderLine, OrderTotals, OtherEvent, Refund, RefundCause, Settlement,
 };
 use portreeve_model::value::{Currency, Customer, Extension, Money, Quantity, UnitPrice};
-use portreeve_model::{Event, Instant, OrderId};
+use portreeve_model::{Event, Instant, OrderId, UnreadableRow};
 use proptest::prelude::*;
 
 use super::difference::{Comparison, Difference, DifferenceKind, Terms, Told, compare};
@@ -104,13 +104,19 @@ fn stock_is_added_up_over_places_and_units_never_are() {
 }
 
 #[test]
-fn what_a_list_says_twice_counts_once_and_what_it_contradicts_is_no_list() {
+fn what_a_list_says_twice_counts_once_and_what_it_contradicts_is_a_row_that_nobody_can_compare() {
     let row = || level("PUMP", "A", quantity(5, 0, "EA"));
     assert_eq!(rows(Of::Stock, &[row(), row()]).unwrap().len(), 1);
-    let twice = rows(Of::Stock, &[row(), level("PUMP", "A", quantity(6, 0, "EA"))]).unwrap_err();
-    assert_eq!(twice, Unusable::ListedTwice { row: "PUMP".to_owned() });
-    let units = rows(Of::Stock, &[row(), level("PUMP", "A", quantity(5, 0, "BX"))]).unwrap_err();
-    assert_eq!(units.code(), "listed-twice");
+    let hose = || level("HOSE", "A", quantity(1, 0, "EA"));
+    for other in [level("PUMP", "A", quantity(6, 0, "EA")), level("PUMP", "A", quantity(5, 0, "BX"))] {
+        let (one, two) = ([row(), other.clone(), hose()], [other.clone(), hose(), row(), other]);
+        let found = differing(&one, &[row(), hose()]);
+        assert_eq!((found.compared, found.agreeing, only(&found).kind), (2, 1, DifferenceKind::Unreadable));
+        let told = Told { of: Of::Stock, key: "PUMP", difference: only(&found), left: "erp", right: "wms" }.to_string();
+        let sentence = "found item `PUMP` that cannot be compared, expected one that can: in erp, found it twice with";
+        assert!(told.starts_with(sentence), "{told}");
+        assert_eq!(rows(Of::Stock, &one).unwrap().digest(), rows(Of::Stock, &two).unwrap().digest());
+    }
     let cancel =
         CancelRequest { order_number: "1".to_owned(), reason: None, line_numbers: Vec::new(), extensions: Vec::new() };
     let other = rows(Of::Stock, &[Event::OrderCancelRequested(cancel)]).unwrap_err();
@@ -234,6 +240,68 @@ proptest! {
         prop_assert_eq!(found.agreeing + 1, found.compared);
         prop_assert_ne!(rows(Of::Stock, &events).unwrap().digest(), rows(Of::Stock, &other).unwrap().digest());
     }
+}
+
+fn unreadable(of: &str, number: &str, order: Option<&str>) -> Event {
+    let row = UnreadableRow {
+        of: of.to_owned(),
+        number: number.to_owned(),
+        order: order.map(str::to_owned),
+        node: Some("A".to_owned()),
+        code: "bad".to_owned(),
+        why: "found no unit, expected one".to_owned(),
+    };
+    let body = serde_json::to_vec(&row).unwrap();
+    Event::Other(OtherEvent { kind: UnreadableRow::KIND.to_owned(), body })
+}
+
+#[test]
+fn a_row_that_nobody_can_read_differs_by_the_key_that_it_would_have() {
+    let order = "6fa459ea-ee8a-3ca4-894e-db77e160355e";
+    for (of, event, about, key) in [
+        (Of::Stock, "inventory.level", None, "N-1".to_owned()),
+        (Of::StockByNode, "inventory.level", None, "N-1 at A".to_owned()),
+        (Of::Invoices, "invoice.posted", Some(order), "N-1".to_owned()),
+        (Of::Shipments, "shipment.confirmed", Some(order), format!("{order}/N-1")),
+        (Of::Payments, "payment.settled", Some(order), "payment N-1".to_owned()),
+        (Of::Payments, "payment.settled", None, "payment N-1".to_owned()),
+        (Of::Payments, "refund.issued", Some(order), format!("refund {order}/N-1")),
+    ] {
+        let mut list = Rows::of_this_host(of);
+        list.add(&unreadable(event, "N-1", about)).unwrap();
+        let cells = list.cells().unwrap();
+        assert_eq!(cells.keys().collect::<Vec<_>>(), [&key]);
+        for (left, right) in [(&cells, &BTreeMap::new()), (&BTreeMap::new(), &cells), (&cells, &cells)] {
+            let found = compare(left, right, Terms { of, ..terms(NOW) });
+            assert_eq!((only(&found).kind, found.agreeing), (DifferenceKind::Unreadable, 0), "{key}");
+        }
+    }
+    // Where none of several can be read, it is no list.
+    let list = |events: &[Event]| rows(Of::Stock, events).unwrap();
+    let (one, other) = (unreadable("inventory.level", "N-1", None), unreadable("inventory.level", "N-2", None));
+    assert!(list(&[one.clone(), other.clone()]).nothing_readable().is_some());
+    assert!(list(std::slice::from_ref(&one)).nothing_readable().is_none() && list(&[]).nothing_readable().is_none());
+    assert!(list(&[one, other, level("PUMP", "A", quantity(1, 0, "EA"))]).nothing_readable().is_none());
+    // Somebody else's is none of this host's, and of another subject it is no row.
+    for (of, event, about) in
+        [(Of::Orders, "order.created", None), (Of::Payments, "payment.settled", Some("somebody-elses"))]
+    {
+        let mut list = Rows::of_this_host(of);
+        list.add(&unreadable(event, "by hand", about)).unwrap();
+        assert!(list.is_empty());
+    }
+    let other = rows(Of::Stock, &[unreadable("invoice.posted", "I", None)]).unwrap_err();
+    assert_eq!(other, Unusable::OtherEvent { found: "invoice.posted".to_owned(), of: Of::Stock });
+    let broken = Event::Other(OtherEvent { kind: UnreadableRow::KIND.to_owned(), body: b"{}".to_vec() });
+    assert_eq!(rows(Of::Stock, &[broken]).unwrap_err().code(), "unreadable-row");
+}
+
+#[test]
+fn what_names_several_orders_is_told_and_what_it_says_is_not_guessed() {
+    let mut list = Rows::of_this_host(Of::Invoices);
+    list.add_unclear(&invoice("I", 100, None), "found two".to_owned()).unwrap();
+    let found = compare(&BTreeMap::new(), &list.cells().unwrap(), Terms { of: Of::Invoices, ..terms(NOW) });
+    assert_eq!(only(&found).kind, DifferenceKind::Unreadable);
 }
 
 // --- orders ---

@@ -18,6 +18,8 @@ pub mod value;
 pub mod moment;
 pub mod place;
 
+pub mod row;
+
 use portreeve_sdk::types::Problem;
 use serde::Deserialize;
 

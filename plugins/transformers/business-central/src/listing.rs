@@ -7,8 +7,10 @@
 //! The ERP's number is of all its locations together, so they are one node, `all`. It may be below
 //! nothing, where more was shipped than was entered. What of it is still free the API does not
 //! say: `available` repeats what is on hand, and the extension `available` says that it is not told.
-//! Numbers are read digit by digit, and a row without its unit is no row.
+//! Numbers are read digit by digit, and of a row without its unit nobody knows how much there is: it is
+//! told as one that cannot be read.
 
+use portreeve_guest_json::row::ListRow;
 use portreeve_sdk::transformer::*;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -35,18 +37,20 @@ struct Item<'a> {
 /// The levels of a page.
 ///
 /// # Errors
-/// Everything that is wrong with its rows.
+/// Everything that is wrong with rows that cannot be named.
 pub(crate) fn levels(body: &[u8]) -> Result<Vec<Event>, Failure> {
-    events("items", body, |row, path| level(row, path).map(|level| Some(Event::InventoryLevel(level))))
+    events("items", body, name, |row, path| level(row, path).map(|level| Some(Event::InventoryLevel(level))))
 }
 
-/// The events of the rows of a page; a row may be none.
+/// The events of the rows of a page; a row may be none. One that cannot be read is told by its name, and
+/// the others as what they are: whoever compares lists judges it by itself.
 ///
 /// # Errors
-/// Everything that is wrong with its rows.
+/// Everything that is wrong with rows that have no name.
 pub(crate) fn events(
     of: &str,
     body: &[u8],
+    name: impl Fn(&str) -> Option<ListRow>,
     read: impl Fn(&str, &str) -> Result<Option<Event>, Box<Problem>>,
 ) -> Result<Vec<Event>, Failure> {
     let rows: Vec<&RawValue> = serde_json::from_slice(body).map_err(|error| {
@@ -55,12 +59,26 @@ pub(crate) fn events(
     })?;
     let (mut events, mut problems) = (vec![], vec![]);
     for (index, row) in rows.into_iter().enumerate() {
-        match read(row.get(), &format!("value[{index}]")) {
+        let read = read(row.get(), &format!("value[{index}]")).or_else(|problem| match name(row.get()) {
+            Some(name) => name.unreadable(problem).map(Some),
+            None => Err(problem),
+        });
+        match read {
             Ok(event) => events.extend(event),
             Err(problem) => problems.push(*problem),
         }
     }
     if problems.is_empty() { Ok(events) } else { Err(Failure::Invalid(problems)) }
+}
+
+/// What names an item that cannot be read.
+fn name(row: &str) -> Option<ListRow> {
+    #[derive(Deserialize)]
+    struct Named {
+        number: String,
+    }
+    let Named { number } = serde_json::from_str(row).ok()?;
+    Some(ListRow { of: "inventory.level", number, order: None, node: Some(NODE.to_owned()) })
 }
 
 fn level(row: &str, path: &str) -> Result<InventoryLevel, Box<Problem>> {

@@ -19,6 +19,7 @@
 //! The ERP's own currency has no code there; it is the setting `local-currency`, and without one such
 //! an order is refused. Numbers are read digit by digit.
 
+use portreeve_guest_json::row::ListRow;
 use portreeve_sdk::transformer::*;
 use portreeve_sdk::types::Decimal;
 use serde::Deserialize;
@@ -74,10 +75,28 @@ type Read<T> = Result<T, Box<Problem>>;
 /// The orders of a page.
 ///
 /// # Errors
-/// Everything that is wrong with its rows.
+/// Everything that is wrong with rows that cannot be named.
 pub(crate) fn orders(body: &[u8], settings: &[Setting]) -> Result<Vec<Event>, Failure> {
     let local = setting(settings, "local-currency");
-    events("orders", body, |row, path| Ok(order(row, path, local)?.map(Event::OrderCreated)))
+    events("orders", body, name, |row, path| Ok(order(row, path, local)?.map(Event::OrderCreated)))
+}
+
+/// What names an order that cannot be read.
+fn name(row: &str) -> Option<ListRow> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Named {
+        number: String,
+        external_document_number: String,
+    }
+    let Named { number, external_document_number } = serde_json::from_str(row).ok()?;
+    let number = order_number(&number, &external_document_number);
+    Some(ListRow { of: "order.created", number, ..ListRow::default() })
+}
+
+/// The host's id of the order, where the ERP has it, and otherwise what it says itself.
+fn order_number(number: &str, external: &str) -> String {
+    hyphened(external).unwrap_or_else(|| if external.is_empty() { number } else { external }.to_owned())
 }
 
 /// An order; none without any item.
@@ -105,9 +124,7 @@ fn order(row: &str, path: &str, local: Option<&str>) -> Read<Option<Order>> {
         is_open |= rests;
         lines.push(line);
     }
-    let external = order.external_document_number.as_str();
-    let number = hyphened(external)
-        .unwrap_or_else(|| if external.is_empty() { order.number.as_str() } else { external }.to_owned());
+    let number = order_number(&order.number, &order.external_document_number);
     if !names(&number, IDENTIFIER_BYTES_MAX) || !names(&order.customer_number, IDENTIFIER_BYTES_MAX) {
         return Err(wrong("found no number of the order or its customer; expected both", path.to_owned()));
     }

@@ -22,12 +22,16 @@
 //! Nothing is guessed: a currency that is not there, an amount finer than its smallest unit, a
 //! quantity without a unit, and prices that include tax are problems, each with its place.
 //!
+//! In a list that is compared with another one a document with a problem is told as one that cannot be
+//! read, and the others as what they are.
+//!
 //! Who is charged and where the goods went goes along as extensions, by which a tax service is
 //! asked (`avatax:…`, see the transformer `avatax-transactions`); where the setting `tax-code` is
 //! there, it is the code of each line. Of a credit memo, so does the day of the invoice that it
 //! corrects, where the ERP told it (`invoicePostingDate`): at its rates the tax comes back.
 
 use portreeve_guest_json::moment;
+use portreeve_guest_json::row::ListRow;
 use portreeve_sdk::transformer::*;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -116,13 +120,20 @@ pub(crate) fn event(request: &MappingRequest) -> Result<Event, Failure> {
     let mut problems = Vec::new();
     let invoice = invoice(&posted, takes_back, &request.settings, &mut problems);
     match invoice {
-        Ok(invoice) if problems.is_empty() => Ok(Event::InvoicePosted(invoice)),
-        Ok(_) => Err(Failure::Invalid(problems)),
-        Err(problem) => {
-            problems.push(*problem);
-            Err(Failure::Invalid(problems))
-        }
+        Ok(invoice) if problems.is_empty() => return Ok(Event::InvoicePosted(invoice)),
+        Ok(_) => {}
+        Err(problem) => problems.push(*problem),
     }
+    let told = name(&posted).and_then(|name| name.unreadable(Box::new(problems.first()?.clone())).ok());
+    told.ok_or(Failure::Invalid(problems))
+}
+
+/// What names a document of a list that cannot be read: what is fetched to be counted is somebody's to
+/// mend instead.
+fn name(posted: &Posted<'_>) -> Option<ListRow> {
+    posted.last_modified_date_time.as_ref()?;
+    let order = hyphened(&posted.external_document_number)?;
+    Some(ListRow { of: "invoice.posted", number: posted.number.clone(), order: Some(order), node: None })
 }
 
 fn invoice(posted: &Posted<'_>, takes_back: bool, settings: &[Setting], problems: &mut Vec<Problem>) -> Read<Invoice> {

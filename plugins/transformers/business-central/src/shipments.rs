@@ -14,6 +14,7 @@
 //! number is the order's own, a tenth of its sequence; otherwise the extension `line-numbers` says that
 //! it is not.
 
+use portreeve_guest_json::row::ListRow;
 use portreeve_sdk::transformer::*;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -56,9 +57,32 @@ type Read<T> = Result<T, Box<Problem>>;
 /// The shipments of a page.
 ///
 /// # Errors
-/// Everything that is wrong with its rows.
+/// Everything that is wrong with rows that cannot be named.
 pub(crate) fn shipments(body: &[u8]) -> Result<Vec<Event>, Failure> {
-    events("shipments", body, |row, path| Ok(shipment(row, path)?.map(Event::ShipmentConfirmed)))
+    events("shipments", body, name, |row, path| Ok(shipment(row, path)?.map(Event::ShipmentConfirmed)))
+}
+
+/// What names a shipment that cannot be read.
+fn name(row: &str) -> Option<ListRow> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Named {
+        number: String,
+        external_document_number: String,
+        sales_shipment_lines: Vec<Said>,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Said {
+        line_type: String,
+        #[serde(default)]
+        description: String,
+    }
+    let Named { number, external_document_number, sales_shipment_lines } = serde_json::from_str(row).ok()?;
+    let comments = sales_shipment_lines.iter().filter(|line| line.line_type == "Comment");
+    let named = comments.filter_map(|line| line.description.strip_prefix(SHIPMENT)).next_back();
+    let number = named.map_or(number, str::to_owned);
+    Some(ListRow { of: "shipment.confirmed", number, order: Some(hyphened(&external_document_number)?), node: None })
 }
 
 /// A shipment; none where it is somebody else's.

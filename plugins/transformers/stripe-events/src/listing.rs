@@ -15,9 +15,13 @@
 //! succeeded, such as a pending refund, and what names no order, which is somebody else's, or was told to
 //! people when its event came.
 //!
+//! A movement of an order that cannot be read is told as such (`list.unreadable-row`), and all others are
+//! read. One that names nothing ends the list.
+//!
 //! A row happened and changed last when its money moved (`created` of the movement): so the extension
 //! `changed-at`, and so its payment's or refund's own time.
 
+use portreeve_guest_json::row::ListRow;
 use portreeve_sdk::transformer::*;
 use serde_json::value::RawValue;
 
@@ -43,7 +47,7 @@ const MOVEMENTS: [(&str, &str); 5] = [
 /// The payments and refunds of a page.
 ///
 /// # Errors
-/// Everything that is wrong with its rows.
+/// Everything that is wrong with rows that cannot be named.
 pub(crate) fn moved(body: &[u8]) -> Result<Vec<Event>, Failure> {
     let rows: Vec<&RawValue> = serde_json::from_slice(body).map_err(|error| {
         let message = format!("the list cannot be read at line {}, column {}", error.line(), error.column());
@@ -51,9 +55,16 @@ pub(crate) fn moved(body: &[u8]) -> Result<Vec<Event>, Failure> {
     })?;
     let (mut events, mut problems) = (vec![], vec![]);
     for (index, row) in rows.into_iter().enumerate() {
-        match of(row) {
+        let read = of(row).or_else(|problem| {
+            let problem = at(problem, &format!("data[{index}]"));
+            match name(row) {
+                Some(name) => name.unreadable(problem).map(Some),
+                None => Err(problem),
+            }
+        });
+        match read {
             Ok(moved) => events.extend(moved),
-            Err(problem) => problems.push(*at(problem, &format!("data[{index}]"))),
+            Err(problem) => problems.push(*problem),
         }
     }
     if problems.is_empty() { Ok(events) } else { Err(Failure::Invalid(problems)) }
@@ -102,6 +113,26 @@ fn payment(source: &Object<'_>, expected: &str, amount: i64) -> Read<Option<Even
         "dispute" if amount > 0 => moved::dispute(source, Dispute::Reinstated).map(Some),
         _ => Ok(None),
     }
+}
+
+/// What names a movement that cannot be read, where it says that much: as its event would.
+fn name(row: &RawValue) -> Option<ListRow> {
+    let movement = object(row).ok()?;
+    let source = source(movement.source).ok()??;
+    let id = identifier(source.id, "id").ok()?;
+    let metadata = field::metadata(source.metadata).unwrap_or_default();
+    let named = |found| field::named(found, "metadata").ok().flatten();
+    let order = named(metadata.order_id).or_else(|| named(metadata.order_number));
+    let (of, number) = match identifier(source.object, "object").ok()?.as_str() {
+        "charge" => ("payment.settled", id),
+        "refund" => ("refund.issued", named(metadata.refund_number).unwrap_or(id)),
+        "dispute" => match whole(movement.amount, "amount").ok()? {
+            ..0 => ("payment.settled", id),
+            _ => ("payment.settled", moved::reinstated(&id)),
+        },
+        _ => return None,
+    };
+    Some(ListRow { of, number, order, node: None })
 }
 
 fn object(row: &RawValue) -> Read<Object<'_>> {

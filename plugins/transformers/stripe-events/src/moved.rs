@@ -112,7 +112,7 @@ pub(crate) fn dispute(dispute: &Object<'_>, way: Dispute) -> Read<Event> {
     let (moved, fee) = withdrawn_or_reinstated(dispute, &disputed, way)?;
     let (payment_reference, minor) = match way {
         Dispute::Withdrawn => (id, moved.saturating_neg()),
-        Dispute::Reinstated => (format!("{id}-reinstated"), moved),
+        Dispute::Reinstated => (reinstated(&id), moved),
     };
     Ok(Event::PaymentSettled(Settlement {
         payment_reference,
@@ -123,6 +123,11 @@ pub(crate) fn dispute(dispute: &Object<'_>, way: Dispute) -> Read<Event> {
         settled_at: None,
         extensions: charge.map(|id| extension(CHARGE, id)).into_iter().collect(),
     }))
+}
+
+/// By what the payment is known that a dispute gives back.
+pub(crate) fn reinstated(dispute: &str) -> String {
+    format!("{dispute}-reinstated")
 }
 
 /// How much moved, and what it cost. The movement on the balance says it, where it is in the

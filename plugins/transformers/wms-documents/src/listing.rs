@@ -12,8 +12,11 @@
 //! left (`at`).
 
 use portreeve_guest_json::object;
+use portreeve_guest_json::row::ListRow;
 use portreeve_guest_json::value::{Amount, Canonical, Identifier, Moment, UnitCode};
 use portreeve_sdk::transformer::{Event, Extension, Failure, InventoryLevel, Problem};
+use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use crate::event::Left;
 
@@ -34,28 +37,82 @@ object!(pub(crate) Stocked, "a row of the stock: an object" {
 /// The levels of a page.
 ///
 /// # Errors
-/// What is wrong with it.
+/// What is wrong with rows that cannot be named.
 pub(crate) fn levels(body: &[u8]) -> Result<Vec<Event>, Failure> {
-    let rows: Vec<Stocked> =
-        portreeve_guest_json::read(text(body)?, "stock").map_err(|problem| Failure::invalid(*problem))?;
-    Ok(rows.into_iter().map(|row| Event::InventoryLevel(row.canonical())).collect())
+    events(body, "stock", stocked, |row, path| {
+        let row: Stocked = portreeve_guest_json::read(row, path)?;
+        Ok(Event::InventoryLevel(row.canonical()))
+    })
 }
 
 /// What left by a page.
 ///
 /// # Errors
-/// What is wrong with it.
+/// What is wrong with rows that cannot be named.
 pub(crate) fn shipments(body: &[u8]) -> Result<Vec<Event>, Failure> {
-    let rows: Vec<Left> =
-        portreeve_guest_json::read(text(body)?, "shipments").map_err(|problem| Failure::invalid(*problem))?;
+    events(body, "shipments", left, |row, path| {
+        let row: Left = portreeve_guest_json::read(row, path)?;
+        let shipment = row.listed().map_err(|wrong| first(wrong, path))?;
+        Ok(Event::ShipmentConfirmed(shipment))
+    })
+}
+
+/// The events of the rows of a page. One that cannot be read is told by its name, and the others as what
+/// they are: whoever compares lists judges it by itself.
+fn events(
+    body: &[u8],
+    root: &str,
+    name: impl Fn(&str) -> Option<ListRow>,
+    read: impl Fn(&str, &str) -> Result<Event, Box<Problem>>,
+) -> Result<Vec<Event>, Failure> {
+    let rows: Vec<&RawValue> = serde_json::from_str(text(body)?).map_err(|error| {
+        let message = format!("the list cannot be read at line {}, column {}", error.line(), error.column());
+        Failure::invalid(Problem::new("malformed-document", message, root))
+    })?;
     let (mut events, mut problems) = (vec![], vec![]);
-    for row in rows {
-        match row.listed() {
-            Ok(shipment) => events.push(Event::ShipmentConfirmed(shipment)),
-            Err(wrong) => problems.extend(wrong),
+    for (index, row) in rows.into_iter().enumerate() {
+        let read = read(row.get(), &format!("{root}[{index}]")).or_else(|problem| match name(row.get()) {
+            Some(name) => name.unreadable(problem),
+            None => Err(problem),
+        });
+        match read {
+            Ok(event) => events.push(event),
+            Err(problem) => problems.push(*problem),
         }
     }
     if problems.is_empty() { Ok(events) } else { Err(Failure::Invalid(problems)) }
+}
+
+/// What names a row of the stock that cannot be read.
+fn stocked(row: &str) -> Option<ListRow> {
+    #[derive(Deserialize)]
+    struct Named {
+        sku: String,
+        node: String,
+    }
+    let Named { sku, node } = serde_json::from_str(row).ok()?;
+    Some(ListRow { of: "inventory.level", number: sku, order: None, node: Some(node) })
+}
+
+/// What names a shipment that cannot be read.
+fn left(row: &str) -> Option<ListRow> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Named {
+        order_id: String,
+        shipment_number: String,
+    }
+    let Named { order_id, shipment_number } = serde_json::from_str(row).ok()?;
+    Some(ListRow { of: "shipment.confirmed", number: shipment_number, order: Some(order_id), node: None })
+}
+
+/// The first of what is wrong with a row, with its place in the list.
+fn first(wrong: Vec<Problem>, path: &str) -> Box<Problem> {
+    let first = wrong.into_iter().next();
+    let mut problem =
+        first.unwrap_or_else(|| Problem::new("malformed-document", "found a row that cannot be read", ""));
+    problem.position.path = format!("{path}.{}", problem.position.path);
+    Box::new(problem)
 }
 
 fn text(body: &[u8]) -> Result<&str, Failure> {
