@@ -7,7 +7,7 @@ use portreeve::client;
 use portreeve::standins::Mischief;
 use portreeve::standins::erp::COMPANY;
 use portreeve_model::value::Decimal;
-use portreeve_model::{ExceptionKind, Instant, OrderId};
+use portreeve_model::{ExceptionAction, ExceptionKind, Instant, OrderId};
 use portreeve_pipeline::Clock;
 use portreeve_pipeline::reconcile::{Compared, Outcome, Run};
 use portreeve_record::LeafBody;
@@ -15,8 +15,9 @@ use portreeve_record::leaf::ReconciliationLeaf;
 use portreeve_store::contract::ExceptionView;
 use serde_json::json;
 
+use crate::later::changed;
 use crate::posting::{FIRST, SECOND, accepted, posting, ship};
-use crate::support::exceptions::waiting;
+use crate::support::exceptions::{about, decide, waiting};
 use crate::support::{PurchaseOrder, Setup, TestHost, x12};
 
 const ID: &str = "orders-erp";
@@ -189,6 +190,33 @@ async fn another_quantity_and_other_money_are_told_with_both_sides_figures_and_h
     host.erp.enter_otherwise(&first, "1", decimal("10.0"), decimal("18.4"));
     let found = compared(&host).await;
     assert_eq!((counts(&found), found.closed, told(&host).await.len()), ((2, 2, 0, 0), 1, 0));
+}
+
+#[tokio::test]
+async fn an_order_whose_change_people_accepted_is_what_they_agreed_on() {
+    let (host, orders) = with_orders(posting(Mischief::default()), 1).await;
+    let order = document(orders[0]);
+    host.send_edi(&x12(7, &changed("PO-1", 7))).await.unwrap();
+    host.decide_all().await;
+    // They carry it out in the ERP first: seven of the first line, and nothing of the second.
+    host.erp.enter_otherwise(&order, "1", decimal("7"), decimal("18.40"));
+    host.erp.enter_otherwise(&order, "2", decimal("0"), decimal("12.95"));
+    later(&host, 60);
+    assert_eq!(counts(&compared(&host).await), (1, 0, 1, 0), "nobody has accepted it");
+    let exception = about(&host, orders[0], ExceptionKind::Change).await.unwrap();
+    decide(&host, &host.ops().await, exception, ExceptionAction::AcceptChange).await.unwrap();
+    let found = compared(&host).await;
+    assert_eq!((counts(&found), found.closed, told(&host).await.len()), ((1, 1, 0, 0), 1, 0), "{found:?}");
+
+    // What leaves of it is what the ERP posts, and what somebody changes there is told against what was agreed on.
+    ship(&host, orders[0], "S-1", &[("1", "FST-1007", "6")]).await;
+    host.come_to_rest().await;
+    later(&host, 60);
+    assert_eq!(counts(&compared(&host).await), (1, 1, 0, 0));
+    host.erp.enter_otherwise(&order, "1", decimal("8"), decimal("18.40"));
+    assert_eq!(counts(&compared(&host).await), (1, 0, 1, 0));
+    let detail = only(&host).await.detail;
+    assert!(detail.contains(": 7 BX ordered of `FST-1007` on line 1 in this host and 8 BX in erp; "), "{detail}");
 }
 
 #[tokio::test]

@@ -17,6 +17,8 @@
 //! stays closed until its numbers change. Nothing that a list says goes any further: it is no
 //! document, moves no order, and is not kept.
 
+mod agreed;
+
 mod configured;
 
 pub mod difference;

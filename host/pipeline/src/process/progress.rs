@@ -193,6 +193,28 @@ impl Progress {
         Ok(Self { state, lines, money, said, refunded_returns, cancelling: false, refused: false })
     }
 
+    /// How far the order is where it is another one by now (`fresh`, of which nothing moved): as much of
+    /// a line is ordered as that says, and as much has left as did. None where what left of a line is not
+    /// of its item any more, or not counted as it is.
+    pub(crate) fn as_agreed(&self, mut fresh: Self) -> Option<Self> {
+        for (number, line) in &self.lines {
+            match fresh.lines.get_mut(number) {
+                Some(agreed) if line.shipped > 0 || line.closed => {
+                    if line.items.is_disjoint(&agreed.items) {
+                        return None;
+                    }
+                    let ordered = line.count_of(&agreed.shown(agreed.ordered)).ok()?;
+                    *agreed = LineProgress { ordered, ..line.clone() };
+                }
+                None if line.shipped > 0 => {
+                    fresh.lines.insert(number.clone(), LineProgress { ordered: line.shipped, ..line.clone() });
+                }
+                Some(_) | None => {}
+            }
+        }
+        Some(Self { lines: fresh.lines, ..self.clone() })
+    }
+
     /// People or rules refused it, and no system had it yet.
     pub(crate) fn was_refused(&mut self) {
         let nothing_moved = self.state == ProcessState::Cancelled && self.said.is_empty();

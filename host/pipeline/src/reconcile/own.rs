@@ -5,6 +5,8 @@
 //! what it is. Of what happens (invoices, shipments, payments) it is what was said of orders in the time
 //! that is looked at, and whether the rest of the other list was ever said.
 //!
+//! An order is what people agreed to since: a change that they accepted is what the systems have by then.
+//!
 //! Two dangers. What is on its way looks like a difference: whatever waits in the outbox for that
 //! target is marked as changing now, and whatever was said of an order or arrived there as changed
 //! then. And content that people had removed says nothing any more: its orders are left out, on both
@@ -19,6 +21,7 @@ use portreeve_store::contract::{
 };
 
 use super::Reconciliation;
+use super::agreed::agreed;
 use super::configured::MARGIN_MS;
 use super::reading::{self, amount, line_numbers};
 use super::row::{Measure, ON_ITS_WAY, Of, Part, Rows, Stage, Unusable};
@@ -169,9 +172,13 @@ impl Pipeline {
         let moved = || orders.iter().filter_map(|order| Some((order.id, order.progress?.record)));
         let records = self.readable_of(moved().map(|(_, record)| record).collect()).await?;
         let records: BTreeMap<OrderId, Option<Vec<u8>>> = moved().map(|(id, _)| id).zip(records).collect();
+        let changed = || orders.iter().filter_map(|order| Some((order.id, order.agreed?)));
+        let changes = self.readable_of(changed().map(|(_, change)| change).collect()).await?;
+        let changes: BTreeMap<OrderId, Option<Vec<u8>>> = changed().map(|(id, _)| id).zip(changes).collect();
         for (order, event) in orders.iter().zip(events) {
-            let progress = records.get(&order.id);
-            let (Some(event), false) = (event, progress.is_some_and(Option::is_none)) else {
+            let (progress, change) = (records.get(&order.id), changes.get(&order.id));
+            let is_forgotten = [progress, change].into_iter().flatten().any(Option::is_none);
+            let (Some(event), false) = (event, is_forgotten) else {
                 own.left_out.insert(order.id);
                 continue;
             };
@@ -180,6 +187,10 @@ impl Pipeline {
             };
             let progress = progress.and_then(Option::as_deref).map(DecisionRecord::progress_in).transpose();
             let progress = progress.map_err(|error| unreadable("progress", &error))?.flatten();
+            let Some((of, progress)) = self.as_agreed(of, change.and_then(Option::as_deref), progress)? else {
+                own.left_out.insert(order.id);
+                continue;
+            };
             let name = (order.id.to_string(), String::new());
             if let Err(unusable) = rows.put(name, part(order, &of, progress.as_ref())) {
                 own.rows = Err(unusable);
@@ -187,6 +198,22 @@ impl Pipeline {
             }
         }
         Ok(())
+    }
+
+    /// The order and how far it is by the change that people accepted, where there is one; none where nobody
+    /// can say what came of that.
+    fn as_agreed(
+        &self,
+        order: Order,
+        change: Option<&[u8]>,
+        progress: Option<Progress>,
+    ) -> Result<Option<(Order, Option<Progress>)>, StoreError> {
+        let Some(change) = change else { return Ok(Some((order, progress))) };
+        match Event::from_json(change).map_err(|error| unreadable("accepted change", &error))? {
+            Event::OrderChanged(change) => Ok(agreed(&self.process, &order, change.order, progress)),
+            // People accept wishes of which only some say what the order is to be.
+            _ => Ok(None),
+        }
     }
 
     /// The bytes of payloads; none of one whose content was removed.

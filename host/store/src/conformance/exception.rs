@@ -58,7 +58,7 @@ fn escalated(queue: Option<&str>) -> ExceptionChange {
 }
 
 /// Takes a step on the exception as it is now.
-async fn take(
+pub(super) async fn take(
     store: &Arc<dyn Store>,
     number: u64,
     who: &str,
@@ -500,7 +500,7 @@ pub(crate) async fn what_happens_is_what_the_action_says(maker: impl Maker) {
 
 /// The sender of an order wants it otherwise; two leaves, from a number on. Its exception, and where
 /// that is said.
-async fn wanted_otherwise(store: &Arc<dyn Store>, number: u64, key: &str) -> (u64, DocumentPosition) {
+pub(super) async fn wanted_otherwise(store: &Arc<dyn Store>, number: u64, key: &str) -> (u64, DocumentPosition) {
     keep(store, input(number, &[key])).await;
     let document = next(store).await;
     let position = document.position();

@@ -3,16 +3,17 @@
 
 use std::sync::Arc;
 
-use portreeve_model::{ChannelId, ProcessState};
+use portreeve_model::{ChannelId, ExceptionAction, ProcessState};
 
 use super::Maker;
+use super::exception::{take, wanted_otherwise};
 use super::fixture::{
     ALL, NOW, about_order, applied, ask_to_cancel, channel, claim, commit, event_in, hold_back, input, keep, leaf,
-    lease, next, order_id, release,
+    lease, next, order_id, release, resolved,
 };
 use crate::contract::{
-    EventOutcome, NewProgress, OrderAt, OrderEventKind, OrdersAt, OrdersAtPage, OrdersAtWanted, SaidPage, SaidWanted,
-    Store,
+    Effect, EventOutcome, NewProgress, OrderAt, OrderEventKind, OrdersAt, OrdersAtPage, OrdersAtWanted, SaidPage,
+    SaidWanted, Store,
 };
 
 fn wanted(which: OrdersAt) -> OrdersAtWanted {
@@ -71,6 +72,30 @@ pub(crate) async fn orders_that_are_not_over_are_told_with_what_is_on_its_way_to
     let these = store.orders_at(wanted(OrdersAt::These(ids))).await.unwrap();
     assert_eq!(told(&these.orders), [("PO-2", false, true), ("PO-4", false, false)]);
     assert_eq!(these.next, None);
+
+    // A change that people accepted is what was agreed on last; one that waits, or is refused, is not.
+    let before = open(&store).await;
+    assert_eq!(before[0].agreed, None);
+    let mut changes = Vec::new();
+    for (number, key) in [(91, "CH-1"), (101, "CH-2"), (111, "CH-3")] {
+        changes.push(wanted_otherwise(&store, number, key).await.0);
+    }
+    assert_eq!(open(&store).await[0].agreed, None);
+    let answer = || Effect::AnswerChange { outbox: vec![] };
+    let (accepts, refuses) = (ExceptionAction::AcceptChange, ExceptionAction::RefuseChange);
+    let mut agreed = Vec::new();
+    for (change, action, number) in [(changes[1], accepts, 121), (changes[0], accepts, 122), (changes[2], refuses, 123)]
+    {
+        take(&store, change, "ada", resolved(action, answer()), number).await.unwrap();
+        agreed.push(open(&store).await[0].agreed.unwrap());
+    }
+    let events = store.order_events(order_id("PO-1"), 0, ALL).await.unwrap();
+    let said = |nth: usize| {
+        let changed = events.iter().filter(|event| event.kind == OrderEventKind::Changed);
+        changed.map(|event| event.event).collect::<Vec<_>>()[nth]
+    };
+    assert_eq!(agreed, [said(1), said(0), said(0)], "by when they were accepted");
+    assert_eq!(store.payload(agreed[0]).await.unwrap(), b"event");
 
     // Page by page, and by when they were decided.
     release(&store, 81, "PO-5", &[("erp", "order")]).await;

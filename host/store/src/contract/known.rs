@@ -50,9 +50,12 @@ pub struct OrderAt {
     pub number: String,
     /// The sealed canonical event.
     pub event: PayloadRef,
+    /// The sealed canonical event of the change of it that people accepted last; none where they
+    /// accepted none.
+    pub agreed: Option<PayloadRef>,
     /// How far it is; none where no event moved it yet.
     pub progress: Option<ProgressView>,
-    /// When something became of it last, or arrived at the target.
+    /// When something became of it last, people accepted a change of it, or it arrived at the target.
     pub changed_at: Instant,
     /// Whether something about it is on its way to the target, or may have arrived.
     pub is_under_way: bool,

@@ -9,8 +9,8 @@ use rusqlite::{Connection, OptionalExtension, Row, ToSql};
 use super::rows::{Result, damaged, payload_ref, signed, unsigned};
 use super::{failed, progress};
 use crate::contract::{
-    ORDERS_LOOKED_AT_MAX, OrderAt, OrderEventKind, OrdersAt, OrdersAtPage, OrdersAtWanted, SAID_LOOKED_AT_MAX, SaidAt,
-    SaidPage, SaidWanted,
+    ORDERS_LOOKED_AT_MAX, OrderAt, OrderEventKind, OrdersAt, OrdersAtPage, OrdersAtWanted, PayloadRef,
+    SAID_LOOKED_AT_MAX, SaidAt, SaidPage, SaidWanted,
 };
 
 /// A payload that is gone comes with a commitment that nothing has: opening it says so.
@@ -23,16 +23,27 @@ const ORDERS: &str =
                           WHERE order_id = orders.id), orders.decided_at),
                 coalesce((SELECT max(due_at) FROM outbox INDEXED BY outbox_order
                           WHERE order_seq = orders.seq AND target = ?1 AND outbox.state = 'delivered'),
+                         orders.decided_at),
+                coalesce((SELECT max(closed_at) FROM exception INDEXED BY exception_order
+                          WHERE order_id = orders.id AND exception.kind = 'change' AND closed_how = 'accept-change'),
                          orders.decided_at)),
             EXISTS (SELECT 1 FROM outbox INDEXED BY outbox_order
                     WHERE order_seq = orders.seq AND target = ?1
                       AND (outbox.state = 'pending' OR (outbox.state = 'withheld' AND unresolved))),
             EXISTS (SELECT 1 FROM outbox INDEXED BY outbox_order
                     WHERE order_seq = orders.seq AND target = ?1 AND kind = ?2 AND said = 0
-                      AND outbox.state = 'delivered')
+                      AND outbox.state = 'delivered'),
+            coalesce(agreed_own.commitment, zeroblob(32)), agreed.event
      FROM orders LEFT JOIN payload AS own ON own.id = orders.event
           LEFT JOIN order_progress ON order_progress.order_seq = orders.seq
-          LEFT JOIN payload AS record ON record.id = order_progress.record";
+          LEFT JOIN payload AS record ON record.id = order_progress.record
+          LEFT JOIN order_event AS agreed ON agreed.position =
+            (SELECT exception.position FROM exception INDEXED BY exception_order
+             WHERE exception.order_id = orders.id AND exception.kind = 'change'
+               AND exception.closed_how = 'accept-change'
+             ORDER BY exception.closed_at DESC,
+                      (SELECT max(seq) FROM exception_step WHERE exception_step.exception = exception.id) DESC LIMIT 1)
+          LEFT JOIN payload AS agreed_own ON agreed_own.id = agreed.event";
 
 /// Those that are over, and those that the target neither has nor gets, are nothing to compare.
 const OPEN: &str = "WHERE orders.seq > ?3 AND orders.seq <= ?4 AND orders.decided_at >= ?5
@@ -94,7 +105,14 @@ fn order(row: &Row<'_>) -> Result<OrderAt> {
         changed_at: Instant(row.get(9).map_err(failed)?),
         is_under_way: row.get(10).map_err(failed)?,
         is_there: row.get(11).map_err(failed)?,
+        agreed: agreed(row)?,
     })
+}
+
+fn agreed(row: &Row<'_>) -> Result<Option<PayloadRef>> {
+    let place: Option<i64> = row.get(13).map_err(failed)?;
+    let agreed = place.map(|_| payload_ref(row, 12)).transpose();
+    agreed.map_err(|error| damaged("an accepted change of an order", &error))
 }
 
 /// What was said from a place back, so many documents at once: their places are in the order of their

@@ -1,0 +1,27 @@
+//! An order as people agreed on since it came: they accept a change when they have carried it out in
+//! the systems that have the order, so those have other quantities by then than came first.
+//!
+//! The change is the whole order as it is to be. What has left of it has left all the same: a line that
+//! it does not have any more and of which some left is as much as that.
+
+use portreeve_model::Order;
+
+use crate::process::{Process, Progress};
+
+/// The order and how far it is by a change that people accepted. None where a line of which some has
+/// left is counted in another unit, or is another item: nobody knows then what the systems made of it.
+pub(super) fn agreed(
+    process: &Process,
+    first: &Order,
+    mut changed: Order,
+    progress: Option<Progress>,
+) -> Option<(Order, Option<Progress>)> {
+    let Some(known) = progress else { return Some((changed, None)) };
+    let progress = known.as_agreed(process.beginning(&changed, known.state).ok()?)?;
+    let has_left = |number: &String| known.lines.get(number).is_some_and(|line| line.shipped > 0);
+    let is_gone = |number: &String| changed.lines.iter().all(|line| line.number != *number);
+    let rest = first.lines.iter().filter(|line| is_gone(&line.number) && has_left(&line.number));
+    let rest: Vec<_> = rest.cloned().collect();
+    changed.lines.extend(rest);
+    Some((changed, Some(progress)))
+}
