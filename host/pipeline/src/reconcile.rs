@@ -50,7 +50,7 @@ use crate::{Pipeline, SignedIn};
 use configured::MARGIN_MS;
 pub use configured::{Reconciliation, Source};
 use difference::{Comparison, Difference, Terms, Told, compare};
-pub use listing::Unheard;
+pub use listing::{ASKED_MS_MAX, Unheard};
 use listing::{Asked, Listed};
 use own::Own;
 pub use row::Of;

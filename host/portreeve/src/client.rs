@@ -23,6 +23,22 @@ const ANSWER_BYTES_MAX: usize = 2 * SAID_BYTES_MAX;
 /// is read. A host answers a large file within a minute; a wrong port may never.
 const ANSWER_WITHIN: Duration = Duration::from_secs(300);
 
+/// How long an answer is waited for, and what to do when none comes.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// So long.
+    pub limit: Duration,
+    /// The end of the sentence that says so.
+    pub otherwise: &'static str,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        let otherwise = "see whether a portreeve listens there and what its log says, and send it again: what it kept it takes for a duplicate";
+        Self { limit: ANSWER_WITHIN, otherwise }
+    }
+}
+
 /// An answer.
 #[derive(Debug)]
 pub struct Answer {
@@ -45,21 +61,16 @@ pub async fn send(
     headers: &[(&str, &str)],
     body: Bytes,
 ) -> anyhow::Result<Answer> {
-    within(ANSWER_WITHIN, address, exchange(address, method, path, headers, body)).await
+    within(Patience::default(), address, exchange(address, method, path, headers, body)).await
 }
 
 async fn within<T>(
-    limit: Duration,
+    Patience { limit, otherwise }: Patience,
     address: SocketAddr,
     exchange: impl Future<Output = anyhow::Result<T>>,
 ) -> anyhow::Result<T> {
     let answer = tokio::time::timeout(limit, exchange).await;
-    answer.unwrap_or_else(|_| {
-        bail!(
-            "{address} did not answer within {} s; see whether a portreeve listens there and what its log says, and send it again: what it kept it takes for a duplicate",
-            limit.as_secs()
-        )
-    })
+    answer.unwrap_or_else(|_| bail!("{address} did not answer within {} s; {otherwise}", limit.as_secs()))
 }
 
 async fn exchange(
@@ -129,8 +140,23 @@ impl Server {
         headers: &[(&str, &str)],
         body: Bytes,
     ) -> anyhow::Result<Answer> {
+        self.send_within(Patience::default(), method, path, headers, body).await
+    }
+
+    /// The same for an answer that takes its time.
+    ///
+    /// # Errors
+    /// When nobody answers, or the token is not taken.
+    pub async fn send_within(
+        &self,
+        patience: Patience,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Bytes,
+    ) -> anyhow::Result<Answer> {
         let headers = [headers, &[("authorization", self.credential.as_str())]].concat();
-        let answer = send(self.address, method, path, &headers, body).await?;
+        let answer = within(patience, self.address, exchange(self.address, method, path, &headers, body)).await?;
         if answer.status == 401 {
             bail!("{}", answer.problem().1);
         }
@@ -170,8 +196,12 @@ mod tests {
         let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = silent.local_addr().unwrap();
         let asked = exchange(address, Method::GET, "/healthz", &[], Bytes::new());
-        let error = within(Duration::from_millis(50), address, asked).await.unwrap_err().to_string();
+        let soon = Patience { limit: Duration::from_millis(50), ..Patience::default() };
+        let error = within(soon, address, asked).await.unwrap_err().to_string();
         assert!(error.contains("did not answer within") && error.contains("send it again"), "{error}");
+        let asked = exchange(address, Method::GET, "/healthz", &[], Bytes::new());
+        let error = within(Patience { otherwise: "look it up", ..soon }, address, asked).await.unwrap_err();
+        assert!(error.to_string().ends_with("did not answer within 0 s; look it up"), "{error}");
     }
 
     #[test]

@@ -28,13 +28,17 @@ use crate::{Pipeline, leaf, route};
 /// Pages of one list. The attack is a connector that returns another cursor and nothing for ever.
 const PAGES_MAX: u32 = 400;
 
-/// How long one list may take. The attack is a source that answers each page at the last moment:
-/// runs are one after the other, and whoever asked for one waits for five minutes.
+/// How late in a list another page may begin. The attack is a source that answers each page at the last
+/// moment: runs are one after the other, and whoever asked for one waits for it.
 const LIST_MS_MAX: i64 = 4 * Instant::MINUTE_MS;
 
 /// How long one list waits in all for a system that asks to come later: it is asked for a page more
 /// often than for anything else, and half a list is none. The attack is one that says so for ever.
 const WAIT_MS_MAX: u32 = 120_000;
+
+/// How late in a list anything of it is asked for: a page that began in time and a system that asks to
+/// come later. What is under way by then has the time of one call of its connector.
+pub const ASKED_MS_MAX: i64 = LIST_MS_MAX + 120_000;
 
 /// How often a page is asked for again.
 const WAITS_MAX: u32 = 3;
@@ -103,7 +107,7 @@ impl Pipeline {
 
         let began_at = self.clock.now();
         let (mut rows, mut pages, mut cursor, mut seen) = (rows, 0_u32, None, BTreeSet::new());
-        let mut patience_ms = WAIT_MS_MAX;
+        let mut patience = Patience { ms: WAIT_MS_MAX, until: began_at.plus_ms(ASKED_MS_MAX) };
         loop {
             if pages >= PAGES_MAX {
                 let why = format!(
@@ -120,7 +124,7 @@ impl Pipeline {
                 return Err(unheard("list-too-slow", why));
             }
             pages = pages.saturating_add(1);
-            let page = self.patient_page(&active, connector, &asked, cursor, &mut patience_ms).await;
+            let page = self.patient_page(&active, connector, &asked, cursor, &mut patience).await;
             let Polled { documents, problems, cursor: next } = page.map_err(|why| why.unheard(&source.system))?;
             if let Some(problem) = problems.first() {
                 let why = format!("page {pages} of its list cannot be read: {} ({})", problem.message, problem.code);
@@ -184,13 +188,16 @@ impl Pipeline {
         connector: &Installed,
         asked: &Asked<'_>,
         cursor: Option<Vec<u8>>,
-        patience_ms: &mut u32,
+        patience: &mut Patience,
     ) -> Result<Polled, NoPage> {
         for _ in 0..WAITS_MAX {
             let page = self.page(active, connector, asked, cursor.clone()).await;
             let Err(NoPage::NotNow(ms)) = page else { return page };
-            let Some(left_ms) = patience_ms.checked_sub(ms) else { return page };
-            *patience_ms = left_ms;
+            let Some(left_ms) = patience.ms.checked_sub(ms) else { return page };
+            if self.clock.now().plus_ms(i64::from(ms)) > patience.until {
+                return page;
+            }
+            patience.ms = left_ms;
             self.clock.pass(ms).await;
         }
         self.page(active, connector, asked, cursor).await
@@ -237,6 +244,12 @@ impl Pipeline {
         let crossed = self.call(transformer, Call::ToCanonical, Cause::Target(way), mapping).await;
         outcome(crossed.map_err(|stopped| NoPage::Never(stopped.code().to_owned(), stopped.to_string()))?)
     }
+}
+
+/// How long a list still waits for a system that asks to come later, and until when at all.
+struct Patience {
+    ms: u32,
+    until: Instant,
 }
 
 /// Which order of this host a row is about.

@@ -2,6 +2,7 @@
 //! over HTTP.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use bytes::Bytes;
@@ -14,9 +15,18 @@ use portreeve_authority::people::Act;
 
 use super::acting::Acting;
 use super::plugin::{Of, understood};
+use crate::client::Patience;
 use crate::clock::SystemClock;
 use crate::host::Host;
 use crate::output::Output;
+
+/// A run ends when both systems have listed all that they have. So it is waited for nearly as long as the
+/// host keeps a connection open, which is longer than a list asks anything; and what takes longer still is
+/// on record when it ends, whoever waits.
+const PATIENCE: Patience = Patience {
+    limit: Duration::from_secs(590),
+    otherwise: "the run goes on and is on record when it ends: `portreeve reconcile` without an id tells how many runs there are and what the last one found, and `portreeve exception list` what it filed",
+};
 
 /// Which two systems, and how.
 #[derive(Debug, clap::Args)]
@@ -70,7 +80,8 @@ impl Reconcile {
             let path = format!("/v1/reconciliations/{}/runs", utf8_percent_encode(id, NON_ALPHANUMERIC));
             let body = serde_json::to_vec(&RunRequest { dry_run: self.dry_run }).context("the request has no JSON")?;
             let headers = [("content-type", "application/json")];
-            return understood(&server.send(Method::POST, &path, &headers, Bytes::from(body)).await?);
+            let answer = server.send_within(PATIENCE, Method::POST, &path, &headers, Bytes::from(body)).await?;
+            return understood(&answer);
         }
         self.acting.somebody()?;
         let (locations, store) = self.of.data.open_to_write_or_ask()?;
@@ -111,4 +122,19 @@ fn show_run(run: &ReconciliationRun, output: &mut Output) -> anyhow::Result<()> 
     output.line(&format!(
         "{opened} new exception(s), {closed} closed{abandoned}{beyond}; `portreeve exception list` shows what waits"
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use portreeve_pipeline::reconcile::ASKED_MS_MAX;
+
+    use super::*;
+
+    #[test]
+    fn a_run_is_waited_for_longer_than_its_lists_ask_and_not_longer_than_the_host_answers() {
+        let asked_ms = u64::try_from(ASKED_MS_MAX).unwrap_or(u64::MAX);
+        // A page is one request: its connection, its answer and a pause while reading take less than that.
+        assert!(PATIENCE.limit > Duration::from_millis(asked_ms) + Duration::from_secs(90));
+        assert!(PATIENCE.limit < portreeve_api::Limits::default().connection_within);
+    }
 }
