@@ -167,6 +167,31 @@ async fn what_both_have_is_silent_and_what_the_erp_lost_is_told_until_it_is_ther
 }
 
 #[tokio::test]
+async fn a_difference_of_an_order_that_is_older_than_the_window_ends_when_it_is_mended_and_not_before() {
+    let window = ("settle_minutes = 30\n", "settle_minutes = 30\nwindow_days = 7\n");
+    let setup = with_reconciliation(posting(Mischief::default())).replace("portreeve.toml", window.0, window.1);
+    let host = setup.start().await;
+    let lost = document(accepted(&host, "PO-1").await);
+    accepted(&host, "PO-2").await;
+    later(&host, 60);
+    host.erp.lose_order(&lost);
+    assert_eq!(counts(&compared(&host).await), (2, 1, 1, 0));
+    let first = only(&host).await;
+    // A month later neither list would show it by itself: the ERP has lost it, and it is too old here.
+    later(&host, 30 * 24 * 60);
+    let found = compared(&host).await;
+    assert_eq!((counts(&found), found.closed), ((2, 1, 1, 0), 0), "{found:?}");
+    assert_eq!(only(&host).await.id, first.id);
+    host.erp.find_lost_orders();
+    let found = compared(&host).await;
+    assert_eq!((counts(&found), found.closed, told(&host).await.len()), ((2, 2, 0, 0), 1, 0));
+    // One that is lost when it is older is not looked for.
+    host.erp.lose_order(&lost);
+    assert_eq!(counts(&compared(&host).await), (1, 1, 0, 0));
+    host.verify().await.unwrap();
+}
+
+#[tokio::test]
 async fn another_quantity_and_other_money_are_told_with_both_sides_figures_and_heal() {
     let (host, orders) = with_orders(posting(Mischief::default()), 2).await;
     let first = document(orders[0]);

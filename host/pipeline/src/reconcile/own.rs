@@ -7,6 +7,9 @@
 //!
 //! An order is what people agreed to since: a change that they accepted is what the systems have by then.
 //!
+//! An order of which people were told is looked at whatever its age: that it is older than what is
+//! looked at mends nothing.
+//!
 //! Two dangers. What is on its way looks like a difference: whatever waits in the outbox for that
 //! target is marked as changing now, and whatever was said of an order or arrived there as changed
 //! then. And content that people had removed says nothing any more: its orders are left out, on both
@@ -20,11 +23,11 @@ use portreeve_store::contract::{
     OrderAt, OrderEventKind, OrdersAt, OrdersAtPage, OrdersAtWanted, PayloadRef, SaidAt, SaidPage, SaidWanted,
 };
 
-use super::Reconciliation;
 use super::agreed::agreed;
 use super::configured::MARGIN_MS;
 use super::reading::{self, amount, line_numbers};
 use super::row::{Measure, ON_ITS_WAY, Of, Part, Rows, Stage, Unusable};
+use super::{KEY, Reconciliation};
 use crate::Pipeline;
 use crate::decision::DecisionRecord;
 use crate::process::{LineProgress, Progress};
@@ -89,12 +92,20 @@ impl Pipeline {
             self.take_orders(orders, own).await?;
             after = next.filter(|_| own.rows.is_ok());
         }
-        let beside: Vec<OrderId> = theirs.orders().filter(|order| !seen.contains(order)).collect();
+        let told = if since.is_some() { self.orders_told(reconciliation).await? } else { BTreeSet::new() };
+        let beside: BTreeSet<OrderId> = theirs.orders().chain(told).filter(|order| !seen.contains(order)).collect();
+        let beside: Vec<OrderId> = beside.into_iter().collect();
         for ids in beside.chunks(usize::try_from(PAGE).unwrap_or(1)) {
             let OrdersAtPage { orders, .. } = self.store.orders_at(wanted(OrdersAt::These(ids.to_vec()))).await?;
             self.take_orders(orders, own).await?;
         }
         Ok(())
+    }
+
+    /// The orders of differences that earlier runs found and that are not gone.
+    async fn orders_told(&self, reconciliation: &Reconciliation) -> Result<BTreeSet<OrderId>, StoreError> {
+        let findings = self.findings(&reconciliation.id).await?;
+        Ok(findings.keys().filter_map(|subject| OrderId::parse(subject.strip_prefix(KEY)?).ok()).collect())
     }
 
     /// What was said of orders in a time, as far as it counts or waits for its turn.

@@ -305,7 +305,7 @@ impl Cell {
             return false;
         }
         match self.stage {
-            Some(stage) => matches!(stage, Stage::Shipped | Stage::Cancelled),
+            Some(stage) => matches!(stage, Stage::Shipped | Stage::Cancelled | Stage::NotSent),
             None => self.figures.is_empty(),
         }
     }
