@@ -6,7 +6,7 @@ use portreeve::standins::wms::{BadList, NODE};
 use portreeve::standins::{Mischief, Wms};
 use portreeve_model::event::InventoryLevel;
 use portreeve_model::value::{Decimal, Quantity};
-use portreeve_model::{Event, ExceptionAction, ExceptionKind, Instant};
+use portreeve_model::{Digest, Event, ExceptionAction, ExceptionKind, Instant};
 use portreeve_pipeline::Clock;
 use portreeve_pipeline::reconcile::row::Rows;
 use portreeve_pipeline::reconcile::{Compared, Of, Outcome, ReconcileError, Run};
@@ -16,6 +16,7 @@ use portreeve_store::contract::ExceptionView;
 use serde_json::{Value, json};
 
 use crate::faults::{Fault, FaultyStore};
+use crate::front::commands::{json as commanded, refused};
 use crate::support::exceptions::{decide, waiting};
 use crate::support::people::acts_as;
 use crate::support::{Setup, TestHost};
@@ -184,6 +185,16 @@ async fn whoever_has_the_list_of_the_last_run_can_show_it_and_nobody_that_of_an_
     let key = host.store.reconciliation_key(ID).await.unwrap().unwrap();
     assert_eq!(first, key.blind_digest(&list.digest()));
     assert_ne!(first, list.digest(), "whoever guesses the list cannot see that he is right");
+
+    // Whoever may read the host's folder is told what it takes, and can make the digest by himself.
+    let told =
+        commanded(&["audit", "reconciliation", ID, "--data-dir", host.folder().to_str().unwrap()]).await.remove(0);
+    assert_eq!((told["run"].as_u64(), told["reconciliation"].as_str()), (Some(1), Some(ID)));
+    let salt = hex::decode(told["salt"].as_str().unwrap()).unwrap();
+    let (domain, digest) = (told["domain"].as_str().unwrap(), list.digest());
+    assert_eq!(first, Digest::of_parts(&[domain.as_bytes(), &salt, digest.as_bytes()]));
+    let folder = host.folder().to_str().unwrap();
+    refused(&["audit", "reconciliation", "another", "--data-dir", folder], &["found no run of"]).await;
 
     // The same list again has another digest, and the key of the first is gone.
     run(&host).await;

@@ -27,7 +27,7 @@ use portreeve_model::Digest;
 const COMMITMENT_DOMAIN: &[u8] = b"portreeve/payload/v1";
 
 /// Separates blinded texts from commitments under the same salt.
-const BLIND_DOMAIN: &[u8] = b"portreeve/blind/v1";
+pub const BLIND_DOMAIN: &[u8] = b"portreeve/blind/v1";
 
 /// Bytes of the nonce in front of a ciphertext; long enough to be random.
 const NONCE_BYTES: usize = 24;
@@ -119,6 +119,12 @@ impl PayloadKey {
         key.copy_from_slice(&self.key);
         salt.copy_from_slice(&self.salt);
         bytes
+    }
+
+    /// What blinds digests. With it they can be made again; nothing is opened by it.
+    #[must_use]
+    pub fn salt(&self) -> &[u8; 32] {
+        &self.salt
     }
 
     /// Reads what [`PayloadKey::to_bytes`] wrote.

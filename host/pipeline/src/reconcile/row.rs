@@ -674,6 +674,19 @@ impl Rows {
     }
 
     /// Names what the list said: the same rows have the same one, however they came.
+    ///
+    /// ```text
+    /// digest of parts   SHA-256 over each part behind its length in 8 bytes, the highest first
+    /// row               of: both texts of its name, when it changed last (RFC 3339) and its stage, each empty where
+    ///                   it says none, why it cannot be read where it cannot; then of each number what it is of, its
+    ///                   digits and its unit
+    /// list              of the digests of its rows, in the order of their names
+    /// ```
+    ///
+    /// The names of rows: of stock item and place; of orders the order and the system's document; of invoices
+    /// the number and the order; of shipments `ORDER/NUMBER` and the system's document; of payments
+    /// `payment REFERENCE` and the order; of refunds the order and the number. What a run records of it is
+    /// blinded with its run's key.
     #[must_use]
     pub fn digest(&self) -> Digest {
         let rows = self.parts.iter().map(|((one, other), part)| {

@@ -4,6 +4,7 @@ use anyhow::Context;
 use portreeve_audit::LogReader;
 use portreeve_model::Digest;
 use portreeve_record::leaf::LeafRecord;
+use portreeve_record::seal::BLIND_DOMAIN;
 use portreeve_record::{Leaf, VerifierKey};
 
 use super::{Data, entry};
@@ -31,6 +32,14 @@ pub(super) enum Command {
         #[arg(long)]
         key: Option<String>,
     },
+    /// What blinds the digests in the record of the last run of a reconciliation: whoever has what a
+    /// system listed shows with it that the record is of that list.
+    Reconciliation {
+        /// The reconciliation.
+        id: String,
+        #[command(flatten)]
+        data: Data,
+    },
     /// The last signed checkpoint.
     Checkpoint {
         #[command(flatten)]
@@ -57,6 +66,7 @@ pub(super) async fn run(command: Command, json: bool, output: &mut Output) -> an
     match command {
         Command::Verify { data, key } => verify(&data, key.as_deref(), json, output).await,
         Command::Prove { entry, data, key } => prove(&entry, &data, key.as_deref(), json, output).await,
+        Command::Reconciliation { id, data } => reconciliation(&id, &data, json, output).await,
         Command::Checkpoint { data } => {
             let (_, store) = data.open()?;
             let checkpoint = LogReader::new(store).checkpoint().await?;
@@ -94,6 +104,24 @@ fn show(index: Option<u64>, id: Digest, bytes: Vec<u8>, json: bool, output: &mut
         Leaf::parse(&bytes).context("an entry cannot be read; run `portreeve audit verify`")?;
     let index = index.map_or_else(|| "-".to_owned(), |index| index.to_string());
     output.line(&format!("{index:>6}  {at}  {:<13}  {}  {id}", body.kind(), entry::told(&body)))
+}
+
+async fn reconciliation(id: &str, data: &Data, json: bool, output: &mut Output) -> anyhow::Result<()> {
+    let (_, store) = data.open()?;
+    let key = store.reconciliation_key(id).await?.with_context(|| {
+        format!(
+            "found no run of reconciliation `{id}`, expected one; `portreeve reconcile` without an id tells which there are"
+        )
+    })?;
+    let run = store.reconciliation(id).await?.runs;
+    let (domain, salt) = (String::from_utf8_lossy(BLIND_DOMAIN), hex::encode(key.salt()));
+    if json {
+        return output.json(&serde_json::json!({ "reconciliation": id, "run": run, "domain": domain, "salt": salt }));
+    }
+    output.line(&format!("run {run} of {id}, the last one, is blinded with {salt}"))?;
+    output.line(&format!(
+        "a digest in its record is SHA-256 over `{domain}`, those 32 bytes and the digest of the list, each behind its length in 8 bytes, the highest first"
+    ))
 }
 
 async fn verify(data: &Data, key: Option<&str>, json: bool, output: &mut Output) -> anyhow::Result<()> {
