@@ -26,7 +26,7 @@ use portreeve_record::{PayloadKey, RecordError, SealError, canonical_digest};
 use portreeve_registry::Installed;
 use portreeve_registry::quarantine::Cause;
 use portreeve_sandbox::{Call, CallContext, CallFailure, Crossed, Crossing, RecordedRequest, RequestOutcome};
-use portreeve_store::contract::{Content, Lease, NewException, OpenPayload, OutboxId, Settlement, StateChanges};
+use portreeve_store::contract::{Content, GONE, Lease, NewException, OpenPayload, OutboxId, Settlement, StateChanges};
 use portreeve_store::{Permit, Settled, StoreError};
 
 use crate::accept::call_error_code;
@@ -276,6 +276,7 @@ impl Pipeline {
             (Some(_), Ok(Err(failure))) => self.ends_gone(target, &leaf::failure_words(failure).1, now).await?,
             _ => settlement(&crossed.outcome, sent, attempt.permit(), target, now),
         };
+        let was_taken = matches!(settlement, Settlement::Applied { .. });
         let code = settlement_code(&settlement);
         let output = match &crossed.outcome {
             Ok(Ok(receipt)) => Some(key.blind_digest(&canonical_digest(receipt)?)),
@@ -294,6 +295,9 @@ impl Pipeline {
         let attempt = attempt.remembering(StateChanges { plugin: target.connector.clone(), changes }).saying(heard);
         let settled = self.store.settle(attempt, self.due(settlement), now, receipt_leaf).await?;
         drop(turn);
+        if was_taken {
+            self.gone.took_one(target);
+        }
         Ok(settled)
     }
 
@@ -681,7 +685,7 @@ fn receipt_outcome<T>(
 ) -> ReceiptOutcome {
     match settlement {
         Settlement::Applied { .. } => ReceiptOutcome::Applied,
-        Settlement::Retry { .. } => ReceiptOutcome::Retry,
+        Settlement::Retry { .. } | Settlement::Parked => ReceiptOutcome::Retry,
         Settlement::Unknown { .. } => ReceiptOutcome::Unknown,
         Settlement::Absent => ReceiptOutcome::Absent,
         Settlement::Dead { .. } if matches!(outcome, Ok(Err(_))) => ReceiptOutcome::Rejected,
@@ -693,6 +697,7 @@ fn settlement_code(settlement: &Settlement) -> Option<&str> {
     match settlement {
         Settlement::Applied { .. } | Settlement::Absent => None,
         Settlement::Retry { code, .. } | Settlement::Unknown { code, .. } => Some(code),
+        Settlement::Parked => Some(GONE),
         Settlement::Dead { exception, .. } => Some(&exception.code),
     }
 }
@@ -700,7 +705,11 @@ fn settlement_code(settlement: &Settlement) -> Option<&str> {
 fn external_id(settlement: &Settlement) -> Option<&str> {
     match settlement {
         Settlement::Applied { external_id } => Some(external_id),
-        Settlement::Retry { .. } | Settlement::Unknown { .. } | Settlement::Absent | Settlement::Dead { .. } => None,
+        Settlement::Retry { .. }
+        | Settlement::Parked
+        | Settlement::Unknown { .. }
+        | Settlement::Absent
+        | Settlement::Dead { .. } => None,
     }
 }
 

@@ -725,6 +725,11 @@ pub struct DecisionCommit {
     pub leaf: Leaf,
 }
 
+/// The code of a delivery whose target wants to be sent nothing any more. Whatever people decide
+/// about a dead letter with it, what waits for that target begins its time anew: see
+/// [`Settlement::Parked`].
+pub const GONE: &str = "gone";
+
 /// How a delivery attempt ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Settlement {
@@ -741,6 +746,11 @@ pub enum Settlement {
         /// Stable code.
         code: String,
     },
+    /// It did not happen, and the attempt is none of [`Permit::doubts`]: nothing goes to its target
+    /// until people decided about the dead letter [`GONE`] of that. It keeps its place among what is
+    /// due; [`Permit::tries`] and [`Permit::deadline_from`] of whatever waits for that target count
+    /// from their decision.
+    Parked,
     /// It may have happened: look it up at this time, before anything is sent.
     Unknown {
         /// Not before.

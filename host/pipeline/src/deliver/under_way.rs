@@ -10,7 +10,7 @@
 //! targets are up. Whoever waits for what falls due leaves them where they are: while the breaker
 //! is open none is claimed, then one tries, and they go in their order when it lets them.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use portreeve_store::contract::{OpenPayload, OutboxId, Room};
@@ -18,6 +18,7 @@ use portreeve_store::{Permit, Settled, StoreError};
 use tokio::task::{Id, JoinSet};
 
 use super::DeliverError;
+use super::gone::Hears;
 use crate::Pipeline;
 use crate::route::Target;
 
@@ -60,8 +61,7 @@ impl Deliveries {
         if free == 0 {
             return Ok(0);
         }
-        let gone = if self.waits { self.pipeline.gone_subscribers().await? } else { BTreeSet::new() };
-        let room = self.room(&gone);
+        let room = self.room(&self.pipeline.subscribers_hear().await?);
         let worth_it =
             |(target, limit): (&String, &u32)| *limit > 0 && room.left(target) >= limit.div_ceil(CLAIM_PARTS);
         let worth_it = room.limits.iter().any(worth_it);
@@ -80,9 +80,12 @@ impl Deliveries {
     }
 
     /// Every target's share, with what is under way. Whoever wants to hear no more has none.
-    fn room(&self, gone: &BTreeSet<&str>) -> Room {
+    fn room(&self, subscribers: &BTreeMap<&str, Hears>) -> Room {
         let targets = self.pipeline.routes.targets.iter();
-        let limit = |target: &Target| if gone.contains(target.id.as_str()) { 0 } else { self.limit(target) };
+        let limit = |target: &Target| {
+            let limit = self.limit(target);
+            subscribers.get(target.id.as_str()).map_or(limit, |hears| hears.limit(limit))
+        };
         let limits = targets.map(|target| (target.id.clone(), limit(target))).collect();
         let mut room = Room { limits, ..Room::default() };
         for (row, target) in self.rows.values() {

@@ -11,7 +11,7 @@ use super::fixture::{
 };
 use super::{Fault, Maker};
 use crate::contract::{
-    Content, Effect, Lease, NewStep, OrderState, OutboxId, REPLAYS_MAX, Room, Settlement, StateChanges, Store,
+    Content, Effect, GONE, Lease, NewStep, OrderState, OutboxId, REPLAYS_MAX, Room, Settlement, StateChanges, Store,
     StoreError,
 };
 use crate::proof::Permit;
@@ -397,6 +397,42 @@ pub(crate) async fn a_dead_letter_is_replayed_so_often_and_no_more(maker: impl M
     let spent = fixture::replay(&store, letter.exception, NOW, leaf(9_001)).await;
     assert!(matches!(spent, Err(StoreError::ReplaysSpent { replays: REPLAYS_MAX, .. })), "{spent:?}");
     assert_eq!(observe(&store).await, before);
+}
+
+pub(crate) async fn what_its_target_does_not_want_keeps_its_place_and_begins_anew_by_a_persons_word(maker: impl Maker) {
+    let store = maker.open().await;
+    for (abandoned, from) in [(false, 100), (true, 200)] {
+        let keys = ["A", "B", "C"].map(|key| format!("PO-{key}{from}"));
+        for (key, number) in keys.iter().zip([from, from + 10, from + 20]) {
+            release(&store, number, key, &[("erp", "order")]).await;
+        }
+        let mut permits = claim(&store, 0).await;
+        // The third was tried before, the others are under way when the second is refused.
+        store.settle_unattempted(permits.pop().unwrap(), retry(5), NOW, leaf(from + 31)).await.unwrap();
+        let second = store.begin_attempt(permits.pop().unwrap(), lease(0), leaf(from + 32)).await.unwrap();
+        let first = store.begin_attempt(permits.pop().unwrap(), lease(0), leaf(from + 33)).await.unwrap();
+        let gone = Settlement::Dead { exception: waits(ExceptionKind::Delivery, GONE), blocks: true };
+        store.settle(second, gone, NOW.plus_ms(7), leaf(from + 34)).await.unwrap();
+        store.settle(first, Settlement::Parked, NOW.plus_ms(7), leaf(from + 35)).await.unwrap();
+        assert_eq!(store.next_due().await.unwrap(), Some(NOW), "it stands where it stood");
+        let letters = store.dead_letters_of("erp", Some(GONE), 0, ALL).await.unwrap();
+        assert_eq!(letters.len(), 1, "and is nobody's");
+
+        let decided = NOW.plus_ms(9);
+        if abandoned {
+            fixture::abandon(&store, letters[0].exception, decided, leaf(from + 36)).await.unwrap();
+        } else {
+            fixture::replay(&store, letters[0].exception, decided, leaf(from + 36)).await.unwrap();
+        }
+        let permits = claim(&store, 10).await;
+        let gone = if abandoned { vec![&keys[0], &keys[2]] } else { keys.iter().collect() };
+        let expected: Vec<_> = gone.into_iter().map(|key| Some(order_id(key))).collect();
+        assert_eq!(permits.iter().map(Permit::order).collect::<Vec<_>>(), expected);
+        for permit in permits {
+            let known = (permit.tries(), permit.doubts(), permit.deadline_from());
+            assert_eq!(known, (1, 0, decided), "{:?}", permit.order());
+        }
+    }
 }
 
 pub(crate) async fn dead_letters_are_paged_by_their_exception(maker: impl Maker) {

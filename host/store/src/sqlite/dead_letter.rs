@@ -3,7 +3,7 @@
 use portreeve_model::Instant;
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
-use crate::contract::{DeadLetter, OutboxId, PayloadRef, REPLAYS_MAX, StoreError};
+use crate::contract::{DeadLetter, GONE, OutboxId, PayloadRef, REPLAYS_MAX, StoreError};
 use crate::sqlite::rows::{Result, content, matter, outbox_id, payload_ref, signed, unsigned};
 use crate::sqlite::{credit, exception, failed, level, order_event};
 
@@ -80,18 +80,35 @@ pub(super) fn replay(tx: &Connection, exception: i64, at: Instant) -> Result<()>
     if order_event::cancel_requested(tx, letter.seq)? {
         return Err(StoreError::CancelRequested { outbox: letter.outbox.0 });
     }
-    // An attempt that was given up may have worked after all: it is looked up first.
+    // An attempt that was given up may have worked after all: it is looked up first. The first of what
+    // its target did not want goes before the others.
     let replays: u32 = tx
         .prepare_cached(
-            "UPDATE outbox SET state = 'pending', unresolved = (attempts > 0), due_at = ?2, deadline_from = ?2,
+            "UPDATE outbox SET state = 'pending', unresolved = (attempts > 0), deadline_from = ?2,
+                    due_at = CASE WHEN last_code = ?3 THEN due_at ELSE ?2 END,
                     doubts = 0, lease_until = 0, replays = replays + 1, attempts_before = attempts, blocks = 0
              WHERE seq = ?1 RETURNING replays",
         )
-        .and_then(|mut update| update.query_row(params![letter.seq, at.0], |row| row.get(0)))
+        .and_then(|mut update| update.query_row(params![letter.seq, at.0, GONE], |row| row.get(0)))
         .map_err(failed)?;
     if replays > REPLAYS_MAX {
         return Err(StoreError::ReplaysSpent { outbox: letter.outbox.0, replays: REPLAYS_MAX });
     }
+    begin_anew(tx, &letter, at)
+}
+
+/// What waits for a target that wanted nothing has its whole time again, now that people have seen
+/// to it: what was on its way then, and what was tried before. The others have none that runs.
+fn begin_anew(tx: &Connection, letter: &Dead, at: Instant) -> Result<()> {
+    if letter.code.as_deref() != Some(GONE) {
+        return Ok(());
+    }
+    tx.prepare_cached(
+        "UPDATE outbox INDEXED BY outbox_head SET deadline_from = max(deadline_from, ?2), attempts_before = attempts
+         WHERE state = 'pending' AND behind = 0 AND target = ?1 AND epoch > 0",
+    )
+    .and_then(|mut update| update.execute(params![letter.target, at.0]))
+    .map_err(failed)?;
     Ok(())
 }
 
@@ -163,11 +180,12 @@ fn correction_seen(connection: &Connection, outbox: i64) -> Result<Option<Payloa
 }
 
 /// Gives the delivery of an exception up for good.
-pub(super) fn abandon(tx: &Connection, exception: i64) -> Result<()> {
+pub(super) fn abandon(tx: &Connection, exception: i64, at: Instant) -> Result<()> {
     let letter = dead(tx, exception)?;
     tx.prepare_cached("UPDATE outbox SET state = 'abandoned' WHERE seq = ?1")
         .and_then(|mut update| update.execute([letter.seq]))
         .map_err(failed)?;
+    begin_anew(tx, &letter, at)?;
     credit::give_back(tx, letter.order_seq)
 }
 
@@ -176,13 +194,16 @@ struct Dead {
     seq: i64,
     order_seq: i64,
     outbox: OutboxId,
+    target: String,
+    /// Why it was.
+    code: Option<String>,
 }
 
 /// Check: the exception is about a delivery that is dead.
 fn dead(tx: &Connection, exception: i64) -> Result<Dead> {
     let mut found = tx
         .prepare_cached(
-            "SELECT outbox.seq, order_seq, outbox.order_id, target, outbox.kind, said
+            "SELECT outbox.seq, order_seq, outbox.order_id, target, outbox.kind, said, last_code
              FROM exception JOIN outbox ON outbox.seq = exception.outbox
              WHERE exception.id = ?1 AND closed_at IS NULL AND outbox.state = 'dead'",
         )
@@ -196,5 +217,7 @@ fn dead(tx: &Connection, exception: i64) -> Result<Dead> {
         seq: row.get(0).map_err(failed)?,
         order_seq: row.get(1).map_err(failed)?,
         outbox: outbox_id(row, 2, &target, 4, 5)?,
+        target,
+        code: row.get(6).map_err(failed)?,
     })
 }

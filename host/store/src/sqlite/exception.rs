@@ -548,7 +548,7 @@ fn resolve(tx: &Connection, open: &Open, resolution: &Resolution, step: &NewStep
             };
             dead_letter::correct(tx, open.id, record, step.at)?;
         }
-        Effect::AbandonDelivery => dead_letter::abandon(tx, open.id)?,
+        Effect::AbandonDelivery => dead_letter::abandon(tx, open.id, step.at)?,
         Effect::DecideAgain => decide_again(tx, open, step)?,
         Effect::AnswerChange { outbox } => answer_change(tx, open, outbox, step)?,
     }

@@ -139,8 +139,8 @@ pub(super) fn settle_withheld(tx: &Connection, permit: &Permit, settled: impl Pa
     let changed = tx
         .prepare_cached(
             "UPDATE outbox SET state = CASE ?3 WHEN 'pending' THEN 'withheld' ELSE ?3 END, unresolved = ?4,
-                    due_at = ?5, external_id = coalesce(?6, external_id), last_code = ?7, blocks = ?8, doubts = coalesce(?9, doubts),
-                    lease_until = 0
+                    due_at = coalesce(?5, due_at), external_id = coalesce(?6, external_id), last_code = ?7, blocks = ?8,
+                    doubts = coalesce(?9, doubts), lease_until = 0
              WHERE seq = ?1 AND epoch = ?2 AND state = 'withheld' AND attempts > 0",
         )
         .and_then(|mut update| update.execute(settled))

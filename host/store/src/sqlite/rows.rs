@@ -14,10 +14,10 @@ use portreeve_record::{Leaf, PayloadKey, Sealed};
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
 use crate::contract::{
-    Configuration, Content, Decided, DecisionCommit, DeliveryView, Disposition, DocumentPosition, HoldOwner, InputId,
-    InterchangeAnswer, JournalEntry, JournalOutcome, Lease, NewHold, NewOrder, NewOutbox, NewPayload, OpenPayload,
-    OrderState, OrderView, OutboxId, PartKind, PayloadRef, ReferenceTable, ReferenceWanted, Room, Settlement,
-    StateChanges, StoreError, TreeHead, UnsequencedLeaf,
+    Configuration, Content, Decided, DecisionCommit, DeliveryView, Disposition, DocumentPosition, GONE, HoldOwner,
+    InputId, InterchangeAnswer, JournalEntry, JournalOutcome, Lease, NewHold, NewOrder, NewOutbox, NewPayload,
+    OpenPayload, OrderState, OrderView, OutboxId, PartKind, PayloadRef, ReferenceTable, ReferenceWanted, Room,
+    Settlement, StateChanges, StoreError, TreeHead, UnsequencedLeaf,
 };
 use crate::proof::{Committed, FirstDocument, Journaled, Permit, Settled, Taken};
 use crate::sqlite::{
@@ -931,23 +931,27 @@ pub(super) fn settle(
     leaf: &Leaf,
 ) -> Result<Settled> {
     let (state, unresolved, due_at, external_id, code) = match settlement {
-        Settlement::Applied { external_id } => ("delivered", false, at, Some(external_id.as_str()), None),
+        Settlement::Applied { external_id } => ("delivered", false, Some(at), Some(external_id.as_str()), None),
         // An earlier attempt stays in doubt, whatever became of this one, which did nothing.
-        Settlement::Retry { due_at, code } => ("pending", permit.unresolved, *due_at, None, Some(code.as_str())),
-        Settlement::Unknown { due_at, code } => ("pending", true, *due_at, None, Some(code.as_str())),
-        Settlement::Absent => ("pending", false, at, None, None),
-        Settlement::Dead { exception, .. } => ("dead", false, at, None, Some(exception.code.as_str())),
+        Settlement::Retry { due_at, code } => ("pending", permit.unresolved, Some(*due_at), None, Some(code.as_str())),
+        Settlement::Parked => ("pending", permit.unresolved, None, None, Some(GONE)),
+        Settlement::Unknown { due_at, code } => ("pending", true, Some(*due_at), None, Some(code.as_str())),
+        Settlement::Absent => ("pending", false, Some(at), None, None),
+        // Where its target wants nothing, it goes first when that wants something again.
+        Settlement::Dead { exception, .. } if exception.code == GONE => ("dead", false, None, None, Some(GONE)),
+        Settlement::Dead { exception, .. } => ("dead", false, Some(at), None, Some(exception.code.as_str())),
     };
+    let due_at = due_at.map(|at| at.0);
     // A level that was given up stands in its line until a newer one ends it.
     let is_level = matches!(permit.content, Content::Level(_));
     let blocks = matches!(settlement, Settlement::Dead { blocks, .. } if *blocks || is_level);
-    let doubts = matches!(settlement, Settlement::Retry { .. }).then_some(permit.doubts);
+    let doubts = matches!(settlement, Settlement::Retry { .. } | Settlement::Parked).then_some(permit.doubts);
     // What is sent again keeps the name that its target gave it until that one gives another.
-    let settled = params![permit.seq, permit.epoch, state, unresolved, due_at.0, external_id, code, blocks, doubts];
+    let settled = params![permit.seq, permit.epoch, state, unresolved, due_at, external_id, code, blocks, doubts];
     let mut changed = tx
         .prepare_cached(
-            "UPDATE outbox SET state = ?3, unresolved = ?4, due_at = ?5, external_id = coalesce(?6, external_id),
-                    last_code = ?7, blocks = ?8, doubts = coalesce(?9, doubts), lease_until = 0
+            "UPDATE outbox SET state = ?3, unresolved = ?4, due_at = coalesce(?5, due_at),
+                    external_id = coalesce(?6, external_id), last_code = ?7, blocks = ?8, doubts = coalesce(?9, doubts), lease_until = 0
              WHERE seq = ?1 AND epoch = ?2 AND state = 'pending'",
         )
         .and_then(|mut update| update.execute(settled))
