@@ -23,20 +23,30 @@ struct Refused {
     got: Arc<Mutex<Vec<String>>>,
     /// Whether the ERP says that it has the order, whatever it answered when it got it.
     has_it: Arc<AtomicBool>,
+    /// Whether its answer to the next order is lost, after which it cannot be asked.
+    loses: Arc<AtomicBool>,
+    /// Whether it cannot be asked.
+    is_deaf: Arc<AtomicBool>,
     _target: ScriptedTarget,
 }
 
 impl Refused {
     async fn start() -> Self {
-        let (got, has_it) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
+        let got = Arc::new(Mutex::new(Vec::new()));
+        let [has_it, loses, is_deaf] = std::array::from_fn(|_| Arc::new(AtomicBool::new(false)));
         let target = ScriptedTarget::start({
-            let (got, has_it) = (Arc::clone(&got), Arc::clone(&has_it));
+            let got = Arc::clone(&got);
+            let (has_it, loses, is_deaf) = (Arc::clone(&has_it), Arc::clone(&loses), Arc::clone(&is_deaf));
             move |method, body| {
                 let answer = if method == Method::POST {
                     let mut got = got.lock().unwrap();
                     got.push(String::from_utf8(body.to_vec()).unwrap());
+                    is_deaf.fetch_or(loses.load(Ordering::Relaxed), Ordering::Relaxed);
                     let status = if got.len() == 1 { 422 } else { 201 };
+                    let status = if is_deaf.load(Ordering::Relaxed) { 502 } else { status };
                     (status, r#"{"id":"1","number":"S-1"}"#.to_owned())
+                } else if is_deaf.load(Ordering::Relaxed) {
+                    (502, String::new())
                 } else if has_it.load(Ordering::Relaxed) {
                     (200, r#"{"value":[{"id":"1","number":"S-1"}]}"#.to_owned())
                 } else {
@@ -52,7 +62,7 @@ impl Refused {
         host.decide_orders(&[PurchaseOrder::clean("PO-1")]).await;
         host.deliver_all().await;
         assert_eq!(host.order("PO-1").await.deliveries[0].state, "dead");
-        Self { host, got, has_it, _target: target }
+        Self { host, got, has_it, loses, is_deaf, _target: target }
     }
 
     fn got(&self) -> Vec<String> {
@@ -208,6 +218,35 @@ async fn of_a_message_that_had_arrived_before_it_was_corrected_people_hear() {
     decide(host, &anna, told.id, ExceptionAction::Abandon).await.unwrap();
     assert_eq!(host.codes().await, Vec::<String>::new());
     host.verify().await.unwrap();
+}
+
+#[tokio::test]
+async fn of_a_corrected_message_whose_answer_was_lost_people_hear_only_what_is_true() {
+    for was_sent in [true, false] {
+        let refused = Refused::start().await;
+        let host = &refused.host;
+        let (anna, ben) = (host.acts_as("anna", &["integration"]).await, host.acts_as("ben", &["approver"]).await);
+        let was = refused.text("shipToName");
+        let proposal = refused.proposed(&anna, &json!([{"at": "/shipToName", "was": was, "is": "Dock 4"}])).await;
+        // Either the answer to the corrected words is lost, or the ERP cannot be asked before they go.
+        let fault = if was_sent { &refused.loses } else { &refused.is_deaf };
+        fault.store(true, Ordering::Relaxed);
+        host.host.pipeline.approve(&ben, refused.letter().await, proposal).await.unwrap();
+        host.deliver_all().await;
+        let got = refused.got();
+        assert_eq!((got.len(), got.last().unwrap().contains("Dock 4")), (1 + usize::from(was_sent), was_sent));
+        assert_eq!(host.codes().await, ["unknown-outcome"]);
+
+        // It is only tried again, when the ERP can be asked once more.
+        refused.is_deaf.store(false, Ordering::Relaxed);
+        refused.has_it.store(true, Ordering::Relaxed);
+        decide(host, &anna, refused.letter().await, ExceptionAction::Retry).await.unwrap();
+        host.deliver_all().await;
+        assert_eq!((refused.got(), host.order("PO-1").await.deliveries[0].state.as_str()), (got, "delivered"));
+        let expected: &[&str] = if was_sent { &[] } else { &["arrived-uncorrected"] };
+        assert_eq!(host.codes().await, expected, "whether it was sent corrected: {was_sent}");
+        host.verify().await.unwrap();
+    }
 }
 
 #[tokio::test]

@@ -382,7 +382,7 @@ impl Pipeline {
         let external_id = key.blind(&receipt.external_id);
         let leaf = leaf::receipt(&self.host, now, &permit, ReceiptOutcome::Found, Some(external_id), crossing)?;
         let heard = self.heard(&permit, &receipt, now)?;
-        let uncorrected = self.arrived_uncorrected(&permit, now);
+        let uncorrected = self.arrived_uncorrected(&permit, now).await?;
         let permit = permit.saying(heard).telling(uncorrected);
         let settlement = Settlement::Applied { external_id: receipt.external_id };
         Ok(self.store.settle_unattempted(permit, self.due(settlement), now, leaf).await?)

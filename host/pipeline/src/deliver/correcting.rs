@@ -6,7 +6,8 @@
 
 use portreeve_model::document::Message;
 use portreeve_model::{ExceptionKind, Instant};
-use portreeve_store::contract::NewException;
+use portreeve_record::{Leaf, LeafBody};
+use portreeve_store::contract::{NewException, PayloadRef};
 use portreeve_store::{Permit, StoreError};
 
 use crate::Pipeline;
@@ -50,12 +51,18 @@ impl Pipeline {
     }
 
     /// What people hear of a delivery that its target turns out to have, before anything was sent
-    /// with the words that they wanted: it has the others. What was sent with them is found as
-    /// that, since the target is asked before each attempt; and where it was taken after it was
-    /// corrected and is replayed now, people heard then what there was to hear.
-    pub(super) fn arrived_uncorrected(&self, permit: &Permit, now: Instant) -> Option<NewException> {
-        if permit.correction().is_none() || permit.tries() > 1 || permit.taken_corrected() {
-            return None;
+    /// with the words that they wanted: it has the others. Where something was, however often it was
+    /// only tried again since, the target has those words, for it was asked before that and had
+    /// nothing. And where it was taken after it was corrected and is replayed now, people heard then
+    /// what there was to hear.
+    pub(super) async fn arrived_uncorrected(
+        &self,
+        permit: &Permit,
+        now: Instant,
+    ) -> Result<Option<NewException>, StoreError> {
+        let Some(correction) = permit.correction().filter(|_| !permit.taken_corrected()) else { return Ok(None) };
+        if self.was_sent_corrected(permit, correction).await? {
+            return Ok(None);
         }
         let queue = self.routes.target(permit.target()).map_or("integration", |target| target.exception_queue.as_str());
         let exception = NewException {
@@ -69,6 +76,20 @@ impl Pipeline {
             queue: queue.to_owned(),
             due_at: None,
         };
-        Some(self.dated(exception, now, Limits::default()))
+        Ok(Some(self.dated(exception, now, Limits::default())))
+    }
+
+    /// Whether an attempt began with these words, as the log has it.
+    async fn was_sent_corrected(&self, permit: &Permit, correction: PayloadRef) -> Result<bool, StoreError> {
+        let Some(order) = permit.order() else { return Ok(false) };
+        let leaves = self.store.order_trail(order).await?.map(|trail| trail.leaves).unwrap_or_default();
+        let words = Some(correction.commitment);
+        for leaf in leaves {
+            let record = Leaf::parse(&leaf.bytes).map_err(|error| StoreError::Damaged(error.to_string()))?;
+            if matches!(record.body, LeafBody::Attempt(attempt) if attempt.corrected == words) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 }
