@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use axum::body::Bytes;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use base64::Engine as _;
 use portreeve::client;
 use portreeve::standins::erp::COMPANY;
 use portreeve::standins::partner::Partner;
@@ -208,7 +209,7 @@ async fn it_is_made_renewed_before_its_end_and_the_erp_has_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_secret_is_on_no_record_and_no_guest_has_it() {
+async fn the_secret_is_on_no_record() {
     let desk = Desk::start(Mischief::default()).await;
     desk.subscribed().await;
     assert_eq!(desk.host.erp.subscriptions()[0].client_state, INVOICES);
@@ -224,6 +225,69 @@ async fn the_secret_is_on_no_record_and_no_guest_has_it() {
     let methods: Vec<String> = requests.shown().iter().map(|request| request.method.to_string()).collect();
     assert_eq!(methods, ["get", "post"], "it looks before it makes one");
     desk.end().await;
+}
+
+/// A source that answers with what it got, in each way in which something can be written down, and
+/// what it got, by path.
+async fn parrot() -> (String, Arc<Mutex<Vec<(String, String)>>>) {
+    let got: Arc<Mutex<Vec<(String, String)>>> = Arc::default();
+    let keep = Arc::clone(&got);
+    let routes = axum::Router::new().fallback(move |uri: Uri, body: Bytes| {
+        let body = String::from_utf8(body.to_vec()).unwrap();
+        keep.lock().unwrap().push((uri.path().to_owned(), body.clone()));
+        let encoded = base64::engine::general_purpose::STANDARD.encode(&body);
+        let again = format!("{body}\n{}\n{encoded}", json!({ "again": body }));
+        async move { (StatusCode::OK, [("x-again", body)], again) }
+    });
+    let listener = TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let origin = format!("http://{}", listener.local_addr().unwrap());
+    drop(tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() }));
+    (origin, got)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guest_that_tells_all_it_gets_to_know_does_not_know_the_secret() {
+    let (folder, (origin, got)) = (tempfile::tempdir().unwrap(), parrot().await);
+    let file = folder.path().join("bell");
+    std::fs::write(&file, format!("{INVOICES}\n")).unwrap();
+    let setup = Setup::demo()
+        .plugin("subscription-prier", "{ http = [\"GET\", \"POST\"] }")
+        .append("portreeve.toml", &format!("[[plugin.egress]]\norigin = \"{origin}\"\n"))
+        .blindfolded("cloudevents-events")
+        .blindfolded("business-central-webhooks")
+        .append(
+            "portreeve.toml",
+            &format!(
+                "\n[[channel]]\nid = \"source\"\nconnector = \"subscription-prier\"\n\
+                 documents = {{ \"cloudevents/event\" = \"cloudevents-events\" }}\ntarget = \"erp\"\n\
+                 exception_queue = \"integration\"\n\n\
+                 [[sender]]\nchannel = \"bell\"\nid = \"erp\"\nclient_state_file = \"{}\"\n\n\
+                 [[channel]]\nid = \"bell\"\nconnector = \"business-central-webhooks\"\ndocuments = {{}}\n\
+                 target = \"erp\"\nexception_queue = \"integration\"\nchallenges = true\n\n[channel.wakes]\n\
+                 poll = \"source\"\nkinds = [\"business-central/changed\", \"business-central/collection\"]\n\n\
+                 [[poll]]\nid = \"source\"\nchannel = \"source\"\nevery_seconds = 60\norigin = \"{origin}\"\n\n\
+                 [poll.settings]\nbase-url = \"{origin}\"\n\n\
+                 [poll.subscription]\nchannel = \"bell\"\nurl = \"http://127.0.0.1:1/v1/channels/bell\"\n\
+                 resource = \"/orders\"\nkind = \"some/subscription\"\n",
+                file.display()
+            ),
+        );
+    let host = setup.start().await;
+    let poll: Poll = host.host.pipeline.routes.poll("source").unwrap().clone();
+    let subscribed = host.host.pipeline.subscribe(&poll).await.unwrap();
+    assert!(matches!(subscribed, Some(Subscribed::Until(_, Made))), "{subscribed:?}");
+
+    let got = got.lock().unwrap().clone();
+    let [(_, asked), (path, told)] = got.as_slice() else { panic!("{got:?}") };
+    assert!(asked.contains(&format!("\"clientState\":\"{INVOICES}\"")), "the source has it: {asked}");
+    assert_eq!(path, "/told");
+    let known = String::from_utf8_lossy(&hex::decode(told).unwrap()).into_owned();
+    assert!(known.contains("the-host-puts-the-client-state-here"), "it knows what stood in its place");
+    assert!(known.contains("x-again: ") && known.contains("\"again\""), "and all of the answer: {known}");
+    let encoded = base64::engine::general_purpose::STANDARD.encode(asked);
+    for secret in [INVOICES, encoded.as_str()] {
+        assert!(!known.contains(secret), "{known}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
