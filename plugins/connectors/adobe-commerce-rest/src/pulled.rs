@@ -35,9 +35,11 @@
 //! Settings: `poll-since`, `poll-page` (50 unless set), `poll-overlap-seconds` (300 unless set).
 //! Sources: Adobe's "Search using REST endpoints" and "Orders"; times are UTC.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use portreeve_guest_adobe::document;
+use portreeve_guest_json::moment;
+use portreeve_guest_rest::{Since, TooMany, whole_number};
 use portreeve_sdk::connector::*;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -73,8 +75,6 @@ const OVER: [&str; 3] = ["complete", "closed", "canceled"];
 
 /// What no number of an order has: the numbers that are made of bytes begin with it.
 const UNNAMED: u64 = 1 << 63;
-
-const DAY_S: i64 = 86_400;
 
 #[derive(Deserialize)]
 struct Page<'a> {
@@ -118,11 +118,8 @@ impl Quantity {
     }
 }
 
-/// Where the last poll stopped.
-struct Cursor {
-    from_s: i64,
-    told: BTreeMap<u64, i64>,
-}
+/// Where the last poll stopped: by the shop's number of an order, in seconds.
+type Cursor = Since<u64>;
 
 /// What one poll found.
 #[derive(Default)]
@@ -139,14 +136,14 @@ struct Found {
 pub(crate) fn poll(request: &PollRequest) -> Result<Polled, Failure> {
     let settings = request.settings.as_slice();
     let since_s = since(settings)?;
-    let overlap_s = number(settings, "poll-overlap-seconds", OVERLAP_S, OVERLAP_S_MAX)?;
-    let size = number(settings, "poll-page", PAGE, PAGE_MAX)?;
+    let overlap_s = whole_number(settings, "poll-overlap-seconds", OVERLAP_S, OVERLAP_S_MAX)?;
+    let size = whole_number(settings, "poll-page", PAGE, PAGE_MAX)?;
     let mut cursor = match &request.cursor {
-        Some(bytes) => Cursor::read(bytes)?,
-        None => Cursor { from_s: since_s, told: BTreeMap::new() },
+        Some(bytes) => Cursor::read(bytes, VERSION, entry)?,
+        None => Cursor::beginning(since_s),
     };
     let (shop, mut found) = (Shop::of(settings)?, Found::default());
-    let (mut from_s, mut number, mut is_end) = (cursor.from_s, 1, false);
+    let (mut from_s, mut number, mut is_end) = (cursor.from(), 1, false);
     for _ in 0..PAGES_MAX {
         let body = shop.get(&listed(from_s, size, number)?)?;
         let page: Page<'_> = serde_json::from_slice(&body)
@@ -167,10 +164,10 @@ pub(crate) fn poll(request: &PollRequest) -> Result<Polled, Failure> {
     }
     let Found { documents, problems, unnamed, high_s } = found;
     let is_nothing = documents.is_empty() && problems.is_empty();
-    let high_s = high_s.unwrap_or(cursor.from_s);
-    if is_nothing && high_s.saturating_sub(overlap_s).saturating_sub(cursor.from_s) <= UNTOLD_S {
+    let high_s = high_s.unwrap_or(cursor.from());
+    if is_nothing && high_s.saturating_sub(overlap_s).saturating_sub(cursor.from()) <= UNTOLD_S {
         // All of what was asked for changed in one second and is known, and there is more of it.
-        if !is_end && high_s == cursor.from_s {
+        if !is_end && high_s == cursor.from() {
             return Err(Failure::permanent(
                 "the shop changed more orders in one second than one poll reads, so nothing is known behind them; set poll-page higher",
             ));
@@ -182,25 +179,27 @@ pub(crate) fn poll(request: &PollRequest) -> Result<Polled, Failure> {
     // What stands in the way to what is new is passed: all up to there was read.
     let back_s = if is_nothing && !is_end { 0 } else { overlap_s };
     // Nobody knows their times: the page's end is the latest that they can have.
-    cursor.told.extend(unnamed.into_iter().map(|name| (name, high_s)));
-    cursor.moved(high_s.saturating_sub(back_s));
-    Ok(Polled { documents, problems, cursor: Some(cursor.written()) })
+    for name in unnamed {
+        cursor.tell(name, high_s);
+    }
+    cursor.move_to(high_s.saturating_sub(back_s), TOLD_MAX).map_err(|TooMany| {
+        Failure::permanent(
+            "the shop changed more orders in one second than a cursor remembers, so nothing is known behind them; see to that second's orders there",
+        )
+    })?;
+    let entry = |id: &u64, at_s: i64| format!("{id} {at_s}");
+    Ok(Polled { documents, problems, cursor: Some(cursor.written(VERSION, entry)) })
 }
 
 /// When the host began to have the shop's orders, which nobody guesses.
 fn since(settings: &[Setting]) -> Result<i64, Failure> {
-    let since = setting(settings, "poll-since").and_then(|text| seconds(&text.trim_end_matches('Z').replace('T', " ")));
+    let moment = |text: &str| moment::parse(text).map(|at_ms| at_ms.div_euclid(1_000));
+    let since = setting(settings, "poll-since").and_then(|text| moment(text).or_else(|| seconds(text)));
     since.ok_or_else(|| {
         Failure::permanent(
             "setting `poll-since` is missing or no time; expected from when on the shop's orders are the host's, such as 2026-03-02T00:00:00Z",
         )
     })
-}
-
-fn number(settings: &[Setting], name: &str, unless_set: i64, most: i64) -> Result<i64, Failure> {
-    let Some(text) = setting(settings, name) else { return Ok(unless_set) };
-    let number = text.parse().ok().filter(|number| (1..=most).contains(number));
-    number.ok_or_else(|| Failure::permanent(format!("setting `{name}` is no whole number from 1 to {most}")))
 }
 
 fn listed(from_s: i64, size: i64, page: i64) -> Result<String, Failure> {
@@ -238,7 +237,7 @@ fn take(
     });
     let Some((id, updated_s, created_s, looked)) = known else {
         let name = named_by_bytes(order.get());
-        if cursor.told.contains_key(&name) || !found.unnamed.insert(name) {
+        if cursor.has_told(&name) || !found.unnamed.insert(name) {
             return Ok(());
         }
         let message = "found no `entity_id`, or no time in `created_at` or `updated_at`; expected all of them";
@@ -250,7 +249,7 @@ fn take(
     }
     found.high_s = Some(updated_s);
     let is_over = looked.state.as_deref().is_some_and(|state| OVER.contains(&state));
-    if created_s < since_s || is_over || cursor.told.insert(id, updated_s) == Some(updated_s) {
+    if created_s < since_s || is_over || cursor.tell(id, updated_s) == Some(updated_s) {
         return Ok(());
     }
     match document(order, index, body, None) {
@@ -274,51 +273,19 @@ fn named_by_bytes(order: &str) -> u64 {
     hash | UNNAMED
 }
 
-impl Cursor {
-    fn read(bytes: &[u8]) -> Result<Self, Failure> {
-        let unreadable = || Failure::permanent("the cursor is none of this connector's");
-        let mut lines = std::str::from_utf8(bytes).map_err(|_| unreadable())?.lines();
-        let (version, from_s) = lines.next().and_then(|line| line.split_once(' ')).ok_or_else(unreadable)?;
-        let from_s = from_s.parse().ok().filter(|_| version == VERSION).ok_or_else(unreadable)?;
-        let told = lines.map(|line| {
-            let (id, at_s) = line.split_once(' ')?;
-            Some((id.parse().ok()?, at_s.parse().ok()?))
-        });
-        Ok(Self { from_s, told: told.collect::<Option<_>>().ok_or_else(unreadable)? })
-    }
-
-    /// From now on it asks from there on, or from later on where that is too much to remember.
-    fn moved(&mut self, from_s: i64) {
-        self.from_s = self.from_s.max(from_s);
-        self.told.retain(|_, at_s| *at_s >= self.from_s);
-        let mut times: Vec<i64> = self.told.values().copied().collect();
-        times.sort_unstable();
-        if let Some(beyond) = times.len().checked_sub(TOLD_MAX + 1).and_then(|beyond| times.get(beyond)) {
-            self.from_s = beyond.saturating_add(1);
-            self.told.retain(|_, at_s| *at_s >= self.from_s);
-        }
-    }
-
-    fn written(&self) -> Vec<u8> {
-        let head = format!("{VERSION} {}", self.from_s);
-        let told = self.told.iter().map(|(id, at_s)| format!("{id} {at_s}"));
-        std::iter::once(head).chain(told).collect::<Vec<_>>().join("\n").into_bytes()
-    }
+/// What a cursor remembers of an order.
+fn entry(line: &str) -> Option<(u64, i64)> {
+    let (id, at_s) = line.split_once(' ')?;
+    Some((id.parse().ok()?, at_s.parse().ok()?))
 }
 
-/// Seconds since 1970 of `2026-03-02 08:00:00`.
+/// Seconds since 1970 of `2026-03-02 08:00:00`, which is UTC.
 fn seconds(text: &str) -> Option<i64> {
-    let (day, clock) = text.split_once(' ')?;
-    let day = (day.len() == 10).then(|| date::parse(day))??;
-    let mut parts = clock.split(':').map(|part| (part.len() == 2).then(|| part.parse::<u8>().ok())?);
-    let (hour, minute, second) = (parts.next()??, parts.next()??, parts.next()??);
-    let is_time = hour < 24 && minute < 60 && second < 60 && parts.next().is_none();
-    is_time.then(|| date::at(day, hour, minute, second) / 1_000)
+    moment::parse(&format!("{}Z", text.replacen(' ', "T", 1))).map(|at_ms| at_ms.div_euclid(1_000))
 }
 
 /// A time as the shop's filters take it.
 fn written(at_s: i64) -> Option<String> {
-    let day = date::of_instant(at_s.checked_mul(1_000)?)?;
-    let rest = at_s.rem_euclid(DAY_S);
-    Some(format!("{} {:02}:{:02}:{:02}", date::to_text(day), rest / 3_600, rest / 60 % 60, rest % 60))
+    let text = moment::written(at_s.checked_mul(1_000)?)?;
+    text.get(..19).map(|seconds| seconds.replacen('T', " ", 1))
 }

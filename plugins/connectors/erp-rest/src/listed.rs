@@ -39,7 +39,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use portreeve_guest_json::moment;
-use portreeve_guest_rest::patient;
+use portreeve_guest_rest::{Since, TooMany, patient, whole_number};
 use portreeve_sdk::connector::*;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -179,12 +179,8 @@ impl<'de> Visitor<'de> for Collected {
     }
 }
 
-/// Where the last poll stopped.
-struct Cursor {
-    floor: InstantMs,
-    /// Id and time as it is written, with the time.
-    seen: BTreeMap<String, InstantMs>,
-}
+/// Where the last poll stopped: id and time as it is written, with the time.
+type Cursor = Since<String>;
 
 /// What one poll found.
 #[derive(Default)]
@@ -199,13 +195,13 @@ struct Found {
 pub(crate) fn poll(request: &PollRequest) -> Result<Polled, Failure> {
     let settings = request.settings.as_slice();
     let source = source(settings)?;
-    let overlap_ms = number(settings, "poll-overlap-seconds", OVERLAP_S, OVERLAP_S_MAX)?.saturating_mul(1_000);
+    let overlap_ms = whole_number(settings, "poll-overlap-seconds", OVERLAP_S, OVERLAP_S_MAX)?.saturating_mul(1_000);
     let mut cursor = match &request.cursor {
-        Some(bytes) => Cursor::read(bytes)?,
-        None => Cursor::beginning(settings)?,
+        Some(bytes) => Cursor::read(bytes, VERSION, entry)?,
+        None => beginning(settings)?,
     };
     let company = company_url(settings)?;
-    let mut url = first_page(&company, source, cursor.floor)?;
+    let mut url = first_page(&company, source, cursor.from())?;
     let mut found = Found::default();
     let mut goes_on = true;
     for _ in 0..PAGES_MAX {
@@ -224,14 +220,18 @@ pub(crate) fn poll(request: &PollRequest) -> Result<Polled, Failure> {
     }
     let Found { documents, problems, high } = found;
     let is_nothing = documents.is_empty() && problems.is_empty();
-    let moved = high.is_some_and(|high| high.saturating_sub(overlap_ms).saturating_sub(cursor.floor) > UNTOLD_MS);
+    let moved = high.is_some_and(|high| high.saturating_sub(overlap_ms).saturating_sub(cursor.from()) > UNTOLD_MS);
     if is_nothing && !goes_on && !moved {
         return Ok(Polled { documents, problems, cursor: None });
     }
     // A page that goes on is behind all that is remembered: what is nobody's stands in the way.
     let stands = is_nothing && goes_on;
-    let cursor = cursor.moved(high.unwrap_or_default(), if stands { 0 } else { overlap_ms }, stands)?;
-    Ok(Polled { documents, problems, cursor: Some(cursor.written()) })
+    let floor = high.unwrap_or_default().saturating_sub(if stands { 0 } else { overlap_ms });
+    if stands && floor <= cursor.from() {
+        return Err(too_many_at_once());
+    }
+    cursor.move_to(floor, SEEN_MAX).map_err(|TooMany| too_many_at_once())?;
+    Ok(Polled { documents, problems, cursor: Some(cursor.written(VERSION, |seen, _| seen.clone())) })
 }
 
 fn source(settings: &[Setting]) -> Result<Source, Failure> {
@@ -242,14 +242,8 @@ fn source(settings: &[Setting]) -> Result<Source, Failure> {
     })
 }
 
-fn number(settings: &[Setting], name: &str, unless_set: i64, most: i64) -> Result<i64, Failure> {
-    let Some(text) = setting(settings, name) else { return Ok(unless_set) };
-    let number = text.parse().ok().filter(|number| (1..=most).contains(number));
-    number.ok_or_else(|| Failure::permanent(format!("setting `{name}` is no whole number from 1 to {most}")))
-}
-
 fn first_page(company: &str, source: Source, floor: InstantMs) -> Result<String, Failure> {
-    let floor = written(floor).ok_or_else(|| Failure::permanent("the cursor has a time that is none"))?;
+    let floor = moment::written(floor).ok_or_else(|| Failure::permanent("the cursor has a time that is none"))?;
     let filter = http::escaped(&format!("lastModifiedDateTime ge {floor}"));
     let Source { documents, lines, .. } = source;
     Ok(format!("{company}/{documents}?$filter={filter}&$orderby=lastModifiedDateTime&$expand={lines}"))
@@ -264,7 +258,7 @@ fn page(
     found: &mut Found,
 ) -> Result<Option<String>, Failure> {
     let most = i64::try_from(PAGE_MAX).unwrap_or(i64::MAX);
-    let size = number(settings, "poll-page", i64::try_from(PAGE).unwrap_or(most), most)?;
+    let size = whole_number(settings, "poll-page", i64::try_from(PAGE).unwrap_or(most), most)?;
     let request = http::Request::get_json(url).with_header("prefer", &format!("odata.maxpagesize={size}"));
     let response = http::send(patient(request, settings)?)?;
     ERP.told(&response)?;
@@ -289,7 +283,7 @@ fn corrected_days(page: &Page<'_>, source: Source, settings: &[Setting], cursor:
     }
     let is_told = |members: &Members<'_>| {
         let named = text(members, "id").zip(text(members, "lastModifiedDateTime"));
-        is_a_hosts(members) && named.is_some_and(|(id, modified)| !cursor.seen.contains_key(&seen(&id, &modified)))
+        is_a_hosts(members) && named.is_some_and(|(id, modified)| !cursor.has_told(&seen(&id, &modified)))
     };
     let told = page.value.iter().filter_map(|item| members(item)).filter(is_told);
     let numbers = told.filter_map(|members| text(&members, CORRECTS)).filter(|number| is_number(number));
@@ -372,7 +366,7 @@ fn take(
         )));
     }
     found.high = Some(at);
-    if !is_a_hosts(&members) || cursor.seen.insert(seen(&id, &modified), at).is_some() {
+    if !is_a_hosts(&members) || cursor.tell(seen(&id, &modified), at).is_some() {
         return Ok(());
     }
     match document(&members, place, source, days, &[]) {
@@ -451,56 +445,21 @@ fn is_order(name: &str) -> bool {
     name.len() == 32 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-impl Cursor {
-    /// Where the first poll begins, which nobody guesses: before it are invoices that were dealt
-    /// with otherwise.
-    fn beginning(settings: &[Setting]) -> Result<Self, Failure> {
-        let floor = setting(settings, "poll-since").and_then(moment::parse).ok_or_else(|| {
-            Failure::permanent(
-                "setting `poll-since` is missing or no time; expected from when on documents are fetched, such as 2026-03-02T00:00:00Z",
-            )
-        })?;
-        Ok(Self { floor, seen: BTreeMap::new() })
-    }
+/// Where the first poll begins, which nobody guesses: before it are invoices that were dealt with
+/// otherwise.
+fn beginning(settings: &[Setting]) -> Result<Cursor, Failure> {
+    let floor = setting(settings, "poll-since").and_then(moment::parse).ok_or_else(|| {
+        Failure::permanent(
+            "setting `poll-since` is missing or no time; expected from when on documents are fetched, such as 2026-03-02T00:00:00Z",
+        )
+    })?;
+    Ok(Cursor::beginning(floor))
+}
 
-    fn read(bytes: &[u8]) -> Result<Self, Failure> {
-        let unreadable = || Failure::permanent("the cursor is none of this connector's");
-        let mut lines = std::str::from_utf8(bytes).map_err(|_| unreadable())?.lines();
-        let (version, floor) = lines.next().and_then(|line| line.split_once(' ')).ok_or_else(unreadable)?;
-        let floor = floor.parse().ok().filter(|_| version == VERSION).ok_or_else(unreadable)?;
-        let mut seen = BTreeMap::new();
-        for line in lines {
-            let (_, modified) = line.split_once(' ').ok_or_else(unreadable)?;
-            seen.insert(line.to_owned(), moment::parse(modified).ok_or_else(unreadable)?);
-        }
-        Ok(Self { floor, seen })
-    }
-
-    /// The cursor after all up to a time was seen.
-    fn moved(self, high: InstantMs, overlap_ms: i64, has_to: bool) -> Result<Self, Failure> {
-        let mut floor = self.floor.max(high.saturating_sub(overlap_ms));
-        if has_to && floor == self.floor {
-            return Err(too_many_at_once());
-        }
-        let mut seen = self.seen;
-        seen.retain(|_, at| *at >= floor);
-        if seen.len() > SEEN_MAX {
-            let mut times: Vec<InstantMs> = seen.values().copied().collect();
-            times.sort_unstable();
-            // What has the time of the first one that is forgotten is forgotten with it.
-            let beyond = times.len().saturating_sub(SEEN_MAX).saturating_sub(1);
-            let last = times.get(beyond).copied().unwrap_or(floor);
-            floor = times.into_iter().find(|at| *at > last).ok_or_else(too_many_at_once)?;
-            seen.retain(|_, at| *at >= floor);
-        }
-        Ok(Self { floor, seen })
-    }
-
-    fn written(&self) -> Vec<u8> {
-        let head = format!("{VERSION} {}", self.floor);
-        let lines = std::iter::once(head.as_str()).chain(self.seen.keys().map(String::as_str));
-        lines.collect::<Vec<_>>().join("\n").into_bytes()
-    }
+/// What a cursor remembers of a document, as [`seen`] wrote it.
+fn entry(line: &str) -> Option<(String, InstantMs)> {
+    let (_, modified) = line.split_once(' ')?;
+    Some((line.to_owned(), moment::parse(modified)?))
 }
 
 fn too_many_at_once() -> Failure {
@@ -508,13 +467,4 @@ fn too_many_at_once() -> Failure {
         "the ERP changed more documents in one millisecond than a cursor remembers, so nothing is known behind them; \
          set poll-since to after that, and see to those documents there",
     )
-}
-
-/// A time as the ERP's filters take it.
-fn written(at: InstantMs) -> Option<String> {
-    let day = date::of_instant(at)?;
-    let ms = at.rem_euclid(date::DAY_MS);
-    let (seconds, ms) = (ms / 1_000, ms % 1_000);
-    let (hours, minutes, seconds) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
-    Some(format!("{}T{hours:02}:{minutes:02}:{seconds:02}.{ms:03}Z", date::to_text(day)))
 }

@@ -4,13 +4,14 @@
 //! 60: milliseconds since 1970 have no leap seconds.
 
 use portreeve_sdk::date;
+use portreeve_sdk::types::InstantMs;
 
 const MINUTE_MS: i64 = 60_000;
 
 /// Reads `2026-03-02T15:30:00Z`, with any fraction of a second and any offset. What is below
 /// a millisecond is cut off.
 #[must_use]
-pub fn parse(text: &str) -> Option<i64> {
+pub fn parse(text: &str) -> Option<InstantMs> {
     let (day, rest) = text.split_once(['T', 't'])?;
     let (clock, rest) = rest.split_at_checked(8)?;
     let (fraction_ms, zone) = match rest.strip_prefix('.') {
@@ -22,6 +23,16 @@ pub fn parse(text: &str) -> Option<i64> {
     let (minute, rest) = two(rest.strip_prefix(':')?, 59)?;
     let (second, _) = two(rest.strip_prefix(':')?, 59)?;
     Some(date::at(day, hour, minute, second) + fraction_ms - offset_ms(zone)?)
+}
+
+/// Writes `2026-03-02T15:30:00.500Z`; none where the year has not four digits.
+#[must_use]
+pub fn written(at: InstantMs) -> Option<String> {
+    let day = date::of_instant(at)?;
+    let ms = at.rem_euclid(date::DAY_MS);
+    let (seconds, ms) = (ms / 1_000, ms % 1_000);
+    let (hours, minutes, seconds) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
+    Some(format!("{}T{hours:02}:{minutes:02}:{seconds:02}.{ms:03}Z", date::to_text(day)))
 }
 
 /// The milliseconds of a fraction, and what is behind its digits.
@@ -67,6 +78,15 @@ mod tests {
         ] {
             assert_eq!(parse(text), Some(ms), "{text}");
         }
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        for at in [0, 1, 1_772_465_400_500, -1, 253_402_300_799_999] {
+            assert_eq!(written(at).as_deref().and_then(parse), Some(at));
+        }
+        assert_eq!(written(1_772_465_400_500).as_deref(), Some("2026-03-02T15:30:00.500Z"));
+        assert_eq!(written(253_402_300_800_000), None);
     }
 
     #[test]

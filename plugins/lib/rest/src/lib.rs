@@ -22,13 +22,18 @@
 //! target may take to answer, 20000 unless set ([`Patience`]). The call's own limit, `wall_ms` of the
 //! manifest and the grant, has to be longer: a call that is cut says nothing, not even that
 //! the outcome is unknown. Credentials are the host's.
+//!
+//! And how a list is asked, again and again, for what changed since ([`Since`]).
 
 mod date;
+mod since;
 
 use portreeve_sdk::failure::RETRY_MS;
 use portreeve_sdk::http::{Request, Response};
 use portreeve_sdk::types::{CheckReport, Failure, Setting, setting};
 use serde::Deserialize;
+
+pub use since::{Since, TooMany};
 
 /// The contract's longest wait: one day. A target could otherwise park an order
 /// for ever with a header.
@@ -125,6 +130,16 @@ impl Target {
     pub fn unusable(&self, status: u16) -> Failure {
         Failure::permanent(format!("{} answered {status}; check {}", self.name, self.check))
     }
+}
+
+/// A setting that is a whole number from 1 on.
+///
+/// # Errors
+/// When it is set and none, or above `most`.
+pub fn whole_number(settings: &[Setting], name: &str, unless_set: i64, most: i64) -> Result<i64, Failure> {
+    let Some(text) = setting(settings, name) else { return Ok(unless_set) };
+    let number = text.parse().ok().filter(|number| (1..=most).contains(number));
+    number.ok_or_else(|| Failure::permanent(format!("setting `{name}` is no whole number from 1 to {most}")))
 }
 
 /// The request with the time that the target has to answer it, the only one of its call.
@@ -311,6 +326,16 @@ mod tests {
         assert_eq!(ERP.base_url(&set("base-url", "https://a.example/v1//")).unwrap(), "https://a.example/v1");
         let Err(Failure::Permanent(why)) = ERP.base_url(&[]) else { unreachable!("no address") };
         assert_eq!(why, "setting `base-url` is missing; expected for example https://erp.example");
+    }
+
+    #[test]
+    fn a_setting_is_a_whole_number_or_refused() {
+        let number = |text: &str| whole_number(&set("poll-page", text), "poll-page", 50, 200);
+        assert_eq!((whole_number(&[], "poll-page", 50, 200), number("1"), number("200")), (Ok(50), Ok(1), Ok(200)));
+        for wrong in ["0", "201", "-1", "1.5", "many", "", "99999999999999999999"] {
+            let Err(Failure::Permanent(why)) = number(wrong) else { unreachable!("{wrong}") };
+            assert_eq!(why, "setting `poll-page` is no whole number from 1 to 200");
+        }
     }
 
     #[test]
