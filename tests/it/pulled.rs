@@ -3,6 +3,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use axum::http::{Method, StatusCode, Uri};
 use portreeve::standins::shop::{Basket, Integration};
@@ -257,7 +258,7 @@ async fn a_shop_that_repeats_its_last_page_or_lists_in_another_order_ends_the_po
     assert_eq!(fetch(&host).await.documents, 1);
     later(&host);
     assert_eq!(fetch(&host).await.documents, 0);
-    // What has no name is known by its bytes: it is told beside the order, and no more.
+    // It is told beside the order, and no more.
     assert_eq!(host.codes().await, ["accepted-with-problems"]);
 }
 
@@ -277,6 +278,31 @@ async fn an_order_without_a_time_keeps_nothing_behind_its_page_from_being_fetche
     later(&host);
     assert_eq!(fetch(&host).await.documents, 0);
     assert_eq!(host.codes().await, ["accepted-with-problems"], "it is told once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_without_its_number_is_told_once_however_often_it_changes() {
+    let asked = Arc::new(AtomicU32::new(0));
+    let shop = scripted(move |_| {
+        let times = asked.fetch_add(1, Ordering::Relaxed);
+        let unnamed = json!({"increment_id": "000000009", "created_at": "2026-03-02 08:00:00", "comment": times});
+        json!({"items": [unnamed, listed(2, 0)], "total_count": 2})
+    })
+    .await;
+    let host = pulling(&shop, &shop, "").start().await;
+    assert_eq!(fetch(&host).await.documents, 1);
+    for _ in 0..3 {
+        later(&host);
+        assert_eq!(fetch(&host).await, PollRun { asked: 1, documents: 0, failed: None });
+    }
+    assert_eq!(host.codes().await, ["accepted-with-problems"]);
+    // Another one is another matter.
+    let two = json!([{"increment_id": "1"}, {"increment_id": "2"}, {"increment_id": null, "comment": "none"}]);
+    let shop = scripted(move |_| json!({"items": two, "total_count": 3})).await;
+    let host = pulling(&shop, &shop, "").start().await;
+    fetch(&host).await;
+    let told = host.exceptions().await.remove(0).detail;
+    assert!(told.contains("3 problem(s)"), "{told}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

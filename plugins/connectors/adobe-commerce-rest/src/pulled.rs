@@ -22,8 +22,9 @@
 //! 300101 1772438460              what was told with a time from there on
 //! ```
 //!
-//! An order without a number or a time is told once too, by a number that is made of its bytes: told
-//! each time, it would end each poll at its page, and what is behind that would never be read.
+//! An order without a number or a time is told once too, by a number that is made of what names it
+//! otherwise, or of its bytes: told each time, it would end each poll at its page, and what is behind
+//! that would never be read.
 //!
 //! An order that was placed before `poll-since` is none of the host's, however late it changes: it
 //! was dealt with otherwise. One that is over in the shop (complete, closed, cancelled) needs nothing
@@ -35,7 +36,7 @@
 //! Settings: `poll-since`, `poll-page` (50 unless set), `poll-overlap-seconds` (300 unless set).
 //! Sources: Adobe's "Search using REST endpoints" and "Orders"; times are UTC.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use portreeve_guest_adobe::document;
 use portreeve_guest_json::moment;
@@ -73,8 +74,11 @@ const VERSION: &str = "am1";
 /// nobody here knows is no reason to pass an order over without a word.
 const OVER: [&str; 3] = ["complete", "closed", "canceled"];
 
-/// What no number of an order has: the numbers that are made of bytes begin with it.
+/// What no number of an order has: the numbers that are made of what names one otherwise begin with it.
 const UNNAMED: u64 = 1 << 63;
+
+/// Members that name an order where its number or a time of it is missing, the surest first.
+const NAMES: [&str; 3] = ["entity_id", "increment_id", "quote_id"];
 
 #[derive(Deserialize)]
 struct Page<'a> {
@@ -236,7 +240,7 @@ fn take(
         Some((id, updated_s, looked.created_at.as_deref().and_then(seconds)?, looked))
     });
     let Some((id, updated_s, created_s, looked)) = known else {
-        let name = named_by_bytes(order.get());
+        let name = named_otherwise(order.get());
         if cursor.has_told(&name) || !found.unnamed.insert(name) {
             return Ok(());
         }
@@ -264,10 +268,18 @@ fn take(
     Ok(())
 }
 
-/// A number for what has none: FNV-1a, which is the same in each build. A shop that has two orders of
-/// one number keeps only its own from being told.
-fn named_by_bytes(order: &str) -> u64 {
-    let hash = order
+/// A number for an order that is told by none: of what names it all the same, so that it is told once
+/// however often it changes, and of its bytes where nothing does. FNV-1a is the same in each build. A
+/// shop that has two orders of one number keeps only its own from being told.
+fn named_otherwise(order: &str) -> u64 {
+    let members: BTreeMap<&str, &RawValue> = serde_json::from_str(order).unwrap_or_default();
+    let named = NAMES.iter().find_map(|name| {
+        let value = members.get(name)?.get();
+        (!matches!(value, "null" | "\"\"")).then(|| format!("{name} {value}"))
+    });
+    let hash = named
+        .as_deref()
+        .unwrap_or(order)
         .bytes()
         .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
     hash | UNNAMED
