@@ -28,6 +28,7 @@
 //! be charged too much or too little. An order with freight is `invalid` where
 //! there is no such setting. Taxes are the ERP's own to work out.
 
+mod line;
 mod listing;
 mod orders;
 mod posted;

@@ -26,6 +26,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::COMMENT_SEQUENCE;
+use crate::line::Line;
 use crate::listing::events;
 use crate::posted::{changed_at, digits, hyphened, money_of};
 
@@ -51,23 +52,6 @@ struct SalesOrder<'a> {
     total_amount_including_tax: Option<&'a RawValue>,
     #[serde(borrow)]
     sales_order_lines: Vec<Line<'a>>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Line<'a> {
-    sequence: u32,
-    line_type: String,
-    #[serde(default)]
-    line_object_number: String,
-    #[serde(default)]
-    unit_of_measure_code: String,
-    #[serde(borrow)]
-    quantity: Option<&'a RawValue>,
-    #[serde(borrow)]
-    shipped_quantity: Option<&'a RawValue>,
-    #[serde(borrow)]
-    unit_price: Option<&'a RawValue>,
 }
 
 type Read<T> = Result<T, Box<Problem>>;
@@ -170,10 +154,8 @@ fn item(line: &Line<'_>, path: &str, currency: &str, is_numbered: bool) -> Read<
     let shipped = number(line.shipped_quantity, "shippedQuantity")?;
     let price = number(line.unit_price, "unitPrice")?;
     let left = line.shipped_quantity.map(|raw| raw.get().to_owned()).unwrap_or_default();
-    let sequence = line.sequence;
-    let its_own = if is_numbered && sequence.is_multiple_of(10) { sequence / 10 } else { sequence };
     let order_line = OrderLine {
-        number: its_own.to_string(),
+        number: line.number(is_numbered).to_string(),
         sku: line.line_object_number.clone(),
         buyer_sku: None,
         description: None,

@@ -36,6 +36,8 @@ use portreeve_sdk::transformer::*;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::line::Line;
+
 /// The kinds of documents, and whether they take back.
 const KINDS: [(&str, bool); 2] =
     [("business-central/sales-invoice", false), ("business-central/sales-credit-memo", true)];
@@ -80,27 +82,6 @@ struct Posted<'a> {
     total_amount_including_tax: Option<&'a RawValue>,
     #[serde(borrow)]
     lines: Vec<Line<'a>>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Line<'a> {
-    sequence: u32,
-    line_type: String,
-    #[serde(default)]
-    line_object_number: String,
-    #[serde(default)]
-    description: String,
-    #[serde(default)]
-    unit_of_measure_code: String,
-    #[serde(borrow)]
-    quantity: Option<&'a RawValue>,
-    #[serde(borrow)]
-    unit_price: Option<&'a RawValue>,
-    #[serde(borrow)]
-    amount_excluding_tax: Option<&'a RawValue>,
-    #[serde(borrow)]
-    invoice_discount_allocation: Option<&'a RawValue>,
 }
 
 type Read<T> = Result<T, Box<Problem>>;
@@ -179,7 +160,7 @@ fn invoice(posted: &Posted<'_>, takes_back: bool, settings: &[Setting], problems
         line.extended.minor = signed(line.extended.minor);
     }
     let shipments = posted.lines.iter().filter(|line| line.line_type == "Comment");
-    let shipment = shipments.filter_map(|line| line.description.strip_prefix(SHIPMENT)).next_back();
+    let shipment = shipments.filter_map(|line| line.says(SHIPMENT)).next_back();
     Ok(Invoice {
         invoice_number: posted.number.clone(),
         order_number: Some(order_number),

@@ -17,9 +17,9 @@
 use portreeve_guest_json::row::ListRow;
 use portreeve_sdk::transformer::*;
 use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use crate::COMMENT_SEQUENCE;
+use crate::line::Line;
 use crate::listing::events;
 use crate::posted::{SHIPMENT, changed_at, digits, hyphened};
 
@@ -35,21 +35,6 @@ struct SalesShipment<'a> {
     last_modified_date_time: Option<String>,
     #[serde(borrow)]
     sales_shipment_lines: Vec<Line<'a>>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Line<'a> {
-    sequence: u32,
-    line_type: String,
-    #[serde(default)]
-    line_object_number: String,
-    #[serde(default)]
-    description: String,
-    #[serde(default)]
-    unit_of_measure_code: String,
-    #[serde(borrow)]
-    quantity: Option<&'a RawValue>,
 }
 
 type Read<T> = Result<T, Box<Problem>>;
@@ -95,7 +80,7 @@ fn shipment(row: &str, path: &str) -> Read<Option<Shipment>> {
     let Some(order_number) = hyphened(&posted.external_document_number) else { return Ok(None) };
     let comments = || posted.sales_shipment_lines.iter().filter(|line| line.line_type == "Comment");
     let is_numbered = comments().any(|line| line.sequence == COMMENT_SEQUENCE);
-    let named = comments().filter_map(|line| line.description.strip_prefix(SHIPMENT)).next_back();
+    let named = comments().filter_map(|line| line.says(SHIPMENT)).next_back();
     let mut lines = vec![];
     for (index, line) in posted.sales_shipment_lines.iter().enumerate().filter(|(_, line)| line.line_type == "Item") {
         lines.push(shipped(line, &format!("{path}.salesShipmentLines[{index}]"), is_numbered)?);
@@ -136,10 +121,8 @@ fn shipped(line: &Line<'_>, path: &str, is_numbered: bool) -> Read<ShipmentLine>
     let at = format!("{path}.quantity");
     let quantity = money::quantity(digits(line.quantity, &at)?, unit)
         .map_err(|error| Box::new(Problem::new("bad-number", error.to_string(), at)))?;
-    let sequence = line.sequence;
-    let its_own = if is_numbered && sequence.is_multiple_of(10) { sequence / 10 } else { sequence };
     Ok(ShipmentLine {
-        line_number: its_own.to_string(),
+        line_number: line.number(is_numbered).to_string(),
         sku: line.line_object_number.clone(),
         ordered: None,
         shipped: quantity,
