@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
 use crate::contract::{DeadLetter, GONE, OutboxId, PayloadRef, REPLAYS_MAX, StoreError};
 use crate::sqlite::rows::{Result, content, matter, outbox_id, payload_ref, signed, unsigned};
-use crate::sqlite::{credit, exception, failed, level, order_event};
+use crate::sqlite::{credit, exception, failed, has_table, level, order_event};
 
 const LETTERS: &str =
     "SELECT exception.id, outbox.order_id, orders.number, target, outbox.kind, attempts, replays, blocks,
@@ -172,11 +172,7 @@ pub(super) fn replayed_since_corrected(connection: &Connection, outbox: i64) -> 
 
 /// A correction in a folder that is opened to be read alone: an earlier build knew none.
 fn correction_seen(connection: &Connection, outbox: i64) -> Result<Option<PayloadRef>> {
-    let known = connection
-        .prepare_cached("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'correction'")
-        .and_then(|mut known| known.exists([]))
-        .map_err(failed)?;
-    if known { correction(connection, outbox) } else { Ok(None) }
+    if has_table(connection, "correction")? { correction(connection, outbox) } else { Ok(None) }
 }
 
 /// Gives the delivery of an exception up for good.

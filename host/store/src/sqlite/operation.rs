@@ -8,8 +8,8 @@
 use portreeve_model::Instant;
 use rusqlite::{Connection, params};
 
-use super::failed;
 use super::rows::{Result, damaged, signed, unsigned};
+use super::{failed, has_table};
 use crate::contract::{After, OperationLeaf, Part, PartKind, PartView};
 
 pub(super) const LEAVES: &str = "SELECT operation_leaf.leaf, at, leaf.bytes
@@ -37,10 +37,7 @@ pub(super) fn prepare(connection: &mut Connection) -> Result<()> {
 /// Whether there can be anything: a folder that is opened to be read alone may be of a build that
 /// kept nothing of it.
 fn are_there(connection: &Connection) -> Result<bool> {
-    connection
-        .prepare_cached("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'part'")
-        .and_then(|mut there| there.exists([]))
-        .map_err(failed)
+    has_table(connection, "part")
 }
 
 /// Notes a record that is about no order.

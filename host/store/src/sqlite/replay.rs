@@ -6,11 +6,11 @@
 use portreeve_model::{ChannelId, Digest, Instant, OrderId, ProcessState};
 use rusqlite::{Connection, Row, params};
 
-use super::failed;
 use super::rows::{
     Result, content, damaged, digest, insert_leaf, insert_payload, order_state, outbox_id, payload_ref, signed,
     unsigned,
 };
+use super::{failed, has_table};
 use crate::contract::{
     Delivered, DeliveredPage, DeliveredWanted, LOOKED_AT_MAX, NewReplay, OrderEventKind, REPLAYS_MAX, ReplayPart,
     ReplayView, StoreError,
@@ -216,10 +216,7 @@ pub(super) fn shown(connection: &Connection, digest: Digest) -> Result<Option<Re
 /// Whether there can be any: a folder that is opened to be read alone may be of a build that knew
 /// none.
 fn are_there(connection: &Connection) -> Result<bool> {
-    connection
-        .prepare_cached("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'replay'")
-        .and_then(|mut there| there.exists([]))
-        .map_err(failed)
+    has_table(connection, "replay")
 }
 
 fn view(connection: &Connection, row: &Row<'_>) -> Result<ReplayView> {
