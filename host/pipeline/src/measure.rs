@@ -642,6 +642,21 @@ mod tests {
         durations.times()
     }
 
+    /// An order of which nothing is known yet.
+    fn order(number: u64) -> MeasuredOrder {
+        MeasuredOrder {
+            number,
+            channel: ChannelId::parse("edi").unwrap(),
+            received_at: Instant(0),
+            decided_at: Instant(0),
+            progress: None,
+            shipped_as: None,
+            said: vec![],
+            exceptions: vec![],
+            deliveries: vec![],
+        }
+    }
+
     #[test]
     fn durations_are_never_told_too_short_and_hardly_too_long() {
         assert_eq!(durations([]), Times::default());
@@ -674,17 +689,7 @@ mod tests {
                 first_at: Instant(7),
                 last_at: Instant(7),
             };
-            let order = MeasuredOrder {
-                number: nth,
-                channel: ChannelId::parse("edi").unwrap(),
-                received_at: Instant(0),
-                decided_at: Instant(0),
-                progress: None,
-                shipped_as: None,
-                said: vec![shipped],
-                exceptions: vec![],
-                deliveries: vec![],
-            };
+            let order = MeasuredOrder { said: vec![shipped], ..order(nth) };
             let node = Some(format!("node-{nth}"));
             tally.order(&order, &Opened { progress: None, node });
             tally.order(&order, &Opened::default());
@@ -707,18 +712,8 @@ mod tests {
                 count: 2,
                 touches: 0,
             };
-            let order = MeasuredOrder {
-                number: nth,
-                channel: ChannelId::parse("edi").unwrap(),
-                received_at: Instant(0),
-                decided_at: Instant(0),
-                progress: None,
-                shipped_as: None,
-                said: vec![],
-                // One order in which the same happened about two things is one order.
-                exceptions: vec![exception.clone(), exception],
-                deliveries: vec![],
-            };
+            // One order in which the same happened about two things is one order.
+            let order = MeasuredOrder { exceptions: vec![exception.clone(), exception], ..order(nth) };
             tally.order(&order, &Opened::default());
         }
         let found = tally.finish(Period { from: Instant(0), until: Instant(1) }, Operations::default());
