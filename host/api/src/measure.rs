@@ -185,7 +185,8 @@ pub struct OnboardingMeasures {
     pub kind: String,
     /// Its name.
     pub name: String,
-    /// When the first configuration with it became active.
+    /// When the first configuration with it became active; of what was configured and not in use
+    /// before its folder noted such times, the first that became active since.
     pub configured_at: String,
     /// When a channel's first input with documents was received, or the host knew that a target has
     /// its first delivery; none where that is still to come.

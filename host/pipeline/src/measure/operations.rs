@@ -91,7 +91,8 @@ pub struct LastComparison {
 pub struct Onboarding {
     /// Which.
     pub part: Part,
-    /// When the first configuration with it became active.
+    /// When the first configuration with it became active; of what was configured and not in use
+    /// before its folder noted such times, the first that became active since.
     pub configured_at: Instant,
     /// When a channel's first input with documents was received, or the host knew that a target has
     /// a first delivery; none where that is still to come.
