@@ -639,7 +639,9 @@ impl Ledger {
 
     fn lock(&self) -> MutexGuard<'_, Books> {
         let mut books = self.books.lock().unwrap_or_else(PoisonError::into_inner);
-        books.now = self.time.now().unwrap_or(books.now);
+        if let Some(now) = self.time.now() {
+            (books.now, books.has_clock) = (now, true);
+        }
         books
     }
 
@@ -718,7 +720,10 @@ mod tests {
     use std::net::TcpStream;
     use std::task::{Context, Waker};
 
+    use portreeve_model::Instant;
+
     use super::*;
+    use crate::clock::SetClock;
     use crate::standins::mischief::ATTEMPTS_MISCHIEVOUS;
 
     /// Everything that comes back until the ERP closes the connection.
@@ -1003,6 +1008,29 @@ mod tests {
         assert_eq!(shown[1]["salesInvoiceLines"][0]["description"], "Order 4711", "comments go onto every invoice");
         assert!(shown[1].get("at").is_none(), "{}", shown[1]);
         erp.stop().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn by_a_clock_that_stands_still_each_posting_has_a_time_of_its_own_and_by_one_that_was_set_the_same() {
+        for is_given in [false, true] {
+            let erp = with_an_order(Mischief::default()).await;
+            let now = Instant::parse("2026-03-02T12:00:00Z").unwrap();
+            if is_given {
+                erp.know_the_time(Arc::new(SetClock::at(now)));
+            } else {
+                erp.set_clock(now);
+            }
+            to_ship(&erp, 1, "4").await;
+            posted(&erp).await;
+            posted(&erp).await;
+            let invoices = listed(&erp, "salesInvoices", "salesInvoiceLines").await;
+            let times: Vec<Instant> = invoices
+                .iter()
+                .map(|invoice| Instant::parse(invoice["lastModifiedDateTime"].as_str().unwrap()).unwrap())
+                .collect();
+            assert_eq!(times, [now, now.plus_ms(i64::from(is_given))]);
+            erp.stop().await.unwrap();
+        }
     }
 
     #[tokio::test]

@@ -43,6 +43,10 @@ pub(super) struct Books {
     attempts: BTreeMap<(&'static str, String), u32>,
     /// What the clock says.
     pub(super) now: Instant,
+    /// Whether that is a clock that it was given.
+    pub(super) has_clock: bool,
+    /// The time of the last posting.
+    posted_at: Option<Instant>,
     /// What was posted, as notifications name it, with the time.
     pub(super) changes: Vec<(String, Instant)>,
     /// Rows of a page of sales orders at most; as many as are asked for, where nothing is said.
@@ -98,6 +102,8 @@ impl Default for Books {
             lines_total: 0,
             attempts: BTreeMap::new(),
             now: MORNING,
+            has_clock: false,
+            posted_at: None,
             changes: Vec::new(),
             late: BTreeSet::new(),
             subscriptions: Subscriptions::default(),
@@ -117,6 +123,17 @@ impl Books {
         let before = *count;
         *count = count.saturating_add(1);
         Ok(before)
+    }
+
+    /// The time of a posting. By a clock that it was given, each has a millisecond of its own, as
+    /// where documents are posted one after the other: such a clock may stand still while thousands
+    /// are. Where somebody set the time, it is that.
+    pub(super) fn posting_time(&mut self) -> Instant {
+        if self.has_clock {
+            self.now = self.posted_at.map_or(self.now, |last| self.now.max(last.plus_ms(1)));
+            self.posted_at = Some(self.now);
+        }
+        self.now
     }
 
     pub(super) fn put(&mut self, item: &str, quantity: Amount) {

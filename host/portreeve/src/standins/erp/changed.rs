@@ -10,8 +10,9 @@
 //!
 //! As in the original a notification has no data, several changes of one document are one, some
 //! never arrive and some arrive twice; which follows from the document, so that a run can be
-//! repeated. Whoever plays the network posts them. Times are what somebody set the ERP's clock
-//! to: documents that are posted without the clock moving have one time.
+//! repeated. Whoever plays the network posts them. Times are what somebody set the ERP to, and
+//! documents that are posted until it is set again have one time; or those of a clock that it was
+//! given, and then no two postings have the same one.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -149,7 +150,8 @@ impl fmt::Debug for Time {
 }
 
 impl Erp {
-    /// From now on it posts by this clock. The first one counts.
+    /// From now on it posts by this clock, a millisecond later where something has the time
+    /// already. The first clock counts.
     pub fn know_the_time(&self, clock: Arc<dyn Clock>) {
         self.ledger.time.0.get_or_init(|| clock);
     }
@@ -166,7 +168,7 @@ impl Erp {
         if !books.late.remove(order) {
             return;
         }
-        let now = books.now;
+        let now = books.posting_time();
         let mut told = Vec::new();
         for invoice in books.invoices.iter_mut().filter(|invoice| invoice.external_document_number == order) {
             invoice.modified = now;

@@ -62,13 +62,14 @@ pub(super) struct Row {
 impl Books {
     /// Posts what is to be shipped of an order.
     pub(super) fn ship_and_invoice(&mut self, company: &'static str, id: &str) -> Result<(), Refusal> {
-        let (place, now) = (self.order_place(company, id)?, self.now);
+        let place = self.order_place(company, id)?;
         let order = self.orders.get(place).ok_or_else(Refusal::full)?;
         if order.lines.iter().all(|line| line.ship == Amount::ZERO) {
             return Err(Refusal::dialog("There is nothing to post.".to_owned()));
         }
         let lines = order.lines.len();
         self.room(self.invoices.len(), lines)?;
+        let now = self.posting_time();
         let order = self.orders.get_mut(place).ok_or_else(Refusal::full)?;
         let mut rows = order.post(now);
         let gross = rows.iter().map(|row| row.amount).sum();
@@ -88,13 +89,13 @@ impl Books {
             discount,
             total: money(gross.saturating_sub(discount)),
             at: Some(serving::entry()),
-            dated: self.now,
-            modified: self.now,
+            dated: now,
+            modified: now,
         };
         for row in invoice.items() {
             self.take(&row.line.object, Amount::of(&row.line.quantity));
         }
-        self.changes.push((format!("companies({company})/salesInvoices({})", invoice.id()), self.now));
+        self.changes.push((format!("companies({company})/salesInvoices({})", invoice.id()), now));
         self.invoices.push(invoice);
         if is_done {
             self.remove(place);
@@ -137,7 +138,8 @@ impl Books {
 
     /// Posts a draft, which gets another number by it and keeps its id.
     pub(super) fn post_memo(&mut self, company: &str, id: &str) -> Result<(), Refusal> {
-        let (posted, now) = (self.memos_posted, self.now);
+        let posted = self.memos_posted;
+        let now = self.posting_time();
         let memo = self.memos.iter_mut().find(|memo| memo.company == company && memo.id() == id);
         let memo = memo.ok_or_else(|| Refusal::not_found("there is no sales credit memo with this id"))?;
         if memo.at.is_some() {
