@@ -214,7 +214,7 @@ impl Erp {
     /// they were made.
     #[must_use]
     pub fn sales_orders(&self) -> Vec<SalesOrder> {
-        self.ledger.lock().orders.iter().map(Order::shown).collect()
+        self.ledger.lock().orders.values().map(Order::shown).collect()
     }
 
     /// How many sales orders there are.
@@ -273,7 +273,11 @@ impl Erp {
     /// Restores a backup of when there were so many sales orders: those that came later are lost.
     /// Numbers that were given stay given.
     pub fn restore(&self, orders: usize) {
-        self.ledger.lock().orders.truncate(orders);
+        let mut books = self.ledger.lock();
+        let first_lost = books.orders.keys().nth(orders).copied();
+        if let Some(first) = first_lost {
+            drop(books.orders.split_off(&first));
+        }
     }
 
     /// How many were ever made, with those that were deleted since.
@@ -344,7 +348,7 @@ async fn find_sales_orders(
     let books = ledger.lock();
     let found = books
         .orders
-        .iter()
+        .values()
         .filter(|order| order.company == company && order.external_document_number == asked.document);
     let value: Vec<_> = found.map(|order| SalesOrderAnswer::of(order, asked.with_lines)).collect();
     Ok(Json(List { value }).into_response())

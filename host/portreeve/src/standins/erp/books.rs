@@ -26,9 +26,10 @@ const NUMBER_FIRST: usize = 101_001;
 /// Everything that the ERP knows.
 #[derive(Debug)]
 pub(super) struct Books {
-    pub(super) orders: Vec<Order>,
+    /// By the figure in their numbers, which is in their ids and those of their lines.
+    pub(super) orders: BTreeMap<usize, Order>,
     /// Those that it lost without a word.
-    pub(super) lost: Vec<Order>,
+    pub(super) lost: BTreeMap<usize, Order>,
     /// How many there ever were: a number is given once.
     pub(super) made: usize,
     pub(super) invoices: Vec<Document>,
@@ -91,8 +92,8 @@ const MORNING: Instant = Instant(1_772_438_400_000);
 impl Default for Books {
     fn default() -> Self {
         Self {
-            orders: Vec::new(),
-            lost: Vec::new(),
+            orders: BTreeMap::new(),
+            lost: BTreeMap::new(),
             made: 0,
             invoices: Vec::new(),
             memos: Vec::new(),
@@ -164,7 +165,7 @@ impl Books {
         self.room(self.orders.len(), asked.lines.len())?;
         let number = NUMBER_FIRST.saturating_add(self.made);
         self.made = self.made.saturating_add(1);
-        self.orders.push(Order {
+        let order = Order {
             company,
             external_document_number: asked.external_document_number,
             number: format!("S-ORD{number}"),
@@ -176,29 +177,31 @@ impl Books {
             total: asked.total,
             version: 0,
             modified: self.now,
-        });
-        self.orders.last().ok_or_else(Refusal::full)
+        };
+        Ok(self.orders.entry(number).or_insert(order))
     }
 
     pub(super) fn order_place(&self, company: &str, id: &str) -> Result<usize, Refusal> {
-        let found = self.orders.iter().position(|order| order.company == company && order.id() == id);
-        found.ok_or_else(|| Refusal::not_found("there is no sales order with this id"))
+        let is_it =
+            |place: &usize| self.orders.get(place).is_some_and(|order| order.company == company && order.id() == id);
+        let place = figure(id).filter(is_it);
+        place.ok_or_else(|| Refusal::not_found("there is no sales order with this id"))
     }
 
     fn order(&mut self, company: &str, id: &str) -> Result<&mut Order, Refusal> {
         let place = self.order_place(company, id)?;
-        self.orders.get_mut(place).ok_or_else(Refusal::full)
+        self.orders.get_mut(&place).ok_or_else(Refusal::full)
     }
 
     /// Lets an order go: it is not wanted, or posted whole.
     pub(super) fn remove(&mut self, place: usize) {
-        let order = self.orders.remove(place);
-        self.lines_total = self.lines_total.saturating_sub(order.lines.len());
+        let lines = self.orders.remove(&place).map_or(0, |order| order.lines.len());
+        self.lines_total = self.lines_total.saturating_sub(lines);
     }
 
     pub(super) fn delete(&mut self, company: &str, id: &str, expected: &str) -> Result<(), Refusal> {
         let place = self.order_place(company, id)?;
-        if self.orders.get(place).is_some_and(|order| ![order.etag().as_str(), "*"].contains(&expected)) {
+        if self.orders.get(&place).is_some_and(|order| ![order.etag().as_str(), "*"].contains(&expected)) {
             return Err(Refusal::changed());
         }
         self.remove(place);
@@ -209,9 +212,8 @@ impl Books {
     pub(super) fn delete_line(&mut self, company: &str, id: &str, expected: &str) -> Result<(), Refusal> {
         let now = self.now;
         let unknown = || Refusal::not_found("there is no sales order line with this id");
-        let has =
-            |order: &&mut Order| order.company == company && order.lines.iter().any(|line| order.line_id(line) == id);
-        let order = self.orders.iter_mut().find(has).ok_or_else(unknown)?;
+        let order = figure(id).and_then(|figure| self.orders.get_mut(&figure));
+        let order = order.filter(|order| order.company == company).ok_or_else(unknown)?;
         let place = order.lines.iter().position(|line| order.line_id(line) == id).ok_or_else(unknown)?;
         let line = order.lines.get(place).ok_or_else(unknown)?;
         if ![line.etag().as_str(), "*"].contains(&expected) {
@@ -246,7 +248,7 @@ impl Books {
     /// Changes a line of an item as a clerk does.
     pub(super) fn change_by_hand(&mut self, document: &str, number: &str, quantity: Decimal) -> bool {
         let now = self.now;
-        let order = self.orders.iter_mut().find(|order| order.external_document_number == document);
+        let order = self.orders.values_mut().find(|order| order.external_document_number == document);
         let Some(order) = order else { return false };
         let is_named =
             |line: &&mut OrderLine| line.line.line_type == LineType::Item && line_number(line.line.sequence) == number;
@@ -268,12 +270,9 @@ impl Books {
     ) -> Result<(&Order, &OrderLine), Refusal> {
         let now = self.now;
         let unknown = || Refusal::not_found("there is no sales order line with this id");
-        let in_order = |order: &Order| {
-            order.company == company
-                && order_id.is_none_or(|id| order.id() == id)
-                && order.lines.iter().any(|line| order.line_id(line) == line_id)
-        };
-        let order = self.orders.iter_mut().find(|order| in_order(order)).ok_or_else(unknown)?;
+        let is_it = |order: &&mut Order| order.company == company && order_id.is_none_or(|id| order.id() == id);
+        let order = figure(line_id).and_then(|figure| self.orders.get_mut(&figure));
+        let order = order.filter(is_it).ok_or_else(unknown)?;
         let place = order.lines.iter().position(|line| order.line_id(line) == line_id).ok_or_else(unknown)?;
         order.lines.get_mut(place).ok_or_else(unknown)?.change(expected, change)?;
         order.changed(now);
@@ -385,6 +384,11 @@ impl OrderLine {
     pub(super) fn posted(&mut self) {
         self.version = self.version.saturating_add(1);
     }
+}
+
+/// The figure at the end of an id: that of an order also in the ids of its lines.
+pub(super) fn figure(id: &str) -> Option<usize> {
+    id.rsplit('-').next()?.parse().ok()
 }
 
 /// The order's own number of a line: the transformer `business-central` makes the ERP's out

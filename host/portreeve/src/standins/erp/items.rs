@@ -6,6 +6,7 @@
 //! ```
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use axum::Json;
 use axum::extract::{Path, RawQuery, State};
@@ -83,7 +84,7 @@ pub(super) fn sales_orders(ledger: &Ledger, company: &'static str, query: &str) 
     }
     let top = books.rows_max.map_or(top, |most| top.min(most));
     let mut found: Vec<_> =
-        books.orders.iter().filter(|order| order.company == company && order.number > behind).collect();
+        books.orders.values().filter(|order| order.company == company && order.number > behind).collect();
     found.sort_by(|one, other| one.number.cmp(&other.number));
     let value: Vec<_> = found.into_iter().take(top).map(|order| SalesOrderAnswer::of(order, true)).collect();
     Ok(Json(List { value }).into_response())
@@ -201,8 +202,9 @@ impl Erp {
     /// Loses the sales orders of a document without a word; how many there were.
     pub fn lose_order(&self, document: &str) -> usize {
         let mut books = self.ledger.lock();
-        let (lost, kept): (Vec<_>, Vec<_>) =
-            books.orders.drain(..).partition(|order| order.external_document_number == document);
+        let (lost, kept): (BTreeMap<_, _>, BTreeMap<_, _>) = std::mem::take(&mut books.orders)
+            .into_iter()
+            .partition(|(_, order)| order.external_document_number == document);
         books.orders = kept;
         let count = lost.len();
         books.lost.extend(lost);
@@ -243,7 +245,7 @@ impl Erp {
     pub fn enter_otherwise(&self, document: &str, line_number: &str, quantity: Decimal, unit_price: Decimal) {
         let mut books = self.ledger.lock();
         let now = books.now;
-        for order in books.orders.iter_mut().filter(|order| order.external_document_number == document) {
+        for order in books.orders.values_mut().filter(|order| order.external_document_number == document) {
             let lines = order.lines.iter_mut().filter(|line| line.line.line_type != LineType::Comment);
             for line in lines.filter(|line| books::line_number(line.line.sequence) == line_number) {
                 (line.line.quantity, line.line.unit_price) = (quantity, unit_price);

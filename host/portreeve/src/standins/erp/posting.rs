@@ -12,7 +12,7 @@ use portreeve_model::value::Decimal;
 
 use super::answer::Refusal;
 use super::asked::{Checked, Line, LineType, charged};
-use super::books::{Books, Order, line_number};
+use super::books::{Books, Order, figure, line_number};
 use super::{CreditMemo, PostedInvoice, PostedLine};
 use crate::standins::amount::Amount;
 use crate::standins::serving;
@@ -63,14 +63,14 @@ impl Books {
     /// Posts what is to be shipped of an order.
     pub(super) fn ship_and_invoice(&mut self, company: &'static str, id: &str) -> Result<(), Refusal> {
         let place = self.order_place(company, id)?;
-        let order = self.orders.get(place).ok_or_else(Refusal::full)?;
+        let order = self.orders.get(&place).ok_or_else(Refusal::full)?;
         if order.lines.iter().all(|line| line.ship == Amount::ZERO) {
             return Err(Refusal::dialog("There is nothing to post.".to_owned()));
         }
         let lines = order.lines.len();
         self.room(self.invoices.len(), lines)?;
         let now = self.posting_time();
-        let order = self.orders.get_mut(place).ok_or_else(Refusal::full)?;
+        let order = self.orders.get_mut(&place).ok_or_else(Refusal::full)?;
         let mut rows = order.post(now);
         let gross = rows.iter().map(|row| row.amount).sum();
         let discount = order.discount_of(gross);
@@ -140,7 +140,8 @@ impl Books {
     pub(super) fn post_memo(&mut self, company: &str, id: &str) -> Result<(), Refusal> {
         let posted = self.memos_posted;
         let now = self.posting_time();
-        let memo = self.memos.iter_mut().find(|memo| memo.company == company && memo.id() == id);
+        let memo = figure(id).and_then(|place| self.memos.get_mut(place));
+        let memo = memo.filter(|memo| memo.company == company && memo.id() == id);
         let memo = memo.ok_or_else(|| Refusal::not_found("there is no sales credit memo with this id"))?;
         if memo.at.is_some() {
             return Err(Refusal::dialog("The action can be applied to a draft credit memo only.".to_owned()));
