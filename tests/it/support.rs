@@ -545,6 +545,19 @@ impl TestHost {
         (Self { setup, locations, clock, erp, host, store, folder }, front)
     }
 
+    /// Ends this host as a crash would and opens another one on what is in its folder, over its
+    /// store with something in front of it. What is configured stays.
+    pub(crate) async fn crash_behind<S: Store>(self, front: impl FnOnce(Arc<dyn Store>) -> Arc<S>) -> (Self, Arc<S>) {
+        let Self { folder, erp, clock, host, store, setup, locations } = self;
+        drop(host);
+        closed(store).await;
+        let front = front(locations.store().unwrap());
+        let store: Arc<dyn Store> = front.clone();
+        let host = Host::open(Arc::clone(&store), &locations, clock.clone(), Some(setup.workers)).await.unwrap();
+        host.begin().await.unwrap();
+        (Self { setup, locations, clock, erp, host, store, folder }, front)
+    }
+
     /// The same host with another clock.
     pub(crate) async fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
         let workers = Some(self.setup.workers);

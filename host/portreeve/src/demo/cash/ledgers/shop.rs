@@ -113,8 +113,8 @@ impl Ledgers {
         if self.posted(id).is_empty() {
             return Vec::new();
         }
-        let back = self.refunds.iter().filter(|refund| self.order_of(refund) == id);
-        let thing = back.map(|refund| {
+        let back = self.refunds_of_orders().into_iter().filter(|(order, _)| *order == id);
+        let thing = back.map(|(_, refund)| {
             let number = refund.metadata.get("refund_number").map_or("", String::as_str);
             let total = Some(Amount::of(&Decimal { units: refund.amount, scale: 2 }));
             Thing { mark: format!("[refund {id}/{number}]"), items: None, total }
