@@ -11,10 +11,11 @@ mod configured;
 mod judged;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use portreeve::standins::wms::NODE;
 use portreeve_model::value::Decimal;
-use portreeve_pipeline::{Clock, Credential};
+use portreeve_pipeline::{Clock, Credential, Deliveries};
 
 use self::configured::{PROCESSOR, Systems, TOKEN, WAREHOUSE};
 use crate::faults::{Fault, FaultyStore, WRITES};
@@ -41,11 +42,17 @@ const SHOWN_OF_A_KIND: usize = 4;
 const CHANGES_OF_MIND: usize = 10;
 const MINDS: u32 = 100;
 
-/// More than any run needs: a delivery is tried some ten times, and there are many at once.
-const DELIVERY_ROUNDS_MAX: u32 = 100_000;
+/// Deliveries under way at once, when everything comes to rest.
+const AT_ONCE: u32 = 64;
+
+/// More than any run needs: a delivery is tried some ten times, and an order has a handful.
+const DELIVERY_ROUNDS_MAX: u32 = 1_000_000;
 
 /// Writes of a poll, beside those of the road.
 const POLLS: [&str; 3] = ["claim_poll", "journal_polled", "end_poll"];
+
+/// Rounds of polls within which all that is there is fetched.
+const POLLED_MAX: u32 = 100;
 
 /// After so long nothing that a host had claimed is another one's any more.
 const LEASES_END_MS: i64 = 11 * 60_000;
@@ -320,10 +327,19 @@ impl World {
         host
     }
 
-    /// Delivers until nothing is due any more, however far the clock has to go for that.
+    /// Delivers until nothing is due any more, however far the clock has to go for that. While one
+    /// waits for an answer that does not come, the others go on.
     async fn deliver_all(&self, host: &TestHost) -> Result<(), String> {
+        let mut deliveries = Deliveries::new(Arc::clone(&host.host.pipeline), AT_ONCE);
+        let mut under_way = 0;
         for _ in 0..DELIVERY_ROUNDS_MAX {
-            if host.deliver_due().await == 0 {
+            if under_way <= AT_ONCE / 2 {
+                under_way += u32::try_from(deliveries.start_due().await.unwrap()).unwrap();
+            }
+            if let Some(settled) = deliveries.ended().await {
+                under_way -= u32::try_from(settled.len()).unwrap();
+                settled.into_iter().for_each(|settled| drop(settled.unwrap()));
+            } else {
                 let Some(due) = host.store.next_due().await.unwrap() else { return Ok(()) };
                 host.clock.advance_to(due);
             }
@@ -358,16 +374,33 @@ impl World {
             }
             waited_for = Some(pending);
         }
-        Err(format!("it never comes to rest: {:?}", host.summary().await))
+        let (unanswered, unheard) = (self.unanswered.len(), self.unheard.len());
+        let polls = host.host.pipeline.polls().await.unwrap();
+        let failing: Vec<_> = polls.iter().map(|(poll, at)| (&poll.id, at.as_ref().map(|at| at.failures))).collect();
+        Err(format!(
+            "it never comes to rest: {unanswered} unanswered, {unheard} unheard, polls failing {failing:?}, {:?}",
+            host.summary().await
+        ))
     }
 }
 
-/// Makes all polls. Whether each was made and brought nothing.
+/// Makes all polls until each was made and brought nothing; false where they came to no such end. Each
+/// page that is read for the first time may go wrong.
 async fn fetched(host: &TestHost) -> bool {
-    host.clock.advance_to(host.clock.now().plus_ms(LEASES_END_MS));
-    let runs = host.host.pipeline.poll_due().await;
-    let is_over = |run: &portreeve_pipeline::poll::PollRun| run.asked > 0 && run.documents == 0 && run.failed.is_none();
-    runs.into_iter().map(|(_, run)| run.unwrap()).fold(true, |all, run| all & is_over(&run))
+    let pipeline = &host.host.pipeline;
+    for _ in 0..POLLED_MAX {
+        // One that failed is due when it says so.
+        let due = pipeline.polls().await.unwrap().into_iter().filter_map(|(_, at)| Some(at?.due_at));
+        let no_lease = host.clock.now().plus_ms(LEASES_END_MS);
+        host.clock.advance_to(due.fold(no_lease, std::cmp::Ord::max));
+        let runs = pipeline.poll_due().await;
+        let is_over =
+            |run: &portreeve_pipeline::poll::PollRun| run.asked > 0 && run.documents == 0 && run.failed.is_none();
+        if runs.into_iter().map(|(_, run)| run.unwrap()).fold(true, |all, run| all & is_over(&run)) {
+            return true;
+        }
+    }
+    false
 }
 
 impl Said {

@@ -178,7 +178,8 @@ fn channels() -> String {
     let poll = |id: &str, list: &str| {
         format!(
             "\n[[poll]]\nid = \"{id}\"\nchannel = \"ledger\"\nevery_seconds = 5\norigin = \"${{ERP_ORIGIN}}\"\n\
-             settings = {{ poll = \"{list}\", poll-since = \"2026-03-01T00:00:00Z\", poll-overlap-seconds = \"60\" }}\n"
+             settings = {{ poll = \"{list}\", poll-since = \"2026-03-01T00:00:00Z\", poll-overlap-seconds = \"60\", \
+             poll-page = \"200\" }}\n"
         )
     };
     let ledger = format!(
