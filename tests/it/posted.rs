@@ -8,7 +8,7 @@ use portreeve::standins::Mischief;
 use portreeve::standins::erp::COMPANY;
 use portreeve_model::document::Position;
 use portreeve_model::event::Invoice;
-use portreeve_model::{Document, Event, Failure, ProcessState};
+use portreeve_model::{Document, Event, Failure, ProcessState, UnreadableRow};
 use portreeve_pipeline::poll::PollRun;
 use portreeve_pipeline::{Clock, Poll};
 use serde_json::{Value, json};
@@ -125,6 +125,25 @@ async fn page_by_page_each_document_is_told_once_also_where_all_have_one_time() 
     host.decide_all().await;
     assert_eq!(host.process_state(behind).await, Some(ProcessState::Invoiced));
     assert_eq!(host.summary().await.duplicates, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_who_set_poll_since_to_later_have_the_erp_asked_from_there_on() {
+    let host = fetching(Mischief::default(), "").start().await;
+    invoiced(&host, "PO-1").await;
+    assert_eq!(poll(&host, "invoices").await.documents, 1);
+    let passed_over = invoiced(&host, "PO-2").await;
+    later(&host, MINUTE_MS);
+    let setup = fetching(Mischief::default(), "");
+    let host = host.restart_as(setup.replace("portreeve.toml", "2026-03-01T00:00:00Z", "2026-03-02T09:00:00Z")).await;
+    assert_eq!(poll(&host, "invoices").await, PollRun { asked: 1, documents: 0, failed: None });
+    host.erp.set_clock(crate::support::MORNING.plus_ms(3 * 60 * MINUTE_MS));
+    let order = invoiced(&host, "PO-3").await;
+    later(&host, MINUTE_MS);
+    assert_eq!(poll(&host, "invoices").await.documents, 1);
+    host.decide_all().await;
+    assert_eq!(host.process_state(order).await, Some(ProcessState::Invoiced));
+    assert_eq!(host.process_state(passed_over).await, Some(ProcessState::Shipped), "people see to it");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -272,6 +291,19 @@ async fn mapped(plugins: &Plugins, kind: &str, body: &Value, settings: &[(&str, 
     let mut events = plugins.map("business-central", &document, settings).await?;
     assert_eq!(events.len(), 1);
     Ok(events.remove(0))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_document_of_a_list_that_has_another_form_is_told_by_its_number() {
+    let plugins = Plugins::demo().await;
+    let mut listed = document();
+    listed["lastModifiedDateTime"] = json!("2026-03-02T08:00:12.467Z");
+    listed["lines"] = json!(5);
+    let event = mapped(&plugins, "business-central/sales-invoice", &listed, &[]).await.unwrap();
+    let Event::Other(other) = event else { panic!("{event:?}") };
+    assert_eq!(other.kind, UnreadableRow::KIND);
+    let UnreadableRow { of, number, code, .. } = UnreadableRow::from_json(&other.body).unwrap();
+    assert_eq!((of.as_str(), number.as_str(), code.as_str()), ("invoice.posted", "PS-INV103001", "malformed-document"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

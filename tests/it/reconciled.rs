@@ -374,6 +374,20 @@ async fn what_somebody_abandoned_stays_closed_until_its_numbers_change() {
 }
 
 #[tokio::test]
+async fn an_unreadable_row_that_somebody_abandoned_stays_closed_when_another_one_comes_in_front() {
+    let (_wms, host) = agreeing().await;
+    host.erp.count_in("HOSE", "");
+    compared(&host).await;
+    let first = told(&host).await.remove(0);
+    assert_eq!(first.code, "unreadable-row");
+    let who = acts_as(&host.host.pipeline, "ines", &["integration"]).await;
+    decide(&host, &who, first.id, ExceptionAction::Abandon).await.unwrap();
+    host.erp.put("A-0", decimal("0"));
+    let found = compared(&host).await;
+    assert_eq!((found.abandoned, found.opened, told(&host).await.len()), (1, 0, 0), "{found:?}");
+}
+
+#[tokio::test]
 async fn a_fault_around_the_write_loses_and_doubles_nothing() {
     for (fault, runs_then) in [(Fault::NotPersisted, 1), (Fault::PersistedButFailed, 2)] {
         let (_wms, host) = agreeing().await;

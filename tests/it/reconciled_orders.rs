@@ -192,6 +192,51 @@ async fn a_difference_of_an_order_that_is_older_than_the_window_ends_when_it_is_
 }
 
 #[tokio::test]
+async fn an_order_beyond_those_that_a_run_files_is_looked_at_until_it_is_filed_whatever_its_age() {
+    let window = ("settle_minutes = 30\n", "settle_minutes = 30\nwindow_days = 7\nexceptions_max = 1\n");
+    let setup = with_reconciliation(posting(Mischief::default())).replace("portreeve.toml", window.0, window.1);
+    let host = setup.start().await;
+    for number in 1..=3 {
+        let order = accepted(&host, &format!("PO-{number}")).await;
+        if number < 3 {
+            host.erp.lose_order(&document(order));
+        }
+    }
+    later(&host, 60);
+    let found = compared(&host).await;
+    assert_eq!((counts(&found), found.opened, found.not_filed), ((3, 1, 2, 0), 2, 1), "{found:?}");
+    // A month later both are too old, and the second one was never filed.
+    later(&host, 30 * 24 * 60);
+    let found = compared(&host).await;
+    assert_eq!((counts(&found), found.opened, found.closed, found.not_filed), ((3, 1, 2, 0), 1, 1, 0), "{found:?}");
+    assert!(told(&host).await.iter().all(|open| open.code == "missing"));
+    let found = compared(&host).await;
+    assert_eq!((counts(&found), found.closed, told(&host).await.len()), ((3, 1, 2, 0), 0, 2), "{found:?}");
+    host.erp.find_lost_orders();
+    let found = compared(&host).await;
+    assert_eq!((found.closed, told(&host).await.len()), (2, 0), "{found:?}");
+    host.verify().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_order_whose_agreed_change_nobody_can_count_is_told_and_not_left_out() {
+    let (host, orders) = with_orders(posting(Mischief::default()), 1).await;
+    let change = PurchaseOrder::clean("PO-1").with_lines(&[("FST-1007", 7, "EA", "18.40")]);
+    host.send_edi(&x12(7, &change)).await.unwrap();
+    host.decide_all().await;
+    let exception = about(&host, orders[0], ExceptionKind::Change).await.unwrap();
+    decide(&host, &host.ops().await, exception, ExceptionAction::AcceptChange).await.unwrap();
+    ship(&host, orders[0], "S-1", &[("1", "FST-1007", "6")]).await;
+    host.come_to_rest().await;
+    later(&host, 60);
+    let found = compared(&host).await;
+    assert_eq!(counts(&found), (1, 0, 1, 0), "{found:?}");
+    let exception = only(&host).await;
+    assert_eq!(exception.code, "unreadable-row");
+    assert!(exception.detail.contains("in this host, found an agreed change that says of a line"), "{exception:?}");
+}
+
+#[tokio::test]
 async fn another_quantity_and_other_money_are_told_with_both_sides_figures_and_heal() {
     let (host, orders) = with_orders(posting(Mischief::default()), 2).await;
     let first = document(orders[0]);

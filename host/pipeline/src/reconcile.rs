@@ -322,6 +322,13 @@ impl Pipeline {
         if filing.not_filed > 0 {
             self.file_the_rest(reconciliation, findings.get(MORE), &mut filing, at);
             subjects.insert(MORE.to_owned());
+        } else if reconciliation.of.happens()
+            && let Some(more) = findings.get(MORE).filter(|more| more.is_open)
+        {
+            // What was not filed may have become too old, and is not mended by that.
+            let detail = reconciliation.rest_unseen();
+            filing.standing.push(StandingFinding { subject: MORE.to_owned(), content: more.content, detail });
+            subjects.insert(MORE.to_owned());
         }
         // What changed a moment ago, or is not judged any more, is neither told nor taken back.
         let subject = |key: &String| subject_of(key);
@@ -431,6 +438,14 @@ impl Filing {
 impl Reconciliation {
     fn sentence(&self, key: &str, difference: &Difference) -> String {
         Told { of: self.of, key, difference, left: self.left_system(), right: &self.right.system }.to_string()
+    }
+
+    /// That nobody knows what became of differences that were not filed one by one.
+    fn rest_unseen(&self) -> String {
+        let (id, days) = (&self.id, self.window_days.unwrap_or_default());
+        format!(
+            "{id}: found no differences any more beyond those that one run files, but earlier ones that were not filed may have left the {days} days that are looked at without being mended, expected somebody to see to them: look at what both systems have of that time, then abandon this"
+        )
     }
 
     fn told(&self, differences: &BTreeMap<String, Difference>) -> BTreeMap<String, String> {

@@ -3,10 +3,16 @@
 //!
 //! The change is the whole order as it is to be. What has left of it has left all the same: a line that
 //! it does not have any more and of which some left is as much as that.
+//!
+//! Where nobody can say what the systems made of it, people are told so: an order that is left out without
+//! a word is one of which nobody finds out that it is wrong.
 
 use portreeve_model::Order;
 
 use crate::process::{Process, Progress};
+
+/// Why nobody can compare an order by a change that people accepted.
+pub(super) const NOT_COUNTED: &str = "found an agreed change that says of a line of which some has left another unit or item, expected the same as before: see what both systems have of it";
 
 /// The order and how far it is by a change that people accepted. None where a line of which some has
 /// left is counted in another unit, or is another item: nobody knows then what the systems made of it.

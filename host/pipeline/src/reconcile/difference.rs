@@ -99,11 +99,14 @@ impl fmt::Display for Told<'_> {
             DifferenceKind::Numbers | DifferenceKind::Stages => {
                 "mend the one that is wrong, and the next run that finds them equal closes this"
             }
+            DifferenceKind::Unreadable if self.of.happens() && self.names_no_order() => {
+                "mend it there or what reads it; it names no order of this host and may have another name by then, so wait for the next run that finds it in both to close this, or abandon this"
+            }
             DifferenceKind::Unreadable if self.of.happens() => {
                 "mend it there or what reads it, and the next run that finds it in both closes this; where it is to be taken back, do so and abandon this"
             }
             DifferenceKind::Unreadable => {
-                "mend it there or what reads it, and the next run that finds them equal closes this"
+                "mend it there or what reads it, and the next run that finds them equal closes this; where nobody can, abandon this"
             }
             DifferenceKind::Units => {
                 "they are not in one unit and cannot be compared: have both say it in the same one"
@@ -113,6 +116,11 @@ impl fmt::Display for Told<'_> {
 }
 
 impl Told<'_> {
+    /// Whether neither says which order of this host it is about.
+    fn names_no_order(&self) -> bool {
+        self.difference.left.orders.is_empty() && self.difference.right.orders.is_empty()
+    }
+
     /// What it is, as people know it.
     fn named(&self) -> String {
         let called = self.difference.left.called.as_ref().or(self.difference.right.called.as_ref());

@@ -8,7 +8,8 @@
 //! An order is what people agreed to since: a change that they accepted is what the systems have by then.
 //!
 //! An order of which people were told is looked at whatever its age: that it is older than what is
-//! looked at mends nothing.
+//! looked at mends nothing. So while they hear that there are more differences than one run files, orders are
+//! looked at as far back as when they heard that first.
 //!
 //! Two dangers. What is on its way looks like a difference: whatever waits in the outbox for that
 //! target is marked as changing now, and whatever was said of an order or arrived there as changed
@@ -20,20 +21,23 @@ use std::collections::{BTreeMap, BTreeSet};
 use portreeve_model::{Event, Instant, Money, Order, OrderId, ProcessState};
 use portreeve_store::StoreError;
 use portreeve_store::contract::{
-    OrderAt, OrderEventKind, OrdersAt, OrdersAtPage, OrdersAtWanted, PayloadRef, SaidAt, SaidPage, SaidWanted,
+    Finding, OrderAt, OrderEventKind, OrdersAt, OrdersAtPage, OrdersAtWanted, PayloadRef, SaidAt, SaidPage, SaidWanted,
 };
 
-use super::agreed::agreed;
+use super::agreed::{NOT_COUNTED, agreed};
 use super::configured::MARGIN_MS;
 use super::reading::{self, amount, line_numbers};
 use super::row::{Measure, ON_ITS_WAY, Of, Part, Rows, Stage, Unusable};
-use super::{KEY, Reconciliation};
+use super::{KEY, MORE, Reconciliation};
 use crate::Pipeline;
 use crate::decision::DecisionRecord;
 use crate::process::{LineProgress, Progress};
 
 /// Orders that are looked at together.
 const PAGE: u32 = 256;
+
+/// Longer than any run takes: it files what it found when it ends, and looked back from when it began.
+const RUN_MS_MAX: i64 = Instant::DAY_MS;
 
 /// What the host knows.
 pub(super) struct Own {
@@ -84,6 +88,8 @@ impl Pipeline {
     ) -> Result<(), StoreError> {
         let target = reconciliation.target.clone().unwrap_or_default();
         let kind = self.routes.target(&target).map(|target| target.kind.clone()).unwrap_or_default();
+        let findings = if since.is_some() { self.findings(&reconciliation.id).await? } else { BTreeMap::new() };
+        let since = self.since_with_the_rest(reconciliation, since, findings.get(MORE)).await?;
         let wanted = |which| OrdersAtWanted { target: target.clone(), kind: kind.clone(), which, since, limit: PAGE };
         let (mut after, mut seen) = (Some(0), BTreeSet::new());
         while let Some(number) = after {
@@ -92,8 +98,8 @@ impl Pipeline {
             self.take_orders(orders, own).await?;
             after = next.filter(|_| own.rows.is_ok());
         }
-        let told = if since.is_some() { self.orders_told(reconciliation).await? } else { BTreeSet::new() };
-        let beside: BTreeSet<OrderId> = theirs.orders().chain(told).filter(|order| !seen.contains(order)).collect();
+        let beside: BTreeSet<OrderId> =
+            theirs.orders().chain(orders_told(&findings)).filter(|order| !seen.contains(order)).collect();
         let beside: Vec<OrderId> = beside.into_iter().collect();
         for ids in beside.chunks(usize::try_from(PAGE).unwrap_or(1)) {
             let OrdersAtPage { orders, .. } = self.store.orders_at(wanted(OrdersAt::These(ids.to_vec()))).await?;
@@ -102,10 +108,19 @@ impl Pipeline {
         Ok(())
     }
 
-    /// The orders of differences that earlier runs found and that are not gone.
-    async fn orders_told(&self, reconciliation: &Reconciliation) -> Result<BTreeSet<OrderId>, StoreError> {
-        let findings = self.findings(&reconciliation.id).await?;
-        Ok(findings.keys().filter_map(|subject| OrderId::parse(subject.strip_prefix(KEY)?).ok()).collect())
+    /// From when on open orders are looked at where people hear of `more` differences than were filed: those
+    /// that were not are none of whose orders anybody knows, and they would leave the time that is looked at
+    /// unseen.
+    async fn since_with_the_rest(
+        &self,
+        reconciliation: &Reconciliation,
+        since: Option<Instant>,
+        more: Option<&Finding>,
+    ) -> Result<Option<Instant>, StoreError> {
+        let (Some(since), Some(more)) = (since, more.filter(|more| more.is_open)) else { return Ok(since) };
+        let heard_at = self.store.exception(more.exception).await?.map(|trail| trail.exception.opened_at);
+        let back = heard_at.and_then(|at| reconciliation.since(at));
+        Ok(Some(back.map_or(since, |back| since.min(back.plus_ms(RUN_MS_MAX.saturating_neg())))))
     }
 
     /// What was said of orders in a time, as far as it counts or waits for its turn.
@@ -151,10 +166,15 @@ impl Pipeline {
     /// back, or a day that is set otherwise there, puts it out of the time that is looked at.
     async fn what_is_known_of(&self, of: Of, theirs: &Rows, own: &mut Own) -> Result<(), StoreError> {
         let Ok(rows) = &own.rows else { return Ok(()) };
-        let mut beside = BTreeMap::<OrderId, Vec<String>>::new();
+        let (mut beside, mut unheard) = (BTreeMap::<OrderId, Vec<String>>::new(), BTreeSet::<String>::new());
+        let mut heard = BTreeSet::<(OrderId, String)>::new();
         for (key, order) in theirs.beside(rows) {
-            let Some(order) = order else { continue };
-            beside.entry(order).or_default().push(key.to_owned());
+            match order {
+                Some(order) => beside.entry(order).or_default().push(key.to_owned()),
+                None => {
+                    unheard.insert(key.to_owned());
+                }
+            }
         }
         let ids: Vec<OrderId> = beside.keys().copied().collect();
         for ids in ids.chunks(usize::try_from(PAGE).unwrap_or(1)) {
@@ -171,9 +191,11 @@ impl Pipeline {
                 let said = progress.map(|progress| progress.said).unwrap_or_default();
                 let is_known =
                     |key: &String| reading::remembered_as(of, key).is_some_and(|name| said.contains_key(&name));
-                own.known.extend(beside.get(order).into_iter().flatten().filter(|key| is_known(key)).cloned());
+                let known = beside.get(order).into_iter().flatten().filter(|key| is_known(key));
+                heard.extend(known.map(|key| (*order, key.clone())));
             }
         }
+        own.known = heard_of_all(beside, &heard, unheard);
         Ok(())
     }
 
@@ -198,12 +220,19 @@ impl Pipeline {
             };
             let progress = progress.and_then(Option::as_deref).map(DecisionRecord::progress_in).transpose();
             let progress = progress.map_err(|error| unreadable("progress", &error))?.flatten();
-            let Some((of, progress)) = self.as_agreed(of, change.and_then(Option::as_deref), progress)? else {
-                own.left_out.insert(order.id);
-                continue;
+            let part = match self.as_agreed(of, change.and_then(Option::as_deref), progress)? {
+                AsAgreed::Counted(agreed) => {
+                    let (of, progress) = *agreed;
+                    part(order, &of, progress.as_ref())
+                }
+                AsAgreed::NotCounted => Part { unreadable: Some(NOT_COUNTED.to_owned()), ..named(order) },
+                AsAgreed::NotSaid => {
+                    own.left_out.insert(order.id);
+                    continue;
+                }
             };
             let name = (order.id.to_string(), String::new());
-            if let Err(unusable) = rows.put(name, part(order, &of, progress.as_ref())) {
+            if let Err(unusable) = rows.put(name, part) {
                 own.rows = Err(unusable);
                 return Ok(());
             }
@@ -211,20 +240,22 @@ impl Pipeline {
         Ok(())
     }
 
-    /// The order and how far it is by the change that people accepted, where there is one; none where nobody
-    /// can say what came of that.
+    /// The order and how far it is by the change that people accepted, where there is one.
     fn as_agreed(
         &self,
         order: Order,
         change: Option<&[u8]>,
         progress: Option<Progress>,
-    ) -> Result<Option<(Order, Option<Progress>)>, StoreError> {
-        let Some(change) = change else { return Ok(Some((order, progress))) };
-        match Event::from_json(change).map_err(|error| unreadable("accepted change", &error))? {
-            Event::OrderChanged(change) => Ok(agreed(&self.process, &order, change.order, progress)),
+    ) -> Result<AsAgreed, StoreError> {
+        let Some(change) = change else { return Ok(AsAgreed::Counted(Box::new((order, progress)))) };
+        Ok(match Event::from_json(change).map_err(|error| unreadable("accepted change", &error))? {
+            Event::OrderChanged(change) => {
+                let agreed = agreed(&self.process, &order, change.order, progress);
+                agreed.map_or(AsAgreed::NotCounted, |agreed| AsAgreed::Counted(Box::new(agreed)))
+            }
             // People accept wishes of which only some say what the order is to be.
-            _ => Ok(None),
-        }
+            _ => AsAgreed::NotSaid,
+        })
     }
 
     /// The bytes of payloads; none of one whose content was removed.
@@ -239,8 +270,52 @@ impl Pipeline {
     }
 }
 
+/// The orders of differences that earlier runs found and that wait for somebody still: one that somebody
+/// abandoned waits for nobody.
+fn orders_told(findings: &BTreeMap<String, Finding>) -> impl Iterator<Item = OrderId> {
+    let open = findings.iter().filter(|(_, finding)| finding.is_open);
+    open.filter_map(|(subject, _)| OrderId::parse(subject.strip_prefix(KEY)?).ok())
+}
+
+/// What an order is by what people agreed to.
+enum AsAgreed {
+    /// This, and so far it is.
+    Counted(Box<(Order, Option<Progress>)>),
+    /// Nobody can say what the systems made of the change.
+    NotCounted,
+    /// They agreed to what does not say what the order is to be.
+    NotSaid,
+}
+
+/// Keys of which everything was heard that they are about: of a transfer that pays two orders, and that was
+/// heard of one of them, the other one's part is missing here. `unheard` are those that somebody says more of.
+pub(super) fn heard_of_all(
+    keys: BTreeMap<OrderId, Vec<String>>,
+    heard: &BTreeSet<(OrderId, String)>,
+    mut unheard: BTreeSet<String>,
+) -> BTreeSet<String> {
+    let mut known = BTreeSet::new();
+    for pair in keys.into_iter().flat_map(|(order, keys)| keys.into_iter().map(move |key| (order, key))) {
+        let into = if heard.contains(&pair) { &mut known } else { &mut unheard };
+        into.insert(pair.1);
+    }
+    known.retain(|key| !unheard.contains(key));
+    known
+}
+
 fn unreadable(what: &str, error: &dyn std::fmt::Display) -> StoreError {
     StoreError::Damaged(format!("the {what} of an order cannot be read: {error}"))
+}
+
+/// What is known of an order whatever it is.
+fn named(at: &OrderAt) -> Part {
+    Part {
+        key: at.id.to_string(),
+        changed_at: Some(if at.is_under_way { ON_ITS_WAY } else { at.changed_at }),
+        order: Some(at.id),
+        called: Some(at.number.clone()),
+        ..Part::default()
+    }
 }
 
 fn part(at: &OrderAt, order: &Order, progress: Option<&Progress>) -> Part {
@@ -255,13 +330,9 @@ fn part(at: &OrderAt, order: &Order, progress: Option<&Progress>) -> Part {
     }
     numbers.extend(net(order, progress).as_ref().map(amount));
     Part {
-        key: at.id.to_string(),
         numbers,
         stage: Some(if at.is_there || at.is_under_way { stage(progress) } else { Stage::NotSent }),
-        changed_at: Some(if at.is_under_way { ON_ITS_WAY } else { at.changed_at }),
-        order: Some(at.id),
-        called: Some(at.number.clone()),
-        ..Part::default()
+        ..named(at)
     }
 }
 

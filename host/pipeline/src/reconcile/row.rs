@@ -505,6 +505,16 @@ pub(super) struct Part {
     pub(super) by_item: bool,
 }
 
+impl Part {
+    /// Whether both say the same, whenever that was.
+    fn says_as(&self, other: &Self) -> bool {
+        self.numbers == other.numbers
+            && self.stage == other.stage
+            && self.unreadable == other.unreadable
+            && self.by_item == other.by_item
+    }
+}
+
 /// Why a row cannot be read that is there twice.
 const LISTED_TWICE: &str = "found it twice with different numbers, expected it once: it changed while it was listed, or the list has two of it";
 
@@ -627,7 +637,8 @@ impl Rows {
         self.put(name, part)
     }
 
-    /// Takes a row that is read already. What a list says twice in different words is no answer: it is a
+    /// Takes a row that is read already. The same at another time is the same, as of the later one: a charge
+    /// may be in a list of movements twice. What a list says twice in different words is no answer: it is a
     /// row that nobody can read, and the others are what they are.
     ///
     /// # Errors
@@ -636,10 +647,16 @@ impl Rows {
         let full = self.parts.len() >= ROWS_MAX;
         let numbers = self.numbers.saturating_add(part.numbers.len());
         match self.parts.entry(name) {
-            Entry::Occupied(known) if *known.get() == part => Ok(()),
             Entry::Occupied(mut known) => {
                 let known = known.get_mut();
                 // The same whichever came first.
+                if known.says_as(&part) {
+                    known.changed_at = known.changed_at.max(part.changed_at);
+                    known.at = known.at.max(part.at);
+                    known.order = known.order.or(part.order);
+                    known.called = known.called.take().max(part.called);
+                    return Ok(());
+                }
                 *known = Part {
                     key: part.key,
                     changed_at: known.changed_at.max(part.changed_at),
@@ -685,8 +702,8 @@ impl Rows {
     ///
     /// The names of rows: of stock item and place; of orders the order and the system's document; of invoices
     /// the number and the order; of shipments `ORDER/NUMBER` and the system's document; of payments
-    /// `payment REFERENCE` and the order; of refunds the order and the number. What a run records of it is
-    /// blinded with its run's key.
+    /// `payment REFERENCE` and the order; of refunds the order and the number. Of one that its transformer
+    /// cannot read they are the key and `CODE: WHY`. What a run records of it is blinded with its run's key.
     #[must_use]
     pub fn digest(&self) -> Digest {
         let rows = self.parts.iter().map(|((one, other), part)| {

@@ -127,6 +127,18 @@ fn what_a_list_says_twice_counts_once_and_what_it_contradicts_is_a_row_that_nobo
 }
 
 #[test]
+fn what_a_list_says_twice_as_of_two_times_is_as_of_the_later_one() {
+    let at = |at: i64| changed(level("PUMP", "A", quantity(5, 0, "EA")), &at.to_string());
+    let (one, other) = (at(NOW.0 - 1), at(NOW.0));
+    for events in [[one.clone(), other.clone()], [other, one]] {
+        let cells = cells(&events);
+        let pumps = &cells["PUMP"];
+        assert_eq!((pumps.unreadable.as_ref(), pumps.changed_at), (None, Some(NOW)));
+        assert_eq!(pumps.to_string(), "5 EA", "it is there once");
+    }
+}
+
+#[test]
 fn a_list_has_an_end() {
     let mut rows = Rows::new(Of::Stock);
     for number in 0..ROWS_MAX {
@@ -294,6 +306,36 @@ fn a_row_that_nobody_can_read_differs_by_the_key_that_it_would_have() {
     assert_eq!(other, Unusable::OtherEvent { found: "invoice.posted".to_owned(), of: Of::Stock });
     let broken = Event::Other(OtherEvent { kind: UnreadableRow::KIND.to_owned(), body: b"{}".to_vec() });
     assert_eq!(rows(Of::Stock, &[broken]).unwrap_err().code(), "unreadable-row");
+}
+
+#[test]
+fn what_names_no_order_may_have_another_name_when_it_is_mended_and_people_are_told_so() {
+    let told = |order: Option<&str>| {
+        let mut list = Rows::of_this_host(Of::Payments);
+        list.add(&unreadable("refund.issued", "re_1", order)).unwrap();
+        let found = compare(&BTreeMap::new(), &list.cells().unwrap(), Terms { of: Of::Payments, ..terms(NOW) });
+        let (key, difference) = found.differences.iter().next().unwrap();
+        Told { of: Of::Payments, key, difference, left: "this host", right: "stripe" }.to_string()
+    };
+    let (nameless, named) = (told(None), told(Some("6fa459ea-ee8a-3ca4-894e-db77e160355e")));
+    assert!(nameless.ends_with("in both to close this, or abandon this"), "{nameless}");
+    assert!(named.contains("and the next run that finds it in both closes this"), "{named}");
+}
+
+#[test]
+fn what_is_about_several_orders_is_known_when_it_was_heard_of_each() {
+    let order = |digit: &str| OrderId::parse(&format!("{digit}fa459ea-ee8a-3ca4-894e-db77e160355e")).unwrap();
+    let (one, other) = (order("6"), order("7"));
+    let keys = |keys: &[&str]| keys.iter().map(|key| (*key).to_owned()).collect::<Vec<String>>();
+    let listed = BTreeMap::from([(one, keys(&["WIRE-7", "WIRE-8", "WIRE-9"])), (other, keys(&["WIRE-7", "WIRE-8"]))]);
+    let heard = [(one, "WIRE-7"), (one, "WIRE-8"), (other, "WIRE-8"), (one, "WIRE-9")];
+    let heard: BTreeSet<(OrderId, String)> = heard.into_iter().map(|(of, key)| (of, key.to_owned())).collect();
+    let known = |unheard: &[&str]| {
+        let unheard = keys(unheard).into_iter().collect();
+        super::own::heard_of_all(listed.clone(), &heard, unheard).into_iter().collect::<Vec<_>>()
+    };
+    assert_eq!(known(&[]), ["WIRE-8", "WIRE-9"]);
+    assert_eq!(known(&["WIRE-9"]), ["WIRE-8"], "a part of it names no order");
 }
 
 #[test]

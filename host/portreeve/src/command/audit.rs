@@ -108,12 +108,21 @@ fn show(index: Option<u64>, id: Digest, bytes: Vec<u8>, json: bool, output: &mut
 
 async fn reconciliation(id: &str, data: &Data, json: bool, output: &mut Output) -> anyhow::Result<()> {
     let (_, store) = data.open()?;
-    let key = store.reconciliation_key(id).await?.with_context(|| {
+    let mut run = store.reconciliation(id).await?.runs;
+    // A run that ends meanwhile has another key: the two belong together where none did.
+    let key = loop {
+        let key = store.reconciliation_key(id).await?;
+        let now = store.reconciliation(id).await?.runs;
+        if now == run {
+            break key;
+        }
+        run = now;
+    };
+    let key = key.with_context(|| {
         format!(
             "found no run of reconciliation `{id}`, expected one; `portreeve reconcile` without an id tells which there are"
         )
     })?;
-    let run = store.reconciliation(id).await?.runs;
     let (domain, salt) = (String::from_utf8_lossy(BLIND_DOMAIN), hex::encode(key.salt()));
     if json {
         return output.json(&serde_json::json!({ "reconciliation": id, "run": run, "domain": domain, "salt": salt }));

@@ -21,8 +21,9 @@ use crate::host::Host;
 use crate::output::Output;
 
 /// A run ends when both systems have listed all that they have. So it is waited for nearly as long as the
-/// host keeps a connection open, which is longer than a list asks anything; and what takes longer still is
-/// on record when it ends, whoever waits.
+/// host keeps a connection open, which is longer than a list asks anything. What takes longer still is on
+/// record when it ends, whoever waits: a page that was asked for in time has as long as its plugins were
+/// granted for a call, and two of 300 s are more than that.
 const PATIENCE: Patience = Patience {
     limit: Duration::from_secs(590),
     otherwise: "the run goes on and is on record when it ends: `portreeve reconcile` without an id tells how many runs there are and what the last one found, and `portreeve exception list` what it filed",
@@ -133,7 +134,8 @@ mod tests {
     #[test]
     fn a_run_is_waited_for_longer_than_its_lists_ask_and_not_longer_than_the_host_answers() {
         let asked_ms = u64::try_from(ASKED_MS_MAX).unwrap_or(u64::MAX);
-        // A page is one request: its connection, its answer and a pause while reading take less than that.
+        // A page is one request: its connection, its answer and a pause while reading take less than that, unless
+        // its plugins were granted more.
         assert!(PATIENCE.limit > Duration::from_millis(asked_ms) + Duration::from_secs(90));
         assert!(PATIENCE.limit < portreeve_api::Limits::default().connection_within);
     }

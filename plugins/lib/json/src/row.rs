@@ -6,6 +6,7 @@
 
 use portreeve_sdk::types::{Event, OtherEvent, Problem};
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 const KIND: &str = "list.unreadable-row";
 
@@ -37,18 +38,21 @@ struct Unreadable<'a> {
 }
 
 impl ListRow {
-    /// The row in the place of its event.
+    /// The row in the place of its event. `place` is the path of the row within its list, empty where it has
+    /// none: the sentence leaves it out, since a row that comes in front moves it, and what is wrong is the same.
     ///
     /// # Errors
     /// The problem itself, where the row has no name that anybody could compare.
-    pub fn unreadable(&self, problem: Box<Problem>) -> Result<Event, Box<Problem>> {
+    pub fn unreadable(&self, problem: Box<Problem>, place: &str) -> Result<Event, Box<Problem>> {
         let names = |text: &String| (1..=NAME_BYTES_MAX).contains(&text.len()) && !text.chars().any(char::is_control);
         let are_names = names(&self.number) && [&self.order, &self.node].into_iter().flatten().all(names);
         if !are_names {
             return Err(problem);
         }
         let (code, path) = (problem.code.as_str(), problem.position.path.as_str());
-        let mut why = format!("{} (`{code}` at {path})", problem.message);
+        let path = path.strip_prefix(place).unwrap_or(path).trim_start_matches('.');
+        let at = if path.is_empty() { String::new() } else { format!(" at {path}") };
+        let mut why = format!("{} (`{code}`{at})", problem.message);
         why.retain(|letter| !letter.is_control());
         let end = why.floor_char_boundary(WHY_BYTES_MAX);
         why.truncate(end);
@@ -57,6 +61,32 @@ impl ListRow {
             Err(_) => Err(problem),
         }
     }
+}
+
+/// The events of the rows of a list; a row may be none. One that cannot be read is told by its name, and the
+/// others as what they are: whoever compares lists judges it by itself. `list` is what paths call the list.
+///
+/// # Errors
+/// Everything that is wrong with rows that have no name.
+pub fn events(
+    rows: &[&RawValue],
+    list: &str,
+    name: impl Fn(&RawValue) -> Option<ListRow>,
+    read: impl Fn(&RawValue, &str) -> Result<Option<Event>, Box<Problem>>,
+) -> Result<Vec<Event>, Vec<Problem>> {
+    let (mut events, mut problems) = (Vec::new(), Vec::new());
+    for (index, row) in rows.iter().copied().enumerate() {
+        let place = format!("{list}[{index}]");
+        let found = read(row, &place).or_else(|problem| match name(row) {
+            Some(name) => name.unreadable(problem, &place).map(Some),
+            None => Err(problem),
+        });
+        match found {
+            Ok(event) => events.extend(event),
+            Err(problem) => problems.push(*problem),
+        }
+    }
+    if problems.is_empty() { Ok(events) } else { Err(problems) }
 }
 
 #[cfg(test)]
@@ -69,13 +99,43 @@ mod tests {
     fn a_row_with_a_name_is_told_and_one_without_is_the_problem_that_it_was() {
         let problem = || Box::new(Problem::new("currency-missing", "found no currency\u{7}", "value[3].currencyCode"));
         let row = ListRow { of: "invoice.posted", number: "I-1".to_owned(), order: Some("O".to_owned()), node: None };
-        let Ok(Event::Other(OtherEvent { kind, body })) = row.unreadable(problem()) else { panic!("no event") };
-        let written = r#"{"of":"invoice.posted","number":"I-1","order":"O","code":"currency-missing","why":"found no currency (`currency-missing` at value[3].currencyCode)"}"#;
+        let told = row.unreadable(problem(), "value[3]");
+        let Ok(Event::Other(OtherEvent { kind, body })) = told else { panic!("no event") };
+        let written = r#"{"of":"invoice.posted","number":"I-1","order":"O","code":"currency-missing","why":"found no currency (`currency-missing` at currencyCode)"}"#;
         assert_eq!((kind.as_str(), String::from_utf8(body).unwrap().as_str()), (KIND, written));
         for nameless in
             [ListRow { number: String::new(), ..row.clone() }, ListRow { order: Some("\n".to_owned()), ..row }]
         {
-            assert_eq!(nameless.unreadable(problem()).unwrap_err().code, "currency-missing");
+            assert_eq!(nameless.unreadable(problem(), "value[3]").unwrap_err().code, "currency-missing");
         }
+    }
+
+    #[test]
+    fn a_row_in_front_changes_nothing_about_one_that_cannot_be_read() {
+        let raw = |text: &str| RawValue::from_string(text.to_owned()).unwrap();
+        let (readable, broken, nameless) = (raw("1"), raw("\"I-1\""), raw("null"));
+        let name = |row: &RawValue| {
+            let number: String = serde_json::from_str(row.get()).ok()?;
+            Some(ListRow { of: "invoice.posted", number, ..ListRow::default() })
+        };
+        let read = |row: &RawValue, path: &str| match row.get() {
+            "1" => Ok(None),
+            _ => Err(Box::new(Problem::new("bad", "found no number, expected one", format!("{path}.lines[2].price")))),
+        };
+        let told = |rows: &[&RawValue]| {
+            let events = events(rows, "value", name, read).unwrap();
+            let bodies = events.into_iter().map(|event| match event {
+                Event::Other(OtherEvent { body, .. }) => String::from_utf8(body).unwrap(),
+                _ => panic!("another event"),
+            });
+            bodies.collect::<Vec<_>>()
+        };
+        let alone = told(&[&broken]);
+        assert_eq!(alone.len(), 1);
+        assert!(alone.iter().all(|body| body.contains("(`bad` at lines[2].price)")), "{alone:?}");
+        assert_eq!(told(&[&readable, &broken]), alone);
+        let problems = events(&[&broken, &nameless], "value", name, read).unwrap_err();
+        let paths: Vec<&str> = problems.iter().map(|problem| problem.position.path.as_str()).collect();
+        assert_eq!(paths, ["value[1].lines[2].price"], "what has no name is found by its place");
     }
 }

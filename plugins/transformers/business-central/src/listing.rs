@@ -10,7 +10,7 @@
 //! Numbers are read digit by digit, and of a row without its unit nobody knows how much there is: it is
 //! told as one that cannot be read.
 
-use portreeve_guest_json::row::ListRow;
+use portreeve_guest_json::row::{self, ListRow};
 use portreeve_sdk::transformer::*;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -42,8 +42,7 @@ pub(crate) fn levels(body: &[u8]) -> Result<Vec<Event>, Failure> {
     events("items", body, name, |row, path| level(row, path).map(|level| Some(Event::InventoryLevel(level))))
 }
 
-/// The events of the rows of a page; a row may be none. One that cannot be read is told by its name, and
-/// the others as what they are: whoever compares lists judges it by itself.
+/// The events of the rows of a page; a row may be none. One that cannot be read is told by its name.
 ///
 /// # Errors
 /// Everything that is wrong with rows that have no name.
@@ -57,18 +56,7 @@ pub(crate) fn events(
         let message = format!("the list of {of} cannot be read at line {}, column {}", error.line(), error.column());
         Failure::invalid(Problem::new("malformed-document", message, ""))
     })?;
-    let (mut events, mut problems) = (vec![], vec![]);
-    for (index, row) in rows.into_iter().enumerate() {
-        let read = read(row.get(), &format!("value[{index}]")).or_else(|problem| match name(row.get()) {
-            Some(name) => name.unreadable(problem).map(Some),
-            None => Err(problem),
-        });
-        match read {
-            Ok(event) => events.extend(event),
-            Err(problem) => problems.push(*problem),
-        }
-    }
-    if problems.is_empty() { Ok(events) } else { Err(Failure::Invalid(problems)) }
+    row::events(&rows, "value", |row| name(row.get()), |row, path| read(row.get(), path)).map_err(Failure::Invalid)
 }
 
 /// What names an item that cannot be read.

@@ -34,6 +34,7 @@ use portreeve_guest_json::moment;
 use portreeve_guest_json::row::ListRow;
 use portreeve_sdk::transformer::*;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use crate::line::Line;
@@ -94,27 +95,47 @@ pub(crate) fn reads(kind: &str) -> bool {
 /// The event of a document.
 pub(crate) fn event(request: &MappingRequest) -> Result<Event, Failure> {
     let takes_back = KINDS.iter().any(|(kind, takes_back)| *kind == request.kind && *takes_back);
+    read(request, takes_back).map(Event::InvoicePosted).or_else(|problems| {
+        let told = name(&request.body)
+            .zip(problems.first())
+            .and_then(|(name, problem)| name.unreadable(Box::new(problem.clone()), "").ok());
+        told.ok_or(Failure::Invalid(problems))
+    })
+}
+
+/// The invoice, or everything that is wrong with it.
+fn read(request: &MappingRequest, takes_back: bool) -> Result<Invoice, Vec<Problem>> {
     let posted: Posted<'_> = serde_json::from_slice(&request.body).map_err(|error| {
-        let message = format!("the document cannot be read at line {}, column {}", error.line(), error.column());
-        Failure::invalid(Problem::new("malformed-document", message, ""))
+        let (line, column) = (error.line(), error.column());
+        let message = format!(
+            "found a document that cannot be read at line {line}, column {column}; expected an invoice or a credit memo with its lines"
+        );
+        vec![Problem::new("malformed-document", message, "")]
     })?;
     let mut problems = Vec::new();
     let invoice = invoice(&posted, takes_back, &request.settings, &mut problems);
     match invoice {
-        Ok(invoice) if problems.is_empty() => return Ok(Event::InvoicePosted(invoice)),
+        Ok(invoice) if problems.is_empty() => return Ok(invoice),
         Ok(_) => {}
         Err(problem) => problems.push(*problem),
     }
-    let told = name(&posted).and_then(|name| name.unreadable(Box::new(problems.first()?.clone())).ok());
-    told.ok_or(Failure::Invalid(problems))
+    Err(problems)
 }
 
-/// What names a document of a list that cannot be read: what is fetched to be counted is somebody's to
-/// mend instead.
-fn name(posted: &Posted<'_>) -> Option<ListRow> {
-    posted.last_modified_date_time.as_ref()?;
-    let order = hyphened(&posted.external_document_number)?;
-    Some(ListRow { of: "invoice.posted", number: posted.number.clone(), order: Some(order), node: None })
+/// What names a document of a list that cannot be read, whatever is wrong with the rest of it: what is
+/// fetched to be counted is somebody's to mend instead.
+fn name(body: &[u8]) -> Option<ListRow> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Named {
+        number: String,
+        external_document_number: String,
+        last_modified_date_time: Option<IgnoredAny>,
+    }
+    let Named { number, external_document_number, last_modified_date_time } = serde_json::from_slice(body).ok()?;
+    last_modified_date_time?;
+    let order = hyphened(&external_document_number)?;
+    Some(ListRow { of: "invoice.posted", number, order: Some(order), node: None })
 }
 
 fn invoice(posted: &Posted<'_>, takes_back: bool, settings: &[Setting], problems: &mut Vec<Problem>) -> Read<Invoice> {

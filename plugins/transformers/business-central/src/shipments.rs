@@ -59,13 +59,12 @@ fn name(row: &str) -> Option<ListRow> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Said {
-        line_type: String,
-        #[serde(default)]
-        description: String,
+        line_type: Option<String>,
+        description: Option<String>,
     }
     let Named { number, external_document_number, sales_shipment_lines } = serde_json::from_str(row).ok()?;
-    let comments = sales_shipment_lines.iter().filter(|line| line.line_type == "Comment");
-    let named = comments.filter_map(|line| line.description.strip_prefix(SHIPMENT)).next_back();
+    let comments = sales_shipment_lines.iter().filter(|line| line.line_type.as_deref() == Some("Comment"));
+    let named = comments.filter_map(|line| line.description.as_deref()?.strip_prefix(SHIPMENT)).next_back();
     let number = named.map_or(number, str::to_owned);
     Some(ListRow { of: "shipment.confirmed", number, order: Some(hyphened(&external_document_number)?), node: None })
 }

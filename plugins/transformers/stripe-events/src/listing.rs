@@ -16,12 +16,13 @@
 //! people when its event came.
 //!
 //! A movement of an order that cannot be read is told as such (`list.unreadable-row`), and all others are
-//! read. One that names nothing ends the list.
+//! read. One that names nothing ends the list. A refund whose metadata cannot be read has Stripe's own name,
+//! and the order's where they can: nobody knows before what it will be called.
 //!
 //! A row happened and changed last when its money moved (`created` of the movement): so the extension
 //! `changed-at`, and so its payment's or refund's own time.
 
-use portreeve_guest_json::row::ListRow;
+use portreeve_guest_json::row::{self, ListRow};
 use portreeve_sdk::transformer::*;
 use serde_json::value::RawValue;
 
@@ -53,21 +54,8 @@ pub(crate) fn moved(body: &[u8]) -> Result<Vec<Event>, Failure> {
         let message = format!("the list cannot be read at line {}, column {}", error.line(), error.column());
         Failure::invalid(Problem::new("malformed-document", message, ""))
     })?;
-    let (mut events, mut problems) = (vec![], vec![]);
-    for (index, row) in rows.into_iter().enumerate() {
-        let read = of(row).or_else(|problem| {
-            let problem = at(problem, &format!("data[{index}]"));
-            match name(row) {
-                Some(name) => name.unreadable(problem).map(Some),
-                None => Err(problem),
-            }
-        });
-        match read {
-            Ok(moved) => events.extend(moved),
-            Err(problem) => problems.push(*problem),
-        }
-    }
-    if problems.is_empty() { Ok(events) } else { Err(Failure::Invalid(problems)) }
+    let read = |row: &RawValue, path: &str| of(row).map_err(|problem| at(problem, path));
+    row::events(&rows, "data", name, read).map_err(Failure::Invalid)
 }
 
 fn of(row: &RawValue) -> Read<Option<Event>> {

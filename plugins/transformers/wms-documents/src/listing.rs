@@ -12,7 +12,7 @@
 //! left (`at`).
 
 use portreeve_guest_json::object;
-use portreeve_guest_json::row::ListRow;
+use portreeve_guest_json::row::{self, ListRow};
 use portreeve_guest_json::value::{Amount, Canonical, Identifier, Moment, UnitCode};
 use portreeve_sdk::transformer::{Event, Extension, Failure, InventoryLevel, Problem};
 use serde::Deserialize;
@@ -57,8 +57,7 @@ pub(crate) fn shipments(body: &[u8]) -> Result<Vec<Event>, Failure> {
     })
 }
 
-/// The events of the rows of a page. One that cannot be read is told by its name, and the others as what
-/// they are: whoever compares lists judges it by itself.
+/// The events of the rows of a page. One that cannot be read is told by its name.
 fn events(
     body: &[u8],
     root: &str,
@@ -69,18 +68,8 @@ fn events(
         let message = format!("the list cannot be read at line {}, column {}", error.line(), error.column());
         Failure::invalid(Problem::new("malformed-document", message, root))
     })?;
-    let (mut events, mut problems) = (vec![], vec![]);
-    for (index, row) in rows.into_iter().enumerate() {
-        let read = read(row.get(), &format!("{root}[{index}]")).or_else(|problem| match name(row.get()) {
-            Some(name) => name.unreadable(problem),
-            None => Err(problem),
-        });
-        match read {
-            Ok(event) => events.push(event),
-            Err(problem) => problems.push(*problem),
-        }
-    }
-    if problems.is_empty() { Ok(events) } else { Err(Failure::Invalid(problems)) }
+    let read = |row: &RawValue, path: &str| read(row.get(), path).map(Some);
+    row::events(&rows, root, |row| name(row.get()), read).map_err(Failure::Invalid)
 }
 
 /// What names a row of the stock that cannot be read.
