@@ -2,8 +2,8 @@
 //! both ways is one order.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 
 use axum::http::{Method, StatusCode, Uri};
 use portreeve::standins::shop::{Basket, Integration};
@@ -282,18 +282,26 @@ async fn an_order_without_a_time_keeps_nothing_behind_its_page_from_being_fetche
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_without_its_number_is_told_once_however_often_it_changes() {
-    let asked = Arc::new(AtomicU32::new(0));
-    let shop = scripted(move |_| {
-        let times = asked.fetch_add(1, Ordering::Relaxed);
-        let unnamed = json!({"increment_id": "000000009", "created_at": "2026-03-02 08:00:00", "comment": times});
-        json!({"items": [unnamed, listed(2, 0)], "total_count": 2})
+    let changed = Arc::new(AtomicU32::new(0));
+    let shop = scripted({
+        let changed = Arc::clone(&changed);
+        move |_| {
+            let times = changed.load(Ordering::Relaxed);
+            // Its members are whatever the shop has, and one has a name that is escaped.
+            let unnamed =
+                json!({"increment_id": "000000009", "created_at": "2026-03-02 08:00:00", "so \"named\"": times});
+            // Each time another order is newer than all that is asked for once more.
+            let newer = listed(10 + u64::from(times), 600 * i64::from(times));
+            json!({"items": [unnamed, newer], "total_count": 2})
+        }
     })
     .await;
     let host = pulling(&shop, &shop, "").start().await;
-    assert_eq!(fetch(&host).await.documents, 1);
-    for _ in 0..3 {
+    for _ in 0..4 {
+        let run = fetch(&host).await;
+        assert_eq!((run.documents, run.failed), (1, None));
+        changed.fetch_add(1, Ordering::Relaxed);
         later(&host);
-        assert_eq!(fetch(&host).await, PollRun { asked: 1, documents: 0, failed: None });
     }
     assert_eq!(host.codes().await, ["accepted-with-problems"]);
     // Another one is another matter.
@@ -303,6 +311,28 @@ async fn an_order_without_its_number_is_told_once_however_often_it_changes() {
     fetch(&host).await;
     let told = host.exceptions().await.remove(0).detail;
     assert!(told.contains("3 problem(s)"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_who_set_poll_since_to_later_have_the_shop_asked_from_there_on() {
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let shop = scripted({
+        let asked = Arc::clone(&asked);
+        move |query| {
+            asked.lock().unwrap().push(query.to_owned());
+            json!({"items": [listed(1, 0)], "total_count": 1})
+        }
+    })
+    .await;
+    let host = pulling(&shop, &shop, "").start().await;
+    assert_eq!(fetch(&host).await.documents, 1);
+    later(&host);
+    let setup = pulling(&shop, &shop, "").replace("portreeve.toml", "2026-03-02T00:00:00Z", "2026-03-02T09:00:00Z");
+    let host = host.restart_as(setup).await;
+    asked.lock().unwrap().clear();
+    fetch(&host).await;
+    let asked = asked.lock().unwrap().concat().replace("%3A", ":");
+    assert!(asked.contains("09:00:00") && !asked.contains("07:55:00"), "{asked}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

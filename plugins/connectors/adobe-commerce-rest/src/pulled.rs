@@ -24,7 +24,11 @@
 //!
 //! An order without a number or a time is told once too, by a number that is made of what names it
 //! otherwise, or of its bytes: told each time, it would end each poll at its page, and what is behind
-//! that would never be read.
+//! that would never be read. Nobody knows when it changes, so that number is remembered for good, with
+//! the time 0. Where a cursor is full of those, a poll fails: people see to them in the shop and set
+//! `poll-since` to after them, from when on each of them may be told once more.
+//!
+//! Where `poll-since` is later than FROM, that is where the next poll begins.
 //!
 //! An order that was placed before `poll-since` is none of the host's, however late it changes: it
 //! was dealt with otherwise. One that is over in the shop (complete, closed, cancelled) needs nothing
@@ -40,7 +44,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use portreeve_guest_adobe::document;
 use portreeve_guest_json::moment;
-use portreeve_guest_rest::{Since, TooMany, whole_number};
+use portreeve_guest_rest::{FOR_GOOD, Since, TooMany, whole_number};
 use portreeve_sdk::connector::*;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -143,7 +147,7 @@ pub(crate) fn poll(request: &PollRequest) -> Result<Polled, Failure> {
     let overlap_s = whole_number(settings, "poll-overlap-seconds", OVERLAP_S, OVERLAP_S_MAX)?;
     let size = whole_number(settings, "poll-page", PAGE, PAGE_MAX)?;
     let mut cursor = match &request.cursor {
-        Some(bytes) => Cursor::read(bytes, VERSION, entry)?,
+        Some(bytes) => Cursor::read(bytes, VERSION, entry)?.not_before(since_s),
         None => Cursor::beginning(since_s),
     };
     let (shop, mut found) = (Shop::of(settings)?, Found::default());
@@ -182,17 +186,16 @@ pub(crate) fn poll(request: &PollRequest) -> Result<Polled, Failure> {
     }
     // What stands in the way to what is new is passed: all up to there was read.
     let back_s = if is_nothing && !is_end { 0 } else { overlap_s };
-    // Nobody knows their times: the page's end is the latest that they can have.
+    // Nobody knows their times, so no time of another order makes them forgotten.
     for name in unnamed {
-        cursor.tell(name, high_s);
+        cursor.tell(name, FOR_GOOD);
     }
     cursor.move_to(high_s.saturating_sub(back_s), TOLD_MAX).map_err(|TooMany| {
-        Failure::permanent(
-            "the shop changed more orders in one second than a cursor remembers, so nothing is known behind them; see to that second's orders there",
-        )
+        Failure::permanent(format!(
+            "the shop has more orders of one second, or without a number or a time, than the {TOLD_MAX} that a cursor remembers, so nothing is known behind them; see to those orders there, and set poll-since to after them"
+        ))
     })?;
-    let entry = |id: &u64, at_s: i64| format!("{id} {at_s}");
-    Ok(Polled { documents, problems, cursor: Some(cursor.written(VERSION, entry)) })
+    Ok(Polled { documents, problems, cursor: Some(cursor.written(VERSION, |id, at_s| line(*id, at_s))) })
 }
 
 /// When the host began to have the shop's orders, which nobody guesses.
@@ -272,9 +275,10 @@ fn take(
 /// however often it changes, and of its bytes where nothing does. FNV-1a is the same in each build. A
 /// shop that has two orders of one number keeps only its own from being told.
 fn named_otherwise(order: &str) -> u64 {
-    let members: BTreeMap<&str, &RawValue> = serde_json::from_str(order).unwrap_or_default();
+    // A name may be escaped, which nothing that is only borrowed can be.
+    let members: BTreeMap<String, &RawValue> = serde_json::from_str(order).unwrap_or_default();
     let named = NAMES.iter().find_map(|name| {
-        let value = members.get(name)?.get();
+        let value = members.get(*name)?.get();
         (!matches!(value, "null" | "\"\"")).then(|| format!("{name} {value}"))
     });
     let hash = named
@@ -285,10 +289,20 @@ fn named_otherwise(order: &str) -> u64 {
     hash | UNNAMED
 }
 
-/// What a cursor remembers of an order.
+/// What a cursor remembers of an order: of one that nothing names, no time.
 fn entry(line: &str) -> Option<(u64, i64)> {
     let (id, at_s) = line.split_once(' ')?;
-    Some((id.parse().ok()?, at_s.parse().ok()?))
+    let (id, at_s) = (id.parse().ok()?, at_s.parse().ok()?);
+    Some((id, if is_unnamed(id) { FOR_GOOD } else { at_s }))
+}
+
+fn line(id: u64, at_s: i64) -> String {
+    format!("{id} {}", if is_unnamed(id) { 0 } else { at_s })
+}
+
+/// Whether it is a number that is made of what names an order otherwise.
+fn is_unnamed(id: u64) -> bool {
+    id & UNNAMED != 0
 }
 
 /// Seconds since 1970 of `2026-03-02 08:00:00`, which is UTC.

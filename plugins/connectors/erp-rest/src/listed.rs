@@ -30,7 +30,8 @@
 //! ERP has no such invoice, or two, nothing is told of it.
 //!
 //! Settings: `poll` is `salesInvoices` or `salesCreditMemos`; `poll-since` is where the first poll
-//! begins; `poll-page` is how many are asked for at once, 50 unless set.
+//! begins, and where the next one does if that is later than FLOOR; `poll-page` is how many are asked
+//! for at once, 50 unless set.
 //!
 //! Sources: Microsoft's "Dynamics 365 Business Central API v2.0", resource types salesInvoice and
 //! salesCreditMemo; "Tips for working with the APIs" (`odata.maxpagesize`, `@odata.nextLink`).
@@ -197,8 +198,12 @@ pub(crate) fn poll(request: &PollRequest) -> Result<Polled, Failure> {
     let source = source(settings)?;
     let overlap_ms = whole_number(settings, "poll-overlap-seconds", OVERLAP_S, OVERLAP_S_MAX)?.saturating_mul(1_000);
     let mut cursor = match &request.cursor {
-        Some(bytes) => Cursor::read(bytes, VERSION, entry)?,
-        None => beginning(settings)?,
+        Some(bytes) => {
+            let cursor = Cursor::read(bytes, VERSION, entry)?;
+            // Whoever goes on from a cursor needs no beginning any more.
+            if setting(settings, "poll-since").is_some() { cursor.not_before(since(settings)?) } else { cursor }
+        }
+        None => Cursor::beginning(since(settings)?),
     };
     let company = company_url(settings)?;
     let mut url = first_page(&company, source, cursor.from())?;
@@ -447,13 +452,12 @@ fn is_order(name: &str) -> bool {
 
 /// Where the first poll begins, which nobody guesses: before it are invoices that were dealt with
 /// otherwise.
-fn beginning(settings: &[Setting]) -> Result<Cursor, Failure> {
-    let floor = setting(settings, "poll-since").and_then(moment::parse).ok_or_else(|| {
+fn since(settings: &[Setting]) -> Result<InstantMs, Failure> {
+    setting(settings, "poll-since").and_then(moment::parse).ok_or_else(|| {
         Failure::permanent(
             "setting `poll-since` is missing or no time; expected from when on documents are fetched, such as 2026-03-02T00:00:00Z",
         )
-    })?;
-    Ok(Cursor::beginning(floor))
+    })
 }
 
 /// What a cursor remembers of a document, as [`seen`] wrote it.

@@ -33,7 +33,7 @@ use portreeve_sdk::http::{Request, Response};
 use portreeve_sdk::types::{CheckReport, Failure, Setting, setting};
 use serde::Deserialize;
 
-pub use since::{Since, TooMany};
+pub use since::{FOR_GOOD, Since, TooMany};
 
 /// The contract's longest wait: one day. A target could otherwise park an order
 /// for ever with a header.

@@ -10,11 +10,18 @@
 //! …                      a line for each thing that was told, as the connector writes it
 //! ```
 //!
+//! What has no time of its own would be forgotten by another thing's, and told again when it changes.
+//! It is remembered for good ([`FOR_GOOD`]) and counts in what a cursor has room for: where that is
+//! full of it, nothing can be told any more until people move the beginning on.
+//!
 //! Only the source's own times are compared, in whatever unit the connector counts them.
 
 use std::collections::BTreeMap;
 
 use portreeve_sdk::types::Failure;
+
+/// The time of what has none, and is not forgotten.
+pub const FOR_GOOD: i64 = i64::MAX;
 
 /// From when on a list is asked, and what was told of that.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,8 +30,8 @@ pub struct Since<K> {
     told: BTreeMap<K, i64>,
 }
 
-/// More things have one time than a cursor remembers: whatever it forgot of them would be told for
-/// ever, or never.
+/// More things have one time, or none, than a cursor remembers: whatever it forgot of them would be
+/// told for ever, or never.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TooMany;
 
@@ -33,6 +40,17 @@ impl<K: Ord> Since<K> {
     #[must_use]
     pub fn beginning(from: i64) -> Self {
         Self { from, told: BTreeMap::new() }
+    }
+
+    /// The same, and never from earlier than people say: where that is later than what was asked for so
+    /// far, what was remembered for good is what they passed over with the rest.
+    #[must_use]
+    pub fn not_before(mut self, from: i64) -> Self {
+        if from > self.from {
+            self.from = from;
+            self.told.retain(|_, at| *at >= from && *at != FOR_GOOD);
+        }
+        self
     }
 
     /// Reads a cursor that [`Since::written`] wrote. `entry` reads a line.
@@ -75,13 +93,15 @@ impl<K: Ord> Since<K> {
     /// where that is more than so many to remember.
     ///
     /// # Errors
-    /// When nothing could be remembered: all that would be have one time.
+    /// When nothing could be remembered: all that would be have one time, or none.
     pub fn move_to(&mut self, from: i64, told_max: usize) -> Result<(), TooMany> {
         self.from = self.from.max(from);
         self.told.retain(|_, at| *at >= self.from);
-        let mut times: Vec<i64> = self.told.values().copied().collect();
+        let mut times: Vec<i64> = self.told.values().copied().filter(|at| *at != FOR_GOOD).collect();
         times.sort_unstable();
-        let beyond = times.len().checked_sub(told_max.saturating_add(1)).and_then(|beyond| times.get(beyond));
+        let for_good = self.told.len().saturating_sub(times.len());
+        let room = told_max.checked_sub(for_good).ok_or(TooMany)?;
+        let beyond = times.len().checked_sub(room.saturating_add(1)).and_then(|beyond| times.get(beyond));
         let Some(beyond) = beyond else { return Ok(()) };
         // What has the time of the last one that is forgotten is forgotten with it.
         if times.last() == Some(beyond) {
@@ -143,5 +163,33 @@ mod tests {
         let mut since = told(&[(1, 15), (2, 15), (3, 15)]);
         assert_eq!(since.move_to(10, 2), Err(TooMany));
         assert_eq!(since.move_to(10, 3), Ok(()));
+    }
+
+    #[test]
+    fn what_has_no_time_is_remembered_for_good_and_takes_room_from_the_others() {
+        let mut since = told(&[(1, FOR_GOOD), (2, 12), (3, 15)]);
+        since.move_to(13, 2).unwrap();
+        assert_eq!((since.from(), since.has_told(&1), since.has_told(&2), since.has_told(&3)), (13, true, false, true));
+        since.move_to(1_000, 2).unwrap();
+        assert_eq!((since.from(), since.has_told(&1), since.has_told(&3)), (1_000, true, false));
+        // Of two with a time the older one gives way; where there is room for neither, nothing can be told.
+        let mut since = told(&[(1, FOR_GOOD), (2, 12), (3, 15)]);
+        since.move_to(10, 2).unwrap();
+        assert_eq!((since.from(), since.has_told(&1), since.has_told(&2), since.has_told(&3)), (13, true, false, true));
+        assert_eq!(since.move_to(10, 1), Err(TooMany));
+        assert_eq!(told(&[(1, FOR_GOOD), (2, FOR_GOOD)]).move_to(10, 1), Err(TooMany));
+        assert_eq!(told(&[(1, FOR_GOOD), (2, FOR_GOOD)]).move_to(10, 2), Ok(()));
+    }
+
+    #[test]
+    fn people_move_the_beginning_on_and_never_back() {
+        let since = told(&[(1, FOR_GOOD), (2, 12), (3, 15)]);
+        assert_eq!(since.clone().not_before(9), since);
+        assert_eq!(since.clone().not_before(10), since);
+        let later = since.not_before(13);
+        assert_eq!(
+            (later.from(), later.has_told(&1), later.has_told(&2), later.has_told(&3)),
+            (13, false, false, true)
+        );
     }
 }
