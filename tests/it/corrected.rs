@@ -27,16 +27,25 @@ struct Refused {
     loses: Arc<AtomicBool>,
     /// Whether it cannot be asked.
     is_deaf: Arc<AtomicBool>,
+    /// Whether it has no time for the next order, and is done with an earlier one meanwhile.
+    is_slow: Arc<AtomicBool>,
     _target: ScriptedTarget,
 }
 
 impl Refused {
     async fn start() -> Self {
+        Self::start_where(false).await
+    }
+
+    /// The same, or its answer to the first order is lost.
+    async fn start_where(first_is_lost: bool) -> Self {
         let got = Arc::new(Mutex::new(Vec::new()));
-        let [has_it, loses, is_deaf] = std::array::from_fn(|_| Arc::new(AtomicBool::new(false)));
+        let [has_it, loses, is_deaf, is_slow] = std::array::from_fn(|_| Arc::new(AtomicBool::new(false)));
+        loses.store(first_is_lost, Ordering::Relaxed);
         let target = ScriptedTarget::start({
             let got = Arc::clone(&got);
-            let (has_it, loses, is_deaf) = (Arc::clone(&has_it), Arc::clone(&loses), Arc::clone(&is_deaf));
+            let (has_it, loses) = (Arc::clone(&has_it), Arc::clone(&loses));
+            let (is_deaf, is_slow) = (Arc::clone(&is_deaf), Arc::clone(&is_slow));
             move |method, body| {
                 let answer = if method == Method::POST {
                     let mut got = got.lock().unwrap();
@@ -44,6 +53,8 @@ impl Refused {
                     is_deaf.fetch_or(loses.load(Ordering::Relaxed), Ordering::Relaxed);
                     let status = if got.len() == 1 { 422 } else { 201 };
                     let status = if is_deaf.load(Ordering::Relaxed) { 502 } else { status };
+                    let status = if is_slow.load(Ordering::Relaxed) { 429 } else { status };
+                    has_it.fetch_or(is_slow.load(Ordering::Relaxed), Ordering::Relaxed);
                     (status, r#"{"id":"1","number":"S-1"}"#.to_owned())
                 } else if is_deaf.load(Ordering::Relaxed) {
                     (502, String::new())
@@ -62,7 +73,7 @@ impl Refused {
         host.decide_orders(&[PurchaseOrder::clean("PO-1")]).await;
         host.deliver_all().await;
         assert_eq!(host.order("PO-1").await.deliveries[0].state, "dead");
-        Self { host, got, has_it, loses, is_deaf, _target: target }
+        Self { host, got, has_it, loses, is_deaf, is_slow, _target: target }
     }
 
     fn got(&self) -> Vec<String> {
@@ -245,6 +256,37 @@ async fn of_a_corrected_message_whose_answer_was_lost_people_hear_only_what_is_t
         assert_eq!((refused.got(), host.order("PO-1").await.deliveries[0].state.as_str()), (got, "delivered"));
         let expected: &[&str] = if was_sent { &[] } else { &["arrived-uncorrected"] };
         assert_eq!(host.codes().await, expected, "whether it was sent corrected: {was_sent}");
+        host.verify().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn of_a_message_that_a_slow_target_took_before_it_was_corrected_people_hear_though_it_was_tried_again_since() {
+    for is_slow in [true, false] {
+        let refused = Refused::start_where(true).await;
+        let host = &refused.host;
+        let (anna, ben) = (host.acts_as("anna", &["integration"]).await, host.acts_as("ben", &["approver"]).await);
+        let was = refused.text("shipToName");
+        let proposal = refused.proposed(&anna, &json!([{"at": "/shipToName", "was": was, "is": "Dock 4"}])).await;
+        // It says that it has nothing yet. Of the corrected words it takes none, or its answer is lost too.
+        refused.is_deaf.store(false, Ordering::Relaxed);
+        refused.loses.store(!is_slow, Ordering::Relaxed);
+        refused.is_slow.store(is_slow, Ordering::Relaxed);
+        host.host.pipeline.approve(&ben, refused.letter().await, proposal).await.unwrap();
+        host.deliver_all().await;
+        if !is_slow {
+            refused.is_deaf.store(false, Ordering::Relaxed);
+            refused.has_it.store(true, Ordering::Relaxed);
+            decide(host, &anna, refused.letter().await, ExceptionAction::Retry).await.unwrap();
+            host.deliver_all().await;
+        }
+        let got = refused.got();
+        assert_eq!((got.len(), got[1].contains("Dock 4")), (2, true));
+        assert_eq!(host.order("PO-1").await.deliveries[0].state, "delivered");
+        assert_eq!(host.codes().await, ["arrived-uncorrected"], "whether the second surely did nothing: {is_slow}");
+        let told = host.exceptions().await.remove(0).detail;
+        let expected = if is_slow { "what was sent before it was corrected" } else { "nobody knows whether" };
+        assert!(told.contains(expected), "{told}");
         host.verify().await.unwrap();
     }
 }

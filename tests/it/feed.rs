@@ -366,20 +366,47 @@ async fn of_a_subscriber_that_is_gone_people_hear_once_and_its_messages_wait_as_
     assert_eq!((host.codes().await, crm.ledger().len()), (vec!["gone".to_owned()], 0));
     host.clock.advance_to(host.clock.now().plus_ms(100 * 3_600_000));
 
-    // When it is back all of it goes at once, the first of it first.
+    // When it is back all of it goes at once, the first of it first: one after the other, to see that.
     crm.leave(false);
-    let host = host.restart().await;
+    let setup = with_feed(Setup::demo(), &[crm.origin()]);
+    let host =
+        host.restart_as(setup.append("portreeve.toml", &secret.entry("crm", &crm.url(), "deliveries_max = 1"))).await;
     assert_eq!(delivered_as_by_serve(&host).await, 0, "not before somebody says so");
     let waits = host.exceptions().await.remove(0);
     exceptions::decide(&host, &host.ops().await, waits.id, ExceptionAction::Retry).await.unwrap();
     delivered_as_by_serve(&host).await;
     let heard = crm.ledger();
-    assert_eq!(heard.iter().filter(|heard| heard.kind == "order.created").count(), 13);
-    assert_eq!(heard[0].subject, host.order("PO-0").await.id.to_string());
+    let created = heard.iter().filter(|heard| heard.kind == "order.created");
+    let mut expected = Vec::new();
+    for number in 0..13 {
+        expected.push(host.order(&format!("PO-{number}")).await.id.to_string());
+    }
+    assert_eq!(created.map(|heard| heard.subject.clone()).collect::<Vec<_>>(), expected);
     host.decide_all().await;
     delivered_as_by_serve(&host).await;
     assert_eq!((host.codes().await, host.summary().await.pending), (vec![], 0));
     host.verify().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drain_ends_though_messages_wait_for_a_subscriber_that_is_gone() {
+    let (time, secret) = (Time::default(), Secret::new());
+    let crm = time.subscriber(Mischief::default()).await;
+    let host = host_of(&crm, &time, &secret, "").await;
+    crm.leave(true);
+    host.decide_orders(&[ten("PO-1"), ten("PO-2")]).await;
+    host.deliver_due().await;
+    assert_eq!(host.codes().await, ["gone"]);
+    assert!(host.summary().await.pending > 0, "the others wait");
+    let stopped = host.stop().await;
+    let file = stopped.folder().join("po.edi");
+    std::fs::write(&file, x12(90, &ten("PO-3"))).unwrap();
+    let (data, file) = (stopped.folder().to_str().unwrap(), file.to_str().unwrap());
+    let drain = ["ingest", "--channel", "edi", "--data-dir", data, "--drain", file];
+    let ended = tokio::time::timeout(std::time::Duration::from_secs(60), run(&drain)).await;
+    let told = ended.expect("it waits for ever").unwrap();
+    assert!(told.contains("accepted"), "{told}");
+    assert_eq!(crm.ledger().len(), 0);
 }
 
 /// Attempts to a target so far.

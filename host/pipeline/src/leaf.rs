@@ -14,7 +14,7 @@ use portreeve_record::leaf::{
 };
 use portreeve_record::{Leaf, LeafBody, PayloadKey, RecordError};
 use portreeve_sandbox::{Crossing, RecordedRequest, RequestOutcome};
-use portreeve_store::contract::{Content, NewDocument, OrderState};
+use portreeve_store::contract::{Content, GONE, NewDocument, OrderState};
 use portreeve_store::{Journaled, Permit};
 
 use crate::decide::CANCEL_REQUESTED;
@@ -156,14 +156,21 @@ pub(crate) fn numbers(crossing: Option<&Crossing>) -> Result<Listed<NumberRecord
     Listed::of(drawn.iter().map(|(range, number)| NumberRecord { range: Code::of(range), number: *number }).collect())
 }
 
-/// A plugin's failure as a code and a sentence.
+/// What [`GONE`] is called where a plugin says it.
+const SAID_GONE: &str = "said-gone";
+
+/// A plugin's failure as a code and a sentence. That somebody wants to hear no more is the host's own
+/// word, by which a target is sent nothing any more: it goes by the answer that it saw, and not by
+/// what a plugin makes of one.
 pub(crate) fn failure_words(failure: &Failure) -> (String, String) {
     match failure {
         Failure::Invalid(problems) => {
             let first = problems.first();
             let code = first.map_or("invalid", |problem| problem.code.as_str());
             let message = first.map_or("without saying why", |problem| problem.message.as_str());
-            (Code::of(code).to_string(), format!("{} problem(s): {message}", problems.len()))
+            let code = Code::of(code).to_string();
+            let code = if code == GONE { SAID_GONE.to_owned() } else { code };
+            (code, format!("{} problem(s): {message}", problems.len()))
         }
         Failure::Retry(ms) => ("retry".to_owned(), format!("asks to try again after {ms} ms")),
         Failure::Permanent(why) => ("permanent".to_owned(), why.clone()),
@@ -348,7 +355,7 @@ pub(crate) fn receipt(
 }
 
 /// An outbox row in records: its id can be longer than a code.
-fn outbox(permit: &Permit) -> Digest {
+pub(crate) fn outbox(permit: &Permit) -> Digest {
     Digest::of(permit.outbox().0.as_bytes())
 }
 
@@ -366,6 +373,19 @@ mod tests {
 
     use super::*;
     use crate::plugins::tests::uneventful;
+
+    #[test]
+    fn no_plugin_says_in_the_hosts_own_word_that_a_target_is_gone() {
+        let position = || Position { offset_bytes: None, segment: None, path: String::new() };
+        let problem = |code: &str| Problem { code: code.to_owned(), message: "no".to_owned(), position: position() };
+        for (said, code) in [(GONE, SAID_GONE), ("gone-fishing", "gone-fishing"), ("refused", "refused")] {
+            assert_eq!(failure_words(&Failure::Invalid(vec![problem(said), problem("other")])).0, code);
+        }
+        // Nor where its word becomes that only as the record writes it.
+        for said in ["Gone", "GONE", " gone", "gone ", "gone\n"] {
+            assert_ne!(failure_words(&Failure::Invalid(vec![problem(said)])).0, GONE, "{said:?}");
+        }
+    }
 
     #[test]
     fn a_guest_cannot_write_a_person_into_a_leaf() {

@@ -194,10 +194,13 @@ fn show(file: &Path, outcome: Result<Outcome, Outcome>, json: bool, output: &mut
     Ok(())
 }
 
-/// Decides and delivers until nothing is due within a minute.
+/// Decides and delivers until nothing is due within a minute, or until nothing goes on: what waits for
+/// a target that takes nothing now stays due, however long anybody waits.
 async fn drain(host: &Host, output: &Output) -> anyhow::Result<()> {
     let (pipeline, store) = (&host.pipeline, &host.pipeline.store);
     loop {
+        // What was due by then, and was not taken up in this round, is taken up in none.
+        let began = SystemClock.now();
         let decided = pipeline.decide(BATCH).await?;
         let decided = went_on(decided, |error| matches!(error, DecideError::SetAside(_)), output)
             .context("what was accepted is kept, but its decision could not be committed")?;
@@ -208,21 +211,27 @@ async fn drain(host: &Host, output: &Output) -> anyhow::Result<()> {
         }
         let now = SystemClock.now();
         match store.next_due().await? {
-            Some(due) if due.0.saturating_sub(now.0) <= DRAIN_WAIT_MS_MAX => {
+            Some(due) if due > began && due.0.saturating_sub(now.0) <= DRAIN_WAIT_MS_MAX => {
                 let wait_ms = u64::try_from(due.0.saturating_sub(now.0)).unwrap_or(0);
                 if wait_ms >= 1_000 {
                     output.step(&format!("waiting {} s: a delivery is tried again then", wait_ms.div_ceil(1_000)))?;
                 }
                 tokio::time::sleep(Duration::from_millis(wait_ms.max(10))).await;
             }
-            due => return tell_what_is_left(host, due, output).await,
+            due => return tell_what_is_left(host, due, began, output).await,
         }
     }
 }
 
-async fn tell_what_is_left(host: &Host, due: Option<Instant>, output: &Output) -> anyhow::Result<()> {
-    if let Some(due) = due {
-        output.step(&format!("deliveries are left that are tried again from {due} on, by `portreeve serve`"))?;
+async fn tell_what_is_left(host: &Host, due: Option<Instant>, began: Instant, output: &Output) -> anyhow::Result<()> {
+    match due {
+        Some(due) if due <= began => output.step(
+            "deliveries are left whose target takes nothing now; see `portreeve exception list` for what people are to decide about it, and run `portreeve serve` for the others",
+        )?,
+        Some(due) => {
+            output.step(&format!("deliveries are left that are tried again from {due} on, by `portreeve serve`"))?;
+        }
+        None => {}
     }
     match host.pipeline.store.summary().await?.undecided {
         0 => Ok(()),

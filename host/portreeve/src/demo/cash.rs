@@ -544,8 +544,10 @@ impl Play<'_> {
             if !is_idle {
                 continue;
             }
+            // What is due and was not taken up waits for people, whose target takes nothing now.
+            let now = self.clock.now();
             match self.store.next_due().await? {
-                Some(due) if due <= until => self.clock.advance_to(due),
+                Some(due) if due > now && due <= until => self.clock.advance_to(due),
                 Some(_) | None => {
                     self.host.sequencer.sequence_all().await?;
                     return Ok(());

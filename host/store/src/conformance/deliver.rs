@@ -435,6 +435,37 @@ pub(crate) async fn what_its_target_does_not_want_keeps_its_place_and_begins_ane
     }
 }
 
+pub(crate) async fn what_stands_behind_another_of_its_order_begins_anew_as_well(maker: impl Maker) {
+    let store = maker.open().await;
+    release(&store, 1, "PO-1", &[("erp", "first"), ("erp", "second")]).await;
+    release(&store, 11, "PO-2", &[("erp", "order")]).await;
+    // The first of an order is given up and stops nobody, so that the second is tried.
+    let mut permits = claim(&store, 0).await;
+    let other = permits.pop().unwrap();
+    store.settle_unattempted(permits.remove(0), dead(false), NOW, leaf(21)).await.unwrap();
+    let mut permits = claim(&store, 0).await;
+    assert_eq!(kinds(&permits), ["second"]);
+    let second = store.begin_attempt(permits.remove(0), lease(0), leaf(22)).await.unwrap();
+    store.settle(second, retry(5), NOW, leaf(23)).await.unwrap();
+    let gone = Settlement::Dead { exception: waits(ExceptionKind::Delivery, GONE), blocks: true };
+    store.settle_unattempted(other, gone, NOW, leaf(24)).await.unwrap();
+    // Then it stands before the second again.
+    let first = store.dead_letters_of("erp", Some("refused"), 0, ALL).await.unwrap().remove(0);
+    fixture::replay(&store, first.exception, NOW.plus_ms(8), leaf(25)).await.unwrap();
+    let letter = store.dead_letters_of("erp", Some(GONE), 0, ALL).await.unwrap().remove(0);
+    fixture::replay(&store, letter.exception, NOW.plus_ms(9), leaf(26)).await.unwrap();
+    let permits = claim(&store, 10).await;
+    let claimed: BTreeSet<String> = kinds(&permits).into_iter().collect();
+    assert_eq!(claimed, BTreeSet::from(["first", "order"].map(str::to_owned)));
+    for (number, permit) in (31..).zip(permits) {
+        store.settle_unattempted(permit, applied(), NOW.plus_ms(10), leaf(number)).await.unwrap();
+    }
+    let mut permits = claim(&store, 10).await;
+    assert_eq!(kinds(&permits), ["second"]);
+    let second = permits.remove(0);
+    assert_eq!((second.tries(), second.deadline_from()), (1, NOW.plus_ms(9)));
+}
+
 pub(crate) async fn dead_letters_are_paged_by_their_exception(maker: impl Maker) {
     let store = maker.open().await;
     for number in 0..5_u64 {

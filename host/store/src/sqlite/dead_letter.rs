@@ -98,14 +98,15 @@ pub(super) fn replay(tx: &Connection, exception: i64, at: Instant) -> Result<()>
 }
 
 /// What waits for a target that wanted nothing has its whole time again, now that people have seen
-/// to it: what was on its way then, and what was tried before. The others have none that runs.
+/// to it: what was on its way then, and what was tried before, also where that stands behind another
+/// delivery of its order by now. The others have none that runs.
 fn begin_anew(tx: &Connection, letter: &Dead, at: Instant) -> Result<()> {
     if letter.code.as_deref() != Some(GONE) {
         return Ok(());
     }
     tx.prepare_cached(
-        "UPDATE outbox INDEXED BY outbox_head SET deadline_from = max(deadline_from, ?2), attempts_before = attempts
-         WHERE state = 'pending' AND behind = 0 AND target = ?1 AND epoch > 0",
+        "UPDATE outbox INDEXED BY outbox_line SET deadline_from = max(deadline_from, ?2), attempts_before = attempts
+         WHERE bars AND state = 'pending' AND target = ?1 AND epoch > 0",
     )
     .and_then(|mut update| update.execute(params![letter.target, at.0]))
     .map_err(failed)?;
