@@ -6,6 +6,7 @@
 //! cargo bench -p portreeve-bench --bench cash -- --json                one JSON object
 //! … -- --orders 100000 --per-input 20 --senders 8
 //! … -- --orders 100000 --rounds 10          CPU by stage, round by round
+//! … -- --orders 100000 --rounds 10 --pairs 5    then rounds over that store and a new one in turn
 //! … -- --outage                             10,000 orders with and without an outage
 //! … -- --outage --orders 10000 --per-second 100
 //! ```
@@ -71,6 +72,8 @@ pub(crate) struct Options {
     pub(crate) load: load::Shape,
     /// Rounds of stages.
     pub(crate) rounds: Option<u32>,
+    /// Rounds over the grown store and a new one in turn, behind those.
+    pub(crate) pairs: u32,
     pub(crate) outage: bool,
     role: Option<String>,
     rest: Vec<String>,
@@ -81,8 +84,16 @@ impl Options {
         // One line for each order: the stand-ins keep a million of them.
         let load =
             load::Shape { per_input: PER_INPUT, senders: SENDERS, advised_every: 0, lines: 1, per_second: PER_SECOND };
-        let mut options =
-            Self { json: false, orders: ORDERS, load, rounds: None, outage: false, role: None, rest: Vec::new() };
+        let mut options = Self {
+            json: false,
+            orders: ORDERS,
+            load,
+            rounds: None,
+            pairs: 0,
+            outage: false,
+            role: None,
+            rest: Vec::new(),
+        };
         while let Some(argument) = arguments.next() {
             let mut number = || -> anyhow::Result<u32> {
                 let text = arguments.next().with_context(|| format!("`{argument}` needs a number"))?;
@@ -97,6 +108,7 @@ impl Options {
                 "--senders" => options.load.senders = number()?,
                 "--per-second" => options.load.per_second = number()?,
                 "--rounds" => options.rounds = Some(number()?),
+                "--pairs" => options.pairs = number()?,
                 "--outage" => options.outage = true,
                 "--role" => {
                     options.role = arguments.next();
@@ -107,7 +119,7 @@ impl Options {
                 "--bench" => {}
                 other => {
                     bail!(
-                        "`{other}` is unknown; expected --json, --orders N, --per-input N, --senders N, --rounds N, --outage or --per-second N"
+                        "`{other}` is unknown; expected --json, --orders N, --per-input N, --senders N, --rounds N, --pairs N, --outage or --per-second N"
                     )
                 }
             }

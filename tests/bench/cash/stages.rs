@@ -2,7 +2,11 @@
 //!
 //! An hour of rounds is longer than a shared machine stays as fast as it was. So a fixed piece of
 //! work is timed in the middle of each round, after every stage: what a round cost by that ruler
-//! says what the store's growth costs, and what the machine's neighbours do is in both.
+//! says what the store's growth costs, and what the machine's neighbours do is in both. What a round
+//! read and wrote is no matter of the machine at all.
+//!
+//! With `--pairs`, rounds over the grown store and over a new one then take turns, minutes apart:
+//! that comparison the machine's hours have no part in.
 
 use std::hint::black_box;
 use std::io::Write;
@@ -11,6 +15,7 @@ use std::time::{Duration, Instant};
 use anyhow::ensure;
 use serde_json::json;
 
+use crate::role::numbers;
 use crate::run::Session;
 use crate::standins::Books;
 use crate::{Options, load};
@@ -24,6 +29,9 @@ const RULER_NUMBERS: u64 = 1 << 19;
 /// How often, and how many times, a round is gone on with that is not whole.
 const TRY_EVERY: Duration = Duration::from_secs(1);
 const TRIES: u32 = 300;
+
+/// Orders in a new store before its round of a pair is measured.
+const NEW_STORE: u32 = 1_000;
 
 /// What the stages of a round cost, in microseconds of the host's CPU, and how long the ruler was meanwhile.
 #[derive(Default)]
@@ -40,11 +48,31 @@ struct Round {
     stages: [f64; STAGES.len()],
     /// Of the ruler, on average.
     ruler_us: f64,
+    /// What the host read and wrote per order.
+    io_kib: [f64; 2],
 }
 
 impl Round {
     fn all(&self) -> f64 {
         self.stages.iter().sum()
+    }
+
+    fn json(&self) -> serde_json::Value {
+        let stages: serde_json::Map<_, _> =
+            STAGES.iter().zip(self.stages).map(|(stage, us)| ((*stage).to_owned(), json!(us))).collect();
+        let [read, written] = self.io_kib;
+        json!({
+            "orders": self.orders, "cpu us per order": stages, "ruler us": self.ruler_us,
+            "read KiB per order": read, "written KiB per order": written
+        })
+    }
+}
+
+impl std::fmt::Display for Round {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let stages: String = self.stages.iter().map(|us| format!("{us:>9.1}")).collect();
+        let [read, written] = self.io_kib;
+        write!(f, "{:>10} {stages} {:>9.1} {:>43.0} {read:>9.1} {written:>9.1}", self.orders, self.all(), self.ruler_us)
     }
 }
 
@@ -76,42 +104,65 @@ pub(crate) fn measure(options: &Options) -> anyhow::Result<()> {
     if !options.json {
         writeln!(
             out,
-            "{:>10} {} {:>9}  microseconds of the host's CPU per order, {:>9}",
+            "{:>10} {} {:>9}  microseconds of the host's CPU per order, {:>9} {:>9} {:>9} KiB per order",
             "orders",
             STAGES.map(|stage| format!("{stage:>9}")).concat(),
             "all",
-            "ruler"
+            "ruler",
+            "read",
+            "written"
         )?;
     }
+    let say = |out: &mut std::io::StdoutLock<'_>, round: &Round| -> anyhow::Result<()> {
+        if !options.json {
+            writeln!(out, "{round}")?;
+        }
+        Ok(())
+    };
     let mut measured: Vec<Round> = Vec::new();
     for round in 0..rounds {
-        let spent = one_round(&mut session, options, round * per_round, per_round)?;
-        let orders = (round + 1) * per_round;
-        let stages = spent.stages.map(|us| us / f64::from(per_round));
-        let round = Round { orders, stages, ruler_us: spent.ruler_us / spent.rulers };
-        if !options.json {
-            let figures: String = stages.iter().map(|us| format!("{us:>9.1}")).collect();
-            writeln!(out, "{orders:>10} {figures} {:>9.1} {:>43.0}", round.all(), round.ruler_us)?;
-        }
+        let round = one_round(&mut session, options, round * per_round, per_round)?;
+        say(&mut out, &round)?;
         measured.push(round);
+    }
+    let mut pairs = Vec::new();
+    for pair in 0..options.pairs {
+        let mut new = Session::start("stages")?;
+        one_round(&mut new, options, 0, NEW_STORE)?;
+        let small = one_round(&mut new, options, NEW_STORE, per_round)?;
+        new.stop()?;
+        say(&mut out, &small)?;
+        let grown = one_round(&mut session, options, (rounds + pair) * per_round, per_round)?;
+        say(&mut out, &grown)?;
+        pairs.push([small, grown]);
     }
     session.stop()?;
     let ratio = last_to_first(&measured, Round::all);
     let by_ruler = last_to_first(&measured, |round| round.all() / round.ruler_us);
+    let in_turn = in_turn(&pairs);
     if options.json {
-        let rounds: Vec<_> = measured
-            .iter()
-            .map(|round| {
-                let stages: serde_json::Map<_, _> =
-                    STAGES.iter().zip(round.stages).map(|(stage, us)| ((*stage).to_owned(), json!(us))).collect();
-                json!({ "orders": round.orders, "cpu us per order": stages, "ruler us": round.ruler_us })
-            })
-            .collect();
-        writeln!(out, "{}", json!({ "rounds": rounds, "last to first": ratio, "by the ruler": by_ruler }))?;
+        let rounds: Vec<_> = measured.iter().map(Round::json).collect();
+        let pairs: Vec<_> = pairs.iter().map(|pair| pair.each_ref().map(Round::json)).collect();
+        let found = json!({
+            "rounds": rounds, "last to first": ratio, "by the ruler": by_ruler, "pairs": pairs, "grown to new": in_turn
+        });
+        writeln!(out, "{found}")?;
     } else {
         writeln!(out, "the last round cost {ratio:.3} times what the first did, and {by_ruler:.3} times by the ruler")?;
+        if let Some(in_turn) = in_turn {
+            writeln!(
+                out,
+                "in turn, a round over the grown store cost {in_turn:.3} times what one over a new store did"
+            )?;
+        }
     }
     Ok(())
+}
+
+/// What rounds over the grown store cost by those over a new one: of all pairs together.
+fn in_turn(pairs: &[[Round; 2]]) -> Option<f64> {
+    let sum = |nth: fn(&[Round; 2]) -> &Round| pairs.iter().map(nth).map(Round::all).sum::<f64>();
+    (!pairs.is_empty()).then(|| sum(|[_, grown]| grown) / sum(|[small, _]| small))
 }
 
 fn last_to_first(rounds: &[Round], cost: impl Fn(&Round) -> f64) -> f64 {
@@ -128,8 +179,9 @@ fn ruler_us() -> f64 {
 }
 
 /// New orders go the whole way, stage by stage.
-fn one_round(session: &mut Session, options: &Options, first: u32, orders: u32) -> anyhow::Result<Spent> {
+fn one_round(session: &mut Session, options: &Options, first: u32, orders: u32) -> anyhow::Result<Round> {
     let mut spent = Spent::default();
+    let [read_before, written_before] = numbers(&session.host.ask("io")?)?;
     let mut used = session.host.cpu_us()?;
     let address = session.address.clone();
     let mut load = load::start(&address, first, orders, load::Shape { per_second: 0, ..options.load })?;
@@ -160,5 +212,12 @@ fn one_round(session: &mut Session, options: &Options, first: u32, orders: u32) 
         std::thread::sleep(TRY_EVERY);
     }
     spent.stage("index", session, &mut used)?;
-    Ok(spent)
+    let [read, written] = numbers(&session.host.ask("io")?)?;
+    let per_order = |figure: f64| figure / f64::from(orders);
+    Ok(Round {
+        orders: first + orders,
+        stages: spent.stages.map(per_order),
+        ruler_us: spent.ruler_us / spent.rulers,
+        io_kib: [read - read_before, written - written_before].map(|bytes| per_order(bytes) / 1_024.0),
+    })
 }

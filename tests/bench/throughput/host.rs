@@ -54,6 +54,7 @@ pub(crate) async fn stages(arguments: &[String]) -> anyhow::Result<()> {
     while let Some(question) = questions.next_line().await? {
         match question.as_str() {
             "usage" => answer(&usage()?),
+            "io" => answer(&io()?),
             "decide" => {
                 while !host.pipeline.decide(host::DECIDE_BATCH).await?.is_empty() {}
                 answer("decided");
@@ -71,6 +72,13 @@ pub(crate) async fn stages(arguments: &[String]) -> anyhow::Result<()> {
     }
     serving.abort();
     Ok(())
+}
+
+/// What the host read and wrote so far, in bytes: files and sockets, also what never left memory.
+fn io() -> anyhow::Result<String> {
+    let text = std::fs::read_to_string("/proc/self/io").context("/proc is not there")?;
+    let bytes = |name: &'static str| text.lines().find_map(|line| line.strip_prefix(name)).context(name);
+    Ok(format!("{} {}", bytes("rchar:")?.trim(), bytes("wchar:")?.trim()))
 }
 
 /// Everything that `serve` does, in the folder of the run.
