@@ -1941,8 +1941,8 @@ pub trait Store: Send + Sync + 'static {
     /// Where an order came from; none for an unknown order.
     async fn order_origin(&self, order: OrderId) -> Result<Option<OrderOrigin>, StoreError>;
 
-    /// What came about an order after the one with this number, in the order in which it was
-    /// decided.
+    /// What came about an order after the event with this number, in the order in which it was
+    /// decided; nothing of an order that is not here, whatever waits for it.
     async fn order_events(&self, order: OrderId, after: u64, limit: u32) -> Result<Vec<OrderEventView>, StoreError>;
 
     /// Events about an order that wait for their turn, in journal order.

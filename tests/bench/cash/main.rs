@@ -124,6 +124,7 @@ impl Options {
                 }
             }
         }
+        ensure!(options.pairs == 0 || options.rounds.is_some(), "`--pairs N` comes behind `--rounds N`");
         Ok(options)
     }
 }

@@ -701,9 +701,9 @@ async fn data_of_another_version_are_left_alone_with_a_sentence_for_each_directi
         store.pragma_update(None, "user_version", schema).unwrap();
     };
     with_schema(99);
-    refused(&["order", "list", "--data-dir", data], &["has schema 99", "up to 11; use the newer version"]).await;
+    refused(&["order", "list", "--data-dir", data], &["has schema 99", "up to 12; use the newer version"]).await;
     with_schema(0);
-    let older = ["has schema 0", "reads schema 11", "bring the folder up to date first"];
+    let older = ["has schema 0", "reads schema 12", "bring the folder up to date first"];
     refused(&["order", "list", "--data-dir", data], &older).await;
 }
 

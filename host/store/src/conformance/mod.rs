@@ -271,6 +271,7 @@ macro_rules! suite {
                 accounts_are_paged_by_their_names,
                 each_change_of_an_account_survives_both_faults;
             retention: what_is_said_of_an_order_stays_until_the_order_is_over,
+                what_waits_for_an_order_that_never_came_keeps_its_content_with_what_else_was_said_of_it,
                 content_of_a_finished_input_goes_and_duplicates_are_known_all_the_same,
                 whatever_is_open_keeps_its_content, what_came_to_rest_too_late_keeps_its_content_until_then,
                 an_input_that_is_not_finished_keeps_its_whole_batch, kept_inputs_are_paged_and_forgotten_ones_gone;

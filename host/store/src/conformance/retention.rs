@@ -58,6 +58,32 @@ pub(crate) async fn what_is_said_of_an_order_stays_until_the_order_is_over(maker
     assert_eq!(found, all);
 }
 
+pub(crate) async fn what_waits_for_an_order_that_never_came_keeps_its_content_with_what_else_was_said_of_it(
+    maker: impl Maker,
+) {
+    let store = maker.open().await;
+    for (number, outcome, after_ms) in [(1, EventOutcome::Noted, 0), (11, EventOutcome::Early, 0)] {
+        keep(&store, input(number, &[&format!("SAID-{number}")])).await;
+        let mut decision = moving(next(&store).await, "PO-NEVER", outcome, None, leaf(number + 1));
+        decision.at = NOW.plus_ms(after_ms);
+        commit(&store, decision).await.unwrap();
+    }
+    assert_eq!(finished(&store, LATER).await, [], "one waits, and the other one is about the same order");
+    // Of another order that is not here nothing waits, but somebody spoke of it lately.
+    for (number, after_ms) in [(21, 0), (31, 7)] {
+        keep(&store, input(number, &[&format!("SAID-{number}")])).await;
+        let mut decision = moving(next(&store).await, "PO-NOT-YET", EventOutcome::Noted, None, leaf(number + 1));
+        decision.at = NOW.plus_ms(after_ms);
+        commit(&store, decision).await.unwrap();
+    }
+    assert_eq!(finished(&store, NOW.plus_ms(7)).await, []);
+    let mut found = finished(&store, NOW.plus_ms(8)).await;
+    found.sort_unstable();
+    let mut expected = [21, 31].map(input_id);
+    expected.sort_unstable();
+    assert_eq!(found, expected);
+}
+
 /// Takes in an order, releases it and delivers it, at a time after the beginning.
 async fn delivered(store: &Arc<dyn Store>, number: u64, key: &str, after_ms: i64) {
     release(store, number, key, &[("erp", "order")]).await;

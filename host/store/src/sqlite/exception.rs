@@ -599,13 +599,13 @@ fn reject(tx: &Connection, open: &Open, why: &str, action: ExceptionAction, step
 }
 
 /// Whether a payment for the order was said, and counts or waits.
-const IS_PAID: &str = "SELECT EXISTS (SELECT 1 FROM order_event
-         WHERE order_id = ?1 AND kind = 'payment.settled' AND outcome IN ('applied', 'early'))";
+pub(super) const IS_PAID: &str = "SELECT EXISTS (SELECT 1 FROM order_event
+         WHERE order_seq = ?1 AND kind = 'payment.settled' AND outcome IN ('applied', 'early'))";
 
 /// What the host says of a rejected order: somebody hears it, or its money is somebody's to see to.
 fn say(tx: &Connection, open: &Open, step: &NewStep) -> Result<()> {
     let Some(Saying { word, is_heard }) = &step.says else { return Ok(()) };
-    let is_paid = || tx.prepare_cached(IS_PAID).and_then(|mut paid| paid.query_row([&open.order], |row| row.get(0)));
+    let is_paid = || tx.prepare_cached(IS_PAID).and_then(|mut paid| paid.query_row([open.order_seq], |row| row.get(0)));
     if *is_heard || is_paid().map_err(failed)? { journal(tx, word).map(drop) } else { Ok(()) }
 }
 

@@ -20,7 +20,7 @@ const ORDERS: &str =
             order_progress.record,
             max(orders.decided_at,
                 coalesce((SELECT max(decided_at) FROM order_event INDEXED BY order_event_order
-                          WHERE order_id = orders.id), orders.decided_at),
+                          WHERE order_seq = orders.seq), orders.decided_at),
                 coalesce((SELECT max(due_at) FROM outbox INDEXED BY outbox_order
                           WHERE order_seq = orders.seq AND target = ?1 AND outbox.state = 'delivered'),
                          orders.decided_at),
@@ -127,7 +127,7 @@ const SAID: &str = "SELECT order_event.position, order_event.order_id, order_eve
                     WHERE order_seq = orders.seq AND target = ?1 AND said = order_event.position
                       AND (outbox.state = 'pending' OR (outbox.state = 'withheld' AND unresolved)))
      FROM order_event JOIN document ON document.position = order_event.position
-          LEFT JOIN orders ON orders.id = order_event.order_id
+          LEFT JOIN orders ON orders.seq = order_event.order_seq
           LEFT JOIN payload ON payload.id = order_event.event
      WHERE order_event.position < ?2 AND order_event.position >= ?3 AND outcome IN ('applied', 'early')
        AND document.received_at >= ?4 AND order_event.kind IN (SELECT value FROM json_each(?5))

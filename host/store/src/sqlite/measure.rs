@@ -25,12 +25,12 @@ pub(super) const ORDERS: &str = "SELECT orders.seq, orders.id, orders.channel, d
 
 pub(super) const SAID: &str = "SELECT order_event.kind, outcome, count(*), min(received_at), max(received_at)
      FROM order_event INDEXED BY order_event_order JOIN document ON document.position = order_event.position
-     WHERE order_id = ?1 GROUP BY order_event.kind, outcome";
+     WHERE order_seq = ?1 GROUP BY order_event.kind, outcome";
 
 pub(super) const SHIPPED: &str = "SELECT coalesce(payload.commitment, zeroblob(32)), order_event.event
      FROM order_event INDEXED BY order_event_order JOIN document ON document.position = order_event.position
           LEFT JOIN payload ON payload.id = order_event.event
-     WHERE order_id = ?1 AND order_event.kind = 'shipment.confirmed' AND outcome = 'applied'
+     WHERE order_seq = ?1 AND order_event.kind = 'shipment.confirmed' AND outcome = 'applied'
      ORDER BY received_at, order_event.position LIMIT 1";
 
 pub(super) const EXCEPTIONS: &str = "SELECT stage, code, order_event.kind, count(*),
@@ -60,7 +60,7 @@ pub(super) fn orders(connection: &Connection, after: After, until: Instant, limi
 fn order(connection: &Connection, row: &Row<'_>) -> Result<MeasuredOrder> {
     let (seq, id): (i64, String) = (row.get(0).map_err(failed)?, row.get(1).map_err(failed)?);
     let channel: String = row.get(2).map_err(failed)?;
-    let said = said(connection, &id)?;
+    let said = said(connection, seq)?;
     let has_left =
         said.iter().any(|said| (said.kind, said.outcome) == (OrderEventKind::ShipmentConfirmed, EventOutcome::Applied));
     Ok(MeasuredOrder {
@@ -69,16 +69,16 @@ fn order(connection: &Connection, row: &Row<'_>) -> Result<MeasuredOrder> {
         received_at: Instant(row.get(3).map_err(failed)?),
         decided_at: Instant(row.get(4).map_err(failed)?),
         progress: progress::of(row, 5)?,
-        shipped_as: if has_left { shipped(connection, &id)? } else { None },
+        shipped_as: if has_left { shipped(connection, seq)? } else { None },
         said,
         exceptions: exceptions(connection, &id)?,
         deliveries: deliveries(connection, seq, &id)?,
     })
 }
 
-fn said(connection: &Connection, order: &str) -> Result<Vec<SaidOfOrder>> {
+fn said(connection: &Connection, order_seq: i64) -> Result<Vec<SaidOfOrder>> {
     let mut statement = connection.prepare_cached(SAID).map_err(failed)?;
-    let mut found = statement.query([order]).map_err(failed)?;
+    let mut found = statement.query([order_seq]).map_err(failed)?;
     let mut said = Vec::new();
     while let Some(row) = found.next().map_err(failed)? {
         said.push(SaidOfOrder {
@@ -92,10 +92,10 @@ fn said(connection: &Connection, order: &str) -> Result<Vec<SaidOfOrder>> {
     Ok(said)
 }
 
-fn shipped(connection: &Connection, order: &str) -> Result<Option<PayloadRef>> {
+fn shipped(connection: &Connection, order_seq: i64) -> Result<Option<PayloadRef>> {
     connection
         .prepare_cached(SHIPPED)
-        .and_then(|mut shipped| shipped.query_row([order], |row| payload_ref(row, 0)).optional())
+        .and_then(|mut shipped| shipped.query_row([order_seq], |row| payload_ref(row, 0)).optional())
         .map_err(failed)
 }
 

@@ -97,7 +97,7 @@ use crate::proof::{Attempt, Committed, Journaled, Permit, PollPermit, Settled, S
 use writer::Writer;
 
 /// The schema that this program writes.
-const SCHEMA_VERSION: i64 = 11;
+const SCHEMA_VERSION: i64 = 12;
 
 /// Its tables, but for those of packages.
 const SCHEMA: &str = concat!(
@@ -111,8 +111,22 @@ const SCHEMA: &str = concat!(
     include_str!("line.sql"),
     include_str!("cancelled.sql"),
     include_str!("interchange.sql"),
-    include_str!("level.sql")
+    include_str!("level.sql"),
+    include_str!("numbers.sql")
 );
+
+/// What brings a folder of an earlier schema up to date: each change with the schema that it is made to.
+const CHANGES: [(i64, &str); 9] = [
+    (2, concat!(include_str!("budget.sql"), include_str!("schema-3.sql"))),
+    (3, include_str!("kept_back.sql")),
+    (4, concat!(include_str!("person.sql"), include_str!("exception.sql"))),
+    (6, include_str!("progress.sql")),
+    (7, include_str!("effect.sql")),
+    (8, concat!(include_str!("line.sql"), include_str!("cancelled.sql"))),
+    (9, include_str!("interchange.sql")),
+    (10, include_str!("level.sql")),
+    (11, include_str!("numbers.sql")),
+];
 
 /// What people ask is rarely asked twice.
 const PEOPLES_CACHE_KIB: i64 = 8192;
@@ -250,73 +264,17 @@ fn connect(file: &Path) -> Result<Connection, StoreError> {
 
 fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(failed)?;
-    let change = match found {
-        0 => Some(SCHEMA),
-        2 => Some(concat!(
-            include_str!("budget.sql"),
-            include_str!("schema-3.sql"),
-            include_str!("kept_back.sql"),
-            include_str!("person.sql"),
-            include_str!("exception.sql"),
-            include_str!("progress.sql"),
-            include_str!("effect.sql"),
-            include_str!("line.sql"),
-            include_str!("cancelled.sql"),
-            include_str!("interchange.sql"),
-            include_str!("level.sql")
-        )),
-        3 => Some(concat!(
-            include_str!("kept_back.sql"),
-            include_str!("person.sql"),
-            include_str!("exception.sql"),
-            include_str!("progress.sql"),
-            include_str!("effect.sql"),
-            include_str!("line.sql"),
-            include_str!("cancelled.sql"),
-            include_str!("interchange.sql"),
-            include_str!("level.sql")
-        )),
-        4 => Some(concat!(
-            include_str!("person.sql"),
-            include_str!("exception.sql"),
-            include_str!("progress.sql"),
-            include_str!("effect.sql"),
-            include_str!("line.sql"),
-            include_str!("cancelled.sql"),
-            include_str!("interchange.sql"),
-            include_str!("level.sql")
-        )),
-        6 => Some(concat!(
-            include_str!("progress.sql"),
-            include_str!("effect.sql"),
-            include_str!("line.sql"),
-            include_str!("cancelled.sql"),
-            include_str!("interchange.sql"),
-            include_str!("level.sql")
-        )),
-        7 => Some(concat!(
-            include_str!("effect.sql"),
-            include_str!("line.sql"),
-            include_str!("cancelled.sql"),
-            include_str!("interchange.sql"),
-            include_str!("level.sql")
-        )),
-        8 => Some(concat!(
-            include_str!("line.sql"),
-            include_str!("cancelled.sql"),
-            include_str!("interchange.sql"),
-            include_str!("level.sql")
-        )),
-        9 => Some(concat!(include_str!("interchange.sql"), include_str!("level.sql"))),
-        10 => Some(include_str!("level.sql")),
-        other => {
-            known_schema(other)?;
-            None
-        }
+    let changes: Vec<&str> = if found == 0 {
+        vec![SCHEMA]
+    } else {
+        CHANGES.into_iter().filter(|(from, _)| *from >= found).map(|(_, change)| change).collect()
     };
-    if let Some(change) = change {
+    if found != 0 && !CHANGES.iter().any(|(from, _)| *from == found) {
+        known_schema(found)?;
+    }
+    if !changes.is_empty() {
         let transaction = connection.transaction().map_err(failed)?;
-        transaction.execute_batch(change).map_err(failed)?;
+        changes.into_iter().try_for_each(|change| transaction.execute_batch(change)).map_err(failed)?;
         transaction.pragma_update(None, "user_version", SCHEMA_VERSION).map_err(failed)?;
         transaction.commit().map_err(failed)?;
     }

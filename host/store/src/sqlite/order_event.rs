@@ -29,19 +29,20 @@ pub(super) fn insert(
 ) -> Result<()> {
     let order = event.order.to_string();
     let (content, record) = (kept.place(event.event)?, kept.place(event.decision)?);
-    tx.prepare_cached(
-        "INSERT INTO order_event (position, order_id, kind, event, decision, decided_at, leaf, outcome)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-    )
-    .and_then(|mut insert| {
-        let (kind, outcome) = (event.kind.as_str(), event.outcome.as_str());
-        insert.execute(params![position, order, kind, content, record, decision.at.0, kept.leaf, outcome])
-    })
-    .map_err(failed)?;
     let known: Option<(i64, String, i64)> = tx
         .prepare_cached("SELECT seq, state, event FROM orders WHERE id = ?1")
         .and_then(|mut known| known.query_row([&order], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional())
         .map_err(failed)?;
+    let order_seq = known.as_ref().map(|(seq, ..)| *seq);
+    tx.prepare_cached(
+        "INSERT INTO order_event (position, order_id, order_seq, kind, event, decision, decided_at, leaf, outcome)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+    )
+    .and_then(|mut insert| {
+        let (kind, outcome) = (event.kind.as_str(), event.outcome.as_str());
+        insert.execute(params![position, order, order_seq, kind, content, record, decision.at.0, kept.leaf, outcome])
+    })
+    .map_err(failed)?;
     // Whoever is about to decide about the order has not seen this.
     exception::touch_held(tx, &order)?;
     match (&known, &event.stops) {
@@ -52,7 +53,7 @@ pub(super) fn insert(
         (None, _) | (_, None) => {}
     }
     if let Some(new) = &event.progress {
-        progress::advance(tx, event.order, known.as_ref().map(|(seq, ..)| *seq), new, record)?;
+        progress::advance(tx, event.order, order_seq, new, record)?;
     }
     for caught_up in &event.caught_up {
         progress::catch_up(tx, &order, caught_up, decision.at)?;
@@ -74,6 +75,13 @@ pub(super) fn insert(
         ..About::default()
     };
     event.exceptions.iter().try_for_each(|new| exception::insert(tx, new, &about, decision.at))
+}
+
+pub(super) const JOINS: &str = "UPDATE order_event SET order_seq = ?2 WHERE order_id = ?1 AND order_seq IS NULL";
+
+/// Tells events that came before their order its number, by which they are found from then on.
+pub(super) fn joins(tx: &Connection, order: &str, order_seq: i64) -> Result<()> {
+    tx.prepare_cached(JOINS).and_then(|mut update| update.execute(params![order, order_seq])).map(drop).map_err(failed)
 }
 
 /// The place of what a document said of an order, be it the order's own.
@@ -297,10 +305,13 @@ pub(super) fn named(connection: &Connection, name: &OrderName) -> Result<Vec<Ord
     found.map(|found| found.map_err(failed).and_then(order)).collect()
 }
 
-/// Whether something of this kind came about an order.
+pub(super) const HAS: &str =
+    "SELECT 1 FROM order_event WHERE order_seq = (SELECT seq FROM orders WHERE id = ?1) AND kind = ?2";
+
+/// Whether something of this kind came about an order that is here.
 pub(super) fn has(connection: &Connection, order: OrderId, kind: OrderEventKind) -> Result<bool> {
     connection
-        .prepare_cached("SELECT 1 FROM order_event WHERE order_id = ?1 AND kind = ?2")
+        .prepare_cached(HAS)
         .and_then(|mut has| has.exists(params![order.to_string(), kind.as_str()]))
         .map_err(failed)
 }
@@ -323,18 +334,28 @@ const EVENTS: &str = "SELECT order_event.position, order_event.kind, input.id, d
          LEFT JOIN payload AS event ON event.id = order_event.event
          LEFT JOIN payload AS decision ON decision.id = order_event.decision";
 
-/// The latest that came about an order, in journal order.
+const LATEST: &str = "WHERE order_event.position IN (
+         SELECT position FROM order_event WHERE order_seq = (SELECT seq FROM orders WHERE id = ?1)
+         ORDER BY position DESC LIMIT ?2)
+     ORDER BY order_event.position";
+
+const AFTER: &str = "WHERE order_event.order_seq = (SELECT seq FROM orders WHERE orders.id = ?1)
+       AND order_event.leaf > ?2 ORDER BY order_event.leaf LIMIT ?3";
+
+/// The latest that came about an order that is here, in journal order.
 pub(super) fn latest(connection: &Connection, order: &str) -> Result<Vec<OrderEventView>> {
-    let which = "WHERE order_event.position IN (
-                     SELECT position FROM order_event WHERE order_id = ?1 ORDER BY position DESC LIMIT ?2)
-                 ORDER BY order_event.position";
-    read(connection, which, params![order, EVENTS_SHOWN_MAX])
+    read(connection, LATEST, params![order, EVENTS_SHOWN_MAX])
 }
 
-/// What came about an order after the one with this number, in the order in which it was decided.
+/// What came about an order that is here after the event with this number, in the order in which it was decided.
 pub(super) fn after(connection: &Connection, order: OrderId, after: u64, limit: u32) -> Result<Vec<OrderEventView>> {
-    let which = "WHERE order_event.order_id = ?1 AND order_event.leaf > ?2 ORDER BY order_event.leaf LIMIT ?3";
-    read(connection, which, params![order.to_string(), signed(after)?, limit])
+    read(connection, AFTER, params![order.to_string(), signed(after)?, limit])
+}
+
+/// What the two read.
+#[cfg(test)]
+pub(super) fn views() -> [String; 2] {
+    [LATEST, AFTER].map(|which| format!("{EVENTS} {which}"))
 }
 
 fn read(connection: &Connection, which: &str, values: impl Params) -> Result<Vec<OrderEventView>> {

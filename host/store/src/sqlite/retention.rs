@@ -19,15 +19,19 @@ const FINISHED: &str = "input.received_at < ?1
      AND NOT EXISTS (SELECT 1 FROM exception WHERE exception.input = input.id
                        AND (exception.closed_at IS NULL OR exception.closed_at >= ?1))
      AND NOT EXISTS (SELECT 1 FROM document JOIN order_event ON order_event.position = document.position
-                       JOIN order_event AS other ON other.order_id = order_event.order_id
+                       JOIN order_event AS other ON other.order_seq = order_event.order_seq
                      WHERE document.input = input.seq AND (other.decided_at >= ?1 OR other.outcome = 'early'))
      AND NOT EXISTS (SELECT 1 FROM document JOIN order_event ON order_event.position = document.position
-                       JOIN orders ON orders.id = order_event.order_id
+                       JOIN order_event AS other ON other.order_id = order_event.order_id AND other.order_seq IS NULL
+                     WHERE document.input = input.seq AND order_event.order_seq IS NULL
+                       AND (other.decided_at >= ?1 OR other.outcome = 'early'))
+     AND NOT EXISTS (SELECT 1 FROM document JOIN order_event ON order_event.position = document.position
+                       JOIN orders ON orders.seq = order_event.order_seq
                        JOIN order_progress ON order_progress.order_seq = orders.seq
                      WHERE document.input = input.seq AND orders.state <> 'refused'
                        AND order_progress.state NOT IN ('settled', 'cancelled', 'credited'))
      AND NOT EXISTS (SELECT 1 FROM document JOIN orders ON orders.position = document.position
-                       JOIN order_event ON order_event.order_id = orders.id
+                       JOIN order_event ON order_event.order_seq = orders.seq
                      WHERE document.input = input.seq AND (order_event.decided_at >= ?1 OR order_event.outcome = 'early'))
      AND NOT EXISTS (SELECT 1 FROM document JOIN orders ON orders.position = document.position
                        JOIN order_progress ON order_progress.order_seq = orders.seq
@@ -44,7 +48,7 @@ const FINISHED: &str = "input.received_at < ?1
                      WHERE document.input = input.seq
                        AND (outbox.due_at >= ?1 OR outbox.state NOT IN ('delivered', 'abandoned')))
      AND NOT EXISTS (SELECT 1 FROM document JOIN order_event ON order_event.position = document.position
-                       JOIN orders ON orders.id = order_event.order_id
+                       JOIN orders ON orders.seq = order_event.order_seq
                        JOIN outbox ON outbox.order_seq = orders.seq
                      WHERE document.input = input.seq
                        AND (outbox.due_at >= ?1 OR outbox.state NOT IN ('delivered', 'abandoned')))
@@ -104,7 +108,7 @@ pub(super) fn kept_inputs(
         .map_err(failed)
 }
 
-fn kept() -> String {
+pub(super) fn kept() -> String {
     format!(
         "SELECT id, coalesce((SELECT commitment FROM payload WHERE payload.id = input.payload), zeroblob(32)), payload, received_at, (SELECT count(*) FROM document WHERE document.input = input.seq), {FINISHED}
          FROM input INDEXED BY input_kept

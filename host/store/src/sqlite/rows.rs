@@ -595,6 +595,7 @@ fn insert_order(
     })
     .map_err(failed)?;
     let order_seq = tx.last_insert_rowid();
+    order_event::joins(tx, &id, order_seq)?;
     // What is refused is past holding, and so is what is released in spite of a hold.
     let past_holding = matches!(order.state, OrderState::Refused | OrderState::Released);
     let closed_at = past_holding.then_some(decision.at);
@@ -1078,13 +1079,15 @@ pub(super) fn payload_at(connection: &Connection, place: i64) -> Result<(Digest,
     Ok((commitment, (bytes, key)))
 }
 
+/// Whoever asks has time: keys are looked through from the first to the last, since an index over
+/// subjects would cost every payload a page of its own.
 pub(super) fn payloads_about(connection: &Connection, subject: Digest) -> Result<Vec<PayloadRef>> {
     connection
         .prepare(
-            "WITH sealed AS (SELECT payload AS id FROM payload_key WHERE subject = ?1),
-                  own AS (SELECT id, position FROM orders WHERE event IN (SELECT id FROM sealed)),
+            "WITH sealed AS MATERIALIZED (SELECT payload AS id FROM payload_key WHERE subject = ?1),
+                  own AS (SELECT id, seq, position FROM orders WHERE event IN (SELECT id FROM sealed)),
                   later AS (SELECT position, event, decision FROM order_event
-                            WHERE order_id IN (SELECT id FROM own) OR event IN (SELECT id FROM sealed)),
+                            WHERE order_seq IN (SELECT seq FROM own) OR event IN (SELECT id FROM sealed)),
                   found AS (SELECT document.payload AS document, input.payload AS input, input.id AS id
                             FROM document JOIN input ON input.seq = document.input
                             WHERE position IN (SELECT position FROM own UNION SELECT position FROM later)),

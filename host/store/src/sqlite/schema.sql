@@ -4,7 +4,8 @@
 -- Danger: an index over random keys (digests, UUIDs) costs every row a page that no other
 -- row of its commit touches, and ever more of them are not in memory. So rows refer to each
 -- other by their numbers, which grow at one end; a random key has an index only where the
--- road has to find something by it: an input, and an order, each by its id.
+-- road has to find something by it: an input, and an order, each by its id. Two that were made here
+-- all the same, `payload_key_subject` and `order_event_order`, `numbers.sql` takes away again.
 
 CREATE TABLE configuration (
   version      INTEGER PRIMARY KEY,

@@ -195,6 +195,11 @@ fn a_folder_of_another_schema_is_named_older_or_newer() {
     assert!(matches!(folder.try_open(), Err(StoreError::OlderSchema { found: 5, known: SCHEMA_VERSION })));
 }
 
+/// Makes a folder of schema 11 of one of schema 12: digests and random ids were indexed.
+const WITHOUT_SCHEMA_12: &str = "DROP INDEX order_event_alone; DROP INDEX order_event_order;
+     ALTER TABLE order_event DROP COLUMN order_seq; CREATE INDEX order_event_order ON order_event (order_id, position);
+     CREATE INDEX payload_key_subject ON payload_key (subject) WHERE subject IS NOT NULL; PRAGMA user_version = 11;";
+
 /// Makes a folder of schema 10 of one of schema 11: nobody was told of items.
 const WITHOUT_SCHEMA_11: &str =
     "DROP INDEX exception_delivery; DROP TABLE item_level; DROP TABLE item; PRAGMA user_version = 10;";
@@ -274,6 +279,7 @@ async fn of_a_folder_of_schema_4_each_order_that_is_kept_back_has_one_exception(
         .raw()
         .execute_batch(
             &[
+                WITHOUT_SCHEMA_12,
                 WITHOUT_SCHEMA_11,
                 WITHOUT_SCHEMA_10,
                 WITHOUT_SCHEMA_9,
@@ -373,7 +379,7 @@ async fn of_a_folder_of_schema_3_the_holds_that_keep_nothing_back_are_closed() {
     folder
         .raw()
         .execute_batch(&format!(
-            "{WITHOUT_SCHEMA_11} {WITHOUT_SCHEMA_10} {WITHOUT_SCHEMA_9} {WITHOUT_SCHEMA_8} {WITHOUT_SCHEMA_7} {WITHOUT_SCHEMA_5} {WITHOUT_SCHEMA_4}"
+            "{WITHOUT_SCHEMA_12} {WITHOUT_SCHEMA_11} {WITHOUT_SCHEMA_10} {WITHOUT_SCHEMA_9} {WITHOUT_SCHEMA_8} {WITHOUT_SCHEMA_7} {WITHOUT_SCHEMA_5} {WITHOUT_SCHEMA_4}"
         ))
         .unwrap();
     assert!(matches!(SqliteStore::open_to_read(folder.folder.path()), Err(StoreError::OlderSchema { found: 3, .. })));
@@ -421,7 +427,10 @@ async fn what_waits_in_a_folder_of_schema_8_goes_in_its_old_order() {
     event_in(&mut later).outbox = vec![NewOutbox { target: "erp".to_owned(), kind: "undo".to_owned(), content }];
     commit(&store, later).await.unwrap();
     drop(store);
-    folder.raw().execute_batch(&[WITHOUT_SCHEMA_11, WITHOUT_SCHEMA_10, WITHOUT_SCHEMA_9].concat()).unwrap();
+    folder
+        .raw()
+        .execute_batch(&[WITHOUT_SCHEMA_12, WITHOUT_SCHEMA_11, WITHOUT_SCHEMA_10, WITHOUT_SCHEMA_9].concat())
+        .unwrap();
     assert!(matches!(SqliteStore::open_to_read(folder.folder.path()), Err(StoreError::OlderSchema { found: 8, .. })));
 
     let store = folder.open().await;
@@ -450,6 +459,29 @@ async fn what_waits_in_a_folder_of_schema_8_goes_in_its_old_order() {
 }
 
 #[tokio::test]
+async fn in_a_folder_of_schema_11_orders_keep_their_events_and_subjects_what_is_about_them() {
+    let folder = Folder::new();
+    let store = folder.open().await;
+    release(&store, 1, "PO-1", &[("erp", "order")]).await;
+    ask_to_cancel(&store, 11, "PO-1").await;
+    // One comes before its order.
+    ask_to_cancel(&store, 21, "PO-2").await;
+    let customer = Digest::of(b"customer");
+    let (events, about) =
+        (store.order_events(order_id("PO-1"), 0, ALL).await.unwrap(), store.payloads_about(customer).await.unwrap());
+    assert!(events.len() == 1 && about.len() > 4);
+    drop(store);
+    folder.raw().execute_batch(WITHOUT_SCHEMA_12).unwrap();
+    assert!(matches!(SqliteStore::open_to_read(folder.folder.path()), Err(StoreError::OlderSchema { found: 11, .. })));
+
+    let store = folder.open().await;
+    assert_eq!(store.order_events(order_id("PO-1"), 0, ALL).await.unwrap(), events);
+    assert_eq!(store.payloads_about(customer).await.unwrap(), about);
+    release(&store, 31, "PO-2", &[]).await;
+    assert_eq!(store.order_events(order_id("PO-2"), 0, ALL).await.unwrap().len(), 1, "it waited for its order");
+}
+
+#[tokio::test]
 async fn what_waits_in_a_folder_of_schema_7_is_delivered_as_the_order_that_it_was() {
     let folder = Folder::new();
     let store = folder.open().await;
@@ -457,7 +489,9 @@ async fn what_waits_in_a_folder_of_schema_7_is_delivered_as_the_order_that_it_wa
     drop(store);
     folder
         .raw()
-        .execute_batch(&[WITHOUT_SCHEMA_11, WITHOUT_SCHEMA_10, WITHOUT_SCHEMA_9, WITHOUT_SCHEMA_8].concat())
+        .execute_batch(
+            &[WITHOUT_SCHEMA_12, WITHOUT_SCHEMA_11, WITHOUT_SCHEMA_10, WITHOUT_SCHEMA_9, WITHOUT_SCHEMA_8].concat(),
+        )
         .unwrap();
     assert!(matches!(SqliteStore::open_to_read(folder.folder.path()), Err(StoreError::OlderSchema { found: 7, .. })));
     let store = folder.open().await;
@@ -478,7 +512,15 @@ async fn what_came_about_orders_of_a_folder_of_schema_6_was_noted_and_moved_noth
     folder
         .raw()
         .execute_batch(
-            &[WITHOUT_SCHEMA_11, WITHOUT_SCHEMA_10, WITHOUT_SCHEMA_9, WITHOUT_SCHEMA_8, WITHOUT_SCHEMA_7].concat(),
+            &[
+                WITHOUT_SCHEMA_12,
+                WITHOUT_SCHEMA_11,
+                WITHOUT_SCHEMA_10,
+                WITHOUT_SCHEMA_9,
+                WITHOUT_SCHEMA_8,
+                WITHOUT_SCHEMA_7,
+            ]
+            .concat(),
         )
         .unwrap();
     assert!(matches!(SqliteStore::open_to_read(folder.folder.path()), Err(StoreError::OlderSchema { found: 6, .. })));
@@ -499,6 +541,7 @@ async fn a_folder_of_schema_4_has_nobody_and_takes_a_first_one() {
         .raw()
         .execute_batch(
             &[
+                WITHOUT_SCHEMA_12,
                 WITHOUT_SCHEMA_11,
                 WITHOUT_SCHEMA_10,
                 WITHOUT_SCHEMA_9,
@@ -524,7 +567,7 @@ async fn budgets_of_a_folder_of_schema_2_are_what_its_holds_say() {
     folder
         .raw()
         .execute_batch(&format!(
-            "{WITHOUT_SCHEMA_11} {WITHOUT_SCHEMA_10} {WITHOUT_SCHEMA_9} {WITHOUT_SCHEMA_8} {WITHOUT_SCHEMA_7} {WITHOUT_SCHEMA_5} {WITHOUT_SCHEMA_4}
+            "{WITHOUT_SCHEMA_12} {WITHOUT_SCHEMA_11} {WITHOUT_SCHEMA_10} {WITHOUT_SCHEMA_9} {WITHOUT_SCHEMA_8} {WITHOUT_SCHEMA_7} {WITHOUT_SCHEMA_5} {WITHOUT_SCHEMA_4}
              DROP TABLE budget_minute; DROP TABLE budget_day;
              ALTER TABLE hold ADD COLUMN value_minor INTEGER NOT NULL DEFAULT 0;
              CREATE INDEX hold_plugin ON hold (plugin, opened_at) WHERE plugin IS NOT NULL;

@@ -84,22 +84,22 @@ fn exceptions_of(connection: &Connection, order: &str, input: InputId) -> Result
     Ok(exceptions)
 }
 
+pub(super) const LEAVES: &str = "WITH own AS (SELECT orders.seq AS seq, orders.leaf AS decided, input.leaf AS accepted,
+                         input.forgotten_leaf AS forgotten
+                  FROM orders JOIN document ON document.position = orders.position
+                       JOIN input ON input.seq = document.input
+                  WHERE orders.id = ?1)
+     SELECT leaf.seq, leaf.id, leaf.bytes FROM leaf
+     WHERE leaf.seq IN (SELECT accepted FROM own UNION SELECT decided FROM own UNION SELECT forgotten FROM own
+                        UNION SELECT order_event.leaf FROM own JOIN order_event ON order_event.order_seq = own.seq
+                        UNION SELECT order_leaf.leaf FROM own JOIN order_leaf ON order_leaf.order_seq = own.seq)
+     ORDER BY leaf.seq";
+
 /// Those of the order and of its whole input.
 fn leaves(connection: &Connection, order: &str) -> Result<Vec<TrailLeaf>> {
     let sequenced_to = rows::sequenced_to(connection)?;
     connection
-        .prepare_cached(
-            "WITH own AS (SELECT orders.seq AS seq, orders.leaf AS decided, input.leaf AS accepted,
-                                 input.forgotten_leaf AS forgotten
-                          FROM orders JOIN document ON document.position = orders.position
-                               JOIN input ON input.seq = document.input
-                          WHERE orders.id = ?1)
-             SELECT leaf.seq, leaf.id, leaf.bytes FROM leaf
-             WHERE leaf.seq IN (SELECT accepted FROM own UNION SELECT decided FROM own UNION SELECT forgotten FROM own
-                                UNION SELECT leaf FROM order_event WHERE order_id = ?1
-                                UNION SELECT order_leaf.leaf FROM own JOIN order_leaf ON order_leaf.order_seq = own.seq)
-             ORDER BY leaf.seq",
-        )
+        .prepare_cached(LEAVES)
         .map_err(failed)?
         .query_map([order], |row| Ok((row.get::<_, i64>(0)?, rows::digest(row, 1)?, row.get(2)?)))
         .map_err(failed)?
