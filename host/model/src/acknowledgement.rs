@@ -10,6 +10,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::legible::is_legible;
 use crate::value::text;
 
 /// Bytes of a partner, as of any identifier.
@@ -72,12 +73,11 @@ impl Acknowledgement {
     /// When it is none, or says more than codes and places.
     pub fn from_json(bytes: &[u8]) -> Result<Self, NotAcknowledging> {
         let read: Self = serde_json::from_slice(bytes)?;
-        let partner = &read.partner;
-        if partner.is_empty() || partner.len() > PARTNER_BYTES_MAX || partner.chars().any(char::is_control) {
+        if !is_legible(&read.partner, PARTNER_BYTES_MAX) {
             return Err(NotAcknowledging::Text("partner"));
         }
         let is_code = |fault: &String| {
-            (1..=FAULT_BYTES_MAX).contains(&fault.len())
+            is_legible(fault, FAULT_BYTES_MAX)
                 && fault.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b' ' | b'-' | b'/' | b'.'))
         };
         if read.faults.len() > FAULTS_MAX || !read.faults.iter().all(is_code) {

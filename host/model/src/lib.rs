@@ -22,6 +22,8 @@ pub mod exception;
 
 pub mod id;
 
+mod legible;
+
 pub mod process;
 
 pub mod reference;

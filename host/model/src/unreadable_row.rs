@@ -12,6 +12,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::legible::is_legible;
+
 /// Bytes of a name, as of any identifier.
 const NAME_BYTES_MAX: usize = 256;
 
@@ -72,8 +74,7 @@ impl UnreadableRow {
             ("why", Some(&read.why), WHY_BYTES_MAX),
         ];
         for (name, text, most) in texts {
-            let is_one = |text: &String| (1..=most).contains(&text.len()) && !text.chars().any(char::is_control);
-            if !text.is_none_or(is_one) {
+            if !text.is_none_or(|text| is_legible(text, most)) {
                 return Err(NotARow::Text(name));
             }
         }

@@ -34,11 +34,11 @@ const LIST_MS_MAX: i64 = 4 * Instant::MINUTE_MS;
 
 /// How long one list waits in all for a system that asks to come later: it is asked for a page more
 /// often than for anything else, and half a list is none. The attack is one that says so for ever.
-const WAIT_MS_MAX: u32 = 120_000;
+const WAIT_MS_MAX: i64 = 2 * Instant::MINUTE_MS;
 
 /// How late in a list anything of it is asked for: a page that began in time and a system that asks to
 /// come later. What is under way by then has the time of one call of its connector.
-pub const ASKED_MS_MAX: i64 = LIST_MS_MAX + 120_000;
+pub const ASKED_MS_MAX: i64 = LIST_MS_MAX + WAIT_MS_MAX;
 
 /// How often a page is asked for again.
 const WAITS_MAX: u32 = 3;
@@ -193,11 +193,11 @@ impl Pipeline {
         for _ in 0..WAITS_MAX {
             let page = self.page(active, connector, asked, cursor.clone()).await;
             let Err(NoPage::NotNow(ms)) = page else { return page };
-            let Some(left_ms) = patience.ms.checked_sub(ms) else { return page };
-            if self.clock.now().plus_ms(i64::from(ms)) > patience.until {
+            let wait_ms = i64::from(ms);
+            if wait_ms > patience.ms || self.clock.now().plus_ms(wait_ms) > patience.until {
                 return page;
             }
-            patience.ms = left_ms;
+            patience.ms = patience.ms.saturating_sub(wait_ms);
             self.clock.pass(ms).await;
         }
         self.page(active, connector, asked, cursor).await
@@ -248,7 +248,7 @@ impl Pipeline {
 
 /// How long a list still waits for a system that asks to come later, and until when at all.
 struct Patience {
-    ms: u32,
+    ms: i64,
     until: Instant,
 }
 
