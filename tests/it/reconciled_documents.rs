@@ -389,6 +389,34 @@ async fn one_transfer_that_pays_two_orders_is_one_and_silences_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn money_that_the_processor_has_for_another_order_is_told_and_closed_when_both_name_the_same() {
+    let desk = paid().await;
+    let host = &desk.host;
+    host.send_edi(&x12(2, &PurchaseOrder::clean("PO-2"))).await.unwrap();
+    host.decide_all().await;
+    let other = host.order("PO-2").await.id;
+    let payment = desk.payments.pay(&other.to_string(), 5_000, "usd");
+    let settled = json!({"orderNumber": desk.order, "paymentReference": payment.charge, "amount": {"minor": "5000", "currency": "USD"}});
+    desk.said("payment.settled", &settled).await;
+    later(host, 60);
+    assert_eq!(counts(&compared(host, "payments").await), (2, 1, 1, 0));
+    let exception = only(host).await;
+    assert_eq!(exception.code, "orders-differ");
+    let number = host.orders().await.into_iter().find(|order| order.id == desk.order).unwrap().number;
+    let sentence = format!(
+        "payments: found of `payment {}`: 50 USD for order `{number}` (`{}`) in this host and for order `PO-2` (`{other}`) in \
+         stripe, expected the same; find out which order it is for",
+        payment.charge, desk.order
+    );
+    assert!(exception.detail.starts_with(&sentence), "{}", exception.detail);
+    assert_eq!(compared(host, "payments").await.opened, 0, "it is the same one the next morning");
+    desk.payments.pay_for(&payment.charge, &desk.order.to_string());
+    let found = compared(host, "payments").await;
+    assert_eq!((counts(&found), found.closed, told(host).await.len()), ((2, 2, 0, 0), 1, 0), "{found:?}");
+    host.verify().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn money_counts_when_it_moved_and_not_when_its_charge_or_its_dispute_was_made() {
     let desk = paid().await;
     let host = &desk.host;

@@ -31,6 +31,8 @@ mod reading;
 
 pub mod row;
 
+mod whose;
+
 #[cfg(test)]
 mod tests;
 
@@ -153,7 +155,10 @@ impl Pipeline {
         let Sides { left, right, left_out, known, moved, judged_from } = self.both(reconciliation, began_at).await?;
         let (of, settled_by) = (reconciliation.of, reconciliation.settled_by(began_at));
         let terms = Terms { of, settled_by, judged_from, moved: &moved, known: &known, left_out: &left_out };
-        let compared = compared(&left, &right, terms);
+        let mut compared = compared(&left, &right, terms);
+        if let Ok(comparison) = &mut compared {
+            self.number_orders(comparison).await?;
+        }
 
         let findings = self.findings(id).await?;
         let filing = match &compared {

@@ -7,6 +7,7 @@ use std::fmt;
 use portreeve_model::{Digest, Instant, OrderId};
 
 use super::row::{Cell, InWords, ON_ITS_WAY, Of, TOLD_MAX};
+use super::whose::Otherwise;
 
 /// What two systems say of one key, where that is not the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +18,8 @@ pub struct Difference {
     pub right: Cell,
     /// What kind of difference it is.
     pub kind: DifferenceKind,
+    /// What senders call the orders that it tells.
+    pub numbers: BTreeMap<OrderId, String>,
 }
 
 /// Kinds of differences.
@@ -30,6 +33,8 @@ pub enum DifferenceKind {
     Numbers,
     /// Numbers of different units: nobody can say how much they differ.
     Units,
+    /// As much money, for another order.
+    Orders,
     /// What one of both has of it nobody can read.
     Unreadable,
 }
@@ -43,6 +48,7 @@ impl DifferenceKind {
             Self::Stages => "stages-differ",
             Self::Numbers => "numbers-differ",
             Self::Units => "units-differ",
+            Self::Orders => "orders-differ",
             Self::Unreadable => "unreadable-row",
         }
     }
@@ -52,8 +58,16 @@ impl Difference {
     /// Names it: a difference with the same values is the same one.
     #[must_use]
     pub fn digest(&self) -> Digest {
-        let both = [self.left.digest(), self.right.digest()];
-        Digest::of_parts(&both.each_ref().map(|digest| digest.as_bytes().as_slice()))
+        let mut said = vec![self.left.digest(), self.right.digest()];
+        if self.otherwise().is_some() {
+            said.extend([self.left.orders_digest(), self.right.orders_digest()]);
+        }
+        Digest::of_parts(&said.iter().map(|digest| digest.as_bytes().as_slice()).collect::<Vec<_>>())
+    }
+
+    /// What both say of the orders that it is for, where they contradict each other.
+    pub(super) fn otherwise(&self) -> Option<Otherwise<'_>> {
+        self.left.otherwise(&self.right)
     }
 }
 
@@ -73,7 +87,7 @@ pub struct Told<'a> {
 
 impl fmt::Display for Told<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Difference { left, right, kind } = self.difference;
+        let Difference { left, right, kind, .. } = self.difference;
         let key = self.key.escape_debug();
         if *kind == DifferenceKind::Unreadable {
             let sides = [(left, self.left), (right, self.right)].into_iter();
@@ -98,6 +112,9 @@ impl fmt::Display for Told<'_> {
             }
             DifferenceKind::Numbers | DifferenceKind::Stages => {
                 "mend the one that is wrong, and the next run that finds them equal closes this"
+            }
+            DifferenceKind::Orders => {
+                "find out which order it is for and mend the one that is wrong, and the next run in which both name the same closes this; until then it counts for the wrong order in one of both"
             }
             DifferenceKind::Unreadable if self.of.happens() && self.names_no_order() => {
                 "mend it there or what reads it; it names no order of this host and may have another name by then, so wait for the next run that finds it in both to close this, or abandon this"
@@ -146,6 +163,10 @@ impl Told<'_> {
         }));
         if differing.len() > TOLD_MAX {
             both.push(format!("and {} numbers more", differing.len().saturating_sub(TOLD_MAX)));
+        }
+        if let Some(otherwise) = self.difference.otherwise() {
+            let sum = if differing.is_empty() { left.money() } else { None };
+            both.extend(otherwise.told(&self.difference.numbers, sum, here, there));
         }
         both
     }
@@ -243,7 +264,8 @@ pub fn compare(left: &BTreeMap<String, Cell>, right: &BTreeMap<String, Cell>, te
             comparison.equal.extend(terms.of.happens().then(|| key.clone()));
             continue;
         };
-        comparison.differences.insert(key.clone(), Difference { left: left.clone(), right: right.clone(), kind });
+        let (left, right, numbers) = (left.clone(), right.clone(), BTreeMap::new());
+        comparison.differences.insert(key.clone(), Difference { left, right, kind, numbers });
     }
     comparison
 }
@@ -266,7 +288,7 @@ fn differ(left: &Cell, right: &Cell, of: Of) -> Option<DifferenceKind> {
         units.len() > 1
     });
     match differing.is_empty() {
-        true => None,
+        true => left.otherwise(right).map(|_| DifferenceKind::Orders),
         false if units_differ => Some(DifferenceKind::Units),
         false => Some(DifferenceKind::Numbers),
     }

@@ -19,6 +19,7 @@ use portreeve_model::{Digest, Event, Money, OrderId};
 use serde::{Deserialize, Serialize};
 
 use super::reading;
+use super::whose::{ByOrder, Otherwise};
 
 /// Rows of one list. The attack is a list that never ends: it takes the host's memory.
 pub const ROWS_MAX: usize = 100_000;
@@ -274,7 +275,7 @@ impl fmt::Display for Measure {
 }
 
 /// Numbers by unit, those of nothing left out.
-type Measures = BTreeMap<String, Measure>;
+pub(super) type Measures = BTreeMap<String, Measure>;
 
 /// What a system has of one key.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -295,6 +296,8 @@ pub struct Cell {
     /// Why nobody can say what the system has of it, in a sentence.
     pub unreadable: Option<String>,
     by_item: bool,
+    /// For which orders its money is.
+    by_order: ByOrder,
 }
 
 impl Cell {
@@ -351,6 +354,16 @@ impl Cell {
         Cow::Owned(folded)
     }
 
+    /// What it comes to, where it is money.
+    pub(super) fn money(&self) -> Option<&Measures> {
+        self.figures.get(&Figure::Moved).or_else(|| self.figures.get(&Figure::Total))
+    }
+
+    /// Where both say for which orders the money is, and contradict each other.
+    pub(super) fn otherwise<'a>(&'a self, other: &'a Self) -> Option<Otherwise<'a>> {
+        self.by_order.otherwise(&other.by_order)
+    }
+
     fn add(&mut self, part: &Part) -> Result<(), Unusable> {
         self.is_listed = true;
         for Number { figure, measure, unit } in &part.numbers {
@@ -365,7 +378,17 @@ impl Cell {
         self.called = self.called.take().or_else(|| part.called.clone());
         self.unreadable = self.unreadable.take().or_else(|| part.unreadable.clone());
         self.by_item |= part.by_item;
+        if let Some(of_part) = part.by_order() {
+            // Of nothing yet, anything can be added up.
+            let before = std::mem::take(&mut self.by_order);
+            self.by_order = before.and(of_part).ok_or(Unusable::TooLarge)?;
+        }
         Ok(())
+    }
+
+    /// Names for which orders its money is.
+    pub(super) fn orders_digest(&self) -> Digest {
+        self.by_order.digest()
     }
 
     /// Names all that it says, what no sentence has room for as well.
@@ -503,6 +526,8 @@ pub(super) struct Part {
     pub(super) unreadable: Option<String>,
     /// Whether its lines have numbers of their own, which say nothing to anybody else.
     pub(super) by_item: bool,
+    /// Whether it is what the host counted, and so for this order and no other.
+    pub(super) is_counted: bool,
 }
 
 impl Part {
@@ -512,6 +537,13 @@ impl Part {
             && self.stage == other.stage
             && self.unreadable == other.unreadable
             && self.by_item == other.by_item
+    }
+
+    /// For which order its money is; none of what is no money.
+    fn by_order(&self) -> Option<ByOrder> {
+        let money = self.numbers.iter().filter(|number| matches!(number.figure, Figure::Moved | Figure::Total));
+        let money: Measures = money.map(|number| (number.unit.clone(), number.measure.clone())).collect();
+        (!money.is_empty()).then(|| ByOrder::of(self.order, money, self.is_counted))
     }
 }
 
@@ -626,7 +658,7 @@ impl Rows {
         changed_at: Instant,
     ) -> Result<(), Unusable> {
         let (name, part) = reading::row(self.of, event, Some(order))?;
-        let part = Part { changed_at: Some(changed_at), at: part.at.or(Some(heard_at)), ..part };
+        let part = Part { changed_at: Some(changed_at), at: part.at.or(Some(heard_at)), is_counted: true, ..part };
         // What waits for its turn may have been said more than once by then: it is one and the same.
         if let Some(known) = self.parts.get_mut(&name)
             && known.numbers == part.numbers

@@ -197,6 +197,13 @@ impl Payments {
         }
     }
 
+    /// Another order stands in a payment, and nobody was told.
+    pub fn pay_for(&self, charge: &str, order_id: &str) {
+        for payment in self.ledger.lock().payments.iter_mut().filter(|payment| payment.charge == charge) {
+            order_id.clone_into(&mut payment.order_id);
+        }
+    }
+
     /// Has a page have so many objects at most, whatever is asked for.
     pub fn page_by(&self, objects_max: usize) {
         self.ledger.lock().page_max = Some(objects_max);
