@@ -6,7 +6,7 @@ use portreeve::standins::payment::Dispute;
 use portreeve::standins::shop::Basket;
 use portreeve::standins::{Mischief, Wms};
 use portreeve_model::value::Decimal;
-use portreeve_model::{Digest, Instant};
+use portreeve_model::{Digest, ExceptionAction, Instant};
 use portreeve_pipeline::reconcile::{Compared, Outcome};
 use portreeve_pipeline::{Clock, Credential};
 use serde_json::json;
@@ -15,6 +15,8 @@ use crate::posted::{fetching, invoiced, poll};
 use crate::posting::{accepted, full_warehouse, warehoused, works};
 use crate::reconciled_orders::{clerk, counts, document, entered, only, told};
 use crate::refunds::Desk;
+use crate::support::exceptions::decide;
+use crate::support::people::acts_as;
 use crate::support::{PurchaseOrder, Setup, TestHost, x12};
 
 fn decimal(text: &str) -> Decimal {
@@ -279,33 +281,127 @@ async fn what_another_system_says_is_none_of_the_two_where_channels_are_named() 
     }
 }
 
+/// A host that hears of payments by a channel of their own, whose orders have the numbers that came in by this one.
+async fn heard_by_number(channel: &str) -> Desk {
+    let with_list = |setup: Setup, origin: &str| {
+        let named = "target = \"payments\"\nchannels = [\"psp\"]";
+        let payments = PAYMENTS.replace("ORIGIN", origin).replace("target = \"payments\"", named);
+        let psp = format!(
+            "\n[[sender]]\nchannel = \"psp\"\nid = \"psp\"\ntoken_sha256 = \"{}\"\n\n[[channel]]\nid = \"psp\"\n\
+             connector = \"cloudevents\"\ndocuments = {{ \"cloudevents/event\" = \"cloudevents-events\" }}\ntarget = \"erp\"\n\
+             exception_queue = \"integration\"\nsays = [\"payment.settled\"]\norders_by = {{ channel = \"{channel}\" }}\n",
+            Digest::of(TOKEN.as_bytes())
+        );
+        setup.append("portreeve.toml", &payments).append("portreeve.toml", &psp)
+    };
+    Desk::at(Mischief::default(), with_list).await
+}
+
+async fn says_by_number(host: &TestHost, number: &str, reference: &str, minor: &str) {
+    let settled =
+        json!({"orderNumber": number, "paymentReference": reference, "amount": {"minor": minor, "currency": "USD"}});
+    let event =
+        json!([{"specversion": "1.0", "id": reference, "source": "/psp", "type": "payment.settled", "data": settled}]);
+    host.send("psp", Credential::Bearer(TOKEN), event.to_string().as_bytes()).await.unwrap();
+    host.decide_all().await;
+}
+
+fn left_aside(found: &Compared) -> Vec<(&'static str, u64)> {
+    found.left_aside.iter().map(|aside| (aside.why.as_str(), aside.rows)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn numbers_of_which_nothing_says_whose_they_are_are_told_in_one_sentence_until_something_does() {
+    let desk = paid().await;
+    // This one the host knows by its reference, whatever the processor calls its order.
+    let known = desk.payments.pay("PO-1", 5_000, "usd");
+    let settled = json!({"orderNumber": desk.order, "paymentReference": known.charge, "amount": {"minor": "5000", "currency": "USD"}});
+    desk.said("payment.settled", &settled).await;
+    for number in ["PO-1", "PO-7", "PO-8"] {
+        drop(desk.payments.pay(number, 100, "usd"));
+    }
+    later(&desk.host, 60);
+    let found = compared(&desk.host, "payments").await;
+    assert_eq!((counts(&found), found.opened), ((2, 2, 0, 0), 1), "{found:?}");
+    assert_eq!(left_aside(&found), [("orders-unresolved", 3)]);
+    let exception = only(&desk.host).await;
+    assert_eq!(exception.code, "orders-unresolved");
+    let sentence = "payments: found 3 rows in the list of stripe naming orders by numbers of which nothing says whose they \
+                    are (`PO-1`, `PO-7`, `PO-8`), expected the host's ids, or a channel that says so: set `orders_by` of";
+    assert!(exception.detail.starts_with(sentence), "{}", exception.detail);
+
+    // One more is the same exception, and one that somebody takes for others' stays closed.
+    drop(desk.payments.pay("PO-9", 100, "usd"));
+    assert_eq!(compared(&desk.host, "payments").await.opened, 0);
+    assert!(only(&desk.host).await.detail.contains("found 4 rows"));
+    let who = acts_as(&desk.host.host.pipeline, "ines", &["integration"]).await;
+    decide(&desk.host, &who, exception.id, ExceptionAction::Abandon).await.unwrap();
+    drop(desk.payments.pay("PO-10", 100, "usd"));
+    let found = compared(&desk.host, "payments").await;
+    assert_eq!((found.opened, left_aside(&found)), (0, vec![("orders-unresolved", 5)]));
+    assert!(told(&desk.host).await.is_empty());
+
+    // Once a channel says whose numbers they are, they are compared.
+    let Desk { host, payments, .. } = desk;
+    let by = ("[[channel]]\nid = \"systems\"\n", "[[channel]]\nid = \"systems\"\norders_by = { channel = \"edi\" }\n");
+    let host = host.restart_with(|setup| setup.replace("portreeve.toml", by.0, by.1)).await;
+    let found = compared(&host, "payments").await;
+    assert_eq!((counts(&found), left_aside(&found)), ((3, 2, 1, 0), vec![("orders-of-others", 4)]), "{found:?}");
+    assert!(only(&host).await.detail.contains("in stripe (1 USD moved) and not in this host"));
+    drop(payments);
+    host.verify().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_left_the_time_that_is_looked_at_says_of_no_number_whose_it_is() {
+    let desk = paid().await;
+    let host = &desk.host;
+    drop(desk.payments.pay("PO-1", 100, "usd"));
+    assert_eq!(compared(host, "payments").await.opened, 1);
+    let first = only(host).await.id;
+    later(host, 60 * 24 * 60);
+    let found = compared(host, "payments").await;
+    assert_eq!((found.left_aside.len(), found.closed), (0, 0), "{found:?}");
+    assert_eq!(only(host).await.id, first);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn money_for_an_order_that_this_host_does_not_have_is_told_where_the_host_counted_it_and_else_is_others() {
+    let desk = heard_by_number("edi").await;
+    let host = &desk.host;
+    let payment = desk.payments.pay("PO-1", 5_000, "usd");
+    says_by_number(host, "PO-1", &payment.charge, "5000").await;
+    later(host, 60);
+    let found = compared(host, "payments").await;
+    assert_eq!((counts(&found), left_aside(&found)), ((1, 1, 0, 0), vec![]));
+    desk.payments.pay_for(&payment.charge, "PO-9");
+    drop(desk.payments.pay("PO-8", 1, "usd"));
+    later(host, 60);
+    let found = compared(host, "payments").await;
+    assert_eq!((counts(&found), left_aside(&found)), ((1, 0, 1, 0), vec![("orders-of-others", 1)]));
+    let sentence = "left aside of the list of stripe, as about no order of this host: 1 row (`PO-8`)";
+    assert_eq!(found.left_aside.first().unwrap().detail, sentence);
+    let exception = only(host).await;
+    assert_eq!(exception.code, "orders-differ");
+    let sentence = format!(
+        "50 USD for order `PO-1` (`{}`) in this host and for order `PO-9`, which this host does not have, in stripe, expected",
+        desk.order
+    );
+    assert!(exception.detail.contains(&sentence), "{}", exception.detail);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_number_that_two_shops_have_is_that_of_the_channel_which_the_processor_names_orders_by() {
     let basket = Basket { entity_id: 1, sku: "FST-1007", quantity: 2, price_minor: 1_840 };
     let number = basket.increment_id();
     for (by, whose) in [("shop", true), ("edi", false)] {
-        let with_list = |setup: Setup, origin: &str| {
-            let named = "target = \"payments\"\nchannels = [\"psp\"]";
-            let payments = PAYMENTS.replace("ORIGIN", origin).replace("target = \"payments\"", named);
-            let channel = format!(
-                "\n[[sender]]\nchannel = \"psp\"\nid = \"psp\"\ntoken_sha256 = \"{}\"\n\n[[channel]]\nid = \"psp\"\n\
-                 connector = \"cloudevents\"\ndocuments = {{ \"cloudevents/event\" = \"cloudevents-events\" }}\ntarget = \"erp\"\n\
-                 exception_queue = \"integration\"\nsays = [\"payment.settled\"]\norders_by = {{ channel = \"{by}\" }}\n",
-                Digest::of(TOKEN.as_bytes())
-            );
-            setup.append("portreeve.toml", &payments).append("portreeve.toml", &channel)
-        };
-        let desk = Desk::at(Mischief::default(), with_list).await;
+        let desk = heard_by_number(by).await;
         let host = &desk.host;
         host.send_shop(&basket.placed()).await.unwrap();
         host.send_edi(&x12(2, &PurchaseOrder::clean(&number))).await.unwrap();
         host.decide_all().await;
         let payment = desk.payments.pay(&number, 3_680, "usd");
-        let settled = json!({"orderNumber": number, "paymentReference": payment.charge, "amount": {"minor": "3680", "currency": "USD"}});
-        let event =
-            json!([{"specversion": "1.0", "id": "paid", "source": "/psp", "type": "payment.settled", "data": settled}]);
-        host.send("psp", Credential::Bearer(TOKEN), event.to_string().as_bytes()).await.unwrap();
-        host.decide_all().await;
+        says_by_number(host, &number, &payment.charge, "3680").await;
         let paid = async |channel: &str| {
             let orders = host.orders().await.into_iter();
             let mut of = orders.filter(|order| order.number == number && order.channel.as_str() == channel);

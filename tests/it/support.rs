@@ -519,6 +519,12 @@ impl TestHost {
         self.restart_as(setup).await
     }
 
+    /// The same, with its configuration changed.
+    pub(crate) async fn restart_with(self, change: impl FnOnce(Setup) -> Setup) -> Self {
+        let setup = change(self.setup.clone());
+        self.restart_as(setup).await
+    }
+
     /// The same, with another configuration. The ERP goes on as it is.
     pub(crate) async fn restart_as(self, setup: Setup) -> Self {
         let Self { folder, erp, clock, host, store, .. } = self;

@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::rejection::{JsonRejection, PathRejection};
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use portreeve_pipeline::reconcile::{Compared, Outcome, ReconcileError, Run, Unheard};
+use portreeve_pipeline::reconcile::{Compared, LeftAside, Outcome, ReconcileError, Run, Unheard};
 use portreeve_pipeline::{Pipeline, Reconciliation};
 use portreeve_store::StoreError;
 use portreeve_store::contract::{Figures, ReconciliationView};
@@ -112,6 +112,23 @@ pub struct ReconciliationRun {
     pub abandoned: u64,
     /// Differences beyond those that one run files.
     pub not_filed: u64,
+    /// What of the other system's list was not compared with what this host knows, by reason: rows that are
+    /// about no order of this host, as far as anybody can tell.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_aside: Vec<RowsLeftAside>,
+}
+
+/// Rows that were not compared.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct RowsLeftAside {
+    /// Stable code: `orders-of-others` where they are about orders that this host does not have, or about
+    /// none; `orders-unresolved` where they name orders by numbers of which no channel's `orders_by` says
+    /// whose they are.
+    pub code: String,
+    /// How many.
+    pub rows: u64,
+    /// One sentence, with the first few orders that they name.
+    pub detail: String,
 }
 
 /// A list that was not whole.
@@ -199,7 +216,14 @@ impl ReconciliationRun {
             closed: found.closed,
             abandoned: found.abandoned,
             not_filed: found.not_filed,
+            left_aside: found.left_aside.into_iter().map(RowsLeftAside::of).collect(),
         }
+    }
+}
+
+impl RowsLeftAside {
+    fn of(aside: LeftAside) -> Self {
+        Self { code: aside.why.as_str().to_owned(), rows: aside.rows, detail: aside.detail }
     }
 }
 

@@ -19,6 +19,8 @@
 
 mod agreed;
 
+mod aside;
+
 mod configured;
 
 pub mod difference;
@@ -49,6 +51,7 @@ use tokio::sync::Mutex;
 
 use crate::exception::Limits;
 use crate::{Pipeline, SignedIn};
+pub use aside::{LeftAside, WhyAside};
 use configured::MARGIN_MS;
 pub use configured::{Reconciliation, Source};
 use difference::{Comparison, Difference, Terms, Told, compare};
@@ -65,6 +68,8 @@ const PAGE: u32 = 1_000;
 const LIST: &str = "list";
 /// What a run did not file by itself.
 const MORE: &str = "more";
+/// Numbers of which nothing says whose they are.
+const NUMBERS: &str = "numbers";
 /// In front of a key.
 const KEY: &str = "key/";
 
@@ -136,6 +141,8 @@ pub struct Compared {
     pub abandoned: u64,
     /// Differences beyond those that one run files.
     pub not_filed: u64,
+    /// What was not compared, since it is about no order of this host as far as anybody can tell.
+    pub left_aside: Vec<LeftAside>,
 }
 
 impl Pipeline {
@@ -160,9 +167,10 @@ impl Pipeline {
             self.number_orders(comparison).await?;
         }
 
+        let left_aside = right.as_ref().map(Listed::left_aside).unwrap_or_default();
         let findings = self.findings(id).await?;
         let filing = match &compared {
-            Ok(comparison) => self.filing(reconciliation, comparison, &findings, began_at),
+            Ok(comparison) => self.filing(reconciliation, comparison, &left_aside, &findings, began_at),
             Err(unheard) => self.filing_of_the_unheard(reconciliation, unheard, &findings, began_at),
         };
         let filing = if is_dry { Filing::default() } else { filing };
@@ -200,6 +208,7 @@ impl Pipeline {
                 closed,
                 abandoned,
                 not_filed,
+                left_aside,
             }),
             Err(unheard) => Outcome::NotCompared(unheard),
         };
@@ -229,10 +238,16 @@ impl Pipeline {
         }
         // The host looks after the other one has listed: what moved meanwhile has changed since, by
         // the host's own clock, and is not judged.
-        let right = self.list(Rows::of_this_host(*of), theirs).await;
+        let mut right = self.list(Rows::of_this_host(*of), theirs).await;
         let nothing = Rows::new(*of);
         let theirs = right.as_ref().map_or(&nothing, |listed| &listed.rows);
         let Own { rows, left_out, known } = self.own(reconciliation, theirs, window).await?;
+        if let (Ok(rows), Ok(listed)) = (&rows, &mut right) {
+            let taken = listed.rows.take_known(rows);
+            if let Err(unusable) = taken {
+                right = Err(listed.unusable(&unusable));
+            }
+        }
         let system = reconciliation.left_system();
         let left = rows.map(|rows| Listed::own(system, rows));
         let left = left.map_err(|unusable| Listed::own(system, Rows::new(*of)).unusable(&unusable));
@@ -302,6 +317,7 @@ impl Pipeline {
         &self,
         reconciliation: &Reconciliation,
         comparison: &Comparison,
+        left_aside: &[LeftAside],
         findings: &BTreeMap<String, Finding>,
         at: Instant,
     ) -> Filing {
@@ -335,6 +351,14 @@ impl Pipeline {
             filing.standing.push(StandingFinding { subject: MORE.to_owned(), content: more.content, detail });
             subjects.insert(MORE.to_owned());
         }
+        let unresolved = left_aside.iter().find(|aside| aside.why == WhyAside::Unresolved);
+        if let Some(unresolved) = unresolved {
+            self.file_the_unresolved(reconciliation, unresolved, findings.get(NUMBERS), &mut filing, at);
+        }
+        // That such rows left the time that is looked at says of no number whose it is.
+        if unresolved.is_some() || (reconciliation.of.happens() && !self.routes.says_whose_orders(reconciliation)) {
+            subjects.insert(NUMBERS.to_owned());
+        }
         // What changed a moment ago, or is not judged any more, is neither told nor taken back.
         let subject = |key: &String| subject_of(key);
         subjects.extend(comparison.unsettled.iter().chain(&comparison.unjudged).map(subject));
@@ -342,7 +366,9 @@ impl Pipeline {
         // Of what happens, only what both say the same of is mended.
         let equal: BTreeSet<String> = comparison.equal.iter().map(subject).collect();
         let is_gone = |subject: &&String| {
-            !reconciliation.of.happens() || [LIST, MORE].contains(&subject.as_str()) || equal.contains(*subject)
+            !reconciliation.of.happens()
+                || [LIST, MORE, NUMBERS].contains(&subject.as_str())
+                || equal.contains(*subject)
         };
         filing.gone = gone.filter(is_gone).cloned().collect();
         filing
@@ -367,6 +393,31 @@ impl Pipeline {
             Some(known) if known.content == content => {}
             _ => {
                 let exception = self.told(reconciliation, "more-differences", detail, at);
+                filing.opened.push(NewFinding { subject, content, exception });
+            }
+        }
+    }
+
+    /// Of rows that name orders by numbers people hear once, however many there are: what is wrong is how the
+    /// host is told whose numbers they are. Whoever abandons that says that they are others'.
+    fn file_the_unresolved(
+        &self,
+        reconciliation: &Reconciliation,
+        unresolved: &LeftAside,
+        known: Option<&Finding>,
+        filing: &mut Filing,
+        at: Instant,
+    ) {
+        let detail = format!(
+            "{}: {}; the next run then compares them and closes this; where all are orders of others, abandon this",
+            reconciliation.id, unresolved.detail
+        );
+        let (subject, content) = (NUMBERS.to_owned(), Digest::of(reconciliation.right.system.as_bytes()));
+        match known {
+            Some(known) if known.is_open => filing.standing.push(StandingFinding { subject, content, detail }),
+            Some(known) if known.content == content => {}
+            _ => {
+                let exception = self.told(reconciliation, unresolved.why.as_str(), detail, at);
                 filing.opened.push(NewFinding { subject, content, exception });
             }
         }

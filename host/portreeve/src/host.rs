@@ -1178,6 +1178,7 @@ async fn reconcile_due(pipeline: &Pipeline) {
                     reconciliation = id,
                     compared = found.compared,
                     differences = found.differences.len(),
+                    left_aside = found.left_aside.iter().map(|aside| aside.rows).sum::<u64>(),
                     "two systems were compared"
                 );
             }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use portreeve_model::{ChannelId, Instant, PluginKind, PluginName};
 use serde::{Deserialize, Serialize};
 
+use super::own;
 use super::row::Of;
 use crate::egress::{CredentialEntry, Origin};
 use crate::route::{Channel, OrdersBy, Routes, TargetTls, source_problems};
@@ -243,6 +244,12 @@ impl Routes {
             false => named.contains(&channel.id),
         };
         self.channels.iter().filter(tells).filter_map(|channel| channel.orders_by.as_ref())
+    }
+
+    /// Whether some channel says by whose names a list of this reconciliation names orders, whatever it tells.
+    pub(super) fn says_whose_orders(&self, reconciliation: &Reconciliation) -> bool {
+        let kinds = own::kinds(reconciliation.of);
+        kinds.iter().all(|kind| self.orders_by(reconciliation, kind.as_str()).next().is_some())
     }
 
     /// Plugins that reconciliations use, and what each has to be.

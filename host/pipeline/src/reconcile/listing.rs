@@ -18,6 +18,7 @@ use portreeve_sandbox::{Call, Crossed};
 use portreeve_store::StoreError;
 use portreeve_store::contract::OrderName;
 
+use super::aside::{LeftAside, Stranger};
 use super::configured::{LIST_SINCE, Reconciliation, Source};
 use super::reading;
 use super::row::{Rows, Unusable};
@@ -60,6 +61,11 @@ impl Listed {
     /// What the host knows by itself.
     pub(super) fn own(system: &str, rows: Rows) -> Self {
         Self { system: system.to_owned(), rows, pages: 0, connector: None, transformer: None }
+    }
+
+    /// What is left aside of it.
+    pub(super) fn left_aside(&self) -> Vec<LeftAside> {
+        self.rows.left_aside(&self.system)
     }
 
     /// There is a list, and it cannot be compared.
@@ -136,6 +142,7 @@ impl Pipeline {
                     let whose = self.order_of(reconciliation, &rows, &event).await;
                     let taken = match whose.map_err(|error| unheard("store", error.to_string()))? {
                         Whose::Order(order) => rows.add_about(&event, order),
+                        Whose::Stranger(stranger) => rows.add_stranger(&event, stranger),
                         Whose::Several(why) => rows.add_unclear(&event, why),
                     };
                     taken.map_err(|unusable| unheard(unusable.code(), unusable.to_string()))?;
@@ -160,15 +167,15 @@ impl Pipeline {
     }
 
     /// Which order of this host a row is about that names it otherwise than by the host's id: as the
-    /// channels say by which the host hears the same. None where none has that name, or nobody asks.
+    /// channels say by which the host hears the same. Nobody is asked of a list of two other systems.
     async fn order_of(&self, reconciliation: &Reconciliation, rows: &Rows, event: &Event) -> Result<Whose, StoreError> {
-        let named =
-            reading::order_named(event).filter(|(_, name)| rows.is_of_this_host() && OrderId::parse(name).is_err());
+        let is_a_number = |name: &str| !name.is_empty() && OrderId::parse(name).is_err();
+        let named = reading::order_named(event).filter(|(_, name)| rows.is_of_this_host() && is_a_number(name));
         let Some((event, named)) = named else { return Ok(Whose::Order(None)) };
         let by = self.routes.orders_by(reconciliation, &event);
         let names: BTreeSet<OrderName> = by.map(|by| by.name(&named)).collect();
         if names.is_empty() {
-            return Ok(Whose::Order(None));
+            return Ok(Whose::Stranger(Stranger::Unresolved(named)));
         }
         let found = self.store.orders_named(names.into_iter().collect()).await?;
         let found: BTreeSet<OrderId> = found.into_iter().flatten().collect();
@@ -178,7 +185,8 @@ impl Pipeline {
                 "found the order `{named}` named, and more than one by it, expected one"
             )));
         }
-        Ok(Whose::Order(found.first().copied()))
+        let found = found.first().copied();
+        Ok(found.map_or_else(|| Whose::Stranger(Stranger::Others(named)), |order| Whose::Order(Some(order))))
     }
 
     /// A page, where the system has it before the patience with it is at an end.
@@ -254,8 +262,10 @@ struct Patience {
 
 /// Which order of this host a row is about.
 enum Whose {
-    /// This one; none where it names none, or is not asked.
+    /// This one; none where the row itself says which, or nobody is asked.
     Order(Option<OrderId>),
+    /// None, as far as anybody can tell.
+    Stranger(Stranger),
     /// It names several, as a sentence says.
     Several(String),
 }

@@ -49,7 +49,7 @@ pub(super) struct Own {
 }
 
 /// The events that rows of a subject are.
-fn kinds(of: Of) -> Vec<OrderEventKind> {
+pub(super) fn kinds(of: Of) -> Vec<OrderEventKind> {
     match of {
         Of::Stock | Of::StockByNode | Of::Orders => Vec::new(),
         Of::Invoices => vec![OrderEventKind::InvoicePosted],

@@ -18,8 +18,9 @@ use portreeve_model::value::{Decimal, Instant, Quantity};
 use portreeve_model::{Digest, Event, Money, OrderId};
 use serde::{Deserialize, Serialize};
 
+use super::aside::{LeftAside, Stranger, Strangers};
 use super::reading;
-use super::whose::{ByOrder, Otherwise};
+use super::whose::{ByOrder, OrderNamed, Otherwise};
 
 /// Rows of one list. The attack is a list that never ends: it takes the host's memory.
 pub const ROWS_MAX: usize = 100_000;
@@ -91,6 +92,11 @@ impl Of {
     #[must_use]
     pub fn happens(self) -> bool {
         matches!(self, Self::Invoices | Self::Shipments | Self::Payments)
+    }
+
+    /// Whether a key of it may be known without the order that it is about.
+    pub(super) fn is_known_without_order(self) -> bool {
+        matches!(self, Self::Invoices | Self::Payments)
     }
 
     /// The event that lists of it consist of.
@@ -521,6 +527,8 @@ pub(super) struct Part {
     pub(super) changed_at: Option<Instant>,
     pub(super) at: Option<Instant>,
     pub(super) order: Option<OrderId>,
+    /// An order that this host does not have, as the row names it.
+    pub(super) stranger: Option<String>,
     pub(super) called: Option<String>,
     /// Why nobody can say more of it than that it is there.
     pub(super) unreadable: Option<String>,
@@ -543,7 +551,8 @@ impl Part {
     fn by_order(&self) -> Option<ByOrder> {
         let money = self.numbers.iter().filter(|number| matches!(number.figure, Figure::Moved | Figure::Total));
         let money: Measures = money.map(|number| (number.unit.clone(), number.measure.clone())).collect();
-        (!money.is_empty()).then(|| ByOrder::of(self.order, money, self.is_counted))
+        let named = self.order.map(OrderNamed::Ours).or_else(|| self.stranger.clone().map(OrderNamed::Strange));
+        (!money.is_empty()).then(|| ByOrder::of(named, money, self.is_counted))
     }
 }
 
@@ -560,6 +569,7 @@ pub struct Rows {
     /// Whether only what names an order of this host counts.
     of_this_host: bool,
     parts: BTreeMap<RowName, Part>,
+    strangers: Strangers,
     numbers: usize,
 }
 
@@ -567,7 +577,7 @@ impl Rows {
     /// None yet.
     #[must_use]
     pub fn new(of: Of) -> Self {
-        Self { of, of_this_host: false, parts: BTreeMap::new(), numbers: 0 }
+        Self { of, of_this_host: false, parts: BTreeMap::new(), strangers: Strangers::default(), numbers: 0 }
     }
 
     /// None yet, of what names an order of this host: what others enter beside them is theirs.
@@ -631,9 +641,46 @@ impl Rows {
         // What nobody can read and names no order may be of this host.
         let is_unclear = part.unreadable.is_some() && self.of != Of::Orders && reading::order_named(event).is_none();
         if self.of_this_host && !self.of.is_stock() && part.order.is_none() && !is_unclear {
-            return Ok(());
+            let number = match self.of {
+                Of::Orders => Some(part.key.clone()),
+                _ => reading::order_named(event).map(|(_, number)| number).filter(|number| !number.is_empty()),
+            };
+            return self.strangers.put(self.of, name, number.map_or(Stranger::Nobody, Stranger::Others), part);
         }
         self.put(name, part)
+    }
+
+    /// Takes a row that is about no order of this host, as far as anybody can tell.
+    ///
+    /// # Errors
+    /// See [`Unusable`].
+    pub(super) fn add_stranger(&mut self, event: &Event, stranger: Stranger) -> Result<(), Unusable> {
+        let (name, part) = reading::row(self.of, event, None)?;
+        self.strangers.put(self.of, name, stranger, part)
+    }
+
+    /// Has what was left aside count where the host knows it by its key: what it says of the order is then
+    /// told, or says nothing. Where the list has rows of that key for orders of this host, the others are for
+    /// the orders of others.
+    ///
+    /// # Errors
+    /// When there are too many.
+    pub(super) fn take_known(&mut self, own: &Self) -> Result<(), Unusable> {
+        let here: BTreeSet<&str> = self.parts.values().map(|part| part.key.as_str()).collect();
+        let known = own.parts.values().map(|part| part.key.as_str()).filter(|key| !here.contains(key)).collect();
+        for (name, stranger, part) in self.strangers.take(&known) {
+            let stranger = match stranger {
+                Stranger::Others(number) => Some(number),
+                Stranger::Nobody | Stranger::Unresolved(_) => None,
+            };
+            self.put(name, Part { stranger, ..part })?;
+        }
+        Ok(())
+    }
+
+    /// What is left aside of it, where it is the list of this system.
+    pub(super) fn left_aside(&self, system: &str) -> Vec<LeftAside> {
+        self.strangers.left_aside(system)
     }
 
     /// Takes a row of which nobody knows which of several orders of this host it is about.

@@ -339,6 +339,40 @@ fn what_is_about_several_orders_is_known_when_it_was_heard_of_each() {
 }
 
 #[test]
+fn what_is_left_aside_counts_where_the_host_knows_it_and_the_list_has_nothing_else_of_it() {
+    use super::aside::Stranger;
+
+    let of_payments = Terms { of: Of::Payments, ..terms(NOW) };
+    let order = OrderId::parse("6fa459ea-ee8a-3ca4-894e-db77e160355e").unwrap();
+    let mut own = Rows::new(Of::Payments);
+    own.add_own(&paid("WIRE-7", "1", 100), order, NOW, NOW).unwrap();
+    let found = |rows: &[(Event, Option<Stranger>)]| {
+        let mut list = Rows::of_this_host(Of::Payments);
+        for (event, stranger) in rows {
+            match stranger {
+                Some(stranger) => list.add_stranger(event, stranger.clone()).unwrap(),
+                None => list.add(event).unwrap(),
+            }
+        }
+        list.take_known(&own).unwrap();
+        let left = list.left_aside("stripe").iter().map(|aside| aside.rows).sum::<u64>();
+        (compare(&own.cells().unwrap(), &list.cells().unwrap(), of_payments), left)
+    };
+    let unresolved = |number: &str| Some(Stranger::Unresolved(number.to_owned()));
+    let others = |number: &str| Some(Stranger::Others(number.to_owned()));
+    let (equal, left) =
+        found(&[(paid("WIRE-7", "1", 100), unresolved("1")), (paid("WIRE-8", "1", 5), unresolved("1"))]);
+    assert_eq!((equal.agreeing, equal.differences.len(), left), (1, 0, 1));
+    let (differs, left) = found(&[(paid("WIRE-7", "1", 100), others("1"))]);
+    assert_eq!((only(&differs).kind, left), (DifferenceKind::Orders, 0));
+    let (nameless, left) = found(&[(paid("WIRE-7", "", 99), Some(Stranger::Nobody))]);
+    assert_eq!((only(&nameless).kind, left), (DifferenceKind::Numbers, 0));
+    // Of a transfer that pays others as well, the host's part is compared.
+    let (part, left) = found(&[(paid("WIRE-7", &order.to_string(), 100), None), (paid("WIRE-7", "1", 7), others("1"))]);
+    assert_eq!((part.agreeing, left), (1, 1));
+}
+
+#[test]
 fn what_names_several_orders_is_told_and_what_it_says_is_not_guessed() {
     let mut list = Rows::of_this_host(Of::Invoices);
     list.add_unclear(&invoice("I", 100, None), "found two".to_owned()).unwrap();
@@ -633,6 +667,18 @@ fn what_was_heard_before_is_not_missing_here_and_what_the_host_passes_on_is_on_i
     assert_eq!((found.differences.len(), found.unsettled.len()), (0, 1));
 }
 
+fn paid(reference: &str, number: &str, minor: i64) -> Event {
+    Event::PaymentSettled(Settlement {
+        payment_reference: reference.to_owned(),
+        order_number: Some(number.to_owned()),
+        invoice_number: None,
+        amount: Money { minor, currency: Currency::parse("USD").unwrap() },
+        fee: None,
+        settled_at: None,
+        extensions: Vec::new(),
+    })
+}
+
 #[test]
 fn payments_go_by_their_reference_and_refunds_by_their_order_and_number() {
     let currency = Currency::parse("USD").unwrap();
@@ -658,17 +704,7 @@ fn payments_go_by_their_reference_and_refunds_by_their_order_and_number() {
     let cells = list.cells().unwrap();
     assert_eq!(cells.keys().collect::<Vec<_>>(), [&key]);
     // A transfer that pays two orders is one key, whoever says which part is for which of them.
-    let paid = |number: &str, minor| {
-        Event::PaymentSettled(Settlement {
-            payment_reference: "WIRE-7".to_owned(),
-            order_number: Some(number.to_owned()),
-            invoice_number: None,
-            amount: Money { minor, currency },
-            fee: None,
-            settled_at: None,
-            extensions: Vec::new(),
-        })
-    };
+    let paid = |number: &str, minor| paid("WIRE-7", number, minor);
     let (other, at) = (OrderId::parse("7fa459ea-ee8a-3ca4-894e-db77e160355e").unwrap(), Instant(1));
     let mut own = Rows::new(Of::Payments);
     own.add_own(&paid("1", 60), order, at, at).unwrap();

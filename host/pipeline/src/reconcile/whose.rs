@@ -17,10 +17,19 @@ use crate::Pipeline;
 /// Orders that one run looks the numbers of up: those of more differences than people read.
 const NUMBERS_MAX: usize = 2_000;
 
+/// An order as a side names it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum OrderNamed {
+    /// One of this host.
+    Ours(OrderId),
+    /// One that this host does not have.
+    Strange(String),
+}
+
 /// What of a key is for which order, as far as one side says it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct ByOrder {
-    parts: BTreeMap<OrderId, Measures>,
+    parts: BTreeMap<OrderNamed, Measures>,
     /// Whether some of it is for an order that is not named.
     has_nameless: bool,
     /// Whether it is what the host counted.
@@ -31,14 +40,14 @@ pub(super) struct ByOrder {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Otherwise<'a> {
     /// Each part that one of both has otherwise.
-    Parts(Vec<(&'a OrderId, Measures, Measures)>),
+    Parts(Vec<(&'a OrderNamed, Measures, Measures)>),
     /// For which orders, where one of both does not say how much for each.
-    Names(BTreeSet<&'a OrderId>, BTreeSet<&'a OrderId>),
+    Names(BTreeSet<&'a OrderNamed>, BTreeSet<&'a OrderNamed>),
 }
 
 impl ByOrder {
     /// What one row is for. `is_counted` is whether the host counted it.
-    pub(super) fn of(order: Option<OrderId>, money: Measures, is_counted: bool) -> Self {
+    pub(super) fn of(order: Option<OrderNamed>, money: Measures, is_counted: bool) -> Self {
         Self {
             has_nameless: order.is_none(),
             parts: order.map(|order| (order, money)).into_iter().collect(),
@@ -73,7 +82,7 @@ impl ByOrder {
         let (here, there): (BTreeSet<_>, BTreeSet<_>) = (self.parts.keys().collect(), other.parts.keys().collect());
         let contradict = match (self.is_whole(), other.is_whole()) {
             (true, true) => {
-                let orders: BTreeSet<&OrderId> = here.union(&there).copied().collect();
+                let orders: BTreeSet<&OrderNamed> = here.union(&there).copied().collect();
                 let parts = orders.into_iter().map(|order| (order, self.part(order), other.part(order)));
                 let parts: Vec<_> = parts.filter(|(_, one, two)| one != two).collect();
                 return (!parts.is_empty()).then_some(Otherwise::Parts(parts));
@@ -87,7 +96,7 @@ impl ByOrder {
     }
 
     /// How much is for an order.
-    fn part(&self, order: &OrderId) -> Measures {
+    fn part(&self, order: &OrderNamed) -> Measures {
         let mut part = self.parts.get(order).cloned().unwrap_or_default();
         part.retain(|_, measure| !measure.is_zero());
         part
@@ -95,7 +104,10 @@ impl ByOrder {
 
     /// Names what it says.
     pub(super) fn digest(&self) -> Digest {
-        let parts = self.parts.iter().map(|(order, money)| format!("{} for {order}", InWords(money)));
+        let parts = self.parts.iter().map(|(order, money)| match order {
+            OrderNamed::Ours(order) => format!("{} for {order}", InWords(money)),
+            OrderNamed::Strange(number) => format!("{} for the strange {number}", InWords(money)),
+        });
         let said: Vec<String> = parts.chain(self.has_nameless.then(|| "and another".to_owned())).collect();
         Digest::of_parts(&said.iter().map(String::as_bytes).collect::<Vec<_>>())
     }
@@ -111,9 +123,14 @@ impl Otherwise<'_> {
         here: &str,
         there: &str,
     ) -> Vec<String> {
-        let called = |order: &OrderId| match numbers.get(order) {
-            Some(number) => format!("order `{}` (`{order}`)", number.escape_debug()),
-            None => format!("order `{order}`"),
+        let called = |order: &OrderNamed| match order {
+            OrderNamed::Ours(order) => match numbers.get(order) {
+                Some(number) => format!("order `{}` (`{order}`)", number.escape_debug()),
+                None => format!("order `{order}`"),
+            },
+            OrderNamed::Strange(number) => {
+                format!("order `{}`, which this host does not have,", number.escape_debug())
+            }
         };
         match self {
             Self::Parts(parts) => {
@@ -124,7 +141,7 @@ impl Otherwise<'_> {
                 told.chain((more > 0).then(|| format!("and {more} orders more"))).collect()
             }
             Self::Names(one, two) => {
-                let all = |orders: &BTreeSet<&OrderId>| {
+                let all = |orders: &BTreeSet<&OrderNamed>| {
                     let told = orders.iter().take(TOLD_MAX).map(|order| called(order));
                     let more = orders.len().saturating_sub(TOLD_MAX);
                     let told: Vec<String> = told.chain((more > 0).then(|| format!("{more} more"))).collect();
@@ -138,12 +155,15 @@ impl Otherwise<'_> {
 
     /// The orders of this host that it tells.
     fn orders(&self) -> BTreeSet<OrderId> {
-        match self {
-            Self::Parts(parts) => parts.iter().take(TOLD_MAX).map(|(order, ..)| **order).collect(),
-            Self::Names(one, two) => {
-                one.iter().take(TOLD_MAX).chain(two.iter().take(TOLD_MAX)).map(|order| **order).collect()
-            }
-        }
+        let told: Vec<&OrderNamed> = match self {
+            Self::Parts(parts) => parts.iter().take(TOLD_MAX).map(|(order, ..)| *order).collect(),
+            Self::Names(one, two) => one.iter().take(TOLD_MAX).chain(two.iter().take(TOLD_MAX)).copied().collect(),
+        };
+        let ours = told.into_iter().filter_map(|order| match order {
+            OrderNamed::Ours(order) => Some(*order),
+            OrderNamed::Strange(_) => None,
+        });
+        ours.collect()
     }
 }
 
@@ -188,7 +208,7 @@ mod tests {
         let currency = Currency::parse("USD").unwrap();
         let parts = parts.iter().map(|(digit, minor)| {
             let money = Measures::from([("USD".to_owned(), Measure::of_money(&Money { minor: *minor, currency }))]);
-            ByOrder::of((*digit != '-').then(|| order(*digit)), money, is_counted)
+            ByOrder::of((*digit != '-').then(|| OrderNamed::Ours(order(*digit))), money, is_counted)
         });
         parts.reduce(|one, other| one.and(other).unwrap()).unwrap()
     }

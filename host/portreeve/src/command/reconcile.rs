@@ -9,7 +9,8 @@ use bytes::Bytes;
 use hyper::Method;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use portreeve_api::reconcile::{
-    Differs, NotCompared, ReconciliationFigures, ReconciliationRun, ReconciliationStanding, Reconciliations, RunRequest,
+    Differs, NotCompared, ReconciliationFigures, ReconciliationRun, ReconciliationStanding, Reconciliations,
+    RowsLeftAside, RunRequest,
 };
 use portreeve_authority::people::Act;
 
@@ -110,6 +111,7 @@ fn show(standing: &ReconciliationStanding, output: &mut Output) -> anyhow::Resul
 
 fn show_run(run: &ReconciliationRun, output: &mut Output) -> anyhow::Result<()> {
     run.differs.iter().try_for_each(|Differs { detail, .. }| output.line(detail))?;
+    run.left_aside.iter().try_for_each(|RowsLeftAside { detail, .. }| output.line(detail))?;
     let ReconciliationRun { compared, agreeing, unsettled, differences, opened, closed, abandoned, not_filed, .. } =
         run;
     output.line(&format!(
