@@ -391,6 +391,33 @@ async fn money_for_an_order_that_this_host_does_not_have_is_told_where_the_host_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_number_that_looks_like_an_id_of_the_hosts_is_a_number_and_one_that_is_both_is_told() {
+    let desk = heard_by_number("edi").await;
+    let host = &desk.host;
+    let (looks_alike, both) = ("6fa459ea-ee8a-3ca4-894e-db77e160355e", desk.order.to_string());
+    let orders = [PurchaseOrder::clean(looks_alike), PurchaseOrder::clean(&both)];
+    for (control, order) in (2..).zip(&orders) {
+        host.send_edi(&x12(control, order)).await.unwrap();
+    }
+    host.decide_all().await;
+    for (number, minor) in [(looks_alike, "5000"), (both.as_str(), "700")] {
+        let payment = desk.payments.pay(number, minor.parse().unwrap(), "usd");
+        says_by_number(host, number, &payment.charge, minor).await;
+    }
+    later(host, 60);
+    let found = compared(host, "payments").await;
+    // The one that the host did not hear of by this channel names the same order.
+    assert_eq!(counts(&found), (3, 1, 2, 0), "{found:?}");
+    let all = told(host).await;
+    assert!(all.iter().all(|open| open.code == "unreadable-row"), "{all:?}");
+    let second = host.order(&both).await.id;
+    let sentence = format!(
+        "in stripe, found the order `{both}` named, which is this host's id of one order and what others call the order `{second}`"
+    );
+    assert!(all.iter().all(|open| open.detail.contains(&sentence)), "{all:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_number_that_two_shops_have_is_that_of_the_channel_which_the_processor_names_orders_by() {
     let basket = Basket { entity_id: 1, sku: "FST-1007", quantity: 2, price_minor: 1_840 };
     let number = basket.increment_id();

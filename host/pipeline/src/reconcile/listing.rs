@@ -143,6 +143,7 @@ impl Pipeline {
                     let taken = match whose.map_err(|error| unheard("store", error.to_string()))? {
                         Whose::Order(order) => rows.add_about(&event, order),
                         Whose::Stranger(stranger) => rows.add_stranger(&event, stranger),
+                        Whose::Nobodys => rows.add_nobodys(&event),
                         Whose::Several(why) => rows.add_unclear(&event, why),
                     };
                     taken.map_err(|unusable| unheard(unusable.code(), unusable.to_string()))?;
@@ -166,27 +167,44 @@ impl Pipeline {
         Ok(Listed { system, rows, pages, connector: Some(connector.digest), transformer: Some(transformer.digest) })
     }
 
-    /// Which order of this host a row is about that names it otherwise than by the host's id: as the
-    /// channels say by which the host hears the same. Nobody is asked of a list of two other systems.
+    /// Which order of this host a row is about: by the host's id, or by a name of those that the channels mean by
+    /// which the host hears the same. A number may look like an id, so what is none of an order's is tried as a
+    /// number, and what is both is nobody's. Of a list of two other systems nobody is asked about numbers.
     async fn order_of(&self, reconciliation: &Reconciliation, rows: &Rows, event: &Event) -> Result<Whose, StoreError> {
-        let is_a_number = |name: &str| !name.is_empty() && OrderId::parse(name).is_err();
-        let named = reading::order_named(event).filter(|(_, name)| rows.is_of_this_host() && is_a_number(name));
+        let named = reading::order_named(event).filter(|(_, name)| !name.is_empty());
         let Some((event, named)) = named else { return Ok(Whose::Order(None)) };
+        let id = OrderId::parse(&named).ok();
+        if !rows.is_of_this_host() {
+            let is_strange = match id.filter(|_| rows.compares_orders()) {
+                Some(id) => self.store.order_origin(id).await?.is_none(),
+                None => false,
+            };
+            return Ok(if is_strange { Whose::Nobodys } else { Whose::Order(None) });
+        }
         let by = self.routes.orders_by(reconciliation, &event);
         let names: BTreeSet<OrderName> = by.map(|by| by.name(&named)).collect();
         if names.is_empty() {
-            return Ok(Whose::Stranger(Stranger::Unresolved(named)));
+            return Ok(if id.is_some() { Whose::Order(None) } else { Whose::Stranger(Stranger::Unresolved(named)) });
         }
         let found = self.store.orders_named(names.into_iter().collect()).await?;
         let found: BTreeSet<OrderId> = found.into_iter().flatten().collect();
+        let Some(first) = found.first().copied() else {
+            return Ok(if id.is_some() { Whose::Order(None) } else { Whose::Stranger(Stranger::Others(named)) });
+        };
+        let named = named.escape_debug();
         if found.len() > 1 {
-            let named = named.escape_debug();
             return Ok(Whose::Several(format!(
                 "found the order `{named}` named, and more than one by it, expected one"
             )));
         }
-        let found = found.first().copied();
-        Ok(found.map_or_else(|| Whose::Stranger(Stranger::Others(named)), |order| Whose::Order(Some(order))))
+        if let Some(id) = id.filter(|id| *id != first)
+            && self.store.order_origin(id).await?.is_some()
+        {
+            return Ok(Whose::Several(format!(
+                "found the order `{named}` named, which is this host's id of one order and what others call the order `{first}`, expected one that is named"
+            )));
+        }
+        Ok(Whose::Order(Some(first)))
     }
 
     /// A page, where the system has it before the patience with it is at an end.
@@ -266,6 +284,8 @@ enum Whose {
     Order(Option<OrderId>),
     /// None, as far as anybody can tell.
     Stranger(Stranger),
+    /// What it names looks like the host's id of an order, and is none.
+    Nobodys,
     /// It names several, as a sentence says.
     Several(String),
 }

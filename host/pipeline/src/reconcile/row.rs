@@ -591,6 +591,11 @@ impl Rows {
         self.of_this_host
     }
 
+    /// Whether the orders that rows are about are compared beside their keys.
+    pub(super) fn compares_orders(&self) -> bool {
+        self.of.is_known_without_order()
+    }
+
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -689,7 +694,16 @@ impl Rows {
     /// See [`Unusable`].
     pub(super) fn add_unclear(&mut self, event: &Event, why: String) -> Result<(), Unusable> {
         let (name, part) = reading::row(self.of, event, None)?;
-        self.put(name, Part { unreadable: Some(why), ..part })
+        self.put(name, Part { unreadable: Some(why), order: None, ..part })
+    }
+
+    /// Takes a row that names its order by what looks like the host's id and is none: a system's own number.
+    ///
+    /// # Errors
+    /// See [`Unusable`].
+    pub(super) fn add_nobodys(&mut self, event: &Event) -> Result<(), Unusable> {
+        let (name, part) = reading::row(self.of, event, None)?;
+        self.put(name, Part { order: None, ..part })
     }
 
     /// Takes what the host heard of an order at a time. Whatever else is said of when it changed is what

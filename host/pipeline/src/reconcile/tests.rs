@@ -339,6 +339,19 @@ fn what_is_about_several_orders_is_known_when_it_was_heard_of_each() {
 }
 
 #[test]
+fn between_two_systems_a_number_that_only_looks_like_an_id_of_this_host_contradicts_no_order() {
+    let (id, number) = ("6fa459ea-ee8a-3ca4-894e-db77e160355e", "7fa459ea-ee8a-3ca4-894e-db77e160355e");
+    let found = |add: fn(&mut Rows, &Event) -> Result<(), Unusable>| {
+        let (left, mut right) = (rows(Of::Payments, &[paid("WIRE-7", id, 100)]).unwrap(), Rows::new(Of::Payments));
+        add(&mut right, &paid("WIRE-7", number, 100)).unwrap();
+        let of_payments = Terms { of: Of::Payments, ..terms(NOW) };
+        compare(&left.cells().unwrap(), &right.cells().unwrap(), of_payments)
+    };
+    assert_eq!(only(&found(Rows::add)).kind, DifferenceKind::Orders, "both are orders of this host");
+    assert_eq!(found(Rows::add_nobodys).agreeing, 1);
+}
+
+#[test]
 fn what_is_left_aside_counts_where_the_host_knows_it_and_the_list_has_nothing_else_of_it() {
     use super::aside::Stranger;
 
@@ -376,6 +389,7 @@ fn what_is_left_aside_counts_where_the_host_knows_it_and_the_list_has_nothing_el
 fn what_names_several_orders_is_told_and_what_it_says_is_not_guessed() {
     let mut list = Rows::of_this_host(Of::Invoices);
     list.add_unclear(&invoice("I", 100, None), "found two".to_owned()).unwrap();
+    assert_eq!(list.orders().count(), 0, "though its number looks like an id of the host's");
     let found = compare(&BTreeMap::new(), &list.cells().unwrap(), Terms { of: Of::Invoices, ..terms(NOW) });
     assert_eq!(only(&found).kind, DifferenceKind::Unreadable);
 }
