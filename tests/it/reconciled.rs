@@ -304,6 +304,20 @@ async fn a_row_without_its_unit_is_told_by_its_item_and_the_others_are_compared(
 }
 
 #[tokio::test]
+async fn a_row_that_cannot_be_read_and_changed_a_moment_ago_is_told_when_it_has_settled() {
+    let (wms, host) = agreeing().await;
+    wms.count_in("PUMP", "");
+    let now = host.clock.now();
+    wms.changed("PUMP", &now.plus_ms(-29 * Instant::MINUTE_MS).to_string());
+    let found = compared(&host).await;
+    assert_eq!((counts(&found), found.unsettled, told(&host).await.len()), ((2, 2, 0), 1, 0), "{found:?}");
+    host.clock.advance_to(now.plus_ms(Instant::MINUTE_MS));
+    let found = compared(&host).await;
+    assert_eq!((counts(&found), found.unsettled), ((3, 2, 1), 0));
+    assert_eq!(codes(&host).await, ["unreadable-row"]);
+}
+
+#[tokio::test]
 async fn a_system_that_is_down_is_told_and_the_other_ones_list_says_nothing_by_itself() {
     let (_wms, host) = agreeing().await;
     host.erp.down(true);

@@ -2,7 +2,7 @@
 //! all others with it.
 //!
 //! ```json
-//! {"of":"invoice.posted","number":"PS-INV103001","order":"6fa459ea-…","code":"currency-missing","why":"found no currency; expected …"}
+//! {"of":"invoice.posted","number":"PS-INV103001","order":"6fa459ea-…","changedAt":"1772438402000","code":"currency-missing","why":"found no currency; expected …"}
 //! ```
 //!
 //! It is the body of an event of kind [`UnreadableRow::KIND`] in a list that is asked for to be compared.
@@ -13,6 +13,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::legible::is_legible;
+use crate::value::text_option;
 
 /// Bytes of a name, as of any identifier.
 const NAME_BYTES_MAX: usize = 256;
@@ -38,6 +39,10 @@ pub struct UnreadableRow {
     /// Where an item is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<String>,
+    /// When it changed last, milliseconds since 1970, where its system says so: what changed a moment ago may be
+    /// under way, or being written, and is not told before it has settled.
+    #[serde(default, with = "text_option", skip_serializing_if = "Option::is_none")]
+    pub changed_at: Option<i64>,
     /// What is wrong, as a code.
     pub code: String,
     /// The same in a sentence.
@@ -94,7 +99,13 @@ mod tests {
             UnreadableRow::from_json(format!(r#"{{"of":"{of}","number":"I-1","code":"bad","why":"{why}"}}"#).as_bytes())
         };
         let read = row("invoice.posted", "found no currency").unwrap();
-        assert_eq!((read.number.as_str(), read.order, read.node), ("I-1", None, None));
+        assert_eq!((read.number.as_str(), read.order, read.node, read.changed_at), ("I-1", None, None, None));
+        let at = |at: &str| {
+            let text = format!(r#"{{"of":"a","number":"1","changedAt":{at},"code":"b","why":"c"}}"#);
+            UnreadableRow::from_json(text.as_bytes()).map(|row| row.changed_at)
+        };
+        assert_eq!(at(r#""1772438402000""#).unwrap(), Some(1_772_438_402_000));
+        assert!(at(r#""yesterday""#).is_err() && at("1.5").is_err());
         for (of, why) in [("", "x"), ("invoice.posted", ""), ("invoice.posted", r"a\u0007"), ("x", &"y".repeat(1_025))]
         {
             assert!(row(of, why).is_err(), "{of} {why}");

@@ -51,7 +51,7 @@ fn told(body: &[u8]) -> Result<UnreadableRow, Unusable> {
 
 /// A row of which its transformer only says which it is, and what is wrong with it.
 fn unreadable(of: Of, row: &UnreadableRow, known: Option<OrderId>) -> Result<(RowName, Part), Unusable> {
-    let UnreadableRow { of: event, number, order, node, code, why } = row;
+    let UnreadableRow { of: event, number, order, node, changed_at, code, why } = row;
     let (name, order) = match of {
         Of::Orders => named(number, None),
         _ => named(order.as_deref().unwrap_or_default(), known),
@@ -66,7 +66,8 @@ fn unreadable(of: Of, row: &UnreadableRow, known: Option<OrderId>) -> Result<(Ro
         (Of::Payments, "refund.issued") => refund(&name, number),
         _ => return Err(Unusable::OtherEvent { found: event.clone(), of }),
     };
-    let part = Part { key: key.clone(), order, unreadable: Some(why.clone()), ..Part::default() };
+    let (changed_at, unreadable) = (changed_at.map(Instant), Some(why.clone()));
+    let part = Part { key: key.clone(), changed_at, order, unreadable, ..Part::default() };
     // Two rows of one key may be wrong in two ways.
     Ok(((key, format!("{code}: {why}")), part))
 }

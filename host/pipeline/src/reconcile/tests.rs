@@ -260,6 +260,7 @@ fn unreadable(of: &str, number: &str, order: Option<&str>) -> Event {
         number: number.to_owned(),
         order: order.map(str::to_owned),
         node: Some("A".to_owned()),
+        changed_at: None,
         code: "bad".to_owned(),
         why: "found no unit, expected one".to_owned(),
     };
@@ -288,6 +289,22 @@ fn a_row_that_nobody_can_read_differs_by_the_key_that_it_would_have() {
             assert_eq!((only(&found).kind, found.agreeing), (DifferenceKind::Unreadable, 0), "{key}");
         }
     }
+    // What changed a moment ago may be readable by the next run, and is told when it is not.
+    let at = |at: Instant| {
+        let row = UnreadableRow {
+            of: "inventory.level".to_owned(),
+            number: "N-1".to_owned(),
+            order: None,
+            node: None,
+            changed_at: Some(at.0),
+            code: "bad".to_owned(),
+            why: "found no unit, expected one".to_owned(),
+        };
+        let body = serde_json::to_vec(&row).unwrap();
+        differing(&[Event::Other(OtherEvent { kind: UnreadableRow::KIND.to_owned(), body })], &[])
+    };
+    assert_eq!((at(NOW.plus_ms(1)).unsettled.len(), at(NOW.plus_ms(1)).differences.len()), (1, 0));
+    assert_eq!(only(&at(NOW)).kind, DifferenceKind::Unreadable);
     // Where none of several can be read, it is no list.
     let list = |events: &[Event]| rows(Of::Stock, events).unwrap();
     let (one, other) = (unreadable("inventory.level", "N-1", None), unreadable("inventory.level", "N-2", None));

@@ -4,9 +4,11 @@
 //! The host says how it is written (`list.unreadable-row`, in its crate `portreeve-model`). A row that
 //! cannot be named has no such event: it ends the list.
 
-use portreeve_sdk::types::{Event, OtherEvent, Problem};
-use serde::Serialize;
+use portreeve_sdk::types::{Event, InstantMs, OtherEvent, Problem};
+use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
+
+use crate::moment;
 
 const KIND: &str = "list.unreadable-row";
 
@@ -27,6 +29,24 @@ pub struct ListRow {
     /// Where an item is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub node: Option<String>,
+    /// When it changed last, where it says so: what did a moment ago is not told yet.
+    #[serde(rename = "changedAt", skip_serializing_if = "Option::is_none", serialize_with = "in_digits")]
+    pub changed_at: Option<InstantMs>,
+}
+
+/// Milliseconds as text, as the host reads them.
+fn in_digits<S: Serializer>(at: &Option<InstantMs>, serializer: S) -> Result<S::Ok, S::Error> {
+    match at {
+        Some(at) => serializer.collect_str(at),
+        None => serializer.serialize_none(),
+    }
+}
+
+/// The time in a member of a row that cannot be read, where it is one.
+#[must_use]
+pub fn changed_at(member: Option<&RawValue>) -> Option<InstantMs> {
+    let text: String = serde_json::from_str(member?.get()).ok()?;
+    moment::parse(&text)
 }
 
 #[derive(Serialize)]
@@ -98,16 +118,29 @@ mod tests {
     #[test]
     fn a_row_with_a_name_is_told_and_one_without_is_the_problem_that_it_was() {
         let problem = || Box::new(Problem::new("currency-missing", "found no currency\u{7}", "value[3].currencyCode"));
-        let row = ListRow { of: "invoice.posted", number: "I-1".to_owned(), order: Some("O".to_owned()), node: None };
+        let row = ListRow {
+            of: "invoice.posted",
+            number: "I-1".to_owned(),
+            order: Some("O".to_owned()),
+            changed_at: Some(1_772_438_402_000),
+            ..ListRow::default()
+        };
         let told = row.unreadable(problem(), "value[3]");
         let Ok(Event::Other(OtherEvent { kind, body })) = told else { panic!("no event") };
-        let written = r#"{"of":"invoice.posted","number":"I-1","order":"O","code":"currency-missing","why":"found no currency (`currency-missing` at currencyCode)"}"#;
+        let written = r#"{"of":"invoice.posted","number":"I-1","order":"O","changedAt":"1772438402000","code":"currency-missing","why":"found no currency (`currency-missing` at currencyCode)"}"#;
         assert_eq!((kind.as_str(), String::from_utf8(body).unwrap().as_str()), (KIND, written));
         for nameless in
             [ListRow { number: String::new(), ..row.clone() }, ListRow { order: Some("\n".to_owned()), ..row }]
         {
             assert_eq!(nameless.unreadable(problem(), "value[3]").unwrap_err().code, "currency-missing");
         }
+    }
+
+    #[test]
+    fn a_time_is_one_of_rfc_3339_and_anything_else_is_none() {
+        let at = |text: &str| changed_at(Some(&RawValue::from_string(text.to_owned()).unwrap()));
+        assert_eq!(at(r#""2026-03-02T08:00:02Z""#), Some(1_772_438_402_000));
+        assert_eq!((at("7"), at(r#""yesterday""#), changed_at(None)), (None, None, None));
     }
 
     #[test]

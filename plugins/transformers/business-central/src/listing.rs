@@ -66,7 +66,7 @@ fn name(row: &str) -> Option<ListRow> {
         number: String,
     }
     let Named { number } = serde_json::from_str(row).ok()?;
-    Some(ListRow { of: "inventory.level", number, order: None, node: Some(NODE.to_owned()) })
+    Some(ListRow { of: "inventory.level", number, node: Some(NODE.to_owned()), ..ListRow::default() })
 }
 
 fn level(row: &str, path: &str) -> Result<InventoryLevel, Box<Problem>> {

@@ -19,7 +19,7 @@
 //! The ERP's own currency has no code there; it is the setting `local-currency`, and without one such
 //! an order is refused. Numbers are read digit by digit.
 
-use portreeve_guest_json::row::ListRow;
+use portreeve_guest_json::row::{self, ListRow};
 use portreeve_sdk::transformer::*;
 use portreeve_sdk::types::Decimal;
 use serde::Deserialize;
@@ -69,13 +69,16 @@ pub(crate) fn orders(body: &[u8], settings: &[Setting]) -> Result<Vec<Event>, Fa
 fn name(row: &str) -> Option<ListRow> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
-    struct Named {
+    struct Named<'a> {
         number: String,
         external_document_number: String,
+        #[serde(borrow)]
+        last_modified_date_time: Option<&'a RawValue>,
     }
-    let Named { number, external_document_number } = serde_json::from_str(row).ok()?;
+    let Named { number, external_document_number, last_modified_date_time } = serde_json::from_str(row).ok()?;
     let number = order_number(&number, &external_document_number);
-    Some(ListRow { of: "order.created", number, ..ListRow::default() })
+    let changed_at = row::changed_at(last_modified_date_time);
+    Some(ListRow { of: "order.created", number, changed_at, ..ListRow::default() })
 }
 
 /// The host's id of the order, where the ERP has it, and otherwise what it says itself.

@@ -31,10 +31,9 @@
 //! corrects, where the ERP told it (`invoicePostingDate`): at its rates the tax comes back.
 
 use portreeve_guest_json::moment;
-use portreeve_guest_json::row::ListRow;
+use portreeve_guest_json::row::{self, ListRow};
 use portreeve_sdk::transformer::*;
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use crate::line::Line;
@@ -127,15 +126,16 @@ fn read(request: &MappingRequest, takes_back: bool) -> Result<Invoice, Vec<Probl
 fn name(body: &[u8]) -> Option<ListRow> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
-    struct Named {
+    struct Named<'a> {
         number: String,
         external_document_number: String,
-        last_modified_date_time: Option<IgnoredAny>,
+        #[serde(borrow)]
+        last_modified_date_time: Option<&'a RawValue>,
     }
     let Named { number, external_document_number, last_modified_date_time } = serde_json::from_slice(body).ok()?;
-    last_modified_date_time?;
-    let order = hyphened(&external_document_number)?;
-    Some(ListRow { of: "invoice.posted", number, order: Some(order), node: None })
+    let changed_at = row::changed_at(Some(last_modified_date_time?));
+    let order = Some(hyphened(&external_document_number)?);
+    Some(ListRow { of: "invoice.posted", number, order, changed_at, ..ListRow::default() })
 }
 
 fn invoice(posted: &Posted<'_>, takes_back: bool, settings: &[Setting], problems: &mut Vec<Problem>) -> Read<Invoice> {

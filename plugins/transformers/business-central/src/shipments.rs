@@ -14,9 +14,10 @@
 //! number is the order's own, a tenth of its sequence; otherwise the extension `line-numbers` says that
 //! it is not.
 
-use portreeve_guest_json::row::ListRow;
+use portreeve_guest_json::row::{self, ListRow};
 use portreeve_sdk::transformer::*;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use crate::COMMENT_SEQUENCE;
 use crate::line::Line;
@@ -51,9 +52,11 @@ pub(crate) fn shipments(body: &[u8]) -> Result<Vec<Event>, Failure> {
 fn name(row: &str) -> Option<ListRow> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
-    struct Named {
+    struct Named<'a> {
         number: String,
         external_document_number: String,
+        #[serde(borrow)]
+        last_modified_date_time: Option<&'a RawValue>,
         sales_shipment_lines: Vec<Said>,
     }
     #[derive(Deserialize)]
@@ -62,11 +65,14 @@ fn name(row: &str) -> Option<ListRow> {
         line_type: Option<String>,
         description: Option<String>,
     }
-    let Named { number, external_document_number, sales_shipment_lines } = serde_json::from_str(row).ok()?;
+    let Named { number, external_document_number, last_modified_date_time, sales_shipment_lines } =
+        serde_json::from_str(row).ok()?;
     let comments = sales_shipment_lines.iter().filter(|line| line.line_type.as_deref() == Some("Comment"));
     let named = comments.filter_map(|line| line.description.as_deref()?.strip_prefix(SHIPMENT)).next_back();
     let number = named.map_or(number, str::to_owned);
-    Some(ListRow { of: "shipment.confirmed", number, order: Some(hyphened(&external_document_number)?), node: None })
+    let order = Some(hyphened(&external_document_number)?);
+    let changed_at = row::changed_at(last_modified_date_time);
+    Some(ListRow { of: "shipment.confirmed", number, order, changed_at, ..ListRow::default() })
 }
 
 /// A shipment; none where it is somebody else's.

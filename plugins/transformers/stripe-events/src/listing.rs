@@ -120,7 +120,8 @@ fn name(row: &RawValue) -> Option<ListRow> {
         },
         _ => return None,
     };
-    Some(ListRow { of, number, order, node: None })
+    let changed_at = instant(movement.created, "created").ok();
+    Some(ListRow { of, number, order, changed_at, ..ListRow::default() })
 }
 
 fn object(row: &RawValue) -> Read<Object<'_>> {

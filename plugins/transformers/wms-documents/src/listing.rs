@@ -75,24 +75,37 @@ fn events(
 /// What names a row of the stock that cannot be read.
 fn stocked(row: &str) -> Option<ListRow> {
     #[derive(Deserialize)]
-    struct Named {
+    #[serde(rename_all = "camelCase")]
+    struct Named<'a> {
         sku: String,
         node: String,
+        #[serde(borrow)]
+        changed_at: Option<&'a RawValue>,
     }
-    let Named { sku, node } = serde_json::from_str(row).ok()?;
-    Some(ListRow { of: "inventory.level", number: sku, order: None, node: Some(node) })
+    let Named { sku, node, changed_at } = serde_json::from_str(row).ok()?;
+    let changed_at = row::changed_at(changed_at);
+    Some(ListRow { of: "inventory.level", number: sku, node: Some(node), changed_at, ..ListRow::default() })
 }
 
 /// What names a shipment that cannot be read.
 fn left(row: &str) -> Option<ListRow> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
-    struct Named {
+    struct Named<'a> {
         order_id: String,
         shipment_number: String,
+        #[serde(borrow)]
+        at: Option<&'a RawValue>,
     }
-    let Named { order_id, shipment_number } = serde_json::from_str(row).ok()?;
-    Some(ListRow { of: "shipment.confirmed", number: shipment_number, order: Some(order_id), node: None })
+    let Named { order_id, shipment_number, at } = serde_json::from_str(row).ok()?;
+    let changed_at = row::changed_at(at);
+    Some(ListRow {
+        of: "shipment.confirmed",
+        number: shipment_number,
+        order: Some(order_id),
+        changed_at,
+        ..ListRow::default()
+    })
 }
 
 /// The first of what is wrong with a row, with its place in the list.
