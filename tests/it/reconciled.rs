@@ -249,7 +249,7 @@ async fn what_changed_a_moment_ago_is_neither_told_nor_taken_back() {
 
 #[tokio::test]
 async fn an_incomplete_list_judges_nothing_and_is_told_until_there_is_a_whole_one() {
-    let (wms, host) = agreeing().await;
+    let (wms, host) = agreeing_with("exceptions_max = 2").await;
     wms.page_by(2);
     host.erp.lose("BOLT", decimal("1"));
     compared(&host).await;
@@ -301,6 +301,18 @@ async fn a_row_without_its_unit_is_told_by_its_item_and_the_others_are_compared(
     let found = compared(&host).await;
     assert_eq!((counts(&found), found.closed), ((3, 2, 1), 2));
     host.verify().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_list_of_which_no_row_can_be_read_is_told_row_by_row_where_one_run_files_them_all() {
+    let (wms, host) = agreeing().await;
+    host.erp.put("TAPE", decimal("4"));
+    wms.list_badly(Some(BadList::MissesAUnit));
+    assert_eq!(counts(&compared(&host).await), (4, 0, 4));
+    assert_eq!(codes(&host).await, ["unreadable-row", "unreadable-row", "unreadable-row", "numbers-differ"]);
+    wms.list_badly(None);
+    let found = compared(&host).await;
+    assert_eq!((counts(&found), found.closed), ((4, 3, 1), 3));
 }
 
 #[tokio::test]

@@ -4,9 +4,9 @@
 //! did not have it. So whatever goes wrong on the way, a page that fails, a list without an end, leaves
 //! no list at all, and says why. A row that has a name and that nobody can read is judged by itself; one
 //! without a name leaves no list either, for nobody knows which one is missing then, and nor does a list
-//! of which no row can be read. A system that asks to come
-//! later is asked for the same page again, as late as it says and within a bound: what it listed so
-//! far stands.
+//! of which no row can be read and that is longer than what one run files: there it is the reader that fails,
+//! and people hear that once. A system that asks to come later is asked for the same page again, as late as
+//! it says and within a bound: what it listed so far stands.
 
 use std::collections::BTreeSet;
 
@@ -159,8 +159,11 @@ impl Pipeline {
                 Some(next) => cursor = Some(next),
             }
         }
-        if let Some(first) = rows.nothing_readable() {
-            let why = format!("none of its {} rows can be read: {first}", rows.len());
+        // One cause, most likely: told row by row it would be as many exceptions in each run.
+        let most = reconciliation.exceptions_max;
+        if let Some(first) = rows.nothing_readable(usize::try_from(most).unwrap_or(usize::MAX)) {
+            let count = rows.len();
+            let why = format!("none of its {count} rows can be read, more than the {most} that one run files: {first}");
             return Err(unheard("unreadable", why));
         }
         let system = source.system.clone();

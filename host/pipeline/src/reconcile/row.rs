@@ -608,11 +608,11 @@ impl Rows {
         self.parts.is_empty()
     }
 
-    /// What is wrong with the first row, where none of several can be read: that is no list.
-    pub(super) fn nothing_readable(&self) -> Option<&str> {
+    /// What is wrong with the first row, where none of more than so many can be read.
+    pub(super) fn nothing_readable(&self, rows_max: usize) -> Option<&str> {
         let mut rows = self.parts.values();
         let first = rows.next()?.unreadable.as_deref()?;
-        (self.parts.len() > 1 && rows.all(|row| row.unreadable.is_some())).then_some(first)
+        (self.parts.len() > rows_max && rows.all(|row| row.unreadable.is_some())).then_some(first)
     }
 
     /// The orders that rows name.

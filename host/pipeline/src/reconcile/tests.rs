@@ -305,12 +305,13 @@ fn a_row_that_nobody_can_read_differs_by_the_key_that_it_would_have() {
     };
     assert_eq!((at(NOW.plus_ms(1)).unsettled.len(), at(NOW.plus_ms(1)).differences.len()), (1, 0));
     assert_eq!(only(&at(NOW)).kind, DifferenceKind::Unreadable);
-    // Where none of several can be read, it is no list.
+    // Where none of more can be read than one run files, it is no list.
     let list = |events: &[Event]| rows(Of::Stock, events).unwrap();
     let (one, other) = (unreadable("inventory.level", "N-1", None), unreadable("inventory.level", "N-2", None));
-    assert!(list(&[one.clone(), other.clone()]).nothing_readable().is_some());
-    assert!(list(std::slice::from_ref(&one)).nothing_readable().is_none() && list(&[]).nothing_readable().is_none());
-    assert!(list(&[one, other, level("PUMP", "A", quantity(1, 0, "EA"))]).nothing_readable().is_none());
+    assert!(list(&[one.clone(), other.clone()]).nothing_readable(1).is_some());
+    assert!(list(&[one.clone(), other.clone()]).nothing_readable(2).is_none());
+    assert!(list(std::slice::from_ref(&one)).nothing_readable(1).is_none() && list(&[]).nothing_readable(1).is_none());
+    assert!(list(&[one, other, level("PUMP", "A", quantity(1, 0, "EA"))]).nothing_readable(1).is_none());
     // Somebody else's is none of this host's, and of another subject it is no row.
     for (of, event, about) in
         [(Of::Orders, "order.created", None), (Of::Payments, "payment.settled", Some("somebody-elses"))]
