@@ -365,6 +365,41 @@ async fn a_run_files_so_many_differences_and_says_how_many_more_there_are() {
 }
 
 #[tokio::test]
+async fn whoever_closes_what_says_how_many_are_left_hears_of_them_one_by_one_and_again_when_they_are_others() {
+    let (_wms, host) = agreeing_with("exceptions_max = 2").await;
+    let who = acts_as(&host.host.pipeline, "ines", &["integration"]).await;
+    let close_the_rest = async || {
+        let open = told(&host).await;
+        let more = open.iter().find(|open| open.code == "more-differences").unwrap().id;
+        decide(&host, &who, more, ExceptionAction::Abandon).await.unwrap();
+        more
+    };
+    let put =
+        |numbers: std::ops::Range<u32>| numbers.for_each(|number| host.erp.put(&format!("X-{number}"), decimal("1")));
+    put(0..5);
+    let found = compared(&host).await;
+    assert_eq!((found.opened, found.not_filed), (3, 3));
+    let first = close_the_rest().await;
+    // As many are left once two more are filed and two more came: that is what somebody closed.
+    put(5..7);
+    let found = compared(&host).await;
+    assert_eq!((found.opened, found.closed, found.not_filed), (2, 0, 3), "{found:?}");
+    assert_eq!(codes(&host).await, ["numbers-differ"; 4]);
+    // Another number is another word, and people hear of it.
+    let found = compared(&host).await;
+    assert_eq!((found.opened, found.closed, found.not_filed), (3, 0, 1), "{found:?}");
+    assert_ne!(close_the_rest().await, first);
+    // Nothing is left: the last one is filed, and what was closed is forgotten.
+    let found = compared(&host).await;
+    assert_eq!((found.opened, found.closed, found.not_filed), (1, 0, 0), "{found:?}");
+    assert_eq!(codes(&host).await, ["numbers-differ"; 7]);
+    put(7..12);
+    let found = compared(&host).await;
+    assert_eq!((found.opened, found.not_filed), (3, 3), "it is told as on the first day");
+    host.verify().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_dry_run_tells_and_files_nothing() {
     let (_wms, host) = agreeing().await;
     host.erp.lose("BOLT", decimal("1"));

@@ -219,6 +219,35 @@ async fn an_order_beyond_those_that_a_run_files_is_looked_at_until_it_is_filed_w
 }
 
 #[tokio::test]
+async fn orders_that_were_not_filed_leave_the_window_where_somebody_closed_what_says_how_many_they_are() {
+    let window = ("settle_minutes = 30\n", "settle_minutes = 30\nwindow_days = 7\nexceptions_max = 1\n");
+    let setup = with_reconciliation(posting(Mischief::default())).replace("portreeve.toml", window.0, window.1);
+    let host = setup.start().await;
+    for number in 1..=3 {
+        host.erp.lose_order(&document(accepted(&host, &format!("PO-{number}")).await));
+    }
+    later(&host, 60);
+    let found = compared(&host).await;
+    assert_eq!((found.differences.len(), found.opened, found.not_filed), (3, 2, 2), "{found:?}");
+    let close_the_rest = async || {
+        let open = told(&host).await;
+        let more = open.iter().find(|open| open.code == "more-differences").unwrap().id;
+        decide(&host, &host.ops().await, more, ExceptionAction::Abandon).await.unwrap();
+    };
+    close_the_rest().await;
+    // Within the window the next run files the next one, and says again that another is left.
+    let found = compared(&host).await;
+    assert_eq!((found.differences.len(), found.opened, found.not_filed), (3, 2, 1), "{found:?}");
+    close_the_rest().await;
+    // A month later the two that people work on are looked at, and the last one is not.
+    later(&host, 30 * 24 * 60);
+    let found = compared(&host).await;
+    assert_eq!((counts(&found), found.opened, found.closed), ((2, 0, 2, 0), 0, 0), "{found:?}");
+    assert!(told(&host).await.iter().all(|open| open.code == "missing"));
+    host.verify().await.unwrap();
+}
+
+#[tokio::test]
 async fn an_order_whose_agreed_change_nobody_can_count_is_told_and_not_left_out() {
     let (host, orders) = with_orders(posting(Mischief::default()), 1).await;
     let change = PurchaseOrder::clean("PO-1").with_lines(&[("FST-1007", 7, "EA", "18.40")]);
