@@ -12,6 +12,8 @@
 
 mod support;
 
+mod agreed;
+
 mod drawn;
 
 mod invariants;

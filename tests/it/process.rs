@@ -104,7 +104,7 @@ pub(crate) fn paid(order: OrderId, reference: &str, invoice: &str, minor: i64) -
 }
 
 /// Whoever may say it says it, in one batch of one event.
-async fn tell(host: &TestHost, event: &Value) {
+pub(crate) async fn tell(host: &TestHost, event: &Value) {
     let kind = event["type"].as_str().unwrap();
     let finance = ["invoice.posted", "payment.settled", "refund.issued"].contains(&kind);
     let (channel, token) = if finance { ("finance", FINANCE) } else { ("wms", WMS) };

@@ -250,13 +250,15 @@ async fn orders_that_were_not_filed_leave_the_window_where_somebody_closed_what_
 #[tokio::test]
 async fn an_order_whose_agreed_change_nobody_can_count_is_told_and_not_left_out() {
     let (host, orders) = with_orders(posting(Mischief::default()), 1).await;
+    ship(&host, orders[0], "S-1", &[("1", "FST-1007", "6")]).await;
+    host.come_to_rest().await;
     let change = PurchaseOrder::clean("PO-1").with_lines(&[("FST-1007", 7, "EA", "18.40")]);
     host.send_edi(&x12(7, &change)).await.unwrap();
     host.decide_all().await;
     let exception = about(&host, orders[0], ExceptionKind::Change).await.unwrap();
     decide(&host, &host.ops().await, exception, ExceptionAction::AcceptChange).await.unwrap();
-    ship(&host, orders[0], "S-1", &[("1", "FST-1007", "6")]).await;
     host.come_to_rest().await;
+    assert_eq!(host.codes().await, ["other-unit"], "what can be counted in no unit of the order is a person's");
     later(&host, 60);
     let found = compared(&host).await;
     assert_eq!(counts(&found), (1, 0, 1, 0), "{found:?}");

@@ -14,6 +14,8 @@
 //!
 //! INVARIANT: nothing here happens without an authenticated person, but that time passes.
 
+mod agreed;
+
 mod due;
 
 mod letters;
@@ -352,6 +354,7 @@ impl Pipeline {
         shown.is_what_was_shown(decision.shown)?;
         // Check: it could be carried out.
         self.is_possible(&shown, &decision)?;
+        self.can_be_agreed(&shown, decision.action).await?;
         if needed.0 == 0 {
             let by = Deciders { who: who.name().as_str(), proposal: None, at: self.clock.now() };
             return self.carry_out(&shown, &decision, &act, by).await;
@@ -424,6 +427,7 @@ impl Pipeline {
         let missing = open.approvals_needed.saturating_sub(agreed);
         if missing == 0 {
             self.is_possible(shown, decision)?;
+            self.can_be_agreed(shown, decision.action).await?;
             return self.carry_out(shown, decision, act, by).await;
         }
         let proposal = open.digest;
@@ -643,7 +647,11 @@ impl Pipeline {
         act: &Act,
         by: &Deciders<'_>,
     ) -> Result<(), ExceptionError> {
-        self.store.step_exception(self.step_of(shown, decision, act, by)?).await?;
+        let mut step = self.step_of(shown, decision, act, by)?;
+        if decision.action == ExceptionAction::AcceptChange {
+            step.says = self.agreement_said(shown, by.at).await?;
+        }
+        self.store.step_exception(step).await?;
         if shown.trail.exception.kind == ExceptionKind::Delivery {
             self.gone.look_again();
         }

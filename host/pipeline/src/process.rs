@@ -29,6 +29,7 @@ use portreeve_model::strict::{LoadErrors, SourceFile};
 use portreeve_model::{Digest, Event, Order, ProcessState};
 
 pub use self::definition::{Process, said_by_systems};
+pub(crate) use self::progress::LESS_THAN_LEFT;
 pub use self::progress::{Concern, LineProgress, MoneyProgress, Progress, RefundRecord, SAID_MAX};
 use self::progress::{Trouble, said_as};
 
@@ -79,6 +80,21 @@ impl Process {
         Progress::of_order(order, state, &self.unshipped)
     }
 
+    /// How far an order is by what people agreed that it is to be. It leads to no other state here.
+    ///
+    /// # Errors
+    /// Where what has moved already contradicts that.
+    pub fn agreed(&self, before: &Progress, order: &Order) -> Result<Progress, Concern> {
+        let mut after = before.clone();
+        match after.agree(self.beginning(order, before.state)?) {
+            Ok(()) => Ok(after),
+            Err(Trouble::Impossible(concern)) => Err(concern),
+            Err(Trouble::Early(waits_for)) => {
+                Err(Concern { code: "early", found: "a change before its turn".to_owned(), expected: waits_for })
+            }
+        }
+    }
+
     /// What follows from an event about an order that is so far. What its system gives no
     /// number is known by where it was said.
     #[must_use]
@@ -96,8 +112,16 @@ impl Process {
             }
             None => {}
         }
-        if let Err(trouble) = self.may_come(before.state, event.name()) {
-            return trouble.into();
+        // What is ordered is nobody's word on how far the order is: it may be agreed on in any state,
+        // and leads wherever the counts lead.
+        let is_agreed = matches!(event, Event::OrderChanged(_));
+        match self.may_come(before.state, event.name()) {
+            // Until it is let go it may be refused, and nothing is counted of it.
+            _ if is_agreed && before.state == ProcessState::Held => {
+                return Step::Early { waits_for: "the release of the order, which is held".to_owned() };
+            }
+            Err(trouble) if !is_agreed => return trouble.into(),
+            Ok(()) | Err(_) => {}
         }
         // What the host decided on follows from that many events: it is no system's to grow.
         if before.said.len() >= SAID_MAX && before.decided(event).is_none() {
@@ -112,7 +136,7 @@ impl Process {
         };
         after.said.insert(name, content);
         after.state = after.follows();
-        concerns.extend(self.unforeseen(before.state, after.state, event.name()));
+        concerns.extend(self.unforeseen(before.state, after.state, event.name()).filter(|_| !is_agreed));
         Step::Applied { after, concerns: one_of_each(concerns) }
     }
 

@@ -31,11 +31,13 @@ pub enum OwnChannel {
     Refunds,
     /// Orders that people rejected.
     Rejections,
+    /// What orders are to be by the changes that people accepted.
+    Agreements,
 }
 
 impl OwnChannel {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Receipts, Self::Refunds, Self::Rejections];
+    pub const ALL: [Self; 4] = [Self::Receipts, Self::Refunds, Self::Rejections, Self::Agreements];
 
     /// Its id.
     #[must_use]
@@ -44,6 +46,7 @@ impl OwnChannel {
             Self::Receipts => "receipts",
             Self::Refunds => "refunds",
             Self::Rejections => "rejections",
+            Self::Agreements => "agreements",
         }
     }
 
@@ -54,6 +57,7 @@ impl OwnChannel {
             Self::Receipts => "portreeve/receipt",
             Self::Refunds => "portreeve/refund",
             Self::Rejections => "portreeve/rejection",
+            Self::Agreements => "portreeve/agreement",
         }
     }
 
@@ -63,6 +67,7 @@ impl OwnChannel {
             Self::Receipts => "what targets say by taking a message",
             Self::Refunds => "refunds that the host decides on",
             Self::Rejections => "orders that people reject",
+            Self::Agreements => "changes of orders that people accept",
         }
     }
 

@@ -32,7 +32,9 @@ impl Routes {
         channel: Option<&ChannelId>,
     ) -> Vec<NewOutbox> {
         let mut deliveries = self.effects_of(moved, is_wanted, channel);
-        deliveries.extend(moved.iter().flat_map(|moved| self.word_of(&moved.event, moved.position, channel)));
+        // What people accepted of a change hears whoever an effect of that names, and nobody else.
+        let told = moved.iter().filter(|moved| moved.event != OrderEventKind::Changed.as_str());
+        deliveries.extend(told.flat_map(|moved| self.word_of(&moved.event, moved.position, channel)));
         deliveries
     }
 

@@ -109,6 +109,13 @@ impl Pipeline {
         Ok(courses)
     }
 
+    /// How far an order is; none where it is not here, or cannot be followed.
+    pub(crate) async fn progress_of(&self, order: OrderId) -> Result<Option<Progress>, DecideError> {
+        let standings = self.store.order_standings(vec![order]).await?;
+        let mut courses = self.courses(standings.into_iter().map(|standing| (order, standing)).collect()).await?;
+        Ok(courses.remove(&order).and_then(Result::ok).map(|course| course.progress))
+    }
+
     async fn opened(&self, places: Vec<PayloadRef>) -> Result<Vec<Result<OpenPayload, StoreError>>, DecideError> {
         if places.is_empty() { Ok(Vec::new()) } else { Ok(self.store.payloads(places).await?) }
     }

@@ -3,7 +3,8 @@
 //! own, sealed, decided and on record as an order is.
 //!
 //! What a system says moves the order along its process (`following`), and the routes say what
-//! follows from that (`effects`). A change no target takes yet, so it ends with a person and
+//! follows from that (`effects`). So does what the host itself says of a change that people accepted:
+//! from then on as much is ordered as that says. A change no target takes yet, so it ends with a person and
 //! leaves its order alone: it is delivered as it came first, and a shop that writes a new state
 //! into its orders every hour holds none of them up. A request to cancel stops its order, for
 //! goods that have left are harder to undo than a delay: no delivery of it begins any more, and
@@ -158,6 +159,8 @@ fn wants_all_cancelled(event: &Event) -> bool {
 /// The order's number, as a system states it.
 fn reference(event: &Event) -> Option<&str> {
     match event {
+        // What the host says of a change that people accepted.
+        Event::OrderChanged(change) => Some(&change.order.number),
         Event::OrderAccepted(answer) | Event::OrderRejected(answer) => Some(&answer.order_number),
         Event::InventoryAllocated(allocation) => Some(&allocation.order_number),
         Event::ShipmentPicked(shipment)
@@ -257,7 +260,8 @@ impl Pipeline {
         let answer = |table: &str, key: &str| tables.answer(table, key);
         let mut rows = RuleRows::of(&answer);
         let subject = match &mut later.event {
-            Event::OrderChanged(change) => {
+            // What the host says of a change names nobody; the change itself does.
+            Event::OrderChanged(change) if later.named.is_none() => {
                 facts::translate_items(&mut change.order, &mut rows);
                 history::customer_digest(&change.order, &origin(&document, id))
             }
@@ -405,7 +409,9 @@ fn finding(worry: &Worry) -> FindingRecord {
 
 /// What people have to know of an event that a system sent.
 fn to_be_known(followed: &Followed, event: &Event, queue: &str) -> Vec<NewException> {
-    let waits = followed.waits_for.iter().map(|waits_for| {
+    // People agreed on what waits here for the order itself: nobody has anything to do about it.
+    let is_agreed = matches!(event, Event::OrderChanged(_));
+    let waits = followed.waits_for.iter().filter(|_| !is_agreed).map(|waits_for| {
         let detail = format!(
             "found `{}`, expected first {waits_for}; it is looked at again with whatever is said of the order next, and is yours if nothing is",
             event.name()
@@ -420,6 +426,9 @@ fn told(Worry { event, waited, counts, concern }: &Worry, queue: &str) -> NewExc
     let which = waited.map_or_else(String::new, |position| format!(" of document {}, which waited,", position.0));
     let what_now = match counts {
         true => format!("`{event}`{which} counts all the same: see what is to be mended"),
+        false if event == OrderEventKind::Changed.as_str() => format!(
+            "the accepted change{which} counts for nothing, and the order is counted as before: see what the systems have of it, and have whoever asked for it ask for what is left of that"
+        ),
         false if *code == REFUND_NOT_SENT => format!("`{event}`{which} counts for nothing, and nothing is sent"),
         false => format!(
             "`{event}`{which} counts for nothing: find out which system is right, and have it said again with an id of its own where that is so"

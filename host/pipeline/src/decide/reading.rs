@@ -196,7 +196,8 @@ fn later(later: Result<Later, Concern>, queue: &str) -> Result<Reading, NewExcep
     })
 }
 
-/// What the host wrote down itself: what a target said by taking a message, or a refund.
+/// What the host wrote down itself: what a target said by taking a message, a refund, or what people
+/// did with an order.
 fn own_word(body: &[u8], queue: &str) -> Result<Reading, NewException> {
     let event = Event::from_json(body).map_err(|error| for_a_person(queue, "unreadable", &error.to_string()))?;
     let kind = OrderEventKind::of(event.name());
@@ -205,7 +206,7 @@ fn own_word(body: &[u8], queue: &str) -> Result<Reading, NewException> {
 }
 
 fn not_an_own_word() -> Concern {
-    let expected = "what the host writes down of a target's receipt, or of a refund".to_owned();
+    let expected = "what the host writes down of a target's receipt, of a refund, or of an order".to_owned();
     Concern { code: "not-an-own-word", found: "another event in its place".to_owned(), expected }
 }
 

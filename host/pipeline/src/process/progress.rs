@@ -14,6 +14,8 @@
 //! not counted; a person finds out which of the two systems is right. Money that has moved is
 //! counted whatever it contradicts, since it has moved, and the contradiction is a concern.
 
+mod agreed;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use portreeve_model::event::{
@@ -23,6 +25,8 @@ use portreeve_model::event::{
 use portreeve_model::value::{text, text_option};
 use portreeve_model::{Currency, Digest, Event, Money, Order, OrderLine, ProcessState, Quantity};
 use serde::{Deserialize, Serialize};
+
+pub(crate) use self::agreed::LESS_THAN_LEFT;
 
 /// Things that were said about one order and are remembered, so that the same thing said
 /// again has no effect. A system that never comes to an end would grow every later record.
@@ -193,28 +197,6 @@ impl Progress {
         Ok(Self { state, lines, money, said, refunded_returns, cancelling: false, refused: false })
     }
 
-    /// How far the order is where it is another one by now (`fresh`, of which nothing moved): as much of
-    /// a line is ordered as that says, and as much has left as did. None where what left of a line is not
-    /// of its item any more, or not counted as it is.
-    pub(crate) fn as_agreed(&self, mut fresh: Self) -> Option<Self> {
-        for (number, line) in &self.lines {
-            match fresh.lines.get_mut(number) {
-                Some(agreed) if line.shipped > 0 || line.closed => {
-                    if line.items.is_disjoint(&agreed.items) {
-                        return None;
-                    }
-                    let ordered = line.count_of(&agreed.shown(agreed.ordered)).ok()?;
-                    *agreed = LineProgress { ordered, ..line.clone() };
-                }
-                None if line.shipped > 0 => {
-                    fresh.lines.insert(number.clone(), LineProgress { ordered: line.shipped, ..line.clone() });
-                }
-                Some(_) | None => {}
-            }
-        }
-        Some(Self { lines: fresh.lines, ..self.clone() })
-    }
-
     /// People or rules refused it, and no system had it yet.
     pub(crate) fn was_refused(&mut self) {
         let nothing_moved = self.state == ProcessState::Cancelled && self.said.is_empty();
@@ -227,6 +209,10 @@ impl Progress {
     /// Counts what an event says.
     pub(super) fn count(&mut self, event: &Event, unshipped: &[String]) -> Moved {
         match event {
+            Event::OrderChanged(change) => {
+                let agreed = Self::of_order(&change.order, self.state, unshipped).map_err(Trouble::Impossible)?;
+                self.agree(agreed).map(|()| Vec::new())
+            }
             Event::OrderAccepted(answer) => self.accepted(answer),
             Event::OrderRejected(_) => self.rejected(),
             Event::OrderCancelRequested(_) => {
@@ -549,7 +535,9 @@ impl Progress {
 
     /// The state of these counts; of an order that nothing has moved yet, the one that it has.
     pub(super) fn follows(&self) -> ProcessState {
-        let lines = || self.lines.values().filter(|line| !line.unshipped);
+        // What people agreed to leave out, and nothing of which left, is no line of it any more.
+        let is_of_it = |line: &&LineProgress| line.ordered > 0 || line.shipped > 0;
+        let lines = || self.lines.values().filter(|line| !line.unshipped).filter(is_of_it);
         let (is_open, has_left) = (lines().any(|line| line.open() > 0), lines().any(|line| line.shipped > 0));
         let all = |counted: fn(&LineProgress) -> i64| lines().all(|line| counted(line) >= line.ordered);
         // Services: there is nothing to wait for but the money.

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
+mod agreed;
+
 use std::collections::BTreeSet;
 
 use portreeve_model::event::{

@@ -538,8 +538,15 @@ pub(crate) async fn a_change_is_answered_by_what_it_said_itself_in_the_same_tran
     }
     assert_eq!(observe(&store).await, before);
     take(&store, first, "ada", resolved(RefuseChange, told(Content::Said(position))), 31).await.unwrap();
-    // Where nobody is to hear it, it is decided all the same.
-    take(&store, second, "ada", resolved(AcceptChange, Effect::AnswerChange { outbox: vec![] }), 32).await.unwrap();
+    // Where nobody is to hear it, it is decided all the same; and what the host says of it is there with it.
+    let inputs = store.summary().await.unwrap().inputs;
+    let accepted = resolved(AcceptChange, Effect::AnswerChange { outbox: vec![] });
+    let mut accept = step(&store, second, "ada", accepted, leaf(32)).await;
+    accept.says = Some(Saying { word: Box::new(input(41, &["OWN"])), is_heard: true });
+    store.step_exception(accept).await.unwrap();
+    assert_eq!(store.summary().await.unwrap().inputs, inputs + 1);
+    let word = next(&store).await;
+    commit(&store, about_order(word, "PO-1", OrderEventKind::Changed, leaf(42))).await.unwrap();
     drop(store);
     let store = maker.open().await;
     assert_eq!(ended(&view(&store, first).await), Some(("refuse-change", Some("ada"))));

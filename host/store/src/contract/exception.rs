@@ -216,7 +216,7 @@ pub struct NewStep {
     pub change: ExceptionChange,
     /// The sealed words of the person.
     pub record: Option<NewPayload>,
-    /// What the host says of an order that is rejected.
+    /// What the host says of an order that is rejected, or of which a change is answered.
     pub says: Option<Saying>,
     /// The step's leaf.
     pub leaf: Leaf,

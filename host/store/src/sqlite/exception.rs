@@ -550,7 +550,10 @@ fn resolve(tx: &Connection, open: &Open, resolution: &Resolution, step: &NewStep
         }
         Effect::AbandonDelivery => dead_letter::abandon(tx, open.id, step.at)?,
         Effect::DecideAgain => decide_again(tx, open, step)?,
-        Effect::AnswerChange { outbox } => answer_change(tx, open, outbox, step)?,
+        Effect::AnswerChange { outbox } => {
+            answer_change(tx, open, outbox, step)?;
+            say(tx, open, step)?;
+        }
     }
     close(tx, open.id, step.at, step.who.as_deref(), resolution.action.as_str())
 }
@@ -602,7 +605,7 @@ fn reject(tx: &Connection, open: &Open, why: &str, action: ExceptionAction, step
 pub(super) const IS_PAID: &str = "SELECT EXISTS (SELECT 1 FROM order_event
          WHERE order_seq = ?1 AND kind = 'payment.settled' AND outcome IN ('applied', 'early'))";
 
-/// What the host says of a rejected order: somebody hears it, or its money is somebody's to see to.
+/// What the host says of an order with a step: somebody hears it, or its money is somebody's to see to.
 fn say(tx: &Connection, open: &Open, step: &NewStep) -> Result<()> {
     let Some(Saying { word, is_heard }) = &step.says else { return Ok(()) };
     let is_paid = || tx.prepare_cached(IS_PAID).and_then(|mut paid| paid.query_row([open.order_seq], |row| row.get(0)));

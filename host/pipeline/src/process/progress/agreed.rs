@@ -1,0 +1,102 @@
+//! How far an order is once people agreed that it is to be another one.
+//!
+//! A change is the whole order as it is to be, and people accept it when they have carried it out in the
+//! systems that have the order. So from then on as much is ordered as it says, and what has moved has
+//! moved. Nothing is guessed where the two contradict each other: then nothing of the change counts, and
+//! a person hears why.
+//!
+//! | line                                 | afterwards                                               |
+//! |--------------------------------------|----------------------------------------------------------|
+//! | in the change, nothing of it left    | as the change has it                                     |
+//! | in the change, some of it left       | of the same item, and no less than left                  |
+//! | in the change, the rest never leaves | as much as before, or as left: nobody knows of any other |
+//! | not in the change                    | as much as left of it                                    |
+
+use super::{LineProgress, Progress, Trouble, impossible};
+
+/// The code of a change by which less of a line would leave than has left.
+pub(crate) const LESS_THAN_LEFT: &str = "less-than-left";
+
+impl Progress {
+    /// Counts by the order as it is to be from now on, of which nothing moved yet.
+    pub(in crate::process) fn agree(&mut self, agreed: Self) -> Result<(), Trouble> {
+        if agreed.money.currency != self.money.currency {
+            let (found, expected) = (agreed.money.currency, self.money.currency);
+            return Err(impossible("other-currency", format!("a change in {found}"), format!("one in {expected}")));
+        }
+        if agreed.lines.values().all(|line| line.ordered == 0) {
+            let expected = "some of it: what is not wanted at all is cancelled";
+            return Err(impossible("nothing-ordered", "a change after which nothing is ordered", expected));
+        }
+        let (mut lines, mut added) = (self.lines.clone(), agreed.lines);
+        let mut all_told = true;
+        for (number, line) in &mut lines {
+            match added.remove(number) {
+                Some(agreed) => *line = line.agreed(agreed, number)?,
+                None => {
+                    line.orders(line.shipped);
+                    all_told &= line.shipped == 0;
+                }
+            }
+        }
+        for (number, line) in &added {
+            // Nobody knows whether that is what left under another number, or more of it.
+            let is_known = |other: &&LineProgress| other.shipped > 0 && !other.items.is_disjoint(&line.items);
+            if let Some(other) = lines.values().find(is_known) {
+                let items: Vec<&str> = other.items.intersection(&line.items).map(String::as_str).collect();
+                let found = format!("a new line {number} of `{}`, of which some left by another", items.join("`, `"));
+                return Err(impossible("other-line", found, "the number that the line had"));
+            }
+        }
+        lines.extend(added);
+        self.lines = lines;
+        // What left of a line that the change does not have is worth something that it does not say.
+        self.money.ordered_minor = agreed.money.ordered_minor.filter(|_| all_told);
+        Ok(())
+    }
+}
+
+impl LineProgress {
+    /// The line as it is to be from now on.
+    fn agreed(&self, mut agreed: Self, number: &str) -> Result<Self, Trouble> {
+        let has_moved = self.shipped > 0 || self.invoiced > 0 || self.returned > 0 || self.closed;
+        let ordered = match self.count_of_same(&agreed, number) {
+            Err(_) if !has_moved => return Ok(agreed),
+            ordered => ordered?,
+        };
+        if ordered < self.shipped {
+            let found = format!("a change to {} of line {number}", self.shown(ordered));
+            let expected = format!("{} at least, which left", self.shown(self.shipped));
+            return Err(impossible(LESS_THAN_LEFT, found, expected));
+        }
+        if self.closed && ordered != self.ordered && ordered != self.shipped {
+            let found = format!("a change to {} of line {number}, of which nothing more leaves", self.shown(ordered));
+            let (left, before) = (self.shown(self.shipped), self.shown(self.ordered));
+            return Err(impossible("line-closed", found, format!("{left}, which left, or {before} as before")));
+        }
+        let mut line = self.clone();
+        line.items.append(&mut agreed.items);
+        line.unshipped = agreed.unshipped;
+        line.orders(ordered);
+        Ok(line)
+    }
+
+    /// How much another one orders of the same item, in the unit and the decimal places of this one.
+    fn count_of_same(&self, other: &Self, number: &str) -> Result<i64, Trouble> {
+        if !self.items.is_empty() && self.items.is_disjoint(&other.items) {
+            let [known, items] = [&self.items, &other.items]
+                .map(|items| items.iter().map(|item| format!("`{item}`")).collect::<Vec<_>>().join(" or "));
+            let found = format!("a change of line {number} to item {items}");
+            return Err(impossible("other-item", found, format!("{known}, of which some moved already")));
+        }
+        self.count_of(&other.shown(other.ordered))
+    }
+
+    /// So much of it is ordered; what was set aside for more than that is not any more.
+    fn orders(&mut self, ordered: i64) {
+        self.ordered = ordered;
+        for counted in [&mut self.allocated, &mut self.picked, &mut self.packed] {
+            *counted = ordered.min(*counted);
+        }
+    }
+}
