@@ -3,7 +3,7 @@
 //! whole process with it. Beside that it can forget what it has seen, to show that
 //! somebody notices, and give an order a second effect.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -337,6 +337,7 @@ store! {
         async fn said_at(&self, wanted: SaidWanted) -> SaidPage;
         async fn findings(&self, reconciliation: &str, after: Option<&str>, limit: u32) -> Vec<(String, Finding)>;
         async fn next_due(&self) -> Option<Instant>;
+        async fn next_due_without(&self, targets: BTreeSet<String>) -> Option<Instant>;
         async fn payload(&self, kept: PayloadRef) -> Vec<u8>;
         async fn kept_inputs(&self, before: Instant, after: Option<(Instant, InputId)>, limit: u32) -> Vec<KeptInput>;
         async fn payloads_about(&self, subject: Digest) -> Vec<PayloadRef>;

@@ -409,6 +409,28 @@ async fn a_drain_ends_though_messages_wait_for_a_subscriber_that_is_gone() {
     assert_eq!(crm.ledger().len(), 0);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drain_tries_again_what_is_due_soon_though_a_subscriber_is_gone() {
+    let (time, secret) = (Time::default(), Secret::new());
+    let crm = time.subscriber(Mischief::default()).await;
+    // Each order is turned away at first, and wanted a second later.
+    let busy = Mischief { throttle_per_mille: 1_000, ..Mischief::default() };
+    let setup = with_feed(Setup::demo().mischief(busy), &[crm.origin()]);
+    let host = setup.append("portreeve.toml", &secret.entry("crm", &crm.url(), "")).start().await;
+    time.is_of(&host);
+    crm.leave(true);
+    host.decide_orders(&[ten("PO-1"), ten("PO-2")]).await;
+    host.deliver_due().await;
+    assert_eq!(host.codes().await, ["gone"]);
+    let stopped = host.stop().await;
+    let file = stopped.folder().join("po.edi");
+    std::fs::write(&file, x12(90, &ten("PO-3"))).unwrap();
+    let (data, file) = (stopped.folder().to_str().unwrap(), file.to_str().unwrap());
+    let told = run(&["ingest", "--channel", "edi", "--data-dir", data, "--drain", file]).await.unwrap();
+    assert!(told.contains("accepted"), "{told}");
+    assert_eq!((stopped.erp.sales_orders().len(), crm.ledger().len()), (3, 0), "{told}");
+}
+
 /// Attempts to a target so far.
 async fn attempts_to(host: &TestHost, target: &str) -> u32 {
     let orders = host.orders().await.into_iter();

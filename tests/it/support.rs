@@ -453,7 +453,7 @@ async fn closed(store: Arc<dyn Store>) {
 /// The folder of a host that does not run, and the ERP that goes on.
 pub(crate) struct Stopped {
     folder: TempDir,
-    erp: Erp,
+    pub(crate) erp: Erp,
     setup: Setup,
 }
 

@@ -23,7 +23,7 @@ use anyhow::{Context, bail};
 use portreeve_audit::LogReader;
 use portreeve_build::{BuildOptions, Built};
 use portreeve_model::{Digest, Instant};
-use portreeve_pipeline::Clock;
+use portreeve_pipeline::{Clock, Pipeline};
 use portreeve_store::Store;
 use tokio::sync::watch;
 
@@ -101,7 +101,7 @@ pub async fn run(options: &DemoOptions, output: &mut Output) -> anyhow::Result<R
     });
 
     let fed = feed::feed(&tree, address, &secrets, &clock, output).await?;
-    come_to_rest(&store, &clock, output).await?;
+    come_to_rest(&host.pipeline, &clock, output).await?;
 
     stop.send(true).context("the host stopped by itself")?;
     working.await.context("the host panicked")??;
@@ -239,24 +239,28 @@ impl Clock for Leaping {
 }
 
 /// Waits until every document is decided and every delivery has its outcome.
-/// When only later deliveries are left, the samples' clock moves to the next one.
-async fn come_to_rest(store: &Arc<dyn Store>, clock: &SetClock, output: &Output) -> anyhow::Result<()> {
+/// When only later deliveries are left, the samples' clock moves to the next one; when only those are
+/// that go nowhere by themselves, it is at rest.
+async fn come_to_rest(pipeline: &Pipeline, clock: &SetClock, output: &Output) -> anyhow::Result<()> {
     let resting = async {
         let mut looks = 0_usize;
         loop {
-            let summary = store.summary().await?;
+            let summary = pipeline.store.summary().await?;
             if summary.undecided == 0 && summary.pending == 0 {
                 return anyhow::Ok(());
             }
             let text = format!("{} to decide, {} to deliver", summary.undecided, summary.pending);
             output.count(looks, usize::MAX, &text);
             looks = looks.saturating_add(1);
-            // What is under way falls due when its lease ends; nobody waits for that.
-            if summary.undecided == 0
-                && let Some(due) = store.next_due().await?
-                && due.0.saturating_sub(clock.now().0) < Leaping::LEASE_MS / 2
-            {
-                clock.advance_to(due);
+            if summary.undecided == 0 {
+                match pipeline.next_due().await? {
+                    // What is under way falls due when its lease ends; nobody waits for that.
+                    Some(due) if due.0.saturating_sub(clock.now().0) < Leaping::LEASE_MS / 2 => clock.advance_to(due),
+                    Some(_) => {}
+                    // Nothing is under way, and nothing has come of what was meanwhile.
+                    None if pipeline.store.summary().await? == summary => return Ok(()),
+                    None => {}
+                }
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }

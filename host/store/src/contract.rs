@@ -1832,6 +1832,10 @@ pub trait Store: Send + Sync + 'static {
     /// much as is under way, as a claim does.
     async fn next_due(&self) -> Result<Option<Instant>, StoreError>;
 
+    /// The same where these targets take nothing: however long what waits for them is due, a claim
+    /// that has no room for them does not find it.
+    async fn next_due_without(&self, targets: BTreeSet<String>) -> Result<Option<Instant>, StoreError>;
+
     /// Opens a sealed payload.
     ///
     /// # Errors

@@ -107,6 +107,17 @@ impl Pipeline {
         Ok(target.is_subscriber() && self.hears(target).await? == Hears::Nothing)
     }
 
+    /// From when on something is to be delivered if nothing else happens: what waits for a subscriber that
+    /// wants to hear no more is due all the time, and goes nowhere.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn next_due(&self) -> Result<Option<Instant>, StoreError> {
+        let hears = self.subscribers_hear().await?.into_iter();
+        let gone = hears.filter(|(_, hears)| *hears == Hears::Nothing).map(|(target, _)| target.to_owned());
+        self.store.next_due_without(gone.collect()).await
+    }
+
     async fn hears(&self, target: &Target) -> Result<Hears, StoreError> {
         let now = self.clock.now();
         let last = self.gone.seen().get(&target.id).copied();

@@ -194,10 +194,11 @@ fn show(file: &Path, outcome: Result<Outcome, Outcome>, json: bool, output: &mut
     Ok(())
 }
 
-/// Decides and delivers until nothing is due within a minute, or until nothing goes on: what waits for
-/// a target that takes nothing now stays due, however long anybody waits.
+/// Decides and delivers until nothing is due within a minute, or until nothing goes on. What waits for a
+/// subscriber that wants to hear no more is waited for by nobody, and whatever else stays due, however
+/// long anybody waits, ends it.
 async fn drain(host: &Host, output: &Output) -> anyhow::Result<()> {
-    let (pipeline, store) = (&host.pipeline, &host.pipeline.store);
+    let pipeline = &host.pipeline;
     loop {
         // What was due by then, and was not taken up in this round, is taken up in none.
         let began = SystemClock.now();
@@ -210,7 +211,7 @@ async fn drain(host: &Host, output: &Output) -> anyhow::Result<()> {
             continue;
         }
         let now = SystemClock.now();
-        match store.next_due().await? {
+        match pipeline.next_due().await? {
             Some(due) if due > began && due.0.saturating_sub(now.0) <= DRAIN_WAIT_MS_MAX => {
                 let wait_ms = u64::try_from(due.0.saturating_sub(now.0)).unwrap_or(0);
                 if wait_ms >= 1_000 {
@@ -224,14 +225,14 @@ async fn drain(host: &Host, output: &Output) -> anyhow::Result<()> {
 }
 
 async fn tell_what_is_left(host: &Host, due: Option<Instant>, began: Instant, output: &Output) -> anyhow::Result<()> {
-    match due {
-        Some(due) if due <= began => output.step(
+    let past_due = host.pipeline.store.next_due().await?.is_some_and(|left| left <= began);
+    if past_due {
+        output.step(
             "deliveries are left whose target takes nothing now; see `portreeve exception list` for what people are to decide about it, and run `portreeve serve` for the others",
-        )?,
-        Some(due) => {
-            output.step(&format!("deliveries are left that are tried again from {due} on, by `portreeve serve`"))?;
-        }
-        None => {}
+        )?;
+    }
+    if let Some(due) = due.filter(|due| *due > began) {
+        output.step(&format!("deliveries are left that are tried again from {due} on, by `portreeve serve`"))?;
     }
     match host.pipeline.store.summary().await?.undecided {
         0 => Ok(()),

@@ -546,7 +546,7 @@ impl Play<'_> {
             }
             // What is due and was not taken up waits for people, whose target takes nothing now.
             let now = self.clock.now();
-            match self.store.next_due().await? {
+            match self.host.pipeline.next_due().await? {
                 Some(due) if due > now && due <= until => self.clock.advance_to(due),
                 Some(_) | None => {
                     self.host.sequencer.sequence_all().await?;

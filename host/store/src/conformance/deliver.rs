@@ -435,6 +435,31 @@ pub(crate) async fn what_its_target_does_not_want_keeps_its_place_and_begins_ane
     }
 }
 
+pub(crate) async fn what_waits_for_who_takes_nothing_hides_nothing_else_that_is_due(maker: impl Maker) {
+    let store = maker.open().await;
+    let of = |targets: &[&str]| targets.iter().map(|target| (*target).to_owned()).collect();
+    assert_eq!(store.next_due_without(of(&["erp"])).await.unwrap(), None);
+    release(&store, 1, "PO-1", &[("crm", "order"), ("erp", "order")]).await;
+    let mut permits = claim(&store, 0).await;
+    let told = permits.iter().position(|permit| permit.target() == "crm").unwrap();
+    let (told, entered) = (permits.remove(told), permits.remove(0));
+    store.settle_unattempted(told, Settlement::Parked, NOW, leaf(11)).await.unwrap();
+    store.settle_unattempted(entered, retry(5), NOW, leaf(12)).await.unwrap();
+    assert_eq!(store.next_due().await.unwrap(), Some(NOW));
+    assert_eq!(store.next_due_without(of(&[])).await.unwrap(), Some(NOW));
+    assert_eq!(store.next_due_without(of(&["crm"])).await.unwrap(), Some(NOW.plus_ms(5)));
+    assert_eq!(store.next_due_without(of(&["erp", "nobody"])).await.unwrap(), Some(NOW));
+    assert_eq!(store.next_due_without(of(&["crm", "erp"])).await.unwrap(), None);
+    // What is in doubt and withheld is asked about, and hides nothing either.
+    let entered = claim(&store, 5).await.into_iter().find(|permit| permit.target() == "erp").unwrap();
+    let attempt = store.begin_attempt(entered, lease(5), leaf(13)).await.unwrap();
+    let (asked, code) = (NOW.plus_ms(9), "timeout".to_owned());
+    store.settle(attempt, Settlement::Unknown { due_at: asked, code }, NOW, leaf(14)).await.unwrap();
+    ask_to_cancel(&store, 21, "PO-1").await;
+    assert_eq!(store.next_due_without(of(&["crm"])).await.unwrap(), Some(asked));
+    assert_eq!(store.next_due_without(of(&["crm", "erp"])).await.unwrap(), None);
+}
+
 pub(crate) async fn what_stands_behind_another_of_its_order_begins_anew_as_well(maker: impl Maker) {
     let store = maker.open().await;
     release(&store, 1, "PO-1", &[("erp", "first"), ("erp", "second")]).await;

@@ -189,7 +189,7 @@ fn a_claim_costs_what_it_claims_however_many_wait_behind_others_or_for_room() {
         let claimed = rows::claim(&connection, Instant(1), Instant(1_000), 64, &room).unwrap();
         assert_eq!(claimed.iter().map(|permit| permit.target()).collect::<Vec<_>>(), ["up"; 5]);
         // Six are under way; the seventh is free.
-        assert_eq!(rows::next_due(&connection).unwrap(), Some(Instant(0)));
+        assert_eq!(rows::next_due(&connection, &BTreeSet::new()).unwrap(), Some(Instant(0)));
         let more = Room { limits: BTreeMap::from([("down".to_owned(), 5), ("up".to_owned(), 0)]), ..Room::default() };
         let claimed = rows::claim(&connection, Instant(1), Instant(1_000), 64, &more).unwrap();
         assert_eq!(claimed.iter().map(|permit| permit.order()).collect::<BTreeSet<_>>().len(), 5, "of each order one");

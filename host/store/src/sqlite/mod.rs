@@ -733,7 +733,11 @@ impl Store for SqliteStore {
     }
 
     async fn next_due(&self) -> Result<Option<Instant>, StoreError> {
-        self.read(rows::next_due).await
+        self.next_due_without(BTreeSet::new()).await
+    }
+
+    async fn next_due_without(&self, targets: BTreeSet<String>) -> Result<Option<Instant>, StoreError> {
+        self.read(move |connection| rows::next_due(connection, &targets)).await
     }
 
     async fn payload(&self, kept: PayloadRef) -> Result<Vec<u8>, StoreError> {

@@ -746,8 +746,12 @@ pub(super) const PENDING_TARGETS: &str = "WITH RECURSIVE found (target) AS (
      SELECT target FROM found WHERE target IS NOT NULL";
 
 fn pending_targets(connection: &Connection) -> Result<Vec<String>> {
+    targets(connection, PENDING_TARGETS)
+}
+
+fn targets(connection: &Connection, sql: &str) -> Result<Vec<String>> {
     connection
-        .prepare_cached(PENDING_TARGETS)
+        .prepare_cached(sql)
         .map_err(failed)?
         .query_map([], |row| row.get(0))
         .map_err(failed)?
@@ -1000,14 +1004,19 @@ pub(super) fn held(changed: usize, permit: &Permit) -> Result<()> {
 pub(super) const NEXT_OF_TARGET: &str = "SELECT due_at, lease_until FROM outbox INDEXED BY outbox_head
      WHERE state = 'pending' AND behind = 0 AND target = ?1 ORDER BY due_at, seq";
 
-/// The same of what is to be asked about.
+/// When what is to be asked about at a target may be claimed, as for [`NEXT_OF_TARGET`]; there is little of it.
 const NEXT_IN_DOUBT: &str = "SELECT due_at, lease_until FROM outbox
-     WHERE state = 'withheld' AND unresolved = 1 ORDER BY due_at, seq";
+     WHERE state = 'withheld' AND unresolved = 1 AND target = ?1 ORDER BY due_at, seq";
 
-pub(super) fn next_due(connection: &Connection) -> Result<Option<Instant>> {
-    let mut earliest = first_free(connection, NEXT_IN_DOUBT, [])?;
-    for target in pending_targets(connection)? {
-        let first = first_free(connection, NEXT_OF_TARGET, [target])?;
+const TARGETS_IN_DOUBT: &str = "SELECT DISTINCT target FROM outbox WHERE state = 'withheld' AND unresolved = 1";
+
+/// When something may be claimed, where these targets take nothing.
+pub(super) fn next_due(connection: &Connection, without: &BTreeSet<String>) -> Result<Option<Instant>> {
+    let in_doubt = targets(connection, TARGETS_IN_DOUBT)?.into_iter().map(|target| (NEXT_IN_DOUBT, target));
+    let pending = pending_targets(connection)?.into_iter().map(|target| (NEXT_OF_TARGET, target));
+    let mut earliest = None;
+    for (next, target) in in_doubt.chain(pending).filter(|(_, target)| !without.contains(target)) {
+        let first = first_free(connection, next, [target])?;
         earliest = earliest.into_iter().chain(first).min();
     }
     Ok(earliest.map(Instant))
