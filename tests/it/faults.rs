@@ -338,6 +338,7 @@ store! {
         async fn findings(&self, reconciliation: &str, after: Option<&str>, limit: u32) -> Vec<(String, Finding)>;
         async fn next_due(&self) -> Option<Instant>;
         async fn next_due_without(&self, targets: BTreeSet<String>) -> Option<Instant>;
+        async fn waits_since_gone(&self, target: &str) -> bool;
         async fn payload(&self, kept: PayloadRef) -> Vec<u8>;
         async fn kept_inputs(&self, before: Instant, after: Option<(Instant, InputId)>, limit: u32) -> Vec<KeptInput>;
         async fn payloads_about(&self, subject: Digest) -> Vec<PayloadRef>;

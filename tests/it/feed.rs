@@ -388,6 +388,32 @@ async fn of_a_subscriber_that_is_gone_people_hear_once_and_its_messages_wait_as_
     host.verify().await.unwrap();
 }
 
+#[tokio::test]
+async fn a_host_that_starts_after_people_saw_to_a_subscriber_that_is_gone_finds_out_by_one_message() {
+    let (time, secret) = (Time::default(), Secret::new());
+    let crm = time.subscriber(Mischief::default()).await;
+    let host = host_of(&crm, &time, &secret, "").await;
+    crm.leave(true);
+    let orders: Vec<PurchaseOrder> = (0..12).map(|number| ten(&format!("PO-{number}"))).collect();
+    host.decide_orders(&orders).await;
+    delivered_as_by_serve(&host).await;
+    let attempts = attempts_to(&host, "crm").await;
+    let waits = host.exceptions().await.remove(0);
+    exceptions::decide(&host, &host.ops().await, waits.id, ExceptionAction::Retry).await.unwrap();
+    let host = host.restart().await;
+    delivered_as_by_serve(&host).await;
+    assert_eq!(attempts_to(&host, "crm").await, attempts + 1);
+    assert_eq!((host.codes().await, crm.ledger().len()), (vec!["gone".to_owned()], 0));
+    crm.leave(false);
+    let waits = host.exceptions().await.remove(0);
+    exceptions::decide(&host, &host.ops().await, waits.id, ExceptionAction::Retry).await.unwrap();
+    let host = host.restart().await;
+    host.come_to_rest().await;
+    assert_eq!((host.codes().await, host.summary().await.pending), (vec![], 0));
+    let created = crm.ledger().into_iter().filter(|heard| heard.kind == "order.created").count();
+    assert_eq!(created, 12);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_drain_ends_though_messages_wait_for_a_subscriber_that_is_gone() {
     let (time, secret) = (Time::default(), Secret::new());

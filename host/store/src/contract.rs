@@ -1836,6 +1836,10 @@ pub trait Store: Send + Sync + 'static {
     /// that has no room for them does not find it.
     async fn next_due_without(&self, targets: BTreeSet<String>) -> Result<Option<Instant>, StoreError>;
 
+    /// Whether what is the first in line for a target came back since that wanted nothing any more
+    /// ([`GONE`]), and waits all the same: people saw to it, and nobody knows yet whether it is wanted now.
+    async fn waits_since_gone(&self, target: &str) -> Result<bool, StoreError>;
+
     /// Opens a sealed payload.
     ///
     /// # Errors

@@ -14,7 +14,7 @@
 //!
 //! That one is gone stands in the store: it is the dead letter. Here is what this process saw of it
 //! within the last minute, and whether somebody listened since; a host that starts between a person's
-//! decision and the first message takes it that somebody does. Danger: many messages may be under way
+//! decision and the first message sees that this came back once, and lets one go as well. Danger: many messages may be under way
 //! when the first is answered so, and each would be a person's. So their ends are put on record one
 //! after the other.
 
@@ -130,7 +130,9 @@ impl Pipeline {
         let hears = match last.map(|seen| seen.hears) {
             _ if waits_for_people => Hears::Nothing,
             Some(Hears::Nothing | Hears::One) => Hears::One,
-            Some(Hears::All) | None => Hears::All,
+            Some(Hears::All) => Hears::All,
+            None if self.store.waits_since_gone(&target.id).await? => Hears::One,
+            None => Hears::All,
         };
         self.gone.seen().insert(target.id.clone(), Seen { at: Some(now), hears });
         Ok(hears)

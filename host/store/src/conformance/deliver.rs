@@ -417,6 +417,8 @@ pub(crate) async fn what_its_target_does_not_want_keeps_its_place_and_begins_ane
         assert_eq!(store.next_due().await.unwrap(), Some(NOW), "it stands where it stood");
         let letters = store.dead_letters_of("erp", Some(GONE), 0, ALL).await.unwrap();
         assert_eq!(letters.len(), 1, "and is nobody's");
+        assert!(store.waits_since_gone("erp").await.unwrap());
+        assert!(!store.waits_since_gone("crm").await.unwrap());
 
         let decided = NOW.plus_ms(9);
         if abandoned {
@@ -424,6 +426,7 @@ pub(crate) async fn what_its_target_does_not_want_keeps_its_place_and_begins_ane
         } else {
             fixture::replay(&store, letters[0].exception, decided, leaf(from + 36)).await.unwrap();
         }
+        assert!(store.waits_since_gone("erp").await.unwrap());
         let permits = claim(&store, 10).await;
         let gone = if abandoned { vec![&keys[0], &keys[2]] } else { keys.iter().collect() };
         let expected: Vec<_> = gone.into_iter().map(|key| Some(order_id(key))).collect();
@@ -440,6 +443,7 @@ pub(crate) async fn what_waits_for_who_takes_nothing_hides_nothing_else_that_is_
     let of = |targets: &[&str]| targets.iter().map(|target| (*target).to_owned()).collect();
     assert_eq!(store.next_due_without(of(&["erp"])).await.unwrap(), None);
     release(&store, 1, "PO-1", &[("crm", "order"), ("erp", "order")]).await;
+    assert!(!store.waits_since_gone("crm").await.unwrap());
     let mut permits = claim(&store, 0).await;
     let told = permits.iter().position(|permit| permit.target() == "crm").unwrap();
     let (told, entered) = (permits.remove(told), permits.remove(0));

@@ -740,6 +740,11 @@ impl Store for SqliteStore {
         self.read(move |connection| rows::next_due(connection, &targets)).await
     }
 
+    async fn waits_since_gone(&self, target: &str) -> Result<bool, StoreError> {
+        let target = target.to_owned();
+        self.read(move |connection| rows::waits_since_gone(connection, &target)).await
+    }
+
     async fn payload(&self, kept: PayloadRef) -> Result<Vec<u8>, StoreError> {
         self.read(move |connection| rows::payload(connection, kept)).await.map(|(bytes, _)| bytes)
     }

@@ -1004,6 +1004,17 @@ pub(super) fn held(changed: usize, permit: &Permit) -> Result<()> {
 pub(super) const NEXT_OF_TARGET: &str = "SELECT due_at, lease_until FROM outbox INDEXED BY outbox_head
      WHERE state = 'pending' AND behind = 0 AND target = ?1 ORDER BY due_at, seq";
 
+const FIRST_OF_TARGET: &str = "SELECT last_code FROM outbox INDEXED BY outbox_head
+     WHERE state = 'pending' AND behind = 0 AND target = ?1 ORDER BY due_at, seq LIMIT 1";
+
+pub(super) fn waits_since_gone(connection: &Connection, target: &str) -> Result<bool> {
+    let code: Option<Option<String>> = connection
+        .prepare_cached(FIRST_OF_TARGET)
+        .and_then(|mut first| first.query_row([target], |row| row.get(0)).optional())
+        .map_err(failed)?;
+    Ok(code.flatten().as_deref() == Some(GONE))
+}
+
 /// When what is to be asked about at a target may be claimed, as for [`NEXT_OF_TARGET`]; there is little of it.
 const NEXT_IN_DOUBT: &str = "SELECT due_at, lease_until FROM outbox
      WHERE state = 'withheld' AND unresolved = 1 AND target = ?1 ORDER BY due_at, seq";
