@@ -134,7 +134,8 @@ pub(super) fn order_named(event: &Event) -> Option<(String, String)> {
         Event::Other(other) if other.kind == UnreadableRow::KIND => {
             // What is none is told where the row is taken.
             let row = UnreadableRow::from_json(&other.body).ok()?;
-            return Some((row.of, row.order?));
+            // An order is about itself, whatever else its row names.
+            return Some((row.of, row.order?)).filter(|(of, _)| of != Of::Orders.event());
         }
         _ => None,
     };

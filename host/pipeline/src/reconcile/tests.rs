@@ -320,6 +320,10 @@ fn a_row_that_nobody_can_read_differs_by_the_key_that_it_would_have() {
         list.add(&unreadable(event, "by hand", about)).unwrap();
         assert!(list.is_empty());
     }
+    // What an order's row names as its order is none that it is about.
+    let about = |of: &str| super::reading::order_named(&unreadable(of, "N-1", Some("1001")));
+    assert_eq!(about("order.created"), None);
+    assert_eq!(about("invoice.posted"), Some(("invoice.posted".to_owned(), "1001".to_owned())));
     let other = rows(Of::Stock, &[unreadable("invoice.posted", "I", None)]).unwrap_err();
     assert_eq!(other, Unusable::OtherEvent { found: "invoice.posted".to_owned(), of: Of::Stock });
     let broken = Event::Other(OtherEvent { kind: UnreadableRow::KIND.to_owned(), body: b"{}".to_vec() });
