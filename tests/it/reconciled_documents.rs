@@ -418,6 +418,27 @@ async fn a_number_that_looks_like_an_id_of_the_hosts_is_a_number_and_one_that_is
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_number_that_looks_like_an_id_of_the_hosts_and_is_no_orders_counts_as_any_other_number() {
+    let cart = "6fa459ea-ee8a-3ca4-894e-db77e160355e";
+    let desk = paid().await;
+    // The host knows this one by its reference, and the processor has the cart's number beside it.
+    let known = desk.payments.pay(cart, 5_000, "usd");
+    let settled = json!({"orderNumber": desk.order, "paymentReference": known.charge, "amount": {"minor": "5000", "currency": "USD"}});
+    desk.said("payment.settled", &settled).await;
+    drop(desk.payments.pay(cart, 100, "usd"));
+    later(&desk.host, 60);
+    let found = compared(&desk.host, "payments").await;
+    assert_eq!((counts(&found), left_aside(&found)), ((2, 2, 0, 0), vec![("orders-unresolved", 1)]), "{found:?}");
+
+    // Where a channel says whose numbers they are, it is one that no order of this host has.
+    let desk = heard_by_number("edi").await;
+    drop((desk.payments.pay(cart, 100, "usd"), desk.payments.pay("PO-8", 100, "usd")));
+    later(&desk.host, 60);
+    let found = compared(&desk.host, "payments").await;
+    assert_eq!((counts(&found), left_aside(&found)), ((0, 0, 0, 0), vec![("orders-of-others", 2)]), "{found:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_number_that_two_shops_have_is_that_of_the_channel_which_the_processor_names_orders_by() {
     let basket = Basket { entity_id: 1, sku: "FST-1007", quantity: 2, price_minor: 1_840 };
     let number = basket.increment_id();

@@ -178,21 +178,20 @@ impl Pipeline {
         let Some((event, named)) = named else { return Ok(Whose::Order(None)) };
         let id = OrderId::parse(&named).ok();
         if !rows.is_of_this_host() {
-            let is_strange = match id.filter(|_| rows.compares_orders()) {
-                Some(id) => self.store.order_origin(id).await?.is_none(),
-                None => false,
-            };
+            let is_strange = id.is_some() && self.is_strange(rows, id).await?;
             return Ok(if is_strange { Whose::Nobodys } else { Whose::Order(None) });
         }
         let by = self.routes.orders_by(reconciliation, &event);
         let names: BTreeSet<OrderName> = by.map(|by| by.name(&named)).collect();
         if names.is_empty() {
-            return Ok(if id.is_some() { Whose::Order(None) } else { Whose::Stranger(Stranger::Unresolved(named)) });
+            let is_strange = self.is_strange(rows, id).await?;
+            return Ok(if is_strange { Whose::Stranger(Stranger::Unresolved(named)) } else { Whose::Order(None) });
         }
         let found = self.store.orders_named(names.into_iter().collect()).await?;
         let found: BTreeSet<OrderId> = found.into_iter().flatten().collect();
         let Some(first) = found.first().copied() else {
-            return Ok(if id.is_some() { Whose::Order(None) } else { Whose::Stranger(Stranger::Others(named)) });
+            let is_strange = self.is_strange(rows, id).await?;
+            return Ok(if is_strange { Whose::Stranger(Stranger::Others(named)) } else { Whose::Order(None) });
         };
         let named = named.escape_debug();
         if found.len() > 1 {
@@ -208,6 +207,14 @@ impl Pipeline {
             )));
         }
         Ok(Whose::Order(Some(first)))
+    }
+
+    /// Whether what a row names is no id of this host's. What looks like one and is no order's may be that of an
+    /// order that was lost, which is missing here; of a payment or an invoice, which is known by a number of its
+    /// own, it is more likely somebody else's number, such as that of a cart.
+    async fn is_strange(&self, rows: &Rows, id: Option<OrderId>) -> Result<bool, StoreError> {
+        let Some(id) = id else { return Ok(true) };
+        Ok(rows.compares_orders() && self.store.order_origin(id).await?.is_none())
     }
 
     /// A page, where the system has it before the patience with it is at an end.

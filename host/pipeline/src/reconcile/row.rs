@@ -655,13 +655,14 @@ impl Rows {
         self.put(name, part)
     }
 
-    /// Takes a row that is about no order of this host, as far as anybody can tell.
+    /// Takes a row that is about no order of this host, as far as anybody can tell: what it names may look like
+    /// the id of one all the same.
     ///
     /// # Errors
     /// See [`Unusable`].
     pub(super) fn add_stranger(&mut self, event: &Event, stranger: Stranger) -> Result<(), Unusable> {
         let (name, part) = reading::row(self.of, event, None)?;
-        self.strangers.put(self.of, name, stranger, part)
+        self.strangers.put(self.of, name, stranger, Part { order: None, ..part })
     }
 
     /// Has what was left aside count where the host knows it by its key: what it says of the order is then

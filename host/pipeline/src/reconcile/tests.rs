@@ -398,6 +398,9 @@ fn what_is_left_aside_counts_where_the_host_knows_it_and_the_list_has_nothing_el
     let (equal, left) =
         found(&[(paid("WIRE-7", "1", 100), unresolved("1")), (paid("WIRE-8", "1", 5), unresolved("1"))]);
     assert_eq!((equal.agreeing, equal.differences.len(), left), (1, 0, 1));
+    let looks_alike = "7fa459ea-ee8a-3ca4-894e-db77e160355e";
+    let (equal, left) = found(&[(paid("WIRE-7", looks_alike, 100), unresolved(looks_alike))]);
+    assert_eq!((equal.agreeing, equal.differences.len(), left), (1, 0, 0), "it is no order of this host");
     let (differs, left) = found(&[(paid("WIRE-7", "1", 100), others("1"))]);
     assert_eq!((only(&differs).kind, left), (DifferenceKind::Orders, 0));
     let (nameless, left) = found(&[(paid("WIRE-7", "", 99), Some(Stranger::Nobody))]);
