@@ -353,6 +353,26 @@ async fn numbers_of_which_nothing_says_whose_they_are_are_told_in_one_sentence_u
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_channel_that_says_whose_numbers_payments_have_is_enough_where_no_channel_tells_of_refunds() {
+    let with_list = |setup: Setup, origin: &str| {
+        let without_refunds = setup.replace("portreeve.toml", ", \"refund.issued\"]\n", "]\n");
+        without_refunds.append("portreeve.toml", &PAYMENTS.replace("ORIGIN", origin))
+    };
+    let desk = Desk::at(Mischief::default(), with_list).await;
+    later(&desk.host, 60);
+    drop(desk.payments.pay("PO-8", 100, "usd"));
+    assert_eq!(compared(&desk.host, "payments").await.opened, 1);
+    assert_eq!(only(&desk.host).await.code, "orders-unresolved");
+    let Desk { host, payments, .. } = desk;
+    let by = ("[[channel]]\nid = \"systems\"\n", "[[channel]]\nid = \"systems\"\norders_by = { channel = \"edi\" }\n");
+    let host = host.restart_with(|setup| setup.replace("portreeve.toml", by.0, by.1)).await;
+    let found = compared(&host, "payments").await;
+    assert_eq!((left_aside(&found), found.closed), (vec![("orders-of-others", 1)], 1), "{found:?}");
+    assert!(told(&host).await.is_empty());
+    drop(payments);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_left_the_time_that_is_looked_at_says_of_no_number_whose_it_is() {
     let desk = paid().await;
     let host = &desk.host;

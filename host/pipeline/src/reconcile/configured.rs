@@ -246,10 +246,11 @@ impl Routes {
         self.channels.iter().filter(tells).filter_map(|channel| channel.orders_by.as_ref())
     }
 
-    /// Whether some channel says by whose names a list of this reconciliation names orders, whatever it tells.
+    /// Whether some channel says by whose names a list of this reconciliation names orders. One that says it of
+    /// payments is enough, though nobody says anything of refunds: what stays open then stands in the list.
     pub(super) fn says_whose_orders(&self, reconciliation: &Reconciliation) -> bool {
         let kinds = own::kinds(reconciliation.of);
-        kinds.iter().all(|kind| self.orders_by(reconciliation, kind.as_str()).next().is_some())
+        kinds.iter().any(|kind| self.orders_by(reconciliation, kind.as_str()).next().is_some())
     }
 
     /// Plugins that reconciliations use, and what each has to be.
