@@ -6,6 +6,7 @@
 //! many there are, with the first of their numbers. Where the configuration is the cause, it is one sentence
 //! for the list and not one for each row.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -15,7 +16,7 @@ use super::row::{Of, Part, ROWS_MAX, RowName, Unusable};
 const TOLD_MAX: usize = 5;
 
 /// Whom a row names that is about no order of this host.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Stranger {
     /// Nobody.
     Nobody,
@@ -61,17 +62,30 @@ impl WhyAside {
 }
 
 impl Strangers {
-    /// Takes a row. The same once more changes nothing: pages overlap.
+    /// Takes a row. The same once more changes nothing: pages overlap. What is said twice in different words
+    /// nobody can read, here as elsewhere.
     ///
     /// # Errors
     /// When there are too many.
     pub(super) fn put(&mut self, of: Of, name: RowName, stranger: Stranger, part: Part) -> Result<(), Unusable> {
-        if self.0.len() >= ROWS_MAX && !self.0.contains_key(&name) {
-            return Err(Unusable::TooMany);
-        }
+        let is_full = self.0.len() >= ROWS_MAX;
         // Only what has a key without an order may be known here, and that has a number or two.
         let numbers = if of.is_known_without_order() { part.numbers } else { Vec::new() };
-        self.0.insert(name, (stranger, Part { numbers, ..part }));
+        let part = Part { numbers, ..part };
+        match self.0.entry(name) {
+            Entry::Occupied(mut known) => {
+                let (named, row) = known.get_mut();
+                // Whichever came first.
+                if *named < stranger {
+                    *named = stranger;
+                }
+                row.again(part);
+            }
+            Entry::Vacant(_) if is_full => return Err(Unusable::TooMany),
+            Entry::Vacant(place) => {
+                place.insert((stranger, part));
+            }
+        }
         Ok(())
     }
 

@@ -547,6 +547,25 @@ impl Part {
             && self.by_item == other.by_item
     }
 
+    /// Takes the row as a list has it once more. The result is the same whichever came first.
+    pub(super) fn again(&mut self, part: Self) {
+        if self.says_as(&part) {
+            self.changed_at = self.changed_at.max(part.changed_at);
+            self.at = self.at.max(part.at);
+            self.order = self.order.or(part.order);
+            self.called = self.called.take().max(part.called);
+            return;
+        }
+        *self = Self {
+            key: part.key,
+            changed_at: self.changed_at.max(part.changed_at),
+            at: self.at.max(part.at),
+            order: self.order.or(part.order),
+            unreadable: Some(LISTED_TWICE.to_owned()),
+            ..Self::default()
+        };
+    }
+
     /// For which order its money is; none of what is no money.
     fn by_order(&self) -> Option<ByOrder> {
         let money = self.numbers.iter().filter(|number| matches!(number.figure, Figure::Moved | Figure::Total));
@@ -742,23 +761,7 @@ impl Rows {
         let numbers = self.numbers.saturating_add(part.numbers.len());
         match self.parts.entry(name) {
             Entry::Occupied(mut known) => {
-                let known = known.get_mut();
-                // The same whichever came first.
-                if known.says_as(&part) {
-                    known.changed_at = known.changed_at.max(part.changed_at);
-                    known.at = known.at.max(part.at);
-                    known.order = known.order.or(part.order);
-                    known.called = known.called.take().max(part.called);
-                    return Ok(());
-                }
-                *known = Part {
-                    key: part.key,
-                    changed_at: known.changed_at.max(part.changed_at),
-                    at: known.at.max(part.at),
-                    order: known.order.or(part.order),
-                    unreadable: Some(LISTED_TWICE.to_owned()),
-                    ..Part::default()
-                };
+                known.get_mut().again(part);
                 Ok(())
             }
             Entry::Vacant(_) if full => Err(Unusable::TooMany),

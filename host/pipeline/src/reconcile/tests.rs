@@ -405,6 +405,12 @@ fn what_is_left_aside_counts_where_the_host_knows_it_and_the_list_has_nothing_el
     assert_eq!((only(&differs).kind, left), (DifferenceKind::Orders, 0));
     let (nameless, left) = found(&[(paid("WIRE-7", "", 99), Some(Stranger::Nobody))]);
     assert_eq!((only(&nameless).kind, left), (DifferenceKind::Numbers, 0));
+    // What the list says twice in different words is no answer, whichever comes first.
+    for (one, other) in [(100, 99), (99, 100)] {
+        let (twice, left) =
+            found(&[(paid("WIRE-7", "1", one), others("1")), (paid("WIRE-7", "1", other), others("1"))]);
+        assert_eq!((only(&twice).kind, left), (DifferenceKind::Unreadable, 0));
+    }
     // Of a transfer that pays others as well, the host's part is compared.
     let (part, left) = found(&[(paid("WIRE-7", &order.to_string(), 100), None), (paid("WIRE-7", "1", 7), others("1"))]);
     assert_eq!((part.agreeing, left), (1, 1));
