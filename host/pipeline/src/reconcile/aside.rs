@@ -26,9 +26,26 @@ pub(super) enum Stranger {
     Unresolved(String),
 }
 
-/// Rows that are about no order of this host, by their names.
+/// Rows that are about no order of this host.
 #[derive(Debug, Default)]
-pub(super) struct Strangers(BTreeMap<RowName, (Stranger, Part)>);
+pub(super) struct Strangers {
+    /// By their names.
+    rows: BTreeMap<RowName, (Stranger, Part)>,
+    /// Those of which it only matters how many there are.
+    counted: Counted,
+}
+
+/// Rows that are counted and not kept: what others enter beside this host's orders has no bound. One that stands
+/// on two pages counts twice.
+#[derive(Debug, Clone, Default)]
+struct Counted {
+    others: Named,
+    unresolved: Named,
+    /// How many of them nobody can read.
+    unreadable: usize,
+    /// What is wrong with one of those, the same one whichever came first.
+    why: Option<String>,
+}
 
 /// What was left aside of a list for one reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,16 +80,24 @@ impl WhyAside {
 
 impl Strangers {
     /// Takes a row. The same once more changes nothing: pages overlap. What is said twice in different words
-    /// nobody can read, here as elsewhere.
+    /// nobody can read, here as elsewhere. Only what has a key without an order may be known here by that key,
+    /// and has to be kept for it; of the rest the host keeps how many there are. Of numbers that nothing says
+    /// anything of, when each row changed is kept as well, as far as there is room.
     ///
     /// # Errors
-    /// When there are too many.
+    /// When there are too many that have to be kept.
     pub(super) fn put(&mut self, of: Of, name: RowName, stranger: Stranger, part: Part) -> Result<(), Unusable> {
-        let is_full = self.0.len() >= ROWS_MAX;
-        // Only what has a key without an order may be known here, and that has a number or two.
-        let numbers = if of.is_known_without_order() { part.numbers } else { Vec::new() };
+        let is_full = self.rows.len() >= ROWS_MAX;
+        let may_be_known = of.is_known_without_order();
+        let is_unresolved = matches!(stranger, Stranger::Unresolved(_));
+        if !may_be_known && (is_full || !is_unresolved) {
+            self.counted.add(&stranger, part.unreadable);
+            return Ok(());
+        }
+        // What may be known has a number or two, and of the rest no number is compared.
+        let numbers = if may_be_known { part.numbers } else { Vec::new() };
         let part = Part { numbers, ..part };
-        match self.0.entry(name) {
+        match self.rows.entry(name) {
             Entry::Occupied(mut known) => {
                 let (named, row) = known.get_mut();
                 // Whichever came first.
@@ -91,14 +116,14 @@ impl Strangers {
 
     /// Takes the rows out whose key is one of these.
     pub(super) fn take(&mut self, keys: &BTreeSet<&str>) -> Vec<(RowName, Stranger, Part)> {
-        let known = self.0.extract_if(.., |_, (_, part)| keys.contains(part.key.as_str()));
+        let known = self.rows.extract_if(.., |_, (_, part)| keys.contains(part.key.as_str()));
         known.map(|(name, (stranger, part))| (name, stranger, part)).collect()
     }
 
     /// What is left aside of the list of a system, where something is.
     pub(super) fn left_aside(&self, system: &str) -> Vec<LeftAside> {
-        let (mut others, mut unresolved) = (Named::default(), Named::default());
-        for (stranger, _) in self.0.values() {
+        let Counted { mut others, mut unresolved, .. } = self.counted.clone();
+        for (stranger, _) in self.rows.values() {
             match stranger {
                 Stranger::Nobody => others.add(None),
                 Stranger::Others(number) => others.add(Some(number)),
@@ -125,31 +150,49 @@ impl Strangers {
     }
 }
 
-/// The orders that rows name, as a sentence tells them.
-#[derive(Default)]
-struct Named<'a> {
-    rows: u64,
-    nameless: u64,
-    numbers: BTreeSet<&'a str>,
+impl Counted {
+    fn add(&mut self, stranger: &Stranger, unreadable: Option<String>) {
+        match stranger {
+            Stranger::Nobody => self.others.add(None),
+            Stranger::Others(number) => self.others.add(Some(number)),
+            Stranger::Unresolved(number) => self.unresolved.add(Some(number)),
+        }
+        if unreadable.is_some() {
+            self.unreadable = self.unreadable.saturating_add(1);
+        }
+        self.why = self.why.take().into_iter().chain(unreadable).min();
+    }
 }
 
-impl<'a> Named<'a> {
-    fn add(&mut self, number: Option<&'a str>) {
+/// The orders that rows name, as a sentence tells them.
+#[derive(Debug, Clone, Default)]
+struct Named {
+    rows: u64,
+    nameless: u64,
+    /// The first few, and one more where there are more.
+    numbers: BTreeSet<String>,
+}
+
+impl Named {
+    fn add(&mut self, number: Option<&str>) {
         self.rows = self.rows.saturating_add(1);
         match number {
+            Some(number) if self.numbers.contains(number) => {}
             Some(number) => {
-                self.numbers.insert(number);
+                self.numbers.insert(number.to_owned());
+                if self.numbers.len() > TOLD_MAX.saturating_add(1) {
+                    self.numbers.pop_last();
+                }
             }
             None => self.nameless = self.nameless.saturating_add(1),
         }
     }
 }
 
-impl fmt::Display for Named<'_> {
+impl fmt::Display for Named {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let told = self.numbers.iter().take(TOLD_MAX).map(|number| format!("`{}`", number.escape_debug()));
-        let more = self.numbers.len().saturating_sub(TOLD_MAX);
-        let more = (more > 0).then(|| format!("{more} more"));
+        let more = (self.numbers.len() > TOLD_MAX).then(|| "and more".to_owned());
         let nameless = (self.nameless > 0).then(|| format!("{} without any", self.nameless));
         let all: Vec<String> = told.chain(more).chain(nameless).collect();
         f.write_str(&all.join(", "))
@@ -184,7 +227,7 @@ mod tests {
         let left = strangers.left_aside("stripe");
         let counts: Vec<_> = left.iter().map(|aside| (aside.why, aside.rows)).collect();
         assert_eq!(counts, [(WhyAside::Unresolved, 7), (WhyAside::Others, 3)]);
-        let told = "found 7 rows in the list of stripe naming orders by numbers of which nothing says whose they are (`PO-0`, `PO-1`, `PO-2`, `PO-3`, `PO-4`, 2 more), expected";
+        let told = "found 7 rows in the list of stripe naming orders by numbers of which nothing says whose they are (`PO-0`, `PO-1`, `PO-2`, `PO-3`, `PO-4`, and more), expected";
         assert!(left[0].detail.starts_with(told), "{}", left[0].detail);
         let told =
             "left aside of the list of stripe, as about no order of this host: 3 rows (`PO-7`, `PO-8`, 1 without any)";
@@ -192,7 +235,26 @@ mod tests {
     }
 
     #[test]
-    fn rows_of_others_have_an_end_as_well() {
+    fn however_many_orders_and_shipments_of_others_there_are_the_list_is_compared() {
+        for of in [Of::Orders, Of::Shipments] {
+            let mut strangers = Strangers::default();
+            for number in 0..=ROWS_MAX {
+                let name = (number.to_string(), String::new());
+                let stranger = Stranger::Others(format!("PO-{number:06}"));
+                strangers.put(of, name, stranger, Part::default()).unwrap();
+            }
+            assert!(strangers.rows.is_empty(), "none of them is kept");
+            let unresolved = Stranger::Unresolved("PO-1".to_owned());
+            strangers.put(of, ("1".to_owned(), String::new()), unresolved, Part::default()).unwrap();
+            let left = strangers.left_aside("erp");
+            let told = "left aside of the list of erp, as about no order of this host: 100001 rows (`PO-000000`, `PO-000001`, `PO-000002`, `PO-000003`, `PO-000004`, and more)";
+            assert_eq!((left.len(), left[0].rows), (2, 1));
+            assert_eq!((left[1].rows, left[1].detail.as_str()), (100_001, told));
+        }
+    }
+
+    #[test]
+    fn what_the_host_may_know_by_its_number_has_an_end() {
         let mut strangers = Strangers::default();
         for number in 0..ROWS_MAX {
             put(&mut strangers, number, Stranger::Nobody).unwrap();
