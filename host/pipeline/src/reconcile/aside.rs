@@ -114,6 +114,19 @@ impl Strangers {
         Ok(())
     }
 
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.rows.len().saturating_add(self.counted.len())
+    }
+
+    /// What is wrong with rows, nothing of those that can be read. Of what is only counted it is said once.
+    pub(super) fn whys(&self) -> impl Iterator<Item = Option<&str>> {
+        let counted = &self.counted;
+        let are_unreadable = counted.unreadable == counted.len();
+        let why = (counted.len() > 0).then(|| counted.why.as_deref().filter(|_| are_unreadable));
+        self.rows.values().map(|(_, part)| part.unreadable.as_deref()).chain(why)
+    }
+
     /// Takes the rows out whose key is one of these.
     pub(super) fn take(&mut self, keys: &BTreeSet<&str>) -> Vec<(RowName, Stranger, Part)> {
         let known = self.rows.extract_if(.., |_, (_, part)| keys.contains(part.key.as_str()));
@@ -151,6 +164,11 @@ impl Strangers {
 }
 
 impl Counted {
+    fn len(&self) -> usize {
+        let rows = self.others.rows.saturating_add(self.unresolved.rows);
+        usize::try_from(rows).unwrap_or(usize::MAX)
+    }
+
     fn add(&mut self, stranger: &Stranger, unreadable: Option<String>) {
         match stranger {
             Stranger::Nobody => self.others.add(None),

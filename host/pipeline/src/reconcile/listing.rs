@@ -161,8 +161,7 @@ impl Pipeline {
         }
         // One cause, most likely: told row by row it would be as many exceptions in each run.
         let most = reconciliation.exceptions_max;
-        if let Some(first) = rows.nothing_readable(usize::try_from(most).unwrap_or(usize::MAX)) {
-            let count = rows.len();
+        if let Some((count, first)) = rows.nothing_readable(usize::try_from(most).unwrap_or(usize::MAX)) {
             let why = format!("none of its {count} rows can be read, more than the {most} that one run files: {first}");
             return Err(unheard("unreadable", why));
         }

@@ -627,11 +627,13 @@ impl Rows {
         self.parts.is_empty()
     }
 
-    /// What is wrong with the first row, where none of more than so many can be read.
-    pub(super) fn nothing_readable(&self, rows_max: usize) -> Option<&str> {
-        let mut rows = self.parts.values();
-        let first = rows.next()?.unreadable.as_deref()?;
-        (self.parts.len() > rows_max && rows.all(|row| row.unreadable.is_some())).then_some(first)
+    /// How many rows there are, and what is wrong with the first one, where none of more than so many can be
+    /// read, whomever they are about.
+    pub(super) fn nothing_readable(&self, rows_max: usize) -> Option<(usize, &str)> {
+        let count = self.parts.len().saturating_add(self.strangers.len());
+        let mut whys = self.parts.values().map(|part| part.unreadable.as_deref()).chain(self.strangers.whys());
+        let first = whys.next()??;
+        (count > rows_max && whys.all(|why| why.is_some())).then_some((count, first))
     }
 
     /// The orders that rows name.

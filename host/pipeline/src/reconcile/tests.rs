@@ -312,6 +312,21 @@ fn a_row_that_nobody_can_read_differs_by_the_key_that_it_would_have() {
     assert!(list(&[one.clone(), other.clone()]).nothing_readable(2).is_none());
     assert!(list(std::slice::from_ref(&one)).nothing_readable(1).is_none() && list(&[]).nothing_readable(1).is_none());
     assert!(list(&[one, other, level("PUMP", "A", quantity(1, 0, "EA"))]).nothing_readable(1).is_none());
+    // So it is where all of them are about orders of others, and where some are.
+    for of in [Of::Payments, Of::Shipments] {
+        let event = if of == Of::Payments { "payment.settled" } else { "shipment.confirmed" };
+        let mut list = Rows::of_this_host(of);
+        list.add(&unreadable(event, "N-1", Some("1001"))).unwrap();
+        list.add(&unreadable(event, "N-2", Some("1002"))).unwrap();
+        let why = "found no unit, expected one";
+        assert_eq!((list.len(), list.nothing_readable(1), list.nothing_readable(2)), (0, Some((2, why)), None));
+        list.add(&unreadable(event, "N-3", Some(order))).unwrap();
+        assert_eq!((list.len(), list.nothing_readable(2)), (1, Some((3, why))));
+    }
+    let mut list = Rows::of_this_host(Of::Payments);
+    list.add(&unreadable("payment.settled", "N-1", Some("1001"))).unwrap();
+    list.add(&paid("WIRE-7", "1001", 100)).unwrap();
+    assert_eq!(list.nothing_readable(1), None);
     // Somebody else's is none of this host's, and of another subject it is no row.
     for (of, event, about) in
         [(Of::Orders, "order.created", None), (Of::Payments, "payment.settled", Some("somebody-elses"))]
