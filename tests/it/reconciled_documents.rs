@@ -373,6 +373,25 @@ async fn a_channel_that_says_whose_numbers_payments_have_is_enough_where_no_chan
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_number_is_told_when_its_row_has_settled_and_no_more_once_the_host_knows_the_row() {
+    let desk = paid().await;
+    let host = &desk.host;
+    // The processor's clock is the host's again, so this was paid a moment ago.
+    desk.payments.pass(60 * 60);
+    let payment = desk.payments.pay("PO-1", 5_000, "usd");
+    let found = compared(host, "payments").await;
+    assert_eq!((found.opened, left_aside(&found)), (0, vec![]), "{found:?}");
+    later(host, 60);
+    let found = compared(host, "payments").await;
+    assert_eq!((found.opened, left_aside(&found)), (1, vec![("orders-unresolved", 1)]), "{found:?}");
+    let settled = json!({"orderNumber": desk.order, "paymentReference": payment.charge, "amount": {"minor": "5000", "currency": "USD"}});
+    desk.said("payment.settled", &settled).await;
+    let found = compared(host, "payments").await;
+    assert_eq!((counts(&found), found.closed, left_aside(&found)), ((2, 2, 0, 0), 1, vec![]), "{found:?}");
+    assert!(told(host).await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_left_the_time_that_is_looked_at_says_of_no_number_whose_it_is() {
     let desk = paid().await;
     let host = &desk.host;

@@ -51,6 +51,7 @@ use tokio::sync::Mutex;
 
 use crate::exception::Limits;
 use crate::{Pipeline, SignedIn};
+use aside::Aside;
 pub use aside::{LeftAside, WhyAside};
 use configured::MARGIN_MS;
 pub use configured::{Reconciliation, Source};
@@ -162,12 +163,12 @@ impl Pipeline {
         let Sides { left, right, left_out, known, moved, judged_from } = self.both(reconciliation, began_at).await?;
         let (of, settled_by) = (reconciliation.of, reconciliation.settled_by(began_at));
         let terms = Terms { of, settled_by, judged_from, moved: &moved, known: &known, left_out: &left_out };
+        let left_aside = right.as_ref().map(|listed| listed.left_aside(terms)).unwrap_or_default();
         let mut compared = compared(&left, &right, terms);
         if let Ok(comparison) = &mut compared {
             self.number_orders(comparison).await?;
         }
 
-        let left_aside = right.as_ref().map(Listed::left_aside).unwrap_or_default();
         let findings = self.findings(id).await?;
         let filing = match &compared {
             Ok(comparison) => self.filing(reconciliation, comparison, &left_aside, &findings, began_at),
@@ -208,7 +209,7 @@ impl Pipeline {
                 closed,
                 abandoned,
                 not_filed,
-                left_aside,
+                left_aside: left_aside.told,
             }),
             Err(unheard) => Outcome::NotCompared(unheard),
         };
@@ -317,7 +318,7 @@ impl Pipeline {
         &self,
         reconciliation: &Reconciliation,
         comparison: &Comparison,
-        left_aside: &[LeftAside],
+        left_aside: &Aside,
         findings: &BTreeMap<String, Finding>,
         at: Instant,
     ) -> Filing {
@@ -351,12 +352,15 @@ impl Pipeline {
             filing.standing.push(StandingFinding { subject: MORE.to_owned(), content: more.content, detail });
             subjects.insert(MORE.to_owned());
         }
-        let unresolved = left_aside.iter().find(|aside| aside.why == WhyAside::Unresolved);
-        if let Some(unresolved) = unresolved {
-            self.file_the_unresolved(reconciliation, unresolved, findings.get(NUMBERS), &mut filing, at);
+        let numbers = findings.get(NUMBERS);
+        if let Some(unresolved) = left_aside.told.iter().find(|aside| aside.why == WhyAside::Unresolved) {
+            self.file_the_unresolved(reconciliation, unresolved, numbers, &mut filing, at);
         }
-        // That such rows left the time that is looked at says of no number whose it is.
-        if unresolved.is_some() || (reconciliation.of.happens() && !self.routes.says_whose_orders(reconciliation)) {
+        // That such rows left the time that is looked at says of no number whose it is; that the host knows all of
+        // them by their keys by now says it, and does not undo what somebody abandoned.
+        let are_known = left_aside.has_known && numbers.is_some_and(|numbers| numbers.is_open);
+        let is_said = are_known || self.routes.says_whose_orders(reconciliation);
+        if left_aside.is_unresolved || (reconciliation.of.happens() && !is_said) {
             subjects.insert(NUMBERS.to_owned());
         }
         // What changed a moment ago, or is not judged any more, is neither told nor taken back.

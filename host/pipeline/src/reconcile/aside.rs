@@ -10,6 +10,7 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use super::difference::Terms;
 use super::row::{Of, Part, ROWS_MAX, RowName, Unusable};
 
 /// Numbers of orders that a sentence tells.
@@ -33,6 +34,8 @@ pub(super) struct Strangers {
     rows: BTreeMap<RowName, (Stranger, Part)>,
     /// Those of which it only matters how many there are.
     counted: Counted,
+    /// Whether the host knew one by its key whose number nothing says anything of.
+    has_known: bool,
 }
 
 /// Rows that are counted and not kept: what others enter beside this host's orders has no bound. One that stands
@@ -45,6 +48,17 @@ struct Counted {
     unreadable: usize,
     /// What is wrong with one of those, the same one whichever came first.
     why: Option<String>,
+}
+
+/// What was left aside of a list.
+#[derive(Debug, Default)]
+pub(super) struct Aside {
+    /// By the reason.
+    pub(super) told: Vec<LeftAside>,
+    /// Whether rows have numbers of which nothing says whose they are, judged or not.
+    pub(super) is_unresolved: bool,
+    /// Whether the host knew one of those by its key, and compared it.
+    pub(super) has_known: bool,
 }
 
 /// What was left aside of a list for one reason.
@@ -130,17 +144,26 @@ impl Strangers {
     /// Takes the rows out whose key is one of these.
     pub(super) fn take(&mut self, keys: &BTreeSet<&str>) -> Vec<(RowName, Stranger, Part)> {
         let known = self.rows.extract_if(.., |_, (_, part)| keys.contains(part.key.as_str()));
-        known.map(|(name, (stranger, part))| (name, stranger, part)).collect()
+        let known: Vec<_> = known.map(|(name, (stranger, part))| (name, stranger, part)).collect();
+        self.has_known |= known.iter().any(|(_, stranger, _)| matches!(stranger, Stranger::Unresolved(_)));
+        known
     }
 
-    /// What is left aside of the list of a system, where something is.
-    pub(super) fn left_aside(&self, system: &str) -> Vec<LeftAside> {
+    /// What is left aside of the list of a system, where something is. Of a number that nothing says anything of
+    /// nobody hears while its row may be on its way here, or where it happened before what is judged.
+    pub(super) fn left_aside(&self, system: &str, terms: Terms<'_>) -> Aside {
         let Counted { mut others, mut unresolved, .. } = self.counted.clone();
-        for (stranger, _) in self.rows.values() {
+        let mut is_unresolved = unresolved.rows > 0;
+        for (stranger, part) in self.rows.values() {
             match stranger {
                 Stranger::Nobody => others.add(None),
                 Stranger::Others(number) => others.add(Some(number)),
-                Stranger::Unresolved(number) => unresolved.add(Some(number)),
+                Stranger::Unresolved(number) => {
+                    is_unresolved = true;
+                    if terms.judges(part.changed_at, part.at) {
+                        unresolved.add(Some(number));
+                    }
+                }
             }
         }
         let unresolved = (unresolved.rows > 0).then(|| LeftAside {
@@ -159,7 +182,8 @@ impl Strangers {
                 rows(others.rows)
             ),
         });
-        unresolved.into_iter().chain(others).collect()
+        let told = unresolved.into_iter().chain(others).collect();
+        Aside { told, is_unresolved, has_known: self.has_known }
     }
 }
 
@@ -225,7 +249,25 @@ fn rows(count: u64) -> String {
 mod tests {
     #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
+    use portreeve_model::{Instant, OrderId};
+
     use super::*;
+
+    /// What changed after this is not at rest, and what happened before it is not judged.
+    const NOW: Instant = Instant(1_000_000);
+
+    fn left_aside(strangers: &Strangers, system: &str) -> Aside {
+        let (moved, known, left_out) = (BTreeMap::new(), BTreeSet::<String>::new(), BTreeSet::<OrderId>::new());
+        let terms = Terms {
+            of: Of::Payments,
+            settled_by: NOW,
+            judged_from: Some(NOW),
+            moved: &moved,
+            known: &known,
+            left_out: &left_out,
+        };
+        strangers.left_aside(system, terms)
+    }
 
     fn put(strangers: &mut Strangers, number: usize, stranger: Stranger) -> Result<(), Unusable> {
         let part = Part { key: format!("payment ch_{number}"), ..Part::default() };
@@ -242,7 +284,7 @@ mod tests {
         }
         put(&mut strangers, 9, Stranger::Nobody).unwrap();
         put(&mut strangers, 0, Stranger::Unresolved("PO-0".to_owned())).unwrap();
-        let left = strangers.left_aside("stripe");
+        let left = left_aside(&strangers, "stripe").told;
         let counts: Vec<_> = left.iter().map(|aside| (aside.why, aside.rows)).collect();
         assert_eq!(counts, [(WhyAside::Unresolved, 7), (WhyAside::Others, 3)]);
         let told = "found 7 rows in the list of stripe naming orders by numbers of which nothing says whose they are (`PO-0`, `PO-1`, `PO-2`, `PO-3`, `PO-4`, and more), expected";
@@ -250,6 +292,30 @@ mod tests {
         let told =
             "left aside of the list of stripe, as about no order of this host: 3 rows (`PO-7`, `PO-8`, 1 without any)";
         assert_eq!(left[1].detail, told);
+    }
+
+    #[test]
+    fn a_number_is_told_when_its_row_has_settled_and_where_it_is_judged() {
+        for of in [Of::Payments, Of::Shipments] {
+            for (changed_at, at, is_told) in [
+                (None, None, true),
+                (Some(NOW), Some(NOW), true),
+                (Some(NOW.plus_ms(1)), Some(NOW.plus_ms(1)), false),
+                (None, Some(NOW.plus_ms(-1)), false),
+            ] {
+                let mut strangers = Strangers::default();
+                let part = Part { key: "N-1".to_owned(), changed_at, at, ..Part::default() };
+                let unresolved = Stranger::Unresolved("PO-1".to_owned());
+                strangers.put(of, ("N-1".to_owned(), String::new()), unresolved, part).unwrap();
+                let Aside { told, is_unresolved, has_known } = left_aside(&strangers, "stripe");
+                let rows: Vec<u64> = told.iter().map(|aside| aside.rows).collect();
+                assert_eq!(rows, if is_told { vec![1] } else { vec![] });
+                assert_eq!((is_unresolved, has_known), (true, false), "it stands there whenever it is judged");
+                strangers.take(&BTreeSet::from(["N-1"]));
+                let Aside { told, is_unresolved, has_known } = left_aside(&strangers, "stripe");
+                assert_eq!((told.len(), is_unresolved, has_known), (0, false, true));
+            }
+        }
     }
 
     #[test]
@@ -264,7 +330,7 @@ mod tests {
             assert!(strangers.rows.is_empty(), "none of them is kept");
             let unresolved = Stranger::Unresolved("PO-1".to_owned());
             strangers.put(of, ("1".to_owned(), String::new()), unresolved, Part::default()).unwrap();
-            let left = strangers.left_aside("erp");
+            let left = left_aside(&strangers, "erp").told;
             let told = "left aside of the list of erp, as about no order of this host: 100001 rows (`PO-000000`, `PO-000001`, `PO-000002`, `PO-000003`, `PO-000004`, and more)";
             assert_eq!((left.len(), left[0].rows), (2, 1));
             assert_eq!((left[1].rows, left[1].detail.as_str()), (100_001, told));

@@ -230,6 +230,16 @@ impl Terms<'_> {
         cell.orders.iter().any(|order| self.left_out.contains(order))
     }
 
+    /// Whether it happened before what is judged.
+    fn is_too_old(&self, at: Option<Instant>) -> bool {
+        self.judged_from.zip(at).is_some_and(|(from, at)| at < from)
+    }
+
+    /// Whether a row that one side alone has is judged, which changed then and happened then.
+    pub(super) fn judges(&self, changed_at: Option<Instant>, at: Option<Instant>) -> bool {
+        !self.is_too_old(at) && changed_at.is_none_or(|at| !self.is_lately(at))
+    }
+
     /// Whether what changed then may be on its way.
     fn is_lately(&self, at: Instant) -> bool {
         at == ON_ITS_WAY || (at > self.settled_by && at <= self.settled_by.plus_ms(LATELY_MS_MAX))
@@ -245,8 +255,7 @@ pub fn compare(left: &BTreeMap<String, Cell>, right: &BTreeMap<String, Cell>, te
     let keys: BTreeSet<&String> = left.keys().chain(right.keys()).collect();
     for key in keys {
         let (left, right) = (left.get(key).unwrap_or(&nothing), right.get(key).unwrap_or(&nothing));
-        let at = left.at.max(right.at);
-        let is_too_old = terms.judged_from.zip(at).is_some_and(|(from, at)| at < from);
+        let is_too_old = terms.is_too_old(left.at.max(right.at));
         let is_known_before = !left.is_listed && terms.known.contains(key);
         if is_too_old || is_known_before || [left, right].into_iter().any(|cell| terms.leaves_out(cell)) {
             comparison.unjudged.insert(key.clone());

@@ -18,8 +18,9 @@ use portreeve_sandbox::{Call, Crossed};
 use portreeve_store::StoreError;
 use portreeve_store::contract::OrderName;
 
-use super::aside::{LeftAside, Stranger};
+use super::aside::{Aside, Stranger};
 use super::configured::{LIST_SINCE, Reconciliation, Source};
+use super::difference::Terms;
 use super::reading;
 use super::row::{Rows, Unusable};
 use crate::accept::call_error_code;
@@ -64,8 +65,8 @@ impl Listed {
     }
 
     /// What is left aside of it.
-    pub(super) fn left_aside(&self) -> Vec<LeftAside> {
-        self.rows.left_aside(&self.system)
+    pub(super) fn left_aside(&self, terms: Terms<'_>) -> Aside {
+        self.rows.left_aside(&self.system, terms)
     }
 
     /// There is a list, and it cannot be compared.

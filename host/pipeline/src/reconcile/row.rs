@@ -18,7 +18,8 @@ use portreeve_model::value::{Decimal, Instant, Quantity};
 use portreeve_model::{Digest, Event, Money, OrderId};
 use serde::{Deserialize, Serialize};
 
-use super::aside::{LeftAside, Stranger, Strangers};
+use super::aside::{Aside, Stranger, Strangers};
+use super::difference::Terms;
 use super::reading;
 use super::whose::{ByOrder, OrderNamed, Otherwise};
 
@@ -706,8 +707,8 @@ impl Rows {
     }
 
     /// What is left aside of it, where it is the list of this system.
-    pub(super) fn left_aside(&self, system: &str) -> Vec<LeftAside> {
-        self.strangers.left_aside(system)
+    pub(super) fn left_aside(&self, system: &str, terms: Terms<'_>) -> Aside {
+        self.strangers.left_aside(system, terms)
     }
 
     /// Takes a row of which nobody knows which of several orders of this host it is about.

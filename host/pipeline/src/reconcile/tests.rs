@@ -405,7 +405,7 @@ fn what_is_left_aside_counts_where_the_host_knows_it_and_the_list_has_nothing_el
             }
         }
         list.take_known(&own).unwrap();
-        let left = list.left_aside("stripe").iter().map(|aside| aside.rows).sum::<u64>();
+        let left = list.left_aside("stripe", of_payments).told.iter().map(|aside| aside.rows).sum::<u64>();
         (compare(&own.cells().unwrap(), &list.cells().unwrap(), of_payments), left)
     };
     let unresolved = |number: &str| Some(Stranger::Unresolved(number.to_owned()));
