@@ -20,7 +20,7 @@ use portreeve_model::{Digest, Instant, PluginKind, PluginName};
 use portreeve_pipeline::egress::{Resolver, SystemResolver};
 use portreeve_pipeline::exception::Overdue;
 use portreeve_pipeline::notice::Subscriber;
-use portreeve_pipeline::reconcile::{Outcome, ReconcileError, Run};
+use portreeve_pipeline::reconcile::{LeftAside, Outcome, ReconcileError, Run};
 use portreeve_pipeline::retention::Retained;
 use portreeve_pipeline::review::Cleared;
 use portreeve_pipeline::{
@@ -1178,9 +1178,17 @@ async fn reconcile_due(pipeline: &Pipeline) {
                     reconciliation = id,
                     compared = found.compared,
                     differences = found.differences.len(),
-                    left_aside = found.left_aside.iter().map(|aside| aside.rows).sum::<u64>(),
                     "two systems were compared"
                 );
+                for LeftAside { why, rows, detail } in &found.left_aside {
+                    tracing::info!(
+                        reconciliation = id,
+                        code = why.as_str(),
+                        rows,
+                        detail,
+                        "rows of a list were left aside"
+                    );
+                }
             }
             Ok(Run { outcome: Outcome::NotCompared(unheard), .. }) => tracing::warn!(
                 reconciliation = id,
