@@ -12,7 +12,7 @@
 //! | in the change, the rest never leaves | as much as before, or as left: nobody knows of any other |
 //! | not in the change                    | as much as left of it                                    |
 
-use super::{LineProgress, Progress, Trouble, impossible};
+use super::{Concern, LineProgress, Progress, Trouble, impossible};
 
 /// The code of a change by which less of a line would leave than has left.
 pub(crate) const LESS_THAN_LEFT: &str = "less-than-left";
@@ -20,6 +20,10 @@ pub(crate) const LESS_THAN_LEFT: &str = "less-than-left";
 impl Progress {
     /// Counts by the order as it is to be from now on, of which nothing moved yet.
     pub(in crate::process) fn agree(&mut self, agreed: Self) -> Result<(), Trouble> {
+        if let Some((number, line)) = agreed.lines.iter().find(|(_, line)| line.ordered < 0) {
+            let found = format!("a change to {} of line {number}", line.shown(line.ordered));
+            return Err(impossible("below-nothing", found, "a quantity of nothing or more"));
+        }
         if agreed.money.currency != self.money.currency {
             let (found, expected) = (agreed.money.currency, self.money.currency);
             return Err(impossible("other-currency", format!("a change in {found}"), format!("one in {expected}")));
@@ -61,7 +65,12 @@ impl LineProgress {
     fn agreed(&self, mut agreed: Self, number: &str) -> Result<Self, Trouble> {
         let has_moved = self.shipped > 0 || self.invoiced > 0 || self.returned > 0 || self.closed;
         let ordered = match self.count_of_same(&agreed, number) {
-            Err(_) if !has_moved => return Ok(agreed),
+            // Another item, or counted otherwise, in the place of what nothing happened to.
+            Err(Trouble::Impossible(Concern { code: "other-item" | "other-unit" | "other-scale", .. }))
+                if !has_moved =>
+            {
+                return Ok(agreed);
+            }
             ordered => ordered?,
         };
         if ordered < self.shipped {
