@@ -11,6 +11,7 @@
 //! | in the change, some of it left       | of the same item, and no less than left                  |
 //! | in the change, the rest never leaves | as much as before, or as left: nobody knows of any other |
 //! | not in the change                    | as much as left of it                                    |
+//! | new, also beside one of its item     | as the change has it; not of what left of one that goes  |
 
 use super::{Concern, LineProgress, Progress, Trouble, impossible};
 
@@ -33,29 +34,30 @@ impl Progress {
             return Err(impossible("nothing-ordered", "a change after which nothing is ordered", expected));
         }
         let (mut lines, mut added) = (self.lines.clone(), agreed.lines);
-        let mut all_told = true;
+        let mut gone = Vec::new();
         for (number, line) in &mut lines {
             match added.remove(number) {
                 Some(agreed) => *line = line.agreed(agreed, number)?,
                 None => {
                     line.orders(line.shipped);
-                    all_told &= line.shipped == 0;
+                    gone.extend((line.shipped > 0).then(|| line.clone()));
                 }
             }
         }
         for (number, line) in &added {
             // Nobody knows whether that is what left under another number, or more of it.
-            let is_known = |other: &&LineProgress| other.shipped > 0 && !other.items.is_disjoint(&line.items);
-            if let Some(other) = lines.values().find(is_known) {
+            let is_known = |other: &&LineProgress| !other.items.is_disjoint(&line.items);
+            if let Some(other) = gone.iter().find(is_known) {
                 let items: Vec<&str> = other.items.intersection(&line.items).map(String::as_str).collect();
-                let found = format!("a new line {number} of `{}`, of which some left by another", items.join("`, `"));
+                let items = items.join("`, `");
+                let found = format!("a new line {number} of `{items}`, of which some left by one that is gone");
                 return Err(impossible("other-line", found, "the number that the line had"));
             }
         }
         lines.extend(added);
         self.lines = lines;
         // What left of a line that the change does not have is worth something that it does not say.
-        self.money.ordered_minor = agreed.money.ordered_minor.filter(|_| all_told);
+        self.money.ordered_minor = agreed.money.ordered_minor.filter(|_| gone.is_empty());
         Ok(())
     }
 }

@@ -108,6 +108,15 @@ fn another_item_on_a_line_of_which_nothing_left_is_another_line() {
 }
 
 #[test]
+fn a_new_line_may_be_of_an_item_of_which_some_left_on_a_line_that_stays() {
+    let beside = OrderLine { number: "3".to_owned(), quantity: of(5), ..order().lines.remove(0) };
+    let added = changed_to([order().lines, vec![beside]].concat());
+    let (here, _) = after(&[accepted(), left("S-1", &[("1", 6)]), added]);
+    assert_eq!((here.lines["1"].open(), here.lines["3"].open()), (4, 5));
+    assert_eq!((here.state, here.money.ordered_minor), (ProcessState::PartShipped, Some(1_900)));
+}
+
+#[test]
 fn a_change_that_contradicts_what_has_left_counts_for_nothing_and_says_why() {
     let shipped = || vec![accepted(), left("S-1", &[("1", 6)])];
     let closed = || vec![accepted(), Event::ShipmentConfirmed(shipment("S-1", [6, 4], ShortReason::NoBackorder))];
