@@ -13,6 +13,8 @@
 //! | not in the change                    | as much as left of it                                    |
 //! | new, also beside one of its item     | as the change has it; not of what left of one that goes  |
 
+use std::collections::BTreeMap;
+
 use super::{Concern, LineProgress, Progress, Trouble, impossible};
 
 /// The code of a change by which less of a line would leave than has left.
@@ -33,6 +35,7 @@ impl Progress {
             let expected = "some of it: what is not wanted at all is cancelled";
             return Err(impossible("nothing-ordered", "a change after which nothing is ordered", expected));
         }
+        self.may_get(&agreed.lines)?;
         let (mut lines, mut added) = (self.lines.clone(), agreed.lines);
         let mut gone = Vec::new();
         for (number, line) in &mut lines {
@@ -59,6 +62,21 @@ impl Progress {
         // What left of a line that the change does not have is worth something that it does not say.
         self.money.ordered_minor = agreed.money.ordered_minor.filter(|_| gone.is_empty());
         Ok(())
+    }
+
+    /// Checks that these lines want no more of an order that is over: no system of record has it any more,
+    /// so it would begin again where nobody can cancel it.
+    fn may_get(&self, agreed: &BTreeMap<String, LineProgress>) -> Result<(), Trouble> {
+        if !self.refused && !self.was_said("order.rejected", "") {
+            return Ok(());
+        }
+        let is_more = |(number, line): &(&String, &LineProgress)| match self.lines.get(*number) {
+            Some(known) => known.count_of_same(line, number).map_or(line.ordered > 0, |count| count > known.ordered),
+            None => line.ordered > 0,
+        };
+        let Some((number, line)) = agreed.iter().find(is_more) else { return Ok(()) };
+        let found = format!("a change to {} of line {number} of an order that was rejected", line.shown(line.ordered));
+        Err(impossible("order-over", found, "no more of it than before: what is wanted now is a new order"))
     }
 }
 

@@ -164,6 +164,36 @@ fn until_an_order_is_let_go_what_was_agreed_on_waits_and_of_a_refused_one_it_cha
 }
 
 #[test]
+fn nobody_revives_an_order_that_is_over_by_a_change() {
+    let rejected = Event::OrderRejected(answer(LineStatus::Rejected));
+    let cancelled = [accepted(), cancel("not needed"), rejected.clone()];
+    let in_part = [accepted(), left("S-1", &[("1", 6)]), rejected];
+    let more = [to(&[("1", 10), ("2", 4), ("3", 5)]), to(&[("1", 11), ("2", 4)]), to(&[("3", 5)])];
+    let other = otherwise(|line| line.quantity.unit = "BX".to_owned());
+    for said in [&cancelled, &in_part] {
+        for change in more.iter().chain([&other]) {
+            assert_eq!(code(&then(said, change)), "order-over", "{change:?}");
+        }
+    }
+    assert_eq!(
+        found(then(&cancelled, &more[0])),
+        (
+            "a change to 5 EA of line 3 of an order that was rejected".to_owned(),
+            "no more of it than before: what is wanted now is a new order".to_owned()
+        )
+    );
+    // What asks for no more leaves it where it is.
+    let same = to(&[("1", 10), ("2", 4)]);
+    assert_eq!(state(&[&cancelled[..], std::slice::from_ref(&same)].concat()), ProcessState::Cancelled);
+    assert_eq!(state(&[&in_part[..], &[same]].concat()), ProcessState::Shipped);
+    let mut refused = at(ProcessState::Released);
+    refused.was_refused();
+    for change in more.iter().chain([&other]) {
+        assert_eq!(code(&apply(&Process::standard().unwrap(), &refused, change)), "order-over", "{change:?}");
+    }
+}
+
+#[test]
 fn freight_that_a_change_leaves_alone_makes_an_order_of_services() {
     let text = STANDARD.replace("unshipped = []", "unshipped = [\"SKU-2\"]");
     let process = Process::load(&SourceFile { name: "process.toml", text: &text }).unwrap();
