@@ -9,7 +9,8 @@
 //!
 //! Systems speak out of turn, twice, and late: the invoice comes before the shipment that it
 //! is for, a confirmation comes again with another envelope. So every event is looked at
-//! with all that was said before, and nothing here depends on when it came.
+//! with all that was said before, and nothing here depends on when it came; but on which side
+//! of an accepted change, by which the order is another one from then on.
 //!
 //! Pure: a definition, the progress so far and an event give a step. What a step leads to
 //! is the caller's.
