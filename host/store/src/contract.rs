@@ -1836,8 +1836,9 @@ pub trait Store: Send + Sync + 'static {
     /// that has no room for them does not find it.
     async fn next_due_without(&self, targets: BTreeSet<String>) -> Result<Option<Instant>, StoreError>;
 
-    /// Whether what is the first in line for a target came back since that wanted nothing any more
-    /// ([`GONE`]), and waits all the same: people saw to it, and nobody knows yet whether it is wanted now.
+    /// Whether something for a target, first in line of its order, came back since that wanted nothing any
+    /// more ([`GONE`]), and waits all the same: people saw to it, and nobody knows yet whether it is wanted
+    /// now. What they abandoned does not wait: where nothing else came back, nobody knows of it.
     async fn waits_since_gone(&self, target: &str) -> Result<bool, StoreError>;
 
     /// Opens a sealed payload.

@@ -14,9 +14,10 @@
 //!
 //! That one is gone stands in the store: it is the dead letter. Here is what this process saw of it
 //! within the last minute, and whether somebody listened since; a host that starts between a person's
-//! decision and the first message sees that this came back once, and lets one go as well. Danger: many messages may be under way
-//! when the first is answered so, and each would be a person's. So their ends are put on record one
-//! after the other.
+//! decision and the first message sees that something that waits came back once, and lets one go as
+//! well. Of what people abandoned it sees nothing: where nothing else was under way, all go at once.
+//! Danger: many messages may be under way when the first is answered so, and each would be a person's.
+//! So their ends are put on record one after the other.
 
 use std::collections::BTreeMap;
 

@@ -438,6 +438,25 @@ pub(crate) async fn what_its_target_does_not_want_keeps_its_place_and_begins_ane
     }
 }
 
+pub(crate) async fn that_something_came_back_is_known_wherever_it_stands_and_not_of_what_was_abandoned(
+    maker: impl Maker,
+) {
+    let store = maker.open().await;
+    for (number, key) in [(1, "PO-1"), (11, "PO-2"), (21, "PO-3")] {
+        release(&store, number, key, &[("erp", "order")]).await;
+    }
+    let mut permits = claim(&store, 0).await;
+    let (third, first) = (permits.remove(2), permits.remove(0));
+    let attempt = store.begin_attempt(first, lease(0), leaf(31)).await.unwrap();
+    let gone = Settlement::Dead { exception: waits(ExceptionKind::Delivery, GONE), blocks: true };
+    store.settle(attempt, gone, NOW, leaf(32)).await.unwrap();
+    let letters = store.dead_letters_of("erp", Some(GONE), 0, ALL).await.unwrap();
+    fixture::abandon(&store, letters[0].exception, NOW, leaf(33)).await.unwrap();
+    assert!(!store.waits_since_gone("erp").await.unwrap());
+    store.settle_unattempted(third, Settlement::Parked, NOW, leaf(34)).await.unwrap();
+    assert!(store.waits_since_gone("erp").await.unwrap(), "the second goes before it, and never came back");
+}
+
 pub(crate) async fn what_waits_for_who_takes_nothing_hides_nothing_else_that_is_due(maker: impl Maker) {
     let store = maker.open().await;
     let of = |targets: &[&str]| targets.iter().map(|target| (*target).to_owned()).collect();

@@ -1004,15 +1004,15 @@ pub(super) fn held(changed: usize, permit: &Permit) -> Result<()> {
 pub(super) const NEXT_OF_TARGET: &str = "SELECT due_at, lease_until FROM outbox INDEXED BY outbox_head
      WHERE state = 'pending' AND behind = 0 AND target = ?1 ORDER BY due_at, seq";
 
-const FIRST_OF_TARGET: &str = "SELECT last_code FROM outbox INDEXED BY outbox_head
-     WHERE state = 'pending' AND behind = 0 AND target = ?1 ORDER BY due_at, seq LIMIT 1";
+/// Looks at all that is first in line of its order where none of it came back: once in a process's life.
+const WAITS_SINCE: &str = "SELECT EXISTS (SELECT 1 FROM outbox INDEXED BY outbox_head
+     WHERE state = 'pending' AND behind = 0 AND target = ?1 AND last_code = ?2)";
 
 pub(super) fn waits_since_gone(connection: &Connection, target: &str) -> Result<bool> {
-    let code: Option<Option<String>> = connection
-        .prepare_cached(FIRST_OF_TARGET)
-        .and_then(|mut first| first.query_row([target], |row| row.get(0)).optional())
-        .map_err(failed)?;
-    Ok(code.flatten().as_deref() == Some(GONE))
+    connection
+        .prepare_cached(WAITS_SINCE)
+        .and_then(|mut waits| waits.query_row([target, GONE], |row| row.get(0)))
+        .map_err(failed)
 }
 
 /// When what is to be asked about at a target may be claimed, as for [`NEXT_OF_TARGET`]; there is little of it.
