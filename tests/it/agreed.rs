@@ -146,6 +146,24 @@ async fn less_than_has_left_is_accepted_by_nobody_and_what_left_meanwhile_is_tol
     follows_again(&host, order, 5).await;
 }
 
+#[tokio::test]
+async fn a_change_whose_content_was_erased_is_accepted_by_nobody() {
+    let host = host().await;
+    let order = released(&host, "PO-1").await;
+    ask(&host, 1, "PO-1", 7).await;
+    let change = host.store.order_trail(order).await.unwrap().unwrap().events[0].event.place;
+    let erased = rusqlite::Connection::open(host.folder().join("data/store/portreeve.db"))
+        .unwrap()
+        .execute("DELETE FROM payload_key WHERE payload = ?1", [change]);
+    assert_eq!(erased, Ok(1));
+    let refused = answer(&host, order, ExceptionAction::AcceptChange).await.unwrap_err();
+    let sentence = "`accept-change` is not possible here: found a change whose content was erased";
+    assert!(refused.starts_with(sentence), "{refused}");
+    assert_eq!(host.codes().await, ["changed-order"], "nothing changed");
+    answer(&host, order, ExceptionAction::RefuseChange).await.unwrap();
+    assert_eq!((host.codes().await, outcomes(&host, order).await.len()), (vec![], 1));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_agreed_on_before_an_order_is_released_counts_from_its_release_on() {
     let host = host().await;

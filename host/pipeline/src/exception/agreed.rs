@@ -7,7 +7,7 @@
 //! the same place.
 //!
 //! What cannot be, that less of a line is to leave than has left, nobody can accept: its sender would be
-//! told what never comes. What else nobody can count, as another unit of what has left in part, people may
+//! told what never comes. Nor can anybody accept what was erased: nobody could count by it. What else nobody can count, as another unit of what has left in part, people may
 //! have carried out all the same: that is accepted and told to a person.
 //!
 //! The word has no more of the change than is counted, and names nobody.
@@ -50,7 +50,7 @@ impl Pipeline {
     }
 
     /// What the host says of a change that is accepted; none where nothing is said of what is to be
-    /// ordered, or where its content is gone.
+    /// ordered.
     pub(super) async fn agreement_said(&self, shown: &Shown, at: Instant) -> Result<Option<Saying>, ExceptionError> {
         let Some(order) = &shown.order else { return Ok(None) };
         let Some((position, change)) = self.change_of(shown, order.id).await? else { return Ok(None) };
@@ -63,23 +63,26 @@ impl Pipeline {
         Ok(Some(Saying { word: Box::new(word.map_err(ReviewError::from)?), is_heard: true }))
     }
 
-    /// The change that an exception is about, and where it stands.
+    /// The change that an exception is about, and where it stands. One whose content is gone nobody can accept.
     async fn change_of(
         &self,
         shown: &Shown,
         order: OrderId,
-    ) -> Result<Option<(DocumentPosition, OrderChange)>, StoreError> {
+    ) -> Result<Option<(DocumentPosition, OrderChange)>, ExceptionError> {
         let Some(position) = shown.trail.about.document else { return Ok(None) };
         let Some(event) = self.said_in(order, position).await? else { return Ok(None) };
         let bytes = match self.store.payload(event).await {
             Ok(bytes) => bytes,
-            Err(StoreError::Erased(_)) => return Ok(None),
-            Err(error) => return Err(error),
+            Err(StoreError::Erased(_)) => {
+                let why = "found a change whose content was erased, expected one that says what the order is to be; refuse it, and have its sender ask again for what is still wanted";
+                return Err(ExceptionError::NotHere { action: ExceptionAction::AcceptChange, why: why.to_owned() });
+            }
+            Err(error) => return Err(error.into()),
         };
         match Event::from_json(&bytes) {
             Ok(Event::OrderChanged(change)) => Ok(Some((position, change))),
             Ok(_) => Ok(None),
-            Err(error) => Err(StoreError::Damaged(format!("a change of an order cannot be read: {error}"))),
+            Err(error) => Err(StoreError::Damaged(format!("a change of an order cannot be read: {error}")).into()),
         }
     }
 
