@@ -71,10 +71,26 @@ impl OwnChannel {
         }
     }
 
+    /// Whether the host says this of an order there.
+    pub(crate) fn says(self, event: OrderEventKind) -> bool {
+        match self {
+            Self::Receipts => matches!(event, OrderEventKind::Accepted | OrderEventKind::Rejected),
+            Self::Refunds => event == OrderEventKind::RefundIssued,
+            Self::Rejections => event == OrderEventKind::Rejected,
+            Self::Agreements => event == OrderEventKind::Changed,
+        }
+    }
+
+    /// The one of these that a channel is.
+    #[must_use]
+    pub fn of(channel: &ChannelId) -> Option<Self> {
+        Self::ALL.into_iter().find(|own| own.as_str() == channel.as_str())
+    }
+
     /// Whether a channel is one of these.
     #[must_use]
     pub fn has(channel: &ChannelId) -> bool {
-        Self::ALL.iter().any(|own| own.as_str() == channel.as_str())
+        Self::of(channel).is_some()
     }
 }
 

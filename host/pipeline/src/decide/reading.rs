@@ -68,10 +68,10 @@ impl Pipeline {
             let outcome = Ok(Reading::Duplicate(first.position));
             return Some(Mapped { document, crossing: None, outcome });
         }
-        if OwnChannel::has(document.channel()) {
+        if let Some(own) = OwnChannel::of(document.channel()) {
             let queue = self.queue(&document);
             let outcome = document.body().map_err(|why| for_a_person(queue, "unreadable", why));
-            let outcome = outcome.and_then(|body| own_word(body, queue));
+            let outcome = outcome.and_then(|body| own_word(own, document.kind(), body, queue));
             return Some(Mapped { document, crossing: None, outcome });
         }
         let changes = document.first().is_some();
@@ -198,16 +198,22 @@ fn later(later: Result<Later, Concern>, queue: &str) -> Result<Reading, NewExcep
 
 /// What the host wrote down itself: what a target said by taking a message, a refund, or what people
 /// did with an order.
-fn own_word(body: &[u8], queue: &str) -> Result<Reading, NewException> {
+fn own_word(own: OwnChannel, kind: &str, body: &[u8], queue: &str) -> Result<Reading, NewException> {
+    // An earlier version may have taken it on a channel of this name that was somebody's.
+    if kind != own.kind() {
+        return later(Err(not_an_own_word(own, kind)), queue);
+    }
     let event = Event::from_json(body).map_err(|error| for_a_person(queue, "unreadable", &error.to_string()))?;
-    let kind = OrderEventKind::of(event.name());
-    let read = kind.map(|kind| Later::of_system(event, kind, None));
-    later(read.unwrap_or_else(|| Err(not_an_own_word())), queue)
+    let Some(said) = OrderEventKind::of(event.name()).filter(|said| own.says(*said)) else {
+        return later(Err(not_an_own_word(own, event.name())), queue);
+    };
+    later(Later::of_system(event, said, None), queue)
 }
 
-fn not_an_own_word() -> Concern {
-    let expected = "what the host writes down of a target's receipt, of a refund, or of an order".to_owned();
-    Concern { code: "not-an-own-word", found: "another event in its place".to_owned(), expected }
+fn not_an_own_word(own: OwnChannel, found: &str) -> Concern {
+    let expected = "what the host writes down there of a target's receipt, of a refund, or of an order".to_owned();
+    let found = format!("`{found}` on `{}`, a channel of the host's own", own.as_str());
+    Concern { code: "not-an-own-word", found, expected }
 }
 
 fn new_order(order: Order, queue: &str) -> Result<Reading, NewException> {
@@ -228,5 +234,38 @@ pub(super) fn for_a_person(queue: &str, code: &str, detail: &str) -> NewExceptio
         detail: detail.to_owned(),
         queue: queue.to_owned(),
         due_at: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use portreeve_model::event::OrderAnswer;
+
+    use super::*;
+
+    #[test]
+    fn the_hosts_own_channels_hold_what_the_host_says_there_and_nothing_else() {
+        let answer = OrderAnswer {
+            order_number: "6ba7b810-9dad-11d1-80b4-00c04fd430c8".to_owned(),
+            external_id: None,
+            answered_at: None,
+            lines: Vec::new(),
+            reason: None,
+            extensions: Vec::new(),
+        };
+        let accepted = Event::OrderAccepted(answer.clone()).to_json().unwrap();
+        let rejected = Event::OrderRejected(answer).to_json().unwrap();
+        let code = |own, kind: &str, body: &[u8]| own_word(own, kind, body, "orders").err().map(|found| found.code);
+        let not = Some("not-an-own-word".to_owned());
+        for own in OwnChannel::ALL {
+            let holds = |among: &[OwnChannel]| if among.contains(&own) { None } else { not.clone() };
+            assert_eq!(code(own, own.kind(), &accepted), holds(&[OwnChannel::Receipts]), "{own:?}");
+            let of_rejections = holds(&[OwnChannel::Receipts, OwnChannel::Rejections]);
+            assert_eq!(code(own, own.kind(), &rejected), of_rejections, "{own:?}");
+            // What somebody sent on a channel that had this name.
+            assert_eq!(code(own, "x12/850", &rejected), not, "{own:?}");
+        }
     }
 }
