@@ -14,10 +14,14 @@ use crate::support::{PurchaseOrder, Setup, TestHost, exceptions, x12};
 
 const BOX_MINOR: i64 = 1_840;
 
-async fn host() -> TestHost {
+fn setup() -> Setup {
     let read = "documents = { \"x12/850\" = \"x12-orders\", \"x12/860\" = \"x12-orders\" }";
     let setup = Setup::demo().replace("portreeve.toml", "documents = { \"x12/850\" = \"x12-orders\" }", read);
-    with_systems(setup).start().await
+    with_systems(setup)
+}
+
+async fn host() -> TestHost {
+    setup().start().await
 }
 
 fn boxes(number: &str, count: u32) -> PurchaseOrder {
@@ -116,6 +120,35 @@ async fn an_order_whose_line_was_lowered_is_shipped_when_that_has_left() {
     host.decide_all().await;
     assert_eq!((state(&host, order).await, host.codes().await), (Some(ProcessState::Shipped), vec![]));
     host.verify().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_would_have_followed_where_a_change_leads_an_order_on_is_a_persons() {
+    let effect = |to: &str| {
+        format!(
+            "\n[[effect]]\non = \"shipment.confirmed\"\nto = [\"{to}\"]\ntarget = \"erp\"\n\
+             kind = \"business-central/cancel\"\n"
+        )
+    };
+    let effects = effect("part-shipped") + &effect("shipped");
+    let host = setup().append("portreeve.toml", &effects).start().await;
+    // A confirmation leads no order from shipped to part-shipped: nothing would have followed.
+    let order = released(&host, "PO-1").await;
+    say(&host, &[accepted(order), confirmed(order, "S-1", 10)], ProcessState::Shipped, order).await;
+    agree(&host, order, 1, "PO-1", 11).await;
+    host.decide_all().await;
+    assert_eq!((state(&host, order).await, host.codes().await), (Some(ProcessState::PartShipped), vec![]));
+
+    let order = released(&host, "PO-2").await;
+    say(&host, &[accepted(order), confirmed(order, "S-1", 9)], ProcessState::PartShipped, order).await;
+    agree(&host, order, 2, "PO-2", 9).await;
+    host.decide_all().await;
+    let codes = vec!["effect-passed-over".to_owned()];
+    assert_eq!((state(&host, order).await, host.codes().await), (Some(ProcessState::Shipped), codes));
+    let detail = host.exceptions().await.remove(0).detail;
+    let sentence = "found an accepted change by which the order went from part-shipped to shipped, expected `shipment.confirmed`, by which target `erp` gets `business-central/cancel`: nothing is sent of that";
+    assert!(detail.starts_with(sentence) && detail.contains("`order.changed` counts all the same"), "{detail}");
+    follows_again(&host, order, 3).await;
 }
 
 #[tokio::test]

@@ -141,6 +141,12 @@ impl Process {
         Step::Applied { after, concerns: one_of_each(concerns) }
     }
 
+    /// Whether such an event may lead an order from one state to another.
+    pub(crate) fn leads(&self, event: &str, from: ProcessState, to: ProcessState) -> bool {
+        let mut transitions = self.events.get(event).into_iter().flatten();
+        transitions.any(|transition| transition.from.contains(&from) && transition.to.contains(&to))
+    }
+
     fn may_come(&self, state: ProcessState, event: &str) -> Result<(), Trouble> {
         let Some(transitions) = self.events.get(event) else {
             let expected = "an event that the process has a transition for".to_owned();
@@ -164,9 +170,7 @@ impl Process {
     /// A way that the process does not have. What happened has happened, and somebody looks at
     /// the order, or adds it to the process.
     fn unforeseen(&self, before: ProcessState, after: ProcessState, event: &str) -> Option<Concern> {
-        let transitions = self.events.get(event).into_iter().flatten();
-        let mut from_here = transitions.filter(|transition| transition.from.contains(&before));
-        if after == before || from_here.any(|transition| transition.to.contains(&after)) {
+        if after == before || self.leads(event, before, after) {
             return None;
         }
         let found = format!("`{event}`, by which the order went from {before} to {after}");

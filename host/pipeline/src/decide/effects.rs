@@ -7,7 +7,8 @@
 use portreeve_model::{ChannelId, ProcessState};
 use portreeve_store::contract::{Content, DocumentPosition, NewOutbox, OrderEventKind};
 
-use super::following::Moved;
+use super::following::{Moved, Worry};
+use crate::process::{Concern, Process};
 use crate::route::{CHANGE_ACCEPTED, CHANGE_REFUSED, Effect, Invoices, Routes, Sends};
 
 impl Routes {
@@ -36,6 +37,36 @@ impl Routes {
         let told = moved.iter().filter(|moved| moved.event != OrderEventKind::Changed.as_str());
         deliveries.extend(told.flat_map(|moved| self.word_of(&moved.event, moved.position, channel)));
         deliveries
+    }
+
+    /// What people have to know where a change that they accepted led an order on: an event would have led it
+    /// there as well, and what the routes have follow from that follows from nothing now. `deciding` is the
+    /// document that is decided.
+    pub(super) fn passed_over(
+        &self,
+        process: &Process,
+        moved: &[Moved],
+        (deciding, is_wanted): (DocumentPosition, bool),
+        channel: Option<&ChannelId>,
+    ) -> Vec<Worry> {
+        let by_change = moved.iter().filter(|moved| moved.event == OrderEventKind::Changed.as_str());
+        let worry = |moved: &Moved| {
+            let effects = self.effects.iter().filter(|effect| effect.is_of(channel) && effect.misses(moved, process));
+            let effects = effects.filter(|effect| effect.sends == Sends::Event || is_wanted);
+            let named = |effect: &Effect| {
+                let kind = self.kind_of(effect).unwrap_or("a message");
+                format!("`{}`, by which target `{}` gets `{kind}`", effect.on, effect.target)
+            };
+            let named: Vec<String> = effects.map(named).collect();
+            let concern = Concern {
+                code: "effect-passed-over",
+                found: format!("an accepted change by which the order went from {} to {}", moved.from, moved.to),
+                expected: format!("{}: nothing is sent of that, so see to it yourself", named.join(" and ")),
+            };
+            let waited = (moved.position != deciding).then_some(moved.position);
+            (!named.is_empty()).then(|| Worry { event: moved.event.clone(), waited, counts: true, concern })
+        };
+        by_change.filter_map(worry).collect()
     }
 
     /// What follows when people have carried a change out, or refused it, that stands in this
@@ -87,6 +118,13 @@ impl Moved {
 impl Effect {
     fn is_of(&self, channel: Option<&ChannelId>) -> bool {
         self.channels.is_empty() || channel.is_some_and(|channel| self.channels.contains(channel))
+    }
+
+    /// Whether it would have followed, had its event led the order where this did.
+    fn misses(&self, moved: &Moved, process: &Process) -> bool {
+        let is_from = self.from.is_empty() || self.from.contains(&moved.from);
+        let is_to = self.to.contains(&moved.to) && !self.to.contains(&moved.from);
+        is_from && is_to && process.leads(&self.on, moved.from, moved.to)
     }
 
     fn follows(&self, moved: &Moved) -> bool {

@@ -270,10 +270,15 @@ impl Pipeline {
         };
         let event_json = later.event.to_json().map_err(|error| DecideError::Event(error.to_string()))?;
         let event = NewPayload::seal(&event_json, Some(subject))?;
-        let followed = self.followed(&later, id, document.position(), standings);
+        let mut followed = self.followed(&later, id, document.position(), standings);
         let is_wanted = !standings.of(id).cancel_requested;
-        let moved = followed.as_ref().map_or(&[][..], |followed| followed.moved.as_slice());
         let of_channel = standings.channel(id);
+        if let Some(followed) = &mut followed {
+            let deciding = (document.position(), is_wanted);
+            let passed_over = self.routes.passed_over(&self.process, &followed.moved, deciding, of_channel.as_ref());
+            followed.concerns.extend(passed_over);
+        }
+        let moved = followed.as_ref().map_or(&[][..], |followed| followed.moved.as_slice());
         let outbox = self.routes.deliveries_of(moved, is_wanted, of_channel.as_ref());
         let state = match (later.kind, followed.as_ref().map(|followed| followed.outcome)) {
             (OrderEventKind::CancelRequested, _) => DecidedState::CancelRequested,
