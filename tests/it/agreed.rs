@@ -16,7 +16,12 @@ const BOX_MINOR: i64 = 1_840;
 
 fn setup() -> Setup {
     let read = "documents = { \"x12/850\" = \"x12-orders\", \"x12/860\" = \"x12-orders\" }";
-    let setup = Setup::demo().replace("portreeve.toml", "documents = { \"x12/850\" = \"x12-orders\" }", read);
+    let settings = "settings = { currency = \"USD\"";
+    let setup = Setup::demo().replace("portreeve.toml", "documents = { \"x12/850\" = \"x12-orders\" }", read).replace(
+        "portreeve.toml",
+        settings,
+        &format!("{settings}, sets = \"850,860\""),
+    );
     with_systems(setup)
 }
 
@@ -36,7 +41,10 @@ async fn ask(host: &TestHost, sequence: u32, number: &str, count: u32) {
 }
 
 async fn answer(host: &TestHost, order: OrderId, action: ExceptionAction) -> Result<(), String> {
-    let exception = exceptions::about(host, order, ExceptionKind::Change).await.unwrap();
+    let Some(exception) = exceptions::about(host, order, ExceptionKind::Change).await else {
+        let events = outcomes(host, order).await;
+        panic!("no change to decide on: {events:?}, {:?}", host.codes().await)
+    };
     let decided = exceptions::decide(host, &host.ops().await, exception, action).await;
     decided.map(drop).map_err(|error| error.to_string())
 }

@@ -62,22 +62,20 @@ pub(crate) async fn what_waits_for_an_order_that_never_came_keeps_its_content_wi
     maker: impl Maker,
 ) {
     let store = maker.open().await;
-    for (number, outcome, after_ms) in [(1, EventOutcome::Noted, 0), (11, EventOutcome::Early, 0)] {
+    for (number, outcome) in [(1, EventOutcome::Noted), (11, EventOutcome::Early)] {
         keep(&store, input(number, &[&format!("SAID-{number}")])).await;
-        let mut decision = moving(next(&store).await, "PO-NEVER", outcome, None, leaf(number + 1));
-        decision.at = NOW.plus_ms(after_ms);
-        commit(&store, decision).await.unwrap();
+        commit(&store, moving(next(&store).await, "PO-NEVER", outcome, None, leaf(number + 1))).await.unwrap();
     }
     assert_eq!(finished(&store, LATER).await, [], "one waits, and the other one is about the same order");
     // Of another order that is not here nothing waits, but somebody spoke of it lately.
-    for (number, after_ms) in [(21, 0), (31, 7)] {
+    for (number, after_ms) in [(21, 40), (31, 70)] {
         keep(&store, input(number, &[&format!("SAID-{number}")])).await;
         let mut decision = moving(next(&store).await, "PO-NOT-YET", EventOutcome::Noted, None, leaf(number + 1));
         decision.at = NOW.plus_ms(after_ms);
         commit(&store, decision).await.unwrap();
     }
-    assert_eq!(finished(&store, NOW.plus_ms(7)).await, []);
-    let mut found = finished(&store, NOW.plus_ms(8)).await;
+    assert_eq!(finished(&store, NOW.plus_ms(70)).await, []);
+    let mut found = finished(&store, NOW.plus_ms(71)).await;
     found.sort_unstable();
     let mut expected = [21, 31].map(input_id);
     expected.sort_unstable();
