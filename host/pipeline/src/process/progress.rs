@@ -105,6 +105,9 @@ pub struct MoneyProgress {
     /// What the order comes to; unknown of one that an earlier version followed.
     #[serde(default, with = "text_option", skip_serializing_if = "Option::is_none")]
     pub ordered_minor: Option<i64>,
+    /// What changes by which less is to leave took off that: who paid for it before gets it back.
+    #[serde(default, with = "text", skip_serializing_if = "is_nothing")]
+    pub let_go_minor: i64,
     /// Invoices less credit memos.
     #[serde(with = "text")]
     pub invoiced_minor: i64,
@@ -186,6 +189,7 @@ impl Progress {
         let money = MoneyProgress {
             currency: order.currency,
             ordered_minor: ordered.map(|value| value.minor),
+            let_go_minor: 0,
             invoiced_minor: 0,
             credited_minor: 0,
             paid_minor: 0,
@@ -458,9 +462,12 @@ impl Progress {
             {
                 (RefundCause::CancelledPrepayment, None, above)
             }
-            ProcessState::Settled if self.lines.values().any(|line| line.cancelled() > 0) => {
+            ProcessState::Settled
+                if self.money.let_go_minor > 0 || self.lines.values().any(|line| line.cancelled() > 0) =>
+            {
                 // What went back already is explained by what never left, too: a second payment is not.
-                let never_left = self.money.ordered_minor?.saturating_sub(self.money.invoiced_minor);
+                let ordered = self.money.ordered_minor?.saturating_add(self.money.let_go_minor);
+                let never_left = ordered.saturating_sub(self.money.invoiced_minor);
                 if above > never_left.saturating_sub(self.money.returned_minor()) || self.may_have_left() {
                     return None;
                 }

@@ -37,8 +37,9 @@ impl Progress {
         }
         self.may_get(&agreed.lines)?;
         let (mut lines, mut added) = (self.lines.clone(), agreed.lines);
-        let mut gone = Vec::new();
+        let (mut gone, mut is_less) = (Vec::new(), false);
         for (number, line) in &mut lines {
+            let before = line.ordered;
             match added.remove(number) {
                 Some(agreed) => *line = line.agreed(agreed, number)?,
                 None => {
@@ -46,6 +47,7 @@ impl Progress {
                     gone.extend((line.shipped > 0).then(|| line.clone()));
                 }
             }
+            is_less |= line.ordered < before;
         }
         for (number, line) in &added {
             // Nobody knows whether that is what left under another number, or more of it.
@@ -60,7 +62,14 @@ impl Progress {
         lines.extend(added);
         self.lines = lines;
         // What left of a line that the change does not have is worth something that it does not say.
-        self.money.ordered_minor = agreed.money.ordered_minor.filter(|_| gone.is_empty());
+        let ordered_minor = agreed.money.ordered_minor.filter(|_| gone.is_empty());
+        // Lower prices alone let go of nothing: what was paid above them is a person's.
+        if let (Some(before), Some(after)) = (self.money.ordered_minor, ordered_minor)
+            && (is_less || after > before)
+        {
+            self.money.let_go_minor = self.money.let_go_minor.saturating_add(before.saturating_sub(after)).max(0);
+        }
+        self.money.ordered_minor = ordered_minor;
         Ok(())
     }
 

@@ -70,9 +70,17 @@ fn a_change_that_lowers_a_line_ends_the_order_with_what_was_agreed() {
     let whole = [&lowered[..], &[left("S-1", &[("1", 7), ("2", 4)]), invoice("I-1", [7, 4], 1_100)]].concat();
     assert_eq!(state(&whole), ProcessState::Invoiced);
     assert_eq!(state(&[&whole[..], &[paid("P-1", None, 1_100)]].concat()), ProcessState::Settled);
-    // What was paid for more is no refund that anybody named the cause of.
-    let (kept, concerns) = after(&[&whole[..], &[paid("P-1", None, 1_400)]].concat());
+    // Who paid for what it was before gets back what he let go of, and nobody gets more than that.
+    let owed = after(&[&whole[..], &[paid("P-1", None, 1_400)]].concat()).0.owed_back().unwrap();
+    assert_eq!((owed.cause, owed.amount_minor), (RefundCause::ShortShipment, 300));
+    let (kept, concerns) = after(&[&whole[..], &[paid("P-1", None, 1_401)]].concat());
     assert_eq!((kept.owed_back(), concerns), (None, vec!["paid-too-much"]));
+    // What is wanted after all is let go of no more.
+    let raised = [&lowered[..], &[to(&[("1", 9), ("2", 4)])]].concat();
+    assert_eq!(after(&raised).0.money.let_go_minor, 100);
+    // A price that was changed lets go of nothing.
+    let cheaper = |line: &mut OrderLine| (line.unit_price.amount, line.unit_price.scale) = (9, 1);
+    assert_eq!(after(&[accepted(), otherwise(cheaper)]).0.money.let_go_minor, 0);
     // The change comes when as much has left already.
     let late = [accepted(), left("S-1", &[("1", 7), ("2", 4)]), to(&[("1", 7), ("2", 4)])];
     assert_eq!((state(&late[..2]), state(&late)), (ProcessState::PartShipped, ProcessState::Shipped));
