@@ -249,6 +249,21 @@ const WITHOUT_SCHEMA_4: &str = "DROP INDEX hold_due;
      DROP INDEX orders_kept_back; ALTER TABLE reference_table DROP COLUMN loaded_at; DROP TABLE order_review; DROP TABLE credit_order; DROP TABLE credit_open; DROP TABLE credit_taken;
      PRAGMA user_version = 3;";
 
+/// What makes a folder of an earlier schema of a new one. Schema 5 was never released.
+fn back_to(schema: i64) -> String {
+    let steps = [
+        (11, WITHOUT_SCHEMA_12),
+        (10, WITHOUT_SCHEMA_11),
+        (9, WITHOUT_SCHEMA_10),
+        (8, WITHOUT_SCHEMA_9),
+        (7, WITHOUT_SCHEMA_8),
+        (6, WITHOUT_SCHEMA_7),
+        (4, WITHOUT_SCHEMA_5),
+        (3, WITHOUT_SCHEMA_4),
+    ];
+    steps.into_iter().filter(|(made, _)| *made >= schema).map(|(_, step)| step).collect()
+}
+
 #[tokio::test]
 async fn of_a_folder_of_schema_4_each_order_that_is_kept_back_has_one_exception() {
     let folder = Folder::new();
@@ -275,21 +290,7 @@ async fn of_a_folder_of_schema_4_each_order_that_is_kept_back_has_one_exception(
     keep(&store, input(61, &["CHANGE"])).await;
     commit(&store, about_order(next(&store).await, "PO-DEAD", OrderEventKind::Changed, leaf(62))).await.unwrap();
     drop(store);
-    folder
-        .raw()
-        .execute_batch(
-            &[
-                WITHOUT_SCHEMA_12,
-                WITHOUT_SCHEMA_11,
-                WITHOUT_SCHEMA_10,
-                WITHOUT_SCHEMA_9,
-                WITHOUT_SCHEMA_8,
-                WITHOUT_SCHEMA_7,
-                WITHOUT_SCHEMA_5,
-            ]
-            .concat(),
-        )
-        .unwrap();
+    folder.raw().execute_batch(&back_to(4)).unwrap();
     // The first of its holds is due later, and the second one had escalated.
     let [first, second] = &found.holds[..] else { unreachable!("two holds") };
     let (first, second) = (first.number, second.number);
@@ -376,12 +377,7 @@ async fn of_a_folder_of_schema_3_the_holds_that_keep_nothing_back_are_closed() {
         }
     }
     drop(store);
-    folder
-        .raw()
-        .execute_batch(&format!(
-            "{WITHOUT_SCHEMA_12} {WITHOUT_SCHEMA_11} {WITHOUT_SCHEMA_10} {WITHOUT_SCHEMA_9} {WITHOUT_SCHEMA_8} {WITHOUT_SCHEMA_7} {WITHOUT_SCHEMA_5} {WITHOUT_SCHEMA_4}"
-        ))
-        .unwrap();
+    folder.raw().execute_batch(&back_to(3)).unwrap();
     assert!(matches!(SqliteStore::open_to_read(folder.folder.path()), Err(StoreError::OlderSchema { found: 3, .. })));
     for _ in 0..2 {
         let store = folder.open().await;
@@ -427,10 +423,7 @@ async fn what_waits_in_a_folder_of_schema_8_goes_in_its_old_order() {
     event_in(&mut later).outbox = vec![NewOutbox { target: "erp".to_owned(), kind: "undo".to_owned(), content }];
     commit(&store, later).await.unwrap();
     drop(store);
-    folder
-        .raw()
-        .execute_batch(&[WITHOUT_SCHEMA_12, WITHOUT_SCHEMA_11, WITHOUT_SCHEMA_10, WITHOUT_SCHEMA_9].concat())
-        .unwrap();
+    folder.raw().execute_batch(&back_to(8)).unwrap();
     assert!(matches!(SqliteStore::open_to_read(folder.folder.path()), Err(StoreError::OlderSchema { found: 8, .. })));
 
     let store = folder.open().await;
@@ -471,7 +464,7 @@ async fn in_a_folder_of_schema_11_orders_keep_their_events_and_subjects_what_is_
         (store.order_events(order_id("PO-1"), 0, ALL).await.unwrap(), store.payloads_about(customer).await.unwrap());
     assert!(events.len() == 1 && about.len() > 4);
     drop(store);
-    folder.raw().execute_batch(WITHOUT_SCHEMA_12).unwrap();
+    folder.raw().execute_batch(&back_to(11)).unwrap();
     assert!(matches!(SqliteStore::open_to_read(folder.folder.path()), Err(StoreError::OlderSchema { found: 11, .. })));
 
     let store = folder.open().await;
@@ -487,12 +480,7 @@ async fn what_waits_in_a_folder_of_schema_7_is_delivered_as_the_order_that_it_wa
     let store = folder.open().await;
     release(&store, 1, "PO-1", &[("erp", "order"), ("erp", "note")]).await;
     drop(store);
-    folder
-        .raw()
-        .execute_batch(
-            &[WITHOUT_SCHEMA_12, WITHOUT_SCHEMA_11, WITHOUT_SCHEMA_10, WITHOUT_SCHEMA_9, WITHOUT_SCHEMA_8].concat(),
-        )
-        .unwrap();
+    folder.raw().execute_batch(&back_to(7)).unwrap();
     assert!(matches!(SqliteStore::open_to_read(folder.folder.path()), Err(StoreError::OlderSchema { found: 7, .. })));
     let store = folder.open().await;
     let permit = claim(&store, 0).await.remove(0);
@@ -509,20 +497,7 @@ async fn what_came_about_orders_of_a_folder_of_schema_6_was_noted_and_moved_noth
     keep(&store, input(11, &["CHANGE"])).await;
     commit(&store, about_order(next(&store).await, "PO-1", OrderEventKind::Changed, leaf(12))).await.unwrap();
     drop(store);
-    folder
-        .raw()
-        .execute_batch(
-            &[
-                WITHOUT_SCHEMA_12,
-                WITHOUT_SCHEMA_11,
-                WITHOUT_SCHEMA_10,
-                WITHOUT_SCHEMA_9,
-                WITHOUT_SCHEMA_8,
-                WITHOUT_SCHEMA_7,
-            ]
-            .concat(),
-        )
-        .unwrap();
+    folder.raw().execute_batch(&back_to(6)).unwrap();
     assert!(matches!(SqliteStore::open_to_read(folder.folder.path()), Err(StoreError::OlderSchema { found: 6, .. })));
     let store = folder.open().await;
     let trail = store.order_trail(order_id("PO-1")).await.unwrap().unwrap();
@@ -537,21 +512,7 @@ async fn a_folder_of_schema_4_has_nobody_and_takes_a_first_one() {
     release(&store, 1, "PO-1", &[("erp", "order")]).await;
     let before = observe(&store).await;
     drop(store);
-    folder
-        .raw()
-        .execute_batch(
-            &[
-                WITHOUT_SCHEMA_12,
-                WITHOUT_SCHEMA_11,
-                WITHOUT_SCHEMA_10,
-                WITHOUT_SCHEMA_9,
-                WITHOUT_SCHEMA_8,
-                WITHOUT_SCHEMA_7,
-                WITHOUT_SCHEMA_5,
-            ]
-            .concat(),
-        )
-        .unwrap();
+    folder.raw().execute_batch(&back_to(4)).unwrap();
     assert!(matches!(SqliteStore::open_to_read(folder.folder.path()), Err(StoreError::OlderSchema { found: 4, .. })));
     let store = folder.open().await;
     assert_eq!(observe(&store).await, before);
@@ -564,10 +525,11 @@ async fn a_folder_of_schema_4_has_nobody_and_takes_a_first_one() {
 async fn budgets_of_a_folder_of_schema_2_are_what_its_holds_say() {
     let folder = Folder::new();
     drop(folder.try_open().unwrap());
+    let older = back_to(3);
     folder
         .raw()
         .execute_batch(&format!(
-            "{WITHOUT_SCHEMA_12} {WITHOUT_SCHEMA_11} {WITHOUT_SCHEMA_10} {WITHOUT_SCHEMA_9} {WITHOUT_SCHEMA_8} {WITHOUT_SCHEMA_7} {WITHOUT_SCHEMA_5} {WITHOUT_SCHEMA_4}
+            "{older}
              DROP TABLE budget_minute; DROP TABLE budget_day;
              ALTER TABLE hold ADD COLUMN value_minor INTEGER NOT NULL DEFAULT 0;
              CREATE INDEX hold_plugin ON hold (plugin, opened_at) WHERE plugin IS NOT NULL;
