@@ -124,7 +124,12 @@ async fn a_file_of_which_nothing_remains_is_refused_with_all_its_answers() {
     let answers = answers(&reply);
     assert_eq!(answers[0].as_bytes(), first.reply.body);
     assert!(answers[1].contains("TA1*000000002*260302*0800*R*025~"), "{}", answers[1]);
-    assert_eq!((host.summary().await.inputs, host.exceptions().await.len()), (2, 0), "its sender was told");
+    let summary = host.summary().await;
+    assert_eq!(
+        (summary.inputs, summary.refused_inputs, host.exceptions().await.len()),
+        (2, 1, 0),
+        "its sender was told"
+    );
     // The answer's number is not given to anybody else.
     let next = host.send_edi(&interchange(4, "PO-4")).await.unwrap();
     assert!(!String::from_utf8(next.reply.body).unwrap().contains(answers[1].get(90..99).unwrap()));
@@ -133,6 +138,25 @@ async fn a_file_of_which_nothing_remains_is_refused_with_all_its_answers() {
         |leaf| matches!(&leaf.body, LeafBody::Accept(accept) if accept.outcome == AcceptOutcome::DuplicateRefused),
     );
     assert_eq!(refused.count(), 1);
+}
+
+#[tokio::test]
+async fn what_is_refused_is_kept_once_whatever_becomes_of_the_write() {
+    for fault in [Fault::NotPersisted, Fault::PersistedButFailed] {
+        let host = TestHost::demo().await;
+        host.send_edi(&interchange(1, "PO-1")).await.unwrap();
+        let (host, _) = host.restart_behind(|store| FaultyStore::new(store, "journal", fault, 0)).await;
+        let other = interchange(1, "PO-2");
+        let failed = host.send_edi(&other).await;
+        assert!(matches!(failed, Err(AcceptError::Store(_))), "{fault:?}: {failed:?}");
+        for _ in 0..2 {
+            let refused = host.send_edi(&other).await;
+            assert!(matches!(refused, Err(AcceptError::Conflict { reply: Some(_), .. })), "{fault:?}: {refused:?}");
+        }
+        let summary = host.summary().await;
+        assert_eq!((summary.inputs, summary.refused_inputs), (1, 1), "{fault:?}");
+        host.verify().await.unwrap();
+    }
 }
 
 #[tokio::test]

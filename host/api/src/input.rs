@@ -180,19 +180,20 @@ async fn accept(door: &Door, channel: String, request: Request) -> Result<Respon
     }
     let (sender, body) = proven(door, &channel, &parts.headers, body).await?;
     let body = front.pipeline.senders.without_secret(&sender, body.into());
-    if let Some(channel) = front.pipeline.routes.channel(sender.channel()) {
-        let content_type = text(&parts.headers, header::CONTENT_TYPE.as_str());
-        if !channel.takes(content_type) {
-            front.pipeline.metrics.refused("media-type");
-            return Err(Problem::media_type(content_type, &channel.content_types));
-        }
-    }
     let input = Input {
         method: parts.method.as_str().to_owned(),
         path: below_channel(&parts.uri),
         headers: visible(&parts.headers),
         body,
     };
+    if let Some(channel) = front.pipeline.routes.channel(sender.channel()) {
+        let content_type = text(&parts.headers, header::CONTENT_TYPE.as_str());
+        if !channel.takes(content_type) {
+            front.pipeline.metrics.refused("media-type");
+            front.pipeline.refuse_media_type(&sender, &input).await.map_err(refusal)?;
+            return Err(Problem::media_type(content_type, &channel.content_types));
+        }
+    }
     let asks_for_outcome = text(&parts.headers, header::ACCEPT.as_str()) == Some(outcome::MEDIA_TYPE);
     match front.pipeline.accept(&sender, input).await {
         Ok(accepted) => {

@@ -710,6 +710,7 @@ pub(crate) fn counts(summary: &Summary) -> Vec<(&'static str, u64)> {
         ("order-events", summary.order_events),
         ("duplicates", summary.duplicates),
         ("rejected-inputs", summary.rejected_inputs),
+        ("refused-inputs", summary.refused_inputs),
         ("unparsed-inputs", summary.unparsed_inputs),
         ("recommended", summary.recommended),
         ("undecided", summary.undecided),

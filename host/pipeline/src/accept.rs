@@ -9,6 +9,8 @@ pub(crate) mod envelopes;
 
 pub(crate) mod judged;
 
+mod refused;
+
 use std::sync::Arc;
 
 use portreeve_model::document::{Header, Inbound};
@@ -24,6 +26,7 @@ use portreeve_store::contract::{
 
 use self::envelopes::Memory;
 use self::judged::{Again, Judged};
+use self::refused::Refused;
 use crate::exception::Limits;
 use crate::leaf::{self, AcceptFacts};
 use crate::numbers::Draw;
@@ -75,7 +78,7 @@ pub struct Finding {
 }
 
 /// Why an input was not accepted. Nothing of it was kept but, where its envelope
-/// was the reason, the record of the refusal.
+/// was the reason, its bytes and the record of the refusal.
 #[derive(Debug, thiserror::Error)]
 pub enum AcceptError {
     /// The channel is not configured.
@@ -127,8 +130,9 @@ impl AcceptError {
 impl Pipeline {
     /// Takes an input of an authenticated sender.
     ///
-    /// When this returns `Ok`, the input is durable with its leaf. When it
-    /// returns an error, nothing was kept and the sender may send again.
+    /// When this returns `Ok`, the input is durable with its leaf, and so it is with
+    /// [`AcceptError::Conflict`], as one that is refused. When it returns another error,
+    /// nothing was kept and the sender may send again.
     ///
     /// # Errors
     /// See [`AcceptError`].
@@ -215,18 +219,9 @@ impl Pipeline {
             outcome: judged.outcome,
         })?;
         if let Again::Conflict { envelope, answered } = judged.again {
-            let refused = LeafBody::Accept(leaf::refused(record, answered)?);
-            let leaf = Leaf::new(&self.host, received_at, refused)?;
-            // An answer names numbers. Without one they go back with the draw.
-            let spent = answered.then(|| numbers.spend());
-            if let Err(error) = self.store.refuse(leaf).await {
-                if let Some(spent) = spent
-                    && !matches!(error, StoreError::Unknown(_))
-                {
-                    numbers.unspent(spent);
-                }
-                return Err(error.into());
-            }
+            let record = leaf::refused(record, answered)?;
+            let refused = Refused { content, payload, record, reply: judged.reply.clone() };
+            self.keep_refused(sender, refused, answered.then_some(numbers)).await?;
             return Err(AcceptError::Conflict { envelope, reply: answered.then_some(judged.reply) });
         }
         let changed = judged.settled.iter().filter(|(_, outcome)| *outcome == EnvelopeOutcome::Changed).count();

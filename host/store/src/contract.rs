@@ -415,11 +415,14 @@ pub enum Disposition {
     Rejected,
     /// The connector failed; the bytes are kept for a person.
     Unparsed,
+    /// The host refused it: an envelope that came before with other content, or a media type that
+    /// the channel does not take. The bytes are kept, and nothing is made of them.
+    Refused,
 }
 
 impl Disposition {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Documents, Self::Rejected, Self::Unparsed];
+    pub const ALL: [Self; 4] = [Self::Documents, Self::Rejected, Self::Unparsed, Self::Refused];
 
     /// The word in records and tables.
     #[must_use]
@@ -428,6 +431,7 @@ impl Disposition {
             Self::Documents => "documents",
             Self::Rejected => "rejected",
             Self::Unparsed => "unparsed",
+            Self::Refused => "refused",
         }
     }
 }
@@ -1265,7 +1269,7 @@ pub const FORGOTTEN: &str = "removed when its retention ended";
 /// Counts over the whole store, for people and for the demo's sums.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Summary {
-    /// Inputs that were kept.
+    /// Inputs that were taken.
     pub inputs: u64,
     /// Orders per state.
     pub orders: Vec<(OrderState, u64)>,
@@ -1279,6 +1283,8 @@ pub struct Summary {
     pub rejected_inputs: u64,
     /// Inputs that the connector failed on.
     pub unparsed_inputs: u64,
+    /// Inputs that the host refused, with their bytes kept; none of `inputs`.
+    pub refused_inputs: u64,
     /// Orders that carry a recommendation.
     pub recommended: u64,
     /// Documents without a decision.
@@ -1463,7 +1469,8 @@ pub trait Store: Send + Sync + 'static {
         at: Instant,
     ) -> Result<(), StoreError>;
 
-    /// Puts it on record that an input was refused, or sign-ins were. Nothing else of it is kept.
+    /// Puts it on record that an input was refused that is kept already, or sign-ins were. Nothing else
+    /// of it is kept.
     ///
     /// *Durability*: its leaf. *Ordering*: that of leaves. *Concurrency*: any.
     /// *Retry*: repeat it; a leaf that is known is not entered again.

@@ -97,8 +97,15 @@ async fn whatever_goes_wrong_is_told_as_a_problem() {
     let signature = shop_signature(b"{}");
     let as_xml = [("x-portreeve-signature", signature.as_str()), ("content-type", "text/xml")];
     problem(&door.post("shop", &as_xml, b"{}").await, 415, "media-type");
+    // Whoever sends it is known: it is kept, and the same bytes are taken when they are called what they are.
+    let summary = host.summary().await;
+    assert_eq!((summary.inputs, summary.refused_inputs), (0, 1));
+    let strange = [("x-portreeve-signature", "00"), ("content-type", "text/xml")];
+    assert_eq!(door.post("shop", &strange, b"{}").await.status, 401);
     let as_json = [("x-portreeve-signature", signature.as_str()), ("content-type", "Application/JSON; charset=utf-8")];
     assert_ne!(door.post("shop", &as_json, b"{}").await.status, 415);
+    let summary = host.summary().await;
+    assert_eq!((summary.inputs, summary.refused_inputs), (1, 1));
     // The length alone is enough: nobody reads such a body.
     let long = [("authorization", "Bearer edi-token-of-the-tests"), ("content-length", "5000000")];
     let large = door.announce("/v1/channels/edi", &long).await;

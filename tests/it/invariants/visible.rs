@@ -2,6 +2,7 @@
 //! log, a row for a person where one is needed, and a number that a monitor sees.
 
 use portreeve::standins::Mischief;
+use portreeve_pipeline::Clock;
 use portreeve_record::leaf::{AcceptOutcome, DecidedState, EnvelopeOutcome, ReceiptOutcome};
 use portreeve_record::{LeafBody, LeafRecord};
 use portreeve_store::contract::OrderState;
@@ -77,6 +78,15 @@ async fn invariant_6_a_failure_is_visible_an_input_that_is_refused() {
     };
     assert_eq!(count(&host.leaves().await, refused), 2);
     assert_eq!(number(&host, "portreeve_refused_total{reason=\"conflict\"}").await, 2);
+    // Its bytes are kept, once, and a stranger's are not.
+    assert_eq!((metric(&host, "inputs").await, metric(&host, "refused-inputs").await), (1, 1));
+    let mut kept = Vec::new();
+    for input in host.store.kept_inputs(host.clock.now().plus_ms(1), None, 10).await.unwrap() {
+        kept.push(host.store.payload(input.content).await.unwrap());
+    }
+    assert_eq!(kept.iter().filter(|bytes| **bytes == other).count(), 1);
+    assert_eq!(kept.len(), 2);
+    host.verify().await.unwrap();
     assert_eq!(number(&host, "portreeve_refused_total{reason=\"unauthenticated\"}").await, 1);
 }
 

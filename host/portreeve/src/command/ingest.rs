@@ -84,7 +84,7 @@ pub(super) async fn run(ingest: Ingest, json: bool, output: &mut Output) -> anyh
     Ok(())
 }
 
-/// Files that nothing was kept of.
+/// Files that were not taken.
 async fn into_folder(ingest: &Ingest, json: bool, output: &mut Output) -> anyhow::Result<usize> {
     let (locations, store) = ingest.data.open_to_write_or_ask()?;
     let host = Host::open(store, &locations, Arc::new(SystemClock), None).await?;
@@ -103,18 +103,20 @@ async fn into_folder(ingest: &Ingest, json: bool, output: &mut Output) -> anyhow
     drained.map(|()| lost)
 }
 
-/// The outcome, or one that says why nothing was kept.
+/// The outcome, or one that says why it was not taken.
 async fn taken(host: &Host, ingest: &Ingest, body: Vec<u8>) -> anyhow::Result<Result<Outcome, Outcome>> {
     let sender = host.pipeline.senders.of_local_file(&ingest.channel, ingest.sender.as_deref())?;
     let channel = host.pipeline.routes.channel(sender.channel());
     let content_type = ingest.content_type.as_deref().or_else(|| channel.and_then(Channel::type_of_files));
+    let input = Input::of_file(body, content_type);
     if let Some(channel) = channel.filter(|channel| !channel.takes(content_type)) {
+        host.pipeline.refuse_media_type(&sender, &input).await?;
         let found = content_type.unwrap_or("none");
         let taken = channel.content_types.join(", ");
         let detail = format!("the content type is `{found}`, this channel takes {taken}; {NAME_THE_TYPE}");
         return Ok(Err(Outcome::not_taken("media-type", detail)));
     }
-    match host.pipeline.accept(&sender, Input::of_file(body, content_type)).await {
+    match host.pipeline.accept(&sender, input).await {
         Ok(accepted) => Ok(Ok(Outcome::of(&host.pipeline, accepted).await?)),
         Err(error @ AcceptError::Store(_)) => Err(error.into()),
         Err(error) => Ok(Err(Outcome::refused(error))),

@@ -9,7 +9,7 @@ use super::Maker;
 use super::fixture::{
     ALL, NOW, envelope, exception, input, input_id, keep, leaf, leaves, next, observe, reply, sealed, sender,
 };
-use crate::contract::{DocumentPosition, JournalOutcome, KnownEnvelope};
+use crate::contract::{Disposition, DocumentPosition, JournalEntry, JournalOutcome, KnownEnvelope};
 
 pub(crate) async fn an_acknowledged_input_is_there_after_a_reopening(maker: impl Maker) {
     let store = maker.open().await;
@@ -119,6 +119,22 @@ pub(crate) async fn a_refusal_is_on_record_once(maker: impl Maker) {
     let store = maker.open().await;
     assert_eq!(leaves(&store).await, [leaf(1).id().short(), leaf(2).id().short()]);
     assert_eq!(store.summary().await.unwrap().inputs, 0);
+}
+
+pub(crate) async fn what_is_refused_is_kept_and_counts_as_none_that_was_taken(maker: impl Maker) {
+    let store = maker.open().await;
+    keep(&store, input(1, &["PO-1"])).await;
+    let refused = || JournalEntry { disposition: Disposition::Refused, envelopes: Vec::new(), ..input(2, &[]) };
+    keep(&store, refused()).await;
+    let again = store.journal(refused()).await.unwrap();
+    assert!(matches!(again, JournalOutcome::Duplicate { .. }), "{again:?}");
+    drop(store);
+    let store = maker.open().await;
+    let summary = store.summary().await.unwrap();
+    assert_eq!((summary.inputs, summary.refused_inputs, summary.rejected_inputs), (1, 1, 0));
+    let kept = store.kept_inputs(NOW.plus_ms(10), None, 10).await.unwrap();
+    assert_eq!(kept.len(), 2);
+    assert_eq!(store.payload(kept[1].content).await.unwrap(), b"an input");
 }
 
 pub(crate) async fn exceptions_are_paged_oldest_first(maker: impl Maker) {

@@ -115,7 +115,7 @@ macro_rules! suite {
         $crate::conformance::suite! { $maker:
             accept: an_acknowledged_input_is_there_after_a_reopening, the_same_input_again_gets_the_first_reply_and_writes_nothing,
                 of_a_known_envelope_the_first_is_named_and_nothing_is_written, of_one_input_sent_at_the_same_time_one_is_kept,
-                no_position_appears_below_one_that_was_seen, a_refusal_is_on_record_once, exceptions_are_paged_oldest_first,
+                no_position_appears_below_one_that_was_seen, a_refusal_is_on_record_once, what_is_refused_is_kept_and_counts_as_none_that_was_taken, exceptions_are_paged_oldest_first,
                 a_number_is_never_given_twice;
             poll: a_poll_is_claimed_by_one_at_a_time_and_when_it_is_due,
                 a_cursor_moves_with_what_was_brought_or_not_at_all,

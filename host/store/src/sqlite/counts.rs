@@ -74,14 +74,16 @@ pub(super) fn summary(connection: &Connection) -> Result<Summary> {
     }
     orders.insert(0, (OrderState::Released, released));
     let pending = count(PENDING)?;
+    let refused_inputs = count_as(INPUTS_ENDED, "refused")?;
 
     Ok(Summary {
-        inputs: count(INPUTS)?,
+        inputs: count(INPUTS)?.saturating_sub(refused_inputs),
         orders,
         unmapped: count_as(WITHOUT_ORDER, "unmapped")?,
         order_events: count(ORDER_EVENTS)?,
         duplicates: count_as(WITHOUT_ORDER, "duplicate")?,
         rejected_inputs: count_as(INPUTS_ENDED, "rejected")?,
+        refused_inputs,
         unparsed_inputs: count_as(INPUTS_ENDED, "unparsed")?,
         recommended: count(RECOMMENDED)?,
         undecided: count(UNDECIDED)?.saturating_add(count(BEHIND)?),
