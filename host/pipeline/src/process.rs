@@ -131,7 +131,7 @@ impl Process {
             return Step::Impossible(Concern { code: "too-many-events", found, expected });
         }
         let mut after = before.clone();
-        let mut concerns = match after.count(event, &self.unshipped) {
+        let mut concerns = match after.count(event, self) {
             Ok(concerns) => concerns,
             Err(trouble) => return trouble.into(),
         };

@@ -2,6 +2,7 @@
 //!
 //! ```toml
 //! unshipped = ["freight"]           # items that are invoiced and never shipped
+//! warehouse_decides = ["backorder"] # what its code says of a short line and nobody has to agree to
 //!
 //! [[transition]]
 //! event = "shipment.confirmed"      # or `host = "release"`, what the host decides
@@ -11,6 +12,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use portreeve_model::event::ShortReason;
 use portreeve_model::strict::{LoadErrors, Problems, SourceFile, Table, choice, one_of, text};
 use portreeve_model::{Digest, ProcessState};
 use portreeve_store::contract::OrderEventKind;
@@ -46,8 +48,17 @@ pub struct Process {
     host: BTreeMap<String, Vec<Transition>>,
     /// Items that are invoiced and never shipped, such as freight.
     pub(super) unshipped: Vec<String>,
+    /// What the warehouse's code decides about a line that it ships short; anything else is for people.
+    pub(super) warehouse_decides: Vec<ShortReason>,
     digest: Digest,
 }
+
+/// What may become of the rest of a short line, by the words of the file.
+const SHORT: [(&str, ShortReason); 3] = [
+    ("backorder", ShortReason::Backorder),
+    ("cancel-rest", ShortReason::NoBackorder),
+    ("substitution", ShortReason::Substitution),
+];
 
 impl Process {
     /// Reads a process's file.
@@ -149,8 +160,10 @@ impl Process {
 fn read_file(file: SourceFile<'_>, problems: &mut Problems) -> Option<Process> {
     let mut root = Table::parse(file, problems)?;
     let unshipped = root.list("unshipped", "the number of an item", problems, text);
+    let words = one_of(SHORT.iter().map(|(word, _)| *word));
+    let warehouse_decides = root.list("warehouse_decides", &words, problems, |value| choice(value, &SHORT));
     let digest = Digest::of(file.text.as_bytes());
-    let mut process = Process { events: BTreeMap::new(), host: BTreeMap::new(), unshipped, digest };
+    let mut process = Process { events: BTreeMap::new(), host: BTreeMap::new(), unshipped, warehouse_decides, digest };
     for mut table in root.tables("transition", problems) {
         read_transition(&mut table, &mut process, problems);
         table.finish(problems);

@@ -26,6 +26,8 @@ use portreeve_model::value::{text, text_option};
 use portreeve_model::{Currency, Digest, Event, Money, Order, OrderLine, ProcessState, Quantity};
 use serde::{Deserialize, Serialize};
 
+use super::Process;
+
 pub(crate) use self::agreed::LESS_THAN_LEFT;
 
 /// Things that were said about one order and are remembered, so that the same thing said
@@ -211,7 +213,8 @@ impl Progress {
     }
 
     /// Counts what an event says.
-    pub(super) fn count(&mut self, event: &Event, unshipped: &[String]) -> Moved {
+    pub(super) fn count(&mut self, event: &Event, process: &Process) -> Moved {
+        let unshipped = process.unshipped.as_slice();
         match event {
             Event::OrderChanged(change) => {
                 let agreed = Self::of_order(&change.order, self.state, unshipped).map_err(Trouble::Impossible)?;
@@ -228,7 +231,7 @@ impl Progress {
             Event::ShipmentPacked(shipment) => self.handled(shipment, |line| &mut line.packed),
             // Where it is, not how much of it: that is confirmed.
             Event::ShipmentDispatched(_) | Event::ShipmentDelayed(_) => Ok(Vec::new()),
-            Event::ShipmentConfirmed(shipment) => self.shipped(shipment),
+            Event::ShipmentConfirmed(shipment) => self.shipped(shipment, &process.warehouse_decides),
             Event::InvoicePosted(invoice) => self.invoiced(invoice, unshipped),
             Event::PaymentSettled(settlement) => self.paid(settlement),
             Event::ReturnRequested(announced) => self.return_requested(announced),
@@ -302,7 +305,7 @@ impl Progress {
         Ok(Vec::new())
     }
 
-    fn shipped(&mut self, shipment: &Shipment) -> Moved {
+    fn shipped(&mut self, shipment: &Shipment, decides: &[ShortReason]) -> Moved {
         let mut concerns = Vec::new();
         // Nobody expects them: the system of record has no order any more.
         if self.was_said("order.rejected", "") && shipment.lines.iter().any(|line| line.shipped.value > 0) {
@@ -316,7 +319,7 @@ impl Progress {
             let count = line.count_of(&said.shipped)?;
             let left = line.ordered.saturating_sub(line.shipped);
             line.shipped = line.add(line.shipped, count, left, &said.line_number, "left to ship")?;
-            concerns.extend(line.short(said));
+            concerns.extend(line.short(said, decides));
         }
         Ok(concerns)
     }
@@ -800,14 +803,37 @@ impl LineProgress {
         Ok(before.saturating_add(count))
     }
 
-    /// What becomes of the rest of a line that was shipped short: the warehouse's code says so.
-    fn short(&mut self, said: &ShipmentLine) -> Option<Concern> {
+    /// What becomes of the rest of a line that was shipped short: the warehouse's code says so, where
+    /// it may decide that.
+    fn short(&mut self, said: &ShipmentLine, decides: &[ShortReason]) -> Option<Concern> {
         let rest = self.open();
+        let not_agreed = |what: &str, expected: &str| {
+            Some(Concern {
+                code: "short-not-agreed",
+                found: format!("line {} shipped short by {}, {what}", said.line_number, self.shown(rest)),
+                expected: format!("{expected}; `warehouse_decides` of the process says what it may decide"),
+            })
+        };
         match said.short {
-            ShortReason::None | ShortReason::Backorder => None,
-            ShortReason::NoBackorder => {
+            ShortReason::None => None,
+            ShortReason::Backorder if rest == 0 || decides.contains(&said.short) => None,
+            ShortReason::Backorder => {
+                not_agreed("and the rest as a backorder", "somebody to ask whether it may still come")
+            }
+            ShortReason::NoBackorder if decides.contains(&said.short) => {
                 self.closed = true;
                 None
+            }
+            ShortReason::NoBackorder if rest == 0 => None,
+            ShortReason::NoBackorder => {
+                not_agreed("and nothing more of it", "the rest, which is owed until somebody agrees otherwise")
+            }
+            ShortReason::Substitution if said.shipped.value > 0 && !decides.contains(&said.short) => {
+                Some(Concern {
+                    code: "substitute-not-agreed",
+                    found: format!("another item in the place of line {}", said.line_number),
+                    expected: "what was ordered, or somebody who asks whether the other one is wanted; `warehouse_decides` of the process says what the warehouse may decide".to_owned(),
+                })
             }
             ShortReason::Substitution | ShortReason::Damaged | ShortReason::Unknown if rest == 0 => None,
             ShortReason::Substitution | ShortReason::Damaged | ShortReason::Unknown => Some(Concern {

@@ -518,6 +518,37 @@ fn an_item_is_known_by_the_customers_number_as_well_and_by_what_took_its_place()
 }
 
 #[test]
+fn what_the_warehouse_may_not_decide_of_a_short_line_is_told_and_stays_owed() {
+    let deciding = |list: &str| {
+        let text = STANDARD.replace("[\"backorder\", \"cancel-rest\"]", list);
+        Process::load(&SourceFile { name: "process.toml", text: &text }).unwrap()
+    };
+    let short_of = |list: &str, short, counts| {
+        let process = deciding(list);
+        let start = process.beginning(&order(), ProcessState::Accepted).unwrap();
+        let step = process.apply(&start, &Event::ShipmentConfirmed(shipment("S-1", counts, short)), 1);
+        let Step::Applied { after, concerns } = step else { panic!("{step:?}") };
+        (after.state, concerns.iter().map(|concern| concern.code).collect::<Vec<_>>())
+    };
+    let (all, none) = ("[\"backorder\", \"cancel-rest\", \"substitution\"]", "[]");
+    let (whole, part) = (ProcessState::Shipped, ProcessState::PartShipped);
+    // Line 2 is short by three.
+    for (short, agreed) in [(ShortReason::Backorder, part), (ShortReason::NoBackorder, whole)] {
+        assert_eq!(short_of(all, short, [10, 1]), (agreed, vec![]), "{short:?}");
+        assert_eq!(short_of(none, short, [10, 1]), (part, vec!["short-not-agreed"]), "{short:?}");
+        assert_eq!(short_of(none, short, [10, 4]), (whole, vec![]), "nothing is short: {short:?}");
+    }
+    // Another item left, all of it: it has left whatever anybody thinks of it.
+    assert_eq!(short_of(all, ShortReason::Substitution, [10, 4]), (whole, vec![]));
+    for list in [none, "[\"backorder\", \"cancel-rest\"]"] {
+        assert_eq!(short_of(list, ShortReason::Substitution, [10, 4]), (whole, vec!["substitute-not-agreed"]));
+    }
+    let wrong = STANDARD.replace("\"cancel-rest\"", "\"whatever\"");
+    let error = Process::load(&SourceFile { name: "process.toml", text: &wrong }).unwrap_err().to_string();
+    assert!(error.contains("whatever") && error.contains("substitution"), "{error}");
+}
+
+#[test]
 fn an_order_of_an_earlier_version_is_followed_as_it_was() {
     let mut before = after(&[accepted()]).0;
     before.lines.values_mut().for_each(|line| line.items.clear());
