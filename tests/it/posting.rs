@@ -172,6 +172,75 @@ async fn what_is_short_stays_outstanding_and_of_a_shipment_of_nothing_nothing_is
 }
 
 #[tokio::test]
+async fn what_the_warehouse_says_never_leaves_is_taken_off_the_sales_order_once_what_left_is_posted() {
+    let close = format!(
+        "\n[[effect]]\non = \"shipment.confirmed\"\nto = [\"shipped\", \"invoiced\", \"settled\"]\nrest = \"cancelled\"\ntarget = \"erp\"\nkind = \"{CLOSE}\"\n"
+    );
+    let says = "says = [\"shipment.confirmed\", \"return.received\"";
+    let host = posting(Mischief::default())
+        .replace("portreeve.toml", says, &format!("{says}, \"invoice.posted\""))
+        .append("portreeve.toml", &close)
+        .start()
+        .await;
+    let line = |line: &str, sku: &str, ordered: &str, shipped: &str, short: &str| json!({"lineNumber": line, "sku": sku, "ordered": boxes(ordered), "shipped": boxes(shipped), "short": short});
+    let says = |order: OrderId, number: &str, lines: Value| {
+        say(&host, "shipment.confirmed", json!({"orderNumber": order, "shipmentNumber": number, "lines": lines}))
+    };
+
+    // Line 1 ends with the first shipment, and line 2 is still owed: nothing is taken off yet.
+    let order = accepted(&host, "PO-1").await;
+    says(
+        order,
+        "S-1",
+        json!([line("1", "FST-1007", "10", "8", "no-backorder"), line("2", "FST-1014", "4", "1", "backorder")]),
+    )
+    .await;
+    host.come_to_rest().await;
+    let quantities =
+        || -> Vec<String> { host.erp.sales_orders()[0].lines.iter().map(|line| line.quantity.to_string()).collect() };
+    assert_eq!(quantities(), ["10", "4"]);
+    says(order, "S-2", json!([line("2", "FST-1014", "3", "3", "none")])).await;
+    host.come_to_rest().await;
+    assert_eq!(quantities(), ["8", "4"], "nothing is outstanding");
+    assert_eq!(host.order("PO-1").await.deliveries.last().unwrap().kind, CLOSE);
+
+    // Where all of it left the ERP has no order any more, and nobody asks it for one.
+    let whole = accepted(&host, "PO-2").await;
+    ship(&host, whole, "S-3", &[FIRST, SECOND]).await;
+    host.come_to_rest().await;
+    assert!(host.order("PO-2").await.deliveries.iter().all(|delivery| delivery.kind != CLOSE));
+    assert_eq!((host.erp.sales_order_count(), host.codes().await), (1, vec![]));
+
+    // All that left is invoiced when the warehouse says that the backorder never comes.
+    let late = accepted(&host, "PO-3").await;
+    says(late, "S-4", json!([line("1", "FST-1007", "10", "10", "none"), line("2", "FST-1014", "4", "0", "backorder")]))
+        .await;
+    host.come_to_rest().await;
+    let number = host.erp.invoices().last().unwrap().number.clone();
+    let price = json!({"amount": "1840", "scale": 2, "currency": "USD", "perQuantity": 1});
+    let usd = || json!({"minor": "18400", "currency": "USD"});
+    let billed =
+        json!([{"lineNumber": "1", "sku": "FST-1007", "quantity": boxes("10"), "unitPrice": price, "extended": usd()}]);
+    say(&host, "invoice.posted", json!({"invoiceNumber": number, "orderNumber": late, "postedOn": "2026-03-04", "lines": billed, "total": usd()})).await;
+    host.come_to_rest().await;
+    says(late, "S-5", json!([line("2", "FST-1014", "4", "0", "no-backorder")])).await;
+    host.come_to_rest().await;
+    assert_eq!(host.process_state(late).await, Some(ProcessState::Invoiced));
+    let deliveries = host.order("PO-3").await.deliveries;
+    assert!(
+        deliveries.iter().any(|delivery| delivery.kind == CLOSE && delivery.state == "delivered"),
+        "{deliveries:?}"
+    );
+    assert_eq!(host.codes().await, Vec::<String>::new());
+    host.verify().await.unwrap();
+
+    let wrong = close.replace("shipment.confirmed", "return.received");
+    let told =
+        format!("{:#}", posting(Mischief::default()).append("portreeve.toml", &wrong).try_start().await.err().unwrap());
+    assert!(told.contains("says `rest`, and nothing leaves by that"), "{told}");
+}
+
+#[tokio::test]
 async fn however_often_an_answer_is_lost_each_shipment_is_invoiced_and_each_return_credited_once() {
     let hard = Mischief {
         throttle_per_mille: 200,

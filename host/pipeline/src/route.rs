@@ -305,6 +305,10 @@ pub struct Effect {
     pub to: BTreeSet<ProcessState>,
     /// Of `invoice.posted`: which of them; invoices and credit memos alike, where nothing is said.
     pub invoices: Option<Invoices>,
+    /// Of `shipment.confirmed`: whether only where a part of the order never leaves and nothing more of it is
+    /// to; any, where nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rest: Option<Rest>,
     /// Where it goes.
     pub target: String,
     /// The kind of message; the target's own, where nothing is said.
@@ -321,6 +325,14 @@ pub struct Effect {
 pub(crate) const CHANGE_ACCEPTED: &str = "order.change-accepted";
 /// See [`CHANGE_ACCEPTED`].
 pub(crate) const CHANGE_REFUSED: &str = "order.change-refused";
+
+/// What becomes of what has not left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Rest {
+    /// Something of the order never leaves, as its warehouse said of a short line, and the rest has left.
+    Cancelled,
+}
 
 /// Which of what finance posts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -816,6 +828,11 @@ impl Routes {
             if effect.invoices.is_some() && on != OrderEventKind::InvoicePosted.as_str() {
                 problems.push(format!(
                     "an effect of `{on}` on target `{target}` says `invoices`, and none is posted by that; take it out, or have it be of `invoice.posted`"
+                ));
+            }
+            if effect.rest.is_some() && on != OrderEventKind::ShipmentConfirmed.as_str() {
+                problems.push(format!(
+                    "an effect of `{on}` on target `{target}` says `rest`, and nothing leaves by that; take it out, or have it be of `shipment.confirmed`"
                 ));
             }
             let earlier = self.effects.iter().take(index);

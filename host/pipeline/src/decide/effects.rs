@@ -9,7 +9,7 @@ use portreeve_store::contract::{Content, DocumentPosition, NewOutbox, OrderEvent
 
 use super::following::{Moved, Worry};
 use crate::process::{Concern, Process};
-use crate::route::{CHANGE_ACCEPTED, CHANGE_REFUSED, Effect, Invoices, Routes, Sends};
+use crate::route::{CHANGE_ACCEPTED, CHANGE_REFUSED, Effect, Invoices, Rest, Routes, Sends};
 
 impl Routes {
     /// The deliveries that follow, in the order of what moved the order and of the routes. An
@@ -90,6 +90,7 @@ impl Routes {
             to: ProcessState::Cancelled,
             is_own_refund: false,
             is_credit_memo: false,
+            is_cut_short: false,
         };
         !self.deliveries_of(&[rejected], false, Some(channel)).is_empty()
     }
@@ -134,6 +135,7 @@ impl Effect {
             Some(Invoices::Invoice) => !moved.is_credit_memo,
             Some(Invoices::CreditMemo) => moved.is_credit_memo,
         };
+        let is_wanted = is_wanted && self.rest.is_none_or(|Rest::Cancelled| moved.is_cut_short);
         self.on == moved.event && among(&self.from, &moved.from) && among(&self.to, &moved.to) && is_wanted
     }
 }

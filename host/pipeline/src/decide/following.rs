@@ -71,6 +71,8 @@ pub(crate) struct Moved {
     pub(crate) is_own_refund: bool,
     /// Whether it is an invoice whose total is below nothing.
     pub(crate) is_credit_memo: bool,
+    /// Whether a part of the order never leaves, and nothing more of it is to.
+    pub(crate) is_cut_short: bool,
 }
 
 /// What an event makes of its order.
@@ -352,8 +354,10 @@ impl Course {
         let is_own_refund =
             money.refunding.len() < before.refunding.len() && money.refunded_minor > before.refunded_minor;
         let is_credit_memo = matches!(event, Event::InvoicePosted(invoice) if invoice.total.minor < 0);
+        let is_cut_short = after.lines.values().any(|line| line.cancelled() > 0)
+            && after.lines.values().all(|line| line.unshipped || line.open() == 0);
         let event = event.name().to_owned();
-        followed.moved.push(Moved { event, position, from, to, is_own_refund, is_credit_memo });
+        followed.moved.push(Moved { event, position, from, to, is_own_refund, is_credit_memo, is_cut_short });
         self.progress = after;
     }
 

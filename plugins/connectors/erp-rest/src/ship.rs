@@ -36,7 +36,7 @@
 //! A line is found by its sequence, see the transformer `business-central`, and has to have
 //! the item and the unit that the warehouse names. Freight and whatever else is no item stays
 //! as the ERP proposes it: with the first invoice. Of a shipment of nothing nothing is posted,
-//! and what is short stays outstanding in the ERP until a clerk takes it off the order, or `close` does.
+//! and what is short stays outstanding in the ERP until `close` takes it off the order, or a clerk does.
 //!
 //! Sources: Microsoft's pages 30028 "APIV2 - Sales Orders" (`ShipAndInvoice`, which answers
 //! 204) and 30044 "APIV2 - Sales Order Lines"; resource types salesOrderLine and salesInvoice.
