@@ -132,6 +132,7 @@ mod refunds;
 mod reconciled;
 mod reconciled_documents;
 mod reconciled_orders;
+mod reconciled_shop;
 
 mod erp;
 

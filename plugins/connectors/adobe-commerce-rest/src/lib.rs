@@ -38,7 +38,7 @@
 //! an adjustment, in the one currency that order, shop and refund have; before 2.4.1 the shop
 //! refused one without goods.
 //!
-//! Orders whose webhook was lost are fetched (`pulled`).
+//! Orders whose webhook was lost are fetched (`pulled`), and what it has in stock is listed (`listing`).
 //!
 //! How much there is of an item is set and not added to, so saying it twice is as saying it once:
 //! the host sends it again without asking, and `find` is refused.
@@ -50,6 +50,7 @@
 //! bearer's token in Adobe's cloud.
 
 mod effect;
+mod listing;
 mod order;
 mod pulled;
 mod shop;
@@ -104,7 +105,10 @@ impl Connector for AdobeCommerceRest {
     }
 
     fn poll(request: PollRequest) -> Result<Polled, Failure> {
-        pulled::poll(&request)
+        match setting(&request.settings, "list") {
+            Some(list) => listing::page(&request, list),
+            None => pulled::poll(&request),
+        }
     }
 
     fn check(request: CheckRequest) -> Result<CheckReport, Failure> {

@@ -39,12 +39,16 @@
 //! With `on-hand` it sells what is set aside for orders of other channels a second time.
 //! An item of which nothing is left is out of stock (`status` 0), any other in stock.
 //!
+//! Pages of what it has are `inventory.level`, see `listing`.
+//!
 //! Settings: `notify` has the shop write to the customer, `visible` shows comments to him,
 //! `capture` has an invoice captured, `source-is-node` has the shop take goods from the source that
 //! is called as the node they left (each `true` or `false`, which they are unless set); `beside`
 //! names, apart by blanks, what finance invoices beside the order's items, such as freight;
 //! `accepted-status` and `rejected-status` are the order's status from then on, unless set the
 //! one that it has.
+
+mod listing;
 
 mod message;
 
@@ -55,6 +59,16 @@ use portreeve_sdk::transformer::*;
 struct AdobeDocuments;
 
 impl Transformer for AdobeDocuments {
+    fn to_canonical(request: MappingRequest) -> Result<Vec<Event>, Failure> {
+        if request.kind != listing::SOURCE_ITEMS {
+            return Err(Failure::permanent(format!(
+                "this transformer does not map documents of kind `{}`",
+                request.kind
+            )));
+        }
+        listing::levels(&request.body, &request.settings)
+    }
+
     fn from_canonical(request: RenderingRequest) -> Result<Message, Failure> {
         let settings = &request.settings;
         let body = match (request.kind.as_str(), &request.event) {

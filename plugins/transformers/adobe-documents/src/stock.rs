@@ -78,17 +78,20 @@ pub(crate) fn level(level: &InventoryLevel, unit: Option<&str>, settings: &[Sett
 
 /// The shop's source of a node.
 fn source<'a>(node: &'a str, settings: &'a [Setting]) -> Result<Option<&'a str>, Failure> {
-    let Some(sources) = setting(settings, "sources") else { return Ok(Some(node)) };
-    let mut found = None;
-    for pair in sources.split_whitespace() {
-        match pair.split_once('=') {
-            Some((of, source)) if !of.is_empty() && !source.is_empty() => {
-                if of == node {
-                    found = Some(source);
-                }
-            }
-            _ => return Err(Failure::permanent("setting `sources` has something else than `NODE=SOURCE`")),
-        }
-    }
-    Ok(found)
+    let Some(sources) = sources(settings)? else { return Ok(Some(node)) };
+    Ok(sources.into_iter().rev().find(|(of, _)| *of == node).map(|(_, source)| source))
+}
+
+/// Nodes and their sources, where the setting `sources` names any.
+///
+/// # Errors
+/// When it has something else.
+pub(crate) fn sources(settings: &[Setting]) -> Result<Option<Vec<(&str, &str)>>, Failure> {
+    let Some(sources) = setting(settings, "sources") else { return Ok(None) };
+    let pairs = sources.split_whitespace().map(|pair| {
+        pair.split_once('=')
+            .filter(|(node, source)| !node.is_empty() && !source.is_empty())
+            .ok_or_else(|| Failure::permanent("setting `sources` has something else than `NODE=SOURCE`"))
+    });
+    pairs.collect::<Result<_, _>>().map(Some)
 }
