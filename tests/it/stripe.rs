@@ -1072,7 +1072,9 @@ async fn a_sender_has_one_proof_and_an_api_key_is_no_endpoints_secret() {
     assert_eq!(refused(WEBHOOK_SECRET, "").await, None);
     let both = refused(WEBHOOK_SECRET, &format!("secret_file = \"{}\"\n", file.display())).await.unwrap();
     assert!(
-        both.contains("exactly one of `token_sha256`, `secret_file`, `stripe_secret_file` and `client_state_file`"),
+        both.contains(
+            "exactly one of `token_sha256`, `secret_file`, `stripe_secret_file`, `adobe_public_key_file` and `client_state_file`"
+        ),
         "{both}"
     );
     let key = refused("sk_live_51H8a9b8c7d6e5f4", "").await.unwrap();

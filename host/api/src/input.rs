@@ -30,6 +30,9 @@ const SIGNATURE: &str = "x-portreeve-signature";
 /// The header with Stripe's own kind of signature, over a time and the body.
 const STRIPE_SIGNATURE: &str = "stripe-signature";
 
+/// The header with Adobe Commerce's kind of signature, over the base64 of the body.
+const ADOBE_SIGNATURE: &str = "x-adobe-commerce-webhook-signature";
+
 /// The header that tells the sender under which id its input is kept.
 pub const INPUT_ID: HeaderName = HeaderName::from_static("x-portreeve-input");
 
@@ -38,7 +41,8 @@ pub const INPUT_ID: HeaderName = HeaderName::from_static("x-portreeve-input");
 pub const DUPLICATE: HeaderName = HeaderName::from_static("x-portreeve-duplicate");
 
 /// Headers that never reach a guest: they are credentials.
-const CREDENTIALS: [&str; 5] = ["authorization", "proxy-authorization", "cookie", SIGNATURE, STRIPE_SIGNATURE];
+const CREDENTIALS: [&str; 6] =
+    ["authorization", "proxy-authorization", "cookie", SIGNATURE, STRIPE_SIGNATURE, ADOBE_SIGNATURE];
 
 /// The host's own answer to an input, where its protocol has none.
 #[derive(Debug, Serialize, ToSchema)]
@@ -73,7 +77,7 @@ pub(crate) struct Kept {
         (status = 500, description = "Could not be put on record; nothing was kept", body = Problem),
         (status = 503, description = "The store is unavailable; see Retry-After", body = Problem),
     ),
-    security(("sender" = []), ("signature" = []), ("stripe-signature" = []))
+    security(("sender" = []), ("signature" = []), ("stripe-signature" = []), ("adobe-signature" = []))
 )]
 pub(crate) async fn receive(
     state: State<Arc<Door>>,
@@ -105,7 +109,7 @@ pub(crate) async fn receive(
         (status = 500, description = "Could not be put on record; nothing was kept", body = Problem),
         (status = 503, description = "The store is unavailable; see Retry-After", body = Problem),
     ),
-    security(("sender" = []), ("signature" = []), ("stripe-signature" = []))
+    security(("sender" = []), ("signature" = []), ("stripe-signature" = []), ("adobe-signature" = []))
 )]
 pub(crate) async fn receive_below(
     state: State<Arc<Door>>,
@@ -263,13 +267,17 @@ fn is_empty(headers: &HeaderMap) -> bool {
 enum Shown<'a> {
     Hex(&'a str),
     Stripe(&'a str),
+    Adobe(&'a str),
 }
 
-/// The signature that proves a request, where one is to. Whoever hands an event of Stripe's on
-/// shows a token of its own beside the header that the event came with.
+/// The signature that proves a request, where one is to. Whoever hands an event of Stripe's or a
+/// shop's on shows a token of its own beside the header that it came with.
 fn signature(headers: &HeaderMap) -> Option<Shown<'_>> {
-    let stripe = || text(headers, STRIPE_SIGNATURE).filter(|_| bearer(headers).is_none());
-    text(headers, SIGNATURE).map(Shown::Hex).or_else(|| stripe().map(Shown::Stripe))
+    let of_another = || {
+        let stripe = || text(headers, STRIPE_SIGNATURE).map(Shown::Stripe);
+        stripe().or_else(|| only(headers, ADOBE_SIGNATURE).map(Shown::Adobe))
+    };
+    text(headers, SIGNATURE).map(Shown::Hex).or_else(|| of_another().filter(|_| bearer(headers).is_none()))
 }
 
 impl<'a> Shown<'a> {
@@ -277,6 +285,7 @@ impl<'a> Shown<'a> {
         match self {
             Self::Hex(hex) => Credential::Signature { hex, body },
             Self::Stripe(header) => Credential::StripeSignature { header, body, now },
+            Self::Adobe(base64) => Credential::AdobeSignature { base64, body },
         }
     }
 }
@@ -314,6 +323,15 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+/// A header that is there once: of two nobody knows which one counts.
+fn only<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (Some(value), None) => value.to_str().ok(),
+        _ => None,
+    }
 }
 
 /// Path and query after `/v1/channels/{channel}`.
@@ -400,6 +418,34 @@ mod tests {
             assert_eq!(shown(value), None, "{value}");
         }
         assert_eq!(bearer(&HeaderMap::new()), None);
+    }
+
+    #[test]
+    fn a_guest_sees_no_credential_of_any_kind() {
+        let mut headers: HeaderMap = CREDENTIALS
+            .iter()
+            .map(|name| (HeaderName::from_static(name), HeaderValue::from_static("secret")))
+            .collect();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+        let seen: Vec<_> = visible(&headers).into_iter().map(|header| (header.name, header.value)).collect();
+        assert_eq!(seen, [("content-type".to_owned(), "text/plain".to_owned())]);
+    }
+
+    #[test]
+    fn a_shops_signature_is_one_where_it_is_there_once_and_no_token_is_beside_it() {
+        let shown = |headers: &[(HeaderName, &'static str)]| {
+            let mut map = HeaderMap::new();
+            for (name, value) in headers {
+                map.append(name, HeaderValue::from_static(value));
+            }
+            matches!(signature(&map), Some(Shown::Adobe("S1")))
+        };
+        let adobe = HeaderName::from_static(ADOBE_SIGNATURE);
+        assert!(shown(&[(adobe.clone(), "S1")]));
+        assert!(!shown(&[]));
+        assert!(!shown(&[(adobe.clone(), "S1"), (adobe.clone(), "S1")]));
+        assert!(!shown(&[(adobe.clone(), "S1"), (header::AUTHORIZATION, "Bearer T1")]));
+        assert!(!shown(&[(adobe, "S1"), (HeaderName::from_static(SIGNATURE), "S2")]));
     }
 
     #[test]

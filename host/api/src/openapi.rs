@@ -110,6 +110,11 @@ impl Modify for Credentials {
             "Stripe's webhook signature, `t=…,v1=…`, under the endpoint's secret and not older than five minutes",
         );
         components.add_security_scheme("stripe-signature", SecurityScheme::ApiKey(ApiKey::Header(stripe)));
+        let adobe = ApiKeyValue::with_description(
+            "x-adobe-commerce-webhook-signature",
+            "Adobe Commerce's webhook signature: RSA (PKCS #1 v1.5) with SHA-256 over the base64 of the body, in base64",
+        );
+        components.add_security_scheme("adobe-signature", SecurityScheme::ApiKey(ApiKey::Header(adobe)));
     }
 }
 

@@ -4,7 +4,11 @@
 //! nowhere else, so an input without an authenticated sender does not compile.
 //! Tokens are kept as digests; comparison takes the same time whatever differs.
 
+mod adobe;
 mod client_state;
+mod public_key;
+#[cfg(test)]
+mod samples;
 mod stripe;
 
 use std::path::PathBuf;
@@ -16,6 +20,7 @@ use portreeve_registry::file::{self, SMALL_BYTES_MAX};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
+pub use self::public_key::{KeyProblem, PublicKeyError, PublicKeyFile};
 use crate::poll::Poll;
 
 /// Somebody who was authenticated on a channel.
@@ -79,6 +84,14 @@ pub enum Credential<'a> {
         /// The host's time: a signature of another one counts no more.
         now: Instant,
     },
+    /// What the header `x-adobe-commerce-webhook-signature` says: an RSA signature of the base64 of
+    /// the raw body.
+    AdobeSignature {
+        /// The header's value.
+        base64: &'a str,
+        /// The bytes as they were received.
+        body: &'a [u8],
+    },
     /// What each notification in the body names as `clientState`.
     ClientState {
         /// The bytes as they were received.
@@ -96,6 +109,8 @@ pub enum Proof {
     SignedBody(SigningSecret),
     /// The secret of a webhook endpoint, with which Stripe signs time and body.
     StripeSigned(SigningSecret),
+    /// The public key of a shop of Adobe Commerce, which signs its webhooks.
+    AdobeSigned(PublicKeyFile),
     /// The secret that a subscription was made with, and each of its notifications names.
     ClientState(SigningSecret),
 }
@@ -300,6 +315,7 @@ impl Proof {
             (Self::StripeSigned(secret), Credential::StripeSignature { header, body, now }) => {
                 stripe::proves(header, body, now, &secret.current())
             }
+            (Self::AdobeSigned(key), Credential::AdobeSignature { base64, body }) => adobe::proves(base64, body, key),
             (Self::ClientState(secret), Credential::ClientState { body }) => {
                 client_state::proves(body, &secret.client_state())
             }
@@ -429,9 +445,12 @@ mod tests {
         assert_eq!(senders().authenticate("payments", stripe).unwrap().id().as_str(), "stripe");
         assert!(senders().authenticate("edi", stripe).is_err());
         let plain = signed(b"body");
-        for other in
-            [Credential::Signature { hex: &plain, body: b"body" }, Credential::Bearer("secret"), Credential::None]
-        {
+        for other in [
+            Credential::Signature { hex: &plain, body: b"body" },
+            Credential::AdobeSignature { base64: &plain, body: b"body" },
+            Credential::Bearer("secret"),
+            Credential::None,
+        ] {
             assert!(senders().authenticate("payments", other).is_err(), "{other:?}");
         }
         let later = Credential::StripeSignature { header: &header, body: b"body", now: now.plus_ms(300_001) };

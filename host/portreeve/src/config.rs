@@ -24,7 +24,7 @@ use portreeve_pipeline::notice::{NoticeEntry, WayOfNotices};
 use portreeve_pipeline::process::Process;
 use portreeve_pipeline::reconcile::Source;
 use portreeve_pipeline::route::TargetTls;
-use portreeve_pipeline::sender::{KnownSender, Proof, SigningSecret, is_client_state};
+use portreeve_pipeline::sender::{KnownSender, Proof, PublicKeyFile, SigningSecret, is_client_state};
 use portreeve_pipeline::{
     Channel, Effect, Interchanges, Origin, Poll, Reconciliation, Refunds, Routes, Senders, Subscriber, Target,
 };
@@ -71,7 +71,8 @@ const SECRET_BYTES_MIN: usize = 16;
 const STRIPE_SECRET_START: &str = "whsec_";
 
 /// What a sender may prove itself with.
-const PROOFS: &str = "`token_sha256`, `secret_file`, `stripe_secret_file` and `client_state_file`";
+const PROOFS: &str =
+    "`token_sha256`, `secret_file`, `stripe_secret_file`, `adobe_public_key_file` and `client_state_file`";
 
 /// `portreeve.toml`.
 #[derive(Debug, Clone, Deserialize)]
@@ -215,6 +216,12 @@ pub struct SenderEntry {
     /// The file with the secret of the endpoint that Stripe sends its events to, `whsec_…`
     /// as the dashboard shows it; found like `secret_file`.
     pub stripe_secret_file: Option<PathBuf>,
+    /// The file with the public key of the pair by which a shop of Adobe Commerce signs its
+    /// webhooks, as its configuration shows it (PEM); found like `secret_file`.
+    pub adobe_public_key_file: Option<PathBuf>,
+    /// Whether that may be a test key of an RFC, by which anybody can sign: at a door of the loopback alone.
+    #[serde(default)]
+    pub published_test_key: bool,
     /// The file with the `clientState` that its subscriptions were made with and each of its
     /// notifications names, letters, digits, `-` and `_`; found like `secret_file`.
     pub client_state_file: Option<PathBuf>,
@@ -223,13 +230,17 @@ pub struct SenderEntry {
 impl SenderEntry {
     /// How many proofs it names.
     fn proofs(&self) -> usize {
-        let files = [&self.secret_file, &self.stripe_secret_file, &self.client_state_file];
-        usize::from(self.token_sha256.is_some()) + files.iter().filter(|file| file.is_some()).count()
+        usize::from(self.token_sha256.is_some()) + self.files().count()
     }
 
-    /// The file of its secret, of whichever kind.
+    /// The file of its secret or key, of whichever kind.
     fn secret(&self) -> Option<&PathBuf> {
-        self.secret_file.as_ref().or(self.stripe_secret_file.as_ref()).or(self.client_state_file.as_ref())
+        self.files().next()
+    }
+
+    fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        let Self { secret_file, stripe_secret_file, adobe_public_key_file, client_state_file, .. } = self;
+        [secret_file, stripe_secret_file, adobe_public_key_file, client_state_file].into_iter().flatten()
     }
 }
 
@@ -678,21 +689,25 @@ impl Configuration {
     /// The senders, with their secrets read from their files.
     ///
     /// # Errors
-    /// When a secret cannot be read, or is too short to be one.
+    /// When a secret or key cannot be read, or is none that counts.
     pub fn senders(&self) -> anyhow::Result<Senders> {
         let mut known = Vec::new();
         for sender in &self.host.senders {
-            let SenderEntry { token_sha256, secret_file, stripe_secret_file, client_state_file, .. } = sender;
-            let proof = match (token_sha256, secret_file, stripe_secret_file, client_state_file) {
-                (Some(digest), ..) => Proof::Token(*digest),
-                (None, Some(file), ..) => Proof::SignedBody(self.signing_secret(file, self.secret(sender, file)?)),
-                (None, None, Some(file), _) => {
+            let proof = match sender {
+                SenderEntry { token_sha256: Some(digest), .. } => Proof::Token(*digest),
+                SenderEntry { secret_file: Some(file), .. } => {
+                    Proof::SignedBody(self.signing_secret(file, self.secret(sender, file)?))
+                }
+                SenderEntry { stripe_secret_file: Some(file), .. } => {
                     Proof::StripeSigned(self.signing_secret(file, self.stripe_secret(sender, file)?))
                 }
-                (None, None, None, Some(file)) => {
+                SenderEntry { adobe_public_key_file: Some(file), .. } => {
+                    Proof::AdobeSigned(self.public_key(sender, file)?)
+                }
+                SenderEntry { client_state_file: Some(file), .. } => {
                     Proof::ClientState(self.signing_secret(file, self.client_state(sender, file)?))
                 }
-                (None, None, None, None) => bail!("sender `{}` has none of {PROOFS}; set one", sender.id),
+                _ => bail!("sender `{}` has none of {PROOFS}; set one", sender.id),
             };
             known.push(KnownSender { channel: sender.channel.clone(), id: SenderId::authenticated(&sender.id), proof });
         }
@@ -883,6 +898,14 @@ impl Configuration {
         Ok(secret)
     }
 
+    /// The key that a shop signs with. One whose private half is in print proves nobody, so it is
+    /// for a door that only this machine reaches, and for whoever says so: the demo.
+    fn public_key(&self, sender: &SenderEntry, file: &Path) -> anyhow::Result<PublicKeyFile> {
+        let takes_published = sender.published_test_key && self.host.host.listen.ip().is_loopback();
+        PublicKeyFile::read(self.folder.join(file), takes_published)
+            .with_context(|| format!("the public key of sender `{}`", sender.id))
+    }
+
     fn signing_secret(&self, file: &Path, now: Vec<u8>) -> SigningSecret {
         SigningSecret::new(self.folder.join(file), now, SECRET_BYTES_MIN)
     }
@@ -1036,6 +1059,12 @@ fn host_problems(host: &HostFile, routes: &Routes) -> Vec<String> {
         if sender.proofs() != 1 {
             problems.push(format!("sender `{}` needs exactly one of {PROOFS}", sender.id));
         }
+        if sender.published_test_key && sender.adobe_public_key_file.is_none() {
+            problems.push(format!(
+                "sender `{}` has `published_test_key` and no `adobe_public_key_file`; take it out, or name the key",
+                sender.id
+            ));
+        }
     }
     for (index, notice) in host.notices.iter().enumerate() {
         let named = |problem: String| format!("[[notice]] `{}`: {problem}", notice.id);
@@ -1073,7 +1102,7 @@ fn taken_by_another(host: &HostFile, index: usize) -> Option<String> {
     }
     let other = earlier.find(|other| same_token(other) || same_secret(other))?;
     Some(format!(
-        "senders `{}` and `{}` of channel `{}` prove themselves with the same token or secret, so that nobody can tell them apart; give each its own",
+        "senders `{}` and `{}` of channel `{}` prove themselves with the same token, secret or key, so that nobody can tell them apart; give each its own",
         other.id, sender.id, sender.channel
     ))
 }

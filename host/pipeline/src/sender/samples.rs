@@ -1,0 +1,25 @@
+//! Public keys of the tests. None guards anything.
+
+/// `testRSA2048` (RFC 9500, 2.1).
+pub(super) const PUBLISHED: &str = "-----BEGIN PUBLIC KEY-----
+MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEAsPnoGUOnrpiSqt4XynxA
++HRP7S+BSObI6qJ7fQAVSPtRkqsotWxQYLEYzNEx5ZSHTGypibVsJylvCfuToDTf
+Mul8b/CZjP2Ob0LdpYrNH6l5hvFE89FU1nZQF15oVLOpUgA7wGiHuEVawrGfey92
+UE68mOyUVXGweJIVDdxqdMoPvNNUl86BU02vlBiESxOuox+dWmuVV7vfYZ79Toh/
+LUK43YvJh+rhv4nKuF7iHjVjBd9sB6iDjj70HFldzOQ9r8SRI+9NirupPTkF5AKN
+e6kUhKJ1luB7S27ZkvB3tSTT3P593VVJvnzOjaA1z6Cz+4+eRvcysqhrRgFlwI9T
+EwIDAQAB
+-----END PUBLIC KEY-----
+";
+
+/// One whose private half was thrown away.
+pub(super) const OTHER: &str = "-----BEGIN PUBLIC KEY-----
+MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEA1OkHKT/KnRLYbBxgxltt
+QOSIadySN7LuFFOJ9/jjgAJVCkSnWRvB5t0bLKgtXNZxBGBlwHFhNNsdsvZwpMKF
+JKypHD4d++rYEJnY9gb4H6IOZByKnBs22Xh5nprjjM+Nwdo6JYqMoPTsDLl/XTlP
+KcxUOQAoIpskw+NcUEMYR20OMfCbah9J15g58VMdhrg4keQqShuBkfuqlJ1awD/m
+3P9H08RL5ghGR7Bze+whOWSfXBSA1BVlA9vCVANNV+OuCwCn6OnsOVIQGCN5i46g
+HZ6fLAkiHxrb8OqEwFvjEQFihFxOsyns4qR7yG14mPHP+/iiWBKdWkTQMv6+NSOS
+zQIDAQAB
+-----END PUBLIC KEY-----
+";
