@@ -94,6 +94,8 @@ mod cloudevents;
 
 mod adobe_out;
 
+mod signed_shop;
+
 mod x12_sets;
 
 mod simulated;

@@ -45,7 +45,7 @@ impl Secrets {
     ///
     /// # Errors
     /// None in practice; the HMAC's signature has one.
-    pub(super) fn sign(&self, body: &[u8]) -> anyhow::Result<String> {
+    fn sign(&self, body: &[u8]) -> anyhow::Result<String> {
         let mut mac = Hmac::<Sha256>::new_from_slice(self.shop_secret.as_bytes()).context("the secret cannot sign")?;
         mac.update(body);
         Ok(hex::encode(mac.finalize().into_bytes()))

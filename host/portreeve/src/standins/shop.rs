@@ -21,7 +21,8 @@
 //! [`Mischief`] is that of the ERP, by path, content and attempt; only what is posted meets it.
 //!
 //! With an [`Integration`] it takes only requests that are signed by OAuth 1.0a as that, each nonce
-//! once; without one it takes everybody. It sends no mail but counts what it would have sent. It
+//! once; without one it takes everybody. It posts nothing by itself: [`webhook_signature`] is what
+//! proves a webhook that somebody sends for it. It sends no mail but counts what it would have sent. It
 //! filters by `eq` and `gteq` alone, sorts upwards, and gives all fields, whatever `fields` asks for; who
 //! asks behind the last page gets that one once more. An order is listed in the words that it was
 //! placed with, beside how it stands. It knows no taxes and
@@ -33,6 +34,7 @@ mod basket;
 mod books;
 mod signed;
 mod stock;
+mod webhook;
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -59,6 +61,7 @@ pub use basket::Basket;
 pub use books::{Fixed, ShopComment, ShopDocument, ShopDocumentKind, ShopItem, ShopOrder};
 pub use signed::Integration;
 pub use stock::SourceItem;
+pub use webhook::{WEBHOOK_PUBLIC_KEY, WEBHOOK_SIGNATURE, webhook_signature};
 
 /// Where the API begins; in front of `/V1`.
 const REST: &str = "/rest/all";

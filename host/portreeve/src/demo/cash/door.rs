@@ -16,6 +16,7 @@ use super::case::PLAIN;
 use super::systems::{Secrets, Systems};
 use crate::client;
 use crate::standins::payment::{self, Payment, WEBHOOK_SECRET, Webhook};
+use crate::standins::shop::{WEBHOOK_SIGNATURE, webhook_signature};
 
 /// Events of one message, as the warehouse sends them.
 const EVENTS_AT_ONCE: usize = 16;
@@ -73,14 +74,14 @@ impl Door {
 
     /// A customer's interchange arrives, and how it arrives once more.
     pub(super) async fn edi(&mut self, file: &[u8], again: &[u8]) -> anyhow::Result<()> {
-        let headers = vec![("authorization", format!("Bearer {}", self.secrets.edi_token()))];
+        let headers = vec![("authorization", format!("Bearer {}", self.secrets.edi_token))];
         let text = |file| String::from_utf8_lossy(file).into_owned();
         self.say("edi", headers, text(file), |_| text(again)).await
     }
 
     /// The shop tells of an order.
     pub(super) async fn shop(&mut self, order: &[u8]) -> anyhow::Result<()> {
-        let headers = vec![("x-portreeve-signature", self.secrets.sign_as_shop(order)?)];
+        let headers = vec![(WEBHOOK_SIGNATURE, webhook_signature(order)?)];
         self.say("shop", headers, String::from_utf8_lossy(order).into_owned(), str::to_owned).await
     }
 

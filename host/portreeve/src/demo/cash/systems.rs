@@ -13,12 +13,12 @@ use portreeve_pipeline::Clock;
 
 use super::ledgers::{Ledgers, Stock};
 use crate::clock::SetClock;
-use crate::demo::feed::{self, random_text};
+use crate::demo::feed::random_text;
 use crate::files;
 use crate::source_tree::SourceTree;
 use crate::standins::partner::Partner;
 use crate::standins::payment::WEBHOOK_SECRET;
-use crate::standins::shop::{Integration, ShopDocumentKind};
+use crate::standins::shop::{Integration, ShopDocumentKind, WEBHOOK_PUBLIC_KEY};
 use crate::standins::subscriber::Subscriber;
 use crate::standins::wms::NODE;
 use crate::standins::{Erp, Mischief, Payments, Shop, Stream, TAX_COMPANY, Taxes, Wms};
@@ -59,7 +59,9 @@ pub(super) struct Systems {
 
 /// What senders prove themselves with, and the host to the shop, made anew for every run.
 pub(super) struct Secrets {
-    shop: feed::Secrets,
+    pub(super) edi_token: String,
+    /// The public half of what the shop signs with, the same in every run.
+    shop_key_file: PathBuf,
     integration: Integration,
     consumer_file: PathBuf,
     token_file: PathBuf,
@@ -89,7 +91,8 @@ impl Secrets {
         let client_state = random_text()?;
         let subscriber = format!("whsec_{}", STANDARD.encode(random_text()?));
         Ok(Self {
-            shop: feed::Secrets::new(folder)?,
+            edi_token: random_text()?,
+            shop_key_file: written("shop.pem", WEBHOOK_PUBLIC_KEY)?,
             consumer_file: written("shop-consumer", &integration.consumer_secret)?,
             token_file: written("shop-token", &integration.token_secret)?,
             integration,
@@ -101,15 +104,6 @@ impl Secrets {
             subscriber_file: written("subscriber", &subscriber)?,
             subscriber,
         })
-    }
-
-    pub(super) fn edi_token(&self) -> &str {
-        &self.shop.edi_token
-    }
-
-    /// The shop's signature of what it sends.
-    pub(super) fn sign_as_shop(&self, body: &[u8]) -> anyhow::Result<String> {
-        self.shop.sign(body)
     }
 }
 
@@ -174,10 +168,10 @@ impl Systems {
             ("${SUBSCRIBER_SECRET_FILE}", secrets.subscriber_file.display().to_string()),
             ("${TAX_ORIGIN}", self.taxes.origin()),
             ("${TAX_COMPANY}", TAX_COMPANY.to_owned()),
-            ("${EDI_TOKEN_SHA256}", digest(&secrets.shop.edi_token)),
+            ("${EDI_TOKEN_SHA256}", digest(&secrets.edi_token)),
             ("${WMS_TOKEN_SHA256}", digest(&secrets.warehouse)),
             ("${SERVICE_TOKEN_SHA256}", digest(&secrets.service)),
-            ("${SHOP_SECRET_FILE}", secrets.shop.shop_secret_file.display().to_string()),
+            ("${SHOP_KEY_FILE}", secrets.shop_key_file.display().to_string()),
             ("${PAYMENTS_SECRET_FILE}", secrets.payments_file.display().to_string()),
             ("${CLIENT_STATE_FILE}", secrets.client_state_file.display().to_string()),
         ]
