@@ -50,6 +50,8 @@ mod subscribed;
 
 mod pulled;
 
+mod returned;
+
 mod together;
 
 mod faults;

@@ -1,13 +1,17 @@
-//! Orders of Adobe Commerce, in each of the shapes in which it sends them:
+//! Orders and returns of Adobe Commerce, in each of the shapes in which it sends them:
 //!
 //! ```text
-//! {"increment_id": …}               GET V1/orders/{id}, or a webhook's payload
-//! {"order": {…}}                    a synchronous webhook
-//! {"items": [{"increment_id": …}]}  a search, GET V1/orders?searchCriteria…
-//! {"event": {"data": {"value": …}}} a delivery of Adobe I/O Events
+//! {"increment_id": …}                     GET V1/orders/{id}, V1/returns/{id}, or a webhook's payload
+//! {"order": {…}}                          a synchronous webhook
+//! {"rma": {…}}, {"rmaDataObject": {…}}    the same of a return
+//! {"items": [{"increment_id": …}]}        a search, GET V1/orders?searchCriteria…, V1/returns?…
+//! {"event": {"data": {"value": …}}}       a delivery of Adobe I/O Events
 //! ```
 //!
-//! The order's bytes go on as they came: Commerce writes `"price":200` beside
+//! A return is what names an order by `order_increment_id`. Its webhook is one of after it was saved,
+//! since it has no number before, and has its items with `product_sku` among its fields.
+//!
+//! The bytes go on as they came: Commerce writes `"price":200` beside
 //! `"base_price":"200.0000"`, and a number that passes through a parser and back
 //! is another number. A synchronous webhook holds up the shopper's checkout until
 //! it gets an operation document, so the answer is the shortest one there is: always
@@ -21,7 +25,7 @@ use portreeve_sdk::connector::*;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-/// Orders of one input. A search can be asked for any page size; one input is
+/// Orders and returns of one input. A search can be asked for any page size; one input is
 /// one commit.
 const ORDERS_MAX: usize = 500;
 
@@ -78,13 +82,17 @@ fn challenge(path: &str) -> Option<String> {
     plain.then(|| challenge.to_owned())
 }
 
-/// The wrappings of an order; which of them is there tells the shape.
+/// The wrappings of an order or a return; which of them is there tells the shape.
 #[derive(Deserialize)]
 struct Wrapping<'a> {
     #[serde(borrow)]
     increment_id: Option<&'a RawValue>,
     #[serde(borrow)]
     order: Option<&'a RawValue>,
+    #[serde(borrow)]
+    rma: Option<&'a RawValue>,
+    #[serde(borrow, rename = "rmaDataObject")]
+    rma_data_object: Option<&'a RawValue>,
     #[serde(borrow)]
     items: Option<Vec<&'a RawValue>>,
     #[serde(borrow)]
@@ -103,20 +111,22 @@ struct DataWrapping<'a> {
     value: Option<&'a RawValue>,
 }
 
-/// The orders in a body, each as it was written.
+/// The orders and returns in a body, each as it was written.
 fn orders(body: &[u8]) -> Result<Vec<&RawValue>, Box<Problem>> {
     let text = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
     let whole: &RawValue = serde_json::from_slice(text).map_err(|error| malformed(&error, text, body, ""))?;
     let wrapping: Wrapping<'_> =
         serde_json::from_str(whole.get()).map_err(|error| malformed(&error, whole.get().as_bytes(), body, ""))?;
     let event = wrapping.event.and_then(|event| event.data).and_then(|data| data.value);
-    match (wrapping.increment_id, wrapping.order.or(event), wrapping.items) {
+    let one = wrapping.order.or(wrapping.rma).or(wrapping.rma_data_object).or(event);
+    match (wrapping.increment_id, one, wrapping.items) {
         // A bare order has items of its own, so its number is asked for first.
         (Some(_), ..) => Ok(vec![whole]),
-        (None, Some(order), _) => Ok(vec![order]),
+        (None, Some(one), _) => Ok(vec![one]),
         (None, None, Some(items)) => Ok(items),
         (None, None, None) => {
-            let message = "found no order; expected `increment_id`, `order`, `items` or `event.data.value`";
+            let message =
+                "found no order and no return; expected `increment_id`, `order`, `rma`, `items` or `event.data.value`";
             Err(Box::new(Problem::new("order-missing", message, "")))
         }
     }

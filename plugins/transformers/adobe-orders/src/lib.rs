@@ -11,9 +11,12 @@
 //! order with its state beside it (`payment_review` is the host's to judge). What
 //! was created before and comes again with other content, the host knows as a change.
 //!
+//! A return is what its customer asks to send back, with what stands in `goods`.
+//!
 //! Commerce names no unit of measure: an item is sold in the unit that the item
 //! table states, an item that the table does not have in the setting `unit`, or `EA`.
 
+mod goods;
 mod order;
 mod payment;
 mod source;
@@ -29,6 +32,9 @@ struct AdobeOrders;
 
 impl Transformer for AdobeOrders {
     fn to_canonical(request: MappingRequest) -> Result<Vec<Event>, Failure> {
+        if request.kind == goods::KIND {
+            return goods::event(&request).map(|event| vec![event]);
+        }
         if request.kind != KIND {
             return Err(Failure::permanent(format!(
                 "this transformer does not map documents of kind `{}`",

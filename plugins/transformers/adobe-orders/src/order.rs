@@ -202,7 +202,7 @@ impl Reader {
     }
 }
 
-fn extension(name: &str, value: String) -> Extension {
+pub(crate) fn extension(name: &str, value: String) -> Extension {
     Extension { name: format!("adobe:{name}"), value }
 }
 
@@ -260,7 +260,7 @@ fn magnitude(amount: Money) -> Money {
     Money { minor: amount.minor.saturating_abs(), ..amount }
 }
 
-fn instant(text: &str) -> Option<InstantMs> {
+pub(crate) fn instant(text: &str) -> Option<InstantMs> {
     let day = date::parse(text.get(..10)?)?;
     let time = text.get(10..)?.trim_start_matches(['T', ' ']);
     let mut parts = time.get(..8)?.split(':').map(|part| part.parse::<u8>().ok());

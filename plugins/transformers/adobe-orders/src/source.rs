@@ -34,7 +34,8 @@ impl Token<'_> {
     }
 }
 
-type Field<'a> = Option<Token<'a>>;
+/// A field that may be missing.
+pub(crate) type Field<'a> = Option<Token<'a>>;
 
 /// An order, GET `V1/orders/{id}`.
 #[derive(Default, Deserialize)]
