@@ -98,7 +98,10 @@ async fn try_the_shop(name: &str, slip: fn(&mut Received)) -> Result<(), TestErr
         }
         for document in &received.documents {
             let start = usize::try_from(document.position.offset_bytes.unwrap()).unwrap();
-            prop_assert_eq!(input.get(start..start + document.body.len()), Some(&document.body[..]));
+            // Of a cancelled order only the wish goes on.
+            if !document.key.ends_with("/canceled") {
+                prop_assert_eq!(input.get(start..start + document.body.len()), Some(&document.body[..]));
+            }
             let mapped = runtime.block_on(plugins.map("adobe-orders", document, &[]));
             prop_assert!(matches!(mapped, Ok(_) | Err(Failure::Invalid(_))), "{mapped:?}");
         }

@@ -1,5 +1,5 @@
-//! Orders that the shop never told, or whose message was lost: they are fetched, and one that came
-//! both ways is one order.
+//! Orders, cancellations and returns that the shop never told, or whose message was lost: they are
+//! fetched, and what came both ways is one.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -8,13 +8,15 @@ use std::sync::{Arc, Mutex};
 use axum::http::{Method, StatusCode, Uri};
 use portreeve::standins::shop::{Basket, Integration};
 use portreeve::standins::{Mischief, Shop};
-use portreeve_model::Instant;
+use portreeve_model::{Instant, OrderId, ProcessState};
 use portreeve_pipeline::poll::PollRun;
 use portreeve_pipeline::{Clock, Poll};
-use portreeve_store::contract::OrderState;
+use portreeve_store::contract::{EventOutcome, OrderEventKind, OrderState};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
+use crate::process::{accepted, boxes, said, tell};
+use crate::returned::hearing_returns;
 use crate::support::{MORNING, Setup, TestHost};
 
 const MINUTE_MS: i64 = 60_000;
@@ -34,8 +36,12 @@ fn pulling(origin: &str, base_url: &str, more: &str) -> Setup {
 }
 
 async fn fetch(host: &TestHost) -> PollRun {
+    fetch_by(host, "missing").await
+}
+
+async fn fetch_by(host: &TestHost, poll: &str) -> PollRun {
     let pipeline = &host.host.pipeline;
-    let poll: Poll = pipeline.routes.poll("missing").unwrap().clone();
+    let poll: Poll = pipeline.routes.poll(poll).unwrap().clone();
     pipeline.poll(&poll).await.unwrap()
 }
 
@@ -61,8 +67,13 @@ struct Desk {
 
 impl Desk {
     async fn start() -> Self {
+        Self::of(|setup, _| setup).await
+    }
+
+    /// With a host that is changed so; its shop is at an origin and a base URL.
+    async fn of(change: impl FnOnce(Setup, &Shop) -> Setup) -> Self {
         let shop = Shop::start(Mischief::default()).await.unwrap();
-        let host = pulling(&shop.origin(), &shop.base_url(), "").start().await;
+        let host = change(pulling(&shop.origin(), &shop.base_url(), ""), &shop).start().await;
         shop.know_the_time(Arc::clone(&host.clock) as Arc<dyn Clock>);
         Self { host, shop }
     }
@@ -122,9 +133,8 @@ async fn what_happens_to_an_order_in_the_shop_brings_it_no_second_time() {
     desk.buys(2, false).await;
     desk.host.decide_all().await;
     assert_eq!(desk.fetched().await, 1);
-    // It ships there, for us; another one is cancelled; both are listed as changed.
+    // It ships there, for us, and is listed as changed.
     desk.host.clock.advance_to(desk.host.clock.now().plus_ms(10 * MINUTE_MS));
-    assert!(desk.shop.cancel(2));
     let path = format!("{}/V1/order/1/ship", desk.shop.base_url());
     let path = path.strip_prefix(&desk.shop.origin()).unwrap().to_owned();
     let address = desk.shop.origin().strip_prefix("http://").unwrap().parse().unwrap();
@@ -137,7 +147,7 @@ async fn what_happens_to_an_order_in_the_shop_brings_it_no_second_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_order_that_somebody_else_began_is_a_persons_and_one_that_is_over_or_older_is_nobodys() {
+async fn an_order_that_somebody_else_began_or_that_is_cancelled_before_it_came_is_a_persons_and_an_older_one_nobodys() {
     let desk = Desk::start().await;
     desk.buys(1, false).await;
     desk.buys(2, false).await;
@@ -152,8 +162,180 @@ async fn an_order_that_somebody_else_began_is_a_persons_and_one_that_is_over_or_
         .unwrap();
     assert_eq!(shipped.status, 200);
     assert!(desk.shop.cancel(2));
+    assert_eq!(desk.fetched().await, 2);
+    let mut codes = desk.host.codes().await;
+    codes.sort();
+    assert_eq!(
+        (orders(&desk.host).await, codes),
+        (vec![], ["cancel-requested", "no-transformer"].map(String::from).into())
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancellation_whose_message_was_lost_is_fetched_and_one_that_is_said_both_ways_counts_once() {
+    let desk = Desk::start().await;
+    for entity_id in [1, 2, 3] {
+        desk.buys(entity_id, true).await;
+    }
+    desk.host.decide_all().await;
+    later(&desk.host);
+    // Of the first the message is lost, or late; that of the second arrives.
+    assert!(desk.shop.cancel(1) && desk.shop.cancel(2));
+    desk.host.send_shop(&basket(2).canceled()).await.unwrap();
+    desk.host.decide_all().await;
+    assert_eq!(desk.host.codes().await, ["cancel-requested"]);
     assert_eq!(desk.fetched().await, 1);
-    assert_eq!((orders(&desk.host).await, desk.host.codes().await), (vec![], vec!["no-transformer".to_owned()]));
+    let states: Vec<OrderState> = orders(&desk.host).await.into_iter().map(|(_, state)| state).collect();
+    assert_eq!(states, [OrderState::Held, OrderState::Held, OrderState::Released]);
+    assert_eq!(desk.host.codes().await, ["cancel-requested", "cancel-requested"], "one of each");
+
+    let repeated = desk.host.summary().await.duplicates;
+    for entity_id in [1, 2] {
+        later(&desk.host);
+        assert_eq!(desk.fetched().await, 0);
+        // The message of the first comes late; the second is said again since something of it changed.
+        let mut again: Value = serde_json::from_slice(&basket(entity_id).canceled()).unwrap();
+        again["updated_at"] = json!("2026-03-02 09:00:00");
+        desk.host.send_shop(again.to_string().as_bytes()).await.unwrap();
+        desk.host.decide_all().await;
+    }
+    assert_eq!(desk.host.summary().await.duplicates, repeated + 2);
+    assert_eq!(desk.host.codes().await.len(), 2, "nothing new");
+    desk.host.deliver_all().await;
+    assert_eq!(desk.host.erp.sales_order_count(), 1);
+    desk.host.verify().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancellation_that_was_fetched_undoes_its_order_where_the_routes_say_so() {
+    let effect = "\n[[effect]]\non = \"order.cancel-requested\"\nfrom = [\"accepted\"]\ntarget = \"erp\"\n\
+                  kind = \"business-central/cancel\"\nreceipt = \"order.rejected\"\n";
+    let order = "kind = \"business-central/sales-order\"";
+    let desk = Desk::of(|setup, _| {
+        setup
+            .replace("portreeve.toml", order, &format!("{order}\nreceipt = \"order.accepted\""))
+            .append("portreeve.toml", effect)
+    })
+    .await;
+    desk.buys(1, true).await;
+    desk.host.come_to_rest().await;
+    let id = desk.host.order(&basket(1).increment_id()).await.id;
+    assert_eq!(desk.host.process_state(id).await, Some(ProcessState::Accepted));
+    assert!(desk.shop.cancel(1));
+    later(&desk.host);
+    assert_eq!(desk.fetched().await, 1);
+    desk.host.come_to_rest().await;
+    assert_eq!(desk.host.process_state(id).await, Some(ProcessState::Cancelled));
+    assert_eq!((desk.host.erp.sales_order_count(), desk.host.codes().await), (0, vec![]));
+    desk.host.verify().await.unwrap();
+}
+
+/// A host whose shop is asked for returns beside its orders.
+fn pulling_returns(setup: Setup, origin: &str, base_url: &str, list: &str) -> Setup {
+    hearing_returns(setup).append(
+        "portreeve.toml",
+        &format!(
+            "\n[[poll]]\nid = \"returns\"\nchannel = \"shop\"\nconnector = \"adobe-commerce-rest\"\n\
+             sender = \"main-store\"\nonly_missing = true\nevery_seconds = 60\norigin = \"{origin}\"\n\n\
+             [poll.settings]\nbase-url = \"{base_url}\"\npoll = \"{list}\"\n\
+             poll-since = \"2026-03-02T00:00:00Z\"\npoll-page = \"3\"\n"
+        ),
+    )
+}
+
+/// The ERP took an order of the shop, and the warehouse says that it left.
+async fn left(host: &TestHost, entity_id: u64) -> OrderId {
+    let order = host.order(&basket(entity_id).increment_id()).await.id;
+    tell(host, &accepted(order)).await;
+    let number = basket(entity_id).item_id().to_string();
+    let line = json!({"lineNumber": number, "sku": "FST-1007", "shipped": boxes(2), "short": "none"});
+    let data = json!({"orderNumber": order, "shipmentNumber": format!("S-{entity_id}"), "lines": [line]});
+    tell(host, &said("shipment.confirmed", data)).await;
+    host.decide_all().await;
+    order
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_return_whose_message_was_lost_is_fetched_and_one_that_is_said_both_ways_counts_once() {
+    let desk = Desk::of(|setup, shop| pulling_returns(setup, &shop.origin(), &shop.base_url(), "returns")).await;
+    let mut ids = Vec::new();
+    for entity_id in [1, 2] {
+        desk.buys(entity_id, true).await;
+        desk.host.decide_all().await;
+        ids.push(left(&desk.host, entity_id).await);
+    }
+    // One of an order that was dealt with otherwise.
+    let mut old: Value = serde_json::from_slice(&basket(3).placed()).unwrap();
+    old["created_at"] = json!("2026-03-01 23:59:59");
+    desk.shop.place(old.to_string().as_bytes()).unwrap();
+
+    let asked = [1, 2, 3].map(|entity_id| {
+        let item = basket(entity_id).item_id();
+        desk.shop.ask_back(entity_id, item, 1).unwrap()
+    });
+    desk.host.send_shop(&asked[0].webhook()).await.unwrap();
+    desk.host.decide_all().await;
+    let run = fetch_by(&desk.host, "returns").await;
+    assert_eq!((run.documents, run.failed), (1, None));
+    desk.host.decide_all().await;
+    for order in &ids {
+        assert_eq!(desk.host.process_state(*order).await, Some(ProcessState::Returning));
+    }
+    later(&desk.host);
+    assert_eq!(fetch_by(&desk.host, "returns").await.documents, 0);
+
+    // The message of the second comes late, and says the same in other words.
+    desk.host.send_shop(&asked[1].webhook()).await.unwrap();
+    desk.host.decide_all().await;
+    assert_eq!(desk.host.codes().await, Vec::<String>::new());
+    let events = desk.host.store.order_trail(ids[1]).await.unwrap().unwrap().events;
+    let returns = events.iter().filter(|event| event.kind == OrderEventKind::ReturnRequested);
+    let outcomes: Vec<EventOutcome> = returns.map(|event| event.outcome).collect();
+    assert_eq!(outcomes, [EventOutcome::Applied, EventOutcome::Again]);
+    desk.host.verify().await.unwrap();
+}
+
+/// A return as a list has it.
+fn listed_return(status: &Value) -> Value {
+    json!({
+        "entity_id": 7, "increment_id": "000000007", "order_id": 1, "order_increment_id": basket(1).increment_id(),
+        "store_id": 1, "date_requested": "2026-03-02 08:00:00", "status": status,
+        "items": [{"order_item_id": basket(1).item_id(), "qty_requested": 1, "reason": "23", "status": "pending"}],
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_return_that_is_over_when_it_is_fetched_needs_nobody_and_one_of_no_number_is_told() {
+    let statuses = [(json!("pending"), 1), (json!("received"), 1), (json!("under_review"), 1), (json!(null), 1)];
+    let over = ["denied", "closed", "processed_closed"].map(|status| (json!(status), 0));
+    for (status, documents) in statuses.into_iter().chain(over) {
+        let listed = listed_return(&status);
+        let shop = scripted(move |query| {
+            let items = match query.contains("=in&") {
+                true => json!({"entity_id": 1, "created_at": "2026-03-02 07:00:00", "items": []}),
+                false => listed.clone(),
+            };
+            json!({"items": [items], "total_count": 1})
+        })
+        .await;
+        let host = pulling_returns(pulling(&shop, &shop, ""), &shop, &shop, "returns").start().await;
+        let run = fetch_by(&host, "returns").await;
+        assert_eq!((run.documents, run.failed), (documents, None), "{status}");
+    }
+
+    let shop = scripted(|_| json!({"items": [{"entity_id": 7}], "total_count": 1})).await;
+    let host = pulling_returns(pulling(&shop, &shop, ""), &shop, &shop, "returns").start().await;
+    for _ in 0..2 {
+        assert_eq!(fetch_by(&host, "returns").await.documents, 0);
+        later(&host);
+    }
+    assert_eq!(host.codes().await, ["polled-unusable"], "once");
+
+    // There is no such list: the configuration is refused where its settings are looked at, else the poll.
+    match pulling_returns(pulling(&shop, &shop, ""), &shop, &shop, "invoices").try_start().await {
+        Ok(host) => assert_eq!(fetch_by(&host, "returns").await.failed.as_deref(), Some("permanent")),
+        Err(refused) => assert!(format!("{refused:#}").contains("`poll`"), "{refused:#}"),
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -338,8 +520,9 @@ async fn people_who_set_poll_since_to_later_have_the_shop_asked_from_there_on() 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_of_a_state_that_nobody_knows_or_of_none_is_fetched_and_one_that_is_over_is_not() {
     let states = [(json!(null), 1), (json!("fraud_hold"), 1), (json!("processing"), 1)];
-    let over = ["complete", "closed", "canceled"].map(|state| (json!(state), 0));
-    for (state, documents) in states.into_iter().chain(over) {
+    let canceled = [(json!("canceled"), 1)];
+    let over = ["complete", "closed"].map(|state| (json!(state), 0));
+    for (state, documents) in states.into_iter().chain(canceled).chain(over) {
         let of_state = state.clone();
         let shop = scripted(move |_| {
             let mut order = listed(1, 0);

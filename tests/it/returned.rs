@@ -159,16 +159,20 @@ async fn what_is_wrong_with_a_return_is_said_with_its_place() {
         (with("/items/0/qty_requested", json!(-1)), "quantity-not-positive", "items[0].qty_requested"),
         (with("/items/0/status", json!("denied")), "return-over", "items"),
         (with("/status", json!("denied")), "return-over", "status"),
-        (with("/items", json!({})), "malformed-document", ""),
     ] {
         let found = problems(&plugins, input.to_string().as_bytes(), UNIT).await;
         assert_eq!(found, [(code.to_owned(), path.to_owned())], "{input}");
     }
+    // What is no return at all is the connector's to say, and its place as well.
+    let received = plugins.receive("adobe-commerce", with("/items", json!({})).to_string().as_bytes(), &[]).await;
+    let problem = &received.problems[0];
+    assert_eq!((received.documents.len(), problem.code.as_str()), (0, "malformed-json"));
+    assert!(problem.position.offset_bytes.is_some_and(|offset| offset > 100), "{problem:?}");
     // No unit is guessed.
     let found = problems(&plugins, returned().to_string().as_bytes(), &[]).await;
     assert_eq!(found, [("unit-missing".to_owned(), "items[0].product_sku".to_owned())]);
     // And no return without a number is told from another.
-    let unnamed = with("/increment_id", json!(null)).to_string();
+    let unnamed = json!({"rma": with("/increment_id", json!(null))}).to_string();
     let received = plugins.receive("adobe-commerce", unnamed.as_bytes(), &[]).await;
     assert_eq!(received.documents.len(), 0);
     let problem = &received.problems[0];
@@ -194,17 +198,17 @@ async fn an_order_its_cancellation_and_a_return_of_one_number_have_keys_of_their
     assert_eq!(key(json!({"increment_id": "000000017/return", "store_id": 1})).await, "1/000000017%2Freturn");
 }
 
-/// The demo's host, whose shop may say what comes back of what was bought there.
-fn hearing_returns(setup: Setup) -> Setup {
+/// A host like the demo's, whose shop may say what comes back of what was bought there.
+pub(crate) fn hearing_returns(setup: Setup) -> Setup {
     let orders = "documents = { \"adobe/order\" = \"adobe-orders\" }";
     let both = "documents = { \"adobe/order\" = \"adobe-orders\", \"adobe/return\" = \"adobe-orders\" }\n\
                 says = [\"return.requested\"]\norders_by = { channel = \"shop\" }";
-    with_systems(setup.scorers(&[]).replace("portreeve.toml", orders, both))
+    with_systems(setup.replace("portreeve.toml", orders, both))
 }
 
 #[tokio::test]
 async fn a_return_that_a_customer_asks_for_in_the_shop_is_heard_of_its_order_once_and_a_changed_one_is_told() {
-    let host = hearing_returns(Setup::demo()).start().await;
+    let host = hearing_returns(Setup::demo().scorers(&[])).start().await;
     host.send_shop(&basket().placed()).await.unwrap();
     host.decide_all().await;
     let order = host.order(&basket().increment_id()).await;
@@ -242,7 +246,7 @@ async fn a_return_that_a_customer_asks_for_in_the_shop_is_heard_of_its_order_onc
 
 #[tokio::test]
 async fn a_return_of_an_order_that_is_not_here_or_of_a_line_that_it_does_not_have_is_a_persons() {
-    let host = hearing_returns(Setup::demo()).start().await;
+    let host = hearing_returns(Setup::demo().scorers(&[])).start().await;
     host.send_shop(returned().to_string().as_bytes()).await.unwrap();
     host.decide_all().await;
     assert_eq!(host.codes().await, ["unknown-order"]);

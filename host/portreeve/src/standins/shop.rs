@@ -7,7 +7,7 @@
 //! GET  /rest/all/V1/orders/ID/comments                200 {"items":[{"comment",…}],"total_count"}
 //! POST /rest/all/V1/orders/ID/cancel                  200 true, or false
 //! POST /rest/all/V1/order/ID/ship | invoice | refund  200 the document's id
-//! GET  /rest/all/V1/shipments | invoices | creditmemos?searchCriteria…
+//! GET  /rest/all/V1/shipments | invoices | creditmemos | returns?searchCriteria…
 //! POST /rest/all/V1/inventory/source-items             200 []
 //! GET  /rest/all/V1/inventory/source-items?searchCriteria…
 //! any refusal                                         4xx/5xx {"message","parameters"}
@@ -23,8 +23,8 @@
 //! With an [`Integration`] it takes only requests that are signed by OAuth 1.0a as that, each nonce
 //! once; without one it takes everybody. It posts nothing by itself: [`webhook_signature`] is what
 //! proves a webhook that somebody sends for it. It sends no mail but counts what it would have sent. It
-//! filters by `eq` and `gteq` alone, sorts upwards, and gives all fields, whatever `fields` asks for; who
-//! asks behind the last page gets that one once more. An order is listed in the words that it was
+//! filters by `eq`, `gteq` and `in` alone, sorts upwards, and gives all fields, whatever `fields` asks
+//! for; who asks behind the last page gets that one once more. An order is listed in the words that it was
 //! placed with, beside how it stands. It knows no taxes and
 //! discounts, and captures whatever it is told to. What it may sell of an item is what it was told
 //! last: unlike the original it reserves nothing for an order, and a shipment takes nothing away.
@@ -32,6 +32,7 @@
 mod answer;
 mod basket;
 mod books;
+mod returns;
 mod signed;
 mod stock;
 mod webhook;
@@ -59,6 +60,7 @@ use books::Books;
 
 pub use basket::Basket;
 pub use books::{Fixed, ShopComment, ShopDocument, ShopDocumentKind, ShopItem, ShopOrder};
+pub use returns::ShopReturn;
 pub use signed::Integration;
 pub use stock::SourceItem;
 pub use webhook::{WEBHOOK_PUBLIC_KEY, WEBHOOK_SIGNATURE, webhook_signature};
@@ -125,6 +127,14 @@ impl Shop {
         self.ledger.lock().cancel(entity_id).is_ok_and(|answer| answer == Value::Bool(true))
     }
 
+    /// Has a customer ask to send so much of an item of an order back, as he does in his account.
+    ///
+    /// # Errors
+    /// A sentence, when the order has no such item or not so much of it.
+    pub fn ask_back(&self, entity_id: u64, item_id: u64, quantity: u32) -> Result<ShopReturn, String> {
+        self.ledger.lock().ask_back(entity_id, item_id, quantity)
+    }
+
     /// All orders, by their ids.
     #[must_use]
     pub fn orders(&self) -> Vec<ShopOrder> {
@@ -177,6 +187,7 @@ fn routes(ledger: Ledger) -> Router {
         .route(&below("orders/{id}/cancel"), post(cancel))
         .route(&below("order/{id}/{act}"), post(act))
         .route(&below("inventory/source-items"), get(source_items).post(set_stock))
+        .route(&below("returns"), get(returned))
         .route(&below("{list}"), get(documents))
         .fallback(async || Refusal::no_route())
         .method_not_allowed_fallback(async || Refusal::no_route())
@@ -207,6 +218,12 @@ async fn documents(
     let kind = ShopDocumentKind::listed_as(&list).ok_or_else(Refusal::no_route)?;
     let books = ledger.lock();
     let all = books.documents.iter().filter(|document| document.kind == kind).map(document).collect();
+    Page::read(query.as_deref())?.of(all)
+}
+
+async fn returned(State(ledger): State<Ledger>, RawQuery(query): RawQuery) -> Result<Json<Value>, Refusal> {
+    let books = ledger.lock();
+    let all = books.returns.iter().map(ShopReturn::listed).collect();
     Page::read(query.as_deref())?.of(all)
 }
 

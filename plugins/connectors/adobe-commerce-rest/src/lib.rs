@@ -38,7 +38,8 @@
 //! an adjustment, in the one currency that order, shop and refund have; before 2.4.1 the shop
 //! refused one without goods.
 //!
-//! Orders whose webhook was lost are fetched (`pulled`), and what it has in stock is listed (`listing`).
+//! Orders, cancellations and returns whose webhook was lost are fetched (`pulled`), and what it has in
+//! stock is listed (`listing`).
 //!
 //! How much there is of an item is set and not added to, so saying it twice is as saying it once:
 //! the host sends it again without asking, and `find` is refused.
@@ -53,6 +54,7 @@ mod effect;
 mod listing;
 mod order;
 mod pulled;
+mod returns;
 mod shop;
 mod stock;
 

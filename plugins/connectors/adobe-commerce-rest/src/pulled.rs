@@ -1,13 +1,16 @@
-//! Orders that the shop has and perhaps never told: those that changed since it was asked last.
+//! Orders and returns that the shop has and perhaps never told: those that changed, or were asked
+//! for, since it was asked last.
 //!
 //! ```text
 //! GET V1/orders?searchCriteria[filter_groups][0][filters][0]  updated_at gteq FROM
 //!              &searchCriteria[sortOrders]                    updated_at, entity_id ascending
 //!              &searchCriteria[pageSize]=50&searchCriteria[currentPage]=1
+//! GET V1/returns?…                                            the same by date_requested, see `returns`
 //! ```
 //!
-//! A webhook that was lost is heard of by nobody, so the orders are fetched, as the documents that
-//! the webhook makes of them: of what came already the host knows the business key.
+//! A webhook that was lost is heard of by nobody, so they are fetched, as the documents that
+//! the webhook makes of them: of what came already the host knows the business key. Each list has a
+//! poll of its own.
 //!
 //! The dangers are an order that is passed over and one that is told for ever. Pages are counted from
 //! the beginning, and an order that changes meanwhile moves to the end, so that another one slips to
@@ -31,25 +34,29 @@
 //! Where `poll-since` is later than FROM, that is where the next poll begins.
 //!
 //! An order that was placed before `poll-since` is none of the host's, however late it changes: it
-//! was dealt with otherwise. One that is over in the shop (complete, closed, cancelled) needs nothing
-//! any more; one of any other state, or of none, does, as where the webhook tells it. One of which
+//! was dealt with otherwise. One that is over in the shop (complete, closed) needs nothing
+//! any more; one of any other state, or of none, does, as where the webhook tells it. One that is
+//! cancelled is told with a key of its own, so that it is heard of an order that came before, and of
+//! one that never came a person hears. One of which
 //! something left already is of a kind of its own, `adobe/order-begun`: where the host has it, that
 //! is its own doing, and where not, somebody else began, and a person has to look before anything of
 //! it is sent a second time.
 //!
-//! Settings: `poll-since`, `poll-page` (50 unless set), `poll-overlap-seconds` (300 unless set).
-//! Sources: Adobe's "Search using REST endpoints" and "Orders"; times are UTC.
+//! Settings: `poll` (`orders` unless set, or `returns`), `poll-since`, `poll-page` (50 unless set),
+//! `poll-overlap-seconds` (300 unless set).
+//! Sources: Adobe's "Search using REST endpoints", "Orders" and "Returns"; times are UTC.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use portreeve_guest_adobe::document;
+use portreeve_guest_adobe::{CANCELED, document};
 use portreeve_guest_json::moment;
 use portreeve_guest_rest::{FOR_GOOD, Since, TooMany, whole_number};
 use portreeve_sdk::connector::*;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::shop::Shop;
+use crate::returns;
+use crate::shop::{Shop, unreadable};
 
 /// The kind of an order of which something left.
 const BEGUN: &str = "adobe/order-begun";
@@ -71,18 +78,60 @@ const OVERLAP_S_MAX: i64 = 86_400;
 /// How far what is nobody's may move on before the cursor does: a cursor that moves is a record.
 const UNTOLD_S: i64 = 3_600;
 
-/// The first word of a cursor.
-const VERSION: &str = "am1";
-
 /// States in which an order needs nobody any more. Those are listed, and not the others: a state that
 /// nobody here knows is no reason to pass an order over without a word.
-const OVER: [&str; 3] = ["complete", "closed", "canceled"];
+const OVER: [&str; 2] = ["complete", "closed"];
 
 /// What no number of an order has: the numbers that are made of what names one otherwise begin with it.
 const UNNAMED: u64 = 1 << 63;
 
 /// Members that name an order where its number or a time of it is missing, the surest first.
 const NAMES: [&str; 3] = ["entity_id", "increment_id", "quote_id"];
+
+/// What the shop is asked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum List {
+    Orders,
+    Returns,
+}
+
+impl List {
+    /// # Errors
+    /// When the setting is neither.
+    fn of(settings: &[Setting]) -> Result<Self, Failure> {
+        match setting(settings, "poll") {
+            None | Some("orders") => Ok(Self::Orders),
+            Some("returns") => Ok(Self::Returns),
+            Some(_) => {
+                Err(Failure::permanent("setting `poll` is neither `orders` nor `returns`; write one of them, or none"))
+            }
+        }
+    }
+
+    /// Where it is, and how people call what it has.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Orders => "orders",
+            Self::Returns => "returns",
+        }
+    }
+
+    /// The time that it is asked and sorted by.
+    fn time(self) -> &'static str {
+        match self {
+            Self::Orders => "updated_at",
+            Self::Returns => "date_requested",
+        }
+    }
+
+    /// The first word of its cursors: one list's is none of the other's.
+    fn version(self) -> &'static str {
+        match self {
+            Self::Orders => "am1",
+            Self::Returns => "ar1",
+        }
+    }
+}
 
 #[derive(Deserialize)]
 struct Page<'a> {
@@ -126,41 +175,71 @@ impl Quantity {
     }
 }
 
-/// Where the last poll stopped: by the shop's number of an order, in seconds.
-type Cursor = Since<u64>;
+/// Where the last poll stopped: by the shop's number of an order or a return, in seconds.
+pub(crate) type Cursor = Since<u64>;
 
 /// What one poll found.
 #[derive(Default)]
-struct Found {
-    documents: Vec<Document>,
-    problems: Vec<Problem>,
-    /// The orders without a number or a time that were told now.
+pub(crate) struct Found {
+    pub(crate) documents: Vec<Document>,
+    pub(crate) problems: Vec<Problem>,
+    /// What was told now without a number or a time.
     unnamed: BTreeSet<u64>,
     /// The newest time.
     high_s: Option<i64>,
 }
 
+impl Found {
+    /// Nothing names it, or says its time: it is told once.
+    pub(crate) fn tell_unnamed(&mut self, found: &RawValue, index: usize, cursor: &Cursor, wanted: &str) {
+        let name = named_otherwise(found.get());
+        if cursor.has_told(&name) || !self.unnamed.insert(name) {
+            return;
+        }
+        let message = format!("found no {wanted}; expected all of them");
+        self.problems.push(Problem::new("order-unnamed", message, format!("items[{index}]")));
+    }
+
+    /// The list goes on with what has this time.
+    ///
+    /// # Errors
+    /// When it goes back: what is behind its end would be passed over.
+    pub(crate) fn goes_on(&mut self, at_s: i64) -> Result<(), Failure> {
+        if self.high_s.is_some_and(|high_s| at_s < high_s) {
+            return Err(Failure::permanent("the shop lists in another order than by the time that was asked for"));
+        }
+        self.high_s = Some(at_s);
+        Ok(())
+    }
+}
+
 /// Fetches what changed since.
 pub(crate) fn poll(request: &PollRequest) -> Result<Polled, Failure> {
     let settings = request.settings.as_slice();
+    let list = List::of(settings)?;
     let since_s = since(settings)?;
     let overlap_s = whole_number(settings, "poll-overlap-seconds", OVERLAP_S, OVERLAP_S_MAX)?;
     let size = whole_number(settings, "poll-page", PAGE, PAGE_MAX)?;
     let mut cursor = match &request.cursor {
-        Some(bytes) => Cursor::read(bytes, VERSION, entry)?.not_before(since_s),
+        Some(bytes) => Cursor::read(bytes, list.version(), entry)?.not_before(since_s),
         None => Cursor::beginning(since_s),
     };
     let (shop, mut found) = (Shop::of(settings)?, Found::default());
     let (mut from_s, mut number, mut is_end) = (cursor.from(), 1, false);
     for _ in 0..PAGES_MAX {
-        let body = shop.get(&listed(from_s, size, number)?)?;
-        let page: Page<'_> = serde_json::from_slice(&body)
-            .map_err(|_| Failure::permanent("the shop's list of orders is not the JSON that was asked for"))?;
-        let orders = page.items.unwrap_or_default();
-        is_end = i64::try_from(orders.len()).is_ok_and(|found| found < size)
+        let body = shop.get(&listed(list, from_s, size, number)?)?;
+        let page: Page<'_> =
+            serde_json::from_slice(&body).map_err(|_| unreadable(&format!("list of {}", list.name())))?;
+        let items = page.items.unwrap_or_default();
+        is_end = i64::try_from(items.len()).is_ok_and(|found| found < size)
             || number.saturating_mul(size) >= page.total_count;
-        for (index, order) in orders.into_iter().enumerate() {
-            take(order, (index, &body), since_s, &mut cursor, &mut found)?;
+        match list {
+            List::Orders => {
+                for (index, order) in items.into_iter().enumerate() {
+                    take(order, (index, &body), since_s, &mut cursor, &mut found)?;
+                }
+            }
+            List::Returns => returns::take(&shop, &items, &body, since_s, &mut cursor, &mut found)?,
         }
         if is_end || !found.documents.is_empty() || !found.problems.is_empty() {
             break;
@@ -176,9 +255,10 @@ pub(crate) fn poll(request: &PollRequest) -> Result<Polled, Failure> {
     if is_nothing && high_s.saturating_sub(overlap_s).saturating_sub(cursor.from()) <= UNTOLD_S {
         // All of what was asked for changed in one second and is known, and there is more of it.
         if !is_end && high_s == cursor.from() {
-            return Err(Failure::permanent(
-                "the shop changed more orders in one second than one poll reads, so nothing is known behind them; set poll-page higher",
-            ));
+            return Err(Failure::permanent(format!(
+                "the shop has more {} of one second than one poll reads, so nothing is known behind them; set poll-page higher",
+                list.name()
+            )));
         }
         if is_end {
             return Ok(Polled { documents, problems, cursor: None });
@@ -192,10 +272,11 @@ pub(crate) fn poll(request: &PollRequest) -> Result<Polled, Failure> {
     }
     cursor.move_to(high_s.saturating_sub(back_s), TOLD_MAX).map_err(|TooMany| {
         Failure::permanent(format!(
-            "the shop has more orders of one second, or without a number or a time, than the {TOLD_MAX} that a cursor remembers, so nothing is known behind them; see to those orders there, and set poll-since to after them"
+            "the shop has more {} of one second, or without a number or a time, than the {TOLD_MAX} that a cursor remembers, so nothing is known behind them; see to those there, and set poll-since to after them",
+            list.name()
         ))
     })?;
-    Ok(Polled { documents, problems, cursor: Some(cursor.written(VERSION, |id, at_s| line(*id, at_s))) })
+    Ok(Polled { documents, problems, cursor: Some(cursor.written(list.version(), |id, at_s| line(*id, at_s))) })
 }
 
 /// When the host began to have the shop's orders, which nobody guesses.
@@ -209,15 +290,15 @@ fn since(settings: &[Setting]) -> Result<i64, Failure> {
     })
 }
 
-fn listed(from_s: i64, size: i64, page: i64) -> Result<String, Failure> {
+fn listed(list: List, from_s: i64, size: i64, page: i64) -> Result<String, Failure> {
     let from = written(from_s).ok_or_else(|| Failure::permanent("the cursor has a time that is none"))?;
     let size = size.to_string();
     let page = page.to_string();
     let criteria = [
-        ("[filter_groups][0][filters][0][field]", "updated_at"),
+        ("[filter_groups][0][filters][0][field]", list.time()),
         ("[filter_groups][0][filters][0][condition_type]", "gteq"),
         ("[filter_groups][0][filters][0][value]", from.as_str()),
-        ("[sortOrders][0][field]", "updated_at"),
+        ("[sortOrders][0][field]", list.time()),
         ("[sortOrders][0][direction]", "ASC"),
         ("[sortOrders][1][field]", "entity_id"),
         ("[sortOrders][1][direction]", "ASC"),
@@ -226,7 +307,7 @@ fn listed(from_s: i64, size: i64, page: i64) -> Result<String, Failure> {
     ];
     let criteria = criteria
         .map(|(name, value)| format!("{}={}", http::escaped(&format!("searchCriteria{name}")), http::escaped(value)));
-    Ok(format!("orders?{}", criteria.join("&")))
+    Ok(format!("{}?{}", list.name(), criteria.join("&")))
 }
 
 /// Takes what is new of one order of a page.
@@ -243,25 +324,19 @@ fn take(
         Some((id, updated_s, looked.created_at.as_deref().and_then(seconds)?, looked))
     });
     let Some((id, updated_s, created_s, looked)) = known else {
-        let name = named_otherwise(order.get());
-        if cursor.has_told(&name) || !found.unnamed.insert(name) {
-            return Ok(());
-        }
-        let message = "found no `entity_id`, or no time in `created_at` or `updated_at`; expected all of them";
-        found.problems.push(Problem::new("order-unnamed", message, format!("items[{index}]")));
+        found.tell_unnamed(order, index, cursor, "`entity_id`, or no time in `created_at` or `updated_at`");
         return Ok(());
     };
-    if found.high_s.is_some_and(|high_s| updated_s < high_s) {
-        return Err(Failure::permanent("the shop lists its orders in another order than by updated_at, as was asked"));
-    }
-    found.high_s = Some(updated_s);
+    found.goes_on(updated_s)?;
     let is_over = looked.state.as_deref().is_some_and(|state| OVER.contains(&state));
     if created_s < since_s || is_over || cursor.tell(id, updated_s) == Some(updated_s) {
         return Ok(());
     }
     match document(order, index, body, None) {
         Ok(mut document) => {
-            if looked.items.iter().any(|item| item.qty_shipped.as_ref().is_some_and(Quantity::is_something)) {
+            let is_wanted = looked.state.as_deref() != Some(CANCELED);
+            let has_left = |item: &Item| item.qty_shipped.as_ref().is_some_and(Quantity::is_something);
+            if is_wanted && looked.items.iter().any(has_left) {
                 document.kind = BEGUN.to_owned();
             }
             found.documents.push(document);
@@ -271,8 +346,8 @@ fn take(
     Ok(())
 }
 
-/// A number for an order that is told by none: of what names it all the same, so that it is told once
-/// however often it changes, and of its bytes where nothing does. FNV-1a is the same in each build. A
+/// A number for an order or a return that is told by none: of what names it all the same, so that it
+/// is told once however often it changes, and of its bytes where nothing does. FNV-1a is the same in each build. A
 /// shop that has two orders of one number keeps only its own from being told.
 fn named_otherwise(order: &str) -> u64 {
     // A name may be escaped, which nothing that is only borrowed can be.
@@ -306,7 +381,7 @@ fn is_unnamed(id: u64) -> bool {
 }
 
 /// Seconds since 1970 of `2026-03-02 08:00:00`, which is UTC.
-fn seconds(text: &str) -> Option<i64> {
+pub(crate) fn seconds(text: &str) -> Option<i64> {
     moment::parse(&format!("{}Z", text.replacen(' ', "T", 1))).map(|at_ms| at_ms.div_euclid(1_000))
 }
 

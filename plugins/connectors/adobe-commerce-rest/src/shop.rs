@@ -267,7 +267,7 @@ impl Comment {
     }
 }
 
-fn unreadable(what: &str) -> Failure {
+pub(crate) fn unreadable(what: &str) -> Failure {
     Failure::permanent(format!("the shop's {what} is not the JSON that was asked for"))
 }
 

@@ -2,7 +2,8 @@
 //!
 //! The danger is one thing that comes twice as two. So what names it is made in one place: the store
 //! and the number that its customer knows, with what would look like another one escaped. Its bytes
-//! go on as they came.
+//! go on as they came, but for a cancellation: the shop changes a cancelled order time and again, and a
+//! list has other words than a webhook, so of that only the wish goes on, which is the same each time.
 //!
 //! ```text
 //! STORE/NUMBER            an order
@@ -14,7 +15,7 @@
 //! shipments and credit memos by that: they have an `order_id` alone.
 
 use portreeve_sdk::connector::{Document, Position, Problem, escaped_part};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 /// The kind of an order's document.
@@ -49,10 +50,20 @@ struct Identity<'a> {
     store_id: Option<&'a RawValue>,
     #[serde(borrow)]
     state: Option<&'a RawValue>,
+    #[serde(borrow)]
+    status: Option<&'a RawValue>,
 }
 
-/// An order or a return as a document, with the bytes that it has in its body: its number of those
-/// in the body, and the envelope that it came in.
+/// What goes on of a cancelled order.
+#[derive(Serialize)]
+struct Wish {
+    increment_id: Option<String>,
+    state: &'static str,
+    status: Option<String>,
+}
+
+/// An order or a return as a document, with the bytes that it has in its body, or the wish that a
+/// cancelled order is: its number of those in the body, and the envelope that it came in.
 ///
 /// # Errors
 /// When it is neither, or nothing names it.
@@ -61,6 +72,7 @@ pub fn document(found: &RawValue, index: usize, body: &[u8], envelope: Option<u3
     let identity: Identity<'_> =
         serde_json::from_str(found.get()).map_err(|error| malformed(&error, found.get().as_bytes(), body, &path))?;
     let number = identity.increment_id.and_then(|number| key_part(number, NUMBER_BYTES_MAX));
+    let mut bytes = found.get().as_bytes().to_vec();
     let (kind, number, rest, path) = match (identity.order_increment_id, identity.order_id) {
         (Some(_), _) => {
             let path = format!("returns[{index}]");
@@ -73,13 +85,19 @@ pub fn document(found: &RawValue, index: usize, body: &[u8], envelope: Option<u3
         }
         (None, None) => {
             let number = number.ok_or_else(|| unnamed("order", &path))?;
-            (KIND, number, if is_canceled(identity.state) { "/canceled" } else { "" }, path)
+            match is_canceled(identity.state).then(|| wish(&identity)).flatten() {
+                Some(wish) => {
+                    bytes = wish;
+                    (KIND, number, "/canceled", path)
+                }
+                None => (KIND, number, "", path),
+            }
         }
     };
     let partner = store(identity.store_id, &path)?;
     let position = Position { offset_bytes: offset(found.get().as_bytes(), body), segment: None, path };
     let key = format!("{partner}/{number}{rest}");
-    Ok(Document { key, partner, kind: kind.to_owned(), position, envelope, body: found.get().as_bytes().to_vec() })
+    Ok(Document { key, partner, kind: kind.to_owned(), position, envelope, body: bytes })
 }
 
 fn unnamed(what: &str, path: &str) -> Box<Problem> {
@@ -88,6 +106,12 @@ fn unnamed(what: &str, path: &str) -> Box<Problem> {
          whole number"
     );
     Box::new(Problem::new(format!("{what}-number-missing"), message, format!("{path}.increment_id")))
+}
+
+/// The wish to cancel that a cancelled order is.
+fn wish(identity: &Identity<'_>) -> Option<Vec<u8>> {
+    let (increment_id, status) = (identity.increment_id.and_then(plain), identity.status.and_then(plain));
+    serde_json::to_vec(&Wish { increment_id, state: CANCELED, status }).ok()
 }
 
 /// Whether a state says that nobody wants the order any more, as the transformer reads it.
@@ -107,17 +131,21 @@ fn store(found: Option<&RawValue>, path: &str) -> Result<String, Box<Problem>> {
     })
 }
 
-/// A string or whole number as part of a key; nothing for what names nothing, or
-/// would look like another.
-fn key_part(value: &RawValue, bytes_max: usize) -> Option<String> {
+/// A string or whole number as text.
+fn plain(value: &RawValue) -> Option<String> {
     let raw = value.get();
-    let text = if raw.starts_with('"') {
+    let text: String = if raw.starts_with('"') {
         serde_json::from_str(raw).ok()?
     } else {
         // `1e9` is a number to JSON and none to a shop.
         raw.bytes().all(|byte| byte.is_ascii_digit()).then(|| raw.to_owned())?
     };
-    let part = escaped_part(text.trim());
+    Some(text.trim().to_owned())
+}
+
+/// The same as part of a key; nothing for what names nothing, or would look like another.
+fn key_part(value: &RawValue, bytes_max: usize) -> Option<String> {
+    let part = escaped_part(&plain(value)?);
     let names_one = !part.is_empty() && part.len() <= bytes_max && !part.chars().any(char::is_control);
     names_one.then_some(part)
 }

@@ -33,6 +33,8 @@ struct Filter {
 enum Condition {
     Equal,
     AtLeast,
+    /// One of a list with commas.
+    OneOf,
 }
 
 impl Filter {
@@ -41,6 +43,7 @@ impl Filter {
         match self.condition {
             Condition::Equal => found == self.value,
             Condition::AtLeast => found >= self.value,
+            Condition::OneOf => self.value.split(',').any(|value| value == found),
         }
     }
 }
@@ -51,7 +54,7 @@ fn place(value: &Value) -> Option<String> {
 }
 
 /// A time as the shop writes it.
-fn time(at: Instant) -> String {
+pub(super) fn time(at: Instant) -> String {
     at.to_string().chars().take(19).map(|sign| if sign == 'T' { ' ' } else { sign }).collect()
 }
 
@@ -101,7 +104,8 @@ impl Page {
             let condition = match says(group, "condition_type").as_deref() {
                 None | Some("eq") => Condition::Equal,
                 Some("gteq") => Condition::AtLeast,
-                Some(_) => return Err(Refusal::bad("The stand-in knows no condition but eq and gteq.", &[])),
+                Some("in") => Condition::OneOf,
+                Some(_) => return Err(Refusal::bad("The stand-in knows no condition but eq, gteq and in.", &[])),
             };
             let value = says(group, "value").ok_or_else(wrong)?;
             page.filters.push(Filter { field: field.clone(), condition, value });

@@ -17,12 +17,13 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::answer::{Refusal, order};
+use super::returns::ShopReturn;
 use super::stock::Stock;
 use crate::standins::mischief::{Mischief, Trick};
 
-/// Orders, documents, comments and counted attempts that are kept, each. A sender in a loop meets a
-/// refusal before the process runs out of memory.
-const KEPT_MAX: usize = 100_000;
+/// Orders, documents, returns, comments and counted attempts that are kept, each. A sender in a loop
+/// meets a refusal before the process runs out of memory.
+pub(super) const KEPT_MAX: usize = 100_000;
 
 /// A quantity or an amount, in ten thousandths: the places of Magento's columns.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -379,6 +380,7 @@ struct PlacedItem {
 pub(super) struct Books {
     pub(super) orders: BTreeMap<u64, ShopOrder>,
     pub(super) documents: Vec<ShopDocument>,
+    pub(super) returns: Vec<ShopReturn>,
     pub(super) stock: Stock,
     pub(super) mails: usize,
     pub(super) nonces: BTreeSet<String>,
@@ -406,7 +408,7 @@ impl Books {
         self.time = Time(Some(clock));
     }
 
-    fn now(&self) -> Instant {
+    pub(super) fn now(&self) -> Instant {
         self.time.0.as_ref().map_or(MORNING, |clock| clock.now())
     }
 

@@ -270,3 +270,29 @@ async fn what_it_may_sell_is_what_it_was_told_last_and_what_it_does_not_know_it_
     let page = listed(&shop, "inventory/source-items?searchCriteria[filter_groups][0][filters][0][field]=sku&searchCriteria[filter_groups][0][filters][0][value]=HOSE-M").await;
     assert_eq!((page["total_count"].as_u64(), page["items"][0]["quantity"].as_str()), (Some(1), Some("7.5000")));
 }
+
+#[tokio::test]
+async fn a_return_is_told_with_what_its_item_is_and_listed_without() {
+    let shop = shop(Mischief::default()).await;
+    assert!(shop.ask_back(4, 7, 1).is_err() && shop.ask_back(3, 9, 1).is_err(), "there is no such item");
+    assert!(shop.ask_back(3, 7, 0).is_err() && shop.ask_back(3, 7, 6).is_err(), "not so much was ordered");
+    let asked = shop.ask_back(3, 7, 2).unwrap();
+    let told: Value = serde_json::from_slice(&asked.webhook()).unwrap();
+    let page = listed(&shop, "returns?searchCriteria%5BpageSize%5D=10").await;
+    assert_eq!(page["total_count"], 1);
+    for (one, other) in [("increment_id", "000000001"), ("order_increment_id", "000000003"), ("status", "pending")] {
+        assert_eq!((&told["rma"][one], &page["items"][0][one]), (&json!(other), &json!(other)));
+    }
+    let (told, listed_item) = (&told["rma"]["items"][0], &page["items"][0]["items"][0]);
+    assert_eq!((&told["product_sku"], &told["qty_requested"]), (&json!("PUMP-40"), &json!("2.0000")));
+    assert_eq!((listed_item.get("product_sku"), &listed_item["qty_requested"]), (None, &json!(2)));
+
+    let within = |ids: &str| {
+        let of = |word: &str| format!("searchCriteria%5Bfilter_groups%5D%5B0%5D%5Bfilters%5D%5B0%5D%5B{word}%5D");
+        format!("orders?{}=entity_id&{}={ids}&{}=in", of("field"), of("value"), of("condition_type"))
+    };
+    for (ids, found) in [("3", 1), ("2,3,4", 1), ("33", 0)] {
+        assert_eq!(listed(&shop, &within(ids)).await["total_count"], found, "{ids}");
+    }
+    shop.stop().await.unwrap();
+}
