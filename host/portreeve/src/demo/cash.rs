@@ -53,7 +53,10 @@ use crate::standins::wms::{OPENS_AT, Reason, Short};
 const CONFIGURATION: &str = "order-to-cash.toml";
 
 /// Boxes that come back of an order.
-const RETURNED: i64 = 2;
+const RETURNED: u32 = 2;
+
+/// The poll that asks the shop for returns.
+const RETURNS: &str = "shop-returns";
 
 /// Boxes that the warehouse misses of an order.
 const MISSING: Decimal = Decimal { units: 3, scale: 0 };
@@ -411,16 +414,43 @@ impl Play<'_> {
         self.decide().await
     }
 
-    /// Customer service tells what is to come back.
+    /// Customer service tells what is to come back; of what was bought in the shop the shop does.
     async fn announce_returns(&mut self, some_back: &[Case]) -> anyhow::Result<()> {
         let cases = Case::of_numbers();
         let of_cases = |order: &OrderView| cases.get(&order.number).filter(|(case, _)| some_back.contains(case));
+        let mut is_lost = false;
         for (order, number) in self.all_orders().await?.iter().map(|(order, _)| order).zip(1..) {
-            if let Some((_, line)) = of_cases(order) {
-                self.door.service(&order.id.to_string(), line, &format!("RMA-{number}"), RETURNED).await?;
+            let Some((case, line)) = of_cases(order) else { continue };
+            let (id, baskets) = (order.id.to_string(), case.baskets());
+            let Some(basket) = baskets.iter().find(|basket| basket.increment_id() == order.number) else {
+                self.door.service(&id, line, &format!("RMA-{number}"), i64::from(RETURNED)).await?;
+                continue;
+            };
+            let asked = self.systems.shop.ask_back(basket.entity_id, basket.item_id(), RETURNED);
+            let asked = asked.map_err(|fault| anyhow!("the shop takes no return: {fault}"))?;
+            // What it says of the last one is lost.
+            match baskets.last() == Some(basket) {
+                true => is_lost = true,
+                false => self.door.asked_back(&id, &asked.webhook()).await?,
             }
         }
+        if is_lost {
+            self.fetch_returns().await?;
+        }
         self.decide().await
+    }
+
+    /// The host asks the shop for returns, of which it may not have heard.
+    async fn fetch_returns(&self) -> anyhow::Result<()> {
+        self.minute();
+        let poll = self.host.pipeline.routes.poll(RETURNS).context("no poll asks the shop for returns")?;
+        let run = self.host.pipeline.poll(poll).await?;
+        match (run.failed, run.documents) {
+            (None, 1) => Ok(()),
+            (failed, documents) => {
+                bail!("the shop was asked for the one return that is missing, and told {documents} ({failed:?})")
+            }
+        }
     }
 
     async fn pay_at_once(&mut self) -> anyhow::Result<()> {

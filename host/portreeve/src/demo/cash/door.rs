@@ -209,6 +209,12 @@ impl Door {
         self.cloud_events("service", &token, [("return.requested", number.to_owned(), data)]).await
     }
 
+    /// The shop tells that somebody asks to send boxes of an order back.
+    pub(super) async fn asked_back(&mut self, order: &str, message: &[u8]) -> anyhow::Result<()> {
+        self.spoken.push((order.to_owned(), "return requested".to_owned()));
+        self.shop(message).await
+    }
+
     /// The payment processor tells of a payment.
     pub(super) async fn paid(&mut self, systems: &Systems, payment: &Payment, now: Instant) -> anyhow::Result<()> {
         self.spoken.push((payment.order_id.clone(), "payment".to_owned()));

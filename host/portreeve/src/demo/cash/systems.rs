@@ -146,6 +146,7 @@ impl Systems {
     pub(super) fn know_the_time(&self, clock: &Arc<SetClock>) {
         self.clock.get_or_init(|| Arc::clone(clock));
         self.erp.know_the_time(Arc::clone(clock) as _);
+        self.shop.know_the_time(Arc::clone(clock) as _);
     }
 
     /// What a run's configuration has in place of `${…}`.
