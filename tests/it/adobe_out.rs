@@ -32,6 +32,8 @@ use crate::support::{PurchaseOrder, Setup, TestHost, sample, say, tree, x12};
 const CONNECTOR: &str = "adobe-commerce-rest";
 const TRANSFORMER: &str = "adobe-documents";
 
+const HELD: &str = "adobe/held";
+const RELEASED: &str = "adobe/released";
 const ACCEPTED: &str = "adobe/accepted";
 const REJECTED: &str = "adobe/rejected";
 const CANCEL: &str = "adobe/cancel";
@@ -515,6 +517,17 @@ async fn every_message_is_what_adobe_documents() {
     let comment = r#"{"statusHistory":{"comment":"The order was rejected.","is_customer_notified":1,"is_visible_on_front":1,"status":"erp_no"}}}"#;
     assert_eq!(called.written(REJECTED, created(), &settings).await, format!("{order}{comment}"));
     assert_eq!(called.written(REJECTED, rejected(), &settings).await, format!("{{\"request\":{comment}"));
+    for (kind, said, status) in [
+        (HELD, "The order is being reviewed.", "held-status"),
+        (RELEASED, "The order was reviewed and goes on.", "released-status"),
+    ] {
+        let comment = format!(
+            r#"{{"statusHistory":{{"comment":"{said}","is_customer_notified":0,"is_visible_on_front":1,"status":"erp"}}}}}}"#
+        );
+        let settings = [("visible", "true"), (status, "erp")];
+        assert_eq!(called.written(kind, created(), &settings).await, format!("{order}{comment}"));
+        assert!(matches!(called.message(kind, rejected(), &[]).await, Err(Failure::Permanent(_))), "{kind}");
+    }
     // The shop may never have heard of it: it finds it by its own number.
     let numbered = [settings.as_slice(), &[("order-number", "000000003")]].concat();
     let named = format!("{{\"order\":{{\"increment_id\":\"000000003\"}},\"request\":{comment}");
@@ -639,6 +652,27 @@ async fn every_kind_is_done_once_whatever_is_lost_or_late_on_the_way() {
         );
         assert_eq!(order.status.as_deref(), Some("processing"), "no comment clears it");
         assert_eq!(counted(&shop), [1, 1, 1, 2], "{mischief:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shop_hears_once_that_an_order_waits_and_once_that_it_goes_on() {
+    let called = Called::start().await;
+    for mischief in [Mischief::default(), only(|m| &mut m.drop_after_per_mille)] {
+        let shop = shop(mischief).await;
+        let at = At::of(&shop);
+        // The first word of an order leaves the host's id there, as the order itself does.
+        for kind in [HELD, RELEASED, ACCEPTED] {
+            let (receipt, _) = called.carried_out(&at, kind, &created(), &key()).await;
+            assert_eq!(called.find(&at, kind, &key()).await, Ok(Some(receipt)), "{kind}");
+            called.carried_out(&at, kind, &created(), &key()).await;
+        }
+        let order = the_order(&shop);
+        assert_eq!((order.ext_order_id, order.state), (Some(key()), "new"), "nothing is held in the shop itself");
+        let marks = ["held", "released", "accepted"].map(|word| format!("[{word} {}]", order_id()));
+        let told: Vec<&str> = order.history.iter().map(|comment| comment.comment.as_str()).collect();
+        assert_eq!(told.len(), 3, "{mischief:?}: {told:?}");
+        assert!(told.iter().zip(&marks).all(|(comment, mark)| comment.ends_with(mark.as_str())), "{told:?}");
     }
 }
 

@@ -135,6 +135,31 @@ async fn a_change_is_answered_line_by_line_as_people_decided() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_order_that_is_held_is_acknowledged_as_held_and_its_lines_are_not_answered() {
+    let plugins = plugins().await;
+    let mut order = an_order();
+    order.placed_at = Some(Instant(1_772_438_400_000));
+    let message = plugins.rendered("x12-out", "x12/855-held", Event::OrderCreated(order), &[]).await.unwrap();
+    assert_eq!(message.kind, "x12/855", "it is sent as any 855");
+    let rows = rows(&String::from_utf8(message.body).unwrap());
+    let header = [1, 2, 4].map(|number| elements(&rows, "BAK", number)[0]);
+    assert_eq!(header, ["00", "AH", "20260302"]);
+    assert_eq!(
+        (elements(&rows, "BAK", 3)[0], elements(&rows, "REF", 2)),
+        (&*an_order().number, vec!["PORTREEVE-ORDER"])
+    );
+    let tags: Vec<&str> = rows.iter().map(|row| row[0].as_str()).collect();
+    assert!(!tags.contains(&"PO1") && !tags.contains(&"ACK") && !tags.contains(&"CTT"), "{tags:?}");
+    // What the host tells of the order goes before what the event says.
+    let told = [("order-number", "PO-4711"), ("order-date", "2026-03-01")];
+    let message = plugins.rendered("x12-out", "x12/855-held", Event::OrderCreated(an_order()), &told).await.unwrap();
+    let rows = self::rows(&String::from_utf8(message.body).unwrap());
+    assert_eq!([3, 4].map(|number| elements(&rows, "BAK", number)[0]), ["PO-4711", "20260301"]);
+    let failure = plugins.rendered("x12-out", "x12/855-held", Event::OrderAccepted(an_answer()), &[]).await;
+    assert!(matches!(failure, Err(Failure::Permanent(_))), "{failure:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_set_is_made_of_its_own_events_only() {
     let plugins = plugins().await;
     for kind in ["x12/855", "x12/856", "x12/810"] {

@@ -12,6 +12,8 @@ use crate::shop::Shop;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Effect {
+    Held,
+    Released,
     Accepted,
     Rejected,
     Cancel,
@@ -99,6 +101,8 @@ impl Message {
 impl Effect {
     pub(crate) fn of(kind: &str) -> Result<Self, Failure> {
         match kind {
+            "adobe/held" => Ok(Self::Held),
+            "adobe/released" => Ok(Self::Released),
             "adobe/accepted" => Ok(Self::Accepted),
             "adobe/rejected" => Ok(Self::Rejected),
             "adobe/cancel" => Ok(Self::Cancel),
@@ -112,6 +116,8 @@ impl Effect {
     /// In a mark.
     fn word(self) -> &'static str {
         match self {
+            Self::Held => "held",
+            Self::Released => "released",
             Self::Accepted => "accepted",
             Self::Rejected => "rejected",
             Self::Cancel => "cancel",
@@ -124,7 +130,7 @@ impl Effect {
     /// For people.
     pub(crate) fn name(self) -> &'static str {
         match self {
-            Self::Accepted | Self::Rejected => "the comment",
+            Self::Held | Self::Released | Self::Accepted | Self::Rejected => "the comment",
             Self::Cancel => "the cancellation",
             Self::Shipment => "the shipment",
             Self::Invoice => "the invoice",
@@ -135,7 +141,7 @@ impl Effect {
     /// Where documents of this kind are listed.
     fn list(self) -> Option<&'static str> {
         match self {
-            Self::Accepted | Self::Rejected | Self::Cancel => None,
+            Self::Held | Self::Released | Self::Accepted | Self::Rejected | Self::Cancel => None,
             Self::Shipment => Some("shipments"),
             Self::Invoice => Some("invoices"),
             Self::Refund => Some("creditmemos"),
@@ -146,7 +152,7 @@ impl Effect {
     pub(crate) fn path(self, order: &Order) -> String {
         let id = order.entity_id.text();
         match self {
-            Self::Accepted | Self::Rejected => format!("orders/{id}/comments"),
+            Self::Held | Self::Released | Self::Accepted | Self::Rejected => format!("orders/{id}/comments"),
             Self::Cancel => format!("orders/{id}/cancel"),
             Self::Shipment => format!("order/{id}/ship"),
             Self::Invoice => format!("order/{id}/invoice"),
@@ -160,7 +166,7 @@ impl Effect {
     /// When the order is not what the message takes it for.
     pub(crate) fn request(self, order: &Order, key: &Key, mut message: Message) -> Result<Vec<u8>, Failure> {
         match self {
-            Self::Accepted | Self::Rejected => return history(order, key, &message),
+            Self::Held | Self::Released | Self::Accepted | Self::Rejected => return history(order, key, &message),
             Self::Cancel => return Ok(b"{}".to_vec()),
             Self::Shipment => order.has(&message.items()?)?,
             Self::Invoice => {

@@ -2,6 +2,7 @@
 //! tutorial "Order processing", steps 8 to 10).
 //!
 //! ```text
+//! adobe/held, adobe/released,
 //! adobe/accepted, adobe/rejected   POST V1/orders/ID/comments   true
 //! adobe/cancel                     POST V1/orders/ID/cancel     true; false: it cannot be any more
 //! adobe/shipment                   POST V1/order/ID/ship        the id of the shipment

@@ -2,7 +2,9 @@
 //! `adobe-commerce-rest`.
 //!
 //! ```text
-//! adobe/accepted   order.created             the order as it came: a comment in its history
+//! adobe/held       order.created             it waits here: a comment in its history
+//! adobe/released   order.created             it waits no more: the same
+//! adobe/accepted   order.created             the order as it came: the same
 //! adobe/rejected   order.created             the same
 //!                  order.rejected
 //! adobe/cancel     order.created             it is cancelled in the shop
@@ -18,9 +20,13 @@
 //! for it, without what only the shop knows (`parent_id` of a comment, an item to hang a refund
 //! on) and without the mark by which it is found again: the connector adds both. `order` says
 //! what the shop calls the order; only the order itself knows that, so the first message about
-//! an order is one that an effect with `sends = "order"` makes, and the connector writes the
-//! host's id into the shop's order then. An order that people rejected before any system had it
+//! an order is one that an effect with `sends = "order"` makes, or one of `order.held`, and the
+//! connector writes the host's id into the shop's order then. An order that people rejected before any system had it
 //! goes nowhere: of that one the target's `with_order = true` tells the number.
+//!
+//! That the host keeps an order back is a comment, and no hold of Commerce's own
+//! (`POST V1/orders/ID/hold`): that takes the order out of the shop's hands, so that nothing of it
+//! can be invoiced, shipped or cancelled there, and a second one is refused.
 //!
 //! A line of an order of the shop has the shop's `item_id` as its number (see `adobe-orders`),
 //! and whoever says something of a line says that number. One that is no item's number is
@@ -45,8 +51,8 @@
 //! `capture` has an invoice captured, `source-is-node` has the shop take goods from the source that
 //! is called as the node they left (each `true` or `false`, which they are unless set); `beside`
 //! names, apart by blanks, what finance invoices beside the order's items, such as freight;
-//! `accepted-status` and `rejected-status` are the order's status from then on, unless set the
-//! one that it has.
+//! `held-status`, `released-status`, `accepted-status` and `rejected-status` are the order's status
+//! from then on, unless set the one that it has.
 
 mod listing;
 
@@ -72,6 +78,8 @@ impl Transformer for AdobeDocuments {
     fn from_canonical(request: RenderingRequest) -> Result<Message, Failure> {
         let settings = &request.settings;
         let body = match (request.kind.as_str(), &request.event) {
+            ("adobe/held", Event::OrderCreated(order)) => message::held(order, settings)?,
+            ("adobe/released", Event::OrderCreated(order)) => message::released(order, settings)?,
             ("adobe/accepted", Event::OrderCreated(order)) => message::accepted(order, settings)?,
             ("adobe/rejected", Event::OrderCreated(order)) => message::rejected(Some(order), settings)?,
             ("adobe/rejected", Event::OrderRejected(_)) => message::rejected_later(settings)?,

@@ -140,6 +140,22 @@ pub(crate) fn accepted(order: &Order, settings: &[Setting]) -> Result<Vec<u8>, F
     comment("The order was accepted.", "accepted-status", Some(order), settings)
 }
 
+/// The host keeps it back: somebody looks at it first.
+///
+/// # Errors
+/// When a setting is none.
+pub(crate) fn held(order: &Order, settings: &[Setting]) -> Result<Vec<u8>, Failure> {
+    comment("The order is being reviewed.", "held-status", Some(order), settings)
+}
+
+/// It goes on.
+///
+/// # Errors
+/// When a setting is none.
+pub(crate) fn released(order: &Order, settings: &[Setting]) -> Result<Vec<u8>, Failure> {
+    comment("The order was reviewed and goes on.", "released-status", Some(order), settings)
+}
+
 /// The system of record does not take it, or not any more.
 ///
 /// # Errors

@@ -8,6 +8,9 @@
 //!
 //! The answer knows what was accepted, not what was ordered, so PO102 stays empty: the
 //! accepted quantity is ACK02, and BAK03 and PO101 say which line it answers.
+//!
+//! That an order is held is no answer to it yet (`BAK*00*AH*PO-1*20260302~`): it has no lines, and
+//! another 855 follows, of its acceptance or its rejection.
 
 use portreeve_guest_x12::set::{Element, optional, value};
 use portreeve_sdk::transformer::*;
@@ -16,6 +19,17 @@ use crate::sheet::{About, ITEM_MAX, LINE_NUMBER_MAX, ORDER_NUMBER_MAX, REFERENCE
 
 /// Characters of ACK29.
 const REASON_CHARS_MAX: usize = 30;
+
+/// BAK02 AH: acknowledged, and held.
+pub(crate) fn held(order: &Order, about: &About<'_>) -> Sheet {
+    let mut sheet = Sheet::open("855", about);
+    let number = sheet.customers_number(&order.number);
+    let placed = sheet.placed(order.placed_at, "BAK04");
+    let number = value(&number, ORDER_NUMBER_MAX, "number");
+    sheet.segment("BAK", &[Element::Code("00"), Element::Code("AH"), number, Element::Code(&placed)]);
+    sheet.our_order("REF");
+    sheet
+}
 
 pub(crate) fn accepted(answer: &OrderAnswer, about: &About<'_>) -> Sheet {
     let as_ordered = answer.lines.iter().all(|line| matches!(line.status, LineStatus::Accepted));

@@ -3,13 +3,15 @@
 //! ```text
 //! x12/940  order created → W05 N      order cancel requested → W05 F     to the warehouse
 //! x12/855  order accepted, order rejected                                to the customer
+//!          order created, as x12/855-held: it waits, and is not answered yet
 //! x12/865  order changed, as x12/865-accepted or x12/865-refused         to the customer
 //! x12/856  shipment confirmed                                            to the customer
 //! x12/810  invoice posted, which may be a credit memo                     to the customer
 //! ```
 //!
 //! What people made of a change stands in no event, so a target asks for one of two kinds of
-//! message, and both are sent as `x12/865`.
+//! message, and both are sent as `x12/865`; nor does it that an order is held, and `x12/855-held`
+//! is sent as `x12/855`.
 //!
 //! The envelope with its control numbers is made by `x12-send`, one set to an interchange.
 //!
@@ -53,18 +55,26 @@ impl Transformer for X12Out {
         let sheet = match (kind, &request.event) {
             ("x12/940", Event::OrderCreated(order)) => shipping_order::of_order(order, &about),
             ("x12/940", Event::OrderCancelRequested(cancel)) => shipping_order::of_cancellation(cancel, &about),
+            ("x12/855-held", Event::OrderCreated(order)) => answer::held(order, &about),
             ("x12/855", Event::OrderAccepted(answer)) => answer::accepted(answer, &about),
             ("x12/855", Event::OrderRejected(answer)) => answer::rejected(answer, &about),
             ("x12/856", Event::ShipmentConfirmed(shipment)) => ship_notice::of(shipment, &about),
             ("x12/810", Event::InvoicePosted(invoice)) => invoice::of(invoice, &about),
             ("x12/865-accepted", Event::OrderChanged(change)) => change_answer::of(change, Verdict::Accepted, &about),
             ("x12/865-refused", Event::OrderChanged(change)) => change_answer::of(change, Verdict::Refused, &about),
-            ("x12/940" | "x12/855" | "x12/856" | "x12/810" | "x12/865-accepted" | "x12/865-refused", _) => {
+            (
+                "x12/940" | "x12/855" | "x12/855-held" | "x12/856" | "x12/810" | "x12/865-accepted" | "x12/865-refused",
+                _,
+            ) => {
                 return Err(Failure::permanent(format!("`{kind}` is not made of such an event")));
             }
             _ => return Err(Failure::permanent(format!("this transformer does not render messages of kind `{kind}`"))),
         };
-        let kind = if kind.starts_with("x12/865") { "x12/865".to_owned() } else { request.kind };
+        let kind = match kind {
+            "x12/855-held" => "x12/855".to_owned(),
+            "x12/865-accepted" | "x12/865-refused" => "x12/865".to_owned(),
+            _ => request.kind,
+        };
         Ok(Message { kind, content_type: "application/edi-x12".to_owned(), body: sheet.finish()? })
     }
 }
