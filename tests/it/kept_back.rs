@@ -30,7 +30,7 @@ pub(crate) async fn load(host: &TestHost, table: &str, rows: Vec<(String, Row)>)
 }
 
 /// The rows of a table, with one of them changed.
-async fn change(host: &TestHost, table: &str, key: &str, column: &str, value: FieldValue) {
+pub(crate) async fn change(host: &TestHost, table: &str, key: &str, column: &str, value: FieldValue) {
     let (_, mut rows) = host.store.reference(table).await.unwrap().unwrap();
     let (_, row) = rows.iter_mut().find(|(of, _)| of == key).unwrap();
     row.0.retain(|field| field.name != column);

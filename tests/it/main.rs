@@ -86,6 +86,8 @@ mod budgets;
 
 mod red_team;
 
+mod held;
+
 mod kept_back;
 
 mod credit;

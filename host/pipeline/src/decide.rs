@@ -43,6 +43,8 @@ mod following;
 
 mod effects;
 
+mod held;
+
 mod refunding;
 
 mod set_aside;
@@ -366,6 +368,7 @@ impl Pipeline {
                 policy_holds: &[],
                 cancel_requested: false,
                 state,
+                told: false,
                 decision: None,
                 clock: now,
             },

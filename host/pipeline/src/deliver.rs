@@ -544,7 +544,7 @@ fn is_uncounted(target: &Target, permit: &Permit) -> bool {
 }
 
 /// What a target knows an effect by: the order, and of what was said of it the number that its
-/// system gave that. An order is accepted, rejected and cancelled once; whatever else has no
+/// system gave that. An order is placed, accepted, rejected and cancelled once; whatever else has no
 /// number is known by its place in the journal. Of an item there is one level at a time.
 fn natural_key(matter: Matter, event: &Event, content: Content) -> String {
     match (content, process::number(event)) {

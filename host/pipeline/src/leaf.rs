@@ -195,6 +195,8 @@ pub(crate) struct DecideFacts<'a> {
     /// Whether a request to cancel keeps the order back.
     pub(crate) cancel_requested: bool,
     pub(crate) state: DecidedState,
+    /// Whether somebody hears of an order that is kept back.
+    pub(crate) told: bool,
     pub(crate) decision: Option<Digest>,
     pub(crate) clock: Instant,
 }
@@ -245,6 +247,7 @@ pub(crate) fn decide(host: &str, at: Instant, facts: &DecideFacts<'_>) -> Result
             proposals: Listed::of(proposals)?,
             policy_holds: Listed::of(policy_holds)?,
             state: facts.state,
+            told: facts.told,
             decision: facts.decision,
             clock: facts.clock,
         }),

@@ -255,7 +255,10 @@ fn decisive(event: &Event) -> Cow<'_, Event> {
 
 /// Whether an order has no more than one of such an event.
 pub(crate) fn happens_once(event: &Event) -> bool {
-    matches!(event, Event::OrderAccepted(_) | Event::OrderRejected(_) | Event::OrderCancelRequested(_))
+    matches!(
+        event,
+        Event::OrderCreated(_) | Event::OrderAccepted(_) | Event::OrderRejected(_) | Event::OrderCancelRequested(_)
+    )
 }
 
 /// The number that its system gave what an event tells; none where one tells it of an order

@@ -485,7 +485,7 @@ impl Pipeline {
         }
     }
 
-    /// Where a released order goes.
+    /// Where a released order goes, and who hears that it does.
     fn release_to(&self, kept: &KeptBack, by: Reviewer<'_>) -> Result<Vec<NewOutbox>, ReviewError> {
         let order = || match by {
             Reviewer::Person(_) => kept.number.clone(),
@@ -495,7 +495,7 @@ impl Pipeline {
             .routes
             .channel(&kept.channel)
             .ok_or_else(|| ReviewError::NoTarget { order: order(), channel: kept.channel.to_string() })?;
-        Ok(self.outbox(channel, kept.position))
+        Ok(self.routes.of_released(self.outbox(channel, kept.position), &channel.id, kept.position))
     }
 
     /// All of it as one commit.

@@ -3,6 +3,8 @@
 //!
 //! The order of stages is not configurable; only who does the work of each is.
 
+mod held;
+
 mod level;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,6 +22,7 @@ use crate::poll::Poll;
 use crate::process::{self, Process};
 use crate::reconcile::Reconciliation;
 
+pub(crate) use self::held::{ORDER_HELD, ORDER_RELEASED};
 pub(crate) use self::level::INVENTORY_LEVEL;
 
 /// A channel of what the host itself says of orders. No sender has it.
@@ -292,7 +295,8 @@ pub enum AfterDead {
 #[serde(deny_unknown_fields)]
 pub struct Effect {
     /// The event, such as `order.accepted`; or what people decide about a change of an order,
-    /// `order.change-accepted` or `order.change-refused`.
+    /// `order.change-accepted` or `order.change-refused`; or that an order is kept back, `order.held`,
+    /// and that such a one goes on, `order.released`.
     pub on: String,
     /// The channels that the order came by; any, where nothing is said.
     #[serde(default)]
@@ -633,6 +637,7 @@ impl Routes {
         let (mut problems, mut known) = (self.effect_problems(), process::said_by_systems());
         known.push(INVENTORY_LEVEL);
         problems.extend(self.level_problems());
+        problems.extend(self.held_problems());
         problems.extend(self.refund_problems());
         problems.extend(self.poll_problems());
         problems.extend(self.reconciliation_problems());
@@ -765,7 +770,7 @@ impl Routes {
         let of_people = |states: &BTreeSet<_>| states.is_empty() || states.contains(&ProcessState::Cancelled);
         let is_peoples =
             effect.on == OrderEventKind::Rejected.as_str() && of_people(&effect.from) && of_people(&effect.to);
-        is_peoples || is_answer(&effect.on) || self.is_heard(&effect.on)
+        is_peoples || is_answer(&effect.on) || held::is_of_hold(&effect.on) || self.is_heard(&effect.on)
     }
 
     /// Whether somebody else than people at this host may say this of an order.

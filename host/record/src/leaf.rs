@@ -356,6 +356,10 @@ pub struct DecideLeaf {
     pub policy_holds: Listed<Code>,
     /// What became of the order.
     pub state: DecidedState,
+    /// Whether an order that is kept back is told all the same: somebody hears that it is. Then its
+    /// own event may leave before it is released; the order itself does not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub told: bool,
     /// Commitment to the sealed full record of the decision; none when nothing
     /// was scored or decided beyond what stands here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -1455,6 +1459,7 @@ mod tests {
                 proposals: Listed::of((0..1000).map(|_| proposal()).collect()).unwrap(),
                 policy_holds: Listed::of((0..1000).map(|_| longest.clone()).collect()).unwrap(),
                 state: DecidedState::Exception,
+                told: true,
                 decision: Some(Digest::of(b"decision")),
                 clock: Instant(i64::MIN),
             }),

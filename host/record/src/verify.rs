@@ -503,7 +503,7 @@ struct StageOrder {
     /// Order → where the last decision on it left it.
     orders: HashMap<OrderId, DecidedState>,
     /// Commitment to what was said of an order or an item and may have effects → which. Of an order
-    /// that was released its own event is among these.
+    /// that was released, or is told while it is kept back, its own event is among these.
     said: HashMap<Digest, Matter>,
     /// Order that was not released yet → the commitment to its own event.
     untold: HashMap<OrderId, Digest>,
@@ -635,6 +635,10 @@ impl StageOrder {
             self.orders.insert(order, state);
             match (decide.event, state) {
                 (Some(event), DecidedState::Released) => drop(self.said.insert(event, order.into())),
+                // What the rules refused nobody hears of, whatever its leaf says.
+                (Some(event), _) if decide.told && decide.state != DecidedState::Refused => {
+                    self.said.insert(event, order.into());
+                }
                 (Some(event), _) => drop(self.untold.insert(order, event)),
                 (None, _) => {}
             }
@@ -901,6 +905,7 @@ mod tests {
             proposals: Listed::none(),
             policy_holds: Listed::none(),
             state,
+            told: false,
             decision: Some(Digest::of(b"decision")),
             clock: Instant(0),
         })
@@ -1299,7 +1304,17 @@ mod tests {
         };
         let log = |rest: Vec<LeafBody>| check(&bytes_of([accept(1)].into_iter().chain(rest).collect()));
         let held = decide_as(1, 0, DecidedState::Held);
+        let told = |state| match decide_as(1, 0, state) {
+            LeafBody::Decide(decide) => LeafBody::Decide(DecideLeaf { told: true, ..decide }),
+            unlike => unlike,
+        };
         log(vec![decide(1, 0), word.clone()]).unwrap();
+        // Where the decision says so, somebody hears that it waits; the order itself goes nowhere.
+        for state in [DecidedState::Held, DecidedState::Routed, DecidedState::Exception] {
+            log(vec![told(state), word.clone()]).unwrap();
+            assert!(log(vec![told(state), attempt(1)]).is_err(), "{state:?}");
+        }
+        assert!(log(vec![told(DecidedState::Refused), word.clone()]).is_err());
         log(vec![decide(1, 0), accept(2), cancel, word.clone()]).unwrap();
         log(vec![held.clone(), review, word.clone()]).unwrap();
         let found = log(vec![held, word]).unwrap_err();

@@ -669,7 +669,8 @@ pub struct NewOrder {
     pub weighed: Vec<WeighedProposal>,
     /// Holds, additive.
     pub holds: Vec<NewHold>,
-    /// Effects; only for a released order.
+    /// Effects. Only a released order goes anywhere as it came; of one that is kept back there is
+    /// word of it at most.
     pub outbox: Vec<NewOutbox>,
     /// What it takes of a credit account; only for a released order.
     pub credit: Option<CreditReservation>,

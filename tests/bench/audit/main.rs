@@ -150,6 +150,7 @@ fn leaf(number: u32) -> Leaf {
             .unwrap(),
             policy_holds: Listed::none(),
             state: DecidedState::Released,
+            told: false,
             decision: Some(digest("decision")),
             clock: Instant(1_767_225_600_000),
         }),

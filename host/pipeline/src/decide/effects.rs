@@ -117,7 +117,7 @@ impl Moved {
 }
 
 impl Effect {
-    fn is_of(&self, channel: Option<&ChannelId>) -> bool {
+    pub(super) fn is_of(&self, channel: Option<&ChannelId>) -> bool {
         self.channels.is_empty() || channel.is_some_and(|channel| self.channels.contains(channel))
     }
 

@@ -328,6 +328,7 @@ impl Pipeline {
                 policy_holds: &[],
                 cancel_requested: later.kind == OrderEventKind::CancelRequested,
                 state,
+                told: false,
                 decision: Some(decision.sealed.commitment()),
                 clock: now,
             },

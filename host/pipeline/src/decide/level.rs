@@ -159,6 +159,7 @@ impl Pipeline {
                 policy_holds: &[],
                 cancel_requested: false,
                 state: decided_as(outcome),
+                told: false,
                 decision: None,
                 clock: now,
             },

@@ -13,7 +13,7 @@ use super::counting::Used;
 use super::crediting::Credit;
 use super::scoring::Scored;
 use super::validating::Validated;
-use super::{DecideError, later, of_one};
+use super::{DecideError, held, later, of_one};
 use crate::Pipeline;
 use crate::decision::{DecisionRecord, FindingRecord, Scoring, VerdictRecord, Weighed};
 use crate::exception::Limits;
@@ -149,6 +149,14 @@ impl Pipeline {
         };
         let fingerprint = record.fingerprint()?;
         let decision = NewPayload::seal(&canonical_json(&record)?, subject)?;
+        let channel = self.routes.channel(validated.document.channel());
+        let outbox = match (standing.state, channel) {
+            (OrderState::Released, Some(channel)) => self.outbox(channel, validated.document.position()),
+            (state, Some(channel)) if held::is_kept_back(state) && !validated.cancel_requested => {
+                self.routes.of_held(&channel.id, validated.document.position())
+            }
+            _ => Vec::new(),
+        };
         let leaf = leaf::decide(
             &self.host,
             now,
@@ -165,15 +173,11 @@ impl Pipeline {
                 policy_holds: &validated.findings,
                 cancel_requested: validated.cancel_requested,
                 state: leaf::decided_state(standing.state),
+                told: standing.state != OrderState::Released && !outbox.is_empty(),
                 decision: Some(decision.sealed.commitment()),
                 clock: now,
             },
         )?;
-        let outbox = match (standing.state, self.routes.channel(validated.document.channel())) {
-            (OrderState::Released, Some(channel)) => self.outbox(channel, validated.document.position()),
-            _ => Vec::new(),
-        };
-        let channel = self.routes.channel(validated.document.channel());
         let exception = standing.exception().map(|exception| {
             let limits = Limits {
                 channel: channel.map(|channel| (channel, validated.document.received_at())),

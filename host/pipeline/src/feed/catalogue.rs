@@ -11,7 +11,7 @@ use portreeve_model::ChannelId;
 use portreeve_store::contract::OrderEventKind;
 
 use super::{ORDER_CREATED, told};
-use crate::route::{CHANGE_ACCEPTED, CHANGE_REFUSED, Effect, OwnChannel, Routes};
+use crate::route::{CHANGE_ACCEPTED, CHANGE_REFUSED, Effect, ORDER_HELD, ORDER_RELEASED, OwnChannel, Routes};
 
 /// What each canonical event says.
 const EVENTS: [(&str, &str); 19] = [
@@ -143,7 +143,12 @@ impl Routes {
         }
         let answers = |effect: &Effect| [CHANGE_ACCEPTED, CHANGE_REFUSED].contains(&effect.on.as_str());
         let is_change = event == OrderEventKind::Changed.as_str();
-        let effects = self.effects.iter().filter(|effect| effect.on == event || (is_change && answers(effect)));
+        let of_hold = |effect: &Effect| [ORDER_HELD, ORDER_RELEASED].contains(&effect.on.as_str());
+        let is_order = event == ORDER_CREATED;
+        let effects = self
+            .effects
+            .iter()
+            .filter(|effect| effect.on == event || (is_change && answers(effect)) || (is_order && of_hold(effect)));
         consumers.extend(effects.filter_map(|effect| {
             let channels = effect.channels.iter().collect();
             Some(Consumer::Target { id: &effect.target, kind: self.kind_of(effect)?, channels })
