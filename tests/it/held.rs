@@ -1,8 +1,8 @@
 //! Orders that are kept back, on their whole road: who asked for one hears once that it is, and what
-//! becomes of it.
+//! becomes of it; and a system that has it with a block meanwhile gets it once.
 
-use portreeve::standins::Mischief;
 use portreeve::standins::partner::Partner;
+use portreeve::standins::{Mischief, Shop};
 use portreeve_model::reference::FieldValue;
 use portreeve_model::{ExceptionAction, ExceptionKind, OrderId, ProcessState};
 use portreeve_pipeline::rederive::Rederived;
@@ -10,6 +10,7 @@ use portreeve_pipeline::review::Reviewed;
 use portreeve_record::LeafBody;
 use portreeve_store::contract::OrderState;
 
+use crate::front::commands::{refused, run};
 use crate::interchanges::{agreed, to_customers};
 use crate::kept_back::{change, dear};
 use crate::later::with_purpose;
@@ -138,4 +139,181 @@ async fn an_order_whose_sender_does_not_want_it_any_more_is_told_of_no_hold() {
     let told = goes(&host, "PO-1", "customers").await;
     assert!(told.is_empty(), "{told:?}");
     host.verify().await.unwrap();
+}
+
+// --- who has it with a block ---
+
+const GRANT: &str = "{ http = [\"GET\", \"POST\"], limits = { wall_ms = 250000 } }";
+
+/// A shop of Adobe Commerce in the place of an ERP: what it has of an order with a block is a
+/// comment, and so is what clears it; what undoes it cancels.
+fn to_books(shop: &Shop) -> Setup {
+    let target = format!(
+        "\n[[target]]\nid = \"books\"\nconnector = \"adobe-commerce-rest\"\ntransformer = \"adobe-documents\"\n\
+         kind = \"adobe/accepted\"\nreceipt = \"order.accepted\"\norigin = \"{}\"\nexception_queue = \"integration\"\n\
+         find = true\nfind_after_ms = 1000\nsettings = {{ base-url = \"{}\", answer-timeout-ms = \"5000\" }}\n\n\
+         [target.blocked]\ncreate = \"adobe/held\"\nclear = \"adobe/released\"\ncancel = \"adobe/cancel\"\n",
+        shop.origin(),
+        shop.base_url()
+    );
+    let egress = format!("[[plugin.egress]]\norigin = \"{}\"\nrequests_per_second = 20000\n", shop.origin());
+    Setup::demo()
+        .scorers(&[])
+        .plugin("adobe-commerce-rest", GRANT)
+        .append("portreeve.toml", &egress)
+        .plugin("adobe-documents", "{ lookup = [\"item\"] }")
+        .replace("portreeve.toml", "target = \"erp\"\n", "target = \"books\"\nheld = \"create-blocked\"\n")
+        .append("portreeve.toml", &target)
+}
+
+/// The books know of an order by its number, and have nothing of it.
+fn place(shop: &Shop, id: u64, number: &str) {
+    let order = format!(
+        r#"{{"entity_id":{id},"increment_id":"{number}","store_id":1,"state":"new","status":"pending",
+            "order_currency_code":"USD","base_currency_code":"USD","grand_total":200.0,
+            "items":[{{"item_id":{id},"product_type":"simple","sku":"FST-1007","qty_ordered":10,"row_total":200}}]}}"#
+    );
+    shop.place(order.as_bytes()).unwrap();
+}
+
+/// What the books were told of an order, and its state there.
+fn booked(shop: &Shop, number: &str) -> (Vec<&'static str>, &'static str) {
+    let order = shop.orders().into_iter().find(|order| order.increment_id == number).unwrap();
+    let known = |text: &str| {
+        let words = ["[held ", "[released ", "[accepted "].into_iter();
+        words.filter(|word| text.contains(word)).map(|word| word.trim_matches(['[', ' '])).collect::<Vec<_>>()
+    };
+    (order.history.iter().flat_map(|comment| known(&comment.comment)).collect(), order.state)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_that_was_created_with_a_block_is_cleared_and_not_created_again() {
+    let shop = Shop::start(Mischief::default()).await.unwrap();
+    for (id, number) in [(1, "PO-1"), (2, "PO-2"), (3, "PO-3")] {
+        place(&shop, id, number);
+    }
+    let host = to_books(&shop).start().await;
+    let first = held(&host, 1, "PO-1").await;
+    assert_eq!(goes(&host, "PO-1", "books").await, [row("adobe/held", false, "pending")]);
+    host.come_to_rest().await;
+    assert_eq!((booked(&shop, "PO-1"), host.process_state(first).await), ((vec!["held"], "new"), None));
+    assert_eq!(host.codes().await, ["price-out-of-tolerance"], "that the books have it releases nothing");
+
+    // The hold of another ends before anything of it left, and by then orders are withheld.
+    let second = held(&host, 2, "PO-2").await;
+    let withholds = |setup: Setup| setup.replace("portreeve.toml", "\"create-blocked\"", "\"withhold\"");
+    let host = host.restart_with(withholds).await;
+    let third = held(&host, 3, "PO-3").await;
+    for order in [first, second, third] {
+        assert_eq!(release(&host, order).await.state, OrderState::Released);
+    }
+    assert_eq!(
+        goes(&host, "PO-2", "books").await,
+        [row("adobe/held", false, "pending"), row("adobe/released", true, "pending")]
+    );
+    host.come_to_rest().await;
+    for (number, order, expected) in [
+        ("PO-1", first, vec!["held", "released"]),
+        ("PO-2", second, vec!["held", "released"]),
+        ("PO-3", third, vec!["accepted"]),
+    ] {
+        assert_eq!(booked(&shop, number), (expected, "new"), "{number}");
+        assert_eq!(host.process_state(order).await, Some(ProcessState::Accepted), "{number}");
+    }
+    assert_eq!(host.codes().await, Vec::<String>::new());
+    host.verify().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_that_was_created_with_a_block_and_is_rejected_is_undone() {
+    let shop = Shop::start(Mischief::default()).await.unwrap();
+    for (id, number) in [(1, "PO-1"), (2, "PO-2"), (3, "PO-3")] {
+        place(&shop, id, number);
+    }
+    let host = to_books(&shop).start().await;
+    let first = held(&host, 1, "PO-1").await;
+    host.come_to_rest().await;
+    reject(&host, first, ExceptionKind::Held).await;
+    // Nothing of another left yet: it is made and undone, in that order.
+    let second = held(&host, 2, "PO-2").await;
+    reject(&host, second, ExceptionKind::Held).await;
+    let host = host.restart().await;
+    host.come_to_rest().await;
+    for (number, order) in [("PO-1", first), ("PO-2", second)] {
+        let expected = [row("adobe/held", false, "delivered"), row("adobe/cancel", false, "delivered")];
+        assert_eq!(goes(&host, number, "books").await, expected, "{number}");
+        assert_eq!(booked(&shop, number), (vec!["held"], "canceled"), "{number}");
+        assert_eq!((host.order(number).await.state, host.process_state(order).await), (OrderState::Refused, None));
+    }
+
+    // A third is released, and its sender does not want it before the block is cleared.
+    let third = held(&host, 3, "PO-3").await;
+    host.come_to_rest().await;
+    release(&host, third).await;
+    host.send_edi(&with_purpose(4, &dear("PO-3"), "01")).await.unwrap();
+    host.decide_all().await;
+    assert_eq!(
+        goes(&host, "PO-3", "books").await,
+        [row("adobe/held", false, "delivered"), row("adobe/released", true, "withheld")]
+    );
+    reject(&host, third, ExceptionKind::Order).await;
+    host.come_to_rest().await;
+    let expected = [
+        row("adobe/held", false, "delivered"),
+        row("adobe/released", true, "abandoned"),
+        row("adobe/cancel", false, "delivered"),
+    ];
+    assert_eq!(goes(&host, "PO-3", "books").await, expected);
+    assert_eq!(booked(&shop, "PO-3"), (vec!["held"], "canceled"));
+    host.verify().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn however_often_an_answer_is_lost_a_block_is_made_and_cleared_once() {
+    let mischief = Mischief {
+        throttle_per_mille: 150,
+        fail_before_per_mille: 150,
+        drop_after_per_mille: 300,
+        ..Mischief::default()
+    };
+    let shop = Shop::start(mischief).await.unwrap();
+    let host = to_books(&shop).start().await;
+    let mut orders = Vec::new();
+    for control in 1..=12 {
+        let number = format!("PO-{control}");
+        place(&shop, u64::from(control), &number);
+        orders.push((held(&host, control, &number).await, number));
+    }
+    // Of half of them the hold ends before the books have anything.
+    let (late, early) = orders.split_at(6);
+    for (order, _) in early {
+        release(&host, *order).await;
+    }
+    host.come_to_rest().await;
+    for (order, _) in late {
+        release(&host, *order).await;
+    }
+    host.come_to_rest().await;
+    for (order, number) in &orders {
+        assert_eq!(booked(&shop, number), (vec!["held", "released"], "new"), "{number}");
+        assert_eq!(host.process_state(*order).await, Some(ProcessState::Accepted), "{number}");
+    }
+    assert!(host.summary().await.retried > 0, "the books were hard to talk to");
+    assert_eq!(host.codes().await, Vec::<String>::new());
+    host.verify().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_target_that_cannot_clear_a_block_gets_no_order_with_one() {
+    let creates = "target = \"erp\"\nheld = \"create-blocked\"\n";
+    let setup = Setup::demo().replace("portreeve.toml", "target = \"erp\"\n", creates);
+    let folder = tempfile::tempdir().unwrap();
+    let config = setup.configuration(folder.path());
+    let expected = [
+        "channel `edi` has `held = \"create-blocked\"`, and its target `erp` does not say by which messages it has an order with a block; only an ERP whose block the host can also clear may get one: add `[target.blocked]` with `create`, `clear` and `cancel`, or write `held = \"withhold\"`",
+        "channel `shop` has `held = \"create-blocked\"`",
+    ];
+    refused(&["route", "check", "--config", config.to_str().unwrap()], &expected).await;
+    let right = Setup::demo().configuration(folder.path());
+    run(&["route", "check", "--config", right.to_str().unwrap()]).await.unwrap();
 }

@@ -741,7 +741,13 @@ impl Pipeline {
         use ExceptionKind::{Delivery, Document};
         match (decision.action, shown.trail.exception.kind) {
             (ExceptionAction::ReleaseHolds, _) => Effect::ReviewHolds,
-            (ExceptionAction::Reject, _) => Effect::RejectOrder { why: "rejected by a person".to_owned() },
+            (ExceptionAction::Reject, _) => {
+                // Whoever has it with a block undoes it.
+                let order = shown.order.as_ref();
+                let outbox = order.map(|order| self.routes.of_rejected(&order.deliveries, order.position));
+                let why = "rejected by a person".to_owned();
+                Effect::RejectOrder { why, outbox: outbox.unwrap_or_default() }
+            }
             (ExceptionAction::Retry, Delivery) => Effect::ReplayDelivery,
             (ExceptionAction::Correct, Delivery) => Effect::CorrectDelivery,
             (ExceptionAction::Abandon, Delivery) => Effect::AbandonDelivery,

@@ -153,6 +153,7 @@ impl Subscriber {
             transformer: self.transformer.clone(),
             kind: KIND.to_owned(),
             receipt: None,
+            blocked: None,
             origin,
             tls: self.tls.clone(),
             credential,

@@ -20,6 +20,8 @@
 //! - *What the world has gone past.* The order as it came is left out where it is cancelled or is
 //!   not released any more, and where goods of it have left: a warehouse would send them again.
 //!   Whoever replays to a system that only writes down says so ([`ReplayWanted::shipped`]).
+//! - *Blocks.* What gave an order to a target with a block, or undid it there, is left out: nothing
+//!   would clear or undo it a second time.
 //! - *Money.* Refunds are left out: somebody looks into the processor's books, and pays by hand.
 //! - *More than was meant.* Whoever decides says how many at most, and names a digest of exactly
 //!   those that were shown; each is compared once more in the transaction.
@@ -83,6 +85,8 @@ pub enum LeftOut {
     GoodsLeft,
     /// It pays money back.
     Refund,
+    /// It gave an order to its target with a block, or undid it there.
+    Blocked,
     /// Its receiver could not use it.
     Rejected,
     /// People had it sent again too often.
@@ -99,6 +103,7 @@ impl LeftOut {
             Self::NotReleased => "not-released",
             Self::GoodsLeft => "goods-left",
             Self::Refund => "refund",
+            Self::Blocked => "blocked",
             Self::Rejected => "rejected",
             Self::ReplaysSpent => "replays-spent",
         }
@@ -115,6 +120,9 @@ impl LeftOut {
                 "goods of its order have left, and a target that ships would ship them again; a target that only writes down gets it with `shipped`"
             }
             Self::Refund => "it pays money back; look into the processor's books, and pay by hand what is missing",
+            Self::Blocked => {
+                "it gave the order to its target with a block, or undid it there, and the order may have gone on since; see what the target has of it, and enter what is missing by hand"
+            }
             Self::Rejected => {
                 "its receiver rejected it, and got a right one by hand or by none; see the exception of its order"
             }
@@ -339,6 +347,9 @@ impl Pipeline {
         if delivery.said == Some(OrderEventKind::RefundIssued) && !self.is_word_of_a_refund(delivery) {
             return Some(LeftOut::Refund);
         }
+        if self.is_of_a_block(delivery) {
+            return Some(LeftOut::Blocked);
+        }
         if delivery.rejected {
             return Some(LeftOut::Rejected);
         }
@@ -360,6 +371,14 @@ impl Pipeline {
                 && self.routes.kind_of(effect) == Some(delivery.kind.as_str())
         });
         !pays && (hears || is_told)
+    }
+
+    /// Whether it made an order with a block, or undid such a one: sent again, a block would be there
+    /// that nothing clears. What clears one is the order, and left out as that is.
+    fn is_of_a_block(&self, delivery: &Delivered) -> bool {
+        let blocked = self.routes.target(&delivery.target).and_then(|target| target.blocked.as_ref());
+        let is_own = matches!(delivery.content, Content::Said(_)) && delivery.said.is_none();
+        is_own && blocked.is_some_and(|blocked| [&blocked.create, &blocked.cancel].contains(&&delivery.kind))
     }
 
     fn new_replay(

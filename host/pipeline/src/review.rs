@@ -376,7 +376,7 @@ impl Pipeline {
         };
         let standing = standing(kept, &left, &opened, &asked, by);
         let released = standing.state == OrderState::Released;
-        let outbox = if released { self.release_to(kept, by)? } else { Vec::new() };
+        let outbox = if released { self.release_to(kept, by).await? } else { Vec::new() };
         let credit = if released { found.reserves(kept, &quiet, now) } else { None };
 
         let review = self.commit_of(
@@ -485,8 +485,9 @@ impl Pipeline {
         }
     }
 
-    /// Where a released order goes, and who hears that it does.
-    fn release_to(&self, kept: &KeptBack, by: Reviewer<'_>) -> Result<Vec<NewOutbox>, ReviewError> {
+    /// Where a released order goes, and who hears that it does. What somebody has with a block is
+    /// cleared there.
+    async fn release_to(&self, kept: &KeptBack, by: Reviewer<'_>) -> Result<Vec<NewOutbox>, ReviewError> {
         let order = || match by {
             Reviewer::Person(_) => kept.number.clone(),
             Reviewer::Host => kept.id.to_string(),
@@ -495,7 +496,11 @@ impl Pipeline {
             .routes
             .channel(&kept.channel)
             .ok_or_else(|| ReviewError::NoTarget { order: order(), channel: kept.channel.to_string() })?;
-        Ok(self.routes.of_released(self.outbox(channel, kept.position), &channel.id, kept.position))
+        // Its deliveries are made with its decision, so nothing comes between this look and the commit.
+        let found = if self.routes.blocks_orders() { self.store.order(kept.id).await? } else { None };
+        let deliveries = found.map(|order| order.deliveries).unwrap_or_default();
+        let released = self.outbox(channel, kept.position);
+        Ok(self.routes.of_released(released, &deliveries, &channel.id, kept.position))
     }
 
     /// All of it as one commit.

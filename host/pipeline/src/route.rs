@@ -22,6 +22,7 @@ use crate::poll::Poll;
 use crate::process::{self, Process};
 use crate::reconcile::Reconciliation;
 
+pub use self::held::{Blocked, HeldOrders};
 pub(crate) use self::held::{ORDER_HELD, ORDER_RELEASED};
 pub(crate) use self::level::INVENTORY_LEVEL;
 
@@ -154,6 +155,9 @@ pub struct Channel {
     pub scorers: Vec<PluginName>,
     /// The target of released orders.
     pub target: String,
+    /// What becomes of orders that are kept back.
+    #[serde(default)]
+    pub held: HeldOrders,
     /// The queue of failures on this channel.
     pub exception_queue: String,
     /// What happens to an order whose scorer failed.
@@ -324,6 +328,14 @@ pub struct Effect {
     pub receipt: Option<ReceiptSays>,
 }
 
+impl Effect {
+    /// Whether it may be of an order that people rejected before any system had it.
+    fn is_of_refused(&self) -> bool {
+        let of_people = |states: &BTreeSet<_>| states.is_empty() || states.contains(&ProcessState::Cancelled);
+        of_people(&self.from) && of_people(&self.to)
+    }
+}
+
 /// What an effect may be of beside events: that people have carried out a change that the sender
 /// of an order asked for, or refused it. The message is made of the change, `order.changed`.
 pub(crate) const CHANGE_ACCEPTED: &str = "order.change-accepted";
@@ -396,6 +408,9 @@ pub struct Target {
     /// What the target says of an order by taking it; a system that answers by an event of its
     /// own says it there.
     pub receipt: Option<ReceiptSays>,
+    /// By which messages it has orders with a block, where it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocked: Option<Blocked>,
     /// Scheme, host and port that the connector may talk to, nothing else, and that
     /// within what it was granted (`[[plugin.egress]]`).
     pub origin: Origin,
@@ -591,7 +606,10 @@ impl Routes {
         let of_effects = self.effects.iter().filter(|effect| effect.target == target);
         let of_effects =
             of_effects.filter(|effect| self.kind_of(effect) == Some(kind)).find_map(|effect| effect.receipt);
-        of_effects.or_else(|| self.target(target).filter(|target| target.kind == kind)?.receipt)
+        let takes_order = |target: &&Target| {
+            target.kind == kind || target.blocked.as_ref().is_some_and(|blocked| blocked.clear == kind)
+        };
+        of_effects.or_else(|| self.target(target).filter(takes_order)?.receipt)
     }
 
     /// The kind of message of an effect.
@@ -767,9 +785,7 @@ impl Routes {
     /// Whether an effect of this can follow.
     fn may_follow(&self, effect: &Effect) -> bool {
         // What people rejected no system had: it is cancelled before and afterwards.
-        let of_people = |states: &BTreeSet<_>| states.is_empty() || states.contains(&ProcessState::Cancelled);
-        let is_peoples =
-            effect.on == OrderEventKind::Rejected.as_str() && of_people(&effect.from) && of_people(&effect.to);
+        let is_peoples = effect.on == OrderEventKind::Rejected.as_str() && effect.is_of_refused();
         is_peoples || is_answer(&effect.on) || held::is_of_hold(&effect.on) || self.is_heard(&effect.on)
     }
 

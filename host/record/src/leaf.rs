@@ -356,8 +356,9 @@ pub struct DecideLeaf {
     pub policy_holds: Listed<Code>,
     /// What became of the order.
     pub state: DecidedState,
-    /// Whether an order that is kept back is told all the same: somebody hears that it is. Then its
-    /// own event may leave before it is released; the order itself does not.
+    /// Whether an order that is kept back is told all the same: somebody hears that it is, or a
+    /// system has it with a block. Then its own event may leave before it is released; the order
+    /// itself does not.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub told: bool,
     /// Commitment to the sealed full record of the decision; none when nothing

@@ -91,8 +91,8 @@ pub use exception::{
 pub use interchange::{Interchange, InterchangeAnswer, InterchangeView, NewAnswer, Numbering};
 pub use kept_back::{ClosedHold, CreditQuery, CreditReservation, Kept, KeptBack, NewReview, ReviewView};
 pub use known::{
-    ORDERS_LOOKED_AT_MAX, OrderAt, OrdersAt, OrdersAtPage, OrdersAtWanted, SAID_LOOKED_AT_MAX, SaidAt, SaidPage,
-    SaidWanted,
+    BlockKinds, ORDERS_LOOKED_AT_MAX, OrderAt, OrdersAt, OrdersAtPage, OrdersAtWanted, SAID_LOOKED_AT_MAX, SaidAt,
+    SaidPage, SaidWanted,
 };
 pub use level::{ItemStanding, LevelOutcome, NewLevel};
 pub use measure::{DeliveryMade, ExceptionsOfOrder, MeasuredOrder, SaidOfOrder};

@@ -21,7 +21,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use portreeve_model::{Event, Instant, Money, Order, OrderId, ProcessState};
 use portreeve_store::StoreError;
 use portreeve_store::contract::{
-    Finding, OrderAt, OrderEventKind, OrdersAt, OrdersAtPage, OrdersAtWanted, PayloadRef, SaidAt, SaidPage, SaidWanted,
+    BlockKinds, Finding, OrderAt, OrderEventKind, OrdersAt, OrdersAtPage, OrdersAtWanted, PayloadRef, SaidAt, SaidPage,
+    SaidWanted,
 };
 
 use super::agreed::{NOT_COUNTED, agreed};
@@ -87,10 +88,19 @@ impl Pipeline {
         own: &mut Own,
     ) -> Result<(), StoreError> {
         let target = reconciliation.target.clone().unwrap_or_default();
-        let kind = self.routes.target(&target).map(|target| target.kind.clone()).unwrap_or_default();
+        let gets = self.routes.target(&target);
+        let kind = gets.map(|target| target.kind.clone()).unwrap_or_default();
+        let blocked = gets.and_then(|target| target.blocked.as_ref()).map(|blocked| BlockKinds {
+            create: blocked.create.clone(),
+            clear: blocked.clear.clone(),
+            cancel: blocked.cancel.clone(),
+        });
         let findings = if since.is_some() { self.findings(&reconciliation.id).await? } else { BTreeMap::new() };
         let since = self.since_with_the_rest(reconciliation, since, findings.get(MORE)).await?;
-        let wanted = |which| OrdersAtWanted { target: target.clone(), kind: kind.clone(), which, since, limit: PAGE };
+        let wanted = |which| {
+            let (target, kind, blocked) = (target.clone(), kind.clone(), blocked.clone());
+            OrdersAtWanted { target, kind, blocked, which, since, limit: PAGE }
+        };
         let (mut after, mut seen) = (Some(0), BTreeSet::new());
         while let Some(number) = after {
             let OrdersAtPage { orders, next } = self.store.orders_at(wanted(OrdersAt::Open(number))).await?;

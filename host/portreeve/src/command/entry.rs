@@ -67,7 +67,8 @@ fn decided(leaf: &DecideLeaf) -> String {
     };
     let holds = listed((leaf.policy_holds.shown(), leaf.policy_holds.count()), ToString::to_string);
     let holds = if holds.is_empty() { holds } else { format!(", held by {holds}") };
-    format!("{order}{}{}{holds}", called(leaf.crossings.shown()), word(&leaf.state))
+    let told = if leaf.told { ", which is told" } else { "" };
+    format!("{order}{}{}{holds}{told}", called(leaf.crossings.shown()), word(&leaf.state))
 }
 
 fn attempted(leaf: &AttemptLeaf) -> String {

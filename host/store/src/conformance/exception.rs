@@ -41,7 +41,7 @@ fn approved() -> ExceptionChange {
 }
 
 fn rejection() -> Effect {
-    Effect::RejectOrder { why: "rejected by a person".to_owned() }
+    Effect::RejectOrder { why: "rejected by a person".to_owned(), outbox: Vec::new() }
 }
 
 /// The last one agrees, and the proposal is carried out.
@@ -625,6 +625,30 @@ pub(crate) async fn what_the_host_says_of_a_rejected_order_is_there_where_it_is_
     refused.says = Some(Saying { word: Box::new(input(911, &["OWN-9"])), is_heard: true });
     assert!(store.step_exception(refused).await.is_err());
     assert_eq!(store.summary().await.unwrap().inputs, inputs);
+}
+
+pub(crate) async fn what_undoes_a_rejected_order_goes_out_with_its_rejection_and_is_its_own_word(maker: impl Maker) {
+    let store = maker.open().await;
+    let kept = hold_back(&store, 1, "PO-1", &["credit-limit"]).await;
+    let number = waiting(&store, "PO-1").await;
+    let rejected = |content| {
+        let undo = NewOutbox { target: "erp".to_owned(), kind: "undo".to_owned(), content };
+        resolved(ExceptionAction::Reject, Effect::RejectOrder { why: "no".to_owned(), outbox: vec![undo] })
+    };
+    let before = observe(&store).await;
+    for other in [Content::Order, Content::Said(DocumentPosition(kept.position.0 + 1))] {
+        let refused = take(&store, number, "ada", rejected(other), 21).await;
+        assert!(matches!(refused, Err(StoreError::Failed(_))), "{other:?}: {refused:?}");
+        assert!(observe(&store).await == before, "{other:?}");
+    }
+    take(&store, number, "ada", rejected(Content::Said(kept.position)), 21).await.unwrap();
+    drop(store);
+    let store = maker.open().await;
+    let order = store.order(order_id("PO-1")).await.unwrap().unwrap();
+    let found: Vec<_> = order.deliveries.iter().map(|row| (row.kind.as_str(), row.said, row.state.as_str())).collect();
+    assert_eq!((order.state, found), (OrderState::Refused, vec![("undo", Some(kept.position), "pending")]));
+    let permit = claim(&store, 0).await.remove(0);
+    assert_eq!((permit.content(), permit.event()), (Content::Said(kept.position), kept.event));
 }
 
 pub(crate) async fn a_rejected_order_goes_nowhere_and_its_holds_end(maker: impl Maker) {

@@ -245,7 +245,8 @@ async fn go(write: &str, store: &Arc<dyn Store>, ready: Ready, after_ms: i64) ->
             store.commit_review(review).await
         }
         ("step_exception", Ready::Exception(found)) => {
-            let (action, effect) = (ExceptionAction::Reject, Effect::RejectOrder { why: "rejected".to_owned() });
+            let (action, effect) =
+                (ExceptionAction::Reject, Effect::RejectOrder { why: "rejected".to_owned(), outbox: Vec::new() });
             let proposal = found.proposal.map(|open| open.digest);
             let change = ExceptionChange::Resolved(Resolution { action, proposal, effect });
             let step = step(store, found.exception.id, "bob", change, leaf(60)).await;

@@ -8,16 +8,17 @@ use portreeve_model::{ChannelId, ExceptionAction, ProcessState};
 use super::Maker;
 use super::exception::{take, wanted_otherwise};
 use super::fixture::{
-    ALL, NOW, about_order, applied, ask_to_cancel, channel, claim, commit, event_in, hold_back, input, keep, leaf,
-    lease, next, order_id, release, resolved,
+    ALL, NOW, about_order, applied, ask_to_cancel, channel, claim, commit, event_in, held, hold_back, input, keep,
+    leaf, lease, next, order_id, order_in, release, resolved,
 };
 use crate::contract::{
-    Effect, EventOutcome, NewProgress, OrderAt, OrderEventKind, OrdersAt, OrdersAtPage, OrdersAtWanted, SaidPage,
-    SaidWanted, Store,
+    BlockKinds, Content, Effect, EventOutcome, NewOutbox, NewProgress, OrderAt, OrderEventKind, OrdersAt, OrdersAtPage,
+    OrdersAtWanted, SaidPage, SaidWanted, Store,
 };
 
 fn wanted(which: OrdersAt) -> OrdersAtWanted {
-    OrdersAtWanted { target: "erp".to_owned(), kind: "order".to_owned(), which, since: None, limit: ALL }
+    let (target, kind) = ("erp".to_owned(), "order".to_owned());
+    OrdersAtWanted { target, kind, blocked: None, which, since: None, limit: ALL }
 }
 
 async fn open(store: &Arc<dyn Store>) -> Vec<OrderAt> {
@@ -106,6 +107,51 @@ pub(crate) async fn orders_that_are_not_over_are_told_with_what_is_on_its_way_to
     assert_eq!(told(&store.orders_at(rest).await.unwrap().orders), [("PO-5", true, false)]);
     let later = OrdersAtWanted { since: Some(NOW.plus_ms(1)), ..wanted(OrdersAt::Open(0)) };
     assert!(store.orders_at(later).await.unwrap().orders.is_empty());
+}
+
+pub(crate) async fn what_a_target_has_with_a_block_is_there_until_it_is_undone(maker: impl Maker) {
+    let store = maker.open().await;
+    release(&store, 1, "PO-1", &[("erp", "order")]).await;
+    release(&store, 11, "PO-2", &[("erp", "clear")]).await;
+    keep(&store, input(21, &["PO-3"])).await;
+    let document = next(&store).await;
+    let own = Content::Said(document.position());
+    let word = |kind: &str| vec![NewOutbox { target: "erp".to_owned(), kind: kind.to_owned(), content: own }];
+    let mut blocked = held(document, &["large"], leaf(22));
+    order_in(&mut blocked).outbox = word("create");
+    commit(&store, blocked).await.unwrap();
+    let [create, clear, cancel] = ["create", "clear", "cancel"].map(str::to_owned);
+    let kinds = Some(BlockKinds { create, clear, cancel });
+    let open_at = async |store: &Arc<dyn Store>| {
+        let wanted = OrdersAtWanted { blocked: kinds.clone(), ..wanted(OrdersAt::Open(0)) };
+        store.orders_at(wanted).await.unwrap().orders
+    };
+    let deliver = async |store: &Arc<dyn Store>, first: u64| {
+        for (number, permit) in (first..).step_by(2).zip(claim(store, 5).await) {
+            let attempt = store.begin_attempt(permit, lease(5), leaf(number)).await.unwrap();
+            store.settle(attempt, applied(), NOW.plus_ms(7), leaf(number + 1)).await.unwrap();
+        }
+    };
+    assert_eq!(told(&open_at(&store).await), [("PO-1", true, false), ("PO-2", true, false), ("PO-3", true, false)]);
+    deliver(&store, 31).await;
+    drop(store);
+    let store = maker.open().await;
+    assert_eq!(told(&open_at(&store).await), [("PO-1", false, true), ("PO-2", false, true), ("PO-3", false, true)]);
+    assert_eq!(told(&open(&store).await), [("PO-1", false, true)], "of a target that has none with a block");
+
+    let number = store.exceptions(ALL).await.unwrap().pop().unwrap().id;
+    let rejected = Effect::RejectOrder { why: "no".to_owned(), outbox: word("cancel") };
+    take(&store, number, "ada", resolved(ExceptionAction::Reject, rejected), 41).await.unwrap();
+    let this = async |store: &Arc<dyn Store>| {
+        let which = OrdersAt::These(vec![order_id("PO-3")]);
+        let wanted = OrdersAtWanted { blocked: kinds.clone(), ..wanted(which) };
+        let found = store.orders_at(wanted).await.unwrap().orders;
+        (found[0].is_under_way, found[0].is_there)
+    };
+    assert_eq!(this(&store).await, (true, true), "until the target undoes it");
+    deliver(&store, 51).await;
+    assert_eq!(this(&store).await, (false, false));
+    assert_eq!(told(&open_at(&store).await), [("PO-1", false, true), ("PO-2", false, true)]);
 }
 
 pub(crate) async fn what_was_said_of_orders_is_told_from_the_newest_on(maker: impl Maker) {

@@ -188,6 +188,7 @@ macro_rules! suite {
                 a_change_is_answered_by_what_it_said_itself_in_the_same_transaction,
                 what_is_closed_says_how_and_who,
                 what_the_host_says_of_a_rejected_order_is_there_where_it_is_heard_or_paid,
+                what_undoes_a_rejected_order_goes_out_with_its_rejection_and_is_its_own_word,
                 a_rejected_order_goes_nowhere_and_its_holds_end,
                 what_is_released_or_arrived_is_not_rejected,
                 a_document_is_decided_again_and_may_become_an_order,
@@ -219,6 +220,7 @@ macro_rules! suite {
                 the_key_of_the_last_run_alone_is_kept,
                 of_two_runs_the_second_is_refused_and_a_dry_one_files_nothing;
             known: orders_that_are_not_over_are_told_with_what_is_on_its_way_to_their_target,
+                what_a_target_has_with_a_block_is_there_until_it_is_undone,
                 what_was_said_of_orders_is_told_from_the_newest_on;
             notice: what_happens_is_told_once_in_its_order_page_by_page,
                 a_new_subscriber_hears_of_what_comes_and_one_that_is_gone_begins_anew,

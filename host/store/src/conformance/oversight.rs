@@ -91,7 +91,7 @@ pub(crate) async fn a_models_hold_is_judged_by_the_last_person_who_decided_about
         store.step_exception(NewStep { at: NOW.plus_ms(at_ms), ..step }).await
     };
     let confirmed = || ExceptionChange::Confirmed { due_at: None };
-    let reject = Effect::RejectOrder { why: "no".to_owned() };
+    let reject = Effect::RejectOrder { why: "no".to_owned(), outbox: Vec::new() };
     take("PO-1", confirmed(), 10, 41).await.unwrap();
     take("PO-2", resolved(ExceptionAction::Reject, reject), 20, 42).await.unwrap();
     take("PO-3", confirmed(), 20, 43).await.unwrap();

@@ -316,6 +316,9 @@ pub enum Effect {
     RejectOrder {
         /// One line: why.
         why: String,
+        /// What systems that have it with a block are sent, by which they undo it: made of the
+        /// order's own document, since the order goes nowhere.
+        outbox: Vec<NewOutbox>,
     },
     /// The delivery is due again, and the target is asked first.
     ReplayDelivery,

@@ -15,12 +15,26 @@ pub struct OrdersAtWanted {
     pub target: String,
     /// The kind of message by which it gets an order.
     pub kind: String,
+    /// Those by which it has orders with a block, where it does: one that it has so, and does not
+    /// undo, it has.
+    pub blocked: Option<BlockKinds>,
     /// Which of those that the host has.
     pub which: OrdersAt,
     /// Open ones that were decided from then on; any, where nothing is said.
     pub since: Option<Instant>,
     /// At most so many open ones.
     pub limit: u32,
+}
+
+/// The kinds of messages by which a target has orders with a block.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BlockKinds {
+    /// It makes one: of the order's own document.
+    pub create: String,
+    /// It goes on with it: the order as it came.
+    pub clear: String,
+    /// It undoes it: of the order's own document.
+    pub cancel: String,
 }
 
 /// Which of the orders that the host has.

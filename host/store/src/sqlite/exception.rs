@@ -537,8 +537,9 @@ fn resolve(tx: &Connection, open: &Open, resolution: &Resolution, step: &NewStep
     match &resolution.effect {
         Effect::Close => {}
         Effect::ReviewHolds => return Ok(()),
-        Effect::RejectOrder { why } => {
+        Effect::RejectOrder { why, outbox } => {
             reject(tx, open, why, resolution.action, step)?;
+            undo(tx, open, outbox, step)?;
             say(tx, open, step)?;
         }
         Effect::ReplayDelivery => dead_letter::replay(tx, open.id, step.at)?,
@@ -599,6 +600,25 @@ fn reject(tx: &Connection, open: &Open, why: &str, action: ExceptionAction, step
     credit::give_back(tx, order_seq)?;
     kept_back::close_all(tx, order, step.at, step.who.as_deref(), action.as_str())?;
     close_held(tx, order, step.at, step.who.as_deref(), action.as_str())
+}
+
+/// Systems that have the order with a block hear that it is not wanted. INVARIANT: it is made of the
+/// order's own document, so a rejected order goes nowhere by it.
+fn undo(tx: &Connection, open: &Open, outbox: &[NewOutbox], step: &NewStep) -> Result<()> {
+    let (false, Some(order), Some(order_seq)) = (outbox.is_empty(), open.order.as_deref(), open.order_seq) else {
+        return Ok(());
+    };
+    let (position, event): (i64, i64) = tx
+        .prepare_cached("SELECT position, event FROM orders WHERE seq = ?1")
+        .and_then(|mut own| own.query_row([order_seq], |row| Ok((row.get(0)?, row.get(1)?))))
+        .map_err(failed)?;
+    let own = Content::Said(DocumentPosition(unsigned(position)?));
+    if outbox.iter().any(|row| row.content != own) {
+        return Err(StoreError::Failed(
+            "what undoes a rejected order is made of something else than its own word".to_owned(),
+        ));
+    }
+    outbox.iter().try_for_each(|row| rows::insert_outbox(tx, rows::Its { order_seq, order, event }, row, step.at))
 }
 
 /// Whether a payment for the order was said, and counts or waits.

@@ -4,6 +4,7 @@
 //! its progress and nothing else. Those that a list names are found by their ids.
 
 use portreeve_model::{ChannelId, Instant, OrderId};
+use rusqlite::types::Null;
 use rusqlite::{Connection, OptionalExtension, Row, ToSql};
 
 use super::rows::{Result, damaged, payload_ref, signed, unsigned};
@@ -31,8 +32,13 @@ const ORDERS: &str =
                     WHERE order_seq = orders.seq AND target = ?1
                       AND (outbox.state = 'pending' OR (outbox.state = 'withheld' AND unresolved))),
             EXISTS (SELECT 1 FROM outbox INDEXED BY outbox_order
-                    WHERE order_seq = orders.seq AND target = ?1 AND kind = ?2 AND said = 0
-                      AND outbox.state = 'delivered'),
+                    WHERE order_seq = orders.seq AND target = ?1 AND outbox.state = 'delivered'
+                      AND ((kind IN (?2, ?3) AND said = 0)
+                           OR (kind = ?4 AND said = orders.position
+                               AND NOT EXISTS (SELECT 1 FROM outbox AS undone
+                                               WHERE undone.order_seq = orders.seq AND undone.target = ?1
+                                                 AND undone.kind = ?5 AND undone.said = orders.position
+                                                 AND undone.state = 'delivered')))),
             coalesce(agreed_own.commitment, zeroblob(32)), agreed.event
      FROM orders LEFT JOIN payload AS own ON own.id = orders.event
           LEFT JOIN order_progress ON order_progress.order_seq = orders.seq
@@ -46,23 +52,27 @@ const ORDERS: &str =
           LEFT JOIN payload AS agreed_own ON agreed_own.id = agreed.event";
 
 /// Those that are over, and those that the target neither has nor gets, are nothing to compare.
-const OPEN: &str = "WHERE orders.seq > ?3 AND orders.seq <= ?4 AND orders.decided_at >= ?5
+const OPEN: &str = "WHERE orders.seq > ?6 AND orders.seq <= ?7 AND orders.decided_at >= ?8
        AND (order_progress.state IS NULL OR order_progress.state NOT IN
             ('shipped', 'invoiced', 'settled', 'cancelled', 'returning', 'returned', 'credited'))
        AND EXISTS (SELECT 1 FROM outbox INDEXED BY outbox_order
-                   WHERE order_seq = orders.seq AND target = ?1 AND kind = ?2 AND said = 0
-                     AND (outbox.state IN ('delivered', 'pending') OR (outbox.state = 'withheld' AND unresolved)))
-     ORDER BY orders.seq LIMIT ?6";
+                   WHERE order_seq = orders.seq AND target = ?1
+                     AND (outbox.state IN ('delivered', 'pending') OR (outbox.state = 'withheld' AND unresolved))
+                     AND ((kind IN (?2, ?3) AND said = 0)
+                          OR (kind = ?4 AND said = orders.position AND orders.state <> 'refused')))
+     ORDER BY orders.seq LIMIT ?9";
 
-const ONE: &str = "WHERE orders.id = ?3";
+const ONE: &str = "WHERE orders.id = ?6";
 
 pub(super) fn orders_at(connection: &Connection, wanted: &OrdersAtWanted) -> Result<OrdersAtPage> {
     match &wanted.which {
         OrdersAt::Open(after) => open(connection, wanted, signed(*after)?),
         OrdersAt::These(ids) => {
+            let [target, kind, clear, create, cancel] = of_target(wanted);
             let mut orders = Vec::new();
             for id in ids {
-                let values: [&dyn ToSql; 3] = [&wanted.target, &wanted.kind, &id.to_string()];
+                let id = id.to_string();
+                let values: [&dyn ToSql; 6] = [target, kind, clear, create, cancel, &id];
                 orders.extend(read(connection, ONE, &values)?.into_iter().map(|(_, order)| order));
             }
             Ok(OrdersAtPage { orders, next: None })
@@ -75,7 +85,8 @@ fn open(connection: &Connection, wanted: &OrdersAtWanted, after: i64) -> Result<
         connection.query_row("SELECT coalesce(max(seq), 0) FROM orders", [], |row| row.get(0)).map_err(failed)?;
     let until = after.saturating_add(i64::from(ORDERS_LOOKED_AT_MAX)).min(last);
     let since = wanted.since.map_or(i64::MIN, |since| since.0);
-    let values: [&dyn ToSql; 6] = [&wanted.target, &wanted.kind, &after, &until, &since, &wanted.limit];
+    let [target, kind, clear, create, cancel] = of_target(wanted);
+    let values: [&dyn ToSql; 9] = [target, kind, clear, create, cancel, &after, &until, &since, &wanted.limit];
     let found = read(connection, OPEN, &values)?;
     let full = u32::try_from(found.len()).is_ok_and(|found| found == wanted.limit);
     let next = match found.last() {
@@ -83,6 +94,15 @@ fn open(connection: &Connection, wanted: &OrdersAtWanted, after: i64) -> Result<
         _ => (until < last).then(|| unsigned(until)).transpose()?,
     };
     Ok(OrdersAtPage { orders: found.into_iter().map(|(_, order)| order).collect(), next })
+}
+
+/// The target, and the kinds of messages by which it has orders: its own, and those of a block.
+fn of_target(wanted: &OrdersAtWanted) -> [&dyn ToSql; 5] {
+    let [clear, create, cancel]: [&dyn ToSql; 3] = match &wanted.blocked {
+        Some(kinds) => [&kinds.clear, &kinds.create, &kinds.cancel],
+        None => [&Null, &Null, &Null],
+    };
+    [&wanted.target, &wanted.kind, clear, create, cancel]
 }
 
 fn read(connection: &Connection, which: &str, values: &[&dyn ToSql]) -> Result<Vec<(u64, OrderAt)>> {

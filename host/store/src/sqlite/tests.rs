@@ -348,7 +348,8 @@ async fn of_a_folder_of_schema_4_each_order_that_is_kept_back_has_one_exception(
         ..cleared(&kept_back(&store, "PO-HELD").await, leaf(72))
     };
     store.commit_review(review).await.unwrap();
-    let reject = resolved(ExceptionAction::Reject, Effect::RejectOrder { why: "rejected".to_owned() });
+    let reject =
+        resolved(ExceptionAction::Reject, Effect::RejectOrder { why: "rejected".to_owned(), outbox: Vec::new() });
     let number = waiting(&store, "PO-FAILED").await;
     store.step_exception(step(&store, number, "ada", reject, leaf(73)).await).await.unwrap();
     for letter in store.dead_letters(0, ALL).await.unwrap() {
