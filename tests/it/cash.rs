@@ -86,6 +86,10 @@ async fn a_day_of_orders_comes_to_its_money_and_nothing_is_in_the_ledgers_that_m
     let answers = report.ledgers.customers.iter().filter(|entry| entry.set == "865");
     let answers: Vec<&str> = answers.map(|entry| entry.element("BCA", 2)).collect();
     assert_eq!((answers.len(), answers.iter().filter(|answer| **answer == "AD").count()), (9, 6), "{answers:?}");
+    let held = report.ledgers.customers.iter().filter(|entry| entry.element("BAK", 2) == "AH");
+    let mut held: Vec<&str> = held.map(|entry| entry.element("BAK", 3)).collect();
+    held.sort_unstable();
+    assert_eq!(held, ["C1205-001", "C1205-002", "C1205-003"], "whose order waited heard so");
     let sent_twice = report.ledgers.customers.iter().filter(|entry| entry.times > 1).count();
     let heard_twice = report.ledgers.heard.iter().filter(|heard| heard.times > 1).count();
     assert!(
@@ -272,7 +276,7 @@ impl<'a> Planting<'a> {
 type Plant = fn(&mut Planting<'_>);
 
 /// A kind, and what breaks its rule.
-const PLANTS: [(&str, &str, Plant); 44] = [
+const PLANTS: [(&str, &str, Plant); 45] = [
     ("shipped-without-release", "it left before anybody asked for it", |planting| {
         let order = planting.plain[0].clone();
         planting.ledgers.releases.iter_mut().find(|release| release.order_id == order).unwrap().at = u64::MAX;
@@ -375,6 +379,11 @@ const PLANTS: [(&str, &str, Plant); 44] = [
     ("customer-not-told", "a ship notice that never came", |planting| planting.unsent("856")),
     ("customer-told-more", "an invoice in two interchanges", |planting| {
         let again = planting.ledgers.customers.iter().find(|entry| entry.set == "810").unwrap().clone();
+        planting.ledgers.customers.push(again);
+    }),
+    ("customer-told-more", "that an order is held, twice", |planting| {
+        let mut held = planting.ledgers.customers.iter().filter(|entry| entry.element("BAK", 2) == "AH");
+        let again = held.next().unwrap().clone();
         planting.ledgers.customers.push(again);
     }),
     ("customer-refused-it", "a number with other bytes", |planting| {

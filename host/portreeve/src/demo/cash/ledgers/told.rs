@@ -15,6 +15,9 @@ type Counts = BTreeMap<Thing, usize>;
 /// What customers are sent, by set.
 const SETS: [&str; 3] = ["855", "856", "810"];
 
+/// What customers hear before an order is answered: an 855 that says that it is held.
+const WAITS: &str = "855 AH";
+
 /// What a subscriber hears of an order that the warehouse got, whatever becomes of it.
 const CREATED: &str = "order.created";
 const SHIPPED: &str = "shipment.confirmed";
@@ -51,7 +54,8 @@ impl Ledgers {
     }
 
     /// An answer to each order that the warehouse got, a notice of each shipment, and each invoice
-    /// and credit memo, of what was ordered over X12.
+    /// and credit memo, of what was ordered over X12. Which order is held nobody but the host
+    /// knows: of one that somebody heard so of it is said once.
     fn for_customers(&self) -> Counts {
         let of_shop: BTreeSet<&str> = self.shop_orders.iter().map(|order| order.increment_id.as_str()).collect();
         let own = self.releases.iter().filter(|release| !of_shop.contains(release.order_number.as_str()));
@@ -62,6 +66,7 @@ impl Ledgers {
         let memos = self.credit_memos.iter().map(|memo| (&memo.external_document_number, &memo.number));
         let posted = invoices.chain(memos).map(|(order, number)| (bare(order), "810", number.clone()));
         things.extend(left.chain(posted).filter(|(order, ..)| own.contains(order)).map(|thing| (thing, 1)));
+        things.extend(self.customers_heard().into_keys().filter(|(_, what, _)| *what == WAITS).map(|thing| (thing, 1)));
         things
     }
 
@@ -69,6 +74,9 @@ impl Ledgers {
     fn customers_heard(&self) -> Counts {
         let heard = self.customers.iter().filter_map(|entry| {
             let set = SETS.into_iter().find(|set| entry.set == *set)?;
+            if set == "855" && entry.element("BAK", 2) == "AH" {
+                return Some((order_of(entry), WAITS, String::new()));
+            }
             let number = match set {
                 // RD and RJ: it is rejected; AC, AD and AK: accepted, with or without its lines.
                 "855" if entry.element("BAK", 2).starts_with('R') => return None,
