@@ -151,3 +151,5 @@ mod airgap;
 mod packages;
 
 mod browser;
+
+mod windows;

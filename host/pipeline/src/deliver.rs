@@ -634,19 +634,23 @@ fn settlement(
     }
 }
 
-/// When the host lets the requests of a call through that it only held back: none of them
-/// was sent. None where one was, or none was held back.
+/// When the host lets the requests of a call through that it only held back: nothing was sent
+/// that could have done anything. None where something was, or none was held back. What was only
+/// read before one was held back (a look at what is to be changed, with a window that ended there) is
+/// read again.
 fn held_back_ms(crossing: &Crossing) -> Option<i64> {
-    let mut longest = None;
+    let (mut deferred, mut is_unsent, mut is_read) = (None, false, false);
     for request in &crossing.requests {
         match &request.outcome {
-            RequestOutcome::Deferred { after_ms, .. } => longest = longest.max(Some(*after_ms)),
+            RequestOutcome::Deferred { after_ms, .. } => deferred = deferred.max(Some(*after_ms)),
             // The call ended while the host looked for a name, a credential or a connection.
-            RequestOutcome::Unsent if request.body.is_some() => longest = longest.max(Some(0)),
+            RequestOutcome::Unsent if request.body.is_some() => is_unsent = true,
             RequestOutcome::Unsent | RequestOutcome::Refused(_) => {}
+            RequestOutcome::Answered { .. } if matches!(request.method.as_str(), "GET" | "HEAD") => is_read = true,
             RequestOutcome::Unfinished | RequestOutcome::Failed(_) | RequestOutcome::Answered { .. } => return None,
         }
     }
+    let longest = deferred.or((is_unsent && !is_read).then_some(0));
     longest.map(|ms| i64::try_from(ms).unwrap_or(i64::MAX))
 }
 
@@ -771,6 +775,22 @@ mod tests {
 
     fn answered(status: u16) -> RequestOutcome {
         RequestOutcome::Answered { status, body: Digest::of(b""), body_bytes: 0 }
+    }
+
+    #[test]
+    fn what_was_read_before_the_host_held_a_request_back_is_read_again() {
+        let held_back = |requests: Vec<RecordedRequest>| {
+            held_back_ms(&Crossing { requests, ..crate::plugins::tests::uneventful(Call::Deliver) })
+        };
+        let deferred = |after_ms| request("PATCH", RequestOutcome::Deferred { after_ms, why: String::new() });
+        let looked = || request("GET", answered(200));
+        assert_eq!(held_back(vec![looked(), deferred(7)]), Some(7));
+        assert_eq!(held_back(vec![deferred(7), looked(), deferred(9)]), Some(9));
+        // What was sent and what was only read are for the connector to tell.
+        assert_eq!(held_back(vec![request("POST", answered(201)), deferred(7)]), None);
+        assert_eq!(held_back(vec![looked()]), None);
+        let unsent = || RecordedRequest { body: Some(Digest::of(b"")), ..request("PATCH", RequestOutcome::Unsent) };
+        assert_eq!((held_back(vec![unsent()]), held_back(vec![looked(), unsent()])), (Some(0), None));
     }
 
     #[test]

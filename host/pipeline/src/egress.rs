@@ -1,7 +1,7 @@
 //! The way out: whether a guest's request leaves, where to, and as whom.
 //!
 //! ```text
-//! URL ─read─▶ the target's origin? ─▶ granted to the plugin? ─▶ not too fast, target not down?
+//! URL ─read─▶ the target's origin? ─▶ granted to the plugin? ─▶ not too fast or too many, target not down?
 //!     ─resolve once─▶ every address allowed? ─▶ pinned ─▶ signed ─▶ sent by the sandbox
 //! ```
 //!
@@ -20,10 +20,12 @@ mod pace;
 mod resolver;
 mod secret;
 mod webhook;
+mod window;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -40,6 +42,7 @@ use self::jetstream::Opening;
 use self::pace::{Breaker, Bucket, Turn};
 use self::resolver::TooMany;
 use self::secret::Secret;
+use self::window::Windows;
 use crate::Clock;
 use crate::metrics::EgressMetrics;
 use crate::route::Target;
@@ -55,6 +58,7 @@ pub use resolver::{Resolver, SystemResolver};
 pub use secret::{SecretError, SecretSource};
 pub use webhook::WayOfNotices;
 pub(crate) use webhook::{Sent, Webhook, needs_tls, origin_of, problem};
+pub use window::{WindowEntry, window_problems};
 
 /// Addresses of a name that are tried. A zone may have thousands.
 const ADDRESSES_MAX: usize = 8;
@@ -98,6 +102,7 @@ pub struct Outbound {
     targets: BTreeMap<String, Way>,
     streams: BTreeMap<String, Arc<Stream>>,
     pace: Mutex<Pace>,
+    windows: Arc<Windows>,
     metrics: EgressMetrics,
 }
 
@@ -130,16 +135,20 @@ impl Outbound {
         base: &std::path::Path,
         metrics: EgressMetrics,
     ) -> Result<Self, UnusableCredential> {
+        let destinations = plugins.values().flat_map(|allowance| &allowance.destinations);
+        let windows = Arc::new(Windows::of(Arc::clone(&clock), destinations));
         let mut ways = BTreeMap::new();
         for (id, WayTo { origin, tls, credential, tray }) in targets {
             let open = |entry| {
-                Credential::open(entry, origin.clone(), PathBuf::from(base), tls.clone(), Arc::clone(&resolver))
+                let through = (tls.clone(), Arc::clone(&resolver), Arc::clone(&windows));
+                Credential::open(entry, origin.clone(), PathBuf::from(base), through)
             };
             let credential = credential.map(open).transpose();
             let credential = credential.map_err(|source| UnusableCredential { target: id.clone(), source })?;
             ways.insert(id, Way { origin, tls, credential: credential.map(Arc::new), tray });
         }
-        Ok(Self { clock, resolver, plugins, targets: ways, streams: BTreeMap::new(), pace: Mutex::default(), metrics })
+        let (streams, pace) = (BTreeMap::new(), Mutex::default());
+        Ok(Self { clock, resolver, plugins, targets: ways, streams, pace, windows, metrics })
     }
 
     /// Also the way to each subscriber that is a stream, for whom [`Outbound::open`] had a way. Reads
@@ -185,18 +194,20 @@ impl Outbound {
         Arc::new(ToTarget { out: Arc::clone(self), target: target.to_owned(), message: None, fill })
     }
 
-    /// How many requests of a plugin a target's breaker would let through now: none while it is
-    /// open, one when somebody is to try.
+    /// How many requests of a plugin to a target would be let through now: none while its breaker
+    /// is open, one when somebody is to try, and what its window has for deliveries.
     pub(crate) fn room(&self, plugin: &PluginName, target: &str) -> u32 {
         if let Some(stream) = self.streams.get(target) {
             return stream.room();
         }
         let Some(way) = self.targets.get(target) else { return u32::MAX };
         let (key, now) = ((plugin.clone(), way.origin.clone()), self.clock.now());
-        self.pace(|pace| pace.breakers.get(&key).map_or(u32::MAX, |breaker| breaker.room(now)))
+        let by_breaker = self.pace(|pace| pace.breakers.get(&key).map_or(u32::MAX, |breaker| breaker.room(now)));
+        by_breaker.min(self.windows.room(&way.origin))
     }
 
-    /// Whether there is anything to go by, and the first request of both buckets and the breaker.
+    /// Whether there is anything to go by, and the first request of both buckets, the window and the
+    /// breaker.
     fn enter(&self, plugin: &PluginName, allowance: &Allowance, there: &Destination) -> Result<Turn, EgressRefused> {
         let now = self.clock.now();
         let origin = &there.origin;
@@ -220,6 +231,9 @@ impl Outbound {
             bucket.take(all, now).map_err(too_fast("requests_per_second` of its [[plugin]]", all))?;
             let bucket = pace.hosts.entry(origin.clone()).or_default();
             bucket.take(one, now).map_err(too_fast("requests_per_second` of its [[plugin.egress]]", one))?;
+            // Then the window, which takes minutes to fill up again: what is held back by anything
+            // else uses none of it.
+            self.windows.take(origin).map_err(|full| full.refusal(origin))?;
             *breaker = probe;
             Ok(turn)
         })
@@ -294,6 +308,7 @@ impl ToTarget {
             message: self.message.clone(),
             fill: self.fill.clone(),
             used: Mutex::default(),
+            is_again: AtomicBool::new(false),
             is_over: Mutex::new(false),
         };
 
@@ -310,7 +325,9 @@ impl ToTarget {
             (true, None) => return Err(nowhere()),
         };
         let authority = asked.origin.authority();
-        passage.checked = Checked { addresses: addresses.clone(), tls: tls.clone(), authority: authority.clone() };
+        let windows = Some((Arc::clone(&out.windows), asked.origin.clone()));
+        passage.checked =
+            Checked { addresses: addresses.clone(), tls: tls.clone(), authority: authority.clone(), windows };
         let (path_and_query, passage) = (asked.path_and_query, Box::new(passage));
         Ok(Permitted { addresses, authority, path_and_query, tls, tray: None, passage })
     }
@@ -364,12 +381,18 @@ struct Crossing {
     message: Option<String>,
     fill: Option<Fill>,
     used: Mutex<Used>,
+    /// Whether it was sent before. The first time was counted when it was let through.
+    is_again: AtomicBool,
     is_over: Mutex<bool>,
 }
 
 #[async_trait]
 impl Passage for Crossing {
     async fn sign(&self, request: ToSign<'_>) -> Result<Signature, EgressRefused> {
+        if self.is_again.swap(true, Ordering::Relaxed) {
+            let origin = &self.there.origin;
+            self.out.windows.take(origin).map_err(|full| full.refusal(origin))?;
+        }
         let Some(fill) = &self.fill else { return self.signed(request).await };
         // What is signed is what is sent.
         let body = fill.filled(request.body);
@@ -424,8 +447,10 @@ impl Crossing {
             session = self.join(credential, request.method, &mut signature).await;
         }
         let session = session.map_err(|none| {
-            // It is the target that was asked, and nothing else will be sent.
-            self.ended(none.ended);
+            // It is the target that was asked, if anybody, and nothing else will be sent.
+            if let Some(ended) = none.ended {
+                self.ended(ended);
+            }
             EgressRefused::from(none)
         })?;
         *self.used.lock().unwrap_or_else(PoisonError::into_inner) = Used { secret, session };
@@ -464,6 +489,7 @@ impl Destination {
             paths: Vec::new(),
             addresses,
             requests_per_second: pace::host_requests_per_second_default(),
+            window: None,
             breaker_failures: pace::breaker_failures_default(),
             breaker_open_ms: pace::breaker_open_ms_default(),
         }

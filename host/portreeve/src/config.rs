@@ -19,7 +19,9 @@ use portreeve_authority::rules::Rules;
 use portreeve_authority::{Authority, Known, SourceFile};
 use portreeve_model::{ChannelId, Digest, Instant, PluginName, SenderId};
 use portreeve_pipeline::decide::RULE_TABLES;
-use portreeve_pipeline::egress::{Allowance, CredentialEntry, Destination, WayTo, plugin_requests_per_second_default};
+use portreeve_pipeline::egress::{
+    Allowance, CredentialEntry, Destination, WayTo, plugin_requests_per_second_default, window_problems,
+};
 use portreeve_pipeline::notice::{NoticeEntry, WayOfNotices};
 use portreeve_pipeline::process::Process;
 use portreeve_pipeline::reconcile::Source;
@@ -979,6 +981,7 @@ fn host_problems(host: &HostFile, routes: &Routes) -> Vec<String> {
             problems.push(format!("`requests_per_second` of plugin `{}` is 0; expected 1 or more", plugin.name));
         }
     }
+    problems.extend(window_problems(host.plugins.iter().flat_map(|plugin| &plugin.egress)));
     for target in &routes.targets {
         let connector = host.plugins.iter().find(|plugin| plugin.name == target.connector);
         if connector.is_some_and(|plugin| plugin.egress.iter().all(|granted| granted.origin != target.origin)) {

@@ -183,6 +183,59 @@ async fn a_secret_is_rotated_without_a_restart() {
 }
 
 #[tokio::test]
+async fn what_is_sent_once_more_counts_once_more_in_a_window() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("key");
+    std::fs::write(&file, "first-secret").unwrap();
+    let text = "kind = \"header\"\nname = \"x-api-key\"\nsecret = { file = \"key\" }";
+    let way = Way { credential: Some(entry(text)), ..Way::granted("window = { requests_max = 2, seconds = 10 }") };
+    let (address, seen) = target(move |request| {
+        if request.headers().get("x-api-key").is_some_and(|shown| shown == "second-secret") {
+            return 200;
+        }
+        std::fs::write(&file, "second-secret").unwrap();
+        401
+    })
+    .await;
+    let border = border(&way, address, folder.path()).await;
+    let settings = [("act", "send"), ("method", "POST"), ("scheme", "http"), ("path", "/"), ("show", "body")];
+    let (told, crossing) = border.act(Call::Deliver, &settings).await;
+    assert!(told.unwrap().starts_with("200"));
+    assert_eq!(crossing.requests.len(), 2);
+    let (_, outcome) = post(&border, ("x-a", "b")).await;
+    let RequestOutcome::Deferred { why, .. } = outcome else { panic!("{outcome:?}") };
+    assert!(why.contains("`window`"), "{why}");
+    assert_eq!(seen.lock().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_token_that_is_asked_for_at_a_counted_origin_counts_in_its_window() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("key"), SECRET).unwrap();
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let routes = axum::Router::new().fallback(move || {
+        count.fetch_add(1, Ordering::SeqCst);
+        std::future::ready(r#"{"access_token":"access-token-1","token_type":"Bearer","expires_in":3600}"#)
+    });
+    tokio::spawn(axum::serve(listener, routes).into_future());
+    let text = format!(
+        "kind = \"oauth2\"\ntoken_url = \"http://{address}/token\"\nclient_id = \"portreeve\"\nsecret = {{ file = \"key\" }}"
+    );
+    let way = Way { credential: Some(entry(&text)), ..Way::granted("window = { requests_max = 3, seconds = 10 }") };
+    let border = border(&way, address, folder.path()).await;
+    for _ in 0..2 {
+        assert!(post(&border, ("x-a", "b")).await.0.starts_with("200"));
+    }
+    let (_, outcome) = post(&border, ("x-a", "b")).await;
+    let RequestOutcome::Deferred { why, .. } = outcome else { panic!("{outcome:?}") };
+    assert!(why.contains("`window`"), "{why}");
+    assert_eq!(asked.load(Ordering::SeqCst), 3, "a token and two requests");
+}
+
+#[tokio::test]
 async fn a_token_is_asked_for_once_kept_and_asked_for_again_after_a_401() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("key"), SECRET).unwrap();

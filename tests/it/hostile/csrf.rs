@@ -194,6 +194,26 @@ async fn a_session_is_asked_for_as_the_configuration_says() {
 }
 
 #[tokio::test]
+async fn a_session_that_is_begun_counts_in_the_window_of_its_target() {
+    let set = Set::basic("window = { requests_max = 3, seconds = 10 }").await;
+    for _ in 0..2 {
+        assert!(set.post().await.0.starts_with("201 "));
+    }
+    let (_, outcomes) = set.post().await;
+    assert!(matches!(outcomes.as_slice(), [RequestOutcome::Deferred { .. }]), "{outcomes:?}");
+    assert_eq!(set.counts(), (1, 2));
+
+    // Where nothing is left to begin one with, nobody is asked and it is nobody's failure.
+    let set = Set::basic("window = { requests_max = 1, seconds = 10 }\nbreaker_failures = 1").await;
+    for _ in 0..2 {
+        let (_, outcomes) = set.post().await;
+        let [RequestOutcome::Deferred { why, .. }] = outcomes.as_slice() else { panic!("{outcomes:?}") };
+        assert!(why.contains("`window`"), "{why}");
+    }
+    assert!(set.gateway().seen.is_empty());
+}
+
+#[tokio::test]
 async fn deliveries_side_by_side_begin_one_session() {
     let set = Set::basic("").await;
     let (first, second, third) = tokio::join!(set.post(), set.post(), set.post());

@@ -399,6 +399,31 @@ async fn a_plugin_that_may_send_no_more_takes_nothing_from_the_others_of_its_tar
 }
 
 #[tokio::test]
+async fn a_window_has_so_many_requests_and_the_rest_comes_when_it_has_passed() {
+    let way = Way::granted("window = { requests_max = 3, seconds = 10 }");
+    let mut border = Border::new("{}").await;
+    let origin = format!("http://{}", border.target.address);
+    way.open(&mut border, &origin, Path::new("."));
+    let send = async || border.send(Call::Find, &[("method", "GET")]).await;
+    for _ in 0..3 {
+        assert!(send().await.0.contains("answered 200"));
+    }
+    let (told, outcome) = send().await;
+    let RequestOutcome::Deferred { after_ms, why } = outcome else { panic!("{outcome:?}") };
+    assert!(
+        why.contains("no more than 3 requests in 10 s") && why.contains("`window` of its [[plugin.egress]]"),
+        "{why}"
+    );
+    assert!((10_001..=10_187).contains(&after_ms) && told.contains("ConnectionLimitReached"), "{after_ms} {told}");
+    let after_ms = i64::try_from(after_ms).unwrap();
+    way.clock.advance_to(MORNING.plus_ms(after_ms - 1));
+    assert!(matches!(send().await.1, RequestOutcome::Deferred { after_ms: 1, .. }));
+    way.clock.advance_to(MORNING.plus_ms(after_ms));
+    assert!(send().await.0.contains("answered 200"));
+    assert_eq!(border.target.seen().len(), 4);
+}
+
+#[tokio::test]
 async fn a_target_that_fails_is_left_alone_until_one_request_has_tried_it() {
     let way = Way::granted("breaker_failures = 2\nbreaker_open_ms = 1000");
     let mut border = Border::new("{}").await;

@@ -8,7 +8,8 @@
 //! A target that is down has ever more due. Each of these could be rendered, put on record,
 //! held back by the breaker and put on record again, over and over, in the time of those whose
 //! targets are up. Whoever waits for what falls due leaves them where they are: while the breaker
-//! is open none is claimed, then one tries, and they go in their order when it lets them.
+//! is open none is claimed, then one tries, and they go in their order when it lets them. So it is
+//! with a target that takes so many requests in some minutes: no more are claimed than it has room for.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -44,7 +45,8 @@ impl Deliveries {
         Self { pipeline, running: JoinSet::new(), rows: HashMap::new(), most, waits: false }
     }
 
-    /// The same of somebody who comes again soon, and waits for targets that are down.
+    /// The same of somebody who comes again soon, and waits for targets that are down or had what they
+    /// take.
     #[must_use]
     pub fn waiting(pipeline: Arc<Pipeline>, most: u32) -> Self {
         Self { waits: true, ..Self::new(pipeline, most) }

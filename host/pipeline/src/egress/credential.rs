@@ -60,6 +60,7 @@ use super::oauth1::{Oauth1Entry, Signed, Stamp};
 use super::resolver::Resolver;
 use super::secret::{Secret, SecretError, SecretSource};
 use super::webhook;
+use super::window::Windows;
 
 /// How long what a command said is used. It may be a token that ends.
 pub(super) const COMMAND_KEPT_MS: i64 = 300_000;
@@ -268,6 +269,8 @@ pub(super) struct Credential {
     /// Of the target, for the token server as well.
     tls: Option<ClientTls>,
     resolver: Arc<dyn Resolver>,
+    /// What a token server at a counted origin takes.
+    windows: Arc<Windows>,
     /// What was expensive to get.
     kept: Arc<Keeper>,
 }
@@ -278,15 +281,14 @@ impl Credential {
         entry: CredentialEntry,
         origin: Origin,
         base: PathBuf,
-        tls: Option<ClientTls>,
-        resolver: Arc<dyn Resolver>,
+        (tls, resolver, windows): (Option<ClientTls>, Arc<dyn Resolver>, Arc<Windows>),
     ) -> Result<Self, SecretError> {
         let secret = entry.read(&base)?;
         if !matches!(entry, CredentialEntry::Hmac { .. }) {
             secret.text()?;
         }
         let csrf = entry.csrf().cloned().map(Csrf::new);
-        Ok(Self { entry, csrf, origin, base, tls, resolver, kept: Arc::default() })
+        Ok(Self { entry, csrf, origin, base, tls, resolver, windows, kept: Arc::default() })
     }
 
     /// What goes with a request, and the secret that it was made with. `message` is the id of what
@@ -418,6 +420,7 @@ impl Credential {
         let secret = secret.text().map_err(|error| error.to_string())?;
         let basic = format!("Basic {}", STANDARD.encode(format!("{}:{}", form(client_id), form(secret))));
         let scope = scope.as_ref().map_or_else(String::new, |scope| format!("&scope={}", form(scope)));
+        self.windows.take(&place.origin).map_err(|full| full.why(&place.origin))?;
         let request = OwnRequest {
             addresses: &pinned,
             tls,

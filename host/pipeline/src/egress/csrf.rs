@@ -20,7 +20,9 @@ use portreeve_sandbox::{ClientTls, EgressRefused, Ended, OwnRequest, Signature, 
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
+use super::Origin;
 use super::destination::Asked;
+use super::window::Windows;
 
 /// The header of the token, and of the question for one.
 const TOKEN: &str = "x-csrf-token";
@@ -88,6 +90,16 @@ pub(super) struct Checked {
     pub(super) addresses: Vec<SocketAddr>,
     pub(super) tls: Option<(ClientTls, String)>,
     pub(super) authority: String,
+    /// What counts the requests to it, and as which origin.
+    pub(super) windows: Option<(Arc<Windows>, Origin)>,
+}
+
+impl Checked {
+    /// Takes one request of the target's window, where it has one.
+    fn take(&self) -> Result<(), NoSession> {
+        let Some((windows, origin)) = &self.windows else { return Ok(()) };
+        windows.take(origin).map_err(|full| NoSession { why: full.why(origin), after_ms: full.after_ms, ended: None })
+    }
 }
 
 /// The headers by which the host proves itself.
@@ -106,20 +118,27 @@ pub(super) struct Session {
 pub(super) struct NoSession {
     /// One sentence, with nothing of what was asked or answered but the status.
     why: String,
-    /// How asking ended, for whoever keeps count of the target.
-    pub(super) ended: Ended,
+    /// When it is worth asking again, milliseconds from now.
+    after_ms: u64,
+    /// How asking ended, for whoever keeps count of the target; none where nobody asked.
+    pub(super) ended: Option<Ended>,
 }
 
 impl NoSession {
+    fn after(why: String, ended: Ended) -> Self {
+        Self { why, after_ms: LATER_MS, ended: Some(ended) }
+    }
+
     /// Whether it is the credential that was refused.
     pub(super) fn is_unauthorized(&self) -> bool {
-        self.ended == Ended::Answered { status: 401 }
+        self.ended == Some(Ended::Answered { status: 401 })
     }
 }
 
 impl From<NoSession> for EgressRefused {
     fn from(none: NoSession) -> Self {
-        Self::Later { after_ms: LATER_MS, why: format!("the host has no session with this target now: {}", none.why) }
+        let NoSession { why, after_ms, .. } = none;
+        Self::Later { after_ms, why: format!("the host has no session with this target now: {why}") }
     }
 }
 
@@ -186,7 +205,7 @@ impl Csrf {
         });
         fetched
             .await
-            .unwrap_or_else(|_| Err(NoSession { why: "whoever asked for it gave up".to_owned(), ended: Ended::Failed }))
+            .unwrap_or_else(|_| Err(NoSession::after("whoever asked for it gave up".to_owned(), Ended::Failed)))
     }
 }
 
@@ -224,15 +243,16 @@ async fn fetch(entry: &CsrfEntry, to: &Checked, proof: Proof) -> Result<Session,
         headers: &headers,
         body: Vec::new(),
     };
+    to.take()?;
     let asked = format!("{method} `{}`", entry.path);
     let (status, answer) = own::look(request, method)
         .await
-        .map_err(|why| NoSession { why: format!("{asked} has no answer: {why}"), ended: Ended::Failed })?;
+        .map_err(|why| NoSession::after(format!("{asked} has no answer: {why}"), Ended::Failed))?;
     let ended = Ended::Answered { status };
     if !(200..300).contains(&status) {
         let why =
             format!("{asked} was answered {status}, expected 200; look at the credential and at `path` of `csrf`");
-        return Err(NoSession { why, ended });
+        return Err(NoSession::after(why, ended));
     }
     let token = answer.iter().find(|(name, _)| name == TOKEN).map(|(_, value)| value.trim());
     let word = |token: &&str| !["", "fetch", "required"].contains(&token.to_ascii_lowercase().as_str());
@@ -240,7 +260,7 @@ async fn fetch(entry: &CsrfEntry, to: &Checked, proof: Proof) -> Result<Session,
         let why = format!(
             "{asked} was answered {status} without a token in `X-CSRF-Token`; look at `path` and `method` of `csrf`"
         );
-        return Err(NoSession { why, ended });
+        return Err(NoSession::after(why, ended));
     };
     let cookies = answer.iter().filter(|(name, _)| name == "set-cookie").map(|(_, value)| value.as_str());
     Ok(Session { token: token.to_owned(), cookies: jar(cookies), proof })

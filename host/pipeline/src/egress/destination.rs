@@ -7,6 +7,7 @@
 //! methods = ["GET", "POST"]               # without it every method that `http` grants
 //! paths = ["/api/v2.0"]                   # without it every path
 //! addresses = ["10.20.0.0/16"]            # special networks that the name may lead to
+//! window = { requests_max = 6000, seconds = 300 }   # what it takes in some minutes, of everybody here
 //! ```
 //!
 //! The attack is a URL that two readers read differently: this check and the target.
@@ -22,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
 use super::address;
+use super::window::WindowEntry;
 
 /// Where a plugin may go, as the platform team states it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +44,10 @@ pub struct Destination {
     /// Requests that all plugins together may begin there in a second.
     #[serde(default = "super::pace::host_requests_per_second_default")]
     pub requests_per_second: u32,
+    /// Requests that it takes within some minutes, where it counts so: whatever this host sends to
+    /// the origin for any plugin, with sessions and tokens; notices and streams are not counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<WindowEntry>,
     /// Failures in a row after which nothing is sent there for a while.
     #[serde(default = "super::pace::breaker_failures_default")]
     pub breaker_failures: u32,
@@ -229,6 +235,7 @@ impl Destination {
                 problems.push(format!("`{key}` is 0; expected 1 or more"));
             }
         }
+        problems.extend(self.window.into_iter().flat_map(WindowEntry::problems));
         problems
     }
 }

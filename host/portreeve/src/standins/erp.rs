@@ -31,6 +31,7 @@
 //! `POST` of a document makes a second one, and a second `shipAndInvoice` posts what is to be
 //! shipped by then, so that a test can count doubles. [`Mischief`] adds what makes targets
 //! hard: throttling, failures with and without an effect, answers that come too late, refusals.
+//! [`Erp::takes`] has it count requests in a window, as the original does, and refuse what is more.
 //! [`Erp::down`] is an outage: every request is answered 503 without an effect, and no attempt
 //! of mischief is used up by it.
 //!
@@ -46,6 +47,7 @@ mod changed;
 mod items;
 mod posting;
 mod subscribing;
+mod throttle;
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -60,6 +62,7 @@ use axum::routing::{delete, get, patch, post};
 use axum::{Json, Router};
 use bytes::Bytes;
 use portreeve_model::value::Decimal;
+use portreeve_pipeline::Clock;
 
 use self::answer::{CompanyAnswer, DocumentAnswer, List, OrderLineAnswer, Refusal, SalesOrderAnswer, ShipmentAnswer};
 use self::asked::{Change, Checked};
@@ -68,9 +71,11 @@ use self::changed::Since;
 use self::items::Posted;
 use self::posting::Document;
 pub use self::subscribing::ErpSubscription;
+use self::throttle::Throttle;
 use super::amount::Amount;
 use super::mischief::{Mischief, RETRY_AFTER, SLOW_ANSWER, Trick, hung_up};
 use super::serving::Serving;
+use crate::clock::SystemClock;
 
 /// The id of the company that takes orders.
 pub const COMPANY: &str = "6b3a3a3e-6c1f-4a0e-9a53-0d1c5a7e2f10";
@@ -315,13 +320,17 @@ fn routes(ledger: Ledger) -> Router {
             message: "the resource does not have this method".to_owned(),
         })
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .layer(from_fn_with_state(ledger.clone(), unless_down))
+        .layer(from_fn_with_state(ledger.clone(), unless_down_or_too_many))
         .with_state(ledger)
 }
 
-async fn unless_down(State(ledger): State<Ledger>, request: Request, next: Next) -> Response {
+async fn unless_down_or_too_many(State(ledger): State<Ledger>, request: Request, next: Next) -> Response {
     if ledger.down.load(Ordering::Relaxed) {
         return Refusal::down().into_response();
+    }
+    let now = ledger.time.now().unwrap_or_else(|| SystemClock.now());
+    if let Err(wait_seconds) = ledger.throttle.take(now) {
+        return throttle::too_many(wait_seconds);
     }
     next.run(request).await
 }
@@ -618,12 +627,7 @@ fn known_company(segment: &str) -> Result<&'static str, Refusal> {
 }
 
 fn throttled() -> Response {
-    let refusal = Refusal {
-        status: StatusCode::TOO_MANY_REQUESTS,
-        code: "Application_TooManyRequests",
-        message: "too many requests reached the service; wait and try again".to_owned(),
-    };
-    (RETRY_AFTER, refusal).into_response()
+    (RETRY_AFTER, Refusal::too_many()).into_response()
 }
 
 /// The ERP's memory, shared with the handlers. Its lock is never held across an
@@ -634,11 +638,12 @@ struct Ledger {
     books: Arc<Mutex<Books>>,
     down: Arc<AtomicBool>,
     time: Arc<changed::Time>,
+    throttle: Arc<Throttle>,
 }
 
 impl Ledger {
     fn new(mischief: Mischief) -> Self {
-        Self { mischief, books: Arc::default(), down: Arc::default(), time: Arc::default() }
+        Self { mischief, books: Arc::default(), down: Arc::default(), time: Arc::default(), throttle: Arc::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Books> {

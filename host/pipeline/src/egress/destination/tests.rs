@@ -14,6 +14,7 @@ fn granted(origin: &str, methods: &[&str], paths: &[&str]) -> Destination {
         paths: texts(paths),
         addresses: Vec::new(),
         requests_per_second: 1,
+        window: None,
         breaker_failures: 1,
         breaker_open_ms: 1,
     }

@@ -307,6 +307,15 @@ impl Refusal {
         }
     }
 
+    /// It is asked too much; nothing happens.
+    pub(super) fn too_many() -> Self {
+        Self {
+            status: StatusCode::TOO_MANY_REQUESTS,
+            code: "Application_TooManyRequests",
+            message: "too many requests reached the service; wait and try again".to_owned(),
+        }
+    }
+
     pub(super) fn bad(code: &'static str, message: String) -> Self {
         Self { status: StatusCode::BAD_REQUEST, code, message }
     }

@@ -1,0 +1,93 @@
+//! A destination that counts requests in windows, as Business Central does: within a window that
+//! the host knows nothing is tried in vain, and one that it does not know costs tries and loses
+//! nothing.
+
+use std::sync::Arc;
+
+use portreeve_pipeline::{Clock, Deliveries};
+
+use crate::support::{PurchaseOrder, Setup, TestHost};
+
+const NUMBERS: [&str; 10] = ["PO-1", "PO-2", "PO-3", "PO-4", "PO-5", "PO-6", "PO-7", "PO-8", "PO-9", "PO-10"];
+
+const PATHS: &str = "paths = [\"/api/v2.0\"]\n";
+
+/// Seconds after which ten orders should have gone three times over.
+const SECONDS_MAX: usize = 100;
+
+fn windowed(setup: Setup) -> Setup {
+    setup.replace("portreeve.toml", PATHS, &format!("{PATHS}window = {{ requests_max = 4, seconds = 10 }}\n"))
+}
+
+/// Ten orders for an ERP that takes four requests in ten seconds.
+async fn ten_orders(setup: Setup) -> TestHost {
+    let host = setup.scorers(&[]).start().await;
+    host.erp.know_the_time(host.clock.clone());
+    host.erp.takes(4, 10);
+    host.decide_orders(&NUMBERS.map(PurchaseOrder::clean)).await;
+    host
+}
+
+/// How often each of them was attempted; all have arrived.
+async fn attempts(host: &TestHost) -> Vec<u32> {
+    let mut attempts = Vec::new();
+    for number in NUMBERS {
+        let delivery = host.order(number).await.deliveries.remove(0);
+        assert_eq!(delivery.state, "delivered", "{number}");
+        attempts.push(delivery.attempts);
+    }
+    attempts
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_window_that_the_host_knows_is_kept_and_what_waits_is_not_attempted() {
+    let host = ten_orders(windowed(Setup::demo())).await;
+    let mut deliveries = Deliveries::waiting(Arc::clone(&host.host.pipeline), 8);
+    let mut booked = Vec::new();
+    while host.erp.sales_order_count() < NUMBERS.len() {
+        deliveries.start_due().await.unwrap();
+        while let Some(ended) = deliveries.ended().await {
+            ended.into_iter().for_each(|ended| drop(ended.unwrap()));
+        }
+        booked.push(host.erp.sales_order_count());
+        host.clock.advance_to(host.clock.now().plus_ms(1_000));
+        assert!(booked.len() < SECONDS_MAX, "{booked:?}");
+    }
+    // Twice a window and a slot of it passed.
+    assert!((21..=24).contains(&booked.len()), "{booked:?}");
+    booked.dedup();
+    assert_eq!((booked, host.erp.refused_as_too_many()), (vec![4, 8, 10], 0));
+    assert_eq!(attempts(&host).await, [1; 10]);
+    host.verify().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_attempted_beyond_a_window_that_the_host_knows_is_held_back_by_the_host() {
+    let host = ten_orders(windowed(Setup::demo())).await;
+    // Whoever comes once takes all that is due.
+    host.deliver_all().await;
+    assert_eq!((host.erp.sales_orders_made(), host.erp.refused_as_too_many()), (10, 0));
+    assert!(attempts(&host).await.iter().sum::<u32>() > 10);
+    let leaves = serde_json::to_string(&host.leaves().await).unwrap();
+    assert!(leaves.contains("\"failure\":\"deferred\""), "{leaves}");
+    host.verify().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_window_that_nobody_told_the_host_of_costs_tries_and_loses_nothing() {
+    let host = ten_orders(Setup::demo()).await;
+    host.deliver_all().await;
+    assert!(host.erp.refused_as_too_many() > 0);
+    assert_eq!((host.erp.sales_orders_made(), host.codes().await), (10, Vec::<String>::new()));
+    assert!(attempts(&host).await.iter().sum::<u32>() > 10);
+    host.verify().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_windows_of_one_origin_are_no_configuration() {
+    let setup = windowed(Setup::demo())
+        .plugin("hostile-connector", "{ log = true, numbers = [\"control\"], kv = true, http = [\"GET\", \"POST\"] }")
+        .append("portreeve.toml", "window = { requests_max = 5, seconds = 10 }\n");
+    let error = setup.try_start().await.err().unwrap();
+    assert!(format!("{error:#}").contains("it binds all plugins, so name it once"), "{error:#}");
+}
