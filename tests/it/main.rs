@@ -153,3 +153,5 @@ mod packages;
 mod browser;
 
 mod windows;
+
+mod owners;

@@ -235,6 +235,7 @@ async fn a_subscriber_hears_in_order_what_happens_signed_and_without_a_word_of_a
             "exception": second.to_string(), "kind": "held", "queue": "order-desk", "code": "price-out-of-tolerance",
             "isOpen": false, "dueAt": rerouted["data"]["dueAt"], "orderNumber": "PO-2", "who": "anna",
             "from": "pricing", "to": "order-desk", "path": format!("/console/exceptions/{second}"),
+            "routeOwner": { "part": "business", "name": "order-desk@distributor.example" },
         },
     });
     assert_eq!(rerouted, expected);

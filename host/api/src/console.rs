@@ -215,7 +215,7 @@ async fn read_queue(door: &Door, visit: &Visit, shelf: Shelf) -> Result<QueuePag
         own,
         all,
         chosen: shelf.queue,
-        exceptions: exceptions.into_iter().map(Exception::of).collect(),
+        exceptions: exceptions.into_iter().map(|exception| Exception::of(exception, &pipeline.routes)).collect(),
         overdue,
         next,
     })

@@ -11,11 +11,10 @@ use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use portreeve_model::{Digest, ExceptionAction};
-use portreeve_pipeline::Pipeline;
-use portreeve_pipeline::SignedIn;
 use portreeve_pipeline::deliver::Made;
 use portreeve_pipeline::exception::{Correction, Decision, ExceptionError, Outcome, Shown, Work};
 use portreeve_pipeline::review::{ReviewError, Reviewed};
+use portreeve_pipeline::{Pipeline, Routes, SignedIn};
 use portreeve_store::StoreError;
 use portreeve_store::contract::{ExceptionView, ExceptionsWanted, HoldView, ProposalView, StepView};
 use serde::{Deserialize, Serialize};
@@ -56,6 +55,8 @@ pub struct Exception {
     pub detail: String,
     /// Who works on it.
     pub queue: String,
+    /// Whose matter it is on its route; none where nobody is named.
+    pub route_owner: Option<RouteOwner>,
     /// Since when.
     pub opened_at: String,
     /// By when it is to be decided.
@@ -72,6 +73,16 @@ pub struct Exception {
     pub closed_by: Option<String>,
     /// The action, or `cleared`.
     pub closed_how: Option<String>,
+}
+
+/// Who answers for a part of a route. He need not be the one who works on it.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct RouteOwner {
+    /// `business` (policy and outcome), `systems` (what a system did not take or does not answer) or
+    /// `integration` (what cannot be read, and plugins).
+    pub part: String,
+    /// A person or a team.
+    pub name: String,
 }
 
 /// An exception with everything that a decision about it depends on.
@@ -347,9 +358,12 @@ pub(crate) struct ExceptionPage {
 // --- reading -------------------------------------------------------------------------------------
 
 impl Exception {
-    /// As people read it.
+    /// As people read it, where these routes say who owns what.
     #[must_use]
-    pub fn of(exception: ExceptionView) -> Self {
+    pub fn of(exception: ExceptionView, routes: &Routes) -> Self {
+        let owner = routes.owner_of(&exception);
+        let route_owner =
+            owner.map(|owner| RouteOwner { part: owner.part.as_str().to_owned(), name: owner.name.to_owned() });
         let (claimed_by, claimed_at) = exception.claimed.unzip();
         let closed = exception.closed;
         Self {
@@ -361,6 +375,7 @@ impl Exception {
             code: exception.code,
             detail: exception.detail,
             queue: exception.queue,
+            route_owner,
             opened_at: exception.opened_at.to_string(),
             due_at: exception.due_at.map(|at| at.to_string()),
             escalated_at: exception.escalated_at.map(|at| at.to_string()),
@@ -396,10 +411,17 @@ impl ExceptionStory {
             Some(_) => pipeline.corrected_before(shown.trail.exception.id).await?,
             None => Vec::new(),
         };
-        Ok(Self::of(shown, steps, corrected, proposal))
+        let exception = Exception::of(shown.trail.exception.clone(), &pipeline.routes);
+        Ok(Self::of(exception, shown, steps, corrected, proposal))
     }
 
-    fn of(shown: Shown, steps: Vec<Step>, corrected: Vec<Correction>, proposal: Option<Proposal>) -> Self {
+    fn of(
+        exception: Exception,
+        shown: Shown,
+        steps: Vec<Step>,
+        corrected: Vec<Correction>,
+        proposal: Option<Proposal>,
+    ) -> Self {
         let open = shown.trail.exception.closed.is_none();
         let actions = shown.trail.exception.kind.actions().iter().filter(|_| open);
         Self {
@@ -427,7 +449,7 @@ impl ExceptionStory {
             steps,
             corrected: corrected.into_iter().map(CorrectionFacts::of).collect(),
             proposal,
-            exception: Exception::of(shown.trail.exception),
+            exception,
         }
     }
 }
@@ -622,9 +644,11 @@ pub(crate) async fn list(
     let limit = rows(page.limit)?;
     let wanted =
         ExceptionsWanted { queues: page.queue.into_iter().collect(), after: page.after, limit, customer: None };
-    let exceptions = door.front.pipeline.store.exceptions_wanted(wanted).await?;
+    let pipeline = &door.front.pipeline;
+    let exceptions = pipeline.store.exceptions_wanted(wanted).await?;
     let next = next_page(&exceptions, limit, |exception| exception.id);
-    Ok(Json(Exceptions { exceptions: exceptions.into_iter().map(Exception::of).collect(), next }))
+    let exceptions = exceptions.into_iter().map(|exception| Exception::of(exception, &pipeline.routes));
+    Ok(Json(Exceptions { exceptions: exceptions.collect(), next }))
 }
 
 /// Shows one, with its evidence and what may be decided about it.

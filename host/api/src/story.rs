@@ -55,7 +55,7 @@ pub(crate) async fn order(
         let record = opened(store, found.record, "progress", DecisionRecord::parse).await?;
         told.progress = record.and_then(DecisionRecord::into_progress);
     }
-    Ok(Json(Story::of(order, trail, told)))
+    Ok(Json(Story::of(order, trail, told, &door.front.pipeline.routes)))
 }
 
 /// By id, or by the sender's number where only one order has it.

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use portreeve_model::value::Decimal;
+use portreeve_pipeline::Routes;
 use portreeve_pipeline::decision::{DecisionRecord, FindingRecord};
 use portreeve_pipeline::process::{LineProgress, MoneyProgress, Progress};
 use portreeve_pipeline::review::{ReviewRecord, ReviewedFinding};
@@ -451,7 +452,7 @@ pub(crate) struct Told {
 }
 
 impl Story {
-    pub(crate) fn of(order: OrderView, trail: OrderTrail, told: Told) -> Self {
+    pub(crate) fn of(order: OrderView, trail: OrderTrail, told: Told, routes: &Routes) -> Self {
         let leaves: Vec<LeafRecord> = trail.leaves.iter().filter_map(|leaf| Leaf::parse(&leaf.bytes).ok()).collect();
         let audit = trail.leaves.into_iter().map(|leaf| {
             let record = Leaf::parse(&leaf.bytes);
@@ -482,7 +483,7 @@ impl Story {
                 .collect(),
             progress: trail.progress.map(|found| Course::of(found, told.progress)),
             attempts: attempts(&leaves),
-            exceptions: trail.exceptions.into_iter().map(Exception::of).collect(),
+            exceptions: trail.exceptions.into_iter().map(|exception| Exception::of(exception, routes)).collect(),
             audit: audit.collect(),
         }
     }

@@ -158,6 +158,7 @@ impl Subscriber {
             tls: self.tls.clone(),
             credential,
             exception_queue: self.exception_queue.clone(),
+            systems_owner: None,
             find: false,
             // Only time ends a message: whoever has it knows that it does.
             attempts_max: u32::MAX,

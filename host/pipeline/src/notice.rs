@@ -35,6 +35,7 @@ use serde::{Deserialize, Serialize};
 use crate::Pipeline;
 pub use crate::egress::WayOfNotices;
 use crate::egress::{Resolver, SecretSource, Sent, Webhook, needs_tls, problem};
+use crate::route::RouteOwner;
 
 /// What happened is looked at in pages of so much.
 const PAGE: u32 = 64;
@@ -201,12 +202,13 @@ pub struct Told {
 /// ```json
 /// {"data":{"code":"price-out-of-tolerance","dueAt":"2026-03-02T21:00:00.000Z","exception":"12",
 ///  "isOpen":true,"kind":"held","orderNumber":"PO-1","path":"/console/exceptions/12",
-///  "queue":"pricing"},"timestamp":"2026-03-02T08:00:00.000Z","type":"exception.opened"}
+///  "queue":"pricing","routeOwner":{"name":"order-desk@distributor.example","part":"business"}},"timestamp":"2026-03-02T08:00:00.000Z","type":"exception.opened"}
 /// ```
 ///
 /// `who` is the account of a step, `from` the queue whose work it was until a step that made it
 /// another's, `to` the account or queue that a step is addressed to, `decided` the action of a
-/// decision, `cleared`, or how a proposal ended.
+/// decision, `cleared`, or how a proposal ended. `routeOwner` is there where the configuration names
+/// owners.
 #[derive(Debug, Serialize)]
 struct Notice<'a> {
     r#type: &'a str,
@@ -220,6 +222,8 @@ struct NoticeData<'a> {
     exception: String,
     kind: &'a str,
     queue: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    route_owner: Option<NoticeOwner<'a>>,
     code: &'a str,
     is_open: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -235,6 +239,13 @@ struct NoticeData<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     decided: Option<&'a str>,
     path: String,
+}
+
+/// Who answers for it on its route.
+#[derive(Debug, Serialize)]
+struct NoticeOwner<'a> {
+    part: &'a str,
+    name: &'a str,
 }
 
 impl Notices {
@@ -431,7 +442,7 @@ impl Pipeline {
         event: NoticeEvent,
     ) -> Result<Next, NotifyError> {
         let id = subscriber.notice_id(happening);
-        let body = body_of(happening, event)?;
+        let body = body_of(happening, event, self.routes.owner_of(&happening.exception))?;
         let sent = subscriber.hook.send(&id, self.clock.now(), body).await;
         let why = match &sent {
             Sent::Taken => {
@@ -467,7 +478,7 @@ pub enum NotifyError {
     Body(#[from] RecordError),
 }
 
-fn body_of(happening: &Happening, event: NoticeEvent) -> Result<Vec<u8>, RecordError> {
+fn body_of(happening: &Happening, event: NoticeEvent, owner: Option<RouteOwner<'_>>) -> Result<Vec<u8>, RecordError> {
     let exception = &happening.exception;
     let (step, who, to, queue) = match &happening.what {
         Happened::Opened => (None, None, None, None),
@@ -481,6 +492,7 @@ fn body_of(happening: &Happening, event: NoticeEvent) -> Result<Vec<u8>, RecordE
             exception: exception.id.to_string(),
             kind: exception.kind.as_str(),
             queue: &exception.queue,
+            route_owner: owner.map(|owner| NoticeOwner { part: owner.part.as_str(), name: owner.name }),
             code: &exception.code,
             is_open: exception.closed.is_none(),
             due_at: exception.due_at.map(|at| at.to_string()),

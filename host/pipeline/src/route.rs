@@ -6,6 +6,7 @@
 mod held;
 
 mod level;
+mod owners;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -25,6 +26,8 @@ use crate::reconcile::Reconciliation;
 pub use self::held::{Blocked, HeldOrders};
 pub(crate) use self::held::{ORDER_HELD, ORDER_RELEASED};
 pub(crate) use self::level::INVENTORY_LEVEL;
+pub(crate) use self::owners::OF_A_SCORER;
+pub use self::owners::{OwnerPart, Owners, RouteOwner};
 
 /// A channel of what the host itself says of orders. No sender has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,6 +126,9 @@ pub struct Routes {
     /// Systems that should say the same.
     #[serde(default, rename = "reconciliation", skip_serializing_if = "Vec::is_empty")]
     pub reconciliations: Vec<Reconciliation>,
+    /// Who answers for whatever has no owners of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owners: Option<Owners>,
 }
 
 /// Refunds that the host decides on: what is paid and kept above what is owed, in these cases.
@@ -198,6 +204,9 @@ pub struct Channel {
     /// Non-secret settings for the connector and the transformers.
     #[serde(default)]
     pub settings: BTreeMap<String, String>,
+    /// Who answers for what comes by it; those of the host, where nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owners: Option<Owners>,
 }
 
 /// Documents that say that something is new and not what, and the poll that they have made.
@@ -421,6 +430,10 @@ pub struct Target {
     pub credential: Option<CredentialEntry>,
     /// The queue of failed deliveries.
     pub exception_queue: String,
+    /// Who answers for what is not delivered there; the owner of the systems of its channel, where
+    /// nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub systems_owner: Option<String>,
     /// Whether `find` can be asked after an unknown outcome. A target without
     /// such a look-up gets an exception instead of a blind retry, unless it knows what comes
     /// again (`knows_repeats` of its `interchange`).
@@ -660,6 +673,7 @@ impl Routes {
         problems.extend(self.poll_problems());
         problems.extend(self.reconciliation_problems());
         problems.extend(self.subscriber_problems());
+        problems.extend(self.owner_problems());
         for (index, channel) in self.channels.iter().enumerate() {
             if self.channels.iter().take(index).any(|earlier| earlier.id == channel.id) {
                 problems.push(format!("channel `{}` is there twice; give each its own id", channel.id));

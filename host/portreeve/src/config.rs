@@ -25,7 +25,7 @@ use portreeve_pipeline::egress::{
 use portreeve_pipeline::notice::{NoticeEntry, WayOfNotices};
 use portreeve_pipeline::process::Process;
 use portreeve_pipeline::reconcile::Source;
-use portreeve_pipeline::route::TargetTls;
+use portreeve_pipeline::route::{Owners, TargetTls};
 use portreeve_pipeline::sender::{KnownSender, Proof, PublicKeyFile, SigningSecret, is_client_state};
 use portreeve_pipeline::{
     Channel, Effect, Interchanges, Origin, Poll, Reconciliation, Refunds, Routes, Senders, Subscriber, Target,
@@ -101,6 +101,8 @@ pub struct HostFile {
     pub effects: Vec<Effect>,
     /// Refunds that the host decides on.
     pub refunds: Option<Refunds>,
+    /// Who answers for whatever has no owners of its own.
+    pub owners: Option<Owners>,
     /// Who hears what counts of orders.
     #[serde(default, rename = "subscriber")]
     pub subscribers: Vec<Subscriber>,
@@ -485,6 +487,7 @@ impl Files {
             refunds: host.refunds.clone(),
             polls: host.polls.clone(),
             reconciliations: host.reconciliations.clone(),
+            owners: host.owners.clone(),
         };
         let mut problems = host_problems(&host, &routes);
         let authority = Authority::load(
@@ -742,7 +745,7 @@ impl Configuration {
                 entry.name
             )
         });
-        unpermitted.chain(unused).collect()
+        unpermitted.chain(unused).chain(self.routes.without_owners()).collect()
     }
 
     /// Where model files are, if anywhere.

@@ -120,6 +120,9 @@ fn facts(story: &ExceptionStory) -> Markup {
     html! {
         dl.facts {
             div { dt { "Queue" } dd { (exception.queue) } }
+            @if let Some(owner) = &exception.route_owner {
+                div { dt { "Owner (" (owner.part) ")" } dd { (owner.name) } }
+            }
             div { dt { "Opened" } dd { (minute(&exception.opened_at)) } }
             @if let Some(due) = &exception.due_at { div { dt { "Due" } dd { (minute(due)) } } }
             @if let Some(at) = &exception.escalated_at { div { dt { "Escalated" } dd { (minute(at)) } } }

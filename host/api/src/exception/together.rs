@@ -9,7 +9,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use portreeve_model::{Digest, Money};
 use portreeve_pipeline::exception::{ExceptionError, Shown, Together};
-use portreeve_pipeline::{Pipeline, SignedIn};
+use portreeve_pipeline::{Pipeline, Routes, SignedIn};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -84,12 +84,13 @@ impl TogetherStory {
             Some(proposal) => Some(Proposal::read(pipeline, proposal).await?),
             None => None,
         };
+        let routes = &pipeline.routes;
         Ok(Self {
             exception: group.lead,
             shown: group.digest.to_string(),
             worth: group.worth.map(|worth| worth.iter().map(Money::to_string).collect()),
-            members: group.members.into_iter().map(Member::of).collect(),
-            apart: group.apart.into_iter().map(Exception::of).collect(),
+            members: group.members.into_iter().map(|shown| Member::of(shown, routes)).collect(),
+            apart: group.apart.into_iter().map(|exception| Exception::of(exception, routes)).collect(),
             more: group.more,
             proposal,
         })
@@ -97,13 +98,13 @@ impl TogetherStory {
 }
 
 impl Member {
-    fn of(shown: Shown) -> Self {
+    fn of(shown: Shown, routes: &Routes) -> Self {
         Self {
             shown: shown.digest.to_string(),
             order_facts: OrderFacts::of(&shown),
             makers: shown.trail.about.makers,
             owners: shown.owners,
-            exception: Exception::of(shown.trail.exception),
+            exception: Exception::of(shown.trail.exception, routes),
         }
     }
 }

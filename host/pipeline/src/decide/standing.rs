@@ -10,7 +10,7 @@ use super::later;
 use super::validating::Validated;
 use crate::Pipeline;
 use crate::decision::{Scoring, Weighed};
-use crate::route::FailedScorer;
+use crate::route::{FailedScorer, OF_A_SCORER};
 
 /// Causes of a score that one line tells, the heaviest; the decision's record has all.
 const REASONS_TOLD_MAX: usize = 3;
@@ -192,7 +192,7 @@ impl Standing {
             self.exception = Some(NewException {
                 kind: ExceptionKind::Held,
                 stage: "decide",
-                code: format!("scorer-{code}"),
+                code: format!("{OF_A_SCORER}{code}"),
                 detail: format!("{why}; decide about the order yourself or repair the plugin"),
                 queue: queue.to_owned(),
                 due_at: None,

@@ -13,21 +13,24 @@ use hyper::Method;
 use portreeve_api::exception::together::{Member, TogetherRequest, TogetherStory};
 use portreeve_api::exception::{
     AssignRequest, CommentRequest, CorrectionFacts, DecisionOutcome, DecisionRequest, Exception, ExceptionStory,
-    Exceptions, MessageFacts, ProposalRequest, Released,
+    Exceptions, MessageFacts, ProposalRequest, Released, RouteOwner,
 };
 use portreeve_model::{Digest, ExceptionAction};
+use portreeve_pipeline::Routes;
 use portreeve_pipeline::exception::Work;
 use portreeve_registry::file;
+use portreeve_store::Store;
 use portreeve_store::contract::ExceptionsWanted;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::BadUsage;
 use super::acting::{self, Acting};
 use super::plugin::{Of, understood};
+use super::{BadUsage, Data};
 use crate::client::Server;
 use crate::clock::SystemClock;
-use crate::host::Host;
+use crate::config::Files;
+use crate::host::{self, Host};
 use crate::output::Output;
 
 /// Rows that are read at once.
@@ -189,14 +192,15 @@ pub(super) async fn run(command: Command, json: bool, output: &mut Output) -> an
 
 async fn list(queues: &[String], of: &Of, json: bool, output: &mut Output) -> anyhow::Result<()> {
     let server = of.running.server()?;
-    let folder = if server.is_none() { Some(of.data.open()?.1) } else { None };
+    let folder = if server.is_none() { Some(with_routes(&of.data).await?) } else { None };
     let mut after = 0;
     loop {
         let page = match (&server, &folder) {
             (Some(server), _) => on_host_page(server, after).await?,
-            (None, Some(store)) => {
+            (None, Some((store, routes))) => {
                 let wanted = ExceptionsWanted { queues: queues.to_vec(), customer: None, after, limit: PAGE };
-                store.exceptions_wanted(wanted).await?.into_iter().map(Exception::of).collect()
+                let found = store.exceptions_wanted(wanted).await?;
+                found.into_iter().map(|exception| Exception::of(exception, routes)).collect()
             }
             (None, None) => return Ok(()),
         };
@@ -210,6 +214,13 @@ async fn list(queues: &[String], of: &Of, json: bool, output: &mut Output) -> an
             }
         }
     }
+}
+
+/// A stopped host's store, and the routes that say who owns what.
+async fn with_routes(data: &Data) -> anyhow::Result<(Arc<dyn Store>, Routes)> {
+    let (_, store) = data.open()?;
+    let routes = Files::from_bytes(&host::active(&store).await?.bytes)?.check()?.routes;
+    Ok((store, routes))
 }
 
 async fn on_host_page(server: &Server, after: u64) -> anyhow::Result<Vec<Exception>> {
@@ -242,6 +253,9 @@ fn show(story: &ExceptionStory, output: &mut Output) -> anyhow::Result<()> {
         exception.queue,
         why(&exception.code, &exception.detail)
     ))?;
+    if let Some(RouteOwner { part, name }) = &exception.route_owner {
+        output.line(&format!("{name} answers for it ({part})"))?;
+    }
     let mut times = format!("opened {}", exception.opened_at);
     for (word, at) in [("due", &exception.due_at), ("escalated", &exception.escalated_at)] {
         times.extend(at.iter().flat_map(|at| [", ", word, " ", at].map(str::to_owned)));

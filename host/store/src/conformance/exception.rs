@@ -1065,6 +1065,29 @@ pub(crate) async fn it_is_known_whose_an_input_is_and_who_mended_it(maker: impl 
     assert_eq!((about.makers.len(), about.disposition), (0, Some(Disposition::Unparsed)));
 }
 
+pub(crate) async fn it_is_known_by_which_route_it_came(maker: impl Maker) {
+    let store = maker.open().await;
+    let dead = dead_letter(&store, 1, "PO-1").await;
+    hold_back(&store, 11, "PO-2", &["credit-limit"]).await;
+    let held = waiting(&store, "PO-2").await;
+    let unmapped = unmapped(&store, 21, "PO-3").await;
+    let shop = ChannelId::parse("shop").unwrap();
+    let mut elsewhere = input(31, &[]);
+    (elsewhere.channel, elsewhere.disposition) = (shop.clone(), Disposition::Unparsed);
+    elsewhere.exceptions = vec![waits(ExceptionKind::Input, "unread")];
+    keep(&store, elsewhere).await;
+    let unread = store.exceptions(ALL).await.unwrap().last().unwrap().id;
+    let edi = || Some(channel());
+    let expected =
+        [(dead, edi(), Some("erp")), (held, edi(), None), (unmapped, edi(), None), (unread, Some(shop), None)];
+    for (number, channel, target) in expected {
+        let found = view(&store, number).await;
+        assert_eq!((&found.channel, found.target.as_deref()), (&channel, target), "{}", found.code);
+        let listed = store.exceptions(ALL).await.unwrap().into_iter().find(|listed| listed.id == number);
+        assert_eq!(listed, Some(found), "a list tells the same");
+    }
+}
+
 pub(crate) async fn what_people_said_goes_with_the_content_of_its_input(maker: impl Maker) {
     let store = maker.open().await;
     let later = NOW.plus_ms(1_000);

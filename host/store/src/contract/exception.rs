@@ -1,7 +1,7 @@
 //! Exceptions: everything that waits for a person, in one queue model. Opened by the road,
 //! worked on step by step, and closed by what a person decided or by what became of it.
 
-use portreeve_model::{Digest, ExceptionAction, ExceptionKind, Instant, OrderId, PluginName};
+use portreeve_model::{ChannelId, Digest, ExceptionAction, ExceptionKind, Instant, OrderId, PluginName};
 use portreeve_record::Leaf;
 
 use super::{Disposition, DocumentPosition, InputId, JournalEntry, NewOutbox, NewPayload, OutboxId, PayloadRef};
@@ -42,6 +42,11 @@ pub struct ExceptionView {
     pub detail: String,
     /// The queue.
     pub queue: String,
+    /// The channel of its order; of what is about no order, that by which it came. None where it is
+    /// about neither.
+    pub channel: Option<ChannelId>,
+    /// The target of the delivery that it is about.
+    pub target: Option<String>,
     /// When it was opened.
     pub opened_at: Instant,
     /// By when it is to be decided.

@@ -23,7 +23,11 @@ use crate::contract::{
 
 pub(super) const COLUMNS: &str = "id, order_id, stage, code, detail, queue, opened_at, kind, due_at, escalated_at,
     claimed_by, claimed_at, revision, closed_at, closed_by, closed_how,
-    (SELECT number FROM orders WHERE orders.id = exception.order_id)";
+    (SELECT number FROM orders WHERE orders.id = exception.order_id),
+    coalesce((SELECT channel FROM orders WHERE orders.id = exception.order_id),
+             (SELECT channel FROM document WHERE document.position = exception.position),
+             (SELECT channel FROM input WHERE input.id = exception.input)),
+    (SELECT target FROM outbox WHERE outbox.seq = exception.outbox)";
 
 pub(super) fn view(row: &Row<'_>) -> Result<ExceptionView> {
     let get = |column| row.get::<_, Option<i64>>(column).map_err(failed).map(|at| at.map(Instant));
@@ -32,6 +36,7 @@ pub(super) fn view(row: &Row<'_>) -> Result<ExceptionView> {
     let claimed: Option<String> = row.get(10).map_err(failed)?;
     let closed_by = row.get(14).map_err(failed)?;
     let how: Option<String> = row.get(15).map_err(failed)?;
+    let channel: Option<String> = row.get(17).map_err(failed)?;
     Ok(ExceptionView {
         id: unsigned(row.get(0).map_err(failed)?)?,
         kind: ExceptionKind::parse(&kind)
@@ -42,6 +47,8 @@ pub(super) fn view(row: &Row<'_>) -> Result<ExceptionView> {
         code: row.get(3).map_err(failed)?,
         detail: row.get(4).map_err(failed)?,
         queue: row.get(5).map_err(failed)?,
+        channel: channel.map(|id| ChannelId::parse(&id).map_err(|error| damaged("a channel", &error))).transpose()?,
+        target: row.get(18).map_err(failed)?,
         opened_at: Instant(row.get(6).map_err(failed)?),
         due_at: get(8)?,
         escalated_at: get(9)?,
