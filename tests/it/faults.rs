@@ -21,7 +21,7 @@ use portreeve_store::contract::{
     OrderView, OrdersAtPage, OrdersAtWanted, PackageChange, PackageView, Part, PartView, PauseAbout, PayloadRef,
     Period, Person, PersonView, PluginUsage, PollEnd, PollView, PolledChange, Presented, ReconciliationView,
     ReferenceTable, ReferenceWanted, ReplayView, Room, SaidPage, SaidWanted, Settlement, StepTaken, SubscriptionEnd,
-    SubscriptionView, Summary, TreeHead, UnsequencedLeaf, WeighedProposal,
+    SubscriptionView, Summary, TreeHead, UnsequencedLeaf, WaitingDeliveries, WeighedProposal,
 };
 use portreeve_store::{
     Attempt, Committed, Journaled, Permit, PollPermit, Settled, Store, StoreError, SubscriptionPermit,
@@ -322,6 +322,7 @@ store! {
         async fn input_sender(&self, input: InputId) -> Option<(ChannelId, SenderId)>;
         async fn kept_back_order(&self, order: OrderId) -> Option<KeptBack>;
         async fn open_holds(&self, at: Instant) -> Vec<OpenHolds>;
+        async fn waiting_deliveries(&self) -> Vec<WaitingDeliveries>;
         async fn dead_letters(&self, after: u64, limit: u32) -> Vec<DeadLetter>;
         async fn dead_letters_of(&self, target: &str, code: Option<&str>, after: u64, limit: u32) -> Vec<DeadLetter>;
         async fn delivered(&self, wanted: DeliveredWanted) -> DeliveredPage;

@@ -155,3 +155,5 @@ mod browser;
 mod windows;
 
 mod owners;
+
+mod waiting;

@@ -111,6 +111,7 @@ pub const ROUTES: &[Access] = &[
     // Whoever works on the queues of the target's exceptions.
     post("/v1/dead-letters/together", Needs::Person),
     get("/v1/polls", Needs::Reader),
+    get("/v1/targets", Needs::Reader),
     get("/v1/reconciliations", Needs::Reader),
     post("/v1/reconciliations/{reconciliation}/runs", OPERATE),
     get("/v1/replays", Needs::Reader),

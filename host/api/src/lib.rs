@@ -41,6 +41,8 @@ pub mod dead_letter;
 
 pub mod poll;
 
+pub mod target;
+
 pub mod reconcile;
 
 pub mod replay;
@@ -161,6 +163,7 @@ pub fn router(front: Arc<Front>) -> Router {
         .route("/v1/dead-letters", get(dead_letter::list))
         .route("/v1/dead-letters/together", get(dead_letter::together).post(dead_letter::retry))
         .route("/v1/polls", get(poll::list))
+        .route("/v1/targets", get(target::list))
         .route("/v1/reconciliations", get(reconcile::list))
         .route("/v1/reconciliations/{reconciliation}/runs", post(reconcile::run))
         .route("/v1/replays", get(replay::list).post(replay::replay))

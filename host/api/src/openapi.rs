@@ -9,7 +9,7 @@ use utoipa::{Modify, OpenApi};
 
 use crate::{
     authority, dead_letter, events, exception, input, measure, operator, outcome, oversight, package, people, poll,
-    problem, reconcile, reference, replay, story, view,
+    problem, reconcile, reference, replay, story, target, view,
 };
 
 #[derive(OpenApi)]
@@ -53,6 +53,7 @@ use crate::{
         dead_letter::together,
         dead_letter::retry,
         poll::list,
+        target::list,
         reconcile::list,
         reconcile::run,
         replay::list,

@@ -123,12 +123,12 @@ pub(crate) async fn checkpoint(State(door): State<Arc<Door>>) -> Result<Response
 pub(crate) async fn metrics(State(door): State<Arc<Door>>) -> Result<Response, Problem> {
     let pipeline = &door.front.pipeline;
     let summary = pipeline.store.summary().await?;
-    let in_use = pipeline.in_use().await?;
+    let (in_use, waiting) = (pipeline.in_use().await?, pipeline.waiting().await?);
     let oversight = pipeline.recent_oversight().await?;
     let (measures, now) = (pipeline.recent_measures().await?, pipeline.clock.now());
     // They show what the store knows of the last runs, whoever made them.
     pipeline.reconciliations().await?;
-    let text = pipeline.metrics.text_with(&counts(&summary), &in_use, &oversight, measures.as_deref(), now);
+    let text = pipeline.metrics.text_with(&counts(&summary), &in_use, &waiting, &oversight, measures.as_deref(), now);
     Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response())
 }
 

@@ -80,6 +80,8 @@ pub mod notice;
 
 pub mod replay;
 
+pub mod waiting;
+
 pub mod people;
 
 mod parallel;

@@ -8,6 +8,7 @@ mod measure;
 mod oversight;
 mod reconcile;
 mod stream;
+mod waiting;
 
 use std::sync::{Mutex, PoisonError};
 
@@ -28,11 +29,13 @@ use self::measure::MeasureMetrics;
 use self::oversight::OversightMetrics;
 use self::reconcile::ReconciliationMetrics;
 use self::stream::StreamMetrics;
+use self::waiting::WaitingMetrics;
 use crate::accept::call_error_code;
 use crate::egress::Origin;
 use crate::measure::Measures;
 use crate::oversight::Oversight;
 use crate::usage::{InUse, Used};
+use crate::waiting::Waiting;
 
 /// The content type of [`Metrics::text`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -46,6 +49,7 @@ pub struct Metrics {
     clauses_unmet: Family<ClauseLabels, Counter>,
     orders: OrderMetrics,
     in_use: Mutex<InUseMetrics>,
+    waiting: WaitingMetrics,
     oversight: OversightMetrics,
     measures: MeasureMetrics,
     reconciliations: ReconciliationMetrics,
@@ -399,6 +403,8 @@ impl Default for Metrics {
         let in_use = InUseMetrics::default();
         in_use.register(&mut registry);
         let in_use = Mutex::new(in_use);
+        let waiting = WaitingMetrics::default();
+        waiting.register(&mut registry);
         let (not_called, quarantine_turns) = (Family::default(), Family::default());
         let (quarantined, causes_quarantined) = (Family::default(), Family::default());
         let help = "Calls that were not made because the plugin is not called, by reason";
@@ -456,6 +462,7 @@ impl Default for Metrics {
             clauses_unmet,
             orders,
             in_use,
+            waiting,
             oversight,
             measures,
             reconciliations,
@@ -632,13 +639,14 @@ impl Metrics {
         self.outside_missing.set(1);
     }
 
-    /// The same with what is used of grants and kept back, and how models and people got on, and
-    /// the last measures where there are any.
+    /// The same with what is used of grants and kept back, what waits for destinations, how models and
+    /// people got on, and the last measures where there are any.
     #[must_use]
     pub fn text_with(
         &self,
         rows: &[(&'static str, u64)],
         in_use: &InUse<'_>,
+        waiting: &[Waiting],
         oversight: &Oversight,
         measures: Option<&Measures>,
         now: Instant,
@@ -646,6 +654,7 @@ impl Metrics {
         // Nobody else's look may come between this one and its text.
         let shown = self.in_use.lock().unwrap_or_else(PoisonError::into_inner);
         shown.show(in_use, now);
+        self.waiting.show(waiting, now);
         self.oversight.show(oversight);
         if let Some(measures) = measures {
             self.measures.show(measures);

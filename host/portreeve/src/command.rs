@@ -44,6 +44,8 @@ mod serve;
 
 mod session;
 
+mod target;
+
 mod trust;
 
 use std::future::ready;
@@ -175,6 +177,9 @@ enum Command {
     Oversight(oversight::Look),
     /// How long orders take, how often people have to touch them, and what goes wrong where.
     Measures(measure::Look),
+    /// Look at destinations and what waits for them.
+    #[command(subcommand)]
+    Target(target::Command),
     /// Look at sources that are asked for what is new.
     #[command(subcommand)]
     Poll(poll::Command),
@@ -327,6 +332,7 @@ fn carried_out(line: CommandLine, output: &mut Output) -> Pin<Box<dyn Future<Out
         Command::Process(command) => Box::pin(ready(process::run(command, json, output))),
         Command::Oversight(look) => Box::pin(oversight::run(look, json, output)),
         Command::Measures(look) => Box::pin(measure::run(look, json, output)),
+        Command::Target(command) => Box::pin(target::run(command, json, output)),
         Command::Poll(command) => Box::pin(poll::run(command, json, output)),
         Command::Reconcile(command) => Box::pin(reconcile::run(command, json, output)),
         Command::Retention(command) => Box::pin(retention::run(command, json, output)),

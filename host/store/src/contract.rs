@@ -1223,6 +1223,20 @@ pub struct OpenHolds {
     pub overdue: u64,
 }
 
+/// Deliveries to one target that are still to be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WaitingDeliveries {
+    /// The target.
+    pub target: String,
+    /// How many, with those under way.
+    pub pending: u64,
+    /// How many of them wait for an earlier one of their order to this target.
+    pub behind: u64,
+    /// Since when the oldest waits: from when its deadline counts, which is when it was made, once
+    /// somebody took it up when that was, and after a person had it tried again from then on.
+    pub oldest_since: Instant,
+}
+
 /// Rows that [`Store::open_holds`] tells at most.
 pub const OPEN_HOLDS_MAX: u32 = 500;
 
@@ -1514,6 +1528,10 @@ pub trait Store: Send + Sync + 'static {
     /// oldest first and at most [`OPEN_HOLDS_MAX`] rows; overdue are those that were due by
     /// `at`.
     async fn open_holds(&self, at: Instant) -> Result<Vec<OpenHolds>, StoreError>;
+
+    /// What waits for each target for which anything does, by its name; together as many as
+    /// [`Summary::pending`]. Costs as much as waits, whatever was delivered.
+    async fn waiting_deliveries(&self) -> Result<Vec<WaitingDeliveries>, StoreError>;
 
     /// Writes decisions. As many results as decisions, in their order. After a request
     /// to cancel no delivery of its order begins, whoever has claimed it. After a level of an item

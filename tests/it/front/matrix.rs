@@ -77,6 +77,7 @@ const MATRIX: &[(&str, &str, Who)] = &[
     // There is none to try again; who may, the tests of dead letters say.
     ("POST", "/v1/dead-letters/together", People),
     ("GET", "/v1/polls", Readers),
+    ("GET", "/v1/targets", Readers),
     ("GET", "/v1/reconciliations", Readers),
     ("POST", "/v1/reconciliations/{reconciliation}/runs", OPERATORS),
     ("GET", "/v1/replays", Readers),

@@ -12,7 +12,7 @@ use super::fixture::{
 use super::{Fault, Maker};
 use crate::contract::{
     Content, Effect, GONE, Lease, NewStep, OrderState, OutboxId, REPLAYS_MAX, Room, Settlement, StateChanges, Store,
-    StoreError,
+    StoreError, WaitingDeliveries,
 };
 use crate::proof::Permit;
 
@@ -241,6 +241,34 @@ pub(crate) async fn what_surely_did_nothing_leaves_no_doubt(maker: impl Maker) {
     let permit = claim(&store, 0).await.remove(0);
     store.begin_attempt(permit, lease(0), leaf(51)).await.unwrap();
     assert_eq!(claim(&store, LEASE_MS).await.remove(0).doubts(), 3);
+}
+
+pub(crate) async fn what_waits_is_told_by_target_with_the_oldest_of_it(maker: impl Maker) {
+    let store = maker.open().await;
+    assert!(store.waiting_deliveries().await.unwrap().is_empty());
+    release(&store, 1, "PO-1", &[("erp", "first"), ("erp", "second"), ("wms", "order")]).await;
+    release(&store, 11, "PO-2", &[("erp", "first")]).await;
+    let waits = async || {
+        let all = store.waiting_deliveries().await.unwrap();
+        let together: u64 = all.iter().map(|waiting| waiting.pending).sum();
+        assert_eq!(together, store.summary().await.unwrap().pending);
+        let of = |WaitingDeliveries { target, pending, behind, oldest_since }| {
+            (target, pending, behind, oldest_since.0 - NOW.0)
+        };
+        all.into_iter().map(of).collect::<Vec<_>>()
+    };
+    assert_eq!(waits().await, [("erp".to_owned(), 3, 1, 0), ("wms".to_owned(), 1, 0, 0)]);
+    // Who is taken up waits from then on; the one behind still since it was made.
+    let mut permits = claim(&store, 100).await;
+    assert_eq!(waits().await, [("erp".to_owned(), 3, 1, 0), ("wms".to_owned(), 1, 0, 100)]);
+    let wms = permits.pop().unwrap();
+    assert_eq!(wms.target(), "wms");
+    store.settle_unattempted(wms, applied(), NOW, leaf(21)).await.unwrap();
+    // What was given up waits for a person, and what stands behind it for that.
+    store.settle_unattempted(permits.remove(0), dead(true), NOW, leaf(22)).await.unwrap();
+    assert_eq!(waits().await, [("erp".to_owned(), 2, 1, 0)]);
+    store.settle_unattempted(permits.remove(0), retry(500), NOW, leaf(23)).await.unwrap();
+    assert_eq!(waits().await, [("erp".to_owned(), 2, 1, 0)], "what is tried again waits on");
 }
 
 pub(crate) async fn a_deadline_counts_from_the_first_claim(maker: impl Maker) {

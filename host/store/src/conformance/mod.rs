@@ -240,7 +240,7 @@ macro_rules! suite {
                 sums_of_absurd_amounts_stop_and_fail_nobody;
             deliver: of_each_order_the_oldest_delivery_is_claimed_when_it_is_due,
                 a_connector_remembers_about_an_order_what_its_attempts_committed, what_waits_behind_an_earlier_delivery_is_not_due,
-                a_target_gets_as_many_as_it_has_room_for,
+                a_target_gets_as_many_as_it_has_room_for, what_waits_is_told_by_target_with_the_oldest_of_it,
                 a_claim_is_exclusive_until_its_lease_ends_or_its_maker_is_gone, an_attempt_has_a_lease_of_its_own,
                 an_attempt_whose_maker_is_gone_is_asked_about_when_it_said_so, what_a_claimer_has_under_way_it_is_not_given_again, two_who_claim_at_once_never_get_the_same,
                 who_lost_the_lease_changes_nothing, what_surely_did_nothing_leaves_no_doubt, a_deadline_counts_from_the_first_claim, what_its_target_does_not_want_keeps_its_place_and_begins_anew_by_a_persons_word, that_something_came_back_is_known_wherever_it_stands_and_not_of_what_was_abandoned, what_waits_for_who_takes_nothing_hides_nothing_else_that_is_due, what_stands_behind_another_of_its_order_begins_anew_as_well, an_attempt_without_an_outcome_is_in_doubt_until_it_is_settled,

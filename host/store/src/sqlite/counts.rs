@@ -9,7 +9,7 @@ use rusqlite::{Connection, Params};
 
 use super::rows::{Result, unsigned};
 use super::{failed, trail};
-use crate::contract::{OPEN_HOLDS_MAX, OpenHolds, OrderState, Summary};
+use crate::contract::{OPEN_HOLDS_MAX, OpenHolds, OrderState, Summary, WaitingDeliveries};
 
 const INPUTS: &str = "SELECT coalesce(max(seq), 0) FROM input";
 const INPUTS_ENDED: &str = "SELECT count(*) FROM input WHERE disposition = ?1 AND disposition <> 'documents'";
@@ -38,9 +38,13 @@ const OPEN_HOLDS: &str =
      WHERE orders.state IN ('held', 'routed', 'exception') AND orders.state <> 'released' AND hold.closed_at IS NULL
      GROUP BY 1, 2, 3, 4 ORDER BY 6, 1, 2, 3, 4 LIMIT ?2";
 
+/// By what keeps its order's line waiting, which is little beside what was delivered.
+const WAITING: &str = "SELECT target, count(*), sum(behind), min(deadline_from) FROM outbox INDEXED BY outbox_line
+     WHERE bars AND state = 'pending' GROUP BY target ORDER BY target";
+
 /// Every question above.
 #[cfg(test)]
-pub(super) const ALL: [&str; 18] = [
+pub(super) const ALL: [&str; 19] = [
     INPUTS,
     INPUTS_ENDED,
     WITHOUT_ORDER,
@@ -59,6 +63,7 @@ pub(super) const ALL: [&str; 18] = [
     OVERDUE,
     UNSEQUENCED,
     OPEN_HOLDS,
+    WAITING,
 ];
 
 pub(super) fn summary(connection: &Connection) -> Result<Summary> {
@@ -115,6 +120,21 @@ pub(super) fn open_holds(connection: &Connection, at: Instant) -> Result<Vec<Ope
         });
     }
     Ok(open)
+}
+
+pub(super) fn waiting(connection: &Connection) -> Result<Vec<WaitingDeliveries>> {
+    let mut statement = connection.prepare_cached(WAITING).map_err(failed)?;
+    let mut rows = statement.query([]).map_err(failed)?;
+    let mut waiting = Vec::new();
+    while let Some(row) = rows.next().map_err(failed)? {
+        waiting.push(WaitingDeliveries {
+            target: row.get(0).map_err(failed)?,
+            pending: unsigned(row.get(1).map_err(failed)?)?,
+            behind: unsigned(row.get(2).map_err(failed)?)?,
+            oldest_since: Instant(row.get(3).map_err(failed)?),
+        });
+    }
+    Ok(waiting)
 }
 
 fn counted(connection: &Connection, sql: &str, words: impl Params) -> Result<u64> {

@@ -91,7 +91,7 @@ use crate::contract::{
     PackageView, Part, PartView, PauseAbout, PayloadRef, Period, Person, PersonView, PluginUsage, PollEnd, PollView,
     PolledChange, Presented, ReconciliationView, ReferenceTable, ReferenceWanted, ReplayView, Room, SaidPage,
     SaidWanted, Settlement, StepTaken, Store, StoreError, SubscriptionEnd, SubscriptionView, Summary, TreeHead,
-    UnsequencedLeaf, WeighedProposal,
+    UnsequencedLeaf, WaitingDeliveries, WeighedProposal,
 };
 use crate::proof::{Attempt, Committed, Journaled, Permit, PollPermit, Settled, SubscriptionPermit};
 use writer::Writer;
@@ -470,6 +470,10 @@ impl Store for SqliteStore {
 
     async fn open_holds(&self, at: Instant) -> Result<Vec<OpenHolds>, StoreError> {
         self.read_for_people(move |connection| counts::open_holds(connection, at)).await
+    }
+
+    async fn waiting_deliveries(&self) -> Result<Vec<WaitingDeliveries>, StoreError> {
+        self.read_for_people(counts::waiting).await
     }
 
     async fn commit_decisions(
