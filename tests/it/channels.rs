@@ -2,11 +2,12 @@
 //! several interchanges in one file, agreements, tests, prices on another basis,
 //! places of single lines, operation documents, freight and discounts.
 
+use portreeve_api::outcome::Outcome;
 use portreeve_model::{Event, Failure, Received};
 use portreeve_store::contract::OrderState;
 
 use crate::at_the_plugin::{Plugins, Settings};
-use crate::support::{PurchaseOrder, TestHost, sample, x12, x12_of};
+use crate::support::{PurchaseOrder, Setup, TestHost, sample, x12, x12_of};
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
@@ -20,10 +21,14 @@ fn order() -> String {
     text(&x12(7, &PurchaseOrder::clean("PO-1")))
 }
 
+/// What is agreed with partners who name no currency, and with a shop, which names no unit.
+const IN_DOLLARS: Settings<'_> = &[("currency", "USD")];
+const BY_THE_PIECE: Settings<'_> = &[("unit", "EA")];
+
 /// The events of one order, or the codes of its problems.
 async fn mapped(plugins: &Plugins, input: &str) -> Result<Vec<Event>, Vec<String>> {
     let received = plugins.receive("x12", input.as_bytes(), &[]).await;
-    match plugins.map("x12-orders", &received.documents[0], &[]).await {
+    match plugins.map("x12-orders", &received.documents[0], IN_DOLLARS).await {
         Ok(events) => Ok(events),
         Err(Failure::Invalid(problems)) => Err(problems.into_iter().map(|problem| problem.code).collect()),
         Err(failure) => panic!("{failure:?}"),
@@ -168,6 +173,7 @@ async fn what_would_be_charged_or_sent_wrongly_is_a_persons() {
         (after_line("N1*ST*Another Place*92*C-1201-02"), "line-ship-to"),
         (after_line("SDQ*EA*92*0001*2*0002*2"), "line-destinations"),
         (after_line("SAC*A*C310***500"), "allowance-or-charge"),
+        (after_line("CUR*BY*CAD"), "line-currency"),
         (in_header("SAC*C*D240***2500"), "allowance-or-charge"),
         (in_header(&format!("REF*ZZ*{}", "A".repeat(4_200))), "too-much-to-keep"),
         (in_header(&vec!["REF*ZZ*1"; 70].join("~\n")), "too-much-to-keep"),
@@ -175,7 +181,14 @@ async fn what_would_be_charged_or_sent_wrongly_is_a_persons() {
     for (input, code) in cases {
         assert_eq!(mapped(&plugins, &input).await.unwrap_err(), [code], "{input}");
     }
-    for harmless in [basis("UM"), basis("CT"), basis(""), in_header("SAC*N*D240***2500"), after_line("N1*SF*Depot")] {
+    for harmless in [
+        basis("UM"),
+        basis("CT"),
+        basis(""),
+        in_header("SAC*N*D240***2500"),
+        after_line("N1*SF*Depot"),
+        after_line("CUR*BY*USD"),
+    ] {
         assert!(mapped(&plugins, &harmless).await.is_ok(), "{harmless}");
     }
     let events = mapped(&plugins, &basis("HP")).await.unwrap();
@@ -267,7 +280,7 @@ async fn freight_and_discount_reach_the_erp_or_the_order_does_not() {
     let plugins = Plugins::demo().await;
     let rendered = async |order: &str, settings: Settings<'_>| {
         let received = plugins.receive("adobe-commerce", order.as_bytes(), &[]).await;
-        let event = plugins.map("adobe-orders", &received.documents[0], &[]).await.unwrap().remove(0);
+        let event = plugins.map("adobe-orders", &received.documents[0], BY_THE_PIECE).await.unwrap().remove(0);
         plugins.render(event, settings).await
     };
     let account: Settings<'_> = &[("freight-account", "6130")];
@@ -282,4 +295,115 @@ async fn freight_and_discount_reach_the_erp_or_the_order_does_not() {
     assert_eq!(problems[0].code, "freight-account-missing");
     let plain = text(&rendered(&shop_order("0.0000", "0", "107.75"), &[]).await.unwrap().body);
     assert!(!plain.contains("discountAmount") && !plain.contains("Account"), "{plain}");
+}
+
+/// Code, place and sentence of everything that is wrong with the only document of an input.
+async fn refused(plugins: &Plugins, names: (&str, &str), input: &str, settings: Settings<'_>) -> Vec<[String; 3]> {
+    let (connector, transformer) = names;
+    let received = plugins.receive(connector, input.as_bytes(), &[]).await;
+    match plugins.map(transformer, &received.documents[0], settings).await {
+        Err(Failure::Invalid(problems)) => {
+            problems.into_iter().map(|problem| [problem.code, problem.position.path, problem.message]).collect()
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+fn only<T: std::fmt::Debug>(mut found: Vec<T>) -> T {
+    assert_eq!(found.len(), 1, "{found:?}");
+    found.remove(0)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_that_names_no_currency_is_in_the_agreed_one_or_a_persons() {
+    let plugins = Plugins::demo().await;
+    let names = ("x12", "x12-orders");
+    let currency = async |input: &str, settings: Settings<'_>| {
+        let received = plugins.receive("x12", input.as_bytes(), &[]).await;
+        let event = plugins.map("x12-orders", &received.documents[0], settings).await.unwrap().remove(0);
+        let Event::OrderCreated(order) = event else { panic!("{event:?}") };
+        (order.currency.code().to_owned(), order.lines[0].unit_price.currency.code().to_owned())
+    };
+    let both = |code: &str| (code.to_owned(), code.to_owned());
+    assert!(!order().contains("CUR*"));
+    assert_eq!(currency(&order(), &[("currency", "CAD")]).await, both("CAD"));
+    let stated = order().replace("PO1*1*", "CUR*BY*EUR~\nPO1*1*");
+    for settings in [&[][..], IN_DOLLARS] {
+        assert_eq!(currency(&stated, settings).await, both("EUR"));
+    }
+
+    let [code, path, message] = only(refused(&plugins, names, &order(), &[]).await);
+    assert_eq!((code.as_str(), path.as_str()), ("currency-missing", "CUR/02"));
+    assert_eq!(
+        message,
+        "found no currency in the header; expected CUR02 with a code such as `USD`, or the channel's setting \
+         `currency` with the one that is agreed with the partner"
+    );
+    // A slip in the agreement is told as one, and so is a code that no list has.
+    let [code, path, _] = only(refused(&plugins, names, &order(), &[("currency", "dollars")]).await);
+    assert_eq!((code.as_str(), path.as_str()), ("unknown-currency", "settings.currency"));
+    let unlisted = stated.replace("CUR*BY*EUR", "CUR*BY*ZZZ");
+    let [code, path, _] = only(refused(&plugins, names, &unlisted, IN_DOLLARS).await);
+    assert_eq!((code.as_str(), path.as_str()), ("unknown-currency", "CUR/02"));
+    // A cancellation has no amounts.
+    let cancels = order().replace("BEG*00*", "BEG*01*");
+    let received = plugins.receive("x12", cancels.as_bytes(), &[]).await;
+    let events = plugins.map("x12-orders", &received.documents[0], &[]).await.unwrap();
+    assert!(matches!(&events[..], [Event::OrderCancelRequested(_)]), "{events:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_item_whose_unit_nobody_says_is_a_persons() {
+    let plugins = Plugins::demo().await;
+    let order = shop_order("0", "0", "107.75").replace(
+        r#""row_total":100}]"#,
+        r#""row_total":100},{"item_id":2,"sku":"NEW-1","qty_ordered":"x","price":1}]"#,
+    );
+    let names = ("adobe-commerce", "adobe-orders");
+    // Tables have no rows here.
+    let found = refused(&plugins, names, &order, &[]).await;
+    let found: Vec<(&str, &str)> = found.iter().map(|[code, path, _]| (code.as_str(), path.as_str())).collect();
+    assert_eq!(
+        found,
+        [("unit-missing", "items[0].sku"), ("unit-missing", "items[1].sku"), ("bad-number", "items[1].qty_ordered")]
+    );
+    let [_, _, message] = only(refused(&plugins, names, &shop_order("0", "0", "107.75"), &[]).await);
+    assert_eq!(
+        message,
+        "found an item of which nobody says in which unit the shop sells it; expected it in the table `item`, or the \
+         channel's setting `unit`"
+    );
+    let received = plugins.receive("adobe-commerce", shop_order("0", "0", "107.75").as_bytes(), &[]).await;
+    let event = plugins.map("adobe-orders", &received.documents[0], &[("unit", "CA")]).await.unwrap().remove(0);
+    let Event::OrderCreated(order) = event else { panic!("{event:?}") };
+    assert_eq!(order.lines[0].quantity.to_string(), "4 CA");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_table_of_items_says_the_unit_before_the_shops_setting_does() {
+    let unlisted = "settings = { unit = \"EA\" }        # of what the table `item` does not have\n";
+    let host = Setup::demo().scorers(&[]).replace("portreeve.toml", unlisted, "").start().await;
+    let outcome = async |number: &str, sku: &str| {
+        let body = shop_order("0", "0", "107.75").replace("000000777", number).replace("FST-1007", sku);
+        let accepted = host.send_shop(body.as_bytes()).await.unwrap();
+        Outcome::of(&host.host.pipeline, accepted).await.unwrap()
+    };
+    let listed = outcome("000000777", "FST-1007").await;
+    let event: serde_json::Value = serde_json::from_str(listed.events[0].get()).unwrap();
+    assert_eq!(event["data"]["lines"][0]["quantity"]["unit"], "BX", "{event}");
+    let unlisted = outcome("000000778", "NOT-LISTED").await;
+    let problems: Vec<&str> = unlisted.problems.iter().map(|problem| problem.code.as_str()).collect();
+    assert_eq!((problems, unlisted.events.len()), (vec!["unit-missing"], 0));
+    // And what is decided is what was shown.
+    host.decide_all().await;
+    assert_eq!(host.orders().await.len(), 1);
+    assert!(host.codes().await.iter().any(|code| code == "unit-missing"));
+
+    // With the demo's setting the same item is sold by the piece.
+    let host = TestHost::demo().await;
+    let body = shop_order("0", "0", "107.75").replace("FST-1007", "NOT-LISTED");
+    let accepted = host.send_shop(body.as_bytes()).await.unwrap();
+    let outcome = Outcome::of(&host.host.pipeline, accepted).await.unwrap();
+    let event: serde_json::Value = serde_json::from_str(outcome.events[0].get()).unwrap();
+    assert_eq!(event["data"]["lines"][0]["quantity"]["unit"], "EA", "{event}");
 }

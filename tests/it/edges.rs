@@ -102,7 +102,7 @@ async fn try_the_shop(name: &str, slip: fn(&mut Received)) -> Result<(), TestErr
             if !document.key.ends_with("/canceled") {
                 prop_assert_eq!(input.get(start..start + document.body.len()), Some(&document.body[..]));
             }
-            let mapped = runtime.block_on(plugins.map("adobe-orders", document, &[]));
+            let mapped = runtime.block_on(plugins.map("adobe-orders", document, &[("unit", "EA")]));
             prop_assert!(matches!(mapped, Ok(_) | Err(Failure::Invalid(_))), "{mapped:?}");
         }
         Ok(())

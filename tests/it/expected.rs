@@ -110,10 +110,12 @@ async fn host_for(files: &[Expected]) -> TestHost {
             true => ("x12", "\"x12/850\" = \"x12-orders\"", "token_sha256 = \"${EDI_TOKEN_SHA256}\""),
             false => ("adobe-commerce", "\"adobe/order\" = \"adobe-orders\"", "secret_file = \"${SHOP_SECRET_FILE}\""),
         };
+        // What a partner agrees who names no currency, and a shop, which names no unit.
+        let agreed = if expected.is_x12() { "currency = \"USD\"" } else { "unit = \"EA\"" };
         let channel = format!(
             "\n[[sender]]\nchannel = \"file-{number}\"\nid = \"sender\"\n{proof}\n\n\
              [[channel]]\nid = \"file-{number}\"\nconnector = \"{connector}\"\ndocuments = {{ {documents} }}\n\
-             scorers = []\ntarget = \"erp\"\nexception_queue = \"integration\"\nsettings = {{ currency = \"USD\" }}\n"
+             scorers = []\ntarget = \"erp\"\nexception_queue = \"integration\"\nsettings = {{ {agreed} }}\n"
         );
         setup = setup.append("portreeve.toml", &channel);
     }

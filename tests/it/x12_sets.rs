@@ -16,6 +16,9 @@ use crate::support::{Setup, say, tree};
 /// What the channel of `tests/x12-sets-expected.toml` takes.
 const ALL: Settings<'_> = &[("sets", "850,860,945,820,997")];
 
+/// What is agreed with partners who name no currency.
+const AGREED: Settings<'_> = &[("currency", "USD")];
+
 /// Folders of public files that are not purchase orders.
 const FOLDERS: [&str; 7] = ["810", "820", "855", "856", "940", "945", "997"];
 
@@ -54,8 +57,14 @@ fn transformer(kind: &str) -> &'static str {
     }
 }
 
-/// The event of the only document of an input, or the problems of it.
+/// The event of the only document of an input, or the problems of it; in dollars where it names
+/// no currency.
 async fn event(plugins: &Plugins, input: &str, settings: Settings<'_>) -> Result<Event, Vec<Problem>> {
+    mapped(plugins, input, &[AGREED, settings].concat()).await
+}
+
+/// The same with these settings alone.
+async fn mapped(plugins: &Plugins, input: &str, settings: Settings<'_>) -> Result<Event, Vec<Problem>> {
     let received = plugins.receive("x12", input.as_bytes(), ALL).await;
     assert_eq!((codes(&received.problems), received.documents.len()), (vec![], 1), "{input}");
     let document = &received.documents[0];
@@ -470,9 +479,37 @@ async fn an_adjustment_under_no_invoice_is_a_line_of_its_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_payment_or_a_change_without_a_currency_is_in_the_agreed_one_or_a_persons() {
+    let plugins = plugins().await;
+    let advice = remittance_of("10", &["RMR*IV*I-1**10"]);
+    let changed = change("05", &["POC*1*NC*5**EA*12.50*PE*VP*PUMP-40"]);
+    for input in [&advice, &changed] {
+        let refused = mapped(&plugins, input, &[]).await.unwrap_err();
+        let found: Vec<(&str, &str)> =
+            refused.iter().map(|problem| (problem.code.as_str(), problem.position.path.as_str())).collect();
+        assert_eq!(found, [("currency-missing", "CUR/02")], "{input}");
+        assert!(refused[0].message.contains("setting `currency`"), "{}", refused[0].message);
+    }
+    for (input, settings, code) in [
+        (advice.clone(), &[("currency", "CAD")][..], "CAD"),
+        (advice.replace("N1*PR*", "CUR*PR*EUR~\nN1*PR*").replace("SE*6*", "SE*7*"), &[][..], "EUR"),
+    ] {
+        let Event::RemittanceReceived(found) = mapped(&plugins, &input, settings).await.unwrap() else { panic!() };
+        let codes = (found.total.currency.code(), found.lines[0].paid.currency.code());
+        assert_eq!(codes, (code, code));
+    }
+    let Event::OrderChanged(found) = mapped(&plugins, &changed, &[("currency", "CAD")]).await.unwrap() else {
+        panic!()
+    };
+    assert_eq!((found.order.currency.code(), found.order.lines[0].unit_price.currency.code()), ("CAD", "CAD"));
+    // What only cancels has no amounts.
+    assert!(matches!(mapped(&plugins, &change("01", &[]), &[]).await, Ok(Event::OrderCancelRequested(_))));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_does_not_say_which_invoice_or_how_much_is_a_persons() {
     let plugins = plugins().await;
-    let cases: [(&[&str], &str, &str); 9] = [
+    let cases: [(&[&str], &str, &str); 11] = [
         (&["RMR*PO*4711**10"], "invoice-missing", "RMR[1]/01"),
         (&["RMR*IV***10"], "invoice-missing", "RMR[1]/02"),
         (&["RMR*IV*I-1"], "amount-missing", "RMR[1]/04"),
@@ -481,6 +518,8 @@ async fn what_does_not_say_which_invoice_or_how_much_is_a_persons() {
         (&["RMR*IV*I-1**10", "ADX**59"], "amount-missing", "ADX[1]/01"),
         (&["ADX*-10*59"], "invoice-missing", "ADX[1]/03"),
         (&["CUR*PR*dollars", "RMR*IV*I-1**10"], "unknown-currency", "CUR/02"),
+        (&["CUR*PR*ZZZ", "RMR*IV*I-1**10"], "unknown-currency", "CUR/02"),
+        (&["CUR*PR*USD", "CUR*PE*CAD", "RMR*IV*I-1**10"], "currency-twice", "CUR/02"),
         (&[], "sum-mismatch", "BPR/02"),
     ];
     for (lines, code, path) in cases {
@@ -625,7 +664,7 @@ async fn read(plugins: &Plugins, bytes: &[u8]) -> Found {
         if document.kind == "x12/997" {
             continue;
         }
-        match plugins.map(transformer(&document.kind), &document, &[]).await {
+        match plugins.map(transformer(&document.kind), &document, AGREED).await {
             Ok(events) => events.iter().for_each(|event| match event {
                 Event::ShipmentConfirmed(shipment) => found.shipments.push(summary(shipment)),
                 Event::RemittanceReceived(remittance) => found.remittances.push(advised(remittance)),

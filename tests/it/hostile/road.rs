@@ -251,7 +251,9 @@ fn setup(folder: &std::path::Path, attacks: &[Attack]) -> Setup {
                 format!("connector = \"{plugin}\"\ndocuments = {{}}\nscorers = []\nsettings = {{ {settings} }}")
             }
             (_, PluginKind::Connector) => {
-                format!("connector = \"{plugin}\"\ndocuments = {{ \"x12/850\" = \"x12-orders\" }}\nscorers = []")
+                format!(
+                    "connector = \"{plugin}\"\ndocuments = {{ \"x12/850\" = \"x12-orders\" }}\nscorers = []\nsettings = {{ currency = \"USD\" }}"
+                )
             }
             _ => format!(
                 "connector = \"x12\"\ndocuments = {{ \"x12/850\" = \"x12-orders\" }}\nscorers = [\"{plugin}\"]\nsettings = {{ currency = \"USD\" }}"

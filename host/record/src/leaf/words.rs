@@ -43,6 +43,7 @@ const CODES: &[&str] = &[
     "content-type",
     "contract-violation",
     "count-mismatch",
+    "currency-missing",
     "data-outside-interchange",
     "deadline",
     "deferred",

@@ -73,18 +73,38 @@ impl TransactionSet {
         self.sender.split_once(':').map_or(self.sender.as_str(), |(_, id)| id)
     }
 
-    /// The currency of CUR02, else the default.
+    /// The currency of the CUR above the first segment of the tag `line`, else the one that is
+    /// agreed with the partner, which is the channel's setting `currency`. A CUR of a line is
+    /// that line's alone.
     ///
     /// # Errors
-    /// `unknown-currency`, when it is not three upper-case letters.
-    pub fn currency(&self, default: &str) -> Result<String, Failure> {
-        let stated = self.first("CUR").map(|segment| segment.element(2)).filter(|code| !code.is_empty());
-        let currency = stated.unwrap_or(default);
-        if currency.len() == 3 && currency.bytes().all(|byte| byte.is_ascii_uppercase()) {
+    /// `currency-missing`, when neither says one: amounts in another currency than the sender's
+    /// would be charged and paid. `currency-twice`, when the header says several.
+    /// `unknown-currency`, when it is no code of ISO 4217, of which nobody can say how many
+    /// decimal places it has.
+    pub fn currency(&self, line: &str, agreed: Option<&str>) -> Result<String, Failure> {
+        let header = self.segments.iter().take_while(|segment| segment.tag() != line);
+        let stated = header.filter(|segment| segment.tag() == "CUR").map(|segment| segment.element(2));
+        let mut stated: Vec<&str> = stated.filter(|code| !code.is_empty()).collect();
+        stated.dedup();
+        let (currency, place) = match (stated.as_slice(), agreed) {
+            ([code], _) => (*code, "CUR/02"),
+            ([], Some(code)) => (code, "settings.currency"),
+            ([], None) => {
+                let message = "found no currency in the header; expected CUR02 with a code such as `USD`, or the \
+                               channel's setting `currency` with the one that is agreed with the partner";
+                return Err(Failure::invalid(Problem::new("currency-missing", message, "CUR/02")));
+            }
+            _ => {
+                let message = "found several currencies in the header; expected one, in which all amounts are";
+                return Err(Failure::invalid(Problem::new("currency-twice", message, "CUR/02")));
+            }
+        };
+        if iso_currency::Currency::from_code(currency).is_some() {
             return Ok(currency.to_owned());
         }
-        let message = "the currency is not a code of three upper-case letters such as `USD`";
-        Err(Failure::invalid(Problem::new("unknown-currency", message, "CUR/02")))
+        let message = "found another text; expected a currency code of ISO 4217 such as `USD`";
+        Err(Failure::invalid(Problem::new("unknown-currency", message, place)))
     }
 
     /// A test's document would move a real order or settle a real invoice: no field of those
@@ -194,4 +214,61 @@ pub fn listed(mut problems: Vec<Problem>) -> Vec<Problem> {
     problems.dedup_by(|next, first| next.code == first.code && next.position.path == first.position.path);
     problems.truncate(PROBLEMS_MAX);
     problems
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A set of these tags and, where it is a CUR, its second element.
+    fn set(segments: &[(&str, &str)]) -> TransactionSet {
+        let segment =
+            |(tag, code): &(&str, &str)| Segment(vec![(*tag).to_owned(), "BY".to_owned(), (*code).to_owned()]);
+        TransactionSet {
+            version: "004010".to_owned(),
+            usage: "P".to_owned(),
+            sender: "ZZ:ACME".to_owned(),
+            _receiver: "ZZ:PORTREEVE".to_owned(),
+            _group_sender: "ACME".to_owned(),
+            _group_receiver: "PORTREEVE".to_owned(),
+            segments: segments.iter().map(segment).collect(),
+        }
+    }
+
+    /// The currency, or code and place of what is wrong with it.
+    fn currency(segments: &[(&str, &str)], agreed: Option<&str>) -> Result<String, (String, String)> {
+        set(segments).currency("PO1", agreed).map_err(|failure| match failure {
+            Failure::Invalid(problems) => problems
+                .first()
+                .map(|problem| (problem.code.clone(), problem.position.path.clone()))
+                .unwrap_or_default(),
+            other => (format!("{other:?}"), String::new()),
+        })
+    }
+
+    #[test]
+    fn amounts_are_in_what_the_header_says_and_otherwise_in_what_is_agreed() {
+        let header = [("BEG", ""), ("CUR", "CAD"), ("PO1", "")];
+        for agreed in [None, Some("USD")] {
+            assert_eq!(currency(&header, agreed).as_deref(), Ok("CAD"));
+        }
+        for silent in [&[("BEG", ""), ("PO1", "")][..], &[("CUR", ""), ("PO1", "")], &[("PO1", ""), ("CUR", "CAD")]] {
+            assert_eq!(currency(silent, Some("EUR")).as_deref(), Ok("EUR"), "{silent:?}");
+        }
+        assert_eq!(currency(&[("CUR", "CAD"), ("CUR", "CAD")], None).as_deref(), Ok("CAD"));
+    }
+
+    #[test]
+    fn a_currency_that_nobody_says_or_that_is_none_is_refused_with_its_place() {
+        let wrong = |code: &str, place: &str| Err((code.to_owned(), place.to_owned()));
+        for silent in [&[("BEG", ""), ("PO1", "")][..], &[("CUR", ""), ("PO1", "")], &[("PO1", ""), ("CUR", "CAD")]] {
+            assert_eq!(currency(silent, None), wrong("currency-missing", "CUR/02"), "{silent:?}");
+        }
+        for code in ["ZZZ", "usd", "US", "dollars"] {
+            assert_eq!(currency(&[("CUR", code)], Some("USD")), wrong("unknown-currency", "CUR/02"), "{code}");
+            assert_eq!(currency(&[], Some(code)), wrong("unknown-currency", "settings.currency"), "{code}");
+        }
+        let several = [("CUR", "USD"), ("CUR", "CAD")];
+        assert_eq!(currency(&several, Some("USD")), wrong("currency-twice", "CUR/02"));
+    }
 }

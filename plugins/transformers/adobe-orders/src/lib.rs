@@ -13,20 +13,23 @@
 //!
 //! A return is what its customer asks to send back, with what stands in `goods`.
 //!
-//! Commerce names no unit of measure: an item is sold in the unit that the item
-//! table states, an item that the table does not have in the setting `unit`, or `EA`.
+//! Commerce names no unit of measure: an item is sold in the unit that the table `item`
+//! states, and what the table does not have in the setting `unit`, which is agreed with the
+//! shop. An order with an item of which neither says it is refused: five pieces and five
+//! boxes are another delivery and another price.
 
 mod goods;
 mod order;
 mod payment;
 mod source;
+mod unit;
 
 use portreeve_sdk::transformer::*;
 
 use crate::source::SourceOrder;
+use crate::unit::Units;
 
 const KIND: &str = "adobe/order";
-const UNIT_DEFAULT: &str = "EA";
 
 struct AdobeOrders;
 
@@ -48,14 +51,8 @@ impl Transformer for AdobeOrders {
         if source.state.is_some_and(|state| state.text().as_deref() == Some("canceled")) {
             return Ok(vec![Event::OrderCancelRequested(order::cancellation(&source)?)]);
         }
-        let unit = setting(&request.settings, "unit").unwrap_or(UNIT_DEFAULT);
-        let mut order = order::read(&source, unit)?;
-        for line in &mut order.lines {
-            if let Some(unit) = lookup("item", &line.sku)?.as_ref().and_then(|row| row.text("unit")) {
-                line.quantity.unit = unit.to_owned();
-            }
-        }
-        Ok(vec![Event::OrderCreated(order)])
+        let units = Units::of(order::skus(&source), setting(&request.settings, "unit"))?;
+        Ok(vec![Event::OrderCreated(order::read(&source, &units)?)])
     }
 }
 

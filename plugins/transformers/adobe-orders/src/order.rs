@@ -4,6 +4,7 @@ use portreeve_sdk::transformer::*;
 
 use crate::payment;
 use crate::source::{Shipping, SourceAddress, SourceItem, SourceOrder, Token};
+use crate::unit::Units;
 
 /// The customer of orders without an account. Their addresses are theirs, but
 /// no identifier is made of an e-mail address: it would be personal data in
@@ -14,7 +15,7 @@ const GUEST: &str = "guest";
 ///
 /// # Errors
 /// `invalid` with every problem that was found.
-pub(crate) fn read(source: &SourceOrder<'_>, unit: &str) -> Result<Order, Failure> {
+pub(crate) fn read(source: &SourceOrder<'_>, units: &Units<'_>) -> Result<Order, Failure> {
     let mut reader = Reader { currency: String::new(), problems: vec![], extensions: vec![] };
     reader.currency = reader.currency(source.order_currency_code, "order_currency_code");
     let shipping = shipping(source);
@@ -28,7 +29,7 @@ pub(crate) fn read(source: &SourceOrder<'_>, unit: &str) -> Result<Order, Failur
         requested_delivery: reader.day(source),
         cancel_after: None,
         currency: reader.currency.clone(),
-        lines: reader.lines(&source.items, unit),
+        lines: reader.lines(&source.items, units),
         totals: OrderTotals {
             lines: reader.amount(source.subtotal, "subtotal"),
             shipping: reader.amount(source.shipping_amount, "shipping_amount"),
@@ -130,21 +131,26 @@ impl Reader {
         read
     }
 
-    fn lines(&mut self, items: &[SourceItem<'_>], unit: &str) -> Vec<OrderLine> {
-        let sold = items.iter().enumerate().filter(|(_, item)| !is_part(item, items));
-        let lines: Vec<OrderLine> = sold.filter_map(|(index, item)| self.line(item, index, unit)).collect();
+    fn lines(&mut self, items: &[SourceItem<'_>], units: &Units<'_>) -> Vec<OrderLine> {
+        let lines: Vec<OrderLine> = sold(items).filter_map(|(index, item)| self.line(item, index, units)).collect();
         if lines.is_empty() && self.problems.is_empty() {
             self.problem("lines-missing", "the order has no items; expected at least one", "items");
         }
         lines
     }
 
-    fn line(&mut self, item: &SourceItem<'_>, index: usize, unit: &str) -> Option<OrderLine> {
+    fn line(&mut self, item: &SourceItem<'_>, index: usize, units: &Units<'_>) -> Option<OrderLine> {
         let path = |field: &str| format!("items[{index}].{field}");
         let sku = self.required(item.sku, &path("sku"));
+        let unit = units.unit(&sku);
+        if unit.is_none() && !sku.is_empty() {
+            let message = "found an item of which nobody says in which unit the shop sells it; expected it in the \
+                           table `item`, or the channel's setting `unit`";
+            self.problem("unit-missing", message, &path("sku"));
+        }
         let written =
             (self.required(item.qty_ordered, &path("qty_ordered")), self.required(item.price, &path("price")));
-        let quantity = money::quantity(&written.0, unit);
+        let quantity = money::quantity(&written.0, unit.unwrap_or_default());
         let price = money::unit_price(&written.1, &self.currency, 1);
         let (quantity, unit_price) = match (quantity, price) {
             (Ok(quantity), Ok(price)) => (quantity, price),
@@ -208,6 +214,16 @@ pub(crate) fn extension(name: &str, value: String) -> Extension {
 
 pub(crate) fn text(token: Option<Token<'_>>) -> Option<String> {
     token.and_then(Token::text)
+}
+
+/// The items that were sold, with their places.
+fn sold<'a, 'b>(items: &'a [SourceItem<'b>]) -> impl Iterator<Item = (usize, &'a SourceItem<'b>)> {
+    items.iter().enumerate().filter(move |(_, item)| !is_part(item, items))
+}
+
+/// What the order is of.
+pub(crate) fn skus(source: &SourceOrder<'_>) -> impl Iterator<Item = String> {
+    sold(&source.items).filter_map(|(_, item)| text(item.sku))
 }
 
 /// Whether an item is part of another one that is in the order too.

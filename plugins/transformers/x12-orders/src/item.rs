@@ -186,6 +186,10 @@ fn detail(line: &mut OrderLine, segment: &Segment, problems: &mut Problems) {
             Some((year, month, day)) => line.requested_delivery = Some(Date { year, month, day }),
             None => problems.add("bad-date", "the line's DTM02 is not a date of the calendar", 0),
         },
+        "CUR" if !["", line.unit_price.currency.as_str()].contains(&segment.element(2)) => {
+            let message = "the line is in another currency than the order; expected one for all, send an order of each";
+            problems.add("line-currency", message, 0);
+        }
         "AMT" if segment.element(1) == "1" => {
             let currency = &line.unit_price.currency;
             match money::from_major(segment.element(2), currency, money::minor_digits(currency)) {

@@ -17,7 +17,9 @@
 //!
 //! `x12:usage` is ISA15 where it is not `P`: a test's order says so itself.
 //!
-//! Settings: `currency`, where CUR is missing; `USD` without it.
+//! Settings: `currency`, the one that is agreed with the partners of the channel: what an order
+//! without CUR is in. Without it such an order is refused, since nothing tells whether its prices
+//! are dollars. A line with a CUR of its own that says another currency is a person's.
 
 mod change;
 mod form;
@@ -30,13 +32,12 @@ use crate::form::{CHANGE, ORDER, PurchaseOrder};
 
 const ORDER_KIND: &str = "x12/850";
 const CHANGE_KIND: &str = "x12/860";
-const CURRENCY_DEFAULT: &str = "USD";
 
 struct X12Orders;
 
 impl Transformer for X12Orders {
     fn to_canonical(request: MappingRequest) -> Result<Vec<Event>, Failure> {
-        let currency = setting(&request.settings, "currency").unwrap_or(CURRENCY_DEFAULT);
+        let currency = setting(&request.settings, "currency");
         let event = match request.kind.as_str() {
             ORDER_KIND => ordered(&PurchaseOrder::read(&request.body, &ORDER)?, currency)?,
             CHANGE_KIND => changed(PurchaseOrder::read(&request.body, &CHANGE)?, currency)?,
@@ -48,7 +49,7 @@ impl Transformer for X12Orders {
     }
 }
 
-fn ordered(document: &PurchaseOrder, currency: &str) -> Result<Event, Failure> {
+fn ordered(document: &PurchaseOrder, currency: Option<&str>) -> Result<Event, Failure> {
     match document.purpose() {
         "00" => Ok(Event::OrderCreated(order::read(document, currency)?)),
         "05" => replaced(document, currency),
@@ -60,7 +61,7 @@ fn ordered(document: &PurchaseOrder, currency: &str) -> Result<Event, Failure> {
     }
 }
 
-fn changed(mut document: PurchaseOrder, currency: &str) -> Result<Event, Failure> {
+fn changed(mut document: PurchaseOrder, currency: Option<&str>) -> Result<Event, Failure> {
     match document.purpose() {
         "01" => Ok(Event::OrderCancelRequested(cancellation(&document)?)),
         "05" => {
@@ -71,7 +72,7 @@ fn changed(mut document: PurchaseOrder, currency: &str) -> Result<Event, Failure
     }
 }
 
-fn replaced(document: &PurchaseOrder, currency: &str) -> Result<Event, Failure> {
+fn replaced(document: &PurchaseOrder, currency: Option<&str>) -> Result<Event, Failure> {
     let order = order::read(document, currency)?;
     Ok(Event::OrderChanged(OrderChange { order, revision: document.revision() }))
 }

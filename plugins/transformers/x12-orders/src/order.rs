@@ -19,9 +19,9 @@ pub(crate) const EXTENSIONS_MAX: usize = 64;
 ///
 /// # Errors
 /// `invalid` with every problem that was found.
-pub(crate) fn read(document: &PurchaseOrder, currency: &str) -> Result<Order, Failure> {
+pub(crate) fn read(document: &PurchaseOrder, currency: Option<&str>) -> Result<Order, Failure> {
     let number = document.order_number()?;
-    let mut reader = Reader::new(document, number, document.set.currency(currency)?);
+    let mut reader = Reader::new(document, number, document.set.currency(document.form.line.tag, currency)?);
     let segments = &document.set.segments;
     let first_line = segments.iter().position(|segment| segment.tag() == document.form.line.tag);
     let header_end = first_line.unwrap_or(segments.len());

@@ -21,8 +21,9 @@
 //! the number of an adjustment's own memo. References of a line (its REF, DTM and IT1) stay in
 //! the document: they say where the payer keeps the invoice, not what is paid of it.
 //!
-//! Settings: `currency`, where CUR is missing, `USD` without it; `tests = "accept"` on channels
-//! that take tests (ISA15).
+//! Settings: `currency`, the one that is agreed with the partners of the channel: what an advice
+//! without CUR is in, and without which it is refused; `tests = "accept"` on channels that take
+//! tests (ISA15).
 
 mod advice;
 mod open_item;
@@ -31,7 +32,8 @@ use portreeve_guest_x12_document::TransactionSet;
 use portreeve_sdk::transformer::*;
 
 const KIND: &str = "x12/820";
-const CURRENCY_DEFAULT: &str = "USD";
+/// The first segment of what follows the header.
+const DETAIL: &str = "ENT";
 
 struct X12Remittance;
 
@@ -45,7 +47,7 @@ impl Transformer for X12Remittance {
         }
         let set = TransactionSet::read(&request.body)?;
         set.check_production(setting(&request.settings, "tests"))?;
-        let currency = set.currency(setting(&request.settings, "currency").unwrap_or(CURRENCY_DEFAULT))?;
+        let currency = set.currency(DETAIL, setting(&request.settings, "currency"))?;
         Ok(vec![Event::RemittanceReceived(advice::read(&set, currency)?)])
     }
 }
