@@ -184,11 +184,13 @@ pub fn major_text(money: &Money) -> String {
 }
 
 /// Decimal places of a currency's minor unit, after ISO 4217; 2 for a code it doesn't list.
+/// Codes without a minor unit (gold, drawing rights, none) have 0, as the host counts them.
 #[must_use]
 pub fn minor_digits(currency: &str) -> u8 {
     match currency {
         "BIF" | "CLP" | "DJF" | "GNF" | "ISK" | "JPY" | "KMF" | "KRW" | "PYG" | "RWF" | "UGX" | "UYI" | "VND"
         | "VUV" | "XAF" | "XOF" | "XPF" => 0,
+        "XAG" | "XAU" | "XBA" | "XBB" | "XBC" | "XBD" | "XDR" | "XPD" | "XPT" | "XSU" | "XTS" | "XUA" | "XXX" => 0,
         "BHD" | "IQD" | "JOD" | "KWD" | "LYD" | "OMR" | "TND" => 3,
         "CLF" | "UYW" => 4,
         _ => 2,
@@ -240,6 +242,19 @@ mod tests {
         assert_eq!(from_major("19.9900", "USD", 2).unwrap().minor, 1_999);
         assert_eq!(from_major("1500", "JPY", 0).unwrap().minor, 1_500);
         assert!(from_major("1.179", "USD", 2).is_err());
+    }
+
+    #[test]
+    fn every_listed_currency_has_the_places_that_the_host_counts() {
+        let letters = || 'A'..='Z';
+        let mut listed = 0;
+        for code in letters().flat_map(|a| letters().flat_map(move |b| letters().map(move |c| format!("{a}{b}{c}")))) {
+            let Some(currency) = iso_currency::Currency::from_code(&code) else { continue };
+            // What has no minor unit counts as none.
+            assert_eq!(u16::from(minor_digits(&code)), currency.exponent().unwrap_or(0), "{code}");
+            listed += 1;
+        }
+        assert!(listed > 150, "{listed}");
     }
 
     #[test]
