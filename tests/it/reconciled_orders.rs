@@ -402,6 +402,20 @@ async fn orders_of_others_are_theirs_and_one_that_only_the_erp_has_is_told() {
 }
 
 #[tokio::test]
+async fn an_order_in_a_currency_of_the_erps_own_making_is_told_and_the_others_are_compared() {
+    let (host, orders) = with_orders(posting(Mischief::default()), 2).await;
+    clerk(&host, "salesOrders", &entered("by hand", "CLAIMS")).await;
+    clerk(&host, "salesOrders", &entered(&document(orders[1]), "EURO")).await;
+    later(&host, 60);
+    assert_eq!(counts(&compared(&host).await), (2, 1, 1, 0));
+    let exception = only(&host).await;
+    let sentence = "in erp, found another currency; expected a code of ISO 4217 such as USD, also in the setting \
+                    `local-currency` (`sales-order-malformed` at ";
+    assert_eq!(exception.code, "unreadable-row");
+    assert!(exception.detail.contains(sentence), "{}", exception.detail);
+}
+
+#[tokio::test]
 async fn however_the_pages_are_cut_the_same_is_found_and_one_bad_order_silences_none_of_the_others() {
     let (host, orders) = with_orders(posting(Mischief::default()), 5).await;
     host.erp.enter_otherwise(&document(orders[2]), "2", decimal("3"), decimal("12.95"));

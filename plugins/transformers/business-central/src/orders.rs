@@ -103,6 +103,12 @@ fn order(row: &str, path: &str, local: Option<&str>) -> Read<Option<Order>> {
         ("", Some(local)) => local,
         (code, _) => code,
     };
+    // The ERP's codes are its users' to make; of one that is not known nobody can say how many places it has.
+    if iso_currency::Currency::from_code(currency).is_none() {
+        let message = "found another currency; expected a code of ISO 4217 such as USD, also in the setting \
+                       `local-currency`";
+        return Err(wrong(message, at("currencyCode")));
+    }
     let is_numbered =
         order.sales_order_lines.iter().any(|line| line.line_type == "Comment" && line.sequence == COMMENT_SEQUENCE);
     let (mut lines, mut is_open) = (vec![], false);

@@ -140,7 +140,7 @@ fn name(body: &[u8]) -> Option<ListRow> {
 
 fn invoice(posted: &Posted<'_>, takes_back: bool, settings: &[Setting], problems: &mut Vec<Problem>) -> Read<Invoice> {
     let currency = posted.currency_code.as_str();
-    if currency.len() != 3 || !currency.bytes().all(|byte| byte.is_ascii_uppercase()) {
+    if iso_currency::Currency::from_code(currency).is_none() {
         return wrong("currency-missing", "found no currency; expected a code of ISO 4217 such as USD", "currencyCode");
     }
     if posted.prices_include_tax != Some(false) {
