@@ -170,7 +170,10 @@ pub(crate) fn failure_words(failure: &Failure) -> (String, String) {
             let message = first.map_or("without saying why", |problem| problem.message.as_str());
             let code = Code::of(code).to_string();
             let code = if code == GONE { SAID_GONE.to_owned() } else { code };
-            (code, format!("{} problem(s): {message}", problems.len()))
+            let place = first.map_or("", |problem| problem.position.path.as_str());
+            // Whoever is to mend it looks for the segment or the field first.
+            let at = if place.is_empty() { String::new() } else { format!(", the first at `{place}`") };
+            (code, format!("{} problem(s){at}: {message}", problems.len()))
         }
         Failure::Retry(ms) => ("retry".to_owned(), format!("asks to try again after {ms} ms")),
         Failure::Permanent(why) => ("permanent".to_owned(), why.clone()),
@@ -388,6 +391,19 @@ mod tests {
         for said in ["Gone", "GONE", " gone", "gone ", "gone\n"] {
             assert_ne!(failure_words(&Failure::Invalid(vec![problem(said)])).0, GONE, "{said:?}");
         }
+    }
+
+    #[test]
+    fn whoever_is_to_mend_a_document_reads_where_it_is_wrong() {
+        let problem = |path: &str| Problem {
+            code: "price-missing".to_owned(),
+            message: "PO104 is empty; expected the price".to_owned(),
+            position: Position { offset_bytes: None, segment: None, path: path.to_owned() },
+        };
+        let told = |problems: Vec<Problem>| failure_words(&Failure::Invalid(problems)).1;
+        let placed = told(vec![problem("PO1[2]/04"), problem("PO1[3]/04")]);
+        assert_eq!(placed, "2 problem(s), the first at `PO1[2]/04`: PO104 is empty; expected the price");
+        assert_eq!(told(vec![problem("")]), "1 problem(s): PO104 is empty; expected the price");
     }
 
     #[test]
