@@ -673,12 +673,17 @@ fn is_refusal(status: u16) -> bool {
     matches!(status, 400..=407 | 409..=499 | 503)
 }
 
+/// How long a delivery waits that did not work, by the target's own first wait.
+fn backoff_ms(target: &Target, permit: &Permit) -> i64 {
+    waits_ms(target.backoff_ms, permit.tries(), permit.outbox(), permit.attempt())
+}
+
 /// Doubles with every attempt since a person last had it tried again, with a spread of a quarter that depends on the
 /// order, so that a thousand orders do not come back in the same second.
-fn backoff_ms(target: &Target, permit: &Permit) -> i64 {
-    let doublings = permit.tries().saturating_sub(1).min(20);
-    let base = u64::from(target.backoff_ms).saturating_mul(1 << doublings).min(BACKOFF_MS_MAX);
-    let seed = Digest::of_parts(&[permit.outbox().0.as_bytes(), &permit.attempt().to_be_bytes()]);
+fn waits_ms(first_ms: u32, tries: u32, outbox: &OutboxId, attempt: u32) -> i64 {
+    let doublings = tries.saturating_sub(1).min(20);
+    let base = u64::from(first_ms).saturating_mul(1 << doublings).min(BACKOFF_MS_MAX);
+    let seed = Digest::of_parts(&[outbox.0.as_bytes(), &attempt.to_be_bytes()]);
     let spread = seed.as_bytes().first().copied().map_or(0, u64::from);
     i64::try_from(base + base * spread / 1024).unwrap_or(i64::MAX)
 }
@@ -815,5 +820,36 @@ mod tests {
         for method in ["GET", "HEAD"] {
             assert!(!may_have_worked(&request(method, broken())), "{method}");
         }
+    }
+
+    /// The first waits of a hundred deliveries after so many attempts.
+    fn waits(first_ms: u32, tries: u32) -> Vec<i64> {
+        (0..100).map(|order| waits_ms(first_ms, tries, &OutboxId(format!("order-{order}")), tries)).collect()
+    }
+
+    #[test]
+    fn deliveries_that_failed_together_come_back_over_a_quarter_of_their_wait() {
+        for (tries, base) in [(0, 1_024), (1, 1_024), (2, 2_048), (3, 4_096), (11, 1_048_576), (u32::MAX, 3_600_000)] {
+            let waits = waits(1_024, tries);
+            assert!(waits.iter().all(|wait| (base..base + base / 4).contains(wait)), "{tries}: {waits:?}");
+            let (middle, different) = (base + base / 8, waits.iter().collect::<std::collections::BTreeSet<_>>().len());
+            let late = waits.iter().filter(|wait| **wait >= middle).count();
+            assert!((25..=75).contains(&late) && different > 60, "{late} late and {different} different: {waits:?}");
+        }
+    }
+
+    #[test]
+    fn a_wait_is_the_same_whoever_works_it_out_and_another_with_each_attempt() {
+        assert_eq!(waits(1_024, 3), waits(1_024, 3));
+        let outbox = OutboxId("order-1".to_owned());
+        // Of one base, so that nothing differs but the spread.
+        let spreads: std::collections::BTreeSet<i64> =
+            (1..=20).map(|attempt| waits_ms(1_024, 1, &outbox, attempt)).collect();
+        assert!(spreads.len() > 10, "{spreads:?}");
+    }
+
+    #[test]
+    fn a_target_without_a_wait_is_tried_again_at_once() {
+        assert!(waits(0, 5).iter().all(|wait| *wait == 0));
     }
 }
