@@ -24,6 +24,8 @@ mod golden;
 
 mod deliveries;
 
+mod given_up;
+
 mod replays;
 
 mod corrected;
