@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use portreeve::demo::DemoOptions;
 use portreeve::demo::cash::ledgers::{Ledgers, kinds};
 use portreeve::demo::cash::{self, CashReport, Outage};
-use portreeve::output::Output;
 use portreeve::standins::erp::{CreditMemo, PostedInvoice, SalesOrder};
 use portreeve::standins::partner::Entry;
 use portreeve::standins::payment::Refund;
@@ -15,10 +14,64 @@ use portreeve::standins::stream::Streamed;
 use portreeve::standins::tax::{TaxStatus, TaxTransaction};
 use portreeve::standins::wms::{Release, ReleaseLine, Return, Shipment};
 use portreeve_model::value::Decimal;
+use serde_json::{Value, json};
 
-async fn played(folder: &std::path::Path) -> CashReport {
-    let options = DemoOptions { data_dir: Some(folder.to_owned()), workers: None, json: false };
-    cash::run(&options, &mut Output::silent()).await.unwrap()
+use crate::front::commands::Written;
+
+/// As `demo --scenario order-to-cash --json` plays it, with what that writes.
+async fn played(folder: &std::path::Path) -> (CashReport, Value) {
+    let options = DemoOptions { data_dir: Some(folder.to_owned()), workers: None, json: true };
+    let written = Written::default();
+    let report = cash::run(&options, &mut written.output()).await.unwrap();
+    (report, only_object(&written))
+}
+
+/// The one object that was written, with nothing beside it.
+fn only_object(written: &Written) -> Value {
+    let text = written.text();
+    assert_eq!(text.lines().count(), 1, "{text}");
+    serde_json::from_str(&text).unwrap()
+}
+
+/// The sum of an object's counts.
+fn sum(counts: &Value) -> u64 {
+    counts.as_object().unwrap().values().map(|count| count.as_u64().unwrap()).sum()
+}
+
+/// What a program reads is what the report says, under names that it can rely on.
+fn a_program_reads_the_same(told: &Value, report: &CashReport) {
+    let names: BTreeSet<&str> = told.as_object().unwrap().keys().map(String::as_str).collect();
+    let expected = [
+        "orders",
+        "byState",
+        "cases",
+        "systems",
+        "outage",
+        "said",
+        "saidAgain",
+        "waited",
+        "delivered",
+        "retried",
+        "exceptions",
+        "violations",
+        "audit",
+        "seconds",
+    ];
+    assert_eq!(names, BTreeSet::from(expected));
+    assert_eq!(told["violations"], json!([]));
+    assert_eq!((told["orders"].as_u64(), sum(&told["byState"])), (Some(report.orders), report.orders));
+    assert_eq!(told["byState"], json!(report.by_state));
+    let cases = told["cases"].as_array().unwrap();
+    assert_eq!(cases.len(), report.cases.len());
+    assert_eq!(cases.iter().map(|case| case["orders"].as_u64().unwrap()).sum::<u64>(), report.orders);
+    for case in cases {
+        assert_eq!(case["orders"].as_u64(), Some(sum(&case["ends"])), "{case}");
+        assert!(case["case"].is_string() && case["forAPerson"].is_u64(), "{case}");
+    }
+    let waiting = json!({"waiting": report.outage.waiting, "waitingElsewhere": report.outage.waiting_elsewhere});
+    assert_eq!(told["outage"], waiting);
+    assert_eq!(told["systems"]["refundedMinor"], json!(report.systems.refunded_minor));
+    assert_eq!((&told["audit"]["verified"], &told["audit"]["root"]), (&json!(true), &json!(report.audit.root)));
 }
 
 fn ends(report: &CashReport, case: &str) -> (u64, Vec<String>) {
@@ -33,8 +86,9 @@ fn found(ledgers: &Ledgers) -> BTreeSet<&'static str> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_day_of_orders_comes_to_its_money_and_nothing_is_in_the_ledgers_that_must_not_be() {
     let folder = tempfile::tempdir().unwrap();
-    let report = played(&folder.path().join("day")).await;
+    let (report, told) = played(&folder.path().join("day")).await;
 
+    a_program_reads_the_same(&told, &report);
     assert_eq!(report.violations, []);
     assert!(report.audit.verified);
     for (case, waits, state) in [
@@ -115,10 +169,21 @@ async fn a_day_of_orders_comes_to_its_money_and_nothing_is_in_the_ledgers_that_m
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shop_that_nobody_tells_of_stock_is_found_to_have_other_stock() {
     let folder = tempfile::tempdir().unwrap();
-    let options = DemoOptions { data_dir: Some(folder.path().join("day")), workers: None, json: false };
+    let options = DemoOptions { data_dir: Some(folder.path().join("day")), workers: None, json: true };
     let effect = "[[effect]]\non = \"inventory.level\"\ntarget = \"shop\"\nkind = \"adobe/stock\"\n";
-    let untold = cash::run_changed(&options, &mut Output::silent(), &[(effect, "")]).await.unwrap_err().to_string();
+    let written = Written::default();
+    let untold = cash::run_changed(&options, &mut written.output(), &[(effect, "")]).await.unwrap_err().to_string();
     assert!(untold.contains("the first: stock-differs of ") && untold.contains("to be sold in the shop"), "{untold}");
+    // The command fails, and a program has the whole list all the same.
+    let told = only_object(&written);
+    let violations = told["violations"].as_array().unwrap();
+    assert!(untold.starts_with(&format!("{} violations, ", violations.len())), "{untold}");
+    assert_eq!(violations[0]["kind"], "stock-differs");
+    for violation in violations {
+        let names: BTreeSet<&str> = violation.as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(names, BTreeSet::from(["about", "found", "kind"]));
+    }
+    assert_eq!(told["orders"].as_u64(), Some(sum(&told["byState"])));
 }
 
 /// Of one order the last thing is said first, and what cannot be yet waits.

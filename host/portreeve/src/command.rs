@@ -393,3 +393,34 @@ pub fn report(error: &anyhow::Error) {
     // Nothing is left to tell when stderr itself is closed.
     writeln!(std::io::stderr(), "portreeve: {}", tame(&format!("{error:#}"))).unwrap_or_default();
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a line about the demo asks for: scenario, folder, workers, JSON.
+    fn demo(arguments: &[&str]) -> Option<(Scenario, Option<PathBuf>, Option<usize>, bool)> {
+        let line = CommandLine::try_parse_from(["portreeve", "demo"].iter().chain(arguments)).ok()?;
+        match line.command {
+            Command::Demo { data_dir, workers, scenario } => Some((scenario, data_dir, workers, line.json)),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn a_line_says_which_scenario_is_played_and_who_reads_it() {
+        assert_eq!(demo(&[]), Some((Scenario::Morning, None, None, false)));
+        assert_eq!(demo(&["--scenario", "morning"]), demo(&[]));
+        let whole = Some((Scenario::OrderToCash, None, None, true));
+        assert_eq!(demo(&["--scenario", "order-to-cash", "--json"]), whole);
+        assert_eq!(demo(&["--json", "--scenario=order-to-cash"]), whole);
+        let kept = demo(&["--scenario", "order-to-cash", "--data-dir", "day", "--workers", "3"]);
+        assert_eq!(kept, Some((Scenario::OrderToCash, Some(PathBuf::from("day")), Some(3), false)));
+        for wrong in [&["--scenario", "order_to_cash"][..], &["--scenario"], &["--scenario", "", "--json"], &["day"]] {
+            assert_eq!(demo(wrong), None, "{wrong:?}");
+        }
+        let told = CommandLine::try_parse_from(["portreeve", "demo", "--scenario", "evening"]).err();
+        let told = told.map(|error| error.to_string()).unwrap_or_default();
+        assert!(told.contains("morning") && told.contains("order-to-cash"), "{told}");
+    }
+}

@@ -25,7 +25,18 @@ use crate::support::{MORNING, OPERATOR_TOKEN, PurchaseOrder, Setup, TestHost, tr
 
 /// What a command writes, for a test to read.
 #[derive(Clone, Default)]
-struct Written(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Written(Arc<Mutex<Vec<u8>>>);
+
+impl Written {
+    /// Where it is written to.
+    pub(crate) fn output(&self) -> Output {
+        Output::to(Box::new(self.clone()))
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
 
 impl Write for Written {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
@@ -41,8 +52,8 @@ impl Write for Written {
 pub(crate) async fn run(arguments: &[&str]) -> Result<String, String> {
     let line = CommandLine::try_parse_from(["portreeve"].iter().chain(arguments)).map_err(|error| error.to_string())?;
     let written = Written::default();
-    let result = command::dispatch(line, &mut Output::to(Box::new(written.clone()))).await;
-    let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+    let result = command::dispatch(line, &mut written.output()).await;
+    let text = written.text();
     result.map(|()| text.clone()).map_err(|error| format!("{text}{error:#}"))
 }
 
