@@ -245,6 +245,47 @@ async fn a_window_has_its_orders_and_what_nothing_is_known_of_is_absent() {
     door.close().await;
 }
 
+#[tokio::test]
+async fn a_step_about_a_return_is_told_from_one_about_a_shipment() {
+    let host = with_systems(Setup::demo()).start().await;
+    let (first, second) = (take_in(&host, 1, &ten("PO-1")).await, take_in(&host, 2, &ten("PO-2")).await);
+    host.deliver_all().await;
+    let back = |kind: &str, order: OrderId, number: &str, count: i64| {
+        let line = json!({"lineNumber": "1", "sku": "FST-1007", "quantity": boxes(count)});
+        said(kind, json!({"returnNumber": number, "orderNumber": order, "lines": [line]}))
+    };
+    for (order, shipment, number) in [(first, "S-1", "R-1"), (second, "S-2", "R-2")] {
+        told(&host, &[accepted(order), confirmed(order, shipment, 10)]).await;
+        told(&host, &[back("return.requested", order, number, 1)]).await;
+    }
+    assert_eq!(host.codes().await, Vec::<String>::new());
+    // More comes back than left, and more leaves than was ordered: neither can be.
+    told(&host, &[back("return.received", first, "R-1", 11), confirmed(second, "S-3", 1)]).await;
+    assert_eq!(host.codes().await, ["more-than-left", "more-than-left"]);
+
+    let anna = host.acts_as("anna", &["integration"]).await;
+    let claimed = async |order: OrderId| {
+        let waits = exceptions::waiting(&host).await.into_iter().find(|open| open.order == Some(order)).unwrap();
+        host.host.pipeline.work_on_exception(&anna, waits.id, Work::Claim).await.unwrap();
+        let found = host.host.pipeline.measures(24, None).await.unwrap();
+        (found.touches, found.return_touches, found.touches_per_hundred_returns())
+    };
+    // The shipment's first: it is none of the return's, though its order has one, too.
+    assert_eq!(claimed(second).await, (1, 0, Some(0)));
+    assert_eq!(claimed(first).await, (2, 1, Some(50)));
+    let found = host.host.pipeline.measures(24, None).await.unwrap();
+    assert_eq!((found.orders, found.returns, found.touched_orders), (2, 2, 2));
+
+    let until = host.clock.now().to_string();
+    let stopped = host.stop().await;
+    let look = ["measures", "--data-dir", stopped.folder().to_str().unwrap(), "--hours", "24", "--until", &until];
+    let shown = commands::run(&look).await.unwrap();
+    assert!(
+        shown.contains("touches by people: 2 on 2 order(s) (100 for each hundred); 1 about 2 return(s)"),
+        "{shown}"
+    );
+}
+
 /// Some of an order left a node.
 fn left(order: OrderId, number: &str, count: i64, node: &str) -> Value {
     let line = json!({"lineNumber": "1", "sku": "FST-1007", "shipped": boxes(count), "short": "none"});
