@@ -114,6 +114,8 @@ mod acknowledged;
 
 mod tax;
 
+mod tax_effects;
+
 mod business_central;
 
 mod envelopes;

@@ -22,7 +22,7 @@ const COMMIT: &str = "avatax/commit";
 const VOID: &str = "avatax/void";
 
 /// The demo's host with the two plugins, and transactions that go to this origin.
-fn with_avatax(origin: &str) -> Setup {
+pub(crate) fn with_avatax(origin: &str) -> Setup {
     let target = format!(
         "[[plugin.egress]]\norigin = \"{origin}\"\n\n[[target]]\nid = \"tax\"\nconnector = \"avatax\"\n\
          transformer = \"avatax-transactions\"\nkind = \"avatax/transaction\"\norigin = \"{origin}\"\n\
@@ -573,7 +573,7 @@ async fn nothing_but_a_posted_invoice_is_a_transaction() {
 // --- what becomes of it ---
 
 /// The one transaction that is kept.
-fn only(taxes: &Taxes) -> TaxTransaction {
+pub(crate) fn only(taxes: &Taxes) -> TaxTransaction {
     let mut kept = taxes.transactions();
     assert_eq!(kept.len(), 1, "{kept:?}");
     kept.remove(0)
