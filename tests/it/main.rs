@@ -148,6 +148,8 @@ mod erp;
 
 mod wms;
 
+mod warehouse_sets;
+
 mod front;
 
 mod airgap;
