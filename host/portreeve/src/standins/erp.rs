@@ -73,7 +73,7 @@ use self::posting::Document;
 pub use self::subscribing::ErpSubscription;
 use self::throttle::Throttle;
 use super::amount::Amount;
-use super::mischief::{Mischief, RETRY_AFTER, SLOW_ANSWER, Trick, hung_up};
+use super::mischief::{Drawn, Mischief, RETRY_AFTER, SLOW_ANSWER, Trick, hung_up};
 use super::serving::Serving;
 use crate::clock::SystemClock;
 
@@ -270,6 +270,18 @@ impl Erp {
         self.ledger.lock().stock(item).decimal()
     }
 
+    /// From now on its mischief follows from this seed as well.
+    pub fn draw_by(&self, seed: u64) {
+        self.ledger.lock().seed = Some(seed);
+    }
+
+    /// What its mischief drew so far, for each attempt at each thing.
+    #[must_use]
+    pub fn drawn(&self) -> Vec<Drawn> {
+        let books = self.ledger.lock();
+        self.ledger.mischief.drawn(books.seed, books.attempts())
+    }
+
     /// Begins or ends an outage: until it ends every request is answered 503 and does nothing.
     pub fn down(&self, is_down: bool) {
         self.ledger.down.store(is_down, Ordering::Relaxed);
@@ -445,7 +457,7 @@ async fn create_sales_order(
         let order = books.take_order(company, asked)?;
         Ok((StatusCode::CREATED, Json(SalesOrderAnswer::of(order, false))).into_response())
     };
-    acted(&ledger, company, &about, effect).await
+    acted(&ledger, company, (&about, None), effect).await
 }
 
 async fn create_credit_memo(
@@ -460,7 +472,7 @@ async fn create_credit_memo(
         let memo = books.draft_memo(company, asked)?;
         Ok((StatusCode::CREATED, Json(DocumentAnswer::of(memo, false))).into_response())
     };
-    acted(&ledger, company, &about, effect).await
+    acted(&ledger, company, (&about, None), effect).await
 }
 
 /// What is posted to a document: one of its actions, or a line more.
@@ -478,18 +490,18 @@ async fn act(
                 let (order, line) = books.add_line(company, id, &body)?;
                 Ok((StatusCode::CREATED, Json(OrderLineAnswer::of(order, line))).into_response())
             };
-            acted(&ledger, company, &about, effect).await
+            acted(&ledger, company, (&about, Some(id)), effect).await
         }
         (Some(id), _, "Microsoft.NAV.shipAndInvoice") => {
             let effect = |books: &mut Books| {
                 books.ship_and_invoice(company, id).map(|()| StatusCode::NO_CONTENT.into_response())
             };
-            acted(&ledger, company, &about, effect).await
+            acted(&ledger, company, (&about, Some(id)), effect).await
         }
         (_, Some(id), "Microsoft.NAV.post") => {
             let effect =
                 |books: &mut Books| books.post_memo(company, id).map(|()| StatusCode::NO_CONTENT.into_response());
-            acted(&ledger, company, &about, effect).await
+            acted(&ledger, company, (&about, Some(id)), effect).await
         }
         _ => Err(Refusal::not_found("there is no such resource")),
     }
@@ -528,7 +540,7 @@ async fn changed(
         let (order, line) = books.change_line(company, (order, line), expected, change)?;
         Ok(Json(OrderLineAnswer::of(order, line)).into_response())
     };
-    acted(&ledger, company, &format!("change {line}"), effect).await
+    acted(&ledger, company, (&format!("change {line}"), Some(line)), effect).await
 }
 
 async fn delete_entity(
@@ -542,7 +554,7 @@ async fn delete_entity(
     let (id, is_line) = entity.ok_or_else(|| Refusal::not_found("there is no such resource"))?;
     let expected = expected(&headers)?;
     let mut books = ledger.lock();
-    let trick = ledger.trick(company, &format!("delete {id}"), &mut books)?;
+    let trick = ledger.trick(company, (&format!("delete {id}"), Some(id)), &mut books)?;
     match trick {
         Some(Trick::Throttle) => return Ok(throttled()),
         Some(Trick::FailBefore | Trick::Reject) => return Err(Refusal::failed()),
@@ -575,12 +587,15 @@ fn keyed<'a>(segment: &'a str, entity: &str) -> Option<&'a str> {
     segment.strip_prefix(entity)?.strip_prefix('(')?.strip_suffix(')')
 }
 
+/// What is tried, and the id of the document or line in its name.
+type About<'a> = (&'a str, Option<&'a str>);
+
 /// Does something, unless mischief has it otherwise. The lock is not held while a slow
 /// answer waits.
 async fn acted(
     ledger: &Ledger,
     company: &'static str,
-    about: &str,
+    about: About<'_>,
     effect: impl FnOnce(&mut Books) -> Result<Response, Refusal>,
 ) -> Result<Response, Refusal> {
     let (trick, answer) = attempted(ledger, company, about, effect)?;
@@ -594,7 +609,7 @@ async fn acted(
 fn attempted(
     ledger: &Ledger,
     company: &'static str,
-    about: &str,
+    about: About<'_>,
     effect: impl FnOnce(&mut Books) -> Result<Response, Refusal>,
 ) -> Result<(Option<Trick>, Response), Refusal> {
     let mut books = ledger.lock();
@@ -655,9 +670,10 @@ impl Ledger {
     }
 
     /// Counts an attempt and says what happens to it.
-    fn trick(&self, company: &'static str, about: &str, books: &mut Books) -> Result<Option<Trick>, Refusal> {
-        let attempt = books.attempt(company, about)?;
-        Ok(self.mischief.trick(about, attempt))
+    fn trick(&self, company: &'static str, about: About<'_>, books: &mut Books) -> Result<Option<Trick>, Refusal> {
+        let about = books.called(about);
+        let attempt = books.attempt(company, &about)?;
+        Ok(self.mischief.trick_of(books.seed, &about, attempt))
     }
 }
 

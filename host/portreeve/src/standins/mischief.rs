@@ -1,7 +1,9 @@
 //! Mischief: what makes targets hard, for any stand-in.
 //!
 //! Whether an attempt goes wrong, and how, follows from what it is about and how often it
-//! was tried, never from time, so that a run can be repeated.
+//! was tried, never from time, so that a run can be repeated. Beside that it follows from a seed,
+//! where a stand-in was given one; then what is tried is called by the order that it is of wherever
+//! there is one, since the numbers that systems give follow from who came first.
 
 use std::io;
 use std::pin::Pin;
@@ -53,13 +55,43 @@ pub(super) enum Trick {
     SlowAfter,
 }
 
+/// What was drawn for an attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Drawn {
+    /// What it was about.
+    pub about: String,
+    /// How many there were before it.
+    pub attempt: u32,
+    /// What happened to it instead of the usual, in a word; none where nothing did.
+    pub trick: Option<&'static str>,
+}
+
+impl Trick {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Throttle => "throttled",
+            Self::FailBefore => "failed before",
+            Self::DropAfter => "answer lost",
+            Self::Reject => "rejected",
+            Self::SlowAfter => "answered late",
+        }
+    }
+}
+
 impl Mischief {
     /// The trick for an attempt at something, counted from 0.
     pub(super) fn trick(&self, about: &str, attempt: u32) -> Option<Trick> {
+        self.trick_of(None, about, attempt)
+    }
+
+    /// The same in the run of a seed.
+    pub(super) fn trick_of(&self, seed: Option<u64>, about: &str, attempt: u32) -> Option<Trick> {
         if attempt >= ATTEMPTS_MISCHIEVOUS {
             return None;
         }
-        let digest = Digest::of_parts(&[about.as_bytes(), &attempt.to_be_bytes()]);
+        let (seed, count) = (seed.map(u64::to_be_bytes), attempt.to_be_bytes());
+        let parts = seed.iter().map(|seed| seed.as_slice()).chain([about.as_bytes(), count.as_slice()]);
+        let digest = Digest::of_parts(&parts.collect::<Vec<_>>());
         let draw = digest.as_bytes().first_chunk().copied().map_or(0, u64::from_be_bytes) % 1_000;
         let shares = [
             (self.throttle_per_mille, Trick::Throttle),
@@ -73,6 +105,17 @@ impl Mischief {
             end += u64::from(share);
             (draw < end).then_some(trick)
         })
+    }
+
+    /// What was drawn in the run of a seed, where so many attempts were made at each of these.
+    pub(super) fn drawn<'a>(&self, seed: Option<u64>, made: impl Iterator<Item = (&'a str, u32)>) -> Vec<Drawn> {
+        let attempts = made.flat_map(|(about, count)| (0..count.min(ATTEMPTS_MISCHIEVOUS)).map(move |it| (about, it)));
+        let drawn = attempts.map(|(about, attempt)| Drawn {
+            about: about.to_owned(),
+            attempt,
+            trick: self.trick_of(seed, about, attempt).map(Trick::as_str),
+        });
+        drawn.collect()
     }
 }
 
@@ -118,5 +161,38 @@ mod tests {
         assert!((350..490).contains(&met), "{met} of 2000");
         let second: BTreeSet<bool> = (0..2_000).map(|n| mischief.trick(&format!("D{n}"), 1) == tricks[n]).collect();
         assert_eq!(second.len(), 2, "the second attempt draws anew");
+    }
+
+    #[test]
+    fn each_seed_draws_anew_and_each_of_them_every_trick_at_about_its_rate() {
+        let mischief = Mischief {
+            throttle_per_mille: 150,
+            fail_before_per_mille: 100,
+            drop_after_per_mille: 200,
+            reject_per_mille: 50,
+            slow_per_mille: 50,
+        };
+        let made: Vec<String> = (0..2_000).map(|n| format!("order {n}")).collect();
+        let draw = |seed| mischief.drawn(seed, made.iter().map(|about| (about.as_str(), 3)));
+        let runs: Vec<Vec<Drawn>> = [None, Some(0), Some(1), Some(2), Some(u64::MAX)].map(draw).into();
+        for run in &runs {
+            // Of three attempts at each, the third has nothing to fear.
+            assert_eq!(run.len(), 4_000);
+            let met = |trick: Option<&str>| run.iter().filter(|drawn| drawn.trick == trick).count();
+            let expected = [
+                (None, 1_800),
+                (Some("throttled"), 600),
+                (Some("failed before"), 400),
+                (Some("answer lost"), 800),
+                (Some("rejected"), 200),
+                (Some("answered late"), 200),
+            ];
+            for (trick, expected) in expected {
+                let found = met(trick);
+                assert!(found.abs_diff(expected) < 40 + expected / 10, "{trick:?}: {found} of about {expected}");
+            }
+        }
+        assert!((0..runs.len()).all(|run| (0..run).all(|other| runs[run] != runs[other])));
+        assert_eq!(runs[3], draw(Some(2)));
     }
 }

@@ -4,7 +4,7 @@
 //! A stand-in speaks real HTTP, or what else its original does, over a loopback socket, because
 //! what has to be shown happens there: throttling, lost answers, a second effect. It is no mock of our
 //! own code and imports nothing of it but nouns. Misbehaviour is chosen by content
-//! and attempt, never by time, so that a run can be repeated.
+//! and attempt, and by a seed where there is one, never by time, so that a run can be repeated.
 
 pub mod erp;
 pub mod partner;
@@ -20,7 +20,7 @@ mod mischief;
 mod serving;
 
 pub use erp::{CreditMemo, Erp, PostedInvoice, PostedLine, SalesOrder, SalesOrderLine};
-pub use mischief::Mischief;
+pub use mischief::{Drawn, Mischief};
 pub use payment::Payments;
 pub use shop::Shop;
 pub use stream::Stream;

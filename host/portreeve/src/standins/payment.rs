@@ -43,7 +43,7 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 
 use super::erp::unescaped;
-use super::mischief::{Mischief, RETRY_AFTER, SLOW_ANSWER, Trick, hung_up};
+use super::mischief::{Drawn, Mischief, RETRY_AFTER, SLOW_ANSWER, Trick, hung_up};
 use super::serving::{self, Serving};
 
 /// The secret of the webhook endpoint.
@@ -265,6 +265,18 @@ impl Payments {
         Webhook { body, signature }
     }
 
+    /// From now on its mischief follows from this seed as well.
+    pub fn draw_by(&self, seed: u64) {
+        self.ledger.lock().seed = Some(seed);
+    }
+
+    /// What its mischief drew so far, for each attempt at each thing.
+    #[must_use]
+    pub fn drawn(&self) -> Vec<Drawn> {
+        let books = self.ledger.lock();
+        self.ledger.mischief.drawn(books.seed, books.attempts.iter().map(|(about, count)| (about.as_str(), *count)))
+    }
+
     /// Stops: requests under way are answered, new ones find the port closed.
     ///
     /// # Errors
@@ -396,7 +408,8 @@ type Attempted = (Option<Trick>, Result<Value, Refusal>);
 
 fn attempted(ledger: &Ledger, key: Option<&str>, form: &Form, said: Digest) -> Result<Attempted, Refusal> {
     let mut books = ledger.lock();
-    let trick = books.trick(&ledger.mischief, key.unwrap_or(&said.to_string()))?;
+    let about = books.called(form).unwrap_or_else(|| key.map_or_else(|| said.to_string(), str::to_owned));
+    let trick = books.trick(&ledger.mischief, &about)?;
     match trick {
         Some(Trick::Throttle) => return Err(Refusal::throttled()),
         Some(Trick::FailBefore) => return Err(Refusal::failed()),
@@ -504,6 +517,8 @@ struct Books {
     /// By idempotency key: a digest of what was asked, and the answer.
     answers: BTreeMap<String, (Digest, Result<Value, Refusal>)>,
     attempts: BTreeMap<String, u32>,
+    /// What mischief follows from beside what is tried.
+    seed: Option<u64>,
     events: usize,
     seconds: i64,
 }
@@ -603,7 +618,16 @@ impl Books {
         let count = self.attempts.entry(key.to_owned()).or_default();
         let attempt = *count;
         *count = count.saturating_add(1);
-        Ok(mischief.trick(key, attempt))
+        Ok(mischief.trick_of(self.seed, key, attempt))
+    }
+
+    /// How an attempt is called in the run of a seed: by the order whose money it is, since keys and
+    /// ids follow from who came first.
+    fn called(&self, form: &Form) -> Option<String> {
+        self.seed?;
+        let asked = Asked::of(form).ok()?;
+        let payment = self.payments.iter().find(|payment| asked.is_of(payment))?;
+        Some(format!("refund {} of {}", asked.amount.unwrap_or(payment.amount), payment.order_id))
     }
 
     fn refund(&mut self, asked: Asked<'_>) -> Result<Refund, Refusal> {

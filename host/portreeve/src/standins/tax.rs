@@ -37,7 +37,7 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::erp::unescaped;
-use super::mischief::{Mischief, RETRY_AFTER, SLOW_ANSWER, Trick, hung_up};
+use super::mischief::{Drawn, Mischief, RETRY_AFTER, SLOW_ANSWER, Trick, hung_up};
 use super::serving::Serving;
 
 /// The code of the company whose transactions are kept.
@@ -148,6 +148,18 @@ impl Taxes {
         self.ledger.lock().transactions.values().cloned().collect()
     }
 
+    /// From now on its mischief follows from this seed as well.
+    pub fn draw_by(&self, seed: u64) {
+        self.ledger.lock().seed = Some(seed);
+    }
+
+    /// What its mischief drew so far, for each attempt at each thing.
+    #[must_use]
+    pub fn drawn(&self) -> Vec<Drawn> {
+        let books = self.ledger.lock();
+        self.ledger.mischief.drawn(books.seed, books.attempts.iter().map(|(act, count)| (act.as_str(), *count)))
+    }
+
     /// Stops: requests under way are answered, new ones find the port closed.
     ///
     /// # Errors
@@ -177,8 +189,8 @@ async fn ping() -> Response {
 
 async fn create(State(ledger): State<Ledger>, body: Result<Bytes, BytesRejection>) -> Result<Response, Refusal> {
     let asked = Asked::read(&whole(body)?)?;
-    let act = format!("create/{}/{}", asked.document_type, asked.code);
-    let (trick, answer) = attempted(&ledger, &act, |books| books.create(asked))?;
+    let act = ("create", asked.document_type, asked.code.clone(), asked.description.clone());
+    let (trick, answer) = attempted(&ledger, act, |books| books.create(asked))?;
     answered(trick, StatusCode::CREATED, answer).await
 }
 
@@ -204,7 +216,7 @@ async fn commit(
     if !commit {
         return Err(Refusal::bad("ValueRequiredError", "Field commit is required."));
     }
-    let (trick, answer) = attempted(&ledger, &format!("commit/{}/{}", key.1, key.0), |books| books.commit(&key))?;
+    let (trick, answer) = attempted(&ledger, ("commit", key.1, key.0.clone(), None), |books| books.commit(&key))?;
     answered(trick, StatusCode::OK, answer).await
 }
 
@@ -219,18 +231,22 @@ async fn void(
     if !VOID_REASONS.iter().any(|reason| reason.eq_ignore_ascii_case(&code)) {
         return Err(Refusal::bad("InvalidParameterValue", "The void reason is not one of the known ones."));
     }
-    let (trick, answer) = attempted(&ledger, &format!("void/{}/{}", key.1, key.0), |books| books.void(&key))?;
+    let (trick, answer) = attempted(&ledger, ("void", key.1, key.0.clone(), None), |books| books.void(&key))?;
     answered(trick, StatusCode::OK, answer).await
 }
+
+/// What is tried, the type and the code of the transaction, and what its sender says of it.
+type Act = (&'static str, &'static str, String, Option<String>);
 
 /// What happens to an attempt, and what it wrote.
 fn attempted(
     ledger: &Ledger,
-    act: &str,
+    act: Act,
     write: impl FnOnce(&mut Books) -> Result<TaxTransaction, Refusal>,
 ) -> Result<(Option<Trick>, TaxTransaction), Refusal> {
     let mut books = ledger.lock();
-    let trick = books.trick(&ledger.mischief, act)?;
+    let act = books.called(act);
+    let trick = books.trick(&ledger.mischief, &act)?;
     match trick {
         Some(Trick::Throttle) => Err(Refusal::throttled()),
         Some(Trick::FailBefore) => Err(Refusal::failed()),
@@ -417,6 +433,8 @@ struct Ledger {
 struct Books {
     transactions: BTreeMap<Key, TaxTransaction>,
     attempts: BTreeMap<String, u32>,
+    /// What mischief follows from beside what is tried.
+    seed: Option<u64>,
     ids: usize,
 }
 
@@ -435,7 +453,15 @@ impl Books {
         let count = self.attempts.entry(act.to_owned()).or_default();
         let attempt = *count;
         *count = count.saturating_add(1);
-        Ok(mischief.trick(act, attempt))
+        Ok(mischief.trick_of(self.seed, act, attempt))
+    }
+
+    /// How an attempt is called. In the run of a seed by what the sender says of the transaction, which
+    /// names the order: codes are numbers of invoices, and those follow from who came first.
+    fn called(&self, (act, document_type, code, description): Act) -> String {
+        let known = |code: &String| self.transactions.get(&(code.clone(), document_type))?.description.clone();
+        let said = self.seed.and_then(|_| description.or_else(|| known(&code)));
+        format!("{act}/{document_type}/{}", said.unwrap_or(code))
     }
 
     fn create(&mut self, asked: Asked) -> Result<TaxTransaction, Refusal> {

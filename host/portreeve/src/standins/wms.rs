@@ -49,7 +49,7 @@ use serde_json::json;
 use self::books::{AskedRelease, AskedReturn, AskedStop, Books};
 pub use self::books::{NODE, OPENS_AT, Reason, Release, ReleaseLine, Return, Shipment, ShippedLine, Short, Step, Stop};
 pub use self::stock::BadList;
-use super::mischief::{Mischief, RETRY_AFTER, SLOW_ANSWER, Trick, hung_up};
+use super::mischief::{Drawn, Mischief, RETRY_AFTER, SLOW_ANSWER, Trick, hung_up};
 use super::serving::Serving;
 
 /// The path in front of everything.
@@ -190,6 +190,18 @@ impl Wms {
         self.ledger.lock().returns.clone()
     }
 
+    /// From now on its mischief follows from this seed as well.
+    pub fn draw_by(&self, seed: u64) {
+        self.ledger.lock().seed = Some(seed);
+    }
+
+    /// What its mischief drew so far, for each attempt at each thing.
+    #[must_use]
+    pub fn drawn(&self) -> Vec<Drawn> {
+        let books = self.ledger.lock();
+        self.ledger.mischief.drawn(books.seed, books.attempts())
+    }
+
     /// Stops: requests under way are answered, new ones find the port closed.
     ///
     /// # Errors
@@ -301,7 +313,8 @@ fn attempted(
     effect: impl FnOnce(&mut Books) -> Result<Response, Refusal>,
 ) -> Result<(Option<Trick>, Response), Refusal> {
     let mut books = ledger.lock();
-    let trick = ledger.mischief.trick(about, books.attempt(about)?);
+    let attempt = books.attempt(about)?;
+    let trick = ledger.mischief.trick_of(books.seed, about, attempt);
     match trick {
         Some(Trick::Throttle) => return Ok((trick, throttled())),
         Some(Trick::FailBefore) => {

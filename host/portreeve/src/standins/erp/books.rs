@@ -42,6 +42,8 @@ pub(super) struct Books {
     pub(super) units: BTreeMap<String, String>,
     pub(super) lines_total: usize,
     attempts: BTreeMap<(&'static str, String), u32>,
+    /// What mischief follows from beside what is tried.
+    pub(super) seed: Option<u64>,
     /// What the clock says.
     pub(super) now: Instant,
     /// Whether that is a clock that it was given.
@@ -102,6 +104,7 @@ impl Default for Books {
             units: BTreeMap::new(),
             lines_total: 0,
             attempts: BTreeMap::new(),
+            seed: None,
             now: MORNING,
             has_clock: false,
             posted_at: None,
@@ -124,6 +127,27 @@ impl Books {
         let before = *count;
         *count = count.saturating_add(1);
         Ok(before)
+    }
+
+    /// What was tried, and how often.
+    pub(super) fn attempts(&self) -> impl Iterator<Item = (&str, u32)> {
+        self.attempts.iter().map(|((_, about), count)| (about.as_str(), *count))
+    }
+
+    /// How an attempt is called. In the run of a seed by the sender's number of the document, with
+    /// the part of the id that tells lines apart: ids follow from who came first.
+    pub(super) fn called(&self, (about, id): (&str, Option<&str>)) -> String {
+        let named = id.filter(|_| self.seed.is_some()).and_then(|id| Some((id, self.document(id)?)));
+        let Some((id, document)) = named else { return about.to_owned() };
+        about.replace(id, &format!("{} of {document}", id.split('-').next().unwrap_or_default()))
+    }
+
+    /// The sender's number of the document that an id is of, or the id of a line of it.
+    fn document(&self, id: &str) -> Option<&str> {
+        let figure = figure(id)?;
+        let memo = || self.memos.get(figure).filter(|memo| memo.id() == id);
+        let of_memo = || memo().map(|memo| memo.external_document_number.as_str());
+        self.orders.get(&figure).map(|order| order.external_document_number.as_str()).or_else(of_memo)
     }
 
     /// The time of a posting. By a clock that it was given, each has a millisecond of its own, as

@@ -94,7 +94,7 @@ pub(super) fn listed(
     of: impl Fn(&super::books::Books) -> &[Document],
 ) -> Result<Response, Refusal> {
     let mut books = ledger.lock();
-    match ledger.trick(company, &format!("list {uri}"), &mut books)? {
+    match ledger.trick(company, (&format!("list {uri}"), None), &mut books)? {
         Some(Trick::Throttle) => return Ok(throttled()),
         Some(Trick::FailBefore | Trick::Reject | Trick::DropAfter | Trick::SlowAfter) => {
             return Err(Refusal::failed());

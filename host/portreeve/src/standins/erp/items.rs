@@ -75,7 +75,7 @@ pub(super) fn sales_orders(ledger: &Ledger, company: &'static str, query: &str) 
     }
     let top = top(query)?;
     let mut books = ledger.lock();
-    match ledger.trick(company, &format!("list salesOrders {query}"), &mut books)? {
+    match ledger.trick(company, (&format!("list salesOrders {query}"), None), &mut books)? {
         Some(Trick::Throttle) => return Ok(throttled()),
         Some(Trick::FailBefore | Trick::Reject | Trick::DropAfter | Trick::SlowAfter) => {
             return Err(Refusal::failed());
@@ -127,7 +127,7 @@ pub(super) fn posted(ledger: &Ledger, company: &'static str, query: &str, which:
     }
     let ((since, behind), top) = (since_and_behind(query)?, top(query)?);
     let mut books = ledger.lock();
-    match ledger.trick(company, &format!("list {lines} {query}"), &mut books)? {
+    match ledger.trick(company, (&format!("list {lines} {query}"), None), &mut books)? {
         Some(Trick::Throttle) => return Ok(throttled()),
         Some(Trick::FailBefore | Trick::Reject | Trick::DropAfter | Trick::SlowAfter) => {
             return Err(Refusal::failed());

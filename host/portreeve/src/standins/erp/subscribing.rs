@@ -150,7 +150,7 @@ pub(super) async fn create(
         let made = books.subscribe(url, resource, wanted.client_state.unwrap_or_default())?;
         Ok((StatusCode::CREATED, Json(made.answer())).into_response())
     };
-    acted(&ledger, COMPANY, &about, effect).await
+    acted(&ledger, COMPANY, (&about, None), effect).await
 }
 
 pub(super) async fn renew(
@@ -180,7 +180,7 @@ pub(super) async fn renew(
         (found.until, found.version, found.notification_url) = (until, found.version.saturating_add(1), url);
         Ok(Json(found.answer()).into_response())
     };
-    acted(&ledger, COMPANY, &format!("renew {id}"), effect).await
+    acted(&ledger, COMPANY, (&format!("renew {id}"), None), effect).await
 }
 
 /// The address has to say the token, or it is somebody's who asked for nothing.

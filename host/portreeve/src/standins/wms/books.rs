@@ -241,6 +241,8 @@ pub(super) struct Books {
     pub(super) returns: Vec<Return>,
     lines_total: usize,
     attempts: BTreeMap<String, u32>,
+    /// What mischief follows from beside what is tried.
+    pub(super) seed: Option<u64>,
     said: Said,
     pub(super) levels: Levels,
     /// What lists say beside the numbers.
@@ -304,6 +306,11 @@ impl Books {
         let before = *count;
         *count = count.saturating_add(1);
         Ok(before)
+    }
+
+    /// What was tried, and how often.
+    pub(super) fn attempts(&self) -> impl Iterator<Item = (&str, u32)> {
+        self.attempts.iter().map(|(about, count)| (about.as_str(), *count))
     }
 
     pub(super) fn release(&mut self, asked: AskedRelease) -> Result<&Release, Refusal> {
