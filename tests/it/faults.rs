@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, LazyLock, Mutex, OnceLock};
 
 use async_trait::async_trait;
 use portreeve_model::reference::Row;
@@ -55,6 +55,23 @@ pub(crate) const MET: &str = "meets its fault: ";
 pub(crate) const WRITES: [&str; 6] =
     ["journal", "commit_decisions", "claim", "begin_attempt", "settle", "append_sequenced"];
 
+/// What a write is about, for whoever plans faults by that.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum About {
+    /// The input that is sent.
+    Input,
+    /// A document about an order.
+    Document(OrderId, DocumentPosition),
+    /// An attempt at a delivery: matter, target, kind and which attempt.
+    Delivery(String),
+}
+
+/// Says how a write fails, by its name and what it is about; asked before each.
+type Plan = Arc<dyn Fn(&str, &[About]) -> Option<Fault> + Send + Sync>;
+
+/// What tells inputs apart that are taken to be new: whose they are, and how many there were.
+type Salt = (String, Arc<AtomicU32>);
+
 /// Before which method's next call, and what happens then.
 type Meanwhile = (String, Box<dyn FnOnce() + Send>);
 
@@ -66,7 +83,9 @@ pub(crate) struct FaultyStore {
     /// Calls of that write that still go well.
     good: AtomicU32,
     failed: AtomicBool,
-    forgets: AtomicBool,
+    /// What fails beside that.
+    plan: Option<Plan>,
+    forgets: OnceLock<Salt>,
     /// The position of a document about whose customer nobody can be asked; 0 for none.
     panics_at: AtomicU64,
     second_target: OnceLock<String>,
@@ -80,18 +99,43 @@ pub(crate) struct FaultyStore {
     meanwhile: Mutex<Option<Meanwhile>>,
 }
 
+impl About {
+    fn of_decision(decision: &DecisionCommit) -> Option<Self> {
+        Some(Self::Document(decision.decided.order()?, decision.document.position()))
+    }
+
+    /// Not by the document that it is of: its place in the journal follows from who came first.
+    fn of_permit(permit: &Permit) -> Self {
+        let (matter, target, kind, attempt) = (permit.matter(), permit.target(), permit.kind(), permit.attempt());
+        Self::Delivery(format!("{matter}/{target}/{kind} {attempt}"))
+    }
+}
+
 impl FaultyStore {
     /// Fails at one write: at its call after so many good ones, once.
     pub(crate) fn new(behind: Arc<dyn Store>, write: &str, fault: Fault, good: u32) -> Arc<Self> {
-        let (good, failed, forgets) = (AtomicU32::new(good), AtomicBool::new(false), AtomicBool::new(false));
+        Arc::new(Self::of(behind, write, fault, good, None))
+    }
+
+    /// Fails wherever a plan says so, as often as it does.
+    pub(crate) fn planned(
+        behind: Arc<dyn Store>,
+        plan: impl Fn(&str, &[About]) -> Option<Fault> + Send + Sync + 'static,
+    ) -> Arc<Self> {
+        Arc::new(Self::of(behind, "none", Fault::NotPersisted, 0, Some(Arc::new(plan))))
+    }
+
+    fn of(behind: Arc<dyn Store>, write: &str, fault: Fault, good: u32, plan: Option<Plan>) -> Self {
+        let (good, failed, forgets) = (AtomicU32::new(good), AtomicBool::new(false), OnceLock::new());
         let (panics_at, second_target, short_by) = (AtomicU64::new(0), OnceLock::new(), AtomicI64::new(0));
         let (write, counts_again, meanwhile) = (write.to_owned(), AtomicBool::new(true), Mutex::new(None));
-        Arc::new(Self {
+        Self {
             behind,
             write,
             fault,
             good,
             failed,
+            plan,
             forgets,
             panics_at,
             second_target,
@@ -99,7 +143,7 @@ impl FaultyStore {
             credit_forgotten: AtomicI64::new(0),
             counts_again,
             meanwhile,
-        })
+        }
     }
 
     /// From now on whoever decides the document at this position panics.
@@ -177,13 +221,17 @@ impl FaultyStore {
     /// From now on it knows no duplicate: whatever is journaled is something new, by
     /// its bytes, its envelope, its business key and its order.
     pub(crate) fn forget(&self) {
-        self.forgets.store(true, Ordering::SeqCst);
+        static JOURNALED: LazyLock<Arc<AtomicU32>> = LazyLock::new(Arc::default);
+        self.forget_as(&std::process::id().to_string(), Arc::clone(&JOURNALED));
     }
 
-    fn as_new(&self, entry: &mut JournalEntry) {
-        static JOURNALED: AtomicU32 = AtomicU32::new(0);
-        let count = JOURNALED.fetch_add(1, Ordering::SeqCst);
-        let salt = format!("{}-{count}", std::process::id());
+    /// The same, with what tells its inputs apart: a word, and how many there were so far.
+    pub(crate) fn forget_as(&self, whose: &str, journaled: Arc<AtomicU32>) {
+        self.forgets.get_or_init(|| (whose.to_owned(), journaled));
+    }
+
+    fn as_new((whose, journaled): &Salt, entry: &mut JournalEntry) {
+        let salt = format!("{whose}-{}", journaled.fetch_add(1, Ordering::SeqCst));
         entry.content = Digest::of_parts(&[entry.content.as_bytes(), salt.as_bytes()]);
         entry.envelopes.clear();
         for document in &mut entry.documents {
@@ -202,14 +250,35 @@ impl FaultyStore {
         write: &str,
         run: impl Future<Output = Result<T, StoreError>> + Send,
     ) -> Result<T, StoreError> {
+        self.meet_about(write, &[], run).await
+    }
+
+    async fn meet_about<T>(
+        &self,
+        write: &str,
+        about: &[About],
+        run: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
         self.act_before(write);
+        if let Some(fault) = self.plan.as_ref().and_then(|plan| plan(write, about)) {
+            self.failed.store(true, Ordering::SeqCst);
+            return self.fail(fault, run).await;
+        }
         if write != self.write
             || self.good.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |good| good.checked_sub(1)).is_ok()
             || (self.failed.swap(true, Ordering::SeqCst) && self.fault != Fault::NeverPersisted)
         {
             return run.await;
         }
-        match self.fault {
+        self.fail(self.fault, run).await
+    }
+
+    async fn fail<T>(
+        &self,
+        fault: Fault,
+        run: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        match fault {
             Fault::NotPersisted | Fault::NeverPersisted => Err(StoreError::Failed("the fault of the plan".to_owned())),
             Fault::PersistedButFailed => {
                 self.done(run.await)?;
@@ -281,8 +350,6 @@ store! {
         async fn number_delivery(&self, permit: Permit, numbering: Numbering, at: Instant) -> Permit;
         async fn tell_overdue(&self, partner: &str, number: u64, exception: NewException, at: Instant, leaf: Leaf) -> bool;
         async fn commit_run(&self, run: NewRun) -> ();
-        async fn begin_attempt(&self, permit: Permit, lease: Lease, leaf: Leaf) -> Attempt;
-        async fn settle(&self, attempt: Attempt, settlement: Settlement, at: Instant, leaf: Leaf) -> Settled;
         async fn settle_unattempted(&self, permit: Permit, settlement: Settlement, at: Instant, leaf: Leaf) -> Settled;
         async fn payloads(&self, kept: Vec<PayloadRef>) -> Vec<Result<OpenPayload, StoreError>>;
         async fn step_exception(&self, step: NewStep) -> ();
@@ -383,8 +450,9 @@ store! {
             self.behind.customer_histories(queries).await
         }
         async fn commit_decisions(&self, decisions: Vec<DecisionCommit>) -> Result<Vec<Result<Committed, StoreError>>, StoreError> {
+            let about: Vec<About> = decisions.iter().filter_map(About::of_decision).collect();
             let decisions = decisions.into_iter().map(|decision| self.with_second(decision)).collect();
-            self.meet("commit_decisions", self.behind.commit_decisions(decisions)).await
+            self.meet_about("commit_decisions", &about, self.behind.commit_decisions(decisions)).await
         }
         async fn commit_review(&self, mut review: NewReview) -> Result<(), StoreError> {
             if !self.counts_again.load(Ordering::SeqCst) {
@@ -404,16 +472,24 @@ store! {
             }
         }
         async fn journal(&self, mut entry: JournalEntry) -> Result<JournalOutcome, StoreError> {
-            if self.forgets.load(Ordering::SeqCst) {
-                self.as_new(&mut entry);
+            if let Some(salt) = self.forgets.get() {
+                Self::as_new(salt, &mut entry);
             }
-            self.meet("journal", self.behind.journal(entry)).await
+            self.meet_about("journal", &[About::Input], self.behind.journal(entry)).await
         }
         async fn reply_to(&self, input: InputId) -> Result<Option<Reply>, StoreError> {
-            if self.forgets.load(Ordering::SeqCst) {
+            if self.forgets.get().is_some() {
                 return Ok(None);
             }
             self.behind.reply_to(input).await
+        }
+        async fn begin_attempt(&self, permit: Permit, lease: Lease, leaf: Leaf) -> Result<Attempt, StoreError> {
+            let about = [About::of_permit(&permit)];
+            self.meet_about("begin_attempt", &about, self.behind.begin_attempt(permit, lease, leaf)).await
+        }
+        async fn settle(&self, attempt: Attempt, settlement: Settlement, at: Instant, leaf: Leaf) -> Result<Settled, StoreError> {
+            let about = [About::of_permit(attempt.permit())];
+            self.meet_about("settle", &about, self.behind.settle(attempt, settlement, at, leaf)).await
         }
     }
 }

@@ -3,26 +3,47 @@
 //! ledgers judge what came of it.
 //!
 //! `PORTREEVE_SIM_ORDERS` says how many orders, `PORTREEVE_SIM_SEED` which run: the same seed
-//! draws the same run, and each failure names it. The host ends in the middle of whatever it
-//! does, by a write that fails in one of two ways, and is opened again on what is there.
+//! draws the same run, and each failure says how to see it again. The host ends in the middle of
+//! whatever it does, by a write that fails in one of two ways, and is opened again on what is there.
+//!
+//! So that a run can be repeated though deliveries are under way side by side, what goes wrong
+//! follows from what it is about ([`plan`]), and a run goes in steps that the machine's speed does
+//! not reach into. The clock stands still within a step and moves by whole [`TICK_MS`]. A step takes
+//! up all that is due or nothing of it, never as much as there was time for; a host that ends in it is
+//! followed by another one that goes on with the same. What stays free is who is first, and with it
+//! the numbers that systems and the journal give, and which documents are on which page of a list that
+//! has several. Where a machine is slower than systems may be ([`Pace`]), more answers are lost than
+//! were drawn.
 
 mod configured;
 
 mod judged;
 
+mod plan;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 
 use portreeve::standins::wms::NODE;
 use portreeve_model::value::Decimal;
+use portreeve_model::{Digest, Instant};
 use portreeve_pipeline::{Clock, Credential, Deliveries};
 
-use self::configured::{PROCESSOR, Systems, TOKEN, WAREHOUSE};
-use crate::faults::{Fault, FaultyStore, WRITES};
-use crate::support::{PurchaseOrder, TestHost, say, x12_of};
+use self::configured::{PROCESSOR, Pace, Systems, TOKEN, WAREHOUSE};
+use self::plan::{Draw, Plan, Record, differences};
+use crate::faults::{About, FaultyStore};
+use crate::support::{MORNING, PurchaseOrder, TestHost, say, x12_of};
 
 /// Orders of each of the two runs, unless somebody asks for others; `.ci/run` does.
 const ORDERS: u32 = 300;
+
+/// Orders of a run that is made twice: two rounds.
+const REPLAYED: u32 = 150;
+
+/// Of those that are ordered once there is as much in stock. A host that forgets has each a few times
+/// over, and none of them is to miss what another one had first.
+const STOCK_OF_FORGOTTEN: i64 = 16;
 
 /// Orders that a round begins with.
 const ORDERS_PER_ROUND: u32 = 100;
@@ -48,41 +69,22 @@ const AT_ONCE: u32 = 64;
 /// More than any run needs: a delivery is tried some ten times, and an order has a handful.
 const DELIVERY_ROUNDS_MAX: u32 = 1_000_000;
 
-/// Writes of a poll, beside those of the road.
-const POLLS: [&str; 3] = ["claim_poll", "journal_polled", "end_poll"];
+/// Steps of a round.
+const STEPS: u32 = 3;
+
+/// The clock moves by so much or a multiple: after each move all is due whose back-off ends in it, and
+/// how that is spread depends on a place in the journal.
+const TICK_MS: i64 = 11_000;
 
 /// Rounds of polls within which all that is there is fetched.
 const POLLED_MAX: u32 = 100;
 
-/// After so long nothing that a host had claimed is another one's any more.
-const LEASES_END_MS: i64 = 11 * 60_000;
+/// After so long nothing that a host had claimed is another one's any more; whole ticks.
+const LEASES_END_MS: i64 = 60 * TICK_MS;
 
-/// A stream of numbers that a seed gives: SplitMix64 (Steele, Lea and Flood, 2014).
-struct Draw(u64);
-
-impl Draw {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, bound: usize) -> usize {
-        usize::try_from(self.next() % u64::try_from(bound.max(1)).unwrap()).unwrap()
-    }
-
-    /// True so often of a hundred times.
-    fn percent(&mut self, percent: u64) -> bool {
-        self.next() % 100 < percent
-    }
-
-    fn shuffle<T>(&mut self, items: &mut [T]) {
-        for last in (1..items.len()).rev() {
-            items.swap(last, self.below(last + 1));
-        }
-    }
-}
+/// Of a hundred things that are said so many are said again later on, and so many are late.
+const AGAIN_PERCENT: u64 = 12;
+const LATE_PERCENT: u64 = 25;
 
 /// What the host lacks in a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,13 +113,22 @@ enum Pays {
 struct Said {
     channel: &'static str,
     body: String,
+    /// What of which order it says.
+    about: String,
+    /// Whether it was said before.
+    is_again: bool,
 }
 
 /// Everything outside the host: what partners and systems have sent and have still to.
 struct World {
-    draw: Draw,
+    seed: u64,
+    plan: Arc<Plan>,
     systems: Systems,
     lacks: Lacks,
+    /// How many steps there were.
+    step: u32,
+    /// How many inputs a host has forgotten.
+    forgotten: Arc<AtomicU32>,
     control: u32,
     orders: u32,
     /// How each order is paid, the first one's first.
@@ -135,18 +146,22 @@ struct World {
     refunds: usize,
     /// What systems say and nobody has heard yet.
     unheard: Vec<Said>,
-    heard: Vec<Said>,
+    /// What is to be said again, and in which step.
+    again: Vec<(u32, Said)>,
     ends: u32,
     repeated: u32,
 }
 
 impl World {
     fn new(seed: u64, systems: Systems, lacks: Lacks) -> Self {
-        let (pays, unanswered, answered, unheard, heard) = Default::default();
+        let (pays, unanswered, answered, unheard, again) = Default::default();
         Self {
-            draw: Draw(seed),
+            seed,
+            plan: Arc::new(Plan::new(seed)),
             systems,
             lacks,
+            step: 0,
+            forgotten: Arc::default(),
             control: 0,
             orders: 0,
             pays,
@@ -157,7 +172,7 @@ impl World {
             invoices: 0,
             refunds: 0,
             unheard,
-            heard,
+            again,
             ends: 0,
             repeated: 0,
         }
@@ -165,6 +180,11 @@ impl World {
 
     fn number(number: u32) -> String {
         format!("PO-{number:06}")
+    }
+
+    /// What is drawn in this step.
+    fn draw(&self, kind: &str, of: &str) -> Draw {
+        Draw::of(self.seed, kind, &[&self.step.to_string(), of])
     }
 
     fn file(&mut self, numbers: &[u32]) -> Vec<u8> {
@@ -180,17 +200,16 @@ impl World {
             let file = self.file(numbers);
             self.unanswered.push(file);
         }
-        for _ in numbers {
-            let way = [Pays::AtOnce, Pays::AtOnce, Pays::Later, Pays::Later, Pays::Never][self.draw.below(5)];
-            self.pays.push(way);
+        for number in numbers {
+            let way = Draw::of(self.seed, "pays", &[&Self::number(number)]).below(5);
+            self.pays.push([Pays::AtOnce, Pays::AtOnce, Pays::Later, Pays::Later, Pays::Never][way]);
         }
     }
 
     /// A tenth of a round's orders is cancelled, at any time after it was ordered.
     fn write_cancellations(&mut self, count: u32) {
-        let numbers: BTreeSet<u32> = (0..count)
-            .map(|_| 1 + u32::try_from(self.draw.below(usize::try_from(self.orders).unwrap())).unwrap())
-            .collect();
+        let (mut draw, orders) = (self.draw("cancelled", ""), usize::try_from(self.orders).unwrap());
+        let numbers: BTreeSet<u32> = (0..count).map(|_| 1 + u32::try_from(draw.below(orders)).unwrap()).collect();
         let numbers: Vec<u32> = numbers.difference(&self.cancelled).copied().collect();
         if numbers.is_empty() {
             return;
@@ -203,15 +222,17 @@ impl World {
     /// Whoever hears nothing sends again, and some do so who heard well.
     async fn send(&mut self, host: &TestHost, again: u32) {
         for file in std::mem::take(&mut self.unanswered) {
+            self.plan.sends(format!("file {}", Digest::of(&file)));
             match host.send_edi(&file).await {
                 Ok(_) => self.answered.push(file),
                 Err(_) => self.unanswered.push(file),
             }
         }
-        for _ in 0..again {
-            let again = self.draw.below(self.answered.len());
+        for turn in 0..again {
+            let again = self.draw("file again", &turn.to_string()).below(self.answered.len());
             if let Some(file) = self.answered.get(again) {
                 self.repeated += 1;
+                self.plan.sends(format!("file again {} {turn}", self.step));
                 drop(host.send_edi(file).await);
             }
         }
@@ -220,7 +241,7 @@ impl World {
     /// The warehouse works, customers pay and are paid back, and whoever did something will say so.
     fn goes_on(&mut self, host: &TestHost) {
         let done = self.systems.wms.work().unwrap();
-        self.unheard.extend(done.into_iter().map(|body| Said { channel: WAREHOUSE, body }));
+        self.unheard.extend(done.into_iter().map(Said::of_warehouse));
         let (erp, second) = (&host.erp, host.clock.now().0 / 1_000);
         let Systems { wms, payments, .. } = &self.systems;
         let mut paid = Vec::new();
@@ -240,38 +261,49 @@ impl World {
                 paid.push(payments.pay(&order, judged::cents(&invoice.total), "usd"));
             }
         }
-        let mut told: Vec<_> = paid.iter().map(|payment| payments.paid(payment, second)).collect();
-        for refund in payments.refunds().iter().skip(self.refunds) {
-            self.refunds += 1;
-            told.push(payments.refunded(refund, second));
+        let said = |what: &str, order: &str, body: String| Said {
+            channel: PROCESSOR,
+            body,
+            about: format!("{what} {order}"),
+            is_again: false,
+        };
+        for payment in &paid {
+            self.unheard.push(said("paid", &payment.order_id, payments.paid(payment, second).body));
         }
-        self.unheard.extend(told.into_iter().map(|webhook| Said { channel: PROCESSOR, body: webhook.body }));
+        let refunds = payments.refunds();
+        let orders: BTreeMap<String, String> = match refunds.len() > self.refunds {
+            true => payments.payments().into_iter().map(|payment| (payment.charge, payment.order_id)).collect(),
+            false => BTreeMap::new(),
+        };
+        for refund in refunds.iter().skip(self.refunds) {
+            self.refunds += 1;
+            self.unheard.push(said("refunded", &orders[&refund.charge], payments.refunded(refund, second).body));
+        }
     }
 
     /// Systems say what they have to in any order, some of it twice, under its name or another one,
     /// and some of it later.
     async fn tell(&mut self, host: &TestHost, all: bool) {
         let mut said = std::mem::take(&mut self.unheard);
-        self.draw.shuffle(&mut said);
         if !all {
-            let later = said.len() / 4;
-            self.unheard = said.split_off(said.len() - later);
+            let is_late = |said: &Said| self.draw("late", &said.about).percent(LATE_PERCENT);
+            let (late, now): (Vec<Said>, Vec<Said>) = said.into_iter().partition(is_late);
+            let (again, later): (Vec<_>, Vec<_>) =
+                std::mem::take(&mut self.again).into_iter().partition(|(step, _)| *step <= self.step);
+            self.repeated += u32::try_from(again.len()).unwrap();
+            (said, self.unheard, self.again) = (now, late, later);
+            said.extend(again.into_iter().map(|(_, said)| said));
         }
-        for _ in 0..if all { 0 } else { said.len() / 8 } {
-            let again = self.draw.below(self.heard.len());
-            if let Some(again) = self.heard.get(again) {
-                self.repeated += 1;
-                let other_name = self.draw.percent(50);
-                said.push(if other_name { again.renamed() } else { again.clone() });
-            }
-        }
+        said.sort_by_cached_key(|said| (self.draw("turn", &said.about).next(), said.about.clone(), said.is_again));
         let (warehouse, processor): (Vec<Said>, Vec<Said>) = said.into_iter().partition(|it| it.channel == WAREHOUSE);
-        for said in warehouse.chunks(32) {
+        for (part, said) in warehouse.chunks(32).enumerate() {
             let bodies: Vec<&str> = said.iter().map(|said| said.body.as_str()).collect();
+            self.plan.sends(format!("part {part} of the warehouse's in step {}", self.step));
             self.say(host, WAREHOUSE, &format!("[{}]", bodies.join(",")), said).await;
         }
         // The processor says one thing at a time.
         for said in processor {
+            self.plan.sends(format!("{}{}", said.about, if said.is_again { " again" } else { "" }));
             self.say(host, PROCESSOR, &said.body, std::slice::from_ref(&said)).await;
         }
     }
@@ -281,49 +313,112 @@ impl World {
             Ok(accepted) => {
                 let status = accepted.reply.status;
                 assert!([200, 202].contains(&status), "{status}: {}", String::from_utf8_lossy(&accepted.reply.body));
-                self.heard.extend(said.iter().cloned());
+                for said in said.iter().filter(|said| !said.is_again) {
+                    let mut draw = Draw::of(self.seed, "again", &[&said.about]);
+                    if draw.percent(AGAIN_PERCENT) {
+                        let step = self.step + 1 + u32::try_from(draw.below(4)).unwrap();
+                        self.again.push((step, said.again(draw.percent(50))));
+                    }
+                }
             }
             Err(_) => self.unheard.extend(said.iter().cloned()),
         }
     }
 
-    /// A round: the host before it ends where it is, and another one works until one of its writes
-    /// fails, or until it has done all there is.
+    /// A round: the host before it ends where it is, and others work, each until one of its writes fails.
     async fn round(&mut self, host: TestHost) -> TestHost {
-        let writes = [&WRITES[..], &POLLS[..]].concat();
-        let write = writes[self.draw.below(writes.len())];
-        let fault = if self.draw.percent(50) { Fault::NotPersisted } else { Fault::PersistedButFailed };
-        // Some end at once, others have a long day.
-        let most = if self.draw.percent(50) { 16 } else { 400 };
-        let good = u32::try_from(self.draw.below(most)).unwrap();
-        let (host, store) = host.crash_behind(|store| FaultyStore::new(store, write, fault, good)).await;
-        if self.lacks == Lacks::Memory {
-            store.forget();
-        }
+        let mut host = self.followed(host).await;
         // Some come back soon, others when nobody has what the one before had claimed.
-        if self.draw.percent(30) {
-            host.clock.advance_to(host.clock.now().plus_ms(LEASES_END_MS));
+        if self.draw("long away", "").percent(30) {
+            moves(&host, host.clock.now().plus_ms(LEASES_END_MS));
         }
-        let pipeline = &host.host.pipeline;
-        for _ in 0..3 {
-            self.send(&host, 2).await;
-            self.tell(&host, false).await;
-            drop(pipeline.poll_due().await);
-            let batch = u32::try_from(16 + self.draw.below(48)).unwrap();
-            while pipeline.decide(batch).await.is_ok_and(|decided| !decided.is_empty()) {}
-            let at_once = u32::try_from(8 + self.draw.below(56)).unwrap();
-            for _ in 0..=self.draw.below(4) {
-                drop(pipeline.deliver_due(at_once).await);
-            }
-            drop(host.host.sequencer.sequence_all().await);
-            self.goes_on(&host);
-            let ms = i64::try_from(self.draw.below(8_000)).unwrap();
-            host.clock.advance_to(host.clock.now().plus_ms(ms));
-            if store.has_failed() {
+        for _ in 0..STEPS {
+            host = self.step(host).await;
+        }
+        self.plan.rest();
+        host
+    }
+
+    /// A step: everybody does once what there is to do, and some do nothing. A host whose write fails
+    /// is followed by another one, which goes on with the same.
+    async fn step(&mut self, host: TestHost) -> TestHost {
+        self.step += 1;
+        self.plan.step(self.step);
+        self.send(&host, 2).await;
+        let host = self.followed_if_ended(host).await;
+        self.tell(&host, false).await;
+        let mut host = self.followed_if_ended(host).await;
+        loop {
+            drop(host.host.pipeline.poll_due().await);
+            if !self.plan.took_effect() {
                 break;
             }
+            host = self.followed_again(host).await;
         }
-        self.ends += u32::from(store.has_failed());
+        let mut draw = self.draw("pace", "");
+        let (batch, at_once) = (16 + draw.below(48), 8 + draw.below(56));
+        if draw.percent(80) {
+            host = self.decide(host, u32::try_from(batch).unwrap()).await;
+        }
+        if draw.percent(80) {
+            host = self.deliver(host, u32::try_from(at_once).unwrap()).await;
+        }
+        loop {
+            let sequenced = host.host.sequencer.sequence_all().await;
+            if !self.plan.took_effect() {
+                sequenced.unwrap();
+                break;
+            }
+            host = self.followed_again(host).await;
+        }
+        self.goes_on(&host);
+        moves(&host, host.clock.now().plus_ms(TICK_MS * i64::try_from(draw.below(3)).unwrap()));
+        host
+    }
+
+    async fn decide(&mut self, mut host: TestHost, batch: u32) -> TestHost {
+        loop {
+            let decided = host.host.pipeline.decide(batch).await;
+            if self.plan.took_effect() {
+                host = self.followed_again(host).await;
+            } else if decided.unwrap().is_empty() {
+                return host;
+            }
+        }
+    }
+
+    async fn deliver(&mut self, mut host: TestHost, at_once: u32) -> TestHost {
+        loop {
+            let delivered = host.host.pipeline.deliver_due(at_once).await;
+            if self.plan.took_effect() {
+                host = self.followed_again(host).await;
+            } else if delivered.unwrap().is_empty() {
+                return host;
+            }
+        }
+    }
+
+    async fn followed_if_ended(&mut self, host: TestHost) -> TestHost {
+        if self.plan.took_effect() { self.followed_again(host).await } else { host }
+    }
+
+    async fn followed_again(&mut self, host: TestHost) -> TestHost {
+        self.ends += 1;
+        // Whoever opens a folder has it in the end: nothing fails meanwhile.
+        self.plan.pauses(true);
+        let host = self.followed(host).await;
+        self.plan.pauses(false);
+        host
+    }
+
+    /// The host ends where it is, and another one opens what is there.
+    async fn followed(&mut self, host: TestHost) -> TestHost {
+        let plan = Arc::clone(&self.plan);
+        let fails = move |write: &str, about: &[About]| plan.fails(write, about);
+        let (host, store) = host.crash_behind(|store| FaultyStore::planned(store, fails)).await;
+        if self.lacks == Lacks::Memory {
+            store.forget_as(&self.seed.to_string(), Arc::clone(&self.forgotten));
+        }
         host
     }
 
@@ -341,7 +436,7 @@ impl World {
                 settled.into_iter().for_each(|settled| drop(settled.unwrap()));
             } else {
                 let Some(due) = host.store.next_due().await.unwrap() else { return Ok(()) };
-                host.clock.advance_to(due);
+                moves(host, due);
             }
         }
         Err(format!("deliveries never come to rest: {:?}", host.summary().await))
@@ -349,12 +444,10 @@ impl World {
 
     /// Everybody does what is still to be done, and nothing goes wrong any more but at the systems.
     async fn comes_to_rest(&mut self, host: TestHost) -> Result<TestHost, String> {
-        let (host, store) = host.crash_behind(FaultyStore::sound).await;
-        if self.lacks == Lacks::Memory {
-            store.forget();
-        }
+        let host = self.followed(host).await;
         let mut waited_for = None;
         for step in 0..64 {
+            self.step += 1;
             // Now each step of an order has some that are not wanted any more.
             if (1..=CHANGES_OF_MIND).contains(&step) {
                 self.write_cancellations(self.orders / MINDS);
@@ -384,6 +477,12 @@ impl World {
     }
 }
 
+/// Moves the clock to a time, or to the first tick after it.
+fn moves(host: &TestHost, to: Instant) {
+    let ticks = (to.0 - MORNING.0 + TICK_MS - 1).div_euclid(TICK_MS);
+    host.clock.advance_to(MORNING.plus_ms(ticks * TICK_MS));
+}
+
 /// Makes all polls until each was made and brought nothing; false where they came to no such end. Each
 /// page that is read for the first time may go wrong.
 async fn fetched(host: &TestHost) -> bool {
@@ -392,7 +491,7 @@ async fn fetched(host: &TestHost) -> bool {
         // One that failed is due when it says so.
         let due = pipeline.polls().await.unwrap().into_iter().filter_map(|(_, at)| Some(at?.due_at));
         let no_lease = host.clock.now().plus_ms(LEASES_END_MS);
-        host.clock.advance_to(due.fold(no_lease, std::cmp::Ord::max));
+        moves(host, due.fold(no_lease, std::cmp::Ord::max));
         let runs = pipeline.poll_due().await;
         let is_over =
             |run: &portreeve_pipeline::poll::PollRun| run.asked > 0 && run.documents == 0 && run.failed.is_none();
@@ -404,45 +503,78 @@ async fn fetched(host: &TestHost) -> bool {
 }
 
 impl Said {
-    /// In a message of another name.
-    fn renamed(&self) -> Self {
-        let body = match self.channel {
-            PROCESSOR => self.body.replacen("\"id\":\"evt_", "\"id\":\"evt_again_", 1),
-            _ => self.body.replacen("\"id\":\"", "\"id\":\"again-", 1),
-        };
-        Self { channel: self.channel, body }
+    fn of_warehouse(body: String) -> Self {
+        let event: serde_json::Value = serde_json::from_str(&body).unwrap();
+        let about = ["type", "orderId"].map(|member| event[member].as_str().unwrap()).join(" ");
+        Self { channel: WAREHOUSE, body, about, is_again: false }
     }
+
+    /// The same once more, in a message of its name or of another one.
+    fn again(&self, has_other_name: bool) -> Self {
+        let body = match (has_other_name, self.channel) {
+            (false, _) => self.body.clone(),
+            (true, PROCESSOR) => self.body.replacen("\"id\":\"evt_", "\"id\":\"evt_again_", 1),
+            (true, _) => self.body.replacen("\"id\":\"", "\"id\":\"again-", 1),
+        };
+        Self { body, is_again: true, ..self.clone() }
+    }
+}
+
+/// How a run ended.
+struct Ended {
+    /// What it came to, or the first violations.
+    said: Result<String, String>,
+    /// Whatever was found of orders that are not as they have to be, by their numbers.
+    wrong: BTreeSet<String>,
+    /// What was drawn, and for what.
+    record: Record,
 }
 
 /// What a run came to, or the first violations.
 async fn simulate(seed: u64, orders: u32, lacks: Lacks) -> Result<String, String> {
-    let systems = Systems::start().await;
-    let all = Decimal { units: i64::from(orders) * BOXES, scale: 0 };
+    run(seed, orders, Pace::USUAL, lacks).await.said
+}
+
+async fn run(seed: u64, orders: u32, pace: Pace, lacks: Lacks) -> Ended {
+    let systems = Systems::start(seed, pace).await;
+    let times = if lacks == Lacks::Memory { STOCK_OF_FORGOTTEN } else { 1 };
+    let all = Decimal { units: i64::from(orders) * BOXES * times, scale: 0 };
     systems.wms.put(NODE, SKU, all);
-    let setup = configured::setup(&systems, lacks);
+    let setup = configured::setup(&systems, pace, lacks);
     let mut world = World::new(seed, systems, lacks);
     let mut host = setup.start().await;
     host.erp.put(SKU, all);
     host.erp.know_the_time(host.clock.clone());
+    host.erp.draw_by(Draw::of(seed, "erp", &[]).next());
     while world.orders < orders {
         world.write_orders(ORDERS_PER_ROUND.min(orders - world.orders));
         world.write_cancellations(ORDERS_PER_ROUND / 10);
         host = world.round(host).await;
     }
-    let host = world.comes_to_rest(host).await?;
+    let host = match world.comes_to_rest(host).await {
+        Ok(host) => host,
+        Err(wrong) => return Ended { said: Err(wrong), wrong: BTreeSet::new(), record: world.plan.record() },
+    };
+    let mut record = world.plan.record();
+    record.extend(world.systems.drawn(&host.erp));
     let (counts, violations) = judged::judge(&host, &world).await;
-    host.verify().await.map_err(|error| error.to_string())?;
+    if let Err(error) = host.verify().await {
+        return Ended { said: Err(error.to_string()), wrong: BTreeSet::new(), record };
+    }
+    let wrong = judged::about_orders(&violations);
     if !violations.is_empty() {
         let shown = violations.values().flat_map(|found| found.iter().take(SHOWN_OF_A_KIND));
         let shown: Vec<&str> = shown.map(String::as_str).collect();
         let all: usize = violations.values().map(Vec::len).sum();
-        return Err(format!("{all} violations, {}", shown.join("; ")));
+        return Ended { said: Err(format!("{all} violations, {}", shown.join("; "))), wrong, record };
     }
     let (ends, repeated, tried) = (world.ends, world.repeated, host.summary().await.retried);
-    Ok(format!(
-        "{counts:?}; {}; the host met {ends} faults, {repeated} things were said again, {tried} deliveries were tried again",
-        judged::money(&host, &world)
-    ))
+    let said = format!(
+        "{counts:?}; {}; {ends} hosts met their faults, {repeated} things were said again, {tried} deliveries were tried again, {} draws",
+        judged::money(&host, &world),
+        record.len()
+    );
+    Ended { said: Ok(said), wrong, record }
 }
 
 /// A number of the environment, where somebody set it.
@@ -455,12 +587,21 @@ async fn a_run(seed: u64) {
     match simulate(seed, orders, Lacks::Nothing).await {
         Ok(said) => say(&format!("seed {seed}, {orders} orders: {said}")),
         Err(wrong) => {
-            let wrong = format!("PORTREEVE_SIM_SEED={seed} PORTREEVE_SIM_ORDERS={orders}: {wrong}");
+            let wrong =
+                format!("seed {seed}, {orders} orders: {wrong}; see it again with `{}`", replaying(seed, orders));
             // Whoever sees no more than what was printed on the way sees this.
             say(&wrong);
             panic!("{wrong}");
         }
     }
+}
+
+/// The command that makes a run again.
+fn replaying(seed: u64, orders: u32) -> String {
+    format!(
+        "PORTREEVE_SIM_SEED={seed} PORTREEVE_SIM_ORDERS={orders} cargo test -p portreeve-tests --test it -- --exact \
+         simulated::whatever_is_lost_late_doubled_or_out_of_turn_each_order_comes_to_its_money_once_or_is_undone"
+    )
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -471,6 +612,39 @@ async fn whatever_is_lost_late_doubled_or_out_of_turn_each_order_comes_to_its_mo
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn and_so_it_is_in_a_run_that_another_seed_draws() {
     a_run(2027).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_seed_draws_the_same_for_the_same_again_and_another_one_draws_otherwise() {
+    let first = run(11, REPLAYED, Pace::TIMELESS, Lacks::Nothing).await;
+    let second = run(11, REPLAYED, Pace::TIMELESS, Lacks::Nothing).await;
+    // The same orders have the same names in any run.
+    let other = run(12, ORDERS_PER_FILE, Pace::TIMELESS, Lacks::Nothing).await;
+    for ended in [&first, &second, &other] {
+        assert!(ended.said.is_ok(), "{:?}", ended.said);
+    }
+    let differences = differences(&first.record, &second.record);
+    assert!(differences.is_empty(), "{} of {}: {differences:#?}", differences.len(), first.record.len());
+    let otherwise = first.record.iter().filter(|(key, drawn)| other.record.get(*key).is_some_and(|it| it != *drawn));
+    let otherwise = otherwise.count();
+    assert!(otherwise > usize::try_from(ORDERS_PER_FILE).unwrap(), "{otherwise} of {}", other.record.len());
+    say(&format!("{REPLAYED} orders drew the same twice: {} things", first.record.len()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_goes_wrong_with_a_host_that_forgets_goes_wrong_again_with_the_same_orders() {
+    let first = run(7, ORDERS_PER_ROUND, Pace::TIMELESS, Lacks::Memory).await;
+    let second = run(7, ORDERS_PER_ROUND, Pace::TIMELESS, Lacks::Memory).await;
+    assert!(!first.wrong.is_empty(), "{:?}", first.said);
+    assert_eq!(first.wrong, second.wrong);
+    assert_eq!(differences(&first.record, &second.record), Vec::<String>::new());
+}
+
+#[test]
+fn the_command_that_makes_a_run_again_names_a_test_that_is_there() {
+    let command = replaying(2026, 300);
+    let test = command.rsplit("::").next().unwrap();
+    assert!(include_str!("simulated.rs").contains(&format!("async fn {test}() {{")), "{command}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

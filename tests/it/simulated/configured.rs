@@ -6,10 +6,11 @@
 //! above it goes back to whoever paid.
 
 use portreeve::standins::erp::COMPANY;
-use portreeve::standins::{Mischief, Payments, TAX_COMPANY, Taxes, Wms};
+use portreeve::standins::{Drawn, Erp, Mischief, Payments, TAX_COMPANY, Taxes, Wms};
 use portreeve_model::Digest;
 
 use super::Lacks;
+use super::plan::{Draw, Record};
 use crate::support::Setup;
 
 pub(super) const WAREHOUSE: &str = "wms";
@@ -17,7 +18,7 @@ pub(super) const PROCESSOR: &str = "payments";
 pub(super) const TOKEN: &str = "token-of-the-systems";
 
 /// Half of what is tried goes wrong once, somehow.
-pub(super) const MOODY: Mischief = Mischief {
+const MOODY: Mischief = Mischief {
     throttle_per_mille: 150,
     fail_before_per_mille: 150,
     drop_after_per_mille: 200,
@@ -25,9 +26,28 @@ pub(super) const MOODY: Mischief = Mischief {
     slow_per_mille: 1,
 };
 
-/// How long a system may take to answer: none of these takes longer but the slow ones. Where the
-/// machine is slower than that, an answer more is lost.
-const ANSWER_MS: u32 = 2_000;
+/// How patient the host is with systems, and how often one takes longer than that.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pace {
+    /// How long a system may take to answer.
+    answer_ms: u32,
+    /// How many of a thousand attempts take longer.
+    slow_per_mille: u16,
+}
+
+impl Pace {
+    /// None of the systems takes longer but the slow ones. Where the machine is slower than that, an
+    /// answer more is lost.
+    pub(super) const USUAL: Self = Self { answer_ms: 2_000, slow_per_mille: MOODY.slow_per_mille };
+
+    /// No answer comes late, and no machine is so slow that one is taken for lost: what is lost is what
+    /// was drawn.
+    pub(super) const TIMELESS: Self = Self { answer_ms: 10_000, slow_per_mille: 0 };
+
+    fn mood(self) -> Mischief {
+        Mischief { slow_per_mille: self.slow_per_mille, ..MOODY }
+    }
+}
 
 /// How long a plugin may take: a machine that stands still for a while is no fault of it.
 const PATIENT: &str = "limits = { wall_ms = 120000 }";
@@ -43,12 +63,33 @@ pub(super) struct Systems {
 }
 
 impl Systems {
-    pub(super) async fn start() -> Self {
-        Self {
-            wms: Wms::start(MOODY).await.unwrap(),
-            payments: Payments::start(MOODY).await.unwrap(),
-            taxes: Taxes::start(MOODY).await.unwrap(),
-        }
+    /// What goes wrong at each follows from the seed, and from what is tried.
+    pub(super) async fn start(seed: u64, pace: Pace) -> Self {
+        let mood = pace.mood();
+        let systems = Self {
+            wms: Wms::start(mood).await.unwrap(),
+            payments: Payments::start(mood).await.unwrap(),
+            taxes: Taxes::start(mood).await.unwrap(),
+        };
+        systems.wms.draw_by(Draw::of(seed, "wms", &[]).next());
+        systems.payments.draw_by(Draw::of(seed, "payments", &[]).next());
+        systems.taxes.draw_by(Draw::of(seed, "tax", &[]).next());
+        systems
+    }
+
+    /// What was drawn at them and at the ERP.
+    pub(super) fn drawn(&self, erp: &Erp) -> Record {
+        let systems = [
+            ("erp", erp.drawn()),
+            ("wms", self.wms.drawn()),
+            ("payments", self.payments.drawn()),
+            ("tax", self.taxes.drawn()),
+        ];
+        let told = |system: &str, drawn: Drawn| {
+            let Drawn { about, attempt, trick } = drawn;
+            (format!("{system}: {about} {attempt}"), trick.unwrap_or("nothing").to_owned())
+        };
+        systems.into_iter().flat_map(|(system, drawn)| drawn.into_iter().map(move |it| told(system, it))).collect()
     }
 }
 
@@ -106,14 +147,14 @@ causes = [\"cancelled-prepayment\", \"short-shipment\", \"goods-return\"]
 amount_max_minor = { USD = 100000 }
 ";
 
-pub(super) fn setup(systems: &Systems, lacks: Lacks) -> Setup {
+pub(super) fn setup(systems: &Systems, pace: Pace, lacks: Lacks) -> Setup {
     let Systems { wms, payments, taxes } = systems;
     let http = "http = [\"GET\", \"POST\"]";
     let (patient, money) = (format!("{{ {PATIENT} }}"), format!("{{ {http}, limits = {{ wall_ms = {MONEY_MS} }} }}"));
     Setup::demo()
-        .mischief(MOODY)
+        .mischief(pace.mood())
         .scorers(&[])
-        .answered_within_ms(ANSWER_MS)
+        .answered_within_ms(pace.answer_ms)
         .grant("x12-orders", &patient)
         .grant("business-central", &patient)
         .plugin("wms-rest", &format!("{{ {http}, {PATIENT} }}"))
@@ -133,8 +174,8 @@ pub(super) fn setup(systems: &Systems, lacks: Lacks) -> Setup {
             "kind = \"business-central/sales-order\"",
             "kind = \"business-central/sales-order\"\nreceipt = \"order.accepted\"",
         )
-        .append("portreeve.toml", &channels())
-        .append("portreeve.toml", &targets(systems))
+        .append("portreeve.toml", &channels(pace.answer_ms))
+        .append("portreeve.toml", &targets(systems, pace.answer_ms))
         .append("portreeve.toml", EFFECTS)
         .lacking(lacks)
 }
@@ -164,7 +205,7 @@ fn egress(origin: &str) -> String {
 
 /// How the systems are heard: the warehouse and the processor say what they did, and what the ERP
 /// posted is fetched.
-fn channels() -> String {
+fn channels(answer_ms: u32) -> String {
     let heard = |id: &str, connector: &str, transformer: &str, kind: &str, says: &str| {
         format!(
             "\n[[sender]]\nchannel = \"{id}\"\nid = \"{id}\"\ntoken_sha256 = \"{}\"\n\n[[channel]]\nid = \"{id}\"\n\
@@ -186,7 +227,7 @@ fn channels() -> String {
         "\n[[channel]]\nid = \"ledger\"\nconnector = \"erp-rest\"\ntarget = \"erp\"\nexception_queue = \"integration\"\n\
          documents = {{ \"business-central/sales-invoice\" = \"business-central\", \"business-central/sales-credit-memo\" = \"business-central\" }}\n\
          says = [\"invoice.posted\"]\nsettings = {{ base-url = \"${{ERP_ORIGIN}}/api/v2.0\", company = \"{COMPANY}\", \
-         account-unit = \"EA\", discount-line = \"DISCOUNT\", tax-code = \"NT\", answer-timeout-ms = \"{ANSWER_MS}\" }}\n"
+         account-unit = \"EA\", discount-line = \"DISCOUNT\", tax-code = \"NT\", answer-timeout-ms = \"{answer_ms}\" }}\n"
     );
     [
         heard(WAREHOUSE, "wms-rest", "wms-documents", "wms-rest/event", warehouse),
@@ -198,14 +239,14 @@ fn channels() -> String {
     .concat()
 }
 
-fn targets(systems: &Systems) -> String {
+fn targets(systems: &Systems, answer_ms: u32) -> String {
     let Systems { wms, payments, taxes } = systems;
     let target = |id: &str, plugins: [&str; 2], kind: &str, origin: &str, settings: &str| {
         let [connector, transformer] = plugins;
         format!(
             "\n[[target]]\nid = \"{id}\"\nfind = true\nfind_after_ms = 1000\nconnector = \"{connector}\"\n\
              transformer = \"{transformer}\"\nkind = \"{kind}\"\norigin = \"{origin}\"\nexception_queue = \"integration\"\n\
-             settings = {{ answer-timeout-ms = \"{ANSWER_MS}\", {settings} }}\n"
+             settings = {{ answer-timeout-ms = \"{answer_ms}\", {settings} }}\n"
         )
     };
     let (processor, tax) = (payments.origin(), taxes.origin());

@@ -1,7 +1,7 @@
 //! What must not have come of a run, by the ledgers of the systems: the rules of the demo's story,
 //! and beside them that each order is where its money and its goods say, or waits for somebody.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use portreeve::demo::cash::ledgers::{Ledgers, Stock};
 use portreeve::standins::wms::NODE;
@@ -122,6 +122,17 @@ pub(super) async fn judge(host: &TestHost, world: &World) -> (BTreeMap<String, u
         wrong("strangers", format!("{id}: a system has it, and the host does not"));
     }
     (counts, violations)
+}
+
+/// What was found of orders by their numbers, without what systems call them and what of them is there:
+/// the numbers of systems follow from who came first.
+pub(super) fn about_orders(violations: &Violations) -> BTreeSet<String> {
+    let found = violations.iter().filter(|(kind, _)| ["numbers", "orders"].contains(kind));
+    let about = |(kind, found): (&&str, &Vec<String>)| {
+        let name = |what: &String| format!("{kind} {}", what.split(':').next().unwrap_or_default());
+        found.iter().map(name).collect::<Vec<_>>()
+    };
+    found.flat_map(about).collect()
 }
 
 /// How much of what the money took its way, for whoever reads the run's line.
