@@ -234,6 +234,12 @@ impl Erp {
         self.ledger.lock().invoices.iter().map(Document::invoice).collect()
     }
 
+    /// How many invoices were posted.
+    #[must_use]
+    pub fn invoice_count(&self) -> usize {
+        self.ledger.lock().invoices.len()
+    }
+
     /// All posted credit memos of both companies, in the order of their numbers.
     #[must_use]
     pub fn credit_memos(&self) -> Vec<CreditMemo> {
@@ -367,10 +373,7 @@ async fn find_sales_orders(
     }
     let asked = Asked::read(query, "salesOrderLines")?;
     let books = ledger.lock();
-    let found = books
-        .orders
-        .values()
-        .filter(|order| order.company == company && order.external_document_number == asked.document);
+    let found = books.orders_of(company, &asked.document);
     let value: Vec<_> = found.map(|order| SalesOrderAnswer::of(order, asked.with_lines)).collect();
     Ok(Json(List { value }).into_response())
 }
@@ -396,7 +399,7 @@ async fn find_invoices(
         return Ok(Json(List { value }).into_response());
     }
     let asked = Asked::read(query, lines)?;
-    Ok(found(&ledger.lock().invoices, company, &asked))
+    Ok(found(ledger.lock().invoices_of(company, &asked.document), &asked))
 }
 
 async fn find_shipments(
@@ -411,11 +414,7 @@ async fn find_shipments(
     let asked = Asked::read(query, lines)?;
     let books = ledger.lock();
     // Every posting ships what it invoices.
-    let found = books
-        .invoices
-        .iter()
-        .filter(|invoice| invoice.company == company && invoice.external_document_number == asked.document);
-    let value: Vec<_> = found.map(ShipmentAnswer::of).collect();
+    let value: Vec<_> = books.invoices_of(company, &asked.document).map(ShipmentAnswer::of).collect();
     Ok(Json(List { value }).into_response())
 }
 
@@ -434,14 +433,14 @@ async fn find_credit_memos(
         return changed::listed(&ledger, company, &since, &uri, &headers, |books| &books.memos);
     }
     let asked = Asked::read(query, lines)?;
-    Ok(found(&ledger.lock().memos, company, &asked))
+    let books = ledger.lock();
+    let of_order =
+        books.memos.iter().filter(|memo| memo.company == company && memo.external_document_number == asked.document);
+    Ok(found(of_order, &asked))
 }
 
-fn found(documents: &[Document], company: &str, asked: &Asked) -> Response {
-    let found = documents
-        .iter()
-        .filter(|document| document.company == company && document.external_document_number == asked.document);
-    let value: Vec<_> = found.map(|document| DocumentAnswer::of(document, asked.with_lines)).collect();
+fn found<'a>(documents: impl Iterator<Item = &'a Document>, asked: &Asked) -> Response {
+    let value: Vec<_> = documents.map(|document| DocumentAnswer::of(document, asked.with_lines)).collect();
     Json(List { value }).into_response()
 }
 
@@ -1120,6 +1119,32 @@ mod tests {
         let shown = &listed(&erp, "salesCreditMemos", "salesCreditMemoLines").await[0];
         assert_eq!((&shown["status"], &shown["id"]), (&"Open".into(), &draft["id"]));
         assert_eq!(shown["salesCreditMemoLines"][1]["netAmount"].to_string(), "1.9");
+        erp.stop().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn documents_of_an_order_are_told_and_no_others_also_after_an_invoice_got_lost() {
+        let erp = with_an_order(Mischief::default()).await;
+        to_ship(&erp, 1, "4").await;
+        posted(&erp).await;
+        posted(&erp).await;
+        assert_eq!(status(&post(&erp, "E").await), Some("201"));
+        let documents = |list: &str, document: &str| {
+            format!("{BASE_PATH}/companies({COMPANY})/{list}?$filter=externalDocumentNumber%20eq%20'{document}'")
+        };
+        let numbers = async |list: &str, document: &str| -> Vec<String> {
+            let found = json(&exchange(&erp, "GET", &documents(list, document), "").await);
+            let found = found["value"].as_array().unwrap().iter();
+            found.map(|document| document["number"].as_str().unwrap().to_owned()).collect()
+        };
+        assert_eq!(numbers("salesOrders", "D").await, [""; 0], "all of it is posted");
+        assert_eq!(numbers("salesOrders", "E").await, [erp.sales_orders()[0].number.clone()]);
+        let invoices = erp.invoices();
+        assert_eq!((erp.invoice_count(), invoices.len()), (2, 2));
+        assert_eq!(numbers("salesInvoices", "D").await, [invoices[0].number.clone(), invoices[1].number.clone()]);
+        assert_eq!(numbers("salesInvoices", "E").await, [""; 0]);
+        assert!(erp.lose_invoice(&invoices[0].number) && !erp.lose_invoice(&invoices[0].number));
+        assert_eq!(numbers("salesInvoices", "D").await, [invoices[1].number.clone()]);
         erp.stop().await.unwrap();
     }
 

@@ -177,7 +177,7 @@ impl Payments {
     #[must_use]
     pub fn capture(&self, charge: &str) -> Option<Payment> {
         let mut books = self.ledger.lock();
-        let payment = books.payments.iter_mut().find(|payment| payment.charge == charge && !payment.is_captured)?;
+        let payment = books.payments.iter_mut().rfind(|payment| payment.charge == charge && !payment.is_captured)?;
         payment.is_captured = true;
         let payment = payment.clone();
         books.moves(Source::Charge(payment.charge.clone()));

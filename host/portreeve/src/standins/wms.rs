@@ -178,6 +178,18 @@ impl Wms {
         self.ledger.lock().shipments.clone()
     }
 
+    /// How many releases came.
+    #[must_use]
+    pub fn release_count(&self) -> usize {
+        self.ledger.lock().releases.len()
+    }
+
+    /// How many shipments left.
+    #[must_use]
+    pub fn shipment_count(&self) -> usize {
+        self.ledger.lock().shipments.len()
+    }
+
     /// All stops that stopped something, in their order.
     #[must_use]
     pub fn stops(&self) -> Vec<Stop> {

@@ -33,6 +33,9 @@ pub(super) struct Books {
     /// How many there ever were: a number is given once.
     pub(super) made: usize,
     pub(super) invoices: Vec<Document>,
+    /// Orders and invoices by the external number that they have, so that whoever asks for those of
+    /// one order does not wait for all others to be looked at. An order that is gone stays in it.
+    pub(super) named: Named,
     /// Drafts as well.
     pub(super) memos: Vec<Document>,
     /// How many of them were posted.
@@ -57,6 +60,13 @@ pub(super) struct Books {
     /// Orders by their external numbers, whose documents are in no list yet of what changed.
     pub(super) late: BTreeSet<String>,
     pub(super) subscriptions: Subscriptions,
+}
+
+/// Which orders and invoices have an external number; it is nobody's alone, as in the original.
+#[derive(Debug, Default)]
+pub(super) struct Named {
+    orders: BTreeMap<String, Vec<usize>>,
+    invoices: BTreeMap<String, Vec<usize>>,
 }
 
 /// A sales order that is not posted whole yet.
@@ -98,6 +108,7 @@ impl Default for Books {
             lost: BTreeMap::new(),
             made: 0,
             invoices: Vec::new(),
+            named: Named::default(),
             memos: Vec::new(),
             memos_posted: 0,
             stock: BTreeMap::new(),
@@ -189,6 +200,7 @@ impl Books {
         self.room(self.orders.len(), asked.lines.len())?;
         let number = NUMBER_FIRST.saturating_add(self.made);
         self.made = self.made.saturating_add(1);
+        self.named.orders.entry(asked.external_document_number.clone()).or_default().push(number);
         let order = Order {
             company,
             external_document_number: asked.external_document_number,
@@ -203,6 +215,35 @@ impl Books {
             modified: self.now,
         };
         Ok(self.orders.entry(number).or_insert(order))
+    }
+
+    /// The sales orders of an external number that are not posted whole, in the order in which they
+    /// were made.
+    pub(super) fn orders_of(&self, company: &str, document: &str) -> impl Iterator<Item = &Order> {
+        let places = self.named.orders.get(document).into_iter().flatten();
+        places.filter_map(move |place| self.orders.get(place)).filter(move |order| order.company == company)
+    }
+
+    /// The posted invoices of an external number, in their order.
+    pub(super) fn invoices_of(&self, company: &str, document: &str) -> impl Iterator<Item = &Document> {
+        let places = self.named.invoices.get(document).into_iter().flatten();
+        places.filter_map(move |place| self.invoices.get(*place)).filter(move |invoice| invoice.company == company)
+    }
+
+    /// Keeps an invoice that was posted.
+    pub(super) fn keep_invoice(&mut self, invoice: Document) {
+        let place = self.invoices.len();
+        self.named.invoices.entry(invoice.external_document_number.clone()).or_default().push(place);
+        self.invoices.push(invoice);
+    }
+
+    /// Loses a posted invoice; false where there is none. Those behind it move up.
+    pub(super) fn lose_invoice(&mut self, number: &str) -> bool {
+        let before = std::mem::take(&mut self.invoices);
+        let count = before.len();
+        self.named.invoices.clear();
+        before.into_iter().filter(|invoice| invoice.number != number).for_each(|invoice| self.keep_invoice(invoice));
+        self.invoices.len() < count
     }
 
     pub(super) fn order_place(&self, company: &str, id: &str) -> Result<usize, Refusal> {

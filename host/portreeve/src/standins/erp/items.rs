@@ -213,10 +213,7 @@ impl Erp {
 
     /// Loses a posted invoice without a word, and what was shipped by it; false where there is none.
     pub fn lose_invoice(&self, number: &str) -> bool {
-        let mut books = self.ledger.lock();
-        let before = books.invoices.len();
-        books.invoices.retain(|invoice| invoice.number != number);
-        books.invoices.len() < before
+        self.ledger.lock().lose_invoice(number)
     }
 
     /// A posted invoice has another quantity of a line, and charges so many hundredths more for it, as a

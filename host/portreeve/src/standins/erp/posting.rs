@@ -96,7 +96,7 @@ impl Books {
             self.take(&row.line.object, Amount::of(&row.line.quantity));
         }
         self.changes.push((format!("companies({company})/salesInvoices({})", invoice.id()), now));
-        self.invoices.push(invoice);
+        self.keep_invoice(invoice);
         if is_done {
             self.remove(place);
         }

@@ -142,6 +142,12 @@ impl Partner {
         self.books.kept().ledger.clone()
     }
 
+    /// What came after so many interchanges, as [`Partner::ledger`] has it.
+    #[must_use]
+    pub fn ledger_after(&self, count: usize) -> Vec<Entry> {
+        self.books.kept().ledger.iter().skip(count).cloned().collect()
+    }
+
     /// What was wrong with what came: envelopes, and numbers that came with other bytes.
     #[must_use]
     pub fn faults(&self) -> Vec<String> {
